@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The model contract: what an ONNX generator of `cycleganfilter` looks like.
+//!
+//! A generator has one image input and one image output, both N×3×H×W in RGB, float32 or float16,
+//! and optionally a second output `mask`, N×1×H×W in [0, 1]. What the tensors do not say stands in
+//! `metadata_props` under keys that begin with `cyclegan.`, see [`Metadata`]; a model with none of
+//! them is valid and gets the defaults.
+//!
+//! The crate knows files only, no inference runtime: the trainer writes models with [`onnx`] and
+//! [`Metadata`], the filter checks a file with [`Generator::check`] before it hands the bytes to a
+//! runtime.
+
+mod generator;
+mod metadata;
+pub mod onnx;
+mod pair;
+
+pub use generator::{ContractError, Dim, ElementType, Generator};
+pub use metadata::{FORMAT_VERSION, Metadata, MetadataError, ValueRange};
+pub use pair::{Direction, Precision, file_name};

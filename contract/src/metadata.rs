@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The `cyclegan.*` entries of a model's `metadata_props`.
+
+use std::{fmt, str::FromStr};
+
+use crate::{Direction, onnx::StringStringEntryProto};
+
+/// The version of the contract that this crate writes, and the newest that it reads.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// The values that stand for black and white in a tensor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ValueRange {
+    /// −1 to 1, as the paper's generators have it.
+    #[default]
+    MinusOneToOne,
+    /// 0 to 1.
+    ZeroToOne,
+    /// 0 to 255.
+    ZeroTo255,
+}
+
+impl ValueRange {
+    /// The tensor value of black.
+    pub fn black(self) -> f32 {
+        match self {
+            Self::MinusOneToOne => -1.0,
+            Self::ZeroToOne | Self::ZeroTo255 => 0.0,
+        }
+    }
+
+    /// How much one grey level of 0 to 255 is in the tensor.
+    pub fn per_grey_level(self) -> f32 {
+        match self {
+            Self::MinusOneToOne => 2.0 / 255.0,
+            Self::ZeroToOne => 1.0 / 255.0,
+            Self::ZeroTo255 => 1.0,
+        }
+    }
+
+    /// The value of `cyclegan.input_range` and `cyclegan.output_range`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::MinusOneToOne => "-1,1",
+            Self::ZeroToOne => "0,1",
+            Self::ZeroTo255 => "0,255",
+        }
+    }
+}
+
+/// A `cyclegan.*` entry that does not say what the contract allows.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("metadata `{key}` is `{found}`, expected {expected}")]
+pub struct MetadataError {
+    /// The key.
+    pub key: &'static str,
+    /// What the file says.
+    pub found: String,
+    /// What would be right.
+    pub expected: String,
+}
+
+/// What a generator says about itself. `Default` is what a file without metadata means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metadata {
+    /// Which generator of the pair it is.
+    pub direction: Option<Direction>,
+    /// What domain A holds, for example `horse`.
+    pub domain_a: Option<String>,
+    /// What domain B holds, for example `zebra`.
+    pub domain_b: Option<String>,
+    /// Black and white of the input tensor.
+    pub input_range: ValueRange,
+    /// Black and white of the output tensor.
+    pub output_range: ValueRange,
+    /// The short side, in pixels, that the generator was trained for.
+    pub size: Option<u32>,
+    /// What a dynamic height and width must be multiples of, in pixels.
+    pub multiple_of: u32,
+    /// The architecture, for example `resnet_9blocks`.
+    pub arch: Option<String>,
+    /// Multiply-accumulate operations of one run at `size`×`size`.
+    pub macs: Option<u64>,
+    /// Number of weights.
+    pub parameters: Option<u64>,
+    /// What it was trained on.
+    pub trained_on: Option<String>,
+}
+
+impl Default for Metadata {
+    fn default() -> Self {
+        Self {
+            direction: None,
+            domain_a: None,
+            domain_b: None,
+            input_range: ValueRange::default(),
+            output_range: ValueRange::default(),
+            size: None,
+            multiple_of: 4,
+            arch: None,
+            macs: None,
+            parameters: None,
+            trained_on: None,
+        }
+    }
+}
+
+/// The largest `size`, in pixels: the long side of an 8K frame and some.
+const MAX_SIZE: u32 = 8192;
+/// The largest `multiple_of`, in pixels: ten halvings, more than any published generator does.
+const MAX_MULTIPLE_OF: u32 = 1024;
+
+impl Metadata {
+    /// Reads the `cyclegan.*` entries and leaves all others alone.
+    pub fn from_props(props: &[StringStringEntryProto]) -> Result<Self, MetadataError> {
+        let mut metadata = Self::default();
+        for StringStringEntryProto { key, value } in props {
+            let text = || Some(value.clone()).filter(|v| !v.is_empty());
+            match key.as_str() {
+                "cyclegan.format_version" => check_format_version(value)?,
+                "cyclegan.direction" => metadata.direction = Some(direction(value)?),
+                "cyclegan.domain_a" => metadata.domain_a = text(),
+                "cyclegan.domain_b" => metadata.domain_b = text(),
+                "cyclegan.input_range" => {
+                    metadata.input_range = range("cyclegan.input_range", value)?;
+                }
+                "cyclegan.output_range" => {
+                    metadata.output_range = range("cyclegan.output_range", value)?;
+                }
+                "cyclegan.size" => metadata.size = Some(pixels("cyclegan.size", value, MAX_SIZE)?),
+                "cyclegan.multiple_of" => {
+                    metadata.multiple_of = pixels("cyclegan.multiple_of", value, MAX_MULTIPLE_OF)?;
+                }
+                "cyclegan.arch" => metadata.arch = text(),
+                "cyclegan.macs" => metadata.macs = Some(count("cyclegan.macs", value)?),
+                "cyclegan.parameters" => {
+                    metadata.parameters = Some(count("cyclegan.parameters", value)?);
+                }
+                "cyclegan.trained_on" => metadata.trained_on = text(),
+                _ => {}
+            }
+        }
+        Ok(metadata)
+    }
+
+    /// The entries for a model file, the inverse of [`Metadata::from_props`].
+    pub fn to_props(&self) -> Vec<StringStringEntryProto> {
+        let direction = self.direction.map(Direction::as_str);
+        let entries = [
+            ("format_version", Some(FORMAT_VERSION.to_string())),
+            ("direction", direction.map(str::to_owned)),
+            ("domain_a", self.domain_a.clone()),
+            ("domain_b", self.domain_b.clone()),
+            ("input_range", Some(self.input_range.as_str().to_owned())),
+            ("output_range", Some(self.output_range.as_str().to_owned())),
+            ("size", self.size.map(|v| v.to_string())),
+            ("multiple_of", Some(self.multiple_of.to_string())),
+            ("arch", self.arch.clone()),
+            ("macs", self.macs.map(|v| v.to_string())),
+            ("parameters", self.parameters.map(|v| v.to_string())),
+            ("trained_on", self.trained_on.clone()),
+        ];
+        entries
+            .into_iter()
+            .filter_map(|(key, value)| {
+                Some(StringStringEntryProto {
+                    key: format!("cyclegan.{key}"),
+                    value: value?,
+                })
+            })
+            .collect()
+    }
+}
+
+impl fmt::Display for ValueRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+fn check_format_version(value: &str) -> Result<(), MetadataError> {
+    match value.parse::<u32>() {
+        Ok(1..=FORMAT_VERSION) => Ok(()),
+        _ => Err(MetadataError {
+            key: "cyclegan.format_version",
+            found: value.to_owned(),
+            expected: "1; a newer model needs a newer cycleganfilter".to_owned(),
+        }),
+    }
+}
+
+fn direction(value: &str) -> Result<Direction, MetadataError> {
+    let of = |direction: &Direction| direction.as_str() == value;
+    Direction::BOTH
+        .into_iter()
+        .find(of)
+        .ok_or_else(|| MetadataError {
+            key: "cyclegan.direction",
+            found: value.to_owned(),
+            expected: "`A2B` or `B2A`".to_owned(),
+        })
+}
+
+fn range(key: &'static str, value: &str) -> Result<ValueRange, MetadataError> {
+    let all = [
+        ValueRange::MinusOneToOne,
+        ValueRange::ZeroToOne,
+        ValueRange::ZeroTo255,
+    ];
+    all.into_iter()
+        .find(|range| range.as_str() == value.replace(' ', ""))
+        .ok_or_else(|| MetadataError {
+            key,
+            found: value.to_owned(),
+            expected: "`-1,1`, `0,1` or `0,255`".to_owned(),
+        })
+}
+
+fn pixels(key: &'static str, value: &str, max: u32) -> Result<u32, MetadataError> {
+    let in_range = value.parse().ok().filter(|v| (1..=max).contains(v));
+    in_range.ok_or_else(|| MetadataError {
+        key,
+        found: value.to_owned(),
+        expected: format!("a number of pixels from 1 to {max}"),
+    })
+}
+
+fn count<T: FromStr>(key: &'static str, value: &str) -> Result<T, MetadataError> {
+    value.parse().map_err(|_| MetadataError {
+        key,
+        found: value.to_owned(),
+        expected: "a whole number".to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prop(key: &str, value: &str) -> StringStringEntryProto {
+        StringStringEntryProto {
+            key: key.to_owned(),
+            value: value.to_owned(),
+        }
+    }
+
+    #[test]
+    fn no_metadata_is_the_defaults() {
+        let metadata = Metadata::from_props(&[prop("author", "somebody else")]);
+        assert_eq!(metadata, Ok(Metadata::default()));
+    }
+
+    #[test]
+    fn written_metadata_reads_back() {
+        let metadata = Metadata {
+            direction: Some(Direction::BToA),
+            domain_a: Some("horse".to_owned()),
+            domain_b: Some("zebra".to_owned()),
+            input_range: ValueRange::ZeroTo255,
+            output_range: ValueRange::ZeroToOne,
+            size: Some(256),
+            multiple_of: 8,
+            arch: Some("fast".to_owned()),
+            macs: Some(3_100_000_000),
+            parameters: Some(740_000),
+            trained_on: Some("horse2zebra".to_owned()),
+        };
+        assert_eq!(Metadata::from_props(&metadata.to_props()), Ok(metadata));
+    }
+
+    #[test]
+    fn a_wrong_entry_is_named() {
+        for (key, value) in [
+            ("cyclegan.format_version", "2"),
+            ("cyclegan.direction", "sideways"),
+            ("cyclegan.input_range", "-2,2"),
+            ("cyclegan.size", "0"),
+            ("cyclegan.multiple_of", "-4"),
+            ("cyclegan.macs", "many"),
+        ] {
+            let error = Metadata::from_props(&[prop(key, value)]).unwrap_err();
+            assert_eq!((error.key, error.found.as_str()), (key, value));
+        }
+    }
+}

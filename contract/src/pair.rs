@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! How the files of a generator pair are named.
+
+use std::fmt;
+
+/// Which of the two generators: G maps domain A to B, F maps B to A (arXiv 1703.10593, section 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// G: A→B.
+    AToB,
+    /// F: B→A.
+    BToA,
+}
+
+impl Direction {
+    /// Both, G first.
+    pub const BOTH: [Self; 2] = [Self::AToB, Self::BToA];
+
+    /// The generator's letter in the paper and in file names.
+    pub fn letter(self) -> char {
+        match self {
+            Self::AToB => 'G',
+            Self::BToA => 'F',
+        }
+    }
+
+    /// The value of `cyclegan.direction`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AToB => "A2B",
+            Self::BToA => "B2A",
+        }
+    }
+}
+
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The arithmetic of a model file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// 32-bit floats.
+    Fp32,
+    /// 16-bit floats.
+    Fp16,
+    /// 8-bit integers (quantise-dequantise nodes around float32 tensors).
+    Int8,
+}
+
+/// The file of one generator of a pair: `G.onnx`, `F.fp16.onnx`, `G.int8.onnx` and so on.
+pub fn file_name(direction: Direction, precision: Precision) -> String {
+    let letter = direction.letter();
+    match precision {
+        Precision::Fp32 => format!("{letter}.onnx"),
+        Precision::Fp16 => format!("{letter}.fp16.onnx"),
+        Precision::Int8 => format!("{letter}.int8.onnx"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_named_as_the_design_says() {
+        assert_eq!(file_name(Direction::AToB, Precision::Fp32), "G.onnx");
+        assert_eq!(file_name(Direction::AToB, Precision::Int8), "G.int8.onnx");
+        assert_eq!(file_name(Direction::BToA, Precision::Fp16), "F.fp16.onnx");
+    }
+}
