@@ -157,9 +157,7 @@ impl Generator {
         let (output, has_mask) = outputs(graph, &input)?;
         Ok(Self {
             input_type: input.element.ok_or_else(|| input.refused())?,
-            output_type: output
-                .element
-                .ok_or_else(|| output.refused_as_output(&input))?,
+            output_type: output.element.ok_or_else(|| output.refused_as_output(&input))?,
             height: input.axis(2),
             width: input.axis(3),
             input: input.name,
@@ -202,12 +200,7 @@ impl Declared {
             });
             dims.collect()
         });
-        Self {
-            name: value.name.clone(),
-            element,
-            shape,
-            type_name,
-        }
+        Self { name: value.name.clone(), element, shape, type_name }
     }
 
     /// The length of axis `index` of N×C×H×W.
@@ -223,16 +216,11 @@ impl Declared {
     }
 
     fn refused(&self) -> ContractError {
-        ContractError::Input {
-            found: self.to_string(),
-        }
+        ContractError::Input { found: self.to_string() }
     }
 
     fn refused_as_output(&self, input: &Self) -> ContractError {
-        ContractError::Output {
-            found: self.to_string(),
-            expected: input.to_string(),
-        }
+        ContractError::Output { found: self.to_string(), expected: input.to_string() }
     }
 }
 
@@ -257,9 +245,7 @@ fn image_input(graph: &GraphProto) -> Result<Declared, ContractError> {
     let input = match inputs.pop() {
         Some(input) if inputs.is_empty() => input,
         last => {
-            return Err(ContractError::Input {
-                found: list(inputs.iter().chain(&last)),
-            });
+            return Err(ContractError::Input { found: list(inputs.iter().chain(&last)) });
         }
     };
     // An input with no shape at all says nothing that could be checked.
@@ -269,9 +255,7 @@ fn image_input(graph: &GraphProto) -> Result<Declared, ContractError> {
     }
     for side in [input.axis(2), input.axis(3)] {
         if matches!(side, Dim::Fixed(length) if length > ContractError::MAX_SIDE) {
-            return Err(ContractError::Size {
-                found: input.to_string(),
-            });
+            return Err(ContractError::Size { found: input.to_string() });
         }
     }
     Ok(input)
@@ -279,43 +263,28 @@ fn image_input(graph: &GraphProto) -> Result<Declared, ContractError> {
 
 /// The image output, and whether there is a mask beside it.
 fn outputs(graph: &GraphProto, input: &Declared) -> Result<(Declared, bool), ContractError> {
-    let (masks, mut images): (Vec<_>, Vec<_>) = graph
-        .output
-        .iter()
-        .map(Declared::of)
-        .partition(|output| output.name == MASK);
+    let (masks, mut images): (Vec<_>, Vec<_>) =
+        graph.output.iter().map(Declared::of).partition(|output| output.name == MASK);
     let image = match images.pop() {
         Some(image) if images.is_empty() => image,
         last => {
             let found = list(images.iter().chain(&last));
-            return Err(ContractError::Output {
-                found,
-                expected: input.to_string(),
-            });
+            return Err(ContractError::Output { found, expected: input.to_string() });
         }
     };
     let same_size = (2..4).all(|axis| image.axis(axis).agrees(input.axis(axis)));
     if image.element.is_none() || !image.is_image(3) || !same_size {
         return Err(image.refused_as_output(input));
     }
-    if let Some(mask) = masks
-        .iter()
-        .find(|mask| mask.element.is_none() || !mask.is_image(1))
-    {
-        return Err(ContractError::Mask {
-            found: mask.to_string(),
-        });
+    if let Some(mask) = masks.iter().find(|mask| mask.element.is_none() || !mask.is_image(1)) {
+        return Err(ContractError::Mask { found: mask.to_string() });
     }
     Ok((image, !masks.is_empty()))
 }
 
 fn list<'a>(values: impl Iterator<Item = &'a Declared>) -> String {
     let values: Vec<_> = values.map(Declared::to_string).collect();
-    if values.is_empty() {
-        "missing".to_owned()
-    } else {
-        values.join(", ")
-    }
+    if values.is_empty() { "missing".to_owned() } else { values.join(", ") }
 }
 
 /// Checks every tensor of `graph`, in nested graphs too, that keeps its data in another file.
@@ -367,18 +336,14 @@ fn check_tensor_file(tensor: &TensorProto, folder: &Path) -> Result<(), Contract
     };
     let end = number("offset")?.checked_add(number("length")?);
     if end.is_none_or(|end| end > size) {
-        return Err(refuse(format!(
-            "which ends after {size} bytes, before the tensor does"
-        )));
+        return Err(refuse(format!("which ends after {size} bytes, before the tensor does")));
     }
     Ok(())
 }
 
 /// The file at `location` under `folder`, or `None` if it is not inside, links followed.
 fn inside(folder: &Path, location: &Path) -> Option<PathBuf> {
-    let is_plain = location
-        .components()
-        .all(|part| matches!(part, Component::Normal(_)));
+    let is_plain = location.components().all(|part| matches!(part, Component::Normal(_)));
     if !is_plain || location.as_os_str().is_empty() {
         return None;
     }
@@ -399,35 +364,22 @@ mod tests {
     };
 
     fn value(name: &str, elem_type: DataType, shape: &[i64]) -> ValueInfoProto {
-        let dim = shape.iter().map(|&length| DimensionProto {
-            value: Some(Value::DimValue(length)),
-        });
+        let dim =
+            shape.iter().map(|&length| DimensionProto { value: Some(Value::DimValue(length)) });
         let shape = Some(TensorShapeProto { dim: dim.collect() });
-        let tensor_type = Some(TensorTypeProto {
-            elem_type: elem_type as i32,
-            shape,
-        });
-        ValueInfoProto {
-            name: name.to_owned(),
-            r#type: Some(TypeProto { tensor_type }),
-        }
+        let tensor_type = Some(TensorTypeProto { elem_type: elem_type as i32, shape });
+        ValueInfoProto { name: name.to_owned(), r#type: Some(TypeProto { tensor_type }) }
     }
 
     fn model(input: ValueInfoProto, outputs: Vec<ValueInfoProto>) -> ModelProto {
-        let node = NodeProto {
-            op_type: "Identity".to_owned(),
-            ..Default::default()
-        };
+        let node = NodeProto { op_type: "Identity".to_owned(), ..Default::default() };
         let graph = GraphProto {
             node: vec![node],
             input: vec![input],
             output: outputs,
             ..Default::default()
         };
-        ModelProto {
-            graph: Some(graph),
-            ..Default::default()
-        }
+        ModelProto { graph: Some(graph), ..Default::default() }
     }
 
     fn check(model: &ModelProto) -> Result<Generator, ContractError> {
@@ -440,55 +392,25 @@ mod tests {
 
     #[test]
     fn dynamic_axes_and_a_mask_are_read() {
-        let outputs = vec![
-            image("mask", &[1, 1, -1, -1]),
-            image("out", &[1, 3, -1, -1]),
-        ];
+        let outputs = vec![image("mask", &[1, 1, -1, -1]), image("out", &[1, 3, -1, -1])];
         let generator = check(&model(image("in", &[1, 3, -1, 256]), outputs)).unwrap();
-        assert_eq!(
-            (generator.height, generator.width),
-            (Dim::Dynamic, Dim::Fixed(256))
-        );
-        assert_eq!(
-            (generator.output.as_str(), generator.has_mask),
-            ("out", true)
-        );
+        assert_eq!((generator.height, generator.width), (Dim::Dynamic, Dim::Fixed(256)));
+        assert_eq!((generator.output.as_str(), generator.has_mask), ("out", true));
     }
 
     #[test]
     fn what_is_no_generator_is_refused_with_what_was_found() {
         let good = || image("in", &[1, 3, 64, 64]);
         let cases = [
-            (
-                model(image("in", &[1, 4, 64, 64]), vec![good()]),
-                "1×4×64×64",
-            ),
-            (
-                model(image("in", &[8, 3, 64, 64]), vec![good()]),
-                "8×3×64×64",
-            ),
-            (
-                model(value("in", DataType::Uint8, &[1, 3, 64, 64]), vec![good()]),
-                "uint8",
-            ),
+            (model(image("in", &[1, 4, 64, 64]), vec![good()]), "1×4×64×64"),
+            (model(image("in", &[8, 3, 64, 64]), vec![good()]), "8×3×64×64"),
+            (model(value("in", DataType::Uint8, &[1, 3, 64, 64]), vec![good()]), "uint8"),
             (model(good(), vec![image("probs", &[1, 1000])]), "1×1000"),
-            (
-                model(good(), vec![image("out", &[1, 3, 128, 128])]),
-                "1×3×128×128",
-            ),
+            (model(good(), vec![image("out", &[1, 3, 128, 128])]), "1×3×128×128"),
             (model(good(), vec![]), "missing"),
-            (
-                model(good(), vec![good(), image("more", &[1, 3, 64, 64])]),
-                "`more`",
-            ),
-            (
-                model(good(), vec![good(), image("mask", &[1, 3, 64, 64])]),
-                "`mask`",
-            ),
-            (
-                model(image("in", &[1, 3, 64, 100_000]), vec![good()]),
-                "100000",
-            ),
+            (model(good(), vec![good(), image("more", &[1, 3, 64, 64])]), "`more`"),
+            (model(good(), vec![good(), image("mask", &[1, 3, 64, 64])]), "`mask`"),
+            (model(image("in", &[1, 3, 64, 100_000]), vec![good()]), "100000"),
         ];
         for (model, found) in cases {
             let message = check(&model).unwrap_err().to_string();
@@ -499,24 +421,11 @@ mod tests {
     #[test]
     fn bytes_that_are_no_model_are_refused() {
         let folder = Path::new(".");
-        assert!(matches!(
-            Generator::check(&[], folder),
-            Err(ContractError::Empty)
-        ));
+        assert!(matches!(Generator::check(&[], folder), Err(ContractError::Empty)));
         let garbage = [0xff; 64];
-        assert!(matches!(
-            Generator::check(&garbage, folder),
-            Err(ContractError::NotOnnx(_))
-        ));
-        let no_graph = ModelProto {
-            ir_version: 8,
-            ..Default::default()
-        }
-        .encode_to_vec();
-        assert!(matches!(
-            Generator::check(&no_graph, folder),
-            Err(ContractError::NoGraph)
-        ));
+        assert!(matches!(Generator::check(&garbage, folder), Err(ContractError::NotOnnx(_))));
+        let no_graph = ModelProto { ir_version: 8, ..Default::default() }.encode_to_vec();
+        assert!(matches!(Generator::check(&no_graph, folder), Err(ContractError::NoGraph)));
     }
 
     #[test]
@@ -529,10 +438,7 @@ mod tests {
                 key: key.to_owned(),
                 value: value.to_owned(),
             };
-            let mut model = model(
-                image("in", &[1, 3, 8, 8]),
-                vec![image("out", &[1, 3, 8, 8])],
-            );
+            let mut model = model(image("in", &[1, 3, 8, 8]), vec![image("out", &[1, 3, 8, 8])]);
             model.graph.as_mut().unwrap().initializer.push(TensorProto {
                 name: "w".to_owned(),
                 data_location: 1,
@@ -552,10 +458,7 @@ mod tests {
             ("", "1"),
         ] {
             let result = check(location, length);
-            assert!(
-                matches!(result, Err(ContractError::ExternalData { .. })),
-                "{location}"
-            );
+            assert!(matches!(result, Err(ContractError::ExternalData { .. })), "{location}");
         }
     }
 }

@@ -164,10 +164,7 @@ impl Metadata {
         entries
             .into_iter()
             .filter_map(|(key, value)| {
-                Some(StringStringEntryProto {
-                    key: format!("cyclegan.{key}"),
-                    value: value?,
-                })
+                Some(StringStringEntryProto { key: format!("cyclegan.{key}"), value: value? })
             })
             .collect()
     }
@@ -192,29 +189,22 @@ fn check_format_version(value: &str) -> Result<(), MetadataError> {
 
 fn direction(value: &str) -> Result<Direction, MetadataError> {
     let of = |direction: &Direction| direction.as_str() == value;
-    Direction::BOTH
-        .into_iter()
-        .find(of)
-        .ok_or_else(|| MetadataError {
-            key: "cyclegan.direction",
-            found: value.to_owned(),
-            expected: "`A2B` or `B2A`".to_owned(),
-        })
+    Direction::BOTH.into_iter().find(of).ok_or_else(|| MetadataError {
+        key: "cyclegan.direction",
+        found: value.to_owned(),
+        expected: "`A2B` or `B2A`".to_owned(),
+    })
 }
 
 fn range(key: &'static str, value: &str) -> Result<ValueRange, MetadataError> {
-    let all = [
-        ValueRange::MinusOneToOne,
-        ValueRange::ZeroToOne,
-        ValueRange::ZeroTo255,
-    ];
-    all.into_iter()
-        .find(|range| range.as_str() == value.replace(' ', ""))
-        .ok_or_else(|| MetadataError {
+    let all = [ValueRange::MinusOneToOne, ValueRange::ZeroToOne, ValueRange::ZeroTo255];
+    all.into_iter().find(|range| range.as_str() == value.replace(' ', "")).ok_or_else(|| {
+        MetadataError {
             key,
             found: value.to_owned(),
             expected: "`-1,1`, `0,1` or `0,255`".to_owned(),
-        })
+        }
+    })
 }
 
 fn pixels(key: &'static str, value: &str, max: u32) -> Result<u32, MetadataError> {
@@ -239,10 +229,7 @@ mod tests {
     use super::*;
 
     fn prop(key: &str, value: &str) -> StringStringEntryProto {
-        StringStringEntryProto {
-            key: key.to_owned(),
-            value: value.to_owned(),
-        }
+        StringStringEntryProto { key: key.to_owned(), value: value.to_owned() }
     }
 
     #[test]
