@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What a generator did to a frame, in the frame's own colour components.
+
+use cyclegan_contract::ValueRange;
+
+use super::{
+    color::ColorTransform,
+    geometry::{Placement, Size},
+    tensor::Element,
+};
+
+/// Steps of a [`Change`] in one step of an 8-bit component. Six bits below the point leave
+/// ±511 steps in an `i16`, twice what a component can change by.
+pub const STEPS: f32 = 64.0;
+
+/// A generator made a value that is not a number or infinite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the generator's output holds values that are not finite numbers")]
+pub struct NotFinite;
+
+/// How a generator's output is put on a frame: output = keep · frame + upscaled change.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Upscale {
+    /// The change is output minus input, so that what the generator left alone stays sharp.
+    Residual {
+        /// 0 is the frame, 1 the translation.
+        strength: f32,
+    },
+    /// The change is the output itself.
+    Plain {
+        /// 0 is the frame, 1 the translation.
+        strength: f32,
+    },
+}
+
+impl Upscale {
+    /// The share of the frame's own samples in the result.
+    pub fn keep(self) -> f32 {
+        match self {
+            Self::Residual { .. } => 1.0,
+            Self::Plain { strength } => 1.0 - strength,
+        }
+    }
+}
+
+/// What is to be added to a frame, at the size that the generator saw it.
+///
+/// Three planes of width×height, in the order of the frame's components, in [`STEPS`] of an 8-bit
+/// step.
+#[derive(Debug)]
+pub struct Change {
+    /// Width and height of each plane.
+    pub size: Size,
+    /// The planes, rows without padding.
+    pub planes: [Vec<i16>; 3],
+}
+
+/// A tensor of a generator and its value range.
+pub struct Picture<'a, T> {
+    /// 1×3×H×W.
+    pub values: &'a [T],
+    /// Black and white.
+    pub range: ValueRange,
+}
+
+impl<'a, T> From<(&'a [T], ValueRange)> for Picture<'a, T> {
+    fn from((values, range): (&'a [T], ValueRange)) -> Self {
+        Self { values, range }
+    }
+}
+
+impl<T: Element> Picture<'_, T> {
+    /// Three rows, R, G and B, of the part that shows the frame.
+    fn rows(&self, y: usize, placement: &Placement) -> [&[T]; 3] {
+        let (width, height) = (placement.tensor.width as usize, placement.tensor.height as usize);
+        let first = (placement.content.y as usize + y) * width + placement.content.x as usize;
+        let length = placement.content.size.width as usize;
+        std::array::from_fn(|channel| &self.values[channel * width * height + first..][..length])
+    }
+
+    /// Scale and offset that take a tensor value to grey levels.
+    fn to_grey(&self) -> (f32, f32) {
+        let scale = 1.0 / self.range.per_grey_level();
+        (scale, -self.range.black() * scale)
+    }
+}
+
+impl Change {
+    /// A change of nothing for frames that the generator sees in `size`.
+    pub fn new(size: Size) -> Self {
+        let length = size.width as usize * size.height as usize;
+        Self { size, planes: std::array::from_fn(|_| vec![0; length]) }
+    }
+
+    /// Computes the change from a generator's input and output tensors.
+    pub fn update<I: Element, O: Element>(
+        &mut self,
+        input: &Picture<'_, I>,
+        output: &Picture<'_, O>,
+        placement: &Placement,
+        color: &ColorTransform,
+        upscale: Upscale,
+    ) -> Result<(), NotFinite> {
+        debug_assert_eq!(self.size, placement.content.size);
+        let width = self.size.width as usize;
+        let mut finite = true;
+        for y in 0..self.size.height as usize {
+            let target = self.planes.each_mut().map(|plane| &mut plane[y * width..][..width]);
+            let (input, output) = (
+                (input.rows(y, placement), input.to_grey()),
+                (output.rows(y, placement), output.to_grey()),
+            );
+            finite &= match upscale {
+                Upscale::Residual { strength } => {
+                    change_row(target, input, output, &color.matrix, [0.0; 3], strength, 1.0)
+                }
+                Upscale::Plain { strength } => {
+                    change_row(target, input, output, &color.matrix, color.offset, strength, 0.0)
+                }
+            };
+        }
+        if finite { Ok(()) } else { Err(NotFinite) }
+    }
+}
+
+/// A row of a tensor, R, G and B, with the scale and offset that make grey levels of it.
+type Row<'a, T> = ([&'a [T]; 3], (f32, f32));
+
+/// One row: target = strength · (matrix · (output − subtract · input) + offset). Returns whether
+/// every output value was a finite number.
+#[inline]
+#[multiversion::multiversion(targets(
+    "x86_64+avx2+fma+f16c",
+    "x86_64+avx512f+avx512bw+avx512vl+avx2+fma+f16c"
+))]
+fn change_row<I: Element, O: Element>(
+    target: [&mut [i16]; 3],
+    (input, (in_scale, in_offset)): Row<'_, I>,
+    (output, (out_scale, out_offset)): Row<'_, O>,
+    matrix: &[[f32; 3]; 3],
+    offset: [f32; 3],
+    strength: f32,
+    subtract: f32,
+) -> bool {
+    let mut finite = true;
+    let [first, second, third] = target;
+    for x in 0..first.len() {
+        let rgb: [f32; 3] = std::array::from_fn(|channel| {
+            let before = input[channel][x].to_f32() * in_scale + in_offset;
+            let after = output[channel][x].to_f32();
+            finite &= after.is_finite();
+            (after * out_scale + out_offset).clamp(0.0, 255.0) - subtract * before
+        });
+        let component = |c: usize| {
+            let [r, g, b] = matrix[c];
+            let value = r * rgb[0] + g * rgb[1] + b * rgb[2] + offset[c];
+            // `as` saturates and rounds towards zero; adding a half first is not needed to keep
+            // the error under 1/64 of a step.
+            (value * (strength * STEPS)) as i16
+        };
+        first[x] = component(0);
+        second[x] = component(1);
+        third[x] = component(2);
+    }
+    finite
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::geometry::Rect;
+
+    const SIZE: Size = Size { width: 3, height: 2 };
+    const PLACEMENT: Placement = Placement {
+        tensor: Size { width: 5, height: 4 },
+        content: Rect { x: 1, y: 1, size: SIZE },
+    };
+    const RGB: ColorTransform = ColorTransform {
+        matrix: [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
+        offset: [0.0; 3],
+    };
+
+    fn change(input: &[f32], output: &[f32], upscale: Upscale) -> Result<Change, NotFinite> {
+        let range = ValueRange::MinusOneToOne;
+        let mut change = Change::new(SIZE);
+        let (input, output) = (Picture { values: input, range }, Picture { values: output, range });
+        change.update(&input, &output, &PLACEMENT, &RGB, upscale)?;
+        Ok(change)
+    }
+
+    #[test]
+    fn an_identity_generator_changes_nothing() {
+        let tensor: Vec<f32> = (0..60).map(|i| i as f32 / 30.0 - 1.0).collect();
+        let change = change(&tensor, &tensor, Upscale::Residual { strength: 1.0 }).unwrap();
+        assert!(change.planes.iter().flatten().all(|&step| step == 0));
+    }
+
+    #[test]
+    fn strength_scales_the_change() {
+        let upscale = Upscale::Residual { strength: 0.5 };
+        let change = change(&[-1.0; 60], &[1.0; 60], upscale).unwrap();
+        let expected = (255.0 * 0.5 * STEPS) as i16;
+        assert!(change.planes.iter().flatten().all(|&step| (step - expected).abs() <= 1));
+    }
+
+    #[test]
+    fn plain_upscaling_takes_the_output_itself() {
+        let upscale = Upscale::Plain { strength: 1.0 };
+        let change = change(&[0.3; 60], &[0.0; 60], upscale).unwrap();
+        assert!(
+            change.planes.iter().flatten().all(|&step| (step - (127.5 * STEPS) as i16).abs() <= 1)
+        );
+        assert_eq!(upscale.keep(), 0.0);
+    }
+
+    #[test]
+    fn values_that_are_no_numbers_are_refused() {
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut output = [0.0; 60];
+            output[6] = bad;
+            let result = change(&[0.0; 60], &output, Upscale::Residual { strength: 1.0 });
+            assert_eq!(result.err(), Some(NotFinite));
+        }
+    }
+}

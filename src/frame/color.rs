@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! From the generator's RGB to the colour components of a frame.
+
+use gst_video::{VideoColorMatrix, VideoInfo};
+
+/// BT.601's luma weights (ITU-R BT.601-7, section 2.5.1), for frames that name no matrix.
+const BT601: (f64, f64) = (0.299, 0.114);
+
+/// The linear map from R'G'B' in grey levels (0 to 255) to the first three components of a frame,
+/// in steps of an 8-bit frame whatever the depth: Y'CbCr as in ITU-R BT.601 and BT.709, or R'G'B'.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ColorTransform {
+    /// One row for each component.
+    pub matrix: [[f32; 3]; 3],
+    /// The value of each component that stands for black.
+    pub offset: [f32; 3],
+}
+
+impl ColorTransform {
+    /// The map for frames of `info`, from its colour matrix and range.
+    pub fn new(info: &VideoInfo) -> Self {
+        let format = info.format_info();
+        let colorimetry = info.colorimetry();
+        let unit = |matrix: [[f64; 3]; 3]| -> Self {
+            let (offsets, scales) = format.range_offsets(colorimetry.range());
+            let to_8_bit = |component: usize, value: i32| {
+                let depth = format.depth().get(component).copied().unwrap_or(8);
+                f64::from(value) / f64::from(depth).exp2() * 256.0
+            };
+            Self {
+                matrix: std::array::from_fn(|c| {
+                    matrix[c].map(|weight| (weight * to_8_bit(c, scales[c]) / 255.0) as f32)
+                }),
+                offset: std::array::from_fn(|c| to_8_bit(c, offsets[c]) as f32),
+            }
+        };
+        if format.is_rgb() {
+            return unit([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]);
+        }
+        let (kr, kb) = match colorimetry.matrix() {
+            VideoColorMatrix::Unknown | VideoColorMatrix::Rgb => BT601,
+            matrix => matrix.kr_kb().unwrap_or(BT601),
+        };
+        let kg = 1.0 - kr - kb;
+        let (to_cb, to_cr) = (0.5 / (1.0 - kb), 0.5 / (1.0 - kr));
+        unit([[kr, kg, kb], [-kr * to_cb, -kg * to_cb, 0.5], [0.5, -kg * to_cr, -kb * to_cr]])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gst_video::VideoFormat;
+
+    fn transform(format: VideoFormat, colorimetry: &str) -> ColorTransform {
+        gst::init().unwrap();
+        let colorimetry = colorimetry.parse().unwrap();
+        let info = VideoInfo::builder(format, 16, 16).colorimetry(&colorimetry).build();
+        ColorTransform::new(&info.unwrap())
+    }
+
+    fn apply(transform: &ColorTransform, rgb: [f32; 3]) -> [f32; 3] {
+        std::array::from_fn(|c| {
+            let row = transform.matrix[c];
+            transform.offset[c] + row.iter().zip(rgb).map(|(a, b)| a * b).sum::<f32>()
+        })
+    }
+
+    fn assert_near(found: [f32; 3], expected: [f32; 3]) {
+        let near = found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 0.6);
+        assert!(near, "{found:?} should be {expected:?}");
+    }
+
+    #[test]
+    fn the_primaries_of_bt709_limited_range_are_the_standards() {
+        let transform = transform(VideoFormat::I420, "bt709");
+        assert_near(apply(&transform, [0.0; 3]), [16.0, 128.0, 128.0]);
+        assert_near(apply(&transform, [255.0; 3]), [235.0, 128.0, 128.0]);
+        assert_near(apply(&transform, [255.0, 0.0, 0.0]), [63.0, 102.0, 240.0]);
+    }
+
+    #[test]
+    fn high_depth_is_expressed_in_8_bit_steps() {
+        let transform = transform(VideoFormat::I42010le, "bt709");
+        assert_near(apply(&transform, [255.0; 3]), [235.0, 128.0, 128.0]);
+    }
+
+    #[test]
+    fn full_range_rgb_is_left_alone() {
+        let transform = transform(VideoFormat::Rgb, "sRGB");
+        assert_near(apply(&transform, [1.0, 2.0, 3.0]), [1.0, 2.0, 3.0]);
+    }
+}

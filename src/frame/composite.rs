@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Putting a [`Change`] on a full-size frame of any raw format.
+
+use gst_video::{
+    VideoConverter, VideoConverterConfig, VideoDitherMethod, VideoFrame, VideoFrameExt,
+    VideoFrameRef, VideoInfo, video_frame::Writable,
+};
+
+use super::{
+    change::Change,
+    component::{Component, add_row},
+    geometry::Size,
+    scale::own_frame,
+    upsample::Upsampler,
+};
+
+/// Adds changes to frames of one kind. Alpha, padding and every sample that a change leaves at
+/// zero come out bit for bit.
+pub struct Compositor {
+    components: Vec<(Component, Upsampler)>,
+    /// Formats whose samples cannot be reached in place take a detour.
+    detour: Option<Detour>,
+}
+
+/// Conversion without loss to the format that GStreamer itself unpacks to, and back.
+struct Detour {
+    unpack: VideoConverter,
+    unpacked: VideoFrame<Writable>,
+    pack: VideoConverter,
+}
+
+impl Compositor {
+    /// A compositor for frames of `info` and changes of `change` pixels.
+    pub fn new(info: &VideoInfo, change: Size, threads: u32) -> Result<Self, gst::glib::BoolError> {
+        let (components, detour) = match Component::all(info) {
+            Some(components) => (components, None),
+            None => {
+                let detour = Detour::new(info, threads)?;
+                let components = Component::all(&detour.unpacked.info().clone());
+                let components = components.ok_or_else(|| {
+                    gst::glib::bool_error!("no way into the samples of {:?}", info.format())
+                })?;
+                (components, Some(detour))
+            }
+        };
+        let upsampled = |component: Component| {
+            let size = (component.width, component.height);
+            (component, Upsampler::new((change.width, change.height), size))
+        };
+        Ok(Self { components: components.into_iter().map(upsampled).collect(), detour })
+    }
+
+    /// Writes `keep` · `input` + `change` to `output`.
+    pub fn composite(
+        &mut self,
+        change: &Change,
+        keep: f32,
+        input: &VideoFrameRef<&gst::BufferRef>,
+        output: &mut VideoFrameRef<&mut gst::BufferRef>,
+    ) -> Result<(), gst::glib::BoolError> {
+        match &mut self.detour {
+            None => {
+                input.copy(output)?;
+                add(&mut self.components, change, keep, output);
+            }
+            Some(detour) => {
+                let mut unpacked = detour.unpacked.as_mut_video_frame_ref();
+                detour.unpack.frame_ref(input, &mut unpacked);
+                add(&mut self.components, change, keep, &mut unpacked);
+                detour.pack.frame_ref(&unpacked, output);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Detour {
+    fn new(info: &VideoInfo, threads: u32) -> Result<Self, gst::glib::BoolError> {
+        let format = info.format_info().unpack_format();
+        let unpacked_info = VideoInfo::builder(format, info.width(), info.height())
+            .fps(info.fps())
+            .colorimetry(&info.colorimetry())
+            .chroma_site(info.chroma_site())
+            .build()?;
+        let config = || {
+            let mut config = VideoConverterConfig::new();
+            config.set_threads(threads);
+            // What was replicated on the way in is dropped on the way out, and nothing else.
+            config.set_chroma_mode(gst_video::VideoChromaMode::None);
+            config.set_dither_method(VideoDitherMethod::None);
+            config
+        };
+        Ok(Self {
+            unpack: VideoConverter::new(info, &unpacked_info, Some(config()))?,
+            unpacked: own_frame(&unpacked_info)?,
+            pack: VideoConverter::new(&unpacked_info, info, Some(config()))?,
+        })
+    }
+}
+
+fn add(
+    components: &mut [(Component, Upsampler)],
+    change: &Change,
+    keep: f32,
+    frame: &mut VideoFrameRef<&mut gst::BufferRef>,
+) {
+    let width = change.size.width as usize;
+    let strides: [usize; 4] = std::array::from_fn(|plane| {
+        frame.plane_stride().get(plane).map_or(0, |&stride| stride as usize)
+    });
+    let planes = frame.planes_data_mut();
+    for ((component, upsampler), plane) in components.iter_mut().zip(&change.planes) {
+        upsampler.restart();
+        for y in 0..upsampler.height() {
+            let first = y * strides[component.plane] + component.offset;
+            let samples = &mut planes[component.plane][first..];
+            add_row(component, samples, &upsampler.row(plane, width, y), keep);
+        }
+    }
+}

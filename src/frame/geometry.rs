@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! How large the generator sees a frame, and where in its tensor the frame lies.
+
+/// A width and a height in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Pixels from left to right.
+    pub width: u32,
+    /// Pixels from top to bottom.
+    pub height: u32,
+}
+
+/// A rectangle in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rect {
+    /// Left edge.
+    pub x: u32,
+    /// Top edge.
+    pub y: u32,
+    /// Width and height.
+    pub size: Size,
+}
+
+/// The tensor sizes that a generator accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TensorLimits {
+    /// The only width, if it is fixed.
+    pub width: Option<u32>,
+    /// The only height, if it is fixed.
+    pub height: Option<u32>,
+    /// What a dynamic width or height must be a multiple of.
+    pub multiple_of: u32,
+}
+
+/// The size that is wanted of a dynamic generator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InferenceSize {
+    /// The frame's own size, pixel for pixel.
+    Frame,
+    /// The shorter side, in pixels.
+    ShortSide(u32),
+}
+
+/// No dynamic side is made shorter than this: generators halve their input twice or more and then
+/// look at neighbours, so that they fail on a handful of pixels.
+const MIN_SIDE: u32 = 32;
+/// Frames longer than this many times their height (or the reverse) are shrunk further, so that a
+/// narrow strip does not become a tensor of a thousand times the pixels.
+const MAX_ASPECT: f64 = 4.0;
+
+/// The tensor's size and the part of it that shows the frame. The rest is filled by mirroring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placement {
+    /// The tensor, H×W.
+    pub tensor: Size,
+    /// The frame, scaled with its aspect kept, inside the tensor.
+    pub content: Rect,
+}
+
+impl Placement {
+    /// Places a frame of `frame` pixels, each `pixel_aspect` times as wide as high, in a tensor.
+    pub fn new(
+        frame: Size,
+        pixel_aspect: f64,
+        wanted: InferenceSize,
+        limits: TensorLimits,
+    ) -> Self {
+        let display_width = f64::from(frame.width) * pixel_aspect;
+        let display_height = f64::from(frame.height);
+        let fit = |length: Option<u32>, displayed: f64| length.map(|l| f64::from(l) / displayed);
+        let fixed_scales = [fit(limits.width, display_width), fit(limits.height, display_height)];
+        let content = match (fixed_scales.into_iter().flatten().reduce(f64::min), wanted) {
+            (Some(scale), _) => scaled(display_width, display_height, scale),
+            (None, InferenceSize::Frame) => frame,
+            (None, InferenceSize::ShortSide(side)) => {
+                let short = display_width.min(display_height);
+                let long = display_width.max(display_height);
+                let scale = f64::from(side) / short;
+                let longest = f64::from(side) * MAX_ASPECT;
+                scaled(display_width, display_height, scale.min(longest / long))
+            }
+        };
+        let tensor = Size {
+            width: tensor_side(limits.width, content.width, limits.multiple_of),
+            height: tensor_side(limits.height, content.height, limits.multiple_of),
+        };
+        // A fixed side may be shorter than what rounding made of the content.
+        let content = Size {
+            width: content.width.min(tensor.width),
+            height: content.height.min(tensor.height),
+        };
+        Self {
+            tensor,
+            content: Rect {
+                x: (tensor.width - content.width) / 2,
+                y: (tensor.height - content.height) / 2,
+                size: content,
+            },
+        }
+    }
+}
+
+fn scaled(width: f64, height: f64, scale: f64) -> Size {
+    let side = |length: f64| ((length * scale).round() as u32).max(1);
+    Size { width: side(width), height: side(height) }
+}
+
+fn tensor_side(fixed: Option<u32>, content: u32, multiple_of: u32) -> u32 {
+    fixed.unwrap_or_else(|| content.max(MIN_SIDE).next_multiple_of(multiple_of))
+}
+
+/// The pixel that fills position `i` of a line of `length` pixels continued by mirroring at both
+/// ends, the edge pixel repeated: … 1 0 | 0 1 2 … n−1 | n−1 n−2 …
+pub fn mirror(i: i64, length: u32) -> u32 {
+    let length = i64::from(length);
+    let folded = i.rem_euclid(2 * length);
+    folded.min(2 * length - 1 - folded) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const DYNAMIC: TensorLimits = TensorLimits { width: None, height: None, multiple_of: 4 };
+
+    fn size(width: u32, height: u32) -> Size {
+        Size { width, height }
+    }
+
+    #[test]
+    fn a_wide_frame_keeps_its_aspect() {
+        let placed = Placement::new(size(1920, 1080), 1.0, InferenceSize::ShortSide(256), DYNAMIC);
+        assert_eq!(placed.content.size, size(455, 256));
+        assert_eq!(placed.tensor, size(456, 256));
+    }
+
+    #[test]
+    fn wide_pixels_widen_what_the_generator_sees() {
+        let placed =
+            Placement::new(size(720, 576), 64.0 / 45.0, InferenceSize::ShortSide(288), DYNAMIC);
+        assert_eq!(placed.content.size, size(512, 288));
+    }
+
+    #[test]
+    fn a_fixed_tensor_is_letterboxed() {
+        let limits = TensorLimits { width: Some(256), height: Some(256), multiple_of: 4 };
+        let placed = Placement::new(size(1920, 1080), 1.0, InferenceSize::Frame, limits);
+        let content = Rect { x: 0, y: 56, size: size(256, 144) };
+        assert_eq!(placed, Placement { tensor: size(256, 256), content });
+    }
+
+    #[test]
+    fn mirroring_repeats_the_edge() {
+        let line: Vec<_> = (-4..7).map(|i| mirror(i, 3)).collect();
+        assert_eq!(line, [2, 2, 1, 0, 0, 1, 2, 2, 1, 0, 0]);
+        assert_eq!(mirror(5, 1), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn every_frame_has_a_place(
+            width in 1u32..=7680, height in 1u32..=7680, multiple_of in 1u32..=64,
+            pixel_aspect in 0.1f64..10.0, side in 1u32..=1024,
+            fixed_width in proptest::option::of(1u32..=1024),
+            fixed_height in proptest::option::of(1u32..=1024),
+        ) {
+            let limits = TensorLimits { width: fixed_width, height: fixed_height, multiple_of };
+            let wanted = InferenceSize::ShortSide(side);
+            let placed = Placement::new(size(width, height), pixel_aspect, wanted, limits);
+            let Placement { tensor, content } = placed;
+            prop_assert!(content.size.width >= 1 && content.size.height >= 1);
+            prop_assert!(content.x + content.size.width <= tensor.width);
+            prop_assert!(content.y + content.size.height <= tensor.height);
+            prop_assert!(fixed_width.is_none_or(|fixed| fixed == tensor.width));
+            prop_assert!(fixed_height.is_none_or(|fixed| fixed == tensor.height));
+            if fixed_width.is_none() && fixed_height.is_none() {
+                prop_assert!(tensor.width % multiple_of == 0 && tensor.height % multiple_of == 0);
+                let most = (4 * side.max(MIN_SIDE)).next_multiple_of(multiple_of);
+                prop_assert!(tensor.width <= most && tensor.height <= most);
+            }
+        }
+    }
+}

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Pixels: from a frame to a generator's tensor, and the generator's change back onto the frame.
+//!
+//! frame → [`Scaler`] → RGB → [`pack`] → tensor → generator → [`Change`] → [`Compositor`] → frame
+
+mod change;
+mod color;
+mod component;
+mod composite;
+mod geometry;
+mod scale;
+mod tensor;
+mod upsample;
+
+pub use change::{Change, NotFinite, Picture, Upscale};
+pub use color::ColorTransform;
+pub use composite::Compositor;
+pub use geometry::{InferenceSize, Placement, Rect, Size, TensorLimits};
+pub use scale::Scaler;
+pub use tensor::{Element, Levels, levels, pack};

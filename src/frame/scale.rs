@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Scaling a frame of any raw format down to the RGB picture that the generator sees.
+
+use gst_video::{
+    VideoConverter, VideoConverterConfig, VideoFormat, VideoFrame, VideoFrameExt, VideoFrameRef,
+    VideoInfo, VideoResamplerMethod, video_frame::Writable,
+};
+
+use super::geometry::Size;
+
+/// Scales frames with GStreamer's converter into a picture that it owns.
+pub struct Scaler {
+    converter: VideoConverter,
+    picture: VideoFrame<Writable>,
+}
+
+impl Scaler {
+    /// A scaler from frames of `info` to 8-bit RGB of `size`, on `threads` threads.
+    pub fn new(info: &VideoInfo, size: Size, threads: u32) -> Result<Self, gst::glib::BoolError> {
+        let picture_info = VideoInfo::builder(VideoFormat::Rgb, size.width, size.height)
+            .fps(info.fps())
+            .build()?;
+        let mut config = VideoConverterConfig::new();
+        config.set_threads(threads);
+        // Linear taps widen with the ratio, so shrinking does not alias; cubic ones, the default,
+        // cost twice the time and ring at edges, which a generator takes for texture.
+        config.set_resampler_method(VideoResamplerMethod::Linear);
+        let converter = VideoConverter::new(info, &picture_info, Some(config))?;
+        Ok(Self { converter, picture: own_frame(&picture_info)? })
+    }
+
+    /// Scales `frame`; returns the picture's rows, interleaved RGB, and their stride in bytes.
+    pub fn scale(&mut self, frame: &VideoFrameRef<&gst::BufferRef>) -> (&[u8], usize) {
+        self.converter.frame_ref(frame, &mut self.picture.as_mut_video_frame_ref());
+        let stride = self.picture.plane_stride()[0] as usize;
+        (self.picture.planes_data()[0], stride)
+    }
+}
+
+/// A frame of our own that stays mapped.
+pub(super) fn own_frame(info: &VideoInfo) -> Result<VideoFrame<Writable>, gst::glib::BoolError> {
+    let buffer = gst::Buffer::with_size(info.size())?;
+    VideoFrame::from_buffer_writable(buffer, info)
+        .map_err(|_| gst::glib::bool_error!("cannot map a {} byte frame", info.size()))
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Packing RGB rows into a generator's input tensor.
+
+use cyclegan_contract::ValueRange;
+use half::f16;
+
+use super::geometry::{Placement, mirror};
+
+/// An element of a tensor: float32 or float16.
+pub trait Element: Copy {
+    /// Rounds to the element type.
+    fn from_f32(value: f32) -> Self;
+    /// Widens, exactly.
+    fn to_f32(self) -> f32;
+}
+
+impl Element for f32 {
+    fn from_f32(value: f32) -> Self {
+        value
+    }
+
+    fn to_f32(self) -> f32 {
+        self
+    }
+}
+
+impl Element for f16 {
+    fn from_f32(value: f32) -> Self {
+        f16::from_f32(value)
+    }
+
+    fn to_f32(self) -> f32 {
+        f16::to_f32(self)
+    }
+}
+
+/// What each of the 256 grey levels is in the tensor.
+pub type Levels<T> = [T; 256];
+
+/// The table that takes grey levels to `range`.
+pub fn levels<T: Element>(range: ValueRange) -> Levels<T> {
+    std::array::from_fn(|grey| T::from_f32(range.black() + grey as f32 * range.per_grey_level()))
+}
+
+/// Packs interleaved 8-bit RGB into a planar 1×3×H×W tensor.
+///
+/// `rgb` holds the rows of `placement.content`, `stride` bytes apart. What of the tensor lies
+/// outside is filled by mirroring, so that a generator sees no edge where there is none.
+pub fn pack<T: Element>(
+    rgb: &[u8],
+    stride: usize,
+    placement: &Placement,
+    levels: &Levels<T>,
+    tensor: &mut [T],
+) {
+    let (width, height) = (placement.tensor.width as usize, placement.tensor.height as usize);
+    let content = placement.content;
+    let columns = content.x as usize..(content.x + content.size.width) as usize;
+    for (channel, plane) in tensor.chunks_exact_mut(width * height).enumerate() {
+        for (y, row) in plane.chunks_exact_mut(width).enumerate() {
+            let source_y = mirror(y as i64 - i64::from(content.y), content.size.height) as usize;
+            let source = &rgb[source_y * stride..][..columns.len() * 3];
+            for (value, pixel) in row[columns.clone()].iter_mut().zip(source.chunks_exact(3)) {
+                *value = levels[usize::from(pixel[channel])];
+            }
+            for x in (0..columns.start).chain(columns.end..width) {
+                let source_x = mirror(x as i64 - i64::from(content.x), content.size.width);
+                row[x] = row[columns.start + source_x as usize];
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::geometry::{Rect, Size};
+    use proptest::prelude::*;
+
+    /// Packs pixel by pixel, straight from the definition.
+    fn pack_reference(rgb: &[u8], stride: usize, placement: &Placement) -> Vec<f32> {
+        let Placement { tensor, content } = *placement;
+        let mut values = Vec::new();
+        for channel in 0..3 {
+            for y in 0..tensor.height {
+                for x in 0..tensor.width {
+                    let source_x = mirror(i64::from(x) - i64::from(content.x), content.size.width);
+                    let source_y = mirror(i64::from(y) - i64::from(content.y), content.size.height);
+                    let grey = rgb[source_y as usize * stride + source_x as usize * 3 + channel];
+                    values.push(f32::from(grey) * (2.0 / 255.0) - 1.0);
+                }
+            }
+        }
+        values
+    }
+
+    #[test]
+    fn black_and_white_are_the_ends_of_the_range() {
+        for (range, black, white) in [
+            (ValueRange::MinusOneToOne, -1.0, 1.0),
+            (ValueRange::ZeroToOne, 0.0, 1.0),
+            (ValueRange::ZeroTo255, 0.0, 255.0),
+        ] {
+            let levels = levels::<f32>(range);
+            assert!((levels[0] - black).abs() < 1e-6 && (levels[255] - white).abs() < 1e-6);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn packing_agrees_with_its_definition(
+            width in 1u32..24, height in 1u32..24, left in 0u32..30, right in 0u32..30,
+            top in 0u32..30, bottom in 0u32..30, padding in 0usize..9, seed in any::<u8>(),
+        ) {
+            let size = Size { width, height };
+            let tensor = Size { width: left + width + right, height: top + height + bottom };
+            let placement = Placement { tensor, content: Rect { x: left, y: top, size } };
+            let stride = width as usize * 3 + padding;
+            let byte = |i: usize| (i as u8).wrapping_mul(37).wrapping_add(seed);
+            let rgb: Vec<_> = (0..stride * height as usize).map(byte).collect();
+
+            let mut packed = vec![f32::NAN; 3 * (tensor.width * tensor.height) as usize];
+            let levels = levels(ValueRange::MinusOneToOne);
+            pack(&rgb, stride, &placement, &levels, &mut packed);
+            let expected = pack_reference(&rgb, stride, &placement);
+            for (packed, expected) in packed.iter().zip(&expected) {
+                prop_assert!((packed - expected).abs() < 1e-6);
+            }
+        }
+    }
+}
