@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! From what a user calls a model to its files.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+use cyclegan_contract::{Direction, Precision, file_name};
+
+use super::{error::LoadError, runtime::plugin_folder};
+
+/// Where packages install models, below a data folder.
+const IN_DATA_DIR: &str = "gstreamer-1.0/cyclegan/models";
+
+/// The files of a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ModelFiles {
+    /// One generator.
+    Single(PathBuf),
+    /// A folder with G, F or both.
+    Pair(PathBuf),
+}
+
+impl ModelFiles {
+    /// Finds `model`: a file, a folder with `G.onnx` or `F.onnx`, or the name of such a folder on
+    /// the search path.
+    pub fn locate(model: &str) -> Result<Self, LoadError> {
+        let path = Path::new(model);
+        if path.is_file() {
+            return Ok(Self::Single(path.to_path_buf()));
+        }
+        if path.is_dir() {
+            return match is_pair(path) {
+                true => Ok(Self::Pair(path.to_path_buf())),
+                false => Err(LoadError::NoPair { folder: path.to_path_buf() }),
+            };
+        }
+        let is_name = path.components().count() == 1 && !model.contains(['/', '\\']);
+        let searched = if is_name { search_path() } else { Vec::new() };
+        let found = searched.iter().map(|folder| folder.join(model)).find(|pair| is_pair(pair));
+        found.map(Self::Pair).ok_or_else(|| LoadError::NotFound {
+            model: model.to_owned(),
+            searched: searched.iter().map(|folder| folder.display().to_string()).collect(),
+        })
+    }
+
+    /// The file of one direction in one precision, if there is one. A single file has only the
+    /// forward direction, and the precision that it has.
+    pub fn file(&self, direction: Direction, precision: Precision) -> Option<PathBuf> {
+        match self {
+            Self::Single(file) => (direction == Direction::AToB).then(|| file.clone()),
+            Self::Pair(folder) => {
+                Some(folder.join(file_name(direction, precision))).filter(|file| file.is_file())
+            }
+        }
+    }
+}
+
+fn is_pair(folder: &Path) -> bool {
+    let has = |direction| folder.join(file_name(direction, Precision::Fp32)).is_file();
+    Direction::BOTH.into_iter().any(has)
+}
+
+/// `CYCLEGAN_MODEL_PATH`, the user's data folder, and the data folders of the install.
+fn search_path() -> Vec<PathBuf> {
+    let from_env = env::var_os("CYCLEGAN_MODEL_PATH").unwrap_or_default();
+    let mut folders: Vec<_> = env::split_paths(&from_env).collect();
+    folders.retain(|folder| !folder.as_os_str().is_empty());
+    folders.push(gst::glib::user_data_dir().join(IN_DATA_DIR));
+    // <prefix>/lib/<arch>/gstreamer-1.0 has its data in <prefix>/share.
+    let prefixes =
+        plugin_folder().into_iter().flat_map(|plugin| plugin.ancestors().skip(1).take(3));
+    folders.extend(prefixes.map(|prefix| prefix.join("share").join(IN_DATA_DIR)));
+    folders.extend(gst::glib::system_data_dirs().iter().map(|dir| dir.join(IN_DATA_DIR)));
+    folders
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_folder_is_a_pair_with_the_variants_it_holds() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["G.onnx", "G.int8.onnx"] {
+            fs::write(folder.path().join(name), b"").unwrap();
+        }
+        let files = ModelFiles::locate(folder.path().to_str().unwrap()).unwrap();
+        let has = |direction, precision| files.file(direction, precision).is_some();
+        assert!(has(Direction::AToB, Precision::Fp32) && has(Direction::AToB, Precision::Int8));
+        assert!(!has(Direction::AToB, Precision::Fp16) && !has(Direction::BToA, Precision::Fp32));
+    }
+
+    #[test]
+    fn an_empty_folder_is_no_pair() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = ModelFiles::locate(folder.path().to_str().unwrap()).unwrap_err();
+        assert!(matches!(error, LoadError::NoPair { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_name_that_is_nowhere_says_where_it_was_sought() {
+        let error = ModelFiles::locate("no-such-model").unwrap_err().to_string();
+        assert!(error.contains("no-such-model") && error.contains(IN_DATA_DIR), "{error}");
+        let error = ModelFiles::locate("/nowhere/G.onnx").unwrap_err().to_string();
+        assert!(error.contains("/nowhere/G.onnx"), "{error}");
+    }
+}

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Generators: finding a model's files, ONNX Runtime, its execution providers, and running.
+
+mod error;
+mod locate;
+mod pair;
+mod profile;
+mod provider;
+mod runtime;
+mod session;
+mod stream;
+
+pub use error::{LoadError, RunError};
+pub use pair::{LoadOptions, Pair};
+pub use provider::{Provider, ProviderOptions};
+pub use runtime::set_plugin_folder;
+pub use session::Generator;
+pub use stream::{Stream, Values, ValuesMut};

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Which provider really ran, read from ONNX Runtime's own profile of a run.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use serde::Deserialize;
+
+/// One event of a profile, which is in the Trace Event Format of Chromium.
+#[derive(Deserialize)]
+struct Event {
+    #[serde(default)]
+    cat: String,
+    #[serde(default)]
+    args: Arguments,
+}
+
+#[derive(Default, Deserialize)]
+struct Arguments {
+    #[serde(default)]
+    provider: String,
+}
+
+/// How many nodes each provider ran, by ONNX Runtime's names.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct NodesByProvider(BTreeMap<String, usize>);
+
+impl NodesByProvider {
+    /// Reads a profile, and removes it.
+    pub fn take(path: &Path) -> std::io::Result<Self> {
+        let profile = fs::read(path)?;
+        fs::remove_file(path)?;
+        Ok(Self::parse(&profile)?)
+    }
+
+    fn parse(profile: &[u8]) -> serde_json::Result<Self> {
+        let events: Vec<Event> = serde_json::from_slice(profile)?;
+        let mut nodes = BTreeMap::new();
+        for event in events {
+            if event.cat == "Node" && !event.args.provider.is_empty() {
+                *nodes.entry(event.args.provider).or_default() += 1;
+            }
+        }
+        Ok(Self(nodes))
+    }
+
+    /// Nodes that `provider` ran.
+    pub fn of(&self, provider: &str) -> usize {
+        self.0.get(provider).copied().unwrap_or(0)
+    }
+
+    /// Nodes that any provider ran.
+    pub fn total(&self) -> usize {
+        self.0.values().sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_are_counted_by_provider() {
+        let profile = br#"[
+            {"cat":"Session","name":"model_loading_uri","args":{}},
+            {"cat":"Node","name":"a","args":{"provider":"CUDAExecutionProvider","op_name":"Conv"}},
+            {"cat":"Node","name":"b","args":{"provider":"CUDAExecutionProvider","op_name":"Relu"}},
+            {"cat":"Node","name":"c","args":{"provider":"CPUExecutionProvider","op_name":"Shape"}},
+            {"cat":"Node","name":"fence","args":{}}
+        ]"#;
+        let nodes = NodesByProvider::parse(profile).unwrap();
+        assert_eq!((nodes.of("CUDAExecutionProvider"), nodes.total()), (2, 3));
+        assert_eq!(nodes.of("TensorrtExecutionProvider"), 0);
+    }
+
+    #[test]
+    fn a_profile_cut_short_is_an_error() {
+        assert!(NodesByProvider::parse(b"[{\"cat\":").is_err());
+    }
+}

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! ONNX Runtime's execution providers and the options that suit video.
+
+use std::{fmt, path::PathBuf};
+
+use cyclegan_contract::Precision;
+use ort::ep::{self, ExecutionProvider, ExecutionProviderDispatch};
+
+/// A processor, and the library that ONNX Runtime drives it with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Provider {
+    /// Any processor.
+    Cpu,
+    /// NVIDIA GPUs, through cuDNN.
+    Cuda,
+    /// NVIDIA GPUs, through TensorRT.
+    TensorRt,
+    /// Intel processors and GPUs.
+    OpenVino,
+    /// Any GPU with Vulkan, Metal or Direct3D 12.
+    WebGpu,
+    /// AMD GPUs.
+    MiGraphX,
+    /// GPUs on Windows.
+    DirectMl,
+    /// Apple processors.
+    CoreMl,
+}
+
+/// What a provider is opened with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProviderOptions {
+    /// Which device, where there are several.
+    pub device_id: i32,
+    /// Threads of the CPU, 0 for as many as there are cores.
+    pub threads: u32,
+    /// Where compiled engines are kept between runs.
+    pub cache_dir: PathBuf,
+}
+
+impl Provider {
+    /// What `auto` tries, in this order. TensorRT is left to those who name it: it builds an
+    /// engine for minutes at every new size.
+    pub const AUTO: [Self; 7] = [
+        Self::Cuda,
+        Self::MiGraphX,
+        Self::DirectMl,
+        Self::CoreMl,
+        Self::OpenVino,
+        Self::WebGpu,
+        Self::Cpu,
+    ];
+
+    /// The provider's name as properties and messages have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Cuda => "cuda",
+            Self::TensorRt => "tensorrt",
+            Self::OpenVino => "openvino",
+            Self::WebGpu => "webgpu",
+            Self::MiGraphX => "migraphx",
+            Self::DirectMl => "directml",
+            Self::CoreMl => "coreml",
+        }
+    }
+
+    /// ONNX Runtime's own name for it.
+    pub fn onnxruntime_name(self) -> &'static str {
+        match self {
+            Self::Cpu => ep::CPU::NAME,
+            Self::Cuda => ep::CUDA::NAME,
+            Self::TensorRt => ep::TensorRT::NAME,
+            Self::OpenVino => ep::OpenVINO::NAME,
+            Self::WebGpu => ep::WebGPU::NAME,
+            Self::MiGraphX => ep::MIGraphX::NAME,
+            Self::DirectMl => ep::DirectML::NAME,
+            Self::CoreMl => ep::CoreML::NAME,
+        }
+    }
+
+    /// The PyPI wheel whose library has this provider built in.
+    pub fn wheel(self) -> &'static str {
+        match self {
+            Self::Cpu | Self::CoreMl => "onnxruntime",
+            Self::Cuda | Self::TensorRt => "onnxruntime-gpu",
+            Self::OpenVino => "onnxruntime-openvino",
+            Self::WebGpu => "onnxruntime-webgpu",
+            Self::MiGraphX => "onnxruntime-migraphx",
+            Self::DirectMl => "onnxruntime-directml",
+        }
+    }
+
+    /// The arithmetic that this kind of processor is fastest in.
+    pub fn preferred_precision(self) -> Precision {
+        match self {
+            Self::Cpu | Self::OpenVino => Precision::Int8,
+            _ => Precision::Fp16,
+        }
+    }
+
+    /// Whether the loaded runtime was built with it; whether it also works is seen by using it.
+    pub fn is_built_in(self) -> ort::Result<bool> {
+        match self {
+            Self::Cpu => Ok(true),
+            Self::Cuda => ep::CUDA::is_available(),
+            Self::TensorRt => ep::TensorRT::is_available(),
+            Self::OpenVino => ep::OpenVINO::is_available(),
+            Self::WebGpu => ep::WebGPU::is_available(),
+            Self::MiGraphX => ep::MIGraphX::is_available(),
+            Self::DirectMl => ep::DirectML::is_available(),
+            Self::CoreMl => ep::CoreML::is_available(),
+        }
+    }
+
+    /// The registration for a session, which fails rather than fall back in silence.
+    pub fn registration(
+        self,
+        options: &ProviderOptions,
+        precision: Precision,
+    ) -> ExecutionProviderDispatch {
+        let device = options.device_id;
+        let fp16 = precision == Precision::Fp16;
+        let cache = options.cache_dir.display();
+        let provider = match self {
+            Self::Cpu => ep::CPU::default().build(),
+            // An exhaustive search benchmarks every algorithm again at each new size.
+            Self::Cuda => ep::CUDA::default()
+                .with_device_id(device)
+                .with_conv_algorithm_search(ep::cuda::ConvAlgorithmSearch::Heuristic)
+                .build(),
+            Self::TensorRt => ep::TensorRT::default()
+                .with_device_id(device)
+                .with_fp16(fp16)
+                .with_engine_cache(true)
+                .with_engine_cache_path(&cache)
+                .with_timing_cache(true)
+                .with_timing_cache_path(&cache)
+                .build(),
+            Self::OpenVino => ep::OpenVINO::default().with_cache_dir(&cache).build(),
+            Self::WebGpu => ep::WebGPU::default().with_device_id(device).build(),
+            Self::MiGraphX => {
+                ep::MIGraphX::default().with_device_id(device).with_fp16(fp16).build()
+            }
+            Self::DirectMl => ep::DirectML::default().with_device_id(device).build(),
+            Self::CoreMl => ep::CoreML::default().with_model_cache_dir(&cache).build(),
+        };
+        provider.error_on_failure()
+    }
+}
+
+impl fmt::Display for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
