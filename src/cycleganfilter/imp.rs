@@ -1,0 +1,465 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The element as GObject and GStreamer see it.
+
+use std::{
+    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use gst::{glib, prelude::*, subclass::prelude::*};
+use gst_base::{prelude::*, subclass::prelude::*};
+use gst_video::{VideoFormat, VideoFrameRef, VideoInfo, subclass::prelude::*};
+
+use super::{
+    loader::{Loader, Model, PrepareError, Request},
+    settings::{LateFrames, PROPERTIES, Settings},
+    stats::Stats,
+    translator::Translators,
+};
+use crate::generator::{LoadError, Pair};
+
+static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new(
+        "cycleganfilter",
+        gst::DebugColorFlags::empty(),
+        Some("CycleGAN picture translation"),
+    )
+});
+
+/// The element's private side. Locks are taken in the order of the fields.
+#[derive(Default)]
+pub struct CycleGanFilter {
+    /// What is negotiated and ready to run; held while a frame is translated.
+    state: Mutex<Option<State>>,
+    /// The model, from READY on.
+    pair: Mutex<Option<Arc<Pair>>>,
+    settings: Mutex<Settings>,
+    stats: Mutex<Stats>,
+    loader: Loader,
+}
+
+/// What exists from the first caps until the element stops.
+struct State {
+    translators: Translators,
+    last_stats: Instant,
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for CycleGanFilter {
+    const NAME: &'static str = "GstCycleGanFilter";
+    type Type = super::CycleGanFilter;
+    type ParentType = gst_video::VideoFilter;
+}
+
+impl ObjectImpl for CycleGanFilter {
+    fn properties() -> &'static [glib::ParamSpec] {
+        &PROPERTIES
+    }
+
+    fn constructed(&self) {
+        self.parent_constructed();
+        self.apply_late_frames(LateFrames::default());
+    }
+
+    fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        gst::debug!(CAT, imp = self, "{} = {value:?}", pspec.name());
+        let late_frames = {
+            let mut settings = lock(&self.settings);
+            settings.set(pspec.name(), value);
+            settings.late_frames
+        };
+        match pspec.name() {
+            "model" => self.load_beside_the_stream(true),
+            "inference-size" => self.load_beside_the_stream(false),
+            "late-frames" => self.apply_late_frames(late_frames),
+            _ => {}
+        }
+    }
+
+    fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+        match pspec.name() {
+            "active-provider" => {
+                let pair = lock(&self.pair);
+                pair.as_ref().map(|pair| pair.provider().name()).to_value()
+            }
+            "stats" => lock(&self.stats).to_structure().to_value(),
+            name => lock(&self.settings).get(name),
+        }
+    }
+}
+
+impl GstObjectImpl for CycleGanFilter {}
+
+impl ElementImpl for CycleGanFilter {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+            gst::subclass::ElementMetadata::new(
+                "CycleGAN filter",
+                "Filter/Effect/Video",
+                "Translates video from one domain to another, for example horses to zebras",
+                "The cycleganfilter developers",
+            )
+        });
+        Some(&METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+            // Every format whose pixels GStreamer can unpack.
+            let formats = VideoFormat::iter_raw().filter(|format| {
+                gst_video::VideoFormatInfo::from_format(*format).unpack_format()
+                    != VideoFormat::Unknown
+            });
+            let caps = gst_video::VideoCapsBuilder::new().format_list(formats).build();
+            [("sink", gst::PadDirection::Sink), ("src", gst::PadDirection::Src)]
+                .into_iter()
+                .filter_map(|(name, direction)| {
+                    gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps).ok()
+                })
+                .collect()
+        });
+        &TEMPLATES
+    }
+
+    fn change_state(
+        &self,
+        transition: gst::StateChange,
+    ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        if transition == gst::StateChange::NullToReady {
+            self.load().map_err(|error| {
+                self.post_load_error(&error);
+                gst::StateChangeError
+            })?;
+        }
+        let success = self.parent_change_state(transition)?;
+        if transition == gst::StateChange::ReadyToNull {
+            self.loader.cancel();
+            *lock(&self.pair) = None;
+        }
+        Ok(success)
+    }
+}
+
+impl BaseTransformImpl for CycleGanFilter {
+    const MODE: gst_base::subclass::BaseTransformMode =
+        gst_base::subclass::BaseTransformMode::NeverInPlace;
+    const PASSTHROUGH_ON_SAME_CAPS: bool = false;
+    const TRANSFORM_IP_ON_PASSTHROUGH: bool = false;
+
+    fn start(&self) -> Result<(), gst::ErrorMessage> {
+        *lock(&self.stats) = Stats::default();
+        Ok(())
+    }
+
+    fn stop(&self) -> Result<(), gst::ErrorMessage> {
+        *lock(&self.state) = None;
+        Ok(())
+    }
+
+    fn query(&self, direction: gst::PadDirection, query: &mut gst::QueryRef) -> bool {
+        if direction != gst::PadDirection::Src {
+            return BaseTransformImplExt::parent_query(self, direction, query);
+        }
+        let gst::QueryViewMut::Latency(query) = query.view_mut() else {
+            return BaseTransformImplExt::parent_query(self, direction, query);
+        };
+        let mut upstream = gst::query::Latency::new();
+        if !self.obj().sink_pad().peer_query(&mut upstream) {
+            return false;
+        }
+        let (live, min, max) = upstream.result();
+        let own = self.latency();
+        query.set(live, min + own, max.map(|max| max + own));
+        gst::debug!(CAT, imp = self, "latency {own} of our own on top of {min}");
+        true
+    }
+
+    fn submit_input_buffer(
+        &self,
+        is_discont: bool,
+        buffer: gst::Buffer,
+    ) -> Result<gst::FlowSuccess, gst::FlowError> {
+        lock(&self.stats).frames_in += 1;
+        let success = self.parent_submit_input_buffer(is_discont, buffer)?;
+        if success == gst_base::BASE_TRANSFORM_FLOW_DROPPED {
+            gst::trace!(CAT, imp = self, "dropped a late frame");
+            lock(&self.stats).frames_dropped += 1;
+        }
+        Ok(success)
+    }
+
+    fn before_transform(&self, buffer: &gst::BufferRef) {
+        let segment = self.obj().segment();
+        let segment = segment.downcast_ref::<gst::ClockTime>();
+        let stream_time = segment.and_then(|segment| segment.to_stream_time(buffer.pts()));
+        if let Some(stream_time) = stream_time
+            && self.obj().sync_values(stream_time).is_err()
+        {
+            gst::warning!(CAT, imp = self, "no control values at {stream_time}");
+        }
+        let is_passthrough = lock(&self.settings).strength == 0.0;
+        if is_passthrough != self.obj().is_passthrough() {
+            gst::debug!(CAT, imp = self, "passthrough: {is_passthrough}");
+            self.obj().set_passthrough(is_passthrough);
+            // Passing on needs no buffers of our own, translating does.
+            self.obj().reconfigure_src();
+        }
+        if is_passthrough {
+            lock(&self.stats).frames_passed += 1;
+        }
+    }
+
+    fn transform_meta<'a>(
+        &self,
+        _output: &mut gst::BufferRef,
+        _meta: gst::MetaRef<'a, gst::Meta>,
+        _input: &'a gst::BufferRef,
+    ) -> bool {
+        // Size, colours and place of everything in the frame are as they were.
+        true
+    }
+}
+
+impl VideoFilterImpl for CycleGanFilter {
+    fn set_info(
+        &self,
+        _input_caps: &gst::Caps,
+        info: &VideoInfo,
+        _output_caps: &gst::Caps,
+        _output_info: &VideoInfo,
+    ) -> Result<(), gst::LoggableError> {
+        if info.is_interlaced() {
+            gst::element_imp_error!(
+                self,
+                gst::CoreError::Negotiation,
+                (
+                    "Interlaced video ({}) cannot be translated, expected progressive; put \
+                     `deinterlace` before cycleganfilter",
+                    info.interlace_mode().to_str()
+                )
+            );
+            return Err(gst::loggable_error!(CAT, "interlaced video"));
+        }
+        let mut state = lock(&self.state);
+        if let Some(loaded) = self.loader.take() {
+            self.adopt(loaded.pair);
+        }
+        let pair = lock(&self.pair).clone();
+        let pair = pair.ok_or_else(|| gst::loggable_error!(CAT, "no model before READY"))?;
+        match self.translators(pair, info) {
+            Ok(translators) => {
+                let last_stats = Instant::now();
+                let warm_up = translators.warm_up;
+                *state = Some(State { translators, last_stats });
+                drop(state);
+                self.set_latency(warm_up);
+                Ok(())
+            }
+            Err(error) => {
+                gst::element_imp_error!(self, gst::LibraryError::Init, ("{error}"));
+                Err(gst::loggable_error!(CAT, "{error}"))
+            }
+        }
+    }
+
+    fn transform_frame(
+        &self,
+        input: &VideoFrameRef<&gst::BufferRef>,
+        output: &mut VideoFrameRef<&mut gst::BufferRef>,
+    ) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let start = Instant::now();
+        let mut state = lock(&self.state);
+        let state = state.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
+        self.swap(state).map_err(|error| self.fail(&error))?;
+
+        let (direction, upscale, interval) = {
+            let settings = lock(&self.settings);
+            (settings.direction, settings.upscale(), settings.stats_interval)
+        };
+        let pair = state.translators.pair.clone();
+        let translator = state.translators.get_mut(direction.of_model());
+        let translator = translator.ok_or(gst::FlowError::NotNegotiated)?;
+        let inference =
+            translator.translate(input, output, upscale).map_err(|error| self.fail(&error))?;
+        let size = translator.size();
+        let total = start.elapsed();
+        gst::trace!(CAT, imp = self, "translated in {total:?}, inference {inference:?}");
+
+        let mut stats = lock(&self.stats);
+        stats.translated(inference, total);
+        if stats.running.model != pair.model() {
+            pair.model().clone_into(&mut stats.running.model);
+        }
+        stats.running.provider = pair.provider().name();
+        stats.running.direction = direction.nick();
+        (stats.running.width, stats.running.height) = (size.width, size.height);
+        let has_moved = stats.update_latency();
+        let interval = Duration::from_millis(interval.into());
+        let is_due = !interval.is_zero() && state.last_stats.elapsed() >= interval;
+        let structure = is_due.then(|| stats.to_structure());
+        drop(stats);
+
+        if has_moved {
+            self.post_latency();
+        }
+        if let Some(structure) = structure {
+            state.last_stats = Instant::now();
+            let message = gst::message::Element::builder(structure).src(&*self.obj()).build();
+            let _ = self.obj().post_message(message);
+        }
+        Ok(gst::FlowSuccess::Ok)
+    }
+}
+
+impl CycleGanFilter {
+    /// Loads the model that is set; NULL to READY.
+    fn load(&self) -> Result<(), LoadError> {
+        let (model, options) = {
+            let settings = lock(&self.settings);
+            (settings.model.clone(), settings.load_options())
+        };
+        let pair = Pair::load(&model, &options)?;
+        gst::info!(CAT, imp = self, "{model} runs on {}", pair.provider());
+        self.adopt(Arc::new(pair));
+        Ok(())
+    }
+
+    /// Takes `pair` as the model that runs, and warns of what was not as the user asked.
+    fn adopt(&self, pair: Arc<Pair>) {
+        if let Some(reason) = pair.fallback() {
+            gst::element_imp_warning!(
+                self,
+                gst::ResourceError::Settings,
+                ("The CPU steps in: {reason}")
+            );
+        }
+        *lock(&self.pair) = Some(pair);
+        self.obj().notify("active-provider");
+    }
+
+    /// Prepares the model or the inference size that is set now, on a thread of its own.
+    fn load_beside_the_stream(&self, is_new_model: bool) {
+        let pair = lock(&self.pair).clone();
+        let Some(pair) = pair else {
+            return; // READY loads it.
+        };
+        let caps = self.obj().sink_pad().current_caps();
+        let info = caps.and_then(|caps| VideoInfo::from_caps(&caps).ok());
+        let request = {
+            let settings = lock(&self.settings);
+            let options = || Box::new(settings.load_options());
+            Request {
+                model: match is_new_model || settings.model != pair.model() {
+                    true => Model::Load(settings.model.clone(), options()),
+                    false => Model::Loaded(pair),
+                },
+                info,
+                inference_size: settings.inference_size,
+                threads: settings.threads,
+            }
+        };
+        let element = self.obj().downgrade();
+        self.loader.request(request, move |model, error| {
+            if let Some(element) = element.upgrade() {
+                element.imp().keep_old_model(model, &error);
+            }
+        });
+    }
+
+    /// Says why what was set does not take effect.
+    fn keep_old_model(&self, model: Option<String>, error: &PrepareError) {
+        let pair = lock(&self.pair).clone();
+        let Some(pair) = pair else { return };
+        {
+            let mut settings = lock(&self.settings);
+            if model.as_ref() == Some(&settings.model) {
+                pair.model().clone_into(&mut settings.model);
+            }
+        }
+        gst::element_imp_warning!(
+            self,
+            gst::ResourceError::Settings,
+            ("{error}; {} goes on", pair.model())
+        );
+    }
+
+    /// Takes over what has been prepared beside the stream; between two frames.
+    fn swap(&self, state: &mut State) -> Result<(), super::TranslateError> {
+        let Some(loaded) = self.loader.take() else {
+            return Ok(());
+        };
+        gst::info!(CAT, imp = self, "{} takes over", loaded.pair.model());
+        let info = state.translators.info.clone();
+        let fits = |translators: &Translators| translators.info == info;
+        state.translators = match loaded.translators.filter(fits) {
+            Some(translators) => translators,
+            // The caps have changed while it was loading.
+            None => self.translators(loaded.pair.clone(), &info)?,
+        };
+        self.adopt(loaded.pair);
+        Ok(())
+    }
+
+    /// Prepares `pair` for frames of `info`, on this thread.
+    fn translators(
+        &self,
+        pair: Arc<Pair>,
+        info: &VideoInfo,
+    ) -> Result<Translators, super::TranslateError> {
+        let (inference_size, threads) = {
+            let settings = lock(&self.settings);
+            (settings.inference_size, settings.threads)
+        };
+        Translators::new(pair, info, inference_size, threads)
+    }
+
+    fn apply_late_frames(&self, late_frames: LateFrames) {
+        self.obj().set_qos(late_frames == LateFrames::Drop);
+    }
+
+    fn latency(&self) -> gst::ClockTime {
+        let latency = lock(&self.stats).latency();
+        gst::ClockTime::try_from(latency).unwrap_or(gst::ClockTime::ZERO)
+    }
+
+    fn set_latency(&self, measured: Duration) {
+        let has_moved = lock(&self.stats).set_latency(measured);
+        if has_moved {
+            self.post_latency();
+        }
+    }
+
+    fn post_latency(&self) {
+        let message = gst::message::Latency::builder().src(&*self.obj()).build();
+        let _ = self.obj().post_message(message);
+    }
+
+    fn post_load_error(&self, error: &LoadError) {
+        match error {
+            LoadError::NotFound { .. } | LoadError::NoPair { .. } => {
+                gst::element_imp_error!(self, gst::ResourceError::NotFound, ("{error}"));
+            }
+            LoadError::Contract { .. } | LoadError::Session { .. } | LoadError::Run { .. } => {
+                gst::element_imp_error!(self, gst::ResourceError::Read, ("{error}"));
+            }
+            LoadError::NoVariant { .. } | LoadError::Provider { .. } => {
+                gst::element_imp_error!(self, gst::ResourceError::Settings, ("{error}"));
+            }
+            LoadError::Runtime(_) => {
+                gst::element_imp_error!(self, gst::LibraryError::Init, ("{error}"));
+            }
+        }
+    }
+
+    /// Posts the error that ends the stream.
+    fn fail(&self, error: &super::TranslateError) -> gst::FlowError {
+        gst::element_imp_error!(self, gst::LibraryError::Failed, ("{error}"));
+        gst::FlowError::Error
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic is reported by the base class; what it left behind is replaced at the next start.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Loading a model beside the stream, so that no frame waits for it.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread::{self, JoinHandle},
+};
+
+use gst_video::VideoInfo;
+
+use super::translator::{TranslateError, Translators};
+use crate::generator::{LoadError, LoadOptions, Pair};
+
+/// What is to be prepared.
+pub struct Request {
+    /// The model to load, or the one that is loaded already.
+    pub model: Model,
+    /// The frames that are negotiated, if they are.
+    pub info: Option<VideoInfo>,
+    /// The property's value.
+    pub inference_size: i32,
+    /// Threads for conversion.
+    pub threads: u32,
+}
+
+/// A model that is loaded or to be loaded.
+pub enum Model {
+    /// To be loaded under this name.
+    Load(String, Box<LoadOptions>),
+    /// Loaded.
+    Loaded(Arc<Pair>),
+}
+
+/// A request that came true.
+pub struct Loaded {
+    /// The model.
+    pub pair: Arc<Pair>,
+    /// Its translators, if the request named the frames.
+    pub translators: Option<Translators>,
+}
+
+/// A request that did not.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// The model cannot be loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The model fails on frames of this size.
+    #[error(transparent)]
+    Translate(#[from] TranslateError),
+}
+
+/// Prepares one request after the other, and forgets those that a newer one overtakes.
+#[derive(Default)]
+pub struct Loader {
+    shared: Arc<Mutex<Shared>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    wanted: Option<Request>,
+    is_running: bool,
+    loaded: Option<Loaded>,
+}
+
+impl Loader {
+    /// Prepares `request` on a thread of its own. `on_error` is told of a failure, with the name
+    /// of the model, unless a newer request has come meanwhile.
+    pub fn request(
+        &self,
+        request: Request,
+        on_error: impl Fn(Option<String>, PrepareError) + Send + 'static,
+    ) {
+        let mut shared = lock(&self.shared);
+        shared.wanted = Some(request);
+        if shared.is_running {
+            return;
+        }
+        shared.is_running = true;
+        drop(shared);
+        let shared = self.shared.clone();
+        let thread = thread::Builder::new().name("cyclegan-loader".to_owned());
+        match thread.spawn(move || run(&shared, &on_error)) {
+            Ok(handle) => *lock(&self.thread) = Some(handle),
+            Err(error) => {
+                lock(&self.shared).is_running = false;
+                gst::error!(gst::CAT_DEFAULT, "no thread to load a model on: {error}");
+            }
+        }
+    }
+
+    /// What has been prepared since the last call.
+    pub fn take(&self) -> Option<Loaded> {
+        lock(&self.shared).loaded.take()
+    }
+
+    /// Waits for a request that is under way, and forgets it.
+    pub fn cancel(&self) {
+        lock(&self.shared).wanted = None;
+        let thread = lock(&self.thread).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            gst::error!(gst::CAT_DEFAULT, "the thread that loads models has panicked");
+        }
+        *lock(&self.shared) = Shared::default();
+    }
+}
+
+fn run(shared: &Mutex<Shared>, on_error: &dyn Fn(Option<String>, PrepareError)) {
+    loop {
+        let request = {
+            let mut shared = lock(shared);
+            let Some(request) = shared.wanted.take() else {
+                shared.is_running = false;
+                return;
+            };
+            request
+        };
+        let model = match &request.model {
+            Model::Load(model, _) => Some(model.clone()),
+            Model::Loaded(_) => None,
+        };
+        let result = prepare(request);
+        let mut shared = lock(shared);
+        if shared.wanted.is_some() {
+            continue;
+        }
+        match result {
+            Ok(loaded) => shared.loaded = Some(loaded),
+            Err(error) => {
+                drop(shared);
+                on_error(model, error);
+            }
+        }
+    }
+}
+
+fn prepare(request: Request) -> Result<Loaded, PrepareError> {
+    let Request { model, info, inference_size, threads } = request;
+    let pair = match model {
+        Model::Load(model, options) => Arc::new(Pair::load(&model, &options)?),
+        Model::Loaded(pair) => pair,
+    };
+    let translators = info
+        .map(|info| Translators::new(pair.clone(), &info, inference_size, threads))
+        .transpose()?;
+    Ok(Loaded { pair, translators })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The element `cycleganfilter`.
+
+/**
+ * SECTION:element-cycleganfilter
+ *
+ * Translates video from one domain to another, for example horses to zebras, with a CycleGAN
+ * generator that ONNX Runtime runs on the best processor present.
+ *
+ * |[
+ * gst-launch-1.0 filesrc location=horses.mp4 ! decodebin ! videoconvert ! cycleganfilter ! videoconvert ! autovideosink
+ * ]| Shows a video with its horses as zebras.
+ *
+ * |[
+ * gst-launch-1.0 v4l2src ! cycleganfilter direction=reverse strength=0.7 ! autovideosink
+ * ]| Turns zebras in front of a camera into horses, at seven tenths of the strength.
+ */
+mod imp;
+mod loader;
+mod settings;
+mod stats;
+mod translator;
+
+use gst::{glib, prelude::*};
+
+pub use settings::{Direction, ExecutionProvider, LateFrames, Precision, Upscale};
+pub use translator::{TranslateError, Translator};
+
+glib::wrapper! {
+    /// The element, a video filter with the same caps on both sides.
+    pub struct CycleGanFilter(ObjectSubclass<imp::CycleGanFilter>)
+        @extends gst_video::VideoFilter, gst_base::BaseTransform, gst::Element, gst::Object;
+}
+
+/// Registers `cycleganfilter` with `plugin`, or with the application if there is none.
+pub fn register(plugin: Option<&gst::Plugin>) -> Result<(), glib::BoolError> {
+    for enumeration in [
+        Direction::static_type(),
+        ExecutionProvider::static_type(),
+        LateFrames::static_type(),
+        Precision::static_type(),
+        Upscale::static_type(),
+    ] {
+        enumeration.mark_as_plugin_api(gst::PluginAPIFlags::empty());
+    }
+    gst::Element::register(plugin, "cycleganfilter", gst::Rank::NONE, CycleGanFilter::static_type())
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What the element counts and measures.
+
+use std::time::{Duration, Instant};
+
+/// How many frames the times are taken over.
+const WINDOW: usize = 128;
+/// The latency is looked at again after this many frames.
+const LATENCY_EVERY: u64 = 16;
+
+/// The last [`WINDOW`] values of a time.
+#[derive(Debug, Clone)]
+struct Window {
+    micros: [u64; WINDOW],
+    count: usize,
+}
+
+impl Window {
+    const EMPTY: Self = Self { micros: [0; WINDOW], count: 0 };
+
+    fn push(&mut self, duration: Duration) {
+        self.micros[self.count % WINDOW] = duration.as_micros() as u64;
+        self.count += 1;
+    }
+
+    /// The value that `percent` of all lie at or under, 0 where there is none.
+    fn percentile(&self, percent: usize) -> u64 {
+        let mut sorted = self.micros;
+        let sorted = &mut sorted[..self.count.min(WINDOW)];
+        sorted.sort_unstable();
+        let rank = (sorted.len() * percent).div_ceil(100);
+        sorted.get(rank.saturating_sub(1)).copied().unwrap_or(0)
+    }
+}
+
+/// What runs, for the `stats` structure.
+#[derive(Debug, Default, Clone)]
+pub struct Running {
+    /// Name of the provider.
+    pub provider: &'static str,
+    /// The model, as the user named it.
+    pub model: String,
+    /// `forward` or `reverse`.
+    pub direction: &'static str,
+    /// Width of the generator's input, in pixels.
+    pub width: u32,
+    /// Height of the generator's input, in pixels.
+    pub height: u32,
+}
+
+/// Counters and times since the element started.
+#[derive(Debug, Clone)]
+pub struct Stats {
+    /// Frames that came in.
+    pub frames_in: u64,
+    /// Frames that went through a generator.
+    pub frames_translated: u64,
+    /// Frames that went out as they came in.
+    pub frames_passed: u64,
+    /// Frames that were dropped as too late.
+    pub frames_dropped: u64,
+    /// What runs.
+    pub running: Running,
+    inference: Window,
+    total: Window,
+    /// When the frames of the window were done, a ring.
+    done: [Option<Instant>; WINDOW],
+    latency: Duration,
+}
+
+impl Default for Stats {
+    fn default() -> Self {
+        Self {
+            frames_in: 0,
+            frames_translated: 0,
+            frames_passed: 0,
+            frames_dropped: 0,
+            running: Running::default(),
+            inference: Window::EMPTY,
+            total: Window::EMPTY,
+            done: [None; WINDOW],
+            latency: Duration::ZERO,
+        }
+    }
+}
+
+impl Stats {
+    /// Counts a translated frame.
+    pub fn translated(&mut self, inference: Duration, total: Duration) {
+        self.done[self.frames_translated as usize % WINDOW] = Some(Instant::now());
+        self.frames_translated += 1;
+        self.inference.push(inference);
+        self.total.push(total);
+    }
+
+    /// The latency that was last reported.
+    pub fn latency(&self) -> Duration {
+        self.latency
+    }
+
+    /// Takes `measured` as the latency. Returns whether it moved by more than a quarter of what
+    /// was reported before, so that the pipeline should hear of it.
+    pub fn set_latency(&mut self, measured: Duration) -> bool {
+        let moved = measured.abs_diff(self.latency) > self.latency / 4;
+        if moved {
+            self.latency = measured;
+        }
+        moved
+    }
+
+    /// Looks now and then at how long frames take; returns whether the latency has moved.
+    pub fn update_latency(&mut self) -> bool {
+        if !self.frames_translated.is_multiple_of(LATENCY_EVERY) {
+            return false;
+        }
+        // A little more than what 95 of 100 frames take, so that these are in time.
+        let measured = Duration::from_micros(self.total.percentile(95));
+        self.set_latency(measured + measured / 20)
+    }
+
+    /// Frames a second over the window, in wall time.
+    fn fps(&self) -> f64 {
+        let times = self.done.iter().flatten();
+        let (Some(first), Some(last)) = (times.clone().min(), times.clone().max()) else {
+            return 0.0;
+        };
+        let seconds = last.duration_since(*first).as_secs_f64();
+        if seconds > 0.0 { (times.count() - 1) as f64 / seconds } else { 0.0 }
+    }
+
+    /// The `cyclegan-stats` structure.
+    pub fn to_structure(&self) -> gst::Structure {
+        gst::Structure::builder("cyclegan-stats")
+            .field("frames-in", self.frames_in)
+            .field("frames-translated", self.frames_translated)
+            .field("frames-passed", self.frames_passed)
+            .field("frames-held", 0u64)
+            .field("frames-dropped", self.frames_dropped)
+            .field("inference-p50-us", self.inference.percentile(50))
+            .field("inference-p95-us", self.inference.percentile(95))
+            .field("total-p50-us", self.total.percentile(50))
+            .field("total-p95-us", self.total.percentile(95))
+            .field("fps", self.fps())
+            .field("provider", self.running.provider)
+            .field("model", &self.running.model)
+            .field("direction", self.running.direction)
+            .field("width", self.running.width)
+            .field("height", self.running.height)
+            .build()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_taken_over_the_last_frames() {
+        let mut window = Window::EMPTY;
+        assert_eq!(window.percentile(50), 0);
+        for micros in 0..1000 {
+            window.push(Duration::from_micros(micros));
+        }
+        assert_eq!(window.percentile(50), 1000 - WINDOW as u64 / 2 - 1);
+        assert_eq!(window.percentile(100), 999);
+    }
+
+    #[test]
+    fn the_latency_is_reported_when_it_moves_by_a_quarter() {
+        let mut stats = Stats::default();
+        assert!(stats.set_latency(Duration::from_millis(100)));
+        assert!(!stats.set_latency(Duration::from_millis(124)));
+        assert_eq!(stats.latency(), Duration::from_millis(100));
+        assert!(stats.set_latency(Duration::from_millis(126)));
+        assert!(stats.set_latency(Duration::from_millis(50)));
+    }
+}

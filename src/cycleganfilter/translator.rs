@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! A frame through a generator: the two halves, pixels and generators, put together.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use cyclegan_contract::Direction;
+use gst_video::{VideoFrameRef, VideoInfo};
+use half::f16;
+
+use crate::{
+    frame::{
+        Change, ColorTransform, Compositor, Element, InferenceSize, Levels, NotFinite, Picture,
+        Placement, Scaler, Size, Upscale, levels, pack,
+    },
+    generator::{Generator, Pair, RunError, Stream, Values, ValuesMut},
+};
+
+/// A frame could not be translated.
+#[derive(Debug, thiserror::Error)]
+pub enum TranslateError {
+    /// The generator failed.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The generator made no picture.
+    #[error(transparent)]
+    NotFinite(#[from] NotFinite),
+    /// GStreamer cannot convert this kind of frame.
+    #[error("cannot convert the frame: {0}")]
+    Frame(#[from] gst::glib::BoolError),
+}
+
+/// Translates frames of one kind with one generator. Everything that it needs for a frame is made
+/// when it is made.
+pub struct Translator {
+    placement: Placement,
+    scaler: Scaler,
+    levels_f32: Levels<f32>,
+    levels_f16: Levels<f16>,
+    stream: Stream,
+    color: ColorTransform,
+    change: Change,
+    compositor: Compositor,
+}
+
+impl Translator {
+    /// Prepares for frames of `info`. `inference_size` is the property's value: 0 for the
+    /// generator's own size, −1 for the frame's, else the short side in pixels.
+    pub fn new(
+        generator: Arc<Generator>,
+        info: &VideoInfo,
+        inference_size: i32,
+        threads: u32,
+    ) -> Result<Self, TranslateError> {
+        let wanted = match u32::try_from(inference_size) {
+            Err(_) => InferenceSize::Frame,
+            Ok(0) => InferenceSize::ShortSide(generator.short_side()),
+            Ok(side) => InferenceSize::ShortSide(side),
+        };
+        let frame = Size { width: info.width(), height: info.height() };
+        let pixel_aspect = f64::from(info.par().numer()) / f64::from(info.par().denom());
+        let placement = Placement::new(frame, pixel_aspect, wanted, generator.limits());
+        let content = placement.content.size;
+        let range = generator.contract().metadata.input_range;
+        Ok(Self {
+            placement,
+            scaler: Scaler::new(info, content, threads)?,
+            levels_f32: levels(range),
+            levels_f16: levels(range),
+            stream: Stream::new(generator, placement.tensor)?,
+            color: ColorTransform::new(info),
+            change: Change::new(content),
+            compositor: Compositor::new(info, content, threads)?,
+        })
+    }
+
+    /// Runs the generator on black until it has made its plans for this size; returns how long a
+    /// run takes then.
+    pub fn warm_up(&mut self) -> Result<Duration, TranslateError> {
+        self.stream.run()?;
+        let start = Instant::now();
+        self.stream.run()?;
+        Ok(start.elapsed())
+    }
+
+    /// The size of the generator's tensors.
+    pub fn size(&self) -> Size {
+        self.placement.tensor
+    }
+
+    /// Translates `input` into `output`; returns the time that the generator took.
+    pub fn translate(
+        &mut self,
+        input: &VideoFrameRef<&gst::BufferRef>,
+        output: &mut VideoFrameRef<&mut gst::BufferRef>,
+        upscale: Upscale,
+    ) -> Result<Duration, TranslateError> {
+        let (rgb, stride) = self.scaler.scale(input);
+        match self.stream.input_mut()? {
+            ValuesMut::F32(t) => pack(rgb, stride, &self.placement, &self.levels_f32, t),
+            ValuesMut::F16(t) => pack(rgb, stride, &self.placement, &self.levels_f16, t),
+        }
+        let start = Instant::now();
+        self.stream.run()?;
+        let inference = start.elapsed();
+        self.update_change(upscale)?;
+        self.compositor.composite(&self.change, upscale.keep(), input, output)?;
+        Ok(inference)
+    }
+
+    fn update_change(&mut self, upscale: Upscale) -> Result<(), TranslateError> {
+        let (input, output) = self.stream.input_and_output()?;
+        let generator = self.stream.generator().clone();
+        let metadata = &generator.contract().metadata;
+        let (change, placement, color) = (&mut self.change, &self.placement, &self.color);
+        let mut update = Update { change, placement, color, upscale };
+        let (before, after) = (metadata.input_range, metadata.output_range);
+        match (input, output) {
+            (Values::F32(i), Values::F32(o)) => update.run(&(i, before).into(), &(o, after).into()),
+            (Values::F32(i), Values::F16(o)) => update.run(&(i, before).into(), &(o, after).into()),
+            (Values::F16(i), Values::F32(o)) => update.run(&(i, before).into(), &(o, after).into()),
+            (Values::F16(i), Values::F16(o)) => update.run(&(i, before).into(), &(o, after).into()),
+        }?;
+        Ok(())
+    }
+}
+
+/// The arguments of [`Change::update`] that do not depend on the tensors' types.
+struct Update<'a> {
+    change: &'a mut Change,
+    placement: &'a Placement,
+    color: &'a ColorTransform,
+    upscale: Upscale,
+}
+
+impl Update<'_> {
+    fn run<I: Element, O: Element>(
+        &mut self,
+        input: &Picture<'_, I>,
+        output: &Picture<'_, O>,
+    ) -> Result<(), NotFinite> {
+        self.change.update(input, output, self.placement, self.color, self.upscale)
+    }
+}
+
+/// The translators of both directions of a model, for frames of one kind.
+pub struct Translators {
+    /// The model.
+    pub pair: Arc<Pair>,
+    /// The frames.
+    pub info: VideoInfo,
+    /// How long the slower generator takes, measured on a black picture.
+    pub warm_up: Duration,
+    forward: Option<Translator>,
+    reverse: Option<Translator>,
+}
+
+impl Translators {
+    /// Prepares and warms up both directions.
+    pub fn new(
+        pair: Arc<Pair>,
+        info: &VideoInfo,
+        inference_size: i32,
+        threads: u32,
+    ) -> Result<Self, TranslateError> {
+        let mut slowest = Duration::ZERO;
+        let mut prepare = |direction| {
+            let generator = pair.generator(direction).cloned();
+            let prepared = generator.map(|generator| {
+                let mut translator = Translator::new(generator, info, inference_size, threads)?;
+                slowest = slowest.max(translator.warm_up()?);
+                Ok::<_, TranslateError>(translator)
+            });
+            prepared.transpose()
+        };
+        let (forward, reverse) = (prepare(Direction::AToB)?, prepare(Direction::BToA)?);
+        Ok(Self { pair, info: info.clone(), warm_up: slowest, forward, reverse })
+    }
+
+    /// The translator of `direction`, or that of the other if the model has only one.
+    pub fn get_mut(&mut self, direction: Direction) -> Option<&mut Translator> {
+        let (wanted, other) = match direction {
+            Direction::AToB => (&mut self.forward, &mut self.reverse),
+            Direction::BToA => (&mut self.reverse, &mut self.forward),
+        };
+        wanted.as_mut().or(other.as_mut())
+    }
+}
