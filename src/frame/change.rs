@@ -130,10 +130,7 @@ type Row<'a, T> = ([&'a [T]; 3], (f32, f32));
 /// One row: target = strength · (matrix · (output − subtract · input) + offset). Returns whether
 /// every output value was a finite number.
 #[inline]
-#[multiversion::multiversion(targets(
-    "x86_64+avx2+fma+f16c",
-    "x86_64+avx512f+avx512bw+avx512vl+avx2+fma+f16c"
-))]
+#[multiversion::multiversion(targets("x86_64+avx2+fma+f16c"))]
 fn change_row<I: Element, O: Element>(
     target: [&mut [i16]; 3],
     (input, (in_scale, in_offset)): Row<'_, I>,
