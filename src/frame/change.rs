@@ -54,6 +54,8 @@ pub struct Change {
     pub size: Size,
     /// The planes, rows without padding.
     pub planes: [Vec<i16>; 3],
+    /// One row of the change in R'G'B', in grey levels.
+    rgb: [Vec<f32>; 3],
 }
 
 /// A tensor of a generator and its value range.
@@ -89,8 +91,18 @@ impl<T: Element> Picture<'_, T> {
 impl Change {
     /// A change of nothing for frames that the generator sees in `size`.
     pub fn new(size: Size) -> Self {
-        let length = size.width as usize * size.height as usize;
-        Self { size, planes: std::array::from_fn(|_| vec![0; length]) }
+        let width = size.width as usize;
+        Self {
+            size,
+            planes: std::array::from_fn(|_| vec![0; width * size.height as usize]),
+            rgb: std::array::from_fn(|_| vec![0.0; width]),
+        }
+    }
+
+    /// Row `y` of one component.
+    pub fn row(&self, component: usize, y: usize) -> &[i16] {
+        let width = self.size.width as usize;
+        &self.planes[component][y * width..][..width]
     }
 
     /// Computes the change from a generator's input and output tensors.
@@ -103,64 +115,65 @@ impl Change {
         upscale: Upscale,
     ) -> Result<(), NotFinite> {
         debug_assert_eq!(self.size, placement.content.size);
+        let (strength, offset) = match upscale {
+            Upscale::Residual { strength } => (strength, [0.0; 3]),
+            Upscale::Plain { strength } => (strength, color.offset),
+        };
+        let (to_grey_in, to_grey_out) = (input.to_grey(), output.to_grey());
         let width = self.size.width as usize;
-        let mut finite = true;
+        let mut is_finite = true;
         for y in 0..self.size.height as usize {
-            let target = self.planes.each_mut().map(|plane| &mut plane[y * width..][..width]);
-            let (input, output) = (
-                (input.rows(y, placement), input.to_grey()),
-                (output.rows(y, placement), output.to_grey()),
-            );
-            finite &= match upscale {
-                Upscale::Residual { strength } => {
-                    change_row(target, input, output, &color.matrix, [0.0; 3], strength, 1.0)
+            let before = input.rows(y, placement);
+            let after = output.rows(y, placement);
+            for (channel, row) in self.rgb.iter_mut().enumerate() {
+                is_finite &= grey_levels(after[channel], to_grey_out, row);
+                if let Upscale::Residual { .. } = upscale {
+                    subtract(before[channel], to_grey_in, row);
                 }
-                Upscale::Plain { strength } => {
-                    change_row(target, input, output, &color.matrix, color.offset, strength, 0.0)
-                }
-            };
+            }
+            for (component, plane) in self.planes.iter_mut().enumerate() {
+                let weights = color.matrix[component].map(|weight| weight * strength * STEPS);
+                let offset = offset[component] * strength * STEPS;
+                let target = &mut plane[y * width..][..width];
+                weigh(self.rgb.each_ref().map(Vec::as_slice), weights, offset, target);
+            }
         }
-        if finite { Ok(()) } else { Err(NotFinite) }
+        if is_finite { Ok(()) } else { Err(NotFinite) }
     }
 }
 
-/// A row of a tensor, R, G and B, with the scale and offset that make grey levels of it.
-type Row<'a, T> = ([&'a [T]; 3], (f32, f32));
-
-/// One row: target = strength · (matrix · (output − subtract · input) + offset). Returns whether
-/// every output value was a finite number.
+/// Takes a generator's output to grey levels, within black and white. Returns whether every value
+/// was a finite number.
 #[inline]
 #[multiversion::multiversion(targets("x86_64+avx2+fma+f16c"))]
-fn change_row<I: Element, O: Element>(
-    target: [&mut [i16]; 3],
-    (input, (in_scale, in_offset)): Row<'_, I>,
-    (output, (out_scale, out_offset)): Row<'_, O>,
-    matrix: &[[f32; 3]; 3],
-    offset: [f32; 3],
-    strength: f32,
-    subtract: f32,
-) -> bool {
-    let mut finite = true;
-    let [first, second, third] = target;
-    for x in 0..first.len() {
-        let rgb: [f32; 3] = std::array::from_fn(|channel| {
-            let before = input[channel][x].to_f32() * in_scale + in_offset;
-            let after = output[channel][x].to_f32();
-            finite &= after.is_finite();
-            (after * out_scale + out_offset).clamp(0.0, 255.0) - subtract * before
-        });
-        let component = |c: usize| {
-            let [r, g, b] = matrix[c];
-            let value = r * rgb[0] + g * rgb[1] + b * rgb[2] + offset[c];
-            // `as` saturates and rounds towards zero; adding a half first is not needed to keep
-            // the error under 1/64 of a step.
-            (value * (strength * STEPS)) as i16
-        };
-        first[x] = component(0);
-        second[x] = component(1);
-        third[x] = component(2);
+fn grey_levels<T: Element>(values: &[T], (scale, offset): (f32, f32), greys: &mut [f32]) -> bool {
+    let mut is_finite = true;
+    for (grey, value) in greys.iter_mut().zip(values) {
+        let value = value.to_f32();
+        is_finite &= value.is_finite();
+        *grey = (value * scale + offset).clamp(0.0, 255.0);
     }
-    finite
+    is_finite
+}
+
+/// Subtracts a generator's input, in grey levels.
+#[inline]
+#[multiversion::multiversion(targets("x86_64+avx2+fma+f16c"))]
+fn subtract<T: Element>(values: &[T], (scale, offset): (f32, f32), greys: &mut [f32]) {
+    for (grey, value) in greys.iter_mut().zip(values) {
+        *grey -= value.to_f32() * scale + offset;
+    }
+}
+
+/// target = weights · rgb + offset.
+#[inline]
+#[multiversion::multiversion(targets("x86_64+avx2+fma"))]
+fn weigh(rgb: [&[f32]; 3], weights: [f32; 3], offset: f32, target: &mut [i16]) {
+    let [red, green, blue] = rgb;
+    for (step, (r, (g, b))) in target.iter_mut().zip(red.iter().zip(green.iter().zip(blue))) {
+        // The conversion saturates; what it cuts off is less than 1/64 of a step.
+        *step = (weights[0] * r + weights[1] * g + weights[2] * b + offset) as i16;
+    }
 }
 
 #[cfg(test)]

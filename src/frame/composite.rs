@@ -7,18 +7,12 @@ use gst_video::{
     VideoFrameRef, VideoInfo, video_frame::Writable,
 };
 
-use super::{
-    change::Change,
-    component::{Component, add_row},
-    geometry::Size,
-    scale::own_frame,
-    upsample::Upsampler,
-};
+use super::{change::Change, geometry::Size, plane::Plane, scale::own_frame, upsample::Upsampler};
 
 /// Adds changes to frames of one kind. Alpha, padding and every sample that a change leaves at
 /// zero come out bit for bit.
 pub struct Compositor {
-    components: Vec<(Component, Upsampler)>,
+    planes: Vec<(Plane, Upsampler)>,
     /// Formats whose samples cannot be reached in place take a detour.
     detour: Option<Detour>,
 }
@@ -33,22 +27,22 @@ struct Detour {
 impl Compositor {
     /// A compositor for frames of `info` and changes of `change` pixels.
     pub fn new(info: &VideoInfo, change: Size, threads: u32) -> Result<Self, gst::glib::BoolError> {
-        let (components, detour) = match Component::all(info) {
-            Some(components) => (components, None),
+        let (planes, detour) = match Plane::all(info) {
+            Some(planes) => (planes, None),
             None => {
                 let detour = Detour::new(info, threads)?;
-                let components = Component::all(&detour.unpacked.info().clone());
-                let components = components.ok_or_else(|| {
+                let planes = Plane::all(detour.unpacked.info());
+                let planes = planes.ok_or_else(|| {
                     gst::glib::bool_error!("no way into the samples of {:?}", info.format())
                 })?;
-                (components, Some(detour))
+                (planes, Some(detour))
             }
         };
-        let upsampled = |component: Component| {
-            let size = (component.width, component.height);
-            (component, Upsampler::new((change.width, change.height), size))
+        let upsampled = |plane: Plane| {
+            let upsampler = Upsampler::new((change.width, change.height), &plane);
+            (plane, upsampler)
         };
-        Ok(Self { components: components.into_iter().map(upsampled).collect(), detour })
+        Ok(Self { planes: planes.into_iter().map(upsampled).collect(), detour })
     }
 
     /// Writes `keep` · `input` + `change` to `output`.
@@ -62,12 +56,12 @@ impl Compositor {
         match &mut self.detour {
             None => {
                 input.copy(output)?;
-                add(&mut self.components, change, keep, output);
+                add(&mut self.planes, change, keep, output);
             }
             Some(detour) => {
                 let mut unpacked = detour.unpacked.as_mut_video_frame_ref();
                 detour.unpack.frame_ref(input, &mut unpacked);
-                add(&mut self.components, change, keep, &mut unpacked);
+                add(&mut self.planes, change, keep, &mut unpacked);
                 detour.pack.frame_ref(&unpacked, output);
             }
         }
@@ -100,22 +94,20 @@ impl Detour {
 }
 
 fn add(
-    components: &mut [(Component, Upsampler)],
+    planes: &mut [(Plane, Upsampler)],
     change: &Change,
     keep: f32,
     frame: &mut VideoFrameRef<&mut gst::BufferRef>,
 ) {
-    let width = change.size.width as usize;
     let strides: [usize; 4] = std::array::from_fn(|plane| {
         frame.plane_stride().get(plane).map_or(0, |&stride| stride as usize)
     });
-    let planes = frame.planes_data_mut();
-    for ((component, upsampler), plane) in components.iter_mut().zip(&change.planes) {
+    let data = frame.planes_data_mut();
+    for (plane, upsampler) in planes {
         upsampler.restart();
-        for y in 0..upsampler.height() {
-            let first = y * strides[component.plane] + component.offset;
-            let samples = &mut planes[component.plane][first..];
-            add_row(component, samples, &upsampler.row(plane, width, y), keep);
+        for y in 0..plane.height as usize {
+            let row = &mut data[plane.index][y * strides[plane.index]..];
+            plane.add(row, &upsampler.row(change, y), keep);
         }
     }
 }

@@ -6,9 +6,9 @@
 
 mod change;
 mod color;
-mod component;
 mod composite;
 mod geometry;
+mod plane;
 mod scale;
 mod tensor;
 mod upsample;

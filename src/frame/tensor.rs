@@ -16,20 +16,24 @@ pub trait Element: Copy {
 }
 
 impl Element for f32 {
+    #[inline]
     fn from_f32(value: f32) -> Self {
         value
     }
 
+    #[inline]
     fn to_f32(self) -> f32 {
         self
     }
 }
 
 impl Element for f16 {
+    #[inline]
     fn from_f32(value: f32) -> Self {
         f16::from_f32(value)
     }
 
+    #[inline]
     fn to_f32(self) -> f32 {
         f16::to_f32(self)
     }

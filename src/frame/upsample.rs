@@ -1,23 +1,25 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Bilinear enlarging of a change, a row at a time.
+//! Bilinear enlarging of a change to the size of a frame's plane, a row at a time.
+
+use super::{change::Change, plane::Plane};
 
 /// Parts of a weight: 256 is the whole.
 pub const WEIGHT_ONE: i32 = 256;
 
 /// Where one output position lies between two input positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tap {
+struct Tap {
     /// The input position before it.
-    pub before: u32,
+    before: u32,
     /// The input position after it, or the same at the edges.
-    pub after: u32,
+    after: u32,
     /// The share of `after`, in parts of [`WEIGHT_ONE`].
-    pub weight: u16,
+    weight: u16,
 }
 
 /// The taps that stretch `input` positions over `output` positions, centre on centre.
-pub fn taps(input: u32, output: u32) -> Vec<Tap> {
+fn taps(input: u32, output: u32) -> Vec<Tap> {
     let last = input - 1;
     let tap = |x: u32| {
         let centre = (f64::from(x) + 0.5) * f64::from(input) / f64::from(output) - 0.5;
@@ -29,18 +31,29 @@ pub fn taps(input: u32, output: u32) -> Vec<Tap> {
     (0..output).map(tap).collect()
 }
 
-/// Stretches one plane of a change to the size of one component of a frame.
+/// Stretches a change over one plane of a frame, its components interleaved as in the plane.
 #[derive(Debug)]
 pub struct Upsampler {
-    columns: Vec<Tap>,
+    lanes: Vec<StretchedLane>,
     rows: Vec<Tap>,
+    is_sample: Vec<bool>,
     /// The two input rows in use, stretched: row `i` stands in `stretched[i % 2]`.
     stretched: [Vec<i16>; 2],
     /// Which input rows these are.
     held: [Option<u32>; 2],
 }
 
-/// Two rows, stretched to the output's width, between which an output row lies.
+#[derive(Debug)]
+struct StretchedLane {
+    component: usize,
+    offset: usize,
+    stride: usize,
+    /// `None` where the change has the lane's width already.
+    columns: Option<Vec<Tap>>,
+}
+
+/// Two stretched rows of a change, between which a row of the plane lies. One entry for each byte
+/// or word of the plane's row, 0 where no sample stands.
 pub struct Between<'a> {
     /// The row before.
     pub before: &'a [i16],
@@ -48,38 +61,49 @@ pub struct Between<'a> {
     pub after: &'a [i16],
     /// The share of `after`, in parts of [`WEIGHT_ONE`].
     pub weight: i32,
+    /// Where samples stand.
+    pub is_sample: &'a [bool],
 }
 
 impl Upsampler {
-    /// From width×height `input` to width×height `output`, in samples.
-    pub fn new(input: (u32, u32), output: (u32, u32)) -> Self {
-        let row = vec![0; output.0 as usize];
+    /// From changes of width×height `input` to `plane`.
+    pub fn new(input: (u32, u32), plane: &Plane) -> Self {
+        let length = plane.row_length();
+        let lanes = plane.lanes.iter().map(|lane| StretchedLane {
+            component: lane.component,
+            offset: lane.offset,
+            stride: lane.stride,
+            columns: (input.0 != lane.width).then(|| taps(input.0, lane.width)),
+        });
+        let mut is_sample = vec![false; length];
+        for lane in &plane.lanes {
+            let samples = is_sample[lane.offset..].iter_mut().step_by(lane.stride);
+            samples.take(lane.width as usize).for_each(|is_sample| *is_sample = true);
+        }
         Self {
-            columns: taps(input.0, output.0),
-            rows: taps(input.1, output.1),
-            stretched: [row.clone(), row],
+            lanes: lanes.collect(),
+            rows: taps(input.1, plane.height),
+            is_sample,
+            stretched: [vec![0; length], vec![0; length]],
             held: [None; 2],
         }
     }
 
-    /// The output's height.
-    pub fn height(&self) -> usize {
-        self.rows.len()
-    }
-
-    /// Forgets the rows of the last plane.
+    /// Forgets the rows of the last change.
     pub fn restart(&mut self) {
         self.held = [None; 2];
     }
 
-    /// The rows of `plane`, `width` samples wide, around output row `y`.
-    pub fn row(&mut self, plane: &[i16], width: usize, y: usize) -> Between<'_> {
+    /// The rows of `change` around row `y` of the plane.
+    pub fn row(&mut self, change: &Change, y: usize) -> Between<'_> {
         let Tap { before, after, weight } = self.rows[y];
         for row in [before, after] {
             let slot = row as usize % 2;
             if self.held[slot] != Some(row) {
-                let source = &plane[row as usize * width..][..width];
-                stretch(source, &self.columns, &mut self.stretched[slot]);
+                for lane in &self.lanes {
+                    let source = change.row(lane.component, row as usize);
+                    lane.stretch(source, &mut self.stretched[slot]);
+                }
                 self.held[slot] = Some(row);
             }
         }
@@ -87,30 +111,47 @@ impl Upsampler {
             before: &self.stretched[before as usize % 2],
             after: &self.stretched[after as usize % 2],
             weight: i32::from(weight),
+            is_sample: &self.is_sample,
         }
     }
 }
 
-fn stretch(source: &[i16], columns: &[Tap], target: &mut [i16]) {
-    for (sample, tap) in target.iter_mut().zip(columns) {
-        let before = i32::from(source[tap.before as usize]);
-        let after = i32::from(source[tap.after as usize]);
-        *sample = (before + (((after - before) * i32::from(tap.weight)) >> 8)) as i16;
+impl StretchedLane {
+    fn stretch(&self, source: &[i16], target: &mut [i16]) {
+        let target = target[self.offset..].iter_mut().step_by(self.stride);
+        let Some(columns) = &self.columns else {
+            return target.zip(source).for_each(|(sample, step)| *sample = *step);
+        };
+        for (sample, tap) in target.zip(columns) {
+            let before = i32::from(source[tap.before as usize]);
+            let after = i32::from(source[tap.after as usize]);
+            *sample = (before + (((after - before) * i32::from(tap.weight)) >> 8)) as i16;
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frame::geometry::Size;
+    use gst_video::{VideoFormat, VideoInfo};
+
+    fn plane(format: VideoFormat, width: u32, height: u32) -> Plane {
+        gst::init().unwrap();
+        let info = VideoInfo::builder(format, width, height).build().unwrap();
+        Plane::all(&info).unwrap().swap_remove(0)
+    }
 
     #[test]
-    fn the_same_size_is_left_alone() {
-        let plane: Vec<i16> = (0..12).map(|i| i * 100 - 600).collect();
-        let mut upsampler = Upsampler::new((4, 3), (4, 3));
-        for y in 0..3 {
-            let between = upsampler.row(&plane, 4, y);
-            assert_eq!((between.before, between.weight), (&plane[y * 4..][..4], 0));
+    fn the_same_size_is_left_alone_and_interleaved() {
+        let mut change = Change::new(Size { width: 2, height: 2 });
+        for (component, plane) in change.planes.iter_mut().enumerate() {
+            plane.iter_mut().zip(1..).for_each(|(step, i)| *step = i * 10 + component as i16);
         }
+        let mut upsampler = Upsampler::new((2, 2), &plane(VideoFormat::Argb, 2, 2));
+        let between = upsampler.row(&change, 1);
+        assert_eq!((between.before, between.weight), (&[0, 30, 31, 32, 0, 40, 41, 42][..], 0));
+        assert_eq!(between.is_sample, [false, true, true, true, false, true, true, true]);
     }
 
     #[test]

@@ -14,6 +14,6 @@ mod stream;
 pub use error::{LoadError, RunError};
 pub use pair::{LoadOptions, Pair};
 pub use provider::{Provider, ProviderOptions};
-pub use runtime::set_plugin_folder;
+pub use runtime::{RuntimeError, environment, set_plugin_folder};
 pub use session::Generator;
 pub use stream::{Stream, Values, ValuesMut};

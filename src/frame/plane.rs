@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Where the colour samples of a frame stand, plane by plane, and adding a change to a row of them.
+
+use gst_video::{VideoFormatInfo, VideoInfo};
+
+use super::upsample::{Between, WEIGHT_ONE};
+
+/// Bits below the point of a change times a weight: 6 of the change, 8 of the weight.
+const FRACTION: u32 = 14;
+/// The whole of a frame's sample is kept.
+const KEEP_ALL: i32 = 1 << FRACTION;
+
+/// The colour samples of one plane. A row is taken as a run of bytes or of 16-bit words, some of
+/// which are samples; alpha and padding are not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plane {
+    /// Which plane of the frame.
+    pub index: usize,
+    /// Rows.
+    pub height: u32,
+    /// The components that stand in it.
+    pub lanes: Vec<Lane>,
+    sample: Sample,
+}
+
+/// The samples of one component in a row of a plane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lane {
+    /// 0 for Y or R, 1 for U or G, 2 for V or B.
+    pub component: usize,
+    /// Bytes or words before the first sample.
+    pub offset: usize,
+    /// Bytes or words from one sample to the next.
+    pub stride: usize,
+    /// Samples in a row.
+    pub width: u32,
+}
+
+/// How a sample is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sample {
+    /// A byte, all of it.
+    Byte,
+    /// Some or all bits of a 16-bit word.
+    Word(Word),
+}
+
+/// `depth` bits of a 16-bit word, `shift` bits up from the lowest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Word {
+    depth: u32,
+    shift: u32,
+    little_endian: bool,
+}
+
+impl Plane {
+    /// The planes of frames of `info` that hold colour, or `None` if not each sample stands in a
+    /// byte or a 16-bit word of its own.
+    pub fn all(info: &VideoInfo) -> Option<Vec<Self>> {
+        let format = info.format_info();
+        if format.is_complex() || format.is_tiled() || format.has_palette() {
+            return None;
+        }
+        let colors = (format.n_components() as usize).min(if format.is_gray() { 1 } else { 3 });
+        let mut planes: Vec<Self> = Vec::new();
+        for component in 0..colors {
+            let sample = Sample::of(&format, component)?;
+            let lane = Lane {
+                component,
+                offset: format.poffset()[component] as usize / sample.bytes(),
+                stride: usize::try_from(format.pixel_stride()[component]).ok()? / sample.bytes(),
+                width: format.scale_width(component as u8, info.width()),
+            };
+            let index = format.plane()[component] as usize;
+            let height = format.scale_height(component as u8, info.height());
+            match planes.iter_mut().find(|plane| plane.index == index) {
+                None => planes.push(Self { index, height, lanes: vec![lane], sample }),
+                Some(plane) => {
+                    // GStreamer describes the components of RGB10A2 and its like as one place.
+                    let is_taken = plane.lanes.iter().any(|other| other.offset == lane.offset);
+                    if is_taken || (plane.height, plane.sample) != (height, sample) {
+                        return None;
+                    }
+                    plane.lanes.push(lane);
+                }
+            }
+        }
+        Some(planes)
+    }
+
+    /// Bytes or words from the first to the last sample of a row, both included.
+    pub fn row_length(&self) -> usize {
+        let end = |lane: &Lane| lane.offset + (lane.width as usize - 1) * lane.stride + 1;
+        self.lanes.iter().map(end).max().unwrap_or(0)
+    }
+
+    /// Adds `change` to a row: sample = keep · sample + change, within the sample's range.
+    ///
+    /// `row` begins with the plane's row and holds at least [`Plane::row_length`].
+    pub fn add(&self, row: &mut [u8], change: &Between<'_>, keep: f32) {
+        let keep = (keep * KEEP_ALL as f32).round() as i32;
+        match (self.sample, keep) {
+            (Sample::Byte, KEEP_ALL) => add_bytes(row, change),
+            (Sample::Byte, _) => blend_bytes(row, change, keep),
+            (Sample::Word(word), _) => add_words(word, row, change, keep),
+        }
+    }
+}
+
+impl Sample {
+    fn of(format: &VideoFormatInfo, component: usize) -> Option<Self> {
+        let (depth, shift) = (format.depth()[component], format.shift()[component]);
+        let pixel_stride = format.pixel_stride()[component];
+        match depth {
+            8 if shift == 0 && pixel_stride >= 1 => Some(Self::Byte),
+            9..=16 if depth + shift <= 16 && pixel_stride >= 2 && pixel_stride % 2 == 0 => {
+                Some(Self::Word(Word { depth, shift, little_endian: format.is_le() }))
+            }
+            _ => None,
+        }
+    }
+
+    fn bytes(self) -> usize {
+        match self {
+            Self::Byte => 1,
+            Self::Word(_) => 2,
+        }
+    }
+}
+
+/// Adds a change of 0 to everything that is no sample.
+#[inline]
+#[multiversion::multiversion(targets("x86_64+avx2"))]
+fn add_bytes(row: &mut [u8], change: &Between<'_>) {
+    let Between { before, after, weight, .. } = *change;
+    for (sample, (&before, &after)) in row.iter_mut().zip(before.iter().zip(after)) {
+        let change = (weighted(before, after, weight) + HALF) >> FRACTION;
+        *sample = (i32::from(*sample) + change).clamp(0, 255) as u8;
+    }
+}
+
+/// Keeps a part of each sample, and the whole of everything else.
+#[inline]
+#[multiversion::multiversion(targets("x86_64+avx2"))]
+fn blend_bytes(row: &mut [u8], change: &Between<'_>, keep: i32) {
+    let Between { before, after, weight, is_sample } = *change;
+    let changes = before.iter().zip(after).zip(is_sample);
+    for (sample, ((&before, &after), &is_sample)) in row.iter_mut().zip(changes) {
+        let keep = if is_sample { keep } else { KEEP_ALL };
+        let sum = i32::from(*sample) * keep + weighted(before, after, weight) + HALF;
+        *sample = (sum >> FRACTION).clamp(0, 255) as u8;
+    }
+}
+
+/// The same for 16-bit words.
+#[inline]
+#[multiversion::multiversion(targets("x86_64+avx2"))]
+fn add_words(word: Word, row: &mut [u8], change: &Between<'_>, keep: i32) {
+    let Between { before, after, weight, is_sample } = *change;
+    let changes = before.iter().zip(after).zip(is_sample);
+    for (bytes, ((&before, &after), &is_sample)) in row.chunks_exact_mut(2).zip(changes) {
+        let stored = word.stored(bytes);
+        // 2³⁰ of the sample and less than 2³⁰ of the change: an i32 holds both.
+        let change = weighted(before, after, weight) << (word.depth - 8);
+        let sum = i32::from(word.value(stored)) * keep + change + HALF;
+        let value = (sum >> FRACTION).clamp(0, i32::from(word.mask())) as u16;
+        let changed = word.with_value(stored, value);
+        word.store(bytes, if is_sample { changed } else { stored });
+    }
+}
+
+/// Rounds when the fraction is cut off.
+const HALF: i32 = 1 << (FRACTION - 1);
+
+#[inline]
+fn weighted(before: i16, after: i16, weight: i32) -> i32 {
+    i32::from(before) * (WEIGHT_ONE - weight) + i32::from(after) * weight
+}
+
+impl Word {
+    #[inline]
+    fn mask(self) -> u16 {
+        u16::MAX >> (16 - self.depth)
+    }
+
+    #[inline]
+    fn stored(self, bytes: &[u8]) -> u16 {
+        let bytes = [bytes[0], bytes[1]];
+        if self.little_endian { u16::from_le_bytes(bytes) } else { u16::from_be_bytes(bytes) }
+    }
+
+    #[inline]
+    fn value(self, stored: u16) -> u16 {
+        stored >> self.shift & self.mask()
+    }
+
+    /// `stored` with another value in its bits, all others kept.
+    #[inline]
+    fn with_value(self, stored: u16, value: u16) -> u16 {
+        stored & !(self.mask() << self.shift) | value << self.shift
+    }
+
+    #[inline]
+    fn store(self, bytes: &mut [u8], stored: u16) {
+        let stored = if self.little_endian { stored.to_le_bytes() } else { stored.to_be_bytes() };
+        bytes.copy_from_slice(&stored);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gst_video::VideoFormat;
+    use proptest::prelude::*;
+
+    fn planes(format: VideoFormat, width: u32, height: u32) -> Option<Vec<Plane>> {
+        gst::init().unwrap();
+        Plane::all(&VideoInfo::builder(format, width, height).build().unwrap())
+    }
+
+    #[test]
+    fn odd_sizes_round_sub_sampled_planes_up() {
+        let planes = planes(VideoFormat::I420, 5, 3).unwrap();
+        let sizes: Vec<_> = planes.iter().map(|p| (p.row_length(), p.height)).collect();
+        assert_eq!(sizes, [(5, 3), (3, 2), (3, 2)]);
+    }
+
+    #[test]
+    fn packed_components_share_a_plane() {
+        let planes = planes(VideoFormat::Yuy2, 4, 2).unwrap();
+        let lanes: Vec<_> = planes[0].lanes.iter().map(|l| (l.offset, l.stride, l.width)).collect();
+        assert_eq!((planes.len(), lanes), (1, vec![(0, 2, 4), (1, 4, 2), (3, 4, 2)]));
+    }
+
+    #[test]
+    fn alpha_is_no_color() {
+        for format in [VideoFormat::Rgba, VideoFormat::Ayuv, VideoFormat::A420, VideoFormat::Argb64]
+        {
+            let planes = planes(format, 4, 4).unwrap();
+            assert_eq!(planes.iter().map(|plane| plane.lanes.len()).sum::<usize>(), 3);
+        }
+    }
+
+    #[test]
+    fn samples_that_share_words_are_not_reached_in_place() {
+        for format in [VideoFormat::V210, VideoFormat::Rgb16, VideoFormat::Rgb10a2Le] {
+            assert_eq!(planes(format, 4, 4), None);
+        }
+    }
+
+    /// The definition, a sample at a time and in floating point.
+    fn add_reference(
+        stored: u16,
+        word: Word,
+        before: i16,
+        after: i16,
+        weight: i32,
+        keep: f64,
+    ) -> u16 {
+        let weight = f64::from(weight) / f64::from(WEIGHT_ONE);
+        let steps = f64::from(before) * (1.0 - weight) + f64::from(after) * weight;
+        let change = steps / 64.0 * f64::from(word.depth - 8).exp2();
+        let sum = f64::from(word.value(stored)) * keep + change;
+        let value = (sum + 0.5).floor().clamp(0.0, f64::from(word.mask()));
+        word.with_value(stored, value as u16)
+    }
+
+    proptest! {
+        #[test]
+        fn rows_agree_with_the_definition(
+            stored in proptest::collection::vec(any::<u16>(), 1..100),
+            change in proptest::collection::vec((-16_383i16..16_384, -16_383i16..16_384, any::<bool>()), 100),
+            weight in 0..=WEIGHT_ONE, keep in prop_oneof![Just(KEEP_ALL), 0..=KEEP_ALL],
+            word in prop::option::of((9u32..=16, any::<bool>(), any::<bool>())),
+        ) {
+            let (is_byte, word) = match word {
+                Some((depth, is_high, little_endian)) => {
+                    let shift = u32::from(is_high) * (16 - depth);
+                    (false, Word { depth, shift, little_endian })
+                }
+                None => (true, Word { depth: 8, shift: 0, little_endian: true }),
+            };
+            // What is no sample has no change.
+            let change = change.into_iter().map(|(b, a, is)| if is { (b, a, is) } else { (0, 0, is) });
+            let (before, (after, is_sample)): (Vec<_>, (Vec<_>, Vec<_>)) =
+                change.take(stored.len()).map(|(b, a, is)| (b, (a, is))).unzip();
+            let between = Between { before: &before, after: &after, weight, is_sample: &is_sample };
+            let sample = if is_byte { Sample::Byte } else { Sample::Word(word) };
+            let plane = Plane { index: 0, height: 1, lanes: vec![], sample };
+
+            let stored: Vec<u16> = stored.into_iter().map(|s| if is_byte { s & 0xff } else { s }).collect();
+            let bytes_of = |stored: &[u16]| -> Vec<u8> {
+                stored.iter().flat_map(|&stored| {
+                    let mut bytes = [0; 2];
+                    word.store(&mut bytes, stored);
+                    if is_byte { vec![bytes[0]] } else { bytes.to_vec() }
+                }).collect()
+            };
+            let mut row = bytes_of(&stored);
+            plane.add(&mut row, &between, keep as f32 / KEEP_ALL as f32);
+            let keep = f64::from(keep) / f64::from(KEEP_ALL);
+            let expected: Vec<_> = (0..stored.len()).map(|i| {
+                if !is_sample[i] { return stored[i] }
+                add_reference(stored[i], word, before[i], after[i], weight, keep)
+            }).collect();
+            prop_assert_eq!(row, bytes_of(&expected));
+        }
+    }
+}
