@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The filter beside what it is compared with: `cargo bench --bench filter`, or `./dev bench`.
+//!
+//! `MODEL` names the generator, a file or a folder with `G.onnx`.
+
+mod overhead;
+mod pipelines;
+mod summary;
+
+use std::{env, error::Error, path::PathBuf};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = env::args().skip(1).filter(|argument| argument != "--bench");
+    let model = model()?;
+    match arguments.next().as_deref() {
+        Some(pipelines::CHILD) => {
+            let caps = arguments.next().ok_or("no caps")?;
+            pipelines::run_filter(&model, &caps)
+        }
+        Some(other) => Err(format!("no benchmark `{other}`").into()),
+        None => {
+            overhead::compare(&model)?;
+            pipelines::compare(&model)
+        }
+    }
+}
+
+/// The forward generator's float32 file, so that both sides of each table run the same.
+fn model() -> Result<PathBuf, Box<dyn Error>> {
+    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/models/horse2zebra");
+    let model = PathBuf::from(env::var_os("MODEL").unwrap_or_else(|| default.into()));
+    let file = if model.is_dir() { model.join("G.onnx") } else { model };
+    if !file.is_file() {
+        return Err(
+            format!("{} is not there; set MODEL to an ONNX generator", file.display()).into()
+        );
+    }
+    Ok(file)
+}

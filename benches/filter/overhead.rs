@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What the element takes for a frame over the bare ONNX Runtime call on ready tensors, the two
+//! run alternately in one process.
+
+use std::{error::Error, path::Path, time::Instant};
+
+use gst::prelude::*;
+use ort::{
+    session::Session,
+    value::{Tensor, TensorElementType},
+};
+
+use super::summary::median;
+
+const ROUNDS: usize = 40;
+
+/// Prints the table.
+pub fn compare(model: &Path) -> Result<(), Box<dyn Error>> {
+    gst::init()?;
+    gstcyclegan::plugin_register_static()?;
+    println!("Element beside the bare session call, {}, {ROUNDS} rounds\n", model.display());
+    println!("| frame | tensor | bare call ms | element ms | over the bare call ms | ratio |");
+    println!("| --- | --- | --- | --- | --- | --- |");
+    for caps in [
+        "video/x-raw,format=RGB,width=256,height=256,framerate=25/1",
+        "video/x-raw,format=I420,width=1920,height=1080,framerate=25/1",
+        "video/x-raw,format=NV12,width=1920,height=1080,framerate=25/1",
+        "video/x-raw,format=RGBA,width=1920,height=1080,framerate=25/1",
+    ] {
+        compare_on(model, caps)?;
+    }
+    println!();
+    Ok(())
+}
+
+fn compare_on(model: &Path, caps: &str) -> Result<(), Box<dyn Error>> {
+    let element = gst::ElementFactory::make("cycleganfilter")
+        .property("model", model.to_str().ok_or("the model's path is no UTF-8")?)
+        .property_from_str("execution-provider", "cpu")
+        .build()?;
+    let mut harness = gst_check::Harness::with_element(&element, Some("sink"), Some("src"));
+    harness.set_src_caps_str(caps);
+    harness.set_sink_caps_str(caps);
+    let frame = frame(caps)?;
+    harness.push(frame.clone())?;
+    harness.pull()?;
+
+    let stats = element.property::<gst::Structure>("stats");
+    let (width, height) = (stats.get::<u32>("width")?, stats.get::<u32>("height")?);
+    let mut bare = Bare::new(model, width, height)?;
+    bare.run()?;
+
+    let (mut bare_ms, mut element_ms, mut over_ms) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let start = Instant::now();
+        bare.run()?;
+        let bare_time = start.elapsed().as_secs_f64() * 1e3;
+        let start = Instant::now();
+        harness.push(frame.clone())?;
+        harness.pull()?;
+        let element_time = start.elapsed().as_secs_f64() * 1e3;
+        bare_ms.push(bare_time);
+        element_ms.push(element_time);
+        over_ms.push(element_time - bare_time);
+    }
+    let (bare, element, over) = (median(&bare_ms), median(&element_ms), median(&over_ms));
+    let caps: gst::Caps = caps.parse()?;
+    let info = gst_video::VideoInfo::from_caps(&caps)?;
+    println!(
+        "| {}×{} {} | {width}×{height} | {bare:.1} | {element:.1} | {over:+.2} | {:.3} |",
+        info.width(),
+        info.height(),
+        info.format().to_str(),
+        element / bare
+    );
+    Ok(())
+}
+
+/// A session with ready tensors, as anybody would write it.
+struct Bare {
+    session: Session,
+    input: Tensor<f32>,
+}
+
+impl Bare {
+    fn new(model: &Path, width: u32, height: u32) -> Result<Self, Box<dyn Error>> {
+        let threads = std::thread::available_parallelism()?.get();
+        let environment = gstcyclegan::generator::environment()?;
+        let session =
+            Session::builder(environment)?.with_intra_threads(threads)?.commit_from_file(model)?;
+        let is_f32 = session.inputs()[0].dtype().tensor_type() == Some(TensorElementType::Float32);
+        if !is_f32 {
+            return Err("the benchmark takes float32 generators only".into());
+        }
+        let shape = [1, 3, height as usize, width as usize];
+        let values = vec![0.1; shape.iter().product()];
+        Ok(Self { session, input: Tensor::from_array((shape, values))? })
+    }
+
+    fn run(&mut self) -> ort::Result<()> {
+        self.session.run(ort::inputs![&self.input])?;
+        Ok(())
+    }
+}
+
+/// One frame of a moving test picture.
+fn frame(caps: &str) -> Result<gst::Buffer, Box<dyn Error>> {
+    let mut harness = gst_check::Harness::new_parse(&format!(
+        "videotestsrc num-buffers=1 pattern=smpte75 ! capsfilter caps={}",
+        caps.replace(' ', "")
+    ));
+    harness.play();
+    Ok(harness.pull()?)
+}
