@@ -2,7 +2,7 @@
 
 //! From the generator's RGB to the colour components of a frame.
 
-use gst_video::{VideoColorMatrix, VideoInfo};
+use gst_video::{VideoColorMatrix, VideoFormatInfo, VideoInfo};
 
 /// BT.601's luma weights (ITU-R BT.601-7, section 2.5.1), for frames that name no matrix.
 const BT601: (f64, f64) = (0.299, 0.114);
@@ -20,7 +20,13 @@ pub struct ColorTransform {
 impl ColorTransform {
     /// The map for frames of `info`, from its colour matrix and range.
     pub fn new(info: &VideoInfo) -> Self {
-        let format = info.format_info();
+        // A palette's index has no components; those of the colours behind it are meant.
+        let format = match info.format_info() {
+            indexed if indexed.has_palette() => {
+                VideoFormatInfo::from_format(indexed.unpack_format())
+            }
+            format => format,
+        };
         let colorimetry = info.colorimetry();
         let unit = |matrix: [[f64; 3]; 3]| -> Self {
             let (offsets, scales) = format.range_offsets(colorimetry.range());
