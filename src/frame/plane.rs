@@ -2,7 +2,7 @@
 
 //! Where the colour samples of a frame stand, plane by plane, and adding a change to a row of them.
 
-use gst_video::{VideoFormatInfo, VideoInfo};
+use gst_video::{VideoFormat, VideoFormatInfo, VideoInfo};
 
 use super::upsample::{Between, WEIGHT_ONE};
 
@@ -68,7 +68,7 @@ impl Plane {
             let sample = Sample::of(&format, component)?;
             let lane = Lane {
                 component,
-                offset: format.poffset()[component] as usize / sample.bytes(),
+                offset: offset(&format, component) / sample.bytes(),
                 stride: usize::try_from(format.pixel_stride()[component]).ok()? / sample.bytes(),
                 width: format.scale_width(component as u8, info.width()),
             };
@@ -115,7 +115,7 @@ impl Sample {
         match depth {
             8 if shift == 0 && pixel_stride >= 1 => Some(Self::Byte),
             9..=16 if depth + shift <= 16 && pixel_stride >= 2 && pixel_stride % 2 == 0 => {
-                Some(Self::Word(Word { depth, shift, little_endian: format.is_le() }))
+                Some(Self::Word(Word { depth, shift, little_endian: is_little_endian(format) }))
             }
             _ => None,
         }
@@ -127,6 +127,23 @@ impl Sample {
             Self::Word(_) => 2,
         }
     }
+}
+
+/// Bytes before the first sample of `component`. GStreamer 1.22 describes two kinds of formats
+/// otherwise than it reads and writes them.
+fn offset(format: &VideoFormatInfo, component: usize) -> usize {
+    let described = format.poffset()[component] as usize;
+    match format.format() {
+        VideoFormat::Vyuy => [1, 2, 0][component],
+        // P010 and its like: the second word of a pair, counted in words.
+        _ if format.depth()[component] > 8 && described == 1 => 2,
+        _ => described,
+    }
+}
+
+/// Whether words are little-endian; v216 is, whatever GStreamer's description says.
+fn is_little_endian(format: &VideoFormatInfo) -> bool {
+    format.is_le() || format.format() == VideoFormat::V216
 }
 
 /// Adds a change of 0 to everything that is no sample.
@@ -211,7 +228,6 @@ impl Word {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gst_video::VideoFormat;
     use proptest::prelude::*;
 
     fn planes(format: VideoFormat, width: u32, height: u32) -> Option<Vec<Plane>> {
