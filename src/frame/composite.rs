@@ -55,7 +55,7 @@ impl Compositor {
     ) -> Result<(), gst::glib::BoolError> {
         match &mut self.detour {
             None => {
-                input.copy(output)?;
+                copy(input, output);
                 add(&mut self.planes, change, keep, output);
             }
             Some(detour) => {
@@ -90,6 +90,22 @@ impl Detour {
             unpacked: own_frame(&unpacked_info)?,
             pack: VideoConverter::new(&unpacked_info, info, Some(config()))?,
         })
+    }
+}
+
+/// Copies all planes with their padding. GStreamer's own copy leaves out what stands behind the
+/// last luma sample in a row of YUY2 and its like when the width is odd.
+fn copy(input: &VideoFrameRef<&gst::BufferRef>, output: &mut VideoFrameRef<&mut gst::BufferRef>) {
+    let strides = |strides: &[i32], plane: usize| strides[plane] as usize;
+    for plane in 0..input.n_planes() as usize {
+        let from = strides(input.plane_stride(), plane);
+        let to = strides(output.plane_stride(), plane);
+        let source = input.planes_data()[plane].chunks(from);
+        let data = output.planes_data_mut();
+        for (source, target) in source.zip(data[plane].chunks_mut(to)) {
+            let length = source.len().min(target.len());
+            target[..length].copy_from_slice(&source[..length]);
+        }
     }
 }
 
