@@ -1,0 +1,16 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT OR Apache-2.0
+
+# For meson: cargo-build.sh CARGO MANIFEST TARGET_DIR PROFILE PACKAGE OUTPUT
+# builds a package of the workspace and copies what it makes to OUTPUT. CARGO_TARGET_DIR wins over TARGET_DIR.
+set -eu
+
+cargo=$1 manifest=$2 target=${CARGO_TARGET_DIR:-$3} profile=$4 package=$5 output=$6
+
+"$cargo" build --locked --manifest-path "$manifest" --target-dir "$target" --profile "$profile" --package "$package"
+case $profile in
+dev) folder=debug ;;
+*) folder=$profile ;;
+esac
+# Cargo leaves a file alone that is up to date, and so should this.
+cp -p "$target/$folder/$(basename "$output")" "$output"
