@@ -33,7 +33,7 @@ use translation::Translation;
 
 /// Translates a video with cycleganfilter.
 #[derive(Parser)]
-#[command(name = "./dev demo")]
+#[command(bin_name = "./dev demo")]
 struct Arguments {
     /// The video: any file that GStreamer decodes [default: a scene made on the spot]
     #[arg(required_unless_present = "scene")]
