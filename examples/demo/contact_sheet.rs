@@ -35,10 +35,7 @@ impl ContactSheet {
     pub fn watch(filter: &gst::Element) -> Result<Arc<Self>> {
         let sheet = Arc::new(Self::default());
         for (pad, take) in [
-            (
-                "sink",
-                Self::take_before as fn(&Self, &gst::Pad, &gst::BufferRef),
-            ),
+            ("sink", Self::take_before as fn(&Self, &gst::Pad, &gst::BufferRef)),
             ("src", Self::take_after),
         ] {
             let sheet = sheet.clone();
@@ -106,9 +103,7 @@ impl ContactSheet {
             imageops::replace(&mut sheet, before, x, i64::from(size(0, height)));
             imageops::replace(&mut sheet, after, x, i64::from(size(1, height)));
         }
-        sheet
-            .save(file)
-            .with_context(|| format!("cannot write {}", file.display()))?;
+        sheet.save(file).with_context(|| format!("cannot write {}", file.display()))?;
         Ok(true)
     }
 }
@@ -126,21 +121,13 @@ fn moments(pad: &gst::Pad) -> VecDeque<gst::ClockTime> {
 
 fn running_time(pad: &gst::Pad, buffer: &gst::BufferRef) -> Option<gst::ClockTime> {
     let segment = pad.sticky_event::<gst::event::Segment>(0)?;
-    segment
-        .segment()
-        .downcast_ref::<gst::ClockTime>()?
-        .to_running_time(buffer.pts())
+    segment.segment().downcast_ref::<gst::ClockTime>()?.to_running_time(buffer.pts())
 }
 
 /// A copy, since a decoder may be waiting to have its own memory back.
 fn sample(pad: &gst::Pad, buffer: &gst::BufferRef) -> Option<gst::Sample> {
     let caps = pad.current_caps()?;
-    Some(
-        gst::Sample::builder()
-            .buffer(&buffer.copy_deep().ok()?)
-            .caps(&caps)
-            .build(),
-    )
+    Some(gst::Sample::builder().buffer(&buffer.copy_deep().ok()?).caps(&caps).build())
 }
 
 fn thumbnail(sample: &gst::Sample) -> Result<RgbImage> {

@@ -64,10 +64,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     let stop = stop_on_ctrl_c()?;
 
     let (source, name) = match &arguments.input {
-        Some(input) => (
-            Source::File(input.clone()),
-            input.file_stem().unwrap_or_default(),
-        ),
+        Some(input) => (Source::File(input.clone()), input.file_stem().unwrap_or_default()),
         None => {
             let folder = arguments.scene.as_deref().context("name an INPUT video")?;
             (Source::Scene(Scene::open(folder)?), "scene".as_ref())
@@ -99,11 +96,7 @@ fn run(arguments: &Arguments) -> Result<()> {
 fn check_files(input: &Path, output: &Path) -> Result<()> {
     ensure!(input.is_file(), "there is no file {}", input.display());
     let same = output.exists() && input.canonicalize()? == output.canonicalize()?;
-    ensure!(
-        !same,
-        "{} is both the input and the output",
-        input.display()
-    );
+    ensure!(!same, "{} is both the input and the output", input.display());
     Ok(())
 }
 

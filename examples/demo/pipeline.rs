@@ -56,9 +56,7 @@ pub fn pad(element: &gst::Element, name: &str) -> Result<gst::Pad> {
 }
 
 fn element(pipeline: &gst::Pipeline, name: &str) -> Result<gst::Element> {
-    pipeline
-        .by_name(name)
-        .with_context(|| format!("the pipeline has no element '{name}'"))
+    pipeline.by_name(name).with_context(|| format!("the pipeline has no element '{name}'"))
 }
 
 /// Has the scene's frames drawn as the pipeline asks for them.
@@ -97,9 +95,7 @@ fn play(pipeline: &gst::Pipeline, scene: Scene) -> Result<()> {
 
 /// Decodes the file's first video track and takes its sound along.
 fn decode(pipeline: &gst::Pipeline, file: &Path) -> Result<()> {
-    let source = gst::ElementFactory::make("filesrc")
-        .property("location", file)
-        .build()?;
+    let source = gst::ElementFactory::make("filesrc").property("location", file).build()?;
     let decoder = gst::ElementFactory::make("decodebin").build()?;
     let mut wanted = decoder.property::<gst::Caps>("caps");
     wanted.merge(AAC.parse()?);
@@ -134,13 +130,8 @@ fn decode(pipeline: &gst::Pipeline, file: &Path) -> Result<()> {
 }
 
 fn take_track(pipeline: &gst::Pipeline, track: &gst::Pad) -> Result<()> {
-    let caps = track
-        .current_caps()
-        .unwrap_or_else(|| track.query_caps(None));
-    let kind = caps
-        .structure(0)
-        .map(|structure| structure.name().as_str())
-        .unwrap_or_default();
+    let caps = track.current_caps().unwrap_or_else(|| track.query_caps(None));
+    let kind = caps.structure(0).map(|structure| structure.name().as_str()).unwrap_or_default();
     let video = pad(&element(pipeline, "video")?, "sink")?;
     if kind.starts_with("video/") && !video.is_linked() {
         let info = gst_video::VideoInfo::from_caps(&caps)?;
@@ -149,11 +140,7 @@ fn take_track(pipeline: &gst::Pipeline, track: &gst::Pad) -> Result<()> {
         }
         track.link(&video)?;
     } else if kind.starts_with("audio/") {
-        let encode = if kind == "audio/x-raw" {
-            ENCODE_SOUND
-        } else {
-            "identity"
-        };
+        let encode = if kind == "audio/x-raw" { ENCODE_SOUND } else { "identity" };
         let description = format!("{SOUND_QUEUE} ! {encode} ! aacparse");
         let sound = gst::parse::bin_from_description(&description, true)?.upcast();
         add(pipeline, &sound)?;
@@ -161,9 +148,7 @@ fn take_track(pipeline: &gst::Pipeline, track: &gst::Pad) -> Result<()> {
         sound.link(&element(pipeline, "mux")?)?;
     } else {
         // Covers, subtitles and further video tracks would stop the stream if nobody took them.
-        let sink = gst::ElementFactory::make("fakesink")
-            .property("async", false)
-            .build()?;
+        let sink = gst::ElementFactory::make("fakesink").property("async", false).build()?;
         add(pipeline, &sink)?;
         track.link(&pad(&sink, "sink")?)?;
     }

@@ -22,28 +22,21 @@ impl Progress {
     pub fn new() -> Self {
         let bar = ProgressBar::no_length();
         bar.set_style(style("{spinner} {pos} frames, {rate} frames/s"));
-        Self {
-            bar,
-            last_line: Instant::now(),
-        }
+        Self { bar, last_line: Instant::now() }
     }
 
     /// Shows that `done` frames of `total`, where that is known, are through.
     pub fn show(&mut self, done: u64, total: Option<u64>) {
         if let Some(total) = total.filter(|_| self.bar.length().is_none()) {
             self.bar.set_length(total);
-            self.bar.set_style(style(
-                "{wide_bar} {pos}/{len} frames, {rate} frames/s, {eta} left",
-            ));
+            self.bar.set_style(style("{wide_bar} {pos}/{len} frames, {rate} frames/s, {eta} left"));
             // The time that loading took is no part of the speed.
             self.bar.reset_elapsed();
         }
         self.bar.set_position(done);
         if self.bar.is_hidden() && self.last_line.elapsed() >= LINE_INTERVAL {
             self.last_line = Instant::now();
-            let total = total
-                .map(|total| format!(" of {total}"))
-                .unwrap_or_default();
+            let total = total.map(|total| format!(" of {total}")).unwrap_or_default();
             eprintln!("{done}{total} frames, {:.1} a second", self.bar.per_sec());
         }
     }

@@ -23,7 +23,7 @@ pub const FRAMES: u32 = 150;
 /// The camera's pan, in pixels a frame.
 const PAN: u32 = 2;
 /// Pixels of the meadow's photograph above the camera's view, once it is as wide as the pan needs.
-const SKY_CUT: u32 = 205;
+const SKY_CUT: u32 = 240;
 
 /// A horse in the meadow; lengths are in pixels of the meadow.
 struct Horse {
@@ -61,9 +61,9 @@ impl Scene {
         Ok(Self {
             meadow,
             horses: vec![
-                Horse::new(&faces_left, 84, 650, 500, 0),
-                Horse::new(&horse, 104, 60, 470, 1),
-                Horse::new(&horse, 150, 330, 540, 0),
+                Horse::new(&faces_left, 84, 700, 508, 0),
+                Horse::new(&horse, 96, 20, 470, 1),
+                Horse::new(&horse, 140, 400, 560, 0),
             ],
         })
     }

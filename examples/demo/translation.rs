@@ -35,11 +35,7 @@ impl Translation {
             counter.fetch_add(1, Ordering::Relaxed);
             gst::PadProbeReturn::Ok
         });
-        Ok(Self {
-            pipeline,
-            filter,
-            done,
-        })
+        Ok(Self { pipeline, filter, done })
     }
 
     /// Translates to the end, or until `stop`; the file is complete in both cases.
@@ -57,10 +53,8 @@ impl Translation {
                     return Err(explain(&error.error(), error.debug()));
                 }
                 Some(gst::MessageView::Warning(warning)) => {
-                    progress.note(&format!(
-                        "warning: {}",
-                        explain(&warning.error(), warning.debug())
-                    ));
+                    progress
+                        .note(&format!("warning: {}", explain(&warning.error(), warning.debug())));
                 }
                 _ => {}
             }
@@ -119,9 +113,7 @@ impl Drop for Translation {
 
 /// The message that an element sent, with the last line of its details, where the cause stands.
 fn explain(error: &gst::glib::Error, debug: Option<gst::glib::GString>) -> anyhow::Error {
-    let detail = debug
-        .as_deref()
-        .and_then(|debug| debug.lines().skip(1).last());
+    let detail = debug.as_deref().and_then(|debug| debug.lines().skip(1).last());
     match detail {
         Some(detail) if !detail.is_empty() => anyhow!("{error} ({detail})"),
         _ => anyhow!("{error}"),
