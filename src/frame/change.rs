@@ -46,7 +46,7 @@ impl Upscale {
 
 /// What is to be added to a frame, at the size that the generator saw it.
 ///
-/// Three planes of width×height, in the order of the frame's components, in [`STEPS`] of an 8-bit
+/// Three planes of width×height, in the order of the frame's components, in `STEPS` of an 8-bit
 /// step.
 #[derive(Debug)]
 pub struct Change {
