@@ -3,7 +3,7 @@
 //! The element as GObject and GStreamer see it.
 
 use std::{
-    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, LazyLock, Mutex},
     time::{Duration, Instant},
 };
 
@@ -12,7 +12,9 @@ use gst_base::{prelude::*, subclass::prelude::*};
 use gst_video::{VideoFormat, VideoFrameRef, VideoInfo, subclass::prelude::*};
 
 use super::{
-    loader::{Loader, Model, PrepareError, Request},
+    Direction,
+    loader::{Loaded, Loader, Model, PrepareError, Request},
+    lock,
     settings::{LateFrames, PROPERTIES, Settings},
     stats::Stats,
     translator::Translators,
@@ -64,12 +66,14 @@ impl ObjectImpl for CycleGanFilter {
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
         gst::debug!(CAT, imp = self, "{} = {value:?}", pspec.name());
-        let late_frames = {
+        let (previous, late_frames) = {
             let mut settings = lock(&self.settings);
+            let previous = settings.direction;
             settings.set(pspec.name(), value);
-            settings.late_frames
+            (previous, settings.late_frames)
         };
         match pspec.name() {
+            "direction" => self.check_direction(previous),
             "model" => self.load_beside_the_stream(true),
             "inference-size" => self.load_beside_the_stream(false),
             "late-frames" => self.apply_late_frames(late_frames),
@@ -242,7 +246,7 @@ impl VideoFilterImpl for CycleGanFilter {
             return Err(gst::loggable_error!(CAT, "interlaced video"));
         }
         let mut state = lock(&self.state);
-        if let Some(loaded) = self.loader.take() {
+        if let Some(loaded) = self.take_loaded() {
             self.adopt(loaded.pair);
         }
         let pair = lock(&self.pair).clone();
@@ -277,7 +281,6 @@ impl VideoFilterImpl for CycleGanFilter {
             let settings = lock(&self.settings);
             (settings.direction, settings.upscale(), settings.stats_interval)
         };
-        let pair = state.translators.pair.clone();
         let translator = state.translators.get_mut(direction.of_model());
         let translator = translator.ok_or(gst::FlowError::NotNegotiated)?;
         let inference =
@@ -286,28 +289,16 @@ impl VideoFilterImpl for CycleGanFilter {
         let total = start.elapsed();
         gst::trace!(CAT, imp = self, "translated in {total:?}, inference {inference:?}");
 
-        let mut stats = lock(&self.stats);
-        stats.translated(inference, total);
-        if stats.running.model != pair.model() {
-            pair.model().clone_into(&mut stats.running.model);
-        }
-        stats.running.provider = pair.provider().name();
-        stats.running.direction = direction.nick();
-        (stats.running.width, stats.running.height) = (size.width, size.height);
-        let has_moved = stats.update_latency();
-        let interval = Duration::from_millis(interval.into());
-        let is_due = !interval.is_zero() && state.last_stats.elapsed() >= interval;
-        let structure = is_due.then(|| stats.to_structure());
-        drop(stats);
-
+        let has_moved = {
+            let mut stats = lock(&self.stats);
+            stats.translated(inference, total);
+            stats.running.update(&state.translators.pair, direction, size);
+            stats.update_latency()
+        };
         if has_moved {
             self.post_latency();
         }
-        if let Some(structure) = structure {
-            state.last_stats = Instant::now();
-            let message = gst::message::Element::builder(structure).src(&*self.obj()).build();
-            let _ = self.obj().post_message(message);
-        }
+        self.post_stats(state, Duration::from_millis(interval.into()));
         Ok(gst::FlowSuccess::Ok)
     }
 }
@@ -315,11 +306,12 @@ impl VideoFilterImpl for CycleGanFilter {
 impl CycleGanFilter {
     /// Loads the model that is set; NULL to READY.
     fn load(&self) -> Result<(), LoadError> {
-        let (model, options) = {
+        let (model, direction, options) = {
             let settings = lock(&self.settings);
-            (settings.model.clone(), settings.load_options())
+            (settings.model.clone(), settings.direction, settings.load_options())
         };
         let pair = Pair::load(&model, &options)?;
+        pair.require(direction.of_model())?;
         gst::info!(CAT, imp = self, "{model} runs on {}", pair.provider());
         self.adopt(Arc::new(pair));
         Ok(())
@@ -354,6 +346,7 @@ impl CycleGanFilter {
                     true => Model::Load(settings.model.clone(), options()),
                     false => Model::Loaded(pair),
                 },
+                direction: settings.direction.of_model(),
                 info,
                 inference_size: settings.inference_size,
                 threads: settings.threads,
@@ -365,6 +358,20 @@ impl CycleGanFilter {
                 element.imp().keep_old_model(model, &error);
             }
         });
+    }
+
+    /// Goes back to the `previous` direction, with a warning, if the model that runs lacks the one
+    /// that is set now.
+    fn check_direction(&self, previous: Direction) {
+        let pair = lock(&self.pair).clone();
+        let Some(pair) = pair else {
+            return; // READY checks it.
+        };
+        let direction = lock(&self.settings).direction;
+        if let Err(error) = pair.require(direction.of_model()) {
+            lock(&self.settings).direction = previous;
+            gst::element_imp_warning!(self, gst::ResourceError::Settings, ("{error}"));
+        }
     }
 
     /// Says why what was set does not take effect.
@@ -384,9 +391,22 @@ impl CycleGanFilter {
         );
     }
 
+    /// What has been prepared beside the stream, if it still is what is wanted.
+    fn take_loaded(&self) -> Option<Loaded> {
+        let loaded = self.loader.take()?;
+        let direction = lock(&self.settings).direction;
+        match loaded.pair.require(direction.of_model()) {
+            Ok(()) => Some(loaded),
+            Err(error) => {
+                self.keep_old_model(Some(loaded.pair.model().to_owned()), &error.into());
+                None
+            }
+        }
+    }
+
     /// Takes over what has been prepared beside the stream; between two frames.
     fn swap(&self, state: &mut State) -> Result<(), super::TranslateError> {
-        let Some(loaded) = self.loader.take() else {
+        let Some(loaded) = self.take_loaded() else {
             return Ok(());
         };
         gst::info!(CAT, imp = self, "{} takes over", loaded.pair.model());
@@ -430,6 +450,17 @@ impl CycleGanFilter {
         }
     }
 
+    /// Posts `stats` if the last time was an `interval` ago.
+    fn post_stats(&self, state: &mut State, interval: Duration) {
+        if interval.is_zero() || state.last_stats.elapsed() < interval {
+            return;
+        }
+        state.last_stats = Instant::now();
+        let structure = lock(&self.stats).to_structure();
+        let message = gst::message::Element::builder(structure).src(&*self.obj()).build();
+        let _ = self.obj().post_message(message);
+    }
+
     fn post_latency(&self) {
         let message = gst::message::Latency::builder().src(&*self.obj()).build();
         let _ = self.obj().post_message(message);
@@ -443,7 +474,9 @@ impl CycleGanFilter {
             LoadError::Contract { .. } | LoadError::Session { .. } | LoadError::Run { .. } => {
                 gst::element_imp_error!(self, gst::ResourceError::Read, ("{error}"));
             }
-            LoadError::NoVariant { .. } | LoadError::Provider { .. } => {
+            LoadError::NoDirection { .. }
+            | LoadError::NoVariant { .. }
+            | LoadError::Provider { .. } => {
                 gst::element_imp_error!(self, gst::ResourceError::Settings, ("{error}"));
             }
             LoadError::Runtime(_) => {
@@ -457,9 +490,4 @@ impl CycleGanFilter {
         gst::element_imp_error!(self, gst::LibraryError::Failed, ("{error}"));
         gst::FlowError::Error
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A panic is reported by the base class; what it left behind is replaced at the next start.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,19 +3,25 @@
 //! Loading a model beside the stream, so that no frame waits for it.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     thread::{self, JoinHandle},
 };
 
+use cyclegan_contract::Direction;
 use gst_video::VideoInfo;
 
-use super::translator::{TranslateError, Translators};
+use super::{
+    lock,
+    translator::{TranslateError, Translators},
+};
 use crate::generator::{LoadError, LoadOptions, Pair};
 
 /// What is to be prepared.
 pub struct Request {
     /// The model to load, or the one that is loaded already.
     pub model: Model,
+    /// The direction that it must have.
+    pub direction: Direction,
     /// The frames that are negotiated, if they are.
     pub info: Option<VideoInfo>,
     /// The property's value.
@@ -137,17 +143,14 @@ fn run(shared: &Mutex<Shared>, on_error: &dyn Fn(Option<String>, PrepareError)) 
 }
 
 fn prepare(request: Request) -> Result<Loaded, PrepareError> {
-    let Request { model, info, inference_size, threads } = request;
+    let Request { model, direction, info, inference_size, threads } = request;
     let pair = match model {
         Model::Load(model, options) => Arc::new(Pair::load(&model, &options)?),
         Model::Loaded(pair) => pair,
     };
+    pair.require(direction)?;
     let translators = info
         .map(|info| Translators::new(pair.clone(), &info, inference_size, threads))
         .transpose()?;
     Ok(Loaded { pair, translators })
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

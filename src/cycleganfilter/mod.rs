@@ -22,6 +22,8 @@ mod settings;
 mod stats;
 mod translator;
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use gst::{glib, prelude::*};
 
 pub use settings::{Direction, ExecutionProvider, LateFrames, Precision, Upscale};
@@ -45,4 +47,9 @@ pub fn register(plugin: Option<&gst::Plugin>) -> Result<(), glib::BoolError> {
         enumeration.mark_as_plugin_api(gst::PluginAPIFlags::empty());
     }
     gst::Element::register(plugin, "cycleganfilter", gst::Rank::NONE, CycleGanFilter::static_type())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic is reported by the base class; what it left behind is replaced at the next start.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,6 +4,9 @@
 
 use std::time::{Duration, Instant};
 
+use super::settings::Direction;
+use crate::{frame::Size, generator::Pair};
+
 /// How many frames the times are taken over.
 const WINDOW: usize = 128;
 /// The latency is looked at again after this many frames.
@@ -47,6 +50,18 @@ pub struct Running {
     pub width: u32,
     /// Height of the generator's input, in pixels.
     pub height: u32,
+}
+
+impl Running {
+    /// Takes over what has just run; allocates only when the model has changed.
+    pub fn update(&mut self, pair: &Pair, direction: Direction, size: Size) {
+        if self.model != pair.model() {
+            pair.model().clone_into(&mut self.model);
+        }
+        self.provider = pair.provider().name();
+        self.direction = direction.nick();
+        (self.width, self.height) = (size.width, size.height);
+    }
 }
 
 /// Counters and times since the element started.

@@ -180,12 +180,11 @@ impl Translators {
         Ok(Self { pair, info: info.clone(), warm_up: slowest, forward, reverse })
     }
 
-    /// The translator of `direction`, or that of the other if the model has only one.
+    /// The translator of `direction`, if the model has it.
     pub fn get_mut(&mut self, direction: Direction) -> Option<&mut Translator> {
-        let (wanted, other) = match direction {
-            Direction::AToB => (&mut self.forward, &mut self.reverse),
-            Direction::BToA => (&mut self.reverse, &mut self.forward),
-        };
-        wanted.as_mut().or(other.as_mut())
+        match direction {
+            Direction::AToB => self.forward.as_mut(),
+            Direction::BToA => self.reverse.as_mut(),
+        }
     }
 }

@@ -30,6 +30,18 @@ pub enum LoadError {
         /// The folder.
         folder: PathBuf,
     },
+    /// The model has no generator for the direction that is wanted.
+    #[error(
+        "model `{model}` has no generator {}, expected a folder that holds {} as well",
+        direction.letter(),
+        file_name(*direction, Precision::Fp32)
+    )]
+    NoDirection {
+        /// The model.
+        model: String,
+        /// Which generator is missing.
+        direction: Direction,
+    },
     /// The pair lacks the precision that was named.
     #[error(
         "{} holds no {}; set `precision` to auto, or export that variant",

@@ -75,6 +75,13 @@ impl Pair {
         }
     }
 
+    /// Fails if the model lacks the generator of `direction`.
+    pub fn require(&self, direction: Direction) -> Result<(), LoadError> {
+        let model = || self.model.clone();
+        let missing = || LoadError::NoDirection { model: model(), direction };
+        self.generator(direction).map(|_| ()).ok_or_else(missing)
+    }
+
     fn open(
         model: &str,
         files: &ModelFiles,
