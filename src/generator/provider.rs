@@ -29,7 +29,7 @@ pub enum Provider {
 }
 
 /// What a provider is opened with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ProviderOptions {
     /// Which device, where there are several.
     pub device_id: i32,
@@ -124,7 +124,8 @@ impl Provider {
         let fp16 = precision == Precision::Fp16;
         let cache = options.cache_dir.display();
         let provider = match self {
-            Self::Cpu => ep::CPU::default().build(),
+            // Without its arena the CPU maps and unmaps the memory of every run.
+            Self::Cpu => ep::CPU::default().with_arena_allocator(true).build(),
             // An exhaustive search benchmarks every algorithm again at each new size.
             Self::Cuda => ep::CUDA::default()
                 .with_device_id(device)
