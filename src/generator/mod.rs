@@ -9,6 +9,7 @@ mod profile;
 mod provider;
 mod runtime;
 mod session;
+mod shared;
 mod stream;
 
 pub use error::{LoadError, RunError};

@@ -12,6 +12,7 @@ use super::{
     provider::{Provider, ProviderOptions},
     runtime::CAT,
     session::Generator,
+    shared,
 };
 
 /// How a model is to be loaded.
@@ -92,8 +93,7 @@ impl Pair {
             let Some((path, precision)) = choose(files, direction, provider, options)? else {
                 return Ok(None);
             };
-            let generator = Generator::open(&path, provider, precision, &options.provider_options)?;
-            Ok(Some(Arc::new(generator)))
+            shared::open(&path, provider, precision, &options.provider_options).map(Some)
         };
         Ok(Self {
             model: model.to_owned(),
