@@ -9,17 +9,21 @@ use std::{
 
 use gst::{glib, prelude::*, subclass::prelude::*};
 use gst_base::{prelude::*, subclass::prelude::*};
-use gst_video::{VideoFormat, VideoFrameRef, VideoInfo, subclass::prelude::*};
+use gst_video::{VideoFormat, VideoFrameRef, VideoInfo, prelude::*, subclass::prelude::*};
 
 use super::{
     Direction,
+    lateness::Deadlines,
     loader::{Loaded, Loader, Model, PrepareError, Request},
     lock,
-    settings::{LateFrames, PROPERTIES, Settings},
+    settings::{LateFrames, PROPERTIES, PerFrame, Settings},
     stats::Stats,
     translator::Translators,
 };
-use crate::generator::{LoadError, Pair};
+use crate::{
+    frame::copy,
+    generator::{LoadError, Pair},
+};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
@@ -37,6 +41,7 @@ pub struct CycleGanFilter {
     /// The model, from READY on.
     pair: Mutex<Option<Arc<Pair>>>,
     settings: Mutex<Settings>,
+    deadlines: Mutex<Deadlines>,
     stats: Mutex<Stats>,
     loader: Loader,
 }
@@ -173,10 +178,32 @@ impl BaseTransformImpl for CycleGanFilter {
             return false;
         }
         let (live, min, max) = upstream.result();
+        lock(&self.deadlines).set_live(live);
         let own = self.latency();
         query.set(live, min + own, max.map(|max| max + own));
         gst::debug!(CAT, imp = self, "latency {own} of our own on top of {min}");
         true
+    }
+
+    fn src_event(&self, event: gst::Event) -> bool {
+        match event.view() {
+            gst::EventView::Latency(latency) => {
+                lock(&self.deadlines).set_pipeline_latency(latency.latency());
+            }
+            gst::EventView::Qos(qos) => {
+                let (_, _, jitter, timestamp) = qos.get();
+                lock(&self.deadlines).set_qos(timestamp, jitter);
+            }
+            _ => {}
+        }
+        self.parent_src_event(event)
+    }
+
+    fn sink_event(&self, event: gst::Event) -> bool {
+        if matches!(event.type_(), gst::EventType::FlushStop | gst::EventType::Segment) {
+            lock(&self.deadlines).reset();
+        }
+        self.parent_sink_event(event)
     }
 
     fn submit_input_buffer(
@@ -272,34 +299,18 @@ impl VideoFilterImpl for CycleGanFilter {
         input: &VideoFrameRef<&gst::BufferRef>,
         output: &mut VideoFrameRef<&mut gst::BufferRef>,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let start = Instant::now();
         let mut state = lock(&self.state);
         let state = state.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
         self.swap(state).map_err(|error| self.fail(&error))?;
 
-        let (direction, upscale, interval) = {
-            let settings = lock(&self.settings);
-            (settings.direction, settings.upscale(), settings.stats_interval)
+        let settings = lock(&self.settings).per_frame();
+        let is_late = settings.late_frames != LateFrames::Translate && self.is_late(input.buffer());
+        let result = match is_late {
+            true => self.make_do(state, input, output, &settings),
+            false => self.translate(state, input, output, &settings),
         };
-        let translator = state.translators.get_mut(direction.of_model());
-        let translator = translator.ok_or(gst::FlowError::NotNegotiated)?;
-        let inference =
-            translator.translate(input, output, upscale).map_err(|error| self.fail(&error))?;
-        let size = translator.size();
-        let total = start.elapsed();
-        gst::trace!(CAT, imp = self, "translated in {total:?}, inference {inference:?}");
-
-        let has_moved = {
-            let mut stats = lock(&self.stats);
-            stats.translated(inference, total);
-            stats.running.update(&state.translators.pair, direction, size);
-            stats.update_latency()
-        };
-        if has_moved {
-            self.post_latency();
-        }
-        self.post_stats(state, Duration::from_millis(interval.into()));
-        Ok(gst::FlowSuccess::Ok)
+        self.post_stats(state, settings.stats_interval);
+        result.map_err(|error| self.fail(&error))
     }
 }
 
@@ -448,6 +459,72 @@ impl CycleGanFilter {
         if has_moved {
             self.post_latency();
         }
+    }
+
+    /// Whether the frame in `buffer` would come too late at the sink.
+    fn is_late(&self, buffer: &gst::BufferRef) -> bool {
+        let segment = self.obj().segment();
+        let segment = segment.downcast_ref::<gst::ClockTime>();
+        let time = segment.and_then(|segment| segment.to_running_time(buffer.pts()));
+        let expected = lock(&self.stats).expected();
+        let expected = gst::ClockTime::try_from(expected).unwrap_or(gst::ClockTime::ZERO);
+        let deadlines = *lock(&self.deadlines);
+        deadlines.is_late(time, self.obj().current_running_time(), expected)
+    }
+
+    /// Takes a frame through the generator.
+    fn translate(
+        &self,
+        state: &mut State,
+        input: &VideoFrameRef<&gst::BufferRef>,
+        output: &mut VideoFrameRef<&mut gst::BufferRef>,
+        settings: &PerFrame,
+    ) -> Result<gst::FlowSuccess, super::TranslateError> {
+        let start = Instant::now();
+        let translator = state.translators.get_mut(settings.direction.of_model())?;
+        let inference = translator.translate(input, output, settings.upscale)?;
+        let size = translator.size();
+        let total = start.elapsed();
+        gst::trace!(CAT, imp = self, "translated in {total:?}, inference {inference:?}");
+
+        let has_moved = {
+            let mut stats = lock(&self.stats);
+            stats.translated(inference, total);
+            stats.running.update(&state.translators.pair, settings.direction, size);
+            stats.update_latency()
+        };
+        if has_moved {
+            self.post_latency();
+        }
+        Ok(gst::FlowSuccess::Ok)
+    }
+
+    /// Deals with a late frame as the user wishes, without the generator.
+    fn make_do(
+        &self,
+        state: &mut State,
+        input: &VideoFrameRef<&gst::BufferRef>,
+        output: &mut VideoFrameRef<&mut gst::BufferRef>,
+        settings: &PerFrame,
+    ) -> Result<gst::FlowSuccess, super::TranslateError> {
+        gst::trace!(CAT, imp = self, "a late frame: {:?}", settings.late_frames);
+        if settings.late_frames == LateFrames::Drop {
+            lock(&self.stats).frames_dropped += 1;
+            return Ok(gst_base::BASE_TRANSFORM_FLOW_DROPPED);
+        }
+        let is_held = settings.late_frames == LateFrames::Hold
+            && state.translators.get_mut(settings.direction.of_model())?.hold(
+                input,
+                output,
+                settings.upscale,
+            )?;
+        if is_held {
+            lock(&self.stats).frames_held += 1;
+        } else {
+            copy(input, output)?;
+            lock(&self.stats).frames_passed += 1;
+        }
+        Ok(gst::FlowSuccess::Ok)
     }
 
     /// Posts `stats` if the last time was an `interval` ago.

@@ -17,6 +17,7 @@
  * ]| Turns zebras in front of a camera into horses, at seven tenths of the strength.
  */
 mod imp;
+mod lateness;
 mod loader;
 mod settings;
 mod stats;

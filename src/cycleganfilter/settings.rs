@@ -2,7 +2,7 @@
 
 //! The element's properties: what they are, and their values.
 
-use std::sync::LazyLock;
+use std::{sync::LazyLock, time::Duration};
 
 use cyclegan_contract::{Direction as ModelDirection, Precision as ModelPrecision};
 use gst::{glib, prelude::*};
@@ -144,6 +144,12 @@ pub enum LateFrames {
     #[default]
     #[enum_value(name = "Translate all the same", nick = "translate")]
     Translate,
+    /// It goes out as it came in.
+    #[enum_value(name = "Pass the original", nick = "pass")]
+    Pass,
+    /// It gets the change of the frame that was translated last.
+    #[enum_value(name = "Apply the change of the last translated frame", nick = "hold")]
+    Hold,
     /// It is dropped.
     #[enum_value(name = "Drop", nick = "drop")]
     Drop,
@@ -170,8 +176,7 @@ pub struct Settings {
     pub strength: f64,
     /// What happens to late frames.
     pub late_frames: LateFrames,
-    /// Milliseconds between two `stats` messages, 0 for none.
-    pub stats_interval: u32,
+    stats_interval: u32,
 }
 
 impl Default for Settings {
@@ -194,7 +199,30 @@ impl Default for Settings {
     }
 }
 
+/// What is looked up for each frame.
+#[derive(Clone, Copy, Debug)]
+pub struct PerFrame {
+    /// G or F.
+    pub direction: Direction,
+    /// How the change is put on the frame.
+    pub upscale: frame::Upscale,
+    /// What happens to late frames.
+    pub late_frames: LateFrames,
+    /// Between two `stats` messages, zero for none.
+    pub stats_interval: Duration,
+}
+
 impl Settings {
+    /// What the next frame needs.
+    pub fn per_frame(&self) -> PerFrame {
+        PerFrame {
+            direction: self.direction,
+            upscale: self.upscale(),
+            late_frames: self.late_frames,
+            stats_interval: Duration::from_millis(self.stats_interval.into()),
+        }
+    }
+
     /// How models are loaded.
     pub fn load_options(&self) -> LoadOptions {
         let default_dir = || glib::user_cache_dir().join("cycleganfilter");
@@ -211,7 +239,7 @@ impl Settings {
     }
 
     /// How a change is put on a frame.
-    pub fn upscale(&self) -> frame::Upscale {
+    fn upscale(&self) -> frame::Upscale {
         let strength = self.strength as f32;
         match self.upscale {
             Upscale::Residual => frame::Upscale::Residual { strength },

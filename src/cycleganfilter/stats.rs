@@ -73,6 +73,8 @@ pub struct Stats {
     pub frames_translated: u64,
     /// Frames that went out as they came in.
     pub frames_passed: u64,
+    /// Late frames that got the change of an earlier one.
+    pub frames_held: u64,
     /// Frames that were dropped as too late.
     pub frames_dropped: u64,
     /// What runs.
@@ -90,6 +92,7 @@ impl Default for Stats {
             frames_in: 0,
             frames_translated: 0,
             frames_passed: 0,
+            frames_held: 0,
             frames_dropped: 0,
             running: Running::default(),
             inference: Window::EMPTY,
@@ -107,6 +110,14 @@ impl Stats {
         self.frames_translated += 1;
         self.inference.push(inference);
         self.total.push(total);
+    }
+
+    /// How long the next frame will probably take: the median, or what warming up took.
+    pub fn expected(&self) -> Duration {
+        match self.total.percentile(50) {
+            0 => self.latency,
+            micros => Duration::from_micros(micros),
+        }
     }
 
     /// The latency that was last reported.
@@ -150,7 +161,7 @@ impl Stats {
             .field("frames-in", self.frames_in)
             .field("frames-translated", self.frames_translated)
             .field("frames-passed", self.frames_passed)
-            .field("frames-held", 0u64)
+            .field("frames-held", self.frames_held)
             .field("frames-dropped", self.frames_dropped)
             .field("inference-p50-us", self.inference.percentile(50))
             .field("inference-p95-us", self.inference.percentile(95))

@@ -28,6 +28,9 @@ pub enum TranslateError {
     /// The generator made no picture.
     #[error(transparent)]
     NotFinite(#[from] NotFinite),
+    /// The model lacks a direction, which is checked when either is set.
+    #[error("the model has no generator for the direction {0}")]
+    NoDirection(Direction),
     /// GStreamer cannot convert this kind of frame.
     #[error("cannot convert the frame: {0}")]
     Frame(#[from] gst::glib::BoolError),
@@ -43,6 +46,7 @@ pub struct Translator {
     stream: Stream,
     color: ColorTransform,
     change: Change,
+    has_change: bool,
     compositor: Compositor,
 }
 
@@ -73,6 +77,7 @@ impl Translator {
             stream: Stream::new(generator, placement.tensor)?,
             color: ColorTransform::new(info),
             change: Change::new(content),
+            has_change: false,
             compositor: Compositor::new(info, content, threads)?,
         })
     }
@@ -107,8 +112,23 @@ impl Translator {
         self.stream.run()?;
         let inference = start.elapsed();
         self.update_change(upscale)?;
+        self.has_change = true;
         self.compositor.composite(&self.change, upscale.keep(), input, output)?;
         Ok(inference)
+    }
+
+    /// Applies the change of the last frame to `input`, without the generator. Returns whether
+    /// there was one.
+    pub fn hold(
+        &mut self,
+        input: &VideoFrameRef<&gst::BufferRef>,
+        output: &mut VideoFrameRef<&mut gst::BufferRef>,
+        upscale: Upscale,
+    ) -> Result<bool, TranslateError> {
+        if self.has_change {
+            self.compositor.composite(&self.change, upscale.keep(), input, output)?;
+        }
+        Ok(self.has_change)
     }
 
     fn update_change(&mut self, upscale: Upscale) -> Result<(), TranslateError> {
@@ -180,11 +200,12 @@ impl Translators {
         Ok(Self { pair, info: info.clone(), warm_up: slowest, forward, reverse })
     }
 
-    /// The translator of `direction`, if the model has it.
-    pub fn get_mut(&mut self, direction: Direction) -> Option<&mut Translator> {
-        match direction {
+    /// The translator of `direction`.
+    pub fn get_mut(&mut self, direction: Direction) -> Result<&mut Translator, TranslateError> {
+        let translator = match direction {
             Direction::AToB => self.forward.as_mut(),
             Direction::BToA => self.reverse.as_mut(),
-        }
+        };
+        translator.ok_or(TranslateError::NoDirection(direction))
     }
 }

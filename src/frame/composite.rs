@@ -55,7 +55,7 @@ impl Compositor {
     ) -> Result<(), gst::glib::BoolError> {
         match &mut self.detour {
             None => {
-                copy(input, output);
+                copy(input, output)?;
                 add(&mut self.planes, change, keep, output);
             }
             Some(detour) => {
@@ -93,13 +93,19 @@ impl Detour {
     }
 }
 
-/// Copies all planes with their padding. GStreamer's own copy leaves out what stands behind the
-/// last luma sample in a row of YUY2 and its like when the width is odd.
-fn copy(input: &VideoFrameRef<&gst::BufferRef>, output: &mut VideoFrameRef<&mut gst::BufferRef>) {
-    let strides = |strides: &[i32], plane: usize| strides[plane] as usize;
+/// Copies a frame with all padding. GStreamer's own copy leaves out what stands behind the last
+/// luma sample in a row of YUY2 and its like when the width is odd.
+pub fn copy(
+    input: &VideoFrameRef<&gst::BufferRef>,
+    output: &mut VideoFrameRef<&mut gst::BufferRef>,
+) -> Result<(), gst::glib::BoolError> {
+    // The stride of a tiled plane counts tiles, not bytes.
+    if input.format_info().is_tiled() {
+        return input.copy(output);
+    }
     for plane in 0..input.n_planes() as usize {
-        let from = strides(input.plane_stride(), plane);
-        let to = strides(output.plane_stride(), plane);
+        let from = input.plane_stride()[plane] as usize;
+        let to = output.plane_stride()[plane] as usize;
         let source = input.planes_data()[plane].chunks(from);
         let data = output.planes_data_mut();
         for (source, target) in source.zip(data[plane].chunks_mut(to)) {
@@ -107,6 +113,7 @@ fn copy(input: &VideoFrameRef<&gst::BufferRef>, output: &mut VideoFrameRef<&mut 
             target[..length].copy_from_slice(&source[..length]);
         }
     }
+    Ok(())
 }
 
 fn add(

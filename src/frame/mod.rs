@@ -15,7 +15,7 @@ mod upsample;
 
 pub use change::{Change, NotFinite, Picture, Upscale};
 pub use color::ColorTransform;
-pub use composite::Compositor;
+pub use composite::{Compositor, copy};
 pub use geometry::{InferenceSize, Placement, Rect, Size, TensorLimits};
 pub use scale::Scaler;
 pub use tensor::{Element, Levels, levels, pack};

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Whether a frame is late already when it comes in.
+
+use gst::{ClockTime, ClockTimeDiff};
+
+/// What is known of when frames are wanted. All times are running times.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Deadlines {
+    /// Whether upstream is live, as the last LATENCY query said.
+    is_live: bool,
+    /// The latency of the whole pipeline, as the last LATENCY event said.
+    pipeline_latency: Option<ClockTime>,
+    /// Frames before this are late at the sink, as the last QOS event said.
+    earliest: Option<ClockTime>,
+}
+
+impl Deadlines {
+    /// Takes note of what upstream says of itself.
+    pub fn set_live(&mut self, is_live: bool) {
+        self.is_live = is_live;
+    }
+
+    /// Takes note of the latency that sinks wait.
+    pub fn set_pipeline_latency(&mut self, latency: ClockTime) {
+        self.pipeline_latency = Some(latency);
+    }
+
+    /// Takes note of a QOS event: the frame of `timestamp` came `jitter` too late.
+    pub fn set_qos(&mut self, timestamp: Option<ClockTime>, jitter: ClockTimeDiff) {
+        // As GstBaseTransform has it: who is late now has to make up for twice that.
+        let ahead = if jitter > 0 { 2 * jitter } else { jitter };
+        self.earliest = timestamp.map(|timestamp| match u64::try_from(ahead) {
+            Ok(ahead) => timestamp + ClockTime::from_nseconds(ahead),
+            Err(_) => timestamp.saturating_sub(ClockTime::from_nseconds(ahead.unsigned_abs())),
+        });
+    }
+
+    /// Forgets what was about the frames before a flush or a new segment.
+    pub fn reset(&mut self) {
+        self.earliest = None;
+    }
+
+    /// Whether the frame of `time` is late: the sink said so, or upstream is live and, translated
+    /// from `now` on for `expected`, it would reach the sink after its latency.
+    pub fn is_late(
+        &self,
+        time: Option<ClockTime>,
+        now: Option<ClockTime>,
+        expected: ClockTime,
+    ) -> bool {
+        let Some(time) = time else { return false };
+        if self.earliest.is_some_and(|earliest| time < earliest) {
+            return true;
+        }
+        match (now, self.pipeline_latency) {
+            (Some(now), Some(latency)) => self.is_live && now + expected > time + latency,
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: ClockTime = ClockTime::MSECOND;
+
+    fn live() -> Deadlines {
+        let mut deadlines = Deadlines::default();
+        deadlines.set_live(true);
+        deadlines.set_pipeline_latency(80 * MS);
+        deadlines
+    }
+
+    #[test]
+    fn a_live_frame_is_late_when_it_cannot_reach_the_sink_in_time() {
+        assert!(!live().is_late(Some(ClockTime::ZERO), Some(5 * MS), 75 * MS));
+        assert!(live().is_late(Some(ClockTime::ZERO), Some(6 * MS), 75 * MS));
+    }
+
+    #[test]
+    fn without_a_live_source_only_the_sink_can_tell() {
+        let mut deadlines = live();
+        deadlines.set_live(false);
+        assert!(!deadlines.is_late(Some(ClockTime::ZERO), Some(1000 * MS), 75 * MS));
+        deadlines.set_qos(Some(40 * MS), 10_000_000);
+        assert!(deadlines.is_late(Some(59 * MS), None, 75 * MS));
+        assert!(!deadlines.is_late(Some(60 * MS), None, 75 * MS));
+        deadlines.reset();
+        assert!(!deadlines.is_late(Some(59 * MS), None, 75 * MS));
+    }
+
+    #[test]
+    fn frames_without_a_time_are_never_late() {
+        assert!(!live().is_late(None, Some(1000 * MS), 75 * MS));
+    }
+}
