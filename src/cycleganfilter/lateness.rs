@@ -4,6 +4,9 @@
 
 use gst::{ClockTime, ClockTimeDiff};
 
+/// By how much a frame may miss its time; video sinks show it all the same.
+const TOLERANCE: ClockTime = ClockTime::from_mseconds(5);
+
 /// What is known of when frames are wanted. All times are running times.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Deadlines {
@@ -54,7 +57,9 @@ impl Deadlines {
             return true;
         }
         match (now, self.pipeline_latency) {
-            (Some(now), Some(latency)) => self.is_live && now + expected > time + latency,
+            (Some(now), Some(latency)) => {
+                self.is_live && now + expected > time + latency + TOLERANCE
+            }
             _ => false,
         }
     }
@@ -75,8 +80,8 @@ mod tests {
 
     #[test]
     fn a_live_frame_is_late_when_it_cannot_reach_the_sink_in_time() {
-        assert!(!live().is_late(Some(ClockTime::ZERO), Some(5 * MS), 75 * MS));
-        assert!(live().is_late(Some(ClockTime::ZERO), Some(6 * MS), 75 * MS));
+        assert!(!live().is_late(Some(ClockTime::ZERO), Some(10 * MS), 75 * MS));
+        assert!(live().is_late(Some(ClockTime::ZERO), Some(11 * MS), 75 * MS));
     }
 
     #[test]

@@ -384,7 +384,10 @@ pub static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
             .build(),
         glib::ParamSpecEnum::builder_with_default("late-frames", default.late_frames)
             .nick("Late frames")
-            .blurb("What happens to a frame that is too late already when it comes in")
+            .blurb(
+                "What happens to a frame that is too late already when it comes in. In a live \
+                 pipeline put a queue behind the filter, so that sinks do not hold it up",
+            )
             .mutable_playing()
             .build(),
         glib::ParamSpecBoxed::builder::<gst::Structure>("stats")

@@ -112,11 +112,12 @@ impl Stats {
         self.total.push(total);
     }
 
-    /// How long the next frame will probably take: the median, or what warming up took.
+    /// How long the next frame will probably take: the median, but a little less than the latency
+    /// that sinks wait for, since a frame that comes in on time is never late.
     pub fn expected(&self) -> Duration {
         match self.total.percentile(50) {
-            0 => self.latency,
-            micros => Duration::from_micros(micros),
+            0 => self.latency * 9 / 10,
+            micros => Duration::from_micros(micros).min(self.latency * 9 / 10),
         }
     }
 
