@@ -50,6 +50,7 @@ pub struct CycleGanFilter {
 struct State {
     translators: Translators,
     last_stats: Instant,
+    last_direction: Direction,
 }
 
 #[glib::object_subclass]
@@ -200,8 +201,12 @@ impl BaseTransformImpl for CycleGanFilter {
     }
 
     fn sink_event(&self, event: gst::Event) -> bool {
-        if matches!(event.type_(), gst::EventType::FlushStop | gst::EventType::Segment) {
+        use gst::EventType;
+        if matches!(event.type_(), EventType::FlushStop | EventType::Segment | EventType::Gap) {
             lock(&self.deadlines).reset();
+            if let Some(state) = lock(&self.state).as_mut() {
+                state.translators.reset();
+            }
         }
         self.parent_sink_event(event)
     }
@@ -280,9 +285,9 @@ impl VideoFilterImpl for CycleGanFilter {
         let pair = pair.ok_or_else(|| gst::loggable_error!(CAT, "no model before READY"))?;
         match self.translators(pair, info) {
             Ok(translators) => {
-                let last_stats = Instant::now();
                 let warm_up = translators.warm_up;
-                *state = Some(State { translators, last_stats });
+                let last_direction = lock(&self.settings).direction;
+                *state = Some(State { translators, last_stats: Instant::now(), last_direction });
                 drop(state);
                 self.set_latency(warm_up);
                 Ok(())
@@ -305,6 +310,12 @@ impl VideoFilterImpl for CycleGanFilter {
 
         let settings = lock(&self.settings).per_frame();
         let is_late = settings.late_frames != LateFrames::Translate && self.is_late(input.buffer());
+        let does_follow = !input.buffer().flags().contains(gst::BufferFlags::DISCONT)
+            && state.last_direction == settings.direction;
+        if !does_follow {
+            state.translators.reset();
+        }
+        state.last_direction = settings.direction;
         let result = match is_late {
             true => self.make_do(state, input, output, &settings),
             false => self.translate(state, input, output, &settings),
@@ -482,7 +493,8 @@ impl CycleGanFilter {
     ) -> Result<gst::FlowSuccess, super::TranslateError> {
         let start = Instant::now();
         let translator = state.translators.get_mut(settings.direction.of_model())?;
-        let inference = translator.translate(input, output, settings.upscale)?;
+        let inference =
+            translator.translate(input, output, settings.upscale, settings.smoothing)?;
         let size = translator.size();
         let total = start.elapsed();
         gst::trace!(CAT, imp = self, "translated in {total:?}, inference {inference:?}");

@@ -174,6 +174,7 @@ pub struct Settings {
     upscale: Upscale,
     /// 0 is the input, 1 the translation.
     pub strength: f64,
+    smoothing: f64,
     /// What happens to late frames.
     pub late_frames: LateFrames,
     stats_interval: u32,
@@ -193,6 +194,7 @@ impl Default for Settings {
             inference_size: 0,
             upscale: Upscale::default(),
             strength: 1.0,
+            smoothing: 0.0,
             late_frames: LateFrames::default(),
             stats_interval: 0,
         }
@@ -206,6 +208,8 @@ pub struct PerFrame {
     pub direction: Direction,
     /// How the change is put on the frame.
     pub upscale: frame::Upscale,
+    /// How much of the last change is mixed in, 0 to 1.
+    pub smoothing: f32,
     /// What happens to late frames.
     pub late_frames: LateFrames,
     /// Between two `stats` messages, zero for none.
@@ -218,6 +222,7 @@ impl Settings {
         PerFrame {
             direction: self.direction,
             upscale: self.upscale(),
+            smoothing: self.smoothing as f32,
             late_frames: self.late_frames,
             stats_interval: Duration::from_millis(self.stats_interval.into()),
         }
@@ -263,6 +268,9 @@ impl Settings {
             "strength" => {
                 self.strength = Some(get(value)).filter(|s: &f64| !s.is_nan()).unwrap_or(1.0)
             }
+            "smoothing" => {
+                self.smoothing = Some(get(value)).filter(|s: &f64| !s.is_nan()).unwrap_or(0.0);
+            }
             "late-frames" => self.late_frames = get(value),
             "stats-interval" => self.stats_interval = get(value),
             _ => unreachable!("no writable property {name}"),
@@ -283,6 +291,7 @@ impl Settings {
             "inference-size" => self.inference_size.to_value(),
             "upscale" => self.upscale.to_value(),
             "strength" => self.strength.to_value(),
+            "smoothing" => self.smoothing.to_value(),
             "late-frames" => self.late_frames.to_value(),
             "stats-interval" => self.stats_interval.to_value(),
             _ => unreachable!("no writable property {name}"),
@@ -379,6 +388,18 @@ pub static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
             .minimum(0.0)
             .maximum(1.0)
             .default_value(default.strength)
+            .mutable_playing()
+            .controllable()
+            .build(),
+        glib::ParamSpecDouble::builder("smoothing")
+            .nick("Smoothing")
+            .blurb(
+                "How much of the last frame's change is mixed in, moved along with the picture, \
+                 against flicker; begins anew at scene cuts, seeks and gaps",
+            )
+            .minimum(0.0)
+            .maximum(1.0)
+            .default_value(default.smoothing)
             .mutable_playing()
             .controllable()
             .build(),

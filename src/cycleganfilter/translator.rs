@@ -14,7 +14,7 @@ use half::f16;
 use crate::{
     frame::{
         Change, ColorTransform, Compositor, Element, InferenceSize, Levels, NotFinite, Picture,
-        Placement, Scaler, Size, Upscale, levels, pack,
+        Placement, Scaler, Size, Smoother, Upscale, levels, pack,
     },
     generator::{Generator, Pair, RunError, Stream, Values, ValuesMut},
 };
@@ -47,6 +47,7 @@ pub struct Translator {
     color: ColorTransform,
     change: Change,
     has_change: bool,
+    smoother: Smoother,
     compositor: Compositor,
 }
 
@@ -78,6 +79,7 @@ impl Translator {
             color: ColorTransform::new(info),
             change: Change::new(content),
             has_change: false,
+            smoother: Smoother::new(content),
             compositor: Compositor::new(info, content, threads)?,
         })
     }
@@ -96,12 +98,20 @@ impl Translator {
         self.placement.tensor
     }
 
-    /// Translates `input` into `output`; returns the time that the generator took.
+    /// Forgets the last frame: the next one does not follow on it.
+    pub fn reset(&mut self) {
+        self.has_change = false;
+        self.smoother.reset();
+    }
+
+    /// Translates `input` into `output`, with `smoothing` (0 to 1) of the last frame's change;
+    /// returns the time that the generator took.
     pub fn translate(
         &mut self,
         input: &VideoFrameRef<&gst::BufferRef>,
         output: &mut VideoFrameRef<&mut gst::BufferRef>,
         upscale: Upscale,
+        smoothing: f32,
     ) -> Result<Duration, TranslateError> {
         let (rgb, stride) = self.scaler.scale(input);
         match self.stream.input_mut()? {
@@ -112,6 +122,10 @@ impl Translator {
         self.stream.run()?;
         let inference = start.elapsed();
         self.update_change(upscale)?;
+        if smoothing > 0.0 {
+            let (rgb, stride) = self.scaler.picture();
+            self.smoother.smooth(&mut self.change, rgb, stride, smoothing);
+        }
         self.has_change = true;
         self.compositor.composite(&self.change, upscale.keep(), input, output)?;
         Ok(inference)
@@ -198,6 +212,11 @@ impl Translators {
         };
         let (forward, reverse) = (prepare(Direction::AToB)?, prepare(Direction::BToA)?);
         Ok(Self { pair, info: info.clone(), warm_up: slowest, forward, reverse })
+    }
+
+    /// Forgets the last frame in both directions.
+    pub fn reset(&mut self) {
+        self.forward.iter_mut().chain(&mut self.reverse).for_each(Translator::reset);
     }
 
     /// The translator of `direction`.

@@ -8,8 +8,10 @@ mod change;
 mod color;
 mod composite;
 mod geometry;
+mod motion;
 mod plane;
 mod scale;
+mod smooth;
 mod tensor;
 mod upsample;
 
@@ -18,4 +20,5 @@ pub use color::ColorTransform;
 pub use composite::{Compositor, copy};
 pub use geometry::{InferenceSize, Placement, Rect, Size, TensorLimits};
 pub use scale::Scaler;
+pub use smooth::Smoother;
 pub use tensor::{Element, Levels, levels, pack};

@@ -30,9 +30,14 @@ impl Scaler {
         Ok(Self { converter, picture: own_frame(&picture_info)? })
     }
 
-    /// Scales `frame`; returns the picture's rows, interleaved RGB, and their stride in bytes.
+    /// Scales `frame`; returns the picture, see [`Scaler::picture`].
     pub fn scale(&mut self, frame: &VideoFrameRef<&gst::BufferRef>) -> (&[u8], usize) {
         self.converter.frame_ref(frame, &mut self.picture.as_mut_video_frame_ref());
+        self.picture()
+    }
+
+    /// The rows of the last picture, interleaved RGB, and their stride in bytes.
+    pub fn picture(&self) -> (&[u8], usize) {
         let stride = self.picture.plane_stride()[0] as usize;
         (self.picture.planes_data()[0], stride)
     }
