@@ -306,7 +306,7 @@ impl VideoFilterImpl for CycleGanFilter {
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
         let mut state = lock(&self.state);
         let state = state.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
-        self.swap(state).map_err(|error| self.fail(&error))?;
+        self.swap(state)?;
 
         let settings = lock(&self.settings).per_frame();
         let is_late = settings.late_frames != LateFrames::Translate && self.is_late(input.buffer());
@@ -321,7 +321,7 @@ impl VideoFilterImpl for CycleGanFilter {
             false => self.translate(state, input, output, &settings),
         };
         self.post_stats(state, settings.stats_interval);
-        result.map_err(|error| self.fail(&error))
+        result.map_err(|error| self.fail(&state.translators.pair, &error))
     }
 }
 
@@ -427,7 +427,7 @@ impl CycleGanFilter {
     }
 
     /// Takes over what has been prepared beside the stream; between two frames.
-    fn swap(&self, state: &mut State) -> Result<(), super::TranslateError> {
+    fn swap(&self, state: &mut State) -> Result<(), gst::FlowError> {
         let Some(loaded) = self.take_loaded() else {
             return Ok(());
         };
@@ -437,7 +437,9 @@ impl CycleGanFilter {
         state.translators = match loaded.translators.filter(fits) {
             Some(translators) => translators,
             // The caps have changed while it was loading.
-            None => self.translators(loaded.pair.clone(), &info)?,
+            None => self
+                .translators(loaded.pair.clone(), &info)
+                .map_err(|error| self.fail(&loaded.pair, &error))?,
         };
         self.adopt(loaded.pair);
         Ok(())
@@ -575,8 +577,8 @@ impl CycleGanFilter {
     }
 
     /// Posts the error that ends the stream.
-    fn fail(&self, error: &super::TranslateError) -> gst::FlowError {
-        gst::element_imp_error!(self, gst::LibraryError::Failed, ("{error}"));
+    fn fail(&self, pair: &Pair, error: &super::TranslateError) -> gst::FlowError {
+        gst::element_imp_error!(self, gst::LibraryError::Failed, ("{}: {error}", pair.model()));
         gst::FlowError::Error
     }
 }

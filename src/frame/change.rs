@@ -16,7 +16,7 @@ pub const STEPS: f32 = 64.0;
 
 /// A generator made a value that is not a number or infinite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the generator's output holds values that are not finite numbers")]
+#[error("its output holds values that are not finite, expected numbers within its range")]
 pub struct NotFinite;
 
 /// How a generator's output is put on a frame: output = keep · frame + upscaled change.

@@ -112,4 +112,7 @@ pub enum RunError {
         /// The input's shape, N×C×H×W.
         expected: Vec<i64>,
     },
+    /// The output is no picture.
+    #[error("its output holds values that are not finite, expected numbers within its range")]
+    NotFinite,
 }

@@ -12,7 +12,7 @@ use cyclegan_contract::{Dim, ElementType, Precision};
 use ort::{
     memory::Allocator,
     session::{Session, builder::SessionBuilder},
-    value::{DynTensor, TensorElementType},
+    value::{DynTensor, DynValue, TensorElementType},
 };
 
 use super::{
@@ -77,7 +77,7 @@ impl Generator {
 
         let generator = Self { contract, provider, session: Mutex::new(session) };
         generator
-            .check_shape()
+            .check_output()
             .map_err(|source| LoadError::Run { path: path.to_path_buf(), source })?;
         if is_profiled {
             generator.check_provider().map_err(provider_error)?;
@@ -119,8 +119,8 @@ impl Generator {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs a black picture, and checks that the output has the shape of the input.
-    fn check_shape(&self) -> Result<(), RunError> {
+    /// Runs a first picture, and checks that the output is a picture of the same shape.
+    fn check_output(&self) -> Result<(), RunError> {
         let limits = self.limits();
         let dynamic = self.short_side().next_multiple_of(limits.multiple_of);
         let size = Size {
@@ -136,7 +136,14 @@ impl Generator {
         let output = &outputs[self.contract.output.as_str()];
         let found = output.shape().to_vec();
         let expected = shape(size).to_vec();
-        if found == expected { Ok(()) } else { Err(RunError::Shape { found, expected }) }
+        if found != expected {
+            return Err(RunError::Shape { found, expected });
+        }
+        if is_finite(output, self.contract.output_type).map_err(failed)? {
+            Ok(())
+        } else {
+            Err(RunError::NotFinite)
+        }
     }
 
     /// Ends the profile that was kept so far, and checks in it that the provider ran something.
@@ -172,6 +179,16 @@ pub(super) fn black(element: ElementType, size: Size) -> ort::Result<DynTensor> 
             Ok(tensor)
         }
     }
+}
+
+/// Whether all values of an image tensor are numbers.
+fn is_finite(tensor: &DynValue, element: ElementType) -> ort::Result<bool> {
+    Ok(match element {
+        ElementType::F32 => tensor.try_extract_tensor::<f32>()?.1.iter().all(|v| v.is_finite()),
+        ElementType::F16 => {
+            tensor.try_extract_tensor::<half::f16>()?.1.iter().all(|v| v.is_finite())
+        }
+    })
 }
 
 fn session_options(
