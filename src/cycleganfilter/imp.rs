@@ -43,6 +43,8 @@ pub struct CycleGanFilter {
     settings: Mutex<Settings>,
     deadlines: Mutex<Deadlines>,
     stats: Mutex<Stats>,
+    /// The frames that an error was posted about.
+    refused: Mutex<Option<VideoInfo>>,
     loader: Loader,
 }
 
@@ -159,6 +161,7 @@ impl BaseTransformImpl for CycleGanFilter {
 
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         *lock(&self.stats) = Stats::default();
+        *lock(&self.refused) = None;
         Ok(())
     }
 
@@ -266,16 +269,12 @@ impl VideoFilterImpl for CycleGanFilter {
         _output_info: &VideoInfo,
     ) -> Result<(), gst::LoggableError> {
         if info.is_interlaced() {
-            gst::element_imp_error!(
-                self,
-                gst::CoreError::Negotiation,
-                (
-                    "Interlaced video ({}) cannot be translated, expected progressive; put \
-                     `deinterlace` before cycleganfilter",
-                    info.interlace_mode().to_str()
-                )
+            let reason = format!(
+                "Interlaced video ({}) cannot be translated, expected progressive; put \
+                 `deinterlace` before cycleganfilter",
+                info.interlace_mode().to_str()
             );
-            return Err(gst::loggable_error!(CAT, "interlaced video"));
+            return Err(self.refuse(info, gst::CoreError::Negotiation, &reason));
         }
         let mut state = lock(&self.state);
         if let Some(loaded) = self.take_loaded() {
@@ -292,10 +291,7 @@ impl VideoFilterImpl for CycleGanFilter {
                 self.set_latency(warm_up);
                 Ok(())
             }
-            Err(error) => {
-                gst::element_imp_error!(self, gst::LibraryError::Init, ("{error}"));
-                Err(gst::loggable_error!(CAT, "{error}"))
-            }
+            Err(error) => Err(self.refuse(info, gst::LibraryError::Init, &error.to_string())),
         }
     }
 
@@ -574,6 +570,21 @@ impl CycleGanFilter {
                 gst::element_imp_error!(self, gst::LibraryError::Init, ("{error}"));
             }
         }
+    }
+
+    /// Posts why frames of `info` cannot be translated; once, as upstream offers them again and
+    /// again.
+    fn refuse(
+        &self,
+        info: &VideoInfo,
+        domain: impl gst::MessageErrorDomain,
+        reason: &str,
+    ) -> gst::LoggableError {
+        let before = lock(&self.refused).replace(info.clone());
+        if before.as_ref() != Some(info) {
+            gst::element_imp_error!(self, domain, ("{reason}"));
+        }
+        gst::loggable_error!(CAT, "{reason}")
     }
 
     /// Posts the error that ends the stream.
