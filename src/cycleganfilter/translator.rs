@@ -9,12 +9,11 @@ use std::{
 
 use cyclegan_contract::Direction;
 use gst_video::{VideoFrameRef, VideoInfo};
-use half::f16;
 
 use crate::{
     frame::{
-        Change, ColorTransform, Compositor, Element, InferenceSize, Levels, NotFinite, Picture,
-        Placement, Scaler, Size, Smoother, Upscale, levels, pack,
+        Change, ColorTransform, Compositor, Element, InferenceSize, NotFinite, Picture, Placement,
+        Scaler, Size, Smoother, ToTensor, Upscale, pack,
     },
     generator::{Generator, Pair, RunError, Stream, Values, ValuesMut},
 };
@@ -41,8 +40,7 @@ pub enum TranslateError {
 pub struct Translator {
     placement: Placement,
     scaler: Scaler,
-    levels_f32: Levels<f32>,
-    levels_f16: Levels<f16>,
+    to_tensor: ToTensor,
     stream: Stream,
     color: ColorTransform,
     change: Change,
@@ -69,17 +67,17 @@ impl Translator {
         let pixel_aspect = f64::from(info.par().numer()) / f64::from(info.par().denom());
         let placement = Placement::new(frame, pixel_aspect, wanted, generator.limits());
         let content = placement.content.size;
+        let scaler = Scaler::new(info, content, threads)?;
         let range = generator.contract().metadata.input_range;
         Ok(Self {
             placement,
-            scaler: Scaler::new(info, content, threads)?,
-            levels_f32: levels(range),
-            levels_f16: levels(range),
+            to_tensor: ToTensor::new(&scaler.color(), range),
+            smoother: Smoother::new(content, scaler.luma()),
+            scaler,
             stream: Stream::new(generator, placement.tensor)?,
             color: ColorTransform::new(info),
             change: Change::new(content),
             has_change: false,
-            smoother: Smoother::new(content),
             compositor: Compositor::new(info, content, threads)?,
         })
     }
@@ -113,18 +111,18 @@ impl Translator {
         upscale: Upscale,
         smoothing: f32,
     ) -> Result<Duration, TranslateError> {
-        let (rgb, stride) = self.scaler.scale(input);
+        let (picture, stride) = self.scaler.scale(input);
         match self.stream.input_mut()? {
-            ValuesMut::F32(t) => pack(rgb, stride, &self.placement, &self.levels_f32, t),
-            ValuesMut::F16(t) => pack(rgb, stride, &self.placement, &self.levels_f16, t),
+            ValuesMut::F32(t) => pack(picture, stride, &self.placement, &self.to_tensor, t),
+            ValuesMut::F16(t) => pack(picture, stride, &self.placement, &self.to_tensor, t),
         }
         let start = Instant::now();
         self.stream.run()?;
         let inference = start.elapsed();
         self.update_change(upscale)?;
         if smoothing > 0.0 {
-            let (rgb, stride) = self.scaler.picture();
-            self.smoother.smooth(&mut self.change, rgb, stride, smoothing);
+            let (picture, stride) = self.scaler.picture();
+            self.smoother.smooth(&mut self.change, picture, stride, smoothing);
         }
         self.has_change = true;
         self.compositor.composite(&self.change, upscale.keep(), input, output)?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! From the generator's RGB to the colour components of a frame.
+//! From the generator's RGB to the colour components of a frame, and back.
 
 use gst_video::{VideoColorMatrix, VideoFormatInfo, VideoInfo};
 
@@ -20,10 +20,10 @@ pub struct ColorTransform {
 impl ColorTransform {
     /// The map for frames of `info`, from its colour matrix and range.
     pub fn new(info: &VideoInfo) -> Self {
-        // A palette's index has no components; those of the colours behind it are meant.
+        // A palette's index and five bits of a colour are unpacked before a change is put on them.
         let format = match info.format_info() {
-            indexed if indexed.has_palette() => {
-                VideoFormatInfo::from_format(indexed.unpack_format())
+            small if small.has_palette() || small.depth()[0] < 8 => {
+                VideoFormatInfo::from_format(small.unpack_format())
             }
             format => format,
         };
@@ -51,6 +51,24 @@ impl ColorTransform {
         let kg = 1.0 - kr - kb;
         let (to_cb, to_cr) = (0.5 / (1.0 - kb), 0.5 / (1.0 - kr));
         unit([[kr, kg, kb], [-kr * to_cb, -kg * to_cb, 0.5], [0.5, -kg * to_cr, -kb * to_cr]])
+    }
+}
+
+impl ColorTransform {
+    /// The map from components back to R'G'B': rgb = matrix · component + offset.
+    pub fn inverse(&self) -> Self {
+        let m = self.matrix;
+        // Cofactors of the transposed matrix over the determinant.
+        let minor = |r: usize, c: usize| {
+            let ([r1, r2], [c1, c2]) = ([(r + 1) % 3, (r + 2) % 3], [(c + 1) % 3, (c + 2) % 3]);
+            m[r1][c1] * m[r2][c2] - m[r1][c2] * m[r2][c1]
+        };
+        let determinant: f32 = (0..3).map(|c| m[0][c] * minor(0, c)).sum();
+        let matrix: [[f32; 3]; 3] =
+            std::array::from_fn(|r| std::array::from_fn(|c| minor(c, r) / determinant));
+        let offset =
+            matrix.map(|row| -row.iter().zip(self.offset).map(|(a, b)| a * b).sum::<f32>());
+        Self { matrix, offset }
     }
 }
 
@@ -90,6 +108,18 @@ mod tests {
     fn high_depth_is_expressed_in_8_bit_steps() {
         let transform = transform(VideoFormat::I42010le, "bt709");
         assert_near(apply(&transform, [255.0; 3]), [235.0, 128.0, 128.0]);
+    }
+
+    #[test]
+    fn the_inverse_takes_components_back() {
+        for (format, colorimetry) in [(VideoFormat::V308, "bt709"), (VideoFormat::Rgb, "2:1:5:1")] {
+            let transform = transform(format, colorimetry);
+            let inverse = transform.inverse();
+            for rgb in [[0.0; 3], [255.0; 3], [200.0, 60.0, 90.0]] {
+                let back = apply(&inverse, apply(&transform, rgb));
+                assert!(back.iter().zip(rgb).all(|(a, b)| (a - b).abs() < 1e-3), "{back:?}");
+            }
+        }
     }
 
     #[test]

@@ -21,4 +21,4 @@ pub use composite::{Compositor, copy};
 pub use geometry::{InferenceSize, Placement, Rect, Size, TensorLimits};
 pub use scale::Scaler;
 pub use smooth::Smoother;
-pub use tensor::{Element, Levels, levels, pack};
+pub use tensor::{Element, ToTensor, pack};

@@ -37,13 +37,12 @@ impl Grey {
         Self { size, pixels: vec![0; size.width as usize * size.height as usize] }
     }
 
-    /// Takes the luma (BT.601) of interleaved RGB rows, `stride` bytes apart.
-    pub fn update(&mut self, rgb: &[u8], stride: usize) {
+    /// Takes one of the three interleaved components of rows that are `stride` bytes apart.
+    pub fn update(&mut self, picture: &[u8], stride: usize, component: usize) {
         let width = self.size.width as usize;
-        for (row, rgb) in self.pixels.chunks_exact_mut(width).zip(rgb.chunks(stride)) {
-            for (grey, rgb) in row.iter_mut().zip(rgb.chunks_exact(3)) {
-                let weighted = 77 * u32::from(rgb[0]) + 150 * u32::from(rgb[1]);
-                *grey = ((weighted + 29 * u32::from(rgb[2])) >> 8) as u8;
+        for (row, source) in self.pixels.chunks_exact_mut(width).zip(picture.chunks(stride)) {
+            for (grey, pixel) in row.iter_mut().zip(source.chunks_exact(3)) {
+                *grey = pixel[component];
             }
         }
     }

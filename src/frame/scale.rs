@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Scaling a frame of any raw format down to the RGB picture that the generator sees.
+//! Scaling a frame of any raw format down to the picture that the generator sees.
 
 use gst_video::{
     VideoConverter, VideoConverterConfig, VideoFormat, VideoFrame, VideoFrameExt, VideoFrameRef,
     VideoInfo, VideoResamplerMethod, video_frame::Writable,
 };
 
-use super::geometry::Size;
+use super::{color::ColorTransform, geometry::Size};
 
 /// Scales frames with GStreamer's converter into a picture that it owns.
 pub struct Scaler {
@@ -16,10 +16,16 @@ pub struct Scaler {
 }
 
 impl Scaler {
-    /// A scaler from frames of `info` to 8-bit RGB of `size`, on `threads` threads.
+    /// A scaler from frames of `info` to `size`, on `threads` threads.
     pub fn new(info: &VideoInfo, size: Size, threads: u32) -> Result<Self, gst::glib::BoolError> {
-        let picture_info = VideoInfo::builder(VideoFormat::Rgb, size.width, size.height)
+        // Colours stay as they are: GStreamer's 8-bit matrices are off by up to 3 grey levels.
+        let format = match info.format_info().is_rgb() {
+            true => VideoFormat::Rgb,
+            false => VideoFormat::V308,
+        };
+        let picture_info = VideoInfo::builder(format, size.width, size.height)
             .fps(info.fps())
+            .colorimetry(&info.colorimetry())
             .build()?;
         let mut config = VideoConverterConfig::new();
         config.set_threads(threads);
@@ -30,13 +36,24 @@ impl Scaler {
         Ok(Self { converter, picture: own_frame(&picture_info)? })
     }
 
+    /// The colours of the picture.
+    pub fn color(&self) -> ColorTransform {
+        ColorTransform::new(self.picture.info())
+    }
+
+    /// Which component of the picture tells light from dark: Y, or G of RGB.
+    pub fn luma(&self) -> usize {
+        usize::from(self.picture.format_info().is_rgb())
+    }
+
     /// Scales `frame`; returns the picture, see [`Scaler::picture`].
     pub fn scale(&mut self, frame: &VideoFrameRef<&gst::BufferRef>) -> (&[u8], usize) {
         self.converter.frame_ref(frame, &mut self.picture.as_mut_video_frame_ref());
         self.picture()
     }
 
-    /// The rows of the last picture, interleaved RGB, and their stride in bytes.
+    /// The rows of the last picture, three interleaved components of 8 bits, and their stride in
+    /// bytes.
     pub fn picture(&self) -> (&[u8], usize) {
         let stride = self.picture.plane_stride()[0] as usize;
         (self.picture.planes_data()[0], stride)

@@ -20,17 +20,20 @@ const SCENE_CUT: u32 = 24;
 pub struct Smoother {
     now: Grey,
     before: Grey,
+    /// Which component of the pictures tells light from dark.
+    luma: usize,
     /// The last change, smoothed.
     last: Change,
     has_last: bool,
 }
 
 impl Smoother {
-    /// For changes of `size`.
-    pub fn new(size: Size) -> Self {
+    /// For changes of `size`, and pictures whose component `luma` tells light from dark.
+    pub fn new(size: Size, luma: usize) -> Self {
         Self {
             now: Grey::new(size),
             before: Grey::new(size),
+            luma,
             last: Change::new(size),
             has_last: false,
         }
@@ -42,10 +45,10 @@ impl Smoother {
     }
 
     /// Mixes `smoothing` (0 to 1) of the last change into `change`, which is that of the picture
-    /// in `rgb`, rows of interleaved RGB `stride` bytes apart.
-    pub fn smooth(&mut self, change: &mut Change, rgb: &[u8], stride: usize, smoothing: f32) {
+    /// in `picture`, rows of three interleaved components, `stride` bytes apart.
+    pub fn smooth(&mut self, change: &mut Change, picture: &[u8], stride: usize, smoothing: f32) {
         std::mem::swap(&mut self.now, &mut self.before);
-        self.now.update(rgb, stride);
+        self.now.update(picture, stride, self.luma);
         if self.has_last {
             self.mix(change, (smoothing * 256.0).round() as i32);
         }
@@ -108,7 +111,7 @@ mod tests {
     }
 
     fn smoothed(greys: [u8; 2], is_reset: bool) -> i16 {
-        let mut smoother = Smoother::new(SIZE);
+        let mut smoother = Smoother::new(SIZE, 0);
         smoother.smooth(&mut change(1000), &rgb(greys[0]), 96, 0.6);
         if is_reset {
             smoother.reset();
@@ -143,7 +146,7 @@ mod tests {
                 .flat_map(|w| [w.iter().map(|&v| u32::from(v)).sum::<u32>() as u8 / 3; 3])
                 .collect()
         };
-        let mut smoother = Smoother::new(size);
+        let mut smoother = Smoother::new(size, 0);
         let mut first = Change::new(size);
         first.planes[0][20 * 64 + 30] = 1000;
         smoother.smooth(&mut first, &picture(0), 192, 1.0);

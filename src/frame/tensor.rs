@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Packing RGB rows into a generator's input tensor.
+//! Packing the rows of a picture into a generator's input tensor.
 
 use cyclegan_contract::ValueRange;
 use half::f16;
 
-use super::geometry::{Placement, mirror};
+use super::{
+    color::ColorTransform,
+    geometry::{Placement, mirror},
+};
 
 /// An element of a tensor: float32 or float16.
 pub trait Element: Copy {
@@ -39,35 +42,49 @@ impl Element for f16 {
     }
 }
 
-/// What each of the 256 grey levels is in the tensor.
-pub type Levels<T> = [T; 256];
-
-/// The table that takes grey levels to `range`.
-pub fn levels<T: Element>(range: ValueRange) -> Levels<T> {
-    std::array::from_fn(|grey| T::from_f32(range.black() + grey as f32 * range.per_grey_level()))
+/// From the components of an 8-bit picture to the values of a tensor.
+#[derive(Clone, Copy, Debug)]
+pub struct ToTensor {
+    /// One row for each of R, G and B.
+    matrix: [[f32; 3]; 3],
+    offset: [f32; 3],
+    /// The values of black and white, between which all others lie.
+    ends: (f32, f32),
 }
 
-/// Packs interleaved 8-bit RGB into a planar 1×3×H×W tensor.
+impl ToTensor {
+    /// The map for pictures of `color` and tensors of `range`.
+    pub fn new(color: &ColorTransform, range: ValueRange) -> Self {
+        let ColorTransform { matrix, offset } = color.inverse();
+        let (black, scale) = (range.black(), range.per_grey_level());
+        Self {
+            matrix: matrix.map(|row| row.map(|weight| weight * scale)),
+            offset: offset.map(|grey| black + grey * scale),
+            ends: (black, black + 255.0 * scale),
+        }
+    }
+}
+
+/// Packs a picture of three interleaved 8-bit components into a planar 1×3×H×W tensor.
 ///
-/// `rgb` holds the rows of `placement.content`, `stride` bytes apart. What of the tensor lies
+/// `picture` holds the rows of `placement.content`, `stride` bytes apart. What of the tensor lies
 /// outside is filled by mirroring, so that a generator sees no edge where there is none.
 pub fn pack<T: Element>(
-    rgb: &[u8],
+    picture: &[u8],
     stride: usize,
     placement: &Placement,
-    levels: &Levels<T>,
+    to_tensor: &ToTensor,
     tensor: &mut [T],
 ) {
     let (width, height) = (placement.tensor.width as usize, placement.tensor.height as usize);
     let content = placement.content;
     let columns = content.x as usize..(content.x + content.size.width) as usize;
     for (channel, plane) in tensor.chunks_exact_mut(width * height).enumerate() {
+        let weights = (to_tensor.matrix[channel], to_tensor.offset[channel]);
         for (y, row) in plane.chunks_exact_mut(width).enumerate() {
             let source_y = mirror(y as i64 - i64::from(content.y), content.size.height) as usize;
-            let source = &rgb[source_y * stride..][..columns.len() * 3];
-            for (value, pixel) in row[columns.clone()].iter_mut().zip(source.chunks_exact(3)) {
-                *value = levels[usize::from(pixel[channel])];
-            }
+            let source = &picture[source_y * stride..][..columns.len() * 3];
+            pack_row(source, weights, to_tensor.ends, &mut row[columns.clone()]);
             for x in (0..columns.start).chain(columns.end..width) {
                 let source_x = mirror(x as i64 - i64::from(content.x), content.size.width);
                 row[x] = row[columns.start + source_x as usize];
@@ -76,11 +93,31 @@ pub fn pack<T: Element>(
     }
 }
 
+/// One channel of a row.
+#[inline]
+#[multiversion::multiversion(targets("x86_64+avx2+fma+f16c"))]
+fn pack_row<T: Element>(
+    pixels: &[u8],
+    (weights, offset): ([f32; 3], f32),
+    (black, white): (f32, f32),
+    row: &mut [T],
+) {
+    for (value, pixel) in row.iter_mut().zip(pixels.chunks_exact(3)) {
+        let [a, b, c] = [0, 1, 2].map(|i| f32::from(pixel[i]) * weights[i]);
+        *value = T::from_f32((offset + a + b + c).clamp(black, white));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::frame::geometry::{Rect, Size};
     use proptest::prelude::*;
+
+    const RGB: ColorTransform = ColorTransform {
+        matrix: [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
+        offset: [0.0; 3],
+    };
 
     /// Packs pixel by pixel, straight from the definition.
     fn pack_reference(rgb: &[u8], stride: usize, placement: &Placement) -> Vec<f32> {
@@ -106,8 +143,14 @@ mod tests {
             (ValueRange::ZeroToOne, 0.0, 1.0),
             (ValueRange::ZeroTo255, 0.0, 255.0),
         ] {
-            let levels = levels::<f32>(range);
-            assert!((levels[0] - black).abs() < 1e-6 && (levels[255] - white).abs() < 1e-6);
+            let size = Size { width: 2, height: 1 };
+            let placement = Placement { tensor: size, content: Rect { x: 0, y: 0, size } };
+            let mut packed = [f32::NAN; 6];
+            let picture = [0, 0, 0, 255, 255, 255];
+            pack(&picture, 6, &placement, &ToTensor::new(&RGB, range), &mut packed);
+            for pixel in packed.chunks_exact(2) {
+                assert!((pixel[0] - black).abs() < 1e-6 && (pixel[1] - white).abs() < 1e-6);
+            }
         }
     }
 
@@ -125,8 +168,8 @@ mod tests {
             let rgb: Vec<_> = (0..stride * height as usize).map(byte).collect();
 
             let mut packed = vec![f32::NAN; 3 * (tensor.width * tensor.height) as usize];
-            let levels = levels(ValueRange::MinusOneToOne);
-            pack(&rgb, stride, &placement, &levels, &mut packed);
+            let to_tensor = ToTensor::new(&RGB, ValueRange::MinusOneToOne);
+            pack(&rgb, stride, &placement, &to_tensor, &mut packed);
             let expected = pack_reference(&rgb, stride, &placement);
             for (packed, expected) in packed.iter().zip(&expected) {
                 prop_assert!((packed - expected).abs() < 1e-6);
