@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! States, seeks, caps and ends in every order that an application can think of.
+
+use gst::prelude::*;
+
+use crate::{
+    generators::{self, Models},
+    rig,
+};
+
+fn invert() -> (Models, std::path::PathBuf) {
+    let models = Models::new();
+    let path = models.add("G.onnx", &generators::invert());
+    (models, path)
+}
+
+/// The counters of an element, in a row.
+fn counts(pipeline: &gst::Pipeline, filter: &str) -> [u64; 2] {
+    let stats = pipeline.by_name(filter).unwrap().property::<gst::Structure>("stats");
+    ["frames-in", "frames-translated"].map(|field| stats.get(field).unwrap())
+}
+
+#[test]
+fn a_hundred_starts_and_stops() {
+    let (_models, model) = invert();
+    let pipeline = rig::pipeline(
+        "videotestsrc ! video/x-raw,width=16,height=16 ! \
+         cycleganfilter name=filter {model} inference-size=32 ! fakesink",
+        &model,
+    );
+    for round in 0..100 {
+        pipeline.set_state(gst::State::Playing).unwrap();
+        if round % 2 == 0 {
+            // Every other round waits for a frame, the others stop on the way up.
+            pipeline.state(gst::ClockTime::from_seconds(60)).0.unwrap();
+            assert!(counts(&pipeline, "filter")[1] > 0);
+        }
+        pipeline.set_state(gst::State::Null).unwrap();
+    }
+    assert!(rig::errors_in(&rig::said(&pipeline.bus().unwrap())).is_empty());
+}
+
+#[test]
+fn every_state_follows_every_state() {
+    use gst::State::{Null, Paused, Playing, Ready};
+    let (_models, model) = invert();
+    let pipeline = rig::pipeline(
+        "videotestsrc ! video/x-raw,width=16,height=16 ! \
+         cycleganfilter {model} inference-size=32 ! fakesink",
+        &model,
+    );
+    for from in [Null, Ready, Paused, Playing] {
+        for to in [Null, Ready, Paused, Playing] {
+            for state in [from, to] {
+                pipeline.set_state(state).unwrap();
+                pipeline.state(gst::ClockTime::from_seconds(60)).0.unwrap();
+            }
+        }
+    }
+    pipeline.set_state(Null).unwrap();
+}
+
+#[test]
+fn flushing_seeks_while_playing() {
+    let (_models, model) = invert();
+    let pipeline = rig::pipeline(
+        "videotestsrc num-buffers=100000 ! video/x-raw,width=16,height=16,framerate=25/1 ! \
+         cycleganfilter name=filter {model} inference-size=32 ! fakesink name=sink",
+        &model,
+    );
+    pipeline.set_state(gst::State::Playing).unwrap();
+    pipeline.state(gst::ClockTime::from_seconds(60)).0.unwrap();
+    for round in 0..30 {
+        let position = gst::ClockTime::from_mseconds(40 * (round * 37 % 100));
+        pipeline.seek_simple(gst::SeekFlags::FLUSH | gst::SeekFlags::ACCURATE, position).unwrap();
+        pipeline.state(gst::ClockTime::from_seconds(60)).0.unwrap();
+        let sample = pipeline.by_name("sink").unwrap().property::<gst::Sample>("last-sample");
+        assert!(sample.buffer().unwrap().pts() >= Some(position), "a frame from before the seek");
+    }
+    assert!(rig::errors_in(&rig::said(&pipeline.bus().unwrap())).is_empty());
+    pipeline.set_state(gst::State::Null).unwrap();
+}
+
+#[test]
+fn caps_change_while_playing() {
+    let (_models, model) = invert();
+    let pipeline = rig::pipeline(
+        "concat name=all ! cycleganfilter name=filter {model} inference-size=32 ! fakesink \
+         videotestsrc num-buffers=5 ! video/x-raw,format=I420,width=16,height=16 ! all. \
+         videotestsrc num-buffers=5 ! video/x-raw,format=RGB,width=33,height=17 ! all. \
+         videotestsrc num-buffers=5 ! video/x-raw,format=v210,width=64,height=8 ! all. \
+         videotestsrc num-buffers=5 ! video/x-raw,format=I420,width=16,height=16 ! all.",
+        &model,
+    );
+    let filter = pipeline.by_name("filter").unwrap();
+    rig::assert_ended(&rig::run_to_end(&pipeline));
+    let stats = filter.property::<gst::Structure>("stats");
+    assert_eq!(stats.get::<u64>("frames-translated"), Ok(20));
+}
+
+#[test]
+fn an_end_without_a_frame() {
+    let (_models, model) = invert();
+    let pipeline =
+        rig::pipeline("videotestsrc num-buffers=0 ! cycleganfilter {model} ! fakesink", &model);
+    for _ in 0..5 {
+        rig::assert_ended(&rig::run_to_end(&pipeline));
+    }
+}
+
+/// Two elements with the same model on two streams at once, and one after the other on a third.
+#[test]
+fn several_elements_in_one_process() {
+    let (_models, model) = invert();
+    let pipeline = rig::pipeline(
+        "videotestsrc num-buffers=20 ! video/x-raw,format=RGB,width=32,height=32 ! tee name=t \
+         t. ! queue ! cycleganfilter name=a {model} inference-size=32 ! fakesink \
+         t. ! queue ! cycleganfilter name=b {model} inference-size=32 ! \
+         cycleganfilter name=c {model} inference-size=32 ! fakesink",
+        &model,
+    );
+    let elements = ["a", "b", "c"].map(|name| pipeline.by_name(name).unwrap());
+    rig::assert_ended(&rig::run_to_end(&pipeline));
+    for element in elements {
+        let stats = element.property::<gst::Structure>("stats");
+        assert_eq!(stats.get::<u64>("frames-translated"), Ok(20));
+    }
+}
+
+/// A buffer that somebody else holds too is not written into.
+#[test]
+fn a_shared_frame_is_left_alone() {
+    let (_models, model) = invert();
+    let mut rig = rig::Rig::new(&model);
+    let info = crate::video::info(gst_video::VideoFormat::Rgb, 32, 32);
+    rig.set_info(&info);
+    let input = crate::video::random(&info, 1);
+    let before = input.map_readable().unwrap().to_vec();
+    rig.translate(input.clone());
+    assert_eq!(input.map_readable().unwrap().as_slice(), before);
+}
+
+/// No `videoconvert` is needed beside the element, whatever the neighbours speak.
+#[test]
+fn negotiation_needs_no_help() {
+    let (_models, model) = invert();
+    for format in ["I420", "NV12", "YUY2", "RGB", "BGRA", "GRAY8", "v210", "P010_10LE"] {
+        let pipeline = rig::pipeline(
+            &format!(
+                "videotestsrc num-buffers=2 ! cycleganfilter {{model}} inference-size=32 ! \
+                 video/x-raw,format={format},width=32,height=32 ! fakesink"
+            ),
+            &model,
+        );
+        rig::assert_ended(&rig::run_to_end(&pipeline));
+    }
+}
+
+#[test]
+fn interlaced_video_stops_a_pipeline_with_one_error() {
+    let (_models, model) = invert();
+    let pipeline = rig::pipeline(
+        "videotestsrc ! video/x-raw,format=I420,width=32,height=32 ! \
+         capssetter caps=video/x-raw,interlace-mode=interleaved ! \
+         cycleganfilter {model} ! fakesink",
+        &model,
+    );
+    let errors = rig::errors_in(&rig::run_to_end(&pipeline));
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert!(errors[0].contains("deinterlace"), "{}", errors[0]);
+}

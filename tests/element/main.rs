@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The element `cycleganfilter`, seen from outside.
+//!
+//! One binary for all, so that helpers are shared and linked once. ONNX Runtime is needed: where
+//! it is missing, the tests fail with the element's own message about where it was sought.
+//! `CYCLEGAN_TEST_SLOW=1` runs the slow ones as well.
+
+#![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+
+// What the tests are made of.
+mod generators;
+mod rig;
+mod video;
+
+// What they test.
+mod bad_models;
+mod buffers;
+mod churn;
+mod formats;
+mod models;
+mod runtime;
+mod stats;
+mod swapping;
+mod translation;

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What the element tells about itself: statistics, latency, and what becomes of late frames.
+
+use gst::prelude::*;
+use gst_video::{VideoFormat, VideoInfo};
+
+use crate::{
+    generators::{self, Models},
+    rig::{self, Rig},
+    video,
+};
+
+fn rig() -> (Models, Rig, VideoInfo) {
+    let models = Models::new();
+    let mut rig = Rig::new(&models.add("G.onnx", &generators::invert()));
+    let info = video::info(VideoFormat::I420, 64, 32);
+    rig.set_info(&info);
+    (models, rig, info)
+}
+
+fn frame(info: &VideoInfo, milliseconds: u64) -> gst::Buffer {
+    let mut buffer = video::random(info, milliseconds);
+    let inner = buffer.get_mut().unwrap();
+    inner.set_pts(gst::ClockTime::from_mseconds(milliseconds));
+    inner.set_duration(gst::ClockTime::from_mseconds(40));
+    buffer
+}
+
+#[test]
+fn statistics_have_the_fields_that_scripts_rely_on() {
+    let (models, mut rig, info) = rig();
+    for time in 0..5 {
+        rig.translate(frame(&info, time * 40));
+    }
+    rig.filter.set_property("strength", 0.0);
+    for time in 5..8 {
+        rig.translate(frame(&info, time * 40));
+    }
+    let stats = rig.filter.property::<gst::Structure>("stats");
+    assert_eq!(stats.name(), "cyclegan-stats");
+    for (field, expected) in [
+        ("frames-in", 8),
+        ("frames-translated", 5),
+        ("frames-passed", 3),
+        ("frames-held", 0),
+        ("frames-dropped", 0),
+    ] {
+        assert_eq!(stats.get::<u64>(field), Ok(expected), "{field}");
+    }
+    let time = |field: &str| stats.get::<u64>(field).unwrap();
+    assert!(time("inference-p50-us") > 0);
+    assert!(time("inference-p50-us") <= time("inference-p95-us"));
+    assert!(time("total-p50-us") <= time("total-p95-us"));
+    assert!(time("inference-p50-us") <= time("total-p50-us"), "the whole takes less than a part");
+    assert!(stats.get::<f64>("fps").unwrap() > 0.0);
+    assert_eq!(stats.get::<&str>("provider"), Ok("cpu"));
+    assert_eq!(
+        stats.get::<&str>("model").unwrap(),
+        models.folder().join("G.onnx").to_str().unwrap()
+    );
+    assert_eq!(stats.get::<&str>("direction"), Ok("forward"));
+    assert_eq!((stats.get::<u32>("width"), stats.get::<u32>("height")), (Ok(512), Ok(256)));
+    assert_eq!(stats.n_fields(), 15);
+}
+
+#[test]
+fn statistics_begin_anew_with_each_start() {
+    let (_models, mut rig, info) = rig();
+    rig.translate(frame(&info, 0));
+    assert_eq!(rig.stat::<u64>("frames-in"), 1);
+    rig.filter.set_state(gst::State::Null).unwrap();
+    rig.filter.set_state(gst::State::Playing).unwrap();
+    assert_eq!(rig.stat::<u64>("frames-in"), 0);
+    assert_eq!(rig.stat::<u64>("inference-p95-us"), 0);
+}
+
+#[test]
+fn statistics_are_posted_when_asked_for() {
+    let (_models, mut rig, info) = rig();
+    rig.translate(frame(&info, 0));
+    let posted = |rig: &Rig| {
+        let said = rig.said();
+        let structures = said.iter().filter_map(|message| message.structure());
+        structures.filter(|structure| structure.name() == "cyclegan-stats").count()
+    };
+    assert_eq!(posted(&rig), 0, "posted without being asked for");
+    rig.filter.set_property("stats-interval", 1u32);
+    for time in 1..4 {
+        std::thread::sleep(std::time::Duration::from_millis(2));
+        rig.translate(frame(&info, time * 40));
+    }
+    assert_eq!(posted(&rig), 3);
+    rig.filter.set_property("stats-interval", 3_600_000u32);
+    rig.translate(frame(&info, 160));
+    assert_eq!(posted(&rig), 0, "posted an hour early");
+}
+
+#[test]
+fn the_latency_is_upstreams_and_ours() {
+    let models = Models::new();
+    let model = models.add("slow.onnx", &generators::slow_invert(1));
+    let mut rig = Rig::new(&model);
+    let info = video::info(VideoFormat::I420, 64, 64);
+    rig.harness.set_live(true);
+    rig.set_info(&info);
+    let is_latency = |message: &gst::Message| message.type_() == gst::MessageType::Latency;
+    assert!(rig.said().iter().any(is_latency), "nobody was told of the latency");
+    let own = rig.harness.query_latency().unwrap();
+    assert!(own > gst::ClockTime::ZERO);
+
+    rig.harness.set_upstream_latency(gst::ClockTime::SECOND);
+    let with_upstream = rig.harness.query_latency().unwrap();
+    assert_eq!(with_upstream, own + gst::ClockTime::SECOND);
+
+    // Measured, not made up: of the same order as a frame takes.
+    for time in 0..32 {
+        rig.translate(frame(&info, time * 40));
+    }
+    let own = rig.harness.query_latency().unwrap() - gst::ClockTime::SECOND;
+    let frame_time = gst::ClockTime::from_useconds(rig.stat("total-p50-us"));
+    assert!(own >= frame_time / 2, "{own} for frames of {frame_time}");
+}
+
+/// Tells the element that a frame of 200 ms came half a second late.
+fn fall_behind(rig: &mut Rig) {
+    let qos = gst::event::Qos::builder(gst::QOSType::Underflow, 2.0, 500_000_000)
+        .timestamp(gst::ClockTime::from_mseconds(200))
+        .build();
+    assert!(rig.harness.push_upstream_event(qos));
+}
+
+#[test]
+fn late_frames_are_dropped_when_asked_for() {
+    let (_models, mut rig, info) = rig();
+    rig.filter.set_property_from_str("late-frames", "drop");
+    rig.translate(frame(&info, 0));
+    fall_behind(&mut rig);
+    assert_eq!(rig.harness.push(frame(&info, 240)), Ok(gst::FlowSuccess::Ok));
+    assert!(rig.harness.try_pull().is_none(), "a late frame came out");
+    // Far enough ahead to be in time again.
+    rig.translate(frame(&info, 5000));
+    let counts =
+        ["frames-in", "frames-translated", "frames-dropped"].map(|field| rig.stat::<u64>(field));
+    assert_eq!(counts, [3, 2, 1]);
+}
+
+#[test]
+fn late_frames_are_translated_by_default() {
+    let (_models, mut rig, info) = rig();
+    rig.translate(frame(&info, 0));
+    fall_behind(&mut rig);
+    rig.translate(frame(&info, 240));
+    assert_eq!(rig.stat::<u64>("frames-translated"), 2);
+    assert_eq!(rig.stat::<u64>("frames-dropped"), 0);
+}
+
+#[test]
+fn a_change_of_what_becomes_of_late_frames_takes_effect_while_playing() {
+    let (_models, mut rig, info) = rig();
+    fall_behind(&mut rig);
+    rig.filter.set_property_from_str("late-frames", "drop");
+    fall_behind(&mut rig);
+    assert!(rig.harness.push(frame(&info, 240)).is_ok());
+    assert!(rig.harness.try_pull().is_none());
+    rig.filter.set_property_from_str("late-frames", "translate");
+    rig.translate(frame(&info, 280));
+}
+
+#[test]
+fn every_property_reads_back_what_was_set() {
+    let filter = rig::new_filter();
+    let defaults = [
+        ("model", "horse2zebra"),
+        ("direction", "forward"),
+        ("execution-provider", "auto"),
+        ("allow-fallback", "false"),
+        ("device-id", "0"),
+        ("threads", "0"),
+        ("precision", "auto"),
+        ("inference-size", "0"),
+        ("upscale", "residual"),
+        ("strength", "1"),
+        ("late-frames", "translate"),
+        ("stats-interval", "0"),
+    ];
+    let read = |name: &str| {
+        let value = filter.property_value(name).serialize().unwrap();
+        value.trim_matches('"').to_owned()
+    };
+    for (name, default) in defaults {
+        assert_eq!(read(name), default, "{name}");
+    }
+    for (name, value) in [
+        ("model", "elsewhere"),
+        ("direction", "reverse"),
+        ("execution-provider", "tensorrt"),
+        ("allow-fallback", "true"),
+        ("device-id", "1"),
+        ("threads", "3"),
+        ("precision", "fp16"),
+        ("cache-dir", "/cache"),
+        ("inference-size", "-1"),
+        ("upscale", "plain"),
+        ("strength", "0.25"),
+        ("late-frames", "drop"),
+        ("stats-interval", "500"),
+    ] {
+        filter.set_property_from_str(name, value);
+        assert_eq!(read(name), value, "{name}");
+    }
+}

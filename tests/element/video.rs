@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Frames of any format: making them, and seeing what is in them.
+
+use gst::{glib::translate::IntoGlib, prelude::*};
+use gst_video::{
+    VideoAlignment, VideoChromaMode, VideoColorimetry, VideoConverter, VideoConverterConfig,
+    VideoDitherMethod, VideoFormat, VideoFormatInfo, VideoFrame, VideoFrameExt, VideoFrameFlags,
+    VideoFrameRef, VideoInfo, VideoMeta,
+};
+
+/// Frames of `format`, 25 a second, in the format's usual colours.
+pub fn info(format: VideoFormat, width: u32, height: u32) -> VideoInfo {
+    VideoInfo::builder(format, width, height).fps((25, 1)).build().unwrap()
+}
+
+/// The same with other colours, for example `bt709` or `1:4:0:0`, which is full-range BT.601.
+pub fn with_colorimetry(info: &VideoInfo, colorimetry: &str) -> VideoInfo {
+    let colorimetry: VideoColorimetry = colorimetry.parse().unwrap();
+    VideoInfo::builder(info.format(), info.width(), info.height())
+        .fps(info.fps())
+        .colorimetry(&colorimetry)
+        .build()
+        .unwrap()
+}
+
+/// Every format that the element's pads take.
+pub fn formats() -> Vec<VideoFormat> {
+    let caps = super::rig::new_filter().static_pad("sink").unwrap().pad_template_caps();
+    let formats = caps.structure(0).unwrap().get::<gst::List>("format").unwrap();
+    formats.iter().map(|name| name.get::<&str>().unwrap().parse().unwrap()).collect()
+}
+
+/// A frame of random samples, the same for the same seed. Bits that are no sample are as GStreamer
+/// writes them.
+pub fn random(info: &VideoInfo, seed: u64) -> gst::Buffer {
+    let mut buffer = random_bytes(info.size(), seed);
+    let mut samples = samples(&buffer, info);
+    samples.write(&mut buffer, info);
+    buffer
+}
+
+fn random_bytes(size: usize, seed: u64) -> gst::Buffer {
+    let mut bytes = vec![0; size];
+    fastrand::Rng::with_seed(seed).fill(&mut bytes);
+    gst::Buffer::from_mut_slice(bytes)
+}
+
+/// A frame of one colour, converted from R, G and B as GStreamer does it.
+pub fn flat(info: &VideoInfo, rgb: [u8; 3]) -> gst::Buffer {
+    picture(info, |_, _| rgb)
+}
+
+/// A frame with the colours that `pixel` gives for x and y, converted as GStreamer does it.
+pub fn picture(info: &VideoInfo, pixel: impl Fn(u32, u32) -> [u8; 3]) -> gst::Buffer {
+    let rgb = self::info(VideoFormat::Xrgb, info.width(), info.height());
+    let rows = (0..info.height()).flat_map(|y| (0..info.width()).map(move |x| (x, y)));
+    let bytes: Vec<u8> = rows
+        .flat_map(|(x, y)| {
+            let [r, g, b] = pixel(x, y);
+            [255, r, g, b]
+        })
+        .collect();
+    convert(&gst::Buffer::from_slice(bytes), &rgb, info)
+}
+
+/// R, G and B of each pixel, in rows, converted as GStreamer does it.
+pub fn to_rgb(buffer: &gst::Buffer, info: &VideoInfo) -> Vec<[u8; 3]> {
+    let rgb = self::info(VideoFormat::Xrgb, info.width(), info.height());
+    let converted = convert(buffer, info, &rgb);
+    let map = converted.map_readable().unwrap();
+    map.chunks_exact(4).map(|pixel| [pixel[1], pixel[2], pixel[3]]).collect()
+}
+
+/// `buffer` from one kind of frame to another of the same size, without dither.
+pub fn convert(buffer: &gst::Buffer, from: &VideoInfo, to: &VideoInfo) -> gst::Buffer {
+    let mut config = VideoConverterConfig::new();
+    config.set_dither_method(VideoDitherMethod::None);
+    config.set_chroma_mode(VideoChromaMode::None);
+    let converter = VideoConverter::new(from, to, Some(config)).unwrap();
+    let mut converted = gst::Buffer::with_size(to.size()).unwrap();
+    {
+        let input = VideoFrameRef::from_buffer_ref_readable(buffer, from).unwrap();
+        let output = converted.get_mut().unwrap();
+        let mut output = VideoFrameRef::from_buffer_ref_writable(output, to).unwrap();
+        converter.frame_ref(&input, &mut output);
+    }
+    converted
+}
+
+/// The samples of a frame as GStreamer unpacks them: four components a pixel, alpha first, each
+/// of 8 or 16 bits. Bits that no component owns and padding are not among them.
+pub struct Samples {
+    /// 8 or 16.
+    depth: u32,
+    width: usize,
+    /// Alpha, then R, G and B or Y, U and V, for each pixel as many bytes as they take.
+    rows: Vec<Vec<u64>>,
+}
+
+/// What is in a frame, without loss.
+pub fn samples(buffer: &gst::Buffer, info: &VideoInfo) -> Samples {
+    let format = info.format_info();
+    let depth = VideoFormatInfo::from_format(format.unpack_format()).depth()[0];
+    let frame = VideoFrameRef::from_buffer_ref_readable(buffer, info).unwrap();
+    let width = info.width() as usize;
+    let unpack = |y: u32| {
+        // Some formats unpack a few pixels at a time, past the end of an odd row.
+        let mut row = vec![0u64; width + 64];
+        // SAFETY: the frame is mapped, y lies inside it, and the row is longer than `width` pixels
+        // of four 16-bit components. The binding's safe wrapper refuses frames with sub-sampled
+        // planes, whose rows it counts as if they were not.
+        unsafe {
+            let frame = &*frame.as_ptr();
+            let finfo = frame.info.finfo;
+            let (data, stride) = (frame.data.as_ptr().cast(), frame.info.stride.as_ptr());
+            let unpack = (*finfo).unpack_func.unwrap();
+            unpack(finfo, 0, row.as_mut_ptr().cast(), data, stride, 0, y as i32, width as i32);
+        }
+        row
+    };
+    Samples { depth, width, rows: (0..info.height()).map(unpack).collect() }
+}
+
+impl Samples {
+    /// Writes the samples into a frame of the format that they are of.
+    fn write(&mut self, buffer: &mut gst::Buffer, info: &VideoInfo) {
+        let site = info.chroma_site().into_glib();
+        let buffer = buffer.get_mut().unwrap();
+        let frame = VideoFrameRef::from_buffer_ref_writable(buffer, info).unwrap();
+        for (y, row) in self.rows.iter_mut().enumerate() {
+            // SAFETY: as in `samples`, and the frame is mapped for writing.
+            unsafe {
+                let frame = &*frame.as_ptr();
+                let (finfo, width) = (frame.info.finfo, self.width as i32);
+                let (data, stride) = (frame.data.as_ptr(), frame.info.stride.as_ptr());
+                let pack = (*finfo).pack_func.unwrap();
+                let row = row.as_mut_ptr().cast();
+                pack(finfo, 0, row, 0, data.cast_mut().cast(), stride, site, y as i32, width);
+            }
+        }
+    }
+
+    /// Alpha and colours of each pixel.
+    fn pixels(&self) -> impl Iterator<Item = [u16; 4]> {
+        self.rows.iter().flat_map(|row| (0..self.width).map(|x| self.pixel(row, x)))
+    }
+
+    fn pixel(&self, row: &[u64], x: usize) -> [u16; 4] {
+        match self.depth {
+            8 => {
+                let pair = row[x / 2].to_ne_bytes();
+                std::array::from_fn(|component| u16::from(pair[x % 2 * 4 + component]))
+            }
+            _ => {
+                let bytes = row[x].to_ne_bytes();
+                let (words, _) = bytes.as_chunks();
+                std::array::from_fn(|component| u16::from_ne_bytes(words[component]))
+            }
+        }
+    }
+
+    /// The largest difference of a component, in steps of 8 bits, rounded up.
+    pub fn distance(&self, other: &Self) -> u32 {
+        assert_eq!((self.depth, self.width), (other.depth, other.width));
+        let pairs = self.pixels().flatten().zip(other.pixels().flatten());
+        let largest = pairs.map(|(a, b)| u32::from(a.abs_diff(b))).max().unwrap_or(0);
+        largest.div_ceil(1 << (self.depth - 8))
+    }
+
+    /// The alpha of each pixel.
+    pub fn alpha(&self) -> Vec<u16> {
+        self.pixels().map(|pixel| pixel[0]).collect()
+    }
+}
+
+/// The same frame with padding around and between its rows, told of by a `VideoMeta`, or `None`
+/// for formats whose rows GStreamer cannot pad. The padding holds random bytes.
+pub fn padded(buffer: &gst::Buffer, info: &VideoInfo, seed: u64) -> Option<gst::Buffer> {
+    if info.format_info().is_complex() {
+        return None; // GStreamer cannot tell how many bytes a pixel of padding takes.
+    }
+    let mut padded_info = info.clone();
+    padded_info.align(&mut VideoAlignment::new(4, 0, 8, 12, &[15; 4])).ok()?;
+    let mut padded = random_bytes(padded_info.size(), seed);
+    let target = padded.get_mut().unwrap();
+    VideoMeta::add_full(
+        target,
+        VideoFrameFlags::empty(),
+        info.format(),
+        info.width(),
+        info.height(),
+        padded_info.offset(),
+        padded_info.stride(),
+    )
+    .unwrap();
+    let mut target = VideoFrame::from_buffer_writable(padded, info).unwrap();
+    let source = VideoFrameRef::from_buffer_ref_readable(buffer, info).unwrap();
+    source.copy(&mut target.as_mut_video_frame_ref()).ok()?;
+    Some(target.into_buffer())
+}
