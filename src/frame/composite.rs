@@ -93,27 +93,42 @@ impl Detour {
     }
 }
 
-/// Copies a frame with all padding. GStreamer's own copy leaves out what stands behind the last
-/// luma sample in a row of YUY2 and its like when the width is odd.
+/// Copies all samples. GStreamer's own copy leaves out what stands behind the last luma sample in a
+/// row of YUY2 and its like when the width is odd; and behind the last row no padding may follow.
 pub fn copy(
     input: &VideoFrameRef<&gst::BufferRef>,
     output: &mut VideoFrameRef<&mut gst::BufferRef>,
 ) -> Result<(), gst::glib::BoolError> {
-    // The stride of a tiled plane counts tiles, not bytes.
-    if input.format_info().is_tiled() {
+    let format = input.format_info();
+    if format.is_complex() || format.has_palette() {
         return input.copy(output);
     }
+    let row_bytes = row_bytes(input.info());
     for plane in 0..input.n_planes() as usize {
         let from = input.plane_stride()[plane] as usize;
         let to = output.plane_stride()[plane] as usize;
+        let length = row_bytes[plane].min(from).min(to);
         let source = input.planes_data()[plane].chunks(from);
         let data = output.planes_data_mut();
         for (source, target) in source.zip(data[plane].chunks_mut(to)) {
-            let length = source.len().min(target.len());
             target[..length].copy_from_slice(&source[..length]);
         }
     }
     Ok(())
+}
+
+/// Bytes that the samples of a row of each plane span, without padding. Where components share a
+/// plane the widest counts: a row of YUY2 ends with a whole pair of pixels, however odd its width.
+fn row_bytes(info: &VideoInfo) -> [usize; 4] {
+    let format = info.format_info();
+    let mut bytes = [0; 4];
+    for component in 0..format.n_components() as usize {
+        let width = format.scale_width(component as u8, info.width()) as usize;
+        let span = width * format.pixel_stride()[component].unsigned_abs() as usize;
+        let plane = &mut bytes[format.plane()[component] as usize];
+        *plane = span.max(*plane);
+    }
+    bytes
 }
 
 fn add(
@@ -132,5 +147,38 @@ fn add(
             let row = &mut data[plane.index][y * strides[plane.index]..];
             plane.add(row, &upsampler.row(change, y), keep);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gst_video::{VideoFormat, VideoFrameFlags, VideoMeta};
+
+    /// Memory for two rows of five RGB pixels, three bytes of padding before each row, and behind
+    /// the last row at once what is not the frame's.
+    fn buffer(fill: u8) -> gst::Buffer {
+        const SIZE: usize = 2 * (3 + 15) + 8;
+        let mut buffer = gst::Buffer::from_mut_slice(vec![fill; SIZE]);
+        let (flags, format) = (VideoFrameFlags::empty(), VideoFormat::Rgb);
+        VideoMeta::add_full(buffer.make_mut(), flags, format, 5, 2, &[3], &[18]).unwrap();
+        buffer
+    }
+
+    #[test]
+    fn nothing_beside_the_samples_is_written() {
+        gst::init().unwrap();
+        let info = VideoInfo::builder(VideoFormat::Rgb, 5, 2).build().unwrap();
+        let size = Size { width: 5, height: 2 };
+        let (input, mut output) = (buffer(1), buffer(2));
+        {
+            let input = VideoFrameRef::from_buffer_ref_readable(&input, &info).unwrap();
+            let output = output.get_mut().unwrap();
+            let mut output = VideoFrameRef::from_buffer_ref_writable(output, &info).unwrap();
+            let mut compositor = Compositor::new(&info, size, 1).unwrap();
+            compositor.composite(&Change::new(size), 1.0, &input, &mut output).unwrap();
+        }
+        let expected = [[2; 3].as_slice(), &[1; 15], &[2; 3], &[1; 15], &[2; 8]].concat();
+        assert_eq!(output.map_readable().unwrap().as_slice(), expected);
     }
 }
