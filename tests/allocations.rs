@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What is allocated for a frame once frames flow.
+//!
+//! A counting global allocator sees everything that Rust code of this process allocates: the
+//! plugin, its dependencies and the bindings. It does not see what C and C++ code takes from
+//! `malloc` itself, so neither GStreamer's buffers, which come from a pool, nor what ONNX Runtime
+//! does inside a run. A binary of its own, and one test, so that nothing else allocates meanwhile.
+
+#![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    sync::atomic::{AtomicUsize, Ordering::SeqCst},
+};
+
+use cyclegan_contract::ValueRange;
+use gst::prelude::*;
+use gst_video::{VideoFormat, VideoFrameRef, VideoInfo};
+use gstcyclegan::frame::{
+    Change, ColorTransform, Compositor, InferenceSize, Picture, Placement, Scaler, Size,
+    TensorLimits, ToTensor, Upscale, pack,
+};
+
+#[allow(dead_code, reason = "the other binary makes more of it")]
+#[path = "element/generators.rs"]
+mod generators;
+
+/// Counts the allocations of the whole process.
+struct Counting;
+
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+static LARGEST: AtomicUsize = AtomicUsize::new(0);
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+// SAFETY: all calls are handed on to the system's allocator as they are.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        COUNT.fetch_add(1, SeqCst);
+        LARGEST.fetch_max(layout.size(), SeqCst);
+        // SAFETY: the caller's promises are the same.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+/// How often `work` allocates, and the size of the largest of these allocations in bytes.
+fn allocations_of(work: impl FnOnce()) -> (usize, usize) {
+    let before = COUNT.load(SeqCst);
+    LARGEST.store(0, SeqCst);
+    work();
+    (COUNT.load(SeqCst) - before, LARGEST.load(SeqCst))
+}
+
+const FORMATS: [VideoFormat; 6] = [
+    VideoFormat::Rgb,
+    VideoFormat::I420,
+    VideoFormat::Nv12,
+    VideoFormat::Bgra,
+    VideoFormat::P01010le,
+    VideoFormat::V210,
+];
+
+#[test]
+fn a_frame_costs_no_memory() {
+    gst::init().unwrap();
+    gstcyclegan::plugin_register_static().unwrap();
+    // One after the other: two tests would count each other's allocations.
+    for format in FORMATS {
+        let info = VideoInfo::builder(format, 320, 240).fps((25, 1)).build().unwrap();
+        the_frame_path_allocates_nothing(&info);
+        the_element_allocates_little(&info);
+    }
+}
+
+/// Scaling, packing, the change and compositing: not one allocation.
+fn the_frame_path_allocates_nothing(info: &VideoInfo) {
+    let size = Size { width: info.width(), height: info.height() };
+    let limits = TensorLimits { width: None, height: None, multiple_of: 4 };
+    let placement = Placement::new(size, 1.0, InferenceSize::ShortSide(64), limits);
+    let content = placement.content.size;
+    let range = ValueRange::MinusOneToOne;
+    let mut scaler = Scaler::new(info, content, 1).unwrap();
+    let to_tensor = ToTensor::new(&scaler.color(), range);
+    let color = ColorTransform::new(info);
+    let mut change = Change::new(content);
+    let mut compositor = Compositor::new(info, content, 1).unwrap();
+    let mut tensor = vec![0f32; 3 * (placement.tensor.width * placement.tensor.height) as usize];
+
+    let input = gst::Buffer::with_size(info.size()).unwrap();
+    let mut output = gst::Buffer::with_size(info.size()).unwrap();
+    let input = VideoFrameRef::from_buffer_ref_readable(&input, info).unwrap();
+    let output = output.get_mut().unwrap();
+    let mut output = VideoFrameRef::from_buffer_ref_writable(output, info).unwrap();
+
+    let (count, _) = allocations_of(|| {
+        for upscale in [Upscale::Residual { strength: 0.5 }, Upscale::Plain { strength: 1.0 }] {
+            let (picture, stride) = scaler.scale(&input);
+            pack(picture, stride, &placement, &to_tensor, &mut tensor);
+            let picture = Picture { values: tensor.as_slice(), range };
+            change.update(&picture, &picture, &placement, &color, upscale).unwrap();
+            compositor.composite(&change, upscale.keep(), &input, &mut output).unwrap();
+        }
+    });
+    assert_eq!(count, 0, "{:?}: the frame path allocates", info.format());
+}
+
+/// The whole element: nothing that grows with the frame, and nothing of a kilobyte or more.
+fn the_element_allocates_little(info: &VideoInfo) {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("G.onnx");
+    let bytes = cyclegan_contract::onnx::Message::encode_to_vec(&generators::invert());
+    std::fs::write(&model, bytes).unwrap();
+    let filter = gst::ElementFactory::make("cycleganfilter").build().unwrap();
+    filter.set_property("model", model.to_str().unwrap());
+    let bus = gst::Bus::new();
+    filter.set_bus(Some(&bus));
+    if filter.set_state(gst::State::Ready).is_err() {
+        panic!("{:?}", bus.pop());
+    }
+    let mut harness = gst_check::Harness::with_element(&filter, Some("sink"), Some("src"));
+    harness.play();
+    harness.set_src_caps(info.to_caps().unwrap());
+    let frames: Vec<_> = (0..40).map(|_| gst::Buffer::with_size(info.size()).unwrap()).collect();
+    let mut frames = frames.into_iter();
+    for frame in frames.by_ref().take(4) {
+        harness.push(frame).unwrap();
+        harness.pull().unwrap();
+    }
+
+    let (count, largest) = allocations_of(|| {
+        for frame in frames {
+            harness.push(frame).unwrap();
+            harness.pull().unwrap();
+        }
+    });
+    let a_frame = count.div_ceil(36);
+    assert!(largest < 1024, "{:?}: {largest} bytes at once", info.format());
+    assert!(a_frame <= MOST, "{:?}: {a_frame} allocations for a frame", info.format());
+    filter.set_state(gst::State::Null).unwrap();
+}
+
+/// Allocations for one frame by ort's bindings around the call, names of inputs for the most part.
+const MOST: usize = 16;
