@@ -128,19 +128,6 @@ fn several_elements_in_one_process() {
     }
 }
 
-/// A buffer that somebody else holds too is not written into.
-#[test]
-fn a_shared_frame_is_left_alone() {
-    let (_models, model) = invert();
-    let mut rig = rig::Rig::new(&model);
-    let info = crate::video::info(gst_video::VideoFormat::Rgb, 32, 32);
-    rig.set_info(&info);
-    let input = crate::video::random(&info, 1);
-    let before = input.map_readable().unwrap().to_vec();
-    rig.translate(input.clone());
-    assert_eq!(input.map_readable().unwrap().as_slice(), before);
-}
-
 /// No `videoconvert` is needed beside the element, whatever the neighbours speak.
 #[test]
 fn negotiation_needs_no_help() {

@@ -112,7 +112,10 @@ fn the_last_of_several_quick_changes_wins() {
     let mut rig = playing(&models.add("identity.onnx", &generators::identity()));
     let slow = models.add("slow.onnx", &generators::slow_invert(SLOW));
     let white = models.add("white.onnx", &generators::linear(0.0, 1.0));
-    for model in [&slow, &white, &slow, &white, &slow, &white] {
+    set_model(&rig.filter, &slow);
+    // Long enough for the first load to begin, far too short for it to end.
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    for model in [&white, &slow, &white, &slow, &white] {
         set_model(&rig.filter, model);
     }
     rig::wait_until("the last model takes over", || grey(&mut rig) == 255);
