@@ -77,11 +77,30 @@ fn the_direction_may_be_set_before_the_model_is_loaded() {
 }
 
 #[test]
-fn a_pair_may_lack_one_of_the_two() {
+fn a_model_may_lack_the_direction_that_is_not_asked_for() {
     let models = Models::new();
     models.add("half/F.onnx", &generators::invert());
-    let (mut rig, info) = playing(&models.folder().join("half"));
+    let filter = rig::new_filter();
+    filter.set_property("model", models.folder().join("half").to_str().unwrap());
+    let bus = gst::Bus::new();
+    filter.set_bus(Some(&bus));
+    assert!(filter.set_state(gst::State::Ready).is_err(), "G is not there");
+    let errors = rig::errors_in(&rig::said(&bus));
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert!(errors[0].contains("G.onnx") && errors[0].contains("half"), "{}", errors[0]);
+
+    filter.set_property_from_str("direction", "reverse");
+    let mut rig = Rig::with_filter(filter);
+    let info = info(VideoFormat::Rgb, 64, 48);
+    rig.set_info(&info);
     assert_near(translated(&mut rig, &info), INVERTED);
+    rig.said();
+    rig.filter.set_property_from_str("direction", "forward");
+    let warnings = rig::warnings_in(&rig.said());
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("G.onnx"), "{}", warnings[0]);
+    assert_near(translated(&mut rig, &info), INVERTED);
+    assert_eq!(rig.stat::<String>("direction"), "reverse");
 }
 
 #[test]
