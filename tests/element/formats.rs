@@ -20,7 +20,7 @@ const SIZES: [(u32, u32); 4] = [(33, 17), (2, 2), (1, 1), (1, 7)];
 fn is_exact(format: VideoFormat, width: u32) -> bool {
     match format {
         VideoFormat::Rgb8p => false,
-        VideoFormat::Nv1210le32 | VideoFormat::Nv1610le32 => width % 2 == 0,
+        VideoFormat::Nv1210le32 | VideoFormat::Nv1610le32 => width.is_multiple_of(2),
         _ => true,
     }
 }
