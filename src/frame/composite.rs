@@ -100,7 +100,7 @@ pub fn copy(
     output: &mut VideoFrameRef<&mut gst::BufferRef>,
 ) -> Result<(), gst::glib::BoolError> {
     let format = input.format_info();
-    if format.is_complex() || format.has_palette() {
+    if format.is_complex() || format.is_tiled() || format.has_palette() {
         return input.copy(output);
     }
     let row_bytes = row_bytes(input.info());
