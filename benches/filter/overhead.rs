@@ -87,8 +87,11 @@ impl Bare {
     fn new(model: &Path, width: u32, height: u32) -> Result<Self, Box<dyn Error>> {
         let threads = std::thread::available_parallelism()?.get();
         let environment = gstcyclegan::generator::environment()?;
-        let session =
-            Session::builder(environment)?.with_intra_threads(threads)?.commit_from_file(model)?;
+        let session = Session::builder(environment)?
+            .with_intra_threads(threads)?
+            // Or its threads spin on into the element's turn.
+            .with_config_entry("session.force_spinning_stop", "1")?
+            .commit_from_file(model)?;
         let is_f32 = session.inputs()[0].dtype().tensor_type() == Some(TensorElementType::Float32);
         if !is_f32 {
             return Err("the benchmark takes float32 generators only".into());
