@@ -54,14 +54,11 @@ impl Compositor {
         output: &mut VideoFrameRef<&mut gst::BufferRef>,
     ) -> Result<(), gst::glib::BoolError> {
         match &mut self.detour {
-            None => {
-                copy(input, output)?;
-                add(&mut self.planes, change, keep, output);
-            }
+            None => add(&mut self.planes, change, keep, Some(input), output),
             Some(detour) => {
                 let mut unpacked = detour.unpacked.as_mut_video_frame_ref();
                 detour.unpack.frame_ref(input, &mut unpacked);
-                add(&mut self.planes, change, keep, &mut unpacked);
+                add(&mut self.planes, change, keep, None, &mut unpacked);
                 detour.pack.frame_ref(&unpacked, output);
             }
         }
@@ -100,21 +97,38 @@ pub fn copy(
     output: &mut VideoFrameRef<&mut gst::BufferRef>,
 ) -> Result<(), gst::glib::BoolError> {
     let format = input.format_info();
+    // The stride of a tiled plane counts tiles, not bytes.
     if format.is_complex() || format.is_tiled() || format.has_palette() {
         return input.copy(output);
     }
-    let row_bytes = row_bytes(input.info());
     for plane in 0..input.n_planes() as usize {
-        let from = input.plane_stride()[plane] as usize;
-        let to = output.plane_stride()[plane] as usize;
-        let length = row_bytes[plane].min(from).min(to);
-        let source = input.planes_data()[plane].chunks(from);
-        let data = output.planes_data_mut();
-        for (source, target) in source.zip(data[plane].chunks_mut(to)) {
-            target[..length].copy_from_slice(&source[..length]);
-        }
+        for_each_row(plane, Some(input), output, |_, _| {});
     }
     Ok(())
+}
+
+/// Goes through the rows of one plane of `frame`, each with its number, after copying it from
+/// `source` if there is one.
+fn for_each_row(
+    plane: usize,
+    source: Option<&VideoFrameRef<&gst::BufferRef>>,
+    frame: &mut VideoFrameRef<&mut gst::BufferRef>,
+    mut change: impl FnMut(usize, &mut [u8]),
+) {
+    let length = row_bytes(frame.info())[plane];
+    let stride = frame.plane_stride()[plane] as usize;
+    let mut source = source.map(|source| {
+        let stride = source.plane_stride()[plane] as usize;
+        source.planes_data()[plane].chunks(stride)
+    });
+    let data = frame.planes_data_mut();
+    for (y, row) in data[plane].chunks_mut(stride).enumerate() {
+        let row = &mut row[..length];
+        if let Some(source) = source.as_mut().and_then(Iterator::next) {
+            row.copy_from_slice(&source[..length]);
+        }
+        change(y, row);
+    }
 }
 
 /// Bytes that the samples of a row of each plane span, without padding. Where components share a
@@ -131,21 +145,24 @@ fn row_bytes(info: &VideoInfo) -> [usize; 4] {
     bytes
 }
 
+/// Adds `change` to `frame`, or to the samples of `source` while they are copied there.
 fn add(
     planes: &mut [(Plane, Upsampler)],
     change: &Change,
     keep: f32,
+    source: Option<&VideoFrameRef<&gst::BufferRef>>,
     frame: &mut VideoFrameRef<&mut gst::BufferRef>,
 ) {
-    let strides: [usize; 4] = std::array::from_fn(|plane| {
-        frame.plane_stride().get(plane).map_or(0, |&stride| stride as usize)
-    });
-    let data = frame.planes_data_mut();
-    for (plane, upsampler) in planes {
-        upsampler.restart();
-        for y in 0..plane.height as usize {
-            let row = &mut data[plane.index][y * strides[plane.index]..];
-            plane.add(row, &upsampler.row(change, y), keep);
+    for index in 0..frame.n_planes() as usize {
+        match planes.iter_mut().find(|(plane, _)| plane.index == index) {
+            Some((plane, upsampler)) => {
+                upsampler.restart();
+                for_each_row(index, source, frame, |y, row| {
+                    plane.add(row, &upsampler.row(change, y), keep);
+                });
+            }
+            // Alpha may have a plane of its own.
+            None => for_each_row(index, source, frame, |_, _| {}),
         }
     }
 }
