@@ -101,6 +101,7 @@ fn the_latency_is_upstreams_and_ours() {
     let models = Models::new();
     let model = models.add("slow.onnx", &generators::slow_invert(1));
     let mut rig = Rig::new(&model);
+    rig.filter.set_property("inference-size", 64);
     let info = video::info(VideoFormat::I420, 64, 64);
     rig.harness.set_live(true);
     rig.set_info(&info);

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Convolutions of a generator that takes far longer to load and warm up than a frame takes.
-const SLOW: usize = 6;
+const SLOW: usize = 2;
 
 fn info() -> VideoInfo {
     video::info(VideoFormat::Rgb, 64, 48)
