@@ -3,8 +3,8 @@
 //! Scaling a frame of any raw format down to the picture that the generator sees.
 
 use gst_video::{
-    VideoConverter, VideoConverterConfig, VideoFormat, VideoFrame, VideoFrameExt, VideoFrameRef,
-    VideoInfo, VideoResamplerMethod, video_frame::Writable,
+    VideoChromaMode, VideoConverter, VideoConverterConfig, VideoFormat, VideoFrame, VideoFrameExt,
+    VideoFrameRef, VideoInfo, VideoResamplerMethod, video_frame::Writable,
 };
 
 use super::{color::ColorTransform, geometry::Size};
@@ -32,6 +32,10 @@ impl Scaler {
         // Linear taps widen with the ratio, so shrinking does not alias; cubic ones, the default,
         // cost twice the time and ring at edges, which a generator takes for texture.
         config.set_resampler_method(VideoResamplerMethod::Linear);
+        // Chroma that is to be shrunk by half or more need not be enlarged to luma's size first.
+        if 2 * size.width <= info.width() {
+            config.set_chroma_mode(VideoChromaMode::None);
+        }
         let converter = VideoConverter::new(info, &picture_info, Some(config))?;
         Ok(Self { converter, picture: own_frame(&picture_info)? })
     }
