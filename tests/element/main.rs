@@ -18,6 +18,7 @@ mod bad_models;
 mod buffers;
 mod churn;
 mod formats;
+mod live;
 mod models;
 mod runtime;
 mod stats;

@@ -182,6 +182,7 @@ fn every_property_reads_back_what_was_set() {
         ("inference-size", "0"),
         ("upscale", "residual"),
         ("strength", "1"),
+        ("smoothing", "0"),
         ("late-frames", "translate"),
         ("stats-interval", "0"),
     ];
@@ -204,7 +205,8 @@ fn every_property_reads_back_what_was_set() {
         ("inference-size", "-1"),
         ("upscale", "plain"),
         ("strength", "0.25"),
-        ("late-frames", "drop"),
+        ("smoothing", "0.5"),
+        ("late-frames", "hold"),
         ("stats-interval", "500"),
     ] {
         filter.set_property_from_str(name, value);
