@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Checkpoints: all that a run needs to go on as if it had never stopped.
+//!
+//! One safetensors file each, `checkpoints/00012000.safetensors`, written beside and renamed. Its
+//! metadata holds the architecture and a SHA-256 of everything else in the file.
+
+use std::{
+    collections::HashMap,
+    fs::{self, File},
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use sha2::{Digest, Sha256};
+use tch::{Kind, Tensor};
+
+use crate::cyclegan::{CycleGan, player::Player};
+
+const FORMAT: &str = "1";
+const CHECKSUM: &str = "sha256";
+
+/// Writes a checkpoint into `folder` and takes away all but the newest `keep`.
+pub fn save(folder: &Path, model: &CycleGan, keep: usize) -> Result<PathBuf> {
+    fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    let path = folder.join(format!("{:08}.safetensors", model.step));
+    let beside = path.with_extension("partial");
+    let written = write(&beside, model).and_then(|()| {
+        fs::rename(&beside, &path)?;
+        // The rename itself must reach the disk before older checkpoints go.
+        Ok(File::open(folder)?.sync_all()?)
+    });
+    if let Err(error) = written {
+        let _ = fs::remove_file(&beside);
+        return Err(error.context(format!("cannot write {}", path.display())));
+    }
+    let all = list(folder)?;
+    for old in &all[..all.len().saturating_sub(keep.max(1))] {
+        fs::remove_file(old).with_context(|| old.display().to_string())?;
+    }
+    Ok(path)
+}
+
+/// The checkpoints of a folder, oldest first.
+pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
+    let Ok(listing) = fs::read_dir(folder) else {
+        return Ok(Vec::new());
+    };
+    let mut found = Vec::new();
+    for entry in listing {
+        let path = entry?.path();
+        if path.extension().is_some_and(|e| e == "safetensors") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Puts the newest checkpoint of `folder` into `model`.
+pub fn load_newest(folder: &Path, model: &mut CycleGan) -> Result<()> {
+    let newest = list(folder)?.pop();
+    let path =
+        newest.ok_or_else(|| anyhow!("{}: no checkpoint to go on from", folder.display()))?;
+    load(&path, model).with_context(|| path.display().to_string())
+}
+
+fn load(path: &Path, model: &mut CycleGan) -> Result<()> {
+    let bytes = fs::read(path)?;
+    let (_, header) = SafeTensors::read_metadata(&bytes)
+        .map_err(|e| anyhow!("not a checkpoint or cut short ({e})"))?;
+    let metadata = header.metadata().clone().unwrap_or_default();
+    let file = SafeTensors::deserialize(&bytes)
+        .map_err(|e| anyhow!("not a checkpoint or cut short ({e})"))?;
+    let found = metadata.get(CHECKSUM).map(String::as_str).unwrap_or("none");
+    let mut views: Vec<_> = file.iter().collect();
+    views.sort_by(|a, b| a.0.cmp(b.0));
+    let expected = checksum(&metadata, views.iter().map(|(n, v)| (*n, v.data())));
+    ensure!(
+        found == expected,
+        "damaged: its checksum is {found}, its content has {expected}; take the one before it"
+    );
+    restore(&file, &metadata, model)
+}
+
+fn restore(
+    file: &SafeTensors<'_>,
+    metadata: &HashMap<String, String>,
+    model: &mut CycleGan,
+) -> Result<()> {
+    let entry = |key: &str| {
+        let value = metadata.get(key).map(String::as_str);
+        value.ok_or_else(|| anyhow!("no entry `{key}`, expected a checkpoint of this program"))
+    };
+    ensure!(
+        entry("format")? == FORMAT,
+        "format {}, expected {FORMAT}",
+        entry("format")?
+    );
+    for (name, player) in players(model) {
+        same_architecture(name, entry(&format!("{name}.layout"))?, player)?;
+    }
+    for (name, player) in players_mut(model) {
+        copy(
+            &mut player.params.flat().shallow_clone(),
+            file,
+            &format!("{name}.weights"),
+        )?;
+        copy(&mut player.adam.m, file, &format!("{name}.adam_m"))?;
+        copy(&mut player.adam.v, file, &format!("{name}.adam_v"))?;
+        player.adam.t = entry(&format!("{name}.adam_t"))?.parse()?;
+        let ema = format!("{name}.ema");
+        match &player.ema {
+            Some(average) if file.tensor(&ema).is_ok() => {
+                copy(&mut average.flat().shallow_clone(), file, &ema)?;
+            }
+            // An average that was switched on since begins at the weights.
+            Some(average) => average.flat().shallow_clone().copy_(player.params.flat()),
+            None => {}
+        }
+    }
+    for (i, name) in ["pool_G", "pool_F"].iter().enumerate() {
+        if let Ok(view) = file.tensor(name) {
+            let images = tensor(&view)?.to_device(model.device);
+            model.pools[i].restore(&images);
+        }
+    }
+    model.step = entry("step")?.parse()?;
+    Ok(())
+}
+
+fn same_architecture(name: &str, found: &str, player: &Player) -> Result<()> {
+    let expected = player.params.layout().signature();
+    if found == expected {
+        return Ok(());
+    }
+    let differing = found.lines().zip(expected.lines()).find(|(f, e)| f != e);
+    match differing {
+        Some((f, e)) => bail!("another architecture: {name} has `{f}`, the options ask for `{e}`"),
+        None => bail!(
+            "another architecture: {name} has {} parameters, the options ask for {}",
+            found.lines().count(),
+            expected.lines().count()
+        ),
+    }
+}
+
+fn players(model: &CycleGan) -> [(&'static str, &Player); 4] {
+    let [g, f] = &model.generators;
+    let [d_g, d_f] = &model.discriminators;
+    [("G", g), ("F", f), ("D_G", d_g), ("D_F", d_f)]
+}
+
+fn players_mut(model: &mut CycleGan) -> [(&'static str, &mut Player); 4] {
+    let [g, f] = &mut model.generators;
+    let [d_g, d_f] = &mut model.discriminators;
+    [("G", g), ("F", f), ("D_G", d_g), ("D_F", d_f)]
+}
+
+fn write(path: &Path, model: &CycleGan) -> Result<()> {
+    let mut metadata = HashMap::from([
+        ("format".to_owned(), FORMAT.to_owned()),
+        ("step".to_owned(), model.step.to_string()),
+    ]);
+    let mut tensors: Vec<(String, Tensor)> = Vec::new();
+    for (name, player) in players(model) {
+        metadata.insert(format!("{name}.layout"), player.params.layout().signature());
+        metadata.insert(format!("{name}.adam_t"), player.adam.t.to_string());
+        let mut add =
+            |what: &str, t: &Tensor| tensors.push((format!("{name}.{what}"), t.shallow_clone()));
+        add("weights", player.params.flat());
+        add("adam_m", &player.adam.m);
+        add("adam_v", &player.adam.v);
+        if let Some(ema) = &player.ema {
+            add("ema", ema.flat());
+        }
+    }
+    for (pool, name) in model.pools.iter().zip(["pool_G", "pool_F"]) {
+        tensors.extend(pool.images().map(|images| (name.to_owned(), images)));
+    }
+    tensors.sort_by(|a, b| a.0.cmp(&b.0));
+    let raw: Vec<(String, Vec<usize>, Vec<u8>)> = tensors
+        .iter()
+        .map(|(n, t)| (n.clone(), shape(t), bytes(t)))
+        .collect();
+    let sum = checksum(
+        &metadata,
+        raw.iter().map(|(n, _, b)| (n.as_str(), b.as_slice())),
+    );
+    metadata.insert(CHECKSUM.to_owned(), sum);
+    let views: Vec<(&str, TensorView<'_>)> = raw
+        .iter()
+        .map(|(n, s, b)| Ok((n.as_str(), TensorView::new(Dtype::F32, s.clone(), b)?)))
+        .collect::<Result<_>>()?;
+    let mut file = File::create(path)?;
+    file.write_all(&safetensors::serialize(views, Some(metadata))?)?;
+    Ok(file.sync_all()?)
+}
+
+/// SHA-256 of the metadata but the checksum itself, and of the tensors in order of name.
+fn checksum<'a>(
+    metadata: &HashMap<String, String>,
+    tensors: impl Iterator<Item = (&'a str, &'a [u8])>,
+) -> String {
+    let mut hash = Sha256::new();
+    let mut entries: Vec<_> = metadata.iter().filter(|(k, _)| *k != CHECKSUM).collect();
+    entries.sort();
+    for (key, value) in entries {
+        hash.update(format!("{key}={value}\n"));
+    }
+    for (name, bytes) in tensors {
+        hash.update(format!("{name}:{}\n", bytes.len()));
+        hash.update(bytes);
+    }
+    hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+}
+
+fn shape(tensor: &Tensor) -> Vec<usize> {
+    tensor.size().iter().map(|&n| n as usize).collect()
+}
+
+fn bytes(tensor: &Tensor) -> Vec<u8> {
+    let count = tensor.numel();
+    let mut values = vec![0f32; count];
+    tensor.contiguous().copy_data(&mut values, count);
+    values.iter().flat_map(|v| v.to_le_bytes()).collect()
+}
+
+fn tensor(view: &TensorView<'_>) -> Result<Tensor> {
+    let shape: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
+    ensure!(
+        view.dtype() == Dtype::F32,
+        "a tensor is {:?}, expected F32",
+        view.dtype()
+    );
+    Ok(Tensor::f_from_data_size(view.data(), &shape, Kind::Float)?)
+}
+
+fn copy(to: &mut Tensor, file: &SafeTensors<'_>, name: &str) -> Result<()> {
+    let from = tensor(
+        &file
+            .tensor(name)
+            .map_err(|_| anyhow!("no tensor `{name}`"))?,
+    )?;
+    ensure!(
+        from.size() == to.size(),
+        "`{name}` is {:?}, expected {:?}",
+        from.size(),
+        to.size()
+    );
+    tch::no_grad(|| to.copy_(&from));
+    Ok(())
+}

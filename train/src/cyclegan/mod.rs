@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! CycleGAN training (arXiv 1703.10593): generators G: A→B and F: B→A, discriminators of A and B.
+
+pub mod adam;
+pub mod player;
+pub mod pool;
+pub mod schedule;
+mod step;
+
+use anyhow::Result;
+use tch::{Device, Kind};
+
+use crate::{
+    net::{discriminator::Discriminator, generator::Generator},
+    options::TrainOptions,
+};
+use player::Player;
+use pool::ImagePool;
+pub use step::Losses;
+
+/// A run's networks and all that changes while it trains.
+#[derive(Debug)]
+pub struct CycleGan {
+    /// The description that G and F share.
+    pub generator: Generator,
+    discriminator: Discriminator,
+    /// G and F.
+    pub generators: [Player; 2],
+    /// Discriminators of what G makes (domain B) and of what F makes (domain A).
+    pub discriminators: [Player; 2],
+    /// What G and F painted.
+    pub pools: [ImagePool; 2],
+    /// Iterations made.
+    pub step: u64,
+    /// Where it runs.
+    pub device: Device,
+    kind: Kind,
+}
+
+impl CycleGan {
+    /// New networks as the options say.
+    pub fn new(options: &TrainOptions, device: Device) -> Result<Self> {
+        // libtorch takes a signed seed; the bits are what counts.
+        tch::manual_seed(options.seed as i64);
+        let generator = Generator::new(options.generator());
+        let discriminator = Discriminator::new(options.discriminator());
+        let (init, gain, beta1) = (options.init_type(), options.init_gain, options.beta1);
+        let painter = || {
+            let player = Player::new(&generator.layout, init, gain, beta1, device);
+            if options.ema > 0.0 {
+                player.with_ema()
+            } else {
+                player
+            }
+        };
+        let generators = [painter(), painter()];
+        let critic = || {
+            let layout = &discriminator.layout;
+            Player::new(
+                layout,
+                crate::net::init::InitType::Normal,
+                gain,
+                beta1,
+                device,
+            )
+        };
+        let discriminators = [critic(), critic()];
+        let pool = || ImagePool::new(options.pool_size);
+        Ok(Self {
+            generator,
+            discriminator,
+            generators,
+            discriminators,
+            pools: [pool(), pool()],
+            step: 0,
+            device,
+            kind: options.mixed_precision.kind(),
+        })
+    }
+}

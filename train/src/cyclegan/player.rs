@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! One of the four networks with all that training keeps about it.
+
+use tch::{Device, Tensor, no_grad};
+
+use super::adam::Adam;
+use crate::net::{
+    init::InitType,
+    params::{Layout, Params},
+};
+
+/// A network's values, optimiser and moving average.
+#[derive(Debug)]
+pub struct Player {
+    /// What is trained.
+    pub params: Params,
+    /// Its optimiser.
+    pub adam: Adam,
+    /// The moving average, for generators.
+    pub ema: Option<Params>,
+}
+
+impl Player {
+    /// New values from libtorch's random state.
+    pub fn new(layout: &Layout, init: InitType, gain: f64, beta1: f64, device: Device) -> Self {
+        let params = Params::new(layout, init, gain, device);
+        let adam = Adam::new(params.flat(), beta1);
+        Self {
+            params,
+            adam,
+            ema: None,
+        }
+    }
+
+    /// With a moving average that begins at the values of now.
+    pub fn with_ema(mut self) -> Self {
+        let copy = self.params.flat().copy();
+        self.ema = Some(Params::from_flat(self.params.layout(), copy));
+        self
+    }
+
+    /// One update, given the gradients of the leaves.
+    pub fn update(&mut self, gradients: &[Tensor], lr: f64) {
+        let gradient = no_grad(|| self.params.flatten(gradients));
+        self.adam.step(self.params.flat(), &gradient, lr);
+    }
+
+    /// Moves the average towards the values: e ← decay·e + (1 − decay)·w. It follows faster at
+    /// first, so that the random beginning is soon forgotten.
+    pub fn average(&mut self, decay: f64) {
+        if let Some(ema) = &self.ema {
+            let t = self.adam.t as f64;
+            let decay = decay.min((1.0 + t) / (10.0 + t));
+            let mut flat = ema.flat().shallow_clone();
+            no_grad(|| {
+                let _ = flat.lerp_(self.params.flat(), 1.0 - decay);
+            });
+        }
+    }
+
+    /// The values to show and export.
+    pub fn shown(&self) -> &Params {
+        self.ema.as_ref().unwrap_or(&self.params)
+    }
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Painted images of the past, which keep a discriminator from forgetting (Shrivastava et al.
+//! 2017; arXiv 1703.10593, section 4).
+
+use rand::{Rng, RngExt};
+use tch::Tensor;
+
+/// Up to `size` painted images.
+#[derive(Debug)]
+pub struct ImagePool {
+    size: usize,
+    images: Vec<Tensor>,
+}
+
+impl ImagePool {
+    /// An empty pool; with `size` 0 it hands back what it is given.
+    pub fn new(size: usize) -> Self {
+        let images = Vec::new();
+        Self { size, images }
+    }
+
+    /// Hands back as many images as it is given, N×C×H×W: while it fills, the same; then half of
+    /// the time an older one in place of a new one.
+    pub fn query(&mut self, fresh: &Tensor, rng: &mut impl Rng) -> Tensor {
+        if self.size == 0 {
+            return fresh.detach();
+        }
+        let of_other_size = |old: &Tensor| old.size()[1..] != fresh.size()[1..];
+        if self.images.first().is_some_and(of_other_size) {
+            self.images.clear();
+        }
+        let fresh = fresh.detach().unbind(0).into_iter();
+        let out: Vec<Tensor> = fresh.map(|image| self.exchange(image, rng)).collect();
+        Tensor::stack(&out, 0)
+    }
+
+    fn exchange(&mut self, fresh: Tensor, rng: &mut impl Rng) -> Tensor {
+        if self.images.len() < self.size {
+            self.images.push(fresh.copy());
+            return fresh;
+        }
+        if rng.random_bool(0.5) {
+            return fresh;
+        }
+        let place = rng.random_range(0..self.images.len());
+        std::mem::replace(&mut self.images[place], fresh.copy())
+    }
+
+    /// What it holds, K×C×H×W, for a checkpoint.
+    pub fn images(&self) -> Option<Tensor> {
+        (!self.images.is_empty()).then(|| Tensor::stack(&self.images, 0))
+    }
+
+    /// Puts back what [`ImagePool::images`] gave.
+    pub fn restore(&mut self, images: &Tensor) {
+        self.images = images.unbind(0);
+        self.images.truncate(self.size);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::order::{Purpose, random};
+
+    fn image(value: f64) -> Tensor {
+        Tensor::full([1, 3, 2, 2], value, tch::kind::FLOAT_CPU)
+    }
+
+    #[test]
+    fn a_pool_fills_then_hands_out_old_images_half_of_the_time() {
+        let mut pool = ImagePool::new(5);
+        let mut rng = random(1, Purpose::Pool, 0);
+        let mut old = 0;
+        for i in 0..405 {
+            let back = pool
+                .query(&image(f64::from(i)), &mut rng)
+                .double_value(&[0, 0, 0, 0]);
+            assert!(back <= f64::from(i));
+            assert!(i >= 5 || back == f64::from(i));
+            old += i32::from(back < f64::from(i));
+        }
+        assert!((150..250).contains(&old), "{old} of 400 were old");
+        assert_eq!(pool.images().unwrap().size(), [5, 3, 2, 2]);
+    }
+
+    #[test]
+    fn a_pool_of_nothing_changes_nothing() {
+        let mut pool = ImagePool::new(0);
+        let mut rng = random(1, Purpose::Pool, 0);
+        assert_eq!(pool.query(&image(0.25), &mut rng), image(0.25));
+    }
+}

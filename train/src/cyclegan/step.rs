@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! One iteration: the generators against frozen discriminators, then the discriminators.
+
+use tch::{Kind, Tensor, no_grad};
+
+use super::CycleGan;
+use crate::{
+    data::{
+        batch::{Batch, Masks},
+        order::{Purpose, random},
+    },
+    loss::{adversarial::gradient_penalty, mask},
+    net::{generator::Painted, params::Weights},
+    options::{LookAt, TrainOptions},
+};
+
+/// The losses of an iteration by name, as tensors: reading a value waits for the device.
+pub type Losses = Vec<(&'static str, Tensor)>;
+
+/// Names of the losses of both directions: (A→B, B→A).
+const NAMES: [[&str; 6]; 2] = [
+    ["G_A", "cycle_A", "idt_A", "mask_A", "D_A", "D_A_accuracy"],
+    ["G_B", "cycle_B", "idt_B", "mask_B", "D_B", "D_B_accuracy"],
+];
+
+/// One direction of the generator step; `i` is 0 for A→B and 1 for B→A.
+struct Forward {
+    /// What the generator made of the real images.
+    fake: Painted,
+    /// What it made of images of its target domain, which it ought to leave alone.
+    identity: Option<Tensor>,
+}
+
+impl CycleGan {
+    /// Trains on a batch of each domain.
+    pub fn train_step(&mut self, batches: &[Batch; 2], options: &TrainOptions, lr: f64) -> Losses {
+        let mut seed = random(options.seed, Purpose::Step, self.step);
+        tch::manual_seed(rand::RngExt::random::<i64>(&mut seed));
+        let mut losses = Losses::new();
+        let fakes = self.generator_step(batches, options, lr, &mut losses);
+        let mut rng = random(options.seed, Purpose::Pool, self.step);
+        for (i, fake) in fakes.iter().enumerate() {
+            let fake = self.pools[i].query(fake, &mut rng);
+            let real = look_at(options.look_at, &batches[1 - i].images, &batches[1 - i]);
+            self.discriminator_step(i, &real, &fake, options, lr, &mut losses);
+        }
+        for generator in &mut self.generators {
+            generator.average(options.ema);
+        }
+        self.step += 1;
+        losses
+    }
+
+    /// Updates G and F; returns what the discriminators are to look at.
+    fn generator_step(
+        &mut self,
+        batches: &[Batch; 2],
+        options: &TrainOptions,
+        lr: f64,
+        losses: &mut Losses,
+    ) -> [Tensor; 2] {
+        let weights = [0, 1].map(|i| self.generators[i].params.weights(self.kind));
+        let judges = [0, 1].map(|i| self.discriminators[i].params.weights(self.kind));
+        let forwards = [0, 1].map(|i| self.paint(&weights[i], batches, i, options));
+        let lambda = [options.lambda_a, options.lambda_b];
+        let mut total = Tensor::zeros([], (Kind::Float, self.device));
+        let mut add = |name, weight: f64, loss: Tensor| {
+            total = &total + &loss * weight;
+            losses.push((name, loss.detach()));
+        };
+        let mut views = Vec::new();
+        for i in 0..2 {
+            let [adversarial, cycle, identity, mask, ..] = NAMES[i];
+            let Forward {
+                fake,
+                identity: same,
+            } = &forwards[i];
+            let view = look_at(options.look_at, &fake.image, &batches[i]);
+            let scores = self.discriminator.forward(&judges[i], &view, self.kind);
+            add(adversarial, 1.0, options.gan_mode.loss(&scores, true));
+            views.push(view.detach());
+            let back = &weights[1 - i];
+            let cycled = self.generator.forward(back, &fake.image, self.kind, true);
+            add(cycle, lambda[i], l1(&cycled.image, &batches[i].images));
+            if let Some(same) = same {
+                let weight = lambda[1 - i] * options.lambda_identity;
+                add(identity, weight, l1(same, &batches[1 - i].images));
+            }
+            if let Some(loss) = mask_loss(&[fake, &cycled], batches[i].masks.as_ref()) {
+                add(mask, options.lambda_mask, loss);
+            }
+        }
+        let leaves: Vec<&Tensor> = self
+            .generators
+            .iter()
+            .flat_map(|g| g.params.leaves())
+            .collect();
+        // Only what is asked for is computed: the discriminators' weights get no gradient.
+        let gradients = Tensor::run_backward(&[total], &leaves, false, false);
+        let (of_g, of_f) = gradients.split_at(gradients.len() / 2);
+        self.generators[0].update(of_g, lr);
+        self.generators[1].update(of_f, lr);
+        let second = views.pop().unwrap_or_default();
+        [views.pop().unwrap_or_default(), second]
+    }
+
+    /// Generator `i` on its domain and, for the identity loss, on its target: one batch, which
+    /// instance normalisation makes exact.
+    fn paint(
+        &self,
+        weights: &Weights,
+        batches: &[Batch; 2],
+        i: usize,
+        options: &TrainOptions,
+    ) -> Forward {
+        let real = &batches[i].images;
+        let same = &batches[1 - i].images;
+        let paint = |x: &Tensor| self.generator.forward(weights, x, self.kind, true);
+        if options.lambda_identity == 0.0 {
+            let (fake, identity) = (paint(real), None);
+            return Forward { fake, identity };
+        }
+        if real.size() != same.size() {
+            let (fake, identity) = (paint(real), Some(paint(same).image));
+            return Forward { fake, identity };
+        }
+        let n = real.size()[0];
+        let both = paint(&Tensor::cat(&[real, same], 0));
+        let fake = Painted {
+            image: both.image.narrow(0, 0, n),
+            mask_logits: both.mask_logits.map(|m| m.narrow(0, 0, n)),
+        };
+        let identity = Some(both.image.narrow(0, n, n));
+        Forward { fake, identity }
+    }
+
+    /// Updates the discriminator of what generator `i` makes.
+    fn discriminator_step(
+        &mut self,
+        i: usize,
+        real: &Tensor,
+        fake: &Tensor,
+        options: &TrainOptions,
+        lr: f64,
+        losses: &mut Losses,
+    ) {
+        let player = &self.discriminators[i];
+        let weights = player.params.weights(self.kind);
+        let score = |x: &Tensor| self.discriminator.forward(&weights, x, self.kind);
+        let (on_real, on_fake) = if real.size()[2..] == fake.size()[2..] {
+            let n = real.size()[0];
+            let scores = score(&Tensor::cat(&[real, fake], 0));
+            (scores.narrow(0, 0, n), scores.narrow(0, n, fake.size()[0]))
+        } else {
+            (score(real), score(fake))
+        };
+        let mode = options.gan_mode;
+        let mut loss = (mode.loss(&on_real, true) + mode.loss(&on_fake, false)) * 0.5;
+        if mode == crate::loss::adversarial::GanMode::Wgangp {
+            loss += gradient_penalty(score, real, fake);
+        }
+        let [.., name, name_accuracy] = NAMES[i];
+        losses.push((name, loss.detach()));
+        let said_real = no_grad(|| {
+            on_real
+                .gt(mode.undecided())
+                .to_kind(Kind::Float)
+                .mean(Kind::Float)
+        });
+        let said_fake = no_grad(|| {
+            on_fake
+                .le(mode.undecided())
+                .to_kind(Kind::Float)
+                .mean(Kind::Float)
+        });
+        losses.push((name_accuracy, (said_real + said_fake) * 0.5));
+        let gradients = Tensor::run_backward(&[loss], player.params.leaves(), false, false);
+        self.discriminators[i].update(&gradients, lr);
+    }
+}
+
+/// What a discriminator sees of `image`, which lies on the pictures of `batch`.
+fn look_at(what: LookAt, image: &Tensor, batch: &Batch) -> Tensor {
+    match (what, &batch.masks) {
+        (LookAt::Foreground, Some(masks)) => image * &masks.truth,
+        _ => image.shallow_clone(),
+    }
+}
+
+/// The mask's loss, a mean over the passes through both generators.
+fn mask_loss(painted: &[&Painted], masks: Option<&Masks>) -> Option<Tensor> {
+    let of = |painted: &&Painted| {
+        let logits = painted.mask_logits.as_ref()?;
+        Some(match masks {
+            Some(Masks { truth, known }) => mask::supervised(logits, truth, known),
+            None => mask::small(logits),
+        })
+    };
+    let losses: Option<Vec<Tensor>> = painted.iter().map(of).collect();
+    Some(Tensor::stack(&losses?, 0).mean(Kind::Float))
+}
+
+fn l1(a: &Tensor, b: &Tensor) -> Tensor {
+    (a - b).abs().mean(Kind::Float)
+}

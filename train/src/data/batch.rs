@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What one step trains on.
+
+use tch::{Device, Kind, Tensor};
+
+/// Crops of one domain as bytes, N×H×W×C.
+#[derive(Debug, Default)]
+pub struct Crops {
+    /// RGB.
+    pub pixels: Vec<u8>,
+    /// Masks, when the domain has any.
+    pub masks: Option<Vec<u8>>,
+    /// 1 for the images whose mask is known.
+    pub known: Vec<f32>,
+    /// Width and height, pixels.
+    pub size: (u32, u32),
+}
+
+/// A batch of one domain.
+#[derive(Debug)]
+pub struct Batch {
+    /// N×3×H×W in [−1, 1].
+    pub images: Tensor,
+    /// Masks, when the domain has any.
+    pub masks: Option<Masks>,
+}
+
+/// Masks of a batch.
+#[derive(Debug)]
+pub struct Masks {
+    /// N×1×H×W in [0, 1].
+    pub truth: Tensor,
+    /// N×1×1×1, 1 where the mask is known.
+    pub known: Tensor,
+}
+
+impl Crops {
+    /// Moves the crops to a device.
+    pub fn to_batch(&self, device: Device) -> Batch {
+        let n = self.known.len() as i64;
+        let (w, h) = (i64::from(self.size.0), i64::from(self.size.1));
+        let tensor = |bytes: &[u8], channels: i64| {
+            let bytes = Tensor::from_slice(bytes).to_device(device);
+            let bytes = bytes.view([n, h, w, channels]).permute([0, 3, 1, 2]);
+            bytes.to_kind(Kind::Float)
+        };
+        let masks = self.masks.as_ref().map(|masks| Masks {
+            truth: tensor(masks, 1) / 255.0,
+            known: Tensor::from_slice(&self.known)
+                .view([n, 1, 1, 1])
+                .to_device(device),
+        });
+        Batch {
+            images: tensor(&self.pixels, 3) / 127.5 - 1.0,
+            masks,
+        }
+    }
+}

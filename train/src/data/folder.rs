@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The folders of a data set: `trainA`, `trainB`, and where they exist `testA`, `testB`,
+//! `trainA_mask`, `trainB_mask`.
+
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, ensure};
+
+/// File name endings that are read as pictures.
+const ENDINGS: [&str; 7] = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff"];
+
+/// The pictures of one domain.
+#[derive(Clone, Debug)]
+pub struct Domain {
+    /// Sorted by name.
+    pub images: Vec<PathBuf>,
+    /// The mask of each image, where it has one; empty when there is no mask folder.
+    pub masks: Vec<Option<PathBuf>>,
+}
+
+impl Domain {
+    /// Reads `name` (`trainA`, …) of a data set and its mask folder.
+    pub fn open(data: &Path, name: &str, max: Option<usize>) -> Result<Self> {
+        let folder = data.join(name);
+        let mut images = pictures(&folder)?;
+        ensure!(
+            !images.is_empty(),
+            "{}: no pictures, expected files ending in {}",
+            folder.display(),
+            ENDINGS.join(", ")
+        );
+        images.truncate(max.unwrap_or(usize::MAX));
+        let masks = masks(&data.join(format!("{name}_mask")), &images)?;
+        Ok(Self { images, masks })
+    }
+
+    /// Like [`Domain::open`], but a folder that does not exist is no error.
+    pub fn open_if_there(data: &Path, name: &str) -> Result<Option<Self>> {
+        let there = data.join(name).is_dir();
+        there.then(|| Self::open(data, name, None)).transpose()
+    }
+}
+
+fn masks(folder: &Path, images: &[PathBuf]) -> Result<Vec<Option<PathBuf>>> {
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let stem = |path: &Path| path.file_stem().map(|s| s.to_owned());
+    let by_stem: HashMap<_, _> = pictures(folder)?
+        .into_iter()
+        .map(|path| (stem(&path), path))
+        .collect();
+    let masks: Vec<_> = images
+        .iter()
+        .map(|i| by_stem.get(&stem(i)).cloned())
+        .collect();
+    ensure!(
+        masks.iter().any(Option::is_some),
+        "{}: no file has the base name of a picture, expected masks named as the pictures are",
+        folder.display()
+    );
+    Ok(masks)
+}
+
+fn pictures(folder: &Path) -> Result<Vec<PathBuf>> {
+    let listing = fs::read_dir(folder).with_context(|| format!("{}", folder.display()))?;
+    let mut found = Vec::new();
+    for entry in listing {
+        let path = entry
+            .with_context(|| format!("{}", folder.display()))?
+            .path();
+        let ending = path
+            .extension()
+            .and_then(|e| e.to_str())
+            .unwrap_or_default();
+        if ENDINGS.iter().any(|e| ending.eq_ignore_ascii_case(e)) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}

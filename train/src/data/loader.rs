@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Loading and augmenting on threads of their own.
+
+use std::{
+    collections::HashSet,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex,
+        mpsc::{Receiver, sync_channel},
+    },
+    thread,
+};
+
+use anyhow::{Context, Result, bail};
+use image::{GrayImage, RgbImage};
+use rand::{Rng, RngExt};
+
+use super::{
+    batch::Crops,
+    decode,
+    folder::Domain,
+    order::{Purpose, order_of_epoch, random},
+    view::{Preprocess, Sizes, View},
+};
+
+/// Batches that each thread makes ahead.
+const AHEAD: usize = 2;
+/// Tries at a crop with enough of the foreground.
+const TRIES: usize = 8;
+/// How many images are tried in place of one that cannot be read.
+const STAND_INS: usize = 100;
+
+/// What the loader needs to know.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Domains A and B.
+    pub domains: [Domain; 2],
+    /// How pictures become crops.
+    pub preprocess: Preprocess,
+    /// Sizes of that.
+    pub sizes: Sizes,
+    /// Mirror half of the images.
+    pub flip: bool,
+    /// Share of a crop that should lie inside the mask.
+    pub min_foreground: f64,
+    /// Only images whose mask is known and not empty.
+    pub need_mask: bool,
+    /// Images a step.
+    pub batch: usize,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Fail on what cannot be read.
+    pub strict: bool,
+}
+
+impl Plan {
+    /// Images in an epoch.
+    pub fn epoch(&self) -> usize {
+        let [a, b] = &self.domains;
+        a.images.len().max(b.images.len())
+    }
+
+    /// Steps in an epoch; a rest that fills no batch goes to the next one.
+    pub fn steps(&self) -> u64 {
+        (self.epoch() / self.batch).max(1) as u64
+    }
+}
+
+/// Hands out the batches of a run in order.
+#[derive(Debug)]
+pub struct Loader {
+    queues: Vec<Receiver<Result<[Crops; 2]>>>,
+    next: u64,
+    skipped: Skipped,
+}
+
+/// Images that could not be used, each named once.
+type Skipped = Arc<Mutex<HashSet<PathBuf>>>;
+
+impl Loader {
+    /// Starts `threads` threads that load from step `first` on.
+    pub fn start(plan: Plan, first: u64, threads: u32) -> Self {
+        let (plan, skipped) = (Arc::new(plan), Skipped::default());
+        let stride = u64::from(threads);
+        let queue = |k: u64| {
+            let (sender, queue) = sync_channel(AHEAD);
+            let (plan, skipped) = (plan.clone(), skipped.clone());
+            thread::spawn(move || {
+                let mut worker = Worker::new(&plan, &skipped);
+                let mut step = first + k;
+                // An error to send means that the run is over.
+                while sender.send(worker.step(step)).is_ok() {
+                    step += stride;
+                }
+            });
+            queue
+        };
+        Self {
+            queues: (0..stride).map(queue).collect(),
+            next: 0,
+            skipped,
+        }
+    }
+
+    /// The crops of the next step, domains A and B.
+    pub fn next(&mut self) -> Result<[Crops; 2]> {
+        let queue = &self.queues[(self.next % self.queues.len() as u64) as usize];
+        self.next += 1;
+        queue.recv().context("a loader thread ended early")?
+    }
+
+    /// How many images could not be used so far.
+    pub fn skipped(&self) -> usize {
+        self.skipped.lock().map_or(0, |s| s.len())
+    }
+}
+
+struct Worker<'a> {
+    plan: &'a Plan,
+    skipped: &'a Skipped,
+    /// An epoch and its order of domain A.
+    order: Option<(u64, Vec<usize>)>,
+}
+
+impl<'a> Worker<'a> {
+    fn new(plan: &'a Plan, skipped: &'a Skipped) -> Self {
+        Self {
+            plan,
+            skipped,
+            order: None,
+        }
+    }
+
+    fn step(&mut self, step: u64) -> Result<[Crops; 2]> {
+        let (epoch, in_epoch) = (step / self.plan.steps(), step % self.plan.steps());
+        let mut crops = [Crops::default(), Crops::default()];
+        for k in 0..self.plan.batch {
+            let place = in_epoch as usize * self.plan.batch + k;
+            let position = epoch * self.plan.epoch() as u64 + place as u64;
+            let a = self.index_a(epoch, place % self.plan.epoch());
+            let mut pick = random(self.plan.seed, Purpose::PickB, position);
+            let b = pick.random_range(0..self.plan.domains[1].images.len());
+            self.add(&mut crops[0], 0, a, Purpose::ViewA, position)?;
+            self.add(&mut crops[1], 1, b, Purpose::ViewB, position)?;
+        }
+        Ok(crops)
+    }
+
+    fn index_a(&mut self, epoch: u64, place: usize) -> usize {
+        let plan = self.plan;
+        let known = self.order.take().filter(|(e, _)| *e == epoch);
+        let fresh = || {
+            let images = plan.domains[0].images.len();
+            (
+                epoch,
+                order_of_epoch(plan.seed, epoch, images, plan.epoch()),
+            )
+        };
+        self.order.insert(known.unwrap_or_else(fresh)).1[place]
+    }
+
+    /// Adds a crop of image `index`, or of the next one that can be used.
+    fn add(
+        &self,
+        crops: &mut Crops,
+        domain: usize,
+        index: usize,
+        purpose: Purpose,
+        position: u64,
+    ) -> Result<()> {
+        let mut rng = random(self.plan.seed, purpose, position);
+        let images = &self.plan.domains[domain].images;
+        for k in 0..images.len().min(STAND_INS) {
+            let index = (index + k) % images.len();
+            match self.crop(domain, index, &mut rng) {
+                Ok(Some((rgb, mask))) => {
+                    push(
+                        crops,
+                        &rgb,
+                        mask,
+                        !self.plan.domains[domain].masks.is_empty(),
+                    );
+                    return Ok(());
+                }
+                Ok(None) => {}
+                Err(error) if self.plan.strict => return Err(error),
+                Err(error) => self.skip(&images[index], &error),
+            }
+        }
+        let folder = images[0].parent().unwrap_or(&images[0]).display();
+        bail!("{folder}: no usable picture among {STAND_INS}, see the messages above");
+    }
+
+    fn skip(&self, path: &PathBuf, error: &anyhow::Error) {
+        let new = self
+            .skipped
+            .lock()
+            .is_ok_and(|mut s| s.insert(path.clone()));
+        if new {
+            eprintln!("skipped: {error:#}");
+        }
+    }
+
+    /// A crop and its mask; `None` when a mask is needed and there is none.
+    fn crop(
+        &self,
+        domain: usize,
+        index: usize,
+        rng: &mut impl Rng,
+    ) -> Result<Option<(RgbImage, Option<GrayImage>)>> {
+        let domain = &self.plan.domains[domain];
+        let mask = domain.masks.get(index).cloned().flatten();
+        if self.plan.need_mask && mask.is_none() {
+            return Ok(None);
+        }
+        let path = &domain.images[index];
+        let image = decode::rgb(path)?;
+        let mask = mask.map(|m| decode::mask(&m)).transpose()?;
+        if let Some(m) = &mask
+            && m.dimensions() != image.dimensions()
+        {
+            let ((mw, mh), (w, h)) = (m.dimensions(), image.dimensions());
+            bail!("{}: is {w}×{h}, but its mask {mw}×{mh}", path.display());
+        }
+        let view = self.best_view(image.dimensions(), mask.as_ref(), rng);
+        let view = view.with_context(|| path.display().to_string())?;
+        let mask = mask.map(|m| view.of_mask(&m));
+        let empty = mask.as_ref().is_some_and(|m| share(m) < 0.01);
+        if self.plan.need_mask && empty {
+            return Ok(None);
+        }
+        Ok(Some((view.of_rgb(&image), mask)))
+    }
+
+    /// A random view, drawn again while too little of it lies inside the mask.
+    fn best_view(
+        &self,
+        size: (u32, u32),
+        mask: Option<&GrayImage>,
+        rng: &mut impl Rng,
+    ) -> Result<View> {
+        let plan = self.plan;
+        let mut draw = || plan.preprocess.view(size, plan.sizes, plan.flip, rng);
+        let mut view = draw()?;
+        if let Some(mask) = mask.filter(|_| plan.min_foreground > 0.0) {
+            for _ in 1..TRIES {
+                if share(&view.of_mask(mask)) >= plan.min_foreground {
+                    break;
+                }
+                view = draw()?;
+            }
+        }
+        Ok(view)
+    }
+}
+
+/// The share of a mask that is inside.
+fn share(mask: &GrayImage) -> f64 {
+    let sum: u64 = mask.as_raw().iter().map(|&v| u64::from(v)).sum();
+    sum as f64 / (255.0 * mask.as_raw().len() as f64)
+}
+
+fn push(crops: &mut Crops, rgb: &RgbImage, mask: Option<GrayImage>, masked: bool) {
+    crops.size = rgb.dimensions();
+    crops.pixels.extend_from_slice(rgb);
+    crops.known.push(if mask.is_some() { 1.0 } else { 0.0 });
+    if masked {
+        let area = (rgb.width() * rgb.height()) as usize;
+        let bytes = mask.map_or_else(|| vec![0; area], GrayImage::into_raw);
+        crops.masks.get_or_insert_default().extend(bytes);
+    }
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Which image comes when, and all other randomness of a run, as functions of the seed and a
+//! position: a run that stops needs to remember nothing but where it was.
+
+use rand::{SeedableRng, seq::SliceRandom};
+use rand_chacha::ChaCha8Rng;
+
+/// What randomness is for; each purpose has its own stream.
+#[derive(Clone, Copy, Debug)]
+pub enum Purpose {
+    /// The order of domain A within an epoch.
+    OrderA = 1,
+    /// Which image of domain B goes with one of A.
+    PickB = 2,
+    /// Crop and flip of an image of A.
+    ViewA = 3,
+    /// Crop and flip of an image of B.
+    ViewB = 4,
+    /// What the image pools hand out.
+    Pool = 5,
+    /// Noise and dropout of a step.
+    Step = 6,
+}
+
+/// The random numbers for a purpose at a position.
+pub fn random(seed: u64, purpose: Purpose, position: u64) -> ChaCha8Rng {
+    let mut key = [0; 32];
+    key[..8].copy_from_slice(&seed.to_le_bytes());
+    key[8..16].copy_from_slice(&(purpose as u64).to_le_bytes());
+    key[16..24].copy_from_slice(&position.to_le_bytes());
+    ChaCha8Rng::from_seed(key)
+}
+
+/// The order of an epoch: as long as the larger domain, each image of A as often as the others.
+pub fn order_of_epoch(seed: u64, epoch: u64, images_a: usize, length: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..length).map(|i| i % images_a).collect();
+    order.shuffle(&mut random(seed, Purpose::OrderA, epoch));
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_shows_every_image_equally_often() {
+        let mut order = order_of_epoch(7, 3, 4, 8);
+        assert_ne!(order, order_of_epoch(7, 4, 4, 8));
+        order.sort();
+        assert_eq!(order, [0, 0, 1, 1, 2, 2, 3, 3]);
+    }
+}

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Which part of a picture a crop shows.
+
+use clap::ValueEnum;
+use image::{GrayImage, ImageBuffer, Pixel, RgbImage};
+use rand::{Rng, RngExt};
+use serde::{Deserialize, Serialize};
+
+/// How pictures become crops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
+pub enum Preprocess {
+    /// Resize to load-size×load-size, then crop.
+    ResizeAndCrop,
+    /// Crop at the picture's own size.
+    Crop,
+    /// Resize to width load-size, keep the aspect.
+    ScaleWidth,
+    /// Resize to width load-size, keep the aspect, then crop.
+    ScaleWidthAndCrop,
+    /// Resize to a random short side from load-size-min to load-size, keep the aspect, then crop.
+    MultiScaleCrop,
+    /// Keep the picture's own size.
+    None,
+}
+
+/// Sizes of [`Preprocess`], pixels.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizes {
+    /// Resized size.
+    pub load: u32,
+    /// Smallest resized short side of a multi-scale crop.
+    pub load_min: u32,
+    /// Side of a crop.
+    pub crop: u32,
+    /// What sides without a crop are rounded to.
+    pub multiple: u32,
+}
+
+/// A rectangle of a picture, scaled to a size, perhaps mirrored.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct View {
+    /// Left, top, width and height in the picture, pixels.
+    pub rect: [f64; 4],
+    /// Width and height of the result, pixels.
+    pub size: (u32, u32),
+    /// Mirrored left to right.
+    pub flip: bool,
+}
+
+/// A picture is smaller than the crop asked of it.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "is {width}×{height} where crops of {crop} are wanted; lower --crop-size or let \
+         --preprocess resize"
+)]
+pub struct TooSmall {
+    width: u32,
+    height: u32,
+    crop: u32,
+}
+
+impl Preprocess {
+    /// A random view of a picture of `width`×`height` pixels.
+    pub fn view(
+        self,
+        (width, height): (u32, u32),
+        sizes: Sizes,
+        flip: bool,
+        rng: &mut impl Rng,
+    ) -> Result<View, TooSmall> {
+        let flip = flip && rng.random_bool(0.5);
+        let (w, h) = (f64::from(width), f64::from(height));
+        let (scaled_w, scaled_h) = self.scaled((w, h), sizes, rng);
+        let whole = matches!(self, Self::ScaleWidth | Self::None);
+        if whole {
+            let round = |v: f64| {
+                let m = f64::from(sizes.multiple);
+                ((v / m).round().max(1.0) * m) as u32
+            };
+            let size = (round(scaled_w), round(scaled_h));
+            let rect = [0.0, 0.0, w, h];
+            return Ok(View { rect, size, flip });
+        }
+        let crop = f64::from(sizes.crop);
+        // Rounding of the aspect may cost a fraction of a pixel, which is no reason to fail.
+        if scaled_w + 0.5 < crop || scaled_h + 0.5 < crop {
+            return Err(TooSmall {
+                width,
+                height,
+                crop: sizes.crop,
+            });
+        }
+        let mut place = |scaled: f64| rng.random::<f64>() * (scaled - crop).max(0.0);
+        let (mut left, mut top) = (place(scaled_w), place(scaled_h));
+        if self == Self::Crop {
+            (left, top) = (left.round(), top.round());
+        }
+        let (sx, sy) = (w / scaled_w, h / scaled_h);
+        let rect = [left * sx, top * sy, (crop * sx).min(w), (crop * sy).min(h)];
+        let size = (sizes.crop, sizes.crop);
+        Ok(View { rect, size, flip })
+    }
+
+    /// The size of the whole picture after scaling.
+    fn scaled(self, (w, h): (f64, f64), sizes: Sizes, rng: &mut impl Rng) -> (f64, f64) {
+        let load = f64::from(sizes.load);
+        match self {
+            Self::ResizeAndCrop => (load, load),
+            Self::Crop | Self::None => (w, h),
+            Self::ScaleWidth => (load, h * load / w),
+            Self::ScaleWidthAndCrop => {
+                let least = f64::from(sizes.crop);
+                (load, (h * load / w).max(least))
+            }
+            Self::MultiScaleCrop => {
+                let min = f64::from(sizes.load_min);
+                let scale = (min + rng.random::<f64>() * (load - min)) / w.min(h);
+                (w * scale, h * scale)
+            }
+        }
+    }
+}
+
+impl View {
+    /// The pixels of the view of an RGB picture.
+    pub fn of_rgb(&self, image: &RgbImage) -> RgbImage {
+        self.resample::<image::Rgb<u8>, 3>(image, fast_image_resize::PixelType::U8x3)
+    }
+
+    /// The pixels of the view of a mask.
+    pub fn of_mask(&self, mask: &GrayImage) -> GrayImage {
+        self.resample::<image::Luma<u8>, 1>(mask, fast_image_resize::PixelType::U8)
+    }
+
+    fn resample<P: Pixel<Subpixel = u8>, const CHANNELS: usize>(
+        &self,
+        image: &ImageBuffer<P, Vec<u8>>,
+        kind: fast_image_resize::PixelType,
+    ) -> ImageBuffer<P, Vec<u8>> {
+        use fast_image_resize::{
+            FilterType, ResizeAlg, ResizeOptions, Resizer,
+            images::{Image, ImageRef},
+        };
+        let (width, height) = self.size;
+        let [x, y, w, h] = self.rect;
+        let options = ResizeOptions::new()
+            .resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom))
+            .crop(x, y, w, h);
+        let mut out = Image::new(width, height, kind);
+        let source = ImageRef::new(image.width(), image.height(), image.as_raw(), kind);
+        let source = source.expect("an image buffer has as many bytes as its size says");
+        Resizer::new()
+            .resize(&source, &mut out, &options)
+            .expect("the view lies inside the picture");
+        let mut pixels = out.into_vec();
+        if self.flip {
+            mirror(&mut pixels, width as usize, CHANNELS);
+        }
+        ImageBuffer::from_raw(width, height, pixels).expect("as many bytes as the size says")
+    }
+}
+
+fn mirror(pixels: &mut [u8], width: usize, channels: usize) {
+    for row in pixels.chunks_exact_mut(width * channels) {
+        row.reverse();
+        row.chunks_exact_mut(channels).for_each(<[u8]>::reverse);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::order::{Purpose, random};
+
+    const SIZES: Sizes = Sizes {
+        load: 64,
+        load_min: 40,
+        crop: 32,
+        multiple: 4,
+    };
+
+    #[test]
+    fn views_lie_inside_the_picture_and_have_the_size_asked_for() {
+        for size in [(40, 40), (100, 37), (33, 90)] {
+            for seed in 0..50 {
+                let mut rng = random(seed, Purpose::ViewA, 0);
+                for preprocess in Preprocess::value_variants() {
+                    let view = preprocess.view(size, SIZES, true, &mut rng).unwrap();
+                    let [x, y, w, h] = view.rect;
+                    assert!(x >= 0.0 && y >= 0.0, "{preprocess:?} {view:?}");
+                    assert!(x + w <= f64::from(size.0) + 1e-9, "{preprocess:?} {view:?}");
+                    assert!(y + h <= f64::from(size.1) + 1e-9, "{preprocess:?} {view:?}");
+                    assert!(view.size.0 % 4 == 0 && view.size.1 % 4 == 0);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_picture_smaller_than_its_crop_is_refused() {
+        let mut rng = random(0, Purpose::ViewA, 0);
+        let view = Preprocess::Crop.view((31, 80), SIZES, false, &mut rng);
+        assert!(view.unwrap_err().to_string().contains("31×80"));
+    }
+
+    #[test]
+    fn a_crop_at_the_pictures_own_size_keeps_its_pixels() {
+        let picture = RgbImage::from_fn(48, 40, |x, y| image::Rgb([x as u8, y as u8, 7]));
+        let mut rng = random(3, Purpose::ViewA, 1);
+        let view = Preprocess::Crop
+            .view((48, 40), SIZES, false, &mut rng)
+            .unwrap();
+        let crop = view.of_rgb(&picture);
+        let (x, y) = (view.rect[0] as u8, view.rect[1] as u8);
+        assert_eq!(crop.get_pixel(5, 9).0, [x + 5, y + 9, 7]);
+        let mirrored = View { flip: true, ..view }.of_rgb(&picture);
+        assert_eq!(mirrored.get_pixel(31 - 5, 9), crop.get_pixel(5, 9));
+    }
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What a mask head is asked for.
+
+use tch::{Kind, Reduction, Tensor};
+
+/// Cross-entropy between mask logits and the true mask, both N×1×H×W.
+///
+/// `known` (N×1×1×1) is 1 for the images whose mask is known and 0 for the others.
+pub fn supervised(logits: &Tensor, truth: &Tensor, known: &Tensor) -> Tensor {
+    let none = None::<Tensor>;
+    let weight = known.expand_as(logits);
+    let loss = logits.binary_cross_entropy_with_logits(
+        truth,
+        Some(&weight),
+        none.as_ref(),
+        Reduction::Sum,
+    );
+    loss / weight.sum(Kind::Float).clamp_min(1.0)
+}
+
+/// The mean of the mask: without masks to learn from, repaint as little as serves.
+pub fn small(logits: &Tensor) -> Tensor {
+    logits.sigmoid().mean(Kind::Float)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_masks_do_not_count() {
+        let logits = Tensor::from_slice(&[0.0f32, 50.0]).view([2, 1, 1, 1]);
+        let truth = Tensor::from_slice(&[1.0f32, 0.0]).view([2, 1, 1, 1]);
+        let known = Tensor::from_slice(&[1.0f32, 0.0]).view([2, 1, 1, 1]);
+        let loss = supervised(&logits, &truth, &known).double_value(&[]);
+        assert!((loss - 2.0f64.ln()).abs() < 1e-6);
+        let nothing = supervised(&logits, &truth, &known.zeros_like());
+        assert_eq!(nothing.double_value(&[]), 0.0);
+    }
+}

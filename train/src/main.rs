@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! `cyclegan-train`: generator pairs for `cycleganfilter` from two folders of unpaired frames.
+
+mod checkpoint;
+mod cyclegan;
+mod data;
+mod device;
+mod loss;
+mod metrics;
+mod net;
+mod options;
+mod run_folder;
+mod samples;
+mod train;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+/// Trains the generator pairs of cycleganfilter from two folders of unpaired frames
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Train a pair of generators, or go on with a run
+    Train(Box<train::TrainArgs>),
+}
+
+fn main() -> ExitCode {
+    let matches = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let result = match (cli.command, matches.subcommand()) {
+        (Command::Train(args), Some((_, matches))) => train::run(*args, matches),
+        (_, None) => unreachable!("clap asks for a command"),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The real-time family: everything heavy at a quarter of the size, dense 3×3 convolutions with
+//! zero padding, pixel shuffle up. An inference runtime turns each of its layers into one fused,
+//! blocked kernel, which reflect padding, instance normalisation and depthwise convolutions prevent.
+
+use super::{
+    build::{Builder, Window},
+    layer::Layer,
+};
+
+/// A residual branch begins small, so that a stack without normalisation begins near the identity
+/// (Zhang et al. 2019, "Fixup"; ESRGAN, arXiv 1809.00219, has 0.2 and 0.1 for the same reason).
+const BRANCH: f64 = 0.1;
+
+/// A 5×5 stem to half size with `stem` channels, a 3×3 to a quarter with `width`, `blocks`
+/// residual blocks, and two pixel shuffles up to `outs` channels.
+pub fn fast(b: &mut Builder, stem: i64, width: i64, blocks: usize, outs: i64) -> Vec<Layer> {
+    let mut layers = Vec::new();
+    layers.push(b.conv("stem", 3, stem, Window::same(5, 2)));
+    normalised(b, &mut layers, stem);
+    layers.push(b.conv("down", stem, width, Window::same(3, 2)));
+    normalised(b, &mut layers, width);
+    for i in 1..=blocks {
+        layers.push(block(b, &format!("block{i}"), width));
+    }
+    layers.push(b.conv("up", width, stem * 4, Window::same(3, 1)));
+    normalised(b, &mut layers, stem * 4);
+    layers.push(Layer::PixelShuffle(2));
+    layers.push(b.conv_scaled("head", stem, outs * 4, Window::same(3, 1), BRANCH));
+    layers.push(Layer::PixelShuffle(2));
+    layers
+}
+
+fn normalised(b: &mut Builder, layers: &mut Vec<Layer>, channels: i64) {
+    layers.extend(b.norm(channels));
+    layers.push(Layer::Relu);
+}
+
+fn block(b: &mut Builder, name: &str, width: i64) -> Layer {
+    let window = Window::same(3, 1);
+    let mut body = vec![b.conv(&format!("{name}.1"), width, width, window)];
+    normalised(b, &mut body, width);
+    body.push(b.conv_scaled(&format!("{name}.2"), width, width, window, BRANCH));
+    body.extend(b.norm(width));
+    Layer::Residual(body)
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Generators: an image in, an image out.
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor};
+
+use super::{
+    build::{Builder, Norm},
+    fast::fast,
+    layer::{Layer, channels_last, forward},
+    params::{Layout, Weights},
+    resnet::resnet,
+    unet::unet,
+};
+
+/// The architectures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
+pub enum NetG {
+    /// The real-time family.
+    Fast,
+    /// The paper's for 256 pixels and more.
+    #[serde(rename = "resnet_9blocks")]
+    #[value(name = "resnet_9blocks")]
+    Resnet9Blocks,
+    /// The paper's for 128 pixels.
+    #[serde(rename = "resnet_6blocks")]
+    #[value(name = "resnet_6blocks")]
+    Resnet6Blocks,
+    /// pix2pix, sides that are multiples of 128 pixels.
+    #[serde(rename = "unet_128")]
+    #[value(name = "unet_128")]
+    Unet128,
+    /// pix2pix, sides that are multiples of 256 pixels.
+    #[serde(rename = "unet_256")]
+    #[value(name = "unet_256")]
+    Unet256,
+}
+
+/// What a generator is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GeneratorShape {
+    /// Architecture.
+    pub net: NetG,
+    /// Channels of the first layer.
+    pub ngf: i64,
+    /// `fast`: channels of the residual blocks.
+    pub width: i64,
+    /// `fast`: number of residual blocks.
+    pub blocks: usize,
+    /// Normalisation.
+    pub norm: Norm,
+    /// Dropout where the architecture has a place for it.
+    pub dropout: bool,
+    /// A fourth output channel that says how much of each pixel is repainted.
+    pub mask_head: bool,
+}
+
+/// A generator without values.
+#[derive(Clone, Debug)]
+pub struct Generator {
+    /// What it was made from.
+    pub shape: GeneratorShape,
+    /// From N×3×H×W to 3 channels, or 4 with a mask head, before the last activation.
+    pub layers: Vec<Layer>,
+    /// Its parameters.
+    pub layout: Layout,
+}
+
+/// What a generator makes of a picture.
+#[derive(Debug)]
+pub struct Painted {
+    /// N×3×H×W in [−1, 1], composited already.
+    pub image: Tensor,
+    /// N×1×H×W, the logits of how much of each pixel was repainted.
+    pub mask_logits: Option<Tensor>,
+}
+
+impl Generator {
+    /// The network of a shape.
+    pub fn new(shape: GeneratorShape) -> Self {
+        let mut b = Builder::new(shape.norm);
+        let outs = if shape.mask_head { 4 } else { 3 };
+        let GeneratorShape { ngf, dropout, .. } = shape;
+        let layers = match shape.net {
+            NetG::Fast => fast(&mut b, ngf, shape.width, shape.blocks, outs),
+            NetG::Resnet9Blocks => resnet(&mut b, ngf, 9, dropout, outs),
+            NetG::Resnet6Blocks => resnet(&mut b, ngf, 6, dropout, outs),
+            NetG::Unet128 => unet(&mut b, ngf, 7, dropout, outs),
+            NetG::Unet256 => unet(&mut b, ngf, 8, dropout, outs),
+        };
+        let layout = b.layout;
+        Self {
+            shape,
+            layers,
+            layout,
+        }
+    }
+
+    /// What height and width must be multiples of, pixels.
+    pub fn multiple_of(&self) -> u32 {
+        match self.shape.net {
+            NetG::Unet128 => 128,
+            NetG::Unet256 => 256,
+            _ => 4,
+        }
+    }
+
+    /// Paints N×3×H×W in [−1, 1]. The layers compute in `kind`, the last activation and the
+    /// composition in float32.
+    pub fn forward(&self, weights: &Weights, x: &Tensor, kind: Kind, train: bool) -> Painted {
+        let out = forward(&self.layers, weights, &channels_last(x, kind), train);
+        let out = out.to_kind(Kind::Float);
+        if !self.shape.mask_head {
+            return Painted {
+                image: out.tanh(),
+                mask_logits: None,
+            };
+        }
+        let painted = out.narrow(1, 0, 3).tanh();
+        let logits = out.narrow(1, 3, 1);
+        Painted {
+            image: x + logits.sigmoid() * (painted - x),
+            mask_logits: Some(logits),
+        }
+    }
+}

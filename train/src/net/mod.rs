@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The networks.
+
+pub mod build;
+pub mod discriminator;
+mod fast;
+pub mod generator;
+pub mod init;
+pub mod layer;
+pub mod params;
+mod patchgan;
+mod resnet;
+mod unet;

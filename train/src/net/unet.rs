@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The U-Net generators of pix2pix (arXiv 1611.07004, section 6.1.1).
+
+use super::{
+    build::{Builder, Window},
+    layer::Layer,
+};
+
+const HALF: Window = Window {
+    kernel: 4,
+    stride: 2,
+    padding: 1,
+};
+
+/// `halvings` halvings down to the bottleneck and as many doublings, with a skip at each size:
+/// 7 for `unet_128`, 8 for `unet_256`.
+pub fn unet(b: &mut Builder, ngf: i64, halvings: usize, dropout: bool, outs: i64) -> Vec<Layer> {
+    let mut layers = vec![b.conv("down1", 3, ngf, HALF)];
+    layers.push(inner(b, ngf, 2, halvings, dropout));
+    layers.push(Layer::Relu);
+    layers.push(b.conv_transpose("up1", ngf * 2, outs, HALF, 0));
+    layers
+}
+
+/// What lies below a size of `ins` channels, and the skip past it. Widths double up to 8·`ngf`.
+fn inner(b: &mut Builder, ins: i64, depth: usize, halvings: usize, dropout: bool) -> Layer {
+    let innermost = depth == halvings;
+    let wide = depth > 4;
+    let outs = if wide { ins } else { ins * 2 };
+    let mut body = vec![Layer::LeakyRelu(0.2)];
+    body.push(b.conv(&format!("down{depth}"), ins, outs, HALF));
+    if !innermost {
+        body.extend(b.norm(outs));
+        body.push(inner(b, outs, depth + 1, halvings, dropout));
+    }
+    body.push(Layer::Relu);
+    let below = if innermost { outs } else { outs * 2 };
+    body.push(b.conv_transpose(&format!("up{depth}"), below, ins, HALF, 0));
+    body.extend(b.norm(ins));
+    if dropout && wide && !innermost {
+        body.push(Layer::Dropout(0.5));
+    }
+    Layer::Skip(body)
+}

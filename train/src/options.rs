@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The options of `train`, as given and as kept in a run's `config.toml`.
+//!
+//! Names and defaults follow pytorch-CycleGAN-and-pix2pix where it has the option.
+
+use anyhow::{Context, Result, ensure};
+use clap::{ArgMatches, Args, ValueEnum, parser::ValueSource};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    cyclegan::schedule::LrPolicy,
+    data::view::Preprocess,
+    loss::adversarial::GanMode,
+    net::{
+        build::Norm,
+        discriminator::{DiscriminatorShape, NetD},
+        generator::{GeneratorShape, NetG},
+        init::InitType,
+    },
+};
+
+/// What the discriminators look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LookAt {
+    /// The whole picture.
+    Frame,
+    /// What lies inside the mask, the rest grey: the background, which a mask head must not touch,
+    /// then gives no picture away (Mejjati et al. 2018, section 3.3). Needs mask folders.
+    Foreground,
+}
+
+/// The arithmetic of forward and backward passes; weights and their updates are float32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MixedPrecision {
+    /// float32.
+    No,
+    /// bfloat16, where the processor has instructions for it: about twice as fast.
+    Bf16,
+}
+
+impl MixedPrecision {
+    /// The element type that layers compute in.
+    pub fn kind(self) -> tch::Kind {
+        match self {
+            Self::No => tch::Kind::Float,
+            Self::Bf16 => tch::Kind::BFloat16,
+        }
+    }
+}
+
+/// Options of `train`.
+#[derive(Clone, Debug, Args, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct TrainOptions {
+    /// Name of domain A, written into the models
+    #[arg(long, default_value = "A")]
+    pub domain_a: String,
+    /// Name of domain B, written into the models
+    #[arg(long, default_value = "B")]
+    pub domain_b: String,
+    /// auto (CUDA where libtorch finds it), cpu, cuda or cuda:N
+    #[arg(long, default_value = "auto")]
+    pub device: String,
+    /// Threads of libtorch on the CPU; 0 takes one a core
+    #[arg(long, default_value_t = 0)]
+    pub threads: u32,
+    /// Arithmetic of forward and backward passes
+    #[arg(long, value_enum, default_value = "no")]
+    pub mixed_precision: MixedPrecision,
+    /// Decides initial weights, the order of images, crops and noise
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+
+    /// Generator
+    #[arg(long, value_enum, default_value = "fast", help_heading = "Networks")]
+    pub net_g: NetG,
+    /// Channels of the generators' first layer [default: 64, fast: 32]
+    #[arg(long, help_heading = "Networks")]
+    pub ngf: Option<u32>,
+    /// `fast`: channels of the residual blocks
+    #[arg(long, default_value_t = 64, help_heading = "Networks")]
+    pub width: u32,
+    /// `fast`: number of residual blocks
+    #[arg(long, default_value_t = 6, help_heading = "Networks")]
+    pub blocks: u32,
+    /// Normalisation of the generators [default: instance, fast: none]
+    #[arg(long, value_enum, help_heading = "Networks")]
+    pub norm: Option<Norm>,
+    /// Give the generators dropout
+    #[arg(long, help_heading = "Networks")]
+    pub dropout: bool,
+    /// Let the generators say how much of each pixel they repaint, and keep the rest
+    #[arg(long, help_heading = "Networks")]
+    pub mask_head: bool,
+    /// Discriminator
+    #[arg(long, value_enum, default_value = "basic", help_heading = "Networks")]
+    pub net_d: NetD,
+    /// Channels of the discriminators' first layer
+    #[arg(long, default_value_t = 64, help_heading = "Networks")]
+    pub ndf: u32,
+    /// `n_layers`: strided convolutions of the discriminators
+    #[arg(long, default_value_t = 3, help_heading = "Networks")]
+    pub n_layers_d: u32,
+    /// Normalisation of the discriminators
+    #[arg(
+        long,
+        value_enum,
+        default_value = "instance",
+        help_heading = "Networks"
+    )]
+    pub norm_d: Norm,
+    /// Distribution of the initial weights [default: normal, fast: kaiming]
+    #[arg(long, value_enum, help_heading = "Networks")]
+    pub init_type: Option<InitType>,
+    /// Scale of normal, xavier and orthogonal initial weights
+    #[arg(long, default_value_t = 0.02, help_heading = "Networks")]
+    pub init_gain: f64,
+
+    /// Images a step and domain
+    #[arg(long, default_value_t = 1, help_heading = "Data")]
+    pub batch_size: u32,
+    /// How images become crops
+    #[arg(
+        long,
+        value_enum,
+        default_value = "resize_and_crop",
+        help_heading = "Data"
+    )]
+    pub preprocess: Preprocess,
+    /// Resize images to this, pixels; multi_scale_crop: the largest short side
+    #[arg(long, default_value_t = 286, help_heading = "Data")]
+    pub load_size: u32,
+    /// multi_scale_crop: the smallest short side, pixels [default: crop-size]
+    #[arg(long, help_heading = "Data")]
+    pub load_size_min: Option<u32>,
+    /// Side of the crops, pixels
+    #[arg(long, default_value_t = 256, help_heading = "Data")]
+    pub crop_size: u32,
+    /// Do not mirror half of the images
+    #[arg(long, help_heading = "Data")]
+    pub no_flip: bool,
+    /// Where a mask is known, prefer crops with at least this share inside it
+    #[arg(long, default_value_t = 0.0, help_heading = "Data")]
+    pub min_foreground: f64,
+    /// Use at most this many images of each domain
+    #[arg(long, help_heading = "Data")]
+    pub max_dataset_size: Option<usize>,
+    /// Fail on an image that cannot be read, instead of naming and skipping it
+    #[arg(long, help_heading = "Data")]
+    pub strict: bool,
+    /// Threads that load and augment images
+    #[arg(long, default_value_t = 1, help_heading = "Data")]
+    pub num_threads: u32,
+
+    /// Adversarial objective
+    #[arg(long, value_enum, default_value = "lsgan", help_heading = "Losses")]
+    pub gan_mode: GanMode,
+    /// What the discriminators look at
+    #[arg(long, value_enum, default_value = "frame", help_heading = "Losses")]
+    pub look_at: LookAt,
+    /// Weight of the cycle A→B→A
+    #[arg(long, default_value_t = 10.0, help_heading = "Losses")]
+    pub lambda_a: f64,
+    /// Weight of the cycle B→A→B
+    #[arg(long, default_value_t = 10.0, help_heading = "Losses")]
+    pub lambda_b: f64,
+    /// Weight of the identity loss, times that of the cycle
+    #[arg(long, default_value_t = 0.5, help_heading = "Losses")]
+    pub lambda_identity: f64,
+    /// Weight of the mask's cross-entropy, or of its size where no masks are given
+    #[arg(long, default_value_t = 1.0, help_heading = "Losses")]
+    pub lambda_mask: f64,
+    /// Painted images that each discriminator is shown again; 0 for none
+    #[arg(long, default_value_t = 50, help_heading = "Losses")]
+    pub pool_size: usize,
+
+    /// Adam's step
+    #[arg(long, default_value_t = 2e-4, help_heading = "Optimisation")]
+    pub lr: f64,
+    /// Adam's decay of the first moment
+    #[arg(long, default_value_t = 0.5, help_heading = "Optimisation")]
+    pub beta1: f64,
+    /// How the step changes
+    #[arg(
+        long,
+        value_enum,
+        default_value = "linear",
+        help_heading = "Optimisation"
+    )]
+    pub lr_policy: LrPolicy,
+    /// Epochs at the initial step
+    #[arg(long, default_value_t = 100, help_heading = "Optimisation")]
+    pub n_epochs: u32,
+    /// Epochs during which the step falls to zero
+    #[arg(long, default_value_t = 100, help_heading = "Optimisation")]
+    pub n_epochs_decay: u32,
+    /// `step`: epochs between divisions of the step by ten
+    #[arg(long, default_value_t = 50, help_heading = "Optimisation")]
+    pub lr_decay_iters: u32,
+    /// Iterations over which the step rises from zero at the start
+    #[arg(long, default_value_t = 0, help_heading = "Optimisation")]
+    pub warmup: u64,
+    /// Stop after this many iterations in all, whatever the epochs say
+    #[arg(long, help_heading = "Optimisation")]
+    pub max_iters: Option<u64>,
+    /// Decay of the moving average of the generators, which is what is shown and exported; 0 for none
+    #[arg(long, default_value_t = 0.999, help_heading = "Optimisation")]
+    pub ema: f64,
+
+    /// Iterations between lines of metrics.jsonl
+    #[arg(long, default_value_t = 100, help_heading = "Output")]
+    pub print_freq: u64,
+    /// Iterations between sample pictures
+    #[arg(long, default_value_t = 1000, help_heading = "Output")]
+    pub display_freq: u64,
+    /// Iterations between checkpoints
+    #[arg(long, default_value_t = 1000, help_heading = "Output")]
+    pub save_latest_freq: u64,
+    /// Checkpoints that are kept
+    #[arg(long, default_value_t = 3, help_heading = "Output")]
+    pub keep: usize,
+}
+
+impl TrainOptions {
+    /// The stored options with those that the command line names put over them.
+    pub fn overridden(self, given: &Self, matches: &ArgMatches) -> Result<Self> {
+        let mut stored = toml::Table::try_from(&self)?;
+        let given = toml::Table::try_from(given)?;
+        for (key, value) in given {
+            let id = key.replace('-', "_");
+            if matches.value_source(&id) == Some(ValueSource::CommandLine) {
+                stored.insert(key, value);
+            }
+        }
+        stored.try_into().context("combining options")
+    }
+
+    /// Refuses values that cannot work.
+    pub fn check(&self) -> Result<()> {
+        let positive = [
+            ("--batch-size", self.batch_size),
+            ("--crop-size", self.crop_size),
+            ("--load-size", self.load_size),
+            ("--width", self.width),
+            ("--ndf", self.ndf),
+            ("--n-layers-d", self.n_layers_d),
+            ("--num-threads", self.num_threads),
+            ("--ngf", self.ngf()),
+        ];
+        for (name, value) in positive {
+            ensure!(value > 0, "{name} is 0, expected at least 1");
+        }
+        let every = [
+            ("--print-freq", self.print_freq),
+            ("--display-freq", self.display_freq),
+            ("--save-latest-freq", self.save_latest_freq),
+        ];
+        for (name, value) in every {
+            ensure!(value > 0, "{name} is 0, expected at least 1 iteration");
+        }
+        let shares = [("--ema", self.ema), ("--beta1", self.beta1)];
+        for (name, value) in shares {
+            ensure!(
+                (0.0..1.0).contains(&value),
+                "{name} is {value}, expected 0 to below 1"
+            );
+        }
+        ensure!(
+            self.lr > 0.0 && self.lr.is_finite(),
+            "--lr is {}, expected more than 0",
+            self.lr
+        );
+        self.check_crop()
+    }
+
+    fn check_crop(&self) -> Result<()> {
+        let multiple = crate::net::generator::Generator::new(self.generator()).multiple_of();
+        let crops = !matches!(self.preprocess, Preprocess::None | Preprocess::ScaleWidth);
+        ensure!(
+            !crops || self.crop_size.is_multiple_of(multiple),
+            "--crop-size is {}, expected a multiple of {multiple} for this generator",
+            self.crop_size
+        );
+        let resized = crops && self.preprocess != Preprocess::Crop;
+        ensure!(
+            !resized || self.crop_size <= self.load_size,
+            "--crop-size {} is larger than --load-size {}, expected it to fit",
+            self.crop_size,
+            self.load_size
+        );
+        ensure!(
+            crops || self.batch_size == 1,
+            "--preprocess without a crop gives images of many sizes, expected --batch-size 1"
+        );
+        Ok(())
+    }
+
+    /// Channels of the generators' first layer.
+    pub fn ngf(&self) -> u32 {
+        let default = if self.net_g == NetG::Fast { 32 } else { 64 };
+        self.ngf.unwrap_or(default)
+    }
+
+    /// Distribution of initial weights.
+    pub fn init_type(&self) -> InitType {
+        self.init_type.unwrap_or(match self.net_g {
+            NetG::Fast => InitType::Kaiming,
+            _ => InitType::Normal,
+        })
+    }
+
+    /// The generators' shape.
+    pub fn generator(&self) -> GeneratorShape {
+        let norm = match self.net_g {
+            NetG::Fast => Norm::None,
+            _ => Norm::Instance,
+        };
+        GeneratorShape {
+            net: self.net_g,
+            ngf: self.ngf().into(),
+            width: self.width.into(),
+            blocks: self.blocks as usize,
+            norm: self.norm.unwrap_or(norm),
+            dropout: self.dropout,
+            mask_head: self.mask_head,
+        }
+    }
+
+    /// The discriminators' shape.
+    pub fn discriminator(&self) -> DiscriminatorShape {
+        DiscriminatorShape {
+            net: self.net_d,
+            ins: 3,
+            ndf: self.ndf.into(),
+            n_layers: self.n_layers_d,
+            norm: self.norm_d,
+        }
+    }
+}

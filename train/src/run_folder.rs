@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The folder of a run: `config.toml`, `checkpoints/`, `metrics.jsonl`, `samples/`, `report/`.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, ensure};
+use serde::{Deserialize, Serialize};
+
+use crate::options::TrainOptions;
+
+/// A run's folder.
+#[derive(Clone, Debug)]
+pub struct RunFolder(PathBuf);
+
+/// What `config.toml` holds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Config {
+    /// The data set's folder.
+    pub data: PathBuf,
+    /// How it is trained.
+    pub train: TrainOptions,
+}
+
+impl RunFolder {
+    /// The folder of a new run, which must not hold another one.
+    pub fn create(path: &Path) -> Result<Self> {
+        let run = Self(path.to_owned());
+        ensure!(
+            !run.config_path().exists(),
+            "{}: holds a run already; give --resume to go on with it, or another --out",
+            path.display()
+        );
+        fs::create_dir_all(path).with_context(|| path.display().to_string())?;
+        Ok(run)
+    }
+
+    /// The folder of an existing run.
+    pub fn open(path: &Path) -> Result<Self> {
+        let run = Self(path.to_owned());
+        ensure!(
+            run.config_path().is_file(),
+            "{}: no run here, expected a folder with config.toml that `train` made",
+            path.display()
+        );
+        Ok(run)
+    }
+
+    /// Reads `config.toml`.
+    pub fn config(&self) -> Result<Config> {
+        let path = self.config_path();
+        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        toml::from_str(&text).with_context(|| path.display().to_string())
+    }
+
+    /// Writes `config.toml`.
+    pub fn write_config(&self, config: &Config) -> Result<()> {
+        write_beside(&self.config_path(), toml::to_string(config)?.as_bytes())
+    }
+
+    /// Where checkpoints are.
+    pub fn checkpoints(&self) -> PathBuf {
+        self.0.join("checkpoints")
+    }
+
+    /// One JSON object a line.
+    pub fn metrics(&self) -> PathBuf {
+        self.0.join("metrics.jsonl")
+    }
+
+    /// Sample pictures.
+    pub fn samples(&self) -> PathBuf {
+        self.0.join("samples")
+    }
+
+    fn config_path(&self) -> PathBuf {
+        self.0.join("config.toml")
+    }
+}
+
+/// Writes a whole file or none of it.
+pub fn write_beside(path: &Path, bytes: &[u8]) -> Result<()> {
+    let beside = path.with_added_extension("partial");
+    fs::write(&beside, bytes)
+        .and_then(|()| fs::rename(&beside, path))
+        .map_err(|error| {
+            let _ = fs::remove_file(&beside);
+            error
+        })
+        .with_context(|| format!("cannot write {}", path.display()))
+}

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The `train` command: the loop around the iterations.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+use clap::{ArgMatches, Args};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Map, Value};
+
+use crate::{
+    checkpoint,
+    cyclegan::{CycleGan, Losses, schedule::Schedule},
+    data::{
+        folder::Domain,
+        loader::{Loader, Plan},
+        view::Sizes,
+    },
+    device,
+    metrics::Metrics,
+    options::{LookAt, TrainOptions},
+    run_folder::{Config, RunFolder},
+    samples::{self, Samples},
+};
+
+/// Arguments of `train`.
+#[derive(Debug, Args)]
+pub struct TrainArgs {
+    /// Data set: a folder with trainA and trainB, and testA, testB, trainA_mask, trainB_mask if
+    /// there [with --resume: the run's own]
+    #[arg(long, required_unless_present = "resume")]
+    pub data: Option<PathBuf>,
+    /// Folder of the run
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Go on with the run in --out, from its newest checkpoint; options given here replace the
+    /// run's own
+    #[arg(long)]
+    pub resume: bool,
+    #[command(flatten)]
+    options: TrainOptions,
+}
+
+/// Trains a pair of generators.
+pub fn run(args: TrainArgs, matches: &ArgMatches) -> Result<()> {
+    let mut session = Session::open(args, matches)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let asked = stop.clone();
+    ctrlc::set_handler(move || asked.store(true, Ordering::Relaxed))
+        .context("cannot listen for Ctrl-C")?;
+    session.train(&stop)
+}
+
+/// A run while it trains.
+struct Session {
+    run: RunFolder,
+    options: TrainOptions,
+    model: CycleGan,
+    plan: Plan,
+    samples: Samples,
+    metrics: Metrics,
+}
+
+impl Session {
+    fn open(args: TrainArgs, matches: &ArgMatches) -> Result<Self> {
+        let (run, config) = if args.resume {
+            let run = RunFolder::open(&args.out)?;
+            let stored = run.config()?;
+            let config = Config {
+                data: args.data.unwrap_or(stored.data),
+                train: stored.train.overridden(&args.options, matches)?,
+            };
+            (run, config)
+        } else {
+            let data = args.data.context("--data is missing")?;
+            let data = std::path::absolute(data)?;
+            let train = args.options;
+            (RunFolder::create(&args.out)?, Config { data, train })
+        };
+        let options = config.train.clone();
+        options.check()?;
+        let device = device::pick(&options.device, options.threads)?;
+        let plan = plan(&config)?;
+        let mut model = CycleGan::new(&options, device)?;
+        if args.resume {
+            checkpoint::load_newest(&run.checkpoints(), &mut model)?;
+        }
+        let samples = Samples::pick(&config.data, &plan.domains, device)?;
+        run.write_config(&config)?;
+        let metrics = Metrics::open(&run.metrics(), model.step)?;
+        Ok(Self {
+            run,
+            options,
+            model,
+            plan,
+            samples,
+            metrics,
+        })
+    }
+
+    fn train(&mut self, stop: &AtomicBool) -> Result<()> {
+        let end = self.end();
+        let bar = self.bar(end);
+        let mut loader =
+            Loader::start(self.plan.clone(), self.model.step, self.options.num_threads);
+        let mut clock = Clock::start();
+        while self.model.step < end && !stop.load(Ordering::Relaxed) {
+            let waiting = Instant::now();
+            let crops = loader.next()?;
+            clock.waited += waiting.elapsed();
+            let batches = crops.map(|c| c.to_batch(self.model.device));
+            let epoch = self.model.step / self.plan.steps();
+            let lr = self.schedule().lr(self.model.step, epoch);
+            let losses = self.model.train_step(&batches, &self.options, lr);
+            clock.steps += 1;
+            bar.set_position(self.model.step);
+            self.after_step(&losses, lr, epoch, &mut clock, &bar)?;
+        }
+        self.save()?;
+        bar.abandon();
+        let skipped = match loader.skipped() {
+            0 => String::new(),
+            n => format!("; {n} pictures skipped"),
+        };
+        let at = self.model.step;
+        match at < end {
+            true => println!("stopped after iteration {at} of {end}, go on with --resume{skipped}"),
+            false => println!("trained {at} iterations{skipped}"),
+        }
+        Ok(())
+    }
+
+    fn after_step(
+        &mut self,
+        losses: &Losses,
+        lr: f64,
+        epoch: u64,
+        clock: &mut Clock,
+        bar: &ProgressBar,
+    ) -> Result<()> {
+        let step = self.model.step;
+        let due = |every: u64| step.is_multiple_of(every);
+        if due(self.options.print_freq) {
+            let line = self.line(losses, lr, epoch, clock);
+            bar.suspend(|| println!("{}", summary(&line)));
+            self.metrics.write(&line)?;
+            *clock = Clock::start();
+        }
+        if due(self.options.display_freq) {
+            let path = self.run.samples().join(format!("{step:08}.png"));
+            samples::write(&self.samples.grid(&self.model), &path)?;
+        }
+        if due(self.options.save_latest_freq) {
+            self.save()?;
+        }
+        Ok(())
+    }
+
+    fn save(&self) -> Result<()> {
+        checkpoint::save(&self.run.checkpoints(), &self.model, self.options.keep)?;
+        Ok(())
+    }
+
+    fn line(&self, losses: &Losses, lr: f64, epoch: u64, clock: &Clock) -> Map<String, Value> {
+        let mut line = Map::new();
+        line.insert("step".to_owned(), self.model.step.into());
+        line.insert("epoch".to_owned(), epoch.into());
+        line.insert("lr".to_owned(), lr.into());
+        line.insert("s_per_iter".to_owned(), clock.per_step().into());
+        line.insert("s_waiting".to_owned(), clock.waiting_per_step().into());
+        for (name, value) in losses {
+            line.insert((*name).to_owned(), value.double_value(&[]).into());
+        }
+        line
+    }
+
+    fn schedule(&self) -> Schedule {
+        let o = &self.options;
+        Schedule {
+            policy: o.lr_policy,
+            lr: o.lr,
+            n_epochs: o.n_epochs,
+            n_epochs_decay: o.n_epochs_decay,
+            lr_decay_iters: o.lr_decay_iters,
+            warmup: o.warmup,
+        }
+    }
+
+    /// The iteration to stop after.
+    fn end(&self) -> u64 {
+        let epochs = u64::from(self.options.n_epochs) + u64::from(self.options.n_epochs_decay);
+        let all = epochs * self.plan.steps();
+        self.options.max_iters.map_or(all, |max| max.min(all))
+    }
+
+    fn bar(&self, end: u64) -> ProgressBar {
+        let style = "{bar:30} {pos}/{len} {per_sec} eta {eta}";
+        let style =
+            ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
+        let bar = ProgressBar::new(end).with_style(style);
+        bar.with_position(self.model.step)
+    }
+}
+
+/// Time since the last line of metrics.
+struct Clock {
+    since: Instant,
+    steps: u32,
+    waited: Duration,
+}
+
+impl Clock {
+    fn start() -> Self {
+        Self {
+            since: Instant::now(),
+            steps: 0,
+            waited: Duration::ZERO,
+        }
+    }
+
+    fn per_step(&self) -> f64 {
+        self.since.elapsed().as_secs_f64() / f64::from(self.steps.max(1))
+    }
+
+    fn waiting_per_step(&self) -> f64 {
+        self.waited.as_secs_f64() / f64::from(self.steps.max(1))
+    }
+}
+
+/// A line of metrics for the terminal.
+fn summary(line: &Map<String, Value>) -> String {
+    let show = |(name, value): (&String, &Value)| match value.as_u64() {
+        Some(whole) => format!("{name} {whole}"),
+        None => format!("{name} {:.3}", value.as_f64().unwrap_or(f64::NAN)),
+    };
+    let shown = line
+        .iter()
+        .filter(|(name, _)| *name != "lr" && *name != "s_waiting");
+    shown.map(show).collect::<Vec<_>>().join("  ")
+}
+
+fn plan(config: &Config) -> Result<Plan> {
+    let o = &config.train;
+    let open = |name| Domain::open(&config.data, name, o.max_dataset_size);
+    let domains = [open("trainA")?, open("trainB")?];
+    let need_mask = o.look_at == LookAt::Foreground;
+    for (domain, name) in domains.iter().zip(["trainA_mask", "trainB_mask"]) {
+        anyhow::ensure!(
+            !need_mask || !domain.masks.is_empty(),
+            "{}: not there, --look-at foreground needs masks of both domains",
+            config.data.join(name).display()
+        );
+    }
+    let multiple = crate::net::generator::Generator::new(o.generator()).multiple_of();
+    Ok(Plan {
+        domains,
+        preprocess: o.preprocess,
+        sizes: Sizes {
+            load: o.load_size,
+            load_min: o.load_size_min.unwrap_or(o.crop_size),
+            crop: o.crop_size,
+            multiple,
+        },
+        flip: !o.no_flip,
+        min_foreground: o.min_foreground,
+        need_mask,
+        batch: o.batch_size as usize,
+        seed: o.seed,
+        strict: o.strict,
+    })
+}
