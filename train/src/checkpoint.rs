@@ -3,10 +3,10 @@
 //! Checkpoints: all that a run needs to go on as if it had never stopped.
 //!
 //! One safetensors file each, `checkpoints/00012000.safetensors`, written beside and renamed. Its
-//! metadata holds the architecture and a SHA-256 of everything else in the file.
+//! metadata says which architecture it is, and holds a SHA-256 of everything else in the file.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fs::{self, File},
     io::Write,
     path::{Path, PathBuf},
@@ -14,13 +14,35 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tch::{Kind, Tensor};
 
 use crate::cyclegan::{CycleGan, player::Player};
 
-const FORMAT: &str = "1";
-const CHECKSUM: &str = "sha256";
+const FORMAT: u32 = 1;
+/// The one entry of the file's metadata; a single one, since safetensors keeps no order among them
+/// and equal runs shall write equal bytes.
+const STATE: &str = "cyclegan-train";
+const POOLS: [&str; 2] = ["pool_G", "pool_F"];
+
+/// What a checkpoint holds beside tensors.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct State {
+    format: u32,
+    step: u64,
+    networks: BTreeMap<String, Network>,
+    sha256: String,
+}
+
+/// What a checkpoint says about a network.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Network {
+    /// Names and shapes of its parameters.
+    layout: String,
+    /// Updates that its optimiser made.
+    updates: i64,
+}
 
 /// Writes a checkpoint into `folder` and takes away all but the newest `keep`.
 pub fn save(folder: &Path, model: &CycleGan, keep: usize) -> Result<PathBuf> {
@@ -69,48 +91,37 @@ pub fn load_newest(folder: &Path, model: &mut CycleGan) -> Result<()> {
 
 fn load(path: &Path, model: &mut CycleGan) -> Result<()> {
     let bytes = fs::read(path)?;
-    let (_, header) = SafeTensors::read_metadata(&bytes)
-        .map_err(|e| anyhow!("not a checkpoint or cut short ({e})"))?;
-    let metadata = header.metadata().clone().unwrap_or_default();
-    let file = SafeTensors::deserialize(&bytes)
-        .map_err(|e| anyhow!("not a checkpoint or cut short ({e})"))?;
-    let found = metadata.get(CHECKSUM).map(String::as_str).unwrap_or("none");
+    let cut_short = |e| anyhow!("not a checkpoint or cut short ({e})");
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(cut_short)?;
+    let file = SafeTensors::deserialize(&bytes).map_err(cut_short)?;
+    let state = header.metadata().as_ref().and_then(|m| m.get(STATE));
+    let state = state.context("no state in it, expected a checkpoint of this program")?;
+    let state: State = serde_json::from_str(state).context("its state")?;
+    ensure!(state.format == FORMAT, "format {}, expected {FORMAT}", state.format);
     let mut views: Vec<_> = file.iter().collect();
     views.sort_by(|a, b| a.0.cmp(b.0));
-    let expected = checksum(&metadata, views.iter().map(|(n, v)| (*n, v.data())));
+    let content = state.checksum(views.iter().map(|(n, v)| (*n, v.data())))?;
     ensure!(
-        found == expected,
-        "damaged: its checksum is {found}, its content has {expected}; take the one before it"
+        state.sha256 == content,
+        "damaged: its checksum is {}, its content has {content}; take the one before it",
+        state.sha256
     );
-    restore(&file, &metadata, model)
+    restore(&file, &state, model)
 }
 
-fn restore(
-    file: &SafeTensors<'_>,
-    metadata: &HashMap<String, String>,
-    model: &mut CycleGan,
-) -> Result<()> {
-    let entry = |key: &str| {
-        let value = metadata.get(key).map(String::as_str);
-        value.ok_or_else(|| anyhow!("no entry `{key}`, expected a checkpoint of this program"))
+fn restore(file: &SafeTensors<'_>, state: &State, model: &mut CycleGan) -> Result<()> {
+    let about = |name: &str| {
+        let about = state.networks.get(name);
+        about.with_context(|| format!("no network {name} in it"))
     };
-    ensure!(
-        entry("format")? == FORMAT,
-        "format {}, expected {FORMAT}",
-        entry("format")?
-    );
     for (name, player) in players(model) {
-        same_architecture(name, entry(&format!("{name}.layout"))?, player)?;
+        same_architecture(name, &about(name)?.layout, player)?;
     }
     for (name, player) in players_mut(model) {
-        copy(
-            &mut player.params.flat().shallow_clone(),
-            file,
-            &format!("{name}.weights"),
-        )?;
+        copy(&mut player.params.flat().shallow_clone(), file, &format!("{name}.weights"))?;
         copy(&mut player.adam.m, file, &format!("{name}.adam_m"))?;
         copy(&mut player.adam.v, file, &format!("{name}.adam_v"))?;
-        player.adam.t = entry(&format!("{name}.adam_t"))?.parse()?;
+        player.adam.t = about(name)?.updates;
         let ema = format!("{name}.ema");
         match &player.ema {
             Some(average) if file.tensor(&ema).is_ok() => {
@@ -121,13 +132,13 @@ fn restore(
             None => {}
         }
     }
-    for (i, name) in ["pool_G", "pool_F"].iter().enumerate() {
+    for (i, name) in POOLS.iter().enumerate() {
         if let Ok(view) = file.tensor(name) {
             let images = tensor(&view)?.to_device(model.device);
             model.pools[i].restore(&images);
         }
     }
-    model.step = entry("step")?.parse()?;
+    model.step = state.step;
     Ok(())
 }
 
@@ -160,61 +171,49 @@ fn players_mut(model: &mut CycleGan) -> [(&'static str, &mut Player); 4] {
 }
 
 fn write(path: &Path, model: &CycleGan) -> Result<()> {
-    let mut metadata = HashMap::from([
-        ("format".to_owned(), FORMAT.to_owned()),
-        ("step".to_owned(), model.step.to_string()),
-    ]);
     let mut tensors: Vec<(String, Tensor)> = Vec::new();
+    let mut networks = BTreeMap::new();
     for (name, player) in players(model) {
-        metadata.insert(format!("{name}.layout"), player.params.layout().signature());
-        metadata.insert(format!("{name}.adam_t"), player.adam.t.to_string());
-        let mut add =
-            |what: &str, t: &Tensor| tensors.push((format!("{name}.{what}"), t.shallow_clone()));
+        let mut add = |what: &str, t: &Tensor| {
+            tensors.push((format!("{name}.{what}"), t.shallow_clone()));
+        };
         add("weights", player.params.flat());
         add("adam_m", &player.adam.m);
         add("adam_v", &player.adam.v);
         if let Some(ema) = &player.ema {
             add("ema", ema.flat());
         }
+        let layout = player.params.layout().signature();
+        networks.insert(name.to_owned(), Network { layout, updates: player.adam.t });
     }
-    for (pool, name) in model.pools.iter().zip(["pool_G", "pool_F"]) {
+    for (pool, name) in model.pools.iter().zip(POOLS) {
         tensors.extend(pool.images().map(|images| (name.to_owned(), images)));
     }
     tensors.sort_by(|a, b| a.0.cmp(&b.0));
-    let raw: Vec<(String, Vec<usize>, Vec<u8>)> = tensors
-        .iter()
-        .map(|(n, t)| (n.clone(), shape(t), bytes(t)))
-        .collect();
-    let sum = checksum(
-        &metadata,
-        raw.iter().map(|(n, _, b)| (n.as_str(), b.as_slice())),
-    );
-    metadata.insert(CHECKSUM.to_owned(), sum);
-    let views: Vec<(&str, TensorView<'_>)> = raw
-        .iter()
-        .map(|(n, s, b)| Ok((n.as_str(), TensorView::new(Dtype::F32, s.clone(), b)?)))
-        .collect::<Result<_>>()?;
+    let raw: Vec<_> = tensors.iter().map(|(n, t)| (n.as_str(), shape(t), bytes(t))).collect();
+    let step = model.step;
+    let mut state = State { format: FORMAT, step, networks, sha256: String::new() };
+    state.sha256 = state.checksum(raw.iter().map(|(n, _, b)| (*n, b.as_slice())))?;
+    let views = raw.iter().map(|(n, s, b)| Ok((*n, TensorView::new(Dtype::F32, s.clone(), b)?)));
+    let views: Vec<_> = views.collect::<Result<_>>()?;
+    let metadata = HashMap::from([(STATE.to_owned(), serde_json::to_string(&state)?)]);
     let mut file = File::create(path)?;
     file.write_all(&safetensors::serialize(views, Some(metadata))?)?;
     Ok(file.sync_all()?)
 }
 
-/// SHA-256 of the metadata but the checksum itself, and of the tensors in order of name.
-fn checksum<'a>(
-    metadata: &HashMap<String, String>,
-    tensors: impl Iterator<Item = (&'a str, &'a [u8])>,
-) -> String {
-    let mut hash = Sha256::new();
-    let mut entries: Vec<_> = metadata.iter().filter(|(k, _)| *k != CHECKSUM).collect();
-    entries.sort();
-    for (key, value) in entries {
-        hash.update(format!("{key}={value}\n"));
+impl State {
+    /// SHA-256 of all of this but the checksum itself, and of the tensors in order of name.
+    fn checksum<'a>(&self, tensors: impl Iterator<Item = (&'a str, &'a [u8])>) -> Result<String> {
+        let unsigned = Self { sha256: String::new(), ..self.clone() };
+        let mut hash = Sha256::new();
+        hash.update(serde_json::to_string(&unsigned)?);
+        for (name, bytes) in tensors {
+            hash.update(format!("{name}:{}\n", bytes.len()));
+            hash.update(bytes);
+        }
+        Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
     }
-    for (name, bytes) in tensors {
-        hash.update(format!("{name}:{}\n", bytes.len()));
-        hash.update(bytes);
-    }
-    hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
 }
 
 fn shape(tensor: &Tensor) -> Vec<usize> {
@@ -230,26 +229,13 @@ fn bytes(tensor: &Tensor) -> Vec<u8> {
 
 fn tensor(view: &TensorView<'_>) -> Result<Tensor> {
     let shape: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
-    ensure!(
-        view.dtype() == Dtype::F32,
-        "a tensor is {:?}, expected F32",
-        view.dtype()
-    );
+    ensure!(view.dtype() == Dtype::F32, "a tensor is {:?}, expected F32", view.dtype());
     Ok(Tensor::f_from_data_size(view.data(), &shape, Kind::Float)?)
 }
 
 fn copy(to: &mut Tensor, file: &SafeTensors<'_>, name: &str) -> Result<()> {
-    let from = tensor(
-        &file
-            .tensor(name)
-            .map_err(|_| anyhow!("no tensor `{name}`"))?,
-    )?;
-    ensure!(
-        from.size() == to.size(),
-        "`{name}` is {:?}, expected {:?}",
-        from.size(),
-        to.size()
-    );
+    let from = tensor(&file.tensor(name).map_err(|_| anyhow!("no tensor `{name}`"))?)?;
+    ensure!(from.size() == to.size(), "`{name}` is {:?}, expected {:?}", from.size(), to.size());
     tch::no_grad(|| to.copy_(&from));
     Ok(())
 }

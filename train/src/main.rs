@@ -6,9 +6,11 @@ mod checkpoint;
 mod cyclegan;
 mod data;
 mod device;
+mod export;
 mod loss;
 mod metrics;
 mod net;
+mod onnx_generator;
 mod options;
 mod run_folder;
 mod samples;
@@ -30,6 +32,8 @@ struct Cli {
 enum Command {
     /// Train a pair of generators, or go on with a run
     Train(Box<train::TrainArgs>),
+    /// Write the generators of a run as G.onnx and F.onnx
+    Export(export::ExportArgs),
 }
 
 fn main() -> ExitCode {
@@ -37,7 +41,8 @@ fn main() -> ExitCode {
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let result = match (cli.command, matches.subcommand()) {
         (Command::Train(args), Some((_, matches))) => train::run(*args, matches),
-        (_, None) => unreachable!("clap asks for a command"),
+        (Command::Export(args), _) => export::run(&args),
+        (Command::Train(_), None) => unreachable!("clap has matched a command"),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -37,9 +37,7 @@ impl Metrics {
     /// Writes one line.
     pub fn write(&mut self, line: &Map<String, Value>) -> Result<()> {
         let text = format!("{}\n", serde_json::to_string(line)?);
-        self.0
-            .write_all(text.as_bytes())
-            .context("cannot write metrics.jsonl")
+        self.0.write_all(text.as_bytes()).context("cannot write metrics.jsonl")
     }
 }
 

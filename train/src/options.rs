@@ -5,7 +5,7 @@
 //! Names and defaults follow pytorch-CycleGAN-and-pix2pix where it has the option.
 
 use anyhow::{Context, Result, ensure};
-use clap::{ArgMatches, Args, ValueEnum, parser::ValueSource};
+use clap::{ArgMatches, Args, Command, FromArgMatches, ValueEnum, parser::ValueSource};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -53,7 +53,7 @@ impl MixedPrecision {
 
 /// Options of `train`.
 #[derive(Clone, Debug, Args, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct TrainOptions {
     /// Name of domain A, written into the models
     #[arg(long, default_value = "A")]
@@ -105,12 +105,7 @@ pub struct TrainOptions {
     #[arg(long, default_value_t = 3, help_heading = "Networks")]
     pub n_layers_d: u32,
     /// Normalisation of the discriminators
-    #[arg(
-        long,
-        value_enum,
-        default_value = "instance",
-        help_heading = "Networks"
-    )]
+    #[arg(long, value_enum, default_value = "instance", help_heading = "Networks")]
     pub norm_d: Norm,
     /// Distribution of the initial weights [default: normal, fast: kaiming]
     #[arg(long, value_enum, help_heading = "Networks")]
@@ -123,12 +118,7 @@ pub struct TrainOptions {
     #[arg(long, default_value_t = 1, help_heading = "Data")]
     pub batch_size: u32,
     /// How images become crops
-    #[arg(
-        long,
-        value_enum,
-        default_value = "resize_and_crop",
-        help_heading = "Data"
-    )]
+    #[arg(long, value_enum, default_value = "resize_and_crop", help_heading = "Data")]
     pub preprocess: Preprocess,
     /// Resize images to this, pixels; multi_scale_crop: the largest short side
     #[arg(long, default_value_t = 286, help_heading = "Data")]
@@ -184,12 +174,7 @@ pub struct TrainOptions {
     #[arg(long, default_value_t = 0.5, help_heading = "Optimisation")]
     pub beta1: f64,
     /// How the step changes
-    #[arg(
-        long,
-        value_enum,
-        default_value = "linear",
-        help_heading = "Optimisation"
-    )]
+    #[arg(long, value_enum, default_value = "linear", help_heading = "Optimisation")]
     pub lr_policy: LrPolicy,
     /// Epochs at the initial step
     #[arg(long, default_value_t = 100, help_heading = "Optimisation")]
@@ -222,6 +207,14 @@ pub struct TrainOptions {
     /// Checkpoints that are kept
     #[arg(long, default_value_t = 3, help_heading = "Output")]
     pub keep: usize,
+}
+
+/// What the command line gives when it says nothing.
+impl Default for TrainOptions {
+    fn default() -> Self {
+        let matches = Self::augment_args(Command::new("train")).get_matches_from(["train"]);
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
 }
 
 impl TrainOptions {
@@ -263,16 +256,9 @@ impl TrainOptions {
         }
         let shares = [("--ema", self.ema), ("--beta1", self.beta1)];
         for (name, value) in shares {
-            ensure!(
-                (0.0..1.0).contains(&value),
-                "{name} is {value}, expected 0 to below 1"
-            );
+            ensure!((0.0..1.0).contains(&value), "{name} is {value}, expected 0 to below 1");
         }
-        ensure!(
-            self.lr > 0.0 && self.lr.is_finite(),
-            "--lr is {}, expected more than 0",
-            self.lr
-        );
+        ensure!(self.lr > 0.0 && self.lr.is_finite(), "--lr is {}, expected more than 0", self.lr);
         self.check_crop()
     }
 

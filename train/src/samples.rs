@@ -55,10 +55,7 @@ impl Samples {
             let fake = paint(model.generators[i].shown(), real);
             let cycled = paint(model.generators[1 - i].shown(), &fake.image);
             let mut columns = vec![real.shallow_clone(), fake.image, cycled.image];
-            columns.extend(
-                fake.mask_logits
-                    .map(|m| (m.sigmoid() * 2.0 - 1.0).expand_as(real)),
-            );
+            columns.extend(fake.mask_logits.map(|m| (m.sigmoid() * 2.0 - 1.0).expand_as(real)));
             let wide = Tensor::cat(&columns, 3);
             Tensor::cat(&wide.unbind(0), 1)
         })

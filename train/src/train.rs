@@ -96,14 +96,7 @@ impl Session {
         let samples = Samples::pick(&config.data, &plan.domains, device)?;
         run.write_config(&config)?;
         let metrics = Metrics::open(&run.metrics(), model.step)?;
-        Ok(Self {
-            run,
-            options,
-            model,
-            plan,
-            samples,
-            metrics,
-        })
+        Ok(Self { run, options, model, plan, samples, metrics })
     }
 
     fn train(&mut self, stop: &AtomicBool) -> Result<()> {
@@ -219,11 +212,7 @@ struct Clock {
 
 impl Clock {
     fn start() -> Self {
-        Self {
-            since: Instant::now(),
-            steps: 0,
-            waited: Duration::ZERO,
-        }
+        Self { since: Instant::now(), steps: 0, waited: Duration::ZERO }
     }
 
     fn per_step(&self) -> f64 {
@@ -241,9 +230,7 @@ fn summary(line: &Map<String, Value>) -> String {
         Some(whole) => format!("{name} {whole}"),
         None => format!("{name} {:.3}", value.as_f64().unwrap_or(f64::NAN)),
     };
-    let shown = line
-        .iter()
-        .filter(|(name, _)| *name != "lr" && *name != "s_waiting");
+    let shown = line.iter().filter(|(name, _)| *name != "lr" && *name != "s_waiting");
     shown.map(show).collect::<Vec<_>>().join("  ")
 }
 

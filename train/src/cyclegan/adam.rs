@@ -23,12 +23,7 @@ const EPS: f64 = 1e-8;
 impl Adam {
     /// For parameters like `flat`.
     pub fn new(flat: &Tensor, beta1: f64) -> Self {
-        Self {
-            beta1,
-            m: flat.zeros_like(),
-            v: flat.zeros_like(),
-            t: 0,
-        }
+        Self { beta1, m: flat.zeros_like(), v: flat.zeros_like(), t: 0 }
     }
 
     /// One update of `flat` in place.

@@ -48,22 +48,12 @@ impl CycleGan {
         let (init, gain, beta1) = (options.init_type(), options.init_gain, options.beta1);
         let painter = || {
             let player = Player::new(&generator.layout, init, gain, beta1, device);
-            if options.ema > 0.0 {
-                player.with_ema()
-            } else {
-                player
-            }
+            if options.ema > 0.0 { player.with_ema() } else { player }
         };
         let generators = [painter(), painter()];
         let critic = || {
             let layout = &discriminator.layout;
-            Player::new(
-                layout,
-                crate::net::init::InitType::Normal,
-                gain,
-                beta1,
-                device,
-            )
+            Player::new(layout, crate::net::init::InitType::Normal, gain, beta1, device)
         };
         let discriminators = [critic(), critic()];
         let pool = || ImagePool::new(options.pool_size);

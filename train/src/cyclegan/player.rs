@@ -26,11 +26,7 @@ impl Player {
     pub fn new(layout: &Layout, init: InitType, gain: f64, beta1: f64, device: Device) -> Self {
         let params = Params::new(layout, init, gain, device);
         let adam = Adam::new(params.flat(), beta1);
-        Self {
-            params,
-            adam,
-            ema: None,
-        }
+        Self { params, adam, ema: None }
     }
 
     /// With a moving average that begins at the values of now.

@@ -26,7 +26,7 @@ impl ImagePool {
         if self.size == 0 {
             return fresh.detach();
         }
-        let of_other_size = |old: &Tensor| old.size()[1..] != fresh.size()[1..];
+        let of_other_size = |old: &Tensor| old.size() != fresh.size()[1..];
         if self.images.first().is_some_and(of_other_size) {
             self.images.clear();
         }
@@ -74,9 +74,7 @@ mod tests {
         let mut rng = random(1, Purpose::Pool, 0);
         let mut old = 0;
         for i in 0..405 {
-            let back = pool
-                .query(&image(f64::from(i)), &mut rng)
-                .double_value(&[0, 0, 0, 0]);
+            let back = pool.query(&image(f64::from(i)), &mut rng).double_value(&[0, 0, 0, 0]);
             assert!(back <= f64::from(i));
             assert!(i >= 5 || back == f64::from(i));
             old += i32::from(back < f64::from(i));

@@ -89,10 +89,7 @@ mod tests {
 
     #[test]
     fn warm_up_rises_in_a_line() {
-        let warm = Schedule {
-            warmup: 4,
-            ..schedule(LrPolicy::Linear)
-        };
+        let warm = Schedule { warmup: 4, ..schedule(LrPolicy::Linear) };
         let steps: Vec<f64> = (0..5).map(|step| warm.lr(step, 0)).collect();
         assert_eq!(steps, [0.25, 0.5, 0.75, 1.0, 1.0]);
     }

@@ -72,10 +72,7 @@ impl CycleGan {
         let mut views = Vec::new();
         for i in 0..2 {
             let [adversarial, cycle, identity, mask, ..] = NAMES[i];
-            let Forward {
-                fake,
-                identity: same,
-            } = &forwards[i];
+            let Forward { fake, identity: same } = &forwards[i];
             let view = look_at(options.look_at, &fake.image, &batches[i]);
             let scores = self.discriminator.forward(&judges[i], &view, self.kind);
             add(adversarial, 1.0, options.gan_mode.loss(&scores, true));
@@ -91,11 +88,7 @@ impl CycleGan {
                 add(mask, options.lambda_mask, loss);
             }
         }
-        let leaves: Vec<&Tensor> = self
-            .generators
-            .iter()
-            .flat_map(|g| g.params.leaves())
-            .collect();
+        let leaves: Vec<&Tensor> = self.generators.iter().flat_map(|g| g.params.leaves()).collect();
         // Only what is asked for is computed: the discriminators' weights get no gradient.
         let gradients = Tensor::run_backward(&[total], &leaves, false, false);
         let (of_g, of_f) = gradients.split_at(gradients.len() / 2);
@@ -162,18 +155,10 @@ impl CycleGan {
         }
         let [.., name, name_accuracy] = NAMES[i];
         losses.push((name, loss.detach()));
-        let said_real = no_grad(|| {
-            on_real
-                .gt(mode.undecided())
-                .to_kind(Kind::Float)
-                .mean(Kind::Float)
-        });
-        let said_fake = no_grad(|| {
-            on_fake
-                .le(mode.undecided())
-                .to_kind(Kind::Float)
-                .mean(Kind::Float)
-        });
+        let said_real =
+            no_grad(|| on_real.gt(mode.undecided()).to_kind(Kind::Float).mean(Kind::Float));
+        let said_fake =
+            no_grad(|| on_fake.le(mode.undecided()).to_kind(Kind::Float).mean(Kind::Float));
         losses.push((name_accuracy, (said_real + said_fake) * 0.5));
         let gradients = Tensor::run_backward(&[loss], player.params.leaves(), false, false);
         self.discriminators[i].update(&gradients, lr);

@@ -47,13 +47,8 @@ impl Crops {
         };
         let masks = self.masks.as_ref().map(|masks| Masks {
             truth: tensor(masks, 1) / 255.0,
-            known: Tensor::from_slice(&self.known)
-                .view([n, 1, 1, 1])
-                .to_device(device),
+            known: Tensor::from_slice(&self.known).view([n, 1, 1, 1]).to_device(device),
         });
-        Batch {
-            images: tensor(&self.pixels, 3) / 127.5 - 1.0,
-            masks,
-        }
+        Batch { images: tensor(&self.pixels, 3) / 127.5 - 1.0, masks }
     }
 }

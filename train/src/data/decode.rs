@@ -31,10 +31,8 @@ pub fn mask(path: &Path) -> Result<GrayImage, DecodeError> {
 }
 
 fn decode(path: &Path) -> Result<DynamicImage, DecodeError> {
-    let error = |e: &dyn std::fmt::Display| DecodeError {
-        path: path.to_owned(),
-        problem: e.to_string(),
-    };
+    let error =
+        |e: &dyn std::fmt::Display| DecodeError { path: path.to_owned(), problem: e.to_string() };
     let file = std::fs::File::open(path).map_err(|e| error(&e))?;
     let reader = ImageReader::new(BufReader::new(file)).with_guessed_format();
     let decoder = reader.map_err(|e| error(&e))?.into_decoder();
@@ -75,15 +73,11 @@ mod tests {
     fn grey_and_transparent_pictures_become_rgb() {
         let folder = tempfile::tempdir().unwrap();
         let grey = folder.path().join("grey.png");
-        GrayImage::from_pixel(2, 2, image::Luma([77]))
-            .save(&grey)
-            .unwrap();
+        GrayImage::from_pixel(2, 2, image::Luma([77])).save(&grey).unwrap();
         assert_eq!(rgb(&grey).unwrap().get_pixel(0, 0).0, [77; 3]);
         let clear = folder.path().join("clear.png");
         let pixel = image::Rgba([1, 2, 3, 0]);
-        image::RgbaImage::from_pixel(2, 2, pixel)
-            .save(&clear)
-            .unwrap();
+        image::RgbaImage::from_pixel(2, 2, pixel).save(&clear).unwrap();
         assert_eq!(rgb(&clear).unwrap().get_pixel(1, 1).0, [1, 2, 3]);
     }
 

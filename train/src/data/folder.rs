@@ -51,14 +51,9 @@ fn masks(folder: &Path, images: &[PathBuf]) -> Result<Vec<Option<PathBuf>>> {
         return Ok(Vec::new());
     }
     let stem = |path: &Path| path.file_stem().map(|s| s.to_owned());
-    let by_stem: HashMap<_, _> = pictures(folder)?
-        .into_iter()
-        .map(|path| (stem(&path), path))
-        .collect();
-    let masks: Vec<_> = images
-        .iter()
-        .map(|i| by_stem.get(&stem(i)).cloned())
-        .collect();
+    let by_stem: HashMap<_, _> =
+        pictures(folder)?.into_iter().map(|path| (stem(&path), path)).collect();
+    let masks: Vec<_> = images.iter().map(|i| by_stem.get(&stem(i)).cloned()).collect();
     ensure!(
         masks.iter().any(Option::is_some),
         "{}: no file has the base name of a picture, expected masks named as the pictures are",
@@ -71,13 +66,8 @@ fn pictures(folder: &Path) -> Result<Vec<PathBuf>> {
     let listing = fs::read_dir(folder).with_context(|| format!("{}", folder.display()))?;
     let mut found = Vec::new();
     for entry in listing {
-        let path = entry
-            .with_context(|| format!("{}", folder.display()))?
-            .path();
-        let ending = path
-            .extension()
-            .and_then(|e| e.to_str())
-            .unwrap_or_default();
+        let path = entry.with_context(|| format!("{}", folder.display()))?.path();
+        let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
         if ENDINGS.iter().any(|e| ending.eq_ignore_ascii_case(e)) {
             found.push(path);
         }

@@ -96,11 +96,7 @@ impl Loader {
             });
             queue
         };
-        Self {
-            queues: (0..stride).map(queue).collect(),
-            next: 0,
-            skipped,
-        }
+        Self { queues: (0..stride).map(queue).collect(), next: 0, skipped }
     }
 
     /// The crops of the next step, domains A and B.
@@ -125,11 +121,7 @@ struct Worker<'a> {
 
 impl<'a> Worker<'a> {
     fn new(plan: &'a Plan, skipped: &'a Skipped) -> Self {
-        Self {
-            plan,
-            skipped,
-            order: None,
-        }
+        Self { plan, skipped, order: None }
     }
 
     fn step(&mut self, step: u64) -> Result<[Crops; 2]> {
@@ -152,10 +144,7 @@ impl<'a> Worker<'a> {
         let known = self.order.take().filter(|(e, _)| *e == epoch);
         let fresh = || {
             let images = plan.domains[0].images.len();
-            (
-                epoch,
-                order_of_epoch(plan.seed, epoch, images, plan.epoch()),
-            )
+            (epoch, order_of_epoch(plan.seed, epoch, images, plan.epoch()))
         };
         self.order.insert(known.unwrap_or_else(fresh)).1[place]
     }
@@ -175,12 +164,7 @@ impl<'a> Worker<'a> {
             let index = (index + k) % images.len();
             match self.crop(domain, index, &mut rng) {
                 Ok(Some((rgb, mask))) => {
-                    push(
-                        crops,
-                        &rgb,
-                        mask,
-                        !self.plan.domains[domain].masks.is_empty(),
-                    );
+                    push(crops, &rgb, mask, !self.plan.domains[domain].masks.is_empty());
                     return Ok(());
                 }
                 Ok(None) => {}
@@ -193,10 +177,7 @@ impl<'a> Worker<'a> {
     }
 
     fn skip(&self, path: &PathBuf, error: &anyhow::Error) {
-        let new = self
-            .skipped
-            .lock()
-            .is_ok_and(|mut s| s.insert(path.clone()));
+        let new = self.skipped.lock().is_ok_and(|mut s| s.insert(path.clone()));
         if new {
             eprintln!("skipped: {error:#}");
         }

@@ -87,11 +87,7 @@ impl Preprocess {
         let crop = f64::from(sizes.crop);
         // Rounding of the aspect may cost a fraction of a pixel, which is no reason to fail.
         if scaled_w + 0.5 < crop || scaled_h + 0.5 < crop {
-            return Err(TooSmall {
-                width,
-                height,
-                crop: sizes.crop,
-            });
+            return Err(TooSmall { width, height, crop: sizes.crop });
         }
         let mut place = |scaled: f64| rng.random::<f64>() * (scaled - crop).max(0.0);
         let (mut left, mut top) = (place(scaled_w), place(scaled_h));
@@ -175,12 +171,7 @@ mod tests {
     use super::*;
     use crate::data::order::{Purpose, random};
 
-    const SIZES: Sizes = Sizes {
-        load: 64,
-        load_min: 40,
-        crop: 32,
-        multiple: 4,
-    };
+    const SIZES: Sizes = Sizes { load: 64, load_min: 40, crop: 32, multiple: 4 };
 
     #[test]
     fn views_lie_inside_the_picture_and_have_the_size_asked_for() {
@@ -210,9 +201,7 @@ mod tests {
     fn a_crop_at_the_pictures_own_size_keeps_its_pixels() {
         let picture = RgbImage::from_fn(48, 40, |x, y| image::Rgb([x as u8, y as u8, 7]));
         let mut rng = random(3, Purpose::ViewA, 1);
-        let view = Preprocess::Crop
-            .view((48, 40), SIZES, false, &mut rng)
-            .unwrap();
+        let view = Preprocess::Crop.view((48, 40), SIZES, false, &mut rng).unwrap();
         let crop = view.of_rgb(&picture);
         let (x, y) = (view.rect[0] as u8, view.rect[1] as u8);
         assert_eq!(crop.get_pixel(5, 9).0, [x + 5, y + 9, 7]);

@@ -22,9 +22,7 @@ impl GanMode {
     /// The loss of scores that ought to say `real`.
     pub fn loss(self, scores: &Tensor, real: bool) -> Tensor {
         match self {
-            Self::Lsgan => (scores - f64::from(u8::from(real)))
-                .square()
-                .mean(Kind::Float),
+            Self::Lsgan => (scores - f64::from(u8::from(real))).square().mean(Kind::Float),
             Self::Vanilla => {
                 let target = scores.full_like(f64::from(u8::from(real)));
                 let none = None::<Tensor>;
@@ -54,14 +52,10 @@ impl GanMode {
 /// `score` is the discriminator; `real` and `fake` are N×C×H×W.
 pub fn gradient_penalty(score: impl Fn(&Tensor) -> Tensor, real: &Tensor, fake: &Tensor) -> Tensor {
     let between = Tensor::rand([real.size()[0], 1, 1, 1], (real.kind(), real.device()));
-    let mixed = (fake + between * (real - fake))
-        .detach()
-        .set_requires_grad(true);
+    let mixed = (fake + between * (real - fake)).detach().set_requires_grad(true);
     let scores = score(&mixed).sum(Kind::Float);
     let gradient = Tensor::run_backward(&[scores], &[&mixed], true, true).remove(0);
-    let norm = gradient
-        .flatten(1, -1)
-        .norm_scalaropt_dim(2.0, [1i64], false);
+    let norm = gradient.flatten(1, -1).norm_scalaropt_dim(2.0, [1i64], false);
     (norm - 1.0).square().mean(Kind::Float) * 10.0
 }
 
@@ -70,8 +64,7 @@ mod tests {
     use super::*;
 
     fn value(mode: GanMode, scores: &[f32], real: bool) -> f64 {
-        mode.loss(&Tensor::from_slice(scores), real)
-            .double_value(&[])
+        mode.loss(&Tensor::from_slice(scores), real).double_value(&[])
     }
 
     #[test]

@@ -34,20 +34,12 @@ pub struct Window {
 impl Window {
     /// A window of stride 1 with no padding.
     pub fn valid(kernel: i64) -> Self {
-        Self {
-            kernel,
-            stride: 1,
-            padding: 0,
-        }
+        Self { kernel, stride: 1, padding: 0 }
     }
 
     /// A window of odd size whose output has a `stride`-th of the input's sides.
     pub fn same(kernel: i64, stride: i64) -> Self {
-        Self {
-            kernel,
-            stride,
-            padding: kernel / 2,
-        }
+        Self { kernel, stride, padding: kernel / 2 }
     }
 }
 
@@ -62,10 +54,7 @@ pub struct Builder {
 impl Builder {
     /// Nothing yet.
     pub fn new(norm: Norm) -> Self {
-        Self {
-            layout: Layout::default(),
-            norm,
-        }
+        Self { layout: Layout::default(), norm }
     }
 
     /// A convolution with bias.

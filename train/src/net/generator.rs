@@ -93,11 +93,7 @@ impl Generator {
             NetG::Unet256 => unet(&mut b, ngf, 8, dropout, outs),
         };
         let layout = b.layout;
-        Self {
-            shape,
-            layers,
-            layout,
-        }
+        Self { shape, layers, layout }
     }
 
     /// What height and width must be multiples of, pixels.
@@ -115,16 +111,10 @@ impl Generator {
         let out = forward(&self.layers, weights, &channels_last(x, kind), train);
         let out = out.to_kind(Kind::Float);
         if !self.shape.mask_head {
-            return Painted {
-                image: out.tanh(),
-                mask_logits: None,
-            };
+            return Painted { image: out.tanh(), mask_logits: None };
         }
         let painted = out.narrow(1, 0, 3).tanh();
         let logits = out.narrow(1, 3, 1);
-        Painted {
-            image: x + logits.sigmoid() * (painted - x),
-            mask_logits: Some(logits),
-        }
+        Painted { image: x + logits.sigmoid() * (painted - x), mask_logits: Some(logits) }
     }
 }

@@ -71,9 +71,7 @@ mod tests {
     fn orthogonal_rows_are_orthonormal() {
         tch::manual_seed(2);
         for shape in [[8, 4, 3, 3], [64, 2, 3, 3]] {
-            let flat = InitType::Orthogonal
-                .draw(&shape, 1.0)
-                .reshape([shape[0], -1]);
+            let flat = InitType::Orthogonal.draw(&shape, 1.0).reshape([shape[0], -1]);
             let gram = match shape[0] <= flat.size()[1] {
                 true => flat.matmul(&flat.tr()),
                 false => flat.tr().matmul(&flat),

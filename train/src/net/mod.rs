@@ -3,6 +3,7 @@
 //! The networks.
 
 pub mod build;
+pub mod cost;
 pub mod discriminator;
 mod fast;
 pub mod generator;
@@ -12,3 +13,6 @@ pub mod params;
 mod patchgan;
 mod resnet;
 mod unet;
+
+#[cfg(test)]
+mod tests;

@@ -66,12 +66,7 @@ impl Layout {
     /// Adds a parameter.
     pub fn add(&mut self, name: String, shape: &[i64], start: Start) -> ParamId {
         let offset = self.numel();
-        self.entries.push(Entry {
-            name,
-            shape: shape.to_vec(),
-            start,
-            offset,
-        });
+        self.entries.push(Entry { name, shape: shape.to_vec(), start, offset });
         ParamId(self.entries.len() - 1)
     }
 
@@ -119,11 +114,7 @@ impl Params {
     pub fn from_flat(layout: &Layout, flat: Tensor) -> Self {
         let leaf = |e: &Entry| e.view(&flat).detach().set_requires_grad(true);
         let leaves = layout.entries.iter().map(leaf).collect();
-        Self {
-            layout: layout.clone(),
-            flat,
-            leaves,
-        }
+        Self { layout: layout.clone(), flat, leaves }
     }
 
     /// What the values mean.

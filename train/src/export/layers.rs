@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The layers of a network as ONNX operators.
+
+use tch::Tensor;
+
+use super::graph::{GraphBuilder, float, int, ints, string};
+use crate::net::{
+    layer::{Conv, ConvTranspose, Layer, NORM_EPS},
+    params::{ParamId, Weights},
+};
+
+/// Adds layers one after another, from the value named `x`; returns the name of the last.
+pub fn add(graph: &mut GraphBuilder, layers: &[Layer], weights: &Weights, x: &str) -> String {
+    let mut value = x.to_owned();
+    for layer in layers {
+        value = add_one(graph, layer, weights, &value);
+    }
+    value
+}
+
+fn add_one(graph: &mut GraphBuilder, layer: &Layer, w: &Weights, x: &str) -> String {
+    match layer {
+        Layer::ReflectPad(n) => {
+            let pads = graph.integers(&format!("{x}.pads"), &[0, 0, *n, *n, 0, 0, *n, *n]);
+            graph.node("Pad", &[x, &pads], vec![string("mode", "reflect")])
+        }
+        Layer::Conv(conv) => convolution(graph, conv, w, x),
+        Layer::ConvTranspose(conv) => transposed(graph, conv, w, x),
+        Layer::InstanceNorm(channels) => {
+            let dims = [*channels];
+            let scale = graph.weight(&format!("{x}.scale"), &dims, &vec![1.0; dims[0] as usize]);
+            let bias = graph.weight(&format!("{x}.shift"), &dims, &vec![0.0; dims[0] as usize]);
+            let epsilon = vec![float("epsilon", NORM_EPS as f32)];
+            graph.node("InstanceNormalization", &[x, &scale, &bias], epsilon)
+        }
+        Layer::Relu => graph.node("Relu", &[x], vec![]),
+        Layer::LeakyRelu(slope) => {
+            graph.node("LeakyRelu", &[x], vec![float("alpha", *slope as f32)])
+        }
+        Layer::PixelShuffle(r) => {
+            let attributes = vec![int("blocksize", *r), string("mode", "CRD")];
+            graph.node("DepthToSpace", &[x], attributes)
+        }
+        Layer::Dropout(_) => x.to_owned(),
+        Layer::Residual(body) => {
+            let branch = add(graph, body, w, x);
+            graph.node("Add", &[x, &branch], vec![])
+        }
+        Layer::Skip(body) => {
+            let branch = add(graph, body, w, x);
+            graph.node("Concat", &[x, &branch], vec![int("axis", 1)])
+        }
+    }
+}
+
+fn convolution(graph: &mut GraphBuilder, conv: &Conv, w: &Weights, x: &str) -> String {
+    let mut inputs = vec![x.to_owned(), tensor(graph, conv.weight, w, x, "weight")];
+    inputs.extend(conv.bias.map(|bias| tensor(graph, bias, w, x, "bias")));
+    let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+    let attributes = vec![
+        ints("kernel_shape", &[conv.kernel; 2]),
+        ints("strides", &[conv.stride; 2]),
+        ints("pads", &[conv.padding; 4]),
+    ];
+    graph.node("Conv", &inputs, attributes)
+}
+
+fn transposed(graph: &mut GraphBuilder, conv: &ConvTranspose, w: &Weights, x: &str) -> String {
+    let mut inputs = vec![x.to_owned(), tensor(graph, conv.weight, w, x, "weight")];
+    inputs.extend(conv.bias.map(|bias| tensor(graph, bias, w, x, "bias")));
+    let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+    let attributes = vec![
+        ints("kernel_shape", &[conv.kernel; 2]),
+        ints("strides", &[conv.stride; 2]),
+        ints("pads", &[conv.padding; 4]),
+        ints("output_padding", &[conv.output_padding; 2]),
+    ];
+    graph.node("ConvTranspose", &inputs, attributes)
+}
+
+fn tensor(graph: &mut GraphBuilder, id: ParamId, w: &Weights, x: &str, what: &str) -> String {
+    let tensor = &w[id];
+    graph.weight(&format!("{x}.{what}"), &tensor.size(), &values(tensor))
+}
+
+fn values(tensor: &Tensor) -> Vec<f32> {
+    let mut values = vec![0.0; tensor.numel()];
+    let count = values.len();
+    tensor.detach().contiguous().copy_data(&mut values, count);
+    values
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The `export` command: a run's generators as ONNX files under the model contract.
+
+mod check;
+mod graph;
+mod layers;
+mod model;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+use cyclegan_contract::{Direction, Metadata, Precision, file_name};
+use tch::{Device, Kind};
+
+use crate::{
+    checkpoint,
+    cyclegan::CycleGan,
+    net::cost::macs,
+    onnx_generator::OnnxGenerator,
+    run_folder::{Config, RunFolder, write_beside},
+};
+use graph::Element;
+
+/// Arguments of `export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// Folder of the run
+    #[arg(long)]
+    run: PathBuf,
+    /// Folder for G.onnx, F.onnx and README.md
+    #[arg(long)]
+    out: PathBuf,
+    /// Arithmetic of the files
+    #[arg(long, value_enum, default_value = "fp32")]
+    precision: ExportPrecision,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ExportPrecision {
+    /// float32: G.onnx, F.onnx
+    Fp32,
+    /// float16: G.fp16.onnx, F.fp16.onnx
+    Fp16,
+}
+
+impl ExportPrecision {
+    fn names(self) -> (Precision, Element) {
+        match self {
+            Self::Fp32 => (Precision::Fp32, Element::F32),
+            Self::Fp16 => (Precision::Fp16, Element::F16),
+        }
+    }
+}
+
+/// Writes both generators of the newest checkpoint, each checked before it takes its name.
+pub fn run(args: &ExportArgs) -> Result<()> {
+    let run = RunFolder::open(&args.run)?;
+    let config = run.config()?;
+    let mut model = CycleGan::new(&config.train, Device::Cpu)?;
+    checkpoint::load_newest(&run.checkpoints(), &mut model)?;
+    fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
+    let mut card = Card::new(&config, &model);
+    for (i, direction) in Direction::BOTH.into_iter().enumerate() {
+        let metadata = metadata(&config, &model, direction);
+        let (precision, element) = args.precision.names();
+        let path = args.out.join(file_name(direction, precision));
+        let weights = model.generators[i].shown().weights(Kind::Float);
+        let bytes = model::encode(&model.generator, &weights, &metadata, element);
+        let worst = write_checked(&path, &bytes, &model, i)?;
+        println!("{}: differs from libtorch by {worst:.1e} at most", path.display());
+        card.add(&path, worst);
+    }
+    write_beside(&args.out.join("README.md"), card.text().as_bytes())
+}
+
+/// Writes a file beside its place, checks it there, and moves it in.
+fn write_checked(path: &Path, bytes: &[u8], model: &CycleGan, i: usize) -> Result<f64> {
+    let beside = path.with_extension("unchecked.onnx");
+    let weights = model.generators[i].shown().weights(Kind::Float);
+    let check = || -> Result<f64> {
+        write_beside(&beside, bytes)?;
+        let mut onnx = OnnxGenerator::open(&beside, 0)?;
+        check::against_libtorch(&mut onnx, &model.generator, &weights)
+    };
+    match check() {
+        Ok(worst) => {
+            fs::rename(&beside, path).with_context(|| path.display().to_string())?;
+            Ok(worst)
+        }
+        Err(error) => {
+            let _ = fs::remove_file(&beside);
+            Err(error)
+        }
+    }
+}
+
+fn metadata(config: &Config, model: &CycleGan, direction: Direction) -> Metadata {
+    let options = &config.train;
+    let size = options.load_size;
+    let side = u64::from(size);
+    Metadata {
+        direction: Some(direction),
+        domain_a: Some(options.domain_a.clone()),
+        domain_b: Some(options.domain_b.clone()),
+        size: Some(size),
+        multiple_of: model.generator.multiple_of(),
+        arch: clap::ValueEnum::to_possible_value(&options.net_g).map(|v| v.get_name().to_owned()),
+        macs: Some(macs(&model.generator.layers, side, side)),
+        parameters: Some(model.generator.layout.numel() as u64),
+        trained_on: config.data.file_name().map(|n| n.to_string_lossy().into_owned()),
+        ..Metadata::default()
+    }
+}
+
+/// The README.md that goes with exported files.
+struct Card(String);
+
+impl Card {
+    fn new(config: &Config, model: &CycleGan) -> Self {
+        let (a, b) = (&config.train.domain_a, &config.train.domain_b);
+        let side = u64::from(config.train.load_size);
+        let giga = macs(&model.generator.layers, side, side) as f64 / 1e9;
+        let millions = model.generator.layout.numel() as f64 / 1e6;
+        let data = config.data.file_name().unwrap_or_default().to_string_lossy();
+        Self(format!(
+            "# {a} ⇄ {b}\n\n\
+             G paints {a} as {b}, F paints {b} as {a}. Made by `cyclegan-train export` from \
+             iteration {step} of a run on `{data}`.\n\n\
+             {millions:.2} M parameters, {giga:.2} GMAC at {side}×{side}.\n\n\
+             | file | largest difference from libtorch, of a range of 2 |\n| --- | --- |\n",
+            step = model.step,
+        ))
+    }
+
+    fn add(&mut self, path: &Path, worst: f64) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        self.0 += &format!("| `{name}` | {worst:.1e} |\n");
+    }
+
+    fn text(&self) -> &str {
+        &self.0
+    }
+}

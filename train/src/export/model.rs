@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! A generator as an ONNX model under the contract.
+
+use cyclegan_contract::{
+    Metadata,
+    onnx::{Message, ModelProto, OperatorSetIdProto},
+};
+
+use super::{
+    graph::{Element, GraphBuilder, int},
+    layers,
+};
+use crate::net::{generator::Generator, params::Weights};
+
+/// IR version 8 belongs to opset 17, the oldest that has all we write.
+const IR_VERSION: i64 = 8;
+const OPSET: i64 = 17;
+
+/// The bytes of an ONNX file: `input` N×3×H×W to `output` N×3×H×W and, with a mask head, `mask`
+/// N×1×H×W.
+pub fn encode(
+    generator: &Generator,
+    weights: &Weights,
+    metadata: &Metadata,
+    element: Element,
+) -> Vec<u8> {
+    let mut graph = GraphBuilder::new("generator", element);
+    graph.input("input", 3);
+    graph.output("output", 3);
+    let last = layers::add(&mut graph, &generator.layers, weights, "input");
+    if generator.shape.mask_head {
+        graph.output("mask", 1);
+        composite(&mut graph, &last);
+    } else {
+        graph.node_into("Tanh", &[&last], &["output"], vec![]);
+    }
+    let model = ModelProto {
+        ir_version: IR_VERSION,
+        opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPSET }],
+        producer_name: env!("CARGO_PKG_NAME").to_owned(),
+        producer_version: env!("CARGO_PKG_VERSION").to_owned(),
+        graph: Some(graph.finish()),
+        metadata_props: metadata.to_props(),
+    };
+    model.encode_to_vec()
+}
+
+/// output = input + mask·(painted − input)
+fn composite(graph: &mut GraphBuilder, last: &str) {
+    let sizes = graph.integers("head.split", &[3, 1]);
+    let parts = ["painted_logits", "mask_logits"];
+    graph.node_into("Split", &[last, &sizes], &parts, vec![int("axis", 1)]);
+    let painted = graph.node("Tanh", &[parts[0]], vec![]);
+    graph.node_into("Sigmoid", &[parts[1]], &["mask"], vec![]);
+    let change = graph.node("Sub", &[&painted, "input"], vec![]);
+    let change = graph.node("Mul", &[&change, "mask"], vec![]);
+    graph.node_into("Add", &["input", &change], &["output"], vec![]);
+}

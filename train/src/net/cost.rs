@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What running a network costs.
+
+use super::layer::Layer;
+
+/// Multiply-accumulates of the convolutions for a picture of `height`×`width`, transposed ones
+/// counted at their input's size: what is really multiplied.
+pub fn macs(layers: &[Layer], height: u64, width: u64) -> u64 {
+    let mut size = (height, width);
+    layers.iter().map(|layer| layer_macs(layer, &mut size)).sum()
+}
+
+fn layer_macs(layer: &Layer, (h, w): &mut (u64, u64)) -> u64 {
+    match layer {
+        Layer::ReflectPad(n) => {
+            let n = *n as u64;
+            (*h, *w) = (*h + 2 * n, *w + 2 * n);
+            0
+        }
+        Layer::Conv(c) => {
+            let out =
+                |side: u64| (side + 2 * c.padding as u64 - c.kernel as u64) / c.stride as u64 + 1;
+            (*h, *w) = (out(*h), out(*w));
+            weights(c.channels, c.kernel) * *h * *w
+        }
+        Layer::ConvTranspose(c) => {
+            let macs = weights(c.channels, c.kernel) * *h * *w;
+            let grown = (c.kernel + c.output_padding) as u64 - 2 * c.padding as u64;
+            let out = |side: u64| (side - 1) * c.stride as u64 + grown;
+            (*h, *w) = (out(*h), out(*w));
+            macs
+        }
+        Layer::PixelShuffle(r) => {
+            (*h, *w) = (*h * *r as u64, *w * *r as u64);
+            0
+        }
+        Layer::Residual(body) | Layer::Skip(body) => macs(body, *h, *w),
+        Layer::InstanceNorm(_) | Layer::Relu | Layer::LeakyRelu(_) | Layer::Dropout(_) => 0,
+    }
+}
+
+fn weights((ins, outs): (i64, i64), kernel: i64) -> u64 {
+    (ins * outs * kernel * kernel) as u64
+}

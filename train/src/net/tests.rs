@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The networks against what was published about them.
+
+use tch::{Device, Kind, Tensor};
+
+use super::{
+    build::Norm,
+    cost::macs,
+    discriminator::{Discriminator, DiscriminatorShape, NetD},
+    generator::{Generator, GeneratorShape, NetG},
+    init::InitType,
+    params::Params,
+};
+
+fn generator(net: NetG, mask_head: bool) -> Generator {
+    Generator::new(GeneratorShape {
+        net,
+        ngf: 64,
+        width: 64,
+        blocks: 6,
+        norm: Norm::Instance,
+        dropout: false,
+        mask_head,
+    })
+}
+
+fn discriminator(net: NetD, n_layers: u32) -> Discriminator {
+    Discriminator::new(DiscriminatorShape { net, ins: 3, ndf: 64, n_layers, norm: Norm::Instance })
+}
+
+#[test]
+fn generators_have_the_published_number_of_parameters() {
+    for (net, millions) in [
+        (NetG::Resnet9Blocks, 11.378),
+        (NetG::Resnet6Blocks, 7.838),
+        // 41.829 and 54.414 with batch normalisation; these are with instance normalisation.
+        (NetG::Unet128, 41.8257),
+        (NetG::Unet256, 54.4096),
+    ] {
+        let found = generator(net, false).layout.numel() as f64 / 1e6;
+        assert!((found - millions).abs() < 6e-4, "{net:?}: {found} M");
+    }
+}
+
+#[test]
+fn discriminators_have_the_published_number_of_parameters() {
+    for (net, n, parameters) in
+        [(NetD::Basic, 3, 2_764_737), (NetD::NLayers, 3, 2_764_737), (NetD::Pixel, 3, 8_705)]
+    {
+        assert_eq!(discriminator(net, n).layout.numel(), parameters, "{net:?}");
+    }
+}
+
+#[test]
+fn the_papers_generator_costs_what_was_published() {
+    let giga = macs(&generator(NetG::Resnet9Blocks, false).layers, 256, 256) as f64 / 1e9;
+    assert!((giga - 49.55).abs() < 0.05, "{giga} GMAC");
+}
+
+#[test]
+fn generators_keep_the_size_and_the_range() {
+    for net in [NetG::Fast, NetG::Resnet6Blocks, NetG::Unet128] {
+        for mask_head in [false, true] {
+            let generator = generator(net, mask_head);
+            tch::manual_seed(1);
+            let params = Params::new(&generator.layout, InitType::Normal, 0.02, Device::Cpu);
+            let x = Tensor::rand([2, 3, 128, 256], tch::kind::FLOAT_CPU) * 2.0 - 1.0;
+            let weights = params.weights(Kind::Float);
+            let painted = tch::no_grad(|| generator.forward(&weights, &x, Kind::Float, false));
+            assert_eq!(painted.image.size(), [2, 3, 128, 256]);
+            assert!(painted.image.abs().max().double_value(&[]) <= 1.0);
+            let mask = painted.mask_logits.map(|m| m.size());
+            assert_eq!(mask, mask_head.then(|| vec![2, 1, 128, 256]), "{net:?}");
+        }
+    }
+}
+
+#[test]
+fn a_patchgan_scores_patches() {
+    for (net, n, side) in [(NetD::Basic, 3, 14), (NetD::NLayers, 2, 30), (NetD::Pixel, 0, 128)] {
+        let discriminator = discriminator(net, n);
+        let params = Params::new(&discriminator.layout, InitType::Normal, 0.02, Device::Cpu);
+        let x = Tensor::zeros([1, 3, 128, 128], tch::kind::FLOAT_CPU);
+        let scores = discriminator.forward(&params.weights(Kind::Float), &x, Kind::Float);
+        assert_eq!(scores.size(), [1, 1, side, side], "{net:?}");
+    }
+}
+
+/// Two images as one batch must be what they are one by one, or batching would change training.
+#[test]
+fn a_batch_is_its_images() {
+    let generator = generator(NetG::Resnet6Blocks, true);
+    tch::manual_seed(1);
+    let params = Params::new(&generator.layout, InitType::Normal, 0.02, Device::Cpu);
+    let x = Tensor::rand([2, 3, 32, 32], tch::kind::FLOAT_CPU) * 2.0 - 1.0;
+    let weights = params.weights(Kind::Float);
+    let run = |x: &Tensor| generator.forward(&weights, x, Kind::Float, true).image;
+    let one_by_one = Tensor::cat(&[run(&x.narrow(0, 0, 1)), run(&x.narrow(0, 1, 1))], 0);
+    let difference = (run(&x) - one_by_one).abs().max().double_value(&[]);
+    assert!(difference < 1e-5, "{difference}");
+}

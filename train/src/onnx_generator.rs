@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Any ONNX generator under the model contract, run by ONNX Runtime.
+
+use std::{env, path::Path, sync::OnceLock};
+
+use anyhow::{Context, Result, anyhow, bail};
+use cyclegan_contract::{ElementType, Generator};
+use half::f16;
+use ort::{
+    environment::Environment,
+    session::{Session, SessionOutputs},
+    value::TensorRef,
+};
+use tch::Tensor;
+
+/// A generator file that is loaded.
+#[derive(Debug)]
+pub struct OnnxGenerator {
+    /// What the file says.
+    pub about: Generator,
+    session: Session,
+}
+
+/// What a generator makes of a picture, N×3×H×W in [−1, 1] and N×1×H×W in [0, 1].
+#[derive(Debug)]
+pub struct Painted {
+    /// The picture.
+    pub image: Tensor,
+    /// How much of each pixel was repainted, if the generator says so.
+    pub mask: Option<Tensor>,
+}
+
+impl OnnxGenerator {
+    /// Checks a file against the contract and loads it.
+    pub fn open(path: &Path, threads: usize) -> Result<Self> {
+        let open = || -> Result<Self> {
+            let about = Generator::read(path)?;
+            let session = session(path, threads)?;
+            Ok(Self { about, session })
+        };
+        open().with_context(|| path.display().to_string())
+    }
+
+    /// Whether the file computes in float16.
+    pub fn is_f16(&self) -> bool {
+        self.about.input_type == ElementType::F16
+    }
+
+    /// Paints N×3×H×W in [−1, 1].
+    pub fn paint(&mut self, x: &Tensor) -> Result<Painted> {
+        let metadata = &self.about.metadata;
+        let (input, output) = (metadata.input_range, metadata.output_range);
+        // From [−1, 1] to the model's own range and back; 255 grey levels lie between −1 and 1.
+        let per_unit =
+            |range: cyclegan_contract::ValueRange| f64::from(range.per_grey_level()) * 127.5;
+        let x = (x + 1.0) * per_unit(input) + f64::from(input.black());
+        let mut values = vec![0f32; x.numel()];
+        x.contiguous().copy_data(&mut values, x.numel());
+        let shape = x.size();
+        let names = (self.about.output.clone(), self.about.has_mask);
+        let run = self.run(&shape, &values)?;
+        let image = extract(&run, &names.0)?;
+        let mask = names.1.then(|| extract(&run, "mask")).transpose()?;
+        let image = (image - f64::from(output.black())) / per_unit(output) - 1.0;
+        Ok(Painted { image, mask })
+    }
+
+    fn run(&mut self, shape: &[i64], values: &[f32]) -> Result<SessionOutputs<'_>> {
+        let name = self.about.input.as_str();
+        let outputs = match self.about.input_type {
+            ElementType::F32 => {
+                let input = TensorRef::from_array_view((shape, values))?;
+                self.session.run(ort::inputs![name => input])?
+            }
+            ElementType::F16 => {
+                let values: Vec<f16> = values.iter().map(|&v| f16::from_f32(v)).collect();
+                let input = TensorRef::from_array_view((shape, values.as_slice()))?;
+                self.session.run(ort::inputs![name => input])?
+            }
+        };
+        Ok(outputs)
+    }
+}
+
+fn extract(outputs: &SessionOutputs<'_>, name: &str) -> Result<Tensor> {
+    let value = outputs.get(name).ok_or_else(|| anyhow!("no output `{name}`"))?;
+    if let Ok((shape, values)) = value.try_extract_tensor::<f32>() {
+        return Ok(Tensor::from_slice(values).view(&**shape));
+    }
+    let (shape, values) = value.try_extract_tensor::<f16>()?;
+    let values: Vec<f32> = values.iter().map(|v| v.to_f32()).collect();
+    Ok(Tensor::from_slice(&values).view(&**shape))
+}
+
+/// A session of ONNX Runtime on the CPU; `threads` 0 takes one a core.
+pub fn session(path: &Path, threads: usize) -> Result<Session> {
+    let builder = Session::builder(runtime()?)?.with_intra_threads(threads);
+    let mut builder = builder.map_err(|e| anyhow!("{e}"))?;
+    Ok(builder.commit_from_file(path)?)
+}
+
+/// Loads ONNX Runtime once, and keeps it until the program ends.
+fn runtime() -> Result<&'static Environment> {
+    static LOADED: OnceLock<Result<Environment, String>> = OnceLock::new();
+    let load = || {
+        let library = env::var("ORT_DYLIB_PATH").unwrap_or_else(|_| "libonnxruntime.so".to_owned());
+        let builder = ort::init_from(&library).map_err(|e| format!("{library}: {e}"))?;
+        builder.with_telemetry(false).build().map_err(|e| e.to_string())
+    };
+    match LOADED.get_or_init(load) {
+        Ok(environment) => Ok(environment),
+        Err(reason) => bail!(
+            "ONNX Runtime cannot be loaded ({reason}); set ORT_DYLIB_PATH to its libonnxruntime.so"
+        ),
+    }
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! A tiny data set and the program, for the tests that see the trainer from outside.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+};
+
+use image::{GrayImage, Luma, Rgb, RgbImage};
+
+/// The program under test, on one thread.
+pub fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cyclegan-train"));
+    command.env("OMP_NUM_THREADS", "1");
+    command
+}
+
+/// Runs the program and gives back what it said; fails the test unless it ended well.
+pub fn run(arguments: &[&str]) -> Output {
+    let output = program().args(arguments).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {stderr}");
+    output
+}
+
+/// Runs the program, which must end with exit code 1 and one line that holds each of `parts`.
+#[allow(dead_code, reason = "not every test file makes the program fail")]
+pub fn fails(arguments: &[&str], parts: &[&str]) {
+    let output = program().args(arguments).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {stderr}");
+    let errors = stderr.lines().filter(|line| line.starts_with("error: ")).count();
+    assert_eq!(errors, 1, "{stderr}");
+    for part in parts {
+        assert!(stderr.contains(part), "no `{part}` in: {stderr}");
+    }
+}
+
+/// Writes `trainA` (a warm disc) and `trainB` (a striped cold one), with masks.
+pub fn data_set(folder: &Path, images: u32) {
+    for (domain, striped) in [("trainA", false), ("trainB", true)] {
+        let masks = format!("{domain}_mask");
+        for name in [domain, masks.as_str()] {
+            fs::create_dir_all(folder.join(name)).unwrap();
+        }
+        for i in 0..images {
+            let (picture, mask) = disc(i, striped);
+            picture.save(folder.join(domain).join(format!("{i:03}.png"))).unwrap();
+            mask.save(folder.join(&masks).join(format!("{i:03}.png"))).unwrap();
+        }
+    }
+}
+
+fn disc(i: u32, striped: bool) -> (RgbImage, GrayImage) {
+    let inside = |x: u32, y: u32| {
+        let (dx, dy) = (x as i32 - 20 - i as i32, y as i32 - 24);
+        dx * dx + dy * dy < 150
+    };
+    let picture = RgbImage::from_fn(48, 48, |x, y| match (inside(x, y), striped) {
+        (true, false) => Rgb([200, 120, 40]),
+        (true, true) => Rgb([if x % 6 < 3 { 30 } else { 220 }; 3]),
+        _ => Rgb([60, 150 + (y as u8), 70]),
+    });
+    let mask = GrayImage::from_fn(48, 48, |x, y| Luma([if inside(x, y) { 255 } else { 0 }]));
+    (picture, mask)
+}
+
+/// Options that make a run small enough for a test.
+pub const SMALL: &[&str] = &[
+    "--device",
+    "cpu",
+    "--threads",
+    "1",
+    "--ngf",
+    "4",
+    "--width",
+    "8",
+    "--blocks",
+    "1",
+    "--ndf",
+    "4",
+    "--n-layers-d",
+    "1",
+    "--net-d",
+    "n_layers",
+    "--load-size",
+    "40",
+    "--crop-size",
+    "32",
+    "--print-freq",
+    "5",
+    "--display-freq",
+    "1000",
+    "--pool-size",
+    "4",
+];

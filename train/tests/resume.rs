@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! A run that is stopped and goes on ends as one that never stopped.
+
+mod common;
+
+use std::{
+    fs,
+    path::Path,
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use common::{SMALL, data_set, program, run};
+
+fn train<'a>(data: &'a str, out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let arguments = ["train", "--data", data, "--out", out, "--mask-head", "--seed", "5"];
+    [&arguments, SMALL, more].concat()
+}
+
+fn wait_for(path: &Path) {
+    let begin = Instant::now();
+    while !path.exists() {
+        assert!(begin.elapsed() < Duration::from_secs(300), "no {}", path.display());
+        sleep(Duration::from_millis(2));
+    }
+}
+
+#[test]
+fn ten_steps_a_kill_and_ten_more_are_twenty() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    data_set(&data, 6);
+    let data = data.to_str().unwrap();
+    let whole = folder.path().join("whole");
+    run(&train(data, whole.to_str().unwrap(), &["--max-iters", "20"]));
+
+    let parts = folder.path().join("parts");
+    let out = parts.to_str().unwrap();
+    let more = ["--max-iters", "19", "--save-latest-freq", "10"];
+    let mut child = program().args(train(data, out, &more)).spawn().unwrap();
+    wait_for(&parts.join("checkpoints/00000010.safetensors"));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    run(&["train", "--resume", "--out", out, "--max-iters", "20"]);
+
+    let last = "checkpoints/00000020.safetensors";
+    let (whole, parts) = (fs::read(whole.join(last)).unwrap(), fs::read(parts.join(last)).unwrap());
+    assert!(whole == parts, "the checkpoints differ");
+}
+
+#[test]
+fn only_the_last_checkpoints_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    data_set(&data, 4);
+    let out = folder.path().join("run");
+    let more = ["--max-iters", "9", "--save-latest-freq", "2", "--keep", "2"];
+    run(&train(data.to_str().unwrap(), out.to_str().unwrap(), &more));
+    let listing = fs::read_dir(out.join("checkpoints")).unwrap();
+    let mut names: Vec<_> =
+        listing.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    assert_eq!(names, ["00000008.safetensors", "00000009.safetensors"]);
+}
