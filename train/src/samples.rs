@@ -11,6 +11,7 @@ use crate::{
     cyclegan::CycleGan,
     data::{decode, folder::Domain, view::View},
     net::params::Params,
+    pixels,
 };
 
 /// Images of each domain that are shown.
@@ -41,7 +42,7 @@ impl Samples {
     /// A grid: a row for each image, columns real, painted, cycled and, with a mask head, mask.
     pub fn grid(&self, model: &CycleGan) -> RgbImage {
         let rows: Vec<Tensor> = (0..2).map(|i| self.rows(model, i)).collect();
-        to_image(&Tensor::cat(&rows, 1))
+        pixels::to_picture(&Tensor::cat(&rows, 1))
     }
 
     /// The rows of direction `i`, 3×H×W.
@@ -54,7 +55,8 @@ impl Samples {
             let real = &self.0[i];
             let fake = paint(model.generators[i].shown(), real);
             let cycled = paint(model.generators[1 - i].shown(), &fake.image);
-            let mut columns = vec![real.shallow_clone(), fake.image, cycled.image];
+            let same = paint(model.generators[1 - i].shown(), real);
+            let mut columns = vec![real.shallow_clone(), fake.image, cycled.image, same.image];
             columns.extend(fake.mask_logits.map(|m| (m.sigmoid() * 2.0 - 1.0).expand_as(real)));
             let wide = Tensor::cat(&columns, 3);
             Tensor::cat(&wide.unbind(0), 1)
@@ -81,17 +83,5 @@ fn tile(path: &Path) -> Result<Tensor> {
         size: (SIDE, SIDE),
         flip: false,
     };
-    let side = i64::from(SIDE);
-    let bytes = Tensor::from_slice(view.of_rgb(&picture).as_raw()).view([side, side, 3]);
-    Ok(bytes.permute([2, 0, 1]).to_kind(Kind::Float) / 127.5 - 1.0)
-}
-
-/// 3×H×W in [−1, 1] to pixels.
-fn to_image(tensor: &Tensor) -> RgbImage {
-    let bytes = ((tensor + 1.0) * 127.5).round().clamp(0.0, 255.0);
-    let bytes = bytes.to_kind(Kind::Uint8).permute([1, 2, 0]).contiguous();
-    let (h, w) = (tensor.size()[1] as u32, tensor.size()[2] as u32);
-    let mut pixels = vec![0u8; (h * w * 3) as usize];
-    bytes.copy_data(&mut pixels, (h * w * 3) as usize);
-    RgbImage::from_raw(w, h, pixels).expect("as many bytes as the size says")
+    Ok(pixels::to_tensor(&view.of_rgb(&picture)).squeeze_dim(0))
 }

@@ -19,6 +19,8 @@ pub enum Purpose {
     ViewB = 4,
     /// What the image pools hand out.
     Pool = 5,
+    /// Which samples form a subset of a measurement.
+    Subset = 7,
     /// Noise and dropout of a step.
     Step = 6,
 }

@@ -20,7 +20,7 @@ use tch::{Device, Kind};
 use crate::{
     checkpoint,
     cyclegan::CycleGan,
-    net::cost::macs,
+    net::{cost::macs, generator::Generator, params::Weights},
     onnx_generator::OnnxGenerator,
     run_folder::{Config, RunFolder, write_beside},
 };
@@ -48,44 +48,61 @@ enum ExportPrecision {
     Fp16,
 }
 
-impl ExportPrecision {
-    fn names(self) -> (Precision, Element) {
-        match self {
-            Self::Fp32 => (Precision::Fp32, Element::F32),
-            Self::Fp16 => (Precision::Fp16, Element::F16),
-        }
+/// Writes both generators of the newest checkpoint and a README.md.
+pub fn run(args: &ExportArgs) -> Result<()> {
+    let precision = match args.precision {
+        ExportPrecision::Fp32 => Precision::Fp32,
+        ExportPrecision::Fp16 => Precision::Fp16,
+    };
+    let run = RunFolder::open(&args.run)?;
+    for written in write_pair(&run, &args.out, precision)? {
+        let (path, worst) = (written.path.display(), written.difference);
+        println!("{path}: differs from libtorch by {worst:.1e} at most");
     }
+    Ok(())
 }
 
-/// Writes both generators of the newest checkpoint, each checked before it takes its name.
-pub fn run(args: &ExportArgs) -> Result<()> {
-    let run = RunFolder::open(&args.run)?;
+/// A file that was exported.
+#[derive(Debug)]
+pub struct Written {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its largest difference from libtorch, of a range of 2.
+    pub difference: f64,
+}
+
+/// Writes the generators of a run's newest checkpoint, each checked before it takes its name.
+pub fn write_pair(run: &RunFolder, out: &Path, precision: Precision) -> Result<Vec<Written>> {
     let config = run.config()?;
     let mut model = CycleGan::new(&config.train, Device::Cpu)?;
     checkpoint::load_newest(&run.checkpoints(), &mut model)?;
-    fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
-    let mut card = Card::new(&config, &model);
+    fs::create_dir_all(out).with_context(|| out.display().to_string())?;
+    let element = if precision == Precision::Fp16 { Element::F16 } else { Element::F32 };
+    let mut files = Vec::new();
     for (i, direction) in Direction::BOTH.into_iter().enumerate() {
         let metadata = metadata(&config, &model, direction);
-        let (precision, element) = args.precision.names();
-        let path = args.out.join(file_name(direction, precision));
+        let path = out.join(file_name(direction, precision));
         let weights = model.generators[i].shown().weights(Kind::Float);
         let bytes = model::encode(&model.generator, &weights, &metadata, element);
-        let worst = write_checked(&path, &bytes, &model, i)?;
-        println!("{}: differs from libtorch by {worst:.1e} at most", path.display());
-        card.add(&path, worst);
+        let difference = write_checked(&path, &bytes, &model.generator, &weights)?;
+        files.push(Written { path, difference });
     }
-    write_beside(&args.out.join("README.md"), card.text().as_bytes())
+    write_beside(&out.join("README.md"), card(&config, &model, &files).as_bytes())?;
+    Ok(files)
 }
 
 /// Writes a file beside its place, checks it there, and moves it in.
-fn write_checked(path: &Path, bytes: &[u8], model: &CycleGan, i: usize) -> Result<f64> {
+fn write_checked(
+    path: &Path,
+    bytes: &[u8],
+    generator: &Generator,
+    weights: &Weights,
+) -> Result<f64> {
     let beside = path.with_extension("unchecked.onnx");
-    let weights = model.generators[i].shown().weights(Kind::Float);
     let check = || -> Result<f64> {
         write_beside(&beside, bytes)?;
         let mut onnx = OnnxGenerator::open(&beside, 0)?;
-        check::against_libtorch(&mut onnx, &model.generator, &weights)
+        check::against_libtorch(&mut onnx, generator, weights)
     };
     match check() {
         Ok(worst) => {
@@ -118,31 +135,23 @@ fn metadata(config: &Config, model: &CycleGan, direction: Direction) -> Metadata
 }
 
 /// The README.md that goes with exported files.
-struct Card(String);
-
-impl Card {
-    fn new(config: &Config, model: &CycleGan) -> Self {
-        let (a, b) = (&config.train.domain_a, &config.train.domain_b);
-        let side = u64::from(config.train.load_size);
-        let giga = macs(&model.generator.layers, side, side) as f64 / 1e9;
-        let millions = model.generator.layout.numel() as f64 / 1e6;
-        let data = config.data.file_name().unwrap_or_default().to_string_lossy();
-        Self(format!(
-            "# {a} ⇄ {b}\n\n\
-             G paints {a} as {b}, F paints {b} as {a}. Made by `cyclegan-train export` from \
-             iteration {step} of a run on `{data}`.\n\n\
-             {millions:.2} M parameters, {giga:.2} GMAC at {side}×{side}.\n\n\
-             | file | largest difference from libtorch, of a range of 2 |\n| --- | --- |\n",
-            step = model.step,
-        ))
-    }
-
-    fn add(&mut self, path: &Path, worst: f64) {
+fn card(config: &Config, model: &CycleGan, files: &[Written]) -> String {
+    let (a, b) = (&config.train.domain_a, &config.train.domain_b);
+    let side = u64::from(config.train.load_size);
+    let giga = macs(&model.generator.layers, side, side) as f64 / 1e9;
+    let millions = model.generator.layout.numel() as f64 / 1e6;
+    let data = config.data.file_name().unwrap_or_default().to_string_lossy();
+    let mut card = format!(
+        "# {a} ⇄ {b}\n\n\
+         G paints {a} as {b}, F paints {b} as {a}. Made by `cyclegan-train export` from \
+         iteration {step} of a run on `{data}`.\n\n\
+         {millions:.2} M parameters, {giga:.2} GMAC at {side}×{side}.\n\n\
+         | file | largest difference from libtorch, of a range of 2 |\n| --- | --- |\n",
+        step = model.step,
+    );
+    for Written { path, difference } in files {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        self.0 += &format!("| `{name}` | {worst:.1e} |\n");
+        card += &format!("| `{name}` | {difference:.1e} |\n");
     }
-
-    fn text(&self) -> &str {
-        &self.0
-    }
+    card
 }

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Features and class probabilities of pictures by an ONNX network.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow};
+use ort::{session::Session, value::TensorRef};
+use tch::{Kind, Tensor};
+
+use crate::onnx_generator::session;
+
+const OUTPUT_FEATURES: &str = "features";
+const OUTPUT_PROBS: &str = "probs";
+
+/// How the network wants its pictures: (grey level − mean) / std.
+#[derive(Clone, Copy, Debug)]
+pub struct Scaling {
+    /// Grey level that becomes 0.
+    pub mean: f64,
+    /// Grey levels to a unit.
+    pub std: f64,
+}
+
+/// A network with an output `features` and, if it classifies, `probs`.
+#[derive(Debug)]
+pub struct FeatureNetwork {
+    session: Session,
+    input: String,
+    side: i64,
+    scaling: Scaling,
+    classifies: bool,
+}
+
+/// What the network says of a picture.
+#[derive(Debug)]
+pub struct Seen {
+    /// D.
+    pub features: Tensor,
+    /// The most probable class, if the network classifies.
+    pub class: Option<usize>,
+}
+
+impl FeatureNetwork {
+    /// Loads a network whose input is 1×3×S×S.
+    pub fn open(path: &Path, scaling: Scaling) -> Result<Self> {
+        let session = session(path, 0).with_context(|| path.display().to_string())?;
+        let input = session.inputs().first().context("the feature network has no input")?;
+        let shape = input.dtype().tensor_shape().map(|s| s.to_vec()).unwrap_or_default();
+        let side = match shape[..] {
+            [_, 3, h, w] if h == w && h > 0 => h,
+            _ => {
+                return Err(anyhow!(
+                    "{}: its input is {shape:?}, expected 1×3×S×S",
+                    path.display()
+                ));
+            }
+        };
+        let input = input.name().to_owned();
+        let has = |name: &str| session.outputs().iter().any(|o| o.name() == name);
+        anyhow::ensure!(has(OUTPUT_FEATURES), "{}: no output `{OUTPUT_FEATURES}`", path.display());
+        let classifies = has(OUTPUT_PROBS);
+        Ok(Self { session, input, side, scaling, classifies })
+    }
+
+    /// Looks at 1×3×H×W in [−1, 1].
+    pub fn see(&mut self, picture: &Tensor) -> Result<Seen> {
+        let side = [self.side, self.side];
+        let x = picture.internal_upsample_bicubic2d_aa(side, false, None, None);
+        let x = ((x + 1.0) * 127.5 - self.scaling.mean) / self.scaling.std;
+        let mut values = vec![0f32; x.numel()];
+        x.contiguous().copy_data(&mut values, x.numel());
+        let input = TensorRef::from_array_view((x.size(), values.as_slice()))?;
+        let outputs = self.session.run(ort::inputs![self.input.as_str() => input])?;
+        let output = |name: &str| -> Result<Vec<f32>> {
+            let value = outputs.get(name).ok_or_else(|| anyhow!("no output `{name}`"))?;
+            Ok(value.try_extract_tensor::<f32>()?.1.to_vec())
+        };
+        let features = Tensor::from_slice(&output(OUTPUT_FEATURES)?).to_kind(Kind::Float);
+        let class = match self.classifies {
+            true => {
+                let probs = output(OUTPUT_PROBS)?;
+                (0..probs.len()).max_by(|&a, &b| probs[a].total_cmp(&probs[b]))
+            }
+            false => None,
+        };
+        Ok(Seen { features, class })
+    }
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Warping error: how much a painted clip flickers (Lai et al. 2018, arXiv 1808.00449, section 4).
+
+use tch::{Kind, Tensor};
+
+use super::flow::{flow, visible};
+use crate::warp::warp;
+
+/// Motion between consecutive frames of a clip, found once and used for every generator.
+#[derive(Debug)]
+pub struct Motion {
+    /// Flow from frame t to t + 1, 1×2×H×W, and where it is visible, 1×1×H×W.
+    steps: Vec<(Tensor, Tensor)>,
+}
+
+impl Motion {
+    /// The motion of frames 1×3×H×W.
+    pub fn of(frames: &[Tensor]) -> Self {
+        let step = |pair: &[Tensor]| {
+            let there = flow(&pair[0], &pair[1]);
+            let seen = visible(&there, &flow(&pair[1], &pair[0]));
+            (there, seen)
+        };
+        Self { steps: frames.windows(2).map(step).collect() }
+    }
+
+    /// Root of the mean over frames of Σ‖M⊙(warp(O_{t+1}) − O_t)‖²/ΣM, in grey levels a channel.
+    pub fn warping_error(&self, frames: &[Tensor]) -> f64 {
+        let error = |((flow, seen), pair): (&(Tensor, Tensor), &[Tensor])| {
+            let change = (warp(&pair[1], flow) - &pair[0]) * 127.5;
+            let sum = (change.square() * seen).sum(Kind::Float).double_value(&[]);
+            sum / (3.0 * seen.sum(Kind::Float).double_value(&[])).max(1.0)
+        };
+        let errors = self.steps.iter().zip(frames.windows(2)).map(error);
+        (errors.sum::<f64>() / self.steps.len().max(1) as f64).sqrt()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moving_picture_does_not_flicker_and_noise_does() {
+        tch::manual_seed(5);
+        // As in nature, the larger the stronger.
+        let noise = |side: i64| {
+            let coarse = Tensor::rand([1, 3, side, side], tch::kind::FLOAT_CPU) * 2.0 - 1.0;
+            coarse.upsample_bicubic2d([96, 112], true, None, None) * (2.0 / side as f64)
+        };
+        let scene = noise(4) + noise(8) + noise(16);
+        let moving: Vec<Tensor> = (0..4).map(|t| scene.narrow(3, 2 * t, 96)).collect();
+        let motion = Motion::of(&moving);
+        let still = motion.warping_error(&moving);
+        let noisy: Vec<Tensor> =
+            moving.iter().map(|f| f + f.randn_like() * (10.0 / 127.5)).collect();
+        let flickering = motion.warping_error(&noisy);
+        // Noise of 10 grey levels in both frames of a pair differs by 10·√2; warping smooths some.
+        assert!(still < 2.0 && (9.0..16.0).contains(&flickering), "{still} {flickering}");
+    }
+}

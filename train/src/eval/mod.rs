@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The `eval` command: how well generators paint, in numbers.
+
+mod features;
+mod flicker;
+mod flow;
+mod kid;
+mod score;
+mod show;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use clap::{Args, ValueEnum};
+use cyclegan_contract::{Direction, Precision, file_name};
+
+use crate::{
+    export,
+    onnx_generator::OnnxGenerator,
+    run_folder::{RunFolder, write_beside},
+};
+use features::{FeatureNetwork, Scaling};
+use score::Judge;
+
+/// Where the feature network may be when none is named.
+const FEATURES: &str = "../shared/models/efficientnet_lite0.onnx";
+
+/// Arguments of `eval`.
+#[derive(Debug, Args)]
+pub struct EvalArgs {
+    /// Data set with testA and testB (else trainA and trainB), and masks if there
+    #[arg(long)]
+    data: PathBuf,
+    /// A run: its newest checkpoint is scored, both directions
+    #[arg(long, required_unless_present = "model", conflicts_with = "model")]
+    run: Option<PathBuf>,
+    /// An ONNX generator under the model contract, or a folder with G.onnx and F.onnx; may be
+    /// given several times
+    #[arg(long)]
+    model: Vec<PathBuf>,
+    /// What a --model file without metadata does
+    #[arg(long, value_enum, default_value = "a2b")]
+    direction: Way,
+    /// ONNX network with an output `features` and, for the share of images that it calls the
+    /// target class, `probs` [default: EfficientNet-Lite0 where it is in ../shared/models]
+    #[arg(long)]
+    features: Option<PathBuf>,
+    /// Grey level that the feature network wants as 0
+    #[arg(long, default_value_t = 127.0)]
+    features_mean: f64,
+    /// Grey levels to a unit of the feature network
+    #[arg(long, default_value_t = 128.0)]
+    features_std: f64,
+    /// Class of domain A in `probs`
+    #[arg(long)]
+    class_a: Option<usize>,
+    /// Class of domain B in `probs`
+    #[arg(long)]
+    class_b: Option<usize>,
+    /// A video of domain A, for flicker
+    #[arg(long)]
+    clip: Option<PathBuf>,
+    /// Score the clip's first frames only
+    #[arg(long, default_value_t = 50)]
+    clip_frames: usize,
+    /// Short side that pictures are scaled to, pixels
+    #[arg(long, default_value_t = 256)]
+    size: u32,
+    /// Score at most this many images of a domain
+    #[arg(long, default_value_t = 500)]
+    max_images: usize,
+    /// Write the scores here as JSON
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Write the scores here as a page, with pictures
+    #[arg(long)]
+    html: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Way {
+    /// From domain A to B.
+    A2b,
+    /// From domain B to A.
+    B2a,
+}
+
+/// A generator to score.
+struct Candidate {
+    name: String,
+    direction: Direction,
+    onnx: OnnxGenerator,
+}
+
+/// Scores generators and prints a table.
+pub fn run(args: &EvalArgs) -> Result<()> {
+    let exported;
+    let mut candidates = Vec::new();
+    if let Some(run) = &args.run {
+        exported = tempfile::tempdir().context("a temporary folder")?;
+        export::write_pair(&RunFolder::open(run)?, exported.path(), Precision::Fp32)?;
+        candidates.extend(pair(exported.path(), &run.display().to_string())?);
+    }
+    for path in &args.model {
+        let name = path.display().to_string();
+        if path.is_dir() {
+            candidates.extend(pair(path, &name)?);
+        } else {
+            candidates.push(single(path, name, args.direction)?);
+        }
+    }
+    ensure!(!candidates.is_empty(), "no G.onnx or F.onnx in the folders given");
+    let judge = Judge::new(args, network(args)?)?;
+    let scores = judge.score(&mut candidates)?;
+    print!("{}", show::table(&scores));
+    if let Some(path) = &args.json {
+        write_beside(path, show::json(&scores)?.as_bytes())?;
+    }
+    if let Some(path) = &args.html {
+        write_beside(path, show::html(&scores)?.as_bytes())?;
+    }
+    Ok(())
+}
+
+fn network(args: &EvalArgs) -> Result<Option<FeatureNetwork>> {
+    let default = Path::new(FEATURES);
+    let path = match &args.features {
+        Some(path) => path.as_path(),
+        None if default.is_file() => default,
+        None => {
+            eprintln!(
+                "no feature network: KID and class shares are left out; name one with --features"
+            );
+            return Ok(None);
+        }
+    };
+    ensure!(
+        args.features_std > 0.0,
+        "--features-std is {}, expected more than 0",
+        args.features_std
+    );
+    let scaling = Scaling { mean: args.features_mean, std: args.features_std };
+    FeatureNetwork::open(path, scaling).map(Some)
+}
+
+fn pair(folder: &Path, name: &str) -> Result<Vec<Candidate>> {
+    let there =
+        |direction: &Direction| folder.join(file_name(*direction, Precision::Fp32)).is_file();
+    let open = |direction: Direction| {
+        let onnx = OnnxGenerator::open(&folder.join(file_name(direction, Precision::Fp32)), 0)?;
+        Ok(Candidate { name: name.to_owned(), direction, onnx })
+    };
+    Direction::BOTH.into_iter().filter(there).map(open).collect()
+}
+
+fn single(path: &Path, name: String, way: Way) -> Result<Candidate> {
+    let onnx = OnnxGenerator::open(path, 0)?;
+    let said = onnx.about.metadata.direction;
+    let direction = said.unwrap_or(match way {
+        Way::A2b => Direction::AToB,
+        Way::B2a => Direction::BToA,
+    });
+    Ok(Candidate { name, direction, onnx })
+}

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The measurements of one generator.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use cyclegan_contract::Direction;
+use image::RgbImage;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use tch::{Kind, Tensor};
+
+use super::{
+    Candidate, EvalArgs,
+    features::FeatureNetwork,
+    flicker::Motion,
+    kid::{Kid, kid},
+};
+use crate::{
+    data::{
+        decode,
+        folder::Domain,
+        order::{Purpose, random},
+        view::{Preprocess, Sizes, View},
+    },
+    onnx_generator::OnnxGenerator,
+    pixels,
+    video::Video,
+};
+
+/// Pictures that the page shows of each generator.
+const SHOWN: usize = 8;
+
+/// What was measured of a generator; what could not be is none.
+#[derive(Debug, Default, Serialize)]
+pub struct Score {
+    /// File or run.
+    pub model: String,
+    /// `A2B` or `B2A`.
+    pub direction: String,
+    /// Images painted.
+    pub images: usize,
+    /// KID×100 of the painted images against those of the target domain.
+    pub kid_x100: Option<f64>,
+    /// Its standard deviation over subsets.
+    pub kid_x100_std: Option<f64>,
+    /// Share of images whose most probable class is the target's.
+    pub target_class: Option<f64>,
+    /// Mean absolute difference after going there and back, grey levels.
+    pub cycle: Option<f64>,
+    /// Mean absolute change inside the masks, grey levels.
+    pub change_inside: Option<f64>,
+    /// The same outside.
+    pub change_outside: Option<f64>,
+    /// Warping error of the painted clip, grey levels.
+    pub warping_error: Option<f64>,
+    /// Warping error of the clip itself.
+    pub warping_error_of_input: Option<f64>,
+    /// Pairs of real and painted.
+    #[serde(skip)]
+    pub pictures: Vec<[RgbImage; 2]>,
+}
+
+/// The data and networks that generators are judged by.
+pub struct Judge<'a> {
+    args: &'a EvalArgs,
+    network: Option<FeatureNetwork>,
+    domains: [Domain; 2],
+    masked: [Option<Domain>; 2],
+}
+
+impl<'a> Judge<'a> {
+    /// Finds the pictures.
+    pub fn new(args: &'a EvalArgs, network: Option<FeatureNetwork>) -> Result<Self> {
+        let open = |letter: &str| -> Result<(Domain, Option<Domain>)> {
+            let test = Domain::open_if_there(&args.data, &format!("test{letter}"))?;
+            let train = || Domain::open(&args.data, &format!("train{letter}"), None);
+            let domain = test.map_or_else(train, Ok)?;
+            // Test sets seldom have masks; those of the training images tell as much of change.
+            let train = Domain::open_if_there(&args.data, &format!("train{letter}"))?;
+            let masked = [Some(domain.clone()), train].into_iter().flatten();
+            let masked = masked.into_iter().find(|d| !d.masks.is_empty());
+            Ok((domain, masked))
+        };
+        let ((a, masked_a), (b, masked_b)) = (open("A")?, open("B")?);
+        Ok(Self { args, network, domains: [a, b], masked: [masked_a, masked_b] })
+    }
+
+    /// Scores all candidates.
+    pub fn score(mut self, candidates: &mut [Candidate]) -> Result<Vec<Score>> {
+        let mut real = [None, None];
+        if self.network.is_some() {
+            for (i, slot) in real.iter_mut().enumerate() {
+                let pictures = self.pictures(i)?;
+                let bar = bar(pictures.len(), "real images");
+                *slot = Some(self.look(&bar, pictures.into_iter().map(Ok), None)?.0);
+            }
+        }
+        let clip = self.args.clip.as_deref().map(|path| self.clip(path)).transpose()?;
+        let mut scores = Vec::new();
+        for k in 0..candidates.len() {
+            let way = usize::from(candidates[k].direction == Direction::BToA);
+            let mut score = self.paintings(&mut candidates[k], way, real[1 - way].as_ref())?;
+            self.changes(&mut candidates[k].onnx, way, &mut score)?;
+            if let Some((frames, motion)) = clip.as_ref().filter(|_| way == 0) {
+                let painted = paint_clip(&mut candidates[k].onnx, frames)?;
+                score.warping_error = Some(motion.warping_error(&painted));
+                score.warping_error_of_input = Some(motion.warping_error(frames));
+            }
+            score.cycle = self.cycle(candidates, k, way)?;
+            scores.push(score);
+        }
+        Ok(scores)
+    }
+
+    /// Paints the domain and compares it with the target domain.
+    fn paintings(
+        &mut self,
+        candidate: &mut Candidate,
+        way: usize,
+        target: Option<&Tensor>,
+    ) -> Result<Score> {
+        let class = [self.args.class_b, self.args.class_a][way];
+        let pictures = self.pictures(way)?;
+        let mut score = Score {
+            model: candidate.name.clone(),
+            direction: candidate.direction.to_string(),
+            images: pictures.len(),
+            ..Score::default()
+        };
+        let bar = bar(pictures.len(), &format!("{} {}", score.direction, score.model));
+        let every = (pictures.len() / SHOWN).max(1);
+        let mut shown = Vec::new();
+        let mut painted = Vec::new();
+        for (i, picture) in pictures.into_iter().enumerate() {
+            let image = candidate.onnx.paint(&picture)?.image;
+            if i.is_multiple_of(every) && shown.len() < SHOWN {
+                shown.push([pixels::to_picture(&picture), pixels::to_picture(&image)]);
+            }
+            painted.push(image);
+            bar.inc(1);
+        }
+        score.pictures = shown;
+        if let (Some(target), true) = (target, self.network.is_some()) {
+            bar.set_position(0);
+            let (features, share) = self.look(&bar, painted.into_iter().map(Ok), class)?;
+            let Kid { mean, std } = kid(&features, target);
+            score.kid_x100 = Some(mean * 100.0);
+            score.kid_x100_std = Some(std * 100.0);
+            score.target_class = share;
+        }
+        Ok(score)
+    }
+
+    /// Features K×D, and the share of pictures that are called `class`.
+    fn look(
+        &mut self,
+        bar: &ProgressBar,
+        pictures: impl Iterator<Item = Result<Tensor>>,
+        class: Option<usize>,
+    ) -> Result<(Tensor, Option<f64>)> {
+        let network = self.network.as_mut().context("no feature network")?;
+        let (mut features, mut hits, mut classified) = (Vec::new(), 0usize, 0usize);
+        for picture in pictures {
+            let seen = network.see(&picture?)?;
+            features.push(seen.features);
+            if let Some(best) = seen.class {
+                classified += 1;
+                hits += usize::from(class == Some(best));
+            }
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        ensure!(features.len() > 1, "KID needs at least two pictures of each domain");
+        let share = (class.is_some() && classified > 0).then(|| hits as f64 / classified as f64);
+        Ok((Tensor::stack(&features, 0), share))
+    }
+
+    /// How much a generator changes inside and outside of masks.
+    fn changes(&self, onnx: &mut OnnxGenerator, way: usize, score: &mut Score) -> Result<()> {
+        let Some(domain) = &self.masked[way] else {
+            return Ok(());
+        };
+        let (mut inside, mut outside) = ((0.0, 0.0), (0.0, 0.0));
+        let pairs = domain.images.iter().zip(&domain.masks);
+        let masked = pairs.filter_map(|(i, m)| Some((i, m.as_ref()?)));
+        for (image, mask) in masked.take(self.args.max_images.min(100)) {
+            let (picture, mask) = (decode::rgb(image)?, decode::mask(mask)?);
+            let view = self.view(picture.dimensions())?;
+            let picture = pixels::to_tensor(&view.of_rgb(&picture));
+            let mask = pixels::mask_to_tensor(&view.of_mask(&mask));
+            let painted = onnx.paint(&picture)?.image;
+            let change = (painted - picture).abs().mean_dim([1i64].as_slice(), true, Kind::Float);
+            let change = change * 127.5;
+            let sum = |t: Tensor| t.sum(Kind::Float).double_value(&[]);
+            inside.0 += sum(&change * &mask);
+            inside.1 += sum(mask.shallow_clone());
+            outside.0 += sum(&change * (1.0 - &mask));
+            outside.1 += sum(1.0 - &mask);
+        }
+        let mean = |(sum, weight): (f64, f64)| (weight > 0.0).then(|| sum / weight);
+        (score.change_inside, score.change_outside) = (mean(inside), mean(outside));
+        Ok(())
+    }
+
+    /// There and back, where the candidates hold the other direction of the same model.
+    fn cycle(&self, candidates: &mut [Candidate], k: usize, way: usize) -> Result<Option<f64>> {
+        let other =
+            |c: &Candidate| c.name == candidates[k].name && c.direction != candidates[k].direction;
+        let Some(back) = candidates.iter().position(other) else {
+            return Ok(None);
+        };
+        let pictures = self.pictures(way)?;
+        let count = pictures.len() as f64;
+        let mut sum = 0.0;
+        for picture in pictures {
+            let there = candidates[k].onnx.paint(&picture)?.image;
+            let cycled = candidates[back].onnx.paint(&there)?.image;
+            sum += (cycled - picture).abs().mean(Kind::Float).double_value(&[]) * 127.5;
+        }
+        Ok(Some(sum / count))
+    }
+
+    fn pictures(&self, way: usize) -> Result<Vec<Tensor>> {
+        let images = self.domains[way].images.iter().take(self.args.max_images);
+        let read = |path: &PathBuf| {
+            let picture = decode::rgb(path)?;
+            let view = self.view(picture.dimensions())?;
+            Ok(pixels::to_tensor(&view.of_rgb(&picture)))
+        };
+        images.map(read).collect()
+    }
+
+    fn clip(&self, path: &Path) -> Result<(Vec<Tensor>, Motion)> {
+        let mut video = Video::open(path)?;
+        let mut frames = Vec::new();
+        while let Some(frame) = video.next_frame()? {
+            let view = self.view(frame.picture.dimensions())?;
+            frames.push(pixels::to_tensor(&view.of_rgb(&frame.picture)));
+            if frames.len() == self.args.clip_frames {
+                break;
+            }
+        }
+        ensure!(frames.len() > 1, "{}: fewer than two frames", path.display());
+        let motion = Motion::of(&frames);
+        Ok((frames, motion))
+    }
+
+    /// The whole picture at the size that is scored.
+    fn view(&self, (width, height): (u32, u32)) -> Result<View> {
+        let size = f64::from(self.args.size);
+        let scale = size / f64::from(width.min(height));
+        let load = (f64::from(width) * scale).round() as u32;
+        let sizes = Sizes { load, load_min: load, crop: load, multiple: 4 };
+        let mut unused = random(0, Purpose::Subset, 0);
+        Ok(Preprocess::ScaleWidth.view((width, height), sizes, false, &mut unused)?)
+    }
+}
+
+fn paint_clip(onnx: &mut OnnxGenerator, frames: &[Tensor]) -> Result<Vec<Tensor>> {
+    frames.iter().map(|frame| Ok(onnx.paint(frame)?.image)).collect()
+}
+
+fn bar(length: usize, what: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len}");
+    let bar = ProgressBar::new(length as u64).with_message(what.to_owned());
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Scores as a table, as JSON and as a page.
+
+use anyhow::Result;
+
+use super::score::Score;
+use crate::page;
+
+/// Heading, what it means, and the figure.
+type Column = (&'static str, &'static str, fn(&Score) -> Option<String>);
+
+const COLUMNS: [Column; 8] = [
+    ("model", "file or run", |s| Some(s.model.clone())),
+    ("direction", "A2B or B2A", |s| Some(s.direction.clone())),
+    ("images", "images painted", |s| Some(s.images.to_string())),
+    ("KID×100", "against the target domain, ± standard deviation over subsets", |s| {
+        Some(format!("{:.2} ± {:.2}", s.kid_x100?, s.kid_x100_std?))
+    }),
+    ("target class", "share that the classifier calls the target class", |s| {
+        Some(format!("{:.1} %", s.target_class? * 100.0))
+    }),
+    ("cycle", "mean absolute difference there and back, grey levels", |s| {
+        Some(format!("{:.2}", s.cycle?))
+    }),
+    ("change in / out", "mean absolute change inside and outside the masks, grey levels", |s| {
+        Some(format!("{:.1} / {:.1}", s.change_inside?, s.change_outside?))
+    }),
+    ("flicker (input)", "warping error of the painted clip and of the clip, grey levels", |s| {
+        Some(format!("{:.2} ({:.2})", s.warping_error?, s.warping_error_of_input?))
+    }),
+];
+
+/// A Markdown table.
+pub fn table(scores: &[Score]) -> String {
+    let row = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+    let headings = COLUMNS.iter().map(|c| c.0.to_owned()).collect();
+    let rule = COLUMNS.iter().map(|_| "---".to_owned()).collect();
+    let rows = scores.iter().map(|s| row(cells(s)));
+    [row(headings), row(rule)].into_iter().chain(rows).collect()
+}
+
+/// A list of objects.
+pub fn json(scores: &[Score]) -> Result<String> {
+    Ok(serde_json::to_string_pretty(scores)? + "\n")
+}
+
+/// A page with the table and pictures, all in one file.
+pub fn html(scores: &[Score]) -> Result<String> {
+    let mut body = "<table><tr>".to_owned();
+    for (heading, meaning, _) in COLUMNS {
+        body += &format!("<th title=\"{}\">{}</th>", page::escape(meaning), page::escape(heading));
+    }
+    body += "</tr>";
+    for score in scores {
+        let cells = cells(score).into_iter().map(|c| format!("<td>{}</td>", page::escape(&c)));
+        body += &format!("<tr>{}</tr>", cells.collect::<String>());
+    }
+    body += "</table>";
+    for score in scores {
+        let title = format!("{} {}", score.direction, score.model);
+        body += &format!("<h2>{}</h2><div class=\"grid\">", page::escape(&title));
+        for [real, painted] in &score.pictures {
+            body += &format!("<figure>{}{}</figure>", page::image(real)?, page::image(painted)?);
+        }
+        body += "</div>";
+    }
+    Ok(page::page("cyclegan-train eval", None, &body))
+}
+
+fn cells(score: &Score) -> Vec<String> {
+    COLUMNS.iter().map(|c| (c.2)(score).unwrap_or_else(|| "–".to_owned())).collect()
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Web pages that are one file: nothing is loaded from anywhere.
+
+use std::io::Cursor;
+
+use anyhow::Result;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use image::{ImageFormat, RgbImage};
+
+const STYLE: &str = include_str!("page.css");
+
+/// A page; with `refresh` it loads itself again after that many seconds.
+pub fn page(title: &str, refresh: Option<u32>, body: &str) -> String {
+    let refresh = refresh.map(|s| format!("<meta http-equiv=\"refresh\" content=\"{s}\">"));
+    format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">{}\
+         <meta name=\"viewport\" content=\"width=device-width\">\
+         <title>{title}</title><style>{STYLE}</style></head>\
+         <body><h1>{title}</h1>{body}</body></html>\n",
+        refresh.unwrap_or_default(),
+        title = escape(title),
+    )
+}
+
+/// Text for a page.
+pub fn escape(text: &str) -> String {
+    let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    escaped.replace('"', "&quot;")
+}
+
+/// A picture within the page.
+pub fn image(picture: &RgbImage) -> Result<String> {
+    let mut jpeg = Cursor::new(Vec::new());
+    picture.write_to(&mut jpeg, ImageFormat::Jpeg)?;
+    let data = STANDARD.encode(jpeg.get_ref());
+    let (w, h) = picture.dimensions();
+    Ok(format!("<img width=\"{w}\" height=\"{h}\" src=\"data:image/jpeg;base64,{data}\" alt=\"\">"))
+}
