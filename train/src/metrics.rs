@@ -41,6 +41,12 @@ impl Metrics {
     }
 }
 
+/// All lines of a run.
+pub fn read(path: &Path) -> Result<Vec<Map<String, Value>>> {
+    let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+}
+
 fn step_of(line: &str) -> Option<u64> {
     let line: Map<String, Value> = serde_json::from_str(line).ok()?;
     line.get("step")?.as_u64()

@@ -163,6 +163,9 @@ pub struct TrainOptions {
     /// Weight of the mask's cross-entropy, or of its size where no masks are given
     #[arg(long, default_value_t = 1.0, help_heading = "Losses")]
     pub lambda_mask: f64,
+    /// Weight of equivariance to small random motion and noise, against flicker; 10 is usual
+    #[arg(long, default_value_t = 0.0, help_heading = "Losses")]
+    pub lambda_flow: f64,
     /// Painted images that each discriminator is shown again; 0 for none
     #[arg(long, default_value_t = 50, help_heading = "Losses")]
     pub pool_size: usize,

@@ -10,7 +10,7 @@ use crate::{
         batch::{Batch, Masks},
         order::{Purpose, random},
     },
-    loss::{adversarial::gradient_penalty, mask},
+    loss::{adversarial::gradient_penalty, flicker, mask},
     net::{generator::Painted, params::Weights},
     options::{LookAt, TrainOptions},
 };
@@ -19,10 +19,45 @@ use crate::{
 pub type Losses = Vec<(&'static str, Tensor)>;
 
 /// Names of the losses of both directions: (A→B, B→A).
-const NAMES: [[&str; 6]; 2] = [
-    ["G_A", "cycle_A", "idt_A", "mask_A", "D_A", "D_A_accuracy"],
-    ["G_B", "cycle_B", "idt_B", "mask_B", "D_B", "D_B_accuracy"],
+const NAMES: [Names; 2] = [
+    Names {
+        adversarial: "G_A",
+        cycle: "cycle_A",
+        identity: "idt_A",
+        mask: "mask_A",
+        flow: "flow_A",
+        discriminator: "D_A",
+        accuracy: "D_A_accuracy",
+        change: "change_A",
+        likeness: "likeness_A",
+    },
+    Names {
+        adversarial: "G_B",
+        cycle: "cycle_B",
+        identity: "idt_B",
+        mask: "mask_B",
+        flow: "flow_B",
+        discriminator: "D_B",
+        accuracy: "D_B_accuracy",
+        change: "change_B",
+        likeness: "likeness_B",
+    },
 ];
+
+struct Names {
+    adversarial: &'static str,
+    cycle: &'static str,
+    identity: &'static str,
+    mask: &'static str,
+    flow: &'static str,
+    discriminator: &'static str,
+    /// Share of its scores on the right side of undecided.
+    accuracy: &'static str,
+    /// Mean absolute difference between real and painted.
+    change: &'static str,
+    /// Correlation of their brightness.
+    likeness: &'static str,
+}
 
 /// One direction of the generator step; `i` is 0 for A→B and 1 for B→A.
 struct Forward {
@@ -71,22 +106,36 @@ impl CycleGan {
         };
         let mut views = Vec::new();
         for i in 0..2 {
-            let [adversarial, cycle, identity, mask, ..] = NAMES[i];
+            let names = &NAMES[i];
             let Forward { fake, identity: same } = &forwards[i];
             let view = look_at(options.look_at, &fake.image, &batches[i]);
             let scores = self.discriminator.forward(&judges[i], &view, self.kind);
-            add(adversarial, 1.0, options.gan_mode.loss(&scores, true));
+            add(names.adversarial, 1.0, options.gan_mode.loss(&scores, true));
             views.push(view.detach());
             let back = &weights[1 - i];
             let cycled = self.generator.forward(back, &fake.image, self.kind, true);
-            add(cycle, lambda[i], l1(&cycled.image, &batches[i].images));
+            add(names.cycle, lambda[i], l1(&cycled.image, &batches[i].images));
             if let Some(same) = same {
                 let weight = lambda[1 - i] * options.lambda_identity;
-                add(identity, weight, l1(same, &batches[1 - i].images));
+                add(names.identity, weight, l1(same, &batches[1 - i].images));
             }
             if let Some(loss) = mask_loss(&[fake, &cycled], batches[i].masks.as_ref()) {
-                add(mask, options.lambda_mask, loss);
+                add(names.mask, options.lambda_mask, loss);
             }
+            if options.lambda_flow > 0.0 {
+                let real = &batches[i].images;
+                let paint = |k: usize, x: &Tensor| {
+                    self.generator.forward(&weights[k], x, self.kind, true).image
+                };
+                let loss =
+                    flicker::equivariance(|x| paint(i, x), |x| paint(1 - i, x), real, &fake.image);
+                add(names.flow, options.lambda_flow, loss);
+            }
+        }
+        for i in 0..2 {
+            let (real, fake) = (&batches[i].images, forwards[i].fake.image.detach());
+            losses.push((NAMES[i].change, l1(&fake, real)));
+            losses.push((NAMES[i].likeness, likeness(&fake, real)));
         }
         let leaves: Vec<&Tensor> = self.generators.iter().flat_map(|g| g.params.leaves()).collect();
         // Only what is asked for is computed: the discriminators' weights get no gradient.
@@ -153,13 +202,12 @@ impl CycleGan {
         if mode == crate::loss::adversarial::GanMode::Wgangp {
             loss += gradient_penalty(score, real, fake);
         }
-        let [.., name, name_accuracy] = NAMES[i];
-        losses.push((name, loss.detach()));
+        losses.push((NAMES[i].discriminator, loss.detach()));
         let said_real =
             no_grad(|| on_real.gt(mode.undecided()).to_kind(Kind::Float).mean(Kind::Float));
         let said_fake =
             no_grad(|| on_fake.le(mode.undecided()).to_kind(Kind::Float).mean(Kind::Float));
-        losses.push((name_accuracy, (said_real + said_fake) * 0.5));
+        losses.push((NAMES[i].accuracy, (said_real + said_fake) * 0.5));
         let gradients = Tensor::run_backward(&[loss], player.params.leaves(), false, false);
         self.discriminators[i].update(&gradients, lr);
     }
@@ -184,6 +232,17 @@ fn mask_loss(painted: &[&Painted], masks: Option<&Masks>) -> Option<Tensor> {
     };
     let losses: Option<Vec<Tensor>> = painted.iter().map(of).collect();
     Some(Tensor::stack(&losses?, 0).mean(Kind::Float))
+}
+
+/// Correlation of the brightness of two pictures, −1 to 1.
+fn likeness(a: &Tensor, b: &Tensor) -> Tensor {
+    let centred = |x: &Tensor| {
+        let grey = x.mean_dim([1i64].as_slice(), true, Kind::Float);
+        &grey - grey.mean(Kind::Float)
+    };
+    let (a, b) = (centred(a), centred(b));
+    let norm = (a.square().sum(Kind::Float) * b.square().sum(Kind::Float)).sqrt();
+    (a * b).sum(Kind::Float) / norm.clamp_min(1e-6)
 }
 
 fn l1(a: &Tensor, b: &Tensor) -> Tensor {

@@ -3,4 +3,5 @@
 //! What training minimises.
 
 pub mod adversarial;
+pub mod flicker;
 pub mod mask;

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Less flicker with no video to learn from: what moves in the input ought to move alike in the
+//! painting (Unsupervised Recycle-GAN, Wang et al., AAAI 2022, equations 3 and 4).
+
+use tch::{Kind, Tensor};
+
+use crate::warp::warp;
+
+/// Largest shift of a whole picture, pixels.
+const SHIFT: f64 = 8.0;
+/// Spread of the local motion around it, pixels.
+const BEND: f64 = 2.0;
+/// Points along a side at which the local motion is drawn; it is smooth in between.
+const KNOTS: i64 = 4;
+/// Spread of the noise, of a range of 2: about one grey level.
+const NOISE: f64 = 0.01;
+
+/// ‖G(W(x) + n) − W(G(x))‖₁ + ‖F(W(G(x)) + n) − W(x)‖₁ for a random motion W and noise n.
+///
+/// `real` is x and `fake` is G(x), both N×3×H×W.
+pub fn equivariance(
+    paint: impl Fn(&Tensor) -> Tensor,
+    paint_back: impl Fn(&Tensor) -> Tensor,
+    real: &Tensor,
+    fake: &Tensor,
+) -> Tensor {
+    let flow = random_flow(real);
+    let (moved, moved_fake) = (warp(real, &flow), warp(fake, &flow));
+    let noisy = |x: &Tensor| x + x.randn_like().detach() * NOISE;
+    let there = (paint(&noisy(&moved)) - &moved_fake).abs().mean(Kind::Float);
+    let back = (paint_back(&noisy(&moved_fake)) - &moved).abs().mean(Kind::Float);
+    there + back
+}
+
+/// A smooth flow N×2×H×W, pixels, for pictures like `image`.
+fn random_flow(image: &Tensor) -> Tensor {
+    let (n, h, w) = (image.size()[0], image.size()[2], image.size()[3]);
+    let options = (Kind::Float, image.device());
+    let shift = (Tensor::rand([n, 2, 1, 1], options) * 2.0 - 1.0) * SHIFT;
+    let bend = Tensor::randn([n, 2, KNOTS, KNOTS], options) * BEND;
+    bend.upsample_bicubic2d([h, w], true, None, None) + shift
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn loss(paint: impl Fn(&Tensor) -> Tensor) -> f64 {
+        tch::manual_seed(8);
+        let x = Tensor::rand([2, 3, 32, 32], tch::kind::FLOAT_CPU);
+        let fake = paint(&x);
+        equivariance(&paint, |x| x.shallow_clone(), &x, &fake).double_value(&[])
+    }
+
+    #[test]
+    fn what_moves_along_costs_only_the_noise() {
+        let still = loss(|x| x.shallow_clone());
+        // A pattern that stays where it is while the picture moves.
+        let stuck = loss(|x| x + Tensor::linspace(0.0, 3.0, 32, tch::kind::FLOAT_CPU));
+        assert!(still < 0.03 && stuck > 5.0 * still, "{still} {stuck}");
+    }
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The known ways in which training goes wrong, and what to try.
+
+use serde_json::{Map, Value};
+
+/// Lines of metrics that an alarm looks back on.
+const WINDOW: usize = 20;
+/// Iterations before which everything may look wrong.
+const SETTLED: f64 = 2000.0;
+
+/// What is wrong over the last lines of metrics.
+pub fn alarms(lines: &[Map<String, Value>]) -> Vec<String> {
+    let last = &lines[lines.len().saturating_sub(WINDOW)..];
+    let mean = |name: &str| {
+        let values: Option<Vec<f64>> = last.iter().map(|l| l.get(name)?.as_f64()).collect();
+        let values = values.filter(|v| !v.is_empty())?;
+        Some(values.iter().sum::<f64>() / values.len() as f64)
+    };
+    let step = last.last().and_then(|l| l.get("step")?.as_f64()).unwrap_or(0.0);
+    if last.len() < WINDOW || step < SETTLED {
+        return Vec::new();
+    }
+    let below = |name: String, limit: f64| mean(&name).is_some_and(|v| v < limit);
+    let above = |name: String, limit: f64| mean(&name).is_some_and(|v| v > limit);
+    let mut found = Vec::new();
+    for (letter, generator) in [("A", "G"), ("B", "F")] {
+        if below(format!("likeness_{letter}"), -0.3) {
+            found.push(format!(
+                "Colours are inverted: what {generator} paints is dark where its input is light. \
+                 Restart with another --seed, a smaller --init-gain, or --lambda-identity 0.5."
+            ));
+        }
+        if below(format!("change_{letter}"), 0.005) {
+            found.push(format!(
+                "{generator} leaves its input as it is. Lower --lambda-identity and the cycle \
+                 weights, or --lambda-mask where the mask is not supervised."
+            ));
+        }
+        if above(format!("D_{letter}_accuracy"), 0.98) {
+            found.push(format!(
+                "The discriminator of {generator} is always right, so that {generator} learns \
+                 little. Lower --ndf, raise --pool-size, or show it less: --look-at foreground."
+            ));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(entries: &[(&str, f64)]) -> Vec<Map<String, Value>> {
+        let line = |k: u64| {
+            let step = ("step".to_owned(), Value::from(5000 + k));
+            let rest = entries.iter().map(|(n, v)| ((*n).to_owned(), Value::from(*v)));
+            rest.chain([step]).collect()
+        };
+        (0..WINDOW as u64).map(line).collect()
+    }
+
+    #[test]
+    fn each_failure_raises_its_alarm_and_health_none() {
+        let healthy = [("likeness_A", 0.8), ("change_A", 0.05), ("D_A_accuracy", 0.7)];
+        assert!(alarms(&lines(&healthy)).is_empty());
+        for (name, value, word) in [
+            ("likeness_A", -0.8, "inverted"),
+            ("change_B", 0.001, "as it is"),
+            ("D_B_accuracy", 1.0, "always right"),
+        ] {
+            let found = alarms(&lines(&[(name, value)]));
+            assert_eq!(found.len(), 1, "{name}");
+            assert!(found[0].contains(word), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_young_run_raises_none() {
+        let young: Vec<_> = lines(&[("change_A", 0.0)]).into_iter().take(5).collect();
+        assert!(alarms(&young).is_empty());
+    }
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Curves over iterations as SVG.
+
+use serde_json::{Map, Value};
+
+use crate::page::escape;
+
+const WIDTH: f64 = 480.0;
+const HEIGHT: f64 = 220.0;
+/// Room for the numbers on the left and below.
+const LEFT: f64 = 46.0;
+const BELOW: f64 = 20.0;
+/// Points of a curve; more are averaged together.
+const POINTS: usize = 240;
+/// Colours that also those tell apart who see few (Okabe and Ito 2008).
+const COLOURS: [&str; 4] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"];
+
+/// A chart of some losses; none if no line has any of them.
+pub fn chart(title: &str, names: &[&str], lines: &[Map<String, Value>]) -> Option<String> {
+    let curves: Vec<(&str, Vec<(f64, f64)>)> = names
+        .iter()
+        .map(|name| (*name, thinned(points(name, lines))))
+        .filter(|(_, points)| !points.is_empty())
+        .collect();
+    let all = || curves.iter().flat_map(|(_, points)| points);
+    let right = all().map(|p| p.0).fold(f64::NAN, f64::max);
+    let top = all().map(|p| p.1).fold(f64::NAN, f64::max).max(1e-6) * 1.05;
+    if !right.is_finite() {
+        return None;
+    }
+    let place = |(x, y): (f64, f64)| {
+        let x = LEFT + (WIDTH - LEFT) * x / right.max(1.0);
+        let y = (HEIGHT - BELOW) * (1.0 - (y / top).clamp(0.0, 1.0));
+        format!("{x:.1},{y:.1}")
+    };
+    let mut svg = axes(top, right);
+    for (i, (name, points)) in curves.iter().enumerate() {
+        let path: Vec<String> = points.iter().map(|p| place(*p)).collect();
+        let colour = COLOURS[i % COLOURS.len()];
+        let x = LEFT + 8.0 + 110.0 * i as f64;
+        svg += &format!(
+            "<polyline fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.5\" points=\"{}\"/>\
+             <text x=\"{x}\" y=\"12\" fill=\"{colour}\" font-size=\"12\">{}</text>",
+            path.join(" "),
+            escape(name)
+        );
+    }
+    Some(format!(
+        "<div class=\"chart\"><h3>{}</h3><svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\">{svg}</svg></div>",
+        escape(title)
+    ))
+}
+
+fn axes(top: f64, right: f64) -> String {
+    let floor = HEIGHT - BELOW;
+    let mut svg = String::new();
+    for part in [0.0, 0.5, 1.0] {
+        let y = floor * (1.0 - part);
+        let label = y.clamp(10.0, floor - 2.0);
+        svg += &format!(
+            "<line x1=\"{LEFT}\" x2=\"{WIDTH}\" y1=\"{y}\" y2=\"{y}\" stroke=\"currentColor\" opacity=\"0.2\"/>\
+             <text x=\"{}\" y=\"{label}\" text-anchor=\"end\" font-size=\"11\" fill=\"currentColor\">{:.3}</text>",
+            LEFT - 5.0,
+            top * part
+        );
+    }
+    svg + &format!(
+        "<text x=\"{WIDTH}\" y=\"{}\" text-anchor=\"end\" font-size=\"11\" fill=\"currentColor\">iteration {right}</text>",
+        HEIGHT - 5.0
+    )
+}
+
+fn points(name: &str, lines: &[Map<String, Value>]) -> Vec<(f64, f64)> {
+    let point = |line: &Map<String, Value>| {
+        let value = line.get(name)?.as_f64()?;
+        Some((line.get("step")?.as_f64()?, value))
+    };
+    lines.iter().filter_map(point).collect()
+}
+
+/// The means of equally long stretches.
+fn thinned(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
+    let stretch = points.len().div_ceil(POINTS).max(1);
+    let mean = |part: &[(f64, f64)]| {
+        let n = part.len() as f64;
+        (part[part.len() - 1].0, part.iter().map(|p| p.1).sum::<f64>() / n)
+    };
+    points.chunks(stretch).map(mean).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_curves_are_thinned_and_absent_ones_left_out() {
+        let line = |step: u64| {
+            let entries = [("step", Value::from(step)), ("G_A", Value::from(1.0))];
+            entries.map(|(k, v)| (k.to_owned(), v)).into_iter().collect()
+        };
+        let lines: Vec<Map<String, Value>> = (1..=1000).map(line).collect();
+        let svg = chart("Both", &["G_A", "G_B"], &lines).unwrap();
+        assert_eq!(svg.matches("<polyline").count(), 1);
+        assert_eq!(svg.split("points=\"").nth(1).unwrap().matches(',').count(), 200);
+        assert!(chart("None", &["D_A"], &lines).is_none());
+    }
+}

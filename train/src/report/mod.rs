@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! `report/index.html`: how a run is doing, as one page that refreshes itself.
+
+pub mod alarms;
+mod chart;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use serde_json::{Map, Value};
+
+use crate::{
+    metrics,
+    page::{self, escape},
+    run_folder::write_beside,
+};
+use alarms::alarms;
+use chart::chart;
+
+/// Seconds after which the page loads itself again.
+const REFRESH: u32 = 60;
+/// Sample pictures that the page shows, the newest first.
+const SHOWN: usize = 4;
+
+/// Title of a chart and the losses in it.
+const CHARTS: [(&str, &[&str]); 7] = [
+    ("Adversarial loss of the generators", &["G_A", "G_B"]),
+    ("Loss of the discriminators", &["D_A", "D_B"]),
+    ("Discriminators: share told right (0.5 is a guess)", &["D_A_accuracy", "D_B_accuracy"]),
+    ("Cycle and identity", &["cycle_A", "cycle_B", "idt_A", "idt_B"]),
+    ("Mask", &["mask_A", "mask_B"]),
+    ("Equivariance to motion", &["flow_A", "flow_B"]),
+    ("Change, of a range of 2", &["change_A", "change_B"]),
+];
+
+/// Writes the page of a run from its metrics and sample pictures.
+pub fn write(folder: &Path, metrics: &Path, samples: &Path) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    let lines = metrics::read(metrics)?;
+    let body = [summary(&lines), alarm_list(&lines), charts(&lines), pictures(samples)?].concat();
+    let page = page::page("cyclegan-train", Some(REFRESH), &body);
+    write_beside(&folder.join("index.html"), page.as_bytes())
+}
+
+fn summary(lines: &[Map<String, Value>]) -> String {
+    let Some(last) = lines.last() else {
+        return "<p>No figures yet.</p>".to_owned();
+    };
+    let number = |key: &str| last.get(key).and_then(Value::as_f64).unwrap_or(f64::NAN);
+    format!(
+        "<p>Iteration {}, epoch {}, {:.2} s an iteration, learning rate {:.2e}.</p>",
+        number("step"),
+        number("epoch"),
+        number("s_per_iter"),
+        number("lr")
+    )
+}
+
+fn alarm_list(lines: &[Map<String, Value>]) -> String {
+    let item = |text: &String| format!("<p class=\"alarm\">{}</p>", escape(text));
+    alarms(lines).iter().map(item).collect()
+}
+
+fn charts(lines: &[Map<String, Value>]) -> String {
+    let drawn = CHARTS.iter().filter_map(|(title, names)| chart(title, names, lines));
+    format!("<h2>Losses</h2><div class=\"charts\">{}</div>", drawn.collect::<String>())
+}
+
+fn pictures(samples: &Path) -> Result<String> {
+    let mut files: Vec<PathBuf> = match fs::read_dir(samples) {
+        Ok(listing) => listing.filter_map(|e| Some(e.ok()?.path())).collect(),
+        Err(_) => return Ok(String::new()),
+    };
+    files.retain(|path| path.extension().is_some_and(|e| e == "png"));
+    files.sort();
+    let mut html = "<h2>Samples</h2><p>Columns: real, painted, cycled, identity and, with a mask \
+                    head, mask. Upper half A→B, lower half B→A.</p>"
+        .to_owned();
+    for path in files.iter().rev().take(SHOWN) {
+        let picture = crate::data::decode::rgb(path)?;
+        let step = path.file_stem().unwrap_or_default().to_string_lossy();
+        let step = step.trim_start_matches('0');
+        html += &format!("<h3>Iteration {}</h3>{}", escape(step), page::image(&picture)?);
+    }
+    Ok(html)
+}
