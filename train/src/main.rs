@@ -6,15 +6,21 @@ mod checkpoint;
 mod cyclegan;
 mod data;
 mod device;
+mod eval;
 mod export;
 mod loss;
 mod metrics;
 mod net;
 mod onnx_generator;
 mod options;
+mod page;
+mod pixels;
+mod report;
 mod run_folder;
 mod samples;
 mod train;
+mod video;
+mod warp;
 
 use std::process::ExitCode;
 
@@ -31,9 +37,12 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Train a pair of generators, or go on with a run
+    #[command(args_override_self = true)]
     Train(Box<train::TrainArgs>),
     /// Write the generators of a run as G.onnx and F.onnx
     Export(export::ExportArgs),
+    /// Score generators: KID, target class, cycle error, change, flicker
+    Eval(Box<eval::EvalArgs>),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +51,7 @@ fn main() -> ExitCode {
     let result = match (cli.command, matches.subcommand()) {
         (Command::Train(args), Some((_, matches))) => train::run(*args, matches),
         (Command::Export(args), _) => export::run(&args),
+        (Command::Eval(args), _) => eval::run(&args),
         (Command::Train(_), None) => unreachable!("clap has matched a command"),
     };
     match result {

@@ -26,15 +26,14 @@ pub struct Config {
 }
 
 impl RunFolder {
-    /// The folder of a new run, which must not hold another one.
-    pub fn create(path: &Path) -> Result<Self> {
+    /// The place of a new run, which must not hold another one; nothing is written yet.
+    pub fn fresh(path: &Path) -> Result<Self> {
         let run = Self(path.to_owned());
         ensure!(
             !run.config_path().exists(),
             "{}: holds a run already; give --resume to go on with it, or another --out",
             path.display()
         );
-        fs::create_dir_all(path).with_context(|| path.display().to_string())?;
         Ok(run)
     }
 
@@ -56,8 +55,9 @@ impl RunFolder {
         toml::from_str(&text).with_context(|| path.display().to_string())
     }
 
-    /// Writes `config.toml`.
+    /// Writes `config.toml`, making the folder if it is not there.
     pub fn write_config(&self, config: &Config) -> Result<()> {
+        fs::create_dir_all(&self.0).with_context(|| self.0.display().to_string())?;
         write_beside(&self.config_path(), toml::to_string(config)?.as_bytes())
     }
 
@@ -74,6 +74,11 @@ impl RunFolder {
     /// Sample pictures.
     pub fn samples(&self) -> PathBuf {
         self.0.join("samples")
+    }
+
+    /// The page that shows the run.
+    pub fn report(&self) -> PathBuf {
+        self.0.join("report")
     }
 
     fn config_path(&self) -> PathBuf {

@@ -3,6 +3,7 @@
 //! The `train` command: the loop around the iterations.
 
 use std::{
+    collections::HashSet,
     path::PathBuf,
     sync::{
         Arc,
@@ -11,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{ArgMatches, Args};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value};
@@ -25,8 +26,9 @@ use crate::{
         view::Sizes,
     },
     device,
-    metrics::Metrics,
+    metrics::{self, Metrics},
     options::{LookAt, TrainOptions},
+    report::{self, alarms::alarms},
     run_folder::{Config, RunFolder},
     samples::{self, Samples},
 };
@@ -65,8 +67,11 @@ struct Session {
     options: TrainOptions,
     model: CycleGan,
     plan: Plan,
+    loader: Loader,
     samples: Samples,
     metrics: Metrics,
+    /// Alarms that were told already.
+    alarmed: HashSet<String>,
 }
 
 impl Session {
@@ -83,7 +88,7 @@ impl Session {
             let data = args.data.context("--data is missing")?;
             let data = std::path::absolute(data)?;
             let train = args.options;
-            (RunFolder::create(&args.out)?, Config { data, train })
+            (RunFolder::fresh(&args.out)?, Config { data, train })
         };
         let options = config.train.clone();
         options.check()?;
@@ -94,20 +99,20 @@ impl Session {
             checkpoint::load_newest(&run.checkpoints(), &mut model)?;
         }
         let samples = Samples::pick(&config.data, &plan.domains, device)?;
+        let mut loader = Loader::start(plan.clone(), model.step, options.num_threads);
+        loader.peek()?;
         run.write_config(&config)?;
         let metrics = Metrics::open(&run.metrics(), model.step)?;
-        Ok(Self { run, options, model, plan, samples, metrics })
+        Ok(Self { run, options, model, plan, loader, samples, metrics, alarmed: HashSet::new() })
     }
 
     fn train(&mut self, stop: &AtomicBool) -> Result<()> {
         let end = self.end();
         let bar = self.bar(end);
-        let mut loader =
-            Loader::start(self.plan.clone(), self.model.step, self.options.num_threads);
         let mut clock = Clock::start();
         while self.model.step < end && !stop.load(Ordering::Relaxed) {
             let waiting = Instant::now();
-            let crops = loader.next()?;
+            let crops = self.loader.next()?;
             clock.waited += waiting.elapsed();
             let batches = crops.map(|c| c.to_batch(self.model.device));
             let epoch = self.model.step / self.plan.steps();
@@ -118,8 +123,9 @@ impl Session {
             self.after_step(&losses, lr, epoch, &mut clock, &bar)?;
         }
         self.save()?;
+        self.report(&bar)?;
         bar.abandon();
-        let skipped = match loader.skipped() {
+        let skipped = match self.loader.skipped() {
             0 => String::new(),
             n => format!("; {n} pictures skipped"),
         };
@@ -146,15 +152,41 @@ impl Session {
             bar.suspend(|| println!("{}", summary(&line)));
             self.metrics.write(&line)?;
             *clock = Clock::start();
+            self.check_finite(losses)?;
         }
         if due(self.options.display_freq) {
             let path = self.run.samples().join(format!("{step:08}.png"));
             samples::write(&self.samples.grid(&self.model), &path)?;
+            self.report(bar)?;
         }
         if due(self.options.save_latest_freq) {
+            self.check_finite(losses)?;
             self.save()?;
         }
         Ok(())
+    }
+
+    fn report(&mut self, bar: &ProgressBar) -> Result<()> {
+        report::write(&self.run.report(), &self.run.metrics(), &self.run.samples())?;
+        for alarm in alarms(&metrics::read(&self.run.metrics())?) {
+            if self.alarmed.insert(alarm.clone()) {
+                bar.suspend(|| eprintln!("alarm: {alarm}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends a run whose losses are no numbers before it writes them into a checkpoint.
+    fn check_finite(&self, losses: &Losses) -> Result<()> {
+        let wrong = losses.iter().find(|(_, value)| !value.double_value(&[]).is_finite());
+        match wrong {
+            None => Ok(()),
+            Some((name, _)) => bail!(
+                "{name} is no number after iteration {}; go on from the last checkpoint with \
+                 --resume and a lower --lr, or without --mixed-precision",
+                self.model.step
+            ),
+        }
     }
 
     fn save(&self) -> Result<()> {

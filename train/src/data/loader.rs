@@ -72,6 +72,7 @@ impl Plan {
 pub struct Loader {
     queues: Vec<Receiver<Result<[Crops; 2]>>>,
     next: u64,
+    peeked: Option<[Crops; 2]>,
     skipped: Skipped,
 }
 
@@ -96,14 +97,23 @@ impl Loader {
             });
             queue
         };
-        Self { queues: (0..stride).map(queue).collect(), next: 0, skipped }
+        Self { queues: (0..stride).map(queue).collect(), next: 0, peeked: None, skipped }
     }
 
     /// The crops of the next step, domains A and B.
     pub fn next(&mut self) -> Result<[Crops; 2]> {
+        if let Some(peeked) = self.peeked.take() {
+            return Ok(peeked);
+        }
         let queue = &self.queues[(self.next % self.queues.len() as u64) as usize];
         self.next += 1;
         queue.recv().context("a loader thread ended early")?
+    }
+
+    /// Waits for the first crops, so that data that cannot work is told before a run begins.
+    pub fn peek(&mut self) -> Result<()> {
+        self.peeked = Some(self.next()?);
+        Ok(())
     }
 
     /// How many images could not be used so far.

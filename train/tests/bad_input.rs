@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What cannot work ends with one line that says what and where.
+
+mod common;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use common::{SMALL, data_set, fails, program, run};
+
+struct Case {
+    folder: tempfile::TempDir,
+}
+
+impl Case {
+    fn new(images: u32) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        data_set(&folder.path().join("data"), images);
+        Self { folder }
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    fn out(&self) -> PathBuf {
+        self.folder.path().join("run")
+    }
+
+    fn train(&self, more: &[&str]) -> Vec<String> {
+        let (data, out) = (self.data(), self.out());
+        let fixed = ["train", "--data", text(&data), "--out", text(&out), "--max-iters", "4"];
+        [&fixed, SMALL, more].concat().into_iter().map(str::to_owned).collect()
+    }
+
+    fn trained(images: u32) -> Self {
+        let case = Self::new(images);
+        run(&refs(&case.train(&[])));
+        case
+    }
+
+    fn checkpoint(&self) -> PathBuf {
+        self.out().join("checkpoints/00000004.safetensors")
+    }
+
+    fn fails_to_resume(&self, more: &[&str], parts: &[&str]) {
+        let out = self.out();
+        fails(&[&["train", "--resume", "--out", text(&out)], more].concat(), parts);
+    }
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn refs(arguments: &[String]) -> Vec<&str> {
+    arguments.iter().map(String::as_str).collect()
+}
+
+#[test]
+fn missing_and_empty_folders_are_named_and_leave_no_run() {
+    let case = Case::new(2);
+    let b = case.data().join("trainB");
+    fs::remove_dir_all(&b).unwrap();
+    fails(&refs(&case.train(&[])), &[text(&b)]);
+    fs::create_dir(&b).unwrap();
+    fails(&refs(&case.train(&[])), &[text(&b), "no pictures"]);
+    assert!(!case.out().exists(), "a run that never began left a folder");
+}
+
+#[test]
+fn one_image_a_domain_is_enough() {
+    let case = Case::trained(1);
+    assert!(case.checkpoint().is_file());
+}
+
+#[test]
+fn pictures_below_the_crop_are_refused() {
+    let case = Case::new(2);
+    let more = ["--preprocess", "crop", "--crop-size", "64", "--load-size", "64"];
+    fails(&refs(&case.train(&more)), &["trainA", "no usable picture"]);
+    fails(&refs(&case.train(&[&more[..], &["--strict"]].concat())), &["48×48", "64"]);
+}
+
+#[test]
+fn a_corrupt_picture_is_skipped_unless_strict() {
+    let case = Case::new(2);
+    let corrupt = case.data().join("trainA/001.png");
+    let bytes = fs::read(&corrupt).unwrap();
+    fs::write(&corrupt, &bytes[..bytes.len() / 2]).unwrap();
+    let output = run(&refs(&case.train(&[])));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("skipped: ") && said.contains(text(&corrupt)), "{said}");
+    fs::remove_dir_all(case.out()).unwrap();
+    fails(&refs(&case.train(&["--strict"])), &[text(&corrupt)]);
+}
+
+#[test]
+fn a_run_is_not_written_over() {
+    let case = Case::trained(2);
+    fails(&refs(&case.train(&[])), &[text(&case.out()), "--resume"]);
+}
+
+#[test]
+fn a_folder_without_a_run_is_not_resumed() {
+    let case = Case::new(2);
+    case.fails_to_resume(&[], &[text(&case.out()), "config.toml"]);
+}
+
+#[test]
+fn a_checkpoint_of_another_architecture_is_refused() {
+    let case = Case::trained(2);
+    let checkpoint = case.checkpoint();
+    case.fails_to_resume(&["--ngf", "8"], &[text(&checkpoint), "another architecture", "stem"]);
+}
+
+#[test]
+fn a_damaged_checkpoint_is_refused() {
+    let case = Case::trained(2);
+    let path = case.checkpoint();
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, &bytes[..bytes.len() - 100]).unwrap();
+    case.fails_to_resume(&[], &[text(&path), "cut short"]);
+    let mut wrong = bytes.clone();
+    let last = wrong.len() - 1;
+    wrong[last] ^= 1;
+    fs::write(&path, wrong).unwrap();
+    case.fails_to_resume(&[], &[text(&path), "checksum"]);
+}
+
+/// A limit on the size of files stands in for a disk that is full.
+#[test]
+fn a_full_disk_ends_the_run_and_leaves_no_half_checkpoint() {
+    let case = Case::new(2);
+    let train = refs(&case.train(&[])).join(" ");
+    let shell = format!("trap '' XFSZ; ulimit -f 16; exec {} {train}", program_path());
+    let output = Command::new("bash").args(["-c", &shell]).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("cannot write") && stderr.contains("00000004"), "{stderr}");
+    assert_eq!(fs::read_dir(case.out().join("checkpoints")).unwrap().count(), 0);
+}
+
+fn program_path() -> String {
+    program().get_program().to_str().unwrap().to_owned()
+}
