@@ -2,9 +2,12 @@
 
 //! The element as GObject and GStreamer see it.
 
+mod model;
+mod streaming;
+
 use std::{
     sync::{Arc, LazyLock, Mutex},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use gst::{glib, prelude::*, subclass::prelude::*};
@@ -14,16 +17,13 @@ use gst_video::{VideoFormat, VideoFrameRef, VideoInfo, prelude::*, subclass::pre
 use super::{
     Direction,
     lateness::Deadlines,
-    loader::{Loaded, Loader, Model, PrepareError, Request},
+    loader::Loader,
     lock,
-    settings::{LateFrames, PROPERTIES, PerFrame, Settings},
+    settings::{LateFrames, PROPERTIES, Settings},
     stats::Stats,
     translator::Translators,
 };
-use crate::{
-    frame::copy,
-    generator::{LoadError, Pair},
-};
+use crate::generator::Pair;
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
@@ -204,12 +204,18 @@ impl BaseTransformImpl for CycleGanFilter {
     }
 
     fn sink_event(&self, event: gst::Event) -> bool {
-        use gst::EventType;
-        if matches!(event.type_(), EventType::FlushStop | EventType::Segment | EventType::Gap) {
-            lock(&self.deadlines).reset();
-            if let Some(state) = lock(&self.state).as_mut() {
-                state.translators.reset();
+        use gst::EventType::{FlushStop, Gap, Segment};
+        let event_type = event.type_();
+        if matches!(event_type, FlushStop | Segment | Gap)
+            && let Some(state) = lock(&self.state).as_mut()
+        {
+            match event_type {
+                Gap => state.translators.restart_smoothing(),
+                _ => state.translators.reset(),
             }
+        }
+        if matches!(event_type, FlushStop | Segment) {
+            lock(&self.deadlines).reset();
         }
         self.parent_sink_event(event)
     }
@@ -306,12 +312,13 @@ impl VideoFilterImpl for CycleGanFilter {
 
         let settings = lock(&self.settings).per_frame();
         let is_late = settings.late_frames != LateFrames::Translate && self.is_late(input.buffer());
-        let does_follow = !input.buffer().flags().contains(gst::BufferFlags::DISCONT)
-            && state.last_direction == settings.direction;
-        if !does_follow {
+        if state.last_direction != settings.direction {
             state.translators.reset();
+            state.last_direction = settings.direction;
         }
-        state.last_direction = settings.direction;
+        if input.buffer().flags().contains(gst::BufferFlags::DISCONT) {
+            state.translators.restart_smoothing();
+        }
         let result = match is_late {
             true => self.make_do(state, input, output, &settings),
             false => self.translate(state, input, output, &settings),
@@ -322,254 +329,8 @@ impl VideoFilterImpl for CycleGanFilter {
 }
 
 impl CycleGanFilter {
-    /// Loads the model that is set; NULL to READY.
-    fn load(&self) -> Result<(), LoadError> {
-        let (model, direction, options) = {
-            let settings = lock(&self.settings);
-            (settings.model.clone(), settings.direction, settings.load_options())
-        };
-        let pair = Pair::load(&model, &options)?;
-        pair.require(direction.of_model())?;
-        gst::info!(CAT, imp = self, "{model} runs on {}", pair.provider());
-        self.adopt(Arc::new(pair));
-        Ok(())
-    }
-
-    /// Takes `pair` as the model that runs, and warns of what was not as the user asked.
-    fn adopt(&self, pair: Arc<Pair>) {
-        if let Some(reason) = pair.fallback() {
-            gst::element_imp_warning!(
-                self,
-                gst::ResourceError::Settings,
-                ("The CPU steps in: {reason}")
-            );
-        }
-        *lock(&self.pair) = Some(pair);
-        self.obj().notify("active-provider");
-    }
-
-    /// Prepares the model or the inference size that is set now, on a thread of its own.
-    fn load_beside_the_stream(&self, is_new_model: bool) {
-        let pair = lock(&self.pair).clone();
-        let Some(pair) = pair else {
-            return; // READY loads it.
-        };
-        let caps = self.obj().sink_pad().current_caps();
-        let info = caps.and_then(|caps| VideoInfo::from_caps(&caps).ok());
-        let request = {
-            let settings = lock(&self.settings);
-            let options = || Box::new(settings.load_options());
-            Request {
-                model: match is_new_model || settings.model != pair.model() {
-                    true => Model::Load(settings.model.clone(), options()),
-                    false => Model::Loaded(pair),
-                },
-                direction: settings.direction.of_model(),
-                info,
-                inference_size: settings.inference_size,
-                threads: settings.threads,
-            }
-        };
-        let element = self.obj().downgrade();
-        self.loader.request(request, move |model, error| {
-            if let Some(element) = element.upgrade() {
-                element.imp().keep_old_model(model, &error);
-            }
-        });
-    }
-
-    /// Goes back to the `previous` direction, with a warning, if the model that runs lacks the one
-    /// that is set now.
-    fn check_direction(&self, previous: Direction) {
-        let pair = lock(&self.pair).clone();
-        let Some(pair) = pair else {
-            return; // READY checks it.
-        };
-        let direction = lock(&self.settings).direction;
-        if let Err(error) = pair.require(direction.of_model()) {
-            lock(&self.settings).direction = previous;
-            gst::element_imp_warning!(self, gst::ResourceError::Settings, ("{error}"));
-        }
-    }
-
-    /// Says why what was set does not take effect.
-    fn keep_old_model(&self, model: Option<String>, error: &PrepareError) {
-        let pair = lock(&self.pair).clone();
-        let Some(pair) = pair else { return };
-        {
-            let mut settings = lock(&self.settings);
-            if model.as_ref() == Some(&settings.model) {
-                pair.model().clone_into(&mut settings.model);
-            }
-        }
-        gst::element_imp_warning!(
-            self,
-            gst::ResourceError::Settings,
-            ("{error}; {} goes on", pair.model())
-        );
-    }
-
-    /// What has been prepared beside the stream, if it still is what is wanted.
-    fn take_loaded(&self) -> Option<Loaded> {
-        let loaded = self.loader.take()?;
-        let direction = lock(&self.settings).direction;
-        match loaded.pair.require(direction.of_model()) {
-            Ok(()) => Some(loaded),
-            Err(error) => {
-                self.keep_old_model(Some(loaded.pair.model().to_owned()), &error.into());
-                None
-            }
-        }
-    }
-
-    /// Takes over what has been prepared beside the stream; between two frames.
-    fn swap(&self, state: &mut State) -> Result<(), gst::FlowError> {
-        let Some(loaded) = self.take_loaded() else {
-            return Ok(());
-        };
-        gst::info!(CAT, imp = self, "{} takes over", loaded.pair.model());
-        let info = state.translators.info.clone();
-        let fits = |translators: &Translators| translators.info == info;
-        state.translators = match loaded.translators.filter(fits) {
-            Some(translators) => translators,
-            // The caps have changed while it was loading.
-            None => self
-                .translators(loaded.pair.clone(), &info)
-                .map_err(|error| self.fail(&loaded.pair, &error))?,
-        };
-        self.adopt(loaded.pair);
-        Ok(())
-    }
-
-    /// Prepares `pair` for frames of `info`, on this thread.
-    fn translators(
-        &self,
-        pair: Arc<Pair>,
-        info: &VideoInfo,
-    ) -> Result<Translators, super::TranslateError> {
-        let (inference_size, threads) = {
-            let settings = lock(&self.settings);
-            (settings.inference_size, settings.threads)
-        };
-        Translators::new(pair, info, inference_size, threads)
-    }
-
     fn apply_late_frames(&self, late_frames: LateFrames) {
         self.obj().set_qos(late_frames == LateFrames::Drop);
-    }
-
-    fn latency(&self) -> gst::ClockTime {
-        let latency = lock(&self.stats).latency();
-        gst::ClockTime::try_from(latency).unwrap_or(gst::ClockTime::ZERO)
-    }
-
-    fn set_latency(&self, measured: Duration) {
-        let has_moved = lock(&self.stats).set_latency(measured);
-        if has_moved {
-            self.post_latency();
-        }
-    }
-
-    /// Whether the frame in `buffer` would come too late at the sink.
-    fn is_late(&self, buffer: &gst::BufferRef) -> bool {
-        let segment = self.obj().segment();
-        let segment = segment.downcast_ref::<gst::ClockTime>();
-        let time = segment.and_then(|segment| segment.to_running_time(buffer.pts()));
-        let expected = lock(&self.stats).expected();
-        let expected = gst::ClockTime::try_from(expected).unwrap_or(gst::ClockTime::ZERO);
-        let deadlines = *lock(&self.deadlines);
-        deadlines.is_late(time, self.obj().current_running_time(), expected)
-    }
-
-    /// Takes a frame through the generator.
-    fn translate(
-        &self,
-        state: &mut State,
-        input: &VideoFrameRef<&gst::BufferRef>,
-        output: &mut VideoFrameRef<&mut gst::BufferRef>,
-        settings: &PerFrame,
-    ) -> Result<gst::FlowSuccess, super::TranslateError> {
-        let start = Instant::now();
-        let translator = state.translators.get_mut(settings.direction.of_model())?;
-        let inference =
-            translator.translate(input, output, settings.upscale, settings.smoothing)?;
-        let size = translator.size();
-        let total = start.elapsed();
-        gst::trace!(CAT, imp = self, "translated in {total:?}, inference {inference:?}");
-
-        let has_moved = {
-            let mut stats = lock(&self.stats);
-            stats.translated(inference, total);
-            stats.running.update(&state.translators.pair, settings.direction, size);
-            stats.update_latency()
-        };
-        if has_moved {
-            self.post_latency();
-        }
-        Ok(gst::FlowSuccess::Ok)
-    }
-
-    /// Deals with a late frame as the user wishes, without the generator.
-    fn make_do(
-        &self,
-        state: &mut State,
-        input: &VideoFrameRef<&gst::BufferRef>,
-        output: &mut VideoFrameRef<&mut gst::BufferRef>,
-        settings: &PerFrame,
-    ) -> Result<gst::FlowSuccess, super::TranslateError> {
-        gst::trace!(CAT, imp = self, "a late frame: {:?}", settings.late_frames);
-        if settings.late_frames == LateFrames::Drop {
-            lock(&self.stats).frames_dropped += 1;
-            return Ok(gst_base::BASE_TRANSFORM_FLOW_DROPPED);
-        }
-        let is_held = settings.late_frames == LateFrames::Hold
-            && state.translators.get_mut(settings.direction.of_model())?.hold(
-                input,
-                output,
-                settings.upscale,
-            )?;
-        if is_held {
-            lock(&self.stats).frames_held += 1;
-        } else {
-            copy(input, output)?;
-            lock(&self.stats).frames_passed += 1;
-        }
-        Ok(gst::FlowSuccess::Ok)
-    }
-
-    /// Posts `stats` if the last time was an `interval` ago.
-    fn post_stats(&self, state: &mut State, interval: Duration) {
-        if interval.is_zero() || state.last_stats.elapsed() < interval {
-            return;
-        }
-        state.last_stats = Instant::now();
-        let structure = lock(&self.stats).to_structure();
-        let message = gst::message::Element::builder(structure).src(&*self.obj()).build();
-        let _ = self.obj().post_message(message);
-    }
-
-    fn post_latency(&self) {
-        let message = gst::message::Latency::builder().src(&*self.obj()).build();
-        let _ = self.obj().post_message(message);
-    }
-
-    fn post_load_error(&self, error: &LoadError) {
-        match error {
-            LoadError::NotFound { .. } | LoadError::NoPair { .. } => {
-                gst::element_imp_error!(self, gst::ResourceError::NotFound, ("{error}"));
-            }
-            LoadError::Contract { .. } | LoadError::Session { .. } | LoadError::Run { .. } => {
-                gst::element_imp_error!(self, gst::ResourceError::Read, ("{error}"));
-            }
-            LoadError::NoDirection { .. }
-            | LoadError::NoVariant { .. }
-            | LoadError::Provider { .. } => {
-                gst::element_imp_error!(self, gst::ResourceError::Settings, ("{error}"));
-            }
-            LoadError::Runtime(_) => {
-                gst::element_imp_error!(self, gst::LibraryError::Init, ("{error}"));
-            }
-        }
     }
 
     /// Posts why frames of `info` cannot be translated; once, as upstream offers them again and

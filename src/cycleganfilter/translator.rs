@@ -96,9 +96,14 @@ impl Translator {
         self.placement.tensor
     }
 
-    /// Forgets the last frame: the next one does not follow on it.
+    /// Forgets the last frame: the next one has nothing to do with it.
     pub fn reset(&mut self) {
         self.has_change = false;
+        self.smoother.reset();
+    }
+
+    /// Begins smoothing anew: frames are missing before the next one.
+    pub fn restart_smoothing(&mut self) {
         self.smoother.reset();
     }
 
@@ -215,6 +220,11 @@ impl Translators {
     /// Forgets the last frame in both directions.
     pub fn reset(&mut self) {
         self.forward.iter_mut().chain(&mut self.reverse).for_each(Translator::reset);
+    }
+
+    /// Begins smoothing anew in both directions.
+    pub fn restart_smoothing(&mut self) {
+        self.forward.iter_mut().chain(&mut self.reverse).for_each(Translator::restart_smoothing);
     }
 
     /// The translator of `direction`.
