@@ -17,6 +17,7 @@ mod video;
 mod bad_models;
 mod buffers;
 mod churn;
+mod examples;
 mod formats;
 mod live;
 mod models;

@@ -60,7 +60,7 @@ impl Plugins {
 }
 
 /// The plugin that cargo built beside this test.
-fn our_library() -> PathBuf {
+pub fn our_library() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let library = test.with_file_name("libgstcyclegan.so");
     library.canonicalize().unwrap_or_else(|error| panic!("{}: {error}", library.display()))

@@ -1,0 +1,17 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT OR Apache-2.0
+
+# rtp-send.sh [INPUT]: sends a video file, or the camera, as H.264 over RTP to HOST, port PORT.
+#
+# SOURCE is an element that stands in for the camera.
+set -eu
+
+if [ $# -gt 0 ]; then
+    set -- filesrc location="$1" ! decodebin
+else
+    # shellcheck disable=SC2086 # SOURCE may be several elements.
+    set -- ${SOURCE:-v4l2src}
+fi
+# A key frame a second, with all that decoding needs, lets receivers join at any time.
+exec gst-launch-1.0 -e "$@" ! videoconvert ! video/x-raw,format=I420 ! x264enc tune=zerolatency speed-preset=veryfast key-int-max=25 \
+    ! rtph264pay config-interval=-1 ! udpsink host="${HOST:-127.0.0.1}" port="${PORT:-5004}"

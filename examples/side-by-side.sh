@@ -1,0 +1,18 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT OR Apache-2.0
+
+# side-by-side.sh [INPUT]: shows a video file, or the camera, beside its translation.
+#
+# SOURCE and SINK are elements that stand in for the camera and the display.
+set -eu
+
+if [ $# -gt 0 ]; then
+    set -- filesrc location="$1" ! decodebin
+else
+    # shellcheck disable=SC2086 # SOURCE may be several elements.
+    set -- ${SOURCE:-v4l2src}
+fi
+# shellcheck disable=SC2086 # SINK may be several elements.
+exec gst-launch-1.0 -e "$@" ! videoconvertscale ! video/x-raw,width=640,height=360,pixel-aspect-ratio=1/1 \
+    ! tee name=frames ! queue ! compositor name=both sink_1::xpos=640 ! videoconvert ! ${SINK:-autovideosink} \
+    frames. ! queue ! cycleganfilter late-frames=hold ! both.
