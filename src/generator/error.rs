@@ -116,3 +116,26 @@ pub enum RunError {
     #[error("its output holds values that are not finite, expected numbers within its range")]
     NotFinite,
 }
+
+/// ONNX Runtime's words, without the place in its source that some of them begin with.
+pub fn reason<R>(error: &ort::Error<R>) -> String {
+    words(error.message()).to_owned()
+}
+
+fn words(message: &str) -> &str {
+    let words = message.rsplit_once("[ONNXRuntimeError]").map(|(_, words)| words);
+    words.and_then(|words| words.splitn(4, " : ").nth(3)).unwrap_or(message).trim()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_place_in_onnx_runtimes_source_is_left_out() {
+        let message = "/src/provider_bridge_ort.cc:2043 onnxruntime::Provider& Get() \
+                       [ONNXRuntimeError] : 1 : FAIL : Failed to load library x.so\n";
+        assert_eq!(words(message), "Failed to load library x.so");
+        assert_eq!(words("Unexpected input"), "Unexpected input");
+    }
+}

@@ -11,6 +11,7 @@ mod runtime;
 mod session;
 mod shared;
 mod stream;
+mod vulkan;
 
 pub use error::{LoadError, RunError};
 pub use pair::{LoadOptions, Pair};

@@ -2,10 +2,15 @@
 
 //! ONNX Runtime's execution providers and the options that suit video.
 
-use std::{fmt, path::PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use cyclegan_contract::Precision;
 use ort::ep::{self, ExecutionProvider, ExecutionProviderDispatch};
+
+use super::{error::reason, runtime, vulkan};
 
 /// A processor, and the library that ONNX Runtime drives it with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -81,7 +86,7 @@ impl Provider {
     }
 
     /// The PyPI wheel whose library has this provider built in.
-    pub fn wheel(self) -> &'static str {
+    fn wheel(self) -> &'static str {
         match self {
             Self::Cpu | Self::CoreMl => "onnxruntime",
             Self::Cuda | Self::TensorRt => "onnxruntime-gpu",
@@ -100,8 +105,26 @@ impl Provider {
         }
     }
 
-    /// Whether the loaded runtime was built with it; whether it also works is seen by using it.
-    pub fn is_built_in(self) -> ort::Result<bool> {
+    /// Fails, with what to do, if it is known beforehand that it cannot run here; whether it works
+    /// is seen by using it.
+    pub fn require(self) -> Result<(), String> {
+        if !self.is_built_in().map_err(|error| reason(&error))? {
+            let library = runtime::library().unwrap_or(Path::new("ONNX Runtime"));
+            return Err(format!(
+                "{} is built without it; install the wheel {} and set ORT_DYLIB_PATH to its \
+                 libonnxruntime.so",
+                library.display(),
+                self.wheel()
+            ));
+        }
+        match self {
+            Self::WebGpu => vulkan::require_driver(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the loaded runtime was built with it.
+    fn is_built_in(self) -> ort::Result<bool> {
         match self {
             Self::Cpu => Ok(true),
             Self::Cuda => ep::CUDA::is_available(),

@@ -16,7 +16,7 @@ use ort::{
 };
 
 use super::{
-    error::{LoadError, RunError},
+    error::{LoadError, RunError, reason},
     profile::NodesByProvider,
     provider::{Provider, ProviderOptions},
     runtime,
@@ -48,25 +48,17 @@ impl Generator {
         // A GPU library may fail on the model or on the machine, and does not tell which.
         let session_error = |error: ort::Error| match provider {
             Provider::Cpu => {
-                LoadError::Session { path: path.to_path_buf(), reason: error.message().to_owned() }
+                LoadError::Session { path: path.to_path_buf(), reason: reason(&error) }
             }
-            _ => provider_error(format!("{}: {}", path.display(), error.message())),
+            _ => provider_error(format!("{}: {}", path.display(), reason(&error))),
         };
 
         let environment = runtime::environment()?;
-        if !provider.is_built_in().map_err(session_error)? {
-            let library = runtime::library().unwrap_or(Path::new("ONNX Runtime"));
-            return Err(provider_error(format!(
-                "{} is built without it; install the wheel {} and set ORT_DYLIB_PATH to its \
-                 libonnxruntime.so",
-                library.display(),
-                provider.wheel()
-            )));
-        }
+        provider.require().map_err(provider_error)?;
         let mut builder = session_options(environment, options).map_err(session_error)?;
         builder = builder
             .with_execution_providers([provider.registration(options, precision)])
-            .map_err(|error| provider_error(error.message().to_owned()))?;
+            .map_err(|error| provider_error(reason(&error)))?;
         let is_profiled = provider != Provider::Cpu;
         if is_profiled {
             builder = builder
@@ -127,8 +119,7 @@ impl Generator {
             width: limits.width.unwrap_or(dynamic),
             height: limits.height.unwrap_or(dynamic),
         };
-        let failed =
-            |error: ort::Error| RunError::Failed { size, reason: error.message().to_owned() };
+        let failed = |error: ort::Error| RunError::Failed { size, reason: reason(&error) };
         let input = black(self.contract.input_type, size).map_err(failed)?;
         let mut session = self.session();
         let name = self.contract.input.as_str();

@@ -8,7 +8,7 @@ use half::f16;
 use ort::{session::IoBinding, value::DynTensor};
 
 use super::{
-    error::RunError,
+    error::{RunError, reason},
     session::{Generator, black},
 };
 use crate::frame::Size;
@@ -104,5 +104,5 @@ fn values(tensor: &DynTensor, element: cyclegan_contract::ElementType) -> ort::R
 }
 
 fn failed(size: Size, error: &ort::Error) -> RunError {
-    RunError::Failed { size, reason: error.message().to_owned() }
+    RunError::Failed { size, reason: reason(error) }
 }

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Whether Vulkan has a driver at all.
+//!
+//! ONNX Runtime's WebGPU provider aborts the process where there is none (seen with 1.27), so it
+//! must not be asked.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+use gst::glib;
+
+/// The variables that name driver manifests themselves (LoaderInterfaceArchitecture.md of the
+/// Vulkan loader, "Overriding the Default Driver Discovery").
+const OVERRIDES: [&str; 2] = ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"];
+
+/// Fails, with what to do, if the Vulkan loader will find no driver.
+pub fn require_driver() -> Result<(), String> {
+    if !cfg!(target_os = "linux") {
+        return Ok(());
+    }
+    let overrides = OVERRIDES.into_iter().filter_map(env::var_os);
+    let folders = manifest_folders();
+    match overrides.map(|paths| env::split_paths(&paths).any(|path| path.exists())).next() {
+        Some(true) => Ok(()),
+        Some(false) => Err("VK_DRIVER_FILES names no file that is there".to_owned()),
+        None if folders.iter().any(|folder| holds_manifest(folder)) => Ok(()),
+        None => {
+            let folders: Vec<_> = folders.iter().map(|f| f.display().to_string()).collect();
+            Err(format!(
+                "no Vulkan driver is installed (no *.json in {}); install your GPU's",
+                folders.join(", ")
+            ))
+        }
+    }
+}
+
+/// Where the loader looks for driver manifests.
+fn manifest_folders() -> Vec<PathBuf> {
+    let mut folders = vec![glib::user_config_dir(), glib::user_data_dir(), "/etc".into()];
+    folders.extend(glib::system_config_dirs());
+    folders.extend(glib::system_data_dirs());
+    folders.iter().map(|folder| folder.join("vulkan/icd.d")).collect()
+}
+
+fn holds_manifest(folder: &Path) -> bool {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).any(|path| path.extension().is_some_and(|e| e == "json"))
+}
