@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The `extract` command: training frames out of videos.
+
+mod hash;
+mod shot;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use image::RgbImage;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::{
+    data::view::View,
+    samples,
+    video::{Frame, Video},
+};
+use hash::Hash;
+use shot::Shots;
+
+/// Arguments of `extract`.
+#[derive(Debug, Args)]
+pub struct ExtractArgs {
+    /// Videos, in any format that GStreamer decodes
+    #[arg(required = true)]
+    videos: Vec<PathBuf>,
+    /// Folder for the frames, for example DATA/trainA
+    #[arg(long)]
+    out: PathBuf,
+    /// Short side of the frames, pixels; 0 keeps the video's own
+    #[arg(long, default_value_t = 286)]
+    size: u32,
+    /// Look at every so many frames only
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    every: u64,
+    /// Leave out a frame whose perceptual hash differs in fewer bits, of 64, from one that was
+    /// kept; 0 keeps all
+    #[arg(long, default_value_t = 6)]
+    distance: u32,
+    /// Keep at most this many frames of each shot
+    #[arg(long)]
+    max_per_shot: Option<usize>,
+}
+
+/// Writes the frames of all videos that are worth training on.
+pub fn run(args: &ExtractArgs) -> Result<()> {
+    fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
+    let mut kept = Vec::new();
+    for video in &args.videos {
+        let counts = extract(video, args, &mut kept)?;
+        println!(
+            "{}: kept {} of {} frames, {} shots",
+            video.display(),
+            counts.kept,
+            counts.seen,
+            counts.shots
+        );
+    }
+    Ok(())
+}
+
+#[derive(Default)]
+struct Counts {
+    seen: usize,
+    kept: usize,
+    shots: usize,
+}
+
+/// Writes the frames of one video; `hashes` are those of all frames that were kept.
+fn extract(path: &Path, args: &ExtractArgs, hashes: &mut Vec<Hash>) -> Result<Counts> {
+    let mut video = Video::open(path)?;
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let bar = progress(video.duration, &stem);
+    let (mut shots, mut counts, mut in_shot) = (Shots::default(), Counts::default(), 0);
+    let mut number = 0u64;
+    while let Some(frame) = video.next_frame().with_context(|| path.display().to_string())? {
+        number += 1;
+        bar.set_position((frame.time * 10.0) as u64);
+        if shots.begins(&frame.picture) {
+            in_shot = 0;
+        }
+        if !(number - 1).is_multiple_of(args.every) {
+            continue;
+        }
+        counts.seen += 1;
+        let hash = Hash::of(&frame.picture);
+        let full = args.max_per_shot.is_some_and(|max| in_shot >= max);
+        if full || hashes.iter().any(|old| old.distance(hash) < args.distance) {
+            continue;
+        }
+        hashes.push(hash);
+        in_shot += 1;
+        counts.kept += 1;
+        let name = format!("{stem}_shot{:04}_{number:06}.png", shots.count);
+        samples::write(&sized(&frame, args.size), &args.out.join(name))?;
+    }
+    bar.finish_and_clear();
+    ensure!(number > 0, "{}: no video frames in it", path.display());
+    counts.shots = shots.count;
+    Ok(counts)
+}
+
+fn sized(frame: &Frame, short: u32) -> RgbImage {
+    let (w, h) = frame.picture.dimensions();
+    if short == 0 {
+        return frame.picture.clone();
+    }
+    let scale = f64::from(short) / f64::from(w.min(h));
+    let side = |n: u32| (f64::from(n) * scale).round() as u32;
+    let rect = [0.0, 0.0, f64::from(w), f64::from(h)];
+    View { rect, size: (side(w), side(h)), flip: false }.of_rgb(&frame.picture)
+}
+
+/// Counts tenths of a second, or just turns where the length is unknown.
+fn progress(duration: Option<f64>, name: &str) -> ProgressBar {
+    let bar =
+        duration.map_or_else(ProgressBar::new_spinner, |s| ProgressBar::new((s * 10.0) as u64));
+    let style = ProgressStyle::with_template("{msg} {bar:30} {percent} % eta {eta}");
+    let bar = bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.with_message(name.to_owned())
+}
