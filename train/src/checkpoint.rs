@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tch::{Kind, Tensor};
 
-use crate::cyclegan::{CycleGan, player::Player};
+use crate::cyclegan::{CycleGan, player::Player, schedule::Plateau};
 
 const FORMAT: u32 = 1;
 /// The one entry of the file's metadata; a single one, since safetensors keeps no order among them
@@ -32,6 +32,9 @@ struct State {
     format: u32,
     step: u64,
     networks: BTreeMap<String, Network>,
+    /// Left out while it has nothing to tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    plateau: Option<Plateau>,
     sha256: String,
 }
 
@@ -138,6 +141,7 @@ fn restore(file: &SafeTensors<'_>, state: &State, model: &mut CycleGan) -> Resul
             model.pools[i].restore(&images);
         }
     }
+    model.plateau = state.plateau.clone().unwrap_or_default();
     model.step = state.step;
     Ok(())
 }
@@ -192,7 +196,8 @@ fn write(path: &Path, model: &CycleGan) -> Result<()> {
     tensors.sort_by(|a, b| a.0.cmp(&b.0));
     let raw: Vec<_> = tensors.iter().map(|(n, t)| (n.as_str(), shape(t), bytes(t))).collect();
     let step = model.step;
-    let mut state = State { format: FORMAT, step, networks, sha256: String::new() };
+    let plateau = Some(model.plateau.clone()).filter(|p| *p != Plateau::default());
+    let mut state = State { format: FORMAT, step, networks, plateau, sha256: String::new() };
     state.sha256 = state.checksum(raw.iter().map(|(n, _, b)| (*n, b.as_slice())))?;
     let views = raw.iter().map(|(n, s, b)| Ok((*n, TensorView::new(Dtype::F32, s.clone(), b)?)));
     let views: Vec<_> = views.collect::<Result<_>>()?;

@@ -2,29 +2,10 @@
 
 //! `cyclegan-train`: generator pairs for `cycleganfilter` from two folders of unpaired frames.
 
-mod checkpoint;
-mod cyclegan;
-mod data;
-mod device;
-mod eval;
-mod export;
-mod loss;
-mod metrics;
-mod net;
-mod onnx_generator;
-mod options;
-mod page;
-mod pixels;
-mod report;
-mod run_folder;
-mod samples;
-mod train;
-mod video;
-mod warp;
-
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use cyclegan_train::{eval, export, extract, train};
 
 /// Trains the generator pairs of cycleganfilter from two folders of unpaired frames
 #[derive(Debug, Parser)]
@@ -36,6 +17,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Write the frames of videos that are worth training on
+    Extract(extract::ExtractArgs),
     /// Train a pair of generators, or go on with a run
     #[command(args_override_self = true)]
     Train(Box<train::TrainArgs>),
@@ -50,6 +33,7 @@ fn main() -> ExitCode {
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let result = match (cli.command, matches.subcommand()) {
         (Command::Train(args), Some((_, matches))) => train::run(*args, matches),
+        (Command::Extract(args), _) => extract::run(&args),
         (Command::Export(args), _) => export::run(&args),
         (Command::Eval(args), _) => eval::run(&args),
         (Command::Train(_), None) => unreachable!("clap has matched a command"),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The folder of a run: `config.toml`, `checkpoints/`, `metrics.jsonl`, `samples/`, `report/`.
+//! The folder of a run: `config.toml`, `checkpoints/`, `metrics.jsonl`, `samples/`, `report/`, `tensorboard/`.
 
 use std::{
     fs,
@@ -76,6 +76,11 @@ impl RunFolder {
         self.0.join("samples")
     }
 
+    /// Events for TensorBoard.
+    pub fn tensorboard(&self) -> PathBuf {
+        self.0.join("tensorboard")
+    }
+
     /// The page that shows the run.
     pub fn report(&self) -> PathBuf {
         self.0.join("report")
@@ -91,9 +96,8 @@ pub fn write_beside(path: &Path, bytes: &[u8]) -> Result<()> {
     let beside = path.with_added_extension("partial");
     fs::write(&beside, bytes)
         .and_then(|()| fs::rename(&beside, path))
-        .map_err(|error| {
+        .inspect_err(|_| {
             let _ = fs::remove_file(&beside);
-            error
         })
         .with_context(|| format!("cannot write {}", path.display()))
 }

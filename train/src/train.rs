@@ -19,7 +19,10 @@ use serde_json::{Map, Value};
 
 use crate::{
     checkpoint,
-    cyclegan::{CycleGan, Losses, schedule::Schedule},
+    cyclegan::{
+        CycleGan, Losses,
+        schedule::{LrPolicy, Schedule},
+    },
     data::{
         folder::Domain,
         loader::{Loader, Plan},
@@ -31,6 +34,7 @@ use crate::{
     report::{self, alarms::alarms},
     run_folder::{Config, RunFolder},
     samples::{self, Samples},
+    tensorboard::TensorBoard,
 };
 
 /// Arguments of `train`.
@@ -70,6 +74,7 @@ struct Session {
     loader: Loader,
     samples: Samples,
     metrics: Metrics,
+    board: TensorBoard,
     /// Alarms that were told already.
     alarmed: HashSet<String>,
 }
@@ -103,7 +108,18 @@ impl Session {
         loader.peek()?;
         run.write_config(&config)?;
         let metrics = Metrics::open(&run.metrics(), model.step)?;
-        Ok(Self { run, options, model, plan, loader, samples, metrics, alarmed: HashSet::new() })
+        let board = TensorBoard::open(&run.tensorboard())?;
+        Ok(Self {
+            run,
+            options,
+            model,
+            plan,
+            loader,
+            samples,
+            metrics,
+            board,
+            alarmed: HashSet::new(),
+        })
     }
 
     fn train(&mut self, stop: &AtomicBool) -> Result<()> {
@@ -112,13 +128,14 @@ impl Session {
         let mut clock = Clock::start();
         while self.model.step < end && !stop.load(Ordering::Relaxed) {
             let waiting = Instant::now();
-            let crops = self.loader.next()?;
+            let crops = self.loader.next_crops()?;
             clock.waited += waiting.elapsed();
             let batches = crops.map(|c| c.to_batch(self.model.device));
             let epoch = self.model.step / self.plan.steps();
-            let lr = self.schedule().lr(self.model.step, epoch);
+            let lr = self.schedule().lr(self.model.step, epoch) * self.model.plateau.factor;
             let losses = self.model.train_step(&batches, &self.options, lr);
-            clock.steps += 1;
+            self.watch_plateau(epoch, &losses);
+            clock.step(&losses);
             bar.set_position(self.model.step);
             self.after_step(&losses, lr, epoch, &mut clock, &bar)?;
         }
@@ -148,15 +165,18 @@ impl Session {
         let step = self.model.step;
         let due = |every: u64| step.is_multiple_of(every);
         if due(self.options.print_freq) {
-            let line = self.line(losses, lr, epoch, clock);
+            let line = self.line(lr, epoch, clock);
             bar.suspend(|| println!("{}", summary(&line)));
             self.metrics.write(&line)?;
+            self.board.scalars(step, &line)?;
             *clock = Clock::start();
             self.check_finite(losses)?;
         }
         if due(self.options.display_freq) {
             let path = self.run.samples().join(format!("{step:08}.png"));
-            samples::write(&self.samples.grid(&self.model), &path)?;
+            let grid = self.samples.grid(&self.model);
+            samples::write(&grid, &path)?;
+            self.board.picture(step, "samples", &grid)?;
             self.report(bar)?;
         }
         if due(self.options.save_latest_freq) {
@@ -164,6 +184,14 @@ impl Session {
             self.save()?;
         }
         Ok(())
+    }
+
+    fn watch_plateau(&mut self, epoch: u64, losses: &Losses) {
+        if self.options.lr_policy == LrPolicy::Plateau {
+            let cycle = losses.iter().filter(|(name, _)| name.starts_with("cycle"));
+            let cycle = cycle.map(|(_, loss)| loss.double_value(&[])).sum();
+            self.model.plateau.observe(epoch, cycle);
+        }
     }
 
     fn report(&mut self, bar: &ProgressBar) -> Result<()> {
@@ -194,15 +222,15 @@ impl Session {
         Ok(())
     }
 
-    fn line(&self, losses: &Losses, lr: f64, epoch: u64, clock: &Clock) -> Map<String, Value> {
+    fn line(&self, lr: f64, epoch: u64, clock: &Clock) -> Map<String, Value> {
         let mut line = Map::new();
         line.insert("step".to_owned(), self.model.step.into());
         line.insert("epoch".to_owned(), epoch.into());
         line.insert("lr".to_owned(), lr.into());
         line.insert("s_per_iter".to_owned(), clock.per_step().into());
         line.insert("s_waiting".to_owned(), clock.waiting_per_step().into());
-        for (name, value) in losses {
-            line.insert((*name).to_owned(), value.double_value(&[]).into());
+        for (name, mean) in clock.means() {
+            line.insert(name.to_owned(), mean.into());
         }
         line
     }
@@ -235,16 +263,33 @@ impl Session {
     }
 }
 
-/// Time since the last line of metrics.
+/// Time and losses since the last line of metrics.
 struct Clock {
     since: Instant,
     steps: u32,
     waited: Duration,
+    sums: Losses,
 }
 
 impl Clock {
     fn start() -> Self {
-        Self { since: Instant::now(), steps: 0, waited: Duration::ZERO }
+        Self { since: Instant::now(), steps: 0, waited: Duration::ZERO, sums: Losses::new() }
+    }
+
+    fn step(&mut self, losses: &Losses) {
+        self.steps += 1;
+        if self.sums.is_empty() {
+            self.sums = losses.iter().map(|(name, loss)| (*name, loss.copy())).collect();
+            return;
+        }
+        for ((_, sum), (_, loss)) in self.sums.iter_mut().zip(losses) {
+            *sum += loss;
+        }
+    }
+
+    fn means(&self) -> impl Iterator<Item = (&'static str, f64)> {
+        let steps = f64::from(self.steps.max(1));
+        self.sums.iter().map(move |(name, sum)| (*name, sum.double_value(&[]) / steps))
     }
 
     fn per_step(&self) -> f64 {

@@ -2,6 +2,8 @@
 
 //! What cannot work ends with one line that says what and where.
 
+#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
+
 mod common;
 
 use std::{

@@ -2,6 +2,8 @@
 
 //! Scores of runs and of files.
 
+#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
+
 mod common;
 
 use std::{fs, path::Path};

@@ -2,6 +2,8 @@
 
 //! A run that is stopped and goes on ends as one that never stopped.
 
+#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
+
 mod common;
 
 use std::{

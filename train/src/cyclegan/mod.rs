@@ -17,6 +17,7 @@ use crate::{
 };
 use player::Player;
 use pool::ImagePool;
+use schedule::Plateau;
 pub use step::Losses;
 
 /// A run's networks and all that changes while it trains.
@@ -31,6 +32,8 @@ pub struct CycleGan {
     pub discriminators: [Player; 2],
     /// What G and F painted.
     pub pools: [ImagePool; 2],
+    /// How far the plateau policy has come.
+    pub plateau: Plateau,
     /// Iterations made.
     pub step: u64,
     /// Where it runs.
@@ -63,6 +66,7 @@ impl CycleGan {
             generators,
             discriminators,
             pools: [pool(), pool()],
+            plateau: Plateau::default(),
             step: 0,
             device,
             kind: options.mixed_precision.kind(),

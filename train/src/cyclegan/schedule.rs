@@ -13,6 +13,8 @@ pub enum LrPolicy {
     Linear,
     /// Divided by ten every lr-decay-iters epochs.
     Step,
+    /// Times 0.2 when the cycle loss has not fallen by 1 % for more than five epochs.
+    Plateau,
     /// From the start to zero along half a cosine over n-epochs + n-epochs-decay.
     Cosine,
 }
@@ -47,10 +49,59 @@ impl Schedule {
             // As published, counted from epoch 1: 1 − max(0, epoch + 1 − n) / (n_decay + 1).
             LrPolicy::Linear => 1.0 - ((epoch + 1.0 - constant).max(0.0) / (decay + 1.0)).min(1.0),
             LrPolicy::Step => 0.1f64.powf((epoch / f64::from(self.lr_decay_iters.max(1))).floor()),
+            LrPolicy::Plateau => 1.0,
             LrPolicy::Cosine => {
                 let part = (epoch / (constant + decay).max(1.0)).min(1.0);
                 0.5 * (1.0 + (part * std::f64::consts::PI).cos())
             }
+        }
+    }
+}
+
+/// What [`LrPolicy::Plateau`] remembers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plateau {
+    /// What the step is multiplied by.
+    pub factor: f64,
+    best: Option<f64>,
+    bad_epochs: u32,
+    epoch: u64,
+    sum: f64,
+    count: u64,
+}
+
+impl Default for Plateau {
+    fn default() -> Self {
+        Self { factor: 1.0, best: None, bad_epochs: 0, epoch: 0, sum: 0.0, count: 0 }
+    }
+}
+
+impl Plateau {
+    const FACTOR: f64 = 0.2;
+    const THRESHOLD: f64 = 0.01;
+    const PATIENCE: u32 = 5;
+
+    /// Takes note of a loss in `epoch`; an epoch is judged when the next one begins.
+    pub fn observe(&mut self, epoch: u64, loss: f64) {
+        if epoch != self.epoch && self.count > 0 {
+            self.judge(self.sum / self.count as f64);
+            (self.sum, self.count) = (0.0, 0);
+        }
+        self.epoch = epoch;
+        self.sum += loss;
+        self.count += 1;
+    }
+
+    fn judge(&mut self, mean: f64) {
+        if self.best.is_none_or(|best| mean < best * (1.0 - Self::THRESHOLD)) {
+            self.best = Some(mean);
+            self.bad_epochs = 0;
+            return;
+        }
+        self.bad_epochs += 1;
+        if self.bad_epochs > Self::PATIENCE {
+            self.factor *= Self::FACTOR;
+            self.bad_epochs = 0;
         }
     }
 }
@@ -85,6 +136,19 @@ mod tests {
             let lr = schedule(policy).lr(1000, epoch);
             assert!((lr - expected).abs() < 1e-9, "{policy:?} at {epoch}: {lr}");
         }
+    }
+
+    #[test]
+    fn a_plateau_lowers_the_step_and_progress_does_not() {
+        let mut plateau = Plateau::default();
+        for epoch in 0..20 {
+            plateau.observe(epoch, 1.0 / (1.0 + epoch as f64));
+        }
+        assert_eq!(plateau.factor, 1.0);
+        for epoch in 20..28 {
+            plateau.observe(epoch, 0.05);
+        }
+        assert_eq!(plateau.factor, 0.2);
     }
 
     #[test]

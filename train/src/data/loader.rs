@@ -4,7 +4,7 @@
 
 use std::{
     collections::HashSet,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
         mpsc::{Receiver, sync_channel},
@@ -101,7 +101,7 @@ impl Loader {
     }
 
     /// The crops of the next step, domains A and B.
-    pub fn next(&mut self) -> Result<[Crops; 2]> {
+    pub fn next_crops(&mut self) -> Result<[Crops; 2]> {
         if let Some(peeked) = self.peeked.take() {
             return Ok(peeked);
         }
@@ -112,7 +112,7 @@ impl Loader {
 
     /// Waits for the first crops, so that data that cannot work is told before a run begins.
     pub fn peek(&mut self) -> Result<()> {
-        self.peeked = Some(self.next()?);
+        self.peeked = Some(self.next_crops()?);
         Ok(())
     }
 
@@ -186,8 +186,8 @@ impl<'a> Worker<'a> {
         bail!("{folder}: no usable picture among {STAND_INS}, see the messages above");
     }
 
-    fn skip(&self, path: &PathBuf, error: &anyhow::Error) {
-        let new = self.skipped.lock().is_ok_and(|mut s| s.insert(path.clone()));
+    fn skip(&self, path: &Path, error: &anyhow::Error) {
+        let new = self.skipped.lock().is_ok_and(|mut s| s.insert(path.to_owned()));
         if new {
             eprintln!("skipped: {error:#}");
         }

@@ -30,7 +30,7 @@ const SHOWN: usize = 4;
 const CHARTS: [(&str, &[&str]); 7] = [
     ("Adversarial loss of the generators", &["G_A", "G_B"]),
     ("Loss of the discriminators", &["D_A", "D_B"]),
-    ("Discriminators: share told right (0.5 is a guess)", &["D_A_accuracy", "D_B_accuracy"]),
+    ("Discriminators: share told right", &["D_A_accuracy", "D_B_accuracy"]),
     ("Cycle and identity", &["cycle_A", "cycle_B", "idt_A", "idt_B"]),
     ("Mask", &["mask_A", "mask_B"]),
     ("Equivariance to motion", &["flow_A", "flow_B"]),

@@ -2,6 +2,12 @@
 
 //! A tiny data set and the program, for the tests that see the trainer from outside.
 
+#![allow(dead_code, reason = "each test file takes a part of this")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy knows tests by their functions, and these are helpers"
+)]
+
 use std::{
     fs,
     path::Path,
@@ -26,7 +32,6 @@ pub fn run(arguments: &[&str]) -> Output {
 }
 
 /// Runs the program, which must end with exit code 1 and one line that holds each of `parts`.
-#[allow(dead_code, reason = "not every test file makes the program fail")]
 pub fn fails(arguments: &[&str], parts: &[&str]) {
     let output = program().args(arguments).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);

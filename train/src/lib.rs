@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The parts of `cyclegan-train`: generator pairs for `cycleganfilter` from two folders of unpaired
+//! frames.
+//!
+//! `train`, `eval`, `export` and `extract` are the commands. `cyclegan` trains the networks of
+//! `net` on the batches of `data` against the losses of `loss`; none of these knows a file of a
+//! run, which are `checkpoint`, `metrics`, `report`, `samples` and `tensorboard`.
+
+pub mod checkpoint;
+pub mod cyclegan;
+pub mod data;
+pub mod device;
+pub mod eval;
+pub mod export;
+pub mod extract;
+pub mod loss;
+pub mod metrics;
+pub mod net;
+pub mod onnx_generator;
+pub mod options;
+pub mod page;
+pub mod pixels;
+pub mod report;
+pub mod run_folder;
+pub mod samples;
+pub mod tensorboard;
+pub mod train;
+pub mod video;
+pub mod warp;
