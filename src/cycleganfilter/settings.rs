@@ -47,7 +47,7 @@ impl Direction {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
 #[enum_type(name = "GstCycleGanFilterExecutionProvider")]
 pub enum ExecutionProvider {
-    /// The first that works of cuda, migraphx, directml, coreml, openvino, webgpu, cpu.
+    /// The first that works of cuda, migraphx, directml, coreml, openvino, cpu.
     #[default]
     #[enum_value(name = "The first that really works here", nick = "auto")]
     Auto,

@@ -45,17 +45,11 @@ pub struct ProviderOptions {
 }
 
 impl Provider {
-    /// What `auto` tries, in this order. TensorRT is left to those who name it: it builds an
-    /// engine for minutes at every new size.
-    pub const AUTO: [Self; 7] = [
-        Self::Cuda,
-        Self::MiGraphX,
-        Self::DirectMl,
-        Self::CoreMl,
-        Self::OpenVino,
-        Self::WebGpu,
-        Self::Cpu,
-    ];
+    /// What `auto` tries, in this order. Two are left to those who name them: TensorRT builds an
+    /// engine for minutes at every new size, and WebGPU aborts the process where Vulkan has drivers
+    /// but no device that it likes (seen with ONNX Runtime 1.27 and Mesa's software driver).
+    pub const AUTO: [Self; 6] =
+        [Self::Cuda, Self::MiGraphX, Self::DirectMl, Self::CoreMl, Self::OpenVino, Self::Cpu];
 
     /// The provider's name as properties and messages have it.
     pub fn name(self) -> &'static str {
