@@ -18,8 +18,12 @@ use crate::{
 /// The inverting generator, and frames that it sees as they are.
 fn rig() -> (Models, Rig, VideoInfo) {
     let models = Models::new();
-    let mut rig = Rig::new(&models.add("G.onnx", &generators::invert()));
-    rig.filter.set_property("inference-size", -1);
+    let filter = rig::new_filter();
+    filter.set_property("model", models.add("G.onnx", &generators::invert()).to_str().unwrap());
+    // Before it plays: a change while playing is prepared beside the stream, and takes over
+    // between two frames that the tests here count on to follow on each other.
+    filter.set_property("inference-size", -1);
+    let mut rig = Rig::with_filter(filter);
     let info = video::info(VideoFormat::Rgb, 64, 48);
     rig.set_info(&info);
     (models, rig, info)
