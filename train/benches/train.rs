@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Time and memory of a training iteration beside the same in Python (`step.py`) with the same
-//! libtorch. `./dev bench train` runs it; PYTHON names a Python that has torch.
+//! libtorch. `./dev bench train` runs it; BENCH_PYTHON names a Python that has torch.
 //!
 //! Both sides are child processes that answer `NET SIZE BATCH STEPS` with seconds an iteration and
 //! peak memory; they take turns, so that a noisy machine is noisy for both.
@@ -27,7 +27,7 @@ fn main() -> Result<()> {
     if env::var_os(SERVE).is_some() {
         return serve(threads.parse()?);
     }
-    let python = env::var("PYTHON").context("PYTHON names no Python with torch")?;
+    let python = env::var("BENCH_PYTHON").context("BENCH_PYTHON names no Python with torch")?;
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/step.py");
     println!("A training iteration, batch 1, {threads} threads, median of {ROUNDS} rounds\n");
     println!("| generator | size | ours ms | Python ms | ratio | ours MiB | Python MiB |");

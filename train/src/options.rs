@@ -37,7 +37,7 @@ pub enum LookAt {
 pub enum MixedPrecision {
     /// float32.
     No,
-    /// bfloat16, where the processor has instructions for it: about twice as fast.
+    /// bfloat16, faster where the processor has instructions for it.
     Bf16,
 }
 
