@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Every architecture and objective trains, and every architecture exports.
+
+#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
+
+mod common;
+
+use std::path::Path;
+
+use common::{SMALL, data_set, run};
+use cyclegan_contract::{Direction, ElementType, Generator};
+
+struct Case {
+    folder: tempfile::TempDir,
+}
+
+impl Case {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        data_set(&folder.path().join("data"), 3);
+        Self { folder }
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    fn train(&self, out: &str, more: &[&str]) {
+        let (data, out) = (self.path("data"), self.path(out));
+        let arguments = ["train", "--data", &data, "--out", &out, "--max-iters", "2"];
+        run(&[&arguments, SMALL, more].concat());
+    }
+}
+
+/// `export` itself holds each file against libtorch at three sizes and fails if they differ.
+#[test]
+fn every_generator_exports_as_libtorch_runs_it() {
+    let case = Case::new();
+    let unet = ["--crop-size", "128", "--load-size", "128"];
+    let cases = [
+        ("fast", &["--norm", "instance"][..], 4),
+        ("fast", &["--mask-head"][..], 4),
+        ("resnet_6blocks", &["--mask-head"][..], 4),
+        ("resnet_9blocks", &[][..], 4),
+        ("unet_128", &unet[..], 128),
+    ];
+    for (i, (net, more, multiple_of)) in cases.into_iter().enumerate() {
+        let name = format!("run{i}");
+        case.train(&name, &[&["--net-g", net], more].concat());
+        let (run_folder, pair) = (case.path(&name), case.path(&format!("{name}.pair")));
+        run(&["export", "--run", &run_folder, "--out", &pair]);
+        run(&["export", "--run", &run_folder, "--out", &pair, "--precision", "fp16"]);
+        let read = |file: &str| Generator::read(&Path::new(&pair).join(file)).unwrap();
+        let f = read("F.onnx");
+        assert_eq!(f.metadata.direction, Some(Direction::BToA));
+        assert_eq!((f.metadata.arch.as_deref(), f.metadata.multiple_of), (Some(net), multiple_of));
+        assert_eq!(f.has_mask, more.contains(&"--mask-head"));
+        assert_eq!(read("G.fp16.onnx").input_type, ElementType::F16);
+    }
+}
+
+#[test]
+fn every_objective_policy_and_discriminator_trains() {
+    let case = Case::new();
+    for (i, more) in [
+        ["--gan-mode", "vanilla", "--net-d", "basic"],
+        ["--gan-mode", "wgangp", "--net-d", "pixel"],
+        ["--lr-policy", "plateau", "--lambda-flow", "10"],
+        ["--lr-policy", "cosine", "--look-at", "foreground"],
+        ["--preprocess", "none", "--lambda-identity", "0"],
+        ["--preprocess", "multi_scale_crop", "--mixed-precision", "bf16"],
+    ]
+    .iter()
+    .enumerate()
+    {
+        case.train(&format!("run{i}"), more);
+    }
+}
