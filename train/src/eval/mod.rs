@@ -33,7 +33,7 @@ pub struct EvalArgs {
     #[arg(long)]
     data: PathBuf,
     /// A run: its newest checkpoint is scored, both directions
-    #[arg(long, required_unless_present = "model", conflicts_with = "model")]
+    #[arg(long, required_unless_present = "model")]
     run: Option<PathBuf>,
     /// An ONNX generator under the model contract, or a folder with G.onnx and F.onnx; may be
     /// given several times

@@ -47,6 +47,8 @@ pub struct Score {
     pub kid_x100_std: Option<f64>,
     /// Share of images whose most probable class is the target's.
     pub target_class: Option<f64>,
+    /// Share of images that are still called the source's class.
+    pub source_class: Option<f64>,
     /// Mean absolute difference after going there and back, grey levels.
     pub cycle: Option<f64>,
     /// Mean absolute change inside the masks, grey levels.
@@ -94,7 +96,7 @@ impl<'a> Judge<'a> {
             for (i, slot) in real.iter_mut().enumerate() {
                 let pictures = self.pictures(i)?;
                 let bar = bar(pictures.len(), "real images");
-                *slot = Some(self.look(&bar, pictures.into_iter().map(Ok), None)?.0);
+                *slot = Some(self.look(&bar, pictures.into_iter().map(Ok), [None; 2])?.0);
             }
         }
         let clip = self.args.clip.as_deref().map(|path| self.clip(path)).transpose()?;
@@ -121,7 +123,8 @@ impl<'a> Judge<'a> {
         way: usize,
         target: Option<&Tensor>,
     ) -> Result<Score> {
-        let class = [self.args.class_b, self.args.class_a][way];
+        let classes = [self.args.class_b, self.args.class_a];
+        let classes = [classes[way], classes[1 - way]];
         let pictures = self.pictures(way)?;
         let mut score = Score {
             model: candidate.name.clone(),
@@ -144,37 +147,37 @@ impl<'a> Judge<'a> {
         score.pictures = shown;
         if let (Some(target), true) = (target, self.network.is_some()) {
             bar.set_position(0);
-            let (features, share) = self.look(&bar, painted.into_iter().map(Ok), class)?;
+            let (features, shares) = self.look(&bar, painted.into_iter().map(Ok), classes)?;
             let Kid { mean, std } = kid(&features, target);
             score.kid_x100 = Some(mean * 100.0);
             score.kid_x100_std = Some(std * 100.0);
-            score.target_class = share;
+            [score.target_class, score.source_class] = shares;
         }
         Ok(score)
     }
 
-    /// Features K×D, and the share of pictures that are called `class`.
+    /// Features K×D, and the shares of pictures that are called each of `classes`.
     fn look(
         &mut self,
         bar: &ProgressBar,
         pictures: impl Iterator<Item = Result<Tensor>>,
-        class: Option<usize>,
-    ) -> Result<(Tensor, Option<f64>)> {
+        classes: [Option<usize>; 2],
+    ) -> Result<(Tensor, [Option<f64>; 2])> {
         let network = self.network.as_mut().context("no feature network")?;
-        let (mut features, mut hits, mut classified) = (Vec::new(), 0usize, 0usize);
+        let (mut features, mut called) = (Vec::new(), Vec::new());
         for picture in pictures {
             let seen = network.see(&picture?)?;
             features.push(seen.features);
-            if let Some(best) = seen.class {
-                classified += 1;
-                hits += usize::from(class == Some(best));
-            }
+            called.extend(seen.class);
             bar.inc(1);
         }
         bar.finish_and_clear();
         ensure!(features.len() > 1, "KID needs at least two pictures of each domain");
-        let share = (class.is_some() && classified > 0).then(|| hits as f64 / classified as f64);
-        Ok((Tensor::stack(&features, 0), share))
+        let share = |class: Option<usize>| {
+            let hits = called.iter().filter(|&&best| Some(best) == class).count();
+            (class.is_some() && !called.is_empty()).then(|| hits as f64 / called.len() as f64)
+        };
+        Ok((Tensor::stack(&features, 0), classes.map(share)))
     }
 
     /// How much a generator changes inside and outside of masks.

@@ -10,7 +10,7 @@ use crate::page;
 /// Heading, what it means, and the figure.
 type Column = (&'static str, &'static str, fn(&Score) -> Option<String>);
 
-const COLUMNS: [Column; 8] = [
+const COLUMNS: [Column; 9] = [
     ("model", "file or run", |s| Some(s.model.clone())),
     ("direction", "A2B or B2A", |s| Some(s.direction.clone())),
     ("images", "images painted", |s| Some(s.images.to_string())),
@@ -19,6 +19,9 @@ const COLUMNS: [Column; 8] = [
     }),
     ("target class", "share that the classifier calls the target class", |s| {
         Some(format!("{:.1} %", s.target_class? * 100.0))
+    }),
+    ("source class", "share that it still calls the source's class", |s| {
+        Some(format!("{:.1} %", s.source_class? * 100.0))
     }),
     ("cycle", "mean absolute difference there and back, grey levels", |s| {
         Some(format!("{:.2}", s.cycle?))
