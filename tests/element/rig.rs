@@ -3,6 +3,7 @@
 //! The element under test: alone in a harness, or in a pipeline, with what it says on its bus.
 
 use std::{
+    io::Write,
     path::Path,
     sync::Once,
     time::{Duration, Instant},
@@ -33,7 +34,7 @@ pub fn new_filter() -> gst::Element {
 pub fn is_slow_wanted(test: &str) -> bool {
     let is_wanted = std::env::var_os("CYCLEGAN_TEST_SLOW").is_some_and(|value| value == "1");
     if !is_wanted {
-        eprintln!("SKIP: {test} is slow; set CYCLEGAN_TEST_SLOW=1 to run it");
+        say_skipped(&format!("SKIP: {test} is slow; set CYCLEGAN_TEST_SLOW=1 to run it"));
     }
     is_wanted
 }
@@ -43,9 +44,16 @@ pub fn shared(file: &str) -> Option<std::path::PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared").join(file);
     let is_there = path.is_file();
     if !is_there {
-        eprintln!("SKIP: {} is not there", path.display());
+        say_skipped(&format!("SKIP: {} is not there", path.display()));
     }
     is_there.then_some(path)
+}
+
+/// Says that a test, or a part of it, is skipped. Written past the test runner, which keeps what
+/// `eprintln!` says of a test that passes to itself.
+#[allow(clippy::explicit_write, reason = "eprintln! is what must not be used")]
+pub fn say_skipped(why: &str) {
+    writeln!(std::io::stderr(), "{why}").unwrap();
 }
 
 /// The element in a harness.

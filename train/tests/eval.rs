@@ -8,7 +8,7 @@ mod common;
 
 use std::{fs, path::Path};
 
-use common::{SMALL, data_set, fails, run};
+use common::{SMALL, data_set, fails, run, say_skipped};
 use serde_json::Value;
 
 fn scores(path: &Path) -> Vec<Value> {
@@ -58,7 +58,7 @@ fn the_reference_scores_as_published() {
     let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
     let model = shared.join("models/reference_horse2zebra.onnx");
     if !model.is_file() || std::env::var_os("CYCLEGAN_TEST_SLOW").is_none() {
-        eprintln!("SKIP: needs CYCLEGAN_TEST_SLOW and the shared models");
+        say_skipped("SKIP: needs CYCLEGAN_TEST_SLOW and the shared models");
         return;
     }
     let folder = tempfile::tempdir().unwrap();

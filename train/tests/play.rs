@@ -9,7 +9,7 @@ use std::{
     process::Command,
 };
 
-use common::{SMALL, data_set, run};
+use common::{SMALL, data_set, run, say_skipped};
 
 /// The plugin that the same build made, or the one that GStreamer is told to find.
 fn plugin_folder() -> Option<PathBuf> {
@@ -22,7 +22,7 @@ fn plugin_folder() -> Option<PathBuf> {
 #[test]
 fn gst_launch_plays_an_exported_pair() {
     let Some(plugin) = plugin_folder() else {
-        eprintln!("SKIP: no libgstcyclegan.so beside this build nor in GST_PLUGIN_PATH");
+        say_skipped("SKIP: no libgstcyclegan.so beside this build nor in GST_PLUGIN_PATH");
         return;
     };
     let folder = tempfile::tempdir().unwrap();

@@ -6,7 +6,7 @@ mod common;
 
 use std::{path::Path, process::Command};
 
-use common::{SMALL, data_set, run};
+use common::{SMALL, data_set, run, say_skipped};
 
 #[test]
 fn a_browser_shows_curves_and_samples() {
@@ -26,7 +26,7 @@ fn a_browser_shows_curves_and_samples() {
         .env("HOME", folder.path())
         .output();
     if browser.is_err() {
-        eprintln!("SKIP: no chromium to look at the page with");
+        say_skipped("SKIP: no chromium to look at the page with");
         return;
     }
     let shot = image::open(&shot).unwrap().into_rgb8();
