@@ -49,3 +49,26 @@ fn holds_manifest(folder: &Path) -> bool {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.map(|entry| entry.path()).any(|path| path.extension().is_some_and(|e| e == "json"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_manifests_count_as_drivers() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!holds_manifest(folder.path()));
+        fs::write(folder.path().join("README"), "").unwrap();
+        assert!(!holds_manifest(folder.path()));
+        fs::write(folder.path().join("radeon_icd.x86_64.json"), "{}").unwrap();
+        assert!(holds_manifest(folder.path()));
+        assert!(!holds_manifest(&folder.path().join("missing")));
+    }
+
+    #[test]
+    fn manifests_are_sought_where_the_loader_looks() {
+        let folders = manifest_folders();
+        assert!(folders.contains(&PathBuf::from("/etc/vulkan/icd.d")));
+        assert!(folders.iter().all(|folder| folder.ends_with("vulkan/icd.d")));
+    }
+}
