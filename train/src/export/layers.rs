@@ -54,9 +54,21 @@ fn add_one(graph: &mut GraphBuilder, layer: &Layer, w: &Weights, x: &str) -> Str
     }
 }
 
+/// What a convolution of either kind reads: its input, its weight and its bias if it has one.
+fn inputs(
+    graph: &mut GraphBuilder,
+    weight: ParamId,
+    bias: Option<ParamId>,
+    w: &Weights,
+    x: &str,
+) -> Vec<String> {
+    let mut inputs = vec![x.to_owned(), tensor(graph, weight, w, x, "weight")];
+    inputs.extend(bias.map(|bias| tensor(graph, bias, w, x, "bias")));
+    inputs
+}
+
 fn convolution(graph: &mut GraphBuilder, conv: &Conv, w: &Weights, x: &str) -> String {
-    let mut inputs = vec![x.to_owned(), tensor(graph, conv.weight, w, x, "weight")];
-    inputs.extend(conv.bias.map(|bias| tensor(graph, bias, w, x, "bias")));
+    let inputs = inputs(graph, conv.weight, conv.bias, w, x);
     let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
     let attributes = vec![
         ints("kernel_shape", &[conv.kernel; 2]),
@@ -67,8 +79,7 @@ fn convolution(graph: &mut GraphBuilder, conv: &Conv, w: &Weights, x: &str) -> S
 }
 
 fn transposed(graph: &mut GraphBuilder, conv: &ConvTranspose, w: &Weights, x: &str) -> String {
-    let mut inputs = vec![x.to_owned(), tensor(graph, conv.weight, w, x, "weight")];
-    inputs.extend(conv.bias.map(|bias| tensor(graph, bias, w, x, "bias")));
+    let inputs = inputs(graph, conv.weight, conv.bias, w, x);
     let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
     let attributes = vec![
         ints("kernel_shape", &[conv.kernel; 2]),
