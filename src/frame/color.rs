@@ -52,9 +52,7 @@ impl ColorTransform {
         let (to_cb, to_cr) = (0.5 / (1.0 - kb), 0.5 / (1.0 - kr));
         unit([[kr, kg, kb], [-kr * to_cb, -kg * to_cb, 0.5], [0.5, -kg * to_cr, -kb * to_cr]])
     }
-}
 
-impl ColorTransform {
     /// The map from components back to R'G'B': rgb = matrix · component + offset.
     pub fn inverse(&self) -> Self {
         let m = self.matrix;

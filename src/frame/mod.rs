@@ -2,7 +2,7 @@
 
 //! Pixels: from a frame to a generator's tensor, and the generator's change back onto the frame.
 //!
-//! frame → [`Scaler`] → RGB → [`pack`] → tensor → generator → [`Change`] → [`Compositor`] → frame
+//! frame → [`Scaler`] → picture → [`pack`] → tensor → generator → [`Change`] → [`Compositor`] → frame
 
 mod change;
 mod color;
