@@ -131,8 +131,7 @@ fn restore(file: &SafeTensors<'_>, state: &State, model: &mut CycleGan) -> Resul
                 copy(&mut average.flat().shallow_clone(), file, &ema)?;
             }
             // An average that was switched on since begins at the weights.
-            Some(average) => average.flat().shallow_clone().copy_(player.params.flat()),
-            None => {}
+            _ => player.restart_average(),
         }
     }
     for (i, name) in POOLS.iter().enumerate() {

@@ -21,6 +21,9 @@ pub struct RunFolder(PathBuf);
 pub struct Config {
     /// The data set's folder.
     pub data: PathBuf,
+    /// The folder of exported generators that it began with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init_from: Option<PathBuf>,
     /// How it is trained.
     pub train: TrainOptions,
 }

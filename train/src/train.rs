@@ -29,6 +29,7 @@ use crate::{
         view::Sizes,
     },
     device,
+    export::read_back,
     metrics::{self, Metrics},
     options::{LookAt, TrainOptions},
     report::{self, alarms::alarms},
@@ -51,6 +52,10 @@ pub struct TrainArgs {
     /// run's own
     #[arg(long)]
     pub resume: bool,
+    /// Begin with the generators of a folder that `export` wrote, G.onnx and F.onnx of the same
+    /// architecture; the discriminators begin anew
+    #[arg(long, value_name = "DIR", conflicts_with = "resume")]
+    pub init_from: Option<PathBuf>,
     #[command(flatten)]
     options: TrainOptions,
 }
@@ -86,14 +91,16 @@ impl Session {
             let stored = run.config()?;
             let config = Config {
                 data: args.data.unwrap_or(stored.data),
+                init_from: stored.init_from,
                 train: stored.train.overridden(&args.options, matches)?,
             };
             (run, config)
         } else {
             let data = args.data.context("--data is missing")?;
             let data = std::path::absolute(data)?;
+            let init_from = args.init_from.map(std::path::absolute).transpose()?;
             let train = args.options;
-            (RunFolder::fresh(&args.out)?, Config { data, train })
+            (RunFolder::fresh(&args.out)?, Config { data, init_from, train })
         };
         let options = config.train.clone();
         options.check()?;
@@ -102,6 +109,8 @@ impl Session {
         let mut model = CycleGan::new(&options, device)?;
         if args.resume {
             checkpoint::load_newest(&run.checkpoints(), &mut model)?;
+        } else if let Some(folder) = &config.init_from {
+            read_back::pair(folder, &model)?;
         }
         let samples = Samples::pick(&config.data, &plan.domains, device)?;
         let mut loader = Loader::start(plan.clone(), model.step, options.num_threads);

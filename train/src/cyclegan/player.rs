@@ -36,6 +36,13 @@ impl Player {
         self
     }
 
+    /// Lets the moving average begin anew at the values of now.
+    pub fn restart_average(&self) {
+        if let Some(ema) = &self.ema {
+            no_grad(|| ema.flat().shallow_clone().copy_(self.params.flat()));
+        }
+    }
+
     /// One update, given the gradients of the leaves.
     pub fn update(&mut self, gradients: &[Tensor], lr: f64) {
         let gradient = no_grad(|| self.params.flatten(gradients));

@@ -62,8 +62,8 @@ fn inputs(
     w: &Weights,
     x: &str,
 ) -> Vec<String> {
-    let mut inputs = vec![x.to_owned(), tensor(graph, weight, w, x, "weight")];
-    inputs.extend(bias.map(|bias| tensor(graph, bias, w, x, "bias")));
+    let mut inputs = vec![x.to_owned(), tensor(graph, weight, w)];
+    inputs.extend(bias.map(|bias| tensor(graph, bias, w)));
     inputs
 }
 
@@ -90,9 +90,10 @@ fn transposed(graph: &mut GraphBuilder, conv: &ConvTranspose, w: &Weights, x: &s
     graph.node("ConvTranspose", &inputs, attributes)
 }
 
-fn tensor(graph: &mut GraphBuilder, id: ParamId, w: &Weights, x: &str, what: &str) -> String {
+/// A parameter under its own name, by which `--init-from` finds it again.
+fn tensor(graph: &mut GraphBuilder, id: ParamId, w: &Weights) -> String {
     let tensor = &w[id];
-    graph.weight(&format!("{x}.{what}"), &tensor.size(), &values(tensor))
+    graph.weight(w.name(id), &tensor.size(), &values(tensor))
 }
 
 fn values(tensor: &Tensor) -> Vec<f32> {

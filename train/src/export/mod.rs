@@ -6,6 +6,7 @@ mod check;
 mod graph;
 mod layers;
 mod model;
+pub mod read_back;
 
 use std::{
     fs,

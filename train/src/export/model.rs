@@ -4,7 +4,7 @@
 
 use cyclegan_contract::{
     Metadata,
-    onnx::{Message, ModelProto, OperatorSetIdProto},
+    onnx::{GraphProto, Message, ModelProto, OperatorSetIdProto},
 };
 
 use super::{
@@ -17,14 +17,26 @@ use crate::net::{generator::Generator, params::Weights};
 const IR_VERSION: i64 = 8;
 const OPSET: i64 = 17;
 
-/// The bytes of an ONNX file: `input` N×3×H×W to `output` N×3×H×W and, with a mask head, `mask`
-/// N×1×H×W.
+/// The bytes of an ONNX file.
 pub fn encode(
     generator: &Generator,
     weights: &Weights,
     metadata: &Metadata,
     element: Element,
 ) -> Vec<u8> {
+    let model = ModelProto {
+        ir_version: IR_VERSION,
+        opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPSET }],
+        producer_name: env!("CARGO_PKG_NAME").to_owned(),
+        producer_version: env!("CARGO_PKG_VERSION").to_owned(),
+        graph: Some(graph(generator, weights, element)),
+        metadata_props: metadata.to_props(),
+    };
+    model.encode_to_vec()
+}
+
+/// `input` N×3×H×W to `output` N×3×H×W and, with a mask head, `mask` N×1×H×W.
+pub fn graph(generator: &Generator, weights: &Weights, element: Element) -> GraphProto {
     let mut graph = GraphBuilder::new("generator", element);
     graph.input("input", 3);
     graph.output("output", 3);
@@ -35,15 +47,7 @@ pub fn encode(
     } else {
         graph.node_into("Tanh", &[&last], &["output"], vec![]);
     }
-    let model = ModelProto {
-        ir_version: IR_VERSION,
-        opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPSET }],
-        producer_name: env!("CARGO_PKG_NAME").to_owned(),
-        producer_version: env!("CARGO_PKG_VERSION").to_owned(),
-        graph: Some(graph.finish()),
-        metadata_props: metadata.to_props(),
-    };
-    model.encode_to_vec()
+    graph.finish()
 }
 
 /// output = input + mask·(painted − input)

@@ -6,6 +6,8 @@
 //! run through the same one. All values of a network stand in one flat tensor: the optimiser, the
 //! moving average, a checkpoint and an all-reduce each touch a single tensor.
 
+use std::sync::Arc;
+
 use tch::{Device, Kind, Tensor, no_grad};
 
 use super::init::InitType;
@@ -85,7 +87,7 @@ impl Layout {
 /// The values of a network's parameters, float32.
 #[derive(Debug)]
 pub struct Params {
-    layout: Layout,
+    layout: Arc<Layout>,
     flat: Tensor,
     leaves: Vec<Tensor>,
 }
@@ -114,7 +116,7 @@ impl Params {
     pub fn from_flat(layout: &Layout, flat: Tensor) -> Self {
         let leaf = |e: &Entry| e.view(&flat).detach().set_requires_grad(true);
         let leaves = layout.entries.iter().map(leaf).collect();
-        Self { layout: layout.clone(), flat, leaves }
+        Self { layout: Arc::new(layout.clone()), flat, leaves }
     }
 
     /// What the values mean.
@@ -125,6 +127,15 @@ impl Params {
     /// All values, a vector.
     pub fn flat(&self) -> &Tensor {
         &self.flat
+    }
+
+    /// Puts in the values that `value` gives for each parameter's name.
+    pub fn fill<E>(&self, value: impl Fn(&str) -> Result<Tensor, E>) -> Result<(), E> {
+        for entry in &self.layout.entries {
+            let value = value(&entry.name)?;
+            no_grad(|| entry.view(&self.flat).copy_(&value));
+        }
+        Ok(())
     }
 
     /// The tensors that gradients are taken for.
@@ -141,18 +152,29 @@ impl Params {
 
     /// The weights in the arithmetic of a forward pass; a gradient flows back to the leaves.
     pub fn weights(&self, kind: Kind) -> Weights {
-        Weights(self.leaves.iter().map(|leaf| leaf.to_kind(kind)).collect())
+        let values = self.leaves.iter().map(|leaf| leaf.to_kind(kind)).collect();
+        Weights { layout: self.layout.clone(), values }
     }
 }
 
 /// Weights ready for forward passes.
 #[derive(Debug)]
-pub struct Weights(Vec<Tensor>);
+pub struct Weights {
+    layout: Arc<Layout>,
+    values: Vec<Tensor>,
+}
+
+impl Weights {
+    /// What a parameter is called.
+    pub fn name(&self, id: ParamId) -> &str {
+        &self.layout.entries[id.0].name
+    }
+}
 
 impl std::ops::Index<ParamId> for Weights {
     type Output = Tensor;
 
     fn index(&self, id: ParamId) -> &Tensor {
-        &self.0[id.0]
+        &self.values[id.0]
     }
 }

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! An exported pair is where another run begins.
+
+#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
+
+mod common;
+
+use std::{fs, path::Path};
+
+use common::{SMALL, data_set, fails, run};
+
+#[test]
+fn a_run_begins_with_the_weights_of_exported_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (data, first, pair) = (path("data"), path("first"), path("pair"));
+    data_set(Path::new(&data), 3);
+    let train = |out: &str, more: &[&str]| {
+        let fixed = ["train", "--data", &data, "--out", out, "--mask-head"];
+        let arguments = [&fixed, SMALL, more].concat();
+        arguments.into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let refs =
+        |arguments: &[String]| run(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    refs(&train(&first, &["--max-iters", "3"]));
+    run(&["export", "--run", &first, "--out", &pair]);
+
+    // A step too small to move a weight shows what the run began with.
+    let (second, again) = (path("second"), path("again"));
+    let still = ["--max-iters", "1", "--lr", "1e-30", "--seed", "9", "--init-from", &pair];
+    refs(&train(&second, &still));
+    run(&["export", "--run", &second, "--out", &again]);
+    for file in ["G.onnx", "F.onnx"] {
+        let read = |pair: &str| fs::read(Path::new(pair).join(file)).unwrap();
+        assert!(read(&pair) == read(&again), "{file} differs");
+    }
+
+    let third = path("third");
+    let refused = |more: &[&str], parts: &[&str]| {
+        let arguments = train(&third, more);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        fails(&arguments, &[parts, &["G.onnx"]].concat());
+        assert!(!Path::new(&third).exists(), "a run that never began left a folder");
+    };
+    let other = "another architecture";
+    refused(&["--init-from", &pair, "--ngf", "8"], &[other, "stem.weight [4, 3, 5, 5]"]);
+    refused(&["--init-from", &pair, "--blocks", "2"], &[other, "block2.1.weight"]);
+    refused(&["--init-from", &pair, "--norm", "instance"], &[other]);
+    refused(&["--init-from", &data], &["No such file"]);
+}
