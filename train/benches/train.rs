@@ -115,7 +115,7 @@ fn serve(threads: i32) -> Result<()> {
         let shape = [batch.parse()?, 3, size.parse()?, size.parse()?];
         let noise = || {
             let images = Tensor::rand(shape, tch::kind::FLOAT_CPU) * 2.0 - 1.0;
-            Batch { images, masks: None }
+            Batch { images, ..Batch::default() }
         };
         let batches = [noise(), noise()];
         let (begin, steps) = (Instant::now(), steps.parse::<u32>()?);
@@ -130,7 +130,7 @@ fn serve(threads: i32) -> Result<()> {
 /// The nets of `step.py`.
 fn options(net: &str) -> Result<TrainOptions> {
     Ok(TrainOptions {
-        net_g: clap::ValueEnum::from_str(net, false).map_err(anyhow::Error::msg)?,
+        net_g: Some(clap::ValueEnum::from_str(net, false).map_err(anyhow::Error::msg)?),
         ngf: Some(if net == "fast" { 32 } else { 16 }),
         ema: 0.0,
         ..TrainOptions::default()

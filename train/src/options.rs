@@ -20,6 +20,17 @@ use crate::{
     },
 };
 
+/// What the data are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// CycleGAN (arXiv 1703.10593): pictures of A and B have nothing to do with one another.
+    Unpaired,
+    /// pix2pix (arXiv 1611.07004): a picture of A and the one of B with the same base name show the
+    /// same.
+    Paired,
+}
+
 /// What the discriminators look at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -55,6 +66,9 @@ impl MixedPrecision {
 #[derive(Clone, Debug, Args, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct TrainOptions {
+    /// CycleGAN on unpaired pictures, or pix2pix on pairs with the same base name
+    #[arg(long, value_enum, default_value = "unpaired")]
+    pub mode: Mode,
     /// Name of domain A, written into the models
     #[arg(long, default_value = "A")]
     pub domain_a: String,
@@ -74,9 +88,9 @@ pub struct TrainOptions {
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
 
-    /// Generator
-    #[arg(long, value_enum, default_value = "fast", help_heading = "Networks")]
-    pub net_g: NetG,
+    /// Generator [default: fast, paired: unet_256]
+    #[arg(long, value_enum, help_heading = "Networks")]
+    pub net_g: Option<NetG>,
     /// Channels of the generators' first layer [default: 64, fast: 32]
     #[arg(long, help_heading = "Networks")]
     pub ngf: Option<u32>,
@@ -145,9 +159,9 @@ pub struct TrainOptions {
     #[arg(long, default_value_t = 1, help_heading = "Data")]
     pub num_threads: u32,
 
-    /// Adversarial objective
-    #[arg(long, value_enum, default_value = "lsgan", help_heading = "Losses")]
-    pub gan_mode: GanMode,
+    /// Adversarial objective [default: lsgan, paired: vanilla]
+    #[arg(long, value_enum, help_heading = "Losses")]
+    pub gan_mode: Option<GanMode>,
     /// What the discriminators look at
     #[arg(long, value_enum, default_value = "frame", help_heading = "Losses")]
     pub look_at: LookAt,
@@ -160,15 +174,22 @@ pub struct TrainOptions {
     /// Weight of the identity loss, times that of the cycle
     #[arg(long, default_value_t = 0.5, help_heading = "Losses")]
     pub lambda_identity: f64,
+    /// paired: weight of the distance from the partner
+    #[arg(long, default_value_t = 100.0, help_heading = "Losses")]
+    pub lambda_l1: f64,
     /// Weight of the mask's cross-entropy, or of its size where no masks are given
     #[arg(long, default_value_t = 1.0, help_heading = "Losses")]
     pub lambda_mask: f64,
     /// Weight of equivariance to small random motion and noise, against flicker; 10 is usual
     #[arg(long, default_value_t = 0.0, help_heading = "Losses")]
     pub lambda_flow: f64,
-    /// Painted images that each discriminator is shown again; 0 for none
-    #[arg(long, default_value_t = 50, help_heading = "Losses")]
-    pub pool_size: usize,
+    /// Weight of painting the change from a frame to the next as it is, against flicker, where
+    /// pictures are numbered frames; 10 is usual
+    #[arg(long, default_value_t = 0.0, help_heading = "Losses")]
+    pub lambda_diff: f64,
+    /// Painted images that each discriminator is shown again; 0 for none [default: 50, paired: 0]
+    #[arg(long, help_heading = "Losses")]
+    pub pool_size: Option<usize>,
 
     /// Adam's step
     #[arg(long, default_value_t = 2e-4, help_heading = "Optimisation")]
@@ -287,15 +308,36 @@ impl TrainOptions {
         Ok(())
     }
 
+    /// Whether pictures come in pairs.
+    pub fn paired(&self) -> bool {
+        self.mode == Mode::Paired
+    }
+
+    /// The generators' architecture.
+    pub fn net_g(&self) -> NetG {
+        self.net_g.unwrap_or(if self.paired() { NetG::Unet256 } else { NetG::Fast })
+    }
+
+    /// The adversarial objective.
+    pub fn gan_mode(&self) -> GanMode {
+        let default = if self.paired() { GanMode::Vanilla } else { GanMode::Lsgan };
+        self.gan_mode.unwrap_or(default)
+    }
+
+    /// Painted images that each discriminator is shown again.
+    pub fn pool_size(&self) -> usize {
+        self.pool_size.unwrap_or(if self.paired() { 0 } else { 50 })
+    }
+
     /// Channels of the generators' first layer.
     pub fn ngf(&self) -> u32 {
-        let default = if self.net_g == NetG::Fast { 32 } else { 64 };
+        let default = if self.net_g() == NetG::Fast { 32 } else { 64 };
         self.ngf.unwrap_or(default)
     }
 
     /// Distribution of initial weights.
     pub fn init_type(&self) -> InitType {
-        self.init_type.unwrap_or(match self.net_g {
+        self.init_type.unwrap_or(match self.net_g() {
             NetG::Fast => InitType::Kaiming,
             _ => InitType::Normal,
         })
@@ -303,12 +345,12 @@ impl TrainOptions {
 
     /// The generators' shape.
     pub fn generator(&self) -> GeneratorShape {
-        let norm = match self.net_g {
+        let norm = match self.net_g() {
             NetG::Fast => Norm::None,
             _ => Norm::Instance,
         };
         GeneratorShape {
-            net: self.net_g,
+            net: self.net_g(),
             ngf: self.ngf().into(),
             width: self.width.into(),
             blocks: self.blocks as usize,
@@ -322,7 +364,8 @@ impl TrainOptions {
     pub fn discriminator(&self) -> DiscriminatorShape {
         DiscriminatorShape {
             net: self.net_d,
-            ins: 3,
+            // With pairs they see what a picture was painted from as well.
+            ins: if self.paired() { 6 } else { 3 },
             ndf: self.ndf.into(),
             n_layers: self.n_layers_d,
             norm: self.norm_d,

@@ -2,15 +2,14 @@
 
 //! Sample pictures: what the generators make of a few fixed images.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use image::RgbImage;
 use std::{fs, path::Path};
 use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::{
     cyclegan::CycleGan,
-    data::{decode, folder::Domain, view::View},
-    net::params::Params,
+    data::{decode, folder::Domain, pairs::matched, view::View},
     pixels,
 };
 
@@ -21,25 +20,42 @@ const SIDE: u32 = 256;
 
 /// The images to show, N×3×256×256 each domain.
 #[derive(Debug)]
-pub struct Samples([Tensor; 2]);
+pub struct Samples {
+    images: [Tensor; 2],
+    paired: bool,
+}
 
 impl Samples {
     /// Picks images evenly from `testA` and `testB`, else from the training images.
-    pub fn pick(data: &Path, train: &[Domain; 2], device: Device) -> Result<Self> {
-        let of = |name: &str, train: &Domain| -> Result<Tensor> {
-            let test = Domain::open_if_there(data, name)?;
-            let images = &test.as_ref().unwrap_or(train).images;
-            let step = (images.len() / ROWS).max(1);
-            let picked = images.iter().step_by(step).take(ROWS);
+    ///
+    /// With `paired`, images of the same place in both domains belong together.
+    pub fn pick(data: &Path, train: &[Domain; 2], paired: bool, device: Device) -> Result<Self> {
+        let [a, b] = shown(data, train, paired)?;
+        let of = |domain: &Domain| -> Result<Tensor> {
+            let step = (domain.images.len() / ROWS).max(1);
+            let picked = domain.images.iter().step_by(step).take(ROWS);
             // One that cannot be read is reported by the loader.
             let tiles: Vec<Tensor> = picked.filter_map(|p| tile(p).ok()).collect();
-            anyhow::ensure!(!tiles.is_empty(), "{}: no readable picture to show", name);
+            let folder = domain.images[0].parent().unwrap_or(data).display();
+            ensure!(!tiles.is_empty(), "{folder}: no readable picture to show");
             Ok(Tensor::stack(&tiles, 0).to_device(device))
         };
-        Ok(Self([of("testA", &train[0])?, of("testB", &train[1])?]))
+        let images = [of(&a)?, of(&b)?];
+        // Rows would not match where a picture of a pair cannot be read.
+        let paired = paired && images[0].size() == images[1].size();
+        Ok(Self { images, paired })
     }
 
-    /// A grid: a row for each image, columns real, painted, cycled and, with a mask head, mask.
+    /// What the columns of [`Samples::grid`] are.
+    pub fn columns(&self) -> &'static str {
+        if self.paired {
+            "real, painted, partner and, with a mask head, mask"
+        } else {
+            "real, painted, cycled, identity and, with a mask head, mask"
+        }
+    }
+
+    /// A grid: a row for each image, see [`Samples::columns`].
     pub fn grid(&self, model: &CycleGan) -> RgbImage {
         let rows: Vec<Tensor> = (0..2).map(|i| self.rows(model, i)).collect();
         pixels::to_picture(&Tensor::cat(&rows, 1))
@@ -47,21 +63,35 @@ impl Samples {
 
     /// The rows of direction `i`, 3×H×W.
     fn rows(&self, model: &CycleGan, i: usize) -> Tensor {
-        let paint = |params: &Params, x: &Tensor| {
-            let weights = params.weights(Kind::Float);
+        let paint = |k: usize, x: &Tensor| {
+            let weights = model.generators[k].shown().weights(Kind::Float);
             model.generator.forward(&weights, x, Kind::Float, false)
         };
         no_grad(|| {
-            let real = &self.0[i];
-            let fake = paint(model.generators[i].shown(), real);
-            let cycled = paint(model.generators[1 - i].shown(), &fake.image);
-            let same = paint(model.generators[1 - i].shown(), real);
-            let mut columns = vec![real.shallow_clone(), fake.image, cycled.image, same.image];
+            let real = &self.images[i];
+            let fake = paint(i, real);
+            let mut columns = vec![real.shallow_clone(), fake.image.shallow_clone()];
+            if self.paired {
+                columns.push(self.images[1 - i].shallow_clone());
+            } else {
+                columns.extend([paint(1 - i, &fake.image).image, paint(1 - i, real).image]);
+            }
             columns.extend(fake.mask_logits.map(|m| (m.sigmoid() * 2.0 - 1.0).expand_as(real)));
             let wide = Tensor::cat(&columns, 3);
             Tensor::cat(&wide.unbind(0), 1)
         })
     }
+}
+
+/// The test images, else the training images.
+fn shown(data: &Path, train: &[Domain; 2], paired: bool) -> Result<[Domain; 2]> {
+    let test = |name: &str| Domain::open_if_there(data, name);
+    let [a, b] = match [test("testA")?, test("testB")?] {
+        [Some(a), Some(b)] if paired => return matched(a, b, None),
+        [None, _] | [_, None] if paired => return Ok(train.clone()),
+        tests => tests,
+    };
+    Ok([a.unwrap_or_else(|| train[0].clone()), b.unwrap_or_else(|| train[1].clone())])
 }
 
 /// Writes a picture, making the folder if it is not there.

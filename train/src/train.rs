@@ -16,6 +16,7 @@ use anyhow::{Context, Result, bail};
 use clap::{ArgMatches, Args};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value};
+use tch::Tensor;
 
 use crate::{
     checkpoint,
@@ -26,6 +27,7 @@ use crate::{
     data::{
         folder::Domain,
         loader::{Loader, Plan},
+        pairs::matched,
         view::Sizes,
     },
     device,
@@ -112,7 +114,7 @@ impl Session {
         } else if let Some(folder) = &config.init_from {
             read_back::pair(folder, &model)?;
         }
-        let samples = Samples::pick(&config.data, &plan.domains, device)?;
+        let samples = Samples::pick(&config.data, &plan.domains, options.paired(), device)?;
         let mut loader = Loader::start(plan.clone(), model.step, options.num_threads);
         loader.peek()?;
         run.write_config(&config)?;
@@ -197,14 +199,16 @@ impl Session {
 
     fn watch_plateau(&mut self, epoch: u64, losses: &Losses) {
         if self.options.lr_policy == LrPolicy::Plateau {
-            let cycle = losses.iter().filter(|(name, _)| name.starts_with("cycle"));
-            let cycle = cycle.map(|(_, loss)| loss.double_value(&[])).sum();
-            self.model.plateau.observe(epoch, cycle);
+            let watched = |name: &str| name.starts_with("cycle") || name.starts_with("L1");
+            let losses = losses.iter().filter(|(name, _)| watched(name));
+            let sum = losses.map(|(_, loss)| loss.double_value(&[])).sum();
+            self.model.plateau.observe(epoch, sum);
         }
     }
 
     fn report(&mut self, bar: &ProgressBar) -> Result<()> {
-        report::write(&self.run.report(), &self.run.metrics(), &self.run.samples())?;
+        let (metrics, samples) = (self.run.metrics(), self.run.samples());
+        report::write(&self.run.report(), &metrics, &samples, self.samples.columns())?;
         for alarm in alarms(&metrics::read(&self.run.metrics())?) {
             if self.alarmed.insert(alarm.clone()) {
                 bar.suspend(|| eprintln!("alarm: {alarm}"));
@@ -277,28 +281,31 @@ struct Clock {
     since: Instant,
     steps: u32,
     waited: Duration,
-    sums: Losses,
+    /// Each loss summed, and how often it was there.
+    sums: Vec<(&'static str, Tensor, u32)>,
 }
 
 impl Clock {
     fn start() -> Self {
-        Self { since: Instant::now(), steps: 0, waited: Duration::ZERO, sums: Losses::new() }
+        Self { since: Instant::now(), steps: 0, waited: Duration::ZERO, sums: Vec::new() }
     }
 
     fn step(&mut self, losses: &Losses) {
         self.steps += 1;
-        if self.sums.is_empty() {
-            self.sums = losses.iter().map(|(name, loss)| (*name, loss.copy())).collect();
-            return;
-        }
-        for ((_, sum), (_, loss)) in self.sums.iter_mut().zip(losses) {
-            *sum += loss;
+        for (name, loss) in losses {
+            match self.sums.iter_mut().find(|sum| sum.0 == *name) {
+                Some((_, sum, count)) => {
+                    *sum += loss;
+                    *count += 1;
+                }
+                None => self.sums.push((name, loss.copy(), 1)),
+            }
         }
     }
 
     fn means(&self) -> impl Iterator<Item = (&'static str, f64)> {
-        let steps = f64::from(self.steps.max(1));
-        self.sums.iter().map(move |(name, sum)| (*name, sum.double_value(&[]) / steps))
+        let mean = |sum: &Tensor, count: u32| sum.double_value(&[]) / f64::from(count);
+        self.sums.iter().map(move |(name, sum, count)| (*name, mean(sum, *count)))
     }
 
     fn per_step(&self) -> f64 {
@@ -322,8 +329,7 @@ fn summary(line: &Map<String, Value>) -> String {
 
 fn plan(config: &Config) -> Result<Plan> {
     let o = &config.train;
-    let open = |name| Domain::open(&config.data, name, o.max_dataset_size);
-    let domains = [open("trainA")?, open("trainB")?];
+    let domains = domains(config)?;
     let need_mask = o.look_at == LookAt::Foreground;
     for (domain, name) in domains.iter().zip(["trainA_mask", "trainB_mask"]) {
         anyhow::ensure!(
@@ -335,6 +341,7 @@ fn plan(config: &Config) -> Result<Plan> {
     let multiple = crate::net::generator::Generator::new(o.generator()).multiple_of();
     Ok(Plan {
         domains,
+        paired: o.paired(),
         preprocess: o.preprocess,
         sizes: Sizes {
             load: o.load_size,
@@ -349,4 +356,28 @@ fn plan(config: &Config) -> Result<Plan> {
         seed: o.seed,
         strict: o.strict,
     })
+}
+
+/// The training pictures, and where the options ask for them which are frames that follow others.
+fn domains(config: &Config) -> Result<[Domain; 2]> {
+    let (o, data) = (&config.train, &config.data);
+    let mut domains = if o.paired() {
+        let open = |name| Domain::open(data, name, None);
+        matched(open("trainA")?, open("trainB")?, o.max_dataset_size)?
+    } else {
+        let open = |name| Domain::open(data, name, o.max_dataset_size);
+        [open("trainA")?, open("trainB")?]
+    };
+    if o.lambda_diff > 0.0 {
+        let counts: Vec<usize> = domains.iter_mut().map(Domain::find_next).collect();
+        let [a, b] = [0, 1].map(|i| format!("{} of {}", counts[i], domains[i].images.len()));
+        anyhow::ensure!(
+            counts.iter().any(|&n| n > 0),
+            "{}: no picture is numbered as the one after another, which --lambda-diff needs; \
+             expected names like clip_0001.png, clip_0002.png, as `extract --distance 0` makes them",
+            data.display()
+        );
+        println!("frames that another follows: {a} of A, {b} of B");
+    }
+    Ok(domains)
 }

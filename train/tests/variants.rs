@@ -70,6 +70,7 @@ fn every_objective_policy_and_discriminator_trains() {
         ["--lr-policy", "cosine", "--look-at", "foreground"],
         ["--preprocess", "none", "--lambda-identity", "0"],
         ["--preprocess", "multi_scale_crop", "--mixed-precision", "bf16"],
+        ["--lambda-diff", "10", "--batch-size", "2"],
     ]
     .iter()
     .enumerate()

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! CycleGAN training (arXiv 1703.10593): generators G: A→B and F: B→A, discriminators of A and B.
+//! With paired pictures, the same four networks train as two of pix2pix (arXiv 1611.07004).
 
 pub mod adam;
 pub mod player;
@@ -59,7 +60,7 @@ impl CycleGan {
             Player::new(layout, crate::net::init::InitType::Normal, gain, beta1, device)
         };
         let discriminators = [critic(), critic()];
-        let pool = || ImagePool::new(options.pool_size);
+        let pool = || ImagePool::new(options.pool_size());
         Ok(Self {
             generator,
             discriminator,

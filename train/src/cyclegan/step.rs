@@ -24,8 +24,10 @@ const NAMES: [Names; 2] = [
         adversarial: "G_A",
         cycle: "cycle_A",
         identity: "idt_A",
+        partner: "L1_A",
         mask: "mask_A",
         flow: "flow_A",
+        difference: "diff_A",
         discriminator: "D_A",
         accuracy: "D_A_accuracy",
         change: "change_A",
@@ -35,8 +37,10 @@ const NAMES: [Names; 2] = [
         adversarial: "G_B",
         cycle: "cycle_B",
         identity: "idt_B",
+        partner: "L1_B",
         mask: "mask_B",
         flow: "flow_B",
+        difference: "diff_B",
         discriminator: "D_B",
         accuracy: "D_B_accuracy",
         change: "change_B",
@@ -48,8 +52,12 @@ struct Names {
     adversarial: &'static str,
     cycle: &'static str,
     identity: &'static str,
+    /// Distance from what the picture ought to become, where that is known.
+    partner: &'static str,
     mask: &'static str,
     flow: &'static str,
+    /// What changes from frame to frame beyond what the input changes.
+    difference: &'static str,
     discriminator: &'static str,
     /// Share of its scores on the right side of undecided.
     accuracy: &'static str,
@@ -77,7 +85,8 @@ impl CycleGan {
         let mut rng = random(options.seed, Purpose::Pool, self.step);
         for (i, fake) in fakes.iter().enumerate() {
             let fake = self.pools[i].query(fake, &mut rng);
-            let real = look_at(options.look_at, &batches[1 - i].images, &batches[1 - i]);
+            let real = &batches[1 - i];
+            let real = seen(options, &real.images, real, &batches[i]);
             self.discriminator_step(i, &real, &fake, options, lr, &mut losses);
         }
         for generator in &mut self.generators {
@@ -108,28 +117,35 @@ impl CycleGan {
         for i in 0..2 {
             let names = &NAMES[i];
             let Forward { fake, identity: same } = &forwards[i];
-            let view = look_at(options.look_at, &fake.image, &batches[i]);
+            let (batch, other) = (&batches[i], &batches[1 - i]);
+            let view = seen(options, &fake.image, batch, batch);
             let scores = self.discriminator.forward(&judges[i], &view, self.kind);
-            add(names.adversarial, 1.0, options.gan_mode.loss(&scores, true));
+            add(names.adversarial, 1.0, options.gan_mode().loss(&scores, true));
             views.push(view.detach());
-            let back = &weights[1 - i];
-            let cycled = self.generator.forward(back, &fake.image, self.kind, true);
-            add(names.cycle, lambda[i], l1(&cycled.image, &batches[i].images));
+            let paint =
+                |k: usize, x: &Tensor| self.generator.forward(&weights[k], x, self.kind, true);
+            let cycled = (!options.paired()).then(|| paint(1 - i, &fake.image));
+            match &cycled {
+                Some(cycled) => add(names.cycle, lambda[i], l1(&cycled.image, &batch.images)),
+                None => add(names.partner, options.lambda_l1, l1(&fake.image, &other.images)),
+            }
             if let Some(same) = same {
                 let weight = lambda[1 - i] * options.lambda_identity;
-                add(names.identity, weight, l1(same, &batches[1 - i].images));
+                add(names.identity, weight, l1(same, &other.images));
             }
-            if let Some(loss) = mask_loss(&[fake, &cycled], batches[i].masks.as_ref()) {
+            let painted: Vec<&Painted> = [fake].into_iter().chain(&cycled).collect();
+            if let Some(loss) = mask_loss(&painted, batch.masks.as_ref()) {
                 add(names.mask, options.lambda_mask, loss);
             }
+            let there = |x: &Tensor| paint(i, x).image;
             if options.lambda_flow > 0.0 {
-                let real = &batches[i].images;
-                let paint = |k: usize, x: &Tensor| {
-                    self.generator.forward(&weights[k], x, self.kind, true).image
-                };
-                let loss =
-                    flicker::equivariance(|x| paint(i, x), |x| paint(1 - i, x), real, &fake.image);
+                let back = (!options.paired()).then_some(|x: &Tensor| paint(1 - i, x).image);
+                let loss = flicker::equivariance(there, back, &batch.images, &fake.image);
                 add(names.flow, options.lambda_flow, loss);
+            }
+            if let Some(next) = batch.next.as_ref().filter(|_| options.lambda_diff > 0.0) {
+                let loss = flicker::frame_difference(there, &batch.images, &fake.image, next);
+                add(names.difference, options.lambda_diff, loss);
             }
         }
         for i in 0..2 {
@@ -159,7 +175,7 @@ impl CycleGan {
         let real = &batches[i].images;
         let same = &batches[1 - i].images;
         let paint = |x: &Tensor| self.generator.forward(weights, x, self.kind, true);
-        if options.lambda_identity == 0.0 {
+        if options.paired() || options.lambda_identity == 0.0 {
             let (fake, identity) = (paint(real), None);
             return Forward { fake, identity };
         }
@@ -197,7 +213,7 @@ impl CycleGan {
         } else {
             (score(real), score(fake))
         };
-        let mode = options.gan_mode;
+        let mode = options.gan_mode();
         let mut loss = (mode.loss(&on_real, true) + mode.loss(&on_fake, false)) * 0.5;
         if mode == crate::loss::adversarial::GanMode::Wgangp {
             loss += gradient_penalty(score, real, fake);
@@ -213,12 +229,14 @@ impl CycleGan {
     }
 }
 
-/// What a discriminator sees of `image`, which lies on the pictures of `batch`.
-fn look_at(what: LookAt, image: &Tensor, batch: &Batch) -> Tensor {
-    match (what, &batch.masks) {
+/// What a discriminator sees of `image`, which lies on the pictures of `place`: with pairs also the
+/// pictures of `source` that it was or might have been painted from.
+fn seen(options: &TrainOptions, image: &Tensor, place: &Batch, source: &Batch) -> Tensor {
+    let view = match (options.look_at, &place.masks) {
         (LookAt::Foreground, Some(masks)) => image * &masks.truth,
         _ => image.shallow_clone(),
-    }
+    };
+    if options.paired() { Tensor::cat(&[&source.images, &view], 1) } else { view }
 }
 
 /// The mask's loss, a mean over the passes through both generators.

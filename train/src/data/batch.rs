@@ -13,17 +13,32 @@ pub struct Crops {
     pub masks: Option<Vec<u8>>,
     /// 1 for the images whose mask is known.
     pub known: Vec<f32>,
+    /// RGB of the frames that come next, of as many images as have one.
+    pub next: Vec<u8>,
+    /// The places of these images.
+    pub followed: Vec<i64>,
     /// Width and height, pixels.
     pub size: (u32, u32),
 }
 
 /// A batch of one domain.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Batch {
     /// N×3×H×W in [−1, 1].
     pub images: Tensor,
     /// Masks, when the domain has any.
     pub masks: Option<Masks>,
+    /// Next frames, when any image has one.
+    pub next: Option<Next>,
+}
+
+/// The frames that come after some images of a batch.
+#[derive(Debug)]
+pub struct Next {
+    /// K×3×H×W in [−1, 1].
+    pub images: Tensor,
+    /// K places in the batch.
+    pub of: Tensor,
 }
 
 /// Masks of a batch.
@@ -38,17 +53,21 @@ pub struct Masks {
 impl Crops {
     /// Moves the crops to a device.
     pub fn to_batch(&self, device: Device) -> Batch {
-        let n = self.known.len() as i64;
         let (w, h) = (i64::from(self.size.0), i64::from(self.size.1));
         let tensor = |bytes: &[u8], channels: i64| {
             let bytes = Tensor::from_slice(bytes).to_device(device);
-            let bytes = bytes.view([n, h, w, channels]).permute([0, 3, 1, 2]);
+            let bytes = bytes.view([-1, h, w, channels]).permute([0, 3, 1, 2]);
             bytes.to_kind(Kind::Float)
         };
         let masks = self.masks.as_ref().map(|masks| Masks {
             truth: tensor(masks, 1) / 255.0,
-            known: Tensor::from_slice(&self.known).view([n, 1, 1, 1]).to_device(device),
+            known: Tensor::from_slice(&self.known).view([-1, 1, 1, 1]).to_device(device),
         });
-        Batch { images: tensor(&self.pixels, 3) / 127.5 - 1.0, masks }
+        let rgb = |bytes: &[u8]| tensor(bytes, 3) / 127.5 - 1.0;
+        let next = (!self.followed.is_empty()).then(|| Next {
+            images: rgb(&self.next),
+            of: Tensor::from_slice(&self.followed).to_device(device),
+        });
+        Batch { images: rgb(&self.pixels), masks, next }
     }
 }

@@ -11,16 +11,20 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
+use super::frames::followers;
+
 /// File name endings that are read as pictures.
 const ENDINGS: [&str; 7] = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff"];
 
 /// The pictures of one domain.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Domain {
     /// Sorted by name.
     pub images: Vec<PathBuf>,
     /// The mask of each image, where it has one; empty when there is no mask folder.
     pub masks: Vec<Option<PathBuf>>,
+    /// Which image is the frame after each; empty where nobody asked.
+    pub next: Vec<Option<usize>>,
 }
 
 impl Domain {
@@ -36,7 +40,20 @@ impl Domain {
         );
         images.truncate(max.unwrap_or(usize::MAX));
         let masks = masks(&data.join(format!("{name}_mask")), &images)?;
-        Ok(Self { images, masks })
+        Ok(Self { images, masks, next: Vec::new() })
+    }
+
+    /// The pictures at these places.
+    pub fn only(&self, places: &[usize]) -> Self {
+        let images = places.iter().map(|&i| self.images[i].clone()).collect();
+        let masks = places.iter().filter_map(|&i| self.masks.get(i).cloned()).collect();
+        Self { images, masks, next: Vec::new() }
+    }
+
+    /// Finds out which images are frames that follow one another; returns how many are followed.
+    pub fn find_next(&mut self) -> usize {
+        self.next = followers(&self.images);
+        self.next.iter().flatten().count()
     }
 
     /// Like [`Domain::open`], but a folder that does not exist is no error.

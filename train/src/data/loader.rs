@@ -13,14 +13,14 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use image::{GrayImage, RgbImage};
+use image::GrayImage;
 use rand::{Rng, RngExt};
 
 use super::{
     batch::Crops,
-    decode,
     folder::Domain,
     order::{Purpose, order_of_epoch, random},
+    picture::Picture,
     view::{Preprocess, Sizes, View},
 };
 
@@ -36,6 +36,8 @@ const STAND_INS: usize = 100;
 pub struct Plan {
     /// Domains A and B.
     pub domains: [Domain; 2],
+    /// Images of the same place belong together and are cropped alike.
+    pub paired: bool,
     /// How pictures become crops.
     pub preprocess: Preprocess,
     /// Sizes of that.
@@ -141,10 +143,14 @@ impl<'a> Worker<'a> {
             let place = in_epoch as usize * self.plan.batch + k;
             let position = epoch * self.plan.epoch() as u64 + place as u64;
             let a = self.index_a(epoch, place % self.plan.epoch());
+            if self.plan.paired {
+                self.add(&mut crops, &[0, 1], a, Purpose::ViewA, position)?;
+                continue;
+            }
             let mut pick = random(self.plan.seed, Purpose::PickB, position);
             let b = pick.random_range(0..self.plan.domains[1].images.len());
-            self.add(&mut crops[0], 0, a, Purpose::ViewA, position)?;
-            self.add(&mut crops[1], 1, b, Purpose::ViewB, position)?;
+            self.add(&mut crops, &[0], a, Purpose::ViewA, position)?;
+            self.add(&mut crops, &[1], b, Purpose::ViewB, position)?;
         }
         Ok(crops)
     }
@@ -159,22 +165,25 @@ impl<'a> Worker<'a> {
         self.order.insert(known.unwrap_or_else(fresh)).1[place]
     }
 
-    /// Adds a crop of image `index`, or of the next one that can be used.
+    /// Adds crops of image `index` of some domains, all in one view, or of the next one that can be
+    /// used.
     fn add(
         &self,
-        crops: &mut Crops,
-        domain: usize,
+        crops: &mut [Crops; 2],
+        domains: &[usize],
         index: usize,
         purpose: Purpose,
         position: u64,
     ) -> Result<()> {
         let mut rng = random(self.plan.seed, purpose, position);
-        let images = &self.plan.domains[domain].images;
+        let images = &self.plan.domains[domains[0]].images;
         for k in 0..images.len().min(STAND_INS) {
             let index = (index + k) % images.len();
-            match self.crop(domain, index, &mut rng) {
-                Ok(Some((rgb, mask))) => {
-                    push(crops, &rgb, mask, !self.plan.domains[domain].masks.is_empty());
+            match self.crop(domains, index, &mut rng) {
+                Ok(Some(cuts)) => {
+                    for (cut, &d) in cuts.iter().zip(domains) {
+                        push(&mut crops[d], cut, !self.plan.domains[d].masks.is_empty());
+                    }
                     return Ok(());
                 }
                 Ok(None) => {}
@@ -193,35 +202,30 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// A crop and its mask; `None` when a mask is needed and there is none.
+    /// Crops of image `index` of each domain; `None` when a mask is needed and there is none.
     fn crop(
         &self,
-        domain: usize,
+        domains: &[usize],
         index: usize,
         rng: &mut impl Rng,
-    ) -> Result<Option<(RgbImage, Option<GrayImage>)>> {
-        let domain = &self.plan.domains[domain];
-        let mask = domain.masks.get(index).cloned().flatten();
-        if self.plan.need_mask && mask.is_none() {
+    ) -> Result<Option<Vec<Picture>>> {
+        let domains: Vec<&Domain> = domains.iter().map(|&d| &self.plan.domains[d]).collect();
+        let masked = |d: &&Domain| d.masks.get(index).is_some_and(Option::is_some);
+        if self.plan.need_mask && !domains.iter().all(masked) {
             return Ok(None);
         }
-        let path = &domain.images[index];
-        let image = decode::rgb(path)?;
-        let mask = mask.map(|m| decode::mask(&m)).transpose()?;
-        if let Some(m) = &mask
-            && m.dimensions() != image.dimensions()
-        {
-            let ((mw, mh), (w, h)) = (m.dimensions(), image.dimensions());
-            bail!("{}: is {w}×{h}, but its mask {mw}×{mh}", path.display());
+        let open = |d: &&Domain| Picture::open(d, index);
+        let pictures: Vec<Picture> = domains.iter().map(open).collect::<Result<_>>()?;
+        let path = &domains[0].images[index];
+        let (w, h) = pictures[0].rgb.dimensions();
+        if let Some(other) = pictures.iter().map(|p| p.rgb.dimensions()).find(|&s| s != (w, h)) {
+            bail!("{}: is {w}×{h}, but its partner {}×{}", path.display(), other.0, other.1);
         }
-        let view = self.best_view(image.dimensions(), mask.as_ref(), rng);
+        let view = self.best_view((w, h), pictures[0].mask.as_ref(), rng);
         let view = view.with_context(|| path.display().to_string())?;
-        let mask = mask.map(|m| view.of_mask(&m));
-        let empty = mask.as_ref().is_some_and(|m| share(m) < 0.01);
-        if self.plan.need_mask && empty {
-            return Ok(None);
-        }
-        Ok(Some((view.of_rgb(&image), mask)))
+        let cuts: Vec<Picture> = pictures.iter().map(|p| p.cut(&view)).collect();
+        let empty = |p: &Picture| p.mask.as_ref().is_some_and(|m| share(m) < 0.01);
+        Ok((!self.plan.need_mask || !cuts.iter().any(empty)).then_some(cuts))
     }
 
     /// A random view, drawn again while too little of it lies inside the mask.
@@ -252,13 +256,20 @@ fn share(mask: &GrayImage) -> f64 {
     sum as f64 / (255.0 * mask.as_raw().len() as f64)
 }
 
-fn push(crops: &mut Crops, rgb: &RgbImage, mask: Option<GrayImage>, masked: bool) {
-    crops.size = rgb.dimensions();
-    crops.pixels.extend_from_slice(rgb);
-    crops.known.push(if mask.is_some() { 1.0 } else { 0.0 });
+fn push(crops: &mut Crops, cut: &Picture, masked: bool) {
+    let place = crops.known.len() as i64;
+    crops.size = cut.rgb.dimensions();
+    crops.pixels.extend_from_slice(&cut.rgb);
+    crops.known.push(if cut.mask.is_some() { 1.0 } else { 0.0 });
     if masked {
-        let area = (rgb.width() * rgb.height()) as usize;
-        let bytes = mask.map_or_else(|| vec![0; area], GrayImage::into_raw);
-        crops.masks.get_or_insert_default().extend(bytes);
+        let masks = crops.masks.get_or_insert_default();
+        match &cut.mask {
+            Some(mask) => masks.extend_from_slice(mask),
+            None => masks.resize(masks.len() + (cut.rgb.len() / 3), 0),
+        }
+    }
+    if let Some(next) = &cut.next {
+        crops.next.extend_from_slice(next);
+        crops.followed.push(place);
     }
 }

@@ -5,6 +5,10 @@
 pub mod batch;
 pub mod decode;
 pub mod folder;
+pub mod frames;
 pub mod loader;
 pub mod order;
+pub mod pairs;
+pub mod picture;
+pub mod shot;
 pub mod view;

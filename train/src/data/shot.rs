@@ -32,6 +32,13 @@ impl Shots {
     }
 }
 
+/// Whether `b` may come after `a` with no cut between them.
+pub fn same_shot(a: &RgbImage, b: &RgbImage) -> bool {
+    let mut shots = Shots::default();
+    shots.begins(a);
+    !shots.begins(b)
+}
+
 /// The share of pixels in each of 8×8×8 cells of the RGB cube.
 fn histogram(picture: &RgbImage) -> Vec<f64> {
     let mut cells = vec![0.0; LEVELS.pow(3)];
@@ -66,5 +73,6 @@ mod tests {
         .collect();
         assert_eq!(begins, [true, false, true, false]);
         assert_eq!(shots.count, 2);
+        assert!(!same_shot(&frame([200, 30, 30], 0), &frame([20, 90, 200], 0)));
     }
 }

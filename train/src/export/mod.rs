@@ -127,7 +127,7 @@ fn metadata(config: &Config, model: &CycleGan, direction: Direction) -> Metadata
         domain_b: Some(options.domain_b.clone()),
         size: Some(size),
         multiple_of: model.generator.multiple_of(),
-        arch: clap::ValueEnum::to_possible_value(&options.net_g).map(|v| v.get_name().to_owned()),
+        arch: clap::ValueEnum::to_possible_value(&options.net_g()).map(|v| v.get_name().to_owned()),
         macs: Some(macs(&model.generator.layers, side, side)),
         parameters: Some(model.generator.layout.numel() as u64),
         trained_on: config.data.file_name().map(|n| n.to_string_lossy().into_owned()),

@@ -3,7 +3,6 @@
 //! The `extract` command: training frames out of videos.
 
 mod hash;
-mod shot;
 
 use std::{
     fs,
@@ -16,12 +15,11 @@ use image::RgbImage;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
-    data::view::View,
+    data::{shot::Shots, view::View},
     samples,
     video::{Frame, Video},
 };
 use hash::Hash;
-use shot::Shots;
 
 /// Arguments of `extract`.
 #[derive(Debug, Args)]

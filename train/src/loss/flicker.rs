@@ -5,7 +5,7 @@
 
 use tch::{Kind, Tensor};
 
-use crate::warp::warp;
+use crate::{data::batch::Next, warp::warp};
 
 /// Largest shift of a whole picture, pixels.
 const SHIFT: f64 = 8.0;
@@ -16,12 +16,13 @@ const KNOTS: i64 = 4;
 /// Spread of the noise, of a range of 2: about one grey level.
 const NOISE: f64 = 0.01;
 
-/// ‖G(W(x) + n) − W(G(x))‖₁ + ‖F(W(G(x)) + n) − W(x)‖₁ for a random motion W and noise n.
+/// ‖G(W(x) + n) − W(G(x))‖₁ and, where there is a way back, + ‖F(W(G(x)) + n) − W(x)‖₁ for a
+/// random motion W and noise n.
 ///
 /// `real` is x and `fake` is G(x), both N×3×H×W.
 pub fn equivariance(
     paint: impl Fn(&Tensor) -> Tensor,
-    paint_back: impl Fn(&Tensor) -> Tensor,
+    paint_back: Option<impl Fn(&Tensor) -> Tensor>,
     real: &Tensor,
     fake: &Tensor,
 ) -> Tensor {
@@ -29,8 +30,25 @@ pub fn equivariance(
     let (moved, moved_fake) = (warp(real, &flow), warp(fake, &flow));
     let noisy = |x: &Tensor| x + x.randn_like().detach() * NOISE;
     let there = (paint(&noisy(&moved)) - &moved_fake).abs().mean(Kind::Float);
-    let back = (paint_back(&noisy(&moved_fake)) - &moved).abs().mean(Kind::Float);
-    there + back
+    match paint_back {
+        Some(back) => there + (back(&noisy(&moved_fake)) - &moved).abs().mean(Kind::Float),
+        None => there,
+    }
+}
+
+/// ‖(G(x′) − G(x)) − (x′ − x)‖₁ over the images x that a frame x′ follows: what a frame changes
+/// ought to change alike in the painting (arXiv 2102.05822).
+///
+/// `real` is x and `fake` is G(x), both N×3×H×W.
+pub fn frame_difference(
+    paint: impl Fn(&Tensor) -> Tensor,
+    real: &Tensor,
+    fake: &Tensor,
+    next: &Next,
+) -> Tensor {
+    let change = &next.images - real.index_select(0, &next.of);
+    let painted_change = paint(&next.images) - fake.index_select(0, &next.of);
+    (painted_change - change).abs().mean(Kind::Float)
 }
 
 /// A smooth flow N×2×H×W, pixels, for pictures like `image`.
@@ -50,7 +68,7 @@ mod tests {
         tch::manual_seed(8);
         let x = Tensor::rand([2, 3, 32, 32], tch::kind::FLOAT_CPU);
         let fake = paint(&x);
-        equivariance(&paint, |x| x.shallow_clone(), &x, &fake).double_value(&[])
+        equivariance(&paint, Some(Tensor::shallow_clone), &x, &fake).double_value(&[])
     }
 
     #[test]
@@ -59,5 +77,16 @@ mod tests {
         // A pattern that stays where it is while the picture moves.
         let stuck = loss(|x| x + Tensor::linspace(0.0, 3.0, 32, tch::kind::FLOAT_CPU));
         assert!(still < 0.03 && stuck > 5.0 * still, "{still} {stuck}");
+    }
+
+    #[test]
+    fn a_change_that_is_kept_costs_nothing_and_one_that_grows_does() {
+        let x = Tensor::rand([3, 3, 4, 4], tch::kind::FLOAT_CPU);
+        let next = Next { images: x.narrow(0, 1, 2) + 0.25, of: Tensor::from_slice(&[1i64, 2]) };
+        let loss = |paint: fn(&Tensor) -> Tensor| {
+            frame_difference(paint, &x, &paint(&x), &next).double_value(&[])
+        };
+        assert!(loss(|x| x + 0.5) < 1e-6);
+        assert!((loss(|x| x * 3.0) - 0.5).abs() < 1e-5);
     }
 }

@@ -27,21 +27,26 @@ const REFRESH: u32 = 60;
 const SHOWN: usize = 4;
 
 /// Title of a chart and the losses in it.
-const CHARTS: [(&str, &[&str]); 7] = [
+const CHARTS: [(&str, &[&str]); 9] = [
     ("Adversarial loss of the generators", &["G_A", "G_B"]),
     ("Loss of the discriminators", &["D_A", "D_B"]),
     ("Discriminators: share told right", &["D_A_accuracy", "D_B_accuracy"]),
     ("Cycle and identity", &["cycle_A", "cycle_B", "idt_A", "idt_B"]),
+    ("Distance from the partner", &["L1_A", "L1_B"]),
     ("Mask", &["mask_A", "mask_B"]),
     ("Equivariance to motion", &["flow_A", "flow_B"]),
+    ("Change between frames that the input does not make", &["diff_A", "diff_B"]),
     ("Change, of a range of 2", &["change_A", "change_B"]),
 ];
 
 /// Writes the page of a run from its metrics and sample pictures.
-pub fn write(folder: &Path, metrics: &Path, samples: &Path) -> Result<()> {
+///
+/// `columns` says what the columns of a sample picture are.
+pub fn write(folder: &Path, metrics: &Path, samples: &Path, columns: &str) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     let lines = metrics::read(metrics)?;
-    let body = [summary(&lines), alarm_list(&lines), charts(&lines), pictures(samples)?].concat();
+    let body =
+        [summary(&lines), alarm_list(&lines), charts(&lines), pictures(samples, columns)?].concat();
     let page = page::page("cyclegan-train", Some(REFRESH), &body);
     write_beside(&folder.join("index.html"), page.as_bytes())
 }
@@ -70,16 +75,17 @@ fn charts(lines: &[Map<String, Value>]) -> String {
     format!("<h2>Losses</h2><div class=\"charts\">{}</div>", drawn.collect::<String>())
 }
 
-fn pictures(samples: &Path) -> Result<String> {
+fn pictures(samples: &Path, columns: &str) -> Result<String> {
     let mut files: Vec<PathBuf> = match fs::read_dir(samples) {
         Ok(listing) => listing.filter_map(|e| Some(e.ok()?.path())).collect(),
         Err(_) => return Ok(String::new()),
     };
     files.retain(|path| path.extension().is_some_and(|e| e == "png"));
     files.sort();
-    let mut html = "<h2>Samples</h2><p>Columns: real, painted, cycled, identity and, with a mask \
-                    head, mask. Upper half A→B, lower half B→A.</p>"
-        .to_owned();
+    let mut html = format!(
+        "<h2>Samples</h2><p>Columns: {}. Upper half A→B, lower half B→A.</p>",
+        escape(columns)
+    );
     for path in files.iter().rev().take(SHOWN) {
         let picture = crate::data::decode::rgb(path)?;
         let step = path.file_stem().unwrap_or_default().to_string_lossy();

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Two domains whose pictures belong together by name.
+
+use std::{
+    collections::HashMap,
+    ffi::OsStr,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Result, ensure};
+
+use super::folder::Domain;
+
+/// The pictures of both domains that have the same base name, in the same order, at most `max`.
+pub fn matched(a: Domain, b: Domain, max: Option<usize>) -> Result<[Domain; 2]> {
+    let places: HashMap<_, _> = b.images.iter().enumerate().map(|(i, p)| (stem(p), i)).collect();
+    let with_b = |(i, path): (usize, &PathBuf)| Some((i, *places.get(&stem(path))?));
+    let pairs: Vec<(usize, usize)> = a.images.iter().enumerate().filter_map(with_b).collect();
+    let folder = |d: &Domain| d.images[0].parent().unwrap_or(&d.images[0]).display().to_string();
+    ensure!(
+        !pairs.is_empty(),
+        "{} and {}: no two pictures have the same base name, expected a picture and its partner \
+         to be named alike",
+        folder(&a),
+        folder(&b)
+    );
+    let alone = a.images.len() + b.images.len() - 2 * pairs.len();
+    if alone > 0 {
+        eprintln!("left out: {alone} pictures that have no partner in the other domain");
+    }
+    let pairs = &pairs[..pairs.len().min(max.unwrap_or(usize::MAX))];
+    let (of_a, of_b): (Vec<usize>, Vec<usize>) = pairs.iter().copied().unzip();
+    Ok([a.only(&of_a), b.only(&of_b)])
+}
+
+fn stem(path: &Path) -> Option<&OsStr> {
+    path.file_stem()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn domain(names: &[&str]) -> Domain {
+        let images = names.iter().map(PathBuf::from).collect();
+        Domain { images, ..Domain::default() }
+    }
+
+    #[test]
+    fn partners_are_found_by_base_name() {
+        let (a, b) = (domain(&["a/1.jpg", "a/2.jpg", "a/4.jpg"]), domain(&["b/2.png", "b/4.png"]));
+        let [a, b] = matched(a, b, None).unwrap();
+        assert_eq!(a.images, domain(&["a/2.jpg", "a/4.jpg"]).images);
+        assert_eq!(b.images, domain(&["b/2.png", "b/4.png"]).images);
+        let error = matched(domain(&["a/1.jpg"]), domain(&["b/2.jpg"]), None).unwrap_err();
+        assert!(error.to_string().contains("same base name"), "{error}");
+    }
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! A training picture with what is cropped as it is: its mask and the frame that follows.
+
+use anyhow::{Result, bail};
+use image::{GrayImage, RgbImage};
+
+use super::{decode, folder::Domain, shot::same_shot, view::View};
+
+/// A picture, or a crop of one.
+#[derive(Debug)]
+pub struct Picture {
+    /// RGB.
+    pub rgb: RgbImage,
+    /// 255 inside, where it is known.
+    pub mask: Option<GrayImage>,
+    /// The next frame of the shot, where there is one.
+    pub next: Option<RgbImage>,
+}
+
+impl Picture {
+    /// Reads image `index` of a domain.
+    pub fn open(domain: &Domain, index: usize) -> Result<Self> {
+        let path = &domain.images[index];
+        let rgb = decode::rgb(path)?;
+        let mask = domain.masks.get(index).and_then(Option::as_ref);
+        let mask = mask.map(|m| decode::mask(m)).transpose()?;
+        if let Some(m) = &mask
+            && m.dimensions() != rgb.dimensions()
+        {
+            let ((mw, mh), (w, h)) = (m.dimensions(), rgb.dimensions());
+            bail!("{}: is {w}×{h}, but its mask {mw}×{mh}", path.display());
+        }
+        // A frame that cannot be read is reported when its own turn comes.
+        let next = domain.next.get(index).copied().flatten();
+        let next = next.and_then(|n| decode::rgb(&domain.images[n]).ok());
+        let next = next.filter(|n| n.dimensions() == rgb.dimensions() && same_shot(&rgb, n));
+        Ok(Self { rgb, mask, next })
+    }
+
+    /// What a view of it shows.
+    pub fn cut(&self, view: &View) -> Self {
+        Self {
+            rgb: view.of_rgb(&self.rgb),
+            mask: self.mask.as_ref().map(|m| view.of_mask(m)),
+            next: self.next.as_ref().map(|n| view.of_rgb(n)),
+        }
+    }
+}

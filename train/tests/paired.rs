@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Pictures that belong together: partners of the other domain, and frames that follow.
+
+#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
+
+mod common;
+
+use std::{fs, path::Path};
+
+use common::{SMALL, data_set, fails, run};
+use cyclegan_train::data::{
+    batch::Crops,
+    folder::Domain,
+    loader::{Loader, Plan},
+    pairs::matched,
+    view::{Preprocess, Sizes},
+};
+use image::{Rgb, RgbImage};
+
+/// Writes `count` smooth pictures, each a little brighter than the one before.
+fn clip(folder: &Path, name: &str, count: u32, brightness: u32) {
+    fs::create_dir_all(folder).unwrap();
+    for i in 0..count {
+        let add = brightness + 4 * i;
+        let picture =
+            RgbImage::from_fn(60, 50, |x, y| Rgb([2 * x + add, 2 * y + add, add].map(|v| v as u8)));
+        picture.save(folder.join(format!("{name}{i:04}.png"))).unwrap();
+    }
+}
+
+fn plan(domains: [Domain; 2], paired: bool) -> Plan {
+    Plan {
+        domains,
+        paired,
+        preprocess: Preprocess::MultiScaleCrop,
+        sizes: Sizes { load: 50, load_min: 36, crop: 32, multiple: 4 },
+        flip: true,
+        min_foreground: 0.0,
+        need_mask: false,
+        batch: 3,
+        seed: 4,
+        strict: true,
+    }
+}
+
+fn mean_difference(a: &[u8], b: &[u8]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(&a, &b)| f64::from(b) - f64::from(a)).sum::<f64>() / a.len() as f64
+}
+
+#[test]
+fn partners_and_following_frames_are_cropped_alike() {
+    let data = tempfile::tempdir().unwrap();
+    clip(&data.path().join("trainA"), "clip_shot0001_", 5, 0);
+    clip(&data.path().join("trainB"), "clip_shot0001_", 5, 50);
+    let open = |name: &str| Domain::open(data.path(), name, None).unwrap();
+    let mut domains = matched(open("trainA"), open("trainB"), None).unwrap();
+    assert_eq!(domains.each_mut().map(Domain::find_next), [4, 4]);
+    let mut loader = Loader::start(plan(domains, true), 0, 1);
+    for _ in 0..6 {
+        let [a, b] = loader.next_crops().unwrap();
+        assert!((mean_difference(&a.pixels, &b.pixels) - 50.0).abs() < 0.5);
+        for Crops { pixels, next, followed, .. } in [&a, &b] {
+            let area = 32 * 32 * 3;
+            assert_eq!(next.len(), followed.len() * area);
+            for (next, &place) in next.chunks(area).zip(followed) {
+                let frame = &pixels[place as usize * area..][..area];
+                assert!((mean_difference(frame, next) - 4.0).abs() < 0.5);
+            }
+        }
+    }
+}
+
+#[test]
+fn pairs_train_and_export() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (data, out, pair) = (path("data"), path("run"), path("pair"));
+    data_set(Path::new(&data), 4);
+    let more = ["--mode", "paired", "--net-g", "fast", "--max-iters", "4", "--print-freq", "1"];
+    run(&[&["train", "--data", &data, "--out", &out], SMALL, &more, &["--display-freq", "2"]]
+        .concat());
+    let metrics = fs::read_to_string(Path::new(&out).join("metrics.jsonl")).unwrap();
+    assert!(metrics.contains("L1_A") && metrics.contains("D_B"), "{metrics}");
+    assert!(!metrics.contains("cycle") && !metrics.contains("idt"), "{metrics}");
+    let page = fs::read_to_string(Path::new(&out).join("report/index.html")).unwrap();
+    assert!(page.contains("partner"));
+    run(&["export", "--run", &out, "--out", &pair]);
+
+    fs::remove_dir_all(Path::new(&data).join("trainB_mask")).unwrap();
+    let alone = Path::new(&data).join("trainB");
+    for file in fs::read_dir(&alone).unwrap() {
+        let file = file.unwrap().path();
+        let name = file.file_name().unwrap().to_str().unwrap().to_owned();
+        fs::rename(&file, alone.join(format!("other{name}"))).unwrap();
+    }
+    let out = path("never");
+    let arguments =
+        [&["train", "--data", &data, "--out", &out, "--mode", "paired"], SMALL].concat();
+    fails(&[&arguments[..], &["--net-g", "fast"]].concat(), &["trainB", "same base name"]);
+}
+
+#[test]
+fn frames_are_followed_and_still_pictures_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (data, out) = (path("data"), path("run"));
+    for domain in ["trainA", "trainB"] {
+        clip(&Path::new(&data).join(domain), "clip_", 4, 0);
+    }
+    let more = ["--lambda-diff", "10", "--max-iters", "6", "--print-freq", "6"];
+    let arguments = [&["train", "--data", &data, "--out", &out], SMALL, &more].concat();
+    let said = run(&arguments).stdout;
+    let said = String::from_utf8_lossy(&said);
+    assert!(said.contains("3 of 4 of A") && said.contains("diff_A"), "{said}");
+    for domain in ["trainA", "trainB"] {
+        for i in [1, 3] {
+            fs::remove_file(Path::new(&data).join(domain).join(format!("clip_{i:04}.png")))
+                .unwrap();
+        }
+    }
+    let out = path("never");
+    let arguments = [&["train", "--data", &data, "--out", &out], SMALL, &more].concat();
+    fails(&arguments, &["--lambda-diff", "numbered"]);
+}
