@@ -28,7 +28,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use gst::{glib, prelude::*};
 
 pub use settings::{Direction, ExecutionProvider, LateFrames, Precision, Upscale};
-pub use translator::{TranslateError, Translator};
+pub use translator::{Finish, Preparation, Slot, TranslateError, Translator};
 
 glib::wrapper! {
     /// The element, a video filter with the same caps on both sides.

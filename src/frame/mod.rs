@@ -19,6 +19,7 @@ pub use change::{Change, NotFinite, Picture, Upscale};
 pub use color::ColorTransform;
 pub use composite::{Compositor, copy};
 pub use geometry::{InferenceSize, Placement, Rect, Size, TensorLimits};
+pub use motion::Grey;
 pub use scale::Scaler;
 pub use smooth::Smoother;
 pub use tensor::{Element, ToTensor, pack};

@@ -50,15 +50,10 @@ impl Scaler {
         usize::from(self.picture.format_info().is_rgb())
     }
 
-    /// Scales `frame`; returns the picture, see [`Scaler::picture`].
+    /// Scales `frame`; returns the rows of the picture, three interleaved components of 8 bits, and
+    /// their stride in bytes.
     pub fn scale(&mut self, frame: &VideoFrameRef<&gst::BufferRef>) -> (&[u8], usize) {
         self.converter.frame_ref(frame, &mut self.picture.as_mut_video_frame_ref());
-        self.picture()
-    }
-
-    /// The rows of the last picture, three interleaved components of 8 bits, and their stride in
-    /// bytes.
-    pub fn picture(&self) -> (&[u8], usize) {
         let stride = self.picture.plane_stride()[0] as usize;
         (self.picture.planes_data()[0], stride)
     }

@@ -18,25 +18,17 @@ const SCENE_CUT: u32 = 24;
 /// Smooths the changes of consecutive frames.
 #[derive(Debug)]
 pub struct Smoother {
-    now: Grey,
+    /// The last picture.
     before: Grey,
-    /// Which component of the pictures tells light from dark.
-    luma: usize,
     /// The last change, smoothed.
     last: Change,
     has_last: bool,
 }
 
 impl Smoother {
-    /// For changes of `size`, and pictures whose component `luma` tells light from dark.
-    pub fn new(size: Size, luma: usize) -> Self {
-        Self {
-            now: Grey::new(size),
-            before: Grey::new(size),
-            luma,
-            last: Change::new(size),
-            has_last: false,
-        }
+    /// For changes of `size`.
+    pub fn new(size: Size) -> Self {
+        Self { before: Grey::new(size), last: Change::new(size), has_last: false }
     }
 
     /// Forgets the last change: the next frame does not follow on it.
@@ -45,44 +37,48 @@ impl Smoother {
     }
 
     /// Mixes `smoothing` (0 to 1) of the last change into `change`, which is that of the picture
-    /// in `picture`, rows of three interleaved components, `stride` bytes apart.
-    pub fn smooth(&mut self, change: &mut Change, picture: &[u8], stride: usize, smoothing: f32) {
-        std::mem::swap(&mut self.now, &mut self.before);
-        self.now.update(picture, stride, self.luma);
+    /// `now`. Keeps that picture for the next one, and leaves the one before in its place.
+    pub fn smooth(&mut self, change: &mut Change, now: &mut Grey, smoothing: f32) {
         if self.has_last {
-            self.mix(change, (smoothing * 256.0).round() as i32);
+            self.mix(change, now, (smoothing * 256.0).round() as i32);
         }
+        std::mem::swap(now, &mut self.before);
         for (last, plane) in self.last.planes.iter_mut().zip(&change.planes) {
             last.copy_from_slice(plane);
         }
         self.has_last = true;
     }
 
-    fn mix(&self, change: &mut Change, smoothing: i32) {
-        let (width, height) = (self.now.size.width as usize, self.now.size.height as usize);
+    fn mix(&self, change: &mut Change, now: &Grey, smoothing: i32) {
+        let (width, height) = (now.size.width as usize, now.size.height as usize);
         let tops = || (0..height).step_by(BLOCK);
         let blocks =
             || tops().flat_map(|top| (0..width).step_by(BLOCK).map(move |left| (left, top)));
         // A cut shows in a few blocks as well as in all.
-        let sampled =
-            blocks().step_by(5).map(|(left, top)| search(&self.now, &self.before, left, top).1);
+        let sampled = blocks().step_by(5).map(|(left, top)| search(now, &self.before, left, top).1);
         let (sum, count) = sampled.fold((0, 0), |(sum, count), d| (sum + d, count + 1));
         if sum > SCENE_CUT * count {
             return;
         }
         for (left, top) in blocks() {
-            self.mix_block(change, left, top, smoothing);
+            self.mix_block(change, now, (left, top), smoothing);
         }
     }
 
-    fn mix_block(&self, change: &mut Change, left: usize, top: usize, smoothing: i32) {
-        let size = self.now.size;
-        let (motion, _) = search(&self.now, &self.before, left, top);
+    fn mix_block(
+        &self,
+        change: &mut Change,
+        now: &Grey,
+        (left, top): (usize, usize),
+        smoothing: i32,
+    ) {
+        let size = now.size;
+        let (motion, _) = search(now, &self.before, left, top);
         for y in top..(top + BLOCK).min(size.height as usize) {
             for x in left..(left + BLOCK).min(size.width as usize) {
                 let here = y * size.width as usize + x;
                 let there = self.before.nearest(x as isize - motion.x, y as isize - motion.y);
-                let difference = self.now.pixels[here].abs_diff(self.before.pixels[there]);
+                let difference = now.pixels[here].abs_diff(self.before.pixels[there]);
                 let trust = (NEW - i32::from(difference)).max(0) * smoothing / NEW;
                 for (plane, last) in change.planes.iter_mut().zip(&self.last.planes) {
                     let step = i32::from(plane[here]);
@@ -106,18 +102,20 @@ mod tests {
         change
     }
 
-    fn rgb(grey: u8) -> Vec<u8> {
-        vec![grey; 32 * 24 * 3]
+    fn flat(level: u8) -> Grey {
+        let mut grey = Grey::new(SIZE);
+        grey.pixels.fill(level);
+        grey
     }
 
     fn smoothed(greys: [u8; 2], is_reset: bool) -> i16 {
-        let mut smoother = Smoother::new(SIZE, 0);
-        smoother.smooth(&mut change(1000), &rgb(greys[0]), 96, 0.6);
+        let mut smoother = Smoother::new(SIZE);
+        smoother.smooth(&mut change(1000), &mut flat(greys[0]), 0.6);
         if is_reset {
             smoother.reset();
         }
         let mut second = change(0);
-        smoother.smooth(&mut second, &rgb(greys[1]), 96, 0.6);
+        smoother.smooth(&mut second, &mut flat(greys[1]), 0.6);
         second.planes[0][100]
     }
 
@@ -136,22 +134,23 @@ mod tests {
     #[test]
     fn the_change_moves_with_the_picture() {
         let size = Size { width: 64, height: 48 };
-        let picture = |shift: usize| -> Vec<u8> {
+        let picture = |shift: usize| -> Grey {
             let texture = |x: usize, y: usize| ((x * 37 + y * 61 + x * y * 13) % 97) as u8 + 80;
             let pixels = (0..48).flat_map(|y| (0..64).map(move |x| texture(x + 8 - shift, y)));
             // Blurred along the rows, as the search expects of pictures.
             let row: Vec<u8> = pixels.collect();
-            row.windows(3)
+            let blurred = row
+                .windows(3)
                 .chain([&row[..3], &row[..3]])
-                .flat_map(|w| [w.iter().map(|&v| u32::from(v)).sum::<u32>() as u8 / 3; 3])
-                .collect()
+                .map(|w| w.iter().map(|&v| u32::from(v)).sum::<u32>() as u8 / 3);
+            Grey { size, pixels: blurred.collect() }
         };
-        let mut smoother = Smoother::new(size, 0);
+        let mut smoother = Smoother::new(size);
         let mut first = Change::new(size);
         first.planes[0][20 * 64 + 30] = 1000;
-        smoother.smooth(&mut first, &picture(0), 192, 1.0);
+        smoother.smooth(&mut first, &mut picture(0), 1.0);
         let mut second = Change::new(size);
-        smoother.smooth(&mut second, &picture(2), 192, 1.0);
+        smoother.smooth(&mut second, &mut picture(2), 1.0);
         assert!(second.planes[0][20 * 64 + 32] > 900, "it should be two pixels to the right");
         assert_eq!(second.planes[0][20 * 64 + 30], 0);
     }

@@ -24,7 +24,7 @@ impl CycleGanFilter {
         settings: &PerFrame,
     ) -> Result<gst::FlowSuccess, TranslateError> {
         let start = Instant::now();
-        let translator = state.translators.get_mut(settings.direction.of_model())?;
+        let translator = state.translators.get(settings.direction.of_model())?;
         let inference =
             translator.translate(input, output, settings.upscale, settings.smoothing)?;
         let size = translator.size();
@@ -56,12 +56,10 @@ impl CycleGanFilter {
             lock(&self.stats).frames_dropped += 1;
             return Ok(gst_base::BASE_TRANSFORM_FLOW_DROPPED);
         }
-        let is_held = settings.late_frames == LateFrames::Hold
-            && state.translators.get_mut(settings.direction.of_model())?.hold(
-                input,
-                output,
-                settings.upscale,
-            )?;
+        let is_held = settings.late_frames == LateFrames::Hold && {
+            let translator = state.translators.get(settings.direction.of_model())?;
+            lock(translator.finish()).composite(input, output, settings.upscale)?
+        };
         if is_held {
             lock(&self.stats).frames_held += 1;
         } else {

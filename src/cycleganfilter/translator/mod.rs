@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! A frame through a generator, in three stages that may run on three threads: frame to tensor
+//! ([`Preparation`]), tensor to tensor ([`Slot`]), tensor to frame ([`Finish`]).
+
+mod finish;
+mod prepare;
+mod slot;
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use cyclegan_contract::Direction;
+use gst_video::{VideoFrameRef, VideoInfo};
+
+pub use finish::Finish;
+pub use prepare::Preparation;
+pub use slot::Slot;
+
+use super::lock;
+use crate::{
+    frame::{InferenceSize, NotFinite, Placement, Size, Upscale},
+    generator::{Generator, Pair, RunError},
+};
+
+/// A frame could not be translated.
+#[derive(Debug, thiserror::Error)]
+pub enum TranslateError {
+    /// The generator failed.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The generator made no picture.
+    #[error(transparent)]
+    NotFinite(#[from] NotFinite),
+    /// The model lacks a direction, which is checked when either is set.
+    #[error("the model has no generator for the direction {0}")]
+    NoDirection(Direction),
+    /// GStreamer cannot convert this kind of frame.
+    #[error("cannot convert the frame: {0}")]
+    Frame(#[from] gst::glib::BoolError),
+}
+
+/// Translates frames of one kind with one generator. Everything that it needs for a frame is made
+/// when it is made, but for a slot for each further frame that is under way at once.
+///
+/// Each stage locks its own part and no other, so each may have a thread of its own, which never
+/// waits for that of another stage.
+pub struct Translator {
+    generator: Arc<Generator>,
+    placement: Placement,
+    preparation: Mutex<Preparation>,
+    /// Those that no frame has.
+    slots: Mutex<Vec<Slot>>,
+    finish: Mutex<Finish>,
+}
+
+impl Translator {
+    /// Prepares for frames of `info`. `inference_size` is the property's value: 0 for the
+    /// generator's own size, −1 for the frame's, else the short side in pixels.
+    pub fn new(
+        generator: Arc<Generator>,
+        info: &VideoInfo,
+        inference_size: i32,
+        threads: u32,
+    ) -> Result<Self, TranslateError> {
+        let wanted = match u32::try_from(inference_size) {
+            Err(_) => InferenceSize::Frame,
+            Ok(0) => InferenceSize::ShortSide(generator.short_side()),
+            Ok(side) => InferenceSize::ShortSide(side),
+        };
+        let frame = Size { width: info.width(), height: info.height() };
+        let pixel_aspect = f64::from(info.par().numer()) / f64::from(info.par().denom());
+        let placement = Placement::new(frame, pixel_aspect, wanted, generator.limits());
+        Ok(Self {
+            placement,
+            preparation: Mutex::new(Preparation::new(&generator, info, placement, threads)?),
+            slots: Mutex::new(vec![Slot::new(generator.clone(), &placement)?]),
+            finish: Mutex::new(Finish::new(info, placement, threads)?),
+            generator,
+        })
+    }
+
+    /// Runs the generator on black until it has made its plans for this size; returns how long a
+    /// run takes then.
+    pub fn warm_up(&self) -> Result<Duration, TranslateError> {
+        let mut slot = self.slot()?;
+        slot.infer()?;
+        let last = slot.infer();
+        self.give_back(slot);
+        last
+    }
+
+    /// The size of the generator's tensors.
+    pub fn size(&self) -> Size {
+        self.placement.tensor
+    }
+
+    /// A slot for the next frame: a free one, or a new one where all are under way.
+    pub fn slot(&self) -> Result<Slot, TranslateError> {
+        let free = lock(&self.slots).pop();
+        free.map_or_else(|| Slot::new(self.generator.clone(), &self.placement), Ok)
+    }
+
+    /// Takes back a slot whose frame is done with it.
+    pub fn give_back(&self, slot: Slot) {
+        lock(&self.slots).push(slot);
+    }
+
+    /// The stage before [`Slot::infer`].
+    pub fn preparation(&self) -> &Mutex<Preparation> {
+        &self.preparation
+    }
+
+    /// The stage after [`Slot::infer`].
+    pub fn finish(&self) -> &Mutex<Finish> {
+        &self.finish
+    }
+
+    /// Translates `input` into `output`, with `smoothing` (0 to 1) of the last frame's change, one
+    /// stage after the other; returns the time that the generator took.
+    pub fn translate(
+        &self,
+        input: &VideoFrameRef<&gst::BufferRef>,
+        output: &mut VideoFrameRef<&mut gst::BufferRef>,
+        upscale: Upscale,
+        smoothing: f32,
+    ) -> Result<Duration, TranslateError> {
+        let mut slot = self.slot()?;
+        let inference = self.pass(&mut slot, input, upscale, smoothing);
+        self.give_back(slot);
+        let inference = inference?;
+        lock(&self.finish).composite(input, output, upscale)?;
+        Ok(inference)
+    }
+
+    /// All stages but the compositing.
+    fn pass(
+        &self,
+        slot: &mut Slot,
+        input: &VideoFrameRef<&gst::BufferRef>,
+        upscale: Upscale,
+        smoothing: f32,
+    ) -> Result<Duration, TranslateError> {
+        lock(&self.preparation).prepare(input, slot, smoothing > 0.0)?;
+        let inference = slot.infer()?;
+        lock(&self.finish).update(slot, upscale, smoothing)?;
+        Ok(inference)
+    }
+}
+
+/// The translators of both directions of a model, for frames of one kind.
+pub struct Translators {
+    /// The model.
+    pub pair: Arc<Pair>,
+    /// The frames.
+    pub info: VideoInfo,
+    /// How long the slower generator takes, measured on a black picture.
+    pub warm_up: Duration,
+    forward: Option<Arc<Translator>>,
+    reverse: Option<Arc<Translator>>,
+}
+
+impl Translators {
+    /// Prepares and warms up both directions.
+    pub fn new(
+        pair: Arc<Pair>,
+        info: &VideoInfo,
+        inference_size: i32,
+        threads: u32,
+    ) -> Result<Self, TranslateError> {
+        let mut slowest = Duration::ZERO;
+        let mut prepare = |direction| {
+            let generator = pair.generator(direction).cloned();
+            let prepared = generator.map(|generator| {
+                let translator = Translator::new(generator, info, inference_size, threads)?;
+                slowest = slowest.max(translator.warm_up()?);
+                Ok::<_, TranslateError>(Arc::new(translator))
+            });
+            prepared.transpose()
+        };
+        let (forward, reverse) = (prepare(Direction::AToB)?, prepare(Direction::BToA)?);
+        Ok(Self { pair, info: info.clone(), warm_up: slowest, forward, reverse })
+    }
+
+    /// Forgets the last frame in both directions.
+    pub fn reset(&self) {
+        self.each().for_each(|translator| lock(translator.finish()).reset());
+    }
+
+    /// Begins smoothing anew in both directions.
+    pub fn restart_smoothing(&self) {
+        self.each().for_each(|translator| lock(translator.finish()).restart_smoothing());
+    }
+
+    /// The translator of `direction`.
+    pub fn get(&self, direction: Direction) -> Result<&Arc<Translator>, TranslateError> {
+        let translator = match direction {
+            Direction::AToB => self.forward.as_ref(),
+            Direction::BToA => self.reverse.as_ref(),
+        };
+        translator.ok_or(TranslateError::NoDirection(direction))
+    }
+
+    fn each(&self) -> impl Iterator<Item = &Arc<Translator>> {
+        self.forward.iter().chain(&self.reverse)
+    }
+}
