@@ -99,6 +99,14 @@ impl Change {
         }
     }
 
+    /// Makes it one for frames that the generator sees in `size`, and says nothing of what it holds.
+    pub fn resize(&mut self, size: Size) {
+        let width = size.width as usize;
+        self.size = size;
+        self.planes.iter_mut().for_each(|plane| plane.resize(width * size.height as usize, 0));
+        self.rgb.iter_mut().for_each(|row| row.resize(width, 0.0));
+    }
+
     /// Row `y` of one component.
     pub fn row(&self, component: usize, y: usize) -> &[i16] {
         let width = self.size.width as usize;

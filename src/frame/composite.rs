@@ -7,7 +7,10 @@ use gst_video::{
     VideoFrameRef, VideoInfo, video_frame::Writable,
 };
 
-use super::{change::Change, geometry::Size, plane::Plane, scale::own_frame, upsample::Upsampler};
+use super::{
+    change::Change, geometry::Size, patch::Patch, plane::Plane, scale::own_frame,
+    upsample::Upsampler,
+};
 
 /// Adds changes to frames of one kind. Alpha, padding and every sample that a change leaves at
 /// zero come out bit for bit.
@@ -39,7 +42,7 @@ impl Compositor {
             }
         };
         let upsampled = |plane: Plane| {
-            let upsampler = Upsampler::new((change.width, change.height), &plane);
+            let upsampler = Upsampler::new((change.width, change.height), &plane, &plane);
             (plane, upsampler)
         };
         Ok(Self { planes: planes.into_iter().map(upsampled).collect(), detour })
@@ -63,6 +66,43 @@ impl Compositor {
             }
         }
         Ok(())
+    }
+
+    /// Writes `input` to `output`, with `patches` painted one after the other. Everything beyond
+    /// what their regions name as painted comes out bit for bit.
+    pub fn composite_patches(
+        &mut self,
+        patches: &mut [Patch],
+        input: &VideoFrameRef<&gst::BufferRef>,
+        output: &mut VideoFrameRef<&mut gst::BufferRef>,
+    ) -> Result<(), gst::glib::BoolError> {
+        for patch in patches.iter_mut() {
+            patch.fit(self.planes.iter().map(|(plane, _)| plane));
+        }
+        match &mut self.detour {
+            Some(detour) if !patches.is_empty() => {
+                let mut unpacked = detour.unpacked.as_mut_video_frame_ref();
+                detour.unpack.frame_ref(input, &mut unpacked);
+                paint(patches, &mut unpacked);
+                detour.pack.frame_ref(&unpacked, output);
+            }
+            _ => {
+                copy(input, output)?;
+                paint(patches, output);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn paint(patches: &mut [Patch], frame: &mut VideoFrameRef<&mut gst::BufferRef>) {
+    let lengths = row_bytes(frame.info());
+    for (plane, length) in lengths.into_iter().enumerate().take(frame.n_planes() as usize) {
+        let stride = frame.plane_stride()[plane] as usize;
+        let data = frame.planes_data_mut();
+        for patch in patches.iter_mut() {
+            patch.paint(plane, data[plane], stride, length);
+        }
     }
 }
 
@@ -158,7 +198,11 @@ fn add(
             Some((plane, upsampler)) => {
                 upsampler.restart();
                 for_each_row(index, source, frame, |y, row| {
-                    plane.add(row, &upsampler.row(change, y), keep);
+                    plane.add(
+                        row,
+                        &upsampler.row(|component, y| change.row(component, y), y),
+                        keep,
+                    );
                 });
             }
             // Alpha may have a plane of its own.

@@ -2,6 +2,8 @@
 
 //! How large the generator sees a frame, and where in its tensor the frame lies.
 
+use gst_video::VideoInfo;
+
 /// A width and a height in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
@@ -9,6 +11,15 @@ pub struct Size {
     pub width: u32,
     /// Pixels from top to bottom.
     pub height: u32,
+}
+
+impl Size {
+    /// The pixels that share a sample of the coarsest component of frames of `info`: 2×2 in I420.
+    pub fn coarsest_sample(info: &VideoInfo) -> Self {
+        let format = info.format_info();
+        let pixels = |halvings: &[u32]| 1 << halvings.iter().max().copied().unwrap_or(0);
+        Self { width: pixels(format.w_sub()), height: pixels(format.h_sub()) }
+    }
 }
 
 /// A rectangle in pixels.

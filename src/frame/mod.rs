@@ -3,13 +3,20 @@
 //! Pixels: from a frame to a generator's tensor, and the generator's change back onto the frame.
 //!
 //! frame → [`Scaler`] → picture → [`pack`] → tensor → generator → [`Change`] → [`Compositor`] → frame
+//!
+//! The same for each [`Region`] that a [`RegionPlanner`] makes of the boxes in a frame, whose change
+//! becomes a [`Patch`].
 
 mod change;
 mod color;
 mod composite;
+mod follow;
 mod geometry;
+mod mask;
 mod motion;
+mod patch;
 mod plane;
+mod region;
 mod scale;
 mod smooth;
 mod tensor;
@@ -18,8 +25,11 @@ mod upsample;
 pub use change::{Change, NotFinite, Picture, Upscale};
 pub use color::ColorTransform;
 pub use composite::{Compositor, copy};
+pub use follow::RegionSmoother;
 pub use geometry::{InferenceSize, Placement, Rect, Size, TensorLimits};
 pub use motion::Grey;
+pub use patch::Patch;
+pub use region::{Bounds, MAX_BOXES, MAX_REGIONS, Region, RegionPlanner};
 pub use scale::Scaler;
 pub use smooth::Smoother;
 pub use tensor::{Element, ToTensor, pack};

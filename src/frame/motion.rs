@@ -37,6 +37,12 @@ impl Grey {
         Self { size, pixels: vec![0; size.width as usize * size.height as usize] }
     }
 
+    /// Makes it one of another size, and says nothing of what it shows.
+    pub fn resize(&mut self, size: Size) {
+        self.size = size;
+        self.pixels.resize(size.width as usize * size.height as usize, 0);
+    }
+
     /// Takes one of the three interleaved components of rows that are `stride` bytes apart.
     pub fn update(&mut self, picture: &[u8], stride: usize, component: usize) {
         let width = self.size.width as usize;

@@ -4,23 +4,34 @@
 
 use gst_video::{VideoFormat, VideoFormatInfo, VideoInfo};
 
-use super::upsample::{Between, WEIGHT_ONE};
+use super::{
+    geometry::Rect,
+    upsample::{Between, WEIGHT_ONE},
+};
 
 /// Bits below the point of a change times a weight: 6 of the change, 8 of the weight.
 const FRACTION: u32 = 14;
 /// The whole of a frame's sample is kept.
 const KEEP_ALL: i32 = 1 << FRACTION;
+/// The whole of a frame's sample is covered, see [`Plane::cover`].
+pub const COVER_ALL: f32 = KEEP_ALL as f32;
 
-/// The colour samples of one plane. A row is taken as a run of bytes or of 16-bit words, some of
-/// which are samples; alpha and padding are not.
+/// The colour samples of one plane, or of a part of it. A row is taken as a run of bytes or of
+/// 16-bit words, some of which are samples; alpha and padding are not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plane {
     /// Which plane of the frame.
     pub index: usize,
+    /// The row of the frame's plane that it begins with.
+    pub first_row: u32,
     /// Rows.
     pub height: u32,
+    /// The bytes or words of the frame's row that stand before it.
+    pub start: usize,
     /// The components that stand in it.
     pub lanes: Vec<Lane>,
+    /// How many times the frame's height is halved.
+    halvings: u32,
     sample: Sample,
 }
 
@@ -29,12 +40,16 @@ pub struct Plane {
 pub struct Lane {
     /// 0 for Y or R, 1 for U or G, 2 for V or B.
     pub component: usize,
-    /// Bytes or words before the first sample.
+    /// The sample of the frame's row that it begins with.
+    pub first: u32,
+    /// Bytes or words from the plane's start to the first sample.
     pub offset: usize,
     /// Bytes or words from one sample to the next.
     pub stride: usize,
     /// Samples in a row.
     pub width: u32,
+    /// How many times the frame's width is halved.
+    halvings: u32,
 }
 
 /// How a sample is stored.
@@ -68,14 +83,24 @@ impl Plane {
             let sample = Sample::of(&format, component)?;
             let lane = Lane {
                 component,
+                first: 0,
                 offset: offset(&format, component) / sample.bytes(),
                 stride: usize::try_from(format.pixel_stride()[component]).ok()? / sample.bytes(),
                 width: format.scale_width(component as u8, info.width()),
+                halvings: format.w_sub()[component],
             };
             let index = format.plane()[component] as usize;
             let height = format.scale_height(component as u8, info.height());
             match planes.iter_mut().find(|plane| plane.index == index) {
-                None => planes.push(Self { index, height, lanes: vec![lane], sample }),
+                None => planes.push(Self {
+                    index,
+                    first_row: 0,
+                    height,
+                    start: 0,
+                    lanes: vec![lane],
+                    halvings: format.h_sub()[component],
+                    sample,
+                }),
                 Some(plane) => {
                     // GStreamer describes the components of RGB10A2 and its like as one place.
                     let is_taken = plane.lanes.iter().any(|other| other.offset == lane.offset);
@@ -87,6 +112,29 @@ impl Plane {
             }
         }
         Some(planes)
+    }
+
+    /// The part that shows `rect`, which is in pixels of the frame and lies in it.
+    pub fn part(&self, rect: &Rect) -> Self {
+        let span = |start: u32, length: u32, halvings: u32| {
+            let first = start >> halvings;
+            (first, (start + length).div_ceil(1 << halvings) - first)
+        };
+        let (first_row, height) = span(rect.y, rect.size.height, self.halvings);
+        let lanes = self.lanes.iter().map(|lane| {
+            let (first, width) = span(rect.x, rect.size.width, lane.halvings);
+            Lane { first, width, offset: lane.offset + first as usize * lane.stride, ..*lane }
+        });
+        let mut lanes: Vec<_> = lanes.collect();
+        let start = lanes.iter().map(|lane| lane.offset).min().unwrap_or(0);
+        lanes.iter_mut().for_each(|lane| lane.offset -= start);
+        Self { first_row, height, start, lanes, ..*self }
+    }
+
+    /// Of a row of the frame's plane, what stands in this part of it.
+    pub fn of_row<'a>(&self, row: &'a mut [u8]) -> &'a mut [u8] {
+        let bytes = self.sample.bytes();
+        &mut row[self.start * bytes..][..self.row_length() * bytes]
     }
 
     /// Bytes or words from the first to the last sample of a row, both included.
@@ -104,6 +152,16 @@ impl Plane {
             (Sample::Byte, KEEP_ALL) => add_bytes(row, change),
             (Sample::Byte, _) => blend_bytes(row, change, keep),
             (Sample::Word(word), _) => add_words(word, row, change, keep),
+        }
+    }
+
+    /// Covers a row: sample = (1 − cover) · sample + change, within the sample's range.
+    ///
+    /// `cover` is in parts of [`COVER_ALL`]; `row` is as for [`Plane::add`].
+    pub fn cover(&self, row: &mut [u8], change: &Between<'_>, cover: &Between<'_>) {
+        match self.sample {
+            Sample::Byte => cover_bytes(row, change, cover),
+            Sample::Word(word) => cover_words(word, row, change, cover),
         }
     }
 }
@@ -187,6 +245,46 @@ fn add_words(word: Word, row: &mut [u8], change: &Between<'_>, keep: i32) {
     }
 }
 
+/// Keeps of each sample what is not covered; what is no sample has no cover and no change.
+#[inline]
+#[multiversion::multiversion(targets("x86_64+avx2"))]
+fn cover_bytes(row: &mut [u8], change: &Between<'_>, cover: &Between<'_>) {
+    let changes = change.before.iter().zip(change.after);
+    let covers = cover.before.iter().zip(cover.after);
+    for (sample, ((&before, &after), (&cover_before, &cover_after))) in
+        row.iter_mut().zip(changes.zip(covers))
+    {
+        let keep = kept(cover_before, cover_after, cover.weight);
+        let sum = i32::from(*sample) * keep + weighted(before, after, change.weight) + HALF;
+        *sample = (sum >> FRACTION).clamp(0, 255) as u8;
+    }
+}
+
+/// The same for 16-bit words.
+#[inline]
+#[multiversion::multiversion(targets("x86_64+avx2"))]
+fn cover_words(word: Word, row: &mut [u8], change: &Between<'_>, cover: &Between<'_>) {
+    let changes = change.before.iter().zip(change.after);
+    let covers = cover.before.iter().zip(cover.after);
+    for (bytes, ((&before, &after), (&cover_before, &cover_after))) in
+        row.chunks_exact_mut(2).zip(changes.zip(covers))
+    {
+        let stored = word.stored(bytes);
+        let keep = kept(cover_before, cover_after, cover.weight);
+        // As in `add_words`, an i32 holds the sum.
+        let change = weighted(before, after, change.weight) << (word.depth - 8);
+        let sum = i32::from(word.value(stored)) * keep + change + HALF;
+        let value = (sum >> FRACTION).clamp(0, i32::from(word.mask())) as u16;
+        word.store(bytes, word.with_value(stored, value));
+    }
+}
+
+/// What a cover leaves of a sample, in parts of [`KEEP_ALL`].
+#[inline]
+fn kept(before: i16, after: i16, weight: i32) -> i32 {
+    KEEP_ALL - weighted(before, after, weight) / WEIGHT_ONE
+}
+
 /// Rounds when the fraction is cut off.
 const HALF: i32 = 1 << (FRACTION - 1);
 
@@ -250,6 +348,20 @@ mod tests {
     }
 
     #[test]
+    fn a_part_begins_at_its_first_sample() {
+        let rect = |x, y, width, height| Rect { x, y, size: crate::frame::Size { width, height } };
+        let planes = planes(VideoFormat::I420, 37, 21).unwrap();
+        let parts: Vec<_> = planes.iter().map(|plane| plane.part(&rect(8, 6, 29, 4))).collect();
+        let places: Vec<_> =
+            parts.iter().map(|p| (p.start, p.row_length(), p.first_row, p.height)).collect();
+        assert_eq!(places, [(8, 29, 6, 4), (4, 15, 3, 2), (4, 15, 3, 2)]);
+
+        let yuy2 = self::planes(VideoFormat::Yuy2, 16, 4).unwrap()[0].part(&rect(4, 1, 6, 2));
+        let lanes: Vec<_> = yuy2.lanes.iter().map(|l| (l.offset, l.first, l.width)).collect();
+        assert_eq!((yuy2.start, lanes), (8, vec![(0, 4, 6), (1, 2, 3), (3, 2, 3)]));
+    }
+
+    #[test]
     fn alpha_is_no_color() {
         for format in [VideoFormat::Rgba, VideoFormat::Ayuv, VideoFormat::A420, VideoFormat::Argb64]
         {
@@ -303,7 +415,8 @@ mod tests {
                 change.take(stored.len()).map(|(b, a, is)| (b, (a, is))).unzip();
             let between = Between { before: &before, after: &after, weight, is_sample: &is_sample };
             let sample = if is_byte { Sample::Byte } else { Sample::Word(word) };
-            let plane = Plane { index: 0, height: 1, lanes: vec![], sample };
+            let plane =
+                Plane { index: 0, first_row: 0, height: 1, start: 0, lanes: vec![], halvings: 0, sample };
 
             let stored: Vec<u16> = stored.into_iter().map(|s| if is_byte { s & 0xff } else { s }).collect();
             let bytes_of = |stored: &[u16]| -> Vec<u8> {

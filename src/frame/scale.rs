@@ -7,10 +7,15 @@ use gst_video::{
     VideoFrameRef, VideoInfo, VideoResamplerMethod, video_frame::Writable,
 };
 
-use super::{color::ColorTransform, geometry::Size};
+use super::{
+    color::ColorTransform,
+    geometry::{Rect, Size},
+};
 
-/// Scales frames with GStreamer's converter into a picture that it owns.
+/// Scales frames, or a part of each, with GStreamer's converter into a picture that it owns.
 pub struct Scaler {
+    info: VideoInfo,
+    part: Rect,
     converter: VideoConverter,
     picture: VideoFrame<Writable>,
 }
@@ -18,6 +23,18 @@ pub struct Scaler {
 impl Scaler {
     /// A scaler from frames of `info` to `size`, on `threads` threads.
     pub fn new(info: &VideoInfo, size: Size, threads: u32) -> Result<Self, gst::glib::BoolError> {
+        let whole = Size { width: info.width(), height: info.height() };
+        Self::of_part(info, Rect { x: 0, y: 0, size: whole }, size, threads)
+    }
+
+    /// A scaler from `part` of frames of `info` to `size`, on `threads` threads. The part begins
+    /// where a sample of each component does.
+    pub fn of_part(
+        info: &VideoInfo,
+        part: Rect,
+        size: Size,
+        threads: u32,
+    ) -> Result<Self, gst::glib::BoolError> {
         // Colours stay as they are: GStreamer's 8-bit matrices are off by up to 3 grey levels.
         let format = match info.format_info().is_rgb() {
             true => VideoFormat::Rgb,
@@ -27,17 +44,27 @@ impl Scaler {
             .fps(info.fps())
             .colorimetry(&info.colorimetry())
             .build()?;
-        let mut config = VideoConverterConfig::new();
-        config.set_threads(threads);
-        // Linear taps widen with the ratio, so shrinking does not alias; cubic ones, the default,
-        // cost twice the time and ring at edges, which a generator takes for texture.
-        config.set_resampler_method(VideoResamplerMethod::Linear);
-        // Chroma that is to be shrunk by half or more need not be enlarged to luma's size first.
-        if 2 * size.width <= info.width() {
-            config.set_chroma_mode(VideoChromaMode::None);
+        Ok(Self {
+            info: info.clone(),
+            part,
+            converter: converter(info, &picture_info, &part, threads)?,
+            picture: own_frame(&picture_info)?,
+        })
+    }
+
+    /// Moves to another part of the frame, to be scaled to the same size on one thread.
+    pub fn set_part(&mut self, part: Rect) -> Result<(), gst::glib::BoolError> {
+        if part != self.part {
+            self.converter = converter(&self.info, self.picture.info(), &part, 1)?;
+            self.part = part;
         }
-        let converter = VideoConverter::new(info, &picture_info, Some(config))?;
-        Ok(Self { converter, picture: own_frame(&picture_info)? })
+        Ok(())
+    }
+
+    /// The size of the picture.
+    pub fn size(&self) -> Size {
+        let info = self.picture.info();
+        Size { width: info.width(), height: info.height() }
     }
 
     /// The colours of the picture.
@@ -57,6 +84,28 @@ impl Scaler {
         let stride = self.picture.plane_stride()[0] as usize;
         (self.picture.planes_data()[0], stride)
     }
+}
+
+fn converter(
+    info: &VideoInfo,
+    picture: &VideoInfo,
+    part: &Rect,
+    threads: u32,
+) -> Result<VideoConverter, gst::glib::BoolError> {
+    let mut config = VideoConverterConfig::new();
+    config.set_threads(threads);
+    config.set_src_x(part.x as i32);
+    config.set_src_y(part.y as i32);
+    config.set_src_width(Some(part.size.width as i32));
+    config.set_src_height(Some(part.size.height as i32));
+    // Linear taps widen with the ratio, so shrinking does not alias; cubic ones, the default, cost
+    // twice the time and ring at edges, which a generator takes for texture.
+    config.set_resampler_method(VideoResamplerMethod::Linear);
+    // Chroma that is to be shrunk by half or more need not be enlarged to luma's size first.
+    if 2 * picture.width() <= part.size.width {
+        config.set_chroma_mode(VideoChromaMode::None);
+    }
+    VideoConverter::new(info, picture, Some(config))
 }
 
 /// A frame of our own that stays mapped.

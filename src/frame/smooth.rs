@@ -31,6 +31,11 @@ impl Smoother {
         Self { before: Grey::new(size), last: Change::new(size), has_last: false }
     }
 
+    /// The size of the changes.
+    pub fn size(&self) -> Size {
+        self.last.size
+    }
+
     /// Forgets the last change: the next frame does not follow on it.
     pub fn reset(&mut self) {
         self.has_last = false;

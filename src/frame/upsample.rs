@@ -2,7 +2,9 @@
 
 //! Bilinear enlarging of a change to the size of a frame's plane, a row at a time.
 
-use super::{change::Change, plane::Plane};
+use std::ops::Range;
+
+use super::plane::Plane;
 
 /// Parts of a weight: 256 is the whole.
 pub const WEIGHT_ONE: i32 = 256;
@@ -18,8 +20,9 @@ struct Tap {
     weight: u16,
 }
 
-/// The taps that stretch `input` positions over `output` positions, centre on centre.
-fn taps(input: u32, output: u32) -> Vec<Tap> {
+/// The taps that stretch `input` positions over `output` positions, centre on centre; of these a
+/// `part`.
+fn taps(input: u32, output: u32, part: Range<u32>) -> Vec<Tap> {
     let last = input - 1;
     let tap = |x: u32| {
         let centre = (f64::from(x) + 0.5) * f64::from(input) / f64::from(output) - 0.5;
@@ -28,10 +31,10 @@ fn taps(input: u32, output: u32) -> Vec<Tap> {
         let weight = ((centre - centre.floor()) * f64::from(WEIGHT_ONE)).round() as u16;
         Tap { before, after: (before + 1).min(last), weight }
     };
-    (0..output).map(tap).collect()
+    part.map(tap).collect()
 }
 
-/// Stretches a change over one plane of a frame, its components interleaved as in the plane.
+/// Stretches planes of numbers over one plane of a frame, interleaved as its components are.
 #[derive(Debug)]
 pub struct Upsampler {
     lanes: Vec<StretchedLane>,
@@ -48,11 +51,11 @@ struct StretchedLane {
     component: usize,
     offset: usize,
     stride: usize,
-    /// `None` where the change has the lane's width already.
+    /// `None` where the numbers have the lane's width already.
     columns: Option<Vec<Tap>>,
 }
 
-/// Two stretched rows of a change, between which a row of the plane lies. One entry for each byte
+/// Two stretched rows, between which a row of the plane lies. One entry for each byte
 /// or word of the plane's row, 0 where no sample stands.
 pub struct Between<'a> {
     /// The row before.
@@ -66,43 +69,47 @@ pub struct Between<'a> {
 }
 
 impl Upsampler {
-    /// From changes of width×height `input` to `plane`.
-    pub fn new(input: (u32, u32), plane: &Plane) -> Self {
-        let length = plane.row_length();
-        let lanes = plane.lanes.iter().map(|lane| StretchedLane {
+    /// From planes of width×height `input`, which are stretched over `whole`, to `part` of it.
+    pub fn new(input: (u32, u32), whole: &Plane, part: &Plane) -> Self {
+        let length = part.row_length();
+        let lanes = part.lanes.iter().zip(&whole.lanes).map(|(lane, whole)| StretchedLane {
             component: lane.component,
             offset: lane.offset,
             stride: lane.stride,
-            columns: (input.0 != lane.width).then(|| taps(input.0, lane.width)),
+            columns: (input.0 != lane.width || lane.width != whole.width).then(|| {
+                let first = lane.first - whole.first;
+                taps(input.0, whole.width, first..first + lane.width)
+            }),
         });
         let mut is_sample = vec![false; length];
-        for lane in &plane.lanes {
+        for lane in &part.lanes {
             let samples = is_sample[lane.offset..].iter_mut().step_by(lane.stride);
             samples.take(lane.width as usize).for_each(|is_sample| *is_sample = true);
         }
+        let first = part.first_row - whole.first_row;
         Self {
             lanes: lanes.collect(),
-            rows: taps(input.1, plane.height),
+            rows: taps(input.1, whole.height, first..first + part.height),
             is_sample,
             stretched: [vec![0; length], vec![0; length]],
             held: [None; 2],
         }
     }
 
-    /// Forgets the rows of the last change.
+    /// Forgets the rows in use: the numbers have changed.
     pub fn restart(&mut self) {
         self.held = [None; 2];
     }
 
-    /// The rows of `change` around row `y` of the plane.
-    pub fn row(&mut self, change: &Change, y: usize) -> Between<'_> {
+    /// The rows around row `y` of the plane, from a function that gives the input's row for a
+    /// component and a position.
+    pub fn row<'a>(&mut self, rows: impl Fn(usize, usize) -> &'a [i16], y: usize) -> Between<'_> {
         let Tap { before, after, weight } = self.rows[y];
         for row in [before, after] {
             let slot = row as usize % 2;
             if self.held[slot] != Some(row) {
                 for lane in &self.lanes {
-                    let source = change.row(lane.component, row as usize);
-                    lane.stretch(source, &mut self.stretched[slot]);
+                    lane.stretch(rows(lane.component, row as usize), &mut self.stretched[slot]);
                 }
                 self.held[slot] = Some(row);
             }
@@ -133,7 +140,10 @@ impl StretchedLane {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::geometry::Size;
+    use crate::frame::{
+        change::Change,
+        geometry::{Rect, Size},
+    };
     use gst_video::{VideoFormat, VideoInfo};
 
     fn plane(format: VideoFormat, width: u32, height: u32) -> Plane {
@@ -148,25 +158,55 @@ mod tests {
         for (component, plane) in change.planes.iter_mut().enumerate() {
             plane.iter_mut().zip(1..).for_each(|(step, i)| *step = i * 10 + component as i16);
         }
-        let mut upsampler = Upsampler::new((2, 2), &plane(VideoFormat::Argb, 2, 2));
-        let between = upsampler.row(&change, 1);
+        let plane = plane(VideoFormat::Argb, 2, 2);
+        let mut upsampler = Upsampler::new((2, 2), &plane, &plane);
+        let between = upsampler.row(|component, y| change.row(component, y), 1);
         assert_eq!((between.before, between.weight), (&[0, 30, 31, 32, 0, 40, 41, 42][..], 0));
         assert_eq!(between.is_sample, [false, true, true, true, false, true, true, true]);
     }
 
     #[test]
     fn doubling_blends_a_quarter_and_three_quarters() {
-        let weights: Vec<_> = taps(2, 4).iter().map(|tap| (tap.before, tap.weight)).collect();
+        let weights: Vec<_> = taps(2, 4, 0..4).iter().map(|tap| (tap.before, tap.weight)).collect();
         assert_eq!(weights, [(0, 0), (0, 64), (0, 192), (1, 0)]);
     }
 
     #[test]
     fn halving_is_the_mean_of_two() {
-        assert!(taps(8, 4).iter().all(|tap| tap.weight == 128 && tap.after == tap.before + 1));
+        assert!(
+            taps(8, 4, 0..4).iter().all(|tap| tap.weight == 128 && tap.after == tap.before + 1)
+        );
     }
 
     #[test]
     fn one_sample_spreads_everywhere() {
-        assert!(taps(1, 5).iter().all(|tap| *tap == Tap { before: 0, after: 0, weight: 0 }));
+        assert!(taps(1, 5, 0..5).iter().all(|tap| *tap == Tap { before: 0, after: 0, weight: 0 }));
+    }
+    /// A part is stretched as it would be in the whole.
+    #[test]
+    fn a_part_agrees_with_the_whole() {
+        for format in [VideoFormat::Rgb, VideoFormat::I420, VideoFormat::Yuy2] {
+            let whole = plane(format, 40, 30);
+            let rect = Rect { x: 8, y: 6, size: Size { width: 14, height: 10 } };
+            let part = whole.part(&rect);
+            let mut change = Change::new(Size { width: 7, height: 5 });
+            for (component, plane) in change.planes.iter_mut().enumerate() {
+                plane
+                    .iter_mut()
+                    .zip(0..)
+                    .for_each(|(step, i)| *step = i * 97 % 301 + component as i16);
+            }
+            let rows = |component: usize, y: usize| change.row(component, y);
+            let mut all = Upsampler::new((7, 5), &whole, &whole);
+            let mut some = Upsampler::new((7, 5), &whole, &part);
+            for y in 0..10 {
+                let expected = all.row(rows, 6 + y);
+                let found = some.row(rows, y);
+                let columns = part.start..part.start + part.row_length();
+                assert_eq!(found.before, &expected.before[columns.clone()], "{format:?} {y}");
+                assert_eq!(found.after, &expected.after[columns], "{format:?} {y}");
+                assert_eq!(found.weight, expected.weight);
+            }
+        }
     }
 }

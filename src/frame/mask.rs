@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! How much of a region's change is painted where: all of it in its box, less and less towards the
+//! edge, and shared with other regions where they overlap.
+
+use super::{
+    change::Upscale,
+    geometry::Rect,
+    region::{Region, shared_area},
+};
+
+/// Weights of one region's change, at the size that the generator saw it.
+#[derive(Clone, Debug, Default)]
+pub struct Mask {
+    weights: Vec<f32>,
+    /// Softness along x and then along y of each region that reaches here, one after the other.
+    ramps: Vec<f32>,
+}
+
+impl Mask {
+    /// The weights, 0 to 1, row by row.
+    pub fn weights(&self) -> &[f32] {
+        &self.weights
+    }
+
+    /// Computes the weights of `regions[index]`.
+    ///
+    /// Where regions overlap, their shares add up to what the one that is nearest would have alone,
+    /// if they are painted in their order: changes of [`Upscale::Residual`] are added up, those of
+    /// [`Upscale::Plain`] cover what is painted already (Porter and Duff's "over", 1984).
+    pub fn update(&mut self, index: usize, regions: &[Region], upscale: Upscale) {
+        let region = &regions[index];
+        let size = region.placement.content.size;
+        let (width, height) = (size.width as usize, size.height as usize);
+        let overlapping = |other: &Region| shared_area(&other.paint, &region.paint) > 0;
+
+        self.ramps.clear();
+        let mut before = 0;
+        for (i, other) in regions.iter().enumerate() {
+            if overlapping(other) {
+                self.ramps.extend(ramp(other, region, 0, width));
+                self.ramps.extend(ramp(other, region, 1, height));
+                before += usize::from(i < index);
+            }
+        }
+        self.weights.clear();
+        let all = self.ramps.chunks_exact(width + height);
+        for y in 0..height {
+            for x in 0..width {
+                let soft = all.clone().map(|ramps| ramps[x] * ramps[width + y]);
+                self.weights.push(share(soft, before, upscale));
+            }
+        }
+    }
+}
+
+/// The weight of the region number `index` among those that are `soft` at one place.
+fn share(soft: impl Iterator<Item = f32>, index: usize, upscale: Upscale) -> f32 {
+    let (mut own, mut sum, mut most, mut after) = (0.0, 0.0, 0f32, 0.0);
+    for (i, soft) in soft.enumerate() {
+        match i.cmp(&index) {
+            std::cmp::Ordering::Equal => own = soft,
+            std::cmp::Ordering::Greater => after += soft,
+            std::cmp::Ordering::Less => {}
+        }
+        sum += soft;
+        most = most.max(soft);
+    }
+    if own == 0.0 {
+        return 0.0;
+    }
+    let scale = most / sum;
+    match upscale {
+        Upscale::Residual { strength } => strength * own * scale,
+        // What covers it later takes its part away again.
+        Upscale::Plain { strength } => {
+            strength * own * scale / (1.0 - strength * after * scale).max(f32::EPSILON)
+        }
+    }
+    .min(1.0)
+}
+
+/// How soft `other` is along one axis, 0 for x and 1 for y, at `count` places that divide the crop
+/// of `region` evenly.
+fn ramp(other: &Region, region: &Region, axis: usize, count: usize) -> impl Iterator<Item = f32> {
+    let (start, length) = along(&region.crop, axis);
+    let (first, inside) = along(&other.core, axis);
+    let fade = other.fade[axis];
+    (0..count).map(move |i| {
+        let place = start + (i as f32 + 0.5) * length / count as f32;
+        let distance = (first - place).max(place - first - inside).max(0.0);
+        smooth_step(1.0 - distance / fade)
+    })
+}
+
+fn along(rect: &Rect, axis: usize) -> (f32, f32) {
+    match axis {
+        0 => (rect.x as f32, rect.size.width as f32),
+        _ => (rect.y as f32, rect.size.height as f32),
+    }
+}
+
+/// 0 below 0, 1 above 1, and between them 3t² − 2t³, which begins and ends level.
+fn smooth_step(t: f32) -> f32 {
+    let t = t.clamp(0.0, 1.0);
+    t * t * (3.0 - 2.0 * t)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::{geometry::Size, region::RegionPlanner};
+    use proptest::prelude::*;
+
+    const FRAME: Size = Size { width: 400, height: 300 };
+    const TENSOR: Size = Size { width: 64, height: 64 };
+    const FULL: Upscale = Upscale::Residual { strength: 1.0 };
+
+    fn regions(boxes: &[(u32, u32, u32, u32)]) -> Vec<Region> {
+        let grid = Size { width: 2, height: 2 };
+        let mut planner = RegionPlanner::new(FRAME, 1.0, grid, TENSOR);
+        planner.plan(boxes.iter().map(|&rect| rect.into())).to_vec()
+    }
+
+    /// The weight of a region at one place of the frame, by the nearest of its samples.
+    fn weight_at(mask: &Mask, region: &Region, x: f32, y: f32) -> f32 {
+        let size = region.placement.content.size;
+        let index = |place: f32, (start, length): (f32, f32), count: u32| {
+            (((place - start) / length * count as f32) as usize).min(count as usize - 1)
+        };
+        let column = index(x, along(&region.crop, 0), size.width);
+        let row = index(y, along(&region.crop, 1), size.height);
+        mask.weights()[row * size.width as usize + column]
+    }
+
+    fn masks(regions: &[Region], upscale: Upscale) -> Vec<Mask> {
+        let mask = |index| {
+            let mut mask = Mask::default();
+            mask.update(index, regions, upscale);
+            mask
+        };
+        (0..regions.len()).map(mask).collect()
+    }
+
+    #[test]
+    fn all_of_the_box_and_nothing_of_the_edge_is_painted() {
+        let regions = regions(&[(100, 100, 80, 60)]);
+        let mask = &masks(&regions, FULL)[0];
+        let at = |x: f32, y: f32| weight_at(mask, &regions[0], x, y);
+        assert_eq!((at(102.0, 102.0), at(178.0, 158.0)), (1.0, 1.0));
+        assert_eq!((at(84.5, 120.0), at(140.0, 175.0)), (0.0, 0.0));
+        let across: Vec<_> = (84..=100).map(|x| at(x as f32, 130.0)).collect();
+        assert!(across.is_sorted() && across.iter().any(|w| (0.2..0.8).contains(w)), "{across:?}");
+    }
+
+    #[test]
+    fn a_box_at_the_frames_edge_is_painted_to_the_edge() {
+        let regions = regions(&[(0, 0, 80, 300)]);
+        let mask = &masks(&regions, FULL)[0];
+        assert_eq!(weight_at(mask, &regions[0], 0.0, 0.0), 1.0);
+        assert_eq!(weight_at(mask, &regions[0], 0.0, 299.0), 1.0);
+    }
+
+    proptest! {
+        /// Ten places in the first region's box, whatever else reaches there.
+        #[test]
+        fn no_place_is_painted_twice(
+            boxes in prop::collection::vec((0u32..380, 0u32..280, 1u32..200, 1u32..200), 1..12),
+            strength in 0.01f32..=1.0, is_plain: bool,
+        ) {
+            let upscale = if is_plain { Upscale::Plain { strength } } else { Upscale::Residual { strength } };
+            // Every region sees the whole frame, so that their samples are the same places.
+            let mut regions = regions(&boxes);
+            for region in &mut regions {
+                region.crop = Rect { x: 0, y: 0, size: FRAME };
+                region.placement.content.size = TENSOR;
+            }
+            let masks = masks(&regions, upscale);
+            for place in (0..64 * 64).step_by(37) {
+                let weights: Vec<f32> = masks.iter().map(|mask| mask.weights()[place]).collect();
+                let soft = regions.iter().map(|region| {
+                    let (x, y) = (place % 64, place / 64);
+                    let along = |axis, i| ramp(region, region, axis, 64).nth(i).unwrap();
+                    along(0, x) * along(1, y)
+                });
+                let most = soft.fold(0.0, f32::max);
+                prop_assert!(weights.iter().all(|weight| (0.0..=1.0).contains(weight)));
+                let painted = match upscale {
+                    Upscale::Residual { .. } => weights.iter().sum::<f32>(),
+                    Upscale::Plain { .. } => 1.0 - weights.iter().map(|weight| 1.0 - weight).product::<f32>(),
+                };
+                prop_assert!((painted - strength * most).abs() < 1e-4, "{:?}: {}", weights, most);
+            }
+        }
+
+        #[test]
+        fn what_is_not_to_be_painted_has_no_weight(
+            boxes in prop::collection::vec((0u32..380, 0u32..280, 1u32..200, 1u32..200), 1..12),
+        ) {
+            let regions = regions(&boxes);
+            for (region, mask) in regions.iter().zip(masks(&regions, FULL)) {
+                let size = region.placement.content.size;
+                for (i, weight) in mask.weights().iter().enumerate() {
+                    let place = |axis: usize, i: u32, count: u32| {
+                        let (start, length) = along(&region.crop, axis);
+                        start + (i as f32 + 0.5) * length / count as f32
+                    };
+                    let x = place(0, i as u32 % size.width, size.width);
+                    let y = place(1, i as u32 / size.width, size.height);
+                    let is_in = |axis: usize, place: f32| {
+                        let (start, length) = along(&region.paint, axis);
+                        (start..start + length).contains(&place)
+                    };
+                    prop_assert!(*weight == 0.0 || is_in(0, x) && is_in(1, y));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! From boxes around the things in a frame to the regions that are translated: clipped to the
+//! frame, merged where they show the same thing, the largest few of them, each with room around it.
+
+use super::geometry::{Placement, Rect, Size};
+
+/// So many boxes of a frame are looked at, the largest ones.
+pub const MAX_BOXES: usize = 128;
+/// So many regions of a frame are translated, the largest ones.
+pub const MAX_REGIONS: usize = 16;
+
+/// The room on each side of a box, as a share of its width and height together: a quarter of the
+/// mean side.
+const ROOM: u32 = 8;
+/// The least room, in pixels.
+const MIN_ROOM: u32 = 8;
+/// Regions are enlarged at most this much for the generator; a smaller one sees more of the frame.
+const MAX_ENLARGEMENT: u32 = 4;
+/// A picture that misses the tensor's side by one part in so many is stretched to it.
+const STRETCH: u32 = 32;
+
+/// A box as a detector gives it, in pixels of the frame, inside it or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Left edge.
+    pub x: i64,
+    /// Top edge.
+    pub y: i64,
+    /// Width, 0 for an empty box.
+    pub width: u32,
+    /// Height, 0 for an empty box.
+    pub height: u32,
+}
+
+/// From the rectangle of a `GstVideoRegionOfInterestMeta`: x, y, width, height. Its unsigned
+/// corner is taken as what detectors write there, a signed number.
+impl From<(u32, u32, u32, u32)> for Bounds {
+    fn from((x, y, width, height): (u32, u32, u32, u32)) -> Self {
+        Self { x: i64::from(x.cast_signed()), y: i64::from(y.cast_signed()), width, height }
+    }
+}
+
+impl Bounds {
+    /// The part inside a frame of `frame` pixels, if there is any.
+    fn inside(self, frame: Size) -> Option<Rect> {
+        let clip = |start: i64, length: u32, whole: u32| {
+            let whole = i64::from(whole);
+            let end = start.saturating_add(i64::from(length)).clamp(0, whole);
+            let start = start.clamp(0, whole);
+            (start as u32, (end - start) as u32)
+        };
+        let (x, width) = clip(self.x, self.width, frame.width);
+        let (y, height) = clip(self.y, self.height, frame.height);
+        (width > 0 && height > 0).then_some(Rect { x, y, size: Size { width, height } })
+    }
+}
+
+/// A part of a frame that is translated on its own.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Region {
+    /// The box: all of the change is painted here.
+    pub core: Rect,
+    /// The box and the room around it, in which the change fades out. Nothing is painted beyond.
+    pub paint: Rect,
+    /// What the generator sees, `paint` or more.
+    pub crop: Rect,
+    /// Where in the tensor it sees that.
+    pub placement: Placement,
+    /// How far from the core the change is gone, horizontally and vertically, in pixels.
+    pub fade: [f32; 2],
+}
+
+/// Finds the regions of frames of one kind.
+#[derive(Clone, Debug)]
+pub struct RegionPlanner {
+    frame: Size,
+    pixel_aspect: f64,
+    /// Regions begin and end at multiples of this, where samples of colour do.
+    grid: Size,
+    tensor: Size,
+    cores: Vec<Rect>,
+    regions: Vec<Region>,
+}
+
+impl RegionPlanner {
+    /// For frames of `frame` pixels, each `pixel_aspect` times as wide as high, whose coarsest
+    /// samples span `grid` pixels, and a generator that sees pictures of `tensor` pixels.
+    pub fn new(frame: Size, pixel_aspect: f64, grid: Size, tensor: Size) -> Self {
+        Self { frame, pixel_aspect, grid, tensor, cores: Vec::new(), regions: Vec::new() }
+    }
+
+    /// The regions for `boxes`, the largest first, at most [`MAX_REGIONS`].
+    ///
+    /// Boxes outside the frame and empty ones are left out. Two that share half of the smaller
+    /// one's area or more are taken as one; others that overlap stay apart, so that neighbours are
+    /// translated one by one.
+    pub fn plan(&mut self, boxes: impl IntoIterator<Item = Bounds>) -> &[Region] {
+        let frame = self.frame;
+        self.cores.clear();
+        self.cores.extend(boxes.into_iter().filter_map(|bounds| bounds.inside(frame)));
+        keep_largest(&mut self.cores, MAX_BOXES);
+        merge(&mut self.cores);
+        keep_largest(&mut self.cores, MAX_REGIONS);
+        let mut regions = std::mem::take(&mut self.regions);
+        regions.clear();
+        regions.extend(self.cores.iter().map(|core| self.region(*core)));
+        self.regions = regions;
+        &self.regions
+    }
+
+    fn region(&self, core: Rect) -> Region {
+        let room = ((core.size.width + core.size.height) / ROOM).max(MIN_ROOM);
+        let paint = self.with_room(core, room);
+        let crop = self.with_aspect(paint);
+        let placement = self.placement(crop.size);
+        let content = placement.content.size;
+        // A picture's pixel reaches as far as the next one when it is enlarged.
+        let fade = |shown: u32, seen: u32| {
+            let room = room as f32;
+            (room - shown as f32 / seen as f32).max(room / 4.0)
+        };
+        let fade = [fade(crop.size.width, content.width), fade(crop.size.height, content.height)];
+        Region { core, paint, crop, placement, fade }
+    }
+
+    fn with_room(&self, core: Rect, room: u32) -> Rect {
+        let grow = |start: u32, length: u32, whole: u32, grid: u32| {
+            on_grid(start.saturating_sub(room), start + length + room, whole, grid)
+        };
+        let (x, width) = grow(core.x, core.size.width, self.frame.width, self.grid.width);
+        let (y, height) = grow(core.y, core.size.height, self.frame.height, self.grid.height);
+        Rect { x, y, size: Size { width, height } }
+    }
+
+    /// `paint` grown to the tensor's aspect as far as the frame reaches.
+    fn with_aspect(&self, paint: Rect) -> Rect {
+        let least = |side: u32| side.div_ceil(MAX_ENLARGEMENT);
+        let width = f64::from(paint.size.width.max(least(self.tensor.width)));
+        let height = f64::from(paint.size.height.max(least(self.tensor.height)));
+        let aspect = f64::from(self.tensor.width) / f64::from(self.tensor.height);
+        let aspect = aspect / self.pixel_aspect;
+        let (width, height) = (width.max(height * aspect), height.max(width / aspect));
+        let grow = |start: u32, length: u32, wanted: f64, whole: u32, grid: u32| {
+            let wanted = (wanted.ceil() as u32).clamp(length, whole);
+            let start = (start + length / 2).saturating_sub(wanted / 2).min(whole - wanted);
+            on_grid(start, start + wanted, whole, grid)
+        };
+        let Rect { x, y, size } = paint;
+        let (x, width) = grow(x, size.width, width, self.frame.width, self.grid.width);
+        let (y, height) = grow(y, size.height, height, self.frame.height, self.grid.height);
+        Rect { x, y, size: Size { width, height } }
+    }
+
+    /// Where a crop is seen in the tensor.
+    fn placement(&self, crop: Size) -> Placement {
+        let tensor = self.tensor;
+        let width = f64::from(crop.width) * self.pixel_aspect;
+        let height = f64::from(crop.height);
+        let scale = (f64::from(tensor.width) / width).min(f64::from(tensor.height) / height);
+        let side = |length: f64, whole: u32| {
+            let side = ((length * scale).round() as u32).clamp(1, whole);
+            // So that a crop that was rounded to the grid keeps the size of its picture.
+            if whole - side <= whole / STRETCH { whole } else { side }
+        };
+        let size = Size { width: side(width, tensor.width), height: side(height, tensor.height) };
+        let (x, y) = ((tensor.width - size.width) / 2, (tensor.height - size.height) / 2);
+        Placement { tensor, content: Rect { x, y, size } }
+    }
+}
+
+/// A start and a length whose ends lie on the grid, or at the frame's end.
+fn on_grid(start: u32, end: u32, whole: u32, grid: u32) -> (u32, u32) {
+    let start = start - start % grid;
+    let end = end.min(whole).next_multiple_of(grid).min(whole);
+    (start, end - start)
+}
+
+fn area(rect: &Rect) -> u64 {
+    u64::from(rect.size.width) * u64::from(rect.size.height)
+}
+
+/// The area that two rectangles share, in pixels.
+pub(super) fn shared_area(a: &Rect, b: &Rect) -> u64 {
+    let shared = |a: (u32, u32), b: (u32, u32)| {
+        let end = (a.0 + a.1).min(b.0 + b.1);
+        u64::from(end.saturating_sub(a.0.max(b.0)))
+    };
+    shared((a.x, a.size.width), (b.x, b.size.width))
+        * shared((a.y, a.size.height), (b.y, b.size.height))
+}
+
+/// How much two rectangles have in common, 0 to 1: the area they share over that of both together.
+pub(super) fn likeness(a: &Rect, b: &Rect) -> f64 {
+    let shared = shared_area(a, b);
+    shared as f64 / (area(a) + area(b) - shared) as f64
+}
+
+fn keep_largest(cores: &mut Vec<Rect>, most: usize) {
+    // Ties are broken by place, so that the order of boxes means nothing.
+    cores.sort_unstable_by_key(|core| {
+        (std::cmp::Reverse(area(core)), core.x, core.y, core.size.width)
+    });
+    cores.truncate(most);
+}
+
+/// Puts the union in place of two that show the same thing, until there are none.
+fn merge(cores: &mut Vec<Rect>) {
+    let show_the_same = |a: &Rect, b: &Rect| 2 * shared_area(a, b) >= area(a).min(area(b));
+    let mut this = 0;
+    while let Some(core) = cores.get(this).copied() {
+        let others = cores.iter().enumerate().skip(this + 1);
+        match others.map(|(i, other)| (i, *other)).find(|(_, other)| show_the_same(&core, other)) {
+            None => this += 1,
+            Some((other, rect)) => {
+                cores[this] = union(core, rect);
+                cores.swap_remove(other);
+                // The larger one may show the same as one that was looked at before.
+                this = 0;
+            }
+        }
+    }
+}
+
+fn union(a: Rect, b: Rect) -> Rect {
+    let (x, y) = (a.x.min(b.x), a.y.min(b.y));
+    let width = (a.x + a.size.width).max(b.x + b.size.width) - x;
+    let height = (a.y + a.size.height).max(b.y + b.size.height) - y;
+    Rect { x, y, size: Size { width, height } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const HD: Size = Size { width: 1920, height: 1080 };
+    const SQUARE: Size = Size { width: 256, height: 256 };
+    const GRID: Size = Size { width: 2, height: 2 };
+
+    fn plan(boxes: &[(u32, u32, u32, u32)]) -> Vec<Region> {
+        let mut planner = RegionPlanner::new(HD, 1.0, GRID, SQUARE);
+        planner.plan(boxes.iter().map(|&rect| rect.into())).to_vec()
+    }
+
+    fn rect(x: u32, y: u32, width: u32, height: u32) -> Rect {
+        Rect { x, y, size: Size { width, height } }
+    }
+
+    fn holds(outer: &Rect, inner: &Rect) -> bool {
+        shared_area(outer, inner) == area(inner)
+    }
+
+    #[test]
+    fn a_box_gets_room_and_the_tensors_aspect() {
+        let regions = plan(&[(400, 300, 160, 80)]);
+        let [region] = regions.as_slice() else { panic!("{regions:?}") };
+        assert_eq!(region.core, rect(400, 300, 160, 80));
+        assert_eq!(region.paint, rect(370, 270, 220, 140));
+        assert_eq!(region.crop, rect(370, 230, 220, 220));
+        assert_eq!(region.placement.content, rect(0, 0, 256, 256));
+    }
+
+    #[test]
+    fn a_box_at_the_edge_is_moved_inside_not_shrunk() {
+        let regions = plan(&[(1900, 0, 100, 300)]);
+        assert_eq!(regions[0].core, rect(1900, 0, 20, 300));
+        assert_eq!(regions[0].crop, rect(1580, 0, 340, 340));
+    }
+
+    #[test]
+    fn what_is_not_in_the_frame_is_no_region() {
+        let nowhere = [(1920, 0, 9, 9), (0, 5000, 9, 9), (3, 3, 0, 9), (3, 3, 9, 0)];
+        assert_eq!(plan(&nowhere), []);
+        // Minus twenty, as an unsigned number.
+        let left = plan(&[(0u32.wrapping_sub(20), 40, 100, 60)]);
+        assert_eq!(left[0].core, rect(0, 40, 80, 60));
+        assert_eq!(plan(&[(0u32.wrapping_sub(20), 40, 20, 60)]), []);
+        let all = plan(&[(0, 0, u32::MAX, u32::MAX)]);
+        assert_eq!(all[0].core, Rect { x: 0, y: 0, size: HD });
+    }
+
+    #[test]
+    fn boxes_around_the_same_thing_are_one_and_neighbours_stay_apart() {
+        let same = plan(&[(100, 100, 80, 80), (110, 96, 80, 80), (120, 120, 20, 20)]);
+        assert_eq!(same.iter().map(|r| r.core).collect::<Vec<_>>(), [rect(100, 96, 90, 84)]);
+        assert_eq!(plan(&[(100, 100, 80, 80), (160, 100, 80, 80)]).len(), 2);
+    }
+
+    #[test]
+    fn of_a_hundred_boxes_the_largest_are_translated() {
+        let boxes: Vec<_> = (0..100).map(|i| (i % 10 * 190, i / 10 * 100, 20 + i, 20)).collect();
+        let regions = plan(&boxes);
+        let widths: Vec<_> = regions.iter().map(|region| region.core.size.width).collect();
+        assert_eq!(widths, (0..MAX_REGIONS as u32).map(|i| 119 - i).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_strip_is_seen_whole_and_letterboxed() {
+        let regions = plan(&[(0, 500, 1920, 40)]);
+        assert_eq!(regions[0].crop, rect(0, 0, 1920, 1080));
+        assert_eq!(regions[0].placement.content, rect(0, 56, 256, 144));
+    }
+
+    prop_compose! {
+        fn anywhere()(x in -300i64..2300, y in -300i64..1400, width in 0u32..700, height in 0u32..700)
+            -> Bounds {
+            Bounds { x, y, width, height }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn regions_lie_in_the_frame_and_around_each_other(
+            boxes in prop::collection::vec(prop_oneof![anywhere(), any::<(u32, u32, u32, u32)>().prop_map(Bounds::from)], 0..150),
+            width in 1u32..2000, height in 1u32..1200, pixel_aspect in 0.2f64..5.0,
+            tensor_width in 4u32..600, tensor_height in 4u32..600,
+            grid_width in prop::sample::select(vec![1u32, 2, 4]), grid_height in prop::sample::select(vec![1u32, 2, 4]),
+        ) {
+            let frame = Size { width, height };
+            let grid = Size { width: grid_width, height: grid_height };
+            let tensor = Size { width: tensor_width, height: tensor_height };
+            let mut planner = RegionPlanner::new(frame, pixel_aspect, grid, tensor);
+            let whole = Rect { x: 0, y: 0, size: frame };
+            let regions = planner.plan(boxes.iter().copied()).to_vec();
+            prop_assert!(regions.len() <= MAX_REGIONS);
+            let is_seen = boxes.iter().any(|bounds| bounds.inside(frame).is_some());
+            prop_assert_eq!(regions.is_empty(), !is_seen);
+            for region in &regions {
+                let Region { core, paint, crop, placement, fade } = *region;
+                prop_assert!(area(&core) > 0);
+                prop_assert!(holds(&paint, &core) && holds(&crop, &paint) && holds(&whole, &crop), "{:?}", region);
+                for rect in [paint, crop] {
+                    prop_assert!(rect.x % grid_width == 0 && rect.y % grid_height == 0);
+                    let (right, bottom) = (rect.x + rect.size.width, rect.y + rect.size.height);
+                    prop_assert!(right % grid_width == 0 || right == width);
+                    prop_assert!(bottom % grid_height == 0 || bottom == height);
+                }
+                let content = placement.content;
+                prop_assert!(content.size.width >= 1 && content.size.height >= 1);
+                prop_assert!(content.x + content.size.width <= tensor_width);
+                prop_assert!(content.y + content.size.height <= tensor_height);
+                prop_assert!(fade.iter().all(|fade| fade.is_finite() && *fade > 0.0));
+            }
+            // No two of them show the same thing, and their order does not depend on the boxes'.
+            for (i, a) in regions.iter().enumerate() {
+                for b in &regions[i + 1..] {
+                    prop_assert!(2 * shared_area(&a.core, &b.core) < area(&a.core).min(area(&b.core)));
+                }
+            }
+            let backwards = planner.plan(boxes.iter().rev().copied()).to_vec();
+            prop_assert_eq!(regions, backwards);
+        }
+    }
+}
