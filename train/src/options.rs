@@ -100,7 +100,7 @@ pub struct TrainOptions {
     /// `fast`: number of residual blocks
     #[arg(long, default_value_t = 6, help_heading = "Networks")]
     pub blocks: u32,
-    /// Normalisation of the generators [default: instance, fast: none]
+    /// Normalisation of the generators; frozen needs --resume [default: instance, fast: none]
     #[arg(long, value_enum, help_heading = "Networks")]
     pub norm: Option<Norm>,
     /// Give the generators dropout
@@ -282,6 +282,7 @@ impl TrainOptions {
         for (name, value) in shares {
             ensure!((0.0..1.0).contains(&value), "{name} is {value}, expected 0 to below 1");
         }
+        ensure!(self.norm_d != Norm::Frozen, "--norm-d frozen: only generators can be frozen");
         ensure!(self.lr > 0.0 && self.lr.is_finite(), "--lr is {}, expected more than 0", self.lr);
         self.check_crop()
     }

@@ -38,12 +38,14 @@ impl Case {
 fn every_generator_exports_as_libtorch_runs_it() {
     let case = Case::new();
     let unet = ["--crop-size", "128", "--load-size", "128"];
+    let unet_with_batch_norm = [&unet[..], &["--norm", "batch"]].concat();
     let cases = [
         ("fast", &["--norm", "instance"][..], 4),
-        ("fast", &["--mask-head"][..], 4),
+        ("fast", &["--mask-head", "--norm", "batch"][..], 4),
         ("resnet_6blocks", &["--mask-head"][..], 4),
         ("resnet_9blocks", &[][..], 4),
         ("unet_128", &unet[..], 128),
+        ("unet_128", &unet_with_batch_norm[..], 128),
     ];
     for (i, (net, more, multiple_of)) in cases.into_iter().enumerate() {
         let name = format!("run{i}");
@@ -70,7 +72,7 @@ fn every_objective_policy_and_discriminator_trains() {
         ["--lr-policy", "cosine", "--look-at", "foreground"],
         ["--preprocess", "none", "--lambda-identity", "0"],
         ["--preprocess", "multi_scale_crop", "--mixed-precision", "bf16"],
-        ["--lambda-diff", "10", "--batch-size", "2"],
+        ["--lambda-diff", "10", "--norm-d", "batch"],
     ]
     .iter()
     .enumerate()

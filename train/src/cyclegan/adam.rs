@@ -26,6 +26,11 @@ impl Adam {
         Self { beta1, m: flat.zeros_like(), v: flat.zeros_like(), t: 0 }
     }
 
+    /// The same with other moments.
+    pub fn with_moments(&self, m: Tensor, v: Tensor) -> Self {
+        Self { m, v, ..*self }
+    }
+
     /// One update of `flat` in place.
     pub fn step(&mut self, flat: &Tensor, gradient: &Tensor, lr: f64) {
         no_grad(|| {

@@ -36,6 +36,20 @@ impl Player {
         self
     }
 
+    /// The same with another layout: values that both name are kept, others are 0.
+    pub fn resized(&self, layout: &Layout) -> Self {
+        let old = self.params.layout();
+        let resize = |values: &Tensor| {
+            let fresh = Tensor::zeros([layout.numel()], (values.kind(), values.device()));
+            old.transfer(values, layout, &fresh);
+            fresh
+        };
+        let params = Params::from_flat(layout, resize(self.params.flat()));
+        let adam = self.adam.with_moments(resize(&self.adam.m), resize(&self.adam.v));
+        let ema = self.ema.as_ref().map(|e| Params::from_flat(layout, resize(e.flat())));
+        Self { params, adam, ema }
+    }
+
     /// Lets the moving average begin anew at the values of now.
     pub fn restart_average(&self) {
         if let Some(ema) = &self.ema {

@@ -164,7 +164,7 @@ impl CycleGan {
     }
 
     /// Generator `i` on its domain and, for the identity loss, on its target: one batch, which
-    /// instance normalisation makes exact.
+    /// all but batch normalisation makes exact.
     fn paint(
         &self,
         weights: &Weights,
@@ -179,7 +179,7 @@ impl CycleGan {
             let (fake, identity) = (paint(real), None);
             return Forward { fake, identity };
         }
-        if real.size() != same.size() {
+        if real.size() != same.size() || self.generator.shape.norm.mixes_images() {
             let (fake, identity) = (paint(real), Some(paint(same).image));
             return Forward { fake, identity };
         }
@@ -206,7 +206,8 @@ impl CycleGan {
         let player = &self.discriminators[i];
         let weights = player.params.weights(self.kind);
         let score = |x: &Tensor| self.discriminator.forward(&weights, x, self.kind);
-        let (on_real, on_fake) = if real.size()[2..] == fake.size()[2..] {
+        let mixes = self.discriminator.shape.norm.mixes_images();
+        let (on_real, on_fake) = if real.size()[2..] == fake.size()[2..] && !mixes {
             let n = real.size()[0];
             let scores = score(&Tensor::cat(&[real, fake], 0));
             (scores.narrow(0, 0, n), scores.narrow(0, n, fake.size()[0]))
@@ -224,7 +225,7 @@ impl CycleGan {
         let said_fake =
             no_grad(|| on_fake.le(mode.undecided()).to_kind(Kind::Float).mean(Kind::Float));
         losses.push((NAMES[i].accuracy, (said_real + said_fake) * 0.5));
-        let gradients = Tensor::run_backward(&[loss], player.params.leaves(), false, false);
+        let gradients = Tensor::run_backward(&[loss], &player.params.leaves(), false, false);
         self.discriminators[i].update(&gradients, lr);
     }
 }

@@ -34,6 +34,7 @@ fn add_one(graph: &mut GraphBuilder, layer: &Layer, w: &Weights, x: &str) -> Str
             let epsilon = vec![float("epsilon", NORM_EPS as f32)];
             graph.node("InstanceNormalization", &[x, &scale, &bias], epsilon)
         }
+        Layer::BatchNorm(_) => unreachable!("folded into the convolution before it"),
         Layer::Relu => graph.node("Relu", &[x], vec![]),
         Layer::LeakyRelu(slope) => {
             graph.node("LeakyRelu", &[x], vec![float("alpha", *slope as f32)])

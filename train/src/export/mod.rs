@@ -83,9 +83,10 @@ pub fn write_pair(run: &RunFolder, out: &Path, precision: Precision) -> Result<V
     for (i, direction) in Direction::BOTH.into_iter().enumerate() {
         let metadata = metadata(&config, &model, direction);
         let path = out.join(file_name(direction, precision));
-        let weights = model.generators[i].shown().weights(Kind::Float);
-        let bytes = model::encode(&model.generator, &weights, &metadata, element);
-        let difference = write_checked(&path, &bytes, &model.generator, &weights)?;
+        let weights = || model.generators[i].shown().weights(Kind::Float);
+        let (folded, folded_weights) = model.generator.folded(weights());
+        let bytes = model::encode(&folded, &folded_weights, &metadata, element);
+        let difference = write_checked(&path, &bytes, &model.generator, &weights())?;
         files.push(Written { path, difference });
     }
     write_beside(&out.join("README.md"), card(&config, &model, &files).as_bytes())?;
@@ -129,7 +130,7 @@ fn metadata(config: &Config, model: &CycleGan, direction: Direction) -> Metadata
         multiple_of: model.generator.multiple_of(),
         arch: clap::ValueEnum::to_possible_value(&options.net_g()).map(|v| v.get_name().to_owned()),
         macs: Some(macs(&model.generator.layers, side, side)),
-        parameters: Some(model.generator.layout.numel() as u64),
+        parameters: Some(model.generator.layout.weights() as u64),
         trained_on: config.data.file_name().map(|n| n.to_string_lossy().into_owned()),
         ..Metadata::default()
     }
@@ -140,7 +141,7 @@ fn card(config: &Config, model: &CycleGan, files: &[Written]) -> String {
     let (a, b) = (&config.train.domain_a, &config.train.domain_b);
     let side = u64::from(config.train.load_size);
     let giga = macs(&model.generator.layers, side, side) as f64 / 1e9;
-    let millions = model.generator.layout.numel() as f64 / 1e6;
+    let millions = model.generator.layout.weights() as f64 / 1e6;
     let data = config.data.file_name().unwrap_or_default().to_string_lossy();
     let mut card = format!(
         "# {a} ⇄ {b}\n\n\

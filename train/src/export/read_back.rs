@@ -12,13 +12,20 @@ use cyclegan_contract::{
 use tch::{Kind, Tensor};
 
 use super::{graph::Element, model};
-use crate::cyclegan::{CycleGan, player::Player};
+use crate::{
+    cyclegan::{CycleGan, player::Player},
+    net::build::Norm,
+};
 
 /// Puts the weights of G.onnx and F.onnx in `folder` into the generators of `model`, whose
 /// averages begin anew there.
 ///
 /// Fails for files of another architecture, and for files that another program exported.
 pub fn pair(folder: &Path, model: &CycleGan) -> Result<()> {
+    ensure!(
+        !matches!(model.generator.shape.norm, Norm::Batch | Norm::Frozen),
+        "exported files have such a normalisation folded into their convolutions; give --norm none"
+    );
     for (direction, player) in Direction::BOTH.into_iter().zip(&model.generators) {
         let path = folder.join(file_name(direction, Precision::Fp32));
         one(&path, model, player).with_context(|| path.display().to_string())?;

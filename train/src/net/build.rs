@@ -6,8 +6,8 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    layer::{Conv, ConvTranspose, Layer},
-    params::{Layout, Start},
+    layer::{BatchNorm, Conv, ConvTranspose, Layer},
+    params::{Layout, ParamId, Start},
 };
 
 /// Normalisation between a convolution and its activation.
@@ -16,8 +16,21 @@ use super::{
 pub enum Norm {
     /// Instance normalisation with no learnt scale, as published.
     Instance,
+    /// Batch normalisation (Ioffe and Szegedy 2015); exported with its running statistics, folded
+    /// into the convolutions.
+    Batch,
     /// None.
     None,
+    /// Instance normalisation whose statistics stand still: `--resume --norm frozen` goes on so
+    /// from a run with `instance`. Exported folded into the convolutions.
+    Frozen,
+}
+
+impl Norm {
+    /// Whether an image becomes something else by the images beside it in a batch.
+    pub fn mixes_images(self) -> bool {
+        self == Self::Batch
+    }
 }
 
 /// Geometry of a convolution, pixels.
@@ -107,12 +120,44 @@ impl Builder {
         })
     }
 
-    /// The normalisation of this network, if it has one.
-    pub fn norm(&mut self, channels: i64) -> Option<Layer> {
-        (self.norm == Norm::Instance).then_some(Layer::InstanceNorm(channels))
+    /// Adds the normalisation of this network, if it has one, to `layers`, which end with a
+    /// convolution.
+    pub fn norm(&mut self, layers: &mut Vec<Layer>) {
+        let (weight, bias, channels) = match layers.last_mut() {
+            Some(Layer::Conv(c)) => (c.weight, &mut c.bias, c.channels.1),
+            Some(Layer::ConvTranspose(c)) => (c.weight, &mut c.bias, c.channels.1),
+            _ => return,
+        };
+        match self.norm {
+            Norm::None => {}
+            Norm::Instance => layers.push(Layer::InstanceNorm(channels)),
+            Norm::Batch => {
+                // The mean that it takes away has the convolution's bias in it, so that this one
+                // does better service after it.
+                let shift = bias.take();
+                let scale = Some(self.of_norm(weight, "scale", channels, Start::Constant(1.0)));
+                let norm = BatchNorm { scale, shift, ..self.statistics(weight, channels) };
+                layers.push(Layer::BatchNorm(norm));
+            }
+            Norm::Frozen => layers.push(Layer::BatchNorm(self.statistics(weight, channels))),
+        }
     }
 
-    fn bias(&mut self, name: &str, outs: i64) -> super::params::ParamId {
+    /// Statistics of the channels after the convolution of `weight`, which stand still.
+    fn statistics(&mut self, weight: ParamId, channels: i64) -> BatchNorm {
+        let mean = self.of_norm(weight, "mean", channels, Start::Statistic(0.0));
+        let variance = self.of_norm(weight, "variance", channels, Start::Statistic(1.0));
+        let running = self.norm == Norm::Batch;
+        BatchNorm { scale: None, shift: None, mean, variance, running }
+    }
+
+    fn of_norm(&mut self, weight: ParamId, what: &str, channels: i64, start: Start) -> ParamId {
+        let conv = self.layout.name(weight).trim_end_matches(".weight");
+        let name = format!("{conv}.norm.{what}");
+        self.layout.add(name, &[channels], start)
+    }
+
+    fn bias(&mut self, name: &str, outs: i64) -> ParamId {
         let start = Start::Constant(0.0);
         self.layout.add(format!("{name}.bias"), &[outs], start)
     }

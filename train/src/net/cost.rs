@@ -36,7 +36,11 @@ fn layer_macs(layer: &Layer, (h, w): &mut (u64, u64)) -> u64 {
             0
         }
         Layer::Residual(body) | Layer::Skip(body) => macs(body, *h, *w),
-        Layer::InstanceNorm(_) | Layer::Relu | Layer::LeakyRelu(_) | Layer::Dropout(_) => 0,
+        Layer::InstanceNorm(_)
+        | Layer::BatchNorm(_)
+        | Layer::Relu
+        | Layer::LeakyRelu(_)
+        | Layer::Dropout(_) => 0,
     }
 }
 

@@ -44,6 +44,8 @@ pub struct DiscriminatorShape {
 /// A discriminator without values.
 #[derive(Clone, Debug)]
 pub struct Discriminator {
+    /// What it was made from.
+    pub shape: DiscriminatorShape,
     /// From N×C×H×W to N×1×h×w.
     layers: Vec<Layer>,
     /// Its parameters.
@@ -61,7 +63,7 @@ impl Discriminator {
             NetD::Pixel => pixel(&mut b, ins, ndf),
         };
         let layout = b.layout;
-        Self { layers, layout }
+        Self { shape, layers, layout }
     }
 
     /// Scores, float32; the layers compute in `kind`.

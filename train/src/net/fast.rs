@@ -18,30 +18,30 @@ const BRANCH: f64 = 0.1;
 pub fn fast(b: &mut Builder, stem: i64, width: i64, blocks: usize, outs: i64) -> Vec<Layer> {
     let mut layers = Vec::new();
     layers.push(b.conv("stem", 3, stem, Window::same(5, 2)));
-    normalised(b, &mut layers, stem);
+    normalised(b, &mut layers);
     layers.push(b.conv("down", stem, width, Window::same(3, 2)));
-    normalised(b, &mut layers, width);
+    normalised(b, &mut layers);
     for i in 1..=blocks {
         layers.push(block(b, &format!("block{i}"), width));
     }
     layers.push(b.conv("up", width, stem * 4, Window::same(3, 1)));
-    normalised(b, &mut layers, stem * 4);
+    normalised(b, &mut layers);
     layers.push(Layer::PixelShuffle(2));
     layers.push(b.conv_scaled("head", stem, outs * 4, Window::same(3, 1), BRANCH));
     layers.push(Layer::PixelShuffle(2));
     layers
 }
 
-fn normalised(b: &mut Builder, layers: &mut Vec<Layer>, channels: i64) {
-    layers.extend(b.norm(channels));
+fn normalised(b: &mut Builder, layers: &mut Vec<Layer>) {
+    b.norm(layers);
     layers.push(Layer::Relu);
 }
 
 fn block(b: &mut Builder, name: &str, width: i64) -> Layer {
     let window = Window::same(3, 1);
     let mut body = vec![b.conv(&format!("{name}.1"), width, width, window)];
-    normalised(b, &mut body, width);
+    normalised(b, &mut body);
     body.push(b.conv_scaled(&format!("{name}.2"), width, width, window, BRANCH));
-    body.extend(b.norm(width));
+    b.norm(&mut body);
     Layer::Residual(body)
 }

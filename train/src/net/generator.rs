@@ -9,6 +9,7 @@ use tch::{Kind, Tensor};
 use super::{
     build::{Builder, Norm},
     fast::fast,
+    fold::fold,
     layer::{Layer, channels_last, forward},
     params::{Layout, Weights},
     resnet::resnet,
@@ -94,6 +95,13 @@ impl Generator {
         };
         let layout = b.layout;
         Self { shape, layers, layout }
+    }
+
+    /// The same generator with fixed statistics as parts of its convolutions, for use outside of
+    /// training.
+    pub fn folded(&self, mut weights: Weights) -> (Self, Weights) {
+        let layers = fold(&self.layers, &mut weights);
+        (Self { layers, ..self.clone() }, weights)
     }
 
     /// What height and width must be multiples of, pixels.

@@ -6,6 +6,7 @@ pub mod build;
 pub mod cost;
 pub mod discriminator;
 mod fast;
+pub mod fold;
 pub mod generator;
 pub mod init;
 pub mod layer;

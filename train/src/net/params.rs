@@ -23,6 +23,8 @@ pub enum Start {
     Weight(f64),
     /// This value.
     Constant(f64),
+    /// This value, which is a statistic and not trained.
+    Statistic(f64),
 }
 
 /// One parameter.
@@ -37,6 +39,10 @@ struct Entry {
 impl Entry {
     fn numel(&self) -> i64 {
         self.shape.iter().product()
+    }
+
+    fn is_trained(&self) -> bool {
+        !matches!(self.start, Start::Statistic(_))
     }
 
     /// The parameter as a view of the flat tensor. Kernels lie in memory as O×kH×kW×I, which makes
@@ -72,9 +78,30 @@ impl Layout {
         ParamId(self.entries.len() - 1)
     }
 
-    /// Number of weights.
+    /// Number of values.
     pub fn numel(&self) -> i64 {
         self.entries.last().map_or(0, |e| e.offset + e.numel())
+    }
+
+    /// Number of weights: values that are trained.
+    pub fn weights(&self) -> i64 {
+        self.entries.iter().filter(|e| e.is_trained()).map(Entry::numel).sum()
+    }
+
+    /// What a parameter is called.
+    pub fn name(&self, id: ParamId) -> &str {
+        &self.entries[id.0].name
+    }
+
+    /// Copies the values of this layout in the vector `values` to the vector `others` of another
+    /// layout, as far as both have parameters of the same name and shape.
+    pub fn transfer(&self, values: &Tensor, other: &Self, others: &Tensor) {
+        for to in &other.entries {
+            let same = |e: &&Entry| e.name == to.name && e.shape == to.shape;
+            if let Some(from) = self.entries.iter().find(same) {
+                no_grad(|| to.view(others).copy_(&from.view(values)));
+            }
+        }
     }
 
     /// Name and shape of every parameter, one a line: equal text is an equal architecture.
@@ -89,7 +116,8 @@ impl Layout {
 pub struct Params {
     layout: Arc<Layout>,
     flat: Tensor,
-    leaves: Vec<Tensor>,
+    /// A view of each parameter; the trained ones are what gradients are taken for.
+    views: Vec<Tensor>,
 }
 
 impl Params {
@@ -103,7 +131,7 @@ impl Params {
                     Start::Weight(factor) => {
                         view.copy_(&(init.draw(&entry.shape, gain) * factor));
                     }
-                    Start::Constant(value) => {
+                    Start::Constant(value) | Start::Statistic(value) => {
                         let _ = view.fill_(value);
                     }
                 }
@@ -114,9 +142,9 @@ impl Params {
 
     /// The same network with other values, for example a moving average; shares memory with `flat`.
     pub fn from_flat(layout: &Layout, flat: Tensor) -> Self {
-        let leaf = |e: &Entry| e.view(&flat).detach().set_requires_grad(true);
-        let leaves = layout.entries.iter().map(leaf).collect();
-        Self { layout: Arc::new(layout.clone()), flat, leaves }
+        let view = |e: &Entry| e.view(&flat).detach().set_requires_grad(e.is_trained());
+        let views = layout.entries.iter().map(view).collect();
+        Self { layout: Arc::new(layout.clone()), flat, views }
     }
 
     /// What the values mean.
@@ -138,21 +166,38 @@ impl Params {
         Ok(())
     }
 
-    /// The tensors that gradients are taken for.
-    pub fn leaves(&self) -> &[Tensor] {
-        &self.leaves
+    /// Puts in the statistics, in the order of the layout.
+    pub fn set_statistics(&self, values: &[Tensor]) {
+        let statistics = self.layout.entries.iter().filter(|e| !e.is_trained());
+        for (entry, value) in statistics.zip(values) {
+            no_grad(|| entry.view(&self.flat).copy_(value));
+        }
     }
 
-    /// Gradients of [`Params::leaves`] as a vector like [`Params::flat`].
+    /// The tensors that gradients are taken for.
+    pub fn leaves(&self) -> Vec<&Tensor> {
+        self.views.iter().filter(|view| view.requires_grad()).collect()
+    }
+
+    /// Gradients of [`Params::leaves`] as a vector like [`Params::flat`], 0 where nothing is trained.
     pub fn flatten(&self, gradients: &[Tensor]) -> Tensor {
-        let pairs = self.layout.entries.iter().zip(gradients);
-        let flat: Vec<Tensor> = pairs.map(|(e, g)| e.flatten(g)).collect();
+        let mut gradients = gradients.iter();
+        let flat = |e: &Entry| match e.is_trained().then(|| gradients.next()).flatten() {
+            Some(gradient) => e.flatten(gradient),
+            None => Tensor::zeros([e.numel()], (Kind::Float, self.flat.device())),
+        };
+        let flat: Vec<Tensor> = self.layout.entries.iter().map(flat).collect();
         Tensor::cat(&flat, 0)
     }
 
     /// The weights in the arithmetic of a forward pass; a gradient flows back to the leaves.
     pub fn weights(&self, kind: Kind) -> Weights {
-        let values = self.leaves.iter().map(|leaf| leaf.to_kind(kind)).collect();
+        let ready = |(view, entry): (&Tensor, &Entry)| match entry.is_trained() {
+            true => view.to_kind(kind),
+            // What a forward pass writes to must be the values themselves.
+            false => view.shallow_clone(),
+        };
+        let values = self.views.iter().zip(&self.layout.entries).map(ready).collect();
         Weights { layout: self.layout.clone(), values }
     }
 }
@@ -167,7 +212,19 @@ pub struct Weights {
 impl Weights {
     /// What a parameter is called.
     pub fn name(&self, id: ParamId) -> &str {
-        &self.layout.entries[id.0].name
+        self.layout.name(id)
+    }
+
+    /// Puts another value in place of one.
+    pub fn replace(&mut self, id: ParamId, value: Tensor) {
+        self.values[id.0] = value;
+    }
+
+    /// Adds a value.
+    pub fn push(&mut self, name: String, value: Tensor) -> ParamId {
+        self.values.push(value);
+        let shape = self.values[self.values.len() - 1].size();
+        Arc::make_mut(&mut self.layout).add(name, &shape, Start::Constant(0.0))
     }
 }
 

@@ -18,7 +18,7 @@ pub fn patchgan(b: &mut Builder, ins: i64, ndf: i64, n: u32) -> Vec<Layer> {
         let stride = if i < n { 2 } else { 1 };
         let name = format!("conv{}", i + 1);
         layers.push(b.conv(&name, width(i - 1), width(i), window(stride)));
-        layers.extend(b.norm(width(i)));
+        b.norm(&mut layers);
         layers.push(Layer::LeakyRelu(SLOPE));
     }
     layers.push(b.conv("score", width(n), 1, window(1)));
@@ -30,7 +30,7 @@ pub fn pixel(b: &mut Builder, ins: i64, ndf: i64) -> Vec<Layer> {
     let one = Window::valid(1);
     let mut layers = vec![b.conv("conv1", ins, ndf, one), Layer::LeakyRelu(SLOPE)];
     layers.push(b.conv("conv2", ndf, ndf * 2, one));
-    layers.extend(b.norm(ndf * 2));
+    b.norm(&mut layers);
     layers.push(Layer::LeakyRelu(SLOPE));
     layers.push(b.conv("score", ndf * 2, 1, one));
     layers

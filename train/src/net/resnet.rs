@@ -14,37 +14,37 @@ const DOWN: Window = Window { kernel: 3, stride: 2, padding: 1 };
 pub fn resnet(b: &mut Builder, ngf: i64, blocks: usize, dropout: bool, outs: i64) -> Vec<Layer> {
     let mut layers = vec![Layer::ReflectPad(3)];
     layers.push(b.conv("stem", 3, ngf, Window::valid(7)));
-    normalised(b, &mut layers, ngf);
+    normalised(b, &mut layers);
     for (name, ins) in [("down1", ngf), ("down2", ngf * 2)] {
         layers.push(b.conv(name, ins, ins * 2, DOWN));
-        normalised(b, &mut layers, ins * 2);
+        normalised(b, &mut layers);
     }
     for i in 1..=blocks {
         layers.push(block(b, &format!("block{i}"), ngf * 4, dropout));
     }
     for (name, ins) in [("up1", ngf * 4), ("up2", ngf * 2)] {
         layers.push(b.conv_transpose(name, ins, ins / 2, DOWN, 1));
-        normalised(b, &mut layers, ins / 2);
+        normalised(b, &mut layers);
     }
     layers.push(Layer::ReflectPad(3));
     layers.push(b.conv("head", ngf, outs, Window::valid(7)));
     layers
 }
 
-fn normalised(b: &mut Builder, layers: &mut Vec<Layer>, channels: i64) {
-    layers.extend(b.norm(channels));
+fn normalised(b: &mut Builder, layers: &mut Vec<Layer>) {
+    b.norm(layers);
     layers.push(Layer::Relu);
 }
 
 fn block(b: &mut Builder, name: &str, channels: i64, dropout: bool) -> Layer {
     let mut body = vec![Layer::ReflectPad(1)];
     body.push(b.conv(&format!("{name}.1"), channels, channels, Window::valid(3)));
-    normalised(b, &mut body, channels);
+    normalised(b, &mut body);
     if dropout {
         body.push(Layer::Dropout(0.5));
     }
     body.push(Layer::ReflectPad(1));
     body.push(b.conv(&format!("{name}.2"), channels, channels, Window::valid(3)));
-    body.extend(b.norm(channels));
+    b.norm(&mut body);
     Layer::Residual(body)
 }

@@ -14,12 +14,16 @@ use super::{
 };
 
 fn generator(net: NetG, mask_head: bool) -> Generator {
+    with_norm(net, Norm::Instance, mask_head)
+}
+
+fn with_norm(net: NetG, norm: Norm, mask_head: bool) -> Generator {
     Generator::new(GeneratorShape {
         net,
         ngf: 64,
         width: 64,
         blocks: 6,
-        norm: Norm::Instance,
+        norm,
         dropout: false,
         mask_head,
     })
@@ -31,15 +35,17 @@ fn discriminator(net: NetD, n_layers: u32) -> Discriminator {
 
 #[test]
 fn generators_have_the_published_number_of_parameters() {
-    for (net, millions) in [
-        (NetG::Resnet9Blocks, 11.378),
-        (NetG::Resnet6Blocks, 7.838),
-        // 41.829 and 54.414 with batch normalisation; these are with instance normalisation.
-        (NetG::Unet128, 41.8257),
-        (NetG::Unet256, 54.4096),
+    for (net, norm, millions) in [
+        (NetG::Resnet9Blocks, Norm::Instance, 11.378),
+        (NetG::Resnet6Blocks, Norm::Instance, 7.838),
+        (NetG::Unet128, Norm::Batch, 41.829),
+        (NetG::Unet256, Norm::Batch, 54.414),
+        // Less a scale for each normalised channel.
+        (NetG::Unet128, Norm::Instance, 41.8257),
+        (NetG::Unet256, Norm::Instance, 54.4096),
     ] {
-        let found = generator(net, false).layout.numel() as f64 / 1e6;
-        assert!((found - millions).abs() < 6e-4, "{net:?}: {found} M");
+        let found = with_norm(net, norm, false).layout.weights() as f64 / 1e6;
+        assert!((found - millions).abs() < 6e-4, "{net:?} {norm:?}: {found} M");
     }
 }
 
@@ -48,7 +54,7 @@ fn discriminators_have_the_published_number_of_parameters() {
     for (net, n, parameters) in
         [(NetD::Basic, 3, 2_764_737), (NetD::NLayers, 3, 2_764_737), (NetD::Pixel, 3, 8_705)]
     {
-        assert_eq!(discriminator(net, n).layout.numel(), parameters, "{net:?}");
+        assert_eq!(discriminator(net, n).layout.weights(), parameters, "{net:?}");
     }
 }
 
@@ -99,4 +105,26 @@ fn a_batch_is_its_images() {
     let one_by_one = Tensor::cat(&[run(&x.narrow(0, 0, 1)), run(&x.narrow(0, 1, 1))], 0);
     let difference = (run(&x) - one_by_one).abs().max().double_value(&[]);
     assert!(difference < 1e-5, "{difference}");
+}
+
+#[test]
+fn batch_statistics_follow_the_images_and_are_used_when_it_counts() {
+    let generator = with_norm(NetG::Fast, Norm::Batch, false);
+    tch::manual_seed(1);
+    let params = Params::new(&generator.layout, InitType::Kaiming, 0.02, Device::Cpu);
+    let weights = params.weights(Kind::Float);
+    let x = Tensor::rand([4, 3, 32, 32], tch::kind::FLOAT_CPU) * 2.0 - 1.0;
+    let run = |x: &Tensor, train: bool| {
+        tch::no_grad(|| generator.forward(&weights, x, Kind::Float, train).image)
+    };
+    let difference = |a: &Tensor, b: &Tensor| (a - b).abs().max().double_value(&[]);
+    let before = run(&x, false);
+    for _ in 0..200 {
+        let _ = run(&x, true);
+    }
+    let after = run(&x, false);
+    assert!(difference(&before, &after) > 0.05, "the statistics stood still");
+    assert!(difference(&run(&x, true), &after) < 0.02, "the statistics are not the images'");
+    let first = x.narrow(0, 0, 1);
+    assert!(difference(&run(&first, false), &after.narrow(0, 0, 1)) < 1e-4);
 }

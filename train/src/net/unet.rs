@@ -27,13 +27,13 @@ fn inner(b: &mut Builder, ins: i64, depth: usize, halvings: usize, dropout: bool
     let mut body = vec![Layer::LeakyRelu(0.2)];
     body.push(b.conv(&format!("down{depth}"), ins, outs, HALF));
     if !innermost {
-        body.extend(b.norm(outs));
+        b.norm(&mut body);
         body.push(inner(b, outs, depth + 1, halvings, dropout));
     }
     body.push(Layer::Relu);
     let below = if innermost { outs } else { outs * 2 };
     body.push(b.conv_transpose(&format!("up{depth}"), below, ins, HALF, 0));
-    body.extend(b.norm(ins));
+    b.norm(&mut body);
     if dropout && wide && !innermost {
         body.push(Layer::Dropout(0.5));
     }

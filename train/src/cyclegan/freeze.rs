@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Instance normalisation that stops to look at the image: each image's own statistics give way to
+//! their mean over many. What is left is a pure convolution network, with no look that pumps from
+//! frame to frame as the statistics do.
+
+use anyhow::{Result, ensure};
+use tch::{Kind, Tensor, no_grad};
+
+use super::{CycleGan, player::Player};
+use crate::{
+    data::batch::Batch,
+    net::{
+        build::Norm,
+        generator::{Generator, GeneratorShape},
+        layer::{channels_last, statistics},
+        params::Params,
+    },
+};
+
+impl CycleGan {
+    /// The same model with generators of [`Norm::Frozen`] in place of [`Norm::Instance`]; the
+    /// statistics are means over `images`, batches of both domains.
+    pub fn freeze(self, images: impl Iterator<Item = Result<[Batch; 2]>>) -> Result<Self> {
+        let shape = GeneratorShape { norm: Norm::Frozen, ..self.generator.shape };
+        let frozen = Generator::new(shape);
+        let mut sums: [[Vec<Tensor>; 2]; 2] = Default::default();
+        let mut count = 0u32;
+        for batches in images {
+            let batches = batches?;
+            for ((sums, player), batch) in sums.iter_mut().zip(&self.generators).zip(&batches) {
+                for (sum, params) in sums.iter_mut().zip([&player.params, player.shown()]) {
+                    add(sum, self.measure(params, batch));
+                }
+            }
+            count += 1;
+        }
+        ensure!(count > 0, "no images to take the statistics of");
+        let mean = |sum: &Vec<Tensor>| sum.iter().map(|s| s / f64::from(count)).collect();
+        let means: [[Vec<Tensor>; 2]; 2] = sums.map(|s| s.each_ref().map(mean));
+        let [g, f] = [0, 1].map(|i| self.frozen_player(&frozen, i, &means[i]));
+        Ok(Self { generator: frozen, generators: [g, f], ..self })
+    }
+
+    /// Mean and variance that each instance normalisation finds, one after another.
+    fn measure(&self, params: &Params, batch: &Batch) -> Vec<Tensor> {
+        no_grad(|| {
+            let x = channels_last(&batch.images, Kind::Float);
+            let found = statistics(&self.generator.layers, &params.weights(Kind::Float), &x);
+            found.into_iter().flatten().collect()
+        })
+    }
+
+    /// Generator `i` with statistics for its weights and for their average.
+    fn frozen_player(&self, frozen: &Generator, i: usize, means: &[Vec<Tensor>; 2]) -> Player {
+        let old = &self.generators[i];
+        let new = old.resized(&frozen.layout);
+        let [own, averaged] = means;
+        new.params.set_statistics(own);
+        if let Some(ema) = &new.ema {
+            ema.set_statistics(averaged);
+        }
+        new
+    }
+}
+
+fn add(sums: &mut Vec<Tensor>, found: Vec<Tensor>) {
+    if sums.is_empty() {
+        *sums = found;
+        return;
+    }
+    for (sum, found) in sums.iter_mut().zip(&found) {
+        *sum += found;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::Device;
+
+    use super::*;
+    use crate::{net::generator::NetG, options::TrainOptions};
+
+    /// Over a single image the frozen statistics are its own, so that nothing changes for it.
+    #[test]
+    fn frozen_at_an_image_it_paints_that_image_as_before() {
+        for net in [NetG::Fast, NetG::Resnet6Blocks, NetG::Unet128] {
+            let options = TrainOptions {
+                net_g: Some(net),
+                norm: Some(Norm::Instance),
+                ngf: Some(4),
+                ndf: 4,
+                mask_head: true,
+                ..TrainOptions::default()
+            };
+            let model = CycleGan::new(&options, Device::Cpu).unwrap();
+            let images = Tensor::rand([1, 3, 128, 128], tch::kind::FLOAT_CPU) * 2.0 - 1.0;
+            let batch = || Batch { images: images.shallow_clone(), ..Batch::default() };
+            let paint = |model: &CycleGan, i: usize| {
+                let weights = model.generators[i].shown().weights(Kind::Float);
+                let (generator, weights) = model.generator.folded(weights);
+                generator.forward(&weights, &images, Kind::Float, false).image
+            };
+            let before = [0, 1].map(|i| paint(&model, i));
+            let frozen = model.freeze([Ok([batch(), batch()])].into_iter()).unwrap();
+            for (i, before) in before.iter().enumerate() {
+                let difference = (paint(&frozen, i) - before).abs().max().double_value(&[]);
+                assert!(difference < 1e-3, "{net:?} {i}: {difference}");
+            }
+        }
+    }
+}
