@@ -7,6 +7,7 @@
 //! `net` on the batches of `data` against the losses of `loss`; none of these knows a file of a
 //! run, which are `checkpoint`, `metrics`, `report`, `samples` and `tensorboard`.
 
+pub mod caught;
 pub mod checkpoint;
 pub mod cyclegan;
 pub mod data;

@@ -5,7 +5,7 @@
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use cyclegan_train::{eval, export, extract, train};
+use cyclegan_train::{caught::caught, eval, export, extract, train};
 
 /// Trains the generator pairs of cycleganfilter from two folders of unpaired frames
 #[derive(Debug, Parser)]
@@ -31,13 +31,13 @@ enum Command {
 fn main() -> ExitCode {
     let matches = Cli::command().get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    let result = match (cli.command, matches.subcommand()) {
+    let result = caught(|| match (cli.command, matches.subcommand()) {
         (Command::Train(args), Some((_, matches))) => train::run(*args, matches),
         (Command::Extract(args), _) => extract::run(&args),
         (Command::Export(args), _) => export::run(&args),
         (Command::Eval(args), _) => eval::run(&args),
         (Command::Train(_), None) => unreachable!("clap has matched a command"),
-    };
+    });
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

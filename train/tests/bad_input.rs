@@ -134,6 +134,27 @@ fn a_damaged_checkpoint_is_refused() {
     case.fails_to_resume(&[], &[text(&path), "checksum"]);
 }
 
+#[test]
+fn networks_that_no_memory_holds_are_one_line_and_leave_no_run() {
+    let case = Case::new(2);
+    let more = ["--ndf", "4000000", "--net-d", "basic"];
+    fails(&refs(&case.train(&more)), &["libtorch", "allocate memory", "--ndf"]);
+    assert!(!case.out().exists(), "a run that never began left a folder");
+}
+
+#[test]
+fn a_cuda_device_that_is_not_there_is_named() {
+    if tch::Cuda::is_available() {
+        common::say_skipped("SKIP: there is a CUDA device here");
+        return;
+    }
+    let case = Case::new(2);
+    for name in ["cuda", "cuda:3"] {
+        fails(&refs(&case.train(&["--device", name])), &[name, "0 CUDA devices"]);
+    }
+    fails(&refs(&case.train(&["--device", "gpu"])), &["gpu", "cuda:N"]);
+}
+
 /// A limit on the size of files stands in for a disk that is full.
 #[test]
 fn a_full_disk_ends_the_run_and_leaves_no_half_checkpoint() {
@@ -145,6 +166,19 @@ fn a_full_disk_ends_the_run_and_leaves_no_half_checkpoint() {
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert!(stderr.contains("cannot write") && stderr.contains("00000004"), "{stderr}");
     assert_eq!(fs::read_dir(case.out().join("checkpoints")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_full_disk_ends_an_export_and_leaves_no_half_file() {
+    let case = Case::trained(2);
+    let pair = case.folder.path().join("pair");
+    let command = format!("export --run {} --out {}", text(&case.out()), text(&pair));
+    let shell = format!("trap '' XFSZ; ulimit -f 4; exec {} {command}", program_path());
+    let output = Command::new("bash").args(["-c", &shell]).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("cannot write") && stderr.contains("G."), "{stderr}");
+    assert_eq!(fs::read_dir(&pair).unwrap().count(), 0);
 }
 
 fn program_path() -> String {
