@@ -13,12 +13,15 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use safetensors::{Dtype, SafeTensorError, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tch::{Kind, Tensor};
 
-use crate::cyclegan::{CycleGan, player::Player, schedule::Plateau};
+use crate::{
+    cyclegan::{CycleGan, player::Player, schedule::Plateau},
+    net::generator::Generator,
+};
 
 const FORMAT: u32 = 1;
 /// The one entry of the file's metadata; a single one, since safetensors keeps no order among them
@@ -51,7 +54,8 @@ struct Network {
 pub fn save(folder: &Path, model: &CycleGan, keep: usize) -> Result<PathBuf> {
     fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     let path = folder.join(format!("{:08}.safetensors", model.step));
-    let beside = path.with_extension("partial");
+    // Always the same, so that what a kill leaves of one is written over.
+    let beside = folder.join("partial");
     let written = write(&beside, model).and_then(|()| {
         fs::rename(&beside, &path)?;
         // The rename itself must reach the disk before older checkpoints go.
@@ -84,23 +88,44 @@ pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
+/// Whether the newest checkpoint of `folder` has generators of this architecture.
+pub fn generators_are(folder: &Path, generator: &Generator) -> Result<bool> {
+    let path = newest(folder)?;
+    let read = || -> Result<bool> {
+        let state = state(&fs::read(&path)?)?;
+        Ok(state.networks.get("G").is_some_and(|g| g.layout == generator.layout.signature()))
+    };
+    read().with_context(|| path.display().to_string())
+}
+
 /// Puts the newest checkpoint of `folder` into `model`.
 pub fn load_newest(folder: &Path, model: &mut CycleGan) -> Result<()> {
-    let newest = list(folder)?.pop();
-    let path =
-        newest.ok_or_else(|| anyhow!("{}: no checkpoint to go on from", folder.display()))?;
+    let path = newest(folder)?;
     load(&path, model).with_context(|| path.display().to_string())
 }
 
-fn load(path: &Path, model: &mut CycleGan) -> Result<()> {
-    let bytes = fs::read(path)?;
-    let cut_short = |e| anyhow!("not a checkpoint or cut short ({e})");
-    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(cut_short)?;
-    let file = SafeTensors::deserialize(&bytes).map_err(cut_short)?;
+fn newest(folder: &Path) -> Result<PathBuf> {
+    let newest = list(folder)?.pop();
+    newest.ok_or_else(|| anyhow!("{}: no checkpoint to go on from", folder.display()))
+}
+
+fn cut_short(error: SafeTensorError) -> anyhow::Error {
+    anyhow!("not a checkpoint or cut short ({error})")
+}
+
+fn state(bytes: &[u8]) -> Result<State> {
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(cut_short)?;
     let state = header.metadata().as_ref().and_then(|m| m.get(STATE));
     let state = state.context("no state in it, expected a checkpoint of this program")?;
     let state: State = serde_json::from_str(state).context("its state")?;
     ensure!(state.format == FORMAT, "format {}, expected {FORMAT}", state.format);
+    Ok(state)
+}
+
+fn load(path: &Path, model: &mut CycleGan) -> Result<()> {
+    let bytes = fs::read(path)?;
+    let file = SafeTensors::deserialize(&bytes).map_err(cut_short)?;
+    let state = state(&bytes)?;
     let mut views: Vec<_> = file.iter().collect();
     views.sort_by(|a, b| a.0.cmp(b.0));
     let content = state.checksum(views.iter().map(|(n, v)| (*n, v.data())))?;

@@ -3,29 +3,55 @@
 //! Which processor trains.
 
 use anyhow::{Result, bail, ensure};
+use libloading::Library;
 use tch::{Cuda, Device};
 
+use crate::peers::Peers;
+
 /// Finds `auto`, `cpu`, `cuda` or `cuda:N`, and gives libtorch its threads.
-pub fn pick(name: &str, threads: u32) -> Result<Device> {
+///
+/// Of several processes on one machine each takes a CUDA device of its own, or its share of the
+/// cores.
+pub fn pick(name: &str, threads: u32, peers: &Peers) -> Result<Device> {
+    let (mine, here) = peers.on_this_machine();
     if threads > 0 {
         tch::set_num_threads(threads as i32);
+    } else if here > 1 {
+        // `mpirun` may have bound this process to some cores already; these are what is counted.
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        tch::set_num_threads((cores / here).max(1) as i32);
     }
-    let cuda = |index: usize| {
-        let there = Cuda::device_count();
-        ensure!(
-            (index as i64) < there,
-            "--device {name}: libtorch finds {there} CUDA devices; take --device cpu, or set up \
-             the libtorch and driver of this GPU"
-        );
-        Ok(Device::Cuda(index))
-    };
-    match name {
-        "cpu" => Ok(Device::Cpu),
-        "auto" => Ok(Device::cuda_if_available()),
-        "cuda" => cuda(0),
-        _ => match name.strip_prefix("cuda:").map(str::parse) {
-            Some(Ok(index)) => cuda(index),
+    let index = match name {
+        "cpu" => return Ok(Device::Cpu),
+        "auto" | "cuda" => None,
+        _ => match name.strip_prefix("cuda:").map(str::parse::<usize>) {
+            Some(Ok(index)) => Some(index),
             _ => bail!("--device is `{name}`, expected auto, cpu, cuda or cuda:N"),
         },
+    };
+    let missing = load_cuda().err().map_or_else(String::new, |e| format!(" ({e})"));
+    let there = Cuda::device_count().max(0) as usize;
+    if name == "auto" && there == 0 {
+        return Ok(Device::Cpu);
     }
+    // Where each process is shown one device only, that one is its own.
+    let index = index.unwrap_or(mine % there.max(1));
+    ensure!(
+        index < there,
+        "--device {name}: libtorch finds {there} CUDA devices{missing}; take --device cpu, or set \
+         up the libtorch and driver of this GPU"
+    );
+    Ok(Device::Cuda(index))
+}
+
+/// Loads the half of libtorch that knows CUDA: nothing in the program names it, so that the linker
+/// leaves it out, and without an NVIDIA driver it is not wanted.
+fn load_cuda() -> Result<(), libloading::Error> {
+    for library in ["libcuda.so.1", "libtorch_cuda.so"] {
+        // SAFETY: what runs on loading is NVIDIA's and libtorch's own initialisation, meant for
+        // this; the libraries stay until the program ends.
+        let loaded = unsafe { Library::new(library) }?;
+        std::mem::forget(loaded);
+    }
+    Ok(())
 }

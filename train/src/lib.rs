@@ -21,6 +21,7 @@ pub mod net;
 pub mod onnx_generator;
 pub mod options;
 pub mod page;
+pub mod peers;
 pub mod pixels;
 pub mod report;
 pub mod run_folder;

@@ -128,7 +128,7 @@ pub struct TrainOptions {
     #[arg(long, default_value_t = 0.02, help_heading = "Networks")]
     pub init_gain: f64,
 
-    /// Images a step and domain
+    /// Images a step and domain, in each process
     #[arg(long, default_value_t = 1, help_heading = "Data")]
     pub batch_size: u32,
     /// How images become crops

@@ -29,6 +29,11 @@ pub struct Config {
 }
 
 impl RunFolder {
+    /// A folder, whatever is in it.
+    pub fn new(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+
     /// The place of a new run, which must not hold another one; nothing is written yet.
     pub fn fresh(path: &Path) -> Result<Self> {
         let run = Self(path.to_owned());

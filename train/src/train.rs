@@ -2,43 +2,47 @@
 
 //! The `train` command: the loop around the iterations.
 
+mod clock;
+mod output;
+mod plan;
+
 use std::{
-    collections::HashSet,
     path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::{ArgMatches, Args};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value};
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use crate::{
+    caught::caught,
     checkpoint,
     cyclegan::{
         CycleGan, Losses,
         schedule::{LrPolicy, Schedule},
     },
-    data::{
-        folder::Domain,
-        loader::{Loader, Plan},
-        pairs::matched,
-        view::Sizes,
-    },
+    data::loader::{Loader, Plan},
     device,
     export::read_back,
-    metrics::{self, Metrics},
-    options::{LookAt, TrainOptions},
-    report::{self, alarms::alarms},
+    net::{build::Norm, generator::Generator},
+    options::TrainOptions,
+    peers::{Launch, Peers},
     run_folder::{Config, RunFolder},
-    samples::{self, Samples},
-    tensorboard::TensorBoard,
+    samples::Samples,
 };
+use clock::Clock;
+use output::Output;
+use plan::plan;
+
+/// Images of each domain that statistics are frozen at, a mean over them.
+const FREEZE_IMAGES: usize = 128;
 
 /// Arguments of `train`.
 #[derive(Debug, Args)]
@@ -64,30 +68,31 @@ pub struct TrainArgs {
 
 /// Trains a pair of generators.
 pub fn run(args: TrainArgs, matches: &ArgMatches) -> Result<()> {
-    let mut session = Session::open(args, matches)?;
-    let stop = Arc::new(AtomicBool::new(false));
-    let asked = stop.clone();
-    ctrlc::set_handler(move || asked.store(true, Ordering::Relaxed))
-        .context("cannot listen for Ctrl-C")?;
-    session.train(&stop)
+    let launch = Launch::join()?;
+    let peers = launch.peers();
+    let result = caught(|| {
+        let mut session = Session::open(args, matches, peers)?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let asked = stop.clone();
+        ctrlc::set_handler(move || asked.store(true, Ordering::Relaxed))
+            .context("cannot listen for Ctrl-C")?;
+        session.train(&stop)
+    });
+    launch.end(result)
 }
 
 /// A run while it trains.
 struct Session {
-    run: RunFolder,
     options: TrainOptions,
     model: CycleGan,
     plan: Plan,
     loader: Loader,
-    samples: Samples,
-    metrics: Metrics,
-    board: TensorBoard,
-    /// Alarms that were told already.
-    alarmed: HashSet<String>,
+    /// What the first process writes.
+    output: Option<Output>,
 }
 
 impl Session {
-    fn open(args: TrainArgs, matches: &ArgMatches) -> Result<Self> {
+    fn open(args: TrainArgs, matches: &ArgMatches, peers: Peers) -> Result<Self> {
         let (run, config) = if args.resume {
             let run = RunFolder::open(&args.out)?;
             let stored = run.config()?;
@@ -102,42 +107,39 @@ impl Session {
             let data = std::path::absolute(data)?;
             let init_from = args.init_from.map(std::path::absolute).transpose()?;
             let train = args.options;
-            (RunFolder::fresh(&args.out)?, Config { data, init_from, train })
+            // The first process may have begun it already.
+            let run = match peers.rank() {
+                0 => RunFolder::fresh(&args.out)?,
+                _ => RunFolder::new(&args.out),
+            };
+            (run, Config { data, init_from, train })
         };
         let options = config.train.clone();
         options.check()?;
-        let device = device::pick(&options.device, options.threads)?;
-        let plan = plan(&config)?;
-        let mut model = CycleGan::new(&options, device)?;
-        if args.resume {
-            checkpoint::load_newest(&run.checkpoints(), &mut model)?;
-        } else if let Some(folder) = &config.init_from {
-            read_back::pair(folder, &model)?;
-        }
-        let samples = Samples::pick(&config.data, &plan.domains, options.paired(), device)?;
+        let device = device::pick(&options.device, options.threads, &peers)?;
+        let plan = plan(&config, peers.rank(), peers.count())?;
+        let mut model = match args.resume {
+            true => resumed(&run, &options, &plan, device)?,
+            false => begun(&config, device)?,
+        };
         let mut loader = Loader::start(plan.clone(), model.step, options.num_threads);
         loader.peek()?;
-        run.write_config(&config)?;
-        let metrics = Metrics::open(&run.metrics(), model.step)?;
-        let board = TensorBoard::open(&run.tensorboard())?;
-        Ok(Self {
-            run,
-            options,
-            model,
-            plan,
-            loader,
-            samples,
-            metrics,
-            board,
-            alarmed: HashSet::new(),
-        })
+        let output = (peers.rank() == 0).then(|| -> Result<Output> {
+            let paired = options.paired();
+            let samples = Samples::pick(&config.data, &plan.domains, paired, device)?;
+            run.write_config(&config)?;
+            Output::open(run, samples, model.step)
+        });
+        let output = output.transpose()?;
+        model.peers = peers;
+        Ok(Self { options, model, plan, loader, output })
     }
 
     fn train(&mut self, stop: &AtomicBool) -> Result<()> {
         let end = self.end();
         let bar = self.bar(end);
         let mut clock = Clock::start();
-        while self.model.step < end && !stop.load(Ordering::Relaxed) {
+        while self.model.step < end && !self.model.peers.any(stop.load(Ordering::Relaxed)) {
             let waiting = Instant::now();
             let crops = self.loader.next_crops()?;
             clock.waited += waiting.elapsed();
@@ -150,8 +152,11 @@ impl Session {
             bar.set_position(self.model.step);
             self.after_step(&losses, lr, epoch, &mut clock, &bar)?;
         }
-        self.save()?;
-        self.report(&bar)?;
+        let Some(output) = &mut self.output else {
+            return Ok(());
+        };
+        output.save(&self.model, self.options.keep)?;
+        output.report(&bar)?;
         bar.abandon();
         let skipped = match self.loader.skipped() {
             0 => String::new(),
@@ -177,22 +182,24 @@ impl Session {
         let due = |every: u64| step.is_multiple_of(every);
         if due(self.options.print_freq) {
             let line = self.line(lr, epoch, clock);
-            bar.suspend(|| println!("{}", summary(&line)));
-            self.metrics.write(&line)?;
-            self.board.scalars(step, &line)?;
             *clock = Clock::start();
+            if let Some(output) = &mut self.output {
+                output.line(&line, bar)?;
+            }
             self.check_finite(losses)?;
         }
+        let saving = due(self.options.save_latest_freq);
+        if saving {
+            self.check_finite(losses)?;
+        }
+        let Some(output) = &mut self.output else {
+            return Ok(());
+        };
         if due(self.options.display_freq) {
-            let path = self.run.samples().join(format!("{step:08}.png"));
-            let grid = self.samples.grid(&self.model);
-            samples::write(&grid, &path)?;
-            self.board.picture(step, "samples", &grid)?;
-            self.report(bar)?;
+            output.picture(&self.model, bar)?;
         }
-        if due(self.options.save_latest_freq) {
-            self.check_finite(losses)?;
-            self.save()?;
+        if saving {
+            output.save(&self.model, self.options.keep)?;
         }
         Ok(())
     }
@@ -201,20 +208,11 @@ impl Session {
         if self.options.lr_policy == LrPolicy::Plateau {
             let watched = |name: &str| name.starts_with("cycle") || name.starts_with("L1");
             let losses = losses.iter().filter(|(name, _)| watched(name));
-            let sum = losses.map(|(_, loss)| loss.double_value(&[])).sum();
-            self.model.plateau.observe(epoch, sum);
+            let sum: f64 = losses.map(|(_, loss)| loss.double_value(&[])).sum();
+            // Of all processes, or their steps would differ.
+            let sum = self.model.peers.mean(Tensor::from(sum as f32).view(1));
+            self.model.plateau.observe(epoch, sum.double_value(&[0]));
         }
-    }
-
-    fn report(&mut self, bar: &ProgressBar) -> Result<()> {
-        let (metrics, samples) = (self.run.metrics(), self.run.samples());
-        report::write(&self.run.report(), &metrics, &samples, self.samples.columns())?;
-        for alarm in alarms(&metrics::read(&self.run.metrics())?) {
-            if self.alarmed.insert(alarm.clone()) {
-                bar.suspend(|| eprintln!("alarm: {alarm}"));
-            }
-        }
-        Ok(())
     }
 
     /// Ends a run whose losses are no numbers before it writes them into a checkpoint.
@@ -228,11 +226,6 @@ impl Session {
                 self.model.step
             ),
         }
-    }
-
-    fn save(&self) -> Result<()> {
-        checkpoint::save(&self.run.checkpoints(), &self.model, self.options.keep)?;
-        Ok(())
     }
 
     fn line(&self, lr: f64, epoch: u64, clock: &Clock) -> Map<String, Value> {
@@ -271,113 +264,50 @@ impl Session {
         let style = "{bar:30} {pos}/{len} {per_sec} eta {eta}";
         let style =
             ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
-        let bar = ProgressBar::new(end).with_style(style);
+        let bar = match self.output {
+            Some(_) => ProgressBar::new(end).with_style(style),
+            None => ProgressBar::hidden(),
+        };
         bar.with_position(self.model.step)
     }
 }
 
-/// Time and losses since the last line of metrics.
-struct Clock {
-    since: Instant,
-    steps: u32,
-    waited: Duration,
-    /// Each loss summed, and how often it was there.
-    sums: Vec<(&'static str, Tensor, u32)>,
+/// A new model, on exported generators where the options say so.
+fn begun(config: &Config, device: Device) -> Result<CycleGan> {
+    ensure!(
+        config.train.generator().norm != Norm::Frozen,
+        "--norm frozen goes on from a run with --norm instance, give --resume as well"
+    );
+    let model = CycleGan::new(&config.train, device)?;
+    if let Some(folder) = &config.init_from {
+        read_back::pair(folder, &model)?;
+    }
+    Ok(model)
 }
 
-impl Clock {
-    fn start() -> Self {
-        Self { since: Instant::now(), steps: 0, waited: Duration::ZERO, sums: Vec::new() }
+/// The model of a run's newest checkpoint, its generators frozen if the options ask for it now.
+fn resumed(
+    run: &RunFolder,
+    options: &TrainOptions,
+    plan: &Plan,
+    device: Device,
+) -> Result<CycleGan> {
+    let folder = run.checkpoints();
+    let unfrozen = TrainOptions { norm: Some(Norm::Instance), ..options.clone() };
+    let freeze = options.generator().norm == Norm::Frozen
+        && checkpoint::generators_are(&folder, &Generator::new(unfrozen.generator()))?;
+    let mut model = CycleGan::new(if freeze { &unfrozen } else { options }, device)?;
+    checkpoint::load_newest(&folder, &mut model)?;
+    if !freeze {
+        return Ok(model);
     }
-
-    fn step(&mut self, losses: &Losses) {
-        self.steps += 1;
-        for (name, loss) in losses {
-            match self.sums.iter_mut().find(|sum| sum.0 == *name) {
-                Some((_, sum, count)) => {
-                    *sum += loss;
-                    *count += 1;
-                }
-                None => self.sums.push((name, loss.copy(), 1)),
-            }
-        }
+    let batches = FREEZE_IMAGES.div_ceil(plan.batch);
+    if plan.own.start == 0 {
+        println!("froze the normalisation at its mean over {} images", batches * plan.batch);
     }
-
-    fn means(&self) -> impl Iterator<Item = (&'static str, f64)> {
-        let mean = |sum: &Tensor, count: u32| sum.double_value(&[]) / f64::from(count);
-        self.sums.iter().map(move |(name, sum, count)| (*name, mean(sum, *count)))
-    }
-
-    fn per_step(&self) -> f64 {
-        self.since.elapsed().as_secs_f64() / f64::from(self.steps.max(1))
-    }
-
-    fn waiting_per_step(&self) -> f64 {
-        self.waited.as_secs_f64() / f64::from(self.steps.max(1))
-    }
-}
-
-/// A line of metrics for the terminal.
-fn summary(line: &Map<String, Value>) -> String {
-    let show = |(name, value): (&String, &Value)| match value.as_u64() {
-        Some(whole) => format!("{name} {whole}"),
-        None => format!("{name} {:.3}", value.as_f64().unwrap_or(f64::NAN)),
-    };
-    let shown = line.iter().filter(|(name, _)| *name != "lr" && *name != "s_waiting");
-    shown.map(show).collect::<Vec<_>>().join("  ")
-}
-
-fn plan(config: &Config) -> Result<Plan> {
-    let o = &config.train;
-    let domains = domains(config)?;
-    let need_mask = o.look_at == LookAt::Foreground;
-    for (domain, name) in domains.iter().zip(["trainA_mask", "trainB_mask"]) {
-        anyhow::ensure!(
-            !need_mask || !domain.masks.is_empty(),
-            "{}: not there, --look-at foreground needs masks of both domains",
-            config.data.join(name).display()
-        );
-    }
-    let multiple = crate::net::generator::Generator::new(o.generator()).multiple_of();
-    Ok(Plan {
-        domains,
-        paired: o.paired(),
-        preprocess: o.preprocess,
-        sizes: Sizes {
-            load: o.load_size,
-            load_min: o.load_size_min.unwrap_or(o.crop_size),
-            crop: o.crop_size,
-            multiple,
-        },
-        flip: !o.no_flip,
-        min_foreground: o.min_foreground,
-        need_mask,
-        batch: o.batch_size as usize,
-        seed: o.seed,
-        strict: o.strict,
-    })
-}
-
-/// The training pictures, and where the options ask for them which are frames that follow others.
-fn domains(config: &Config) -> Result<[Domain; 2]> {
-    let (o, data) = (&config.train, &config.data);
-    let mut domains = if o.paired() {
-        let open = |name| Domain::open(data, name, None);
-        matched(open("trainA")?, open("trainB")?, o.max_dataset_size)?
-    } else {
-        let open = |name| Domain::open(data, name, o.max_dataset_size);
-        [open("trainA")?, open("trainB")?]
-    };
-    if o.lambda_diff > 0.0 {
-        let counts: Vec<usize> = domains.iter_mut().map(Domain::find_next).collect();
-        let [a, b] = [0, 1].map(|i| format!("{} of {}", counts[i], domains[i].images.len()));
-        anyhow::ensure!(
-            counts.iter().any(|&n| n > 0),
-            "{}: no picture is numbered as the one after another, which --lambda-diff needs; \
-             expected names like clip_0001.png, clip_0002.png, as `extract --distance 0` makes them",
-            data.display()
-        );
-        println!("frames that another follows: {a} of A, {b} of B");
-    }
-    Ok(domains)
+    // All of the batch in every process, so that all find the same statistics.
+    let plan = Plan { own: 0..plan.batch, ..plan.clone() };
+    let mut loader = Loader::start(plan, 0, options.num_threads);
+    let load = |_| Ok(loader.next_crops()?.map(|crops| crops.to_batch(device)));
+    model.freeze((0..batches).map(load))
 }

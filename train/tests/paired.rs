@@ -39,6 +39,7 @@ fn plan(domains: [Domain; 2], paired: bool) -> Plan {
         min_foreground: 0.0,
         need_mask: false,
         batch: 3,
+        own: 0..3,
         seed: 4,
         strict: true,
     }

@@ -16,6 +16,7 @@ use tch::{Device, Kind};
 use crate::{
     net::{discriminator::Discriminator, generator::Generator},
     options::TrainOptions,
+    peers::Peers,
 };
 use player::Player;
 use pool::ImagePool;
@@ -38,6 +39,8 @@ pub struct CycleGan {
     pub plateau: Plateau,
     /// Iterations made.
     pub step: u64,
+    /// Who trains the same model on other images.
+    pub peers: Peers,
     /// Where it runs.
     pub device: Device,
     kind: Kind,
@@ -70,6 +73,7 @@ impl CycleGan {
             pools: [pool(), pool()],
             plateau: Plateau::default(),
             step: 0,
+            peers: Peers::default(),
             device,
             kind: options.mixed_precision.kind(),
         })

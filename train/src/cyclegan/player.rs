@@ -5,9 +5,12 @@
 use tch::{Device, Tensor, no_grad};
 
 use super::adam::Adam;
-use crate::net::{
-    init::InitType,
-    params::{Layout, Params},
+use crate::{
+    net::{
+        init::InitType,
+        params::{Layout, Params},
+    },
+    peers::Peers,
 };
 
 /// A network's values, optimiser and moving average.
@@ -57,9 +60,9 @@ impl Player {
         }
     }
 
-    /// One update, given the gradients of the leaves.
-    pub fn update(&mut self, gradients: &[Tensor], lr: f64) {
-        let gradient = no_grad(|| self.params.flatten(gradients));
+    /// One update, given the gradients of the leaves, of which the mean over all peers is taken.
+    pub fn update(&mut self, gradients: &[Tensor], lr: f64, peers: &Peers) {
+        let gradient = no_grad(|| peers.mean(self.params.flatten(gradients)));
         self.adam.step(self.params.flat(), &gradient, lr);
     }
 

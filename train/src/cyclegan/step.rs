@@ -78,7 +78,8 @@ struct Forward {
 impl CycleGan {
     /// Trains on a batch of each domain.
     pub fn train_step(&mut self, batches: &[Batch; 2], options: &TrainOptions, lr: f64) -> Losses {
-        let mut seed = random(options.seed, Purpose::Step, self.step);
+        let place = self.step * self.peers.count() as u64 + self.peers.rank() as u64;
+        let mut seed = random(options.seed, Purpose::Step, place);
         tch::manual_seed(rand::RngExt::random::<i64>(&mut seed));
         let mut losses = Losses::new();
         let fakes = self.generator_step(batches, options, lr, &mut losses);
@@ -157,8 +158,8 @@ impl CycleGan {
         // Only what is asked for is computed: the discriminators' weights get no gradient.
         let gradients = Tensor::run_backward(&[total], &leaves, false, false);
         let (of_g, of_f) = gradients.split_at(gradients.len() / 2);
-        self.generators[0].update(of_g, lr);
-        self.generators[1].update(of_f, lr);
+        self.generators[0].update(of_g, lr, &self.peers);
+        self.generators[1].update(of_f, lr, &self.peers);
         let second = views.pop().unwrap_or_default();
         [views.pop().unwrap_or_default(), second]
     }
@@ -226,7 +227,7 @@ impl CycleGan {
             no_grad(|| on_fake.le(mode.undecided()).to_kind(Kind::Float).mean(Kind::Float));
         losses.push((NAMES[i].accuracy, (said_real + said_fake) * 0.5));
         let gradients = Tensor::run_backward(&[loss], &player.params.leaves(), false, false);
-        self.discriminators[i].update(&gradients, lr);
+        self.discriminators[i].update(&gradients, lr, &self.peers);
     }
 }
 

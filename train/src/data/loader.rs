@@ -4,6 +4,7 @@
 
 use std::{
     collections::HashSet,
+    ops::Range,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
@@ -48,8 +49,10 @@ pub struct Plan {
     pub min_foreground: f64,
     /// Only images whose mask is known and not empty.
     pub need_mask: bool,
-    /// Images a step.
+    /// Images a step, over all processes.
     pub batch: usize,
+    /// Which of them this process loads.
+    pub own: Range<usize>,
     /// Seed of the run.
     pub seed: u64,
     /// Fail on what cannot be read.
@@ -139,7 +142,7 @@ impl<'a> Worker<'a> {
     fn step(&mut self, step: u64) -> Result<[Crops; 2]> {
         let (epoch, in_epoch) = (step / self.plan.steps(), step % self.plan.steps());
         let mut crops = [Crops::default(), Crops::default()];
-        for k in 0..self.plan.batch {
+        for k in self.plan.own.clone() {
             let place = in_epoch as usize * self.plan.batch + k;
             let position = epoch * self.plan.epoch() as u64 + place as u64;
             let a = self.index_a(epoch, place % self.plan.epoch());

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The processes that train one model together. Without the feature `mpi`, or when the program was
+//! not started by `mpirun`, there is only this one.
+
+use anyhow::Result;
+#[cfg(feature = "mpi")]
+use mpi::{
+    collective::SystemOperation,
+    environment::Universe,
+    topology::SimpleCommunicator,
+    traits::{Communicator, CommunicatorCollectives},
+};
+use tch::Tensor;
+
+/// What launchers tell each process that they start.
+#[cfg(feature = "mpi")]
+const LAUNCHED: [&str; 3] = ["OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK"];
+
+/// Holds MPI for as long as it is needed.
+pub struct Launch {
+    #[cfg(feature = "mpi")]
+    universe: Option<Universe>,
+}
+
+impl Launch {
+    /// Joins the processes that `mpirun` or `srun` started with this one.
+    #[cfg(feature = "mpi")]
+    pub fn join() -> Result<Self> {
+        use anyhow::Context;
+        if !LAUNCHED.iter().any(|name| std::env::var_os(name).is_some()) {
+            return Ok(Self { universe: None });
+        }
+        // Only the thread that trains talks to the others.
+        let joined = mpi::initialize_with_threading(mpi::Threading::Funneled);
+        let (universe, _) = joined.context("MPI is in use already")?;
+        Ok(Self { universe: Some(universe) })
+    }
+
+    /// Fails where `mpirun` started several processes, since each would train on its own.
+    #[cfg(not(feature = "mpi"))]
+    pub fn join() -> Result<Self> {
+        let several = std::env::var("OMPI_COMM_WORLD_SIZE").is_ok_and(|size| size != "1");
+        anyhow::ensure!(
+            !several,
+            "started by mpirun, but built without MPI; see `./dev setup mpi`"
+        );
+        Ok(Self {})
+    }
+
+    /// This process among its peers.
+    pub fn peers(&self) -> Peers {
+        Peers {
+            #[cfg(feature = "mpi")]
+            world: self.universe.as_ref().map(Universe::world),
+        }
+    }
+
+    /// Ends this process's part; with an error it ends all processes, which would wait for it.
+    pub fn end(self, result: Result<()>) -> Result<()> {
+        #[cfg(feature = "mpi")]
+        if let (Some(universe), Err(error)) = (&self.universe, &result) {
+            let world = universe.world();
+            eprintln!("error: {error:#} (process {} of {})", world.rank(), world.size());
+            world.abort(1);
+        }
+        result
+    }
+}
+
+/// This process among its peers.
+#[derive(Default)]
+pub struct Peers {
+    #[cfg(feature = "mpi")]
+    world: Option<SimpleCommunicator>,
+}
+
+impl Peers {
+    /// Which one this is, from 0; the first one writes.
+    pub fn rank(&self) -> usize {
+        #[cfg(feature = "mpi")]
+        if let Some(world) = &self.world {
+            return world.rank() as usize;
+        }
+        0
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        #[cfg(feature = "mpi")]
+        if let Some(world) = &self.world {
+            return world.size() as usize;
+        }
+        1
+    }
+
+    /// Which one this is of those on the same machine, from 0, and how many these are.
+    pub fn on_this_machine(&self) -> (usize, usize) {
+        #[cfg(feature = "mpi")]
+        if let Some(world) = &self.world {
+            let here = world.split_shared(world.rank());
+            return (here.rank() as usize, here.size() as usize);
+        }
+        (0, 1)
+    }
+
+    /// The mean over all processes of a float32 vector; each must ask.
+    pub fn mean(&self, values: Tensor) -> Tensor {
+        #[cfg(feature = "mpi")]
+        if let Some(world) = &self.world {
+            let mut own = vec![0f32; values.numel()];
+            values.copy_data(&mut own, values.numel());
+            let mut sum = own.clone();
+            world.all_reduce_into(&own[..], &mut sum[..], SystemOperation::sum());
+            return Tensor::from_slice(&sum).to_device(values.device()) / f64::from(world.size());
+        }
+        values
+    }
+
+    /// Whether any of the processes says yes; each must ask.
+    pub fn any(&self, own: bool) -> bool {
+        #[cfg(feature = "mpi")]
+        if let Some(world) = &self.world {
+            let mut all = 0i32;
+            world.all_reduce_into(&i32::from(own), &mut all, SystemOperation::max());
+            return all > 0;
+        }
+        own
+    }
+}
+
+impl std::fmt::Debug for Peers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Peers({} of {})", self.rank(), self.count())
+    }
+}

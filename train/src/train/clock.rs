@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What is measured between two lines of metrics.
+
+use std::time::{Duration, Instant};
+
+use tch::Tensor;
+
+use crate::cyclegan::Losses;
+
+/// Time and losses since the last line of metrics.
+pub struct Clock {
+    since: Instant,
+    steps: u32,
+    /// Time spent waiting for data.
+    pub waited: Duration,
+    /// Each loss summed, and how often it was there.
+    sums: Vec<(&'static str, Tensor, u32)>,
+}
+
+impl Clock {
+    /// Nothing yet.
+    pub fn start() -> Self {
+        Self { since: Instant::now(), steps: 0, waited: Duration::ZERO, sums: Vec::new() }
+    }
+
+    /// Takes note of an iteration.
+    pub fn step(&mut self, losses: &Losses) {
+        self.steps += 1;
+        for (name, loss) in losses {
+            match self.sums.iter_mut().find(|sum| sum.0 == *name) {
+                Some((_, sum, count)) => {
+                    *sum += loss;
+                    *count += 1;
+                }
+                None => self.sums.push((name, loss.copy(), 1)),
+            }
+        }
+    }
+
+    /// Each loss, a mean over the iterations that had it.
+    pub fn means(&self) -> impl Iterator<Item = (&'static str, f64)> {
+        let mean = |sum: &Tensor, count: u32| sum.double_value(&[]) / f64::from(count);
+        self.sums.iter().map(move |(name, sum, count)| (*name, mean(sum, *count)))
+    }
+
+    /// Seconds an iteration.
+    pub fn per_step(&self) -> f64 {
+        self.since.elapsed().as_secs_f64() / f64::from(self.steps.max(1))
+    }
+
+    /// Seconds an iteration spent waiting for data.
+    pub fn waiting_per_step(&self) -> f64 {
+        self.waited.as_secs_f64() / f64::from(self.steps.max(1))
+    }
+}

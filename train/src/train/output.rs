@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What a run writes while it trains: metrics, sample pictures, the report and checkpoints.
+
+use std::collections::HashSet;
+
+use anyhow::Result;
+use indicatif::ProgressBar;
+use serde_json::{Map, Value};
+
+use crate::{
+    checkpoint,
+    cyclegan::CycleGan,
+    metrics::{self, Metrics},
+    report::{self, alarms::alarms},
+    run_folder::RunFolder,
+    samples::{self, Samples},
+    tensorboard::TensorBoard,
+};
+
+/// The files of a run that are written to.
+pub struct Output {
+    run: RunFolder,
+    samples: Samples,
+    metrics: Metrics,
+    board: TensorBoard,
+    /// Alarms that were told already.
+    alarmed: HashSet<String>,
+}
+
+impl Output {
+    /// For a run that goes on after `step` iterations.
+    pub fn open(run: RunFolder, samples: Samples, step: u64) -> Result<Self> {
+        let metrics = Metrics::open(&run.metrics(), step)?;
+        let board = TensorBoard::open(&run.tensorboard())?;
+        Ok(Self { run, samples, metrics, board, alarmed: HashSet::new() })
+    }
+
+    /// Writes a line of metrics, on the terminal as well.
+    pub fn line(&mut self, line: &Map<String, Value>, bar: &ProgressBar) -> Result<()> {
+        let step = line.get("step").and_then(Value::as_u64).unwrap_or_default();
+        bar.suspend(|| println!("{}", summary(line)));
+        self.metrics.write(line)?;
+        self.board.scalars(step, line)
+    }
+
+    /// Writes a sample picture, and the report with it.
+    pub fn picture(&mut self, model: &CycleGan, bar: &ProgressBar) -> Result<()> {
+        let path = self.run.samples().join(format!("{:08}.png", model.step));
+        let grid = self.samples.grid(model);
+        samples::write(&grid, &path)?;
+        self.board.picture(model.step, "samples", &grid)?;
+        self.report(bar)
+    }
+
+    /// Writes the report and tells new alarms.
+    pub fn report(&mut self, bar: &ProgressBar) -> Result<()> {
+        let (metrics, samples) = (self.run.metrics(), self.run.samples());
+        report::write(&self.run.report(), &metrics, &samples, self.samples.columns())?;
+        for alarm in alarms(&metrics::read(&metrics)?) {
+            if self.alarmed.insert(alarm.clone()) {
+                bar.suspend(|| eprintln!("alarm: {alarm}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a checkpoint and takes away all but the newest `keep`.
+    pub fn save(&self, model: &CycleGan, keep: usize) -> Result<()> {
+        checkpoint::save(&self.run.checkpoints(), model, keep)?;
+        Ok(())
+    }
+}
+
+/// A line of metrics for the terminal.
+fn summary(line: &Map<String, Value>) -> String {
+    let show = |(name, value): (&String, &Value)| match value.as_u64() {
+        Some(whole) => format!("{name} {whole}"),
+        None => format!("{name} {:.3}", value.as_f64().unwrap_or(f64::NAN)),
+    };
+    let shown = line.iter().filter(|(name, _)| *name != "lr" && *name != "s_waiting");
+    shown.map(show).collect::<Vec<_>>().join("  ")
+}

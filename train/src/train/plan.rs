@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! From a run's options to what its loader does.
+
+use anyhow::{Result, ensure};
+
+use crate::{
+    data::{folder::Domain, loader::Plan, pairs::matched, view::Sizes},
+    net::generator::Generator,
+    options::LookAt,
+    run_folder::Config,
+};
+
+/// What process `rank` of `processes` loads for the run that `config` describes.
+pub fn plan(config: &Config, rank: usize, processes: usize) -> Result<Plan> {
+    let o = &config.train;
+    let domains = domains(config)?;
+    let need_mask = o.look_at == LookAt::Foreground;
+    for (domain, name) in domains.iter().zip(["trainA_mask", "trainB_mask"]) {
+        ensure!(
+            !need_mask || !domain.masks.is_empty(),
+            "{}: not there, --look-at foreground needs masks of both domains",
+            config.data.join(name).display()
+        );
+    }
+    let multiple = Generator::new(o.generator()).multiple_of();
+    let batch = o.batch_size as usize;
+    Ok(Plan {
+        domains,
+        paired: o.paired(),
+        preprocess: o.preprocess,
+        sizes: Sizes {
+            load: o.load_size,
+            load_min: o.load_size_min.unwrap_or(o.crop_size),
+            crop: o.crop_size,
+            multiple,
+        },
+        flip: !o.no_flip,
+        min_foreground: o.min_foreground,
+        need_mask,
+        batch: batch * processes,
+        own: batch * rank..batch * (rank + 1),
+        seed: o.seed,
+        strict: o.strict,
+    })
+}
+
+/// The training pictures, and where the options ask for them which are frames that follow others.
+fn domains(config: &Config) -> Result<[Domain; 2]> {
+    let (o, data) = (&config.train, &config.data);
+    let mut domains = if o.paired() {
+        let open = |name| Domain::open(data, name, None);
+        matched(open("trainA")?, open("trainB")?, o.max_dataset_size)?
+    } else {
+        let open = |name| Domain::open(data, name, o.max_dataset_size);
+        [open("trainA")?, open("trainB")?]
+    };
+    if o.lambda_diff > 0.0 {
+        let counts: Vec<usize> = domains.iter_mut().map(Domain::find_next).collect();
+        let [a, b] = [0, 1].map(|i| format!("{} of {}", counts[i], domains[i].images.len()));
+        ensure!(
+            counts.iter().any(|&n| n > 0),
+            "{}: no picture is numbered as the one after another, which --lambda-diff needs; \
+             expected names like clip_0001.png, clip_0002.png, as `extract --distance 0` makes them",
+            data.display()
+        );
+        println!("frames that another follows: {a} of A, {b} of B");
+    }
+    Ok(domains)
+}
