@@ -9,7 +9,10 @@ mod kid;
 mod score;
 mod show;
 
-use std::path::{Path, PathBuf};
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
@@ -23,8 +26,10 @@ use crate::{
 use features::{FeatureNetwork, Scaling};
 use score::Judge;
 
-/// Where the feature network may be when none is named.
+/// Where the feature network may be when none is named: beside the checkout, or where
+/// `./dev setup eval` puts it within the user's cache.
 const FEATURES: &str = "../shared/models/efficientnet_lite0.onnx";
+const FEATURES_IN_CACHE: &str = "cycleganfilter/efficientnet-lite0/efficientnet_lite0.onnx";
 
 /// Arguments of `eval`.
 #[derive(Debug, Args)]
@@ -43,7 +48,7 @@ pub struct EvalArgs {
     #[arg(long, value_enum, default_value = "a2b")]
     direction: Way,
     /// ONNX network with an output `features` and, for the share of images that it calls the
-    /// target class, `probs` [default: EfficientNet-Lite0 where it is in ../shared/models]
+    /// target class, `probs` [default: EfficientNet-Lite0, which `./dev setup eval` fetches]
     #[arg(long)]
     features: Option<PathBuf>,
     /// Grey level that the feature network wants as 0
@@ -124,16 +129,12 @@ pub fn run(args: &EvalArgs) -> Result<()> {
 }
 
 fn network(args: &EvalArgs) -> Result<Option<FeatureNetwork>> {
-    let default = Path::new(FEATURES);
-    let path = match &args.features {
-        Some(path) => path.as_path(),
-        None if default.is_file() => default,
-        None => {
-            eprintln!(
-                "no feature network: KID and class shares are left out; name one with --features"
-            );
-            return Ok(None);
-        }
+    let Some(path) = args.features.clone().or_else(usual_network) else {
+        eprintln!(
+            "no feature network: KID and class shares are left out; name one with --features or \
+             fetch one with `./dev setup eval`"
+        );
+        return Ok(None);
     };
     ensure!(
         args.features_std > 0.0,
@@ -141,7 +142,15 @@ fn network(args: &EvalArgs) -> Result<Option<FeatureNetwork>> {
         args.features_std
     );
     let scaling = Scaling { mean: args.features_mean, std: args.features_std };
-    FeatureNetwork::open(path, scaling).map(Some)
+    FeatureNetwork::open(&path, scaling).map(Some)
+}
+
+/// The network to take where none is named, if it is there.
+fn usual_network() -> Option<PathBuf> {
+    let home = || Some(PathBuf::from(env::var_os("HOME")?).join(".cache"));
+    let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home);
+    let in_cache = cache.map(|cache| cache.join(FEATURES_IN_CACHE));
+    [Some(PathBuf::from(FEATURES)), in_cache].into_iter().flatten().find(|path| path.is_file())
 }
 
 fn pair(folder: &Path, name: &str) -> Result<Vec<Candidate>> {
