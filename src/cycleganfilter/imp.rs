@@ -2,17 +2,19 @@
 
 //! The element as GObject and GStreamer see it.
 
+mod in_flight;
 mod model;
 mod streaming;
 
-use std::{
-    sync::{Arc, LazyLock, Mutex},
-    time::Instant,
-};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use gst::{glib, prelude::*, subclass::prelude::*};
-use gst_base::{prelude::*, subclass::prelude::*};
-use gst_video::{VideoFormat, VideoFrameRef, VideoInfo, prelude::*, subclass::prelude::*};
+use gst_base::{
+    prelude::*,
+    subclass::{base_transform::GenerateOutputSuccess, prelude::*},
+};
+use gst_video::{VideoFormat, VideoInfo, subclass::prelude::*};
+use in_flight::FrameLine;
 
 use super::{
     Direction,
@@ -21,7 +23,7 @@ use super::{
     lock,
     settings::{LateFrames, PROPERTIES, Settings},
     stats::Stats,
-    translator::Translators,
+    translator::{Restart, Translators},
 };
 use crate::generator::Pair;
 
@@ -33,16 +35,22 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     )
 });
 
-/// The element's private side. Locks are taken in the order of the fields.
+/// The element's private side. Locks are taken in the order of the fields, after the stream lock
+/// of the sink pad and before those of translators. No lock is held while waiting for the line,
+/// whose threads take those from `settings` on.
 #[derive(Default)]
 pub struct CycleGanFilter {
-    /// What is negotiated and ready to run; held while a frame is translated.
+    /// What is negotiated and ready to run; for the streaming thread.
     state: Mutex<Option<State>>,
     /// The model, from READY on.
     pair: Mutex<Option<Arc<Pair>>>,
     settings: Mutex<Settings>,
     deadlines: Mutex<Deadlines>,
     stats: Mutex<Stats>,
+    /// Whether the generator failed on the last frame, which was borne.
+    is_failing: Mutex<bool>,
+    /// The frames in flight, from PAUSED on, where there may be several.
+    line: Mutex<Option<Arc<FrameLine>>>,
     /// The frames that an error was posted about.
     refused: Mutex<Option<VideoInfo>>,
     loader: Loader,
@@ -51,8 +59,30 @@ pub struct CycleGanFilter {
 /// What exists from the first caps until the element stops.
 struct State {
     translators: Translators,
-    last_stats: Instant,
     last_direction: Direction,
+    /// What the next frame has to do with those before.
+    restart: Restart,
+    /// Whether a frame has been dropped before the next one.
+    has_dropped: bool,
+}
+
+impl State {
+    fn new(translators: Translators, last_direction: Direction) -> Self {
+        Self { translators, last_direction, restart: Restart::Nothing, has_dropped: false }
+    }
+
+    /// What the frame in `buffer`, for `direction`, has to do with those before.
+    fn take_restart(&mut self, direction: Direction, buffer: &gst::BufferRef) -> Restart {
+        let mut restart = std::mem::take(&mut self.restart);
+        if buffer.flags().contains(gst::BufferFlags::DISCONT) {
+            restart = restart.max(Restart::Smoothing);
+        }
+        if self.last_direction != direction {
+            restart = Restart::Everything;
+            self.last_direction = direction;
+        }
+        restart
+    }
 }
 
 #[glib::object_subclass]
@@ -144,6 +174,12 @@ impl ElementImpl for CycleGanFilter {
                 gst::StateChangeError
             })?;
         }
+        if transition == gst::StateChange::PausedToReady
+            && let Some(line) = self.line()
+        {
+            // Downstream takes no more frames, and nobody shall wait for those in flight.
+            line.discard();
+        }
         let success = self.parent_change_state(transition)?;
         if transition == gst::StateChange::ReadyToNull {
             self.loader.cancel();
@@ -162,17 +198,29 @@ impl BaseTransformImpl for CycleGanFilter {
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         *lock(&self.stats) = Stats::default();
         *lock(&self.refused) = None;
+        *lock(&self.is_failing) = false;
+        *lock(&self.line) = self.new_line()?;
         Ok(())
     }
 
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
+        let line = lock(&self.line).take();
+        // Waits for its threads.
+        drop(line);
         *lock(&self.state) = None;
         Ok(())
     }
 
     fn query(&self, direction: gst::PadDirection, query: &mut gst::QueryRef) -> bool {
-        if direction != gst::PadDirection::Src {
+        if direction == gst::PadDirection::Sink {
+            if query.is_serialized() {
+                self.drain();
+            }
             return BaseTransformImplExt::parent_query(self, direction, query);
+        }
+        if query.type_() == gst::QueryType::Position && self.line().is_some() {
+            // The base class knows only of frames that it pushed itself.
+            return self.obj().sink_pad().peer_query(query);
         }
         let gst::QueryViewMut::Latency(query) = query.view_mut() else {
             return BaseTransformImplExt::parent_query(self, direction, query);
@@ -204,17 +252,28 @@ impl BaseTransformImpl for CycleGanFilter {
     }
 
     fn sink_event(&self, event: gst::Event) -> bool {
-        use gst::EventType::{FlushStop, Gap, Segment};
+        use gst::EventType::{FlushStart, FlushStop, Gap, Segment};
         let event_type = event.type_();
-        if matches!(event_type, FlushStop | Segment | Gap)
+        match (event_type, self.line()) {
+            (FlushStart, Some(line)) => line.discard(),
+            (FlushStop, Some(line)) => {
+                line.discard();
+                line.resume();
+            }
+            (_, Some(line)) if event.is_serialized() => line.drain(),
+            _ => {}
+        }
+        let restart = match event_type {
+            FlushStop | Segment => Restart::Everything,
+            Gap => Restart::Smoothing,
+            _ => Restart::Nothing,
+        };
+        if restart != Restart::Nothing
             && let Some(state) = lock(&self.state).as_mut()
         {
-            match event_type {
-                Gap => state.translators.restart_smoothing(),
-                _ => state.translators.reset(),
-            }
+            state.restart = state.restart.max(restart);
         }
-        if matches!(event_type, FlushStop | Segment) {
+        if restart == Restart::Everything {
             lock(&self.deadlines).reset();
         }
         self.parent_sink_event(event)
@@ -226,12 +285,26 @@ impl BaseTransformImpl for CycleGanFilter {
         buffer: gst::Buffer,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
         lock(&self.stats).frames_in += 1;
+        if self.obj().src_pad().needs_reconfigure() {
+            self.drain();
+        }
         let success = self.parent_submit_input_buffer(is_discont, buffer)?;
         if success == gst_base::BASE_TRANSFORM_FLOW_DROPPED {
             gst::trace!(CAT, imp = self, "dropped a late frame");
             lock(&self.stats).frames_dropped += 1;
+            self.note_drop();
         }
         Ok(success)
+    }
+
+    fn generate_output(&self) -> Result<GenerateOutputSuccess, gst::FlowError> {
+        let Some(buffer) = self.take_queued_buffer() else {
+            return Ok(GenerateOutputSuccess::NoOutput);
+        };
+        match self.line() {
+            Some(line) => self.launch(&line, buffer),
+            None => self.translate(buffer),
+        }
     }
 
     fn before_transform(&self, buffer: &gst::BufferRef) {
@@ -249,9 +322,6 @@ impl BaseTransformImpl for CycleGanFilter {
             self.obj().set_passthrough(is_passthrough);
             // Passing on needs no buffers of our own, translating does.
             self.obj().reconfigure_src();
-        }
-        if is_passthrough {
-            lock(&self.stats).frames_passed += 1;
         }
     }
 
@@ -292,39 +362,13 @@ impl VideoFilterImpl for CycleGanFilter {
             Ok(translators) => {
                 let warm_up = translators.warm_up;
                 let last_direction = lock(&self.settings).direction;
-                *state = Some(State { translators, last_stats: Instant::now(), last_direction });
+                *state = Some(State::new(translators, last_direction));
                 drop(state);
-                self.set_latency(warm_up);
+                self.set_latency(self.first_latency(warm_up, info));
                 Ok(())
             }
             Err(error) => Err(self.refuse(info, gst::LibraryError::Init, &error.to_string())),
         }
-    }
-
-    fn transform_frame(
-        &self,
-        input: &VideoFrameRef<&gst::BufferRef>,
-        output: &mut VideoFrameRef<&mut gst::BufferRef>,
-    ) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let mut state = lock(&self.state);
-        let state = state.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
-        self.swap(state)?;
-
-        let settings = lock(&self.settings).per_frame();
-        let is_late = settings.late_frames != LateFrames::Translate && self.is_late(input.buffer());
-        if state.last_direction != settings.direction {
-            state.translators.reset();
-            state.last_direction = settings.direction;
-        }
-        if input.buffer().flags().contains(gst::BufferFlags::DISCONT) {
-            state.translators.restart_smoothing();
-        }
-        let result = match is_late {
-            true => self.make_do(state, input, output, &settings),
-            false => self.translate(state, input, output, &settings),
-        };
-        self.post_stats(state, settings.stats_interval);
-        result.map_err(|error| self.fail(&state.translators.pair, &error))
     }
 }
 
@@ -346,11 +390,5 @@ impl CycleGanFilter {
             gst::element_imp_error!(self, domain, ("{reason}"));
         }
         gst::loggable_error!(CAT, "{reason}")
-    }
-
-    /// Posts the error that ends the stream.
-    fn fail(&self, pair: &Pair, error: &super::TranslateError) -> gst::FlowError {
-        gst::element_imp_error!(self, gst::LibraryError::Failed, ("{}: {error}", pair.model()));
-        gst::FlowError::Error
     }
 }

@@ -24,6 +24,11 @@ impl Deadlines {
         self.is_live = is_live;
     }
 
+    /// Whether upstream is live.
+    pub fn is_live(&self) -> bool {
+        self.is_live
+    }
+
     /// Takes note of the latency that sinks wait.
     pub fn set_pipeline_latency(&mut self, latency: ClockTime) {
         self.pipeline_latency = Some(latency);

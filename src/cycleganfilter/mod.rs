@@ -17,7 +17,9 @@
  * ]| Turns zebras in front of a camera into horses, at seven tenths of the strength.
  */
 mod imp;
+mod job;
 mod lateness;
+mod line;
 mod loader;
 mod settings;
 mod stats;
@@ -27,6 +29,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use gst::{glib, prelude::*};
 
+pub use line::{Line, Place, Route, Stages};
 pub use settings::{Direction, ExecutionProvider, LateFrames, Precision, Upscale};
 pub use translator::{Finish, Preparation, Slot, TranslateError, Translator};
 

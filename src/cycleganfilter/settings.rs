@@ -177,6 +177,8 @@ pub struct Settings {
     smoothing: f64,
     /// What happens to late frames.
     pub late_frames: LateFrames,
+    /// Frames that may be in the generator at once, at least 1.
+    pub max_in_flight: u32,
     stats_interval: u32,
 }
 
@@ -196,6 +198,7 @@ impl Default for Settings {
             strength: 1.0,
             smoothing: 0.0,
             late_frames: LateFrames::default(),
+            max_in_flight: 1,
             stats_interval: 0,
         }
     }
@@ -212,8 +215,6 @@ pub struct PerFrame {
     pub smoothing: f32,
     /// What happens to late frames.
     pub late_frames: LateFrames,
-    /// Between two `stats` messages, zero for none.
-    pub stats_interval: Duration,
 }
 
 impl Settings {
@@ -224,8 +225,12 @@ impl Settings {
             upscale: self.upscale(),
             smoothing: self.smoothing as f32,
             late_frames: self.late_frames,
-            stats_interval: Duration::from_millis(self.stats_interval.into()),
         }
+    }
+
+    /// Between two `stats` messages, zero for none.
+    pub fn stats_interval(&self) -> Duration {
+        Duration::from_millis(self.stats_interval.into())
     }
 
     /// How models are loaded.
@@ -272,6 +277,7 @@ impl Settings {
                 self.smoothing = Some(get(value)).filter(|s: &f64| !s.is_nan()).unwrap_or(0.0);
             }
             "late-frames" => self.late_frames = get(value),
+            "max-in-flight" => self.max_in_flight = get(value),
             "stats-interval" => self.stats_interval = get(value),
             _ => unreachable!("no writable property {name}"),
         }
@@ -293,6 +299,7 @@ impl Settings {
             "strength" => self.strength.to_value(),
             "smoothing" => self.smoothing.to_value(),
             "late-frames" => self.late_frames.to_value(),
+            "max-in-flight" => self.max_in_flight.to_value(),
             "stats-interval" => self.stats_interval.to_value(),
             _ => unreachable!("no writable property {name}"),
         }
@@ -407,9 +414,23 @@ pub static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
             .nick("Late frames")
             .blurb(
                 "What happens to a frame that is too late already when it comes in. In a live \
-                 pipeline put a queue behind the filter, so that sinks do not hold it up",
+                 pipeline set max-in-flight to 2 or more, or put a queue behind the filter, so \
+                 that sinks do not hold it up",
             )
             .mutable_playing()
+            .build(),
+        glib::ParamSpecUInt::builder("max-in-flight")
+            .nick("Frames in flight")
+            .blurb(
+                "Frames in the generator at once, in their order: the next is converted and the \
+                 last one composited meanwhile. 1 takes each frame to its end on the streaming \
+                 thread. Each costs the memory of a tensor pair and of two frames, in a live \
+                 pipeline of up to 30 frames more while the sink waits for their time",
+            )
+            .minimum(1)
+            .maximum(16)
+            .default_value(default.max_in_flight)
+            .mutable_ready()
             .build(),
         glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
             .nick("Statistics")

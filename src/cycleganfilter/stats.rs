@@ -64,6 +64,17 @@ impl Running {
     }
 }
 
+/// What a frame has taken.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    /// The generator alone.
+    pub inference: Duration,
+    /// All stages.
+    pub work: Duration,
+    /// From coming in to being ready to go out: all stages, and waiting for those before.
+    pub total: Duration,
+}
+
 /// Counters and times since the element started.
 #[derive(Debug, Clone)]
 pub struct Stats {
@@ -80,7 +91,10 @@ pub struct Stats {
     /// What runs.
     pub running: Running,
     inference: Window,
+    work: Window,
     total: Window,
+    /// When the structure was last posted, or the element started.
+    posted: Instant,
     /// When the frames of the window were done, a ring.
     done: [Option<Instant>; WINDOW],
     latency: Duration,
@@ -96,7 +110,9 @@ impl Default for Stats {
             frames_dropped: 0,
             running: Running::default(),
             inference: Window::EMPTY,
+            work: Window::EMPTY,
             total: Window::EMPTY,
+            posted: Instant::now(),
             done: [None; WINDOW],
             latency: Duration::ZERO,
         }
@@ -105,19 +121,25 @@ impl Default for Stats {
 
 impl Stats {
     /// Counts a translated frame.
-    pub fn translated(&mut self, inference: Duration, total: Duration) {
+    pub fn translated(&mut self, times: Times) {
         self.done[self.frames_translated as usize % WINDOW] = Some(Instant::now());
         self.frames_translated += 1;
-        self.inference.push(inference);
-        self.total.push(total);
+        self.inference.push(times.inference);
+        self.work.push(times.work);
+        self.total.push(times.total);
     }
 
-    /// How long the next frame will probably take: the median, but a little less than the latency
-    /// that sinks wait for, since a frame that comes in on time is never late.
-    pub fn expected(&self) -> Duration {
-        match self.total.percentile(50) {
-            0 => self.latency * 9 / 10,
-            micros => Duration::from_micros(micros).min(self.latency * 9 / 10),
+    /// How long the next frame will probably take with so many `ahead` of it in the generator: the
+    /// medians, but a little less than the latency that sinks wait for, since a frame that comes in
+    /// on time is never late.
+    pub fn expected(&self, ahead: usize) -> Duration {
+        let most = self.latency * 9 / 10;
+        match self.work.percentile(50) {
+            0 => most,
+            work => {
+                let before = ahead as u64 * self.inference.percentile(50);
+                Duration::from_micros(before + work).min(most)
+            }
         }
     }
 
@@ -144,6 +166,15 @@ impl Stats {
         // A little more than what 95 of 100 frames take, so that these are in time.
         let measured = Duration::from_micros(self.total.percentile(95));
         self.set_latency(measured + measured / 20)
+    }
+
+    /// The structure to be posted, if the last time was an `interval` ago.
+    pub fn due(&mut self, interval: Duration) -> Option<gst::Structure> {
+        if interval.is_zero() || self.posted.elapsed() < interval {
+            return None;
+        }
+        self.posted = Instant::now();
+        Some(self.to_structure())
     }
 
     /// Frames a second over the window, in wall time.

@@ -19,6 +19,7 @@ mod buffers;
 mod churn;
 mod examples;
 mod formats;
+mod in_flight;
 mod live;
 mod models;
 mod runtime;

@@ -96,7 +96,7 @@ impl Rig {
         if let Err(error) = self.harness.push(buffer) {
             panic!("{error}: {}", errors_in(&self.said()).join("; "));
         }
-        self.harness.try_pull().expect("no frame came out")
+        self.harness.pull().expect("no frame came out")
     }
 
     /// All messages since the last call.

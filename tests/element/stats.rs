@@ -184,6 +184,7 @@ fn every_property_reads_back_what_was_set() {
         ("strength", "1"),
         ("smoothing", "0"),
         ("late-frames", "translate"),
+        ("max-in-flight", "1"),
         ("stats-interval", "0"),
     ];
     let read = |name: &str| {
@@ -207,6 +208,7 @@ fn every_property_reads_back_what_was_set() {
         ("strength", "0.25"),
         ("smoothing", "0.5"),
         ("late-frames", "hold"),
+        ("max-in-flight", "4"),
         ("stats-interval", "500"),
     ] {
         filter.set_property_from_str(name, value);

@@ -5,76 +5,164 @@
 use std::time::{Duration, Instant};
 
 use gst::{prelude::*, subclass::prelude::*};
-use gst_base::prelude::*;
-use gst_video::VideoFrameRef;
+use gst_base::{
+    prelude::*,
+    subclass::{
+        base_transform::{GenerateOutputSuccess, InputBuffer, PrepareOutputBufferSuccess},
+        prelude::*,
+    },
+};
+use gst_video::VideoInfo;
 
-use super::{CAT, CycleGanFilter, State};
+use super::{CAT, CycleGanFilter};
 use crate::{
-    cycleganfilter::{LateFrames, TranslateError, lock, settings::PerFrame},
-    frame::copy,
+    cycleganfilter::{
+        LateFrames, TranslateError,
+        job::{Fate, Job, Outcome, Task},
+        lock,
+        stats::Times,
+    },
+    generator::Pair,
 };
 
 impl CycleGanFilter {
-    /// Takes a frame through the generator.
+    /// What is to become of the frame in `buffer`, which `is_late` already or comes into the
+    /// generator after so many `ahead`; `None` if it is dropped.
+    pub(super) fn fate(
+        &self,
+        buffer: &gst::BufferRef,
+        is_late: bool,
+        ahead: usize,
+    ) -> Option<Fate> {
+        let late_frames = lock(&self.settings).late_frames;
+        if late_frames == LateFrames::Translate || !(is_late || self.is_late(buffer, ahead)) {
+            return Some(Fate::Translate);
+        }
+        gst::trace!(CAT, imp = self, "a late frame: {late_frames:?}");
+        match late_frames {
+            LateFrames::Translate => Some(Fate::Translate),
+            LateFrames::Pass => Some(Fate::Pass),
+            LateFrames::Hold => Some(Fate::Hold),
+            LateFrames::Drop => {
+                lock(&self.stats).frames_dropped += 1;
+                None
+            }
+        }
+    }
+
+    /// Takes a frame through all stages, on this thread.
     pub(super) fn translate(
         &self,
-        state: &mut State,
-        input: &VideoFrameRef<&gst::BufferRef>,
-        output: &mut VideoFrameRef<&mut gst::BufferRef>,
-        settings: &PerFrame,
-    ) -> Result<gst::FlowSuccess, TranslateError> {
-        let start = Instant::now();
-        let translator = state.translators.get(settings.direction.of_model())?;
-        let inference =
-            translator.translate(input, output, settings.upscale, settings.smoothing)?;
-        let size = translator.size();
-        let total = start.elapsed();
-        gst::trace!(CAT, imp = self, "translated in {total:?}, inference {inference:?}");
+        buffer: gst::Buffer,
+    ) -> Result<GenerateOutputSuccess, gst::FlowError> {
+        let mut job = if self.obj().is_passthrough() {
+            Job::passing(buffer)
+        } else {
+            let Some(fate) = self.fate(&buffer, false, 0) else {
+                return Ok(GenerateOutputSuccess::Dropped);
+            };
+            self.new_job(buffer, fate)?
+        };
+        job.prepare();
+        job.infer();
+        self.finish(&mut job)?;
+        Ok(GenerateOutputSuccess::Buffer(job.into_buffer()))
+    }
 
+    /// Everything that the stages need for the frame in `buffer`, as the properties are now.
+    pub(super) fn new_job(&self, buffer: gst::Buffer, fate: Fate) -> Result<Job, gst::FlowError> {
+        let arrived = Instant::now();
+        let mut state = lock(&self.state);
+        let state = state.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
+        self.swap(state)?;
+        let settings = lock(&self.settings).per_frame();
+        let pair = state.translators.pair.clone();
+        let translator = state.translators.get(settings.direction.of_model());
+        let translator = translator.map_err(|error| self.fail(&pair, &error))?.clone();
+        let restart = state.take_restart(settings.direction, &buffer);
+        let output = match self.parent_prepare_output_buffer(InputBuffer::Readable(&buffer))? {
+            PrepareOutputBufferSuccess::Buffer(output) => output,
+            PrepareOutputBufferSuccess::InputBuffer => return Err(gst::FlowError::Error),
+        };
+        let task = Task { pair, translator, settings, fate, restart, output, arrived };
+        Ok(Job::new(buffer, task))
+    }
+
+    /// Makes the output of the frame whose turn it is, and counts it.
+    pub(super) fn finish(&self, job: &mut Job) -> Result<(), gst::FlowError> {
+        let outcome = match job.finish() {
+            Ok(outcome) => outcome,
+            Err(error) => self.bear(job, &error)?,
+        };
+        match outcome {
+            Outcome::Translated(times) => self.count_translated(job, times),
+            Outcome::Held => lock(&self.stats).frames_held += 1,
+            Outcome::Passed => lock(&self.stats).frames_passed += 1,
+        }
+        self.post_stats();
+        Ok(())
+    }
+
+    fn count_translated(&self, job: &Job, times: Times) {
+        let Times { inference, work, total } = times;
+        gst::trace!(
+            CAT,
+            imp = self,
+            "translated in {total:?}, {work:?} of work, {inference:?} of inference"
+        );
+        *lock(&self.is_failing) = false;
         let has_moved = {
             let mut stats = lock(&self.stats);
-            stats.translated(inference, total);
-            stats.running.update(&state.translators.pair, settings.direction, size);
+            stats.translated(times);
+            if let Some(task) = job.task() {
+                stats.running.update(&task.pair, task.settings.direction, task.translator.size());
+            }
             stats.update_latency()
         };
         if has_moved {
             self.post_latency();
         }
-        Ok(gst::FlowSuccess::Ok)
     }
 
-    /// Deals with a late frame as the user wishes, without the generator.
-    pub(super) fn make_do(
-        &self,
-        state: &mut State,
-        input: &VideoFrameRef<&gst::BufferRef>,
-        output: &mut VideoFrameRef<&mut gst::BufferRef>,
-        settings: &PerFrame,
-    ) -> Result<gst::FlowSuccess, TranslateError> {
-        gst::trace!(CAT, imp = self, "a late frame: {:?}", settings.late_frames);
-        if settings.late_frames == LateFrames::Drop {
-            lock(&self.stats).frames_dropped += 1;
-            return Ok(gst_base::BASE_TRANSFORM_FLOW_DROPPED);
+    /// What becomes of a frame that a stage has failed on: in a live pipeline that passes late
+    /// frames it passes as well, anywhere else the stream ends.
+    fn bear(&self, job: &mut Job, error: &TranslateError) -> Result<Outcome, gst::FlowError> {
+        let Some(task) = job.task() else { return Err(gst::FlowError::Error) };
+        let is_borne = task.settings.late_frames == LateFrames::Pass;
+        if !is_borne || !self.is_upstream_live() {
+            return Err(self.fail(&task.pair, error));
         }
-        let is_held = settings.late_frames == LateFrames::Hold && {
-            let translator = state.translators.get(settings.direction.of_model())?;
-            lock(translator.finish()).composite(input, output, settings.upscale)?
-        };
-        if is_held {
-            lock(&self.stats).frames_held += 1;
-        } else {
-            copy(input, output)?;
-            lock(&self.stats).frames_passed += 1;
+        let was_failing = std::mem::replace(&mut *lock(&self.is_failing), true);
+        if !was_failing {
+            gst::element_imp_warning!(
+                self,
+                gst::LibraryError::Failed,
+                ("{}: {error}; the originals pass until it works again", task.pair.model())
+            );
         }
-        Ok(gst::FlowSuccess::Ok)
+        let pair = task.pair.clone();
+        job.pass().map_err(|error| self.fail(&pair, &error))?;
+        Ok(Outcome::Passed)
+    }
+
+    /// Asked anew: the first frame may come before anybody has asked for the latency.
+    fn is_upstream_live(&self) -> bool {
+        let mut upstream = gst::query::Latency::new();
+        self.obj().sink_pad().peer_query(&mut upstream) && upstream.result().0
+    }
+
+    /// Posts the error that ends the stream.
+    pub(super) fn fail(&self, pair: &Pair, error: &TranslateError) -> gst::FlowError {
+        gst::element_imp_error!(self, gst::LibraryError::Failed, ("{}: {error}", pair.model()));
+        gst::FlowError::Error
     }
 
     /// Whether the frame in `buffer` would come too late at the sink.
-    pub(super) fn is_late(&self, buffer: &gst::BufferRef) -> bool {
+    fn is_late(&self, buffer: &gst::BufferRef, ahead: usize) -> bool {
         let segment = self.obj().segment();
         let segment = segment.downcast_ref::<gst::ClockTime>();
         let time = segment.and_then(|segment| segment.to_running_time(buffer.pts()));
-        let expected = lock(&self.stats).expected();
+        let expected = lock(&self.stats).expected(ahead);
         let expected = gst::ClockTime::try_from(expected).unwrap_or(gst::ClockTime::ZERO);
         let deadlines = *lock(&self.deadlines);
         deadlines.is_late(time, self.obj().current_running_time(), expected)
@@ -85,6 +173,16 @@ impl CycleGanFilter {
         gst::ClockTime::try_from(latency).unwrap_or(gst::ClockTime::ZERO)
     }
 
+    /// The latency before the first frame, from how long the generator takes alone: frames that
+    /// come in faster wait for all that may be in it before them.
+    pub(super) fn first_latency(&self, alone: Duration, info: &VideoInfo) -> Duration {
+        let (numer, denom) = (info.fps().numer().max(0) as u32, info.fps().denom().max(1) as u32);
+        let keeps_up = alone * numer <= Duration::from_secs(denom.into());
+        let in_flight = self.line().filter(|_| !keeps_up).map_or(1, |line| line.room() as u32);
+        // As much more than that as later, when it is measured.
+        (alone + alone / 20) * in_flight
+    }
+
     pub(super) fn set_latency(&self, measured: Duration) {
         let has_moved = lock(&self.stats).set_latency(measured);
         if has_moved {
@@ -92,19 +190,18 @@ impl CycleGanFilter {
         }
     }
 
-    pub(super) fn post_latency(&self) {
+    fn post_latency(&self) {
         let message = gst::message::Latency::builder().src(&*self.obj()).build();
         let _ = self.obj().post_message(message);
     }
 
-    /// Posts `stats` if the last time was an `interval` ago.
-    pub(super) fn post_stats(&self, state: &mut State, interval: Duration) {
-        if interval.is_zero() || state.last_stats.elapsed() < interval {
-            return;
+    /// Posts `stats` if it is time to.
+    fn post_stats(&self) {
+        let interval = lock(&self.settings).stats_interval();
+        let due = lock(&self.stats).due(interval);
+        if let Some(structure) = due {
+            let message = gst::message::Element::builder(structure).src(&*self.obj()).build();
+            let _ = self.obj().post_message(message);
         }
-        state.last_stats = Instant::now();
-        let structure = lock(&self.stats).to_structure();
-        let message = gst::message::Element::builder(structure).src(&*self.obj()).build();
-        let _ = self.obj().post_message(message);
     }
 }

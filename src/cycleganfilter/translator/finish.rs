@@ -13,6 +13,18 @@ use crate::{
     generator::Values,
 };
 
+/// What the frames before have to do with a frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Restart {
+    /// It follows on them.
+    #[default]
+    Nothing,
+    /// Frames are missing between them: smoothing begins anew.
+    Smoothing,
+    /// They are of another stream or direction: their change is not for it.
+    Everything,
+}
+
 /// Composites frames of one kind. It owns what one frame leaves to the next, the change, so it
 /// takes the frames in their order.
 pub struct Finish {
@@ -42,15 +54,14 @@ impl Finish {
         })
     }
 
-    /// Forgets the last frame: the next one has nothing to do with it.
-    pub fn reset(&mut self) {
-        self.has_change = false;
-        self.smoother.reset();
-    }
-
-    /// Begins smoothing anew: frames are missing before the next one.
-    pub fn restart_smoothing(&mut self) {
-        self.smoother.reset();
+    /// Forgets what is not for the next frame.
+    pub fn restart(&mut self, restart: Restart) {
+        if restart >= Restart::Smoothing {
+            self.smoother.reset();
+        }
+        if restart == Restart::Everything {
+            self.has_change = false;
+        }
     }
 
     /// Takes the change out of `slot`, with `smoothing` (0 to 1) of the last one's. The slot is

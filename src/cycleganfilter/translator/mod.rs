@@ -15,13 +15,13 @@ use std::{
 use cyclegan_contract::Direction;
 use gst_video::{VideoFrameRef, VideoInfo};
 
-pub use finish::Finish;
+pub use finish::{Finish, Restart};
 pub use prepare::Preparation;
 pub use slot::Slot;
 
 use super::lock;
 use crate::{
-    frame::{InferenceSize, NotFinite, Placement, Size, Upscale},
+    frame::{InferenceSize, NotFinite, Placement, Size},
     generator::{Generator, Pair, RunError},
 };
 
@@ -49,6 +49,7 @@ pub enum TranslateError {
 /// waits for that of another stage.
 pub struct Translator {
     generator: Arc<Generator>,
+    info: VideoInfo,
     placement: Placement,
     preparation: Mutex<Preparation>,
     /// Those that no frame has.
@@ -79,17 +80,24 @@ impl Translator {
             slots: Mutex::new(vec![Slot::new(generator.clone(), &placement)?]),
             finish: Mutex::new(Finish::new(info, placement, threads)?),
             generator,
+            info: info.clone(),
         })
     }
 
     /// Runs the generator on black until it has made its plans for this size; returns how long a
-    /// run takes then.
+    /// run takes then. No frame goes through the other stages here: of frames of one or two lines
+    /// GStreamer's converter gives the first again when the next comes.
     pub fn warm_up(&self) -> Result<Duration, TranslateError> {
         let mut slot = self.slot()?;
         slot.infer()?;
         let last = slot.infer();
         self.give_back(slot);
         last
+    }
+
+    /// The frames.
+    pub fn info(&self) -> &VideoInfo {
+        &self.info
     }
 
     /// The size of the generator's tensors.
@@ -116,37 +124,6 @@ impl Translator {
     /// The stage after [`Slot::infer`].
     pub fn finish(&self) -> &Mutex<Finish> {
         &self.finish
-    }
-
-    /// Translates `input` into `output`, with `smoothing` (0 to 1) of the last frame's change, one
-    /// stage after the other; returns the time that the generator took.
-    pub fn translate(
-        &self,
-        input: &VideoFrameRef<&gst::BufferRef>,
-        output: &mut VideoFrameRef<&mut gst::BufferRef>,
-        upscale: Upscale,
-        smoothing: f32,
-    ) -> Result<Duration, TranslateError> {
-        let mut slot = self.slot()?;
-        let inference = self.pass(&mut slot, input, upscale, smoothing);
-        self.give_back(slot);
-        let inference = inference?;
-        lock(&self.finish).composite(input, output, upscale)?;
-        Ok(inference)
-    }
-
-    /// All stages but the compositing.
-    fn pass(
-        &self,
-        slot: &mut Slot,
-        input: &VideoFrameRef<&gst::BufferRef>,
-        upscale: Upscale,
-        smoothing: f32,
-    ) -> Result<Duration, TranslateError> {
-        lock(&self.preparation).prepare(input, slot, smoothing > 0.0)?;
-        let inference = slot.infer()?;
-        lock(&self.finish).update(slot, upscale, smoothing)?;
-        Ok(inference)
     }
 }
 
@@ -184,16 +161,6 @@ impl Translators {
         Ok(Self { pair, info: info.clone(), warm_up: slowest, forward, reverse })
     }
 
-    /// Forgets the last frame in both directions.
-    pub fn reset(&self) {
-        self.each().for_each(|translator| lock(translator.finish()).reset());
-    }
-
-    /// Begins smoothing anew in both directions.
-    pub fn restart_smoothing(&self) {
-        self.each().for_each(|translator| lock(translator.finish()).restart_smoothing());
-    }
-
     /// The translator of `direction`.
     pub fn get(&self, direction: Direction) -> Result<&Arc<Translator>, TranslateError> {
         let translator = match direction {
@@ -202,8 +169,22 @@ impl Translators {
         };
         translator.ok_or(TranslateError::NoDirection(direction))
     }
+}
 
-    fn each(&self) -> impl Iterator<Item = &Arc<Translator>> {
-        self.forward.iter().chain(&self.reverse)
-    }
+/// `buffer` as a frame of `info` to be read.
+pub fn readable<'a>(
+    buffer: &'a gst::BufferRef,
+    info: &VideoInfo,
+) -> Result<VideoFrameRef<&'a gst::BufferRef>, gst::glib::BoolError> {
+    VideoFrameRef::from_buffer_ref_readable(buffer, info)
+        .map_err(|_| gst::glib::bool_error!("cannot map it for reading"))
+}
+
+/// `buffer` as a frame of `info` to be written.
+pub fn writable<'a>(
+    buffer: &'a mut gst::Buffer,
+    info: &VideoInfo,
+) -> Result<VideoFrameRef<&'a mut gst::BufferRef>, gst::glib::BoolError> {
+    VideoFrameRef::from_buffer_ref_writable(buffer.make_mut(), info)
+        .map_err(|_| gst::glib::bool_error!("cannot map it for writing"))
 }
