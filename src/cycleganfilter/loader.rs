@@ -57,6 +57,21 @@ pub enum PrepareError {
     Translate(#[from] TranslateError),
 }
 
+/// What becomes of a request.
+#[derive(Debug)]
+pub enum Event {
+    /// It is being prepared.
+    Started,
+    /// The generator of a direction comes next.
+    Step(Direction),
+    /// It waits to be taken.
+    Done,
+    /// A newer one has come meanwhile.
+    Overtaken,
+    /// It cannot be prepared.
+    Failed(PrepareError),
+}
+
 /// Prepares one request after the other, and forgets those that a newer one overtakes.
 #[derive(Default)]
 pub struct Loader {
@@ -72,13 +87,9 @@ struct Shared {
 }
 
 impl Loader {
-    /// Prepares `request` on a thread of its own. `on_error` is told of a failure, with the name
-    /// of the model, unless a newer request has come meanwhile.
-    pub fn request(
-        &self,
-        request: Request,
-        on_error: impl Fn(Option<String>, PrepareError) + Send + 'static,
-    ) {
+    /// Prepares `request` on a thread of its own. `on_event` is told of the model and of what
+    /// becomes of it.
+    pub fn request(&self, request: Request, on_event: impl Fn(&str, Event) + Send + 'static) {
         let mut shared = lock(&self.shared);
         shared.wanted = Some(request);
         if shared.is_running {
@@ -88,7 +99,7 @@ impl Loader {
         drop(shared);
         let shared = self.shared.clone();
         let thread = thread::Builder::new().name("cyclegan-loader".to_owned());
-        match thread.spawn(move || run(&shared, &on_error)) {
+        match thread.spawn(move || run(&shared, &on_event)) {
             Ok(handle) => *lock(&self.thread) = Some(handle),
             Err(error) => {
                 lock(&self.shared).is_running = false;
@@ -113,7 +124,7 @@ impl Loader {
     }
 }
 
-fn run(shared: &Mutex<Shared>, on_error: &dyn Fn(Option<String>, PrepareError)) {
+fn run(shared: &Mutex<Shared>, on_event: &dyn Fn(&str, Event)) {
     loop {
         let request = {
             let mut shared = lock(shared);
@@ -124,25 +135,27 @@ fn run(shared: &Mutex<Shared>, on_error: &dyn Fn(Option<String>, PrepareError)) 
             request
         };
         let model = match &request.model {
-            Model::Load(model, _) => Some(model.clone()),
-            Model::Loaded(_) => None,
+            Model::Load(model, _) => model.clone(),
+            Model::Loaded(pair) => pair.model().to_owned(),
         };
-        let result = prepare(request);
-        let mut shared = lock(shared);
-        if shared.wanted.is_some() {
-            continue;
-        }
-        match result {
-            Ok(loaded) => shared.loaded = Some(loaded),
-            Err(error) => {
-                drop(shared);
-                on_error(model, error);
+        on_event(&model, Event::Started);
+        let result = prepare(request, &|direction| on_event(&model, Event::Step(direction)));
+        let event = {
+            let mut shared = lock(shared);
+            match result {
+                _ if shared.wanted.is_some() => Event::Overtaken,
+                Ok(loaded) => {
+                    shared.loaded = Some(loaded);
+                    Event::Done
+                }
+                Err(error) => Event::Failed(error),
             }
-        }
+        };
+        on_event(&model, event);
     }
 }
 
-fn prepare(request: Request) -> Result<Loaded, PrepareError> {
+fn prepare(request: Request, on_step: &dyn Fn(Direction)) -> Result<Loaded, PrepareError> {
     let Request { model, direction, info, inference_size, threads } = request;
     let pair = match model {
         Model::Load(model, options) => Arc::new(Pair::load(&model, &options)?),
@@ -150,7 +163,7 @@ fn prepare(request: Request) -> Result<Loaded, PrepareError> {
     };
     pair.require(direction)?;
     let translators = info
-        .map(|info| Translators::new(pair.clone(), &info, inference_size, threads))
+        .map(|info| Translators::new(pair.clone(), &info, inference_size, threads, on_step))
         .transpose()?;
     Ok(Loaded { pair, translators })
 }

@@ -23,6 +23,7 @@ mod in_flight;
 mod live;
 mod models;
 mod runtime;
+mod start;
 mod stats;
 mod swapping;
 mod translation;

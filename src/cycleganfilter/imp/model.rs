@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use gst::{prelude::*, subclass::prelude::*};
+use gst::{ProgressType, prelude::*, subclass::prelude::*};
 use gst_base::prelude::*;
 use gst_video::VideoInfo;
 
@@ -12,7 +12,7 @@ use super::{CAT, CycleGanFilter, State};
 use crate::{
     cycleganfilter::{
         Direction, TranslateError,
-        loader::{Loaded, Model, PrepareError, Request},
+        loader::{Event, Loaded, Model, PrepareError, Request},
         lock,
         translator::Translators,
     },
@@ -26,11 +26,23 @@ impl CycleGanFilter {
             let settings = lock(&self.settings);
             (settings.model.clone(), settings.direction, settings.load_options())
         };
-        let pair = Pair::load(&model, &options)?;
-        pair.require(direction.of_model())?;
-        gst::info!(CAT, imp = self, "{model} runs on {}", pair.provider());
+        self.post_progress(ProgressType::Start, "load", &format!("Loading {model}"));
+        let loaded = Pair::load(&model, &options);
+        let loaded = loaded.and_then(|pair| pair.require(direction.of_model()).map(|()| pair));
+        let pair = loaded.inspect_err(|error| {
+            self.post_progress(ProgressType::Error, "load", &error.to_string());
+        })?;
+        let text = format!("{model} runs on {}", pair.provider());
+        gst::info!(CAT, imp = self, "{text}");
+        self.post_progress(ProgressType::Complete, "load", &text);
         self.adopt(Arc::new(pair));
         Ok(())
+    }
+
+    /// Says how far what takes long is.
+    fn post_progress(&self, progress: ProgressType, code: &str, text: &str) {
+        let message = gst::message::Progress::builder(progress, code, text);
+        let _ = self.obj().post_message(message.src(&*self.obj()).build());
     }
 
     /// Takes `pair` as the model that runs, and warns of what was not as the user asked.
@@ -69,11 +81,27 @@ impl CycleGanFilter {
             }
         };
         let element = self.obj().downgrade();
-        self.loader.request(request, move |model, error| {
+        self.loader.request(request, move |model, event| {
             if let Some(element) = element.upgrade() {
-                element.imp().keep_old_model(model, &error);
+                element.imp().tell(model, event);
             }
         });
+    }
+
+    /// Says what becomes of a model that is prepared beside the stream.
+    fn tell(&self, model: &str, event: Event) {
+        use ProgressType::{Canceled, Complete, Continue, Error, Start};
+        let (progress, text) = match &event {
+            Event::Started => (Start, format!("Loading {model}")),
+            Event::Step(direction) => (Continue, step(model, *direction)),
+            Event::Done => (Complete, format!("{model} takes over with the next frame")),
+            Event::Overtaken => (Canceled, format!("{model} is not wanted any more")),
+            Event::Failed(error) => (Error, error.to_string()),
+        };
+        self.post_progress(progress, "load", &text);
+        if let Event::Failed(error) = event {
+            self.keep_old_model(model, &error);
+        }
     }
 
     /// Goes back to the `previous` direction, with a warning, if the model that runs lacks the one
@@ -91,12 +119,12 @@ impl CycleGanFilter {
     }
 
     /// Says why what was set does not take effect.
-    pub(super) fn keep_old_model(&self, model: Option<String>, error: &PrepareError) {
+    fn keep_old_model(&self, model: &str, error: &PrepareError) {
         let pair = lock(&self.pair).clone();
         let Some(pair) = pair else { return };
         {
             let mut settings = lock(&self.settings);
-            if model.as_ref() == Some(&settings.model) {
+            if model == settings.model {
                 pair.model().clone_into(&mut settings.model);
             }
         }
@@ -114,7 +142,7 @@ impl CycleGanFilter {
         match loaded.pair.require(direction.of_model()) {
             Ok(()) => Some(loaded),
             Err(error) => {
-                self.keep_old_model(Some(loaded.pair.model().to_owned()), &error.into());
+                self.keep_old_model(loaded.pair.model(), &error.into());
                 None
             }
         }
@@ -149,7 +177,22 @@ impl CycleGanFilter {
             let settings = lock(&self.settings);
             (settings.inference_size, settings.threads)
         };
-        Translators::new(pair, info, inference_size, threads)
+        let model = pair.model().to_owned();
+        let frames = format!("{model} for {}×{}", info.width(), info.height());
+        self.post_progress(ProgressType::Start, "warm-up", &format!("Preparing {frames}"));
+        let translators = Translators::new(pair, info, inference_size, threads, &|direction| {
+            self.post_progress(ProgressType::Continue, "warm-up", &step(&model, direction));
+        });
+        match &translators {
+            Ok(_) => {
+                let text = format!("Prepared {frames}");
+                self.post_progress(ProgressType::Complete, "warm-up", &text);
+            }
+            Err(error) => {
+                self.post_progress(ProgressType::Error, "warm-up", &error.to_string());
+            }
+        }
+        translators
     }
 
     pub(super) fn post_load_error(&self, error: &LoadError) {
@@ -170,4 +213,9 @@ impl CycleGanFilter {
             }
         }
     }
+}
+
+/// What is being done, for a PROGRESS message.
+fn step(model: &str, direction: cyclegan_contract::Direction) -> String {
+    format!("Preparing generator {} of {model}", direction.letter())
 }

@@ -140,17 +140,20 @@ pub struct Translators {
 }
 
 impl Translators {
-    /// Prepares and warms up both directions.
+    /// Prepares and warms up both directions; `on_step` is told which one comes next, as a GPU may
+    /// build an engine for minutes.
     pub fn new(
         pair: Arc<Pair>,
         info: &VideoInfo,
         inference_size: i32,
         threads: u32,
+        on_step: &dyn Fn(Direction),
     ) -> Result<Self, TranslateError> {
         let mut slowest = Duration::ZERO;
         let mut prepare = |direction| {
             let generator = pair.generator(direction).cloned();
             let prepared = generator.map(|generator| {
+                on_step(direction);
                 let translator = Translator::new(generator, info, inference_size, threads)?;
                 slowest = slowest.max(translator.warm_up()?);
                 Ok::<_, TranslateError>(Arc::new(translator))

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What happens before the first frame comes out, so that the first is like any other.
+
+use std::time::{Duration, Instant};
+
+use gst::prelude::*;
+use gst_video::VideoFormat;
+
+use crate::{
+    generators::{self, Models},
+    rig::{self, Rig},
+    video,
+};
+
+/// Type and code of each PROGRESS message of the filter, and its text.
+fn progress(messages: &[gst::Message]) -> Vec<(String, String)> {
+    let of = messages.iter().filter_map(|message| match message.view() {
+        gst::MessageView::Progress(progress) => {
+            let (kind, code, text) = progress.get();
+            Some((format!("{code} {kind:?}").to_lowercase(), text.to_owned()))
+        }
+        _ => None,
+    });
+    of.collect()
+}
+
+fn kinds(progress: &[(String, String)]) -> Vec<&str> {
+    progress.iter().map(|(kind, _)| kind.as_str()).collect()
+}
+
+#[test]
+fn loading_and_warming_up_are_told_as_progress() {
+    let models = Models::new();
+    let pair = models.add_pair("pair", &generators::invert(), &generators::identity());
+    let filter = rig::new_filter();
+    filter.set_property("model", pair.to_str().unwrap());
+    let bus = gst::Bus::new();
+    filter.set_bus(Some(&bus));
+    filter.set_state(gst::State::Ready).unwrap();
+    let told = progress(&rig::said(&bus));
+    assert_eq!(kinds(&told), ["load start", "load complete"]);
+    assert!(told[0].1.contains("pair") && told[1].1.contains("cpu"), "{told:?}");
+
+    let mut rig = Rig::with_filter(filter);
+    let info = video::info(VideoFormat::I420, 64, 48);
+    rig.set_info(&info);
+    let told = progress(&rig.said());
+    let expected = ["warm-up start", "warm-up continue", "warm-up continue", "warm-up complete"];
+    assert_eq!(kinds(&told), expected);
+    assert!(told[3].1.contains("64×48"), "{told:?}");
+}
+
+#[test]
+fn a_model_that_is_swapped_in_tells_its_progress() {
+    let models = Models::new();
+    let mut rig = Rig::new(&models.add("identity.onnx", &generators::identity()));
+    rig.set_info(&video::info(VideoFormat::I420, 64, 48));
+    rig.said();
+    let mut told = Vec::new();
+    let mut swap = |model: &str, last: &str| {
+        told.clear();
+        rig.filter.set_property("model", model);
+        rig::wait_until(last, || {
+            told.extend(progress(&rig.said()));
+            told.last().is_some_and(|(kind, _)| kind == last)
+        });
+        told.iter().map(|(kind, _)| kind.clone()).collect::<Vec<_>>()
+    };
+    let invert = models.add("invert.onnx", &generators::invert());
+    let expected = ["load start", "load continue", "load complete"];
+    assert_eq!(swap(invert.to_str().unwrap(), "load complete"), expected);
+    assert_eq!(swap("/nowhere.onnx", "load error"), ["load start", "load error"]);
+}
+
+#[test]
+fn a_model_that_does_not_load_ends_its_progress() {
+    let filter = rig::new_filter();
+    filter.set_property("model", "/nowhere.onnx");
+    let bus = gst::Bus::new();
+    filter.set_bus(Some(&bus));
+    assert!(filter.set_state(gst::State::Ready).is_err());
+    assert_eq!(kinds(&progress(&rig::said(&bus))), ["load start", "load error"]);
+    filter.set_state(gst::State::Null).unwrap();
+}
+
+/// The best of five elements, as any of them may be interrupted on its first frame.
+#[test]
+fn the_first_frame_is_as_fast_as_the_hundredth() {
+    let models = Models::new();
+    let model = models.add("slow.onnx", &generators::slow_invert(1));
+    let info = video::info(VideoFormat::I420, 320, 240);
+    let ratios = (0..5).map(|_| {
+        let filter = rig::new_filter();
+        filter.set_property("model", model.to_str().unwrap());
+        filter.set_property("inference-size", 64);
+        let mut rig = Rig::with_filter(filter);
+        rig.set_info(&info);
+        let mut times: Vec<Duration> = (0..100)
+            .map(|seed| {
+                let frame = video::random(&info, seed);
+                let start = Instant::now();
+                rig.translate(frame);
+                start.elapsed()
+            })
+            .collect();
+        let first = times[0];
+        times[50..].sort_unstable();
+        first.as_secs_f64() / times[75].as_secs_f64()
+    });
+    let ratios: Vec<_> = ratios.collect();
+    let best = ratios.iter().copied().fold(f64::MAX, f64::min);
+    assert!(best < 1.5, "the first frame takes {ratios:.1?} times as long as later ones");
+}
