@@ -3,12 +3,13 @@
 //! The parts of `cyclegan-train`: generator pairs for `cycleganfilter` from two folders of unpaired
 //! frames.
 //!
-//! `train`, `eval`, `export` and `extract` are the commands. `cyclegan` trains the networks of
+//! `train`, `compress`, `eval`, `export` and `extract` are the commands. `cyclegan` trains the networks of
 //! `net` on the batches of `data` against the losses of `loss`; none of these knows a file of a
 //! run, which are `checkpoint`, `metrics`, `report`, `samples` and `tensorboard`.
 
 pub mod caught;
 pub mod checkpoint;
+pub mod compress;
 pub mod cyclegan;
 pub mod data;
 pub mod device;

@@ -5,7 +5,7 @@
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use cyclegan_train::{caught::caught, eval, export, extract, train};
+use cyclegan_train::{caught::caught, compress, eval, export, extract, train};
 
 /// Trains the generator pairs of cycleganfilter from two folders of unpaired frames
 #[derive(Debug, Parser)]
@@ -22,6 +22,9 @@ enum Command {
     /// Train a pair of generators, or go on with a run
     #[command(args_override_self = true)]
     Train(Box<train::TrainArgs>),
+    /// Train a smaller pair that learns from a larger generator
+    #[command(args_override_self = true)]
+    Compress(Box<compress::CompressArgs>),
     /// Write the generators of a run as G.onnx and F.onnx
     Export(export::ExportArgs),
     /// Score generators: KID, target class, cycle error, change, flicker
@@ -33,10 +36,13 @@ fn main() -> ExitCode {
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let result = caught(|| match (cli.command, matches.subcommand()) {
         (Command::Train(args), Some((_, matches))) => train::run(*args, matches),
+        (Command::Compress(args), Some((_, matches))) => compress::run(*args, matches),
         (Command::Extract(args), _) => extract::run(&args),
         (Command::Export(args), _) => export::run(&args),
         (Command::Eval(args), _) => eval::run(&args),
-        (Command::Train(_), None) => unreachable!("clap has matched a command"),
+        (Command::Train(_) | Command::Compress(_), None) => {
+            unreachable!("clap has matched a command")
+        }
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

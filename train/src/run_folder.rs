@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use crate::options::TrainOptions;
+use crate::{cyclegan::distill::DistillOptions, options::TrainOptions};
 
 /// A run's folder.
 #[derive(Clone, Debug)]
@@ -26,6 +26,24 @@ pub struct Config {
     pub init_from: Option<PathBuf>,
     /// How it is trained.
     pub train: TrainOptions,
+    /// How it learns from a teacher, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distill: Option<Distill>,
+}
+
+/// Where a run's teacher is, and how much it counts.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Distill {
+    /// What the teacher of G made of trainA: a folder within the run's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub painted_a: Option<PathBuf>,
+    /// What the teacher of F made of trainB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub painted_b: Option<PathBuf>,
+    /// The weights.
+    #[serde(flatten)]
+    pub options: DistillOptions,
 }
 
 impl RunFolder {
@@ -67,6 +85,11 @@ impl RunFolder {
     pub fn write_config(&self, config: &Config) -> Result<()> {
         fs::create_dir_all(&self.0).with_context(|| self.0.display().to_string())?;
         write_beside(&self.config_path(), toml::to_string(config)?.as_bytes())
+    }
+
+    /// Something within the folder.
+    pub fn join(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.0.join(path)
     }
 
     /// Where checkpoints are.

@@ -71,14 +71,25 @@ pub fn run(args: TrainArgs, matches: &ArgMatches) -> Result<()> {
     let launch = Launch::join()?;
     let peers = launch.peers();
     let result = caught(|| {
-        let mut session = Session::open(args, matches, peers)?;
-        let stop = Arc::new(AtomicBool::new(false));
-        let asked = stop.clone();
-        ctrlc::set_handler(move || asked.store(true, Ordering::Relaxed))
-            .context("cannot listen for Ctrl-C")?;
-        session.train(&stop)
+        let session = Session::open(args, matches, peers)?;
+        session.until_stopped()
     });
     launch.end(result)
+}
+
+/// Trains the run that `config` describes from the beginning, in an empty folder; `begin` may change
+/// the networks first.
+pub fn fresh(
+    run: RunFolder,
+    config: Config,
+    begin: impl FnOnce(&mut CycleGan) -> Result<()>,
+) -> Result<()> {
+    let session = Session::start(run, &config, Peers::default(), |_, device| {
+        let mut model = begun(&config, device)?;
+        begin(&mut model)?;
+        Ok(model)
+    });
+    session?.until_stopped()
 }
 
 /// A run while it trains.
@@ -100,6 +111,7 @@ impl Session {
                 data: args.data.unwrap_or(stored.data),
                 init_from: stored.init_from,
                 train: stored.train.overridden(&args.options, matches)?,
+                distill: stored.distill,
             };
             (run, config)
         } else {
@@ -112,27 +124,47 @@ impl Session {
                 0 => RunFolder::fresh(&args.out)?,
                 _ => RunFolder::new(&args.out),
             };
-            (run, Config { data, init_from, train })
+            (run, Config { data, init_from, train, distill: None })
         };
+        Self::start(run.clone(), &config, peers, |plan, device| match args.resume {
+            true => resumed(&run, &config.train, plan, device),
+            false => begun(&config, device),
+        })
+    }
+
+    /// A session of `run` with the networks that `make` gives.
+    fn start(
+        run: RunFolder,
+        config: &Config,
+        peers: Peers,
+        make: impl FnOnce(&Plan, Device) -> Result<CycleGan>,
+    ) -> Result<Self> {
         let options = config.train.clone();
         options.check()?;
         let device = device::pick(&options.device, options.threads, &peers)?;
-        let plan = plan(&config, peers.rank(), peers.count())?;
-        let mut model = match args.resume {
-            true => resumed(&run, &options, &plan, device)?,
-            false => begun(&config, device)?,
-        };
+        let plan = plan(&run, config, peers.rank(), peers.count())?;
+        let mut model = make(&plan, device)?;
+        model.distill = config.distill.as_ref().map(|d| d.options.clone());
         let mut loader = Loader::start(plan.clone(), model.step, options.num_threads);
         loader.peek()?;
         let output = (peers.rank() == 0).then(|| -> Result<Output> {
             let paired = options.paired();
             let samples = Samples::pick(&config.data, &plan.domains, paired, device)?;
-            run.write_config(&config)?;
+            run.write_config(config)?;
             Output::open(run, samples, model.step)
         });
         let output = output.transpose()?;
         model.peers = peers;
         Ok(Self { options, model, plan, loader, output })
+    }
+
+    /// Trains to the end, or until Ctrl-C or SIGTERM.
+    fn until_stopped(mut self) -> Result<()> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let asked = stop.clone();
+        ctrlc::set_handler(move || asked.store(true, Ordering::Relaxed))
+            .context("cannot listen for Ctrl-C")?;
+        self.train(&stop)
     }
 
     fn train(&mut self, stop: &AtomicBool) -> Result<()> {
@@ -206,7 +238,8 @@ impl Session {
 
     fn watch_plateau(&mut self, epoch: u64, losses: &Losses) {
         if self.options.lr_policy == LrPolicy::Plateau {
-            let watched = |name: &str| name.starts_with("cycle") || name.starts_with("L1");
+            let kinds = ["cycle", "L1", "recon"];
+            let watched = |name: &str| kinds.iter().any(|kind| name.starts_with(kind));
             let losses = losses.iter().filter(|(name, _)| watched(name));
             let sum: f64 = losses.map(|(_, loss)| loss.double_value(&[])).sum();
             // Of all processes, or their steps would differ.

@@ -4,6 +4,7 @@
 //! With paired pictures, the same four networks train as two of pix2pix (arXiv 1611.07004).
 
 pub mod adam;
+pub mod distill;
 mod freeze;
 pub mod player;
 pub mod pool;
@@ -18,6 +19,7 @@ use crate::{
     options::TrainOptions,
     peers::Peers,
 };
+use distill::DistillOptions;
 use player::Player;
 use pool::ImagePool;
 use schedule::Plateau;
@@ -35,6 +37,8 @@ pub struct CycleGan {
     pub discriminators: [Player; 2],
     /// What G and F painted.
     pub pools: [ImagePool; 2],
+    /// How they learn from a teacher, if they do.
+    pub distill: Option<DistillOptions>,
     /// How far the plateau policy has come.
     pub plateau: Plateau,
     /// Iterations made.
@@ -71,6 +75,7 @@ impl CycleGan {
             generators,
             discriminators,
             pools: [pool(), pool()],
+            distill: None,
             plateau: Plateau::default(),
             step: 0,
             peers: Peers::default(),

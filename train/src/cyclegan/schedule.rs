@@ -13,7 +13,7 @@ pub enum LrPolicy {
     Linear,
     /// Divided by ten every lr-decay-iters epochs.
     Step,
-    /// Times 0.2 when the cycle loss has not fallen by 1 % for more than five epochs.
+    /// Times 0.2 when the cycle loss, with a teacher also the distance from it, has not fallen by 1 % for more than five epochs.
     Plateau,
     /// From the start to zero along half a cosine over n-epochs + n-epochs-decay.
     Cosine,

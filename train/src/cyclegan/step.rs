@@ -4,7 +4,7 @@
 
 use tch::{Kind, Tensor, no_grad};
 
-use super::CycleGan;
+use super::{CycleGan, distill::Target};
 use crate::{
     data::{
         batch::{Batch, Masks},
@@ -28,6 +28,8 @@ const NAMES: [Names; 2] = [
         mask: "mask_A",
         flow: "flow_A",
         difference: "diff_A",
+        recon: "recon_A",
+        inverse: "inverse_A",
         discriminator: "D_A",
         accuracy: "D_A_accuracy",
         change: "change_A",
@@ -41,6 +43,8 @@ const NAMES: [Names; 2] = [
         mask: "mask_B",
         flow: "flow_B",
         difference: "diff_B",
+        recon: "recon_B",
+        inverse: "inverse_B",
         discriminator: "D_B",
         accuracy: "D_B_accuracy",
         change: "change_B",
@@ -58,6 +62,10 @@ struct Names {
     flow: &'static str,
     /// What changes from frame to frame beyond what the input changes.
     difference: &'static str,
+    /// Distance from the teacher's picture.
+    recon: &'static str,
+    /// Distance of the other generator's way back from there.
+    inverse: &'static str,
     discriminator: &'static str,
     /// Share of its scores on the right side of undecided.
     accuracy: &'static str,
@@ -125,10 +133,12 @@ impl CycleGan {
             views.push(view.detach());
             let paint =
                 |k: usize, x: &Tensor| self.generator.forward(&weights[k], x, self.kind, true);
-            let cycled = (!options.paired()).then(|| paint(1 - i, &fake.image));
-            match &cycled {
-                Some(cycled) => add(names.cycle, lambda[i], l1(&cycled.image, &batch.images)),
-                None => add(names.partner, options.lambda_l1, l1(&fake.image, &other.images)),
+            let cycled = (!options.paired() && lambda[i] > 0.0).then(|| paint(1 - i, &fake.image));
+            if let Some(cycled) = &cycled {
+                add(names.cycle, lambda[i], l1(&cycled.image, &batch.images));
+            }
+            if options.paired() {
+                add(names.partner, options.lambda_l1, l1(&fake.image, &other.images));
             }
             if let Some(same) = same {
                 let weight = lambda[1 - i] * options.lambda_identity;
@@ -138,6 +148,7 @@ impl CycleGan {
             if let Some(loss) = mask_loss(&painted, batch.masks.as_ref()) {
                 add(names.mask, options.lambda_mask, loss);
             }
+            self.distil(i, batch, fake, &weights[1 - i], options, &mut add);
             let there = |x: &Tensor| paint(i, x).image;
             if options.lambda_flow > 0.0 {
                 let back = (!options.paired()).then_some(|x: &Tensor| paint(1 - i, x).image);
@@ -162,6 +173,28 @@ impl CycleGan {
         self.generators[1].update(of_f, lr, &self.peers);
         let second = views.pop().unwrap_or_default();
         [views.pop().unwrap_or_default(), second]
+    }
+
+    /// Adds what generator `i` learns from its teacher, and the other one from the way back.
+    fn distil(
+        &self,
+        i: usize,
+        batch: &Batch,
+        fake: &Painted,
+        back: &Weights,
+        options: &TrainOptions,
+        add: &mut impl FnMut(&'static str, f64, Tensor),
+    ) {
+        let (Some(distill), Some(painted)) = (&self.distill, &batch.painted) else {
+            return;
+        };
+        let target = Target::new(painted, batch, options.mask_head);
+        add(NAMES[i].recon, distill.recon(i), target.l1(&fake.image, &target.image));
+        if distill.lambda_inverse > 0.0 {
+            let there_and_back = self.generator.forward(back, &target.image, self.kind, true);
+            let loss = target.l1(&there_and_back.image, &batch.images);
+            add(NAMES[i].inverse, distill.lambda_inverse, loss);
+        }
     }
 
     /// Generator `i` on its domain and, for the identity loss, on its target: one batch, which

@@ -17,6 +17,8 @@ pub struct Crops {
     pub next: Vec<u8>,
     /// The places of these images.
     pub followed: Vec<i64>,
+    /// What a teacher made of the images, RGB.
+    pub painted: Option<Vec<u8>>,
     /// Width and height, pixels.
     pub size: (u32, u32),
 }
@@ -30,6 +32,8 @@ pub struct Batch {
     pub masks: Option<Masks>,
     /// Next frames, when any image has one.
     pub next: Option<Next>,
+    /// What a teacher made of the images, when it was asked beforehand; N×3×H×W in [−1, 1].
+    pub painted: Option<Tensor>,
 }
 
 /// The frames that come after some images of a batch.
@@ -68,6 +72,7 @@ impl Crops {
             images: rgb(&self.next),
             of: Tensor::from_slice(&self.followed).to_device(device),
         });
-        Batch { images: rgb(&self.pixels), masks, next }
+        let painted = self.painted.as_deref().map(rgb);
+        Batch { images: rgb(&self.pixels), masks, next, painted }
     }
 }

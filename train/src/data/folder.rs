@@ -25,6 +25,8 @@ pub struct Domain {
     pub masks: Vec<Option<PathBuf>>,
     /// Which image is the frame after each; empty where nobody asked.
     pub next: Vec<Option<usize>>,
+    /// A folder of what a teacher made of each image, `NAME.png`, from which crops are cut too.
+    pub painted: Option<PathBuf>,
 }
 
 impl Domain {
@@ -40,20 +42,25 @@ impl Domain {
         );
         images.truncate(max.unwrap_or(usize::MAX));
         let masks = masks(&data.join(format!("{name}_mask")), &images)?;
-        Ok(Self { images, masks, next: Vec::new() })
+        Ok(Self { images, masks, next: Vec::new(), painted: None })
     }
 
     /// The pictures at these places.
     pub fn only(&self, places: &[usize]) -> Self {
         let images = places.iter().map(|&i| self.images[i].clone()).collect();
         let masks = places.iter().filter_map(|&i| self.masks.get(i).cloned()).collect();
-        Self { images, masks, next: Vec::new() }
+        Self { images, masks, next: Vec::new(), painted: self.painted.clone() }
     }
 
     /// Finds out which images are frames that follow one another; returns how many are followed.
     pub fn find_next(&mut self) -> usize {
         self.next = followers(&self.images);
         self.next.iter().flatten().count()
+    }
+
+    /// Where what a teacher made of an image stands in a folder.
+    pub fn painting(folder: &Path, image: &Path) -> PathBuf {
+        folder.join(image.file_name().unwrap_or_default()).with_added_extension("png")
     }
 
     /// Like [`Domain::open`], but a folder that does not exist is no error.

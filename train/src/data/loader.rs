@@ -271,6 +271,9 @@ fn push(crops: &mut Crops, cut: &Picture, masked: bool) {
             None => masks.resize(masks.len() + (cut.rgb.len() / 3), 0),
         }
     }
+    if let Some(painted) = &cut.painted {
+        crops.painted.get_or_insert_default().extend_from_slice(painted);
+    }
     if let Some(next) = &cut.next {
         crops.next.extend_from_slice(next);
         crops.followed.push(place);

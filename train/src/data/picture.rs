@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A training picture with what is cropped as it is: its mask and the frame that follows.
+//! A training picture with what is cropped as it is: its mask, the frame that follows, and what a
+//! teacher made of it.
 
 use anyhow::{Result, bail};
 use image::{GrayImage, RgbImage};
@@ -16,6 +17,8 @@ pub struct Picture {
     pub mask: Option<GrayImage>,
     /// The next frame of the shot, where there is one.
     pub next: Option<RgbImage>,
+    /// What a teacher made of it, perhaps at another size.
+    pub painted: Option<RgbImage>,
 }
 
 impl Picture {
@@ -35,7 +38,9 @@ impl Picture {
         let next = domain.next.get(index).copied().flatten();
         let next = next.and_then(|n| decode::rgb(&domain.images[n]).ok());
         let next = next.filter(|n| n.dimensions() == rgb.dimensions() && same_shot(&rgb, n));
-        Ok(Self { rgb, mask, next })
+        let painted = domain.painted.as_ref().map(|folder| Domain::painting(folder, path));
+        let painted = painted.map(|p| decode::rgb(&p)).transpose()?;
+        Ok(Self { rgb, mask, next, painted })
     }
 
     /// What a view of it shows.
@@ -44,6 +49,10 @@ impl Picture {
             rgb: view.of_rgb(&self.rgb),
             mask: self.mask.as_ref().map(|m| view.of_mask(m)),
             next: self.next.as_ref().map(|n| view.of_rgb(n)),
+            painted: self
+                .painted
+                .as_ref()
+                .map(|p| view.moved(self.rgb.dimensions(), p.dimensions()).of_rgb(p)),
         }
     }
 }

@@ -121,6 +121,15 @@ impl Preprocess {
 }
 
 impl View {
+    /// The same part of a picture that stands at another size: `to` pixels in place of `from`.
+    pub fn moved(self, from: (u32, u32), to: (u32, u32)) -> Self {
+        let [x, y, w, h] = self.rect;
+        let (to_w, to_h) = (f64::from(to.0), f64::from(to.1));
+        let (sx, sy) = (to_w / f64::from(from.0), to_h / f64::from(from.1));
+        let (x, y) = (x * sx, y * sy);
+        Self { rect: [x, y, (w * sx).min(to_w - x), (h * sy).min(to_h - y)], ..self }
+    }
+
     /// The pixels of the view of an RGB picture.
     pub fn of_rgb(&self, image: &RgbImage) -> RgbImage {
         self.resample::<image::Rgb<u8>, 3>(image, fast_image_resize::PixelType::U8x3)
@@ -195,6 +204,13 @@ mod tests {
         let mut rng = random(0, Purpose::ViewA, 0);
         let view = Preprocess::Crop.view((31, 80), SIZES, false, &mut rng);
         assert!(view.unwrap_err().to_string().contains("31×80"));
+    }
+
+    #[test]
+    fn a_view_moves_to_a_picture_of_another_size() {
+        let view = View { rect: [10.0, 20.0, 30.0, 20.0], size: (8, 8), flip: true };
+        let moved = view.moved((40, 40), (80, 20));
+        assert_eq!(moved, View { rect: [20.0, 10.0, 60.0, 10.0], ..view });
     }
 
     #[test]

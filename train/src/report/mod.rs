@@ -27,12 +27,13 @@ const REFRESH: u32 = 60;
 const SHOWN: usize = 4;
 
 /// Title of a chart and the losses in it.
-const CHARTS: [(&str, &[&str]); 9] = [
+const CHARTS: [(&str, &[&str]); 10] = [
     ("Adversarial loss of the generators", &["G_A", "G_B"]),
     ("Loss of the discriminators", &["D_A", "D_B"]),
     ("Discriminators: share told right", &["D_A_accuracy", "D_B_accuracy"]),
     ("Cycle and identity", &["cycle_A", "cycle_B", "idt_A", "idt_B"]),
     ("Distance from the partner", &["L1_A", "L1_B"]),
+    ("Distance from the teacher", &["recon_A", "recon_B", "inverse_A", "inverse_B"]),
     ("Mask", &["mask_A", "mask_B"]),
     ("Equivariance to motion", &["flow_A", "flow_B"]),
     ("Change between frames that the input does not make", &["diff_A", "diff_B"]),

@@ -8,13 +8,18 @@ use crate::{
     data::{folder::Domain, loader::Plan, pairs::matched, view::Sizes},
     net::generator::Generator,
     options::LookAt,
-    run_folder::Config,
+    run_folder::{Config, RunFolder},
 };
 
-/// What process `rank` of `processes` loads for the run that `config` describes.
-pub fn plan(config: &Config, rank: usize, processes: usize) -> Result<Plan> {
+/// What process `rank` of `processes` loads for `run`, which `config` describes.
+pub fn plan(run: &RunFolder, config: &Config, rank: usize, processes: usize) -> Result<Plan> {
     let o = &config.train;
-    let domains = domains(config)?;
+    let mut domains = domains(config)?;
+    if let Some(distill) = &config.distill {
+        for (domain, painted) in domains.iter_mut().zip([&distill.painted_a, &distill.painted_b]) {
+            domain.painted = painted.as_ref().map(|folder| run.join(folder));
+        }
+    }
     let need_mask = o.look_at == LookAt::Foreground;
     for (domain, name) in domains.iter().zip(["trainA_mask", "trainB_mask"]) {
         ensure!(

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What an ONNX generator makes of every training picture, painted once and kept in the run's folder.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, ensure};
+use cyclegan_contract::{Dim, Direction, Generator};
+use indicatif::{ProgressBar, ProgressStyle};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    data::{decode, folder::Domain, view::View},
+    onnx_generator::OnnxGenerator,
+    pixels,
+    run_folder::RunFolder,
+    samples,
+};
+
+/// A generator file that teaches one direction.
+#[derive(Debug)]
+pub struct OnnxTeacher {
+    /// What it does.
+    pub direction: Direction,
+    /// The file's network.
+    pub onnx: OnnxGenerator,
+    /// The file.
+    pub path: PathBuf,
+}
+
+impl OnnxTeacher {
+    /// Checks a file against the contract; one that does not say its direction paints B.
+    pub fn open(path: &Path) -> Result<Self> {
+        let onnx = OnnxGenerator::open(path, 0)?;
+        let direction = onnx.about.metadata.direction.unwrap_or(Direction::AToB);
+        Ok(Self { direction, onnx, path: path.to_owned() })
+    }
+
+    /// Paints the pictures of its domain that are not painted yet; returns the folder they are in,
+    /// as seen from the run's. `short` is the short side to paint at, pixels, where the file does
+    /// not say its own.
+    pub fn paint(&mut self, run: &RunFolder, domain: &Domain, short: u32) -> Result<PathBuf> {
+        let folder = Path::new("teacher").join(self.folder_name(short)?);
+        let into = run.join(&folder);
+        let missing: Vec<_> = (domain.images.iter())
+            .map(|image| (image, Domain::painting(&into, image)))
+            .filter(|(_, painting)| !painting.is_file())
+            .collect();
+        let bar = bar(missing.len(), &format!("{} of the teacher", self.direction));
+        let mut skipped = 0;
+        for (image, painting) in &missing {
+            // The loader names a picture that cannot be read, and skips it.
+            match decode::rgb(image) {
+                Ok(picture) => {
+                    let view = self.view(picture.dimensions(), short);
+                    let x = pixels::to_tensor(&view.of_rgb(&picture));
+                    let painted = self.onnx.paint(&x);
+                    let painted = painted.with_context(|| {
+                        format!("{} on {}", self.path.display(), image.display())
+                    })?;
+                    samples::write(&pixels::to_picture(&painted.image), painting)?;
+                }
+                Err(_) => skipped += 1,
+            }
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        ensure!(
+            skipped < domain.images.len(),
+            "{}: no picture can be read",
+            domain.images[0].parent().unwrap_or(Path::new("")).display()
+        );
+        Ok(folder)
+    }
+
+    /// A name that another file or another size does not have, so that what one painted is never
+    /// taken for what the other would.
+    fn folder_name(&self, short: u32) -> Result<String> {
+        let bytes = fs::read(&self.path).with_context(|| self.path.display().to_string())?;
+        let mut hash = Sha256::new();
+        hash.update(bytes);
+        hash.update(short.to_le_bytes());
+        let hash: String = hash.finalize().iter().take(6).map(|b| format!("{b:02x}")).collect();
+        Ok(format!("{}-{hash}", self.direction))
+    }
+
+    /// The whole picture at the size that the teacher paints well.
+    fn view(&self, size: (u32, u32), short: u32) -> View {
+        let (width, height) = (f64::from(size.0), f64::from(size.1));
+        View {
+            rect: [0.0, 0.0, width, height],
+            size: painted_size(&self.onnx.about, size, short),
+            flip: false,
+        }
+    }
+}
+
+/// Width and height that a teacher paints a picture of `(width, height)` at, pixels: a fixed size, else
+/// the short side that it was trained for, else `short` or the picture's own if that is less.
+fn painted_size(about: &Generator, (width, height): (u32, u32), short: u32) -> (u32, u32) {
+    let own = width.min(height);
+    let short = about.metadata.size.unwrap_or(short.min(own));
+    let scale = f64::from(short) / f64::from(own);
+    let multiple = f64::from(about.metadata.multiple_of);
+    let side = |dim: Dim, length: u32| match dim {
+        Dim::Fixed(length) => length,
+        Dim::Dynamic => ((f64::from(length) * scale / multiple).round().max(1.0) * multiple) as u32,
+    };
+    (side(about.width, width), side(about.height, height))
+}
+
+fn bar(length: usize, what: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} eta {eta}");
+    let bar = ProgressBar::new(length as u64).with_message(what.to_owned());
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cyclegan_contract::{ElementType, Metadata};
+
+    fn about(size: Option<u32>, side: Dim) -> Generator {
+        Generator {
+            input: "x".to_owned(),
+            input_type: ElementType::F32,
+            output: "y".to_owned(),
+            output_type: ElementType::F32,
+            has_mask: false,
+            height: side,
+            width: side,
+            metadata: Metadata { size, multiple_of: 4, ..Metadata::default() },
+        }
+    }
+
+    #[test]
+    fn a_teacher_paints_at_its_own_size() {
+        let dynamic = |size| about(size, Dim::Dynamic);
+        for (about, expected) in [
+            (dynamic(Some(256)), (512, 256)),
+            (dynamic(None), (572, 288)),
+            (about(Some(256), Dim::Fixed(128)), (128, 128)),
+        ] {
+            assert_eq!(painted_size(&about, (1000, 500), 286), expected);
+        }
+        // A small picture is not blown up where nothing asks for it.
+        assert_eq!(painted_size(&dynamic(None), (100, 120), 286), (100, 120));
+    }
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Distillation: what the generators learn from a teacher, beside what they learn from each other
+//! (CAT, arXiv 2103.03467).
+
+use anyhow::{Result, ensure};
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor};
+
+use crate::data::batch::{Batch, Masks};
+
+/// Weights of distillation.
+#[derive(Clone, Debug, Args, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct DistillOptions {
+    /// Weight of the distance of G's pictures from its teacher's
+    #[arg(long, default_value_t = 5.0, help_heading = "Distillation")]
+    pub lambda_recon_a: f64,
+    /// Weight of the distance of F's pictures from its teacher's
+    #[arg(long, default_value_t = 5.0, help_heading = "Distillation")]
+    pub lambda_recon_b: f64,
+    /// Weight of the distance between photographs and what the other generator makes of the
+    /// teacher's pictures of them, beside the cycle
+    #[arg(long, default_value_t = 0.0, help_heading = "Distillation")]
+    pub lambda_inverse: f64,
+}
+
+impl DistillOptions {
+    /// Refuses values that cannot work.
+    pub fn check(&self) -> Result<()> {
+        let weights = [
+            ("--lambda-recon-a", self.lambda_recon_a),
+            ("--lambda-recon-b", self.lambda_recon_b),
+            ("--lambda-inverse", self.lambda_inverse),
+        ];
+        for (name, weight) in weights {
+            let fits = weight >= 0.0 && weight.is_finite();
+            ensure!(fits, "{name} is {weight}, expected 0 or more");
+        }
+        Ok(())
+    }
+
+    /// Weight of the distance of generator `i`'s pictures from its teacher's.
+    pub fn recon(&self, i: usize) -> f64 {
+        [self.lambda_recon_a, self.lambda_recon_b][i]
+    }
+}
+
+/// What a generator's pictures of a batch ought to be.
+#[derive(Debug)]
+pub struct Target {
+    /// N×3×H×W in [−1, 1].
+    pub image: Tensor,
+    /// N×1×1×1, 1 for the images that count; none when all do.
+    known: Option<Tensor>,
+}
+
+impl Target {
+    /// `painted` is what the teacher made of `batch`. Where masks are supervised the background is
+    /// the photograph's own, whatever the teacher did to it: m·T(x) + (1 − m)·x; images whose mask
+    /// is not known then do not count.
+    pub fn new(painted: &Tensor, batch: &Batch, supervised: bool) -> Self {
+        match &batch.masks {
+            Some(Masks { truth, known }) if supervised => {
+                let x = &batch.images;
+                Self { image: x + truth * (painted - x), known: Some(known.shallow_clone()) }
+            }
+            _ => Self { image: painted.shallow_clone(), known: None },
+        }
+    }
+
+    /// The mean of |a − b| over the images that count.
+    pub fn l1(&self, a: &Tensor, b: &Tensor) -> Tensor {
+        let distance = (a - b).abs();
+        let Some(known) = &self.known else {
+            return distance.mean(Kind::Float);
+        };
+        let each = distance.mean_dim([1i64, 2, 3].as_slice(), true, Kind::Float);
+        (each * known).sum(Kind::Float) / known.sum(Kind::Float).clamp_min(1.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn full(value: f64) -> Tensor {
+        Tensor::full([2, 3, 2, 2], value, tch::kind::FLOAT_CPU)
+    }
+
+    /// The left half of the first image is inside its mask; the second has none.
+    fn batch() -> Batch {
+        let truth = Tensor::zeros([2, 1, 2, 2], tch::kind::FLOAT_CPU);
+        let _ = truth.get(0).narrow(2, 0, 1).fill_(1.0);
+        let known = Tensor::from_slice(&[1.0f32, 0.0]).view([2, 1, 1, 1]);
+        let masks = Some(Masks { truth, known });
+        Batch { images: full(-1.0), masks, ..Batch::default() }
+    }
+
+    #[test]
+    fn the_background_of_a_target_is_the_photographs() {
+        let target = Target::new(&full(1.0), &batch(), true);
+        assert_eq!(target.image.double_value(&[0, 0, 0, 0]), 1.0);
+        assert_eq!(target.image.double_value(&[0, 0, 0, 1]), -1.0);
+        // Half of the first image is 2 away; the second, which is anything, does not count.
+        let distance = target.l1(&full(-1.0), &target.image);
+        assert_eq!(distance.double_value(&[]), 1.0);
+    }
+
+    #[test]
+    fn without_supervised_masks_a_target_is_the_teachers_picture() {
+        let target = Target::new(&full(0.5), &batch(), false);
+        assert_eq!(target.image, full(0.5));
+        assert_eq!(target.l1(&full(-1.0), &target.image).double_value(&[]), 1.5);
+    }
+}
