@@ -16,11 +16,12 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use safetensors::{Dtype, SafeTensorError, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::{
     cyclegan::{CycleGan, player::Player, schedule::Plateau},
     net::generator::Generator,
+    run_folder::{Config, RunFolder},
 };
 
 const FORMAT: u32 = 1;
@@ -96,6 +97,14 @@ pub fn generators_are(folder: &Path, generator: &Generator) -> Result<bool> {
         Ok(state.networks.get("G").is_some_and(|g| g.layout == generator.layout.signature()))
     };
     read().with_context(|| path.display().to_string())
+}
+
+/// The networks of a run as its newest checkpoint has them.
+pub fn open_newest(run: &RunFolder, device: Device) -> Result<(Config, CycleGan)> {
+    let config = run.config()?;
+    let mut model = CycleGan::new(&config.train, device)?;
+    load_newest(&run.checkpoints(), &mut model)?;
+    Ok((config, model))
 }
 
 /// Puts the newest checkpoint of `folder` into `model`.

@@ -5,11 +5,12 @@
 //!
 //! `train`, `compress`, `eval`, `export` and `extract` are the commands. `cyclegan` trains the networks of
 //! `net` on the batches of `data` against the losses of `loss`; none of these knows a file of a
-//! run, which are `checkpoint`, `metrics`, `report`, `samples` and `tensorboard`.
+//! run, which are `checkpoint`, `costs`, `metrics`, `report`, `samples` and `tensorboard`.
 
 pub mod caught;
 pub mod checkpoint;
 pub mod compress;
+pub mod costs;
 pub mod cyclegan;
 pub mod data;
 pub mod device;

@@ -2,17 +2,27 @@
 
 //! Any ONNX generator under the model contract, run by ONNX Runtime.
 
-use std::{env, path::Path, sync::OnceLock};
+use std::{
+    env,
+    path::Path,
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, anyhow, bail};
 use cyclegan_contract::{ElementType, Generator};
 use half::f16;
 use ort::{
     environment::Environment,
-    session::{Session, SessionOutputs},
+    session::{Session, SessionOutputs, builder::SessionBuilder},
     value::TensorRef,
 };
 use tch::Tensor;
+
+/// Runs that a time is the median of, at least.
+const TIMED_LEAST: usize = 8;
+/// How long is measured at least.
+const TIMED_FOR: Duration = Duration::from_millis(400);
 
 /// A generator file that is loaded.
 #[derive(Debug)]
@@ -40,6 +50,33 @@ impl OnnxGenerator {
             Ok(Self { about, session })
         };
         open().with_context(|| path.display().to_string())
+    }
+
+    /// The same for a model that is in memory, with no data outside of it.
+    pub fn from_bytes(bytes: &[u8], threads: usize) -> Result<Self> {
+        let about = Generator::check(bytes, Path::new("."))?;
+        let session = builder(threads)?.commit_from_memory(bytes)?;
+        Ok(Self { about, session })
+    }
+
+    /// The median time of a picture of `side`×`side` pixels, milliseconds.
+    pub fn milliseconds(&mut self, side: u32) -> Result<f64> {
+        let shape = [1, 3, i64::from(side), i64::from(side)];
+        // Noise: denormal and equal values may be faster or slower than pictures are.
+        let x = Tensor::rand(shape, tch::kind::FLOAT_CPU);
+        let mut values = vec![0f32; x.numel()];
+        x.copy_data(&mut values, x.numel());
+        let mut times = Vec::new();
+        let begin = Instant::now();
+        while times.len() < TIMED_LEAST || begin.elapsed() < TIMED_FOR {
+            let start = Instant::now();
+            self.run(&shape, &values)?;
+            times.push(start.elapsed().as_secs_f64() * 1e3);
+        }
+        // The first ones set up memory.
+        let mut times = times.split_off(times.len() / 4);
+        times.sort_by(f64::total_cmp);
+        Ok(times[times.len() / 2])
     }
 
     /// Whether the file computes in float16.
@@ -95,9 +132,12 @@ fn extract(outputs: &SessionOutputs<'_>, name: &str) -> Result<Tensor> {
 
 /// A session of ONNX Runtime on the CPU; `threads` 0 takes one a core.
 pub fn session(path: &Path, threads: usize) -> Result<Session> {
+    Ok(builder(threads)?.commit_from_file(path)?)
+}
+
+fn builder(threads: usize) -> Result<SessionBuilder> {
     let builder = Session::builder(runtime()?)?.with_intra_threads(threads);
-    let mut builder = builder.map_err(|e| anyhow!("{e}"))?;
-    Ok(builder.commit_from_file(path)?)
+    builder.map_err(|e| anyhow!("{e}"))
 }
 
 /// Loads ONNX Runtime once, and keeps it until the program ends.

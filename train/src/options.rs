@@ -16,6 +16,7 @@ use crate::{
         build::Norm,
         discriminator::{DiscriminatorShape, NetD},
         generator::{GeneratorShape, NetG},
+        inception::Widths,
         init::InitType,
     },
 };
@@ -231,6 +232,11 @@ pub struct TrainOptions {
     /// Checkpoints that are kept
     #[arg(long, default_value_t = 3, help_heading = "Output")]
     pub keep: usize,
+
+    /// Channels that pruning left of G and F
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pruned: Option<[Widths; 2]>,
 }
 
 /// What the command line gives when it says nothing.
@@ -284,11 +290,17 @@ impl TrainOptions {
         }
         ensure!(self.norm_d != Norm::Frozen, "--norm-d frozen: only generators can be frozen");
         ensure!(self.lr > 0.0 && self.lr.is_finite(), "--lr is {}, expected more than 0", self.lr);
+        let norm = self.generator(0).norm;
+        ensure!(
+            self.net_g() != NetG::Inception9Blocks || matches!(norm, Norm::Instance | Norm::None),
+            "--net-g inception_9blocks is normalised by --norm instance, whose scales `compress` \
+             prunes by, or by none"
+        );
         self.check_crop()
     }
 
     fn check_crop(&self) -> Result<()> {
-        let multiple = crate::net::generator::Generator::new(self.generator()).multiple_of();
+        let multiple = crate::net::generator::Generator::new(self.generator(0)).multiple_of();
         let crops = !matches!(self.preprocess, Preprocess::None | Preprocess::ScaleWidth);
         ensure!(
             !crops || self.crop_size.is_multiple_of(multiple),
@@ -344,8 +356,8 @@ impl TrainOptions {
         })
     }
 
-    /// The generators' shape.
-    pub fn generator(&self) -> GeneratorShape {
+    /// The shape of G (0) or F (1).
+    pub fn generator(&self, i: usize) -> GeneratorShape {
         let norm = match self.net_g() {
             NetG::Fast => Norm::None,
             _ => Norm::Instance,
@@ -358,6 +370,7 @@ impl TrainOptions {
             norm: self.norm.unwrap_or(norm),
             dropout: self.dropout,
             mask_head: self.mask_head,
+            inception: self.pruned.as_ref().map(|widths| widths[i].clone()),
         }
     }
 

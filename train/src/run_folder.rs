@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The folder of a run: `config.toml`, `checkpoints/`, `metrics.jsonl`, `samples/`, `report/`, `tensorboard/`.
+//! The folder of a run: `config.toml`, `checkpoints/`, `metrics.jsonl`, `samples/`, `report/`,
+//! `tensorboard/`, and of `compress` `teacher/` and `compress.json`.
 
 use std::{
     fs,
@@ -35,6 +36,9 @@ pub struct Config {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Distill {
+    /// The teacher's own run, when it is asked at every step: a folder within the run's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<PathBuf>,
     /// What the teacher of G made of trainA: a folder within the run's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub painted_a: Option<PathBuf>,
@@ -100,6 +104,11 @@ impl RunFolder {
     /// One JSON object a line.
     pub fn metrics(&self) -> PathBuf {
         self.0.join("metrics.jsonl")
+    }
+
+    /// What its generators cost beside their teachers.
+    pub fn costs(&self) -> PathBuf {
+        self.0.join("compress.json")
     }
 
     /// Sample pictures.

@@ -65,7 +65,7 @@ impl Samples {
     fn rows(&self, model: &CycleGan, i: usize) -> Tensor {
         let paint = |k: usize, x: &Tensor| {
             let weights = model.generators[k].shown().weights(Kind::Float);
-            model.generator.forward(&weights, x, Kind::Float, false)
+            model.networks[k].forward(&weights, x, Kind::Float, false)
         };
         no_grad(|| {
             let real = &self.images[i];

@@ -26,7 +26,9 @@ use crate::{
     checkpoint,
     cyclegan::{
         CycleGan, Losses,
+        distill::Distillation,
         schedule::{LrPolicy, Schedule},
+        teacher::Teacher,
     },
     data::loader::{Loader, Plan},
     device,
@@ -34,7 +36,7 @@ use crate::{
     net::{build::Norm, generator::Generator},
     options::TrainOptions,
     peers::{Launch, Peers},
-    run_folder::{Config, RunFolder},
+    run_folder::{Config, Distill, RunFolder},
     samples::Samples,
 };
 use clock::Clock;
@@ -144,7 +146,8 @@ impl Session {
         let device = device::pick(&options.device, options.threads, &peers)?;
         let plan = plan(&run, config, peers.rank(), peers.count())?;
         let mut model = make(&plan, device)?;
-        model.distill = config.distill.as_ref().map(|d| d.options.clone());
+        let distill = config.distill.as_ref();
+        model.distill = distill.map(|d| distillation(&run, d, device)).transpose()?;
         let mut loader = Loader::start(plan.clone(), model.step, options.num_threads);
         loader.peek()?;
         let output = (peers.rank() == 0).then(|| -> Result<Output> {
@@ -305,10 +308,19 @@ impl Session {
     }
 }
 
+fn distillation(run: &RunFolder, distill: &Distill, device: Device) -> Result<Distillation> {
+    let open = |folder: &PathBuf| -> Result<Teacher> {
+        let (_, model) = checkpoint::open_newest(&RunFolder::open(&run.join(folder))?, device)?;
+        Ok(Teacher::new(model))
+    };
+    let teacher = distill.run.as_ref().map(open).transpose()?;
+    Ok(Distillation { options: distill.options.clone(), teacher })
+}
+
 /// A new model, on exported generators where the options say so.
 fn begun(config: &Config, device: Device) -> Result<CycleGan> {
     ensure!(
-        config.train.generator().norm != Norm::Frozen,
+        config.train.generator(0).norm != Norm::Frozen,
         "--norm frozen goes on from a run with --norm instance, give --resume as well"
     );
     let model = CycleGan::new(&config.train, device)?;
@@ -327,8 +339,8 @@ fn resumed(
 ) -> Result<CycleGan> {
     let folder = run.checkpoints();
     let unfrozen = TrainOptions { norm: Some(Norm::Instance), ..options.clone() };
-    let freeze = options.generator().norm == Norm::Frozen
-        && checkpoint::generators_are(&folder, &Generator::new(unfrozen.generator()))?;
+    let freeze = options.generator(0).norm == Norm::Frozen
+        && checkpoint::generators_are(&folder, &Generator::new(unfrozen.generator(0)))?;
     let mut model = CycleGan::new(if freeze { &unfrozen } else { options }, device)?;
     checkpoint::load_newest(&folder, &mut model)?;
     if !freeze {

@@ -9,6 +9,18 @@ mod common;
 use std::{fs, path::Path};
 
 use common::{SMALL, data_set, fails, program, run};
+use cyclegan_train::{
+    checkpoint,
+    costs::Costs,
+    net::{
+        cost::macs,
+        generator::{Generator, GeneratorShape, NetG},
+        inception::Widths,
+    },
+    onnx_generator::OnnxGenerator,
+    options::TrainOptions,
+    run_folder::RunFolder,
+};
 use serde_json::{Map, Value};
 
 struct Case {
@@ -76,7 +88,7 @@ fn two_files_teach_both_directions() {
     case.teacher("big", &[]);
     let (data, out) = (case.path("data"), case.path("small"));
     let (g, f) = (case.path("big.pair/G.onnx"), case.path("big.pair/F.onnx"));
-    let arguments = ["compress", "--teacher", &g, "--teacher", &f, "--data", &data, "--out", &out];
+    let arguments = ["compress", "--teacher", &g, &f, "--data", &data, "--out", &out];
     run(&[&arguments, SMALL, &["--print-freq", "1", "--max-iters", "1"]].concat());
     let told = case.last_metrics("small");
     assert!(told.contains_key("recon_A") && told.contains_key("recon_B"), "{told:?}");
@@ -93,9 +105,136 @@ fn teachers_that_cannot_teach_are_refused_and_leave_no_run() {
         fails(&[&arguments[..], SMALL, more].concat(), parts);
         assert!(!Path::new(&out).exists(), "a run that never began left a folder");
     };
-    compress(&["--teacher", &g, "--teacher", &g], &[&g, "A2B"]);
+    compress(&["--teacher", &g, &g], &[&g, "A2B"]);
     compress(&["--teacher", &picture], &[&picture]);
-    compress(&["--teacher", &g, "--lambda-recon-a", "-1"], &["--lambda-recon-a", "-1"]);
+    compress(&["--teacher", &g, "--lambda-recon-a=-1"], &["--lambda-recon-a", "-1"]);
     let none = program().args(["compress", "--data", &data, "--out", &out]).output().unwrap();
     assert!(String::from_utf8_lossy(&none.stderr).contains("--teacher"));
+}
+
+/// Half-way between what a teacher costs and what it does without its blocks, as an option's value.
+fn half_of(run: &str) -> String {
+    let run = RunFolder::open(Path::new(run)).unwrap();
+    let whole = run.config().unwrap().train.generator(0);
+    let mut widths = Widths::whole(whole.ngf);
+    widths.blocks.clear();
+    let bare = GeneratorShape { inception: Some(widths), ..whole.clone() };
+    let cost = |shape: GeneratorShape| macs(&Generator::new(shape).layers, 32, 32);
+    ((cost(whole) + cost(bare)) / 2).to_string()
+}
+
+#[test]
+fn an_inception_run_is_pruned_taught_exported_and_plays() {
+    let case = Case::new();
+    case.teacher("big", &["--net-g", "inception_9blocks"]);
+    let (big, out, pair) = (case.path("big"), case.path("small"), case.path("small.pair"));
+    let budget = half_of(&big);
+    let arguments = ["compress", "--run", &big, "--out", &out, "--max-macs", &budget];
+    let more = ["--size", "32", "--max-iters", "2", "--print-freq", "1"];
+    let output = run(&[&arguments[..], &more].concat());
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("| G teacher |") && said.contains("| F student |"), "{said}");
+
+    let told = case.last_metrics("small");
+    for name in ["recon_A", "recon_B", "alignment_A", "alignment_B", "G_A", "G_B"] {
+        assert!(told.contains_key(name), "no {name} in {told:?}");
+    }
+    assert!(!told.contains_key("cycle_A"), "{told:?}");
+    let costs = Costs::read_if_there(&Path::new(&out).join("compress.json")).unwrap().unwrap();
+    for generator in &costs.generators {
+        let (before, after) = (generator.teacher.clone().unwrap(), &generator.student);
+        assert!(after.macs.unwrap() <= budget.parse::<u64>().unwrap(), "{costs:?}");
+        assert!(after.parameters < before.parameters && after.macs < after.macs_at_output_size);
+    }
+    let report = fs::read_to_string(Path::new(&out).join("report/index.html")).unwrap();
+    assert!(report.contains("F student"));
+
+    // The teacher is not needed any more.
+    fs::remove_dir_all(&big).unwrap();
+    run(&["train", "--resume", "--out", &out, "--max-iters", "3"]);
+    run(&["export", "--run", &out, "--out", &pair]);
+    for (i, file) in ["G.onnx", "F.onnx"].iter().enumerate() {
+        let mut onnx = OnnxGenerator::open(&Path::new(&pair).join(file), 1).unwrap();
+        assert_eq!(onnx.about.metadata.arch.as_deref(), Some("inception_9blocks"));
+        assert_eq!(onnx.about.metadata.parameters, costs.generators[i].student.parameters);
+        let x = tch::Tensor::rand([1, 3, 32, 64], tch::kind::FLOAT_CPU);
+        assert_eq!(onnx.paint(&x).unwrap().image.size(), [1, 3, 32, 64]);
+    }
+}
+
+/// With all channels kept, a student that did not learn yet is its teacher.
+#[test]
+fn a_student_begins_as_its_teacher_was_and_a_fresh_one_does_not() {
+    let case = Case::new();
+    case.teacher("big", &["--net-g", "inception_9blocks", "--save-latest-freq", "1"]);
+    let big = case.path("big");
+    let taken = ["--max-ms", "1e6"];
+    let fresh = ["--max-macs", "1e15", "--fresh-student"];
+    for (name, more, same) in [("taken", &taken[..], true), ("fresh", &fresh[..], false)] {
+        let out = case.path(name);
+        let arguments = ["compress", "--run", &big, "--out", &out, "--size", "32"];
+        run(&[&arguments[..], &["--max-iters", "0"], more].concat());
+        let weights = |run: &str| {
+            let run = RunFolder::open(Path::new(run)).unwrap();
+            let (_, model) = checkpoint::open_newest(&run, tch::Device::Cpu).unwrap();
+            let discriminators = model.discriminators.map(|d| d.params.flat().copy());
+            (model.generators.map(|g| g.shown().flat().copy()), discriminators)
+        };
+        let (teacher, student) = (weights(&big), weights(&out));
+        assert_eq!(teacher.0 == student.0, same, "{name}");
+        assert_eq!(teacher.1, student.1, "{name}");
+    }
+}
+
+#[test]
+fn another_architecture_teaches_a_fast_student_that_fits_its_budget() {
+    let case = Case::new();
+    case.teacher("big", &["--net-g", "resnet_6blocks", "--ngf", "8"]);
+    let (big, out) = (case.path("big"), case.path("small"));
+    let arguments = ["compress", "--run", &big, "--out", &out, "--max-macs", "1e6", "--size", "32"];
+    run(&[&arguments[..], &["--max-iters", "1", "--print-freq", "1"]].concat());
+    assert!(case.last_metrics("small").contains_key("alignment_A"));
+    let options = RunFolder::open(Path::new(&out)).unwrap().config().unwrap().train;
+    let cost = |ngf: u32| {
+        let options = TrainOptions { ngf: Some(ngf), width: 2 * ngf, ..options.clone() };
+        macs(&Generator::new(options.generator(0)).layers, 32, 32)
+    };
+    assert!(options.net_g() == NetG::Fast && cost(options.ngf()) <= 1_000_000);
+    assert!(cost(options.ngf() + 4) > 1_000_000, "{options:?}");
+}
+
+#[test]
+fn budgets_and_batches_that_cannot_work_say_what_would() {
+    let case = Case::new();
+    case.teacher("big", &["--net-g", "inception_9blocks"]);
+    case.teacher("plain", &["--net-g", "inception_9blocks", "--norm", "none"]);
+    case.teacher("unet", &["--net-g", "unet_128", "--crop-size", "128", "--load-size", "128"]);
+    let (data, out) = (case.path("data"), case.path("small"));
+    let compress = |teacher: &str, more: &[&str], parts: &[&str]| {
+        let teacher = case.path(teacher);
+        let arguments = ["compress", "--run", &teacher, "--out", &out, "--size", "32"];
+        fails(&[&arguments[..], more].concat(), parts);
+        assert!(!Path::new(&out).exists(), "a run that never began left a folder");
+    };
+    compress("big", &["--max-macs", "1000"], &["smallest possible student needs", "MACs"]);
+    compress("big", &["--max-ms", "1e-6"], &["smallest possible student needs", "ms"]);
+    compress("big", &["--max-macs=-1"], &["--max-macs", "-1"]);
+    compress("big", &[], &["--max-macs", "--max-ms"]);
+    compress("big", &["--max-macs", "1e9", "--batch-size", "1"], &["--batch-size", "2"]);
+    compress("big", &["--max-macs", "1e9", "--size", "30"], &["--size", "4"]);
+    compress("plain", &["--max-macs", "1e5"], &["--norm none"]);
+    compress("unet", &[], &["teacher has no residual blocks", "--lambda-distill-a 0"]);
+    compress("nowhere", &[], &["no run here"]);
+    let (teacher, file) = (case.path("big"), case.path("big.pair/G.onnx"));
+    let both = ["compress", "--run", &teacher, "--teacher", &file, "--out", &out, "--data", &data];
+    let said = program().args(both).output().unwrap();
+    assert!(String::from_utf8_lossy(&said.stderr).contains("cannot be used with"));
+}
+
+#[test]
+fn inception_blocks_have_the_one_normalisation_that_pruning_goes_by() {
+    let case = Case::new();
+    let (data, out) = (case.path("data"), case.path("big"));
+    let arguments = ["train", "--data", &data, "--out", &out, "--net-g", "inception_9blocks"];
+    fails(&[&arguments[..], SMALL, &["--norm", "batch"]].concat(), &["--norm instance"]);
 }

@@ -1,38 +1,57 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The `compress` command: a smaller pair that learns from a larger one.
+//! The `compress` command: a smaller pair that learns from a larger one (CAT, arXiv 2103.03467).
 
+mod budget;
+mod from_run;
+mod inherit;
+mod measure;
 mod paint;
+mod prune;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::{ArgMatches, Args, parser::ValueSource};
 use cyclegan_contract::Direction;
 
 use crate::{
+    costs::{Compressed, Cost, Costs},
     cyclegan::distill::DistillOptions,
     data::folder::Domain,
+    net::generator::Generator,
     options::TrainOptions,
     run_folder::{Config, Distill, RunFolder},
     train,
 };
+use budget::Budget;
+use from_run::RunTeacher;
 use paint::OnnxTeacher;
 
 /// Arguments of `compress`.
 #[derive(Debug, Args)]
 pub struct CompressArgs {
-    /// An ONNX generator under the model contract to learn from, its outputs only; given twice, one
-    /// for each direction. A direction with no teacher is learnt as `train` does it
-    #[arg(long, required = true, value_name = "FILE")]
+    /// A run to learn from, both directions: its options and data hold for the student where nothing
+    /// else is given here. Of inception_9blocks the student is pruned to the budget, of another
+    /// generator it is `fast`
+    #[arg(long, required_unless_present = "teacher", conflicts_with = "teacher")]
+    run: Option<PathBuf>,
+    /// An ONNX generator under the model contract to learn from, its outputs only; or two, one for
+    /// each direction. A direction with no teacher is learnt as `train` does it
+    #[arg(long, value_name = "FILE", num_args = 1..=2)]
     teacher: Vec<PathBuf>,
     /// Data set: a folder with trainA and trainB, and testA, testB, trainA_mask, trainB_mask if
-    /// there
-    #[arg(long)]
-    data: PathBuf,
+    /// there [with --run: that run's]
+    #[arg(long, required_unless_present = "run")]
+    data: Option<PathBuf>,
     /// Folder of the new run; stopped, it goes on with `train --resume --out`
     #[arg(long)]
     out: PathBuf,
+    /// A pruned student begins with random weights, as published, instead of its teacher's
+    #[arg(long)]
+    fresh_student: bool,
+    #[command(flatten)]
+    budget: Budget,
     #[command(flatten)]
     distill: DistillOptions,
     #[command(flatten)]
@@ -43,27 +62,105 @@ pub struct CompressArgs {
 pub fn run(args: CompressArgs, matches: &ArgMatches) -> Result<()> {
     let run = RunFolder::fresh(&args.out)?;
     args.distill.check()?;
-    args.train.check()?;
+    match &args.run {
+        Some(teacher) => learn_from_run(&args, teacher, &run, matches),
+        None => learn_from_files(&args, &run, matches),
+    }
+}
+
+fn learn_from_run(
+    args: &CompressArgs,
+    teacher: &Path,
+    run: &RunFolder,
+    matches: &ArgMatches,
+) -> Result<()> {
+    let mut teacher = RunTeacher::open(teacher)?;
+    let mut options = teacher.student_options(&args.train, matches)?;
+    options.check()?;
+    args.budget.check(Generator::new(options.generator(0)).multiple_of())?;
+    teacher.check_alignment(&options, &args.distill)?;
+    if teacher.prunes(&options) {
+        let limit = args.budget.limit();
+        let limit = limit.context("how small? give --max-macs or --max-ms")?;
+        teacher.prune(&limit, &mut options)?;
+    } else {
+        fit(&args.budget, &mut options, matches)?;
+    }
+    let data = match &args.data {
+        Some(data) => std::path::absolute(data)?,
+        None => teacher.config.data.clone(),
+    };
+    for name in ["trainA", "trainB"] {
+        Domain::open(&data, name, options.max_dataset_size)?;
+    }
+    let side = args.budget.size;
+    let [g, f] = teacher.networks();
+    let before = [measure::cost(g, side)?, measure::cost(f, side)?].map(Some);
+    let costs = costs(&args.budget, before, &options)?;
+    let copy = teacher.keep(run)?;
+    costs.write(&run.costs())?;
+    let distill = Distill {
+        run: Some(copy),
+        painted_a: None,
+        painted_b: None,
+        options: args.distill.clone(),
+    };
+    let config = Config { data, init_from: None, train: options, distill: Some(distill) };
+    train::fresh(run.clone(), config, |student| teacher.begin(student, args.fresh_student))
+}
+
+fn learn_from_files(args: &CompressArgs, run: &RunFolder, matches: &ArgMatches) -> Result<()> {
+    let mut options = args.train.clone();
+    options.check()?;
+    args.budget.check(Generator::new(options.generator(0)).multiple_of())?;
     let mut teachers = open(&args.teacher)?;
-    let mut options = args.train;
     for teacher in &teachers {
         name_domains(&mut options, teacher, matches);
     }
-    let data = std::path::absolute(&args.data)?;
-    let mut distill = Distill { painted_a: None, painted_b: None, options: args.distill };
+    fit(&args.budget, &mut options, matches)?;
+    let data = std::path::absolute(args.data.as_ref().context("--data is missing")?)?;
+    let mut distill =
+        Distill { run: None, painted_a: None, painted_b: None, options: args.distill.clone() };
+    let mut before = [None, None];
     for teacher in &mut teachers {
-        let domain = |name| Domain::open(&data, name, options.max_dataset_size);
-        let (domain, slot) = match teacher.direction {
-            Direction::AToB => (domain("trainA")?, &mut distill.painted_a),
-            Direction::BToA => (domain("trainB")?, &mut distill.painted_b),
+        // Which pictures of paired folders have a partner is not known here.
+        let most = options.max_dataset_size.filter(|_| !options.paired());
+        let domain = |name| Domain::open(&data, name, most);
+        let (i, domain, slot) = match teacher.direction {
+            Direction::AToB => (0, domain("trainA")?, &mut distill.painted_a),
+            Direction::BToA => (1, domain("trainB")?, &mut distill.painted_b),
         };
-        *slot = Some(teacher.paint(&run, &domain, options.load_size)?);
+        before[i] = teacher.cost(args.budget.size)?;
+        *slot = Some(teacher.paint(run, &domain, options.load_size)?);
     }
-    train::fresh(
-        run,
-        Config { data, init_from: None, train: options, distill: Some(distill) },
-        |_| Ok(()),
-    )
+    costs(&args.budget, before, &options)?.write(&run.costs())?;
+    let config = Config { data, init_from: None, train: options, distill: Some(distill) };
+    train::fresh(run.clone(), config, |_| Ok(()))
+}
+
+/// Chooses the channels of a student that is not pruned, unless the command line does.
+fn fit(budget: &Budget, options: &mut TrainOptions, matches: &ArgMatches) -> Result<()> {
+    let Some(limit) = budget.limit() else {
+        return Ok(());
+    };
+    let given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    if given("ngf") || given("width") {
+        return limit.allow(&Generator::new(options.generator(0)));
+    }
+    limit.widen(options)
+}
+
+/// Measures the students and says what was saved.
+fn costs(budget: &Budget, before: [Option<Cost>; 2], options: &TrainOptions) -> Result<Costs> {
+    let compressed = |(i, teacher): (usize, Option<Cost>)| -> Result<Compressed> {
+        let student = measure::cost(&Generator::new(options.generator(i)), budget.size)?;
+        Ok(Compressed { generator: Direction::BOTH[i].letter(), teacher, student })
+    };
+    let generators: Result<Vec<_>> = before.into_iter().enumerate().map(compressed).collect();
+    let (size, provider) = (budget.size, budget.provider());
+    let costs = Costs { size, provider, generators: generators? };
+    println!("{}", costs.table());
+    Ok(costs)
 }
 
 fn open(paths: &[PathBuf]) -> Result<Vec<OnnxTeacher>> {
@@ -73,7 +170,7 @@ fn open(paths: &[PathBuf]) -> Result<Vec<OnnxTeacher>> {
         let same = teachers[..i].iter().find(|other| other.direction == teacher.direction);
         ensure!(
             same.is_none(),
-            "{}: paints {} as {} does, expected one --teacher a direction at most",
+            "{}: paints {} as {} does, expected one file a direction",
             teacher.path.display(),
             teacher.direction,
             same.map_or(Path::new(""), |t| &t.path).display()

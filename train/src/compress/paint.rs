@@ -12,7 +12,9 @@ use cyclegan_contract::{Dim, Direction, Generator};
 use indicatif::{ProgressBar, ProgressStyle};
 use sha2::{Digest, Sha256};
 
+use super::measure::cost_of_file;
 use crate::{
+    costs::Cost,
     data::{decode, folder::Domain, view::View},
     onnx_generator::OnnxGenerator,
     pixels,
@@ -37,6 +39,17 @@ impl OnnxTeacher {
         let onnx = OnnxGenerator::open(path, 0)?;
         let direction = onnx.about.metadata.direction.unwrap_or(Direction::AToB);
         Ok(Self { direction, onnx, path: path.to_owned() })
+    }
+
+    /// What it costs at `side`×`side` pixels; none for a file that paints another size only.
+    pub fn cost(&mut self, side: u32) -> Result<Option<Cost>> {
+        let about = &self.onnx.about;
+        let fits = |dim: Dim| dim == Dim::Dynamic || dim == Dim::Fixed(side);
+        if !fits(about.height) || !fits(about.width) {
+            return Ok(None);
+        }
+        let cost = cost_of_file(&self.path, &mut self.onnx, side);
+        cost.map(Some).with_context(|| format!("{} at {side}×{side} pixels", self.path.display()))
     }
 
     /// Paints the pictures of its domain that are not painted yet; returns the folder they are in,

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Distillation: what the generators learn from a teacher, beside what they learn from each other
-//! (CAT, arXiv 2103.03467).
+//! (CAT, arXiv 2103.03467; docs/compress.md, 4 to 7).
 
 use anyhow::{Result, ensure};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
+use super::teacher::{Lesson, Teacher};
 use crate::data::batch::{Batch, Masks};
 
 /// Weights of distillation.
@@ -20,6 +21,12 @@ pub struct DistillOptions {
     /// Weight of the distance of F's pictures from its teacher's
     #[arg(long, default_value_t = 5.0, help_heading = "Distillation")]
     pub lambda_recon_b: f64,
+    /// Weight of the alignment of G's features with its teacher's, when the teacher is a run
+    #[arg(long, default_value_t = 1.0, help_heading = "Distillation")]
+    pub lambda_distill_a: f64,
+    /// Weight of the alignment of F's features with its teacher's
+    #[arg(long, default_value_t = 0.1, help_heading = "Distillation")]
+    pub lambda_distill_b: f64,
     /// Weight of the distance between photographs and what the other generator makes of the
     /// teacher's pictures of them, beside the cycle
     #[arg(long, default_value_t = 0.0, help_heading = "Distillation")]
@@ -32,6 +39,8 @@ impl DistillOptions {
         let weights = [
             ("--lambda-recon-a", self.lambda_recon_a),
             ("--lambda-recon-b", self.lambda_recon_b),
+            ("--lambda-distill-a", self.lambda_distill_a),
+            ("--lambda-distill-b", self.lambda_distill_b),
             ("--lambda-inverse", self.lambda_inverse),
         ];
         for (name, weight) in weights {
@@ -44,6 +53,29 @@ impl DistillOptions {
     /// Weight of the distance of generator `i`'s pictures from its teacher's.
     pub fn recon(&self, i: usize) -> f64 {
         [self.lambda_recon_a, self.lambda_recon_b][i]
+    }
+
+    /// Weight of the alignment of generator `i`'s features.
+    pub fn distill(&self, i: usize) -> f64 {
+        [self.lambda_distill_a, self.lambda_distill_b][i]
+    }
+}
+
+/// A teacher and how much it counts.
+#[derive(Debug)]
+pub struct Distillation {
+    /// The weights.
+    pub options: DistillOptions,
+    /// A teacher that is asked at every step; without one, batches bring what a teacher painted.
+    pub teacher: Option<Teacher>,
+}
+
+impl Distillation {
+    /// What generator `i` is to learn from a batch of its domain, if it has a teacher.
+    pub fn lesson(&self, i: usize, batch: &Batch, kind: Kind) -> Option<Lesson> {
+        let painted = |image: &Tensor| Lesson { image: image.shallow_clone(), features: vec![] };
+        let ask = |teacher: &Teacher| teacher.paint(i, &batch.images, kind);
+        self.teacher.as_ref().map(ask).or_else(|| batch.painted.as_ref().map(painted))
     }
 }
 

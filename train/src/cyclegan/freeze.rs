@@ -22,15 +22,16 @@ impl CycleGan {
     /// The same model with generators of [`Norm::Frozen`] in place of [`Norm::Instance`]; the
     /// statistics are means over `images`, batches of both domains.
     pub fn freeze(self, images: impl Iterator<Item = Result<[Batch; 2]>>) -> Result<Self> {
-        let shape = GeneratorShape { norm: Norm::Frozen, ..self.generator.shape };
-        let frozen = Generator::new(shape);
+        let shape = |g: &Generator| GeneratorShape { norm: Norm::Frozen, ..g.shape.clone() };
+        let frozen = self.networks.each_ref().map(|g| Generator::new(shape(g)));
         let mut sums: [[Vec<Tensor>; 2]; 2] = Default::default();
         let mut count = 0u32;
         for batches in images {
             let batches = batches?;
-            for ((sums, player), batch) in sums.iter_mut().zip(&self.generators).zip(&batches) {
-                for (sum, params) in sums.iter_mut().zip([&player.params, player.shown()]) {
-                    add(sum, self.measure(params, batch));
+            for (i, batch) in batches.iter().enumerate() {
+                let player = &self.generators[i];
+                for (sum, params) in sums[i].iter_mut().zip([&player.params, player.shown()]) {
+                    add(sum, measure(&self.networks[i], params, batch));
                 }
             }
             count += 1;
@@ -38,17 +39,8 @@ impl CycleGan {
         ensure!(count > 0, "no images to take the statistics of");
         let mean = |sum: &Vec<Tensor>| sum.iter().map(|s| s / f64::from(count)).collect();
         let means: [[Vec<Tensor>; 2]; 2] = sums.map(|s| s.each_ref().map(mean));
-        let [g, f] = [0, 1].map(|i| self.frozen_player(&frozen, i, &means[i]));
-        Ok(Self { generator: frozen, generators: [g, f], ..self })
-    }
-
-    /// Mean and variance that each instance normalisation finds, one after another.
-    fn measure(&self, params: &Params, batch: &Batch) -> Vec<Tensor> {
-        no_grad(|| {
-            let x = channels_last(&batch.images, Kind::Float);
-            let found = statistics(&self.generator.layers, &params.weights(Kind::Float), &x);
-            found.into_iter().flatten().collect()
-        })
+        let [g, f] = [0, 1].map(|i| self.frozen_player(&frozen[i], i, &means[i]));
+        Ok(Self { networks: frozen, generators: [g, f], ..self })
     }
 
     /// Generator `i` with statistics for its weights and for their average.
@@ -62,6 +54,15 @@ impl CycleGan {
         }
         new
     }
+}
+
+/// Mean and variance that each instance normalisation finds, one after another.
+fn measure(network: &Generator, params: &Params, batch: &Batch) -> Vec<Tensor> {
+    no_grad(|| {
+        let x = channels_last(&batch.images, Kind::Float);
+        let found = statistics(&network.layers, &params.weights(Kind::Float), &x);
+        found.into_iter().flatten().collect()
+    })
 }
 
 fn add(sums: &mut Vec<Tensor>, found: Vec<Tensor>) {
@@ -98,7 +99,7 @@ mod tests {
             let batch = || Batch { images: images.shallow_clone(), ..Batch::default() };
             let paint = |model: &CycleGan, i: usize| {
                 let weights = model.generators[i].shown().weights(Kind::Float);
-                let (generator, weights) = model.generator.folded(weights);
+                let (generator, weights) = model.networks[i].folded(weights);
                 generator.forward(&weights, &images, Kind::Float, false).image
             };
             let before = [0, 1].map(|i| paint(&model, i));

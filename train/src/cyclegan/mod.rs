@@ -10,6 +10,7 @@ pub mod player;
 pub mod pool;
 pub mod schedule;
 mod step;
+pub mod teacher;
 
 use anyhow::Result;
 use tch::{Device, Kind};
@@ -19,7 +20,7 @@ use crate::{
     options::TrainOptions,
     peers::Peers,
 };
-use distill::DistillOptions;
+use distill::Distillation;
 use player::Player;
 use pool::ImagePool;
 use schedule::Plateau;
@@ -28,8 +29,8 @@ pub use step::Losses;
 /// A run's networks and all that changes while it trains.
 #[derive(Debug)]
 pub struct CycleGan {
-    /// The description that G and F share.
-    pub generator: Generator,
+    /// What G and F are made of.
+    pub networks: [Generator; 2],
     discriminator: Discriminator,
     /// G and F.
     pub generators: [Player; 2],
@@ -38,7 +39,7 @@ pub struct CycleGan {
     /// What G and F painted.
     pub pools: [ImagePool; 2],
     /// How they learn from a teacher, if they do.
-    pub distill: Option<DistillOptions>,
+    pub distill: Option<Distillation>,
     /// How far the plateau policy has come.
     pub plateau: Plateau,
     /// Iterations made.
@@ -55,14 +56,14 @@ impl CycleGan {
     pub fn new(options: &TrainOptions, device: Device) -> Result<Self> {
         // libtorch takes a signed seed; the bits are what counts.
         tch::manual_seed(options.seed as i64);
-        let generator = Generator::new(options.generator());
+        let networks = [0, 1].map(|i| Generator::new(options.generator(i)));
         let discriminator = Discriminator::new(options.discriminator());
         let (init, gain, beta1) = (options.init_type(), options.init_gain, options.beta1);
-        let painter = || {
-            let player = Player::new(&generator.layout, init, gain, beta1, device);
+        let painter = |network: &Generator| {
+            let player = Player::new(&network.layout, init, gain, beta1, device);
             if options.ema > 0.0 { player.with_ema() } else { player }
         };
-        let generators = [painter(), painter()];
+        let generators = networks.each_ref().map(painter);
         let critic = || {
             let layout = &discriminator.layout;
             Player::new(layout, crate::net::init::InitType::Normal, gain, beta1, device)
@@ -70,7 +71,7 @@ impl CycleGan {
         let discriminators = [critic(), critic()];
         let pool = || ImagePool::new(options.pool_size());
         Ok(Self {
-            generator,
+            networks,
             discriminator,
             generators,
             discriminators,

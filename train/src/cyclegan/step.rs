@@ -10,7 +10,7 @@ use crate::{
         batch::{Batch, Masks},
         order::{Purpose, random},
     },
-    loss::{adversarial::gradient_penalty, flicker, mask},
+    loss::{adversarial::gradient_penalty, alignment::kernel_alignment, flicker, mask},
     net::{generator::Painted, params::Weights},
     options::{LookAt, TrainOptions},
 };
@@ -29,6 +29,7 @@ const NAMES: [Names; 2] = [
         flow: "flow_A",
         difference: "diff_A",
         recon: "recon_A",
+        alignment: "alignment_A",
         inverse: "inverse_A",
         discriminator: "D_A",
         accuracy: "D_A_accuracy",
@@ -44,6 +45,7 @@ const NAMES: [Names; 2] = [
         flow: "flow_B",
         difference: "diff_B",
         recon: "recon_B",
+        alignment: "alignment_B",
         inverse: "inverse_B",
         discriminator: "D_B",
         accuracy: "D_B_accuracy",
@@ -64,6 +66,8 @@ struct Names {
     difference: &'static str,
     /// Distance from the teacher's picture.
     recon: &'static str,
+    /// Mean kernel alignment with the teacher's features.
+    alignment: &'static str,
     /// Distance of the other generator's way back from there.
     inverse: &'static str,
     discriminator: &'static str,
@@ -81,6 +85,8 @@ struct Forward {
     fake: Painted,
     /// What it made of images of its target domain, which it ought to leave alone.
     identity: Option<Tensor>,
+    /// Its features of the real images.
+    features: Vec<Tensor>,
 }
 
 impl CycleGan {
@@ -125,14 +131,14 @@ impl CycleGan {
         let mut views = Vec::new();
         for i in 0..2 {
             let names = &NAMES[i];
-            let Forward { fake, identity: same } = &forwards[i];
+            let Forward { fake, identity: same, .. } = &forwards[i];
             let (batch, other) = (&batches[i], &batches[1 - i]);
             let view = seen(options, &fake.image, batch, batch);
             let scores = self.discriminator.forward(&judges[i], &view, self.kind);
             add(names.adversarial, 1.0, options.gan_mode().loss(&scores, true));
             views.push(view.detach());
             let paint =
-                |k: usize, x: &Tensor| self.generator.forward(&weights[k], x, self.kind, true);
+                |k: usize, x: &Tensor| self.networks[k].forward(&weights[k], x, self.kind, true);
             let cycled = (!options.paired() && lambda[i] > 0.0).then(|| paint(1 - i, &fake.image));
             if let Some(cycled) = &cycled {
                 add(names.cycle, lambda[i], l1(&cycled.image, &batch.images));
@@ -148,7 +154,7 @@ impl CycleGan {
             if let Some(loss) = mask_loss(&painted, batch.masks.as_ref()) {
                 add(names.mask, options.lambda_mask, loss);
             }
-            self.distil(i, batch, fake, &weights[1 - i], options, &mut add);
+            self.distil(i, batch, &forwards[i], &weights[1 - i], options, &mut add);
             let there = |x: &Tensor| paint(i, x).image;
             if options.lambda_flow > 0.0 {
                 let back = (!options.paired()).then_some(|x: &Tensor| paint(1 - i, x).image);
@@ -168,7 +174,7 @@ impl CycleGan {
         let leaves: Vec<&Tensor> = self.generators.iter().flat_map(|g| g.params.leaves()).collect();
         // Only what is asked for is computed: the discriminators' weights get no gradient.
         let gradients = Tensor::run_backward(&[total], &leaves, false, false);
-        let (of_g, of_f) = gradients.split_at(gradients.len() / 2);
+        let (of_g, of_f) = gradients.split_at(self.generators[0].params.leaves().len());
         self.generators[0].update(of_g, lr, &self.peers);
         self.generators[1].update(of_f, lr, &self.peers);
         let second = views.pop().unwrap_or_default();
@@ -180,20 +186,31 @@ impl CycleGan {
         &self,
         i: usize,
         batch: &Batch,
-        fake: &Painted,
+        forward: &Forward,
         back: &Weights,
         options: &TrainOptions,
         add: &mut impl FnMut(&'static str, f64, Tensor),
     ) {
-        let (Some(distill), Some(painted)) = (&self.distill, &batch.painted) else {
+        let Some(distill) = &self.distill else {
             return;
         };
-        let target = Target::new(painted, batch, options.mask_head);
-        add(NAMES[i].recon, distill.recon(i), target.l1(&fake.image, &target.image));
-        if distill.lambda_inverse > 0.0 {
-            let there_and_back = self.generator.forward(back, &target.image, self.kind, true);
-            let loss = target.l1(&there_and_back.image, &batch.images);
-            add(NAMES[i].inverse, distill.lambda_inverse, loss);
+        let Some(lesson) = distill.lesson(i, batch, self.kind) else {
+            return;
+        };
+        let target = Target::new(&lesson.image, batch, options.mask_head);
+        let weights = &distill.options;
+        add(NAMES[i].recon, weights.recon(i), target.l1(&forward.fake.image, &target.image));
+        if weights.lambda_inverse > 0.0 {
+            let painted = self.networks[1 - i].forward(back, &target.image, self.kind, true);
+            let loss = target.l1(&painted.image, &batch.images);
+            add(NAMES[i].inverse, weights.lambda_inverse, loss);
+        }
+        let pairs = forward.features.iter().zip(&lesson.features);
+        let alignments: Vec<Tensor> = pairs.map(|(own, its)| kernel_alignment(own, its)).collect();
+        if weights.distill(i) > 0.0 && !alignments.is_empty() {
+            // Told as a mean, counted as −Σ over the features.
+            let weight = -weights.distill(i) * alignments.len() as f64;
+            add(NAMES[i].alignment, weight, Tensor::stack(&alignments, 0).mean(Kind::Float));
         }
     }
 
@@ -208,23 +225,25 @@ impl CycleGan {
     ) -> Forward {
         let real = &batches[i].images;
         let same = &batches[1 - i].images;
-        let paint = |x: &Tensor| self.generator.forward(weights, x, self.kind, true);
+        let paint =
+            |x: &Tensor| self.networks[i].forward_with_features(weights, x, self.kind, true);
         if options.paired() || options.lambda_identity == 0.0 {
-            let (fake, identity) = (paint(real), None);
-            return Forward { fake, identity };
+            let (fake, features) = paint(real);
+            return Forward { fake, identity: None, features };
         }
-        if real.size() != same.size() || self.generator.shape.norm.mixes_images() {
-            let (fake, identity) = (paint(real), Some(paint(same).image));
-            return Forward { fake, identity };
+        if real.size() != same.size() || self.networks[i].shape.norm.mixes_images() {
+            let (fake, features) = paint(real);
+            return Forward { fake, identity: Some(paint(same).0.image), features };
         }
         let n = real.size()[0];
-        let both = paint(&Tensor::cat(&[real, same], 0));
+        let (both, features) = paint(&Tensor::cat(&[real, same], 0));
         let fake = Painted {
             image: both.image.narrow(0, 0, n),
             mask_logits: both.mask_logits.map(|m| m.narrow(0, 0, n)),
         };
         let identity = Some(both.image.narrow(0, n, n));
-        Forward { fake, identity }
+        let features = features.iter().map(|f| f.narrow(0, 0, n)).collect();
+        Forward { fake, identity, features }
     }
 
     /// Updates the discriminator of what generator `i` makes.

@@ -6,7 +6,7 @@ use tch::Tensor;
 
 use super::graph::{GraphBuilder, float, int, ints, string};
 use crate::net::{
-    layer::{Conv, ConvTranspose, Layer, NORM_EPS},
+    layer::{AffineNorm, Conv, ConvTranspose, Layer, NORM_EPS},
     params::{ParamId, Weights},
 };
 
@@ -22,7 +22,7 @@ pub fn add(graph: &mut GraphBuilder, layers: &[Layer], weights: &Weights, x: &st
 fn add_one(graph: &mut GraphBuilder, layer: &Layer, w: &Weights, x: &str) -> String {
     match layer {
         Layer::ReflectPad(n) => {
-            let pads = graph.integers(&format!("{x}.pads"), &[0, 0, *n, *n, 0, 0, *n, *n]);
+            let pads = graph.integers(&format!("{x}.pads{n}"), &[0, 0, *n, *n, 0, 0, *n, *n]);
             graph.node("Pad", &[x, &pads], vec![string("mode", "reflect")])
         }
         Layer::Conv(conv) => convolution(graph, conv, w, x),
@@ -35,6 +35,7 @@ fn add_one(graph: &mut GraphBuilder, layer: &Layer, w: &Weights, x: &str) -> Str
             graph.node("InstanceNormalization", &[x, &scale, &bias], epsilon)
         }
         Layer::BatchNorm(_) => unreachable!("folded into the convolution before it"),
+        Layer::AffineInstanceNorm(norm) => affine_norm(graph, norm, w, x),
         Layer::Relu => graph.node("Relu", &[x], vec![]),
         Layer::LeakyRelu(slope) => {
             graph.node("LeakyRelu", &[x], vec![float("alpha", *slope as f32)])
@@ -52,10 +53,16 @@ fn add_one(graph: &mut GraphBuilder, layer: &Layer, w: &Weights, x: &str) -> Str
             let branch = add(graph, body, w, x);
             graph.node("Concat", &[x, &branch], vec![int("axis", 1)])
         }
+        Layer::Sum(branches) => {
+            let ends: Vec<String> = branches.iter().map(|b| add(graph, b, w, x)).collect();
+            // Additions of two: the runtime fuses each with the convolution before it.
+            let sum = ends.into_iter().reduce(|a, b| graph.node("Add", &[&a, &b], vec![]));
+            sum.unwrap_or_else(|| graph.node("Sub", &[x, x], vec![]))
+        }
     }
 }
 
-/// What a convolution of either kind reads: its input, its weight and its bias if it has one.
+/// What a layer reads: its input, its weight and its bias if it has one.
 fn inputs(
     graph: &mut GraphBuilder,
     weight: ParamId,
@@ -68,6 +75,12 @@ fn inputs(
     inputs
 }
 
+fn affine_norm(graph: &mut GraphBuilder, norm: &AffineNorm, w: &Weights, x: &str) -> String {
+    let inputs = inputs(graph, norm.scale, Some(norm.shift), w, x);
+    let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+    graph.node("InstanceNormalization", &inputs, vec![float("epsilon", NORM_EPS as f32)])
+}
+
 fn convolution(graph: &mut GraphBuilder, conv: &Conv, w: &Weights, x: &str) -> String {
     let inputs = inputs(graph, conv.weight, conv.bias, w, x);
     let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
@@ -75,6 +88,7 @@ fn convolution(graph: &mut GraphBuilder, conv: &Conv, w: &Weights, x: &str) -> S
         ints("kernel_shape", &[conv.kernel; 2]),
         ints("strides", &[conv.stride; 2]),
         ints("pads", &[conv.padding; 4]),
+        int("group", conv.groups),
     ];
     graph.node("Conv", &inputs, attributes)
 }

@@ -3,9 +3,9 @@
 //! The `export` command: a run's generators as ONNX files under the model contract.
 
 mod check;
-mod graph;
+pub mod graph;
 mod layers;
-mod model;
+pub mod model;
 pub mod read_back;
 
 use std::{
@@ -74,19 +74,18 @@ pub struct Written {
 
 /// Writes the generators of a run's newest checkpoint, each checked before it takes its name.
 pub fn write_pair(run: &RunFolder, out: &Path, precision: Precision) -> Result<Vec<Written>> {
-    let config = run.config()?;
-    let mut model = CycleGan::new(&config.train, Device::Cpu)?;
-    checkpoint::load_newest(&run.checkpoints(), &mut model)?;
+    let (config, model) = checkpoint::open_newest(run, Device::Cpu)?;
     fs::create_dir_all(out).with_context(|| out.display().to_string())?;
     let element = if precision == Precision::Fp16 { Element::F16 } else { Element::F32 };
     let mut files = Vec::new();
     for (i, direction) in Direction::BOTH.into_iter().enumerate() {
-        let metadata = metadata(&config, &model, direction);
+        let network = &model.networks[i];
+        let metadata = metadata(&config, network, direction);
         let path = out.join(file_name(direction, precision));
         let weights = || model.generators[i].shown().weights(Kind::Float);
-        let (folded, folded_weights) = model.generator.folded(weights());
+        let (folded, folded_weights) = network.folded(weights());
         let bytes = model::encode(&folded, &folded_weights, &metadata, element);
-        let difference = write_checked(&path, &bytes, &model.generator, &weights())?;
+        let difference = write_checked(&path, &bytes, network, &weights())?;
         files.push(Written { path, difference });
     }
     write_beside(&out.join("README.md"), card(&config, &model, &files).as_bytes())?;
@@ -118,7 +117,7 @@ fn write_checked(
     }
 }
 
-fn metadata(config: &Config, model: &CycleGan, direction: Direction) -> Metadata {
+fn metadata(config: &Config, network: &Generator, direction: Direction) -> Metadata {
     let options = &config.train;
     let size = options.load_size;
     let side = u64::from(size);
@@ -127,10 +126,10 @@ fn metadata(config: &Config, model: &CycleGan, direction: Direction) -> Metadata
         domain_a: Some(options.domain_a.clone()),
         domain_b: Some(options.domain_b.clone()),
         size: Some(size),
-        multiple_of: model.generator.multiple_of(),
+        multiple_of: network.multiple_of(),
         arch: clap::ValueEnum::to_possible_value(&options.net_g()).map(|v| v.get_name().to_owned()),
-        macs: Some(macs(&model.generator.layers, side, side)),
-        parameters: Some(model.generator.layout.weights() as u64),
+        macs: Some(macs(&network.layers, side, side)),
+        parameters: Some(network.layout.weights() as u64),
         trained_on: config.data.file_name().map(|n| n.to_string_lossy().into_owned()),
         ..Metadata::default()
     }
@@ -140,14 +139,18 @@ fn metadata(config: &Config, model: &CycleGan, direction: Direction) -> Metadata
 fn card(config: &Config, model: &CycleGan, files: &[Written]) -> String {
     let (a, b) = (&config.train.domain_a, &config.train.domain_b);
     let side = u64::from(config.train.load_size);
-    let giga = macs(&model.generator.layers, side, side) as f64 / 1e9;
-    let millions = model.generator.layout.weights() as f64 / 1e6;
+    let size = |network: &Generator| {
+        let giga = macs(&network.layers, side, side) as f64 / 1e9;
+        format!("{:.2} M parameters, {giga:.2} GMAC", network.layout.weights() as f64 / 1e6)
+    };
+    let [g, f] = model.networks.each_ref().map(size);
+    let sizes = if g == f { g } else { format!("G: {g}; F: {f};") };
     let data = config.data.file_name().unwrap_or_default().to_string_lossy();
     let mut card = format!(
         "# {a} ⇄ {b}\n\n\
          G paints {a} as {b}, F paints {b} as {a}. Made by `cyclegan-train export` from \
          iteration {step} of a run on `{data}`.\n\n\
-         {millions:.2} M parameters, {giga:.2} GMAC at {side}×{side}.\n\n\
+         {sizes} at {side}×{side}.\n\n\
          | file | largest difference from libtorch, of a range of 2 |\n| --- | --- |\n",
         step = model.step,
     );

@@ -14,7 +14,7 @@ use tch::{Kind, Tensor};
 use super::{graph::Element, model};
 use crate::{
     cyclegan::{CycleGan, player::Player},
-    net::build::Norm,
+    net::{build::Norm, generator::Generator},
 };
 
 /// Puts the weights of G.onnx and F.onnx in `folder` into the generators of `model`, whose
@@ -23,23 +23,24 @@ use crate::{
 /// Fails for files of another architecture, and for files that another program exported.
 pub fn pair(folder: &Path, model: &CycleGan) -> Result<()> {
     ensure!(
-        !matches!(model.generator.shape.norm, Norm::Batch | Norm::Frozen),
+        !matches!(model.networks[0].shape.norm, Norm::Batch | Norm::Frozen),
         "exported files have such a normalisation folded into their convolutions; give --norm none"
     );
-    for (direction, player) in Direction::BOTH.into_iter().zip(&model.generators) {
+    let players = model.networks.iter().zip(&model.generators);
+    for (direction, (network, player)) in Direction::BOTH.into_iter().zip(players) {
         let path = folder.join(file_name(direction, Precision::Fp32));
-        one(&path, model, player).with_context(|| path.display().to_string())?;
+        one(&path, network, player).with_context(|| path.display().to_string())?;
         player.restart_average();
     }
     Ok(())
 }
 
-fn one(path: &Path, model: &CycleGan, player: &Player) -> Result<()> {
+fn one(path: &Path, network: &Generator, player: &Player) -> Result<()> {
     let bytes = fs::read(path)?;
     Contract::check(&bytes, path.parent().unwrap_or(path))?;
     let found = ModelProto::decode(bytes.as_slice())?.graph.unwrap_or_default();
     let weights = player.params.weights(Kind::Float);
-    same_architecture(&found, &model::graph(&model.generator, &weights, Element::F32))?;
+    same_architecture(&found, &model::graph(network, &weights, Element::F32))?;
     let found: HashMap<_, _> = found.initializer.iter().map(|t| (t.name.as_str(), t)).collect();
     player.params.fill(|name| values(found.get(name).context("a weight is missing")?))
 }

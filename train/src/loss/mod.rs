@@ -3,5 +3,6 @@
 //! What training minimises.
 
 pub mod adversarial;
+pub mod alignment;
 pub mod flicker;
 pub mod mask;

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    layer::{BatchNorm, Conv, ConvTranspose, Layer},
+    layer::{AffineNorm, BatchNorm, Conv, ConvTranspose, Layer},
     params::{Layout, ParamId, Start},
 };
 
@@ -94,6 +94,22 @@ impl Builder {
             kernel: window.kernel,
             stride: window.stride,
             padding: window.padding,
+            groups: 1,
+        })
+    }
+
+    /// A depthwise convolution with bias: each channel by itself.
+    pub fn depthwise(&mut self, name: &str, channels: i64, window: Window) -> Layer {
+        let shape = [channels, 1, window.kernel, window.kernel];
+        let weight = self.layout.add(format!("{name}.weight"), &shape, Start::Weight(1.0));
+        Layer::Conv(Conv {
+            weight,
+            bias: Some(self.bias(name, channels)),
+            channels: (channels, channels),
+            kernel: window.kernel,
+            stride: window.stride,
+            padding: window.padding,
+            groups: channels,
         })
     }
 
@@ -141,6 +157,16 @@ impl Builder {
             }
             Norm::Frozen => layers.push(Layer::BatchNorm(self.statistics(weight, channels))),
         }
+    }
+
+    /// Instance normalisation with a learnt scale and shift a channel, if the network has it.
+    pub fn affine_norm(&mut self, name: &str, channels: i64) -> Option<Layer> {
+        if self.norm != Norm::Instance {
+            return None;
+        }
+        let scale = self.layout.add(format!("{name}.scale"), &[channels], Start::Scale);
+        let shift = self.layout.add(format!("{name}.shift"), &[channels], Start::Constant(0.0));
+        Some(Layer::AffineInstanceNorm(AffineNorm { scale, shift, channels }))
     }
 
     /// Statistics of the channels after the convolution of `weight`, which stand still.

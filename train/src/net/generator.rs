@@ -10,7 +10,8 @@ use super::{
     build::{Builder, Norm},
     fast::fast,
     fold::fold,
-    layer::{Layer, channels_last, forward},
+    inception::{Widths, inception},
+    layer::{Layer, channels_last, forward_tapped},
     params::{Layout, Weights},
     resnet::resnet,
     unet::unet,
@@ -31,6 +32,10 @@ pub enum NetG {
     #[serde(rename = "resnet_6blocks")]
     #[value(name = "resnet_6blocks")]
     Resnet6Blocks,
+    /// Residual blocks that choose among operators when `compress` prunes them; a teacher.
+    #[serde(rename = "inception_9blocks")]
+    #[value(name = "inception_9blocks")]
+    Inception9Blocks,
     /// pix2pix, sides that are multiples of 128 pixels.
     #[serde(rename = "unet_128")]
     #[value(name = "unet_128")]
@@ -42,7 +47,7 @@ pub enum NetG {
 }
 
 /// What a generator is made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GeneratorShape {
     /// Architecture.
     pub net: NetG,
@@ -58,6 +63,8 @@ pub struct GeneratorShape {
     pub dropout: bool,
     /// A fourth output channel that says how much of each pixel is repainted.
     pub mask_head: bool,
+    /// `inception_9blocks`: the channels that pruning left; none for all.
+    pub inception: Option<Widths>,
 }
 
 /// A generator without values.
@@ -67,6 +74,9 @@ pub struct Generator {
     pub shape: GeneratorShape,
     /// From N×3×H×W to 3 channels, or 4 with a mask head, before the last activation.
     pub layers: Vec<Layer>,
+    /// After how many layers the features that distillation compares are found: before the residual
+    /// blocks, and after a third, two thirds and all of them. Empty without residual blocks.
+    taps: Vec<usize>,
     /// Its parameters.
     pub layout: Layout,
 }
@@ -86,22 +96,31 @@ impl Generator {
         let mut b = Builder::new(shape.norm);
         let outs = if shape.mask_head { 4 } else { 3 };
         let GeneratorShape { ngf, dropout, .. } = shape;
+        let mut taps = None;
         let layers = match shape.net {
             NetG::Fast => fast(&mut b, ngf, shape.width, shape.blocks, outs),
             NetG::Resnet9Blocks => resnet(&mut b, ngf, 9, dropout, outs),
             NetG::Resnet6Blocks => resnet(&mut b, ngf, 6, dropout, outs),
+            NetG::Inception9Blocks => {
+                let whole = Widths::whole(ngf);
+                let widths = shape.inception.as_ref().unwrap_or(&whole);
+                let (layers, places) = inception(&mut b, widths, outs);
+                taps = Some(places.to_vec());
+                layers
+            }
             NetG::Unet128 => unet(&mut b, ngf, 7, dropout, outs),
             NetG::Unet256 => unet(&mut b, ngf, 8, dropout, outs),
         };
+        let taps = taps.unwrap_or_else(|| thirds(&layers));
         let layout = b.layout;
-        Self { shape, layers, layout }
+        Self { shape, layers, taps, layout }
     }
 
     /// The same generator with fixed statistics as parts of its convolutions, for use outside of
     /// training.
     pub fn folded(&self, mut weights: Weights) -> (Self, Weights) {
         let layers = fold(&self.layers, &mut weights);
-        (Self { layers, ..self.clone() }, weights)
+        (Self { layers, taps: Vec::new(), ..self.clone() }, weights)
     }
 
     /// What height and width must be multiples of, pixels.
@@ -113,16 +132,56 @@ impl Generator {
         }
     }
 
+    /// Whether it has features that distillation can compare.
+    pub fn has_features(&self) -> bool {
+        !self.taps.is_empty()
+    }
+
     /// Paints N×3×H×W in [−1, 1]. The layers compute in `kind`, the last activation and the
     /// composition in float32.
     pub fn forward(&self, weights: &Weights, x: &Tensor, kind: Kind, train: bool) -> Painted {
-        let out = forward(&self.layers, weights, &channels_last(x, kind), train);
+        self.paint(weights, x, kind, train, &[]).0
+    }
+
+    /// The same, and N×C×h×w features for distillation.
+    pub fn forward_with_features(
+        &self,
+        weights: &Weights,
+        x: &Tensor,
+        kind: Kind,
+        train: bool,
+    ) -> (Painted, Vec<Tensor>) {
+        self.paint(weights, x, kind, train, &self.taps)
+    }
+
+    fn paint(
+        &self,
+        weights: &Weights,
+        x: &Tensor,
+        kind: Kind,
+        train: bool,
+        taps: &[usize],
+    ) -> (Painted, Vec<Tensor>) {
+        let input = channels_last(x, kind);
+        let (out, features) = forward_tapped(&self.layers, weights, &input, train, taps);
         let out = out.to_kind(Kind::Float);
         if !self.shape.mask_head {
-            return Painted { image: out.tanh(), mask_logits: None };
+            return (Painted { image: out.tanh(), mask_logits: None }, features);
         }
         let painted = out.narrow(1, 0, 3).tanh();
         let logits = out.narrow(1, 3, 1);
-        Painted { image: x + logits.sigmoid() * (painted - x), mask_logits: Some(logits) }
+        let image = x + logits.sigmoid() * (painted - x);
+        (Painted { image, mask_logits: Some(logits) }, features)
     }
+}
+
+/// How many layers lie before the residual blocks, and up to a third, two thirds and all of them.
+fn thirds(layers: &[Layer]) -> Vec<usize> {
+    let blocks = layers.iter().enumerate().filter(|(_, l)| matches!(l, Layer::Residual(_)));
+    let after: Vec<usize> = blocks.map(|(i, _)| i + 1).collect();
+    let Some(first) = after.first() else {
+        return Vec::new();
+    };
+    let n = after.len();
+    vec![first - 1, after[(n / 3).max(1) - 1], after[(n * 2 / 3).max(1) - 1], after[n - 1]]
 }

@@ -23,6 +23,8 @@ pub enum Layer {
     InstanceNorm(i64),
     /// Normalisation by statistics that are kept from image to image.
     BatchNorm(BatchNorm),
+    /// Instance normalisation, then γ·x + β with a learnt γ and β a channel.
+    AffineInstanceNorm(AffineNorm),
     /// max(x, 0).
     Relu,
     /// max(x, slope·x).
@@ -35,12 +37,25 @@ pub enum Layer {
     Residual(Vec<Layer>),
     /// x and body(x), stacked along the channels.
     Skip(Vec<Layer>),
+    /// The sum of what each branch, of which there is at least one, makes of x.
+    Sum(Vec<Vec<Layer>>),
+}
+
+/// Parameters of a normalisation that learns.
+#[derive(Clone, Debug)]
+pub struct AffineNorm {
+    /// γ, one a channel.
+    pub scale: ParamId,
+    /// β, one a channel.
+    pub shift: ParamId,
+    /// Channels.
+    pub channels: i64,
 }
 
 /// Parameters of a convolution with zero padding.
 #[derive(Clone, Debug)]
 pub struct Conv {
-    /// Out×in×k×k.
+    /// Out×(in / groups)×k×k.
     pub weight: ParamId,
     /// Out.
     pub bias: Option<ParamId>,
@@ -52,6 +67,8 @@ pub struct Conv {
     pub stride: i64,
     /// Zero padding on each side, pixels.
     pub padding: i64,
+    /// Parts of the channels that do not see each other; as many as channels: depthwise.
+    pub groups: i64,
 }
 
 /// Parameters of a transposed convolution.
@@ -121,6 +138,24 @@ fn run(
     layers.iter().fold(x.shallow_clone(), run)
 }
 
+/// Runs layers one after another, and gives the values after the numbers of layers in `taps`, which
+/// ascend, beside the last.
+pub fn forward_tapped(
+    layers: &[Layer],
+    weights: &Weights,
+    x: &Tensor,
+    train: bool,
+    taps: &[usize],
+) -> (Tensor, Vec<Tensor>) {
+    let (mut value, mut done, mut tapped) = (x.shallow_clone(), 0, Vec::new());
+    for &tap in taps {
+        value = forward(&layers[done..tap], weights, &value, train);
+        done = tap;
+        tapped.push(value.shallow_clone());
+    }
+    (forward(&layers[done..], weights, &value, train), tapped)
+}
+
 impl BatchNorm {
     /// In float32, which the statistics need.
     fn forward(&self, w: &Weights, x: &Tensor, train: bool) -> Tensor {
@@ -158,7 +193,7 @@ impl Layer {
                 [c.stride; 2],
                 [c.padding; 2],
                 [1, 1],
-                1,
+                c.groups,
             ),
             Self::ConvTranspose(c) => x.conv_transpose2d(
                 &w[c.weight],
@@ -176,12 +211,19 @@ impl Layer {
                 x.group_norm(*channels, None::<Tensor>, None::<Tensor>, NORM_EPS, true)
             }
             Self::BatchNorm(norm) => norm.forward(w, x, train),
+            Self::AffineInstanceNorm(n) => {
+                x.group_norm(n.channels, Some(&w[n.scale]), Some(&w[n.shift]), NORM_EPS, true)
+            }
             Self::Relu => x.relu(),
             Self::LeakyRelu(slope) => leaky_relu(x, *slope),
             Self::PixelShuffle(r) => x.pixel_shuffle(*r),
             Self::Dropout(p) => x.dropout(*p, train),
             Self::Residual(body) => x + run(body, w, x, train, see),
             Self::Skip(body) => Tensor::cat(&[x, &run(body, w, x, train, see)], 1),
+            Self::Sum(branches) => {
+                let ends = branches.iter().map(|b| run(b, w, x, train, see));
+                ends.reduce(|a, b| a + b).unwrap_or_else(|| x.zeros_like())
+            }
         }
     }
 }

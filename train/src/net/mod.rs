@@ -8,6 +8,7 @@ pub mod discriminator;
 mod fast;
 pub mod fold;
 pub mod generator;
+pub mod inception;
 pub mod init;
 pub mod layer;
 pub mod params;

@@ -21,6 +21,8 @@ pub struct ParamId(usize);
 pub enum Start {
     /// As the run's [`InitType`] says, times a factor.
     Weight(f64),
+    /// Around 1, N(1, 0.02) as published, so that no two channels of a normalisation are alike.
+    Scale,
     /// This value.
     Constant(f64),
     /// This value, which is a statistic and not trained.
@@ -131,6 +133,9 @@ impl Params {
                     Start::Weight(factor) => {
                         view.copy_(&(init.draw(&entry.shape, gain) * factor));
                     }
+                    Start::Scale => {
+                        view.copy_(&(InitType::Normal.draw(&entry.shape, 0.02) + 1.0));
+                    }
                     Start::Constant(value) | Start::Statistic(value) => {
                         let _ = view.fill_(value);
                     }
@@ -172,6 +177,12 @@ impl Params {
         for (entry, value) in statistics.zip(values) {
             no_grad(|| entry.view(&self.flat).copy_(value));
         }
+    }
+
+    /// A parameter by its name.
+    pub fn get(&self, name: &str) -> Option<&Tensor> {
+        let place = self.layout.entries.iter().position(|e| e.name == name)?;
+        self.views.get(place)
     }
 
     /// The tensors that gradients are taken for.

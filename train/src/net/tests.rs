@@ -6,10 +6,12 @@ use tch::{Device, Kind, Tensor};
 
 use super::{
     build::Norm,
-    cost::macs,
+    cost::{macs, macs_at_output_size},
     discriminator::{Discriminator, DiscriminatorShape, NetD},
     generator::{Generator, GeneratorShape, NetG},
+    inception::{Branches, Widths},
     init::InitType,
+    layer::Layer,
     params::Params,
 };
 
@@ -26,6 +28,7 @@ fn with_norm(net: NetG, norm: Norm, mask_head: bool) -> Generator {
         norm,
         dropout: false,
         mask_head,
+        inception: None,
     })
 }
 
@@ -38,6 +41,8 @@ fn generators_have_the_published_number_of_parameters() {
     for (net, norm, millions) in [
         (NetG::Resnet9Blocks, Norm::Instance, 11.378),
         (NetG::Resnet6Blocks, Norm::Instance, 7.838),
+        // By hand: see `an_inception_generator_is_the_papers`.
+        (NetG::Inception9Blocks, Norm::Instance, 8.154255),
         (NetG::Unet128, Norm::Batch, 41.829),
         (NetG::Unet256, Norm::Batch, 54.414),
         // Less a scale for each normalised channel.
@@ -66,7 +71,7 @@ fn the_papers_generator_costs_what_was_published() {
 
 #[test]
 fn generators_keep_the_size_and_the_range() {
-    for net in [NetG::Fast, NetG::Resnet6Blocks, NetG::Unet128] {
+    for net in [NetG::Fast, NetG::Resnet6Blocks, NetG::Inception9Blocks, NetG::Unet128] {
         for mask_head in [false, true] {
             let generator = generator(net, mask_head);
             tch::manual_seed(1);
@@ -127,4 +132,66 @@ fn batch_statistics_follow_the_images_and_are_used_when_it_counts() {
     assert!(difference(&run(&x, true), &after) < 0.02, "the statistics are not the images'");
     let first = x.narrow(0, 0, 1);
     assert!(difference(&run(&first, false), &after.narrow(0, 0, 1)) < 1e-4);
+}
+
+/// The layers counted one by one: stem, two halvings, nine blocks of six branches, two doublings,
+/// head.
+#[test]
+fn an_inception_generator_is_the_papers() {
+    let (c, m) = (256u64, 42u64);
+    let conv = |ins: u64, outs: u64, k: u64| ins * outs * k * k;
+    let res = |k: u64| conv(c, m, k) + m + 2 * m + conv(m, c, k) + c;
+    let dw = |k: u64| conv(c, m, 1) + m + 2 * m + m * k * k + m + 2 * m + conv(m, c, 1) + c;
+    let block = [1, 3, 5].map(|k| res(k) + dw(k)).iter().sum::<u64>() + 2 * c;
+    let ends = conv(3, 64, 7) + 3 * 64 + conv(64, 3, 7) + 3;
+    let down = conv(64, 128, 3) + 3 * 128 + conv(128, 256, 3) + 3 * 256;
+    let up = conv(256, 128, 3) + 3 * 128 + conv(128, 64, 3) + 3 * 64;
+    let generator = generator(NetG::Inception9Blocks, false);
+    assert_eq!(generator.layout.numel() as u64, 9 * block + ends + down + up);
+
+    let quarter = 64 * 64;
+    // Branches of a larger kernel also convolve once more on padded pictures, not at another size.
+    let res = |k: u64| 2 * conv(c, m, k) * quarter;
+    let dw = |k: u64| (2 * conv(c, m, 1) + m * k * k) * quarter;
+    let blocks = 9 * [1, 3, 5].map(|k| res(k) + dw(k)).iter().sum::<u64>();
+    let ends = 2 * conv(3, 64, 7) * 256 * 256;
+    let down = conv(64, 128, 3) * 128 * 128 + conv(128, 256, 3) * quarter;
+    let up = conv(256, 128, 3) * quarter + conv(128, 64, 3) * 128 * 128;
+    assert_eq!(macs(&generator.layers, 256, 256), blocks + ends + down + up);
+    let literature = macs_at_output_size(&generator.layers, 256, 256);
+    assert_eq!(literature, blocks + ends + down + 4 * up);
+}
+
+/// What the literature prints for the paper's generator counts doublings at their output's size.
+#[test]
+fn the_literature_counts_more_for_the_same_generator() {
+    let layers = generator(NetG::Resnet9Blocks, false).layers;
+    let giga = macs_at_output_size(&layers, 256, 256) as f64 / 1e9;
+    assert!((giga - 56.8).abs() < 0.05, "{giga} GMAC");
+}
+
+/// A block with one branch, by hand: y = x + Norm(branch(x)), and one with none is not there.
+#[test]
+fn pruned_branches_and_blocks_are_not_there() {
+    let mut widths = Widths::whole(16);
+    let none = Branches { res: [0; 3], dw: [0; 3] };
+    widths.blocks = vec![none.clone(); 9];
+    widths.blocks[4] = Branches { dw: [0, 5, 0], ..none };
+    let whole = generator(NetG::Inception9Blocks, false);
+    let shape = GeneratorShape { inception: Some(widths), ..whole.shape };
+    let pruned = Generator::new(shape);
+    let blocks: Vec<_> = pruned.layers.iter().filter(|l| matches!(l, Layer::Residual(_))).collect();
+    assert_eq!(blocks.len(), 1);
+    let names = pruned.layout.signature();
+    let of_blocks: Vec<&str> = names.lines().filter(|n| n.starts_with("block")).collect();
+    assert!(of_blocks.iter().all(|n| n.starts_with("block5.dw3.") || n.starts_with("block5.norm")));
+    tch::manual_seed(1);
+    let params = Params::new(&pruned.layout, InitType::Normal, 0.02, Device::Cpu);
+    let weights = params.weights(Kind::Float);
+    let x = Tensor::rand([1, 3, 32, 32], tch::kind::FLOAT_CPU);
+    let (_, features) = pruned.forward_with_features(&weights, &x, Kind::Float, false);
+    assert_eq!(features.len(), 4);
+    assert_eq!(features[0], features[1], "the first three blocks are gone");
+    assert_ne!(features[1], features[2], "the fifth block is there");
+    assert_eq!(features[2], features[3], "the last three blocks are gone");
 }

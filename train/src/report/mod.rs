@@ -14,9 +14,10 @@ use anyhow::{Context, Result};
 use serde_json::{Map, Value};
 
 use crate::{
+    costs::Costs,
     metrics,
     page::{self, escape},
-    run_folder::write_beside,
+    run_folder::{RunFolder, write_beside},
 };
 use alarms::alarms;
 use chart::chart;
@@ -27,13 +28,14 @@ const REFRESH: u32 = 60;
 const SHOWN: usize = 4;
 
 /// Title of a chart and the losses in it.
-const CHARTS: [(&str, &[&str]); 10] = [
+const CHARTS: [(&str, &[&str]); 11] = [
     ("Adversarial loss of the generators", &["G_A", "G_B"]),
     ("Loss of the discriminators", &["D_A", "D_B"]),
     ("Discriminators: share told right", &["D_A_accuracy", "D_B_accuracy"]),
     ("Cycle and identity", &["cycle_A", "cycle_B", "idt_A", "idt_B"]),
     ("Distance from the partner", &["L1_A", "L1_B"]),
     ("Distance from the teacher", &["recon_A", "recon_B", "inverse_A", "inverse_B"]),
+    ("Kernel alignment with the teacher", &["alignment_A", "alignment_B"]),
     ("Mask", &["mask_A", "mask_B"]),
     ("Equivariance to motion", &["flow_A", "flow_B"]),
     ("Change between frames that the input does not make", &["diff_A", "diff_B"]),
@@ -43,11 +45,18 @@ const CHARTS: [(&str, &[&str]); 10] = [
 /// Writes the page of a run from its metrics and sample pictures.
 ///
 /// `columns` says what the columns of a sample picture are.
-pub fn write(folder: &Path, metrics: &Path, samples: &Path, columns: &str) -> Result<()> {
-    fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-    let lines = metrics::read(metrics)?;
-    let body =
-        [summary(&lines), alarm_list(&lines), charts(&lines), pictures(samples, columns)?].concat();
+pub fn write(run: &RunFolder, columns: &str) -> Result<()> {
+    let folder = run.report();
+    fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    let lines = metrics::read(&run.metrics())?;
+    let body = [
+        summary(&lines),
+        alarm_list(&lines),
+        Costs::read_if_there(&run.costs())?.as_ref().map_or_else(String::new, table),
+        charts(&lines),
+        pictures(&run.samples(), columns)?,
+    ]
+    .concat();
     let page = page::page("cyclegan-train", Some(REFRESH), &body);
     write_beside(&folder.join("index.html"), page.as_bytes())
 }
@@ -64,6 +73,15 @@ fn summary(lines: &[Map<String, Value>]) -> String {
         number("s_per_iter"),
         number("lr")
     )
+}
+
+fn table(costs: &Costs) -> String {
+    let line = |cells: &[String; 5], tag: &str| {
+        let cells = cells.iter().map(|c| format!("<{tag}>{}</{tag}>", escape(c)));
+        format!("<tr>{}</tr>", cells.collect::<String>())
+    };
+    let rows: String = costs.rows().iter().map(|row| line(row, "td")).collect();
+    format!("<h2>Cost</h2><table>{}{rows}</table>", line(&costs.columns(), "th"))
 }
 
 fn alarm_list(lines: &[Map<String, Value>]) -> String {

@@ -55,9 +55,8 @@ impl Output {
 
     /// Writes the report and tells new alarms.
     pub fn report(&mut self, bar: &ProgressBar) -> Result<()> {
-        let (metrics, samples) = (self.run.metrics(), self.run.samples());
-        report::write(&self.run.report(), &metrics, &samples, self.samples.columns())?;
-        for alarm in alarms(&metrics::read(&metrics)?) {
+        report::write(&self.run, self.samples.columns())?;
+        for alarm in alarms(&metrics::read(&self.run.metrics())?) {
             if self.alarmed.insert(alarm.clone()) {
                 bar.suspend(|| eprintln!("alarm: {alarm}"));
             }

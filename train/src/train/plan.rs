@@ -28,7 +28,7 @@ pub fn plan(run: &RunFolder, config: &Config, rank: usize, processes: usize) -> 
             config.data.join(name).display()
         );
     }
-    let multiple = Generator::new(o.generator()).multiple_of();
+    let multiple = Generator::new(o.generator(0)).multiple_of();
     let batch = o.batch_size as usize;
     Ok(Plan {
         domains,

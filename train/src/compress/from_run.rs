@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! A run of ours as a teacher: its pictures, its features, its discriminators and, where it is of
+//! inception blocks, the student's architecture.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, ensure};
+use clap::{ArgMatches, parser::ValueSource};
+use tch::{Device, no_grad};
+
+use super::{
+    budget::Limit,
+    inherit::inherit,
+    prune::{Kept, Scales, widths},
+};
+use crate::{
+    checkpoint,
+    cyclegan::{CycleGan, distill::DistillOptions},
+    net::generator::{Generator, NetG},
+    options::TrainOptions,
+    run_folder::{Config, RunFolder},
+};
+
+/// Where a run keeps a copy of its teacher's.
+pub const COPY: &str = "teacher/run";
+
+/// A run that teaches.
+#[derive(Debug)]
+pub struct RunTeacher {
+    run: RunFolder,
+    /// Its options and data.
+    pub config: Config,
+    model: CycleGan,
+    /// The channels that its student keeps of G and F, when it is pruned.
+    kept: Option<[Kept; 2]>,
+}
+
+impl RunTeacher {
+    /// Reads a run's newest checkpoint.
+    pub fn open(path: &Path) -> Result<Self> {
+        let run = RunFolder::open(path)?;
+        let (config, model) = checkpoint::open_newest(&run, Device::Cpu)?;
+        Ok(Self { run, config, model, kept: None })
+    }
+
+    /// Its generators.
+    pub fn networks(&self) -> &[Generator; 2] {
+        &self.model.networks
+    }
+
+    /// The student's options: the teacher's with those that the command line names put over them,
+    /// and without what only a teacher needs.
+    pub fn student_options(
+        &self,
+        args: &TrainOptions,
+        matches: &ArgMatches,
+    ) -> Result<TrainOptions> {
+        let given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+        let teacher = &self.config.train;
+        let mut options = teacher.clone().overridden(args, matches)?;
+        if !given("net_g") && teacher.net_g() != NetG::Inception9Blocks {
+            options.net_g = Some(NetG::Fast);
+        }
+        if options.net_g() != teacher.net_g() {
+            options.ngf = args.ngf;
+            options.norm = args.norm;
+            options.init_type = args.init_type;
+            options.pruned = None;
+        }
+        // The published student learns from its teacher and its discriminator alone.
+        let losses = [
+            ("lambda_a", &mut options.lambda_a),
+            ("lambda_b", &mut options.lambda_b),
+            ("lambda_identity", &mut options.lambda_identity),
+        ];
+        for (id, weight) in losses {
+            if !given(id) {
+                *weight = 0.0;
+            }
+        }
+        if !given("batch_size") {
+            options.batch_size = options.batch_size.max(2);
+        }
+        Ok(options)
+    }
+
+    /// Whether a student of these options gets its architecture by pruning.
+    pub fn prunes(&self, options: &TrainOptions) -> bool {
+        let net = NetG::Inception9Blocks;
+        options.net_g() == net && self.config.train.net_g() == net
+    }
+
+    /// Prunes both generators to `limit`, and puts what is left into the student's options.
+    pub fn prune(&mut self, limit: &Limit, options: &mut TrainOptions) -> Result<()> {
+        let prune = |i: usize| -> Result<Kept> {
+            let values = self.model.generators[i].shown();
+            let scales = Scales::read(|name| values.get(name))?;
+            let mut shape = options.generator(i);
+            scales.prune(limit, |widths| {
+                shape.inception = Some(widths.clone());
+                limit.cost(&Generator::new(shape.clone()))
+            })
+        };
+        let kept = [prune(0)?, prune(1)?];
+        options.pruned = Some(kept.each_ref().map(widths));
+        self.kept = Some(kept);
+        Ok(())
+    }
+
+    /// Refuses features that cannot be compared.
+    pub fn check_alignment(&self, options: &TrainOptions, distill: &DistillOptions) -> Result<()> {
+        if (0..2).all(|i| distill.distill(i) == 0.0) {
+            return Ok(());
+        }
+        let without = "or --lambda-distill-a 0 --lambda-distill-b 0 for none";
+        ensure!(
+            options.batch_size >= 2,
+            "--batch-size is {}, expected at least 2: the alignment of features is the same for \
+             every student at 1; {without}",
+            options.batch_size
+        );
+        let student = Generator::new(options.generator(0));
+        for (whose, network) in [("teacher", &self.model.networks[0]), ("student", &student)] {
+            ensure!(
+                network.has_features(),
+                "the {whose} has no residual blocks whose features could be aligned, expected \
+                 another --net-g, {without}"
+            );
+        }
+        Ok(())
+    }
+
+    /// Copies what is needed of the teacher into the student's run, so that the student goes on as
+    /// it began whatever becomes of the teacher.
+    pub fn keep(&self, student: &RunFolder) -> Result<PathBuf> {
+        let copy = RunFolder::new(&student.join(COPY));
+        copy.write_config(&Config { distill: None, ..self.config.clone() })?;
+        let newest = checkpoint::list(&self.run.checkpoints())?.pop();
+        let newest = newest.context("the teacher has no checkpoint")?;
+        let folder = copy.checkpoints();
+        fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+        let to = folder.join(newest.file_name().unwrap_or_default());
+        fs::copy(&newest, &to).with_context(|| format!("cannot write {}", to.display()))?;
+        Ok(COPY.into())
+    }
+
+    /// Gives a student that begins the teacher's discriminators and, unless it shall be `fresh`, the
+    /// values of the channels that it keeps.
+    pub fn begin(&self, student: &mut CycleGan, fresh: bool) -> Result<()> {
+        for i in 0..2 {
+            let (own, its) =
+                (&student.discriminators[i].params, &self.model.discriminators[i].params);
+            if own.layout().signature() == its.layout().signature() {
+                no_grad(|| own.flat().shallow_clone().copy_(its.flat()));
+            } else {
+                println!("the discriminators are not the teacher's and begin anew");
+            }
+            if let Some(kept) = self.kept.as_ref().filter(|_| !fresh) {
+                let generator = &student.generators[i];
+                inherit(&generator.params, self.model.generators[i].shown(), &kept[i])?;
+                generator.restart_average();
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! How alike two networks tell a batch's images apart.
+
+use tch::{Kind, Tensor};
+
+/// Global kernel alignment of features of the same N images (CAT, arXiv 2103.03467;
+/// docs/compress.md, 4): KA(X, Y) = Σ(XXᵀ ∘ YYᵀ) / √(Σ(XXᵀ)² · Σ(YYᵀ)²), from 0 to 1 for features that are
+/// nowhere negative and from −1 otherwise.
+///
+/// `x` and `y` are N×…, flattened to N×D; their D may differ, since only the N×N inner products
+/// are compared. At N = 1 it is 1 whatever the features are, with no gradient.
+pub fn kernel_alignment(x: &Tensor, y: &Tensor) -> Tensor {
+    // Each kernel over its own norm: the squares of unscaled inner products leave float32's range.
+    let kernel = |features: &Tensor| {
+        let flat = features.to_kind(Kind::Float).flatten(1, -1);
+        let products = flat.matmul(&flat.tr());
+        let norm = products.norm();
+        products / norm.clamp_min(f64::from(f32::MIN_POSITIVE))
+    };
+    (kernel(x) * kernel(y)).sum(Kind::Float)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The definition, one product at a time in float64.
+    fn reference(x: &[Vec<f64>], y: &[Vec<f64>]) -> f64 {
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        let (mut both, mut xs, mut ys) = (0.0, 0.0, 0.0);
+        for i in 0..x.len() {
+            for j in 0..x.len() {
+                let (a, b) = (dot(&x[i], &x[j]), dot(&y[i], &y[j]));
+                both += a * b;
+                xs += a * a;
+                ys += b * b;
+            }
+        }
+        both / (xs * ys).sqrt()
+    }
+
+    fn rows(x: &Tensor) -> Vec<Vec<f64>> {
+        let row = |r: Tensor| Vec::<f64>::try_from(r.flatten(0, -1).to_kind(Kind::Double)).unwrap();
+        x.unbind(0).into_iter().map(row).collect()
+    }
+
+    fn features(n: i64, channels: i64, side: i64) -> Tensor {
+        Tensor::randn([n, channels, side, side], tch::kind::FLOAT_CPU)
+    }
+
+    #[test]
+    fn alignment_is_the_papers_in_float64() {
+        tch::manual_seed(3);
+        for (n, c) in [(1, 4), (2, 7), (5, 3)] {
+            let (x, y) = (features(n, c, 6), features(n, 5, 3) + 0.5);
+            let expected = reference(&rows(&x), &rows(&y));
+            let found = kernel_alignment(&x, &y).double_value(&[]);
+            assert!((found - expected).abs() < 1e-5, "{n}: {found}, expected {expected}");
+        }
+    }
+
+    #[test]
+    fn the_gradient_is_the_references_slope_and_nothing_at_one_image() {
+        tch::manual_seed(4);
+        for (n, flat) in [(1, true), (2, false), (4, false)] {
+            let x = features(n, 3, 2).set_requires_grad(true);
+            let y = features(n, 2, 4);
+            let alignment = kernel_alignment(&x, &y);
+            let gradient = Tensor::run_backward(&[alignment], &[&x], false, false).remove(0);
+            let size = gradient.abs().max().double_value(&[]);
+            assert_eq!(size < 1e-6, flat, "{n} images: gradient {size}");
+            let (mut up, mut down) = (rows(&x.detach()), rows(&x.detach()));
+            up[0][0] += 1e-5;
+            down[0][0] -= 1e-5;
+            let y = rows(&y);
+            let slope = (reference(&up, &y) - reference(&down, &y)) / 2e-5;
+            let found = gradient.double_value(&[0, 0, 0, 0]);
+            assert!((found - slope).abs() < 1e-4, "{n}: {found}, expected {slope}");
+        }
+    }
+
+    #[test]
+    fn scale_does_not_count_and_large_features_do_not_overflow() {
+        tch::manual_seed(5);
+        let (x, y) = (features(3, 4, 8), features(3, 4, 8));
+        let plain = kernel_alignment(&x, &y).double_value(&[]);
+        let large = kernel_alignment(&(&x * 1e6), &(&y * 1e-6)).double_value(&[]);
+        assert!((plain - large).abs() < 1e-5, "{plain} {large}");
+        assert!((kernel_alignment(&x, &x).double_value(&[]) - 1.0).abs() < 1e-6);
+    }
+}
