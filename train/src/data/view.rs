@@ -130,6 +130,14 @@ impl View {
         Self { rect: [x, y, (w * sx).min(to_w - x), (h * sy).min(to_h - y)], ..self }
     }
 
+    /// A whole picture at a short side of `short` pixels, each side rounded to a multiple.
+    pub fn whole((width, height): (u32, u32), short: u32, multiple: u32) -> Self {
+        let (w, h, m) = (f64::from(width), f64::from(height), f64::from(multiple));
+        let scale = f64::from(short) / w.min(h);
+        let round = |side: f64| ((side * scale / m).round().max(1.0) * m) as u32;
+        Self { rect: [0.0, 0.0, w, h], size: (round(w), round(h)), flip: false }
+    }
+
     /// The pixels of the view of an RGB picture.
     pub fn of_rgb(&self, image: &RgbImage) -> RgbImage {
         self.resample::<image::Rgb<u8>, 3>(image, fast_image_resize::PixelType::U8x3)

@@ -18,12 +18,7 @@ use super::{
     kid::{Kid, kid},
 };
 use crate::{
-    data::{
-        decode,
-        folder::Domain,
-        order::{Purpose, random},
-        view::{Preprocess, Sizes, View},
-    },
+    data::{decode, folder::Domain, view::View},
     onnx_generator::OnnxGenerator,
     pixels,
     video::Video,
@@ -190,7 +185,7 @@ impl<'a> Judge<'a> {
         let masked = pairs.filter_map(|(i, m)| Some((i, m.as_ref()?)));
         for (image, mask) in masked.take(self.args.max_images.min(100)) {
             let (picture, mask) = (decode::rgb(image)?, decode::mask(mask)?);
-            let view = self.view(picture.dimensions())?;
+            let view = self.view(picture.dimensions());
             let picture = pixels::to_tensor(&view.of_rgb(&picture));
             let mask = pixels::mask_to_tensor(&view.of_mask(&mask));
             let painted = onnx.paint(&picture)?.image;
@@ -229,7 +224,7 @@ impl<'a> Judge<'a> {
         let images = self.domains[way].images.iter().take(self.args.max_images);
         let read = |path: &PathBuf| {
             let picture = decode::rgb(path)?;
-            let view = self.view(picture.dimensions())?;
+            let view = self.view(picture.dimensions());
             Ok(pixels::to_tensor(&view.of_rgb(&picture)))
         };
         images.map(read).collect()
@@ -239,7 +234,7 @@ impl<'a> Judge<'a> {
         let mut video = Video::open(path)?;
         let mut frames = Vec::new();
         while let Some(frame) = video.next_frame()? {
-            let view = self.view(frame.picture.dimensions())?;
+            let view = self.view(frame.picture.dimensions());
             frames.push(pixels::to_tensor(&view.of_rgb(&frame.picture)));
             if frames.len() == self.args.clip_frames {
                 break;
@@ -251,13 +246,8 @@ impl<'a> Judge<'a> {
     }
 
     /// The whole picture at the size that is scored.
-    fn view(&self, (width, height): (u32, u32)) -> Result<View> {
-        let size = f64::from(self.args.size);
-        let scale = size / f64::from(width.min(height));
-        let load = (f64::from(width) * scale).round() as u32;
-        let sizes = Sizes { load, load_min: load, crop: load, multiple: 4 };
-        let mut unused = random(0, Purpose::Subset, 0);
-        Ok(Preprocess::ScaleWidth.view((width, height), sizes, false, &mut unused)?)
+    fn view(&self, size: (u32, u32)) -> View {
+        View::whole(size, self.args.size, 4)
     }
 }
 

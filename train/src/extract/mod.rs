@@ -104,14 +104,10 @@ fn extract(path: &Path, args: &ExtractArgs, hashes: &mut Vec<Hash>) -> Result<Co
 }
 
 fn sized(frame: &Frame, short: u32) -> RgbImage {
-    let (w, h) = frame.picture.dimensions();
     if short == 0 {
         return frame.picture.clone();
     }
-    let scale = f64::from(short) / f64::from(w.min(h));
-    let side = |n: u32| (f64::from(n) * scale).round() as u32;
-    let rect = [0.0, 0.0, f64::from(w), f64::from(h)];
-    View { rect, size: (side(w), side(h)), flip: false }.of_rgb(&frame.picture)
+    View::whole(frame.picture.dimensions(), short, 1).of_rgb(&frame.picture)
 }
 
 /// Counts tenths of a second, or just turns where the length is unknown.
