@@ -55,8 +55,7 @@ impl OnnxGenerator {
     /// The same for a model that is in memory, with no data outside of it.
     pub fn from_bytes(bytes: &[u8], threads: usize) -> Result<Self> {
         let about = Generator::check(bytes, Path::new("."))?;
-        let session = builder(threads)?.commit_from_memory(bytes)?;
-        Ok(Self { about, session })
+        Ok(Self { about, session: session_of(bytes, threads)? })
     }
 
     /// The median time of a picture of `side`×`side` pixels, milliseconds.
@@ -77,11 +76,6 @@ impl OnnxGenerator {
         let mut times = times.split_off(times.len() / 4);
         times.sort_by(f64::total_cmp);
         Ok(times[times.len() / 2])
-    }
-
-    /// Whether the file computes in float16.
-    pub fn is_f16(&self) -> bool {
-        self.about.input_type == ElementType::F16
     }
 
     /// Paints N×3×H×W in [−1, 1].
@@ -135,8 +129,15 @@ pub fn session(path: &Path, threads: usize) -> Result<Session> {
     Ok(builder(threads)?.commit_from_file(path)?)
 }
 
+/// A session of the bytes of a model, on `threads` threads, 0 for all cores.
+pub fn session_of(model: &[u8], threads: usize) -> Result<Session> {
+    Ok(builder(threads)?.commit_from_memory(model)?)
+}
+
 fn builder(threads: usize) -> Result<SessionBuilder> {
     let builder = Session::builder(runtime()?)?.with_intra_threads(threads);
+    // Spinning, threads would hold cores that libtorch or another program wants.
+    let builder = builder.and_then(|b| b.with_intra_op_spinning(false));
     builder.map_err(|e| anyhow!("{e}"))
 }
 

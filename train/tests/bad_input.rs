@@ -155,6 +155,25 @@ fn a_cuda_device_that_is_not_there_is_named() {
     fails(&refs(&case.train(&["--device", "gpu"])), &["gpu", "cuda:N"]);
 }
 
+#[test]
+fn variants_without_pictures_are_refused() {
+    let case = Case::trained(2);
+    let (run_folder, pair) = (case.out(), case.folder.path().join("pair"));
+    let export = ["export", "--run", text(&run_folder), "--out", text(&pair)];
+    let int8 = [&export[..], &["--variants", "int8"]].concat();
+    let empty = case.folder.path().join("empty");
+    fs::create_dir_all(empty.join("trainA")).unwrap();
+    let elsewhere = [&int8[..], &["--calibrate", text(&empty)]].concat();
+    fails(&elsewhere, &["no pictures", "--calibrate", text(&empty)]);
+    fails(&[&int8[..], &["--calibration-images", "0"]].concat(), &["--calibration-images"]);
+    fails(&[&int8[..], &["--float-share", "2"]].concat(), &["--float-share", "0 to 1"]);
+    fs::remove_dir_all(case.data()).unwrap();
+    fails(&int8, &["no pictures", "--calibrate", text(&case.data())]);
+    let left = fs::read_dir(&pair).unwrap().map(|f| f.unwrap().file_name());
+    assert!(left.into_iter().all(|f| f == "G.onnx" || f == "F.onnx"));
+    run(&export);
+}
+
 /// A limit on the size of files stands in for a disk that is full.
 #[test]
 fn a_full_disk_ends_the_run_and_leaves_no_half_checkpoint() {

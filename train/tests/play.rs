@@ -4,53 +4,58 @@
 
 mod common;
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::path::Path;
 
-use common::{SMALL, data_set, run, say_skipped};
+use common::{SMALL, data_set, gst_launch, has_plugin, run};
 
-/// The plugin that the same build made, or the one that GStreamer is told to find.
-fn plugin_folder() -> Option<PathBuf> {
-    let built = Path::new(env!("CARGO_BIN_EXE_cyclegan-train")).parent()?;
-    let folders = std::env::var_os("GST_PLUGIN_PATH").unwrap_or_default();
-    let mut places = std::env::split_paths(&folders).chain([built.to_owned()]);
-    places.find(|folder| folder.join("libgstcyclegan.so").is_file())
+/// A small run's pair with its int8 variants.
+struct Case {
+    folder: tempfile::TempDir,
+}
+
+impl Case {
+    fn new() -> Self {
+        let case = Self { folder: tempfile::tempdir().unwrap() };
+        let (data, out, pair) = (case.path("data"), case.path("run"), case.path("pair"));
+        data_set(Path::new(&data), 4);
+        let train = ["train", "--data", &data, "--out", &out, "--mask-head", "--max-iters", "3"];
+        run(&[&train, SMALL].concat());
+        let int8 = ["--variants", "int8", "--calibration-images", "2", "--float-share", "0"];
+        run(&[&["export", "--run", &out, "--out", &pair][..], &int8].concat());
+        case
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    /// The frames that the pair makes with some properties of the filter.
+    fn play(&self, properties: &str) -> Vec<u8> {
+        let pipeline = format!(
+            "videotestsrc num-buffers=3 ! video/x-raw,format=RGB,width=64,height=64 ! \
+             cycleganfilter model=pair execution-provider=cpu {properties} ! \
+             filesink location=frames.raw"
+        );
+        gst_launch(self.folder.path(), &pipeline);
+        let frames = std::fs::read(self.path("frames.raw")).unwrap();
+        assert_eq!(frames.len(), 3 * 64 * 64 * 3);
+        frames
+    }
 }
 
 #[test]
 fn gst_launch_plays_an_exported_pair() {
-    let Some(plugin) = plugin_folder() else {
-        say_skipped("SKIP: no libgstcyclegan.so beside this build nor in GST_PLUGIN_PATH");
+    if !has_plugin() {
         return;
-    };
-    let folder = tempfile::tempdir().unwrap();
-    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    let (data, out, pair, frames) = (path("data"), path("run"), path("pair"), path("frames.raw"));
-    data_set(Path::new(&data), 4);
-    let arguments = ["train", "--data", &data, "--out", &out, "--mask-head", "--max-iters", "3"];
-    run(&[&arguments, SMALL].concat());
-    run(&["export", "--run", &out, "--out", &pair]);
-    // The plugin alone in a folder: GStreamer would read all of the build's as plugins.
-    let alone = folder.path().join("plugin");
-    std::fs::create_dir(&alone).unwrap();
-    std::fs::copy(plugin.join("libgstcyclegan.so"), alone.join("libgstcyclegan.so")).unwrap();
+    }
+    let case = Case::new();
     for direction in ["forward", "reverse"] {
-        let pipeline = format!(
-            "videotestsrc num-buffers=3 ! video/x-raw,format=RGB,width=64,height=64 ! \
-             cycleganfilter model={pair} direction={direction} execution-provider=cpu ! \
-             filesink location={frames}"
-        );
-        let output = Command::new("gst-launch-1.0")
-            .args(["-q"])
-            .args(pipeline.split_whitespace())
-            .env("GST_PLUGIN_PATH", &alone)
-            .env("GST_REGISTRY", path("registry"))
-            .output()
-            .unwrap();
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{direction}: {stderr}");
-        assert_eq!(std::fs::metadata(&frames).unwrap().len(), 3 * 64 * 64 * 3);
+        let of = |precision: &str| case.play(&format!("direction={direction} {precision}"));
+        let [float32, int8] = [of("precision=fp32"), of("precision=int8")];
+        assert_ne!(float32, int8, "rounding to 8 bits changes something");
+        let pairs = float32.iter().zip(&int8);
+        let worst = pairs.map(|(a, b)| a.abs_diff(*b)).max();
+        assert!(worst < Some(20), "{direction}: {worst:?}");
+        assert_eq!(of(""), int8, "int8 is what suits a CPU");
     }
 }

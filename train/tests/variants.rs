@@ -33,7 +33,8 @@ impl Case {
     }
 }
 
-/// `export` itself holds each file against libtorch at three sizes and fails if they differ.
+/// `export` itself holds each file against libtorch at three sizes, and each variant against the
+/// float32 file on pictures, and fails if they differ.
 #[test]
 fn every_generator_exports_as_libtorch_runs_it() {
     let case = Case::new();
@@ -51,14 +52,18 @@ fn every_generator_exports_as_libtorch_runs_it() {
         let name = format!("run{i}");
         case.train(&name, &[&["--net-g", net], more].concat());
         let (run_folder, pair) = (case.path(&name), case.path(&format!("{name}.pair")));
-        run(&["export", "--run", &run_folder, "--out", &pair]);
-        run(&["export", "--run", &run_folder, "--out", &pair, "--precision", "fp16"]);
+        let variants = ["--variants", "fp16,int8", "--calibration-images", "2"];
+        let export = ["export", "--run", &run_folder, "--out", &pair];
+        let output = run(&[&export[..], &variants].concat());
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(said.contains("F.int8.onnx: differs from F.onnx by "), "{said}");
         let read = |file: &str| Generator::read(&Path::new(&pair).join(file)).unwrap();
         let f = read("F.onnx");
         assert_eq!(f.metadata.direction, Some(Direction::BToA));
         assert_eq!((f.metadata.arch.as_deref(), f.metadata.multiple_of), (Some(net), multiple_of));
         assert_eq!(f.has_mask, more.contains(&"--mask-head"));
         assert_eq!(read("G.fp16.onnx").input_type, ElementType::F16);
+        assert_eq!(read("F.int8.onnx"), f, "the int8 file fits the contract as the float32 one");
     }
 }
 

@@ -13,7 +13,7 @@ use tch::{Device, Kind};
 
 use crate::{
     costs::Cost,
-    export::{graph::Element, model::encode},
+    export::{graph::Element, model::build},
     net::{
         cost::{macs, macs_at_output_size},
         generator::Generator,
@@ -50,8 +50,8 @@ pub fn cost_of_file(path: &Path, onnx: &mut OnnxGenerator, side: u32) -> Result<
 pub fn milliseconds(generator: &Generator, side: u32) -> Result<f64> {
     let params = Params::new(&generator.layout, InitType::Kaiming, 1.0, Device::Cpu);
     let (folded, weights) = generator.folded(params.weights(Kind::Float));
-    let bytes = encode(&folded, &weights, &Metadata::default(), Element::F32);
-    OnnxGenerator::from_bytes(&bytes, 0)?.milliseconds(side)
+    let model = build(&folded, &weights, &Metadata::default(), Element::F32);
+    OnnxGenerator::from_bytes(&model.encode_to_vec(), 0)?.milliseconds(side)
 }
 
 /// The number of floats in a file's initialisers.

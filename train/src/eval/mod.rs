@@ -40,8 +40,8 @@ pub struct EvalArgs {
     /// A run: its newest checkpoint is scored, both directions
     #[arg(long, required_unless_present = "model")]
     run: Option<PathBuf>,
-    /// An ONNX generator under the model contract, or a folder with G.onnx and F.onnx; may be
-    /// given several times
+    /// An ONNX generator under the model contract, or a folder with G.onnx and F.onnx, whose
+    /// variants are scored beside them; may be given several times
     #[arg(long)]
     model: Vec<PathBuf>,
     /// What a --model file without metadata does
@@ -104,7 +104,7 @@ pub fn run(args: &EvalArgs) -> Result<()> {
     let mut candidates = Vec::new();
     if let Some(run) = &args.run {
         exported = tempfile::tempdir().context("a temporary folder")?;
-        export::write_pair(&RunFolder::open(run)?, exported.path(), Precision::Fp32)?;
+        export::write_pair(&RunFolder::open(run)?, exported.path())?;
         candidates.extend(pair(exported.path(), &run.display().to_string())?);
     }
     for path in &args.model {
@@ -153,14 +153,24 @@ fn usual_network() -> Option<PathBuf> {
     [Some(PathBuf::from(FEATURES)), in_cache].into_iter().flatten().find(|path| path.is_file())
 }
 
+/// The generators of a folder, each variant a candidate of its own.
 fn pair(folder: &Path, name: &str) -> Result<Vec<Candidate>> {
-    let there =
-        |direction: &Direction| folder.join(file_name(*direction, Precision::Fp32)).is_file();
-    let open = |direction: Direction| {
-        let onnx = OnnxGenerator::open(&folder.join(file_name(direction, Precision::Fp32)), 0)?;
-        Ok(Candidate { name: name.to_owned(), direction, onnx })
-    };
-    Direction::BOTH.into_iter().filter(there).map(open).collect()
+    let mut candidates = Vec::new();
+    for precision in [Precision::Fp32, Precision::Fp16, Precision::Int8] {
+        let name = match precision {
+            Precision::Fp32 => name.to_owned(),
+            Precision::Fp16 => format!("{name} fp16"),
+            Precision::Int8 => format!("{name} int8"),
+        };
+        for direction in Direction::BOTH {
+            let path = folder.join(file_name(direction, precision));
+            if path.is_file() {
+                let onnx = OnnxGenerator::open(&path, 0)?;
+                candidates.push(Candidate { name: name.clone(), direction, onnx });
+            }
+        }
+    }
+    Ok(candidates)
 }
 
 fn single(path: &Path, name: String, way: Way) -> Result<Candidate> {

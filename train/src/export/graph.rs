@@ -18,10 +18,10 @@ pub enum Element {
 }
 
 impl Element {
-    fn data_type(self) -> i32 {
+    fn data_type(self) -> DataType {
         match self {
-            Self::F32 => DataType::Float as i32,
-            Self::F16 => DataType::Float16 as i32,
+            Self::F32 => DataType::Float,
+            Self::F16 => DataType::Float16,
         }
     }
 }
@@ -66,6 +66,11 @@ impl GraphBuilder {
         });
     }
 
+    /// Adds a node as it is.
+    pub fn copy(&mut self, node: NodeProto) {
+        self.graph.node.push(node);
+    }
+
     /// Adds a weight and returns its name.
     pub fn weight(&mut self, name: &str, dims: &[i64], values: &[f32]) -> String {
         let raw_data = match self.element {
@@ -78,21 +83,21 @@ impl GraphBuilder {
     /// Adds a list of integers, as some operators take sizes, and returns its name.
     pub fn integers(&mut self, name: &str, values: &[i64]) -> String {
         let raw_data = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-        let data_type = DataType::Int64 as i32;
-        self.initializer(name, &[values.len() as i64], data_type, raw_data)
+        self.initializer(name, &[values.len() as i64], DataType::Int64, raw_data)
     }
 
-    fn initializer(
+    /// Adds a constant of any type, its elements little-endian, and returns its name.
+    pub fn initializer(
         &mut self,
         name: &str,
         dims: &[i64],
-        data_type: i32,
+        data_type: DataType,
         raw_data: Vec<u8>,
     ) -> String {
         self.graph.initializer.push(TensorProto {
             name: name.to_owned(),
             dims: dims.to_vec(),
-            data_type,
+            data_type: data_type as i32,
             raw_data,
             ..TensorProto::default()
         });
@@ -126,7 +131,7 @@ impl GraphBuilder {
             dynamic("width"),
         ];
         let tensor_type = TensorTypeProto {
-            elem_type: self.element.data_type(),
+            elem_type: self.element.data_type() as i32,
             shape: Some(TensorShapeProto { dim: shape }),
         };
         ValueInfoProto {

@@ -3,7 +3,9 @@
 //! The `export` command: a run's generators as ONNX files under the model contract.
 
 mod check;
+mod frames;
 pub mod graph;
+mod int8;
 mod layers;
 pub mod model;
 pub mod read_back;
@@ -13,9 +15,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
-use cyclegan_contract::{Direction, Metadata, Precision, file_name};
+use cyclegan_contract::{
+    Direction, Metadata, Precision, file_name,
+    onnx::{Message, ModelProto},
+};
 use tch::{Device, Kind};
 
 use crate::{
@@ -25,6 +30,7 @@ use crate::{
     onnx_generator::OnnxGenerator,
     run_folder::{Config, RunFolder, write_beside},
 };
+use frames::Painted;
 use graph::Element;
 
 /// Arguments of `export`.
@@ -36,127 +42,218 @@ pub struct ExportArgs {
     /// Folder for G.onnx, F.onnx and README.md
     #[arg(long)]
     out: PathBuf,
-    /// Arithmetic of the files
-    #[arg(long, value_enum, default_value = "fp32")]
-    precision: ExportPrecision,
+    /// Write these beside them, separated by commas
+    #[arg(long, value_enum, value_delimiter = ',')]
+    variants: Vec<Variant>,
+    /// Data set with the pictures that variants are calibrated on and compared with float32 on
+    /// [default: the run's]
+    #[arg(long)]
+    calibrate: Option<PathBuf>,
+    /// Pictures taken from each domain for that
+    #[arg(long, default_value_t = 32)]
+    calibration_images: usize,
+    /// int8: the convolutions that suffer most stay in float32, up to this share of the arithmetic
+    #[arg(long, default_value_t = 0.06)]
+    float_share: f64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum ExportPrecision {
-    /// float32: G.onnx, F.onnx
-    Fp32,
-    /// float16: G.fp16.onnx, F.fp16.onnx
+enum Variant {
+    /// float16, for GPUs: G.fp16.onnx, F.fp16.onnx
     Fp16,
+    /// 8-bit integers, for CPUs: G.int8.onnx, F.int8.onnx
+    Int8,
 }
 
-/// Writes both generators of the newest checkpoint and a README.md.
+/// Writes both generators of the newest checkpoint, their variants, and a README.md.
 pub fn run(args: &ExportArgs) -> Result<()> {
-    let precision = match args.precision {
-        ExportPrecision::Fp32 => Precision::Fp32,
-        ExportPrecision::Fp16 => Precision::Fp16,
-    };
+    let shares = 0.0..=1.0;
+    ensure!(
+        shares.contains(&args.float_share),
+        "--float-share is {}, expected 0 to 1",
+        args.float_share
+    );
     let run = RunFolder::open(&args.run)?;
-    for written in write_pair(&run, &args.out, precision)? {
-        let (path, worst) = (written.path.display(), written.difference);
-        println!("{path}: differs from libtorch by {worst:.1e} at most");
+    let pair = Pair::newest(&run)?;
+    let mut written = pair.write(&args.out)?;
+    written.iter().for_each(Written::print);
+    for (i, direction) in Direction::BOTH.into_iter().enumerate() {
+        if args.variants.is_empty() {
+            break;
+        }
+        let data = args.calibrate.as_deref().unwrap_or(&pair.config.data);
+        let domain = ["trainA", "trainB"][i];
+        let metadata = pair.metadata(direction);
+        let frames = frames::read(data, domain, args.calibration_images, &metadata)?;
+        let float32 = args.out.join(file_name(direction, Precision::Fp32));
+        let painted = Painted::by(&mut OnnxGenerator::open(&float32, 0)?, frames)?;
+        for &variant in &args.variants {
+            let file = pair.write_variant(direction, variant, args, &painted)?;
+            file.print();
+            written.push(file);
+        }
     }
+    pair.write_card(&args.out, &written)
+}
+
+/// Writes the generators of a run's newest checkpoint, each checked before it takes its name.
+pub fn write_pair(run: &RunFolder, out: &Path) -> Result<()> {
+    Pair::newest(run)?.write(out)?;
     Ok(())
 }
 
 /// A file that was exported.
 #[derive(Debug)]
-pub struct Written {
-    /// Where it is.
-    pub path: PathBuf,
-    /// Its largest difference from libtorch, of a range of 2.
-    pub difference: f64,
+struct Written {
+    name: String,
+    /// How it compares with what it was made from.
+    check: String,
 }
 
-/// Writes the generators of a run's newest checkpoint, each checked before it takes its name.
-pub fn write_pair(run: &RunFolder, out: &Path, precision: Precision) -> Result<Vec<Written>> {
-    let (config, model) = checkpoint::open_newest(run, Device::Cpu)?;
-    fs::create_dir_all(out).with_context(|| out.display().to_string())?;
-    let element = if precision == Precision::Fp16 { Element::F16 } else { Element::F32 };
-    let mut files = Vec::new();
-    for (i, direction) in Direction::BOTH.into_iter().enumerate() {
-        let network = &model.networks[i];
-        let metadata = metadata(&config, network, direction);
-        let path = out.join(file_name(direction, precision));
-        let weights = || model.generators[i].shown().weights(Kind::Float);
-        let (folded, folded_weights) = network.folded(weights());
-        let bytes = model::encode(&folded, &folded_weights, &metadata, element);
-        let difference = write_checked(&path, &bytes, network, &weights())?;
-        files.push(Written { path, difference });
+impl Written {
+    fn print(&self) {
+        println!("{}: {}", self.name, self.check);
     }
-    write_beside(&out.join("README.md"), card(&config, &model, &files).as_bytes())?;
-    Ok(files)
+}
+
+/// The generators of a run.
+struct Pair {
+    config: Config,
+    model: CycleGan,
+}
+
+impl Pair {
+    fn newest(run: &RunFolder) -> Result<Self> {
+        let (config, model) = checkpoint::open_newest(run, Device::Cpu)?;
+        Ok(Self { config, model })
+    }
+
+    /// Writes G.onnx and F.onnx.
+    fn write(&self, out: &Path) -> Result<Vec<Written>> {
+        fs::create_dir_all(out).with_context(|| out.display().to_string())?;
+        let write = |direction: Direction| {
+            let name = file_name(direction, Precision::Fp32);
+            let weights = self.weights(direction);
+            let bytes = self.build(direction, Element::F32).encode_to_vec();
+            let worst = write_checked(&out.join(&name), &bytes, |onnx| {
+                check::against_libtorch(onnx, self.network(direction), &weights)
+            })?;
+            Ok(Written { name, check: format!("differs from libtorch by {worst:.1e} at most") })
+        };
+        Direction::BOTH.into_iter().map(write).collect()
+    }
+
+    fn write_variant(
+        &self,
+        direction: Direction,
+        variant: Variant,
+        args: &ExportArgs,
+        painted: &Painted,
+    ) -> Result<Written> {
+        let (precision, model, kept) = match variant {
+            Variant::Fp16 => (Precision::Fp16, self.build(direction, Element::F16), None),
+            Variant::Int8 => {
+                let float32 = self.build(direction, Element::F32);
+                let int8 = int8::quantise(&float32, painted, args.float_share)?;
+                (Precision::Int8, int8.model, Some(int8.kept))
+            }
+        };
+        let name = file_name(direction, precision);
+        let found = write_checked(&args.out.join(&name), &model.encode_to_vec(), |onnx| {
+            check::against_float32(onnx, painted)
+        })?;
+        let mut check = format!(
+            "differs from {} by {:.2} grey levels on average, {:.0} at most",
+            file_name(direction, Precision::Fp32),
+            found.mean,
+            found.largest
+        );
+        if let Some(kept) = kept.filter(|kept| !kept.is_empty()) {
+            check += &format!("; in float32: {}", kept.join(", "));
+        }
+        Ok(Written { name, check })
+    }
+
+    fn build(&self, direction: Direction, element: Element) -> ModelProto {
+        let (folded, weights) = self.network(direction).folded(self.weights(direction));
+        model::build(&folded, &weights, &self.metadata(direction), element)
+    }
+
+    fn network(&self, direction: Direction) -> &Generator {
+        &self.model.networks[index(direction)]
+    }
+
+    fn weights(&self, direction: Direction) -> Weights {
+        self.model.generators[index(direction)].shown().weights(Kind::Float)
+    }
+
+    fn metadata(&self, direction: Direction) -> Metadata {
+        let options = &self.config.train;
+        let size = options.load_size;
+        let side = u64::from(size);
+        let arch = options.net_g().to_possible_value();
+        let network = self.network(direction);
+        Metadata {
+            direction: Some(direction),
+            domain_a: Some(options.domain_a.clone()),
+            domain_b: Some(options.domain_b.clone()),
+            size: Some(size),
+            multiple_of: network.multiple_of(),
+            arch: arch.map(|value| value.get_name().to_owned()),
+            macs: Some(macs(&network.layers, side, side)),
+            parameters: Some(network.layout.weights() as u64),
+            trained_on: self.config.data.file_name().map(|n| n.to_string_lossy().into_owned()),
+            ..Metadata::default()
+        }
+    }
+
+    /// The README.md that goes with the files.
+    fn write_card(&self, out: &Path, files: &[Written]) -> Result<()> {
+        let (a, b) = (&self.config.train.domain_a, &self.config.train.domain_b);
+        let side = u64::from(self.config.train.load_size);
+        let size = |network: &Generator| {
+            let giga = macs(&network.layers, side, side) as f64 / 1e9;
+            format!("{:.2} M parameters, {giga:.2} GMAC", network.layout.weights() as f64 / 1e6)
+        };
+        let [g, f] = self.model.networks.each_ref().map(size);
+        let sizes = if g == f { g } else { format!("G: {g}; F: {f};") };
+        let data = self.config.data.file_name().unwrap_or_default().to_string_lossy();
+        let mut card = format!(
+            "# {a} ⇄ {b}\n\n\
+             G paints {a} as {b}, F paints {b} as {a}. Made by `cyclegan-train export` from \
+             iteration {step} of a run on `{data}`.\n\n\
+             {sizes} at {side}×{side}.\n\n\
+             | file | |\n| --- | --- |\n",
+            step = self.model.step,
+        );
+        for Written { name, check } in files {
+            card += &format!("| `{name}` | {check} |\n");
+        }
+        write_beside(&out.join("README.md"), card.as_bytes())
+    }
 }
 
 /// Writes a file beside its place, checks it there, and moves it in.
-fn write_checked(
+fn write_checked<T>(
     path: &Path,
     bytes: &[u8],
-    generator: &Generator,
-    weights: &Weights,
-) -> Result<f64> {
+    check: impl FnOnce(&mut OnnxGenerator) -> Result<T>,
+) -> Result<T> {
     let beside = path.with_extension("unchecked.onnx");
-    let check = || -> Result<f64> {
+    let written = || -> Result<T> {
         write_beside(&beside, bytes)?;
-        let mut onnx = OnnxGenerator::open(&beside, 0)?;
-        check::against_libtorch(&mut onnx, generator, weights)
+        let found = check(&mut OnnxGenerator::open(&beside, 0)?)?;
+        fs::rename(&beside, path)?;
+        Ok(found)
     };
-    match check() {
-        Ok(worst) => {
-            fs::rename(&beside, path).with_context(|| path.display().to_string())?;
-            Ok(worst)
-        }
-        Err(error) => {
+    written()
+        .inspect_err(|_| {
             let _ = fs::remove_file(&beside);
-            Err(error)
-        }
-    }
+        })
+        .with_context(|| path.display().to_string())
 }
 
-fn metadata(config: &Config, network: &Generator, direction: Direction) -> Metadata {
-    let options = &config.train;
-    let size = options.load_size;
-    let side = u64::from(size);
-    Metadata {
-        direction: Some(direction),
-        domain_a: Some(options.domain_a.clone()),
-        domain_b: Some(options.domain_b.clone()),
-        size: Some(size),
-        multiple_of: network.multiple_of(),
-        arch: clap::ValueEnum::to_possible_value(&options.net_g()).map(|v| v.get_name().to_owned()),
-        macs: Some(macs(&network.layers, side, side)),
-        parameters: Some(network.layout.weights() as u64),
-        trained_on: config.data.file_name().map(|n| n.to_string_lossy().into_owned()),
-        ..Metadata::default()
-    }
-}
-
-/// The README.md that goes with exported files.
-fn card(config: &Config, model: &CycleGan, files: &[Written]) -> String {
-    let (a, b) = (&config.train.domain_a, &config.train.domain_b);
-    let side = u64::from(config.train.load_size);
-    let size = |network: &Generator| {
-        let giga = macs(&network.layers, side, side) as f64 / 1e9;
-        format!("{:.2} M parameters, {giga:.2} GMAC", network.layout.weights() as f64 / 1e6)
-    };
-    let [g, f] = model.networks.each_ref().map(size);
-    let sizes = if g == f { g } else { format!("G: {g}; F: {f};") };
-    let data = config.data.file_name().unwrap_or_default().to_string_lossy();
-    let mut card = format!(
-        "# {a} ⇄ {b}\n\n\
-         G paints {a} as {b}, F paints {b} as {a}. Made by `cyclegan-train export` from \
-         iteration {step} of a run on `{data}`.\n\n\
-         {sizes} at {side}×{side}.\n\n\
-         | file | largest difference from libtorch, of a range of 2 |\n| --- | --- |\n",
-        step = model.step,
-    );
-    for Written { path, difference } in files {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        card += &format!("| `{name}` | {difference:.1e} |\n");
-    }
-    card
+/// Where a direction's generator stands in a run's pair.
+fn index(direction: Direction) -> usize {
+    usize::from(direction == Direction::BToA)
 }

@@ -4,7 +4,7 @@
 
 use cyclegan_contract::{
     Metadata,
-    onnx::{GraphProto, Message, ModelProto, OperatorSetIdProto},
+    onnx::{GraphProto, ModelProto, OperatorSetIdProto},
 };
 
 use super::{
@@ -17,22 +17,21 @@ use crate::net::{generator::Generator, params::Weights};
 const IR_VERSION: i64 = 8;
 const OPSET: i64 = 17;
 
-/// The bytes of an ONNX file.
-pub fn encode(
+/// An ONNX model.
+pub fn build(
     generator: &Generator,
     weights: &Weights,
     metadata: &Metadata,
     element: Element,
-) -> Vec<u8> {
-    let model = ModelProto {
+) -> ModelProto {
+    ModelProto {
         ir_version: IR_VERSION,
         opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPSET }],
         producer_name: env!("CARGO_PKG_NAME").to_owned(),
         producer_version: env!("CARGO_PKG_VERSION").to_owned(),
         graph: Some(graph(generator, weights, element)),
         metadata_props: metadata.to_props(),
-    };
-    model.encode_to_vec()
+    }
 }
 
 /// `input` N×3×H×W to `output` N×3×H×W and, with a mask head, `mask` N×1×H×W.

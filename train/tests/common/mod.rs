@@ -11,7 +11,7 @@
 use std::{
     fs,
     io::Write,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Output},
 };
 
@@ -49,6 +49,45 @@ pub fn fails(arguments: &[&str], parts: &[&str]) {
     for part in parts {
         assert!(stderr.contains(part), "no `{part}` in: {stderr}");
     }
+}
+
+/// The plugin that the same build made, or the one that GStreamer is told to find.
+fn plugin() -> Option<PathBuf> {
+    let built = Path::new(env!("CARGO_BIN_EXE_cyclegan-train")).parent()?;
+    let folders = std::env::var_os("GST_PLUGIN_PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&folders).chain([built.to_owned()]);
+    folders.map(|folder| folder.join(PLUGIN)).find(|file| file.is_file())
+}
+
+const PLUGIN: &str = "libgstcyclegan.so";
+
+/// Whether there is a plugin to play with; says so where there is none.
+pub fn has_plugin() -> bool {
+    let there = plugin().is_some();
+    if !there {
+        say_skipped("SKIP: no libgstcyclegan.so beside this build nor in GST_PLUGIN_PATH");
+    }
+    there
+}
+
+/// Runs a pipeline in a folder to its end, with the plugin; fails the test if that fails.
+pub fn gst_launch(folder: &Path, pipeline: &str) {
+    // Alone in a folder: GStreamer would read all of the build's libraries as plugins.
+    let alone = folder.join("plugin");
+    if let (Some(plugin), false) = (plugin(), alone.is_dir()) {
+        fs::create_dir(&alone).unwrap();
+        fs::copy(plugin, alone.join(PLUGIN)).unwrap();
+    }
+    let output = Command::new("gst-launch-1.0")
+        .arg("-q")
+        .args(pipeline.split_whitespace())
+        .current_dir(folder)
+        .env("GST_PLUGIN_PATH", &alone)
+        .env("GST_REGISTRY", folder.join("registry"))
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{pipeline}: {stderr}");
 }
 
 /// Writes `trainA` (a warm disc) and `trainB` (a striped cold one), with masks.

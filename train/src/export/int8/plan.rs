@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Which operators run on integers, and which values lie on a grid for that.
+
+use std::collections::{HashMap, HashSet};
+
+use cyclegan_contract::onnx::{GraphProto, NodeProto};
+
+/// The operators that ONNX Runtime fuses into its integer ones, given the convolutions that are to
+/// be among them. Activations that follow go along, as do sums of what lies on grids already, and
+/// what only moves values about.
+#[derive(Debug)]
+pub struct Plan<'a> {
+    /// Positions of the nodes.
+    integer: HashSet<usize>,
+    /// The tensors on a grid, each with the tensor whose grid it has: moving values about changes
+    /// no grid.
+    grid_of: HashMap<&'a str, &'a str>,
+    /// What each convolution makes, by its name.
+    output_of: HashMap<&'a str, &'a str>,
+    /// The node that makes each tensor.
+    maker: HashMap<&'a str, usize>,
+}
+
+impl<'a> Plan<'a> {
+    /// Plans for the convolutions that `wanted` takes.
+    pub fn new(graph: &'a GraphProto, wanted: impl Fn(&NodeProto) -> bool) -> Self {
+        let mut maker = HashMap::new();
+        let mut readers: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (i, node) in graph.node.iter().enumerate() {
+            maker.extend(node.output.iter().map(|o| (o.as_str(), i)));
+            node.input.iter().for_each(|x| readers.entry(x).or_default().push(i));
+        }
+        let mut plan = Self {
+            integer: HashSet::new(),
+            grid_of: HashMap::new(),
+            output_of: HashMap::new(),
+            maker,
+        };
+        for (i, node) in graph.node.iter().enumerate() {
+            let [x, y] = [&node.input, &node.output].map(|names| names[0].as_str());
+            let on_grid = |tensor: &String| plan.grid_of.contains_key(tensor.as_str());
+            match node.op_type.as_str() {
+                "Conv" if wanted(node) => {
+                    let only_reader = readers.get(y).filter(|r| r.len() == 1).map(|r| r[0]);
+                    let relu = only_reader.filter(|&r| graph.node[r].op_type == "Relu");
+                    let last = relu.unwrap_or(i);
+                    let y = graph.node[last].output[0].as_str();
+                    plan.integer.extend([i, last]);
+                    plan.grid_of.entry(x).or_insert(x);
+                    plan.grid_of.insert(y, y);
+                    plan.output_of.insert(&node.name, y);
+                }
+                "Add" if node.input.iter().all(on_grid) => {
+                    plan.integer.insert(i);
+                    plan.grid_of.insert(y, y);
+                }
+                "DepthToSpace" | "Pad" if on_grid(&node.input[0]) => {
+                    plan.integer.insert(i);
+                    plan.grid_of.insert(y, plan.grid_of[x]);
+                }
+                _ => {}
+            }
+        }
+        plan
+    }
+
+    /// Whether the node at a position runs on integers.
+    pub fn is_integer(&self, node: usize) -> bool {
+        self.integer.contains(&node)
+    }
+
+    /// The tensor whose grid a tensor lies on, if it lies on any.
+    pub fn grid_of(&self, tensor: &str) -> Option<&'a str> {
+        self.grid_of.get(tensor).copied()
+    }
+
+    /// All tensors on grids.
+    pub fn tensors(&self) -> impl Iterator<Item = &'a str> {
+        self.grid_of.keys().copied()
+    }
+
+    /// The tensor that a convolution on integers makes, together with what is fused with it.
+    pub fn output_of(&self, convolution: &NodeProto) -> Option<&'a str> {
+        self.output_of.get(convolution.name.as_str()).copied()
+    }
+
+    /// Whether a tensor is nowhere to be had but on its grid.
+    pub fn is_made_of_integers(&self, tensor: &str) -> bool {
+        self.maker.get(tensor).is_some_and(|maker| self.is_integer(*maker))
+    }
+}
