@@ -2,11 +2,14 @@
 
 //! The filter beside what it is compared with: `cargo bench --bench filter`, or `./dev bench`.
 //!
-//! `MODEL` names the generator, a file or a folder with `G.onnx`.
+//! `MODEL` names the generator, a file or a folder with `G.onnx` and its variants; `REFERENCE` a
+//! generator that those are compared with.
 
+mod bare;
 mod overhead;
 mod pipelines;
 mod summary;
+mod variants;
 
 use std::{env, error::Error, path::PathBuf};
 
@@ -21,6 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some(other) => Err(format!("no benchmark `{other}`").into()),
         None => {
             overhead::compare(&model)?;
+            variants::compare(&model)?;
             pipelines::compare(&model)
         }
     }

@@ -6,12 +6,8 @@
 use std::{error::Error, path::Path, time::Instant};
 
 use gst::prelude::*;
-use ort::{
-    session::Session,
-    value::{Tensor, TensorElementType},
-};
 
-use super::summary::median;
+use super::{bare::Bare, summary::median};
 
 const ROUNDS: usize = 40;
 
@@ -53,9 +49,7 @@ fn compare_on(model: &Path, caps: &str) -> Result<(), Box<dyn Error>> {
 
     let (mut bare_ms, mut element_ms, mut over_ms) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        let start = Instant::now();
-        bare.run()?;
-        let bare_time = start.elapsed().as_secs_f64() * 1e3;
+        let bare_time = bare.run()?;
         let start = Instant::now();
         harness.push(frame.clone())?;
         harness.pull()?;
@@ -75,36 +69,6 @@ fn compare_on(model: &Path, caps: &str) -> Result<(), Box<dyn Error>> {
         element / bare
     );
     Ok(())
-}
-
-/// A session with ready tensors, as anybody would write it.
-struct Bare {
-    session: Session,
-    input: Tensor<f32>,
-}
-
-impl Bare {
-    fn new(model: &Path, width: u32, height: u32) -> Result<Self, Box<dyn Error>> {
-        let threads = std::thread::available_parallelism()?.get();
-        let environment = gstcyclegan::generator::environment()?;
-        let session = Session::builder(environment)?
-            .with_intra_threads(threads)?
-            // Or its threads spin on into the element's turn.
-            .with_config_entry("session.force_spinning_stop", "1")?
-            .commit_from_file(model)?;
-        let is_f32 = session.inputs()[0].dtype().tensor_type() == Some(TensorElementType::Float32);
-        if !is_f32 {
-            return Err("the benchmark takes float32 generators only".into());
-        }
-        let shape = [1, 3, height as usize, width as usize];
-        let values = vec![0.1; shape.iter().product()];
-        Ok(Self { session, input: Tensor::from_array((shape, values))? })
-    }
-
-    fn run(&mut self) -> ort::Result<()> {
-        self.session.run(ort::inputs![&self.input])?;
-        Ok(())
-    }
 }
 
 /// One frame of a moving test picture.

@@ -48,11 +48,7 @@ pub fn compare(model: &Path) -> Result<(), Box<dyn Error>> {
     ] {
         let (mut filter, mut peer) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
-            let own = Command::new(env::current_exe()?)
-                .args([CHILD, caps])
-                .env("MODEL", model)
-                .output()?;
-            filter.push(measured(&own)?);
+            filter.push(filter_in_a_process(model, caps)?);
             let frames = FRAMES.to_string();
             let arguments =
                 [PYTHON_PROGRAM.as_ref(), model.as_os_str(), caps.as_ref(), frames.as_ref()];
@@ -63,6 +59,16 @@ pub fn compare(model: &Path) -> Result<(), Box<dyn Error>> {
         print_row(caps, "Python, appsink and appsrc", &peer);
     }
     Ok(())
+}
+
+/// Milliseconds from one frame to the next with the filter, the median of a process of its own.
+pub fn filter_frame_ms(model: &Path, caps: &str) -> Result<f64, Box<dyn Error>> {
+    Ok(median(&filter_in_a_process(model, caps)?.frame_ms))
+}
+
+fn filter_in_a_process(model: &Path, caps: &str) -> Result<Measured, Box<dyn Error>> {
+    let mut own = Command::new(env::current_exe()?);
+    measured(&own.args([CHILD, caps]).env("MODEL", model).output()?)
 }
 
 /// Runs the filter's pipeline and prints what it measured, as JSON.
