@@ -12,7 +12,7 @@ mod prune;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use clap::{ArgMatches, Args, parser::ValueSource};
+use clap::{ArgGroup, ArgMatches, Args, parser::ValueSource};
 use cyclegan_contract::Direction;
 
 use crate::{
@@ -30,11 +30,12 @@ use paint::OnnxTeacher;
 
 /// Arguments of `compress`.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("from").required(true).args(["run", "teacher"])))]
 pub struct CompressArgs {
     /// A run to learn from, both directions: its options and data hold for the student where nothing
     /// else is given here. Of inception_9blocks the student is pruned to the budget, of another
     /// generator it is `fast`
-    #[arg(long, required_unless_present = "teacher", conflicts_with = "teacher")]
+    #[arg(long)]
     run: Option<PathBuf>,
     /// An ONNX generator under the model contract to learn from, its outputs only; or two, one for
     /// each direction. A direction with no teacher is learnt as `train` does it

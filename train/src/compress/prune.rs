@@ -98,6 +98,7 @@ mod tests {
         net::{
             build::Norm,
             generator::{Generator, GeneratorShape, NetG},
+            inception::Branches,
             init::InitType,
             params::Params,
         },
@@ -181,8 +182,12 @@ mod tests {
         let all = prune(&scales, f64::INFINITY).unwrap();
         assert_eq!(widths(&all), Widths::whole(24));
         let least = cost(&widths(&scales.keep(2.0)));
-        let little = least + (cost(&Widths::whole(24)) - least) * 0.02;
-        let small = widths(&prune(&scales, little).unwrap());
+        let largest = |b: &Branches<Vec<f64>>| {
+            b.res.iter().chain(&b.dw).flatten().copied().fold(0.0, f64::max)
+        };
+        let weakest = scales.0.blocks.iter().map(largest).fold(f64::INFINITY, f64::min);
+        let without = cost(&widths(&scales.keep(weakest)));
+        let small = widths(&prune(&scales, without).unwrap());
         assert!(small.blocks.iter().any(|b| b.res.iter().chain(&b.dw).all(|w| *w == 0)));
         let error = prune(&scales, least * 0.9).unwrap_err().to_string();
         let (_, needs) = error.split_once("needs ").unwrap();
