@@ -100,6 +100,7 @@ impl Drop for Side {
 
 fn serve(threads: i32) -> Result<()> {
     tch::set_num_threads(threads);
+    cyclegan_train::memory::keep_freed();
     let mut model = None;
     for line in std::io::stdin().lines() {
         let line = line?;

@@ -49,6 +49,9 @@ struct Network {
     layout: String,
     /// Updates that its optimiser made.
     updates: i64,
+    /// Whether kernels stand as O×I×kH×kW, and not as O×kH×kW×I.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    channels_first: bool,
 }
 
 /// Writes a checkpoint into `folder` and takes away all but the newest `keep`.
@@ -155,14 +158,20 @@ fn restore(file: &SafeTensors<'_>, state: &State, model: &mut CycleGan) -> Resul
         same_architecture(name, &about(name)?.layout, player)?;
     }
     for (name, player) in players_mut(model) {
-        copy(&mut player.params.flat().shallow_clone(), file, &format!("{name}.weights"))?;
-        copy(&mut player.adam.m, file, &format!("{name}.adam_m"))?;
-        copy(&mut player.adam.v, file, &format!("{name}.adam_v"))?;
+        let layout = player.params.layout();
+        let stored = layout.reordered(!about(name)?.channels_first);
+        let put = |values: &Tensor, what: &str| -> Result<()> {
+            let from = vector(file, &format!("{name}.{what}"), values.numel())?;
+            stored.transfer(&from, layout, values);
+            Ok(())
+        };
+        put(player.params.flat(), "weights")?;
+        put(&player.adam.m, "adam_m")?;
+        put(&player.adam.v, "adam_v")?;
         player.adam.t = about(name)?.updates;
-        let ema = format!("{name}.ema");
         match &player.ema {
-            Some(average) if file.tensor(&ema).is_ok() => {
-                copy(&mut average.flat().shallow_clone(), file, &ema)?;
+            Some(average) if file.tensor(&format!("{name}.ema")).is_ok() => {
+                put(average.flat(), "ema")?;
             }
             // An average that was switched on since begins at the weights.
             _ => player.restart_average(),
@@ -220,8 +229,10 @@ fn write(path: &Path, model: &CycleGan) -> Result<()> {
         if let Some(ema) = &player.ema {
             add("ema", ema.flat());
         }
-        let layout = player.params.layout().signature();
-        networks.insert(name.to_owned(), Network { layout, updates: player.adam.t });
+        let layout = player.params.layout();
+        let (updates, channels_first) = (player.adam.t, !layout.channels_last());
+        let about = Network { layout: layout.signature(), updates, channels_first };
+        networks.insert(name.to_owned(), about);
     }
     for (pool, name) in model.pools.iter().zip(POOLS) {
         tensors.extend(pool.images().map(|images| (name.to_owned(), images)));
@@ -271,9 +282,36 @@ fn tensor(view: &TensorView<'_>) -> Result<Tensor> {
     Ok(Tensor::f_from_data_size(view.data(), &shape, Kind::Float)?)
 }
 
-fn copy(to: &mut Tensor, file: &SafeTensors<'_>, name: &str) -> Result<()> {
-    let from = tensor(&file.tensor(name).map_err(|_| anyhow!("no tensor `{name}`"))?)?;
-    ensure!(from.size() == to.size(), "`{name}` is {:?}, expected {:?}", from.size(), to.size());
-    tch::no_grad(|| to.copy_(&from));
-    Ok(())
+fn vector(file: &SafeTensors<'_>, name: &str, length: usize) -> Result<Tensor> {
+    let found = tensor(&file.tensor(name).map_err(|_| anyhow!("no tensor `{name}`"))?)?;
+    ensure!(found.size() == [length as i64], "`{name}` is {:?}, expected {length}", found.size());
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::Device;
+
+    use super::*;
+    use crate::options::TrainOptions;
+
+    /// Runs that began when all kernels had their channels last in memory go on.
+    #[test]
+    fn kernels_in_the_other_order_are_put_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = TrainOptions { ngf: Some(4), ndf: 4, ..TrainOptions::default() };
+        let mut old = CycleGan::new(&options, Device::Cpu).unwrap();
+        let [d, _] = &mut old.discriminators;
+        let layout = d.params.layout().reordered(true);
+        let numbers = Tensor::arange(layout.numel(), tch::kind::FLOAT_CPU);
+        d.params = crate::net::params::Params::from_flat(&layout, numbers);
+        save(folder.path(), &old, 1).unwrap();
+        let mut new = CycleGan::new(&options, Device::Cpu).unwrap();
+        load_newest(folder.path(), &mut new).unwrap();
+        let [old, new] =
+            [&old, &new].map(|model| model.discriminators[0].params.weights(Kind::Float));
+        for id in layout.ids() {
+            assert_eq!(old[id], new[id], "{}", layout.name(id));
+        }
+    }
 }

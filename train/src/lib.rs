@@ -18,6 +18,7 @@ pub mod eval;
 pub mod export;
 pub mod extract;
 pub mod loss;
+pub mod memory;
 pub mod metrics;
 pub mod net;
 pub mod onnx_generator;

@@ -33,6 +33,7 @@ use crate::{
     data::loader::{Loader, Plan},
     device,
     export::read_back,
+    memory,
     net::{build::Norm, generator::Generator},
     options::TrainOptions,
     peers::{Launch, Peers},
@@ -70,6 +71,7 @@ pub struct TrainArgs {
 
 /// Trains a pair of generators.
 pub fn run(args: TrainArgs, matches: &ArgMatches) -> Result<()> {
+    memory::keep_freed();
     let launch = Launch::join()?;
     let peers = launch.peers();
     let result = caught(|| {

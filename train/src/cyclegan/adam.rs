@@ -40,11 +40,11 @@ impl Adam {
             let _ = self.v.lerp_(&gradient.square(), 1.0 - BETA2);
             let bias1 = 1.0 - self.beta1.powf(t);
             let bias2 = 1.0 - BETA2.powf(t);
+            // lr·(m/bias1)/(√(v/bias2) + ε) with the fewest passes over memory.
             let mut spread = self.v.sqrt();
-            let _ = spread.g_div_scalar_(bias2.sqrt()).g_add_scalar_(EPS);
-            let mut change = &self.m * (lr / bias1);
-            let _ = change.g_div_(&spread);
-            let _ = flat.shallow_clone().g_sub_(&change);
+            let _ = spread.g_add_scalar_(EPS * bias2.sqrt());
+            let change = &self.m * (-lr * bias2.sqrt() / bias1);
+            let _ = flat.shallow_clone().addcdiv_(&change, &spread);
         });
     }
 }

@@ -8,7 +8,7 @@ use tch::{Kind, Tensor};
 
 use super::{
     build::{Builder, Norm},
-    layer::{Layer, channels_last, forward},
+    layer::{Layer, forward, ready},
     params::{Layout, Weights},
     patchgan::{patchgan, pixel},
 };
@@ -68,7 +68,7 @@ impl Discriminator {
 
     /// Scores, float32; the layers compute in `kind`.
     pub fn forward(&self, weights: &Weights, x: &Tensor, kind: Kind) -> Tensor {
-        let scores = forward(&self.layers, weights, &channels_last(x, kind), true);
+        let scores = forward(&self.layers, weights, &ready(x, kind, &self.layout), true);
         scores.to_kind(Kind::Float)
     }
 }

@@ -11,7 +11,7 @@ use super::{
     fast::fast,
     fold::fold,
     inception::{Widths, inception},
-    layer::{Layer, channels_last, forward_tapped},
+    layer::{Layer, forward_tapped, ready},
     params::{Layout, Weights},
     resnet::resnet,
     unet::unet,
@@ -162,7 +162,7 @@ impl Generator {
         train: bool,
         taps: &[usize],
     ) -> (Painted, Vec<Tensor>) {
-        let input = channels_last(x, kind);
+        let input = ready(x, kind, &self.layout);
         let (out, features) = forward_tapped(&self.layers, weights, &input, train, taps);
         let out = out.to_kind(Kind::Float);
         if !self.shape.mask_head {

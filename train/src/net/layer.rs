@@ -5,7 +5,7 @@
 
 use tch::{Kind, Tensor};
 
-use super::params::{ParamId, Weights};
+use super::params::{Layout, ParamId, Weights};
 
 /// ε of every normalisation.
 pub const NORM_EPS: f64 = 1e-5;
@@ -204,8 +204,8 @@ impl Layer {
                 1,
                 [1, 1],
             ),
-            // With one channel a group, group normalisation is instance normalisation, and its
-            // kernel takes channels-last tensors as they are: twice as fast (0.33 ms for 0.88).
+            // With one channel a group, group normalisation is instance normalisation, and faster
+            // (2×64×64×64 forth and back: 0.6 ms for 2.3; 5.3 with channels last).
             Self::InstanceNorm(channels) => {
                 see(x);
                 x.group_norm(*channels, None::<Tensor>, None::<Tensor>, NORM_EPS, true)
@@ -228,13 +228,17 @@ impl Layer {
     }
 }
 
-/// The binding has the slope of `leaky_relu` fixed at 0.01; `prelu` is the same with any slope.
+/// relu(x) + slope·(x − relu(x)). The binding has the slope of `leaky_relu` fixed at 0.01, and
+/// `prelu` takes several times as long.
 fn leaky_relu(x: &Tensor, slope: f64) -> Tensor {
-    x.prelu(&Tensor::full([1], slope, (x.kind(), x.device())))
+    x.relu().lerp(x, slope)
 }
 
-/// An N×3×H×W tensor of kind `kind` whose memory lies as N×H×W×3.
-pub fn channels_last(x: &Tensor, kind: Kind) -> Tensor {
+/// An N×C×H×W tensor of kind `kind` in the order of memory that the parameters have.
+pub fn ready(x: &Tensor, kind: Kind, layout: &Layout) -> Tensor {
+    if !layout.channels_last() {
+        return x.to_kind(kind).contiguous();
+    }
     let x = x.to_kind(kind).permute([0, 2, 3, 1]).contiguous();
     x.permute([0, 3, 1, 2])
 }
