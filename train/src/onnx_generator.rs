@@ -136,9 +136,9 @@ pub fn session_of(model: &[u8], threads: usize) -> Result<Session> {
 
 fn builder(threads: usize) -> Result<SessionBuilder> {
     let builder = Session::builder(runtime()?)?.with_intra_threads(threads);
+    let builder = builder.map_err(|e| anyhow!("{e}"))?;
     // Spinning, threads would hold cores that libtorch or another program wants.
-    let builder = builder.and_then(|b| b.with_intra_op_spinning(false));
-    builder.map_err(|e| anyhow!("{e}"))
+    builder.with_intra_op_spinning(false).map_err(|e| anyhow!("{e}"))
 }
 
 /// Loads ONNX Runtime once, and keeps it until the program ends.
