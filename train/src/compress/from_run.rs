@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use clap::{ArgMatches, parser::ValueSource};
-use tch::{Device, no_grad};
+use tch::Device;
 
 use super::{
     budget::Limit,
@@ -155,7 +155,7 @@ impl RunTeacher {
             let (own, its) =
                 (&student.discriminators[i].params, &self.model.discriminators[i].params);
             if own.layout().signature() == its.layout().signature() {
-                no_grad(|| own.flat().shallow_clone().copy_(its.flat()));
+                its.layout().transfer(its.flat(), own.layout(), own.flat());
             } else {
                 println!("the discriminators are not the teacher's and begin anew");
             }
