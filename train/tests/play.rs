@@ -2,6 +2,8 @@
 
 //! The filter plays what the trainer exports, with no step between.
 
+#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
+
 mod common;
 
 use std::path::Path;
