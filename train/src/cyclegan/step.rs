@@ -157,8 +157,7 @@ impl CycleGan {
             self.distil(i, batch, &forwards[i], &weights[1 - i], options, &mut add);
             let there = |x: &Tensor| paint(i, x).image;
             if options.lambda_flow > 0.0 {
-                let back = (!options.paired()).then_some(|x: &Tensor| paint(1 - i, x).image);
-                let loss = flicker::equivariance(there, back, &batch.images, &fake.image);
+                let loss = flicker::equivariance(there, &batch.images, &fake.image);
                 add(names.flow, options.lambda_flow, loss);
             }
             if let Some(next) = batch.next.as_ref().filter(|_| options.lambda_diff > 0.0) {
