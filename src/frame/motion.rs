@@ -1,26 +1,34 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Where each part of a picture was in the picture before: block matching by three-step search
-//! (Koga et al., 1981).
+//! Where each part of a picture was in the picture before: block matching that tries every place in
+//! reach, and then those half a pixel around the best.
+
+use std::sync::LazyLock;
 
 use super::geometry::Size;
 
 /// Side of a block, in pixels of the picture that the generator sees.
 pub const BLOCK: usize = 8;
-/// The steps of the search, in pixels; together they reach 7 pixels in each direction.
-const STEPS: [isize; 3] = [4, 2, 1];
+/// How far a block may have moved, in pixels.
+const REACH: isize = 7;
 /// A block keeps still unless another place is better by this much a pixel, in grey levels: noise
 /// must not make flat parts wander.
 const STILLNESS: u32 = 1;
 
-/// How far a block has moved since the picture before, in pixels.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Motion {
-    /// To the right.
-    pub x: isize,
-    /// Downwards.
-    pub y: isize,
-}
+/// A step to the right and one down, in half pixels.
+type Step = (isize, isize);
+
+/// The steps to every pixel in reach, the shortest first: most blocks hardly move, and a good place
+/// that is found early makes the others short work.
+static STEPS: LazyLock<Vec<Step>> = LazyLock::new(|| {
+    let reach = || (-REACH..=REACH).map(|step| 2 * step);
+    let mut steps: Vec<Step> = reach().flat_map(|y| reach().map(move |x| (x, y))).collect();
+    steps.sort_by_key(|(x, y)| x * x + y * y);
+    steps
+});
+
+const HALF_STEPS: [Step; 8] =
+    [(-1, 0), (1, 0), (0, -1), (0, 1), (-1, -1), (1, -1), (-1, 1), (1, 1)];
 
 /// A grey picture, rows without padding.
 #[derive(Clone, Debug)]
@@ -53,87 +61,169 @@ impl Grey {
         }
     }
 
-    /// The pixel at `x`, `y`, or the nearest inside.
-    pub fn nearest(&self, x: isize, y: isize) -> usize {
-        let x = x.clamp(0, self.size.width as isize - 1) as usize;
-        let y = y.clamp(0, self.size.height as isize - 1) as usize;
-        y * self.size.width as usize + x
+    /// The blocks that it is made of; those at the right and the bottom may be smaller.
+    pub fn blocks(&self) -> impl Iterator<Item = Block> + use<> {
+        let (width, height) = (self.size.width as usize, self.size.height as usize);
+        let side = |from: usize, end: usize| BLOCK.min(end - from);
+        (0..height).step_by(BLOCK).flat_map(move |top| {
+            (0..width).step_by(BLOCK).map(move |left| Block {
+                left,
+                top,
+                width: side(left, width),
+                height: side(top, height),
+            })
+        })
     }
 }
 
-/// The motion of the block whose top left pixel is `left`, `top`, and its mean difference there in
-/// grey levels.
-pub fn search(now: &Grey, before: &Grey, left: usize, top: usize) -> (Motion, u32) {
-    let right = (left + BLOCK).min(now.size.width as usize);
-    let bottom = (top + BLOCK).min(now.size.height as usize);
-    let count = ((right - left) * (bottom - top)) as u32;
-    let difference = |motion: Motion| -> u32 {
-        let rows = (top..bottom).map(|y| {
-            let row = &now.pixels[y * now.size.width as usize..][left..right];
-            row_difference(row, before, left as isize - motion.x, y as isize - motion.y)
-        });
-        rows.sum()
-    };
-    let still = difference(Motion::default());
-    let (mut best, mut least) = (Motion::default(), still);
-    for step in STEPS {
-        let centre = best;
-        for (dx, dy) in [(-1, -1), (0, -1), (1, -1), (-1, 0), (1, 0), (-1, 1), (0, 1), (1, 1)] {
-            let motion = Motion { x: centre.x + dx * step, y: centre.y + dy * step };
-            let difference = difference(motion);
-            if difference < least {
-                (best, least) = (motion, difference);
+/// A part of a picture, in pixels.
+#[derive(Clone, Copy, Debug)]
+pub struct Block {
+    pub left: usize,
+    pub top: usize,
+    pub width: usize,
+    pub height: usize,
+}
+
+/// Where a block was in the picture before, all of it inside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Of its top left pixel, in half pixels.
+    x: usize,
+    y: usize,
+    /// The mean difference there, in grey levels.
+    pub difference: u32,
+}
+
+impl Origin {
+    /// Finds where `block` of `now` was in `before`, a picture of the same size.
+    pub fn of(block: Block, now: &Grey, before: &Grey) -> Self {
+        let count = (block.width * block.height) as u32;
+        let still = Self { x: 2 * block.left, y: 2 * block.top, difference: 0 };
+        let unmoved = still.total_difference(block, now, before, u32::MAX);
+        let (mut best, mut least) = (still, unmoved.saturating_sub(STILLNESS * count));
+        for steps in [STEPS.as_slice(), &HALF_STEPS] {
+            let centre = best;
+            let places = steps.iter().filter_map(|step| centre.moved(*step, block, now.size));
+            for place in places {
+                let difference = place.total_difference(block, now, before, least);
+                if difference < least {
+                    (best, least) = (place, difference);
+                }
             }
         }
+        let difference = if best == still { unmoved } else { least };
+        Self { difference: difference / count, ..best }
     }
-    if least + STILLNESS * count >= still {
-        (best, least) = (Motion::default(), still);
+
+    fn moved(self, (right, down): Step, block: Block, size: Size) -> Option<Self> {
+        let inside = |at: usize, step: isize, length: usize, side: u32| {
+            at.checked_add_signed(step).filter(|at| *at <= 2 * (side as usize - length))
+        };
+        let x = inside(self.x, right, block.width, size.width)?;
+        let y = inside(self.y, down, block.height, size.height)?;
+        Some(Self { x, y, ..self })
     }
-    (best, least / count)
+
+    /// Sum of absolute differences, or something of `enough` or more once it is that much.
+    fn total_difference(self, block: Block, now: &Grey, before: &Grey, enough: u32) -> u32 {
+        let width = now.size.width as usize;
+        let is_whole = self.x.is_multiple_of(2) && self.y.is_multiple_of(2);
+        let mut sum = 0;
+        for y in 0..block.height {
+            let row = &now.pixels[(block.top + y) * width + block.left..][..block.width];
+            let around = self.around(&before.pixels, width, y, block.width);
+            // Nearly all places that are tried are whole pixels.
+            sum += if is_whole {
+                row_difference(row, around[0])
+            } else {
+                row_difference(row, &between(around)[..block.width])
+            };
+            if sum >= enough {
+                break;
+            }
+        }
+        sum
+    }
+
+    /// Row `y` of the block as it was in a plane of rows `width` long: the four rows of `count`
+    /// pixels whose [`mean`] is the pixel between them. On whole pixels they are the same.
+    pub fn around<T>(self, plane: &[T], width: usize, y: usize, count: usize) -> [&[T]; 4] {
+        let first = (self.y / 2 + y) * width + self.x / 2;
+        let (right, below) = (self.x % 2, self.y % 2 * width);
+        [0, right, below, below + right].map(|further| &plane[first + further..][..count])
+    }
 }
 
-/// Sum of absolute differences between `row` and the pixels of `before` from `x`, `y` on.
-fn row_difference(row: &[u8], before: &Grey, x: isize, y: isize) -> u32 {
-    let is_inside = x >= 0 && x as usize + row.len() <= before.size.width as usize;
-    if is_inside {
-        let other = &before.pixels[before.nearest(x, y)..][..row.len()];
-        return row.iter().zip(other).map(|(a, b)| u32::from(a.abs_diff(*b))).sum();
+fn row_difference(row: &[u8], other: &[u8]) -> u32 {
+    let difference = |a: &[u8], b: &[u8]| -> u32 {
+        u32::from(a.iter().zip(b).map(|(a, b)| u16::from(a.abs_diff(*b))).sum::<u16>())
+    };
+    // A length known beforehand makes one instruction of the sum.
+    match (<&[u8; BLOCK]>::try_from(row), <&[u8; BLOCK]>::try_from(other)) {
+        (Ok(row), Ok(other)) => difference(row, other),
+        _ => difference(row, other),
     }
-    let other = (x..).map(|x| before.pixels[before.nearest(x, y)]);
-    row.iter().zip(other).map(|(a, b)| u32::from(a.abs_diff(b))).sum()
+}
+
+/// A row between pixels.
+pub fn between(around: [&[u8]; 4]) -> [u8; BLOCK] {
+    let mut row = [0; BLOCK];
+    for (x, pixel) in row.iter_mut().enumerate().take(around[0].len()) {
+        *pixel = mean(around.map(|row| i32::from(row[x]))) as u8;
+    }
+    row
+}
+
+/// The mean of what is around a place, to the nearest.
+pub fn mean(around: [i32; 4]) -> i32 {
+    (around.iter().sum::<i32>() + 2) >> 2
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    /// A picture without repetition, moved right and down.
-    fn picture(right: isize, down: isize) -> Grey {
+    /// A picture without repetition, smooth between points 4 pixels apart, moved by half pixels.
+    fn picture(right: i32, down: i32) -> Grey {
         let size = Size { width: 48, height: 40 };
-        let mut grey = Grey::new(size);
-        for y in 0..40isize {
-            for x in 0..48isize {
-                let (x0, y0) = ((x - right) as f64, (y - down) as f64);
-                let value = 128.0 + 60.0 * (x0 / 9.0).sin() + 60.0 * (y0 / 8.0 + x0 / 23.0).cos();
-                grey.pixels[(y * 48 + x) as usize] = value as u8;
+        let mut random = fastrand::Rng::with_seed(4);
+        let points: Vec<[f32; 20]> = (0..20).map(|_| [(); 20].map(|()| random.f32())).collect();
+        let value = |x: f32, y: f32| {
+            let (left, top) = (x as usize, y as usize);
+            let across = |row: &[f32]| row[left] + (row[left + 1] - row[left]) * x.fract();
+            let (above, below) = (across(&points[top]), across(&points[top + 1]));
+            above + (below - above) * y.fract()
+        };
+        let at = |place: i32, moved: i32| (2 * place - moved + 16) as f32 / 8.0;
+        let places = (0..40).flat_map(|y| (0..48).map(move |x| (x, y)));
+        let pixels = places.map(|(x, y)| (value(at(x, right), at(y, down)) * 255.0) as u8);
+        Grey { size, pixels: pixels.collect() }
+    }
+
+    proptest! {
+        #[test]
+        fn a_shift_is_found_to_half_a_pixel(x in -14i32..=14, y in -14i32..=14) {
+            let block = Block { left: 16, top: 16, width: 8, height: 8 };
+            let origin = Origin::of(block, &picture(x, y), &picture(0, 0));
+            let error = (origin.x as i32 + x - 32).abs().max((origin.y as i32 + y - 32).abs());
+            prop_assert!(error <= 1 && origin.difference <= 6, "{:?}", origin);
+        }
+    }
+
+    #[test]
+    fn flat_parts_keep_still_and_blocks_cover_the_picture() {
+        let grey = Grey::new(Size { width: 20, height: 13 });
+        let mut covered = vec![0; 20 * 13];
+        for block in grey.blocks() {
+            let origin = Origin::of(block, &grey, &grey);
+            assert_eq!((origin.x, origin.y), (2 * block.left, 2 * block.top));
+            for y in block.top..block.top + block.height {
+                covered[y * 20 + block.left..][..block.width].iter_mut().for_each(|n| *n += 1);
             }
         }
-        grey
-    }
-
-    #[test]
-    fn a_shift_is_found_to_a_pixel() {
-        for (x, y) in [(0, 0), (1, 0), (-3, 2), (4, -4), (7, 7)] {
-            let (motion, difference) = search(&picture(x, y), &picture(0, 0), 16, 16);
-            let error = (motion.x - x).abs().max((motion.y - y).abs());
-            assert!(error <= 1 && difference <= 1, "{motion:?} for {x}, {y}: {difference}");
-        }
-    }
-
-    #[test]
-    fn flat_parts_keep_still() {
-        let grey = Grey::new(Size { width: 16, height: 16 });
-        let (motion, _) = search(&grey, &grey, 0, 8);
-        assert_eq!(motion, Motion::default());
+        assert!(covered.iter().all(|n| *n == 1));
     }
 }

@@ -6,12 +6,12 @@
 use super::{
     change::Change,
     geometry::Size,
-    motion::{BLOCK, Grey, search},
+    motion::{BLOCK, Block, Grey, Origin, between, mean},
 };
 
 /// A pixel that differs by this much from where it came from, in grey levels, is new: there is no
 /// earlier change to mix in.
-const NEW: i32 = 24;
+const NEW: i32 = 32;
 /// A picture whose blocks differ by this much on average, in grey levels, begins another scene.
 const SCENE_CUT: u32 = 24;
 
@@ -55,18 +55,14 @@ impl Smoother {
     }
 
     fn mix(&self, change: &mut Change, now: &Grey, smoothing: i32) {
-        let (width, height) = (now.size.width as usize, now.size.height as usize);
-        let tops = || (0..height).step_by(BLOCK);
-        let blocks =
-            || tops().flat_map(|top| (0..width).step_by(BLOCK).map(move |left| (left, top)));
-        // A cut shows in a few blocks as well as in all.
-        let sampled = blocks().step_by(5).map(|(left, top)| search(now, &self.before, left, top).1);
-        let (sum, count) = sampled.fold((0, 0), |(sum, count), d| (sum + d, count + 1));
-        if sum > SCENE_CUT * count {
+        let origin = |block| (block, Origin::of(block, now, &self.before));
+        let moved: Vec<_> = now.blocks().map(origin).collect();
+        let difference: u32 = moved.iter().map(|(_, origin)| origin.difference).sum();
+        if difference > SCENE_CUT * moved.len() as u32 {
             return;
         }
-        for (left, top) in blocks() {
-            self.mix_block(change, now, (left, top), smoothing);
+        for (block, origin) in moved {
+            self.mix_block(change, now, block, origin, smoothing);
         }
     }
 
@@ -74,21 +70,27 @@ impl Smoother {
         &self,
         change: &mut Change,
         now: &Grey,
-        (left, top): (usize, usize),
+        block: Block,
+        origin: Origin,
         smoothing: i32,
     ) {
-        let size = now.size;
-        let (motion, _) = search(now, &self.before, left, top);
-        for y in top..(top + BLOCK).min(size.height as usize) {
-            for x in left..(left + BLOCK).min(size.width as usize) {
-                let here = y * size.width as usize + x;
-                let there = self.before.nearest(x as isize - motion.x, y as isize - motion.y);
-                let difference = now.pixels[here].abs_diff(self.before.pixels[there]);
-                let trust = (NEW - i32::from(difference)).max(0) * smoothing / NEW;
-                for (plane, last) in change.planes.iter_mut().zip(&self.last.planes) {
-                    let step = i32::from(plane[here]);
-                    let mixed = step + (i32::from(last[there]) - step) * trust / 256;
-                    plane[here] = mixed as i16;
+        let width = now.size.width as usize;
+        for y in 0..block.height {
+            let here = (block.top + y) * width + block.left;
+            let before = between(origin.around(&self.before.pixels, width, y, block.width));
+            let mut trust = [0; BLOCK];
+            let pixels = now.pixels[here..][..block.width].iter().zip(before);
+            for ((pixel, before), trust) in pixels.zip(&mut trust) {
+                let difference = i32::from(pixel.abs_diff(before));
+                *trust = (NEW - difference).max(0) * smoothing / NEW;
+            }
+            for (plane, last) in change.planes.iter_mut().zip(&self.last.planes) {
+                let last = origin.around(last, width, y, block.width);
+                let steps = plane[here..][..block.width].iter_mut().enumerate();
+                for ((x, step), trust) in steps.zip(&trust) {
+                    let now = i32::from(*step);
+                    let last = mean(last.map(|row| i32::from(row[x])));
+                    *step = (now + (last - now) * trust / 256) as i16;
                 }
             }
         }

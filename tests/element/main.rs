@@ -18,6 +18,7 @@ mod bad_models;
 mod buffers;
 mod churn;
 mod examples;
+mod flicker;
 mod formats;
 mod in_flight;
 mod live;
