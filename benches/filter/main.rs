@@ -3,9 +3,12 @@
 //! The filter beside what it is compared with: `cargo bench --bench filter`, or `./dev bench`.
 //!
 //! `MODEL` names the generator, a file or a folder with `G.onnx` and its variants; `REFERENCE` a
-//! generator that those are compared with.
+//! generator that those are compared with. With the argument `in-flight` only what several frames in
+//! flight bring is measured.
 
 mod bare;
+mod frame;
+mod in_flight;
 mod overhead;
 mod pipelines;
 mod summary;
@@ -16,15 +19,19 @@ use std::{env, error::Error, path::PathBuf};
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = env::args().skip(1).filter(|argument| argument != "--bench");
     let model = model()?;
+    gst::init()?;
+    gstcyclegan::plugin_register_static()?;
     match arguments.next().as_deref() {
         Some(pipelines::CHILD) => {
             let caps = arguments.next().ok_or("no caps")?;
             pipelines::run_filter(&model, &caps)
         }
+        Some("in-flight") => in_flight::compare(&model),
         Some(other) => Err(format!("no benchmark `{other}`").into()),
         None => {
             overhead::compare(&model)?;
             variants::compare(&model)?;
+            in_flight::compare(&model)?;
             pipelines::compare(&model)
         }
     }

@@ -7,14 +7,12 @@ use std::{error::Error, path::Path, time::Instant};
 
 use gst::prelude::*;
 
-use super::{bare::Bare, summary::median};
+use super::{bare::Bare, frame::frame, summary::median};
 
 const ROUNDS: usize = 40;
 
 /// Prints the table.
 pub fn compare(model: &Path) -> Result<(), Box<dyn Error>> {
-    gst::init()?;
-    gstcyclegan::plugin_register_static()?;
     println!("Element beside the bare session call, {}, {ROUNDS} rounds\n", model.display());
     println!("| frame | tensor | bare call ms | element ms | over the bare call ms | ratio |");
     println!("| --- | --- | --- | --- | --- | --- |");
@@ -69,14 +67,4 @@ fn compare_on(model: &Path, caps: &str) -> Result<(), Box<dyn Error>> {
         element / bare
     );
     Ok(())
-}
-
-/// One frame of a moving test picture.
-fn frame(caps: &str) -> Result<gst::Buffer, Box<dyn Error>> {
-    let mut harness = gst_check::Harness::new_parse(&format!(
-        "videotestsrc num-buffers=1 pattern=smpte75 ! capsfilter caps={}",
-        caps.replace(' ', "")
-    ));
-    harness.play();
-    Ok(harness.pull()?)
 }

@@ -73,8 +73,6 @@ fn filter_in_a_process(model: &Path, caps: &str) -> Result<Measured, Box<dyn Err
 
 /// Runs the filter's pipeline and prints what it measured, as JSON.
 pub fn run_filter(model: &Path, caps: &str) -> Result<(), Box<dyn Error>> {
-    gst::init()?;
-    gstcyclegan::plugin_register_static()?;
     let pipeline = gst::parse::launch(&format!(
         "videotestsrc num-buffers=1 pattern=smpte75 ! {caps},framerate=25/1 \
          ! imagefreeze num-buffers={FRAMES} ! cycleganfilter name=filter execution-provider=cpu \
