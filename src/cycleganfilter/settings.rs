@@ -422,10 +422,10 @@ pub static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
         glib::ParamSpecUInt::builder("max-in-flight")
             .nick("Frames in flight")
             .blurb(
-                "Frames in the generator at once, in their order: the next is converted and the \
-                 last one composited meanwhile. 1 takes each frame to its end on the streaming \
-                 thread. Each costs the memory of a tensor pair and of two frames, in a live \
-                 pipeline of up to 30 frames more while the sink waits for their time",
+                "Frames in the generator at once, their order kept: the next is converted and the \
+                 last one composited meanwhile. At 1 each frame is finished before the next comes \
+                 in. Each takes memory for two tensors and two frames; in a live pipeline up to 30 \
+                 frames more wait for the time at which the sink shows them",
             )
             .minimum(1)
             .maximum(16)
@@ -434,7 +434,10 @@ pub static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
             .build(),
         glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
             .nick("Statistics")
-            .blurb("Counters and times since the element started")
+            .blurb(
+                "Counters since the element started, and times of the last 128 translated frames; \
+                 the total is from a frame's coming in to its being ready to go out",
+            )
             .read_only()
             .build(),
         glib::ParamSpecUInt::builder("stats-interval")

@@ -24,6 +24,7 @@ mod in_flight;
 mod live;
 mod models;
 mod runtime;
+mod several;
 mod start;
 mod stats;
 mod swapping;
