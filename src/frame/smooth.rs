@@ -23,12 +23,15 @@ pub struct Smoother {
     /// The last change, smoothed.
     last: Change,
     has_last: bool,
+    /// Where each block was; kept, so that a frame costs no memory.
+    moved: Vec<(Block, Origin)>,
 }
 
 impl Smoother {
     /// For changes of `size`.
     pub fn new(size: Size) -> Self {
-        Self { before: Grey::new(size), last: Change::new(size), has_last: false }
+        let (before, last) = (Grey::new(size), Change::new(size));
+        Self { before, last, has_last: false, moved: Vec::new() }
     }
 
     /// The size of the changes.
@@ -54,15 +57,16 @@ impl Smoother {
         self.has_last = true;
     }
 
-    fn mix(&self, change: &mut Change, now: &Grey, smoothing: i32) {
+    fn mix(&mut self, change: &mut Change, now: &Grey, smoothing: i32) {
+        self.moved.clear();
         let origin = |block| (block, Origin::of(block, now, &self.before));
-        let moved: Vec<_> = now.blocks().map(origin).collect();
-        let difference: u32 = moved.iter().map(|(_, origin)| origin.difference).sum();
-        if difference > SCENE_CUT * moved.len() as u32 {
+        self.moved.extend(now.blocks().map(origin));
+        let difference: u32 = self.moved.iter().map(|(_, origin)| origin.difference).sum();
+        if difference > SCENE_CUT * self.moved.len() as u32 {
             return;
         }
-        for (block, origin) in moved {
-            self.mix_block(change, now, block, origin, smoothing);
+        for (block, origin) in &self.moved {
+            self.mix_block(change, now, *block, *origin, smoothing);
         }
     }
 
