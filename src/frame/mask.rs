@@ -148,7 +148,7 @@ mod tests {
         let mask = &masks(&regions, FULL)[0];
         let at = |x: f32, y: f32| weight_at(mask, &regions[0], x, y);
         assert_eq!((at(102.0, 102.0), at(178.0, 158.0)), (1.0, 1.0));
-        assert_eq!((at(84.5, 120.0), at(140.0, 175.0)), (0.0, 0.0));
+        assert_eq!((at(83.5, 120.0), at(140.0, 176.5)), (0.0, 0.0));
         let across: Vec<_> = (84..=100).map(|x| at(x as f32, 130.0)).collect();
         assert!(across.is_sorted() && across.iter().any(|w| (0.2..0.8).contains(w)), "{across:?}");
     }
