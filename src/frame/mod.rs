@@ -21,6 +21,7 @@ mod scale;
 mod smooth;
 mod tensor;
 mod upsample;
+mod word;
 
 pub use change::{Change, NotFinite, Picture, Upscale};
 pub use color::ColorTransform;

@@ -7,6 +7,7 @@ use gst_video::{VideoFormat, VideoFormatInfo, VideoInfo};
 use super::{
     geometry::Rect,
     upsample::{Between, WEIGHT_ONE},
+    word::Word,
 };
 
 /// Bits below the point of a change times a weight: 6 of the change, 8 of the weight.
@@ -59,14 +60,6 @@ enum Sample {
     Byte,
     /// Some or all bits of a 16-bit word.
     Word(Word),
-}
-
-/// `depth` bits of a 16-bit word, `shift` bits up from the lowest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Word {
-    depth: u32,
-    shift: u32,
-    little_endian: bool,
 }
 
 impl Plane {
@@ -291,36 +284,6 @@ const HALF: i32 = 1 << (FRACTION - 1);
 #[inline]
 fn weighted(before: i16, after: i16, weight: i32) -> i32 {
     i32::from(before) * (WEIGHT_ONE - weight) + i32::from(after) * weight
-}
-
-impl Word {
-    #[inline]
-    fn mask(self) -> u16 {
-        u16::MAX >> (16 - self.depth)
-    }
-
-    #[inline]
-    fn stored(self, bytes: &[u8]) -> u16 {
-        let bytes = [bytes[0], bytes[1]];
-        if self.little_endian { u16::from_le_bytes(bytes) } else { u16::from_be_bytes(bytes) }
-    }
-
-    #[inline]
-    fn value(self, stored: u16) -> u16 {
-        stored >> self.shift & self.mask()
-    }
-
-    /// `stored` with another value in its bits, all others kept.
-    #[inline]
-    fn with_value(self, stored: u16, value: u16) -> u16 {
-        stored & !(self.mask() << self.shift) | value << self.shift
-    }
-
-    #[inline]
-    fn store(self, bytes: &mut [u8], stored: u16) {
-        let stored = if self.little_endian { stored.to_le_bytes() } else { stored.to_be_bytes() };
-        bytes.copy_from_slice(&stored);
-    }
 }
 
 #[cfg(test)]
