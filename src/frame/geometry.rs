@@ -79,8 +79,15 @@ impl Placement {
     ) -> Self {
         let display_width = f64::from(frame.width) * pixel_aspect;
         let display_height = f64::from(frame.height);
-        let fit = |length: Option<u32>, displayed: f64| length.map(|l| f64::from(l) / displayed);
-        let fixed_scales = [fit(limits.width, display_width), fit(limits.height, display_height)];
+        // Beside a fixed side the other one is free, but no strip.
+        let fit = |fixed: Option<u32>, other: Option<u32>, displayed: f64| {
+            let longest = fixed.map(f64::from).or(other.map(|side| f64::from(side) * MAX_ASPECT));
+            longest.map(|longest| longest / displayed)
+        };
+        let fixed_scales = [
+            fit(limits.width, limits.height, display_width),
+            fit(limits.height, limits.width, display_height),
+        ];
         let content = match (fixed_scales.into_iter().flatten().reduce(f64::min), wanted) {
             (Some(scale), _) => scaled(display_width, display_height, scale),
             (None, InferenceSize::Frame) => frame,
@@ -189,6 +196,10 @@ mod tests {
             if fixed_width.is_none() && fixed_height.is_none() {
                 prop_assert!(tensor.width % multiple_of == 0 && tensor.height % multiple_of == 0);
                 let most = (4 * side.max(MIN_SIDE)).next_multiple_of(multiple_of);
+                prop_assert!(tensor.width <= most && tensor.height <= most);
+            }
+            if let (Some(fixed), None) | (None, Some(fixed)) = (fixed_width, fixed_height) {
+                let most = (4 * fixed.max(MIN_SIDE)).next_multiple_of(multiple_of);
                 prop_assert!(tensor.width <= most && tensor.height <= most);
             }
         }
