@@ -103,7 +103,7 @@ fn the_frame_path_allocates_nothing(info: &VideoInfo) {
 
     let (count, _) = allocations_of(|| {
         for upscale in [Upscale::Residual { strength: 0.5 }, Upscale::Plain { strength: 1.0 }] {
-            let (picture, stride) = scaler.scale(&input);
+            let (picture, stride) = scaler.scale(&input).unwrap();
             pack(picture, stride, &placement, &to_tensor, &mut tensor);
             let picture = Picture { values: tensor.as_slice(), range };
             change.update(&picture, &picture, &placement, &color, upscale).unwrap();

@@ -8,7 +8,11 @@ use gst_video::{
 };
 
 use super::{
-    change::Change, geometry::Size, patch::Patch, plane::Plane, scale::own_frame,
+    change::Change,
+    geometry::Size,
+    patch::Patch,
+    plane::Plane,
+    roomy::{Roomy, own_frame},
     upsample::Upsampler,
 };
 
@@ -25,6 +29,8 @@ struct Detour {
     unpack: VideoConverter,
     unpacked: VideoFrame<Writable>,
     pack: VideoConverter,
+    /// Where frames are read and written, if not where they are.
+    roomy: Option<Roomy>,
 }
 
 impl Compositor {
@@ -58,12 +64,9 @@ impl Compositor {
     ) -> Result<(), gst::glib::BoolError> {
         match &mut self.detour {
             None => add(&mut self.planes, change, keep, Some(input), output),
-            Some(detour) => {
-                let mut unpacked = detour.unpacked.as_mut_video_frame_ref();
-                detour.unpack.frame_ref(input, &mut unpacked);
-                add(&mut self.planes, change, keep, None, &mut unpacked);
-                detour.pack.frame_ref(&unpacked, output);
-            }
+            Some(detour) => detour.take(input, output, |unpacked| {
+                add(&mut self.planes, change, keep, None, unpacked);
+            })?,
         }
         Ok(())
     }
@@ -81,10 +84,7 @@ impl Compositor {
         }
         match &mut self.detour {
             Some(detour) if !patches.is_empty() => {
-                let mut unpacked = detour.unpacked.as_mut_video_frame_ref();
-                detour.unpack.frame_ref(input, &mut unpacked);
-                paint(patches, &mut unpacked);
-                detour.pack.frame_ref(&unpacked, output);
+                detour.take(input, output, |unpacked| paint(patches, unpacked))?;
             }
             _ => {
                 copy(input, output)?;
@@ -107,6 +107,29 @@ fn paint(patches: &mut [Patch], frame: &mut VideoFrameRef<&mut gst::BufferRef>) 
 }
 
 impl Detour {
+    /// Writes `input` to `output`, unpacked and changed on the way.
+    fn take(
+        &mut self,
+        input: &VideoFrameRef<&gst::BufferRef>,
+        output: &mut VideoFrameRef<&mut gst::BufferRef>,
+        change: impl FnOnce(&mut VideoFrameRef<&mut gst::BufferRef>),
+    ) -> Result<(), gst::glib::BoolError> {
+        let mut unpacked = self.unpacked.as_mut_video_frame_ref();
+        match &mut self.roomy {
+            None => {
+                self.unpack.frame_ref(input, &mut unpacked);
+                change(&mut unpacked);
+                self.pack.frame_ref(&unpacked, output);
+            }
+            Some(roomy) => {
+                self.unpack.frame_ref(&roomy.copy_of(input)?, &mut unpacked);
+                change(&mut unpacked);
+                roomy.write_to(output, |packed| self.pack.frame_ref(&unpacked, packed))?;
+            }
+        }
+        Ok(())
+    }
+
     fn new(info: &VideoInfo, threads: u32) -> Result<Self, gst::glib::BoolError> {
         let format = info.format_info().unpack_format();
         let unpacked_info = VideoInfo::builder(format, info.width(), info.height())
@@ -126,6 +149,7 @@ impl Detour {
             unpack: VideoConverter::new(info, &unpacked_info, Some(config()))?,
             unpacked: own_frame(&unpacked_info)?,
             pack: VideoConverter::new(&unpacked_info, info, Some(config()))?,
+            roomy: Roomy::new(info)?,
         })
     }
 }

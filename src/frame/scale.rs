@@ -10,12 +10,16 @@ use gst_video::{
 use super::{
     color::ColorTransform,
     geometry::{Rect, Size},
+    plane::Plane,
+    roomy::{Roomy, own_frame},
 };
 
 /// Scales frames, or a part of each, with GStreamer's converter into a picture that it owns.
 pub struct Scaler {
     info: VideoInfo,
     part: Rect,
+    /// Where frames are read, if not where they are.
+    roomy: Option<Roomy>,
     converter: VideoConverter,
     picture: VideoFrame<Writable>,
 }
@@ -28,25 +32,18 @@ impl Scaler {
     }
 
     /// A scaler from `part` of frames of `info` to `size`, on `threads` threads. The part begins
-    /// where a sample of each component does.
+    /// where a sample of each component does; see [`Unpacked`] for the formats that it needs.
     pub fn of_part(
         info: &VideoInfo,
         part: Rect,
         size: Size,
         threads: u32,
     ) -> Result<Self, gst::glib::BoolError> {
-        // Colours stay as they are: GStreamer's 8-bit matrices are off by up to 3 grey levels.
-        let format = match info.format_info().is_rgb() {
-            true => VideoFormat::Rgb,
-            false => VideoFormat::V308,
-        };
-        let picture_info = VideoInfo::builder(format, size.width, size.height)
-            .fps(info.fps())
-            .colorimetry(&info.colorimetry())
-            .build()?;
+        let picture_info = picture_info(info, size)?;
         Ok(Self {
             info: info.clone(),
             part,
+            roomy: Roomy::new(info)?,
             converter: converter(info, &picture_info, &part, threads)?,
             picture: own_frame(&picture_info)?,
         })
@@ -79,11 +76,69 @@ impl Scaler {
 
     /// Scales `frame`; returns the rows of the picture, three interleaved components of 8 bits, and
     /// their stride in bytes.
-    pub fn scale(&mut self, frame: &VideoFrameRef<&gst::BufferRef>) -> (&[u8], usize) {
-        self.converter.frame_ref(frame, &mut self.picture.as_mut_video_frame_ref());
+    pub fn scale(
+        &mut self,
+        frame: &VideoFrameRef<&gst::BufferRef>,
+    ) -> Result<(&[u8], usize), gst::glib::BoolError> {
+        convert(&self.converter, &mut self.roomy, frame, &mut self.picture)?;
         let stride = self.picture.plane_stride()[0] as usize;
-        (self.picture.planes_data()[0], stride)
+        Ok((self.picture.planes_data()[0], stride))
     }
+}
+
+/// Frames in a format that parts can be cut out of.
+pub struct Unpacked {
+    /// As in [`Scaler`].
+    roomy: Option<Roomy>,
+    converter: VideoConverter,
+    frame: VideoFrame<Writable>,
+}
+
+impl Unpacked {
+    /// From frames of `info`, on `threads` threads; `None` if parts can be cut out of those
+    /// themselves. GStreamer 1.22 reads some formats from the beginning of a row only: those whose
+    /// samples share words, and those of 16-bit R, G, B and alpha.
+    pub fn new(info: &VideoInfo, threads: u32) -> Result<Option<Self>, gst::glib::BoolError> {
+        if Plane::all(info).is_some() && info.format_info().pixel_stride()[0] < 8 {
+            return Ok(None);
+        }
+        let size = Size { width: info.width(), height: info.height() };
+        let unpacked_info = picture_info(info, size)?;
+        let mut config = VideoConverterConfig::new();
+        config.set_threads(threads);
+        Ok(Some(Self {
+            roomy: Roomy::new(info)?,
+            converter: VideoConverter::new(info, &unpacked_info, Some(config))?,
+            frame: own_frame(&unpacked_info)?,
+        }))
+    }
+
+    /// What the frames are now.
+    pub fn info(&self) -> &VideoInfo {
+        self.frame.info()
+    }
+
+    /// Converts `frame`.
+    pub fn unpack(
+        &mut self,
+        frame: &VideoFrameRef<&gst::BufferRef>,
+    ) -> Result<VideoFrameRef<&gst::BufferRef>, gst::glib::BoolError> {
+        convert(&self.converter, &mut self.roomy, frame, &mut self.frame)?;
+        Ok(self.frame.as_video_frame_ref())
+    }
+}
+
+/// Three interleaved components of 8 bits. Colours stay as they are: GStreamer's 8-bit matrices are
+/// off by up to 3 grey levels.
+fn picture_info(info: &VideoInfo, size: Size) -> Result<VideoInfo, gst::glib::BoolError> {
+    let format = match info.format_info().is_rgb() {
+        true => VideoFormat::Rgb,
+        false => VideoFormat::V308,
+    };
+    VideoInfo::builder(format, size.width, size.height)
+        .fps(info.fps())
+        .colorimetry(&info.colorimetry())
+        .build()
 }
 
 fn converter(
@@ -108,9 +163,17 @@ fn converter(
     VideoConverter::new(info, picture, Some(config))
 }
 
-/// A frame of our own that stays mapped.
-pub(super) fn own_frame(info: &VideoInfo) -> Result<VideoFrame<Writable>, gst::glib::BoolError> {
-    let buffer = gst::Buffer::with_size(info.size())?;
-    VideoFrame::from_buffer_writable(buffer, info)
-        .map_err(|_| gst::glib::bool_error!("cannot map a {} byte frame", info.size()))
+/// Converts `frame`, or a copy of it where there is room for one, to `target`.
+fn convert(
+    converter: &VideoConverter,
+    roomy: &mut Option<Roomy>,
+    frame: &VideoFrameRef<&gst::BufferRef>,
+    target: &mut VideoFrame<Writable>,
+) -> Result<(), gst::glib::BoolError> {
+    let target = &mut target.as_mut_video_frame_ref();
+    match roomy {
+        None => converter.frame_ref(frame, target),
+        Some(roomy) => converter.frame_ref(&roomy.copy_of(frame)?, target),
+    }
+    Ok(())
 }

@@ -16,11 +16,13 @@ use crate::{
 const SIZES: [(u32, u32); 4] = [(33, 17), (2, 2), (1, 1), (1, 7)];
 
 /// What GStreamer 1.22 itself does not read back as it wrote it: RGB8P has one palette for all
-/// that it writes, NV12_10LE32 and NV16_10LE32 lose the last chroma sample of an odd width.
+/// that it writes, NV12_10LE32 and NV16_10LE32 lose the last chroma sample of an odd width, and the
+/// rows of NV12_10BE_8L128, which the binding has no name for, have no place for it.
 fn is_exact(format: VideoFormat, width: u32) -> bool {
     match format {
         VideoFormat::Rgb8p => false,
         VideoFormat::Nv1210le32 | VideoFormat::Nv1610le32 => width.is_multiple_of(2),
+        _ if format.to_str() == "NV12_10BE_8L128" => width.is_multiple_of(2),
         _ => true,
     }
 }

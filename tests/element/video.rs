@@ -31,6 +31,10 @@ pub fn formats() -> Vec<VideoFormat> {
     formats.iter().map(|name| name.get::<&str>().unwrap().parse().unwrap()).collect()
 }
 
+/// GStreamer 1.22 reads and writes less than so many bytes past the end of frames of some formats
+/// and odd widths.
+const SPARE: usize = 2048;
+
 /// A frame of random samples, the same for the same seed. Bits that are no sample are as GStreamer
 /// writes them.
 pub fn random(info: &VideoInfo, seed: u64) -> gst::Buffer {
@@ -41,9 +45,11 @@ pub fn random(info: &VideoInfo, seed: u64) -> gst::Buffer {
 }
 
 fn random_bytes(size: usize, seed: u64) -> gst::Buffer {
-    let mut bytes = vec![0; size];
+    let mut bytes = vec![0; size + SPARE];
     fastrand::Rng::with_seed(seed).fill(&mut bytes);
-    gst::Buffer::from_mut_slice(bytes)
+    let mut buffer = gst::Buffer::from_mut_slice(bytes);
+    buffer.get_mut().unwrap().set_size(size);
+    buffer
 }
 
 /// A frame of one colour, converted from R, G and B as GStreamer does it.
@@ -78,7 +84,8 @@ pub fn convert(buffer: &gst::Buffer, from: &VideoInfo, to: &VideoInfo) -> gst::B
     config.set_dither_method(VideoDitherMethod::None);
     config.set_chroma_mode(VideoChromaMode::None);
     let converter = VideoConverter::new(from, to, Some(config)).unwrap();
-    let mut converted = gst::Buffer::with_size(to.size()).unwrap();
+    let mut converted = gst::Buffer::with_size(to.size() + SPARE).unwrap();
+    converted.get_mut().unwrap().set_size(to.size());
     {
         let input = VideoFrameRef::from_buffer_ref_readable(buffer, from).unwrap();
         let output = converted.get_mut().unwrap();
@@ -98,11 +105,22 @@ pub struct Samples {
     rows: Vec<Vec<u64>>,
 }
 
+/// A copy with bytes to spare behind its end, where GStreamer may read.
+fn with_spare_bytes(buffer: &gst::Buffer) -> gst::Buffer {
+    let mut copy = gst::Buffer::with_size(buffer.size() + SPARE).unwrap();
+    let target = copy.get_mut().unwrap();
+    target.copy_from_slice(0, &buffer.map_readable().unwrap()).unwrap();
+    buffer.copy_into(target, gst::BufferCopyFlags::META, ..).unwrap();
+    target.set_size(buffer.size());
+    copy
+}
+
 /// What is in a frame, without loss.
 pub fn samples(buffer: &gst::Buffer, info: &VideoInfo) -> Samples {
     let format = info.format_info();
     let depth = VideoFormatInfo::from_format(format.unpack_format()).depth()[0];
-    let frame = VideoFrameRef::from_buffer_ref_readable(buffer, info).unwrap();
+    let buffer = with_spare_bytes(buffer);
+    let frame = VideoFrameRef::from_buffer_ref_readable(&buffer, info).unwrap();
     let width = info.width() as usize;
     let unpack = |y: u32| {
         // Some formats unpack a few pixels at a time, past the end of an odd row.

@@ -40,7 +40,7 @@ impl Preparation {
         is_smoothed: bool,
     ) -> Result<(), TranslateError> {
         let luma = self.scaler.luma();
-        let (picture, stride) = self.scaler.scale(frame);
+        let (picture, stride) = self.scaler.scale(frame)?;
         match slot.stream.input_mut()? {
             ValuesMut::F32(t) => pack(picture, stride, &self.placement, &self.to_tensor, t),
             ValuesMut::F16(t) => pack(picture, stride, &self.placement, &self.to_tensor, t),
