@@ -113,7 +113,7 @@ impl ObjectImpl for CycleGanFilter {
         match pspec.name() {
             "direction" => self.check_direction(previous),
             "model" => self.load_beside_the_stream(true),
-            "inference-size" => self.load_beside_the_stream(false),
+            "inference-size" | "regions" => self.load_beside_the_stream(false),
             "late-frames" => self.apply_late_frames(late_frames),
             _ => {}
         }

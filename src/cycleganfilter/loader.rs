@@ -12,6 +12,7 @@ use gst_video::VideoInfo;
 
 use super::{
     lock,
+    settings::Regions,
     translator::{TranslateError, Translators},
 };
 use crate::generator::{LoadError, LoadOptions, Pair};
@@ -26,6 +27,8 @@ pub struct Request {
     pub info: Option<VideoInfo>,
     /// The property's value.
     pub inference_size: i32,
+    /// The property's value.
+    pub regions: Regions,
     /// Threads for conversion.
     pub threads: u32,
 }
@@ -156,14 +159,16 @@ fn run(shared: &Mutex<Shared>, on_event: &dyn Fn(&str, Event)) {
 }
 
 fn prepare(request: Request, on_step: &dyn Fn(Direction)) -> Result<Loaded, PrepareError> {
-    let Request { model, direction, info, inference_size, threads } = request;
+    let Request { model, direction, info, inference_size, regions, threads } = request;
     let pair = match model {
         Model::Load(model, options) => Arc::new(Pair::load(&model, &options)?),
         Model::Loaded(pair) => pair,
     };
     pair.require(direction)?;
     let translators = info
-        .map(|info| Translators::new(pair.clone(), &info, inference_size, threads, on_step))
+        .map(|info| {
+            Translators::new(pair.clone(), &info, inference_size, regions, threads, on_step)
+        })
         .transpose()?;
     Ok(Loaded { pair, translators })
 }

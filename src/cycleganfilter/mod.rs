@@ -30,8 +30,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use gst::{glib, prelude::*};
 
 pub use line::{Line, Place, Route, Stages};
-pub use settings::{Direction, ExecutionProvider, LateFrames, Precision, Upscale};
-pub use translator::{Finish, Preparation, Slot, TranslateError, Translator};
+pub use settings::{Direction, ExecutionProvider, LateFrames, Precision, Regions, Upscale};
+pub use translator::{Finish, Preparation, Slot, TranslateError, Translator, View};
 
 glib::wrapper! {
     /// The element, a video filter with the same caps on both sides.
@@ -46,6 +46,7 @@ pub fn register(plugin: Option<&gst::Plugin>) -> Result<(), glib::BoolError> {
         ExecutionProvider::static_type(),
         LateFrames::static_type(),
         Precision::static_type(),
+        Regions::static_type(),
         Upscale::static_type(),
     ] {
         enumeration.mark_as_plugin_api(gst::PluginAPIFlags::empty());

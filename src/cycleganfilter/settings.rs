@@ -136,6 +136,19 @@ pub enum Upscale {
     Plain,
 }
 
+/// What of a frame is translated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstCycleGanFilterRegions")]
+pub enum Regions {
+    /// The whole frame at once.
+    #[default]
+    #[enum_value(name = "The whole frame", nick = "frame")]
+    Frame,
+    /// Each box that a `GstVideoRegionOfInterestMeta` names.
+    #[enum_value(name = "Each region of interest that the buffer names", nick = "meta")]
+    Meta,
+}
+
 /// What happens to a frame that is late already when it comes in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
 #[enum_type(name = "GstCycleGanFilterLateFrames")]
@@ -175,6 +188,8 @@ pub struct Settings {
     /// 0 is the input, 1 the translation.
     pub strength: f64,
     smoothing: f64,
+    /// What of a frame is translated.
+    pub regions: Regions,
     /// What happens to late frames.
     pub late_frames: LateFrames,
     /// Frames that may be in the generator at once, at least 1.
@@ -197,6 +212,7 @@ impl Default for Settings {
             upscale: Upscale::default(),
             strength: 1.0,
             smoothing: 0.0,
+            regions: Regions::default(),
             late_frames: LateFrames::default(),
             max_in_flight: 1,
             stats_interval: 0,
@@ -276,6 +292,7 @@ impl Settings {
             "smoothing" => {
                 self.smoothing = Some(get(value)).filter(|s: &f64| !s.is_nan()).unwrap_or(0.0);
             }
+            "regions" => self.regions = get(value),
             "late-frames" => self.late_frames = get(value),
             "max-in-flight" => self.max_in_flight = get(value),
             "stats-interval" => self.stats_interval = get(value),
@@ -298,6 +315,7 @@ impl Settings {
             "upscale" => self.upscale.to_value(),
             "strength" => self.strength.to_value(),
             "smoothing" => self.smoothing.to_value(),
+            "regions" => self.regions.to_value(),
             "late-frames" => self.late_frames.to_value(),
             "max-in-flight" => self.max_in_flight.to_value(),
             "stats-interval" => self.stats_interval.to_value(),
@@ -409,6 +427,15 @@ pub static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
             .default_value(default.smoothing)
             .mutable_playing()
             .controllable()
+            .build(),
+        glib::ParamSpecEnum::builder_with_default("regions", default.regions)
+            .nick("Regions")
+            .blurb(
+                "What of a frame is translated: all of it, or only where its \
+                 GstVideoRegionOfInterestMeta boxes are, each at the generator's own size. Beyond a \
+                 quarter of a box's size around it nothing is touched. The 16 largest are translated",
+            )
+            .mutable_playing()
             .build(),
         glib::ParamSpecEnum::builder_with_default("late-frames", default.late_frames)
             .nick("Late frames")

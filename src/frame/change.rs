@@ -35,6 +35,14 @@ pub enum Upscale {
 }
 
 impl Upscale {
+    /// The same for the translation itself, at strength 1.
+    pub fn at_full_strength(self) -> Self {
+        match self {
+            Self::Residual { .. } => Self::Residual { strength: 1.0 },
+            Self::Plain { .. } => Self::Plain { strength: 1.0 },
+        }
+    }
+
     /// The share of the frame's own samples in the result.
     pub fn keep(self) -> f32 {
         match self {

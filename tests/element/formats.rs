@@ -18,7 +18,7 @@ const SIZES: [(u32, u32); 4] = [(33, 17), (2, 2), (1, 1), (1, 7)];
 /// What GStreamer 1.22 itself does not read back as it wrote it: RGB8P has one palette for all
 /// that it writes, NV12_10LE32 and NV16_10LE32 lose the last chroma sample of an odd width, and the
 /// rows of NV12_10BE_8L128, which the binding has no name for, have no place for it.
-fn is_exact(format: VideoFormat, width: u32) -> bool {
+pub fn is_exact(format: VideoFormat, width: u32) -> bool {
     match format {
         VideoFormat::Rgb8p => false,
         VideoFormat::Nv1210le32 | VideoFormat::Nv1610le32 => width.is_multiple_of(2),
@@ -36,7 +36,7 @@ fn rig(model: ModelProto) -> (Models, Rig) {
 }
 
 /// How far, in steps of 8 bits, the few bits of a component can be from a grey level.
-fn quantum(format: VideoFormat) -> u32 {
+pub fn quantum(format: VideoFormat) -> u32 {
     let info = VideoFormatInfo::from_format(format);
     if info.has_palette() {
         return 64; // Three bits of red and green, two of blue.
@@ -46,7 +46,7 @@ fn quantum(format: VideoFormat) -> u32 {
     256 >> least.min(8)
 }
 
-fn is_paletted(format: VideoFormat) -> bool {
+pub fn is_paletted(format: VideoFormat) -> bool {
     VideoFormatInfo::from_format(format).has_palette()
 }
 

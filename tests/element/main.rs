@@ -23,6 +23,7 @@ mod formats;
 mod in_flight;
 mod live;
 mod models;
+mod regions;
 mod runtime;
 mod several;
 mod start;

@@ -186,6 +186,13 @@ impl Samples {
         largest.div_ceil(1 << (self.depth - 8))
     }
 
+    /// Where the two differ: x and y of each pixel.
+    pub fn differing(&self, other: &Self) -> Vec<(u32, u32)> {
+        let pairs = self.pixels().zip(other.pixels()).enumerate();
+        let place = |i: usize| ((i % self.width) as u32, (i / self.width) as u32);
+        pairs.filter(|(_, (a, b))| a != b).map(|(i, _)| place(i)).collect()
+    }
+
     /// The alpha of each pixel.
     pub fn alpha(&self) -> Vec<u16> {
         self.pixels().map(|pixel| pixel[0]).collect()

@@ -58,7 +58,7 @@ impl CycleGanFilter {
         self.obj().notify("active-provider");
     }
 
-    /// Prepares the model or the inference size that is set now, on a thread of its own.
+    /// Prepares the model, the inference size or the regions that are set now, on a thread of its own.
     pub(super) fn load_beside_the_stream(&self, is_new_model: bool) {
         let pair = lock(&self.pair).clone();
         let Some(pair) = pair else {
@@ -77,6 +77,7 @@ impl CycleGanFilter {
                 direction: settings.direction.of_model(),
                 info,
                 inference_size: settings.inference_size,
+                regions: settings.regions,
                 threads: settings.threads,
             }
         };
@@ -173,16 +174,17 @@ impl CycleGanFilter {
         pair: Arc<Pair>,
         info: &VideoInfo,
     ) -> Result<Translators, TranslateError> {
-        let (inference_size, threads) = {
+        let (inference_size, regions, threads) = {
             let settings = lock(&self.settings);
-            (settings.inference_size, settings.threads)
+            (settings.inference_size, settings.regions, settings.threads)
         };
         let model = pair.model().to_owned();
         let frames = format!("{model} for {}×{}", info.width(), info.height());
         self.post_progress(ProgressType::Start, "warm-up", &format!("Preparing {frames}"));
-        let translators = Translators::new(pair, info, inference_size, threads, &|direction| {
+        let on_step = |direction| {
             self.post_progress(ProgressType::Continue, "warm-up", &step(&model, direction));
-        });
+        };
+        let translators = Translators::new(pair, info, inference_size, regions, threads, &on_step);
         match &translators {
             Ok(_) => {
                 let text = format!("Prepared {frames}");

@@ -4,13 +4,13 @@
 
 use gst_video::{VideoFrameRef, VideoInfo};
 
-use super::{Slot, TranslateError};
+use super::{Slot, TranslateError, regions::RegionChanges, view::View};
 use crate::{
     frame::{
         Change, ColorTransform, Compositor, Element, NotFinite, Picture, Placement, Smoother,
         Upscale,
     },
-    generator::Values,
+    generator::{Stream, Values},
 };
 
 /// What the frames before have to do with a frame.
@@ -28,36 +28,45 @@ pub enum Restart {
 /// Composites frames of one kind. It owns what one frame leaves to the next, the change, so it
 /// takes the frames in their order.
 pub struct Finish {
-    placement: Placement,
     color: ColorTransform,
-    change: Change,
+    changes: Changes,
     has_change: bool,
-    smoother: Smoother,
     compositor: Compositor,
 }
 
+/// What the generator changed in the last frame.
+enum Changes {
+    Frame { placement: Placement, change: Box<Change>, smoother: Box<Smoother> },
+    Regions(RegionChanges),
+}
+
 impl Finish {
-    /// For frames of `info` and tensors of `placement`.
-    pub fn new(
-        info: &VideoInfo,
-        placement: Placement,
-        threads: u32,
-    ) -> Result<Self, TranslateError> {
-        let content = placement.content.size;
+    /// For frames of `info` that are seen as `view` says.
+    pub fn new(info: &VideoInfo, view: &View, threads: u32) -> Result<Self, TranslateError> {
+        let (changes, size) = match view {
+            View::Frame(placement) => {
+                let size = placement.content.size;
+                let change = Box::new(Change::new(size));
+                let smoother = Box::new(Smoother::new(size));
+                (Changes::Frame { placement: *placement, change, smoother }, size)
+            }
+            View::Regions(_, tensor) => (Changes::Regions(RegionChanges::default()), *tensor),
+        };
         Ok(Self {
-            placement,
             color: ColorTransform::new(info),
-            change: Change::new(content),
+            changes,
             has_change: false,
-            smoother: Smoother::new(content),
-            compositor: Compositor::new(info, content, threads)?,
+            compositor: Compositor::new(info, size, threads)?,
         })
     }
 
     /// Forgets what is not for the next frame.
     pub fn restart(&mut self, restart: Restart) {
         if restart >= Restart::Smoothing {
-            self.smoother.reset();
+            match &mut self.changes {
+                Changes::Frame { smoother, .. } => smoother.reset(),
+                Changes::Regions(changes) => changes.restart_smoothing(),
+            }
         }
         if restart == Restart::Everything {
             self.has_change = false;
@@ -73,13 +82,20 @@ impl Finish {
         smoothing: f32,
     ) -> Result<(), TranslateError> {
         self.has_change = false;
-        self.update_change(slot, upscale)?;
-        if smoothing > 0.0 {
-            self.smoother.smooth(&mut self.change, &mut slot.grey, smoothing);
-        } else {
-            self.smoother.reset();
-        }
-        self.has_change = true;
+        self.has_change = match &mut self.changes {
+            Changes::Regions(changes) => changes.update(slot, &self.color, upscale, smoothing)?,
+            Changes::Frame { placement, change, smoother } => {
+                for part in slot.parts() {
+                    update_change(change, &part.stream, placement, &self.color, upscale)?;
+                    if smoothing > 0.0 {
+                        smoother.smooth(change, &mut part.grey, smoothing);
+                    } else {
+                        smoother.reset();
+                    }
+                }
+                true
+            }
+        };
         Ok(())
     }
 
@@ -91,25 +107,38 @@ impl Finish {
         upscale: Upscale,
     ) -> Result<bool, TranslateError> {
         if self.has_change {
-            self.compositor.composite(&self.change, upscale.keep(), input, output)?;
+            match &mut self.changes {
+                Changes::Frame { change, .. } => {
+                    self.compositor.composite(change, upscale.keep(), input, output)?;
+                }
+                Changes::Regions(changes) => {
+                    self.compositor.composite_patches(changes.patches(), input, output)?;
+                }
+            }
         }
         Ok(self.has_change)
     }
+}
 
-    fn update_change(&mut self, slot: &Slot, upscale: Upscale) -> Result<(), TranslateError> {
-        let (input, output) = slot.stream.input_and_output()?;
-        let metadata = &slot.stream.generator().contract().metadata;
-        let (change, placement, color) = (&mut self.change, &self.placement, &self.color);
-        let mut update = Update { change, placement, color, upscale };
-        let (before, after) = (metadata.input_range, metadata.output_range);
-        match (input, output) {
-            (Values::F32(i), Values::F32(o)) => update.run(&(i, before).into(), &(o, after).into()),
-            (Values::F32(i), Values::F16(o)) => update.run(&(i, before).into(), &(o, after).into()),
-            (Values::F16(i), Values::F32(o)) => update.run(&(i, before).into(), &(o, after).into()),
-            (Values::F16(i), Values::F16(o)) => update.run(&(i, before).into(), &(o, after).into()),
-        }?;
-        Ok(())
-    }
+/// Takes the change out of the tensors of `stream`.
+pub(super) fn update_change(
+    change: &mut Change,
+    stream: &Stream,
+    placement: &Placement,
+    color: &ColorTransform,
+    upscale: Upscale,
+) -> Result<(), TranslateError> {
+    let (input, output) = stream.input_and_output()?;
+    let metadata = &stream.generator().contract().metadata;
+    let mut update = Update { change, placement, color, upscale };
+    let (before, after) = (metadata.input_range, metadata.output_range);
+    match (input, output) {
+        (Values::F32(i), Values::F32(o)) => update.run(&(i, before).into(), &(o, after).into()),
+        (Values::F32(i), Values::F16(o)) => update.run(&(i, before).into(), &(o, after).into()),
+        (Values::F16(i), Values::F32(o)) => update.run(&(i, before).into(), &(o, after).into()),
+        (Values::F16(i), Values::F16(o)) => update.run(&(i, before).into(), &(o, after).into()),
+    }?;
+    Ok(())
 }
 
 /// The arguments of [`Change::update`] that do not depend on the tensors' types.

@@ -5,7 +5,9 @@
 
 mod finish;
 mod prepare;
+mod regions;
 mod slot;
+mod view;
 
 use std::{
     sync::{Arc, Mutex},
@@ -18,10 +20,11 @@ use gst_video::{VideoFrameRef, VideoInfo};
 pub use finish::{Finish, Restart};
 pub use prepare::Preparation;
 pub use slot::Slot;
+pub use view::View;
 
-use super::lock;
+use super::{lock, settings::Regions};
 use crate::{
-    frame::{InferenceSize, NotFinite, Placement, Size},
+    frame::{NotFinite, Size},
     generator::{Generator, Pair, RunError},
 };
 
@@ -50,7 +53,7 @@ pub enum TranslateError {
 pub struct Translator {
     generator: Arc<Generator>,
     info: VideoInfo,
-    placement: Placement,
+    tensor: Size,
     preparation: Mutex<Preparation>,
     /// Those that no frame has.
     slots: Mutex<Vec<Slot>>,
@@ -58,27 +61,22 @@ pub struct Translator {
 }
 
 impl Translator {
-    /// Prepares for frames of `info`. `inference_size` is the property's value: 0 for the
-    /// generator's own size, −1 for the frame's, else the short side in pixels.
+    /// Prepares for frames of `info`, of which the generator sees `regions` in the size that the
+    /// property `inference_size` says, see [`View::new`].
     pub fn new(
         generator: Arc<Generator>,
         info: &VideoInfo,
         inference_size: i32,
+        regions: Regions,
         threads: u32,
     ) -> Result<Self, TranslateError> {
-        let wanted = match u32::try_from(inference_size) {
-            Err(_) => InferenceSize::Frame,
-            Ok(0) => InferenceSize::ShortSide(generator.short_side()),
-            Ok(side) => InferenceSize::ShortSide(side),
-        };
-        let frame = Size { width: info.width(), height: info.height() };
-        let pixel_aspect = f64::from(info.par().numer()) / f64::from(info.par().denom());
-        let placement = Placement::new(frame, pixel_aspect, wanted, generator.limits());
+        let view = View::new(&generator, info, inference_size, regions);
+        let tensor = view.tensor();
         Ok(Self {
-            placement,
-            preparation: Mutex::new(Preparation::new(&generator, info, placement, threads)?),
-            slots: Mutex::new(vec![Slot::new(generator.clone(), &placement)?]),
-            finish: Mutex::new(Finish::new(info, placement, threads)?),
+            tensor,
+            slots: Mutex::new(vec![Slot::new(generator.clone(), tensor)?]),
+            finish: Mutex::new(Finish::new(info, &view, threads)?),
+            preparation: Mutex::new(Preparation::new(&generator, info, view, threads)?),
             generator,
             info: info.clone(),
         })
@@ -102,13 +100,13 @@ impl Translator {
 
     /// The size of the generator's tensors.
     pub fn size(&self) -> Size {
-        self.placement.tensor
+        self.tensor
     }
 
     /// A slot for the next frame: a free one, or a new one where all are under way.
     pub fn slot(&self) -> Result<Slot, TranslateError> {
         let free = lock(&self.slots).pop();
-        free.map_or_else(|| Slot::new(self.generator.clone(), &self.placement), Ok)
+        free.map_or_else(|| Slot::new(self.generator.clone(), self.tensor), Ok)
     }
 
     /// Takes back a slot whose frame is done with it.
@@ -146,6 +144,7 @@ impl Translators {
         pair: Arc<Pair>,
         info: &VideoInfo,
         inference_size: i32,
+        regions: Regions,
         threads: u32,
         on_step: &dyn Fn(Direction),
     ) -> Result<Self, TranslateError> {
@@ -154,7 +153,8 @@ impl Translators {
             let generator = pair.generator(direction).cloned();
             let prepared = generator.map(|generator| {
                 on_step(direction);
-                let translator = Translator::new(generator, info, inference_size, threads)?;
+                let translator =
+                    Translator::new(generator, info, inference_size, regions, threads)?;
                 slowest = slowest.max(translator.warm_up()?);
                 Ok::<_, TranslateError>(Arc::new(translator))
             });

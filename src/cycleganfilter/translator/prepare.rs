@@ -1,53 +1,134 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The first stage of a frame: from the frame to a generator's input tensor.
+//! The first stage of a frame: from the frame to a generator's input tensors.
 
-use gst_video::{VideoFrameRef, VideoInfo};
+use gst_video::{VideoFrameExt, VideoFrameRef, VideoInfo, VideoRegionOfInterestMeta};
 
-use super::{Slot, TranslateError};
+use super::{Slot, TranslateError, slot::Part, view::View};
 use crate::{
-    frame::{Placement, Scaler, ToTensor, pack},
+    frame::{Bounds, Placement, Rect, Scaler, Size, ToTensor, Unpacked, pack},
     generator::{Generator, ValuesMut},
 };
 
-/// Scales and packs frames of one kind. It owns the scaled picture, which the next frame
-/// overwrites: what later stages need of it goes along in the [`Slot`].
+/// Scales and packs frames of one kind. It owns the scaled pictures, which the next frame
+/// overwrites: what later stages need of them goes along in the [`Slot`].
 pub struct Preparation {
-    placement: Placement,
-    scaler: Scaler,
+    /// What the scalers scale.
+    info: VideoInfo,
+    view: View,
+    /// Where regions cannot be cut out of the frames themselves.
+    unpacked: Option<Unpacked>,
+    /// One for the frame, or for each region that a frame had so far.
+    scalers: Vec<Scaler>,
     to_tensor: ToTensor,
 }
 
 impl Preparation {
-    /// For frames of `info` and tensors of `placement`.
+    /// For frames of `info` that are seen as `view` says.
     pub fn new(
         generator: &Generator,
         info: &VideoInfo,
-        placement: Placement,
+        view: View,
         threads: u32,
     ) -> Result<Self, TranslateError> {
-        let scaler = Scaler::new(info, placement.content.size, threads)?;
+        let size = match &view {
+            View::Frame(placement) => placement.content.size,
+            View::Regions(_, tensor) => *tensor,
+        };
+        let unpacked = match &view {
+            View::Frame(_) => None,
+            View::Regions(..) => Unpacked::new(info, threads)?,
+        };
+        let info = unpacked.as_ref().map_or(info, Unpacked::info).clone();
+        let scaler = Scaler::new(&info, size, threads)?;
         let range = generator.contract().metadata.input_range;
-        Ok(Self { placement, to_tensor: ToTensor::new(&scaler.color(), range), scaler })
+        Ok(Self {
+            info,
+            view,
+            unpacked,
+            to_tensor: ToTensor::new(&scaler.color(), range),
+            scalers: vec![scaler],
+        })
     }
 
-    /// Fills the input tensor of `slot` with `frame`; and its grey picture, which only smoothing
-    /// needs, if `is_smoothed`.
+    /// Fills the input tensors of `slot` with what the generator sees of `frame`; and the grey
+    /// pictures, which only smoothing needs, if `is_smoothed`.
     pub fn prepare(
         &mut self,
         frame: &VideoFrameRef<&gst::BufferRef>,
         slot: &mut Slot,
         is_smoothed: bool,
     ) -> Result<(), TranslateError> {
-        let luma = self.scaler.luma();
-        let (picture, stride) = self.scaler.scale(frame)?;
-        match slot.stream.input_mut()? {
-            ValuesMut::F32(t) => pack(picture, stride, &self.placement, &self.to_tensor, t),
-            ValuesMut::F16(t) => pack(picture, stride, &self.placement, &self.to_tensor, t),
+        let Self { info, view, unpacked, scalers, to_tensor } = self;
+        let planner = match view {
+            View::Frame(placement) => {
+                let parts = slot.parts().iter_mut().zip(scalers);
+                for (part, scaler) in parts {
+                    fill(part, scaler, frame, placement, to_tensor, is_smoothed)?;
+                }
+                return Ok(());
+            }
+            View::Regions(planner, _) => planner,
+        };
+        let boxes = frame.buffer().iter_meta::<VideoRegionOfInterestMeta>();
+        let regions = planner.plan(boxes.map(|meta| Bounds::from(meta.rect())));
+        slot.regions.clear();
+        slot.regions.extend_from_slice(regions);
+        slot.resize(regions.len())?;
+        if regions.is_empty() {
+            return Ok(());
         }
-        if is_smoothed {
-            slot.grey.update(picture, stride, luma);
+        let unpacked = unpacked.as_mut().map(|unpacked| unpacked.unpack(frame)).transpose()?;
+        let frame = unpacked.as_ref().unwrap_or(frame);
+        for (index, (region, part)) in regions.iter().zip(slot.parts()).enumerate() {
+            let scaler = look_at(scalers, index, info, region.crop, &region.placement)?;
+            fill(part, scaler, frame, &region.placement, to_tensor, is_smoothed)?;
         }
         Ok(())
     }
+}
+
+/// The scaler number `index`, made to show `crop`.
+fn look_at<'a>(
+    scalers: &'a mut Vec<Scaler>,
+    index: usize,
+    info: &VideoInfo,
+    crop: Rect,
+    placement: &Placement,
+) -> Result<&'a mut Scaler, TranslateError> {
+    let size: Size = placement.content.size;
+    // A thread costs more than it saves on a picture of the generator's size.
+    let new = || Scaler::of_part(info, crop, size, 1);
+    if index == scalers.len() {
+        scalers.push(new()?);
+    }
+    let scaler = &mut scalers[index];
+    if scaler.size() == size {
+        scaler.set_part(crop)?;
+    } else {
+        *scaler = new()?;
+    }
+    Ok(scaler)
+}
+
+/// Scales what `scaler` looks at, and packs it.
+fn fill(
+    part: &mut Part,
+    scaler: &mut Scaler,
+    frame: &VideoFrameRef<&gst::BufferRef>,
+    placement: &Placement,
+    to_tensor: &ToTensor,
+    is_smoothed: bool,
+) -> Result<(), TranslateError> {
+    let luma = scaler.luma();
+    let (picture, stride) = scaler.scale(frame)?;
+    match part.stream.input_mut()? {
+        ValuesMut::F32(t) => pack(picture, stride, placement, to_tensor, t),
+        ValuesMut::F16(t) => pack(picture, stride, placement, to_tensor, t),
+    }
+    if is_smoothed {
+        part.grey.resize(placement.content.size);
+        part.grey.update(picture, stride, luma);
+    }
+    Ok(())
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The second stage of a frame: from the input tensor to the output tensor.
+//! The second stage of a frame: from the input tensors to the output tensors.
 
 use std::{
     sync::Arc,
@@ -9,32 +9,65 @@ use std::{
 
 use super::TranslateError;
 use crate::{
-    frame::{Grey, Placement},
+    frame::{Grey, Region, Size},
     generator::{Generator, Stream},
 };
 
 /// What a frame takes along from stage to stage. Each frame that is under way has one of its own,
 /// and whoever holds it may touch it: no stage waits for another.
 pub struct Slot {
+    generator: Arc<Generator>,
+    tensor: Size,
+    /// What the generator sees of the frame. Those that this frame has no use for stay for another.
+    parts: Vec<Part>,
+    used: usize,
+    /// The regions that the parts show, where they do not show the frame.
+    pub(super) regions: Vec<Region>,
+}
+
+/// A part of a frame, or all of it, on its way through the generator.
+pub(super) struct Part {
     /// The tensors.
-    pub(super) stream: Stream,
-    /// The frame as the generator sees it, for smoothing.
-    pub(super) grey: Grey,
+    pub stream: Stream,
+    /// The part as the generator sees it, for smoothing.
+    pub grey: Grey,
 }
 
 impl Slot {
-    /// Tensors and picture of `placement`.
-    pub fn new(generator: Arc<Generator>, placement: &Placement) -> Result<Self, TranslateError> {
-        Ok(Self {
-            stream: Stream::new(generator, placement.tensor)?,
-            grey: Grey::new(placement.content.size),
-        })
+    /// Tensors of the size `tensor` for one part.
+    pub fn new(generator: Arc<Generator>, tensor: Size) -> Result<Self, TranslateError> {
+        let mut slot = Self { generator, tensor, parts: Vec::new(), used: 0, regions: Vec::new() };
+        slot.resize(1)?;
+        Ok(slot)
     }
 
-    /// Runs the generator; returns the time that it took, with the time that another stream ran it.
+    /// Makes it one for a frame of `count` parts.
+    pub(super) fn resize(&mut self, count: usize) -> Result<(), TranslateError> {
+        while self.parts.len() < count {
+            let stream = Stream::new(self.generator.clone(), self.tensor)?;
+            self.parts.push(Part { stream, grey: Grey::new(self.tensor) });
+        }
+        self.used = count;
+        Ok(())
+    }
+
+    /// The parts of the frame.
+    pub(super) fn parts(&mut self) -> &mut [Part] {
+        &mut self.parts[..self.used]
+    }
+
+    /// The regions, and the parts that show them.
+    pub(super) fn regions(&mut self) -> (&[Region], &mut [Part]) {
+        (&self.regions, &mut self.parts[..self.used])
+    }
+
+    /// Runs the generator on each part; returns the time that it took, with the time that another
+    /// stream ran it.
     pub fn infer(&mut self) -> Result<Duration, TranslateError> {
         let start = Instant::now();
-        self.stream.run()?;
+        for part in self.parts() {
+            part.stream.run()?;
+        }
         Ok(start.elapsed())
     }
 }

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What of a frame the generator sees, and how large.
+
+use gst_video::VideoInfo;
+
+use crate::{
+    cycleganfilter::settings::Regions,
+    frame::{InferenceSize, Placement, RegionPlanner, Size, TensorLimits},
+    generator::Generator,
+};
+
+/// What of a frame the generator sees.
+pub enum View {
+    /// All of it, at once.
+    Frame(Placement),
+    /// Parts of it, one after the other.
+    Regions(RegionPlanner, Size),
+}
+
+impl View {
+    /// For frames of `info`. `inference_size` is the property's value: 0 for the generator's own
+    /// size, −1 for the frame's, which regions do not know, else the short side in pixels.
+    pub fn new(
+        generator: &Generator,
+        info: &VideoInfo,
+        inference_size: i32,
+        regions: Regions,
+    ) -> Self {
+        let wanted = match u32::try_from(inference_size) {
+            Err(_) => InferenceSize::Frame,
+            Ok(0) => InferenceSize::ShortSide(generator.short_side()),
+            Ok(side) => InferenceSize::ShortSide(side),
+        };
+        let frame = Size { width: info.width(), height: info.height() };
+        let pixel_aspect = f64::from(info.par().numer()) / f64::from(info.par().denom());
+        let limits = generator.limits();
+        match regions {
+            Regions::Frame => Self::Frame(Placement::new(frame, pixel_aspect, wanted, limits)),
+            Regions::Meta => {
+                let tensor = square(wanted, generator.short_side(), limits);
+                let grid = Size::coarsest_sample(info);
+                Self::Regions(RegionPlanner::new(frame, pixel_aspect, grid, tensor), tensor)
+            }
+        }
+    }
+
+    /// The size of the generator's tensors.
+    pub fn tensor(&self) -> Size {
+        match self {
+            Self::Frame(placement) => placement.tensor,
+            Self::Regions(_, tensor) => *tensor,
+        }
+    }
+}
+
+/// A square tensor, where the generator leaves the choice.
+fn square(wanted: InferenceSize, own: u32, limits: TensorLimits) -> Size {
+    let side = match wanted {
+        InferenceSize::Frame => own,
+        InferenceSize::ShortSide(side) => side,
+    };
+    let square = Size { width: side, height: side };
+    Placement::new(square, 1.0, InferenceSize::ShortSide(side), limits).tensor
+}

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Translation of boxes only: what is in them, and that nothing else is touched.
+
+use cyclegan_contract::{Metadata, onnx::ModelProto};
+use gst::prelude::*;
+use gst_video::{VideoFormat, VideoInfo, VideoRegionOfInterestMeta};
+
+use crate::{
+    formats::{is_exact, is_paletted, quantum},
+    generators::{self, Models},
+    rig::{self, Rig},
+    video,
+};
+
+type Rectangle = (u32, u32, u32, u32);
+
+const BOX: Rectangle = (40, 30, 48, 40);
+/// What may be touched: a quarter of the mean side beyond the box, rounded up to four pixels.
+const LEFT_TOP: (u32, u32) = (28, 16);
+const RIGHT_BOTTOM: (u32, u32) = (100, 84);
+
+/// A generator for pictures of 32 pixels, in an element that translates boxes only.
+fn rig(model: ModelProto) -> (Models, Rig) {
+    let models = Models::new();
+    let path = models.add("G.onnx", &small(model));
+    (models, rig_with(path.to_str().unwrap()))
+}
+
+fn rig_with(model: &str) -> Rig {
+    let filter = rig::new_filter();
+    filter.set_property("model", model);
+    filter.set_property_from_str("regions", "meta");
+    Rig::with_filter(filter)
+}
+
+fn small(model: ModelProto) -> ModelProto {
+    generators::with_metadata(model, &Metadata { size: Some(32), ..Default::default() })
+}
+
+fn with_boxes(mut buffer: gst::Buffer, boxes: &[Rectangle]) -> gst::Buffer {
+    let target = buffer.make_mut();
+    for rectangle in boxes {
+        VideoRegionOfInterestMeta::add(target, "horse", *rectangle);
+    }
+    buffer
+}
+
+fn is_near((x, y): (u32, u32)) -> bool {
+    (LEFT_TOP.0..RIGHT_BOTTOM.0).contains(&x) && (LEFT_TOP.1..RIGHT_BOTTOM.1).contains(&y)
+}
+
+/// The grey of a pixel of an RGB frame.
+fn grey(buffer: &gst::Buffer, info: &VideoInfo, x: u32, y: u32) -> u8 {
+    video::to_rgb(buffer, info)[(y * info.width() + x) as usize][1]
+}
+
+fn counts(rig: &Rig) -> (u64, u64) {
+    (rig.stat("frames-translated"), rig.stat("frames-passed"))
+}
+
+#[test]
+fn beyond_the_room_around_a_box_every_format_comes_out_bit_for_bit() {
+    let (_models, mut rig) = rig(generators::invert());
+    for (upscale, width, height) in [("residual", 121, 95), ("plain", 120, 96)] {
+        rig.filter.set_property_from_str("upscale", upscale);
+        let mut wrong = Vec::new();
+        for format in video::formats() {
+            let info = video::info(format, width, height);
+            let input = video::random(&info, 3);
+            rig.set_info(&info);
+            let output = rig.translate(with_boxes(input.clone(), &[BOX]));
+            let (before, after) = (video::samples(&input, &info), video::samples(&output, &info));
+            let differing = before.differing(&after);
+            let far = differing.iter().filter(|place| !is_near(**place)).count();
+            if far > 0 && is_exact(format, width) {
+                wrong.push(format!("{format:?}: {far} pixels"));
+            }
+            if differing.len() < 48 * 40 / 2 {
+                wrong.push(format!("{format:?}: only {} pixels changed", differing.len()));
+            }
+            if !is_paletted(format) && before.alpha() != after.alpha() {
+                wrong.push(format!("{format:?}: alpha"));
+            }
+        }
+        assert!(wrong.is_empty(), "{upscale}: {wrong:#?}");
+    }
+}
+
+/// A smooth picture that the generator leaves alone is where it was: the crop and the place that
+/// it is painted to agree.
+#[test]
+fn each_format_is_cut_out_and_put_back_in_its_place() {
+    let (_models, mut rig) = rig(generators::identity());
+    rig.filter.set_property_from_str("upscale", "plain");
+    let mut wrong = Vec::new();
+    for format in video::formats() {
+        let info = video::info(format, 160, 120);
+        let gradient = video::picture(&info, |x, y| {
+            [(40 + x) as u8, (60 + y) as u8, (200 - (x + y) / 2) as u8]
+        });
+        rig.set_info(&info);
+        let output = rig.translate(with_boxes(gradient.clone(), &[BOX, (100, 70, 36, 40)]));
+        let off = video::samples(&gradient, &info).distance(&video::samples(&output, &info));
+        if off > 3 + quantum(format) {
+            wrong.push(format!("{format:?}: {off}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn a_box_is_translated_to_the_strength_that_is_set() {
+    let (_models, mut rig) = rig(generators::invert());
+    for format in [VideoFormat::I420, VideoFormat::Nv12, VideoFormat::Rgba, VideoFormat::I42010le] {
+        let info = video::info(format, 160, 120);
+        for upscale in ["residual", "plain"] {
+            for (strength, expected) in [(1.0, 55), (0.5, 128)] {
+                rig.filter.set_property_from_str("upscale", upscale);
+                rig.filter.set_property("strength", strength);
+                rig.set_info(&info);
+                let output = rig.translate(with_boxes(video::flat(&info, [200; 3]), &[BOX]));
+                let inside = grey(&output, &info, 64, 50);
+                assert!(inside.abs_diff(expected) <= 3, "{format:?} {upscale}: {inside}");
+                assert_eq!(grey(&output, &info, 10, 10), grey(&output, &info, 150, 110));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_frame_without_boxes_is_untouched() {
+    let (_models, mut rig) = rig(generators::invert());
+    let info = video::info(VideoFormat::I420, 160, 120);
+    rig.set_info(&info);
+    let nowhere = [(160, 0, 20, 20), (0, 4000, 20, 20), (10, 10, 0, 20), (10, 10, 20, 0)];
+    for boxes in [[].as_slice(), &nowhere] {
+        let input = video::random(&info, 1);
+        let output = rig.translate(with_boxes(input.clone(), boxes));
+        assert_eq!(video::samples(&input, &info).distance(&video::samples(&output, &info)), 0);
+    }
+    assert_eq!(counts(&rig), (0, 2));
+}
+
+#[test]
+fn boxes_of_any_kind_are_borne() {
+    let (_models, mut rig) = rig(generators::invert());
+    let info = video::info(VideoFormat::Nv12, 160, 120);
+    rig.set_info(&info);
+    let left_of_it = (0u32.wrapping_sub(30), 20, 60, 40);
+    let hundred: Vec<_> = (0..100).map(|i| (i * 13 % 160, i * 29 % 120, 5 + i % 30, 9)).collect();
+    let everything = [(0, 0, u32::MAX, u32::MAX)];
+    for boxes in [&[left_of_it][..], &hundred, &everything, &[(u32::MAX, u32::MAX, 9, 9), BOX]] {
+        let input = video::flat(&info, [200; 3]);
+        let output = rig.translate(with_boxes(input.clone(), boxes));
+        let changed = video::samples(&input, &info).distance(&video::samples(&output, &info));
+        assert!(changed > 100, "{boxes:?}");
+    }
+    let output = rig.translate(with_boxes(video::flat(&info, [200; 3]), &[left_of_it]));
+    assert!(grey(&output, &info, 0, 40).abs_diff(55) <= 2);
+    assert_eq!(counts(&rig), (5, 0));
+}
+
+/// Side by side, and one over the other: nothing is translated twice.
+#[test]
+fn overlapping_boxes_are_translated_once() {
+    let (_models, mut rig) = rig(generators::linear(1.0, 0.4));
+    let info = video::info(VideoFormat::Rgb, 160, 120);
+    rig.set_info(&info);
+    for boxes in [[(30, 30, 50, 50), (60, 30, 50, 50)], [(30, 30, 60, 60), (40, 40, 20, 20)]] {
+        let output = rig.translate(with_boxes(video::flat(&info, [100; 3]), &boxes));
+        for x in 31..79 {
+            let found = grey(&output, &info, x, 50);
+            // Between its samples each region's share is a straight line.
+            assert!(found.abs_diff(151) <= 6, "{boxes:?} {x}: {found}");
+        }
+    }
+}
+
+#[test]
+fn padding_makes_no_difference() {
+    let (_models, mut rig) = rig(generators::invert());
+    for format in [VideoFormat::I420, VideoFormat::Nv12, VideoFormat::Rgba, VideoFormat::I42010le] {
+        let info = video::info(format, 161, 119);
+        let input = video::random(&info, 5);
+        let padded = video::padded(&input, &info, 6).unwrap();
+        rig.set_info(&info);
+        let plain = rig.translate(with_boxes(input, &[BOX]));
+        let from_padded = rig.translate(with_boxes(padded, &[BOX]));
+        let off = video::samples(&plain, &info).distance(&video::samples(&from_padded, &info));
+        assert_eq!(off, 0, "{format:?}");
+    }
+}
+
+#[test]
+fn a_late_frame_gets_the_changes_of_the_last_boxes() {
+    let (_models, mut rig) = rig(generators::linear(1.0, 0.4));
+    rig.filter.set_property_from_str("late-frames", "hold");
+    let info = video::info(VideoFormat::Rgb, 160, 120);
+    rig.set_info(&info);
+    rig.translate(with_boxes(video::flat(&info, [100; 3]), &[BOX]));
+    let qos = gst::event::Qos::builder(gst::QOSType::Underflow, 2.0, 500_000_000)
+        .timestamp(gst::ClockTime::from_mseconds(200))
+        .build();
+    assert!(rig.harness.push_upstream_event(qos));
+    let mut late = with_boxes(video::flat(&info, [60; 3]), &[(44, 30, 48, 40)]);
+    late.make_mut().set_pts(gst::ClockTime::from_mseconds(40));
+    let output = rig.translate(late);
+    assert!(grey(&output, &info, 64, 50).abs_diff(111) <= 2);
+    assert_eq!(grey(&output, &info, 10, 10), 60);
+    assert_eq!(rig.stat::<u64>("frames-held"), 1);
+}
+
+#[test]
+fn smoothing_follows_a_box() {
+    let (_models, mut rig) = rig(generators::invert());
+    rig.filter.set_property("smoothing", 0.6);
+    let info = video::info(VideoFormat::Rgb, 160, 120);
+    rig.set_info(&info);
+    let mut translate = |level: u8, x: u32| {
+        let frame = with_boxes(video::flat(&info, [level; 3]), &[(x, 30, 48, 40)]);
+        grey(&rig.translate(frame), &info, 70, 50)
+    };
+    assert!(translate(100, 40).abs_diff(155) <= 1);
+    // As in a whole frame: 14/24 of 0.6 of the way back from a change of 35 to one of 55.
+    let smoothed = translate(110, 44);
+    assert!((151..=153).contains(&smoothed), "{smoothed}");
+}
+
+#[test]
+fn both_directions_and_the_whole_frame_can_be_chosen_while_playing() {
+    let models = Models::new();
+    let pair =
+        models.add_pair("pair", &small(generators::invert()), &small(generators::linear(1.0, 0.4)));
+    let mut rig = rig_with(pair.to_str().unwrap());
+    let info = video::info(VideoFormat::Rgb, 160, 120);
+    rig.set_info(&info);
+    let frame = || with_boxes(video::flat(&info, [100; 3]), &[BOX]);
+    let levels = |rig: &mut Rig| {
+        let output = rig.translate(frame());
+        (grey(&output, &info, 64, 50), grey(&output, &info, 5, 5))
+    };
+    assert_eq!(levels(&mut rig), (155, 100));
+    rig.filter.set_property_from_str("direction", "reverse");
+    let (inside, outside) = levels(&mut rig);
+    assert!(inside.abs_diff(151) <= 1 && outside == 100, "{inside} {outside}");
+    rig.filter.set_property_from_str("direction", "forward");
+    rig.filter.set_property_from_str("regions", "frame");
+    rig::wait_until("the whole frame is translated", || levels(&mut rig) == (155, 155));
+    rig.filter.set_property_from_str("regions", "meta");
+    rig::wait_until("only the box is translated", || levels(&mut rig) == (155, 100));
+}
+
+/// What the generator sees of a box has its own size, whatever the frame's.
+#[test]
+fn a_box_is_seen_at_the_generators_own_size() {
+    let models = Models::new();
+    for (model, expected) in [
+        (small(generators::invert()), (32, 32)),
+        (generators::with_size(generators::invert(), 64, 48), (64, 48)),
+    ] {
+        let mut rig = rig_with(models.add("G.onnx", &model).to_str().unwrap());
+        let info = video::info(VideoFormat::Rgb, 640, 120);
+        rig.set_info(&info);
+        rig.translate(with_boxes(video::flat(&info, [100; 3]), &[BOX]));
+        assert_eq!((rig.stat::<u32>("width"), rig.stat::<u32>("height")), expected);
+    }
+}
