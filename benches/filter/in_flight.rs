@@ -15,7 +15,7 @@ use cyclegan_contract::Direction;
 use gst::prelude::*;
 use gst_video::{VideoFrameRef, VideoInfo};
 use gstcyclegan::{
-    cycleganfilter::{Line, Route, Slot, Stages, Translator},
+    cycleganfilter::{Line, Regions, Route, Slot, Stages, Translator},
     frame::Upscale,
     generator::{LoadOptions, Pair, Provider, ProviderOptions},
 };
@@ -109,7 +109,7 @@ fn compare_asleep(model: &Path) -> Result<(), BoxError> {
     let pair = Pair::load(model.to_str().ok_or("the model's path is no UTF-8")?, &options)?;
     let generator = pair.generator(Direction::AToB).ok_or("no G")?.clone();
     // One thread for each conversion, so that the stages' threads are all that is measured.
-    let translator = Arc::new(Translator::new(generator, &info, 0, 1)?);
+    let translator = Arc::new(Translator::new(generator, &info, 0, Regions::Frame, 1)?);
     let input = frame(CAPS)?;
     let new_job = || -> Result<Job, BoxError> {
         let output = gst::Buffer::with_size(info.size())?;
