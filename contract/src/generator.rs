@@ -3,6 +3,7 @@
 //! Checking that a decoded ONNX file is a generator, before any runtime sees it.
 
 use std::{
+    collections::BTreeSet,
     fmt, fs,
     path::{Component, Path, PathBuf},
 };
@@ -128,6 +129,8 @@ pub struct Generator {
     pub height: Dim,
     /// Width of the input.
     pub width: Dim,
+    /// The other files that hold its weights, if there are any.
+    pub external_data: BTreeSet<PathBuf>,
     /// What the file says about itself.
     pub metadata: Metadata,
 }
@@ -151,7 +154,8 @@ impl Generator {
         let model = ModelProto::decode(bytes)?;
         let graph = model.graph.as_ref().filter(|graph| !graph.node.is_empty());
         let graph = graph.ok_or(ContractError::NoGraph)?;
-        check_external_data(graph, folder, 0)?;
+        let mut external_data = BTreeSet::new();
+        check_external_data(graph, folder, 0, &mut external_data)?;
 
         let input = image_input(graph)?;
         let (output, has_mask) = outputs(graph, &input)?;
@@ -163,6 +167,7 @@ impl Generator {
             input: input.name,
             output: output.name,
             has_mask,
+            external_data,
             metadata: Metadata::from_props(&model.metadata_props)?,
         })
     }
@@ -287,11 +292,13 @@ fn list<'a>(values: impl Iterator<Item = &'a Declared>) -> String {
     if values.is_empty() { "missing".to_owned() } else { values.join(", ") }
 }
 
-/// Checks every tensor of `graph`, in nested graphs too, that keeps its data in another file.
+/// Checks every tensor of `graph`, in nested graphs too, that keeps its data in another file, and
+/// adds that file to `files`.
 fn check_external_data(
     graph: &GraphProto,
     folder: &Path,
     depth: usize,
+    files: &mut BTreeSet<PathBuf>,
 ) -> Result<(), ContractError> {
     if depth > MAX_GRAPH_DEPTH {
         return Err(ContractError::TooDeep);
@@ -300,16 +307,17 @@ fn check_external_data(
     let in_attributes = attributes().flat_map(|a| a.t.iter().chain(&a.tensors));
     for tensor in graph.initializer.iter().chain(in_attributes) {
         if tensor.data_location == 1 || !tensor.external_data.is_empty() {
-            check_tensor_file(tensor, folder)?;
+            files.insert(check_tensor_file(tensor, folder)?);
         }
     }
     for nested in attributes().flat_map(|a| a.g.iter().chain(&a.graphs)) {
-        check_external_data(nested, folder, depth + 1)?;
+        check_external_data(nested, folder, depth + 1, files)?;
     }
     Ok(())
 }
 
-fn check_tensor_file(tensor: &TensorProto, folder: &Path) -> Result<(), ContractError> {
+/// The file that holds the data of `tensor`, all of them.
+fn check_tensor_file(tensor: &TensorProto, folder: &Path) -> Result<PathBuf, ContractError> {
     let entry = |key: &str| {
         let entry = tensor.external_data.iter().find(|entry| entry.key == key);
         entry.map(|entry| entry.value.as_str())
@@ -338,7 +346,7 @@ fn check_tensor_file(tensor: &TensorProto, folder: &Path) -> Result<(), Contract
     if end.is_none_or(|end| end > size) {
         return Err(refuse(format!("which ends after {size} bytes, before the tensor does")));
     }
-    Ok(())
+    Ok(file)
 }
 
 /// The file at `location` under `folder`, or `None` if it is not inside, links followed.
@@ -447,7 +455,9 @@ mod tests {
             });
             Generator::check(&model.encode_to_vec(), folder.path())
         };
-        assert!(check("weights.bin", "16").is_ok());
+        let external_data = check("weights.bin", "16").unwrap().external_data;
+        let names: Vec<_> = external_data.iter().filter_map(|file| file.file_name()).collect();
+        assert_eq!(names, ["weights.bin"]);
         for (location, length) in [
             ("weights.bin", "17"),
             ("weights.bin", "-1"),

@@ -2,6 +2,7 @@
 
 //! Generators: finding a model's files, ONNX Runtime, its execution providers, and running.
 
+mod engines;
 mod error;
 mod locate;
 mod pair;

@@ -131,41 +131,61 @@ impl Provider {
         }
     }
 
-    /// The registration for a session, which fails rather than fall back in silence.
-    pub fn registration(
+    /// Whether it compiles engines that are kept between runs.
+    pub fn compiles_engines(self) -> bool {
+        matches!(self, Self::TensorRt | Self::OpenVino | Self::CoreMl)
+    }
+
+    /// The registrations for a session, which fail rather than fall back in silence. Compiled
+    /// engines are kept in the folder `engines`.
+    pub fn registrations(
         self,
         options: &ProviderOptions,
         precision: Precision,
-    ) -> ExecutionProviderDispatch {
+        engines: &Path,
+    ) -> Vec<ExecutionProviderDispatch> {
         let device = options.device_id;
         let fp16 = precision == Precision::Fp16;
-        let cache = options.cache_dir.display();
+        let engines = engines.display();
         let provider = match self {
             // Without its arena the CPU maps and unmaps the memory of every run.
             Self::Cpu => ep::CPU::default().with_arena_allocator(true).build(),
-            // An exhaustive search benchmarks every algorithm again at each new size.
-            Self::Cuda => ep::CUDA::default()
-                .with_device_id(device)
-                .with_conv_algorithm_search(ep::cuda::ConvAlgorithmSearch::Heuristic)
-                .build(),
+            Self::Cuda => cuda(device).build(),
             Self::TensorRt => ep::TensorRT::default()
                 .with_device_id(device)
                 .with_fp16(fp16)
+                // Sums of squares over a picture leave float16's range.
+                .with_layer_norm_fp32_fallback(true)
                 .with_engine_cache(true)
-                .with_engine_cache_path(&cache)
+                .with_engine_cache_path(&engines)
                 .with_timing_cache(true)
-                .with_timing_cache_path(&cache)
+                .with_timing_cache_path(&engines)
                 .build(),
-            Self::OpenVino => ep::OpenVINO::default().with_cache_dir(&cache).build(),
+            Self::OpenVino => ep::OpenVINO::default().with_cache_dir(&engines).build(),
             Self::WebGpu => ep::WebGPU::default().with_device_id(device).build(),
             Self::MiGraphX => {
                 ep::MIGraphX::default().with_device_id(device).with_fp16(fp16).build()
             }
             Self::DirectMl => ep::DirectML::default().with_device_id(device).build(),
-            Self::CoreMl => ep::CoreML::default().with_model_cache_dir(&cache).build(),
+            Self::CoreMl => ep::CoreML::default().with_model_cache_dir(&engines).build(),
         };
-        provider.error_on_failure()
+        let mut registrations = vec![provider.error_on_failure()];
+        if self == Self::TensorRt {
+            // What TensorRT cannot run stays on the GPU.
+            registrations.push(cuda(device).build().error_on_failure());
+        }
+        registrations
     }
+}
+
+/// CUDA for pictures that come one by one.
+fn cuda(device: i32) -> ep::CUDA {
+    ep::CUDA::default()
+        .with_device_id(device)
+        // An exhaustive search benchmarks every algorithm again at each new size.
+        .with_conv_algorithm_search(ep::cuda::ConvAlgorithmSearch::Heuristic)
+        // All runs are alike: doubling the memory each time would leave half of it unused.
+        .with_arena_extend_strategy(ep::ArenaExtendStrategy::SameAsRequested)
 }
 
 impl fmt::Display for Provider {

@@ -16,6 +16,7 @@ use ort::{
 };
 
 use super::{
+    engines,
     error::{LoadError, RunError, reason},
     profile::NodesByProvider,
     provider::{Provider, ProviderOptions},
@@ -55,9 +56,19 @@ impl Generator {
 
         let environment = runtime::environment()?;
         provider.require().map_err(provider_error)?;
+        let engines = if provider.compiles_engines() {
+            engines::folder(path, &contract, provider, options).map_err(|error| {
+                let folder = options.cache_dir.display();
+                provider_error(format!(
+                    "no engine can be kept in {folder} ({error}); set `cache-dir`"
+                ))
+            })?
+        } else {
+            options.cache_dir.clone()
+        };
         let mut builder = session_options(environment, options).map_err(session_error)?;
         builder = builder
-            .with_execution_providers([provider.registration(options, precision)])
+            .with_execution_providers(provider.registrations(options, precision, &engines))
             .map_err(|error| provider_error(reason(&error)))?;
         let is_profiled = provider != Provider::Cpu;
         if is_profiled {

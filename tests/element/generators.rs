@@ -113,6 +113,17 @@ pub fn slow_invert(layers: usize) -> ModelProto {
     generator(nodes, weights)
 }
 
+/// y = −x, blurred over 3×3 pixels: a convolution, which every provider has an operator of its own
+/// for.
+pub fn blurred_invert() -> ModelProto {
+    let mut conv = node("Conv", &["input", "kernel"], "output");
+    conv.attribute.push(ints_attribute("kernel_shape", &[3, 3]));
+    conv.attribute.push(ints_attribute("pads", &[1, 1, 1, 1]));
+    let is_own = |i: usize| i / 27 == i / 9 % 3;
+    let kernel: Vec<f32> = (0..81).map(|i| if is_own(i) { -1.0 / 9.0 } else { 0.0 }).collect();
+    generator(vec![conv], vec![float_weight("kernel", &[3, 3, 3, 3], &kernel)])
+}
+
 /// Declares dynamic sizes, and halves them when it runs.
 pub fn half_size() -> ModelProto {
     let mut pool = node("MaxPool", &["input"], "output");

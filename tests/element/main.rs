@@ -30,3 +30,4 @@ mod start;
 mod stats;
 mod swapping;
 mod translation;
+mod webgpu;

@@ -19,10 +19,11 @@ use crate::{
 };
 
 /// A folder of just the plugins that these tests need, ours among them.
-struct Plugins(TempDir);
+pub struct Plugins(TempDir);
 
 impl Plugins {
-    fn new() -> Self {
+    /// The folder, with links to the plugins.
+    pub fn new() -> Self {
         rig::init();
         let folder = tempfile::tempdir().unwrap();
         for name in ["coreelements", "videotestsrc"] {
@@ -35,7 +36,7 @@ impl Plugins {
     }
 
     /// One of GStreamer's tools, seeing nothing but these plugins.
-    fn command(&self, tool: &str) -> Command {
+    pub fn command(&self, tool: &str) -> Command {
         let mut command = Command::new(tool);
         command
             .env("GST_PLUGIN_SYSTEM_PATH_1_0", self.0.path())
@@ -66,7 +67,8 @@ pub fn our_library() -> PathBuf {
     library.canonicalize().unwrap_or_else(|error| panic!("{}: {error}", library.display()))
 }
 
-fn text(output: &Output) -> String {
+/// What a process said.
+pub fn text(output: &Output) -> String {
     format!(
         "{}{}",
         String::from_utf8_lossy(&output.stdout),
@@ -164,10 +166,11 @@ fn a_name_is_found_in_the_users_data_folder() {
 
 /// Sets `provider`; returns what the bus says on the way to READY.
 fn ready_on(provider: &str, allow_fallback: bool) -> (gst::Element, bool, Vec<gst::Message>) {
-    let (_models, model) = invert();
+    let (models, model) = invert();
     let filter = rig::new_filter();
     let bus = gst::Bus::new();
     filter.set_bus(Some(&bus));
+    filter.set_property("cache-dir", models.folder().to_str().unwrap());
     filter.set_property("model", model.to_str().unwrap());
     filter.set_property_from_str("execution-provider", provider);
     filter.set_property("allow-fallback", allow_fallback);
@@ -205,17 +208,26 @@ fn a_fallback_is_a_warning_and_shown() {
     }
 }
 
-/// CUDA, which the CPU's wheel does not have and another may have without a GPU to run on.
+/// NVIDIA's, which the CPU's wheel does not have and another may have without a GPU to run on:
+/// `ONNXRUNTIME=cuda ./dev test nvidia`.
 #[test]
-fn cuda_runs_or_says_why_not() {
-    let (filter, is_ready, messages) = ready_on("cuda", false);
-    let errors = rig::errors_in(&messages);
-    if is_ready {
-        assert_eq!(filter.property::<String>("active-provider"), "cuda");
-        filter.set_state(gst::State::Null).unwrap();
-    } else {
+fn nvidias_providers_run_or_say_why_not() {
+    for provider in ["cuda", "tensorrt"] {
+        let (filter, is_ready, messages) = ready_on(provider, false);
+        let errors = rig::errors_in(&messages);
+        if is_ready {
+            assert_eq!(filter.property::<String>("active-provider"), provider);
+            filter.set_state(gst::State::Null).unwrap();
+            continue;
+        }
         assert_eq!(errors.len(), 1, "{errors:?}");
-        assert!(errors[0].contains("`cuda`"), "{}", errors[0]);
+        let cannot_run = format!("execution provider `{provider}` cannot run here: ");
+        let reason = errors[0].strip_prefix(&cannot_run).unwrap_or_else(|| panic!("{}", errors[0]));
+        // The way to another runtime; or what that one misses of the machine.
+        let says_why =
+            ["onnxruntime-gpu", "libcu", "CUDA"].iter().any(|part| reason.contains(part));
+        assert!(says_why, "{reason}");
+        assert_eq!(filter.property::<Option<String>>("active-provider"), None);
     }
 }
 

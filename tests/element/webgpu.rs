@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The way to a GPU, without one: ONNX Runtime's WebGPU provider on a software Vulkan driver, in a
+//! process of its own, since it is another runtime than the other tests'.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+use cyclegan_contract::Metadata;
+
+use crate::{
+    generators::{self, Models},
+    rig::say_skipped,
+    runtime::{Plugins, text},
+};
+
+/// SwiftShader, where Debian's chromium has it.
+const SWIFTSHADER: &str = "/usr/lib/chromium/vk_swiftshader_icd.json";
+
+/// A runtime with the provider, and a driver for it, where they are there; says so where they are
+/// not.
+fn webgpu() -> Option<(PathBuf, PathBuf)> {
+    let Some(runtime) = env::var_os("CYCLEGAN_TEST_WEBGPU").map(PathBuf::from) else {
+        say_skipped(
+            "SKIP: WebGPU is not tried; ./dev test sets CYCLEGAN_TEST_WEBGPU to the \
+             libonnxruntime.so of onnxruntime-webgpu",
+        );
+        return None;
+    };
+    let driver = env::var_os("VK_DRIVER_FILES").map_or_else(|| SWIFTSHADER.into(), PathBuf::from);
+    if !driver.is_file() {
+        say_skipped(&format!(
+            "SKIP: WebGPU is not tried, there is no Vulkan driver at {}; install Debian's chromium",
+            driver.display()
+        ));
+        return None;
+    }
+    Some((runtime, driver))
+}
+
+/// Two frames through a convolution on `provider`: what was said, and the frames.
+fn translated(
+    plugins: &Plugins,
+    model: &Path,
+    provider: &str,
+    (runtime, driver): &(PathBuf, PathBuf),
+) -> (String, Vec<u8>) {
+    let folder = tempfile::tempdir().unwrap();
+    let frames = folder.path().join("frames.rgb");
+    let mut command = plugins.command("gst-launch-1.0");
+    command.env("ORT_DYLIB_PATH", runtime).env("VK_DRIVER_FILES", driver);
+    command.args(["-v", "videotestsrc", "num-buffers=2", "!"]);
+    command.args(["video/x-raw,format=RGB,width=96,height=64", "!", "cycleganfilter"]);
+    command.arg(format!("model={}", model.display()));
+    command.arg(format!("execution-provider={provider}"));
+    command.args(["!", "filesink"]).arg(format!("location={}", frames.display()));
+    let output = command.output().unwrap();
+    let said = text(&output);
+    assert!(output.status.success(), "{provider}: {:?} {said}", output.status);
+    (said, fs::read(&frames).unwrap())
+}
+
+#[test]
+fn webgpu_runs_the_generator_as_the_cpu_does() {
+    let Some(webgpu) = webgpu() else { return };
+    let models = Models::new();
+    // Small, as each picture takes a software driver long.
+    let small = Metadata { size: Some(32), ..Default::default() };
+    let model = generators::with_metadata(generators::blurred_invert(), &small);
+    let model = models.add("G.onnx", &model);
+    let plugins = Plugins::new();
+    let (said, on_gpu) = translated(&plugins, &model, "webgpu", &webgpu);
+    assert!(said.contains("active-provider = webgpu"), "{said}");
+    let (said, on_cpu) = translated(&plugins, &model, "cpu", &webgpu);
+    assert!(said.contains("active-provider = cpu"), "{said}");
+    assert_eq!((on_gpu.len(), on_cpu.len()), (2 * 96 * 64 * 3, 2 * 96 * 64 * 3));
+    let off = on_gpu.iter().zip(&on_cpu).map(|(a, b)| a.abs_diff(*b)).max();
+    assert!(off <= Some(1), "{off:?} grey levels apart");
+    assert!(on_gpu.windows(2).any(|pair| pair[0] != pair[1]), "a picture of nothing");
+}
