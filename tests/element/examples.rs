@@ -1,14 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The shell scripts of `examples/`, with sources and sinks that stand in for camera and display.
+//! The scripts and programs of `examples/`, with sources and sinks that stand in for camera and
+//! display.
 
 use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
     net::UdpSocket,
     path::Path,
     process::{Child, Command, Stdio},
 };
 
+use gst::prelude::*;
+
 use crate::{
+    camera,
     generators::{self, Models},
     rig,
     runtime::our_library,
@@ -16,22 +22,34 @@ use crate::{
 
 const SOURCE: &str = "videotestsrc is-live=true ! video/x-raw,width=320,height=180,framerate=25/1";
 
-/// A script as a shell finds it after `eval "$(./dev env)"`, its default model an identity.
+/// A script or a program as a shell finds it after `eval "$(./dev env)"`, its default model an
+/// identity.
 struct Example {
     command: Command,
     _models: Models,
 }
 
 impl Example {
-    fn new(script: &str) -> Self {
+    fn script(name: &str) -> Self {
+        Self::new(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name))
+    }
+
+    /// A program that cargo builds with the tests, though not when it is told to build one of them.
+    fn program(name: &str) -> Self {
+        let test = std::env::current_exe().unwrap();
+        let program = test.parent().unwrap().with_file_name("examples").join(name);
+        assert!(program.is_file(), "{} is not there: cargo build --examples", program.display());
+        Self::new(&program)
+    }
+
+    fn new(program: &Path) -> Self {
         rig::init();
         let models = Models::new();
-        models.add("horse2zebra/G.onnx", &generators::identity());
+        models.add_pair("horse2zebra", &generators::identity(), &generators::invert());
         let plugins = models.folder().join("plugins");
         std::fs::create_dir(&plugins).unwrap();
         std::os::unix::fs::symlink(our_library(), plugins.join("libgstcyclegan.so")).unwrap();
-        let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
-        let mut command = Command::new(examples.join(script));
+        let mut command = Command::new(program);
         command
             .env("CYCLEGAN_MODEL_PATH", models.folder())
             .env("GST_PLUGIN_PATH", plugins)
@@ -42,17 +60,29 @@ impl Example {
         Self { command, _models: models }
     }
 
+    fn args(mut self, args: &[&str]) -> Self {
+        self.command.args(args);
+        self
+    }
+
     fn env(mut self, key: &str, value: &str) -> Self {
         self.command.env(key, value);
         self
     }
 
-    /// Runs to the end of the stream.
-    fn assert_ends(mut self) {
+    /// Runs to the end of the stream; returns what it said.
+    fn said(mut self) -> String {
         let output = self.command.output().unwrap();
         let errors = String::from_utf8_lossy(&output.stderr);
         let said = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && said.contains("Got EOS"), "{said}{errors}");
+        assert!(output.status.success(), "{said}{errors}");
+        said.into_owned()
+    }
+
+    /// Runs `gst-launch-1.0` to the end of the stream.
+    fn assert_ends(self) {
+        let said = self.said();
+        assert!(said.contains("Got EOS"), "{said}");
     }
 }
 
@@ -69,16 +99,121 @@ impl Drop for Running {
 #[test]
 fn side_by_side_plays() {
     let source = format!("{SOURCE} ! identity eos-after=10");
-    Example::new("side-by-side.sh").env("SOURCE", &source).env("SINK", "fakesink").assert_ends();
+    Example::script("side-by-side.sh").env("SOURCE", &source).env("SINK", "fakesink").assert_ends();
 }
 
 #[test]
 fn what_is_sent_over_rtp_is_received() {
     // A port that is free now; nobody else is likely to take it meanwhile.
     let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
-    let mut sender = Example::new("rtp-send.sh").env("PORT", &port);
+    let mut sender = Example::script("rtp-send.sh").env("PORT", &port);
     sender.command.stdout(Stdio::null()).stderr(Stdio::null());
     let _running = Running(sender.command.spawn().unwrap());
-    let receiver = Example::new("rtp-receive.sh").env("PORT", &port);
+    let receiver = Example::script("rtp-receive.sh").env("PORT", &port);
     receiver.env("SINK", "fakesink num-buffers=5").assert_ends();
+}
+
+#[test]
+fn a_picture_in_a_picture_plays() {
+    let source = format!("{SOURCE} ! identity eos-after=5");
+    let example = Example::script("picture-in-picture.sh").env("SOURCE", &source);
+    example.env("SINK", "fakesink").assert_ends();
+}
+
+#[test]
+fn a_page_with_an_hls_stream_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = "videotestsrc num-buffers=60 ! video/x-raw,width=160,height=90,framerate=25/1";
+    let example = Example::script("hls.sh").env("PORT", "0").env("SOURCE", source);
+    example.env("OUT", folder.path().to_str().unwrap()).assert_ends();
+    let page = fs::read_to_string(folder.path().join("index.html")).unwrap();
+    assert!(page.contains("src=\"live.m3u8\""), "{page}");
+    let playlist = fs::read_to_string(folder.path().join("live.m3u8")).unwrap();
+    let segment = playlist.lines().find(|line| line.ends_with(".ts")).expect(&playlist);
+    let bytes = fs::read(folder.path().join(segment)).unwrap();
+    assert_eq!(bytes.first(), Some(&0x47), "{segment} is no MPEG transport stream");
+}
+
+/// Served, translated and served again, over loopback.
+#[test]
+fn a_stream_comes_in_and_goes_out_over_rtsp() {
+    let serve = |args: &[&str]| {
+        let mut example = Example::program("rtsp").args(args).args(&["--port", "0"]);
+        example.command.stderr(Stdio::null());
+        let mut server = Running(example.command.spawn().unwrap());
+        let mut address = String::new();
+        BufReader::new(server.0.stdout.take().unwrap()).read_line(&mut address).unwrap();
+        assert!(address.starts_with("rtsp://127.0.0.1:"), "{address}");
+        (server, example, address.trim().to_owned())
+    };
+    let camera = serve(&["--source", SOURCE]);
+    let translated = serve(&[&camera.2]);
+    let mut player = Command::new("gst-launch-1.0");
+    player.args(["rtspsrc", "protocols=tcp", &format!("location={}", translated.2)]);
+    player.args(["!", "rtph264depay", "!", "h264parse", "!", "fakesink", "num-buffers=5"]);
+    let output = player.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("Got EOS"), "{said}{errors}");
+}
+
+#[test]
+fn keys_change_what_the_camera_shows() {
+    rig::init();
+    let models = Models::new();
+    let pair = models.add_pair("pair", &generators::identity(), &generators::invert());
+    let arguments = camera::Arguments { source: SOURCE.to_owned(), sink: "fakesink".to_owned() };
+    let pipeline = camera::pipeline(&arguments).unwrap();
+    let filter = pipeline.by_name("filter").unwrap();
+    filter.set_property("model", pair.to_str().unwrap());
+    pipeline.set_state(gst::State::Playing).unwrap();
+    // Typed in the window, as a sink with one tells of it.
+    let sink = pipeline.iterate_sinks().next().unwrap().unwrap();
+    let press = |key: &str| {
+        let typed = gst_video::NavigationEvent::new_key_press(key);
+        // A source that knows no such events says that it was for nobody.
+        sink.static_pad("sink").unwrap().push_event(typed.build());
+    };
+    rig::wait_until("frames flow", || {
+        filter.property::<gst::Structure>("stats").get::<u64>("frames-in").unwrap() > 0
+    });
+    press("Down");
+    press("Down");
+    press("Up");
+    assert!((filter.property::<f64>("strength") - 0.9).abs() < 1e-9);
+    press("r");
+    let direction = filter.property_value("direction");
+    assert_eq!(gst::glib::EnumValue::from_value(&direction).unwrap().1.nick(), "reverse");
+    press("q");
+    let bus = pipeline.bus().unwrap();
+    let patience = gst::ClockTime::try_from(rig::PATIENCE).unwrap();
+    assert!(bus.timed_pop_filtered(patience, &[gst::MessageType::Eos]).is_some());
+    pipeline.set_state(gst::State::Null).unwrap();
+}
+
+#[test]
+fn keys_work_in_the_terminal() {
+    let mut example = Example::program("camera").args(&["--source", SOURCE, "--sink", "fakesink"]);
+    let mut camera = Running(example.command.stdin(Stdio::piped()).spawn().unwrap());
+    camera.0.stdin.take().unwrap().write_all(b"-\nr\nq\n").unwrap();
+    let said: Vec<_> =
+        BufReader::new(camera.0.stdout.take().unwrap()).lines().map(Result::unwrap).collect();
+    assert_eq!(said.first().map(String::as_str), Some("strength 0.9, direction forward"));
+    assert_eq!(said.get(1).map(String::as_str), Some("strength 0.9, direction reverse"));
+    assert!(camera.0.wait().unwrap().success());
+}
+
+#[test]
+fn the_translation_fades() {
+    let models = Models::new();
+    let video = models.folder().join("in.avi");
+    let make = format!(
+        "videotestsrc num-buffers=5 ! video/x-raw,width=64,height=64 ! jpegenc ! avimux ! filesink \
+         location={}",
+        video.display()
+    );
+    rig::init();
+    let pipeline = gst::parse::launch(&make).unwrap().downcast().unwrap();
+    rig::assert_ended(&rig::run_to_end(&pipeline));
+    Example::program("fade").args(&[video.to_str().unwrap(), "--sink", "fakesink"]).said();
 }

@@ -16,6 +16,8 @@ mod video;
 // What they test.
 mod bad_models;
 mod buffers;
+#[path = "../../examples/camera.rs"]
+mod camera;
 mod churn;
 mod examples;
 mod flicker;

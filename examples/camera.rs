@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Shows the camera, translated, in a window; keys change strength and direction.
+//!
+//! ```sh
+//! cargo run --release --example camera
+//! ```
+//!
+//! Up and Down make the translation stronger and weaker, R turns its direction round, Q ends it. The
+//! same letters work in the terminal, each with Enter, with + and - for Up and Down.
+
+use std::io::{self, BufRead};
+
+use anyhow::{Context as _, Result, bail};
+use clap::Parser;
+use gst::prelude::*;
+
+/// Shows the camera, translated; keys: Up, Down, R, Q.
+#[derive(Parser)]
+pub struct Arguments {
+    /// The elements that the picture comes from
+    #[arg(long, default_value = "v4l2src")]
+    pub source: String,
+    /// The elements that it goes to
+    #[arg(long, default_value = "autovideosink")]
+    pub sink: String,
+}
+
+#[allow(dead_code, reason = "tests build the pipeline and press keys themselves")]
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    gst::init()?;
+    play(&pipeline(&arguments)?)
+}
+
+/// The pipeline, which listens to the keys of its window.
+pub fn pipeline(arguments: &Arguments) -> Result<gst::Pipeline> {
+    // A frame that would come too late to be shown gets the last one's change. The queue lets the
+    // filter go on while the display waits for a frame's time.
+    let description = format!(
+        "{} ! cycleganfilter name=filter late-frames=hold ! queue ! videoconvert ! {}",
+        arguments.source, arguments.sink
+    );
+    let pipeline = gst::parse::launch(&description)?;
+    let pipeline = pipeline.downcast::<gst::Pipeline>().ok().context("this is no pipeline")?;
+    let filter = pipeline.by_name("filter").context("no element 'filter'")?;
+    let pad = filter.static_pad("src").context("the filter has no source pad")?;
+    let pressed = pipeline.downgrade();
+    // A window sends what is typed in it upstream.
+    pad.add_probe(gst::PadProbeType::EVENT_UPSTREAM, move |_, info| {
+        if let Some(event) = info.event()
+            && let Ok(gst_video::NavigationEvent::KeyPress { key, .. }) =
+                gst_video::NavigationEvent::parse(event)
+            && let Some(pipeline) = pressed.upgrade()
+        {
+            press(&pipeline, &key);
+        }
+        gst::PadProbeReturn::Ok
+    });
+    Ok(pipeline)
+}
+
+/// Does what is written on `key`, by the name that X11 gives it or as a letter.
+fn press(pipeline: &gst::Pipeline, key: &str) {
+    let Some(filter) = pipeline.by_name("filter") else { return };
+    let strength: f64 = filter.property("strength");
+    match key.to_lowercase().as_str() {
+        "up" | "plus" | "+" => filter.set_property("strength", (strength + 0.1).min(1.0)),
+        "down" | "minus" | "-" => filter.set_property("strength", (strength - 0.1).max(0.0)),
+        "r" => {
+            let is_forward = nick(&filter) == "forward";
+            let other = if is_forward { "reverse" } else { "forward" };
+            filter.set_property_from_str("direction", other);
+        }
+        "q" | "escape" => {
+            pipeline.send_event(gst::event::Eos::new());
+        }
+        _ => return,
+    }
+    // A model that has one direction only goes back to it, and says so on the bus.
+    let strength: f64 = filter.property("strength");
+    println!("strength {strength:.1}, direction {}", nick(&filter));
+}
+
+fn nick(filter: &gst::Element) -> String {
+    let value = filter.property_value("direction");
+    let (_, value) = gst::glib::EnumValue::from_value(&value).expect("direction is an enum");
+    value.nick().to_owned()
+}
+
+#[allow(dead_code, reason = "as main")]
+fn play(pipeline: &gst::Pipeline) -> Result<()> {
+    let bus = pipeline.bus().context("the pipeline has no bus")?;
+    // Why it failed stands on the bus.
+    let _ = pipeline.set_state(gst::State::Playing);
+    let for_terminal = pipeline.downgrade();
+    // Ends with the process: a thread that waits for a line cannot be woken up.
+    std::thread::spawn(move || {
+        for line in io::stdin().lock().lines().map_while(Result::ok) {
+            let Some(pipeline) = for_terminal.upgrade() else { return };
+            line.chars().for_each(|key| press(&pipeline, key.encode_utf8(&mut [0; 4])));
+        }
+    });
+    let ends = [gst::MessageType::Eos, gst::MessageType::Error, gst::MessageType::Warning];
+    let result = loop {
+        let Some(message) = bus.timed_pop_filtered(None, &ends) else { break Ok(()) };
+        match message.view() {
+            gst::MessageView::Warning(warning) => eprintln!("{}", warning.error()),
+            gst::MessageView::Error(error) => break Err(error.error().to_string()),
+            _ => break Ok(()),
+        }
+    };
+    pipeline.set_state(gst::State::Null)?;
+    if let Err(error) = result {
+        bail!("{error}");
+    }
+    Ok(())
+}

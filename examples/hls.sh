@@ -1,0 +1,42 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT OR Apache-2.0
+
+# hls.sh [INPUT]: translates a video file, or the camera, into a web page with an HLS stream in the
+# folder OUT, and serves it at http://127.0.0.1:PORT/ unless PORT is 0.
+#
+# SOURCE is an element that stands in for the camera.
+set -eu
+
+out=${OUT:-$(mktemp -d)}
+port=${PORT:-8080}
+mkdir -p "$out"
+cat >"$out/index.html" <<'PAGE'
+<!doctype html>
+<meta charset="utf-8">
+<title>cycleganfilter</title>
+<style>body { margin: 0; background: black } video { width: 100vw; height: 100vh }</style>
+<video src="live.m3u8" autoplay muted controls playsinline></video>
+<script>
+document.querySelector("video").canPlayType("application/vnd.apple.mpegurl") ||
+    document.body.replaceChildren("This browser does not play HLS; give the address of live.m3u8 to VLC or gst-play-1.0.")
+</script>
+PAGE
+
+if [ $# -gt 0 ]; then
+    set -- filesrc location="$1" ! decodebin
+else
+    # shellcheck disable=SC2086 # SOURCE may be several elements.
+    set -- ${SOURCE:-v4l2src}
+fi
+if [ "$port" != 0 ]; then
+    python3 -m http.server "$port" --bind 127.0.0.1 --directory "$out" >/dev/null 2>&1 &
+    server=$!
+    trap 'kill "$server"' EXIT
+    # Ctrl-C ends the stream, and that the script, which stops the server then.
+    trap : INT
+    echo "http://127.0.0.1:$port/"
+fi
+# Segments begin with key frames: one every two seconds.
+gst-launch-1.0 -e "$@" ! cycleganfilter late-frames=hold ! queue ! videoconvert ! video/x-raw,format=I420 \
+    ! x264enc tune=zerolatency speed-preset=veryfast key-int-max=50 ! h264parse \
+    ! hlssink2 target-duration=2 location="$out/segment%05d.ts" playlist-location="$out/live.m3u8"

@@ -1,0 +1,21 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT OR Apache-2.0
+
+# picture-in-picture.sh [INPUT]: shows a video file, or the camera, with its translation in a corner,
+# a little transparent: the filter keeps alpha as it is.
+#
+# SOURCE and SINK are elements that stand in for the camera and the display.
+set -eu
+
+if [ $# -gt 0 ]; then
+    set -- filesrc location="$1" ! decodebin
+else
+    # shellcheck disable=SC2086 # SOURCE may be several elements.
+    set -- ${SOURCE:-v4l2src}
+fi
+# shellcheck disable=SC2086 # SINK may be several elements.
+exec gst-launch-1.0 -e "$@" ! videoconvertscale ! video/x-raw,width=1280,height=720,pixel-aspect-ratio=1/1 \
+    ! tee name=frames ! queue ! compositor name=both sink_1::xpos=836 sink_1::ypos=456 \
+    ! videoconvert ! ${SINK:-autovideosink} \
+    frames. ! queue ! videoconvertscale ! video/x-raw,width=428,height=240 \
+    ! alpha alpha=0.8 ! cycleganfilter late-frames=hold ! both.

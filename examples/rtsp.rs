@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Takes a stream from an RTSP camera, and serves its translation over RTSP.
+//!
+//! ```sh
+//! cargo run --release --example rtsp -- rtsp://camera/stream
+//! ```
+//!
+//! Any player shows it then: `gst-play-1.0 rtsp://127.0.0.1:8554/translated`.
+
+use anyhow::{Context as _, Result, bail};
+use clap::Parser;
+use gst::glib;
+use gst_rtsp_server::prelude::*;
+
+/// Serves the translation of a stream over RTSP.
+#[derive(Parser)]
+struct Arguments {
+    /// The stream: an address that begins with rtsp://, or any other that GStreamer plays
+    #[arg(required_unless_present = "source")]
+    input: Option<String>,
+    /// Elements that the picture comes from, instead
+    #[arg(long, conflicts_with = "input")]
+    source: Option<String>,
+    /// The address to serve at; 0.0.0.0 for other machines to see it too
+    #[arg(long, default_value = "127.0.0.1")]
+    address: String,
+    /// The port to serve at
+    #[arg(long, default_value_t = 8554)]
+    port: u16,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    gst::init()?;
+    for element in ["cycleganfilter", "x264enc", "rtph264pay"] {
+        if gst::ElementFactory::find(element).is_none() {
+            bail!("there is no element {element} here; for ours: eval \"$(./dev env)\"");
+        }
+    }
+    let source = match (&arguments.source, &arguments.input) {
+        (Some(source), _) => source.clone(),
+        (None, Some(input)) => format!("uridecodebin uri={}", quoted(input)),
+        (None, None) => bail!("name a stream"),
+    };
+    // A key frame a second lets players join at any time. Frames that would come too late get the
+    // change of the last one, so that a slow generator does not slow the stream down.
+    let description = format!(
+        "( {source} ! cycleganfilter late-frames=hold ! queue ! videoconvert ! \
+         video/x-raw,format=I420 ! x264enc tune=zerolatency speed-preset=veryfast key-int-max=25 ! \
+         rtph264pay name=pay0 pt=96 )"
+    );
+    let factory = gst_rtsp_server::RTSPMediaFactory::new();
+    factory.set_launch(&description);
+    // One translation for all who watch.
+    factory.set_shared(true);
+
+    let server = gst_rtsp_server::RTSPServer::new();
+    server.set_address(&arguments.address);
+    server.set_service(&arguments.port.to_string());
+    let mounts = server.mount_points().context("the server has no mount points")?;
+    mounts.add_factory("/translated", factory);
+    let _id = server
+        .attach(None)
+        .with_context(|| format!("cannot serve at {}:{}", arguments.address, arguments.port))?;
+    println!("rtsp://{}:{}/translated", arguments.address, server.bound_port());
+    glib::MainLoop::new(None, false).run();
+    Ok(())
+}
+
+/// A value in a description of elements.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
