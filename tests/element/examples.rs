@@ -14,7 +14,7 @@ use std::{
 use gst::prelude::*;
 
 use crate::{
-    camera,
+    camera, detectors,
     generators::{self, Models},
     rig,
     runtime::our_library,
@@ -216,4 +216,30 @@ fn the_translation_fades() {
     let pipeline = gst::parse::launch(&make).unwrap().downcast().unwrap();
     rig::assert_ended(&rig::run_to_end(&pipeline));
     Example::program("fade").args(&[video.to_str().unwrap(), "--sink", "fakesink"]).said();
+}
+
+/// What the detector finds is translated, in whatever layout it tells of it.
+#[test]
+fn what_a_detector_finds_is_translated() {
+    let models = Models::new();
+    let model = models.add("G.onnx", &generators::invert());
+    for (name, detector) in detectors::all() {
+        let detector = models.add(&format!("{name}.onnx"), &detector);
+        let frames = models.folder().join(format!("{name}.rgb"));
+        detect(&model, &detector, &frames, "1");
+        let bytes = fs::read(&frames).unwrap();
+        assert_eq!(bytes.len(), 2 * 320 * 240 * 3, "{name}");
+        let grey = |x: usize, y: usize| bytes[(y * 320 + x) * 3];
+        assert_eq!([grey(84, 64), grey(160, 120), grey(235, 175)], [0; 3], "{name}");
+        assert_eq!([grey(5, 5), grey(160, 20), grey(310, 230)], [255; 3], "{name}");
+    }
+}
+
+fn detect(model: &Path, detector: &Path, frames: &Path, class: &str) {
+    let source = "videotestsrc num-buffers=2 pattern=white ! \
+                  video/x-raw,format=RGB,width=320,height=240";
+    let sink = format!("filesink location={}", frames.display());
+    let example = Example::program("detect").args(&["--source", source, "--sink", &sink]);
+    let example = example.args(&["--model", model.to_str().unwrap(), "--class", class]);
+    example.args(&["--detector", detector.to_str().unwrap()]).said();
 }

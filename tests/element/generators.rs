@@ -214,17 +214,22 @@ pub fn with_metadata(mut model: ModelProto, metadata: &Metadata) -> ModelProto {
 const DYNAMIC: [Option<i64>; 4] = [None, Some(3), None, None];
 
 fn generator(node: Vec<NodeProto>, initializer: Vec<TensorProto>) -> ModelProto {
+    model(GraphProto {
+        name: "generator".to_owned(),
+        node,
+        initializer,
+        input: vec![value("input", DataType::Float, &DYNAMIC)],
+        output: vec![value("output", DataType::Float, &DYNAMIC)],
+    })
+}
+
+/// A model of any trade.
+pub fn model(graph: GraphProto) -> ModelProto {
     ModelProto {
         ir_version: 8,
         opset_import: vec![OperatorSetIdProto { domain: String::new(), version: 17 }],
         producer_name: "cycleganfilter tests".to_owned(),
-        graph: Some(GraphProto {
-            name: "generator".to_owned(),
-            node,
-            initializer,
-            input: vec![value("input", DataType::Float, &DYNAMIC)],
-            output: vec![value("output", DataType::Float, &DYNAMIC)],
-        }),
+        graph: Some(graph),
         ..Default::default()
     }
 }
@@ -233,7 +238,8 @@ fn graph(model: &mut ModelProto) -> &mut GraphProto {
     model.graph.as_mut().unwrap()
 }
 
-fn node(op_type: &str, input: &[&str], output: &str) -> NodeProto {
+/// An operator that makes `output`.
+pub fn node(op_type: &str, input: &[&str], output: &str) -> NodeProto {
     NodeProto {
         op_type: op_type.to_owned(),
         name: format!("make {output}"),
@@ -243,7 +249,8 @@ fn node(op_type: &str, input: &[&str], output: &str) -> NodeProto {
     }
 }
 
-fn int_attribute(name: &str, i: i64) -> AttributeProto {
+/// A whole number of an operator.
+pub fn int_attribute(name: &str, i: i64) -> AttributeProto {
     AttributeProto {
         name: name.to_owned(),
         r#type: AttributeType::Int as i32,
@@ -252,7 +259,8 @@ fn int_attribute(name: &str, i: i64) -> AttributeProto {
     }
 }
 
-fn ints_attribute(name: &str, ints: &[i64]) -> AttributeProto {
+/// Whole numbers of an operator.
+pub fn ints_attribute(name: &str, ints: &[i64]) -> AttributeProto {
     AttributeProto {
         name: name.to_owned(),
         r#type: AttributeType::Ints as i32,
@@ -261,7 +269,8 @@ fn ints_attribute(name: &str, ints: &[i64]) -> AttributeProto {
     }
 }
 
-fn float_weight(name: &str, dims: &[i64], values: &[f32]) -> TensorProto {
+/// A tensor of floats.
+pub fn float_weight(name: &str, dims: &[i64], values: &[f32]) -> TensorProto {
     TensorProto {
         name: name.to_owned(),
         dims: dims.to_vec(),
@@ -271,7 +280,8 @@ fn float_weight(name: &str, dims: &[i64], values: &[f32]) -> TensorProto {
     }
 }
 
-fn int_weight(name: &str, values: &[i64]) -> TensorProto {
+/// A row of whole numbers.
+pub fn int_weight(name: &str, values: &[i64]) -> TensorProto {
     TensorProto {
         name: name.to_owned(),
         dims: vec![values.len() as i64],
@@ -282,7 +292,7 @@ fn int_weight(name: &str, values: &[i64]) -> TensorProto {
 }
 
 /// A tensor whose axes are as long as given, or of a length known when running.
-fn value(name: &str, element: DataType, shape: &[Option<i64>]) -> ValueInfoProto {
+pub fn value(name: &str, element: DataType, shape: &[Option<i64>]) -> ValueInfoProto {
     let dim = shape.iter().enumerate().map(|(axis, length)| DimensionProto {
         value: Some(match length {
             Some(length) => Value::DimValue(*length),

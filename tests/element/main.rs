@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
 // What the tests are made of.
+mod detectors;
 mod generators;
 mod rig;
 mod video;

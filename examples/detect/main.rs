@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Translates only what a detector finds: any ONNX detector, its boxes put on each frame as
+//! `GstVideoRegionOfInterestMeta`, and `cycleganfilter regions=meta` behind it.
+//!
+//! ```sh
+//! cargo run --release --example detect -- --detector yolov8n.onnx --class 17 in.mp4
+//! ```
+//!
+//! 17 is the horse of the 80 COCO classes that most detectors are trained for.
+
+mod detector;
+mod layout;
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
+
+use anyhow::{Context as _, Result, bail};
+use clap::Parser;
+use detector::{Detector, DetectorOptions};
+use gst::prelude::*;
+use gst_video::{VideoFrameRef, VideoInfo, VideoRegionOfInterestMeta};
+
+/// Shows a video of which only what a detector finds is translated.
+#[derive(Parser)]
+struct Arguments {
+    /// The video: any file that GStreamer decodes; the camera if there is none
+    input: Option<PathBuf>,
+    /// The generator: a file, a folder or a name, as the property `model`
+    #[arg(long, env = "MODEL", default_value = "horse2zebra")]
+    model: String,
+    #[command(flatten)]
+    detector: DetectorOptions,
+    /// Run the detector on each so many frames; those between keep its boxes
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    every: u64,
+    /// Elements that the picture comes from, instead of INPUT
+    #[arg(long, conflicts_with = "input")]
+    source: Option<String>,
+    /// The elements that it goes to
+    #[arg(long, default_value = "videoconvert ! autovideosink")]
+    sink: String,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    gst::init()?;
+    // So that filter and detector use one ONNX Runtime.
+    gstcyclegan::plugin_register_static()?;
+    let source = match (&arguments.source, &arguments.input) {
+        (Some(source), _) => source.as_str(),
+        (None, Some(_)) => "filesrc name=file ! decodebin",
+        (None, None) => "v4l2src",
+    };
+    let pipeline = gst::parse::launch(&format!(
+        "{source} ! identity name=boxes ! cycleganfilter name=filter regions=meta ! queue ! {}",
+        arguments.sink
+    ))?;
+    let pipeline = pipeline.downcast::<gst::Pipeline>().ok().context("this is no pipeline")?;
+    let element = |name: &str| {
+        pipeline.by_name(name).with_context(|| format!("no element '{name}' in the pipeline"))
+    };
+    if let Some(input) = arguments.input.as_ref().filter(|_| arguments.source.is_none()) {
+        element("file")?.set_property("location", input);
+    }
+    element("filter")?.set_property("model", &arguments.model);
+
+    let detector = Detector::open(&arguments.detector)?;
+    let failure = Arc::new(Mutex::new(None));
+    let boxes = element("boxes")?;
+    let pad = boxes.static_pad("src").context("'boxes' has no source pad")?;
+    attach_boxes(&pad, detector, arguments.every, failure.clone());
+    play(&pipeline, &failure)
+}
+
+/// Lets the detector put its boxes on the frames that pass `pad`. Its first failure goes to
+/// `failure`, and ends the stream.
+fn attach_boxes(
+    pad: &gst::Pad,
+    detector: Detector,
+    every: u64,
+    failure: Arc<Mutex<Option<anyhow::Error>>>,
+) {
+    let state = Mutex::new((detector, 0u64, Vec::new()));
+    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        let Some(buffer) = info.buffer_mut() else { return gst::PadProbeReturn::Ok };
+        let mut state = state.lock().expect("nobody panics with it");
+        let (detector, count, boxes) = &mut *state;
+        if count.is_multiple_of(every) {
+            match detect(detector, pad, buffer) {
+                Ok(found) => *boxes = found,
+                Err(error) => {
+                    failure.lock().expect("nobody panics with it").get_or_insert(error);
+                    pad.push_event(gst::event::Eos::new());
+                    return gst::PadProbeReturn::Drop;
+                }
+            }
+        }
+        *count += 1;
+        for rectangle in boxes.iter() {
+            VideoRegionOfInterestMeta::add(buffer.make_mut(), "detection", *rectangle);
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// The boxes in the frame in `buffer`: x, y, width and height in pixels.
+fn detect(
+    detector: &mut Detector,
+    pad: &gst::Pad,
+    buffer: &gst::Buffer,
+) -> Result<Vec<(u32, u32, u32, u32)>> {
+    let caps = pad.current_caps().context("a frame without caps")?;
+    let info = VideoInfo::from_caps(&caps)?;
+    let frame = VideoFrameRef::from_buffer_ref_readable(buffer, &info)
+        .map_err(|_| anyhow::anyhow!("a frame that cannot be read"))?;
+    let (width, height) = (info.width() as f32, info.height() as f32);
+    let detections = detector.detect(&frame)?;
+    let to_pixels = |detection: &layout::Detection| {
+        let [left, top, right, bottom] = detection.corners.map(|corner| corner.clamp(0.0, 1.0));
+        let (x, y) = (left * width, top * height);
+        (x as u32, y as u32, (right * width - x) as u32, (bottom * height - y) as u32)
+    };
+    Ok(detections.iter().map(to_pixels).collect())
+}
+
+fn play(pipeline: &gst::Pipeline, failure: &Mutex<Option<anyhow::Error>>) -> Result<()> {
+    let bus = pipeline.bus().context("the pipeline has no bus")?;
+    // Why it failed stands on the bus.
+    let _ = pipeline.set_state(gst::State::Playing);
+    let end = bus.timed_pop_filtered(None, &[gst::MessageType::Eos, gst::MessageType::Error]);
+    pipeline.set_state(gst::State::Null)?;
+    if let Some(failure) = failure.lock().expect("nobody panics with it").take() {
+        return Err(failure);
+    }
+    if let Some(gst::MessageView::Error(error)) = end.as_ref().map(|message| message.view()) {
+        bail!("{}", error.error());
+    }
+    Ok(())
+}
