@@ -145,6 +145,7 @@ mod tests {
             has_mask: false,
             height: side,
             width: side,
+            external_data: Default::default(),
             metadata: Metadata { size, multiple_of: 4, ..Metadata::default() },
         }
     }
