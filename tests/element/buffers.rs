@@ -8,7 +8,7 @@ use gst_video::{VideoFormat, VideoInfo, VideoRegionOfInterestMeta, prelude::*};
 
 use crate::{
     generators::{self, Models},
-    rig::Rig,
+    rig::{self, Rig},
     video,
 };
 
@@ -118,6 +118,7 @@ fn strength_follows_a_control_binding() {
 /// An output whose rows stand further apart than needed, as hardware asks for.
 #[test]
 fn frames_are_written_into_padded_memory() {
+    rig::init();
     for format in [VideoFormat::I420, VideoFormat::Rgb, VideoFormat::Nv12, VideoFormat::V210] {
         let models = Models::new();
         let path = models.add("invert.onnx", &generators::invert());

@@ -110,8 +110,14 @@ fn with_spare_bytes(buffer: &gst::Buffer) -> gst::Buffer {
     let mut copy = gst::Buffer::with_size(buffer.size() + SPARE).unwrap();
     let target = copy.get_mut().unwrap();
     target.copy_from_slice(0, &buffer.map_readable().unwrap()).unwrap();
-    buffer.copy_into(target, gst::BufferCopyFlags::META, ..).unwrap();
     target.set_size(buffer.size());
+    // GStreamer copies no meta that tells of the memory.
+    if let Some(meta) = buffer.meta::<VideoMeta>() {
+        let (format, width, height) = (meta.format(), meta.width(), meta.height());
+        let flags = meta.video_frame_flags();
+        VideoMeta::add_full(target, flags, format, width, height, meta.offset(), meta.stride())
+            .unwrap();
+    }
     copy
 }
 
