@@ -43,8 +43,15 @@ pub struct Ticket {
     pub route: Route,
     /// Whether it counts among those in the generator.
     is_in_generator: bool,
-    /// Jobs of another generation than the schedule's are to be discarded.
-    generation: u64,
+}
+
+/// What a stage is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Work {
+    Nothing,
+    Job,
+    /// A job that has been discarded meanwhile.
+    Discarded,
 }
 
 /// The jobs under way, in their order. A job has its place from [`Schedule::reserve`] on. What is
@@ -52,13 +59,12 @@ pub struct Ticket {
 #[derive(Debug)]
 pub struct Schedule<J, E> {
     queues: [VecDeque<(J, Ticket)>; STAGES.len()],
-    is_busy: [bool; STAGES.len()],
+    work: [Work; STAGES.len()],
     /// Places in the generator: how many there are, and how many are taken.
     room_in_generator: usize,
     in_generator: usize,
     /// Places that are taken altogether.
     total: usize,
-    generation: u64,
     is_discarding: bool,
     failure: Option<E>,
 }
@@ -68,11 +74,10 @@ impl<J, E> Schedule<J, E> {
     pub fn new(room_in_generator: usize) -> Self {
         Self {
             queues: std::array::from_fn(|_| VecDeque::with_capacity(2 * room_in_generator)),
-            is_busy: [false; STAGES.len()],
+            work: [Work::Nothing; STAGES.len()],
             room_in_generator,
             in_generator: 0,
             total: 0,
-            generation: 0,
             is_discarding: false,
             failure: None,
         }
@@ -112,30 +117,30 @@ impl<J, E> Schedule<J, E> {
             return Err((job, refusal));
         }
         let is_in_generator = route == Route::Through;
-        let ticket = Ticket { route, is_in_generator, generation: self.generation };
+        let ticket = Ticket { route, is_in_generator };
         self.queues[0].push_back((job, ticket));
         Ok(())
     }
 
     /// The next job for `stage`, unless the stage has one.
     pub fn take(&mut self, stage: Stage) -> Option<(J, Ticket)> {
-        if self.is_busy[stage as usize] {
+        if self.work[stage as usize] != Work::Nothing {
             return None;
         }
         let next = self.queues[stage as usize].pop_front()?;
-        self.is_busy[stage as usize] = true;
+        self.work[stage as usize] = Work::Job;
         Some(next)
     }
 
     /// Takes a job that `stage` is done with to the next stage, or returns it to be dropped.
     pub fn pass_on(&mut self, stage: Stage, job: J, mut ticket: Ticket) -> Option<J> {
-        self.is_busy[stage as usize] = false;
+        let work = std::mem::replace(&mut self.work[stage as usize], Work::Nothing);
         if stage == Stage::Finish && ticket.is_in_generator {
             ticket.is_in_generator = false;
             self.in_generator -= 1;
         }
         match self.queues.get_mut(stage as usize + 1) {
-            Some(next) if ticket.generation == self.generation => {
+            Some(next) if work == Work::Job => {
                 next.push_back((job, ticket));
                 None
             }
@@ -148,12 +153,12 @@ impl<J, E> Schedule<J, E> {
 
     /// Notes that a job is gone after `stage`. If it failed, what is behind it is discarded.
     pub fn end(&mut self, stage: Stage, ticket: &Ticket, result: Result<(), E>) -> Vec<J> {
-        self.is_busy[stage as usize] = false;
+        let work = std::mem::replace(&mut self.work[stage as usize], Work::Nothing);
         self.leave(ticket.is_in_generator);
         match result {
-            Err(failure) if ticket.generation == self.generation => {
+            Err(failure) if work == Work::Job => {
                 self.failure = Some(failure);
-                self.clear()
+                self.clear_to(stage)
             }
             _ => Vec::new(),
         }
@@ -162,7 +167,7 @@ impl<J, E> Schedule<J, E> {
     /// Discards all jobs, and refuses new ones until [`Schedule::resume`].
     pub fn discard(&mut self) -> Vec<J> {
         self.is_discarding = true;
-        self.clear()
+        self.clear_to(Stage::Deliver)
     }
 
     /// Takes jobs again, and forgets failures; for when [`Schedule::is_idle`].
@@ -178,7 +183,7 @@ impl<J, E> Schedule<J, E> {
 
     /// Whether no stage is at work.
     pub fn is_idle(&self) -> bool {
-        !self.is_busy.contains(&true)
+        self.work.iter().all(|work| *work == Work::Nothing)
     }
 
     fn refusal(&mut self) -> Option<Refusal<E>> {
@@ -188,9 +193,13 @@ impl<J, E> Schedule<J, E> {
         self.failure.take().map(Refusal::Failed)
     }
 
-    fn clear(&mut self) -> Vec<J> {
-        self.generation += 1;
-        let queues = self.queues.iter_mut();
+    /// Discards what has not left `stage` yet.
+    fn clear_to(&mut self, stage: Stage) -> Vec<J> {
+        let count = stage as usize + 1;
+        for work in self.work[..count].iter_mut().filter(|work| **work == Work::Job) {
+            *work = Work::Discarded;
+        }
+        let queues = self.queues[..count].iter_mut();
         let gone: Vec<_> = queues.flat_map(|queue| queue.drain(..)).collect();
         let drop_ticket = |(job, ticket): (J, Ticket)| {
             self.total -= 1;
@@ -290,7 +299,7 @@ mod tests {
                 Event::Done(stage) => self.done(stage),
                 Event::Fail(stage) => {
                     if let Some((job, ticket)) = self.at_work[stage as usize].take() {
-                        let was_current = ticket.generation == self.schedule.generation;
+                        let was_current = self.schedule.work[stage as usize] == Work::Job;
                         let discarded = self.schedule.end(stage, &ticket, Err(()));
                         self.gone.push(job);
                         self.gone.extend(discarded);
@@ -395,5 +404,20 @@ mod tests {
         assert_eq!(schedule.end(Stage::Infer, &ticket, Err("broken")), [1]);
         assert_eq!(schedule.reserve(Route::Through, 2), Some(Err(Refusal::Failed("broken"))));
         assert_eq!(schedule.reserve(Route::Through, 2), Some(Ok(())));
+    }
+    #[test]
+    fn what_is_before_a_failure_is_delivered() {
+        let mut schedule = Schedule::<u32, &str>::new(3);
+        for job in 0..3 {
+            schedule.reserve(Route::Past, 3).unwrap().unwrap();
+            schedule.enter(job, Route::Past).unwrap();
+            let (job, ticket) = schedule.take(Stage::Infer).unwrap();
+            assert!(schedule.pass_on(Stage::Infer, job, ticket).is_none());
+        }
+        let (job, ticket) = schedule.take(Stage::Finish).unwrap();
+        assert!(schedule.pass_on(Stage::Finish, job, ticket).is_none());
+        let (_, ticket) = schedule.take(Stage::Finish).unwrap();
+        assert_eq!(schedule.end(Stage::Finish, &ticket, Err("broken")), [2]);
+        assert_eq!(schedule.take(Stage::Deliver).map(|(job, _)| job), Some(0));
     }
 }
