@@ -7,7 +7,7 @@ use std::{fs, path::Path};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::run_folder::write_beside;
+use cyclegan_output::write_beside;
 
 /// What one generator costs; what cannot be told is none.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

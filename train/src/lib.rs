@@ -23,7 +23,6 @@ pub mod metrics;
 pub mod net;
 pub mod onnx_generator;
 pub mod options;
-pub mod page;
 pub mod peers;
 pub mod pixels;
 pub mod report;

@@ -27,7 +27,7 @@ impl Metrics {
                     .filter(|line| step_of(line).is_some_and(|s| s <= step))
                     .flat_map(|line| [line, "\n"])
                     .collect();
-                crate::run_folder::write_beside(path, kept.as_bytes())?;
+                cyclegan_output::write_beside(path, kept.as_bytes())?;
             }
             Ok(OpenOptions::new().create(true).append(true).open(path)?)
         };

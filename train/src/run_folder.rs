@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use cyclegan_output::write_beside;
 use serde::{Deserialize, Serialize};
 
 use crate::{cyclegan::distill::DistillOptions, options::TrainOptions};
@@ -129,15 +130,4 @@ impl RunFolder {
     fn config_path(&self) -> PathBuf {
         self.0.join("config.toml")
     }
-}
-
-/// Writes a whole file or none of it.
-pub fn write_beside(path: &Path, bytes: &[u8]) -> Result<()> {
-    let beside = path.with_added_extension("partial");
-    fs::write(&beside, bytes)
-        .and_then(|()| fs::rename(&beside, path))
-        .inspect_err(|_| {
-            let _ = fs::remove_file(&beside);
-        })
-        .with_context(|| format!("cannot write {}", path.display()))
 }

@@ -101,7 +101,7 @@ pub fn write(picture: &RgbImage, path: &Path) -> Result<()> {
     }
     let mut png = std::io::Cursor::new(Vec::new());
     picture.write_to(&mut png, image::ImageFormat::Png)?;
-    crate::run_folder::write_beside(path, png.get_ref())
+    cyclegan_output::write_beside(path, png.get_ref())
 }
 
 fn tile(path: &Path) -> Result<Tensor> {

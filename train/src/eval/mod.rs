@@ -17,12 +17,9 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 use cyclegan_contract::{Direction, Precision, file_name};
+use cyclegan_output::write_beside;
 
-use crate::{
-    export,
-    onnx_generator::OnnxGenerator,
-    run_folder::{RunFolder, write_beside},
-};
+use crate::{export, onnx_generator::OnnxGenerator, run_folder::RunFolder};
 use features::{FeatureNetwork, Scaling};
 use score::Judge;
 

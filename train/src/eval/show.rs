@@ -3,9 +3,9 @@
 //! Scores as a table, as JSON and as a page.
 
 use anyhow::Result;
+use cyclegan_output::page;
 
 use super::score::Score;
-use crate::page;
 
 /// Heading, what it means, and the figure.
 type Column = (&'static str, &'static str, fn(&Score) -> Option<String>);

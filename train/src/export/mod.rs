@@ -21,6 +21,7 @@ use cyclegan_contract::{
     Direction, Metadata, Precision, file_name,
     onnx::{Message, ModelProto},
 };
+use cyclegan_output::write_beside;
 use tch::{Device, Kind};
 
 use crate::{
@@ -28,7 +29,7 @@ use crate::{
     cyclegan::CycleGan,
     net::{cost::macs, generator::Generator, params::Weights},
     onnx_generator::OnnxGenerator,
-    run_folder::{Config, RunFolder, write_beside},
+    run_folder::{Config, RunFolder},
 };
 use frames::Painted;
 use graph::Element;

@@ -2,9 +2,8 @@
 
 //! Curves over iterations as SVG.
 
+use cyclegan_output::page::escape;
 use serde_json::{Map, Value};
-
-use crate::page::escape;
 
 const WIDTH: f64 = 480.0;
 const HEIGHT: f64 = 220.0;

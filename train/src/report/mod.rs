@@ -11,14 +11,13 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use cyclegan_output::{
+    page::{self, escape},
+    write_beside,
+};
 use serde_json::{Map, Value};
 
-use crate::{
-    costs::Costs,
-    metrics,
-    page::{self, escape},
-    run_folder::{RunFolder, write_beside},
-};
+use crate::{costs::Costs, metrics, run_folder::RunFolder};
 use alarms::alarms;
 use chart::chart;
 
