@@ -121,6 +121,12 @@ impl ObjectImpl for CycleGanFilter {
 
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
         match pspec.name() {
+            "active-model" => {
+                let direction = lock(&self.settings).direction.of_model();
+                let pair = lock(&self.pair);
+                let generator = pair.as_ref().and_then(|pair| pair.generator(direction));
+                generator.map(|generator| generator.path().to_path_buf()).to_value()
+            }
             "active-provider" => {
                 let pair = lock(&self.pair);
                 pair.as_ref().map(|pair| pair.provider().name()).to_value()

@@ -362,6 +362,11 @@ pub static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
             .default_value(default.allow_fallback)
             .mutable_ready()
             .build(),
+        glib::ParamSpecString::builder("active-model")
+            .nick("Active model")
+            .blurb("The file of the generator that runs now; null before READY")
+            .read_only()
+            .build(),
         glib::ParamSpecString::builder("active-provider")
             .nick("Active provider")
             .blurb("The provider that runs now, read back from ONNX Runtime; null before READY")

@@ -29,6 +29,7 @@ const DEFAULT_SIZE: u32 = 256;
 
 /// A generator that has translated a first picture.
 pub struct Generator {
+    path: PathBuf,
     contract: cyclegan_contract::Generator,
     provider: Provider,
     // `run` takes `&mut`: ONNX Runtime's providers are not safe to run twice at once.
@@ -78,7 +79,8 @@ impl Generator {
         }
         let session = builder.commit_from_file(path).map_err(session_error)?;
 
-        let generator = Self { contract, provider, session: Mutex::new(session) };
+        let session = Mutex::new(session);
+        let generator = Self { path: path.to_path_buf(), contract, provider, session };
         generator
             .check_output()
             .map_err(|source| LoadError::Run { path: path.to_path_buf(), source })?;
@@ -86,6 +88,11 @@ impl Generator {
             generator.check_provider().map_err(provider_error)?;
         }
         Ok(generator)
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// What the file says.

@@ -245,3 +245,19 @@ fn the_provider_that_runs_is_told_to_those_who_watch() {
     assert_eq!(receiver.try_recv().unwrap().as_deref(), Some("cpu"));
     drop(rig);
 }
+
+#[test]
+fn the_file_that_runs_is_told() {
+    let models = Models::new();
+    let pair = models.add_pair("pair", &generators::invert(), &generators::identity());
+    models.add("pair/G.int8.onnx", &generators::invert());
+    let filter = rig::new_filter();
+    filter.set_property_from_str("execution-provider", "cpu");
+    filter.set_property("model", pair.to_str().unwrap());
+    let active = |filter: &gst::Element| filter.property::<Option<String>>("active-model");
+    assert_eq!(active(&filter), None);
+    let rig = Rig::with_filter(filter);
+    assert_eq!(active(&rig.filter).as_deref(), pair.join("G.int8.onnx").to_str());
+    rig.filter.set_property_from_str("direction", "reverse");
+    assert_eq!(active(&rig.filter).as_deref(), pair.join("F.onnx").to_str());
+}

@@ -56,6 +56,7 @@ impl CycleGanFilter {
         }
         *lock(&self.pair) = Some(pair);
         self.obj().notify("active-provider");
+        self.obj().notify("active-model");
     }
 
     /// Prepares the model, the inference size or the regions that are set now, on a thread of its own.
