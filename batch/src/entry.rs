@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What is kept of each output between runs: a folder with the record of how it was made, and until
+//! it is finished the output itself and the pieces of it.
+//!
+//! The order of writing is what makes it safe to be killed at any moment: the whole output under
+//! another name, then the record with its size, then the final name. What lacks the last step gets it
+//! in the next run; what lacks the record is made anew.
+
+use std::{
+    fs::{self, File, TryLockError},
+    io,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+    time::UNIX_EPOCH,
+};
+
+use anyhow::{Context, Result, anyhow, bail};
+use cyclegan_output::write_beside;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    inputs::{Item, OWN_FOLDER, describe},
+    options::Recipe,
+    worker::protocol::Span,
+};
+
+/// What an output is made of; if all of it is the same, so is the output.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Size of the input in bytes.
+    size: u64,
+    /// When the input was last changed, in nanoseconds since 1970.
+    modified: u64,
+    /// SHA-256 of the generator's file.
+    model: String,
+    /// How it is translated, without the name of the generator: that may be called by several.
+    recipe: Recipe,
+}
+
+/// How an output was made.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Record {
+    origin: Origin,
+    /// Size of the output in bytes.
+    output_size: u64,
+    /// Frames in it.
+    pub frames: u64,
+}
+
+/// Into which pieces a long video is cut.
+#[derive(Debug, Serialize, Deserialize)]
+struct Plan {
+    origin: Origin,
+    spans: Vec<Span>,
+}
+
+/// What there is to be done for an output.
+pub enum Standing {
+    /// Nothing: it is there, with so many frames.
+    Finished(u64),
+    /// It is to be made.
+    Open,
+}
+
+/// The place of an output, locked against other processes for as long as this lives.
+#[derive(Debug)]
+pub struct Entry {
+    folder: PathBuf,
+    output: PathBuf,
+    origin: Origin,
+    _lock: File,
+}
+
+impl Origin {
+    /// Of an item that is translated with `recipe` and the generator whose file has the hash `model`.
+    /// Fails with what is wrong with the input.
+    pub fn new(item: &Item, recipe: &Recipe, model: &str) -> Result<Self> {
+        let unreadable = |error: io::Error| anyhow!("cannot be read: {}", describe(&error));
+        let metadata = fs::metadata(&item.input).map_err(unreadable)?;
+        // A pipe or a device might never answer.
+        if !metadata.is_file() {
+            bail!("is no file");
+        }
+        if metadata.len() == 0 {
+            // What /proc calls empty need not be, but is no video either.
+            bail!("is empty");
+        }
+        File::open(&item.input).map_err(unreadable)?;
+        let modified = metadata.modified().map_err(unreadable)?;
+        let modified = modified.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64);
+        Ok(Self {
+            size: metadata.len(),
+            modified,
+            model: model.to_owned(),
+            recipe: Recipe { model: None, ..recipe.clone() },
+        })
+    }
+
+    /// Size of the input in bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+}
+
+impl Entry {
+    /// The place of `item` below the output folder `out`.
+    pub fn open(out: &Path, item: &Item, origin: Origin) -> Result<Self> {
+        let hash = Sha256::digest(item.output.as_os_str().as_bytes());
+        // Half of the hash tells apart more files than any disk holds.
+        let name: String = hash[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+        let folder = out.join(OWN_FOLDER).join(name);
+        let output = out.join(&item.output);
+        let parent = output.parent().unwrap_or(out);
+        for folder in [&folder, parent] {
+            fs::create_dir_all(folder).map_err(|error| {
+                anyhow!("cannot make {}: {}", folder.display(), describe(&error))
+            })?;
+        }
+        let lock = File::create(folder.join("lock"))
+            .map_err(|e| anyhow!("cannot write into {}: {}", folder.display(), describe(&e)))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                bail!("is being translated by another cyclegan-batch");
+            }
+            // A file system without locks: whoever starts two at once there has been warned of it.
+            Err(TryLockError::Error(_)) => {}
+        }
+        Ok(Self { folder, output, origin, _lock: lock })
+    }
+
+    /// What there is to be done, after the last step of a run that was killed before it.
+    pub fn standing(&self, overwrite: bool) -> Result<Standing> {
+        let record = self.record();
+        if let Some(record) = &record {
+            if size(&self.unfinished()) == Some(record.output_size) && record.origin == self.origin
+            {
+                self.rename()?;
+                return Ok(Standing::Finished(record.frames));
+            }
+            let is_there = size(&self.output) == Some(record.output_size);
+            if is_there && record.origin == self.origin {
+                return Ok(Standing::Finished(record.frames));
+            }
+            if is_there || !self.output.exists() {
+                return Ok(Standing::Open);
+            }
+        }
+        if self.output.exists() && !overwrite {
+            bail!(
+                "would replace {}, which this program has not made as it is; give --overwrite, or \
+                 another --out",
+                self.output.display()
+            );
+        }
+        Ok(Standing::Open)
+    }
+
+    /// Where the output is written until it is finished.
+    pub fn unfinished(&self) -> PathBuf {
+        self.folder.join("unfinished")
+    }
+
+    /// Removes what an earlier run has left unfinished. Somebody may still write into the file, who
+    /// then does so where nobody sees it.
+    pub fn clear(&self) {
+        for name in ["unfinished", "unfinished.faststart"] {
+            let _ = fs::remove_file(self.folder.join(name));
+        }
+    }
+
+    /// Gives the unfinished output its final name.
+    pub fn finish(&self, frames: u64) -> Result<()> {
+        let file = File::open(self.unfinished()).context("the output is not there")?;
+        // What has its final name must be on the disk, whatever happens next.
+        file.sync_all().context("cannot write the output")?;
+        let record =
+            Record { origin: self.origin.clone(), output_size: file.metadata()?.len(), frames };
+        write_beside(&self.record_path(), &serde_json::to_vec_pretty(&record)?)?;
+        self.rename()?;
+        let _ = fs::remove_dir_all(self.pieces());
+        Ok(())
+    }
+
+    /// The pieces that an earlier run has planned for the same output.
+    pub fn plan(&self) -> Option<Vec<Span>> {
+        let text = fs::read(self.pieces().join("plan.json")).ok()?;
+        let plan = serde_json::from_slice::<Plan>(&text).ok()?;
+        (plan.origin == self.origin).then_some(plan.spans)
+    }
+
+    /// Begins anew with these pieces.
+    pub fn set_plan(&self, spans: &[Span]) -> Result<()> {
+        self.drop_pieces();
+        fs::create_dir_all(self.pieces())?;
+        let plan = Plan { origin: self.origin.clone(), spans: spans.to_vec() };
+        write_beside(&self.pieces().join("plan.json"), &serde_json::to_vec(&plan)?)
+    }
+
+    /// Forgets all pieces.
+    pub fn drop_pieces(&self) {
+        let _ = fs::remove_dir_all(self.pieces());
+    }
+
+    /// Where the finished piece `number` is.
+    pub fn piece(&self, number: usize) -> PathBuf {
+        self.pieces().join(format!("{number:05}.gdp"))
+    }
+
+    /// Where piece `number` is written until it is finished.
+    pub fn unfinished_piece(&self, number: usize) -> PathBuf {
+        let path = self.piece(number).with_added_extension("unfinished");
+        let _ = fs::remove_file(&path);
+        path
+    }
+
+    /// Gives a piece its final name.
+    pub fn finish_piece(&self, number: usize) -> Result<()> {
+        let from = self.piece(number).with_added_extension("unfinished");
+        File::open(&from).and_then(|file| file.sync_all()).context("cannot write a piece")?;
+        fs::rename(from, self.piece(number)).context("cannot rename a piece")
+    }
+
+    fn pieces(&self) -> PathBuf {
+        self.folder.join("pieces")
+    }
+
+    fn record_path(&self) -> PathBuf {
+        self.folder.join("record.json")
+    }
+
+    fn record(&self) -> Option<Record> {
+        serde_json::from_slice(&fs::read(self.record_path()).ok()?).ok()
+    }
+
+    fn rename(&self) -> Result<()> {
+        let renamed = fs::rename(self.unfinished(), &self.output);
+        renamed.map_err(|e| anyhow!("cannot make {}: {}", self.output.display(), describe(&e)))
+    }
+}
+
+fn size(path: &Path) -> Option<u64> {
+    fs::metadata(path).ok().filter(|file| file.is_file()).map(|file| file.len())
+}
+
+/// SHA-256 of a file in hexadecimal.
+pub fn hash_of(path: &Path) -> Result<String> {
+    let mut hash = Sha256::new();
+    let hashed = File::open(path).and_then(|mut file| io::copy(&mut file, &mut hash));
+    hashed.with_context(|| format!("cannot read the generator {}", path.display()))?;
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}

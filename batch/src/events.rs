@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What is told of the work: bars and lines for people, or JSON for machines.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    io::{self, Write},
+    path::Path,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
+use serde_json::{Value, json};
+
+/// Between two JSON objects on the progress of a file.
+const JSON_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How a file has ended.
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    /// It was translated.
+    Translated { frames: u64, seconds: f64 },
+    /// It was finished before, and is what would be made now.
+    Skipped { frames: u64 },
+    /// It could not be translated.
+    Failed { cause: String },
+}
+
+/// How many files have ended how.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counts {
+    pub translated: u64,
+    pub skipped: u64,
+    pub failed: u64,
+    /// Frames that were translated.
+    pub frames: u64,
+}
+
+/// A file that is being worked on.
+struct Active {
+    bar: ProgressBar,
+    size: u64,
+    begun: Instant,
+    frames: u64,
+    total: Option<u64>,
+    told: Instant,
+}
+
+struct State {
+    active: HashMap<usize, Active>,
+    /// Bytes of the inputs that have ended.
+    ended: u64,
+    counts: Counts,
+}
+
+/// Tells of the work.
+pub struct Events {
+    json: bool,
+    files: usize,
+    bars: MultiProgress,
+    whole: ProgressBar,
+    begun: Instant,
+    state: Mutex<State>,
+}
+
+impl Events {
+    /// For `files` files of `bytes` bytes in all.
+    pub fn new(json: bool, files: usize, bytes: u64) -> Self {
+        let bars = MultiProgress::new();
+        let whole = bars.add(ProgressBar::new(bytes));
+        whole.set_style(style("{wide_bar} {msg}"));
+        let counts = Counts::default();
+        let state = State { active: HashMap::new(), ended: 0, counts };
+        Self { json, files, bars, whole, begun: Instant::now(), state: Mutex::new(state) }
+    }
+
+    /// Says what begins.
+    pub fn begin(&self, share: Option<String>, found: usize, provider: &str) {
+        let Self { json, files, .. } = self;
+        if *json {
+            let event = json!({"event": "begin", "files": files, "found": found, "share": share,
+                               "provider": provider});
+            return self.print(&event);
+        }
+        if let Some(share) = share {
+            self.line(&format!("share {share}: {files} of {found} files"));
+        }
+    }
+
+    /// Work on a file of `size` bytes begins.
+    pub fn start(&self, number: usize, file: &Path, size: u64) {
+        let bar = self.bars.insert_before(&self.whole, ProgressBar::no_length());
+        bar.set_style(style("{spinner} {msg} {pos} frames"));
+        bar.set_message(shown(file));
+        let now = Instant::now();
+        let active = Active { bar, size, begun: now, frames: 0, total: None, told: now };
+        self.lock().active.insert(number, active);
+        if self.json {
+            self.print(&json!({"event": "start", "file": shown(file)}));
+        }
+    }
+
+    /// So many frames of a file are through.
+    pub fn progress(&self, number: usize, file: &Path, frames: u64, total: Option<u64>) {
+        let mut state = self.lock();
+        let Some(active) = state.active.get_mut(&number) else { return };
+        if active.frames == 0 && frames > 0 {
+            // The time that opening took is no part of the speed.
+            active.bar.reset_elapsed();
+            active.begun = Instant::now();
+        }
+        active.frames = frames;
+        if let Some(total) = total.filter(|_| active.bar.length().is_none()) {
+            active.bar.set_length(total);
+            let template = "{bar:20} {msg} {pos}/{len} frames, {rate} frames/s, {eta} left";
+            active.bar.set_style(style(template));
+        }
+        active.total = total;
+        active.bar.set_position(frames);
+        if self.json && active.told.elapsed() >= JSON_INTERVAL {
+            active.told = Instant::now();
+            let rate = frames as f64 / active.begun.elapsed().as_secs_f64().max(0.001);
+            let left = total.map(|total| total.saturating_sub(frames) as f64 / rate.max(0.001));
+            let event = json!({"event": "progress", "file": shown(file), "frames": frames,
+                               "total": total, "frames_per_second": tenths(rate),
+                               "seconds_left": left.map(tenths)});
+            self.print(&event);
+        }
+        self.show_whole(&state);
+    }
+
+    /// Something was done otherwise than one might expect.
+    pub fn notice(&self, file: &Path, text: &str) {
+        match self.json {
+            true => self.print(&json!({"event": "notice", "file": shown(file), "text": text})),
+            false => self.error_line(&format!("note: {}: {text}", shown(file))),
+        }
+    }
+
+    /// A file has ended.
+    pub fn end(&self, number: usize, file: &Path, output: &Path, verdict: &Verdict) {
+        let mut state = self.lock();
+        if let Some(active) = state.active.remove(&number) {
+            active.bar.finish_and_clear();
+            self.bars.remove(&active.bar);
+            state.ended += active.size;
+        }
+        match verdict {
+            Verdict::Translated { frames, .. } => {
+                state.counts.translated += 1;
+                state.counts.frames += frames;
+            }
+            Verdict::Skipped { .. } => state.counts.skipped += 1,
+            Verdict::Failed { .. } => state.counts.failed += 1,
+        }
+        self.show_whole(&state);
+        drop(state);
+        self.tell_end(file, output, verdict);
+    }
+
+    fn tell_end(&self, file: &Path, output: &Path, verdict: &Verdict) {
+        let (file, output) = (shown(file), shown(output));
+        let (event, line) = match verdict {
+            Verdict::Translated { frames, seconds } => (
+                json!({"event": "done", "file": file, "output": output, "frames": frames,
+                       "seconds": tenths(*seconds)}),
+                format!("{output}: {} in {seconds:.1} s", counted(*frames, "frame")),
+            ),
+            Verdict::Skipped { frames } => (
+                json!({"event": "skipped", "file": file, "output": output, "frames": frames}),
+                format!("{output}: finished before"),
+            ),
+            Verdict::Failed { cause } => (
+                json!({"event": "failed", "file": file, "cause": cause}),
+                format!("error: {file}: {cause}"),
+            ),
+        };
+        match (self.json, verdict) {
+            (true, _) => self.print(&event),
+            (false, Verdict::Failed { .. }) => self.error_line(&line),
+            (false, _) => self.line(&line),
+        }
+    }
+
+    /// Says how it all went.
+    pub fn summary(&self) -> Counts {
+        self.whole.finish_and_clear();
+        let counts = self.lock().counts;
+        let Counts { translated, skipped, failed, frames } = counts;
+        let seconds = self.begun.elapsed().as_secs_f64();
+        let rate = frames as f64 / seconds.max(0.001);
+        let unfinished = self.files as u64 - translated - skipped - failed;
+        if self.json {
+            self.print(&json!({"event": "summary", "files": self.files, "translated": translated,
+                               "skipped": skipped, "failed": failed, "unfinished": unfinished,
+                               "frames": frames, "seconds": tenths(seconds),
+                               "frames_per_second": tenths(rate)}));
+            return counts;
+        }
+        let left = match unfinished {
+            0 => String::new(),
+            left => format!(", {left} not finished"),
+        };
+        self.line(&format!(
+            "{}: {translated} translated, {skipped} finished before, {failed} failed{left}; \
+             {} in {seconds:.1} s, {rate:.1} frames/s",
+            counted(self.files as u64, "file"),
+            counted(frames, "frame")
+        ));
+        counts
+    }
+
+    /// Bytes stand for work, since nobody knows the frames of files that have not been opened.
+    fn show_whole(&self, state: &State) {
+        let part = |active: &Active| {
+            let total = active.total.filter(|&total| total > 0).unwrap_or(u64::MAX);
+            active.size as f64 * (active.frames as f64 / total as f64).min(1.0)
+        };
+        let now: f64 = state.active.values().map(part).sum();
+        self.whole.set_position(state.ended + now as u64);
+        let frames = state.counts.frames + state.active.values().map(|a| a.frames).sum::<u64>();
+        let rate = frames as f64 / self.begun.elapsed().as_secs_f64().max(0.001);
+        let done = state.counts.translated + state.counts.skipped + state.counts.failed;
+        let left = indicatif::HumanDuration(self.whole.eta());
+        let files = counted(self.files as u64, "file");
+        self.whole.set_message(format!("{done} of {files}, {rate:.1} frames/s, {left:#} left"));
+    }
+
+    fn print(&self, event: &Value) {
+        self.line(&event.to_string());
+    }
+
+    fn line(&self, line: &str) {
+        // `println!` would panic when the reader has gone, as with `| head`; the work goes on.
+        self.bars.suspend(|| drop(writeln!(io::stdout(), "{line}")));
+    }
+
+    fn error_line(&self, line: &str) {
+        self.bars.suspend(|| drop(writeln!(io::stderr(), "{line}")));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A path as one line of text: its line breaks and other control characters are escaped.
+pub fn shown(path: &Path) -> String {
+    let escape = |c: char| match c.is_control() {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    path.to_string_lossy().chars().map(escape).collect()
+}
+
+/// So many of what `noun` names.
+pub fn counted(count: u64, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+fn tenths(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
+}
+
+fn style(template: &str) -> ProgressStyle {
+    // Every template is a constant of this file.
+    ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .with_key("rate", |state: &ProgressState, out: &mut dyn fmt::Write| {
+            // A bar that cannot be drawn is no reason to stop.
+            let _ = write!(out, "{:.1}", state.per_sec());
+        })
+}

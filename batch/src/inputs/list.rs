@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! A list of paths on standard input.
+
+use std::{
+    ffi::OsStr,
+    os::unix::ffi::OsStrExt,
+    path::{Component, Path, PathBuf},
+};
+
+/// The paths of a list: one a line, or separated by NUL if there is one in it.
+pub fn paths(text: &[u8]) -> Vec<PathBuf> {
+    let separator = if text.contains(&0) { 0 } else { b'\n' };
+    let entries = text.split(|&byte| byte == separator);
+    let entries = entries.map(|entry| match separator {
+        b'\n' => entry.strip_suffix(b"\r").unwrap_or(entry),
+        _ => entry,
+    });
+    entries.filter(|entry| !entry.is_empty()).map(|e| OsStr::from_bytes(e).into()).collect()
+}
+
+/// Where the output of a listed path goes: to the same path below the output folder. One that is
+/// absolute or leads upwards keeps its name only.
+pub fn place(path: &Path) -> PathBuf {
+    let is_inner = |part: &Component| matches!(part, Component::Normal(_) | Component::CurDir);
+    if path.components().all(|part| is_inner(&part)) {
+        return path.components().filter(|part| matches!(part, Component::Normal(_))).collect();
+    }
+    path.file_name().unwrap_or_default().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_and_nul_separate_paths() {
+        assert_eq!(paths(b"a b.mp4\r\n\n'c'.mp4"), ["a b.mp4", "'c'.mp4"].map(PathBuf::from));
+        assert_eq!(paths(b"a\nb.mp4\0c.mp4\0"), ["a\nb.mp4", "c.mp4"].map(PathBuf::from));
+    }
+
+    #[test]
+    fn outputs_stay_in_the_output_folder() {
+        assert_eq!(place(Path::new("./a/b.mp4")), Path::new("a/b.mp4"));
+        assert_eq!(place(Path::new("../b.mp4")), Path::new("b.mp4"));
+        assert_eq!(place(Path::new("/a/b.mp4")), Path::new("b.mp4"));
+    }
+}

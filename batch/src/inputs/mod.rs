@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! From what the command line names to files, each with its place below the output folder.
+
+mod list;
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    ffi::{OsStr, OsString},
+    io::{self, Read},
+    path::{Component, Path, PathBuf},
+};
+
+use anyhow::{Context, Result, ensure};
+use walkdir::WalkDir;
+
+use crate::{
+    container::{Container, is_video_name},
+    picture::PictureFormat,
+};
+
+/// The folder that this program keeps its own files in, in the output folder.
+pub const OWN_FOLDER: &str = ".cyclegan-batch";
+
+/// What kind of file an input is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A video, to be written in this container.
+    Video(Container),
+    /// A picture, to be written in this format.
+    Picture(PictureFormat),
+}
+
+/// A file to translate.
+#[derive(Clone, Debug)]
+pub struct Item {
+    /// The file.
+    pub input: PathBuf,
+    /// Its path below the input folder, which decides its share and its name in messages.
+    pub relative: PathBuf,
+    /// What it becomes.
+    pub kind: Kind,
+    /// Where the output goes, below the output folder.
+    pub output: PathBuf,
+    /// Why it cannot be translated, if that shows without opening it.
+    pub problem: Option<String>,
+}
+
+impl Item {
+    fn new(input: PathBuf, relative: PathBuf, container: Option<Container>) -> Self {
+        let (kind, output) = match PictureFormat::of_name(&input) {
+            Some(format) => (Kind::Picture(format), format.rename(&relative)),
+            None => {
+                let own = Container::of_name(&input);
+                let kind = container.or(own).unwrap_or(Container::Mkv);
+                // A name that stands for the container already is kept as it is: clip.M4V.
+                let is_kept = own == Some(kind);
+                let renamed = || relative.with_extension(kind.extension());
+                (Kind::Video(kind), if is_kept { relative.clone() } else { renamed() })
+            }
+        };
+        Self { input, relative, kind, output, problem: None }
+    }
+}
+
+/// Finds the files that inputs are found by.
+pub struct Finder<'a> {
+    /// The output folder, which is not searched.
+    pub out: &'a Path,
+    /// Outputs keep their path below this folder, if it is given.
+    pub base: Option<&'a Path>,
+    /// The container of videos, if not the input's.
+    pub container: Option<Container>,
+}
+
+impl Finder<'_> {
+    /// All files, in the order of the command line; what cannot be found is there with its problem.
+    pub fn find(&self, inputs: &[OsString]) -> Result<Vec<Item>> {
+        let mut items = Vec::new();
+        for input in inputs {
+            if input == "-" {
+                let mut text = Vec::new();
+                io::stdin().lock().read_to_end(&mut text).context("cannot read the list")?;
+                for path in list::paths(&text) {
+                    let relative = list::place(&path);
+                    self.add(&path, &relative, &mut items);
+                }
+            } else {
+                self.add_argument(input, &mut items)?;
+            }
+        }
+        ensure!(!items.is_empty(), "there is no video and no picture in what was given");
+        Ok(self.told_apart(items))
+    }
+
+    fn add_argument(&self, input: &OsStr, items: &mut Vec<Item>) -> Result<()> {
+        let path = Path::new(input);
+        let pattern = input.to_str().filter(|text| text.contains(['*', '?', '[']));
+        match pattern {
+            // A file may be called so.
+            Some(pattern) if path.symlink_metadata().is_err() => {
+                self.add_matches(pattern, items).with_context(|| format!("'{pattern}'"))?;
+            }
+            _ => self.add(path, Path::new(path.file_name().unwrap_or_default()), items),
+        }
+        Ok(())
+    }
+
+    fn add_matches(&self, pattern: &str, items: &mut Vec<Item>) -> Result<()> {
+        let is_fixed =
+            |part: &Component| !part.as_os_str().to_string_lossy().contains(['*', '?', '[']);
+        let fixed: PathBuf = Path::new(pattern).components().take_while(is_fixed).collect();
+        let before = items.len();
+        for path in glob::glob(pattern)? {
+            let path = path?;
+            // The files of a folder that a pattern finds are found by `**`, too.
+            let is_own = path.components().any(|part| part.as_os_str() == OWN_FOLDER);
+            if path.is_file() && !is_own && is_known(&path) {
+                let relative = path.strip_prefix(&fixed).unwrap_or(&path).to_owned();
+                self.push(path, relative, items);
+            }
+        }
+        ensure!(items.len() > before, "no video and no picture has such a name");
+        Ok(())
+    }
+
+    /// Adds the file `path` at `relative`, or all files of the folder `path`.
+    fn add(&self, path: &Path, relative: &Path, items: &mut Vec<Item>) {
+        if !path.is_dir() {
+            return self.push(path.to_owned(), relative.to_owned(), items);
+        }
+        let out = self.out.canonicalize().ok();
+        let is_wanted = |entry: &walkdir::DirEntry| {
+            let is_hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+            let is_out = || entry.file_type().is_dir() && entry.path().canonicalize().ok() == out;
+            entry.depth() == 0 || !(is_hidden || is_out())
+        };
+        let walk = WalkDir::new(path).follow_links(true).sort_by_file_name();
+        for entry in walk.into_iter().filter_entry(is_wanted) {
+            match entry {
+                Ok(entry) if entry.file_type().is_dir() || !is_known(entry.path()) => {}
+                Ok(entry) => {
+                    let relative = entry.path().strip_prefix(path).unwrap_or(relative).to_owned();
+                    self.push(entry.into_path(), relative, items);
+                }
+                Err(error) => {
+                    let place = error.path().unwrap_or(path).to_owned();
+                    let cause = error.io_error().map_or_else(|| error.to_string(), describe);
+                    let mut item = Item::new(place, relative.to_owned(), self.container);
+                    item.problem = Some(format!("cannot be read: {cause}"));
+                    items.push(item);
+                }
+            }
+        }
+    }
+
+    fn push(&self, input: PathBuf, mut relative: PathBuf, items: &mut Vec<Item>) {
+        let below_base = self.base.and_then(|base| {
+            let (base, input) = (base.canonicalize().ok()?, std::path::absolute(&input).ok()?);
+            let input = input.parent()?.canonicalize().ok()?.join(input.file_name()?);
+            Some(input.strip_prefix(&base).ok()?.to_owned())
+        });
+        let mut problem = None;
+        match (self.base, below_base) {
+            (_, Some(below)) => relative = below,
+            (Some(base), None) => problem = Some(format!("is not below {}", base.display())),
+            (None, None) => {}
+        }
+        let mut item = Item::new(input, relative, self.container);
+        item.problem = problem;
+        items.push(item);
+    }
+
+    /// Leaves out what is named twice, and says of two files that would get the same output which
+    /// comes first.
+    fn told_apart(&self, items: Vec<Item>) -> Vec<Item> {
+        let mut first = HashMap::<PathBuf, PathBuf>::new();
+        let mut kept = Vec::with_capacity(items.len());
+        for mut item in items {
+            if is_same(&self.out.join(&item.output), &item.input) {
+                item.problem.get_or_insert("is its own output; give another --out".to_owned());
+            }
+            match first.entry(item.output.clone()) {
+                Entry::Vacant(free) => {
+                    free.insert(item.input.clone());
+                }
+                Entry::Occupied(taken) if is_same(taken.get(), &item.input) => continue,
+                Entry::Occupied(taken) => {
+                    let other = taken.get().display();
+                    let cause = format!(
+                        "would get the same output as {other}; translate it into another --out, or \
+                         give a --base above both"
+                    );
+                    item.problem.get_or_insert(cause);
+                }
+            }
+            kept.push(item);
+        }
+        kept
+    }
+}
+
+/// Whether a folder is searched for files of this name.
+fn is_known(path: &Path) -> bool {
+    is_video_name(path) || PictureFormat::of_name(path).is_some()
+}
+
+fn is_same(a: &Path, b: &Path) -> bool {
+    a == b || a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b))
+}
+
+/// An error without the number that Rust adds.
+pub fn describe(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    /// A folder with empty files of these names.
+    fn folder(names: &[&str]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for name in names {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, b"").unwrap();
+        }
+        folder
+    }
+
+    fn find(folder: &Path, inputs: &[&str]) -> Vec<Item> {
+        let out = folder.join("out");
+        let finder = Finder { out: &out, base: None, container: None };
+        let inputs: Vec<_> = inputs.iter().map(|i| folder.join(i).into_os_string()).collect();
+        finder.find(&inputs).unwrap()
+    }
+
+    fn outputs(items: &[Item]) -> Vec<&str> {
+        items.iter().map(|item| item.output.to_str().unwrap()).collect()
+    }
+
+    #[test]
+    fn folders_are_searched_but_not_for_outputs_and_hidden_files() {
+        let names =
+            ["a.mp4", "sub/b.AVI", "sub/c.jpg", "d.bmp", "notes.txt", ".hidden.mp4", "out/a.mp4"];
+        let folder = folder(&names);
+        let items = find(folder.path(), &["."]);
+        assert_eq!(outputs(&items), ["a.mp4", "d.png", "sub/b.mkv", "sub/c.jpg"]);
+        assert!(items.iter().all(|item| item.problem.is_none()));
+    }
+
+    #[test]
+    fn patterns_keep_what_lies_below_their_fixed_part() {
+        let folder = folder(&["clips/a.mp4", "clips/x/b.mp4", "clips/x/[c].mp4"]);
+        assert_eq!(outputs(&find(folder.path(), &["clips/**/[ab].mp4"])), ["a.mp4", "x/b.mp4"]);
+        // A file's name is no pattern.
+        assert_eq!(outputs(&find(folder.path(), &["clips/x/[c].mp4"])), ["[c].mp4"]);
+    }
+
+    #[test]
+    fn two_files_do_not_get_one_output() {
+        let folder = folder(&["one/a.mp4", "two/a.mp4", "one/b.mpg", "one/b.avi"]);
+        let items = find(folder.path(), &["one", "two", "one/a.mp4"]);
+        let problems: Vec<_> = items.iter().map(|item| item.problem.is_some()).collect();
+        assert_eq!(outputs(&items), ["a.mp4", "b.mkv", "b.mkv", "a.mp4"]);
+        assert_eq!(problems, [false, false, true, true]);
+    }
+
+    #[test]
+    fn a_file_is_not_its_own_output() {
+        let folder = folder(&["out/a.mp4"]);
+        let items = find(folder.path(), &["out/a.mp4"]);
+        assert!(items[0].problem.as_ref().unwrap().contains("its own output"));
+    }
+}

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! `cyclegan-batch`: translates whole libraries of video with `cycleganfilter`, on one machine or many.
+
+mod container;
+mod encoding;
+mod entry;
+mod events;
+mod inputs;
+mod job;
+mod options;
+mod picture;
+mod pool;
+mod queue;
+mod report;
+mod run;
+mod shard;
+mod worker;
+
+use std::{env, process::ExitCode};
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    if env::args_os().nth(1).is_some_and(|argument| argument == worker::protocol::ARGUMENT) {
+        return worker::run();
+    }
+    run::run(&options::Options::parse()).unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::from(2)
+    })
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The command line.
+
+use std::{ffi::OsString, path::PathBuf, thread};
+
+use clap::{Parser, ValueEnum};
+use serde::{Deserialize, Serialize};
+
+use crate::{container::Container, shard::Shard};
+
+/// Translates videos and pictures with cycleganfilter
+///
+/// Outputs go to --out under the names that the inputs have below their folder. A file appears
+/// there when it is whole; run the same command again and it goes on where it was stopped.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    args_override_self = true,
+    after_help = "Exit code: 0 if all went well, 1 if a file failed, 2 for a command \
+                                 that makes no sense, 130 if it was stopped."
+)]
+pub struct Options {
+    /// Files, folders (with all below them), patterns such as 'clips/**/*.mp4', or - for a list on
+    /// standard input: a path a line, or separated by NUL as find -print0 does
+    #[arg(required = true)]
+    pub inputs: Vec<OsString>,
+    /// The folder for the outputs, made if it is not there
+    #[arg(short, long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Outputs keep the path that inputs have below this folder [default: below the folder given, the
+    /// fixed part of a pattern, the current folder for a list; a file given alone keeps its name]
+    #[arg(long, value_name = "DIR")]
+    pub base: Option<PathBuf>,
+
+    /// The generator: an ONNX file, a folder with G.onnx and F.onnx, or the name of a pair [default:
+    /// horse2zebra]
+    #[arg(long, help_heading = "Translation")]
+    pub model: Option<String>,
+    /// G (A to B) or F (B to A)
+    #[arg(long, value_enum, default_value = "forward", help_heading = "Translation")]
+    pub direction: Direction,
+    /// Further properties of cycleganfilter, as gst-launch-1.0 takes them: 'strength=0.8 smoothing=0.3'
+    #[arg(long, value_name = "PROPERTIES", default_value = "", help_heading = "Translation")]
+    pub filter: String,
+
+    /// How videos are encoded
+    #[arg(long, value_enum, default_value = "web", help_heading = "Encoding")]
+    pub preset: Preset,
+    /// The container of videos [default: the input's, Matroska where it cannot be written]
+    #[arg(long, value_enum, help_heading = "Encoding")]
+    pub container: Option<Container>,
+    /// The video encoder instead of the preset's: 'x265enc bitrate=4000 speed-preset=slow'
+    #[arg(long, value_name = "ELEMENT", help_heading = "Encoding")]
+    pub video_encoder: Option<String>,
+    /// The encoder of audio that the container cannot hold as it is: 'opusenc bitrate=128000'
+    #[arg(long, value_name = "ELEMENT", help_heading = "Encoding")]
+    pub audio_encoder: Option<String>,
+
+    /// Files, or pieces of long files, translated at the same time [default: one for every two cores]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub jobs: Option<u32>,
+    /// Cut files of more than twice this length at key frames, and translate the pieces in parallel;
+    /// 0 for never
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = seconds)]
+    pub piece: f64,
+    /// Do only the I-th of N shares of the files, I from 1 [default: the place in a Slurm array or a
+    /// Kubernetes indexed job, see docs/batch.md]
+    #[arg(long, value_name = "I/N")]
+    pub shard: Option<Shard>,
+    /// Replace files in --out that this program did not make
+    #[arg(long)]
+    pub overwrite: bool,
+    /// Write a page with a strip of frames before and after for each file
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Print a JSON object for each event, one a line, instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which generator of a pair translates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// G, from A to B
+    Forward,
+    /// F, from B to A
+    Reverse,
+}
+
+/// What an encoding is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Preset {
+    /// For players and browsers: 8-bit 4:2:0
+    Web,
+    /// To keep: hardly a visible loss, bit depth and chroma as in the input
+    Archive,
+    /// To cut with: at most 540 lines, small, quick to seek in
+    Proxy,
+}
+
+/// What makes an output what it is; a change of it makes the output anew.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Recipe {
+    /// The generator as the user names it; none for the element's own default.
+    pub model: Option<String>,
+    /// G or F.
+    pub direction: Direction,
+    /// Further properties of the filter.
+    pub filter: String,
+    /// How videos are encoded.
+    pub preset: Preset,
+    /// The container, if not the input's.
+    pub container: Option<Container>,
+    /// The video encoder, if not the preset's.
+    pub video_encoder: Option<String>,
+    /// The audio encoder, if not the container's.
+    pub audio_encoder: Option<String>,
+}
+
+impl Options {
+    /// What makes the outputs what they are.
+    pub fn recipe(&self) -> Recipe {
+        Recipe {
+            model: self.model.clone(),
+            direction: self.direction,
+            filter: self.filter.clone(),
+            preset: self.preset,
+            container: self.container,
+            video_encoder: self.video_encoder.clone(),
+            audio_encoder: self.audio_encoder.clone(),
+        }
+    }
+
+    /// How many files are translated at the same time.
+    pub fn jobs(&self) -> u32 {
+        self.jobs.unwrap_or_else(|| cores().div_ceil(2))
+    }
+
+    /// Threads of each of them.
+    pub fn threads(&self) -> u32 {
+        (cores() / self.jobs()).max(1)
+    }
+}
+
+fn cores() -> u32 {
+    thread::available_parallelism().map_or(1, |cores| cores.get() as u32)
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds = text.parse::<f64>().ok().filter(|s| s.is_finite() && *s >= 0.0);
+    seconds.ok_or_else(|| "expected a number of seconds, 0 or more".to_owned())
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The formats of pictures that can be written.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::container::extension;
+
+/// A format of still pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PictureFormat {
+    /// JPEG.
+    Jpeg,
+    /// PNG, also for what comes as BMP or TIFF.
+    Png,
+    /// WebP.
+    Webp,
+}
+
+impl PictureFormat {
+    /// The format in which a picture of this name is written; none if it is no picture.
+    pub fn of_name(path: &Path) -> Option<Self> {
+        match extension(path).as_str() {
+            "jpg" | "jpeg" => Some(Self::Jpeg),
+            "png" | "bmp" | "tif" | "tiff" => Some(Self::Png),
+            "webp" => Some(Self::Webp),
+            _ => None,
+        }
+    }
+
+    /// The path of the output for an input at `path`.
+    pub fn rename(self, path: &Path) -> PathBuf {
+        match extension(path).as_str() {
+            "bmp" | "tif" | "tiff" => path.with_extension("png"),
+            _ => path.to_owned(),
+        }
+    }
+
+    /// What writes it, as `gst-launch-1.0` takes it.
+    pub fn encoder(self) -> &'static str {
+        match self {
+            // JPEG is full range, but the encoder writes YUV as it comes.
+            Self::Jpeg => "video/x-raw,format=(string)RGB ! jpegenc quality=92",
+            Self::Png => "pngenc",
+            Self::Webp => "webpenc quality=92",
+        }
+    }
+}

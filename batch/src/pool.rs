@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! A worker process, seen from the program: started when it is needed, and again after a crash.
+
+use std::{
+    env,
+    ffi::OsString,
+    io::{BufRead, BufReader, Write},
+    os::unix::process::ExitStatusExt,
+    process::{Child, ChildStdin, Command, Stdio},
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, Receiver, RecvTimeoutError},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, anyhow, bail};
+
+use crate::worker::protocol::{ARGUMENT, Reply, Setup, Task};
+
+/// How long nothing may happen before a task is given up. An index in front of a large file takes a
+/// while, and so does an engine that a GPU's compiler builds for the first frame.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// How long a request to stop may go unseen.
+const POLL: Duration = Duration::from_millis(100);
+
+/// Set when the program is to stop.
+pub static STOP: AtomicBool = AtomicBool::new(false);
+
+/// A worker process.
+pub struct Worker {
+    child: Child,
+    tasks: ChildStdin,
+    replies: Receiver<Reply>,
+    /// The file of its generator.
+    pub model: OsString,
+    /// What runs the generator.
+    pub provider: String,
+}
+
+/// How a task has ended.
+#[derive(Debug)]
+pub enum Ending {
+    /// The worker's last reply.
+    Reply(Reply),
+    /// The worker is gone, and needs a successor.
+    Lost(String),
+}
+
+impl Worker {
+    /// Starts a worker and waits until it has loaded the generator.
+    pub fn start(setup: &Setup) -> Result<Self> {
+        let mut child = Command::new(env::current_exe().context("cannot find this program")?)
+            .arg(ARGUMENT)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot start a worker")?;
+        let (tasks, output) = child.stdin.take().zip(child.stdout.take()).context("no pipes")?;
+        let (sender, replies) = mpsc::channel();
+        thread::spawn(move || {
+            // Libraries may write other things there.
+            let lines = BufReader::new(output).lines().map_while(Result::ok);
+            for reply in lines.filter_map(|line| serde_json::from_str(&line).ok()) {
+                if sender.send(reply).is_err() {
+                    break;
+                }
+            }
+        });
+        let mut worker =
+            Self { child, tasks, replies, model: OsString::new(), provider: String::new() };
+        worker.send(serde_json::to_string(setup)?);
+        match worker.wait(&mut |_| {})? {
+            Ending::Reply(Reply::Ready { model, provider }) => {
+                (worker.model, worker.provider) = (model, provider);
+                Ok(worker)
+            }
+            Ending::Reply(Reply::Failed { cause, .. }) | Ending::Lost(cause) => bail!(cause),
+            Ending::Reply(other) => bail!("a worker begins with {other:?}"),
+        }
+    }
+
+    /// Has a task done; `hear` gets what the worker says meanwhile. Fails if the program is to stop.
+    pub fn perform(&mut self, task: &Task, hear: &mut dyn FnMut(Reply)) -> Result<Ending> {
+        self.send(serde_json::to_string(task)?);
+        self.wait(hear)
+    }
+
+    fn send(&mut self, line: String) {
+        // That it is gone shows when its reply is waited for.
+        let _ = writeln!(self.tasks, "{line}").and_then(|()| self.tasks.flush());
+    }
+
+    fn wait(&mut self, hear: &mut dyn FnMut(Reply)) -> Result<Ending> {
+        let mut heard = Instant::now();
+        loop {
+            if STOP.load(Ordering::Relaxed) {
+                self.end();
+                return Err(anyhow!("stopped"));
+            }
+            match self.replies.recv_timeout(POLL) {
+                Ok(reply @ (Reply::Progress { .. } | Reply::Notice { .. })) => {
+                    heard = Instant::now();
+                    hear(reply);
+                }
+                Ok(reply) => return Ok(Ending::Reply(reply)),
+                Err(RecvTimeoutError::Timeout) if heard.elapsed() < PATIENCE => {}
+                Err(RecvTimeoutError::Timeout) => {
+                    self.end();
+                    let minutes = PATIENCE.as_secs() / 60;
+                    return Ok(Ending::Lost(format!("nothing has happened for {minutes} minutes")));
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    // Ctrl-C ends the workers as well, and may be seen here last.
+                    thread::sleep(POLL);
+                    if !STOP.load(Ordering::Relaxed) {
+                        return Ok(Ending::Lost(self.obituary()));
+                    }
+                }
+            }
+        }
+    }
+
+    fn obituary(&mut self) -> String {
+        match self.child.wait() {
+            Ok(status) => match status.signal() {
+                Some(signal) => {
+                    format!(
+                        "the process that worked on it was ended by signal {signal}: a decoder or encoder may have crashed"
+                    )
+                }
+                None => format!("the process that worked on it has ended ({status})"),
+            },
+            Err(error) => error.to_string(),
+        }
+    }
+
+    fn end(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

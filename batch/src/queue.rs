@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What is still to be done, handed out to those who do it.
+
+use std::{
+    collections::VecDeque,
+    sync::{Condvar, Mutex, MutexGuard, PoisonError, atomic::Ordering},
+    time::Duration,
+};
+
+use crate::pool::STOP;
+
+/// How long a request to stop may go unseen.
+const POLL: Duration = Duration::from_millis(100);
+
+/// A step of the work on a file, by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Translate it, or find out that it is to be cut.
+    File(usize),
+    /// Translate it in one piece.
+    Whole(usize),
+    /// Translate a piece of it.
+    Piece(usize, usize),
+    /// Put its pieces together.
+    Join(usize),
+}
+
+#[derive(Default)]
+struct Steps {
+    waiting: VecDeque<Step>,
+    /// Steps that are being done, and may lead to others.
+    active: usize,
+}
+
+/// The steps that wait.
+#[derive(Default)]
+pub struct Queue {
+    steps: Mutex<Steps>,
+    changed: Condvar,
+}
+
+impl Queue {
+    /// Adds a step behind all others.
+    pub fn push(&self, step: Step) {
+        self.lock().waiting.push_back(step);
+    }
+
+    /// Adds steps before all others, so that a file that was begun is finished soon.
+    pub fn push_first(&self, steps: impl DoubleEndedIterator<Item = Step>) {
+        let mut own = self.lock();
+        steps.rev().for_each(|step| own.waiting.push_front(step));
+        drop(own);
+        self.changed.notify_all();
+    }
+
+    /// Forgets the pieces of a file that wait; returns how many there were.
+    pub fn forget_pieces(&self, file: usize) -> usize {
+        let mut own = self.lock();
+        let before = own.waiting.len();
+        own.waiting.retain(|step| !matches!(step, Step::Piece(of, _) if *of == file));
+        before - own.waiting.len()
+    }
+
+    /// Does steps with `act` until there are no more and nobody works on one.
+    pub fn work(&self, mut act: impl FnMut(Step)) {
+        while let Some(step) = self.next() {
+            act(step);
+            self.lock().active -= 1;
+            self.changed.notify_all();
+        }
+    }
+
+    fn next(&self) -> Option<Step> {
+        let mut steps = self.lock();
+        loop {
+            if STOP.load(Ordering::Relaxed) {
+                return None;
+            }
+            if let Some(step) = steps.waiting.pop_front() {
+                steps.active += 1;
+                return Some(step);
+            }
+            if steps.active == 0 {
+                return None;
+            }
+            let waited = self.changed.wait_timeout(steps, POLL);
+            steps = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Steps> {
+        self.steps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{sync::atomic::AtomicUsize, thread};
+
+    #[test]
+    fn steps_that_steps_lead_to_are_done_by_those_who_wait() {
+        let queue = Queue::default();
+        queue.push(Step::File(0));
+        let done = AtomicUsize::new(0);
+        let act = |step| {
+            if let Step::File(0) = step {
+                thread::sleep(Duration::from_millis(20));
+                queue.push_first((0..10).map(|piece| Step::Piece(0, piece)));
+            }
+            done.fetch_add(1, Ordering::Relaxed);
+        };
+        thread::scope(|scope| {
+            (0..3).for_each(|_| drop(scope.spawn(|| queue.work(act))));
+        });
+        assert_eq!(done.into_inner(), 11);
+    }
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! A run: finds the files, has them translated by workers, tells of it.
+
+use std::{
+    env, fs,
+    process::{ExitCode, exit},
+    sync::atomic::Ordering,
+    thread,
+};
+
+use anyhow::{Context, Result, anyhow};
+
+use crate::{
+    entry::hash_of,
+    events::Events,
+    inputs::{Finder, Item, describe},
+    job::Library,
+    options::Options,
+    pool::{STOP, Worker},
+    report,
+    shard::Shard,
+    worker::protocol::Setup,
+};
+
+/// Exit code of a program that Ctrl-C has ended, by custom of shells.
+const STOPPED: u8 = 130;
+
+/// Does what the command line asks for. Fails if nothing could be begun.
+pub fn run(options: &Options) -> Result<ExitCode> {
+    stop_on_ctrl_c()?;
+    let (items, found, shard) = items(options)?;
+    fs::create_dir_all(&options.out)
+        .map_err(|e| anyhow!("cannot make {}: {}", options.out.display(), describe(&e)))?;
+    // Not after hours of work.
+    if let Some(folder) = options.report.as_ref().and_then(|path| path.parent()) {
+        fs::create_dir_all(folder)
+            .map_err(|e| anyhow!("cannot make {}: {}", folder.display(), describe(&e)))?;
+    }
+    let setup = Setup {
+        recipe: options.recipe(),
+        threads: options.threads(),
+        piece: (options.piece * 1e9) as u64,
+    };
+    // Whatever is wrong with the generator shows before any file is touched.
+    let first = Worker::start(&setup)?;
+    let model = hash_of(first.model.as_ref())?;
+
+    let bytes = items.iter().filter_map(|item| Some(fs::metadata(&item.input).ok()?.len())).sum();
+    let events = Events::new(options.json, items.len(), bytes);
+    events.begin(shard.map(|shard| shard.to_string()), found, &first.provider);
+    let library = Library::new(options, setup, &items, &model, &events);
+    let jobs = (options.jobs() as usize).min(library.most_jobs());
+    thread::scope(|scope| {
+        let mut first = Some(first);
+        for _ in 0..jobs.max(1) {
+            let worker = first.take();
+            scope.spawn(|| library.work(worker));
+        }
+    });
+    let counts = events.summary();
+    if let Some(path) = &options.report {
+        report::write(path, &items, &library.outcomes(), options)?;
+    }
+    Ok(if STOP.load(Ordering::Relaxed) {
+        ExitCode::from(STOPPED)
+    } else if counts.failed > 0 {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+/// The files of this share, how many there are in all, and the share.
+fn items(options: &Options) -> Result<(Vec<Item>, usize, Option<Shard>)> {
+    let shard = match options.shard {
+        Some(shard) => Some(shard),
+        None => Shard::of_environment(|name| env::var(name).ok())?,
+    };
+    let finder =
+        Finder { out: &options.out, base: options.base.as_deref(), container: options.container };
+    let mut items = finder.find(&options.inputs)?;
+    let found = items.len();
+    if let Some(shard) = shard {
+        items.retain(|item| shard.holds(&item.relative));
+    }
+    Ok((items, found, shard))
+}
+
+/// The first Ctrl-C ends the work, the second the program.
+fn stop_on_ctrl_c() -> Result<()> {
+    ctrlc::set_handler(|| {
+        if STOP.swap(true, Ordering::Relaxed) {
+            exit(i32::from(STOPPED));
+        }
+    })
+    .context("cannot listen to Ctrl-C")
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Where a long video can be cut.
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use anyhow::{Context, Result};
+use gst::prelude::*;
+
+use super::{
+    fault::CutFault, muxer::discard, playing::Playing, protocol::Span, source::take_apart,
+    tracks::main_track,
+};
+
+/// A frame, still encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Frame {
+    /// Its stream time in nanoseconds.
+    pub time: u64,
+    /// Whether decoding can begin with it.
+    pub is_key: bool,
+}
+
+/// The frames of the main video of `input`, in the order in which they are shown. Reads the whole
+/// file but decodes nothing.
+pub fn scan(input: &Path) -> Result<Vec<Frame>> {
+    let playing = Playing::new();
+    let frames = Arc::new(Mutex::new(Vec::<Option<Frame>>::new()));
+    let (collected, pipeline) = (frames.clone(), playing.pipeline().downgrade());
+    take_apart(playing.pipeline(), input, None, move |tracks| {
+        let pipeline = pipeline.upgrade().context("the pipeline is gone")?;
+        let video = main_track(tracks)?;
+        collect(&video.pad, collected.clone());
+        discard(&pipeline, &video.pad)
+    })?;
+    playing.run(None, &mut |_| {})?;
+    let frames = std::mem::take(&mut *frames.lock().unwrap_or_else(PoisonError::into_inner));
+    let frames: Option<Vec<Frame>> = frames.into_iter().collect();
+    let mut frames = frames.ok_or_else(|| CutFault("has frames without a time".to_owned()))?;
+    frames.sort();
+    Ok(frames)
+}
+
+fn collect(video: &gst::Pad, frames: Arc<Mutex<Vec<Option<Frame>>>>) {
+    video.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        let segment = pad.sticky_event::<gst::event::Segment>(0);
+        let frame = segment.zip(info.buffer()).and_then(|(segment, buffer)| {
+            let segment = segment.segment().downcast_ref::<gst::ClockTime>()?;
+            // The decoder drops what lies outside the segment.
+            let time = segment.to_stream_time(buffer.pts()?).map(gst::ClockTime::nseconds);
+            let is_key = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
+            Some(time.map(|time| Frame { time, is_key }))
+        });
+        let mut frames = frames.lock().unwrap_or_else(PoisonError::into_inner);
+        match frame {
+            Some(None) => {}
+            shown => frames.push(shown.flatten()),
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// Pieces of about `length` nanoseconds that begin with key frames, each led in by `lead` frames.
+pub fn spans(frames: &[Frame], length: u64, lead: usize) -> Vec<Span> {
+    let Some(last) = frames.last() else { return Vec::new() };
+    let mut starts = vec![0];
+    for (i, frame) in frames.iter().enumerate().skip(1) {
+        let begun = starts.last().map_or(0, |&start: &usize| frames[start].time);
+        let is_worth_it = frame.time - begun >= length && last.time - frame.time >= length / 2;
+        // Two frames of one time would both be in this piece and the one before.
+        if frame.is_key && is_worth_it && frames[i - 1].time < frame.time {
+            starts.push(i);
+        }
+    }
+    let ends = starts.iter().skip(1).copied().chain([frames.len()]);
+    let span = |(&start, end): (&usize, usize)| Span {
+        lead: if start == 0 { 0 } else { frames[start.saturating_sub(lead)].time },
+        start: if start == 0 { 0 } else { frames[start].time },
+        stop: frames.get(end).map(|frame| frame.time),
+        frames: (end - start) as u64,
+    };
+    starts.iter().zip(ends).map(span).collect()
+}
+
+/// How many frames leave no more than half a grey level of what was before them, where each takes
+/// the share `smoothing` of the last one's change.
+pub fn lead_in(smoothing: f64) -> usize {
+    /// Ten seconds at most: near 1 nothing is ever forgotten.
+    const MOST: f64 = 250.0;
+    if smoothing <= 0.0 {
+        return 0;
+    }
+    ((0.5f64 / 255.0).ln() / smoothing.min(0.999).ln()).ceil().min(MOST) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    /// Ten minutes at 25 frames a second, a key frame every 50.
+    fn frames() -> Vec<Frame> {
+        (0..15_000).map(|i| Frame { time: i * SECOND / 25, is_key: i % 50 == 0 }).collect()
+    }
+
+    #[test]
+    fn every_frame_is_in_one_piece() {
+        let frames = frames();
+        for length in [7 * SECOND, 60 * SECOND, 150 * SECOND, 299 * SECOND] {
+            let spans = spans(&frames, length, 5);
+            assert!(spans.len() > 1);
+            assert_eq!(spans.iter().map(|span| span.frames).sum::<u64>(), 15_000);
+            assert_eq!(spans.last().unwrap().stop, None);
+            for (span, next) in spans.iter().zip(&spans[1..]) {
+                assert_eq!(span.stop, Some(next.start));
+                assert!(next.start - span.start >= length && next.lead < next.start);
+                assert!(frames.iter().any(|frame| frame.is_key && frame.time == next.start));
+            }
+        }
+    }
+
+    #[test]
+    fn a_video_without_key_frames_is_one_piece() {
+        let mut frames = frames();
+        frames.iter_mut().skip(1).for_each(|frame| frame.is_key = false);
+        assert_eq!(spans(&frames, SECOND, 0).len(), 1);
+        assert!(spans(&[], SECOND, 0).is_empty());
+    }
+
+    #[test]
+    fn smoothing_needs_a_past() {
+        assert_eq!(lead_in(0.0), 0);
+        assert_eq!(lead_in(0.5), 9);
+        assert_eq!(lead_in(1.0), 250);
+    }
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! A few frames of a file before and after, as one picture.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow};
+use cyclegan_output::page;
+use gst::prelude::*;
+use image::{RgbImage, imageops};
+
+use super::{muxer::pad, playing::Playing, still};
+use crate::picture::PictureFormat;
+
+/// Frames of a video that are shown.
+const FRAMES: u32 = 6;
+/// Height of a frame, pixels.
+const HEIGHT: i32 = 120;
+/// Between two frames, pixels.
+const GAP: u32 = 4;
+/// How long a frame may take to be decoded.
+const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(60);
+
+/// An image element: frames of `input` above, the same of `output` below.
+pub fn before_and_after(input: &Path, output: &Path) -> Result<String> {
+    let before = Shown::open(input)?;
+    let after = Shown::open(output)?;
+    let times = after.times();
+    let mut columns = Vec::new();
+    for time in times {
+        columns.push((before.frame(time)?, after.frame(time)?));
+    }
+    page::image(&sheet(&columns))
+}
+
+fn sheet(columns: &[(RgbImage, RgbImage)]) -> RgbImage {
+    let widest = columns.iter().map(|(a, b)| a.width().max(b.width())).max().unwrap_or(1);
+    let (step, row) = (widest + GAP, HEIGHT as u32 + GAP);
+    let mut sheet = RgbImage::from_pixel(
+        step * columns.len() as u32 - GAP,
+        2 * row - GAP,
+        image::Rgb([255; 3]),
+    );
+    for (i, (before, after)) in columns.iter().enumerate() {
+        let x = i64::from(step) * i as i64;
+        imageops::replace(&mut sheet, before, x, 0);
+        imageops::replace(&mut sheet, after, x, i64::from(row));
+    }
+    sheet
+}
+
+/// A file of which frames are shown.
+struct Shown {
+    playing: Playing,
+    sink: gst_app::AppSink,
+    duration: Option<gst::ClockTime>,
+}
+
+impl Shown {
+    fn open(file: &Path) -> Result<Self> {
+        let playing = Playing::new();
+        let source = gst::ElementFactory::make("filesrc").property("location", file).build()?;
+        let show = gst::parse::bin_from_description(
+            &format!(
+                "{decoder} ! queue ! videoconvert ! videoflip video-direction=auto ! videoscale \
+                 ! video/x-raw,height={HEIGHT},pixel-aspect-ratio=1/1 ! videoconvert \
+                 ! {jpeg} ! appsink name=out sync=false max-buffers=1",
+                decoder = still::decoder(file)?,
+                jpeg = PictureFormat::Jpeg.encoder()
+            ),
+            false,
+        )?;
+        let begin = show.by_name("begin").context("no decoder")?;
+        show.add_pad(&gst::GhostPad::with_target(&pad(&begin, "sink")?)?)?;
+        let sink = show.by_name("out").and_then(|sink| sink.downcast::<gst_app::AppSink>().ok());
+        let show = show.upcast::<gst::Element>();
+        playing.pipeline().add_many([&source, &show])?;
+        source.link(&show)?;
+        playing.pause()?;
+        let shown = Self { playing, sink: sink.context("no appsink")?, duration: None };
+        shown.wait(file)?;
+        let duration = shown.playing.pipeline().query_duration::<gst::ClockTime>();
+        Ok(Self { duration, ..shown })
+    }
+
+    fn wait(&self, file: &Path) -> Result<()> {
+        let (reached, ..) = self.playing.pipeline().state(PATIENCE);
+        reached.map(drop).map_err(|_| anyhow!("{} cannot be shown", file.display()))
+    }
+
+    /// Where frames are taken: in the middle of equal parts; only at the start of a picture.
+    fn times(&self) -> Vec<gst::ClockTime> {
+        let part = |duration: gst::ClockTime, i: u32| {
+            let position = u64::from(2 * i + 1);
+            gst::ClockTime::from_nseconds(duration.nseconds() / u64::from(2 * FRAMES) * position)
+        };
+        match self.duration.filter(|duration| *duration > gst::ClockTime::from_mseconds(100)) {
+            Some(duration) => (0..FRAMES).map(|i| part(duration, i)).collect(),
+            None => vec![gst::ClockTime::ZERO],
+        }
+    }
+
+    fn frame(&self, time: gst::ClockTime) -> Result<RgbImage> {
+        if !time.is_zero() {
+            let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::ACCURATE;
+            let sought = self.playing.pipeline().seek_simple(flags, time);
+            sought.context("cannot be sought in")?;
+        }
+        let sample = self.sink.try_pull_preroll(PATIENCE);
+        let jpeg = sample.as_ref().and_then(|sample| sample.buffer());
+        let jpeg = jpeg.context("no frame is decoded")?.map_readable()?;
+        Ok(image::load_from_memory(&jpeg)?.into_rgb8())
+    }
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Subtitles as plain text.
+
+use gst::prelude::*;
+
+/// Has the text that leaves `pad`, in Pango's markup, become plain; with `keeps_tags` only its
+/// escapes are undone, so that `<i>` stays, as SubRip in Matroska has it.
+pub fn make_plain(pad: &gst::Pad, keeps_tags: bool) {
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        if let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data {
+            let text = buffer
+                .map_readable()
+                .ok()
+                .map(|map| plain(&String::from_utf8_lossy(map.as_slice()), keeps_tags));
+            if let Some(text) = text {
+                let mut new = gst::Buffer::from_slice(text.into_bytes());
+                if let Some(new) = new.get_mut() {
+                    let flags = gst::BufferCopyFlags::TIMESTAMPS | gst::BufferCopyFlags::FLAGS;
+                    // Times can always be copied.
+                    let _ = buffer.copy_into(new, flags, ..);
+                }
+                *buffer = new;
+            }
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+fn plain(markup: &str, keeps_tags: bool) -> String {
+    let mut text = String::with_capacity(markup.len());
+    let mut rest = markup;
+    while let Some(start) = rest.find('<').filter(|_| !keeps_tags) {
+        text.push_str(&rest[..start]);
+        rest = match rest[start..].find('>') {
+            Some(end) => &rest[start + end + 1..],
+            None => "",
+        };
+    }
+    text.push_str(rest);
+    let text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"");
+    text.replace("&apos;", "'").replace("&#39;", "'").replace("&amp;", "&")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_go_and_escapes_are_undone() {
+        let markup = "a <i>b</i> &amp;lt; &lt;c&gt; &#39;d&apos;";
+        assert_eq!(plain(markup, false), "a b &lt; <c> 'd'");
+        assert_eq!(plain(markup, true), "a <i>b</i> &lt; <c> 'd'");
+    }
+}

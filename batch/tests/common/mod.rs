@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Clips made on the spot, a generator that makes negatives, and the program.
+
+#![allow(dead_code, reason = "each test file takes a part of this")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy knows tests by their functions, and these are helpers"
+)]
+
+#[path = "../../../tests/element/generators.rs"]
+pub mod generators;
+pub mod media;
+
+use std::{
+    env,
+    ffi::OsStr,
+    fs,
+    io::Write,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+use tempfile::TempDir;
+
+/// Says that a test, or a part of it, is skipped. Written past the test runner, which keeps what
+/// `eprintln!` says of a test that passes to itself.
+#[allow(clippy::explicit_write, reason = "eprintln! is what must not be used")]
+pub fn say_skipped(why: &str) {
+    writeln!(std::io::stderr(), "{why}").unwrap();
+}
+
+/// Whether the slow tests are wanted; says so where they are not.
+pub fn is_slow_wanted(test: &str) -> bool {
+    let is_wanted = env::var_os("CYCLEGAN_TEST_SLOW").is_some_and(|value| value == "1");
+    if !is_wanted {
+        say_skipped(&format!("SKIP: {test} is slow; set CYCLEGAN_TEST_SLOW=1 to run it"));
+    }
+    is_wanted
+}
+
+/// A folder for a test: inputs in `in`, outputs in `out`.
+pub struct Place(TempDir);
+
+impl Place {
+    /// With a generator that makes negatives.
+    pub fn new() -> Self {
+        let place = Self(tempfile::tempdir().unwrap());
+        fs::create_dir(place.path("in")).unwrap();
+        place.generator(&generators::invert());
+        place
+    }
+
+    /// Uses another generator.
+    pub fn generator(&self, model: &cyclegan_contract::onnx::ModelProto) {
+        use cyclegan_contract::onnx::Message;
+        fs::write(self.path("model.onnx"), model.encode_to_vec()).unwrap();
+    }
+
+    /// A path in the folder.
+    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// The output of this name.
+    pub fn out(&self, name: &str) -> PathBuf {
+        self.path("out").join(name)
+    }
+
+    /// The program with the generator and the output folder.
+    pub fn program(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cyclegan-batch"));
+        command.current_dir(self.0.path()).args(["--model", "model.onnx", "--out", "out"]);
+        // Small, since the plugin is not optimised in tests.
+        command.args(["--filter", "inference-size=64"]);
+        // A scheduler that the tests run under is none of theirs.
+        for (name, _) in env::vars_os() {
+            if name.to_string_lossy().starts_with("SLURM_") || name == "JOB_COMPLETION_INDEX" {
+                command.env_remove(name);
+            }
+        }
+        load_plugin(&mut command);
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// Runs the program; fails the test unless all went well.
+    pub fn run<S: AsRef<OsStr>>(&self, arguments: &[S]) -> String {
+        let output = self.program().args(arguments).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{}{said}", String::from_utf8_lossy(&output.stdout));
+        text(&output)
+    }
+}
+
+/// All that a program has said.
+pub fn text(output: &Output) -> String {
+    [output.stdout.as_slice(), output.stderr.as_slice()].map(String::from_utf8_lossy).concat()
+}
+
+/// Has `command` find the plugin that was built with the tests, and keep GStreamer's list of plugins
+/// between tests.
+pub fn load_plugin(command: &mut Command) {
+    let plugins = Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugins");
+    let library = env::current_exe().unwrap().with_file_name("libgstcyclegan.so");
+    fs::create_dir_all(&plugins).unwrap();
+    let link = plugins.join("libgstcyclegan.so");
+    if fs::read_link(&link).ok().as_ref() != Some(&library) {
+        let beside = plugins.join(format!(".{}", std::process::id()));
+        symlink(&library, &beside).unwrap();
+        fs::rename(&beside, &link).unwrap();
+    }
+    command
+        .env("GST_PLUGIN_PATH", &plugins)
+        .env("GST_REGISTRY_1_0", Path::new(env!("CARGO_TARGET_TMPDIR")).join("batch-registry.bin"));
+}

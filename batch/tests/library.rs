@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Many files: finding them, going on with them, and the bad ones among them.
+
+#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
+
+mod common;
+
+use std::{fs, io::Write, os::unix::fs::symlink, path::Path, process::Stdio};
+
+use common::{
+    Place, generators,
+    media::{self, VIDEO, colours, make, make_clip},
+    say_skipped, text,
+};
+use serde_json::Value;
+
+/// A clip of a few frames.
+fn small_clip(path: &Path) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let video = VIDEO.replace("=25 ", "=3 ");
+    let mux = if path.extension().is_some_and(|e| e == "mkv") { "matroskamux" } else { "mp4mux" };
+    make(path, &format!("{video} ! x264enc speed-preset=ultrafast ! {mux} ! OUT"));
+}
+
+#[test]
+fn finished_files_are_skipped_until_something_changes() {
+    let place = Place::new();
+    for name in ["in/a.mp4", "in/sub/b.mkv"] {
+        small_clip(&place.path(name));
+    }
+    let said = place.run(&["in", "--jobs", "2"]);
+    assert!(said.contains("2 translated, 0 finished before, 0 failed; 6 frames"), "{said}");
+    let written = |name: &str| fs::metadata(place.out(name)).unwrap().modified().unwrap();
+    let before = written("a.mp4");
+    assert!(place.run(&["in"]).contains("0 translated, 2 finished before"));
+    assert_eq!(written("a.mp4"), before);
+
+    // Another input, another option, another generator, an output that is gone.
+    small_clip(&place.path("in/a.mp4"));
+    assert!(place.run(&["in"]).contains("1 translated, 1 finished before"));
+    assert!(place.run(&["in", "--filter", "strength=0.5"]).contains("2 translated, 0 finished"));
+    place.generator(&generators::identity());
+    assert!(place.run(&["in", "--filter", "strength=0.5"]).contains("2 translated, 0 finished"));
+    fs::remove_file(place.out("sub/b.mkv")).unwrap();
+    assert!(place.run(&["in", "--filter", "strength=0.5"]).contains("1 translated, 1 finished"));
+}
+
+#[test]
+fn a_run_that_was_killed_before_the_last_step_takes_it() {
+    let place = Place::new();
+    small_clip(&place.path("in/a.mp4"));
+    place.run(&["in"]);
+    let own = fs::read_dir(place.out(".cyclegan-batch")).unwrap().next().unwrap().unwrap().path();
+    fs::rename(place.out("a.mp4"), own.join("unfinished")).unwrap();
+    assert!(place.run(&["in"]).contains("0 translated, 1 finished before"));
+    assert!(place.out("a.mp4").is_file() && !own.join("unfinished").exists());
+}
+
+#[test]
+fn machines_read_json() {
+    let place = Place::new();
+    small_clip(&place.path("in/a.mp4"));
+    fs::write(place.path("in/b.mp4"), "text").unwrap();
+    let output = place.program().args(["in", "--json"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let events: Vec<Value> = lines.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let find = |event: &str| {
+        events.iter().find(|e| e["event"] == event).unwrap_or_else(|| panic!("{lines}"))
+    };
+    assert_eq!(find("begin")["files"], 2);
+    assert_eq!(
+        (&find("done")["frames"], &find("done")["output"]),
+        (&3.into(), &"out/a.mp4".into())
+    );
+    assert_eq!(find("failed")["file"], "in/b.mp4");
+    let summary = find("summary");
+    assert_eq!((&summary["translated"], &summary["failed"]), (&1.into(), &1.into()));
+}
+
+#[test]
+fn lists_and_patterns_name_files_as_well() {
+    let place = Place::new();
+    for name in ["in/one.mp4", "in/x/line\nbreak 'and' \"more\".mp4"] {
+        small_clip(&place.path(name));
+    }
+    let said = place.run(&["in/**/on?.mp4"]);
+    assert!(said.contains("out/one.mp4: 3 frames"), "{said}");
+    let mut run = place.program();
+    let mut run = run.arg("-").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    run.stdin.take().unwrap().write_all(b"in/x/line\nbreak 'and' \"more\".mp4\0").unwrap();
+    let output = run.wait_with_output().unwrap();
+    assert!(output.status.success());
+    // One line, whatever the name.
+    assert!(
+        text(&output).contains("out/in/x/line\\nbreak 'and' \"more\".mp4: 3 frames"),
+        "{}",
+        text(&output)
+    );
+    assert!(place.out("in/x/line\nbreak 'and' \"more\".mp4").is_file());
+}
+
+/// The lines that tell of errors.
+fn errors(said: &str) -> Vec<&str> {
+    said.lines().filter(|line| line.starts_with("error: ")).collect()
+}
+
+#[test]
+fn bad_files_get_one_clear_line_each_and_stop_no_other() {
+    let place = Place::new();
+    let input = |name: &str| place.path("in").join(name);
+    make_clip(&input("good.mp4"), 50, 25);
+    small_clip(&input("unreadable.mp4"));
+    fs::write(input("empty.mp4"), b"").unwrap();
+    fs::write(input("text.mp4"), "This is not a video, only a text of some length.\n".repeat(20))
+        .unwrap();
+    fs::write(input("noise.mkv"), vec![0xA5; 5000]).unwrap();
+    let good = fs::read(input("good.mp4")).unwrap();
+    fs::write(input("no-index.mp4"), &good[..good.len() / 2]).unwrap();
+    make_clip(&input("whole.mkv"), 100, 25);
+    let whole = fs::read(input("whole.mkv")).unwrap();
+    fs::write(input("truncated.mkv"), &whole[..whole.len() / 2]).unwrap();
+    fs::remove_file(input("whole.mkv")).unwrap();
+    make(&input("sound.mp4"), "audiotestsrc num-buffers=20 ! avenc_aac ! mp4mux ! OUT");
+    symlink("nowhere.mp4", input("dangling.mp4")).unwrap();
+    fs::write(input("unknown codec.mp4"), unknown_codec(&good)).unwrap();
+    fs::write(input("broken.png"), b"\x89PNG\r\n\x1a\n and no more").unwrap();
+    // By its content an MP4, whatever its name.
+    fs::copy(input("good.mp4"), input("really.mkv")).unwrap();
+    fs::create_dir(place.path("out")).unwrap();
+    fs::copy(input("good.mp4"), place.out("foreign.mp4")).unwrap();
+    fs::copy(input("good.mp4"), input("foreign.mp4")).unwrap();
+
+    let mut program = place.program();
+    program.args(["in", "in/missing.mp4", "out/foreign.mp4"]);
+    let output = program.output().unwrap();
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let expected = [
+        ("in/empty.mp4: ", "is empty"),
+        ("in/text.mp4: ", "is a text file"),
+        ("in/noise.mkv: ", "is no video or picture"),
+        ("in/no-index.mp4: ", "is truncated, or still being written: its index is missing"),
+        ("in/truncated.mkv: ", "is truncated: ends after"),
+        ("in/sound.mp4: ", "has no video track, only MPEG-4 AAC"),
+        ("in/dangling.mp4: ", "cannot be read: No such file or directory"),
+        ("in/missing.mp4: ", "cannot be read: No such file or directory"),
+        ("in/unknown codec.mp4: ", "cannot be decoded, since this is not installed"),
+        ("in/broken.png: ", "is damaged"),
+        ("in/foreign.mp4: ", "would replace out/foreign.mp4"),
+        ("out/foreign.mp4: ", "is its own output"),
+    ];
+    for (file, cause) in expected {
+        let lines: Vec<_> =
+            errors(&said).into_iter().filter(|line| line[7..].starts_with(file)).collect();
+        assert_eq!(lines.len(), 1, "{file} in {said}");
+        assert!(lines[0].to_lowercase().contains(&cause.to_lowercase()), "{cause} in {}", lines[0]);
+        assert!(lines[0].len() < 200, "{}", lines[0]);
+    }
+    assert_eq!(errors(&said).len(), expected.len(), "{said}");
+    assert!(said.contains("note: in/really.mkv: is Quicktime, although it is named mkv"), "{said}");
+    assert!(said.contains("3 translated, 0 finished before, 12 failed"), "{said}");
+    assert_eq!(colours(&place.out("really.mkv")).len(), 50);
+    assert!(!place.out("truncated.mkv").exists());
+}
+
+/// The clip with a coding that nothing decodes, as encrypted films have it.
+fn unknown_codec(clip: &[u8]) -> Vec<u8> {
+    let mut clip = clip.to_vec();
+    let place = clip.windows(4).position(|window| window == b"avc1").into_iter();
+    let places = place.chain(clip.windows(4).rposition(|window| window == b"avc1"));
+    places.collect::<Vec<_>>().into_iter().for_each(|at| clip[at..at + 4].copy_from_slice(b"zzz1"));
+    clip
+}
+
+#[test]
+fn a_file_that_may_not_be_read_is_told() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new();
+    small_clip(&place.path("in/a.mp4"));
+    fs::set_permissions(place.path("in/a.mp4"), fs::Permissions::from_mode(0o000)).unwrap();
+    if fs::read(place.path("in/a.mp4")).is_ok() {
+        return say_skipped("SKIP: this user may read every file, so none is unreadable");
+    }
+    let output = place.program().arg("in").output().unwrap();
+    assert!(text(&output).contains("error: in/a.mp4: cannot be read: Permission denied"));
+}
+
+#[test]
+fn a_full_disk_is_told_and_leaves_nothing() {
+    let place = Place::new();
+    let noise = "videotestsrc num-buffers=25 pattern=snow ! video/x-raw,width=640,height=360 ! x264enc speed-preset=ultrafast ! mp4mux ! OUT";
+    make(&place.path("in/a.mp4"), noise);
+    fs::create_dir(place.path("out")).unwrap();
+    // A disk of 200 KiB, in a name space where an ordinary user may mount it.
+    let mount =
+        "mount -t tmpfs -o size=200k tmpfs out || exit 77; \"$@\"; code=$?; ls -A out; exit $code";
+    let mut program = std::process::Command::new("unshare");
+    program.args(["--user", "--map-root-user", "--mount", "sh", "-c", mount, "sh"]);
+    program.arg(env!("CARGO_BIN_EXE_cyclegan-batch")).current_dir(place.path(""));
+    common::load_plugin(&mut program);
+    let output = program.args(["in", "--model", "model.onnx", "--out", "out"]).output();
+    let Some(output) =
+        output.ok().filter(|o| o.status.code() != Some(77) && !text(o).contains("unshare"))
+    else {
+        return say_skipped("SKIP: no small disk can be mounted here");
+    };
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert_eq!(errors(&said), ["error: in/a.mp4: no space left for the output"]);
+    assert!(!said.lines().any(|line| line == "a.mp4"), "{said}");
+}
+
+#[test]
+fn commands_that_make_no_sense_are_refused() {
+    let place = Place::new();
+    small_clip(&place.path("in/a.mp4"));
+    for (arguments, cause) in [
+        (&["in", "--filter", "strength=much"][..], "strength=much"),
+        (&["in", "--filter", "! fakesink"], "--filter"),
+        (&["in/*.avi"], "no video and no picture has such a name"),
+        (&["in", "--shard", "5/4"], "expected 1 to 4"),
+        (&["in", "--model", "absent.onnx"], "absent.onnx"),
+        (&["in", "--jobs", "0"], "--jobs"),
+    ] {
+        let mut program = place.program();
+        // The last one given counts, for a model that is given twice.
+        program.args(arguments);
+        let output = program.output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", text(&output));
+        assert!(text(&output).contains(cause), "{arguments:?}: {}", text(&output));
+    }
+    let bad = ["in", "--video-encoder", "nosuchenc"];
+    let output = place.program().args(bad).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output).contains("nosuchenc"), "{}", text(&output));
+}
+
+#[test]
+fn shares_make_up_the_whole() {
+    let place = Place::new();
+    for number in 0..6 {
+        small_clip(&place.path(format!("in/{number}.mp4")));
+    }
+    let mut translated = 0;
+    for share in ["1/3", "2/3"] {
+        let said = place.run(&["in", "--shard", share]);
+        assert!(said.contains(&format!("share {share}: ")), "{said}");
+        translated += said.lines().filter(|line| line.contains(": 3 frames")).count();
+    }
+    // The last one as Kubernetes gives it.
+    let mut program = place.program();
+    program.env("JOB_COMPLETION_INDEX", "2").env("CYCLEGAN_BATCH_SHARDS", "3");
+    let output = program.arg("in").output().unwrap();
+    translated += text(&output).lines().filter(|line| line.contains(": 3 frames")).count();
+    assert_eq!(translated, 6);
+    assert_eq!(media::colours(&place.out("5.mp4")).len(), 3);
+}

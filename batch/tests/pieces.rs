@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Long files, translated in pieces: the same as in one, and finished pieces are kept.
+
+#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
+
+mod common;
+
+use std::{
+    fs,
+    path::Path,
+    process::Stdio,
+    thread,
+    time::{Duration, Instant},
+};
+
+use common::{
+    Place, generators,
+    media::{Track, VIDEO, frames, make, make_clip, make_with, tracks},
+    text,
+};
+use gst::prelude::*;
+
+/// All that decoding a video gives: whether the two look the same.
+fn assert_alike(a: &Path, b: &Path) {
+    let (a, b) = (frames(a), frames(b));
+    assert_eq!(a.len(), b.len());
+    for (i, ((size, a), (_, b))) in a.iter().zip(&b).enumerate() {
+        let squares: u64 = a.iter().zip(b).map(|(a, b)| u64::from(a.abs_diff(*b)).pow(2)).sum();
+        let error = squares as f64 / f64::from(size.0 * size.1 * 4);
+        // 30 dB: two encodings of one picture, not two pictures.
+        assert!(error < 65.0, "frame {i}: mean squared error {error}");
+    }
+}
+
+fn assert_same_tracks(whole: &[Track], joined: &[Track]) {
+    assert_eq!(whole.len(), joined.len());
+    assert_eq!(whole[0].shown(), joined[0].shown());
+    // Some frames at most, as a decoder may need to hold back.
+    assert!(joined[0].delay <= whole[0].delay + 200, "{} ms", joined[0].delay);
+    for (whole, joined) in whole.iter().zip(joined).skip(1) {
+        assert_eq!((&whole.times, &whole.data), (&joined.times, &joined.data));
+    }
+}
+
+#[test]
+fn pieces_make_up_what_one_piece_is() {
+    let place = Place::new();
+    make_clip(&place.path("in/a.mp4"), 125, 25);
+    make_clip(&place.path("in/b.mkv"), 100, 30);
+    // Frames at uneven times, and B frames that lead the key frame they belong to.
+    let uneven = VIDEO.replace("=25 ", "=100 ");
+    make_with(
+        &place.path("in/c.mp4"),
+        &format!(
+            "{uneven} ! identity name=varied ! x264enc key-int-max=20 bframes=3 b-adapt=false option-string=open-gop=1 ! mp4mux ! OUT"
+        ),
+        |bin| {
+            let pad = bin.by_name("varied").unwrap().static_pad("src").unwrap();
+            pad.add_probe(gst::PadProbeType::BUFFER, |_, info| {
+                if let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data {
+                    let time = buffer.pts().unwrap().mseconds();
+                    buffer
+                        .make_mut()
+                        .set_pts(gst::ClockTime::from_mseconds(time + time * time / 4000));
+                }
+                gst::PadProbeReturn::Ok
+            });
+        },
+    );
+    let said = place.run(&["in", "--piece", "0"]);
+    assert!(said.contains("3 translated"), "{said}");
+    fs::rename(place.path("out"), place.path("whole")).unwrap();
+    let said = place.run(&["in", "--piece", "1.2", "--jobs", "2"]);
+    assert!(said.contains("3 translated") && !said.contains("note:"), "{said}");
+    for name in ["a.mp4", "b.mkv", "c.mp4"] {
+        let (whole, joined) = (place.path("whole").join(name), place.out(name));
+        assert_same_tracks(&tracks(&whole), &tracks(&joined));
+        assert_alike(&whole, &joined);
+    }
+    let (whole, joined) = (key_frames(&place.path("whole/a.mp4")), key_frames(&place.out("a.mp4")));
+    assert!(joined > whole, "was not cut: {joined} key frames, {whole} in one piece");
+}
+
+/// Slices that a decoder can begin with.
+fn key_frames(path: &Path) -> usize {
+    let is_key = |data: &Vec<u8>| {
+        let mut rest = data.as_slice();
+        while let Some((length, unit)) = rest.split_at_checked(4) {
+            let length = u32::from_be_bytes(length.try_into().unwrap()) as usize;
+            if unit.first().is_some_and(|byte| byte & 31 == 5) {
+                return true;
+            }
+            rest = &unit[length.min(unit.len())..];
+        }
+        false
+    };
+    tracks(path)[0].data.iter().filter(|data| is_key(data)).count()
+}
+
+#[test]
+fn smoothing_does_not_show_where_pieces_meet() {
+    let place = Place::new();
+    let moving = "videotestsrc num-buffers=75 pattern=ball motion=sweep ! video/x-raw,format=I420,width=160,height=120,framerate=25/1";
+    make(&place.path("in/a.mp4"), &format!("{moving} ! x264enc key-int-max=25 ! mp4mux ! OUT"));
+    let options = ["in", "--preset", "archive", "--filter", "smoothing=0.7 inference-size=64"];
+    place.run(&[&options[..], &["--piece", "0"]].concat());
+    fs::rename(place.path("out"), place.path("whole")).unwrap();
+    place.run(&[&options[..], &["--piece", "1"]].concat());
+    assert_alike(&place.path("whole/a.mp4"), &place.out("a.mp4"));
+}
+
+#[test]
+fn finished_pieces_survive_a_kill() {
+    let place = Place::new();
+    place.generator(&generators::slow_invert(6));
+    make_clip(&place.path("in/a.mp4"), 250, 25);
+    let arguments = ["in", "--piece", "1", "--jobs", "1", "--filter", "inference-size=64"];
+    let mut run = place.program();
+    let mut run = run.args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let since = Instant::now();
+    let finished = || {
+        let own = fs::read_dir(place.out(".cyclegan-batch")).into_iter().flatten().flatten();
+        let pieces =
+            own.flat_map(|entry| fs::read_dir(entry.path().join("pieces")).into_iter().flatten());
+        let names =
+            pieces.flatten().filter(|piece| piece.path().extension().is_some_and(|e| e == "gdp"));
+        names
+            .map(|piece| (piece.path(), piece.metadata().unwrap().modified().unwrap()))
+            .collect::<Vec<_>>()
+    };
+    while finished().len() < 2 && since.elapsed() < Duration::from_secs(60) {
+        thread::sleep(Duration::from_millis(20));
+    }
+    run.kill().unwrap();
+    run.wait().unwrap();
+    let kept = finished();
+    assert!(kept.len() >= 2 && !place.out("a.mp4").exists());
+    // The second run is stopped too late to lose anything but what it has begun.
+    let output = place.program().args(arguments).output().unwrap();
+    assert!(text(&output).contains("1 translated"), "{}", text(&output));
+    assert_eq!(tracks(&place.out("a.mp4"))[0].times.len(), 250);
+    assert!(finished().is_empty(), "pieces are left");
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The report page in a real browser.
+
+mod common;
+
+use std::{fs, process::Command};
+
+use common::{Place, media::make, say_skipped};
+
+#[test]
+fn a_browser_shows_strips_before_and_after() {
+    let place = Place::new();
+    let clip = "videotestsrc num-buffers=25 pattern=solid-color foreground-color=0xff204060 ! video/x-raw,format=I420,width=160,height=120,framerate=25/1 ! x264enc ! mp4mux ! OUT";
+    make(&place.path("in/a.mp4"), clip);
+    make(
+        &place.path("in/<b>.png"),
+        "videotestsrc num-buffers=1 pattern=solid-color foreground-color=0xff804020 ! video/x-raw,width=160,height=120 ! pngenc ! OUT",
+    );
+    fs::write(
+        place.path("in/c.mp4"),
+        "This is not a video, only a text of some length.\n".repeat(20),
+    )
+    .unwrap();
+    let arguments = ["in", "--report", "report.html"];
+    let status = place.program().args(arguments).output().unwrap().status;
+    assert_eq!(status.code(), Some(1));
+    let page = fs::read_to_string(place.path("report.html")).unwrap();
+    assert!(!page.contains("http://") && !page.contains("https://"), "the page loads something");
+    assert!(page.contains("&lt;b&gt;.png") && page.contains("is a text file"), "{page}");
+    assert_eq!(page.matches("<img").count(), 2);
+    // Files that are skipped are shown as well.
+    place.program().args(arguments).output().unwrap();
+    let page = fs::read_to_string(place.path("report.html")).unwrap();
+    assert_eq!((page.matches("<img").count(), page.matches("finished before").count()), (2, 2));
+
+    let shot = place.path("shot.png");
+    let browser = Command::new("chromium")
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--force-color-profile=srgb"])
+        .args(["--window-size=1200,1200", &format!("--screenshot={}", shot.display())])
+        .arg(format!("file://{}", place.path("report.html").display()))
+        .env("HOME", place.path(""))
+        .output();
+    if browser.is_err() {
+        return say_skipped("SKIP: no chromium to look at the page with");
+    }
+    let shot = image::open(&shot).unwrap().into_rgb8();
+    let near = |colour: [u8; 3]| {
+        let close = |p: &image::Rgb<u8>| p.0.iter().zip(colour).all(|(a, b)| a.abs_diff(b) < 10);
+        shot.pixels().filter(|p| close(p)).count()
+    };
+    // Six frames of 160×120 above, their negatives below; one of the picture.
+    let (before, after) = (near([0x20, 0x40, 0x60]), near([0xdf, 0xbf, 0x9f]));
+    assert!(before > 100_000 && after > 100_000, "{before} and {after} pixels of the clip");
+    let (before, after) = (near([0x80, 0x40, 0x20]), near([0x7f, 0xbf, 0xdf]));
+    assert!(before > 17_000 && after > 17_000, "{before} and {after} pixels of the picture");
+}
