@@ -2,7 +2,10 @@
 
 //! What a live feed needs: late frames and failures that do not stop it, a steady picture.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+};
 
 use gst::prelude::*;
 use gst_video::{VideoFormat, VideoInfo};
@@ -18,15 +21,21 @@ const MS: gst::ClockTime = gst::ClockTime::MSECOND;
 /// The inverting generator, and frames that it sees as they are.
 fn rig() -> (Models, Rig, VideoInfo) {
     let models = Models::new();
+    let model = models.add("G.onnx", &generators::invert());
+    let (rig, info) = rig_of(&model);
+    (models, rig, info)
+}
+
+fn rig_of(model: &Path) -> (Rig, VideoInfo) {
     let filter = rig::new_filter();
-    filter.set_property("model", models.add("G.onnx", &generators::invert()).to_str().unwrap());
+    filter.set_property("model", model.to_str().unwrap());
     // Before it plays: a change while playing is prepared beside the stream, and takes over
     // between two frames that the tests here count on to follow on each other.
     filter.set_property("inference-size", -1);
     let mut rig = Rig::with_filter(filter);
     let info = video::info(VideoFormat::Rgb, 64, 48);
     rig.set_info(&info);
-    (models, rig, info)
+    (rig, info)
 }
 
 /// A frame of one grey level.
@@ -243,27 +252,65 @@ fn anywhere_else_a_failing_generator_is_an_error() {
     }
 }
 
-fn second_level(smoothing: f64, levels: [u8; 2], is_discont: bool) -> u8 {
+/// What becomes of the second of two frames, with something done `between` them.
+fn second_level(smoothing: f64, levels: [u8; 2], between: impl FnOnce(&mut Rig)) -> u8 {
     let (_models, mut rig, info) = rig();
     rig.filter.set_property("smoothing", smoothing);
     rig.translate(grey(&info, levels[0], 0));
-    let mut second = grey(&info, levels[1], 40);
-    if is_discont {
-        second.get_mut().unwrap().set_flags(gst::BufferFlags::DISCONT);
-    }
-    level(&rig.translate(second), &info)
+    between(&mut rig);
+    level(&rig.translate(grey(&info, levels[1], 40)), &info)
 }
 
 #[test]
 fn smoothing_mixes_in_the_last_change() {
-    assert_eq!(second_level(0.0, [100, 110], false), 145);
+    assert_eq!(second_level(0.0, [100, 110], |_| {}), 145);
     // The change goes from 55 to 35; 14/24 of 0.6 of the way back is 42.
-    let smoothed = second_level(0.6, [100, 110], false);
+    let smoothed = second_level(0.6, [100, 110], |_| {});
     assert!((151..=153).contains(&smoothed), "{smoothed}");
 }
 
 #[test]
-fn smoothing_begins_anew_after_cuts_and_gaps() {
-    assert_eq!(second_level(0.6, [100, 110], true), 145);
-    assert_eq!(second_level(1.0, [10, 200], false), 55);
+fn smoothing_begins_anew_after_cuts_gaps_and_seeks() {
+    assert_eq!(second_level(1.0, [10, 200], |_| {}), 55, "a cut");
+    let gap = gst::event::Gap::builder(20 * MS).duration(20 * MS).build();
+    assert_eq!(second_level(0.6, [100, 110], |rig| assert!(rig.harness.push_event(gap))), 145);
+    let sought = |rig: &mut Rig| {
+        let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+        for event in [
+            gst::event::FlushStart::new(),
+            gst::event::FlushStop::new(true),
+            gst::event::Segment::new(&segment),
+        ] {
+            assert!(rig.harness.push_event(event));
+        }
+    };
+    assert_eq!(second_level(0.6, [100, 110], sought), 145);
+}
+
+#[test]
+fn smoothing_begins_anew_at_a_discontinuity() {
+    let (_models, mut rig, info) = rig();
+    rig.filter.set_property("smoothing", 0.6);
+    rig.translate(grey(&info, 100, 0));
+    let mut second = grey(&info, 110, 40);
+    second.get_mut().unwrap().set_flags(gst::BufferFlags::DISCONT);
+    assert_eq!(level(&rig.translate(second), &info), 145);
+}
+
+/// Whenever the other generator takes over, nothing of this one's change is left in its frames.
+#[test]
+fn smoothing_begins_anew_when_the_direction_changes() {
+    let models = Models::new();
+    let pair = models.add_pair("pair", &generators::invert(), &generators::identity());
+    let (mut rig, info) = rig_of(&pair);
+    rig.filter.set_property("smoothing", 0.6);
+    rig.translate(grey(&info, 100, 0));
+    rig.filter.set_property_from_str("direction", "reverse");
+    let mut frames = 0;
+    rig::wait_until("F takes over", || {
+        frames += 1;
+        let level = level(&rig.translate(grey(&info, 100, 40 * frames)), &info);
+        assert!([100, 155].contains(&level), "{level} is neither generator's");
+        level == 100
+    });
 }
