@@ -113,11 +113,24 @@ fn what_is_sent_over_rtp_is_received() {
     receiver.env("SINK", "fakesink num-buffers=5").assert_ends();
 }
 
+/// A colour around, and four parts of its negative in one of itself in the corner.
 #[test]
-fn a_picture_in_a_picture_plays() {
-    let source = format!("{SOURCE} ! identity eos-after=5");
-    let example = Example::script("picture-in-picture.sh").env("SOURCE", &source);
-    example.env("SINK", "fakesink").assert_ends();
+fn a_picture_shows_through_the_one_in_its_corner() {
+    let models = Models::new();
+    models.add_pair("horse2zebra", &generators::invert(), &generators::identity());
+    let shown = models.folder().join("shown.png");
+    let source = "videotestsrc num-buffers=1 pattern=solid-color foreground-color=0xff204060";
+    let example = Example::script("picture-in-picture.sh")
+        .env("CYCLEGAN_MODEL_PATH", models.folder().to_str().unwrap())
+        .env("SOURCE", source)
+        .env("SINK", &format!("pngenc ! filesink location={}", shown.display()));
+    example.assert_ends();
+    let picture = image::open(&shown).unwrap().into_rgb8();
+    for (x, y, colour) in [(100, 100, [32, 64, 96]), (1000, 560, [185, 166, 146])] {
+        let found = picture.get_pixel(x, y).0;
+        let is_near = found.iter().zip(colour).all(|(a, b)| a.abs_diff(b) <= 4);
+        assert!(is_near, "{found:?} at {x}, {y}, expected {colour:?}");
+    }
 }
 
 #[test]
