@@ -3,9 +3,11 @@
 //! One generator, loaded: an ONNX Runtime session that was seen to work.
 
 use std::{
+    collections::HashMap,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
     thread,
+    time::Duration,
 };
 
 use cyclegan_contract::{Dim, ElementType, Precision};
@@ -34,6 +36,8 @@ pub struct Generator {
     provider: Provider,
     // `run` takes `&mut`: ONNX Runtime's providers are not safe to run twice at once.
     session: Mutex<Session>,
+    /// How long a run takes at the sizes that it was warmed up for.
+    warmed_up: Mutex<HashMap<Size, Duration>>,
 }
 
 impl Generator {
@@ -80,7 +84,8 @@ impl Generator {
         let session = builder.commit_from_file(path).map_err(session_error)?;
 
         let session = Mutex::new(session);
-        let generator = Self { path: path.to_path_buf(), contract, provider, session };
+        let warmed_up = Mutex::default();
+        let generator = Self { path: path.to_path_buf(), contract, provider, session, warmed_up };
         generator
             .check_output()
             .map_err(|source| LoadError::Run { path: path.to_path_buf(), source })?;
@@ -121,6 +126,23 @@ impl Generator {
     /// The short side that it was trained for, in pixels.
     pub fn short_side(&self) -> u32 {
         self.contract.metadata.size.unwrap_or(DEFAULT_SIZE)
+    }
+
+    /// Has `run` run it on tensors of `size` until it has made its plans for them, unless it was
+    /// before, for another stream or for earlier frames; returns how long a run takes then.
+    pub fn warm_up<E>(
+        &self,
+        size: Size,
+        mut run: impl FnMut() -> Result<Duration, E>,
+    ) -> Result<Duration, E> {
+        let warmed_up = || self.warmed_up.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(time) = warmed_up().get(&size) {
+            return Ok(*time);
+        }
+        run()?;
+        let time = run()?;
+        warmed_up().insert(size, time);
+        Ok(time)
     }
 
     /// The session, waited for if another stream runs it.

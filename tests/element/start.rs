@@ -112,3 +112,20 @@ fn the_first_frame_is_as_fast_as_the_hundredth() {
     let best = ratios.iter().copied().fold(f64::MAX, f64::min);
     assert!(best < 1.5, "the first frame takes {ratios:.1?} times as long as later ones");
 }
+
+/// By another element or for earlier caps: a session knows its way from then on.
+#[test]
+fn a_session_is_warmed_up_once_for_a_size() {
+    let models = Models::new();
+    let model = models.add("slow.onnx", &generators::slow_invert(6));
+    let warm_up = |rig: &mut Rig, format| {
+        let start = Instant::now();
+        rig.set_info(&video::info(format, 320, 240));
+        start.elapsed()
+    };
+    let [mut first, mut second] = [Rig::new(&model), Rig::new(&model)];
+    let cold = warm_up(&mut first, VideoFormat::I420);
+    for warm in [warm_up(&mut second, VideoFormat::I420), warm_up(&mut first, VideoFormat::Rgb)] {
+        assert!(warm < cold / 3, "{warm:?} where the first time took {cold:?}");
+    }
+}

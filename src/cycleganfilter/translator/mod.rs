@@ -82,15 +82,13 @@ impl Translator {
         })
     }
 
-    /// Runs the generator on black until it has made its plans for this size; returns how long a
-    /// run takes then. No frame goes through the other stages here: of frames of one or two lines
+    /// Has the generator make its plans for this size on black; returns how long a run takes then. No frame goes through the other stages here: of frames of one or two lines
     /// GStreamer's converter gives the first again when the next comes.
     pub fn warm_up(&self) -> Result<Duration, TranslateError> {
         let mut slot = self.slot()?;
-        slot.infer()?;
-        let last = slot.infer();
+        let time = self.generator.warm_up(self.tensor, || slot.infer());
         self.give_back(slot);
-        last
+        time
     }
 
     /// The frames.
