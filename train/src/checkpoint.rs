@@ -216,9 +216,15 @@ fn players_mut(model: &mut CycleGan) -> [(&'static str, &mut Player); 4] {
     [("G", g), ("F", f), ("D_G", d_g), ("D_F", d_f)]
 }
 
-fn write(path: &Path, model: &CycleGan) -> Result<()> {
+/// The first of a model's tensors that holds something that is no number, or infinite.
+pub fn not_finite(model: &CycleGan) -> Option<String> {
+    let wrong = |t: &Tensor| t.isfinite().all().int64_value(&[]) == 0;
+    tensors(model).into_iter().find(|(_, t)| wrong(t)).map(|(name, _)| name)
+}
+
+/// All tensors of a model, in order of name.
+fn tensors(model: &CycleGan) -> Vec<(String, Tensor)> {
     let mut tensors: Vec<(String, Tensor)> = Vec::new();
-    let mut networks = BTreeMap::new();
     for (name, player) in players(model) {
         let mut add = |what: &str, t: &Tensor| {
             tensors.push((format!("{name}.{what}"), t.shallow_clone()));
@@ -229,15 +235,23 @@ fn write(path: &Path, model: &CycleGan) -> Result<()> {
         if let Some(ema) = &player.ema {
             add("ema", ema.flat());
         }
-        let layout = player.params.layout();
-        let (updates, channels_first) = (player.adam.t, !layout.channels_last());
-        let about = Network { layout: layout.signature(), updates, channels_first };
-        networks.insert(name.to_owned(), about);
     }
     for (pool, name) in model.pools.iter().zip(POOLS) {
         tensors.extend(pool.images().map(|images| (name.to_owned(), images)));
     }
     tensors.sort_by(|a, b| a.0.cmp(&b.0));
+    tensors
+}
+
+fn write(path: &Path, model: &CycleGan) -> Result<()> {
+    let mut networks = BTreeMap::new();
+    for (name, player) in players(model) {
+        let layout = player.params.layout();
+        let (updates, channels_first) = (player.adam.t, !layout.channels_last());
+        let about = Network { layout: layout.signature(), updates, channels_first };
+        networks.insert(name.to_owned(), about);
+    }
+    let tensors = tensors(model);
     let raw: Vec<_> = tensors.iter().map(|(n, t)| (n.as_str(), shape(t), bytes(t))).collect();
     let step = model.step;
     let plateau = Some(model.plateau.clone()).filter(|p| *p != Plateau::default());

@@ -15,7 +15,7 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::{ArgMatches, Args};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value};
@@ -35,7 +35,7 @@ use crate::{
     export::read_back,
     memory,
     net::{build::Norm, generator::Generator},
-    options::TrainOptions,
+    options::{MixedPrecision, TrainOptions},
     peers::{Launch, Peers},
     run_folder::{Config, Distill, RunFolder},
     samples::Samples,
@@ -102,6 +102,7 @@ struct Session {
     model: CycleGan,
     plan: Plan,
     loader: Loader,
+    run: RunFolder,
     /// What the first process writes.
     output: Option<Output>,
 }
@@ -156,11 +157,11 @@ impl Session {
             let paired = options.paired();
             let samples = Samples::pick(&config.data, &plan.domains, paired, device)?;
             run.write_config(config)?;
-            Output::open(run, samples, model.step)
+            Output::open(run.clone(), samples, model.step)
         });
         let output = output.transpose()?;
         model.peers = peers;
-        Ok(Self { options, model, plan, loader, output })
+        Ok(Self { options, model, plan, loader, run, output })
     }
 
     /// Trains to the end, or until Ctrl-C or SIGTERM.
@@ -189,10 +190,10 @@ impl Session {
             bar.set_position(self.model.step);
             self.after_step(&losses, lr, epoch, &mut clock, &bar)?;
         }
+        self.save()?;
         let Some(output) = &mut self.output else {
             return Ok(());
         };
-        output.save(&self.model, self.options.keep)?;
         output.report(&bar)?;
         bar.abandon();
         let skipped = match self.loader.skipped() {
@@ -225,20 +226,26 @@ impl Session {
             }
             self.check_finite(losses)?;
         }
-        let saving = due(self.options.save_latest_freq);
-        if saving {
-            self.check_finite(losses)?;
-        }
-        let Some(output) = &mut self.output else {
-            return Ok(());
-        };
-        if due(self.options.display_freq) {
+        let showing = due(self.options.display_freq);
+        if let Some(output) = self.output.as_mut().filter(|_| showing) {
             output.picture(&self.model, bar)?;
         }
-        if saving {
-            output.save(&self.model, self.options.keep)?;
+        if due(self.options.save_latest_freq) {
+            self.save()?;
         }
         Ok(())
+    }
+
+    /// Writes a checkpoint. One with values that are no numbers is of no use, and would take the
+    /// place of a good one.
+    fn save(&self) -> Result<()> {
+        let Some(output) = &self.output else {
+            return Ok(());
+        };
+        match checkpoint::not_finite(&self.model) {
+            Some(name) => Err(self.diverged(&name)),
+            None => output.save(&self.model, self.options.keep),
+        }
     }
 
     fn watch_plateau(&mut self, epoch: u64, losses: &Losses) {
@@ -253,17 +260,24 @@ impl Session {
         }
     }
 
-    /// Ends a run whose losses are no numbers before it writes them into a checkpoint.
+    /// Ends a run whose losses are no numbers.
     fn check_finite(&self, losses: &Losses) -> Result<()> {
         let wrong = losses.iter().find(|(_, value)| !value.double_value(&[]).is_finite());
-        match wrong {
-            None => Ok(()),
-            Some((name, _)) => bail!(
-                "{name} is no number after iteration {}; go on from the last checkpoint with \
-                 --resume and a lower --lr, or without --mixed-precision",
-                self.model.step
-            ),
-        }
+        wrong.map_or(Ok(()), |(name, _)| Err(self.diverged(name)))
+    }
+
+    /// What to say of a run with something that is no number, or infinite.
+    fn diverged(&self, name: &str) -> anyhow::Error {
+        let at = self.model.step;
+        let again = match checkpoint::list(&self.run.checkpoints()) {
+            Ok(all) if !all.is_empty() => "go on from the last checkpoint with --resume",
+            _ => "begin again in another --out",
+        };
+        let exact = match self.options.mixed_precision {
+            MixedPrecision::No => "",
+            MixedPrecision::Bf16 => " or take --mixed-precision no",
+        };
+        anyhow!("{name} is no number after iteration {at}; lower --lr{exact}, and {again}")
     }
 
     fn line(&self, lr: f64, epoch: u64, clock: &Clock) -> Map<String, Value> {

@@ -174,6 +174,25 @@ fn variants_without_pictures_are_refused() {
     run(&export);
 }
 
+/// Only the last iteration looks at anything here.
+#[test]
+fn values_that_are_no_numbers_are_not_saved() {
+    let case = Case::new(2);
+    let checkpoints = case.out().join("checkpoints");
+    let wild = ["--lr", "1e30", "--max-iters", "8", "--print-freq", "1000", "--keep", "1"];
+    let said = fails(&refs(&case.train(&wild)), &["no number after iteration 8", "lower --lr"]);
+    assert!(!said.contains("--mixed-precision") && !said.contains("--resume"), "{said}");
+    assert!(!checkpoints.exists(), "a checkpoint was written");
+    fs::remove_dir_all(case.out()).unwrap();
+
+    run(&refs(&case.train(&[])));
+    let good = fs::read(case.checkpoint()).unwrap();
+    let bf16 = [&wild[..], &["--mixed-precision", "bf16"]].concat();
+    case.fails_to_resume(&bf16, &["no number", "--resume", "--mixed-precision no"]);
+    assert_eq!(fs::read_dir(checkpoints).unwrap().count(), 1);
+    assert!(fs::read(case.checkpoint()).unwrap() == good, "the good checkpoint changed");
+}
+
 /// A limit on the size of files stands in for a disk that is full.
 #[test]
 fn a_full_disk_ends_the_run_and_leaves_no_half_checkpoint() {

@@ -39,16 +39,18 @@ pub fn run(arguments: &[&str]) -> Output {
     output
 }
 
-/// Runs the program, which must end with exit code 1 and one line that holds each of `parts`.
-pub fn fails(arguments: &[&str], parts: &[&str]) {
+/// Runs the program, which must end with exit code 1 and one line that holds each of `parts`;
+/// gives back what it said.
+pub fn fails(arguments: &[&str], parts: &[&str]) -> String {
     let output = program().args(arguments).output().unwrap();
-    let stderr = String::from_utf8_lossy(&output.stderr);
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{arguments:?}: {stderr}");
     let errors = stderr.lines().filter(|line| line.starts_with("error: ")).count();
     assert_eq!(errors, 1, "{stderr}");
     for part in parts {
         assert!(stderr.contains(part), "no `{part}` in: {stderr}");
     }
+    stderr
 }
 
 /// The plugin that the same build made, or the one that GStreamer is told to find.
