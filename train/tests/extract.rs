@@ -51,4 +51,37 @@ fn a_file_that_is_no_video_is_named() {
     let out = folder.path().join("out");
     let path = path.to_str().unwrap();
     fails(&["extract", path, "--out", out.to_str().unwrap()], &[path]);
+    assert!(!out.exists(), "a folder is left of a video that is none");
+}
+
+#[test]
+fn frames_are_not_written_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let clip = |name: &str| {
+        let path = folder.path().join(name).join("clip.avi");
+        fs::create_dir(path.parent().unwrap()).unwrap();
+        video(&path);
+        path.to_str().unwrap().to_owned()
+    };
+    let (a, b) = (clip("a"), clip("b"));
+    let out = folder.path().join("trainA");
+    let out = out.to_str().unwrap();
+    let extract =
+        ["extract", &a, &b, "--out", out, "--size", "30", "--distance", "0", "--every", "10"];
+    run(&extract);
+    let names = || {
+        let listing = fs::read_dir(out).unwrap();
+        let mut names: Vec<String> =
+            listing.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    let first = names();
+    let of = |start: &str| first.iter().filter(|n| n.starts_with(start)).count();
+    assert_eq!((of("clip_shot"), of("clip-2_shot"), first.len()), (4, 4, 8), "{first:?}");
+
+    let old = Path::new(out).join(&first[0]);
+    fs::write(&old, b"mine").unwrap();
+    fails(&extract, &[out, "there already", "--out"]);
+    assert_eq!((names(), fs::read(&old).unwrap()), (first, b"mine".to_vec()));
 }

@@ -5,7 +5,7 @@
 mod hash;
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -47,16 +47,56 @@ pub struct ExtractArgs {
 
 /// Writes the frames of all videos that are worth training on.
 pub fn run(args: &ExtractArgs) -> Result<()> {
-    fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
+    let names = names(&args.videos);
+    for name in &names {
+        ensure_new(&args.out, name)?;
+    }
     let mut kept = Vec::new();
-    for video in &args.videos {
-        let counts = extract(video, args, &mut kept)?;
+    for (video, name) in args.videos.iter().zip(&names) {
+        let counts = extract(video, name, args, &mut kept)?;
         println!(
             "{}: kept {} of {} frames, {} shots",
             video.display(),
             counts.kept,
             counts.seen,
             counts.shots
+        );
+    }
+    Ok(())
+}
+
+/// What the frames of each video are named after: its file name without the extension, with a
+/// number where another one is named so already.
+fn names(videos: &[PathBuf]) -> Vec<String> {
+    let stem = |path: &PathBuf| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let stems: Vec<String> = videos.iter().map(stem).collect();
+    let mut names: Vec<String> = Vec::new();
+    for (i, stem) in stems.iter().enumerate() {
+        let (mut name, mut number) = (stem.clone(), 1);
+        while names.contains(&name) || (number > 1 && stems[i..].contains(&name)) {
+            number += 1;
+            name = format!("{stem}-{number}");
+        }
+        names.push(name);
+    }
+    names
+}
+
+/// Fails where the folder holds frames that have a video's name.
+fn ensure_new(folder: &Path, name: &str) -> Result<()> {
+    let listing = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        listing => listing.with_context(|| folder.display().to_string())?,
+    };
+    let frame = format!("{name}_shot");
+    for entry in listing {
+        let path = entry?.path();
+        let file = path.file_name().unwrap_or_default().to_string_lossy();
+        ensure!(
+            !file.starts_with(&frame),
+            "{}: a frame of a video of that name is there already; take the old frames away, give \
+             another --out or rename the video",
+            path.display()
         );
     }
     Ok(())
@@ -69,11 +109,11 @@ struct Counts {
     shots: usize,
 }
 
-/// Writes the frames of one video; `hashes` are those of all frames that were kept.
-fn extract(path: &Path, args: &ExtractArgs, hashes: &mut Vec<Hash>) -> Result<Counts> {
+/// Writes the frames of one video, named after `name`; `hashes` are those of all frames that were
+/// kept.
+fn extract(path: &Path, name: &str, args: &ExtractArgs, hashes: &mut Vec<Hash>) -> Result<Counts> {
     let mut video = Video::open(path)?;
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let bar = progress(video.duration, &stem);
+    let bar = progress(video.duration, name);
     let (mut shots, mut counts, mut in_shot) = (Shots::default(), Counts::default(), 0);
     let mut number = 0u64;
     while let Some(frame) = video.next_frame().with_context(|| path.display().to_string())? {
@@ -94,8 +134,8 @@ fn extract(path: &Path, args: &ExtractArgs, hashes: &mut Vec<Hash>) -> Result<Co
         hashes.push(hash);
         in_shot += 1;
         counts.kept += 1;
-        let name = format!("{stem}_shot{:04}_{number:06}.png", shots.count);
-        samples::write(&sized(&frame, args.size), &args.out.join(name))?;
+        let file = format!("{name}_shot{:04}_{number:06}.png", shots.count);
+        samples::write(&sized(&frame, args.size), &args.out.join(file))?;
     }
     bar.finish_and_clear();
     ensure!(number > 0, "{}: no video frames in it", path.display());
@@ -117,4 +157,17 @@ fn progress(duration: Option<f64>, name: &str) -> ProgressBar {
     let style = ProgressStyle::with_template("{msg} {bar:30} {percent} % eta {eta}");
     let bar = bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar.with_message(name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn videos_of_one_name_are_told_apart() {
+        let names = |videos: &[&str]| names(&videos.iter().map(PathBuf::from).collect::<Vec<_>>());
+        assert_eq!(names(&["a/x.mp4", "b/y.mp4"]), ["x", "y"]);
+        assert_eq!(names(&["a/x.mp4", "b/x.mp4", "x.mkv"]), ["x", "x-2", "x-3"]);
+        assert_eq!(names(&["a/x.mp4", "b/x.mp4", "x-2.mp4"]), ["x", "x-3", "x-2"]);
+    }
 }
