@@ -108,6 +108,23 @@ fn a_run_is_not_written_over() {
 }
 
 #[test]
+fn an_export_keeps_a_readme_that_is_there() {
+    let case = Case::trained(2);
+    let (run_folder, pair) = (case.out(), case.folder.path().join("pair"));
+    let readme = pair.join("README.md");
+    fs::create_dir(&pair).unwrap();
+    fs::write(&readme, "my own").unwrap();
+    let export = ["export", "--run", text(&run_folder), "--out", text(&pair)];
+    let said = String::from_utf8_lossy(&run(&export).stderr).into_owned();
+    assert!(said.contains(text(&readme)) && said.contains("kept"), "{said}");
+    assert_eq!(fs::read(&readme).unwrap(), b"my own");
+    assert!(pair.join("F.onnx").is_file());
+    fs::remove_file(&readme).unwrap();
+    assert_eq!(run(&export).stderr, b"");
+    assert!(fs::read_to_string(&readme).unwrap().contains("iteration 4 of a run"));
+}
+
+#[test]
 fn a_folder_without_a_run_is_not_resumed() {
     let case = Case::new(2);
     case.fails_to_resume(&[], &[text(&case.out()), "config.toml"]);

@@ -40,7 +40,7 @@ pub struct ExportArgs {
     /// Folder of the run
     #[arg(long)]
     run: PathBuf,
-    /// Folder for G.onnx, F.onnx and README.md
+    /// Folder for G.onnx, F.onnx and README.md, of which a README.md that is there is kept
     #[arg(long)]
     out: PathBuf,
     /// Write these beside them, separated by commas
@@ -208,8 +208,13 @@ impl Pair {
         }
     }
 
-    /// The README.md that goes with the files.
+    /// The README.md that goes with the files. One that is there may be someone's own work.
     fn write_card(&self, out: &Path, files: &[Written]) -> Result<()> {
+        let path = out.join("README.md");
+        if path.exists() {
+            eprintln!("{}: kept as it is; take it away to have it written", path.display());
+            return Ok(());
+        }
         let (a, b) = (&self.config.train.domain_a, &self.config.train.domain_b);
         let side = u64::from(self.config.train.load_size);
         let size = |network: &Generator| {
@@ -230,7 +235,7 @@ impl Pair {
         for Written { name, check } in files {
             card += &format!("| `{name}` | {check} |\n");
         }
-        write_beside(&out.join("README.md"), card.as_bytes())
+        write_beside(&path, card.as_bytes())
     }
 }
 
