@@ -4,7 +4,9 @@
 //!
 //! Names and defaults follow pytorch-CycleGAN-and-pix2pix where it has the option.
 
-use anyhow::{Context, Result, ensure};
+mod check;
+
+use anyhow::{Context, Result};
 use clap::{ArgMatches, Args, Command, FromArgMatches, ValueEnum, parser::ValueSource};
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +17,7 @@ use crate::{
     net::{
         build::Norm,
         discriminator::{DiscriminatorShape, NetD},
-        generator::{GeneratorShape, NetG},
+        generator::{Generator, GeneratorShape, NetG},
         inception::Widths,
         init::InitType,
     },
@@ -261,66 +263,6 @@ impl TrainOptions {
         stored.try_into().context("combining options")
     }
 
-    /// Refuses values that cannot work.
-    pub fn check(&self) -> Result<()> {
-        let positive = [
-            ("--batch-size", self.batch_size),
-            ("--crop-size", self.crop_size),
-            ("--load-size", self.load_size),
-            ("--width", self.width),
-            ("--ndf", self.ndf),
-            ("--n-layers-d", self.n_layers_d),
-            ("--num-threads", self.num_threads),
-            ("--ngf", self.ngf()),
-        ];
-        for (name, value) in positive {
-            ensure!(value > 0, "{name} is 0, expected at least 1");
-        }
-        let every = [
-            ("--print-freq", self.print_freq),
-            ("--display-freq", self.display_freq),
-            ("--save-latest-freq", self.save_latest_freq),
-        ];
-        for (name, value) in every {
-            ensure!(value > 0, "{name} is 0, expected at least 1 iteration");
-        }
-        let shares = [("--ema", self.ema), ("--beta1", self.beta1)];
-        for (name, value) in shares {
-            ensure!((0.0..1.0).contains(&value), "{name} is {value}, expected 0 to below 1");
-        }
-        ensure!(self.norm_d != Norm::Frozen, "--norm-d frozen: only generators can be frozen");
-        ensure!(self.lr > 0.0 && self.lr.is_finite(), "--lr is {}, expected more than 0", self.lr);
-        let norm = self.generator(0).norm;
-        ensure!(
-            self.net_g() != NetG::Inception9Blocks || matches!(norm, Norm::Instance | Norm::None),
-            "--net-g inception_9blocks is normalised by --norm instance, whose scales `compress` \
-             prunes by, or by none"
-        );
-        self.check_crop()
-    }
-
-    fn check_crop(&self) -> Result<()> {
-        let multiple = crate::net::generator::Generator::new(self.generator(0)).multiple_of();
-        let crops = !matches!(self.preprocess, Preprocess::None | Preprocess::ScaleWidth);
-        ensure!(
-            !crops || self.crop_size.is_multiple_of(multiple),
-            "--crop-size is {}, expected a multiple of {multiple} for this generator",
-            self.crop_size
-        );
-        let resized = crops && self.preprocess != Preprocess::Crop;
-        ensure!(
-            !resized || self.crop_size <= self.load_size,
-            "--crop-size {} is larger than --load-size {}, expected it to fit",
-            self.crop_size,
-            self.load_size
-        );
-        ensure!(
-            crops || self.batch_size == 1,
-            "--preprocess without a crop gives images of many sizes, expected --batch-size 1"
-        );
-        Ok(())
-    }
-
     /// Whether pictures come in pairs.
     pub fn paired(&self) -> bool {
         self.mode == Mode::Paired
@@ -374,6 +316,19 @@ impl TrainOptions {
         }
     }
 
+    /// The short side of whole pictures that the generators are trained for, pixels, as near as they
+    /// can take it: that of the resized pictures, or of the crops where another one is not known.
+    /// None where each picture has its own.
+    pub fn short_side(&self) -> Option<u32> {
+        let side = match self.preprocess {
+            Preprocess::ResizeAndCrop | Preprocess::MultiScaleCrop => self.load_size,
+            Preprocess::Crop | Preprocess::ScaleWidthAndCrop => self.crop_size,
+            Preprocess::ScaleWidth | Preprocess::None => return None,
+        };
+        let multiple = Generator::new(self.generator(0)).multiple_of();
+        Some(((side + multiple / 2) / multiple).max(1) * multiple)
+    }
+
     /// The discriminators' shape.
     pub fn discriminator(&self) -> DiscriminatorShape {
         DiscriminatorShape {
@@ -383,6 +338,36 @@ impl TrainOptions {
             ndf: self.ndf.into(),
             n_layers: self.n_layers_d,
             norm: self.norm_d,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_short_side_is_one_that_the_generators_take() {
+        let side = |preprocess, net_g, load_size| {
+            let net_g = Some(net_g);
+            TrainOptions { preprocess, net_g, load_size, crop_size: 256, ..Default::default() }
+                .short_side()
+        };
+        let (fast, unet) = (NetG::Fast, NetG::Unet256);
+        for (preprocess, net_g, load_size, expected) in [
+            (Preprocess::ResizeAndCrop, fast, 256, Some(256)),
+            (Preprocess::ResizeAndCrop, fast, 286, Some(288)),
+            (Preprocess::ResizeAndCrop, unet, 286, Some(256)),
+            (Preprocess::ResizeAndCrop, unet, 512, Some(512)),
+            (Preprocess::MultiScaleCrop, fast, 512, Some(512)),
+            // The load size is nothing, or a width.
+            (Preprocess::Crop, fast, 286, Some(256)),
+            (Preprocess::ScaleWidthAndCrop, fast, 1024, Some(256)),
+            (Preprocess::ScaleWidth, fast, 286, None),
+            (Preprocess::None, unet, 286, None),
+        ] {
+            let found = side(preprocess, net_g, load_size);
+            assert_eq!(found, expected, "{preprocess:?} {net_g:?} {load_size}");
         }
     }
 }

@@ -61,6 +61,8 @@ fn every_generator_exports_as_libtorch_runs_it() {
         let f = read("F.onnx");
         assert_eq!(f.metadata.direction, Some(Direction::BToA));
         assert_eq!((f.metadata.arch.as_deref(), f.metadata.multiple_of), (Some(net), multiple_of));
+        let size = if net.starts_with("unet") { 128 } else { 40 };
+        assert_eq!(f.metadata.size, Some(size), "{net}");
         assert_eq!(f.has_mask, more.contains(&"--mask-head"));
         assert_eq!(read("G.fp16.onnx").input_type, ElementType::F16);
         assert_eq!(read("F.int8.onnx"), f, "the int8 file fits the contract as the float32 one");

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The short side of frames where the generator says nothing, pixels.
-const SHORT_SIDE: u32 = 256;
+pub const SHORT_SIDE: u32 = 256;
 
 /// A picture as a generator takes it.
 #[derive(Clone, Debug)]

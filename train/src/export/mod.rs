@@ -188,17 +188,21 @@ impl Pair {
         self.model.generators[index(direction)].shown().weights(Kind::Float)
     }
 
+    /// The short side that arithmetic is counted at, pixels: what the filter takes.
+    fn side(&self) -> u64 {
+        self.config.train.short_side().unwrap_or(frames::SHORT_SIDE).into()
+    }
+
     fn metadata(&self, direction: Direction) -> Metadata {
         let options = &self.config.train;
-        let size = options.load_size;
-        let side = u64::from(size);
+        let side = self.side();
         let arch = options.net_g().to_possible_value();
         let network = self.network(direction);
         Metadata {
             direction: Some(direction),
             domain_a: Some(options.domain_a.clone()),
             domain_b: Some(options.domain_b.clone()),
-            size: Some(size),
+            size: options.short_side(),
             multiple_of: network.multiple_of(),
             arch: arch.map(|value| value.get_name().to_owned()),
             macs: Some(macs(&network.layers, side, side)),
@@ -216,7 +220,7 @@ impl Pair {
             return Ok(());
         }
         let (a, b) = (&self.config.train.domain_a, &self.config.train.domain_b);
-        let side = u64::from(self.config.train.load_size);
+        let side = self.side();
         let size = |network: &Generator| {
             let giga = macs(&network.layers, side, side) as f64 / 1e9;
             format!("{:.2} M parameters, {giga:.2} GMAC", network.layout.weights() as f64 / 1e6)
