@@ -103,12 +103,15 @@ pub struct TrainOptions {
     /// `fast`: number of residual blocks
     #[arg(long, default_value_t = 6, help_heading = "Networks")]
     pub blocks: u32,
-    /// Normalisation of the generators; frozen needs --resume [default: instance, fast: none]
+    /// Normalisation of the generators; frozen needs --resume [default: instance, paired: batch,
+    /// fast: none]
     #[arg(long, value_enum, help_heading = "Networks")]
     pub norm: Option<Norm>,
-    /// Give the generators dropout
-    #[arg(long, help_heading = "Networks")]
-    pub dropout: bool,
+    /// Give the generators dropout while they train; `fast` has no place for it [default: false,
+    /// paired: true]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true",
+        help_heading = "Networks")]
+    pub dropout: Option<bool>,
     /// Let the generators say how much of each pixel they repaint, and keep the rest
     #[arg(long, help_heading = "Networks")]
     pub mask_head: bool,
@@ -121,9 +124,9 @@ pub struct TrainOptions {
     /// `n_layers`: strided convolutions of the discriminators
     #[arg(long, default_value_t = 3, help_heading = "Networks")]
     pub n_layers_d: u32,
-    /// Normalisation of the discriminators
-    #[arg(long, value_enum, default_value = "instance", help_heading = "Networks")]
-    pub norm_d: Norm,
+    /// Normalisation of the discriminators [default: instance, paired: batch]
+    #[arg(long, value_enum, help_heading = "Networks")]
+    pub norm_d: Option<Norm>,
     /// Distribution of the initial weights [default: normal, fast: kaiming]
     #[arg(long, value_enum, help_heading = "Networks")]
     pub init_type: Option<InitType>,
@@ -290,6 +293,16 @@ impl TrainOptions {
         self.ngf.unwrap_or(default)
     }
 
+    /// Normalisation of the discriminators.
+    pub fn norm_d(&self) -> Norm {
+        self.norm_d.unwrap_or(self.published_norm())
+    }
+
+    /// CycleGAN's, or pix2pix's.
+    fn published_norm(&self) -> Norm {
+        if self.paired() { Norm::Batch } else { Norm::Instance }
+    }
+
     /// Distribution of initial weights.
     pub fn init_type(&self) -> InitType {
         self.init_type.unwrap_or(match self.net_g() {
@@ -302,7 +315,9 @@ impl TrainOptions {
     pub fn generator(&self, i: usize) -> GeneratorShape {
         let norm = match self.net_g() {
             NetG::Fast => Norm::None,
-            _ => Norm::Instance,
+            // `compress` prunes by the scales of instance normalisation.
+            NetG::Inception9Blocks => Norm::Instance,
+            _ => self.published_norm(),
         };
         GeneratorShape {
             net: self.net_g(),
@@ -310,7 +325,7 @@ impl TrainOptions {
             width: self.width.into(),
             blocks: self.blocks as usize,
             norm: self.norm.unwrap_or(norm),
-            dropout: self.dropout,
+            dropout: self.dropout.unwrap_or(self.paired()),
             mask_head: self.mask_head,
             inception: self.pruned.as_ref().map(|widths| widths[i].clone()),
         }
@@ -337,7 +352,7 @@ impl TrainOptions {
             ins: if self.paired() { 6 } else { 3 },
             ndf: self.ndf.into(),
             n_layers: self.n_layers_d,
-            norm: self.norm_d,
+            norm: self.norm_d(),
         }
     }
 }
@@ -345,6 +360,44 @@ impl TrainOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pairs_have_the_defaults_of_pix2pix() {
+        let given = |arguments: &[&str]| {
+            let command = TrainOptions::augment_args(Command::new("train"));
+            let arguments = ["train"].iter().chain(arguments);
+            TrainOptions::from_arg_matches(&command.get_matches_from(arguments)).unwrap()
+        };
+        let (instance, batch) = (Norm::Instance, Norm::Batch);
+        for (arguments, net, norm, norm_d, dropout) in [
+            (&["--mode", "paired"][..], NetG::Unet256, batch, batch, true),
+            (&["--net-g", "unet_256"], NetG::Unet256, instance, instance, false),
+            (&["--mode", "paired", "--net-g", "fast"], NetG::Fast, Norm::None, batch, true),
+            (
+                &["--mode", "paired", "--net-g", "inception_9blocks"],
+                NetG::Inception9Blocks,
+                instance,
+                batch,
+                true,
+            ),
+            (
+                &["--mode=paired", "--norm=instance", "--norm-d=none", "--dropout=false"],
+                NetG::Unet256,
+                instance,
+                Norm::None,
+                false,
+            ),
+            (&["--dropout", "--norm-d", "batch"], NetG::Fast, Norm::None, batch, true),
+        ] {
+            let options = given(arguments);
+            let g = options.generator(0);
+            let found = (g.net, g.norm, options.discriminator().norm, g.dropout);
+            assert_eq!(found, (net, norm, norm_d, dropout), "{arguments:?}");
+        }
+        // As runs kept it when it was not left open.
+        let stored: TrainOptions = toml::from_str("dropout = false\nnorm-d = 'instance'").unwrap();
+        assert_eq!((stored.dropout, stored.norm_d), (Some(false), Some(instance)));
+    }
 
     #[test]
     fn the_short_side_is_one_that_the_generators_take() {

@@ -9,6 +9,7 @@ mod common;
 use std::{fs, path::Path};
 
 use common::{SMALL, data_set, fails, run};
+use cyclegan_contract::Generator;
 use cyclegan_train::data::{
     batch::Crops,
     folder::Domain,
@@ -100,6 +101,20 @@ fn pairs_train_and_export() {
     let arguments =
         [&["train", "--data", &data, "--out", &out, "--mode", "paired"], SMALL].concat();
     fails(&[&arguments[..], &["--net-g", "fast"]].concat(), &["trainB", "same base name"]);
+}
+
+#[test]
+fn pix2pix_as_published_trains_and_exports() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (data, out, pair) = (path("data"), path("run"), path("pair"));
+    data_set(Path::new(&data), 1);
+    let more = ["--mode", "paired", "--max-iters", "1", "--crop-size", "256", "--load-size", "286"];
+    run(&[&["train", "--data", &data, "--out", &out], SMALL, &more].concat());
+    run(&["export", "--run", &out, "--out", &pair]);
+    let g = Generator::read(&Path::new(&pair).join("G.onnx")).unwrap().metadata;
+    let found = (g.arch.as_deref(), g.multiple_of, g.size);
+    assert_eq!(found, (Some("unet_256"), 256, Some(256)));
 }
 
 #[test]

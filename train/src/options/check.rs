@@ -41,7 +41,7 @@ impl TrainOptions {
         for (name, value) in shares {
             ensure!((0.0..1.0).contains(&value), "{name} is {value}, expected 0 to below 1");
         }
-        ensure!(self.norm_d != Norm::Frozen, "--norm-d frozen: only generators can be frozen");
+        ensure!(self.norm_d() != Norm::Frozen, "--norm-d frozen: only generators can be frozen");
         ensure!(self.lr > 0.0 && self.lr.is_finite(), "--lr is {}, expected more than 0", self.lr);
         let norm = self.generator(0).norm;
         ensure!(
