@@ -84,7 +84,7 @@ fn one_image_a_domain_is_enough() {
 fn pictures_below_the_crop_are_refused() {
     let case = Case::new(2);
     let more = ["--preprocess", "crop", "--crop-size", "64", "--load-size", "64"];
-    fails(&refs(&case.train(&more)), &["trainA", "no usable picture"]);
+    fails(&refs(&case.train(&more)), &["trainA", "no usable picture among 2,"]);
     fails(&refs(&case.train(&[&more[..], &["--strict"]].concat())), &["48×48", "64"]);
 }
 

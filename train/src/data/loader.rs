@@ -180,7 +180,8 @@ impl<'a> Worker<'a> {
     ) -> Result<()> {
         let mut rng = random(self.plan.seed, purpose, position);
         let images = &self.plan.domains[domains[0]].images;
-        for k in 0..images.len().min(STAND_INS) {
+        let tried = images.len().min(STAND_INS);
+        for k in 0..tried {
             let index = (index + k) % images.len();
             match self.crop(domains, index, &mut rng) {
                 Ok(Some(cuts)) => {
@@ -195,7 +196,7 @@ impl<'a> Worker<'a> {
             }
         }
         let folder = images[0].parent().unwrap_or(&images[0]).display();
-        bail!("{folder}: no usable picture among {STAND_INS}, see the messages above");
+        bail!("{folder}: no usable picture among {tried}, see the messages above");
     }
 
     fn skip(&self, path: &Path, error: &anyhow::Error) {

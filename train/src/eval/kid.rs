@@ -12,7 +12,7 @@ const SUBSETS: u64 = 100;
 /// Samples of a subset, where there are as many.
 const SUBSET: usize = 100;
 
-/// A mean over subsets and its standard error.
+/// A mean over subsets and how far they lie apart.
 #[derive(Clone, Copy, Debug)]
 pub struct Kid {
     /// The squared distance between the two sets; near 0 or a little below when they are alike.
