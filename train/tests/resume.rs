@@ -10,6 +10,7 @@ use std::{
     fs,
     os::unix::process::ExitStatusExt,
     path::Path,
+    process::{Command, Stdio},
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -57,6 +58,35 @@ fn ten_steps_a_kill_and_ten_more_are_twenty() {
     let last = "checkpoints/00000020.safetensors";
     let (whole, parts) = (fs::read(whole.join(last)).unwrap(), fs::read(parts.join(last)).unwrap());
     assert!(whole == parts, "the checkpoints differ");
+}
+
+#[test]
+fn an_interrupt_saves_and_ends_and_the_run_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    data_set(&data, 4);
+    let run_folder = folder.path().join("run");
+    let out = run_folder.to_str().unwrap();
+    let more = ["--n-epochs", "100000", "--max-iters", "100000", "--save-latest-freq", "5"];
+    let mut command = program();
+    command.args(train(data.to_str().unwrap(), out, &more)).stdout(Stdio::piped());
+    let child = command.spawn().unwrap();
+    wait_for(&run_folder.join("checkpoints/00000005.safetensors"));
+    let interrupt = format!("kill -INT {}", child.id());
+    assert!(Command::new("bash").args(["-c", &interrupt]).status().unwrap().success());
+    let ended = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stdout).into_owned();
+    assert_eq!(ended.status.code(), Some(0), "{said}");
+    let (_, after) = said.split_once("stopped after iteration ").unwrap();
+    let (at, rest) = after.split_once(' ').unwrap();
+    assert!(rest.starts_with("of 100000, go on with --resume"), "{said}");
+    let at: u64 = at.parse().unwrap();
+    assert!(run_folder.join(format!("checkpoints/{at:08}.safetensors")).is_file());
+
+    let end = (at + 2).to_string();
+    let ended = run(&["train", "--resume", "--out", out, "--max-iters", &end]);
+    let said = String::from_utf8_lossy(&ended.stdout).into_owned();
+    assert!(said.contains(&format!("trained {end} iterations")), "{said}");
 }
 
 #[test]
