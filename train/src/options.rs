@@ -61,6 +61,7 @@ impl MixedPrecision {
 }
 
 /// Options of `train`.
+// Negative numbers are let through to `check`, which says better than clap what is wrong with them.
 #[derive(Clone, Debug, Args, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct TrainOptions {
@@ -126,7 +127,7 @@ pub struct TrainOptions {
     #[arg(long, value_enum, help_heading = "Networks")]
     pub init_type: Option<InitType>,
     /// Scale of normal, xavier and orthogonal initial weights
-    #[arg(long, default_value_t = 0.02, help_heading = "Networks")]
+    #[arg(long, allow_negative_numbers = true, default_value_t = 0.02, help_heading = "Networks")]
     pub init_gain: f64,
 
     /// Images a step and domain, in each process
@@ -148,7 +149,7 @@ pub struct TrainOptions {
     #[arg(long, help_heading = "Data")]
     pub no_flip: bool,
     /// Where a mask is known, prefer crops with at least this share inside it
-    #[arg(long, default_value_t = 0.0, help_heading = "Data")]
+    #[arg(long, allow_negative_numbers = true, default_value_t = 0.0, help_heading = "Data")]
     pub min_foreground: f64,
     /// Use at most this many images of each domain
     #[arg(long, help_heading = "Data")]
@@ -167,33 +168,38 @@ pub struct TrainOptions {
     #[arg(long, value_enum, default_value = "frame", help_heading = "Losses")]
     pub look_at: LookAt,
     /// Weight of the cycle A→B→A
-    #[arg(long, default_value_t = 10.0, help_heading = "Losses")]
+    #[arg(long, allow_negative_numbers = true, default_value_t = 10.0, help_heading = "Losses")]
     pub lambda_a: f64,
     /// Weight of the cycle B→A→B
-    #[arg(long, default_value_t = 10.0, help_heading = "Losses")]
+    #[arg(long, allow_negative_numbers = true, default_value_t = 10.0, help_heading = "Losses")]
     pub lambda_b: f64,
     /// Weight of the identity loss, times that of the cycle
-    #[arg(long, default_value_t = 0.5, help_heading = "Losses")]
+    #[arg(long, allow_negative_numbers = true, default_value_t = 0.5, help_heading = "Losses")]
     pub lambda_identity: f64,
     /// paired: weight of the distance from the partner
-    #[arg(long, default_value_t = 100.0, help_heading = "Losses")]
+    #[arg(long, allow_negative_numbers = true, default_value_t = 100.0, help_heading = "Losses")]
     pub lambda_l1: f64,
     /// Weight of the mask's cross-entropy, or of its size where no masks are given
-    #[arg(long, default_value_t = 1.0, help_heading = "Losses")]
+    #[arg(long, allow_negative_numbers = true, default_value_t = 1.0, help_heading = "Losses")]
     pub lambda_mask: f64,
     /// Weight of equivariance to small random motion and noise, against flicker; 10 is usual
-    #[arg(long, default_value_t = 0.0, help_heading = "Losses")]
+    #[arg(long, allow_negative_numbers = true, default_value_t = 0.0, help_heading = "Losses")]
     pub lambda_flow: f64,
     /// Weight of painting the change from a frame to the next as it is, against flicker, where
     /// pictures are numbered frames; 10 is usual
-    #[arg(long, default_value_t = 0.0, help_heading = "Losses")]
+    #[arg(long, allow_negative_numbers = true, default_value_t = 0.0, help_heading = "Losses")]
     pub lambda_diff: f64,
     /// Painted images that each discriminator is shown again; 0 for none [default: 50, paired: 0]
     #[arg(long, help_heading = "Losses")]
     pub pool_size: Option<usize>,
 
     /// Adam's step
-    #[arg(long, default_value_t = 2e-4, help_heading = "Optimisation")]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        default_value_t = 2e-4,
+        help_heading = "Optimisation"
+    )]
     pub lr: f64,
     /// Adam's decay of the first moment
     #[arg(long, default_value_t = 0.5, help_heading = "Optimisation")]

@@ -42,7 +42,26 @@ impl TrainOptions {
             ensure!((0.0..1.0).contains(&value), "{name} is {value}, expected 0 to below 1");
         }
         ensure!(self.norm_d() != Norm::Frozen, "--norm-d frozen: only generators can be frozen");
-        ensure!(self.lr > 0.0 && self.lr.is_finite(), "--lr is {}, expected more than 0", self.lr);
+        for (name, value) in [("--lr", self.lr), ("--init-gain", self.init_gain)] {
+            ensure!(value > 0.0 && value.is_finite(), "{name} is {value}, expected more than 0");
+        }
+        let weights = [
+            ("--lambda-a", self.lambda_a),
+            ("--lambda-b", self.lambda_b),
+            ("--lambda-identity", self.lambda_identity),
+            ("--lambda-l1", self.lambda_l1),
+            ("--lambda-mask", self.lambda_mask),
+            ("--lambda-flow", self.lambda_flow),
+            ("--lambda-diff", self.lambda_diff),
+        ];
+        for (name, value) in weights {
+            ensure!(value >= 0.0 && value.is_finite(), "{name} is {value}, expected 0 or more");
+        }
+        ensure!(
+            (0.0..=1.0).contains(&self.min_foreground),
+            "--min-foreground is {}, expected 0 to 1",
+            self.min_foreground
+        );
         let norm = self.generator(0).norm;
         ensure!(
             self.net_g() != NetG::Inception9Blocks || matches!(norm, Norm::Instance | Norm::None),
@@ -67,10 +86,77 @@ impl TrainOptions {
             self.crop_size,
             self.load_size
         );
+        let least = self.load_size_min.filter(|_| self.preprocess == Preprocess::MultiScaleCrop);
+        ensure!(
+            least.is_none_or(|least| (self.crop_size..=self.load_size).contains(&least)),
+            "--load-size-min is {}, expected --crop-size to --load-size, {} to {}",
+            least.unwrap_or_default(),
+            self.crop_size,
+            self.load_size
+        );
         ensure!(
             crops || self.batch_size == 1,
             "--preprocess without a crop gives images of many sizes, expected --batch-size 1"
         );
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args, Command, FromArgMatches};
+
+    use super::*;
+
+    fn check(arguments: &str) -> Result<()> {
+        let command = TrainOptions::augment_args(Command::new("train").no_binary_name(true));
+        let matches = command.try_get_matches_from(arguments.split_whitespace()).unwrap();
+        TrainOptions::from_arg_matches(&matches).unwrap().check()
+    }
+
+    #[test]
+    fn values_that_cannot_work_are_one_line_that_names_the_option() {
+        for (arguments, option, expected) in [
+            ("--lambda-a -1", "--lambda-a is -1", "0 or more"),
+            ("--lambda-b -0.5", "--lambda-b is -0.5", "0 or more"),
+            ("--lambda-identity -1", "--lambda-identity", "0 or more"),
+            ("--lambda-l1 -100", "--lambda-l1", "0 or more"),
+            ("--lambda-mask -1", "--lambda-mask", "0 or more"),
+            ("--lambda-flow -1", "--lambda-flow", "0 or more"),
+            ("--lambda-diff nan", "--lambda-diff is NaN", "0 or more"),
+            ("--lr -0.001", "--lr", "more than 0"),
+            ("--lr inf", "--lr", "more than 0"),
+            ("--init-gain 0", "--init-gain is 0", "more than 0"),
+            ("--init-gain -0.02", "--init-gain", "more than 0"),
+            ("--min-foreground -0.1", "--min-foreground", "0 to 1"),
+            ("--min-foreground 1.5", "--min-foreground is 1.5", "0 to 1"),
+            ("--preprocess multi_scale_crop --load-size-min 300", "--load-size-min", "256 to 286"),
+            ("--preprocess multi_scale_crop --load-size-min 200", "--load-size-min", "256 to 286"),
+            ("--crop-size 300", "--crop-size", "--load-size"),
+            ("--crop-size 254", "--crop-size", "multiple of 4"),
+            ("--ema 1", "--ema", "below 1"),
+            ("--batch-size 0", "--batch-size is 0", "at least 1"),
+            ("--norm-d frozen", "--norm-d", "generators"),
+            ("--preprocess none --batch-size 2", "--preprocess", "--batch-size 1"),
+        ] {
+            let said = check(arguments).expect_err(arguments).to_string();
+            assert!(said.contains(option) && said.contains(expected), "{arguments}: {said}");
+            assert!(!said.contains('\n'), "{said}");
+        }
+    }
+
+    #[test]
+    fn values_at_the_edge_are_taken() {
+        for arguments in [
+            "",
+            "--lambda-a 0 --lambda-b 0 --lambda-identity 0 --lambda-l1 0 --lambda-mask 0",
+            "--min-foreground 0",
+            "--min-foreground 1",
+            "--preprocess multi_scale_crop --load-size-min 256",
+            "--preprocess multi_scale_crop --load-size-min 286",
+            "--mode paired",
+        ] {
+            check(arguments).expect(arguments);
+        }
     }
 }
