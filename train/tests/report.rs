@@ -19,6 +19,9 @@ fn a_browser_shows_curves_and_samples() {
     let page = format!("{out}/report/index.html");
     let text = std::fs::read_to_string(&page).unwrap();
     assert!(!text.contains("http://") && !text.contains("https://"), "the page loads something");
+    for part in ["http-equiv=\"refresh\"", "Iteration 20", "Iteration 10", "identity", "mask"] {
+        assert!(text.contains(part), "the page lacks {part}");
+    }
     let browser = Command::new("chromium")
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--force-color-profile=srgb"])
         .args(["--window-size=1000,2600", &format!("--screenshot={shot}")])

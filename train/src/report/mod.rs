@@ -23,8 +23,8 @@ use chart::chart;
 
 /// Seconds after which the page loads itself again.
 const REFRESH: u32 = 60;
-/// Sample pictures that the page shows, the newest first.
-const SHOWN: usize = 4;
+/// Sample pictures that the page shows.
+const SHOWN: usize = 6;
 
 /// Title of a chart and the losses in it.
 const CHARTS: [(&str, &[&str]); 11] = [
@@ -104,11 +104,35 @@ fn pictures(samples: &Path, columns: &str) -> Result<String> {
         "<h2>Samples</h2><p>Columns: {}. Upper half A→B, lower half B→A.</p>",
         escape(columns)
     );
-    for path in files.iter().rev().take(SHOWN) {
+    for path in over_time(&files, SHOWN) {
         let picture = crate::data::decode::rgb(path)?;
         let step = path.file_stem().unwrap_or_default().to_string_lossy();
         let step = step.trim_start_matches('0');
         html += &format!("<h3>Iteration {}</h3>{}", escape(step), page::image(&picture)?);
     }
     Ok(html)
+}
+
+/// Of `all`, in order of time, so many spread over it: the newest first, the oldest last.
+fn over_time<T>(all: &[T], count: usize) -> impl Iterator<Item = &T> {
+    let count = count.min(all.len());
+    let last = all.len().saturating_sub(1);
+    (0..count).map(move |i| &all[last - last * i / (count - 1).max(1)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_are_spread_over_the_run() {
+        let of = |count: usize| {
+            over_time(&(0..count).collect::<Vec<_>>(), 3).copied().collect::<Vec<_>>()
+        };
+        assert!(of(0).is_empty());
+        assert_eq!(of(1), [0]);
+        assert_eq!(of(2), [1, 0]);
+        assert_eq!(of(3), [2, 1, 0]);
+        assert_eq!(of(101), [100, 50, 0]);
+    }
 }
