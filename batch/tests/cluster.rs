@@ -16,9 +16,9 @@ use std::{
 };
 
 use common::{
-    Place, generators, is_slow_wanted, load_plugin,
+    Place, generators, load_plugin,
     media::{make_clip, tracks},
-    say_skipped,
+    skip::{is_slow_wanted, say_skipped},
 };
 
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/cluster");

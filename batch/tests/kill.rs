@@ -17,8 +17,9 @@ use std::{
 };
 
 use common::{
-    Place, is_slow_wanted,
+    Place,
     media::{make_clip, tracks},
+    skip::is_slow_wanted,
     text,
 };
 

@@ -11,7 +11,8 @@ use std::{fs, io::Write, os::unix::fs::symlink, path::Path, process::Stdio};
 use common::{
     Place, generators,
     media::{self, VIDEO, colours, make, make_clip},
-    say_skipped, text,
+    skip::say_skipped,
+    text,
 };
 use serde_json::Value;
 

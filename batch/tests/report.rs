@@ -2,11 +2,13 @@
 
 //! The report page in a real browser.
 
+#[path = "../../output/tests/browser/mod.rs"]
+mod browser;
 mod common;
 
-use std::{fs, process::Command};
+use std::fs;
 
-use common::{Place, media::make, say_skipped};
+use common::{Place, media::make, skip::say_skipped};
 
 #[test]
 fn a_browser_shows_strips_before_and_after() {
@@ -34,21 +36,11 @@ fn a_browser_shows_strips_before_and_after() {
     let page = fs::read_to_string(place.path("report.html")).unwrap();
     assert_eq!((page.matches("<img").count(), page.matches("finished before").count()), (2, 2));
 
-    let shot = place.path("shot.png");
-    let browser = Command::new("chromium")
-        .args(["--headless", "--no-sandbox", "--disable-gpu", "--force-color-profile=srgb"])
-        .args(["--window-size=1200,1200", &format!("--screenshot={}", shot.display())])
-        .arg(format!("file://{}", place.path("report.html").display()))
-        .env("HOME", place.path(""))
-        .output();
-    if browser.is_err() {
+    let page = place.path("report.html");
+    let Some(shot) = browser::screenshot(&page, &place.path(""), 1200, 1200) else {
         return say_skipped("SKIP: no chromium to look at the page with");
-    }
-    let shot = image::open(&shot).unwrap().into_rgb8();
-    let near = |colour: [u8; 3]| {
-        let close = |p: &image::Rgb<u8>| p.0.iter().zip(colour).all(|(a, b)| a.abs_diff(b) < 10);
-        shot.pixels().filter(|p| close(p)).count()
     };
+    let near = |colour| browser::near(&shot, colour, 10);
     // Six frames of 160×120 above, their negatives below; one of the picture.
     let (before, after) = (near([0x20, 0x40, 0x60]), near([0xdf, 0xbf, 0x9f]));
     assert!(before > 100_000 && after > 100_000, "{before} and {after} pixels of the clip");

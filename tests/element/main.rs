@@ -12,6 +12,7 @@
 mod detectors;
 mod generators;
 mod rig;
+mod skip;
 mod video;
 
 // What they test.

@@ -3,7 +3,6 @@
 //! The element under test: alone in a harness, or in a pipeline, with what it says on its bus.
 
 use std::{
-    io::Write,
     path::Path,
     sync::Once,
     time::{Duration, Instant},
@@ -11,6 +10,8 @@ use std::{
 
 use gst::prelude::*;
 use gst_video::VideoInfo;
+
+pub use crate::skip::{is_slow_wanted, say_skipped};
 
 /// Longer than anything here takes on a loaded machine; reached only when something hangs.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -30,15 +31,6 @@ pub fn new_filter() -> gst::Element {
     gst::ElementFactory::make("cycleganfilter").build().unwrap()
 }
 
-/// Whether the slow tests are wanted; says so where they are not.
-pub fn is_slow_wanted(test: &str) -> bool {
-    let is_wanted = std::env::var_os("CYCLEGAN_TEST_SLOW").is_some_and(|value| value == "1");
-    if !is_wanted {
-        say_skipped(&format!("SKIP: {test} is slow; set CYCLEGAN_TEST_SLOW=1 to run it"));
-    }
-    is_wanted
-}
-
 /// A file of the folder `shared` beside the project, if it is there; says so where it is not.
 pub fn shared(file: &str) -> Option<std::path::PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared").join(file);
@@ -47,13 +39,6 @@ pub fn shared(file: &str) -> Option<std::path::PathBuf> {
         say_skipped(&format!("SKIP: {} is not there", path.display()));
     }
     is_there.then_some(path)
-}
-
-/// Says that a test, or a part of it, is skipped. Written past the test runner, which keeps what
-/// `eprintln!` says of a test that passes to itself.
-#[allow(clippy::explicit_write, reason = "eprintln! is what must not be used")]
-pub fn say_skipped(why: &str) {
-    writeln!(std::io::stderr(), "{why}").unwrap();
 }
 
 /// The element in a harness.

@@ -11,34 +11,19 @@
 #[path = "../../../tests/element/generators.rs"]
 pub mod generators;
 pub mod media;
+#[path = "../../../tests/element/skip.rs"]
+pub mod skip;
 
 use std::{
     env,
     ffi::OsStr,
     fs,
-    io::Write,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
 };
 
 use tempfile::TempDir;
-
-/// Says that a test, or a part of it, is skipped. Written past the test runner, which keeps what
-/// `eprintln!` says of a test that passes to itself.
-#[allow(clippy::explicit_write, reason = "eprintln! is what must not be used")]
-pub fn say_skipped(why: &str) {
-    writeln!(std::io::stderr(), "{why}").unwrap();
-}
-
-/// Whether the slow tests are wanted; says so where they are not.
-pub fn is_slow_wanted(test: &str) -> bool {
-    let is_wanted = env::var_os("CYCLEGAN_TEST_SLOW").is_some_and(|value| value == "1");
-    if !is_wanted {
-        say_skipped(&format!("SKIP: {test} is slow; set CYCLEGAN_TEST_SLOW=1 to run it"));
-    }
-    is_wanted
-}
 
 /// A folder for a test: inputs in `in`, outputs in `out`.
 pub struct Place(TempDir);

@@ -8,21 +8,18 @@
     reason = "clippy knows tests by their functions, and these are helpers"
 )]
 
+#[path = "../../../tests/element/skip.rs"]
+mod skip;
+
 use std::{
     fs,
-    io::Write,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
 
 use image::{GrayImage, Luma, Rgb, RgbImage};
 
-/// Says that a test, or a part of it, is skipped. Written past the test runner, which keeps what
-/// `eprintln!` says of a test that passes to itself.
-#[allow(clippy::explicit_write, reason = "eprintln! is what must not be used")]
-pub fn say_skipped(why: &str) {
-    writeln!(std::io::stderr(), "{why}").unwrap();
-}
+pub use skip::say_skipped;
 
 /// The program under test, on one thread.
 pub fn program() -> Command {

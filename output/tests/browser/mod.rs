@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Pages as a real browser shows them; the tests of the programs take this file.
+
+#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
+
+use std::{path::Path, process::Command};
+
+use image::RgbImage;
+
+/// What chromium shows of `page`, this wide and high; none where it is not installed. It writes into
+/// `folder`.
+pub fn screenshot(page: &Path, folder: &Path, width: u32, height: u32) -> Option<RgbImage> {
+    let shot = folder.join("shot.png");
+    let browser = Command::new("chromium")
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--force-color-profile=srgb"])
+        .arg(format!("--window-size={width},{height}"))
+        .arg(format!("--screenshot={}", shot.display()))
+        .arg(format!("file://{}", page.display()))
+        .env("HOME", folder)
+        .output();
+    browser.ok()?;
+    Some(image::open(&shot).unwrap().into_rgb8())
+}
+
+/// How many pixels differ from `colour` by less than `tolerance` in each channel.
+pub fn near(shot: &RgbImage, colour: [u8; 3], tolerance: u8) -> usize {
+    let close = |p: &image::Rgb<u8>| p.0.iter().zip(colour).all(|(a, b)| a.abs_diff(b) < tolerance);
+    shot.pixels().filter(|p| close(p)).count()
+}
