@@ -253,28 +253,33 @@ fn anywhere_else_a_failing_generator_is_an_error() {
 }
 
 /// What becomes of the second of two frames, with something done `between` them.
-fn second_level(smoothing: f64, levels: [u8; 2], between: impl FnOnce(&mut Rig)) -> u8 {
+fn second_level(
+    smoothing: f64,
+    levels: [u8; 2],
+    between: impl FnOnce(&mut Rig, &mut gst::BufferRef),
+) -> u8 {
     let (_models, mut rig, info) = rig();
     rig.filter.set_property("smoothing", smoothing);
     rig.translate(grey(&info, levels[0], 0));
-    between(&mut rig);
-    level(&rig.translate(grey(&info, levels[1], 40)), &info)
+    let mut second = grey(&info, levels[1], 40);
+    between(&mut rig, second.get_mut().unwrap());
+    level(&rig.translate(second), &info)
 }
 
 #[test]
 fn smoothing_mixes_in_the_last_change() {
-    assert_eq!(second_level(0.0, [100, 110], |_| {}), 145);
+    assert_eq!(second_level(0.0, [100, 110], |_, _| {}), 145);
     // The change goes from 55 to 35; 14/24 of 0.6 of the way back is 42.
-    let smoothed = second_level(0.6, [100, 110], |_| {});
+    let smoothed = second_level(0.6, [100, 110], |_, _| {});
     assert!((151..=153).contains(&smoothed), "{smoothed}");
 }
 
 #[test]
 fn smoothing_begins_anew_after_cuts_gaps_and_seeks() {
-    assert_eq!(second_level(1.0, [10, 200], |_| {}), 55, "a cut");
+    assert_eq!(second_level(1.0, [10, 200], |_, _| {}), 55, "a cut");
     let gap = gst::event::Gap::builder(20 * MS).duration(20 * MS).build();
-    assert_eq!(second_level(0.6, [100, 110], |rig| assert!(rig.harness.push_event(gap))), 145);
-    let sought = |rig: &mut Rig| {
+    assert_eq!(second_level(0.6, [100, 110], |rig, _| assert!(rig.harness.push_event(gap))), 145);
+    let sought = |rig: &mut Rig, _: &mut gst::BufferRef| {
         let segment = gst::FormattedSegment::<gst::ClockTime>::new();
         for event in [
             gst::event::FlushStart::new(),
@@ -289,12 +294,10 @@ fn smoothing_begins_anew_after_cuts_gaps_and_seeks() {
 
 #[test]
 fn smoothing_begins_anew_at_a_discontinuity() {
-    let (_models, mut rig, info) = rig();
-    rig.filter.set_property("smoothing", 0.6);
-    rig.translate(grey(&info, 100, 0));
-    let mut second = grey(&info, 110, 40);
-    second.get_mut().unwrap().set_flags(gst::BufferFlags::DISCONT);
-    assert_eq!(level(&rig.translate(second), &info), 145);
+    let jump = |_: &mut Rig, second: &mut gst::BufferRef| {
+        second.set_flags(gst::BufferFlags::DISCONT);
+    };
+    assert_eq!(second_level(0.6, [100, 110], jump), 145);
 }
 
 /// Whenever the other generator takes over, nothing of this one's change is left in its frames.
