@@ -48,9 +48,7 @@ pub struct ExtractArgs {
 /// Writes the frames of all videos that are worth training on.
 pub fn run(args: &ExtractArgs) -> Result<()> {
     let names = names(&args.videos);
-    for name in &names {
-        ensure_new(&args.out, name)?;
-    }
+    ensure_new(&args.out, &names)?;
     let mut kept = Vec::new();
     for (video, name) in args.videos.iter().zip(&names) {
         let counts = extract(video, name, args, &mut kept)?;
@@ -82,18 +80,18 @@ fn names(videos: &[PathBuf]) -> Vec<String> {
     names
 }
 
-/// Fails where the folder holds frames that have a video's name.
-fn ensure_new(folder: &Path, name: &str) -> Result<()> {
+/// Fails where the folder holds frames that have the name of a video.
+fn ensure_new(folder: &Path, names: &[String]) -> Result<()> {
     let listing = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         listing => listing.with_context(|| folder.display().to_string())?,
     };
-    let frame = format!("{name}_shot");
+    let starts: Vec<String> = names.iter().map(|name| format!("{name}_shot")).collect();
     for entry in listing {
         let path = entry?.path();
         let file = path.file_name().unwrap_or_default().to_string_lossy();
         ensure!(
-            !file.starts_with(&frame),
+            !starts.iter().any(|start| file.starts_with(start)),
             "{}: a frame of a video of that name is there already; take the old frames away, give \
              another --out or rename the video",
             path.display()
