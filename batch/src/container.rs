@@ -78,14 +78,13 @@ impl Container {
         }
     }
 
-    /// Whether what GStreamer found in a file, `caps`, is what files of this container hold.
-    pub fn is_inside(self, caps: &gst::Caps) -> bool {
-        let name = caps.structure(0).map(|s| s.name().as_str()).unwrap_or_default();
+    /// Whether a file of this media type is what files of this container hold.
+    pub fn is_inside(self, media_type: &str) -> bool {
         match self {
-            Self::Mp4 | Self::Mov => name == "video/quicktime" || name == "application/x-3gp",
-            Self::Mkv => name == "video/x-matroska" || name == "video/webm",
-            Self::Webm => name == "video/webm",
-            Self::Ts => name == "video/mpegts",
+            Self::Mp4 | Self::Mov => ["video/quicktime", "application/x-3gp"].contains(&media_type),
+            Self::Mkv => ["video/x-matroska", "video/webm"].contains(&media_type),
+            Self::Webm => media_type == "video/webm",
+            Self::Ts => media_type == "video/mpegts",
         }
     }
 }

@@ -161,7 +161,7 @@ impl<'a> Library<'a> {
             Ok(Some(other)) => self.fail(number, format!("unexpected {other:?}"), worker),
             Err(failure) if failure.by_cutting && may_cut => {
                 self.note_uncut(number, &failure.cause);
-                self.queue.push_first([Step::Whole(number)].into_iter());
+                self.begin_whole(number, &entry);
             }
             Err(failure) => {
                 entry.clear();
@@ -248,16 +248,21 @@ impl<'a> Library<'a> {
         if begun.is_uncut {
             begun.left -= self.queue.forget_pieces(number);
         }
-        let next = match (begun.left, begun.is_uncut) {
-            (0, false) => Step::Join(number),
-            (0, true) => {
-                begun.entry.drop_pieces();
-                Step::Whole(number)
-            }
-            _ => return,
-        };
+        if begun.left > 0 {
+            return;
+        }
+        let (entry, is_uncut) = (begun.entry.clone(), begun.is_uncut);
         drop(file);
-        self.queue.push_first([next].into_iter());
+        match is_uncut {
+            true => self.begin_whole(number, &entry),
+            false => self.queue.push_first([Step::Join(number)].into_iter()),
+        }
+    }
+
+    /// Goes back to one piece.
+    fn begin_whole(&self, number: usize, entry: &Entry) {
+        entry.drop_pieces();
+        self.queue.push_first([Step::Whole(number)].into_iter());
     }
 
     fn join(&self, number: usize, worker: &mut Option<Worker>) {
@@ -279,8 +284,7 @@ impl<'a> Library<'a> {
             }
             Err(failure) if failure.by_cutting => {
                 self.note_uncut(number, &failure.cause);
-                entry.drop_pieces();
-                self.queue.push_first([Step::Whole(number)].into_iter());
+                self.begin_whole(number, &entry);
             }
             Err(failure) => {
                 entry.clear();

@@ -8,11 +8,12 @@ use anyhow::{Context, Result, bail};
 use gst::prelude::*;
 
 use super::{
-    muxer::{Muxer, discard},
+    muxer::discard,
     playing::Playing,
     source::{Track, take_apart},
     tracks,
 };
+use crate::container::Container;
 
 /// What is in a file.
 #[derive(Debug)]
@@ -25,12 +26,12 @@ pub struct Media {
     pub duration: Option<gst::ClockTime>,
 }
 
-/// Opens a file; fails if there is no video in it.
-pub fn look(input: &Path, muxer: &Muxer) -> Result<Media> {
+/// Opens a file on its way into an `output`; fails if there is no video in it.
+pub fn look(input: &Path, output: Container) -> Result<Media> {
     let playing = Playing::new();
     let (sender, receiver) = mpsc::channel();
     let pipeline = playing.pipeline().downgrade();
-    let parser = take_apart(playing.pipeline(), input, Some(muxer), move |tracks| {
+    let parser = take_apart(playing.pipeline(), input, Some(output), move |tracks| {
         let pipeline = pipeline.upgrade().context("the pipeline is gone")?;
         for track in tracks {
             discard(&pipeline, &track.pad)?;

@@ -14,6 +14,7 @@ use super::{
     muxer::{Muxer, make, pad as pad_of},
     tracks::{is_text, media_type},
 };
+use crate::container::Container;
 
 /// What the bytes of a track that wait may come to.
 const WAITING_BYTES: u32 = 256 << 20;
@@ -29,12 +30,12 @@ pub struct Track {
 }
 
 /// Takes `input` apart in `pipeline`. When all tracks are known, and before any of their data flows,
-/// `link` gets them once. Subtitles that `muxer` takes as they are stay as they are. Returns the
+/// `link` gets them once. Subtitles that `output` takes as they are stay as they are. Returns the
 /// element that takes the file apart.
 pub fn take_apart(
     pipeline: &gst::Pipeline,
     input: &Path,
-    muxer: Option<&Muxer>,
+    output: Option<Container>,
     link: impl Fn(&[Track]) -> Result<()> + Send + Sync + 'static,
 ) -> Result<gst::Element> {
     let file = gst::ElementFactory::make("filesrc")
@@ -43,8 +44,8 @@ pub fn take_apart(
         .build()
         .context("GStreamer's element filesrc is not installed")?;
     let parser = make("parsebin")?;
-    if let Some(muxer) = muxer {
-        keep_text(&parser, Muxer::new(muxer.container)?);
+    if let Some(output) = output {
+        keep_text(&parser, Muxer::new(output)?);
     }
     link_when_complete(pipeline, &parser, link)?;
     pipeline.add_many([&file, &parser])?;

@@ -77,7 +77,7 @@ impl Translation<'_> {
 
     /// Puts translated `pieces` together.
     pub fn join(&self, pieces: &[OsString], say: &mut dyn FnMut(Reply)) -> Result<()> {
-        let media = look(self.input, &Muxer::new(self.container)?)?;
+        let media = look(self.input, self.container)?;
         let playing = Playing::new();
         let setup = self.setup;
         let encoded = Branch::video(setup, self.container, None, Arc::default())?.caps;
@@ -94,10 +94,10 @@ impl Translation<'_> {
     /// Looks into the file and tells what a user should know of it.
     fn look(&self, say: &mut dyn FnMut(Reply)) -> Result<Media> {
         let muxer = Muxer::new(self.container)?;
-        let media = look(self.input, &muxer)?;
+        let media = look(self.input, self.container)?;
         let named = Container::of_name(self.input);
         if let (Some(named), Some(found)) = (named, &media.container)
-            && !named.is_inside(found)
+            && !named.is_inside(tracks::media_type(found))
         {
             let found = tracks::name_of(found);
             let text = format!("is {found}, although it is named {}", named.extension());
@@ -141,8 +141,9 @@ impl Translation<'_> {
             takes_video,
             ends: ends.clone(),
         };
-        let own = Muxer::new(self.container)?;
-        take_apart(pipeline, self.input, Some(&own), move |tracks| links.link_all(tracks))?;
+        take_apart(pipeline, self.input, Some(self.container), move |tracks| {
+            links.link_all(tracks)
+        })?;
         Ok(ends)
     }
 
