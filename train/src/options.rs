@@ -219,6 +219,10 @@ pub struct TrainOptions {
     /// Iterations over which the step rises from zero at the start
     #[arg(long, default_value_t = 0, help_heading = "Optimisation")]
     pub warmup: u64,
+    /// Iterations at the start in which only the discriminators learn, for generators that
+    /// --init-from has brought
+    #[arg(long, value_name = "ITERS", default_value_t = 0, help_heading = "Optimisation")]
+    pub discriminators_first: u64,
     /// Stop after this many iterations in all, whatever the epochs say
     #[arg(long, help_heading = "Optimisation")]
     pub max_iters: Option<u64>,

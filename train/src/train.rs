@@ -252,8 +252,12 @@ impl Session {
         if self.options.lr_policy == LrPolicy::Plateau {
             let kinds = ["cycle", "L1", "recon"];
             let watched = |name: &str| kinds.iter().any(|kind| name.starts_with(kind));
-            let losses = losses.iter().filter(|(name, _)| watched(name));
-            let sum: f64 = losses.map(|(_, loss)| loss.double_value(&[])).sum();
+            let losses: Vec<_> = losses.iter().filter(|(name, _)| watched(name)).collect();
+            // While only the discriminators learn there is nothing to watch.
+            if losses.is_empty() {
+                return;
+            }
+            let sum: f64 = losses.iter().map(|(_, loss)| loss.double_value(&[])).sum();
             // Of all processes, or their steps would differ.
             let sum = self.model.peers.mean(Tensor::from(sum as f32).view(1));
             self.model.plateau.observe(epoch, sum.double_value(&[0]));

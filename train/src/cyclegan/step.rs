@@ -96,7 +96,11 @@ impl CycleGan {
         let mut seed = random(options.seed, Purpose::Step, place);
         tch::manual_seed(rand::RngExt::random::<i64>(&mut seed));
         let mut losses = Losses::new();
-        let fakes = self.generator_step(batches, options, lr, &mut losses);
+        let fakes = if self.step < options.discriminators_first {
+            self.painted(batches, options)
+        } else {
+            self.generator_step(batches, options, lr, &mut losses)
+        };
         let mut rng = random(options.seed, Purpose::Pool, self.step);
         for (i, fake) in fakes.iter().enumerate() {
             let fake = self.pools[i].query(fake, &mut rng);
@@ -109,6 +113,18 @@ impl CycleGan {
         }
         self.step += 1;
         losses
+    }
+
+    /// What the discriminators are to look at while G and F wait for them.
+    fn painted(&self, batches: &[Batch; 2], options: &TrainOptions) -> [Tensor; 2] {
+        no_grad(|| {
+            [0, 1].map(|i| {
+                let weights = self.generators[i].params.weights(self.kind);
+                let batch = &batches[i];
+                let fake = self.networks[i].forward(&weights, &batch.images, self.kind, true);
+                seen(options, &fake.image, batch, batch)
+            })
+        })
     }
 
     /// Updates G and F; returns what the discriminators are to look at.
