@@ -44,6 +44,18 @@ pub fn pick(name: &str, threads: u32, peers: &Peers) -> Result<Device> {
     Ok(Device::Cuda(index))
 }
 
+/// Whether this processor has instructions for bfloat16, without which libtorch takes several times
+/// as long as in float32; also where that cannot be told.
+pub fn has_bf16() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    let has = std::arch::is_x86_feature_detected!("avx512bf16");
+    #[cfg(target_arch = "aarch64")]
+    let has = std::arch::is_aarch64_feature_detected!("bf16");
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let has = true;
+    has
+}
+
 /// Loads the half of libtorch that knows CUDA: nothing in the program names it, so that the linker
 /// leaves it out, and without an NVIDIA driver it is not wanted.
 fn load_cuda() -> Result<(), libloading::Error> {

@@ -147,6 +147,13 @@ impl Session {
         let options = config.train.clone();
         options.check()?;
         let device = device::pick(&options.device, options.threads, &peers)?;
+        let wants_bf16 = options.mixed_precision == MixedPrecision::Bf16;
+        if wants_bf16 && device == Device::Cpu && !device::has_bf16() && peers.rank() == 0 {
+            eprintln!(
+                "--mixed-precision bf16: this processor has no instructions for bfloat16 and will \
+                 take several times as long as with --mixed-precision no"
+            );
+        }
         let plan = plan(&run, config, peers.rank(), peers.count())?;
         let mut model = make(&plan, device)?;
         let distill = config.distill.as_ref();
