@@ -9,7 +9,7 @@
 )]
 
 #[path = "../../../tests/element/skip.rs"]
-mod skip;
+pub mod skip;
 
 use std::{
     fs,

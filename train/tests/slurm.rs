@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The ready job of `examples/cluster` trains on a Slurm of this machine.
+
+#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
+
+mod common;
+#[path = "../../tests/element/slurm.rs"]
+mod slurm;
+
+use std::{env, fs, path::Path};
+
+use common::{SMALL, data_set, program, run, say_skipped, skip};
+use serde_json::Value;
+use slurm::Slurm;
+
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/cluster/train.slurm");
+
+/// Two processes that are killed go on from their last checkpoint, and not from the pair that the
+/// run began with.
+#[test]
+fn a_slurm_job_goes_on_when_it_is_queued_again() {
+    if !cfg!(feature = "mpi") {
+        say_skipped("SKIP: built without the feature `mpi`");
+        return;
+    }
+    if !skip::is_slow_wanted("training as a Slurm job") || !Slurm::is_installed() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    data_set(Path::new(&path("data")), 6);
+    let (data, first, pair) = (path("data"), path("first"), path("pair"));
+    let train = ["train", "--data", &data, "--out", &first, "--mask-head", "--max-iters", "1"];
+    run(&[&train, SMALL].concat());
+    run(&["export", "--run", &first, "--out", &pair]);
+
+    let slurm = Slurm::start(folder.path().join("slurm"));
+    let program = program();
+    let programs = Path::new(program.get_program()).parent().unwrap();
+    let mut submit = slurm.command("sbatch");
+    submit
+        .current_dir(folder.path())
+        .env("PATH", format!("{}:{}", programs.display(), env::var("PATH").unwrap()))
+        .env("OMP_NUM_THREADS", "1")
+        // What mpirun wants to hear where tests are run by root.
+        .env("OMPI_ALLOW_RUN_AS_ROOT", "1")
+        .env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")
+        .args(["--parsable", "--nodes=1", "--ntasks-per-node=2", "--cpus-per-task=1"])
+        .args(["--gpus-per-node=0", "--output=job.log", SCRIPT])
+        .args(["--data", "data", "--out", "run", "--init-from", "pair", "--mask-head"])
+        .args(SMALL)
+        .args(["--n-epochs", "1000", "--max-iters", "300", "--save-latest-freq", "20"]);
+    let job = slurm.submit(&mut submit);
+    let log = || fs::read_to_string(path("job.log")).unwrap_or_default();
+    slurm.wait_for("checkpoint", |slurm| {
+        assert!(slurm.is(&job, ""), "the job ended: {}", log());
+        fs::read_dir(path("run/checkpoints")).is_ok_and(|mut files| files.next().is_some())
+    });
+    slurm.requeue(&job);
+    slurm.wait_for_the_end();
+
+    let log = log();
+    assert!(log.contains("trained 300 iterations"), "{log}");
+    let metrics = fs::read_to_string(path("run/metrics.jsonl")).unwrap();
+    let step = |line: &str| serde_json::from_str::<Value>(line).unwrap()["step"].as_u64();
+    let steps: Vec<_> = metrics.lines().map(step).collect();
+    let expected: Vec<_> = (1..=60).map(|k| Some(5 * k)).collect();
+    assert_eq!(steps, expected);
+}
