@@ -54,7 +54,8 @@ pub fn fails(arguments: &[&str], parts: &[&str]) -> String {
 fn plugin() -> Option<PathBuf> {
     let built = Path::new(env!("CARGO_BIN_EXE_cyclegan-train")).parent()?;
     let folders = std::env::var_os("GST_PLUGIN_PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&folders).chain([built.to_owned()]);
+    // Where it was built for itself, and where it was for the filter's own tests.
+    let folders = std::env::split_paths(&folders).chain([built.to_owned(), built.join("deps")]);
     folders.map(|folder| folder.join(PLUGIN)).find(|file| file.is_file())
 }
 
