@@ -5,10 +5,14 @@
 #![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
 
 mod common;
+#[allow(dead_code, reason = "the filter's tests use the rest")]
+#[path = "../../tests/element/generators.rs"]
+mod generators;
 
 use std::{fs, path::Path};
 
-use common::{SMALL, data_set, fails, run, say_skipped};
+use common::{SMALL, data_set, fails, gst_launch, run, say_skipped};
+use generators::Models;
 use serde_json::Value;
 
 fn scores(path: &Path) -> Vec<Value> {
@@ -39,6 +43,35 @@ fn a_run_and_its_export_score_alike() {
     }
     let page = fs::read_to_string(page).unwrap();
     assert!(page.contains("A2B") && page.contains("data:image/jpeg;base64,"));
+}
+
+/// A picture of half the contrast flickers half as much, and there are no frames of domain B.
+#[test]
+fn flicker_is_measured_on_the_clip() {
+    let models = Models::new();
+    models.add_pair("same", &generators::identity(), &generators::identity());
+    models.add_pair("half", &generators::linear(0.5, 0.0), &generators::identity());
+    let path = |name: &str| models.folder().join(name).to_str().unwrap().to_owned();
+    let (data, clip, json) = (path("data"), path("clip.avi"), path("scores.json"));
+    data_set(Path::new(&data), 2);
+    gst_launch(
+        models.folder(),
+        "videotestsrc num-buffers=6 pattern=ball ! video/x-raw,width=96,height=64 ! jpegenc \
+         ! avimux ! filesink location=clip.avi",
+    );
+    let (same, half) = (path("same"), path("half"));
+    let arguments = ["eval", "--data", &data, "--model", &same, "--model", &half, "--size", "64"];
+    run(&[&arguments[..], &["--clip", &clip, "--clip-frames", "5", "--json", &json]].concat());
+    let scores = scores(Path::new(&json));
+    let error = |k: usize, key: &str| scores[k][key].as_f64();
+    let input = error(0, "warping_error_of_input").unwrap();
+    assert!(input > 0.1, "{input}");
+    for (k, expected) in [(0, Some(input)), (1, None), (2, Some(input / 2.0)), (3, None)] {
+        let measured = error(k, "warping_error");
+        assert_eq!(measured.is_some(), expected.is_some(), "{}", scores[k]);
+        let difference = measured.zip(expected).map(|(a, b)| (a - b).abs());
+        assert!(difference.is_none_or(|d| d < 1e-3 * input), "{}", scores[k]);
+    }
 }
 
 #[test]
