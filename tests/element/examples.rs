@@ -5,8 +5,8 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Write},
-    net::UdpSocket,
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream, UdpSocket},
     path::Path,
     process::{Child, Command, Stdio},
 };
@@ -133,18 +133,42 @@ fn a_picture_shows_through_the_one_in_its_corner() {
     }
 }
 
+/// What the server at `address` answers to a request for `path`, if it is there and has it.
+fn get(address: &str, path: &str) -> Option<Vec<u8>> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    write!(stream, "GET {path} HTTP/1.0\r\n\r\n").ok()?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).ok()?;
+    let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n")?;
+    answer.starts_with(b"HTTP/1.0 200").then(|| answer.split_off(end + 4))
+}
+
 #[test]
-fn a_page_with_an_hls_stream_is_made() {
+fn a_page_with_an_hls_stream_is_served() {
     let folder = tempfile::tempdir().unwrap();
-    let source = "videotestsrc num-buffers=60 ! video/x-raw,width=160,height=90,framerate=25/1";
-    let example = Example::script("hls.sh").env("PORT", "0").env("SOURCE", source);
-    example.env("OUT", folder.path().to_str().unwrap()).assert_ends();
-    let page = fs::read_to_string(folder.path().join("index.html")).unwrap();
+    // A port that is free now; nobody else is likely to take it meanwhile.
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let source = "videotestsrc is-live=true num-buffers=150 \
+                  ! video/x-raw,width=160,height=90,framerate=25/1";
+    let mut example = Example::script("hls.sh")
+        .env("PORT", &address.port().to_string())
+        .env("SOURCE", source)
+        .env("OUT", folder.path().to_str().unwrap());
+    let mut stream = Running(example.command.spawn().unwrap());
+    let address = address.to_string();
+    let text = |path: &str| String::from_utf8(get(&address, path)?).ok();
+    let segment = || {
+        let playlist = text("/live.m3u8")?;
+        playlist.lines().find(|line| line.ends_with(".ts")).map(str::to_owned)
+    };
+    rig::wait_until("a segment is served", || segment().is_some());
+    let page = text("/").unwrap();
     assert!(page.contains("src=\"live.m3u8\""), "{page}");
-    let playlist = fs::read_to_string(folder.path().join("live.m3u8")).unwrap();
-    let segment = playlist.lines().find(|line| line.ends_with(".ts")).expect(&playlist);
-    let bytes = fs::read(folder.path().join(segment)).unwrap();
-    assert_eq!(bytes.first(), Some(&0x47), "{segment} is no MPEG transport stream");
+    let name = format!("/{}", segment().unwrap());
+    let bytes = get(&address, &name).unwrap();
+    assert_eq!(bytes.first(), Some(&0x47), "{name} is no MPEG transport stream");
+    assert!(stream.0.wait().unwrap().success());
+    assert!(get(&address, "/").is_none(), "the server outlived the stream");
 }
 
 /// Served, translated and served again, over loopback.
@@ -216,19 +240,33 @@ fn keys_work_in_the_terminal() {
     assert!(camera.0.wait().unwrap().success());
 }
 
+/// Dark grey becomes light grey and dark again within a second.
 #[test]
 fn the_translation_fades() {
     let models = Models::new();
-    let video = models.folder().join("in.avi");
+    models.add_pair("horse2zebra", &generators::invert(), &generators::identity());
+    let path = |name: &str| models.folder().join(name).to_str().unwrap().to_owned();
+    let (video, faded) = (path("in.avi"), path("faded.rgb"));
     let make = format!(
-        "videotestsrc num-buffers=5 ! video/x-raw,width=64,height=64 ! jpegenc ! avimux ! filesink \
-         location={}",
-        video.display()
+        "videotestsrc num-buffers=26 pattern=solid-color foreground-color=0xff404040 \
+         ! video/x-raw,width=64,height=64,framerate=25/1 ! jpegenc ! avimux ! filesink \
+         location={video}",
     );
     rig::init();
     let pipeline = gst::parse::launch(&make).unwrap().downcast().unwrap();
     rig::assert_ended(&rig::run_to_end(&pipeline));
-    Example::program("fade").args(&[video.to_str().unwrap(), "--sink", "fakesink"]).said();
+    let sink = format!("video/x-raw,format=RGB ! filesink location={faded}");
+    Example::program("fade")
+        .args(&[&video, "--seconds", "0.5", "--sink", &sink])
+        .env("CYCLEGAN_MODEL_PATH", models.folder().to_str().unwrap())
+        .said();
+    let frames = fs::read(&faded).unwrap();
+    let levels: Vec<u8> = frames.chunks(64 * 64 * 3).map(|frame| frame[0]).collect();
+    assert_eq!(levels.len(), 26);
+    // At 12.5 frames strength is 1.
+    for (frame, expected) in [(0, 64), (6, 125), (12, 186), (19, 125), (25, 64)] {
+        assert!(levels[frame].abs_diff(expected) <= 8, "frame {frame}: {levels:?}");
+    }
 }
 
 /// What the detector finds is translated, in whatever layout it tells of it.
