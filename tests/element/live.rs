@@ -101,7 +101,7 @@ fn without_a_change_to_hold_the_original_passes() {
 /// What became of the frames of a live pipeline.
 struct Feed {
     stats: gst::Structure,
-    /// For each frame, how long after its time it left the filter.
+    /// For each frame, how long after its time the sink showed it.
     delays: Vec<gst::ClockTime>,
     /// The largest latency that the filter has answered with.
     latency: gst::ClockTime,
@@ -119,23 +119,24 @@ fn overload(properties: &str) -> Feed {
             "videotestsrc is-live=true num-buffers={FRAMES} ! \
              video/x-raw,width=64,height=64,framerate=100/1 ! \
              cycleganfilter name=filter inference-size=192 {properties} {{model}} ! \
-             fakesink sync=true"
+             fakesink name=sink sync=true signal-handoffs=true"
         ),
         &model,
     );
     let filter = pipeline.by_name("filter").unwrap();
-    let left = Arc::new(Mutex::new(Vec::new()));
-    let (seen, element) = (left.clone(), filter.downgrade());
-    filter.static_pad("src").unwrap().add_probe(gst::PadProbeType::BUFFER, move |pad, probe| {
-        let now = element.upgrade().unwrap().current_running_time().unwrap();
-        let delay = now.saturating_sub(probe.buffer().unwrap().pts().unwrap());
+    let shown = Arc::new(Mutex::new(Vec::new()));
+    let (seen, source) = (shown.clone(), filter.static_pad("src").unwrap().downgrade());
+    pipeline.by_name("sink").unwrap().connect("handoff", false, move |values| {
+        let sink: gst::Element = values[0].get().unwrap();
+        let frame: gst::Buffer = values[1].get().unwrap();
+        let delay = sink.current_running_time().unwrap().saturating_sub(frame.pts().unwrap());
         let mut query = gst::query::Latency::new();
-        assert!(pad.query(&mut query));
+        assert!(source.upgrade().unwrap().query(&mut query));
         seen.lock().unwrap().push((delay, query.result().1));
-        gst::PadProbeReturn::Ok
+        None
     });
     rig::assert_ended(&rig::run_to_end(&pipeline));
-    let (delays, latencies): (Vec<_>, Vec<_>) = left.lock().unwrap().iter().copied().unzip();
+    let (delays, latencies): (Vec<_>, Vec<_>) = shown.lock().unwrap().iter().copied().unzip();
     let latency = latencies.into_iter().max().unwrap();
     Feed { stats: filter.property("stats"), delays, latency }
 }
