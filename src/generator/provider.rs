@@ -91,6 +91,20 @@ impl Provider {
         }
     }
 
+    /// What it needs of the machine, beside a runtime that has it built in.
+    pub fn needs(self) -> &'static str {
+        match self {
+            Self::Cpu => "a processor that this runtime was built for",
+            Self::Cuda => "an NVIDIA driver, and CUDA and cuDNN on LD_LIBRARY_PATH",
+            Self::TensorRt => "an NVIDIA driver, and CUDA, cuDNN and TensorRT on LD_LIBRARY_PATH",
+            Self::OpenVino => "OpenVINO's libraries beside it",
+            Self::WebGpu => "a GPU with a Vulkan driver",
+            Self::MiGraphX => "an AMD GPU with ROCm",
+            Self::DirectMl => "Windows with a DirectX 12 GPU",
+            Self::CoreMl => "macOS",
+        }
+    }
+
     /// The arithmetic that this kind of processor is fastest in.
     pub fn preferred_precision(self) -> Precision {
         match self {

@@ -74,7 +74,9 @@ impl Generator {
         let mut builder = session_options(environment, options).map_err(session_error)?;
         builder = builder
             .with_execution_providers(provider.registrations(options, precision, &engines))
-            .map_err(|error| provider_error(reason(&error)))?;
+            .map_err(|error| {
+                provider_error(format!("{}. It needs {}", reason(&error), provider.needs()))
+            })?;
         let is_profiled = provider != Provider::Cpu;
         if is_profiled {
             builder = builder
