@@ -2,7 +2,10 @@
 
 //! What `smoothing` is for, measured on a real clip with a real generator.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+};
 
 use gst::prelude::*;
 use gst_video::prelude::*;
@@ -117,7 +120,7 @@ fn planes(pad: &gst::Pad) -> Arc<Mutex<Vec<Plane>>> {
 }
 
 /// The frames of the clip before and after translation.
-fn translate(clip: &str, model: &std::path::Path, smoothing: f64) -> [Vec<Plane>; 2] {
+fn translate(clip: &str, model: &Path, smoothing: f64) -> [Vec<Plane>; 2] {
     let pipeline = rig::pipeline(
         &format!(
             "filesrc location=\"{clip}\" ! decodebin ! videoconvert ! \
@@ -152,15 +155,23 @@ fn smoothing_takes_the_flicker_and_leaves_the_sharpness() {
     if !rig::is_slow_wanted(NAME) {
         return;
     }
-    let model = rig::shared("models/reference_horse2zebra.onnx");
-    let (Some(model), Some(clip)) = (model, rig::shared("data/clips/horses.mp4")) else { return };
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/horse2zebra/G.onnx");
+    let reference = rig::shared("models/reference_horse2zebra.onnx");
+    let (Some(reference), Some(clip)) = (reference, rig::shared("data/clips/horses.mp4")) else {
+        return;
+    };
     let clip = clip.to_str().unwrap();
-    let [(flicker, sharpness), (smoothed, smoothed_sharpness)] =
-        [0.0, 0.6].map(|smoothing| measure(translate(clip, &model, smoothing)));
-    let (flicker_ratio, sharpness_ratio) = (smoothed / flicker, smoothed_sharpness / sharpness);
-    eprintln!(
-        "flicker {flicker:.2} → {smoothed:.2}, sharpness {sharpness:.0} → {smoothed_sharpness:.0}"
-    );
-    assert!(flicker_ratio <= 0.6, "{flicker_ratio:.3} of the flicker is left");
-    assert!(sharpness_ratio >= 0.95, "{sharpness_ratio:.3} of the sharpness is left");
+    // The shipped pair was trained against flicker: of what is left, more moves with the animal.
+    for (model, most) in [(shipped, 0.7), (reference, 0.6)] {
+        let [(flicker, sharpness), (smoothed, smoothed_sharpness)] =
+            [0.0, 0.6].map(|smoothing| measure(translate(clip, &model, smoothing)));
+        let (flicker_ratio, sharpness_ratio) = (smoothed / flicker, smoothed_sharpness / sharpness);
+        eprintln!(
+            "{}: flicker {flicker:.2} → {smoothed:.2}, {flicker_ratio:.3}; \
+             sharpness {sharpness:.0} → {smoothed_sharpness:.0}, {sharpness_ratio:.3}",
+            model.display()
+        );
+        assert!(flicker_ratio <= most, "{flicker_ratio:.3} of the flicker is left");
+        assert!(sharpness_ratio >= 0.95, "{sharpness_ratio:.3} of the sharpness is left");
+    }
 }
