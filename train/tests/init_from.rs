@@ -53,3 +53,38 @@ fn a_run_begins_with_the_weights_of_exported_files() {
     refused(&["--init-from", &pair, "--norm", "instance"], &[other]);
     refused(&["--init-from", &data], &["No such file"]);
 }
+
+/// G all of the pair that the run began with, F all of the run, and something between.
+#[test]
+fn a_run_is_averaged_with_what_it_began_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (data, first, pair) = (path("data"), path("first"), path("pair"));
+    let second = path("second");
+    data_set(Path::new(&data), 3);
+    let train = |out: &str, more: &[&str]| {
+        let fixed = ["train", "--data", &data, "--out", out, "--mask-head", "--max-iters", "2"];
+        run(&[&fixed, SMALL, more].concat());
+    };
+    let export = |run_folder: &str, name: &str, more: &[&str]| {
+        let out = path(name);
+        run(&[&["export", "--run", run_folder, "--out", &out], more].concat());
+        ["G.onnx", "F.onnx"].map(|file| fs::read(Path::new(&out).join(file)).unwrap())
+    };
+    train(&first, &[]);
+    let begun = export(&first, "pair", &[]);
+    train(&second, &["--init-from", &pair]);
+    let ended = export(&second, "ended", &[]);
+    let averaged = |name: &str, a: &str, b: &str| {
+        let with = ["--average-with", &pair, "--average-a", a, "--average-b", b];
+        export(&second, name, &with)
+    };
+    let apart = averaged("apart", "1", "0");
+    assert!(apart[0] == begun[0] && apart[1] == ended[1], "each share is its own generator's");
+    let between = averaged("between", "0.5", "0.5");
+    for (file, between) in between.iter().enumerate() {
+        assert!(*between != begun[file] && *between != ended[file]);
+    }
+    let export = ["export", "--run", &second, "--out", &path("none"), "--average-with", &pair];
+    fails(&[&export[..], &["--average-a", "2"]].concat(), &["--average-a is 2", "0 to 1"]);
+}

@@ -22,7 +22,7 @@ use cyclegan_contract::{
     onnx::{Message, ModelProto},
 };
 use cyclegan_output::write_beside;
-use tch::{Device, Kind};
+use tch::{Device, Kind, no_grad};
 
 use crate::{
     checkpoint,
@@ -43,6 +43,16 @@ pub struct ExportArgs {
     /// Folder for G.onnx, F.onnx and README.md, of which a README.md that is there is kept
     #[arg(long)]
     out: PathBuf,
+    /// Average the weights with those of G.onnx and F.onnx in this folder, which the run began with
+    /// (--init-from): part of what further training took away comes back
+    #[arg(long, value_name = "DIR")]
+    average_with: Option<PathBuf>,
+    /// The folder's share of G
+    #[arg(long, value_name = "SHARE", default_value_t = 0.5, requires = "average_with")]
+    average_a: f64,
+    /// The folder's share of F
+    #[arg(long, value_name = "SHARE", default_value_t = 0.5, requires = "average_with")]
+    average_b: f64,
     /// Write these beside them, separated by commas
     #[arg(long, value_enum, value_delimiter = ',')]
     variants: Vec<Variant>,
@@ -68,14 +78,18 @@ enum Variant {
 
 /// Writes both generators of the newest checkpoint, their variants, and a README.md.
 pub fn run(args: &ExportArgs) -> Result<()> {
-    let shares = 0.0..=1.0;
-    ensure!(
-        shares.contains(&args.float_share),
-        "--float-share is {}, expected 0 to 1",
-        args.float_share
-    );
+    for (name, share) in [
+        ("--float-share", args.float_share),
+        ("--average-a", args.average_a),
+        ("--average-b", args.average_b),
+    ] {
+        ensure!((0.0..=1.0).contains(&share), "{name} is {share}, expected 0 to 1");
+    }
     let run = RunFolder::open(&args.run)?;
     let pair = Pair::newest(&run)?;
+    if let Some(folder) = &args.average_with {
+        pair.average(folder, [args.average_a, args.average_b])?;
+    }
     let mut written = pair.write(&args.out)?;
     written.iter().for_each(Written::print);
     for (i, direction) in Direction::BOTH.into_iter().enumerate() {
@@ -127,6 +141,22 @@ impl Pair {
     fn newest(run: &RunFolder) -> Result<Self> {
         let (config, model) = checkpoint::open_newest(run, Device::Cpu)?;
         Ok(Self { config, model })
+    }
+
+    /// Takes `shares` of G and F from an exported pair: θ = (1 − share)·run + share·pair
+    /// (Wortsman et al. 2022, arXiv 2109.01903). Networks apart in training cannot be averaged;
+    /// one and what it was trained on to can.
+    fn average(&self, folder: &Path, shares: [f64; 2]) -> Result<()> {
+        let other = CycleGan::new(&self.config.train, Device::Cpu)?;
+        read_back::pair(folder, &other)?;
+        let players = self.model.generators.iter().zip(&other.generators);
+        for ((own, other), share) in players.zip(shares) {
+            let mut weights = own.shown().flat().shallow_clone();
+            no_grad(|| {
+                let _ = weights.lerp_(other.shown().flat(), share);
+            });
+        }
+        Ok(())
     }
 
     /// Writes G.onnx and F.onnx.
