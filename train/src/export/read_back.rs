@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Exported files as the beginning of another run.
+//! The weights of exported files: another run begins with them, or is averaged with them.
 
 use std::{collections::HashMap, fs, path::Path};
 
@@ -24,7 +24,8 @@ use crate::{
 pub fn pair(folder: &Path, model: &CycleGan) -> Result<()> {
     ensure!(
         !matches!(model.networks[0].shape.norm, Norm::Batch | Norm::Frozen),
-        "exported files have such a normalisation folded into their convolutions; give --norm none"
+        "exported files have such a normalisation folded into their convolutions: this needs a run \
+         with --norm none or instance"
     );
     let players = model.networks.iter().zip(&model.generators);
     for (direction, (network, player)) in Direction::BOTH.into_iter().zip(players) {
@@ -64,8 +65,8 @@ fn differing(what: &str, found: &[String], expected: &[String]) -> Result<()> {
     };
     let said = |list: &[String]| list.get(i).map_or("none".to_owned(), |l| format!("`{l}`"));
     bail!(
-        "another architecture: {what} {} is {}, the options ask for {}; give the options that it \
-         was trained with",
+        "another architecture: {what} {} is {}, the run's options ask for {}; it \
+         needs those that the file was trained with",
         i + 1,
         said(found),
         said(expected)
