@@ -26,19 +26,21 @@ fn a_run_begins_with_the_weights_of_exported_files() {
     refs(&train(&first, &["--max-iters", "3"]));
     run(&["export", "--run", &first, "--out", &pair]);
 
-    // Whether a run of so many iterations after `pair` has left its generators as they were.
-    let kept = |name: &str, iterations: &str| {
+    // Whether a run on from `pair` has left its generators as they were.
+    let kept = |name: &str, more: &[&str]| {
         let (out, again) = (path(name), path(&format!("{name}-exported")));
-        let waits = ["--discriminators-first", "2", "--max-iters", iterations];
-        refs(&train(&out, &[&waits[..], &["--seed", "9", "--init-from", &pair]].concat()));
+        refs(&train(&out, &[more, &["--seed", "9", "--init-from", &pair]].concat()));
         run(&["export", "--run", &out, "--out", &again]);
         ["G.onnx", "F.onnx"].map(|file| {
             let read = |pair: &str| fs::read(Path::new(pair).join(file)).unwrap();
             read(&pair) == read(&again)
         })
     };
-    assert_eq!(kept("second", "2"), [true, true], "the generators did not wait");
-    assert_eq!(kept("fourth", "3"), [false, false], "the generators did not learn");
+    // A step too small to move a weight shows what the run began with.
+    assert_eq!(kept("second", &["--max-iters", "1", "--lr", "1e-30"]), [true, true]);
+    let waiting = |iterations| ["--discriminators-first", "2", "--max-iters", iterations];
+    assert_eq!(kept("fourth", &waiting("2")), [true, true], "the generators did not wait");
+    assert_eq!(kept("fifth", &waiting("3")), [false, false], "the generators did not learn");
 
     let third = path("third");
     let refused = |more: &[&str], parts: &[&str]| {
