@@ -56,17 +56,17 @@ fn a_slurm_array_translates_a_folder_though_a_task_is_killed() {
         .args(["--filter", "inference-size=128"]);
     let job = slurm.submit(&mut submit);
 
-    // One task is killed in the middle of its work.
+    let log =
+        |task: usize| fs::read_to_string(place.path(format!("cyclegan-batch-{job}-{task}.log")));
+    // One task is killed in the middle of its work. Slurm calls it running before it has begun.
     let victim = format!("{job}_2");
     slurm.wait_for("running task", |slurm| slurm.is(&victim, "RUNNING"));
     slurm.wait_for("work in the outputs", |_| place.out(".cyclegan-batch").is_dir());
+    slurm.wait_for("word of its share", |_| log(2).is_ok_and(|log| log.contains("share 2/4: ")));
     slurm.requeue(&victim);
     slurm.wait_for_the_end();
 
-    let log = |task: usize| {
-        fs::read_to_string(place.path(format!("cyclegan-batch-{job}-{task}.log"))).unwrap()
-    };
-    let logs: Vec<String> = (1..=4).map(log).collect();
+    let logs: Vec<String> = (1..=4).map(|task| log(task).unwrap()).collect();
     assert_eq!(
         logs[1].matches("share 2/4: ").count(),
         2,

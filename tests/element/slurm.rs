@@ -124,7 +124,14 @@ impl Slurm {
 
     /// Whether a job is in `state`.
     pub fn is(&self, job: &str, state: &str) -> bool {
-        self.states().contains(&format!("{job} {state}"))
+        self.state(job).as_deref() == Some(state)
+    }
+
+    /// The state of a job, unless it has ended.
+    pub fn state(&self, job: &str) -> Option<String> {
+        let states = self.states();
+        let mut jobs = states.lines().filter_map(|line| line.split_once(' '));
+        jobs.find(|(name, _)| *name == job).map(|(_, state)| state.trim().to_owned())
     }
 
     /// Waits until no job is left.
