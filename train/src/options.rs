@@ -151,6 +151,25 @@ pub struct TrainOptions {
     /// Where a mask is known, prefer crops with at least this share inside it
     #[arg(long, allow_negative_numbers = true, default_value_t = 0.0, help_heading = "Data")]
     pub min_foreground: f64,
+    /// Darken or lighten what is inside the mask of a picture of A, all of it without one, by a random
+    /// gamma of 2^−R to 2^R: animals of more shades than were photographed. 1 to 1.5 is usual
+    #[arg(
+        long,
+        value_name = "R",
+        allow_negative_numbers = true,
+        default_value_t = 0.0,
+        help_heading = "Data"
+    )]
+    pub random_gamma_a: f64,
+    /// The same for pictures of B
+    #[arg(
+        long,
+        value_name = "R",
+        allow_negative_numbers = true,
+        default_value_t = 0.0,
+        help_heading = "Data"
+    )]
+    pub random_gamma_b: f64,
     /// Use at most this many images of each domain
     #[arg(long, help_heading = "Data")]
     pub max_dataset_size: Option<usize>,

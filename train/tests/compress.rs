@@ -108,6 +108,7 @@ fn teachers_that_cannot_teach_are_refused_and_leave_no_run() {
     compress(&["--teacher", &g, &g], &[&g, "A2B"]);
     compress(&["--teacher", &picture], &[&picture]);
     compress(&["--teacher", &g, "--lambda-recon-a=-1"], &["--lambda-recon-a", "-1"]);
+    compress(&["--teacher", &g, "--random-gamma-a", "1"], &["--random-gamma-a is 1", "teacher"]);
     let none = program().args(["compress", "--data", &data, "--out", &out]).output().unwrap();
     assert!(String::from_utf8_lossy(&none.stderr).contains("--teacher"));
 }

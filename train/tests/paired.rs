@@ -38,6 +38,7 @@ fn plan(domains: [Domain; 2], paired: bool) -> Plan {
         sizes: Sizes { load: 50, load_min: 36, crop: 32, multiple: 4 },
         flip: true,
         min_foreground: 0.0,
+        gamma: [0.0; 2],
         need_mask: false,
         batch: 3,
         own: 0..3,

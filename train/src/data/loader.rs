@@ -22,6 +22,7 @@ use super::{
     folder::Domain,
     order::{Purpose, order_of_epoch, random},
     picture::Picture,
+    shade::Shade,
     view::{Preprocess, Sizes, View},
 };
 
@@ -47,6 +48,8 @@ pub struct Plan {
     pub flip: bool,
     /// Share of a crop that should lie inside the mask.
     pub min_foreground: f64,
+    /// Range of the random gamma of each domain's foreground, powers of two.
+    pub gamma: [f64; 2],
     /// Only images whose mask is known and not empty.
     pub need_mask: bool,
     /// Images a step, over all processes.
@@ -213,6 +216,7 @@ impl<'a> Worker<'a> {
         index: usize,
         rng: &mut impl Rng,
     ) -> Result<Option<Vec<Picture>>> {
+        let gamma = domains.iter().map(|&d| self.plan.gamma[d]);
         let domains: Vec<&Domain> = domains.iter().map(|&d| &self.plan.domains[d]).collect();
         let masked = |d: &&Domain| d.masks.get(index).is_some_and(Option::is_some);
         if self.plan.need_mask && !domains.iter().all(masked) {
@@ -227,7 +231,10 @@ impl<'a> Worker<'a> {
         }
         let view = self.best_view((w, h), pictures[0].mask.as_ref(), rng);
         let view = view.with_context(|| path.display().to_string())?;
-        let cuts: Vec<Picture> = pictures.iter().map(|p| p.cut(&view)).collect();
+        let mut cuts: Vec<Picture> = pictures.iter().map(|p| p.cut(&view)).collect();
+        for (cut, range) in cuts.iter_mut().zip(gamma).filter(|(_, range)| *range > 0.0) {
+            cut.shade(&Shade::random(range, rng));
+        }
         let empty = |p: &Picture| p.mask.as_ref().is_some_and(|m| share(m) < 0.01);
         Ok((!self.plan.need_mask || !cuts.iter().any(empty)).then_some(cuts))
     }

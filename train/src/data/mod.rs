@@ -10,5 +10,6 @@ pub mod loader;
 pub mod order;
 pub mod pairs;
 pub mod picture;
+pub mod shade;
 pub mod shot;
 pub mod view;

@@ -6,7 +6,7 @@
 use anyhow::{Result, bail};
 use image::{GrayImage, RgbImage};
 
-use super::{decode, folder::Domain, shot::same_shot, view::View};
+use super::{decode, folder::Domain, shade::Shade, shot::same_shot, view::View};
 
 /// A picture, or a crop of one.
 #[derive(Debug)]
@@ -53,6 +53,13 @@ impl Picture {
                 .painted
                 .as_ref()
                 .map(|p| view.moved(self.rgb.dimensions(), p.dimensions()).of_rgb(p)),
+        }
+    }
+
+    /// Shades its foreground. The next frame's is taken to be where this one's is.
+    pub fn shade(&mut self, shade: &Shade) {
+        for picture in [Some(&mut self.rgb), self.next.as_mut()].into_iter().flatten() {
+            shade.apply(picture, self.mask.as_ref());
         }
     }
 }

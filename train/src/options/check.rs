@@ -62,6 +62,9 @@ impl TrainOptions {
             "--min-foreground is {}, expected 0 to 1",
             self.min_foreground
         );
+        for (name, value) in self.gammas() {
+            ensure!((0.0..=4.0).contains(&value), "{name} is {value}, expected 0 to 4");
+        }
         let norm = self.generator(0).norm;
         ensure!(
             self.net_g() != NetG::Inception9Blocks || matches!(norm, Norm::Instance | Norm::None),
@@ -69,6 +72,22 @@ impl TrainOptions {
              prunes by, or by none"
         );
         self.check_crop()
+    }
+
+    /// Refuses what does not go with pictures that a teacher painted beforehand.
+    pub fn check_painted(&self) -> Result<()> {
+        for (name, value) in self.gammas() {
+            ensure!(
+                value == 0.0,
+                "{name} is {value}, expected 0: what an ONNX teacher made of the pictures was painted \
+                 from their own shades"
+            );
+        }
+        Ok(())
+    }
+
+    fn gammas(&self) -> [(&'static str, f64); 2] {
+        [("--random-gamma-a", self.random_gamma_a), ("--random-gamma-b", self.random_gamma_b)]
     }
 
     fn check_crop(&self) -> Result<()> {
@@ -130,6 +149,8 @@ mod tests {
             ("--init-gain -0.02", "--init-gain", "more than 0"),
             ("--min-foreground -0.1", "--min-foreground", "0 to 1"),
             ("--min-foreground 1.5", "--min-foreground is 1.5", "0 to 1"),
+            ("--random-gamma-a -1", "--random-gamma-a is -1", "0 to 4"),
+            ("--random-gamma-b nan", "--random-gamma-b is NaN", "0 to 4"),
             ("--preprocess multi_scale_crop --load-size-min 300", "--load-size-min", "256 to 286"),
             ("--preprocess multi_scale_crop --load-size-min 200", "--load-size-min", "256 to 286"),
             ("--crop-size 300", "--crop-size", "--load-size"),

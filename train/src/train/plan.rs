@@ -20,6 +20,9 @@ pub fn plan(run: &RunFolder, config: &Config, rank: usize, processes: usize) -> 
             domain.painted = painted.as_ref().map(|folder| run.join(folder));
         }
     }
+    if domains.iter().any(|d| d.painted.is_some()) {
+        o.check_painted()?;
+    }
     let need_mask = o.look_at == LookAt::Foreground;
     for (domain, name) in domains.iter().zip(["trainA_mask", "trainB_mask"]) {
         ensure!(
@@ -42,6 +45,7 @@ pub fn plan(run: &RunFolder, config: &Config, rank: usize, processes: usize) -> 
         },
         flip: !o.no_flip,
         min_foreground: o.min_foreground,
+        gamma: [o.random_gamma_a, o.random_gamma_b],
         need_mask,
         batch: batch * processes,
         own: batch * rank..batch * (rank + 1),
