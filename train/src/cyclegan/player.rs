@@ -84,3 +84,31 @@ impl Player {
         self.ema.as_ref().unwrap_or(&self.params)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tch::kind::FLOAT_CPU;
+
+    use super::*;
+    use crate::net::params::Start;
+
+    #[test]
+    fn the_average_follows_fast_at_first_and_then_by_its_decay() {
+        let mut layout = Layout::new(false);
+        layout.add("w".into(), &[1], Start::Constant(2.0));
+        let mut player = Player::new(&layout, InitType::Normal, 0.02, 0.5, Device::Cpu).with_ema();
+        let one = Peers::default();
+        let mut expected = 2.0;
+        for t in 1..=40 {
+            player.update(&[Tensor::ones([1], FLOAT_CPU)], 0.1, &one);
+            player.average(0.8);
+            let value = player.params.flat().double_value(&[0]);
+            // (1 + t)/(10 + t) is below 0.8 up to t = 34.
+            let decay = if t < 35 { (1.0 + f64::from(t)) / (10.0 + f64::from(t)) } else { 0.8 };
+            expected = decay * expected + (1.0 - decay) * value;
+            assert!((player.shown().flat().double_value(&[0]) - expected).abs() < 1e-4, "{t}");
+        }
+        player.restart_average();
+        assert_eq!(player.shown().flat(), player.params.flat());
+    }
+}
