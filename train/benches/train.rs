@@ -128,12 +128,14 @@ fn serve(threads: i32) -> Result<()> {
     Ok(())
 }
 
-/// The nets of `step.py`.
+/// The nets of `step.py`. Its image pools too are full after the first round, as those of 50 are for
+/// nearly all of a run.
 fn options(net: &str) -> Result<TrainOptions> {
     Ok(TrainOptions {
         net_g: Some(clap::ValueEnum::from_str(net, false).map_err(anyhow::Error::msg)?),
         ngf: Some(if net == "fast" { 32 } else { 16 }),
         ema: 0.0,
+        pool_size: Some(2),
         ..TrainOptions::default()
     })
 }

@@ -6,6 +6,8 @@
 pub mod adam;
 pub mod distill;
 mod freeze;
+mod judge;
+mod losses;
 pub mod player;
 pub mod pool;
 pub mod schedule;
@@ -21,10 +23,10 @@ use crate::{
     peers::Peers,
 };
 use distill::Distillation;
+pub use losses::Losses;
 use player::Player;
 use pool::ImagePool;
 use schedule::Plateau;
-pub use step::Losses;
 
 /// A run's networks and all that changes while it trains.
 #[derive(Debug)]

@@ -14,37 +14,39 @@ pub struct ImagePool {
 }
 
 impl ImagePool {
-    /// An empty pool; with `size` 0 it hands back what it is given.
+    /// An empty pool; with `size` 0 it stays so.
     pub fn new(size: usize) -> Self {
         let images = Vec::new();
         Self { size, images }
     }
 
-    /// Hands back as many images as it is given, N×C×H×W: while it fills, the same; then half of
-    /// the time an older one in place of a new one.
-    pub fn query(&mut self, fresh: &Tensor, rng: &mut impl Rng) -> Tensor {
+    /// Hands back as many images as it is given, N×C×H×W, half of the time an older one in place of
+    /// a new one; `None` where all are the new ones, as they are while it fills.
+    pub fn query(&mut self, fresh: &Tensor, rng: &mut impl Rng) -> Option<Tensor> {
         if self.size == 0 {
-            return fresh.detach();
+            return None;
         }
         let of_other_size = |old: &Tensor| old.size() != fresh.size()[1..];
         if self.images.first().is_some_and(of_other_size) {
             self.images.clear();
         }
-        let fresh = fresh.detach().unbind(0).into_iter();
-        let out: Vec<Tensor> = fresh.map(|image| self.exchange(image, rng)).collect();
-        Tensor::stack(&out, 0)
+        let fresh = fresh.detach().unbind(0);
+        let old: Vec<_> = fresh.iter().map(|image| self.exchange(image, rng)).collect();
+        let mixed = old.iter().zip(&fresh).map(|(old, fresh)| old.as_ref().unwrap_or(fresh));
+        old.iter().any(Option::is_some).then(|| Tensor::stack(&mixed.collect::<Vec<_>>(), 0))
     }
 
-    fn exchange(&mut self, fresh: Tensor, rng: &mut impl Rng) -> Tensor {
+    /// An old image in whose place the new one is kept, unless the new one's turn is now.
+    fn exchange(&mut self, fresh: &Tensor, rng: &mut impl Rng) -> Option<Tensor> {
         if self.images.len() < self.size {
             self.images.push(fresh.copy());
-            return fresh;
+            return None;
         }
         if rng.random_bool(0.5) {
-            return fresh;
+            return None;
         }
         let place = rng.random_range(0..self.images.len());
-        std::mem::replace(&mut self.images[place], fresh.copy())
+        Some(std::mem::replace(&mut self.images[place], fresh.copy()))
     }
 
     /// What it holds, K×C×H×W, for a checkpoint.
@@ -74,19 +76,36 @@ mod tests {
         let mut rng = random(1, Purpose::Pool, 0);
         let mut old = 0;
         for i in 0..405 {
-            let back = pool.query(&image(f64::from(i)), &mut rng).double_value(&[0, 0, 0, 0]);
-            assert!(back <= f64::from(i));
-            assert!(i >= 5 || back == f64::from(i));
-            old += i32::from(back < f64::from(i));
+            let Some(back) = pool.query(&image(f64::from(i)), &mut rng) else {
+                continue;
+            };
+            assert!(i >= 5 && back.double_value(&[0, 0, 0, 0]) < f64::from(i));
+            old += 1;
         }
         assert!((150..250).contains(&old), "{old} of 400 were old");
         assert_eq!(pool.images().unwrap().size(), [5, 3, 2, 2]);
     }
 
     #[test]
+    fn new_images_stand_where_no_old_one_does() {
+        let mut pool = ImagePool::new(1);
+        let mut rng = random(1, Purpose::Pool, 0);
+        let pair = |value| Tensor::cat(&[image(value), image(value + 0.5)], 0);
+        for i in 0..20 {
+            let fresh = pair(f64::from(i));
+            let Some(back) = pool.query(&fresh, &mut rng) else {
+                continue;
+            };
+            assert_eq!(back.size(), fresh.size());
+            let same = [0, 1].map(|n| back.get(n) == fresh.get(n));
+            assert!(same != [true, true]);
+        }
+    }
+
+    #[test]
     fn a_pool_of_nothing_changes_nothing() {
         let mut pool = ImagePool::new(0);
         let mut rng = random(1, Purpose::Pool, 0);
-        assert_eq!(pool.query(&image(0.25), &mut rng), image(0.25));
+        assert!(pool.query(&image(0.25), &mut rng).is_none());
     }
 }

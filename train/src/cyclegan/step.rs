@@ -4,80 +4,21 @@
 
 use tch::{Kind, Tensor, no_grad};
 
-use super::{CycleGan, distill::Target};
+use super::{
+    CycleGan,
+    distill::Target,
+    judge::{Judged, seen},
+    losses::{Losses, NAMES},
+};
 use crate::{
     data::{
         batch::{Batch, Masks},
         order::{Purpose, random},
     },
-    loss::{adversarial::gradient_penalty, alignment::kernel_alignment, flicker, mask},
+    loss::{alignment::kernel_alignment, flicker, mask},
     net::{generator::Painted, params::Weights},
-    options::{LookAt, TrainOptions},
+    options::TrainOptions,
 };
-
-/// The losses of an iteration by name, as tensors: reading a value waits for the device.
-pub type Losses = Vec<(&'static str, Tensor)>;
-
-/// Names of the losses of both directions: (A→B, B→A).
-const NAMES: [Names; 2] = [
-    Names {
-        adversarial: "G_A",
-        cycle: "cycle_A",
-        identity: "idt_A",
-        partner: "L1_A",
-        mask: "mask_A",
-        flow: "flow_A",
-        difference: "diff_A",
-        recon: "recon_A",
-        alignment: "alignment_A",
-        inverse: "inverse_A",
-        discriminator: "D_A",
-        accuracy: "D_A_accuracy",
-        change: "change_A",
-        likeness: "likeness_A",
-    },
-    Names {
-        adversarial: "G_B",
-        cycle: "cycle_B",
-        identity: "idt_B",
-        partner: "L1_B",
-        mask: "mask_B",
-        flow: "flow_B",
-        difference: "diff_B",
-        recon: "recon_B",
-        alignment: "alignment_B",
-        inverse: "inverse_B",
-        discriminator: "D_B",
-        accuracy: "D_B_accuracy",
-        change: "change_B",
-        likeness: "likeness_B",
-    },
-];
-
-struct Names {
-    adversarial: &'static str,
-    cycle: &'static str,
-    identity: &'static str,
-    /// Distance from what the picture ought to become, where that is known.
-    partner: &'static str,
-    mask: &'static str,
-    flow: &'static str,
-    /// What changes from frame to frame beyond what the input changes.
-    difference: &'static str,
-    /// Distance from the teacher's picture.
-    recon: &'static str,
-    /// Mean kernel alignment with the teacher's features.
-    alignment: &'static str,
-    /// Distance of the other generator's way back from there.
-    inverse: &'static str,
-    discriminator: &'static str,
-    /// Share of its scores on the right side of undecided.
-    accuracy: &'static str,
-    /// Mean absolute difference between real and painted.
-    change: &'static str,
-    /// Correlation of their brightness.
-    likeness: &'static str,
-}
 
 /// One direction of the generator step; `i` is 0 for A→B and 1 for B→A.
 struct Forward {
@@ -96,17 +37,16 @@ impl CycleGan {
         let mut seed = random(options.seed, Purpose::Step, place);
         tch::manual_seed(rand::RngExt::random::<i64>(&mut seed));
         let mut losses = Losses::new();
-        let fakes = if self.step < options.discriminators_first {
+        let judged = if self.step < options.discriminators_first {
             self.painted(batches, options)
         } else {
             self.generator_step(batches, options, lr, &mut losses)
         };
         let mut rng = random(options.seed, Purpose::Pool, self.step);
-        for (i, fake) in fakes.iter().enumerate() {
-            let fake = self.pools[i].query(fake, &mut rng);
+        for (i, judged) in judged.into_iter().enumerate() {
             let real = &batches[1 - i];
             let real = seen(options, &real.images, real, &batches[i]);
-            self.discriminator_step(i, &real, &fake, options, lr, &mut losses);
+            self.discriminator_step(i, &real, judged, &mut rng, options, lr, &mut losses);
         }
         for generator in &mut self.generators {
             generator.average(options.ema);
@@ -116,27 +56,26 @@ impl CycleGan {
     }
 
     /// What the discriminators are to look at while G and F wait for them.
-    fn painted(&self, batches: &[Batch; 2], options: &TrainOptions) -> [Tensor; 2] {
+    fn painted(&self, batches: &[Batch; 2], options: &TrainOptions) -> [Judged; 2] {
         no_grad(|| {
             [0, 1].map(|i| {
                 let weights = self.generators[i].params.weights(self.kind);
                 let batch = &batches[i];
                 let fake = self.networks[i].forward(&weights, &batch.images, self.kind, true);
-                seen(options, &fake.image, batch, batch)
+                Judged::unseen(seen(options, &fake.image, batch, batch))
             })
         })
     }
 
-    /// Updates G and F; returns what the discriminators are to look at.
+    /// Updates G and F; returns what the discriminators looked at.
     fn generator_step(
         &mut self,
         batches: &[Batch; 2],
         options: &TrainOptions,
         lr: f64,
         losses: &mut Losses,
-    ) -> [Tensor; 2] {
+    ) -> [Judged; 2] {
         let weights = [0, 1].map(|i| self.generators[i].params.weights(self.kind));
-        let judges = [0, 1].map(|i| self.discriminators[i].params.weights(self.kind));
         let forwards = [0, 1].map(|i| self.paint(&weights[i], batches, i, options));
         let lambda = [options.lambda_a, options.lambda_b];
         let mut total = Tensor::zeros([], (Kind::Float, self.device));
@@ -144,15 +83,17 @@ impl CycleGan {
             total = &total + &loss * weight;
             losses.push((name, loss.detach()));
         };
-        let mut views = Vec::new();
+        let judged = [0, 1].map(|i| {
+            let batch = &batches[i];
+            let view = seen(options, &forwards[i].fake.image, batch, batch);
+            let (judged, loss) = self.judge(i, &view, options);
+            add(NAMES[i].adversarial, 1.0, loss);
+            judged
+        });
         for i in 0..2 {
             let names = &NAMES[i];
             let Forward { fake, identity: same, .. } = &forwards[i];
             let (batch, other) = (&batches[i], &batches[1 - i]);
-            let view = seen(options, &fake.image, batch, batch);
-            let scores = self.discriminator.forward(&judges[i], &view, self.kind);
-            add(names.adversarial, 1.0, options.gan_mode().loss(&scores, true));
-            views.push(view.detach());
             let paint =
                 |k: usize, x: &Tensor| self.networks[k].forward(&weights[k], x, self.kind, true);
             let cycled = (!options.paired() && lambda[i] > 0.0).then(|| paint(1 - i, &fake.image));
@@ -187,13 +128,11 @@ impl CycleGan {
             losses.push((NAMES[i].likeness, likeness(&fake, real)));
         }
         let leaves: Vec<&Tensor> = self.generators.iter().flat_map(|g| g.params.leaves()).collect();
-        // Only what is asked for is computed: the discriminators' weights get no gradient.
         let gradients = Tensor::run_backward(&[total], &leaves, false, false);
         let (of_g, of_f) = gradients.split_at(self.generators[0].params.leaves().len());
         self.generators[0].update(of_g, lr, &self.peers);
         self.generators[1].update(of_f, lr, &self.peers);
-        let second = views.pop().unwrap_or_default();
-        [views.pop().unwrap_or_default(), second]
+        judged
     }
 
     /// Adds what generator `i` learns from its teacher, and the other one from the way back.
@@ -260,52 +199,6 @@ impl CycleGan {
         let features = features.iter().map(|f| f.narrow(0, 0, n)).collect();
         Forward { fake, identity, features }
     }
-
-    /// Updates the discriminator of what generator `i` makes.
-    fn discriminator_step(
-        &mut self,
-        i: usize,
-        real: &Tensor,
-        fake: &Tensor,
-        options: &TrainOptions,
-        lr: f64,
-        losses: &mut Losses,
-    ) {
-        let player = &self.discriminators[i];
-        let weights = player.params.weights(self.kind);
-        let score = |x: &Tensor| self.discriminator.forward(&weights, x, self.kind);
-        let mixes = self.discriminator.shape.norm.mixes_images();
-        let (on_real, on_fake) = if real.size()[2..] == fake.size()[2..] && !mixes {
-            let n = real.size()[0];
-            let scores = score(&Tensor::cat(&[real, fake], 0));
-            (scores.narrow(0, 0, n), scores.narrow(0, n, fake.size()[0]))
-        } else {
-            (score(real), score(fake))
-        };
-        let mode = options.gan_mode();
-        let mut loss = (mode.loss(&on_real, true) + mode.loss(&on_fake, false)) * 0.5;
-        if mode == crate::loss::adversarial::GanMode::Wgangp {
-            loss += gradient_penalty(score, real, fake);
-        }
-        losses.push((NAMES[i].discriminator, loss.detach()));
-        let said_real =
-            no_grad(|| on_real.gt(mode.undecided()).to_kind(Kind::Float).mean(Kind::Float));
-        let said_fake =
-            no_grad(|| on_fake.le(mode.undecided()).to_kind(Kind::Float).mean(Kind::Float));
-        losses.push((NAMES[i].accuracy, (said_real + said_fake) * 0.5));
-        let gradients = Tensor::run_backward(&[loss], &player.params.leaves(), false, false);
-        self.discriminators[i].update(&gradients, lr, &self.peers);
-    }
-}
-
-/// What a discriminator sees of `image`, which lies on the pictures of `place`: with pairs also the
-/// pictures of `source` that it was or might have been painted from.
-fn seen(options: &TrainOptions, image: &Tensor, place: &Batch, source: &Batch) -> Tensor {
-    let view = match (options.look_at, &place.masks) {
-        (LookAt::Foreground, Some(masks)) => image * &masks.truth,
-        _ => image.shallow_clone(),
-    };
-    if options.paired() { Tensor::cat(&[&source.images, &view], 1) } else { view }
 }
 
 /// The mask's loss, a mean over the passes through both generators.

@@ -228,10 +228,10 @@ impl Layer {
     }
 }
 
-/// relu(x) + slope·(x − relu(x)). The binding has the slope of `leaky_relu` fixed at 0.01, and
-/// `prelu` takes several times as long.
+/// The binding has the slope of `leaky_relu` fixed at 0.01. The function that multiplies a gradient
+/// by 1 or by the slope, as the sign of x has it, takes a slope and does the same to x itself.
 fn leaky_relu(x: &Tensor, slope: f64) -> Tensor {
-    x.relu().lerp(x, slope)
+    x.detach().leaky_relu_backward(x, slope, false)
 }
 
 /// An N×C×H×W tensor of kind `kind` in the order of memory that the parameters have.
@@ -241,4 +241,22 @@ pub fn ready(x: &Tensor, kind: Kind, layout: &Layout) -> Tensor {
     }
     let x = x.to_kind(kind).permute([0, 2, 3, 1]).contiguous();
     x.permute([0, 3, 1, 2])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leaky_relu_leaks_forth_and_back() {
+        let x = Tensor::from_slice(&[-2.0f32, -0.5, 0.5, 2.0]).set_requires_grad(true);
+        let y = leaky_relu(&x, 0.2);
+        assert!(
+            (&y - Tensor::from_slice(&[-0.4f32, -0.1, 0.5, 2.0])).abs().max().double_value(&[])
+                < 1e-6
+        );
+        let gradient = Tensor::run_backward(&[y.sum(Kind::Float)], &[&x], false, false).remove(0);
+        let expected = Tensor::from_slice(&[0.2f32, 0.2, 1.0, 1.0]);
+        assert!((gradient - expected).abs().max().double_value(&[]) < 1e-6);
+    }
 }

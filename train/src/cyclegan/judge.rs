@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What the discriminators say of painted images, and their half of an iteration.
+
+use rand::Rng;
+use tch::{Kind, Tensor, no_grad};
+
+use super::{
+    CycleGan,
+    losses::{Losses, NAMES},
+};
+use crate::{
+    data::batch::Batch,
+    loss::adversarial::{GanMode, gradient_penalty},
+    options::{LookAt, TrainOptions},
+};
+
+/// Painted images as their discriminator sees them.
+pub(super) struct Judged {
+    /// With no way back to the generator.
+    view: Tensor,
+    /// What the discriminator said of them, where it was asked, with the way back to its weights.
+    scores: Option<Tensor>,
+}
+
+impl Judged {
+    /// Images that the discriminator has not been asked about.
+    pub(super) fn unseen(view: Tensor) -> Self {
+        Self { view: view.detach(), scores: None }
+    }
+}
+
+impl CycleGan {
+    /// Asks the discriminator of what generator `i` makes about `view`, and gives the generator's
+    /// adversarial loss. The scores are kept: no other forward pass is needed where the
+    /// discriminator is then trained on the same images.
+    pub(super) fn judge(
+        &self,
+        i: usize,
+        view: &Tensor,
+        options: &TrainOptions,
+    ) -> (Judged, Tensor) {
+        let weights = self.discriminators[i].params.weights(self.kind);
+        let leaf = view.detach().set_requires_grad(true);
+        let scores = self.discriminator.forward(&weights, &leaf, self.kind);
+        let loss = options.gan_mode().loss(&scores, true);
+        // Only what is asked for is computed: the discriminator's weights get no gradient yet.
+        let pull = Tensor::run_backward(&[&loss], &[&leaf], true, false).remove(0);
+        let judged = Judged { view: leaf.detach(), scores: Some(scores) };
+        (judged, with_gradient(&loss.detach(), view, &pull))
+    }
+
+    /// Updates the discriminator of what generator `i` makes, on `real` images and on those that it
+    /// has judged, or older ones out of the pool.
+    pub(super) fn discriminator_step(
+        &mut self,
+        i: usize,
+        real: &Tensor,
+        judged: Judged,
+        rng: &mut impl Rng,
+        options: &TrainOptions,
+        lr: f64,
+        losses: &mut Losses,
+    ) {
+        let old = self.pools[i].query(&judged.view, rng);
+        let scores = judged.scores.filter(|_| old.is_none());
+        let fake = old.unwrap_or(judged.view);
+        let player = &self.discriminators[i];
+        let weights = player.params.weights(self.kind);
+        let score = |x: &Tensor| self.discriminator.forward(&weights, x, self.kind);
+        let mixes = self.discriminator.shape.norm.mixes_images();
+        let alike = real.size()[2..] == fake.size()[2..];
+        let (on_real, on_fake) = match scores {
+            Some(on_fake) => (score(real), on_fake),
+            None if alike && !mixes => {
+                let n = real.size()[0];
+                let scores = score(&Tensor::cat(&[real, &fake], 0));
+                (scores.narrow(0, 0, n), scores.narrow(0, n, fake.size()[0]))
+            }
+            None => (score(real), score(&fake)),
+        };
+        let mode = options.gan_mode();
+        let mut loss = (mode.loss(&on_real, true) + mode.loss(&on_fake, false)) * 0.5;
+        if mode == GanMode::Wgangp {
+            loss += gradient_penalty(score, real, &fake);
+        }
+        let names = &NAMES[i];
+        losses.push((names.discriminator, loss.detach()));
+        losses.push((names.accuracy, accuracy(mode, &on_real, &on_fake)));
+        let gradients = Tensor::run_backward(&[loss], &player.params.leaves(), false, false);
+        self.discriminators[i].update(&gradients, lr, &self.peers);
+    }
+}
+
+/// A tensor of the value `loss` whose gradient in `x` is `gradient`.
+fn with_gradient(loss: &Tensor, x: &Tensor, gradient: &Tensor) -> Tensor {
+    let linear = (x * gradient).sum(Kind::Float);
+    let rest = loss - linear.detach();
+    linear + rest
+}
+
+/// Share of the scores that lie on the right side of undecided.
+fn accuracy(mode: GanMode, on_real: &Tensor, on_fake: &Tensor) -> Tensor {
+    no_grad(|| {
+        let real = on_real.gt(mode.undecided()).to_kind(Kind::Float).mean(Kind::Float);
+        let fake = on_fake.le(mode.undecided()).to_kind(Kind::Float).mean(Kind::Float);
+        (real + fake) * 0.5
+    })
+}
+
+/// What a discriminator sees of `image`, which lies on the pictures of `place`: with pairs also the
+/// pictures of `source` that it was or might have been painted from.
+pub(super) fn seen(
+    options: &TrainOptions,
+    image: &Tensor,
+    place: &Batch,
+    source: &Batch,
+) -> Tensor {
+    let view = match (options.look_at, &place.masks) {
+        (LookAt::Foreground, Some(masks)) => image * &masks.truth,
+        _ => image.shallow_clone(),
+    };
+    if options.paired() { Tensor::cat(&[&source.images, &view], 1) } else { view }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::Device;
+
+    use super::*;
+    use crate::data::order::{Purpose, random};
+
+    fn options() -> TrainOptions {
+        TrainOptions { ngf: Some(4), width: 4, blocks: 1, ndf: 4, ..TrainOptions::default() }
+    }
+
+    fn noise(seed: i64) -> Tensor {
+        tch::manual_seed(seed);
+        Tensor::rand([1, 3, 64, 64], tch::kind::FLOAT_CPU) * 2.0 - 1.0
+    }
+
+    fn largest(x: &Tensor) -> f64 {
+        x.abs().max().double_value(&[])
+    }
+
+    #[test]
+    fn a_generator_is_told_the_discriminators_gradient() {
+        let options = options();
+        let model = CycleGan::new(&options, Device::Cpu).unwrap();
+        let image = noise(1).set_requires_grad(true);
+        let (_, loss) = model.judge(0, &image, &options);
+        let weights = model.discriminators[0].params.weights(model.kind);
+        let scores = model.discriminator.forward(&weights, &image, model.kind);
+        let expected = options.gan_mode().loss(&scores, true);
+        let gradient = |loss| Tensor::run_backward(&[loss], &[&image], false, false).remove(0);
+        assert!((loss.double_value(&[]) - expected.double_value(&[])).abs() < 1e-6);
+        let (told, expected) = (gradient(loss), gradient(expected));
+        assert!(largest(&expected) > 0.0);
+        assert!(largest(&(told - &expected)) < largest(&expected) * 1e-5);
+    }
+
+    /// Whether its scores are kept or computed again, a discriminator learns the same.
+    #[test]
+    fn scores_are_kept_for_the_discriminators_step() {
+        let options = options();
+        let learnt = |keep: bool| {
+            let mut model = CycleGan::new(&options, Device::Cpu).unwrap();
+            let before = model.discriminators[0].params.flat().copy();
+            let (mut judged, _) = model.judge(0, &noise(1), &options);
+            if !keep {
+                judged.scores = None;
+            }
+            let mut rng = random(0, Purpose::Pool, 0);
+            let losses = &mut Losses::new();
+            model.discriminator_step(0, &noise(2), judged, &mut rng, &options, 1e-3, losses);
+            (model.discriminators[0].adam.m.copy(), model.discriminators[0].params.flat() - before)
+        };
+        let ((kept, change), (again, _)) = (learnt(true), learnt(false));
+        assert!(largest(&change) > 1e-4);
+        assert!(largest(&(kept - &again)) < largest(&again) * 1e-4);
+    }
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What an iteration measures, by name.
+
+use tch::Tensor;
+
+/// The losses of an iteration by name, as tensors: reading a value waits for the device.
+pub type Losses = Vec<(&'static str, Tensor)>;
+
+/// Names of the losses of both directions: (A→B, B→A).
+pub(super) const NAMES: [Names; 2] = [
+    Names {
+        adversarial: "G_A",
+        cycle: "cycle_A",
+        identity: "idt_A",
+        partner: "L1_A",
+        mask: "mask_A",
+        flow: "flow_A",
+        difference: "diff_A",
+        recon: "recon_A",
+        alignment: "alignment_A",
+        inverse: "inverse_A",
+        discriminator: "D_A",
+        accuracy: "D_A_accuracy",
+        change: "change_A",
+        likeness: "likeness_A",
+    },
+    Names {
+        adversarial: "G_B",
+        cycle: "cycle_B",
+        identity: "idt_B",
+        partner: "L1_B",
+        mask: "mask_B",
+        flow: "flow_B",
+        difference: "diff_B",
+        recon: "recon_B",
+        alignment: "alignment_B",
+        inverse: "inverse_B",
+        discriminator: "D_B",
+        accuracy: "D_B_accuracy",
+        change: "change_B",
+        likeness: "likeness_B",
+    },
+];
+
+pub(super) struct Names {
+    pub(super) adversarial: &'static str,
+    pub(super) cycle: &'static str,
+    pub(super) identity: &'static str,
+    /// Distance from what the picture ought to become, where that is known.
+    pub(super) partner: &'static str,
+    pub(super) mask: &'static str,
+    pub(super) flow: &'static str,
+    /// What changes from frame to frame beyond what the input changes.
+    pub(super) difference: &'static str,
+    /// Distance from the teacher's picture.
+    pub(super) recon: &'static str,
+    /// Mean kernel alignment with the teacher's features.
+    pub(super) alignment: &'static str,
+    /// Distance of the other generator's way back from there.
+    pub(super) inverse: &'static str,
+    pub(super) discriminator: &'static str,
+    /// Share of its scores on the right side of undecided.
+    pub(super) accuracy: &'static str,
+    /// Mean absolute difference between real and painted.
+    pub(super) change: &'static str,
+    /// Correlation of their brightness.
+    pub(super) likeness: &'static str,
+}
