@@ -5,22 +5,32 @@
 
 use std::{
     any::Any,
+    cell::Cell,
     panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook},
     sync::Mutex,
-    thread,
 };
 
 use anyhow::{Result, anyhow};
 
-/// Where the last panic of the main thread came from.
+/// Where the last panic that became an error came from.
 static PLACE: Mutex<String> = Mutex::new(String::new());
+
+thread_local! {
+    /// Whether a panic of this thread becomes an error.
+    static CAUGHT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A panic of this thread, too, is passed on to the one that called [`caught`]: nothing is printed.
+pub fn in_this_thread_too() {
+    CAUGHT.set(true);
+}
 
 /// Runs `command`; if it panics, the reason is an error and nothing is printed.
 pub fn caught(command: impl FnOnce() -> Result<()>) -> Result<()> {
-    let caller = thread::current().id();
+    in_this_thread_too();
     let usual = std::panic::take_hook();
     set_hook(Box::new(move |info: &PanicHookInfo<'_>| {
-        if thread::current().id() != caller {
+        if !CAUGHT.get() {
             return usual(info);
         }
         if let (Ok(mut place), Some(at)) = (PLACE.lock(), info.location()) {

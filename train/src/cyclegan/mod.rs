@@ -4,6 +4,7 @@
 //! With paired pictures, the same four networks train as two of pix2pix (arXiv 1611.07004).
 
 pub mod adam;
+mod both;
 pub mod distill;
 mod freeze;
 mod judge;

@@ -60,9 +60,9 @@ impl Player {
         }
     }
 
-    /// One update, given the gradients of the leaves, of which the mean over all peers is taken.
-    pub fn update(&mut self, gradients: &[Tensor], lr: f64, peers: &Peers) {
-        let gradient = no_grad(|| peers.mean(self.params.flatten(gradients)));
+    /// One update, given the gradient as a flat vector, of which the mean over all peers is taken.
+    pub fn update(&mut self, gradient: Tensor, lr: f64, peers: &Peers) {
+        let gradient = no_grad(|| peers.mean(gradient));
         self.adam.step(self.params.flat(), &gradient, lr);
     }
 
@@ -100,7 +100,7 @@ mod tests {
         let one = Peers::default();
         let mut expected = 2.0;
         for t in 1..=40 {
-            player.update(&[Tensor::ones([1], FLOAT_CPU)], 0.1, &one);
+            player.update(Tensor::ones([1], FLOAT_CPU), 0.1, &one);
             player.average(0.8);
             let value = player.params.flat().double_value(&[0]);
             // (1 + t)/(10 + t) is below 0.8 up to t = 34.

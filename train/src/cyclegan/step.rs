@@ -6,6 +6,7 @@ use tch::{Kind, Tensor, no_grad};
 
 use super::{
     CycleGan,
+    both::Iteration,
     distill::Target,
     judge::{Judged, seen},
     losses::{Losses, NAMES},
@@ -19,6 +20,14 @@ use crate::{
     net::{generator::Painted, params::Weights},
     options::TrainOptions,
 };
+
+/// What one direction of the generator step gives.
+struct Lessons {
+    /// Its share of the gradients of G and F, flat.
+    gradients: [Tensor; 2],
+    losses: Losses,
+    judged: Judged,
+}
 
 /// One direction of the generator step; `i` is 0 for A→B and 1 for B→A.
 struct Forward {
@@ -42,12 +51,7 @@ impl CycleGan {
         } else {
             self.generator_step(batches, options, lr, &mut losses)
         };
-        let mut rng = random(options.seed, Purpose::Pool, self.step);
-        for (i, judged) in judged.into_iter().enumerate() {
-            let real = &batches[1 - i];
-            let real = seen(options, &real.images, real, &batches[i]);
-            self.discriminator_step(i, &real, judged, &mut rng, options, lr, &mut losses);
-        }
+        self.discriminator_step(batches, judged, options, lr, &mut losses);
         for generator in &mut self.generators {
             generator.average(options.ema);
         }
@@ -75,64 +79,83 @@ impl CycleGan {
         lr: f64,
         losses: &mut Losses,
     ) -> [Judged; 2] {
-        let weights = [0, 1].map(|i| self.generators[i].params.weights(self.kind));
-        let forwards = [0, 1].map(|i| self.paint(&weights[i], batches, i, options));
+        let moved = batches.each_ref().map(|batch| {
+            (options.lambda_flow > 0.0).then(|| flicker::Moved::random(&batch.images))
+        });
+        let iteration = Iteration { model: self, batches, options };
+        let [there, back] = iteration.both(moved, |iteration, i, moved| {
+            iteration.model.direction(i, iteration.batches, moved, iteration.options)
+        });
+        let sum = |k: usize| no_grad(|| &there.gradients[k] + &back.gradients[k]);
+        for (k, gradient) in [sum(0), sum(1)].into_iter().enumerate() {
+            self.generators[k].update(gradient, lr, &self.peers);
+        }
+        losses.extend(there.losses.into_iter().chain(back.losses));
+        [there.judged, back.judged]
+    }
+
+    /// What generator `i` paints, and what both generators are to learn from that.
+    fn direction(
+        &self,
+        i: usize,
+        batches: &[Batch; 2],
+        moved: Option<flicker::Moved>,
+        options: &TrainOptions,
+    ) -> Lessons {
+        let weights = [0, 1].map(|k| self.generators[k].params.weights(self.kind));
+        let names = &NAMES[i];
         let lambda = [options.lambda_a, options.lambda_b];
+        let (batch, other) = (&batches[i], &batches[1 - i]);
         let mut total = Tensor::zeros([], (Kind::Float, self.device));
+        let mut losses = Losses::new();
         let mut add = |name, weight: f64, loss: Tensor| {
             total = &total + &loss * weight;
             losses.push((name, loss.detach()));
         };
-        let judged = [0, 1].map(|i| {
-            let batch = &batches[i];
-            let view = seen(options, &forwards[i].fake.image, batch, batch);
-            let (judged, loss) = self.judge(i, &view, options);
-            add(NAMES[i].adversarial, 1.0, loss);
-            judged
-        });
-        for i in 0..2 {
-            let names = &NAMES[i];
-            let Forward { fake, identity: same, .. } = &forwards[i];
-            let (batch, other) = (&batches[i], &batches[1 - i]);
-            let paint =
-                |k: usize, x: &Tensor| self.networks[k].forward(&weights[k], x, self.kind, true);
-            let cycled = (!options.paired() && lambda[i] > 0.0).then(|| paint(1 - i, &fake.image));
-            if let Some(cycled) = &cycled {
-                add(names.cycle, lambda[i], l1(&cycled.image, &batch.images));
-            }
-            if options.paired() {
-                add(names.partner, options.lambda_l1, l1(&fake.image, &other.images));
-            }
-            if let Some(same) = same {
-                let weight = lambda[1 - i] * options.lambda_identity;
-                add(names.identity, weight, l1(same, &other.images));
-            }
-            let painted: Vec<&Painted> = [fake].into_iter().chain(&cycled).collect();
-            if let Some(loss) = mask_loss(&painted, batch.masks.as_ref()) {
-                add(names.mask, options.lambda_mask, loss);
-            }
-            self.distil(i, batch, &forwards[i], &weights[1 - i], options, &mut add);
-            let there = |x: &Tensor| paint(i, x).image;
-            if options.lambda_flow > 0.0 {
-                let loss = flicker::equivariance(there, &batch.images, &fake.image);
-                add(names.flow, options.lambda_flow, loss);
-            }
-            if let Some(next) = batch.next.as_ref().filter(|_| options.lambda_diff > 0.0) {
-                let loss = flicker::frame_difference(there, &batch.images, &fake.image, next);
-                add(names.difference, options.lambda_diff, loss);
-            }
+        let forward = self.paint(&weights[i], batches, i, options);
+        let fake = &forward.fake;
+        let view = seen(options, &fake.image, batch, batch);
+        let (judged, loss) = self.judge(i, &view, options);
+        add(names.adversarial, 1.0, loss);
+        let paint =
+            |k: usize, x: &Tensor| self.networks[k].forward(&weights[k], x, self.kind, true);
+        let cycled = (!options.paired() && lambda[i] > 0.0).then(|| paint(1 - i, &fake.image));
+        if let Some(cycled) = &cycled {
+            add(names.cycle, lambda[i], l1(&cycled.image, &batch.images));
         }
-        for i in 0..2 {
-            let (real, fake) = (&batches[i].images, forwards[i].fake.image.detach());
-            losses.push((NAMES[i].change, l1(&fake, real)));
-            losses.push((NAMES[i].likeness, likeness(&fake, real)));
+        if options.paired() {
+            add(names.partner, options.lambda_l1, l1(&fake.image, &other.images));
         }
+        if let Some(same) = &forward.identity {
+            let weight = lambda[1 - i] * options.lambda_identity;
+            add(names.identity, weight, l1(same, &other.images));
+        }
+        let painted: Vec<&Painted> = [fake].into_iter().chain(&cycled).collect();
+        if let Some(loss) = mask_loss(&painted, batch.masks.as_ref()) {
+            add(names.mask, options.lambda_mask, loss);
+        }
+        self.distil(i, batch, &forward, &weights[1 - i], options, &mut add);
+        let there = |x: &Tensor| paint(i, x).image;
+        if let Some(moved) = moved {
+            add(names.flow, options.lambda_flow, moved.equivariance(there, &fake.image));
+        }
+        if let Some(next) = batch.next.as_ref().filter(|_| options.lambda_diff > 0.0) {
+            let loss = flicker::frame_difference(there, &batch.images, &fake.image, next);
+            add(names.difference, options.lambda_diff, loss);
+        }
+        let image = fake.image.detach();
+        losses.push((names.change, l1(&image, &batch.images)));
+        losses.push((names.likeness, likeness(&image, &batch.images)));
+        Lessons { gradients: self.gradients(total), losses, judged }
+    }
+
+    /// The gradients of a loss in the weights of G and of F.
+    fn gradients(&self, loss: Tensor) -> [Tensor; 2] {
         let leaves: Vec<&Tensor> = self.generators.iter().flat_map(|g| g.params.leaves()).collect();
-        let gradients = Tensor::run_backward(&[total], &leaves, false, false);
+        let gradients = Tensor::run_backward(&[loss], &leaves, false, false);
         let (of_g, of_f) = gradients.split_at(self.generators[0].params.leaves().len());
-        self.generators[0].update(of_g, lr, &self.peers);
-        self.generators[1].update(of_f, lr, &self.peers);
-        judged
+        let [g, f] = &self.generators;
+        no_grad(|| [g.params.flatten(of_g), f.params.flatten(of_f)])
     }
 
     /// Adds what generator `i` learns from its teacher, and the other one from the way back.

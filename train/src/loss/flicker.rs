@@ -16,17 +16,33 @@ const KNOTS: i64 = 4;
 /// Spread of the noise, of a range of 2: about two grey levels, as of a camera in the shade.
 const NOISE: f64 = 0.02;
 
-/// ‖G(W(x) + n) − W(G(x))‖₁ for a random motion W and noise n (equation 4).
-///
-/// Equation 3, the way back ‖F(W(G(x)) + n) − W(x)‖₁, is left out: it is one more cycle
-/// consistency, and made F keep the stripes of zebras that `--lambda-b` was lowered to let go.
-///
-/// `real` is x and `fake` is G(x), both N×3×H×W.
-pub fn equivariance(paint: impl Fn(&Tensor) -> Tensor, real: &Tensor, fake: &Tensor) -> Tensor {
-    let flow = random_flow(real);
-    let moved = warp(real, &flow);
-    let noisy = &moved + moved.randn_like() * NOISE;
-    (paint(&noisy) - warp(fake, &flow)).abs().mean(Kind::Float)
+/// Pictures moved at random.
+#[derive(Debug)]
+pub struct Moved {
+    /// W, N×2×H×W, pixels.
+    flow: Tensor,
+    /// W(x) + n, N×3×H×W.
+    noisy: Tensor,
+}
+
+impl Moved {
+    /// Moves x, N×3×H×W in [−1, 1], by a random motion W, and adds noise n.
+    pub fn random(real: &Tensor) -> Self {
+        let flow = random_flow(real);
+        let moved = warp(real, &flow);
+        let noisy = &moved + moved.randn_like() * NOISE;
+        Self { flow, noisy }
+    }
+
+    /// ‖G(W(x) + n) − W(G(x))‖₁ (equation 4).
+    ///
+    /// Equation 3, the way back ‖F(W(G(x)) + n) − W(x)‖₁, is left out: it is one more cycle
+    /// consistency, and made F keep the stripes of zebras that `--lambda-b` was lowered to let go.
+    ///
+    /// `fake` is G(x), N×3×H×W.
+    pub fn equivariance(&self, paint: impl Fn(&Tensor) -> Tensor, fake: &Tensor) -> Tensor {
+        (paint(&self.noisy) - warp(fake, &self.flow)).abs().mean(Kind::Float)
+    }
 }
 
 /// ‖(G(x′) − G(x)) − (x′ − x)‖₁ over the images x that a frame x′ follows: what a frame changes
@@ -61,7 +77,7 @@ mod tests {
         tch::manual_seed(8);
         let x = Tensor::rand([2, 3, 32, 32], tch::kind::FLOAT_CPU);
         let fake = paint(&x);
-        equivariance(&paint, &x, &fake).double_value(&[])
+        Moved::random(&x).equivariance(&paint, &fake).double_value(&[])
     }
 
     #[test]

@@ -214,12 +214,13 @@ impl Params {
         self.views.iter().filter(|view| view.requires_grad()).collect()
     }
 
-    /// Gradients of [`Params::leaves`] as a vector like [`Params::flat`], 0 where nothing is trained.
+    /// Gradients of [`Params::leaves`] as a vector like [`Params::flat`], 0 where nothing is trained
+    /// and where libtorch found no way to a leaf.
     pub fn flatten(&self, gradients: &[Tensor]) -> Tensor {
         let mut gradients = gradients.iter();
         let flat = |e: &Entry| match e.is_trained().then(|| gradients.next()).flatten() {
-            Some(gradient) => e.flatten(gradient),
-            None => Tensor::zeros([e.numel()], (Kind::Float, self.flat.device())),
+            Some(gradient) if gradient.defined() => e.flatten(gradient),
+            _ => Tensor::zeros([e.numel()], (Kind::Float, self.flat.device())),
         };
         let flat: Vec<Tensor> = self.layout.entries.iter().map(flat).collect();
         Tensor::cat(&flat, 0)
