@@ -152,7 +152,7 @@ pub struct TrainOptions {
     #[arg(long, allow_negative_numbers = true, default_value_t = 0.0, help_heading = "Data")]
     pub min_foreground: f64,
     /// Darken or lighten what is inside the mask of a picture of A, all of it without one, by a random
-    /// gamma of 2^−R to 2^R: animals of more shades than were photographed. 1 to 1.5 is usual
+    /// gamma of 2^−R to 2^R: animals of more shades than were photographed
     #[arg(
         long,
         value_name = "R",

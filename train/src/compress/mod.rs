@@ -113,10 +113,10 @@ fn learn_from_run(
 fn learn_from_files(args: &CompressArgs, run: &RunFolder, matches: &ArgMatches) -> Result<()> {
     let mut options = args.train.clone();
     options.check()?;
-    options.check_painted()?;
     args.budget.check(Generator::new(options.generator(0)).multiple_of())?;
     let mut teachers = open(&args.teacher)?;
     for teacher in &teachers {
+        options.check_painted(usize::from(teacher.direction == Direction::BToA))?;
         name_domains(&mut options, teacher, matches);
     }
     fit(&args.budget, &mut options, matches)?;

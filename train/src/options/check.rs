@@ -63,6 +63,11 @@ impl TrainOptions {
             self.min_foreground
         );
         for (name, value) in self.gammas() {
+            ensure!(
+                value == 0.0 || !self.paired(),
+                "{name} is {value}, expected 0 with --mode paired: a picture and its partner have the \
+                 same shades"
+            );
             ensure!((0.0..=4.0).contains(&value), "{name} is {value}, expected 0 to 4");
         }
         let norm = self.generator(0).norm;
@@ -74,15 +79,14 @@ impl TrainOptions {
         self.check_crop()
     }
 
-    /// Refuses what does not go with pictures that a teacher painted beforehand.
-    pub fn check_painted(&self) -> Result<()> {
-        for (name, value) in self.gammas() {
-            ensure!(
-                value == 0.0,
-                "{name} is {value}, expected 0: what an ONNX teacher made of the pictures was painted \
-                 from their own shades"
-            );
-        }
+    /// Refuses what does not go with pictures of domain `i` that a teacher painted beforehand.
+    pub fn check_painted(&self, i: usize) -> Result<()> {
+        let (name, value) = self.gammas()[i];
+        ensure!(
+            value == 0.0,
+            "{name} is {value}, expected 0: what an ONNX teacher makes of the pictures is painted \
+             beforehand, from their own shades"
+        );
         Ok(())
     }
 
@@ -149,6 +153,7 @@ mod tests {
             ("--init-gain -0.02", "--init-gain", "more than 0"),
             ("--min-foreground -0.1", "--min-foreground", "0 to 1"),
             ("--min-foreground 1.5", "--min-foreground is 1.5", "0 to 1"),
+            ("--mode paired --random-gamma-b 1", "--random-gamma-b is 1", "--mode paired"),
             ("--random-gamma-a -1", "--random-gamma-a is -1", "0 to 4"),
             ("--random-gamma-b nan", "--random-gamma-b is NaN", "0 to 4"),
             ("--preprocess multi_scale_crop --load-size-min 300", "--load-size-min", "256 to 286"),

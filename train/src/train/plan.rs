@@ -20,8 +20,8 @@ pub fn plan(run: &RunFolder, config: &Config, rank: usize, processes: usize) -> 
             domain.painted = painted.as_ref().map(|folder| run.join(folder));
         }
     }
-    if domains.iter().any(|d| d.painted.is_some()) {
-        o.check_painted()?;
+    for i in (0..2).filter(|&i| domains[i].painted.is_some()) {
+        o.check_painted(i)?;
     }
     let need_mask = o.look_at == LookAt::Foreground;
     for (domain, name) in domains.iter().zip(["trainA_mask", "trainB_mask"]) {
