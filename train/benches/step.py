@@ -84,7 +84,7 @@ class CycleGan:
         self.g, self.f, self.d_b, self.d_a = make(), make(), patchgan(64), patchgan(64)
         adam = lambda *nets: torch.optim.Adam(itertools.chain(*(n.parameters() for n in nets)), 2e-4, (0.5, 0.999))
         self.adam_g, self.adam_d = adam(self.g, self.f), adam(self.d_a, self.d_b)
-        self.pools = Pool(2), Pool(2)  # full at once, as train.rs says why
+        self.pools = Pool(2), Pool(2)  # full at once; train.rs says why
 
     def step(self, a, b):
         gan = lambda score, real: F.mse_loss(score, torch.full_like(score, float(real)))

@@ -4,7 +4,7 @@
 
 /// Lets the C library keep freed memory instead of giving it back to the system: an iteration asks
 /// for the same large tensors again and again, and fresh pages cost it some 6 % of its time. All
-/// threads share it: kept for each of them it would be a quarter more.
+/// threads share one store: with one each, training took a quarter more memory.
 pub fn keep_freed() {
     #[cfg(target_env = "gnu")]
     {

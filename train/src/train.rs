@@ -71,7 +71,6 @@ pub struct TrainArgs {
 
 /// Trains a pair of generators.
 pub fn run(args: TrainArgs, matches: &ArgMatches) -> Result<()> {
-    memory::keep_freed();
     let launch = Launch::join()?;
     let peers = launch.peers();
     let result = caught(|| {
@@ -146,6 +145,7 @@ impl Session {
     ) -> Result<Self> {
         let options = config.train.clone();
         options.check()?;
+        memory::keep_freed();
         let device = device::pick(&options.device, options.threads, &peers)?;
         let wants_bf16 = options.mixed_precision == MixedPrecision::Bf16;
         if wants_bf16 && device == Device::Cpu && !device::has_bf16() && peers.rank() == 0 {

@@ -22,6 +22,12 @@ fn train<'a>(data: &'a str, out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     [&arguments, SMALL, more].concat()
 }
 
+fn on_threads<'a>(threads: &'a str, mut arguments: Vec<&'a str>) -> Vec<&'a str> {
+    let option = arguments.iter().position(|a| *a == "--threads").unwrap();
+    arguments[option + 1] = threads;
+    arguments
+}
+
 fn wait_for(path: &Path) {
     let begin = Instant::now();
     while !path.exists() {
@@ -32,17 +38,27 @@ fn wait_for(path: &Path) {
 
 #[test]
 fn ten_steps_a_kill_and_ten_more_are_twenty() {
+    killed_and_resumed("1");
+}
+
+#[test]
+fn so_they_are_with_a_thread_for_each_direction() {
+    killed_and_resumed("2");
+}
+
+fn killed_and_resumed(threads: &str) {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     data_set(&data, 6);
     let data = data.to_str().unwrap();
     let whole = folder.path().join("whole");
-    run(&train(data, whole.to_str().unwrap(), &["--max-iters", "20"]));
+    let begin = train(data, whole.to_str().unwrap(), &["--max-iters", "20"]);
+    run(&on_threads(threads, begin));
 
     let parts = folder.path().join("parts");
     let out = parts.to_str().unwrap();
     let more = ["--max-iters", "100000", "--save-latest-freq", "10", "--keep", "100000"];
-    let mut child = program().args(train(data, out, &more)).spawn().unwrap();
+    let mut child = program().args(on_threads(threads, train(data, out, &more))).spawn().unwrap();
     wait_for(&parts.join("checkpoints/00000010.safetensors"));
     child.kill().unwrap();
     assert_eq!(child.wait().unwrap().signal(), Some(9), "it ended before it was killed");

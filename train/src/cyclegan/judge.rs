@@ -41,8 +41,8 @@ impl Judged {
 }
 
 impl CycleGan {
-    /// Asks the discriminator of what generator `i` makes about `view`, and gives the generator's
-    /// adversarial loss. The scores are kept: no other forward pass is needed where the
+    /// The adversarial loss of generator `i` for `view`, as the discriminator of what it makes sees
+    /// it. The scores are kept: no other forward pass is needed where the
     /// discriminator is then trained on the same images.
     pub(super) fn judge(
         &self,
@@ -188,12 +188,27 @@ mod tests {
         assert!(largest(&(told - &expected)) < largest(&expected) * 1e-5);
     }
 
+    #[test]
+    fn older_images_have_no_scores() {
+        let judged = || Judged { view: noise(1), scores: Some(noise(2)) };
+        let (mut pool, mut rng) = (ImagePool::new(1), random(0, Purpose::Pool, 0));
+        let mut swapped = 0;
+        for _ in 0..20 {
+            let shown = judged().or_older(&mut pool, &mut rng);
+            assert_eq!(shown.view.size(), noise(1).size());
+            swapped += i32::from(shown.scores.is_none());
+        }
+        assert!((1..19).contains(&swapped), "{swapped}");
+        assert!(judged().or_older(&mut ImagePool::new(0), &mut rng).scores.is_some());
+    }
+
     /// Whether its scores are kept or computed again, a discriminator learns the same.
     #[test]
     fn scores_are_kept_for_the_discriminators_step() {
         let options = options();
         let model = CycleGan::new(&options, Device::Cpu).unwrap();
         let (judged, _) = model.judge(0, &noise(1), &options);
+        assert!(judged.scores.is_some());
         let unseen = Judged::unseen(judged.view.shallow_clone());
         let learnt = |judged| model.discriminate(0, &noise(2), judged, &options).0;
         let (kept, again) = (learnt(judged), learnt(unseen));

@@ -90,16 +90,21 @@ mod tests {
     fn new_images_stand_where_no_old_one_does() {
         let mut pool = ImagePool::new(1);
         let mut rng = random(1, Purpose::Pool, 0);
-        let pair = |value| Tensor::cat(&[image(value), image(value + 0.5)], 0);
-        for i in 0..20 {
-            let fresh = pair(f64::from(i));
+        let mut mixed = 0;
+        for i in 0..40 {
+            // The first image is even, the second odd, and both are above all that came before.
+            let fresh = Tensor::cat(&[image(f64::from(2 * i)), image(f64::from(2 * i + 1))], 0);
             let Some(back) = pool.query(&fresh, &mut rng) else {
                 continue;
             };
             assert_eq!(back.size(), fresh.size());
             let same = [0, 1].map(|n| back.get(n) == fresh.get(n));
-            assert!(same != [true, true]);
+            let older =
+                [0, 1].map(|n| back.get(n).max().double_value(&[]) < f64::from(2 * i + n as i32));
+            assert!(same != [true, true] && older == same.map(|same| !same));
+            mixed += usize::from(same != [false, false]);
         }
+        assert!(mixed > 5, "{mixed} of 40 had a new and an old one");
     }
 
     #[test]

@@ -79,6 +79,19 @@ impl CycleGan {
         lr: f64,
         losses: &mut Losses,
     ) -> [Judged; 2] {
+        let ([of_g, of_f], told, judged) = self.lessons(batches, options);
+        self.generators[0].update(of_g, lr, &self.peers);
+        self.generators[1].update(of_f, lr, &self.peers);
+        losses.extend(told);
+        judged
+    }
+
+    /// The gradients of G and F, flat, and what was measured and judged beside.
+    fn lessons(
+        &self,
+        batches: &[Batch; 2],
+        options: &TrainOptions,
+    ) -> ([Tensor; 2], Losses, [Judged; 2]) {
         let moved = batches.each_ref().map(|batch| {
             (options.lambda_flow > 0.0).then(|| flicker::Moved::random(&batch.images))
         });
@@ -87,11 +100,8 @@ impl CycleGan {
             iteration.model.direction(i, iteration.batches, moved, iteration.options)
         });
         let sum = |k: usize| no_grad(|| &there.gradients[k] + &back.gradients[k]);
-        for (k, gradient) in [sum(0), sum(1)].into_iter().enumerate() {
-            self.generators[k].update(gradient, lr, &self.peers);
-        }
-        losses.extend(there.losses.into_iter().chain(back.losses));
-        [there.judged, back.judged]
+        let losses = there.losses.into_iter().chain(back.losses).collect();
+        ([sum(0), sum(1)], losses, [there.judged, back.judged])
     }
 
     /// What generator `i` paints, and what both generators are to learn from that.
@@ -250,4 +260,54 @@ fn likeness(a: &Tensor, b: &Tensor) -> Tensor {
 
 fn l1(a: &Tensor, b: &Tensor) -> Tensor {
     (a - b).abs().mean(Kind::Float)
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::Device;
+
+    use super::*;
+
+    /// The losses that an iteration tells, times their weights, against its gradients.
+    #[test]
+    fn the_gradients_are_those_of_the_losses() {
+        let options =
+            TrainOptions { ngf: Some(4), width: 4, blocks: 1, ndf: 4, ..TrainOptions::default() };
+        let model = CycleGan::new(&options, Device::Cpu).unwrap();
+        let noise = || {
+            let images = Tensor::rand([1, 3, 32, 32], tch::kind::FLOAT_CPU) * 2.0 - 1.0;
+            Batch { images, ..Batch::default() }
+        };
+        let batches = [noise(), noise()];
+        let weight = |name: &str| match name {
+            "G_A" | "G_B" => 1.0,
+            "cycle_A" => options.lambda_a,
+            "cycle_B" => options.lambda_b,
+            "idt_A" => options.lambda_b * options.lambda_identity,
+            "idt_B" => options.lambda_a * options.lambda_identity,
+            _ => 0.0,
+        };
+        let loss = || -> f64 {
+            let (_, losses, _) = model.lessons(&batches, &options);
+            losses.iter().map(|(name, value)| weight(name) * value.double_value(&[])).sum()
+        };
+        let (gradients, ..) = model.lessons(&batches, &options);
+        for (player, gradient) in model.generators.iter().zip(gradients) {
+            let length = gradient.norm().double_value(&[]);
+            let by = |far: f64| {
+                no_grad(|| {
+                    let _ =
+                        player.params.flat().shallow_clone().g_add_(&(&gradient * far / length));
+                });
+            };
+            let far = 1e-3;
+            by(far);
+            let above = loss();
+            by(-2.0 * far);
+            let below = loss();
+            by(far);
+            let slope = (above - below) / (2.0 * far);
+            assert!((slope / length - 1.0).abs() < 0.05, "{slope} {length}");
+        }
+    }
 }

@@ -257,6 +257,14 @@ mod tests {
         );
         let gradient = Tensor::run_backward(&[y.sum(Kind::Float)], &[&x], false, false).remove(0);
         let expected = Tensor::from_slice(&[0.2f32, 0.2, 1.0, 1.0]);
-        assert!((gradient - expected).abs().max().double_value(&[]) < 1e-6);
+        assert!((gradient - &expected).abs().max().double_value(&[]) < 1e-6);
+        // As a gradient penalty has it: d/dw (w·slope)² = 2w·slope².
+        let w = Tensor::from_slice(&[3.0f32]).set_requires_grad(true);
+        let score = (leaky_relu(&x, 0.2) * &w).sum(Kind::Float);
+        let gradient = Tensor::run_backward(&[score], &[&x], true, true).remove(0);
+        let penalty = gradient.square().sum(Kind::Float);
+        let pull = Tensor::run_backward(&[penalty], &[&w], false, false).remove(0);
+        let expected = expected.square().sum(Kind::Float).double_value(&[]) * 6.0;
+        assert!((pull.double_value(&[0]) - expected).abs() < 1e-4);
     }
 }
