@@ -21,6 +21,8 @@ pub mod loss;
 pub mod memory;
 pub mod metrics;
 pub mod net;
+#[cfg(test)]
+mod noise;
 pub mod onnx_generator;
 pub mod options;
 pub mod peers;

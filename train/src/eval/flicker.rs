@@ -40,16 +40,11 @@ impl Motion {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::noise::scene;
 
     #[test]
     fn a_moving_picture_does_not_flicker_and_noise_does() {
-        tch::manual_seed(5);
-        // As in nature, the larger the stronger.
-        let noise = |side: i64| {
-            let coarse = Tensor::rand([1, 3, side, side], tch::kind::FLOAT_CPU) * 2.0 - 1.0;
-            coarse.upsample_bicubic2d([96, 112], true, None, None) * (2.0 / side as f64)
-        };
-        let scene = noise(4) + noise(8) + noise(16);
+        let scene = scene(5, 96, 112);
         let moving: Vec<Tensor> = (0..4).map(|t| scene.narrow(3, 2 * t, 96)).collect();
         let motion = Motion::of(&moving);
         let still = motion.warping_error(&moving);

@@ -85,17 +85,11 @@ fn slope(x: &Tensor, axis: i64) -> Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Smooth noise, 1×3×96×96.
-    fn texture() -> Tensor {
-        tch::manual_seed(4);
-        let coarse = Tensor::rand([1, 3, 24, 24], tch::kind::FLOAT_CPU) * 2.0 - 1.0;
-        coarse.upsample_bicubic2d([96, 96], true, None, None)
-    }
+    use crate::noise::scene;
 
     #[test]
     fn a_shift_is_found() {
-        let a = texture();
+        let a = scene(0, 96, 96);
         for (dx, dy) in [(3, 0), (0, -5), (6, 4)] {
             let b = a.roll([dy, dx], [2, 3]);
             let found = flow(&a, &b).narrow(2, 24, 48).narrow(3, 24, 48);
