@@ -12,8 +12,9 @@ pub fn keep_freed() {
         let set = |parameter, value| unsafe { libc::mallopt(parameter, value) == 1 };
         set(libc::M_ARENA_MAX, 1);
         // Some versions take no larger threshold for blocks of their own than 32 MiB.
-        let _ = [i32::MAX, 32 << 20].into_iter().find(|&threshold| {
-            set(libc::M_MMAP_THRESHOLD, threshold) && set(libc::M_TRIM_THRESHOLD, i32::MAX)
-        });
+        if !set(libc::M_MMAP_THRESHOLD, i32::MAX) {
+            set(libc::M_MMAP_THRESHOLD, 32 << 20);
+        }
+        set(libc::M_TRIM_THRESHOLD, i32::MAX);
     }
 }

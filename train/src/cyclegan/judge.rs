@@ -41,25 +41,6 @@ impl Judged {
 }
 
 impl CycleGan {
-    /// The adversarial loss of generator `i` for `view`, as the discriminator of what it makes sees
-    /// it. The scores are kept: no other forward pass is needed where the
-    /// discriminator is then trained on the same images.
-    pub(super) fn judge(
-        &self,
-        i: usize,
-        view: &Tensor,
-        options: &TrainOptions,
-    ) -> (Judged, Tensor) {
-        let weights = self.discriminators[i].params.weights(self.kind);
-        let leaf = view.detach().set_requires_grad(true);
-        let scores = self.discriminator.forward(&weights, &leaf, self.kind);
-        let loss = options.gan_mode().loss(&scores, true);
-        // Only what is asked for is computed: the discriminator's weights get no gradient yet.
-        let pull = Tensor::run_backward(&[&loss], &[&leaf], true, false).remove(0);
-        let judged = Judged { view: leaf.detach(), scores: Some(scores) };
-        (judged, with_gradient(&loss.detach(), view, &pull))
-    }
-
     /// Updates the discriminators, each on the real images of its domain and on those that it has
     /// judged, or older ones out of the pool.
     pub(super) fn discriminator_step(
@@ -75,44 +56,57 @@ impl CycleGan {
         let [pool_g, pool_f] = &mut self.pools;
         let shown = [of_g.or_older(pool_g, &mut rng), of_f.or_older(pool_f, &mut rng)];
         let iteration = Iteration { model: self, batches, options };
-        let learnt = iteration.both(shown, |iteration, i, judged| {
-            let Iteration { model, batches, options } = iteration;
-            let real = &batches[1 - i];
-            let real = seen(options, &real.images, real, &batches[i]);
-            model.discriminate(i, &real, judged, options)
-        });
+        let learnt = iteration.both(shown, Iteration::discriminator_gradient);
         for (i, (gradient, told)) in learnt.into_iter().enumerate() {
             self.discriminators[i].update(gradient, lr, &self.peers);
             losses.extend(told);
         }
     }
+}
+
+impl Iteration<'_> {
+    /// The adversarial loss of generator `i` for `view`, as the discriminator of what it makes sees
+    /// it. The scores are kept: no other forward pass is needed where the discriminator is then
+    /// trained on the same images.
+    pub(super) fn judge(&self, i: usize, view: &Tensor) -> (Judged, Tensor) {
+        let model = self.model;
+        let weights = model.discriminators[i].params.weights(model.kind);
+        let leaf = view.detach().set_requires_grad(true);
+        let scores = model.discriminator.forward(&weights, &leaf, model.kind);
+        let loss = self.options.gan_mode().loss(&scores, true);
+        // Only what is asked for is computed: the discriminator's weights get no gradient yet.
+        let pull = Tensor::run_backward(&[&loss], &[&leaf], true, false).remove(0);
+        let judged = Judged { view: leaf.detach(), scores: Some(scores) };
+        (judged, with_gradient(&loss.detach(), view, &pull))
+    }
 
     /// The gradient of the loss of generator `i`'s discriminator in its weights.
-    fn discriminate(
+    fn discriminator_gradient(
         &self,
         i: usize,
-        real: &Tensor,
         Judged { view: fake, scores }: Judged,
-        options: &TrainOptions,
     ) -> (Tensor, Losses) {
-        let params = &self.discriminators[i].params;
-        let weights = params.weights(self.kind);
-        let score = |x: &Tensor| self.discriminator.forward(&weights, x, self.kind);
-        let mixes = self.discriminator.shape.norm.mixes_images();
+        let Self { model, batches, options } = *self;
+        let target = &batches[1 - i];
+        let real = seen(options, &target.images, target, &batches[i]);
+        let params = &model.discriminators[i].params;
+        let weights = params.weights(model.kind);
+        let score = |x: &Tensor| model.discriminator.forward(&weights, x, model.kind);
+        let mixes = model.discriminator.shape.norm.mixes_images();
         let alike = real.size()[2..] == fake.size()[2..];
         let (on_real, on_fake) = match scores {
-            Some(on_fake) => (score(real), on_fake),
+            Some(on_fake) => (score(&real), on_fake),
             None if alike && !mixes => {
                 let n = real.size()[0];
-                let scores = score(&Tensor::cat(&[real, &fake], 0));
+                let scores = score(&Tensor::cat(&[&real, &fake], 0));
                 (scores.narrow(0, 0, n), scores.narrow(0, n, fake.size()[0]))
             }
-            None => (score(real), score(&fake)),
+            None => (score(&real), score(&fake)),
         };
         let mode = options.gan_mode();
         let mut loss = (mode.loss(&on_real, true) + mode.loss(&on_fake, false)) * 0.5;
         if mode == GanMode::Wgangp {
-            loss += gradient_penalty(score, real, &fake);
+            loss += gradient_penalty(score, &real, &fake);
         }
         let losses = vec![
             (NAMES[i].discriminator, loss.detach()),
@@ -159,13 +153,18 @@ mod tests {
     use tch::Device;
 
     use super::*;
+    use crate::noise::noise;
+
     fn options() -> TrainOptions {
         TrainOptions { ngf: Some(4), width: 4, blocks: 1, ndf: 4, ..TrainOptions::default() }
     }
 
-    fn noise(seed: i64) -> Tensor {
-        tch::manual_seed(seed);
-        Tensor::rand([1, 3, 64, 64], tch::kind::FLOAT_CPU) * 2.0 - 1.0
+    fn image(seed: u64) -> Tensor {
+        noise(seed, &[1, 3, 64, 64])
+    }
+
+    fn batches() -> [Batch; 2] {
+        [image(2), image(3)].map(|images| Batch { images, ..Batch::default() })
     }
 
     fn largest(x: &Tensor) -> f64 {
@@ -176,12 +175,14 @@ mod tests {
     fn a_generator_is_told_the_discriminators_gradient() {
         let options = options();
         let model = CycleGan::new(&options, Device::Cpu).unwrap();
-        let image = noise(1).set_requires_grad(true);
-        let (_, loss) = model.judge(0, &image, &options);
+        let painted = image(1).set_requires_grad(true);
+        let batches = batches();
+        let iteration = Iteration { model: &model, batches: &batches, options: &options };
+        let (_, loss) = iteration.judge(0, &painted);
         let weights = model.discriminators[0].params.weights(model.kind);
-        let scores = model.discriminator.forward(&weights, &image, model.kind);
+        let scores = model.discriminator.forward(&weights, &painted, model.kind);
         let expected = options.gan_mode().loss(&scores, true);
-        let gradient = |loss| Tensor::run_backward(&[loss], &[&image], false, false).remove(0);
+        let gradient = |loss| Tensor::run_backward(&[loss], &[&painted], false, false).remove(0);
         assert!((loss.double_value(&[]) - expected.double_value(&[])).abs() < 1e-6);
         let (told, expected) = (gradient(loss), gradient(expected));
         assert!(largest(&expected) > 0.0);
@@ -190,12 +191,12 @@ mod tests {
 
     #[test]
     fn older_images_have_no_scores() {
-        let judged = || Judged { view: noise(1), scores: Some(noise(2)) };
+        let judged = || Judged { view: image(1), scores: Some(image(2)) };
         let (mut pool, mut rng) = (ImagePool::new(1), random(0, Purpose::Pool, 0));
         let mut swapped = 0;
         for _ in 0..20 {
             let shown = judged().or_older(&mut pool, &mut rng);
-            assert_eq!(shown.view.size(), noise(1).size());
+            assert_eq!(shown.view.size(), image(1).size());
             swapped += i32::from(shown.scores.is_none());
         }
         assert!((1..19).contains(&swapped), "{swapped}");
@@ -207,10 +208,12 @@ mod tests {
     fn scores_are_kept_for_the_discriminators_step() {
         let options = options();
         let model = CycleGan::new(&options, Device::Cpu).unwrap();
-        let (judged, _) = model.judge(0, &noise(1), &options);
+        let batches = batches();
+        let iteration = Iteration { model: &model, batches: &batches, options: &options };
+        let (judged, _) = iteration.judge(0, &image(1));
         assert!(judged.scores.is_some());
         let unseen = Judged::unseen(judged.view.shallow_clone());
-        let learnt = |judged| model.discriminate(0, &noise(2), judged, &options).0;
+        let learnt = |judged| iteration.discriminator_gradient(0, judged).0;
         let (kept, again) = (learnt(judged), learnt(unseen));
         assert!(largest(&again) > 1e-4);
         assert!(largest(&(kept - &again)) < largest(&again) * 1e-4);

@@ -44,26 +44,26 @@ pub(super) const NAMES: [Names; 2] = [
 ];
 
 pub(super) struct Names {
-    pub(super) adversarial: &'static str,
-    pub(super) cycle: &'static str,
-    pub(super) identity: &'static str,
+    pub adversarial: &'static str,
+    pub cycle: &'static str,
+    pub identity: &'static str,
     /// Distance from what the picture ought to become, where that is known.
-    pub(super) partner: &'static str,
-    pub(super) mask: &'static str,
-    pub(super) flow: &'static str,
+    pub partner: &'static str,
+    pub mask: &'static str,
+    pub flow: &'static str,
     /// What changes from frame to frame beyond what the input changes.
-    pub(super) difference: &'static str,
+    pub difference: &'static str,
     /// Distance from the teacher's picture.
-    pub(super) recon: &'static str,
+    pub recon: &'static str,
     /// Mean kernel alignment with the teacher's features.
-    pub(super) alignment: &'static str,
+    pub alignment: &'static str,
     /// Distance of the other generator's way back from there.
-    pub(super) inverse: &'static str,
-    pub(super) discriminator: &'static str,
+    pub inverse: &'static str,
+    pub discriminator: &'static str,
     /// Share of its scores on the right side of undecided.
-    pub(super) accuracy: &'static str,
+    pub accuracy: &'static str,
     /// Mean absolute difference between real and painted.
-    pub(super) change: &'static str,
+    pub change: &'static str,
     /// Correlation of their brightness.
-    pub(super) likeness: &'static str,
+    pub likeness: &'static str,
 }

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// What one direction of the generator step gives.
-struct Lessons {
+struct Share {
     /// Its share of the gradients of G and F, flat.
     gradients: [Tensor; 2],
     losses: Losses,
@@ -79,56 +79,46 @@ impl CycleGan {
         lr: f64,
         losses: &mut Losses,
     ) -> [Judged; 2] {
-        let ([of_g, of_f], told, judged) = self.lessons(batches, options);
+        let iteration = Iteration { model: self, batches, options };
+        let ([of_g, of_f], told, judged) = iteration.generator_gradients();
         self.generators[0].update(of_g, lr, &self.peers);
         self.generators[1].update(of_f, lr, &self.peers);
         losses.extend(told);
         judged
     }
+}
 
+impl Iteration<'_> {
     /// The gradients of G and F, flat, and what was measured and judged beside.
-    fn lessons(
-        &self,
-        batches: &[Batch; 2],
-        options: &TrainOptions,
-    ) -> ([Tensor; 2], Losses, [Judged; 2]) {
-        let moved = batches.each_ref().map(|batch| {
-            (options.lambda_flow > 0.0).then(|| flicker::Moved::random(&batch.images))
-        });
-        let iteration = Iteration { model: self, batches, options };
-        let [there, back] = iteration.both(moved, |iteration, i, moved| {
-            iteration.model.direction(i, iteration.batches, moved, iteration.options)
-        });
+    fn generator_gradients(&self) -> ([Tensor; 2], Losses, [Judged; 2]) {
+        let flows = self.options.lambda_flow > 0.0;
+        let moved = |batch: &Batch| flows.then(|| flicker::Moved::random(&batch.images));
+        let [there, back] = self.both(self.batches.each_ref().map(moved), Self::direction);
         let sum = |k: usize| no_grad(|| &there.gradients[k] + &back.gradients[k]);
         let losses = there.losses.into_iter().chain(back.losses).collect();
         ([sum(0), sum(1)], losses, [there.judged, back.judged])
     }
 
     /// What generator `i` paints, and what both generators are to learn from that.
-    fn direction(
-        &self,
-        i: usize,
-        batches: &[Batch; 2],
-        moved: Option<flicker::Moved>,
-        options: &TrainOptions,
-    ) -> Lessons {
-        let weights = [0, 1].map(|k| self.generators[k].params.weights(self.kind));
+    fn direction(&self, i: usize, moved: Option<flicker::Moved>) -> Share {
+        let Self { model, batches, options } = *self;
+        let weights = [0, 1].map(|k| model.generators[k].params.weights(model.kind));
         let names = &NAMES[i];
         let lambda = [options.lambda_a, options.lambda_b];
         let (batch, other) = (&batches[i], &batches[1 - i]);
-        let mut total = Tensor::zeros([], (Kind::Float, self.device));
+        let mut total = Tensor::zeros([], (Kind::Float, model.device));
         let mut losses = Losses::new();
         let mut add = |name, weight: f64, loss: Tensor| {
             total = &total + &loss * weight;
             losses.push((name, loss.detach()));
         };
-        let forward = self.paint(&weights[i], batches, i, options);
+        let forward = self.paint(i, &weights[i]);
         let fake = &forward.fake;
         let view = seen(options, &fake.image, batch, batch);
-        let (judged, loss) = self.judge(i, &view, options);
+        let (judged, loss) = self.judge(i, &view);
         add(names.adversarial, 1.0, loss);
         let paint =
-            |k: usize, x: &Tensor| self.networks[k].forward(&weights[k], x, self.kind, true);
+            |k: usize, x: &Tensor| model.networks[k].forward(&weights[k], x, model.kind, true);
         let cycled = (!options.paired() && lambda[i] > 0.0).then(|| paint(1 - i, &fake.image));
         if let Some(cycled) = &cycled {
             add(names.cycle, lambda[i], l1(&cycled.image, &batch.images));
@@ -144,7 +134,7 @@ impl CycleGan {
         if let Some(loss) = mask_loss(&painted, batch.masks.as_ref()) {
             add(names.mask, options.lambda_mask, loss);
         }
-        self.distil(i, batch, &forward, &weights[1 - i], options, &mut add);
+        self.distil(i, &forward, &weights[1 - i], &mut add);
         let there = |x: &Tensor| paint(i, x).image;
         if let Some(moved) = moved {
             add(names.flow, options.lambda_flow, moved.equivariance(there, &fake.image));
@@ -156,15 +146,15 @@ impl CycleGan {
         let image = fake.image.detach();
         losses.push((names.change, l1(&image, &batch.images)));
         losses.push((names.likeness, likeness(&image, &batch.images)));
-        Lessons { gradients: self.gradients(total), losses, judged }
+        Share { gradients: self.gradients(total), losses, judged }
     }
 
     /// The gradients of a loss in the weights of G and of F.
     fn gradients(&self, loss: Tensor) -> [Tensor; 2] {
-        let leaves: Vec<&Tensor> = self.generators.iter().flat_map(|g| g.params.leaves()).collect();
-        let gradients = Tensor::run_backward(&[loss], &leaves, false, false);
-        let (of_g, of_f) = gradients.split_at(self.generators[0].params.leaves().len());
-        let [g, f] = &self.generators;
+        let [g, f] = self.model.generators.each_ref();
+        let leaves = [g.params.leaves(), f.params.leaves()];
+        let gradients = Tensor::run_backward(&[loss], &leaves.concat(), false, false);
+        let (of_g, of_f) = gradients.split_at(leaves[0].len());
         no_grad(|| [g.params.flatten(of_g), f.params.flatten(of_f)])
     }
 
@@ -172,23 +162,22 @@ impl CycleGan {
     fn distil(
         &self,
         i: usize,
-        batch: &Batch,
         forward: &Forward,
         back: &Weights,
-        options: &TrainOptions,
         add: &mut impl FnMut(&'static str, f64, Tensor),
     ) {
-        let Some(distill) = &self.distill else {
+        let (model, batch) = (self.model, &self.batches[i]);
+        let Some(distill) = &model.distill else {
             return;
         };
-        let Some(lesson) = distill.lesson(i, batch, self.kind) else {
+        let Some(lesson) = distill.lesson(i, batch, model.kind) else {
             return;
         };
-        let target = Target::new(&lesson.image, batch, options.mask_head);
+        let target = Target::new(&lesson.image, batch, self.options.mask_head);
         let weights = &distill.options;
         add(NAMES[i].recon, weights.recon(i), target.l1(&forward.fake.image, &target.image));
         if weights.lambda_inverse > 0.0 {
-            let painted = self.networks[1 - i].forward(back, &target.image, self.kind, true);
+            let painted = model.networks[1 - i].forward(back, &target.image, model.kind, true);
             let loss = target.l1(&painted.image, &batch.images);
             add(NAMES[i].inverse, weights.lambda_inverse, loss);
         }
@@ -203,22 +192,17 @@ impl CycleGan {
 
     /// Generator `i` on its domain and, for the identity loss, on its target: one batch, which
     /// all but batch normalisation makes exact.
-    fn paint(
-        &self,
-        weights: &Weights,
-        batches: &[Batch; 2],
-        i: usize,
-        options: &TrainOptions,
-    ) -> Forward {
+    fn paint(&self, i: usize, weights: &Weights) -> Forward {
+        let Self { model, batches, options } = *self;
         let real = &batches[i].images;
         let same = &batches[1 - i].images;
         let paint =
-            |x: &Tensor| self.networks[i].forward_with_features(weights, x, self.kind, true);
+            |x: &Tensor| model.networks[i].forward_with_features(weights, x, model.kind, true);
         if options.paired() || options.lambda_identity == 0.0 {
             let (fake, features) = paint(real);
             return Forward { fake, identity: None, features };
         }
-        if real.size() != same.size() || self.networks[i].shape.norm.mixes_images() {
+        if real.size() != same.size() || model.networks[i].shape.norm.mixes_images() {
             let (fake, features) = paint(real);
             return Forward { fake, identity: Some(paint(same).0.image), features };
         }
@@ -267,6 +251,7 @@ mod tests {
     use tch::Device;
 
     use super::*;
+    use crate::noise::noise;
 
     /// The losses that an iteration tells, times their weights, against its gradients.
     #[test]
@@ -274,11 +259,8 @@ mod tests {
         let options =
             TrainOptions { ngf: Some(4), width: 4, blocks: 1, ndf: 4, ..TrainOptions::default() };
         let model = CycleGan::new(&options, Device::Cpu).unwrap();
-        let noise = || {
-            let images = Tensor::rand([1, 3, 32, 32], tch::kind::FLOAT_CPU) * 2.0 - 1.0;
-            Batch { images, ..Batch::default() }
-        };
-        let batches = [noise(), noise()];
+        let batch = |seed| Batch { images: noise(seed, &[1, 3, 32, 32]), ..Batch::default() };
+        let batches = [batch(1), batch(2)];
         let weight = |name: &str| match name {
             "G_A" | "G_B" => 1.0,
             "cycle_A" => options.lambda_a,
@@ -287,11 +269,12 @@ mod tests {
             "idt_B" => options.lambda_a * options.lambda_identity,
             _ => 0.0,
         };
+        let iteration = Iteration { model: &model, batches: &batches, options: &options };
         let loss = || -> f64 {
-            let (_, losses, _) = model.lessons(&batches, &options);
+            let (_, losses, _) = iteration.generator_gradients();
             losses.iter().map(|(name, value)| weight(name) * value.double_value(&[])).sum()
         };
-        let (gradients, ..) = model.lessons(&batches, &options);
+        let (gradients, ..) = iteration.generator_gradients();
         for (player, gradient) in model.generators.iter().zip(gradients) {
             let length = gradient.norm().double_value(&[]);
             let by = |far: f64| {

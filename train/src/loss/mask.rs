@@ -38,6 +38,7 @@ mod tests {
         let nothing = supervised(&logits, &truth, &known.zeros_like());
         assert_eq!(nothing.double_value(&[]), 0.0);
     }
+
     #[test]
     fn without_masks_the_painted_share_counts() {
         // σ(0) = 1/2, σ(ln 3) = 3/4.
