@@ -3,7 +3,7 @@
 //! Packing the rows of a picture into a generator's input tensor.
 
 use cyclegan_contract::ValueRange;
-use half::f16;
+use half::{f16, slice::HalfFloatSliceExt};
 
 use super::{
     color::ColorTransform,
@@ -11,34 +11,49 @@ use super::{
 };
 
 /// An element of a tensor: float32 or float16.
+///
+/// The arithmetic is in float32. Float16 is converted in blocks, for which processors have instructions.
 pub trait Element: Copy {
-    /// Rounds to the element type.
-    fn from_f32(value: f32) -> Self;
-    /// Widens, exactly.
-    fn to_f32(self) -> f32;
+    /// Has `make` fill `row`, a block at a time: it is told where in the row a block begins.
+    fn fill(row: &mut [Self], make: impl FnMut(usize, &mut [f32]));
+    /// Shows `row` to `see`, a block at a time, and where in the row the block begins.
+    fn show(row: &[Self], see: impl FnMut(usize, &[f32]));
 }
 
 impl Element for f32 {
     #[inline]
-    fn from_f32(value: f32) -> Self {
-        value
+    fn fill(row: &mut [Self], mut make: impl FnMut(usize, &mut [f32])) {
+        make(0, row);
     }
 
     #[inline]
-    fn to_f32(self) -> f32 {
-        self
+    fn show(row: &[Self], mut see: impl FnMut(usize, &[f32])) {
+        see(0, row);
     }
 }
 
+/// Values that are converted at once.
+const BLOCK: usize = 256;
+
 impl Element for f16 {
     #[inline]
-    fn from_f32(value: f32) -> Self {
-        f16::from_f32(value)
+    fn fill(row: &mut [Self], mut make: impl FnMut(usize, &mut [f32])) {
+        let mut wide = [0.0; BLOCK];
+        for (k, block) in row.chunks_mut(BLOCK).enumerate() {
+            let wide = &mut wide[..block.len()];
+            make(k * BLOCK, wide);
+            block.convert_from_f32_slice(wide);
+        }
     }
 
     #[inline]
-    fn to_f32(self) -> f32 {
-        f16::to_f32(self)
+    fn show(row: &[Self], mut see: impl FnMut(usize, &[f32])) {
+        let mut wide = [0.0; BLOCK];
+        for (k, block) in row.chunks(BLOCK).enumerate() {
+            let wide = &mut wide[..block.len()];
+            block.convert_to_f32_slice(wide);
+            see(k * BLOCK, wide);
+        }
     }
 }
 
@@ -84,7 +99,9 @@ pub fn pack<T: Element>(
         for (y, row) in plane.chunks_exact_mut(width).enumerate() {
             let source_y = mirror(y as i64 - i64::from(content.y), content.size.height) as usize;
             let source = &picture[source_y * stride..][..columns.len() * 3];
-            pack_row(source, weights, to_tensor.ends, &mut row[columns.clone()]);
+            T::fill(&mut row[columns.clone()], |x, block| {
+                pack_row(&source[x * 3..], weights, to_tensor.ends, block);
+            });
             for x in (0..columns.start).chain(columns.end..width) {
                 let source_x = mirror(x as i64 - i64::from(content.x), content.size.width);
                 row[x] = row[columns.start + source_x as usize];
@@ -93,18 +110,18 @@ pub fn pack<T: Element>(
     }
 }
 
-/// One channel of a row.
+/// One channel of as many pixels as there are values.
 #[inline]
-#[multiversion::multiversion(targets("x86_64+avx2+fma+f16c"))]
-fn pack_row<T: Element>(
+#[multiversion::multiversion(targets("x86_64+avx2+fma"))]
+fn pack_row(
     pixels: &[u8],
     (weights, offset): ([f32; 3], f32),
     (black, white): (f32, f32),
-    row: &mut [T],
+    values: &mut [f32],
 ) {
-    for (value, pixel) in row.iter_mut().zip(pixels.chunks_exact(3)) {
+    for (value, pixel) in values.iter_mut().zip(pixels.chunks_exact(3)) {
         let [a, b, c] = [0, 1, 2].map(|i| f32::from(pixel[i]) * weights[i]);
-        *value = T::from_f32((offset + a + b + c).clamp(black, white));
+        *value = (offset + a + b + c).clamp(black, white);
     }
 }
 
@@ -151,6 +168,25 @@ mod tests {
             for pixel in packed.chunks_exact(2) {
                 assert!((pixel[0] - black).abs() < 1e-6 && (pixel[1] - white).abs() < 1e-6);
             }
+        }
+    }
+
+    /// Also of rows that are longer than a block, and no whole number of blocks.
+    #[test]
+    fn float16_is_float32_rounded() {
+        let size = Size { width: 2 * BLOCK as u32 + 5, height: 2 };
+        let placement = Placement { tensor: size, content: Rect { x: 0, y: 0, size } };
+        let stride = size.width as usize * 3;
+        let picture: Vec<_> = (0..2 * stride).map(|i| (i * 7 % 256) as u8).collect();
+        let to_tensor = ToTensor::new(&RGB, ValueRange::MinusOneToOne);
+        let mut exact = vec![f32::NAN; 2 * stride];
+        pack(&picture, stride, &placement, &to_tensor, &mut exact);
+        let mut packed = vec![f16::NAN; 2 * stride];
+        pack(&picture, stride, &placement, &to_tensor, &mut packed);
+        let mut shown = vec![f32::NAN; packed.len()];
+        f16::show(&packed, |x, block| shown[x..][..block.len()].copy_from_slice(block));
+        for ((exact, packed), shown) in exact.iter().zip(&packed).zip(shown) {
+            assert_eq!((*packed, shown), (f16::from_f32(*exact), packed.to_f32()));
         }
     }
 
