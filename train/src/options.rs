@@ -77,7 +77,7 @@ pub struct TrainOptions {
     /// auto (CUDA where libtorch finds it), cpu, cuda or cuda:N
     #[arg(long, default_value = "auto")]
     pub device: String,
-    /// Threads of libtorch on the CPU; 0 takes one a core
+    /// Threads of libtorch on the CPU; 0 takes one a core, with CUDA one
     #[arg(long, default_value_t = 0)]
     pub threads: u32,
     /// Arithmetic of forward and backward passes

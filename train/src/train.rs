@@ -145,8 +145,10 @@ impl Session {
     ) -> Result<Self> {
         let options = config.train.clone();
         options.check()?;
-        memory::keep_freed();
         let device = device::pick(&options.device, options.threads, &peers)?;
+        if device == Device::Cpu {
+            memory::keep_freed();
+        }
         let wants_bf16 = options.mixed_precision == MixedPrecision::Bf16;
         if wants_bf16 && device == Device::Cpu && !device::has_bf16() && peers.rank() == 0 {
             eprintln!(
