@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Time and memory of a training iteration beside the same in Python (`step.py`) with the same
-//! libtorch. `./dev bench train` runs it; BENCH_PYTHON names a Python that has torch.
+//! libtorch, on the GPU where libtorch finds one. `./dev bench train` runs it; BENCH_PYTHON names a
+//! Python that has torch.
 //!
 //! Both sides are child processes that answer `NET SIZE BATCH STEPS` with seconds an iteration and
 //! peak memory; they take turns, so that a noisy machine is noisy for both.
@@ -14,8 +15,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use cyclegan_train::{cyclegan::CycleGan, data::batch::Batch, options::TrainOptions};
-use tch::{Device, Tensor};
+use cyclegan_train::{
+    cyclegan::CycleGan, data::batch::Batch, device, options::TrainOptions, peers::Peers,
+};
+use tch::{Cuda, Device, Kind, Tensor};
 
 const CASES: [(&str, i64, usize); 4] =
     [("resnet_6blocks", 128, 8), ("fast", 128, 8), ("resnet_6blocks", 256, 3), ("fast", 256, 3)];
@@ -29,7 +32,11 @@ fn main() -> Result<()> {
     }
     let python = env::var("BENCH_PYTHON").context("BENCH_PYTHON names no Python with torch")?;
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/step.py");
-    println!("A training iteration, batch 1, {threads} threads, median of {ROUNDS} rounds\n");
+    let place = match device::pick("auto", 0, &Peers::default())? {
+        Device::Cpu => format!("{threads} threads"),
+        device => format!("{device:?}"),
+    };
+    println!("A training iteration, batch 1, {place}, median of {ROUNDS} rounds\n");
     println!("| generator | size | ours ms | Python ms | ratio | ours MiB | Python MiB |");
     println!("| --- | --- | --- | --- | --- | --- | --- |");
     for (net, size, steps) in CASES {
@@ -98,8 +105,8 @@ impl Drop for Side {
     }
 }
 
-fn serve(threads: i32) -> Result<()> {
-    tch::set_num_threads(threads);
+fn serve(threads: u32) -> Result<()> {
+    let device = device::pick("auto", threads, &Peers::default())?;
     cyclegan_train::memory::keep_freed();
     let mut model = None;
     for line in std::io::stdin().lines() {
@@ -110,18 +117,21 @@ fn serve(threads: i32) -> Result<()> {
         };
         let options = options(net)?;
         if model.is_none() {
-            model = Some(CycleGan::new(&options, Device::Cpu)?);
+            model = Some(CycleGan::new(&options, device)?);
         }
         let model = model.as_mut().context("no model")?;
         let shape = [batch.parse()?, 3, size.parse()?, size.parse()?];
         let noise = || {
-            let images = Tensor::rand(shape, tch::kind::FLOAT_CPU) * 2.0 - 1.0;
+            let images = Tensor::rand(shape, (Kind::Float, device)) * 2.0 - 1.0;
             Batch { images, ..Batch::default() }
         };
         let batches = [noise(), noise()];
         let (begin, steps) = (Instant::now(), steps.parse::<u32>()?);
         for _ in 0..steps {
             model.train_step(&batches, &options, 2e-4);
+        }
+        if let Device::Cuda(index) = device {
+            Cuda::synchronize(index as i64);
         }
         println!("{} {}", begin.elapsed().as_secs_f64() / f64::from(steps), peak_memory()?);
     }
