@@ -107,7 +107,7 @@ class CycleGan:
 
 def main():
     torch.set_num_threads(int(sys.argv[1]))
-    torch.set_default_device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.set_default_device(sys.argv[2])
     models = {}
     for line in sys.stdin:
         net, size, batch, steps = line.split()
@@ -117,7 +117,7 @@ def main():
         begin = time.perf_counter()
         for _ in range(steps):
             model.step(a, b)
-        if torch.cuda.is_available():
+        if a.is_cuda:
             torch.cuda.synchronize()
         seconds = (time.perf_counter() - begin) / steps
         print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, flush=True)

@@ -32,16 +32,16 @@ fn main() -> Result<()> {
     }
     let python = env::var("BENCH_PYTHON").context("BENCH_PYTHON names no Python with torch")?;
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/step.py");
-    let place = match device::pick("auto", 0, &Peers::default())? {
-        Device::Cpu => format!("{threads} threads"),
-        device => format!("{device:?}"),
+    let (device, place) = match device::pick("auto", 0, &Peers::default())? {
+        Device::Cpu => ("cpu", format!("{threads} threads")),
+        device => ("cuda", format!("{device:?}")),
     };
     println!("A training iteration, batch 1, {place}, median of {ROUNDS} rounds\n");
     println!("| generator | size | ours ms | Python ms | ratio | ours MiB | Python MiB |");
     println!("| --- | --- | --- | --- | --- | --- | --- |");
     for (net, size, steps) in CASES {
         let mut ours = Side::start(Command::new(env::current_exe()?).env(SERVE, "1"))?;
-        let mut theirs = Side::start(Command::new(&python).args([script, &threads]))?;
+        let mut theirs = Side::start(Command::new(&python).args([script, &threads, device]))?;
         let question = format!("{net} {size} 1 {steps}");
         let (mut a, mut b) = (Vec::new(), Vec::new());
         // The first round warms up.
