@@ -198,7 +198,7 @@ fn weigh(rgb: [&[f32]; 3], weights: [f32; 3], offset: f32, target: &mut [i16]) {
 /// The integer next to `value`, which lies between those of an `i16`.
 ///
 /// In a sum with 1.5·2²³ the last bit of the mantissa counts ones, and its lower half is the integer. A
-/// conversion with `as` looks at each value for numbers out of range, five times slower.
+/// conversion with `as` looks at each value for numbers out of range, and `weigh` took four times as long.
 #[inline]
 fn rounded(value: f32) -> i16 {
     (value + 12_582_912.0).to_bits() as i16

@@ -107,7 +107,7 @@ impl Drop for Side {
 
 fn serve(threads: u32) -> Result<()> {
     let device = device::pick("auto", threads, &Peers::default())?;
-    cyclegan_train::memory::keep_freed();
+    cyclegan_train::memory::keep_freed(device);
     let mut model = None;
     for line in std::io::stdin().lines() {
         let line = line?;

@@ -14,13 +14,22 @@ use crate::peers::Peers;
 /// cores. With a CUDA device, libtorch gets one thread unless told otherwise.
 pub fn pick(name: &str, threads: u32, peers: &Peers) -> Result<Device> {
     let (mine, here) = peers.on_this_machine();
-    if threads > 0 {
-        tch::set_num_threads(threads as i32);
-    } else if here > 1 {
+    let device = find(name, mine)?;
+    let threads = match (threads, device) {
+        // What is left to the CPU is copying batches of bytes, where threads that wait for each other
+        // beside those that load images took 30 ms of an iteration; alone it takes 3.
+        (0, Device::Cuda(_)) => 1,
         // `mpirun` may have bound this process to some cores already; these are what is counted.
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        tch::set_num_threads((cores / here).max(1) as i32);
-    }
+        (0, _) if here > 1 => std::thread::available_parallelism().map_or(1, usize::from) / here,
+        (0, _) => return Ok(device),
+        (threads, _) => threads as usize,
+    };
+    tch::set_num_threads(threads.max(1) as i32);
+    Ok(device)
+}
+
+/// The device of that name, for process `mine` of this machine.
+fn find(name: &str, mine: usize) -> Result<Device> {
     let index = match name {
         "cpu" => return Ok(Device::Cpu),
         "auto" | "cuda" => None,
@@ -41,11 +50,6 @@ pub fn pick(name: &str, threads: u32, peers: &Peers) -> Result<Device> {
         "--device {name}: libtorch finds {there} CUDA devices{missing}; take --device cpu, or set \
          up the libtorch and driver of this GPU"
     );
-    if threads == 0 {
-        // What is left to the CPU is copying batches of bytes, where threads that wait for each other
-        // beside those that load images took 30 ms of an iteration; alone it takes 3.
-        tch::set_num_threads(1);
-    }
     Ok(Device::Cuda(index))
 }
 

@@ -2,10 +2,16 @@
 
 //! What becomes of memory that libtorch frees.
 
+use tch::Device;
+
 /// Lets the C library keep freed memory instead of giving it back to the system: an iteration asks
 /// for the same large tensors again and again, and fresh pages cost it some 6 % of its time. All
-/// threads share one store: with one each, training took a quarter more memory.
-pub fn keep_freed() {
+/// threads share one store: with one each, training took a quarter more memory. Where another
+/// device than the CPU trains, nothing is changed: its tensors are not here.
+pub fn keep_freed(device: Device) {
+    if device != Device::Cpu {
+        return;
+    }
     #[cfg(target_env = "gnu")]
     {
         // SAFETY: sets a number of the allocator; it refuses what it does not know.

@@ -146,9 +146,7 @@ impl Session {
         let options = config.train.clone();
         options.check()?;
         let device = device::pick(&options.device, options.threads, &peers)?;
-        if device == Device::Cpu {
-            memory::keep_freed();
-        }
+        memory::keep_freed(device);
         let wants_bf16 = options.mixed_precision == MixedPrecision::Bf16;
         if wants_bf16 && device == Device::Cpu && !device::has_bf16() && peers.rank() == 0 {
             eprintln!(
