@@ -2,7 +2,7 @@
 
 //! Which processor trains.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Error, Result, bail, ensure};
 use libloading::Library;
 use tch::{Cuda, Device};
 
@@ -38,7 +38,8 @@ fn find(name: &str, mine: usize) -> Result<Device> {
             _ => bail!("--device is `{name}`, expected auto, cpu, cuda or cuda:N"),
         },
     };
-    let missing = load_cuda().err().map_or_else(String::new, |e| format!(" ({e})"));
+    let missing =
+        load_cuda().err().map_or_else(String::new, |e| format!(" ({:#})", Error::from(e)));
     let there = Cuda::device_count().max(0) as usize;
     if name == "auto" && there == 0 {
         return Ok(Device::Cpu);
