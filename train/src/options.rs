@@ -15,7 +15,12 @@ use crate::{
     cyclegan::schedule::LrPolicy,
     data::view::Preprocess,
     loss::adversarial::GanMode,
-    net::{build::Norm, discriminator::NetD, generator::NetG, inception::Widths, init::InitType},
+    net::{
+        build::Norm,
+        discriminator::NetD,
+        generator::{NetG, Pruned},
+        init::InitType,
+    },
 };
 
 /// What the data are.
@@ -265,7 +270,7 @@ pub struct TrainOptions {
     /// Channels that pruning left of G and F
     #[arg(skip)]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub pruned: Option<[Widths; 2]>,
+    pub pruned: Option<[Pruned; 2]>,
 }
 
 /// What the command line gives when it says nothing.

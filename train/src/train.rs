@@ -122,7 +122,10 @@ impl Session {
             let data = args.data.context("--data is missing")?;
             let data = std::path::absolute(data)?;
             let init_from = args.init_from.map(std::path::absolute).transpose()?;
-            let train = args.options;
+            let mut train = args.options;
+            if let Some(folder) = &init_from {
+                train.pruned = read_back::pruned(folder, &train.generator(0))?;
+            }
             // The first process may have begun it already.
             let run = match peers.rank() {
                 0 => RunFolder::fresh(&args.out)?,

@@ -14,7 +14,7 @@ use cyclegan_train::{
     costs::Costs,
     net::{
         cost::macs,
-        generator::{Generator, GeneratorShape, NetG},
+        generator::{Generator, GeneratorShape, NetG, Pruned},
         inception::Widths,
     },
     onnx_generator::OnnxGenerator,
@@ -119,7 +119,7 @@ fn half_of(run: &str) -> String {
     let whole = run.config().unwrap().train.generator(0);
     let mut widths = Widths::whole(whole.ngf);
     widths.blocks.clear();
-    let bare = GeneratorShape { inception: Some(widths), ..whole.clone() };
+    let bare = GeneratorShape { pruned: Some(Pruned::Inception(widths)), ..whole.clone() };
     let cost = |shape: GeneratorShape| macs(&Generator::new(shape).layers, 32, 32);
     ((cost(whole) + cost(bare)) / 2).to_string()
 }
@@ -163,16 +163,53 @@ fn an_inception_run_is_pruned_taught_exported_and_plays() {
     }
 }
 
+#[test]
+fn a_fast_run_is_pruned_and_another_run_begins_with_its_student() {
+    let case = Case::new();
+    case.teacher("big", &["--width", "32", "--blocks", "3", "--mask-head"]);
+    let (big, out, pair) = (case.path("big"), case.path("small"), case.path("small.pair"));
+    let whole = RunFolder::open(Path::new(&big)).unwrap().config().unwrap().train.generator(0);
+    let halves = GeneratorShape { pruned: Some(Pruned::Fast(vec![16; 3])), ..whole };
+    let budget = macs(&Generator::new(halves).layers, 32, 32).to_string();
+    let arguments = ["compress", "--run", &big, "--out", &out, "--max-macs", &budget];
+    run(&[&arguments[..], &["--size", "32", "--max-iters", "2", "--print-freq", "1"]].concat());
+    assert!(case.last_metrics("small").contains_key("alignment_A"));
+    let pruned = |run: &str| {
+        let config = RunFolder::open(Path::new(run)).unwrap().config().unwrap();
+        config.train.pruned.unwrap().map(|left| match left {
+            Pruned::Fast(hidden) => hidden,
+            Pruned::Inception(widths) => panic!("{widths:?}"),
+        })
+    };
+    for hidden in pruned(&out) {
+        let kept: i64 = hidden.iter().sum();
+        assert!(kept <= 48 && hidden.iter().all(|h| h % 16 == 0), "{hidden:?}");
+    }
+
+    run(&["train", "--resume", "--out", &out, "--max-iters", "3"]);
+    run(&["export", "--run", &out, "--out", &pair, "--variants", "int8"]);
+    let (data, again) = (case.path("data"), case.path("again"));
+    let arguments = ["train", "--data", &data, "--out", &again, "--init-from", &pair];
+    let shape = ["--width", "32", "--blocks", "3", "--mask-head", "--max-iters", "1"];
+    run(&[&arguments[..], SMALL, &shape].concat());
+    assert_eq!(pruned(&again), pruned(&out));
+}
+
 /// With all channels kept, a student that did not learn yet is its teacher.
 #[test]
 fn a_student_begins_as_its_teacher_was_and_a_fresh_one_does_not() {
     let case = Case::new();
-    case.teacher("big", &["--net-g", "inception_9blocks", "--save-latest-freq", "1"]);
-    let big = case.path("big");
+    case.teacher("inception", &["--net-g", "inception_9blocks", "--save-latest-freq", "1"]);
+    case.teacher("fast", &[]);
     let taken = ["--max-ms", "1e6"];
     let fresh = ["--max-macs", "1e15", "--fresh-student"];
-    for (name, more, same) in [("taken", &taken[..], true), ("fresh", &fresh[..], false)] {
-        let out = case.path(name);
+    for (teacher, name, more, same) in [
+        ("inception", "taken", &taken[..], true),
+        ("inception", "fresh", &fresh[..], false),
+        ("fast", "taken-fast", &taken[..], true),
+        ("fast", "fresh-fast", &fresh[..], false),
+    ] {
+        let (big, out) = (case.path(teacher), case.path(name));
         let arguments = ["compress", "--run", &big, "--out", &out, "--size", "32"];
         run(&[&arguments[..], &["--max-iters", "0"], more].concat());
         let weights = |run: &str| {
@@ -209,6 +246,7 @@ fn budgets_and_batches_that_cannot_work_say_what_would() {
     let case = Case::new();
     case.teacher("big", &["--net-g", "inception_9blocks"]);
     case.teacher("plain", &["--net-g", "inception_9blocks", "--norm", "none"]);
+    case.teacher("fast", &[]);
     case.teacher("unet", &["--net-g", "unet_128", "--crop-size", "128", "--load-size", "128"]);
     let (data, out) = (case.path("data"), case.path("small"));
     let compress = |teacher: &str, more: &[&str], parts: &[&str]| {
@@ -221,6 +259,7 @@ fn budgets_and_batches_that_cannot_work_say_what_would() {
     compress("big", &["--max-ms", "1e-6"], &["smallest possible student needs", "ms"]);
     compress("big", &["--max-macs=-1"], &["--max-macs", "-1"]);
     compress("big", &[], &["--max-macs", "--max-ms"]);
+    compress("fast", &[], &["--max-macs", "--max-ms"]);
     compress("big", &["--max-macs", "1e9", "--batch-size", "1"], &["--batch-size", "2"]);
     compress("big", &["--max-macs", "1e9", "--size", "30"], &["--size", "4"]);
     compress("plain", &["--max-macs", "1e5"], &["--norm none"]);

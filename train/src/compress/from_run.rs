@@ -15,12 +15,15 @@ use tch::Device;
 use super::{
     budget::Limit,
     inherit::inherit,
-    prune::{Kept, Scales, widths},
+    prune::{Kept, Scales, fast::Blocks, inception::Norms, prune},
 };
 use crate::{
     checkpoint,
     cyclegan::{CycleGan, distill::DistillOptions},
-    net::generator::{Generator, NetG},
+    net::{
+        build::Norm,
+        generator::{Generator, GeneratorShape, NetG},
+    },
     options::TrainOptions,
     run_folder::{Config, RunFolder},
 };
@@ -36,7 +39,7 @@ pub struct RunTeacher {
     pub config: Config,
     model: CycleGan,
     /// The channels that its student keeps of G and F, when it is pruned.
-    kept: Option<[Kept; 2]>,
+    kept: Option<[Box<dyn Kept>; 2]>,
 }
 
 impl RunTeacher {
@@ -82,6 +85,12 @@ impl RunTeacher {
                 *weight = 0.0;
             }
         }
+        if !given("max_iters") {
+            options.max_iters = None;
+        }
+        if !given("discriminators_first") {
+            options.discriminators_first = 0;
+        }
         if !given("batch_size") {
             options.batch_size = options.batch_size.max(2);
         }
@@ -90,23 +99,30 @@ impl RunTeacher {
 
     /// Whether a student of these options gets its architecture by pruning.
     pub fn prunes(&self, options: &TrainOptions) -> bool {
-        let net = NetG::Inception9Blocks;
-        options.net_g() == net && self.config.train.net_g() == net
+        let (own, its) = (options.generator(0), self.config.train.generator(0));
+        let same = GeneratorShape { dropout: own.dropout, ..its } == own;
+        same && match own.net {
+            NetG::Inception9Blocks => true,
+            NetG::Fast => own.norm == Norm::None,
+            _ => false,
+        }
     }
 
     /// Prunes both generators to `limit`, and puts what is left into the student's options.
     pub fn prune(&mut self, limit: &Limit, options: &mut TrainOptions) -> Result<()> {
-        let prune = |i: usize| -> Result<Kept> {
+        let prune = |i: usize| -> Result<Box<dyn Kept>> {
             let values = self.model.generators[i].shown();
-            let scales = Scales::read(|name| values.get(name))?;
-            let mut shape = options.generator(i);
-            scales.prune(limit, |widths| {
-                shape.inception = Some(widths.clone());
-                limit.cost(&Generator::new(shape.clone()))
+            let shape = options.generator(i);
+            let scales: Box<dyn Scales> = match shape.net {
+                NetG::Fast => Box::new(Blocks::read(shape.blocks, |name| values.get(name))?),
+                _ => Box::new(Norms::read(|name| values.get(name))?),
+            };
+            prune(scales.as_ref(), limit, |left| {
+                limit.cost(&Generator::new(GeneratorShape { pruned: Some(left), ..shape.clone() }))
             })
         };
         let kept = [prune(0)?, prune(1)?];
-        options.pruned = Some(kept.each_ref().map(widths));
+        options.pruned = Some(kept.each_ref().map(|kept| kept.pruned()));
         self.kept = Some(kept);
         Ok(())
     }
@@ -161,7 +177,7 @@ impl RunTeacher {
             }
             if let Some(kept) = self.kept.as_ref().filter(|_| !fresh) {
                 let generator = &student.generators[i];
-                inherit(&generator.params, self.model.generators[i].shown(), &kept[i])?;
+                inherit(&generator.params, self.model.generators[i].shown(), kept[i].as_ref())?;
                 generator.restart_average();
             }
         }

@@ -33,8 +33,8 @@ use paint::OnnxTeacher;
 #[command(group(ArgGroup::new("from").required(true).args(["run", "teacher"])))]
 pub struct CompressArgs {
     /// A run to learn from, both directions: its options and data hold for the student where nothing
-    /// else is given here. Of inception_9blocks the student is pruned to the budget, of another
-    /// generator it is `fast`
+    /// else is given here. Of inception_9blocks and of `fast` the student is pruned to the budget, of
+    /// another generator it is a new `fast`
     #[arg(long)]
     run: Option<PathBuf>,
     /// An ONNX generator under the model contract to learn from, its outputs only; or two, one for
@@ -85,6 +85,7 @@ fn learn_from_run(
         let limit = limit.context("how small? give --max-macs or --max-ms")?;
         teacher.prune(&limit, &mut options)?;
     } else {
+        options.pruned = None;
         fit(&args.budget, &mut options, matches)?;
     }
     let data = match &args.data {

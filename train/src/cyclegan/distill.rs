@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Distillation: what the generators learn from a teacher, beside what they learn from each other
-//! (CAT, arXiv 2103.03467; docs/compress.md, 4 to 7).
+//! (CAT, arXiv 2103.03467; docs/compress.md, 5 to 8).
 
 use anyhow::{Result, ensure};
 use clap::Args;

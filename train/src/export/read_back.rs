@@ -14,7 +14,10 @@ use tch::{Kind, Tensor};
 use super::{graph::Element, model};
 use crate::{
     cyclegan::{CycleGan, player::Player},
-    net::{build::Norm, generator::Generator},
+    net::{
+        build::Norm,
+        generator::{Generator, GeneratorShape, NetG, Pruned},
+    },
 };
 
 /// Puts the weights of G.onnx and F.onnx in `folder` into the generators of `model`, whose
@@ -36,14 +39,48 @@ pub fn pair(folder: &Path, model: &CycleGan) -> Result<()> {
     Ok(())
 }
 
+/// The channels that pruning left of the pair in `folder`, which has this shape otherwise; none where
+/// nothing was pruned, and where the files do not tell.
+pub fn pruned(folder: &Path, whole: &GeneratorShape) -> Result<Option<[Pruned; 2]>> {
+    if whole.net != NetG::Fast {
+        return Ok(None);
+    }
+    let [g, f] = Direction::BOTH.map(|direction| {
+        let path = folder.join(file_name(direction, Precision::Fp32));
+        graph(&path).map(|graph| inside(&graph)).with_context(|| path.display().to_string())
+    });
+    let found = [g?, f?];
+    let blocks = 1..=whole.blocks;
+    // A last block that is missing may as well never have been there.
+    let fits = found.iter().all(|inside| inside.keys().max() == Some(&whole.blocks));
+    let hidden = found.map(|inside| {
+        blocks.clone().map(|i| inside.get(&i).copied().unwrap_or(0)).collect::<Vec<_>>()
+    });
+    let differs = hidden.iter().any(|hidden| *hidden != whole.hidden());
+    Ok((fits && differs).then(|| hidden.map(Pruned::Fast)))
+}
+
+/// The channels inside each block of `fast` by its number.
+fn inside(graph: &GraphProto) -> HashMap<usize, i64> {
+    let of = |weight: &TensorProto| {
+        let number = weight.name.strip_prefix("block")?.strip_suffix(".1.weight")?;
+        Some((number.parse().ok()?, *weight.dims.first()?))
+    };
+    graph.initializer.iter().filter_map(of).collect()
+}
+
 fn one(path: &Path, network: &Generator, player: &Player) -> Result<()> {
-    let bytes = fs::read(path)?;
-    Contract::check(&bytes, path.parent().unwrap_or(path))?;
-    let found = ModelProto::decode(bytes.as_slice())?.graph.unwrap_or_default();
+    let found = graph(path)?;
     let weights = player.params.weights(Kind::Float);
     same_architecture(&found, &model::graph(network, &weights, Element::F32))?;
     let found: HashMap<_, _> = found.initializer.iter().map(|t| (t.name.as_str(), t)).collect();
     player.params.fill(|name| values(found.get(name).context("a weight is missing")?))
+}
+
+fn graph(path: &Path) -> Result<GraphProto> {
+    let bytes = fs::read(path)?;
+    Contract::check(&bytes, path.parent().unwrap_or(path))?;
+    Ok(ModelProto::decode(bytes.as_slice())?.graph.unwrap_or_default())
 }
 
 /// Two graphs are of one architecture when they are equal in all but the weights' values.

@@ -5,7 +5,7 @@
 use tch::{Kind, Tensor};
 
 /// Global kernel alignment of features of the same N images (CAT, arXiv 2103.03467;
-/// docs/compress.md, 4): KA(X, Y) = Σ(XXᵀ ∘ YYᵀ) / √(Σ(XXᵀ)² · Σ(YYᵀ)²), from 0 to 1 for features that are
+/// docs/compress.md, 5): KA(X, Y) = Σ(XXᵀ ∘ YYᵀ) / √(Σ(XXᵀ)² · Σ(YYᵀ)²), from 0 to 1 for features that are
 /// nowhere negative and from −1 otherwise.
 ///
 /// `x` and `y` are N×…, flattened to N×D; their D may differ, since only the N×N inner products

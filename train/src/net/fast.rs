@@ -13,16 +13,17 @@ use super::{
 /// (Zhang et al. 2019, "Fixup"; ESRGAN, arXiv 1809.00219, has 0.2 and 0.1 for the same reason).
 const BRANCH: f64 = 0.1;
 
-/// A 5×5 stem to half size with `stem` channels, a 3×3 to a quarter with `width`, `blocks`
-/// residual blocks, and two pixel shuffles up to `outs` channels.
-pub fn fast(b: &mut Builder, stem: i64, width: i64, blocks: usize, outs: i64) -> Vec<Layer> {
+/// A 5×5 stem to half size with `stem` channels, a 3×3 to a quarter with `width`, a residual block
+/// for each of `hidden`, its channels inside, and two pixel shuffles up to `outs` channels. A block
+/// with none inside is not there.
+pub fn fast(b: &mut Builder, stem: i64, width: i64, hidden: &[i64], outs: i64) -> Vec<Layer> {
     let mut layers = Vec::new();
     layers.push(b.conv("stem", 3, stem, Window::same(5, 2)));
     normalised(b, &mut layers);
     layers.push(b.conv("down", stem, width, Window::same(3, 2)));
     normalised(b, &mut layers);
-    for i in 1..=blocks {
-        layers.push(block(b, &format!("block{i}"), width));
+    for (i, &hidden) in hidden.iter().enumerate().filter(|(_, hidden)| **hidden > 0) {
+        layers.push(block(b, &format!("block{}", i + 1), width, hidden));
     }
     layers.push(b.conv("up", width, stem * 4, Window::same(3, 1)));
     normalised(b, &mut layers);
@@ -37,11 +38,11 @@ fn normalised(b: &mut Builder, layers: &mut Vec<Layer>) {
     layers.push(Layer::Relu);
 }
 
-fn block(b: &mut Builder, name: &str, width: i64) -> Layer {
+fn block(b: &mut Builder, name: &str, width: i64, hidden: i64) -> Layer {
     let window = Window::same(3, 1);
-    let mut body = vec![b.conv(&format!("{name}.1"), width, width, window)];
+    let mut body = vec![b.conv(&format!("{name}.1"), width, hidden, window)];
     normalised(b, &mut body);
-    body.push(b.conv_scaled(&format!("{name}.2"), width, width, window, BRANCH));
+    body.push(b.conv_scaled(&format!("{name}.2"), hidden, width, window, BRANCH));
     b.norm(&mut body);
     Layer::Residual(body)
 }

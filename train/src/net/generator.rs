@@ -63,8 +63,18 @@ pub struct GeneratorShape {
     pub dropout: bool,
     /// A fourth output channel that says how much of each pixel is repainted.
     pub mask_head: bool,
-    /// `inception_9blocks`: the channels that pruning left; none for all.
-    pub inception: Option<Widths>,
+    /// The channels that pruning left; none for all.
+    pub pruned: Option<Pruned>,
+}
+
+/// The channels that pruning left of a generator.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Pruned {
+    /// Of `fast`: those inside each residual block.
+    Fast(Vec<i64>),
+    /// Of `inception_9blocks`.
+    Inception(Widths),
 }
 
 /// A generator without values.
@@ -90,21 +100,37 @@ pub struct Painted {
     pub mask_logits: Option<Tensor>,
 }
 
+impl GeneratorShape {
+    /// `fast`: the channels inside each residual block.
+    pub fn hidden(&self) -> Vec<i64> {
+        match &self.pruned {
+            Some(Pruned::Fast(hidden)) => hidden.clone(),
+            _ => vec![self.width; self.blocks],
+        }
+    }
+
+    /// `inception_9blocks`: the channels of each place.
+    pub fn widths(&self) -> Widths {
+        match &self.pruned {
+            Some(Pruned::Inception(widths)) => widths.clone(),
+            _ => Widths::whole(self.ngf),
+        }
+    }
+}
+
 impl Generator {
     /// The network of a shape.
     pub fn new(shape: GeneratorShape) -> Self {
         let mut b = Builder::new(shape.norm);
         let outs = if shape.mask_head { 4 } else { 3 };
-        let GeneratorShape { ngf, dropout, .. } = shape;
+        let GeneratorShape { ngf, width, dropout, .. } = shape;
         let mut taps = None;
         let layers = match shape.net {
-            NetG::Fast => fast(&mut b, ngf, shape.width, shape.blocks, outs),
+            NetG::Fast => fast(&mut b, ngf, width, &shape.hidden(), outs),
             NetG::Resnet9Blocks => resnet(&mut b, ngf, 9, dropout, outs),
             NetG::Resnet6Blocks => resnet(&mut b, ngf, 6, dropout, outs),
             NetG::Inception9Blocks => {
-                let whole = Widths::whole(ngf);
-                let widths = shape.inception.as_ref().unwrap_or(&whole);
-                let (layers, places) = inception(&mut b, widths, outs);
+                let (layers, places) = inception(&mut b, &shape.widths(), outs);
                 taps = Some(places.to_vec());
                 layers
             }

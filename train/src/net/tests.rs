@@ -8,7 +8,7 @@ use super::{
     build::Norm,
     cost::{macs, macs_at_output_size},
     discriminator::{Discriminator, DiscriminatorShape, NetD},
-    generator::{Generator, GeneratorShape, NetG},
+    generator::{Generator, GeneratorShape, NetG, Pruned},
     inception::{Branches, Widths},
     init::InitType,
     layer::Layer,
@@ -28,7 +28,7 @@ fn with_norm(net: NetG, norm: Norm, mask_head: bool) -> Generator {
         norm,
         dropout: false,
         mask_head,
-        inception: None,
+        pruned: None,
     })
 }
 
@@ -178,7 +178,7 @@ fn pruned_branches_and_blocks_are_not_there() {
     widths.blocks = vec![none.clone(); 9];
     widths.blocks[4] = Branches { dw: [0, 5, 0], ..none };
     let whole = generator(NetG::Inception9Blocks, false);
-    let shape = GeneratorShape { inception: Some(widths), ..whole.shape };
+    let shape = GeneratorShape { pruned: Some(Pruned::Inception(widths)), ..whole.shape };
     let pruned = Generator::new(shape);
     let blocks: Vec<_> = pruned.layers.iter().filter(|l| matches!(l, Layer::Residual(_))).collect();
     assert_eq!(blocks.len(), 1);

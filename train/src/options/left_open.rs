@@ -76,7 +76,7 @@ impl TrainOptions {
             norm: self.norm.unwrap_or(norm),
             dropout: self.dropout.unwrap_or(self.paired()),
             mask_head: self.mask_head,
-            inception: self.pruned.as_ref().map(|widths| widths[i].clone()),
+            pruned: self.pruned.as_ref().map(|left| left[i].clone()),
         }
     }
 

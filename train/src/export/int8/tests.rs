@@ -33,7 +33,7 @@ fn model(net: NetG, norm: Norm, mask_head: bool) -> ModelProto {
         norm,
         dropout: false,
         mask_head,
-        inception: None,
+        pruned: None,
     };
     let generator = Generator::new(shape);
     let params = Params::new(&generator.layout, InitType::Kaiming, 0.02, tch::Device::Cpu);

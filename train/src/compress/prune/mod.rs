@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! One-step pruning (CAT, arXiv 2103.03467; docs/compress.md, 2 and 3): the channels that scale least go, all at
+//! once, under one threshold for the whole network.
+
+pub mod fast;
+pub mod inception;
+
+use std::fmt::Debug;
+
+use anyhow::Result;
+
+use super::budget::Limit;
+use crate::net::generator::Pruned;
+
+/// How much each channel that may go scales what it puts out, place by place.
+pub trait Scales {
+    /// All of them.
+    fn all(&self) -> Vec<f64>;
+    /// The channels that scale by more than `threshold`, fewer for a higher one.
+    fn keep(&self, threshold: f64) -> Box<dyn Kept>;
+}
+
+/// The channels that a network keeps of each place.
+pub trait Kept: Debug {
+    /// How many they are.
+    fn pruned(&self) -> Pruned;
+    /// Which channels a parameter (`block3.dw5.norm2.weight`) keeps in each of its dimensions, from the
+    /// first; all in those that are left out.
+    fn of(&self, parameter: &str) -> [Channels<'_>; 2];
+}
+
+/// Which channels are kept; none means all.
+pub type Channels<'a> = Option<&'a [i64]>;
+
+/// The channels that are left under the smallest threshold at which `cost` is within `limit`.
+///
+/// Fails when even the smallest student costs more, and says what that costs.
+pub fn prune(
+    scales: &dyn Scales,
+    limit: &Limit,
+    mut cost: impl FnMut(Pruned) -> Result<f64>,
+) -> Result<Box<dyn Kept>> {
+    let mut cost = |threshold: f64| cost(scales.keep(threshold).pruned());
+    // Below every scale, then at each of them.
+    let mut thresholds = scales.all();
+    thresholds.push(-1.0);
+    thresholds.sort_by(f64::total_cmp);
+    thresholds.dedup();
+    let (mut low, mut high) = (0, thresholds.len() - 1);
+    limit.allow_least(cost(thresholds[high])?)?;
+    if cost(thresholds[low])? <= limit.most {
+        high = low;
+    }
+    // All below `low` cost too much, `high` does not.
+    while low < high {
+        let middle = (low + high) / 2;
+        if cost(thresholds[middle])? <= limit.most {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    Ok(scales.keep(thresholds[high]))
+}
+
+/// The places of the values above `threshold`, as many more of the largest as make `count` of them.
+fn largest(scales: &[f64], threshold: f64, count: impl Fn(usize) -> usize) -> Vec<i64> {
+    let mut order: Vec<usize> = (0..scales.len()).collect();
+    order.sort_by(|&a, &b| scales[b].total_cmp(&scales[a]));
+    order.truncate(count(scales.iter().filter(|s| **s > threshold).count()));
+    order.sort_unstable();
+    order.into_iter().map(|i| i as i64).collect()
+}
