@@ -9,8 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, anyhow, bail};
-use cyclegan_contract::{ElementType, Generator};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use cyclegan_contract::{Dim, ElementType, Generator};
 use half::f16;
 use ort::{
     environment::Environment,
@@ -85,10 +85,21 @@ impl OnnxGenerator {
         // From [−1, 1] to the model's own range and back; 255 grey levels lie between −1 and 1.
         let per_unit =
             |range: cyclegan_contract::ValueRange| f64::from(range.per_grey_level()) * 127.5;
+        let shape = x.size();
+        for (side, dim, length) in
+            [("height", self.about.height, shape[2]), ("width", self.about.width, shape[3])]
+        {
+            if let Dim::Fixed(only) = dim {
+                let fits = i64::from(only) == length;
+                ensure!(
+                    fits,
+                    "the picture's {side} is {length}, but the generator paints {only} only"
+                );
+            }
+        }
         let x = (x + 1.0) * per_unit(input) + f64::from(input.black());
         let mut values = vec![0f32; x.numel()];
         x.contiguous().copy_data(&mut values, x.numel());
-        let shape = x.size();
         let names = (self.about.output.clone(), self.about.has_mask);
         let run = self.run(&shape, &values)?;
         let image = extract(&run, &names.0)?;

@@ -45,6 +45,38 @@ fn a_run_and_its_export_score_alike() {
     assert!(page.contains("A2B") && page.contains("data:image/jpeg;base64,"));
 }
 
+#[test]
+fn pictures_have_a_size_that_every_generator_takes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (data, out) = (path("data"), path("run"));
+    data_set(Path::new(&data), 2);
+    let picture = image::RgbImage::from_pixel(80, 48, image::Rgb([90; 3]));
+    for domain in ["testA", "testB"] {
+        fs::create_dir(Path::new(&data).join(domain)).unwrap();
+        picture.save(Path::new(&data).join(domain).join("wide.png")).unwrap();
+    }
+    let arguments = ["train", "--data", &data, "--out", &out, "--max-iters", "1"];
+    let unet = ["--net-g", "unet_128", "--crop-size", "128", "--load-size", "128"];
+    run(&[&arguments, SMALL, &unet].concat());
+    run(&["eval", "--data", &data, "--run", &out, "--size", "100"]);
+}
+
+#[test]
+fn a_mask_of_another_size_is_named() {
+    let models = Models::new();
+    models.add_pair("same", &generators::identity(), &generators::identity());
+    let path = |name: &str| models.folder().join(name).to_str().unwrap().to_owned();
+    let (data, same) = (path("data"), path("same"));
+    data_set(Path::new(&data), 2);
+    for side in [24, 96] {
+        let mask = image::GrayImage::from_pixel(side, side, image::Luma([255]));
+        mask.save(Path::new(&data).join("trainA_mask/001.png")).unwrap();
+        let said = format!("001.png: is 48×48, but its mask {side}×{side}");
+        fails(&["eval", "--data", &data, "--model", &same, "--size", "48"], &[&said]);
+    }
+}
+
 /// A picture of half the contrast flickers half as much, and there are no frames of domain B.
 #[test]
 fn flicker_is_measured_on_the_clip() {

@@ -69,6 +69,24 @@ fn every_generator_exports_as_libtorch_runs_it() {
     }
 }
 
+/// The filter prefers variants to the float32 file, which they must be of.
+#[test]
+fn variants_of_another_export_are_taken_away() {
+    let case = Case::new();
+    case.train("first", &[]);
+    case.train("second", &["--seed", "5"]);
+    let pair = case.path("pair");
+    let export = |name: &str, more: &[&str]| {
+        let from = case.path(name);
+        let arguments = ["export", "--run", &from, "--out", &pair, "--calibration-images", "2"];
+        run(&[&arguments[..], more].concat());
+        ["G.int8.onnx", "F.int8.onnx"].map(|file| Path::new(&pair).join(file).is_file())
+    };
+    assert_eq!(export("first", &["--variants", "int8"]), [true, true]);
+    assert_eq!(export("first", &[]), [true, true], "of the same weights");
+    assert_eq!(export("second", &[]), [false, false]);
+}
+
 #[test]
 fn every_objective_policy_and_discriminator_trains() {
     let case = Case::new();

@@ -153,7 +153,12 @@ impl RunTeacher {
     /// Copies what is needed of the teacher into the student's run, so that the student goes on as
     /// it began whatever becomes of the teacher.
     pub fn keep(&self, student: &RunFolder) -> Result<PathBuf> {
-        let copy = RunFolder::new(&student.join(COPY));
+        let place = student.join(COPY);
+        // What a start that failed has left may be another teacher's.
+        if place.exists() {
+            fs::remove_dir_all(&place).with_context(|| place.display().to_string())?;
+        }
+        let copy = RunFolder::new(&place);
         copy.write_config(&Config { distill: None, ..self.config.clone() })?;
         let newest = checkpoint::list(&self.run.checkpoints())?.pop();
         let newest = newest.context("the teacher has no checkpoint")?;

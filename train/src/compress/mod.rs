@@ -33,8 +33,8 @@ use paint::OnnxTeacher;
 #[command(group(ArgGroup::new("from").required(true).args(["run", "teacher"])))]
 pub struct CompressArgs {
     /// A run to learn from, both directions: its options and data hold for the student where nothing
-    /// else is given here. Of inception_9blocks and of `fast` the student is pruned to the budget, of
-    /// another generator it is a new `fast`
+    /// else is given here. Of inception_9blocks, and of `fast` with --norm none, the student is pruned to
+    /// the budget; of another generator, or where options ask for another architecture, it is a new one
     #[arg(long)]
     run: Option<PathBuf>,
     /// An ONNX generator under the model contract to learn from, its outputs only; or two, one for
@@ -86,6 +86,7 @@ fn learn_from_run(
         teacher.prune(&limit, &mut options)?;
     } else {
         options.pruned = None;
+        println!("the student is not pruned from its teacher and begins with random weights");
         fit(&args.budget, &mut options, matches)?;
     }
     let data = match &args.data {

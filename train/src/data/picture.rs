@@ -3,7 +3,9 @@
 //! A training picture with what is cropped as it is: its mask, the frame that follows, and what a
 //! teacher made of it.
 
-use anyhow::{Result, bail};
+use std::path::Path;
+
+use anyhow::{Result, ensure};
 use image::{GrayImage, RgbImage};
 
 use super::{decode, folder::Domain, shade::Shade, shot::same_shot, view::View};
@@ -21,19 +23,21 @@ pub struct Picture {
     pub painted: Option<RgbImage>,
 }
 
+/// Reads the mask of the picture `rgb` in file `path`; fails if it has another size.
+pub fn mask_of(path: &Path, rgb: &RgbImage, mask: &Path) -> Result<GrayImage> {
+    let mask = decode::mask(mask)?;
+    let ((mw, mh), (w, h)) = (mask.dimensions(), rgb.dimensions());
+    ensure!((mw, mh) == (w, h), "{}: is {w}×{h}, but its mask {mw}×{mh}", path.display());
+    Ok(mask)
+}
+
 impl Picture {
     /// Reads image `index` of a domain.
     pub fn open(domain: &Domain, index: usize) -> Result<Self> {
         let path = &domain.images[index];
         let rgb = decode::rgb(path)?;
         let mask = domain.masks.get(index).and_then(Option::as_ref);
-        let mask = mask.map(|m| decode::mask(m)).transpose()?;
-        if let Some(m) = &mask
-            && m.dimensions() != rgb.dimensions()
-        {
-            let ((mw, mh), (w, h)) = (m.dimensions(), rgb.dimensions());
-            bail!("{}: is {w}×{h}, but its mask {mw}×{mh}", path.display());
-        }
+        let mask = mask.map(|mask| mask_of(path, &rgb, mask)).transpose()?;
         // A frame that cannot be read is reported when its own turn comes.
         let next = domain.next.get(index).copied().flatten();
         let next = next.and_then(|n| decode::rgb(&domain.images[n]).ok());

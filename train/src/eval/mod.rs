@@ -113,7 +113,7 @@ pub fn run(args: &EvalArgs) -> Result<()> {
         }
     }
     ensure!(!candidates.is_empty(), "no G.onnx or F.onnx in the folders given");
-    let judge = Judge::new(args, network(args)?)?;
+    let judge = Judge::new(args, network(args)?, common_multiple(&candidates))?;
     let scores = judge.score(&mut candidates)?;
     print!("{}", show::table(&scores));
     if let Some(path) = &args.json {
@@ -123,6 +123,16 @@ pub fn run(args: &EvalArgs) -> Result<()> {
         write_beside(path, show::html(&scores)?.as_bytes())?;
     }
     Ok(())
+}
+
+/// What height and width must be multiples of for all of them, pixels: they are compared on the same
+/// pictures.
+fn common_multiple(candidates: &[Candidate]) -> u32 {
+    let multiples = candidates.iter().map(|c| c.onnx.about.metadata.multiple_of);
+    multiples.fold(4, |common, own| {
+        let mut multiples = (common..).step_by(common as usize);
+        multiples.find(|multiple| multiple.is_multiple_of(own)).unwrap_or(common)
+    })
 }
 
 fn network(args: &EvalArgs) -> Result<Option<FeatureNetwork>> {

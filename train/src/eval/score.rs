@@ -18,7 +18,7 @@ use super::{
     kid::{Kid, kid},
 };
 use crate::{
-    data::{decode, folder::Domain, view::View},
+    data::{decode, folder::Domain, picture::mask_of, view::View},
     onnx_generator::OnnxGenerator,
     pixels,
     video::Video,
@@ -62,14 +62,20 @@ pub struct Score {
 /// The data and networks that generators are judged by.
 pub struct Judge<'a> {
     args: &'a EvalArgs,
+    /// What the sides of pictures are multiples of, so that every candidate can paint them.
+    multiple_of: u32,
     network: Option<FeatureNetwork>,
     domains: [Domain; 2],
     masked: [Option<Domain>; 2],
 }
 
 impl<'a> Judge<'a> {
-    /// Finds the pictures.
-    pub fn new(args: &'a EvalArgs, network: Option<FeatureNetwork>) -> Result<Self> {
+    /// Finds the pictures, for candidates whose sides are multiples of `multiple_of` pixels.
+    pub fn new(
+        args: &'a EvalArgs,
+        network: Option<FeatureNetwork>,
+        multiple_of: u32,
+    ) -> Result<Self> {
         let open = |letter: &str| -> Result<(Domain, Option<Domain>)> {
             let test = Domain::open_if_there(&args.data, &format!("test{letter}"))?;
             let train = || Domain::open(&args.data, &format!("train{letter}"), None);
@@ -81,7 +87,7 @@ impl<'a> Judge<'a> {
             Ok((domain, masked))
         };
         let ((a, masked_a), (b, masked_b)) = (open("A")?, open("B")?);
-        Ok(Self { args, network, domains: [a, b], masked: [masked_a, masked_b] })
+        Ok(Self { args, multiple_of, network, domains: [a, b], masked: [masked_a, masked_b] })
     }
 
     /// Scores all candidates.
@@ -184,7 +190,8 @@ impl<'a> Judge<'a> {
         let pairs = domain.images.iter().zip(&domain.masks);
         let masked = pairs.filter_map(|(i, m)| Some((i, m.as_ref()?)));
         for (image, mask) in masked.take(self.args.max_images.min(100)) {
-            let (picture, mask) = (decode::rgb(image)?, decode::mask(mask)?);
+            let picture = decode::rgb(image)?;
+            let mask = mask_of(image, &picture, mask)?;
             let view = self.view(picture.dimensions());
             let picture = pixels::to_tensor(&view.of_rgb(&picture));
             let mask = pixels::mask_to_tensor(&view.of_mask(&mask));
@@ -247,7 +254,7 @@ impl<'a> Judge<'a> {
 
     /// The whole picture at the size that is scored.
     fn view(&self, size: (u32, u32)) -> View {
-        View::whole(size, self.args.size, 4)
+        View::whole(size, self.args.size, self.multiple_of)
     }
 }
 

@@ -11,7 +11,7 @@ pub mod model;
 pub mod read_back;
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -166,9 +166,14 @@ impl Pair {
             let name = file_name(direction, Precision::Fp32);
             let weights = self.weights(direction);
             let bytes = self.build(direction, Element::F32).encode_to_vec();
-            let worst = write_checked(&out.join(&name), &bytes, |onnx| {
+            let path = out.join(&name);
+            let is_new = fs::read(&path).ok().as_ref() != Some(&bytes);
+            let worst = write_checked(&path, &bytes, |onnx| {
                 check::against_libtorch(onnx, self.network(direction), &weights)
             })?;
+            if is_new {
+                remove_variants(out, direction)?;
+            }
             Ok(Written { name, check: format!("differs from libtorch by {worst:.1e} at most") })
         };
         Direction::BOTH.into_iter().map(write).collect()
@@ -271,6 +276,19 @@ impl Pair {
         }
         write_beside(&path, card.as_bytes())
     }
+}
+
+/// Takes away the variants of a float32 file that is there no more: the filter would prefer them.
+fn remove_variants(folder: &Path, direction: Direction) -> Result<()> {
+    for precision in [Precision::Fp16, Precision::Int8] {
+        let path = folder.join(file_name(direction, precision));
+        match fs::remove_file(&path) {
+            Ok(()) => println!("{}: of another export, taken away", path.display()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error).with_context(|| path.display().to_string()),
+        }
+    }
+    Ok(())
 }
 
 /// Writes a file beside its place, checks it there, and moves it in.

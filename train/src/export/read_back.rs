@@ -51,8 +51,9 @@ pub fn pruned(folder: &Path, whole: &GeneratorShape) -> Result<Option<[Pruned; 2
     });
     let found = [g?, f?];
     let blocks = 1..=whole.blocks;
-    // A last block that is missing may as well never have been there.
-    let fits = found.iter().all(|inside| inside.keys().max() == Some(&whole.blocks));
+    // A last block that neither has may as well never have been there.
+    let last = found.iter().flat_map(HashMap::keys).max();
+    let fits = last == Some(&whole.blocks);
     let hidden = found.map(|inside| {
         blocks.clone().map(|i| inside.get(&i).copied().unwrap_or(0)).collect::<Vec<_>>()
     });
@@ -118,4 +119,53 @@ fn values(tensor: &TensorProto) -> Result<Tensor> {
         "weight `{name}` is not raw float32, expected a file that `export` wrote"
     );
     Ok(Tensor::f_from_data_size(&tensor.raw_data, &tensor.dims, Kind::Float)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use cyclegan_contract::Metadata;
+    use tch::Device;
+
+    use super::*;
+    use crate::net::{init::InitType, params::Params};
+
+    fn shape(blocks: usize, pruned: Option<Pruned>) -> GeneratorShape {
+        GeneratorShape {
+            net: NetG::Fast,
+            ngf: 4,
+            width: 16,
+            blocks,
+            norm: Norm::None,
+            dropout: false,
+            mask_head: false,
+            pruned,
+        }
+    }
+
+    /// What is seen, with options that ask for `blocks`, of G and F with so many channels inside.
+    fn seen(blocks: usize, inside: [&[i64]; 2]) -> Option<[Pruned; 2]> {
+        let folder = tempfile::tempdir().unwrap();
+        for (direction, hidden) in Direction::BOTH.into_iter().zip(inside) {
+            let generator =
+                Generator::new(shape(hidden.len(), Some(Pruned::Fast(hidden.to_vec()))));
+            let params = Params::new(&generator.layout, InitType::Kaiming, 1.0, Device::Cpu);
+            let weights = params.weights(Kind::Float);
+            let model = model::build(&generator, &weights, &Metadata::default(), Element::F32);
+            let name = file_name(direction, Precision::Fp32);
+            fs::write(folder.path().join(name), model.encode_to_vec()).unwrap();
+        }
+        pruned(folder.path(), &shape(blocks, None)).unwrap()
+    }
+
+    #[test]
+    fn files_tell_what_pruning_left() {
+        let left = |inside: [&[i64]; 2]| Some(inside.map(|hidden| Pruned::Fast(hidden.to_vec())));
+        for inside in [[&[16, 8][..], &[16, 16]], [&[16, 0], &[0, 16]], [&[0, 8], &[8, 8]]] {
+            assert_eq!(seen(2, inside), left(inside));
+        }
+        assert_eq!(seen(2, [&[16, 16], &[16, 16]]), None);
+        // Of one block as likely as of two, and of three.
+        assert_eq!(seen(2, [&[16, 0], &[16, 0]]), None);
+        assert_eq!(seen(2, [&[16, 16, 16], &[16, 16, 16]]), None);
+    }
 }

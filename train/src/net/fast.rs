@@ -15,22 +15,32 @@ const BRANCH: f64 = 0.1;
 
 /// A 5×5 stem to half size with `stem` channels, a 3×3 to a quarter with `width`, a residual block
 /// for each of `hidden`, its channels inside, and two pixel shuffles up to `outs` channels. A block
-/// with none inside is not there.
-pub fn fast(b: &mut Builder, stem: i64, width: i64, hidden: &[i64], outs: i64) -> Vec<Layer> {
+/// with none inside is not there. Also after how many layers the first block begins and each ends.
+pub fn fast(
+    b: &mut Builder,
+    stem: i64,
+    width: i64,
+    hidden: &[i64],
+    outs: i64,
+) -> (Vec<Layer>, Vec<usize>) {
     let mut layers = Vec::new();
     layers.push(b.conv("stem", 3, stem, Window::same(5, 2)));
     normalised(b, &mut layers);
     layers.push(b.conv("down", stem, width, Window::same(3, 2)));
     normalised(b, &mut layers);
-    for (i, &hidden) in hidden.iter().enumerate().filter(|(_, hidden)| **hidden > 0) {
-        layers.push(block(b, &format!("block{}", i + 1), width, hidden));
+    let mut after = vec![layers.len()];
+    for (i, &hidden) in hidden.iter().enumerate() {
+        if hidden > 0 {
+            layers.push(block(b, &format!("block{}", i + 1), width, hidden));
+        }
+        after.push(layers.len());
     }
     layers.push(b.conv("up", width, stem * 4, Window::same(3, 1)));
     normalised(b, &mut layers);
     layers.push(Layer::PixelShuffle(2));
     layers.push(b.conv_scaled("head", stem, outs * 4, Window::same(3, 1), BRANCH));
     layers.push(Layer::PixelShuffle(2));
-    layers
+    (layers, after)
 }
 
 fn normalised(b: &mut Builder, layers: &mut Vec<Layer>) {

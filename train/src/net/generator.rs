@@ -124,20 +124,15 @@ impl Generator {
         let mut b = Builder::new(shape.norm);
         let outs = if shape.mask_head { 4 } else { 3 };
         let GeneratorShape { ngf, width, dropout, .. } = shape;
-        let mut taps = None;
-        let layers = match shape.net {
+        let (layers, blocks) = match shape.net {
             NetG::Fast => fast(&mut b, ngf, width, &shape.hidden(), outs),
-            NetG::Resnet9Blocks => resnet(&mut b, ngf, 9, dropout, outs),
-            NetG::Resnet6Blocks => resnet(&mut b, ngf, 6, dropout, outs),
-            NetG::Inception9Blocks => {
-                let (layers, places) = inception(&mut b, &shape.widths(), outs);
-                taps = Some(places.to_vec());
-                layers
-            }
-            NetG::Unet128 => unet(&mut b, ngf, 7, dropout, outs),
-            NetG::Unet256 => unet(&mut b, ngf, 8, dropout, outs),
+            NetG::Resnet9Blocks => found(resnet(&mut b, ngf, 9, dropout, outs)),
+            NetG::Resnet6Blocks => found(resnet(&mut b, ngf, 6, dropout, outs)),
+            NetG::Inception9Blocks => inception(&mut b, &shape.widths(), outs),
+            NetG::Unet128 => found(unet(&mut b, ngf, 7, dropout, outs)),
+            NetG::Unet256 => found(unet(&mut b, ngf, 8, dropout, outs)),
         };
-        let taps = taps.unwrap_or_else(|| thirds(&layers));
+        let taps = thirds(&blocks);
         let layout = b.layout;
         Self { shape, layers, taps, layout }
     }
@@ -201,13 +196,22 @@ impl Generator {
     }
 }
 
-/// How many layers lie before the residual blocks, and up to a third, two thirds and all of them.
-fn thirds(layers: &[Layer]) -> Vec<usize> {
+/// The layers, and after how many of them the first residual block begins and each ends; none
+/// without such blocks.
+fn found(layers: Vec<Layer>) -> (Vec<Layer>, Vec<usize>) {
     let blocks = layers.iter().enumerate().filter(|(_, l)| matches!(l, Layer::Residual(_)));
-    let after: Vec<usize> = blocks.map(|(i, _)| i + 1).collect();
-    let Some(first) = after.first() else {
+    let mut after: Vec<usize> = blocks.map(|(i, _)| i + 1).collect();
+    if let Some(first) = after.first() {
+        after.insert(0, first - 1);
+    }
+    (layers, after)
+}
+
+/// How many layers lie before the residual blocks, and up to a third, two thirds and all of them.
+/// Blocks that were pruned away count, so that a student's features are those of its teacher.
+fn thirds(after: &[usize]) -> Vec<usize> {
+    let Some(blocks) = after.len().checked_sub(1) else {
         return Vec::new();
     };
-    let n = after.len();
-    vec![first - 1, after[(n / 3).max(1) - 1], after[(n * 2 / 3).max(1) - 1], after[n - 1]]
+    [0, blocks / 3, blocks * 2 / 3, blocks].map(|i| after[i]).to_vec()
 }

@@ -91,9 +91,8 @@ pub fn norms() -> Places<String> {
     }
 }
 
-/// The layers, and after how many of them each feature that distillation compares is found: before
-/// the blocks, and after a third, two thirds and all of them.
-pub fn inception(b: &mut Builder, widths: &Widths, outs: i64) -> (Vec<Layer>, [usize; 4]) {
+/// The layers, and after how many of them the first block begins and each ends.
+pub fn inception(b: &mut Builder, widths: &Widths, outs: i64) -> (Vec<Layer>, Vec<usize>) {
     let [stem, down1, down2] = widths.down;
     let [up1, up2] = widths.up;
     let mut layers = vec![Layer::ReflectPad(3)];
@@ -108,15 +107,13 @@ pub fn inception(b: &mut Builder, widths: &Widths, outs: i64) -> (Vec<Layer>, [u
         layers.extend(block(b, &format!("block{}", i + 1), down2, hidden));
         after.push(layers.len());
     }
-    let blocks = widths.blocks.len();
-    let taps = [0, blocks / 3, blocks * 2 / 3, blocks].map(|i| after[i]);
     for (name, ins, outs) in [("up1", down2, up1), ("up2", up1, up2)] {
         layers.push(b.conv_transpose(name, ins, outs, DOWN, 1));
         normalised(b, &mut layers, &format!("{name}.norm"), outs);
     }
     layers.push(Layer::ReflectPad(3));
     layers.push(b.conv("head", up2, outs, Window::valid(7)));
-    (layers, taps)
+    (layers, after)
 }
 
 /// y = x + Norm(Σ res_k(x) + Σ dw_k(x)).
