@@ -110,7 +110,7 @@ impl<'a> Library<'a> {
             Ok(Standing::Finished(frames)) => {
                 self.end(number, Verdict::Skipped { frames }, worker);
             }
-            Ok(Standing::Open) => self.translate(number, worker, true),
+            Ok(Standing::Open) => self.translate(number, worker, self.setup.piece > 0),
             Err(error) => self.fail(number, format!("{error:#}"), worker),
         }
     }

@@ -61,9 +61,9 @@ impl Worker {
         let (tasks, output) = child.stdin.take().zip(child.stdout.take()).context("no pipes")?;
         let (sender, replies) = mpsc::channel();
         thread::spawn(move || {
-            // Libraries may write other things there.
-            let lines = BufReader::new(output).lines().map_while(Result::ok);
-            for reply in lines.filter_map(|line| serde_json::from_str(&line).ok()) {
+            // Libraries may write other things there, in whatever encoding.
+            let lines = BufReader::new(output).split(b'\n').map_while(Result::ok);
+            for reply in lines.filter_map(|line| serde_json::from_slice(&line).ok()) {
                 if sender.send(reply).is_err() {
                     break;
                 }
@@ -116,6 +116,8 @@ impl Worker {
                     // Ctrl-C ends the workers as well, and may be seen here last.
                     thread::sleep(POLL);
                     if !STOP.load(Ordering::Relaxed) {
+                        // One that has only closed its output would never be done.
+                        let _ = self.child.kill();
                         return Ok(Ending::Lost(self.obituary()));
                     }
                 }

@@ -8,7 +8,7 @@ mod common;
 
 use std::{
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::Stdio,
     thread,
     time::{Duration, Instant},
@@ -110,35 +110,51 @@ fn smoothing_does_not_show_where_pieces_meet() {
     assert_alike(&place.path("whole/a.mp4"), &place.out("a.mp4"));
 }
 
+/// Kills a run with these arguments when two pieces are finished.
+fn kill_between_pieces(place: &Place, arguments: &[&str]) {
+    let mut run = place.program();
+    let mut run = run.args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let since = Instant::now();
+    while finished(place).len() < 2 && since.elapsed() < Duration::from_secs(60) {
+        thread::sleep(Duration::from_millis(20));
+    }
+    run.kill().unwrap();
+    run.wait().unwrap();
+    assert!(finished(place).len() >= 2 && !place.out("a.mp4").exists());
+}
+
+/// The pieces that wait to be joined.
+fn finished(place: &Place) -> Vec<PathBuf> {
+    let own = fs::read_dir(place.out(".cyclegan-batch")).into_iter().flatten().flatten();
+    let pieces =
+        own.flat_map(|entry| fs::read_dir(entry.path().join("pieces")).into_iter().flatten());
+    let pieces = pieces.flatten().map(|piece| piece.path());
+    pieces.filter(|path| path.extension().is_some_and(|e| e == "gdp")).collect()
+}
+
+#[test]
+fn pieces_that_are_not_wanted_any_more_are_not_joined() {
+    let place = Place::new();
+    place.generator(&generators::slow_invert(6));
+    make_clip(&place.path("in/a.mp4"), 100, 25);
+    let same = ["in", "--jobs", "1", "--filter", "inference-size=64"];
+    kill_between_pieces(&place, &[&same[..], &["--piece", "1"]].concat());
+    let said = place.run(&[&same[..], &["--piece", "0"]].concat());
+    assert!(said.contains("1 translated"), "{said}");
+    assert!(key_frames(&place.out("a.mp4")) < 4, "was joined");
+    assert!(finished(&place).is_empty(), "pieces are left");
+}
+
 #[test]
 fn finished_pieces_survive_a_kill() {
     let place = Place::new();
     place.generator(&generators::slow_invert(6));
     make_clip(&place.path("in/a.mp4"), 250, 25);
     let arguments = ["in", "--piece", "1", "--jobs", "1", "--filter", "inference-size=64"];
-    let mut run = place.program();
-    let mut run = run.args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let since = Instant::now();
-    let finished = || {
-        let own = fs::read_dir(place.out(".cyclegan-batch")).into_iter().flatten().flatten();
-        let pieces =
-            own.flat_map(|entry| fs::read_dir(entry.path().join("pieces")).into_iter().flatten());
-        let names =
-            pieces.flatten().filter(|piece| piece.path().extension().is_some_and(|e| e == "gdp"));
-        names
-            .map(|piece| (piece.path(), piece.metadata().unwrap().modified().unwrap()))
-            .collect::<Vec<_>>()
-    };
-    while finished().len() < 2 && since.elapsed() < Duration::from_secs(60) {
-        thread::sleep(Duration::from_millis(20));
-    }
-    run.kill().unwrap();
-    run.wait().unwrap();
-    let kept = finished();
-    assert!(kept.len() >= 2 && !place.out("a.mp4").exists());
+    kill_between_pieces(&place, &arguments);
     // The second run is stopped too late to lose anything but what it has begun.
     let output = place.program().args(arguments).output().unwrap();
     assert!(text(&output).contains("1 translated"), "{}", text(&output));
     assert_eq!(tracks(&place.out("a.mp4"))[0].times.len(), 250);
-    assert!(finished().is_empty(), "pieces are left");
+    assert!(finished(&place).is_empty(), "pieces are left");
 }

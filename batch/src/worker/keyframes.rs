@@ -4,14 +4,21 @@
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use anyhow::{Context, Result};
 use gst::prelude::*;
 
 use super::{
-    fault::CutFault, muxer::discard, playing::Playing, protocol::Span, source::take_apart,
+    fault::CutFault,
+    muxer::discard,
+    playing::Playing,
+    protocol::{Reply, Span},
+    source::take_apart,
     tracks::main_track,
 };
 
@@ -25,18 +32,19 @@ pub struct Frame {
 }
 
 /// The frames of the main video of `input`, in the order in which they are shown. Reads the whole
-/// file but decodes nothing.
-pub fn scan(input: &Path) -> Result<Vec<Frame>> {
+/// file but decodes nothing; `say` gets a sign of life now and then.
+pub fn scan(input: &Path, say: &mut dyn FnMut(Reply)) -> Result<Vec<Frame>> {
     let playing = Playing::new();
     let frames = Arc::new(Mutex::new(Vec::<Option<Frame>>::new()));
     let (collected, pipeline) = (frames.clone(), playing.pipeline().downgrade());
+    let passed = playing.passed.clone();
     take_apart(playing.pipeline(), input, None, move |tracks| {
         let pipeline = pipeline.upgrade().context("the pipeline is gone")?;
         let video = main_track(tracks)?;
-        collect(&video.pad, collected.clone());
+        collect(&video.pad, collected.clone(), passed.clone());
         discard(&pipeline, &video.pad)
     })?;
-    playing.run(None, &mut |_| {})?;
+    playing.run(None, say)?;
     let frames = std::mem::take(&mut *frames.lock().unwrap_or_else(PoisonError::into_inner));
     let frames: Option<Vec<Frame>> = frames.into_iter().collect();
     let mut frames = frames.ok_or_else(|| CutFault("has frames without a time".to_owned()))?;
@@ -44,8 +52,9 @@ pub fn scan(input: &Path) -> Result<Vec<Frame>> {
     Ok(frames)
 }
 
-fn collect(video: &gst::Pad, frames: Arc<Mutex<Vec<Option<Frame>>>>) {
+fn collect(video: &gst::Pad, frames: Arc<Mutex<Vec<Option<Frame>>>>, passed: Arc<AtomicU64>) {
     video.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        passed.fetch_add(1, Ordering::Relaxed);
         let segment = pad.sticky_event::<gst::event::Segment>(0);
         let frame = segment.zip(info.buffer()).and_then(|(segment, buffer)| {
             let segment = segment.segment().downcast_ref::<gst::ClockTime>()?;

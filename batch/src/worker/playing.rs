@@ -33,18 +33,34 @@ pub struct Playing {
     pipeline: gst::Pipeline,
     /// Frames that have left the filter and are kept.
     pub frames: Arc<AtomicU64>,
+    /// Buffers that have passed where no frames are counted: a sign of life.
+    pub passed: Arc<AtomicU64>,
     missing: RefCell<Vec<String>>,
 }
 
 impl Playing {
     /// An empty pipeline.
     pub fn new() -> Self {
-        Self { pipeline: gst::Pipeline::new(), frames: Arc::default(), missing: RefCell::default() }
+        Self {
+            pipeline: gst::Pipeline::new(),
+            frames: Arc::default(),
+            passed: Arc::default(),
+            missing: RefCell::default(),
+        }
     }
 
     /// The pipeline.
     pub fn pipeline(&self) -> &gst::Pipeline {
         &self.pipeline
+    }
+
+    /// Has `pad` give the sign of life.
+    pub fn watch(&self, pad: &gst::Pad) {
+        let passed = self.passed.clone();
+        pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+            passed.fetch_add(1, Ordering::Relaxed);
+            gst::PadProbeReturn::Ok
+        });
     }
 
     /// Opens the file without having it played.
@@ -55,7 +71,7 @@ impl Playing {
     /// Plays to the end; `total` frames are expected.
     pub fn run(&self, total: Option<u64>, say: &mut dyn FnMut(Reply)) -> Result<u64> {
         self.set_state(gst::State::Playing)?;
-        let mut told = None::<(Instant, u64)>;
+        let mut told = None::<(Instant, [u64; 2])>;
         loop {
             if let Some(message) = self.next_message(POLL_MESSAGES)? {
                 match message.view() {
@@ -67,11 +83,11 @@ impl Playing {
                     _ => {}
                 }
             }
-            let frames = self.frames.load(Ordering::Relaxed);
-            if told.is_none_or(|(time, last)| time.elapsed() >= PROGRESS_INTERVAL && last != frames)
+            let counts = [&self.frames, &self.passed].map(|count| count.load(Ordering::Relaxed));
+            if told.is_none_or(|(time, last)| time.elapsed() >= PROGRESS_INTERVAL && last != counts)
             {
-                say(Reply::Progress { frames, total });
-                told = Some((Instant::now(), frames));
+                say(Reply::Progress { frames: counts[0], total });
+                told = Some((Instant::now(), counts));
             }
         }
         Ok(self.frames.load(Ordering::Relaxed))

@@ -60,7 +60,7 @@ impl Translation<'_> {
     ) -> Result<Outcome> {
         let media = self.look(say)?;
         if may_cut && self.is_long(&media) {
-            let frames = keyframes::scan(self.input)?;
+            let frames = keyframes::scan(self.input, say)?;
             let spans = keyframes::spans(&frames, self.setup.piece, keyframes::lead_in(smoothing));
             if spans.len() > 1 {
                 return Ok(Outcome::Cut(spans));
@@ -82,6 +82,9 @@ impl Translation<'_> {
         let setup = self.setup;
         let encoded = Branch::video(setup, self.container, None, Arc::default())?.caps;
         let joined = join::pieces(pieces)?;
+        if let Some(end) = joined.static_pad("src") {
+            playing.watch(&end);
+        }
         let ends = self.assemble(&playing, joined, encoded, false)?;
         playing.run(None, say).map_err(|error| match error.to_string() {
             text if text == fault::NO_SPACE => error,
