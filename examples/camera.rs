@@ -101,13 +101,17 @@ fn play(pipeline: &gst::Pipeline) -> Result<()> {
             line.chars().for_each(|key| press(&pipeline, key.encode_utf8(&mut [0; 4])));
         }
     });
-    let ends = [gst::MessageType::Eos, gst::MessageType::Error, gst::MessageType::Warning];
     let result = loop {
-        let Some(message) = bus.timed_pop_filtered(None, &ends) else { break Ok(()) };
+        let Some(message) = bus.timed_pop(None) else { break Ok(()) };
         match message.view() {
+            // A generator's time is known when the pipeline plays already: sinks must hear of it.
+            gst::MessageView::Latency(_) => {
+                let _ = pipeline.recalculate_latency();
+            }
             gst::MessageView::Warning(warning) => eprintln!("{}", warning.error()),
             gst::MessageView::Error(error) => break Err(error.error().to_string()),
-            _ => break Ok(()),
+            gst::MessageView::Eos(_) => break Ok(()),
+            _ => {}
         }
     };
     pipeline.set_state(gst::State::Null)?;

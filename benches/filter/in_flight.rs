@@ -15,7 +15,7 @@ use cyclegan_contract::Direction;
 use gst::prelude::*;
 use gst_video::{VideoFrameRef, VideoInfo};
 use gstcyclegan::{
-    cycleganfilter::{Line, Regions, Route, Slot, Stages, Translator},
+    cycleganfilter::{Line, Route, Slot, Stages, Translator, ViewSettings},
     frame::Upscale,
     generator::{LoadOptions, Pair, Provider, ProviderOptions},
 };
@@ -68,7 +68,7 @@ impl Asleep {
         let input = VideoFrameRef::from_buffer_ref_readable(&job.input, info)?;
         let output = job.output.make_mut();
         let mut output = VideoFrameRef::from_buffer_ref_writable(output, info)?;
-        stage.composite(&input, &mut output, UPSCALE)?;
+        stage.composite(&input, &mut output)?;
         Ok(())
     }
 }
@@ -109,7 +109,7 @@ fn compare_asleep(model: &Path) -> Result<(), BoxError> {
     let pair = Pair::load(model.to_str().ok_or("the model's path is no UTF-8")?, &options)?;
     let generator = pair.generator(Direction::AToB).ok_or("no G")?.clone();
     // One thread for each conversion, so that the stages' threads are all that is measured.
-    let translator = Arc::new(Translator::new(generator, &info, 0, Regions::Frame, 1)?);
+    let translator = Arc::new(Translator::new(generator, &info, ViewSettings::default(), 1)?);
     let input = frame(CAPS)?;
     let new_job = || -> Result<Job, BoxError> {
         let output = gst::Buffer::with_size(info.size())?;

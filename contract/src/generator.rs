@@ -55,7 +55,7 @@ pub enum ContractError {
         /// What the model declares.
         found: String,
     },
-    /// A fixed size is no multiple of what the metadata ask for, or too large.
+    /// A fixed size is none, or too large.
     #[error("its input is {found}, expected sides from 1 to {max} pixels", max = Self::MAX_SIDE)]
     Size {
         /// What the model declares.

@@ -130,13 +130,24 @@ fn play(pipeline: &gst::Pipeline, failure: &Mutex<Option<anyhow::Error>>) -> Res
     let bus = pipeline.bus().context("the pipeline has no bus")?;
     // Why it failed stands on the bus.
     let _ = pipeline.set_state(gst::State::Playing);
-    let end = bus.timed_pop_filtered(None, &[gst::MessageType::Eos, gst::MessageType::Error]);
+    let result = loop {
+        let Some(message) = bus.timed_pop(None) else { break Ok(()) };
+        match message.view() {
+            // A generator's time is known when the pipeline plays already: sinks must hear of it.
+            gst::MessageView::Latency(_) => {
+                let _ = pipeline.recalculate_latency();
+            }
+            gst::MessageView::Error(error) => break Err(error.error().to_string()),
+            gst::MessageView::Eos(_) => break Ok(()),
+            _ => {}
+        }
+    };
     pipeline.set_state(gst::State::Null)?;
     if let Some(failure) = failure.lock().expect("nobody panics with it").take() {
         return Err(failure);
     }
-    if let Some(gst::MessageView::Error(error)) = end.as_ref().map(|message| message.view()) {
-        bail!("{}", error.error());
+    if let Err(error) = result {
+        bail!("{error}");
     }
     Ok(())
 }

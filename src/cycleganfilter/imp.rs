@@ -71,12 +71,14 @@ impl State {
         Self { translators, last_direction, restart: Restart::Nothing, has_dropped: false }
     }
 
-    /// What the frame in `buffer`, for `direction`, has to do with those before.
-    fn take_restart(&mut self, direction: Direction, buffer: &gst::BufferRef) -> Restart {
+    /// Notes that the next frame has no more to do with those before than `restart` says.
+    fn note(&mut self, restart: Restart) {
+        self.restart = self.restart.max(restart);
+    }
+
+    /// What the next frame, for `direction`, has to do with those before.
+    fn take_restart(&mut self, direction: Direction) -> Restart {
         let mut restart = std::mem::take(&mut self.restart);
-        if buffer.flags().contains(gst::BufferFlags::DISCONT) {
-            restart = restart.max(Restart::Smoothing);
-        }
         if self.last_direction != direction {
             restart = Restart::Everything;
             self.last_direction = direction;
@@ -111,7 +113,10 @@ impl ObjectImpl for CycleGanFilter {
             (previous, settings.late_frames)
         };
         match pspec.name() {
-            "direction" => self.check_direction(previous),
+            "direction" => {
+                self.check_direction(previous);
+                self.obj().notify("active-model");
+            }
             "model" => self.load_beside_the_stream(true),
             "inference-size" | "regions" => self.load_beside_the_stream(false),
             "late-frames" => self.apply_late_frames(late_frames),
@@ -174,7 +179,9 @@ impl ElementImpl for CycleGanFilter {
         &self,
         transition: gst::StateChange,
     ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
-        if transition == gst::StateChange::NullToReady {
+        if transition == gst::StateChange::NullToReady
+            || transition == gst::StateChange::ReadyToPaused && self.is_to_be_reloaded()
+        {
             self.load().map_err(|error| {
                 self.post_load_error(&error);
                 gst::StateChangeError
@@ -190,6 +197,7 @@ impl ElementImpl for CycleGanFilter {
         if transition == gst::StateChange::ReadyToNull {
             self.loader.cancel();
             *lock(&self.pair) = None;
+            self.notify_active();
         }
         Ok(success)
     }
@@ -258,7 +266,7 @@ impl BaseTransformImpl for CycleGanFilter {
     }
 
     fn sink_event(&self, event: gst::Event) -> bool {
-        use gst::EventType::{FlushStart, FlushStop, Gap, Segment};
+        use gst::EventType::{Eos, FlushStart, FlushStop, Gap, Segment};
         let event_type = event.type_();
         match (event_type, self.line()) {
             (FlushStart, Some(line)) => line.discard(),
@@ -266,7 +274,12 @@ impl BaseTransformImpl for CycleGanFilter {
                 line.discard();
                 line.resume();
             }
-            (_, Some(line)) if event.is_serialized() => line.drain(),
+            (_, Some(line)) if event.is_serialized() => {
+                line.drain();
+                if event_type == Eos {
+                    self.tell_failure(&line);
+                }
+            }
             _ => {}
         }
         let restart = match event_type {
@@ -277,7 +290,7 @@ impl BaseTransformImpl for CycleGanFilter {
         if restart != Restart::Nothing
             && let Some(state) = lock(&self.state).as_mut()
         {
-            state.restart = state.restart.max(restart);
+            state.note(restart);
         }
         if restart == Restart::Everything {
             lock(&self.deadlines).reset();
@@ -291,6 +304,12 @@ impl BaseTransformImpl for CycleGanFilter {
         buffer: gst::Buffer,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
         lock(&self.stats).frames_in += 1;
+        // Noted here, since the frame itself may be dropped.
+        if buffer.flags().contains(gst::BufferFlags::DISCONT)
+            && let Some(state) = lock(&self.state).as_mut()
+        {
+            state.note(Restart::Smoothing);
+        }
         if self.obj().src_pad().needs_reconfigure() {
             self.drain();
         }
@@ -359,12 +378,16 @@ impl VideoFilterImpl for CycleGanFilter {
             return Err(self.refuse(info, gst::CoreError::Negotiation, &reason));
         }
         let mut state = lock(&self.state);
-        if let Some(loaded) = self.take_loaded() {
-            self.adopt(loaded.pair);
-        }
-        let pair = lock(&self.pair).clone();
-        let pair = pair.ok_or_else(|| gst::loggable_error!(CAT, "no model before READY"))?;
-        match self.translators(pair, info) {
+        let translators = match self.loaded_translators(info) {
+            Some(translators) => Ok(translators),
+            None => {
+                let pair = lock(&self.pair).clone();
+                let pair =
+                    pair.ok_or_else(|| gst::loggable_error!(CAT, "no model before READY"))?;
+                self.translators(pair, info)
+            }
+        };
+        match translators {
             Ok(translators) => {
                 let warm_up = translators.warm_up;
                 let last_direction = lock(&self.settings).direction;

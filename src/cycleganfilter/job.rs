@@ -129,6 +129,13 @@ impl Job {
         self.task.as_mut().map_or(Ok(()), |task| task.copy(&self.buffer))
     }
 
+    /// Lets go of all but what goes out, which may wait long for its turn: sources have few buffers.
+    pub fn settle(&mut self) {
+        if let Some(task) = self.task.take() {
+            self.buffer = task.output;
+        }
+    }
+
     /// Says of what goes out that something is missing before it.
     pub fn mark_discont(&mut self) {
         let buffer = self.task.as_mut().map_or(&mut self.buffer, |task| &mut task.output);
@@ -173,7 +180,7 @@ impl Task {
         let info = self.translator.info();
         let mut output = writable(&mut self.output, info)?;
         let input = readable(input, info)?;
-        lock(self.translator.finish()).composite(&input, &mut output, self.settings.upscale)
+        lock(self.translator.finish()).composite(&input, &mut output)
     }
 
     /// A copy rather than the buffer itself: what comes next may not take memory that was made for

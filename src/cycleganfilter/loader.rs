@@ -12,33 +12,27 @@ use gst_video::VideoInfo;
 
 use super::{
     lock,
-    settings::Regions,
+    settings::ViewSettings,
     translator::{TranslateError, Translators},
 };
 use crate::generator::{LoadError, LoadOptions, Pair};
 
 /// What is to be prepared.
 pub struct Request {
-    /// The model to load, or the one that is loaded already.
-    pub model: Model,
+    /// The model.
+    pub model: String,
+    /// How to load it.
+    pub options: LoadOptions,
+    /// The model, if it is loaded already and only seen otherwise.
+    pub loaded: Option<Arc<Pair>>,
     /// The direction that it must have.
     pub direction: Direction,
     /// The frames that are negotiated, if they are.
     pub info: Option<VideoInfo>,
-    /// The property's value.
-    pub inference_size: i32,
-    /// The property's value.
-    pub regions: Regions,
+    /// What the generators are to see of them.
+    pub view: ViewSettings,
     /// Threads for conversion.
     pub threads: u32,
-}
-
-/// A model that is loaded or to be loaded.
-pub enum Model {
-    /// To be loaded under this name.
-    Load(String, Box<LoadOptions>),
-    /// Loaded.
-    Loaded(Arc<Pair>),
 }
 
 /// A request that came true.
@@ -86,14 +80,25 @@ pub struct Loader {
 struct Shared {
     wanted: Option<Request>,
     is_running: bool,
+    /// Whether what is being prepared loads a model.
+    is_loading: bool,
     loaded: Option<Loaded>,
 }
 
 impl Loader {
     /// Prepares `request` on a thread of its own. `on_event` is told of the model and of what
     /// becomes of it.
-    pub fn request(&self, request: Request, on_event: impl Fn(&str, Event) + Send + 'static) {
+    pub fn request(&self, mut request: Request, on_event: impl Fn(&str, Event) + Send + 'static) {
         let mut shared = lock(&self.shared);
+        if request.loaded.is_some() {
+            // A model that is on its way must not be overtaken by the one that still runs.
+            let is_awaited = shared.wanted.as_ref().is_some_and(|wanted| wanted.loaded.is_none());
+            let waiting = shared.loaded.as_ref().map(|loaded| loaded.pair.clone());
+            request.loaded = match is_awaited || shared.is_loading {
+                true => None,
+                false => waiting.or(request.loaded),
+            };
+        }
         shared.wanted = Some(request);
         if shared.is_running {
             return;
@@ -135,16 +140,15 @@ fn run(shared: &Mutex<Shared>, on_event: &dyn Fn(&str, Event)) {
                 shared.is_running = false;
                 return;
             };
+            shared.is_loading = request.loaded.is_none();
             request
         };
-        let model = match &request.model {
-            Model::Load(model, _) => model.clone(),
-            Model::Loaded(pair) => pair.model().to_owned(),
-        };
+        let model = request.model.clone();
         on_event(&model, Event::Started);
         let result = prepare(request, &|direction| on_event(&model, Event::Step(direction)));
         let event = {
             let mut shared = lock(shared);
+            shared.is_loading = false;
             match result {
                 _ if shared.wanted.is_some() => Event::Overtaken,
                 Ok(loaded) => {
@@ -159,16 +163,11 @@ fn run(shared: &Mutex<Shared>, on_event: &dyn Fn(&str, Event)) {
 }
 
 fn prepare(request: Request, on_step: &dyn Fn(Direction)) -> Result<Loaded, PrepareError> {
-    let Request { model, direction, info, inference_size, regions, threads } = request;
-    let pair = match model {
-        Model::Load(model, options) => Arc::new(Pair::load(&model, &options)?),
-        Model::Loaded(pair) => pair,
-    };
+    let Request { model, options, loaded, direction, info, view, threads } = request;
+    let pair = loaded.map_or_else(|| Pair::load(&model, &options).map(Arc::new), Ok)?;
     pair.require(direction)?;
     let translators = info
-        .map(|info| {
-            Translators::new(pair.clone(), &info, inference_size, regions, threads, on_step)
-        })
+        .map(|info| Translators::new(pair.clone(), &info, view, threads, on_step))
         .transpose()?;
     Ok(Loaded { pair, translators })
 }

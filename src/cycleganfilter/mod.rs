@@ -30,7 +30,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use gst::{glib, prelude::*};
 
 pub use line::{Line, Place, Route, Stages};
-pub use settings::{Direction, ExecutionProvider, LateFrames, Precision, Regions, Upscale};
+pub use settings::{
+    Direction, ExecutionProvider, LateFrames, Precision, Regions, Upscale, ViewSettings,
+};
 pub use translator::{Finish, Preparation, Slot, TranslateError, Translator, View};
 
 glib::wrapper! {

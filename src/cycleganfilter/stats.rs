@@ -9,6 +9,8 @@ use crate::{frame::Size, generator::Pair};
 
 /// How many frames the times are taken over.
 const WINDOW: usize = 128;
+/// So long no frame is translated at most, though all come late.
+const STARVED: Duration = Duration::from_secs(1);
 /// The latency is looked at again after this many frames.
 const LATENCY_EVERY: u64 = 16;
 
@@ -95,6 +97,8 @@ pub struct Stats {
     total: Window,
     /// When the structure was last posted, or the element started.
     posted: Instant,
+    /// When a frame was last translated, or the element started.
+    translated: Instant,
     /// When the frames of the window were done, a ring.
     done: [Option<Instant>; WINDOW],
     latency: Duration,
@@ -113,6 +117,7 @@ impl Default for Stats {
             work: Window::EMPTY,
             total: Window::EMPTY,
             posted: Instant::now(),
+            translated: Instant::now(),
             done: [None; WINDOW],
             latency: Duration::ZERO,
         }
@@ -122,7 +127,8 @@ impl Default for Stats {
 impl Stats {
     /// Counts a translated frame.
     pub fn translated(&mut self, times: Times) {
-        self.done[self.frames_translated as usize % WINDOW] = Some(Instant::now());
+        self.translated = Instant::now();
+        self.done[self.frames_translated as usize % WINDOW] = Some(self.translated);
         self.frames_translated += 1;
         self.inference.push(times.inference);
         self.work.push(times.work);
@@ -141,6 +147,12 @@ impl Stats {
                 Duration::from_micros(before + work).min(most)
             }
         }
+    }
+
+    /// Whether no frame has been translated for so long that a late one is, as sinks show one: what is
+    /// known of how long that takes may be wrong.
+    pub fn is_starved(&self) -> bool {
+        self.translated.elapsed() > STARVED
     }
 
     /// The latency that was last reported.

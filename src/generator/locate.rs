@@ -31,18 +31,19 @@ impl ModelFiles {
         if path.is_file() {
             return Ok(Self::Single(path.to_path_buf()));
         }
-        if path.is_dir() {
-            return match is_pair(path) {
-                true => Ok(Self::Pair(path.to_path_buf())),
-                false => Err(LoadError::NoPair { folder: path.to_path_buf() }),
-            };
+        if is_pair(path) {
+            return Ok(Self::Pair(path.to_path_buf()));
         }
         let is_name = path.components().count() == 1 && !model.contains(['/', '\\']);
         let searched = if is_name { search_path() } else { Vec::new() };
+        // A folder of that name that holds other things, say the pictures, does not hide it.
         let found = searched.iter().map(|folder| folder.join(model)).find(|pair| is_pair(pair));
-        found.map(Self::Pair).ok_or_else(|| LoadError::NotFound {
-            model: model.to_owned(),
-            searched: searched.iter().map(|folder| folder.display().to_string()).collect(),
+        found.map(Self::Pair).ok_or_else(|| match path.is_dir() {
+            true => LoadError::NoPair { folder: path.to_path_buf() },
+            false => LoadError::NotFound {
+                model: model.to_owned(),
+                searched: searched.iter().map(|folder| folder.display().to_string()).collect(),
+            },
         })
     }
 

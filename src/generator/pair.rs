@@ -31,6 +31,7 @@ pub struct LoadOptions {
 /// The generators of a model, loaded.
 pub struct Pair {
     model: String,
+    options: LoadOptions,
     provider: Provider,
     forward: Option<Arc<Generator>>,
     reverse: Option<Arc<Generator>>,
@@ -56,6 +57,11 @@ impl Pair {
     /// The model, as the user named it.
     pub fn model(&self) -> &str {
         &self.model
+    }
+
+    /// How it was loaded.
+    pub fn options(&self) -> &LoadOptions {
+        &self.options
     }
 
     /// The provider that runs it.
@@ -97,6 +103,7 @@ impl Pair {
         };
         Ok(Self {
             model: model.to_owned(),
+            options: options.clone(),
             provider,
             forward: open(Direction::AToB)?,
             reverse: open(Direction::BToA)?,

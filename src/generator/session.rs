@@ -88,9 +88,13 @@ impl Generator {
         let session = Mutex::new(session);
         let warmed_up = Mutex::default();
         let generator = Self { path: path.to_path_buf(), contract, provider, session, warmed_up };
-        generator
-            .check_output()
-            .map_err(|source| LoadError::Run { path: path.to_path_buf(), source })?;
+        generator.check_output().map_err(|source| match (source, provider) {
+            (source @ RunError::Shape { .. }, _) | (source, Provider::Cpu) => {
+                LoadError::Run { path: path.to_path_buf(), source }
+            }
+            // Neither does it tell here: its memory may be too small, or float16 too narrow.
+            (source, _) => provider_error(format!("{}: {source}", path.display())),
+        })?;
         if is_profiled {
             generator.check_provider().map_err(provider_error)?;
         }

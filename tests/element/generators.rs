@@ -124,6 +124,13 @@ pub fn blurred_invert() -> ModelProto {
     generator(vec![conv], vec![float_weight("kernel", &[3, 3, 3, 3], &kernel)])
 }
 
+/// y = x. Declares dynamic sizes, and fails on all but squares of `side` pixels.
+pub fn identity_at(side: i64) -> ModelProto {
+    let nothing = vec![0.0; (3 * side * side) as usize];
+    let weight = float_weight("nothing", &[1, 3, side, side], &nothing);
+    generator(vec![node("Add", &["input", "nothing"], "output")], vec![weight])
+}
+
 /// Declares dynamic sizes, and halves them when it runs.
 pub fn half_size() -> ModelProto {
     let mut pool = node("MaxPool", &["input"], "output");

@@ -389,3 +389,17 @@ fn one_in_flight_is_synchronous() {
     let took = start.elapsed();
     assert!(rig.harness.try_pull().is_some(), "not out after {took:?}");
 }
+
+/// Upstream hears of no failure when no frame follows.
+#[test]
+fn last_frames_that_go_nowhere_are_an_error() {
+    let models = Models::new();
+    let pipeline = rig::pipeline(
+        "videotestsrc num-buffers=1 ! video/x-raw,format=RGB,width=32,height=32 ! \
+         cycleganfilter inference-size=32 max-in-flight=3 {model}",
+        &models.add("invert.onnx", &generators::invert()),
+    );
+    let errors = rig::errors_in(&rig::run_to_end(&pipeline));
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert!(errors[0].contains("could not be delivered"), "{}", errors[0]);
+}

@@ -5,6 +5,8 @@
 use std::{
     path::Path,
     sync::{Arc, Mutex},
+    thread,
+    time::Duration,
 };
 
 use gst::prelude::*;
@@ -87,6 +89,42 @@ fn a_late_frame_gets_the_last_change() {
     // 60 of its own and the 55 that were added to 100.
     assert_eq!(level(&rig.translate(grey(&info, 60, 40)), &info), 115);
     assert_eq!(counts(&rig), [1, 0, 1, 0]);
+}
+
+/// The change of a plain frame is all of its picture, which belongs on none of a frame's own.
+#[test]
+fn a_change_is_held_as_it_was_made() {
+    let (_models, mut rig, info) = rig();
+    rig.filter.set_property_from_str("late-frames", "hold");
+    rig.filter.set_property_from_str("upscale", "plain");
+    assert_eq!(level(&rig.translate(grey(&info, 100, 0)), &info), 155);
+    fall_behind(&mut rig);
+    rig.filter.set_property_from_str("upscale", "residual");
+    assert_eq!(level(&rig.translate(grey(&info, 60, 40)), &info), 155);
+    assert_eq!(counts(&rig), [1, 0, 1, 0]);
+}
+
+#[test]
+fn a_change_from_before_strength_0_is_not_held() {
+    let (_models, mut rig, info) = rig();
+    rig.filter.set_property_from_str("late-frames", "hold");
+    rig.translate(grey(&info, 100, 0));
+    rig.filter.set_property("strength", 0.0);
+    rig.translate(grey(&info, 100, 40));
+    rig.filter.set_property("strength", 1.0);
+    fall_behind(&mut rig);
+    assert_eq!(level(&rig.translate(grey(&info, 60, 80)), &info), 60);
+}
+
+#[test]
+fn a_late_frame_a_second_is_translated_all_the_same() {
+    let (_models, mut rig, info) = rig();
+    rig.filter.set_property_from_str("late-frames", "pass");
+    fall_behind(&mut rig);
+    assert_eq!(level(&rig.translate(grey(&info, 60, 40)), &info), 60);
+    thread::sleep(Duration::from_millis(1100));
+    assert_eq!(level(&rig.translate(grey(&info, 60, 80)), &info), 195);
+    assert_eq!(level(&rig.translate(grey(&info, 60, 120)), &info), 60);
 }
 
 #[test]

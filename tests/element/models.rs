@@ -168,6 +168,25 @@ fn a_model_of_one_size_gets_the_whole_frame() {
 }
 
 #[test]
+fn how_a_model_is_loaded_may_change_in_ready() {
+    let models = Models::new();
+    let pair = models.add_pair("pair", &generators::invert(), &generators::identity());
+    models.add("pair/G.int8.onnx", &generators::identity());
+    let filter = rig::new_filter();
+    filter.set_property("model", pair.to_str().unwrap());
+    filter.set_property_from_str("execution-provider", "cpu");
+    filter.set_state(gst::State::Ready).unwrap();
+    let active = || filter.property::<String>("active-model");
+    assert!(active().ends_with("G.int8.onnx"), "{}", active());
+    filter.set_property_from_str("precision", "fp32");
+    let mut rig = Rig::with_filter(filter.clone());
+    assert!(active().ends_with("G.onnx"), "{}", active());
+    let info = info(VideoFormat::Rgb, 64, 48);
+    rig.set_info(&info);
+    assert_near(translated(&mut rig, &info), INVERTED);
+}
+
+#[test]
 fn the_variant_that_suits_is_taken() {
     let models = Models::new();
     let pair = models.add_pair("pair", &generators::invert(), &generators::invert());

@@ -152,6 +152,9 @@ pub fn run_to_end(pipeline: &gst::Pipeline) -> Vec<gst::Message> {
         let message = bus.timed_pop(gst::ClockTime::try_from(left).unwrap());
         let message = message.expect("neither an end nor an error: it hangs");
         is_over = matches!(message.type_(), gst::MessageType::Eos | gst::MessageType::Error);
+        if message.type_() == gst::MessageType::Latency {
+            let _ = pipeline.recalculate_latency();
+        }
         messages.push(message);
     }
     // A source may speak of the failure before the element that failed does.

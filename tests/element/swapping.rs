@@ -7,6 +7,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use cyclegan_contract::Metadata;
 use gst::prelude::*;
 use gst_video::{VideoFormat, VideoInfo};
 
@@ -163,6 +164,55 @@ fn a_model_set_while_paused_takes_over() {
     pipeline.set_state(gst::State::Null).unwrap();
 }
 
+/// What is refused while playing does not come back with the next caps.
+#[test]
+fn a_size_that_the_model_fails_at_is_put_back() {
+    let models = Models::new();
+    let small = Metadata { size: Some(32), ..Metadata::default() };
+    let only = generators::with_metadata(generators::identity_at(32), &small);
+    let square = |format| video::info(format, 64, 64);
+    let mut rig = Rig::new(&models.add("only.onnx", &only));
+    rig.set_info(&square(VideoFormat::Rgb));
+    rig.filter.set_property("inference-size", 48);
+    let mut said = Vec::new();
+    rig::wait_until("the size is refused", || {
+        said.extend(rig.said());
+        !rig::warnings_in(&said).is_empty()
+    });
+    assert_eq!(rig.filter.property::<i32>("inference-size"), 0);
+    rig.set_info(&square(VideoFormat::Bgr));
+    rig.translate(video::flat(&square(VideoFormat::Bgr), [10; 3]));
+    assert!(rig::errors_in(&rig.said()).is_empty());
+}
+
+/// New weights under the old name are on their way when the size changes.
+#[test]
+fn a_reload_is_not_overtaken_by_the_model_that_runs() {
+    let models = Models::new();
+    let model = models.add("model.onnx", &generators::identity());
+    let mut rig = playing(&model);
+    assert_eq!(grey(&mut rig), 10);
+    models.add("model.onnx", &generators::slow_invert(SLOW));
+    set_model(&rig.filter, &model);
+    rig.filter.set_property("inference-size", 32);
+    rig::wait_until("the new weights take over", || grey(&mut rig) > 200);
+    // And when they wait for the next frame.
+    models.add("model.onnx", &generators::identity());
+    set_model(&rig.filter, &model);
+    let mut said = rig.said();
+    rig::wait_until("the old weights are ready", || {
+        said.extend(rig.said());
+        said.iter().any(|message| match message.view() {
+            gst::MessageView::Progress(progress) => {
+                progress.get().2.contains("takes over with the next")
+            }
+            _ => false,
+        })
+    });
+    rig.filter.set_property("inference-size", 48);
+    rig::wait_until("the old weights take over", || grey(&mut rig) == 10);
+}
+
 /// The caps that the new model was prepared for are gone when it is ready.
 #[test]
 fn caps_may_change_during_a_load() {
@@ -191,14 +241,4 @@ fn stopping_during_a_load_does_not_hang() {
         set_model(&rig.filter, &identity);
         rig.filter.set_state(gst::State::Ready).unwrap();
     }
-}
-
-/// Letting go of the element during a load, without a word.
-#[test]
-fn an_element_may_go_away_during_a_load() {
-    let models = Models::new();
-    let mut rig = playing(&models.add("identity.onnx", &generators::identity()));
-    assert_eq!(grey(&mut rig), 10);
-    set_model(&rig.filter, &models.add("slow.onnx", &generators::slow_invert(SLOW)));
-    drop(rig);
 }

@@ -78,6 +78,20 @@ impl CycleGanFilter {
         }
     }
 
+    /// Says that the last frames could not be delivered: no frame follows that upstream could be
+    /// told with. Downstream says itself what else goes wrong there.
+    pub(super) fn tell_failure(&self, line: &FrameLine) {
+        if let Some(error @ (gst::FlowError::NotLinked | gst::FlowError::NotNegotiated)) =
+            line.take_failure()
+        {
+            gst::element_imp_error!(
+                self,
+                gst::StreamError::Failed,
+                ("The last frames could not be delivered: {error}")
+            );
+        }
+    }
+
     /// Takes a frame up to its tensor and into the line.
     pub(super) fn launch(
         &self,
@@ -88,7 +102,7 @@ impl CycleGanFilter {
         let most = 2 * line.room() + if is_live { LIVE_ROOM } else { 0 };
         if self.obj().is_passthrough() {
             let place = line.reserve(Route::Past, most)?;
-            return self.enter(place, Job::passing(buffer));
+            return self.enter(place, self.pass(buffer));
         }
         let in_generator = line.in_generator();
         // A live frame that would have to wait for a place is late when it gets one.

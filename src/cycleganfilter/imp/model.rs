@@ -12,7 +12,7 @@ use super::{CAT, CycleGanFilter, State};
 use crate::{
     cycleganfilter::{
         Direction, TranslateError,
-        loader::{Event, Loaded, Model, PrepareError, Request},
+        loader::{Event, Loaded, PrepareError, Request},
         lock,
         translator::Translators,
     },
@@ -20,8 +20,16 @@ use crate::{
 };
 
 impl CycleGanFilter {
-    /// Loads the model that is set; NULL to READY.
+    /// Whether the model runs otherwise than it would if it were loaded now.
+    pub(super) fn is_to_be_reloaded(&self) -> bool {
+        let pair = lock(&self.pair).clone();
+        pair.is_some_and(|pair| *pair.options() != lock(&self.settings).load_options())
+    }
+
+    /// Loads the model that is set; NULL to READY, and READY to PAUSED if how it is to be loaded has
+    /// changed.
     pub(super) fn load(&self) -> Result<(), LoadError> {
+        self.loader.cancel();
         let (model, direction, options) = {
             let settings = lock(&self.settings);
             (settings.model.clone(), settings.direction, settings.load_options())
@@ -55,6 +63,11 @@ impl CycleGanFilter {
             );
         }
         *lock(&self.pair) = Some(pair);
+        self.notify_active();
+    }
+
+    /// Tells whoever watches that another model runs, or none.
+    pub(super) fn notify_active(&self) {
         self.obj().notify("active-provider");
         self.obj().notify("active-model");
     }
@@ -69,16 +82,14 @@ impl CycleGanFilter {
         let info = caps.and_then(|caps| VideoInfo::from_caps(&caps).ok());
         let request = {
             let settings = lock(&self.settings);
-            let options = || Box::new(settings.load_options());
+            let is_loaded = !is_new_model && settings.model == pair.model();
             Request {
-                model: match is_new_model || settings.model != pair.model() {
-                    true => Model::Load(settings.model.clone(), options()),
-                    false => Model::Loaded(pair),
-                },
+                model: settings.model.clone(),
+                options: settings.load_options(),
+                loaded: is_loaded.then_some(pair),
                 direction: settings.direction.of_model(),
                 info,
-                inference_size: settings.inference_size,
-                regions: settings.regions,
+                view: settings.view,
                 threads: settings.threads,
             }
         };
@@ -102,7 +113,22 @@ impl CycleGanFilter {
         };
         self.post_progress(progress, "load", &text);
         if let Event::Failed(error) = event {
+            self.put_back_view();
             self.keep_old_model(model, &error);
+        }
+    }
+
+    /// Goes back to what the generators see now, which would change with the next caps.
+    fn put_back_view(&self) {
+        let running = lock(&self.state).as_ref().map(|state| state.translators.view);
+        let Some(view) = running else { return };
+        let has_changed = {
+            let mut settings = lock(&self.settings);
+            std::mem::replace(&mut settings.view, view) != view
+        };
+        if has_changed {
+            self.obj().notify("inference-size");
+            self.obj().notify("regions");
         }
     }
 
@@ -124,11 +150,16 @@ impl CycleGanFilter {
     fn keep_old_model(&self, model: &str, error: &PrepareError) {
         let pair = lock(&self.pair).clone();
         let Some(pair) = pair else { return };
-        {
+        let is_put_back = {
             let mut settings = lock(&self.settings);
-            if model == settings.model {
+            let is_set = model == settings.model && model != pair.model();
+            if is_set {
                 pair.model().clone_into(&mut settings.model);
             }
+            is_set
+        };
+        if is_put_back {
+            self.obj().notify("model");
         }
         gst::element_imp_warning!(
             self,
@@ -138,7 +169,7 @@ impl CycleGanFilter {
     }
 
     /// What has been prepared beside the stream, if it still is what is wanted.
-    pub(super) fn take_loaded(&self) -> Option<Loaded> {
+    fn take_loaded(&self) -> Option<Loaded> {
         let loaded = self.loader.take()?;
         let direction = lock(&self.settings).direction;
         match loaded.pair.require(direction.of_model()) {
@@ -151,22 +182,40 @@ impl CycleGanFilter {
     }
 
     /// Takes over what has been prepared beside the stream; between two frames.
-    pub(super) fn swap(&self, state: &mut State) -> Result<(), gst::FlowError> {
+    pub(super) fn swap(&self, state: &mut State) {
         let Some(loaded) = self.take_loaded() else {
-            return Ok(());
+            return;
         };
         gst::info!(CAT, imp = self, "{} takes over", loaded.pair.model());
         let info = state.translators.info.clone();
         let fits = |translators: &Translators| translators.info == info;
-        state.translators = match loaded.translators.filter(fits) {
-            Some(translators) => translators,
+        let translators = match loaded.translators.filter(fits) {
+            Some(translators) => Ok(translators),
             // The caps have changed while it was loading.
-            None => self
-                .translators(loaded.pair.clone(), &info)
-                .map_err(|error| self.fail(&loaded.pair, &error))?,
+            None => self.translators(loaded.pair.clone(), &info),
         };
-        self.adopt(loaded.pair);
-        Ok(())
+        match translators {
+            Ok(translators) => {
+                state.translators = translators;
+                self.adopt(loaded.pair);
+            }
+            Err(error) => self.keep_old_model(loaded.pair.model(), &error.into()),
+        }
+    }
+
+    /// What has been prepared beside the stream, for frames of `info`, if it can translate them.
+    pub(super) fn loaded_translators(&self, info: &VideoInfo) -> Option<Translators> {
+        let loaded = self.take_loaded()?;
+        match self.translators(loaded.pair.clone(), info) {
+            Ok(translators) => {
+                self.adopt(loaded.pair);
+                Some(translators)
+            }
+            Err(error) => {
+                self.keep_old_model(loaded.pair.model(), &error.into());
+                None
+            }
+        }
     }
 
     /// Prepares `pair` for frames of `info`, on this thread.
@@ -175,9 +224,9 @@ impl CycleGanFilter {
         pair: Arc<Pair>,
         info: &VideoInfo,
     ) -> Result<Translators, TranslateError> {
-        let (inference_size, regions, threads) = {
+        let (view, threads) = {
             let settings = lock(&self.settings);
-            (settings.inference_size, settings.regions, settings.threads)
+            (settings.view, settings.threads)
         };
         let model = pair.model().to_owned();
         let frames = format!("{model} for {}×{}", info.width(), info.height());
@@ -185,7 +234,7 @@ impl CycleGanFilter {
         let on_step = |direction| {
             self.post_progress(ProgressType::Continue, "warm-up", &step(&model, direction));
         };
-        let translators = Translators::new(pair, info, inference_size, regions, threads, &on_step);
+        let translators = Translators::new(pair, info, view, threads, &on_step);
         match &translators {
             Ok(_) => {
                 let text = format!("Prepared {frames}");

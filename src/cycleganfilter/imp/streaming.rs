@@ -21,6 +21,7 @@ use crate::{
         job::{Fate, Job, Outcome, Task},
         lock,
         stats::Times,
+        translator::Restart,
     },
     generator::Pair,
 };
@@ -35,7 +36,10 @@ impl CycleGanFilter {
         ahead: usize,
     ) -> Option<Fate> {
         let late_frames = lock(&self.settings).late_frames;
-        if late_frames == LateFrames::Translate || !(is_late || self.is_late(buffer, ahead)) {
+        if late_frames == LateFrames::Translate {
+            return Some(Fate::Translate);
+        }
+        if !is_late && (!self.is_late(buffer, ahead) || lock(&self.stats).is_starved()) {
             return Some(Fate::Translate);
         }
         gst::trace!(CAT, imp = self, "a late frame: {late_frames:?}");
@@ -56,7 +60,7 @@ impl CycleGanFilter {
         buffer: gst::Buffer,
     ) -> Result<GenerateOutputSuccess, gst::FlowError> {
         let mut job = if self.obj().is_passthrough() {
-            Job::passing(buffer)
+            self.pass(buffer)
         } else {
             let Some(fate) = self.fate(&buffer, false, 0) else {
                 return Ok(GenerateOutputSuccess::Dropped);
@@ -69,17 +73,25 @@ impl CycleGanFilter {
         Ok(GenerateOutputSuccess::Buffer(job.into_buffer()))
     }
 
+    /// A frame that goes out itself. The change of those before it is not for those after it.
+    pub(super) fn pass(&self, buffer: gst::Buffer) -> Job {
+        if let Some(state) = lock(&self.state).as_mut() {
+            state.note(Restart::Everything);
+        }
+        Job::passing(buffer)
+    }
+
     /// Everything that the stages need for the frame in `buffer`, as the properties are now.
     pub(super) fn new_job(&self, buffer: gst::Buffer, fate: Fate) -> Result<Job, gst::FlowError> {
         let arrived = Instant::now();
         let mut state = lock(&self.state);
         let state = state.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
-        self.swap(state)?;
+        self.swap(state);
         let settings = lock(&self.settings).per_frame();
         let pair = state.translators.pair.clone();
         let translator = state.translators.get(settings.direction.of_model());
         let translator = translator.map_err(|error| self.fail(&pair, &error))?.clone();
-        let restart = state.take_restart(settings.direction, &buffer);
+        let restart = state.take_restart(settings.direction);
         let output = match self.parent_prepare_output_buffer(InputBuffer::Readable(&buffer))? {
             PrepareOutputBufferSuccess::Buffer(output) => output,
             PrepareOutputBufferSuccess::InputBuffer => return Err(gst::FlowError::Error),
@@ -99,6 +111,7 @@ impl CycleGanFilter {
             Outcome::Held => lock(&self.stats).frames_held += 1,
             Outcome::Passed => lock(&self.stats).frames_passed += 1,
         }
+        job.settle();
         self.post_stats();
         Ok(())
     }

@@ -105,6 +105,11 @@ impl<S: Stages> Line<S> {
         }
     }
 
+    /// The failure of a job that nobody was told of, for when no other follows it.
+    pub fn take_failure(&self) -> Option<gst::FlowError> {
+        lock(&self.shared.state).schedule.take_failure()
+    }
+
     /// Discards everything under way, and what comes until [`Line::resume`]. Does not wait.
     pub fn discard(&self) {
         let discarded = lock(&self.shared.state).schedule.discard();

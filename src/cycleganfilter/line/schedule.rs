@@ -176,6 +176,11 @@ impl<J, E> Schedule<J, E> {
         self.failure = None;
     }
 
+    /// The failure that nobody was told of.
+    pub fn take_failure(&mut self) -> Option<E> {
+        self.failure.take()
+    }
+
     /// Whether no job is under way that will be delivered.
     pub fn is_drained(&self) -> bool {
         self.total == 0 || self.is_discarding
@@ -190,7 +195,7 @@ impl<J, E> Schedule<J, E> {
         if self.is_discarding {
             return Some(Refusal::Discarding);
         }
-        self.failure.take().map(Refusal::Failed)
+        self.take_failure().map(Refusal::Failed)
     }
 
     /// Discards what has not left `stage` yet.

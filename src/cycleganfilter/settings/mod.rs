@@ -31,14 +31,12 @@ pub struct Settings {
     pub threads: u32,
     precision: Precision,
     cache_dir: Option<String>,
-    /// 0 for the model's own, −1 for the frame's, else the short side in pixels.
-    pub inference_size: i32,
+    /// What the generator sees of a frame.
+    pub view: ViewSettings,
     upscale: Upscale,
     /// 0 is the input, 1 the translation.
     pub strength: f64,
     smoothing: f64,
-    /// What of a frame is translated.
-    pub regions: Regions,
     /// What happens to late frames.
     pub late_frames: LateFrames,
     /// Frames that may be in the generator at once, at least 1.
@@ -57,16 +55,24 @@ impl Default for Settings {
             threads: 0,
             precision: Precision::default(),
             cache_dir: None,
-            inference_size: 0,
+            view: ViewSettings::default(),
             upscale: Upscale::default(),
             strength: 1.0,
             smoothing: 0.0,
-            regions: Regions::default(),
             late_frames: LateFrames::default(),
             max_in_flight: 1,
             stats_interval: 0,
         }
     }
+}
+
+/// What the generator sees of a frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ViewSettings {
+    /// 0 for the model's own, −1 for the frame's, else the short side in pixels.
+    pub inference_size: i32,
+    /// What of a frame is translated.
+    pub regions: Regions,
 }
 
 /// What is looked up for each frame.
@@ -133,7 +139,7 @@ impl Settings {
             "threads" => self.threads = get(value),
             "precision" => self.precision = get(value),
             "cache-dir" => self.cache_dir = get(value),
-            "inference-size" => self.inference_size = get(value),
+            "inference-size" => self.view.inference_size = get(value),
             "upscale" => self.upscale = get(value),
             "strength" => {
                 self.strength = Some(get(value)).filter(|s: &f64| !s.is_nan()).unwrap_or(1.0)
@@ -141,7 +147,7 @@ impl Settings {
             "smoothing" => {
                 self.smoothing = Some(get(value)).filter(|s: &f64| !s.is_nan()).unwrap_or(0.0);
             }
-            "regions" => self.regions = get(value),
+            "regions" => self.view.regions = get(value),
             "late-frames" => self.late_frames = get(value),
             "max-in-flight" => self.max_in_flight = get(value),
             "stats-interval" => self.stats_interval = get(value),
@@ -160,11 +166,11 @@ impl Settings {
             "threads" => self.threads.to_value(),
             "precision" => self.precision.to_value(),
             "cache-dir" => self.load_options().provider_options.cache_dir.to_value(),
-            "inference-size" => self.inference_size.to_value(),
+            "inference-size" => self.view.inference_size.to_value(),
             "upscale" => self.upscale.to_value(),
             "strength" => self.strength.to_value(),
             "smoothing" => self.smoothing.to_value(),
-            "regions" => self.regions.to_value(),
+            "regions" => self.view.regions.to_value(),
             "late-frames" => self.late_frames.to_value(),
             "max-in-flight" => self.max_in_flight.to_value(),
             "stats-interval" => self.stats_interval.to_value(),

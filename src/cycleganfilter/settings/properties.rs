@@ -83,7 +83,7 @@ pub static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
             )
             .minimum(-1)
             .maximum(8192)
-            .default_value(default.inference_size)
+            .default_value(default.view.inference_size)
             .mutable_playing()
             .build(),
         glib::ParamSpecEnum::builder_with_default("upscale", default.upscale)
@@ -112,7 +112,7 @@ pub static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
             .mutable_playing()
             .controllable()
             .build(),
-        glib::ParamSpecEnum::builder_with_default("regions", default.regions)
+        glib::ParamSpecEnum::builder_with_default("regions", default.view.regions)
             .nick("Regions")
             .blurb(
                 "What of a frame is translated: all of it, or only where its \

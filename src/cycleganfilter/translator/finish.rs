@@ -36,7 +36,13 @@ pub struct Finish {
 
 /// What the generator changed in the last frame.
 enum Changes {
-    Frame { placement: Placement, change: Box<Change>, smoother: Box<Smoother> },
+    Frame {
+        placement: Placement,
+        change: Box<Change>,
+        smoother: Box<Smoother>,
+        /// The share of a frame's own samples that goes with the change.
+        keep: f32,
+    },
     Regions(RegionChanges),
 }
 
@@ -48,7 +54,7 @@ impl Finish {
                 let size = placement.content.size;
                 let change = Box::new(Change::new(size));
                 let smoother = Box::new(Smoother::new(size));
-                (Changes::Frame { placement: *placement, change, smoother }, size)
+                (Changes::Frame { placement: *placement, change, smoother, keep: 1.0 }, size)
             }
             View::Regions(_, tensor) => (Changes::Regions(RegionChanges::default()), *tensor),
         };
@@ -84,7 +90,8 @@ impl Finish {
         self.has_change = false;
         self.has_change = match &mut self.changes {
             Changes::Regions(changes) => changes.update(slot, &self.color, upscale, smoothing)?,
-            Changes::Frame { placement, change, smoother } => {
+            Changes::Frame { placement, change, smoother, keep } => {
+                *keep = upscale.keep();
                 for part in slot.parts() {
                     update_change(change, &part.stream, placement, &self.color, upscale)?;
                     if smoothing > 0.0 {
@@ -104,12 +111,11 @@ impl Finish {
         &mut self,
         input: &VideoFrameRef<&gst::BufferRef>,
         output: &mut VideoFrameRef<&mut gst::BufferRef>,
-        upscale: Upscale,
     ) -> Result<bool, TranslateError> {
         if self.has_change {
             match &mut self.changes {
-                Changes::Frame { change, .. } => {
-                    self.compositor.composite(change, upscale.keep(), input, output)?;
+                Changes::Frame { change, keep, .. } => {
+                    self.compositor.composite(change, *keep, input, output)?;
                 }
                 Changes::Regions(changes) => {
                     self.compositor.composite_patches(changes.patches(), input, output)?;

@@ -22,7 +22,7 @@ pub use prepare::Preparation;
 pub use slot::Slot;
 pub use view::View;
 
-use super::{lock, settings::Regions};
+use super::{lock, settings::ViewSettings};
 use crate::{
     frame::{NotFinite, Size},
     generator::{Generator, Pair, RunError},
@@ -61,16 +61,15 @@ pub struct Translator {
 }
 
 impl Translator {
-    /// Prepares for frames of `info`, of which the generator sees `regions` in the size that the
-    /// property `inference_size` says, see [`View::new`].
+    /// Prepares for frames of `info`, of which the generator sees what `wanted` says, see
+    /// [`View::new`].
     pub fn new(
         generator: Arc<Generator>,
         info: &VideoInfo,
-        inference_size: i32,
-        regions: Regions,
+        wanted: ViewSettings,
         threads: u32,
     ) -> Result<Self, TranslateError> {
-        let view = View::new(&generator, info, inference_size, regions);
+        let view = View::new(&generator, info, wanted);
         let tensor = view.tensor();
         Ok(Self {
             tensor,
@@ -82,8 +81,9 @@ impl Translator {
         })
     }
 
-    /// Has the generator make its plans for this size on black; returns how long a run takes then. No frame goes through the other stages here: of frames of one or two lines
-    /// GStreamer's converter gives the first again when the next comes.
+    /// Has the generator make its plans for this size on black; returns how long a run takes then. No
+    /// frame goes through the other stages here: of frames of one or two lines GStreamer's converter
+    /// gives the first again when the next comes.
     pub fn warm_up(&self) -> Result<Duration, TranslateError> {
         let mut slot = self.slot()?;
         let time = self.generator.warm_up(self.tensor, || slot.infer());
@@ -129,6 +129,8 @@ pub struct Translators {
     pub pair: Arc<Pair>,
     /// The frames.
     pub info: VideoInfo,
+    /// What the generators see of them.
+    pub view: ViewSettings,
     /// How long the slower generator takes, measured on a black picture.
     pub warm_up: Duration,
     forward: Option<Arc<Translator>>,
@@ -141,8 +143,7 @@ impl Translators {
     pub fn new(
         pair: Arc<Pair>,
         info: &VideoInfo,
-        inference_size: i32,
-        regions: Regions,
+        view: ViewSettings,
         threads: u32,
         on_step: &dyn Fn(Direction),
     ) -> Result<Self, TranslateError> {
@@ -151,15 +152,14 @@ impl Translators {
             let generator = pair.generator(direction).cloned();
             let prepared = generator.map(|generator| {
                 on_step(direction);
-                let translator =
-                    Translator::new(generator, info, inference_size, regions, threads)?;
+                let translator = Translator::new(generator, info, view, threads)?;
                 slowest = slowest.max(translator.warm_up()?);
                 Ok::<_, TranslateError>(Arc::new(translator))
             });
             prepared.transpose()
         };
         let (forward, reverse) = (prepare(Direction::AToB)?, prepare(Direction::BToA)?);
-        Ok(Self { pair, info: info.clone(), warm_up: slowest, forward, reverse })
+        Ok(Self { pair, info: info.clone(), view, warm_up: slowest, forward, reverse })
     }
 
     /// The translator of `direction`.

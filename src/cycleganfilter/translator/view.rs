@@ -5,7 +5,7 @@
 use gst_video::VideoInfo;
 
 use crate::{
-    cycleganfilter::settings::Regions,
+    cycleganfilter::settings::{Regions, ViewSettings},
     frame::{InferenceSize, Placement, RegionPlanner, Size, TensorLimits},
     generator::Generator,
 };
@@ -19,15 +19,9 @@ pub enum View {
 }
 
 impl View {
-    /// For frames of `info`. `inference_size` is the property's value: 0 for the generator's own
-    /// size, −1 for the frame's, which regions do not know, else the short side in pixels.
-    pub fn new(
-        generator: &Generator,
-        info: &VideoInfo,
-        inference_size: i32,
-        regions: Regions,
-    ) -> Self {
-        let wanted = match u32::try_from(inference_size) {
+    /// For frames of `info`. The frame's own size is not known to regions, which take the generator's.
+    pub fn new(generator: &Generator, info: &VideoInfo, settings: ViewSettings) -> Self {
+        let wanted = match u32::try_from(settings.inference_size) {
             Err(_) => InferenceSize::Frame,
             Ok(0) => InferenceSize::ShortSide(generator.short_side()),
             Ok(side) => InferenceSize::ShortSide(side),
@@ -35,7 +29,7 @@ impl View {
         let frame = Size { width: info.width(), height: info.height() };
         let pixel_aspect = f64::from(info.par().numer()) / f64::from(info.par().denom());
         let limits = generator.limits();
-        match regions {
+        match settings.regions {
             Regions::Frame => Self::Frame(Placement::new(frame, pixel_aspect, wanted, limits)),
             Regions::Meta => {
                 let tensor = square(wanted, generator.short_side(), limits);
