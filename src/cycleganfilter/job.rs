@@ -142,9 +142,9 @@ impl Job {
         buffer.make_mut().set_flags(gst::BufferFlags::DISCONT);
     }
 
-    /// What goes out.
+    /// What goes out, once it has settled.
     pub fn into_buffer(self) -> gst::Buffer {
-        self.task.map_or(self.buffer, |task| task.output)
+        self.buffer
     }
 }
 

@@ -4,10 +4,7 @@
 
 use std::{
     path::Path,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use anyhow::{Context, Result};
@@ -37,11 +34,12 @@ pub fn scan(input: &Path, say: &mut dyn FnMut(Reply)) -> Result<Vec<Frame>> {
     let playing = Playing::new();
     let frames = Arc::new(Mutex::new(Vec::<Option<Frame>>::new()));
     let (collected, pipeline) = (frames.clone(), playing.pipeline().downgrade());
-    let passed = playing.passed.clone();
+    let watch = playing.watch();
     take_apart(playing.pipeline(), input, None, move |tracks| {
         let pipeline = pipeline.upgrade().context("the pipeline is gone")?;
         let video = main_track(tracks)?;
-        collect(&video.pad, collected.clone(), passed.clone());
+        watch(&video.pad);
+        collect(&video.pad, collected.clone());
         discard(&pipeline, &video.pad)
     })?;
     playing.run(None, say)?;
@@ -52,9 +50,8 @@ pub fn scan(input: &Path, say: &mut dyn FnMut(Reply)) -> Result<Vec<Frame>> {
     Ok(frames)
 }
 
-fn collect(video: &gst::Pad, frames: Arc<Mutex<Vec<Option<Frame>>>>, passed: Arc<AtomicU64>) {
+fn collect(video: &gst::Pad, frames: Arc<Mutex<Vec<Option<Frame>>>>) {
     video.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
-        passed.fetch_add(1, Ordering::Relaxed);
         let segment = pad.sticky_event::<gst::event::Segment>(0);
         let frame = segment.zip(info.buffer()).and_then(|(segment, buffer)| {
             let segment = segment.segment().downcast_ref::<gst::ClockTime>()?;

@@ -34,7 +34,7 @@ pub struct Playing {
     /// Frames that have left the filter and are kept.
     pub frames: Arc<AtomicU64>,
     /// Buffers that have passed where no frames are counted: a sign of life.
-    pub passed: Arc<AtomicU64>,
+    passed: Arc<AtomicU64>,
     missing: RefCell<Vec<String>>,
 }
 
@@ -54,13 +54,16 @@ impl Playing {
         &self.pipeline
     }
 
-    /// Has `pad` give the sign of life.
-    pub fn watch(&self, pad: &gst::Pad) {
+    /// Has a pad give the sign of life, also one that is there only later.
+    pub fn watch(&self) -> impl Fn(&gst::Pad) + Send + Sync + 'static {
         let passed = self.passed.clone();
-        pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
-            passed.fetch_add(1, Ordering::Relaxed);
-            gst::PadProbeReturn::Ok
-        });
+        move |pad| {
+            let passed = passed.clone();
+            pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+                passed.fetch_add(1, Ordering::Relaxed);
+                gst::PadProbeReturn::Ok
+            });
+        }
     }
 
     /// Opens the file without having it played.

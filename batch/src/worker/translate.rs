@@ -83,7 +83,7 @@ impl Translation<'_> {
         let encoded = Branch::video(setup, self.container, None, Arc::default())?.caps;
         let joined = join::pieces(pieces)?;
         if let Some(end) = joined.static_pad("src") {
-            playing.watch(&end);
+            playing.watch()(&end);
         }
         let ends = self.assemble(&playing, joined, encoded, false)?;
         playing.run(None, say).map_err(|error| match error.to_string() {

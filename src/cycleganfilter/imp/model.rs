@@ -183,36 +183,27 @@ impl CycleGanFilter {
 
     /// Takes over what has been prepared beside the stream; between two frames.
     pub(super) fn swap(&self, state: &mut State) {
-        let Some(loaded) = self.take_loaded() else {
-            return;
-        };
-        gst::info!(CAT, imp = self, "{} takes over", loaded.pair.model());
-        let info = state.translators.info.clone();
-        let fits = |translators: &Translators| translators.info == info;
-        let translators = match loaded.translators.filter(fits) {
-            Some(translators) => Ok(translators),
-            // The caps have changed while it was loading.
-            None => self.translators(loaded.pair.clone(), &info),
-        };
-        match translators {
-            Ok(translators) => {
-                state.translators = translators;
-                self.adopt(loaded.pair);
-            }
-            Err(error) => self.keep_old_model(loaded.pair.model(), &error.into()),
+        if let Some(translators) = self.loaded_translators(&state.translators.info) {
+            state.translators = translators;
         }
     }
 
     /// What has been prepared beside the stream, for frames of `info`, if it can translate them.
     pub(super) fn loaded_translators(&self, info: &VideoInfo) -> Option<Translators> {
-        let loaded = self.take_loaded()?;
-        match self.translators(loaded.pair.clone(), info) {
+        let Loaded { pair, translators } = self.take_loaded()?;
+        let translators = match translators.filter(|translators| translators.info == *info) {
+            Some(translators) => Ok(translators),
+            // The caps have changed while it was loading.
+            None => self.translators(pair.clone(), info),
+        };
+        match translators {
             Ok(translators) => {
-                self.adopt(loaded.pair);
+                gst::info!(CAT, imp = self, "{} takes over", pair.model());
+                self.adopt(pair);
                 Some(translators)
             }
             Err(error) => {
-                self.keep_old_model(loaded.pair.model(), &error.into());
+                self.keep_old_model(pair.model(), &error.into());
                 None
             }
         }
