@@ -16,7 +16,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use safetensors::{Dtype, SafeTensorError, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::{
     cyclegan::{CycleGan, player::Player, schedule::Plateau},
@@ -24,7 +24,7 @@ use crate::{
     run_folder::{Config, RunFolder},
 };
 
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// The one entry of the file's metadata; a single one, since safetensors keeps no order among them
 /// and equal runs shall write equal bytes.
 const STATE: &str = "cyclegan-train";
@@ -49,9 +49,6 @@ struct Network {
     layout: String,
     /// Updates that its optimiser made.
     updates: i64,
-    /// Whether kernels stand as O×I×kH×kW, and not as O×kH×kW×I.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    channels_first: bool,
 }
 
 /// Writes a checkpoint into `folder` and takes away all but the newest `keep`.
@@ -158,11 +155,9 @@ fn restore(file: &SafeTensors<'_>, state: &State, model: &mut CycleGan) -> Resul
         same_architecture(name, &about(name)?.layout, player)?;
     }
     for (name, player) in players_mut(model) {
-        let layout = player.params.layout();
-        let stored = layout.reordered(!about(name)?.channels_first);
         let put = |values: &Tensor, what: &str| -> Result<()> {
             let from = vector(file, &format!("{name}.{what}"), values.numel())?;
-            stored.transfer(&from, layout, values);
+            no_grad(|| values.shallow_clone().copy_(&from));
             Ok(())
         };
         put(player.params.flat(), "weights")?;
@@ -246,9 +241,8 @@ fn tensors(model: &CycleGan) -> Vec<(String, Tensor)> {
 fn write(path: &Path, model: &CycleGan) -> Result<()> {
     let mut networks = BTreeMap::new();
     for (name, player) in players(model) {
-        let layout = player.params.layout();
-        let (updates, channels_first) = (player.adam.t, !layout.channels_last());
-        let about = Network { layout: layout.signature(), updates, channels_first };
+        let layout = player.params.layout().signature();
+        let about = Network { layout, updates: player.adam.t };
         networks.insert(name.to_owned(), about);
     }
     let tensors = tensors(model);
@@ -300,32 +294,4 @@ fn vector(file: &SafeTensors<'_>, name: &str, length: usize) -> Result<Tensor> {
     let found = tensor(&file.tensor(name).map_err(|_| anyhow!("no tensor `{name}`"))?)?;
     ensure!(found.size() == [length as i64], "`{name}` is {:?}, expected {length}", found.size());
     Ok(found)
-}
-
-#[cfg(test)]
-mod tests {
-    use tch::Device;
-
-    use super::*;
-    use crate::options::TrainOptions;
-
-    /// Runs that began when all kernels had their channels last in memory go on.
-    #[test]
-    fn kernels_in_the_other_order_are_put_in_order() {
-        let folder = tempfile::tempdir().unwrap();
-        let options = TrainOptions { ngf: Some(4), ndf: 4, ..TrainOptions::default() };
-        let mut old = CycleGan::new(&options, Device::Cpu).unwrap();
-        let [d, _] = &mut old.discriminators;
-        let layout = d.params.layout().reordered(true);
-        let numbers = Tensor::arange(layout.numel(), tch::kind::FLOAT_CPU);
-        d.params = crate::net::params::Params::from_flat(&layout, numbers);
-        save(folder.path(), &old, 1).unwrap();
-        let mut new = CycleGan::new(&options, Device::Cpu).unwrap();
-        load_newest(folder.path(), &mut new).unwrap();
-        let [old, new] =
-            [&old, &new].map(|model| model.discriminators[0].params.weights(Kind::Float));
-        for id in layout.ids() {
-            assert_eq!(old[id], new[id], "{}", layout.name(id));
-        }
-    }
 }

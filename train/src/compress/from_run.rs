@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use clap::{ArgMatches, parser::ValueSource};
-use tch::Device;
+use tch::{Device, no_grad};
 
 use super::{
     budget::Limit,
@@ -176,7 +176,7 @@ impl RunTeacher {
             let (own, its) =
                 (&student.discriminators[i].params, &self.model.discriminators[i].params);
             if own.layout().signature() == its.layout().signature() {
-                its.layout().transfer(its.flat(), own.layout(), own.flat());
+                no_grad(|| own.flat().shallow_clone().copy_(its.flat()));
             } else {
                 println!("the discriminators are not the teacher's and begin anew");
             }

@@ -59,7 +59,7 @@ impl CycleGan {
 /// Mean and variance that each instance normalisation finds, one after another.
 fn measure(network: &Generator, params: &Params, batch: &Batch) -> Vec<Tensor> {
     no_grad(|| {
-        let x = ready(&batch.images, Kind::Float, &network.layout);
+        let x = ready(&batch.images, Kind::Float);
         let found = statistics(&network.layers, &params.weights(Kind::Float), &x);
         found.into_iter().flatten().collect()
     })

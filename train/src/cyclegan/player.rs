@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn the_average_follows_fast_at_first_and_then_by_its_decay() {
-        let mut layout = Layout::new(false);
+        let mut layout = Layout::default();
         layout.add("w".into(), &[1], Start::Constant(2.0));
         let mut player = Player::new(&layout, InitType::Normal, 0.02, 0.5, Device::Cpu).with_ema();
         let one = Peers::default();

@@ -65,11 +65,9 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Nothing yet. Plain convolutions are fastest with their channels last in memory (`fast`, a
-    /// batch of 2 at 128 pixels, forth and back: 80 ms for 85), instance normalisation with its
-    /// planes one after another (`resnet_6blocks`, ngf 16: 136 ms for 159).
+    /// Nothing yet.
     pub fn new(norm: Norm) -> Self {
-        Self { layout: Layout::new(norm != Norm::Instance), norm }
+        Self { layout: Layout::default(), norm }
     }
 
     /// A convolution with bias.

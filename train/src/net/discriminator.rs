@@ -68,7 +68,7 @@ impl Discriminator {
 
     /// Scores, float32; the layers compute in `kind`.
     pub fn forward(&self, weights: &Weights, x: &Tensor, kind: Kind) -> Tensor {
-        let scores = forward(&self.layers, weights, &ready(x, kind, &self.layout), true);
+        let scores = forward(&self.layers, weights, &ready(x, kind), true);
         scores.to_kind(Kind::Float)
     }
 }

@@ -183,7 +183,7 @@ impl Generator {
         train: bool,
         taps: &[usize],
     ) -> (Painted, Vec<Tensor>) {
-        let input = ready(x, kind, &self.layout);
+        let input = ready(x, kind);
         let (out, features) = forward_tapped(&self.layers, weights, &input, train, taps);
         let out = out.to_kind(Kind::Float);
         if !self.shape.mask_head {

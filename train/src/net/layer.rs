@@ -5,7 +5,7 @@
 
 use tch::{Kind, Tensor};
 
-use super::params::{Layout, ParamId, Weights};
+use super::params::{ParamId, Weights};
 
 /// ε of every normalisation.
 pub const NORM_EPS: f64 = 1e-5;
@@ -204,16 +204,12 @@ impl Layer {
                 1,
                 [1, 1],
             ),
-            // With one channel a group, group normalisation is instance normalisation, and faster
-            // (2×64×64×64 forth and back: 0.6 ms for 2.3; 5.3 with channels last).
-            Self::InstanceNorm(channels) => {
+            Self::InstanceNorm(_) => {
                 see(x);
-                x.group_norm(*channels, None::<Tensor>, None::<Tensor>, NORM_EPS, true)
+                instance_norm(x, None, None)
             }
             Self::BatchNorm(norm) => norm.forward(w, x, train),
-            Self::AffineInstanceNorm(n) => {
-                x.group_norm(n.channels, Some(&w[n.scale]), Some(&w[n.shift]), NORM_EPS, true)
-            }
+            Self::AffineInstanceNorm(n) => instance_norm(x, Some(&w[n.scale]), Some(&w[n.shift])),
             Self::Relu => x.relu(),
             Self::LeakyRelu(slope) => leaky_relu(x, *slope),
             Self::PixelShuffle(r) => x.pixel_shuffle(*r),
@@ -228,17 +224,27 @@ impl Layer {
     }
 }
 
+/// For a single image, batch normalisation by the batch's own statistics is instance normalisation. With
+/// channels last it is faster than libtorch's instance and group normalisation, which put the channels
+/// first again (the 70×70 PatchGAN at 256 pixels, forth and back: 189 ms for 216 and 204, in bfloat16 51 for
+/// 73 and 132).
+fn instance_norm(x: &Tensor, scale: Option<&Tensor>, shift: Option<&Tensor>) -> Tensor {
+    let none = None::<&Tensor>;
+    let norm = |x: &Tensor| x.batch_norm(scale, shift, none, none, true, MOMENTUM, NORM_EPS, true);
+    match x.size()[0] {
+        1 => norm(x),
+        _ => Tensor::cat(&x.split(1, 0).iter().map(norm).collect::<Vec<_>>(), 0),
+    }
+}
+
 /// The binding has the slope of `leaky_relu` fixed at 0.01. The function that multiplies a gradient
 /// by 1 or by the slope, as the sign of x has it, takes a slope and does the same to x itself.
 fn leaky_relu(x: &Tensor, slope: f64) -> Tensor {
     x.detach().leaky_relu_backward(x, slope, false)
 }
 
-/// An N×C×H×W tensor of kind `kind` in the order of memory that the parameters have.
-pub fn ready(x: &Tensor, kind: Kind, layout: &Layout) -> Tensor {
-    if !layout.channels_last() {
-        return x.to_kind(kind).contiguous();
-    }
+/// An N×C×H×W tensor of kind `kind` with its channels last in memory, as the parameters have them.
+pub fn ready(x: &Tensor, kind: Kind) -> Tensor {
     let x = x.to_kind(kind).permute([0, 2, 3, 1]).contiguous();
     x.permute([0, 3, 1, 2])
 }
@@ -246,6 +252,28 @@ pub fn ready(x: &Tensor, kind: Kind, layout: &Layout) -> Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::noise::noise;
+
+    /// With one channel a group, group normalisation is instance normalisation.
+    #[test]
+    fn instance_normalisation_is_that_of_each_image() {
+        for shape in [[1, 4, 8, 6], [3, 4, 8, 6], [2, 4, 1, 1]] {
+            let x = ready(&noise(1, &shape), Kind::Float).set_requires_grad(true);
+            let [scale, shift] = [2, 3].map(|seed| noise(seed, &[4]).set_requires_grad(true));
+            let pull = noise(4, &shape);
+            let learn = |y: &Tensor| {
+                let leaves = [&x, &scale, &shift];
+                Tensor::run_backward(&[(y * &pull).sum(Kind::Float)], &leaves, false, false)
+            };
+            let found = instance_norm(&x, Some(&scale), Some(&shift));
+            let expected = x.group_norm(4, Some(&scale), Some(&shift), NORM_EPS, false);
+            let far = |a: &Tensor, b: &Tensor| (a - b).abs().max().double_value(&[]);
+            assert!(far(&found, &expected) < 1e-5, "{shape:?}");
+            for (found, expected) in learn(&found).iter().zip(learn(&expected)) {
+                assert!(far(found, &expected) < 1e-4, "{shape:?}");
+            }
+        }
+    }
 
     #[test]
     fn a_leaky_relu_leaks_forth_and_back() {

@@ -36,7 +36,6 @@ struct Entry {
     shape: Vec<i64>,
     start: Start,
     offset: i64,
-    channels_last: bool,
 }
 
 impl Entry {
@@ -48,11 +47,12 @@ impl Entry {
         !matches!(self.start, Start::Statistic(_))
     }
 
-    /// The parameter as a view of the flat tensor.
+    /// The parameter as a view of the flat tensor. Kernels lie in memory as O×kH×kW×I, which makes
+    /// libtorch run the convolutions with channels last: the fastest order of all networks here.
     fn view(&self, flat: &Tensor) -> Tensor {
         let data = flat.narrow(0, self.offset, self.numel());
         match self.shape[..] {
-            [o, i, h, w] if self.channels_last => data.view([o, h, w, i]).permute([0, 3, 1, 2]),
+            [o, i, h, w] => data.view([o, h, w, i]).permute([0, 3, 1, 2]),
             _ => data.view(&self.shape[..]),
         }
     }
@@ -60,7 +60,7 @@ impl Entry {
     /// The inverse of [`Entry::view`] for a gradient.
     fn flatten(&self, tensor: &Tensor) -> Tensor {
         match self.shape[..] {
-            [_, _, _, _] if self.channels_last => tensor.permute([0, 2, 3, 1]).reshape([-1]),
+            [_, _, _, _] => tensor.permute([0, 2, 3, 1]).reshape([-1]),
             _ => tensor.reshape([-1]),
         }
     }
@@ -70,32 +70,13 @@ impl Entry {
 #[derive(Clone, Debug, Default)]
 pub struct Layout {
     entries: Vec<Entry>,
-    channels_last: bool,
 }
 
 impl Layout {
-    /// Nothing yet. With `channels_last` kernels lie in memory as O×kH×kW×I, which makes libtorch
-    /// run the convolutions so.
-    pub fn new(channels_last: bool) -> Self {
-        Self { entries: Vec::new(), channels_last }
-    }
-
-    /// Whether the channels of kernels come last in memory.
-    pub fn channels_last(&self) -> bool {
-        self.channels_last
-    }
-
-    /// The same parameters in the other or the same order of memory.
-    pub fn reordered(&self, channels_last: bool) -> Self {
-        let entries = self.entries.iter().map(|e| Entry { channels_last, ..e.clone() }).collect();
-        Self { entries, channels_last }
-    }
-
     /// Adds a parameter.
     pub fn add(&mut self, name: String, shape: &[i64], start: Start) -> ParamId {
         let offset = self.numel();
-        let (shape, channels_last) = (shape.to_vec(), self.channels_last);
-        self.entries.push(Entry { name, shape, start, offset, channels_last });
+        self.entries.push(Entry { name, shape: shape.to_vec(), start, offset });
         ParamId(self.entries.len() - 1)
     }
 
