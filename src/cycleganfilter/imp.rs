@@ -333,8 +333,7 @@ impl BaseTransformImpl for CycleGanFilter {
     }
 
     fn before_transform(&self, buffer: &gst::BufferRef) {
-        let segment = self.obj().segment();
-        let segment = segment.downcast_ref::<gst::ClockTime>();
+        let segment = self.time_segment();
         let stream_time = segment.and_then(|segment| segment.to_stream_time(buffer.pts()));
         if let Some(stream_time) = stream_time
             && self.obj().sync_values(stream_time).is_err()

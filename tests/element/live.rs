@@ -143,6 +143,8 @@ struct Feed {
     delays: Vec<gst::ClockTime>,
     /// The largest latency that the filter has answered with.
     latency: gst::ClockTime,
+    /// Of how many frames a QOS message of the filter told.
+    told: u64,
 }
 
 const FRAMES: u64 = 150;
@@ -173,10 +175,15 @@ fn overload(properties: &str) -> Feed {
         seen.lock().unwrap().push((delay, query.result().1));
         None
     });
-    rig::assert_ended(&rig::run_to_end(&pipeline));
+    let messages = rig::run_to_end(&pipeline);
+    rig::assert_ended(&messages);
+    let is_told = |message: &&gst::Message| {
+        message.type_() == gst::MessageType::Qos && message.src() == Some(filter.upcast_ref())
+    };
+    let told = messages.iter().filter(is_told).count() as u64;
     let (delays, latencies): (Vec<_>, Vec<_>) = shown.lock().unwrap().iter().copied().unzip();
     let latency = latencies.into_iter().max().unwrap();
-    Feed { stats: filter.property("stats"), delays, latency }
+    Feed { stats: filter.property("stats"), delays, latency, told }
 }
 
 impl Feed {
@@ -225,6 +232,7 @@ fn late_frames_are_dropped_and_the_rest_is_in_time() {
     assert!(translated > 0 && dropped > 0, "{translated} translated, {dropped} dropped");
     assert_eq!(translated + dropped, FRAMES);
     assert_eq!(feed.delays.len() as u64, translated);
+    assert_eq!(feed.told, dropped);
     feed.assert_in_time();
 }
 

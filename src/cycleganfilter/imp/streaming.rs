@@ -48,10 +48,34 @@ impl CycleGanFilter {
             LateFrames::Pass => Some(Fate::Pass),
             LateFrames::Hold => Some(Fate::Hold),
             LateFrames::Drop => {
-                lock(&self.stats).frames_dropped += 1;
+                self.count_dropped(buffer);
                 None
             }
         }
+    }
+
+    /// Counts a dropped frame and posts a QOS message about it, as the base class does for those that
+    /// it drops itself.
+    fn count_dropped(&self, buffer: &gst::BufferRef) {
+        let (done, dropped) = {
+            let mut stats = lock(&self.stats);
+            stats.frames_dropped += 1;
+            (stats.frames_translated, stats.frames_dropped)
+        };
+        let segment = self.time_segment();
+        let frames =
+            |count| gst::GenericFormattedValue::from(gst::format::Buffers::from_u64(count));
+        let message = gst::message::Qos::builder(lock(&self.deadlines).is_live())
+            .running_time(
+                segment.as_ref().and_then(|segment| segment.to_running_time(buffer.pts())),
+            )
+            .stream_time(segment.and_then(|segment| segment.to_stream_time(buffer.pts())))
+            .timestamp(buffer.pts())
+            .duration(buffer.duration())
+            .stats(frames(done), frames(dropped))
+            .src(&*self.obj())
+            .build();
+        let _ = self.obj().post_message(message);
     }
 
     /// Takes a frame through all stages, on this thread.
@@ -170,10 +194,14 @@ impl CycleGanFilter {
         gst::FlowError::Error
     }
 
+    /// The segment, if it is one of times.
+    pub(super) fn time_segment(&self) -> Option<gst::FormattedSegment<gst::ClockTime>> {
+        self.obj().segment().downcast().ok()
+    }
+
     /// Whether the frame in `buffer` would come too late at the sink.
     fn is_late(&self, buffer: &gst::BufferRef, ahead: usize) -> bool {
-        let segment = self.obj().segment();
-        let segment = segment.downcast_ref::<gst::ClockTime>();
+        let segment = self.time_segment();
         let time = segment.and_then(|segment| segment.to_running_time(buffer.pts()));
         let expected = lock(&self.stats).expected(ahead);
         let expected = gst::ClockTime::try_from(expected).unwrap_or(gst::ClockTime::ZERO);
