@@ -32,7 +32,7 @@ use crate::{
     },
     data::loader::{Loader, Plan},
     device,
-    export::read_back,
+    export::{pruned, read_back},
     memory,
     net::{build::Norm, generator::Generator},
     options::{MixedPrecision, TrainOptions},
@@ -124,7 +124,7 @@ impl Session {
             let init_from = args.init_from.map(std::path::absolute).transpose()?;
             let mut train = args.options;
             if let Some(folder) = &init_from {
-                train.pruned = read_back::pruned(folder, &train.generator(0))?;
+                train.pruned = pruned::of_pair(folder, &train.generator(0))?;
             }
             // The first process may have begun it already.
             let run = match peers.rank() {

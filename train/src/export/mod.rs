@@ -8,6 +8,7 @@ pub mod graph;
 mod int8;
 mod layers;
 pub mod model;
+pub mod pruned;
 pub mod read_back;
 
 use std::{

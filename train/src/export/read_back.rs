@@ -14,10 +14,7 @@ use tch::{Kind, Tensor};
 use super::{graph::Element, model};
 use crate::{
     cyclegan::{CycleGan, player::Player},
-    net::{
-        build::Norm,
-        generator::{Generator, GeneratorShape, NetG, Pruned},
-    },
+    net::{build::Norm, generator::Generator},
 };
 
 /// Puts the weights of G.onnx and F.onnx in `folder` into the generators of `model`, whose
@@ -39,37 +36,6 @@ pub fn pair(folder: &Path, model: &CycleGan) -> Result<()> {
     Ok(())
 }
 
-/// The channels that pruning left of the pair in `folder`, which has this shape otherwise; none where
-/// nothing was pruned, and where the files do not tell.
-pub fn pruned(folder: &Path, whole: &GeneratorShape) -> Result<Option<[Pruned; 2]>> {
-    if whole.net != NetG::Fast {
-        return Ok(None);
-    }
-    let [g, f] = Direction::BOTH.map(|direction| {
-        let path = folder.join(file_name(direction, Precision::Fp32));
-        graph(&path).map(|graph| inside(&graph)).with_context(|| path.display().to_string())
-    });
-    let found = [g?, f?];
-    let blocks = 1..=whole.blocks;
-    // A last block that neither has may as well never have been there.
-    let last = found.iter().flat_map(HashMap::keys).max();
-    let fits = last == Some(&whole.blocks);
-    let hidden = found.map(|inside| {
-        blocks.clone().map(|i| inside.get(&i).copied().unwrap_or(0)).collect::<Vec<_>>()
-    });
-    let differs = hidden.iter().any(|hidden| *hidden != whole.hidden());
-    Ok((fits && differs).then(|| hidden.map(Pruned::Fast)))
-}
-
-/// The channels inside each block of `fast` by its number.
-fn inside(graph: &GraphProto) -> HashMap<usize, i64> {
-    let of = |weight: &TensorProto| {
-        let number = weight.name.strip_prefix("block")?.strip_suffix(".1.weight")?;
-        Some((number.parse().ok()?, *weight.dims.first()?))
-    };
-    graph.initializer.iter().filter_map(of).collect()
-}
-
 fn one(path: &Path, network: &Generator, player: &Player) -> Result<()> {
     let found = graph(path)?;
     let weights = player.params.weights(Kind::Float);
@@ -78,7 +44,8 @@ fn one(path: &Path, network: &Generator, player: &Player) -> Result<()> {
     player.params.fill(|name| values(found.get(name).context("a weight is missing")?))
 }
 
-fn graph(path: &Path) -> Result<GraphProto> {
+/// The graph of a file under the contract.
+pub(super) fn graph(path: &Path) -> Result<GraphProto> {
     let bytes = fs::read(path)?;
     Contract::check(&bytes, path.parent().unwrap_or(path))?;
     Ok(ModelProto::decode(bytes.as_slice())?.graph.unwrap_or_default())
@@ -119,53 +86,4 @@ fn values(tensor: &TensorProto) -> Result<Tensor> {
         "weight `{name}` is not raw float32, expected a file that `export` wrote"
     );
     Ok(Tensor::f_from_data_size(&tensor.raw_data, &tensor.dims, Kind::Float)?)
-}
-
-#[cfg(test)]
-mod tests {
-    use cyclegan_contract::Metadata;
-    use tch::Device;
-
-    use super::*;
-    use crate::net::{init::InitType, params::Params};
-
-    fn shape(blocks: usize, pruned: Option<Pruned>) -> GeneratorShape {
-        GeneratorShape {
-            net: NetG::Fast,
-            ngf: 4,
-            width: 16,
-            blocks,
-            norm: Norm::None,
-            dropout: false,
-            mask_head: false,
-            pruned,
-        }
-    }
-
-    /// What is seen, with options that ask for `blocks`, of G and F with so many channels inside.
-    fn seen(blocks: usize, inside: [&[i64]; 2]) -> Option<[Pruned; 2]> {
-        let folder = tempfile::tempdir().unwrap();
-        for (direction, hidden) in Direction::BOTH.into_iter().zip(inside) {
-            let generator =
-                Generator::new(shape(hidden.len(), Some(Pruned::Fast(hidden.to_vec()))));
-            let params = Params::new(&generator.layout, InitType::Kaiming, 1.0, Device::Cpu);
-            let weights = params.weights(Kind::Float);
-            let model = model::build(&generator, &weights, &Metadata::default(), Element::F32);
-            let name = file_name(direction, Precision::Fp32);
-            fs::write(folder.path().join(name), model.encode_to_vec()).unwrap();
-        }
-        pruned(folder.path(), &shape(blocks, None)).unwrap()
-    }
-
-    #[test]
-    fn files_tell_what_pruning_left() {
-        let left = |inside: [&[i64]; 2]| Some(inside.map(|hidden| Pruned::Fast(hidden.to_vec())));
-        for inside in [[&[16, 8][..], &[16, 16]], [&[16, 0], &[0, 16]], [&[0, 8], &[8, 8]]] {
-            assert_eq!(seen(2, inside), left(inside));
-        }
-        assert_eq!(seen(2, [&[16, 16], &[16, 16]]), None);
-        // Of one block as likely as of two, and of three.
-        assert_eq!(seen(2, [&[16, 0], &[16, 0]]), None);
-        assert_eq!(seen(2, [&[16, 16, 16], &[16, 16, 16]]), None);
-    }
 }

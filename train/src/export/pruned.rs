@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What pruning left of exported files, by the shapes of their weights.
+
+use std::{collections::HashMap, path::Path};
+
+use anyhow::{Context, Result};
+use cyclegan_contract::{
+    Direction, Precision, file_name,
+    onnx::{GraphProto, TensorProto},
+};
+
+use super::read_back::graph;
+use crate::net::{
+    generator::{GeneratorShape, NetG, Pruned},
+    inception::norms,
+};
+
+/// The channels that pruning left of the pair in `folder`, which has this shape otherwise; none where
+/// nothing was pruned, and where the files do not tell.
+pub fn of_pair(folder: &Path, whole: &GeneratorShape) -> Result<Option<[Pruned; 2]>> {
+    let left = match whole.net {
+        NetG::Fast => hidden,
+        NetG::Inception9Blocks => widths,
+        _ => return Ok(None),
+    };
+    let [g, f] = Direction::BOTH.map(|direction| {
+        let path = folder.join(file_name(direction, Precision::Fp32));
+        graph(&path).with_context(|| path.display().to_string())
+    });
+    Ok(left(&[g?, f?], whole))
+}
+
+fn hidden(graphs: &[GraphProto; 2], whole: &GeneratorShape) -> Option<[Pruned; 2]> {
+    let found = graphs.each_ref().map(inside);
+    let blocks = 1..=whole.blocks;
+    // A last block that neither has may as well never have been there.
+    let last = found.iter().flat_map(HashMap::keys).max();
+    let fits = last == Some(&whole.blocks);
+    let hidden = found.map(|inside| {
+        blocks.clone().map(|i| inside.get(&i).copied().unwrap_or(0)).collect::<Vec<_>>()
+    });
+    let differs = hidden.iter().any(|hidden| *hidden != whole.hidden());
+    (fits && differs).then(|| hidden.map(Pruned::Fast))
+}
+
+fn widths(graphs: &[GraphProto; 2], whole: &GeneratorShape) -> Option<[Pruned; 2]> {
+    let widths = graphs.each_ref().map(|graph| {
+        let channels = |norm: &String| {
+            let name = format!("{norm}.scale");
+            let scale = graph.initializer.iter().find(|weight| weight.name == name);
+            scale.and_then(|scale| scale.dims.first().copied()).unwrap_or(0)
+        };
+        norms().map(channels, channels)
+    });
+    let fits = widths.iter().all(|widths| !widths.down.contains(&0) && !widths.up.contains(&0));
+    let differs = widths.iter().any(|widths| *widths != whole.widths());
+    (fits && differs).then(|| widths.map(Pruned::Inception))
+}
+
+/// The channels inside each block of `fast` by its number.
+fn inside(graph: &GraphProto) -> HashMap<usize, i64> {
+    let of = |weight: &TensorProto| {
+        let number = weight.name.strip_prefix("block")?.strip_suffix(".1.weight")?;
+        Some((number.parse().ok()?, *weight.dims.first()?))
+    };
+    graph.initializer.iter().filter_map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use cyclegan_contract::{Metadata, onnx::Message};
+    use tch::{Device, Kind};
+
+    use super::*;
+    use crate::{
+        export::{graph::Element, model},
+        net::{
+            build::Norm, generator::Generator, inception::Branches, init::InitType, params::Params,
+        },
+    };
+
+    fn shape(net: NetG, blocks: usize, pruned: Option<Pruned>) -> GeneratorShape {
+        GeneratorShape {
+            net,
+            ngf: 4,
+            width: 16,
+            blocks,
+            norm: if net == NetG::Fast { Norm::None } else { Norm::Instance },
+            dropout: false,
+            mask_head: false,
+            pruned,
+        }
+    }
+
+    /// What is seen, with options that ask for `whole`, of files of such generators.
+    fn seen_in(files: [GeneratorShape; 2], whole: &GeneratorShape) -> Option<[Pruned; 2]> {
+        let folder = tempfile::tempdir().unwrap();
+        for (direction, shape) in Direction::BOTH.into_iter().zip(files) {
+            let generator = Generator::new(shape);
+            let params = Params::new(&generator.layout, InitType::Kaiming, 1.0, Device::Cpu);
+            let weights = params.weights(Kind::Float);
+            let model = model::build(&generator, &weights, &Metadata::default(), Element::F32);
+            let name = file_name(direction, Precision::Fp32);
+            fs::write(folder.path().join(name), model.encode_to_vec()).unwrap();
+        }
+        of_pair(folder.path(), whole).unwrap()
+    }
+
+    /// What is seen, with options that ask for `blocks`, of G and F with so many channels inside.
+    fn seen(blocks: usize, inside: [&[i64]; 2]) -> Option<[Pruned; 2]> {
+        let file =
+            |hidden: &[i64]| shape(NetG::Fast, hidden.len(), Some(Pruned::Fast(hidden.to_vec())));
+        seen_in(inside.map(file), &shape(NetG::Fast, blocks, None))
+    }
+
+    #[test]
+    fn files_tell_what_pruning_left() {
+        let left = |inside: [&[i64]; 2]| Some(inside.map(|hidden| Pruned::Fast(hidden.to_vec())));
+        for inside in [[&[16, 8][..], &[16, 16]], [&[16, 0], &[0, 16]], [&[0, 8], &[8, 8]]] {
+            assert_eq!(seen(2, inside), left(inside));
+        }
+        assert_eq!(seen(2, [&[16, 16], &[16, 16]]), None);
+        // Of one block as likely as of two, and of three.
+        assert_eq!(seen(2, [&[16, 0], &[16, 0]]), None);
+        assert_eq!(seen(2, [&[16, 16, 16], &[16, 16, 16]]), None);
+    }
+
+    #[test]
+    fn files_tell_what_pruning_left_of_inception() {
+        let whole = shape(NetG::Inception9Blocks, 9, None);
+        let (mut g, f) = (whole.widths(), whole.widths());
+        g.down[2] = 5;
+        g.up[0] = 3;
+        g.blocks[0].dw[1] = 0;
+        g.blocks[3] = Branches { res: [0; 3], dw: [0; 3] };
+        g.blocks[8].res[2] = 1;
+        let left = [g, f].map(Pruned::Inception);
+        let files = left.clone().map(|left| shape(NetG::Inception9Blocks, 9, Some(left)));
+        assert_eq!(seen_in(files, &whole), Some(left));
+        assert_eq!(seen_in([whole.clone(), whole.clone()], &whole), None);
+        // They do not say.
+        assert_eq!(seen_in([0, 1].map(|_| shape(NetG::Fast, 2, None)), &whole), None);
+    }
+}
