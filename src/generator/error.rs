@@ -93,6 +93,13 @@ pub enum LoadError {
     },
 }
 
+impl LoadError {
+    /// Whether another provider might do better.
+    pub fn may_be_the_providers(&self) -> bool {
+        matches!(self, Self::Provider { .. } | Self::Session { .. })
+    }
+}
+
 /// A generator failed on a picture.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {

@@ -46,7 +46,7 @@ impl Pair {
         match options.provider {
             None => first_that_works(open),
             Some(provider) => match open(provider) {
-                Err(error @ LoadError::Provider { .. }) if options.allow_fallback => {
+                Err(error) if options.allow_fallback && error.may_be_the_providers() => {
                     Ok(Self { fallback: Some(error), ..open(Provider::Cpu)? })
                 }
                 result => result,
@@ -133,15 +133,61 @@ fn choose(
     }
 }
 
-fn first_that_works(open: impl Fn(Provider) -> Result<Pair, LoadError>) -> Result<Pair, LoadError> {
+fn first_that_works<T>(open: impl Fn(Provider) -> Result<T, LoadError>) -> Result<T, LoadError> {
     for provider in Provider::AUTO {
         match open(provider) {
-            Err(LoadError::Provider { reason, .. }) if provider != Provider::Cpu => {
-                gst::info!(CAT, "auto passes over {provider}: {reason}");
+            Err(error) if provider != Provider::Cpu && error.may_be_the_providers() => {
+                gst::info!(CAT, "auto passes over {provider}: {error}");
             }
             result => return result,
         }
     }
     // The CPU stands last in the list, and its result is returned whatever it is.
     open(Provider::Cpu)
+}
+
+#[cfg(test)]
+mod tests {
+    use cyclegan_contract::ContractError;
+
+    use super::*;
+
+    fn provider(provider: Provider) -> LoadError {
+        LoadError::Provider { provider, reason: "no device".into() }
+    }
+
+    fn session() -> LoadError {
+        LoadError::Session { path: "G.onnx".into(), reason: "out of memory".into() }
+    }
+
+    #[test]
+    fn auto_passes_over_what_cannot_run_the_model() {
+        let opened = first_that_works(|p| match p {
+            Provider::Cuda => Err(provider(p)),
+            Provider::MiGraphX => Err(session()),
+            _ => Ok(p),
+        });
+        assert_eq!(opened.unwrap(), Provider::DirectMl);
+    }
+
+    #[test]
+    fn where_nothing_can_the_cpu_says_why() {
+        let failed = first_that_works(|p| match p {
+            Provider::Cpu => Err::<(), _>(session()),
+            _ => Err(provider(p)),
+        });
+        assert!(matches!(failed, Err(LoadError::Session { .. })));
+    }
+
+    #[test]
+    fn auto_does_not_try_a_bad_file_again_and_again() {
+        let mut tried = std::cell::RefCell::new(Vec::new());
+        let failed = first_that_works(|p| {
+            tried.borrow_mut().push(p);
+            let source = ContractError::Unreadable(std::io::ErrorKind::NotFound.into());
+            Err::<(), _>(LoadError::Contract { path: "G.onnx".into(), source })
+        });
+        assert!(matches!(failed, Err(LoadError::Contract { .. })));
+        assert_eq!(*tried.get_mut(), [Provider::Cuda]);
+    }
 }
