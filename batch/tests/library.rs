@@ -220,6 +220,12 @@ fn commands_that_make_no_sense_are_refused() {
     for (arguments, cause) in [
         (&["in", "--filter", "strength=much"][..], "strength=much"),
         (&["in", "--filter", "! fakesink"], "--filter"),
+        (&["in", "--filter", "strength=8"], "--filter 'strength=8': value \"8"),
+        (&["in", "--video-encoder", "nosuchenc"], "--video-encoder 'nosuchenc': no element"),
+        (
+            &["in", "--audio-encoder", "opusenc bitrat=4"],
+            "--audio-encoder 'opusenc bitrat=4': no prop",
+        ),
         (&["in/*.avi"], "no video and no picture has such a name"),
         (&["in", "--shard", "5/4"], "expected 1 to 4"),
         (&["in", "--model", "absent.onnx"], "absent.onnx"),
@@ -232,10 +238,23 @@ fn commands_that_make_no_sense_are_refused() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", text(&output));
         assert!(text(&output).contains(cause), "{arguments:?}: {}", text(&output));
     }
-    let bad = ["in", "--video-encoder", "nosuchenc"];
-    let output = place.program().args(bad).output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output).contains("nosuchenc"), "{}", text(&output));
+}
+
+#[test]
+fn an_encoder_that_the_container_cannot_hold_is_named() {
+    let place = Place::new();
+    small_clip(&place.path("in/a.mp4"));
+    for (container, encoder, cause) in [
+        ("webm", "x264enc", "WebM cannot hold H.264"),
+        ("mp4", "vp8enc", "MP4 cannot hold VP8"),
+        ("mp4", "videoconvert", "MP4 cannot hold Uncompressed"),
+    ] {
+        let arguments = ["in", "--container", container, "--video-encoder", encoder];
+        let output = place.program().args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", text(&output));
+        let errors = errors(&text(&output)).concat();
+        assert!(errors.contains(cause), "{arguments:?}: {errors}");
+    }
 }
 
 #[test]

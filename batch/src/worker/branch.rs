@@ -8,15 +8,16 @@ use std::{
     sync::{Arc, atomic::AtomicU64},
 };
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow};
 use gst::prelude::*;
 
 use super::{
+    asked::{configure, filter_description},
     muxer::pad,
     protocol::{Setup, Span},
     span, subtitles,
 };
-use crate::{container::Container, encoding::Encoding, options::Direction};
+use crate::{container::Container, encoding::Encoding};
 
 /// Raw frames that wait between two threads.
 const FRAMES: &str = "queue max-size-buffers=3 max-size-bytes=0 max-size-time=0";
@@ -114,47 +115,6 @@ impl Branch {
         subtitles::make_plain(&pad(&branch.part("plain")?, "src")?, keeps_tags);
         Ok(branch)
     }
-}
-
-/// The filter as `gst-launch-1.0` takes it, without what could hold spaces.
-fn filter_description(setup: &Setup) -> String {
-    format!("cycleganfilter name=filter threads={} {}", setup.threads, setup.recipe.filter)
-}
-
-fn configure(filter: &gst::Element, setup: &Setup) {
-    if let Some(model) = &setup.recipe.model {
-        filter.set_property("model", model);
-    }
-    let direction = match setup.recipe.direction {
-        Direction::Forward => "forward",
-        Direction::Reverse => "reverse",
-    };
-    filter.set_property_from_str("direction", direction);
-}
-
-/// A filter of its own, set up as in every branch.
-pub fn filter(setup: &Setup) -> Result<gst::Element> {
-    let installed = gst::ElementFactory::find("cycleganfilter").is_some();
-    ensure!(
-        installed,
-        "GStreamer does not find the element cycleganfilter; set GST_PLUGIN_PATH to the folder of \
-         libgstcyclegan.so, or in a checkout: eval \"$(./dev env)\""
-    );
-    let described = gst::parse::launch(&filter_description(setup));
-    let filter =
-        described.map_err(|e| anyhow!("--filter '{}': {}", setup.recipe.filter, e.message()))?;
-    let is_filter = filter.factory().is_some_and(|factory| factory.name() == "cycleganfilter");
-    ensure!(
-        is_filter,
-        "--filter '{}': expected PROPERTY=VALUE, separated by spaces",
-        setup.recipe.filter
-    );
-    ensure!(
-        filter.has_property("active-model"),
-        "the element cycleganfilter that GStreamer finds is older than this program; install both together"
-    );
-    configure(&filter, setup);
-    Ok(filter)
 }
 
 /// Decodes a picture, translates and encodes it.

@@ -2,6 +2,7 @@
 
 //! A worker: a process that does one task after another.
 
+mod asked;
 mod branch;
 mod fault;
 mod join;
@@ -52,6 +53,7 @@ fn work() -> Result<()> {
     let Ok(setup) = lines.recv() else { return Ok(()) };
     let setup: Setup = serde_json::from_str(&setup)?;
     // Kept for as long as the worker lives, so that its generator is loaded once.
+    asked::check_encoders(&setup)?;
     let filter = ready_filter(&setup)?;
     say(&Reply::Ready {
         model: filter.property::<Option<PathBuf>>("active-model").unwrap_or_default().into(),
@@ -83,7 +85,7 @@ fn read_lines() -> mpsc::Receiver<String> {
 
 /// The filter with its generator loaded.
 fn ready_filter(setup: &Setup) -> Result<gst::Element> {
-    let filter = branch::filter(setup)?;
+    let filter = asked::filter(setup)?;
     let bus = gst::Bus::new();
     filter.set_bus(Some(&bus));
     if filter.set_state(gst::State::Ready).is_err() {

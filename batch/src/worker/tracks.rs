@@ -91,7 +91,12 @@ pub fn media_type(caps: &gst::Caps) -> &str {
     caps.structure(0).map(|s| s.name().as_str()).unwrap_or_default()
 }
 
-/// What people call the coding of a track.
+/// What people call the coding of a track, or of the first that an encoder may give.
 pub fn name_of(caps: &gst::Caps) -> String {
-    gst_pbutils::pb_utils_get_codec_description(caps).to_string()
+    let Some(first) = caps.structure(0) else {
+        return "what is not known beforehand".to_owned();
+    };
+    let mut first = gst::Caps::builder_full().structure(first.to_owned()).build();
+    first.fixate();
+    gst_pbutils::pb_utils_get_codec_description(&first).to_string()
 }

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The elements that the command line asks for: what is wrong with them is told before any file is
+//! touched.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Result, anyhow, ensure};
+use gst::{glib, prelude::*};
+
+use super::protocol::Setup;
+use crate::options::Direction;
+
+/// The filter as `gst-launch-1.0` takes it, without what could hold spaces.
+pub fn filter_description(setup: &Setup) -> String {
+    format!("cycleganfilter name=filter threads={} {}", setup.threads, setup.recipe.filter)
+}
+
+/// Gives the filter what its description leaves out.
+pub fn configure(filter: &gst::Element, setup: &Setup) {
+    if let Some(model) = &setup.recipe.model {
+        filter.set_property("model", model);
+    }
+    let direction = match setup.recipe.direction {
+        Direction::Forward => "forward",
+        Direction::Reverse => "reverse",
+    };
+    filter.set_property_from_str("direction", direction);
+}
+
+/// A filter of its own, set up as in every branch.
+pub fn filter(setup: &Setup) -> Result<gst::Element> {
+    let installed = gst::ElementFactory::find("cycleganfilter").is_some();
+    ensure!(
+        installed,
+        "GStreamer does not find the element cycleganfilter; set GST_PLUGIN_PATH to the folder of \
+         libgstcyclegan.so, or in a checkout: eval \"$(./dev env)\""
+    );
+    let option = format!("--filter '{}'", setup.recipe.filter);
+    let filter = parsed(&option, || gst::parse::launch(&filter_description(setup)))?;
+    let is_filter = filter.factory().is_some_and(|factory| factory.name() == "cycleganfilter");
+    ensure!(is_filter, "{option}: expected PROPERTY=VALUE, separated by spaces");
+    ensure!(
+        filter.has_property("active-model"),
+        "the element cycleganfilter that GStreamer finds is older than this program; install both together"
+    );
+    configure(&filter, setup);
+    Ok(filter)
+}
+
+/// Fails for an encoder that GStreamer cannot make.
+pub fn check_encoders(setup: &Setup) -> Result<()> {
+    let recipe = &setup.recipe;
+    let asked = [("video", &recipe.video_encoder), ("audio", &recipe.audio_encoder)];
+    for (kind, encoder) in asked {
+        if let Some(encoder) = encoder {
+            let option = format!("--{kind}-encoder '{encoder}'");
+            parsed(&option, || gst::parse::bin_from_description(encoder, true))?;
+        }
+    }
+    Ok(())
+}
+
+/// What `parse` makes of an option. A value out of range, of which GLib only warns, is an error.
+fn parsed<T>(option: &str, parse: impl FnOnce() -> Result<T, glib::Error>) -> Result<T> {
+    const DOMAIN: Option<&str> = Some("GLib-GObject");
+    let warned = Arc::new(Mutex::new(None));
+    let sink = warned.clone();
+    let levels = glib::LogLevels::LEVEL_WARNING | glib::LogLevels::LEVEL_CRITICAL;
+    let handler = glib::log_set_handler(DOMAIN, levels, false, false, move |_, _, words| {
+        *sink.lock().unwrap_or_else(PoisonError::into_inner) = Some(words.to_owned());
+    });
+    let made = parse();
+    glib::log_remove_handler(DOMAIN, handler);
+    let made = made.map_err(|error| anyhow!("{option}: {}", error.message()))?;
+    match warned.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        Some(words) => Err(anyhow!("{option}: {words}; `gst-inspect-1.0` tells the range")),
+        None => Ok(made),
+    }
+}
