@@ -135,7 +135,7 @@ pub struct TrainOptions {
     #[arg(long, allow_negative_numbers = true, default_value_t = 0.02, help_heading = "Networks")]
     pub init_gain: f64,
 
-    /// Images a step and domain, in each process
+    /// Images a step and domain, in each process [compress: at least 2]
     #[arg(long, default_value_t = 1, help_heading = "Data")]
     pub batch_size: u32,
     /// How images become crops
@@ -191,13 +191,13 @@ pub struct TrainOptions {
     /// What the discriminators look at
     #[arg(long, value_enum, default_value = "frame", help_heading = "Losses")]
     pub look_at: LookAt,
-    /// Weight of the cycle A→B→A
+    /// Weight of the cycle A→B→A [compress --run: 0 unless it is given]
     #[arg(long, allow_negative_numbers = true, default_value_t = 10.0, help_heading = "Losses")]
     pub lambda_a: f64,
-    /// Weight of the cycle B→A→B
+    /// Weight of the cycle B→A→B [compress --run: 0 unless it is given]
     #[arg(long, allow_negative_numbers = true, default_value_t = 10.0, help_heading = "Losses")]
     pub lambda_b: f64,
-    /// Weight of the identity loss, times that of the cycle
+    /// Weight of the identity loss, times that of the cycle [compress --run: 0 unless it is given]
     #[arg(long, allow_negative_numbers = true, default_value_t = 0.5, help_heading = "Losses")]
     pub lambda_identity: f64,
     /// paired: weight of the distance from the partner

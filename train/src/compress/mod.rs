@@ -144,10 +144,14 @@ fn learn_from_files(args: &CompressArgs, run: &RunFolder, matches: &ArgMatches) 
 
 /// Chooses the channels of a student that is not pruned, unless the command line does.
 fn fit(budget: &Budget, options: &mut TrainOptions, matches: &ArgMatches) -> Result<()> {
+    let given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
     let Some(limit) = budget.limit() else {
+        ensure!(
+            ["net_g", "ngf", "width", "blocks"].into_iter().any(given),
+            "how small? give --max-macs or --max-ms, or the student's own --ngf, --width or --blocks"
+        );
         return Ok(());
     };
-    let given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
     if given("ngf") || given("width") {
         return limit.allow(&Generator::new(options.generator(0)));
     }
