@@ -119,6 +119,25 @@ fn a_file_that_is_no_generator_is_named() {
 
 /// The row of a published generator, measured elsewhere as 87.5 % and 6.48.
 #[test]
+fn a_class_that_the_network_does_not_know_is_refused() {
+    let features =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/models/efficientnet_lite0.onnx");
+    if !features.is_file() {
+        say_skipped("SKIP: needs the shared models");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    data_set(&data, 2);
+    let (data, features) = (data.to_str().unwrap(), features.to_str().unwrap());
+    let models = Models::new();
+    let model = models.add("G.onnx", &generators::invert());
+    let arguments = ["eval", "--data", data, "--model", model.to_str().unwrap()];
+    let classes = ["--features", features, "--class-b", "1000"];
+    fails(&[&arguments[..], &classes].concat(), &["--class-b is 1000, expected 0 to 999"]);
+}
+
+#[test]
 fn the_reference_scores_as_published() {
     let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
     let model = shared.join("models/reference_horse2zebra.onnx");

@@ -29,7 +29,7 @@ pub struct FeatureNetwork {
     input: String,
     side: i64,
     scaling: Scaling,
-    classifies: bool,
+    classes: Option<usize>,
 }
 
 /// What the network says of a picture.
@@ -59,8 +59,15 @@ impl FeatureNetwork {
         let input = input.name().to_owned();
         let has = |name: &str| session.outputs().iter().any(|o| o.name() == name);
         anyhow::ensure!(has(OUTPUT_FEATURES), "{}: no output `{OUTPUT_FEATURES}`", path.display());
-        let classifies = has(OUTPUT_PROBS);
-        Ok(Self { session, input, side, scaling, classifies })
+        let probs = session.outputs().iter().find(|o| o.name() == OUTPUT_PROBS);
+        let shape = probs.and_then(|o| o.dtype().tensor_shape().map(|s| s.to_vec()));
+        let classes = shape.map(|shape| shape.last().map_or(0, |&n| n.max(0) as usize));
+        Ok(Self { session, input, side, scaling, classes })
+    }
+
+    /// How many classes it knows, if it classifies; 0 if the file does not say.
+    pub fn classes(&self) -> Option<usize> {
+        self.classes
     }
 
     /// Looks at 1×3×H×W in [−1, 1].
@@ -77,12 +84,12 @@ impl FeatureNetwork {
             Ok(value.try_extract_tensor::<f32>()?.1.to_vec())
         };
         let features = Tensor::from_slice(&output(OUTPUT_FEATURES)?).to_kind(Kind::Float);
-        let class = match self.classifies {
-            true => {
+        let class = match self.classes {
+            Some(_) => {
                 let probs = output(OUTPUT_PROBS)?;
                 (0..probs.len()).max_by(|&a, &b| probs[a].total_cmp(&probs[b]))
             }
-            false => None,
+            None => None,
         };
         Ok(Seen { features, class })
     }

@@ -10,12 +10,12 @@ mod score;
 mod show;
 
 use std::{
-    env,
+    env, fs,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, ensure};
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
 use cyclegan_contract::{Direction, Precision, file_name};
 use cyclegan_output::write_beside;
 
@@ -30,12 +30,13 @@ const FEATURES_IN_CACHE: &str = "cycleganfilter/efficientnet-lite0/efficientnet_
 
 /// Arguments of `eval`.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("what").required(true).multiple(true).args(["run", "model"])))]
 pub struct EvalArgs {
     /// Data set with testA and testB (else trainA and trainB), and masks if there
     #[arg(long)]
     data: PathBuf,
     /// A run: its newest checkpoint is scored, both directions
-    #[arg(long, required_unless_present = "model")]
+    #[arg(long)]
     run: Option<PathBuf>,
     /// An ONNX generator under the model contract, or a folder with G.onnx and F.onnx, whose
     /// variants are scored beside them; may be given several times
@@ -97,6 +98,10 @@ struct Candidate {
 
 /// Scores generators and prints a table.
 pub fn run(args: &EvalArgs) -> Result<()> {
+    // Not after all of the work.
+    for folder in [&args.json, &args.html].into_iter().flatten().filter_map(|path| path.parent()) {
+        fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    }
     let exported;
     let mut candidates = Vec::new();
     if let Some(run) = &args.run {
@@ -149,7 +154,18 @@ fn network(args: &EvalArgs) -> Result<Option<FeatureNetwork>> {
         args.features_std
     );
     let scaling = Scaling { mean: args.features_mean, std: args.features_std };
-    FeatureNetwork::open(&path, scaling).map(Some)
+    let network = FeatureNetwork::open(&path, scaling)?;
+    for (option, class) in [("--class-a", args.class_a), ("--class-b", args.class_b)] {
+        if let (Some(class), Some(classes @ 1..)) = (class, network.classes()) {
+            ensure!(
+                class < classes,
+                "{option} is {class}, expected 0 to {}: {} knows {classes} classes",
+                classes - 1,
+                path.display()
+            );
+        }
+    }
+    Ok(Some(network))
 }
 
 /// The network to take where none is named, if it is there.
