@@ -9,7 +9,7 @@ use std::{
     thread,
 };
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use crate::{
     entry::hash_of,
@@ -30,9 +30,13 @@ const STOPPED: u8 = 130;
 pub fn run(options: &Options) -> Result<ExitCode> {
     stop_on_ctrl_c()?;
     let (items, found, shard) = items(options)?;
+    ensure!(!options.out.is_file(), "--out {}: a file, expected a folder", options.out.display());
     fs::create_dir_all(&options.out)
         .map_err(|e| anyhow!("cannot make {}: {}", options.out.display(), describe(&e)))?;
     // Not after hours of work.
+    if let Some(report) = options.report.as_ref().filter(|path| path.is_dir()) {
+        bail!("--report {}: a folder, expected a file", report.display());
+    }
     if let Some(folder) = options.report.as_ref().and_then(|path| path.parent()) {
         fs::create_dir_all(folder)
             .map_err(|e| anyhow!("cannot make {}: {}", folder.display(), describe(&e)))?;

@@ -49,6 +49,7 @@ impl Shard {
                      many tasks it has; set {COUNT_VARIABLE} to its completions, or give --shard I/N"
                 )
             })?;
+            ensure!(count > 0, "{COUNT_VARIABLE} is 0, expected the completions of the job");
             return Self::new(index, count).map(Some);
         }
         Ok(None)

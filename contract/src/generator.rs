@@ -24,13 +24,13 @@ const MAX_GRAPH_DEPTH: usize = 8;
 #[derive(Debug, thiserror::Error)]
 pub enum ContractError {
     /// The file could not be read.
-    #[error("{0}")]
+    #[error(transparent)]
     Unreadable(#[from] std::io::Error),
     /// The file has no bytes.
     #[error("the file is empty, expected an ONNX model")]
     Empty,
     /// The bytes do not decode.
-    #[error("not an ONNX model or cut short ({0})")]
+    #[error("not an ONNX model or cut short")]
     NotOnnx(#[from] prost::DecodeError),
     /// The bytes decode, but there is no network in them.
     #[error("not an ONNX model: it holds no graph with nodes")]

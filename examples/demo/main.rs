@@ -94,6 +94,7 @@ fn run(arguments: &Arguments) -> Result<()> {
 }
 
 fn check_files(input: &Path, output: &Path) -> Result<()> {
+    ensure!(!input.is_dir(), "{} is a folder, expected a video or a picture", input.display());
     ensure!(input.is_file(), "there is no file {}", input.display());
     let same = output.exists() && input.canonicalize()? == output.canonicalize()?;
     ensure!(!same, "{} is both the input and the output", input.display());

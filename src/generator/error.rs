@@ -25,7 +25,7 @@ pub enum LoadError {
         searched: Vec<String>,
     },
     /// The folder holds no generator.
-    #[error("{} holds neither G.onnx nor F.onnx", folder.display())]
+    #[error("{} holds neither G.onnx nor F.onnx, expected a folder with one or both", folder.display())]
     NoPair {
         /// The folder.
         folder: PathBuf,

@@ -60,6 +60,7 @@ impl RunFolder {
     /// The place of a new run, which must not hold another one; nothing is written yet.
     pub fn fresh(path: &Path) -> Result<Self> {
         let run = Self(path.to_owned());
+        ensure!(!path.is_file(), "{}: a file, expected a folder", path.display());
         ensure!(
             !run.config_path().exists(),
             "{}: holds a run already; give --resume to go on with it, or another --out",

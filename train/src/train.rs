@@ -184,7 +184,7 @@ impl Session {
     }
 
     fn train(&mut self, stop: &AtomicBool) -> Result<()> {
-        let end = self.end();
+        let (began, end) = (self.model.step, self.end());
         let bar = self.bar(end);
         let mut clock = Clock::start();
         while self.model.step < end && !self.model.peers.any(stop.load(Ordering::Relaxed)) {
@@ -208,12 +208,16 @@ impl Session {
         bar.abandon();
         let skipped = match self.loader.skipped() {
             0 => String::new(),
+            1 => "; 1 picture skipped".to_owned(),
             n => format!("; {n} pictures skipped"),
         };
         let at = self.model.step;
-        match at < end {
-            true => println!("stopped after iteration {at} of {end}, go on with --resume{skipped}"),
-            false => println!("trained {at} iterations{skipped}"),
+        if at < end {
+            println!("stopped after iteration {at} of {end}, go on with --resume{skipped}");
+        } else if at > began {
+            println!("trained {at} iterations{skipped}");
+        } else {
+            println!("nothing to train: the run is at iteration {at}, and ends at {end}");
         }
         Ok(())
     }

@@ -34,6 +34,7 @@ impl Video {
         gst::init().context("GStreamer")?;
         let name = path.display();
         let uri = gst::glib::filename_to_uri(std::path::absolute(path)?, None)?;
+        anyhow::ensure!(!path.is_dir(), "{name}: a folder, expected a video");
         anyhow::ensure!(path.is_file(), "{name}: no such file");
         let description = "uridecodebin name=in ! videoflip video-direction=auto ! videoconvert ! \
                            appsink name=out sync=false max-buffers=4 caps=video/x-raw,format=RGB";

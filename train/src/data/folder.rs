@@ -33,6 +33,11 @@ impl Domain {
     /// Reads `name` (`trainA`, …) of a data set and its mask folder.
     pub fn open(data: &Path, name: &str, max: Option<usize>) -> Result<Self> {
         let folder = data.join(name);
+        ensure!(
+            folder.is_dir(),
+            "{}: no such folder, expected a data set: a folder that has trainA and trainB in it",
+            folder.display()
+        );
         let mut images = pictures(&folder)?;
         ensure!(
             !images.is_empty(),

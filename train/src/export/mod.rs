@@ -86,6 +86,7 @@ pub fn run(args: &ExportArgs) -> Result<()> {
     ] {
         ensure!((0.0..=1.0).contains(&share), "{name} is {share}, expected 0 to 1");
     }
+    ensure!(!args.out.is_file(), "{}: a file, expected a folder", args.out.display());
     let run = RunFolder::open(&args.run)?;
     let pair = Pair::newest(&run)?;
     if let Some(folder) = &args.average_with {

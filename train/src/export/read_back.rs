@@ -46,7 +46,8 @@ fn one(path: &Path, network: &Generator, player: &Player) -> Result<()> {
 
 /// The graph of a file under the contract.
 pub(super) fn graph(path: &Path) -> Result<GraphProto> {
-    let bytes = fs::read(path)?;
+    let bytes =
+        fs::read(path).context("expected a folder that `export` wrote, with G.onnx and F.onnx")?;
     Contract::check(&bytes, path.parent().unwrap_or(path))?;
     Ok(ModelProto::decode(bytes.as_slice())?.graph.unwrap_or_default())
 }
