@@ -17,6 +17,7 @@ pub mod device;
 pub mod eval;
 pub mod export;
 pub mod extract;
+pub mod interrupt;
 pub mod loss;
 pub mod memory;
 pub mod metrics;

@@ -8,10 +8,7 @@ mod plan;
 
 use std::{
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
     time::Instant,
 };
 
@@ -33,7 +30,7 @@ use crate::{
     data::loader::{Loader, Plan},
     device,
     export::{pruned, read_back},
-    memory,
+    interrupt, memory,
     net::{build::Norm, generator::Generator},
     options::{MixedPrecision, TrainOptions},
     peers::{Launch, Peers},
@@ -176,10 +173,7 @@ impl Session {
 
     /// Trains to the end, or until Ctrl-C or SIGTERM.
     fn until_stopped(mut self) -> Result<()> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let asked = stop.clone();
-        ctrlc::set_handler(move || asked.store(true, Ordering::Relaxed))
-            .context("cannot listen for Ctrl-C")?;
+        let stop = interrupt::flag()?;
         self.train(&stop)
     }
 

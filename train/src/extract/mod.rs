@@ -7,6 +7,7 @@ mod hash;
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use anyhow::{Context, Result, ensure};
@@ -16,7 +17,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
     data::{shot::Shots, view::View},
-    samples,
+    interrupt, samples,
     video::{Frame, Video},
 };
 use hash::Hash;
@@ -49,9 +50,10 @@ pub struct ExtractArgs {
 pub fn run(args: &ExtractArgs) -> Result<()> {
     let names = names(&args.videos);
     ensure_new(&args.out, &names)?;
+    let stop = interrupt::flag()?;
     let mut kept = Vec::new();
     for (video, name) in args.videos.iter().zip(&names) {
-        let counts = extract(video, name, args, &mut kept)?;
+        let counts = extract(video, name, args, &mut kept, &stop)?;
         println!(
             "{}: kept {} of {} frames, {} shots",
             video.display(),
@@ -109,12 +111,26 @@ struct Counts {
 
 /// Writes the frames of one video, named after `name`; `hashes` are those of all frames that were
 /// kept.
-fn extract(path: &Path, name: &str, args: &ExtractArgs, hashes: &mut Vec<Hash>) -> Result<Counts> {
+fn extract(
+    path: &Path,
+    name: &str,
+    args: &ExtractArgs,
+    hashes: &mut Vec<Hash>,
+    stop: &AtomicBool,
+) -> Result<Counts> {
     let mut video = Video::open(path)?;
     let bar = progress(video.duration, name);
     let (mut shots, mut counts, mut in_shot) = (Shots::default(), Counts::default(), 0);
     let mut number = 0u64;
     while let Some(frame) = video.next_frame().with_context(|| path.display().to_string())? {
+        ensure!(
+            !stop.load(Ordering::Relaxed),
+            "stopped after {:.1} s of {}: {} of its frames are in {}; take them away before you begin anew",
+            frame.time,
+            path.display(),
+            counts.kept,
+            args.out.display()
+        );
         number += 1;
         bar.set_position((frame.time * 10.0) as u64);
         if shots.begins(&frame.picture) {
