@@ -18,6 +18,9 @@ use gst::prelude::*;
 /// Shows the camera, translated; keys: Up, Down, R, Q.
 #[derive(Parser)]
 pub struct Arguments {
+    /// The generator: a model file, a pair's folder, or the name of a pair [default: the element's own]
+    #[arg(long, env = "MODEL")]
+    pub model: Option<String>,
     /// The elements that the picture comes from
     #[arg(long, default_value = "v4l2src")]
     pub source: String,
@@ -44,6 +47,9 @@ pub fn pipeline(arguments: &Arguments) -> Result<gst::Pipeline> {
     let pipeline = gst::parse::launch(&description)?;
     let pipeline = pipeline.downcast::<gst::Pipeline>().ok().context("this is no pipeline")?;
     let filter = pipeline.by_name("filter").context("no element 'filter'")?;
+    if let Some(model) = &arguments.model {
+        filter.set_property("model", model);
+    }
     let pad = filter.static_pad("src").context("the filter has no source pad")?;
     let pressed = pipeline.downgrade();
     // A window sends what is typed in it upstream.

@@ -18,6 +18,9 @@ use gst_controller::prelude::*;
 struct Arguments {
     /// The video: any file that GStreamer decodes
     input: PathBuf,
+    /// The generator: a model file, a pair's folder, or the name of a pair [default: the element's own]
+    #[arg(long, env = "MODEL")]
+    model: Option<String>,
     /// Seconds from one end of the fade to the other
     #[arg(long, default_value_t = 2.0, value_parser = seconds)]
     seconds: f64,
@@ -38,6 +41,9 @@ fn main() -> Result<()> {
     file.set_property("location", &arguments.input);
 
     let filter = bin.by_name("filter").context("no element 'filter'")?;
+    if let Some(model) = &arguments.model {
+        filter.set_property("model", model);
+    }
     let period = gst::ClockTime::from_seconds_f64(2.0 * arguments.seconds);
     filter.add_control_binding(&fade(&filter, period)?)?;
     play(&pipeline)
@@ -65,7 +71,8 @@ fn play(pipeline: &gst::Element) -> Result<()> {
     let end = bus.timed_pop_filtered(None, &[gst::MessageType::Eos, gst::MessageType::Error]);
     pipeline.set_state(gst::State::Null)?;
     if let Some(gst::MessageView::Error(error)) = end.as_ref().map(|message| message.view()) {
-        bail!("{}", error.error());
+        let place = error.src().map(|place| place.path_string()).unwrap_or_default();
+        bail!("{place}: {}", error.error());
     }
     Ok(())
 }

@@ -22,6 +22,9 @@ struct Arguments {
     /// Elements that the picture comes from, instead
     #[arg(long, conflicts_with = "input")]
     source: Option<String>,
+    /// The generator: a model file, a pair's folder, or the name of a pair [default: the element's own]
+    #[arg(long, env = "MODEL")]
+    model: Option<String>,
     /// The address to serve at; 0.0.0.0 for other machines to see it too
     #[arg(long, default_value = "127.0.0.1")]
     address: String,
@@ -43,12 +46,14 @@ fn main() -> Result<()> {
         (None, Some(input)) => format!("uridecodebin uri={}", quoted(input)),
         (None, None) => bail!("name a stream"),
     };
+    let model = arguments.model.as_deref().map(|model| format!("model={}", quoted(model)));
     // A key frame a second lets players join at any time. Frames that would come too late get the
     // change of the last one, so that a slow generator does not slow the stream down.
     let description = format!(
-        "( {source} ! cycleganfilter late-frames=hold ! queue ! videoconvert ! \
+        "( {source} ! cycleganfilter late-frames=hold {} ! queue ! videoconvert ! \
          video/x-raw,format=I420 ! x264enc tune=zerolatency speed-preset=veryfast key-int-max=25 ! \
-         rtph264pay name=pay0 pt=96 )"
+         rtph264pay name=pay0 pt=96 )",
+        model.unwrap_or_default()
     );
     let factory = gst_rtsp_server::RTSPMediaFactory::new();
     factory.set_launch(&description);

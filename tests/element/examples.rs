@@ -199,7 +199,8 @@ fn keys_change_what_the_camera_shows() {
     rig::init();
     let models = Models::new();
     let pair = models.add_pair("pair", &generators::identity(), &generators::invert());
-    let arguments = camera::Arguments { source: SOURCE.to_owned(), sink: "fakesink".to_owned() };
+    let arguments =
+        camera::Arguments { model: None, source: SOURCE.to_owned(), sink: "fakesink".to_owned() };
     let pipeline = camera::pipeline(&arguments).unwrap();
     let filter = pipeline.by_name("filter").unwrap();
     filter.set_property("model", pair.to_str().unwrap());
