@@ -4,7 +4,8 @@
 # hls.sh [INPUT]: translates a video file, or the camera, into a web page with an HLS stream in the
 # folder OUT, and serves it at http://127.0.0.1:PORT/ unless PORT is 0.
 #
-# SOURCE is an element that stands in for the camera.
+# SOURCE is an element that stands in for the camera. hlssink2 of GStreamer 1.22 does not always end after
+# a file of few segments, though its playlist is whole: Ctrl-C does.
 set -eu
 
 out=${OUT:-$(mktemp -d)}

@@ -55,11 +55,12 @@ pub fn run(args: &ExtractArgs) -> Result<()> {
     for (video, name) in args.videos.iter().zip(&names) {
         let counts = extract(video, name, args, &mut kept, &stop)?;
         println!(
-            "{}: kept {} of {} frames, {} shots",
+            "{}: kept {} of {} frames, {} shot{}",
             video.display(),
             counts.kept,
             counts.seen,
-            counts.shots
+            counts.shots,
+            if counts.shots == 1 { "" } else { "s" }
         );
     }
     Ok(())
