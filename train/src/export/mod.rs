@@ -2,6 +2,7 @@
 
 //! The `export` command: a run's generators as ONNX files under the model contract.
 
+mod card;
 mod check;
 mod frames;
 pub mod graph;
@@ -41,7 +42,7 @@ pub struct ExportArgs {
     /// Folder of the run
     #[arg(long)]
     run: PathBuf,
-    /// Folder for G.onnx, F.onnx and README.md, of which a README.md that is there is kept
+    /// Folder for G.onnx, F.onnx and README.md, of which one that `export` did not write is kept
     #[arg(long)]
     out: PathBuf,
     /// Average the weights with those of G.onnx and F.onnx in this folder, which the run began with
@@ -247,36 +248,6 @@ impl Pair {
             trained_on: self.config.data.file_name().map(|n| n.to_string_lossy().into_owned()),
             ..Metadata::default()
         }
-    }
-
-    /// The README.md that goes with the files. One that is there may be someone's own work.
-    fn write_card(&self, out: &Path, files: &[Written]) -> Result<()> {
-        let path = out.join("README.md");
-        if path.exists() {
-            eprintln!("{}: kept as it is; take it away to have it written", path.display());
-            return Ok(());
-        }
-        let (a, b) = (&self.config.train.domain_a, &self.config.train.domain_b);
-        let side = self.side();
-        let size = |network: &Generator| {
-            let giga = macs(&network.layers, side, side) as f64 / 1e9;
-            format!("{:.2} M parameters, {giga:.2} GMAC", network.layout.weights() as f64 / 1e6)
-        };
-        let [g, f] = self.model.networks.each_ref().map(size);
-        let sizes = if g == f { g } else { format!("G: {g}; F: {f};") };
-        let data = self.config.data.file_name().unwrap_or_default().to_string_lossy();
-        let mut card = format!(
-            "# {a} ⇄ {b}\n\n\
-             G paints {a} as {b}, F paints {b} as {a}. Made by `cyclegan-train export` from \
-             iteration {step} of a run on `{data}`.\n\n\
-             {sizes} at {side}×{side}.\n\n\
-             | file | |\n| --- | --- |\n",
-            step = self.model.step,
-        );
-        for Written { name, check } in files {
-            card += &format!("| `{name}` | {check} |\n");
-        }
-        write_beside(&path, card.as_bytes())
     }
 }
 

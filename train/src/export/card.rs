@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The README.md beside exported files.
+
+use std::{fs, path::Path};
+
+use anyhow::Result;
+use cyclegan_output::write_beside;
+
+use super::{Pair, Written};
+use crate::net::{cost::macs, generator::Generator};
+
+/// Stands in a card that is `export`'s alone, and that the next export writes anew.
+const MARK: &str =
+    "<!-- The next `cyclegan-train export` replaces this file; take this line away to keep it. -->";
+
+impl Pair {
+    /// Writes the README.md that goes with the files, unless one is there that someone has worked on.
+    pub(super) fn write_card(&self, out: &Path, files: &[Written]) -> Result<()> {
+        let path = out.join("README.md");
+        let is_own = || fs::read_to_string(&path).is_ok_and(|card| card.contains(MARK));
+        if path.exists() && !is_own() {
+            eprintln!("{}: kept as it is; take it away to have it written", path.display());
+            return Ok(());
+        }
+        let (a, b) = (&self.config.train.domain_a, &self.config.train.domain_b);
+        let side = self.side();
+        let size = |network: &Generator| {
+            let giga = macs(&network.layers, side, side) as f64 / 1e9;
+            format!("{:.2} M parameters, {giga:.2} GMAC", network.layout.weights() as f64 / 1e6)
+        };
+        let [g, f] = self.model.networks.each_ref().map(size);
+        let sizes = if g == f { g } else { format!("G: {g}; F: {f};") };
+        let data = self.config.data.file_name().unwrap_or_default().to_string_lossy();
+        let mut card = format!(
+            "# {a} ⇄ {b}\n\n\
+             G paints {a} as {b}, F paints {b} as {a}. Made by `cyclegan-train export` from \
+             iteration {step} of a run on `{data}`.\n\n\
+             {sizes} at {side}×{side}.\n\n\
+             | file | |\n| --- | --- |\n",
+            step = self.model.step,
+        );
+        for Written { name, check } in files {
+            card += &format!("| `{name}` | {check} |\n");
+        }
+        write_beside(&path, format!("{card}\n{MARK}\n").as_bytes())
+    }
+}
