@@ -359,7 +359,9 @@ fn the_latency_counts_the_frames_in_flight() {
         let own = rig.harness.query_latency().unwrap();
         own.nseconds() as f64 / work.nseconds() as f64
     };
-    let (one, five) = (latency(1), latency(5));
+    // What else the machine does makes some frames late, and the latency is that of the latest.
+    let quietest = |most| (0..3).map(|_| latency(most)).fold(f64::INFINITY, f64::min);
+    let (one, five) = (quietest(1), quietest(5));
     assert!(five > 2.5 * one, "{five:.1} inferences with five in flight, {one:.1} with one");
 }
 
