@@ -46,14 +46,14 @@ fn main() -> Result<()> {
         (None, Some(input)) => format!("uridecodebin uri={}", quoted(input)),
         (None, None) => bail!("name a stream"),
     };
-    let model = arguments.model.as_deref().map(|model| format!("model={}", quoted(model)));
+    let model = arguments.model.as_deref();
+    let model = model.map_or_else(String::new, |model| format!("model={}", quoted(model)));
     // A key frame a second lets players join at any time. Frames that would come too late get the
     // change of the last one, so that a slow generator does not slow the stream down.
     let description = format!(
-        "( {source} ! cycleganfilter late-frames=hold {} ! queue ! videoconvert ! \
+        "( {source} ! cycleganfilter late-frames=hold {model} ! queue ! videoconvert ! \
          video/x-raw,format=I420 ! x264enc tune=zerolatency speed-preset=veryfast key-int-max=25 ! \
-         rtph264pay name=pay0 pt=96 )",
-        model.unwrap_or_default()
+         rtph264pay name=pay0 pt=96 )"
     );
     let factory = gst_rtsp_server::RTSPMediaFactory::new();
     factory.set_launch(&description);

@@ -9,7 +9,7 @@ use std::{
     thread,
 };
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 
 use crate::{
     entry::hash_of,
@@ -34,10 +34,9 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     fs::create_dir_all(&options.out)
         .map_err(|e| anyhow!("cannot make {}: {}", options.out.display(), describe(&e)))?;
     // Not after hours of work.
-    if let Some(report) = options.report.as_ref().filter(|path| path.is_dir()) {
-        bail!("--report {}: a folder, expected a file", report.display());
-    }
-    if let Some(folder) = options.report.as_ref().and_then(|path| path.parent()) {
+    if let Some(report) = &options.report {
+        ensure!(!report.is_dir(), "--report {}: a folder, expected a file", report.display());
+        let folder = report.parent().unwrap_or(report);
         fs::create_dir_all(folder)
             .map_err(|e| anyhow!("cannot make {}: {}", folder.display(), describe(&e)))?;
     }

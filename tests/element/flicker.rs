@@ -161,7 +161,7 @@ fn smoothing_takes_the_flicker_and_leaves_the_sharpness() {
         return;
     };
     let clip = clip.to_str().unwrap();
-    // The shipped pair was trained against flicker: of the half that is left, more moves with the animal.
+    // The shipped pair was trained against flicker: of what is left, more moves with the animal.
     for (model, most) in [(shipped, 0.75), (reference, 0.6)] {
         let [(flicker, sharpness), (smoothed, smoothed_sharpness)] =
             [0.0, 0.6].map(|smoothing| measure(translate(clip, &model, smoothing)));

@@ -117,7 +117,6 @@ fn a_file_that_is_no_generator_is_named() {
     fails(&["eval", "--data", data, "--model", model], &[model, "not an ONNX model"]);
 }
 
-/// The row of a published generator, measured elsewhere as 87.5 % and 6.48.
 #[test]
 fn a_class_that_the_network_does_not_know_is_refused() {
     let features =
@@ -137,6 +136,7 @@ fn a_class_that_the_network_does_not_know_is_refused() {
     fails(&[&arguments[..], &classes].concat(), &["--class-b is 1000, expected 0 to 999"]);
 }
 
+/// The row of a published generator, measured elsewhere as 87.5 % and 6.48.
 #[test]
 fn the_reference_scores_as_published() {
     let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");

@@ -52,8 +52,8 @@ fn work() -> Result<()> {
     let lines = read_lines();
     let Ok(setup) = lines.recv() else { return Ok(()) };
     let setup: Setup = serde_json::from_str(&setup)?;
-    // Kept for as long as the worker lives, so that its generator is loaded once.
     asked::check_encoders(&setup)?;
+    // Kept for as long as the worker lives, so that its generator is loaded once.
     let filter = ready_filter(&setup)?;
     say(&Reply::Ready {
         model: filter.property::<Option<PathBuf>>("active-model").unwrap_or_default().into(),

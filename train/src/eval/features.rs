@@ -84,13 +84,8 @@ impl FeatureNetwork {
             Ok(value.try_extract_tensor::<f32>()?.1.to_vec())
         };
         let features = Tensor::from_slice(&output(OUTPUT_FEATURES)?).to_kind(Kind::Float);
-        let class = match self.classes {
-            Some(_) => {
-                let probs = output(OUTPUT_PROBS)?;
-                (0..probs.len()).max_by(|&a, &b| probs[a].total_cmp(&probs[b]))
-            }
-            None => None,
-        };
+        let probs = self.classes.map_or_else(|| Ok(Vec::new()), |_| output(OUTPUT_PROBS))?;
+        let class = (0..probs.len()).max_by(|&a, &b| probs[a].total_cmp(&probs[b]));
         Ok(Seen { features, class })
     }
 }

@@ -166,7 +166,7 @@ impl Builder {
         }
         let scale = self.layout.add(format!("{name}.scale"), &[channels], Start::Scale);
         let shift = self.layout.add(format!("{name}.shift"), &[channels], Start::Constant(0.0));
-        Some(Layer::AffineInstanceNorm(AffineNorm { scale, shift, channels }))
+        Some(Layer::AffineInstanceNorm(AffineNorm { scale, shift }))
     }
 
     /// Statistics of the channels after the convolution of `weight`, which stand still.

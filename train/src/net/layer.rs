@@ -48,8 +48,6 @@ pub struct AffineNorm {
     pub scale: ParamId,
     /// β, one a channel.
     pub shift: ParamId,
-    /// Channels.
-    pub channels: i64,
 }
 
 /// Parameters of a convolution with zero padding.
