@@ -2,14 +2,12 @@
 
 //! GStreamer plugin with `cycleganfilter`, which translates video with CycleGAN generators.
 //!
-//! [`cycleganfilter`] is the element. It uses [`generator`], which runs ONNX generators, and
-//! [`frame`], which knows pixels; neither of those knows the element.
+//! [`cycleganfilter`] is the element. It uses the crates `cyclegan-runtime`, which runs ONNX generators, and
+//! `cyclegan-frame`, which knows pixels; neither of those knows the element.
 //!
 //! An application that links the plugin instead of installing it calls [`plugin_register_static`].
 
 pub mod cycleganfilter;
-pub mod frame;
-pub mod generator;
 #[allow(missing_docs, reason = "plugin_define! declares public items")]
 mod plugin;
 

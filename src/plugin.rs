@@ -6,11 +6,11 @@ use std::path::Path;
 
 use gst::glib;
 
-use crate::{cycleganfilter, generator};
+use crate::cycleganfilter;
 
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     if let Some(folder) = plugin.filename().as_deref().and_then(Path::parent) {
-        generator::set_plugin_folder(folder);
+        cyclegan_runtime::set_plugin_folder(folder);
     }
     cycleganfilter::register(Some(plugin))
 }

@@ -15,12 +15,12 @@ use std::{
 };
 
 use cyclegan_contract::ValueRange;
-use gst::prelude::*;
-use gst_video::{VideoFormat, VideoFrameRef, VideoInfo};
-use gstcyclegan::frame::{
+use cyclegan_frame::{
     Change, ColorTransform, Compositor, InferenceSize, Picture, Placement, Scaler, Size,
     TensorLimits, ToTensor, Upscale, pack,
 };
+use gst::prelude::*;
+use gst_video::{VideoFormat, VideoFrameRef, VideoInfo};
 
 #[allow(dead_code, reason = "the other binary makes more of it")]
 #[path = "element/generators.rs"]

@@ -20,7 +20,7 @@ impl Bare {
     /// Loads a generator for pictures of a size, on all cores.
     pub fn new(model: &Path, width: u32, height: u32) -> Result<Self, Box<dyn Error>> {
         let threads = std::thread::available_parallelism()?.get();
-        let environment = gstcyclegan::generator::environment()?;
+        let environment = cyclegan_runtime::environment()?;
         let session = Session::builder(environment)?
             .with_intra_threads(threads)?
             // Or its threads spin on into the element's turn.

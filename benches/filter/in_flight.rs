@@ -12,13 +12,11 @@ use std::{
 };
 
 use cyclegan_contract::Direction;
+use cyclegan_frame::Upscale;
+use cyclegan_runtime::{LoadOptions, Pair, Provider, ProviderOptions};
 use gst::prelude::*;
 use gst_video::{VideoFrameRef, VideoInfo};
-use gstcyclegan::{
-    cycleganfilter::{Line, Route, Slot, Stages, Translator, ViewSettings},
-    frame::Upscale,
-    generator::{LoadOptions, Pair, Provider, ProviderOptions},
-};
+use gstcyclegan::cycleganfilter::{Line, Route, Slot, Stages, Translator, ViewSettings};
 
 use super::{frame::frame, summary::median};
 

@@ -105,7 +105,7 @@ impl Detector {
     /// Loads the detector that the options name.
     pub fn open(options: &DetectorOptions) -> Result<Self> {
         let path = options.detector.display();
-        let environment = gstcyclegan::generator::environment()?;
+        let environment = cyclegan_runtime::environment()?;
         let session = Session::builder(environment)?
             .commit_from_file(&options.detector)
             .with_context(|| format!("{path} cannot be loaded"))?;

@@ -12,7 +12,7 @@ use gst_video::{
     VideoFormat, VideoFormatInfo, VideoFrameExt, VideoFrameFlags, VideoFrameRef, VideoInfo,
     VideoMeta,
 };
-use gstcyclegan::frame::{
+use cyclegan_frame::{coarsest_sample, 
     Bounds, Change, Compositor, Patch, Region, RegionPlanner, Scaler, Size, Unpacked, Upscale, copy,
 };
 use libfuzzer_sys::fuzz_target;
@@ -147,7 +147,7 @@ fuzz_target!(|input: Input| {
     let info = &input.info;
     let Some(buffer) = input.buffer() else { return };
     let frame_size = Size { width: info.width(), height: info.height() };
-    let grid = Size::coarsest_sample(info);
+    let grid = coarsest_sample(info);
     let mut planner = RegionPlanner::new(frame_size, 1.0, grid, input.tensor);
     let boxes = input.boxes.iter().map(|&(x, y, width, height)| Bounds {
         x: x.into(),

@@ -5,7 +5,7 @@
 #![no_main]
 
 use arbitrary::{Arbitrary, Unstructured};
-use gstcyclegan::frame::{
+use cyclegan_frame::{
     Bounds, InferenceSize, MAX_REGIONS, Placement, Rect, RegionPlanner, Size, TensorLimits,
 };
 use libfuzzer_sys::fuzz_target;

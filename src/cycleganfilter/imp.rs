@@ -25,7 +25,7 @@ use super::{
     stats::Stats,
     translator::{Restart, Translators},
 };
-use crate::generator::Pair;
+use cyclegan_runtime::Pair;
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(

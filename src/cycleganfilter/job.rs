@@ -13,7 +13,8 @@ use super::{
     stats::Times,
     translator::{Restart, Slot, TranslateError, Translator, readable, writable},
 };
-use crate::{frame::copy, generator::Pair};
+use cyclegan_frame::copy;
+use cyclegan_runtime::Pair;
 
 /// What is to become of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use super::{
     settings::ViewSettings,
     translator::{TranslateError, Translators},
 };
-use crate::generator::{LoadError, LoadOptions, Pair};
+use cyclegan_runtime::{LoadError, LoadOptions, Pair};
 
 /// What is to be prepared.
 pub struct Request {

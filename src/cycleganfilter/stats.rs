@@ -5,7 +5,8 @@
 use std::time::{Duration, Instant};
 
 use super::settings::Direction;
-use crate::{frame::Size, generator::Pair};
+use cyclegan_frame::Size;
+use cyclegan_runtime::Pair;
 
 /// How many frames the times are taken over.
 const WINDOW: usize = 128;

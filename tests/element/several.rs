@@ -5,9 +5,9 @@
 use std::{env, fs, path::Path, process::Command, sync::Arc};
 
 use cyclegan_contract::{Direction, Metadata};
+use cyclegan_runtime::{LoadOptions, Pair, ProviderOptions};
 use gst::prelude::*;
 use gst_video::VideoFormat;
-use gstcyclegan::generator::{LoadOptions, Pair, ProviderOptions};
 
 use crate::{
     generators::{self, Models},

@@ -9,15 +9,13 @@ use gst_base::prelude::*;
 use gst_video::VideoInfo;
 
 use super::{CAT, CycleGanFilter, State};
-use crate::{
-    cycleganfilter::{
-        Direction, TranslateError,
-        loader::{Event, Loaded, PrepareError, Request},
-        lock,
-        translator::Translators,
-    },
-    generator::{LoadError, Pair},
+use crate::cycleganfilter::{
+    Direction, TranslateError,
+    loader::{Event, Loaded, PrepareError, Request},
+    lock,
+    translator::Translators,
 };
+use cyclegan_runtime::{LoadError, Pair};
 
 impl CycleGanFilter {
     /// Whether the model runs otherwise than it would if it were loaded now.

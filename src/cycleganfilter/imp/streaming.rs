@@ -15,16 +15,14 @@ use gst_base::{
 use gst_video::VideoInfo;
 
 use super::{CAT, CycleGanFilter};
-use crate::{
-    cycleganfilter::{
-        LateFrames, TranslateError,
-        job::{Fate, Job, Outcome, Task},
-        lock,
-        stats::Times,
-        translator::Restart,
-    },
-    generator::Pair,
+use crate::cycleganfilter::{
+    LateFrames, TranslateError,
+    job::{Fate, Job, Outcome, Task},
+    lock,
+    stats::Times,
+    translator::Restart,
 };
+use cyclegan_runtime::Pair;
 
 impl CycleGanFilter {
     /// What is to become of the frame in `buffer`, which `is_late` already or comes into the

@@ -9,10 +9,8 @@ use std::time::Duration;
 
 use gst::{glib, prelude::*};
 
-use crate::{
-    frame,
-    generator::{LoadOptions, ProviderOptions},
-};
+use cyclegan_frame as frame;
+use cyclegan_runtime::{LoadOptions, ProviderOptions};
 
 pub use properties::PROPERTIES;
 pub use values::{Direction, ExecutionProvider, LateFrames, Precision, Regions, Upscale};

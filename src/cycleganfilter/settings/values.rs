@@ -5,7 +5,7 @@
 use cyclegan_contract::{Direction as ModelDirection, Precision as ModelPrecision};
 use gst::glib;
 
-use crate::generator::Provider;
+use cyclegan_runtime::Provider;
 
 /// Which of the two generators translates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]

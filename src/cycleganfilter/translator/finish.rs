@@ -5,13 +5,10 @@
 use gst_video::{VideoFrameRef, VideoInfo};
 
 use super::{Slot, TranslateError, regions::RegionChanges, view::View};
-use crate::{
-    frame::{
-        Change, ColorTransform, Compositor, Element, NotFinite, Picture, Placement, Smoother,
-        Upscale,
-    },
-    generator::{Stream, Values},
+use cyclegan_frame::{
+    Change, ColorTransform, Compositor, Element, NotFinite, Picture, Placement, Smoother, Upscale,
 };
+use cyclegan_runtime::{Stream, Values};
 
 /// What the frames before have to do with a frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

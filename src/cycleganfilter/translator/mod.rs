@@ -23,10 +23,8 @@ pub use slot::Slot;
 pub use view::View;
 
 use super::{lock, settings::ViewSettings};
-use crate::{
-    frame::{NotFinite, Size},
-    generator::{Generator, Pair, RunError},
-};
+use cyclegan_frame::{NotFinite, Size};
+use cyclegan_runtime::{Generator, Pair, RunError};
 
 /// A frame could not be translated.
 #[derive(Debug, thiserror::Error)]

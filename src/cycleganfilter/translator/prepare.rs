@@ -5,10 +5,8 @@
 use gst_video::{VideoFrameExt, VideoFrameRef, VideoInfo, VideoRegionOfInterestMeta};
 
 use super::{Slot, TranslateError, slot::Part, view::View};
-use crate::{
-    frame::{Bounds, Placement, Rect, Scaler, Size, ToTensor, Unpacked, pack},
-    generator::{Generator, ValuesMut},
-};
+use cyclegan_frame::{Bounds, Placement, Rect, Scaler, Size, ToTensor, Unpacked, pack};
+use cyclegan_runtime::{Generator, ValuesMut};
 
 /// Scales and packs frames of one kind. It owns the scaled pictures, which the next frame
 /// overwrites: what later stages need of them goes along in the [`Slot`].

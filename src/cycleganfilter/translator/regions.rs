@@ -3,7 +3,7 @@
 //! The third stage of a frame of which only regions are translated.
 
 use super::{Slot, TranslateError, finish::update_change};
-use crate::frame::{ColorTransform, Patch, RegionSmoother, Upscale};
+use cyclegan_frame::{ColorTransform, Patch, RegionSmoother, Upscale};
 
 /// The changes of a frame's regions.
 #[derive(Default)]

@@ -8,10 +8,8 @@ use std::{
 };
 
 use super::TranslateError;
-use crate::{
-    frame::{Grey, Region, Size},
-    generator::{Generator, Stream},
-};
+use cyclegan_frame::{Grey, Region, Size};
+use cyclegan_runtime::{Generator, Stream};
 
 /// What a frame takes along from stage to stage. Each frame that is under way has one of its own,
 /// and whoever holds it may touch it: no stage waits for another.

@@ -4,11 +4,11 @@
 
 use gst_video::VideoInfo;
 
-use crate::{
-    cycleganfilter::settings::{Regions, ViewSettings},
-    frame::{InferenceSize, Placement, RegionPlanner, Size, TensorLimits},
-    generator::Generator,
+use crate::cycleganfilter::settings::{Regions, ViewSettings};
+use cyclegan_frame::{
+    InferenceSize, Placement, RegionPlanner, Size, TensorLimits, coarsest_sample,
 };
+use cyclegan_runtime::Generator;
 
 /// What of a frame the generator sees.
 pub enum View {
@@ -33,7 +33,7 @@ impl View {
             Regions::Frame => Self::Frame(Placement::new(frame, pixel_aspect, wanted, limits)),
             Regions::Meta => {
                 let tensor = square(wanted, generator.short_side(), limits);
-                let grid = Size::coarsest_sample(info);
+                let grid = coarsest_sample(info);
                 Self::Regions(RegionPlanner::new(frame, pixel_aspect, grid, tensor), tensor)
             }
         }

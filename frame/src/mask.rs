@@ -109,7 +109,8 @@ fn smooth_step(t: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::{geometry::Size, region::RegionPlanner};
+    use crate::region::RegionPlanner;
+    use cyclegan_contract::Size;
     use proptest::prelude::*;
 
     const FRAME: Size = Size { width: 400, height: 300 };

@@ -2,13 +2,10 @@
 
 //! What a generator did to a frame, in the frame's own colour components.
 
+use cyclegan_contract::Size;
 use cyclegan_contract::ValueRange;
 
-use super::{
-    color::ColorTransform,
-    geometry::{Placement, Size},
-    tensor::Element,
-};
+use super::{color::ColorTransform, geometry::Placement, tensor::Element};
 
 /// Steps of a [`Change`] in one step of an 8-bit component. Six bits below the point leave
 /// ±511 steps in an `i16`, twice what a component can change by.
@@ -207,7 +204,7 @@ fn rounded(value: f32) -> i16 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::geometry::Rect;
+    use crate::geometry::Rect;
 
     const SIZE: Size = Size { width: 3, height: 2 };
     const PLACEMENT: Placement = Placement {

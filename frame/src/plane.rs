@@ -312,7 +312,7 @@ mod tests {
 
     #[test]
     fn a_part_begins_at_its_first_sample() {
-        let rect = |x, y, width, height| Rect { x, y, size: crate::frame::Size { width, height } };
+        let rect = |x, y, width, height| Rect { x, y, size: crate::Size { width, height } };
         let planes = planes(VideoFormat::I420, 37, 21).unwrap();
         let parts: Vec<_> = planes.iter().map(|plane| plane.part(&rect(8, 6, 29, 4))).collect();
         let places: Vec<_> =

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use cyclegan_contract::{ContractError, Direction, Precision, file_name};
 
 use super::{provider::Provider, runtime::RuntimeError};
-use crate::frame::Size;
+use cyclegan_contract::Size;
 
 /// A model could not be loaded. Each message names the file, what was found and what was expected.
 #[derive(Debug, thiserror::Error)]

@@ -3,7 +3,8 @@
 //! From boxes around the things in a frame to the regions that are translated: clipped to the
 //! frame, merged where they show the same thing, the largest few of them, each with room around it.
 
-use super::geometry::{Placement, Rect, Size};
+use super::geometry::{Placement, Rect};
+use cyclegan_contract::Size;
 
 /// So many boxes of a frame are looked at, the largest ones.
 pub const MAX_BOXES: usize = 128;

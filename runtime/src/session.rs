@@ -24,7 +24,7 @@ use super::{
     provider::{Provider, ProviderOptions},
     runtime,
 };
-use crate::frame::{Size, TensorLimits};
+use cyclegan_contract::{Size, TensorLimits};
 
 /// The short side of generators that do not say what they were trained for: the paper's.
 const DEFAULT_SIZE: u32 = 256;

@@ -2,24 +2,14 @@
 
 //! How large the generator sees a frame, and where in its tensor the frame lies.
 
+use cyclegan_contract::{Size, TensorLimits};
 use gst_video::VideoInfo;
 
-/// A width and a height in pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Size {
-    /// Pixels from left to right.
-    pub width: u32,
-    /// Pixels from top to bottom.
-    pub height: u32,
-}
-
-impl Size {
-    /// The pixels that share a sample of the coarsest component of frames of `info`: 2×2 in I420.
-    pub fn coarsest_sample(info: &VideoInfo) -> Self {
-        let format = info.format_info();
-        let pixels = |halvings: &[u32]| 1 << halvings.iter().max().copied().unwrap_or(0);
-        Self { width: pixels(format.w_sub()), height: pixels(format.h_sub()) }
-    }
+/// The pixels that share a sample of the coarsest component of frames of `info`: 2×2 in I420.
+pub fn coarsest_sample(info: &VideoInfo) -> Size {
+    let format = info.format_info();
+    let pixels = |halvings: &[u32]| 1 << halvings.iter().max().copied().unwrap_or(0);
+    Size { width: pixels(format.w_sub()), height: pixels(format.h_sub()) }
 }
 
 /// A rectangle in pixels.
@@ -31,17 +21,6 @@ pub struct Rect {
     pub y: u32,
     /// Width and height.
     pub size: Size,
-}
-
-/// The tensor sizes that a generator accepts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TensorLimits {
-    /// The only width, if it is fixed.
-    pub width: Option<u32>,
-    /// The only height, if it is fixed.
-    pub height: Option<u32>,
-    /// What a dynamic width or height must be a multiple of.
-    pub multiple_of: u32,
 }
 
 /// The size that is wanted of a dynamic generator.

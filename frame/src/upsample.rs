@@ -140,10 +140,8 @@ impl StretchedLane {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::{
-        change::Change,
-        geometry::{Rect, Size},
-    };
+    use crate::{change::Change, geometry::Rect};
+    use cyclegan_contract::Size;
     use gst_video::{VideoFormat, VideoInfo};
 
     fn plane(format: VideoFormat, width: u32, height: u32) -> Plane {

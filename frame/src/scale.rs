@@ -2,6 +2,7 @@
 
 //! Scaling a frame of any raw format down to the picture that the generator sees.
 
+use cyclegan_contract::Size;
 use gst_video::{
     VideoChromaMode, VideoConverter, VideoConverterConfig, VideoFormat, VideoFrame, VideoFrameExt,
     VideoFrameRef, VideoInfo, VideoResamplerMethod, video_frame::Writable,
@@ -9,7 +10,7 @@ use gst_video::{
 
 use super::{
     color::ColorTransform,
-    geometry::{Rect, Size},
+    geometry::Rect,
     plane::Plane,
     roomy::{Roomy, own_frame},
 };

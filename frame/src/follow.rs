@@ -71,10 +71,8 @@ impl RegionSmoother {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::{
-        geometry::Size,
-        region::{Bounds, RegionPlanner},
-    };
+    use crate::region::{Bounds, RegionPlanner};
+    use cyclegan_contract::Size;
 
     fn regions(boxes: &[(u32, u32, u32, u32)]) -> Vec<Region> {
         let (frame, tensor) = (Size { width: 400, height: 300 }, Size { width: 32, height: 32 });

@@ -128,7 +128,8 @@ fn pack_row(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::geometry::{Rect, Size};
+    use crate::geometry::Rect;
+    use cyclegan_contract::Size;
     use proptest::prelude::*;
 
     const RGB: ColorTransform = ColorTransform {

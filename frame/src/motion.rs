@@ -3,9 +3,8 @@
 //! Where each part of a picture was in the picture before: block matching that tries every place in
 //! reach, and then those half a pixel around the best.
 
+use cyclegan_contract::Size;
 use std::sync::LazyLock;
-
-use super::geometry::Size;
 
 /// Side of a block, in pixels of the picture that the generator sees.
 pub const BLOCK: usize = 8;

@@ -2,6 +2,7 @@
 
 //! Putting a [`Change`] on a full-size frame of any raw format.
 
+use cyclegan_contract::Size;
 use gst_video::{
     VideoConverter, VideoConverterConfig, VideoDitherMethod, VideoFrame, VideoFrameExt,
     VideoFrameRef, VideoInfo, video_frame::Writable,
@@ -9,7 +10,6 @@ use gst_video::{
 
 use super::{
     change::Change,
-    geometry::Size,
     patch::Patch,
     plane::Plane,
     roomy::{Roomy, own_frame},

@@ -4,12 +4,12 @@
 
 use super::{
     change::{Change, Upscale},
-    geometry::Size,
     mask::Mask,
     plane::{COVER_ALL, Plane},
     region::Region,
     upsample::Upsampler,
 };
+use cyclegan_contract::Size;
 
 /// A region's change and where it goes. Its memory is used again for the next region.
 #[derive(Debug)]
@@ -110,7 +110,8 @@ impl Patch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::{
+    use crate::coarsest_sample;
+    use crate::{
         Compositor,
         region::{Bounds, RegionPlanner},
     };
@@ -122,7 +123,7 @@ mod tests {
 
     fn regions(info: &VideoInfo, boxes: &[(u32, u32, u32, u32)]) -> Vec<Region> {
         let frame = Size { width: info.width(), height: info.height() };
-        let mut planner = RegionPlanner::new(frame, 1.0, Size::coarsest_sample(info), TENSOR);
+        let mut planner = RegionPlanner::new(frame, 1.0, coarsest_sample(info), TENSOR);
         planner.plan(boxes.iter().map(|&rect| Bounds::from(rect))).to_vec()
     }
 

@@ -5,9 +5,9 @@
 
 use super::{
     change::Change,
-    geometry::Size,
     motion::{BLOCK, Block, Grey, Origin, between, mean},
 };
+use cyclegan_contract::Size;
 
 /// A pixel that differs by this much from where it came from, in grey levels, is new: there is no
 /// earlier change to mix in.

@@ -11,7 +11,7 @@ use super::{
     error::{RunError, reason},
     session::{Generator, black},
 };
-use crate::frame::Size;
+use cyclegan_contract::Size;
 
 /// Values of an image tensor, 1×3×H×W.
 #[derive(Clone, Copy)]
