@@ -16,7 +16,7 @@ use std::{
 
 use cyclegan_contract::ValueRange;
 use cyclegan_frame::{
-    Change, ColorTransform, Compositor, InferenceSize, Picture, Placement, Scaler, Size,
+    ColorTransform, Compositor, InferenceSize, Letterbox, Picture, Residual, Scaler, Size,
     TensorLimits, ToTensor, Upscale, pack,
 };
 use gst::prelude::*;
@@ -85,15 +85,15 @@ fn a_frame_costs_no_memory() {
 fn the_frame_path_allocates_nothing(info: &VideoInfo) {
     let size = Size { width: info.width(), height: info.height() };
     let limits = TensorLimits { width: None, height: None, multiple_of: 4 };
-    let placement = Placement::new(size, 1.0, InferenceSize::ShortSide(64), limits);
-    let content = placement.content.size;
+    let letterbox = Letterbox::new(size, 1.0, InferenceSize::ShortSide(64), limits);
+    let content = letterbox.content.size;
     let range = ValueRange::MinusOneToOne;
     let mut scaler = Scaler::new(info, content, 1).unwrap();
     let to_tensor = ToTensor::new(&scaler.color(), range);
     let color = ColorTransform::new(info);
-    let mut change = Change::new(content);
+    let mut change = Residual::new(content);
     let mut compositor = Compositor::new(info, content, 1).unwrap();
-    let mut tensor = vec![0f32; 3 * (placement.tensor.width * placement.tensor.height) as usize];
+    let mut tensor = vec![0f32; 3 * (letterbox.tensor.width * letterbox.tensor.height) as usize];
 
     let input = gst::Buffer::with_size(info.size()).unwrap();
     let mut output = gst::Buffer::with_size(info.size()).unwrap();
@@ -104,9 +104,9 @@ fn the_frame_path_allocates_nothing(info: &VideoInfo) {
     let (count, _) = allocations_of(|| {
         for upscale in [Upscale::Residual { strength: 0.5 }, Upscale::Plain { strength: 1.0 }] {
             let (picture, stride) = scaler.scale(&input).unwrap();
-            pack(picture, stride, &placement, &to_tensor, &mut tensor);
+            pack(picture, stride, &letterbox, &to_tensor, &mut tensor);
             let picture = Picture { values: tensor.as_slice(), range };
-            change.update(&picture, &picture, &placement, &color, upscale).unwrap();
+            change.update(&picture, &picture, &letterbox, &color, upscale).unwrap();
             compositor.composite(&change, upscale.keep(), &input, &mut output).unwrap();
         }
     });

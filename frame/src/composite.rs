@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Putting a [`Change`] on a full-size frame of any raw format.
+//! Putting a [`Residual`] on a full-size frame of any raw format.
 
 use cyclegan_contract::Size;
 use gst_video::{
@@ -9,10 +9,10 @@ use gst_video::{
 };
 
 use super::{
-    change::Change,
+    overread::{OverreadGuard, own_frame},
     patch::Patch,
     plane::Plane,
-    roomy::{Roomy, own_frame},
+    residual::Residual,
     upsample::Upsampler,
 };
 
@@ -30,7 +30,7 @@ struct Detour {
     unpacked: VideoFrame<Writable>,
     pack: VideoConverter,
     /// Where frames are read and written, if not where they are.
-    roomy: Option<Roomy>,
+    overread: Option<OverreadGuard>,
 }
 
 impl Compositor {
@@ -57,7 +57,7 @@ impl Compositor {
     /// Writes `keep` · `input` + `change` to `output`.
     pub fn composite(
         &mut self,
-        change: &Change,
+        change: &Residual,
         keep: f32,
         input: &VideoFrameRef<&gst::BufferRef>,
         output: &mut VideoFrameRef<&mut gst::BufferRef>,
@@ -115,16 +115,16 @@ impl Detour {
         change: impl FnOnce(&mut VideoFrameRef<&mut gst::BufferRef>),
     ) -> Result<(), gst::glib::BoolError> {
         let mut unpacked = self.unpacked.as_mut_video_frame_ref();
-        match &mut self.roomy {
+        match &mut self.overread {
             None => {
                 self.unpack.frame_ref(input, &mut unpacked);
                 change(&mut unpacked);
                 self.pack.frame_ref(&unpacked, output);
             }
-            Some(roomy) => {
-                self.unpack.frame_ref(&roomy.copy_of(input)?, &mut unpacked);
+            Some(overread) => {
+                self.unpack.frame_ref(&overread.copy_of(input)?, &mut unpacked);
                 change(&mut unpacked);
-                roomy.write_to(output, |packed| self.pack.frame_ref(&unpacked, packed))?;
+                overread.write_to(output, |packed| self.pack.frame_ref(&unpacked, packed))?;
             }
         }
         Ok(())
@@ -149,7 +149,7 @@ impl Detour {
             unpack: VideoConverter::new(info, &unpacked_info, Some(config()))?,
             unpacked: own_frame(&unpacked_info)?,
             pack: VideoConverter::new(&unpacked_info, info, Some(config()))?,
-            roomy: Roomy::new(info)?,
+            overread: OverreadGuard::new(info)?,
         })
     }
 }
@@ -212,7 +212,7 @@ fn row_bytes(info: &VideoInfo) -> [usize; 4] {
 /// Adds `change` to `frame`, or to the samples of `source` while they are copied there.
 fn add(
     planes: &mut [(Plane, Upsampler)],
-    change: &Change,
+    change: &Residual,
     keep: f32,
     source: Option<&VideoFrameRef<&gst::BufferRef>>,
     frame: &mut VideoFrameRef<&mut gst::BufferRef>,
@@ -261,7 +261,7 @@ mod tests {
             let output = output.get_mut().unwrap();
             let mut output = VideoFrameRef::from_buffer_ref_writable(output, &info).unwrap();
             let mut compositor = Compositor::new(&info, size, 1).unwrap();
-            compositor.composite(&Change::new(size), 1.0, &input, &mut output).unwrap();
+            compositor.composite(&Residual::new(size), 1.0, &input, &mut output).unwrap();
         }
         let expected = [[2; 3].as_slice(), &[1; 15], &[2; 3], &[1; 15], &[2; 8]].concat();
         assert_eq!(output.map_readable().unwrap().as_slice(), expected);

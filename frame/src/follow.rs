@@ -4,10 +4,10 @@
 //! frame before.
 
 use super::{
-    change::Change,
     geometry::Rect,
-    motion::Grey,
-    region::{Region, likeness},
+    motion::LumaPlane,
+    region::{Region, iou},
+    residual::Residual,
     smooth::Smoother,
 };
 
@@ -43,9 +43,9 @@ impl RegionSmoother {
     pub fn follow(&mut self, regions: &[Region]) {
         for (index, region) in regions.iter().enumerate() {
             let rest = self.tracks.iter().enumerate().skip(index);
-            let rest = rest.map(|(i, track)| (i, likeness(&track.core, &region.core)));
+            let rest = rest.map(|(i, track)| (i, iou(&track.core, &region.core)));
             let best = rest.max_by(|a, b| a.1.total_cmp(&b.1)).filter(|(_, like)| *like >= SAME);
-            let size = region.placement.content.size;
+            let size = region.letterbox.content.size;
             let found = match best {
                 Some((track, _)) if self.tracks[track].smoother.size() == size => track,
                 _ => {
@@ -61,7 +61,13 @@ impl RegionSmoother {
 
     /// Mixes `smoothing` (0 to 1) of the last change into that of region `index`, whose picture is
     /// `now`; see [`Smoother::smooth`].
-    pub fn smooth(&mut self, index: usize, change: &mut Change, now: &mut Grey, smoothing: f32) {
+    pub fn smooth(
+        &mut self,
+        index: usize,
+        change: &mut Residual,
+        now: &mut LumaPlane,
+        smoothing: f32,
+    ) {
         if let Some(track) = self.tracks.get_mut(index) {
             track.smoother.smooth(change, now, smoothing);
         }
@@ -84,10 +90,10 @@ mod tests {
     fn smoothed(smoother: &mut RegionSmoother, regions: &[Region], steps: &[i16]) -> Vec<i16> {
         smoother.follow(regions);
         let smooth = |(index, region): (usize, &Region)| {
-            let size = region.placement.content.size;
-            let mut change = Change::new(size);
+            let size = region.letterbox.content.size;
+            let mut change = Residual::new(size);
             change.planes.iter_mut().for_each(|plane| plane.fill(steps[index]));
-            smoother.smooth(index, &mut change, &mut Grey::new(size), 0.5);
+            smoother.smooth(index, &mut change, &mut LumaPlane::new(size), 0.5);
             change.planes[0][100]
         };
         regions.iter().enumerate().map(smooth).collect()

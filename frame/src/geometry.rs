@@ -41,14 +41,14 @@ const MAX_ASPECT: f64 = 4.0;
 
 /// The tensor's size and the part of it that shows the frame. The rest is filled by mirroring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Placement {
+pub struct Letterbox {
     /// The tensor, H×W.
     pub tensor: Size,
     /// The frame, scaled with its aspect kept, inside the tensor.
     pub content: Rect,
 }
 
-impl Placement {
+impl Letterbox {
     /// Places a frame of `frame` pixels, each `pixel_aspect` times as wide as high, in a tensor.
     pub fn new(
         frame: Size,
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_wide_frame_keeps_its_aspect() {
-        let placed = Placement::new(size(1920, 1080), 1.0, InferenceSize::ShortSide(256), DYNAMIC);
+        let placed = Letterbox::new(size(1920, 1080), 1.0, InferenceSize::ShortSide(256), DYNAMIC);
         assert_eq!(placed.content.size, size(455, 256));
         assert_eq!(placed.tensor, size(456, 256));
     }
@@ -136,16 +136,16 @@ mod tests {
     #[test]
     fn wide_pixels_widen_what_the_generator_sees() {
         let placed =
-            Placement::new(size(720, 576), 64.0 / 45.0, InferenceSize::ShortSide(288), DYNAMIC);
+            Letterbox::new(size(720, 576), 64.0 / 45.0, InferenceSize::ShortSide(288), DYNAMIC);
         assert_eq!(placed.content.size, size(512, 288));
     }
 
     #[test]
     fn a_fixed_tensor_is_letterboxed() {
         let limits = TensorLimits { width: Some(256), height: Some(256), multiple_of: 4 };
-        let placed = Placement::new(size(1920, 1080), 1.0, InferenceSize::Frame, limits);
+        let placed = Letterbox::new(size(1920, 1080), 1.0, InferenceSize::Frame, limits);
         let content = Rect { x: 0, y: 56, size: size(256, 144) };
-        assert_eq!(placed, Placement { tensor: size(256, 256), content });
+        assert_eq!(placed, Letterbox { tensor: size(256, 256), content });
     }
 
     #[test]
@@ -165,8 +165,8 @@ mod tests {
         ) {
             let limits = TensorLimits { width: fixed_width, height: fixed_height, multiple_of };
             let wanted = InferenceSize::ShortSide(side);
-            let placed = Placement::new(size(width, height), pixel_aspect, wanted, limits);
-            let Placement { tensor, content } = placed;
+            let placed = Letterbox::new(size(width, height), pixel_aspect, wanted, limits);
+            let Letterbox { tensor, content } = placed;
             prop_assert!(content.size.width >= 1 && content.size.height >= 1);
             prop_assert!(content.x + content.size.width <= tensor.width);
             prop_assert!(content.y + content.size.height <= tensor.height);

@@ -2,37 +2,37 @@
 
 //! Pixels: from a frame to a generator's tensor, and the generator's change back onto the frame.
 //!
-//! frame → [`Scaler`] → picture → [`pack`] → tensor → generator → [`Change`] → [`Compositor`] → frame
+//! frame → [`Scaler`] → picture → [`pack`] → tensor → generator → [`Residual`] → [`Compositor`] → frame
 //!
 //! The same for each [`Region`] that a [`RegionPlanner`] makes of the boxes in a frame, whose change
 //! becomes a [`Patch`].
 
-mod change;
 mod color;
 mod composite;
 mod follow;
 mod geometry;
 mod mask;
 mod motion;
+mod overread;
 mod patch;
 mod plane;
 mod region;
-mod roomy;
+mod residual;
 mod scale;
 mod smooth;
 mod tensor;
 mod upsample;
 mod word;
 
-pub use change::{Change, NotFinite, Picture, Upscale};
 pub use color::ColorTransform;
 pub use composite::{Compositor, copy};
 pub use cyclegan_contract::{Size, TensorLimits};
 pub use follow::RegionSmoother;
-pub use geometry::{InferenceSize, Placement, Rect, coarsest_sample};
-pub use motion::Grey;
+pub use geometry::{InferenceSize, Letterbox, Rect, coarsest_sample};
+pub use motion::LumaPlane;
 pub use patch::Patch;
 pub use region::{Bounds, MAX_BOXES, MAX_REGIONS, Region, RegionPlanner};
-pub use scale::{Scaler, Unpacked};
+pub use residual::{NotFinite, Picture, Residual, Upscale};
+pub use scale::{Scaler, UnpackedFrame};
 pub use smooth::Smoother;
 pub use tensor::{Element, ToTensor, pack};

@@ -4,9 +4,9 @@
 //! edge, and shared with other regions where they overlap.
 
 use super::{
-    change::Upscale,
     geometry::Rect,
-    region::{Region, shared_area},
+    region::{Region, intersection},
+    residual::Upscale,
 };
 
 /// Weights of one region's change, at the size that the generator saw it.
@@ -30,9 +30,9 @@ impl Mask {
     /// [`Upscale::Plain`] cover what is painted already (Porter and Duff's "over", 1984).
     pub fn update(&mut self, index: usize, regions: &[Region], upscale: Upscale) {
         let region = &regions[index];
-        let size = region.placement.content.size;
+        let size = region.letterbox.content.size;
         let (width, height) = (size.width as usize, size.height as usize);
-        let overlapping = |other: &Region| shared_area(&other.paint, &region.paint) > 0;
+        let overlapping = |other: &Region| intersection(&other.paint, &region.paint) > 0;
 
         self.ramps.clear();
         let mut before = 0;
@@ -125,7 +125,7 @@ mod tests {
 
     /// The weight of a region at one place of the frame, by the nearest of its samples.
     fn weight_at(mask: &Mask, region: &Region, x: f32, y: f32) -> f32 {
-        let size = region.placement.content.size;
+        let size = region.letterbox.content.size;
         let index = |place: f32, (start, length): (f32, f32), count: u32| {
             (((place - start) / length * count as f32) as usize).min(count as usize - 1)
         };
@@ -174,7 +174,7 @@ mod tests {
             let mut regions = regions(&boxes);
             for region in &mut regions {
                 region.crop = Rect { x: 0, y: 0, size: FRAME };
-                region.placement.content.size = TENSOR;
+                region.letterbox.content.size = TENSOR;
             }
             let masks = masks(&regions, upscale);
             for place in (0..64 * 64).step_by(37) {
@@ -200,7 +200,7 @@ mod tests {
         ) {
             let regions = regions(&boxes);
             for (region, mask) in regions.iter().zip(masks(&regions, FULL)) {
-                let size = region.placement.content.size;
+                let size = region.letterbox.content.size;
                 for (i, weight) in mask.weights().iter().enumerate() {
                     let place = |axis: usize, i: u32, count: u32| {
                         let (start, length) = along(&region.crop, axis);

@@ -31,14 +31,14 @@ const HALF_STEPS: [Step; 8] =
 
 /// A grey picture, rows without padding.
 #[derive(Clone, Debug)]
-pub struct Grey {
+pub struct LumaPlane {
     /// Width and height.
     pub size: Size,
     /// The rows, 0 to 255.
     pub pixels: Vec<u8>,
 }
 
-impl Grey {
+impl LumaPlane {
     /// A black picture.
     pub fn new(size: Size) -> Self {
         Self { size, pixels: vec![0; size.width as usize * size.height as usize] }
@@ -96,7 +96,7 @@ pub struct Origin {
 
 impl Origin {
     /// Finds where `block` of `now` was in `before`, a picture of the same size.
-    pub fn of(block: Block, now: &Grey, before: &Grey) -> Self {
+    pub fn of(block: Block, now: &LumaPlane, before: &LumaPlane) -> Self {
         let count = (block.width * block.height) as u32;
         let still = Self { x: 2 * block.left, y: 2 * block.top, difference: 0 };
         let unmoved = still.total_difference(block, now, before, u32::MAX);
@@ -125,7 +125,13 @@ impl Origin {
     }
 
     /// Sum of absolute differences, or something of `enough` or more once it is that much.
-    fn total_difference(self, block: Block, now: &Grey, before: &Grey, enough: u32) -> u32 {
+    fn total_difference(
+        self,
+        block: Block,
+        now: &LumaPlane,
+        before: &LumaPlane,
+        enough: u32,
+    ) -> u32 {
         let width = now.size.width as usize;
         let is_whole = self.x.is_multiple_of(2) && self.y.is_multiple_of(2);
         let mut sum = 0;
@@ -186,7 +192,7 @@ mod tests {
     use super::*;
 
     /// A picture without repetition, smooth between points 4 pixels apart, moved by half pixels.
-    fn picture(right: i32, down: i32) -> Grey {
+    fn picture(right: i32, down: i32) -> LumaPlane {
         let size = Size { width: 48, height: 40 };
         let mut random = fastrand::Rng::with_seed(4);
         let points: Vec<[f32; 20]> = (0..20).map(|_| [(); 20].map(|()| random.f32())).collect();
@@ -199,7 +205,7 @@ mod tests {
         let at = |place: i32, moved: i32| (2 * place - moved + 16) as f32 / 8.0;
         let places = (0..40).flat_map(|y| (0..48).map(move |x| (x, y)));
         let pixels = places.map(|(x, y)| (value(at(x, right), at(y, down)) * 255.0) as u8);
-        Grey { size, pixels: pixels.collect() }
+        LumaPlane { size, pixels: pixels.collect() }
     }
 
     proptest! {
@@ -214,7 +220,7 @@ mod tests {
 
     #[test]
     fn flat_parts_keep_still_and_blocks_cover_the_picture() {
-        let grey = Grey::new(Size { width: 20, height: 13 });
+        let grey = LumaPlane::new(Size { width: 20, height: 13 });
         let mut covered = vec![0; 20 * 13];
         for block in grey.blocks() {
             let origin = Origin::of(block, &grey, &grey);

@@ -3,10 +3,10 @@
 //! The change of one region, painted into its part of a frame with a soft edge.
 
 use super::{
-    change::{Change, Upscale},
     mask::Mask,
     plane::{COVER_ALL, Plane},
     region::Region,
+    residual::{Residual, Upscale},
     upsample::Upsampler,
 };
 use cyclegan_contract::Size;
@@ -15,7 +15,7 @@ use cyclegan_contract::Size;
 #[derive(Debug)]
 pub struct Patch {
     /// What the generator changed, as if all of it were painted: at strength 1.
-    pub change: Change,
+    pub change: Residual,
     region: Option<Region>,
     mask: Mask,
     /// How much of the frame's samples is covered, for [`Upscale::Plain`].
@@ -37,7 +37,7 @@ struct Window {
 impl Default for Patch {
     fn default() -> Self {
         Self {
-            change: Change::new(Size { width: 1, height: 1 }),
+            change: Residual::new(Size { width: 1, height: 1 }),
             region: None,
             mask: Mask::default(),
             cover: Vec::new(),
@@ -131,7 +131,7 @@ mod tests {
     fn patches(regions: &[Region], step: i16, upscale: Upscale) -> Vec<Patch> {
         let patch = |(index, region): (usize, &Region)| {
             let mut patch = Patch::default();
-            patch.change.resize(region.placement.content.size);
+            patch.change.resize(region.letterbox.content.size);
             patch.change.planes.iter_mut().for_each(|plane| plane.fill(step));
             patch.soften(index, regions, upscale);
             patch

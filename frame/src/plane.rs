@@ -6,7 +6,7 @@ use gst_video::{VideoFormat, VideoFormatInfo, VideoInfo};
 
 use super::{
     geometry::Rect,
-    upsample::{Between, WEIGHT_ONE},
+    upsample::{RowLerp, WEIGHT_ONE},
     word::Word,
 };
 
@@ -30,7 +30,7 @@ pub struct Plane {
     /// The bytes or words of the frame's row that stand before it.
     pub start: usize,
     /// The components that stand in it.
-    pub lanes: Vec<Lane>,
+    pub components: Vec<Component>,
     /// How many times the frame's height is halved.
     halvings: u32,
     sample: Sample,
@@ -38,9 +38,9 @@ pub struct Plane {
 
 /// The samples of one component in a row of a plane.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lane {
+pub struct Component {
     /// 0 for Y or R, 1 for U or G, 2 for V or B.
-    pub component: usize,
+    pub number: usize,
     /// The sample of the frame's row that it begins with.
     pub first: u32,
     /// Bytes or words from the plane's start to the first sample.
@@ -72,35 +72,36 @@ impl Plane {
         }
         let colors = (format.n_components() as usize).min(if format.is_gray() { 1 } else { 3 });
         let mut planes: Vec<Self> = Vec::new();
-        for component in 0..colors {
-            let sample = Sample::of(&format, component)?;
-            let lane = Lane {
-                component,
+        for number in 0..colors {
+            let sample = Sample::of(&format, number)?;
+            let component = Component {
+                number,
                 first: 0,
-                offset: offset(&format, component) / sample.bytes(),
-                stride: usize::try_from(format.pixel_stride()[component]).ok()? / sample.bytes(),
-                width: format.scale_width(component as u8, info.width()),
-                halvings: format.w_sub()[component],
+                offset: offset(&format, number) / sample.bytes(),
+                stride: usize::try_from(format.pixel_stride()[number]).ok()? / sample.bytes(),
+                width: format.scale_width(number as u8, info.width()),
+                halvings: format.w_sub()[number],
             };
-            let index = format.plane()[component] as usize;
-            let height = format.scale_height(component as u8, info.height());
+            let index = format.plane()[number] as usize;
+            let height = format.scale_height(number as u8, info.height());
             match planes.iter_mut().find(|plane| plane.index == index) {
                 None => planes.push(Self {
                     index,
                     first_row: 0,
                     height,
                     start: 0,
-                    lanes: vec![lane],
-                    halvings: format.h_sub()[component],
+                    components: vec![component],
+                    halvings: format.h_sub()[number],
                     sample,
                 }),
                 Some(plane) => {
                     // GStreamer describes the components of RGB10A2 and its like as one place.
-                    let is_taken = plane.lanes.iter().any(|other| other.offset == lane.offset);
+                    let is_taken =
+                        plane.components.iter().any(|other| other.offset == component.offset);
                     if is_taken || (plane.height, plane.sample) != (height, sample) {
                         return None;
                     }
-                    plane.lanes.push(lane);
+                    plane.components.push(component);
                 }
             }
         }
@@ -114,14 +115,19 @@ impl Plane {
             (first, (start + length).div_ceil(1 << halvings) - first)
         };
         let (first_row, height) = span(rect.y, rect.size.height, self.halvings);
-        let lanes = self.lanes.iter().map(|lane| {
-            let (first, width) = span(rect.x, rect.size.width, lane.halvings);
-            Lane { first, width, offset: lane.offset + first as usize * lane.stride, ..*lane }
+        let components = self.components.iter().map(|component| {
+            let (first, width) = span(rect.x, rect.size.width, component.halvings);
+            Component {
+                first,
+                width,
+                offset: component.offset + first as usize * component.stride,
+                ..*component
+            }
         });
-        let mut lanes: Vec<_> = lanes.collect();
-        let start = lanes.iter().map(|lane| lane.offset).min().unwrap_or(0);
-        lanes.iter_mut().for_each(|lane| lane.offset -= start);
-        Self { first_row, height, start, lanes, ..*self }
+        let mut components: Vec<_> = components.collect();
+        let start = components.iter().map(|component| component.offset).min().unwrap_or(0);
+        components.iter_mut().for_each(|component| component.offset -= start);
+        Self { first_row, height, start, components, ..*self }
     }
 
     /// Of a row of the frame's plane, what stands in this part of it.
@@ -132,14 +138,16 @@ impl Plane {
 
     /// Bytes or words from the first to the last sample of a row, both included.
     pub fn row_length(&self) -> usize {
-        let end = |lane: &Lane| lane.offset + (lane.width as usize - 1) * lane.stride + 1;
-        self.lanes.iter().map(end).max().unwrap_or(0)
+        let end = |component: &Component| {
+            component.offset + (component.width as usize - 1) * component.stride + 1
+        };
+        self.components.iter().map(end).max().unwrap_or(0)
     }
 
     /// Adds `change` to a row: sample = keep · sample + change, within the sample's range.
     ///
     /// `row` begins with the plane's row and holds at least [`Plane::row_length`].
-    pub fn add(&self, row: &mut [u8], change: &Between<'_>, keep: f32) {
+    pub fn add(&self, row: &mut [u8], change: &RowLerp<'_>, keep: f32) {
         let keep = (keep * KEEP_ALL as f32).round() as i32;
         match (self.sample, keep) {
             (Sample::Byte, KEEP_ALL) => add_bytes(row, change),
@@ -151,7 +159,7 @@ impl Plane {
     /// Covers a row: sample = (1 − cover) · sample + change, within the sample's range.
     ///
     /// `cover` is in parts of [`COVER_ALL`]; `row` is as for [`Plane::add`].
-    pub fn cover(&self, row: &mut [u8], change: &Between<'_>, cover: &Between<'_>) {
+    pub fn cover(&self, row: &mut [u8], change: &RowLerp<'_>, cover: &RowLerp<'_>) {
         match self.sample {
             Sample::Byte => cover_bytes(row, change, cover),
             Sample::Word(word) => cover_words(word, row, change, cover),
@@ -200,8 +208,8 @@ fn is_little_endian(format: &VideoFormatInfo) -> bool {
 /// Adds a change of 0 to everything that is no sample.
 #[inline]
 #[multiversion::multiversion(targets("x86_64+avx2"))]
-fn add_bytes(row: &mut [u8], change: &Between<'_>) {
-    let Between { before, after, weight, .. } = *change;
+fn add_bytes(row: &mut [u8], change: &RowLerp<'_>) {
+    let RowLerp { before, after, weight, .. } = *change;
     for (sample, (&before, &after)) in row.iter_mut().zip(before.iter().zip(after)) {
         let change = (weighted(before, after, weight) + HALF) >> FRACTION;
         *sample = (i32::from(*sample) + change).clamp(0, 255) as u8;
@@ -211,8 +219,8 @@ fn add_bytes(row: &mut [u8], change: &Between<'_>) {
 /// Keeps a part of each sample, and the whole of everything else.
 #[inline]
 #[multiversion::multiversion(targets("x86_64+avx2"))]
-fn blend_bytes(row: &mut [u8], change: &Between<'_>, keep: i32) {
-    let Between { before, after, weight, is_sample } = *change;
+fn blend_bytes(row: &mut [u8], change: &RowLerp<'_>, keep: i32) {
+    let RowLerp { before, after, weight, is_sample } = *change;
     let changes = before.iter().zip(after).zip(is_sample);
     for (sample, ((&before, &after), &is_sample)) in row.iter_mut().zip(changes) {
         let keep = if is_sample { keep } else { KEEP_ALL };
@@ -224,8 +232,8 @@ fn blend_bytes(row: &mut [u8], change: &Between<'_>, keep: i32) {
 /// The same for 16-bit words.
 #[inline]
 #[multiversion::multiversion(targets("x86_64+avx2"))]
-fn add_words(word: Word, row: &mut [u8], change: &Between<'_>, keep: i32) {
-    let Between { before, after, weight, is_sample } = *change;
+fn add_words(word: Word, row: &mut [u8], change: &RowLerp<'_>, keep: i32) {
+    let RowLerp { before, after, weight, is_sample } = *change;
     let changes = before.iter().zip(after).zip(is_sample);
     for (bytes, ((&before, &after), &is_sample)) in row.chunks_exact_mut(2).zip(changes) {
         let stored = word.stored(bytes);
@@ -241,7 +249,7 @@ fn add_words(word: Word, row: &mut [u8], change: &Between<'_>, keep: i32) {
 /// Keeps of each sample what is not covered; what is no sample has no cover and no change.
 #[inline]
 #[multiversion::multiversion(targets("x86_64+avx2"))]
-fn cover_bytes(row: &mut [u8], change: &Between<'_>, cover: &Between<'_>) {
+fn cover_bytes(row: &mut [u8], change: &RowLerp<'_>, cover: &RowLerp<'_>) {
     let changes = change.before.iter().zip(change.after);
     let covers = cover.before.iter().zip(cover.after);
     for (sample, ((&before, &after), (&cover_before, &cover_after))) in
@@ -256,7 +264,7 @@ fn cover_bytes(row: &mut [u8], change: &Between<'_>, cover: &Between<'_>) {
 /// The same for 16-bit words.
 #[inline]
 #[multiversion::multiversion(targets("x86_64+avx2"))]
-fn cover_words(word: Word, row: &mut [u8], change: &Between<'_>, cover: &Between<'_>) {
+fn cover_words(word: Word, row: &mut [u8], change: &RowLerp<'_>, cover: &RowLerp<'_>) {
     let changes = change.before.iter().zip(change.after);
     let covers = cover.before.iter().zip(cover.after);
     for (bytes, ((&before, &after), (&cover_before, &cover_after))) in
@@ -306,8 +314,9 @@ mod tests {
     #[test]
     fn packed_components_share_a_plane() {
         let planes = planes(VideoFormat::Yuy2, 4, 2).unwrap();
-        let lanes: Vec<_> = planes[0].lanes.iter().map(|l| (l.offset, l.stride, l.width)).collect();
-        assert_eq!((planes.len(), lanes), (1, vec![(0, 2, 4), (1, 4, 2), (3, 4, 2)]));
+        let components: Vec<_> =
+            planes[0].components.iter().map(|l| (l.offset, l.stride, l.width)).collect();
+        assert_eq!((planes.len(), components), (1, vec![(0, 2, 4), (1, 4, 2), (3, 4, 2)]));
     }
 
     #[test]
@@ -320,8 +329,9 @@ mod tests {
         assert_eq!(places, [(8, 29, 6, 4), (4, 15, 3, 2), (4, 15, 3, 2)]);
 
         let yuy2 = self::planes(VideoFormat::Yuy2, 16, 4).unwrap()[0].part(&rect(4, 1, 6, 2));
-        let lanes: Vec<_> = yuy2.lanes.iter().map(|l| (l.offset, l.first, l.width)).collect();
-        assert_eq!((yuy2.start, lanes), (8, vec![(0, 4, 6), (1, 2, 3), (3, 2, 3)]));
+        let components: Vec<_> =
+            yuy2.components.iter().map(|l| (l.offset, l.first, l.width)).collect();
+        assert_eq!((yuy2.start, components), (8, vec![(0, 4, 6), (1, 2, 3), (3, 2, 3)]));
     }
 
     #[test]
@@ -329,7 +339,7 @@ mod tests {
         for format in [VideoFormat::Rgba, VideoFormat::Ayuv, VideoFormat::A420, VideoFormat::Argb64]
         {
             let planes = planes(format, 4, 4).unwrap();
-            assert_eq!(planes.iter().map(|plane| plane.lanes.len()).sum::<usize>(), 3);
+            assert_eq!(planes.iter().map(|plane| plane.components.len()).sum::<usize>(), 3);
         }
     }
 
@@ -376,10 +386,10 @@ mod tests {
             let change = change.into_iter().map(|(b, a, is)| if is { (b, a, is) } else { (0, 0, is) });
             let (before, (after, is_sample)): (Vec<_>, (Vec<_>, Vec<_>)) =
                 change.take(stored.len()).map(|(b, a, is)| (b, (a, is))).unzip();
-            let between = Between { before: &before, after: &after, weight, is_sample: &is_sample };
+            let between = RowLerp { before: &before, after: &after, weight, is_sample: &is_sample };
             let sample = if is_byte { Sample::Byte } else { Sample::Word(word) };
             let plane =
-                Plane { index: 0, first_row: 0, height: 1, start: 0, lanes: vec![], halvings: 0, sample };
+                Plane { index: 0, first_row: 0, height: 1, start: 0, components: vec![], halvings: 0, sample };
 
             let stored: Vec<u16> = stored.into_iter().map(|s| if is_byte { s & 0xff } else { s }).collect();
             let bytes_of = |stored: &[u16]| -> Vec<u8> {

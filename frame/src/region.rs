@@ -3,7 +3,7 @@
 //! From boxes around the things in a frame to the regions that are translated: clipped to the
 //! frame, merged where they show the same thing, the largest few of them, each with room around it.
 
-use super::geometry::{Placement, Rect};
+use super::geometry::{Letterbox, Rect};
 use cyclegan_contract::Size;
 
 /// So many boxes of a frame are looked at, the largest ones.
@@ -67,7 +67,7 @@ pub struct Region {
     /// What the generator sees, `paint` or more.
     pub crop: Rect,
     /// Where in the tensor it sees that.
-    pub placement: Placement,
+    pub letterbox: Letterbox,
     /// How far from the core the change is gone, horizontally and vertically, in pixels.
     pub fade: [f32; 2],
 }
@@ -114,15 +114,15 @@ impl RegionPlanner {
         let room = ((core.size.width + core.size.height) / ROOM).max(MIN_ROOM);
         let paint = self.with_room(core, room);
         let crop = self.with_aspect(paint);
-        let placement = self.placement(crop.size);
-        let content = placement.content.size;
+        let letterbox = self.letterbox(crop.size);
+        let content = letterbox.content.size;
         // A picture's pixel reaches as far as the next one when it is enlarged.
         let fade = |shown: u32, seen: u32| {
             let room = room as f32;
             (room - shown as f32 / seen as f32).max(room / 4.0)
         };
         let fade = [fade(crop.size.width, content.width), fade(crop.size.height, content.height)];
-        Region { core, paint, crop, placement, fade }
+        Region { core, paint, crop, letterbox, fade }
     }
 
     fn with_room(&self, core: Rect, room: u32) -> Rect {
@@ -154,7 +154,7 @@ impl RegionPlanner {
     }
 
     /// Where a crop is seen in the tensor.
-    fn placement(&self, crop: Size) -> Placement {
+    fn letterbox(&self, crop: Size) -> Letterbox {
         let tensor = self.tensor;
         let width = f64::from(crop.width) * self.pixel_aspect;
         let height = f64::from(crop.height);
@@ -166,7 +166,7 @@ impl RegionPlanner {
         };
         let size = Size { width: side(width, tensor.width), height: side(height, tensor.height) };
         let (x, y) = ((tensor.width - size.width) / 2, (tensor.height - size.height) / 2);
-        Placement { tensor, content: Rect { x, y, size } }
+        Letterbox { tensor, content: Rect { x, y, size } }
     }
 }
 
@@ -182,7 +182,7 @@ fn area(rect: &Rect) -> u64 {
 }
 
 /// The area that two rectangles share, in pixels.
-pub(super) fn shared_area(a: &Rect, b: &Rect) -> u64 {
+pub(super) fn intersection(a: &Rect, b: &Rect) -> u64 {
     let shared = |a: (u32, u32), b: (u32, u32)| {
         let end = (a.0 + a.1).min(b.0 + b.1);
         u64::from(end.saturating_sub(a.0.max(b.0)))
@@ -192,8 +192,8 @@ pub(super) fn shared_area(a: &Rect, b: &Rect) -> u64 {
 }
 
 /// How much two rectangles have in common, 0 to 1: the area they share over that of both together.
-pub(super) fn likeness(a: &Rect, b: &Rect) -> f64 {
-    let shared = shared_area(a, b);
+pub(super) fn iou(a: &Rect, b: &Rect) -> f64 {
+    let shared = intersection(a, b);
     shared as f64 / (area(a) + area(b) - shared) as f64
 }
 
@@ -207,7 +207,7 @@ fn keep_largest(cores: &mut Vec<Rect>, most: usize) {
 
 /// Puts the union in place of two that show the same thing, until there are none.
 fn merge(cores: &mut Vec<Rect>) {
-    let show_the_same = |a: &Rect, b: &Rect| 2 * shared_area(a, b) >= area(a).min(area(b));
+    let show_the_same = |a: &Rect, b: &Rect| 2 * intersection(a, b) >= area(a).min(area(b));
     let mut this = 0;
     while let Some(core) = cores.get(this).copied() {
         let others = cores.iter().enumerate().skip(this + 1);
@@ -249,7 +249,7 @@ mod tests {
     }
 
     fn holds(outer: &Rect, inner: &Rect) -> bool {
-        shared_area(outer, inner) == area(inner)
+        intersection(outer, inner) == area(inner)
     }
 
     #[test]
@@ -259,7 +259,7 @@ mod tests {
         assert_eq!(region.core, rect(400, 300, 160, 80));
         assert_eq!(region.paint, rect(370, 270, 220, 140));
         assert_eq!(region.crop, rect(370, 230, 220, 220));
-        assert_eq!(region.placement.content, rect(0, 0, 256, 256));
+        assert_eq!(region.letterbox.content, rect(0, 0, 256, 256));
     }
 
     #[test]
@@ -300,7 +300,7 @@ mod tests {
     fn a_strip_is_seen_whole_and_letterboxed() {
         let regions = plan(&[(0, 500, 1920, 40)]);
         assert_eq!(regions[0].crop, rect(0, 0, 1920, 1080));
-        assert_eq!(regions[0].placement.content, rect(0, 56, 256, 144));
+        assert_eq!(regions[0].letterbox.content, rect(0, 56, 256, 144));
     }
 
     prop_compose! {
@@ -328,7 +328,7 @@ mod tests {
             let is_seen = boxes.iter().any(|bounds| bounds.inside(frame).is_some());
             prop_assert_eq!(regions.is_empty(), !is_seen);
             for region in &regions {
-                let Region { core, paint, crop, placement, fade } = *region;
+                let Region { core, paint, crop, letterbox, fade } = *region;
                 prop_assert!(area(&core) > 0);
                 prop_assert!(holds(&paint, &core) && holds(&crop, &paint) && holds(&whole, &crop), "{:?}", region);
                 for rect in [paint, crop] {
@@ -337,7 +337,7 @@ mod tests {
                     prop_assert!(right % grid_width == 0 || right == width);
                     prop_assert!(bottom % grid_height == 0 || bottom == height);
                 }
-                let content = placement.content;
+                let content = letterbox.content;
                 prop_assert!(content.size.width >= 1 && content.size.height >= 1);
                 prop_assert!(content.x + content.size.width <= tensor_width);
                 prop_assert!(content.y + content.size.height <= tensor_height);
@@ -346,7 +346,7 @@ mod tests {
             // No two of them show the same thing, and their order does not depend on the boxes'.
             for (i, a) in regions.iter().enumerate() {
                 for b in &regions[i + 1..] {
-                    prop_assert!(2 * shared_area(&a.core, &b.core) < area(&a.core).min(area(&b.core)));
+                    prop_assert!(2 * intersection(&a.core, &b.core) < area(&a.core).min(area(&b.core)));
                 }
             }
             let backwards = planner.plan(boxes.iter().rev().copied()).to_vec();

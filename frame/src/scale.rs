@@ -11,8 +11,8 @@ use gst_video::{
 use super::{
     color::ColorTransform,
     geometry::Rect,
+    overread::{OverreadGuard, own_frame},
     plane::Plane,
-    roomy::{Roomy, own_frame},
 };
 
 /// Scales frames, or a part of each, with GStreamer's converter into a picture that it owns.
@@ -20,7 +20,7 @@ pub struct Scaler {
     info: VideoInfo,
     part: Rect,
     /// Where frames are read, if not where they are.
-    roomy: Option<Roomy>,
+    overread: Option<OverreadGuard>,
     converter: VideoConverter,
     picture: VideoFrame<Writable>,
 }
@@ -33,7 +33,7 @@ impl Scaler {
     }
 
     /// A scaler from `part` of frames of `info` to `size`, on `threads` threads. The part begins
-    /// where a sample of each component does; see [`Unpacked`] for the formats that it needs.
+    /// where a sample of each component does; see [`UnpackedFrame`] for the formats that it needs.
     pub fn of_part(
         info: &VideoInfo,
         part: Rect,
@@ -44,7 +44,7 @@ impl Scaler {
         Ok(Self {
             info: info.clone(),
             part,
-            roomy: Roomy::new(info)?,
+            overread: OverreadGuard::new(info)?,
             converter: converter(info, &picture_info, &part, threads)?,
             picture: own_frame(&picture_info)?,
         })
@@ -81,21 +81,21 @@ impl Scaler {
         &mut self,
         frame: &VideoFrameRef<&gst::BufferRef>,
     ) -> Result<(&[u8], usize), gst::glib::BoolError> {
-        convert(&self.converter, &mut self.roomy, frame, &mut self.picture)?;
+        convert(&self.converter, &mut self.overread, frame, &mut self.picture)?;
         let stride = self.picture.plane_stride()[0] as usize;
         Ok((self.picture.planes_data()[0], stride))
     }
 }
 
 /// Frames in a format that parts can be cut out of.
-pub struct Unpacked {
+pub struct UnpackedFrame {
     /// As in [`Scaler`].
-    roomy: Option<Roomy>,
+    overread: Option<OverreadGuard>,
     converter: VideoConverter,
     frame: VideoFrame<Writable>,
 }
 
-impl Unpacked {
+impl UnpackedFrame {
     /// From frames of `info`, on `threads` threads; `None` if parts can be cut out of those
     /// themselves. GStreamer 1.22 reads some formats from the beginning of a row only: those whose
     /// samples share words, and those of 16-bit R, G, B and alpha.
@@ -108,7 +108,7 @@ impl Unpacked {
         let mut config = VideoConverterConfig::new();
         config.set_threads(threads);
         Ok(Some(Self {
-            roomy: Roomy::new(info)?,
+            overread: OverreadGuard::new(info)?,
             converter: VideoConverter::new(info, &unpacked_info, Some(config))?,
             frame: own_frame(&unpacked_info)?,
         }))
@@ -124,7 +124,7 @@ impl Unpacked {
         &mut self,
         frame: &VideoFrameRef<&gst::BufferRef>,
     ) -> Result<VideoFrameRef<&gst::BufferRef>, gst::glib::BoolError> {
-        convert(&self.converter, &mut self.roomy, frame, &mut self.frame)?;
+        convert(&self.converter, &mut self.overread, frame, &mut self.frame)?;
         Ok(self.frame.as_video_frame_ref())
     }
 }
@@ -167,14 +167,14 @@ fn converter(
 /// Converts `frame`, or a copy of it where there is room for one, to `target`.
 fn convert(
     converter: &VideoConverter,
-    roomy: &mut Option<Roomy>,
+    overread: &mut Option<OverreadGuard>,
     frame: &VideoFrameRef<&gst::BufferRef>,
     target: &mut VideoFrame<Writable>,
 ) -> Result<(), gst::glib::BoolError> {
     let target = &mut target.as_mut_video_frame_ref();
-    match roomy {
+    match overread {
         None => converter.frame_ref(frame, target),
-        Some(roomy) => converter.frame_ref(&roomy.copy_of(frame)?, target),
+        Some(overread) => converter.frame_ref(&overread.copy_of(frame)?, target),
     }
     Ok(())
 }

@@ -4,8 +4,8 @@
 //! picture.
 
 use super::{
-    change::Change,
-    motion::{BLOCK, Block, Grey, Origin, between, mean},
+    motion::{BLOCK, Block, LumaPlane, Origin, between, mean},
+    residual::Residual,
 };
 use cyclegan_contract::Size;
 
@@ -19,9 +19,9 @@ const SCENE_CUT: u32 = 24;
 #[derive(Debug)]
 pub struct Smoother {
     /// The last picture.
-    before: Grey,
+    before: LumaPlane,
     /// The last change, smoothed.
-    last: Change,
+    last: Residual,
     has_last: bool,
     /// Where each block was; kept, so that a frame costs no memory.
     moved: Vec<(Block, Origin)>,
@@ -30,7 +30,7 @@ pub struct Smoother {
 impl Smoother {
     /// For changes of `size`.
     pub fn new(size: Size) -> Self {
-        let (before, last) = (Grey::new(size), Change::new(size));
+        let (before, last) = (LumaPlane::new(size), Residual::new(size));
         Self { before, last, has_last: false, moved: Vec::new() }
     }
 
@@ -46,7 +46,7 @@ impl Smoother {
 
     /// Mixes `smoothing` (0 to 1) of the last change into `change`, which is that of the picture
     /// `now`. Keeps that picture for the next one, and leaves the one before in its place.
-    pub fn smooth(&mut self, change: &mut Change, now: &mut Grey, smoothing: f32) {
+    pub fn smooth(&mut self, change: &mut Residual, now: &mut LumaPlane, smoothing: f32) {
         if self.has_last {
             self.mix(change, now, (smoothing * 256.0).round() as i32);
         }
@@ -57,7 +57,7 @@ impl Smoother {
         self.has_last = true;
     }
 
-    fn mix(&mut self, change: &mut Change, now: &Grey, smoothing: i32) {
+    fn mix(&mut self, change: &mut Residual, now: &LumaPlane, smoothing: i32) {
         self.moved.clear();
         let origin = |block| (block, Origin::of(block, now, &self.before));
         self.moved.extend(now.blocks().map(origin));
@@ -72,8 +72,8 @@ impl Smoother {
 
     fn mix_block(
         &self,
-        change: &mut Change,
-        now: &Grey,
+        change: &mut Residual,
+        now: &LumaPlane,
         block: Block,
         origin: Origin,
         smoothing: i32,
@@ -107,14 +107,14 @@ mod tests {
 
     const SIZE: Size = Size { width: 32, height: 24 };
 
-    fn change(step: i16) -> Change {
-        let mut change = Change::new(SIZE);
+    fn change(step: i16) -> Residual {
+        let mut change = Residual::new(SIZE);
         change.planes.iter_mut().for_each(|plane| plane.fill(step));
         change
     }
 
-    fn flat(level: u8) -> Grey {
-        let mut grey = Grey::new(SIZE);
+    fn flat(level: u8) -> LumaPlane {
+        let mut grey = LumaPlane::new(SIZE);
         grey.pixels.fill(level);
         grey
     }
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn the_change_moves_with_the_picture() {
         let size = Size { width: 64, height: 48 };
-        let picture = |shift: usize| -> Grey {
+        let picture = |shift: usize| -> LumaPlane {
             let texture = |x: usize, y: usize| ((x * 37 + y * 61 + x * y * 13) % 97) as u8 + 80;
             let pixels = (0..48).flat_map(|y| (0..64).map(move |x| texture(x + 8 - shift, y)));
             // Blurred along the rows, as the search expects of pictures.
@@ -154,13 +154,13 @@ mod tests {
                 .windows(3)
                 .chain([&row[..3], &row[..3]])
                 .map(|w| w.iter().map(|&v| u32::from(v)).sum::<u32>() as u8 / 3);
-            Grey { size, pixels: blurred.collect() }
+            LumaPlane { size, pixels: blurred.collect() }
         };
         let mut smoother = Smoother::new(size);
-        let mut first = Change::new(size);
+        let mut first = Residual::new(size);
         first.planes[0][20 * 64 + 30] = 1000;
         smoother.smooth(&mut first, &mut picture(0), 1.0);
-        let mut second = Change::new(size);
+        let mut second = Residual::new(size);
         smoother.smooth(&mut second, &mut picture(2), 1.0);
         assert!(second.planes[0][20 * 64 + 32] > 900, "it should be two pixels to the right");
         assert_eq!(second.planes[0][20 * 64 + 30], 0);

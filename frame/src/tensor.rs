@@ -7,7 +7,7 @@ use half::{f16, slice::HalfFloatSliceExt};
 
 use super::{
     color::ColorTransform,
-    geometry::{Placement, mirror},
+    geometry::{Letterbox, mirror},
 };
 
 /// An element of a tensor: float32 or float16.
@@ -82,17 +82,17 @@ impl ToTensor {
 
 /// Packs a picture of three interleaved 8-bit components into a planar 1×3×H×W tensor.
 ///
-/// `picture` holds the rows of `placement.content`, `stride` bytes apart. What of the tensor lies
+/// `picture` holds the rows of `letterbox.content`, `stride` bytes apart. What of the tensor lies
 /// outside is filled by mirroring, so that a generator sees no edge where there is none.
 pub fn pack<T: Element>(
     picture: &[u8],
     stride: usize,
-    placement: &Placement,
+    letterbox: &Letterbox,
     to_tensor: &ToTensor,
     tensor: &mut [T],
 ) {
-    let (width, height) = (placement.tensor.width as usize, placement.tensor.height as usize);
-    let content = placement.content;
+    let (width, height) = (letterbox.tensor.width as usize, letterbox.tensor.height as usize);
+    let content = letterbox.content;
     let columns = content.x as usize..(content.x + content.size.width) as usize;
     for (channel, plane) in tensor.chunks_exact_mut(width * height).enumerate() {
         let weights = (to_tensor.matrix[channel], to_tensor.offset[channel]);
@@ -138,8 +138,8 @@ mod tests {
     };
 
     /// Packs pixel by pixel, straight from the definition.
-    fn pack_reference(rgb: &[u8], stride: usize, placement: &Placement) -> Vec<f32> {
-        let Placement { tensor, content } = *placement;
+    fn pack_reference(rgb: &[u8], stride: usize, letterbox: &Letterbox) -> Vec<f32> {
+        let Letterbox { tensor, content } = *letterbox;
         let mut values = Vec::new();
         for channel in 0..3 {
             for y in 0..tensor.height {
@@ -162,10 +162,10 @@ mod tests {
             (ValueRange::ZeroTo255, 0.0, 255.0),
         ] {
             let size = Size { width: 2, height: 1 };
-            let placement = Placement { tensor: size, content: Rect { x: 0, y: 0, size } };
+            let letterbox = Letterbox { tensor: size, content: Rect { x: 0, y: 0, size } };
             let mut packed = [f32::NAN; 6];
             let picture = [0, 0, 0, 255, 255, 255];
-            pack(&picture, 6, &placement, &ToTensor::new(&RGB, range), &mut packed);
+            pack(&picture, 6, &letterbox, &ToTensor::new(&RGB, range), &mut packed);
             for pixel in packed.chunks_exact(2) {
                 assert!((pixel[0] - black).abs() < 1e-6 && (pixel[1] - white).abs() < 1e-6);
             }
@@ -176,14 +176,14 @@ mod tests {
     #[test]
     fn float16_is_float32_rounded() {
         let size = Size { width: 2 * BLOCK as u32 + 5, height: 2 };
-        let placement = Placement { tensor: size, content: Rect { x: 0, y: 0, size } };
+        let letterbox = Letterbox { tensor: size, content: Rect { x: 0, y: 0, size } };
         let stride = size.width as usize * 3;
         let picture: Vec<_> = (0..2 * stride).map(|i| (i * 7 % 256) as u8).collect();
         let to_tensor = ToTensor::new(&RGB, ValueRange::MinusOneToOne);
         let mut exact = vec![f32::NAN; 2 * stride];
-        pack(&picture, stride, &placement, &to_tensor, &mut exact);
+        pack(&picture, stride, &letterbox, &to_tensor, &mut exact);
         let mut packed = vec![f16::NAN; 2 * stride];
-        pack(&picture, stride, &placement, &to_tensor, &mut packed);
+        pack(&picture, stride, &letterbox, &to_tensor, &mut packed);
         let mut shown = vec![f32::NAN; packed.len()];
         f16::show(&packed, |x, block| shown[x..][..block.len()].copy_from_slice(block));
         for ((exact, packed), shown) in exact.iter().zip(&packed).zip(shown) {
@@ -199,15 +199,15 @@ mod tests {
         ) {
             let size = Size { width, height };
             let tensor = Size { width: left + width + right, height: top + height + bottom };
-            let placement = Placement { tensor, content: Rect { x: left, y: top, size } };
+            let letterbox = Letterbox { tensor, content: Rect { x: left, y: top, size } };
             let stride = width as usize * 3 + padding;
             let byte = |i: usize| (i as u8).wrapping_mul(37).wrapping_add(seed);
             let rgb: Vec<_> = (0..stride * height as usize).map(byte).collect();
 
             let mut packed = vec![f32::NAN; 3 * (tensor.width * tensor.height) as usize];
             let to_tensor = ToTensor::new(&RGB, ValueRange::MinusOneToOne);
-            pack(&rgb, stride, &placement, &to_tensor, &mut packed);
-            let expected = pack_reference(&rgb, stride, &placement);
+            pack(&rgb, stride, &letterbox, &to_tensor, &mut packed);
+            let expected = pack_reference(&rgb, stride, &letterbox);
             for (packed, expected) in packed.iter().zip(&expected) {
                 prop_assert!((packed - expected).abs() < 1e-6);
             }

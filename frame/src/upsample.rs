@@ -37,7 +37,7 @@ fn taps(input: u32, output: u32, part: Range<u32>) -> Vec<Tap> {
 /// Stretches planes of numbers over one plane of a frame, interleaved as its components are.
 #[derive(Debug)]
 pub struct Upsampler {
-    lanes: Vec<StretchedLane>,
+    components: Vec<StretchedComponent>,
     rows: Vec<Tap>,
     is_sample: Vec<bool>,
     /// The two input rows in use, stretched: row `i` stands in `stretched[i % 2]`.
@@ -47,17 +47,17 @@ pub struct Upsampler {
 }
 
 #[derive(Debug)]
-struct StretchedLane {
+struct StretchedComponent {
     component: usize,
     offset: usize,
     stride: usize,
-    /// `None` where the numbers have the lane's width already.
+    /// `None` where the numbers have the component's width already.
     columns: Option<Vec<Tap>>,
 }
 
 /// Two stretched rows, between which a row of the plane lies. One entry for each byte
 /// or word of the plane's row, 0 where no sample stands.
-pub struct Between<'a> {
+pub struct RowLerp<'a> {
     /// The row before.
     pub before: &'a [i16],
     /// The row after.
@@ -72,23 +72,27 @@ impl Upsampler {
     /// From planes of width×height `input`, which are stretched over `whole`, to `part` of it.
     pub fn new(input: (u32, u32), whole: &Plane, part: &Plane) -> Self {
         let length = part.row_length();
-        let lanes = part.lanes.iter().zip(&whole.lanes).map(|(lane, whole)| StretchedLane {
-            component: lane.component,
-            offset: lane.offset,
-            stride: lane.stride,
-            columns: (input.0 != lane.width || lane.width != whole.width).then(|| {
-                let first = lane.first - whole.first;
-                taps(input.0, whole.width, first..first + lane.width)
-            }),
+        let components = part.components.iter().zip(&whole.components).map(|(component, whole)| {
+            StretchedComponent {
+                component: component.number,
+                offset: component.offset,
+                stride: component.stride,
+                columns: (input.0 != component.width || component.width != whole.width).then(
+                    || {
+                        let first = component.first - whole.first;
+                        taps(input.0, whole.width, first..first + component.width)
+                    },
+                ),
+            }
         });
         let mut is_sample = vec![false; length];
-        for lane in &part.lanes {
-            let samples = is_sample[lane.offset..].iter_mut().step_by(lane.stride);
-            samples.take(lane.width as usize).for_each(|is_sample| *is_sample = true);
+        for component in &part.components {
+            let samples = is_sample[component.offset..].iter_mut().step_by(component.stride);
+            samples.take(component.width as usize).for_each(|is_sample| *is_sample = true);
         }
         let first = part.first_row - whole.first_row;
         Self {
-            lanes: lanes.collect(),
+            components: components.collect(),
             rows: taps(input.1, whole.height, first..first + part.height),
             is_sample,
             stretched: [vec![0; length], vec![0; length]],
@@ -103,18 +107,21 @@ impl Upsampler {
 
     /// The rows around row `y` of the plane, from a function that gives the input's row for a
     /// component and a position.
-    pub fn row<'a>(&mut self, rows: impl Fn(usize, usize) -> &'a [i16], y: usize) -> Between<'_> {
+    pub fn row<'a>(&mut self, rows: impl Fn(usize, usize) -> &'a [i16], y: usize) -> RowLerp<'_> {
         let Tap { before, after, weight } = self.rows[y];
         for row in [before, after] {
             let slot = row as usize % 2;
             if self.held[slot] != Some(row) {
-                for lane in &self.lanes {
-                    lane.stretch(rows(lane.component, row as usize), &mut self.stretched[slot]);
+                for component in &self.components {
+                    component.stretch(
+                        rows(component.component, row as usize),
+                        &mut self.stretched[slot],
+                    );
                 }
                 self.held[slot] = Some(row);
             }
         }
-        Between {
+        RowLerp {
             before: &self.stretched[before as usize % 2],
             after: &self.stretched[after as usize % 2],
             weight: i32::from(weight),
@@ -123,7 +130,7 @@ impl Upsampler {
     }
 }
 
-impl StretchedLane {
+impl StretchedComponent {
     fn stretch(&self, source: &[i16], target: &mut [i16]) {
         let target = target[self.offset..].iter_mut().step_by(self.stride);
         let Some(columns) = &self.columns else {
@@ -140,7 +147,7 @@ impl StretchedLane {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{change::Change, geometry::Rect};
+    use crate::{geometry::Rect, residual::Residual};
     use cyclegan_contract::Size;
     use gst_video::{VideoFormat, VideoInfo};
 
@@ -152,7 +159,7 @@ mod tests {
 
     #[test]
     fn the_same_size_is_left_alone_and_interleaved() {
-        let mut change = Change::new(Size { width: 2, height: 2 });
+        let mut change = Residual::new(Size { width: 2, height: 2 });
         for (component, plane) in change.planes.iter_mut().enumerate() {
             plane.iter_mut().zip(1..).for_each(|(step, i)| *step = i * 10 + component as i16);
         }
@@ -187,7 +194,7 @@ mod tests {
             let whole = plane(format, 40, 30);
             let rect = Rect { x: 8, y: 6, size: Size { width: 14, height: 10 } };
             let part = whole.part(&rect);
-            let mut change = Change::new(Size { width: 7, height: 5 });
+            let mut change = Residual::new(Size { width: 7, height: 5 });
             for (component, plane) in change.planes.iter_mut().enumerate() {
                 plane
                     .iter_mut()

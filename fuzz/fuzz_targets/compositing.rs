@@ -13,7 +13,7 @@ use gst_video::{
     VideoMeta,
 };
 use cyclegan_frame::{coarsest_sample, 
-    Bounds, Change, Compositor, Patch, Region, RegionPlanner, Scaler, Size, Unpacked, Upscale, copy,
+    Bounds, Residual, Compositor, Patch, Region, RegionPlanner, Scaler, Size, UnpackedFrame, Upscale, copy,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -106,7 +106,7 @@ impl Input {
     }
 
     /// A change of the steps over and over, or of none.
-    fn fill(&self, change: &mut Change, is_zero: bool) {
+    fn fill(&self, change: &mut Residual, is_zero: bool) {
         let steps = if self.steps.is_empty() || is_zero { &[0][..] } else { &self.steps };
         // What a generator's output within its range comes to.
         let mut steps = steps.iter().cycle().map(|step| step / 2);
@@ -116,7 +116,7 @@ impl Input {
     fn patches(&self, regions: &[Region], is_zero: bool) -> Vec<Patch> {
         let patch = |index: usize| {
             let mut patch = Patch::default();
-            patch.change.resize(regions[index].placement.content.size);
+            patch.change.resize(regions[index].letterbox.content.size);
             self.fill(&mut patch.change, is_zero);
             patch.soften(index, regions, self.upscale);
             patch
@@ -159,7 +159,7 @@ fuzz_target!(|input: Input| {
     let Ok(mut compositor) = Compositor::new(info, input.tensor, 1) else { return };
 
     // The whole frame.
-    let mut change = Change::new(input.tensor);
+    let mut change = Residual::new(input.tensor);
     input.fill(&mut change, false);
     written(&input, &buffer, |frame, target| {
         compositor.composite(&change, input.upscale.keep(), frame, target).expect("a frame");
@@ -168,11 +168,11 @@ fuzz_target!(|input: Input| {
     // Regions.
     let mut patches = input.patches(&regions, false);
     written(&input, &buffer, |frame, target| {
-        let mut unpacked = Unpacked::new(info, 1).expect("a converter");
+        let mut unpacked = UnpackedFrame::new(info, 1).expect("a converter");
         let unpacked = unpacked.as_mut().map(|unpacked| unpacked.unpack(frame).expect("a frame"));
         let seen = unpacked.as_ref().unwrap_or(frame);
         for region in &regions {
-            let size = region.placement.content.size;
+            let size = region.letterbox.content.size;
             let mut scaler = Scaler::of_part(seen.info(), region.crop, size, 1).expect("a scaler");
             let (picture, stride) = scaler.scale(seen).expect("a frame");
             assert!(picture.len() >= stride * (size.height as usize - 1));

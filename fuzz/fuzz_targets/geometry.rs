@@ -6,7 +6,7 @@
 
 use arbitrary::{Arbitrary, Unstructured};
 use cyclegan_frame::{
-    Bounds, InferenceSize, MAX_REGIONS, Placement, Rect, RegionPlanner, Size, TensorLimits,
+    Bounds, InferenceSize, MAX_REGIONS, Letterbox, Rect, RegionPlanner, Size, TensorLimits,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -55,22 +55,22 @@ fn holds(outer: Rect, inner: Rect) -> bool {
         && inner.y + inner.size.height <= outer.y + outer.size.height
 }
 
-fn check(Placement { tensor, content }: Placement) {
+fn check(Letterbox { tensor, content }: Letterbox) {
     assert!(content.size.width > 0 && content.size.height > 0);
     assert!(holds(Rect { x: 0, y: 0, size: tensor }, content));
 }
 
 fuzz_target!(|input: Input| {
     let Input { frame, pixel_aspect, grid, wanted, limits, boxes } = input;
-    let placement = Placement::new(frame, pixel_aspect, wanted, limits);
-    check(placement);
+    let letterbox = Letterbox::new(frame, pixel_aspect, wanted, limits);
+    check(letterbox);
 
     let whole = Rect { x: 0, y: 0, size: frame };
-    let mut planner = RegionPlanner::new(frame, pixel_aspect, grid, placement.tensor);
+    let mut planner = RegionPlanner::new(frame, pixel_aspect, grid, letterbox.tensor);
     let regions = planner.plan(boxes.into_iter().map(Bounds::from));
     assert!(regions.len() <= MAX_REGIONS);
     for region in regions {
-        check(region.placement);
+        check(region.letterbox);
         assert!(holds(whole, region.crop) && holds(region.crop, region.paint));
         assert!(holds(region.paint, region.core));
         assert!(region.fade.iter().all(|fade| fade.is_finite() && *fade > 0.0));

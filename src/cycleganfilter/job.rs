@@ -112,7 +112,7 @@ impl Job {
         let Some(task) = &mut self.task else { return Ok(Outcome::Passed) };
         let start = Instant::now();
         let inference = std::mem::replace(&mut self.inference, Ok(Duration::ZERO));
-        let inference = task.update_change(self.slot.take(), inference)?;
+        let inference = task.update_residual(self.slot.take(), inference)?;
         if task.fate == Fate::Pass || !task.composite(&self.buffer)? {
             task.copy(&self.buffer)?;
             return Ok(Outcome::Passed);
@@ -159,7 +159,7 @@ impl Task {
     }
 
     /// Takes the change out of `slot`, which is free for another frame then.
-    fn update_change(
+    fn update_residual(
         &self,
         slot: Option<Slot>,
         inference: Result<Duration, TranslateError>,

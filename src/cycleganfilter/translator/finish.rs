@@ -4,11 +4,11 @@
 
 use gst_video::{VideoFrameRef, VideoInfo};
 
-use super::{Slot, TranslateError, regions::RegionChanges, view::View};
+use super::{Slot, TranslateError, regions::RegionResiduals, view::View};
 use cyclegan_frame::{
-    Change, ColorTransform, Compositor, Element, NotFinite, Picture, Placement, Smoother, Upscale,
+    ColorTransform, Compositor, Element, Letterbox, NotFinite, Picture, Residual, Smoother, Upscale,
 };
-use cyclegan_runtime::{Stream, Values};
+use cyclegan_runtime::{Binding, Values};
 
 /// What the frames before have to do with a frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,26 +34,26 @@ pub struct Finish {
 /// What the generator changed in the last frame.
 enum Changes {
     Frame {
-        placement: Placement,
-        change: Box<Change>,
+        letterbox: Letterbox,
+        change: Box<Residual>,
         smoother: Box<Smoother>,
         /// The share of a frame's own samples that goes with the change.
         keep: f32,
     },
-    Regions(RegionChanges),
+    Regions(RegionResiduals),
 }
 
 impl Finish {
     /// For frames of `info` that are seen as `view` says.
     pub fn new(info: &VideoInfo, view: &View, threads: u32) -> Result<Self, TranslateError> {
         let (changes, size) = match view {
-            View::Frame(placement) => {
-                let size = placement.content.size;
-                let change = Box::new(Change::new(size));
+            View::Frame(letterbox) => {
+                let size = letterbox.content.size;
+                let change = Box::new(Residual::new(size));
                 let smoother = Box::new(Smoother::new(size));
-                (Changes::Frame { placement: *placement, change, smoother, keep: 1.0 }, size)
+                (Changes::Frame { letterbox: *letterbox, change, smoother, keep: 1.0 }, size)
             }
-            View::Regions(_, tensor) => (Changes::Regions(RegionChanges::default()), *tensor),
+            View::Regions(_, tensor) => (Changes::Regions(RegionResiduals::default()), *tensor),
         };
         Ok(Self {
             color: ColorTransform::new(info),
@@ -87,10 +87,10 @@ impl Finish {
         self.has_change = false;
         self.has_change = match &mut self.changes {
             Changes::Regions(changes) => changes.update(slot, &self.color, upscale, smoothing)?,
-            Changes::Frame { placement, change, smoother, keep } => {
+            Changes::Frame { letterbox, change, smoother, keep } => {
                 *keep = upscale.keep();
                 for part in slot.parts() {
-                    update_change(change, &part.stream, placement, &self.color, upscale)?;
+                    update_residual(change, &part.binding, letterbox, &self.color, upscale)?;
                     if smoothing > 0.0 {
                         smoother.smooth(change, &mut part.grey, smoothing);
                     } else {
@@ -124,16 +124,16 @@ impl Finish {
 }
 
 /// Takes the change out of the tensors of `stream`.
-pub(super) fn update_change(
-    change: &mut Change,
-    stream: &Stream,
-    placement: &Placement,
+pub(super) fn update_residual(
+    change: &mut Residual,
+    binding: &Binding,
+    letterbox: &Letterbox,
     color: &ColorTransform,
     upscale: Upscale,
 ) -> Result<(), TranslateError> {
-    let (input, output) = stream.input_and_output()?;
-    let metadata = &stream.generator().contract().metadata;
-    let mut update = Update { change, placement, color, upscale };
+    let (input, output) = binding.input_and_output()?;
+    let metadata = &binding.generator().contract().metadata;
+    let mut update = Update { change, letterbox, color, upscale };
     let (before, after) = (metadata.input_range, metadata.output_range);
     match (input, output) {
         (Values::F32(i), Values::F32(o)) => update.run(&(i, before).into(), &(o, after).into()),
@@ -144,10 +144,10 @@ pub(super) fn update_change(
     Ok(())
 }
 
-/// The arguments of [`Change::update`] that do not depend on the tensors' types.
+/// The arguments of [`Residual::update`] that do not depend on the tensors' types.
 struct Update<'a> {
-    change: &'a mut Change,
-    placement: &'a Placement,
+    change: &'a mut Residual,
+    letterbox: &'a Letterbox,
     color: &'a ColorTransform,
     upscale: Upscale,
 }
@@ -158,6 +158,6 @@ impl Update<'_> {
         input: &Picture<'_, I>,
         output: &Picture<'_, O>,
     ) -> Result<(), NotFinite> {
-        self.change.update(input, output, self.placement, self.color, self.upscale)
+        self.change.update(input, output, self.letterbox, self.color, self.upscale)
     }
 }

@@ -5,7 +5,7 @@
 use gst_video::{VideoFrameExt, VideoFrameRef, VideoInfo, VideoRegionOfInterestMeta};
 
 use super::{Slot, TranslateError, slot::Part, view::View};
-use cyclegan_frame::{Bounds, Placement, Rect, Scaler, Size, ToTensor, Unpacked, pack};
+use cyclegan_frame::{Bounds, Letterbox, Rect, Scaler, Size, ToTensor, UnpackedFrame, pack};
 use cyclegan_runtime::{Generator, ValuesMut};
 
 /// Scales and packs frames of one kind. It owns the scaled pictures, which the next frame
@@ -15,7 +15,7 @@ pub struct Preparation {
     info: VideoInfo,
     view: View,
     /// Where regions cannot be cut out of the frames themselves.
-    unpacked: Option<Unpacked>,
+    unpacked: Option<UnpackedFrame>,
     /// One for the frame, or for each region that a frame had so far.
     scalers: Vec<Scaler>,
     to_tensor: ToTensor,
@@ -30,14 +30,14 @@ impl Preparation {
         threads: u32,
     ) -> Result<Self, TranslateError> {
         let size = match &view {
-            View::Frame(placement) => placement.content.size,
+            View::Frame(letterbox) => letterbox.content.size,
             View::Regions(_, tensor) => *tensor,
         };
         let unpacked = match &view {
             View::Frame(_) => None,
-            View::Regions(..) => Unpacked::new(info, threads)?,
+            View::Regions(..) => UnpackedFrame::new(info, threads)?,
         };
-        let info = unpacked.as_ref().map_or(info, Unpacked::info).clone();
+        let info = unpacked.as_ref().map_or(info, UnpackedFrame::info).clone();
         let scaler = Scaler::new(&info, size, threads)?;
         let range = generator.contract().metadata.input_range;
         Ok(Self {
@@ -59,10 +59,10 @@ impl Preparation {
     ) -> Result<(), TranslateError> {
         let Self { info, view, unpacked, scalers, to_tensor } = self;
         let planner = match view {
-            View::Frame(placement) => {
+            View::Frame(letterbox) => {
                 let parts = slot.parts().iter_mut().zip(scalers);
                 for (part, scaler) in parts {
-                    fill(part, scaler, frame, placement, to_tensor, is_smoothed)?;
+                    fill(part, scaler, frame, letterbox, to_tensor, is_smoothed)?;
                 }
                 return Ok(());
             }
@@ -79,8 +79,8 @@ impl Preparation {
         let unpacked = unpacked.as_mut().map(|unpacked| unpacked.unpack(frame)).transpose()?;
         let frame = unpacked.as_ref().unwrap_or(frame);
         for (index, (region, part)) in regions.iter().zip(slot.parts()).enumerate() {
-            let scaler = look_at(scalers, index, info, region.crop, &region.placement)?;
-            fill(part, scaler, frame, &region.placement, to_tensor, is_smoothed)?;
+            let scaler = look_at(scalers, index, info, region.crop, &region.letterbox)?;
+            fill(part, scaler, frame, &region.letterbox, to_tensor, is_smoothed)?;
         }
         Ok(())
     }
@@ -92,9 +92,9 @@ fn look_at<'a>(
     index: usize,
     info: &VideoInfo,
     crop: Rect,
-    placement: &Placement,
+    letterbox: &Letterbox,
 ) -> Result<&'a mut Scaler, TranslateError> {
-    let size: Size = placement.content.size;
+    let size: Size = letterbox.content.size;
     // A thread costs more than it saves on a picture of the generator's size.
     let new = || Scaler::of_part(info, crop, size, 1);
     if index == scalers.len() {
@@ -114,18 +114,18 @@ fn fill(
     part: &mut Part,
     scaler: &mut Scaler,
     frame: &VideoFrameRef<&gst::BufferRef>,
-    placement: &Placement,
+    letterbox: &Letterbox,
     to_tensor: &ToTensor,
     is_smoothed: bool,
 ) -> Result<(), TranslateError> {
     let luma = scaler.luma();
     let (picture, stride) = scaler.scale(frame)?;
-    match part.stream.input_mut()? {
-        ValuesMut::F32(t) => pack(picture, stride, placement, to_tensor, t),
-        ValuesMut::F16(t) => pack(picture, stride, placement, to_tensor, t),
+    match part.binding.input_mut()? {
+        ValuesMut::F32(t) => pack(picture, stride, letterbox, to_tensor, t),
+        ValuesMut::F16(t) => pack(picture, stride, letterbox, to_tensor, t),
     }
     if is_smoothed {
-        part.grey.resize(placement.content.size);
+        part.grey.resize(letterbox.content.size);
         part.grey.update(picture, stride, luma);
     }
     Ok(())

@@ -2,19 +2,19 @@
 
 //! The third stage of a frame of which only regions are translated.
 
-use super::{Slot, TranslateError, finish::update_change};
+use super::{Slot, TranslateError, finish::update_residual};
 use cyclegan_frame::{ColorTransform, Patch, RegionSmoother, Upscale};
 
 /// The changes of a frame's regions.
 #[derive(Default)]
-pub struct RegionChanges {
+pub struct RegionResiduals {
     /// Those that the last frame has no use for stay for another.
     patches: Vec<Patch>,
     used: usize,
     smoother: RegionSmoother,
 }
 
-impl RegionChanges {
+impl RegionResiduals {
     /// Begins smoothing anew.
     pub fn restart_smoothing(&mut self) {
         self.smoother.reset();
@@ -39,9 +39,9 @@ impl RegionChanges {
         self.patches.resize_with(self.patches.len().max(self.used), Patch::default);
         let all = regions.iter().zip(parts).zip(&mut self.patches);
         for (index, ((region, part), patch)) in all.enumerate() {
-            patch.change.resize(region.placement.content.size);
+            patch.change.resize(region.letterbox.content.size);
             let full = upscale.at_full_strength();
-            update_change(&mut patch.change, &part.stream, &region.placement, color, full)?;
+            update_residual(&mut patch.change, &part.binding, &region.letterbox, color, full)?;
             if smoothing > 0.0 {
                 self.smoother.smooth(index, &mut patch.change, &mut part.grey, smoothing);
             }

@@ -8,8 +8,8 @@ use std::{
 };
 
 use super::TranslateError;
-use cyclegan_frame::{Grey, Region, Size};
-use cyclegan_runtime::{Generator, Stream};
+use cyclegan_frame::{LumaPlane, Region, Size};
+use cyclegan_runtime::{Binding, Generator};
 
 /// What a frame takes along from stage to stage. Each frame that is under way has one of its own,
 /// and whoever holds it may touch it: no stage waits for another.
@@ -26,9 +26,9 @@ pub struct Slot {
 /// A part of a frame, or all of it, on its way through the generator.
 pub(super) struct Part {
     /// The tensors.
-    pub stream: Stream,
+    pub binding: Binding,
     /// The part as the generator sees it, for smoothing.
-    pub grey: Grey,
+    pub grey: LumaPlane,
 }
 
 impl Slot {
@@ -42,8 +42,8 @@ impl Slot {
     /// Makes it one for a frame of `count` parts.
     pub(super) fn resize(&mut self, count: usize) -> Result<(), TranslateError> {
         while self.parts.len() < count {
-            let stream = Stream::new(self.generator.clone(), self.tensor)?;
-            self.parts.push(Part { stream, grey: Grey::new(self.tensor) });
+            let binding = Binding::new(self.generator.clone(), self.tensor)?;
+            self.parts.push(Part { binding, grey: LumaPlane::new(self.tensor) });
         }
         self.used = count;
         Ok(())
@@ -64,7 +64,7 @@ impl Slot {
     pub fn infer(&mut self) -> Result<Duration, TranslateError> {
         let start = Instant::now();
         for part in self.parts() {
-            part.stream.run()?;
+            part.binding.run()?;
         }
         Ok(start.elapsed())
     }

@@ -6,14 +6,14 @@ use gst_video::VideoInfo;
 
 use crate::cycleganfilter::settings::{Regions, ViewSettings};
 use cyclegan_frame::{
-    InferenceSize, Placement, RegionPlanner, Size, TensorLimits, coarsest_sample,
+    InferenceSize, Letterbox, RegionPlanner, Size, TensorLimits, coarsest_sample,
 };
 use cyclegan_runtime::Generator;
 
 /// What of a frame the generator sees.
 pub enum View {
     /// All of it, at once.
-    Frame(Placement),
+    Frame(Letterbox),
     /// Parts of it, one after the other.
     Regions(RegionPlanner, Size),
 }
@@ -30,7 +30,7 @@ impl View {
         let pixel_aspect = f64::from(info.par().numer()) / f64::from(info.par().denom());
         let limits = generator.limits();
         match settings.regions {
-            Regions::Frame => Self::Frame(Placement::new(frame, pixel_aspect, wanted, limits)),
+            Regions::Frame => Self::Frame(Letterbox::new(frame, pixel_aspect, wanted, limits)),
             Regions::Meta => {
                 let tensor = square(wanted, generator.short_side(), limits);
                 let grid = coarsest_sample(info);
@@ -42,7 +42,7 @@ impl View {
     /// The size of the generator's tensors.
     pub fn tensor(&self) -> Size {
         match self {
-            Self::Frame(placement) => placement.tensor,
+            Self::Frame(letterbox) => letterbox.tensor,
             Self::Regions(_, tensor) => *tensor,
         }
     }
@@ -55,5 +55,5 @@ fn square(wanted: InferenceSize, own: u32, limits: TensorLimits) -> Size {
         InferenceSize::ShortSide(side) => side,
     };
     let square = Size { width: side, height: side };
-    Placement::new(square, 1.0, InferenceSize::ShortSide(side), limits).tensor
+    Letterbox::new(square, 1.0, InferenceSize::ShortSide(side), limits).tensor
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! One stream of pictures through a generator: tensors that are made once and used for each frame.
+//! Tensors bound to a generator, made once and used for each frame.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ pub enum ValuesMut<'a> {
 }
 
 /// A generator with an input and an output tensor of one size.
-pub struct Stream {
+pub struct Binding {
     generator: Arc<Generator>,
     size: Size,
     binding: IoBinding,
@@ -39,7 +39,7 @@ pub struct Stream {
     output: DynTensor,
 }
 
-impl Stream {
+impl Binding {
     /// Makes the tensors for pictures of `size`, the input black.
     pub fn new(generator: Arc<Generator>, size: Size) -> Result<Self, RunError> {
         let failed = |error| failed(size, &error);
@@ -56,7 +56,7 @@ impl Stream {
         &self.generator
     }
 
-    /// The input tensor, to be filled before [`Stream::run`].
+    /// The input tensor, to be filled before [`Binding::run`].
     pub fn input_mut(&mut self) -> Result<ValuesMut<'_>, RunError> {
         let size = self.size;
         let values = match self.generator.contract().input_type {

@@ -5,9 +5,9 @@
 use cyclegan_contract::Size;
 use cyclegan_contract::ValueRange;
 
-use super::{color::ColorTransform, geometry::Placement, tensor::Element};
+use super::{color::ColorTransform, geometry::Letterbox, tensor::Element};
 
-/// Steps of a [`Change`] in one step of an 8-bit component. Six bits below the point leave
+/// Steps of a [`Residual`] in one step of an 8-bit component. Six bits below the point leave
 /// ±511 steps in an `i16`, twice what a component can change by.
 pub const STEPS: f32 = 64.0;
 
@@ -54,7 +54,7 @@ impl Upscale {
 /// Three planes of width×height, in the order of the frame's components, in `STEPS` of an 8-bit
 /// step.
 #[derive(Debug)]
-pub struct Change {
+pub struct Residual {
     /// Width and height of each plane.
     pub size: Size,
     /// The planes, rows without padding.
@@ -79,10 +79,10 @@ impl<'a, T> From<(&'a [T], ValueRange)> for Picture<'a, T> {
 
 impl<T: Element> Picture<'_, T> {
     /// Three rows, R, G and B, of the part that shows the frame.
-    fn rows(&self, y: usize, placement: &Placement) -> [&[T]; 3] {
-        let (width, height) = (placement.tensor.width as usize, placement.tensor.height as usize);
-        let first = (placement.content.y as usize + y) * width + placement.content.x as usize;
-        let length = placement.content.size.width as usize;
+    fn rows(&self, y: usize, letterbox: &Letterbox) -> [&[T]; 3] {
+        let (width, height) = (letterbox.tensor.width as usize, letterbox.tensor.height as usize);
+        let first = (letterbox.content.y as usize + y) * width + letterbox.content.x as usize;
+        let length = letterbox.content.size.width as usize;
         std::array::from_fn(|channel| &self.values[channel * width * height + first..][..length])
     }
 
@@ -93,7 +93,7 @@ impl<T: Element> Picture<'_, T> {
     }
 }
 
-impl Change {
+impl Residual {
     /// A change of nothing for frames that the generator sees in `size`.
     pub fn new(size: Size) -> Self {
         let width = size.width as usize;
@@ -123,11 +123,11 @@ impl Change {
         &mut self,
         input: &Picture<'_, I>,
         output: &Picture<'_, O>,
-        placement: &Placement,
+        letterbox: &Letterbox,
         color: &ColorTransform,
         upscale: Upscale,
     ) -> Result<(), NotFinite> {
-        debug_assert_eq!(self.size, placement.content.size);
+        debug_assert_eq!(self.size, letterbox.content.size);
         let (strength, offset) = match upscale {
             Upscale::Residual { strength } => (strength, [0.0; 3]),
             Upscale::Plain { strength } => (strength, color.offset),
@@ -136,8 +136,8 @@ impl Change {
         let width = self.size.width as usize;
         let mut is_finite = true;
         for y in 0..self.size.height as usize {
-            let before = input.rows(y, placement);
-            let after = output.rows(y, placement);
+            let before = input.rows(y, letterbox);
+            let after = output.rows(y, letterbox);
             for (channel, row) in self.rgb.iter_mut().enumerate() {
                 O::show(after[channel], |x, values| {
                     is_finite &= grey_levels(values, to_grey_out, &mut row[x..]);
@@ -207,7 +207,7 @@ mod tests {
     use crate::geometry::Rect;
 
     const SIZE: Size = Size { width: 3, height: 2 };
-    const PLACEMENT: Placement = Placement {
+    const PLACEMENT: Letterbox = Letterbox {
         tensor: Size { width: 5, height: 4 },
         content: Rect { x: 1, y: 1, size: SIZE },
     };
@@ -216,9 +216,9 @@ mod tests {
         offset: [0.0; 3],
     };
 
-    fn change(input: &[f32], output: &[f32], upscale: Upscale) -> Result<Change, NotFinite> {
+    fn change(input: &[f32], output: &[f32], upscale: Upscale) -> Result<Residual, NotFinite> {
         let range = ValueRange::MinusOneToOne;
-        let mut change = Change::new(SIZE);
+        let mut change = Residual::new(SIZE);
         let (input, output) = (Picture { values: input, range }, Picture { values: output, range });
         change.update(&input, &output, &PLACEMENT, &RGB, upscale)?;
         Ok(change)

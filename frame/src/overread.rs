@@ -16,9 +16,9 @@ pub fn own_frame(info: &VideoInfo) -> Result<VideoFrame<Writable>, gst::glib::Bo
 }
 
 /// The place of frames while GStreamer reads or writes them.
-pub struct Roomy(VideoFrame<Writable>);
+pub struct OverreadGuard(VideoFrame<Writable>);
 
-impl Roomy {
+impl OverreadGuard {
     /// For frames of `info`; `None` if GStreamer leaves alone what is behind them.
     ///
     /// Of formats that pack pixels in groups GStreamer 1.22 makes the rows of an odd width too short
@@ -61,7 +61,7 @@ mod tests {
         gst::init().unwrap();
         let needs = |format, width| {
             let info = VideoInfo::builder(format, width, 5).build().unwrap();
-            Roomy::new(&info).unwrap().is_some()
+            OverreadGuard::new(&info).unwrap().is_some()
         };
         for format in [VideoFormat::Uyvp, VideoFormat::Nv1210le32, VideoFormat::Nv1610le32] {
             assert!(needs(format, 5) && !needs(format, 6), "{format:?}");
