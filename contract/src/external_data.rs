@@ -277,7 +277,9 @@ impl Home {
     fn is_in_own_store(&self, file: &Path) -> bool {
         // R/.git/annex/objects and R/.dvc/cache belong to R.
         let repository = store(file).and_then(|store| {
-            let hidden = |part: &&Path| part.ends_with(".git") || part.ends_with(".dvc");
+            let hidden = |part: &&Path| {
+                part.file_name().is_some_and(|name| name == ".git" || name == ".dvc")
+            };
             store.ancestors().find(hidden).and_then(Path::parent).map(Path::to_path_buf)
         });
         let folder = self.real_folder.as_ref();

@@ -3,6 +3,8 @@
 //! Which other files a model may read: plain ones beside it, and those that links of the known
 //! caches lead to.
 
+#![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+
 use std::{
     fs,
     path::{Path, PathBuf},

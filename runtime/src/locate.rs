@@ -57,6 +57,11 @@ impl ModelFiles {
             }
         }
     }
+
+    /// Whether there is a generator of that direction, in any precision.
+    pub fn has(&self, direction: Direction) -> bool {
+        Precision::ALL.into_iter().any(|precision| self.file(direction, precision).is_some())
+    }
 }
 
 fn is_pair(folder: &Path) -> bool {

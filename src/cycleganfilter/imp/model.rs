@@ -53,12 +53,8 @@ impl CycleGanFilter {
 
     /// Takes `pair` as the model that runs, and warns of what was not as the user asked.
     pub(super) fn adopt(&self, pair: Arc<Pair>) {
-        if let Some(reason) = pair.fallback() {
-            gst::element_imp_warning!(
-                self,
-                gst::ResourceError::Settings,
-                ("The CPU steps in: {reason}")
-            );
+        for warning in pair.take_warnings() {
+            gst::element_imp_warning!(self, gst::ResourceError::Settings, ("{warning}"));
         }
         *lock(&self.pair) = Some(pair);
         self.notify_active();
