@@ -36,8 +36,7 @@ pub enum Provider {
 pub struct ProviderOptions {
     /// Which device, where there are several.
     pub device_id: i32,
-    /// Threads of the CPU. 0 is the pool that all generators of the process share, with as many
-    /// threads as there are cores; any other number is a pool of its own.
+    /// Threads of the CPU, 0 for as many as there are cores.
     pub threads: u32,
     /// Where compiled engines are kept between runs.
     pub cache_dir: PathBuf,

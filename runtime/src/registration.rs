@@ -90,11 +90,9 @@ fn openvino(
         // A GPU would run everything in float16 by default.
         OpenVinoDevice::Gpu(_) if precision == Precision::Fp32 => provider.with_precision("FP32"),
         OpenVinoDevice::Gpu(_) | OpenVinoDevice::Npu => provider,
-        OpenVinoDevice::Cpu => provider.with_num_threads(match threads {
+        OpenVinoDevice::Cpu => provider.
             // Its default is eight, however many cores there are.
-            0 => threads::all_cores(),
-            threads => threads as usize,
-        }),
+            with_num_threads(threads::count(threads)),
     };
     match engines {
         Some(folder) => provider.with_cache_dir(folder.display()),
@@ -150,7 +148,7 @@ mod tests {
         assert_has(&cpu, "device_type", Some("CPU"));
         assert_has(&cpu, "num_of_threads", Some("3"));
         let cpu = openvino(OpenVinoDevice::Cpu, 0, Precision::Int8, None);
-        assert_has(&cpu, "num_of_threads", Some(&threads::all_cores().to_string()));
+        assert_has(&cpu, "num_of_threads", Some(&threads::count(0).to_string()));
         assert_has(
             &openvino(OpenVinoDevice::Npu, 1, Precision::Fp16, None),
             "device_type",

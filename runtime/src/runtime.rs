@@ -10,10 +10,7 @@ use std::{
 use once_cell::sync::OnceCell;
 use ort::{environment::Environment, logging::LogLevel};
 
-use super::{
-    library::{System, candidates},
-    threads,
-};
+use super::library::{System, candidates};
 
 /// What ONNX Runtime has to say, and what is found out about it.
 pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -69,9 +66,6 @@ pub fn plugin_folder() -> Option<&'static Path> {
 }
 
 /// ONNX Runtime's environment; loads the library at the first call, and again after a failure.
-///
-/// Sessions share its thread pool, of as many threads as there are cores, unless they ask for
-/// threads of their own with `with_independent_thread_pool`.
 pub fn environment() -> Result<&'static Environment, RuntimeError> {
     ENVIRONMENT.get_or_try_init(|| {
         let candidates = match LIBRARY.get() {
@@ -137,7 +131,6 @@ fn start(builder: ort::environment::EnvironmentBuilder) -> Result<Environment, S
         .with_name("cycleganfilter")
         .with_telemetry(false)
         .with_logger(log)
-        .with_global_thread_pool(threads::shared_pool().map_err(|error| reason(&error))?)
         .build()
         .map_err(|error| reason(&error))?;
     environment.set_log_level(LogLevel::Warning);

@@ -263,22 +263,3 @@ fn a_fallback_is_a_warning() {
     let [warning @ Warning::Fallback(_)] = &warnings[..] else { panic!("{warnings:?}") };
     assert!(warning.to_string().contains("`directml`"), "{warning}");
 }
-
-#[test]
-fn threads_are_shared_or_ones_own() {
-    let models = Models::new();
-    let model = models.add("G.onnx", &generators::invert());
-    let g = Direction::AToB;
-    let pairs = [0, 1, 2].map(|threads| {
-        let mut options = options(Some(Provider::Cpu));
-        options.provider_options.threads = threads;
-        let pair = Pair::load(model.to_str().unwrap(), &options).unwrap();
-        let mut binding = Binding::new(pair.generator(g).unwrap().clone(), SIZE).unwrap();
-        fill(&mut binding, 0, 0.5);
-        binding.run().unwrap();
-        assert_eq!(f32s(binding.input_and_output().unwrap().1)[0], -0.5);
-        pair
-    });
-    let generator = |index: usize| pairs[index].generator(g).unwrap();
-    assert!(!Arc::ptr_eq(generator(0), generator(1)));
-}
