@@ -197,7 +197,16 @@ fn check_tensor(tensor: &Tensor, home: &Home) -> Result<(String, PathBuf), Contr
     let size = match fs::metadata(&file) {
         Ok(metadata) if metadata.is_file() => metadata.len(),
         Ok(_) => return Err(refuse("which is no file".to_owned())),
-        Err(error) => return Err(refuse(format!("which cannot be read: {error}"))),
+        Err(error) => {
+            return Err(refuse(match fs::read_link(&file) {
+                Ok(target) => format!(
+                    "which is a link to {}, which is not there; fetch that file, for example with \
+                     `git annex get` or `dvc pull`",
+                    target.display()
+                ),
+                Err(_) => format!("which cannot be read: {error}"),
+            }));
+        }
     };
     if size < MAX_POINTER
         && let Some(kind) = pointer(&file)

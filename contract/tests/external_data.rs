@@ -191,6 +191,15 @@ mod links {
     }
 
     #[test]
+    fn a_link_whose_file_is_missing_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        symlink("../annex/objects/K", folder.path().join("weights.bin")).unwrap();
+        let message = refusal(&external("weights.bin", "16"), folder.path());
+        assert!(message.contains("a link to ../annex/objects/K"), "{message}");
+        assert!(message.contains("git annex get"), "{message}");
+    }
+
+    #[test]
     fn links_to_anywhere_else_are_refused() {
         let work = tempfile::tempdir().unwrap();
         let at = |path: &str| work.path().join(path);

@@ -18,8 +18,9 @@ pub enum Warning {
     /// The CPU runs what another provider was named for.
     #[error("The CPU steps in: {0}")]
     Fallback(LoadError),
-    /// `auto` uses another provider than one that this machine seems to have.
-    #[error("execution-provider=auto goes on without a provider that ONNX Runtime has: {0}")]
+    /// A provider fails that is built in and whose device this machine seems to have, and another
+    /// one is used.
+    #[error("Another provider than the best one is used: {0}")]
     PassedOver(LoadError),
     /// A variant of the pair fails, and the float32 one runs.
     #[error("{} is used, as the {precision} variant fails: {error}", path.display())]

@@ -15,7 +15,7 @@ use std::{env, path::Path, process::Command};
 
 use cyclegan_contract::{Direction, Metadata};
 use cyclegan_runtime::{
-    LoadError, LoadOptions, OpenVinoDevice, Pair, Provider, ProviderOptions, Target,
+    LoadError, LoadOptions, OpenVinoDevice, Pair, Provider, ProviderOptions, Target, Warning,
 };
 use generators::Models;
 
@@ -97,4 +97,26 @@ fn auto_runs_and_says_nothing_of_devices_that_are_not_there() {
     assert!(matches!(pair.provider(), Provider::OpenVino | Provider::Cpu));
     let warnings = pair.take_warnings();
     assert!(warnings.is_empty() || Path::new("/dev/dri").exists(), "{warnings:?}");
+}
+
+#[test]
+fn it_runs_where_no_file_can_be_written() {
+    if !is_child("it_runs_where_no_file_can_be_written") {
+        return;
+    }
+    let models = Models::new();
+    let model = model(&models);
+    // A file where a folder should be.
+    std::fs::write(models.folder().join("cache"), "").unwrap();
+    // SAFETY: the process runs this test only, and nothing of it reads the environment meanwhile.
+    unsafe { env::set_var("TMPDIR", "/nowhere") };
+    let pair = load(&model, Some(Provider::OpenVino), 0).unwrap();
+    assert_eq!(pair.provider(), Provider::OpenVino);
+    let warnings = pair.take_warnings();
+    let [Warning::NoCache { .. }, Warning::NotVerified { .. }] = &warnings[..] else {
+        panic!("{warnings:?}");
+    };
+    for warning in warnings {
+        eprintln!("{warning}");
+    }
 }
