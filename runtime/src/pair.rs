@@ -41,7 +41,7 @@ pub struct Pair {
     forward: OnceLock<Arc<Generator>>,
     reverse: OnceLock<Arc<Generator>>,
     fallback: Option<LoadError>,
-    /// Those that nobody has taken yet.
+    /// Those that [`Pair::take_warnings`] has not returned yet.
     warnings: Mutex<Vec<Warning>>,
 }
 
@@ -87,10 +87,10 @@ impl Pair {
     }
 
     /// The same model, with the same directions open, on the next target that the user allows:
-    /// another of `auto`'s, or the CPU with `allow_fallback`. For a generator that was opened and
-    /// then fails on frames of their own size with `error`, for example for want of memory.
+    /// another of `auto`'s, or the CPU with `allow_fallback`. For a generator that opens, and then
+    /// fails with `error` on frames of the negotiated size, for example by running out of memory.
     ///
-    /// Fails with `error` itself if the user allows no other, or there is none.
+    /// Fails with `error` itself if the user allows no other target, or none is left.
     pub fn reopen(&self, error: RunError) -> Result<Self, LoadError> {
         let open: Vec<_> =
             Direction::BOTH.into_iter().filter(|&d| self.generator(d).is_some()).collect();
@@ -134,7 +134,7 @@ impl Pair {
         self.fallback.as_ref()
     }
 
-    /// What the user may want to know of it, each once.
+    /// What was not as the user may expect. Each warning is returned once.
     pub fn take_warnings(&self) -> Vec<Warning> {
         std::mem::take(&mut *self.warnings.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -199,7 +199,7 @@ struct Load<'a> {
     model: &'a str,
     files: &'a ModelFiles,
     options: &'a LoadOptions,
-    /// What is to be open; one that is missing is an error if it is the only one.
+    /// The directions to open. A missing one is an error if it is the only one.
     directions: &'a [Direction],
 }
 

@@ -58,11 +58,13 @@ struct Facts {
     precision: Precision,
     /// Whether it compiles engines that are kept between runs.
     compiles_engines: bool,
-    /// On Linux, files of which one is there if its device is. None where that is not known.
+    /// On Linux, files of which at least one exists if the machine has such a device. Empty if that
+    /// cannot be known.
     device_files: &'static [&'static str],
 }
 
-const NVIDIA: &[&str] = &["/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/dxg"];
+const NVIDIA: &[&str] =
+    &["/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/nvhost-gpu", "/dev/dxg"];
 
 /// All providers, in the order of [`Provider`].
 static FACTS: [Facts; 8] = [

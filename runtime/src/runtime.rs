@@ -100,7 +100,7 @@ fn first_that_loads<L, E>(
     let mut tried = Vec::new();
     for library in candidates {
         match load(&library) {
-            // Whether it starts or not, it stays loaded, and another would not be.
+            // ort keeps the first library that loads, so there is no second try.
             Ok(loaded) => {
                 return start(loaded).map_err(|reason| RuntimeError::Start { library, reason });
             }

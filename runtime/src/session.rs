@@ -73,7 +73,7 @@ impl Generator {
                 .provider(target.may_be_present(), format!("{}. It needs {needs}", reason(&error)))
         })?;
 
-        // In a folder of its own, which nobody else can write to.
+        // A private folder: other users can neither read the profile nor guess its name.
         let is_profiled = target.provider != Provider::Cpu;
         let profiles = is_profiled
             .then(|| tempfile::Builder::new().prefix("cycleganfilter-").tempdir())
@@ -137,12 +137,12 @@ impl Generator {
         self.contract.precision
     }
 
-    /// What its user may want to know, though it was loaded.
+    /// What was not as expected when it was loaded.
     pub(super) fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
 
-    /// Whether its external data are still those that were read.
+    /// Whether the files of its external data are unchanged since they were read.
     pub(super) fn is_current(&self) -> bool {
         stamps(&self.contract) == self.external_data
     }
@@ -197,7 +197,7 @@ impl Generator {
         Ok(time)
     }
 
-    /// How long a run takes at the generator's own size: the quickest of three.
+    /// The shortest of three runs at the generator's own size.
     pub(super) fn quickest_run(&self) -> Result<Duration, RunError> {
         let mut quickest = Duration::MAX;
         for _ in 0..3 {
@@ -250,7 +250,7 @@ impl Generator {
     }
 }
 
-/// How a failure to open a generator is told.
+/// Turns a failure to open a generator into an error.
 struct Failure<'a> {
     path: &'a Path,
     target: Target,
@@ -261,7 +261,7 @@ impl Failure<'_> {
         LoadError::Provider { target: self.target, is_present, reason }
     }
 
-    /// A GPU library may fail on the model or on the machine, and does not tell which.
+    /// A GPU library fails on a bad model as well as on a bad machine, and does not say which it was.
     fn session<R>(&self, error: &ort::Error<R>) -> LoadError {
         let reason = reason(error);
         match self.target.provider {
@@ -273,7 +273,7 @@ impl Failure<'_> {
         }
     }
 
-    /// Neither does it tell here: its memory may be too small, or float16 too narrow.
+    /// A run on a GPU may fail for lack of memory, or because a value leaves float16's range.
     fn run(&self, source: RunError) -> LoadError {
         let is_models = matches!(source, RunError::Shape { .. } | RunError::Mask { .. });
         match self.target.provider {
@@ -314,10 +314,10 @@ fn engines_folder(
 
 /// Hands ONNX Runtime the external data in memory.
 ///
-/// It would map the file, so that who writes to it changes a running generator, and who shortens it
-/// ends the process. It would also follow fewer kinds of links than the contract, which ones
-/// depending on its version. Providers that compile the model themselves get the file where they can
-/// find it: not all of them look for data in memory.
+/// ONNX Runtime itself maps the file: writing to it changes a running generator, and truncating it
+/// kills the process. It also follows fewer kinds of links than the contract does, depending on its
+/// version. Providers that compile the model themselves may not support data in memory, so they read
+/// the file wherever ONNX Runtime accepts it.
 fn with_external_data(
     mut builder: SessionBuilder,
     path: &Path,

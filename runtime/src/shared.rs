@@ -25,7 +25,7 @@ struct Key {
     options: ProviderOptions,
 }
 
-/// The generators that some filter holds.
+/// The generators that are in use.
 static GENERATORS: LazyLock<Shared<Key, Generator, LoadError>> = LazyLock::new(Shared::default);
 
 /// The generator at `path`, which is loaded if no filter of the process holds it yet.
@@ -52,7 +52,7 @@ pub fn open(
     GENERATORS.get(&key, Generator::is_current, load)
 }
 
-/// Values by key, each made once and kept while somebody holds it.
+/// Values by key. Each is made once, and kept as long as somebody holds it.
 struct Shared<K, T, E> {
     /// Held for look-ups only.
     entries: Mutex<HashMap<K, Entry<T, E>>>,
@@ -63,7 +63,7 @@ enum Entry<T, E> {
     Loading(Arc<Load<T, E>>),
 }
 
-/// A load that is going on, and its result for those who wait for it.
+/// A load in progress, and its result for the threads that wait for it.
 struct Load<T, E> {
     result: Mutex<Progress<T, E>>,
     is_done: Condvar,
@@ -138,7 +138,7 @@ impl<K: Clone + Eq + Hash, T, E: Clone> Shared<K, T, E> {
     }
 }
 
-/// Ends a load when it goes out of scope, by a panic too.
+/// Ends a load when it goes out of scope, also by a panic.
 struct Finish<'a, K: Eq + Hash, T, E> {
     shared: &'a Shared<K, T, E>,
     key: &'a K,
@@ -163,7 +163,7 @@ impl<K: Eq + Hash, T, E> Drop for Finish<'_, K, T, E> {
 }
 
 impl<T, E: Clone> Load<T, E> {
-    /// The result once it is there, or `None` if there will be none.
+    /// Waits for the result; `None` if the thread that loads has panicked.
     fn wait(&self) -> Option<Result<Arc<T>, E>> {
         let is_running = |progress: &mut Progress<T, E>| matches!(progress, Progress::Running);
         let progress = self.is_done.wait_while(lock(&self.result), is_running);
@@ -197,7 +197,7 @@ mod tests {
     const SOON: Duration = Duration::from_millis(50);
 
     #[test]
-    fn loading_one_keeps_no_other_waiting() {
+    fn a_load_does_not_block_other_keys() {
         let values = Values::default();
         let (started, has_started) = mpsc::channel();
         let (release, is_released) = mpsc::channel::<()>();
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn who_asks_for_the_same_shares_the_result() {
+    fn callers_of_one_key_share_the_result() {
         let (values, loads) = four_at_once(Ok(1));
         assert_eq!(loads, 1);
         let first = values[0].clone().unwrap();
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn who_asks_for_the_same_shares_the_error() {
+    fn callers_of_one_key_share_the_error() {
         let (errors, loads) = four_at_once(Err("no memory"));
         assert_eq!(loads, 1);
         assert!(errors.into_iter().all(|error| error.unwrap_err() == "no memory"));
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_load_that_panics_keeps_nobody_waiting() {
+    fn a_load_that_panics_does_not_block_its_waiters() {
         let values = Values::default();
         let (started, has_started) = mpsc::channel();
         thread::scope(|scope| {

@@ -87,7 +87,7 @@ impl Target {
                     provider => vec![provider.into()],
                 })
                 .collect(),
-            // Who gives a number means a GPU.
+            // A number other than 0 names a GPU.
             Some(Provider::OpenVino) if id > 0 => vec![OpenVinoDevice::Gpu(id).into()],
             Some(Provider::OpenVino) => {
                 accelerators.into_iter().chain([OpenVinoDevice::Cpu.into()]).collect()
@@ -96,7 +96,7 @@ impl Target {
         }
     }
 
-    /// What is left of the candidates after this one has failed.
+    /// The candidates that are left after this one has failed.
     pub fn candidates_after(
         self,
         provider: Option<Provider>,
@@ -214,7 +214,7 @@ mod tests {
         let gpu = OpenVinoDevice::Gpu(0).into();
         let openvino = Some(Provider::OpenVino);
         assert_eq!(after(gpu, openvino, false), ["openvino (NPU)", "openvino (CPU)"]);
-        // The CPU device of OpenVINO is none of auto's list.
+        // auto does not list OpenVINO's CPU device.
         assert_eq!(after(OpenVinoDevice::Cpu.into(), None, false), ["cpu"]);
     }
 

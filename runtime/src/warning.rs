@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What a loaded model does otherwise than its user may expect.
+//! What is not as the user may expect, though the model was loaded.
 
 use std::path::PathBuf;
 
@@ -11,8 +11,8 @@ use super::{
     target::Target,
 };
 
-/// Something that a user wants to know of a model though it was loaded. Each message says what was
-/// found and what happens instead.
+/// A model was loaded, but not as the user may expect. Each message says what was found and what
+/// happens instead.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Warning {
     /// The CPU runs what another provider was named for.
@@ -43,7 +43,7 @@ pub enum Warning {
         error: RunError,
     },
     /// It is not known which processor runs the generator.
-    #[error("{target} runs {}, but whether on its own device is not verified: {reason}", path.display())]
+    #[error("{target} was opened for {}, but it is not verified that it runs there: {reason}", path.display())]
     NotVerified {
         /// The file.
         path: PathBuf,
@@ -54,8 +54,8 @@ pub enum Warning {
     },
     /// Compiled engines cannot be kept, so each start compiles them again.
     #[error(
-        "{target} compiles {} at each start, as no engine can be kept in {}: {reason}. Set \
-         `cache-dir`",
+        "{target} compiles {} at each start, because no engine can be stored in {}: {reason}. Set \
+         `cache-dir` to a folder that can be written",
         path.display(),
         folder.display()
     )]

@@ -13,9 +13,10 @@ mod skip;
 
 use std::{env, path::Path, process::Command};
 
-use cyclegan_contract::{Direction, Metadata};
+use cyclegan_contract::{Direction, Metadata, Size};
 use cyclegan_runtime::{
-    LoadError, LoadOptions, OpenVinoDevice, Pair, Provider, ProviderOptions, Target, Warning,
+    LoadError, LoadOptions, OpenVinoDevice, Pair, Provider, ProviderOptions, RunError, Target,
+    Warning,
 };
 use generators::Models;
 
@@ -119,4 +120,33 @@ fn it_runs_where_no_file_can_be_written() {
     for warning in warnings {
         eprintln!("{warning}");
     }
+}
+
+/// As the element does it when a generator fails on frames of the negotiated size.
+#[test]
+fn the_cpu_takes_over_a_pair_where_the_user_allows_it() {
+    if !is_child("the_cpu_takes_over_a_pair_where_the_user_allows_it") {
+        return;
+    }
+    let models = Models::new();
+    let model = model(&models);
+    let pair = load(&model, Some(Provider::OpenVino), 0).unwrap();
+    let size = Size { width: 4096, height: 2160 };
+    let oom = || RunError::Failed { size, reason: "out of memory".to_owned() };
+    if pair.target() == Target::from(OpenVinoDevice::Cpu) {
+        let error = pair.reopen(oom()).err().unwrap().to_string();
+        assert!(error.contains("4096×2160") && error.contains("out of memory"), "{error}");
+    }
+
+    let options = LoadOptions { allow_fallback: true, ..pair.options().clone() };
+    let pair = Pair::load(model.to_str().unwrap(), &options).unwrap();
+    assert_eq!(pair.provider(), Provider::OpenVino);
+    let pair = pair.reopen(oom()).unwrap();
+    if !Path::new("/dev/dri").exists() {
+        assert_eq!(pair.provider(), Provider::Cpu);
+    }
+    assert!(pair.generator(Direction::AToB).is_some() && pair.generator(Direction::BToA).is_none());
+    let warnings = pair.take_warnings();
+    let [Warning::Reopened { .. }] = &warnings[..] else { panic!("{warnings:?}") };
+    assert!(warnings[0].to_string().contains("out of memory"), "{}", warnings[0]);
 }
