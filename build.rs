@@ -3,5 +3,10 @@
 //! Records commit and date of the build for `plugin_define!`.
 
 fn main() {
+    // Where a build comes from is for whoever publishes it to say, as `repository` in Cargo.toml. GStreamer's own
+    // builds have this text where nothing is known.
+    let repository = std::env::var("CARGO_PKG_REPOSITORY").unwrap_or_default();
+    let origin = if repository.is_empty() { "Unknown package origin" } else { &repository };
+    println!("cargo:rustc-env=CYCLEGAN_ORIGIN={origin}");
     gst_plugin_version_helper::info();
 }

@@ -23,6 +23,6 @@ gst::plugin_define!(
     "MIT/X11",
     env!("CARGO_PKG_NAME"),
     env!("CARGO_PKG_NAME"),
-    "https://gstreamer.freedesktop.org",
+    env!("CYCLEGAN_ORIGIN"),
     env!("BUILD_REL_DATE")
 );

@@ -2,13 +2,17 @@
 
 //! Tests that say that they are skipped; the tests of all crates take this file.
 
-use std::io::Write;
+use std::{fs::OpenOptions, io::Write};
 
-/// Says that a test, or a part of it, is skipped. Written past the test runner, which keeps what
-/// `eprintln!` says of a test that passes to itself.
+/// Says that a test, or a part of it, is skipped: on standard error, past the capture of `cargo test`, and in the file
+/// that `CYCLEGAN_TEST_SKIPS` names, since cargo-nextest keeps all output of a test that passes.
 #[allow(clippy::explicit_write, reason = "eprintln! is what must not be used")]
 pub fn say_skipped(why: &str) {
     writeln!(std::io::stderr(), "{why}").unwrap();
+    if let Some(file) = std::env::var_os("CYCLEGAN_TEST_SKIPS") {
+        let mut file = OpenOptions::new().append(true).create(true).open(file).unwrap();
+        writeln!(file, "{why}").unwrap();
+    }
 }
 
 /// Whether the slow tests are wanted; says so where they are not.

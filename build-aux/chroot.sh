@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT OR Apache-2.0
+
+# Runs a command in a minimal Debian of another release:
+#
+#   chroot.sh [--fresh] [--bind DIR]... RELEASE COMMAND...
+#
+# RELEASE is 12 or 13. The system is made once with debootstrap, from the mirror that apt uses here or from
+# DEBIAN_MIRROR, and kept in the cache; --fresh works on a copy that is removed afterwards. Each --bind shows a folder
+# of this machine at the same place. Needs root; mounts end with the command.
+set -euo pipefail
+
+die() {
+    printf 'chroot.sh: %s\n' "$*" >&2
+    exit 1
+}
+
+fresh='' binds=()
+while [[ ${1:-} == --* ]]; do
+    case $1 in
+    --fresh) fresh=1 ;;
+    --bind)
+        binds+=("$2")
+        shift
+        ;;
+    *) die "no such option: $1" ;;
+    esac
+    shift
+done
+(($# >= 2)) || die "usage: chroot.sh [--fresh] [--bind DIR]... RELEASE COMMAND..."
+case $1 in
+12) suite=bookworm ;;
+13) suite=trixie ;;
+*) die "RELEASE is '$1', but must be 12 or 13" ;;
+esac
+shift
+[[ $(id -u) == 0 ]] || die "this needs root"
+command -v debootstrap >/dev/null || die "install debootstrap first"
+
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/cycleganfilter
+base=$cache/chroot-$suite
+if [[ ! -d $base ]]; then
+    # shellcheck disable=SC2016
+    mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(SITE)' | head -n 1)}
+    [[ -n $mirror ]] || die "apt knows no mirror here; set DEBIAN_MIRROR"
+    mkdir -p -- "$cache"
+    work=$(mktemp -d -- "$base.XXXXXX")
+    trap 'rm -rf -- "$work"' EXIT
+    debootstrap --variant=minbase "$suite" "$work" "$mirror" >&2
+    chmod 755 "$work"
+    mv -T -- "$work" "$base"
+    trap - EXIT
+fi
+
+root=$base
+if [[ -n $fresh ]]; then
+    root=$(mktemp -d)
+    trap 'rm -rf -- "$root"' EXIT
+    cp -a --reflink=auto -- "$base/." "$root/"
+fi
+cp -L /etc/resolv.conf "$root/etc/resolv.conf"
+
+# The mounts live in a namespace of their own and go away with it, also when this script is killed.
+# shellcheck disable=SC2016
+unshare --mount bash -euc '
+    root=$1 count=$2
+    shift 2
+    mount -t proc proc "$root/proc"
+    mount --rbind /dev "$root/dev"
+    for ((i = 0; i < count; i++)); do
+        mkdir -p -- "$root$1"
+        mount --rbind -- "$1" "$root$1"
+        shift
+    done
+    exec chroot "$root" "$@"
+' chroot.sh "$root" "${#binds[@]}" "${binds[@]}" "$@"

@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT OR Apache-2.0
+
+# For ./dev package: package-deb.sh stage TARGET RUNTIME_DIR
+#                    package-deb.sh test TARGET
+#
+# `stage` puts what the package holds beside what cargo builds into TARGET/release/package: ONNX Runtime with its
+# licences, man page and shell completions. `test` installs the package into a fresh Debian 12 and runs it there.
+set -euo pipefail
+here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
+
+stage() {
+    local target=$1 runtime_dir=$2 out=$1/release/package shell
+    rm -rf -- "$out"
+    mkdir -p -- "$out/lib" "$out/onnxruntime" "$out/man"
+    cp -- "$runtime_dir"/libonnxruntime.so.* "$out/lib/"
+    cp -- "$runtime_dir"/LICENSE "$runtime_dir"/ThirdPartyNotices.txt "$out/onnxruntime/"
+    "$target/release/cyclegan-batch" --generate man >"$out/man/cyclegan-batch.1"
+    for shell in bash zsh fish; do
+        "$target/release/cyclegan-batch" --generate "$shell" >"$out/$shell"
+    done
+}
+
+# Runs inside the fresh system: installs the package as a user would, then uses it with no variable set.
+# shellcheck disable=SC2016
+trial='
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq
+    apt-get install -y -qq --no-install-recommends gstreamer1.0-tools "$1"
+    gst-inspect-1.0 cycleganfilter | grep -q "execution-provider"
+    gst-launch-1.0 -q videotestsrc num-buffers=3 ! video/x-raw,width=320,height=240 ! cycleganfilter ! \
+        filesink location=/tmp/translated.raw
+    gst-launch-1.0 -q videotestsrc num-buffers=3 ! video/x-raw,width=320,height=240 ! \
+        filesink location=/tmp/plain.raw
+    [ "$(stat -c %s /tmp/translated.raw)" = "$(stat -c %s /tmp/plain.raw)" ]
+    gst-launch-1.0 -q videotestsrc num-buffers=1 ! video/x-raw,width=64,height=64 ! jpegenc ! \
+        filesink location=/tmp/picture.jpg
+    cyclegan-batch /tmp/picture.jpg --out /tmp/out
+    test -s /tmp/out/picture.jpg
+    man_page=/usr/share/man/man1/cyclegan-batch.1.gz
+    test -s "$man_page" || dpkg -L gstreamer1.0-cyclegan | grep -q "$man_page"
+    dpkg -P gstreamer1.0-cyclegan
+    ! gst-inspect-1.0 --exists cycleganfilter
+'
+
+try() {
+    local package
+    package=$(find "$1/debian" -name 'gstreamer1.0-cyclegan_*.deb' -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d' ' -f2-)
+    [[ -n $package ]] || {
+        echo "package-deb.sh: no package in $1/debian; run ./dev package deb first" >&2
+        exit 1
+    }
+    "$here/chroot.sh" --fresh --bind "$1/debian" 12 bash -euc "$trial" trial "$package"
+    echo "$(basename -- "$package") installs, translates and goes away again."
+}
+
+case ${1:-} in
+stage) stage "$2" "$3" ;;
+test) try "$2" ;;
+*)
+    echo "usage: package-deb.sh stage TARGET RUNTIME_DIR | test TARGET" >&2
+    exit 2
+    ;;
+esac
