@@ -98,7 +98,8 @@ fn table() -> String {
     own.retain(|pspec| pspec.owner_type() == filter.type_());
     own.sort_by_key(|pspec| pspec.name().to_owned());
     let mut table =
-        "| property | type, default | changeable | meaning |\n| --- | --- | --- | --- |\n".to_owned();
+        "| property | type, default | changeable | meaning |\n| --- | --- | --- | --- |\n"
+            .to_owned();
     for pspec in own {
         let blurb = pspec.blurb().unwrap_or_default().replace('|', "\\|");
         let (kind, states) = (describe(&pspec), changeable(pspec.flags()));

@@ -57,15 +57,25 @@ impl System {
     }
 }
 
+/// A folder beside GStreamer's own plugin folder, where packages put the library: in the plugin folder itself GStreamer
+/// would take it for a plugin.
+const PRIVATE_FOLDER: &str = "../cyclegan";
+
 /// Where the library may be, best first. `ORT_DYLIB_PATH`, where it is set, is the only place.
 pub fn candidates(plugin_folder: Option<&Path>) -> Vec<PathBuf> {
     if let Some(path) = env::var_os("ORT_DYLIB_PATH").filter(|path| !path.is_empty()) {
         return vec![path.into()];
     }
     let system = System::HERE;
-    let mut found = plugin_folder.map(|folder| libraries_in(folder, system)).unwrap_or_default();
+    let mut found = plugin_folder.map(|plugin| near(plugin, system)).unwrap_or_default();
     found.extend(system.on_search_path().iter().map(PathBuf::from));
     found
+}
+
+/// The libraries in the plugin's folder, then those of a package.
+fn near(plugin: &Path, system: System) -> Vec<PathBuf> {
+    let folders = [plugin.to_path_buf(), plugin.join(PRIVATE_FOLDER)];
+    folders.iter().flat_map(|folder| libraries_in(folder, system)).collect()
 }
 
 /// The libraries in `folder`, the longest version first.
@@ -82,6 +92,18 @@ fn libraries_in(folder: &Path, system: System) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_package_keeps_the_library_beside_the_plugin_folder() {
+        let lib = tempfile::tempdir().unwrap();
+        for folder in ["gstreamer-1.0", "cyclegan"] {
+            fs::create_dir(lib.path().join(folder)).unwrap();
+        }
+        let plugins = lib.path().join("gstreamer-1.0");
+        let packaged = plugins.join(PRIVATE_FOLDER).join(System::HERE.on_search_path()[0]);
+        fs::write(&packaged, "").unwrap();
+        assert_eq!(near(&plugins, System::HERE), [packaged]);
+    }
 
     #[test]
     fn each_system_has_its_own_names() {
