@@ -199,8 +199,13 @@ fn precision(graph: &GraphProto, input: ElementType) -> Precision {
     }
     // float16 models may keep float32 inputs, converted by a first operator.
     let weights = |data_type: DataType| -> i64 {
-        let of_type = graph.initializer.iter().filter(|t| t.data_type == data_type as i32);
-        of_type.map(|t| t.dims.iter().fold(1_i64, |n, &d| n.saturating_mul(d.max(0)))).sum()
+        let constants =
+            graph.node.iter().flat_map(|node| &node.attribute).filter_map(|a| a.t.as_ref());
+        let tensors = graph.initializer.iter().chain(constants);
+        let of_type = tensors.filter(|tensor| tensor.data_type == data_type as i32);
+        of_type
+            .map(|tensor| tensor.dims.iter().fold(1_i64, |n, &dim| n.saturating_mul(dim.max(0))))
+            .fold(0, i64::saturating_add)
     };
     let (fp16, fp32) = (weights(DataType::Float16), weights(DataType::Float));
     match input {
@@ -336,7 +341,8 @@ fn list<'a>(values: impl Iterator<Item = &'a Declared>) -> String {
 mod tests {
     use super::*;
     use crate::onnx::{
-        DimensionProto, NodeProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto,
+        AttributeProto, DimensionProto, NodeProto, TensorProto, TensorShapeProto, TensorTypeProto,
+        TypeProto,
     };
 
     fn value(name: &str, elem_type: DataType, shape: &[i64]) -> ValueInfoProto {
@@ -425,6 +431,12 @@ mod tests {
         assert_eq!(of(DataType::Float16, "Conv", &[DataType::Float16]), Precision::Fp16);
         assert_eq!(of(DataType::Float, "Cast", &[DataType::Float16]), Precision::Fp16);
         assert_eq!(of(DataType::Float, "DequantizeLinear", &[DataType::Float]), Precision::Int8);
+        // Some exporters write weights as constants.
+        let mut constant = model(image("in", &shape), vec![image("out", &shape)]);
+        constant.graph.as_mut().unwrap().node[0]
+            .attribute
+            .push(AttributeProto { t: Some(weight(DataType::Float16)), ..Default::default() });
+        assert_eq!(check(&constant).unwrap().precision, Precision::Fp16);
         assert_eq!(of(DataType::Float, "QLinearConv", &[DataType::Int8]), Precision::Int8);
     }
 
