@@ -24,6 +24,7 @@ use crate::{
     cyclegan::{
         CycleGan, Losses,
         distill::Distillation,
+        player::Player,
         schedule::{LrPolicy, Schedule},
         teacher::Teacher,
     },
@@ -353,7 +354,9 @@ fn begun(config: &Config, device: Device) -> Result<CycleGan> {
     );
     let model = CycleGan::new(&config.train, device)?;
     if let Some(folder) = &config.init_from {
-        read_back::pair(folder, &model)?;
+        let params = model.generators.each_ref().map(|g| &g.params);
+        read_back::pair(folder, &model.networks, params)?;
+        model.generators.iter().for_each(Player::restart_average);
     }
     Ok(model)
 }

@@ -34,7 +34,8 @@ pub const COPY: &str = "teacher/run";
 /// A run that teaches.
 #[derive(Debug)]
 pub struct RunTeacher {
-    run: RunFolder,
+    /// The checkpoint that was read.
+    checkpoint: PathBuf,
     /// Its options and data.
     pub config: Config,
     model: CycleGan,
@@ -46,8 +47,10 @@ impl RunTeacher {
     /// Reads a run's newest checkpoint.
     pub fn open(path: &Path) -> Result<Self> {
         let run = RunFolder::open(path)?;
-        let (config, model) = checkpoint::open_newest(&run, Device::Cpu)?;
-        Ok(Self { run, config, model, kept: None })
+        let config = run.config()?;
+        let mut model = CycleGan::new(&config.train, Device::Cpu)?;
+        let checkpoint = checkpoint::load_newest(&run.checkpoints(), &mut model)?;
+        Ok(Self { checkpoint, config, model, kept: None })
     }
 
     /// Its generators.
@@ -160,12 +163,11 @@ impl RunTeacher {
         }
         let copy = RunFolder::new(&place);
         copy.write_config(&Config { distill: None, ..self.config.clone() })?;
-        let newest = checkpoint::list(&self.run.checkpoints())?.pop();
-        let newest = newest.context("the teacher has no checkpoint")?;
         let folder = copy.checkpoints();
         fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-        let to = folder.join(newest.file_name().unwrap_or_default());
-        fs::copy(&newest, &to).with_context(|| format!("cannot write {}", to.display()))?;
+        let to = folder.join(self.checkpoint.file_name().unwrap_or_default());
+        fs::copy(&self.checkpoint, &to)
+            .with_context(|| format!("cannot write {}", to.display()))?;
         Ok(COPY.into())
     }
 

@@ -27,9 +27,12 @@ use cyclegan_output::write_beside;
 use tch::{Device, Kind, no_grad};
 
 use crate::{
-    checkpoint,
-    cyclegan::CycleGan,
-    net::{cost::macs, generator::Generator, params::Weights},
+    checkpoint::Shown,
+    net::{
+        cost::macs,
+        generator::Generator,
+        params::{Params, Weights},
+    },
     onnx_generator::OnnxGenerator,
     run_folder::{Config, RunFolder},
 };
@@ -137,12 +140,12 @@ impl Written {
 /// The generators of a run.
 struct Pair {
     config: Config,
-    model: CycleGan,
+    model: Shown,
 }
 
 impl Pair {
     fn newest(run: &RunFolder) -> Result<Self> {
-        let (config, model) = checkpoint::open_newest(run, Device::Cpu)?;
+        let (config, model) = Shown::newest(run, Device::Cpu)?;
         Ok(Self { config, model })
     }
 
@@ -150,13 +153,14 @@ impl Pair {
     /// (Wortsman et al. 2022, arXiv 2109.01903). Networks apart in training cannot be averaged;
     /// one and what it was trained on to can.
     fn average(&self, folder: &Path, shares: [f64; 2]) -> Result<()> {
-        let other = CycleGan::new(&self.config.train, Device::Cpu)?;
-        read_back::pair(folder, &other)?;
-        let players = self.model.generators.iter().zip(&other.generators);
-        for ((own, other), share) in players.zip(shares) {
-            let mut weights = own.shown().flat().shallow_clone();
+        let model = &self.model;
+        let others =
+            model.params.each_ref().map(|own| Params::from_flat(own.layout(), own.flat().copy()));
+        read_back::pair(folder, &model.networks, others.each_ref())?;
+        for ((own, other), share) in model.params.iter().zip(&others).zip(shares) {
+            let mut weights = own.flat().shallow_clone();
             no_grad(|| {
-                let _ = weights.lerp_(other.shown().flat(), share);
+                let _ = weights.lerp_(other.flat(), share);
             });
         }
         Ok(())
@@ -223,7 +227,7 @@ impl Pair {
     }
 
     fn weights(&self, direction: Direction) -> Weights {
-        self.model.generators[index(direction)].shown().weights(Kind::Float)
+        self.model.params[index(direction)].weights(Kind::Float)
     }
 
     /// The short side that arithmetic is counted at, pixels: what the filter takes.

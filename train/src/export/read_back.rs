@@ -12,36 +12,32 @@ use cyclegan_contract::{
 use tch::{Kind, Tensor};
 
 use super::{graph::Element, model};
-use crate::{
-    cyclegan::{CycleGan, player::Player},
-    net::{build::Norm, generator::Generator},
-};
+use crate::net::{build::Norm, generator::Generator, params::Params};
 
-/// Puts the weights of G.onnx and F.onnx in `folder` into the generators of `model`, whose
-/// averages begin anew there.
+/// Puts the weights of G.onnx and F.onnx in `folder` into the parameters of such networks.
 ///
 /// Fails for files of another architecture, and for files that another program exported.
-pub fn pair(folder: &Path, model: &CycleGan) -> Result<()> {
+pub fn pair(folder: &Path, networks: &[Generator; 2], params: [&Params; 2]) -> Result<()> {
     ensure!(
-        !matches!(model.networks[0].shape.norm, Norm::Batch | Norm::Frozen),
+        !matches!(networks[0].shape.norm, Norm::Batch | Norm::Frozen),
         "exported files have such a normalisation folded into their convolutions: this needs a run \
          with --norm none or instance"
     );
-    let players = model.networks.iter().zip(&model.generators);
-    for (direction, (network, player)) in Direction::BOTH.into_iter().zip(players) {
+    for (direction, (network, params)) in
+        Direction::BOTH.into_iter().zip(networks.iter().zip(params))
+    {
         let path = folder.join(file_name(direction, Precision::Fp32));
-        one(&path, network, player).with_context(|| path.display().to_string())?;
-        player.restart_average();
+        one(&path, network, params).with_context(|| path.display().to_string())?;
     }
     Ok(())
 }
 
-fn one(path: &Path, network: &Generator, player: &Player) -> Result<()> {
+fn one(path: &Path, network: &Generator, params: &Params) -> Result<()> {
     let found = graph(path)?;
-    let weights = player.params.weights(Kind::Float);
+    let weights = params.weights(Kind::Float);
     same_architecture(&found, &model::graph(network, &weights, Element::F32))?;
     let found: HashMap<_, _> = found.initializer.iter().map(|t| (t.name.as_str(), t)).collect();
-    player.params.fill(|name| values(found.get(name).context("a weight is missing")?))
+    params.fill(|name| values(found.get(name).context("a weight is missing")?))
 }
 
 /// The graph of a file under the contract.
