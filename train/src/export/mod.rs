@@ -68,7 +68,8 @@ pub struct ExportArgs {
     /// Pictures taken from each domain for that
     #[arg(long, default_value_t = 32)]
     calibration_images: usize,
-    /// int8: the convolutions that suffer most stay in float32, up to this share of the arithmetic
+    /// int8: of the convolutions before the last one, which stays in float32, those that suffer most
+    /// stay too, up to this share of the arithmetic
     #[arg(long, default_value_t = 0.06)]
     float_share: f64,
 }
@@ -206,9 +207,11 @@ impl Pair {
             check::against_float32(onnx, painted)
         })?;
         let mut check = format!(
-            "differs from {} by {:.2} grey levels on average, {:.0} at most",
+            "differs from {} by {:.2} grey levels on average, {:.2} where it changes the picture, \
+             {:.0} at most",
             file_name(direction, Precision::Fp32),
             found.mean,
+            found.inside,
             found.largest
         );
         if let Some(kept) = kept.filter(|kept| !kept.is_empty()) {
