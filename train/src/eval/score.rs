@@ -21,7 +21,7 @@ use crate::{
     data::{decode, folder::Domain, picture::mask_of, view::View},
     onnx_generator::OnnxGenerator,
     pixels,
-    video::Video,
+    video::{Patience, Video},
 };
 
 /// Pictures that the page shows of each generator.
@@ -238,7 +238,7 @@ impl<'a> Judge<'a> {
     }
 
     fn clip(&self, path: &Path) -> Result<(Vec<Tensor>, Motion)> {
-        let mut video = Video::open(path)?;
+        let mut video = Video::open(path, Patience::default())?;
         let mut frames = Vec::new();
         while let Some(frame) = video.next_frame()? {
             let view = self.view(frame.picture.dimensions());
