@@ -3,11 +3,12 @@
 //! The parts of `cyclegan-train`: generator pairs for `cycleganfilter` from two folders of unpaired
 //! frames.
 //!
-//! `train`, `compress`, `eval`, `export` and `extract` are the commands. `cyclegan` trains the networks of
+//! `check`, `train`, `compress`, `eval`, `export` and `extract` are the commands. `cyclegan` trains the networks of
 //! `net` on the batches of `data` against the losses of `loss`; none of these knows a file of a
 //! run, which are `checkpoint`, `costs`, `metrics`, `report`, `samples` and `tensorboard`.
 
 pub mod caught;
+pub mod check;
 pub mod checkpoint;
 pub mod compress;
 pub mod costs;

@@ -21,10 +21,11 @@ pub fn followers(images: &[PathBuf]) -> Vec<Option<usize>> {
 }
 
 /// A file's name without the digits at its end, and these.
-fn numbered_name(path: &Path) -> Option<(&str, u64)> {
+/// Folder and name, and the number at its end.
+fn numbered_name(path: &Path) -> Option<((Option<&Path>, &str), u64)> {
     let stem = path.file_stem()?.to_str()?;
     let name = stem.trim_end_matches(|c: char| c.is_ascii_digit());
-    Some((name, stem[name.len()..].parse().ok()?))
+    Some(((path.parent(), name), stem[name.len()..].parse().ok()?))
 }
 
 #[cfg(test)]
@@ -40,8 +41,12 @@ mod tests {
             "a_shot0002_000013.png",
             "horse.jpg",
             "horse2.jpg",
+            "clip/1.png",
+            "other/2.png",
+            "other/1.png",
         ];
         let found = followers(&names.map(PathBuf::from));
-        assert_eq!(found, [Some(1), None, None, None, None, None]);
+        let (first, last) = (vec![Some(1)], vec![Some(7)]);
+        assert_eq!(found, [first, vec![None; 7], last].concat());
     }
 }

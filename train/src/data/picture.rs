@@ -42,7 +42,7 @@ impl Picture {
         let next = domain.next.get(index).copied().flatten();
         let next = next.and_then(|n| decode::rgb(&domain.images[n]).ok());
         let next = next.filter(|n| n.dimensions() == rgb.dimensions() && same_shot(&rgb, n));
-        let painted = domain.painted.as_ref().map(|folder| Domain::painting(folder, path));
+        let painted = domain.painted.as_ref().map(|folder| domain.painting(folder, path));
         let painted = painted.map(|p| decode::rgb(&p)).transpose()?;
         Ok(Self { rgb, mask, next, painted })
     }

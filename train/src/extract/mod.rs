@@ -2,8 +2,6 @@
 
 //! The `extract` command: training frames out of videos.
 
-mod hash;
-
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -17,11 +15,10 @@ use image::RgbImage;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
-    data::{shot::Shots, view::View},
+    data::{hash::Hash, shot::Shots, view::View},
     interrupt, samples,
     video::{Frame, Patience, Video},
 };
-use hash::Hash;
 
 /// Arguments of `extract`.
 #[derive(Debug, Args)]
