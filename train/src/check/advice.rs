@@ -88,7 +88,7 @@ fn of_folder(folder: &Folder, expected: Expected) -> Vec<Finding> {
         "--preprocess resize_and_crop squashes them: take multi_scale_crop, or crop them first",
     );
     about(
-        &|p| p.is_grey,
+        &|p| is_train && p.is_grey,
         "without colours",
         "the generators learn from them to take colours away: leave them out",
     );
