@@ -6,6 +6,7 @@
 
 mod check;
 mod left_open;
+mod of_files;
 
 use anyhow::{Context, Result};
 use clap::{ArgMatches, Args, Command, FromArgMatches, ValueEnum, parser::ValueSource};

@@ -30,7 +30,7 @@ use crate::{
     },
     data::loader::{Loader, Plan},
     device,
-    export::{pruned, read_back},
+    export::read_back,
     interrupt, memory,
     net::{build::Norm, generator::Generator},
     options::{MixedPrecision, TrainOptions},
@@ -122,7 +122,7 @@ impl Session {
             let init_from = args.init_from.map(std::path::absolute).transpose()?;
             let mut train = args.options;
             if let Some(folder) = &init_from {
-                train.pruned = pruned::of_pair(folder, &train.generator(0))?;
+                train.take_architecture(folder, matches)?;
             }
             // The first process may have begun it already.
             let run = match peers.rank() {

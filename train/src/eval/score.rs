@@ -250,10 +250,12 @@ impl<'a> Judge<'a> {
         };
         let images = folder::pictures(folder)?;
         ensure!(!images.is_empty(), "{}: no pictures", folder.display());
-        let images = &images[..images.len().min(self.args.max_images)];
+        // Spread evenly: names often begin with what a picture shows.
+        let count = images.len().min(self.args.max_images);
+        let images: Vec<_> = (0..count).map(|i| &images[i * images.len() / count]).collect();
         let bar = bar(images.len(), &format!("negatives {}", score.model));
         let (mut change, mut pixels, mut changed) = (0.0, 0.0, 0);
-        for image in images {
+        for image in &images {
             let picture = decode::rgb(image)?;
             let picture = pixels::to_tensor(&self.view(picture.dimensions()).of_rgb(&picture));
             let difference = (onnx.paint(&picture)?.image - picture).abs() * 127.5;

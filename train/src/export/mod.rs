@@ -48,6 +48,10 @@ pub struct ExportArgs {
     /// Folder for G.onnx, F.onnx and README.md, of which one that `export` did not write is kept
     #[arg(long)]
     out: PathBuf,
+    /// Short side that the filter is to show pictures at, pixels (`cyclegan.size`) [default: what the
+    /// run was trained at]
+    #[arg(long, value_name = "PIXELS")]
+    size: Option<u32>,
     /// Average the weights with those of G.onnx and F.onnx in this folder, which the run began with
     /// (--init-from): part of what further training took away comes back
     #[arg(long, value_name = "DIR")]
@@ -93,7 +97,16 @@ pub fn run(args: &ExportArgs) -> Result<()> {
     }
     ensure!(!args.out.is_file(), "{}: a file, expected a folder", args.out.display());
     let run = RunFolder::open(&args.run)?;
-    let pair = Pair::newest(&run)?;
+    let mut pair = Pair::newest(&run)?;
+    if let Some(size) = args.size {
+        let multiple = pair.model.networks[0].multiple_of();
+        ensure!(
+            (1..=Metadata::MAX_SIZE).contains(&size) && size.is_multiple_of(multiple),
+            "--size is {size}, expected a multiple of {multiple} up to {}",
+            Metadata::MAX_SIZE
+        );
+        pair.size = Some(size);
+    }
     if let Some(folder) = &args.average_with {
         pair.average(folder, [args.average_a, args.average_b])?;
     }
@@ -105,7 +118,7 @@ pub fn run(args: &ExportArgs) -> Result<()> {
         }
         let data = args.calibrate.as_deref().unwrap_or(&pair.config.data);
         let domain = ["trainA", "trainB"][i];
-        let metadata = pair.metadata(direction);
+        let metadata = pair.metadata(direction)?;
         let frames = frames::read(data, domain, args.calibration_images, &metadata)?;
         let float32 = args.out.join(file_name(direction, Precision::Fp32));
         let painted = Painted::by(&mut OnnxGenerator::open(&float32, 0)?, frames)?;
@@ -142,12 +155,15 @@ impl Written {
 struct Pair {
     config: Config,
     model: Shown,
+    /// The short side that the files are for, pixels, where it is known.
+    size: Option<u32>,
 }
 
 impl Pair {
     fn newest(run: &RunFolder) -> Result<Self> {
         let (config, model) = Shown::newest(run, Device::Cpu)?;
-        Ok(Self { config, model })
+        let size = config.train.short_side();
+        Ok(Self { config, model, size })
     }
 
     /// Takes `shares` of G and F from an exported pair: θ = (1 − share)·run + share·pair
@@ -173,7 +189,7 @@ impl Pair {
         let write = |direction: Direction| {
             let name = file_name(direction, Precision::Fp32);
             let weights = self.weights(direction);
-            let bytes = self.build(direction, Element::F32).encode_to_vec();
+            let bytes = self.build(direction, Element::F32)?.encode_to_vec();
             let path = out.join(&name);
             let is_new = fs::read(&path).ok().as_ref() != Some(&bytes);
             let worst = write_checked(&path, &bytes, |onnx| {
@@ -195,9 +211,9 @@ impl Pair {
         painted: &Painted,
     ) -> Result<Written> {
         let (precision, model, kept) = match variant {
-            Variant::Fp16 => (Precision::Fp16, self.build(direction, Element::F16), None),
+            Variant::Fp16 => (Precision::Fp16, self.build(direction, Element::F16)?, None),
             Variant::Int8 => {
-                let float32 = self.build(direction, Element::F32);
+                let float32 = self.build(direction, Element::F32)?;
                 let int8 = int8::quantise(&float32, painted, args.float_share)?;
                 (Precision::Int8, int8.model, Some(int8.kept))
             }
@@ -220,9 +236,9 @@ impl Pair {
         Ok(Written { name, check })
     }
 
-    fn build(&self, direction: Direction, element: Element) -> ModelProto {
+    fn build(&self, direction: Direction, element: Element) -> Result<ModelProto> {
         let (folded, weights) = self.network(direction).folded(self.weights(direction));
-        model::build(&folded, &weights, &self.metadata(direction), element)
+        Ok(model::build(&folded, &weights, &self.metadata(direction)?, element))
     }
 
     fn network(&self, direction: Direction) -> &Generator {
@@ -235,26 +251,27 @@ impl Pair {
 
     /// The short side that arithmetic is counted at, pixels: what the filter takes.
     fn side(&self) -> u64 {
-        self.config.train.short_side().unwrap_or(frames::SHORT_SIDE).into()
+        self.size.unwrap_or(frames::SHORT_SIDE).into()
     }
 
-    fn metadata(&self, direction: Direction) -> Metadata {
+    fn metadata(&self, direction: Direction) -> Result<Metadata> {
         let options = &self.config.train;
         let side = self.side();
         let arch = options.net_g().to_possible_value();
         let network = self.network(direction);
-        Metadata {
+        Ok(Metadata {
             direction: Some(direction),
             domain_a: Some(options.domain_a.clone()),
             domain_b: Some(options.domain_b.clone()),
-            size: options.short_side(),
+            size: self.size,
             multiple_of: network.multiple_of(),
             arch: arch.map(|value| value.get_name().to_owned()),
+            shape: Some(network.shape.to_json()?),
             macs: Some(macs(&network.layers, side, side)),
             parameters: Some(network.layout.weights() as u64),
             trained_on: self.config.data.file_name().map(|n| n.to_string_lossy().into_owned()),
             ..Metadata::default()
-        }
+        })
     }
 }
 
