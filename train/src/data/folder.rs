@@ -36,22 +36,29 @@ pub struct Domain {
 impl Domain {
     /// Reads `name` (`trainA`, …) of a data set and its mask folder.
     pub fn open(data: &Path, name: &str, max: Option<usize>) -> Result<Self> {
+        let mut domain = Self::without_masks(data, name)?;
+        domain.images.truncate(max.unwrap_or(usize::MAX));
+        let masks_of = data.join(format!("{name}_mask"));
+        domain.masks = masks(&masks_of, &domain.folder, &domain.images)?;
+        Ok(domain)
+    }
+
+    /// The same, but masks are not looked for.
+    pub fn without_masks(data: &Path, name: &str) -> Result<Self> {
         let folder = data.join(name);
         ensure!(
             folder.is_dir(),
             "{}: no such folder, expected a data set: a folder that has trainA and trainB in it",
             folder.display()
         );
-        let mut images = pictures(&folder)?;
+        let images = pictures(&folder)?;
         ensure!(
             !images.is_empty(),
             "{}: no pictures, expected files ending in {}",
             folder.display(),
             ENDINGS.join(", ")
         );
-        images.truncate(max.unwrap_or(usize::MAX));
-        let masks = masks(&data.join(format!("{name}_mask")), &folder, &images)?;
-        Ok(Self { folder, images, masks, next: Vec::new(), painted: None })
+        Ok(Self { folder, images, ..Self::default() })
     }
 
     /// The pictures at these places.

@@ -74,9 +74,7 @@ pub fn read(data: &Path, domain: &str, count: usize, metadata: &Metadata) -> Res
 impl Frame {
     /// 1×3×H×W in [−1, 1].
     pub fn of(picture: &Tensor) -> Self {
-        let mut values = vec![0f32; picture.numel()];
-        picture.contiguous().copy_data(&mut values, picture.numel());
-        Self { shape: picture.size(), values }
+        Self { shape: picture.size(), values: pixels::floats(picture) }
     }
 
     fn tensor(&self) -> Tensor {
