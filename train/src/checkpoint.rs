@@ -49,6 +49,9 @@ struct Network {
     layout: String,
     /// Updates that its optimiser made.
     updates: i64,
+    /// Whether its values were trained before the run began.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    imported: bool,
 }
 
 /// Writes a checkpoint into `folder` and takes away all but the newest `keep`.
@@ -163,10 +166,12 @@ fn restore(file: &SafeTensors<'_>, state: &State, model: &mut CycleGan) -> Resul
         put(player.params.flat(), "weights")?;
         put(&player.adam.m, "adam_m")?;
         put(&player.adam.v, "adam_v")?;
-        player.adam.t = about(name)?.updates;
+        let Network { updates, imported, .. } = about(name)?;
+        player.adam.t = *updates;
         match &player.ema {
             Some(average) if file.tensor(&format!("{name}.ema")).is_ok() => {
                 put(average.flat(), "ema")?;
+                player.imported = *imported;
             }
             // An average that was switched on since begins at the weights.
             _ => player.restart_average(),
@@ -242,7 +247,7 @@ fn write(path: &Path, model: &CycleGan) -> Result<()> {
     let mut networks = BTreeMap::new();
     for (name, player) in players(model) {
         let layout = player.params.layout().signature();
-        let about = Network { layout, updates: player.adam.t };
+        let about = Network { layout, updates: player.adam.t, imported: player.imported };
         networks.insert(name.to_owned(), about);
     }
     let tensors = tensors(model);

@@ -59,7 +59,7 @@ impl OnnxTeacher {
         let folder = Path::new("teacher").join(self.folder_name(short)?);
         let into = run.join(&folder);
         let missing: Vec<_> = (domain.images.iter())
-            .map(|image| (image, Domain::painting(&into, image)))
+            .map(|image| (image, domain.painting(&into, image)))
             .filter(|(_, painting)| !painting.is_file())
             .collect();
         let bar = bar(missing.len(), &format!("{} of the teacher", self.direction));

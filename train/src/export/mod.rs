@@ -150,8 +150,8 @@ impl Pair {
     /// (Wortsman et al. 2022, arXiv 2109.01903). Networks apart in training cannot be averaged;
     /// one and what it was trained on to can.
     fn average(&self, folder: &Path, shares: [f64; 2]) -> Result<()> {
-        let other = CycleGan::new(&self.config.train, Device::Cpu)?;
-        read_back::pair(folder, &other)?;
+        let mut other = CycleGan::new(&self.config.train, Device::Cpu)?;
+        read_back::pair(folder, &mut other)?;
         let players = self.model.generators.iter().zip(&other.generators);
         for ((own, other), share) in players.zip(shares) {
             let mut weights = own.shown().flat().shallow_clone();

@@ -63,6 +63,8 @@ pub struct GeneratorShape {
     pub dropout: bool,
     /// A fourth output channel that says how much of each pixel is repainted.
     pub mask_head: bool,
+    /// `fast`: a path that sees the whole picture.
+    pub context: bool,
     /// The channels that pruning left; none for all.
     pub pruned: Option<Pruned>,
 }
@@ -125,7 +127,7 @@ impl Generator {
         let outs = if shape.mask_head { 4 } else { 3 };
         let GeneratorShape { ngf, width, dropout, .. } = shape;
         let (layers, blocks) = match shape.net {
-            NetG::Fast => fast(&mut b, ngf, width, &shape.hidden(), outs),
+            NetG::Fast => fast(&mut b, ngf, width, &shape.hidden(), outs, shape.context),
             NetG::Resnet9Blocks => found(resnet(&mut b, ngf, 9, dropout, outs)),
             NetG::Resnet6Blocks => found(resnet(&mut b, ngf, 6, dropout, outs)),
             NetG::Inception9Blocks => inception(&mut b, &shape.widths(), outs),
