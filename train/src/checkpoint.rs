@@ -52,6 +52,9 @@ struct Network {
     layout: String,
     /// Updates that its optimiser made.
     updates: i64,
+    /// Whether its values were trained before the run began.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    imported: bool,
 }
 
 /// The one thing that is read of a state in a format that may be another.
@@ -137,7 +140,7 @@ impl Shown {
         let config = run.config()?;
         let networks = [0, 1].map(|i| Generator::new(config.train.generator(i)));
         let mut checkpoint = Checkpoint::newest(&run.checkpoints())?;
-        let averaged = config.train.ema > 0.0;
+        let averaged = config.train.ema_half_life > 0.0;
         let mut shown = |i: usize| {
             let shown = checkpoint.shown(["G", "F"][i], &networks[i], averaged, device);
             shown.with_context(|| checkpoint.path.display().to_string())
@@ -236,10 +239,12 @@ fn restore(file: &mut Reader, state: &State, model: &mut CycleGan) -> Result<()>
         put(player.params.flat(), "weights")?;
         put(&player.adam.m, "adam_m")?;
         put(&player.adam.v, "adam_v")?;
-        player.adam.t = state.network(name)?.updates;
+        let Network { updates, imported, .. } = state.network(name)?;
+        player.adam.t = *updates;
         match &player.ema {
             Some(average) if file.has(&format!("{name}.ema")) => {
                 file.fill(&format!("{name}.ema"), average.flat())?;
+                player.imported = *imported;
             }
             // An average that was switched on since begins at the weights.
             _ => player.restart_average(),
@@ -314,7 +319,7 @@ fn write(path: &Path, model: &CycleGan) -> Result<()> {
     let mut networks = BTreeMap::new();
     for (name, player) in players(model) {
         let layout = player.params.layout().signature();
-        let about = Network { layout, updates: player.adam.t };
+        let about = Network { layout, updates: player.adam.t, imported: player.imported };
         networks.insert(name.to_owned(), about);
     }
     let step = model.step;

@@ -109,7 +109,7 @@ pub fn run(args: &MasksArgs) -> Result<()> {
         let bar = bar(domain.images.len(), name);
         let mut counts = Counts::default();
         for image in &domain.images {
-            let path = into.join(domain.key(image)).with_added_extension("png");
+            let path = into.join(domain.base_name(image)).with_added_extension("png");
             if path.is_file() && !args.overwrite {
                 counts.kept += 1;
             } else {

@@ -46,6 +46,9 @@ pub struct Distill {
     /// What the teacher of F made of trainB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub painted_b: Option<PathBuf>,
+    /// Whether the teachers that made these have a mask of their own.
+    #[serde(default)]
+    pub masked: [bool; 2],
     /// The weights.
     #[serde(flatten)]
     pub options: DistillOptions,
@@ -84,7 +87,14 @@ impl RunFolder {
     pub fn config(&self) -> Result<Config> {
         let path = self.config_path();
         let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        toml::from_str(&text).with_context(|| path.display().to_string())
+        let read = || -> Result<Config> {
+            let mut table: toml::Table = toml::from_str(&text)?;
+            if let Some(train) = table.get_mut("train").and_then(toml::Value::as_table_mut) {
+                half_life_of_decay(train);
+            }
+            Ok(table.try_into()?)
+        };
+        read().with_context(|| path.display().to_string())
     }
 
     /// Writes `config.toml`, making the folder if it is not there.
@@ -130,5 +140,32 @@ impl RunFolder {
 
     fn config_path(&self) -> PathBuf {
         self.0.join("config.toml")
+    }
+}
+
+/// Runs of before kept the decay of the moving average an iteration, `ema`.
+fn half_life_of_decay(train: &mut toml::Table) {
+    let Some(decay) = train.remove("ema").and_then(|v| v.as_float()) else {
+        return;
+    };
+    let batch = train.get("batch-size").and_then(toml::Value::as_integer).unwrap_or(1);
+    let half_life = if decay > 0.0 { 0.5f64.ln() / decay.ln() * batch as f64 } else { 0.0 };
+    train.insert("ema-half-life".to_owned(), half_life.into());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decay_an_iteration_is_read_as_a_half_life_in_images() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunFolder::new(folder.path());
+        for (kept, expected) in [("ema = 0.999\nbatch-size = 8", 5542.4), ("ema = 0.0", 0.0)] {
+            let text = format!("data = '/data'\n[train]\n{kept}\n");
+            fs::write(folder.path().join("config.toml"), text).unwrap();
+            let found = run.config().unwrap().train.ema_half_life;
+            assert!((found - expected).abs() < 0.1, "{kept}: {found}");
+        }
     }
 }

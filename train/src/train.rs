@@ -25,7 +25,7 @@ use crate::{
         CycleGan, Losses,
         distill::Distillation,
         player::Player,
-        schedule::{LrPolicy, Schedule},
+        schedule::{LrPolicy, Progress, Schedule, warm_up},
         teacher::Teacher,
     },
     data::loader::{Loader, Plan},
@@ -38,7 +38,7 @@ use crate::{
     run_folder::{Config, Distill, RunFolder},
     samples::Samples,
 };
-use clock::Clock;
+use clock::{Clock, Minutes};
 use output::Output;
 use plan::plan;
 
@@ -102,6 +102,8 @@ struct Session {
     run: RunFolder,
     /// What the first process writes.
     output: Option<Output>,
+    /// How long it trains.
+    minutes: Minutes,
 }
 
 impl Session {
@@ -110,7 +112,7 @@ impl Session {
             let run = RunFolder::open(&args.out)?;
             let stored = run.config()?;
             let config = Config {
-                data: args.data.unwrap_or(stored.data),
+                data: std::path::absolute(args.data.unwrap_or(stored.data))?,
                 init_from: stored.init_from,
                 train: stored.train.overridden(&args.options, matches)?,
                 distill: stored.distill,
@@ -144,6 +146,7 @@ impl Session {
         peers: Peers,
         make: impl FnOnce(&Plan, Device) -> Result<CycleGan>,
     ) -> Result<Self> {
+        let config = &Config { train: config.train.clone().absolute()?, ..config.clone() };
         let options = config.train.clone();
         options.check()?;
         let device = device::pick(&options.device, options.threads, &peers)?;
@@ -168,8 +171,12 @@ impl Session {
             Output::open(run.clone(), samples, model.step)
         });
         let output = output.transpose()?;
+        let before = output.as_ref().map_or(0.0, Output::minutes);
+        // The first rank alone reads the metrics.
+        let before = peers.mean(Tensor::from(before as f32).view(1)).double_value(&[0]);
+        let minutes = Minutes::after(before * peers.count() as f64);
         model.peers = peers;
-        Ok(Self { options, model, plan, loader, run, output })
+        Ok(Self { options, model, plan, loader, run, output, minutes })
     }
 
     /// Trains to the end, or until Ctrl-C or SIGTERM.
@@ -179,16 +186,24 @@ impl Session {
     }
 
     fn train(&mut self, stop: &AtomicBool) -> Result<()> {
-        let (began, end) = (self.model.step, self.end());
-        let bar = self.bar(end);
+        let began = self.model.step;
+        let bar = self.bar();
         let mut clock = Clock::start();
-        while self.model.step < end && !self.model.peers.any(stop.load(Ordering::Relaxed)) {
+        self.minutes.begin();
+        loop {
+            let share = self.share();
+            let end = self.end(share);
+            bar.set_length(end);
+            if self.model.step >= end || self.model.peers.any(stop.load(Ordering::Relaxed)) {
+                break;
+            }
             let waiting = Instant::now();
-            let crops = self.loader.next_crops()?;
+            let crops = self.loader.next_crops().or_else(|error| self.save_before(error))?;
             clock.waited += waiting.elapsed();
             let batches = crops.map(|c| c.to_batch(self.model.device));
             let epoch = self.model.step / self.plan.steps();
-            let lr = self.schedule().lr(self.model.step, epoch) * self.model.plateau.factor;
+            let progress = share.map_or(Progress::Epoch(epoch), Progress::Share);
+            let lr = self.schedule().lr(progress) * self.model.plateau.factor;
             let losses = self.model.train_step(&batches, &self.options, lr);
             self.watch_plateau(epoch, &losses);
             clock.step(&losses);
@@ -206,7 +221,7 @@ impl Session {
             1 => "; 1 picture skipped".to_owned(),
             n => format!("; {n} pictures skipped"),
         };
-        let at = self.model.step;
+        let (at, end) = (self.model.step, self.end(self.share()));
         if at < end {
             println!("stopped after iteration {at} of {end}, go on with --resume{skipped}");
         } else if at > began {
@@ -297,7 +312,9 @@ impl Session {
         let mut line = Map::new();
         line.insert("step".to_owned(), self.model.step.into());
         line.insert("epoch".to_owned(), epoch.into());
-        line.insert("lr".to_owned(), lr.into());
+        let warm = warm_up(self.model.generators[0].adam.t - 1, self.options.warmup);
+        line.insert("lr".to_owned(), (lr * warm).into());
+        line.insert("minutes".to_owned(), self.minutes.all().into());
         line.insert("s_per_iter".to_owned(), clock.per_step().into());
         line.insert("s_waiting".to_owned(), clock.waiting_per_step().into());
         for (name, mean) in clock.means() {
@@ -314,23 +331,51 @@ impl Session {
             n_epochs: o.n_epochs,
             n_epochs_decay: o.n_epochs_decay,
             lr_decay_iters: o.lr_decay_iters,
-            warmup: o.warmup,
         }
     }
 
-    /// The iteration to stop after.
-    fn end(&self) -> u64 {
+    /// How much of the run is over, where its end is named in images or minutes. The same in every
+    /// process.
+    fn share(&self) -> Option<f64> {
+        let images = self.options.max_images.map(|most| {
+            let seen = self.model.step * self.plan.batch as u64;
+            seen as f64 / most as f64
+        });
+        let minutes = self.options.max_minutes.map(|most| {
+            let share = Tensor::from((self.minutes.all() / most) as f32).view(1);
+            self.model.peers.mean(share).double_value(&[0])
+        });
+        images.into_iter().chain(minutes).reduce(f64::max)
+    }
+
+    /// The iteration to stop after, as far as it can be foreseen; `share` of the run is over.
+    fn end(&self, share: Option<f64>) -> u64 {
         let epochs = u64::from(self.options.n_epochs) + u64::from(self.options.n_epochs_decay);
-        let all = epochs * self.plan.steps();
+        let step = self.model.step;
+        let all = match share {
+            None => epochs * self.plan.steps(),
+            Some(share) if share >= 1.0 => step,
+            Some(share) if share > 0.0 => {
+                (step as f64 / share).ceil().max(step as f64 + 1.0) as u64
+            }
+            Some(_) => u64::MAX,
+        };
         self.options.max_iters.map_or(all, |max| max.min(all))
     }
 
-    fn bar(&self, end: u64) -> ProgressBar {
+    /// Saves what there is before a run ends with an error that is not its own.
+    fn save_before<T>(&self, error: anyhow::Error) -> Result<T> {
+        self.save()?;
+        let at = self.model.step;
+        Err(error.context(format!("stopped and saved after iteration {at}, go on with --resume")))
+    }
+
+    fn bar(&self) -> ProgressBar {
         let style = "{bar:30} {pos}/{len} {per_sec} eta {eta}";
         let style =
             ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
         let bar = match self.output {
-            Some(_) => ProgressBar::new(end).with_style(style),
+            Some(_) => ProgressBar::new(0).with_style(style),
             None => ProgressBar::hidden(),
         };
         bar.with_position(self.model.step)
@@ -343,7 +388,8 @@ fn distillation(run: &RunFolder, distill: &Distill, device: Device) -> Result<Di
         Ok(Teacher::new(model))
     };
     let teacher = distill.run.as_ref().map(open).transpose()?;
-    Ok(Distillation { options: distill.options.clone(), teacher })
+    let (options, masked) = (distill.options.clone(), distill.masked);
+    Ok(Distillation { options, teacher, masked })
 }
 
 /// A new model, on exported generators where the options say so.
@@ -352,11 +398,11 @@ fn begun(config: &Config, device: Device) -> Result<CycleGan> {
         config.train.generator(0).norm != Norm::Frozen,
         "--norm frozen goes on from a run with --norm instance, give --resume as well"
     );
-    let model = CycleGan::new(&config.train, device)?;
+    let mut model = CycleGan::new(&config.train, device)?;
     if let Some(folder) = &config.init_from {
         let params = model.generators.each_ref().map(|g| &g.params);
         read_back::pair(folder, &model.networks, params)?;
-        model.generators.iter().for_each(Player::restart_average);
+        model.generators.iter_mut().for_each(Player::restart_average);
     }
     Ok(model)
 }

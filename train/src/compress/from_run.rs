@@ -183,7 +183,7 @@ impl RunTeacher {
                 println!("the discriminators are not the teacher's and begin anew");
             }
             if let Some(kept) = self.kept.as_ref().filter(|_| !fresh) {
-                let generator = &student.generators[i];
+                let generator = &mut student.generators[i];
                 inherit(&generator.params, self.model.generators[i].shown(), kept[i].as_ref())?;
                 generator.restart_average();
             }

@@ -106,6 +106,7 @@ fn learn_from_run(
         run: Some(copy),
         painted_a: None,
         painted_b: None,
+        masked: [false; 2],
         options: args.distill.clone(),
     };
     let config = Config { data, init_from: None, train: options, distill: Some(distill) };
@@ -123,8 +124,13 @@ fn learn_from_files(args: &CompressArgs, run: &RunFolder, matches: &ArgMatches) 
     }
     fit(&args.budget, &mut options, matches)?;
     let data = std::path::absolute(args.data.as_ref().context("--data is missing")?)?;
-    let mut distill =
-        Distill { run: None, painted_a: None, painted_b: None, options: args.distill.clone() };
+    let mut distill = Distill {
+        run: None,
+        painted_a: None,
+        painted_b: None,
+        masked: [false; 2],
+        options: args.distill.clone(),
+    };
     let mut before = [None, None];
     for teacher in &mut teachers {
         // Which pictures of paired folders have a partner is not known here.
@@ -135,6 +141,7 @@ fn learn_from_files(args: &CompressArgs, run: &RunFolder, matches: &ArgMatches) 
             Direction::BToA => (1, domain("trainB")?, &mut distill.painted_b),
         };
         before[i] = teacher.cost(args.budget.size)?;
+        distill.masked[i] = teacher.onnx.about.has_mask;
         *slot = Some(teacher.paint(run, &domain, options.load_size)?);
     }
     costs(&args.budget, before, &options)?.write(&run.costs())?;

@@ -68,12 +68,18 @@ pub struct Distillation {
     pub options: DistillOptions,
     /// A teacher that is asked at every step; without one, batches bring what a teacher painted.
     pub teacher: Option<Teacher>,
+    /// Whether what the batches bring was made by a teacher of G and of F with a mask of its own.
+    pub masked: [bool; 2],
 }
 
 impl Distillation {
     /// What generator `i` is to learn from a batch of its domain, if it has a teacher.
     pub fn lesson(&self, i: usize, batch: &Batch, kind: Kind) -> Option<Lesson> {
-        let painted = |image: &Tensor| Lesson { image: image.shallow_clone(), features: vec![] };
+        let painted = |image: &Tensor| Lesson {
+            image: image.shallow_clone(),
+            features: vec![],
+            masked: self.masked[i],
+        };
         let ask = |teacher: &Teacher| teacher.paint(i, &batch.images, kind);
         self.teacher.as_ref().map(ask).or_else(|| batch.painted.as_ref().map(painted))
     }
@@ -89,9 +95,9 @@ pub struct Target {
 }
 
 impl Target {
-    /// `painted` is what the teacher made of `batch`. Where masks are supervised the background is
-    /// the photograph's own, whatever the teacher did to it: m·T(x) + (1 − m)·x; images whose mask
-    /// is not known then do not count.
+    /// `painted` is what the teacher made of `batch`. Where masks are supervised, and the teacher has
+    /// none of its own, the background is the photograph's, whatever the teacher did to it:
+    /// m·T(x) + (1 − m)·x; images whose mask is not known then do not count.
     pub fn new(painted: &Tensor, batch: &Batch, supervised: bool) -> Self {
         match &batch.masks {
             Some(Masks { truth, known }) if supervised => {

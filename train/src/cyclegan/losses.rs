@@ -20,6 +20,8 @@ pub(super) const NAMES: [Names; 2] = [
         recon: "recon_A",
         alignment: "alignment_A",
         inverse: "inverse_A",
+        negative: "negative_A",
+        negative_mask: "negative_mask_A",
         discriminator: "D_A",
         accuracy: "D_A_accuracy",
         change: "change_A",
@@ -36,6 +38,8 @@ pub(super) const NAMES: [Names; 2] = [
         recon: "recon_B",
         alignment: "alignment_B",
         inverse: "inverse_B",
+        negative: "negative_B",
+        negative_mask: "negative_mask_B",
         discriminator: "D_B",
         accuracy: "D_B_accuracy",
         change: "change_B",
@@ -59,6 +63,10 @@ pub(super) struct Names {
     pub alignment: &'static str,
     /// Distance of the other generator's way back from there.
     pub inverse: &'static str,
+    /// Distance of pictures of neither domain from what becomes of them.
+    pub negative: &'static str,
+    /// Cross-entropy of their mask, which ought to be empty.
+    pub negative_mask: &'static str,
     pub discriminator: &'static str,
     /// Share of its scores on the right side of undecided.
     pub accuracy: &'static str,

@@ -64,7 +64,7 @@ impl CycleGan {
         let (init, gain, beta1) = (options.init_type(), options.init_gain, options.beta1);
         let painter = |network: &Generator| {
             let player = Player::new(&network.layout, init, gain, beta1, device);
-            if options.ema > 0.0 { player.with_ema() } else { player }
+            if options.ema_half_life > 0.0 { player.with_ema() } else { player }
         };
         let generators = networks.each_ref().map(painter);
         let critic = || {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! The folders of a data set: `trainA`, `trainB`, and where they exist `testA`, `testB`,
-//! `trainA_mask`, `trainB_mask`. Pictures may stand in folders within them.
+//! `trainA_mask`, `trainB_mask`.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -15,15 +15,13 @@ use super::frames::followers;
 
 /// File name endings that are read as pictures.
 const ENDINGS: [&str; 7] = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff"];
-/// Folders within folders that are searched; more is a link to a folder above.
-const DEEPEST: usize = 16;
 
 /// The pictures of one domain.
 #[derive(Clone, Debug, Default)]
 pub struct Domain {
-    /// Where the images are, some perhaps in folders within.
-    pub folder: PathBuf,
-    /// Sorted by name.
+    /// The folder that they are in.
+    pub root: PathBuf,
+    /// Sorted by name; those of sub-folders as well.
     pub images: Vec<PathBuf>,
     /// The mask of each image, where it has one; empty when there is no mask folder.
     pub masks: Vec<Option<PathBuf>>,
@@ -39,7 +37,7 @@ impl Domain {
         let mut domain = Self::without_masks(data, name)?;
         domain.images.truncate(max.unwrap_or(usize::MAX));
         let masks_of = data.join(format!("{name}_mask"));
-        domain.masks = masks(&masks_of, &domain.folder, &domain.images)?;
+        domain.masks = masks(&masks_of, &domain.root, &domain.images)?;
         Ok(domain)
     }
 
@@ -58,15 +56,15 @@ impl Domain {
             folder.display(),
             ENDINGS.join(", ")
         );
-        Ok(Self { folder, images, ..Self::default() })
+        Ok(Self { root: folder, images, ..Self::default() })
     }
 
     /// The pictures at these places.
     pub fn only(&self, places: &[usize]) -> Self {
         let images = places.iter().map(|&i| self.images[i].clone()).collect();
         let masks = places.iter().filter_map(|&i| self.masks.get(i).cloned()).collect();
-        let (folder, painted) = (self.folder.clone(), self.painted.clone());
-        Self { folder, images, masks, next: Vec::new(), painted }
+        let (root, painted) = (self.root.clone(), self.painted.clone());
+        Self { root, images, masks, next: Vec::new(), painted }
     }
 
     /// Finds out which images are frames that follow one another; returns how many are followed.
@@ -75,15 +73,15 @@ impl Domain {
         self.next.iter().flatten().count()
     }
 
-    /// Where what a teacher made of one of its images stands in the folder `into`.
-    pub fn painting(&self, into: &Path, image: &Path) -> PathBuf {
-        into.join(within(&self.folder, image)).with_added_extension("png")
+    /// Where what a teacher made of an image stands in a folder.
+    pub fn painting(&self, folder: &Path, image: &Path) -> PathBuf {
+        folder.join(image.strip_prefix(&self.root).unwrap_or(image)).with_added_extension("png")
     }
 
-    /// What an image has in common with its mask and its partner: its path within the folder, without
-    /// the extension.
-    pub fn key(&self, image: &Path) -> PathBuf {
-        within(&self.folder, image).with_extension("")
+    /// What an image is called by which its mask and its partner are found: its place in the folder
+    /// without the ending.
+    pub fn base_name(&self, image: &Path) -> PathBuf {
+        image.strip_prefix(&self.root).unwrap_or(image).with_extension("")
     }
 
     /// Like [`Domain::open`], but a folder that does not exist is no error.
@@ -93,18 +91,15 @@ impl Domain {
     }
 }
 
-fn within<'a>(folder: &Path, image: &'a Path) -> &'a Path {
-    image.strip_prefix(folder).unwrap_or(image)
-}
-
-fn masks(folder: &Path, of: &Path, images: &[PathBuf]) -> Result<Vec<Option<PathBuf>>> {
+fn masks(folder: &Path, root: &Path, images: &[PathBuf]) -> Result<Vec<Option<PathBuf>>> {
     if !folder.is_dir() {
         return Ok(Vec::new());
     }
-    let key = |folder: &Path, path: &Path| within(folder, path).with_extension("");
-    let by_key: HashMap<_, _> =
-        pictures(folder)?.into_iter().map(|path| (key(folder, &path), path)).collect();
-    let masks: Vec<_> = images.iter().map(|i| by_key.get(&key(of, i)).cloned()).collect();
+    let name = |path: &Path, root: &Path| path.strip_prefix(root).map(|p| p.with_extension(""));
+    let by_name: HashMap<_, _> =
+        pictures(folder)?.into_iter().map(|path| (name(&path, folder).ok(), path)).collect();
+    let masks: Vec<_> =
+        images.iter().map(|image| by_name.get(&name(image, root).ok()).cloned()).collect();
     ensure!(
         masks.iter().any(Option::is_some),
         "{}: no file has the base name of a picture, expected masks named as the pictures are",
@@ -113,18 +108,22 @@ fn masks(folder: &Path, of: &Path, images: &[PathBuf]) -> Result<Vec<Option<Path
     Ok(masks)
 }
 
-/// The pictures of a folder and of those within it, sorted; hidden ones are left out.
+/// The pictures of a folder and of its sub-folders, sorted; hidden ones are left out.
 pub fn pictures(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    search(folder, 0, &mut found)?;
+    collect(folder, &mut HashSet::new(), &mut found)?;
     found.sort();
     Ok(found)
 }
 
-fn search(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<()> {
-    let listing = fs::read_dir(folder).with_context(|| format!("{}", folder.display()))?;
-    for entry in listing {
-        let path = entry.with_context(|| format!("{}", folder.display()))?.path();
+/// `seen` keeps links from leading round in circles.
+fn collect(folder: &Path, seen: &mut HashSet<PathBuf>, found: &mut Vec<PathBuf>) -> Result<()> {
+    let context = || folder.display().to_string();
+    if !seen.insert(folder.canonicalize().with_context(context)?) {
+        return Ok(());
+    }
+    for entry in fs::read_dir(folder).with_context(context)? {
+        let path = entry.with_context(context)?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         // What file managers and archives leave: .thumbnails, ._picture.jpg, __MACOSX.
         if name.starts_with('.') || name == "__MACOSX" {
@@ -132,8 +131,7 @@ fn search(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<()> {
         }
         let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
         if path.is_dir() {
-            ensure!(depth < DEEPEST, "{}: more than {DEEPEST} folders deep", path.display());
-            search(&path, depth + 1, found)?;
+            collect(&path, seen, found)?;
         } else if ENDINGS.iter().any(|e| ending.eq_ignore_ascii_case(e)) {
             found.push(path);
         }
@@ -146,30 +144,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folders_within_are_searched_and_hidden_files_left_out() {
+    fn pictures_and_masks_are_found_in_sub_folders() {
         let data = tempfile::tempdir().unwrap();
-        let data = data.path();
-        for path in [
-            "trainA/b.JPG",
-            "trainA/clip/1.png",
-            "trainA/other/1.png",
-            "trainA/._b.jpg",
-            "trainA/.thumbnails/b.jpg",
-            "trainA/__MACOSX/b.jpg",
-            "trainA/note.txt",
-            "trainA_mask/clip/1.png",
-            "trainA_mask/b.png",
-        ] {
-            let path = data.join(path);
+        let file = |name: &str| {
+            let path = data.path().join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, b"").unwrap();
+            fs::write(&path, "").unwrap();
+        };
+        for name in ["trainA/b/1.jpg", "trainA/1.jpg", "trainA/b/c/2.PNG", "trainA/notes.txt"] {
+            file(name);
         }
-        let domain = Domain::open(data, "trainA", None).unwrap();
-        let expected = ["b.JPG", "clip/1.png", "other/1.png"].map(|p| data.join("trainA").join(p));
-        assert_eq!(domain.images, expected);
-        let mask = |p: &str| Some(data.join("trainA_mask").join(p));
-        assert_eq!(domain.masks, [mask("b.png"), mask("clip/1.png"), None]);
-        let painting = domain.painting(Path::new("teacher"), &domain.images[1]);
-        assert_eq!(painting, Path::new("teacher/clip/1.png.png"));
+        for name in ["trainA/._1.jpg", "trainA/.thumbnails/1.jpg", "trainA/__MACOSX/1.jpg"] {
+            file(name);
+        }
+        for name in ["trainA_mask/b/1.png", "trainA_mask/2.png"] {
+            file(name);
+        }
+        std::os::unix::fs::symlink(data.path().join("trainA"), data.path().join("trainA/b/round"))
+            .unwrap();
+        fs::create_dir(data.path().join("trainA/b/empty")).unwrap();
+        let domain = Domain::open(data.path(), "trainA", None).unwrap();
+        assert_eq!(domain.images.len(), 3, "{:?}", domain.images);
+        let ends = |end: &str| domain.images.iter().position(|path| path.ends_with(end)).unwrap();
+        let mask = |end: &str| domain.masks[ends(end)].is_some();
+        let own = [mask("trainA/1.jpg"), mask("trainA/b/1.jpg"), mask("trainA/b/c/2.PNG")];
+        assert_eq!(own, [false, true, false], "{:?}", domain.masks);
     }
 }

@@ -10,15 +10,17 @@ use super::folder::Domain;
 
 /// The pictures of both domains that have the same base name, in the same order, at most `max`.
 pub fn matched(a: Domain, b: Domain, max: Option<usize>) -> Result<[Domain; 2]> {
-    let places: HashMap<_, _> = b.images.iter().enumerate().map(|(i, p)| (b.key(p), i)).collect();
-    let with_b = |(i, path): (usize, &PathBuf)| Some((i, *places.get(&a.key(path))?));
+    let places: HashMap<_, _> =
+        b.images.iter().enumerate().map(|(i, p)| (b.base_name(p), i)).collect();
+    let with_b = |(i, path): (usize, &PathBuf)| Some((i, *places.get(&a.base_name(path))?));
     let pairs: Vec<(usize, usize)> = a.images.iter().enumerate().filter_map(with_b).collect();
+    let folder = |d: &Domain| d.images[0].parent().unwrap_or(&d.images[0]).display().to_string();
     ensure!(
         !pairs.is_empty(),
         "{} and {}: no two pictures have the same base name, expected a picture and its partner \
          to be named alike",
-        a.folder.display(),
-        b.folder.display()
+        folder(&a),
+        folder(&b)
     );
     let alone = a.images.len() + b.images.len() - 2 * pairs.len();
     if alone > 0 {
@@ -34,8 +36,12 @@ mod tests {
     use super::*;
 
     fn domain(names: &[&str]) -> Domain {
-        let images: Vec<PathBuf> = names.iter().map(PathBuf::from).collect();
-        Domain { folder: names[0][..1].into(), images, ..Domain::default() }
+        let images: Vec<_> = names.iter().map(PathBuf::from).collect();
+        Domain {
+            root: images[0].ancestors().nth(1).unwrap().to_owned(),
+            images,
+            ..Domain::default()
+        }
     }
 
     #[test]

@@ -41,6 +41,7 @@ fn add_one(graph: &mut GraphBuilder, layer: &Layer, w: &Weights, x: &str) -> Str
         Layer::LeakyRelu(slope) => {
             graph.node("LeakyRelu", &[x], vec![float("alpha", *slope as f32)])
         }
+        Layer::GlobalMean => graph.node("GlobalAveragePool", &[x], vec![]),
         Layer::PixelShuffle(r) => {
             let attributes = vec![int("blocksize", *r), string("mode", "CRD")];
             graph.node("DepthToSpace", &[x], attributes)

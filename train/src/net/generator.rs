@@ -66,6 +66,9 @@ pub struct GeneratorShape {
     pub dropout: bool,
     /// A fourth output channel that says how much of each pixel is repainted.
     pub mask_head: bool,
+    /// `fast`: a path that sees the whole picture.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub context: bool,
     /// The channels that pruning left; none for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pruned: Option<Pruned>,
@@ -154,7 +157,7 @@ impl Generator {
         let outs = if shape.mask_head { 4 } else { 3 };
         let GeneratorShape { ngf, width, dropout, .. } = shape;
         let (layers, blocks) = match shape.net {
-            NetG::Fast => fast(&mut b, ngf, width, &shape.hidden(), outs),
+            NetG::Fast => fast(&mut b, ngf, width, &shape.hidden(), outs, shape.context),
             NetG::Resnet9Blocks => found(resnet(&mut b, ngf, 9, dropout, outs)),
             NetG::Resnet6Blocks => found(resnet(&mut b, ngf, 6, dropout, outs)),
             NetG::Inception9Blocks => inception(&mut b, &shape.widths(), outs),

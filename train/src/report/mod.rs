@@ -27,7 +27,7 @@ const REFRESH: u32 = 60;
 const SHOWN: usize = 6;
 
 /// Title of a chart and the losses in it.
-const CHARTS: [(&str, &[&str]); 11] = [
+const CHARTS: [(&str, &[&str]); 13] = [
     ("Adversarial loss of the generators", &["G_A", "G_B"]),
     ("Loss of the discriminators", &["D_A", "D_B"]),
     ("Discriminators: share told right", &["D_A_accuracy", "D_B_accuracy"]),
@@ -36,6 +36,8 @@ const CHARTS: [(&str, &[&str]); 11] = [
     ("Distance from the teacher", &["recon_A", "recon_B", "inverse_A", "inverse_B"]),
     ("Kernel alignment with the teacher", &["alignment_A", "alignment_B"]),
     ("Mask", &["mask_A", "mask_B"]),
+    ("Pictures of neither domain: distance", &["negative_A", "negative_B"]),
+    ("Pictures of neither domain: mask", &["negative_mask_A", "negative_mask_B"]),
     ("Equivariance to motion", &["flow_A", "flow_B"]),
     ("Change between frames that the input does not make", &["diff_A", "diff_B"]),
     ("Change, of a range of 2", &["change_A", "change_B"]),

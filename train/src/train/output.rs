@@ -26,14 +26,24 @@ pub struct Output {
     board: TensorBoard,
     /// Alarms that were told already.
     alarmed: HashSet<String>,
+    /// How long the run had trained when these were opened.
+    minutes: f64,
 }
 
 impl Output {
     /// For a run that goes on after `step` iterations.
     pub fn open(run: RunFolder, samples: Samples, step: u64) -> Result<Self> {
         let metrics = Metrics::open(&run.metrics(), step)?;
+        let lines = metrics::read(&run.metrics())?;
+        let last = lines.last().and_then(|line| line.get("minutes")?.as_f64());
         let board = TensorBoard::open(&run.tensorboard())?;
-        Ok(Self { run, samples, metrics, board, alarmed: HashSet::new() })
+        let (alarmed, minutes) = (HashSet::new(), last.unwrap_or_default());
+        Ok(Self { run, samples, metrics, board, alarmed, minutes })
+    }
+
+    /// Minutes that the run had trained when this was opened, as the metrics know.
+    pub fn minutes(&self) -> f64 {
+        self.minutes
     }
 
     /// Writes a line of metrics, on the terminal as well.
@@ -77,6 +87,7 @@ fn summary(line: &Map<String, Value>) -> String {
         Some(whole) => format!("{name} {whole}"),
         None => format!("{name} {:.3}", value.as_f64().unwrap_or(f64::NAN)),
     };
-    let shown = line.iter().filter(|(name, _)| *name != "lr" && *name != "s_waiting");
+    let hidden = ["lr", "s_waiting", "minutes"];
+    let shown = line.iter().filter(|(name, _)| !hidden.contains(&name.as_str()));
     shown.map(show).collect::<Vec<_>>().join("  ")
 }

@@ -2,19 +2,27 @@
 
 //! From a run's options to what its loader does.
 
+use std::path::PathBuf;
+
 use anyhow::{Result, ensure};
 
 use crate::{
-    data::{folder::Domain, loader::Plan, pairs::matched, view::Sizes},
+    data::{
+        folder::{Domain, pictures},
+        loader::Plan,
+        pairs::matched,
+        usable::with_masks,
+        view::Sizes,
+    },
     net::generator::Generator,
-    options::LookAt,
+    options::{LookAt, TrainOptions},
     run_folder::{Config, RunFolder},
 };
 
 /// What process `rank` of `processes` loads for `run`, which `config` describes.
 pub fn plan(run: &RunFolder, config: &Config, rank: usize, processes: usize) -> Result<Plan> {
     let o = &config.train;
-    let mut domains = domains(config)?;
+    let mut domains = domains(config, rank > 0)?;
     if let Some(distill) = &config.distill {
         for (domain, painted) in domains.iter_mut().zip([&distill.painted_a, &distill.painted_b]) {
             domain.painted = painted.as_ref().map(|folder| run.join(folder));
@@ -22,14 +30,6 @@ pub fn plan(run: &RunFolder, config: &Config, rank: usize, processes: usize) -> 
     }
     for i in (0..2).filter(|&i| domains[i].painted.is_some()) {
         o.check_painted(i)?;
-    }
-    let need_mask = o.look_at == LookAt::Foreground;
-    for (domain, name) in domains.iter().zip(["trainA_mask", "trainB_mask"]) {
-        ensure!(
-            !need_mask || !domain.masks.is_empty(),
-            "{}: not there, --look-at foreground needs masks of both domains",
-            config.data.join(name).display()
-        );
     }
     let multiple = Generator::new(o.generator(0)).multiple_of();
     let batch = o.batch_size as usize;
@@ -46,7 +46,10 @@ pub fn plan(run: &RunFolder, config: &Config, rank: usize, processes: usize) -> 
         flip: !o.no_flip,
         min_foreground: o.min_foreground,
         gamma: [o.random_gamma_a, o.random_gamma_b],
-        need_mask,
+        need_mask: o.look_at == LookAt::Foreground,
+        negatives: negatives(o)?,
+        negative_share: o.negative_share,
+        letterbox: o.letterbox,
         batch: batch * processes,
         own: batch * rank..batch * (rank + 1),
         seed: o.seed,
@@ -55,7 +58,7 @@ pub fn plan(run: &RunFolder, config: &Config, rank: usize, processes: usize) -> 
 }
 
 /// The training pictures, and where the options ask for them which are frames that follow others.
-fn domains(config: &Config) -> Result<[Domain; 2]> {
+fn domains(config: &Config, quiet: bool) -> Result<[Domain; 2]> {
     let (o, data) = (&config.train, &config.data);
     let mut domains = if o.paired() {
         let open = |name| Domain::open(data, name, None);
@@ -64,6 +67,9 @@ fn domains(config: &Config) -> Result<[Domain; 2]> {
         let open = |name| Domain::open(data, name, o.max_dataset_size);
         [open("trainA")?, open("trainB")?]
     };
+    if o.look_at == LookAt::Foreground {
+        domains = masked(config, domains, quiet)?;
+    }
     if o.lambda_diff > 0.0 {
         let counts: Vec<usize> = domains.iter_mut().map(Domain::find_next).collect();
         let [a, b] = [0, 1].map(|i| format!("{} of {}", counts[i], domains[i].images.len()));
@@ -76,4 +82,41 @@ fn domains(config: &Config) -> Result<[Domain; 2]> {
         println!("frames that another follows: {a} of A, {b} of B");
     }
     Ok(domains)
+}
+
+/// The pictures whose masks can be looked at.
+fn masked(config: &Config, domains: [Domain; 2], quiet: bool) -> Result<[Domain; 2]> {
+    let names = ["trainA_mask", "trainB_mask"];
+    for (domain, name) in domains.iter().zip(names) {
+        ensure!(
+            !domain.masks.is_empty(),
+            "{}: not there, --look-at foreground needs masks of both domains",
+            config.data.join(name).display()
+        );
+    }
+    let domains = with_masks(domains, config.train.paired(), quiet);
+    for (domain, name) in domains.iter().zip(names) {
+        ensure!(
+            !domain.images.is_empty(),
+            "{}: no mask that is not empty, which --look-at foreground needs; expected white where the \
+             foreground is",
+            config.data.join(name).display()
+        );
+    }
+    Ok(domains)
+}
+
+/// The pictures of neither domain.
+fn negatives(options: &TrainOptions) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for folder in &options.negatives {
+        let pictures = pictures(folder)?;
+        ensure!(
+            !pictures.is_empty(),
+            "{}: no pictures in it, which --negatives needs",
+            folder.display()
+        );
+        found.extend(pictures);
+    }
+    Ok(found)
 }

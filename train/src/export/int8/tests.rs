@@ -39,6 +39,7 @@ fn model(net: NetG, norm: Norm, mask_head: bool) -> ModelProto {
         norm,
         dropout: false,
         mask_head,
+        context: false,
         pruned: None,
     };
     let generator = Generator::new(shape);
