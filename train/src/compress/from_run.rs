@@ -20,6 +20,7 @@ use super::{
 use crate::{
     checkpoint,
     cyclegan::{CycleGan, distill::DistillOptions},
+    loss::alignment::Alignment,
     net::{
         build::Norm,
         generator::{Generator, GeneratorShape, NetG},
@@ -77,6 +78,10 @@ impl RunTeacher {
             options.init_type = args.init_type;
             options.pruned = None;
         }
+        // Statistics stand still in a run that goes on; a new one has none.
+        if !given("norm") && options.norm == Some(Norm::Frozen) {
+            options.norm = Some(Norm::None);
+        }
         // The published student learns from its teacher and its discriminator alone.
         let losses = [
             ("lambda_a", &mut options.lambda_a),
@@ -132,21 +137,22 @@ impl RunTeacher {
 
     /// Refuses features that cannot be compared.
     pub fn check_alignment(&self, options: &TrainOptions, distill: &DistillOptions) -> Result<()> {
-        if (0..2).all(|i| distill.distill(i) == 0.0) {
+        if !distill.compares_features() {
             return Ok(());
         }
         let without = "or --lambda-distill-a 0 --lambda-distill-b 0 for none";
+        let aligned = (0..2).any(|i| distill.distill(i) > 0.0);
         ensure!(
-            options.batch_size >= 2,
+            options.batch_size >= 2 || !aligned || distill.alignment == Alignment::Centred,
             "--batch-size is {}, expected at least 2: the alignment of features is the same for \
-             every student at 1; {without}",
+             every student at 1; take --alignment centred, {without}",
             options.batch_size
         );
         let student = Generator::new(options.generator(0));
         for (whose, network) in [("teacher", &self.model.networks[0]), ("student", &student)] {
             ensure!(
                 network.has_features(),
-                "the {whose} has no residual blocks whose features could be aligned, expected \
+                "the {whose} has no residual blocks whose features could be compared, expected \
                  another --net-g, {without}"
             );
         }

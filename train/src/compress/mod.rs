@@ -21,6 +21,7 @@ use crate::{
     data::folder::Domain,
     net::generator::Generator,
     options::TrainOptions,
+    peers::launched,
     run_folder::{Config, Distill, RunFolder},
     train,
 };
@@ -61,6 +62,13 @@ pub struct CompressArgs {
 
 /// Trains a pair of students.
 pub fn run(args: CompressArgs, matches: &ArgMatches) -> Result<()> {
+    ensure!(
+        launched() == 1,
+        "mpirun started {} processes, expected one: start `compress` alone, stop it with Ctrl-C, and go on \
+         with `mpirun … cyclegan-train train --resume --out {}`",
+        launched(),
+        args.out.display()
+    );
     let run = RunFolder::fresh(&args.out)?;
     args.distill.check()?;
     match &args.run {

@@ -27,7 +27,7 @@ const REFRESH: u32 = 60;
 const SHOWN: usize = 6;
 
 /// Title of a chart and the losses in it.
-const CHARTS: [(&str, &[&str]); 13] = [
+const CHARTS: [(&str, &[&str]); 15] = [
     ("Adversarial loss of the generators", &["G_A", "G_B"]),
     ("Loss of the discriminators", &["D_A", "D_B"]),
     ("Discriminators: share told right", &["D_A_accuracy", "D_B_accuracy"]),
@@ -35,6 +35,11 @@ const CHARTS: [(&str, &[&str]); 13] = [
     ("Distance from the partner", &["L1_A", "L1_B"]),
     ("Distance from the teacher", &["recon_A", "recon_B", "inverse_A", "inverse_B"]),
     ("Kernel alignment with the teacher", &["alignment_A", "alignment_B"]),
+    (
+        "Distance of features from the teacher's",
+        &["feature_A", "feature_B", "channel_A", "channel_B"],
+    ),
+    ("1 − SSIM with the teacher", &["ssim_A", "ssim_B"]),
     ("Mask", &["mask_A", "mask_B"]),
     ("Pictures of neither domain: distance", &["negative_A", "negative_B"]),
     ("Pictures of neither domain: mask", &["negative_mask_A", "negative_mask_B"]),
