@@ -30,6 +30,7 @@ pub mod onnx_generator;
 pub mod options;
 pub mod peers;
 pub mod pixels;
+pub mod progress;
 pub mod report;
 pub mod run_folder;
 pub mod samples;

@@ -11,7 +11,7 @@ use std::{fs, path::Path, path::PathBuf, sync::atomic::Ordering};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::{Args, ValueEnum};
 use image::{GrayImage, ImageFormat};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use ort::{
     session::Session,
     value::{DynValue, TensorRef},
@@ -22,7 +22,7 @@ use crate::{
     data::{decode, folder::Domain, view::View},
     interrupt,
     onnx_generator::session,
-    pixels,
+    pixels, progress,
 };
 
 /// Sides that pictures are resized to where the network takes any, pixels.
@@ -106,7 +106,8 @@ pub fn run(args: &MasksArgs) -> Result<()> {
         // Masks that are there need not be of these pictures yet.
         let domain = Domain::without_masks(&args.data, name)?;
         let into = args.data.join(format!("{name}_mask"));
-        let bar = bar(domain.images.len(), name);
+        let bar = progress::bar(domain.images.len(), "{msg} {bar:30} {pos}/{len} eta {eta}");
+        let bar = bar.with_message(name.clone());
         let mut counts = Counts::default();
         for image in &domain.images {
             let path = into.join(domain.base_name(image)).with_added_extension("png");
@@ -324,10 +325,4 @@ impl Counts {
         }
         parts.join(", ")
     }
-}
-
-fn bar(length: usize, name: &str) -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} eta {eta}");
-    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(length as u64).with_style(style).with_message(name.to_owned())
 }

@@ -168,7 +168,14 @@ impl Session {
             let paired = options.paired();
             let samples = Samples::pick(&config.data, &plan.domains, paired, device)?;
             run.write_config(config)?;
-            Output::open(run.clone(), samples, model.step)
+            let output = Output::open(run.clone(), samples, model.step)?;
+            // The older checkpoints are not of the networks that the options ask for from now on.
+            let network = &model.networks[0];
+            let is_frozen = network.shape.norm == Norm::Frozen;
+            if is_frozen && !checkpoint::generators_are(&run.checkpoints(), network)? {
+                output.save(&model, options.keep)?;
+            }
+            Ok(output)
         });
         let output = output.transpose()?;
         let before = output.as_ref().map_or(0.0, Output::minutes);

@@ -10,11 +10,11 @@ use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
     data::{folder::Domain, pairs::matched},
     options::Mode,
+    progress,
 };
 use advice::{Expected, findings};
 use look::{Folder, Mask};
@@ -51,7 +51,8 @@ pub fn run(args: &CheckArgs) -> Result<()> {
     for name in ["testA", "testB"] {
         domains.extend(Domain::open_if_there(&args.data, name)?.map(|d| (name.to_owned(), d)));
     }
-    let bar = bar(domains.iter().map(|(_, domain)| domain.images.len()).sum());
+    let all = domains.iter().map(|(_, domain)| domain.images.len()).sum();
+    let bar = progress::bar(all, "{bar:30} {pos}/{len} pictures eta {eta}");
     let look = |(name, domain): &(String, Domain)| Folder::look(name, domain, &bar);
     let folders: Vec<Folder> = domains.iter().map(look).collect();
     bar.finish_and_clear();
@@ -84,10 +85,4 @@ fn summary(folder: &Folder) -> String {
         folder.name,
         folder.pictures.len()
     )
-}
-
-fn bar(length: usize) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} pictures eta {eta}");
-    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(length as u64).with_style(style)
 }

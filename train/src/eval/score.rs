@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use cyclegan_contract::Direction;
 use image::RgbImage;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde::Serialize;
 use tch::{Kind, Tensor};
 
@@ -25,7 +25,7 @@ use crate::{
         view::View,
     },
     onnx_generator::OnnxGenerator,
-    pixels,
+    pixels, progress,
     video::{Patience, Video},
 };
 
@@ -343,7 +343,5 @@ fn paint_clip(onnx: &mut OnnxGenerator, frames: &[Tensor]) -> Result<Vec<Tensor>
 }
 
 fn bar(length: usize, what: &str) -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len}");
-    let bar = ProgressBar::new(length as u64).with_message(what.to_owned());
-    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+    progress::bar(length, "{msg} {bar:30} {pos}/{len}").with_message(what.to_owned())
 }

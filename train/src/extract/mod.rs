@@ -12,11 +12,13 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use image::RgbImage;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 
 use crate::{
     data::{hash::Hash, shot::Shots, view::View},
-    interrupt, samples,
+    interrupt,
+    progress::styled,
+    samples,
     video::{Frame, Patience, Video},
 };
 
@@ -171,9 +173,7 @@ fn sized(frame: &Frame, short: u32) -> RgbImage {
 fn progress(duration: Option<f64>, name: &str) -> ProgressBar {
     let bar =
         duration.map_or_else(ProgressBar::new_spinner, |s| ProgressBar::new((s * 10.0) as u64));
-    let style = ProgressStyle::with_template("{msg} {bar:30} {percent} % eta {eta}");
-    let bar = bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar.with_message(name.to_owned())
+    styled(bar, "{msg} {bar:30} {percent} % eta {eta}").with_message(name.to_owned())
 }
 
 #[cfg(test)]

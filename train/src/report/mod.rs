@@ -112,7 +112,10 @@ fn pictures(samples: &Path, columns: &str) -> Result<String> {
         escape(columns)
     );
     for path in over_time(&files, SHOWN) {
-        let picture = crate::data::decode::rgb(path)?;
+        // One that cannot be read, perhaps since the disk was full, is no reason to end a training.
+        let Ok(picture) = crate::data::decode::rgb(path) else {
+            continue;
+        };
         let step = path.file_stem().unwrap_or_default().to_string_lossy();
         let step = step.trim_start_matches('0');
         html += &format!("<h3>Iteration {}</h3>{}", escape(step), page::image(&picture)?);
@@ -130,6 +133,15 @@ fn over_time<T>(all: &[T], count: usize) -> impl Iterator<Item = &T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sample_that_cannot_be_read_is_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        image::RgbImage::new(4, 4).save(folder.path().join("00000100.png")).unwrap();
+        fs::write(folder.path().join("00000200.png"), b"cut short").unwrap();
+        let html = pictures(folder.path(), "real").unwrap();
+        assert!(html.contains("Iteration 100<") && !html.contains("Iteration 200"), "{html}");
+    }
 
     #[test]
     fn samples_are_spread_over_the_run() {

@@ -18,10 +18,9 @@ use std::collections::{BTreeSet, HashSet};
 
 use anyhow::{Context, Result};
 use cyclegan_contract::onnx::{GraphProto, Message, ModelProto, NodeProto};
-use indicatif::{ProgressBar, ProgressStyle};
 
 use super::frames::Painted;
-use crate::onnx_generator::OnnxGenerator;
+use crate::{onnx_generator::OnnxGenerator, progress};
 use plan::Plan;
 
 /// Frames on which the damage of a single layer is measured.
@@ -56,7 +55,8 @@ pub fn quantise(model: &ModelProto, painted: &Painted, float_share: f64) -> Resu
     let whole = Plan::new(graph, may_round);
     let tensors: BTreeSet<&str> = whole.tensors().collect();
     let rounded: Vec<&NodeProto> = graph.node.iter().filter(|n| may_round(n)).collect();
-    let bar = bar((painted.frames.len() + rounded.len()) as u64);
+    let steps = painted.frames.len() + rounded.len();
+    let bar = progress::bar(steps, "calibrating int8 {bar:30} {pos}/{len}");
     let step = || bar.inc(1);
 
     let histograms = calibrate::histograms(model, &tensors, &painted.frames, step)?;
@@ -119,10 +119,4 @@ fn macs_per_value(graph: &GraphProto, node: &NodeProto) -> f64 {
 
 fn with(model: &ModelProto, graph: GraphProto) -> ModelProto {
     ModelProto { graph: Some(graph), ..model.clone() }
-}
-
-fn bar(length: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("calibrating int8 {bar:30} {pos}/{len}");
-    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(length).with_style(style)
 }
