@@ -12,7 +12,7 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::{ArgMatches, Args};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value};
@@ -23,7 +23,7 @@ use crate::{
     checkpoint,
     cyclegan::{
         CycleGan, Losses,
-        distill::Distillation,
+        distill::{DistillOptions, Distillation},
         player::Player,
         schedule::{LrPolicy, Progress, Schedule, warm_up},
         teacher::Teacher,
@@ -33,7 +33,7 @@ use crate::{
     export::read_back,
     interrupt, memory,
     net::{build::Norm, generator::Generator},
-    options::{MixedPrecision, TrainOptions},
+    options::{MixedPrecision, TrainOptions, first_given},
     peers::{Launch, Peers},
     run_folder::{Config, Distill, RunFolder},
     samples::Samples,
@@ -65,6 +65,9 @@ pub struct TrainArgs {
     pub init_from: Option<PathBuf>,
     #[command(flatten)]
     options: TrainOptions,
+    /// Of a run that `compress` began
+    #[command(flatten)]
+    distill: DistillOptions,
 }
 
 /// Trains a pair of generators.
@@ -115,11 +118,20 @@ impl Session {
                 data: std::path::absolute(args.data.unwrap_or(stored.data))?,
                 init_from: stored.init_from,
                 train: stored.train.overridden(&args.options, matches)?,
-                distill: stored.distill,
+                distill: stored
+                    .distill
+                    .map(|d| d.overridden(&args.distill, matches))
+                    .transpose()?,
             };
+            if let (None, Some(option)) = (&config.distill, first_given(&args.distill, matches)?) {
+                bail!("{option} is of runs that `compress` began, and this one has no teacher");
+            }
             (run, config)
         } else {
             let data = args.data.context("--data is missing")?;
+            if let Some(option) = first_given(&args.distill, matches)? {
+                bail!("{option} needs a teacher: begin with `compress`, or go on with --resume");
+            }
             let data = std::path::absolute(data)?;
             let init_from = args.init_from.map(std::path::absolute).transpose()?;
             let mut train = args.options;

@@ -275,6 +275,26 @@ fn budgets_and_batches_that_cannot_work_say_what_would() {
     assert!(String::from_utf8_lossy(&said.stderr).contains("cannot be used with"));
 }
 
+#[test]
+fn a_students_weights_change_on_resume_and_others_have_none() {
+    let case = Case::new();
+    case.teacher("big", &[]);
+    let (big, out, data) = (case.path("big"), case.path("small"), case.path("data"));
+    let compress = ["compress", "--run", &big, "--out", &out, "--max-iters", "1", "--size", "32"];
+    run(&[&compress[..], &["--ngf", "8", "--lambda-recon-b", "3"]].concat());
+    let resume = ["train", "--resume", "--out", &out, "--max-iters", "2"];
+    run(&[&resume[..], &["--lambda-recon-a", "7", "--lambda-ssim", "2"]].concat());
+    let config = RunFolder::open(Path::new(&out)).unwrap().config().unwrap();
+    let options = config.distill.unwrap().options;
+    let weights = [options.lambda_recon_a, options.lambda_recon_b, options.lambda_ssim];
+    assert_eq!(weights, [7.0, 3.0, 2.0]);
+    fails(&[&resume[..], &["--lambda-ssim=-1"]].concat(), &["--lambda-ssim is -1"]);
+    let of_none = ["train", "--resume", "--out", &big, "--lambda-ssim", "1"];
+    fails(&of_none, &["--lambda-ssim", "no teacher"]);
+    let fresh = ["train", "--data", &data, "--out", &case.path("new"), "--lambda-recon-a", "1"];
+    fails(&fresh, &["--lambda-recon-a needs a teacher", "compress"]);
+}
+
 /// What the published student does not learn from: features through a map, and structure.
 #[test]
 fn features_and_structure_are_learnt_where_they_are_asked_for() {
