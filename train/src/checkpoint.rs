@@ -2,7 +2,8 @@
 
 //! Checkpoints: all that a run needs to go on as if it had never stopped.
 //!
-//! One safetensors file each, `checkpoints/00012000.safetensors`, written beside and renamed. Its
+//! One safetensors file each, `checkpoints/00012000.safetensors` after 12,000 images of each domain,
+//! written beside and renamed. Its
 //! metadata says which architecture it is, and holds a SHA-256 of everything else in the file.
 
 use std::{
@@ -24,7 +25,9 @@ use crate::{
     run_folder::{Config, RunFolder},
 };
 
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
+/// Knew no images, only iterations.
+const WITHOUT_IMAGES: u32 = 2;
 /// The one entry of the file's metadata; a single one, since safetensors keeps no order among them
 /// and equal runs shall write equal bytes.
 const STATE: &str = "cyclegan-train";
@@ -35,6 +38,9 @@ const POOLS: [&str; 2] = ["pool_G", "pool_F"];
 struct State {
     format: u32,
     step: u64,
+    /// Images of each domain seen, over all ranks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    images: Option<u64>,
     networks: BTreeMap<String, Network>,
     /// Left out while it has nothing to tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -57,7 +63,7 @@ struct Network {
 /// Writes a checkpoint into `folder` and takes away all but the newest `keep`.
 pub fn save(folder: &Path, model: &CycleGan, keep: usize) -> Result<PathBuf> {
     fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-    let path = folder.join(format!("{:08}.safetensors", model.step));
+    let path = folder.join(format!("{:08}.safetensors", model.images));
     // Always the same, so that what a kill leaves of one is written over.
     let beside = folder.join("partial");
     let written = write(&beside, model).and_then(|()| {
@@ -106,14 +112,20 @@ pub fn generators_are(folder: &Path, generator: &Generator) -> Result<bool> {
 pub fn open_newest(run: &RunFolder, device: Device) -> Result<(Config, CycleGan)> {
     let config = run.config()?;
     let mut model = CycleGan::new(&config.train, device)?;
-    load_newest(&run.checkpoints(), &mut model)?;
+    load_newest(run, &mut model)?;
     Ok((config, model))
 }
 
-/// Puts the newest checkpoint of `folder` into `model`.
-pub fn load_newest(folder: &Path, model: &mut CycleGan) -> Result<()> {
-    let path = newest(folder)?;
-    load(&path, model).with_context(|| path.display().to_string())
+/// Puts the newest checkpoint of `run` into `model`. One that knows no images counts as of one rank
+/// with the batches that `config.toml` names.
+pub fn load_newest(run: &RunFolder, model: &mut CycleGan) -> Result<()> {
+    let path = newest(&run.checkpoints())?;
+    let images = load(&path, model).with_context(|| path.display().to_string())?;
+    model.images = match images {
+        Some(images) => images,
+        None => model.step * u64::from(run.config()?.train.batch_size),
+    };
+    Ok(())
 }
 
 fn newest(folder: &Path) -> Result<PathBuf> {
@@ -130,11 +142,16 @@ fn state(bytes: &[u8]) -> Result<State> {
     let state = header.metadata().as_ref().and_then(|m| m.get(STATE));
     let state = state.context("no state in it, expected a checkpoint of this program")?;
     let state: State = serde_json::from_str(state).context("its state")?;
-    ensure!(state.format == FORMAT, "format {}, expected {FORMAT}", state.format);
+    ensure!(
+        [WITHOUT_IMAGES, FORMAT].contains(&state.format),
+        "format {}, expected {FORMAT}",
+        state.format
+    );
     Ok(state)
 }
 
-fn load(path: &Path, model: &mut CycleGan) -> Result<()> {
+/// Returns the images that the checkpoint's run has seen, where it knows.
+fn load(path: &Path, model: &mut CycleGan) -> Result<Option<u64>> {
     let bytes = fs::read(path)?;
     let file = SafeTensors::deserialize(&bytes).map_err(cut_short)?;
     let state = state(&bytes)?;
@@ -146,7 +163,8 @@ fn load(path: &Path, model: &mut CycleGan) -> Result<()> {
         "damaged: its checksum is {}, its content has {content}; take the one before it",
         state.sha256
     );
-    restore(&file, &state, model)
+    restore(&file, &state, model)?;
+    Ok(state.images)
 }
 
 fn restore(file: &SafeTensors<'_>, state: &State, model: &mut CycleGan) -> Result<()> {
@@ -252,9 +270,10 @@ fn write(path: &Path, model: &CycleGan) -> Result<()> {
     }
     let tensors = tensors(model);
     let raw: Vec<_> = tensors.iter().map(|(n, t)| (n.as_str(), shape(t), bytes(t))).collect();
-    let step = model.step;
+    let (step, images) = (model.step, Some(model.images));
     let plateau = Some(model.plateau.clone()).filter(|p| *p != Plateau::default());
-    let mut state = State { format: FORMAT, step, networks, plateau, sha256: String::new() };
+    let mut state =
+        State { format: FORMAT, step, images, networks, plateau, sha256: String::new() };
     state.sha256 = state.checksum(raw.iter().map(|(n, _, b)| (*n, b.as_slice())))?;
     let views = raw.iter().map(|(n, s, b)| Ok((*n, TensorView::new(Dtype::F32, s.clone(), b)?)));
     let views: Vec<_> = views.collect::<Result<_>>()?;
@@ -299,4 +318,46 @@ fn vector(file: &SafeTensors<'_>, name: &str, length: usize) -> Result<Tensor> {
     let found = tensor(&file.tensor(name).map_err(|_| anyhow!("no tensor `{name}`"))?)?;
     ensure!(found.size() == [length as i64], "`{name}` is {:?}, expected {length}", found.size());
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::TrainOptions;
+
+    /// The same checkpoint as a version without images wrote it.
+    fn without_images(path: &Path) {
+        let bytes = fs::read(path).unwrap();
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        let mut views: Vec<_> = file.iter().collect();
+        views.sort_by(|a, b| a.0.cmp(b.0));
+        let mut state = state(&bytes).unwrap();
+        (state.format, state.images) = (WITHOUT_IMAGES, None);
+        state.sha256 = state.checksum(views.iter().map(|(n, v)| (*n, v.data()))).unwrap();
+        let metadata = HashMap::from([(STATE.to_owned(), serde_json::to_string(&state).unwrap())]);
+        fs::write(path, safetensors::serialize(views, Some(metadata)).unwrap()).unwrap();
+    }
+
+    #[test]
+    fn images_are_kept_and_of_older_checkpoints_follow_from_the_batch() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunFolder::new(folder.path());
+        let train = TrainOptions {
+            ngf: Some(2),
+            width: 2,
+            blocks: 1,
+            ndf: 2,
+            batch_size: 4,
+            ..TrainOptions::default()
+        };
+        let mut model = CycleGan::new(&train, Device::Cpu).unwrap();
+        let config = Config { data: "data".into(), init_from: None, train, distill: None };
+        run.write_config(&config).unwrap();
+        (model.step, model.images) = (3, 7);
+        let path = save(&run.checkpoints(), &model, 1).unwrap();
+        let images = || open_newest(&run, Device::Cpu).unwrap().1.images;
+        assert_eq!(images(), 7);
+        without_images(&path);
+        assert_eq!(images(), 12);
+    }
 }

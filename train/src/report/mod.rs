@@ -68,8 +68,9 @@ fn summary(lines: &[Map<String, Value>]) -> String {
     };
     let number = |key: &str| last.get(key).and_then(Value::as_f64).unwrap_or(f64::NAN);
     format!(
-        "<p>Iteration {}, epoch {}, {:.2} s an iteration, learning rate {:.2e}.</p>",
+        "<p>Iteration {}, {} images, epoch {}, {:.2} s an iteration, learning rate {:.2e}.</p>",
         number("step"),
+        metrics::images_of(last).unwrap_or_default(),
         number("epoch"),
         number("s_per_iter"),
         number("lr")
@@ -108,9 +109,9 @@ fn pictures(samples: &Path, columns: &str) -> Result<String> {
     );
     for path in over_time(&files, SHOWN) {
         let picture = crate::data::decode::rgb(path)?;
-        let step = path.file_stem().unwrap_or_default().to_string_lossy();
-        let step = step.trim_start_matches('0');
-        html += &format!("<h3>Iteration {}</h3>{}", escape(step), page::image(&picture)?);
+        let images = path.file_stem().unwrap_or_default().to_string_lossy();
+        let images = images.trim_start_matches('0');
+        html += &format!("<h3>After {} images</h3>{}", escape(images), page::image(&picture)?);
     }
     Ok(html)
 }
