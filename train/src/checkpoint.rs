@@ -2,7 +2,8 @@
 
 //! Checkpoints: all that a run needs to go on as if it had never stopped.
 //!
-//! One safetensors file each, `checkpoints/00012000.safetensors`, written beside and renamed. Its
+//! One safetensors file each, `checkpoints/00012000.safetensors` after 12,000 images of each domain,
+//! written beside and renamed. Its
 //! metadata says which architecture it is, and holds a SHA-256 of everything else in the file.
 
 mod file;
@@ -27,7 +28,9 @@ use crate::{
 };
 use file::Reader;
 
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
+/// Knew no images, only iterations.
+const WITHOUT_IMAGES: u32 = 2;
 /// The one entry of the file's metadata; a single one, since safetensors keeps no order among them
 /// and equal runs shall write equal bytes.
 const STATE: &str = "cyclegan-train";
@@ -38,6 +41,9 @@ const POOLS: [&str; 2] = ["pool_G", "pool_F"];
 struct State {
     format: u32,
     step: u64,
+    /// Images of each domain seen, over all ranks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    images: Option<u64>,
     networks: BTreeMap<String, Network>,
     /// Left out while it has nothing to tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -66,7 +72,7 @@ struct Format {
 /// Writes a checkpoint into `folder` and takes away all but the newest `keep`.
 pub fn save(folder: &Path, model: &CycleGan, keep: usize) -> Result<PathBuf> {
     fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-    let path = folder.join(format!("{:08}.safetensors", model.step));
+    let path = folder.join(format!("{:08}.safetensors", model.images));
     // Always the same, so that what a kill leaves of one is written over.
     let beside = folder.join("partial");
     let written = write(&beside, model).and_then(|()| {
@@ -112,14 +118,19 @@ pub fn generators_are(folder: &Path, generator: &Generator) -> Result<bool> {
 pub fn open_newest(run: &RunFolder, device: Device) -> Result<(Config, CycleGan)> {
     let config = run.config()?;
     let mut model = CycleGan::new(&config.train, device)?;
-    load_newest(&run.checkpoints(), &mut model)?;
+    load_newest(run, &mut model)?;
     Ok((config, model))
 }
 
-/// Puts the newest whole checkpoint of `folder` into `model`, and says which it was.
-pub fn load_newest(folder: &Path, model: &mut CycleGan) -> Result<PathBuf> {
-    let Checkpoint { path, mut file, state } = Checkpoint::newest(folder)?;
+/// Puts the newest whole checkpoint of `run` into `model`, and says which it was. One that knows no
+/// images counts as of one rank with the batches that `config.toml` names.
+pub fn load_newest(run: &RunFolder, model: &mut CycleGan) -> Result<PathBuf> {
+    let Checkpoint { path, mut file, state } = Checkpoint::newest(&run.checkpoints())?;
     restore(&mut file, &state, model).with_context(|| path.display().to_string())?;
+    model.images = match state.images {
+        Some(images) => images,
+        None => model.step * u64::from(run.config()?.train.batch_size),
+    };
     Ok(path)
 }
 
@@ -195,7 +206,10 @@ impl Checkpoint {
         let state = state.map_err(Flaw::Foreign)?.to_owned();
         let read = || -> Result<State> {
             let Format { format } = serde_json::from_str(&state).context("its state")?;
-            ensure!(format == FORMAT, "format {format}, expected {FORMAT}");
+            ensure!(
+                [WITHOUT_IMAGES, FORMAT].contains(&format),
+                "format {format}, expected {FORMAT}"
+            );
             serde_json::from_str(&state).context("its state")
         };
         let state = read().map_err(Flaw::Foreign)?;
@@ -322,9 +336,9 @@ fn write(path: &Path, model: &CycleGan) -> Result<()> {
         let about = Network { layout, updates: player.adam.t, imported: player.imported };
         networks.insert(name.to_owned(), about);
     }
-    let step = model.step;
+    let (step, images) = (model.step, Some(model.images));
     let plateau = Some(model.plateau.clone()).filter(|p| *p != Plateau::default());
-    let state = State { format: FORMAT, step, networks, plateau, sha256: String::new() };
+    let state = State { format: FORMAT, step, images, networks, plateau, sha256: String::new() };
     file::write(path, &tensors(model), STATE, |checksum| state.with_checksum(checksum))
 }
 
@@ -336,5 +350,39 @@ impl State {
 
     fn network(&self, name: &str) -> Result<&Network> {
         self.networks.get(name).with_context(|| format!("no network {name} in it"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::TrainOptions;
+
+    #[test]
+    fn images_are_kept_and_of_older_checkpoints_follow_from_the_batch() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunFolder::new(folder.path());
+        let train = TrainOptions {
+            ngf: Some(2),
+            width: 2,
+            blocks: 1,
+            ndf: 2,
+            batch_size: 4,
+            ..TrainOptions::default()
+        };
+        let mut model = CycleGan::new(&train, Device::Cpu).unwrap();
+        let config = Config { data: "data".into(), init_from: None, train, distill: None };
+        run.write_config(&config).unwrap();
+        (model.step, model.images) = (3, 7);
+        let path = save(&run.checkpoints(), &model, 1).unwrap();
+        let images = || open_newest(&run, Device::Cpu).unwrap().1.images;
+        assert_eq!(images(), 7);
+        // The same checkpoint as a version without images wrote it.
+        let Ok(Checkpoint { mut state, .. }) = Checkpoint::open(&path) else {
+            panic!("it cannot be read");
+        };
+        (state.format, state.images) = (WITHOUT_IMAGES, None);
+        file::write(&path, &tensors(&model), STATE, |sum| state.with_checksum(sum)).unwrap();
+        assert_eq!(images(), 12);
     }
 }

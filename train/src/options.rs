@@ -143,7 +143,7 @@ pub struct TrainOptions {
     #[arg(long, allow_negative_numbers = true, default_value_t = 0.02, help_heading = "Networks")]
     pub init_gain: f64,
 
-    /// Images a step and domain, in each process [compress: at least 2]
+    /// Images of each domain an iteration, in each process [compress: at least 2]
     #[arg(long, default_value_t = 1, help_heading = "Data")]
     pub batch_size: u32,
     /// How images become crops
@@ -278,9 +278,9 @@ pub struct TrainOptions {
     /// Updates of each network over which its learning rate rises from zero
     #[arg(long, default_value_t = 0, help_heading = "Optimisation")]
     pub warmup: u64,
-    /// Iterations at the start in which only the discriminators learn, for generators that
-    /// --init-from has brought
-    #[arg(long, value_name = "ITERS", default_value_t = 0, help_heading = "Optimisation")]
+    /// Images at the start with which only the discriminators learn, for generators that --init-from
+    /// has brought
+    #[arg(long, value_name = "IMAGES", default_value_t = 0, help_heading = "Optimisation")]
     pub discriminators_first: u64,
     /// Stop after this many iterations in all, whatever the epochs say
     #[arg(long, help_heading = "Optimisation")]
@@ -309,14 +309,14 @@ pub struct TrainOptions {
     )]
     pub ema_half_life: f64,
 
-    /// Iterations between lines of metrics.jsonl
-    #[arg(long, default_value_t = 100, help_heading = "Output")]
+    /// Images between lines of metrics.jsonl
+    #[arg(long, value_name = "IMAGES", default_value_t = 100, help_heading = "Output")]
     pub print_freq: u64,
-    /// Iterations between sample pictures
-    #[arg(long, default_value_t = 1000, help_heading = "Output")]
+    /// Images between sample pictures
+    #[arg(long, value_name = "IMAGES", default_value_t = 1000, help_heading = "Output")]
     pub display_freq: u64,
-    /// Iterations between checkpoints
-    #[arg(long, default_value_t = 1000, help_heading = "Output")]
+    /// Images between checkpoints
+    #[arg(long, value_name = "IMAGES", default_value_t = 1000, help_heading = "Output")]
     pub save_latest_freq: u64,
     /// Checkpoints that are kept
     #[arg(long, default_value_t = 3, help_heading = "Output")]

@@ -174,13 +174,13 @@ impl Session {
         let mut model = make(&plan, device)?;
         let distill = config.distill.as_ref();
         model.distill = distill.map(|d| distillation(&run, d, device)).transpose()?;
-        let mut loader = Loader::start(plan.clone(), model.step, options.num_threads);
+        let mut loader = Loader::start(plan.clone(), model.images, options.num_threads);
         loader.peek()?;
         let output = (peers.rank() == 0).then(|| -> Result<Output> {
             let paired = options.paired();
             let samples = Samples::pick(&config.data, &plan.domains, paired, device)?;
             run.write_config(config)?;
-            let output = Output::open(run.clone(), samples, model.step)?;
+            let output = Output::open(run.clone(), samples, model.images)?;
             // The older checkpoints are not of the networks that the options ask for from now on.
             let network = &model.networks[0];
             let is_frozen = network.shape.norm == Norm::Frozen;
@@ -213,20 +213,22 @@ impl Session {
             let share = self.share();
             let end = self.end(share);
             bar.set_length(end);
-            if self.model.step >= end || self.model.peers.any(stop.load(Ordering::Relaxed)) {
+            let over = self.model.images >= end
+                || self.options.max_iters.is_some_and(|most| self.model.step >= most);
+            if over || self.model.peers.any(stop.load(Ordering::Relaxed)) {
                 break;
             }
             let waiting = Instant::now();
             let crops = self.loader.next_crops().or_else(|error| self.save_before(error))?;
             clock.waited += waiting.elapsed();
             let batches = crops.map(|c| c.to_batch(self.model.device));
-            let epoch = self.model.step / self.plan.steps();
+            let epoch = self.model.images / self.plan.epoch();
             let progress = share.map_or(Progress::Epoch(epoch), Progress::Share);
             let lr = self.schedule().lr(progress) * self.model.plateau.factor;
             let losses = self.model.train_step(&batches, &self.options, lr);
             self.watch_plateau(epoch, &losses);
             clock.step(&losses);
-            bar.set_position(self.model.step);
+            bar.set_position(self.model.images);
             self.after_step(&losses, lr, epoch, &mut clock, &bar)?;
         }
         self.save()?;
@@ -240,11 +242,11 @@ impl Session {
             1 => "; 1 picture skipped".to_owned(),
             n => format!("; {n} pictures skipped"),
         };
-        let (at, end) = (self.model.step, self.end(self.share()));
+        let (at, end) = (self.model.step, self.last_iteration());
         if at < end {
             println!("stopped after iteration {at} of {end}, go on with --resume{skipped}");
         } else if at > began {
-            println!("trained {at} iterations{skipped}");
+            println!("trained {at} iterations, {} images{skipped}", self.model.images);
         } else {
             println!("nothing to train: the run is at iteration {at}, and ends at {end}");
         }
@@ -259,8 +261,9 @@ impl Session {
         clock: &mut Clock,
         bar: &ProgressBar,
     ) -> Result<()> {
-        let step = self.model.step;
-        let due = |every: u64| step.is_multiple_of(every);
+        let (after, batch) = (self.model.images, self.plan.batch as u64);
+        // Whatever the batch, once in as many images.
+        let due = |every: u64| after / every != (after - batch) / every;
         if due(self.options.print_freq) {
             let line = self.line(lr, epoch, clock);
             *clock = Clock::start();
@@ -329,6 +332,7 @@ impl Session {
 
     fn line(&self, lr: f64, epoch: u64, clock: &Clock) -> Map<String, Value> {
         let mut line = Map::new();
+        line.insert("images".to_owned(), self.model.images.into());
         line.insert("step".to_owned(), self.model.step.into());
         line.insert("epoch".to_owned(), epoch.into());
         let warm = warm_up(self.model.generators[0].adam.t - 1, self.options.warmup);
@@ -356,10 +360,7 @@ impl Session {
     /// How much of the run is over, where its end is named in images or minutes. The same in every
     /// process.
     fn share(&self) -> Option<f64> {
-        let images = self.options.max_images.map(|most| {
-            let seen = self.model.step * self.plan.batch as u64;
-            seen as f64 / most as f64
-        });
+        let images = self.options.max_images.map(|most| self.model.images as f64 / most as f64);
         let minutes = self.options.max_minutes.map(|most| {
             let share = Tensor::from((self.minutes.all() / most) as f32).view(1);
             self.model.peers.mean(share).double_value(&[0])
@@ -367,19 +368,25 @@ impl Session {
         images.into_iter().chain(minutes).reduce(f64::max)
     }
 
-    /// The iteration to stop after, as far as it can be foreseen; `share` of the run is over.
+    /// The images to stop after, as far as it can be foreseen; `share` of the run is over.
     fn end(&self, share: Option<f64>) -> u64 {
         let epochs = u64::from(self.options.n_epochs) + u64::from(self.options.n_epochs_decay);
-        let step = self.model.step;
-        let all = match share {
-            None => epochs * self.plan.steps(),
-            Some(share) if share >= 1.0 => step,
+        let seen = self.model.images;
+        match share {
+            None => epochs * self.plan.epoch(),
+            Some(share) if share >= 1.0 => seen,
             Some(share) if share > 0.0 => {
-                (step as f64 / share).ceil().max(step as f64 + 1.0) as u64
+                (seen as f64 / share).ceil().max(seen as f64 + 1.0) as u64
             }
             Some(_) => u64::MAX,
-        };
-        self.options.max_iters.map_or(all, |max| max.min(all))
+        }
+    }
+
+    /// The iteration to stop after, as far as it can be foreseen.
+    fn last_iteration(&self) -> u64 {
+        let left = self.end(self.share()).saturating_sub(self.model.images);
+        let last = self.model.step.saturating_add(left.div_ceil(self.plan.batch as u64));
+        self.options.max_iters.map_or(last, |most| most.min(last))
     }
 
     /// Saves what there is before a run ends with an error that is not its own.
@@ -397,7 +404,7 @@ impl Session {
             Some(_) => ProgressBar::new(0).with_style(style),
             None => ProgressBar::hidden(),
         };
-        bar.with_position(self.model.step)
+        bar.with_position(self.model.images)
     }
 }
 
@@ -438,7 +445,7 @@ fn resumed(
     let freeze = options.generator(0).norm == Norm::Frozen
         && checkpoint::generators_are(&folder, &Generator::new(unfrozen.generator(0)))?;
     let mut model = CycleGan::new(if freeze { &unfrozen } else { options }, device)?;
-    checkpoint::load_newest(&folder, &mut model)?;
+    checkpoint::load_newest(run, &mut model)?;
     if !freeze {
         return Ok(model);
     }

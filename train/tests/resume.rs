@@ -7,6 +7,7 @@
 mod common;
 
 use std::{
+    collections::BTreeMap,
     fs,
     os::unix::process::ExitStatusExt,
     path::Path,
@@ -16,6 +17,7 @@ use std::{
 };
 
 use common::{SMALL, data_set, program, run};
+use serde_json::Value;
 
 fn train<'a>(data: &'a str, out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let arguments = ["train", "--data", data, "--out", out, "--mask-head", "--seed", "5"];
@@ -74,6 +76,40 @@ fn killed_and_resumed(threads: &str) {
     let last = "checkpoints/00000020.safetensors";
     let (whole, parts) = (fs::read(whole.join(last)).unwrap(), fs::read(parts.join(last)).unwrap());
     assert!(whole == parts, "the checkpoints differ");
+}
+
+/// Learning rate and epoch at each line, by the images that it was written after.
+fn course(run: &Path) -> BTreeMap<u64, (f64, u64)> {
+    let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let point = |line: &str| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let course = (line["lr"].as_f64().unwrap(), line["epoch"].as_u64().unwrap());
+        (line["images"].as_u64().unwrap(), course)
+    };
+    text.lines().map(point).collect()
+}
+
+#[test]
+fn another_batch_size_goes_on_at_the_same_place_of_the_schedule() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    data_set(&data, 4);
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (data, one, two) = (data.to_str().unwrap(), path("one"), path("two"));
+    let more = ["--print-freq", "4", "--n-epochs", "2", "--n-epochs-decay", "4", "--lr", "1e-4"];
+    run(&train(data, &one, &more));
+    run(&train(data, &two, &[&more[..], &["--max-iters", "12"]].concat()));
+    let resume = ["train", "--resume", "--out", &two, "--batch-size", "4", "--crop-size", "40"];
+    let said = run(&[&resume[..], &["--max-iters", "1000"]].concat());
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(said.contains("trained 15 iterations, 24 images"), "{said}");
+    let (one, two) = (course(Path::new(&one)), course(Path::new(&two)));
+    assert_eq!(one.keys().copied().collect::<Vec<_>>(), [4, 8, 12, 16, 20, 24]);
+    // A batch of four has the learning rate of its first image, an iteration of one its own.
+    for (images, at_four) in [(4, 4), (12, 12), (16, 16), (20, 20), (24, 24)] {
+        assert_eq!(one[&images], two[&at_four], "after {images} images");
+    }
+    assert!(one[&24].0 < one[&4].0 / 2.0);
 }
 
 #[test]

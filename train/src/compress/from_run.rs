@@ -50,7 +50,7 @@ impl RunTeacher {
         let run = RunFolder::open(path)?;
         let config = run.config()?;
         let mut model = CycleGan::new(&config.train, Device::Cpu)?;
-        let checkpoint = checkpoint::load_newest(&run.checkpoints(), &mut model)?;
+        let checkpoint = checkpoint::load_newest(&run, &mut model)?;
         Ok(Self { checkpoint, config, model, kept: None })
     }
 

@@ -110,7 +110,7 @@ impl CycleGan {
         lr: f64,
         losses: &mut Losses,
     ) {
-        let mut rng = random(options.seed, Purpose::Pool, self.step);
+        let mut rng = random(options.seed, Purpose::Pool, self.images);
         let [of_g, of_f] = judged;
         let [pool_g, pool_f] = &mut self.pools;
         let shown = [of_g.or_older(pool_g, &mut rng), of_f.or_older(pool_f, &mut rng)];

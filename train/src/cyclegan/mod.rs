@@ -47,6 +47,8 @@ pub struct CycleGan {
     pub plateau: Plateau,
     /// Iterations made.
     pub step: u64,
+    /// Images of each domain seen, over all ranks.
+    pub images: u64,
     /// Who trains the same model on other images.
     pub peers: Peers,
     /// Where it runs.
@@ -82,6 +84,7 @@ impl CycleGan {
             distill: None,
             plateau: Plateau::default(),
             step: 0,
+            images: 0,
             peers: Peers::default(),
             device,
             kind: options.mixed_precision.kind(),

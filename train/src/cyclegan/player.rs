@@ -34,6 +34,8 @@ pub struct Average {
     pub half_life: f64,
     /// Images of each domain in an iteration, over all ranks.
     pub images: f64,
+    /// Images of each domain since the values were random, with those of this iteration.
+    pub seen: f64,
 }
 
 /// Of random values the average has at most this share of the images so far as its half-life
@@ -89,8 +91,7 @@ impl Player {
     /// not far back it follows faster, so that they are soon forgotten.
     pub fn average(&mut self, average: Average) {
         if let Some(ema) = &self.ema {
-            let seen = self.adam.t as f64 * average.images;
-            let ramp_up = if self.imported { f64::INFINITY } else { RAMP_UP * seen };
+            let ramp_up = if self.imported { f64::INFINITY } else { RAMP_UP * average.seen };
             let half_life = average.half_life.min(ramp_up);
             let decay = 0.5f64.powf(average.images / half_life);
             let mut flat = ema.flat().shallow_clone();
@@ -128,9 +129,9 @@ mod tests {
     #[test]
     fn the_average_of_random_values_follows_fast_at_first() {
         let mut player = player();
-        let average = Average { half_life: 3.0, images: 1.0 };
         let mut expected = 2.0;
         for t in 1..=80 {
+            let average = Average { half_life: 3.0, images: 1.0, seen: f64::from(t) };
             let value = learn(&mut player, average);
             // 0.05·t is below 3 up to t = 59.
             let decay = 0.5f64.powf(1.0 / (0.05 * f64::from(t)).min(3.0));
@@ -145,7 +146,7 @@ mod tests {
         for batch in [1, 5] {
             let mut player = player();
             player.restart_average();
-            let average = Average { half_life: 10.0, images: f64::from(batch) };
+            let average = Average { half_life: 10.0, images: f64::from(batch), seen: 1.0 };
             let (mut old, mut rest) = (1.0, 0.0);
             for _ in 0..10 / batch {
                 let value = learn(&mut player, average);

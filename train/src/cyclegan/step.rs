@@ -45,22 +45,28 @@ struct Forward {
 impl CycleGan {
     /// Trains on a batch of each domain.
     pub fn train_step(&mut self, batches: &[Batch; 2], options: &TrainOptions, lr: f64) -> Losses {
-        let place = self.step * self.peers.count() as u64 + self.peers.rank() as u64;
+        let batch = batches[0].images.size()[0] as u64;
+        let place = self.images + batch * self.peers.rank() as u64;
         let mut seed = random(options.seed, Purpose::Step, place);
         tch::manual_seed(rand::RngExt::random::<i64>(&mut seed));
         let mut losses = Losses::new();
-        let judged = if self.step < options.discriminators_first {
+        let judged = if self.images < options.discriminators_first {
             self.painted(batches, options)
         } else {
             self.generator_step(batches, options, lr, &mut losses)
         };
         self.discriminator_step(batches, judged, options, lr, &mut losses);
-        let images = batches[0].images.size()[0] * self.peers.count() as i64;
-        let average = Average { half_life: options.ema_half_life, images: images as f64 };
+        let images = batch * self.peers.count() as u64;
+        let average = Average {
+            half_life: options.ema_half_life,
+            images: images as f64,
+            seen: (self.images + images) as f64,
+        };
         for generator in &mut self.generators {
             generator.average(average);
         }
         self.step += 1;
+        self.images += images;
         losses
     }
 

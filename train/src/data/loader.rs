@@ -64,7 +64,7 @@ pub struct Plan {
     pub negative_share: f64,
     /// Share of the crops with black bars.
     pub letterbox: f64,
-    /// Images a step, over all processes.
+    /// Images an iteration, over all ranks.
     pub batch: usize,
     /// Which of them this process loads.
     pub own: Range<usize>,
@@ -76,14 +76,9 @@ pub struct Plan {
 
 impl Plan {
     /// Images in an epoch.
-    pub fn epoch(&self) -> usize {
+    pub fn epoch(&self) -> u64 {
         let [a, b] = &self.domains;
-        a.images.len().max(b.images.len())
-    }
-
-    /// Iterations in an epoch; a rest that fills no batch is left out of it.
-    pub fn steps(&self) -> u64 {
-        (self.epoch() / self.batch).max(1) as u64
+        a.images.len().max(b.images.len()) as u64
     }
 }
 
@@ -100,8 +95,8 @@ pub struct Loader {
 type Skipped = Arc<Mutex<HashSet<PathBuf>>>;
 
 impl Loader {
-    /// Starts `threads` threads that load from step `first` on.
-    pub fn start(plan: Plan, first: u64, threads: u32) -> Self {
+    /// Starts `threads` threads that load what comes after `seen` images of each domain.
+    pub fn start(plan: Plan, seen: u64, threads: u32) -> Self {
         let (plan, skipped) = (Arc::new(plan), Skipped::default());
         let stride = u64::from(threads);
         let queue = |k: u64| {
@@ -109,10 +104,11 @@ impl Loader {
             let (plan, skipped) = (plan.clone(), skipped.clone());
             thread::spawn(move || {
                 let mut worker = Worker::new(&plan, &skipped);
-                let mut step = first + k;
+                let batch = plan.batch as u64;
+                let mut first = seen + k * batch;
                 // An error to send means that the run is over.
-                while sender.send(worker.step(step)).is_ok() {
-                    step += stride;
+                while sender.send(worker.batch(first)).is_ok() {
+                    first += stride * batch;
                 }
             });
             queue
@@ -120,7 +116,7 @@ impl Loader {
         Self { queues: (0..stride).map(queue).collect(), next: 0, peeked: None, skipped }
     }
 
-    /// The crops of the next step, domains A and B.
+    /// The crops of the next iteration, domains A and B.
     pub fn next_crops(&mut self) -> Result<[Crops; 2]> {
         if let Some(peeked) = self.peeked.take() {
             return Ok(peeked);
@@ -154,13 +150,14 @@ impl<'a> Worker<'a> {
         Self { plan, skipped, order: None }
     }
 
-    fn step(&mut self, step: u64) -> Result<[Crops; 2]> {
-        let (epoch, in_epoch) = (step / self.plan.steps(), step % self.plan.steps());
+    /// This rank's images of the batch that begins with image `first` of the run. What an image is
+    /// depends on its place in the run alone, whatever the batches are.
+    fn batch(&mut self, first: u64) -> Result<[Crops; 2]> {
         let mut crops = [Crops::default(), Crops::default()];
-        for k in self.plan.own.clone() {
-            let place = in_epoch as usize * self.plan.batch + k;
-            let position = epoch * self.plan.epoch() as u64 + place as u64;
-            let a = self.index_a(epoch, place % self.plan.epoch());
+        let positions = self.plan.own.clone().map(|k| first + k as u64);
+        for position in positions.clone() {
+            let epoch = self.plan.epoch();
+            let a = self.index_a(position / epoch, (position % epoch) as usize);
             if self.plan.paired {
                 self.add(&mut crops, &[0, 1], a, Purpose::ViewA, position)?;
                 continue;
@@ -170,9 +167,6 @@ impl<'a> Worker<'a> {
             self.add(&mut crops, &[0], a, Purpose::ViewA, position)?;
             self.add(&mut crops, &[1], b, Purpose::ViewB, position)?;
         }
-        let positions = self.plan.own.clone().map(|k| {
-            epoch * self.plan.epoch() as u64 + in_epoch * self.plan.batch as u64 + k as u64
-        });
         for position in positions {
             self.add_negative(&mut crops[0].negatives, Purpose::NegativeA, position)?;
             self.add_negative(&mut crops[1].negatives, Purpose::NegativeB, position)?;
@@ -218,7 +212,7 @@ impl<'a> Worker<'a> {
         let known = self.order.take().filter(|(e, _)| *e == epoch);
         let fresh = || {
             let images = plan.domains[0].images.len();
-            (epoch, order_of_epoch(plan.seed, epoch, images, plan.epoch()))
+            (epoch, order_of_epoch(plan.seed, epoch, images, plan.epoch() as usize))
         };
         self.order.insert(known.unwrap_or_else(fresh)).1[place]
     }

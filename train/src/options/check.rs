@@ -35,7 +35,7 @@ impl TrainOptions {
             ("--save-latest-freq", self.save_latest_freq),
         ];
         for (name, value) in every {
-            ensure!(value > 0, "{name} is 0, expected at least 1 iteration");
+            ensure!(value > 0, "{name} is 0, expected at least 1 image");
         }
         ensure!(
             (0.0..1.0).contains(&self.beta1),

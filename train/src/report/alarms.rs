@@ -4,10 +4,12 @@
 
 use serde_json::{Map, Value};
 
+use crate::metrics::images_of;
+
 /// Lines of metrics that an alarm looks back on.
 const WINDOW: usize = 20;
-/// Iterations before which everything may look wrong.
-const SETTLED: f64 = 2000.0;
+/// Images before which everything may look wrong.
+const SETTLED: u64 = 2000;
 
 /// What is wrong over the last lines of metrics.
 pub fn alarms(lines: &[Map<String, Value>]) -> Vec<String> {
@@ -17,8 +19,8 @@ pub fn alarms(lines: &[Map<String, Value>]) -> Vec<String> {
         let values = values.filter(|v| !v.is_empty())?;
         Some(values.iter().sum::<f64>() / values.len() as f64)
     };
-    let step = last.last().and_then(|l| l.get("step")?.as_f64()).unwrap_or(0.0);
-    if last.len() < WINDOW || step < SETTLED {
+    let images = last.last().and_then(images_of).unwrap_or(0);
+    if last.len() < WINDOW || images < SETTLED {
         return Vec::new();
     }
     let below = |name: String, limit: f64| mean(&name).is_some_and(|v| v < limit);
@@ -53,9 +55,9 @@ mod tests {
 
     fn lines(entries: &[(&str, f64)]) -> Vec<Map<String, Value>> {
         let line = |k: u64| {
-            let step = ("step".to_owned(), Value::from(5000 + k));
+            let images = ("images".to_owned(), Value::from(5000 + k));
             let rest = entries.iter().map(|(n, v)| ((*n).to_owned(), Value::from(*v)));
-            rest.chain([step]).collect()
+            rest.chain([images]).collect()
         };
         (0..WINDOW as u64).map(line).collect()
     }

@@ -73,8 +73,9 @@ fn summary(lines: &[Map<String, Value>]) -> String {
     };
     let number = |key: &str| last.get(key).and_then(Value::as_f64).unwrap_or(f64::NAN);
     format!(
-        "<p>Iteration {}, epoch {}, {:.2} s an iteration, learning rate {:.2e}.</p>",
+        "<p>Iteration {}, {} images, epoch {}, {:.2} s an iteration, learning rate {:.2e}.</p>",
         number("step"),
+        metrics::images_of(last).unwrap_or_default(),
         number("epoch"),
         number("s_per_iter"),
         number("lr")
@@ -116,9 +117,9 @@ fn pictures(samples: &Path, columns: &str) -> Result<String> {
         let Ok(picture) = crate::data::decode::rgb(path) else {
             continue;
         };
-        let step = path.file_stem().unwrap_or_default().to_string_lossy();
-        let step = step.trim_start_matches('0');
-        html += &format!("<h3>Iteration {}</h3>{}", escape(step), page::image(&picture)?);
+        let images = path.file_stem().unwrap_or_default().to_string_lossy();
+        let images = images.trim_start_matches('0');
+        html += &format!("<h3>After {} images</h3>{}", escape(images), page::image(&picture)?);
     }
     Ok(html)
 }
@@ -140,7 +141,7 @@ mod tests {
         image::RgbImage::new(4, 4).save(folder.path().join("00000100.png")).unwrap();
         fs::write(folder.path().join("00000200.png"), b"cut short").unwrap();
         let html = pictures(folder.path(), "real").unwrap();
-        assert!(html.contains("Iteration 100<") && !html.contains("Iteration 200"), "{html}");
+        assert!(html.contains("After 100 images") && !html.contains("After 200"), "{html}");
     }
 
     #[test]

@@ -31,12 +31,12 @@ pub struct Output {
 }
 
 impl Output {
-    /// For a run that goes on after `step` iterations.
-    pub fn open(run: RunFolder, samples: Samples, step: u64) -> Result<Self> {
-        let metrics = Metrics::open(&run.metrics(), step)?;
+    /// For a run that goes on after `images` images.
+    pub fn open(run: RunFolder, samples: Samples, images: u64) -> Result<Self> {
+        let metrics = Metrics::open(&run.metrics(), images)?;
         let lines = metrics::read(&run.metrics())?;
         let last = lines.last().and_then(|line| line.get("minutes")?.as_f64());
-        let board = TensorBoard::open(&run.tensorboard(), step)?;
+        let board = TensorBoard::open(&run.tensorboard(), images)?;
         let (alarmed, minutes) = (HashSet::new(), last.unwrap_or_default());
         Ok(Self { run, samples, metrics, board, alarmed, minutes })
     }
@@ -48,19 +48,19 @@ impl Output {
 
     /// Writes a line of metrics, on the terminal as well.
     pub fn line(&mut self, line: &Map<String, Value>, bar: &ProgressBar) -> Result<()> {
-        let step = line.get("step").and_then(Value::as_u64).unwrap_or_default();
+        let images = metrics::images_of(line).unwrap_or_default();
         bar.suspend(|| println!("{}", summary(line)));
         self.metrics.write(line)?;
-        self.board.scalars(step, line)
+        self.board.scalars(images, line)
     }
 
     /// Writes a sample picture, and the report with it.
     pub fn picture(&mut self, model: &CycleGan, bar: &ProgressBar) -> Result<()> {
-        let path = self.run.samples().join(format!("{:08}.png", model.step));
+        let path = self.run.samples().join(format!("{:08}.png", model.images));
         let grid = self.samples.grid(model);
         samples::write(&grid, &path)?;
         samples::thin(&self.run.samples())?;
-        self.board.picture(model.step, "samples", &grid)?;
+        self.board.picture(model.images, "samples", &grid)?;
         self.report(bar)
     }
 
