@@ -128,6 +128,13 @@ pub fn load_newest(run: &RunFolder, model: &mut CycleGan) -> Result<()> {
     Ok(())
 }
 
+/// Images that a run had seen at its newest checkpoint; none where that does not know.
+pub fn images(run: &RunFolder) -> Result<Option<u64>> {
+    let path = newest(&run.checkpoints())?;
+    let read = || -> Result<Option<u64>> { Ok(state(&fs::read(&path)?)?.images) };
+    read().with_context(|| path.display().to_string())
+}
+
 fn newest(folder: &Path) -> Result<PathBuf> {
     let newest = list(folder)?.pop();
     newest.ok_or_else(|| anyhow!("{}: no checkpoint to go on from", folder.display()))
@@ -351,7 +358,7 @@ mod tests {
             ..TrainOptions::default()
         };
         let mut model = CycleGan::new(&train, Device::Cpu).unwrap();
-        let config = Config { data: "data".into(), init_from: None, train, distill: None };
+        let config = Config::new("data".into(), train);
         run.write_config(&config).unwrap();
         (model.step, model.images) = (3, 7);
         let path = save(&run.checkpoints(), &model, 1).unwrap();

@@ -28,6 +28,7 @@ pub mod onnx_generator;
 pub mod options;
 pub mod peers;
 pub mod pixels;
+pub mod recipe;
 pub mod report;
 pub mod run_folder;
 pub mod samples;

@@ -7,7 +7,7 @@
 mod check;
 mod left_open;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::{ArgMatches, Args, Command, FromArgMatches, ValueEnum, parser::ValueSource};
@@ -337,9 +337,14 @@ impl Default for TrainOptions {
 
 impl TrainOptions {
     /// The same wherever the user stands.
-    pub fn absolute(mut self) -> Result<Self> {
-        for folder in &mut self.negatives {
-            *folder = std::path::absolute(&*folder)?;
+    pub fn absolute(self) -> Result<Self> {
+        self.absolute_from(Path::new("."))
+    }
+
+    /// The same with paths that are not absolute counted from `folder`.
+    pub fn absolute_from(mut self, folder: &Path) -> Result<Self> {
+        for path in &mut self.negatives {
+            *path = std::path::absolute(folder.join(&*path))?;
         }
         Ok(self)
     }

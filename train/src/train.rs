@@ -3,6 +3,7 @@
 //! The `train` command: the loop around the iterations.
 
 mod clock;
+mod opening;
 mod output;
 mod plan;
 
@@ -12,7 +13,7 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Result, anyhow, ensure};
 use clap::{ArgMatches, Args};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value};
@@ -29,15 +30,17 @@ use crate::{
     },
     data::loader::{Loader, Plan},
     device,
-    export::{pruned, read_back},
+    export::{self, read_back},
     interrupt, memory,
     net::{build::Norm, generator::Generator},
     options::{MixedPrecision, TrainOptions},
     peers::{Launch, Peers},
-    run_folder::{Config, Distill, RunFolder},
+    recipe,
+    run_folder::{Began, Config, Distill, RunFolder},
     samples::Samples,
 };
 use clock::{Clock, Minutes};
+use opening::opened;
 use output::Output;
 use plan::plan;
 
@@ -48,12 +51,15 @@ const FREEZE_IMAGES: usize = 128;
 #[derive(Debug, Args)]
 pub struct TrainArgs {
     /// Data set: a folder with trainA and trainB, and testA, testB, trainA_mask, trainB_mask if
-    /// there [with --resume: the run's own]
-    #[arg(long, required_unless_present = "resume")]
+    /// there [with --resume: the run's own, with --recipe: its `data`]
+    #[arg(long, required_unless_present_any = ["resume", "recipe"])]
     pub data: Option<PathBuf>,
-    /// Folder of the run
-    #[arg(long)]
-    pub out: PathBuf,
+    /// Folder of the run [with --recipe: its `out`]
+    #[arg(long, required_unless_present = "recipe")]
+    pub out: Option<PathBuf>,
+    /// Train by the stages of a recipe file; options given here replace its own in all stages
+    #[arg(long, value_name = "FILE")]
+    pub recipe: Option<PathBuf>,
     /// Go on with the run in --out, from its newest checkpoint; options given here replace the
     /// run's own
     #[arg(long)]
@@ -71,10 +77,48 @@ pub fn run(args: TrainArgs, matches: &ArgMatches) -> Result<()> {
     let launch = Launch::join()?;
     let peers = launch.peers();
     let result = caught(|| {
-        let session = Session::open(args, matches, peers)?;
-        session.until_stopped()
+        let resume = args.resume;
+        let (run, config) = opened(args, matches, peers.rank())?;
+        all_stages(&run, config, peers, resume)
     });
     launch.end(result)
+}
+
+/// Trains one stage of a run after another, or all of one without stages; each goes on from the
+/// checkpoint of the one before.
+fn all_stages(run: &RunFolder, mut config: Config, mut peers: Peers, resume: bool) -> Result<()> {
+    let stop = interrupt::flag()?;
+    let mut goes_on = resume;
+    loop {
+        let first = peers.rank() == 0;
+        let stage = config.stage();
+        if let (Some(i), true) = (stage, first) {
+            println!("stage {} of {}: {}", i + 1, config.stages.len(), config.stages[i].name);
+        }
+        let mut session =
+            Session::start(run.clone(), &config, peers, |plan, device| match goes_on {
+                true => resumed(run, &config.train, plan, device),
+                false => begun(&config, device),
+            })?;
+        session.train(&stop)?;
+        let over = session.is_over();
+        let next = stage.map(|i| i + 1).filter(|&i| i < config.stages.len());
+        match next.filter(|_| over) {
+            Some(i) => config.begin_stage(i, session.now()),
+            None if over && first => return exported(run, &config),
+            None => return Ok(()),
+        }
+        peers = session.model.peers;
+        goes_on = true;
+    }
+}
+
+/// Exports what the recipe asks for.
+fn exported(run: &RunFolder, config: &Config) -> Result<()> {
+    let Some(arguments) = &config.export else {
+        return Ok(());
+    };
+    export::run(&recipe::export_args(arguments, &run.join(""))?)
 }
 
 /// Trains the run that `config` describes from the beginning, in an empty folder; `begin` may change
@@ -89,10 +133,11 @@ pub fn fresh(
         begin(&mut model)?;
         Ok(model)
     });
-    session?.until_stopped()
+    let stop = interrupt::flag()?;
+    session?.train(&stop)
 }
 
-/// A run while it trains.
+/// A run, or a stage of it, while it trains.
 struct Session {
     options: TrainOptions,
     model: CycleGan,
@@ -103,41 +148,11 @@ struct Session {
     output: Option<Output>,
     /// How long it trains.
     minutes: Minutes,
+    /// When this stage began.
+    began: Began,
 }
 
 impl Session {
-    fn open(args: TrainArgs, matches: &ArgMatches, peers: Peers) -> Result<Self> {
-        let (run, config) = if args.resume {
-            let run = RunFolder::open(&args.out)?;
-            let stored = run.config()?;
-            let config = Config {
-                data: std::path::absolute(args.data.unwrap_or(stored.data))?,
-                init_from: stored.init_from,
-                train: stored.train.overridden(&args.options, matches)?,
-                distill: stored.distill,
-            };
-            (run, config)
-        } else {
-            let data = args.data.context("--data is missing")?;
-            let data = std::path::absolute(data)?;
-            let init_from = args.init_from.map(std::path::absolute).transpose()?;
-            let mut train = args.options;
-            if let Some(folder) = &init_from {
-                train.pruned = pruned::of_pair(folder, &train.generator(0))?;
-            }
-            // The first process may have begun it already.
-            let run = match peers.rank() {
-                0 => RunFolder::fresh(&args.out)?,
-                _ => RunFolder::new(&args.out),
-            };
-            (run, Config { data, init_from, train, distill: None })
-        };
-        Self::start(run.clone(), &config, peers, |plan, device| match args.resume {
-            true => resumed(&run, &config.train, plan, device),
-            false => begun(&config, device),
-        })
-    }
-
     /// A session of `run` with the networks that `make` gives.
     fn start(
         run: RunFolder,
@@ -173,17 +188,13 @@ impl Session {
         let before = output.as_ref().map_or(0.0, Output::minutes);
         // The first rank alone reads the metrics.
         let before = peers.mean(Tensor::from(before as f32).view(1)).double_value(&[0]);
-        let minutes = Minutes::after(before * peers.count() as f64);
-        model.peers = peers;
-        Ok(Self { options, model, plan, loader, run, output, minutes })
+        let began = config.began();
+        let minutes = Minutes::after((before * peers.count() as f64).max(began.minutes));
+        (model.peers, model.before_stage) = (peers, began.images);
+        Ok(Self { options, model, plan, loader, run, output, minutes, began })
     }
 
     /// Trains to the end, or until Ctrl-C or SIGTERM.
-    fn until_stopped(mut self) -> Result<()> {
-        let stop = interrupt::flag()?;
-        self.train(&stop)
-    }
-
     fn train(&mut self, stop: &AtomicBool) -> Result<()> {
         let began = self.model.step;
         let bar = self.bar();
@@ -340,11 +351,12 @@ impl Session {
     /// How much of the run is over, where its end is named in images or minutes. The same in every
     /// process.
     fn share(&self) -> Option<f64> {
-        let images = self.options.max_images.map(|most| self.model.images as f64 / most as f64);
-        let minutes = self.options.max_minutes.map(|most| {
-            let share = Tensor::from((self.minutes.all() / most) as f32).view(1);
-            self.model.peers.mean(share).double_value(&[0])
-        });
+        let images = self
+            .options
+            .max_images
+            .map(|most| (self.model.images - self.began.images) as f64 / most as f64);
+        let minutes =
+            self.options.max_minutes.map(|most| (self.now().minutes - self.began.minutes) / most);
         images.into_iter().chain(minutes).reduce(f64::max)
     }
 
@@ -356,10 +368,23 @@ impl Session {
             None => epochs * self.plan.epoch(),
             Some(share) if share >= 1.0 => seen,
             Some(share) if share > 0.0 => {
-                (seen as f64 / share).ceil().max(seen as f64 + 1.0) as u64
+                let own = (seen - self.began.images) as f64;
+                self.began.images + (own / share).ceil().max(own + 1.0) as u64
             }
             Some(_) => u64::MAX,
         }
+    }
+
+    /// Whether the end that was named has come.
+    fn is_over(&self) -> bool {
+        self.model.images >= self.end(self.share())
+    }
+
+    /// Where the run is. The same in every process.
+    fn now(&self) -> Began {
+        let minutes = Tensor::from(self.minutes.all() as f32).view(1);
+        let minutes = self.model.peers.mean(minutes).double_value(&[0]);
+        Began { images: self.model.images, minutes }
     }
 
     /// The iteration to stop after, as far as it can be foreseen.

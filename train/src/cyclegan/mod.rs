@@ -49,6 +49,8 @@ pub struct CycleGan {
     pub step: u64,
     /// Images of each domain seen, over all ranks.
     pub images: u64,
+    /// How many of these before the stage of now.
+    pub before_stage: u64,
     /// Who trains the same model on other images.
     pub peers: Peers,
     /// Where it runs.
@@ -85,6 +87,7 @@ impl CycleGan {
             plateau: Plateau::default(),
             step: 0,
             images: 0,
+            before_stage: 0,
             peers: Peers::default(),
             device,
             kind: options.mixed_precision.kind(),
