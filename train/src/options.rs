@@ -6,12 +6,13 @@
 
 mod check;
 mod left_open;
+mod of_files;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::{ArgMatches, Args, Command, FromArgMatches, ValueEnum, parser::ValueSource};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     cyclegan::schedule::LrPolicy,
@@ -351,14 +352,31 @@ impl TrainOptions {
 
     /// The stored options with those that the command line names put over them.
     pub fn overridden(self, given: &Self, matches: &ArgMatches) -> Result<Self> {
-        let mut stored = toml::Table::try_from(&self)?;
-        let given = toml::Table::try_from(given)?;
-        for (key, value) in given {
-            let id = key.replace('-', "_");
-            if matches.value_source(&id) == Some(ValueSource::CommandLine) {
-                stored.insert(key, value);
-            }
-        }
-        stored.try_into().context("combining options")
+        overridden(&self, given, matches)
     }
+}
+
+/// Options that are kept with a run, with those that the command line names put over them.
+pub fn overridden<T: Serialize + DeserializeOwned>(
+    stored: &T,
+    given: &T,
+    matches: &ArgMatches,
+) -> Result<T> {
+    let mut stored = toml::Table::try_from(stored)?;
+    for (key, value) in toml::Table::try_from(given)? {
+        if is_given(matches, &key) {
+            stored.insert(key, value);
+        }
+    }
+    stored.try_into().context("combining options")
+}
+
+/// The first of `options` that the command line names, as it is written there.
+pub fn first_given<T: Serialize>(options: &T, matches: &ArgMatches) -> Result<Option<String>> {
+    let mut keys = toml::Table::try_from(options)?.into_iter().map(|(key, _)| key);
+    Ok(keys.find(|key| is_given(matches, key)).map(|key| format!("--{key}")))
+}
+
+fn is_given(matches: &ArgMatches, key: &str) -> bool {
+    matches.value_source(&key.replace('-', "_")) == Some(ValueSource::CommandLine)
 }

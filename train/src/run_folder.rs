@@ -9,10 +9,14 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use clap::ArgMatches;
 use cyclegan_output::write_beside;
 use serde::{Deserialize, Serialize};
 
-use crate::{cyclegan::distill::DistillOptions, options::TrainOptions};
+use crate::{
+    cyclegan::distill::DistillOptions,
+    options::{self, TrainOptions},
+};
 
 /// A run's folder.
 #[derive(Clone, Debug)]
@@ -112,6 +116,15 @@ pub struct Distill {
     /// The weights.
     #[serde(flatten)]
     pub options: DistillOptions,
+}
+
+impl Distill {
+    /// With the weights that the command line names.
+    pub fn overridden(self, given: &DistillOptions, matches: &ArgMatches) -> Result<Self> {
+        let options = options::overridden(&self.options, given, matches)?;
+        options.check()?;
+        Ok(Self { options, ..self })
+    }
 }
 
 impl RunFolder {

@@ -24,7 +24,8 @@ use crate::{
     checkpoint,
     cyclegan::{
         CycleGan, Losses,
-        distill::Distillation,
+        distill::{DistillOptions, Distillation},
+        player::Player,
         schedule::{LrPolicy, Progress, Schedule, warm_up},
         teacher::Teacher,
     },
@@ -70,6 +71,9 @@ pub struct TrainArgs {
     pub init_from: Option<PathBuf>,
     #[command(flatten)]
     options: TrainOptions,
+    /// Of a run that `compress` began
+    #[command(flatten)]
+    distill: DistillOptions,
 }
 
 /// Trains a pair of generators.
@@ -182,7 +186,14 @@ impl Session {
             let paired = options.paired();
             let samples = Samples::pick(&config.data, &plan.domains, paired, device)?;
             run.write_config(config)?;
-            Output::open(run.clone(), samples, model.images)
+            let output = Output::open(run.clone(), samples, model.images)?;
+            // The older checkpoints are not of the networks that the options ask for from now on.
+            let network = &model.networks[0];
+            let is_frozen = network.shape.norm == Norm::Frozen;
+            if is_frozen && !checkpoint::generators_are(&run.checkpoints(), network)? {
+                output.save(&model, options.keep)?;
+            }
+            Ok(output)
         });
         let output = output.transpose()?;
         let before = output.as_ref().map_or(0.0, Output::minutes);
@@ -431,7 +442,9 @@ fn begun(config: &Config, device: Device) -> Result<CycleGan> {
     );
     let mut model = CycleGan::new(&config.train, device)?;
     if let Some(folder) = &config.init_from {
-        read_back::pair(folder, &mut model)?;
+        let params = model.generators.each_ref().map(|g| &g.params);
+        read_back::pair(folder, &model.networks, params)?;
+        model.generators.iter_mut().for_each(Player::restart_average);
     }
     Ok(model)
 }

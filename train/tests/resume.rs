@@ -155,3 +155,36 @@ fn only_the_last_checkpoints_are_kept() {
     names.sort();
     assert_eq!(names, ["00000008.safetensors", "00000009.safetensors"]);
 }
+
+#[test]
+fn a_damaged_checkpoint_is_passed_over_for_the_one_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    data_set(&data, 4);
+    let run_folder = folder.path().join("run");
+    let out = run_folder.to_str().unwrap();
+    let checkpoint = |n: u32| run_folder.join(format!("checkpoints/{n:08}.safetensors"));
+    run(&train(data.to_str().unwrap(), out, &["--max-iters", "6", "--save-latest-freq", "2"]));
+    let newest = fs::read(checkpoint(6)).unwrap();
+    fs::write(checkpoint(6), &newest[..1000]).unwrap();
+
+    let says = |arguments: &[&str]| {
+        let stderr = String::from_utf8_lossy(&run(arguments).stderr).into_owned();
+        let expected = ["warning: ", "00000006.safetensors: not a checkpoint or cut short"];
+        assert!(expected.iter().all(|part| stderr.contains(part)), "{stderr}");
+        assert!(
+            stderr.contains(&format!("taking {} instead", checkpoint(4).display())),
+            "{stderr}"
+        );
+    };
+    let pair = folder.path().join("pair");
+    says(&["export", "--run", out, "--out", pair.to_str().unwrap()]);
+    let card = fs::read_to_string(pair.join("README.md")).unwrap();
+    assert!(card.contains("iteration 4 of a run"), "{card}");
+    // The run ends before the damaged one was made, which must not be the newest any more, nor be
+    // kept in place of a whole one.
+    says(&["train", "--resume", "--out", out, "--max-iters", "5", "--keep", "1"]);
+    assert_eq!(fs::read_dir(run_folder.join("checkpoints")).unwrap().count(), 1);
+    run(&["train", "--resume", "--out", out, "--max-iters", "6"]);
+    assert!(fs::read(checkpoint(6)).unwrap() == newest, "it went another way");
+}

@@ -21,6 +21,7 @@ use crate::{
     data::folder::Domain,
     net::generator::Generator,
     options::TrainOptions,
+    peers::launched,
     run_folder::{Config, Distill, RunFolder},
     train,
 };
@@ -61,6 +62,13 @@ pub struct CompressArgs {
 
 /// Trains a pair of students.
 pub fn run(args: CompressArgs, matches: &ArgMatches) -> Result<()> {
+    ensure!(
+        launched() == 1,
+        "mpirun started {} processes, expected one: start `compress` alone, stop it with Ctrl-C, and go on \
+         with `mpirun … cyclegan-train train --resume --out {}`",
+        launched(),
+        args.out.display()
+    );
     let run = RunFolder::fresh(&args.out)?;
     args.distill.check()?;
     match &args.run {
@@ -120,7 +128,7 @@ fn learn_from_files(args: &CompressArgs, run: &RunFolder, matches: &ArgMatches) 
     let mut teachers = open(&args.teacher)?;
     for teacher in &teachers {
         options.check_painted(usize::from(teacher.direction == Direction::BToA))?;
-        name_domains(&mut options, teacher, matches);
+        take_from(&mut options, teacher, matches);
     }
     fit(&args.budget, &mut options, matches)?;
     let data = std::path::absolute(args.data.as_ref().context("--data is missing")?)?;
@@ -194,8 +202,10 @@ fn open(paths: &[PathBuf]) -> Result<Vec<OnnxTeacher>> {
     Ok(teachers)
 }
 
-/// Takes the names of the domains from a teacher, unless the command line gives them.
-fn name_domains(options: &mut TrainOptions, teacher: &OnnxTeacher, matches: &ArgMatches) {
+/// Takes the names of the domains from a teacher, and a mask head if it has one, unless the command
+/// line says so.
+fn take_from(options: &mut TrainOptions, teacher: &OnnxTeacher, matches: &ArgMatches) {
+    options.mask_head |= teacher.onnx.about.has_mask;
     let said = &teacher.onnx.about.metadata;
     let names = [
         ("domain_a", &mut options.domain_a, &said.domain_a),

@@ -19,6 +19,9 @@ pub(super) const NAMES: [Names; 2] = [
         difference: "diff_A",
         recon: "recon_A",
         alignment: "alignment_A",
+        feature: "feature_A",
+        channel: "channel_A",
+        ssim: "ssim_A",
         inverse: "inverse_A",
         negative: "negative_A",
         negative_mask: "negative_mask_A",
@@ -37,6 +40,9 @@ pub(super) const NAMES: [Names; 2] = [
         difference: "diff_B",
         recon: "recon_B",
         alignment: "alignment_B",
+        feature: "feature_B",
+        channel: "channel_B",
+        ssim: "ssim_B",
         inverse: "inverse_B",
         negative: "negative_B",
         negative_mask: "negative_mask_B",
@@ -61,6 +67,12 @@ pub(super) struct Names {
     pub recon: &'static str,
     /// Mean kernel alignment with the teacher's features.
     pub alignment: &'static str,
+    /// Distance of features from the teacher's.
+    pub feature: &'static str,
+    /// The same of their means over each picture.
+    pub channel: &'static str,
+    /// 1 − SSIM of pictures and the teacher's.
+    pub ssim: &'static str,
     /// Distance of the other generator's way back from there.
     pub inverse: &'static str,
     /// Distance of pictures of neither domain from what becomes of them.

@@ -17,7 +17,7 @@ use crate::{
         batch::{Batch, Masks},
         order::{Purpose, random},
     },
-    loss::{alignment::kernel_alignment, flicker, mask},
+    loss::{features::Mapped, flicker, mask, ssim::ssim},
     net::{generator::Painted, params::Weights},
     options::TrainOptions,
 };
@@ -187,6 +187,9 @@ impl Iteration<'_> {
         let Some(distill) = &model.distill else {
             return;
         };
+        if distill.options.is_idle(i) {
+            return;
+        }
         let Some(lesson) = distill.lesson(i, batch, model.kind) else {
             return;
         };
@@ -199,12 +202,29 @@ impl Iteration<'_> {
             let loss = target.l1(&painted.image, &batch.images);
             add(NAMES[i].inverse, weights.lambda_inverse, loss);
         }
-        let pairs = forward.features.iter().zip(&lesson.features);
-        let alignments: Vec<Tensor> = pairs.map(|(own, its)| kernel_alignment(own, its)).collect();
-        if weights.distill(i) > 0.0 && !alignments.is_empty() {
-            // Told as a mean, counted as −Σ over the features.
-            let weight = -weights.distill(i) * alignments.len() as f64;
-            add(NAMES[i].alignment, weight, Tensor::stack(&alignments, 0).mean(Kind::Float));
+        if weights.lambda_ssim > 0.0 {
+            let loss = 1.0 - ssim(&forward.fake.image, &target.image);
+            add(NAMES[i].ssim, weights.lambda_ssim, loss);
+        }
+        let pairs = || forward.features.iter().zip(&lesson.features);
+        let count = pairs().len();
+        if count == 0 {
+            return;
+        }
+        // Told as means, counted as sums over the features.
+        let mut add_mean = |name, weight: f64, terms: Vec<Tensor>| {
+            add(name, weight * count as f64, Tensor::stack(&terms, 0).mean(Kind::Float));
+        };
+        if weights.distill(i) > 0.0 {
+            let alignments = pairs().map(|(own, its)| weights.alignment.of(own, its));
+            add_mean(NAMES[i].alignment, -weights.distill(i), alignments.collect());
+        }
+        if weights.lambda_feature + weights.lambda_channel > 0.0 {
+            let mapped: Vec<_> = pairs().map(|(own, its)| Mapped::new(own, its)).collect();
+            let distances = mapped.iter().map(Mapped::distance).collect();
+            add_mean(NAMES[i].feature, weights.lambda_feature, distances);
+            let distances = mapped.iter().map(Mapped::channel_distance).collect();
+            add_mean(NAMES[i].channel, weights.lambda_channel, distances);
         }
     }
 

@@ -34,22 +34,29 @@ pub struct Domain {
 impl Domain {
     /// Reads `name` (`trainA`, …) of a data set and its mask folder.
     pub fn open(data: &Path, name: &str, max: Option<usize>) -> Result<Self> {
+        let mut domain = Self::without_masks(data, name)?;
+        domain.images.truncate(max.unwrap_or(usize::MAX));
+        let masks_of = data.join(format!("{name}_mask"));
+        domain.masks = masks(&masks_of, &domain.root, &domain.images)?;
+        Ok(domain)
+    }
+
+    /// The same, but masks are not looked for.
+    pub fn without_masks(data: &Path, name: &str) -> Result<Self> {
         let folder = data.join(name);
         ensure!(
             folder.is_dir(),
             "{}: no such folder, expected a data set: a folder that has trainA and trainB in it",
             folder.display()
         );
-        let mut images = pictures(&folder)?;
+        let images = pictures(&folder)?;
         ensure!(
             !images.is_empty(),
             "{}: no pictures, expected files ending in {}",
             folder.display(),
             ENDINGS.join(", ")
         );
-        images.truncate(max.unwrap_or(usize::MAX));
-        let masks = masks(&data.join(format!("{name}_mask")), &folder, &images)?;
-        Ok(Self { root: folder, images, masks, ..Self::default() })
+        Ok(Self { root: folder, images, ..Self::default() })
     }
 
     /// The pictures at these places.
@@ -101,7 +108,7 @@ fn masks(folder: &Path, root: &Path, images: &[PathBuf]) -> Result<Vec<Option<Pa
     Ok(masks)
 }
 
-/// The pictures of a folder and of its sub-folders, sorted.
+/// The pictures of a folder and of its sub-folders, sorted; hidden ones are left out.
 pub fn pictures(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     collect(folder, &mut HashSet::new(), &mut found)?;
@@ -117,6 +124,11 @@ fn collect(folder: &Path, seen: &mut HashSet<PathBuf>, found: &mut Vec<PathBuf>)
     }
     for entry in fs::read_dir(folder).with_context(context)? {
         let path = entry.with_context(context)?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        // What file managers and archives leave: .thumbnails, ._picture.jpg, __MACOSX.
+        if name.starts_with('.') || name == "__MACOSX" {
+            continue;
+        }
         let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
         if path.is_dir() {
             collect(&path, seen, found)?;
@@ -142,6 +154,9 @@ mod tests {
         for name in ["trainA/b/1.jpg", "trainA/1.jpg", "trainA/b/c/2.PNG", "trainA/notes.txt"] {
             file(name);
         }
+        for name in ["trainA/._1.jpg", "trainA/.thumbnails/1.jpg", "trainA/__MACOSX/1.jpg"] {
+            file(name);
+        }
         for name in ["trainA_mask/b/1.png", "trainA_mask/2.png"] {
             file(name);
         }
@@ -149,6 +164,7 @@ mod tests {
             .unwrap();
         fs::create_dir(data.path().join("trainA/b/empty")).unwrap();
         let domain = Domain::open(data.path(), "trainA", None).unwrap();
+        assert_eq!(domain.images.len(), 3, "{:?}", domain.images);
         let ends = |end: &str| domain.images.iter().position(|path| path.ends_with(end)).unwrap();
         let mask = |end: &str| domain.masks[ends(end)].is_some();
         let own = [mask("trainA/1.jpg"), mask("trainA/b/1.jpg"), mask("trainA/b/c/2.PNG")];

@@ -6,6 +6,7 @@ pub mod batch;
 pub mod decode;
 pub mod folder;
 pub mod frames;
+pub mod hash;
 pub mod letterbox;
 pub mod loader;
 pub mod order;

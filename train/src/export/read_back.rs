@@ -12,36 +12,32 @@ use cyclegan_contract::{
 use tch::{Device, Kind, Tensor};
 
 use super::{graph::Element, model};
-use crate::{
-    cyclegan::{CycleGan, player::Player},
-    net::{
-        build::Norm,
-        generator::{Generator, GeneratorShape},
-        init::InitType,
-        params::Params,
-    },
+use crate::net::{
+    build::Norm,
+    generator::{Generator, GeneratorShape},
+    init::InitType,
+    params::Params,
 };
 
-/// Puts the weights of G.onnx and F.onnx in `folder` into the generators of `model`, whose
-/// averages begin anew there.
+/// Puts the weights of G.onnx and F.onnx in `folder` into the parameters of such networks.
 ///
 /// Fails for files of another architecture, and for files that another program exported.
-pub fn pair(folder: &Path, model: &mut CycleGan) -> Result<()> {
+pub fn pair(folder: &Path, networks: &[Generator; 2], params: [&Params; 2]) -> Result<()> {
     ensure!(
-        !matches!(model.networks[0].shape.norm, Norm::Batch | Norm::Frozen),
+        !matches!(networks[0].shape.norm, Norm::Batch | Norm::Frozen),
         "exported files have such a normalisation folded into their convolutions: this needs a run \
          with --norm none or instance"
     );
-    let players = model.networks.iter().zip(&mut model.generators);
-    for (direction, (network, player)) in Direction::BOTH.into_iter().zip(players) {
+    for (direction, (network, params)) in
+        Direction::BOTH.into_iter().zip(networks.iter().zip(params))
+    {
         let path = folder.join(file_name(direction, Precision::Fp32));
-        one(&path, network, player).with_context(|| path.display().to_string())?;
-        player.restart_average();
+        one(&path, network, params).with_context(|| path.display().to_string())?;
     }
     Ok(())
 }
 
-fn one(path: &Path, network: &Generator, player: &Player) -> Result<()> {
+fn one(path: &Path, network: &Generator, params: &Params) -> Result<()> {
     let found = graph(path)?;
     let names: HashMap<_, _> = found.initializer.iter().map(|t| (t.name.as_str(), t)).collect();
     // A path that begins as nothing may be added to what was exported without it.
@@ -50,7 +46,7 @@ fn one(path: &Path, network: &Generator, player: &Player) -> Result<()> {
     let expected = Params::new(&without.layout, InitType::Normal, 1.0, Device::Cpu);
     let expected = model::graph(&without, &expected.weights(Kind::Float), Element::F32);
     same_architecture(&found, &expected)?;
-    player.params.fill(|name| match (names.get(name), player.params.get(name)) {
+    params.fill(|name| match (names.get(name), params.get(name)) {
         (Some(tensor), _) => values(tensor),
         (None, Some(own)) => Ok(own.detach().copy()),
         (None, None) => bail!("no weight {name}"),
@@ -108,7 +104,15 @@ mod tests {
     use tch::no_grad;
 
     use super::*;
-    use crate::{noise::noise, options::TrainOptions};
+    use crate::{
+        cyclegan::{CycleGan, player::Player},
+        noise::noise,
+        options::TrainOptions,
+    };
+
+    fn read(folder: &Path, model: &CycleGan) -> Result<()> {
+        pair(folder, &model.networks, model.generators.each_ref().map(|g| &g.params))
+    }
 
     #[test]
     fn a_path_that_sees_the_whole_picture_is_added_as_nothing() {
@@ -132,7 +136,8 @@ mod tests {
         }
         let seeded = TrainOptions { seed: 4, ..options(true) };
         let mut new = CycleGan::new(&seeded, Device::Cpu).unwrap();
-        pair(folder.path(), &mut new).unwrap();
+        read(folder.path(), &new).unwrap();
+        new.generators.iter_mut().for_each(Player::restart_average);
         let x = noise(1, &[2, 3, 32, 48]);
         for i in 0..2 {
             let run = |model: &CycleGan| {
@@ -151,11 +156,11 @@ mod tests {
             assert!(gradient.abs().max().double_value(&[]) > 0.0);
         }
         // The other way round something would be lost.
-        let mut without = CycleGan::new(&options(false), Device::Cpu).unwrap();
+        let without = CycleGan::new(&options(false), Device::Cpu).unwrap();
         let weights = new.generators[0].shown().weights(Kind::Float);
         let model = model::build(&new.networks[0], &weights, &Metadata::default(), Element::F32);
         fs::write(folder.path().join("G.onnx"), model.encode_to_vec()).unwrap();
-        let error = format!("{:#}", pair(folder.path(), &mut without).unwrap_err());
+        let error = format!("{:#}", read(folder.path(), &without).unwrap_err());
         assert!(error.contains("context.1.weight"), "{error}");
     }
 }

@@ -27,7 +27,7 @@ const REFRESH: u32 = 60;
 const SHOWN: usize = 6;
 
 /// Title of a chart and the losses in it.
-const CHARTS: [(&str, &[&str]); 13] = [
+const CHARTS: [(&str, &[&str]); 15] = [
     ("Adversarial loss of the generators", &["G_A", "G_B"]),
     ("Loss of the discriminators", &["D_A", "D_B"]),
     ("Discriminators: share told right", &["D_A_accuracy", "D_B_accuracy"]),
@@ -35,6 +35,11 @@ const CHARTS: [(&str, &[&str]); 13] = [
     ("Distance from the partner", &["L1_A", "L1_B"]),
     ("Distance from the teacher", &["recon_A", "recon_B", "inverse_A", "inverse_B"]),
     ("Kernel alignment with the teacher", &["alignment_A", "alignment_B"]),
+    (
+        "Distance of features from the teacher's",
+        &["feature_A", "feature_B", "channel_A", "channel_B"],
+    ),
+    ("1 − SSIM with the teacher", &["ssim_A", "ssim_B"]),
     ("Mask", &["mask_A", "mask_B"]),
     ("Pictures of neither domain: distance", &["negative_A", "negative_B"]),
     ("Pictures of neither domain: mask", &["negative_mask_A", "negative_mask_B"]),
@@ -108,7 +113,10 @@ fn pictures(samples: &Path, columns: &str) -> Result<String> {
         escape(columns)
     );
     for path in over_time(&files, SHOWN) {
-        let picture = crate::data::decode::rgb(path)?;
+        // One that cannot be read, perhaps since the disk was full, is no reason to end a training.
+        let Ok(picture) = crate::data::decode::rgb(path) else {
+            continue;
+        };
         let images = path.file_stem().unwrap_or_default().to_string_lossy();
         let images = images.trim_start_matches('0');
         html += &format!("<h3>After {} images</h3>{}", escape(images), page::image(&picture)?);
@@ -126,6 +134,15 @@ fn over_time<T>(all: &[T], count: usize) -> impl Iterator<Item = &T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sample_that_cannot_be_read_is_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        image::RgbImage::new(4, 4).save(folder.path().join("00000100.png")).unwrap();
+        fs::write(folder.path().join("00000200.png"), b"cut short").unwrap();
+        let html = pictures(folder.path(), "real").unwrap();
+        assert!(html.contains("After 100 images") && !html.contains("After 200"), "{html}");
+    }
 
     #[test]
     fn samples_are_spread_over_the_run() {

@@ -4,14 +4,14 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::{ArgMatches, parser::ValueSource};
 
 use super::TrainArgs;
 use crate::{
     checkpoint,
-    export::pruned,
-    options::TrainOptions,
+    net::build::Norm,
+    options::{TrainOptions, first_given},
     recipe::Recipe,
     run_folder::{Began, Config, RunFolder},
 };
@@ -54,9 +54,11 @@ fn resumed(
             "{}: the run was begun without a recipe, expected --resume without --recipe",
             out.display()
         );
-        let pruned = config.train.pruned.clone();
+        let begun = config.stages[0].train.clone();
         for (i, mut stage) in recipe.stages.into_iter().enumerate() {
-            stage.train.pruned = pruned.clone();
+            if config.init_from.is_some() {
+                same_generators(&mut stage.train, &begun);
+            }
             stage.began = config.stages.get(i).and_then(|known| known.began);
             match config.stages.get_mut(i) {
                 Some(known) => *known = stage,
@@ -68,6 +70,10 @@ fn resumed(
     if !config.stages.is_empty() {
         config.back_to(checkpoint::images(&run)?.unwrap_or_default());
     }
+    if let (None, Some(option)) = (&config.distill, first_given(&args.distill, matches)?) {
+        bail!("{option} is of runs that `compress` began, and this one has no teacher");
+    }
+    config.distill = config.distill.map(|d| d.overridden(&args.distill, matches)).transpose()?;
     config.data = std::path::absolute(args.data.as_ref().unwrap_or(&config.data))?;
     override_options(&mut config, &args.options, matches)?;
     Ok((run, config))
@@ -86,6 +92,9 @@ fn fresh(
         (stages, export) = (recipe.stages, recipe.export);
     }
     let data = args.data.or(data).context("--data is missing")?;
+    if let Some(option) = first_given(&args.distill, matches)? {
+        bail!("{option} needs a teacher: begin with `compress`, or go on with --resume");
+    }
     let init_from = args.init_from.or(init_from).map(std::path::absolute).transpose()?;
     let mut config = Config {
         init_from,
@@ -95,10 +104,10 @@ fn fresh(
     };
     override_options(&mut config, &args.options, matches)?;
     if let Some(folder) = &config.init_from {
-        let first = config.stages.first().map_or(&config.train, |stage| &stage.train);
-        let pruned = pruned::of_pair(folder, &first.generator(0))?;
         let all = config.stages.iter_mut().map(|stage| &mut stage.train);
-        all.chain([&mut config.train]).for_each(|train| train.pruned = pruned.clone());
+        for train in all.chain([&mut config.train]) {
+            train.take_architecture(folder, matches)?;
+        }
     }
     // The first process may have begun it already.
     let run = match rank {
@@ -106,6 +115,15 @@ fn fresh(
         _ => RunFolder::new(out),
     };
     Ok((run, config))
+}
+
+/// Gives options the generators of `begun`, which an exported pair may have decided.
+fn same_generators(options: &mut TrainOptions, begun: &TrainOptions) {
+    let begun = begun.clone();
+    options.norm = options.norm.filter(|norm| *norm == Norm::Frozen).or(begun.norm);
+    (options.net_g, options.ngf, options.width) = (begun.net_g, begun.ngf, begun.width);
+    (options.blocks, options.mask_head) = (begun.blocks, begun.mask_head);
+    (options.context, options.pruned) = (begun.context, begun.pruned);
 }
 
 /// Puts the options that the command line names over those of all stages.

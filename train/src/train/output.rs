@@ -36,7 +36,7 @@ impl Output {
         let metrics = Metrics::open(&run.metrics(), images)?;
         let lines = metrics::read(&run.metrics())?;
         let last = lines.last().and_then(|line| line.get("minutes")?.as_f64());
-        let board = TensorBoard::open(&run.tensorboard())?;
+        let board = TensorBoard::open(&run.tensorboard(), images)?;
         let (alarmed, minutes) = (HashSet::new(), last.unwrap_or_default());
         Ok(Self { run, samples, metrics, board, alarmed, minutes })
     }
@@ -59,6 +59,7 @@ impl Output {
         let path = self.run.samples().join(format!("{:08}.png", model.images));
         let grid = self.samples.grid(model);
         samples::write(&grid, &path)?;
+        samples::thin(&self.run.samples())?;
         self.board.picture(model.images, "samples", &grid)?;
         self.report(bar)
     }
