@@ -3,6 +3,7 @@
 //! The `train` command: the loop around the iterations.
 
 mod clock;
+mod course;
 mod opening;
 mod output;
 mod plan;
@@ -26,11 +27,12 @@ use crate::{
         CycleGan, Losses,
         distill::{DistillOptions, Distillation},
         player::Player,
-        schedule::{LrPolicy, Progress, Schedule, warm_up},
+        schedule::{LrPolicy, Progress, warm_up},
         teacher::Teacher,
     },
     data::loader::{Loader, Plan},
     device,
+    eval::validation::Validation,
     export::{self, read_back},
     interrupt, memory,
     net::{build::Norm, generator::Generator},
@@ -47,6 +49,9 @@ use plan::plan;
 
 /// Images of each domain that statistics are frozen at, a mean over them.
 const FREEZE_IMAGES: usize = 128;
+
+/// Short side of validation pictures where each training picture has its own, pixels.
+const VALIDATED: u32 = 256;
 
 /// Arguments of `train`.
 #[derive(Debug, Args)]
@@ -176,7 +181,7 @@ impl Session {
                  take several times as long as with --mixed-precision no"
             );
         }
-        let plan = plan(&run, config, peers.rank(), peers.count())?;
+        let (plan, held_out) = plan(&run, config, peers.rank(), peers.count())?;
         let mut model = make(&plan, device)?;
         let distill = config.distill.as_ref();
         model.distill = distill.map(|d| distillation(&run, d, device)).transpose()?;
@@ -185,8 +190,17 @@ impl Session {
         let output = (peers.rank() == 0).then(|| -> Result<Output> {
             let paired = options.paired();
             let samples = Samples::pick(&config.data, &plan.domains, paired, device)?;
+            let held_out = held_out.map(|held_out| {
+                let size = (options.short_side().unwrap_or(VALIDATED), plan.sizes.multiple);
+                let features = options.val_features.as_deref();
+                Validation::open(held_out, features, options.best_by, size, device)
+            });
+            let validation = held_out.transpose()?;
             run.write_config(config)?;
-            let output = Output::open(run.clone(), samples, model.images)?;
+            let mut output = Output::open(run.clone(), samples, model.images)?;
+            if let Some(validation) = validation {
+                output = output.scored(validation, options.best_by)?;
+            }
             // The older checkpoints are not of the networks that the options ask for from now on.
             let network = &model.networks[0];
             let is_frozen = network.shape.norm == Norm::Frozen;
@@ -234,6 +248,10 @@ impl Session {
             self.after_step(&losses, lr, epoch, &mut clock, &bar)?;
         }
         self.save()?;
+        let every = self.options.eval_every.unwrap_or(1);
+        if self.model.step > began && self.is_over() && !self.is_due(every) {
+            self.score(&bar)?;
+        }
         let Some(output) = &mut self.output else {
             return Ok(());
         };
@@ -263,10 +281,7 @@ impl Session {
         clock: &mut Clock,
         bar: &ProgressBar,
     ) -> Result<()> {
-        let (after, batch) = (self.model.images, self.plan.batch as u64);
-        // Whatever the batch, once in as many images.
-        let due = |every: u64| after / every != (after - batch) / every;
-        if due(self.options.print_freq) {
+        if self.is_due(self.options.print_freq) {
             let line = self.line(lr, epoch, clock);
             *clock = Clock::start();
             if let Some(output) = &mut self.output {
@@ -274,14 +289,23 @@ impl Session {
             }
             self.check_finite(losses)?;
         }
-        let showing = due(self.options.display_freq);
+        let showing = self.is_due(self.options.display_freq);
         if let Some(output) = self.output.as_mut().filter(|_| showing) {
             output.picture(&self.model, bar)?;
         }
-        if due(self.options.save_latest_freq) {
+        if self.is_due(self.options.save_latest_freq) {
             self.save()?;
         }
+        if self.options.eval_every.is_some_and(|every| self.is_due(every)) {
+            self.score(bar)?;
+        }
         Ok(())
+    }
+
+    /// Scores the model on pictures that it is not trained on.
+    fn score(&mut self, bar: &ProgressBar) -> Result<()> {
+        let minutes = self.minutes.all();
+        self.output.as_mut().map_or(Ok(()), |output| output.score(&self.model, minutes, bar))
     }
 
     /// Writes a checkpoint. One with values that are no numbers is of no use, and would take the
@@ -346,63 +370,6 @@ impl Session {
             line.insert(name.to_owned(), mean.into());
         }
         line
-    }
-
-    fn schedule(&self) -> Schedule {
-        let o = &self.options;
-        Schedule {
-            policy: o.lr_policy,
-            lr: o.lr,
-            n_epochs: o.n_epochs,
-            n_epochs_decay: o.n_epochs_decay,
-            lr_decay_iters: o.lr_decay_iters,
-        }
-    }
-
-    /// How much of the run is over, where its end is named in images or minutes. The same in every
-    /// process.
-    fn share(&self) -> Option<f64> {
-        let images = self
-            .options
-            .max_images
-            .map(|most| (self.model.images - self.began.images) as f64 / most as f64);
-        let minutes =
-            self.options.max_minutes.map(|most| (self.now().minutes - self.began.minutes) / most);
-        images.into_iter().chain(minutes).reduce(f64::max)
-    }
-
-    /// The images to stop after, as far as it can be foreseen; `share` of the run is over.
-    fn end(&self, share: Option<f64>) -> u64 {
-        let epochs = u64::from(self.options.n_epochs) + u64::from(self.options.n_epochs_decay);
-        let seen = self.model.images;
-        match share {
-            None => epochs * self.plan.epoch(),
-            Some(share) if share >= 1.0 => seen,
-            Some(share) if share > 0.0 => {
-                let own = (seen - self.began.images) as f64;
-                self.began.images + (own / share).ceil().max(own + 1.0) as u64
-            }
-            Some(_) => u64::MAX,
-        }
-    }
-
-    /// Whether the end that was named has come.
-    fn is_over(&self) -> bool {
-        self.model.images >= self.end(self.share())
-    }
-
-    /// Where the run is. The same in every process.
-    fn now(&self) -> Began {
-        let minutes = Tensor::from(self.minutes.all() as f32).view(1);
-        let minutes = self.model.peers.mean(minutes).double_value(&[0]);
-        Began { images: self.model.images, minutes }
-    }
-
-    /// The iteration to stop after, as far as it can be foreseen.
-    fn last_iteration(&self) -> u64 {
-        let left = self.end(self.share()).saturating_sub(self.model.images);
-        let last = self.model.step.saturating_add(left.div_ceil(self.plan.batch as u64));
-        self.options.max_iters.map_or(last, |most| most.min(last))
     }
 
     /// Saves what there is before a run ends with an error that is not its own.

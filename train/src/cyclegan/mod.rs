@@ -16,7 +16,7 @@ mod step;
 pub mod teacher;
 
 use anyhow::Result;
-use tch::{Device, Kind};
+use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::{
     net::{discriminator::Discriminator, generator::Generator},
@@ -91,6 +91,14 @@ impl CycleGan {
             peers: Peers::default(),
             device,
             kind: options.mixed_precision.kind(),
+        })
+    }
+
+    /// What generator `i`, as it is shown and exported, makes of N×3×H×W in [−1, 1].
+    pub fn shown(&self, i: usize, x: &Tensor) -> Tensor {
+        no_grad(|| {
+            let weights = self.generators[i].shown().weights(Kind::Float);
+            self.networks[i].forward(&weights, x, Kind::Float, false).image
         })
     }
 }
