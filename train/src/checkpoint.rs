@@ -34,6 +34,8 @@ const WITHOUT_IMAGES: u32 = 2;
 /// The one entry of the file's metadata; a single one, since safetensors keeps no order among them
 /// and equal runs shall write equal bytes.
 const STATE: &str = "cyclegan-train";
+/// The checkpoint that scored best.
+const BEST: &str = "best.safetensors";
 const POOLS: [&str; 2] = ["pool_G", "pool_F"];
 
 /// What a checkpoint holds beside tensors.
@@ -71,8 +73,24 @@ struct Format {
 
 /// Writes a checkpoint into `folder` and takes away all but the newest `keep`.
 pub fn save(folder: &Path, model: &CycleGan, keep: usize) -> Result<PathBuf> {
+    let path = save_as(folder, &format!("{:08}.safetensors", model.images), model)?;
+    // Those of later iterations are damaged ones that the run went on without.
+    let (all, later): (Vec<_>, Vec<_>) = list(folder)?.into_iter().partition(|old| *old <= path);
+    for old in all[..all.len().saturating_sub(keep.max(1))].iter().chain(&later) {
+        fs::remove_file(old).with_context(|| old.display().to_string())?;
+    }
+    Ok(path)
+}
+
+/// Writes the checkpoint that scored best so far.
+pub fn save_best(folder: &Path, model: &CycleGan) -> Result<()> {
+    save_as(folder, BEST, model)?;
+    Ok(())
+}
+
+fn save_as(folder: &Path, name: &str, model: &CycleGan) -> Result<PathBuf> {
     fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-    let path = folder.join(format!("{:08}.safetensors", model.images));
+    let path = folder.join(name);
     // Always the same, so that what a kill leaves of one is written over.
     let beside = folder.join("partial");
     let written = write(&beside, model).and_then(|()| {
@@ -84,15 +102,10 @@ pub fn save(folder: &Path, model: &CycleGan, keep: usize) -> Result<PathBuf> {
         let _ = fs::remove_file(&beside);
         return Err(error.context(format!("cannot write {}", path.display())));
     }
-    // Those of later iterations are damaged ones that the run went on without.
-    let (all, later): (Vec<_>, Vec<_>) = list(folder)?.into_iter().partition(|old| *old <= path);
-    for old in all[..all.len().saturating_sub(keep.max(1))].iter().chain(&later) {
-        fs::remove_file(old).with_context(|| old.display().to_string())?;
-    }
     Ok(path)
 }
 
-/// The checkpoints of a folder, oldest first.
+/// The checkpoints of a folder, oldest first, without the best.
 pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     let Ok(listing) = fs::read_dir(folder) else {
         return Ok(Vec::new());
@@ -100,7 +113,7 @@ pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in listing {
         let path = entry?.path();
-        if path.extension().is_some_and(|e| e == "safetensors") {
+        if path.extension().is_some_and(|e| e == "safetensors") && !path.ends_with(BEST) {
             found.push(path);
         }
     }
@@ -134,6 +147,11 @@ pub fn load_newest(run: &RunFolder, model: &mut CycleGan) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// Images that a run had seen at its newest checkpoint; none where that does not know.
+pub fn images(run: &RunFolder) -> Result<Option<u64>> {
+    Ok(Checkpoint::newest(&run.checkpoints())?.state.images)
+}
+
 /// What a run shows, without what only training needs.
 #[derive(Debug)]
 pub struct Shown {
@@ -148,9 +166,28 @@ pub struct Shown {
 impl Shown {
     /// The generators of a run as its newest whole checkpoint has them; nothing else of it is read.
     pub fn newest(run: &RunFolder, device: Device) -> Result<(Config, Self)> {
+        Self::of(run, Checkpoint::newest(&run.checkpoints())?, device)
+    }
+
+    /// The generators of the checkpoint that scored best while the run trained.
+    pub fn best(run: &RunFolder, device: Device) -> Result<(Config, Self)> {
+        let path = run.checkpoints().join(BEST);
+        ensure!(
+            path.is_file(),
+            "{}: not there, expected a run that was trained with --eval-every",
+            path.display()
+        );
+        let checkpoint = Checkpoint::open(&path).map_err(|flaw| match flaw {
+            Flaw::Damaged(error) | Flaw::Foreign(error) => {
+                error.context(path.display().to_string())
+            }
+        })?;
+        Self::of(run, checkpoint, device)
+    }
+
+    fn of(run: &RunFolder, mut checkpoint: Checkpoint, device: Device) -> Result<(Config, Self)> {
         let config = run.config()?;
         let networks = [0, 1].map(|i| Generator::new(config.train.generator(i)));
-        let mut checkpoint = Checkpoint::newest(&run.checkpoints())?;
         let averaged = config.train.ema_half_life > 0.0;
         let mut shown = |i: usize| {
             let shown = checkpoint.shown(["G", "F"][i], &networks[i], averaged, device);
@@ -371,7 +408,7 @@ mod tests {
             ..TrainOptions::default()
         };
         let mut model = CycleGan::new(&train, Device::Cpu).unwrap();
-        let config = Config { data: "data".into(), init_from: None, train, distill: None };
+        let config = Config::new("data".into(), train);
         run.write_config(&config).unwrap();
         (model.step, model.images) = (3, 7);
         let path = save(&run.checkpoints(), &model, 1).unwrap();

@@ -31,6 +31,7 @@ pub mod options;
 pub mod peers;
 pub mod pixels;
 pub mod progress;
+pub mod recipe;
 pub mod report;
 pub mod run_folder;
 pub mod samples;

@@ -52,6 +52,11 @@ pub fn images_of(line: &Map<String, Value>) -> Option<u64> {
     line.get("images").or_else(|| line.get("step"))?.as_u64()
 }
 
+/// Whether a line is about training, and not a score on validation pictures.
+pub fn is_of_training(line: &Map<String, Value>) -> bool {
+    line.contains_key("epoch")
+}
+
 fn of_text(line: &str) -> Option<u64> {
     images_of(&serde_json::from_str(line).ok()?)
 }

@@ -8,7 +8,7 @@ mod check;
 mod left_open;
 mod of_files;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::{ArgMatches, Args, Command, FromArgMatches, ValueEnum, parser::ValueSource};
@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::{
     cyclegan::schedule::LrPolicy,
     data::view::Preprocess,
+    eval::validation::BestBy,
     loss::adversarial::GanMode,
     net::{
         build::Norm,
@@ -322,6 +323,28 @@ pub struct TrainOptions {
     #[arg(long, default_value_t = 3, help_heading = "Output")]
     pub keep: usize,
 
+    /// Images between scores on a validation set: valA and valB where they are, else pictures that are
+    /// held out of trainA and trainB; the best checkpoint is kept beside the newest
+    #[arg(long, value_name = "IMAGES", help_heading = "Validation")]
+    pub eval_every: Option<u64>,
+    /// What the best checkpoint has least of
+    #[arg(long, value_enum, default_value = "kid", help_heading = "Validation")]
+    pub best_by: BestBy,
+    /// Share of trainA, trainB and --negatives that is held out
+    #[arg(
+        long,
+        value_name = "SHARE",
+        allow_negative_numbers = true,
+        default_value_t = 0.05,
+        help_heading = "Validation"
+    )]
+    pub val_share: f64,
+    /// ONNX network for KID as `eval --features` takes it; none for no KID [default:
+    /// EfficientNet-Lite0, which `./dev setup eval` fetches]
+    #[arg(long, value_name = "FILE", help_heading = "Validation")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub val_features: Option<PathBuf>,
+
     /// Channels that pruning left of G and F
     #[arg(skip)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -338,9 +361,17 @@ impl Default for TrainOptions {
 
 impl TrainOptions {
     /// The same wherever the user stands.
-    pub fn absolute(mut self) -> Result<Self> {
-        for folder in &mut self.negatives {
-            *folder = std::path::absolute(&*folder)?;
+    pub fn absolute(self) -> Result<Self> {
+        self.absolute_from(Path::new("."))
+    }
+
+    /// The same with paths that are not absolute counted from `folder`.
+    pub fn absolute_from(mut self, folder: &Path) -> Result<Self> {
+        for path in &mut self.negatives {
+            *path = std::path::absolute(folder.join(&*path))?;
+        }
+        if let Some(path) = self.val_features.as_mut().filter(|path| *path != Path::new("none")) {
+            *path = std::path::absolute(folder.join(&*path))?;
         }
         Ok(self)
     }

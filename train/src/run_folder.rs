@@ -35,6 +35,66 @@ pub struct Config {
     /// How it learns from a teacher, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub distill: Option<Distill>,
+    /// The stages of its recipe, if it has one; `train` is what the stage of now trains with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<Stage>,
+    /// Arguments of `export` for when the last stage is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub export: Option<Vec<String>>,
+}
+
+/// A part of a training, with options of its own.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Stage {
+    /// What it is called.
+    pub name: String,
+    /// When it began, if it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began: Option<Began>,
+    /// How it trains; its length is `max-images` or `max-minutes`, counted from its begin.
+    pub train: TrainOptions,
+}
+
+/// A point in a run's time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Began {
+    /// Images of each domain seen, over all ranks.
+    pub images: u64,
+    /// Minutes trained.
+    pub minutes: f64,
+}
+
+impl Config {
+    /// Of a run without a recipe.
+    pub fn new(data: PathBuf, train: TrainOptions) -> Self {
+        Self { data, init_from: None, train, distill: None, stages: Vec::new(), export: None }
+    }
+
+    /// The stage of now, counted from 0.
+    pub fn stage(&self) -> Option<usize> {
+        self.stages.iter().rposition(|stage| stage.began.is_some())
+    }
+
+    /// When the stage of now began; a run without a recipe at 0.
+    pub fn began(&self) -> Began {
+        self.stage().and_then(|i| self.stages[i].began).unwrap_or_default()
+    }
+
+    /// Lets stage `i` be the stage of now.
+    pub fn begin_stage(&mut self, i: usize, began: Began) {
+        self.stages[i].began = Some(began);
+        self.train = self.stages[i].train.clone();
+    }
+
+    /// Goes back to the stage of a checkpoint after so many images.
+    pub fn back_to(&mut self, images: u64) {
+        for stage in &mut self.stages {
+            stage.began = stage.began.filter(|began| began.images <= images);
+        }
+        if let Some(i) = self.stage() {
+            self.train = self.stages[i].train.clone();
+        }
+    }
 }
 
 /// Where a run's teacher is, and how much it counts.

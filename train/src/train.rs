@@ -3,6 +3,8 @@
 //! The `train` command: the loop around the iterations.
 
 mod clock;
+mod course;
+mod opening;
 mod output;
 mod plan;
 
@@ -12,7 +14,7 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Result, anyhow, ensure};
 use clap::{ArgMatches, Args};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value};
@@ -25,36 +27,45 @@ use crate::{
         CycleGan, Losses,
         distill::{DistillOptions, Distillation},
         player::Player,
-        schedule::{LrPolicy, Progress, Schedule, warm_up},
+        schedule::{LrPolicy, Progress, warm_up},
         teacher::Teacher,
     },
     data::loader::{Loader, Plan},
     device,
-    export::read_back,
+    eval::validation::Validation,
+    export::{self, read_back},
     interrupt, memory,
     net::{build::Norm, generator::Generator},
-    options::{MixedPrecision, TrainOptions, first_given},
+    options::{MixedPrecision, TrainOptions},
     peers::{Launch, Peers},
-    run_folder::{Config, Distill, RunFolder},
+    recipe,
+    run_folder::{Began, Config, Distill, RunFolder},
     samples::Samples,
 };
 use clock::{Clock, Minutes};
+use opening::opened;
 use output::Output;
 use plan::plan;
 
 /// Images of each domain that statistics are frozen at, a mean over them.
 const FREEZE_IMAGES: usize = 128;
 
+/// Short side of validation pictures where each training picture has its own, pixels.
+const VALIDATED: u32 = 256;
+
 /// Arguments of `train`.
 #[derive(Debug, Args)]
 pub struct TrainArgs {
     /// Data set: a folder with trainA and trainB, and testA, testB, trainA_mask, trainB_mask if
-    /// there [with --resume: the run's own]
-    #[arg(long, required_unless_present = "resume")]
+    /// there [with --resume: the run's own, with --recipe: its `data`]
+    #[arg(long, required_unless_present_any = ["resume", "recipe"])]
     pub data: Option<PathBuf>,
-    /// Folder of the run
-    #[arg(long)]
-    pub out: PathBuf,
+    /// Folder of the run [with --recipe: its `out`]
+    #[arg(long, required_unless_present = "recipe")]
+    pub out: Option<PathBuf>,
+    /// Train by the stages of a recipe file; options given here replace its own in all stages
+    #[arg(long, value_name = "FILE")]
+    pub recipe: Option<PathBuf>,
     /// Go on with the run in --out, from its newest checkpoint; options given here replace the
     /// run's own
     #[arg(long)]
@@ -75,10 +86,48 @@ pub fn run(args: TrainArgs, matches: &ArgMatches) -> Result<()> {
     let launch = Launch::join()?;
     let peers = launch.peers();
     let result = caught(|| {
-        let session = Session::open(args, matches, peers)?;
-        session.until_stopped()
+        let resume = args.resume;
+        let (run, config) = opened(args, matches, peers.rank())?;
+        all_stages(&run, config, peers, resume)
     });
     launch.end(result)
+}
+
+/// Trains one stage of a run after another, or all of one without stages; each goes on from the
+/// checkpoint of the one before.
+fn all_stages(run: &RunFolder, mut config: Config, mut peers: Peers, resume: bool) -> Result<()> {
+    let stop = interrupt::flag()?;
+    let mut goes_on = resume;
+    loop {
+        let first = peers.rank() == 0;
+        let stage = config.stage();
+        if let (Some(i), true) = (stage, first) {
+            println!("stage {} of {}: {}", i + 1, config.stages.len(), config.stages[i].name);
+        }
+        let mut session =
+            Session::start(run.clone(), &config, peers, |plan, device| match goes_on {
+                true => resumed(run, &config.train, plan, device),
+                false => begun(&config, device),
+            })?;
+        session.train(&stop)?;
+        let over = session.is_over();
+        let next = stage.map(|i| i + 1).filter(|&i| i < config.stages.len());
+        match next.filter(|_| over) {
+            Some(i) => config.begin_stage(i, session.now()),
+            None if over && first => return exported(run, &config),
+            None => return Ok(()),
+        }
+        peers = session.model.peers;
+        goes_on = true;
+    }
+}
+
+/// Exports what the recipe asks for.
+fn exported(run: &RunFolder, config: &Config) -> Result<()> {
+    let Some(arguments) = &config.export else {
+        return Ok(());
+    };
+    export::run(&recipe::export_args(arguments, &run.join(""))?)
 }
 
 /// Trains the run that `config` describes from the beginning, in an empty folder; `begin` may change
@@ -93,10 +142,11 @@ pub fn fresh(
         begin(&mut model)?;
         Ok(model)
     });
-    session?.until_stopped()
+    let stop = interrupt::flag()?;
+    session?.train(&stop)
 }
 
-/// A run while it trains.
+/// A run, or a stage of it, while it trains.
 struct Session {
     options: TrainOptions,
     model: CycleGan,
@@ -107,50 +157,11 @@ struct Session {
     output: Option<Output>,
     /// How long it trains.
     minutes: Minutes,
+    /// When this stage began.
+    began: Began,
 }
 
 impl Session {
-    fn open(args: TrainArgs, matches: &ArgMatches, peers: Peers) -> Result<Self> {
-        let (run, config) = if args.resume {
-            let run = RunFolder::open(&args.out)?;
-            let stored = run.config()?;
-            let config = Config {
-                data: std::path::absolute(args.data.unwrap_or(stored.data))?,
-                init_from: stored.init_from,
-                train: stored.train.overridden(&args.options, matches)?,
-                distill: stored
-                    .distill
-                    .map(|d| d.overridden(&args.distill, matches))
-                    .transpose()?,
-            };
-            if let (None, Some(option)) = (&config.distill, first_given(&args.distill, matches)?) {
-                bail!("{option} is of runs that `compress` began, and this one has no teacher");
-            }
-            (run, config)
-        } else {
-            let data = args.data.context("--data is missing")?;
-            if let Some(option) = first_given(&args.distill, matches)? {
-                bail!("{option} needs a teacher: begin with `compress`, or go on with --resume");
-            }
-            let data = std::path::absolute(data)?;
-            let init_from = args.init_from.map(std::path::absolute).transpose()?;
-            let mut train = args.options;
-            if let Some(folder) = &init_from {
-                train.take_architecture(folder, matches)?;
-            }
-            // The first process may have begun it already.
-            let run = match peers.rank() {
-                0 => RunFolder::fresh(&args.out)?,
-                _ => RunFolder::new(&args.out),
-            };
-            (run, Config { data, init_from, train, distill: None })
-        };
-        Self::start(run.clone(), &config, peers, |plan, device| match args.resume {
-            true => resumed(&run, &config.train, plan, device),
-            false => begun(&config, device),
-        })
-    }
-
     /// A session of `run` with the networks that `make` gives.
     fn start(
         run: RunFolder,
@@ -170,7 +181,7 @@ impl Session {
                  take several times as long as with --mixed-precision no"
             );
         }
-        let plan = plan(&run, config, peers.rank(), peers.count())?;
+        let (plan, held_out) = plan(&run, config, peers.rank(), peers.count())?;
         let mut model = make(&plan, device)?;
         let distill = config.distill.as_ref();
         model.distill = distill.map(|d| distillation(&run, d, device)).transpose()?;
@@ -179,8 +190,17 @@ impl Session {
         let output = (peers.rank() == 0).then(|| -> Result<Output> {
             let paired = options.paired();
             let samples = Samples::pick(&config.data, &plan.domains, paired, device)?;
+            let held_out = held_out.map(|held_out| {
+                let size = (options.short_side().unwrap_or(VALIDATED), plan.sizes.multiple);
+                let features = options.val_features.as_deref();
+                Validation::open(held_out, features, options.best_by, size, device)
+            });
+            let validation = held_out.transpose()?;
             run.write_config(config)?;
-            let output = Output::open(run.clone(), samples, model.images)?;
+            let mut output = Output::open(run.clone(), samples, model.images)?;
+            if let Some(validation) = validation {
+                output = output.scored(validation, options.best_by)?;
+            }
             // The older checkpoints are not of the networks that the options ask for from now on.
             let network = &model.networks[0];
             let is_frozen = network.shape.norm == Norm::Frozen;
@@ -193,17 +213,13 @@ impl Session {
         let before = output.as_ref().map_or(0.0, Output::minutes);
         // The first rank alone reads the metrics.
         let before = peers.mean(Tensor::from(before as f32).view(1)).double_value(&[0]);
-        let minutes = Minutes::after(before * peers.count() as f64);
-        model.peers = peers;
-        Ok(Self { options, model, plan, loader, run, output, minutes })
+        let began = config.began();
+        let minutes = Minutes::after((before * peers.count() as f64).max(began.minutes));
+        (model.peers, model.before_stage) = (peers, began.images);
+        Ok(Self { options, model, plan, loader, run, output, minutes, began })
     }
 
     /// Trains to the end, or until Ctrl-C or SIGTERM.
-    fn until_stopped(mut self) -> Result<()> {
-        let stop = interrupt::flag()?;
-        self.train(&stop)
-    }
-
     fn train(&mut self, stop: &AtomicBool) -> Result<()> {
         let began = self.model.step;
         let bar = self.bar();
@@ -232,6 +248,10 @@ impl Session {
             self.after_step(&losses, lr, epoch, &mut clock, &bar)?;
         }
         self.save()?;
+        let every = self.options.eval_every.unwrap_or(1);
+        if self.model.step > began && self.is_over() && !self.is_due(every) {
+            self.score(&bar)?;
+        }
         let Some(output) = &mut self.output else {
             return Ok(());
         };
@@ -261,10 +281,7 @@ impl Session {
         clock: &mut Clock,
         bar: &ProgressBar,
     ) -> Result<()> {
-        let (after, batch) = (self.model.images, self.plan.batch as u64);
-        // Whatever the batch, once in as many images.
-        let due = |every: u64| after / every != (after - batch) / every;
-        if due(self.options.print_freq) {
+        if self.is_due(self.options.print_freq) {
             let line = self.line(lr, epoch, clock);
             *clock = Clock::start();
             if let Some(output) = &mut self.output {
@@ -272,14 +289,23 @@ impl Session {
             }
             self.check_finite(losses)?;
         }
-        let showing = due(self.options.display_freq);
+        let showing = self.is_due(self.options.display_freq);
         if let Some(output) = self.output.as_mut().filter(|_| showing) {
             output.picture(&self.model, bar)?;
         }
-        if due(self.options.save_latest_freq) {
+        if self.is_due(self.options.save_latest_freq) {
             self.save()?;
         }
+        if self.options.eval_every.is_some_and(|every| self.is_due(every)) {
+            self.score(bar)?;
+        }
         Ok(())
+    }
+
+    /// Scores the model on pictures that it is not trained on.
+    fn score(&mut self, bar: &ProgressBar) -> Result<()> {
+        let minutes = self.minutes.all();
+        self.output.as_mut().map_or(Ok(()), |output| output.score(&self.model, minutes, bar))
     }
 
     /// Writes a checkpoint. One with values that are no numbers is of no use, and would take the
@@ -344,49 +370,6 @@ impl Session {
             line.insert(name.to_owned(), mean.into());
         }
         line
-    }
-
-    fn schedule(&self) -> Schedule {
-        let o = &self.options;
-        Schedule {
-            policy: o.lr_policy,
-            lr: o.lr,
-            n_epochs: o.n_epochs,
-            n_epochs_decay: o.n_epochs_decay,
-            lr_decay_iters: o.lr_decay_iters,
-        }
-    }
-
-    /// How much of the run is over, where its end is named in images or minutes. The same in every
-    /// process.
-    fn share(&self) -> Option<f64> {
-        let images = self.options.max_images.map(|most| self.model.images as f64 / most as f64);
-        let minutes = self.options.max_minutes.map(|most| {
-            let share = Tensor::from((self.minutes.all() / most) as f32).view(1);
-            self.model.peers.mean(share).double_value(&[0])
-        });
-        images.into_iter().chain(minutes).reduce(f64::max)
-    }
-
-    /// The images to stop after, as far as it can be foreseen; `share` of the run is over.
-    fn end(&self, share: Option<f64>) -> u64 {
-        let epochs = u64::from(self.options.n_epochs) + u64::from(self.options.n_epochs_decay);
-        let seen = self.model.images;
-        match share {
-            None => epochs * self.plan.epoch(),
-            Some(share) if share >= 1.0 => seen,
-            Some(share) if share > 0.0 => {
-                (seen as f64 / share).ceil().max(seen as f64 + 1.0) as u64
-            }
-            Some(_) => u64::MAX,
-        }
-    }
-
-    /// The iteration to stop after, as far as it can be foreseen.
-    fn last_iteration(&self) -> u64 {
-        let left = self.end(self.share()).saturating_sub(self.model.images);
-        let last = self.model.step.saturating_add(left.div_ceil(self.plan.batch as u64));
-        self.options.max_iters.map_or(last, |most| most.min(last))
     }
 
     /// Saves what there is before a run ends with an error that is not its own.

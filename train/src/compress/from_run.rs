@@ -96,6 +96,12 @@ impl RunTeacher {
         if !given("max_iters") {
             options.max_iters = None;
         }
+        if !given("max_images") {
+            options.max_images = None;
+        }
+        if !given("max_minutes") {
+            options.max_minutes = None;
+        }
         if !given("discriminators_first") {
             options.discriminators_first = 0;
         }
@@ -168,7 +174,10 @@ impl RunTeacher {
             fs::remove_dir_all(&place).with_context(|| place.display().to_string())?;
         }
         let copy = RunFolder::new(&place);
-        copy.write_config(&Config { distill: None, ..self.config.clone() })?;
+        copy.write_config(&Config {
+            init_from: self.config.init_from.clone(),
+            ..Config::new(self.config.data.clone(), self.config.train.clone())
+        })?;
         let folder = copy.checkpoints();
         fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
         let to = folder.join(self.checkpoint.file_name().unwrap_or_default());

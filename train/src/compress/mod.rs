@@ -117,7 +117,7 @@ fn learn_from_run(
         masked: [false; 2],
         options: args.distill.clone(),
     };
-    let config = Config { data, init_from: None, train: options, distill: Some(distill) };
+    let config = Config { distill: Some(distill), ..Config::new(data, options) };
     train::fresh(run.clone(), config, |student| teacher.begin(student, args.fresh_student))
 }
 
@@ -153,7 +153,7 @@ fn learn_from_files(args: &CompressArgs, run: &RunFolder, matches: &ArgMatches) 
         *slot = Some(teacher.paint(run, &domain, options.load_size)?);
     }
     costs(&args.budget, before, &options)?.write(&run.costs())?;
-    let config = Config { data, init_from: None, train: options, distill: Some(distill) };
+    let config = Config { distill: Some(distill), ..Config::new(data, options) };
     train::fresh(run.clone(), config, |_| Ok(()))
 }
 

@@ -16,7 +16,7 @@ mod step;
 pub mod teacher;
 
 use anyhow::Result;
-use tch::{Device, Kind};
+use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::{
     net::{discriminator::Discriminator, generator::Generator},
@@ -49,6 +49,8 @@ pub struct CycleGan {
     pub step: u64,
     /// Images of each domain seen, over all ranks.
     pub images: u64,
+    /// How many of these before the stage of now.
+    pub before_stage: u64,
     /// Who trains the same model on other images.
     pub peers: Peers,
     /// Where it runs.
@@ -85,9 +87,18 @@ impl CycleGan {
             plateau: Plateau::default(),
             step: 0,
             images: 0,
+            before_stage: 0,
             peers: Peers::default(),
             device,
             kind: options.mixed_precision.kind(),
+        })
+    }
+
+    /// What generator `i`, as it is shown and exported, makes of N×3×H×W in [−1, 1].
+    pub fn shown(&self, i: usize, x: &Tensor) -> Tensor {
+        no_grad(|| {
+            let weights = self.generators[i].shown().weights(Kind::Float);
+            self.networks[i].forward(&weights, x, Kind::Float, false).image
         })
     }
 }

@@ -50,7 +50,7 @@ impl CycleGan {
         let mut seed = random(options.seed, Purpose::Step, place);
         tch::manual_seed(rand::RngExt::random::<i64>(&mut seed));
         let mut losses = Losses::new();
-        let judged = if self.images < options.discriminators_first {
+        let judged = if self.images - self.before_stage < options.discriminators_first {
             self.painted(batches, options)
         } else {
             self.generator_step(batches, options, lr, &mut losses)

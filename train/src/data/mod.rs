@@ -7,6 +7,7 @@ pub mod decode;
 pub mod folder;
 pub mod frames;
 pub mod hash;
+pub mod held_out;
 pub mod letterbox;
 pub mod loader;
 pub mod order;

@@ -22,6 +22,13 @@ pub struct Scaling {
     pub std: f64,
 }
 
+/// As EfficientNet-Lite wants them.
+impl Default for Scaling {
+    fn default() -> Self {
+        Self { mean: 127.0, std: 128.0 }
+    }
+}
+
 /// A network with an output `features` and, if it classifies, `probs`.
 #[derive(Debug)]
 pub struct FeatureNetwork {

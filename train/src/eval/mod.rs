@@ -8,6 +8,7 @@ mod flow;
 mod kid;
 mod score;
 mod show;
+pub mod validation;
 
 use std::{
     env, fs,

@@ -45,6 +45,9 @@ pub struct ExportArgs {
     /// Folder of the run
     #[arg(long)]
     run: PathBuf,
+    /// Of the checkpoint that scored best while it trained, `train --eval-every`, not of the newest
+    #[arg(long)]
+    best: bool,
     /// Folder for G.onnx, F.onnx and README.md, of which one that `export` did not write is kept
     #[arg(long)]
     out: PathBuf,
@@ -97,7 +100,8 @@ pub fn run(args: &ExportArgs) -> Result<()> {
     }
     ensure!(!args.out.is_file(), "{}: a file, expected a folder", args.out.display());
     let run = RunFolder::open(&args.run)?;
-    let mut pair = Pair::newest(&run)?;
+    let shown = if args.best { Shown::best } else { Shown::newest };
+    let mut pair = Pair::of(shown(&run, Device::Cpu)?);
     if let Some(size) = args.size {
         let multiple = pair.model.networks[0].multiple_of();
         ensure!(
@@ -133,7 +137,7 @@ pub fn run(args: &ExportArgs) -> Result<()> {
 
 /// Writes the generators of a run's newest checkpoint, each checked before it takes its name.
 pub fn write_pair(run: &RunFolder, out: &Path) -> Result<()> {
-    Pair::newest(run)?.write(out)?;
+    Pair::of(Shown::newest(run, Device::Cpu)?).write(out)?;
     Ok(())
 }
 
@@ -160,10 +164,9 @@ struct Pair {
 }
 
 impl Pair {
-    fn newest(run: &RunFolder) -> Result<Self> {
-        let (config, model) = Shown::newest(run, Device::Cpu)?;
+    fn of((config, model): (Config, Shown)) -> Self {
         let size = config.train.short_side();
-        Ok(Self { config, model, size })
+        Self { config, model, size }
     }
 
     /// Takes `shares` of G and F from an exported pair: θ = (1 − share)·run + share·pair

@@ -34,6 +34,7 @@ impl TrainOptions {
             ("--display-freq", self.display_freq),
             ("--save-latest-freq", self.save_latest_freq),
         ];
+        let every = every.into_iter().chain(self.eval_every.map(|value| ("--eval-every", value)));
         for (name, value) in every {
             ensure!(value > 0, "{name} is 0, expected at least 1 image");
         }
@@ -75,6 +76,7 @@ impl TrainOptions {
             ("--min-foreground", self.min_foreground),
             ("--negative-share", self.negative_share),
             ("--letterbox", self.letterbox),
+            ("--val-share", self.val_share),
         ];
         for (name, value) in shares {
             ensure!((0.0..=1.0).contains(&value), "{name} is {value}, expected 0 to 1");

@@ -17,7 +17,7 @@ use cyclegan_output::{
 };
 use serde_json::{Map, Value};
 
-use crate::{costs::Costs, metrics, run_folder::RunFolder};
+use crate::{costs::Costs, eval::validation, metrics, run_folder::RunFolder};
 use alarms::alarms;
 use chart::chart;
 
@@ -68,7 +68,7 @@ pub fn write(run: &RunFolder, columns: &str) -> Result<()> {
 }
 
 fn summary(lines: &[Map<String, Value>]) -> String {
-    let Some(last) = lines.last() else {
+    let Some(last) = lines.iter().rfind(|line| metrics::is_of_training(line)) else {
         return "<p>No figures yet.</p>".to_owned();
     };
     let number = |key: &str| last.get(key).and_then(Value::as_f64).unwrap_or(f64::NAN);
@@ -97,7 +97,8 @@ fn alarm_list(lines: &[Map<String, Value>]) -> String {
 }
 
 fn charts(lines: &[Map<String, Value>]) -> String {
-    let drawn = CHARTS.iter().filter_map(|(title, names)| chart(title, names, lines));
+    let all = CHARTS.iter().chain(&validation::CHARTS);
+    let drawn = all.filter_map(|(title, names)| chart(title, names, lines));
     format!("<h2>Losses</h2><div class=\"charts\">{}</div>", drawn.collect::<String>())
 }
 

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use crate::{
     checkpoint,
     cyclegan::CycleGan,
+    eval::validation::{BestBy, Validation},
     metrics::{self, Metrics},
     report::{self, alarms::alarms},
     run_folder::RunFolder,
@@ -28,6 +29,15 @@ pub struct Output {
     alarmed: HashSet<String>,
     /// How long the run had trained when these were opened.
     minutes: f64,
+    scores: Option<Scores>,
+}
+
+/// How a run is scored while it trains.
+struct Scores {
+    validation: Validation,
+    best_by: BestBy,
+    /// The least so far.
+    best: Option<f64>,
 }
 
 impl Output {
@@ -38,7 +48,35 @@ impl Output {
         let last = lines.last().and_then(|line| line.get("minutes")?.as_f64());
         let board = TensorBoard::open(&run.tensorboard(), images)?;
         let (alarmed, minutes) = (HashSet::new(), last.unwrap_or_default());
-        Ok(Self { run, samples, metrics, board, alarmed, minutes })
+        Ok(Self { run, samples, metrics, board, alarmed, minutes, scores: None })
+    }
+
+    /// With scores on pictures that are not trained on.
+    pub fn scored(mut self, validation: Validation, best_by: BestBy) -> Result<Self> {
+        let lines = metrics::read(&self.run.metrics())?;
+        let best = lines.iter().filter_map(|line| best_by.of(line)).reduce(f64::min);
+        self.scores = Some(Scores { validation, best_by, best });
+        Ok(self)
+    }
+
+    /// Scores the model, and keeps it if it is the best so far.
+    pub fn score(&mut self, model: &CycleGan, minutes: f64, bar: &ProgressBar) -> Result<()> {
+        let Some(Scores { validation, best_by, best }) = &mut self.scores else {
+            return Ok(());
+        };
+        let mut line = Map::new();
+        line.insert("images".to_owned(), model.images.into());
+        line.insert("step".to_owned(), model.step.into());
+        line.insert("minutes".to_owned(), minutes.into());
+        for (name, score) in validation.score(|i, x| model.shown(i, x))? {
+            line.insert(name.to_owned(), score.into());
+        }
+        let score = best_by.of(&line);
+        if score.is_some_and(|score| best.is_none_or(|best| score < best)) {
+            *best = score;
+            checkpoint::save_best(&self.run.checkpoints(), model)?;
+        }
+        self.line(&line, bar)
     }
 
     /// Minutes that the run had trained when this was opened, as the metrics know.

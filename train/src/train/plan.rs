@@ -9,6 +9,7 @@ use anyhow::{Result, ensure};
 use crate::{
     data::{
         folder::{Domain, pictures},
+        held_out::{HeldOut, hold_out},
         loader::Plan,
         pairs::matched,
         usable::with_masks,
@@ -19,10 +20,21 @@ use crate::{
     run_folder::{Config, RunFolder},
 };
 
-/// What process `rank` of `processes` loads for `run`, which `config` describes.
-pub fn plan(run: &RunFolder, config: &Config, rank: usize, processes: usize) -> Result<Plan> {
+/// What process `rank` of `processes` loads for `run`, which `config` describes, and what is held out
+/// to score it by, if it is scored.
+pub fn plan(
+    run: &RunFolder,
+    config: &Config,
+    rank: usize,
+    processes: usize,
+) -> Result<(Plan, Option<HeldOut>)> {
     let o = &config.train;
-    let mut domains = domains(config, rank > 0)?;
+    let mut domains = domains(config)?;
+    let mut negatives = negatives(o)?;
+    let held_out =
+        o.eval_every.map(|_| hold_out(&config.data, o.val_share, &mut domains, &mut negatives));
+    let held_out = held_out.transpose()?;
+    let mut domains = usable(config, domains, rank > 0)?;
     if let Some(distill) = &config.distill {
         for (domain, painted) in domains.iter_mut().zip([&distill.painted_a, &distill.painted_b]) {
             domain.painted = painted.as_ref().map(|folder| run.join(folder));
@@ -33,7 +45,7 @@ pub fn plan(run: &RunFolder, config: &Config, rank: usize, processes: usize) -> 
     }
     let multiple = Generator::new(o.generator(0)).multiple_of();
     let batch = o.batch_size as usize;
-    Ok(Plan {
+    let plan = Plan {
         domains,
         paired: o.paired(),
         preprocess: o.preprocess,
@@ -47,26 +59,32 @@ pub fn plan(run: &RunFolder, config: &Config, rank: usize, processes: usize) -> 
         min_foreground: o.min_foreground,
         gamma: [o.random_gamma_a, o.random_gamma_b],
         need_mask: o.look_at == LookAt::Foreground,
-        negatives: negatives(o)?,
+        negatives,
         negative_share: o.negative_share,
         letterbox: o.letterbox,
         batch: batch * processes,
         own: batch * rank..batch * (rank + 1),
         seed: o.seed,
         strict: o.strict,
-    })
+    };
+    Ok((plan, held_out))
 }
 
-/// The training pictures, and where the options ask for them which are frames that follow others.
-fn domains(config: &Config, quiet: bool) -> Result<[Domain; 2]> {
+/// The pictures of trainA and trainB.
+fn domains(config: &Config) -> Result<[Domain; 2]> {
     let (o, data) = (&config.train, &config.data);
-    let mut domains = if o.paired() {
+    if o.paired() {
         let open = |name| Domain::open(data, name, None);
-        matched(open("trainA")?, open("trainB")?, o.max_dataset_size)?
-    } else {
-        let open = |name| Domain::open(data, name, o.max_dataset_size);
-        [open("trainA")?, open("trainB")?]
-    };
+        return matched(open("trainA")?, open("trainB")?, o.max_dataset_size);
+    }
+    let open = |name| Domain::open(data, name, o.max_dataset_size);
+    Ok([open("trainA")?, open("trainB")?])
+}
+
+/// Those that can be trained on, and where the options ask for them which are frames that follow
+/// others.
+fn usable(config: &Config, mut domains: [Domain; 2], quiet: bool) -> Result<[Domain; 2]> {
+    let (o, data) = (&config.train, &config.data);
     if o.look_at == LookAt::Foreground {
         domains = masked(config, domains, quiet)?;
     }
