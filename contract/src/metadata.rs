@@ -80,6 +80,8 @@ pub struct Metadata {
     pub multiple_of: u32,
     /// The architecture, for example `resnet_9blocks`.
     pub arch: Option<String>,
+    /// What its maker needs to build it again, in the maker's own words: `cyclegan-train` writes JSON.
+    pub shape: Option<String>,
     /// Multiply-accumulate operations of one run at `size`×`size`.
     pub macs: Option<u64>,
     /// Number of weights.
@@ -99,6 +101,7 @@ impl Default for Metadata {
             size: None,
             multiple_of: 4,
             arch: None,
+            shape: None,
             macs: None,
             parameters: None,
             trained_on: None,
@@ -106,12 +109,13 @@ impl Default for Metadata {
     }
 }
 
-/// The largest `size`, in pixels: the long side of an 8K frame and some.
-const MAX_SIZE: u32 = 8192;
 /// The largest `multiple_of`, in pixels: ten halvings, more than any published generator does.
 const MAX_MULTIPLE_OF: u32 = 1024;
 
 impl Metadata {
+    /// The largest `size`, in pixels: the long side of an 8K frame and some.
+    pub const MAX_SIZE: u32 = 8192;
+
     /// Reads the `cyclegan.*` entries and leaves all others alone.
     pub fn from_props(props: &[StringStringEntryProto]) -> Result<Self, MetadataError> {
         let mut metadata = Self::default();
@@ -128,11 +132,14 @@ impl Metadata {
                 "cyclegan.output_range" => {
                     metadata.output_range = range("cyclegan.output_range", value)?;
                 }
-                "cyclegan.size" => metadata.size = Some(pixels("cyclegan.size", value, MAX_SIZE)?),
+                "cyclegan.size" => {
+                    metadata.size = Some(pixels("cyclegan.size", value, Self::MAX_SIZE)?);
+                }
                 "cyclegan.multiple_of" => {
                     metadata.multiple_of = pixels("cyclegan.multiple_of", value, MAX_MULTIPLE_OF)?;
                 }
                 "cyclegan.arch" => metadata.arch = text(),
+                "cyclegan.shape" => metadata.shape = text(),
                 "cyclegan.macs" => metadata.macs = Some(count("cyclegan.macs", value)?),
                 "cyclegan.parameters" => {
                     metadata.parameters = Some(count("cyclegan.parameters", value)?);
@@ -157,6 +164,7 @@ impl Metadata {
             ("size", self.size.map(|v| v.to_string())),
             ("multiple_of", Some(self.multiple_of.to_string())),
             ("arch", self.arch.clone()),
+            ("shape", self.shape.clone()),
             ("macs", self.macs.map(|v| v.to_string())),
             ("parameters", self.parameters.map(|v| v.to_string())),
             ("trained_on", self.trained_on.clone()),
@@ -249,6 +257,7 @@ mod tests {
             size: Some(256),
             multiple_of: 8,
             arch: Some("fast".to_owned()),
+            shape: Some("{\"net\":\"fast\"}".to_owned()),
             macs: Some(3_100_000_000),
             parameters: Some(740_000),
             trained_on: Some("horse2zebra".to_owned()),

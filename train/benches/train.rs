@@ -144,7 +144,7 @@ fn options(net: &str) -> Result<TrainOptions> {
     Ok(TrainOptions {
         net_g: Some(clap::ValueEnum::from_str(net, false).map_err(anyhow::Error::msg)?),
         ngf: Some(if net == "fast" { 32 } else { 16 }),
-        ema: 0.0,
+        ema_half_life: 0.0,
         pool_size: Some(2),
         ..TrainOptions::default()
     })

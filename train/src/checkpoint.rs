@@ -2,32 +2,40 @@
 
 //! Checkpoints: all that a run needs to go on as if it had never stopped.
 //!
-//! One safetensors file each, `checkpoints/00012000.safetensors`, written beside and renamed. Its
+//! One safetensors file each, `checkpoints/00012000.safetensors` after 12,000 images of each domain,
+//! written beside and renamed. Its
 //! metadata says which architecture it is, and holds a SHA-256 of everything else in the file.
 
+mod file;
+
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     fs::{self, File},
-    io::Write,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use safetensors::{Dtype, SafeTensorError, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use tch::{Device, Kind, Tensor, no_grad};
+use tch::{Device, Kind, Tensor};
 
 use crate::{
     cyclegan::{CycleGan, player::Player, schedule::Plateau},
-    net::generator::Generator,
+    net::{
+        generator::Generator,
+        params::{Layout, Params},
+    },
     run_folder::{Config, RunFolder},
 };
+use file::Reader;
 
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
+/// Knew no images, only iterations.
+const WITHOUT_IMAGES: u32 = 2;
 /// The one entry of the file's metadata; a single one, since safetensors keeps no order among them
 /// and equal runs shall write equal bytes.
 const STATE: &str = "cyclegan-train";
+/// The checkpoint that scored best.
+const BEST: &str = "best.safetensors";
 const POOLS: [&str; 2] = ["pool_G", "pool_F"];
 
 /// What a checkpoint holds beside tensors.
@@ -35,6 +43,9 @@ const POOLS: [&str; 2] = ["pool_G", "pool_F"];
 struct State {
     format: u32,
     step: u64,
+    /// Images of each domain seen, over all ranks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    images: Option<u64>,
     networks: BTreeMap<String, Network>,
     /// Left out while it has nothing to tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -49,12 +60,37 @@ struct Network {
     layout: String,
     /// Updates that its optimiser made.
     updates: i64,
+    /// Whether its values were trained before the run began.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    imported: bool,
+}
+
+/// The one thing that is read of a state in a format that may be another.
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
 }
 
 /// Writes a checkpoint into `folder` and takes away all but the newest `keep`.
 pub fn save(folder: &Path, model: &CycleGan, keep: usize) -> Result<PathBuf> {
+    let path = save_as(folder, &format!("{:08}.safetensors", model.images), model)?;
+    // Those of later iterations are damaged ones that the run went on without.
+    let (all, later): (Vec<_>, Vec<_>) = list(folder)?.into_iter().partition(|old| *old <= path);
+    for old in all[..all.len().saturating_sub(keep.max(1))].iter().chain(&later) {
+        fs::remove_file(old).with_context(|| old.display().to_string())?;
+    }
+    Ok(path)
+}
+
+/// Writes the checkpoint that scored best so far.
+pub fn save_best(folder: &Path, model: &CycleGan) -> Result<()> {
+    save_as(folder, BEST, model)?;
+    Ok(())
+}
+
+fn save_as(folder: &Path, name: &str, model: &CycleGan) -> Result<PathBuf> {
     fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-    let path = folder.join(format!("{:08}.safetensors", model.step));
+    let path = folder.join(name);
     // Always the same, so that what a kill leaves of one is written over.
     let beside = folder.join("partial");
     let written = write(&beside, model).and_then(|()| {
@@ -66,14 +102,10 @@ pub fn save(folder: &Path, model: &CycleGan, keep: usize) -> Result<PathBuf> {
         let _ = fs::remove_file(&beside);
         return Err(error.context(format!("cannot write {}", path.display())));
     }
-    let all = list(folder)?;
-    for old in &all[..all.len().saturating_sub(keep.max(1))] {
-        fs::remove_file(old).with_context(|| old.display().to_string())?;
-    }
     Ok(path)
 }
 
-/// The checkpoints of a folder, oldest first.
+/// The checkpoints of a folder, oldest first, without the best.
 pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     let Ok(listing) = fs::read_dir(folder) else {
         return Ok(Vec::new());
@@ -81,7 +113,7 @@ pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in listing {
         let path = entry?.path();
-        if path.extension().is_some_and(|e| e == "safetensors") {
+        if path.extension().is_some_and(|e| e == "safetensors") && !path.ends_with(BEST) {
             found.push(path);
         }
     }
@@ -89,93 +121,189 @@ pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Whether the newest checkpoint of `folder` has generators of this architecture.
+/// Whether the newest whole checkpoint of `folder` has generators of this architecture.
 pub fn generators_are(folder: &Path, generator: &Generator) -> Result<bool> {
-    let path = newest(folder)?;
-    let read = || -> Result<bool> {
-        let state = state(&fs::read(&path)?)?;
-        Ok(state.networks.get("G").is_some_and(|g| g.layout == generator.layout.signature()))
-    };
-    read().with_context(|| path.display().to_string())
+    let checkpoint = Checkpoint::newest(folder)?;
+    Ok(checkpoint.state.networks.get("G").is_some_and(|g| g.layout == generator.layout.signature()))
 }
 
-/// The networks of a run as its newest checkpoint has them.
+/// The networks of a run as its newest whole checkpoint has them.
 pub fn open_newest(run: &RunFolder, device: Device) -> Result<(Config, CycleGan)> {
     let config = run.config()?;
     let mut model = CycleGan::new(&config.train, device)?;
-    load_newest(&run.checkpoints(), &mut model)?;
+    load_newest(run, &mut model)?;
     Ok((config, model))
 }
 
-/// Puts the newest checkpoint of `folder` into `model`.
-pub fn load_newest(folder: &Path, model: &mut CycleGan) -> Result<()> {
-    let path = newest(folder)?;
-    load(&path, model).with_context(|| path.display().to_string())
-}
-
-fn newest(folder: &Path) -> Result<PathBuf> {
-    let newest = list(folder)?.pop();
-    newest.ok_or_else(|| anyhow!("{}: no checkpoint to go on from", folder.display()))
-}
-
-fn cut_short(error: SafeTensorError) -> anyhow::Error {
-    anyhow!("not a checkpoint or cut short ({error})")
-}
-
-fn state(bytes: &[u8]) -> Result<State> {
-    let (_, header) = SafeTensors::read_metadata(bytes).map_err(cut_short)?;
-    let state = header.metadata().as_ref().and_then(|m| m.get(STATE));
-    let state = state.context("no state in it, expected a checkpoint of this program")?;
-    let state: State = serde_json::from_str(state).context("its state")?;
-    ensure!(state.format == FORMAT, "format {}, expected {FORMAT}", state.format);
-    Ok(state)
-}
-
-fn load(path: &Path, model: &mut CycleGan) -> Result<()> {
-    let bytes = fs::read(path)?;
-    let file = SafeTensors::deserialize(&bytes).map_err(cut_short)?;
-    let state = state(&bytes)?;
-    let mut views: Vec<_> = file.iter().collect();
-    views.sort_by(|a, b| a.0.cmp(b.0));
-    let content = state.checksum(views.iter().map(|(n, v)| (*n, v.data())))?;
-    ensure!(
-        state.sha256 == content,
-        "damaged: its checksum is {}, its content has {content}; take the one before it",
-        state.sha256
-    );
-    restore(&file, &state, model)
-}
-
-fn restore(file: &SafeTensors<'_>, state: &State, model: &mut CycleGan) -> Result<()> {
-    let about = |name: &str| {
-        let about = state.networks.get(name);
-        about.with_context(|| format!("no network {name} in it"))
+/// Puts the newest whole checkpoint of `run` into `model`, and says which it was. One that knows no
+/// images counts as of one rank with the batches that `config.toml` names.
+pub fn load_newest(run: &RunFolder, model: &mut CycleGan) -> Result<PathBuf> {
+    let Checkpoint { path, mut file, state } = Checkpoint::newest(&run.checkpoints())?;
+    restore(&mut file, &state, model).with_context(|| path.display().to_string())?;
+    model.images = match state.images {
+        Some(images) => images,
+        None => model.step * u64::from(run.config()?.train.batch_size),
     };
-    for (name, player) in players(model) {
-        same_architecture(name, &about(name)?.layout, player)?;
+    Ok(path)
+}
+
+/// Images that a run had seen at its newest checkpoint; none where that does not know.
+pub fn images(run: &RunFolder) -> Result<Option<u64>> {
+    Ok(Checkpoint::newest(&run.checkpoints())?.state.images)
+}
+
+/// What a run shows, without what only training needs.
+#[derive(Debug)]
+pub struct Shown {
+    /// G and F.
+    pub networks: [Generator; 2],
+    /// Their moving averages, or where they have none their weights.
+    pub params: [Params; 2],
+    /// Iterations made.
+    pub step: u64,
+}
+
+impl Shown {
+    /// The generators of a run as its newest whole checkpoint has them; nothing else of it is read.
+    pub fn newest(run: &RunFolder, device: Device) -> Result<(Config, Self)> {
+        Self::of(run, Checkpoint::newest(&run.checkpoints())?, device)
     }
-    for (name, player) in players_mut(model) {
-        let put = |values: &Tensor, what: &str| -> Result<()> {
-            let from = vector(file, &format!("{name}.{what}"), values.numel())?;
-            no_grad(|| values.shallow_clone().copy_(&from));
+
+    /// The generators of the checkpoint that scored best while the run trained.
+    pub fn best(run: &RunFolder, device: Device) -> Result<(Config, Self)> {
+        let path = run.checkpoints().join(BEST);
+        ensure!(
+            path.is_file(),
+            "{}: not there, expected a run that was trained with --eval-every",
+            path.display()
+        );
+        let checkpoint = Checkpoint::open(&path).map_err(|flaw| match flaw {
+            Flaw::Damaged(error) | Flaw::Foreign(error) => {
+                error.context(path.display().to_string())
+            }
+        })?;
+        Self::of(run, checkpoint, device)
+    }
+
+    fn of(run: &RunFolder, mut checkpoint: Checkpoint, device: Device) -> Result<(Config, Self)> {
+        let config = run.config()?;
+        let networks = [0, 1].map(|i| Generator::new(config.train.generator(i)));
+        let averaged = config.train.ema_half_life > 0.0;
+        let mut shown = |i: usize| {
+            let shown = checkpoint.shown(["G", "F"][i], &networks[i], averaged, device);
+            shown.with_context(|| checkpoint.path.display().to_string())
+        };
+        let params = [shown(0)?, shown(1)?];
+        let step = checkpoint.state.step;
+        Ok((config, Self { networks, params, step }))
+    }
+}
+
+/// A checkpoint that is whole.
+struct Checkpoint {
+    path: PathBuf,
+    file: Reader,
+    state: State,
+}
+
+/// Why a checkpoint cannot be taken.
+enum Flaw {
+    /// A power cut or a full disk: the one before it may do.
+    Damaged(anyhow::Error),
+    /// It is whole, and another program's.
+    Foreign(anyhow::Error),
+}
+
+impl Checkpoint {
+    /// The newest one that is whole, with a warning for each newer one that is damaged.
+    fn newest(folder: &Path) -> Result<Self> {
+        let mut damaged: Vec<anyhow::Error> = Vec::new();
+        for path in list(folder)?.into_iter().rev() {
+            match Self::open(&path) {
+                Ok(checkpoint) => {
+                    for error in damaged {
+                        eprintln!("warning: {error:#}; taking {} instead", path.display());
+                    }
+                    return Ok(checkpoint);
+                }
+                Err(Flaw::Damaged(error)) => {
+                    damaged.push(error.context(path.display().to_string()))
+                }
+                Err(Flaw::Foreign(error)) => return Err(error.context(path.display().to_string())),
+            }
+        }
+        let none = || anyhow!("{}: no checkpoint to go on from", folder.display());
+        Err(damaged.into_iter().next().unwrap_or_else(none))
+    }
+
+    fn open(path: &Path) -> Result<Self, Flaw> {
+        let mut file = Reader::open(path).map_err(Flaw::Damaged)?;
+        let state =
+            file.entry(STATE).context("no state in it, expected a checkpoint of this program");
+        let state = state.map_err(Flaw::Foreign)?.to_owned();
+        let read = || -> Result<State> {
+            let Format { format } = serde_json::from_str(&state).context("its state")?;
+            ensure!(
+                [WITHOUT_IMAGES, FORMAT].contains(&format),
+                "format {format}, expected {FORMAT}"
+            );
+            serde_json::from_str(&state).context("its state")
+        };
+        let state = read().map_err(Flaw::Foreign)?;
+        let mut check = || -> Result<()> {
+            let content = file.checksum(&state.with_checksum(String::new())?)?;
+            let stored = &state.sha256;
+            ensure!(
+                *stored == content,
+                "damaged: its checksum is {stored}, its content has {content}"
+            );
             Ok(())
         };
+        check().map_err(Flaw::Damaged)?;
+        Ok(Self { path: path.to_owned(), file, state })
+    }
+
+    /// What is shown of the network `name`.
+    fn shown(
+        &mut self,
+        name: &str,
+        network: &Generator,
+        averaged: bool,
+        device: Device,
+    ) -> Result<Params> {
+        same_architecture(name, &self.state.network(name)?.layout, &network.layout)?;
+        let average = format!("{name}.ema");
+        // An average that was switched on since begins at the weights.
+        let averaged = averaged && self.file.has(&average);
+        let values = Tensor::f_empty([network.layout.numel()], (Kind::Float, device))?;
+        self.file.fill(&if averaged { average } else { format!("{name}.weights") }, &values)?;
+        Ok(Params::from_flat(&network.layout, values))
+    }
+}
+
+fn restore(file: &mut Reader, state: &State, model: &mut CycleGan) -> Result<()> {
+    for (name, player) in players(model) {
+        same_architecture(name, &state.network(name)?.layout, player.params.layout())?;
+    }
+    for (name, player) in players_mut(model) {
+        let mut put = |values: &Tensor, what: &str| file.fill(&format!("{name}.{what}"), values);
         put(player.params.flat(), "weights")?;
         put(&player.adam.m, "adam_m")?;
         put(&player.adam.v, "adam_v")?;
-        player.adam.t = about(name)?.updates;
+        let Network { updates, imported, .. } = state.network(name)?;
+        player.adam.t = *updates;
         match &player.ema {
-            Some(average) if file.tensor(&format!("{name}.ema")).is_ok() => {
-                put(average.flat(), "ema")?;
+            Some(average) if file.has(&format!("{name}.ema")) => {
+                file.fill(&format!("{name}.ema"), average.flat())?;
+                player.imported = *imported;
             }
             // An average that was switched on since begins at the weights.
             _ => player.restart_average(),
         }
     }
     for (i, name) in POOLS.iter().enumerate() {
-        if let Ok(view) = file.tensor(name) {
-            let images = tensor(&view)?.to_device(model.device);
-            model.pools[i].restore(&images);
+        if file.has(name) {
+            model.pools[i].restore(&file.tensor(name, model.device)?);
         }
     }
     model.plateau = state.plateau.clone().unwrap_or_default();
@@ -183,8 +311,8 @@ fn restore(file: &SafeTensors<'_>, state: &State, model: &mut CycleGan) -> Resul
     Ok(())
 }
 
-fn same_architecture(name: &str, found: &str, player: &Player) -> Result<()> {
-    let expected = player.params.layout().signature();
+fn same_architecture(name: &str, found: &str, expected: &Layout) -> Result<()> {
+    let expected = expected.signature();
     if found == expected {
         return Ok(());
     }
@@ -242,56 +370,56 @@ fn write(path: &Path, model: &CycleGan) -> Result<()> {
     let mut networks = BTreeMap::new();
     for (name, player) in players(model) {
         let layout = player.params.layout().signature();
-        let about = Network { layout, updates: player.adam.t };
+        let about = Network { layout, updates: player.adam.t, imported: player.imported };
         networks.insert(name.to_owned(), about);
     }
-    let tensors = tensors(model);
-    let raw: Vec<_> = tensors.iter().map(|(n, t)| (n.as_str(), shape(t), bytes(t))).collect();
-    let step = model.step;
+    let (step, images) = (model.step, Some(model.images));
     let plateau = Some(model.plateau.clone()).filter(|p| *p != Plateau::default());
-    let mut state = State { format: FORMAT, step, networks, plateau, sha256: String::new() };
-    state.sha256 = state.checksum(raw.iter().map(|(n, _, b)| (*n, b.as_slice())))?;
-    let views = raw.iter().map(|(n, s, b)| Ok((*n, TensorView::new(Dtype::F32, s.clone(), b)?)));
-    let views: Vec<_> = views.collect::<Result<_>>()?;
-    let metadata = HashMap::from([(STATE.to_owned(), serde_json::to_string(&state)?)]);
-    let mut file = File::create(path)?;
-    file.write_all(&safetensors::serialize(views, Some(metadata))?)?;
-    Ok(file.sync_all()?)
+    let state = State { format: FORMAT, step, images, networks, plateau, sha256: String::new() };
+    file::write(path, &tensors(model), STATE, |checksum| state.with_checksum(checksum))
 }
 
 impl State {
-    /// SHA-256 of all of this but the checksum itself, and of the tensors in order of name.
-    fn checksum<'a>(&self, tensors: impl Iterator<Item = (&'a str, &'a [u8])>) -> Result<String> {
-        let unsigned = Self { sha256: String::new(), ..self.clone() };
-        let mut hash = Sha256::new();
-        hash.update(serde_json::to_string(&unsigned)?);
-        for (name, bytes) in tensors {
-            hash.update(format!("{name}:{}\n", bytes.len()));
-            hash.update(bytes);
-        }
-        Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
+    /// What the file says of itself, with this checksum of all but the checksum itself.
+    fn with_checksum(&self, sha256: String) -> Result<String> {
+        Ok(serde_json::to_string(&Self { sha256, ..self.clone() })?)
+    }
+
+    fn network(&self, name: &str) -> Result<&Network> {
+        self.networks.get(name).with_context(|| format!("no network {name} in it"))
     }
 }
 
-fn shape(tensor: &Tensor) -> Vec<usize> {
-    tensor.size().iter().map(|&n| n as usize).collect()
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::TrainOptions;
 
-fn bytes(tensor: &Tensor) -> Vec<u8> {
-    let count = tensor.numel();
-    let mut values = vec![0f32; count];
-    tensor.contiguous().copy_data(&mut values, count);
-    values.iter().flat_map(|v| v.to_le_bytes()).collect()
-}
-
-fn tensor(view: &TensorView<'_>) -> Result<Tensor> {
-    let shape: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
-    ensure!(view.dtype() == Dtype::F32, "a tensor is {:?}, expected F32", view.dtype());
-    Ok(Tensor::f_from_data_size(view.data(), &shape, Kind::Float)?)
-}
-
-fn vector(file: &SafeTensors<'_>, name: &str, length: usize) -> Result<Tensor> {
-    let found = tensor(&file.tensor(name).map_err(|_| anyhow!("no tensor `{name}`"))?)?;
-    ensure!(found.size() == [length as i64], "`{name}` is {:?}, expected {length}", found.size());
-    Ok(found)
+    #[test]
+    fn images_are_kept_and_of_older_checkpoints_follow_from_the_batch() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunFolder::new(folder.path());
+        let train = TrainOptions {
+            ngf: Some(2),
+            width: 2,
+            blocks: 1,
+            ndf: 2,
+            batch_size: 4,
+            ..TrainOptions::default()
+        };
+        let mut model = CycleGan::new(&train, Device::Cpu).unwrap();
+        let config = Config::new("data".into(), train);
+        run.write_config(&config).unwrap();
+        (model.step, model.images) = (3, 7);
+        let path = save(&run.checkpoints(), &model, 1).unwrap();
+        let images = || open_newest(&run, Device::Cpu).unwrap().1.images;
+        assert_eq!(images(), 7);
+        // The same checkpoint as a version without images wrote it.
+        let Ok(Checkpoint { mut state, .. }) = Checkpoint::open(&path) else {
+            panic!("it cannot be read");
+        };
+        (state.format, state.images) = (WITHOUT_IMAGES, None);
+        file::write(&path, &tensors(&model), STATE, |sum| state.with_checksum(sum)).unwrap();
+        assert_eq!(images(), 12);
+    }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Ctrl-C and SIGTERM, which have long work end where it may.
+//! Ctrl-C and SIGTERM: the first has long work end where it may, a second one ends the process.
 
 use std::sync::{
     Arc,
@@ -9,11 +9,20 @@ use std::sync::{
 
 use anyhow::{Context, Result};
 
-/// Set from the first of them on. For once in a process.
+/// What a shell says of a process that Ctrl-C ended.
+const ENDED_BY_INTERRUPT: i32 = 130;
+
+/// Set from the first of them on; the second one ends the process at once. For once in a process.
 pub fn flag() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let asked = stop.clone();
-    ctrlc::set_handler(move || asked.store(true, Ordering::Relaxed))
-        .context("cannot listen for Ctrl-C")?;
+    let again = move || {
+        if asked.swap(true, Ordering::Relaxed) {
+            // SAFETY: it only ends the process. `exit` would first run what libraries have for its end,
+            // while other threads still use them.
+            unsafe { libc::_exit(ENDED_BY_INTERRUPT) }
+        }
+    };
+    ctrlc::set_handler(again).context("cannot listen for Ctrl-C")?;
     Ok(stop)
 }

@@ -3,11 +3,12 @@
 //! The parts of `cyclegan-train`: generator pairs for `cycleganfilter` from two folders of unpaired
 //! frames.
 //!
-//! `train`, `compress`, `eval`, `export` and `extract` are the commands. `cyclegan` trains the networks of
+//! `check`, `compress`, `eval`, `export`, `extract`, `masks` and `train` are the commands. `cyclegan` trains the networks of
 //! `net` on the batches of `data` against the losses of `loss`; none of these knows a file of a
 //! run, which are `checkpoint`, `costs`, `metrics`, `report`, `samples` and `tensorboard`.
 
 pub mod caught;
+pub mod check;
 pub mod checkpoint;
 pub mod compress;
 pub mod costs;
@@ -19,6 +20,7 @@ pub mod export;
 pub mod extract;
 pub mod interrupt;
 pub mod loss;
+pub mod masks;
 pub mod memory;
 pub mod metrics;
 pub mod net;
@@ -28,6 +30,8 @@ pub mod onnx_generator;
 pub mod options;
 pub mod peers;
 pub mod pixels;
+pub mod progress;
+pub mod recipe;
 pub mod report;
 pub mod run_folder;
 pub mod samples;

@@ -5,7 +5,7 @@
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use cyclegan_train::{caught::caught, compress, eval, export, extract, train};
+use cyclegan_train::{caught::caught, check, compress, eval, export, extract, masks, train};
 
 /// Trains the generator pairs of cycleganfilter from two folders of unpaired frames
 #[derive(Debug, Parser)]
@@ -19,6 +19,10 @@ struct Cli {
 enum Command {
     /// Write the frames of videos that are worth training on
     Extract(extract::ExtractArgs),
+    /// Look at a data set: what training will skip, what spoils it, and what to do about it
+    Check(check::CheckArgs),
+    /// Make trainA_mask and trainB_mask with a network that finds objects
+    Masks(masks::MasksArgs),
     /// Train a pair of generators, or go on with a run
     #[command(args_override_self = true)]
     Train(Box<train::TrainArgs>),
@@ -38,6 +42,8 @@ fn main() -> ExitCode {
         (Command::Train(args), Some((_, matches))) => train::run(*args, matches),
         (Command::Compress(args), Some((_, matches))) => compress::run(*args, matches),
         (Command::Extract(args), _) => extract::run(&args),
+        (Command::Check(args), _) => check::run(&args),
+        (Command::Masks(args), _) => masks::run(&args),
         (Command::Export(args), _) => export::run(&args),
         (Command::Eval(args), _) => eval::run(&args),
         (Command::Train(_) | Command::Compress(_), None) => {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! `metrics.jsonl`: a line of losses every so many iterations.
+//! `metrics.jsonl`: a line of losses every so many images.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -16,15 +16,15 @@ use serde_json::{Map, Value};
 pub struct Metrics(File);
 
 impl Metrics {
-    /// Opens the file for a run that goes on after `step` iterations: lines from after that, which
+    /// Opens the file for a run that goes on after `images` images: lines from after that, which
     /// a run that was killed may have left, are taken away.
-    pub fn open(path: &Path, step: u64) -> Result<Self> {
+    pub fn open(path: &Path, images: u64) -> Result<Self> {
         let open = || -> Result<File> {
             if path.exists() {
                 let text = fs::read_to_string(path)?;
                 let kept: String = text
                     .lines()
-                    .filter(|line| step_of(line).is_some_and(|s| s <= step))
+                    .filter(|line| of_text(line).is_some_and(|at| at <= images))
                     .flat_map(|line| [line, "\n"])
                     .collect();
                 cyclegan_output::write_beside(path, kept.as_bytes())?;
@@ -47,9 +47,18 @@ pub fn read(path: &Path) -> Result<Vec<Map<String, Value>>> {
     Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
 }
 
-fn step_of(line: &str) -> Option<u64> {
-    let line: Map<String, Value> = serde_json::from_str(line).ok()?;
-    line.get("step")?.as_u64()
+/// The images of each domain that a line was written after; in runs of before the iterations.
+pub fn images_of(line: &Map<String, Value>) -> Option<u64> {
+    line.get("images").or_else(|| line.get("step"))?.as_u64()
+}
+
+/// Whether a line is about training, and not a score on validation pictures.
+pub fn is_of_training(line: &Map<String, Value>) -> bool {
+    line.contains_key("epoch")
+}
+
+fn of_text(line: &str) -> Option<u64> {
+    images_of(&serde_json::from_str(line).ok()?)
 }
 
 #[cfg(test)]
@@ -60,17 +69,17 @@ mod tests {
     fn lines_of_work_that_was_lost_are_taken_away() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");
-        let line = |step: u64| {
-            let step = ("step".to_owned(), Value::from(step));
-            Map::from_iter([step])
+        let line = |images: u64| {
+            let images = ("images".to_owned(), Value::from(images));
+            Map::from_iter([images])
         };
         let mut metrics = Metrics::open(&path, 0).unwrap();
-        for step in [10, 20, 30] {
-            metrics.write(&line(step)).unwrap();
+        for images in [10, 20, 30] {
+            metrics.write(&line(images)).unwrap();
         }
-        std::fs::write(&path, fs::read_to_string(&path).unwrap() + "{\"step\":4").unwrap();
+        std::fs::write(&path, fs::read_to_string(&path).unwrap() + "{\"images\":4").unwrap();
         Metrics::open(&path, 20).unwrap().write(&line(25)).unwrap();
         let text = fs::read_to_string(&path).unwrap();
-        assert_eq!(text, "{\"step\":10}\n{\"step\":20}\n{\"step\":25}\n");
+        assert_eq!(text, "{\"images\":10}\n{\"images\":20}\n{\"images\":25}\n");
     }
 }

@@ -19,6 +19,8 @@ use ort::{
 };
 use tch::Tensor;
 
+use crate::pixels;
+
 /// Runs that a time is the median of, at least.
 const TIMED_LEAST: usize = 8;
 /// How long is measured at least.
@@ -63,8 +65,7 @@ impl OnnxGenerator {
         let shape = [1, 3, i64::from(side), i64::from(side)];
         // Noise: denormal and equal values may be faster or slower than pictures are.
         let x = Tensor::rand(shape, tch::kind::FLOAT_CPU);
-        let mut values = vec![0f32; x.numel()];
-        x.copy_data(&mut values, x.numel());
+        let values = pixels::floats(&x);
         let mut times = Vec::new();
         let begin = Instant::now();
         while times.len() < TIMED_LEAST || begin.elapsed() < TIMED_FOR {
@@ -98,8 +99,7 @@ impl OnnxGenerator {
             }
         }
         let x = (x + 1.0) * per_unit(input) + f64::from(input.black());
-        let mut values = vec![0f32; x.numel()];
-        x.contiguous().copy_data(&mut values, x.numel());
+        let values = pixels::floats(&x);
         let names = (self.about.output.clone(), self.about.mask.is_some());
         let run = self.run(&shape, &values)?;
         let image = extract(&run, &names.0)?;

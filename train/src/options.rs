@@ -6,14 +6,18 @@
 
 mod check;
 mod left_open;
+mod of_files;
+
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::{ArgMatches, Args, Command, FromArgMatches, ValueEnum, parser::ValueSource};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     cyclegan::schedule::LrPolicy,
     data::view::Preprocess,
+    eval::validation::BestBy,
     loss::adversarial::GanMode,
     net::{
         build::Norm,
@@ -104,8 +108,8 @@ pub struct TrainOptions {
     /// `fast`: number of residual blocks
     #[arg(long, default_value_t = 6, help_heading = "Networks")]
     pub blocks: u32,
-    /// Normalisation of the generators; frozen needs --resume [default: instance, paired: batch,
-    /// fast: none]
+    /// Normalisation of the generators; frozen needs --resume, and spectral is for discriminators
+    /// [default: instance, paired: batch, fast: none]
     #[arg(long, value_enum, help_heading = "Networks")]
     pub norm: Option<Norm>,
     /// Give the generators dropout while they train; `fast` has no place for it [default: false,
@@ -116,6 +120,10 @@ pub struct TrainOptions {
     /// Let the generators say how much of each pixel they repaint, and keep the rest
     #[arg(long, help_heading = "Networks")]
     pub mask_head: bool,
+    /// `fast`: tell every pixel what is in the whole picture, at next to no cost; a pair without it
+    /// can be gone on from with --init-from
+    #[arg(long, help_heading = "Networks")]
+    pub context: bool,
     /// Discriminator
     #[arg(long, value_enum, default_value = "basic", help_heading = "Networks")]
     pub net_d: NetD,
@@ -125,7 +133,8 @@ pub struct TrainOptions {
     /// `n_layers`: strided convolutions of the discriminators
     #[arg(long, default_value_t = 3, help_heading = "Networks")]
     pub n_layers_d: u32,
-    /// Normalisation of the discriminators [default: instance, paired: batch]
+    /// Normalisation of the discriminators [default: instance, paired: batch, --look-at foreground:
+    /// spectral]
     #[arg(long, value_enum, help_heading = "Networks")]
     pub norm_d: Option<Norm>,
     /// Distribution of the initial weights [default: normal, fast: kaiming]
@@ -135,7 +144,7 @@ pub struct TrainOptions {
     #[arg(long, allow_negative_numbers = true, default_value_t = 0.02, help_heading = "Networks")]
     pub init_gain: f64,
 
-    /// Images a step and domain, in each process [compress: at least 2]
+    /// Images of each domain an iteration, in each process [compress: at least 2]
     #[arg(long, default_value_t = 1, help_heading = "Data")]
     pub batch_size: u32,
     /// How images become crops
@@ -156,6 +165,29 @@ pub struct TrainOptions {
     /// Where a mask is known, prefer crops with at least this share inside it
     #[arg(long, allow_negative_numbers = true, default_value_t = 0.0, help_heading = "Data")]
     pub min_foreground: f64,
+    /// Folders of pictures that show neither domain, with their sub-folders: the generators learn to
+    /// leave them as they are
+    #[arg(long, value_name = "DIR", num_args = 1.., help_heading = "Data")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub negatives: Vec<PathBuf>,
+    /// How many such pictures there are for each one of a domain, 0 to 1
+    #[arg(
+        long,
+        value_name = "SHARE",
+        allow_negative_numbers = true,
+        default_value_t = 1.0,
+        help_heading = "Data"
+    )]
+    pub negative_share: f64,
+    /// Share of the crops that get black bars at two sides, as videos have them
+    #[arg(
+        long,
+        value_name = "SHARE",
+        allow_negative_numbers = true,
+        default_value_t = 0.0,
+        help_heading = "Data"
+    )]
+    pub letterbox: f64,
     /// Darken or lighten what is inside the mask of a picture of A, all of it without one, by a random
     /// gamma of 2^−R to 2^R: animals of more shades than were photographed
     #[arg(
@@ -213,11 +245,15 @@ pub struct TrainOptions {
     /// pictures are numbered frames; 10 is usual
     #[arg(long, allow_negative_numbers = true, default_value_t = 0.0, help_heading = "Losses")]
     pub lambda_diff: f64,
-    /// Painted images that each discriminator is shown again; 0 for none [default: 50, paired: 0]
+    /// Weight of the distance of --negatives from what the generators make of them; that of their
+    /// empty mask is --lambda-mask
+    #[arg(long, allow_negative_numbers = true, default_value_t = 10.0, help_heading = "Losses")]
+    pub lambda_negative: f64,
+    /// Generated images that each discriminator is shown again; 0 for none [default: 50, paired: 0]
     #[arg(long, help_heading = "Losses")]
     pub pool_size: Option<usize>,
 
-    /// Adam's step
+    /// Learning rate of Adam
     #[arg(
         long,
         allow_negative_numbers = true,
@@ -228,44 +264,86 @@ pub struct TrainOptions {
     /// Adam's decay of the first moment
     #[arg(long, default_value_t = 0.5, help_heading = "Optimisation")]
     pub beta1: f64,
-    /// How the step changes
+    /// How the learning rate changes
     #[arg(long, value_enum, default_value = "linear", help_heading = "Optimisation")]
     pub lr_policy: LrPolicy,
-    /// Epochs at the initial step
+    /// Epochs at the initial learning rate; with --max-images or --max-minutes shares of these
     #[arg(long, default_value_t = 100, help_heading = "Optimisation")]
     pub n_epochs: u32,
-    /// Epochs during which the step falls to zero
+    /// Epochs during which the learning rate falls to zero
     #[arg(long, default_value_t = 100, help_heading = "Optimisation")]
     pub n_epochs_decay: u32,
-    /// `step`: epochs between divisions of the step by ten
+    /// `step`: epochs between divisions of the learning rate by ten
     #[arg(long, default_value_t = 50, help_heading = "Optimisation")]
     pub lr_decay_iters: u32,
-    /// Iterations over which the step rises from zero at the start
+    /// Updates of each network over which its learning rate rises from zero
     #[arg(long, default_value_t = 0, help_heading = "Optimisation")]
     pub warmup: u64,
-    /// Iterations at the start in which only the discriminators learn, for generators that
-    /// --init-from has brought
-    #[arg(long, value_name = "ITERS", default_value_t = 0, help_heading = "Optimisation")]
+    /// Images at the start with which only the discriminators learn, for generators that --init-from
+    /// has brought
+    #[arg(long, value_name = "IMAGES", default_value_t = 0, help_heading = "Optimisation")]
     pub discriminators_first: u64,
     /// Stop after this many iterations in all, whatever the epochs say
     #[arg(long, help_heading = "Optimisation")]
     pub max_iters: Option<u64>,
-    /// Decay of the moving average of the generators, which is what is shown and exported; 0 for none
-    #[arg(long, default_value_t = 0.999, help_heading = "Optimisation")]
-    pub ema: f64,
+    /// Train on this many images of each domain in all, whatever the epochs say; the learning rate
+    /// falls to zero there
+    #[arg(long, value_name = "IMAGES", help_heading = "Optimisation")]
+    pub max_images: Option<u64>,
+    /// Train for this many minutes in all, whatever the epochs say; the learning rate falls to zero
+    /// there
+    #[arg(
+        long,
+        value_name = "MINUTES",
+        allow_negative_numbers = true,
+        help_heading = "Optimisation"
+    )]
+    pub max_minutes: Option<f64>,
+    /// Images in which the moving average of the generators, which is what is shown and exported,
+    /// forgets half of what it was; 0 for no average
+    #[arg(
+        long,
+        value_name = "IMAGES",
+        allow_negative_numbers = true,
+        default_value_t = 700.0,
+        help_heading = "Optimisation"
+    )]
+    pub ema_half_life: f64,
 
-    /// Iterations between lines of metrics.jsonl
-    #[arg(long, default_value_t = 100, help_heading = "Output")]
+    /// Images between lines of metrics.jsonl
+    #[arg(long, value_name = "IMAGES", default_value_t = 100, help_heading = "Output")]
     pub print_freq: u64,
-    /// Iterations between sample pictures
-    #[arg(long, default_value_t = 1000, help_heading = "Output")]
+    /// Images between sample pictures
+    #[arg(long, value_name = "IMAGES", default_value_t = 1000, help_heading = "Output")]
     pub display_freq: u64,
-    /// Iterations between checkpoints
-    #[arg(long, default_value_t = 1000, help_heading = "Output")]
+    /// Images between checkpoints
+    #[arg(long, value_name = "IMAGES", default_value_t = 1000, help_heading = "Output")]
     pub save_latest_freq: u64,
     /// Checkpoints that are kept
     #[arg(long, default_value_t = 3, help_heading = "Output")]
     pub keep: usize,
+
+    /// Images between scores on a validation set: valA and valB where they are, else pictures that are
+    /// held out of trainA and trainB; the best checkpoint is kept beside the newest
+    #[arg(long, value_name = "IMAGES", help_heading = "Validation")]
+    pub eval_every: Option<u64>,
+    /// What the best checkpoint has least of
+    #[arg(long, value_enum, default_value = "kid", help_heading = "Validation")]
+    pub best_by: BestBy,
+    /// Share of trainA, trainB and --negatives that is held out
+    #[arg(
+        long,
+        value_name = "SHARE",
+        allow_negative_numbers = true,
+        default_value_t = 0.05,
+        help_heading = "Validation"
+    )]
+    pub val_share: f64,
+    /// ONNX network for KID as `eval --features` takes it; none for no KID [default:
+    /// EfficientNet-Lite0, which `./dev setup eval` fetches]
+    #[arg(long, value_name = "FILE", help_heading = "Validation")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub val_features: Option<PathBuf>,
 
     /// Channels that pruning left of G and F
     #[arg(skip)]
@@ -282,16 +360,49 @@ impl Default for TrainOptions {
 }
 
 impl TrainOptions {
+    /// The same wherever the user stands.
+    pub fn absolute(self) -> Result<Self> {
+        self.absolute_from(Path::new("."))
+    }
+
+    /// The same with paths that are not absolute counted from `folder`.
+    pub fn absolute_from(mut self, folder: &Path) -> Result<Self> {
+        for path in &mut self.negatives {
+            *path = std::path::absolute(folder.join(&*path))?;
+        }
+        if let Some(path) = self.val_features.as_mut().filter(|path| *path != Path::new("none")) {
+            *path = std::path::absolute(folder.join(&*path))?;
+        }
+        Ok(self)
+    }
+
     /// The stored options with those that the command line names put over them.
     pub fn overridden(self, given: &Self, matches: &ArgMatches) -> Result<Self> {
-        let mut stored = toml::Table::try_from(&self)?;
-        let given = toml::Table::try_from(given)?;
-        for (key, value) in given {
-            let id = key.replace('-', "_");
-            if matches.value_source(&id) == Some(ValueSource::CommandLine) {
-                stored.insert(key, value);
-            }
-        }
-        stored.try_into().context("combining options")
+        overridden(&self, given, matches)
     }
+}
+
+/// Options that are kept with a run, with those that the command line names put over them.
+pub fn overridden<T: Serialize + DeserializeOwned>(
+    stored: &T,
+    given: &T,
+    matches: &ArgMatches,
+) -> Result<T> {
+    let mut stored = toml::Table::try_from(stored)?;
+    for (key, value) in toml::Table::try_from(given)? {
+        if is_given(matches, &key) {
+            stored.insert(key, value);
+        }
+    }
+    stored.try_into().context("combining options")
+}
+
+/// The first of `options` that the command line names, as it is written there.
+pub fn first_given<T: Serialize>(options: &T, matches: &ArgMatches) -> Result<Option<String>> {
+    let mut keys = toml::Table::try_from(options)?.into_iter().map(|(key, _)| key);
+    Ok(keys.find(|key| is_given(matches, key)).map(|key| format!("--{key}")))
+}
+
+fn is_given(matches: &ArgMatches, key: &str) -> bool {
+    matches.value_source(&key.replace('-', "_")) == Some(ValueSource::CommandLine)
 }

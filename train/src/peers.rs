@@ -17,6 +17,15 @@ use tch::Tensor;
 #[cfg(feature = "mpi")]
 const LAUNCHED: [&str; 3] = ["OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK"];
 
+/// How launchers tell each process how many they start.
+const SIZES: [&str; 2] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"];
+
+/// How many processes `mpirun` started.
+pub fn launched() -> usize {
+    let sizes = SIZES.iter().filter_map(|name| std::env::var(name).ok()?.parse().ok());
+    sizes.max().unwrap_or(1)
+}
+
 /// Holds MPI for as long as it is needed.
 pub struct Launch {
     #[cfg(feature = "mpi")]
@@ -40,9 +49,8 @@ impl Launch {
     /// Fails where `mpirun` started several processes, since each would train on its own.
     #[cfg(not(feature = "mpi"))]
     pub fn join() -> Result<Self> {
-        let several = std::env::var("OMPI_COMM_WORLD_SIZE").is_ok_and(|size| size != "1");
         anyhow::ensure!(
-            !several,
+            launched() == 1,
             "started by mpirun, but built without MPI; see `./dev setup mpi`"
         );
         Ok(Self {})

@@ -5,6 +5,14 @@
 use image::{GrayImage, RgbImage};
 use tch::{Kind, Tensor};
 
+/// The values of a tensor on any device, row by row.
+pub fn floats(tensor: &Tensor) -> Vec<f32> {
+    let mut values = vec![0.0; tensor.numel()];
+    let count = values.len();
+    tensor.detach().to_kind(Kind::Float).contiguous().copy_data(&mut values, count);
+    values
+}
+
 /// 1×3×H×W in [−1, 1].
 pub fn to_tensor(picture: &RgbImage) -> Tensor {
     let (w, h) = (i64::from(picture.width()), i64::from(picture.height()));

@@ -9,10 +9,14 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use clap::ArgMatches;
 use cyclegan_output::write_beside;
 use serde::{Deserialize, Serialize};
 
-use crate::{cyclegan::distill::DistillOptions, options::TrainOptions};
+use crate::{
+    cyclegan::distill::DistillOptions,
+    options::{self, TrainOptions},
+};
 
 /// A run's folder.
 #[derive(Clone, Debug)]
@@ -31,6 +35,66 @@ pub struct Config {
     /// How it learns from a teacher, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub distill: Option<Distill>,
+    /// The stages of its recipe, if it has one; `train` is what the stage of now trains with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<Stage>,
+    /// Arguments of `export` for when the last stage is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub export: Option<Vec<String>>,
+}
+
+/// A part of a training, with options of its own.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Stage {
+    /// What it is called.
+    pub name: String,
+    /// When it began, if it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began: Option<Began>,
+    /// How it trains; its length is `max-images` or `max-minutes`, counted from its begin.
+    pub train: TrainOptions,
+}
+
+/// A point in a run's time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Began {
+    /// Images of each domain seen, over all ranks.
+    pub images: u64,
+    /// Minutes trained.
+    pub minutes: f64,
+}
+
+impl Config {
+    /// Of a run without a recipe.
+    pub fn new(data: PathBuf, train: TrainOptions) -> Self {
+        Self { data, init_from: None, train, distill: None, stages: Vec::new(), export: None }
+    }
+
+    /// The stage of now, counted from 0.
+    pub fn stage(&self) -> Option<usize> {
+        self.stages.iter().rposition(|stage| stage.began.is_some())
+    }
+
+    /// When the stage of now began; a run without a recipe at 0.
+    pub fn began(&self) -> Began {
+        self.stage().and_then(|i| self.stages[i].began).unwrap_or_default()
+    }
+
+    /// Lets stage `i` be the stage of now.
+    pub fn begin_stage(&mut self, i: usize, began: Began) {
+        self.stages[i].began = Some(began);
+        self.train = self.stages[i].train.clone();
+    }
+
+    /// Goes back to the stage of a checkpoint after so many images.
+    pub fn back_to(&mut self, images: u64) {
+        for stage in &mut self.stages {
+            stage.began = stage.began.filter(|began| began.images <= images);
+        }
+        if let Some(i) = self.stage() {
+            self.train = self.stages[i].train.clone();
+        }
+    }
 }
 
 /// Where a run's teacher is, and how much it counts.
@@ -46,9 +110,21 @@ pub struct Distill {
     /// What the teacher of F made of trainB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub painted_b: Option<PathBuf>,
+    /// Whether the teachers that made these have a mask of their own.
+    #[serde(default)]
+    pub masked: [bool; 2],
     /// The weights.
     #[serde(flatten)]
     pub options: DistillOptions,
+}
+
+impl Distill {
+    /// With the weights that the command line names.
+    pub fn overridden(self, given: &DistillOptions, matches: &ArgMatches) -> Result<Self> {
+        let options = options::overridden(&self.options, given, matches)?;
+        options.check()?;
+        Ok(Self { options, ..self })
+    }
 }
 
 impl RunFolder {
@@ -84,7 +160,14 @@ impl RunFolder {
     pub fn config(&self) -> Result<Config> {
         let path = self.config_path();
         let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        toml::from_str(&text).with_context(|| path.display().to_string())
+        let read = || -> Result<Config> {
+            let mut table: toml::Table = toml::from_str(&text)?;
+            if let Some(train) = table.get_mut("train").and_then(toml::Value::as_table_mut) {
+                half_life_of_decay(train);
+            }
+            Ok(table.try_into()?)
+        };
+        read().with_context(|| path.display().to_string())
     }
 
     /// Writes `config.toml`, making the folder if it is not there.
@@ -130,5 +213,32 @@ impl RunFolder {
 
     fn config_path(&self) -> PathBuf {
         self.0.join("config.toml")
+    }
+}
+
+/// Runs of before kept the decay of the moving average an iteration, `ema`.
+fn half_life_of_decay(train: &mut toml::Table) {
+    let Some(decay) = train.remove("ema").and_then(|v| v.as_float()) else {
+        return;
+    };
+    let batch = train.get("batch-size").and_then(toml::Value::as_integer).unwrap_or(1);
+    let half_life = if decay > 0.0 { 0.5f64.ln() / decay.ln() * batch as f64 } else { 0.0 };
+    train.insert("ema-half-life".to_owned(), half_life.into());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decay_an_iteration_is_read_as_a_half_life_in_images() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunFolder::new(folder.path());
+        for (kept, expected) in [("ema = 0.999\nbatch-size = 8", 5542.4), ("ema = 0.0", 0.0)] {
+            let text = format!("data = '/data'\n[train]\n{kept}\n");
+            fs::write(folder.path().join("config.toml"), text).unwrap();
+            let found = run.config().unwrap().train.ema_half_life;
+            assert!((found - expected).abs() < 0.1, "{kept}: {found}");
+        }
     }
 }

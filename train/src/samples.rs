@@ -9,12 +9,19 @@ use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::{
     cyclegan::CycleGan,
-    data::{decode, folder::Domain, pairs::matched, view::View},
+    data::{
+        decode,
+        folder::{Domain, pictures},
+        pairs::matched,
+        view::View,
+    },
     pixels,
 };
 
 /// Images of each domain that are shown.
 const ROWS: usize = 4;
+/// Pictures that a run keeps.
+const MOST: usize = 100;
 /// Side of a tile, pixels.
 const SIDE: u32 = 256;
 
@@ -104,6 +111,22 @@ pub fn write(picture: &RgbImage, path: &Path) -> Result<()> {
     cyclegan_output::write_beside(path, png.get_ref())
 }
 
+/// Leaves out every second picture of a run's samples where there are too many, but for the newest and
+/// the oldest: the longer a run, the farther they lie apart.
+pub fn thin(folder: &Path) -> Result<()> {
+    let pictures = pictures(folder)?;
+    if pictures.len() <= MOST {
+        return Ok(());
+    }
+    let last = pictures.len() - 1;
+    for (i, picture) in pictures.iter().enumerate() {
+        if i % 2 == 1 && i != last {
+            fs::remove_file(picture).with_context(|| picture.display().to_string())?;
+        }
+    }
+    Ok(())
+}
+
 fn tile(path: &Path) -> Result<Tensor> {
     let picture = decode::rgb(path)?;
     let (w, h) = (f64::from(picture.width()), f64::from(picture.height()));
@@ -114,4 +137,22 @@ fn tile(path: &Path) -> Result<Tensor> {
         flip: false,
     };
     Ok(pixels::to_tensor(&view.of_rgb(&picture)).squeeze_dim(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pictures_of_a_long_run_are_thinned() {
+        let folder = tempfile::tempdir().unwrap();
+        let picture = |i: usize| folder.path().join(format!("{i:08}.png"));
+        for i in 1..=1000 {
+            fs::write(picture(i), b"").unwrap();
+            thin(folder.path()).unwrap();
+        }
+        let left = pictures(folder.path()).unwrap();
+        assert!((MOST / 2..=MOST).contains(&left.len()), "{}", left.len());
+        assert!(left[0] == picture(1) && left[left.len() - 1] == picture(1000));
+    }
 }

@@ -26,6 +26,15 @@ struct Event {
     file_version: Option<String>,
     #[prost(message, optional, tag = "5")]
     summary: Option<Summary>,
+    #[prost(message, optional, tag = "7")]
+    session_log: Option<SessionLog>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct SessionLog {
+    /// 1 is a start: what an earlier session wrote from this step on does not count any more.
+    #[prost(int32, tag = "1")]
+    status: i32,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -62,8 +71,9 @@ struct SummaryImage {
 pub struct TensorBoard(File);
 
 impl TensorBoard {
-    /// Begins an event file in `folder`; TensorBoard puts the files of a run together itself.
-    pub fn open(folder: &Path) -> Result<Self> {
+    /// Begins an event file in `folder` for a run that goes on after `step` iterations; TensorBoard puts
+    /// the files of a run together itself, without what a killed session wrote after that.
+    pub fn open(folder: &Path, step: u64) -> Result<Self> {
         fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         let name = format!("events.out.tfevents.{:.0}.{}", now(), std::process::id());
         let path = folder.join(name);
@@ -71,6 +81,8 @@ impl TensorBoard {
         let mut board = Self(file.with_context(|| path.display().to_string())?);
         let file_version = Some("brain.Event:2".to_owned());
         board.write(&Event { wall_time: now(), file_version, ..Event::default() })?;
+        let (session_log, step) = (Some(SessionLog { status: 1 }), step as i64 + 1);
+        board.write(&Event { wall_time: now(), step, session_log, ..Event::default() })?;
         Ok(board)
     }
 
@@ -84,15 +96,15 @@ impl TensorBoard {
         self.summary(step, value)
     }
 
-    /// Adds a picture.
+    /// Adds a picture, as JPEG: an event file only grows.
     pub fn picture(&mut self, step: u64, tag: &str, picture: &RgbImage) -> Result<()> {
-        let mut png = Cursor::new(Vec::new());
-        picture.write_to(&mut png, ImageFormat::Png)?;
+        let mut jpeg = Cursor::new(Vec::new());
+        picture.write_to(&mut jpeg, ImageFormat::Jpeg)?;
         let image = Some(SummaryImage {
             height: picture.height() as i32,
             width: picture.width() as i32,
             colorspace: 3,
-            encoded_image_string: png.into_inner(),
+            encoded_image_string: jpeg.into_inner(),
         });
         self.summary(step, vec![SummaryValue { tag: tag.to_owned(), simple_value: None, image }])
     }
@@ -100,7 +112,7 @@ impl TensorBoard {
     fn summary(&mut self, step: u64, value: Vec<SummaryValue>) -> Result<()> {
         let summary = Some(Summary { value });
         let step = step as i64;
-        self.write(&Event { wall_time: now(), step, file_version: None, summary })
+        self.write(&Event { wall_time: now(), step, summary, ..Event::default() })
     }
 
     fn write(&mut self, event: &Event) -> Result<()> {
@@ -145,7 +157,7 @@ mod tests {
     #[test]
     fn scalars_and_pictures_read_back() {
         let folder = tempfile::tempdir().unwrap();
-        let mut board = TensorBoard::open(folder.path()).unwrap();
+        let mut board = TensorBoard::open(folder.path(), 6).unwrap();
         let line = [("step", 7.0), ("G_A", 0.25)].map(|(k, v)| (k.to_owned(), Value::from(v)));
         board.scalars(7, &line.into_iter().collect()).unwrap();
         board.picture(7, "samples", &RgbImage::new(3, 2)).unwrap();
@@ -157,8 +169,12 @@ mod tests {
             at += 16 + length;
         }
         let value = |i: usize| events[i].summary.as_ref().unwrap().value.clone();
-        assert_eq!(value(1)[0].tag, "G_A");
-        assert_eq!((value(1).len(), value(1)[0].simple_value, events[1].step), (1, Some(0.25), 7));
-        assert_eq!(value(2)[0].image.as_ref().unwrap().width, 3);
+        // What TensorBoard holds from iteration 7 on is of a session that was killed.
+        let start = (events[1].session_log.as_ref().map(|log| log.status), events[1].step);
+        assert_eq!(start, (Some(1), 7));
+        assert_eq!(value(2)[0].tag, "G_A");
+        assert_eq!((value(2).len(), value(2)[0].simple_value, events[2].step), (1, Some(0.25), 7));
+        let image = value(3)[0].image.clone().unwrap();
+        assert_eq!((image.width, &image.encoded_image_string[..2]), (3, &b"\xff\xd8"[..]));
     }
 }

@@ -3,6 +3,8 @@
 //! The `train` command: the loop around the iterations.
 
 mod clock;
+mod course;
+mod opening;
 mod output;
 mod plan;
 
@@ -12,7 +14,7 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Result, anyhow, ensure};
 use clap::{ArgMatches, Args};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value};
@@ -23,37 +25,47 @@ use crate::{
     checkpoint,
     cyclegan::{
         CycleGan, Losses,
-        distill::Distillation,
-        schedule::{LrPolicy, Schedule},
+        distill::{DistillOptions, Distillation},
+        player::Player,
+        schedule::{LrPolicy, Progress, warm_up},
         teacher::Teacher,
     },
     data::loader::{Loader, Plan},
     device,
-    export::{pruned, read_back},
+    eval::validation::Validation,
+    export::{self, read_back},
     interrupt, memory,
     net::{build::Norm, generator::Generator},
     options::{MixedPrecision, TrainOptions},
     peers::{Launch, Peers},
-    run_folder::{Config, Distill, RunFolder},
+    recipe,
+    run_folder::{Began, Config, Distill, RunFolder},
     samples::Samples,
 };
-use clock::Clock;
+use clock::{Clock, Minutes};
+use opening::opened;
 use output::Output;
 use plan::plan;
 
 /// Images of each domain that statistics are frozen at, a mean over them.
 const FREEZE_IMAGES: usize = 128;
 
+/// Short side of validation pictures where each training picture has its own, pixels.
+const VALIDATED: u32 = 256;
+
 /// Arguments of `train`.
 #[derive(Debug, Args)]
 pub struct TrainArgs {
     /// Data set: a folder with trainA and trainB, and testA, testB, trainA_mask, trainB_mask if
-    /// there [with --resume: the run's own]
-    #[arg(long, required_unless_present = "resume")]
+    /// there [with --resume: the run's own, with --recipe: its `data`]
+    #[arg(long, required_unless_present_any = ["resume", "recipe"])]
     pub data: Option<PathBuf>,
-    /// Folder of the run
-    #[arg(long)]
-    pub out: PathBuf,
+    /// Folder of the run [with --recipe: its `out`]
+    #[arg(long, required_unless_present = "recipe")]
+    pub out: Option<PathBuf>,
+    /// Train by the stages of a recipe file; options given here replace its own in all stages
+    #[arg(long, value_name = "FILE")]
+    pub recipe: Option<PathBuf>,
     /// Go on with the run in --out, from its newest checkpoint; options given here replace the
     /// run's own
     #[arg(long)]
@@ -64,6 +76,9 @@ pub struct TrainArgs {
     pub init_from: Option<PathBuf>,
     #[command(flatten)]
     options: TrainOptions,
+    /// Of a run that `compress` began
+    #[command(flatten)]
+    distill: DistillOptions,
 }
 
 /// Trains a pair of generators.
@@ -71,10 +86,48 @@ pub fn run(args: TrainArgs, matches: &ArgMatches) -> Result<()> {
     let launch = Launch::join()?;
     let peers = launch.peers();
     let result = caught(|| {
-        let session = Session::open(args, matches, peers)?;
-        session.until_stopped()
+        let resume = args.resume;
+        let (run, config) = opened(args, matches, peers.rank())?;
+        all_stages(&run, config, peers, resume)
     });
     launch.end(result)
+}
+
+/// Trains one stage of a run after another, or all of one without stages; each goes on from the
+/// checkpoint of the one before.
+fn all_stages(run: &RunFolder, mut config: Config, mut peers: Peers, resume: bool) -> Result<()> {
+    let stop = interrupt::flag()?;
+    let mut goes_on = resume;
+    loop {
+        let first = peers.rank() == 0;
+        let stage = config.stage();
+        if let (Some(i), true) = (stage, first) {
+            println!("stage {} of {}: {}", i + 1, config.stages.len(), config.stages[i].name);
+        }
+        let mut session =
+            Session::start(run.clone(), &config, peers, |plan, device| match goes_on {
+                true => resumed(run, &config.train, plan, device),
+                false => begun(&config, device),
+            })?;
+        session.train(&stop)?;
+        let over = session.is_over();
+        let next = stage.map(|i| i + 1).filter(|&i| i < config.stages.len());
+        match next.filter(|_| over) {
+            Some(i) => config.begin_stage(i, session.now()),
+            None if over && first => return exported(run, &config),
+            None => return Ok(()),
+        }
+        peers = session.model.peers;
+        goes_on = true;
+    }
+}
+
+/// Exports what the recipe asks for.
+fn exported(run: &RunFolder, config: &Config) -> Result<()> {
+    let Some(arguments) = &config.export else {
+        return Ok(());
+    };
+    export::run(&recipe::export_args(arguments, &run.join(""))?)
 }
 
 /// Trains the run that `config` describes from the beginning, in an empty folder; `begin` may change
@@ -89,10 +142,11 @@ pub fn fresh(
         begin(&mut model)?;
         Ok(model)
     });
-    session?.until_stopped()
+    let stop = interrupt::flag()?;
+    session?.train(&stop)
 }
 
-/// A run while it trains.
+/// A run, or a stage of it, while it trains.
 struct Session {
     options: TrainOptions,
     model: CycleGan,
@@ -101,41 +155,13 @@ struct Session {
     run: RunFolder,
     /// What the first process writes.
     output: Option<Output>,
+    /// How long it trains.
+    minutes: Minutes,
+    /// When this stage began.
+    began: Began,
 }
 
 impl Session {
-    fn open(args: TrainArgs, matches: &ArgMatches, peers: Peers) -> Result<Self> {
-        let (run, config) = if args.resume {
-            let run = RunFolder::open(&args.out)?;
-            let stored = run.config()?;
-            let config = Config {
-                data: args.data.unwrap_or(stored.data),
-                init_from: stored.init_from,
-                train: stored.train.overridden(&args.options, matches)?,
-                distill: stored.distill,
-            };
-            (run, config)
-        } else {
-            let data = args.data.context("--data is missing")?;
-            let data = std::path::absolute(data)?;
-            let init_from = args.init_from.map(std::path::absolute).transpose()?;
-            let mut train = args.options;
-            if let Some(folder) = &init_from {
-                train.pruned = pruned::of_pair(folder, &train.generator(0))?;
-            }
-            // The first process may have begun it already.
-            let run = match peers.rank() {
-                0 => RunFolder::fresh(&args.out)?,
-                _ => RunFolder::new(&args.out),
-            };
-            (run, Config { data, init_from, train, distill: None })
-        };
-        Self::start(run.clone(), &config, peers, |plan, device| match args.resume {
-            true => resumed(&run, &config.train, plan, device),
-            false => begun(&config, device),
-        })
-    }
-
     /// A session of `run` with the networks that `make` gives.
     fn start(
         run: RunFolder,
@@ -143,6 +169,7 @@ impl Session {
         peers: Peers,
         make: impl FnOnce(&Plan, Device) -> Result<CycleGan>,
     ) -> Result<Self> {
+        let config = &Config { train: config.train.clone().absolute()?, ..config.clone() };
         let options = config.train.clone();
         options.check()?;
         let device = device::pick(&options.device, options.threads, &peers)?;
@@ -154,47 +181,77 @@ impl Session {
                  take several times as long as with --mixed-precision no"
             );
         }
-        let plan = plan(&run, config, peers.rank(), peers.count())?;
+        let (plan, held_out) = plan(&run, config, peers.rank(), peers.count())?;
         let mut model = make(&plan, device)?;
         let distill = config.distill.as_ref();
         model.distill = distill.map(|d| distillation(&run, d, device)).transpose()?;
-        let mut loader = Loader::start(plan.clone(), model.step, options.num_threads);
+        let mut loader = Loader::start(plan.clone(), model.images, options.num_threads);
         loader.peek()?;
         let output = (peers.rank() == 0).then(|| -> Result<Output> {
             let paired = options.paired();
             let samples = Samples::pick(&config.data, &plan.domains, paired, device)?;
+            let held_out = held_out.map(|held_out| {
+                let size = (options.short_side().unwrap_or(VALIDATED), plan.sizes.multiple);
+                let features = options.val_features.as_deref();
+                Validation::open(held_out, features, options.best_by, size, device)
+            });
+            let validation = held_out.transpose()?;
             run.write_config(config)?;
-            Output::open(run.clone(), samples, model.step)
+            let mut output = Output::open(run.clone(), samples, model.images)?;
+            if let Some(validation) = validation {
+                output = output.scored(validation, options.best_by)?;
+            }
+            // The older checkpoints are not of the networks that the options ask for from now on.
+            let network = &model.networks[0];
+            let is_frozen = network.shape.norm == Norm::Frozen;
+            if is_frozen && !checkpoint::generators_are(&run.checkpoints(), network)? {
+                output.save(&model, options.keep)?;
+            }
+            Ok(output)
         });
         let output = output.transpose()?;
-        model.peers = peers;
-        Ok(Self { options, model, plan, loader, run, output })
+        let before = output.as_ref().map_or(0.0, Output::minutes);
+        // The first rank alone reads the metrics.
+        let before = peers.mean(Tensor::from(before as f32).view(1)).double_value(&[0]);
+        let began = config.began();
+        let minutes = Minutes::after((before * peers.count() as f64).max(began.minutes));
+        (model.peers, model.before_stage) = (peers, began.images);
+        Ok(Self { options, model, plan, loader, run, output, minutes, began })
     }
 
     /// Trains to the end, or until Ctrl-C or SIGTERM.
-    fn until_stopped(mut self) -> Result<()> {
-        let stop = interrupt::flag()?;
-        self.train(&stop)
-    }
-
     fn train(&mut self, stop: &AtomicBool) -> Result<()> {
-        let (began, end) = (self.model.step, self.end());
-        let bar = self.bar(end);
+        let began = self.model.step;
+        let bar = self.bar();
         let mut clock = Clock::start();
-        while self.model.step < end && !self.model.peers.any(stop.load(Ordering::Relaxed)) {
+        self.minutes.begin();
+        loop {
+            let share = self.share();
+            let end = self.end(share);
+            bar.set_length(end);
+            let over = self.model.images >= end
+                || self.options.max_iters.is_some_and(|most| self.model.step >= most);
+            if over || self.model.peers.any(stop.load(Ordering::Relaxed)) {
+                break;
+            }
             let waiting = Instant::now();
-            let crops = self.loader.next_crops()?;
+            let crops = self.loader.next_crops().or_else(|error| self.save_before(error))?;
             clock.waited += waiting.elapsed();
             let batches = crops.map(|c| c.to_batch(self.model.device));
-            let epoch = self.model.step / self.plan.steps();
-            let lr = self.schedule().lr(self.model.step, epoch) * self.model.plateau.factor;
+            let epoch = self.model.images / self.plan.epoch();
+            let progress = share.map_or(Progress::Epoch(epoch), Progress::Share);
+            let lr = self.schedule().lr(progress) * self.model.plateau.factor;
             let losses = self.model.train_step(&batches, &self.options, lr);
             self.watch_plateau(epoch, &losses);
             clock.step(&losses);
-            bar.set_position(self.model.step);
+            bar.set_position(self.model.images);
             self.after_step(&losses, lr, epoch, &mut clock, &bar)?;
         }
         self.save()?;
+        let every = self.options.eval_every.unwrap_or(1);
+        if self.model.step > began && self.is_over() && !self.is_due(every) {
+            self.score(&bar)?;
+        }
         let Some(output) = &mut self.output else {
             return Ok(());
         };
@@ -205,11 +262,11 @@ impl Session {
             1 => "; 1 picture skipped".to_owned(),
             n => format!("; {n} pictures skipped"),
         };
-        let at = self.model.step;
+        let (at, end) = (self.model.step, self.last_iteration());
         if at < end {
             println!("stopped after iteration {at} of {end}, go on with --resume{skipped}");
         } else if at > began {
-            println!("trained {at} iterations{skipped}");
+            println!("trained {at} iterations, {} images{skipped}", self.model.images);
         } else {
             println!("nothing to train: the run is at iteration {at}, and ends at {end}");
         }
@@ -224,9 +281,7 @@ impl Session {
         clock: &mut Clock,
         bar: &ProgressBar,
     ) -> Result<()> {
-        let step = self.model.step;
-        let due = |every: u64| step.is_multiple_of(every);
-        if due(self.options.print_freq) {
+        if self.is_due(self.options.print_freq) {
             let line = self.line(lr, epoch, clock);
             *clock = Clock::start();
             if let Some(output) = &mut self.output {
@@ -234,14 +289,23 @@ impl Session {
             }
             self.check_finite(losses)?;
         }
-        let showing = due(self.options.display_freq);
+        let showing = self.is_due(self.options.display_freq);
         if let Some(output) = self.output.as_mut().filter(|_| showing) {
             output.picture(&self.model, bar)?;
         }
-        if due(self.options.save_latest_freq) {
+        if self.is_due(self.options.save_latest_freq) {
             self.save()?;
         }
+        if self.options.eval_every.is_some_and(|every| self.is_due(every)) {
+            self.score(bar)?;
+        }
         Ok(())
+    }
+
+    /// Scores the model on pictures that it is not trained on.
+    fn score(&mut self, bar: &ProgressBar) -> Result<()> {
+        let minutes = self.minutes.all();
+        self.output.as_mut().map_or(Ok(()), |output| output.score(&self.model, minutes, bar))
     }
 
     /// Writes a checkpoint. One with values that are no numbers is of no use, and would take the
@@ -294,9 +358,12 @@ impl Session {
 
     fn line(&self, lr: f64, epoch: u64, clock: &Clock) -> Map<String, Value> {
         let mut line = Map::new();
+        line.insert("images".to_owned(), self.model.images.into());
         line.insert("step".to_owned(), self.model.step.into());
         line.insert("epoch".to_owned(), epoch.into());
-        line.insert("lr".to_owned(), lr.into());
+        let warm = warm_up(self.model.generators[0].adam.t - 1, self.options.warmup);
+        line.insert("lr".to_owned(), (lr * warm).into());
+        line.insert("minutes".to_owned(), self.minutes.all().into());
         line.insert("s_per_iter".to_owned(), clock.per_step().into());
         line.insert("s_waiting".to_owned(), clock.waiting_per_step().into());
         for (name, mean) in clock.means() {
@@ -305,34 +372,22 @@ impl Session {
         line
     }
 
-    fn schedule(&self) -> Schedule {
-        let o = &self.options;
-        Schedule {
-            policy: o.lr_policy,
-            lr: o.lr,
-            n_epochs: o.n_epochs,
-            n_epochs_decay: o.n_epochs_decay,
-            lr_decay_iters: o.lr_decay_iters,
-            warmup: o.warmup,
-        }
+    /// Saves what there is before a run ends with an error that is not its own.
+    fn save_before<T>(&self, error: anyhow::Error) -> Result<T> {
+        self.save()?;
+        let at = self.model.step;
+        Err(error.context(format!("stopped and saved after iteration {at}, go on with --resume")))
     }
 
-    /// The iteration to stop after.
-    fn end(&self) -> u64 {
-        let epochs = u64::from(self.options.n_epochs) + u64::from(self.options.n_epochs_decay);
-        let all = epochs * self.plan.steps();
-        self.options.max_iters.map_or(all, |max| max.min(all))
-    }
-
-    fn bar(&self, end: u64) -> ProgressBar {
+    fn bar(&self) -> ProgressBar {
         let style = "{bar:30} {pos}/{len} {per_sec} eta {eta}";
         let style =
             ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
         let bar = match self.output {
-            Some(_) => ProgressBar::new(end).with_style(style),
+            Some(_) => ProgressBar::new(0).with_style(style),
             None => ProgressBar::hidden(),
         };
-        bar.with_position(self.model.step)
+        bar.with_position(self.model.images)
     }
 }
 
@@ -342,7 +397,8 @@ fn distillation(run: &RunFolder, distill: &Distill, device: Device) -> Result<Di
         Ok(Teacher::new(model))
     };
     let teacher = distill.run.as_ref().map(open).transpose()?;
-    Ok(Distillation { options: distill.options.clone(), teacher })
+    let (options, masked) = (distill.options.clone(), distill.masked);
+    Ok(Distillation { options, teacher, masked })
 }
 
 /// A new model, on exported generators where the options say so.
@@ -351,9 +407,11 @@ fn begun(config: &Config, device: Device) -> Result<CycleGan> {
         config.train.generator(0).norm != Norm::Frozen,
         "--norm frozen goes on from a run with --norm instance, give --resume as well"
     );
-    let model = CycleGan::new(&config.train, device)?;
+    let mut model = CycleGan::new(&config.train, device)?;
     if let Some(folder) = &config.init_from {
-        read_back::pair(folder, &model)?;
+        let params = model.generators.each_ref().map(|g| &g.params);
+        read_back::pair(folder, &model.networks, params)?;
+        model.generators.iter_mut().for_each(Player::restart_average);
     }
     Ok(model)
 }
@@ -370,7 +428,7 @@ fn resumed(
     let freeze = options.generator(0).norm == Norm::Frozen
         && checkpoint::generators_are(&folder, &Generator::new(unfrozen.generator(0)))?;
     let mut model = CycleGan::new(if freeze { &unfrozen } else { options }, device)?;
-    checkpoint::load_newest(&folder, &mut model)?;
+    checkpoint::load_newest(run, &mut model)?;
     if !freeze {
         return Ok(model);
     }

@@ -13,6 +13,7 @@ use cyclegan_train::{
     checkpoint,
     costs::Costs,
     net::{
+        build::Norm,
         cost::macs,
         generator::{Generator, GeneratorShape, NetG, Pruned},
         inception::Widths,
@@ -262,7 +263,8 @@ fn budgets_and_batches_that_cannot_work_say_what_would() {
     compress("big", &["--max-macs=-1"], &["--max-macs", "-1"]);
     compress("big", &[], &["--max-macs", "--max-ms"]);
     compress("fast", &[], &["--max-macs", "--max-ms"]);
-    compress("big", &["--max-macs", "1e9", "--batch-size", "1"], &["--batch-size", "2"]);
+    let one = ["--max-macs", "1e9", "--batch-size", "1", "--alignment", "paper"];
+    compress("big", &one, &["--batch-size", "2", "--alignment centred"]);
     compress("big", &["--max-macs", "1e9", "--size", "30"], &["--size", "4"]);
     compress("plain", &["--max-macs", "1e5"], &["--norm none"]);
     compress("unet", &[], &["teacher has no residual blocks", "--lambda-distill-a 0"]);
@@ -271,6 +273,72 @@ fn budgets_and_batches_that_cannot_work_say_what_would() {
     let both = ["compress", "--run", &teacher, "--teacher", &file, "--out", &out, "--data", &data];
     let said = program().args(both).output().unwrap();
     assert!(String::from_utf8_lossy(&said.stderr).contains("cannot be used with"));
+}
+
+#[test]
+fn a_students_weights_change_on_resume_and_others_have_none() {
+    let case = Case::new();
+    case.teacher("big", &[]);
+    let (big, out, data) = (case.path("big"), case.path("small"), case.path("data"));
+    let compress = ["compress", "--run", &big, "--out", &out, "--max-iters", "1", "--size", "32"];
+    run(&[&compress[..], &["--ngf", "8", "--lambda-recon-b", "3"]].concat());
+    let resume = ["train", "--resume", "--out", &out, "--max-iters", "2"];
+    run(&[&resume[..], &["--lambda-recon-a", "7", "--lambda-ssim", "2"]].concat());
+    let config = RunFolder::open(Path::new(&out)).unwrap().config().unwrap();
+    let options = config.distill.unwrap().options;
+    let weights = [options.lambda_recon_a, options.lambda_recon_b, options.lambda_ssim];
+    assert_eq!(weights, [7.0, 3.0, 2.0]);
+    fails(&[&resume[..], &["--lambda-ssim=-1"]].concat(), &["--lambda-ssim is -1"]);
+    let of_none = ["train", "--resume", "--out", &big, "--lambda-ssim", "1"];
+    fails(&of_none, &["--lambda-ssim", "no teacher"]);
+    let fresh = ["train", "--data", &data, "--out", &case.path("new"), "--lambda-recon-a", "1"];
+    fails(&fresh, &["--lambda-recon-a needs a teacher", "compress"]);
+}
+
+/// What the published student does not learn from: features through a map, and structure.
+#[test]
+fn features_and_structure_are_learnt_where_they_are_asked_for() {
+    let case = Case::new();
+    case.teacher("big", &["--net-g", "resnet_6blocks", "--ngf", "8"]);
+    let (big, out) = (case.path("big"), case.path("small"));
+    let arguments = ["compress", "--run", &big, "--out", &out, "--max-macs", "1e6", "--size", "32"];
+    let weights = ["--lambda-feature", "1", "--lambda-channel", "1", "--lambda-ssim", "1"];
+    let more = ["--max-iters", "1", "--print-freq", "1", "--batch-size", "1"];
+    run(&[&arguments[..], &weights, &more].concat());
+    let metrics = case.last_metrics("small");
+    for name in ["feature", "channel", "ssim", "alignment"] {
+        for letter in ["A", "B"] {
+            let value = metrics[&format!("{name}_{letter}")].as_f64().unwrap();
+            assert!(value > 0.0 && value < 2.0, "{name}_{letter} {value}");
+        }
+    }
+}
+
+/// Frozen statistics are of a run that goes on; a student begins.
+#[test]
+fn a_frozen_teacher_teaches_a_student_without_normalisation() {
+    let case = Case::new();
+    case.teacher("big", &["--norm", "instance"]);
+    let (big, out) = (case.path("big"), case.path("small"));
+    run(&["train", "--resume", "--out", &big, "--norm", "frozen", "--max-iters", "7"]);
+    let compress = ["compress", "--run", &big, "--out", &out, "--ngf", "4", "--width", "4"];
+    run(&[&compress[..], &["--max-iters", "1", "--size", "32"]].concat());
+    let options = RunFolder::open(Path::new(&out)).unwrap().config().unwrap().train;
+    assert_eq!(options.generator(0).norm, Norm::None);
+}
+
+/// Each would write the same files.
+#[test]
+fn several_processes_are_refused() {
+    let case = Case::new();
+    case.teacher("big", &[]);
+    let (big, out) = (case.path("big"), case.path("small"));
+    let mut compress = program();
+    compress.args(["compress", "--run", &big, "--out", &out, "--max-macs", "1e6"]);
+    let output = compress.env("OMPI_COMM_WORLD_SIZE", "2").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("mpirun started 2 processes") && said.contains("--resume"), "{said}");
+    assert!(!output.status.success() && !Path::new(&out).exists());
 }
 
 #[test]

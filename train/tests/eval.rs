@@ -9,9 +9,12 @@ mod common;
 #[path = "../../tests/element/generators.rs"]
 mod generators;
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
-use common::{SMALL, data_set, fails, gst_launch, run, say_skipped};
+use common::{SMALL, data_set, fails, gst_launch, program, run, say_skipped};
 use generators::Models;
 use serde_json::Value;
 
@@ -29,7 +32,8 @@ fn a_run_and_its_export_score_alike() {
     run(&[&arguments, SMALL].concat());
     run(&["export", "--run", &out, "--out", &pair]);
     let (json, page) = (path("scores.json"), path("scores.html"));
-    let common = ["eval", "--data", &data, "--size", "48", "--json", &json, "--html", &page];
+    let common = ["eval", "--features", "none", "--data", &data, "--size", "48", "--json", &json];
+    let common = [&common[..], &["--html", &page]].concat();
     run(&[&common[..], &["--run", &out]].concat());
     let of_run = scores(Path::new(&json));
     run(&[&common[..], &["--model", &pair]].concat());
@@ -59,7 +63,7 @@ fn pictures_have_a_size_that_every_generator_takes() {
     let arguments = ["train", "--data", &data, "--out", &out, "--max-iters", "1"];
     let unet = ["--net-g", "unet_128", "--crop-size", "128", "--load-size", "128"];
     run(&[&arguments, SMALL, &unet].concat());
-    run(&["eval", "--data", &data, "--run", &out, "--size", "100"]);
+    run(&["eval", "--features", "none", "--data", &data, "--run", &out, "--size", "100"]);
 }
 
 #[test]
@@ -73,7 +77,8 @@ fn a_mask_of_another_size_is_named() {
         let mask = image::GrayImage::from_pixel(side, side, image::Luma([255]));
         mask.save(Path::new(&data).join("trainA_mask/001.png")).unwrap();
         let said = format!("001.png: is 48×48, but its mask {side}×{side}");
-        fails(&["eval", "--data", &data, "--model", &same, "--size", "48"], &[&said]);
+        let eval = ["eval", "--features", "none", "--data", &data, "--model", &same];
+        fails(&[&eval[..], &["--size", "48"]].concat(), &[&said]);
     }
 }
 
@@ -93,7 +98,8 @@ fn flicker_is_measured_on_the_clip() {
     );
     let (same, half) = (path("same"), path("half"));
     let arguments = ["eval", "--data", &data, "--model", &same, "--model", &half, "--size", "64"];
-    run(&[&arguments[..], &["--clip", &clip, "--clip-frames", "5", "--json", &json]].concat());
+    let clip = ["--clip", &clip, "--clip-frames", "5", "--json", &json, "--features", "none"];
+    run(&[&arguments[..], &clip].concat());
     let scores = scores(Path::new(&json));
     let error = |k: usize, key: &str| scores[k][key].as_f64();
     let input = error(0, "warping_error_of_input").unwrap();
@@ -103,7 +109,85 @@ fn flicker_is_measured_on_the_clip() {
         assert_eq!(measured.is_some(), expected.is_some(), "{}", scores[k]);
         let difference = measured.zip(expected).map(|(a, b)| (a - b).abs());
         assert!(difference.is_none_or(|d| d < 1e-3 * input), "{}", scores[k]);
+        let above = error(k, "warping_error_above_input");
+        assert_eq!(above, measured.map(|m| m - input), "{}", scores[k]);
     }
+}
+
+/// Half the contrast changes a level of 90 by 18.75, which is seen, and one of 120 by 3.75.
+#[test]
+fn changes_of_pictures_of_neither_domain_are_measured() {
+    let models = Models::new();
+    models.add_pair("half", &generators::linear(0.5, 0.0), &generators::identity());
+    let path = |name: &str| models.folder().join(name).to_str().unwrap().to_owned();
+    let (data, negatives, json) = (path("data"), path("negatives"), path("scores.json"));
+    data_set(Path::new(&data), 2);
+    fs::create_dir(&negatives).unwrap();
+    for level in [90, 120] {
+        let picture = image::RgbImage::from_pixel(64, 64, image::Rgb([level; 3]));
+        picture.save(Path::new(&negatives).join(format!("{level}.png"))).unwrap();
+    }
+    for letter in ["A", "B"] {
+        let from = |kind: &str| Path::new(&data).join(format!("{kind}{letter}"));
+        fs::rename(from("train"), from("val")).unwrap();
+    }
+    let half = path("half");
+    let eval = ["eval", "--features", "none", "--data", &data, "--model", &half, "--size", "64"];
+    let eval = [&eval[..], &["--negatives", &negatives, "--json", &json]].concat();
+    fails(&eval, &["trainA"]);
+    run(&[&eval[..], &["--folder", "val"]].concat());
+    for (score, expected) in scores(Path::new(&json)).iter().zip([[11.25, 0.5, 0.5], [0.0; 3]]) {
+        for (key, expected) in ["change", "pixels", "changed"].iter().zip(expected) {
+            let found = score[format!("negatives_{key}")].as_f64().unwrap();
+            assert!((found - expected).abs() < 1e-3, "{key}: {score}");
+        }
+    }
+}
+
+#[test]
+fn without_a_feature_network_it_says_where_to_get_one() {
+    let models = Models::new();
+    models.add_pair("same", &generators::identity(), &generators::identity());
+    let path = |name: &str| models.folder().join(name).to_str().unwrap().to_owned();
+    let (data, same) = (path("data"), path("same"));
+    data_set(Path::new(&data), 2);
+    let mut eval = program();
+    eval.args(["eval", "--data", &data, "--model", &same]).env("XDG_CACHE_HOME", models.folder());
+    let said = String::from_utf8_lossy(&eval.output().unwrap().stderr).into_owned();
+    for part in ["error: ", "no feature network", "./dev setup eval", "--features none"] {
+        assert!(said.contains(part), "no `{part}` in: {said}");
+    }
+}
+
+/// A generator that changes more is farther away, by more than the chances of the same photographs.
+#[test]
+fn models_are_compared_with_the_first_on_the_same_pictures() {
+    let features =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/models/efficientnet_lite0.onnx");
+    if !features.is_file() {
+        say_skipped("SKIP: needs the shared models");
+        return;
+    }
+    let models = Models::new();
+    let text = |path: PathBuf| path.to_str().unwrap().to_owned();
+    let same = text(models.add("same.onnx", &generators::identity()));
+    let pale = text(models.add("pale.onnx", &generators::linear(0.9, 0.0)));
+    let path = |name: &str| models.folder().join(name).to_str().unwrap().to_owned();
+    let (data, json) = (path("data"), path("scores.json"));
+    data_set(Path::new(&data), 5);
+    let eval = ["eval", "--data", &data, "--model", &same, "--model", &pale, "--size", "48"];
+    let features = ["--features", features.to_str().unwrap(), "--json", &json];
+    let said = run(&[&eval[..], &features].concat());
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    let scores = scores(Path::new(&json));
+    let of = |k: usize, key: &str| scores[k][key].as_f64();
+    assert_eq!(of(0, "kid_x100_above_first"), None);
+    let [first, second] = [0, 1].map(|k| of(k, "kid_x100").unwrap());
+    let difference = of(1, "kid_x100_above_first").unwrap();
+    assert!((second - first - difference).abs() < 1e-6, "{said}");
+    let (alone, paired) = (of(1, "kid_x100_error"), of(1, "kid_x100_above_first_error"));
+    assert!(0.0 < paired.unwrap() && paired < alone, "{said}");
+    assert!(said.contains(&format!("{difference:+.2} ± {:.2}", paired.unwrap())), "{said}");
 }
 
 #[test]

@@ -6,9 +6,15 @@
 
 mod common;
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
 
-use common::{fails, run};
+use common::{fails, program, run};
 
 /// Two shots of 20 frames each: a still picture, then snow, whose frames all differ.
 fn video(path: &Path) {
@@ -84,4 +90,88 @@ fn frames_are_not_written_over() {
     fs::write(&old, b"mine").unwrap();
     fails(&extract, &[out, "there already", "--out"]);
     assert_eq!((names(), fs::read(&old).unwrap()), (first, b"mine".to_vec()));
+}
+
+/// What ffmpeg makes of arguments and a file name; none without ffmpeg.
+fn made(path: &Path, arguments: &str) -> Option<()> {
+    let mut ffmpeg = Command::new("ffmpeg");
+    ffmpeg.args(["-loglevel", "error", "-y"]).args(arguments.split_whitespace()).arg(path);
+    let Ok(output) = ffmpeg.output() else {
+        common::say_skipped("SKIP: no ffmpeg to make videos with");
+        return None;
+    };
+    assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    Some(())
+}
+
+const BARS: &str = "-f lavfi -i testsrc2=size=160x120:rate=25:d=0.4";
+
+#[test]
+fn videos_of_all_kinds_give_their_frames() {
+    let folder = tempfile::tempdir().unwrap();
+    let cover = "-f lavfi -i color=red:size=64x64:d=0.04 -map 1 -map 0 -c:v:0 mjpeg";
+    let interlaced = "-flags +ilme+ildct -top 1";
+    for (name, codec) in [
+        ("alpha.mov", "-pix_fmt yuva444p10le -c:v prores_ks -profile:v 4444"),
+        ("alpha.webm", "-pix_fmt yuva420p -c:v libvpx-vp9 -auto-alt-ref 0"),
+        ("interlaced.ts", &format!("-pix_fmt yuv422p -c:v mpeg2video {interlaced}")),
+        ("interlaced.mov", &format!("-pix_fmt yuv422p10le -c:v prores_ks {interlaced}")),
+        ("cover.mp4", &format!("{cover} -c:v:1 mpeg4")),
+        ("jpegs.avi", "-c:v mjpeg"),
+    ] {
+        let (path, out) = (folder.path().join(name), folder.path().join(format!("{name}.frames")));
+        if made(&path, &format!("{BARS} {codec}")).is_none() {
+            return;
+        }
+        let (path, out) = (path.to_str().unwrap(), out.to_str().unwrap());
+        run(&["extract", path, "--out", out, "--size", "0", "--distance", "0"]);
+        let frames: Vec<_> = fs::read_dir(out).unwrap().map(|e| e.unwrap().path()).collect();
+        // A demuxer may leave out the last frame or two of such a short one.
+        assert!((8..=11).contains(&frames.len()), "{name}: {} frames", frames.len());
+        let picture = image::open(&frames[0]).unwrap().to_rgb8();
+        assert_eq!(picture.dimensions(), (160, 120), "{name}");
+        let (low, high) = (picture.iter().min().unwrap(), picture.iter().max().unwrap());
+        assert!(high - low > 150, "{name}: {low} to {high}");
+    }
+}
+
+#[test]
+fn a_file_without_video_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, codec) in [("a.wav", ""), ("a.m4a", "-c:a aac"), ("a.mkv", "-c:a aac")] {
+        let path = folder.path().join(name);
+        if made(&path, &format!("-f lavfi -i sine=d=1 {codec}")).is_none() {
+            return;
+        }
+        let out = folder.path().join("out");
+        let path = path.to_str().unwrap();
+        fails(&["extract", path, "--out", out.to_str().unwrap()], &[path, "no video track"]);
+    }
+}
+
+/// GStreamer's decoder of animated GIFs never ends.
+#[test]
+fn a_video_that_hangs_is_given_up_and_ctrl_c_does_not_wait_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("clip.gif");
+    if made(&path, BARS).is_none() {
+        return;
+    }
+    let (path, out) = (path.to_str().unwrap(), folder.path().join("out"));
+    let extract = ["extract", path, "--out", out.to_str().unwrap()];
+    let begin = Instant::now();
+    fails(&[&extract[..], &["--stall-timeout", "2"]].concat(), &[path, "no frame for 2 s"]);
+    assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
+
+    let _ = fs::remove_dir_all(&out);
+    let mut child = program().args(extract).stderr(Stdio::piped()).spawn().unwrap();
+    sleep(Duration::from_secs(2));
+    assert!(child.try_wait().unwrap().is_none(), "it did not hang");
+    let interrupt = format!("kill -INT {}", child.id());
+    assert!(Command::new("bash").args(["-c", &interrupt]).status().unwrap().success());
+    let begin = Instant::now();
+    let ended = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+    assert!(ended.status.code() == Some(1) && said.contains("error: stopped after"), "{said}");
 }

@@ -6,9 +6,14 @@
 
 mod common;
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    thread::sleep,
+    time::{Duration, Instant},
+};
 
-use common::{SMALL, data_set, fails, run};
+use common::{SMALL, data_set, fails, program, run};
 
 #[test]
 fn a_run_goes_on_frozen_and_exports_plain_convolutions() {
@@ -36,4 +41,34 @@ fn a_run_goes_on_frozen_and_exports_plain_convolutions() {
     let on = [&on[..], SMALL, &["--init-from", &pair]].concat();
     fails(&[&on[..], &["--norm", "batch"]].concat(), &["--norm none"]);
     run(&[&on[..], &["--norm", "none"]].concat());
+}
+
+/// Killed before it saves for the first time, a run that was just frozen is whole all the same.
+#[test]
+fn a_frozen_run_has_a_checkpoint_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (data, out, pair) = (path("data"), path("run"), path("pair"));
+    data_set(Path::new(&data), 3);
+    let begin = ["train", "--data", &data, "--out", &out, "--max-iters", "2"];
+    run(&[&begin[..], SMALL, &["--norm", "instance"]].concat());
+    let resume = ["train", "--resume", "--out", &out, "--norm", "frozen"];
+    // Too long to end before it is killed.
+    let long = ["--max-iters", "1000000", "--n-epochs", "1000000", "--save-latest-freq", "1000000"];
+    let mut child = program().args([&resume[..], &long].concat()).spawn().unwrap();
+    let config = || fs::read_to_string(Path::new(&out).join("config.toml")).unwrap();
+    let begin = Instant::now();
+    while !config().contains("norm = \"frozen\"") || !Path::new(&out).join("metrics.jsonl").exists()
+    {
+        assert!(begin.elapsed() < Duration::from_secs(60), "{}", config());
+        sleep(Duration::from_millis(20));
+    }
+    // It says that it has begun by its first line of metrics.
+    while fs::read_to_string(Path::new(&out).join("metrics.jsonl")).unwrap().is_empty() {
+        assert!(begin.elapsed() < Duration::from_secs(120), "no metrics");
+        sleep(Duration::from_millis(20));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    run(&["export", "--run", &out, "--out", &pair]);
 }

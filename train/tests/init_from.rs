@@ -9,6 +9,7 @@ mod common;
 use std::{fs, path::Path};
 
 use common::{SMALL, data_set, fails, run};
+use cyclegan_contract::onnx::{Message, ModelProto};
 
 #[test]
 fn a_run_begins_with_the_weights_of_exported_files() {
@@ -54,6 +55,40 @@ fn a_run_begins_with_the_weights_of_exported_files() {
     refused(&["--init-from", &pair, "--blocks", "2"], &[other, "block2.1.weight"]);
     refused(&["--init-from", &pair, "--norm", "instance"], &[other]);
     refused(&["--init-from", &data], &["No such file"]);
+}
+
+/// Widths, blocks, normalisation and mask head are those of the files; a folded normalisation is
+/// there no more.
+#[test]
+fn files_say_their_architecture() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let data = path("data");
+    data_set(Path::new(&data), 3);
+    let small = ["--load-size", "40", "--crop-size", "32", "--ndf", "4", "--device", "cpu"];
+    let iterations = ["--max-iters", "1", "--discriminators-first", "1", "--dropout", "false"];
+    let train = |out: &str, more: &[&str]| {
+        run(&[&["train", "--data", &data, "--out", out], &small[..], &iterations, more].concat());
+    };
+    for (name, more) in [
+        ("fast", "--net-g fast --ngf 4 --width 12 --blocks 2 --norm instance --mask-head"),
+        ("folded", "--net-g fast --ngf 4 --width 8 --blocks 1 --norm batch"),
+        ("resnet", "--net-g resnet_6blocks --ngf 4"),
+    ] {
+        let (first, pair, second) =
+            (path(name), path(&format!("{name}-pair")), path(&format!("{name}-2")));
+        train(&first, &more.split(' ').collect::<Vec<_>>());
+        run(&["export", "--run", &first, "--out", &pair]);
+        train(&second, &["--init-from", &pair]);
+        run(&["export", "--run", &second, "--out", &path("again")]);
+        for file in ["G.onnx", "F.onnx"] {
+            let read = |pair: &str| {
+                let bytes = fs::read(Path::new(pair).join(file)).unwrap();
+                ModelProto::decode(bytes.as_slice()).unwrap().graph
+            };
+            assert!(read(&pair) == read(&path("again")), "{name} {file}");
+        }
+    }
 }
 
 /// G all of the pair that the run began with, F all of the run, and something between.

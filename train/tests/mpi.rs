@@ -13,7 +13,7 @@ use safetensors::SafeTensors;
 
 /// A tensor of the checkpoint after ten iterations.
 fn values(run: &str, name: &str) -> Vec<f32> {
-    let bytes = fs::read(Path::new(run).join("checkpoints/00000010.safetensors")).unwrap();
+    let bytes = fs::read(Path::new(run).join("checkpoints/00000020.safetensors")).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let data = file.tensor(name).unwrap().data().to_vec();
     data.chunks(4).map(|v| f32::from_le_bytes(v.try_into().unwrap())).collect()

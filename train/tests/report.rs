@@ -21,7 +21,8 @@ fn a_browser_shows_curves_and_samples() {
     let page = format!("{out}/report/index.html");
     let text = std::fs::read_to_string(&page).unwrap();
     assert!(!text.contains("http://") && !text.contains("https://"), "the page loads something");
-    for part in ["http-equiv=\"refresh\"", "Iteration 20", "Iteration 10", "identity", "mask"] {
+    for part in ["http-equiv=\"refresh\"", "After 20 images", "After 10 images", "identity", "mask"]
+    {
         assert!(text.contains(part), "the page lacks {part}");
     }
     let Some(shot) = browser::screenshot(Path::new(&page), folder.path(), 1000, 2600) else {

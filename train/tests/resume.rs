@@ -7,6 +7,7 @@
 mod common;
 
 use std::{
+    collections::BTreeMap,
     fs,
     os::unix::process::ExitStatusExt,
     path::Path,
@@ -16,6 +17,7 @@ use std::{
 };
 
 use common::{SMALL, data_set, program, run};
+use serde_json::Value;
 
 fn train<'a>(data: &'a str, out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let arguments = ["train", "--data", data, "--out", out, "--mask-head", "--seed", "5"];
@@ -76,6 +78,40 @@ fn killed_and_resumed(threads: &str) {
     assert!(whole == parts, "the checkpoints differ");
 }
 
+/// Learning rate and epoch at each line, by the images that it was written after.
+fn course(run: &Path) -> BTreeMap<u64, (f64, u64)> {
+    let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let point = |line: &str| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let course = (line["lr"].as_f64().unwrap(), line["epoch"].as_u64().unwrap());
+        (line["images"].as_u64().unwrap(), course)
+    };
+    text.lines().map(point).collect()
+}
+
+#[test]
+fn another_batch_size_goes_on_at_the_same_place_of_the_schedule() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    data_set(&data, 4);
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (data, one, two) = (data.to_str().unwrap(), path("one"), path("two"));
+    let more = ["--print-freq", "4", "--n-epochs", "2", "--n-epochs-decay", "4", "--lr", "1e-4"];
+    run(&train(data, &one, &more));
+    run(&train(data, &two, &[&more[..], &["--max-iters", "12"]].concat()));
+    let resume = ["train", "--resume", "--out", &two, "--batch-size", "4", "--crop-size", "40"];
+    let said = run(&[&resume[..], &["--max-iters", "1000"]].concat());
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(said.contains("trained 15 iterations, 24 images"), "{said}");
+    let (one, two) = (course(Path::new(&one)), course(Path::new(&two)));
+    assert_eq!(one.keys().copied().collect::<Vec<_>>(), [4, 8, 12, 16, 20, 24]);
+    // A batch of four has the learning rate of its first image, an iteration of one its own.
+    for (images, at_four) in [(4, 4), (12, 12), (16, 16), (20, 20), (24, 24)] {
+        assert_eq!(one[&images], two[&at_four], "after {images} images");
+    }
+    assert!(one[&24].0 < one[&4].0 / 2.0);
+}
+
 #[test]
 fn an_interrupt_saves_and_ends_and_the_run_goes_on() {
     let folder = tempfile::tempdir().unwrap();
@@ -118,4 +154,37 @@ fn only_the_last_checkpoints_are_kept() {
         listing.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     assert_eq!(names, ["00000008.safetensors", "00000009.safetensors"]);
+}
+
+#[test]
+fn a_damaged_checkpoint_is_passed_over_for_the_one_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    data_set(&data, 4);
+    let run_folder = folder.path().join("run");
+    let out = run_folder.to_str().unwrap();
+    let checkpoint = |n: u32| run_folder.join(format!("checkpoints/{n:08}.safetensors"));
+    run(&train(data.to_str().unwrap(), out, &["--max-iters", "6", "--save-latest-freq", "2"]));
+    let newest = fs::read(checkpoint(6)).unwrap();
+    fs::write(checkpoint(6), &newest[..1000]).unwrap();
+
+    let says = |arguments: &[&str]| {
+        let stderr = String::from_utf8_lossy(&run(arguments).stderr).into_owned();
+        let expected = ["warning: ", "00000006.safetensors: not a checkpoint or cut short"];
+        assert!(expected.iter().all(|part| stderr.contains(part)), "{stderr}");
+        assert!(
+            stderr.contains(&format!("taking {} instead", checkpoint(4).display())),
+            "{stderr}"
+        );
+    };
+    let pair = folder.path().join("pair");
+    says(&["export", "--run", out, "--out", pair.to_str().unwrap()]);
+    let card = fs::read_to_string(pair.join("README.md")).unwrap();
+    assert!(card.contains("iteration 4 of a run"), "{card}");
+    // The run ends before the damaged one was made, which must not be the newest any more, nor be
+    // kept in place of a whole one.
+    says(&["train", "--resume", "--out", out, "--max-iters", "5", "--keep", "1"]);
+    assert_eq!(fs::read_dir(run_folder.join("checkpoints")).unwrap().count(), 1);
+    run(&["train", "--resume", "--out", out, "--max-iters", "6"]);
+    assert!(fs::read(checkpoint(6)).unwrap() == newest, "it went another way");
 }

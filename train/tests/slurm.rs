@@ -50,7 +50,16 @@ fn a_slurm_job_goes_on_when_it_is_queued_again() {
         .args(["--gpus-per-node=0", "--output=job.log", SCRIPT])
         .args(["--data", "data", "--out", "run", "--init-from", "pair", "--mask-head"])
         .args(SMALL)
-        .args(["--n-epochs", "1000", "--max-iters", "300", "--save-latest-freq", "20"]);
+        .args([
+            "--n-epochs",
+            "1000",
+            "--max-iters",
+            "300",
+            "--save-latest-freq",
+            "40",
+            "--print-freq",
+            "10",
+        ]);
     let job = slurm.submit(&mut submit);
     let log = || fs::read_to_string(path("job.log")).unwrap_or_default();
     slurm.wait_for("checkpoint", |slurm| {

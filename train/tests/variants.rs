@@ -8,7 +8,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{SMALL, data_set, run};
+use common::{SMALL, data_set, fails, run};
 use cyclegan_contract::{Direction, ElementType, Generator, Precision};
 
 struct Case {
@@ -69,6 +69,24 @@ fn every_generator_exports_as_libtorch_runs_it() {
         assert_eq!(int8.precision, Precision::Int8);
         let precision = f.precision;
         assert_eq!(Generator { precision, ..int8 }, f, "the int8 file is the float32 one");
+    }
+}
+
+#[test]
+fn the_size_of_an_export_can_be_another_than_that_of_its_training() {
+    let case = Case::new();
+    case.train("run", &[]);
+    let (run_folder, pair) = (case.path("run"), case.path("pair"));
+    let export = ["export", "--run", &run_folder, "--out", &pair];
+    let macs = |more: &[&str], size: u32| {
+        run(&[&export[..], more].concat());
+        let about = Generator::read(&Path::new(&pair).join("G.onnx")).unwrap().metadata;
+        assert_eq!(about.size, Some(size));
+        about.macs.unwrap()
+    };
+    assert_eq!(macs(&[], 40) * 4, macs(&["--size", "80"], 80));
+    for wrong in ["0", "50", "100000"] {
+        fails(&[&export[..], &["--size", wrong]].concat(), &["--size", "multiple of 4"]);
     }
 }
 

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     checkpoint,
     cyclegan::{CycleGan, distill::DistillOptions},
+    loss::alignment::Alignment,
     net::{
         build::Norm,
         generator::{Generator, GeneratorShape, NetG},
@@ -34,7 +35,8 @@ pub const COPY: &str = "teacher/run";
 /// A run that teaches.
 #[derive(Debug)]
 pub struct RunTeacher {
-    run: RunFolder,
+    /// The checkpoint that was read.
+    checkpoint: PathBuf,
     /// Its options and data.
     pub config: Config,
     model: CycleGan,
@@ -46,8 +48,10 @@ impl RunTeacher {
     /// Reads a run's newest checkpoint.
     pub fn open(path: &Path) -> Result<Self> {
         let run = RunFolder::open(path)?;
-        let (config, model) = checkpoint::open_newest(&run, Device::Cpu)?;
-        Ok(Self { run, config, model, kept: None })
+        let config = run.config()?;
+        let mut model = CycleGan::new(&config.train, Device::Cpu)?;
+        let checkpoint = checkpoint::load_newest(&run, &mut model)?;
+        Ok(Self { checkpoint, config, model, kept: None })
     }
 
     /// Its generators.
@@ -74,6 +78,10 @@ impl RunTeacher {
             options.init_type = args.init_type;
             options.pruned = None;
         }
+        // Statistics stand still in a run that goes on; a new one has none.
+        if !given("norm") && options.norm == Some(Norm::Frozen) {
+            options.norm = Some(Norm::None);
+        }
         // The published student learns from its teacher and its discriminator alone.
         let losses = [
             ("lambda_a", &mut options.lambda_a),
@@ -87,6 +95,12 @@ impl RunTeacher {
         }
         if !given("max_iters") {
             options.max_iters = None;
+        }
+        if !given("max_images") {
+            options.max_images = None;
+        }
+        if !given("max_minutes") {
+            options.max_minutes = None;
         }
         if !given("discriminators_first") {
             options.discriminators_first = 0;
@@ -129,21 +143,22 @@ impl RunTeacher {
 
     /// Refuses features that cannot be compared.
     pub fn check_alignment(&self, options: &TrainOptions, distill: &DistillOptions) -> Result<()> {
-        if (0..2).all(|i| distill.distill(i) == 0.0) {
+        if !distill.compares_features() {
             return Ok(());
         }
         let without = "or --lambda-distill-a 0 --lambda-distill-b 0 for none";
+        let aligned = (0..2).any(|i| distill.distill(i) > 0.0);
         ensure!(
-            options.batch_size >= 2,
+            options.batch_size >= 2 || !aligned || distill.alignment == Alignment::Centred,
             "--batch-size is {}, expected at least 2: the alignment of features is the same for \
-             every student at 1; {without}",
+             every student at 1; take --alignment centred, {without}",
             options.batch_size
         );
         let student = Generator::new(options.generator(0));
         for (whose, network) in [("teacher", &self.model.networks[0]), ("student", &student)] {
             ensure!(
                 network.has_features(),
-                "the {whose} has no residual blocks whose features could be aligned, expected \
+                "the {whose} has no residual blocks whose features could be compared, expected \
                  another --net-g, {without}"
             );
         }
@@ -159,13 +174,15 @@ impl RunTeacher {
             fs::remove_dir_all(&place).with_context(|| place.display().to_string())?;
         }
         let copy = RunFolder::new(&place);
-        copy.write_config(&Config { distill: None, ..self.config.clone() })?;
-        let newest = checkpoint::list(&self.run.checkpoints())?.pop();
-        let newest = newest.context("the teacher has no checkpoint")?;
+        copy.write_config(&Config {
+            init_from: self.config.init_from.clone(),
+            ..Config::new(self.config.data.clone(), self.config.train.clone())
+        })?;
         let folder = copy.checkpoints();
         fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-        let to = folder.join(newest.file_name().unwrap_or_default());
-        fs::copy(&newest, &to).with_context(|| format!("cannot write {}", to.display()))?;
+        let to = folder.join(self.checkpoint.file_name().unwrap_or_default());
+        fs::copy(&self.checkpoint, &to)
+            .with_context(|| format!("cannot write {}", to.display()))?;
         Ok(COPY.into())
     }
 
@@ -181,7 +198,7 @@ impl RunTeacher {
                 println!("the discriminators are not the teacher's and begin anew");
             }
             if let Some(kept) = self.kept.as_ref().filter(|_| !fresh) {
-                let generator = &student.generators[i];
+                let generator = &mut student.generators[i];
                 inherit(&generator.params, self.model.generators[i].shown(), kept[i].as_ref())?;
                 generator.restart_average();
             }

@@ -44,6 +44,7 @@ mod tests {
             norm: Norm::Instance,
             dropout: false,
             mask_head: true,
+            context: false,
             pruned: None,
         }
     }

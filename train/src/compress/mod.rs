@@ -21,6 +21,7 @@ use crate::{
     data::folder::Domain,
     net::generator::Generator,
     options::TrainOptions,
+    peers::launched,
     run_folder::{Config, Distill, RunFolder},
     train,
 };
@@ -61,6 +62,13 @@ pub struct CompressArgs {
 
 /// Trains a pair of students.
 pub fn run(args: CompressArgs, matches: &ArgMatches) -> Result<()> {
+    ensure!(
+        launched() == 1,
+        "mpirun started {} processes, expected one: start `compress` alone, stop it with Ctrl-C, and go on \
+         with `mpirun … cyclegan-train train --resume --out {}`",
+        launched(),
+        args.out.display()
+    );
     let run = RunFolder::fresh(&args.out)?;
     args.distill.check()?;
     match &args.run {
@@ -106,9 +114,10 @@ fn learn_from_run(
         run: Some(copy),
         painted_a: None,
         painted_b: None,
+        masked: [false; 2],
         options: args.distill.clone(),
     };
-    let config = Config { data, init_from: None, train: options, distill: Some(distill) };
+    let config = Config { distill: Some(distill), ..Config::new(data, options) };
     train::fresh(run.clone(), config, |student| teacher.begin(student, args.fresh_student))
 }
 
@@ -119,12 +128,17 @@ fn learn_from_files(args: &CompressArgs, run: &RunFolder, matches: &ArgMatches) 
     let mut teachers = open(&args.teacher)?;
     for teacher in &teachers {
         options.check_painted(usize::from(teacher.direction == Direction::BToA))?;
-        name_domains(&mut options, teacher, matches);
+        take_from(&mut options, teacher, matches);
     }
     fit(&args.budget, &mut options, matches)?;
     let data = std::path::absolute(args.data.as_ref().context("--data is missing")?)?;
-    let mut distill =
-        Distill { run: None, painted_a: None, painted_b: None, options: args.distill.clone() };
+    let mut distill = Distill {
+        run: None,
+        painted_a: None,
+        painted_b: None,
+        masked: [false; 2],
+        options: args.distill.clone(),
+    };
     let mut before = [None, None];
     for teacher in &mut teachers {
         // Which pictures of paired folders have a partner is not known here.
@@ -135,10 +149,11 @@ fn learn_from_files(args: &CompressArgs, run: &RunFolder, matches: &ArgMatches) 
             Direction::BToA => (1, domain("trainB")?, &mut distill.painted_b),
         };
         before[i] = teacher.cost(args.budget.size)?;
+        distill.masked[i] = teacher.onnx.about.has_mask;
         *slot = Some(teacher.paint(run, &domain, options.load_size)?);
     }
     costs(&args.budget, before, &options)?.write(&run.costs())?;
-    let config = Config { data, init_from: None, train: options, distill: Some(distill) };
+    let config = Config { distill: Some(distill), ..Config::new(data, options) };
     train::fresh(run.clone(), config, |_| Ok(()))
 }
 
@@ -187,8 +202,10 @@ fn open(paths: &[PathBuf]) -> Result<Vec<OnnxTeacher>> {
     Ok(teachers)
 }
 
-/// Takes the names of the domains from a teacher, unless the command line gives them.
-fn name_domains(options: &mut TrainOptions, teacher: &OnnxTeacher, matches: &ArgMatches) {
+/// Takes the names of the domains from a teacher, and a mask head if it has one, unless the command
+/// line says so.
+fn take_from(options: &mut TrainOptions, teacher: &OnnxTeacher, matches: &ArgMatches) {
+    options.mask_head |= teacher.onnx.about.has_mask;
     let said = &teacher.onnx.about.metadata;
     let names = [
         ("domain_a", &mut options.domain_a, &said.domain_a),

@@ -9,7 +9,6 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use cyclegan_contract::{Dim, Direction, Generator};
-use indicatif::{ProgressBar, ProgressStyle};
 use sha2::{Digest, Sha256};
 
 use super::measure::cost_of_file;
@@ -17,7 +16,7 @@ use crate::{
     costs::Cost,
     data::{decode, folder::Domain, view::View},
     onnx_generator::OnnxGenerator,
-    pixels,
+    pixels, progress,
     run_folder::RunFolder,
     samples,
 };
@@ -59,10 +58,11 @@ impl OnnxTeacher {
         let folder = Path::new("teacher").join(self.folder_name(short)?);
         let into = run.join(&folder);
         let missing: Vec<_> = (domain.images.iter())
-            .map(|image| (image, Domain::painting(&into, image)))
+            .map(|image| (image, domain.painting(&into, image)))
             .filter(|(_, painting)| !painting.is_file())
             .collect();
-        let bar = bar(missing.len(), &format!("{} of the teacher", self.direction));
+        let bar = progress::bar(missing.len(), "{msg} {bar:30} {pos}/{len} eta {eta}");
+        let bar = bar.with_message(format!("{} of the teacher", self.direction));
         let mut skipped = 0;
         for (image, painting) in &missing {
             // The loader names a picture that cannot be read, and skips it.
@@ -123,12 +123,6 @@ fn painted_size(about: &Generator, (width, height): (u32, u32), short: u32) -> (
         Dim::Dynamic => ((f64::from(length) * scale / multiple).round().max(1.0) * multiple) as u32,
     };
     (side(about.width, width), side(about.height, height))
-}
-
-fn bar(length: usize, what: &str) -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} eta {eta}");
-    let bar = ProgressBar::new(length as u64).with_message(what.to_owned());
-    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 #[cfg(test)]

@@ -9,7 +9,10 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use super::teacher::{Lesson, Teacher};
-use crate::data::batch::{Batch, Masks};
+use crate::{
+    data::batch::{Batch, Masks},
+    loss::alignment::Alignment,
+};
 
 /// Weights of distillation.
 #[derive(Clone, Debug, Args, Serialize, Deserialize)]
@@ -27,10 +30,33 @@ pub struct DistillOptions {
     /// Weight of the alignment of F's features with its teacher's
     #[arg(long, default_value_t = 0.1, help_heading = "Distillation")]
     pub lambda_distill_b: f64,
+    /// What the alignment compares: centred, the places of all images less their mean; paper, the images
+    /// of a batch as they are, which needs a large one
+    #[arg(long, value_enum, default_value = "centred", help_heading = "Distillation")]
+    #[serde(default = "paper")]
+    pub alignment: Alignment,
+    /// Weight of the distance of features from the teacher's through the best 1×1 map, when the teacher is
+    /// a run
+    #[arg(long, default_value_t = 0.0, help_heading = "Distillation")]
+    #[serde(default)]
+    pub lambda_feature: f64,
+    /// Weight of the same distance of the features' means over each picture, channel by channel
+    #[arg(long, default_value_t = 0.0, help_heading = "Distillation")]
+    #[serde(default)]
+    pub lambda_channel: f64,
+    /// Weight of 1 − SSIM of pictures and the teacher's
+    #[arg(long, default_value_t = 0.0, help_heading = "Distillation")]
+    #[serde(default)]
+    pub lambda_ssim: f64,
     /// Weight of the distance between photographs and what the other generator makes of the
     /// teacher's pictures of them, beside the cycle
     #[arg(long, default_value_t = 0.0, help_heading = "Distillation")]
     pub lambda_inverse: f64,
+}
+
+/// What runs of before that option did.
+fn paper() -> Alignment {
+    Alignment::Paper
 }
 
 impl DistillOptions {
@@ -42,6 +68,9 @@ impl DistillOptions {
             ("--lambda-distill-a", self.lambda_distill_a),
             ("--lambda-distill-b", self.lambda_distill_b),
             ("--lambda-inverse", self.lambda_inverse),
+            ("--lambda-feature", self.lambda_feature),
+            ("--lambda-channel", self.lambda_channel),
+            ("--lambda-ssim", self.lambda_ssim),
         ];
         for (name, weight) in weights {
             let fits = weight >= 0.0 && weight.is_finite();
@@ -53,6 +82,18 @@ impl DistillOptions {
     /// Weight of the distance of generator `i`'s pictures from its teacher's.
     pub fn recon(&self, i: usize) -> f64 {
         [self.lambda_recon_a, self.lambda_recon_b][i]
+    }
+
+    /// Whether features are compared.
+    pub fn compares_features(&self) -> bool {
+        let weights = [self.distill(0), self.distill(1), self.lambda_feature, self.lambda_channel];
+        weights.iter().any(|&weight| weight > 0.0)
+    }
+
+    /// Whether generator `i` learns nothing from a teacher.
+    pub fn is_idle(&self, i: usize) -> bool {
+        let features = self.lambda_feature + self.lambda_channel;
+        self.recon(i) + self.distill(i) + features + self.lambda_ssim + self.lambda_inverse == 0.0
     }
 
     /// Weight of the alignment of generator `i`'s features.
@@ -68,12 +109,18 @@ pub struct Distillation {
     pub options: DistillOptions,
     /// A teacher that is asked at every step; without one, batches bring what a teacher painted.
     pub teacher: Option<Teacher>,
+    /// Whether what the batches bring was made by a teacher of G and of F with a mask of its own.
+    pub masked: [bool; 2],
 }
 
 impl Distillation {
     /// What generator `i` is to learn from a batch of its domain, if it has a teacher.
     pub fn lesson(&self, i: usize, batch: &Batch, kind: Kind) -> Option<Lesson> {
-        let painted = |image: &Tensor| Lesson { image: image.shallow_clone(), features: vec![] };
+        let painted = |image: &Tensor| Lesson {
+            image: image.shallow_clone(),
+            features: vec![],
+            masked: self.masked[i],
+        };
         let ask = |teacher: &Teacher| teacher.paint(i, &batch.images, kind);
         self.teacher.as_ref().map(ask).or_else(|| batch.painted.as_ref().map(painted))
     }
@@ -89,9 +136,9 @@ pub struct Target {
 }
 
 impl Target {
-    /// `painted` is what the teacher made of `batch`. Where masks are supervised the background is
-    /// the photograph's own, whatever the teacher did to it: m·T(x) + (1 − m)·x; images whose mask
-    /// is not known then do not count.
+    /// `painted` is what the teacher made of `batch`. Where masks are supervised, and the teacher has
+    /// none of its own, the background is the photograph's, whatever the teacher did to it:
+    /// m·T(x) + (1 − m)·x; images whose mask is not known then do not count.
     pub fn new(painted: &Tensor, batch: &Batch, supervised: bool) -> Self {
         match &batch.masks {
             Some(Masks { truth, known }) if supervised => {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What the discriminators say of painted images, and their half of an iteration.
+//! What the discriminators say of generated images, and their half of an iteration.
 
 use rand::Rng;
 use tch::{Kind, Tensor, no_grad};
@@ -13,30 +13,89 @@ use super::{
 };
 use crate::{
     data::{
-        batch::Batch,
+        batch::{Batch, Masks},
         order::{Purpose, random},
     },
-    loss::adversarial::{GanMode, gradient_penalty},
+    loss::adversarial::{GanMode, gradient_penalty, patch_weights, weighted_mean},
     options::{LookAt, TrainOptions},
 };
 
-/// Painted images as their discriminator sees them.
+/// What a discriminator sees.
+#[derive(Debug)]
+pub(super) struct View {
+    /// N×C×H×W.
+    input: Tensor,
+    /// N×1×H×W in [0, 1], the part of it that is looked at; all where there is none.
+    mask: Option<Tensor>,
+}
+
+impl View {
+    /// What a discriminator sees of `image`, which lies on the pictures of `place`: with pairs also
+    /// the pictures of `source` that it was or might have been made from.
+    pub(super) fn of(
+        options: &TrainOptions,
+        image: &Tensor,
+        place: &Batch,
+        source: &Batch,
+    ) -> Self {
+        let (image, mask) = match (options.look_at, &place.masks) {
+            (LookAt::Foreground, Some(Masks { truth, .. })) => {
+                (image * truth, Some(truth.shallow_clone()))
+            }
+            _ => (image.shallow_clone(), None),
+        };
+        let paired = options.paired();
+        let input = if paired { Tensor::cat(&[&source.images, &image], 1) } else { image };
+        Self { input, mask }
+    }
+
+    /// With no way back to the generator.
+    fn detach(&self) -> Self {
+        let mask = self.mask.as_ref().map(Tensor::shallow_clone);
+        Self { input: self.input.detach(), mask }
+    }
+
+    /// How much each of its scores counts.
+    fn weights(&self, scores: &Tensor) -> Option<Tensor> {
+        self.mask.as_ref().map(|mask| patch_weights(mask, scores))
+    }
+
+    /// Input and mask as one tensor, as a pool keeps them.
+    fn stacked(&self) -> Tensor {
+        match &self.mask {
+            Some(mask) => Tensor::cat(&[&self.input, mask], 1),
+            None => self.input.shallow_clone(),
+        }
+    }
+
+    /// The inverse of [`View::stacked`].
+    fn unstacked(&self, stacked: &Tensor) -> Self {
+        let channels = self.input.size()[1];
+        let mask = self.mask.as_ref().map(|_| stacked.narrow(1, channels, 1));
+        Self { input: stacked.narrow(1, 0, channels), mask }
+    }
+}
+
+/// Generated images as their discriminator sees them.
 pub(super) struct Judged {
     /// With no way back to the generator.
-    view: Tensor,
+    view: View,
     /// What the discriminator said of them, where it was asked, with the way back to its weights.
     scores: Option<Tensor>,
 }
 
 impl Judged {
     /// Images that the discriminator has not been asked about.
-    pub(super) fn unseen(view: Tensor) -> Self {
+    pub(super) fn unseen(view: &View) -> Self {
         Self { view: view.detach(), scores: None }
     }
 
     /// These images, or with older ones of the pool among them, for the discriminator to learn from.
     fn or_older(self, pool: &mut ImagePool, rng: &mut impl Rng) -> Self {
-        pool.query(&self.view, rng).map_or(self, Self::unseen)
+        match pool.query(&self.view.stacked(), rng) {
+            Some(mixed) => Self { view: self.view.unstacked(&mixed), scores: None },
+            None => self,
+        }
     }
 }
 
@@ -51,14 +110,16 @@ impl CycleGan {
         lr: f64,
         losses: &mut Losses,
     ) {
-        let mut rng = random(options.seed, Purpose::Pool, self.step);
+        let mut rng = random(options.seed, Purpose::Pool, self.images);
         let [of_g, of_f] = judged;
         let [pool_g, pool_f] = &mut self.pools;
         let shown = [of_g.or_older(pool_g, &mut rng), of_f.or_older(pool_f, &mut rng)];
         let iteration = Iteration { model: self, batches, options };
         let learnt = iteration.both(shown, Iteration::discriminator_gradient);
         for (i, (gradient, told)) in learnt.into_iter().enumerate() {
-            self.discriminators[i].update(gradient, lr, &self.peers);
+            let discriminator = &mut self.discriminators[i];
+            discriminator.update(gradient, lr, options.warmup, &self.peers);
+            discriminator.params.iterate_power();
             losses.extend(told);
         }
     }
@@ -68,16 +129,17 @@ impl Iteration<'_> {
     /// The adversarial loss of generator `i` for `view`, as the discriminator of what it makes sees
     /// it. The scores are kept: no other forward pass is needed where the discriminator is then
     /// trained on the same images.
-    pub(super) fn judge(&self, i: usize, view: &Tensor) -> (Judged, Tensor) {
+    pub(super) fn judge(&self, i: usize, view: &View) -> (Judged, Tensor) {
         let model = self.model;
         let weights = model.discriminators[i].params.weights(model.kind);
-        let leaf = view.detach().set_requires_grad(true);
+        let leaf = view.input.detach().set_requires_grad(true);
         let scores = model.discriminator.forward(&weights, &leaf, model.kind);
-        let loss = self.options.gan_mode().loss(&scores, true);
+        let counted = view.weights(&scores);
+        let loss = self.options.gan_mode().loss(&scores, true, counted.as_ref());
         // Only what is asked for is computed: the discriminator's weights get no gradient yet.
-        let pull = Tensor::run_backward(&[&loss], &[&leaf], true, false).remove(0);
-        let judged = Judged { view: leaf.detach(), scores: Some(scores) };
-        (judged, with_gradient(&loss.detach(), view, &pull))
+        let gradient = Tensor::run_backward(&[&loss], &[&leaf], true, false).remove(0);
+        let judged = Judged { view: view.detach(), scores: Some(scores) };
+        (judged, with_gradient(&loss.detach(), &view.input, &gradient))
     }
 
     /// The gradient of the loss of generator `i`'s discriminator in its weights.
@@ -88,30 +150,30 @@ impl Iteration<'_> {
     ) -> (Tensor, Losses) {
         let Self { model, batches, options } = *self;
         let target = &batches[1 - i];
-        let real = seen(options, &target.images, target, &batches[i]);
+        let real = View::of(options, target.real(), target, &batches[i]);
         let params = &model.discriminators[i].params;
         let weights = params.weights(model.kind);
         let score = |x: &Tensor| model.discriminator.forward(&weights, x, model.kind);
         let mixes = model.discriminator.shape.norm.mixes_images();
-        let alike = real.size()[2..] == fake.size()[2..];
+        let alike = real.input.size()[2..] == fake.input.size()[2..];
         let (on_real, on_fake) = match scores {
-            Some(on_fake) => (score(&real), on_fake),
+            Some(on_fake) => (score(&real.input), on_fake),
             None if alike && !mixes => {
-                let n = real.size()[0];
-                let scores = score(&Tensor::cat(&[&real, &fake], 0));
-                (scores.narrow(0, 0, n), scores.narrow(0, n, fake.size()[0]))
+                let (n, k) = (real.input.size()[0], fake.input.size()[0]);
+                let scores = score(&Tensor::cat(&[&real.input, &fake.input], 0));
+                (scores.narrow(0, 0, n), scores.narrow(0, n, k))
             }
-            None => (score(&real), score(&fake)),
+            None => (score(&real.input), score(&fake.input)),
         };
         let mode = options.gan_mode();
-        let mut loss = (mode.loss(&on_real, true) + mode.loss(&on_fake, false)) * 0.5;
+        let on_real = Scores { weights: real.weights(&on_real), map: on_real };
+        let on_fake = Scores { weights: fake.weights(&on_fake), map: on_fake };
+        let mut loss = (on_real.loss(mode, true) + on_fake.loss(mode, false)) * 0.5;
         if mode == GanMode::Wgangp {
-            loss += gradient_penalty(score, &real, &fake);
+            loss += gradient_penalty(score, &real.input, &fake.input);
         }
-        let losses = vec![
-            (NAMES[i].discriminator, loss.detach()),
-            (NAMES[i].accuracy, accuracy(mode, &on_real, &on_fake)),
-        ];
+        let right = (on_real.called(mode, true) + on_fake.called(mode, false)) * 0.5;
+        let losses = vec![(NAMES[i].discriminator, loss.detach()), (NAMES[i].accuracy, right)];
         let gradients = Tensor::run_backward(&[loss], &params.leaves(), false, false);
         (no_grad(|| params.flatten(&gradients)), losses)
     }
@@ -124,28 +186,25 @@ fn with_gradient(loss: &Tensor, x: &Tensor, gradient: &Tensor) -> Tensor {
     linear + rest
 }
 
-/// Share of the scores that lie on the right side of undecided.
-fn accuracy(mode: GanMode, on_real: &Tensor, on_fake: &Tensor) -> Tensor {
-    no_grad(|| {
-        let real = on_real.gt(mode.undecided()).to_kind(Kind::Float).mean(Kind::Float);
-        let fake = on_fake.le(mode.undecided()).to_kind(Kind::Float).mean(Kind::Float);
-        (real + fake) * 0.5
-    })
+/// Scores, and how much each counts.
+struct Scores {
+    map: Tensor,
+    weights: Option<Tensor>,
 }
 
-/// What a discriminator sees of `image`, which lies on the pictures of `place`: with pairs also the
-/// pictures of `source` that it was or might have been painted from.
-pub(super) fn seen(
-    options: &TrainOptions,
-    image: &Tensor,
-    place: &Batch,
-    source: &Batch,
-) -> Tensor {
-    let view = match (options.look_at, &place.masks) {
-        (LookAt::Foreground, Some(masks)) => image * &masks.truth,
-        _ => image.shallow_clone(),
-    };
-    if options.paired() { Tensor::cat(&[&source.images, &view], 1) } else { view }
+impl Scores {
+    fn loss(&self, mode: GanMode, real: bool) -> Tensor {
+        mode.loss(&self.map, real, self.weights.as_ref())
+    }
+
+    /// The share that lies on the right side of undecided.
+    fn called(&self, mode: GanMode, real: bool) -> Tensor {
+        no_grad(|| {
+            let (map, undecided) = (&self.map, mode.undecided());
+            let right = if real { map.gt(undecided) } else { map.le(undecided) };
+            weighted_mean(&right.to_kind(Kind::Float), self.weights.as_ref())
+        })
+    }
 }
 
 #[cfg(test)]
@@ -163,6 +222,10 @@ mod tests {
         noise(seed, &[1, 3, 64, 64])
     }
 
+    fn whole(input: Tensor) -> View {
+        View { input, mask: None }
+    }
+
     fn batches() -> [Batch; 2] {
         [image(2), image(3)].map(|images| Batch { images, ..Batch::default() })
     }
@@ -178,10 +241,10 @@ mod tests {
         let painted = image(1).set_requires_grad(true);
         let batches = batches();
         let iteration = Iteration { model: &model, batches: &batches, options: &options };
-        let (_, loss) = iteration.judge(0, &painted);
+        let (_, loss) = iteration.judge(0, &whole(painted.shallow_clone()));
         let weights = model.discriminators[0].params.weights(model.kind);
         let scores = model.discriminator.forward(&weights, &painted, model.kind);
-        let expected = options.gan_mode().loss(&scores, true);
+        let expected = options.gan_mode().loss(&scores, true, None);
         let gradient = |loss| Tensor::run_backward(&[loss], &[&painted], false, false).remove(0);
         assert!((loss.double_value(&[]) - expected.double_value(&[])).abs() < 1e-6);
         let (told, expected) = (gradient(loss), gradient(expected));
@@ -191,12 +254,12 @@ mod tests {
 
     #[test]
     fn older_images_have_no_scores() {
-        let judged = || Judged { view: image(1), scores: Some(image(2)) };
+        let judged = || Judged { view: whole(image(1)), scores: Some(image(2)) };
         let (mut pool, mut rng) = (ImagePool::new(1), random(0, Purpose::Pool, 0));
         let mut swapped = 0;
         for _ in 0..20 {
             let shown = judged().or_older(&mut pool, &mut rng);
-            assert_eq!(shown.view.size(), image(1).size());
+            assert_eq!(shown.view.input.size(), image(1).size());
             swapped += i32::from(shown.scores.is_none());
         }
         assert!((1..19).contains(&swapped), "{swapped}");
@@ -210,12 +273,75 @@ mod tests {
         let model = CycleGan::new(&options, Device::Cpu).unwrap();
         let batches = batches();
         let iteration = Iteration { model: &model, batches: &batches, options: &options };
-        let (judged, _) = iteration.judge(0, &image(1));
+        let (judged, _) = iteration.judge(0, &whole(image(1)));
         assert!(judged.scores.is_some());
-        let unseen = Judged::unseen(judged.view.shallow_clone());
+        let unseen = Judged::unseen(&judged.view);
         let learnt = |judged| iteration.discriminator_gradient(0, judged).0;
         let (kept, again) = (learnt(judged), learnt(unseen));
         assert!(largest(&again) > 1e-4);
         assert!(largest(&(kept - &again)) < largest(&again) * 1e-4);
+    }
+
+    /// A batch whose left quarter is inside the mask, with another picture for the discriminator
+    /// than the generators have.
+    fn masked(seed: u64) -> Batch {
+        let truth = Tensor::zeros([1, 1, 64, 64], tch::kind::FLOAT_CPU);
+        let _ = truth.narrow(3, 0, 16).fill_(1.0);
+        let masks = Some(Masks { truth, known: Tensor::ones([1, 1, 1, 1], tch::kind::FLOAT_CPU) });
+        Batch { images: image(seed), real: Some(image(seed + 9)), masks, ..Batch::default() }
+    }
+
+    fn foreground() -> TrainOptions {
+        TrainOptions { look_at: LookAt::Foreground, ..options() }
+    }
+
+    #[test]
+    fn a_discriminator_sees_real_pictures_as_they_were_photographed() {
+        let options = options();
+        let model = CycleGan::new(&options, Device::Cpu).unwrap();
+        let learnt = |batches: &[Batch; 2]| {
+            let iteration = Iteration { model: &model, batches, options: &options };
+            iteration.discriminator_gradient(0, Judged::unseen(&whole(image(1)))).0
+        };
+        // The same picture for the discriminator, whatever the generators are shown.
+        let of = |seed| Batch { images: image(seed), real: Some(image(5)), ..Batch::default() };
+        let (one, other) = (learnt(&[of(2), of(3)]), learnt(&[of(2), of(4)]));
+        assert!(largest(&(one - other)) == 0.0);
+    }
+
+    /// What lies outside of the mask's cells gives the generator nothing to learn, and the pool keeps
+    /// the masks of its pictures.
+    #[test]
+    fn scores_of_the_background_do_not_count() {
+        let options = foreground();
+        let model = CycleGan::new(&options, Device::Cpu).unwrap();
+        let batches = [masked(1), masked(2)];
+        let view = View::of(&options, &batches[0].images, &batches[0], &batches[0]);
+        let weights = model.discriminators[0].params.weights(model.kind);
+        let scores = model.discriminator.forward(&weights, &view.input, model.kind);
+        let counted = view.weights(&scores).unwrap();
+        assert!((counted.sum(Kind::Float).double_value(&[]) - 1.0).abs() < 1e-5);
+        let columns = scores.size()[3];
+        let background = counted.narrow(3, columns / 2, columns - columns / 2);
+        assert_eq!(largest(&background), 0.0);
+        let iteration = Iteration { model: &model, batches: &batches, options: &options };
+        let loss = iteration.judge(0, &view).1.double_value(&[]);
+        let expected = options.gan_mode().loss(&scores, true, Some(&counted)).double_value(&[]);
+        assert!((loss - expected).abs() < 1e-6, "{loss} {expected}");
+        let back = view.unstacked(&view.stacked());
+        assert_eq!(back.mask, view.mask);
+        assert_eq!(back.input, view.input);
+    }
+
+    /// With a mean over all cells an accuracy of 1 could not be reached.
+    #[test]
+    fn accuracy_is_measured_inside_the_mask() {
+        let map = Tensor::full([1, 1, 4, 4], 0.4, tch::kind::FLOAT_CPU);
+        let weights = Tensor::zeros([1, 1, 4, 4], tch::kind::FLOAT_CPU);
+        let _ = map.narrow(3, 0, 1).fill_(0.9);
+        let _ = weights.narrow(3, 0, 1).fill_(0.25);
+        let scores = Scores { map, weights: Some(weights) };
+        assert_eq!(scores.called(GanMode::Lsgan, true).double_value(&[]), 1.0);
+        assert_eq!(scores.called(GanMode::Lsgan, false).double_value(&[]), 0.0);
     }
 }

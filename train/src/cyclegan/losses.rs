@@ -19,7 +19,12 @@ pub(super) const NAMES: [Names; 2] = [
         difference: "diff_A",
         recon: "recon_A",
         alignment: "alignment_A",
+        feature: "feature_A",
+        channel: "channel_A",
+        ssim: "ssim_A",
         inverse: "inverse_A",
+        negative: "negative_A",
+        negative_mask: "negative_mask_A",
         discriminator: "D_A",
         accuracy: "D_A_accuracy",
         change: "change_A",
@@ -35,7 +40,12 @@ pub(super) const NAMES: [Names; 2] = [
         difference: "diff_B",
         recon: "recon_B",
         alignment: "alignment_B",
+        feature: "feature_B",
+        channel: "channel_B",
+        ssim: "ssim_B",
         inverse: "inverse_B",
+        negative: "negative_B",
+        negative_mask: "negative_mask_B",
         discriminator: "D_B",
         accuracy: "D_B_accuracy",
         change: "change_B",
@@ -57,8 +67,18 @@ pub(super) struct Names {
     pub recon: &'static str,
     /// Mean kernel alignment with the teacher's features.
     pub alignment: &'static str,
+    /// Distance of features from the teacher's.
+    pub feature: &'static str,
+    /// The same of their means over each picture.
+    pub channel: &'static str,
+    /// 1 − SSIM of pictures and the teacher's.
+    pub ssim: &'static str,
     /// Distance of the other generator's way back from there.
     pub inverse: &'static str,
+    /// Distance of pictures of neither domain from what becomes of them.
+    pub negative: &'static str,
+    /// Cross-entropy of their mask, which ought to be empty.
+    pub negative_mask: &'static str,
     pub discriminator: &'static str,
     /// Share of its scores on the right side of undecided.
     pub accuracy: &'static str,

@@ -16,7 +16,7 @@ mod step;
 pub mod teacher;
 
 use anyhow::Result;
-use tch::{Device, Kind};
+use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::{
     net::{discriminator::Discriminator, generator::Generator},
@@ -47,6 +47,10 @@ pub struct CycleGan {
     pub plateau: Plateau,
     /// Iterations made.
     pub step: u64,
+    /// Images of each domain seen, over all ranks.
+    pub images: u64,
+    /// How many of these before the stage of now.
+    pub before_stage: u64,
     /// Who trains the same model on other images.
     pub peers: Peers,
     /// Where it runs.
@@ -64,7 +68,7 @@ impl CycleGan {
         let (init, gain, beta1) = (options.init_type(), options.init_gain, options.beta1);
         let painter = |network: &Generator| {
             let player = Player::new(&network.layout, init, gain, beta1, device);
-            if options.ema > 0.0 { player.with_ema() } else { player }
+            if options.ema_half_life > 0.0 { player.with_ema() } else { player }
         };
         let generators = networks.each_ref().map(painter);
         let critic = || {
@@ -82,9 +86,19 @@ impl CycleGan {
             distill: None,
             plateau: Plateau::default(),
             step: 0,
+            images: 0,
+            before_stage: 0,
             peers: Peers::default(),
             device,
             kind: options.mixed_precision.kind(),
+        })
+    }
+
+    /// What generator `i`, as it is shown and exported, makes of N×3×H×W in [−1, 1].
+    pub fn shown(&self, i: usize, x: &Tensor) -> Tensor {
+        no_grad(|| {
+            let weights = self.generators[i].shown().weights(Kind::Float);
+            self.networks[i].forward(&weights, x, Kind::Float, false).image
         })
     }
 }

@@ -4,7 +4,7 @@
 
 use tch::{Device, Tensor, no_grad};
 
-use super::adam::Adam;
+use super::{adam::Adam, schedule::warm_up};
 use crate::{
     net::{
         init::InitType,
@@ -22,14 +22,32 @@ pub struct Player {
     pub adam: Adam,
     /// The moving average, for generators.
     pub ema: Option<Params>,
+    /// Whether the values were trained before this run began, so that their average need not forget
+    /// a random start.
+    pub imported: bool,
 }
+
+/// How the moving average of a generator follows its values.
+#[derive(Clone, Copy, Debug)]
+pub struct Average {
+    /// Images after which a value counts half.
+    pub half_life: f64,
+    /// Images of each domain in an iteration, over all ranks.
+    pub images: f64,
+    /// Images of each domain since the values were random, with those of this iteration.
+    pub seen: f64,
+}
+
+/// Of random values the average has at most this share of the images so far as its half-life
+/// (StyleGAN2-ADA, arXiv 2006.06676, its `ema_rampup`).
+const RAMP_UP: f64 = 0.05;
 
 impl Player {
     /// New values from libtorch's random state.
     pub fn new(layout: &Layout, init: InitType, gain: f64, beta1: f64, device: Device) -> Self {
         let params = Params::new(layout, init, gain, device);
         let adam = Adam::new(params.flat(), beta1);
-        Self { params, adam, ema: None }
+        Self { params, adam, ema: None, imported: false }
     }
 
     /// With a moving average that begins at the values of now.
@@ -50,28 +68,32 @@ impl Player {
         let params = Params::from_flat(layout, resize(self.params.flat()));
         let adam = self.adam.with_moments(resize(&self.adam.m), resize(&self.adam.v));
         let ema = self.ema.as_ref().map(|e| Params::from_flat(layout, resize(e.flat())));
-        Self { params, adam, ema }
+        Self { params, adam, ema, imported: self.imported }
     }
 
-    /// Lets the moving average begin anew at the values of now.
-    pub fn restart_average(&self) {
+    /// Lets the moving average begin anew at the values of now, which were trained before.
+    pub fn restart_average(&mut self) {
         if let Some(ema) = &self.ema {
+            self.imported = true;
             no_grad(|| ema.flat().shallow_clone().copy_(self.params.flat()));
         }
     }
 
     /// One update, given the gradient as a flat vector, of which the mean over all peers is taken.
-    pub fn update(&mut self, gradient: Tensor, lr: f64, peers: &Peers) {
+    /// The learning rate rises to `lr` over the first `warmup` updates of this network.
+    pub fn update(&mut self, gradient: Tensor, lr: f64, warmup: u64, peers: &Peers) {
         let gradient = no_grad(|| peers.mean(gradient));
+        let lr = lr * warm_up(self.adam.t, warmup);
         self.adam.step(self.params.flat(), &gradient, lr);
     }
 
-    /// Moves the average towards the values: e ← decay·e + (1 − decay)·w. It follows faster at
-    /// first, so that the random beginning is soon forgotten.
-    pub fn average(&mut self, decay: f64) {
+    /// Moves the average towards the values: e ← decay·e + (1 − decay)·w. While random values lie
+    /// not far back it follows faster, so that they are soon forgotten.
+    pub fn average(&mut self, average: Average) {
         if let Some(ema) = &self.ema {
-            let t = self.adam.t as f64;
-            let decay = decay.min((1.0 + t) / (10.0 + t));
+            let ramp_up = if self.imported { f64::INFINITY } else { RAMP_UP * average.seen };
+            let half_life = average.half_life.min(ramp_up);
+            let decay = 0.5f64.powf(average.images / half_life);
             let mut flat = ema.flat().shallow_clone();
             no_grad(|| {
                 let _ = flat.lerp_(self.params.flat(), 1.0 - decay);
@@ -92,23 +114,63 @@ mod tests {
     use super::*;
     use crate::net::params::Start;
 
-    #[test]
-    fn the_average_follows_fast_at_first_and_then_by_its_decay() {
+    fn player() -> Player {
         let mut layout = Layout::default();
         layout.add("w".into(), &[1], Start::Constant(2.0));
-        let mut player = Player::new(&layout, InitType::Normal, 0.02, 0.5, Device::Cpu).with_ema();
-        let one = Peers::default();
+        Player::new(&layout, InitType::Normal, 0.02, 0.5, Device::Cpu).with_ema()
+    }
+
+    fn learn(player: &mut Player, average: Average) -> f64 {
+        player.update(Tensor::ones([1], FLOAT_CPU), 0.1, 0, &Peers::default());
+        player.average(average);
+        player.params.flat().double_value(&[0])
+    }
+
+    #[test]
+    fn the_average_of_random_values_follows_fast_at_first() {
+        let mut player = player();
         let mut expected = 2.0;
-        for t in 1..=40 {
-            player.update(Tensor::ones([1], FLOAT_CPU), 0.1, &one);
-            player.average(0.8);
-            let value = player.params.flat().double_value(&[0]);
-            // (1 + t)/(10 + t) is below 0.8 up to t = 34.
-            let decay = if t < 35 { (1.0 + f64::from(t)) / (10.0 + f64::from(t)) } else { 0.8 };
+        for t in 1..=80 {
+            let average = Average { half_life: 3.0, images: 1.0, seen: f64::from(t) };
+            let value = learn(&mut player, average);
+            // 0.05·t is below 3 up to t = 59.
+            let decay = 0.5f64.powf(1.0 / (0.05 * f64::from(t)).min(3.0));
             expected = decay * expected + (1.0 - decay) * value;
             assert!((player.shown().flat().double_value(&[0]) - expected).abs() < 1e-4, "{t}");
         }
-        player.restart_average();
-        assert_eq!(player.shown().flat(), player.params.flat());
+    }
+
+    /// After ten images at a half-life of ten, half of what was brought is left.
+    #[test]
+    fn the_average_keeps_imported_values_by_its_half_life_in_images() {
+        for batch in [1, 5] {
+            let mut player = player();
+            player.restart_average();
+            let average = Average { half_life: 10.0, images: f64::from(batch), seen: 1.0 };
+            let (mut old, mut rest) = (1.0, 0.0);
+            for _ in 0..10 / batch {
+                let value = learn(&mut player, average);
+                let decay = 0.5f64.powf(f64::from(batch) / 10.0);
+                old *= decay;
+                rest = decay * rest + (1.0 - decay) * value;
+            }
+            assert!((old - 0.5f64).abs() < 1e-9);
+            let found = player.shown().flat().double_value(&[0]);
+            assert!((found - (0.5 * 2.0 + rest)).abs() < 1e-5, "{batch}: {found}");
+        }
+    }
+
+    /// A generator that waits for its discriminator warms up when its turn comes.
+    #[test]
+    fn the_learning_rate_warms_up_by_a_networks_own_updates() {
+        let mut player = player();
+        let mut last = 2.0;
+        for part in [0.25, 0.5, 0.75, 1.0, 1.0] {
+            player.update(Tensor::ones([1], FLOAT_CPU), 0.1, 4, &Peers::default());
+            let value = player.params.flat().double_value(&[0]);
+            // With a gradient that stays the same Adam goes as far as the learning rate says.
+            assert!((last - value - 0.1 * part).abs() < 1e-4, "{part}: {}", last - value);
+            last = value;
+        }
     }
 }

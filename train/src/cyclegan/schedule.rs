@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The step size over time.
+//! The learning rate over time.
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-/// How the step size changes.
+/// How the learning rate changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LrPolicy {
@@ -19,38 +19,55 @@ pub enum LrPolicy {
     Cosine,
 }
 
-/// All that the step size depends on.
+/// All that the learning rate depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct Schedule {
     /// Policy.
     pub policy: LrPolicy,
-    /// Initial step.
+    /// Initial learning rate.
     pub lr: f64,
-    /// Epochs at the initial step.
+    /// Epochs at the initial learning rate.
     pub n_epochs: u32,
     /// Epochs of decay.
     pub n_epochs_decay: u32,
     /// Epochs between divisions.
     pub lr_decay_iters: u32,
-    /// Iterations of warm-up.
-    pub warmup: u64,
+}
+
+/// How far a run has come.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Progress {
+    /// Epochs that are over; the schedule is counted in epochs.
+    Epoch(u64),
+    /// The share of a run whose end was named in images or minutes, 0 to 1. The epochs of the
+    /// schedule are then shares of that: 100 and 100 decay in its second half.
+    Share(f64),
 }
 
 impl Schedule {
-    /// The step size of iteration `step` (from 0), which lies in `epoch` (from 0).
-    pub fn lr(&self, step: u64, epoch: u64) -> f64 {
-        let warm = ((step + 1) as f64 / self.warmup.max(1) as f64).min(1.0);
-        self.lr * warm * self.factor(epoch as f64)
+    /// The learning rate at a point of a run.
+    pub fn lr(&self, progress: Progress) -> f64 {
+        self.lr * self.factor(progress)
     }
 
-    fn factor(&self, epoch: f64) -> f64 {
+    fn factor(&self, progress: Progress) -> f64 {
         let (constant, decay) = (f64::from(self.n_epochs), f64::from(self.n_epochs_decay));
-        match self.policy {
+        let epoch = match progress {
+            Progress::Epoch(epoch) => epoch as f64,
+            Progress::Share(share) => share.clamp(0.0, 1.0) * (constant + decay),
+        };
+        match (self.policy, progress) {
             // As published, counted from epoch 1: 1 − max(0, epoch + 1 − n) / (n_decay + 1).
-            LrPolicy::Linear => 1.0 - ((epoch + 1.0 - constant).max(0.0) / (decay + 1.0)).min(1.0),
-            LrPolicy::Step => 0.1f64.powf((epoch / f64::from(self.lr_decay_iters.max(1))).floor()),
-            LrPolicy::Plateau => 1.0,
-            LrPolicy::Cosine => {
+            (LrPolicy::Linear, Progress::Epoch(_)) => {
+                1.0 - ((epoch + 1.0 - constant).max(0.0) / (decay + 1.0)).min(1.0)
+            }
+            (LrPolicy::Linear, Progress::Share(_)) if decay == 0.0 => 1.0,
+            (LrPolicy::Linear, Progress::Share(_)) => 1.0 - (epoch - constant).max(0.0) / decay,
+            (LrPolicy::Step, _) => {
+                0.1f64.powf((epoch / f64::from(self.lr_decay_iters.max(1))).floor())
+            }
+            (LrPolicy::Plateau, _) => 1.0,
+            (LrPolicy::Cosine, _) => {
                 let part = (epoch / (constant + decay).max(1.0)).min(1.0);
                 0.5 * (1.0 + (part * std::f64::consts::PI).cos())
             }
@@ -58,10 +75,16 @@ impl Schedule {
     }
 }
 
+/// The part of the learning rate that a network has which made `updates` of its own, and is given
+/// all of it after `warmup`.
+pub fn warm_up(updates: i64, warmup: u64) -> f64 {
+    ((updates + 1) as f64 / warmup.max(1) as f64).min(1.0)
+}
+
 /// What [`LrPolicy::Plateau`] remembers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plateau {
-    /// What the step is multiplied by.
+    /// What the learning rate is multiplied by.
     pub factor: f64,
     best: Option<f64>,
     bad_epochs: u32,
@@ -111,14 +134,7 @@ mod tests {
     use super::*;
 
     fn schedule(policy: LrPolicy) -> Schedule {
-        Schedule {
-            policy,
-            lr: 1.0,
-            n_epochs: 100,
-            n_epochs_decay: 100,
-            lr_decay_iters: 50,
-            warmup: 0,
-        }
+        Schedule { policy, lr: 1.0, n_epochs: 100, n_epochs_decay: 100, lr_decay_iters: 50 }
     }
 
     #[test]
@@ -133,13 +149,13 @@ mod tests {
             (LrPolicy::Step, 100, 0.01),
             (LrPolicy::Cosine, 100, 0.5),
         ] {
-            let lr = schedule(policy).lr(1000, epoch);
+            let lr = schedule(policy).lr(Progress::Epoch(epoch));
             assert!((lr - expected).abs() < 1e-9, "{policy:?} at {epoch}: {lr}");
         }
     }
 
     #[test]
-    fn a_plateau_lowers_the_step_and_progress_does_not() {
+    fn a_plateau_lowers_the_rate_and_progress_does_not() {
         let mut plateau = Plateau::default();
         for epoch in 0..20 {
             plateau.observe(epoch, 1.0 / (1.0 + epoch as f64));
@@ -152,9 +168,27 @@ mod tests {
     }
 
     #[test]
+    fn the_rate_falls_to_nothing_at_an_end_that_is_named() {
+        for (policy, share, expected) in [
+            (LrPolicy::Linear, 0.0, 1.0),
+            (LrPolicy::Linear, 0.5, 1.0),
+            (LrPolicy::Linear, 0.75, 0.5),
+            (LrPolicy::Linear, 1.0, 0.0),
+            (LrPolicy::Linear, 1.1, 0.0),
+            (LrPolicy::Cosine, 0.5, 0.5),
+            (LrPolicy::Cosine, 1.0, 0.0),
+        ] {
+            let lr = schedule(policy).lr(Progress::Share(share));
+            assert!((lr - expected).abs() < 1e-9, "{policy:?} at {share}: {lr}");
+        }
+        let at_once = Schedule { n_epochs: 0, n_epochs_decay: 1, ..schedule(LrPolicy::Linear) };
+        assert_eq!(at_once.lr(Progress::Share(0.25)), 0.75);
+    }
+
+    #[test]
     fn warm_up_rises_in_a_line() {
-        let warm = Schedule { warmup: 4, ..schedule(LrPolicy::Linear) };
-        let steps: Vec<f64> = (0..5).map(|step| warm.lr(step, 0)).collect();
-        assert_eq!(steps, [0.25, 0.5, 0.75, 1.0, 1.0]);
+        let parts: Vec<f64> = (0..5).map(|updates| warm_up(updates, 4)).collect();
+        assert_eq!(parts, [0.25, 0.5, 0.75, 1.0, 1.0]);
+        assert_eq!(warm_up(0, 0), 1.0);
     }
 }

@@ -8,15 +8,16 @@ use super::{
     CycleGan,
     both::Iteration,
     distill::Target,
-    judge::{Judged, seen},
+    judge::{Judged, View},
     losses::{Losses, NAMES},
+    player::Average,
 };
 use crate::{
     data::{
         batch::{Batch, Masks},
         order::{Purpose, random},
     },
-    loss::{alignment::kernel_alignment, flicker, mask},
+    loss::{features::Mapped, flicker, mask, ssim::ssim},
     net::{generator::Painted, params::Weights},
     options::TrainOptions,
 };
@@ -35,6 +36,8 @@ struct Forward {
     fake: Painted,
     /// What it made of images of its target domain, which it ought to leave alone.
     identity: Option<Tensor>,
+    /// What it made of images of neither domain.
+    negative: Option<Painted>,
     /// Its features of the real images.
     features: Vec<Tensor>,
 }
@@ -42,20 +45,28 @@ struct Forward {
 impl CycleGan {
     /// Trains on a batch of each domain.
     pub fn train_step(&mut self, batches: &[Batch; 2], options: &TrainOptions, lr: f64) -> Losses {
-        let place = self.step * self.peers.count() as u64 + self.peers.rank() as u64;
+        let batch = batches[0].images.size()[0] as u64;
+        let place = self.images + batch * self.peers.rank() as u64;
         let mut seed = random(options.seed, Purpose::Step, place);
         tch::manual_seed(rand::RngExt::random::<i64>(&mut seed));
         let mut losses = Losses::new();
-        let judged = if self.step < options.discriminators_first {
+        let judged = if self.images - self.before_stage < options.discriminators_first {
             self.painted(batches, options)
         } else {
             self.generator_step(batches, options, lr, &mut losses)
         };
         self.discriminator_step(batches, judged, options, lr, &mut losses);
+        let images = batch * self.peers.count() as u64;
+        let average = Average {
+            half_life: options.ema_half_life,
+            images: images as f64,
+            seen: (self.images + images) as f64,
+        };
         for generator in &mut self.generators {
-            generator.average(options.ema);
+            generator.average(average);
         }
         self.step += 1;
+        self.images += images;
         losses
     }
 
@@ -66,7 +77,7 @@ impl CycleGan {
                 let weights = self.generators[i].params.weights(self.kind);
                 let batch = &batches[i];
                 let fake = self.networks[i].forward(&weights, &batch.images, self.kind, true);
-                Judged::unseen(seen(options, &fake.image, batch, batch))
+                Judged::unseen(&View::of(options, &fake.image, batch, batch))
             })
         })
     }
@@ -81,8 +92,8 @@ impl CycleGan {
     ) -> [Judged; 2] {
         let iteration = Iteration { model: self, batches, options };
         let ([of_g, of_f], told, judged) = iteration.generator_gradients();
-        self.generators[0].update(of_g, lr, &self.peers);
-        self.generators[1].update(of_f, lr, &self.peers);
+        self.generators[0].update(of_g, lr, options.warmup, &self.peers);
+        self.generators[1].update(of_f, lr, options.warmup, &self.peers);
         losses.extend(told);
         judged
     }
@@ -114,7 +125,7 @@ impl Iteration<'_> {
         };
         let forward = self.paint(i, &weights[i]);
         let fake = &forward.fake;
-        let view = seen(options, &fake.image, batch, batch);
+        let view = View::of(options, &fake.image, batch, batch);
         let (judged, loss) = self.judge(i, &view);
         add(names.adversarial, 1.0, loss);
         let paint =
@@ -133,6 +144,12 @@ impl Iteration<'_> {
         let painted: Vec<&Painted> = [fake].into_iter().chain(&cycled).collect();
         if let Some(loss) = mask_loss(&painted, batch.masks.as_ref()) {
             add(names.mask, options.lambda_mask, loss);
+        }
+        if let (Some(same), Some(negatives)) = (&forward.negative, &batch.negatives) {
+            add(names.negative, options.lambda_negative, l1(&same.image, negatives));
+            if let Some(logits) = &same.mask_logits {
+                add(names.negative_mask, options.lambda_mask, mask::empty(logits));
+            }
         }
         self.distil(i, &forward, &weights[1 - i], &mut add);
         let there = |x: &Tensor| paint(i, x).image;
@@ -170,10 +187,14 @@ impl Iteration<'_> {
         let Some(distill) = &model.distill else {
             return;
         };
+        if distill.options.is_idle(i) {
+            return;
+        }
         let Some(lesson) = distill.lesson(i, batch, model.kind) else {
             return;
         };
-        let target = Target::new(&lesson.image, batch, self.options.mask_head);
+        let supervised = self.options.mask_head && !lesson.masked;
+        let target = Target::new(&lesson.image, batch, supervised);
         let weights = &distill.options;
         add(NAMES[i].recon, weights.recon(i), target.l1(&forward.fake.image, &target.image));
         if weights.lambda_inverse > 0.0 {
@@ -181,41 +202,73 @@ impl Iteration<'_> {
             let loss = target.l1(&painted.image, &batch.images);
             add(NAMES[i].inverse, weights.lambda_inverse, loss);
         }
-        let pairs = forward.features.iter().zip(&lesson.features);
-        let alignments: Vec<Tensor> = pairs.map(|(own, its)| kernel_alignment(own, its)).collect();
-        if weights.distill(i) > 0.0 && !alignments.is_empty() {
-            // Told as a mean, counted as −Σ over the features.
-            let weight = -weights.distill(i) * alignments.len() as f64;
-            add(NAMES[i].alignment, weight, Tensor::stack(&alignments, 0).mean(Kind::Float));
+        if weights.lambda_ssim > 0.0 {
+            let loss = 1.0 - ssim(&forward.fake.image, &target.image);
+            add(NAMES[i].ssim, weights.lambda_ssim, loss);
+        }
+        let pairs = || forward.features.iter().zip(&lesson.features);
+        let count = pairs().len();
+        if count == 0 {
+            return;
+        }
+        // Told as means, counted as sums over the features.
+        let mut add_mean = |name, weight: f64, terms: Vec<Tensor>| {
+            add(name, weight * count as f64, Tensor::stack(&terms, 0).mean(Kind::Float));
+        };
+        if weights.distill(i) > 0.0 {
+            let alignments = pairs().map(|(own, its)| weights.alignment.of(own, its));
+            add_mean(NAMES[i].alignment, -weights.distill(i), alignments.collect());
+        }
+        if weights.lambda_feature + weights.lambda_channel > 0.0 {
+            let mapped: Vec<_> = pairs().map(|(own, its)| Mapped::new(own, its)).collect();
+            let distances = mapped.iter().map(Mapped::distance).collect();
+            add_mean(NAMES[i].feature, weights.lambda_feature, distances);
+            let distances = mapped.iter().map(Mapped::channel_distance).collect();
+            add_mean(NAMES[i].channel, weights.lambda_channel, distances);
         }
     }
 
-    /// Generator `i` on its domain and, for the identity loss, on its target: one batch, which
-    /// all but batch normalisation makes exact.
+    /// Generator `i` on its domain, for the identity loss on its target, and on pictures of neither:
+    /// one batch, which all but batch normalisation makes exact.
     fn paint(&self, i: usize, weights: &Weights) -> Forward {
         let Self { model, batches, options } = *self;
-        let real = &batches[i].images;
-        let same = &batches[1 - i].images;
-        let paint =
+        let identity = !options.paired() && options.lambda_identity > 0.0;
+        let same = identity.then_some(&batches[1 - i].images);
+        let negatives = batches[i].negatives.as_ref();
+        let inputs: Vec<&Tensor> =
+            [Some(&batches[i].images), same, negatives].into_iter().flatten().collect();
+        let run =
             |x: &Tensor| model.networks[i].forward_with_features(weights, x, model.kind, true);
-        if options.paired() || options.lambda_identity == 0.0 {
-            let (fake, features) = paint(real);
-            return Forward { fake, identity: None, features };
-        }
-        if real.size() != same.size() || model.networks[i].shape.norm.mixes_images() {
-            let (fake, features) = paint(real);
-            return Forward { fake, identity: Some(paint(same).0.image), features };
-        }
-        let n = real.size()[0];
-        let (both, features) = paint(&Tensor::cat(&[real, same], 0));
-        let fake = Painted {
-            image: both.image.narrow(0, 0, n),
-            mask_logits: both.mask_logits.map(|m| m.narrow(0, 0, n)),
+        let alike = inputs.iter().all(|x| x.size()[1..] == inputs[0].size()[1..]);
+        let parts = if alike && !model.networks[i].shape.norm.mixes_images() {
+            let (painted, features) = run(&Tensor::cat(&inputs, 0));
+            split(&painted, &features, &inputs)
+        } else {
+            inputs.iter().map(|x| run(x)).collect()
         };
-        let identity = Some(both.image.narrow(0, n, n));
-        let features = features.iter().map(|f| f.narrow(0, 0, n)).collect();
-        Forward { fake, identity, features }
+        let mut parts = parts.into_iter();
+        let (fake, features) = parts.next().expect("as many parts as inputs, of which one is sure");
+        let identity = same.and_then(|_| parts.next()).map(|(painted, _)| painted.image);
+        let negative = negatives.and_then(|_| parts.next()).map(|(painted, _)| painted);
+        Forward { fake, identity, negative, features }
     }
+}
+
+/// The parts of a batch that was put together of `inputs`, with their features.
+fn split(
+    painted: &Painted,
+    features: &[Tensor],
+    inputs: &[&Tensor],
+) -> Vec<(Painted, Vec<Tensor>)> {
+    let mut begin = 0;
+    let part = |input: &&Tensor| {
+        let (from, count) = (begin, input.size()[0]);
+        begin += count;
+        let of = |x: &Tensor| x.narrow(0, from, count);
+        let mask_logits = painted.mask_logits.as_ref().map(of);
+        (Painted { image: of(&painted.image), mask_logits }, features.iter().map(of).collect())
+    };
+    inputs.iter().map(part).collect()
 }
 
 /// The mask's loss, a mean over the passes through both generators.
@@ -248,18 +301,31 @@ fn l1(a: &Tensor, b: &Tensor) -> Tensor {
 
 #[cfg(test)]
 mod tests {
+    use clap::{Args, FromArgMatches};
     use tch::Device;
 
     use super::*;
-    use crate::noise::noise;
+    use crate::{
+        cyclegan::{
+            distill::{DistillOptions as Distilling, Distillation},
+            teacher::Teacher,
+        },
+        noise::noise,
+    };
 
     /// The losses that an iteration tells, times their weights, against its gradients.
     #[test]
     fn the_gradients_are_those_of_the_losses() {
         let options =
             TrainOptions { ngf: Some(4), width: 4, blocks: 1, ndf: 4, ..TrainOptions::default() };
+        let options = TrainOptions { mask_head: true, ..options };
         let model = CycleGan::new(&options, Device::Cpu).unwrap();
-        let batch = |seed| Batch { images: noise(seed, &[1, 3, 32, 32]), ..Batch::default() };
+        let image = |seed| noise(seed, &[1, 3, 32, 32]);
+        let batch = |seed| Batch {
+            images: image(seed),
+            negatives: Some(image(seed + 10)),
+            ..Batch::default()
+        };
         let batches = [batch(1), batch(2)];
         let weight = |name: &str| match name {
             "G_A" | "G_B" => 1.0,
@@ -267,6 +333,8 @@ mod tests {
             "cycle_B" => options.lambda_b,
             "idt_A" => options.lambda_b * options.lambda_identity,
             "idt_B" => options.lambda_a * options.lambda_identity,
+            "mask_A" | "mask_B" | "negative_mask_A" | "negative_mask_B" => options.lambda_mask,
+            "negative_A" | "negative_B" => options.lambda_negative,
             _ => 0.0,
         };
         let iteration = Iteration { model: &model, batches: &batches, options: &options };
@@ -292,5 +360,43 @@ mod tests {
             let slope = (above - below) / (2.0 * far);
             assert!((slope / length - 1.0).abs() < 0.05, "{slope} {length}");
         }
+    }
+
+    /// Where it disagrees with the annotation, here everywhere, a student learns the teacher's picture.
+    #[test]
+    fn a_teacher_with_a_mask_is_not_cut_by_the_annotation() {
+        let options = TrainOptions {
+            ngf: Some(4),
+            width: 4,
+            blocks: 1,
+            ndf: 4,
+            mask_head: true,
+            ..TrainOptions::default()
+        };
+        let mut model = CycleGan::new(&options, Device::Cpu).unwrap();
+        let teacher = || {
+            let other = TrainOptions { seed: 7, ..options.clone() };
+            Teacher::new(CycleGan::new(&other, Device::Cpu).unwrap())
+        };
+        let arguments = Distilling::augment_args(clap::Command::new("compress"));
+        let weights =
+            Distilling::from_arg_matches(&arguments.get_matches_from(["compress"])).unwrap();
+        model.distill =
+            Some(Distillation { options: weights, teacher: Some(teacher()), masked: [false; 2] });
+        let batch = |seed| {
+            let truth = Tensor::zeros([1, 1, 32, 32], tch::kind::FLOAT_CPU);
+            let known = Tensor::ones([1, 1, 1, 1], tch::kind::FLOAT_CPU);
+            let masks = Some(Masks { truth, known });
+            Batch { images: noise(seed, &[1, 3, 32, 32]), masks, ..Batch::default() }
+        };
+        let batches = [batch(1), batch(2)];
+        let iteration = Iteration { model: &model, batches: &batches, options: &options };
+        let (_, losses, _) = iteration.generator_gradients();
+        let recon = losses.iter().find(|(name, _)| *name == "recon_A").unwrap();
+        let lesson = teacher().paint(0, &batches[0].images, Kind::Float);
+        let weights = model.generators[0].params.weights(Kind::Float);
+        let student = model.networks[0].forward(&weights, &batches[0].images, Kind::Float, true);
+        let expected = l1(&student.image, &lesson.image).double_value(&[]);
+        assert!(expected > 1e-3 && (recon.1.double_value(&[]) - expected).abs() < 1e-6);
     }
 }

@@ -21,6 +21,9 @@ pub struct Lesson {
     pub image: Tensor,
     /// N×C×h×w each.
     pub features: Vec<Tensor>,
+    /// Whether the teacher says itself what it repaints: its picture is then what a student is to
+    /// make, with nothing cut away by the annotation.
+    pub masked: bool,
 }
 
 impl Teacher {
@@ -36,7 +39,7 @@ impl Teacher {
             let weights = self.params[i].weights(kind);
             let (painted, features) =
                 self.networks[i].forward_with_features(&weights, x, kind, false);
-            Lesson { image: painted.image, features }
+            Lesson { image: painted.image, features, masked: painted.mask_logits.is_some() }
         })
     }
 }

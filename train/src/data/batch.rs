@@ -4,11 +4,22 @@
 
 use tch::{Device, Kind, Tensor};
 
+/// RGB of some pictures, N×H×W×3.
+#[derive(Debug, Default)]
+pub struct Pixels {
+    /// What is in them.
+    pub bytes: Vec<u8>,
+    /// Width and height, pixels.
+    pub size: (u32, u32),
+}
+
 /// Crops of one domain as bytes, N×H×W×C.
 #[derive(Debug, Default)]
 pub struct Crops {
-    /// RGB.
+    /// RGB, as the generators are shown it.
     pub pixels: Vec<u8>,
+    /// RGB as it was photographed, where that is something else.
+    pub real: Vec<u8>,
     /// Masks, when the domain has any.
     pub masks: Option<Vec<u8>>,
     /// 1 for the images whose mask is known.
@@ -19,6 +30,8 @@ pub struct Crops {
     pub followed: Vec<i64>,
     /// What a teacher made of the images, RGB.
     pub painted: Option<Vec<u8>>,
+    /// Pictures of neither domain for this domain's generator.
+    pub negatives: Pixels,
     /// Width and height, pixels.
     pub size: (u32, u32),
 }
@@ -26,14 +39,27 @@ pub struct Crops {
 /// A batch of one domain.
 #[derive(Debug, Default)]
 pub struct Batch {
-    /// N×3×H×W in [−1, 1].
+    /// N×3×H×W in [−1, 1], what the generators are shown.
     pub images: Tensor,
+    /// What the discriminator is shown as real, where that is something else: augmentation of real
+    /// pictures alone would become a part of the domain.
+    pub real: Option<Tensor>,
     /// Masks, when the domain has any.
     pub masks: Option<Masks>,
     /// Next frames, when any image has one.
     pub next: Option<Next>,
     /// What a teacher made of the images, when it was asked beforehand; N×3×H×W in [−1, 1].
     pub painted: Option<Tensor>,
+    /// Pictures of neither domain, which the generator of this domain has to leave as they are;
+    /// K×3×H×W in [−1, 1].
+    pub negatives: Option<Tensor>,
+}
+
+impl Batch {
+    /// What the discriminator is shown as real, N×3×H×W.
+    pub fn real(&self) -> &Tensor {
+        self.real.as_ref().unwrap_or(&self.images)
+    }
 }
 
 /// The frames that come after some images of a batch.
@@ -57,22 +83,26 @@ pub struct Masks {
 impl Crops {
     /// Moves the crops to a device.
     pub fn to_batch(&self, device: Device) -> Batch {
-        let (w, h) = (i64::from(self.size.0), i64::from(self.size.1));
-        let tensor = |bytes: &[u8], channels: i64| {
+        let tensor = |bytes: &[u8], size: (u32, u32), channels: i64| {
+            let (w, h) = (i64::from(size.0), i64::from(size.1));
             let bytes = Tensor::from_slice(bytes).to_device(device);
             let bytes = bytes.view([-1, h, w, channels]).permute([0, 3, 1, 2]);
             bytes.to_kind(Kind::Float)
         };
         let masks = self.masks.as_ref().map(|masks| Masks {
-            truth: tensor(masks, 1) / 255.0,
+            truth: tensor(masks, self.size, 1) / 255.0,
             known: Tensor::from_slice(&self.known).view([-1, 1, 1, 1]).to_device(device),
         });
-        let rgb = |bytes: &[u8]| tensor(bytes, 3) / 127.5 - 1.0;
+        let of_size = |bytes: &[u8], size| tensor(bytes, size, 3) / 127.5 - 1.0;
+        let rgb = |bytes: &[u8]| of_size(bytes, self.size);
         let next = (!self.followed.is_empty()).then(|| Next {
             images: rgb(&self.next),
             of: Tensor::from_slice(&self.followed).to_device(device),
         });
         let painted = self.painted.as_deref().map(rgb);
-        Batch { images: rgb(&self.pixels), masks, next, painted }
+        let real = (!self.real.is_empty()).then(|| rgb(&self.real));
+        let Pixels { bytes, size } = &self.negatives;
+        let negatives = (!bytes.is_empty()).then(|| of_size(bytes, *size));
+        Batch { images: rgb(&self.pixels), real, masks, next, painted, negatives }
     }
 }

@@ -4,7 +4,7 @@
 //! `trainA_mask`, `trainB_mask`.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -19,7 +19,9 @@ const ENDINGS: [&str; 7] = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff"];
 /// The pictures of one domain.
 #[derive(Clone, Debug, Default)]
 pub struct Domain {
-    /// Sorted by name.
+    /// The folder that they are in.
+    pub root: PathBuf,
+    /// Sorted by name; those of sub-folders as well.
     pub images: Vec<PathBuf>,
     /// The mask of each image, where it has one; empty when there is no mask folder.
     pub masks: Vec<Option<PathBuf>>,
@@ -32,29 +34,37 @@ pub struct Domain {
 impl Domain {
     /// Reads `name` (`trainA`, …) of a data set and its mask folder.
     pub fn open(data: &Path, name: &str, max: Option<usize>) -> Result<Self> {
+        let mut domain = Self::without_masks(data, name)?;
+        domain.images.truncate(max.unwrap_or(usize::MAX));
+        let masks_of = data.join(format!("{name}_mask"));
+        domain.masks = masks(&masks_of, &domain.root, &domain.images)?;
+        Ok(domain)
+    }
+
+    /// The same, but masks are not looked for.
+    pub fn without_masks(data: &Path, name: &str) -> Result<Self> {
         let folder = data.join(name);
         ensure!(
             folder.is_dir(),
             "{}: no such folder, expected a data set: a folder that has trainA and trainB in it",
             folder.display()
         );
-        let mut images = pictures(&folder)?;
+        let images = pictures(&folder)?;
         ensure!(
             !images.is_empty(),
             "{}: no pictures, expected files ending in {}",
             folder.display(),
             ENDINGS.join(", ")
         );
-        images.truncate(max.unwrap_or(usize::MAX));
-        let masks = masks(&data.join(format!("{name}_mask")), &images)?;
-        Ok(Self { images, masks, next: Vec::new(), painted: None })
+        Ok(Self { root: folder, images, ..Self::default() })
     }
 
     /// The pictures at these places.
     pub fn only(&self, places: &[usize]) -> Self {
         let images = places.iter().map(|&i| self.images[i].clone()).collect();
         let masks = places.iter().filter_map(|&i| self.masks.get(i).cloned()).collect();
-        Self { images, masks, next: Vec::new(), painted: self.painted.clone() }
+        let (root, painted) = (self.root.clone(), self.painted.clone());
+        Self { root, images, masks, next: Vec::new(), painted }
     }
 
     /// Finds out which images are frames that follow one another; returns how many are followed.
@@ -64,8 +74,14 @@ impl Domain {
     }
 
     /// Where what a teacher made of an image stands in a folder.
-    pub fn painting(folder: &Path, image: &Path) -> PathBuf {
-        folder.join(image.file_name().unwrap_or_default()).with_added_extension("png")
+    pub fn painting(&self, folder: &Path, image: &Path) -> PathBuf {
+        folder.join(image.strip_prefix(&self.root).unwrap_or(image)).with_added_extension("png")
+    }
+
+    /// What an image is called by which its mask and its partner are found: its place in the folder
+    /// without the ending.
+    pub fn base_name(&self, image: &Path) -> PathBuf {
+        image.strip_prefix(&self.root).unwrap_or(image).with_extension("")
     }
 
     /// Like [`Domain::open`], but a folder that does not exist is no error.
@@ -75,14 +91,15 @@ impl Domain {
     }
 }
 
-fn masks(folder: &Path, images: &[PathBuf]) -> Result<Vec<Option<PathBuf>>> {
+fn masks(folder: &Path, root: &Path, images: &[PathBuf]) -> Result<Vec<Option<PathBuf>>> {
     if !folder.is_dir() {
         return Ok(Vec::new());
     }
-    let stem = |path: &Path| path.file_stem().map(|s| s.to_owned());
-    let by_stem: HashMap<_, _> =
-        pictures(folder)?.into_iter().map(|path| (stem(&path), path)).collect();
-    let masks: Vec<_> = images.iter().map(|i| by_stem.get(&stem(i)).cloned()).collect();
+    let name = |path: &Path, root: &Path| path.strip_prefix(root).map(|p| p.with_extension(""));
+    let by_name: HashMap<_, _> =
+        pictures(folder)?.into_iter().map(|path| (name(&path, folder).ok(), path)).collect();
+    let masks: Vec<_> =
+        images.iter().map(|image| by_name.get(&name(image, root).ok()).cloned()).collect();
     ensure!(
         masks.iter().any(Option::is_some),
         "{}: no file has the base name of a picture, expected masks named as the pictures are",
@@ -91,16 +108,66 @@ fn masks(folder: &Path, images: &[PathBuf]) -> Result<Vec<Option<PathBuf>>> {
     Ok(masks)
 }
 
-fn pictures(folder: &Path) -> Result<Vec<PathBuf>> {
-    let listing = fs::read_dir(folder).with_context(|| format!("{}", folder.display()))?;
+/// The pictures of a folder and of its sub-folders, sorted; hidden ones are left out.
+pub fn pictures(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    for entry in listing {
-        let path = entry.with_context(|| format!("{}", folder.display()))?.path();
+    collect(folder, &mut HashSet::new(), &mut found)?;
+    found.sort();
+    Ok(found)
+}
+
+/// `seen` keeps links from leading round in circles.
+fn collect(folder: &Path, seen: &mut HashSet<PathBuf>, found: &mut Vec<PathBuf>) -> Result<()> {
+    let context = || folder.display().to_string();
+    if !seen.insert(folder.canonicalize().with_context(context)?) {
+        return Ok(());
+    }
+    for entry in fs::read_dir(folder).with_context(context)? {
+        let path = entry.with_context(context)?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        // What file managers and archives leave: .thumbnails, ._picture.jpg, __MACOSX.
+        if name.starts_with('.') || name == "__MACOSX" {
+            continue;
+        }
         let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
-        if ENDINGS.iter().any(|e| ending.eq_ignore_ascii_case(e)) {
+        if path.is_dir() {
+            collect(&path, seen, found)?;
+        } else if ENDINGS.iter().any(|e| ending.eq_ignore_ascii_case(e)) {
             found.push(path);
         }
     }
-    found.sort();
-    Ok(found)
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_and_masks_are_found_in_sub_folders() {
+        let data = tempfile::tempdir().unwrap();
+        let file = |name: &str| {
+            let path = data.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, "").unwrap();
+        };
+        for name in ["trainA/b/1.jpg", "trainA/1.jpg", "trainA/b/c/2.PNG", "trainA/notes.txt"] {
+            file(name);
+        }
+        for name in ["trainA/._1.jpg", "trainA/.thumbnails/1.jpg", "trainA/__MACOSX/1.jpg"] {
+            file(name);
+        }
+        for name in ["trainA_mask/b/1.png", "trainA_mask/2.png"] {
+            file(name);
+        }
+        std::os::unix::fs::symlink(data.path().join("trainA"), data.path().join("trainA/b/round"))
+            .unwrap();
+        fs::create_dir(data.path().join("trainA/b/empty")).unwrap();
+        let domain = Domain::open(data.path(), "trainA", None).unwrap();
+        assert_eq!(domain.images.len(), 3, "{:?}", domain.images);
+        let ends = |end: &str| domain.images.iter().position(|path| path.ends_with(end)).unwrap();
+        let mask = |end: &str| domain.masks[ends(end)].is_some();
+        let own = [mask("trainA/1.jpg"), mask("trainA/b/1.jpg"), mask("trainA/b/c/2.PNG")];
+        assert_eq!(own, [false, true, false], "{:?}", domain.masks);
+    }
 }

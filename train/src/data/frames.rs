@@ -14,17 +14,17 @@ pub fn followers(images: &[PathBuf]) -> Vec<Option<usize>> {
     let by_name: HashMap<_, _> =
         numbered.filter_map(|(i, path)| Some((numbered_name(path)?, i))).collect();
     let next = |path: &PathBuf| {
-        let (name, number) = numbered_name(path)?;
-        by_name.get(&(name, number.checked_add(1)?)).copied()
+        let (folder, name, number) = numbered_name(path)?;
+        by_name.get(&(folder, name, number.checked_add(1)?)).copied()
     };
     images.iter().map(next).collect()
 }
 
-/// A file's name without the digits at its end, and these.
-fn numbered_name(path: &Path) -> Option<(&str, u64)> {
+/// A file's folder, its name without the digits at its end, and these.
+fn numbered_name(path: &Path) -> Option<(&Path, &str, u64)> {
     let stem = path.file_stem()?.to_str()?;
     let name = stem.trim_end_matches(|c: char| c.is_ascii_digit());
-    Some((name, stem[name.len()..].parse().ok()?))
+    Some((path.parent()?, name, stem[name.len()..].parse().ok()?))
 }
 
 #[cfg(test)]
@@ -40,8 +40,9 @@ mod tests {
             "a_shot0002_000013.png",
             "horse.jpg",
             "horse2.jpg",
+            "other/a_shot0001_000011.png",
         ];
         let found = followers(&names.map(PathBuf::from));
-        assert_eq!(found, [Some(1), None, None, None, None, None]);
+        assert_eq!(found, [Some(1), None, None, None, None, None, None]);
     }
 }

@@ -14,14 +14,16 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use image::GrayImage;
+use image::{GrayImage, RgbImage};
 use rand::{Rng, RngExt};
 
 use super::{
-    batch::Crops,
+    batch::{Crops, Pixels},
+    decode,
     folder::Domain,
+    letterbox::Bars,
     order::{Purpose, order_of_epoch, random},
-    picture::Picture,
+    picture::{Picture, share},
     shade::Shade,
     view::{Preprocess, Sizes, View},
 };
@@ -30,8 +32,12 @@ use super::{
 const AHEAD: usize = 2;
 /// Tries at a crop with enough of the foreground.
 const TRIES: usize = 8;
-/// How many images are tried in place of one that cannot be read.
+/// Further tries, each at a place of the foreground.
+const AIMED_TRIES: usize = 4;
+/// How many images are tried in place of one that cannot be used.
 const STAND_INS: usize = 100;
+/// The least share of a crop inside the mask where only that is looked at.
+const LEAST: f64 = 0.01;
 
 /// What the loader needs to know.
 #[derive(Clone, Debug)]
@@ -50,9 +56,15 @@ pub struct Plan {
     pub min_foreground: f64,
     /// Range of the random gamma of each domain's foreground, powers of two.
     pub gamma: [f64; 2],
-    /// Only images whose mask is known and not empty.
+    /// Only crops that have some of the foreground in them.
     pub need_mask: bool,
-    /// Images a step, over all processes.
+    /// Pictures of neither domain.
+    pub negatives: Vec<PathBuf>,
+    /// How many of them there are for each image of a domain.
+    pub negative_share: f64,
+    /// Share of the crops with black bars.
+    pub letterbox: f64,
+    /// Images an iteration, over all ranks.
     pub batch: usize,
     /// Which of them this process loads.
     pub own: Range<usize>,
@@ -64,14 +76,9 @@ pub struct Plan {
 
 impl Plan {
     /// Images in an epoch.
-    pub fn epoch(&self) -> usize {
+    pub fn epoch(&self) -> u64 {
         let [a, b] = &self.domains;
-        a.images.len().max(b.images.len())
-    }
-
-    /// Steps in an epoch; a rest that fills no batch goes to the next one.
-    pub fn steps(&self) -> u64 {
-        (self.epoch() / self.batch).max(1) as u64
+        a.images.len().max(b.images.len()) as u64
     }
 }
 
@@ -88,8 +95,8 @@ pub struct Loader {
 type Skipped = Arc<Mutex<HashSet<PathBuf>>>;
 
 impl Loader {
-    /// Starts `threads` threads that load from step `first` on.
-    pub fn start(plan: Plan, first: u64, threads: u32) -> Self {
+    /// Starts `threads` threads that load what comes after `seen` images of each domain.
+    pub fn start(plan: Plan, seen: u64, threads: u32) -> Self {
         let (plan, skipped) = (Arc::new(plan), Skipped::default());
         let stride = u64::from(threads);
         let queue = |k: u64| {
@@ -97,10 +104,11 @@ impl Loader {
             let (plan, skipped) = (plan.clone(), skipped.clone());
             thread::spawn(move || {
                 let mut worker = Worker::new(&plan, &skipped);
-                let mut step = first + k;
+                let batch = plan.batch as u64;
+                let mut first = seen + k * batch;
                 // An error to send means that the run is over.
-                while sender.send(worker.step(step)).is_ok() {
-                    step += stride;
+                while sender.send(worker.batch(first)).is_ok() {
+                    first += stride * batch;
                 }
             });
             queue
@@ -108,7 +116,7 @@ impl Loader {
         Self { queues: (0..stride).map(queue).collect(), next: 0, peeked: None, skipped }
     }
 
-    /// The crops of the next step, domains A and B.
+    /// The crops of the next iteration, domains A and B.
     pub fn next_crops(&mut self) -> Result<[Crops; 2]> {
         if let Some(peeked) = self.peeked.take() {
             return Ok(peeked);
@@ -142,13 +150,14 @@ impl<'a> Worker<'a> {
         Self { plan, skipped, order: None }
     }
 
-    fn step(&mut self, step: u64) -> Result<[Crops; 2]> {
-        let (epoch, in_epoch) = (step / self.plan.steps(), step % self.plan.steps());
+    /// This rank's images of the batch that begins with image `first` of the run. What an image is
+    /// depends on its place in the run alone, whatever the batches are.
+    fn batch(&mut self, first: u64) -> Result<[Crops; 2]> {
         let mut crops = [Crops::default(), Crops::default()];
-        for k in self.plan.own.clone() {
-            let place = in_epoch as usize * self.plan.batch + k;
-            let position = epoch * self.plan.epoch() as u64 + place as u64;
-            let a = self.index_a(epoch, place % self.plan.epoch());
+        let positions = self.plan.own.clone().map(|k| first + k as u64);
+        for position in positions.clone() {
+            let epoch = self.plan.epoch();
+            let a = self.index_a(position / epoch, (position % epoch) as usize);
             if self.plan.paired {
                 self.add(&mut crops, &[0, 1], a, Purpose::ViewA, position)?;
                 continue;
@@ -158,7 +167,44 @@ impl<'a> Worker<'a> {
             self.add(&mut crops, &[0], a, Purpose::ViewA, position)?;
             self.add(&mut crops, &[1], b, Purpose::ViewB, position)?;
         }
+        for position in positions {
+            self.add_negative(&mut crops[0].negatives, Purpose::NegativeA, position)?;
+            self.add_negative(&mut crops[1].negatives, Purpose::NegativeB, position)?;
+        }
         Ok(crops)
+    }
+
+    /// Adds a crop of a random picture of neither domain, if it is one's turn.
+    fn add_negative(&self, pixels: &mut Pixels, purpose: Purpose, position: u64) -> Result<()> {
+        let plan = self.plan;
+        let mut rng = random(plan.seed, purpose, position);
+        if plan.negatives.is_empty() || !rng.random_bool(plan.negative_share) {
+            return Ok(());
+        }
+        for _ in 0..STAND_INS {
+            let path = &plan.negatives[rng.random_range(0..plan.negatives.len())];
+            match self.negative(path, &mut rng) {
+                Ok(crop) => {
+                    pixels.size = crop.dimensions();
+                    pixels.bytes.extend_from_slice(&crop);
+                    return Ok(());
+                }
+                Err(error) if plan.strict => return Err(error),
+                Err(error) => self.skip(path, &error),
+            }
+        }
+        bail!("--negatives: no usable picture among {STAND_INS} tries, see the messages above")
+    }
+
+    fn negative(&self, path: &Path, rng: &mut impl Rng) -> Result<RgbImage> {
+        let plan = self.plan;
+        let picture = decode::rgb(path)?;
+        let view = plan.preprocess.view(picture.dimensions(), plan.sizes, plan.flip, rng);
+        let mut crop = view.with_context(|| path.display().to_string())?.of_rgb(&picture);
+        if plan.letterbox > 0.0 && rng.random_bool(plan.letterbox) {
+            Bars::random(rng).draw(&mut crop);
+        }
+        Ok(crop)
     }
 
     fn index_a(&mut self, epoch: u64, place: usize) -> usize {
@@ -166,13 +212,13 @@ impl<'a> Worker<'a> {
         let known = self.order.take().filter(|(e, _)| *e == epoch);
         let fresh = || {
             let images = plan.domains[0].images.len();
-            (epoch, order_of_epoch(plan.seed, epoch, images, plan.epoch()))
+            (epoch, order_of_epoch(plan.seed, epoch, images, plan.epoch() as usize))
         };
         self.order.insert(known.unwrap_or_else(fresh)).1[place]
     }
 
-    /// Adds crops of image `index` of some domains, all in one view, or of the next one that can be
-    /// used.
+    /// Adds crops of image `index` of some domains, all in one view, or of another one at random
+    /// where it cannot be used.
     fn add(
         &self,
         crops: &mut [Crops; 2],
@@ -184,8 +230,9 @@ impl<'a> Worker<'a> {
         let mut rng = random(self.plan.seed, purpose, position);
         let images = &self.plan.domains[domains[0]].images;
         let tried = images.len().min(STAND_INS);
-        for k in 0..tried {
-            let index = (index + k) % images.len();
+        let mut left: Vec<usize> = (0..images.len()).filter(|&i| i != index).collect();
+        let mut index = index;
+        for _ in 0..tried {
             match self.crop(domains, index, &mut rng) {
                 Ok(Some(cuts)) => {
                     for (cut, &d) in cuts.iter().zip(domains) {
@@ -197,9 +244,16 @@ impl<'a> Worker<'a> {
                 Err(error) if self.plan.strict => return Err(error),
                 Err(error) => self.skip(&images[index], &error),
             }
+            if left.is_empty() {
+                break;
+            }
+            index = left.swap_remove(rng.random_range(0..left.len()));
         }
         let folder = images[0].parent().unwrap_or(&images[0]).display();
-        bail!("{folder}: no usable picture among {tried}, see the messages above");
+        bail!(
+            "{folder}: no usable picture among {tried}, each cannot be read, see the messages above, or \
+             has too little inside its mask for a crop"
+        );
     }
 
     fn skip(&self, path: &Path, error: &anyhow::Error) {
@@ -209,7 +263,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Crops of image `index` of each domain; `None` when a mask is needed and there is none.
+    /// Crops of image `index` of each domain; `None` when a mask is needed and the crop is outside.
     fn crop(
         &self,
         domains: &[usize],
@@ -218,10 +272,6 @@ impl<'a> Worker<'a> {
     ) -> Result<Option<Vec<Picture>>> {
         let gamma = domains.iter().map(|&d| self.plan.gamma[d]);
         let domains: Vec<&Domain> = domains.iter().map(|&d| &self.plan.domains[d]).collect();
-        let masked = |d: &&Domain| d.masks.get(index).is_some_and(Option::is_some);
-        if self.plan.need_mask && !domains.iter().all(masked) {
-            return Ok(None);
-        }
         let open = |d: &&Domain| Picture::open(d, index);
         let pictures: Vec<Picture> = domains.iter().map(open).collect::<Result<_>>()?;
         let path = &domains[0].images[index];
@@ -235,11 +285,20 @@ impl<'a> Worker<'a> {
         for (cut, range) in cuts.iter_mut().zip(gamma).filter(|(_, range)| *range > 0.0) {
             cut.shade(&Shade::random(range, rng));
         }
-        let empty = |p: &Picture| p.mask.as_ref().is_some_and(|m| share(m) < 0.01);
-        Ok((!self.plan.need_mask || !cuts.iter().any(empty)).then_some(cuts))
+        let letterbox = self.plan.letterbox;
+        if letterbox > 0.0 && rng.random_bool(letterbox) {
+            let bars = Bars::random(rng);
+            let seen = |p: &Picture| p.mask.as_ref().is_none_or(|m| bars.leaves(m) >= LEAST);
+            if !self.plan.need_mask || cuts.iter().all(seen) {
+                cuts.iter_mut().for_each(|cut| cut.letterbox(&bars));
+            }
+        }
+        let inside = |p: &Picture| p.mask.as_ref().is_some_and(|m| share(m) >= LEAST);
+        Ok((!self.plan.need_mask || cuts.iter().all(inside)).then_some(cuts))
     }
 
-    /// A random view, drawn again while too little of it lies inside the mask.
+    /// A random view, drawn again while too little of it lies inside the mask, in the end around a
+    /// place inside.
     fn best_view(
         &self,
         size: (u32, u32),
@@ -247,30 +306,48 @@ impl<'a> Worker<'a> {
         rng: &mut impl Rng,
     ) -> Result<View> {
         let plan = self.plan;
-        let mut draw = || plan.preprocess.view(size, plan.sizes, plan.flip, rng);
-        let mut view = draw()?;
-        if let Some(mask) = mask.filter(|_| plan.min_foreground > 0.0) {
-            for _ in 1..TRIES {
-                if share(&view.of_mask(mask)) >= plan.min_foreground {
+        let view = plan.preprocess.view(size, plan.sizes, plan.flip, rng)?;
+        let least =
+            if plan.need_mask { plan.min_foreground.max(LEAST) } else { plan.min_foreground };
+        let Some(mask) = mask.filter(|_| least > 0.0) else {
+            return Ok(view);
+        };
+        let mut best = (share(&view.of_mask(mask)), view);
+        let mut points = None;
+        for k in 1..TRIES + AIMED_TRIES {
+            if best.0 >= least {
+                break;
+            }
+            let mut view = plan.preprocess.view(size, plan.sizes, plan.flip, rng)?;
+            if k >= TRIES {
+                let points = points.get_or_insert_with(|| foreground(mask));
+                if points.is_empty() {
                     break;
                 }
-                view = draw()?;
+                view = view.around(points[rng.random_range(0..points.len())], size, rng);
+            }
+            let share = share(&view.of_mask(mask));
+            if share > best.0 {
+                best = (share, view);
             }
         }
-        Ok(view)
+        Ok(best.1)
     }
 }
 
-/// The share of a mask that is inside.
-fn share(mask: &GrayImage) -> f64 {
-    let sum: u64 = mask.as_raw().iter().map(|&v| u64::from(v)).sum();
-    sum as f64 / (255.0 * mask.as_raw().len() as f64)
+/// The pixels of a mask that are inside.
+fn foreground(mask: &GrayImage) -> Vec<(u32, u32)> {
+    let inside = mask.enumerate_pixels().filter(|(_, _, pixel)| pixel.0[0] >= 128);
+    inside.map(|(x, y, _)| (x, y)).collect()
 }
 
 fn push(crops: &mut Crops, cut: &Picture, masked: bool) {
     let place = crops.known.len() as i64;
     crops.size = cut.rgb.dimensions();
     crops.pixels.extend_from_slice(&cut.rgb);
+    if let Some(real) = &cut.real {
+        crops.real.extend_from_slice(real);
+    }
     crops.known.push(if cut.mask.is_some() { 1.0 } else { 0.0 });
     if masked {
         let masks = crops.masks.get_or_insert_default();

@@ -23,6 +23,10 @@ pub enum Purpose {
     Subset = 7,
     /// Noise and dropout of a step.
     Step = 6,
+    /// Which picture of neither domain the generator of A is shown, and its crop.
+    NegativeA = 8,
+    /// The same for the generator of B.
+    NegativeB = 9,
 }
 
 /// The random numbers for a purpose at a position.

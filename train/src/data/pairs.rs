@@ -2,11 +2,7 @@
 
 //! Two domains whose pictures belong together by name.
 
-use std::{
-    collections::HashMap,
-    ffi::OsStr,
-    path::{Path, PathBuf},
-};
+use std::{collections::HashMap, path::PathBuf};
 
 use anyhow::{Result, ensure};
 
@@ -14,8 +10,9 @@ use super::folder::Domain;
 
 /// The pictures of both domains that have the same base name, in the same order, at most `max`.
 pub fn matched(a: Domain, b: Domain, max: Option<usize>) -> Result<[Domain; 2]> {
-    let places: HashMap<_, _> = b.images.iter().enumerate().map(|(i, p)| (stem(p), i)).collect();
-    let with_b = |(i, path): (usize, &PathBuf)| Some((i, *places.get(&stem(path))?));
+    let places: HashMap<_, _> =
+        b.images.iter().enumerate().map(|(i, p)| (b.base_name(p), i)).collect();
+    let with_b = |(i, path): (usize, &PathBuf)| Some((i, *places.get(&a.base_name(path))?));
     let pairs: Vec<(usize, usize)> = a.images.iter().enumerate().filter_map(with_b).collect();
     let folder = |d: &Domain| d.images[0].parent().unwrap_or(&d.images[0]).display().to_string();
     ensure!(
@@ -34,17 +31,17 @@ pub fn matched(a: Domain, b: Domain, max: Option<usize>) -> Result<[Domain; 2]> 
     Ok([a.only(&of_a), b.only(&of_b)])
 }
 
-fn stem(path: &Path) -> Option<&OsStr> {
-    path.file_stem()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn domain(names: &[&str]) -> Domain {
-        let images = names.iter().map(PathBuf::from).collect();
-        Domain { images, ..Domain::default() }
+        let images: Vec<_> = names.iter().map(PathBuf::from).collect();
+        Domain {
+            root: images[0].ancestors().nth(1).unwrap().to_owned(),
+            images,
+            ..Domain::default()
+        }
     }
 
     #[test]

@@ -8,13 +8,15 @@ use std::path::Path;
 use anyhow::{Result, ensure};
 use image::{GrayImage, RgbImage};
 
-use super::{decode, folder::Domain, shade::Shade, shot::same_shot, view::View};
+use super::{decode, folder::Domain, letterbox::Bars, shade::Shade, shot::same_shot, view::View};
 
 /// A picture, or a crop of one.
 #[derive(Debug)]
 pub struct Picture {
-    /// RGB.
+    /// RGB, as the generators are shown it.
     pub rgb: RgbImage,
+    /// RGB as it was photographed, where that is something else.
+    pub real: Option<RgbImage>,
     /// 255 inside, where it is known.
     pub mask: Option<GrayImage>,
     /// The next frame of the shot, where there is one.
@@ -42,15 +44,16 @@ impl Picture {
         let next = domain.next.get(index).copied().flatten();
         let next = next.and_then(|n| decode::rgb(&domain.images[n]).ok());
         let next = next.filter(|n| n.dimensions() == rgb.dimensions() && same_shot(&rgb, n));
-        let painted = domain.painted.as_ref().map(|folder| Domain::painting(folder, path));
+        let painted = domain.painted.as_ref().map(|folder| domain.painting(folder, path));
         let painted = painted.map(|p| decode::rgb(&p)).transpose()?;
-        Ok(Self { rgb, mask, next, painted })
+        Ok(Self { rgb, real: None, mask, next, painted })
     }
 
     /// What a view of it shows.
     pub fn cut(&self, view: &View) -> Self {
         Self {
             rgb: view.of_rgb(&self.rgb),
+            real: self.real.as_ref().map(|r| view.of_rgb(r)),
             mask: self.mask.as_ref().map(|m| view.of_mask(m)),
             next: self.next.as_ref().map(|n| view.of_rgb(n)),
             painted: self
@@ -60,10 +63,28 @@ impl Picture {
         }
     }
 
-    /// Shades its foreground. The next frame's is taken to be where this one's is.
+    /// Shades its foreground for the generators; the discriminator is to see it as it was. The next
+    /// frame's is taken to be where this one's is.
     pub fn shade(&mut self, shade: &Shade) {
+        self.real.get_or_insert_with(|| self.rgb.clone());
         for picture in [Some(&mut self.rgb), self.next.as_mut()].into_iter().flatten() {
             shade.apply(picture, self.mask.as_ref());
         }
     }
+    /// Draws black bars over all of it.
+    pub fn letterbox(&mut self, bars: &Bars) {
+        let others = [self.real.as_mut(), self.next.as_mut(), self.painted.as_mut()];
+        for picture in [Some(&mut self.rgb)].into_iter().chain(others).flatten() {
+            bars.draw(picture);
+        }
+        if let Some(mask) = &mut self.mask {
+            bars.clear(mask);
+        }
+    }
+}
+
+/// The share of a mask that is inside.
+pub fn share(mask: &GrayImage) -> f64 {
+    let sum: u64 = mask.as_raw().iter().map(|&v| u64::from(v)).sum();
+    sum as f64 / (255.0 * mask.as_raw().len() as f64)
 }

@@ -130,6 +130,25 @@ impl View {
         Self { rect: [x, y, (w * sx).min(to_w - x), (h * sy).min(to_h - y)], ..self }
     }
 
+    /// A view of the same size that has the pixel `point` of a picture of `(width, height)` pixels in
+    /// it, anywhere.
+    pub fn around(
+        self,
+        point: (u32, u32),
+        (width, height): (u32, u32),
+        rng: &mut impl Rng,
+    ) -> Self {
+        let [x, y, w, h] = self.rect;
+        // Whole pixels further on, for crops at the picture's own size.
+        let mut place = |from: f64, length: f64, point: u32, side: u32| {
+            let wanted = f64::from(point) - rng.random::<f64>() * (length - 1.0).max(0.0);
+            let moved = from + (wanted - from).round();
+            moved.clamp(0.0, (f64::from(side) - length).max(0.0))
+        };
+        let (x, y) = (place(x, w, point.0, width), place(y, h, point.1, height));
+        Self { rect: [x, y, w, h], ..self }
+    }
+
     /// A whole picture at a short side of `short` pixels, each side rounded to a multiple.
     pub fn whole((width, height): (u32, u32), short: u32, multiple: u32) -> Self {
         let (w, h, m) = (f64::from(width), f64::from(height), f64::from(multiple));
@@ -212,6 +231,26 @@ mod tests {
         let mut rng = random(0, Purpose::ViewA, 0);
         let view = Preprocess::Crop.view((31, 80), SIZES, false, &mut rng);
         assert!(view.unwrap_err().to_string().contains("31×80"));
+    }
+
+    #[test]
+    fn a_view_is_moved_to_a_point() {
+        let mut rng = random(5, Purpose::ViewA, 0);
+        let size = (100, 60);
+        let mut lefts = Vec::new();
+        for point in [(0, 0), (99, 59), (50, 30), (3, 55)] {
+            for _ in 0..20 {
+                let view = Preprocess::Crop.view(size, SIZES, false, &mut rng).unwrap();
+                let [x, y, w, h] = view.around(point, size, &mut rng).rect;
+                assert!(x >= 0.0 && y >= 0.0 && x + w <= 100.0 && y + h <= 60.0);
+                let (px, py) = (f64::from(point.0), f64::from(point.1));
+                assert!((x..=x + w).contains(&px) && (y..=y + h).contains(&py), "{point:?}");
+                assert_eq!((x.fract(), y.fract()), (0.0, 0.0));
+                lefts.push(x);
+            }
+        }
+        lefts.dedup();
+        assert!(lefts.len() > 20, "always the same place");
     }
 
     #[test]

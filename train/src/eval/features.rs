@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow};
 use ort::{session::Session, value::TensorRef};
 use tch::{Kind, Tensor};
 
-use crate::onnx_generator::session;
+use crate::{onnx_generator::session, pixels};
 
 const OUTPUT_FEATURES: &str = "features";
 const OUTPUT_PROBS: &str = "probs";
@@ -20,6 +20,13 @@ pub struct Scaling {
     pub mean: f64,
     /// Grey levels to a unit.
     pub std: f64,
+}
+
+/// As EfficientNet-Lite wants them.
+impl Default for Scaling {
+    fn default() -> Self {
+        Self { mean: 127.0, std: 128.0 }
+    }
 }
 
 /// A network with an output `features` and, if it classifies, `probs`.
@@ -75,8 +82,7 @@ impl FeatureNetwork {
         let side = [self.side, self.side];
         let x = picture.internal_upsample_bicubic2d_aa(side, false, None, None);
         let x = ((x + 1.0) * 127.5 - self.scaling.mean) / self.scaling.std;
-        let mut values = vec![0f32; x.numel()];
-        x.contiguous().copy_data(&mut values, x.numel());
+        let values = pixels::floats(&x);
         let input = TensorRef::from_array_view((x.size(), values.as_slice()))?;
         let outputs = self.session.run(ort::inputs![self.input.as_str() => input])?;
         let output = |name: &str| -> Result<Vec<f32>> {

@@ -2,50 +2,91 @@
 
 //! Kernel Inception Distance (Bińkowski et al. 2018, arXiv 1801.01401).
 
-use rand::seq::index::sample;
 use tch::{Kind, Tensor};
 
-use crate::data::order::{Purpose, random};
-
-/// Subsets that the distance is averaged over.
-const SUBSETS: u64 = 100;
-/// Samples of a subset, where there are as many.
-const SUBSET: usize = 100;
-
-/// A mean over subsets and how far they lie apart.
-#[derive(Clone, Copy, Debug)]
+/// The distance between two sets, and how far it may be from that of the sets' distributions.
+#[derive(Clone, Debug)]
 pub struct Kid {
-    /// The squared distance between the two sets; near 0 or a little below when they are alike.
-    pub mean: f64,
-    /// Standard deviation over the subsets.
-    pub std: f64,
+    /// The squared distance; near 0 or a little below when the sets are alike.
+    pub value: f64,
+    /// Its standard error, of the delete-one jackknife over both sets (Efron and Stein 1981).
+    pub error: f64,
+    /// What the distance is without each element of one set, and of the other.
+    without: [Vec<f64>; 2],
 }
 
-/// The distance between two sets of features, each K×D.
+/// Sums of the kernel for each element of a set.
+struct Sums {
+    /// Over the others of its set.
+    own: Vec<f64>,
+    /// Over the other set.
+    cross: Vec<f64>,
+}
+
+/// The unbiased estimate of the squared maximum mean discrepancy (equation 4 there) under the cubic
+/// kernel (x·y/D + 1)³, of sets of features M×D and N×D, of three elements each at least.
 pub fn kid(x: &Tensor, y: &Tensor) -> Kid {
-    let (of_x, of_y) = (x.size()[0] as usize, y.size()[0] as usize);
-    let size = SUBSET.min(of_x).min(of_y);
-    let subset = |set: &Tensor, count: usize, position: u64| {
-        let mut rng = random(0, Purpose::Subset, position);
-        let picked: Vec<i64> =
-            sample(&mut rng, count, size).into_iter().map(|i| i as i64).collect();
-        set.index_select(0, &Tensor::from_slice(&picked)).to_kind(Kind::Double)
+    let [x, y] = [x, y].map(|set| set.to_kind(Kind::Double));
+    let d = x.size()[1] as f64;
+    let kernel = |a: &Tensor, b: &Tensor| (a.matmul(&b.tr()) / d + 1.0).pow_tensor_scalar(3);
+    let rows = |k: &Tensor| doubles(&k.sum_dim_intlist([1i64].as_slice(), false, Kind::Double));
+    let own = |set: &Tensor| {
+        let k = kernel(set, set);
+        rows(&(&k - k.diagonal(0, 0, 1).diag_embed(0, 0, 1)))
     };
-    let values: Vec<f64> =
-        (0..SUBSETS).map(|i| mmd2(&subset(x, of_x, 2 * i), &subset(y, of_y, 2 * i + 1))).collect();
-    let mean = values.iter().sum::<f64>() / values.len() as f64;
-    let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / values.len() as f64;
-    Kid { mean, std: variance.sqrt() }
+    let cross = kernel(&x, &y);
+    let of_x = Sums { own: own(&x), cross: rows(&cross) };
+    let of_y = Sums { own: own(&y), cross: rows(&cross.tr()) };
+    let without = [left_out(&of_x, &of_y), left_out(&of_y, &of_x)];
+    let (m, n) = (of_x.own.len() as f64, of_y.own.len() as f64);
+    let (xx, yy) = (total(&of_x.own), total(&of_y.own));
+    let value = xx / (m * (m - 1.0)) + yy / (n * (n - 1.0)) - 2.0 * total(&of_x.cross) / (m * n);
+    Kid { value, error: jackknife(&without), without }
 }
 
-/// The unbiased estimate of the squared maximum mean discrepancy (equation 4 there) under the
-/// cubic kernel (x·y/D + 1)³, of two sets of equal size.
-fn mmd2(x: &Tensor, y: &Tensor) -> f64 {
-    let (n, d) = (x.size()[0] as f64, x.size()[1] as f64);
-    let kernel = |a: &Tensor, b: &Tensor| (a.matmul(&b.tr()) / d + 1.0).pow_tensor_scalar(3);
-    let sum = |k: &Tensor| k.sum(Kind::Double).double_value(&[]);
-    let off_diagonal = |k: Tensor| (sum(&k) - sum(&k.diagonal(0, 0, 1))) / (n * (n - 1.0));
-    off_diagonal(kernel(x, x)) + off_diagonal(kernel(y, y)) - 2.0 * sum(&kernel(x, y)) / (n * n)
+impl Kid {
+    /// How much larger this is than `other`, and the standard error of that. Both are of the same
+    /// target set and of pictures made of the same photographs, whose chances are in both and cancel.
+    pub fn minus(&self, other: &Self) -> (f64, f64) {
+        let differences = [0, 1].map(|set| {
+            let pairs = self.without[set].iter().zip(&other.without[set]);
+            pairs.map(|(own, other)| own - other).collect()
+        });
+        (self.value - other.value, jackknife(&differences))
+    }
+}
+
+/// The distance without each element of `set` in turn.
+fn left_out(set: &Sums, other: &Sums) -> Vec<f64> {
+    let (m, n) = (set.own.len() as f64, other.own.len() as f64);
+    let (own, cross) = (total(&set.own), total(&set.cross));
+    let others = total(&other.own) / (n * (n - 1.0));
+    let without = |(of_own, of_cross): (&f64, &f64)| {
+        (own - 2.0 * of_own) / ((m - 1.0) * (m - 2.0)) + others
+            - 2.0 * (cross - of_cross) / ((m - 1.0) * n)
+    };
+    set.own.iter().zip(&set.cross).map(without).collect()
+}
+
+/// √Σ (n−1)/n·Σ(θᵢ − θ̄)², the outer sum over the sets.
+fn jackknife(without: &[Vec<f64>; 2]) -> f64 {
+    let variance = |values: &Vec<f64>| {
+        let n = values.len() as f64;
+        let mean = total(values) / n;
+        (n - 1.0) / n * values.iter().map(|v| (v - mean).powi(2)).sum::<f64>()
+    };
+    without.iter().map(variance).sum::<f64>().sqrt()
+}
+
+fn total(values: &[f64]) -> f64 {
+    values.iter().sum()
+}
+
+fn doubles(values: &Tensor) -> Vec<f64> {
+    let mut doubles = vec![0.0; values.numel()];
+    let count = doubles.len();
+    values.contiguous().copy_data(&mut doubles, count);
+    doubles
 }
 
 #[cfg(test)]
@@ -61,22 +102,61 @@ mod tests {
         tch::manual_seed(1);
         let base = normal(300, 0.0);
         let same = kid(&base, &normal(300, 0.0));
-        assert!(same.mean.abs() < 2.0 * same.std, "{same:?}");
-        let near = kid(&base, &normal(300, 0.3));
-        let far = kid(&base, &normal(300, 1.0));
-        assert!(
-            near.mean > 3.0 * same.mean.abs() && far.mean > 3.0 * near.mean,
-            "{near:?} {far:?}"
-        );
+        assert!(same.value.abs() < 3.0 * same.error, "{} {}", same.value, same.error);
+        let near = kid(&base, &normal(300, 0.3)).value;
+        let far = kid(&base, &normal(300, 1.0)).value;
+        assert!(near > 3.0 * same.value.abs() && far > 3.0 * near, "{near} {far}");
     }
 
-    /// Two points each in one dimension, worked out by hand.
+    /// Three points each in one dimension, worked out by hand.
     #[test]
     fn the_estimate_is_the_definition() {
-        let x = Tensor::from_slice(&[0.0f64, 1.0]).view([2, 1]);
+        let x = Tensor::from_slice(&[0.0f64, 1.0, 2.0]).view([3, 1]);
         let y = Tensor::from_slice(&[1.0f64, 2.0]).view([2, 1]);
+        let two = kid(&x.narrow(0, 0, 2), &y).value;
         // k(0,1) = 1; k(1,2) = 27; cross: k(0,1), k(0,2), k(1,1), k(1,2) = 1, 1, 8, 27.
-        let expected = 1.0 + 27.0 - 2.0 * 37.0 / 4.0;
-        assert!((mmd2(&x, &y) - expected).abs() < 1e-12);
+        assert!((two - (1.0 + 27.0 - 2.0 * 37.0 / 4.0)).abs() < 1e-12);
+        let three = kid(&x, &y);
+        let without: Vec<f64> = [[1, 2], [0, 2], [0, 1]]
+            .map(|left| {
+                kid(&x.index_select(0, &Tensor::from_slice(&left.map(i64::from))), &y).value
+            })
+            .to_vec();
+        let same = three.without[0].iter().zip(&without).all(|(a, b)| (a - b).abs() < 1e-12);
+        assert!(same, "{:?} {without:?}", three.without[0]);
+    }
+
+    /// Against the spread of many repetitions.
+    #[test]
+    fn the_standard_errors_are_those_of_the_estimate() {
+        tch::manual_seed(2);
+        let deviation = |values: &[f64]| {
+            let mean = total(values) / values.len() as f64;
+            let squares = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>();
+            (squares / values.len() as f64).sqrt()
+        };
+        let mean = |values: &[f64]| total(values) / values.len() as f64;
+        let (mut alone, mut between) = ([vec![], vec![]], [vec![], vec![]]);
+        for _ in 0..300 {
+            let (photographs, target) = (normal(60, 0.0), normal(50, 0.5));
+            let made = |far: f64| kid(&(&photographs + far + 0.1 * normal(60, 0.0)), &target);
+            let (one, other) = (made(0.1), made(0.0));
+            let (difference, error) = one.minus(&other);
+            alone[0].push(one.value);
+            alone[1].push(one.error);
+            between[0].push(difference);
+            between[1].push(error);
+        }
+        for [values, errors] in [&alone, &between] {
+            let ratio = mean(errors) / deviation(values);
+            assert!((0.8..1.25).contains(&ratio), "{ratio}");
+        }
+        // What both have in common cancels.
+        assert!(
+            mean(&between[1]) < 0.5 * mean(&alone[1]),
+            "{} {}",
+            mean(&between[1]),
+            mean(&alone[1])
+        );
     }
 }

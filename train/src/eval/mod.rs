@@ -8,6 +8,7 @@ mod flow;
 mod kid;
 mod score;
 mod show;
+pub mod validation;
 
 use std::{
     env, fs,
@@ -23,9 +24,7 @@ use crate::{export, onnx_generator::OnnxGenerator, run_folder::RunFolder};
 use features::{FeatureNetwork, Scaling};
 use score::Judge;
 
-/// Where the feature network may be when none is named: beside the checkout, or where
-/// `./dev setup eval` puts it within the user's cache.
-const FEATURES: &str = "../shared/models/efficientnet_lite0.onnx";
+/// Where `./dev setup eval` puts the feature network within the user's cache.
 const FEATURES_IN_CACHE: &str = "cycleganfilter/efficientnet-lite0/efficientnet_lite0.onnx";
 
 /// Arguments of `eval`.
@@ -35,6 +34,12 @@ pub struct EvalArgs {
     /// Data set with testA and testB (else trainA and trainB), and masks if there
     #[arg(long)]
     data: PathBuf,
+    /// Score the pictures of these folders: `val` for valA and valB
+    #[arg(long, value_name = "NAME")]
+    folder: Option<String>,
+    /// Pictures with nothing of either domain: how much of them is changed
+    #[arg(long, value_name = "DIR")]
+    negatives: Option<PathBuf>,
     /// A run: its newest checkpoint is scored, both directions
     #[arg(long)]
     run: Option<PathBuf>,
@@ -46,7 +51,8 @@ pub struct EvalArgs {
     #[arg(long, value_enum, default_value = "a2b")]
     direction: Way,
     /// ONNX network with an output `features` and, for the share of images that it calls the
-    /// target class, `probs` [default: EfficientNet-Lite0, which `./dev setup eval` fetches]
+    /// target class, `probs`; none for neither [default: EfficientNet-Lite0, which `./dev setup eval`
+    /// fetches]
     #[arg(long)]
     features: Option<PathBuf>,
     /// Grey level that the feature network wants as 0
@@ -141,13 +147,10 @@ fn common_multiple(candidates: &[Candidate]) -> u32 {
 }
 
 fn network(args: &EvalArgs) -> Result<Option<FeatureNetwork>> {
-    let Some(path) = args.features.clone().or_else(usual_network) else {
-        eprintln!(
-            "no feature network: KID and class shares are left out; name one with --features or \
-             fetch one with `./dev setup eval`"
-        );
+    if args.features.as_deref() == Some(Path::new("none")) {
         return Ok(None);
-    };
+    }
+    let path = args.features.clone().map_or_else(usual_network, Ok)?;
     ensure!(
         args.features_std > 0.0,
         "--features-std is {}, expected more than 0",
@@ -168,12 +171,18 @@ fn network(args: &EvalArgs) -> Result<Option<FeatureNetwork>> {
     Ok(Some(network))
 }
 
-/// The network to take where none is named, if it is there.
-fn usual_network() -> Option<PathBuf> {
+/// The network to take where none is named.
+fn usual_network() -> Result<PathBuf> {
     let home = || Some(PathBuf::from(env::var_os("HOME")?).join(".cache"));
     let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home);
-    let in_cache = cache.map(|cache| cache.join(FEATURES_IN_CACHE));
-    [Some(PathBuf::from(FEATURES)), in_cache].into_iter().flatten().find(|path| path.is_file())
+    let path = cache.unwrap_or_default().join(FEATURES_IN_CACHE);
+    ensure!(
+        path.is_file(),
+        "{}: no feature network there, which KID needs; fetch it with `./dev setup eval`, name another \
+         with --features, or leave KID and class shares out with --features none",
+        path.display()
+    );
+    Ok(path)
 }
 
 /// The generators of a folder, each variant a candidate of its own.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use cyclegan_contract::Direction;
 use image::RgbImage;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde::Serialize;
 use tch::{Kind, Tensor};
 
@@ -18,14 +18,24 @@ use super::{
     kid::{Kid, kid},
 };
 use crate::{
-    data::{decode, folder::Domain, picture::mask_of, view::View},
+    data::{
+        decode,
+        folder::{self, Domain},
+        picture::mask_of,
+        view::View,
+    },
     onnx_generator::OnnxGenerator,
-    pixels,
-    video::Video,
+    pixels, progress,
+    video::{Patience, Video},
 };
 
 /// Pictures that the page shows of each generator.
 const SHOWN: usize = 8;
+
+/// A change of a pixel that is seen, grey levels, a mean over the channels.
+const VISIBLE: f64 = 16.0;
+/// The share of a picture that must change so for the picture to count as changed.
+const VISIBLE_SHARE: f64 = 0.01;
 
 /// What was measured of a generator; what could not be is none.
 #[derive(Debug, Default, Serialize)]
@@ -38,8 +48,12 @@ pub struct Score {
     pub images: usize,
     /// KID×100 of the painted images against those of the target domain.
     pub kid_x100: Option<f64>,
-    /// Its standard deviation over subsets.
-    pub kid_x100_std: Option<f64>,
+    /// Its standard error.
+    pub kid_x100_error: Option<f64>,
+    /// How much larger it is than that of the first generator of this direction, on the same pictures.
+    pub kid_x100_above_first: Option<f64>,
+    /// The standard error of that difference.
+    pub kid_x100_above_first_error: Option<f64>,
     /// Share of images whose most probable class is the target's.
     pub target_class: Option<f64>,
     /// Share of images that are still called the source's class.
@@ -54,6 +68,17 @@ pub struct Score {
     pub warping_error: Option<f64>,
     /// Warping error of the clip itself.
     pub warping_error_of_input: Option<f64>,
+    /// The part of it that the clip itself has not.
+    pub warping_error_above_input: Option<f64>,
+    /// Mean absolute change of pictures with nothing of either domain, grey levels.
+    pub negatives_change: Option<f64>,
+    /// Share of their pixels that change visibly.
+    pub negatives_pixels: Option<f64>,
+    /// Share of such pictures of which more than a hundredth changes visibly.
+    pub negatives_changed: Option<f64>,
+    /// What the distances between generators are found from.
+    #[serde(skip)]
+    pub kid: Option<Kid>,
     /// Pairs of real and painted.
     #[serde(skip)]
     pub pictures: Vec<[RgbImage; 2]>,
@@ -77,9 +102,12 @@ impl<'a> Judge<'a> {
         multiple_of: u32,
     ) -> Result<Self> {
         let open = |letter: &str| -> Result<(Domain, Option<Domain>)> {
-            let test = Domain::open_if_there(&args.data, &format!("test{letter}"))?;
-            let train = || Domain::open(&args.data, &format!("train{letter}"), None);
-            let domain = test.map_or_else(train, Ok)?;
+            let open = |name: &str| Domain::open(&args.data, &format!("{name}{letter}"), None);
+            let test = || Domain::open_if_there(&args.data, &format!("test{letter}"));
+            let domain = match &args.folder {
+                Some(name) => open(name)?,
+                None => test()?.map_or_else(|| open("train"), Ok)?,
+            };
             // Test sets seldom have masks; those of the training images tell as much of change.
             let train = Domain::open_if_there(&args.data, &format!("train{letter}"))?;
             let masked = [Some(domain.clone()), train].into_iter().flatten();
@@ -108,12 +136,17 @@ impl<'a> Judge<'a> {
             self.changes(&mut candidates[k].onnx, way, &mut score)?;
             if let Some((frames, motion)) = clip.as_ref().filter(|_| way == 0) {
                 let painted = paint_clip(&mut candidates[k].onnx, frames)?;
-                score.warping_error = Some(motion.warping_error(&painted));
-                score.warping_error_of_input = Some(motion.warping_error(frames));
+                let (error, of_input) =
+                    (motion.warping_error(&painted), motion.warping_error(frames));
+                score.warping_error = Some(error);
+                score.warping_error_of_input = Some(of_input);
+                score.warping_error_above_input = Some(error - of_input);
             }
+            self.negatives(&mut candidates[k].onnx, &mut score)?;
             score.cycle = self.cycle(candidates, k, way)?;
             scores.push(score);
         }
+        compare(&mut scores);
         Ok(scores)
     }
 
@@ -149,9 +182,10 @@ impl<'a> Judge<'a> {
         if let (Some(target), true) = (target, self.network.is_some()) {
             bar.set_position(0);
             let (features, shares) = self.look(&bar, painted.into_iter().map(Ok), classes)?;
-            let Kid { mean, std } = kid(&features, target);
-            score.kid_x100 = Some(mean * 100.0);
-            score.kid_x100_std = Some(std * 100.0);
+            let kid = kid(&features, target);
+            score.kid_x100 = Some(kid.value * 100.0);
+            score.kid_x100_error = Some(kid.error * 100.0);
+            score.kid = Some(kid);
             [score.target_class, score.source_class] = shares;
         }
         Ok(score)
@@ -173,7 +207,7 @@ impl<'a> Judge<'a> {
             bar.inc(1);
         }
         bar.finish_and_clear();
-        ensure!(features.len() > 1, "KID needs at least two pictures of each domain");
+        ensure!(features.len() > 2, "KID needs at least three pictures of each domain");
         let share = |class: Option<usize>| {
             let hits = called.iter().filter(|&&best| Some(best) == class).count();
             (class.is_some() && !called.is_empty()).then(|| hits as f64 / called.len() as f64)
@@ -209,6 +243,37 @@ impl<'a> Judge<'a> {
         Ok(())
     }
 
+    /// How much a generator changes pictures that it has to leave alone.
+    fn negatives(&self, onnx: &mut OnnxGenerator, score: &mut Score) -> Result<()> {
+        let Some(folder) = &self.args.negatives else {
+            return Ok(());
+        };
+        let images = folder::pictures(folder)?;
+        ensure!(!images.is_empty(), "{}: no pictures", folder.display());
+        // Spread evenly: names often begin with what a picture shows.
+        let count = images.len().min(self.args.max_images);
+        let images: Vec<_> = (0..count).map(|i| &images[i * images.len() / count]).collect();
+        let bar = bar(images.len(), &format!("negatives {}", score.model));
+        let (mut change, mut pixels, mut changed) = (0.0, 0.0, 0);
+        for image in &images {
+            let picture = decode::rgb(image)?;
+            let picture = pixels::to_tensor(&self.view(picture.dimensions()).of_rgb(&picture));
+            let difference = (onnx.paint(&picture)?.image - picture).abs() * 127.5;
+            let levels = difference.mean_dim([1i64].as_slice(), true, Kind::Float);
+            let share = levels.gt(VISIBLE).to_kind(Kind::Float).mean(Kind::Float).double_value(&[]);
+            change += levels.mean(Kind::Float).double_value(&[]);
+            pixels += share;
+            changed += usize::from(share > VISIBLE_SHARE);
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        let count = images.len() as f64;
+        score.negatives_change = Some(change / count);
+        score.negatives_pixels = Some(pixels / count);
+        score.negatives_changed = Some(changed as f64 / count);
+        Ok(())
+    }
+
     /// There and back, where the candidates hold the other direction of the same model.
     fn cycle(&self, candidates: &mut [Candidate], k: usize, way: usize) -> Result<Option<f64>> {
         let other =
@@ -238,7 +303,7 @@ impl<'a> Judge<'a> {
     }
 
     fn clip(&self, path: &Path) -> Result<(Vec<Tensor>, Motion)> {
-        let mut video = Video::open(path)?;
+        let mut video = Video::open(path, Patience::default())?;
         let mut frames = Vec::new();
         while let Some(frame) = video.next_frame()? {
             let view = self.view(frame.picture.dimensions());
@@ -258,12 +323,25 @@ impl<'a> Judge<'a> {
     }
 }
 
+/// Compares each score with the first of its direction.
+fn compare(scores: &mut [Score]) {
+    for i in 0..scores.len() {
+        let (before, rest) = scores.split_at_mut(i);
+        let score = &mut rest[0];
+        let first = before.iter().find(|first| first.direction == score.direction);
+        let kids = first.and_then(|first| first.kid.as_ref()).zip(score.kid.as_ref());
+        if let Some((first, own)) = kids {
+            let (difference, error) = own.minus(first);
+            score.kid_x100_above_first = Some(difference * 100.0);
+            score.kid_x100_above_first_error = Some(error * 100.0);
+        }
+    }
+}
+
 fn paint_clip(onnx: &mut OnnxGenerator, frames: &[Tensor]) -> Result<Vec<Tensor>> {
     frames.iter().map(|frame| Ok(onnx.paint(frame)?.image)).collect()
 }
 
 fn bar(length: usize, what: &str) -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len}");
-    let bar = ProgressBar::new(length as u64).with_message(what.to_owned());
-    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+    progress::bar(length, "{msg} {bar:30} {pos}/{len}").with_message(what.to_owned())
 }

@@ -10,12 +10,15 @@ use super::score::Score;
 /// Heading, what it means, and the figure.
 type Column = (&'static str, &'static str, fn(&Score) -> Option<String>);
 
-const COLUMNS: [Column; 9] = [
+const COLUMNS: [Column; 11] = [
     ("model", "file or run", |s| Some(s.model.clone())),
     ("direction", "A2B or B2A", |s| Some(s.direction.clone())),
     ("images", "images painted", |s| Some(s.images.to_string())),
-    ("KID×100", "against the target domain, ± standard deviation over subsets", |s| {
-        Some(format!("{:.2} ± {:.2}", s.kid_x100?, s.kid_x100_std?))
+    ("KID×100", "against the target domain, ± standard error", |s| {
+        Some(format!("{:.2} ± {:.2}", s.kid_x100?, s.kid_x100_error?))
+    }),
+    ("to the first", "KID×100 less that of the first model, ± standard error, paired", |s| {
+        Some(format!("{:+.2} ± {:.2}", s.kid_x100_above_first?, s.kid_x100_above_first_error?))
     }),
     ("target class", "share that the classifier calls the target class", |s| {
         Some(format!("{:.1} %", s.target_class? * 100.0))
@@ -29,9 +32,19 @@ const COLUMNS: [Column; 9] = [
     ("change in / out", "mean absolute change inside and outside the masks, grey levels", |s| {
         Some(format!("{:.1} / {:.1}", s.change_inside?, s.change_outside?))
     }),
-    ("flicker (input)", "warping error of the painted clip and of the clip, grey levels", |s| {
-        Some(format!("{:.2} ({:.2})", s.warping_error?, s.warping_error_of_input?))
-    }),
+    (
+        "negatives",
+        "pictures of neither domain: mean absolute change, grey levels, and share that changes visibly",
+        |s| Some(format!("{:.1} ({:.0} %)", s.negatives_change?, s.negatives_changed? * 100.0)),
+    ),
+    (
+        "flicker (input)",
+        "warping error of the painted clip, of the clip, and what is added, grey levels",
+        |s| {
+            let (error, of_input) = (s.warping_error?, s.warping_error_of_input?);
+            Some(format!("{error:.2} ({of_input:.2}, {:+.2})", s.warping_error_above_input?))
+        },
+    ),
 ];
 
 /// A Markdown table.

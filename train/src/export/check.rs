@@ -15,6 +15,9 @@ use crate::{
 const TOLERANCE: f64 = 1e-3;
 /// The largest mean difference of a variant's pictures, grey levels: more is seen beside float32.
 const TOLERANCE_OF_VARIANT: f64 = 2.0;
+/// The same where the generator changes the picture, as its mask weighs it. New texture hides more
+/// than an even background does; the shipped G has 2.7 in int8.
+const TOLERANCE_INSIDE: f64 = 4.0;
 
 /// The largest absolute difference between `onnx` and libtorch over three sizes of noise.
 ///
@@ -24,6 +27,8 @@ pub fn against_libtorch(
     generator: &Generator,
     weights: &Weights,
 ) -> Result<f64> {
+    // The same noise always: equal exports say the same.
+    tch::manual_seed(0);
     let unit = i64::from(generator.multiple_of()).max(64);
     let mut worst = 0.0f64;
     for (rows, columns) in [(1, 1), (2, 1), (2, 3)] {
@@ -49,12 +54,16 @@ pub fn against_libtorch(
 /// Fails when the picture suffers.
 pub fn against_float32(onnx: &mut OnnxGenerator, painted: &Painted) -> Result<Difference> {
     let found = painted.difference(onnx, painted.frames.len())?;
-    ensure!(
-        found.mean <= TOLERANCE_OF_VARIANT,
-        "its pictures differ from float32's by {:.1} grey levels on average, expected at most \
-         {TOLERANCE_OF_VARIANT}; a larger --float-share keeps more of int8 in float32",
-        found.mean
-    );
+    for (mean, most, place) in [
+        (found.mean, TOLERANCE_OF_VARIANT, "on average"),
+        (found.inside, TOLERANCE_INSIDE, "on average where the generator changes them"),
+    ] {
+        ensure!(
+            mean <= most,
+            "its pictures differ from float32's by {mean:.1} grey levels {place}, expected at most \
+             {most}; a larger --float-share keeps more of int8 in float32"
+        );
+    }
     Ok(found)
 }
 

@@ -2,12 +2,13 @@
 
 //! The layers of a network as ONNX operators.
 
-use tch::Tensor;
-
 use super::graph::{GraphBuilder, float, int, ints, string};
-use crate::net::{
-    layer::{AffineNorm, Conv, ConvTranspose, Layer, NORM_EPS},
-    params::{ParamId, Weights},
+use crate::{
+    net::{
+        layer::{AffineNorm, Conv, ConvTranspose, Layer, NORM_EPS},
+        params::{ParamId, Weights},
+    },
+    pixels,
 };
 
 /// Adds layers one after another, from the value named `x`; returns the name of the last.
@@ -40,6 +41,7 @@ fn add_one(graph: &mut GraphBuilder, layer: &Layer, w: &Weights, x: &str) -> Str
         Layer::LeakyRelu(slope) => {
             graph.node("LeakyRelu", &[x], vec![float("alpha", *slope as f32)])
         }
+        Layer::GlobalMean => graph.node("GlobalAveragePool", &[x], vec![]),
         Layer::PixelShuffle(r) => {
             let attributes = vec![int("blocksize", *r), string("mode", "CRD")];
             graph.node("DepthToSpace", &[x], attributes)
@@ -108,12 +110,5 @@ fn transposed(graph: &mut GraphBuilder, conv: &ConvTranspose, w: &Weights, x: &s
 /// A parameter under its own name, by which `--init-from` finds it again.
 fn tensor(graph: &mut GraphBuilder, id: ParamId, w: &Weights) -> String {
     let tensor = &w[id];
-    graph.weight(w.name(id), &tensor.size(), &values(tensor))
-}
-
-fn values(tensor: &Tensor) -> Vec<f32> {
-    let mut values = vec![0.0; tensor.numel()];
-    let count = values.len();
-    tensor.detach().contiguous().copy_data(&mut values, count);
-    values
+    graph.weight(w.name(id), &tensor.size(), &pixels::floats(tensor))
 }

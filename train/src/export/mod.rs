@@ -27,9 +27,12 @@ use cyclegan_output::write_beside;
 use tch::{Device, Kind, no_grad};
 
 use crate::{
-    checkpoint,
-    cyclegan::CycleGan,
-    net::{cost::macs, generator::Generator, params::Weights},
+    checkpoint::Shown,
+    net::{
+        cost::macs,
+        generator::Generator,
+        params::{Params, Weights},
+    },
     onnx_generator::OnnxGenerator,
     run_folder::{Config, RunFolder},
 };
@@ -42,9 +45,16 @@ pub struct ExportArgs {
     /// Folder of the run
     #[arg(long)]
     run: PathBuf,
+    /// Of the checkpoint that scored best while it trained, `train --eval-every`, not of the newest
+    #[arg(long)]
+    best: bool,
     /// Folder for G.onnx, F.onnx and README.md, of which one that `export` did not write is kept
     #[arg(long)]
     out: PathBuf,
+    /// Short side that the filter is to show pictures at, pixels (`cyclegan.size`) [default: what the
+    /// run was trained at]
+    #[arg(long, value_name = "PIXELS")]
+    size: Option<u32>,
     /// Average the weights with those of G.onnx and F.onnx in this folder, which the run began with
     /// (--init-from): part of what further training took away comes back
     #[arg(long, value_name = "DIR")]
@@ -65,7 +75,8 @@ pub struct ExportArgs {
     /// Pictures taken from each domain for that
     #[arg(long, default_value_t = 32)]
     calibration_images: usize,
-    /// int8: the convolutions that suffer most stay in float32, up to this share of the arithmetic
+    /// int8: of the convolutions before the last one, which stays in float32, those that suffer most
+    /// stay too, up to this share of the arithmetic
     #[arg(long, default_value_t = 0.06)]
     float_share: f64,
 }
@@ -89,7 +100,17 @@ pub fn run(args: &ExportArgs) -> Result<()> {
     }
     ensure!(!args.out.is_file(), "{}: a file, expected a folder", args.out.display());
     let run = RunFolder::open(&args.run)?;
-    let pair = Pair::newest(&run)?;
+    let shown = if args.best { Shown::best } else { Shown::newest };
+    let mut pair = Pair::of(shown(&run, Device::Cpu)?);
+    if let Some(size) = args.size {
+        let multiple = pair.model.networks[0].multiple_of();
+        ensure!(
+            (1..=Metadata::MAX_SIZE).contains(&size) && size.is_multiple_of(multiple),
+            "--size is {size}, expected a multiple of {multiple} up to {}",
+            Metadata::MAX_SIZE
+        );
+        pair.size = Some(size);
+    }
     if let Some(folder) = &args.average_with {
         pair.average(folder, [args.average_a, args.average_b])?;
     }
@@ -101,7 +122,7 @@ pub fn run(args: &ExportArgs) -> Result<()> {
         }
         let data = args.calibrate.as_deref().unwrap_or(&pair.config.data);
         let domain = ["trainA", "trainB"][i];
-        let metadata = pair.metadata(direction);
+        let metadata = pair.metadata(direction)?;
         let frames = frames::read(data, domain, args.calibration_images, &metadata)?;
         let float32 = args.out.join(file_name(direction, Precision::Fp32));
         let painted = Painted::by(&mut OnnxGenerator::open(&float32, 0)?, frames)?;
@@ -116,7 +137,7 @@ pub fn run(args: &ExportArgs) -> Result<()> {
 
 /// Writes the generators of a run's newest checkpoint, each checked before it takes its name.
 pub fn write_pair(run: &RunFolder, out: &Path) -> Result<()> {
-    Pair::newest(run)?.write(out)?;
+    Pair::of(Shown::newest(run, Device::Cpu)?).write(out)?;
     Ok(())
 }
 
@@ -137,26 +158,29 @@ impl Written {
 /// The generators of a run.
 struct Pair {
     config: Config,
-    model: CycleGan,
+    model: Shown,
+    /// The short side that the files are for, pixels, where it is known.
+    size: Option<u32>,
 }
 
 impl Pair {
-    fn newest(run: &RunFolder) -> Result<Self> {
-        let (config, model) = checkpoint::open_newest(run, Device::Cpu)?;
-        Ok(Self { config, model })
+    fn of((config, model): (Config, Shown)) -> Self {
+        let size = config.train.short_side();
+        Self { config, model, size }
     }
 
     /// Takes `shares` of G and F from an exported pair: θ = (1 − share)·run + share·pair
     /// (Wortsman et al. 2022, arXiv 2109.01903). Networks apart in training cannot be averaged;
     /// one and what it was trained on to can.
     fn average(&self, folder: &Path, shares: [f64; 2]) -> Result<()> {
-        let other = CycleGan::new(&self.config.train, Device::Cpu)?;
-        read_back::pair(folder, &other)?;
-        let players = self.model.generators.iter().zip(&other.generators);
-        for ((own, other), share) in players.zip(shares) {
-            let mut weights = own.shown().flat().shallow_clone();
+        let model = &self.model;
+        let others =
+            model.params.each_ref().map(|own| Params::from_flat(own.layout(), own.flat().copy()));
+        read_back::pair(folder, &model.networks, others.each_ref())?;
+        for ((own, other), share) in model.params.iter().zip(&others).zip(shares) {
+            let mut weights = own.flat().shallow_clone();
             no_grad(|| {
-                let _ = weights.lerp_(other.shown().flat(), share);
+                let _ = weights.lerp_(other.flat(), share);
             });
         }
         Ok(())
@@ -168,7 +192,7 @@ impl Pair {
         let write = |direction: Direction| {
             let name = file_name(direction, Precision::Fp32);
             let weights = self.weights(direction);
-            let bytes = self.build(direction, Element::F32).encode_to_vec();
+            let bytes = self.build(direction, Element::F32)?.encode_to_vec();
             let path = out.join(&name);
             let is_new = fs::read(&path).ok().as_ref() != Some(&bytes);
             let worst = write_checked(&path, &bytes, |onnx| {
@@ -190,9 +214,9 @@ impl Pair {
         painted: &Painted,
     ) -> Result<Written> {
         let (precision, model, kept) = match variant {
-            Variant::Fp16 => (Precision::Fp16, self.build(direction, Element::F16), None),
+            Variant::Fp16 => (Precision::Fp16, self.build(direction, Element::F16)?, None),
             Variant::Int8 => {
-                let float32 = self.build(direction, Element::F32);
+                let float32 = self.build(direction, Element::F32)?;
                 let int8 = int8::quantise(&float32, painted, args.float_share)?;
                 (Precision::Int8, int8.model, Some(int8.kept))
             }
@@ -202,9 +226,11 @@ impl Pair {
             check::against_float32(onnx, painted)
         })?;
         let mut check = format!(
-            "differs from {} by {:.2} grey levels on average, {:.0} at most",
+            "differs from {} by {:.2} grey levels on average, {:.2} where it changes the picture, \
+             {:.0} at most",
             file_name(direction, Precision::Fp32),
             found.mean,
+            found.inside,
             found.largest
         );
         if let Some(kept) = kept.filter(|kept| !kept.is_empty()) {
@@ -213,9 +239,9 @@ impl Pair {
         Ok(Written { name, check })
     }
 
-    fn build(&self, direction: Direction, element: Element) -> ModelProto {
+    fn build(&self, direction: Direction, element: Element) -> Result<ModelProto> {
         let (folded, weights) = self.network(direction).folded(self.weights(direction));
-        model::build(&folded, &weights, &self.metadata(direction), element)
+        Ok(model::build(&folded, &weights, &self.metadata(direction)?, element))
     }
 
     fn network(&self, direction: Direction) -> &Generator {
@@ -223,31 +249,32 @@ impl Pair {
     }
 
     fn weights(&self, direction: Direction) -> Weights {
-        self.model.generators[index(direction)].shown().weights(Kind::Float)
+        self.model.params[index(direction)].weights(Kind::Float)
     }
 
     /// The short side that arithmetic is counted at, pixels: what the filter takes.
     fn side(&self) -> u64 {
-        self.config.train.short_side().unwrap_or(frames::SHORT_SIDE).into()
+        self.size.unwrap_or(frames::SHORT_SIDE).into()
     }
 
-    fn metadata(&self, direction: Direction) -> Metadata {
+    fn metadata(&self, direction: Direction) -> Result<Metadata> {
         let options = &self.config.train;
         let side = self.side();
         let arch = options.net_g().to_possible_value();
         let network = self.network(direction);
-        Metadata {
+        Ok(Metadata {
             direction: Some(direction),
             domain_a: Some(options.domain_a.clone()),
             domain_b: Some(options.domain_b.clone()),
-            size: options.short_side(),
+            size: self.size,
             multiple_of: network.multiple_of(),
             arch: arch.map(|value| value.get_name().to_owned()),
+            shape: Some(network.shape.to_json()?),
             macs: Some(macs(&network.layers, side, side)),
             parameters: Some(network.layout.weights() as u64),
             trained_on: self.config.data.file_name().map(|n| n.to_string_lossy().into_owned()),
             ..Metadata::default()
-        }
+        })
     }
 }
 

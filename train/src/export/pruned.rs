@@ -91,6 +91,7 @@ mod tests {
             norm: if net == NetG::Fast { Norm::None } else { Norm::Instance },
             dropout: false,
             mask_head: false,
+            context: false,
             pruned,
         }
     }

@@ -9,39 +9,48 @@ use cyclegan_contract::{
     Direction, Generator as Contract, Precision, file_name,
     onnx::{DataType, GraphProto, Message, ModelProto, NodeProto, TensorProto},
 };
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::{graph::Element, model};
-use crate::{
-    cyclegan::{CycleGan, player::Player},
-    net::{build::Norm, generator::Generator},
+use crate::net::{
+    build::Norm,
+    generator::{Generator, GeneratorShape},
+    init::InitType,
+    params::Params,
 };
 
-/// Puts the weights of G.onnx and F.onnx in `folder` into the generators of `model`, whose
-/// averages begin anew there.
+/// Puts the weights of G.onnx and F.onnx in `folder` into the parameters of such networks.
 ///
 /// Fails for files of another architecture, and for files that another program exported.
-pub fn pair(folder: &Path, model: &CycleGan) -> Result<()> {
+pub fn pair(folder: &Path, networks: &[Generator; 2], params: [&Params; 2]) -> Result<()> {
     ensure!(
-        !matches!(model.networks[0].shape.norm, Norm::Batch | Norm::Frozen),
+        !matches!(networks[0].shape.norm, Norm::Batch | Norm::Frozen),
         "exported files have such a normalisation folded into their convolutions: this needs a run \
          with --norm none or instance"
     );
-    let players = model.networks.iter().zip(&model.generators);
-    for (direction, (network, player)) in Direction::BOTH.into_iter().zip(players) {
+    for (direction, (network, params)) in
+        Direction::BOTH.into_iter().zip(networks.iter().zip(params))
+    {
         let path = folder.join(file_name(direction, Precision::Fp32));
-        one(&path, network, player).with_context(|| path.display().to_string())?;
-        player.restart_average();
+        one(&path, network, params).with_context(|| path.display().to_string())?;
     }
     Ok(())
 }
 
-fn one(path: &Path, network: &Generator, player: &Player) -> Result<()> {
+fn one(path: &Path, network: &Generator, params: &Params) -> Result<()> {
     let found = graph(path)?;
-    let weights = player.params.weights(Kind::Float);
-    same_architecture(&found, &model::graph(network, &weights, Element::F32))?;
-    let found: HashMap<_, _> = found.initializer.iter().map(|t| (t.name.as_str(), t)).collect();
-    player.params.fill(|name| values(found.get(name).context("a weight is missing")?))
+    let names: HashMap<_, _> = found.initializer.iter().map(|t| (t.name.as_str(), t)).collect();
+    // A path that begins as nothing may be added to what was exported without it.
+    let context = network.shape.context && names.keys().any(|name| name.starts_with("context."));
+    let without = Generator::new(GeneratorShape { context, ..network.shape.clone() });
+    let expected = Params::new(&without.layout, InitType::Normal, 1.0, Device::Cpu);
+    let expected = model::graph(&without, &expected.weights(Kind::Float), Element::F32);
+    same_architecture(&found, &expected)?;
+    params.fill(|name| match (names.get(name), params.get(name)) {
+        (Some(tensor), _) => values(tensor),
+        (None, Some(own)) => Ok(own.detach().copy()),
+        (None, None) => bail!("no weight {name}"),
+    })
 }
 
 /// The graph of a file under the contract.
@@ -87,4 +96,71 @@ fn values(tensor: &TensorProto) -> Result<Tensor> {
         "weight `{name}` is not raw float32, expected a file that `export` wrote"
     );
     Ok(Tensor::f_from_data_size(&tensor.raw_data, &tensor.dims, Kind::Float)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use cyclegan_contract::Metadata;
+    use tch::no_grad;
+
+    use super::*;
+    use crate::{
+        cyclegan::{CycleGan, player::Player},
+        noise::noise,
+        options::TrainOptions,
+    };
+
+    fn read(folder: &Path, model: &CycleGan) -> Result<()> {
+        pair(folder, &model.networks, model.generators.each_ref().map(|g| &g.params))
+    }
+
+    #[test]
+    fn a_path_that_sees_the_whole_picture_is_added_as_nothing() {
+        let options = |context| TrainOptions {
+            ngf: Some(4),
+            width: 8,
+            blocks: 3,
+            ndf: 4,
+            mask_head: true,
+            context,
+            ..TrainOptions::default()
+        };
+        let old = CycleGan::new(&options(false), Device::Cpu).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        for (i, direction) in Direction::BOTH.into_iter().enumerate() {
+            let weights = old.generators[i].shown().weights(Kind::Float);
+            let metadata = Metadata { direction: Some(direction), ..Metadata::default() };
+            let model = model::build(&old.networks[i], &weights, &metadata, Element::F32);
+            let name = file_name(direction, Precision::Fp32);
+            fs::write(folder.path().join(name), model.encode_to_vec()).unwrap();
+        }
+        let seeded = TrainOptions { seed: 4, ..options(true) };
+        let mut new = CycleGan::new(&seeded, Device::Cpu).unwrap();
+        read(folder.path(), &new).unwrap();
+        new.generators.iter_mut().for_each(Player::restart_average);
+        let x = noise(1, &[2, 3, 32, 48]);
+        for i in 0..2 {
+            let run = |model: &CycleGan| {
+                let weights = model.generators[i].shown().weights(Kind::Float);
+                no_grad(|| model.networks[i].forward(&weights, &x, Kind::Float, false).image)
+            };
+            assert_eq!(run(&old), run(&new));
+            // What it adds is learnt: its first convolution is not nothing, and its last can move.
+            let first = new.generators[i].params.get("context.1.weight").unwrap();
+            assert!(first.abs().max().double_value(&[]) > 0.0);
+            let weights = new.generators[i].params.weights(Kind::Float);
+            let loss = new.networks[i].forward(&weights, &x, Kind::Float, true).image;
+            let last = new.generators[i].params.get("context.2.weight").unwrap();
+            let loss = loss.sum(Kind::Float);
+            let gradient = Tensor::run_backward(&[loss], &[last], false, false).remove(0);
+            assert!(gradient.abs().max().double_value(&[]) > 0.0);
+        }
+        // The other way round something would be lost.
+        let without = CycleGan::new(&options(false), Device::Cpu).unwrap();
+        let weights = new.generators[0].shown().weights(Kind::Float);
+        let model = model::build(&new.networks[0], &weights, &Metadata::default(), Element::F32);
+        fs::write(folder.path().join("G.onnx"), model.encode_to_vec()).unwrap();
+        let error = format!("{:#}", read(folder.path(), &without).unwrap_err());
+        assert!(error.contains("context.1.weight"), "{error}");
+    }
 }

@@ -2,25 +2,25 @@
 
 //! The `extract` command: training frames out of videos.
 
-mod hash;
-
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::Ordering,
+    time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use image::RgbImage;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 
 use crate::{
-    data::{shot::Shots, view::View},
-    interrupt, samples,
-    video::{Frame, Video},
+    data::{hash::Hash, shot::Shots, view::View},
+    interrupt,
+    progress::styled,
+    samples,
+    video::{Frame, Patience, Video},
 };
-use hash::Hash;
 
 /// Arguments of `extract`.
 #[derive(Debug, Args)]
@@ -44,16 +44,20 @@ pub struct ExtractArgs {
     /// Keep at most this many frames of each shot
     #[arg(long)]
     max_per_shot: Option<usize>,
+    /// Give up on a video that gives no frame for so many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    stall_timeout: u64,
 }
 
 /// Writes the frames of all videos that are worth training on.
 pub fn run(args: &ExtractArgs) -> Result<()> {
     let names = names(&args.videos);
     ensure_new(&args.out, &names)?;
-    let stop = interrupt::flag()?;
+    let patience =
+        Patience { stop: interrupt::flag()?, stall: Duration::from_secs(args.stall_timeout) };
     let mut kept = Vec::new();
     for (video, name) in args.videos.iter().zip(&names) {
-        let counts = extract(video, name, args, &mut kept, &stop)?;
+        let counts = extract(video, name, args, &mut kept, &patience)?;
         println!(
             "{}: kept {} of {} frames, {} shot{}",
             video.display(),
@@ -117,22 +121,15 @@ fn extract(
     name: &str,
     args: &ExtractArgs,
     hashes: &mut Vec<Hash>,
-    stop: &AtomicBool,
+    patience: &Patience,
 ) -> Result<Counts> {
-    let mut video = Video::open(path)?;
+    let mut video = Video::open(path, patience.clone())?;
     let bar = progress(video.duration, name);
     let (mut shots, mut counts, mut in_shot) = (Shots::default(), Counts::default(), 0);
-    let mut number = 0u64;
+    let (mut number, mut time) = (0u64, 0.0);
     while let Some(frame) = video.next_frame().with_context(|| path.display().to_string())? {
-        ensure!(
-            !stop.load(Ordering::Relaxed),
-            "stopped after {:.1} s of {}: {} of its frames are in {}; take them away before you begin anew",
-            frame.time,
-            path.display(),
-            counts.kept,
-            args.out.display()
-        );
         number += 1;
+        time = frame.time;
         bar.set_position((frame.time * 10.0) as u64);
         if shots.begins(&frame.picture) {
             in_shot = 0;
@@ -153,6 +150,13 @@ fn extract(
         samples::write(&sized(&frame, args.size), &args.out.join(file))?;
     }
     bar.finish_and_clear();
+    ensure!(
+        !patience.stop.load(Ordering::Relaxed),
+        "stopped after {time:.1} s of {}: {} of its frames are in {}; take them away before you begin anew",
+        path.display(),
+        counts.kept,
+        args.out.display()
+    );
     ensure!(number > 0, "{}: no video frames in it", path.display());
     counts.shots = shots.count;
     Ok(counts)
@@ -169,9 +173,7 @@ fn sized(frame: &Frame, short: u32) -> RgbImage {
 fn progress(duration: Option<f64>, name: &str) -> ProgressBar {
     let bar =
         duration.map_or_else(ProgressBar::new_spinner, |s| ProgressBar::new((s * 10.0) as u64));
-    let style = ProgressStyle::with_template("{msg} {bar:30} {percent} % eta {eta}");
-    let bar = bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar.with_message(name.to_owned())
+    styled(bar, "{msg} {bar:30} {percent} % eta {eta}").with_message(name.to_owned())
 }
 
 #[cfg(test)]

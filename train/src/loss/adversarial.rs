@@ -19,23 +19,25 @@ pub enum GanMode {
 }
 
 impl GanMode {
-    /// The loss of scores that ought to say `real`.
-    pub fn loss(self, scores: &Tensor, real: bool) -> Tensor {
-        match self {
-            Self::Lsgan => (scores - f64::from(u8::from(real))).square().mean(Kind::Float),
+    /// The loss of scores that ought to say `real`: their mean, or the sum of each times what
+    /// [`patch_weights`] gives it.
+    pub fn loss(self, scores: &Tensor, real: bool, weights: Option<&Tensor>) -> Tensor {
+        let target = f64::from(u8::from(real));
+        let losses = match self {
+            Self::Lsgan => (scores - target).square(),
             Self::Vanilla => {
-                let target = scores.full_like(f64::from(u8::from(real)));
                 let none = None::<Tensor>;
                 scores.binary_cross_entropy_with_logits(
-                    &target,
+                    &scores.full_like(target),
                     none.as_ref(),
                     none.as_ref(),
-                    Reduction::Mean,
+                    Reduction::None,
                 )
             }
-            Self::Wgangp if real => -scores.mean(Kind::Float),
-            Self::Wgangp => scores.mean(Kind::Float),
-        }
+            Self::Wgangp if real => -scores,
+            Self::Wgangp => scores.shallow_clone(),
+        };
+        weighted_mean(&losses, weights)
     }
 
     /// The score half-way between real and painted, where a discriminator is undecided.
@@ -45,6 +47,23 @@ impl GanMode {
             Self::Vanilla | Self::Wgangp => 0.0,
         }
     }
+}
+
+/// The mean of a map, or the sum of its values times their weights.
+pub fn weighted_mean(values: &Tensor, weights: Option<&Tensor>) -> Tensor {
+    match weights {
+        Some(weights) => (values * weights).sum(Kind::Float),
+        None => values.mean(Kind::Float),
+    }
+}
+
+/// How much each of N×1×h×w scores counts where only what is inside a mask (N×1×H×W) is looked at: the
+/// mask at the size of the scores. The weights of each image have the sum 1/N, so that a small animal
+/// counts as much as a large one; those of an image with an empty mask are 0.
+pub fn patch_weights(mask: &Tensor, scores: &Tensor) -> Tensor {
+    let pooled = mask.adaptive_avg_pool2d(&scores.size()[2..]);
+    let sum = pooled.sum_dim_intlist([1i64, 2, 3].as_slice(), true, Kind::Float);
+    pooled / (sum.clamp_min(1e-6) * scores.size()[0] as f64)
 }
 
 /// λ·E[(‖∇D(x̂)‖₂ − 1)²], x̂ between real and painted (Gulrajani et al. 2017, equation 3), λ = 10.
@@ -64,7 +83,7 @@ mod tests {
     use super::*;
 
     fn value(mode: GanMode, scores: &[f32], real: bool) -> f64 {
-        mode.loss(&Tensor::from_slice(scores), real).double_value(&[])
+        mode.loss(&Tensor::from_slice(scores), real, None).double_value(&[])
     }
 
     #[test]
@@ -74,6 +93,21 @@ mod tests {
         let softplus = (1.0f64 + 2.0f64.exp()).ln();
         assert!((value(GanMode::Vanilla, &[2.0], false) - softplus).abs() < 1e-6);
         assert!((value(GanMode::Wgangp, &[1.0, 3.0], true) + 2.0).abs() < 1e-6);
+    }
+
+    /// The left half of the first image is inside, nothing of the second.
+    #[test]
+    fn patches_count_by_what_is_inside_the_mask() {
+        let mask = Tensor::zeros([2, 1, 8, 8], tch::kind::FLOAT_CPU);
+        let _ = mask.get(0).narrow(2, 0, 4).fill_(1.0);
+        let scores = Tensor::zeros([2, 1, 4, 4], tch::kind::FLOAT_CPU);
+        let _ = scores.get(0).narrow(2, 0, 2).fill_(3.0);
+        let _ = scores.get(1).fill_(100.0);
+        let weights = patch_weights(&mask, &scores);
+        assert!((weights.get(0).sum(Kind::Float).double_value(&[]) - 0.5).abs() < 1e-6);
+        // (3 − 1)² on the cells that see the animal, and half of that for one of two images.
+        let loss = GanMode::Lsgan.loss(&scores, true, Some(&weights));
+        assert!((loss.double_value(&[]) - 2.0).abs() < 1e-5);
     }
 
     #[test]

@@ -1,8 +1,49 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! How alike two networks tell a batch's images apart.
+//! How alike two networks tell images, or places of them, apart.
 
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
+
+use super::features::positions;
+
+/// What is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Alignment {
+    /// The places of all images, less their mean (CKA, arXiv 1905.00414).
+    Centred,
+    /// The images of a batch as they are, as published (CAT, arXiv 2103.03467).
+    Paper,
+}
+
+impl Alignment {
+    /// How alike the features `x` and `y` of the same N images are, at most 1.
+    pub fn of(self, x: &Tensor, y: &Tensor) -> Tensor {
+        match self {
+            Self::Centred => centred_alignment(x, y),
+            Self::Paper => kernel_alignment(x, y),
+        }
+    }
+}
+
+/// Centred kernel alignment under the linear kernel (Kornblith et al. 2019, arXiv 1905.00414, equation
+/// 3): CKA(X, Y) = ‖XᵀY‖²/(‖XᵀX‖·‖YᵀY‖), Frobenius norms, from 0 to 1. The rows of X and Y are the
+/// places of all images, less their mean, the columns channels.
+///
+/// `x` and `y` are N×C×h×w; their channels may differ, and the larger grid is averaged to the smaller.
+/// What all places have in common, most of features behind rectifiers, does not count.
+pub fn centred_alignment(x: &Tensor, y: &Tensor) -> Tensor {
+    let [x, y] = positions(x, y).map(|rows| {
+        let centred = &rows - rows.mean_dim([0i64].as_slice(), true, Kind::Float);
+        let norm = centred.norm();
+        centred / norm.clamp_min(f64::from(f32::MIN_POSITIVE))
+    });
+    let norm = |a: &Tensor, b: &Tensor| a.tr().matmul(b).norm();
+    let own = norm(&x, &x) * norm(&y, &y);
+    norm(&x, &y).square() / own.clamp_min(f64::from(f32::MIN_POSITIVE))
+}
 
 /// Global kernel alignment of features of the same N images (CAT, arXiv 2103.03467;
 /// docs/compress.md, 5): KA(X, Y) = Σ(XXᵀ ∘ YYᵀ) / √(Σ(XXᵀ)² · Σ(YYᵀ)²), from 0 to 1 for features that are
@@ -78,6 +119,37 @@ mod tests {
             let found = gradient.double_value(&[0, 0, 0, 0]);
             assert!((found - slope).abs() < 1e-4, "{n}: {found}, expected {slope}");
         }
+    }
+
+    /// Against the definition by centred N×N kernels: Σ(HKH ∘ HLH)/√(Σ(HKH)²·Σ(HLH)²).
+    #[test]
+    fn the_centred_one_is_the_papers_of_centred_kernels() {
+        tch::manual_seed(6);
+        let (x, y) = (features(2, 4, 3) + 2.0, features(2, 6, 3) - 1.0);
+        let centred = |t: &Tensor| {
+            let rows = t.permute([0, 2, 3, 1]).reshape([18, -1]).to_kind(Kind::Double);
+            rows.copy() - rows.mean_dim([0i64].as_slice(), true, Kind::Double)
+        };
+        let expected = reference(&rows(&centred(&x)), &rows(&centred(&y)));
+        let found = centred_alignment(&x, &y).double_value(&[]);
+        assert!((found - expected).abs() < 1e-5, "{found}, expected {expected}");
+    }
+
+    /// What all features have in common makes the paper's nearly constant at two images.
+    #[test]
+    fn centring_tells_networks_apart_whose_features_share_their_mean() {
+        tch::manual_seed(7);
+        let behind_relu = |seed: f64| (features(2, 16, 8) + seed).relu() + 3.0;
+        let (x, other) = (behind_relu(0.1), behind_relu(0.2));
+        let value = |a: Alignment| a.of(&x, &other).double_value(&[]);
+        assert!(value(Alignment::Paper) > 0.95 && value(Alignment::Centred) < 0.5);
+        let turned = x.flip([1]) * 3.0 + 1.0;
+        assert!((Alignment::Centred.of(&x, &turned).double_value(&[]) - 1.0).abs() < 1e-5);
+        // At one image too there is something to learn.
+        let one = x.narrow(0, 0, 1).set_requires_grad(true);
+        let alignment = centred_alignment(&one, &other.narrow(0, 0, 1));
+        let gradient = Tensor::run_backward(&[alignment], &[&one], false, false).remove(0);
+        assert!(gradient.abs().max().double_value(&[]) > 1e-6);
     }
 
     #[test]

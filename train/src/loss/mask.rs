@@ -19,6 +19,11 @@ pub fn supervised(logits: &Tensor, truth: &Tensor, known: &Tensor) -> Tensor {
     loss / weight.sum(Kind::Float).clamp_min(1.0)
 }
 
+/// Cross-entropy between mask logits and a mask that is 0 everywhere: −log(1 − σ(x)).
+pub fn empty(logits: &Tensor) -> Tensor {
+    logits.softplus().mean(Kind::Float)
+}
+
 /// The mean of the mask: without masks to learn from, repaint as little as serves.
 pub fn small(logits: &Tensor) -> Tensor {
     logits.sigmoid().mean(Kind::Float)
@@ -37,6 +42,14 @@ mod tests {
         assert!((loss - 2.0f64.ln()).abs() < 1e-6);
         let nothing = supervised(&logits, &truth, &known.zeros_like());
         assert_eq!(nothing.double_value(&[]), 0.0);
+    }
+
+    #[test]
+    fn an_empty_mask_is_one_that_is_known_to_be() {
+        let logits = Tensor::from_slice(&[0.5f32, -3.0]).view([2, 1, 1, 1]);
+        let (truth, known) = (logits.zeros_like(), logits.ones_like());
+        let expected = supervised(&logits, &truth, &known).double_value(&[]);
+        assert!((empty(&logits).double_value(&[]) - expected).abs() < 1e-6);
     }
 
     #[test]

@@ -4,5 +4,7 @@
 
 pub mod adversarial;
 pub mod alignment;
+pub mod features;
 pub mod flicker;
 pub mod mask;
+pub mod ssim;

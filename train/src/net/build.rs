@@ -21,6 +21,9 @@ pub enum Norm {
     Batch,
     /// None.
     None,
+    /// Each convolution's weight divided by its largest singular value (Miyato et al. 2018, arXiv
+    /// 1802.05957): nothing is taken from the picture. Of discriminators.
+    Spectral,
     /// Instance normalisation whose statistics stand still: `--resume --norm frozen` goes on so
     /// from a run with `instance`. Exported folded into the convolutions.
     Frozen,
@@ -87,6 +90,9 @@ impl Builder {
         let shape = [outs, ins, window.kernel, window.kernel];
         let start = Start::Weight(factor);
         let weight = self.layout.add(format!("{name}.weight"), &shape, start);
+        if self.norm == Norm::Spectral {
+            self.layout.normalise(weight);
+        }
         Layer::Conv(Conv {
             weight,
             bias: Some(self.bias(name, outs)),
@@ -145,7 +151,7 @@ impl Builder {
             _ => return,
         };
         match self.norm {
-            Norm::None => {}
+            Norm::None | Norm::Spectral => {}
             Norm::Instance => layers.push(Layer::InstanceNorm(channels)),
             Norm::Batch => {
                 // The mean that it takes away has the convolution's bias in it, so that this one

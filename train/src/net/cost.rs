@@ -48,6 +48,10 @@ fn layer_macs(layer: &Layer, (h, w): &mut (u64, u64), transposed: Size) -> u64 {
             let counted = if transposed == Size::Input { input } else { *h * *w };
             weights(c.channels, c.kernel) * counted
         }
+        Layer::GlobalMean => {
+            (*h, *w) = (1, 1);
+            0
+        }
         Layer::PixelShuffle(r) => {
             (*h, *w) = (*h * *r as u64, *w * *r as u64);
             0

@@ -15,13 +15,15 @@ const BRANCH: f64 = 0.1;
 
 /// A 5×5 stem to half size with `stem` channels, a 3×3 to a quarter with `width`, a residual block
 /// for each of `hidden`, its channels inside, and two pixel shuffles up to `outs` channels. A block
-/// with none inside is not there. Also after how many layers the first block begins and each ends.
+/// with none inside is not there. With `context` each pixel is told, after two thirds of the blocks,
+/// what is in the whole picture. Also after how many layers the first block begins and each ends.
 pub fn fast(
     b: &mut Builder,
     stem: i64,
     width: i64,
     hidden: &[i64],
     outs: i64,
+    context: bool,
 ) -> (Vec<Layer>, Vec<usize>) {
     let mut layers = Vec::new();
     layers.push(b.conv("stem", 3, stem, Window::same(5, 2)));
@@ -29,9 +31,13 @@ pub fn fast(
     layers.push(b.conv("down", stem, width, Window::same(3, 2)));
     normalised(b, &mut layers);
     let mut after = vec![layers.len()];
+    let blocks = hidden.len();
     for (i, &hidden) in hidden.iter().enumerate() {
         if hidden > 0 {
             layers.push(block(b, &format!("block{}", i + 1), width, hidden));
+        }
+        if context && i + 1 == (blocks * 2).div_ceil(3) {
+            layers.push(whole_picture(b, width));
         }
         after.push(layers.len());
     }
@@ -54,5 +60,18 @@ fn block(b: &mut Builder, name: &str, width: i64, hidden: i64) -> Layer {
     normalised(b, &mut body);
     body.push(b.conv_scaled(&format!("{name}.2"), hidden, width, window, BRANCH));
     b.norm(&mut body);
+    Layer::Residual(body)
+}
+
+/// Features of the whole picture as a bias of all of its pixels (GCNet, arXiv 1904.11492, with a mean
+/// for the attention). It begins as nothing.
+fn whole_picture(b: &mut Builder, width: i64) -> Layer {
+    let inside = (width / 4).max(1);
+    let one = Window::valid(1);
+    let mut body = vec![Layer::GlobalMean];
+    body.push(b.conv("context.1", width, inside, one));
+    // Means differ little from picture to picture: a plain rectifier might never open.
+    body.push(Layer::LeakyRelu(0.2));
+    body.push(b.conv_scaled("context.2", inside, width, one, 0.0));
     Layer::Residual(body)
 }

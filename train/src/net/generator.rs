@@ -2,6 +2,7 @@
 
 //! Generators: an image in, an image out.
 
+use anyhow::{Context, Result};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
@@ -47,7 +48,8 @@ pub enum NetG {
 }
 
 /// What a generator is made of.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct GeneratorShape {
     /// Architecture.
     pub net: NetG,
@@ -59,11 +61,16 @@ pub struct GeneratorShape {
     pub blocks: usize,
     /// Normalisation.
     pub norm: Norm,
-    /// Dropout where the architecture has a place for it.
+    /// Dropout where the architecture has a place for it. Nothing is left of it in a file.
+    #[serde(skip)]
     pub dropout: bool,
     /// A fourth output channel that says how much of each pixel is repainted.
     pub mask_head: bool,
+    /// `fast`: a path that sees the whole picture.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub context: bool,
     /// The channels that pruning left; none for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pruned: Option<Pruned>,
 }
 
@@ -101,6 +108,31 @@ pub struct Painted {
 }
 
 impl GeneratorShape {
+    /// What `cyclegan.shape` of an exported file says. A normalisation that is folded into the
+    /// convolutions is not there.
+    pub fn to_json(&self) -> Result<String> {
+        let folds = matches!(self.norm, Norm::Batch | Norm::Frozen);
+        let norm = if folds { Norm::None } else { self.norm };
+        Ok(serde_json::to_string(&Self { norm, ..self.clone() })?)
+    }
+
+    /// The inverse of [`GeneratorShape::to_json`].
+    pub fn from_json(text: &str) -> Result<Self> {
+        serde_json::from_str(text).with_context(|| {
+            format!("metadata `cyclegan.shape` is `{text}`, expected what `export` writes")
+        })
+    }
+
+    /// The channels that are left, also where none were taken away; none of architectures that are not
+    /// pruned.
+    pub fn left(&self) -> Option<Pruned> {
+        match self.net {
+            NetG::Fast => Some(Pruned::Fast(self.hidden())),
+            NetG::Inception9Blocks => Some(Pruned::Inception(self.widths())),
+            _ => None,
+        }
+    }
+
     /// `fast`: the channels inside each residual block.
     pub fn hidden(&self) -> Vec<i64> {
         match &self.pruned {
@@ -125,7 +157,7 @@ impl Generator {
         let outs = if shape.mask_head { 4 } else { 3 };
         let GeneratorShape { ngf, width, dropout, .. } = shape;
         let (layers, blocks) = match shape.net {
-            NetG::Fast => fast(&mut b, ngf, width, &shape.hidden(), outs),
+            NetG::Fast => fast(&mut b, ngf, width, &shape.hidden(), outs, shape.context),
             NetG::Resnet9Blocks => found(resnet(&mut b, ngf, 9, dropout, outs)),
             NetG::Resnet6Blocks => found(resnet(&mut b, ngf, 6, dropout, outs)),
             NetG::Inception9Blocks => inception(&mut b, &shape.widths(), outs),

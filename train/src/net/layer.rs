@@ -29,11 +29,13 @@ pub enum Layer {
     Relu,
     /// max(x, slope·x).
     LeakyRelu(f64),
+    /// The mean over the whole picture, N×C×1×1.
+    GlobalMean,
     /// C·r²×H×W to C×H·r×W·r (Shi et al. 2016).
     PixelShuffle(i64),
     /// Zeroes a share of the values while training.
     Dropout(f64),
-    /// x + body(x).
+    /// x + body(x), which may have a single pixel for all of x's.
     Residual(Vec<Layer>),
     /// x and body(x), stacked along the channels.
     Skip(Vec<Layer>),
@@ -210,6 +212,7 @@ impl Layer {
             Self::AffineInstanceNorm(n) => instance_norm(x, Some(&w[n.scale]), Some(&w[n.shift])),
             Self::Relu => x.relu(),
             Self::LeakyRelu(slope) => leaky_relu(x, *slope),
+            Self::GlobalMean => x.mean_dim([2i64, 3].as_slice(), true, x.kind()),
             Self::PixelShuffle(r) => x.pixel_shuffle(*r),
             Self::Dropout(p) => x.dropout(*p, train),
             Self::Residual(body) => x + run(body, w, x, train, see),

@@ -27,6 +27,9 @@ pub enum Start {
     Constant(f64),
     /// This value, which is a statistic and not trained.
     Statistic(f64),
+    /// The left singular vector of a weight's largest singular value, as far as power iteration has
+    /// found it; not trained.
+    Singular(ParamId),
 }
 
 /// One parameter.
@@ -44,7 +47,7 @@ impl Entry {
     }
 
     fn is_trained(&self) -> bool {
-        !matches!(self.start, Start::Statistic(_))
+        !matches!(self.start, Start::Statistic(_) | Start::Singular(_))
     }
 
     /// The parameter as a view of the flat tensor. Kernels lie in memory as O×kH×kW×I, which makes
@@ -78,6 +81,22 @@ impl Layout {
         let offset = self.numel();
         self.entries.push(Entry { name, shape: shape.to_vec(), start, offset });
         ParamId(self.entries.len() - 1)
+    }
+
+    /// Lets the weight `id`, out×…, be divided by its largest singular value.
+    pub fn normalise(&mut self, id: ParamId) {
+        let weight = &self.entries[id.0];
+        let (name, outs) = (format!("{}.singular", weight.name), weight.shape[0]);
+        self.add(name, &[outs], Start::Singular(id));
+    }
+
+    /// Each weight that is normalised, and where its singular vector stands.
+    fn singular(&self) -> impl Iterator<Item = (usize, usize)> {
+        let of = |(place, entry): (usize, &Entry)| match entry.start {
+            Start::Singular(weight) => Some((weight.0, place)),
+            _ => None,
+        };
+        self.entries.iter().enumerate().filter_map(of)
     }
 
     /// Number of values.
@@ -144,10 +163,28 @@ impl Params {
                     Start::Constant(value) | Start::Statistic(value) => {
                         let _ = view.fill_(value);
                     }
+                    Start::Singular(_) => {
+                        view.copy_(&unit(&InitType::Normal.draw(&entry.shape, 1.0)));
+                    }
                 }
             }
         });
-        Self::from_flat(layout, flat)
+        let params = Self::from_flat(layout, flat);
+        (0..FIRST_ITERATIONS).for_each(|_| params.iterate_power());
+        params
+    }
+
+    /// Moves the singular vectors on with the weights: u ← Wv/‖Wv‖, v = Wᵀu/‖Wᵀu‖. No graph that
+    /// is still to be walked may have read them.
+    pub fn iterate_power(&self) {
+        no_grad(|| {
+            for (weight, place) in self.layout.singular() {
+                let matrix = matrix(&self.views[weight]);
+                let mut u = self.views[place].shallow_clone();
+                let v = unit(&matrix.tr().mv(&u));
+                u.copy_(&unit(&matrix.mv(&v)));
+            }
+        });
     }
 
     /// The same network with other values, for example a moving average; shares memory with `flat`.
@@ -214,9 +251,33 @@ impl Params {
             // What a forward pass writes to must be the values themselves.
             false => view.shallow_clone(),
         };
-        let values = self.views.iter().zip(&self.layout.entries).map(ready).collect();
+        let mut values: Vec<Tensor> =
+            self.views.iter().zip(&self.layout.entries).map(ready).collect();
+        for (weight, place) in self.layout.singular() {
+            let view = &self.views[weight];
+            values[weight] = (view / largest_singular(view, &self.views[place])).to_kind(kind);
+        }
         Weights { layout: self.layout.clone(), values }
     }
+}
+
+/// Power iterations that a new singular vector begins with.
+const FIRST_ITERATIONS: usize = 15;
+
+/// A convolution's weight as a matrix, out×rest.
+fn matrix(weight: &Tensor) -> Tensor {
+    weight.flatten(1, -1)
+}
+
+/// σ = uᵀWv with v = Wᵀu/‖Wᵀu‖, whose gradient is taken in W alone.
+fn largest_singular(weight: &Tensor, u: &Tensor) -> Tensor {
+    let matrix = matrix(weight);
+    let v = no_grad(|| unit(&matrix.tr().mv(u)));
+    u.dot(&matrix.mv(&v))
+}
+
+fn unit(vector: &Tensor) -> Tensor {
+    vector / vector.norm().clamp_min(1e-12)
 }
 
 /// Weights ready for forward passes.

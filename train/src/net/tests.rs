@@ -28,6 +28,7 @@ fn with_norm(net: NetG, norm: Norm, mask_head: bool) -> Generator {
         norm,
         dropout: false,
         mask_head,
+        context: false,
         pruned: None,
     })
 }
@@ -194,4 +195,67 @@ fn pruned_branches_and_blocks_are_not_there() {
     assert_eq!(features[0], features[1], "the first three blocks are gone");
     assert_ne!(features[1], features[2], "the fifth block is there");
     assert_eq!(features[2], features[3], "the last three blocks are gone");
+}
+
+/// The weights that a forward pass uses have 1 as their largest singular value, and keep it while the
+/// stored ones change.
+#[test]
+fn spectral_normalisation_divides_by_the_largest_singular_value() {
+    let shape = DiscriminatorShape { norm: Norm::Spectral, ..discriminator(NetD::Basic, 3).shape };
+    let network = Discriminator::new(DiscriminatorShape { ndf: 8, ..shape });
+    tch::manual_seed(1);
+    let params = Params::new(&network.layout, InitType::Normal, 0.02, Device::Cpu);
+    // Twice the gain is the same network.
+    let x = Tensor::rand([1, 3, 64, 64], tch::kind::FLOAT_CPU);
+    let scores = || network.forward(&params.weights(Kind::Float), &x, Kind::Float);
+    let before = scores();
+    tch::no_grad(|| {
+        for id in network.layout.ids().filter(|&id| network.layout.name(id).ends_with(".weight")) {
+            let value = params.get(network.layout.name(id)).unwrap();
+            let _ = value.detach().g_mul_scalar_(3.0);
+        }
+    });
+    (0..200).for_each(|_| params.iterate_power());
+    let after = scores();
+    assert!((before - &after).abs().max().double_value(&[]) < 0.05);
+    let weights = params.weights(Kind::Float);
+    for id in network.layout.ids().filter(|&id| network.layout.name(id).ends_with(".weight")) {
+        let (_, singular, _) = Tensor::svd(&weights[id].flatten(1, -1).detach(), true, false);
+        let largest = singular.max().double_value(&[]);
+        assert!((largest - 1.0).abs() < 1e-3, "{}: {largest}", network.layout.name(id));
+    }
+    // A gradient through σ has nothing along the weight itself: its length does not count.
+    let leaf = params.get("conv2.weight").unwrap();
+    let loss = scores().square().sum(Kind::Float);
+    let gradient = Tensor::run_backward(&[loss], &[leaf], false, false).remove(0);
+    let along = (&gradient * leaf).sum(Kind::Float).double_value(&[]);
+    let across = (gradient.norm() * leaf.norm()).double_value(&[]);
+    assert!(across > 0.0 && along.abs() < across * 1e-3, "{along} of {across}");
+}
+
+/// Pixels that are far apart see each other, at the cost of two small convolutions of one pixel.
+#[test]
+fn a_context_path_sees_the_whole_picture_at_next_to_no_cost() {
+    let of = |context| {
+        Generator::new(GeneratorShape { context, ..with_norm(NetG::Fast, Norm::None, true).shape })
+    };
+    let (plain, context) = (of(false), of(true));
+    let costs = [&plain, &context].map(|g| macs(&g.layers, 256, 256));
+    assert_eq!(costs[1] - costs[0], 2 * 64 * 16);
+    tch::manual_seed(1);
+    let params = Params::new(&context.layout, InitType::Kaiming, 1.0, Device::Cpu);
+    let x = Tensor::zeros([1, 3, 256, 256], tch::kind::FLOAT_CPU);
+    let corner = x.copy();
+    let _ = corner.narrow(2, 0, 32).narrow(3, 0, 32).fill_(1.0);
+    let far = || {
+        let weights = params.weights(Kind::Float);
+        let run =
+            |x: &Tensor| tch::no_grad(|| context.forward(&weights, x, Kind::Float, false).image);
+        let difference = (run(&x) - run(&corner)).abs();
+        difference.narrow(2, 192, 64).narrow(3, 192, 64).max().double_value(&[])
+    };
+    assert!(far() == 0.0, "it begins as nothing");
+    let last = params.get("context.2.weight").unwrap().detach();
+    let _ = tch::no_grad(|| last.shallow_clone().fill_(0.5));
+    assert!(far() > 1e-3, "it sees the other corner");
 }

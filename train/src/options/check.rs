@@ -34,14 +34,27 @@ impl TrainOptions {
             ("--display-freq", self.display_freq),
             ("--save-latest-freq", self.save_latest_freq),
         ];
+        let every = every.into_iter().chain(self.eval_every.map(|value| ("--eval-every", value)));
         for (name, value) in every {
-            ensure!(value > 0, "{name} is 0, expected at least 1 iteration");
+            ensure!(value > 0, "{name} is 0, expected at least 1 image");
         }
-        let shares = [("--ema", self.ema), ("--beta1", self.beta1)];
-        for (name, value) in shares {
-            ensure!((0.0..1.0).contains(&value), "{name} is {value}, expected 0 to below 1");
+        ensure!(
+            (0.0..1.0).contains(&self.beta1),
+            "--beta1 is {}, expected 0 to below 1",
+            self.beta1
+        );
+        ensure!(self.max_images != Some(0), "--max-images is 0, expected at least 1");
+        if let Some(minutes) = self.max_minutes {
+            ensure!(
+                minutes > 0.0 && minutes.is_finite(),
+                "--max-minutes is {minutes}, expected more than 0"
+            );
         }
         ensure!(self.norm_d() != Norm::Frozen, "--norm-d frozen: only generators can be frozen");
+        ensure!(
+            self.norm != Some(Norm::Spectral),
+            "--norm spectral: only discriminators have spectral normalisation, with --norm-d"
+        );
         for (name, value) in [("--lr", self.lr), ("--init-gain", self.init_gain)] {
             ensure!(value > 0.0 && value.is_finite(), "{name} is {value}, expected more than 0");
         }
@@ -53,15 +66,21 @@ impl TrainOptions {
             ("--lambda-mask", self.lambda_mask),
             ("--lambda-flow", self.lambda_flow),
             ("--lambda-diff", self.lambda_diff),
+            ("--lambda-negative", self.lambda_negative),
+            ("--ema-half-life", self.ema_half_life),
         ];
         for (name, value) in weights {
             ensure!(value >= 0.0 && value.is_finite(), "{name} is {value}, expected 0 or more");
         }
-        ensure!(
-            (0.0..=1.0).contains(&self.min_foreground),
-            "--min-foreground is {}, expected 0 to 1",
-            self.min_foreground
-        );
+        let shares = [
+            ("--min-foreground", self.min_foreground),
+            ("--negative-share", self.negative_share),
+            ("--letterbox", self.letterbox),
+            ("--val-share", self.val_share),
+        ];
+        for (name, value) in shares {
+            ensure!((0.0..=1.0).contains(&value), "{name} is {value}, expected 0 to 1");
+        }
         for (name, value) in self.gammas() {
             ensure!(
                 value == 0.0 || !self.paired(),
@@ -160,7 +179,14 @@ mod tests {
             ("--preprocess multi_scale_crop --load-size-min 200", "--load-size-min", "256 to 286"),
             ("--crop-size 300", "--crop-size", "--load-size"),
             ("--crop-size 254", "--crop-size", "multiple of 4"),
-            ("--ema 1", "--ema", "below 1"),
+            ("--ema-half-life -1", "--ema-half-life is -1", "0 or more"),
+            ("--beta1 1", "--beta1", "below 1"),
+            ("--max-minutes 0", "--max-minutes is 0", "more than 0"),
+            ("--max-images 0", "--max-images is 0", "at least 1"),
+            ("--lambda-negative -1", "--lambda-negative is -1", "0 or more"),
+            ("--letterbox 2", "--letterbox is 2", "0 to 1"),
+            ("--negative-share -1", "--negative-share is -1", "0 to 1"),
+            ("--norm spectral", "--norm spectral", "discriminators"),
             ("--batch-size 0", "--batch-size is 0", "at least 1"),
             ("--norm-d frozen", "--norm-d", "generators"),
             ("--preprocess none --batch-size 2", "--preprocess", "--batch-size 1"),

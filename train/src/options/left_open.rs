@@ -2,7 +2,7 @@
 
 //! What options mean together, and what those mean that were left open.
 
-use super::{Mode, TrainOptions};
+use super::{LookAt, Mode, TrainOptions};
 use crate::{
     data::view::Preprocess,
     loss::adversarial::GanMode,
@@ -44,7 +44,12 @@ impl TrainOptions {
 
     /// Normalisation of the discriminators.
     pub fn norm_d(&self) -> Norm {
-        self.norm_d.unwrap_or(self.published_norm())
+        // Statistics over a blanked background would tell every patch the size of the mask.
+        let default = match self.look_at {
+            LookAt::Foreground => Norm::Spectral,
+            LookAt::Frame => self.published_norm(),
+        };
+        self.norm_d.unwrap_or(default)
     }
 
     /// CycleGAN's, or pix2pix's.
@@ -76,6 +81,7 @@ impl TrainOptions {
             norm: self.norm.unwrap_or(norm),
             dropout: self.dropout.unwrap_or(self.paired()),
             mask_head: self.mask_head,
+            context: self.context && self.net_g() == NetG::Fast,
             pruned: self.pruned.as_ref().map(|left| left[i].clone()),
         }
     }
@@ -139,6 +145,7 @@ mod tests {
                 false,
             ),
             (&["--dropout", "--norm-d", "batch"], NetG::Fast, Norm::None, batch, true),
+            (&["--look-at", "foreground"], NetG::Fast, Norm::None, Norm::Spectral, false),
         ] {
             let options = given(arguments);
             let g = options.generator(0);

@@ -4,21 +4,24 @@
 
 use serde_json::{Map, Value};
 
+use crate::metrics::{images_of, is_of_training};
+
 /// Lines of metrics that an alarm looks back on.
 const WINDOW: usize = 20;
-/// Iterations before which everything may look wrong.
-const SETTLED: f64 = 2000.0;
+/// Images before which everything may look wrong.
+const SETTLED: u64 = 2000;
 
 /// What is wrong over the last lines of metrics.
 pub fn alarms(lines: &[Map<String, Value>]) -> Vec<String> {
+    let lines: Vec<_> = lines.iter().filter(|line| is_of_training(line)).collect();
     let last = &lines[lines.len().saturating_sub(WINDOW)..];
     let mean = |name: &str| {
         let values: Option<Vec<f64>> = last.iter().map(|l| l.get(name)?.as_f64()).collect();
         let values = values.filter(|v| !v.is_empty())?;
         Some(values.iter().sum::<f64>() / values.len() as f64)
     };
-    let step = last.last().and_then(|l| l.get("step")?.as_f64()).unwrap_or(0.0);
-    if last.len() < WINDOW || step < SETTLED {
+    let images = last.last().and_then(|line| images_of(line)).unwrap_or(0);
+    if last.len() < WINDOW || images < SETTLED {
         return Vec::new();
     }
     let below = |name: String, limit: f64| mean(&name).is_some_and(|v| v < limit);
@@ -53,9 +56,10 @@ mod tests {
 
     fn lines(entries: &[(&str, f64)]) -> Vec<Map<String, Value>> {
         let line = |k: u64| {
-            let step = ("step".to_owned(), Value::from(5000 + k));
+            let images = ("images".to_owned(), Value::from(5000 + k));
             let rest = entries.iter().map(|(n, v)| ((*n).to_owned(), Value::from(*v)));
-            rest.chain([step]).collect()
+            let epoch = ("epoch".to_owned(), Value::from(1));
+            rest.chain([images, epoch]).collect()
         };
         (0..WINDOW as u64).map(line).collect()
     }

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Curves over iterations as SVG.
+//! Curves over images as SVG.
 
 use cyclegan_output::page::escape;
 use serde_json::{Map, Value};
+
+use crate::metrics::images_of;
 
 const WIDTH: f64 = 480.0;
 const HEIGHT: f64 = 220.0;
@@ -65,7 +67,7 @@ fn axes(top: f64, right: f64) -> String {
         );
     }
     svg + &format!(
-        "<text x=\"{WIDTH}\" y=\"{}\" text-anchor=\"end\" font-size=\"11\" fill=\"currentColor\">iteration {right}</text>",
+        "<text x=\"{WIDTH}\" y=\"{}\" text-anchor=\"end\" font-size=\"11\" fill=\"currentColor\">{right} images</text>",
         HEIGHT - 5.0
     )
 }
@@ -73,7 +75,7 @@ fn axes(top: f64, right: f64) -> String {
 fn points(name: &str, lines: &[Map<String, Value>]) -> Vec<(f64, f64)> {
     let point = |line: &Map<String, Value>| {
         let value = line.get(name)?.as_f64()?;
-        Some((line.get("step")?.as_f64()?, value))
+        Some((images_of(line)? as f64, value))
     };
     lines.iter().filter_map(point).collect()
 }

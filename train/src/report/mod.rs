@@ -17,7 +17,7 @@ use cyclegan_output::{
 };
 use serde_json::{Map, Value};
 
-use crate::{costs::Costs, metrics, run_folder::RunFolder};
+use crate::{costs::Costs, eval::validation, metrics, run_folder::RunFolder};
 use alarms::alarms;
 use chart::chart;
 
@@ -27,7 +27,7 @@ const REFRESH: u32 = 60;
 const SHOWN: usize = 6;
 
 /// Title of a chart and the losses in it.
-const CHARTS: [(&str, &[&str]); 11] = [
+const CHARTS: [(&str, &[&str]); 15] = [
     ("Adversarial loss of the generators", &["G_A", "G_B"]),
     ("Loss of the discriminators", &["D_A", "D_B"]),
     ("Discriminators: share told right", &["D_A_accuracy", "D_B_accuracy"]),
@@ -35,7 +35,14 @@ const CHARTS: [(&str, &[&str]); 11] = [
     ("Distance from the partner", &["L1_A", "L1_B"]),
     ("Distance from the teacher", &["recon_A", "recon_B", "inverse_A", "inverse_B"]),
     ("Kernel alignment with the teacher", &["alignment_A", "alignment_B"]),
+    (
+        "Distance of features from the teacher's",
+        &["feature_A", "feature_B", "channel_A", "channel_B"],
+    ),
+    ("1 − SSIM with the teacher", &["ssim_A", "ssim_B"]),
     ("Mask", &["mask_A", "mask_B"]),
+    ("Pictures of neither domain: distance", &["negative_A", "negative_B"]),
+    ("Pictures of neither domain: mask", &["negative_mask_A", "negative_mask_B"]),
     ("Equivariance to motion", &["flow_A", "flow_B"]),
     ("Change between frames that the input does not make", &["diff_A", "diff_B"]),
     ("Change, of a range of 2", &["change_A", "change_B"]),
@@ -61,13 +68,14 @@ pub fn write(run: &RunFolder, columns: &str) -> Result<()> {
 }
 
 fn summary(lines: &[Map<String, Value>]) -> String {
-    let Some(last) = lines.last() else {
+    let Some(last) = lines.iter().rfind(|line| metrics::is_of_training(line)) else {
         return "<p>No figures yet.</p>".to_owned();
     };
     let number = |key: &str| last.get(key).and_then(Value::as_f64).unwrap_or(f64::NAN);
     format!(
-        "<p>Iteration {}, epoch {}, {:.2} s an iteration, learning rate {:.2e}.</p>",
+        "<p>Iteration {}, {} images, epoch {}, {:.2} s an iteration, learning rate {:.2e}.</p>",
         number("step"),
+        metrics::images_of(last).unwrap_or_default(),
         number("epoch"),
         number("s_per_iter"),
         number("lr")
@@ -89,7 +97,8 @@ fn alarm_list(lines: &[Map<String, Value>]) -> String {
 }
 
 fn charts(lines: &[Map<String, Value>]) -> String {
-    let drawn = CHARTS.iter().filter_map(|(title, names)| chart(title, names, lines));
+    let all = CHARTS.iter().chain(&validation::CHARTS);
+    let drawn = all.filter_map(|(title, names)| chart(title, names, lines));
     format!("<h2>Losses</h2><div class=\"charts\">{}</div>", drawn.collect::<String>())
 }
 
@@ -105,10 +114,13 @@ fn pictures(samples: &Path, columns: &str) -> Result<String> {
         escape(columns)
     );
     for path in over_time(&files, SHOWN) {
-        let picture = crate::data::decode::rgb(path)?;
-        let step = path.file_stem().unwrap_or_default().to_string_lossy();
-        let step = step.trim_start_matches('0');
-        html += &format!("<h3>Iteration {}</h3>{}", escape(step), page::image(&picture)?);
+        // One that cannot be read, perhaps since the disk was full, is no reason to end a training.
+        let Ok(picture) = crate::data::decode::rgb(path) else {
+            continue;
+        };
+        let images = path.file_stem().unwrap_or_default().to_string_lossy();
+        let images = images.trim_start_matches('0');
+        html += &format!("<h3>After {} images</h3>{}", escape(images), page::image(&picture)?);
     }
     Ok(html)
 }
@@ -123,6 +135,15 @@ fn over_time<T>(all: &[T], count: usize) -> impl Iterator<Item = &T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sample_that_cannot_be_read_is_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        image::RgbImage::new(4, 4).save(folder.path().join("00000100.png")).unwrap();
+        fs::write(folder.path().join("00000200.png"), b"cut short").unwrap();
+        let html = pictures(folder.path(), "real").unwrap();
+        assert!(html.contains("After 100 images") && !html.contains("After 200"), "{html}");
+    }
 
     #[test]
     fn samples_are_spread_over_the_run() {

@@ -54,3 +54,26 @@ impl Clock {
         self.waited.as_secs_f64() / f64::from(self.steps.max(1))
     }
 }
+
+/// How long a run has trained, over all of its sessions.
+pub struct Minutes {
+    before: f64,
+    since: Instant,
+}
+
+impl Minutes {
+    /// For a run that has trained for `before` minutes.
+    pub fn after(before: f64) -> Self {
+        Self { before, since: Instant::now() }
+    }
+
+    /// Training begins now.
+    pub fn begin(&mut self) {
+        self.since = Instant::now();
+    }
+
+    /// Minutes so far.
+    pub fn all(&self) -> f64 {
+        self.before + self.since.elapsed().as_secs_f64() / 60.0
+    }
+}

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use crate::{
     checkpoint,
     cyclegan::CycleGan,
+    eval::validation::{BestBy, Validation},
     metrics::{self, Metrics},
     report::{self, alarms::alarms},
     run_folder::RunFolder,
@@ -26,30 +27,78 @@ pub struct Output {
     board: TensorBoard,
     /// Alarms that were told already.
     alarmed: HashSet<String>,
+    /// How long the run had trained when these were opened.
+    minutes: f64,
+    scores: Option<Scores>,
+}
+
+/// How a run is scored while it trains.
+struct Scores {
+    validation: Validation,
+    best_by: BestBy,
+    /// The least so far.
+    best: Option<f64>,
 }
 
 impl Output {
-    /// For a run that goes on after `step` iterations.
-    pub fn open(run: RunFolder, samples: Samples, step: u64) -> Result<Self> {
-        let metrics = Metrics::open(&run.metrics(), step)?;
-        let board = TensorBoard::open(&run.tensorboard())?;
-        Ok(Self { run, samples, metrics, board, alarmed: HashSet::new() })
+    /// For a run that goes on after `images` images.
+    pub fn open(run: RunFolder, samples: Samples, images: u64) -> Result<Self> {
+        let metrics = Metrics::open(&run.metrics(), images)?;
+        let lines = metrics::read(&run.metrics())?;
+        let last = lines.last().and_then(|line| line.get("minutes")?.as_f64());
+        let board = TensorBoard::open(&run.tensorboard(), images)?;
+        let (alarmed, minutes) = (HashSet::new(), last.unwrap_or_default());
+        Ok(Self { run, samples, metrics, board, alarmed, minutes, scores: None })
+    }
+
+    /// With scores on pictures that are not trained on.
+    pub fn scored(mut self, validation: Validation, best_by: BestBy) -> Result<Self> {
+        let lines = metrics::read(&self.run.metrics())?;
+        let best = lines.iter().filter_map(|line| best_by.of(line)).reduce(f64::min);
+        self.scores = Some(Scores { validation, best_by, best });
+        Ok(self)
+    }
+
+    /// Scores the model, and keeps it if it is the best so far.
+    pub fn score(&mut self, model: &CycleGan, minutes: f64, bar: &ProgressBar) -> Result<()> {
+        let Some(Scores { validation, best_by, best }) = &mut self.scores else {
+            return Ok(());
+        };
+        let mut line = Map::new();
+        line.insert("images".to_owned(), model.images.into());
+        line.insert("step".to_owned(), model.step.into());
+        line.insert("minutes".to_owned(), minutes.into());
+        for (name, score) in validation.score(|i, x| model.shown(i, x))? {
+            line.insert(name.to_owned(), score.into());
+        }
+        let score = best_by.of(&line);
+        if score.is_some_and(|score| best.is_none_or(|best| score < best)) {
+            *best = score;
+            checkpoint::save_best(&self.run.checkpoints(), model)?;
+        }
+        self.line(&line, bar)
+    }
+
+    /// Minutes that the run had trained when this was opened, as the metrics know.
+    pub fn minutes(&self) -> f64 {
+        self.minutes
     }
 
     /// Writes a line of metrics, on the terminal as well.
     pub fn line(&mut self, line: &Map<String, Value>, bar: &ProgressBar) -> Result<()> {
-        let step = line.get("step").and_then(Value::as_u64).unwrap_or_default();
+        let images = metrics::images_of(line).unwrap_or_default();
         bar.suspend(|| println!("{}", summary(line)));
         self.metrics.write(line)?;
-        self.board.scalars(step, line)
+        self.board.scalars(images, line)
     }
 
     /// Writes a sample picture, and the report with it.
     pub fn picture(&mut self, model: &CycleGan, bar: &ProgressBar) -> Result<()> {
-        let path = self.run.samples().join(format!("{:08}.png", model.step));
+        let path = self.run.samples().join(format!("{:08}.png", model.images));
         let grid = self.samples.grid(model);
         samples::write(&grid, &path)?;
-        self.board.picture(model.step, "samples", &grid)?;
+        samples::thin(&self.run.samples())?;
+        self.board.picture(model.images, "samples", &grid)?;
         self.report(bar)
     }
 
@@ -77,6 +126,7 @@ fn summary(line: &Map<String, Value>) -> String {
         Some(whole) => format!("{name} {whole}"),
         None => format!("{name} {:.3}", value.as_f64().unwrap_or(f64::NAN)),
     };
-    let shown = line.iter().filter(|(name, _)| *name != "lr" && *name != "s_waiting");
+    let hidden = ["lr", "s_waiting", "minutes"];
+    let shown = line.iter().filter(|(name, _)| !hidden.contains(&name.as_str()));
     shown.map(show).collect::<Vec<_>>().join("  ")
 }

@@ -2,19 +2,39 @@
 
 //! From a run's options to what its loader does.
 
+use std::path::PathBuf;
+
 use anyhow::{Result, ensure};
 
 use crate::{
-    data::{folder::Domain, loader::Plan, pairs::matched, view::Sizes},
+    data::{
+        folder::{Domain, pictures},
+        held_out::{HeldOut, hold_out},
+        loader::Plan,
+        pairs::matched,
+        usable::with_masks,
+        view::Sizes,
+    },
     net::generator::Generator,
-    options::LookAt,
+    options::{LookAt, TrainOptions},
     run_folder::{Config, RunFolder},
 };
 
-/// What process `rank` of `processes` loads for `run`, which `config` describes.
-pub fn plan(run: &RunFolder, config: &Config, rank: usize, processes: usize) -> Result<Plan> {
+/// What process `rank` of `processes` loads for `run`, which `config` describes, and what is held out
+/// to score it by, if it is scored.
+pub fn plan(
+    run: &RunFolder,
+    config: &Config,
+    rank: usize,
+    processes: usize,
+) -> Result<(Plan, Option<HeldOut>)> {
     let o = &config.train;
     let mut domains = domains(config)?;
+    let mut negatives = negatives(o)?;
+    let held_out =
+        o.eval_every.map(|_| hold_out(&config.data, o.val_share, &mut domains, &mut negatives));
+    let held_out = held_out.transpose()?;
+    let mut domains = usable(config, domains, rank > 0)?;
     if let Some(distill) = &config.distill {
         for (domain, painted) in domains.iter_mut().zip([&distill.painted_a, &distill.painted_b]) {
             domain.painted = painted.as_ref().map(|folder| run.join(folder));
@@ -23,17 +43,9 @@ pub fn plan(run: &RunFolder, config: &Config, rank: usize, processes: usize) -> 
     for i in (0..2).filter(|&i| domains[i].painted.is_some()) {
         o.check_painted(i)?;
     }
-    let need_mask = o.look_at == LookAt::Foreground;
-    for (domain, name) in domains.iter().zip(["trainA_mask", "trainB_mask"]) {
-        ensure!(
-            !need_mask || !domain.masks.is_empty(),
-            "{}: not there, --look-at foreground needs masks of both domains",
-            config.data.join(name).display()
-        );
-    }
     let multiple = Generator::new(o.generator(0)).multiple_of();
     let batch = o.batch_size as usize;
-    Ok(Plan {
+    let plan = Plan {
         domains,
         paired: o.paired(),
         preprocess: o.preprocess,
@@ -46,24 +58,36 @@ pub fn plan(run: &RunFolder, config: &Config, rank: usize, processes: usize) -> 
         flip: !o.no_flip,
         min_foreground: o.min_foreground,
         gamma: [o.random_gamma_a, o.random_gamma_b],
-        need_mask,
+        need_mask: o.look_at == LookAt::Foreground,
+        negatives,
+        negative_share: o.negative_share,
+        letterbox: o.letterbox,
         batch: batch * processes,
         own: batch * rank..batch * (rank + 1),
         seed: o.seed,
         strict: o.strict,
-    })
+    };
+    Ok((plan, held_out))
 }
 
-/// The training pictures, and where the options ask for them which are frames that follow others.
+/// The pictures of trainA and trainB.
 fn domains(config: &Config) -> Result<[Domain; 2]> {
     let (o, data) = (&config.train, &config.data);
-    let mut domains = if o.paired() {
+    if o.paired() {
         let open = |name| Domain::open(data, name, None);
-        matched(open("trainA")?, open("trainB")?, o.max_dataset_size)?
-    } else {
-        let open = |name| Domain::open(data, name, o.max_dataset_size);
-        [open("trainA")?, open("trainB")?]
-    };
+        return matched(open("trainA")?, open("trainB")?, o.max_dataset_size);
+    }
+    let open = |name| Domain::open(data, name, o.max_dataset_size);
+    Ok([open("trainA")?, open("trainB")?])
+}
+
+/// Those that can be trained on, and where the options ask for them which are frames that follow
+/// others.
+fn usable(config: &Config, mut domains: [Domain; 2], quiet: bool) -> Result<[Domain; 2]> {
+    let (o, data) = (&config.train, &config.data);
+    if o.look_at == LookAt::Foreground {
+        domains = masked(config, domains, quiet)?;
+    }
     if o.lambda_diff > 0.0 {
         let counts: Vec<usize> = domains.iter_mut().map(Domain::find_next).collect();
         let [a, b] = [0, 1].map(|i| format!("{} of {}", counts[i], domains[i].images.len()));
@@ -76,4 +100,41 @@ fn domains(config: &Config) -> Result<[Domain; 2]> {
         println!("frames that another follows: {a} of A, {b} of B");
     }
     Ok(domains)
+}
+
+/// The pictures whose masks can be looked at.
+fn masked(config: &Config, domains: [Domain; 2], quiet: bool) -> Result<[Domain; 2]> {
+    let names = ["trainA_mask", "trainB_mask"];
+    for (domain, name) in domains.iter().zip(names) {
+        ensure!(
+            !domain.masks.is_empty(),
+            "{}: not there, --look-at foreground needs masks of both domains",
+            config.data.join(name).display()
+        );
+    }
+    let domains = with_masks(domains, config.train.paired(), quiet);
+    for (domain, name) in domains.iter().zip(names) {
+        ensure!(
+            !domain.images.is_empty(),
+            "{}: no mask that is not empty, which --look-at foreground needs; expected white where the \
+             foreground is",
+            config.data.join(name).display()
+        );
+    }
+    Ok(domains)
+}
+
+/// The pictures of neither domain.
+fn negatives(options: &TrainOptions) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for folder in &options.negatives {
+        let pictures = pictures(folder)?;
+        ensure!(
+            !pictures.is_empty(),
+            "{}: no pictures in it, which --negatives needs",
+            folder.display()
+        );
+        found.extend(pictures);
+    }
+    Ok(found)
 }

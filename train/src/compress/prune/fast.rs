@@ -96,6 +96,7 @@ mod tests {
             norm: Norm::None,
             dropout: false,
             mask_head: false,
+            context: false,
             pruned,
         })
     }

@@ -136,6 +136,7 @@ mod tests {
             norm: Norm::Instance,
             dropout: false,
             mask_head: false,
+            context: false,
             pruned,
         }
     }

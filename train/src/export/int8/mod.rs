@@ -14,14 +14,13 @@ mod range;
 mod tests;
 mod weights;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use anyhow::{Context, Result};
 use cyclegan_contract::onnx::{GraphProto, Message, ModelProto, NodeProto};
-use indicatif::{ProgressBar, ProgressStyle};
 
 use super::frames::Painted;
-use crate::onnx_generator::OnnxGenerator;
+use crate::{onnx_generator::OnnxGenerator, progress};
 use plan::Plan;
 
 /// Frames on which the damage of a single layer is measured.
@@ -45,20 +44,25 @@ struct Candidate {
     damage: f64,
 }
 
-/// Quantises a float32 model of ours. The convolutions that int8 harms most for the arithmetic in
-/// them stay in float32, as many as have no more than `float_share` of all arithmetic.
+/// Quantises a float32 model of ours. The convolutions that make picture and mask stay in float32,
+/// and of the others those that int8 harms most for the arithmetic in them, as many as have no more
+/// than `float_share` of all arithmetic.
 pub fn quantise(model: &ModelProto, painted: &Painted, float_share: f64) -> Result<Quantised> {
     let graph = model.graph.as_ref().context("a model without a graph")?;
-    let whole = Plan::new(graph, is_convolution);
+    let heads: HashSet<&str> =
+        plan::heads(graph).into_iter().map(|i| layer(&graph.node[i])).collect();
+    let may_round = |node: &NodeProto| is_convolution(node) && !heads.contains(layer(node));
+    let whole = Plan::new(graph, may_round);
     let tensors: BTreeSet<&str> = whole.tensors().collect();
-    let convolutions: Vec<&NodeProto> = graph.node.iter().filter(|n| is_convolution(n)).collect();
-    let bar = bar((painted.frames.len() + convolutions.len()) as u64);
+    let rounded: Vec<&NodeProto> = graph.node.iter().filter(|n| may_round(n)).collect();
+    let steps = painted.frames.len() + rounded.len();
+    let bar = progress::bar(steps, "calibrating int8 {bar:30} {pos}/{len}");
     let step = || bar.inc(1);
 
     let histograms = calibrate::histograms(model, &tensors, &painted.frames, step)?;
     let grids = histograms.iter().map(|(name, values)| (name.clone(), values.grid())).collect();
     let mut candidates = Vec::new();
-    for node in convolutions {
+    for node in rounded {
         let alone = Plan::new(graph, |other| other.name == node.name);
         let model = with(model, qdq::rounded(graph, &alone, &grids));
         let mut generator = OnnxGenerator::from_bytes(&model.encode_to_vec(), 0)?;
@@ -70,14 +74,19 @@ pub fn quantise(model: &ModelProto, painted: &Painted, float_share: f64) -> Resu
     }
     bar.finish_and_clear();
 
-    let kept = most_harmed(candidates, float_share);
-    let harmed = |n: &NodeProto| kept.iter().any(|name| name == layer(n));
-    let plan = Plan::new(graph, |n| is_convolution(n) && !harmed(n));
+    let harmed = most_harmed(candidates, float_share);
+    let is_kept = |n: &NodeProto| {
+        is_convolution(n)
+            && (heads.contains(layer(n)) || harmed.iter().any(|name| name == layer(n)))
+    };
+    let plan = Plan::new(graph, |n| is_convolution(n) && !is_kept(n));
     let model = with(model, qdq::rounded(graph, &plan, &grids));
+    let kept = graph.node.iter().filter(|n| is_kept(n)).map(|n| layer(n).to_owned()).collect();
     Ok(Quantised { model, kept })
 }
 
-/// Names of the candidates with the most damage for their arithmetic, in the order of the network.
+/// Names of the candidates with the most damage for their arithmetic, whose share of that of all
+/// candidates is no more than `share`.
 fn most_harmed(candidates: Vec<Candidate>, share: f64) -> Vec<String> {
     let mut left = share * candidates.iter().map(|c| c.macs).sum::<f64>();
     let mut order: Vec<usize> = (0..candidates.len()).collect();
@@ -90,7 +99,6 @@ fn most_harmed(candidates: Vec<Candidate>, share: f64) -> Vec<String> {
             kept.push(i);
         }
     }
-    kept.sort_unstable();
     kept.into_iter().map(|i| candidates[i].name.clone()).collect()
 }
 
@@ -111,10 +119,4 @@ fn macs_per_value(graph: &GraphProto, node: &NodeProto) -> f64 {
 
 fn with(model: &ModelProto, graph: GraphProto) -> ModelProto {
     ModelProto { graph: Some(graph), ..model.clone() }
-}
-
-fn bar(length: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("calibrating int8 {bar:30} {pos}/{len}");
-    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(length).with_style(style)
 }

@@ -22,6 +22,34 @@ pub struct Plan<'a> {
     maker: HashMap<&'a str, usize>,
 }
 
+/// Positions of the convolutions that make the picture and the mask: a tanh or a sigmoid reads what
+/// they put out, moved about or added up.
+///
+/// Their values are logits. On one grid for colours and mask alike, whose logits spread several
+/// times as far, few levels are left between the ends of the picture's range, and it shows bands.
+pub fn heads(graph: &GraphProto) -> HashSet<usize> {
+    let makers = graph.node.iter().enumerate();
+    let maker: HashMap<&str, usize> =
+        makers.flat_map(|(i, node)| node.output.iter().map(move |o| (o.as_str(), i))).collect();
+    let saturates = |node: &&NodeProto| ["Tanh", "Sigmoid"].contains(&node.op_type.as_str());
+    let mut inputs: Vec<&String> =
+        graph.node.iter().filter(saturates).flat_map(|node| &node.input).collect();
+    let mut heads = HashSet::new();
+    while let Some(tensor) = inputs.pop() {
+        let Some(&i) = maker.get(tensor.as_str()) else {
+            continue;
+        };
+        match graph.node[i].op_type.as_str() {
+            "Conv" => {
+                heads.insert(i);
+            }
+            "Split" | "DepthToSpace" | "Pad" | "Add" => inputs.extend(&graph.node[i].input),
+            _ => {}
+        }
+    }
+    heads
+}
+
 impl<'a> Plan<'a> {
     /// Plans for the convolutions that `wanted` takes.
     pub fn new(graph: &'a GraphProto, wanted: impl Fn(&NodeProto) -> bool) -> Self {

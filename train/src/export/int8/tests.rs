@@ -6,7 +6,13 @@ use cyclegan_contract::onnx::{Message, ModelProto};
 use ort::value::TensorRef;
 use tch::Tensor;
 
-use super::{Candidate, is_convolution, most_harmed, plan::Plan, qdq, quantise, range::Grid, with};
+use super::{
+    Candidate, is_convolution, most_harmed,
+    plan::{Plan, heads},
+    qdq, quantise,
+    range::Grid,
+    with,
+};
 use crate::{
     export::{
         frames::{Frame, Painted},
@@ -33,6 +39,7 @@ fn model(net: NetG, norm: Norm, mask_head: bool) -> ModelProto {
         norm,
         dropout: false,
         mask_head,
+        context: false,
         pruned: None,
     };
     let generator = Generator::new(shape);
@@ -115,6 +122,23 @@ fn what_moves_and_adds_values_stays_on_integers() {
             residual || ["Conv", "Relu", "DepthToSpace"].contains(&node.op_type.as_str());
         assert_eq!(plan.is_integer(i), expected, "{}", node.name);
     }
+}
+
+#[test]
+fn what_makes_the_picture_stays_in_float32_whatever_the_share() {
+    for (net, mask_head) in [(NetG::Fast, true), (NetG::Fast, false), (NetG::Resnet6Blocks, true)] {
+        let model = model(net, Norm::None, mask_head);
+        let graph = model.graph.as_ref().unwrap();
+        let names = heads(graph).into_iter().map(|i| &graph.node[i].input[1]);
+        let expected = graph.node.iter().rfind(|n| is_convolution(n)).unwrap();
+        assert_eq!(names.collect::<Vec<_>>(), [&expected.input[1]], "{net:?}");
+    }
+    let model = model(NetG::Fast, Norm::None, true);
+    let quantised = quantise(&model, &painted(&model), 0.0).unwrap();
+    assert_eq!(quantised.kept, ["head"]);
+    let graph = quantised.model.graph.unwrap();
+    let read = |name: &str| graph.node.iter().any(|n| n.input.iter().any(|x| x == name));
+    assert!(read("head.weight") && !read("head.weight.on_grid") && read("up.weight.on_grid"));
 }
 
 #[test]

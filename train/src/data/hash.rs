@@ -4,7 +4,7 @@
 
 use image::RgbImage;
 
-use crate::data::view::View;
+use super::view::View;
 
 /// The difference hash: is each cell of a 9×8 thumbnail darker than its right neighbour?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The `check` command: a look at a data set before it is trained on.
+
+mod advice;
+mod look;
+mod sheet;
+
+use std::path::PathBuf;
+
+use anyhow::{Result, ensure};
+use clap::Args;
+
+use crate::{
+    data::{folder::Domain, pairs::matched},
+    options::Mode,
+    progress,
+};
+use advice::{Expected, findings};
+use look::{Folder, Mask};
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Data set: a folder with trainA and trainB, and testA, testB, trainA_mask, trainB_mask if there
+    #[arg(long)]
+    data: PathBuf,
+    /// How it is to be trained on
+    #[arg(long, value_enum, default_value = "unpaired")]
+    mode: Mode,
+    /// What `train` is to resize images to, pixels
+    #[arg(long, default_value_t = 286)]
+    load_size: u32,
+    /// Two pictures are the same when their perceptual hashes differ in fewer bits, of 64
+    #[arg(long, default_value_t = 4)]
+    distance: u32,
+    /// Write a contact sheet here: a page (.html), or a picture (.png)
+    #[arg(long, value_name = "FILE")]
+    sheet: Option<PathBuf>,
+}
+
+/// Says what is in a data set and what to do about it; fails if training cannot start.
+pub fn run(args: &CheckArgs) -> Result<()> {
+    let train = |name: &str| Domain::open(&args.data, name, None);
+    let (a, b) = (train("trainA")?, train("trainB")?);
+    let [a, b] = match args.mode {
+        Mode::Paired => matched(a, b, None)?,
+        Mode::Unpaired => [a, b],
+    };
+    let mut domains = vec![("trainA".to_owned(), a), ("trainB".to_owned(), b)];
+    for name in ["testA", "testB"] {
+        domains.extend(Domain::open_if_there(&args.data, name)?.map(|d| (name.to_owned(), d)));
+    }
+    let all = domains.iter().map(|(_, domain)| domain.images.len()).sum();
+    let bar = progress::bar(all, "{bar:30} {pos}/{len} pictures eta {eta}");
+    let look = |(name, domain): &(String, Domain)| Folder::look(name, domain, &bar);
+    let folders: Vec<Folder> = domains.iter().map(look).collect();
+    bar.finish_and_clear();
+    folders.iter().for_each(|folder| println!("{}", summary(folder)));
+    let expected = Expected { load_size: args.load_size, distance: args.distance };
+    let findings = findings(&folders, expected);
+    for finding in &findings {
+        println!("{}", finding.line);
+    }
+    if let Some(path) = &args.sheet {
+        sheet::write(path, &domains, &findings)?;
+    }
+    for folder in &folders[..2] {
+        let usable = folder.pictures.iter().any(|p| !matches!(p.mask, Some(Mask::Unusable(_))));
+        ensure!(usable, "training cannot start: {} has no picture that can be used", folder.name);
+    }
+    println!("training can start");
+    Ok(())
+}
+
+fn summary(folder: &Folder) -> String {
+    let sides = || folder.pictures.iter().map(|p| p.size.0.min(p.size.1));
+    let (least, most) = (sides().min().unwrap_or(0), sides().max().unwrap_or(0));
+    let masks = match folder.pictures.iter().filter(|p| p.mask.is_some()).count() {
+        0 => String::new(),
+        n => format!(", {n} masks"),
+    };
+    format!(
+        "{}: {} pictures, short sides from {least} to {most} pixels{masks}",
+        folder.name,
+        folder.pictures.len()
+    )
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Pictures that a run is scored by and not trained on.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, ensure};
+use sha2::{Digest, Sha256};
+
+use super::folder::Domain;
+
+/// The fewest pictures of a domain that a score is worth anything of.
+const LEAST: usize = 3;
+/// The most that a run is scored by while it trains, of each domain.
+const MOST: usize = 200;
+
+/// Pictures to score a run by.
+#[derive(Clone, Debug, Default)]
+pub struct HeldOut {
+    /// Of domains A and B.
+    pub domains: [Vec<PathBuf>; 2],
+    /// Of neither.
+    pub negatives: Vec<PathBuf>,
+}
+
+/// `valA` and `valB` of a data set, else a share of the training pictures, which are then taken out of
+/// `domains`; and the same share of `negatives`. Which these are depends on their names alone, so that
+/// pairs stay together and a larger data set holds out most of the same.
+pub fn hold_out(
+    data: &Path,
+    share: f64,
+    domains: &mut [Domain; 2],
+    negatives: &mut Vec<PathBuf>,
+) -> Result<HeldOut> {
+    let mut held_out = HeldOut::default();
+    let folders = ["valA", "valB"].map(|name| Domain::open_if_there(data, name));
+    let [a, b] = folders;
+    match [a?, b?] {
+        [Some(a), Some(b)] => held_out.domains = [a.images, b.images],
+        [None, None] => {
+            for (domain, held_out) in domains.iter_mut().zip(&mut held_out.domains) {
+                let names: Vec<_> = domain.images.iter().map(|i| domain.base_name(i)).collect();
+                let chosen = chosen(&names, share, LEAST);
+                ensure!(
+                    chosen.len() < names.len(),
+                    "{}: {} pictures, expected more than {LEAST}, which --eval-every holds out",
+                    domain.root.display(),
+                    names.len()
+                );
+                *held_out = chosen.iter().map(|&i| domain.images[i].clone()).collect();
+                let rest: Vec<_> = (0..names.len()).filter(|i| !chosen.contains(i)).collect();
+                *domain = domain.only(&rest);
+            }
+        }
+        _ => anyhow::bail!("{}: one of valA and valB, expected both or neither", data.display()),
+    }
+    if negatives.len() > LEAST {
+        let names = negatives.iter().map(|path| path.with_extension(""));
+        let names: Vec<PathBuf> =
+            names.map(|n| n.file_name().map_or(n.clone(), Into::into)).collect();
+        let chosen = chosen(&names, share, LEAST);
+        held_out.negatives = chosen.iter().map(|&i| negatives[i].clone()).collect();
+        let mut i = 0;
+        negatives.retain(|_| {
+            i += 1;
+            !chosen.contains(&(i - 1))
+        });
+    }
+    for pictures in held_out.domains.iter_mut().chain([&mut held_out.negatives]) {
+        let count = pictures.len().min(MOST);
+        *pictures = (0..count).map(|i| pictures[i * pictures.len() / count].clone()).collect();
+    }
+    Ok(held_out)
+}
+
+/// The places of a share of names, at least so many: those with the smallest hashes.
+fn chosen(names: &[PathBuf], share: f64, least: usize) -> Vec<usize> {
+    let count =
+        ((names.len() as f64 * share).round() as usize).clamp(least, names.len().max(least));
+    let hash = |name: &PathBuf| Sha256::digest(name.to_string_lossy().as_bytes()).to_vec();
+    let mut hashed: Vec<_> = names.iter().enumerate().map(|(i, n)| (hash(n), i)).collect();
+    hashed.sort();
+    let mut places: Vec<usize> = hashed.into_iter().take(count).map(|(_, i)| i).collect();
+    places.sort_unstable();
+    places
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn domain(root: &str, count: usize) -> Domain {
+        let images = (0..count).map(|i| Path::new(root).join(format!("{i:03}.png"))).collect();
+        Domain { root: root.into(), images, ..Domain::default() }
+    }
+
+    #[test]
+    fn a_share_by_name_is_trained_on_no_more() {
+        let data = tempfile::tempdir().unwrap();
+        let split = |count: usize, share: f64| {
+            let mut domains = [domain("trainA", count), domain("trainB", count)];
+            let mut negatives = domain("neither", 40).images;
+            let held_out = hold_out(data.path(), share, &mut domains, &mut negatives).unwrap();
+            assert_eq!(held_out.negatives.len() + negatives.len(), 40);
+            let names = |d: usize| {
+                held_out.domains[d]
+                    .iter()
+                    .map(|p| p.file_name().unwrap().to_owned())
+                    .collect::<Vec<_>>()
+            };
+            assert_eq!(names(0), names(1), "pairs are torn apart");
+            assert!(held_out.domains[0].iter().all(|p| !domains[0].images.contains(p)));
+            assert_eq!(domains[0].images.len() + held_out.domains[0].len(), count);
+            names(0)
+        };
+        assert_eq!(split(100, 0.05).len(), 5);
+        assert_eq!(split(100, 0.001).len(), 3);
+        // What is held out of more holds most of what was held out of fewer.
+        let (few, many) = (split(100, 0.1), split(110, 0.1));
+        assert!(few.iter().filter(|name| many.contains(name)).count() >= 8);
+        let mut domains = [domain("trainA", 3), domain("trainB", 9)];
+        let error = hold_out(data.path(), 0.1, &mut domains, &mut vec![]).unwrap_err().to_string();
+        assert!(error.contains("trainA") && error.contains("more than 3"), "{error}");
+    }
+
+    #[test]
+    fn folders_of_their_own_take_nothing_from_training() {
+        let data = tempfile::tempdir().unwrap();
+        std::fs::create_dir(data.path().join("valA")).unwrap();
+        std::fs::write(data.path().join("valA/1.png"), "").unwrap();
+        let mut domains = [domain("trainA", 9), domain("trainB", 9)];
+        let error = hold_out(data.path(), 0.1, &mut domains, &mut vec![]).unwrap_err();
+        assert!(error.to_string().contains("both or neither"), "{error}");
+        std::fs::create_dir(data.path().join("valB")).unwrap();
+        std::fs::write(data.path().join("valB/2.png"), "").unwrap();
+        let held_out = hold_out(data.path(), 0.1, &mut domains, &mut vec![]).unwrap();
+        assert_eq!(held_out.domains.map(|d| d.len()), [1, 1]);
+        assert_eq!(domains.map(|d| d.images.len()), [9, 9]);
+    }
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Which pictures can serve where only the foreground is looked at.
+
+use super::{decode, folder::Domain, picture::share};
+
+/// The least share of a picture that its mask must have inside: what some crop of it can show.
+const LEAST: f64 = 0.001;
+
+/// The domains without the pictures whose mask is missing or empty, of pairs without both; says how
+/// many were left out. A mask that cannot be read is left to the loader, which names it.
+pub fn with_masks(domains: [Domain; 2], paired: bool, quiet: bool) -> [Domain; 2] {
+    let usable = domains.each_ref().map(usable);
+    let kept = [0, 1].map(|d| {
+        let keep = |i: &usize| if paired { usable[0][*i] && usable[1][*i] } else { usable[d][*i] };
+        (0..domains[d].images.len()).filter(keep).collect::<Vec<_>>()
+    });
+    let names = ["A", "B"];
+    [0, 1].map(|d| {
+        let left_out = domains[d].images.len() - kept[d].len();
+        if left_out > 0 && !quiet {
+            let name = names[d];
+            eprintln!("left out: {left_out} pictures of {name} whose mask is missing or empty");
+        }
+        domains[d].only(&kept[d])
+    })
+}
+
+fn usable(domain: &Domain) -> Vec<bool> {
+    let of = |i: usize| {
+        let mask = domain.masks.get(i).and_then(Option::as_ref);
+        mask.is_some_and(|mask| decode::mask(mask).map_or(true, |mask| share(&mask) >= LEAST))
+    };
+    (0..domain.images.len()).map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use image::{GrayImage, Luma};
+
+    use super::*;
+
+    #[test]
+    fn pictures_without_a_mask_that_shows_something_are_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let mask = |name: &str, inside: u32| {
+            let path = folder.path().join(name);
+            let pixel = |x, _| Luma([if x < inside { 255 } else { 0 }]);
+            GrayImage::from_fn(100, 4, pixel).save(&path).unwrap();
+            Some(path)
+        };
+        let broken = folder.path().join("broken.png");
+        std::fs::write(&broken, "nothing").unwrap();
+        let domain = Domain {
+            images: ["full", "missing", "empty", "broken"].map(PathBuf::from).to_vec(),
+            masks: vec![mask("full.png", 50), None, mask("empty.png", 0), Some(broken)],
+            ..Domain::default()
+        };
+        let names =
+            |d: &Domain| d.images.iter().map(|p| p.display().to_string()).collect::<Vec<_>>();
+        let [a, b] = with_masks([domain.clone(), domain.only(&[0, 1, 2, 3])], false, true);
+        assert_eq!((names(&a), names(&b)), (vec!["full".into(), "broken".into()], names(&a)));
+        // Of pairs both go.
+        let other = domain.only(&[1, 0, 0, 0]);
+        let [a, b] = with_masks([domain, other], true, true);
+        assert_eq!((names(&a), names(&b)), (vec!["broken".to_owned()], vec!["full".to_owned()]));
+    }
+}

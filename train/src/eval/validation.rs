@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Scores of a run while it trains, on pictures that it is not trained on.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, ensure};
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use tch::{Device, Kind, Tensor};
+
+use super::{
+    features::{FeatureNetwork, Scaling},
+    kid::kid,
+    usual_network,
+};
+use crate::{
+    data::{decode, held_out::HeldOut, view::View},
+    pixels,
+};
+
+/// What a run's best checkpoint is the best by; less is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
+pub enum BestBy {
+    /// KID of both generators, added up.
+    Kid,
+    /// KID of G.
+    KidA,
+    /// KID of F.
+    KidB,
+    /// Distance after going there and back, of both directions.
+    Cycle,
+    /// Change of pictures of neither domain, by both generators.
+    Negatives,
+}
+
+impl BestBy {
+    /// Names of the scores whose sum decides.
+    fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::Kid => &["val_kid_A", "val_kid_B"],
+            Self::KidA => &["val_kid_A"],
+            Self::KidB => &["val_kid_B"],
+            Self::Cycle => &["val_cycle_A", "val_cycle_B"],
+            Self::Negatives => &["val_negative_A", "val_negative_B"],
+        }
+    }
+
+    /// What decides in a line of metrics, if it has that.
+    pub fn of(self, line: &Map<String, Value>) -> Option<f64> {
+        let sum = self.names().iter().map(|name| line.get(*name)?.as_f64()).sum::<Option<f64>>();
+        sum.filter(|sum| sum.is_finite())
+    }
+}
+
+/// The titles of the curves, and the scores in them.
+pub const CHARTS: [(&str, &[&str]); 3] = [
+    ("Validation: KID×100", &["val_kid_A", "val_kid_B"]),
+    ("Validation: there and back, grey levels", &["val_cycle_A", "val_cycle_B"]),
+    (
+        "Validation: change of pictures of neither domain, grey levels",
+        &["val_negative_A", "val_negative_B"],
+    ),
+];
+
+/// Pictures and the network that looks at them.
+#[derive(Debug)]
+pub struct Validation {
+    held_out: HeldOut,
+    network: Option<FeatureNetwork>,
+    /// Features of the real pictures, K×D, once they were looked at.
+    real: Option<[Tensor; 2]>,
+    short: u32,
+    multiple: u32,
+    device: Device,
+}
+
+impl Validation {
+    /// Scores pictures of short side `short`, sides multiples of `multiple`, pixels, on `device`.
+    ///
+    /// `features` is an ONNX network as `eval` takes it, `none` for no KID; without it the usual one.
+    /// Fails where `best` cannot be had.
+    pub fn open(
+        held_out: HeldOut,
+        features: Option<&Path>,
+        best: BestBy,
+        (short, multiple): (u32, u32),
+        device: Device,
+    ) -> Result<Self> {
+        let wants_kid = matches!(best, BestBy::Kid | BestBy::KidA | BestBy::KidB);
+        let network = match features {
+            Some(path) if path == Path::new("none") => None,
+            Some(path) => Some(path.to_owned()),
+            None => Some(usual_network()?),
+        };
+        ensure!(
+            network.is_some() || !wants_kid,
+            "--val-features none: there is no KID then; name another --best-by"
+        );
+        ensure!(
+            best != BestBy::Negatives || !held_out.negatives.is_empty(),
+            "--best-by negatives: no picture of neither domain, expected more than 3 in --negatives"
+        );
+        let open = |path: PathBuf| FeatureNetwork::open(&path, Scaling::default());
+        let network = network.map(open).transpose()?;
+        Ok(Self { held_out, network, real: None, short, multiple, device })
+    }
+
+    /// The scores of a pair by name; `paint` is what generator 0 or 1 makes of 1×3×H×W in [−1, 1].
+    pub fn score(
+        &mut self,
+        paint: impl Fn(usize, &Tensor) -> Tensor,
+    ) -> Result<Vec<(&'static str, f64)>> {
+        let mut features = [Vec::new(), Vec::new()];
+        let mut real = [Vec::new(), Vec::new()];
+        let (mut cycle, mut negative) = ([0.0; 2], [0.0; 2]);
+        for i in 0..2 {
+            for path in &self.held_out.domains[i] {
+                let x = self.picture(path)?;
+                let fake = paint(i, &x);
+                cycle[i] +=
+                    levels(&paint(1 - i, &fake), &x) / self.held_out.domains[i].len() as f64;
+                if let Some(network) = &mut self.network {
+                    features[i].push(network.see(&fake.to_device(Device::Cpu))?.features);
+                    if self.real.is_none() {
+                        real[i].push(network.see(&x.to_device(Device::Cpu))?.features);
+                    }
+                }
+            }
+            for path in &self.held_out.negatives {
+                let x = self.picture(path)?;
+                negative[i] += levels(&paint(i, &x), &x) / self.held_out.negatives.len() as f64;
+            }
+        }
+        let mut scores = Vec::new();
+        if self.network.is_some() {
+            let real = self.real.get_or_insert_with(|| real.map(|set| Tensor::stack(&set, 0)));
+            for (i, name) in ["val_kid_A", "val_kid_B"].into_iter().enumerate() {
+                let fake = Tensor::stack(&features[i], 0);
+                scores.push((name, kid(&fake, &real[1 - i]).value * 100.0));
+            }
+        }
+        scores.extend(["val_cycle_A", "val_cycle_B"].into_iter().zip(cycle));
+        if !self.held_out.negatives.is_empty() {
+            scores.extend(["val_negative_A", "val_negative_B"].into_iter().zip(negative));
+        }
+        Ok(scores)
+    }
+
+    fn picture(&self, path: &Path) -> Result<Tensor> {
+        let picture = decode::rgb(path)?;
+        let view = View::whole(picture.dimensions(), self.short, self.multiple);
+        Ok(pixels::to_tensor(&view.of_rgb(&picture)).to_device(self.device))
+    }
+}
+
+/// Mean absolute difference, grey levels.
+fn levels(a: &Tensor, b: &Tensor) -> f64 {
+    (a - b).abs().mean(Kind::Float).double_value(&[]) * 127.5
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_what_decides_or_has_not() {
+        let line = |entries: &[(&str, f64)]| {
+            entries.iter().map(|(k, v)| ((*k).to_owned(), Value::from(*v))).collect::<Map<_, _>>()
+        };
+        let both = line(&[("val_kid_A", 2.0), ("val_kid_B", 0.5), ("val_cycle_A", 3.0)]);
+        assert_eq!(BestBy::Kid.of(&both), Some(2.5));
+        assert_eq!(BestBy::KidB.of(&both), Some(0.5));
+        assert_eq!(BestBy::Cycle.of(&both), None);
+    }
+
+    /// Pictures that cannot be read are an error, and a pair that does nothing changes nothing.
+    #[test]
+    fn a_pair_that_does_nothing_scores_nothing_but_kid() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("1.png");
+        image::RgbImage::from_pixel(20, 30, image::Rgb([9, 99, 199])).save(&path).unwrap();
+        let held_out =
+            HeldOut { domains: [vec![path.clone()], vec![path.clone()]], negatives: vec![path] };
+        let none = Some(Path::new("none"));
+        let open = |best| Validation::open(held_out.clone(), none, best, (16, 4), Device::Cpu);
+        assert!(open(BestBy::Kid).unwrap_err().to_string().contains("--best-by"));
+        let scores = open(BestBy::Cycle).unwrap().score(|_, x| x.shallow_clone()).unwrap();
+        let all = ["val_cycle_A", "val_cycle_B", "val_negative_A", "val_negative_B"];
+        assert_eq!(scores, all.map(|name| (name, 0.0)));
+        let scores = open(BestBy::Cycle).unwrap().score(|i, x| x + i as f64 * 0.1).unwrap();
+        for ((_, found), expected) in scores.iter().zip([12.75, 12.75, 0.0, 12.75]) {
+            assert!((found - expected).abs() < 1e-3, "{scores:?}");
+        }
+    }
+}

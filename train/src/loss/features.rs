@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Distances between a student's features and its teacher's, through a 1×1 map from the channels of
+//! one to those of the other.
+//!
+//! Published, the map is trained beside the student (GAN Compression, arXiv 2003.08936; OMGD, arXiv
+//! 2108.06908). It is the best one for each batch here, found in closed form: ridge regression over the
+//! places of all images. So it has no weights to keep, and a distance tells at any time how much of the
+//! teacher's features is not in the student's.
+
+use tch::{Kind, Tensor, no_grad};
+
+/// Ridge, a part of the mean square of the student's channels.
+const RIDGE: f64 = 1e-3;
+
+/// Features of the same places of the same images as rows, places×channels in float32; the larger grid
+/// is averaged to the smaller.
+pub fn positions(x: &Tensor, y: &Tensor) -> [Tensor; 2] {
+    let [a, b] = [x, y].map(|t| [t.size()[2], t.size()[3]]);
+    let grid = [a[0].min(b[0]), a[1].min(b[1])];
+    [x, y].map(|t| {
+        let t = t.to_kind(Kind::Float);
+        let t = if t.size()[2..] == grid { t } else { t.adaptive_avg_pool2d(grid) };
+        let channels = t.size()[1];
+        t.permute([0, 2, 3, 1]).reshape([-1, channels])
+    })
+}
+
+/// A student's features mapped to its teacher's channels.
+#[derive(Debug)]
+pub struct Mapped {
+    /// Places×channels, of the student.
+    own: Tensor,
+    /// The same of the teacher.
+    its: Tensor,
+    images: i64,
+    /// How much the teacher's features vary, a mean over the channels.
+    variance: Tensor,
+}
+
+impl Mapped {
+    /// Maps `student` N×C×h×w as near to `teacher` N×C′×h′×w′ as it can. The map is a constant for
+    /// gradients: at the best one it does not change to first order.
+    pub fn new(student: &Tensor, teacher: &Tensor) -> Self {
+        let [x, y] = positions(student, teacher);
+        let y = y.detach();
+        let mean = |t: &Tensor| t.mean_dim([0i64].as_slice(), true, Kind::Float);
+        let (mean_x, mean_y) = no_grad(|| (mean(&x), mean(&y)));
+        let map = no_grad(|| {
+            let centred_x = (&x - &mean_x).to_kind(Kind::Double);
+            let centred_y = (&y - &mean_y).to_kind(Kind::Double);
+            let gram = centred_x.tr().matmul(&centred_x);
+            let channels = gram.size()[0];
+            let ridge = gram.trace() * (RIDGE / channels as f64) + f64::from(f32::MIN_POSITIVE);
+            let gram = gram + Tensor::eye(channels, (Kind::Double, x.device())) * ridge;
+            let cross = centred_x.tr().matmul(&centred_y);
+            Tensor::linalg_solve(&gram, &cross, true).to_kind(Kind::Float)
+        });
+        let variance = (&y - &mean_y).square().mean(Kind::Float);
+        let own = (&x - &mean_x).matmul(&map) + &mean_y;
+        Self { own, its: y, images: student.size()[0], variance }
+    }
+
+    /// Mean square distance at each place, of the teacher's variance: 0 where the student has all of the
+    /// teacher's features, 1 where it has none (GAN Compression, equation 3).
+    pub fn distance(&self) -> Tensor {
+        (&self.own - &self.its).square().mean(Kind::Float) / self.scale()
+    }
+
+    /// The same of each channel's mean over an image: what is in the picture, wherever it is (OMGD,
+    /// equation 5).
+    pub fn channel_distance(&self) -> Tensor {
+        let means = |rows: &Tensor| {
+            let channels = rows.size()[1];
+            rows.view([self.images, -1, channels]).mean_dim([1i64].as_slice(), false, Kind::Float)
+        };
+        (means(&self.own) - means(&self.its)).square().mean(Kind::Float) / self.scale()
+    }
+
+    fn scale(&self) -> Tensor {
+        self.variance.clamp_min(f64::from(f32::MIN_POSITIVE))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn features(channels: i64, side: i64) -> Tensor {
+        Tensor::randn([2, channels, side, side], tch::kind::FLOAT_CPU)
+    }
+
+    fn value(t: &Tensor) -> f64 {
+        t.double_value(&[])
+    }
+
+    #[test]
+    fn what_a_map_makes_of_the_students_features_is_no_distance_and_noise_is() {
+        tch::manual_seed(1);
+        let student = features(6, 8);
+        let map = Tensor::randn([4, 6, 1, 1], tch::kind::FLOAT_CPU);
+        let teacher = student.conv2d(&map, None::<Tensor>, 1, 0, 1, 1) + 5.0;
+        let same = Mapped::new(&student, &teacher);
+        assert!(value(&same.distance()) < 1e-4 && value(&same.channel_distance()) < 1e-4);
+        let half = Mapped::new(&student, &Tensor::cat(&[&teacher, &(features(4, 8) * 2.45)], 1));
+        assert!((0.35..0.6).contains(&value(&half.distance())), "{}", value(&half.distance()));
+        let other = Mapped::new(&student, &features(4, 16));
+        assert!(value(&other.distance()) > 0.8, "{}", value(&other.distance()));
+        // Nothing at all is nothing to learn, and no NaN.
+        let nothing = Mapped::new(&student.zeros_like(), &teacher.zeros_like());
+        assert_eq!(value(&nothing.distance()), 0.0);
+    }
+
+    /// The map is a constant for gradients, which is exact where it is the best one but for the ridge.
+    #[test]
+    fn the_gradient_is_the_slope_with_the_map_found_anew() {
+        tch::manual_seed(2);
+        let (student, teacher) = (features(3, 4), features(5, 4));
+        let leaf = student.copy().set_requires_grad(true);
+        let loss = Mapped::new(&leaf, &teacher).distance();
+        let gradient = Tensor::run_backward(&[loss], &[&leaf], false, false).remove(0);
+        let direction = &gradient / gradient.norm();
+        let at =
+            |far: f64| value(&Mapped::new(&(&student + &direction * far), &teacher).distance());
+        let slope = (at(1e-2) - at(-1e-2)) / 2e-2;
+        let length = value(&gradient.norm());
+        assert!((slope / length - 1.0).abs() < 0.05, "{slope} {length}");
+    }
+}

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Recipe files: a training of several stages, each with options of its own, as one TOML file.
+//!
+//! ```toml
+//! data = "horse2zebra"        # folders and files are looked for beside the recipe
+//! out = "run"
+//! mask-head = true            # an option of all stages, named as on the command line
+//!
+//! [[stage]]
+//! name = "discriminators"
+//! images = 2400               # or minutes = 10
+//! discriminators-first = 2400
+//!
+//! [[stage]]
+//! images = 120000
+//! batch-size = 8
+//!
+//! [export]
+//! variants = ["int8", "fp16"]
+//! ```
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use clap::{Args, Command, FromArgMatches};
+use toml::{Table, Value};
+
+use crate::{
+    export::ExportArgs,
+    net::{
+        build::Norm,
+        discriminator::Discriminator,
+        generator::{Generator, GeneratorShape},
+    },
+    options::TrainOptions,
+    run_folder::Stage,
+};
+
+/// Keys of the file that are options of no stage.
+const OF_ALL: [&str; 5] = ["data", "out", "init-from", "stage", "export"];
+/// Keys of a stage that are no options.
+const OF_STAGE: [&str; 3] = ["name", "images", "minutes"];
+/// What `images` and `minutes` of a stage stand for.
+const LENGTHS: [&str; 2] = ["max-images", "max-minutes"];
+/// Options of `export` that name files.
+const EXPORTED_PATHS: [&str; 3] = ["out", "calibrate", "average-with"];
+/// How alike a name must be to be suggested, 0 to 1.
+const ALIKE: f64 = 0.7;
+
+/// What a recipe file says.
+#[derive(Clone, Debug)]
+pub struct Recipe {
+    /// The data set's folder.
+    pub data: Option<PathBuf>,
+    /// The run's folder.
+    pub out: Option<PathBuf>,
+    /// The folder of exported generators to begin with.
+    pub init_from: Option<PathBuf>,
+    /// At least one.
+    pub stages: Vec<Stage>,
+    /// Arguments of `export` for when the last stage is over.
+    pub export: Option<Vec<String>>,
+}
+
+impl Recipe {
+    /// Reads a recipe. Errors name the file, the stage and the option.
+    pub fn read(path: &Path) -> Result<Self> {
+        let read = || -> Result<Self> {
+            let table: Table = toml::from_str(&fs::read_to_string(path)?)?;
+            let folder = std::path::absolute(path)?;
+            Self::of(table, folder.parent().unwrap_or(Path::new("/")))
+        };
+        read().with_context(|| path.display().to_string())
+    }
+
+    fn of(mut table: Table, folder: &Path) -> Result<Self> {
+        let mut path = |key: &str| -> Result<Option<PathBuf>> {
+            let text = |value: Value| match value {
+                Value::String(text) => Ok(folder.join(text)),
+                other => bail!("`{key}` is {other}, expected a path in quotes"),
+            };
+            table.remove(key).map(text).transpose()
+        };
+        let (data, out, init_from) = (path("data")?, path("out")?, path("init-from")?);
+        let stages = match table.remove("stage") {
+            Some(Value::Array(stages)) if !stages.is_empty() => stages,
+            _ => bail!("no stage, expected [[stage]] with `images` or `minutes`"),
+        };
+        let export = match table.remove("export") {
+            None => None,
+            Some(Value::Table(export)) => Some(exported(export, folder).context("[export]")?),
+            Some(other) => bail!("`export` is {other}, expected a table, [export]"),
+        };
+        known(&table, &OF_ALL)?;
+        let stage = |(i, own): (usize, Value)| {
+            let Value::Table(own) = own else {
+                bail!("stage {} is {own}, expected [[stage]]", i + 1);
+            };
+            let name = own.get("name").and_then(Value::as_str);
+            let name = name.map_or_else(|| format!("stage {}", i + 1), str::to_owned);
+            let stage = stage(&name, own, &table, folder);
+            stage.with_context(|| place(i, &name))
+        };
+        let stages = stages.into_iter().enumerate().map(stage).collect::<Result<Vec<_>>>()?;
+        same_networks(&stages)?;
+        Ok(Self { data, out, init_from, stages, export })
+    }
+}
+
+/// Where an error is.
+fn place(i: usize, name: &str) -> String {
+    let number = format!("stage {}", i + 1);
+    if name == number { number } else { format!("{number} ({name})") }
+}
+
+/// A stage of its own options over those of all stages.
+fn stage(name: &str, mut own: Table, all: &Table, folder: &Path) -> Result<Stage> {
+    known(&own, &OF_STAGE)?;
+    own.remove("name");
+    let lengths = [own.remove("images"), own.remove("minutes")];
+    ensure!(
+        lengths.iter().flatten().count() == 1,
+        "expected its length, either `images` or `minutes`"
+    );
+    let mut options = all.clone();
+    options.extend(own);
+    options.extend(LENGTHS.iter().zip(lengths).filter_map(|(k, v)| Some(((*k).to_owned(), v?))));
+    for (key, value) in &options {
+        let alone = Table::from_iter([(key.clone(), value.clone())]);
+        if let Err(error) = alone.try_into::<TrainOptions>() {
+            let key = match key.as_str() {
+                "max-images" => "images",
+                "max-minutes" => "minutes",
+                other => other,
+            };
+            bail!("`{key}` is {value}: {}", error.message().trim_end());
+        }
+    }
+    let train: TrainOptions = options.try_into()?;
+    train.check()?;
+    Ok(Stage { name: name.to_owned(), began: None, train: train.absolute_from(folder)? })
+}
+
+/// Refuses what is no option, and says which one may have been meant.
+fn known(table: &Table, besides: &[&str]) -> Result<()> {
+    let command = TrainOptions::augment_args(Command::new("train"));
+    let options = long_names(&command);
+    let options = options.iter().filter(|name| !LENGTHS.contains(&name.as_str()));
+    let names: Vec<&str> = options.map(String::as_str).chain(besides.iter().copied()).collect();
+    for key in table.keys() {
+        ensure!(
+            !LENGTHS.contains(&key.as_str()),
+            "`{key}`: each stage has a length of its own, `images` or `minutes`"
+        );
+        ensure!(names.contains(&key.as_str()), "no option `{key}`{}", suggestion(key, &names));
+    }
+    Ok(())
+}
+
+fn long_names(command: &Command) -> Vec<String> {
+    command.get_arguments().filter_map(|a| a.get_long().map(str::to_owned)).collect()
+}
+
+fn suggestion(key: &str, names: &[&str]) -> String {
+    let scored = names.iter().map(|name| (strsim::jaro(key, name), name));
+    let best = scored.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(alike, _)| *alike > ALIKE);
+    best.map_or_else(String::new, |(_, name)| format!("; the nearest is `{name}`"))
+}
+
+/// Each stage goes on with the networks of the one before; only normalisation may be frozen.
+fn same_networks(stages: &[Stage]) -> Result<()> {
+    let networks = |stage: &Stage| {
+        let shape = stage.train.generator(0);
+        let norm = if shape.norm == Norm::Frozen { Norm::Instance } else { shape.norm };
+        let generator = Generator::new(GeneratorShape { norm, ..shape });
+        let discriminator = Discriminator::new(stage.train.discriminator());
+        [generator.layout.signature(), discriminator.layout.signature()]
+    };
+    for (i, stage) in stages.iter().enumerate().skip(1) {
+        for (whose, (own, first)) in ["generators", "discriminators"]
+            .iter()
+            .zip(networks(stage).iter().zip(networks(&stages[0])))
+        {
+            ensure!(
+                *own == first,
+                "{}: its options make other {whose} than those of the first stage, with which it goes \
+                 on; name their options once, above all stages",
+                place(i, &stage.name)
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The arguments that options of `export` make; checked.
+fn exported(table: Table, folder: &Path) -> Result<Vec<String>> {
+    let command = ExportArgs::augment_args(Command::new("export"));
+    let names = long_names(&command);
+    let names: Vec<&str> = names.iter().map(String::as_str).filter(|name| *name != "run").collect();
+    let mut arguments = Vec::new();
+    for (key, value) in table {
+        ensure!(names.contains(&key.as_str()), "no option `{key}`{}", suggestion(&key, &names));
+        let values = match value {
+            Value::Boolean(false) => continue,
+            Value::Boolean(true) => vec![],
+            Value::Array(values) => values,
+            value => vec![value],
+        };
+        arguments.push(format!("--{key}"));
+        for value in values {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let is_path = EXPORTED_PATHS.contains(&key.as_str());
+            let path = || folder.join(&text).display().to_string();
+            arguments.push(if is_path { path() } else { text.clone() });
+        }
+    }
+    export_args(&arguments, Path::new("run"))?;
+    Ok(arguments)
+}
+
+/// The arguments of `export` for `run`; its folder is the run's own `export` where none is named.
+pub fn export_args(arguments: &[String], run: &Path) -> Result<ExportArgs> {
+    let (run, out) = (run.display().to_string(), run.join("export").display().to_string());
+    let fixed = ["export", "--run", &run, "--out", &out].map(str::to_owned);
+    let command = ExportArgs::augment_args(Command::new("export")).args_override_self(true);
+    let matches = command.try_get_matches_from(fixed.iter().chain(arguments));
+    let args = matches.and_then(|matches| ExportArgs::from_arg_matches(&matches));
+    // What is wrong stands in the first line; the others are about the command line.
+    args.map_err(|error| {
+        let text = error.to_string();
+        let line = text.lines().next().unwrap_or_default();
+        anyhow!("{}", line.trim_start_matches("error: ").to_owned())
+    })
+}

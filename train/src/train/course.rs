@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Where a run is in its time, and where it ends.
+
+use tch::Tensor;
+
+use super::Session;
+use crate::{cyclegan::schedule::Schedule, run_folder::Began};
+
+impl Session {
+    /// Whether what happens once in so many images has its turn after this iteration.
+    pub(super) fn is_due(&self, every: u64) -> bool {
+        let (after, batch) = (self.model.images, self.plan.batch as u64);
+        after / every != (after - batch) / every
+    }
+
+    /// How the learning rate changes.
+    pub(super) fn schedule(&self) -> Schedule {
+        let o = &self.options;
+        Schedule {
+            policy: o.lr_policy,
+            lr: o.lr,
+            n_epochs: o.n_epochs,
+            n_epochs_decay: o.n_epochs_decay,
+            lr_decay_iters: o.lr_decay_iters,
+        }
+    }
+
+    /// How much of the run is over, where its end is named in images or minutes. The same in every
+    /// process.
+    pub(super) fn share(&self) -> Option<f64> {
+        let images = self
+            .options
+            .max_images
+            .map(|most| (self.model.images - self.began.images) as f64 / most as f64);
+        let minutes =
+            self.options.max_minutes.map(|most| (self.now().minutes - self.began.minutes) / most);
+        images.into_iter().chain(minutes).reduce(f64::max)
+    }
+
+    /// The images to stop after, as far as it can be foreseen; `share` of the run is over.
+    pub(super) fn end(&self, share: Option<f64>) -> u64 {
+        let epochs = u64::from(self.options.n_epochs) + u64::from(self.options.n_epochs_decay);
+        let seen = self.model.images;
+        match share {
+            None => epochs * self.plan.epoch(),
+            Some(share) if share >= 1.0 => seen,
+            Some(share) if share > 0.0 => {
+                let own = (seen - self.began.images) as f64;
+                self.began.images + (own / share).ceil().max(own + 1.0) as u64
+            }
+            Some(_) => u64::MAX,
+        }
+    }
+
+    /// Whether the end that was named has come.
+    pub(super) fn is_over(&self) -> bool {
+        self.model.images >= self.end(self.share())
+    }
+
+    /// Where the run is. The same in every process.
+    pub(super) fn now(&self) -> Began {
+        let minutes = Tensor::from(self.minutes.all() as f32).view(1);
+        let minutes = self.model.peers.mean(minutes).double_value(&[0]);
+        Began { images: self.model.images, minutes }
+    }
+
+    /// The iteration to stop after, as far as it can be foreseen.
+    pub(super) fn last_iteration(&self) -> u64 {
+        let left = self.end(self.share()).saturating_sub(self.model.images);
+        let last = self.model.step.saturating_add(left.div_ceil(self.plan.batch as u64));
+        self.options.max_iters.map_or(last, |most| most.min(last))
+    }
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! From the command line and a recipe to a run and what it is to do.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::{ArgMatches, parser::ValueSource};
+
+use super::TrainArgs;
+use crate::{
+    checkpoint,
+    net::build::Norm,
+    options::{TrainOptions, first_given},
+    recipe::Recipe,
+    run_folder::{Began, Config, RunFolder},
+};
+
+/// The run that the arguments name, for process `rank`, at the stage that is its turn.
+pub fn opened(args: TrainArgs, matches: &ArgMatches, rank: usize) -> Result<(RunFolder, Config)> {
+    let recipe = args.recipe.as_deref().map(Recipe::read).transpose()?;
+    let named = recipe.as_ref().and_then(|recipe| recipe.out.clone());
+    let out = args.out.clone().or(named);
+    let out = out.context("no folder for the run, expected --out, or `out` in the recipe")?;
+    let (run, mut config) = match args.resume {
+        true => resumed(&args, matches, recipe, &out)?,
+        false => fresh(args, matches, recipe, &out, rank)?,
+    };
+    if !config.stages.is_empty() {
+        for (option, id) in [("--max-images", "max_images"), ("--max-minutes", "max_minutes")] {
+            ensure!(
+                matches.value_source(id) != Some(ValueSource::CommandLine),
+                "{option}: each stage of a recipe has a length of its own"
+            );
+        }
+        if config.stage().is_none() {
+            config.begin_stage(0, Began::default());
+        }
+    }
+    Ok((run, config))
+}
+
+fn resumed(
+    args: &TrainArgs,
+    matches: &ArgMatches,
+    recipe: Option<Recipe>,
+    out: &Path,
+) -> Result<(RunFolder, Config)> {
+    let run = RunFolder::open(out)?;
+    let mut config = run.config()?;
+    if let Some(recipe) = recipe {
+        ensure!(
+            !config.stages.is_empty(),
+            "{}: the run was begun without a recipe, expected --resume without --recipe",
+            out.display()
+        );
+        let begun = config.stages[0].train.clone();
+        for (i, mut stage) in recipe.stages.into_iter().enumerate() {
+            if config.init_from.is_some() {
+                same_generators(&mut stage.train, &begun);
+            }
+            stage.began = config.stages.get(i).and_then(|known| known.began);
+            match config.stages.get_mut(i) {
+                Some(known) => *known = stage,
+                None => config.stages.push(stage),
+            }
+        }
+        (config.data, config.export) = (recipe.data.unwrap_or(config.data), recipe.export);
+    }
+    if !config.stages.is_empty() {
+        config.back_to(checkpoint::images(&run)?.unwrap_or_default());
+    }
+    if let (None, Some(option)) = (&config.distill, first_given(&args.distill, matches)?) {
+        bail!("{option} is of runs that `compress` began, and this one has no teacher");
+    }
+    config.distill = config.distill.map(|d| d.overridden(&args.distill, matches)).transpose()?;
+    config.data = std::path::absolute(args.data.as_ref().unwrap_or(&config.data))?;
+    override_options(&mut config, &args.options, matches)?;
+    Ok((run, config))
+}
+
+fn fresh(
+    args: TrainArgs,
+    matches: &ArgMatches,
+    recipe: Option<Recipe>,
+    out: &Path,
+    rank: usize,
+) -> Result<(RunFolder, Config)> {
+    let (mut data, mut init_from, mut stages, mut export) = (None, None, Vec::new(), None);
+    if let Some(recipe) = recipe {
+        (data, init_from) = (recipe.data, recipe.init_from);
+        (stages, export) = (recipe.stages, recipe.export);
+    }
+    let data = args.data.or(data).context("--data is missing")?;
+    if let Some(option) = first_given(&args.distill, matches)? {
+        bail!("{option} needs a teacher: begin with `compress`, or go on with --resume");
+    }
+    let init_from = args.init_from.or(init_from).map(std::path::absolute).transpose()?;
+    let mut config = Config {
+        init_from,
+        stages,
+        export,
+        ..Config::new(std::path::absolute(data)?, args.options.clone())
+    };
+    override_options(&mut config, &args.options, matches)?;
+    if let Some(folder) = &config.init_from {
+        let all = config.stages.iter_mut().map(|stage| &mut stage.train);
+        for train in all.chain([&mut config.train]) {
+            train.take_architecture(folder, matches)?;
+        }
+    }
+    // The first process may have begun it already.
+    let run = match rank {
+        0 => RunFolder::fresh(out)?,
+        _ => RunFolder::new(out),
+    };
+    Ok((run, config))
+}
+
+/// Gives options the generators of `begun`, which an exported pair may have decided.
+fn same_generators(options: &mut TrainOptions, begun: &TrainOptions) {
+    let begun = begun.clone();
+    options.norm = options.norm.filter(|norm| *norm == Norm::Frozen).or(begun.norm);
+    (options.net_g, options.ngf, options.width) = (begun.net_g, begun.ngf, begun.width);
+    (options.blocks, options.mask_head) = (begun.blocks, begun.mask_head);
+    (options.context, options.pruned) = (begun.context, begun.pruned);
+}
+
+/// Puts the options that the command line names over those of all stages.
+fn override_options(config: &mut Config, given: &TrainOptions, matches: &ArgMatches) -> Result<()> {
+    config.train = config.train.clone().overridden(given, matches)?;
+    for stage in &mut config.stages {
+        stage.train = stage.train.clone().overridden(given, matches)?;
+        stage.train.check().with_context(|| stage.name.clone())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What `check` says of data sets.
+
+#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
+
+mod common;
+
+use std::{fs, path::Path};
+
+use common::{data_set, fails, run};
+use image::{GrayImage, Luma, Rgb, RgbImage};
+
+/// Noise of a few large cells, so that every picture has a hash of its own.
+fn picture(seed: u32, size: (u32, u32)) -> RgbImage {
+    RgbImage::from_fn(size.0, size.1, |x, y| {
+        let cell = (x * 12 / size.0, y * 12 / size.1);
+        let mut v =
+            seed.wrapping_mul(2_654_435_761) ^ (cell.0 * 73_856_093) ^ (cell.1 * 19_349_663);
+        v ^= v >> 13;
+        v = v.wrapping_mul(0x5bd1_e995);
+        let [r, g, b, _] = (v ^ (v >> 15)).to_le_bytes();
+        Rgb([r, g, b])
+    })
+}
+
+fn said(arguments: &[&str]) -> String {
+    String::from_utf8_lossy(&run(arguments).stdout).into_owned()
+}
+
+#[test]
+fn each_thing_has_a_line_of_advice() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    for (d, domain) in ["trainA", "trainB", "testA"].into_iter().enumerate() {
+        fs::create_dir_all(data.join(domain)).unwrap();
+        for i in 0..4 {
+            let picture = picture(10 * d as u32 + i, (300, 300));
+            picture.save(data.join(domain).join(format!("{i}.png"))).unwrap();
+        }
+    }
+    let at = |path: &str| data.join(path);
+    fs::write(at("trainA/broken.jpg"), b"no picture").unwrap();
+    picture(50, (200, 300)).save(at("trainA/small.png")).unwrap();
+    picture(51, (900, 300)).save(at("trainA/long.png")).unwrap();
+    let grey = image::imageops::grayscale(&picture(52, (300, 300)));
+    grey.save(at("trainA/grey.png")).unwrap();
+    fs::create_dir(at("trainB/more")).unwrap();
+    fs::copy(at("testA/1.png"), at("trainA/copy.png")).unwrap();
+    fs::copy(at("trainA/2.png"), at("trainB/more/both.png")).unwrap();
+    fs::create_dir(at("trainB_mask")).unwrap();
+    let mask = |name: &str, size: u32, value: &dyn Fn(u32) -> u8| {
+        let mask = GrayImage::from_fn(size, size, |x, _| Luma([value(x)]));
+        mask.save(at("trainB_mask").join(name)).unwrap();
+    };
+    mask("0.png", 300, &|x| if x < 100 { 255 } else { 0 });
+    mask("1.png", 300, &|_| 0);
+    mask("2.png", 300, &|_| 255);
+    mask("3.png", 30, &|_| 255);
+
+    let sheet = data.join("sheet.html");
+    let check = ["check", "--data", data.to_str().unwrap(), "--sheet", sheet.to_str().unwrap()];
+    let said = said(&check);
+    for line in [
+        "trainA: 8 pictures, short sides from 200 to 300 pixels",
+        "trainB: 5 pictures, short sides from 300 to 300 pixels, 4 masks",
+        "trainA: 1 file cannot be read and will be skipped: ",
+        "trainA: 1 picture with a short side below 286 (small.png); ",
+        "trainA: 1 picture more than twice as long as high, or as high as long (long.png); ",
+        "trainA: 1 picture without colours (grey.png); ",
+        "trainB: 1 picture without a mask (both.png); ",
+        "trainB: 1 picture with an empty mask (1.png); ",
+        "trainB: 1 picture with a mask of all white (2.png); ",
+        "trainB: 1 picture with a mask of another size or that cannot be read (3.png); ",
+        "trainA and testA: 1 picture in both, or nearly (copy.png = 1.png); scores",
+        "trainA and trainB: 1 picture in both, or nearly (2.png = both.png); ",
+        "trainB has masks and trainA none; ",
+        "training can start",
+    ] {
+        assert_eq!(said.lines().filter(|l| l.starts_with(line)).count(), 1, "{line}: {said}");
+    }
+    assert!(fs::read_to_string(&sheet).unwrap().contains("title=\"grey.png\""));
+}
+
+#[test]
+fn a_data_set_in_order_is_nothing_to_talk_about() {
+    let folder = tempfile::tempdir().unwrap();
+    data_set(folder.path(), 3);
+    let sheet = folder.path().join("sheet.png");
+    let data = folder.path().to_str().unwrap();
+    let check = ["check", "--data", data, "--load-size", "40", "--distance", "0", "--sheet"];
+    let said = said(&[&check[..], &[sheet.to_str().unwrap()]].concat());
+    let lines: Vec<&str> = said.lines().collect();
+    let few = |l: &&&str| l.contains("several hundred");
+    assert_eq!((lines.len(), lines.iter().filter(few).count()), (5, 2), "{said}");
+    assert_eq!(image::open(sheet).unwrap().to_rgb8().dimensions(), (12 * 128, 4 * 128));
+}
+
+#[test]
+fn what_cannot_be_trained_on_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let check = ["check", "--data", data];
+    fails(&check, &["trainA", "no such folder"]);
+    data_set(folder.path(), 2);
+    for i in 0..2 {
+        fs::write(folder.path().join(format!("trainB/00{i}.png")), b"broken").unwrap();
+    }
+    fails(&check, &["training cannot start: trainB has no picture"]);
+    fs::remove_file(Path::new(data).join("trainB/000.png")).unwrap();
+    fs::rename(Path::new(data).join("trainB/001.png"), Path::new(data).join("trainB/x.png"))
+        .unwrap();
+    fs::remove_dir_all(Path::new(data).join("trainB_mask")).unwrap();
+    fails(&[&check[..], &["--mode", "paired"]].concat(), &["same base name"]);
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The path that sees the whole picture, from an exported pair without it to int8 files.
+
+#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
+
+mod common;
+
+use std::{fs, path::Path};
+
+use common::{SMALL, data_set, run};
+use cyclegan_contract::onnx::{Message, ModelProto};
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// How many nodes of an operator are in a file.
+fn count(path: &Path, operator: &str) -> usize {
+    let model = ModelProto::decode(fs::read(path).unwrap().as_slice()).unwrap();
+    model.graph.unwrap().node.iter().filter(|node| node.op_type == operator).count()
+}
+
+#[test]
+fn a_pair_without_the_path_is_gone_on_from_and_exported_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let (data, first, pair) = (path("data"), path("first"), path("pair"));
+    data_set(&data, 3);
+    let train = |out: &Path, more: &[&str]| {
+        let fixed = ["train", "--data", text(&data), "--out", text(out), "--mask-head"];
+        run(&[&fixed, SMALL, more].concat());
+    };
+    train(&first, &["--max-iters", "2"]);
+    run(&["export", "--run", text(&first), "--out", text(&pair)]);
+    // Once as it begins, all zeros, and once trained.
+    for (name, rate) in [("begun", "1e-30"), ("trained", "1e-2")] {
+        let (out, exported) = (path(name), path(&format!("{name}-pair")));
+        train(&out, &["--context", "--init-from", text(&pair), "--max-iters", "5", "--lr", rate]);
+        let variants = ["--variants", "int8,fp16", "--calibration-images", "2"];
+        run(&[&["export", "--run", text(&out), "--out", text(&exported)], &variants[..]].concat());
+        for file in ["G.onnx", "F.int8.onnx", "F.fp16.onnx"] {
+            assert_eq!(count(&exported.join(file), "GlobalAveragePool"), 1, "{file}");
+        }
+        // What begins with such files has the path, too.
+        let (on, again) = (path(&format!("{name}-on")), path(&format!("{name}-again")));
+        train(&on, &["--init-from", text(&exported), "--max-iters", "1"]);
+        run(&["export", "--run", text(&on), "--out", text(&again)]);
+        assert_eq!(count(&again.join("G.onnx"), "GlobalAveragePool"), 1);
+    }
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Runs that end at a number of images or minutes, and runs that the data end.
+
+#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
+
+mod common;
+
+use std::{fs, path::Path};
+
+use common::{SMALL, data_set, fails, run};
+use serde_json::Value;
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn rates(run: &Path) -> Vec<f64> {
+    let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let rate = |line: &str| serde_json::from_str::<Value>(line).unwrap()["lr"].as_f64().unwrap();
+    metrics.lines().map(rate).collect()
+}
+
+fn train(data: &Path, out: &Path, more: &[&str]) -> String {
+    let fixed = ["train", "--data", text(data), "--out", text(out)];
+    let output = run(&[&fixed, SMALL, &["--print-freq", "1", "--lr", "1e-3"], more].concat());
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn the_learning_rate_falls_to_the_end_that_images_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let [data, out] = ["data", "run"].map(|name| folder.path().join(name));
+    data_set(&data, 3);
+    let said = train(&data, &out, &["--max-images", "16", "--batch-size", "2"]);
+    assert!(said.contains("trained 8 iterations"), "{said}");
+    let expected = [1.0, 1.0, 1.0, 1.0, 1.0, 0.75, 0.5, 0.25].map(|part| part * 1e-3);
+    for (rate, expected) in rates(&out).iter().zip(expected) {
+        assert!((rate - expected).abs() < 1e-9, "{:?}", rates(&out));
+    }
+    let again = run(&["train", "--resume", "--out", text(&out)]);
+    let said = String::from_utf8_lossy(&again.stdout).into_owned();
+    assert!(said.contains("nothing to train"), "{said}");
+}
+
+#[test]
+fn the_learning_rate_falls_to_the_end_that_minutes_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let [data, out] = ["data", "run"].map(|name| folder.path().join(name));
+    data_set(&data, 3);
+    train(&data, &out, &["--max-minutes", "0.03"]);
+    let rates = rates(&out);
+    let last = rates[rates.len() - 1];
+    assert!(rates[0] == 1e-3 && last < 5e-4, "{rates:?}");
+    assert!(rates.is_sorted_by(|a, b| a >= b), "{rates:?}");
+    // The minutes of before count.
+    let again = run(&["train", "--resume", "--out", text(&out), "--max-minutes", "0.0001"]);
+    let said = String::from_utf8_lossy(&again.stdout).into_owned();
+    assert!(said.contains("nothing to train"), "{said}");
+}
+
+/// A hundred pictures by name with no mask between two that have one.
+#[test]
+fn a_gap_in_the_masks_ends_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let [data, out] = ["data", "run"].map(|name| folder.path().join(name));
+    data_set(&data, 1);
+    let picture = data.join("trainA/000.png");
+    for i in 0..120 {
+        fs::copy(&picture, data.join(format!("trainA/b_{i:03}.png"))).unwrap();
+    }
+    train(&data, &out, &["--look-at", "foreground", "--max-iters", "20"]);
+}
+
+#[test]
+fn what_the_data_end_is_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let [data, out] = ["data", "run"].map(|name| folder.path().join(name));
+    data_set(&data, 12);
+    let corrupt = data.join("trainA/003.png");
+    let bytes = fs::read(&corrupt).unwrap();
+    fs::write(&corrupt, &bytes[..bytes.len() / 2]).unwrap();
+    let fixed = ["train", "--data", text(&data), "--out", text(&out), "--strict"];
+    let said = fails(
+        &[&fixed, SMALL, &["--max-iters", "100", "--seed", "2"]].concat(),
+        &["saved after iteration", text(&corrupt)],
+    );
+    let (_, after) = said.split_once("after iteration ").unwrap();
+    let at: u64 = after.split(',').next().unwrap().parse().unwrap();
+    assert!(at > 0 && out.join(format!("checkpoints/{at:08}.safetensors")).is_file(), "{said}");
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Pictures of neither domain, which the generators learn to leave as they are.
+
+#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
+
+mod common;
+
+use std::{fs, path::Path};
+
+use common::{SMALL, data_set, fails, program, run};
+use image::{Rgb, RgbImage};
+use serde_json::Value;
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// The values of a loss, one a line of metrics.
+fn values(run: &Path, name: &str) -> Vec<f64> {
+    let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let value = |line: &str| serde_json::from_str::<Value>(line).unwrap()[name].as_f64().unwrap();
+    metrics.lines().map(value).collect()
+}
+
+#[test]
+fn the_generators_learn_to_leave_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let [data, out] = ["data", "run"].map(|name| folder.path().join(name));
+    data_set(&data, 3);
+    let inner = folder.path().join("neither/of/them");
+    fs::create_dir_all(&inner).unwrap();
+    for i in 0..3u8 {
+        let picture = RgbImage::from_fn(60, 50, |x, y| Rgb([x as u8 * 4, y as u8 * 5, i * 80]));
+        picture.save(inner.join(format!("{i}.png"))).unwrap();
+    }
+    let fixed = ["train", "--data", text(&data), "--out", text(&out), "--mask-head"];
+    let more =
+        ["--negatives", "neither", "--letterbox", "0.5", "--max-iters", "60", "--lr", "5e-3"];
+    let arguments = [&fixed, SMALL, &more, &["--batch-size", "2"]].concat();
+    let output = program().current_dir(folder.path()).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for name in ["negative_mask_A", "negative_mask_B"] {
+        let values = values(&out, name);
+        let (first, last) = (values[0], values[values.len() - 1]);
+        assert!(last < first * 0.7, "{name}: {values:?}");
+    }
+    assert!(values(&out, "negative_A").iter().all(|v| v.is_finite()));
+    // From wherever it goes on, the folder is the same.
+    run(&["train", "--resume", "--out", text(&out), "--max-iters", "61"]);
+}
+
+#[test]
+fn a_folder_that_is_missing_or_empty_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let [data, out] = ["data", "run"].map(|name| folder.path().join(name));
+    data_set(&data, 2);
+    let none = folder.path().join("none");
+    let train = ["train", "--data", text(&data), "--out", text(&out), "--negatives", text(&none)];
+    fails(&[&train, SMALL].concat(), &[text(&none), "No such file"]);
+    fs::create_dir(&none).unwrap();
+    fails(&[&train, SMALL].concat(), &[text(&none), "no pictures", "--negatives"]);
+    assert!(!out.exists(), "a run that never began left a folder");
+}

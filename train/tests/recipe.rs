@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Trainings of several stages, written down in one file.
+
+#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
+
+mod common;
+
+use std::{fs, path::Path};
+
+use common::{data_set, fails, run};
+use serde_json::Value;
+
+/// Small networks; two stages, the second with larger batches and another learning rate.
+const RECIPE: &str = r#"
+data = "data"
+out = "run"
+device = "cpu"
+threads = 1
+mask-head = true
+seed = 5
+ngf = 4
+width = 8
+blocks = 1
+ndf = 4
+net-d = "n_layers"
+n-layers-d = 1
+load-size = 40
+crop-size = 32
+print-freq = 2
+display-freq = 1000
+pool-size = 4
+n-epochs-decay = 0
+
+[[stage]]
+name = "first"
+images = 8
+lr = 1e-3
+discriminators-first = 2
+
+[[stage]]
+name = "second"
+images = 12
+batch-size = 2
+n-epochs = 1
+n-epochs-decay = 1
+lambda-a = 2
+
+[export]
+variants = ["fp16"]
+calibration-images = 2
+"#;
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// A folder with data and a recipe.
+fn kitchen(recipe: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    data_set(&folder.path().join("data"), 4);
+    fs::write(folder.path().join("recipe.toml"), recipe).unwrap();
+    folder
+}
+
+fn rates(run: &Path) -> Vec<(u64, f64)> {
+    let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let rate = |line: &str| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        (line["images"].as_u64().unwrap(), line["lr"].as_f64().unwrap())
+    };
+    metrics.lines().map(rate).collect()
+}
+
+#[test]
+fn stages_follow_one_another_and_a_run_goes_on_in_any_of_them() {
+    let folder = kitchen(RECIPE);
+    let recipe = folder.path().join("recipe.toml");
+    let path = |name: &str| folder.path().join(name);
+    let output = run(&["train", "--recipe", text(&recipe)]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        said.contains("stage 1 of 2: first\n") && said.contains("stage 2 of 2: second\n"),
+        "{said}"
+    );
+    assert!(said.contains("trained 14 iterations, 20 images"), "{said}");
+
+    // The first stage keeps its learning rate, the second begins anew and falls to nothing.
+    let rates = rates(&path("run"));
+    // While the generators wait, theirs is 0.
+    assert_eq!(rates[..4], [(2, 0.0), (4, 1e-3), (6, 1e-3), (8, 1e-3)]);
+    let expected = [1.0, 1.0, 1.0, 1.0, 2.0 / 3.0, 1.0 / 3.0].map(|part| part * 2e-4);
+    for (found, (k, expected)) in rates[4..].iter().zip(expected.iter().enumerate()) {
+        assert!(found.0 == 10 + 2 * k as u64 && (found.1 - expected).abs() < 1e-9, "{rates:?}");
+    }
+    let config = fs::read_to_string(path("run/config.toml")).unwrap();
+    let config: toml::Table = toml::from_str(&config).unwrap();
+    let began = |i: usize| config["stages"][i]["began"]["images"].as_integer().unwrap();
+    assert_eq!((began(0), began(1)), (0, 8));
+    assert_eq!(config["train"]["batch-size"].as_integer(), Some(2));
+    for file in ["G.onnx", "F.onnx", "G.fp16.onnx", "README.md"] {
+        assert!(path("run/export").join(file).is_file(), "no {file}");
+    }
+
+    // Stopped within the first stage, at its end, and within the second.
+    for most in ["5", "8", "11"] {
+        let parts = path(most);
+        run(&["train", "--recipe", text(&recipe), "--out", text(&parts), "--max-iters", most]);
+        run(&["train", "--resume", "--out", text(&parts), "--max-iters", "1000"]);
+        let last = |run: &Path| fs::read(run.join("checkpoints/00000020.safetensors")).unwrap();
+        assert!(last(&parts) == last(&path("run")), "stopped after {most}: another checkpoint");
+        let files = ["G.onnx", "F.onnx"].map(|file| {
+            let read = |run: &Path| fs::read(run.join("export").join(file)).unwrap();
+            read(&parts) == read(&path("run"))
+        });
+        assert_eq!(files, [true, true], "stopped after {most}: another pair");
+    }
+}
+
+#[test]
+fn the_command_line_stands_above_the_file_and_the_file_may_change() {
+    let folder = kitchen(RECIPE);
+    let (recipe, out) = (folder.path().join("recipe.toml"), folder.path().join("other"));
+    let begin = ["train", "--recipe", text(&recipe), "--out", text(&out), "--lr", "5e-4"];
+    run(&[&begin[..], &["--max-iters", "9"]].concat());
+    assert!(!out.join("export").exists(), "exported before its end");
+    let rates = |from: usize| rates(&out)[from..].iter().map(|r| r.1).collect::<Vec<_>>();
+    assert_eq!(rates(0)[1..], [5e-4; 4]);
+    let third = "\n[[stage]]\nimages = 2\nlr = 1e-5\n\n[export]";
+    fs::write(&recipe, RECIPE.replace("[export]", third)).unwrap();
+    let resume = ["train", "--resume", "--recipe", text(&recipe), "--out", text(&out)];
+    let output = run(&[&resume[..], &["--max-iters", "1000"]].concat());
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        said.contains("stage 2 of 3: second") && said.contains("stage 3 of 3: stage 3"),
+        "{said}"
+    );
+    assert!(said.contains("trained 16 iterations, 22 images"), "{said}");
+    assert_eq!(rates(10)[0], 1e-5);
+}
+
+#[test]
+fn errors_name_the_file_the_stage_and_the_option() {
+    let change = |from: &str, to: &str| {
+        assert!(RECIPE.contains(from));
+        RECIPE.replace(from, to)
+    };
+    for (recipe, parts) in [
+        (
+            change("lambda-a = 2", "lamda-a = 2"),
+            &["stage 2 (second)", "`lamda-a`", "`lambda-a`"][..],
+        ),
+        (change("lambda-a = 2", "lambda-a = -2"), &["stage 2 (second)", "--lambda-a is -2"]),
+        (change("lr = 1e-3", "lr = 'high'"), &["stage 1 (first)", "`lr` is", "expected f64"]),
+        (change("lr = 1e-3", "norm-d = 'bach'"), &["stage 1 (first)", "`norm-d`", "batch"]),
+        (change("images = 12", ""), &["stage 2 (second)", "`images` or `minutes`"]),
+        (change("images = 12", "images = 12\nminutes = 1"), &["stage 2 (second)", "either"]),
+        (change("images = 12", "max-images = 12"), &["stage 2 (second)", "`max-images`"]),
+        (change("images = 12", "images = 0"), &["stage 2 (second)", "--max-images is 0"]),
+        (change("lambda-a = 2", "blocks = 2"), &["stage 2 (second)", "generators"]),
+        (change("lambda-a = 2", "ndf = 8"), &["stage 2 (second)", "discriminators"]),
+        (change("ngf = 4", "ngff = 4"), &["no option `ngff`", "`ngf`"]),
+        (change("variants =", "variant ="), &["[export]", "`variant`", "`variants`"]),
+        (change("\"fp16\"", "\"fp17\""), &["[export]", "fp17"]),
+        ("data = 'data'".to_owned(), &["no stage"]),
+        (change("out = \"run\"", "out = "), &["line 3"]),
+    ] {
+        let folder = kitchen(&recipe);
+        let file = folder.path().join("recipe.toml");
+        fails(&["train", "--recipe", text(&file)], &[parts, &["recipe.toml"]].concat());
+        assert!(!folder.path().join("run").exists(), "it began: {parts:?}");
+    }
+    let folder = kitchen(RECIPE);
+    let file = folder.path().join("recipe.toml");
+    let command = ["train", "--recipe", text(&file), "--max-images", "7"];
+    fails(&command, &["--max-images", "stage"]);
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Scores while a run trains, and its best checkpoint.
+
+#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
+
+mod common;
+
+use std::{fs, path::Path};
+
+use common::{SMALL, data_set, fails, run, say_skipped};
+use serde_json::{Map, Value};
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// The lines of metrics that hold `name`: images and value.
+fn course(run: &Path, name: &str) -> Vec<(u64, f64)> {
+    let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let point = |line: &str| {
+        let line: Map<String, Value> = serde_json::from_str(line).unwrap();
+        Some((line["images"].as_u64().unwrap(), line.get(name)?.as_f64().unwrap()))
+    };
+    metrics.lines().filter_map(point).collect()
+}
+
+#[test]
+fn a_run_is_scored_and_its_best_checkpoint_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let [data, out, pair] = ["data", "run", "pair"].map(|name| folder.path().join(name));
+    data_set(&data, 8);
+    let fixed = ["train", "--data", text(&data), "--out", text(&out), "--mask-head"];
+    let neither = data.join("trainB_mask");
+    let scored = ["--eval-every", "4", "--val-features", "none", "--best-by", "cycle"];
+    // A learning rate that leads away: the first score is the best.
+    let more = ["--max-images", "14", "--lr", "0.02", "--negatives", text(&neither)];
+    run(&[&fixed[..], SMALL, &scored, &more, &["--max-iters", "10"]].concat());
+    let best = out.join("checkpoints/best.safetensors");
+    run(&["train", "--resume", "--out", text(&out), "--max-iters", "100"]);
+    let [a, b] = ["val_cycle_A", "val_cycle_B"].map(|name| course(&out, name));
+    assert_eq!(a.iter().map(|p| p.0).collect::<Vec<_>>(), [4, 8, 12, 14]);
+    assert_eq!(course(&out, "val_negative_B").len(), 4);
+    let sums: Vec<f64> = a.iter().zip(&b).map(|(a, b)| a.1 + b.1).collect();
+    let least = sums.iter().enumerate().min_by(|a, b| a.1.total_cmp(b.1)).unwrap().0;
+    // The checkpoint says which it is.
+    let bytes = fs::read(&best).unwrap();
+    let state = String::from_utf8_lossy(&bytes[..4096.min(bytes.len())]).into_owned();
+    let images = format!("\\\"images\\\":{},", a[least].0);
+    assert!(state.contains(&images), "{images} of {sums:?}: {state}");
+    let page = fs::read_to_string(out.join("report/index.html")).unwrap();
+    assert!(page.contains("Validation: there and back"));
+
+    run(&["export", "--run", text(&out), "--best", "--out", text(&pair)]);
+    let card = fs::read_to_string(pair.join("README.md")).unwrap();
+    assert!(card.contains(&format!("iteration {} of", a[least].0)), "{card}");
+    fs::remove_file(&best).unwrap();
+    let export = ["export", "--run", text(&out), "--best", "--out", text(&pair)];
+    fails(&export, &["best.safetensors", "--eval-every"]);
+}
+
+#[test]
+fn scores_change_nothing_of_the_training() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    data_set(&data, 6);
+    for name in ["valA", "valB"] {
+        fs::create_dir(data.join(name)).unwrap();
+        let from = data.join(name.replace("val", "train")).join("000.png");
+        fs::copy(from, data.join(name).join("000.png")).unwrap();
+    }
+    let trained = |name: &str, more: &[&str]| {
+        let out = folder.path().join(name);
+        let fixed = ["train", "--data", text(&data), "--out", text(&out), "--max-iters", "6"];
+        run(&[&fixed[..], SMALL, more].concat());
+        fs::read(out.join("checkpoints/00000006.safetensors")).unwrap()
+    };
+    let scored = ["--eval-every", "2", "--val-features", "none", "--best-by", "cycle"];
+    assert!(trained("one", &[]) == trained("other", &scored));
+}
+
+#[test]
+fn kid_is_taken_where_its_network_is() {
+    let home = std::env::var("HOME").unwrap_or_default();
+    let cache = std::env::var("XDG_CACHE_HOME").unwrap_or(format!("{home}/.cache"));
+    if !Path::new(&cache)
+        .join("cycleganfilter/efficientnet-lite0/efficientnet_lite0.onnx")
+        .is_file()
+    {
+        return say_skipped("SKIP: no feature network, fetch it with `./dev setup eval`");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let [data, out] = ["data", "run"].map(|name| folder.path().join(name));
+    data_set(&data, 6);
+    let fixed = ["train", "--data", text(&data), "--out", text(&out), "--max-images", "4"];
+    run(&[&fixed[..], SMALL, &["--eval-every", "2"]].concat());
+    for name in ["val_kid_A", "val_kid_B"] {
+        let course = course(&out, name);
+        assert!(course.len() == 2 && course.iter().all(|p| p.1.is_finite()), "{name} {course:?}");
+    }
+    assert!(out.join("checkpoints/best.safetensors").is_file());
+}
+
+#[test]
+fn what_cannot_be_scored_is_said_before_training() {
+    let folder = tempfile::tempdir().unwrap();
+    let [data, out] = ["data", "run"].map(|name| folder.path().join(name));
+    data_set(&data, 6);
+    let fixed = ["train", "--data", text(&data), "--out", text(&out), "--eval-every", "2"];
+    let refused = |more: &[&str], parts: &[&str]| {
+        fails(&[&fixed[..], SMALL, more].concat(), parts);
+        assert!(!out.exists());
+    };
+    refused(&["--val-features", "none"], &["--val-features none", "--best-by"]);
+    let by = ["--val-features", "none", "--best-by", "negatives"];
+    refused(&by, &["--best-by negatives", "--negatives"]);
+    refused(&["--val-features", "nowhere.onnx"], &["nowhere.onnx"]);
+    refused(&["--max-dataset-size", "3"], &["trainA", "more than 3"]);
+}
