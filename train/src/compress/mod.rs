@@ -149,7 +149,7 @@ fn learn_from_files(args: &CompressArgs, run: &RunFolder, matches: &ArgMatches) 
             Direction::BToA => (1, domain("trainB")?, &mut distill.painted_b),
         };
         before[i] = teacher.cost(args.budget.size)?;
-        distill.masked[i] = teacher.onnx.about.has_mask;
+        distill.masked[i] = teacher.onnx.about.mask.is_some();
         *slot = Some(teacher.paint(run, &domain, options.load_size)?);
     }
     costs(&args.budget, before, &options)?.write(&run.costs())?;
@@ -205,7 +205,7 @@ fn open(paths: &[PathBuf]) -> Result<Vec<OnnxTeacher>> {
 /// Takes the names of the domains from a teacher, and a mask head if it has one, unless the command
 /// line says so.
 fn take_from(options: &mut TrainOptions, teacher: &OnnxTeacher, matches: &ArgMatches) {
-    options.mask_head |= teacher.onnx.about.has_mask;
+    options.mask_head |= teacher.onnx.about.mask.is_some();
     let said = &teacher.onnx.about.metadata;
     let names = [
         ("domain_a", &mut options.domain_a, &said.domain_a),
