@@ -19,9 +19,10 @@
 mod imp;
 mod job;
 mod lateness;
-mod line;
 mod loader;
+mod queue;
 mod settings;
+mod state;
 mod stats;
 mod translator;
 
@@ -29,11 +30,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use gst::{glib, prelude::*};
 
-pub use line::{Line, Place, Route, Stages};
-pub use settings::{
-    Direction, ExecutionProvider, LateFrames, Precision, Regions, Upscale, ViewSettings,
-};
-pub use translator::{Finish, Preparation, Slot, TranslateError, Translator, View};
+use settings::{Direction, ExecutionProvider, LateFrames, Precision, Regions, Upscale};
 
 glib::wrapper! {
     /// The element, a video filter with the same caps on both sides.

@@ -51,7 +51,7 @@ fn level(buffer: &gst::Buffer, info: &VideoInfo) -> u8 {
     video::to_rgb(buffer, info)[info.width() as usize * 20 + 20][0]
 }
 
-/// Tells the element that frames before 1200 ms are late.
+/// Tells the element that frames before 700 ms are late.
 fn fall_behind(rig: &mut Rig) {
     let qos = gst::event::Qos::builder(gst::QOSType::Underflow, 2.0, 500_000_000)
         .timestamp(gst::ClockTime::from_mseconds(200))

@@ -53,14 +53,51 @@ fn playing_alone(model: &ModelProto) -> (Models, Rig, VideoInfo) {
 fn the_direction_switches_on_the_next_frame() {
     let models = Models::new();
     let pair = models.add_pair("pair", &generators::invert(), &generators::identity());
-    let (mut rig, info) = playing(&pair);
-    for (direction, expected) in
-        [("forward", INVERTED), ("reverse", COLOR), ("forward", INVERTED), ("reverse", COLOR)]
-    {
-        rig.filter.set_property_from_str("direction", direction);
-        assert_near(translated(&mut rig, &info), expected);
-        assert_eq!(rig.stat::<String>("direction"), direction);
+    // Preloaded, or each used once before.
+    for preload in [true, false] {
+        let filter = rig::new_filter();
+        filter.set_property("model", pair.to_str().unwrap());
+        filter.set_property("preload", preload);
+        let mut rig = Rig::with_filter(filter);
+        let info = info(VideoFormat::Rgb, 64, 48);
+        rig.set_info(&info);
+        if !preload {
+            rig.filter.set_property_from_str("direction", "reverse");
+            rig::wait_until("F is loaded", || {
+                translated(&mut rig, &info);
+                rig.stat::<String>("direction") == "reverse"
+            });
+        }
+        for (direction, expected) in
+            [("forward", INVERTED), ("reverse", COLOR), ("forward", INVERTED), ("reverse", COLOR)]
+        {
+            rig.filter.set_property_from_str("direction", direction);
+            assert_near(translated(&mut rig, &info), expected);
+            assert_eq!(rig.stat::<String>("direction"), direction);
+        }
+        // Both stay, whatever the frames become.
+        rig.set_info(&self::info(VideoFormat::Bgr, 64, 48));
+        rig.filter.set_property_from_str("direction", "forward");
+        rig.set_info(&info);
+        assert_near(translated(&mut rig, &info), INVERTED);
+        assert!(rig::warnings_in(&rig.said()).is_empty());
     }
+}
+
+/// Only what is asked for takes memory; frames go on while the other generator is prepared.
+#[test]
+fn the_other_direction_is_loaded_when_it_is_first_asked_for() {
+    let models = Models::new();
+    let pair = models.add_pair("pair", &generators::invert(), &generators::slow_invert(2));
+    let (mut rig, info) = playing(&pair);
+    assert_near(translated(&mut rig, &info), INVERTED);
+    rig.filter.set_property_from_str("direction", "reverse");
+    assert_near(translated(&mut rig, &info), INVERTED);
+    assert_eq!(rig.stat::<String>("direction"), "forward", "a frame waited for F");
+    rig::wait_until("F takes over", || {
+        assert_near(translated(&mut rig, &info), INVERTED);
+        rig.stat::<String>("direction") == "reverse"
+    });
 }
 
 #[test]

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The second stage of a frame: from the input tensors to the output tensors.
+//! Inference, the second stage of a frame: from the input tensors to the output tensors.
 
 use std::{
     sync::Arc,
@@ -11,12 +11,11 @@ use super::TranslateError;
 use cyclegan_frame::{LumaPlane, Region, Size};
 use cyclegan_runtime::{Binding, Generator};
 
-/// What a frame takes along from stage to stage. Each frame that is under way has one of its own,
-/// and whoever holds it may touch it: no stage waits for another.
-pub struct Slot {
+/// The tensors of one frame in flight. Whoever holds it may use it: no stage waits for another.
+pub struct Request {
     generator: Arc<Generator>,
     tensor: Size,
-    /// What the generator sees of the frame. Those that this frame has no use for stay for another.
+    /// What the generator sees of the frame. Those that this frame does not use stay for another.
     parts: Vec<Part>,
     used: usize,
     /// The regions that the parts show, where they do not show the frame.
@@ -31,12 +30,13 @@ pub(super) struct Part {
     pub grey: LumaPlane,
 }
 
-impl Slot {
+impl Request {
     /// Tensors of the size `tensor` for one part.
     pub fn new(generator: Arc<Generator>, tensor: Size) -> Result<Self, TranslateError> {
-        let mut slot = Self { generator, tensor, parts: Vec::new(), used: 0, regions: Vec::new() };
-        slot.resize(1)?;
-        Ok(slot)
+        let mut request =
+            Self { generator, tensor, parts: Vec::new(), used: 0, regions: Vec::new() };
+        request.resize(1)?;
+        Ok(request)
     }
 
     /// Makes it one for a frame of `count` parts.
@@ -59,8 +59,8 @@ impl Slot {
         (&self.regions, &mut self.parts[..self.used])
     }
 
-    /// Runs the generator on each part; returns the time that it took, with the time that another
-    /// stream ran it.
+    /// Runs the generator on each part; returns how long that took, including the time in which
+    /// another binding ran it.
     pub fn infer(&mut self) -> Result<Duration, TranslateError> {
         let start = Instant::now();
         for part in self.parts() {

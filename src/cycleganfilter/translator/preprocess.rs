@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The first stage of a frame: from the frame to a generator's input tensors.
+//! Preprocessing, the first stage of a frame: from the frame to a generator's input tensors.
 
 use gst_video::{VideoFrameExt, VideoFrameRef, VideoInfo, VideoRegionOfInterestMeta};
 
-use super::{Slot, TranslateError, slot::Part, view::View};
+use super::{Request, TranslateError, request::Part, view::View};
 use cyclegan_frame::{Bounds, Letterbox, Rect, Scaler, Size, ToTensor, UnpackedFrame, pack};
 use cyclegan_runtime::{Generator, ValuesMut};
 
 /// Scales and packs frames of one kind. It owns the scaled pictures, which the next frame
-/// overwrites: what later stages need of them goes along in the [`Slot`].
-pub struct Preparation {
+/// overwrites: what later stages need of them goes along in the [`Request`].
+pub struct Preprocess {
     /// What the scalers scale.
     info: VideoInfo,
     view: View,
@@ -21,7 +21,7 @@ pub struct Preparation {
     to_tensor: ToTensor,
 }
 
-impl Preparation {
+impl Preprocess {
     /// For frames of `info` that are seen as `view` says.
     pub fn new(
         generator: &Generator,
@@ -49,18 +49,18 @@ impl Preparation {
         })
     }
 
-    /// Fills the input tensors of `slot` with what the generator sees of `frame`; and the grey
-    /// pictures, which only smoothing needs, if `is_smoothed`.
+    /// Fills the input tensors of `request` with what the generator sees of `frame`; and the luma
+    /// planes, which only smoothing needs, if `is_smoothed`.
     pub fn prepare(
         &mut self,
         frame: &VideoFrameRef<&gst::BufferRef>,
-        slot: &mut Slot,
+        request: &mut Request,
         is_smoothed: bool,
     ) -> Result<(), TranslateError> {
         let Self { info, view, unpacked, scalers, to_tensor } = self;
         let planner = match view {
             View::Frame(letterbox) => {
-                let parts = slot.parts().iter_mut().zip(scalers);
+                let parts = request.parts().iter_mut().zip(scalers);
                 for (part, scaler) in parts {
                     fill(part, scaler, frame, letterbox, to_tensor, is_smoothed)?;
                 }
@@ -70,15 +70,15 @@ impl Preparation {
         };
         let boxes = frame.buffer().iter_meta::<VideoRegionOfInterestMeta>();
         let regions = planner.plan(boxes.map(|meta| Bounds::from(meta.rect())));
-        slot.regions.clear();
-        slot.regions.extend_from_slice(regions);
-        slot.resize(regions.len())?;
+        request.regions.clear();
+        request.regions.extend_from_slice(regions);
+        request.resize(regions.len())?;
         if regions.is_empty() {
             return Ok(());
         }
         let unpacked = unpacked.as_mut().map(|unpacked| unpacked.unpack(frame)).transpose()?;
         let frame = unpacked.as_ref().unwrap_or(frame);
-        for (index, (region, part)) in regions.iter().zip(slot.parts()).enumerate() {
+        for (index, (region, part)) in regions.iter().zip(request.parts()).enumerate() {
             let scaler = look_at(scalers, index, info, region.crop, &region.letterbox)?;
             fill(part, scaler, frame, &region.letterbox, to_tensor, is_smoothed)?;
         }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The third stage of a frame: from the tensors back onto the frame.
+//! Postprocessing, the third stage of a frame: from the tensors back onto the frame.
 
 use gst_video::{VideoFrameRef, VideoInfo};
 
-use super::{Slot, TranslateError, regions::RegionResiduals, view::View};
+use super::{Request, TranslateError, regions::RegionResiduals, view::View};
 use cyclegan_frame::{
     ColorTransform, Compositor, Element, Letterbox, NotFinite, Picture, Residual, Smoother, Upscale,
 };
@@ -12,87 +12,88 @@ use cyclegan_runtime::{Binding, Values};
 
 /// What the frames before have to do with a frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Restart {
+pub enum Continuity {
     /// It follows on them.
     #[default]
-    Nothing,
+    Follows,
     /// Frames are missing between them: smoothing begins anew.
-    Smoothing,
-    /// They are of another stream or direction: their change is not for it.
-    Everything,
+    Gap,
+    /// They are of another stream or direction: their residual is not for it.
+    Restarts,
 }
 
-/// Composites frames of one kind. It owns what one frame leaves to the next, the change, so it
-/// takes the frames in their order.
-pub struct Finish {
+/// Composites frames of one kind. It owns what one frame leaves to the next, the residual, so
+/// it takes the frames in their order.
+pub struct Postprocess {
     color: ColorTransform,
-    changes: Changes,
-    has_change: bool,
+    residuals: Residuals,
+    has_residual: bool,
     compositor: Compositor,
 }
 
-/// What the generator changed in the last frame.
-enum Changes {
+/// The residual of the last frame.
+enum Residuals {
     Frame {
         letterbox: Letterbox,
-        change: Box<Residual>,
+        residual: Box<Residual>,
         smoother: Box<Smoother>,
-        /// The share of a frame's own samples that goes with the change.
+        /// The share of a frame's own samples that goes with the residual.
         keep: f32,
     },
     Regions(RegionResiduals),
 }
 
-impl Finish {
+impl Postprocess {
     /// For frames of `info` that are seen as `view` says.
     pub fn new(info: &VideoInfo, view: &View, threads: u32) -> Result<Self, TranslateError> {
-        let (changes, size) = match view {
+        let (residuals, size) = match view {
             View::Frame(letterbox) => {
                 let size = letterbox.content.size;
-                let change = Box::new(Residual::new(size));
+                let residual = Box::new(Residual::new(size));
                 let smoother = Box::new(Smoother::new(size));
-                (Changes::Frame { letterbox: *letterbox, change, smoother, keep: 1.0 }, size)
+                (Residuals::Frame { letterbox: *letterbox, residual, smoother, keep: 1.0 }, size)
             }
-            View::Regions(_, tensor) => (Changes::Regions(RegionResiduals::default()), *tensor),
+            View::Regions(_, tensor) => (Residuals::Regions(RegionResiduals::default()), *tensor),
         };
         Ok(Self {
             color: ColorTransform::new(info),
-            changes,
-            has_change: false,
+            residuals,
+            has_residual: false,
             compositor: Compositor::new(info, size, threads)?,
         })
     }
 
     /// Forgets what is not for the next frame.
-    pub fn restart(&mut self, restart: Restart) {
-        if restart >= Restart::Smoothing {
-            match &mut self.changes {
-                Changes::Frame { smoother, .. } => smoother.reset(),
-                Changes::Regions(changes) => changes.restart_smoothing(),
+    pub fn restart(&mut self, continuity: Continuity) {
+        if continuity >= Continuity::Gap {
+            match &mut self.residuals {
+                Residuals::Frame { smoother, .. } => smoother.reset(),
+                Residuals::Regions(regions) => regions.restart_smoothing(),
             }
         }
-        if restart == Restart::Everything {
-            self.has_change = false;
+        if continuity == Continuity::Restarts {
+            self.has_residual = false;
         }
     }
 
-    /// Takes the change out of `slot`, with `smoothing` (0 to 1) of the last one's. The slot is
-    /// free for another frame then.
+    /// Takes the residual out of `request`, with `smoothing` (0 to 1) of the last one's.
     pub fn update(
         &mut self,
-        slot: &mut Slot,
+        request: &mut Request,
         upscale: Upscale,
         smoothing: f32,
     ) -> Result<(), TranslateError> {
-        self.has_change = false;
-        self.has_change = match &mut self.changes {
-            Changes::Regions(changes) => changes.update(slot, &self.color, upscale, smoothing)?,
-            Changes::Frame { letterbox, change, smoother, keep } => {
+        self.has_residual = false;
+        self.has_residual = match &mut self.residuals {
+            Residuals::Regions(regions) => {
+                regions.update(request, &self.color, upscale, smoothing)?
+            }
+            Residuals::Frame { letterbox, residual, smoother, keep } => {
                 *keep = upscale.keep();
-                for part in slot.parts() {
-                    update_residual(change, &part.binding, letterbox, &self.color, upscale)?;
+                for part in request.parts() {
+                    update_residual(residual, &part.binding, letterbox, &self.color, upscale)?;
                     if smoothing > 0.0 {
-                        smoother.smooth(change, &mut part.grey, smoothing);
+                        smoother.smooth(residual, &mut part.grey, smoothing);
                     } else {
                         smoother.reset();
                     }
@@ -103,29 +104,29 @@ impl Finish {
         Ok(())
     }
 
-    /// Puts the last change on `input`. Returns whether there is one.
+    /// Puts the last residual on `input`. Returns whether there is one.
     pub fn composite(
         &mut self,
         input: &VideoFrameRef<&gst::BufferRef>,
         output: &mut VideoFrameRef<&mut gst::BufferRef>,
     ) -> Result<bool, TranslateError> {
-        if self.has_change {
-            match &mut self.changes {
-                Changes::Frame { change, keep, .. } => {
-                    self.compositor.composite(change, *keep, input, output)?;
+        if self.has_residual {
+            match &mut self.residuals {
+                Residuals::Frame { residual, keep, .. } => {
+                    self.compositor.composite(residual, *keep, input, output)?;
                 }
-                Changes::Regions(changes) => {
-                    self.compositor.composite_patches(changes.patches(), input, output)?;
+                Residuals::Regions(regions) => {
+                    self.compositor.composite_patches(regions.patches(), input, output)?;
                 }
             }
         }
-        Ok(self.has_change)
+        Ok(self.has_residual)
     }
 }
 
-/// Takes the change out of the tensors of `stream`.
+/// Takes the residual out of the tensors of `binding`.
 pub(super) fn update_residual(
-    change: &mut Residual,
+    residual: &mut Residual,
     binding: &Binding,
     letterbox: &Letterbox,
     color: &ColorTransform,
@@ -133,7 +134,7 @@ pub(super) fn update_residual(
 ) -> Result<(), TranslateError> {
     let (input, output) = binding.input_and_output()?;
     let metadata = &binding.generator().contract().metadata;
-    let mut update = Update { change, letterbox, color, upscale };
+    let mut update = Update { residual, letterbox, color, upscale };
     let (before, after) = (metadata.input_range, metadata.output_range);
     match (input, output) {
         (Values::F32(i), Values::F32(o)) => update.run(&(i, before).into(), &(o, after).into()),
@@ -146,7 +147,7 @@ pub(super) fn update_residual(
 
 /// The arguments of [`Residual::update`] that do not depend on the tensors' types.
 struct Update<'a> {
-    change: &'a mut Residual,
+    residual: &'a mut Residual,
     letterbox: &'a Letterbox,
     color: &'a ColorTransform,
     upscale: Upscale,
@@ -158,6 +159,6 @@ impl Update<'_> {
         input: &Picture<'_, I>,
         output: &Picture<'_, O>,
     ) -> Result<(), NotFinite> {
-        self.change.update(input, output, self.letterbox, self.color, self.upscale)
+        self.residual.update(input, output, self.letterbox, self.color, self.upscale)
     }
 }
