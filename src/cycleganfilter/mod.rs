@@ -9,11 +9,11 @@
  * generator that ONNX Runtime runs on the best processor present.
  *
  * |[
- * gst-launch-1.0 filesrc location=horses.mp4 ! decodebin ! videoconvert ! cycleganfilter ! videoconvert ! autovideosink
+ * gst-launch-1.0 filesrc location=horses.mp4 ! decodebin ! videoconvert ! videoflip video-direction=auto ! cycleganfilter ! videoconvert ! autovideosink
  * ]| Shows a video with its horses as zebras.
  *
  * |[
- * gst-launch-1.0 v4l2src ! cycleganfilter direction=reverse strength=0.7 ! autovideosink
+ * gst-launch-1.0 v4l2src ! cycleganfilter direction=reverse strength=0.7 ! videoconvert ! autovideosink
  * ]| Turns zebras in front of a camera into horses, at seven tenths of the strength.
  */
 mod imp;
