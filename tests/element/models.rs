@@ -293,6 +293,26 @@ fn the_generator_sees_the_display_aspect() {
     assert!((aspect - 16.0 / 9.0).abs() < 0.02, "{width}×{height}");
 }
 
+/// Also at the frame's own size, of which nothing is lost.
+#[test]
+fn the_frames_own_size_has_the_display_aspect() {
+    let models = Models::new();
+    let model = models.add("invert.onnx", &generators::invert());
+    for (par, expected) in
+        [((2, 1), (320, 80)), ((1, 2), (160, 160)), ((16, 15), (172, 80)), ((1, 1), (160, 80))]
+    {
+        let filter = rig::new_filter();
+        filter.set_property("model", model.to_str().unwrap());
+        filter.set_property("inference-size", -1);
+        let mut rig = Rig::with_filter(filter);
+        let info = VideoInfo::builder(VideoFormat::Rgb, 160, 80).fps((25, 1)).par(par).build();
+        let info = info.unwrap();
+        rig.set_info(&info);
+        assert_near(translated(&mut rig, &info), INVERTED);
+        assert_eq!((rig.stat::<u32>("width"), rig.stat::<u32>("height")), expected, "{par:?}");
+    }
+}
+
 #[test]
 fn a_new_inference_size_takes_effect_while_playing() {
     let (_models, mut rig, info) = playing_alone(&generators::invert());
