@@ -86,11 +86,14 @@ pub enum Event {
 /// Where the loader reports what becomes of a request.
 pub type Report = Box<dyn Fn(&Request, Event) + Send + Sync>;
 
+/// Prepares what a request asks for; told of each direction that comes next.
+type Prepare = fn(&Request, &dyn Fn(Direction)) -> Result<Prepared, PrepareError>;
+
 /// The thread, which starts with the first request. A request takes the place of one that waits.
 /// Dropping the loader does not wait for what it does.
-#[derive(Default)]
 pub struct Loader {
     shared: Arc<Shared>,
+    prepare: Prepare,
 }
 
 #[derive(Default)]
@@ -114,15 +117,21 @@ pub struct Retired {
     model: Option<Box<dyn Any + Send>>,
 }
 
+impl Default for Loader {
+    fn default() -> Self {
+        Self { shared: Arc::default(), prepare }
+    }
+}
+
 impl Loader {
     /// Prepares `request` and reports what becomes of it with the `report` of the first call.
     pub fn request(&self, request: Request, report: impl FnOnce() -> Report) {
         lock(&self.shared.work).request = Some(request);
         if !self.shared.is_started.swap(true, Relaxed) {
             let (shared, report) = (self.shared.clone(), Arc::new(report()));
-            let on_thread = report.clone();
+            let (on_thread, prepare) = (report.clone(), self.prepare);
             let thread = thread::Builder::new().name("cyclegan-loader".to_owned());
-            if let Err(error) = thread.spawn(move || run(&shared, &**on_thread)) {
+            if let Err(error) = thread.spawn(move || run(&shared, &**on_thread, prepare)) {
                 self.shared.is_started.store(false, Relaxed);
                 let request = lock(&self.shared.work).request.take();
                 if let Some(request) = request {
@@ -167,7 +176,7 @@ impl Drop for Retired {
     }
 }
 
-fn run(shared: &Shared, report: &(dyn Fn(&Request, Event) + Send + Sync)) {
+fn run(shared: &Shared, report: &(dyn Fn(&Request, Event) + Send + Sync), prepare: Prepare) {
     // A model whose request was overtaken by one for the same model.
     let mut spare: Option<(u64, Arc<Pair>)> = None;
     loop {
@@ -213,4 +222,111 @@ fn prepare(request: &Request, on_step: &dyn Fn(Direction)) -> Result<Prepared, P
     let of_frames = |info| Translators::new(pair.clone(), info, wanted, base.as_ref(), on_step);
     let translators = info.as_ref().map(of_frames).transpose()?;
     Ok(Prepared { pair, wanted: wanted.clone(), translators })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::mpsc::{Receiver, Sender, channel},
+        thread::ThreadId,
+        time::{Duration, Instant},
+    };
+
+    use super::*;
+    use crate::cycleganfilter::settings::Settings;
+
+    fn request(id: u64, model: &str) -> Request {
+        let wanted = Wanted { model: model.to_owned(), serial: id, ..Settings::default().wanted() };
+        Request { id, wanted, pair: None, base: None, info: None }
+    }
+
+    /// Panics, sleeps or fails as the model's name says.
+    fn pretend(request: &Request, _: &dyn Fn(Direction)) -> Result<Prepared, PrepareError> {
+        let model = request.wanted.model.clone();
+        match model.as_str() {
+            "panic" => panic!("on purpose"),
+            "slow" => thread::sleep(Duration::from_millis(200)),
+            _ => {}
+        }
+        Err(PrepareError::Load(LoadError::NotFound { model, searched: Vec::new() }))
+    }
+
+    /// A loader whose requests tell the channel their numbers and errors.
+    struct Asking {
+        loader: Loader,
+        sender: Sender<(u64, String)>,
+    }
+
+    impl Asking {
+        fn new() -> (Self, Receiver<(u64, String)>) {
+            let (sender, failed) = channel();
+            let loader = Loader { shared: Arc::default(), prepare: pretend };
+            (Self { loader, sender }, failed)
+        }
+
+        fn ask(&self, id: u64, model: &str) {
+            let sender = self.sender.clone();
+            self.loader.request(request(id, model), move || {
+                Box::new(move |request: &Request, event| {
+                    if let Event::Failed(error) = event {
+                        let _ = sender.send((request.id, error.to_string()));
+                    }
+                })
+            });
+        }
+    }
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn a_panic_is_reported_and_the_next_request_served() {
+        let (loader, failed) = Asking::new();
+        loader.ask(1, "panic");
+        let (id, error) = failed.recv_timeout(PATIENCE).unwrap();
+        assert!(id == 1 && error.contains("panicked"), "{id}: {error}");
+        loader.ask(2, "other");
+        assert_eq!(failed.recv_timeout(PATIENCE).unwrap().0, 2);
+    }
+
+    #[test]
+    fn of_those_that_wait_the_last_is_served() {
+        let (loader, failed) = Asking::new();
+        loader.ask(1, "slow");
+        thread::sleep(Duration::from_millis(50));
+        (2..6).for_each(|id| loader.ask(id, "other"));
+        let ids: Vec<_> = (0..2).map(|_| failed.recv_timeout(PATIENCE).unwrap().0).collect();
+        assert_eq!(ids, [1, 5]);
+    }
+
+    #[test]
+    fn dropping_it_does_not_wait() {
+        let (loader, failed) = Asking::new();
+        loader.ask(1, "slow");
+        thread::sleep(Duration::from_millis(50));
+        let start = Instant::now();
+        drop(loader);
+        assert!(start.elapsed() < Duration::from_millis(100));
+        assert_eq!(failed.recv_timeout(PATIENCE).unwrap().0, 1);
+    }
+
+    /// Says where it is dropped.
+    struct Model(Sender<ThreadId>);
+
+    impl Drop for Model {
+        fn drop(&mut self) {
+            let _ = self.0.send(thread::current().id());
+        }
+    }
+
+    #[test]
+    fn models_are_freed_on_its_thread() {
+        let (loader, failed) = Asking::new();
+        loader.ask(1, "other");
+        failed.recv_timeout(PATIENCE).unwrap();
+        let (sender, dropped) = channel();
+        let retired = loader.loader.retire(Model(sender));
+        assert!(dropped.try_recv().is_err(), "freed while frames still use it");
+        drop(retired);
+        assert_ne!(dropped.recv_timeout(PATIENCE).unwrap(), thread::current().id());
+    }
 }

@@ -142,3 +142,86 @@ fn a_short_buffer_is_a_warning() {
         assert_eq!(rig.stat::<u64>("frames-dropped"), 2);
     }
 }
+
+/// Pools that are too small for the frames in flight would starve.
+#[test]
+fn upstream_hears_how_many_buffers_are_held() {
+    for (max_in_flight, held) in [(1, 1), (4, 8)] {
+        let models = Models::new();
+        let filter = rig::new_filter();
+        let model = models.add("invert.onnx", &generators::invert());
+        filter.set_property("model", model.to_str().unwrap());
+        filter.set_property("max-in-flight", max_in_flight as u32);
+        let mut rig = Rig::with_filter(filter);
+        let info = video::info(VideoFormat::I420, 64, 48);
+        rig.set_info(&info);
+        let caps = info.to_caps().unwrap();
+        let mut query = gst::query::Allocation::new(Some(&caps), true);
+        assert!(rig.filter.static_pad("sink").unwrap().query(&mut query));
+        let pools = query.allocation_pools();
+        let (_, size, min, max) = pools.into_iter().next().expect("no pool is proposed");
+        assert!(min >= held && (max == 0 || max >= min), "{min} to {max} for {max_in_flight}");
+        assert!(size as usize >= info.size());
+    }
+}
+
+/// Downstream's pool may be empty for as long as it shows frames; that holds up nothing but frames.
+#[test]
+fn an_empty_pool_downstream_locks_nothing() {
+    let models = Models::new();
+    let filter = rig::new_filter();
+    let model = models.add("invert.onnx", &generators::invert());
+    filter.set_property("model", model.to_str().unwrap());
+    filter.set_property("max-in-flight", 4u32);
+    let mut rig = Rig::with_filter(filter.clone());
+    let info = video::info(VideoFormat::I420, 64, 48);
+    let pool = gst_video::VideoBufferPool::new();
+    let mut config = pool.config();
+    config.set_params(Some(&info.to_caps().unwrap()), info.size() as u32, 2, 2);
+    pool.set_config(config).unwrap();
+    let (answer, size) = (pool.clone(), info.size() as u32);
+    let pad = filter.static_pad("src").unwrap();
+    pad.add_probe(gst::PadProbeType::QUERY_DOWNSTREAM, move |_, probe| {
+        match probe.query_mut().map(|query| query.view_mut()) {
+            Some(gst::QueryViewMut::Allocation(query)) => {
+                query.add_allocation_pool(Some(&answer), size, 2, 2);
+                gst::PadProbeReturn::Handled
+            }
+            _ => gst::PadProbeReturn::Ok,
+        }
+    });
+    rig.set_info(&info);
+    // Two frames that somebody keeps.
+    let kept = [1, 2].map(|seed| rig.translate(video::random(&info, seed)));
+    std::thread::scope(|scope| {
+        let blocked = scope.spawn(|| rig.harness.push(video::random(&info, 3)));
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        assert!(!blocked.is_finished(), "the pool is not taken");
+        let start = std::time::Instant::now();
+        filter.property::<gst::Structure>("stats");
+        filter.set_property("inference-size", 32);
+        filter.set_property("strength", 0.5);
+        assert!(start.elapsed() < std::time::Duration::from_millis(500));
+        drop(kept);
+        assert_eq!(blocked.join().unwrap(), Ok(gst::FlowSuccess::Ok));
+    });
+}
+
+/// What cannot be translated is not said to be welcome.
+#[test]
+fn the_pads_name_progressive_video_only() {
+    let (_models, rig, _) = rig();
+    let caps = |mode: &str| {
+        format!("video/x-raw,format=I420,width=66,height=34,framerate=25/1,interlace-mode={mode}")
+            .parse::<gst::Caps>()
+            .unwrap()
+    };
+    for pad in ["sink", "src"] {
+        let pad = rig.filter.static_pad(pad).unwrap();
+        assert!(pad.query_caps(None).can_intersect(&caps("progressive")));
+        for mode in ["interleaved", "mixed", "fields"] {
+            assert!(!pad.query_caps(None).can_intersect(&caps(mode)), "{mode}");
+            assert!(!pad.query_accept_caps(&caps(mode)), "{mode}");
+        }
+    }
+}
