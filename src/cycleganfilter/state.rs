@@ -82,7 +82,7 @@ pub struct Negotiated {
 pub enum Decision {
     /// Nothing, or nothing yet.
     Nothing,
-    /// The model lacks the direction.
+    /// The model lacks the direction, and has the other one.
     Refuse(LoadError, Direction),
     /// The loader has to prepare something. What was before is to be dropped outside of the lock.
     Load(Box<Request>, Model),
@@ -149,12 +149,12 @@ impl State {
         let is_new_model = wanted.serial != running.serial;
         if !is_new_model {
             if let Err(error) = running.pair.require(wanted.direction) {
-                let direction = stream.negotiated.as_ref().map(|negotiated| negotiated.direction);
-                let other = match wanted.direction {
+                // Never one that the model lacks: putting that back would be refused again.
+                let previous = match wanted.direction {
                     Direction::AToB => Direction::BToA,
                     Direction::BToA => Direction::AToB,
                 };
-                return Decision::Refuse(error, direction.unwrap_or(other));
+                return Decision::Refuse(error, previous);
             }
             let is_there = |current: &Translators| {
                 current.wanted.view == wanted.view && current.has_all(wanted)

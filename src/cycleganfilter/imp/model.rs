@@ -138,6 +138,7 @@ impl CycleGanFilter {
             let negotiated = state.stream.as_ref().and_then(|stream| stream.negotiated.as_ref());
             let view = negotiated.map(|negotiated| negotiated.translators.wanted.view);
             let direction = negotiated.map(|negotiated| negotiated.direction);
+            let direction = direction.filter(|direction| running.pair.require(*direction).is_ok());
             let asked = Asked {
                 model: wanted.serial != running.serial,
                 view: view.is_some_and(|view| view != wanted.view),
@@ -220,6 +221,9 @@ impl CycleGanFilter {
             match translators.filter(|next| next.info == negotiated.translators.info) {
                 Some(translators) => {
                     let before = std::mem::replace(&mut negotiated.translators, translators);
+                    if negotiated.translators.get(negotiated.direction).is_none() {
+                        negotiated.direction = wanted.direction;
+                    }
                     state.stats.set_cost(negotiated.translators.cost);
                     state.model =
                         Model::Loaded(Loaded { pair: pair.clone(), serial: wanted.serial });
