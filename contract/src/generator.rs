@@ -3,22 +3,17 @@
 //! Checking that a decoded ONNX file is a generator, before any runtime sees it.
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     fmt, fs,
-    path::{Component, Path, PathBuf},
+    path::{Path, PathBuf},
 };
 
 use crate::{
-    Metadata, MetadataError,
-    onnx::{
-        DataType, GraphProto, Message, ModelProto, TensorProto, ValueInfoProto, dimension::Value,
-    },
+    Metadata, MetadataError, Precision,
+    external_data::{self, Home, MAX_GRAPH_DEPTH},
+    file_kind::recognize,
+    onnx::{DataType, GraphProto, Message, ModelProto, ValueInfoProto, dimension::Value},
 };
-
-/// The name of the optional second output.
-const MASK: &str = "mask";
-/// Graphs nest in control flow only; deeper than this is no generator.
-const MAX_GRAPH_DEPTH: usize = 8;
 
 /// Why a file is no generator: what was found and what was expected.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +27,12 @@ pub enum ContractError {
     /// The bytes do not decode.
     #[error("not an ONNX model or cut short")]
     NotOnnx(#[from] prost::DecodeError),
+    /// The file is of another kind.
+    #[error("the file is no ONNX model but {kind}")]
+    OtherKind {
+        /// What it is, and what to do.
+        kind: &'static str,
+    },
     /// The bytes decode, but there is no network in them.
     #[error("not an ONNX model: it holds no graph with nodes")]
     NoGraph,
@@ -123,53 +124,94 @@ pub struct Generator {
     pub output: String,
     /// Its element type.
     pub output_type: ElementType,
-    /// Whether there is an output `mask`, N×1×H×W.
-    pub has_mask: bool,
+    /// The element type of the output `mask`, N×1×H×W in [0, 1], if there is one.
+    pub mask: Option<ElementType>,
+    /// The arithmetic that its operators are in.
+    pub precision: Precision,
+    /// How many pictures it takes at once: one, or any number.
+    pub batch: Dim,
     /// Height of the input.
     pub height: Dim,
     /// Width of the input.
     pub width: Dim,
-    /// The other files that hold its weights, if there are any.
-    pub external_data: BTreeSet<PathBuf>,
+    /// The other files that hold its weights, by the location that the model gives them; links are
+    /// followed.
+    pub external_data: BTreeMap<String, PathBuf>,
     /// What the file says about itself.
     pub metadata: Metadata,
 }
 
 impl Generator {
+    /// The name of the mask output.
+    pub const MASK: &str = "mask";
+
     /// Reads and checks the model at `path`, external data included.
     pub fn read(path: &Path) -> Result<Self, ContractError> {
-        let bytes = fs::read(path)?;
-        let folder = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        Self::check(&bytes, folder)
+        Self::check_at(&fs::read(path)?, &Home::of(path))
     }
 
     /// Checks the bytes of a model whose external data, if any, must stand inside `folder`.
     pub fn check(bytes: &[u8], folder: &Path) -> Result<Self, ContractError> {
+        Self::check_at(bytes, &Home::folder(folder))
+    }
+
+    fn check_at(bytes: &[u8], home: &Home) -> Result<Self, ContractError> {
         if bytes.is_empty() {
             return Err(ContractError::Empty);
         }
-        let model = ModelProto::decode(bytes)?;
+        // Only what fails as a model is taken for something else.
+        let refuse = |error| match recognize(bytes) {
+            Some(kind) => ContractError::OtherKind { kind },
+            None => error,
+        };
+        let model = ModelProto::decode(bytes).map_err(|error| refuse(error.into()))?;
         let graph = model.graph.as_ref().filter(|graph| !graph.node.is_empty());
-        let graph = graph.ok_or(ContractError::NoGraph)?;
-        let mut external_data = BTreeSet::new();
-        check_external_data(graph, folder, 0, &mut external_data)?;
+        let graph = graph.ok_or_else(|| refuse(ContractError::NoGraph))?;
+        let external_data = external_data::files(&external_data::Model::decode(bytes)?, home)?;
 
         let input = image_input(graph)?;
-        let (output, has_mask) = outputs(graph, &input)?;
+        let (output, mask) = outputs(graph, &input)?;
+        let input_type = input.element.ok_or_else(|| input.refused())?;
         Ok(Self {
-            input_type: input.element.ok_or_else(|| input.refused())?,
+            input_type,
             output_type: output.element.ok_or_else(|| output.refused_as_output(&input))?,
+            mask: mask.and_then(|mask| mask.element),
+            precision: precision(graph, input_type),
+            batch: input.axis(0),
             height: input.axis(2),
             width: input.axis(3),
             input: input.name,
             output: output.name,
-            has_mask,
             external_data,
             metadata: Metadata::from_props(&model.metadata_props)?,
         })
+    }
+}
+
+/// The arithmetic of a graph, by its operators and weights.
+fn precision(graph: &GraphProto, input: ElementType) -> Precision {
+    let is_quantized = |op: &str| {
+        matches!(op, "QuantizeLinear" | "DequantizeLinear" | "ConvInteger" | "MatMulInteger")
+            || op.starts_with("QLinear")
+    };
+    if graph.node.iter().any(|node| is_quantized(&node.op_type)) {
+        return Precision::Int8;
+    }
+    // float16 models may keep float32 inputs, converted by a first operator.
+    let weights = |data_type: DataType| -> i64 {
+        let constants =
+            graph.node.iter().flat_map(|node| &node.attribute).filter_map(|a| a.t.as_ref());
+        let tensors = graph.initializer.iter().chain(constants);
+        let of_type = tensors.filter(|tensor| tensor.data_type == data_type as i32);
+        of_type
+            .map(|tensor| tensor.dims.iter().fold(1_i64, |n, &dim| n.saturating_mul(dim.max(0))))
+            .fold(0, i64::saturating_add)
+    };
+    let (fp16, fp32) = (weights(DataType::Float16), weights(DataType::Float));
+    match input {
+        ElementType::F16 => Precision::Fp16,
+        ElementType::F32 if fp16 > fp32 => Precision::Fp16,
+        ElementType::F32 => Precision::Fp32,
     }
 }
 
@@ -266,10 +308,13 @@ fn image_input(graph: &GraphProto) -> Result<Declared, ContractError> {
     Ok(input)
 }
 
-/// The image output, and whether there is a mask beside it.
-fn outputs(graph: &GraphProto, input: &Declared) -> Result<(Declared, bool), ContractError> {
-    let (masks, mut images): (Vec<_>, Vec<_>) =
-        graph.output.iter().map(Declared::of).partition(|output| output.name == MASK);
+/// The image output, and the mask beside it, if there is one.
+fn outputs(
+    graph: &GraphProto,
+    input: &Declared,
+) -> Result<(Declared, Option<Declared>), ContractError> {
+    let (mut masks, mut images): (Vec<_>, Vec<_>) =
+        graph.output.iter().map(Declared::of).partition(|output| output.name == Generator::MASK);
     let image = match images.pop() {
         Some(image) if images.is_empty() => image,
         last => {
@@ -284,7 +329,7 @@ fn outputs(graph: &GraphProto, input: &Declared) -> Result<(Declared, bool), Con
     if let Some(mask) = masks.iter().find(|mask| mask.element.is_none() || !mask.is_image(1)) {
         return Err(ContractError::Mask { found: mask.to_string() });
     }
-    Ok((image, !masks.is_empty()))
+    Ok((image, masks.pop()))
 }
 
 fn list<'a>(values: impl Iterator<Item = &'a Declared>) -> String {
@@ -292,82 +337,11 @@ fn list<'a>(values: impl Iterator<Item = &'a Declared>) -> String {
     if values.is_empty() { "missing".to_owned() } else { values.join(", ") }
 }
 
-/// Checks every tensor of `graph`, in nested graphs too, that keeps its data in another file, and
-/// adds that file to `files`.
-fn check_external_data(
-    graph: &GraphProto,
-    folder: &Path,
-    depth: usize,
-    files: &mut BTreeSet<PathBuf>,
-) -> Result<(), ContractError> {
-    if depth > MAX_GRAPH_DEPTH {
-        return Err(ContractError::TooDeep);
-    }
-    let attributes = || graph.node.iter().flat_map(|node| &node.attribute);
-    let in_attributes = attributes().flat_map(|a| a.t.iter().chain(&a.tensors));
-    for tensor in graph.initializer.iter().chain(in_attributes) {
-        if tensor.data_location == 1 || !tensor.external_data.is_empty() {
-            files.insert(check_tensor_file(tensor, folder)?);
-        }
-    }
-    for nested in attributes().flat_map(|a| a.g.iter().chain(&a.graphs)) {
-        check_external_data(nested, folder, depth + 1, files)?;
-    }
-    Ok(())
-}
-
-/// The file that holds the data of `tensor`, all of them.
-fn check_tensor_file(tensor: &TensorProto, folder: &Path) -> Result<PathBuf, ContractError> {
-    let entry = |key: &str| {
-        let entry = tensor.external_data.iter().find(|entry| entry.key == key);
-        entry.map(|entry| entry.value.as_str())
-    };
-    let location = entry("location").unwrap_or_default();
-    let refuse = |problem: String| ContractError::ExternalData {
-        tensor: tensor.name.clone(),
-        location: location.to_owned(),
-        problem,
-    };
-    let number = |key: &str| match entry(key) {
-        None => Ok(0),
-        Some(text) => text
-            .parse::<u64>()
-            .map_err(|_| refuse(format!("`{key}` is `{text}`, expected a number of bytes"))),
-    };
-
-    let file = inside(folder, Path::new(location))
-        .ok_or_else(|| refuse("expected a file inside the model's folder".to_owned()))?;
-    let size = match fs::metadata(&file) {
-        Ok(metadata) if metadata.is_file() => metadata.len(),
-        Ok(_) => return Err(refuse("which is no file".to_owned())),
-        Err(error) => return Err(refuse(format!("which cannot be read: {error}"))),
-    };
-    let end = number("offset")?.checked_add(number("length")?);
-    if end.is_none_or(|end| end > size) {
-        return Err(refuse(format!("which ends after {size} bytes, before the tensor does")));
-    }
-    Ok(file)
-}
-
-/// The file at `location` under `folder`, or `None` if it is not inside, links followed.
-fn inside(folder: &Path, location: &Path) -> Option<PathBuf> {
-    let is_plain = location.components().all(|part| matches!(part, Component::Normal(_)));
-    if !is_plain || location.as_os_str().is_empty() {
-        return None;
-    }
-    let file = folder.join(location);
-    match (file.canonicalize(), folder.canonicalize()) {
-        (Ok(real), Ok(real_folder)) => real.starts_with(real_folder).then_some(real),
-        // A missing file is reported as such by whoever opens it.
-        _ => Some(file),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::onnx::{
-        DimensionProto, NodeProto, StringStringEntryProto, TensorShapeProto, TensorTypeProto,
+        AttributeProto, DimensionProto, NodeProto, TensorProto, TensorShapeProto, TensorTypeProto,
         TypeProto,
     };
 
@@ -403,7 +377,8 @@ mod tests {
         let outputs = vec![image("mask", &[1, 1, -1, -1]), image("out", &[1, 3, -1, -1])];
         let generator = check(&model(image("in", &[1, 3, -1, 256]), outputs)).unwrap();
         assert_eq!((generator.height, generator.width), (Dim::Dynamic, Dim::Fixed(256)));
-        assert_eq!((generator.output.as_str(), generator.has_mask), ("out", true));
+        assert_eq!((generator.output.as_str(), generator.mask), ("out", Some(ElementType::F32)));
+        assert_eq!(generator.batch, Dim::Fixed(1));
     }
 
     #[test]
@@ -437,38 +412,44 @@ mod tests {
     }
 
     #[test]
-    fn external_data_must_stand_inside_the_folder() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("weights.bin"), [0; 16]).unwrap();
-        std::os::unix::fs::symlink("/etc/hostname", folder.path().join("link.bin")).unwrap();
-        let check = |location: &str, length: &str| {
-            let entry = |key: &str, value: &str| StringStringEntryProto {
-                key: key.to_owned(),
-                value: value.to_owned(),
-            };
-            let mut model = model(image("in", &[1, 3, 8, 8]), vec![image("out", &[1, 3, 8, 8])]);
-            model.graph.as_mut().unwrap().initializer.push(TensorProto {
-                name: "w".to_owned(),
-                data_location: 1,
-                external_data: vec![entry("location", location), entry("length", length)],
-                ..Default::default()
-            });
-            Generator::check(&model.encode_to_vec(), folder.path())
+    fn precision_is_that_of_the_operators_and_weights() {
+        let weight = |data_type: DataType| TensorProto {
+            dims: vec![3, 3],
+            data_type: data_type as i32,
+            ..Default::default()
         };
-        let external_data = check("weights.bin", "16").unwrap().external_data;
-        let names: Vec<_> = external_data.iter().filter_map(|file| file.file_name()).collect();
-        assert_eq!(names, ["weights.bin"]);
-        for (location, length) in [
-            ("weights.bin", "17"),
-            ("weights.bin", "-1"),
-            ("missing.bin", "1"),
-            ("link.bin", "1"),
-            ("../weights.bin", "1"),
-            ("/etc/hostname", "1"),
-            ("", "1"),
-        ] {
-            let result = check(location, length);
-            assert!(matches!(result, Err(ContractError::ExternalData { .. })), "{location}");
-        }
+        let shape = [1, 3, 8, 8];
+        let of = |element, op: &str, weights: &[DataType]| {
+            let mut model =
+                model(value("in", element, &shape), vec![value("out", element, &shape)]);
+            let graph = model.graph.as_mut().unwrap();
+            graph.node[0].op_type = op.to_owned();
+            graph.initializer = weights.iter().map(|&w| weight(w)).collect();
+            check(&model).unwrap().precision
+        };
+        assert_eq!(of(DataType::Float, "Conv", &[DataType::Float]), Precision::Fp32);
+        assert_eq!(of(DataType::Float16, "Conv", &[DataType::Float16]), Precision::Fp16);
+        assert_eq!(of(DataType::Float, "Cast", &[DataType::Float16]), Precision::Fp16);
+        assert_eq!(of(DataType::Float, "DequantizeLinear", &[DataType::Float]), Precision::Int8);
+        // Some exporters write weights as constants.
+        let mut constant = model(image("in", &shape), vec![image("out", &shape)]);
+        constant.graph.as_mut().unwrap().node[0]
+            .attribute
+            .push(AttributeProto { t: Some(weight(DataType::Float16)), ..Default::default() });
+        assert_eq!(check(&constant).unwrap().precision, Precision::Fp16);
+        assert_eq!(of(DataType::Float, "QLinearConv", &[DataType::Int8]), Precision::Int8);
+    }
+
+    #[test]
+    fn a_file_of_another_kind_is_named() {
+        let page = b"<!DOCTYPE html><html><body>Sign in</body></html>";
+        let message = Generator::check(page, Path::new(".")).unwrap_err().to_string();
+        assert!(message.contains("no ONNX model but an HTML page"), "{message}");
+        let lfs = b"version https://git-lfs.github.com/spec/v1
+oid sha256:0
+size 1
+";
+        let message = Generator::check(lfs, Path::new(".")).unwrap_err().to_string();
+        assert!(message.contains("Git LFS") && message.contains("git lfs pull"), "{message}");
     }
 }

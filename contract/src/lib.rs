@@ -8,9 +8,10 @@
 //! them is valid and gets the defaults.
 //!
 //! The crate knows files only, no inference runtime: the trainer writes models with [`onnx`] and
-//! [`Metadata`], the filter checks a file with [`Generator::check`] before it hands the bytes to a
-//! runtime.
+//! [`Metadata`], the filter checks a file with [`Generator::read`] before a runtime loads it.
 
+mod external_data;
+mod file_kind;
 mod generator;
 mod metadata;
 pub mod onnx;

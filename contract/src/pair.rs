@@ -51,13 +51,32 @@ pub enum Precision {
     Int8,
 }
 
+impl Precision {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Fp32, Self::Fp16, Self::Int8];
+
+    /// As properties, messages and file names have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fp32 => "fp32",
+            Self::Fp16 => "fp16",
+            Self::Int8 => "int8",
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// The file of one generator of a pair: `G.onnx`, `F.fp16.onnx`, `G.int8.onnx` and so on.
 pub fn file_name(direction: Direction, precision: Precision) -> String {
     let letter = direction.letter();
     match precision {
         Precision::Fp32 => format!("{letter}.onnx"),
-        Precision::Fp16 => format!("{letter}.fp16.onnx"),
-        Precision::Int8 => format!("{letter}.int8.onnx"),
+        Precision::Fp16 | Precision::Int8 => format!("{letter}.{precision}.onnx"),
     }
 }
 

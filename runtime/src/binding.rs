@@ -2,53 +2,75 @@
 
 //! Tensors bound to a generator, made once and used for each frame.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
-use half::f16;
+use cyclegan_contract::Size;
 use ort::{session::IoBinding, value::DynTensor};
 
 use super::{
-    error::{RunError, reason},
-    session::{Generator, black},
+    error::RunError,
+    runtime::reason,
+    session::Generator,
+    tensor::{Values, ValuesMut, image_shape, mask_shape, values, values_mut, zeros},
 };
-use cyclegan_contract::Size;
 
-/// Values of an image tensor, 1×3×H×W.
-#[derive(Clone, Copy)]
-pub enum Values<'a> {
-    /// float32.
-    F32(&'a [f32]),
-    /// float16.
-    F16(&'a [f16]),
+/// What a [`Binding`] is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BindingOptions {
+    /// The size of the pictures.
+    pub size: Size,
+    /// How many pictures a run translates: 1, or any number if [`Generator::takes_batches`].
+    pub batch: u32,
+    /// Whether the generator's mask is wanted, if it has one.
+    pub mask: bool,
 }
 
-/// Values of an image tensor, 1×3×H×W, to be written.
-pub enum ValuesMut<'a> {
-    /// float32.
-    F32(&'a mut [f32]),
-    /// float16.
-    F16(&'a mut [f16]),
+impl From<Size> for BindingOptions {
+    /// One picture of that size, without its mask.
+    fn from(size: Size) -> Self {
+        Self { size, batch: 1, mask: false }
+    }
 }
 
-/// A generator with an input and an output tensor of one size.
+/// A generator with input and output tensors of one size.
 pub struct Binding {
     generator: Arc<Generator>,
-    size: Size,
+    options: BindingOptions,
     binding: IoBinding,
     input: DynTensor,
     output: DynTensor,
+    mask: Option<DynTensor>,
 }
 
 impl Binding {
-    /// Makes the tensors for pictures of `size`, the input black.
-    pub fn new(generator: Arc<Generator>, size: Size) -> Result<Self, RunError> {
+    /// Makes the tensors, filled with zeros.
+    ///
+    /// Fails if the generator cannot take `batch` pictures at once, or if there is no memory.
+    pub fn new(
+        generator: Arc<Generator>,
+        options: impl Into<BindingOptions>,
+    ) -> Result<Self, RunError> {
+        let options = options.into();
+        let BindingOptions { size, batch, mask } = options;
+        if batch == 0 || batch > 1 && !generator.takes_batches() {
+            return Err(RunError::Batch { batch });
+        }
         let failed = |error| failed(size, &error);
         let contract = generator.contract();
-        let input = black(contract.input_type, size).map_err(failed)?;
-        let mut output = black(contract.output_type, size).map_err(failed)?;
+        let shape = image_shape(batch, size);
+        let input = zeros(contract.input_type, shape).map_err(failed)?;
+        let mut output = zeros(contract.output_type, shape).map_err(failed)?;
+        let mask_type = contract.mask.filter(|_| mask);
+        let mut mask = mask_type
+            .map(|element| zeros(element, mask_shape(batch, size)))
+            .transpose()
+            .map_err(failed)?;
         let mut binding = generator.session().create_binding().map_err(failed)?;
         binding.bind_output(&contract.output, &mut output).map_err(failed)?;
-        Ok(Self { generator, size, binding, input, output })
+        if let Some(mask) = &mut mask {
+            binding.bind_output(cyclegan_contract::Generator::MASK, mask).map_err(failed)?;
+        }
+        Ok(Self { generator, options, binding, input, output, mask })
     }
 
     /// The generator that it runs.
@@ -56,23 +78,32 @@ impl Binding {
         &self.generator
     }
 
-    /// The input tensor, to be filled before [`Binding::run`].
-    pub fn input_mut(&mut self) -> Result<ValuesMut<'_>, RunError> {
-        let size = self.size;
-        let values = match self.generator.contract().input_type {
-            cyclegan_contract::ElementType::F32 => {
-                self.input.try_extract_tensor_mut().map(|(_, values)| ValuesMut::F32(values))
-            }
-            cyclegan_contract::ElementType::F16 => {
-                self.input.try_extract_tensor_mut().map(|(_, values)| ValuesMut::F16(values))
-            }
-        };
-        values.map_err(|error| failed(size, &error))
+    /// What it was made for.
+    pub fn options(&self) -> BindingOptions {
+        self.options
     }
 
-    /// Translates the picture in the input tensor.
+    /// The input tensor, N×3×H×W, to be filled before [`Binding::run`].
+    pub fn input_mut(&mut self) -> Result<ValuesMut<'_>, RunError> {
+        let size = self.options.size;
+        let element = self.generator.contract().input_type;
+        values_mut(&mut self.input, element).map_err(|error| failed(size, &error))
+    }
+
+    /// The input tensor of picture `index` of the batch, 1×3×H×W, to be filled before
+    /// [`Binding::run`]. Fails if there is no such picture.
+    pub fn picture_mut(&mut self, index: u32) -> Result<ValuesMut<'_>, RunError> {
+        let BindingOptions { size, batch, .. } = self.options;
+        let picture = range(index, batch, image_shape(1, size))?;
+        Ok(match self.input_mut()? {
+            ValuesMut::F32(values) => ValuesMut::F32(&mut values[picture]),
+            ValuesMut::F16(values) => ValuesMut::F16(&mut values[picture]),
+        })
+    }
+
+    /// Translates the pictures in the input tensor.
     pub fn run(&mut self) -> Result<(), RunError> {
-        let size = self.size;
+        let size = self.options.size;
         let failed = |error| failed(size, &error);
         let name = &self.generator.contract().input;
         // A GPU takes its copy of the input when it is bound.
@@ -81,26 +112,49 @@ impl Binding {
         Ok(())
     }
 
-    /// Input and output of the last run.
+    /// Input and output of the last run, N×3×H×W.
     pub fn input_and_output(&self) -> Result<(Values<'_>, Values<'_>), RunError> {
         let contract = self.generator.contract();
-        let failed = |error| failed(self.size, &error);
+        let failed = |error| failed(self.options.size, &error);
         Ok((
             values(&self.input, contract.input_type).map_err(failed)?,
             values(&self.output, contract.output_type).map_err(failed)?,
         ))
     }
+
+    /// Input and output of picture `index` of the last run, 1×3×H×W. Fails if there is no such
+    /// picture.
+    pub fn picture(&self, index: u32) -> Result<(Values<'_>, Values<'_>), RunError> {
+        let BindingOptions { size, batch, .. } = self.options;
+        let picture = range(index, batch, image_shape(1, size))?;
+        let (input, output) = self.input_and_output()?;
+        Ok((input.part(picture.clone()), output.part(picture)))
+    }
+
+    /// The masks of the last run, N×1×H×W: how much of each pixel was repainted, from 0 to 1. `None`
+    /// if the generator has no mask, or none was asked for.
+    pub fn mask(&self) -> Result<Option<Values<'_>>, RunError> {
+        let element = self.generator.contract().mask;
+        let mask = self.mask.as_ref().zip(element);
+        let values = mask.map(|(mask, element)| values(mask, element));
+        values.transpose().map_err(|error| failed(self.options.size, &error))
+    }
+
+    /// The mask of picture `index` of the last run, 1×1×H×W, see [`Binding::mask`].
+    pub fn picture_mask(&self, index: u32) -> Result<Option<Values<'_>>, RunError> {
+        let BindingOptions { size, batch, .. } = self.options;
+        let picture = range(index, batch, mask_shape(1, size))?;
+        Ok(self.mask()?.map(|mask| mask.part(picture)))
+    }
 }
 
-fn values(tensor: &DynTensor, element: cyclegan_contract::ElementType) -> ort::Result<Values<'_>> {
-    match element {
-        cyclegan_contract::ElementType::F32 => {
-            Ok(Values::F32(tensor.try_extract_tensor::<f32>()?.1))
-        }
-        cyclegan_contract::ElementType::F16 => {
-            Ok(Values::F16(tensor.try_extract_tensor::<f16>()?.1))
-        }
+/// The values of picture `index` of `batch`, of which each has the shape `one`.
+fn range(index: u32, batch: u32, one: [i64; 4]) -> Result<Range<usize>, RunError> {
+    if index >= batch {
+        return Err(RunError::Picture { index, batch });
     }
+    let (one, index) = (one.iter().product::<i64>() as usize, index as usize);
+    Ok(index * one..(index + 1) * one)
 }
 
 fn failed(size: Size, error: &ort::Error) -> RunError {

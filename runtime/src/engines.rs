@@ -1,54 +1,137 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Where a provider keeps the engines that it compiled for a model.
+//! Where a provider keeps the engines that it compiled for a model, and for how long.
 
 use std::{
-    fs,
-    hash::{DefaultHasher, Hash, Hasher},
+    fs::{self, File},
     io,
     path::{Path, PathBuf},
+    time::{Duration, SystemTime},
 };
 
 use cyclegan_contract::Generator;
+use sha2::{Digest, Sha256};
 
-use super::provider::{Provider, ProviderOptions};
+use super::{
+    provider::{Provider, ProviderOptions},
+    runtime::CAT,
+};
 
-/// The folder for the engines of one model on one provider, made if it is missing.
+/// In each folder of engines; its time is when they were last used.
+const LAST_USED: &str = "last-used";
+
+/// How much is kept of what was not used lately.
+struct Limits {
+    /// Folders of a provider.
+    folders: usize,
+    /// All their files together, in bytes.
+    bytes: u64,
+    /// Since the last use.
+    age: Duration,
+    /// Since the last use, what is spared: it may be in use.
+    spared: Duration,
+}
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const LIMITS: Limits = Limits {
+    folders: 32,
+    bytes: 4 << 30,
+    age: Duration::from_secs(90 * DAY.as_secs()),
+    spared: DAY,
+};
+
+/// The folder for the engines of one model on one provider, made if it is missing. Engines of other
+/// models that were not used for long are removed.
 ///
 /// The providers name engines by their own version, the device, the precision and the shape, but by
 /// the model's graph only: two models of one architecture would take each other's weights. So each
-/// model, by what is in its files, has a folder of its own.
+/// model has a folder of its own, named by the SHA-256 of its files.
 pub fn folder(
     path: &Path,
     contract: &Generator,
     provider: Provider,
     options: &ProviderOptions,
 ) -> io::Result<PathBuf> {
-    let mut hasher = DefaultHasher::new();
-    for file in std::iter::once(path).chain(contract.external_data.iter().map(PathBuf::as_path)) {
-        fs::read(file)?.hash(&mut hasher);
+    let mut hasher = Sha256::new();
+    for file in std::iter::once(path).chain(contract.external_data.values().map(PathBuf::as_path)) {
+        // The lengths keep apart what would read the same one after the other.
+        hasher.update(fs::metadata(file)?.len().to_le_bytes());
+        io::copy(&mut File::open(file)?, &mut hasher)?;
     }
-    let model = format!("{:016x}", hasher.finish());
-    let folder = options.cache_dir.join(provider.name()).join(model);
+    let name: String = hasher.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+    let of_provider = options.cache_dir.join(provider.name());
+    let folder = of_provider.join(name);
     fs::create_dir_all(&folder)?;
+    File::create(folder.join(LAST_USED))?.set_modified(SystemTime::now())?;
+    evict(&of_provider, &LIMITS, SystemTime::now());
     Ok(folder)
+}
+
+/// The engines of one model.
+struct Entry {
+    folder: PathBuf,
+    last_used: SystemTime,
+    bytes: u64,
+}
+
+/// Removes the engines in `of_provider` that go beyond `limits`, those first that were not used for
+/// longest.
+fn evict(of_provider: &Path, limits: &Limits, now: SystemTime) {
+    let entries = fs::read_dir(of_provider).into_iter().flatten().flatten();
+    let mut entries: Vec<_> = entries.filter_map(|entry| entry_of(&entry.path())).collect();
+    entries.sort_by_key(|entry| std::cmp::Reverse(entry.last_used));
+    let mut bytes = 0_u64;
+    for (index, entry) in entries.iter().enumerate() {
+        bytes = bytes.saturating_add(entry.bytes);
+        let age = now.duration_since(entry.last_used).unwrap_or_default();
+        let is_beyond = index >= limits.folders || bytes > limits.bytes || age > limits.age;
+        if is_beyond && age > limits.spared {
+            match fs::remove_dir_all(&entry.folder) {
+                Ok(()) => gst::info!(CAT, "removed old engines in {}", entry.folder.display()),
+                Err(error) => {
+                    gst::warning!(CAT, "cannot remove {}: {error}", entry.folder.display());
+                }
+            }
+        }
+    }
+}
+
+/// What is in `folder`, if it is one of ours: it has our mark, or the name of one from before there
+/// were marks.
+fn entry_of(folder: &Path) -> Option<Entry> {
+    let name = folder.file_name()?.to_str()?;
+    let is_hash = |length| name.len() == length && name.bytes().all(|c| c.is_ascii_hexdigit());
+    let mark = folder.join(LAST_USED);
+    let dated = if is_hash(32) && mark.is_file() {
+        mark
+    } else if is_hash(16) && folder.is_dir() {
+        folder.to_path_buf()
+    } else {
+        return None;
+    };
+    let last_used = fs::metadata(dated).and_then(|metadata| metadata.modified()).ok()?;
+    let files = fs::read_dir(folder).into_iter().flatten().flatten();
+    let bytes = files.filter_map(|file| file.metadata().ok()).map(|metadata| metadata.len()).sum();
+    Some(Entry { folder: folder.to_path_buf(), last_used, bytes })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cyclegan_contract::{Dim, ElementType, Metadata};
+    use cyclegan_contract::{Dim, ElementType, Metadata, Precision};
 
-    fn contract(external_data: &[PathBuf]) -> Generator {
+    fn contract(external_data: &Path) -> Generator {
         Generator {
             input: "input".to_owned(),
             input_type: ElementType::F32,
             output: "output".to_owned(),
             output_type: ElementType::F32,
-            has_mask: false,
+            mask: None,
+            precision: Precision::Fp32,
+            batch: Dim::Dynamic,
             height: Dim::Dynamic,
             width: Dim::Dynamic,
-            external_data: external_data.iter().cloned().collect(),
+            external_data: [("G.weights".to_owned(), external_data.to_path_buf())].into(),
             metadata: Metadata::default(),
         }
     }
@@ -62,13 +145,75 @@ mod tests {
         let folder = |content: &[u8], of_weights: &[u8]| {
             fs::write(&model, content).unwrap();
             fs::write(&weights, of_weights).unwrap();
-            folder(&model, &contract(std::slice::from_ref(&weights)), Provider::TensorRt, &options)
-                .unwrap()
+            folder(&model, &contract(&weights), Provider::TensorRt, &options).unwrap()
         };
         let first = folder(b"one", b"a");
         assert!(first.is_dir() && first.starts_with(cache_dir.join("tensorrt")));
         assert_ne!(folder(b"two", b"a"), first);
         assert_ne!(folder(b"one", b"b"), first);
+        assert_ne!(folder(b"onea", b""), first);
         assert_eq!(folder(b"one", b"a"), first);
+    }
+
+    /// The name must not change with the compiler or this crate, or all engines are built anew.
+    #[test]
+    fn the_folders_name_is_stable() {
+        let files = tempfile::tempdir().unwrap();
+        let options =
+            ProviderOptions { device_id: 0, threads: 0, cache_dir: files.path().join("cache") };
+        let (model, weights) = (files.path().join("G.onnx"), files.path().join("G.weights"));
+        fs::write(&model, "one").unwrap();
+        fs::write(&weights, "a").unwrap();
+        let folder = folder(&model, &contract(&weights), Provider::TensorRt, &options).unwrap();
+        // printf '\3\0\0\0\0\0\0\0one\1\0\0\0\0\0\0\0a' | sha256sum
+        assert_eq!(folder.file_name().unwrap(), "9849750be9cb8dcc405703f082c3872a");
+    }
+
+    /// A folder of engines that was last used so many days before `now`.
+    fn engines(cache: &Path, number: u32, bytes: usize, days: u32, now: SystemTime) -> PathBuf {
+        let folder = cache.join(format!("{number:032x}"));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("model.engine"), vec![0; bytes]).unwrap();
+        let mark = File::create(folder.join(LAST_USED)).unwrap();
+        mark.set_modified(now - DAY * days).unwrap();
+        folder
+    }
+
+    #[test]
+    fn old_engines_go_by_number_size_and_age() {
+        let now = SystemTime::now();
+        let limits = Limits { folders: 3, bytes: 1000, age: DAY * 90, spared: DAY };
+        let kept = |entries: &[(usize, u32)]| -> Vec<bool> {
+            let cache = tempfile::tempdir().unwrap();
+            let folders: Vec<_> = (0..)
+                .zip(entries)
+                .map(|(number, &(bytes, days))| engines(cache.path(), number, bytes, days, now))
+                .collect();
+            evict(cache.path(), &limits, now);
+            folders.iter().map(|folder| folder.exists()).collect()
+        };
+        assert_eq!(kept(&[(1, 5), (1, 4), (1, 3), (1, 2)]), [false, true, true, true]);
+        assert_eq!(kept(&[(600, 2), (600, 3)]), [true, false]);
+        assert_eq!(kept(&[(1, 91), (1, 89)]), [false, true]);
+        // Those of today may be in use, by another process too.
+        assert_eq!(kept(&[(2000, 0), (2000, 0), (1, 0), (1, 0)]), [true; 4]);
+    }
+
+    #[test]
+    fn only_folders_of_engines_are_removed() {
+        let now = SystemTime::now();
+        let cache = tempfile::tempdir().unwrap();
+        let strangers = ["holidays", &"0".repeat(32)].map(|name| cache.path().join(name));
+        for folder in &strangers {
+            fs::create_dir(folder).unwrap();
+            File::open(folder).unwrap().set_modified(now - DAY * 400).unwrap();
+        }
+        // As they were named before.
+        let unmarked = cache.path().join("0123456789abcdef");
+        fs::create_dir(&unmarked).unwrap();
+        File::open(&unmarked).unwrap().set_modified(now - DAY * 400).unwrap();
+        evict(cache.path(), &LIMITS, now);
+        assert!(strangers.iter().all(|folder| folder.exists()));
+        assert!(!unmarked.exists());
     }
 }

@@ -2,15 +2,14 @@
 
 //! What can go wrong between a model's name and a working generator.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
-use cyclegan_contract::{ContractError, Direction, Precision, file_name};
+use cyclegan_contract::{ContractError, Direction, Precision, Size, file_name};
 
-use super::{provider::Provider, runtime::RuntimeError};
-use cyclegan_contract::Size;
+use super::{runtime::RuntimeError, target::Target};
 
 /// A model could not be loaded. Each message names the file, what was found and what was expected.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum LoadError {
     /// There is no such file, folder or name.
     #[error(
@@ -65,13 +64,15 @@ pub enum LoadError {
         /// The file.
         path: PathBuf,
         /// What was found and what was expected.
-        source: ContractError,
+        source: Arc<ContractError>,
     },
     /// The provider that was named cannot run.
-    #[error("execution provider `{provider}` cannot run here: {reason}")]
+    #[error("execution provider `{target}` cannot run here: {reason}")]
     Provider {
         /// The provider.
-        provider: Provider,
+        target: Target,
+        /// Whether the runtime has it built in, and the machine seems to have its device.
+        is_present: bool,
         /// Why not, and what to do.
         reason: String,
     },
@@ -98,10 +99,15 @@ impl LoadError {
     pub fn may_be_the_providers(&self) -> bool {
         matches!(self, Self::Provider { .. } | Self::Session { .. })
     }
+
+    /// Whether it means that a device of this machine is not used.
+    pub(super) fn loses_device(&self) -> bool {
+        !matches!(self, Self::Provider { is_present: false, .. })
+    }
 }
 
 /// A generator failed on a picture.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum RunError {
     /// ONNX Runtime reports an error.
     #[error("the generator failed on a picture of {}×{} pixels: {reason}", size.width, size.height)]
@@ -119,30 +125,29 @@ pub enum RunError {
         /// The input's shape, N×C×H×W.
         expected: Vec<i64>,
     },
+    /// The mask has another shape than the input.
+    #[error("its output `mask` is {found:?}, expected {expected:?}")]
+    Mask {
+        /// The mask's shape, N×C×H×W.
+        found: Vec<i64>,
+        /// The shape that fits the input, N×C×H×W.
+        expected: Vec<i64>,
+    },
+    /// The generator takes one picture at a time.
+    #[error("the generator takes one picture at a time, not {batch}: its batch axis is fixed")]
+    Batch {
+        /// How many were asked for.
+        batch: u32,
+    },
+    /// The batch has fewer pictures.
+    #[error("there is no picture {index} in a batch of {batch}")]
+    Picture {
+        /// The picture, counted from 0.
+        index: u32,
+        /// How many there are.
+        batch: u32,
+    },
     /// The output is no picture.
     #[error("its output holds values that are not finite, expected numbers within its range")]
     NotFinite,
-}
-
-/// ONNX Runtime's words, without the place in its source that some of them begin with.
-pub fn reason<R>(error: &ort::Error<R>) -> String {
-    words(error.message()).to_owned()
-}
-
-fn words(message: &str) -> &str {
-    let words = message.rsplit_once("[ONNXRuntimeError]").map(|(_, words)| words);
-    words.and_then(|words| words.splitn(4, " : ").nth(3)).unwrap_or(message).trim()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_place_in_onnx_runtimes_source_is_left_out() {
-        let message = "/src/provider_bridge_ort.cc:2043 onnxruntime::Provider& Get() \
-                       [ONNXRuntimeError] : 1 : FAIL : Failed to load library x.so\n";
-        assert_eq!(words(message), "Failed to load library x.so");
-        assert_eq!(words("Unexpected input"), "Unexpected input");
-    }
 }

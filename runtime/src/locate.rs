@@ -3,11 +3,12 @@
 //! From what a user calls a model to its files.
 
 use std::{
-    env,
+    env, fs, io, iter,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use cyclegan_contract::{Direction, Precision, file_name};
+use cyclegan_contract::{ContractError, Direction, Precision, file_name};
 
 use super::{error::LoadError, runtime::plugin_folder};
 
@@ -34,6 +35,13 @@ impl ModelFiles {
         if is_pair(path) {
             return Ok(Self::Pair(path.to_path_buf()));
         }
+        let files =
+            Direction::BOTH.map(|direction| path.join(file_name(direction, Precision::Fp32)));
+        if let Some(error) =
+            iter::once(path).chain(files.iter().map(PathBuf::as_path)).find_map(dangling)
+        {
+            return Err(error);
+        }
         let is_name = path.components().count() == 1 && !model.contains(['/', '\\']);
         let searched = if is_name { search_path() } else { Vec::new() };
         // A folder of that name that holds other things, say the pictures, does not hide it.
@@ -57,6 +65,23 @@ impl ModelFiles {
             }
         }
     }
+
+    /// Whether there is a generator of that direction, in any precision.
+    pub fn has(&self, direction: Direction) -> bool {
+        Precision::ALL.into_iter().any(|precision| self.file(direction, precision).is_some())
+    }
+}
+
+/// The error about a link whose file is missing, as one of git-annex or a cache that was cleared.
+fn dangling(path: &Path) -> Option<LoadError> {
+    let target = fs::read_link(path).ok().filter(|_| !path.exists())?;
+    let reason = format!(
+        "it is a link to {}, which is not there; fetch that file, for example with `git annex get` \
+         or `dvc pull`",
+        target.display()
+    );
+    let source = ContractError::Unreadable(io::Error::new(io::ErrorKind::NotFound, reason));
+    Some(LoadError::Contract { path: path.to_path_buf(), source: Arc::new(source) })
 }
 
 fn is_pair(folder: &Path) -> bool {
@@ -81,7 +106,6 @@ fn search_path() -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
 
     #[test]
     fn a_folder_is_a_pair_with_the_variants_it_holds() {
@@ -100,6 +124,21 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let error = ModelFiles::locate(folder.path().to_str().unwrap()).unwrap_err();
         assert!(matches!(error, LoadError::NoPair { .. }), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_whose_file_is_missing_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("G.onnx");
+        std::os::unix::fs::symlink("../annex/objects/K", &link).unwrap();
+        for model in [folder.path(), &link] {
+            let error = ModelFiles::locate(model.to_str().unwrap()).unwrap_err().to_string();
+            assert!(
+                error.contains("a link to ../annex/objects/K") && error.contains("fetch"),
+                "{error}"
+            );
+        }
     }
 
     #[test]

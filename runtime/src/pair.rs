@@ -2,17 +2,20 @@
 
 //! A model as a user names it: the generators of both directions, on one provider.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use cyclegan_contract::{Direction, Precision};
 
 use super::{
-    error::LoadError,
+    error::{LoadError, RunError},
     locate::ModelFiles,
     provider::{Provider, ProviderOptions},
     runtime::CAT,
     session::Generator,
     shared,
+    target::{OpenVinoDevice, Target},
+    try_targets::{faster, first_that_works, first_variant_that_works, variants},
+    warning::Warning,
 };
 
 /// How a model is to be loaded.
@@ -22,36 +25,87 @@ pub struct LoadOptions {
     pub provider: Option<Provider>,
     /// Whether the CPU may step in for a provider that was named.
     pub allow_fallback: bool,
-    /// The variant of a pair, or `None` for the one that suits the provider.
+    /// The variant of a pair, or `None` for the one that suits the provider. A single file is taken
+    /// as it is.
     pub precision: Option<Precision>,
     /// What the provider is opened with.
     pub provider_options: ProviderOptions,
 }
 
-/// The generators of a model, loaded.
+/// The generators of a model, of which one or both are open.
 pub struct Pair {
     model: String,
+    files: ModelFiles,
     options: LoadOptions,
-    provider: Provider,
-    forward: Option<Arc<Generator>>,
-    reverse: Option<Arc<Generator>>,
+    target: Target,
+    forward: OnceLock<Arc<Generator>>,
+    reverse: OnceLock<Arc<Generator>>,
     fallback: Option<LoadError>,
+    /// Those that [`Pair::take_warnings`] has not returned yet.
+    warnings: Mutex<Vec<Warning>>,
 }
 
 impl Pair {
-    /// Finds and loads `model`: G, F or both.
+    /// Finds `model`, and opens all generators that it has: G, F or both.
     pub fn load(model: &str, options: &LoadOptions) -> Result<Self, LoadError> {
+        Self::load_directions(model, options, &Direction::BOTH)
+    }
+
+    /// Finds `model`, and opens its generator of `direction`; [`Pair::open`] opens the other. Fails
+    /// if the model has none of that direction.
+    pub fn load_direction(
+        model: &str,
+        options: &LoadOptions,
+        direction: Direction,
+    ) -> Result<Self, LoadError> {
+        Self::load_directions(model, options, &[direction])
+    }
+
+    fn load_directions(
+        model: &str,
+        options: &LoadOptions,
+        directions: &[Direction],
+    ) -> Result<Self, LoadError> {
         let files = ModelFiles::locate(model)?;
-        let open = |provider| Self::open(model, &files, provider, options);
-        match options.provider {
-            None => first_that_works(open),
-            Some(provider) => match open(provider) {
-                Err(error) if options.allow_fallback && error.may_be_the_providers() => {
-                    Ok(Self { fallback: Some(error), ..open(Provider::Cpu)? })
-                }
-                result => result,
-            },
+        let load = Load { model, files: &files, options, directions };
+        let targets = Target::candidates(options.provider, options.provider_options.device_id);
+        match load.on_first(&targets) {
+            Ok(pair) if options.provider.is_none() && pair.provider() == Provider::Cpu => {
+                Ok(load.or_openvino(pair))
+            }
+            Err(error)
+                if options.provider.is_some()
+                    && options.allow_fallback
+                    && error.may_be_the_providers() =>
+            {
+                let pair = load.on_first(&[Provider::Cpu.into()])?;
+                pair.warn(Warning::Fallback(error.clone()));
+                Ok(Self { fallback: Some(error), ..pair })
+            }
+            result => result,
         }
+    }
+
+    /// The same model, with the same directions open, on the next target that the user allows:
+    /// another of `auto`'s, or the CPU with `allow_fallback`. For a generator that opens, and then
+    /// fails with `error` on frames of the negotiated size, for example by running out of memory.
+    ///
+    /// Fails with `error` itself if the user allows no other target, or none is left.
+    pub fn reopen(&self, error: RunError) -> Result<Self, LoadError> {
+        let open: Vec<_> =
+            Direction::BOTH.into_iter().filter(|&d| self.generator(d).is_some()).collect();
+        let LoadOptions { provider, allow_fallback, provider_options, .. } = &self.options;
+        let id = provider_options.device_id;
+        let targets = self.target.candidates_after(*provider, id, *allow_fallback);
+        if targets.is_empty() {
+            let generator = open.first().and_then(|&direction| self.generator(direction));
+            let path = generator.map(|generator| generator.path().to_path_buf());
+            return Err(LoadError::Run { path: path.unwrap_or_default(), source: error });
+        }
+        let (model, files, options) = (self.model.as_str(), &self.files, &self.options);
+        let pair = Load { model, files, options, directions: &open }.on_first(&targets)?;
+        pair.warn(Warning::Reopened { from: self.target, to: pair.target, error });
+        Ok(pair)
     }
 
     /// The model, as the user named it.
@@ -66,128 +120,162 @@ impl Pair {
 
     /// The provider that runs it.
     pub fn provider(&self) -> Provider {
-        self.provider
+        self.target.provider
     }
 
-    /// Why the provider that was named does not run it, if the CPU stepped in.
+    /// The provider that runs it, with its device.
+    pub fn target(&self) -> Target {
+        self.target
+    }
+
+    /// Why the provider that was named does not run it, if the CPU stepped in. It is among the
+    /// warnings as well.
     pub fn fallback(&self) -> Option<&LoadError> {
         self.fallback.as_ref()
     }
 
-    /// The generator of one direction, if the model has it.
+    /// What was not as the user may expect. Each warning is returned once.
+    pub fn take_warnings(&self) -> Vec<Warning> {
+        std::mem::take(&mut *self.warnings.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The generator of one direction, if it is open.
     pub fn generator(&self, direction: Direction) -> Option<&Arc<Generator>> {
-        match direction {
-            Direction::AToB => self.forward.as_ref(),
-            Direction::BToA => self.reverse.as_ref(),
+        self.place(direction).get()
+    }
+
+    /// The generator of one direction, which is opened if it is not yet. That may take long: with
+    /// TensorRT for minutes. Fails if the model has none of that direction.
+    pub fn open(&self, direction: Direction) -> Result<&Arc<Generator>, LoadError> {
+        if let Some(generator) = self.generator(direction) {
+            return Ok(generator);
         }
+        let mut warnings = Vec::new();
+        let generator = open(&self.files, direction, self.target, &self.options, &mut warnings)?;
+        let generator = generator.ok_or_else(|| self.missing(direction))?;
+        let mut is_first = false;
+        let opened = self.place(direction).get_or_init(|| {
+            is_first = true;
+            generator
+        });
+        if is_first {
+            warnings.into_iter().for_each(|warning| self.warn(warning));
+        }
+        Ok(opened)
+    }
+
+    /// Whether the model has a generator of `direction`, open or not.
+    pub fn has(&self, direction: Direction) -> bool {
+        self.generator(direction).is_some() || self.files.has(direction)
     }
 
     /// Fails if the model lacks the generator of `direction`.
     pub fn require(&self, direction: Direction) -> Result<(), LoadError> {
-        let model = || self.model.clone();
-        let missing = || LoadError::NoDirection { model: model(), direction };
-        self.generator(direction).map(|_| ()).ok_or_else(missing)
+        match self.has(direction) {
+            true => Ok(()),
+            false => Err(self.missing(direction)),
+        }
     }
 
-    fn open(
-        model: &str,
-        files: &ModelFiles,
-        provider: Provider,
-        options: &LoadOptions,
-    ) -> Result<Self, LoadError> {
-        let open = |direction| -> Result<_, LoadError> {
-            let Some((path, precision)) = choose(files, direction, provider, options)? else {
-                return Ok(None);
-            };
-            shared::open(&path, provider, precision, &options.provider_options).map(Some)
-        };
-        Ok(Self {
-            model: model.to_owned(),
-            options: options.clone(),
-            provider,
-            forward: open(Direction::AToB)?,
-            reverse: open(Direction::BToA)?,
-            fallback: None,
-        })
+    fn missing(&self, direction: Direction) -> LoadError {
+        LoadError::NoDirection { model: self.model.clone(), direction }
+    }
+
+    fn place(&self, direction: Direction) -> &OnceLock<Arc<Generator>> {
+        match direction {
+            Direction::AToB => &self.forward,
+            Direction::BToA => &self.reverse,
+        }
+    }
+
+    fn warn(&self, warning: Warning) {
+        gst::warning!(CAT, "{warning}");
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(warning);
     }
 }
 
-/// The file of `direction` that suits the options, or `None` if the model lacks that direction.
-fn choose(
+/// A model that is being loaded.
+struct Load<'a> {
+    model: &'a str,
+    files: &'a ModelFiles,
+    options: &'a LoadOptions,
+    /// The directions to open. A missing one is an error if it is the only one.
+    directions: &'a [Direction],
+}
+
+impl Load<'_> {
+    /// The pair on the first of `targets` that works.
+    fn on_first(&self, targets: &[Target]) -> Result<Pair, LoadError> {
+        let mut warnings = Vec::new();
+        let open = |target, warnings: &mut Vec<Warning>| self.on(target, warnings);
+        let pair = first_that_works(targets, &mut warnings, open, Warning::PassedOver)?;
+        warnings.into_iter().for_each(|warning| pair.warn(warning));
+        Ok(pair)
+    }
+
+    fn on(&self, target: Target, warnings: &mut Vec<Warning>) -> Result<Pair, LoadError> {
+        let pair = Pair {
+            model: self.model.to_owned(),
+            files: self.files.clone(),
+            options: self.options.clone(),
+            target,
+            forward: OnceLock::new(),
+            reverse: OnceLock::new(),
+            fallback: None,
+            warnings: Mutex::default(),
+        };
+        for &direction in self.directions {
+            match open(self.files, direction, target, self.options, warnings)? {
+                Some(generator) => {
+                    // It is empty: the pair was made just now.
+                    let _ = pair.place(direction).set(generator);
+                }
+                None if self.directions.len() == 1 => return Err(pair.missing(direction)),
+                None => {}
+            }
+        }
+        Ok(pair)
+    }
+
+    /// The pair on OpenVINO's CPU device where that is faster than `own`, which is on ONNX Runtime's.
+    fn or_openvino(&self, own: Pair) -> Pair {
+        let target = Target::from(OpenVinoDevice::Cpu);
+        if !matches!(target.provider.is_built_in(), Ok(true)) {
+            return own;
+        }
+        let time = |pair: &Pair| {
+            let generator = Direction::BOTH.into_iter().find_map(|d| pair.generator(d))?;
+            let time = generator.quickest_run().ok()?;
+            gst::info!(CAT, "{} takes {time:?} for a picture", pair.target);
+            Some(time)
+        };
+        let warnings = own.take_warnings();
+        let pair = faster(own, self.on_first(&[target]), time);
+        warnings.into_iter().for_each(|warning| pair.warn(warning));
+        pair
+    }
+}
+
+/// The generator of `direction` in the first variant that works on `target`, or `None` if the model
+/// lacks that direction.
+fn open(
     files: &ModelFiles,
     direction: Direction,
-    provider: Provider,
+    target: Target,
     options: &LoadOptions,
-) -> Result<Option<(PathBuf, Precision)>, LoadError> {
-    let file = |precision| files.file(direction, precision).map(|path| (path, precision));
-    match (options.precision, files) {
-        (None, _) => Ok(file(provider.preferred_precision()).or_else(|| file(Precision::Fp32))),
-        (Some(precision), ModelFiles::Pair(folder)) => {
-            let is_missing = file(precision).is_none() && file(Precision::Fp32).is_some();
-            if is_missing {
-                return Err(LoadError::NoVariant { folder: folder.clone(), direction, precision });
-            }
-            Ok(file(precision))
-        }
-        (Some(precision), ModelFiles::Single(_)) => Ok(file(precision)),
-    }
-}
-
-fn first_that_works<T>(open: impl Fn(Provider) -> Result<T, LoadError>) -> Result<T, LoadError> {
-    for provider in Provider::AUTO {
-        match open(provider) {
-            Err(error) if provider != Provider::Cpu && error.may_be_the_providers() => {
-                gst::info!(CAT, "auto passes over {provider}: {error}");
-            }
-            result => return result,
+    warnings: &mut Vec<Warning>,
+) -> Result<Option<Arc<Generator>>, LoadError> {
+    let variants = variants(files, direction, target, options.precision)?;
+    let generator = first_variant_that_works(&variants, warnings, |path| {
+        shared::open(path, target, &options.provider_options)
+    })?;
+    if let Some(generator) = &generator {
+        warnings.extend_from_slice(generator.warnings());
+        let found = generator.contract().metadata.direction;
+        if let (ModelFiles::Pair(_), Some(found)) = (files, found.filter(|&d| d != direction)) {
+            let path = generator.path().to_path_buf();
+            warnings.push(Warning::Direction { path, role: direction, found });
         }
     }
-    // The CPU stands last in the list, and its result is returned whatever it is.
-    open(Provider::Cpu)
-}
-
-#[cfg(test)]
-mod tests {
-    use cyclegan_contract::ContractError;
-
-    use super::*;
-
-    fn provider(provider: Provider) -> LoadError {
-        LoadError::Provider { provider, reason: "no device".into() }
-    }
-
-    fn session() -> LoadError {
-        LoadError::Session { path: "G.onnx".into(), reason: "out of memory".into() }
-    }
-
-    #[test]
-    fn auto_passes_over_what_cannot_run_the_model() {
-        let opened = first_that_works(|p| match p {
-            Provider::Cuda => Err(provider(p)),
-            Provider::MiGraphX => Err(session()),
-            _ => Ok(p),
-        });
-        assert_eq!(opened.unwrap(), Provider::DirectMl);
-    }
-
-    #[test]
-    fn where_nothing_can_the_cpu_says_why() {
-        let failed = first_that_works(|p| match p {
-            Provider::Cpu => Err::<(), _>(session()),
-            _ => Err(provider(p)),
-        });
-        assert!(matches!(failed, Err(LoadError::Session { .. })));
-    }
-
-    #[test]
-    fn auto_does_not_try_a_bad_file_again_and_again() {
-        let mut tried = std::cell::RefCell::new(Vec::new());
-        let failed = first_that_works(|p| {
-            tried.borrow_mut().push(p);
-            let source = ContractError::Unreadable(std::io::ErrorKind::NotFound.into());
-            Err::<(), _>(LoadError::Contract { path: "G.onnx".into(), source })
-        });
-        assert!(matches!(failed, Err(LoadError::Contract { .. })));
-        assert_eq!(*tried.get_mut(), [Provider::Cuda]);
-    }
+    Ok(generator)
 }

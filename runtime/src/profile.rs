@@ -2,9 +2,41 @@
 
 //! Which provider really ran, read from ONNX Runtime's own profile of a run.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs, io, path::Path};
 
 use serde::Deserialize;
+
+use super::{provider::Provider, runtime::CAT};
+
+/// What a profile tells of a provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verification {
+    /// It ran operators of the model.
+    Runs,
+    /// Nothing, as there is no profile.
+    Unknown(String),
+}
+
+/// Whether `provider` ran anything in the run that `profile` was kept of; fails if it did not.
+pub fn verify(
+    profile: io::Result<NodesByProvider>,
+    provider: Provider,
+) -> Result<Verification, String> {
+    let nodes = match profile {
+        Ok(nodes) => nodes,
+        Err(error) => {
+            return Ok(Verification::Unknown(format!("no profile can be kept ({error})")));
+        }
+    };
+    let (own, total) = (nodes.of(provider.onnxruntime_name()), nodes.total());
+    gst::info!(CAT, "{provider}: {own} of {total} operators");
+    match own {
+        0 => {
+            Err(format!("ONNX Runtime ran all {total} operators of the model on other processors"))
+        }
+        _ => Ok(Verification::Runs),
+    }
+}
 
 /// One event of a profile, which is in the Trace Event Format of Chromium.
 #[derive(Deserialize)]
@@ -26,11 +58,9 @@ struct Arguments {
 pub struct NodesByProvider(BTreeMap<String, usize>);
 
 impl NodesByProvider {
-    /// Reads a profile, and removes it.
-    pub fn take(path: &Path) -> std::io::Result<Self> {
-        let profile = fs::read(path)?;
-        fs::remove_file(path)?;
-        Ok(Self::parse(&profile)?)
+    /// Reads a profile.
+    pub fn read(path: &Path) -> io::Result<Self> {
+        Ok(Self::parse(&fs::read(path)?)?)
     }
 
     fn parse(profile: &[u8]) -> serde_json::Result<Self> {
@@ -71,6 +101,20 @@ mod tests {
         let nodes = NodesByProvider::parse(profile).unwrap();
         assert_eq!((nodes.of("CUDAExecutionProvider"), nodes.total()), (2, 3));
         assert_eq!(nodes.of("TensorrtExecutionProvider"), 0);
+    }
+
+    #[test]
+    fn a_provider_without_a_profile_is_not_verified_rather_than_broken() {
+        let missing = NodesByProvider::read(Path::new("/nowhere/profile.json"));
+        let verified = verify(missing, Provider::Cuda);
+        assert!(matches!(verified, Ok(Verification::Unknown(_))), "{verified:?}");
+        let ran = |name: &str| NodesByProvider(BTreeMap::from([(name.to_owned(), 3)]));
+        assert_eq!(
+            verify(Ok(ran("CUDAExecutionProvider")), Provider::Cuda),
+            Ok(Verification::Runs)
+        );
+        let reason = verify(Ok(ran("CPUExecutionProvider")), Provider::Cuda).unwrap_err();
+        assert!(reason.contains("all 3 operators"), "{reason}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! ONNX Runtime's execution providers and the options that suit video.
+//! ONNX Runtime's execution providers.
 
 use std::{
     fmt,
@@ -8,9 +8,7 @@ use std::{
 };
 
 use cyclegan_contract::Precision;
-use ort::ep::{self, ExecutionProvider, ExecutionProviderDispatch};
-
-use super::{error::reason, runtime, vulkan};
+use ort::ep::{self, ExecutionProvider};
 
 /// A processor, and the library that ONNX Runtime drives it with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -21,7 +19,7 @@ pub enum Provider {
     Cuda,
     /// NVIDIA GPUs, through TensorRT.
     TensorRt,
-    /// Intel processors and GPUs.
+    /// Intel GPUs, NPUs and processors.
     OpenVino,
     /// Any GPU with Vulkan, Metal or Direct3D 12.
     WebGpu,
@@ -44,6 +42,122 @@ pub struct ProviderOptions {
     pub cache_dir: PathBuf,
 }
 
+/// What is known about a provider.
+struct Facts {
+    provider: Provider,
+    /// As properties and messages have it.
+    name: &'static str,
+    /// As ONNX Runtime has it.
+    onnxruntime_name: &'static str,
+    is_built_in: fn() -> ort::Result<bool>,
+    /// The PyPI wheel whose library has it built in.
+    wheel: &'static str,
+    /// What it needs of the machine, beside a runtime that has it built in.
+    needs: &'static str,
+    /// The arithmetic that this kind of processor is fastest in.
+    precision: Precision,
+    /// Whether it compiles engines that are kept between runs.
+    compiles_engines: bool,
+    /// On Linux, files of which at least one exists if the machine has such a device. Empty if that
+    /// cannot be known.
+    device_files: &'static [&'static str],
+}
+
+const NVIDIA: &[&str] =
+    &["/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/nvhost-gpu", "/dev/dxg"];
+
+/// All providers, in the order of [`Provider`].
+static FACTS: [Facts; 8] = [
+    Facts {
+        provider: Provider::Cpu,
+        name: "cpu",
+        onnxruntime_name: ep::CPU::NAME,
+        is_built_in: || Ok(true),
+        wheel: "onnxruntime",
+        needs: "a processor that this runtime was built for",
+        precision: Precision::Int8,
+        compiles_engines: false,
+        device_files: &[],
+    },
+    Facts {
+        provider: Provider::Cuda,
+        name: "cuda",
+        onnxruntime_name: ep::CUDA::NAME,
+        is_built_in: ep::CUDA::is_available,
+        wheel: "onnxruntime-gpu",
+        needs: "an NVIDIA driver, and CUDA and cuDNN on LD_LIBRARY_PATH",
+        precision: Precision::Fp16,
+        compiles_engines: false,
+        device_files: NVIDIA,
+    },
+    Facts {
+        provider: Provider::TensorRt,
+        name: "tensorrt",
+        onnxruntime_name: ep::TensorRT::NAME,
+        is_built_in: ep::TensorRT::is_available,
+        wheel: "onnxruntime-gpu",
+        needs: "an NVIDIA driver, and CUDA, cuDNN and TensorRT on LD_LIBRARY_PATH",
+        precision: Precision::Fp16,
+        compiles_engines: true,
+        device_files: NVIDIA,
+    },
+    Facts {
+        provider: Provider::OpenVino,
+        name: "openvino",
+        onnxruntime_name: ep::OpenVINO::NAME,
+        is_built_in: ep::OpenVINO::is_available,
+        wheel: "onnxruntime-openvino",
+        needs: "OpenVINO's libraries beside it, and for a GPU or NPU Intel's driver",
+        precision: Precision::Fp16,
+        compiles_engines: true,
+        device_files: &[],
+    },
+    Facts {
+        provider: Provider::WebGpu,
+        name: "webgpu",
+        onnxruntime_name: ep::WebGPU::NAME,
+        is_built_in: ep::WebGPU::is_available,
+        wheel: "onnxruntime-webgpu",
+        needs: "a GPU with a Vulkan driver",
+        precision: Precision::Fp16,
+        compiles_engines: false,
+        device_files: &[],
+    },
+    Facts {
+        provider: Provider::MiGraphX,
+        name: "migraphx",
+        onnxruntime_name: ep::MIGraphX::NAME,
+        is_built_in: ep::MIGraphX::is_available,
+        wheel: "onnxruntime-migraphx",
+        needs: "an AMD GPU with ROCm",
+        precision: Precision::Fp16,
+        compiles_engines: false,
+        device_files: &["/dev/kfd"],
+    },
+    Facts {
+        provider: Provider::DirectMl,
+        name: "directml",
+        onnxruntime_name: ep::DirectML::NAME,
+        is_built_in: ep::DirectML::is_available,
+        wheel: "onnxruntime-directml",
+        needs: "Windows with a DirectX 12 GPU",
+        precision: Precision::Fp16,
+        compiles_engines: false,
+        device_files: &[],
+    },
+    Facts {
+        provider: Provider::CoreMl,
+        name: "coreml",
+        onnxruntime_name: ep::CoreML::NAME,
+        is_built_in: ep::CoreML::is_available,
+        wheel: "onnxruntime",
+        needs: "macOS",
+        precision: Precision::Fp16,
+        compiles_engines: true,
+        device_files: &[],
+    },
+];
+
 impl Provider {
     /// What `auto` tries, in this order. Two are left to those who name them: TensorRT builds an
     /// engine for minutes at every new size, and WebGPU aborts the process where Vulkan has drivers
@@ -51,159 +165,79 @@ impl Provider {
     pub const AUTO: [Self; 6] =
         [Self::Cuda, Self::MiGraphX, Self::DirectMl, Self::CoreMl, Self::OpenVino, Self::Cpu];
 
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = Self> {
+        FACTS.iter().map(|facts| facts.provider)
+    }
+
     /// The provider's name as properties and messages have it.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Cpu => "cpu",
-            Self::Cuda => "cuda",
-            Self::TensorRt => "tensorrt",
-            Self::OpenVino => "openvino",
-            Self::WebGpu => "webgpu",
-            Self::MiGraphX => "migraphx",
-            Self::DirectMl => "directml",
-            Self::CoreMl => "coreml",
-        }
+        self.facts().name
     }
 
     /// ONNX Runtime's own name for it.
     pub fn onnxruntime_name(self) -> &'static str {
-        match self {
-            Self::Cpu => ep::CPU::NAME,
-            Self::Cuda => ep::CUDA::NAME,
-            Self::TensorRt => ep::TensorRT::NAME,
-            Self::OpenVino => ep::OpenVINO::NAME,
-            Self::WebGpu => ep::WebGPU::NAME,
-            Self::MiGraphX => ep::MIGraphX::NAME,
-            Self::DirectMl => ep::DirectML::NAME,
-            Self::CoreMl => ep::CoreML::NAME,
-        }
+        self.facts().onnxruntime_name
     }
 
     /// The PyPI wheel whose library has this provider built in.
-    fn wheel(self) -> &'static str {
-        match self {
-            Self::Cpu | Self::CoreMl => "onnxruntime",
-            Self::Cuda | Self::TensorRt => "onnxruntime-gpu",
-            Self::OpenVino => "onnxruntime-openvino",
-            Self::WebGpu => "onnxruntime-webgpu",
-            Self::MiGraphX => "onnxruntime-migraphx",
-            Self::DirectMl => "onnxruntime-directml",
-        }
+    pub(super) fn wheel(self) -> &'static str {
+        self.facts().wheel
     }
 
     /// What it needs of the machine, beside a runtime that has it built in.
     pub fn needs(self) -> &'static str {
-        match self {
-            Self::Cpu => "a processor that this runtime was built for",
-            Self::Cuda => "an NVIDIA driver, and CUDA and cuDNN on LD_LIBRARY_PATH",
-            Self::TensorRt => "an NVIDIA driver, and CUDA, cuDNN and TensorRT on LD_LIBRARY_PATH",
-            Self::OpenVino => "OpenVINO's libraries beside it",
-            Self::WebGpu => "a GPU with a Vulkan driver",
-            Self::MiGraphX => "an AMD GPU with ROCm",
-            Self::DirectMl => "Windows with a DirectX 12 GPU",
-            Self::CoreMl => "macOS",
-        }
+        self.facts().needs
     }
 
     /// The arithmetic that this kind of processor is fastest in.
     pub fn preferred_precision(self) -> Precision {
-        match self {
-            Self::Cpu | Self::OpenVino => Precision::Int8,
-            _ => Precision::Fp16,
-        }
-    }
-
-    /// Fails, with what to do, if it is known beforehand that it cannot run here; whether it works
-    /// is seen by using it.
-    pub fn require(self) -> Result<(), String> {
-        if !self.is_built_in().map_err(|error| reason(&error))? {
-            let library = runtime::library().unwrap_or(Path::new("ONNX Runtime"));
-            return Err(format!(
-                "{} is built without it; install the wheel {} and set ORT_DYLIB_PATH to its \
-                 libonnxruntime.so",
-                library.display(),
-                self.wheel()
-            ));
-        }
-        match self {
-            Self::WebGpu => vulkan::require_driver(),
-            _ => Ok(()),
-        }
+        self.facts().precision
     }
 
     /// Whether the loaded runtime was built with it.
-    fn is_built_in(self) -> ort::Result<bool> {
-        match self {
-            Self::Cpu => Ok(true),
-            Self::Cuda => ep::CUDA::is_available(),
-            Self::TensorRt => ep::TensorRT::is_available(),
-            Self::OpenVino => ep::OpenVINO::is_available(),
-            Self::WebGpu => ep::WebGPU::is_available(),
-            Self::MiGraphX => ep::MIGraphX::is_available(),
-            Self::DirectMl => ep::DirectML::is_available(),
-            Self::CoreMl => ep::CoreML::is_available(),
-        }
+    pub(super) fn is_built_in(self) -> ort::Result<bool> {
+        (self.facts().is_built_in)()
     }
 
     /// Whether it compiles engines that are kept between runs.
     pub fn compiles_engines(self) -> bool {
-        matches!(self, Self::TensorRt | Self::OpenVino | Self::CoreMl)
+        self.facts().compiles_engines
     }
 
-    /// The registrations for a session, which fail rather than fall back in silence. Compiled
-    /// engines are kept in the folder `engines`.
-    pub fn registrations(
-        self,
-        options: &ProviderOptions,
-        precision: Precision,
-        engines: &Path,
-    ) -> Vec<ExecutionProviderDispatch> {
-        let device = options.device_id;
-        let fp16 = precision == Precision::Fp16;
-        let engines = engines.display();
-        let provider = match self {
-            // Without its arena the CPU maps and unmaps the memory of every run.
-            Self::Cpu => ep::CPU::default().with_arena_allocator(true).build(),
-            Self::Cuda => cuda(device).build(),
-            Self::TensorRt => ep::TensorRT::default()
-                .with_device_id(device)
-                .with_fp16(fp16)
-                // Sums of squares over a picture leave float16's range.
-                .with_layer_norm_fp32_fallback(true)
-                .with_engine_cache(true)
-                .with_engine_cache_path(&engines)
-                .with_timing_cache(true)
-                .with_timing_cache_path(&engines)
-                .build(),
-            Self::OpenVino => ep::OpenVINO::default().with_cache_dir(&engines).build(),
-            Self::WebGpu => ep::WebGPU::default().with_device_id(device).build(),
-            Self::MiGraphX => {
-                ep::MIGraphX::default().with_device_id(device).with_fp16(fp16).build()
-            }
-            Self::DirectMl => ep::DirectML::default().with_device_id(device).build(),
-            Self::CoreMl => ep::CoreML::default().with_model_cache_dir(&engines).build(),
-        };
-        let mut registrations = vec![provider.error_on_failure()];
-        if self == Self::TensorRt {
-            // What TensorRT cannot run stays on the GPU.
-            registrations.push(cuda(device).build().error_on_failure());
-        }
-        registrations
+    /// Whether the machine seems to have a device for it; yes where that cannot be known.
+    pub(super) fn may_have_device(self) -> bool {
+        let files = self.facts().device_files;
+        !cfg!(target_os = "linux")
+            || files.is_empty()
+            || files.iter().any(|file| Path::new(file).exists())
     }
-}
 
-/// CUDA for pictures that come one by one.
-fn cuda(device: i32) -> ep::CUDA {
-    ep::CUDA::default()
-        .with_device_id(device)
-        // An exhaustive search benchmarks every algorithm again at each new size.
-        .with_conv_algorithm_search(ep::cuda::ConvAlgorithmSearch::Heuristic)
-        // All runs are alike: doubling the memory each time would leave half of it unused.
-        .with_arena_extend_strategy(ep::ArenaExtendStrategy::SameAsRequested)
+    fn facts(self) -> &'static Facts {
+        &FACTS[self as usize]
+    }
 }
 
 impl fmt::Display for Provider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_in_the_order_of_the_providers() {
+        for provider in Provider::all() {
+            assert_eq!(provider.facts().provider, provider);
+        }
+        assert_eq!(Provider::CoreMl as usize + 1, FACTS.len());
+    }
+
+    #[test]
+    fn auto_ends_with_the_cpu() {
+        assert_eq!(Provider::AUTO.last(), Some(&Provider::Cpu));
     }
 }

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Finding and loading ONNX Runtime, once for the whole process.
+//! Loading ONNX Runtime, once for the whole process.
 
 use std::{
-    env, fs,
     path::{Path, PathBuf},
     sync::{Arc, LazyLock},
 };
 
 use once_cell::sync::OnceCell;
 use ort::{environment::Environment, logging::LogLevel};
+
+use super::library::{System, candidates};
 
 /// What ONNX Runtime has to say, and what is found out about it.
 pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -18,25 +19,39 @@ pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 
 /// The folder that the plugin was loaded from, where a runtime may stand beside it.
 static PLUGIN_FOLDER: OnceCell<PathBuf> = OnceCell::new();
-static RUNTIME: OnceCell<Runtime> = OnceCell::new();
-
-struct Runtime {
-    environment: Environment,
-    library: PathBuf,
-}
+/// The library that `ort` has loaded. It keeps the first one for the life of the process.
+static LIBRARY: OnceCell<PathBuf> = OnceCell::new();
+static ENVIRONMENT: OnceCell<Environment> = OnceCell::new();
 
 /// ONNX Runtime could not be loaded.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "ONNX Runtime 1.{minimum} or newer is needed and was not found: {tried}. Install it \
-     (`./dev setup`, or `pip install onnxruntime`; onnxruntime-gpu for CUDA and TensorRT) and set \
-     ORT_DYLIB_PATH to its libonnxruntime.so",
-    minimum = ort::MINOR_VERSION,
-    tried = .tried.join("; ")
-)]
-pub struct RuntimeError {
-    /// Each place that was tried, and what was wrong there.
-    tried: Vec<String>,
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// There is no library, or none that is new enough.
+    #[error(
+        "ONNX Runtime 1.{minimum} or newer is needed and was not found: {tried}. Install it \
+         (`./dev setup`, or `pip install onnxruntime`; onnxruntime-gpu for CUDA and TensorRT) and \
+         set ORT_DYLIB_PATH to its {library}",
+        minimum = ort::MINOR_VERSION,
+        tried = .tried.join("; "),
+        library = System::HERE.library()
+    )]
+    NotFound {
+        /// Each place that was tried, and what was wrong there.
+        tried: Vec<String>,
+    },
+    /// The library loads but does not start, and no other can be loaded in its place.
+    #[error(
+        "ONNX Runtime was loaded from {} and does not start: {reason}. Set ORT_DYLIB_PATH to the \
+         {} of another one, and start again",
+        library.display(),
+        System::HERE.library()
+    )]
+    Start {
+        /// The library.
+        library: PathBuf,
+        /// ONNX Runtime's words.
+        reason: String,
+    },
 }
 
 /// Remembers where the plugin's library stands.
@@ -52,53 +67,57 @@ pub fn plugin_folder() -> Option<&'static Path> {
 
 /// ONNX Runtime's environment; loads the library at the first call, and again after a failure.
 pub fn environment() -> Result<&'static Environment, RuntimeError> {
-    Ok(&RUNTIME.get_or_try_init(load)?.environment)
+    ENVIRONMENT.get_or_try_init(|| {
+        let candidates = match LIBRARY.get() {
+            Some(library) => vec![library.clone()],
+            None => candidates(plugin_folder()),
+        };
+        first_that_loads(candidates, load, start)
+    })
 }
 
 /// The library that was loaded.
 pub fn library() -> Option<&'static Path> {
-    RUNTIME.get().map(|runtime| runtime.library.as_path())
+    LIBRARY.get().map(PathBuf::as_path)
 }
 
-fn load() -> Result<Runtime, RuntimeError> {
+/// ONNX Runtime's words, without the place in its source that some of them begin with.
+pub fn reason<R>(error: &ort::Error<R>) -> String {
+    words(error.message()).to_owned()
+}
+
+fn words(message: &str) -> &str {
+    let words = message.rsplit_once("[ONNXRuntimeError]").map(|(_, words)| words);
+    words.and_then(|words| words.splitn(4, " : ").nth(3)).unwrap_or(message).trim()
+}
+
+/// Loads the first library that loads, and starts it.
+fn first_that_loads<L, E>(
+    candidates: Vec<PathBuf>,
+    load: impl Fn(&Path) -> Result<L, String>,
+    start: impl FnOnce(L) -> Result<E, String>,
+) -> Result<E, RuntimeError> {
     let mut tried = Vec::new();
-    for library in candidates() {
-        match open(&library) {
-            Ok(environment) => {
-                gst::info!(CAT, "loaded {}: {}", library.display(), ort::info());
-                return Ok(Runtime { environment, library });
+    for library in candidates {
+        match load(&library) {
+            // ort keeps the first library that loads, so there is no second try.
+            Ok(loaded) => {
+                return start(loaded).map_err(|reason| RuntimeError::Start { library, reason });
             }
             Err(reason) => tried.push(reason),
         }
     }
-    Err(RuntimeError { tried })
+    Err(RuntimeError::NotFound { tried })
 }
 
-/// Where the library may be, best first. `ORT_DYLIB_PATH`, where it is set, is the only place.
-fn candidates() -> Vec<PathBuf> {
-    if let Some(path) = env::var_os("ORT_DYLIB_PATH").filter(|path| !path.is_empty()) {
-        return vec![path.into()];
-    }
-    let mut beside = plugin_folder().map(libraries_in).unwrap_or_default();
-    // Bare names are looked up by the system's loader.
-    beside.extend(["libonnxruntime.so.1", "libonnxruntime.so"].map(PathBuf::from));
-    beside
-}
-
-/// `libonnxruntime.so*` in `folder`, the longest version name first.
-fn libraries_in(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let is_runtime = |path: &PathBuf| {
-        let name = path.file_name().and_then(|name| name.to_str());
-        name.is_some_and(|name| name.starts_with("libonnxruntime.so"))
-    };
-    let mut found: Vec<_> = entries.map(|entry| entry.path()).filter(is_runtime).collect();
-    found.sort_by_key(|path| std::cmp::Reverse(path.as_os_str().len()));
-    found
-}
-
-fn open(library: &Path) -> Result<Environment, String> {
+fn load(library: &Path) -> Result<ort::environment::EnvironmentBuilder, String> {
     let builder = ort::init_from(library).map_err(|error| error.to_string())?;
+    let library = LIBRARY.get_or_init(|| library.to_path_buf());
+    gst::info!(CAT, "loaded {}: {}", library.display(), ort::info());
+    Ok(builder)
+}
+
+fn start(builder: ort::environment::EnvironmentBuilder) -> Result<Environment, String> {
     let log: ort::logging::LoggerFunction = Arc::new(|level, category, _, location, message| {
         let level = match level {
             LogLevel::Fatal | LogLevel::Error => gst::DebugLevel::Error,
@@ -113,7 +132,53 @@ fn open(library: &Path) -> Result<Environment, String> {
         .with_telemetry(false)
         .with_logger(log)
         .build()
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| reason(&error))?;
     environment.set_log_level(LogLevel::Warning);
     Ok(environment)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidates() -> Vec<PathBuf> {
+        ["missing.so", "broken.so", "good.so"].map(PathBuf::from).to_vec()
+    }
+
+    fn load(library: &Path) -> Result<PathBuf, String> {
+        match library.to_str() {
+            Some("missing.so") => Err("missing.so: no such file".to_owned()),
+            _ => Ok(library.to_path_buf()),
+        }
+    }
+
+    #[test]
+    fn the_first_library_that_loads_is_started() {
+        let started = first_that_loads(candidates(), load, Ok::<_, String>);
+        assert_eq!(started.unwrap(), Path::new("broken.so"));
+    }
+
+    /// `ort` would hand out the first library again under the second one's name.
+    #[test]
+    fn a_library_that_does_not_start_is_named_and_no_other_is_tried() {
+        let failed = first_that_loads(candidates(), load, |_| Err::<(), _>("no API".to_owned()));
+        let message = failed.unwrap_err().to_string();
+        assert!(message.contains("broken.so") && message.contains("no API"), "{message}");
+        assert!(!message.contains("good.so"), "{message}");
+    }
+
+    #[test]
+    fn where_none_loads_each_place_is_named() {
+        let failed = first_that_loads(candidates()[..1].to_vec(), load, Ok::<_, String>);
+        let message = failed.unwrap_err().to_string();
+        assert!(message.contains("missing.so: no such file"), "{message}");
+    }
+
+    #[test]
+    fn the_place_in_onnx_runtimes_source_is_left_out() {
+        let message = "/src/provider_bridge_ort.cc:2043 onnxruntime::Provider& Get() \
+                       [ONNXRuntimeError] : 1 : FAIL : Failed to load library x.so\n";
+        assert_eq!(words(message), "Failed to load library x.so");
+        assert_eq!(words("Unexpected input"), "Unexpected input");
+    }
 }

@@ -4,27 +4,28 @@
 
 use std::{
     collections::HashMap,
+    fs,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
-    thread,
-    time::Duration,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
-use cyclegan_contract::{Dim, ElementType, Precision};
-use ort::{
-    memory::Allocator,
-    session::{Session, builder::SessionBuilder},
-    value::{DynTensor, DynValue, TensorElementType},
-};
+use cyclegan_contract::{ContractError, Dim, Precision, Size, TensorLimits};
+use ort::session::{Session, builder::SessionBuilder};
 
 use super::{
     engines,
-    error::{LoadError, RunError, reason},
-    profile::NodesByProvider,
+    error::{LoadError, RunError},
+    profile::{NodesByProvider, Verification, verify},
     provider::{Provider, ProviderOptions},
-    runtime,
+    registration::registrations,
+    runtime::{self, reason},
+    stamp::Stamp,
+    target::Target,
+    tensor::{image_shape, is_finite, mask_shape, zeros},
+    threads,
+    warning::Warning,
 };
-use cyclegan_contract::{Size, TensorLimits};
 
 /// The short side of generators that do not say what they were trained for: the paper's.
 const DEFAULT_SIZE: u32 = 256;
@@ -33,70 +34,79 @@ const DEFAULT_SIZE: u32 = 256;
 pub struct Generator {
     path: PathBuf,
     contract: cyclegan_contract::Generator,
-    provider: Provider,
+    target: Target,
     // `run` takes `&mut`: ONNX Runtime's providers are not safe to run twice at once.
     session: Mutex<Session>,
-    /// How long a run takes at the sizes that it was warmed up for.
-    warmed_up: Mutex<HashMap<Size, Duration>>,
+    /// How long a run takes at the tensor sizes, N and picture, that it was warmed up for.
+    warmed_up: Mutex<HashMap<(u32, Size), Duration>>,
+    /// Of its external data, when they were read.
+    external_data: Vec<Option<Stamp>>,
+    warnings: Vec<Warning>,
 }
 
 impl Generator {
-    /// Loads the model at `path` on `provider`, and translates a black picture with it.
-    pub fn open(
+    /// Loads the model at `path` on `target`, and translates a black picture with it.
+    pub(super) fn open(
         path: &Path,
-        provider: Provider,
-        precision: Precision,
+        target: Target,
         options: &ProviderOptions,
     ) -> Result<Self, LoadError> {
-        let contract = cyclegan_contract::Generator::read(path)
-            .map_err(|source| LoadError::Contract { path: path.to_path_buf(), source })?;
-        let provider_error = |reason: String| LoadError::Provider { provider, reason };
-        // A GPU library may fail on the model or on the machine, and does not tell which.
-        let session_error = |error: ort::Error| match provider {
-            Provider::Cpu => {
-                LoadError::Session { path: path.to_path_buf(), reason: reason(&error) }
-            }
-            _ => provider_error(format!("{}: {}", path.display(), reason(&error))),
-        };
-
-        let environment = runtime::environment()?;
-        provider.require().map_err(provider_error)?;
-        let engines = if provider.compiles_engines() {
-            engines::folder(path, &contract, provider, options).map_err(|error| {
-                let folder = options.cache_dir.display();
-                provider_error(format!(
-                    "no engine can be kept in {folder} ({error}); set `cache-dir`"
-                ))
-            })?
-        } else {
-            options.cache_dir.clone()
-        };
-        let mut builder = session_options(environment, options).map_err(session_error)?;
-        builder = builder
-            .with_execution_providers(provider.registrations(options, precision, &engines))
-            .map_err(|error| {
-                provider_error(format!("{}. It needs {}", reason(&error), provider.needs()))
-            })?;
-        let is_profiled = provider != Provider::Cpu;
-        if is_profiled {
-            builder = builder
-                .with_profiling(profile_prefix())
-                .map_err(|error| session_error(error.into()))?;
-        }
-        let session = builder.commit_from_file(path).map_err(session_error)?;
-
-        let session = Mutex::new(session);
-        let warmed_up = Mutex::default();
-        let generator = Self { path: path.to_path_buf(), contract, provider, session, warmed_up };
-        generator.check_output().map_err(|source| match (source, provider) {
-            (source @ RunError::Shape { .. }, _) | (source, Provider::Cpu) => {
-                LoadError::Run { path: path.to_path_buf(), source }
-            }
-            // Neither does it tell here: its memory may be too small, or float16 too narrow.
-            (source, _) => provider_error(format!("{}: {source}", path.display())),
+        let contract = cyclegan_contract::Generator::read(path).map_err(|source| {
+            LoadError::Contract { path: path.to_path_buf(), source: Arc::new(source) }
         })?;
+        let external_data = stamps(&contract);
+        let failed = Failure { path, target };
+        let environment = runtime::environment()?;
+        target.require(options).map_err(|unusable| {
+            failed.provider(unusable.is_built_in && target.may_be_present(), unusable.reason)
+        })?;
+
+        let mut warnings = Vec::new();
+        let engines = engines_folder(path, &contract, target, options, &mut warnings);
+        let registrations = registrations(target, options, contract.precision, engines.as_deref());
+        let builder = threads::session_options(environment, options.threads)
+            .map_err(|error| failed.session(&error))?;
+        let builder = with_external_data(builder, path, &contract, &failed)?;
+        let mut builder = builder.with_execution_providers(registrations).map_err(|error| {
+            let needs = target.provider.needs();
+            failed
+                .provider(target.may_be_present(), format!("{}. It needs {needs}", reason(&error)))
+        })?;
+
+        // A private folder: other users can neither read the profile nor guess its name.
+        let is_profiled = target.provider != Provider::Cpu;
+        let profiles = is_profiled
+            .then(|| tempfile::Builder::new().prefix("cycleganfilter-").tempdir())
+            .transpose();
+        if let Ok(Some(profiles)) = &profiles {
+            builder = builder
+                .with_profiling(profiles.path().join("profile"))
+                .map_err(|error| failed.session(&error))?;
+        }
+        let session = builder.commit_from_file(path).map_err(|error| failed.session(&error))?;
+
+        let mut generator = Self {
+            path: path.to_path_buf(),
+            contract,
+            target,
+            session: Mutex::new(session),
+            warmed_up: Mutex::default(),
+            external_data,
+            warnings,
+        };
+        generator.check_output().map_err(|source| failed.run(source))?;
         if is_profiled {
-            generator.check_provider().map_err(provider_error)?;
+            let profile = profiles.and_then(|_folder| {
+                let profile = generator.session().end_profiling();
+                let profile = profile.map_err(|error| std::io::Error::other(reason(&error)))?;
+                NodesByProvider::read(Path::new(&profile))
+            });
+            let verification = verify(profile, target.provider)
+                .map_err(|reason| failed.provider(target.may_be_present(), reason))?;
+            if let Verification::Unknown(reason) = verification {
+                let path = path.to_path_buf();
+                generator.warnings.push(Warning::NotVerified { path, target, reason });
+            }
         }
         Ok(generator)
     }
@@ -111,9 +121,30 @@ impl Generator {
         &self.contract
     }
 
-    /// The provider that was seen to run it.
+    /// The provider that runs it, as seen in ONNX Runtime's profile of its first run; where no
+    /// profile could be kept, the one that it was opened on.
     pub fn provider(&self) -> Provider {
-        self.provider
+        self.target.provider
+    }
+
+    /// The same, with the device.
+    pub fn target(&self) -> Target {
+        self.target
+    }
+
+    /// The arithmetic that it computes in, which is that of its file.
+    pub fn precision(&self) -> Precision {
+        self.contract.precision
+    }
+
+    /// What was not as expected when it was loaded.
+    pub(super) fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// Whether the files of its external data are unchanged since they were read.
+    pub(super) fn is_current(&self) -> bool {
+        stamps(&self.contract) == self.external_data
     }
 
     /// The tensor sizes that it accepts.
@@ -129,26 +160,52 @@ impl Generator {
         }
     }
 
+    /// Whether it takes several pictures at once.
+    pub fn takes_batches(&self) -> bool {
+        self.contract.batch == Dim::Dynamic
+    }
+
     /// The short side that it was trained for, in pixels.
     pub fn short_side(&self) -> u32 {
         self.contract.metadata.size.unwrap_or(DEFAULT_SIZE)
     }
 
-    /// Has `run` run it on tensors of `size` until it has made its plans for them, unless it was
+    /// Has `run` run it on one picture of `size` until it has made its plans for it, unless it was
     /// before, for another stream or for earlier frames; returns how long a run takes then.
     pub fn warm_up<E>(
         &self,
         size: Size,
+        run: impl FnMut() -> Result<Duration, E>,
+    ) -> Result<Duration, E> {
+        self.warm_up_batch(1, size, run)
+    }
+
+    /// The same for `batch` pictures at once.
+    pub fn warm_up_batch<E>(
+        &self,
+        batch: u32,
+        size: Size,
         mut run: impl FnMut() -> Result<Duration, E>,
     ) -> Result<Duration, E> {
         let warmed_up = || self.warmed_up.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(time) = warmed_up().get(&size) {
+        if let Some(time) = warmed_up().get(&(batch, size)) {
             return Ok(*time);
         }
         run()?;
         let time = run()?;
-        warmed_up().insert(size, time);
+        warmed_up().insert((batch, size), time);
         Ok(time)
+    }
+
+    /// The shortest of three runs at the generator's own size.
+    pub(super) fn quickest_run(&self) -> Result<Duration, RunError> {
+        let mut quickest = Duration::MAX;
+        for _ in 0..3 {
+            let start = Instant::now();
+            self.check_output()?;
+            quickest = quickest.min(start.elapsed());
+        }
+        Ok(quickest)
     }
 
     /// The session, waited for if another stream runs it.
@@ -157,98 +214,134 @@ impl Generator {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs a first picture, and checks that the output is a picture of the same shape.
-    fn check_output(&self) -> Result<(), RunError> {
+    /// The size of the first picture: its own.
+    fn own_size(&self) -> Size {
         let limits = self.limits();
         let dynamic = self.short_side().next_multiple_of(limits.multiple_of);
-        let size = Size {
-            width: limits.width.unwrap_or(dynamic),
-            height: limits.height.unwrap_or(dynamic),
-        };
+        Size { width: limits.width.unwrap_or(dynamic), height: limits.height.unwrap_or(dynamic) }
+    }
+
+    /// Translates a black picture, and checks that the output is a picture of the same shape, and
+    /// the mask a mask.
+    fn check_output(&self) -> Result<(), RunError> {
+        let size = self.own_size();
         let failed = |error: ort::Error| RunError::Failed { size, reason: reason(&error) };
-        let input = black(self.contract.input_type, size).map_err(failed)?;
+        let shape = image_shape(1, size);
+        let input = zeros(self.contract.input_type, shape).map_err(failed)?;
         let mut session = self.session();
         let name = self.contract.input.as_str();
         let outputs = session.run(ort::inputs![name => input]).map_err(failed)?;
         let output = &outputs[self.contract.output.as_str()];
         let found = output.shape().to_vec();
-        let expected = shape(size).to_vec();
-        if found != expected {
-            return Err(RunError::Shape { found, expected });
+        if found != shape {
+            return Err(RunError::Shape { found, expected: shape.to_vec() });
         }
-        if is_finite(output, self.contract.output_type).map_err(failed)? {
-            Ok(())
-        } else {
-            Err(RunError::NotFinite)
+        if self.contract.mask.is_some() {
+            let found = outputs[cyclegan_contract::Generator::MASK].shape().to_vec();
+            let expected = mask_shape(1, size).to_vec();
+            if found != expected {
+                return Err(RunError::Mask { found, expected });
+            }
         }
-    }
-
-    /// Ends the profile that was kept so far, and checks in it that the provider ran something.
-    fn check_provider(&self) -> Result<(), String> {
-        let profile = self.session().end_profiling().map_err(|e| e.message().to_owned())?;
-        let nodes = NodesByProvider::take(Path::new(&profile)).map_err(|e| e.to_string())?;
-        let (own, total) = (nodes.of(self.provider.onnxruntime_name()), nodes.total());
-        gst::info!(runtime::CAT, "{}: {own} of {total} operators", self.provider);
-        if own > 0 {
-            return Ok(());
-        }
-        Err(format!("ONNX Runtime ran all {total} operators of the model on other processors"))
-    }
-}
-
-/// N×C×H×W of a picture.
-pub(super) fn shape(size: Size) -> [i64; 4] {
-    [1, 3, i64::from(size.height), i64::from(size.width)]
-}
-
-/// An image tensor in the CPU's memory, filled with zeros.
-pub(super) fn black(element: ElementType, size: Size) -> ort::Result<DynTensor> {
-    let allocator = Allocator::default();
-    match element {
-        ElementType::F32 => {
-            let mut tensor = DynTensor::new(&allocator, TensorElementType::Float32, shape(size))?;
-            tensor.try_extract_tensor_mut::<f32>()?.1.fill(0.0);
-            Ok(tensor)
-        }
-        ElementType::F16 => {
-            let mut tensor = DynTensor::new(&allocator, TensorElementType::Float16, shape(size))?;
-            tensor.try_extract_tensor_mut::<half::f16>()?.1.fill(half::f16::ZERO);
-            Ok(tensor)
+        match is_finite(output, self.contract.output_type).map_err(failed)? {
+            true => Ok(()),
+            false => Err(RunError::NotFinite),
         }
     }
 }
 
-/// Whether all values of an image tensor are numbers.
-fn is_finite(tensor: &DynValue, element: ElementType) -> ort::Result<bool> {
-    Ok(match element {
-        ElementType::F32 => tensor.try_extract_tensor::<f32>()?.1.iter().all(|v| v.is_finite()),
-        ElementType::F16 => {
-            tensor.try_extract_tensor::<half::f16>()?.1.iter().all(|v| v.is_finite())
-        }
-    })
+/// Turns a failure to open a generator into an error.
+struct Failure<'a> {
+    path: &'a Path,
+    target: Target,
 }
 
-fn session_options(
-    environment: &ort::environment::Environment,
+impl Failure<'_> {
+    fn provider(&self, is_present: bool, reason: String) -> LoadError {
+        LoadError::Provider { target: self.target, is_present, reason }
+    }
+
+    /// A GPU library fails on a bad model as well as on a bad machine, and does not say which it was.
+    fn session<R>(&self, error: &ort::Error<R>) -> LoadError {
+        let reason = reason(error);
+        match self.target.provider {
+            Provider::Cpu => LoadError::Session { path: self.path.to_path_buf(), reason },
+            _ => {
+                let reason = format!("{}: {reason}", self.path.display());
+                self.provider(self.target.may_be_present(), reason)
+            }
+        }
+    }
+
+    /// A run on a GPU may fail for lack of memory, or because a value leaves float16's range.
+    fn run(&self, source: RunError) -> LoadError {
+        let is_models = matches!(source, RunError::Shape { .. } | RunError::Mask { .. });
+        match self.target.provider {
+            provider if is_models || provider == Provider::Cpu => {
+                LoadError::Run { path: self.path.to_path_buf(), source }
+            }
+            _ => {
+                let reason = format!("{}: {source}", self.path.display());
+                self.provider(self.target.may_be_present(), reason)
+            }
+        }
+    }
+}
+
+/// The folder for compiled engines, if the provider compiles any and they can be kept.
+fn engines_folder(
+    path: &Path,
+    contract: &cyclegan_contract::Generator,
+    target: Target,
     options: &ProviderOptions,
-) -> ort::Result<SessionBuilder> {
-    // ONNX Runtime counts physical cores, which is one on a virtual machine with two.
-    let threads = match options.threads {
-        0 => thread::available_parallelism().map_or(1, usize::from),
-        threads => threads as usize,
-    };
-    let builder = Session::builder(environment)?
-        .with_intra_threads(threads)?
-        // Denormals of a dark picture would slow the processor down a hundredfold.
-        .with_flush_to_zero()?
-        // A worker that spins for long holds the core that decoder or encoder wait for: with one
-        // other busy thread on two cores a run takes a sixth longer by default.
-        .with_config_entry("session.intra_op.spin_duration_us", "100")?
-        .with_config_entry("session.force_spinning_stop", "1")?;
+    warnings: &mut Vec<Warning>,
+) -> Option<PathBuf> {
+    if !target.provider.compiles_engines() {
+        return None;
+    }
+    let folder = engines::folder(path, contract, target.provider, options);
+    folder
+        .map_err(|error| {
+            warnings.push(Warning::NoCache {
+                path: path.to_path_buf(),
+                target,
+                folder: options.cache_dir.clone(),
+                reason: error.to_string(),
+            });
+        })
+        .ok()
+}
+
+/// Hands ONNX Runtime the external data in memory.
+///
+/// ONNX Runtime itself maps the file: writing to it changes a running generator, and truncating it
+/// kills the process. It also follows fewer kinds of links than the contract does, depending on its
+/// version. Providers that compile the model themselves may not support data in memory, so they read
+/// the file wherever ONNX Runtime accepts it.
+fn with_external_data(
+    mut builder: SessionBuilder,
+    path: &Path,
+    contract: &cyclegan_contract::Generator,
+    failed: &Failure<'_>,
+) -> Result<SessionBuilder, LoadError> {
+    let folder = path.canonicalize().ok();
+    let folder = folder.as_deref().and_then(Path::parent);
+    let is_beside = |file: &Path| folder.is_some_and(|folder| file.starts_with(folder));
+    for (location, file) in &contract.external_data {
+        if failed.target.provider.compiles_engines() && is_beside(file) {
+            continue;
+        }
+        let data = fs::read(file).map_err(|error| LoadError::Contract {
+            path: path.to_path_buf(),
+            source: Arc::new(ContractError::Unreadable(error)),
+        })?;
+        builder = builder
+            .with_external_initializer_file_in_memory(location, data.into())
+            .map_err(|error| failed.session(&error))?;
+    }
     Ok(builder)
 }
 
-/// Where ONNX Runtime writes the profile of a first run; it adds a time of its own.
-fn profile_prefix() -> PathBuf {
-    std::env::temp_dir().join(format!("cycleganfilter-{}", std::process::id()))
+fn stamps(contract: &cyclegan_contract::Generator) -> Vec<Option<Stamp>> {
+    contract.external_data.values().map(|file| Stamp::of(file).ok()).collect()
 }

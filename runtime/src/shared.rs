@@ -4,73 +4,300 @@
 
 use std::{
     collections::HashMap,
-    fs, io,
+    hash::Hash,
     path::{Path, PathBuf},
-    sync::{Arc, LazyLock, Mutex, PoisonError, Weak},
-    time::SystemTime,
+    sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError, Weak},
 };
 
-use cyclegan_contract::{ContractError, Precision};
+use cyclegan_contract::ContractError;
 
 use super::{
-    error::LoadError,
-    provider::{Provider, ProviderOptions},
-    session::Generator,
+    error::LoadError, provider::ProviderOptions, session::Generator, stamp::Stamp, target::Target,
 };
 
 /// What has to be the same for a session to be shared: the file, unchanged since, and the way it
-/// is run.
-#[derive(PartialEq, Eq, Hash)]
+/// is run. [`Generator::is_current`] looks at its external data as well.
+#[derive(Clone, PartialEq, Eq, Hash)]
 struct Key {
     path: PathBuf,
-    modified: SystemTime,
-    length: u64,
-    provider: Provider,
-    precision: Precision,
+    stamp: Stamp,
+    target: Target,
     options: ProviderOptions,
 }
 
-impl Key {
-    fn new(
-        path: &Path,
-        provider: Provider,
-        precision: Precision,
-        options: &ProviderOptions,
-    ) -> io::Result<Self> {
-        let metadata = fs::metadata(path)?;
-        Ok(Self {
-            path: path.canonicalize()?,
-            modified: metadata.modified()?,
-            length: metadata.len(),
-            provider,
-            precision,
-            options: options.clone(),
-        })
-    }
-}
-
-/// The generators that some filter holds.
-static GENERATORS: LazyLock<Mutex<HashMap<Key, Weak<Generator>>>> = LazyLock::new(Mutex::default);
+/// The generators that are in use.
+static GENERATORS: LazyLock<Shared<Key, Generator, LoadError>> = LazyLock::new(Shared::default);
 
 /// The generator at `path`, which is loaded if no filter of the process holds it yet.
+///
+/// A caller that asks for a generator while another thread loads it waits for that thread, and gets
+/// the same generator or error. No other caller waits. A caller that may not wait at all uses a
+/// thread that it can leave behind: the load goes on, and the next caller gets its result.
 pub fn open(
     path: &Path,
-    provider: Provider,
-    precision: Precision,
+    target: Target,
     options: &ProviderOptions,
 ) -> Result<Arc<Generator>, LoadError> {
     let unreadable = |error| LoadError::Contract {
         path: path.to_path_buf(),
-        source: ContractError::Unreadable(error),
+        source: Arc::new(ContractError::Unreadable(error)),
     };
-    let key = Key::new(path, provider, precision, options).map_err(unreadable)?;
-    // Held while loading, so that filters that start together load once.
-    let mut generators = GENERATORS.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(generator) = generators.get(&key).and_then(Weak::upgrade) {
-        return Ok(generator);
+    let key = Key {
+        path: path.canonicalize().map_err(unreadable)?,
+        stamp: Stamp::of(path).map_err(unreadable)?,
+        target,
+        options: options.clone(),
+    };
+    let load = || Generator::open(path, target, options).map(Arc::new);
+    GENERATORS.get(&key, Generator::is_current, load)
+}
+
+/// Values by key. Each is made once, and kept as long as somebody holds it.
+struct Shared<K, T, E> {
+    /// Held for look-ups only.
+    entries: Mutex<HashMap<K, Entry<T, E>>>,
+}
+
+enum Entry<T, E> {
+    Ready(Weak<T>),
+    Loading(Arc<Load<T, E>>),
+}
+
+/// A load in progress, and its result for the threads that wait for it.
+struct Load<T, E> {
+    result: Mutex<Progress<T, E>>,
+    is_done: Condvar,
+}
+
+enum Progress<T, E> {
+    Running,
+    Done(Result<Arc<T>, E>),
+    /// The thread panicked.
+    Abandoned,
+}
+
+impl<K, T, E> Default for Shared<K, T, E> {
+    fn default() -> Self {
+        Self { entries: Mutex::default() }
     }
-    generators.retain(|_, generator| generator.strong_count() > 0);
-    let generator = Arc::new(Generator::open(path, provider, precision, options)?);
-    generators.insert(key, Arc::downgrade(&generator));
-    Ok(generator)
+}
+
+impl<K: Clone + Eq + Hash, T, E: Clone> Shared<K, T, E> {
+    /// The value of `key`: the one that somebody holds if it `is_current`, the one that another
+    /// thread is loading, or what `load` returns.
+    fn get(
+        &self,
+        key: &K,
+        is_current: impl Fn(&T) -> bool,
+        load: impl FnOnce() -> Result<Arc<T>, E>,
+    ) -> Result<Arc<T>, E> {
+        let mut outdated = None;
+        loop {
+            let entries = lock(&self.entries);
+            let other = match entries.get(key) {
+                Some(Entry::Loading(other)) => other.clone(),
+                Some(Entry::Ready(value)) => match value.upgrade() {
+                    Some(value) if outdated != Some(Arc::as_ptr(&value)) => {
+                        drop(entries);
+                        if is_current(&value) {
+                            return Ok(value);
+                        }
+                        outdated = Some(Arc::as_ptr(&value));
+                        continue;
+                    }
+                    _ => break self.load(key, entries, load),
+                },
+                None => break self.load(key, entries, load),
+            };
+            drop(entries);
+            if let Some(result) = other.wait() {
+                return result;
+            }
+        }
+    }
+
+    fn load(
+        &self,
+        key: &K,
+        mut entries: MutexGuard<'_, HashMap<K, Entry<T, E>>>,
+        load: impl FnOnce() -> Result<Arc<T>, E>,
+    ) -> Result<Arc<T>, E> {
+        entries.retain(|_, entry| match entry {
+            Entry::Ready(value) => value.strong_count() > 0,
+            Entry::Loading(_) => true,
+        });
+        let progress =
+            Arc::new(Load { result: Mutex::new(Progress::Running), is_done: Condvar::new() });
+        entries.insert(key.clone(), Entry::Loading(progress.clone()));
+        drop(entries);
+
+        let mut finish = Finish { shared: self, key, progress, result: None };
+        let result = load();
+        finish.result = Some(result.clone());
+        result
+    }
+}
+
+/// Ends a load when it goes out of scope, also by a panic.
+struct Finish<'a, K: Eq + Hash, T, E> {
+    shared: &'a Shared<K, T, E>,
+    key: &'a K,
+    progress: Arc<Load<T, E>>,
+    result: Option<Result<Arc<T>, E>>,
+}
+
+impl<K: Eq + Hash, T, E> Drop for Finish<'_, K, T, E> {
+    fn drop(&mut self) {
+        let mut entries = lock(&self.shared.entries);
+        match (&self.result, entries.get_mut(self.key)) {
+            (Some(Ok(value)), Some(entry)) => *entry = Entry::Ready(Arc::downgrade(value)),
+            _ => drop(entries.remove(self.key)),
+        }
+        drop(entries);
+        *lock(&self.progress.result) = match self.result.take() {
+            Some(result) => Progress::Done(result),
+            None => Progress::Abandoned,
+        };
+        self.progress.is_done.notify_all();
+    }
+}
+
+impl<T, E: Clone> Load<T, E> {
+    /// Waits for the result; `None` if the thread that loads has panicked.
+    fn wait(&self) -> Option<Result<Arc<T>, E>> {
+        let is_running = |progress: &mut Progress<T, E>| matches!(progress, Progress::Running);
+        let progress = self.is_done.wait_while(lock(&self.result), is_running);
+        match &*progress.unwrap_or_else(PoisonError::into_inner) {
+            Progress::Done(result) => Some(result.clone()),
+            Progress::Running | Progress::Abandoned => None,
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // No code that may panic runs while one of these is held.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{
+            atomic::{AtomicUsize, Ordering},
+            mpsc,
+        },
+        thread,
+        time::Duration,
+    };
+
+    use super::*;
+
+    type Values = Shared<&'static str, u32, String>;
+
+    const SOON: Duration = Duration::from_millis(50);
+
+    #[test]
+    fn a_load_does_not_block_other_keys() {
+        let values = Values::default();
+        let (started, has_started) = mpsc::channel();
+        let (release, is_released) = mpsc::channel::<()>();
+        thread::scope(|scope| {
+            let values = &values;
+            scope.spawn(move || {
+                let load = || {
+                    started.send(()).unwrap();
+                    is_released.recv().unwrap();
+                    Ok(Arc::new(1))
+                };
+                assert_eq!(*values.get(&"slow", |_| true, load).unwrap(), 1);
+            });
+            has_started.recv().unwrap();
+            let (sender, quick) = mpsc::channel();
+            scope.spawn(move || {
+                let value = values.get(&"quick", |_| true, || Ok(Arc::new(2)));
+                sender.send(*value.unwrap()).unwrap();
+            });
+            let quick = quick.recv_timeout(Duration::from_secs(10));
+            release.send(()).unwrap();
+            assert_eq!(quick, Ok(2));
+        });
+    }
+
+    /// What four threads get that ask for one value at once, and how often it was loaded.
+    fn four_at_once(result: Result<u32, &str>) -> (Vec<Result<Arc<u32>, String>>, usize) {
+        let values = Values::default();
+        let loads = AtomicUsize::new(0);
+        let load = || {
+            loads.fetch_add(1, Ordering::SeqCst);
+            thread::sleep(SOON);
+            result.map(Arc::new).map_err(str::to_owned)
+        };
+        let barrier = std::sync::Barrier::new(4);
+        let ask = || {
+            barrier.wait();
+            values.get(&"one", |_| true, load)
+        };
+        let results = thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        (results, loads.into_inner())
+    }
+
+    #[test]
+    fn callers_of_one_key_share_the_result() {
+        let (values, loads) = four_at_once(Ok(1));
+        assert_eq!(loads, 1);
+        let first = values[0].clone().unwrap();
+        assert!(values.into_iter().all(|value| Arc::ptr_eq(&value.unwrap(), &first)));
+    }
+
+    #[test]
+    fn callers_of_one_key_share_the_error() {
+        let (errors, loads) = four_at_once(Err("no memory"));
+        assert_eq!(loads, 1);
+        assert!(errors.into_iter().all(|error| error.unwrap_err() == "no memory"));
+    }
+
+    #[test]
+    fn a_failed_load_is_tried_again() {
+        let values = Values::default();
+        assert!(values.get(&"one", |_| true, || Err("not yet".to_owned())).is_err());
+        assert_eq!(*values.get(&"one", |_| true, || Ok(Arc::new(3))).unwrap(), 3);
+    }
+
+    #[test]
+    fn a_load_that_panics_does_not_block_its_waiters() {
+        let values = Values::default();
+        let (started, has_started) = mpsc::channel();
+        thread::scope(|scope| {
+            let first = scope.spawn(|| {
+                let load = || {
+                    started.send(()).unwrap();
+                    thread::sleep(SOON);
+                    panic!("a load that panics, for a test");
+                };
+                values.get(&"one", |_| true, load)
+            });
+            has_started.recv().unwrap();
+            let second = values.get(&"one", |_| true, || Ok(Arc::new(2)));
+            assert_eq!(*second.unwrap(), 2);
+            assert!(first.join().is_err());
+        });
+    }
+
+    #[test]
+    fn a_value_is_kept_while_it_is_held_and_current() {
+        let values = Values::default();
+        let get = |is_current: bool, value| {
+            values.get(&"one", |_| is_current, || Ok(Arc::new(value))).unwrap()
+        };
+        let first = get(true, 1);
+        assert!(Arc::ptr_eq(&first, &get(true, 2)));
+        let second = get(false, 2);
+        assert_eq!((*first, *second), (1, 2));
+        assert!(Arc::ptr_eq(&second, &get(true, 3)));
+        drop((first, second));
+        assert_eq!(*get(true, 4), 4);
+    }
 }

@@ -201,7 +201,12 @@ impl CycleGanFilter {
         let state = lock(&self.state);
         let negotiated = state.stream.as_ref().and_then(|stream| stream.negotiated.as_ref());
         let direction = negotiated.map_or(wanted, |negotiated| negotiated.direction(wanted));
-        let generator = state.model.running()?.pair.generator(direction)?;
+        let pair = &state.model.running()?.pair;
+        let mut open =
+            [direction, Direction::Forward.to_contract(), Direction::Reverse.to_contract()]
+                .into_iter()
+                .filter_map(|direction| pair.generator(direction));
+        let generator = open.next()?;
         Some(generator.path().to_string_lossy().into_owned())
     }
 

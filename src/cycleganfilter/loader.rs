@@ -216,11 +216,14 @@ fn run(shared: &Shared, report: &(dyn Fn(&Request, Event) + Send + Sync), prepar
 /// Prepares what `request` asks for.
 fn prepare(request: &Request, on_step: &dyn Fn(Direction)) -> Result<Prepared, PrepareError> {
     let Request { wanted, pair, base, info, .. } = request;
-    let load = || Pair::load(&wanted.model, &wanted.options).map(Arc::new);
+    let load =
+        || Pair::load_direction(&wanted.model, &wanted.options, wanted.direction).map(Arc::new);
     let pair = pair.clone().map_or_else(load, Ok)?;
-    pair.require(wanted.direction)?;
+    pair.open(wanted.direction)?;
     let of_frames = |info| Translators::new(pair.clone(), info, wanted, base.as_ref(), on_step);
     let translators = info.as_ref().map(of_frames).transpose()?;
+    // Another one if the provider fails on such frames.
+    let pair = translators.as_ref().map_or(pair, |translators| translators.pair.clone());
     Ok(Prepared { pair, wanted: wanted.clone(), translators })
 }
 

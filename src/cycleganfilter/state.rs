@@ -159,7 +159,9 @@ impl State {
             let is_there = |current: &Translators| {
                 current.wanted.view == wanted.view && current.has_all(wanted)
             };
-            if current.is_none_or(is_there) {
+            // Without frames it is enough that the generator is open.
+            let is_open = running.pair.generator(wanted.direction).is_some();
+            if current.map_or(is_open, is_there) {
                 return match self.model.settle() {
                     Model::None | Model::Loaded(_) => Decision::Nothing,
                     unwanted => Decision::Cancel(unwanted),

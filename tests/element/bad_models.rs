@@ -45,8 +45,12 @@ fn cases(models: &Models) -> Vec<Case> {
         },
         Case { file: models.add_bytes("noise.onnx", &noise), says: &["not an ONNX model"] },
         Case {
-            file: models.add_bytes("text.onnx", b"version https://git-lfs"),
-            says: &["not an ONNX model"],
+            file: models.add_bytes("pointer.onnx", b"version https://git-lfs.github.com/spec/v1\n"),
+            says: &["Git LFS pointer", "git lfs pull"],
+        },
+        Case {
+            file: models.add_bytes("page.onnx", b"<!DOCTYPE html>\n<html>"),
+            says: &["no ONNX model", "an HTML page"],
         },
         Case {
             file: models.add("classifier.onnx", &generators::classifier(1000)),

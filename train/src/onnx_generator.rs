@@ -100,7 +100,7 @@ impl OnnxGenerator {
         let x = (x + 1.0) * per_unit(input) + f64::from(input.black());
         let mut values = vec![0f32; x.numel()];
         x.contiguous().copy_data(&mut values, x.numel());
-        let names = (self.about.output.clone(), self.about.has_mask);
+        let names = (self.about.output.clone(), self.about.mask.is_some());
         let run = self.run(&shape, &values)?;
         let image = extract(&run, &names.0)?;
         let mask = names.1.then(|| extract(&run, "mask")).transpose()?;

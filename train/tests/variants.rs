@@ -9,7 +9,7 @@ mod common;
 use std::path::Path;
 
 use common::{SMALL, data_set, run};
-use cyclegan_contract::{Direction, ElementType, Generator};
+use cyclegan_contract::{Direction, ElementType, Generator, Precision};
 
 struct Case {
     folder: tempfile::TempDir,
@@ -63,9 +63,12 @@ fn every_generator_exports_as_libtorch_runs_it() {
         assert_eq!((f.metadata.arch.as_deref(), f.metadata.multiple_of), (Some(net), multiple_of));
         let size = if net.starts_with("unet") { 128 } else { 40 };
         assert_eq!(f.metadata.size, Some(size), "{net}");
-        assert_eq!(f.has_mask, more.contains(&"--mask-head"));
+        assert_eq!(f.mask.is_some(), more.contains(&"--mask-head"));
         assert_eq!(read("G.fp16.onnx").input_type, ElementType::F16);
-        assert_eq!(read("F.int8.onnx"), f, "the int8 file fits the contract as the float32 one");
+        let int8 = read("F.int8.onnx");
+        assert_eq!(int8.precision, Precision::Int8);
+        let precision = f.precision;
+        assert_eq!(Generator { precision, ..int8 }, f, "the int8 file is the float32 one");
     }
 }
 

@@ -40,9 +40,8 @@ impl CycleGanFilter {
         self.unload();
         let Wanted { model, options, serial, .. } = &wanted;
         self.post_progress(ProgressType::Start, "load", &format!("Loading {model}"));
-        let loaded = Pair::load(model, options);
-        let loaded = loaded.and_then(|pair| pair.require(wanted.direction).map(|()| pair));
-        let pair = loaded.map(Arc::new).inspect_err(|error| {
+        let pair = Pair::load_direction(model, options, wanted.direction).map(Arc::new);
+        let pair = pair.inspect_err(|error| {
             self.post_progress(ProgressType::Error, "load", &error.to_string());
         })?;
         let text = format!("{model} runs on {}", pair.provider());
@@ -227,9 +226,7 @@ impl CycleGanFilter {
                     state.stats.set_cost(negotiated.translators.cost);
                     state.model =
                         Model::Loaded(Loaded { pair: pair.clone(), serial: wanted.serial });
-                    if wanted.serial != running.serial {
-                        next_model = Some(pair);
-                    }
+                    next_model = Some((pair, wanted.serial != running.serial));
                     // Until the frames before this one are done.
                     negotiated.retired = Some(self.loader.retire((before, running.pair)));
                 }
@@ -240,8 +237,10 @@ impl CycleGanFilter {
         if is_outdated {
             self.decide();
         }
-        if let Some(pair) = next_model {
-            gst::info!(CAT, imp = self, "{} takes over", pair.model());
+        if let Some((pair, is_new)) = next_model {
+            if is_new {
+                gst::info!(CAT, imp = self, "{} takes over", pair.model());
+            }
             self.announce(&pair);
         }
     }
@@ -269,9 +268,7 @@ impl CycleGanFilter {
         if let Some(next) = next.filter(|next| next.serial != running.serial) {
             match self.prepare(&next, &wanted, last.as_ref(), info) {
                 Ok(negotiated) => {
-                    let pair = next.pair.clone();
-                    self.adopt(next, negotiated);
-                    self.announce(&pair);
+                    self.adopt(next.serial, negotiated);
                     return Ok(());
                 }
                 Err(error) => self.refuse(&wanted, &error.into()),
@@ -279,24 +276,26 @@ impl CycleGanFilter {
         }
         let wanted = lock(&self.settings).wanted();
         let negotiated = self.prepare(&running, &wanted, last.as_ref(), info)?;
-        self.adopt(running, negotiated);
+        self.adopt(running.serial, negotiated);
         // What is being prepared may be for other frames.
         self.decide();
         Ok(())
     }
 
-    fn adopt(&self, loaded: Loaded, mut negotiated: Negotiated) {
+    fn adopt(&self, serial: u64, mut negotiated: Negotiated) {
+        let pair = negotiated.translators.pair.clone();
         let before = {
             let mut state = lock(&self.state);
             let state = &mut *state;
             let Some(stream) = &mut state.stream else { return };
             state.stats.set_cost(negotiated.translators.cost);
-            state.model.set_running(loaded);
+            state.model.set_running(Loaded { pair: pair.clone(), serial });
             let is_missing = |before: &Negotiated| before.has_dropped;
             negotiated.has_dropped = stream.negotiated.as_ref().is_some_and(is_missing);
             stream.negotiated.replace(negotiated)
         };
         drop(before.map(|before| self.loader.retire(before)));
+        self.announce(&pair);
     }
 
     /// Prepares `loaded` for frames of `info`, in the direction that is `wanted` if it has it, else
@@ -338,12 +337,8 @@ impl CycleGanFilter {
 
     /// Tells whoever watches that another model runs, and warns of what is not as the user asked.
     fn announce(&self, pair: &Pair) {
-        if let Some(reason) = pair.fallback() {
-            gst::element_imp_warning!(
-                self,
-                gst::ResourceError::Settings,
-                ("The CPU steps in: {reason}")
-            );
+        for warning in pair.take_warnings() {
+            gst::element_imp_warning!(self, gst::ResourceError::Settings, ("{warning}"));
         }
         self.notify_active();
     }

@@ -25,11 +25,14 @@ pub use warm_up::Cost;
 
 use super::{lock, settings::ViewSettings};
 use cyclegan_frame::{NotFinite, Size};
-use cyclegan_runtime::{Generator, RunError};
+use cyclegan_runtime::{Generator, LoadError, RunError};
 
 /// A frame could not be translated.
 #[derive(Debug, thiserror::Error)]
 pub enum TranslateError {
+    /// A generator cannot be opened.
+    #[error(transparent)]
+    Load(#[from] LoadError),
     /// The generator failed.
     #[error(transparent)]
     Run(#[from] RunError),

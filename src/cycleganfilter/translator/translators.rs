@@ -30,8 +30,26 @@ pub struct Translators {
 impl Translators {
     /// Prepares and warms up the direction that is `wanted`, or both if they are to be preloaded or
     /// `base` has both; `on_step` is told which one comes next, as a GPU may build an engine for
-    /// minutes. What `base` has is taken from there if it is for such frames.
+    /// minutes. What `base` has is taken from there if it is for such frames. If the provider fails
+    /// on frames of this size, the next one that the user allows is tried: [`Translators::pair`] is
+    /// another one then.
     pub fn new(
+        pair: Arc<Pair>,
+        info: &VideoInfo,
+        wanted: &Wanted,
+        base: Option<&Self>,
+        on_step: &dyn Fn(Direction),
+    ) -> Result<Self, TranslateError> {
+        match Self::on(pair.clone(), info, wanted, base, on_step) {
+            // On this provider: it may lack the memory for frames of this size.
+            Err(TranslateError::Run(error)) => {
+                Self::new(Arc::new(pair.reopen(error)?), info, wanted, None, on_step)
+            }
+            result => result,
+        }
+    }
+
+    fn on(
         pair: Arc<Pair>,
         info: &VideoInfo,
         wanted: &Wanted,
@@ -61,7 +79,7 @@ impl Translators {
     pub fn has_all(&self, wanted: &Wanted) -> bool {
         Direction::BOTH.into_iter().all(|direction| {
             let is_wanted = direction == wanted.direction || wanted.preload;
-            !is_wanted || self.get(direction).is_some() || self.pair.generator(direction).is_none()
+            !is_wanted || self.get(direction).is_some() || !self.pair.has(direction)
         })
     }
 
@@ -79,11 +97,11 @@ impl Translators {
         direction: Direction,
         on_step: &dyn Fn(Direction),
     ) -> Result<(), TranslateError> {
-        let generator = self.pair.generator(direction).cloned();
-        let Some(generator) = generator.filter(|_| self.get(direction).is_none()) else {
+        if self.get(direction).is_some() || !self.pair.has(direction) {
             return Ok(());
-        };
+        }
         on_step(direction);
+        let generator = self.pair.open(direction)?.clone();
         let Wanted { view, threads, .. } = self.wanted;
         let translator = Translator::new(generator, &self.info, view, threads)?;
         self.cost = self.cost.max(translator.warm_up(view, threads)?);

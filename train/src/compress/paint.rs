@@ -134,7 +134,7 @@ fn bar(length: usize, what: &str) -> ProgressBar {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cyclegan_contract::{ElementType, Metadata};
+    use cyclegan_contract::{ElementType, Metadata, Precision};
 
     fn about(size: Option<u32>, side: Dim) -> Generator {
         Generator {
@@ -142,7 +142,9 @@ mod tests {
             input_type: ElementType::F32,
             output: "y".to_owned(),
             output_type: ElementType::F32,
-            has_mask: false,
+            mask: None,
+            precision: Precision::Fp32,
+            batch: Dim::Dynamic,
             height: side,
             width: side,
             external_data: Default::default(),

@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Weights that stand in other files than the model: which files they are, and whether the model
+//! may read them.
+//!
+//! A model may read files inside its own folder. Where the model or its data are links, as in the
+//! caches of Hugging Face, DVC, git-annex, Nix and Guix, it may also read files inside the folder
+//! that its own link names, and inside the store that its link names; see [`Home`].
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::Read,
+    path::{Component, Path, PathBuf},
+};
+
+use prost::Message;
+
+use crate::{ContractError, file_kind::recognize_pointer, onnx::StringStringEntryProto};
+
+/// Graphs nest in control flow only; deeper than this is no generator.
+pub(crate) const MAX_GRAPH_DEPTH: usize = 8;
+/// Pointers of Git LFS and git-annex are shorter than this, in bytes.
+const MAX_POINTER: u64 = 32 * 1024;
+/// `TensorProto.data_location` of data in another file.
+const EXTERNAL: i32 = 1;
+
+/// The parts of a model that may name other files. The fields are those of `onnx.proto`; weights
+/// inside the model are skipped, so decoding copies little.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Model {
+    #[prost(message, optional, tag = "7")]
+    pub graph: Option<Graph>,
+    #[prost(message, repeated, tag = "20")]
+    pub training_info: Vec<TrainingInfo>,
+    #[prost(message, repeated, tag = "25")]
+    pub functions: Vec<Function>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Graph {
+    #[prost(message, repeated, tag = "1")]
+    pub node: Vec<Node>,
+    #[prost(message, repeated, tag = "5")]
+    pub initializer: Vec<Tensor>,
+    #[prost(message, repeated, tag = "15")]
+    pub sparse_initializer: Vec<SparseTensor>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct TrainingInfo {
+    #[prost(message, optional, tag = "1")]
+    pub initialization: Option<Graph>,
+    #[prost(message, optional, tag = "2")]
+    pub algorithm: Option<Graph>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Function {
+    #[prost(message, repeated, tag = "7")]
+    pub node: Vec<Node>,
+    #[prost(message, repeated, tag = "11")]
+    pub attribute_proto: Vec<Attribute>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Node {
+    #[prost(message, repeated, tag = "5")]
+    pub attribute: Vec<Attribute>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Attribute {
+    #[prost(message, optional, tag = "5")]
+    pub t: Option<Tensor>,
+    #[prost(message, optional, tag = "6")]
+    pub g: Option<Graph>,
+    #[prost(message, repeated, tag = "10")]
+    pub tensors: Vec<Tensor>,
+    #[prost(message, repeated, tag = "11")]
+    pub graphs: Vec<Graph>,
+    #[prost(message, optional, tag = "22")]
+    pub sparse_tensor: Option<SparseTensor>,
+    #[prost(message, repeated, tag = "23")]
+    pub sparse_tensors: Vec<SparseTensor>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct SparseTensor {
+    #[prost(message, optional, tag = "1")]
+    pub values: Option<Tensor>,
+    #[prost(message, optional, tag = "2")]
+    pub indices: Option<Tensor>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Tensor {
+    #[prost(string, tag = "8")]
+    pub name: String,
+    #[prost(message, repeated, tag = "13")]
+    pub external_data: Vec<StringStringEntryProto>,
+    #[prost(int32, tag = "14")]
+    pub data_location: i32,
+}
+
+/// The files that hold data of `model`, by the location that the model gives them.
+pub(crate) fn files(
+    model: &Model,
+    home: &Home,
+) -> Result<BTreeMap<String, PathBuf>, ContractError> {
+    let mut search = Search { home, files: BTreeMap::new() };
+    let training = model.training_info.iter();
+    let training = training.flat_map(|info| info.initialization.iter().chain(&info.algorithm));
+    for graph in model.graph.iter().chain(training) {
+        search.graph(graph, 0)?;
+    }
+    for function in &model.functions {
+        search.nodes(&function.node, 0)?;
+        search.attributes(&function.attribute_proto, 0)?;
+    }
+    Ok(search.files)
+}
+
+struct Search<'a> {
+    home: &'a Home,
+    files: BTreeMap<String, PathBuf>,
+}
+
+impl Search<'_> {
+    fn graph(&mut self, graph: &Graph, depth: usize) -> Result<(), ContractError> {
+        if depth > MAX_GRAPH_DEPTH {
+            return Err(ContractError::TooDeep);
+        }
+        self.tensors(&graph.initializer)?;
+        self.sparse_tensors(&graph.sparse_initializer)?;
+        self.nodes(&graph.node, depth)
+    }
+
+    fn nodes(&mut self, nodes: &[Node], depth: usize) -> Result<(), ContractError> {
+        nodes.iter().try_for_each(|node| self.attributes(&node.attribute, depth))
+    }
+
+    fn attributes(&mut self, attributes: &[Attribute], depth: usize) -> Result<(), ContractError> {
+        for attribute in attributes {
+            self.tensors(attribute.t.iter().chain(&attribute.tensors))?;
+            let sparse = attribute.sparse_tensor.iter().chain(&attribute.sparse_tensors);
+            self.sparse_tensors(sparse)?;
+            for graph in attribute.g.iter().chain(&attribute.graphs) {
+                self.graph(graph, depth + 1)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn sparse_tensors<'t>(
+        &mut self,
+        tensors: impl IntoIterator<Item = &'t SparseTensor>,
+    ) -> Result<(), ContractError> {
+        let parts = tensors.into_iter().flat_map(|t| t.values.iter().chain(&t.indices));
+        self.tensors(parts)
+    }
+
+    fn tensors<'t>(
+        &mut self,
+        tensors: impl IntoIterator<Item = &'t Tensor>,
+    ) -> Result<(), ContractError> {
+        for tensor in tensors {
+            if tensor.data_location == EXTERNAL || !tensor.external_data.is_empty() {
+                let (location, file) = check_tensor(tensor, self.home)?;
+                self.files.insert(location, file);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Location and file of the data of `tensor`, all of which must be in it.
+fn check_tensor(tensor: &Tensor, home: &Home) -> Result<(String, PathBuf), ContractError> {
+    let entry = |key: &str| {
+        let entry = tensor.external_data.iter().find(|entry| entry.key == key);
+        entry.map(|entry| entry.value.as_str())
+    };
+    let location = entry("location").unwrap_or_default();
+    let refuse = |problem: String| ContractError::ExternalData {
+        tensor: tensor.name.clone(),
+        location: location.to_owned(),
+        problem,
+    };
+    let number = |key: &str| match entry(key) {
+        None => Ok(0),
+        Some(text) => text
+            .parse::<u64>()
+            .map_err(|_| refuse(format!("`{key}` is `{text}`, expected a number of bytes"))),
+    };
+
+    let file = home.file(Path::new(location)).map_err(refuse)?;
+    let size = match fs::metadata(&file) {
+        Ok(metadata) if metadata.is_file() => metadata.len(),
+        Ok(_) => return Err(refuse("which is no file".to_owned())),
+        Err(error) => {
+            return Err(refuse(match fs::read_link(&file) {
+                Ok(target) => format!(
+                    "which is a link to {}, which is not there; fetch that file, for example with \
+                     `git annex get` or `dvc pull`",
+                    target.display()
+                ),
+                Err(_) => format!("which cannot be read: {error}"),
+            }));
+        }
+    };
+    if size < MAX_POINTER
+        && let Some(kind) = pointer(&file)
+    {
+        return Err(refuse(format!("which is {kind}")));
+    }
+    let end = number("offset")?.checked_add(number("length")?);
+    if end.is_none_or(|end| end > size) {
+        return Err(refuse(format!("which ends after {size} bytes, before the tensor does")));
+    }
+    Ok((location.to_owned(), file))
+}
+
+/// What the file is if it is a pointer to the data.
+fn pointer(file: &Path) -> Option<&'static str> {
+    let mut head = Vec::new();
+    File::open(file).ok()?.take(64).read_to_end(&mut head).ok()?;
+    recognize_pointer(&head)
+}
+
+/// Where a model stands, and so which files it may read.
+pub(crate) struct Home {
+    /// The folder that locations are relative to, as it was named.
+    folder: PathBuf,
+    /// The same, links followed.
+    real_folder: Option<PathBuf>,
+    /// The folders that the model's own link leads to: the one with the file, and its store.
+    linked: Vec<PathBuf>,
+}
+
+impl Home {
+    /// For a model in `folder`, whatever its name.
+    pub fn folder(folder: &Path) -> Self {
+        let real_folder = folder.canonicalize().ok();
+        Self { folder: folder.to_path_buf(), real_folder, linked: Vec::new() }
+    }
+
+    /// For the model at `path`.
+    pub fn of(path: &Path) -> Self {
+        let folder = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let mut home = Self::folder(folder);
+        if let Ok(real) = path.canonicalize() {
+            home.linked.extend(real.parent().map(Path::to_path_buf));
+            home.linked.extend(store(&real));
+        }
+        home
+    }
+
+    /// The real file at `location`, or why it may not be read.
+    fn file(&self, location: &Path) -> Result<PathBuf, String> {
+        let is_plain = location.components().all(|part| matches!(part, Component::Normal(_)));
+        if !is_plain || location.as_os_str().is_empty() {
+            return Err("expected a file inside the model's folder".to_owned());
+        }
+        let file = self.folder.join(location);
+        let (Ok(real), Some(real_folder)) = (file.canonicalize(), &self.real_folder) else {
+            // A missing file is reported as such by whoever opens it.
+            return Ok(file);
+        };
+        let is_allowed = real.starts_with(real_folder)
+            || self.linked.iter().any(|folder| real.starts_with(folder))
+            || self.is_in_own_store(&real);
+        match is_allowed {
+            true => Ok(real),
+            false => Err(format!(
+                "a link to {}, expected a file inside the model's folder, or beside the file that \
+                 the model itself is a link to",
+                real.display()
+            )),
+        }
+    }
+
+    /// Whether `file` is in the store of the repository that the model's folder belongs to.
+    fn is_in_own_store(&self, file: &Path) -> bool {
+        // R/.git/annex/objects and R/.dvc/cache belong to R.
+        let repository = store(file).and_then(|store| {
+            let hidden = |part: &&Path| {
+                part.file_name().is_some_and(|name| name == ".git" || name == ".dvc")
+            };
+            store.ancestors().find(hidden).and_then(Path::parent).map(Path::to_path_buf)
+        });
+        let folder = self.real_folder.as_ref();
+        repository.is_some_and(|repository| folder.is_some_and(|f| f.starts_with(repository)))
+    }
+}
+
+/// The store that holds `file` under a name made of its content, if it is in one: of git-annex, DVC,
+/// Nix or Guix. These spread the files of one folder over several.
+fn store(file: &Path) -> Option<PathBuf> {
+    let is_store = |folder: &&Path| {
+        ["annex/objects", "files/md5", ".dvc/cache"].iter().any(|end| folder.ends_with(end))
+            || ["/nix/store", "/gnu/store"].iter().any(|store| *folder == Path::new(store))
+    };
+    file.ancestors().skip(1).find(is_store).map(Path::to_path_buf)
+}

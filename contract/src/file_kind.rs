@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What a file is that carries a model's name and is no model.
+
+/// How much of a file is looked at, in bytes.
+const HEAD: usize = 1024;
+
+/// What a file begins with, what it is then, and what to do.
+const MAGIC: [(&[u8], &str); 14] = [
+    (b"version https://git-lfs", "a Git LFS pointer; fetch the file itself with `git lfs pull`"),
+    (b"/annex/objects/", "a git-annex pointer; fetch the file itself with `git annex get`"),
+    (b"\x1f\x8b", "a gzip archive; unpack it first"),
+    (b"\xfd7zXZ\0", "an xz archive; unpack it first"),
+    (b"\x28\xb5\x2f\xfd", "a Zstandard archive; unpack it first"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive; unpack it first"),
+    (b"\x89HDF\r\n", "an HDF5 file, for example of Keras; export it to ONNX first"),
+    (b"\x89PNG", "a PNG picture"),
+    (b"\xff\xd8\xff", "a JPEG picture"),
+    (b"\x7fELF", "a program or library"),
+    (b"ptrt", "a TensorRT engine; give the ONNX model that it was built from"),
+    (b"ftrt", "a TensorRT engine; give the ONNX model that it was built from"),
+    (b"%PDF", "a PDF document"),
+    // Pickle protocols 2 to 4 all begin with their number.
+    (b"\x80\x02", PICKLE),
+];
+
+const PICKLE: &str = "a Python pickle, for example an old PyTorch checkpoint; export it to ONNX \
+                      with `torch.onnx.export` first";
+const TORCH_ZIP: &str = "a PyTorch checkpoint; export it to ONNX with `torch.onnx.export` first";
+
+/// What these bytes are and what to do, or `None` if they could be anything.
+pub fn recognize(bytes: &[u8]) -> Option<&'static str> {
+    let head = &bytes[..bytes.len().min(HEAD)];
+    if let Some((_, kind)) = MAGIC.iter().find(|(magic, _)| head.starts_with(magic)) {
+        return Some(kind);
+    }
+    let contains = |words: &[u8]| head.windows(words.len()).any(|window| window == words);
+    if head.starts_with(b"PK\x03\x04") {
+        // `torch.save` writes a zip archive whose first entry is the pickle.
+        return Some(match contains(b"data.pkl") {
+            true => TORCH_ZIP,
+            false => "a zip archive; unpack it first",
+        });
+    }
+    match head.get(4..8) {
+        Some(b"TFL3") => return Some("a TensorFlow Lite model; export it to ONNX first"),
+        Some(b"ORTM") => {
+            return Some("a model in ORT format; give the ONNX model it was made from");
+        }
+        _ => {}
+    }
+    // A length of eight bytes, then JSON.
+    if head.get(8) == Some(&b'{') && head.get(6..8) == Some(&[0, 0]) {
+        return Some(
+            "a safetensors file, which holds weights and no graph; export it to ONNX first",
+        );
+    }
+    if !head.is_empty() && head.iter().all(|&byte| byte == 0) {
+        return Some("zeros only; copy or download it again");
+    }
+    text(head)
+}
+
+fn text(head: &[u8]) -> Option<&'static str> {
+    let text = match std::str::from_utf8(head) {
+        Ok(text) => text,
+        // The head may end inside a character.
+        Err(error) if error.valid_up_to() + 4 > HEAD => {
+            std::str::from_utf8(&head[..error.valid_up_to()]).ok()?
+        }
+        Err(_) => return None,
+    };
+    if text.is_empty() || text.chars().any(|c| c.is_control() && !c.is_whitespace()) {
+        return None;
+    }
+    let start = text.trim_start_matches('\u{feff}').trim_start().to_ascii_lowercase();
+    Some(match start.as_str() {
+        html if html.starts_with("<!doctype html") || html.starts_with("<html") => {
+            "an HTML page, for example one that asks for a login; download the file itself"
+        }
+        _ => "text; download or export the model itself",
+    })
+}
+
+/// What a small file of external data is instead of the data, and what to do: a pointer of Git LFS
+/// or git-annex. Any other bytes may be weights.
+pub fn recognize_pointer(bytes: &[u8]) -> Option<&'static str> {
+    let pointers = &MAGIC[..2];
+    pointers.iter().find(|(magic, _)| bytes.starts_with(magic)).map(|(_, kind)| *kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_named_for_what_they_are() {
+        let torch_zip = b"PK\x03\x04\0\0\x08\x08\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x10\0\x0e\0\
+                          archive/data.pklFB";
+        let cases: [(&[u8], &str); 9] = [
+            (
+                b"version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 9\n",
+                "git lfs pull",
+            ),
+            (b"/annex/objects/SHA256E-s3--12.onnx\n", "git annex get"),
+            (b"\n<!DOCTYPE html>\n<html><head>", "an HTML page"),
+            (torch_zip, "a PyTorch checkpoint"),
+            (b"PK\x03\x04\x14\0readme.txt", "a zip archive"),
+            (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", "an old PyTorch checkpoint"),
+            (b"\x40\0\0\0\0\0\0\0{\"__metadata__\"", "safetensors"),
+            (b"{\"error\": \"not found\"}", "text"),
+            (&[0; 64], "zeros only"),
+        ];
+        for (bytes, kind) in cases {
+            let found = recognize(bytes).unwrap_or_default();
+            assert!(found.contains(kind), "`{found}` should say `{kind}`");
+        }
+    }
+
+    #[test]
+    fn bytes_that_could_be_anything_are_not_named() {
+        assert_eq!(recognize(&[]), None);
+        assert_eq!(recognize(&[0xff; 64]), None);
+        assert_eq!(recognize(b"\x08\x08\x12\x04test"), None);
+    }
+
+    #[test]
+    fn a_text_may_be_cut_inside_a_character() {
+        let text = format!("a{}", "é".repeat(HEAD));
+        assert!(recognize(text.as_bytes()).unwrap_or_default().starts_with("text"));
+    }
+
+    #[test]
+    fn only_pointers_are_known_not_to_be_weights() {
+        assert!(recognize_pointer(b"version https://git-lfs.github.com/spec/v1\n").is_some());
+        assert_eq!(recognize_pointer(b"PK\x03\x04"), None);
+    }
+}

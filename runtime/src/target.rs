@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What a generator can be opened on: a provider, and for OpenVINO one of its devices.
+
+use std::{fmt, fs, path::Path};
+
+use super::{
+    library::System,
+    provider::{Provider, ProviderOptions},
+    runtime::{self, reason},
+    vulkan,
+};
+use cyclegan_contract::Precision;
+
+/// A device of OpenVINO.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OpenVinoDevice {
+    /// Intel's GPU of that number.
+    Gpu(u32),
+    /// Intel's NPU.
+    Npu,
+    /// Any x86-64 processor.
+    Cpu,
+}
+
+impl fmt::Display for OpenVinoDevice {
+    /// As `device_type` has it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gpu(id) => write!(f, "GPU.{id}"),
+            Self::Npu => f.write_str("NPU"),
+            Self::Cpu => f.write_str("CPU"),
+        }
+    }
+}
+
+/// A provider, and the device of it where the provider has several kinds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Target {
+    /// The provider.
+    pub provider: Provider,
+    /// OpenVINO's device; none for all others.
+    pub device: Option<OpenVinoDevice>,
+}
+
+/// Why a target cannot be used.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Unusable {
+    /// Whether the runtime has the provider built in.
+    pub is_built_in: bool,
+    /// Why not, and what to do.
+    pub reason: String,
+}
+
+impl From<Provider> for Target {
+    fn from(provider: Provider) -> Self {
+        Self { provider, device: None }
+    }
+}
+
+impl From<OpenVinoDevice> for Target {
+    fn from(device: OpenVinoDevice) -> Self {
+        Self { provider: Provider::OpenVino, device: Some(device) }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.device {
+            Some(device) => write!(f, "{} ({device})", self.provider),
+            None => write!(f, "{}", self.provider),
+        }
+    }
+}
+
+impl Target {
+    /// What is tried for `provider`, or for `auto` if it is none, best first.
+    pub fn candidates(provider: Option<Provider>, device_id: i32) -> Vec<Self> {
+        let id = u32::try_from(device_id).unwrap_or(0);
+        let accelerators = [OpenVinoDevice::Gpu(id), OpenVinoDevice::Npu].map(Self::from);
+        match provider {
+            // OpenVINO's CPU device is only a candidate where it is faster, see `pair`.
+            None => Provider::AUTO
+                .into_iter()
+                .flat_map(|provider| match provider {
+                    Provider::OpenVino => accelerators.to_vec(),
+                    provider => vec![provider.into()],
+                })
+                .collect(),
+            // A number other than 0 names a GPU.
+            Some(Provider::OpenVino) if id > 0 => vec![OpenVinoDevice::Gpu(id).into()],
+            Some(Provider::OpenVino) => {
+                accelerators.into_iter().chain([OpenVinoDevice::Cpu.into()]).collect()
+            }
+            Some(provider) => vec![provider.into()],
+        }
+    }
+
+    /// The candidates that are left after this one has failed.
+    pub fn candidates_after(
+        self,
+        provider: Option<Provider>,
+        device_id: i32,
+        allow_fallback: bool,
+    ) -> Vec<Self> {
+        let cpu = Self::from(Provider::Cpu);
+        if self == cpu {
+            return Vec::new();
+        }
+        let all = Self::candidates(provider, device_id);
+        let rest = all.iter().position(|&target| target == self).map(|at| all[at + 1..].to_vec());
+        let mut rest = rest.unwrap_or_default();
+        let may_use_cpu = provider.is_none() || allow_fallback;
+        if may_use_cpu && !rest.contains(&cpu) {
+            rest.push(cpu);
+        }
+        rest
+    }
+
+    /// The arithmetic that it is fastest in.
+    pub fn preferred_precision(self) -> Precision {
+        match self.device {
+            Some(OpenVinoDevice::Cpu) => Precision::Int8,
+            _ => self.provider.preferred_precision(),
+        }
+    }
+
+    /// Fails, with what to do, if it is known beforehand that it cannot run here; whether it works
+    /// is seen by using it.
+    pub fn require(self, options: &ProviderOptions) -> Result<(), Unusable> {
+        let unusable = |is_built_in, reason| Unusable { is_built_in, reason };
+        let provider = self.provider;
+        if !provider.is_built_in().map_err(|error| unusable(false, reason(&error)))? {
+            let library = runtime::library().unwrap_or(Path::new("ONNX Runtime"));
+            let reason = format!(
+                "{} is built without it; install the wheel {} and set ORT_DYLIB_PATH to its {}",
+                library.display(),
+                provider.wheel(),
+                System::HERE.library()
+            );
+            return Err(unusable(false, reason));
+        }
+        if provider == Provider::WebGpu {
+            webgpu_device(options.device_id).map_err(|reason| unusable(true, reason))?;
+            vulkan::require_driver().map_err(|reason| unusable(true, reason))?;
+        }
+        Ok(())
+    }
+
+    /// Whether the machine seems to have the device; yes where that cannot be known.
+    pub fn may_be_present(self) -> bool {
+        match self.device {
+            Some(OpenVinoDevice::Gpu(_)) => !cfg!(target_os = "linux") || has_intel_gpu(),
+            Some(OpenVinoDevice::Npu) => Path::new("/dev/accel/accel0").exists(),
+            _ => self.provider.may_have_device(),
+        }
+    }
+}
+
+/// ONNX Runtime's WebGPU provider has a `deviceId`, but that is the number of a context that the
+/// application made, not of a GPU (webgpu_context.cc).
+fn webgpu_device(device_id: i32) -> Result<(), String> {
+    match device_id {
+        0 => Ok(()),
+        id => Err(format!(
+            "it runs on the system's first GPU and takes no `device-id` ({id}), expected 0; choose \
+             the GPU for Vulkan, for example with MESA_VK_DEVICE_SELECT or VK_DRIVER_FILES"
+        )),
+    }
+}
+
+/// Whether a GPU in sysfs has Intel's PCI vendor number.
+fn has_intel_gpu() -> bool {
+    let cards = fs::read_dir("/sys/class/drm").into_iter().flatten().flatten();
+    let vendor = |card: fs::DirEntry| fs::read_to_string(card.path().join("device/vendor"));
+    cards.filter_map(|card| vendor(card).ok()).any(|vendor| vendor.trim() == "0x8086")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(targets: &[Target]) -> Vec<String> {
+        targets.iter().map(Target::to_string).collect()
+    }
+
+    #[test]
+    fn auto_takes_openvino_for_gpus_and_npus_only() {
+        assert_eq!(
+            names(&Target::candidates(None, 1)),
+            ["cuda", "migraphx", "directml", "coreml", "openvino (GPU.1)", "openvino (NPU)", "cpu"]
+        );
+    }
+
+    #[test]
+    fn openvino_reaches_each_of_its_devices() {
+        let of = |id| names(&Target::candidates(Some(Provider::OpenVino), id));
+        assert_eq!(of(0), ["openvino (GPU.0)", "openvino (NPU)", "openvino (CPU)"]);
+        assert_eq!(of(2), ["openvino (GPU.2)"]);
+        assert_eq!(names(&Target::candidates(Some(Provider::Cuda), 2)), ["cuda"]);
+    }
+
+    #[test]
+    fn the_cpu_follows_where_the_user_allows_it() {
+        let after = |target: Target, provider, allow_fallback| {
+            names(&target.candidates_after(provider, 0, allow_fallback))
+        };
+        let cuda = Provider::Cuda;
+        assert_eq!(after(cuda.into(), None, false)[0], "migraphx");
+        assert_eq!(after(cuda.into(), None, false).last().unwrap(), "cpu");
+        assert_eq!(after(cuda.into(), Some(cuda), true), ["cpu"]);
+        assert!(after(cuda.into(), Some(cuda), false).is_empty());
+        assert!(after(Provider::Cpu.into(), None, true).is_empty());
+        let gpu = OpenVinoDevice::Gpu(0).into();
+        let openvino = Some(Provider::OpenVino);
+        assert_eq!(after(gpu, openvino, false), ["openvino (NPU)", "openvino (CPU)"]);
+        // auto does not list OpenVINO's CPU device.
+        assert_eq!(after(OpenVinoDevice::Cpu.into(), None, false), ["cpu"]);
+    }
+
+    #[test]
+    fn a_gpu_is_given_fp16_and_a_processor_int8() {
+        assert_eq!(Target::from(Provider::Cpu).preferred_precision(), Precision::Int8);
+        assert_eq!(Target::from(OpenVinoDevice::Cpu).preferred_precision(), Precision::Int8);
+        assert_eq!(Target::from(OpenVinoDevice::Gpu(0)).preferred_precision(), Precision::Fp16);
+        assert_eq!(Target::from(Provider::Cuda).preferred_precision(), Precision::Fp16);
+    }
+
+    #[test]
+    fn webgpu_says_that_it_takes_no_device_number() {
+        assert_eq!(webgpu_device(0), Ok(()));
+        let reason = webgpu_device(1).unwrap_err();
+        assert!(reason.contains("`device-id` (1)") && reason.contains("expected 0"), "{reason}");
+    }
+}
