@@ -23,7 +23,7 @@ pub use slot::Slot;
 pub use view::View;
 
 use super::{lock, settings::ViewSettings};
-use cyclegan_frame::{NotFinite, Size};
+use cyclegan_frame::{NotFinite, Size, map_readable, map_writable};
 use cyclegan_runtime::{Generator, Pair, RunError};
 
 /// A frame could not be translated.
@@ -175,8 +175,7 @@ pub fn readable<'a>(
     buffer: &'a gst::BufferRef,
     info: &VideoInfo,
 ) -> Result<VideoFrameRef<&'a gst::BufferRef>, gst::glib::BoolError> {
-    VideoFrameRef::from_buffer_ref_readable(buffer, info)
-        .map_err(|_| gst::glib::bool_error!("cannot map it for reading"))
+    map_readable(buffer, info)
 }
 
 /// `buffer` as a frame of `info` to be written.
@@ -184,6 +183,5 @@ pub fn writable<'a>(
     buffer: &'a mut gst::Buffer,
     info: &VideoInfo,
 ) -> Result<VideoFrameRef<&'a mut gst::BufferRef>, gst::glib::BoolError> {
-    VideoFrameRef::from_buffer_ref_writable(buffer.make_mut(), info)
-        .map_err(|_| gst::glib::bool_error!("cannot map it for writing"))
+    map_writable(buffer.make_mut(), info)
 }
