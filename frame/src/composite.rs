@@ -40,7 +40,7 @@ impl ColorPlane {
     fn new(plane: &Plane, residual: Size) -> Self {
         let mut is_sample = vec![0; plane.row_length()];
         for component in plane.components() {
-            scatter(plane, component, |_| -1, &mut is_sample);
+            scatter(plane, component, &vec![-1; component.width as usize], &mut is_sample);
         }
         Self {
             window: Window::new(plane, plane),

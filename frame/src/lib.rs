@@ -12,6 +12,7 @@ mod composite;
 mod follow;
 mod geometry;
 mod kernel;
+mod lerp;
 mod lines;
 mod mask;
 mod motion;

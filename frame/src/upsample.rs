@@ -3,39 +3,16 @@
 //! Bilinear enlarging of a residual to the size of a frame's plane, a row at a time.
 
 use super::{
-    kernel::{RowLerp, WEIGHT_ONE},
+    kernel::RowLerp,
+    lerp::{RowTaps, Tap, taps},
     plane::{Component, Plane},
 };
-
-/// Where one output position lies between two input positions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Tap {
-    /// The input position before it.
-    before: u32,
-    /// The input position after it, or the same in an input of one.
-    after: u32,
-    /// The share of `after`, in parts of [`WEIGHT_ONE`].
-    weight: u16,
-}
-
-/// The taps that stretch `input` positions over `output` positions, centre on centre.
-fn taps(input: u32, output: u32) -> impl Iterator<Item = Tap> {
-    let last = input - 1;
-    (0..output).map(move |x| {
-        let centre = (f64::from(x) + 0.5) * f64::from(input) / f64::from(output) - 0.5;
-        let centre = centre.clamp(0.0, f64::from(last));
-        // Behind the last position there is none: it is all of what comes after the one before.
-        let before = (centre.floor() as u32).min(last.saturating_sub(1));
-        let weight = ((centre - f64::from(before)) * f64::from(WEIGHT_ONE)).round() as u16;
-        Tap { before, after: (before + 1).min(last), weight }
-    })
-}
 
 /// How planes of numbers are stretched over one plane of frames, or of crops of one size.
 #[derive(Clone, Debug)]
 pub struct Upsampler {
     /// One for each component of the plane; `None` where the numbers have its width already.
-    columns: [Option<Vec<Tap>>; 3],
+    columns: [Option<RowTaps>; 3],
     rows: Vec<Tap>,
 }
 
@@ -44,7 +21,7 @@ impl Upsampler {
     pub fn new(input: (u32, u32), whole: &Plane) -> Self {
         let columns = |component: &Component| {
             let width = component.width;
-            (input.0 != width).then(|| taps(input.0, width).collect())
+            (input.0 != width).then(|| RowTaps::new(input.0, width))
         };
         let mut components = whole.components().iter();
         Self {
@@ -139,14 +116,14 @@ impl UpsampledRows {
         let layout = Layout::of(part);
         for (i, component) in components.iter().enumerate() {
             let columns = first_columns[i]..first_columns[i] + component.width as usize;
-            let taps = upsampler.columns[i].as_ref().map(|taps| &taps[columns.clone()]);
             let line = match layout {
                 Layout::Alone => &mut target[..columns.len()],
                 _ => &mut self.lines[i][..columns.len()],
             };
-            match taps {
-                None => line.copy_from_slice(&row(component.number)[columns]),
-                Some(taps) => lerp_columns(row(component.number), taps, line),
+            let source = row(component.number);
+            match &upsampler.columns[i] {
+                None => line.copy_from_slice(&source[columns]),
+                Some(taps) => taps.stretch(source, columns, line),
             }
         }
         match layout {
@@ -156,7 +133,7 @@ impl UpsampledRows {
             Layout::Interleaved(_, lanes) => interleave::<4>(&self.lines, lanes, target),
             Layout::Mixed => {
                 for (component, line) in components.iter().zip(&self.lines) {
-                    scatter(part, component, |i| line[i], target);
+                    scatter(part, component, line, target);
                 }
             }
         }
@@ -196,15 +173,6 @@ impl Layout {
     }
 }
 
-/// Stretches a row: before + (after − before) · weight.
-fn lerp_columns(source: &[i16], taps: &[Tap], target: &mut [i16]) {
-    for (sample, tap) in target.iter_mut().zip(taps) {
-        let before = i32::from(source[tap.before as usize]);
-        let after = i32::from(source[tap.after as usize]);
-        *sample = (before + (((after - before) * i32::from(tap.weight)) >> 8)) as i16;
-    }
-}
-
 /// Takes the entries of `target` from `N` lines by turns; the last pixel may lack some.
 #[inline]
 #[multiversion::multiversion(targets("x86_64+avx2"))]
@@ -221,29 +189,52 @@ fn interleave<const N: usize>(lines: &[Vec<i16>; 4], lanes: [usize; 4], target: 
     }
 }
 
-/// Puts `sample(i)` where sample `i` of `component` stands in a row of entries. Of packed samples, the
-/// first of all words come first, then the second, then the third.
-pub fn scatter(
-    part: &Plane,
-    component: &Component,
-    sample: impl Fn(usize) -> i16,
-    target: &mut [i16],
-) {
+/// Puts the samples of `line` where those of `component` stand in a row of entries. Of packed samples,
+/// the first of all words come first, then the second, then the third.
+pub fn scatter(part: &Plane, component: &Component, line: &[i16], target: &mut [i16]) {
     let Component { offset, stride, width, .. } = *component;
+    let line = &line[..width as usize];
     if !part.is_packed() {
-        let entries = target[offset..].iter_mut().step_by(stride).take(width as usize);
-        return entries.enumerate().for_each(|(i, entry)| *entry = sample(i));
+        return spread(line, 1, &mut target[offset..], stride);
     }
     let words = target.len() / 3;
     // Each third sample stands in the same third of the words.
     let turns = if stride.is_multiple_of(3) { 1 } else { 3 };
-    for turn in 0..turns.min(width as usize) {
+    for turn in 0..turns.min(line.len()) {
         let first = offset + turn * stride;
-        let entries = target[first % 3 * words + first / 3..].iter_mut();
-        let samples = (turn..width as usize).step_by(turns);
-        for (entry, i) in entries.step_by(stride * turns / 3).zip(samples) {
-            *entry = sample(i);
+        let target = &mut target[first % 3 * words + first / 3..];
+        spread(&line[turn..], turns, target, stride * turns / 3);
+    }
+}
+
+/// Puts every `from`th number of `source` at every `to`th place of `target`.
+fn spread(source: &[i16], from: usize, target: &mut [i16], to: usize) {
+    match (from, to) {
+        (1, 2) => spread_by::<1, 2>(source, target),
+        (1, 4) => spread_by::<1, 4>(source, target),
+        (3, 2) => spread_by::<3, 2>(source, target),
+        (3, 4) => spread_by::<3, 4>(source, target),
+        _ => {
+            let places = target.iter_mut().step_by(to);
+            places.zip(source.iter().step_by(from)).for_each(|(place, number)| *place = *number);
         }
+    }
+}
+
+/// The same with constant steps, which takes half the time.
+fn spread_by<const FROM: usize, const TO: usize>(source: &[i16], target: &mut [i16]) {
+    let (numbers, last) = source.as_chunks::<FROM>();
+    let (places, end) = target.as_chunks_mut::<TO>();
+    for (place, number) in places.iter_mut().zip(numbers) {
+        place[0] = number[0];
+    }
+    // What is left of one of them, beside what is left of the other.
+    let mut numbers = numbers.iter().map(|chunk| chunk[0]).chain(last.first().copied());
+    if let (Some(place), Some(number)) = (end.first_mut(), numbers.nth(places.len())) {
+        *place = number;
+    } else if let (Some(place), Some(number)) = (places.get_mut(source.len() / FROM), last.first())
+    {
+        place[0] = *number;
     }
 }
 
@@ -315,22 +306,6 @@ mod tests {
         let plane = plane(VideoFormat::Argb, 2, 2);
         let [_, row] = stretched(&residual, &plane, &plane, 1);
         assert_eq!(row, [0, 30, 31, 32, 0, 40, 41, 42]);
-    }
-
-    #[test]
-    fn doubling_blends_a_quarter_and_three_quarters() {
-        let weights: Vec<_> = taps(2, 4).map(|tap| (tap.before, tap.weight)).collect();
-        assert_eq!(weights, [(0, 0), (0, 64), (0, 192), (0, 256)]);
-    }
-
-    #[test]
-    fn halving_is_the_mean_of_two() {
-        assert!(taps(8, 4).all(|tap| tap.weight == 128 && tap.after == tap.before + 1));
-    }
-
-    #[test]
-    fn one_sample_spreads_everywhere() {
-        assert!(taps(1, 5).all(|tap| tap == Tap { before: 0, after: 0, weight: 0 }));
     }
 
     const FORMATS: [VideoFormat; 10] = [
