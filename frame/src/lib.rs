@@ -39,7 +39,7 @@ pub use patch::Patch;
 pub use region::{Bounds, MAX_BOXES, MAX_REGIONS, Region, RegionPlanner};
 pub use residual::{NotFinite, Picture, Residual, Upscale};
 pub use rows::{copy, map_readable, map_writable};
-pub use scale::{Scaler, UnpackedFrame};
+pub use scale::{PartScalers, Scaler, UnpackedFrame};
 pub use smooth::Smoother;
 pub use tensor::{Element, ToTensor, pack};
 pub use workers::Workers;

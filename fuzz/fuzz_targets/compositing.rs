@@ -13,7 +13,7 @@ use gst_video::{
     VideoMeta,
 };
 use cyclegan_frame::{
-    Bounds, Compositor, Patch, Region, RegionPlanner, Residual, Scaler, Size, UnpackedFrame,
+    Bounds, Compositor, PartScalers, Patch, Region, RegionPlanner, Residual, Size, UnpackedFrame,
     Upscale, coarsest_sample, copy, map_writable,
 };
 use libfuzzer_sys::fuzz_target;
@@ -173,9 +173,10 @@ fuzz_target!(|input: Input| {
         let mut unpacked = UnpackedFrame::new(info, 1).expect("a converter");
         let unpacked = unpacked.as_mut().map(|unpacked| unpacked.unpack(frame).expect("a frame"));
         let seen = unpacked.as_ref().unwrap_or(frame);
+        let mut scalers = PartScalers::new(seen.info());
         for region in &regions {
             let size = region.letterbox.content.size;
-            let mut scaler = Scaler::of_part(seen.info(), region.crop, size, 1).expect("a scaler");
+            let scaler = scalers.get(region.crop, size).expect("a scaler");
             let (picture, stride) = scaler.scale(seen).expect("a frame");
             assert!(picture.len() >= stride * (size.height as usize - 1));
         }
