@@ -15,6 +15,7 @@ use super::{
     overread::{OverreadGuard, own_frame},
     plane::Plane,
     rows::check_strides,
+    tone::ToneMap,
 };
 
 /// Scales frames, or a part of each, with GStreamer's converter into a picture that it owns.
@@ -26,6 +27,8 @@ pub struct Scaler {
     overread: Option<OverreadGuard>,
     converter: VideoConverter,
     picture: VideoFrame<Writable>,
+    /// From the picture's components to R'G'B', where these are mapped to SDR in place.
+    tone: Option<(ColorTransform, &'static ToneMap)>,
 }
 
 impl Scaler {
@@ -51,6 +54,7 @@ impl Scaler {
             part,
             overread: OverreadGuard::new(info)?,
             converter: converter(&part_info, &picture_info, threads)?,
+            tone: ColorTransform::new(&picture_info).with_tone_map(),
             picture: own_frame(&picture_info)?,
             part_info,
         })
@@ -68,14 +72,17 @@ impl Scaler {
         Size { width: info.width(), height: info.height() }
     }
 
-    /// The colours of the picture.
+    /// The colours of the picture: those of the frame, or sRGB where the frame is HDR.
     pub fn color(&self) -> ColorTransform {
-        ColorTransform::new(self.picture.info())
+        match self.tone {
+            Some(_) => ColorTransform::SRGB,
+            None => ColorTransform::new(self.picture.info()),
+        }
     }
 
     /// Which component of the picture tells light from dark: Y, or G of RGB.
     pub fn luma(&self) -> usize {
-        usize::from(self.picture.format_info().is_rgb())
+        usize::from(self.tone.is_some() || self.picture.format_info().is_rgb())
     }
 
     /// Scales `frame`; returns the rows of the picture, three interleaved components of 8 bits, and
@@ -93,6 +100,13 @@ impl Scaler {
             convert(&self.converter, &mut None, &part, &mut self.picture)?;
         }
         let stride = self.picture.plane_stride()[0] as usize;
+        if let Some((to_rgb, tone)) = &self.tone {
+            let length = 3 * self.size().width as usize;
+            let picture = self.picture.plane_data_mut(0)?;
+            picture.chunks_mut(stride).for_each(|row| {
+                tone.map_row(&to_rgb.matrix, to_rgb.offset, &mut row[..length]);
+            });
+        }
         Ok((self.picture.planes_data()[0], stride))
     }
 }
@@ -261,7 +275,7 @@ fn convert(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{coarsest_sample, map_readable};
+    use crate::{Transfer, coarsest_sample, map_readable};
     use gst_video::VideoFormatInfo;
     use proptest::prelude::*;
 
@@ -306,6 +320,39 @@ mod tests {
             }
         }
         gst::Buffer::from_mut_slice(bytes)
+    }
+
+    /// A frame of HDR's white, seen through a scaler: no more than light grey.
+    #[test]
+    fn a_generator_sees_an_hdr_frame_in_sdr() {
+        gst::init().unwrap();
+        for colorimetry in ["bt2100-pq", "bt2100-hlg", "bt709"] {
+            let size = Size { width: 16, height: 16 };
+            let info = VideoInfo::builder(VideoFormat::Gray16Le, 32, 32)
+                .colorimetry(&colorimetry.parse().unwrap());
+            let info = info.build().unwrap();
+            let code = match colorimetry {
+                "bt2100-pq" => 0.581,
+                _ => 0.75,
+            };
+            // Limited range, of 16 bits.
+            let word = ((16.0 + 219.0 * code) * 256.0) as u16;
+            let bytes = word.to_le_bytes().repeat(32 * 32);
+            let frame = gst::Buffer::from_mut_slice(bytes);
+            let frame = map_readable(&frame, &info).unwrap();
+            let mut scaler = Scaler::new(&info, size, 1).unwrap();
+            let color = scaler.color();
+            let (picture, _) = scaler.scale(&frame).unwrap();
+            let pixel = [picture[0], picture[1], picture[2]];
+            if colorimetry == "bt709" {
+                assert_eq!(color.transfer, Transfer::Sdr);
+                assert!(pixel[0].abs_diff(180) <= 1, "{pixel:?}");
+            } else {
+                assert_eq!(color, ColorTransform::SRGB);
+                assert!(pixel.iter().all(|grey| (200..250).contains(grey)), "{pixel:?}");
+                assert!(pixel[0].abs_diff(pixel[2]) <= 2, "{pixel:?}");
+            }
+        }
     }
 
     proptest! {
