@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gst_video::{VideoFrame, VideoInfo, video_frame::Readable};
+use gst_video::{VideoFrame, video_frame::Readable};
 
 use super::{
     loader::Retired,
@@ -16,7 +16,7 @@ use super::{
     stats::Times,
     translator::{Continuity, Request, TranslateError, Translator},
 };
-use cyclegan_frame::copy;
+use cyclegan_frame::{copy, map_writable};
 use cyclegan_runtime::Pair;
 
 /// What is done with a frame.
@@ -127,7 +127,7 @@ impl Job {
     /// Copies what came in to the output.
     pub fn pass(&mut self) -> Result<(), TranslateError> {
         let input = self.input.as_video_frame_ref();
-        let mut output = writable(&mut self.output, self.work_on.translator.info())?;
+        let mut output = map_writable(self.output.make_mut(), self.work_on.translator.info())?;
         Ok(copy(&input, &mut output)?)
     }
 
@@ -143,7 +143,7 @@ impl Job {
     /// Puts the last residual on the frame. Returns whether there is one.
     fn composite(&mut self) -> Result<bool, TranslateError> {
         let translator = &self.work_on.translator;
-        let mut output = writable(&mut self.output, translator.info())?;
+        let mut output = map_writable(self.output.make_mut(), translator.info())?;
         let input = self.input.as_video_frame_ref();
         lock(translator.postprocess()).composite(&input, &mut output)
     }
@@ -175,13 +175,4 @@ impl Work {
         self.translator.give_back(request);
         updated
     }
-}
-
-/// `buffer` as a frame of `info` to be written.
-fn writable<'a>(
-    buffer: &'a mut gst::Buffer,
-    info: &VideoInfo,
-) -> Result<gst_video::VideoFrameRef<&'a mut gst::BufferRef>, gst::glib::BoolError> {
-    gst_video::VideoFrameRef::from_buffer_ref_writable(buffer.make_mut(), info)
-        .map_err(|_| gst::glib::bool_error!("cannot map it for writing"))
 }

@@ -213,12 +213,22 @@ fn run(shared: &Shared, report: &(dyn Fn(&Request, Event) + Send + Sync), prepar
     }
 }
 
+/// Loads the model that is `wanted`, with the direction that is wanted or both.
+pub fn load(wanted: &Wanted) -> Result<Arc<Pair>, LoadError> {
+    let Wanted { model, options, direction, preload, .. } = wanted;
+    let pair = match preload {
+        true => Pair::load(model, options),
+        false => Pair::load_direction(model, options, *direction),
+    };
+    let pair = pair?;
+    pair.require(*direction)?;
+    Ok(Arc::new(pair))
+}
+
 /// Prepares what `request` asks for.
 fn prepare(request: &Request, on_step: &dyn Fn(Direction)) -> Result<Prepared, PrepareError> {
     let Request { wanted, pair, base, info, .. } = request;
-    let load =
-        || Pair::load_direction(&wanted.model, &wanted.options, wanted.direction).map(Arc::new);
-    let pair = pair.clone().map_or_else(load, Ok)?;
+    let pair = pair.clone().map_or_else(|| load(wanted), Ok)?;
     pair.open(wanted.direction)?;
     let of_frames = |info| Translators::new(pair.clone(), info, wanted, base.as_ref(), on_step);
     let translators = info.as_ref().map(of_frames).transpose()?;

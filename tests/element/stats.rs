@@ -178,6 +178,8 @@ fn late_frames_are_translated_by_default() {
 #[test]
 fn a_change_of_what_becomes_of_late_frames_takes_effect_while_playing() {
     let (_models, mut rig, info) = rig();
+    // Or a late one would be the first in a second.
+    rig.translate(frame(&info, 0));
     fall_behind(&mut rig);
     rig.filter.set_property_from_str("late-frames", "drop");
     fall_behind(&mut rig);

@@ -4,6 +4,7 @@
 
 use std::time::Instant;
 
+use cyclegan_frame::check_strides;
 use cyclegan_runtime::Pair;
 use gst::{prelude::*, subclass::prelude::*};
 use gst_base::{
@@ -45,7 +46,7 @@ impl CycleGanFilter {
         let context = self.context().ok_or(gst::FlowError::NotNegotiated)?;
         let settings = lock(&self.settings).per_frame();
         let Context { info, queue, .. } = &context;
-        let Some(frame) = self.map(buffer, info) else { return Ok(()) };
+        let Some(frame) = self.map(buffer, info)? else { return Ok(()) };
         let Some(action) = self.action(frame.buffer(), &settings, queue) else {
             self.drop_frame(frame.buffer());
             return Ok(());
@@ -76,10 +77,18 @@ impl CycleGanFilter {
 
     /// The frame in `buffer`. One that is none is dropped with a warning, and the stream goes on, as
     /// GstVideoFilter has it.
-    fn map(&self, buffer: gst::Buffer, info: &VideoInfo) -> Option<VideoFrame<Readable>> {
-        let error = match VideoFrame::from_buffer_readable(buffer, info) {
+    fn map(
+        &self,
+        buffer: gst::Buffer,
+        info: &VideoInfo,
+    ) -> Result<Option<VideoFrame<Readable>>, gst::FlowError> {
+        let (buffer, text) = match VideoFrame::from_buffer_readable(buffer, info) {
             Ok(frame) if (frame.width(), frame.height()) == (info.width(), info.height()) => {
-                return Some(frame);
+                if let Err(error) = check_strides(&frame.as_video_frame_ref()) {
+                    gst::element_imp_error!(self, gst::StreamError::Format, ("{error}"));
+                    return Err(gst::FlowError::Error);
+                }
+                return Ok(Some(frame));
             }
             Ok(frame) => {
                 let size = format!("{}×{}", frame.width(), frame.height());
@@ -93,14 +102,13 @@ impl CycleGanFilter {
                 (buffer, text)
             }
         };
-        let (buffer, text) = error;
         self.drop_frame(&buffer);
         gst::element_imp_warning!(
             self,
             gst::StreamError::Format,
             ("A buffer holds no frame of the negotiated caps ({text}); it is dropped")
         );
-        None
+        Ok(None)
     }
 
     /// What is done with the frame in `buffer`; `None` if it is dropped.

@@ -2,8 +2,6 @@
 
 //! Which model runs: loading it, swapping it while playing, and saying why one cannot.
 
-use std::sync::Arc;
-
 use cyclegan_contract::Direction;
 use cyclegan_runtime::{LoadError, Pair};
 use gst::{ProgressType, glib, prelude::*, subclass::prelude::*};
@@ -11,7 +9,7 @@ use gst_video::VideoInfo;
 
 use super::{CAT, CycleGanFilter};
 use crate::cycleganfilter::{
-    loader::{Event, PrepareError, Prepared, Report, Request},
+    loader::{Event, PrepareError, Prepared, Report, Request, load},
     lock, settings,
     settings::Wanted,
     state::{Decision, Loaded, Model, Negotiated},
@@ -38,10 +36,9 @@ impl CycleGanFilter {
         }
         // Its memory is free for the one that follows.
         self.unload();
-        let Wanted { model, options, serial, .. } = &wanted;
+        let Wanted { model, serial, .. } = &wanted;
         self.post_progress(ProgressType::Start, "load", &format!("Loading {model}"));
-        let pair = Pair::load_direction(model, options, wanted.direction).map(Arc::new);
-        let pair = pair.inspect_err(|error| {
+        let pair = load(&wanted).inspect_err(|error| {
             self.post_progress(ProgressType::Error, "load", &error.to_string());
         })?;
         let text = format!("{model} runs on {}", pair.provider());

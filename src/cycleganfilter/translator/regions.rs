@@ -39,13 +39,13 @@ impl RegionResiduals {
         self.patches.resize_with(self.patches.len().max(self.used), Patch::default);
         let all = regions.iter().zip(parts).zip(&mut self.patches);
         for (index, ((region, part), patch)) in all.enumerate() {
-            patch.change.resize(region.letterbox.content.size);
+            patch.residual.resize(region.letterbox.content.size);
             let full = upscale.at_full_strength();
-            update_residual(&mut patch.change, &part.binding, &region.letterbox, color, full)?;
+            update_residual(&mut patch.residual, &part.binding, &region.letterbox, color, full)?;
             if smoothing > 0.0 {
-                self.smoother.smooth(index, &mut patch.change, &mut part.grey, smoothing);
+                self.smoother.smooth(index, &mut patch.residual, &mut part.grey, smoothing);
             }
-            patch.soften(index, regions, upscale);
+            patch.feather(index, regions, upscale);
         }
         Ok(self.used > 0)
     }
