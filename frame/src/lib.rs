@@ -19,6 +19,7 @@ mod motion;
 mod overread;
 mod patch;
 mod plane;
+mod premultiplied;
 mod region;
 mod residual;
 mod rows;
