@@ -8,6 +8,7 @@ use gst_video::{VideoFrameExt, VideoFrameRef, VideoInfo};
 
 use super::{
     lines::LinePacker,
+    matte::Matte,
     patch::{Crops, Patch, PatchRows},
     plane::Plane,
     residual::Residual,
@@ -20,6 +21,8 @@ use super::{
 /// once. Alpha, padding and every sample whose residual is zero come out bit for bit.
 pub struct Compositor {
     planes: Vec<ColorPlane>,
+    /// The plane of alpha, which may be one of those.
+    alpha: Option<ColorPlane>,
     /// For formats whose samples no kernel reaches.
     packer: Option<LinePacker>,
     workers: Workers,
@@ -28,7 +31,7 @@ pub struct Compositor {
     crops: Crops,
 }
 
-/// A plane of the frame with colour in it, and how the residual is stretched over it.
+/// A plane of the frame with colour or alpha in it, and how the residual is stretched over it.
 struct ColorPlane {
     window: Window,
     upsampler: Upsampler,
@@ -55,6 +58,9 @@ impl ColorPlane {
 struct Band {
     upsampled: UpsampledRows,
     patches: PatchRows,
+    matte: UpsampledRows,
+    /// A row with colours, before it gets its alpha.
+    row: Vec<u8>,
 }
 
 /// What is put on a frame.
@@ -89,7 +95,8 @@ impl Compositor {
                 let (packer, unpacked) = LinePacker::new(info)?;
                 let planes = Plane::all(&unpacked).ok_or_else(|| {
                     bool_error!(
-                        "the colours of {:?} are multiplied by alpha, which is taken of R, G and B                          only; convert the frames before with videoconvert ! \
+                        "the colours of {:?} are multiplied by alpha, which is taken of R, G and B \
+                         only; convert the frames before with videoconvert ! \
                          video/x-raw,format=RGBA",
                         info.format()
                     )
@@ -101,12 +108,14 @@ impl Compositor {
         let bands = if packer.is_some() { 1 } else { bands };
         let planes = planes.iter().map(|plane| ColorPlane::new(plane, residual));
         let planes: Vec<_> = planes.collect();
+        let alpha = Plane::alpha(info).filter(|_| packer.is_none());
+        let alpha = alpha.map(|plane| ColorPlane::new(&plane, residual));
         let mut bands: Vec<Band> = (0..bands).map(|_| Band::default()).collect();
         // Takes the memory that they need, so that no frame has to.
         for band in &mut bands {
             planes.iter().for_each(|plane| band.upsampled.restart(&plane.window));
         }
-        Ok(Self { planes, packer, workers, bands, crops: Crops::default() })
+        Ok(Self { planes, alpha, packer, workers, bands, crops: Crops::default() })
     }
 
     /// Writes `keep` · `input` + `residual` to `output`.
@@ -120,7 +129,29 @@ impl Compositor {
         input: &VideoFrameRef<&gst::BufferRef>,
         output: &mut VideoFrameRef<&mut gst::BufferRef>,
     ) -> Result<(), BoolError> {
-        self.overlay(&WholeFrame { residual, keep }, input, output)
+        self.overlay(&WholeFrame { residual, keep }, None, input, output)
+    }
+
+    /// As [`Compositor::composite`], and writes `matte` as the alpha of `output`.
+    ///
+    /// # Errors
+    /// Also for formats that have no alpha, or whose colours are multiplied by it.
+    pub fn composite_with_alpha(
+        &mut self,
+        residual: &Residual,
+        keep: f32,
+        matte: &Matte,
+        input: &VideoFrameRef<&gst::BufferRef>,
+        output: &mut VideoFrameRef<&mut gst::BufferRef>,
+    ) -> Result<(), BoolError> {
+        if self.alpha.is_none() {
+            return Err(bool_error!(
+                "no mask can be written to the alpha of {:?}; convert the frames before with \
+                 videoconvert ! video/x-raw,format=RGBA",
+                output.format()
+            ));
+        }
+        self.overlay(&WholeFrame { residual, keep }, Some(matte), input, output)
     }
 
     /// Writes `input` to `output`, with `patches` put on it one after the other. Everything beyond
@@ -139,7 +170,7 @@ impl Compositor {
         }
         let mut crops = std::mem::take(&mut self.crops);
         crops.fit(patches, self.planes.iter().map(|plane| &plane.window.part));
-        let result = self.overlay(&Patches { patches, crops: &crops }, input, output);
+        let result = self.overlay(&Patches { patches, crops: &crops }, None, input, output);
         self.crops = crops;
         result
     }
@@ -147,10 +178,11 @@ impl Compositor {
     fn overlay(
         &mut self,
         overlay: &impl Overlay,
+        matte: Option<&Matte>,
         input: &VideoFrameRef<&gst::BufferRef>,
         output: &mut VideoFrameRef<&mut gst::BufferRef>,
     ) -> Result<(), BoolError> {
-        let Self { planes, packer, workers, bands, .. } = self;
+        let Self { planes, alpha, packer, workers, bands, .. } = self;
         if let Some(packer) = packer {
             let [band, ..] = bands.as_mut_slice() else { return Ok(()) };
             // Unpacked pixels have all of their components in one plane.
@@ -173,12 +205,26 @@ impl Compositor {
                     if let Some(plane) = plane {
                         overlay.start(band, plane);
                     }
+                    let alpha = alpha.as_ref().zip(matte);
+                    let alpha = alpha.filter(|(alpha, _)| alpha.window.part.index == index);
+                    if let Some((alpha, _)) = alpha {
+                        band.matte.restart(&alpha.window);
+                    }
                     for (y, target) in target.rows(index) {
                         let source = source.row(index, y);
-                        match plane {
-                            Some(plane) => overlay_row(overlay, band, plane, y, source, target),
-                            // Alpha may have a plane of its own.
-                            None => target.copy_from_slice(source),
+                        match (plane, alpha) {
+                            (Some(plane), None) => {
+                                overlay_row(overlay, band, plane, y, source, target);
+                            }
+                            (None, None) => target.copy_from_slice(source),
+                            (None, Some(alpha)) => write_alpha(band, alpha, y, source, target),
+                            (Some(plane), Some(alpha)) => {
+                                let mut row = std::mem::take(&mut band.row);
+                                row.resize(source.len(), 0);
+                                overlay_row(overlay, band, plane, y, source, &mut row);
+                                write_alpha(band, alpha, y, &row, target);
+                                band.row = row;
+                            }
                         }
                     }
                 }
@@ -201,6 +247,22 @@ fn overlay_row(
     target[..samples.start].copy_from_slice(&source[..samples.start]);
     target[samples.end..].copy_from_slice(&source[samples.end..]);
     overlay.row(band, plane, y, &source[samples.clone()], &mut target[samples]);
+}
+
+/// Copies all but alpha, which is that of the matte.
+fn write_alpha(
+    band: &mut Band,
+    (plane, matte): (&ColorPlane, &Matte),
+    y: usize,
+    source: &[u8],
+    target: &mut [u8],
+) {
+    let ColorPlane { window, upsampler, is_sample } = plane;
+    let samples = window.part.bytes();
+    target[samples.end..].copy_from_slice(&source[samples.end..]);
+    let alpha = band.matte.row(upsampler, window, |_, y| matte.row(y), y);
+    let (source, target) = (&source[samples.clone()], &mut target[samples]);
+    window.part.blend(source, target, alpha, 0.0, is_sample);
 }
 
 /// A residual for all of a frame.

@@ -129,6 +129,38 @@ impl Plane {
         Some(planes)
     }
 
+    /// The plane that holds the alpha of frames of `info`, with alpha as its one component; `None`
+    /// where there is none, where it is no byte or word of its own, and where colours are multiplied
+    /// by it.
+    pub fn alpha(info: &VideoInfo) -> Option<Self> {
+        let format = info.format_info();
+        let is_premultiplied = info.flags().contains(VideoFlags::PREMULTIPLIED_ALPHA);
+        let is_plain = !(format.is_complex() || format.is_tiled() || format.has_palette());
+        if !format.has_alpha() || is_premultiplied || !is_plain || packed(info.format()).is_some() {
+            return None;
+        }
+        let sample = Sample::of(&format, ALPHA)?;
+        let component = Component {
+            number: 0,
+            first: 0,
+            offset: offset(&format, ALPHA) / sample.bytes(),
+            stride: usize::try_from(format.pixel_stride()[ALPHA]).ok()? / sample.bytes(),
+            width: format.scale_width(ALPHA as u8, info.width()),
+            halvings: format.w_sub()[ALPHA],
+        };
+        Some(Self {
+            index: format.plane()[ALPHA] as usize,
+            first_row: 0,
+            height: format.scale_height(ALPHA as u8, info.height()),
+            start: 0,
+            components: [component; 3],
+            count: 1,
+            halvings: format.h_sub()[ALPHA],
+            sample,
+            alpha: None,
+        })
+    }
+
     fn of_packed(info: &VideoInfo, packed: Packed, places: [PackedPlace; 3]) -> Self {
         let component = |number: usize| {
             let (offset, stride, halvings) = places[number];
