@@ -8,6 +8,7 @@ use gst_video::{VideoFrameExt, VideoFrameRef, VideoInfo};
 
 use super::{
     lines::LinePacker,
+    matte::Matte,
     patch::{Crops, Patch, PatchRows},
     plane::Plane,
     residual::Residual,
@@ -20,6 +21,8 @@ use super::{
 /// once. Alpha, padding and every sample whose residual is zero come out bit for bit.
 pub struct Compositor {
     planes: Vec<ColorPlane>,
+    /// The plane of alpha, which may be one of those.
+    alpha: Option<ColorPlane>,
     /// For formats whose samples no kernel reaches.
     packer: Option<LinePacker>,
     workers: Workers,
@@ -28,7 +31,7 @@ pub struct Compositor {
     crops: Crops,
 }
 
-/// A plane of the frame with colour in it, and how the residual is stretched over it.
+/// A plane of the frame with colour or alpha in it, and how the residual is stretched over it.
 struct ColorPlane {
     window: Window,
     upsampler: Upsampler,
@@ -55,6 +58,9 @@ impl ColorPlane {
 struct Band {
     upsampled: UpsampledRows,
     patches: PatchRows,
+    matte: UpsampledRows,
+    /// A row with colours, before it gets its alpha.
+    row: Vec<u8>,
 }
 
 /// What is put on a frame.
@@ -70,7 +76,7 @@ impl Compositor {
     /// for as many as there are cores.
     ///
     /// # Errors
-    /// For formats that GStreamer cannot unpack.
+    /// For formats that GStreamer cannot unpack, and for Y'CbCr that is multiplied by alpha.
     pub fn new(info: &VideoInfo, residual: Size, threads: u32) -> Result<Self, BoolError> {
         let workers = Workers::new(threads)?;
         let bands = workers.bands(info.size());
@@ -87,8 +93,14 @@ impl Compositor {
             Some(planes) => (planes, None),
             None => {
                 let (packer, unpacked) = LinePacker::new(info)?;
-                let planes = Plane::all(&unpacked)
-                    .ok_or_else(|| bool_error!("no way into the samples of {:?}", info.format()))?;
+                let planes = Plane::all(&unpacked).ok_or_else(|| {
+                    bool_error!(
+                        "the colours of {:?} are multiplied by alpha, which is taken of R, G and B \
+                         only; convert the frames before with videoconvert ! \
+                         video/x-raw,format=RGBA",
+                        info.format()
+                    )
+                })?;
                 (planes, Some(packer))
             }
         };
@@ -96,12 +108,14 @@ impl Compositor {
         let bands = if packer.is_some() { 1 } else { bands };
         let planes = planes.iter().map(|plane| ColorPlane::new(plane, residual));
         let planes: Vec<_> = planes.collect();
+        let alpha = Plane::alpha(info).filter(|_| packer.is_none());
+        let alpha = alpha.map(|plane| ColorPlane::new(&plane, residual));
         let mut bands: Vec<Band> = (0..bands).map(|_| Band::default()).collect();
         // Takes the memory that they need, so that no frame has to.
         for band in &mut bands {
             planes.iter().for_each(|plane| band.upsampled.restart(&plane.window));
         }
-        Ok(Self { planes, packer, workers, bands, crops: Crops::default() })
+        Ok(Self { planes, alpha, packer, workers, bands, crops: Crops::default() })
     }
 
     /// Writes `keep` · `input` + `residual` to `output`.
@@ -115,7 +129,29 @@ impl Compositor {
         input: &VideoFrameRef<&gst::BufferRef>,
         output: &mut VideoFrameRef<&mut gst::BufferRef>,
     ) -> Result<(), BoolError> {
-        self.overlay(&WholeFrame { residual, keep }, input, output)
+        self.overlay(&WholeFrame { residual, keep }, None, input, output)
+    }
+
+    /// As [`Compositor::composite`], and writes `matte` as the alpha of `output`.
+    ///
+    /// # Errors
+    /// Also for formats that have no alpha, or whose colours are multiplied by it.
+    pub fn composite_with_alpha(
+        &mut self,
+        residual: &Residual,
+        keep: f32,
+        matte: &Matte,
+        input: &VideoFrameRef<&gst::BufferRef>,
+        output: &mut VideoFrameRef<&mut gst::BufferRef>,
+    ) -> Result<(), BoolError> {
+        if self.alpha.is_none() {
+            return Err(bool_error!(
+                "no mask can be written to the alpha of {:?}; convert the frames before with \
+                 videoconvert ! video/x-raw,format=RGBA",
+                output.format()
+            ));
+        }
+        self.overlay(&WholeFrame { residual, keep }, Some(matte), input, output)
     }
 
     /// Writes `input` to `output`, with `patches` put on it one after the other. Everything beyond
@@ -134,7 +170,7 @@ impl Compositor {
         }
         let mut crops = std::mem::take(&mut self.crops);
         crops.fit(patches, self.planes.iter().map(|plane| &plane.window.part));
-        let result = self.overlay(&Patches { patches, crops: &crops }, input, output);
+        let result = self.overlay(&Patches { patches, crops: &crops }, None, input, output);
         self.crops = crops;
         result
     }
@@ -142,10 +178,11 @@ impl Compositor {
     fn overlay(
         &mut self,
         overlay: &impl Overlay,
+        matte: Option<&Matte>,
         input: &VideoFrameRef<&gst::BufferRef>,
         output: &mut VideoFrameRef<&mut gst::BufferRef>,
     ) -> Result<(), BoolError> {
-        let Self { planes, packer, workers, bands, .. } = self;
+        let Self { planes, alpha, packer, workers, bands, .. } = self;
         if let Some(packer) = packer {
             let [band, ..] = bands.as_mut_slice() else { return Ok(()) };
             // Unpacked pixels have all of their components in one plane.
@@ -168,12 +205,26 @@ impl Compositor {
                     if let Some(plane) = plane {
                         overlay.start(band, plane);
                     }
+                    let alpha = alpha.as_ref().zip(matte);
+                    let alpha = alpha.filter(|(alpha, _)| alpha.window.part.index == index);
+                    if let Some((alpha, _)) = alpha {
+                        band.matte.restart(&alpha.window);
+                    }
                     for (y, target) in target.rows(index) {
                         let source = source.row(index, y);
-                        match plane {
-                            Some(plane) => overlay_row(overlay, band, plane, y, source, target),
-                            // Alpha may have a plane of its own.
-                            None => target.copy_from_slice(source),
+                        match (plane, alpha) {
+                            (Some(plane), None) => {
+                                overlay_row(overlay, band, plane, y, source, target);
+                            }
+                            (None, None) => target.copy_from_slice(source),
+                            (None, Some(alpha)) => write_alpha(band, alpha, y, source, target),
+                            (Some(plane), Some(alpha)) => {
+                                let mut row = std::mem::take(&mut band.row);
+                                row.resize(source.len(), 0);
+                                overlay_row(overlay, band, plane, y, source, &mut row);
+                                write_alpha(band, alpha, y, &row, target);
+                                band.row = row;
+                            }
                         }
                     }
                 }
@@ -196,6 +247,22 @@ fn overlay_row(
     target[..samples.start].copy_from_slice(&source[..samples.start]);
     target[samples.end..].copy_from_slice(&source[samples.end..]);
     overlay.row(band, plane, y, &source[samples.clone()], &mut target[samples]);
+}
+
+/// Copies all but alpha, which is that of the matte.
+fn write_alpha(
+    band: &mut Band,
+    (plane, matte): (&ColorPlane, &Matte),
+    y: usize,
+    source: &[u8],
+    target: &mut [u8],
+) {
+    let ColorPlane { window, upsampler, is_sample } = plane;
+    let samples = window.part.bytes();
+    target[samples.end..].copy_from_slice(&source[samples.end..]);
+    let alpha = band.matte.row(upsampler, window, |_, y| matte.row(y), y);
+    let (source, target) = (&source[samples.clone()], &mut target[samples]);
+    window.part.blend(source, target, alpha, 0.0, is_sample);
 }
 
 /// A residual for all of a frame.
@@ -238,7 +305,7 @@ impl Overlay for Patches<'_> {
 mod tests {
     use super::*;
     use crate::{Bounds, RegionPlanner, Upscale, coarsest_sample, map_readable, map_writable};
-    use gst_video::{VideoFormat, VideoFormatInfo, VideoFrameFlags, VideoMeta};
+    use gst_video::{VideoFlags, VideoFormat, VideoFormatInfo, VideoFrameFlags, VideoMeta};
     use proptest::prelude::*;
 
     /// Memory for two rows of five RGB pixels, three bytes of padding before each row, and behind
@@ -288,6 +355,66 @@ mod tests {
             let residual = Residual::new(size);
             assert!(compositor.composite(&residual, 1.0, &input, &mut output).is_err());
             assert!(copy(&input, &mut output).is_err());
+        }
+    }
+
+    /// What `residual` steps everywhere make of one pixel of premultiplied `format`.
+    fn premultiplied(format: VideoFormat, pixel: &[u8], steps: i16, keep: f32) -> Vec<u8> {
+        let flags = VideoFlags::PREMULTIPLIED_ALPHA;
+        let info = VideoInfo::builder(format, 1, 1).flags(flags).build().unwrap();
+        let size = Size { width: 1, height: 1 };
+        let mut residual = Residual::new(size);
+        residual.planes.iter_mut().for_each(|plane| plane.fill(steps));
+        let mut bytes = vec![0; info.size()];
+        let planes = info.n_planes() as usize;
+        for (plane, pixel) in pixel.chunks(pixel.len() / planes).enumerate() {
+            bytes[info.offset()[plane]..][..pixel.len()].copy_from_slice(pixel);
+        }
+        let input = gst::Buffer::from_mut_slice(bytes);
+        let mut output = gst::Buffer::from_mut_slice(vec![0; info.size()]);
+        {
+            let input = map_readable(&input, &info).unwrap();
+            let mut output = map_writable(output.get_mut().unwrap(), &info).unwrap();
+            let mut compositor = Compositor::new(&info, size, 1).unwrap();
+            compositor.composite(&residual, keep, &input, &mut output).unwrap();
+        }
+        let bytes = output.map_readable().unwrap();
+        let length = pixel.len() / planes;
+        (0..planes).flat_map(|plane| bytes[info.offset()[plane]..][..length].to_vec()).collect()
+    }
+
+    #[test]
+    fn premultiplied_colours_are_no_brighter_than_their_alpha() {
+        gst::init().unwrap();
+        let add = |format, pixel: &[u8], grey: i16| premultiplied(format, pixel, grey * 64, 1.0);
+        // Half of a change where alpha is half, none where there is none, all where it is all.
+        assert_eq!(add(VideoFormat::Rgba, &[10, 20, 30, 128], 100), [60, 70, 80, 128]);
+        assert_eq!(add(VideoFormat::Argb, &[128, 10, 20, 30], -30), [128, 0, 5, 15]);
+        assert_eq!(add(VideoFormat::Bgra, &[0, 0, 0, 0], 200), [0, 0, 0, 0]);
+        assert_eq!(add(VideoFormat::Rgba, &[10, 20, 30, 255], 100), [110, 120, 130, 255]);
+        assert_eq!(add(VideoFormat::Rgba, &[100, 120, 128, 128], 255), [128, 128, 128, 128]);
+        // Not what alpha allows, but nobody changes it.
+        assert_eq!(add(VideoFormat::Rgba, &[200, 0, 0, 100], 0), [200, 0, 0, 100]);
+        // Alpha of its own plane, and of words.
+        assert_eq!(add(VideoFormat::Gbra, &[20, 30, 10, 128], 100), [70, 80, 60, 128]);
+        let words = [128u16 << 8, 10 << 8, 20 << 8, 30 << 8].map(u16::to_le_bytes).concat();
+        let found = add(VideoFormat::Argb64Le, &words, 100);
+        let found: Vec<_> = found.as_chunks().0.iter().map(|&w| u16::from_le_bytes(w)).collect();
+        assert!(found[0] == 128 << 8 && found[1].abs_diff(60 << 8) < 100, "{found:?}");
+        // The output itself, in place of half of the frame.
+        let plain = premultiplied(VideoFormat::Rgba, &[100, 50, 0, 128], 100 * 64, 0.5);
+        assert_eq!(plain, [100, 75, 50, 128]);
+    }
+
+    #[test]
+    fn premultiplied_luma_is_refused() {
+        gst::init().unwrap();
+        for format in [VideoFormat::A420, VideoFormat::Ayuv] {
+            let flags = VideoFlags::PREMULTIPLIED_ALPHA;
+            let info = VideoInfo::builder(format, 4, 4).flags(flags).build().unwrap();
+            let size = Size { width: 4, height: 4 };
+            let error = Compositor::new(&info, size, 1).err().unwrap().to_string();
+            assert!(error.contains("multiplied by alpha"), "{error}");
         }
     }
 

@@ -12,11 +12,11 @@ use super::word::{Packed, Word};
 /// Parts of a lerp's weight: 256 is the whole.
 pub const WEIGHT_ONE: i32 = 256;
 /// Fractional bits of a residual times a weight: 6 of the residual, 8 of the weight.
-const FRACTION: u32 = 14;
+pub const FRACTION: u32 = 14;
 /// The weight of a frame's sample that is kept as it is.
 pub const KEEP_ALL: i32 = 1 << FRACTION;
 /// Rounds when the fraction is cut off.
-const HALF: i32 = 1 << (FRACTION - 1);
+pub const HALF: i32 = 1 << (FRACTION - 1);
 
 /// Two rows of numbers between which a row of the plane lies: before + (after − before) · weight.
 /// One entry for each byte, word or packed sample of the plane's row, 0 where no sample stands.
@@ -36,6 +36,16 @@ impl<'a> RowLerp<'a> {
     fn lane(&self, lane: usize, words: usize) -> Self {
         let part = |row: &'a [i16]| &row[lane * words..][..words];
         Self { before: part(self.before), after: part(self.after), weight: self.weight }
+    }
+
+    /// The lerp of one entry, in parts of [`WEIGHT_ONE`].
+    pub fn at(&self, entry: usize) -> i32 {
+        lerp(self.before[entry], self.after[entry], self.weight)
+    }
+
+    /// Of a coverage, what it leaves of one entry, in parts of [`KEEP_ALL`].
+    pub fn kept_at(&self, entry: usize) -> i32 {
+        kept(self.before[entry], self.after[entry], self.weight)
     }
 
     /// The entries one after the other.

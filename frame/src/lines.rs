@@ -7,7 +7,8 @@ use gst::glib::{
     translate::{IntoGlib, ToGlibPtr},
 };
 use gst_video::{
-    VideoFormatInfo, VideoFrameExt, VideoFrameRef, VideoInfo, VideoPackFlags, ffi as gst_video_ffi,
+    VideoFlags, VideoFormatInfo, VideoFrameExt, VideoFrameRef, VideoInfo, VideoPackFlags,
+    ffi as gst_video_ffi,
 };
 
 use super::{overread::OverreadGuard, rows::check_strides};
@@ -39,6 +40,7 @@ impl LinePacker {
         let (width, height) = (info.width(), info.height());
         let unpacked = VideoInfo::builder(format.unpack_format(), width, height)
             .colorimetry(&info.colorimetry())
+            .flags(info.flags() & VideoFlags::PREMULTIPLIED_ALPHA)
             .build()?;
         let line = || vec![0; unpacked.stride()[0] as usize + SPARE];
         let packer = Self {

@@ -5,6 +5,7 @@
 use super::{
     kernel::RowLerp,
     mask::Mask,
+    matte::Matte,
     plane::{COVER_ALL, Plane},
     region::Region,
     residual::{Residual, Upscale},
@@ -51,6 +52,14 @@ impl Patch {
         if self.is_covering {
             self.coverage.clear();
             self.coverage.extend(weights.iter().map(|weight| (weight * COVER_ALL) as i16));
+        }
+    }
+
+    /// Multiplies the residual and what it covers by a generator's mask, after it has been feathered.
+    pub fn weigh(&mut self, matte: &Matte) {
+        matte.weigh(&mut self.residual);
+        if self.is_covering {
+            matte.multiply(&mut self.coverage);
         }
     }
 

@@ -2,11 +2,12 @@
 
 //! Where the colour samples of a frame stand, plane by plane.
 
-use gst_video::{VideoFormat, VideoFormatInfo, VideoInfo};
+use gst_video::{VideoFlags, VideoFormat, VideoFormatInfo, VideoInfo};
 
 use super::{
     geometry::Rect,
     kernel::{self, KEEP_ALL, RowLerp},
+    premultiplied::Pixels,
     word::{Packed, Word},
 };
 
@@ -32,6 +33,8 @@ pub struct Plane {
     /// How many times the frame's height is halved.
     halvings: u32,
     sample: Sample,
+    /// Entries from the start to the first alpha, where colours are multiplied by it.
+    alpha: Option<usize>,
 }
 
 /// The samples of one component in a row of a plane.
@@ -64,10 +67,13 @@ enum Sample {
 
 impl Plane {
     /// The planes of frames of `info` that hold colour, or `None` where a sample is neither a byte,
-    /// nor a part of a 16-bit word of its own, nor one of three in a 32-bit word.
+    /// nor a part of a 16-bit word of its own, nor one of three in a 32-bit word; or where colours
+    /// are multiplied by an alpha that does not stand beside them.
     pub fn all(info: &VideoInfo) -> Option<Vec<Self>> {
         let format = info.format_info();
-        if let Some((packed, places)) = packed(info.format()) {
+        let is_premultiplied =
+            format.has_alpha() && info.flags().contains(VideoFlags::PREMULTIPLIED_ALPHA);
+        if let Some((packed, places)) = packed(info.format()).filter(|_| !is_premultiplied) {
             return Some(vec![Self::of_packed(info, packed, places)]);
         }
         if format.is_complex() || format.is_tiled() || format.has_palette() {
@@ -97,6 +103,7 @@ impl Plane {
                     count: 1,
                     halvings: format.h_sub()[number],
                     sample,
+                    alpha: None,
                 }),
                 Some(plane) => {
                     // GStreamer describes the components of some packed formats as one place.
@@ -110,7 +117,48 @@ impl Plane {
                 }
             }
         }
+        if is_premultiplied {
+            let [plane] = planes.as_mut_slice() else { return None };
+            let is_pixel = plane.count == 3 && format.is_rgb();
+            let is_beside = format.plane()[ALPHA] as usize == plane.index;
+            if !is_pixel || !is_beside || Sample::of(&format, ALPHA)? != plane.sample {
+                return None;
+            }
+            plane.alpha = Some(offset(&format, ALPHA) / plane.sample.bytes());
+        }
         Some(planes)
+    }
+
+    /// The plane that holds the alpha of frames of `info`, with alpha as its one component; `None`
+    /// where there is none, where it is no byte or word of its own, and where colours are multiplied
+    /// by it.
+    pub fn alpha(info: &VideoInfo) -> Option<Self> {
+        let format = info.format_info();
+        let is_premultiplied = info.flags().contains(VideoFlags::PREMULTIPLIED_ALPHA);
+        let is_plain = !(format.is_complex() || format.is_tiled() || format.has_palette());
+        if !format.has_alpha() || is_premultiplied || !is_plain || packed(info.format()).is_some() {
+            return None;
+        }
+        let sample = Sample::of(&format, ALPHA)?;
+        let component = Component {
+            number: 0,
+            first: 0,
+            offset: offset(&format, ALPHA) / sample.bytes(),
+            stride: usize::try_from(format.pixel_stride()[ALPHA]).ok()? / sample.bytes(),
+            width: format.scale_width(ALPHA as u8, info.width()),
+            halvings: format.w_sub()[ALPHA],
+        };
+        Some(Self {
+            index: format.plane()[ALPHA] as usize,
+            first_row: 0,
+            height: format.scale_height(ALPHA as u8, info.height()),
+            start: 0,
+            components: [component; 3],
+            count: 1,
+            halvings: format.h_sub()[ALPHA],
+            sample,
+            alpha: None,
+        })
     }
 
     fn of_packed(info: &VideoInfo, packed: Packed, places: [PackedPlace; 3]) -> Self {
@@ -128,6 +176,7 @@ impl Plane {
             count: 3,
             halvings: 0,
             sample: Sample::Packed(packed),
+            alpha: None,
         }
     }
 
@@ -154,11 +203,14 @@ impl Plane {
             component.offset += first as usize * component.stride;
             (component.first, component.width) = (first, width);
         }
+        let [Component { first, stride, .. }, ..] = components;
+        let alpha = self.alpha.map(|alpha| alpha + first as usize * stride);
         let used = &mut components[..self.count];
-        let first = used.iter().map(|component| component.offset).min().unwrap_or(0);
+        let first = used.iter().map(|component| component.offset).chain(alpha).min().unwrap_or(0);
         let start = first - first % self.sample.per_unit();
         used.iter_mut().for_each(|component| component.offset -= start);
-        Self { first_row, height, start, components, ..*self }
+        let alpha = alpha.map(|alpha| alpha - start);
+        Self { first_row, height, start, components, alpha, ..*self }
     }
 
     /// The bytes of a row of the frame's plane that hold this part of it.
@@ -170,10 +222,12 @@ impl Plane {
 
     /// Entries of a row, up to the byte or word that holds the last sample, included.
     pub fn row_length(&self) -> usize {
+        let [Component { width, stride, .. }, ..] = self.components;
         let end = |component: &Component| {
             component.offset + (component.width as usize - 1) * component.stride + 1
         };
-        let length = self.components().iter().map(end).max().unwrap_or(0);
+        let alpha = self.alpha.map(|alpha| alpha + (width as usize - 1) * stride + 1);
+        let length = self.components().iter().map(end).chain(alpha).max().unwrap_or(0);
         length.next_multiple_of(self.sample.per_unit())
     }
 
@@ -181,6 +235,11 @@ impl Plane {
     ///
     /// Rows hold [`Plane::bytes`], those of the residual [`Plane::row_length`].
     pub fn add(&self, source: &[u8], target: &mut [u8], residual: RowLerp<'_>) {
+        if let Some(alpha) = self.alpha {
+            return self.pixels(alpha, |pixels| {
+                pixels.blend(source, target, residual, |_| KEEP_ALL);
+            });
+        }
         match self.sample {
             Sample::Byte => kernel::add_bytes(source, target, residual),
             Sample::Word(word) if word.little_endian => {
@@ -206,6 +265,11 @@ impl Plane {
         is_sample: &[i16],
     ) {
         let keep = (keep * KEEP_ALL as f32).round() as i32;
+        if let Some(alpha) = self.alpha {
+            return self.pixels(alpha, |pixels| {
+                pixels.blend(source, target, residual, |_| keep);
+            });
+        }
         match self.sample {
             _ if keep == KEEP_ALL => self.add(source, target, residual),
             Sample::Byte => kernel::blend_bytes(source, target, residual, keep, is_sample),
@@ -235,6 +299,11 @@ impl Plane {
         residual: RowLerp<'_>,
         coverage: RowLerp<'_>,
     ) {
+        if let Some(alpha) = self.alpha {
+            return self.pixels(alpha, |pixels| {
+                pixels.blend(source, target, residual, |entry| coverage.kept_at(entry));
+            });
+        }
         match self.sample {
             Sample::Byte => kernel::cover_bytes(source, target, residual, coverage),
             Sample::Word(word) if word.little_endian => {
@@ -252,6 +321,22 @@ impl Plane {
         }
     }
 }
+
+impl Plane {
+    /// Shows `work` where alpha and colours stand.
+    fn pixels(&self, alpha: usize, work: impl FnOnce(Pixels<'_>)) {
+        let colors = self.components.map(|component| component.offset);
+        let word = match self.sample {
+            Sample::Word(word) => Some(word),
+            Sample::Byte | Sample::Packed(_) => None,
+        };
+        let stride = self.components[0].stride;
+        work(Pixels { stride, alpha, colors: &colors[..self.count], word });
+    }
+}
+
+/// The number of alpha among a format's components.
+const ALPHA: usize = 3;
 
 impl Sample {
     fn of(format: &VideoFormatInfo, component: usize) -> Option<Self> {
