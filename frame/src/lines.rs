@@ -97,6 +97,28 @@ impl LinePacker {
             change(y, &source[..length], &mut target[..length]);
             self.pack(output, y);
         }
+        self.write_palette(output);
+    }
+
+    /// Writes the colours that the indices of a packed frame name, in formats that have a palette.
+    fn write_palette(&self, frame: &mut VideoFrameRef<&mut gst::BufferRef>) {
+        if !self.format.has_palette() {
+            return;
+        }
+        let mut length = 0;
+        // SAFETY: GStreamer's palettes live as long as the process, and are `length` bytes long.
+        let palette = unsafe {
+            let format = self.format.format().into_glib();
+            let palette = gst_video_ffi::gst_video_format_get_palette(format, &mut length);
+            if palette.is_null() {
+                return;
+            }
+            std::slice::from_raw_parts(palette.cast::<u8>(), length)
+        };
+        let [_, target, ..] = frame.planes_data_mut();
+        if let Some(target) = target.get_mut(..length) {
+            target.copy_from_slice(palette);
+        }
     }
 
     fn unpack(&mut self, frame: &VideoFrameRef<&gst::BufferRef>, y: usize) {
