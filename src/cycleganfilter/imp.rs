@@ -16,8 +16,8 @@ use gst::{glib, prelude::*, subclass::prelude::*};
 use gst_base::prelude::*;
 
 use super::{
-    Direction, ExecutionProvider, LateFrames, Precision, Regions, Upscale, loader::Loader, lock,
-    settings::Settings, state::State,
+    Direction, ExecutionProvider, LateFrames, Output, Precision, Regions, Upscale, loader::Loader,
+    lock, settings::Settings, state::State,
 };
 
 pub use stages::FrameQueue;
@@ -92,6 +92,12 @@ pub struct CycleGanFilter {
                  GstVideoRegionOfInterestMeta boxes are, each at the generator's own size. Beyond a \
                  quarter of a box's size around it nothing is touched. The 16 largest are translated",
         builder(Regions::default()))]
+    #[property(name = "output", type = Output, get, set, member = output, mutable_ready,
+        nick = "Output",
+        blurb = "What goes out: the translated frame, or how much of each pixel the generator has \
+                 repainted, as GRAY8 frames or as the alpha of the translated ones. The mask is one of \
+                 the whole frame, for generators that have an output `mask`",
+        builder(Output::default()))]
     #[property(name = "late-frames", type = LateFrames, get, set, member = late_frames,
         mutable_playing, nick = "Late frames",
         blurb = "What happens to a frame that is too late already when it comes in. In a live \

@@ -16,7 +16,7 @@ use super::{
     stats::Times,
     translator::{Continuity, Request, TranslateError, Translator},
 };
-use cyclegan_frame::{copy, map_writable};
+use cyclegan_frame::map_writable;
 use cyclegan_runtime::Pair;
 
 /// What is done with a frame.
@@ -124,11 +124,12 @@ impl Job {
         })
     }
 
-    /// Copies what came in to the output.
+    /// Has the frame go out as it came in, or with a mask of nothing.
     pub fn pass(&mut self) -> Result<(), TranslateError> {
+        let translator = &self.work_on.translator;
         let input = self.input.as_video_frame_ref();
-        let mut output = map_writable(self.output.make_mut(), self.work_on.translator.info())?;
-        Ok(copy(&input, &mut output)?)
+        let mut output = map_writable(self.output.make_mut(), translator.output_info())?;
+        lock(translator.postprocess()).pass(&input, &mut output)
     }
 
     /// The output. Lets go of everything else: it may wait long for its turn, and sources have few
@@ -143,7 +144,7 @@ impl Job {
     /// Puts the last residual on the frame. Returns whether there is one.
     fn composite(&mut self) -> Result<bool, TranslateError> {
         let translator = &self.work_on.translator;
-        let mut output = map_writable(self.output.make_mut(), translator.info())?;
+        let mut output = map_writable(self.output.make_mut(), translator.output_info())?;
         let input = self.input.as_video_frame_ref();
         lock(translator.postprocess()).composite(&input, &mut output)
     }

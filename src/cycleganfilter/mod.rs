@@ -30,7 +30,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use gst::{glib, prelude::*};
 
-use settings::{Direction, ExecutionProvider, LateFrames, Precision, Regions, Upscale};
+use settings::{Direction, ExecutionProvider, LateFrames, Output, Precision, Regions, Upscale};
 
 glib::wrapper! {
     /// The element, a video filter with the same caps on both sides.
@@ -44,6 +44,7 @@ pub fn register(plugin: Option<&gst::Plugin>) -> Result<(), glib::BoolError> {
         Direction::static_type(),
         ExecutionProvider::static_type(),
         LateFrames::static_type(),
+        Output::static_type(),
         Precision::static_type(),
         Regions::static_type(),
         Upscale::static_type(),

@@ -27,6 +27,7 @@ mod formats;
 mod in_flight;
 mod live;
 mod models;
+mod output;
 mod passing;
 mod regions;
 mod requests;

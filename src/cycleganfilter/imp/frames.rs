@@ -22,7 +22,7 @@ use super::{
     stages::Item,
 };
 use crate::cycleganfilter::{
-    LateFrames,
+    LateFrames, Output,
     job::{Action, FrameResult, Job, Work},
     lock,
     settings::PerFrame,
@@ -37,6 +37,7 @@ struct Context {
     is_live: bool,
     latency: Option<gst::ClockTime>,
     takes_video_meta: bool,
+    output: Output,
     queue: std::sync::Arc<FrameQueue>,
 }
 
@@ -66,8 +67,10 @@ impl CycleGanFilter {
     fn context(&self) -> Option<Context> {
         let state = lock(&self.state);
         let stream = state.stream.as_ref()?;
+        let translators = &stream.negotiated.as_ref()?.translators;
         Some(Context {
-            info: stream.negotiated.as_ref()?.translators.info.clone(),
+            info: translators.info.clone(),
+            output: translators.wanted.output,
             is_live: stream.deadlines.is_live(),
             latency: stream.deadlines.pipeline_latency(),
             takes_video_meta: stream.takes_video_meta,
@@ -151,7 +154,8 @@ impl CycleGanFilter {
     /// upstream's buffers are held.
     fn may_pass_itself(&self, buffer: &gst::BufferRef, context: &Context) -> bool {
         let is_understood = context.takes_video_meta || is_default_layout(buffer, &context.info);
-        is_understood && context.queue.len() < most_held(context.queue.depth())
+        let is_frame = context.output == Output::Video;
+        is_frame && is_understood && context.queue.len() < most_held(context.queue.depth())
     }
 
     /// The buffer that goes out itself.

@@ -7,11 +7,11 @@ use gst_base::{
     prelude::*,
     subclass::{base_transform::GenerateOutputSuccess, prelude::*},
 };
-use gst_video::{VideoInfo, subclass::prelude::*};
+use gst_video::{VideoFormat, VideoInfo, subclass::prelude::*};
 
 use super::{CAT, CycleGanFilter, stages::Item};
 use crate::cycleganfilter::{
-    lateness::Deadlines, lock, state::Stream, stats::Stats, translator::Continuity,
+    Output, lateness::Deadlines, lock, state::Stream, stats::Stats, translator::Continuity,
 };
 
 impl BaseTransformImpl for CycleGanFilter {
@@ -40,6 +40,20 @@ impl BaseTransformImpl for CycleGanFilter {
         // Waits for the queue's threads, which take the lock.
         drop(stream);
         Ok(())
+    }
+
+    fn transform_caps(
+        &self,
+        direction: gst::PadDirection,
+        caps: &gst::Caps,
+        filter: Option<&gst::Caps>,
+    ) -> Option<gst::Caps> {
+        let output = lock(&self.settings).output;
+        let caps = across(direction, caps, output);
+        Some(match filter {
+            Some(filter) => filter.intersect_with_mode(&caps, gst::CapsIntersectMode::First),
+            None => caps,
+        })
     }
 
     fn query(&self, direction: gst::PadDirection, query: &mut gst::QueryRef) -> bool {
@@ -203,6 +217,32 @@ impl BaseTransformImpl for CycleGanFilter {
     ) -> bool {
         // Size, colours and place of everything in the frame are as they were.
         true
+    }
+}
+
+/// What the other pad takes where the pad of `direction` has `caps`.
+fn across(direction: gst::PadDirection, caps: &gst::Caps, output: Output) -> gst::Caps {
+    match output {
+        Output::Video => caps.clone(),
+        Output::Mask => {
+            let mut caps = caps.clone();
+            for structure in caps.make_mut().iter_mut() {
+                // Those of the other format are other ones.
+                structure.remove_fields(["colorimetry", "chroma-site"]);
+                match direction {
+                    gst::PadDirection::Sink => {
+                        structure.set("format", VideoFormat::Gray8.to_str());
+                    }
+                    _ => structure.remove_field("format"),
+                }
+            }
+            caps
+        }
+        Output::Alpha => {
+            let formats = VideoFormat::iter_raw()
+                .filter(|format| gst_video::VideoFormatInfo::from_format(*format).has_alpha());
+            caps.intersect(&gst_video::VideoCapsBuilder::new().format_list(formats).build())
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use cyclegan_frame as frame;
 use cyclegan_runtime::{LoadOptions, ProviderOptions};
 use gst::glib;
 
-pub use values::{Direction, ExecutionProvider, LateFrames, Precision, Regions, Upscale};
+pub use values::{Direction, ExecutionProvider, LateFrames, Output, Precision, Regions, Upscale};
 
 /// The values of all writable properties; the properties themselves stand at the element.
 #[derive(Clone, Debug)]
@@ -32,6 +32,7 @@ pub struct Settings {
     pub strength: f64,
     pub smoothing: f64,
     pub regions: Regions,
+    pub output: Output,
     pub late_frames: LateFrames,
     pub max_in_flight: u32,
     pub stats_interval: u32,
@@ -55,6 +56,7 @@ impl Default for Settings {
             strength: 1.0,
             smoothing: 0.0,
             regions: Regions::default(),
+            output: Output::default(),
             late_frames: LateFrames::default(),
             max_in_flight: 1,
             stats_interval: 0,
@@ -101,6 +103,8 @@ pub struct Wanted {
     pub preload: bool,
     /// What the generators see of a frame.
     pub view: ViewSettings,
+    /// What goes out.
+    pub output: Output,
     /// Threads for conversion, 0 for as many as there are cores.
     pub threads: u32,
 }
@@ -153,6 +157,7 @@ impl Settings {
             direction: self.direction.to_contract(),
             preload: self.preload,
             view: ViewSettings { inference_size: self.inference_size, regions: self.regions },
+            output: self.output,
             threads: self.threads,
         }
     }

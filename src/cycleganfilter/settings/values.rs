@@ -145,6 +145,22 @@ pub enum Regions {
     Meta,
 }
 
+/// What goes out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstCycleGanFilterOutput")]
+pub enum Output {
+    /// The translated frame.
+    #[default]
+    #[enum_value(name = "The translated frame", nick = "video")]
+    Video,
+    /// The generator's mask as a GRAY8 frame.
+    #[enum_value(name = "The generator's mask, as GRAY8", nick = "mask")]
+    Mask,
+    /// The translated frame, with the mask as its alpha.
+    #[enum_value(name = "The translated frame with the mask as its alpha", nick = "alpha")]
+    Alpha,
+}
+
 /// What happens to a frame that is late already when it comes in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
 #[enum_type(name = "GstCycleGanFilterLateFrames")]

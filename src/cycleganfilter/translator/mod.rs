@@ -3,6 +3,7 @@
 //! A frame through a generator, in three stages that may run on three threads: frame to tensor
 //! ([`Preprocess`]), tensor to tensor ([`Request`]), tensor to frame ([`Postprocess`]).
 
+mod output;
 mod postprocess;
 mod preprocess;
 mod regions;
@@ -11,11 +12,15 @@ mod translators;
 mod view;
 mod warm_up;
 
-use std::sync::{Arc, Mutex};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
 
 use cyclegan_contract::Direction;
 use gst_video::VideoInfo;
 
+use output::output_info;
 pub use postprocess::{Continuity, Postprocess};
 pub use preprocess::Preprocess;
 pub use request::Request;
@@ -23,7 +28,10 @@ pub use translators::Translators;
 pub use view::View;
 pub use warm_up::Cost;
 
-use super::{lock, settings::ViewSettings};
+use super::{
+    lock,
+    settings::{Output, Regions, ViewSettings, Wanted},
+};
 use cyclegan_frame::{NotFinite, Size};
 use cyclegan_runtime::{Generator, LoadError, RunError};
 
@@ -42,9 +50,34 @@ pub enum TranslateError {
     /// The model lacks a direction, which is checked when either is set.
     #[error("the model has no generator for the direction {0}")]
     NoDirection(Direction),
+    /// The generator has no mask to put out.
+    #[error("{} has no output `mask`, which output=mask and output=alpha need", .0.display())]
+    NoMask(PathBuf),
     /// GStreamer cannot convert this kind of frame.
     #[error("cannot convert the frame: {0}")]
     Frame(#[from] gst::glib::BoolError),
+}
+
+/// What is made of frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// What the generator sees of a frame.
+    pub view: ViewSettings,
+    /// What goes out.
+    pub output: Output,
+    /// Threads for conversion, 0 for as many as there are cores.
+    pub threads: u32,
+}
+
+impl From<&Wanted> for Kind {
+    /// A mask is one of the whole frame.
+    fn from(wanted: &Wanted) -> Self {
+        let Wanted { mut view, output, threads, .. } = *wanted;
+        if output != Output::Video {
+            view.regions = Regions::Frame;
+        }
+        Self { view, output, threads }
+    }
 }
 
 /// Translates frames of one kind with one generator. Nothing that a whole frame needs is made
@@ -55,6 +88,8 @@ pub enum TranslateError {
 pub struct Translator {
     generator: Arc<Generator>,
     info: VideoInfo,
+    /// What goes out for them.
+    output_info: VideoInfo,
     tensor: Size,
     preprocess: Mutex<Preprocess>,
     /// Those that no frame has.
@@ -63,29 +98,31 @@ pub struct Translator {
 }
 
 impl Translator {
-    /// Prepares for frames of `info`, of which the generator sees what `wanted` says, see
-    /// [`View::new`], and converts them on `threads` threads.
+    /// Prepares for frames of `info`, translated as `kind` says.
     pub fn new(
         generator: Arc<Generator>,
         info: &VideoInfo,
-        wanted: ViewSettings,
-        threads: u32,
+        kind: Kind,
     ) -> Result<Self, TranslateError> {
-        let view = View::new(&generator, info, wanted);
+        if kind.output != Output::Video && generator.contract().mask.is_none() {
+            return Err(TranslateError::NoMask(generator.path().to_path_buf()));
+        }
+        let view = View::new(&generator, info, kind.view);
         let tensor = view.tensor();
         Ok(Self {
             tensor,
             requests: Mutex::new(vec![Request::new(generator.clone(), tensor)?]),
-            postprocess: Mutex::new(Postprocess::new(info, &view, threads)?),
-            preprocess: Mutex::new(Preprocess::new(&generator, info, view, threads)?),
+            postprocess: Mutex::new(Postprocess::new(info, &view, kind)?),
+            preprocess: Mutex::new(Preprocess::new(&generator, info, view, kind.threads)?),
+            output_info: output_info(info, kind.output)?,
             generator,
             info: info.clone(),
         })
     }
 
-    /// The frames.
-    pub fn info(&self) -> &VideoInfo {
-        &self.info
+    /// What goes out for them.
+    pub fn output_info(&self) -> &VideoInfo {
+        &self.output_info
     }
 
     /// The size of the generator's tensors.

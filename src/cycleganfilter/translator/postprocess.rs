@@ -4,9 +4,11 @@
 
 use gst_video::{VideoFrameRef, VideoInfo};
 
-use super::{Request, TranslateError, regions::RegionResiduals, view::View};
+use super::{Kind, Request, TranslateError, output::Masks, regions::RegionResiduals, view::View};
+use crate::cycleganfilter::settings::Output;
 use cyclegan_frame::{
-    ColorTransform, Compositor, Element, Letterbox, NotFinite, Picture, Residual, Smoother, Upscale,
+    ColorTransform, Compositor, Element, Letterbox, Matte, NotFinite, Picture, Residual, Smoother,
+    Upscale, copy,
 };
 use cyclegan_runtime::{Binding, Values};
 
@@ -29,12 +31,14 @@ pub struct Postprocess {
     residuals: Residuals,
     has_residual: bool,
     compositor: Compositor,
+    output: Output,
 }
 
 /// The residual of the last frame.
 enum Residuals {
     Frame {
         letterbox: Letterbox,
+        masks: Box<Masks>,
         residual: Box<Residual>,
         smoother: Box<Smoother>,
         /// The share of a frame's own samples that goes with the residual.
@@ -45,13 +49,16 @@ enum Residuals {
 
 impl Postprocess {
     /// For frames of `info` that are seen as `view` says.
-    pub fn new(info: &VideoInfo, view: &View, threads: u32) -> Result<Self, TranslateError> {
+    pub fn new(info: &VideoInfo, view: &View, kind: Kind) -> Result<Self, TranslateError> {
+        let Kind { output, threads, .. } = kind;
         let (residuals, size) = match view {
             View::Frame(letterbox) => {
                 let size = letterbox.content.size;
                 let residual = Box::new(Residual::new(size));
                 let smoother = Box::new(Smoother::new(size));
-                (Residuals::Frame { letterbox: *letterbox, residual, smoother, keep: 1.0 }, size)
+                let masks = Box::new(Masks::new(info, size, output, threads)?);
+                let letterbox = *letterbox;
+                (Residuals::Frame { letterbox, masks, residual, smoother, keep: 1.0 }, size)
             }
             View::Regions(_, tensor) => (Residuals::Regions(RegionResiduals::default()), *tensor),
         };
@@ -60,6 +67,7 @@ impl Postprocess {
             residuals,
             has_residual: false,
             compositor: Compositor::new(info, size, threads)?,
+            output,
         })
     }
 
@@ -88,10 +96,17 @@ impl Postprocess {
             Residuals::Regions(regions) => {
                 regions.update(request, &self.color, upscale, smoothing)?
             }
-            Residuals::Frame { letterbox, residual, smoother, keep } => {
+            Residuals::Frame { letterbox, masks, residual, smoother, keep } => {
                 *keep = upscale.keep();
                 for part in request.parts() {
+                    let has_mask = masks.update(&part.binding, letterbox)?;
+                    if self.output == Output::Mask {
+                        continue; // The picture is not asked for.
+                    }
                     update_residual(residual, &part.binding, letterbox, &self.color, upscale)?;
+                    if has_mask && matches!(upscale, Upscale::Residual { .. }) {
+                        masks.weigh(residual);
+                    }
                     if smoothing > 0.0 {
                         smoother.smooth(residual, &mut part.grey, smoothing);
                     } else {
@@ -104,7 +119,7 @@ impl Postprocess {
         Ok(())
     }
 
-    /// Puts the last residual on `input`. Returns whether there is one.
+    /// Puts the last residual on `input`, or writes the last mask. Returns whether there is one.
     pub fn composite(
         &mut self,
         input: &VideoFrameRef<&gst::BufferRef>,
@@ -112,8 +127,14 @@ impl Postprocess {
     ) -> Result<bool, TranslateError> {
         if self.has_residual {
             match &mut self.residuals {
-                Residuals::Frame { residual, keep, .. } => {
-                    self.compositor.composite(residual, *keep, input, output)?;
+                Residuals::Frame { residual, masks, keep, .. } => {
+                    match &mut masks.writer {
+                        Some(writer) => writer.write(&masks.matte, output)?,
+                        None if self.output == Output::Alpha => self
+                            .compositor
+                            .composite_with_alpha(residual, *keep, &masks.matte, input, output)?,
+                        None => self.compositor.composite(residual, *keep, input, output)?,
+                    }
                 }
                 Residuals::Regions(regions) => {
                     self.compositor.composite_patches(regions.patches(), input, output)?;
@@ -121,6 +142,26 @@ impl Postprocess {
             }
         }
         Ok(self.has_residual)
+    }
+
+    /// Writes what stands for an untouched frame: `input` itself, or a mask of nothing.
+    pub fn pass(
+        &mut self,
+        input: &VideoFrameRef<&gst::BufferRef>,
+        output: &mut VideoFrameRef<&mut gst::BufferRef>,
+    ) -> Result<(), TranslateError> {
+        if let Residuals::Frame { letterbox, masks, .. } = &mut self.residuals {
+            let size = letterbox.content.size;
+            if let Some(writer) = &mut masks.writer {
+                return Ok(writer.write(&Matte::new(size), output)?);
+            }
+            if self.output == Output::Alpha {
+                let (residual, matte) = (Residual::new(size), Matte::new(size));
+                let compositor = &mut self.compositor;
+                return Ok(compositor.composite_with_alpha(&residual, 1.0, &matte, input, output)?);
+            }
+        }
+        Ok(copy(input, output)?)
     }
 }
 

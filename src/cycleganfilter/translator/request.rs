@@ -9,7 +9,7 @@ use std::{
 
 use super::TranslateError;
 use cyclegan_frame::{LumaPlane, Region, Size};
-use cyclegan_runtime::{Binding, Generator};
+use cyclegan_runtime::{Binding, BindingOptions, Generator};
 
 /// The tensors of one frame in flight. Whoever holds it may use it: no stage waits for another.
 pub struct Request {
@@ -42,7 +42,9 @@ impl Request {
     /// Makes it one for a frame of `count` parts.
     pub(super) fn resize(&mut self, count: usize) -> Result<(), TranslateError> {
         while self.parts.len() < count {
-            let binding = Binding::new(self.generator.clone(), self.tensor)?;
+            let (size, mask) = (self.tensor, true);
+            let options = BindingOptions { size, batch: 1, mask };
+            let binding = Binding::new(self.generator.clone(), options)?;
             self.parts.push(Part { binding, grey: LumaPlane::new(self.tensor) });
         }
         self.used = count;

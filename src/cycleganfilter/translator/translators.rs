@@ -7,7 +7,7 @@ use std::sync::Arc;
 use cyclegan_contract::Direction;
 use gst_video::VideoInfo;
 
-use super::{Cost, TranslateError, Translator};
+use super::{Cost, Kind, TranslateError, Translator};
 use crate::cycleganfilter::settings::Wanted;
 use cyclegan_runtime::Pair;
 
@@ -102,9 +102,9 @@ impl Translators {
         }
         on_step(direction);
         let generator = self.pair.open(direction)?.clone();
-        let Wanted { view, threads, .. } = self.wanted;
-        let translator = Translator::new(generator, &self.info, view, threads)?;
-        self.cost = self.cost.max(translator.warm_up(view, threads)?);
+        let kind = Kind::from(&self.wanted);
+        let translator = Translator::new(generator, &self.info, kind)?;
+        self.cost = self.cost.max(translator.warm_up(kind)?);
         let place = match direction {
             Direction::AToB => &mut self.forward,
             Direction::BToA => &mut self.reverse,

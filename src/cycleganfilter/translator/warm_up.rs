@@ -10,8 +10,7 @@ use gst_video::{
     video_frame::{Readable, Writable},
 };
 
-use super::{Postprocess, Preprocess, TranslateError, Translator, View};
-use crate::cycleganfilter::settings::ViewSettings;
+use super::{Kind, Postprocess, Preprocess, TranslateError, Translator, View};
 use cyclegan_frame::Upscale;
 
 /// What a frame takes.
@@ -33,15 +32,15 @@ impl Cost {
 impl Translator {
     /// Has the generator make its plans for this size, and takes a scratch frame through all stages;
     /// returns what a frame takes then. The frame is translated in one region where only regions are.
-    pub fn warm_up(&self, wanted: ViewSettings, threads: u32) -> Result<Cost, TranslateError> {
+    pub fn warm_up(&self, kind: Kind) -> Result<Cost, TranslateError> {
         let mut request = self.request()?;
         let inference = self.generator.warm_up(self.tensor, || request.infer())?;
         // A pair of its own: of frames of one or two lines GStreamer's converter gives the first
         // again when the next comes.
-        let view = || View::new(&self.generator, &self.info, wanted);
-        let mut postprocess = Postprocess::new(&self.info, &view(), threads)?;
-        let mut preprocess = Preprocess::new(&self.generator, &self.info, view(), threads)?;
-        let (input, mut output) = scratch(&self.info)?;
+        let view = || View::new(&self.generator, &self.info, kind.view);
+        let mut postprocess = Postprocess::new(&self.info, &view(), kind)?;
+        let mut preprocess = Preprocess::new(&self.generator, &self.info, view(), kind.threads)?;
+        let (input, mut output) = scratch(&self.info, &self.output_info)?;
         let mut conversion = Duration::MAX;
         // The first time touches new memory.
         for _ in 0..2 {
@@ -65,9 +64,10 @@ impl Translator {
 /// A frame of zeros with one region, and another to be written.
 fn scratch(
     info: &VideoInfo,
+    output_info: &VideoInfo,
 ) -> Result<(VideoFrame<Readable>, VideoFrame<Writable>), gst::glib::BoolError> {
     let unusable = |_| gst::glib::bool_error!("cannot map a frame of {:?}", info.format());
-    let buffer = || {
+    let buffer = |info: &VideoInfo| {
         let mut buffer = gst::Buffer::with_size(info.size())?;
         let inner = buffer.make_mut();
         inner.memset(.., 0).map_err(|_| gst::glib::bool_error!("cannot clear it"))?;
@@ -75,7 +75,8 @@ fn scratch(
         VideoRegionOfInterestMeta::add(inner, "scratch", (0, 0, size.0, size.1));
         Ok(buffer)
     };
-    let input = VideoFrame::from_buffer_readable(buffer()?, info).map_err(unusable)?;
-    let output = VideoFrame::from_buffer_writable(buffer()?, info).map_err(unusable)?;
+    let input = VideoFrame::from_buffer_readable(buffer(info)?, info).map_err(unusable)?;
+    let output =
+        VideoFrame::from_buffer_writable(buffer(output_info)?, output_info).map_err(unusable)?;
     Ok((input, output))
 }
