@@ -33,7 +33,8 @@ fn main() -> Result<()> {
     let arguments = Arguments::parse();
     gst::init()?;
     let pipeline = gst::parse::launch(&format!(
-        "filesrc name=file ! decodebin ! cycleganfilter name=filter ! videoconvert ! {}",
+        "filesrc name=file ! decodebin ! videoconvert ! videoflip video-direction=auto ! \
+         cycleganfilter name=filter ! videoconvert ! {}",
         arguments.sink
     ))?;
     let bin = pipeline.downcast_ref::<gst::Bin>().context("the description is no pipeline")?;

@@ -7,7 +7,7 @@
 set -eu
 
 if [ $# -gt 0 ]; then
-    set -- filesrc location="$1" ! decodebin
+    set -- filesrc location="$1" ! decodebin ! videoconvert ! videoflip video-direction=auto
 else
     # shellcheck disable=SC2086 # SOURCE may be several elements.
     set -- ${SOURCE:-v4l2src}

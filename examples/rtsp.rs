@@ -43,7 +43,11 @@ fn main() -> Result<()> {
     }
     let source = match (&arguments.source, &arguments.input) {
         (Some(source), _) => source.clone(),
-        (None, Some(input)) => format!("uridecodebin uri={}", quoted(input)),
+        // An upright video stands upright.
+        (None, Some(input)) => format!(
+            "uridecodebin uri={} ! videoconvert ! videoflip video-direction=auto",
+            quoted(input)
+        ),
         (None, None) => bail!("name a stream"),
     };
     let model = arguments.model.as_deref();

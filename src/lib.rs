@@ -2,12 +2,13 @@
 
 //! GStreamer plugin with `cycleganfilter`, which translates video with CycleGAN generators.
 //!
-//! [`cycleganfilter`] is the element. It uses the crates `cyclegan-runtime`, which runs ONNX generators, and
-//! `cyclegan-frame`, which knows pixels; neither of those knows the element.
+//! The element uses the crates `cyclegan-runtime`, which runs ONNX generators, and `cyclegan-frame`,
+//! which knows pixels; neither of those knows the element.
 //!
-//! An application that links the plugin instead of installing it calls [`plugin_register_static`].
+//! An application that links the plugin instead of installing it calls [`plugin_register_static`],
+//! which is all that this library exports.
 
-pub mod cycleganfilter;
+mod cycleganfilter;
 #[allow(missing_docs, reason = "plugin_define! declares public items")]
 mod plugin;
 

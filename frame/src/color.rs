@@ -4,6 +4,8 @@
 
 use gst_video::{VideoColorMatrix, VideoFormatInfo, VideoInfo};
 
+use super::tone::{ToneMap, Transfer};
+
 /// BT.601's luma weights (ITU-R BT.601-7, section 2.5.1), for frames that name no matrix.
 const BT601: (f64, f64) = (0.299, 0.114);
 
@@ -15,9 +17,23 @@ pub struct ColorTransform {
     pub matrix: [[f32; 3]; 3],
     /// The value of each component that stands for black.
     pub offset: [f32; 3],
+    /// How R'G'B' stand for light. What is not as a generator expects it is tone-mapped for it.
+    pub transfer: Transfer,
 }
 
 impl ColorTransform {
+    /// R'G'B' as they are.
+    pub const SRGB: Self = Self {
+        matrix: [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
+        offset: [0.0; 3],
+        transfer: Transfer::Sdr,
+    };
+
+    /// The map from components to R'G'B', and from these to SDR's, where they are not SDR's.
+    pub(crate) fn with_tone_map(&self) -> Option<(Self, &'static ToneMap)> {
+        self.transfer.tone_map().map(|tone| (self.inverse(), tone))
+    }
+
     /// The map for frames of `info`, from its colour matrix and range.
     pub fn new(info: &VideoInfo) -> Self {
         // A palette's index and five bits of a colour are unpacked before a change is put on them.
@@ -39,6 +55,7 @@ impl ColorTransform {
                     matrix[c].map(|weight| (weight * to_8_bit(c, scales[c]) / 255.0) as f32)
                 }),
                 offset: std::array::from_fn(|c| to_8_bit(c, offsets[c]) as f32),
+                transfer: Transfer::of(&colorimetry),
             }
         };
         if format.is_rgb() {
@@ -66,7 +83,7 @@ impl ColorTransform {
             std::array::from_fn(|r| std::array::from_fn(|c| minor(c, r) / determinant));
         let offset =
             matrix.map(|row| -row.iter().zip(self.offset).map(|(a, b)| a * b).sum::<f32>());
-        Self { matrix, offset }
+        Self { matrix, offset, transfer: self.transfer }
     }
 }
 

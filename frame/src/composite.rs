@@ -3,242 +3,310 @@
 //! Putting a [`Residual`] on a full-size frame of any raw format.
 
 use cyclegan_contract::Size;
-use gst_video::{
-    VideoConverter, VideoConverterConfig, VideoDitherMethod, VideoFrame, VideoFrameExt,
-    VideoFrameRef, VideoInfo, video_frame::Writable,
-};
+use gst::glib::{BoolError, bool_error};
+use gst_video::{VideoFrameExt, VideoFrameRef, VideoInfo};
 
 use super::{
-    overread::{OverreadGuard, own_frame},
-    patch::Patch,
+    lines::LinePacker,
+    matte::Matte,
+    patch::{Crops, Patch, PatchRows},
     plane::Plane,
     residual::Residual,
-    upsample::Upsampler,
+    rows::{Rows, RowsMut, copy},
+    upsample::{UpsampledRows, Upsampler, Window, scatter},
+    workers::Workers,
 };
 
-/// Adds changes to frames of one kind. Alpha, padding and every sample that a change leaves at
-/// zero come out bit for bit.
+/// Puts residuals on frames of one kind. Each row is read from the input and written to the output
+/// once. Alpha, padding and every sample whose residual is zero come out bit for bit.
 pub struct Compositor {
-    planes: Vec<(Plane, Upsampler)>,
-    /// Formats whose samples cannot be reached in place take a detour.
-    detour: Option<Detour>,
+    planes: Vec<ColorPlane>,
+    /// The plane of alpha, which may be one of those.
+    alpha: Option<ColorPlane>,
+    /// For formats whose samples no kernel reaches.
+    packer: Option<LinePacker>,
+    workers: Workers,
+    /// What each band of rows is worked on with.
+    bands: Vec<Band>,
+    crops: Crops,
 }
 
-/// Conversion without loss to the format that GStreamer itself unpacks to, and back.
-struct Detour {
-    unpack: VideoConverter,
-    unpacked: VideoFrame<Writable>,
-    pack: VideoConverter,
-    /// Where frames are read and written, if not where they are.
-    overread: Option<OverreadGuard>,
+/// A plane of the frame with colour or alpha in it, and how the residual is stretched over it.
+struct ColorPlane {
+    window: Window,
+    upsampler: Upsampler,
+    /// −1 for each entry of a row where a sample stands, 0 for the others.
+    is_sample: Vec<i16>,
+}
+
+impl ColorPlane {
+    fn new(plane: &Plane, residual: Size) -> Self {
+        let mut is_sample = vec![0; plane.row_length()];
+        for component in plane.components() {
+            scatter(plane, component, &vec![-1; component.width as usize], &mut is_sample);
+        }
+        Self {
+            window: Window::new(plane, plane),
+            upsampler: Upsampler::new((residual.width, residual.height), plane),
+            is_sample,
+        }
+    }
+}
+
+/// What the rows of a band need for themselves.
+#[derive(Default)]
+struct Band {
+    upsampled: UpsampledRows,
+    patches: PatchRows,
+    matte: UpsampledRows,
+    /// A row with colours, before it gets its alpha.
+    row: Vec<u8>,
+}
+
+/// What is put on a frame.
+trait Overlay: Sync {
+    /// Begins with the rows of another plane.
+    fn start(&self, band: &mut Band, plane: &ColorPlane);
+    /// Makes row `y` of `target` from that of `source`.
+    fn row(&self, band: &mut Band, plane: &ColorPlane, y: usize, source: &[u8], target: &mut [u8]);
 }
 
 impl Compositor {
-    /// A compositor for frames of `info` and changes of `change` pixels.
-    pub fn new(info: &VideoInfo, change: Size, threads: u32) -> Result<Self, gst::glib::BoolError> {
-        let (planes, detour) = match Plane::all(info) {
-            Some(planes) => (planes, None),
-            None => {
-                let detour = Detour::new(info, threads)?;
-                let planes = Plane::all(detour.unpacked.info());
-                let planes = planes.ok_or_else(|| {
-                    gst::glib::bool_error!("no way into the samples of {:?}", info.format())
-                })?;
-                (planes, Some(detour))
-            }
-        };
-        let upsampled = |plane: Plane| {
-            let upsampler = Upsampler::new((change.width, change.height), &plane, &plane);
-            (plane, upsampler)
-        };
-        Ok(Self { planes: planes.into_iter().map(upsampled).collect(), detour })
+    /// A compositor for frames of `info` and residuals of `residual` pixels, on `threads` threads; 0
+    /// for as many as there are cores.
+    ///
+    /// # Errors
+    /// For formats that GStreamer cannot unpack, and for Y'CbCr that is multiplied by alpha.
+    pub fn new(info: &VideoInfo, residual: Size, threads: u32) -> Result<Self, BoolError> {
+        let workers = Workers::new(threads)?;
+        let bands = workers.bands(info.size());
+        Self::with_bands(info, residual, workers, bands)
     }
 
-    /// Writes `keep` · `input` + `change` to `output`.
+    fn with_bands(
+        info: &VideoInfo,
+        residual: Size,
+        workers: Workers,
+        bands: usize,
+    ) -> Result<Self, BoolError> {
+        let (planes, packer) = match Plane::all(info) {
+            Some(planes) => (planes, None),
+            None => {
+                let (packer, unpacked) = LinePacker::new(info)?;
+                let planes = Plane::all(&unpacked).ok_or_else(|| {
+                    bool_error!(
+                        "the colours of {:?} are multiplied by alpha, which is taken of R, G and B \
+                         only; convert the frames before with videoconvert ! \
+                         video/x-raw,format=RGBA",
+                        info.format()
+                    )
+                })?;
+                (planes, Some(packer))
+            }
+        };
+        // GStreamer packs some formats from several lines, so one thread takes them all.
+        let bands = if packer.is_some() { 1 } else { bands };
+        let planes = planes.iter().map(|plane| ColorPlane::new(plane, residual));
+        let planes: Vec<_> = planes.collect();
+        let alpha = Plane::alpha(info).filter(|_| packer.is_none());
+        let alpha = alpha.map(|plane| ColorPlane::new(&plane, residual));
+        let mut bands: Vec<Band> = (0..bands).map(|_| Band::default()).collect();
+        // Takes the memory that they need, so that no frame has to.
+        for band in &mut bands {
+            planes.iter().for_each(|plane| band.upsampled.restart(&plane.window));
+        }
+        Ok(Self { planes, alpha, packer, workers, bands, crops: Crops::default() })
+    }
+
+    /// Writes `keep` · `input` + `residual` to `output`.
+    ///
+    /// # Errors
+    /// Where the rows of a frame stand upside down.
     pub fn composite(
         &mut self,
-        change: &Residual,
+        residual: &Residual,
         keep: f32,
         input: &VideoFrameRef<&gst::BufferRef>,
         output: &mut VideoFrameRef<&mut gst::BufferRef>,
-    ) -> Result<(), gst::glib::BoolError> {
-        match &mut self.detour {
-            None => add(&mut self.planes, change, keep, Some(input), output),
-            Some(detour) => detour.take(input, output, |unpacked| {
-                add(&mut self.planes, change, keep, None, unpacked);
-            })?,
-        }
-        Ok(())
+    ) -> Result<(), BoolError> {
+        self.overlay(&WholeFrame { residual, keep }, None, input, output)
     }
 
-    /// Writes `input` to `output`, with `patches` painted one after the other. Everything beyond
-    /// what their regions name as painted comes out bit for bit.
+    /// As [`Compositor::composite`], and writes `matte` as the alpha of `output`.
+    ///
+    /// # Errors
+    /// Also for formats that have no alpha, or whose colours are multiplied by it.
+    pub fn composite_with_alpha(
+        &mut self,
+        residual: &Residual,
+        keep: f32,
+        matte: &Matte,
+        input: &VideoFrameRef<&gst::BufferRef>,
+        output: &mut VideoFrameRef<&mut gst::BufferRef>,
+    ) -> Result<(), BoolError> {
+        if self.alpha.is_none() {
+            return Err(bool_error!(
+                "no mask can be written to the alpha of {:?}; convert the frames before with \
+                 videoconvert ! video/x-raw,format=RGBA",
+                output.format()
+            ));
+        }
+        self.overlay(&WholeFrame { residual, keep }, Some(matte), input, output)
+    }
+
+    /// Writes `input` to `output`, with `patches` put on it one after the other. Everything beyond
+    /// the feathered boxes of their regions comes out bit for bit.
+    ///
+    /// # Errors
+    /// As [`Compositor::composite`].
     pub fn composite_patches(
         &mut self,
-        patches: &mut [Patch],
+        patches: &[Patch],
         input: &VideoFrameRef<&gst::BufferRef>,
         output: &mut VideoFrameRef<&mut gst::BufferRef>,
-    ) -> Result<(), gst::glib::BoolError> {
-        for patch in patches.iter_mut() {
-            patch.fit(self.planes.iter().map(|(plane, _)| plane));
+    ) -> Result<(), BoolError> {
+        if patches.is_empty() {
+            return copy(input, output);
         }
-        match &mut self.detour {
-            Some(detour) if !patches.is_empty() => {
-                detour.take(input, output, |unpacked| paint(patches, unpacked))?;
-            }
-            _ => {
-                copy(input, output)?;
-                paint(patches, output);
-            }
-        }
-        Ok(())
+        let mut crops = std::mem::take(&mut self.crops);
+        crops.fit(patches, self.planes.iter().map(|plane| &plane.window.part));
+        let result = self.overlay(&Patches { patches, crops: &crops }, None, input, output);
+        self.crops = crops;
+        result
     }
-}
 
-fn paint(patches: &mut [Patch], frame: &mut VideoFrameRef<&mut gst::BufferRef>) {
-    let lengths = row_bytes(frame.info());
-    for (plane, length) in lengths.into_iter().enumerate().take(frame.n_planes() as usize) {
-        let stride = frame.plane_stride()[plane] as usize;
-        let data = frame.planes_data_mut();
-        for patch in patches.iter_mut() {
-            patch.paint(plane, data[plane], stride, length);
-        }
-    }
-}
-
-impl Detour {
-    /// Writes `input` to `output`, unpacked and changed on the way.
-    fn take(
+    fn overlay(
         &mut self,
+        overlay: &impl Overlay,
+        matte: Option<&Matte>,
         input: &VideoFrameRef<&gst::BufferRef>,
         output: &mut VideoFrameRef<&mut gst::BufferRef>,
-        change: impl FnOnce(&mut VideoFrameRef<&mut gst::BufferRef>),
-    ) -> Result<(), gst::glib::BoolError> {
-        let mut unpacked = self.unpacked.as_mut_video_frame_ref();
-        match &mut self.overread {
-            None => {
-                self.unpack.frame_ref(input, &mut unpacked);
-                change(&mut unpacked);
-                self.pack.frame_ref(&unpacked, output);
-            }
-            Some(overread) => {
-                self.unpack.frame_ref(&overread.copy_of(input)?, &mut unpacked);
-                change(&mut unpacked);
-                overread.write_to(output, |packed| self.pack.frame_ref(&unpacked, packed))?;
-            }
+    ) -> Result<(), BoolError> {
+        let Self { planes, alpha, packer, workers, bands, .. } = self;
+        if let Some(packer) = packer {
+            let [band, ..] = bands.as_mut_slice() else { return Ok(()) };
+            // Unpacked pixels have all of their components in one plane.
+            let [plane, ..] = planes.as_slice() else { return Ok(()) };
+            overlay.start(band, plane);
+            return packer.run(input, output, |y, source, target| {
+                overlay_row(overlay, band, plane, y, source, target);
+            });
         }
+        let count = output.n_planes() as usize;
+        let (source, target) = (Rows::of(input)?, RowsMut::of(output)?);
+        let total = bands.len();
+        workers.in_bands(
+            bands,
+            target,
+            |rows, band| rows.split_band(band, total),
+            |band, mut target| {
+                for index in 0..count {
+                    let plane = planes.iter().find(|plane| plane.window.part.index == index);
+                    if let Some(plane) = plane {
+                        overlay.start(band, plane);
+                    }
+                    let alpha = alpha.as_ref().zip(matte);
+                    let alpha = alpha.filter(|(alpha, _)| alpha.window.part.index == index);
+                    if let Some((alpha, _)) = alpha {
+                        band.matte.restart(&alpha.window);
+                    }
+                    for (y, target) in target.rows(index) {
+                        let source = source.row(index, y);
+                        match (plane, alpha) {
+                            (Some(plane), None) => {
+                                overlay_row(overlay, band, plane, y, source, target);
+                            }
+                            (None, None) => target.copy_from_slice(source),
+                            (None, Some(alpha)) => write_alpha(band, alpha, y, source, target),
+                            (Some(plane), Some(alpha)) => {
+                                let mut row = std::mem::take(&mut band.row);
+                                row.resize(source.len(), 0);
+                                overlay_row(overlay, band, plane, y, source, &mut row);
+                                write_alpha(band, alpha, y, &row, target);
+                                band.row = row;
+                            }
+                        }
+                    }
+                }
+            },
+        );
         Ok(())
     }
-
-    fn new(info: &VideoInfo, threads: u32) -> Result<Self, gst::glib::BoolError> {
-        let format = info.format_info().unpack_format();
-        let unpacked_info = VideoInfo::builder(format, info.width(), info.height())
-            .fps(info.fps())
-            .colorimetry(&info.colorimetry())
-            .chroma_site(info.chroma_site())
-            .build()?;
-        let config = || {
-            let mut config = VideoConverterConfig::new();
-            config.set_threads(threads);
-            // What was replicated on the way in is dropped on the way out, and nothing else.
-            config.set_chroma_mode(gst_video::VideoChromaMode::None);
-            config.set_dither_method(VideoDitherMethod::None);
-            config
-        };
-        Ok(Self {
-            unpack: VideoConverter::new(info, &unpacked_info, Some(config()))?,
-            unpacked: own_frame(&unpacked_info)?,
-            pack: VideoConverter::new(&unpacked_info, info, Some(config()))?,
-            overread: OverreadGuard::new(info)?,
-        })
-    }
 }
 
-/// Copies all samples. GStreamer's own copy leaves out what stands behind the last luma sample in a
-/// row of YUY2 and its like when the width is odd; and behind the last row no padding may follow.
-pub fn copy(
-    input: &VideoFrameRef<&gst::BufferRef>,
-    output: &mut VideoFrameRef<&mut gst::BufferRef>,
-) -> Result<(), gst::glib::BoolError> {
-    let format = input.format_info();
-    // The stride of a tiled plane counts tiles, not bytes.
-    if format.is_complex() || format.is_tiled() || format.has_palette() {
-        return input.copy(output);
-    }
-    for plane in 0..input.n_planes() as usize {
-        for_each_row(plane, Some(input), output, |_, _| {});
-    }
-    Ok(())
-}
-
-/// Goes through the rows of one plane of `frame`, each with its number, after copying it from
-/// `source` if there is one.
-fn for_each_row(
-    plane: usize,
-    source: Option<&VideoFrameRef<&gst::BufferRef>>,
-    frame: &mut VideoFrameRef<&mut gst::BufferRef>,
-    mut change: impl FnMut(usize, &mut [u8]),
+/// Copies what stands around the samples, and leaves these to `overlay`.
+fn overlay_row(
+    overlay: &impl Overlay,
+    band: &mut Band,
+    plane: &ColorPlane,
+    y: usize,
+    source: &[u8],
+    target: &mut [u8],
 ) {
-    let length = row_bytes(frame.info())[plane];
-    let stride = frame.plane_stride()[plane] as usize;
-    let mut source = source.map(|source| {
-        let stride = source.plane_stride()[plane] as usize;
-        source.planes_data()[plane].chunks(stride)
-    });
-    let data = frame.planes_data_mut();
-    for (y, row) in data[plane].chunks_mut(stride).enumerate() {
-        let row = &mut row[..length];
-        if let Some(source) = source.as_mut().and_then(Iterator::next) {
-            row.copy_from_slice(&source[..length]);
-        }
-        change(y, row);
-    }
+    let samples = plane.window.part.bytes();
+    target[..samples.start].copy_from_slice(&source[..samples.start]);
+    target[samples.end..].copy_from_slice(&source[samples.end..]);
+    overlay.row(band, plane, y, &source[samples.clone()], &mut target[samples]);
 }
 
-/// Bytes that the samples of a row of each plane span, without padding. Where components share a
-/// plane the widest counts: a row of YUY2 ends with a whole pair of pixels, however odd its width.
-fn row_bytes(info: &VideoInfo) -> [usize; 4] {
-    let format = info.format_info();
-    let mut bytes = [0; 4];
-    for component in 0..format.n_components() as usize {
-        let width = format.scale_width(component as u8, info.width()) as usize;
-        let span = width * format.pixel_stride()[component].unsigned_abs() as usize;
-        let plane = &mut bytes[format.plane()[component] as usize];
-        *plane = span.max(*plane);
-    }
-    bytes
+/// Copies all but alpha, which is that of the matte.
+fn write_alpha(
+    band: &mut Band,
+    (plane, matte): (&ColorPlane, &Matte),
+    y: usize,
+    source: &[u8],
+    target: &mut [u8],
+) {
+    let ColorPlane { window, upsampler, is_sample } = plane;
+    let samples = window.part.bytes();
+    target[samples.end..].copy_from_slice(&source[samples.end..]);
+    let alpha = band.matte.row(upsampler, window, |_, y| matte.row(y), y);
+    let (source, target) = (&source[samples.clone()], &mut target[samples]);
+    window.part.blend(source, target, alpha, 0.0, is_sample);
 }
 
-/// Adds `change` to `frame`, or to the samples of `source` while they are copied there.
-fn add(
-    planes: &mut [(Plane, Upsampler)],
-    change: &Residual,
+/// A residual for all of a frame.
+struct WholeFrame<'a> {
+    residual: &'a Residual,
     keep: f32,
-    source: Option<&VideoFrameRef<&gst::BufferRef>>,
-    frame: &mut VideoFrameRef<&mut gst::BufferRef>,
-) {
-    for index in 0..frame.n_planes() as usize {
-        match planes.iter_mut().find(|(plane, _)| plane.index == index) {
-            Some((plane, upsampler)) => {
-                upsampler.restart();
-                for_each_row(index, source, frame, |y, row| {
-                    plane.add(
-                        row,
-                        &upsampler.row(|component, y| change.row(component, y), y),
-                        keep,
-                    );
-                });
-            }
-            // Alpha may have a plane of its own.
-            None => for_each_row(index, source, frame, |_, _| {}),
-        }
+}
+
+impl Overlay for WholeFrame<'_> {
+    fn start(&self, band: &mut Band, plane: &ColorPlane) {
+        band.upsampled.restart(&plane.window);
+    }
+
+    fn row(&self, band: &mut Band, plane: &ColorPlane, y: usize, source: &[u8], target: &mut [u8]) {
+        let ColorPlane { window, upsampler, is_sample } = plane;
+        let rows = |component: usize, y: usize| self.residual.row(component, y);
+        let residual = band.upsampled.row(upsampler, window, rows, y);
+        window.part.blend(source, target, residual, self.keep, is_sample);
+    }
+}
+
+/// Residuals for parts of a frame.
+struct Patches<'a> {
+    patches: &'a [Patch],
+    crops: &'a Crops,
+}
+
+impl Overlay for Patches<'_> {
+    fn start(&self, band: &mut Band, plane: &ColorPlane) {
+        band.patches.restart(self.patches, self.crops, plane.window.part.index);
+    }
+
+    fn row(&self, band: &mut Band, plane: &ColorPlane, y: usize, source: &[u8], target: &mut [u8]) {
+        let start = plane.window.part.bytes().start;
+        band.patches.row(self.patches, self.crops, y, start, source, target);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gst_video::{VideoFormat, VideoFrameFlags, VideoMeta};
+    use crate::{Bounds, RegionPlanner, Upscale, coarsest_sample, map_readable, map_writable};
+    use gst_video::{VideoFlags, VideoFormat, VideoFormatInfo, VideoFrameFlags, VideoMeta};
+    use proptest::prelude::*;
 
     /// Memory for two rows of five RGB pixels, three bytes of padding before each row, and behind
     /// the last row at once what is not the frame's.
@@ -257,13 +325,175 @@ mod tests {
         let size = Size { width: 5, height: 2 };
         let (input, mut output) = (buffer(1), buffer(2));
         {
-            let input = VideoFrameRef::from_buffer_ref_readable(&input, &info).unwrap();
-            let output = output.get_mut().unwrap();
-            let mut output = VideoFrameRef::from_buffer_ref_writable(output, &info).unwrap();
+            let input = map_readable(&input, &info).unwrap();
+            let mut output = map_writable(output.get_mut().unwrap(), &info).unwrap();
             let mut compositor = Compositor::new(&info, size, 1).unwrap();
             compositor.composite(&Residual::new(size), 1.0, &input, &mut output).unwrap();
         }
         let expected = [[2; 3].as_slice(), &[1; 15], &[2; 3], &[1; 15], &[2; 8]].concat();
         assert_eq!(output.map_readable().unwrap().as_slice(), expected);
+    }
+
+    #[test]
+    fn rows_that_stand_upside_down_are_refused() {
+        gst::init().unwrap();
+        let info = VideoInfo::builder(VideoFormat::Rgb, 4, 2).build().unwrap();
+        for (offset, stride) in [(12, -12), (0, 9)] {
+            let mut buffer = gst::Buffer::from_mut_slice(vec![0; 24]);
+            let (flags, format) = (VideoFrameFlags::empty(), VideoFormat::Rgb);
+            VideoMeta::add_full(buffer.make_mut(), flags, format, 4, 2, &[offset], &[stride])
+                .unwrap();
+            let error = map_readable(&buffer, &info).unwrap_err().to_string();
+            assert!(error.contains(&format!("{stride} bytes apart")), "{error}");
+            assert!(map_writable(buffer.get_mut().unwrap(), &info).is_err());
+            // Frames that others have mapped.
+            let input = VideoFrameRef::from_buffer_ref_readable(&buffer, &info).unwrap();
+            let mut output = gst::Buffer::with_size(info.size()).unwrap();
+            let mut output = map_writable(output.get_mut().unwrap(), &info).unwrap();
+            let size = Size { width: 4, height: 2 };
+            let mut compositor = Compositor::new(&info, size, 1).unwrap();
+            let residual = Residual::new(size);
+            assert!(compositor.composite(&residual, 1.0, &input, &mut output).is_err());
+            assert!(copy(&input, &mut output).is_err());
+        }
+    }
+
+    /// What `residual` steps everywhere make of one pixel of premultiplied `format`.
+    fn premultiplied(format: VideoFormat, pixel: &[u8], steps: i16, keep: f32) -> Vec<u8> {
+        let flags = VideoFlags::PREMULTIPLIED_ALPHA;
+        let info = VideoInfo::builder(format, 1, 1).flags(flags).build().unwrap();
+        let size = Size { width: 1, height: 1 };
+        let mut residual = Residual::new(size);
+        residual.planes.iter_mut().for_each(|plane| plane.fill(steps));
+        let mut bytes = vec![0; info.size()];
+        let planes = info.n_planes() as usize;
+        for (plane, pixel) in pixel.chunks(pixel.len() / planes).enumerate() {
+            bytes[info.offset()[plane]..][..pixel.len()].copy_from_slice(pixel);
+        }
+        let input = gst::Buffer::from_mut_slice(bytes);
+        let mut output = gst::Buffer::from_mut_slice(vec![0; info.size()]);
+        {
+            let input = map_readable(&input, &info).unwrap();
+            let mut output = map_writable(output.get_mut().unwrap(), &info).unwrap();
+            let mut compositor = Compositor::new(&info, size, 1).unwrap();
+            compositor.composite(&residual, keep, &input, &mut output).unwrap();
+        }
+        let bytes = output.map_readable().unwrap();
+        let length = pixel.len() / planes;
+        (0..planes).flat_map(|plane| bytes[info.offset()[plane]..][..length].to_vec()).collect()
+    }
+
+    #[test]
+    fn premultiplied_colours_are_no_brighter_than_their_alpha() {
+        gst::init().unwrap();
+        let add = |format, pixel: &[u8], grey: i16| premultiplied(format, pixel, grey * 64, 1.0);
+        // Half of a change where alpha is half, none where there is none, all where it is all.
+        assert_eq!(add(VideoFormat::Rgba, &[10, 20, 30, 128], 100), [60, 70, 80, 128]);
+        assert_eq!(add(VideoFormat::Argb, &[128, 10, 20, 30], -30), [128, 0, 5, 15]);
+        assert_eq!(add(VideoFormat::Bgra, &[0, 0, 0, 0], 200), [0, 0, 0, 0]);
+        assert_eq!(add(VideoFormat::Rgba, &[10, 20, 30, 255], 100), [110, 120, 130, 255]);
+        assert_eq!(add(VideoFormat::Rgba, &[100, 120, 128, 128], 255), [128, 128, 128, 128]);
+        // Not what alpha allows, but nobody changes it.
+        assert_eq!(add(VideoFormat::Rgba, &[200, 0, 0, 100], 0), [200, 0, 0, 100]);
+        // Alpha of its own plane, and of words.
+        assert_eq!(add(VideoFormat::Gbra, &[20, 30, 10, 128], 100), [70, 80, 60, 128]);
+        let words = [128u16 << 8, 10 << 8, 20 << 8, 30 << 8].map(u16::to_le_bytes).concat();
+        let found = add(VideoFormat::Argb64Le, &words, 100);
+        let found: Vec<_> = found.as_chunks().0.iter().map(|&w| u16::from_le_bytes(w)).collect();
+        assert!(found[0] == 128 << 8 && found[1].abs_diff(60 << 8) < 100, "{found:?}");
+        // The output itself, in place of half of the frame.
+        let plain = premultiplied(VideoFormat::Rgba, &[100, 50, 0, 128], 100 * 64, 0.5);
+        assert_eq!(plain, [100, 75, 50, 128]);
+    }
+
+    #[test]
+    fn premultiplied_luma_is_refused() {
+        gst::init().unwrap();
+        for format in [VideoFormat::A420, VideoFormat::Ayuv] {
+            let flags = VideoFlags::PREMULTIPLIED_ALPHA;
+            let info = VideoInfo::builder(format, 4, 4).flags(flags).build().unwrap();
+            let size = Size { width: 4, height: 4 };
+            let error = Compositor::new(&info, size, 1).err().unwrap().to_string();
+            assert!(error.contains("multiplied by alpha"), "{error}");
+        }
+    }
+
+    fn formats() -> Vec<VideoFormat> {
+        gst::init().unwrap();
+        let is_unpacked = |format: &VideoFormat| {
+            VideoFormatInfo::from_format(*format).unpack_format() != VideoFormat::Unknown
+        };
+        VideoFormat::iter_raw().filter(is_unpacked).collect()
+    }
+
+    /// A frame of random samples with a random residual on it.
+    struct Case {
+        info: VideoInfo,
+        size: Size,
+        seed: u64,
+        upscale: Upscale,
+        boxes: Vec<(u32, u32, u32, u32)>,
+    }
+
+    impl Case {
+        /// What comes out with so many bands, of all of the frame or of boxes.
+        fn output(&self, bands: usize, is_whole: bool) -> Vec<u8> {
+            let Self { info, size, seed, upscale, .. } = self;
+            let mut random = fastrand::Rng::with_seed(*seed);
+            let mut bytes = vec![0; info.size()];
+            random.fill(&mut bytes);
+            let input = gst::Buffer::from_mut_slice(bytes);
+            let mut output = gst::Buffer::from_mut_slice(vec![0xa5; info.size()]);
+            let fill = |residual: &mut Residual, random: &mut fastrand::Rng| {
+                residual.planes.iter_mut().flatten().for_each(|step| *step = random.i16(..) / 2);
+            };
+            let mut compositor =
+                Compositor::with_bands(info, *size, Workers::new(3).unwrap(), bands).unwrap();
+            {
+                let input = map_readable(&input, info).unwrap();
+                let mut output = map_writable(output.get_mut().unwrap(), info).unwrap();
+                if is_whole {
+                    let mut residual = Residual::new(*size);
+                    fill(&mut residual, &mut random);
+                    let keep = upscale.keep();
+                    compositor.composite(&residual, keep, &input, &mut output).unwrap();
+                } else {
+                    let frame = Size { width: info.width(), height: info.height() };
+                    let mut planner = RegionPlanner::new(frame, 1.0, coarsest_sample(info), *size);
+                    let boxes = self.boxes.iter().map(|&rect| Bounds::from(rect));
+                    let regions = planner.plan(boxes).to_vec();
+                    let patch = |index: usize| {
+                        let mut patch = Patch::default();
+                        patch.residual.resize(regions[index].letterbox.content.size);
+                        fill(&mut patch.residual, &mut random);
+                        patch.feather(index, &regions, *upscale);
+                        patch
+                    };
+                    let patches: Vec<_> = (0..regions.len()).map(patch).collect();
+                    compositor.composite_patches(&patches, &input, &mut output).unwrap();
+                }
+            }
+            output.map_readable().unwrap().to_vec()
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_number_of_bands_gives_the_same(
+            format in prop::sample::select(formats()), width in 1u32..90, height in 1u32..70,
+            residual in (1u32..40, 1u32..40), seed: u64, bands in 2usize..9,
+            upscale in prop_oneof![
+                (0f32..=1.0).prop_map(|strength| Upscale::Residual { strength }),
+                (0f32..=1.0).prop_map(|strength| Upscale::Plain { strength }),
+            ],
+            boxes in prop::collection::vec((0u32..90, 0u32..70, 1u32..60, 1u32..60), 0..5),
+        ) {
+            let info = VideoInfo::builder(format, width, height).build().unwrap();
+            let size = Size { width: residual.0, height: residual.1 };
+            let case = Case { info, size, seed, upscale, boxes };
+            for is_whole in [true, false] {
+                prop_assert!(case.output(1, is_whole) == case.output(bands, is_whole));
+            }
+        }
     }
 }

@@ -26,7 +26,7 @@ pub struct Rect {
 /// The size that is wanted of a dynamic generator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InferenceSize {
-    /// The frame's own size, pixel for pixel.
+    /// The frame's own size as it is shown: pixel for pixel where pixels are square.
     Frame,
     /// The shorter side, in pixels.
     ShortSide(u32),
@@ -69,7 +69,10 @@ impl Letterbox {
         ];
         let content = match (fixed_scales.into_iter().flatten().reduce(f64::min), wanted) {
             (Some(scale), _) => scaled(display_width, display_height, scale),
-            (None, InferenceSize::Frame) => frame,
+            // The side that is not shown as it is stored is enlarged, so that nothing is lost.
+            (None, InferenceSize::Frame) => {
+                scaled(display_width, display_height, pixel_aspect.recip().max(1.0))
+            }
             (None, InferenceSize::ShortSide(side)) => {
                 let short = display_width.min(display_height);
                 let long = display_width.max(display_height);

@@ -10,7 +10,8 @@ const SPARE: usize = 2048;
 
 /// A frame of our own that stays mapped, with some bytes to spare behind its end.
 pub fn own_frame(info: &VideoInfo) -> Result<VideoFrame<Writable>, gst::glib::BoolError> {
-    let buffer = gst::Buffer::with_size(info.size() + SPARE)?;
+    // Zeros, since what GStreamer reads behind the end goes into padding that it writes.
+    let buffer = gst::Buffer::from_mut_slice(vec![0u8; info.size() + SPARE]);
     VideoFrame::from_buffer_writable(buffer, info)
         .map_err(|_| gst::glib::bool_error!("cannot map a {} byte frame", info.size()))
 }

@@ -1,109 +1,226 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The change of one region, painted into its part of a frame with a soft edge.
+//! The residual of one region, put on its part of a frame with a feathered edge.
 
 use super::{
+    kernel::RowLerp,
     mask::Mask,
+    matte::Matte,
     plane::{COVER_ALL, Plane},
     region::Region,
     residual::{Residual, Upscale},
-    upsample::Upsampler,
+    upsample::{UpsampledRows, Upsampler, Window},
 };
 use cyclegan_contract::Size;
 
-/// A region's change and where it goes. Its memory is used again for the next region.
+/// A region's residual and where it goes. Its memory is used again for the next region.
 #[derive(Debug)]
 pub struct Patch {
-    /// What the generator changed, as if all of it were painted: at strength 1.
-    pub change: Residual,
+    /// What the generator changed, as if all of it were shown: at strength 1.
+    pub residual: Residual,
     region: Option<Region>,
     mask: Mask,
     /// How much of the frame's samples is covered, for [`Upscale::Plain`].
-    cover: Vec<i16>,
+    coverage: Vec<i16>,
     is_covering: bool,
-    windows: Vec<Window>,
-    /// What the windows were made for.
-    windows_for: Option<(Region, bool)>,
-}
-
-/// A patch in one plane of the frame.
-#[derive(Debug)]
-struct Window {
-    part: Plane,
-    change: Upsampler,
-    cover: Option<Upsampler>,
 }
 
 impl Default for Patch {
     fn default() -> Self {
         Self {
-            change: Residual::new(Size { width: 1, height: 1 }),
+            residual: Residual::new(Size { width: 1, height: 1 }),
             region: None,
             mask: Mask::default(),
-            cover: Vec::new(),
+            coverage: Vec::new(),
             is_covering: false,
-            windows: Vec::new(),
-            windows_for: None,
         }
     }
 }
 
 impl Patch {
-    /// Gives the change the soft edge of `regions[index]` and the strength of `upscale`.
-    pub fn soften(&mut self, index: usize, regions: &[Region], upscale: Upscale) {
+    /// Gives the residual the feathered edge of `regions[index]` and the strength of `upscale`.
+    pub fn feather(&mut self, index: usize, regions: &[Region], upscale: Upscale) {
         self.region = Some(regions[index]);
         self.mask.update(index, regions, upscale);
         let weights = self.mask.weights();
-        for plane in &mut self.change.planes {
+        for plane in &mut self.residual.planes {
             for (step, weight) in plane.iter_mut().zip(weights) {
                 *step = (f32::from(*step) * weight) as i16;
             }
         }
         self.is_covering = matches!(upscale, Upscale::Plain { .. });
         if self.is_covering {
-            self.cover.clear();
-            self.cover.extend(weights.iter().map(|weight| (weight * COVER_ALL) as i16));
+            self.coverage.clear();
+            self.coverage.extend(weights.iter().map(|weight| (weight * COVER_ALL) as i16));
         }
     }
 
-    /// Makes ready for frames whose planes of colour are `planes`.
-    pub(super) fn fit<'a>(&mut self, planes: impl Iterator<Item = &'a Plane>) {
-        let Some(region) = self.region else { return };
-        if self.windows_for == Some((region, self.is_covering)) {
-            return;
+    /// Multiplies the residual and what it covers by a generator's mask, after it has been feathered.
+    pub fn weigh(&mut self, matte: &Matte) {
+        matte.weigh(&mut self.residual);
+        if self.is_covering {
+            matte.multiply(&mut self.coverage);
         }
-        let size = (self.change.size.width, self.change.size.height);
+    }
+
+    fn coverage_row(&self, y: usize) -> &[i16] {
+        let width = self.residual.size.width as usize;
+        &self.coverage[y * width..][..width]
+    }
+}
+
+/// How many sizes of crops are kept. Boxes that move keep theirs, see
+/// [`RegionPlanner`](super::RegionPlanner).
+const KEPT_SIZES: usize = 64;
+
+/// How patches lie in the planes of a frame.
+#[derive(Default)]
+pub struct Crops {
+    /// Stretching to crops of the sizes that were in use lately.
+    upsamplers: Vec<CropUpsamplers>,
+    /// Frames so far.
+    now: u64,
+    /// One for each patch and plane.
+    windows: Vec<PatchWindow>,
+}
+
+/// Stretching to the planes of crops of one size.
+struct CropUpsamplers {
+    crop: Size,
+    residual: Size,
+    last_used: u64,
+    planes: Vec<Upsampler>,
+}
+
+/// A patch in one plane of the frame.
+#[derive(Clone, Copy)]
+struct PatchWindow {
+    patch: usize,
+    /// Which of the sizes, and which plane of it.
+    upsampler: (usize, usize),
+    window: Window,
+}
+
+impl Crops {
+    /// Makes ready for `patches` in frames whose planes of colour are `planes`.
+    pub fn fit<'a>(&mut self, patches: &[Patch], planes: impl Iterator<Item = &'a Plane> + Clone) {
+        self.now += 1;
         self.windows.clear();
-        self.windows.extend(planes.map(|plane| {
-            let (whole, part) = (plane.part(&region.crop), plane.part(&region.paint));
-            let upsampler = || Upsampler::new(size, &whole, &part);
-            Window { change: upsampler(), cover: self.is_covering.then(upsampler), part }
-        }));
-        self.windows_for = Some((region, self.is_covering));
+        while self.upsamplers.len() > KEPT_SIZES {
+            let ages = self.upsamplers.iter().enumerate();
+            let Some((oldest, _)) = ages.min_by_key(|(_, sizes)| sizes.last_used) else { break };
+            self.upsamplers.swap_remove(oldest);
+        }
+        for (index, patch) in patches.iter().enumerate() {
+            let Some(region) = patch.region else { continue };
+            let size = self.upsamplers_for(&region, patch.residual.size, planes.clone());
+            self.windows.extend(planes.clone().enumerate().map(|(i, plane)| {
+                let (crop, part) = (plane.part(&region.crop), plane.part(&region.paint));
+                PatchWindow {
+                    patch: index,
+                    upsampler: (size, i),
+                    window: Window::new(&crop, &part),
+                }
+            }));
+        }
     }
 
-    /// Paints into the rows of plane `index` of a frame, `stride` bytes apart and `length` long.
-    pub(super) fn paint(&mut self, index: usize, data: &mut [u8], stride: usize, length: usize) {
-        let width = self.change.size.width as usize;
-        for Window { part, change, cover } in &mut self.windows {
-            if part.index != index {
-                continue;
-            }
-            change.restart();
-            cover.iter_mut().for_each(Upsampler::restart);
-            let rows = data.chunks_mut(stride).skip(part.first_row as usize);
-            for (y, row) in rows.take(part.height as usize).enumerate() {
-                let row = part.of_row(&mut row[..length]);
-                let change = change.row(|component, y| self.change.row(component, y), y);
-                match cover {
-                    None => part.add(row, &change, 1.0),
-                    Some(cover) => {
-                        let cover = cover.row(|_, y| &self.cover[y * width..][..width], y);
-                        part.cover(row, &change, &cover);
-                    }
+    /// The number of the upsamplers for a region, which are made where there are none.
+    fn upsamplers_for<'a>(
+        &mut self,
+        region: &Region,
+        residual: Size,
+        planes: impl Iterator<Item = &'a Plane>,
+    ) -> usize {
+        let (crop, last_used) = (region.crop.size, self.now);
+        let wanted = |sizes: &CropUpsamplers| (sizes.crop, sizes.residual) == (crop, residual);
+        let found = self.upsamplers.iter().position(wanted).unwrap_or_else(|| {
+            let input = (residual.width, residual.height);
+            let upsampler = |plane: &Plane| Upsampler::new(input, &plane.part(&region.crop));
+            let planes = planes.map(upsampler).collect();
+            self.upsamplers.push(CropUpsamplers { crop, residual, last_used, planes });
+            self.upsamplers.len() - 1
+        });
+        self.upsamplers[found].last_used = last_used;
+        found
+    }
+
+    fn upsampler(&self, window: &PatchWindow) -> &Upsampler {
+        let (size, plane) = window.upsampler;
+        &self.upsamplers[size].planes[plane]
+    }
+}
+
+/// What a band of rows needs to put patches on them.
+#[derive(Default)]
+pub struct PatchRows {
+    /// The stretched residual and coverage of each window.
+    windows: Vec<[UpsampledRows; 2]>,
+    /// Which windows lie in the plane.
+    in_plane: Vec<usize>,
+    /// A row while patches are put on it: the output's memory may be slow to read.
+    row: Vec<u8>,
+    /// What a patch is put on.
+    below: Vec<u8>,
+}
+
+impl PatchRows {
+    /// Begins with the rows of another plane.
+    pub fn restart(&mut self, patches: &[Patch], crops: &Crops, plane: usize) {
+        self.windows.resize_with(self.windows.len().max(crops.windows.len()), Default::default);
+        self.in_plane.clear();
+        let all = crops.windows.iter().enumerate().zip(&mut self.windows);
+        for ((i, PatchWindow { patch, window, .. }), [residual, coverage]) in all {
+            if window.part.index == plane {
+                self.in_plane.push(i);
+                residual.restart(window);
+                if patches[*patch].is_covering {
+                    coverage.restart(window);
                 }
             }
         }
+    }
+
+    /// Makes row `y` of `target` from that of `source`, which begin with byte `start` of the plane's
+    /// row.
+    pub fn row(
+        &mut self,
+        patches: &[Patch],
+        crops: &Crops,
+        y: usize,
+        start: usize,
+        source: &[u8],
+        target: &mut [u8],
+    ) {
+        let Self { windows, in_plane, row, below } = self;
+        let mut is_copied = false;
+        for &i in in_plane.iter() {
+            let (this, [residual, coverage]) = (&crops.windows[i], &mut windows[i]);
+            let (part, patch) = (&this.window.part, &patches[this.patch]);
+            let Some(y) = y.checked_sub(part.first_row as usize) else { continue };
+            if y >= part.height as usize {
+                continue;
+            }
+            if !is_copied {
+                row.clear();
+                row.extend_from_slice(source);
+                is_copied = true;
+            }
+            let bytes = part.bytes();
+            let samples = &mut row[bytes.start - start..bytes.end - start];
+            below.clear();
+            below.extend_from_slice(samples);
+            let (upsampler, window) = (crops.upsampler(this), &this.window);
+            let steps = |component: usize, y: usize| patch.residual.row(component, y);
+            let residual: RowLerp = residual.row(upsampler, window, steps, y);
+            if patch.is_covering {
+                let coverage = coverage.row(upsampler, window, |_, y| patch.coverage_row(y), y);
+                part.cover(below, samples, residual, coverage);
+            } else {
+                part.add(below, samples, residual);
+            }
+        }
+        target.copy_from_slice(if is_copied { row } else { source });
     }
 }
 
@@ -131,15 +248,15 @@ mod tests {
     fn patches(regions: &[Region], step: i16, upscale: Upscale) -> Vec<Patch> {
         let patch = |(index, region): (usize, &Region)| {
             let mut patch = Patch::default();
-            patch.change.resize(region.letterbox.content.size);
-            patch.change.planes.iter_mut().for_each(|plane| plane.fill(step));
-            patch.soften(index, regions, upscale);
+            patch.residual.resize(region.letterbox.content.size);
+            patch.residual.planes.iter_mut().for_each(|plane| plane.fill(step));
+            patch.feather(index, regions, upscale);
             patch
         };
         regions.iter().enumerate().map(patch).collect()
     }
 
-    fn composite(info: &VideoInfo, patches: &mut [Patch], input: &[u8]) -> Vec<u8> {
+    fn composite(info: &VideoInfo, patches: &[Patch], input: &[u8]) -> Vec<u8> {
         let input = gst::Buffer::from_slice(input.to_vec());
         let mut output = gst::Buffer::from_slice(vec![0; info.size()]);
         {
@@ -168,8 +285,8 @@ mod tests {
             (Upscale::Plain { strength: 1.0 }, 40),
             (Upscale::Plain { strength: 0.5 }, 70),
         ] {
-            let mut patches = patches(&regions, 40 * 64, upscale);
-            let output = composite(&info, &mut patches, &vec![100; info.size()]);
+            let patches = patches(&regions, 40 * 64, upscale);
+            let output = composite(&info, &patches, &vec![100; info.size()]);
             for (y, row) in output.chunks(stride).enumerate() {
                 for (x, &found) in row.iter().enumerate().take(200) {
                     match ((60..100).contains(&x), (30..70).contains(&y)) {
@@ -190,8 +307,8 @@ mod tests {
         assert_eq!(regions.len(), 2);
         for upscale in [FULL, Upscale::Plain { strength: 1.0 }] {
             let step = if upscale == FULL { 40 * 64 } else { 140 * 64 };
-            let mut patches = patches(&regions, step, upscale);
-            let output = composite(&info, &mut patches, &vec![100; info.size()]);
+            let patches = patches(&regions, step, upscale);
+            let output = composite(&info, &patches, &vec![100; info.size()]);
             let row = &output[50 * info.stride()[0] as usize..][40..140];
             assert!(row.iter().all(|value| value.abs_diff(140) <= 2), "{upscale:?} {row:?}");
         }
@@ -224,9 +341,9 @@ mod tests {
             fastrand::Rng::with_seed(seed).fill(&mut input);
             let upscale = if is_plain { Upscale::Plain { strength: 1.0 } } else { FULL };
             let regions = regions(&info, &boxes);
-            let untouched = composite(&info, &mut [], &input);
+            let untouched = composite(&info, &[], &input);
             let step = step >> 2;
-            let output = composite(&info, &mut patches(&regions, step, upscale), &input);
+            let output = composite(&info, &patches(&regions, step, upscale), &input);
             // What an empty frame with the regions' planes marked shows as theirs.
             let mut may_change = vec![0; info.size()];
             match Plane::all(&info) {
@@ -236,7 +353,7 @@ mod tests {
                     for part in regions.iter().map(|region| plane.part(&region.paint)) {
                         let rows = may_change[offset..].chunks_mut(stride as usize);
                         for row in rows.skip(part.first_row as usize).take(part.height as usize) {
-                            part.of_row(row).fill(1u8);
+                            row[part.bytes()].fill(1u8);
                         }
                     }
                 }

@@ -1,25 +1,23 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Where the colour samples of a frame stand, plane by plane, and adding a change to a row of them.
+//! Where the colour samples of a frame stand, plane by plane.
 
-use gst_video::{VideoFormat, VideoFormatInfo, VideoInfo};
+use gst_video::{VideoFlags, VideoFormat, VideoFormatInfo, VideoInfo};
 
 use super::{
     geometry::Rect,
-    upsample::{RowLerp, WEIGHT_ONE},
-    word::Word,
+    kernel::{self, KEEP_ALL, RowLerp},
+    premultiplied::Pixels,
+    word::{Packed, Word},
 };
 
-/// Bits below the point of a change times a weight: 6 of the change, 8 of the weight.
-const FRACTION: u32 = 14;
-/// The whole of a frame's sample is kept.
-const KEEP_ALL: i32 = 1 << FRACTION;
 /// The whole of a frame's sample is covered, see [`Plane::cover`].
 pub const COVER_ALL: f32 = KEEP_ALL as f32;
 
-/// The colour samples of one plane, or of a part of it. A row is taken as a run of bytes or of
-/// 16-bit words, some of which are samples; alpha and padding are not.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The colour samples of one plane, or of a part of it. A row is a run of entries, which are bytes,
+/// 16-bit words, or the three samples of each 32-bit word; some of them are colour samples, the
+/// others are alpha or padding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plane {
     /// Which plane of the frame.
     pub index: usize,
@@ -27,25 +25,28 @@ pub struct Plane {
     pub first_row: u32,
     /// Rows.
     pub height: u32,
-    /// The bytes or words of the frame's row that stand before it.
+    /// The entries of the frame's row that stand before it.
     pub start: usize,
-    /// The components that stand in it.
-    pub components: Vec<Component>,
+    /// The components that stand in it, the first `count` of these.
+    components: [Component; 3],
+    count: usize,
     /// How many times the frame's height is halved.
     halvings: u32,
     sample: Sample,
+    /// Entries from the start to the first alpha, where colours are multiplied by it.
+    alpha: Option<usize>,
 }
 
 /// The samples of one component in a row of a plane.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Component {
     /// 0 for Y or R, 1 for U or G, 2 for V or B.
     pub number: usize,
     /// The sample of the frame's row that it begins with.
     pub first: u32,
-    /// Bytes or words from the plane's start to the first sample.
+    /// Entries from the plane's start to the first sample.
     pub offset: usize,
-    /// Bytes or words from one sample to the next.
+    /// Entries from one sample to the next.
     pub stride: usize,
     /// Samples in a row.
     pub width: u32,
@@ -60,13 +61,21 @@ enum Sample {
     Byte,
     /// Some or all bits of a 16-bit word.
     Word(Word),
+    /// Ten bits of a 32-bit word that holds three samples.
+    Packed(Packed),
 }
 
 impl Plane {
-    /// The planes of frames of `info` that hold colour, or `None` if not each sample stands in a
-    /// byte or a 16-bit word of its own.
+    /// The planes of frames of `info` that hold colour, or `None` where a sample is neither a byte,
+    /// nor a part of a 16-bit word of its own, nor one of three in a 32-bit word; or where colours
+    /// are multiplied by an alpha that does not stand beside them.
     pub fn all(info: &VideoInfo) -> Option<Vec<Self>> {
         let format = info.format_info();
+        let is_premultiplied =
+            format.has_alpha() && info.flags().contains(VideoFlags::PREMULTIPLIED_ALPHA);
+        if let Some((packed, places)) = packed(info.format()).filter(|_| !is_premultiplied) {
+            return Some(vec![Self::of_packed(info, packed, places)]);
+        }
         if format.is_complex() || format.is_tiled() || format.has_palette() {
             return None;
         }
@@ -90,22 +99,95 @@ impl Plane {
                     first_row: 0,
                     height,
                     start: 0,
-                    components: vec![component],
+                    components: [component; 3],
+                    count: 1,
                     halvings: format.h_sub()[number],
                     sample,
+                    alpha: None,
                 }),
                 Some(plane) => {
-                    // GStreamer describes the components of RGB10A2 and its like as one place.
+                    // GStreamer describes the components of some packed formats as one place.
                     let is_taken =
-                        plane.components.iter().any(|other| other.offset == component.offset);
+                        plane.components().iter().any(|other| other.offset == component.offset);
                     if is_taken || (plane.height, plane.sample) != (height, sample) {
                         return None;
                     }
-                    plane.components.push(component);
+                    plane.components[plane.count] = component;
+                    plane.count += 1;
                 }
             }
         }
+        if is_premultiplied {
+            let [plane] = planes.as_mut_slice() else { return None };
+            let is_pixel = plane.count == 3 && format.is_rgb();
+            let is_beside = format.plane()[ALPHA] as usize == plane.index;
+            if !is_pixel || !is_beside || Sample::of(&format, ALPHA)? != plane.sample {
+                return None;
+            }
+            plane.alpha = Some(offset(&format, ALPHA) / plane.sample.bytes());
+        }
         Some(planes)
+    }
+
+    /// The plane that holds the alpha of frames of `info`, with alpha as its one component; `None`
+    /// where there is none, where it is no byte or word of its own, and where colours are multiplied
+    /// by it.
+    pub fn alpha(info: &VideoInfo) -> Option<Self> {
+        let format = info.format_info();
+        let is_premultiplied = info.flags().contains(VideoFlags::PREMULTIPLIED_ALPHA);
+        let is_plain = !(format.is_complex() || format.is_tiled() || format.has_palette());
+        if !format.has_alpha() || is_premultiplied || !is_plain || packed(info.format()).is_some() {
+            return None;
+        }
+        let sample = Sample::of(&format, ALPHA)?;
+        let component = Component {
+            number: 0,
+            first: 0,
+            offset: offset(&format, ALPHA) / sample.bytes(),
+            stride: usize::try_from(format.pixel_stride()[ALPHA]).ok()? / sample.bytes(),
+            width: format.scale_width(ALPHA as u8, info.width()),
+            halvings: format.w_sub()[ALPHA],
+        };
+        Some(Self {
+            index: format.plane()[ALPHA] as usize,
+            first_row: 0,
+            height: format.scale_height(ALPHA as u8, info.height()),
+            start: 0,
+            components: [component; 3],
+            count: 1,
+            halvings: format.h_sub()[ALPHA],
+            sample,
+            alpha: None,
+        })
+    }
+
+    fn of_packed(info: &VideoInfo, packed: Packed, places: [PackedPlace; 3]) -> Self {
+        let component = |number: usize| {
+            let (offset, stride, halvings) = places[number];
+            let width = info.width().div_ceil(1 << halvings);
+            Component { number, first: 0, offset, stride, width, halvings }
+        };
+        Self {
+            index: 0,
+            first_row: 0,
+            height: info.height(),
+            start: 0,
+            components: [0, 1, 2].map(component),
+            count: 3,
+            halvings: 0,
+            sample: Sample::Packed(packed),
+            alpha: None,
+        }
+    }
+
+    /// The components that stand in it.
+    pub fn components(&self) -> &[Component] {
+        &self.components[..self.count]
+    }
+
+    /// Whether a 32-bit word holds three samples.
+    pub fn is_packed(&self) -> bool {
+        matches!(self.sample, Sample::Packed(_))
     }
 
     /// The part that shows `rect`, which is in pixels of the frame and lies in it.
@@ -115,57 +197,146 @@ impl Plane {
             (first, (start + length).div_ceil(1 << halvings) - first)
         };
         let (first_row, height) = span(rect.y, rect.size.height, self.halvings);
-        let components = self.components.iter().map(|component| {
+        let mut components = self.components;
+        for component in &mut components {
             let (first, width) = span(rect.x, rect.size.width, component.halvings);
-            Component {
-                first,
-                width,
-                offset: component.offset + first as usize * component.stride,
-                ..*component
-            }
-        });
-        let mut components: Vec<_> = components.collect();
-        let start = components.iter().map(|component| component.offset).min().unwrap_or(0);
-        components.iter_mut().for_each(|component| component.offset -= start);
-        Self { first_row, height, start, components, ..*self }
+            component.offset += first as usize * component.stride;
+            (component.first, component.width) = (first, width);
+        }
+        let [Component { first, stride, .. }, ..] = components;
+        let alpha = self.alpha.map(|alpha| alpha + first as usize * stride);
+        let used = &mut components[..self.count];
+        let first = used.iter().map(|component| component.offset).chain(alpha).min().unwrap_or(0);
+        let start = first - first % self.sample.per_unit();
+        used.iter_mut().for_each(|component| component.offset -= start);
+        let alpha = alpha.map(|alpha| alpha - start);
+        Self { first_row, height, start, components, alpha, ..*self }
     }
 
-    /// Of a row of the frame's plane, what stands in this part of it.
-    pub fn of_row<'a>(&self, row: &'a mut [u8]) -> &'a mut [u8] {
-        let bytes = self.sample.bytes();
-        &mut row[self.start * bytes..][..self.row_length() * bytes]
+    /// The bytes of a row of the frame's plane that hold this part of it.
+    pub fn bytes(&self) -> std::ops::Range<usize> {
+        let unit = |entries: usize| entries / self.sample.per_unit() * self.sample.bytes();
+        let start = unit(self.start);
+        start..start + unit(self.row_length())
     }
 
-    /// Bytes or words from the first to the last sample of a row, both included.
+    /// Entries of a row, up to the byte or word that holds the last sample, included.
     pub fn row_length(&self) -> usize {
+        let [Component { width, stride, .. }, ..] = self.components;
         let end = |component: &Component| {
             component.offset + (component.width as usize - 1) * component.stride + 1
         };
-        self.components.iter().map(end).max().unwrap_or(0)
+        let alpha = self.alpha.map(|alpha| alpha + (width as usize - 1) * stride + 1);
+        let length = self.components().iter().map(end).chain(alpha).max().unwrap_or(0);
+        length.next_multiple_of(self.sample.per_unit())
     }
 
-    /// Adds `change` to a row: sample = keep · sample + change, within the sample's range.
+    /// target = source + residual, within the samples' range.
     ///
-    /// `row` begins with the plane's row and holds at least [`Plane::row_length`].
-    pub fn add(&self, row: &mut [u8], change: &RowLerp<'_>, keep: f32) {
-        let keep = (keep * KEEP_ALL as f32).round() as i32;
-        match (self.sample, keep) {
-            (Sample::Byte, KEEP_ALL) => add_bytes(row, change),
-            (Sample::Byte, _) => blend_bytes(row, change, keep),
-            (Sample::Word(word), _) => add_words(word, row, change, keep),
+    /// Rows hold [`Plane::bytes`], those of the residual [`Plane::row_length`].
+    pub fn add(&self, source: &[u8], target: &mut [u8], residual: RowLerp<'_>) {
+        if let Some(alpha) = self.alpha {
+            return self.pixels(alpha, |pixels| {
+                pixels.blend(source, target, residual, |_| KEEP_ALL);
+            });
+        }
+        match self.sample {
+            Sample::Byte => kernel::add_bytes(source, target, residual),
+            Sample::Word(word) if word.little_endian => {
+                kernel::add_words::<false>(word, source, target, residual);
+            }
+            Sample::Word(word) => kernel::add_words::<true>(word, source, target, residual),
+            Sample::Packed(packed) if packed.little_endian => {
+                kernel::add_packed::<false>(packed, source, target, residual);
+            }
+            Sample::Packed(packed) => kernel::add_packed::<true>(packed, source, target, residual),
         }
     }
 
-    /// Covers a row: sample = (1 − cover) · sample + change, within the sample's range.
+    /// target = keep · source + residual, within the samples' range.
     ///
-    /// `cover` is in parts of [`COVER_ALL`]; `row` is as for [`Plane::add`].
-    pub fn cover(&self, row: &mut [u8], change: &RowLerp<'_>, cover: &RowLerp<'_>) {
+    /// `is_sample` is −1 where a sample stands and 0 elsewhere; rows are as for [`Plane::add`].
+    pub fn blend(
+        &self,
+        source: &[u8],
+        target: &mut [u8],
+        residual: RowLerp<'_>,
+        keep: f32,
+        is_sample: &[i16],
+    ) {
+        let keep = (keep * KEEP_ALL as f32).round() as i32;
+        if let Some(alpha) = self.alpha {
+            return self.pixels(alpha, |pixels| {
+                pixels.blend(source, target, residual, |_| keep);
+            });
+        }
         match self.sample {
-            Sample::Byte => cover_bytes(row, change, cover),
-            Sample::Word(word) => cover_words(word, row, change, cover),
+            _ if keep == KEEP_ALL => self.add(source, target, residual),
+            Sample::Byte => kernel::blend_bytes(source, target, residual, keep, is_sample),
+            Sample::Word(word) if word.little_endian => {
+                kernel::blend_words::<false>(word, source, target, residual, keep, is_sample);
+            }
+            Sample::Word(word) => {
+                kernel::blend_words::<true>(word, source, target, residual, keep, is_sample);
+            }
+            Sample::Packed(packed) if packed.little_endian => {
+                kernel::blend_packed::<false>(packed, source, target, residual, keep, is_sample);
+            }
+            Sample::Packed(packed) => {
+                kernel::blend_packed::<true>(packed, source, target, residual, keep, is_sample);
+            }
+        }
+    }
+
+    /// target = (1 − coverage) · source + residual, within the samples' range.
+    ///
+    /// `coverage` is in parts of [`COVER_ALL`] and 0 where no sample stands; rows are as for
+    /// [`Plane::add`].
+    pub fn cover(
+        &self,
+        source: &[u8],
+        target: &mut [u8],
+        residual: RowLerp<'_>,
+        coverage: RowLerp<'_>,
+    ) {
+        if let Some(alpha) = self.alpha {
+            return self.pixels(alpha, |pixels| {
+                pixels.blend(source, target, residual, |entry| coverage.kept_at(entry));
+            });
+        }
+        match self.sample {
+            Sample::Byte => kernel::cover_bytes(source, target, residual, coverage),
+            Sample::Word(word) if word.little_endian => {
+                kernel::cover_words::<false>(word, source, target, residual, coverage);
+            }
+            Sample::Word(word) => {
+                kernel::cover_words::<true>(word, source, target, residual, coverage);
+            }
+            Sample::Packed(word) if word.little_endian => {
+                kernel::cover_packed::<false>(word, source, target, residual, coverage);
+            }
+            Sample::Packed(word) => {
+                kernel::cover_packed::<true>(word, source, target, residual, coverage);
+            }
         }
     }
 }
+
+impl Plane {
+    /// Shows `work` where alpha and colours stand.
+    fn pixels(&self, alpha: usize, work: impl FnOnce(Pixels<'_>)) {
+        let colors = self.components.map(|component| component.offset);
+        let word = match self.sample {
+            Sample::Word(word) => Some(word),
+            Sample::Byte | Sample::Packed(_) => None,
+        };
+        let stride = self.components[0].stride;
+        work(Pixels { stride, alpha, colors: &colors[..self.count], word });
+    }
+}
+
+/// The number of alpha among a format's components.
+const ALPHA: usize = 3;
 
 impl Sample {
     fn of(format: &VideoFormatInfo, component: usize) -> Option<Self> {
@@ -180,12 +351,44 @@ impl Sample {
         }
     }
 
+    /// Bytes of a unit of memory.
     fn bytes(self) -> usize {
         match self {
             Self::Byte => 1,
             Self::Word(_) => 2,
+            Self::Packed(_) => 4,
         }
     }
+
+    /// Entries in a unit of memory.
+    fn per_unit(self) -> usize {
+        match self {
+            Self::Byte | Self::Word(_) => 1,
+            Self::Packed(_) => 3,
+        }
+    }
+}
+
+/// Where a component of packed samples stands: the first entry, entries from sample to sample, and
+/// how often the width is halved.
+pub type PackedPlace = (usize, usize, u32);
+
+/// How the samples of `format` are packed, if they are packed by three, and where the components
+/// stand.
+pub fn packed(format: VideoFormat) -> Option<(Packed, [PackedPlace; 3])> {
+    let little_endian = Packed { shifts: [0, 10, 20], little_endian: true };
+    let [first, second, third] = [0, 1, 2].map(|lane| (lane, 3, 0));
+    Some(match format {
+        // Cb Y Cr Y Cb Y Cr Y …
+        VideoFormat::V210 => (little_endian, [(1, 2, 0), (0, 4, 1), (2, 4, 1)]),
+        VideoFormat::Y410 => (little_endian, [second, first, third]),
+        VideoFormat::Rgb10a2Le => (little_endian, [first, second, third]),
+        VideoFormat::Bgr10a2Le => (little_endian, [third, second, first]),
+        VideoFormat::R210 => {
+            (Packed { shifts: [20, 10, 0], little_endian: false }, [first, second, third])
+        }
+        _ => return None,
+    })
 }
 
 /// Bytes before the first sample of `component`. GStreamer 1.22 describes two kinds of formats
@@ -204,100 +407,9 @@ fn offset(format: &VideoFormatInfo, component: usize) -> usize {
 fn is_little_endian(format: &VideoFormatInfo) -> bool {
     format.is_le() || format.format() == VideoFormat::V216
 }
-
-/// Adds a change of 0 to everything that is no sample.
-#[inline]
-#[multiversion::multiversion(targets("x86_64+avx2"))]
-fn add_bytes(row: &mut [u8], change: &RowLerp<'_>) {
-    let RowLerp { before, after, weight, .. } = *change;
-    for (sample, (&before, &after)) in row.iter_mut().zip(before.iter().zip(after)) {
-        let change = (weighted(before, after, weight) + HALF) >> FRACTION;
-        *sample = (i32::from(*sample) + change).clamp(0, 255) as u8;
-    }
-}
-
-/// Keeps a part of each sample, and the whole of everything else.
-#[inline]
-#[multiversion::multiversion(targets("x86_64+avx2"))]
-fn blend_bytes(row: &mut [u8], change: &RowLerp<'_>, keep: i32) {
-    let RowLerp { before, after, weight, is_sample } = *change;
-    let changes = before.iter().zip(after).zip(is_sample);
-    for (sample, ((&before, &after), &is_sample)) in row.iter_mut().zip(changes) {
-        let keep = if is_sample { keep } else { KEEP_ALL };
-        let sum = i32::from(*sample) * keep + weighted(before, after, weight) + HALF;
-        *sample = (sum >> FRACTION).clamp(0, 255) as u8;
-    }
-}
-
-/// The same for 16-bit words.
-#[inline]
-#[multiversion::multiversion(targets("x86_64+avx2"))]
-fn add_words(word: Word, row: &mut [u8], change: &RowLerp<'_>, keep: i32) {
-    let RowLerp { before, after, weight, is_sample } = *change;
-    let changes = before.iter().zip(after).zip(is_sample);
-    for (bytes, ((&before, &after), &is_sample)) in row.chunks_exact_mut(2).zip(changes) {
-        let stored = word.stored(bytes);
-        // 2³⁰ of the sample and less than 2³⁰ of the change: an i32 holds both.
-        let change = weighted(before, after, weight) << (word.depth - 8);
-        let sum = i32::from(word.value(stored)) * keep + change + HALF;
-        let value = (sum >> FRACTION).clamp(0, i32::from(word.mask())) as u16;
-        let changed = word.with_value(stored, value);
-        word.store(bytes, if is_sample { changed } else { stored });
-    }
-}
-
-/// Keeps of each sample what is not covered; what is no sample has no cover and no change.
-#[inline]
-#[multiversion::multiversion(targets("x86_64+avx2"))]
-fn cover_bytes(row: &mut [u8], change: &RowLerp<'_>, cover: &RowLerp<'_>) {
-    let changes = change.before.iter().zip(change.after);
-    let covers = cover.before.iter().zip(cover.after);
-    for (sample, ((&before, &after), (&cover_before, &cover_after))) in
-        row.iter_mut().zip(changes.zip(covers))
-    {
-        let keep = kept(cover_before, cover_after, cover.weight);
-        let sum = i32::from(*sample) * keep + weighted(before, after, change.weight) + HALF;
-        *sample = (sum >> FRACTION).clamp(0, 255) as u8;
-    }
-}
-
-/// The same for 16-bit words.
-#[inline]
-#[multiversion::multiversion(targets("x86_64+avx2"))]
-fn cover_words(word: Word, row: &mut [u8], change: &RowLerp<'_>, cover: &RowLerp<'_>) {
-    let changes = change.before.iter().zip(change.after);
-    let covers = cover.before.iter().zip(cover.after);
-    for (bytes, ((&before, &after), (&cover_before, &cover_after))) in
-        row.chunks_exact_mut(2).zip(changes.zip(covers))
-    {
-        let stored = word.stored(bytes);
-        let keep = kept(cover_before, cover_after, cover.weight);
-        // As in `add_words`, an i32 holds the sum.
-        let change = weighted(before, after, change.weight) << (word.depth - 8);
-        let sum = i32::from(word.value(stored)) * keep + change + HALF;
-        let value = (sum >> FRACTION).clamp(0, i32::from(word.mask())) as u16;
-        word.store(bytes, word.with_value(stored, value));
-    }
-}
-
-/// What a cover leaves of a sample, in parts of [`KEEP_ALL`].
-#[inline]
-fn kept(before: i16, after: i16, weight: i32) -> i32 {
-    KEEP_ALL - weighted(before, after, weight) / WEIGHT_ONE
-}
-
-/// Rounds when the fraction is cut off.
-const HALF: i32 = 1 << (FRACTION - 1);
-
-#[inline]
-fn weighted(before: i16, after: i16, weight: i32) -> i32 {
-    i32::from(before) * (WEIGHT_ONE - weight) + i32::from(after) * weight
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     fn planes(format: VideoFormat, width: u32, height: u32) -> Option<Vec<Plane>> {
         gst::init().unwrap();
@@ -315,7 +427,7 @@ mod tests {
     fn packed_components_share_a_plane() {
         let planes = planes(VideoFormat::Yuy2, 4, 2).unwrap();
         let components: Vec<_> =
-            planes[0].components.iter().map(|l| (l.offset, l.stride, l.width)).collect();
+            planes[0].components().iter().map(|l| (l.offset, l.stride, l.width)).collect();
         assert_eq!((planes.len(), components), (1, vec![(0, 2, 4), (1, 4, 2), (3, 4, 2)]));
     }
 
@@ -330,7 +442,7 @@ mod tests {
 
         let yuy2 = self::planes(VideoFormat::Yuy2, 16, 4).unwrap()[0].part(&rect(4, 1, 6, 2));
         let components: Vec<_> =
-            yuy2.components.iter().map(|l| (l.offset, l.first, l.width)).collect();
+            yuy2.components().iter().map(|l| (l.offset, l.first, l.width)).collect();
         assert_eq!((yuy2.start, components), (8, vec![(0, 4, 6), (1, 2, 3), (3, 2, 3)]));
     }
 
@@ -339,74 +451,34 @@ mod tests {
         for format in [VideoFormat::Rgba, VideoFormat::Ayuv, VideoFormat::A420, VideoFormat::Argb64]
         {
             let planes = planes(format, 4, 4).unwrap();
-            assert_eq!(planes.iter().map(|plane| plane.components.len()).sum::<usize>(), 3);
+            assert_eq!(planes.iter().map(|plane| plane.components().len()).sum::<usize>(), 3);
         }
     }
 
     #[test]
-    fn samples_that_share_words_are_not_reached_in_place() {
-        for format in [VideoFormat::V210, VideoFormat::Rgb16, VideoFormat::Rgb10a2Le] {
+    fn three_samples_share_a_word() {
+        let places = |format| {
+            let plane = planes(format, 7, 4).unwrap()[0];
+            let places = plane.components().iter().map(|c| (c.offset, c.stride, c.width));
+            (places.collect::<Vec<_>>(), plane.row_length(), plane.bytes())
+        };
+        assert_eq!(places(VideoFormat::Y410), (vec![(1, 3, 7), (0, 3, 7), (2, 3, 7)], 21, 0..28));
+        assert_eq!(places(VideoFormat::V210), (vec![(1, 2, 7), (0, 4, 4), (2, 4, 4)], 15, 0..20));
+    }
+
+    #[test]
+    fn a_part_of_packed_samples_begins_with_a_word() {
+        let rect = Rect { x: 8, y: 1, size: crate::Size { width: 4, height: 2 } };
+        let part = planes(VideoFormat::V210, 48, 4).unwrap()[0].part(&rect);
+        // The sample before the first one shares its word.
+        assert_eq!((part.start, part.row_length(), part.bytes()), (15, 9, 20..32));
+        assert_eq!(part.components()[1].offset, 1);
+    }
+
+    #[test]
+    fn samples_of_other_formats_are_not_reached_in_place() {
+        for format in [VideoFormat::Uyvp, VideoFormat::Rgb16, VideoFormat::Nv1210le32] {
             assert_eq!(planes(format, 4, 4), None);
-        }
-    }
-
-    /// The definition, a sample at a time and in floating point.
-    fn add_reference(
-        stored: u16,
-        word: Word,
-        before: i16,
-        after: i16,
-        weight: i32,
-        keep: f64,
-    ) -> u16 {
-        let weight = f64::from(weight) / f64::from(WEIGHT_ONE);
-        let steps = f64::from(before) * (1.0 - weight) + f64::from(after) * weight;
-        let change = steps / 64.0 * f64::from(word.depth - 8).exp2();
-        let sum = f64::from(word.value(stored)) * keep + change;
-        let value = (sum + 0.5).floor().clamp(0.0, f64::from(word.mask()));
-        word.with_value(stored, value as u16)
-    }
-
-    proptest! {
-        #[test]
-        fn rows_agree_with_the_definition(
-            stored in proptest::collection::vec(any::<u16>(), 1..100),
-            change in proptest::collection::vec((-16_383i16..16_384, -16_383i16..16_384, any::<bool>()), 100),
-            weight in 0..=WEIGHT_ONE, keep in prop_oneof![Just(KEEP_ALL), 0..=KEEP_ALL],
-            word in prop::option::of((9u32..=16, any::<bool>(), any::<bool>())),
-        ) {
-            let (is_byte, word) = match word {
-                Some((depth, is_high, little_endian)) => {
-                    let shift = u32::from(is_high) * (16 - depth);
-                    (false, Word { depth, shift, little_endian })
-                }
-                None => (true, Word { depth: 8, shift: 0, little_endian: true }),
-            };
-            // What is no sample has no change.
-            let change = change.into_iter().map(|(b, a, is)| if is { (b, a, is) } else { (0, 0, is) });
-            let (before, (after, is_sample)): (Vec<_>, (Vec<_>, Vec<_>)) =
-                change.take(stored.len()).map(|(b, a, is)| (b, (a, is))).unzip();
-            let between = RowLerp { before: &before, after: &after, weight, is_sample: &is_sample };
-            let sample = if is_byte { Sample::Byte } else { Sample::Word(word) };
-            let plane =
-                Plane { index: 0, first_row: 0, height: 1, start: 0, components: vec![], halvings: 0, sample };
-
-            let stored: Vec<u16> = stored.into_iter().map(|s| if is_byte { s & 0xff } else { s }).collect();
-            let bytes_of = |stored: &[u16]| -> Vec<u8> {
-                stored.iter().flat_map(|&stored| {
-                    let mut bytes = [0; 2];
-                    word.store(&mut bytes, stored);
-                    if is_byte { vec![bytes[0]] } else { bytes.to_vec() }
-                }).collect()
-            };
-            let mut row = bytes_of(&stored);
-            plane.add(&mut row, &between, keep as f32 / KEEP_ALL as f32);
-            let keep = f64::from(keep) / f64::from(KEEP_ALL);
-            let expected: Vec<_> = (0..stored.len()).map(|i| {
-                if !is_sample[i] { return stored[i] }
-                add_reference(stored[i], word, before[i], after[i], weight, keep)
-            }).collect();
-            prop_assert_eq!(row, bytes_of(&expected));
         }
     }
 }

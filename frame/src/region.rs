@@ -18,6 +18,10 @@ const ROOM: u32 = 8;
 const MIN_ROOM: u32 = 8;
 /// Regions are enlarged at most this much for the generator; a smaller one sees more of the frame.
 const MAX_ENLARGEMENT: u32 = 4;
+/// Crops grow to multiples of a power of two that is at most one part in so many of their height, so
+/// that a box that moves or grows a little keeps the size of its crop, and with it all that is made
+/// for that size.
+const CROP_STEPS: u32 = 32;
 /// A picture that misses the tensor's side by one part in so many is stretched to it.
 const STRETCH: u32 = 32;
 
@@ -141,13 +145,15 @@ impl RegionPlanner {
         let height = f64::from(paint.size.height.max(least(self.tensor.height)));
         let aspect = f64::from(self.tensor.width) / f64::from(self.tensor.height);
         let aspect = aspect / self.pixel_aspect;
-        let (width, height) = (width.max(height * aspect), height.max(width / aspect));
+        let height = height.max(width / aspect).ceil() as u32;
+        let step = height.div_ceil(CROP_STEPS).next_power_of_two();
+        let height = f64::from(height.next_multiple_of(step.max(self.grid.height)));
         let grow = |start: u32, length: u32, wanted: f64, whole: u32, grid: u32| {
-            let wanted = (wanted.ceil() as u32).clamp(length, whole);
-            let start = (start + length / 2).saturating_sub(wanted / 2).min(whole - wanted);
-            on_grid(start, start + wanted, whole, grid)
+            let wanted = (wanted.ceil() as u32).next_multiple_of(grid).clamp(length, whole);
+            around(start, length, wanted, whole, grid)
         };
         let Rect { x, y, size } = paint;
+        let width = height * aspect;
         let (x, width) = grow(x, size.width, width, self.frame.width, self.grid.width);
         let (y, height) = grow(y, size.height, height, self.frame.height, self.grid.height);
         Rect { x, y, size: Size { width, height } }
@@ -175,6 +181,22 @@ fn on_grid(start: u32, end: u32, whole: u32, grid: u32) -> (u32, u32) {
     let start = start - start % grid;
     let end = end.min(whole).next_multiple_of(grid).min(whole);
     (start, end - start)
+}
+
+/// Grows a start and a length, which lie on the grid, to `wanted` around them. Only at the end of a
+/// frame that the grid does not divide is it more.
+fn around(start: u32, length: u32, wanted: u32, whole: u32, grid: u32) -> (u32, u32) {
+    let end = start + length;
+    let first = (start + length / 2).saturating_sub(wanted / 2).min(whole - wanted);
+    let first = first - first % grid;
+    // On the grid there is room for one step as long as something lies before `start`.
+    let first = if first + wanted < end && first < start { first + grid } else { first };
+    if first + wanted > whole || first + wanted < end {
+        let first = whole - wanted;
+        let first = first - first % grid;
+        return (first, whole - first);
+    }
+    (first, wanted)
 }
 
 fn area(rect: &Rect) -> u64 {
@@ -258,7 +280,7 @@ mod tests {
         let [region] = regions.as_slice() else { panic!("{regions:?}") };
         assert_eq!(region.core, rect(400, 300, 160, 80));
         assert_eq!(region.paint, rect(370, 270, 220, 140));
-        assert_eq!(region.crop, rect(370, 230, 220, 220));
+        assert_eq!(region.crop, rect(368, 228, 224, 224));
         assert_eq!(region.letterbox.content, rect(0, 0, 256, 256));
     }
 
@@ -266,7 +288,7 @@ mod tests {
     fn a_box_at_the_edge_is_moved_inside_not_shrunk() {
         let regions = plan(&[(1900, 0, 100, 300)]);
         assert_eq!(regions[0].core, rect(1900, 0, 20, 300));
-        assert_eq!(regions[0].crop, rect(1580, 0, 340, 340));
+        assert_eq!(regions[0].crop, rect(1568, 0, 352, 352));
     }
 
     #[test]
@@ -294,6 +316,21 @@ mod tests {
         let regions = plan(&boxes);
         let widths: Vec<_> = regions.iter().map(|region| region.core.size.width).collect();
         assert_eq!(widths, (0..MAX_REGIONS as u32).map(|i| 119 - i).collect::<Vec<_>>());
+    }
+
+    /// Boxes that move through the frame, and back.
+    #[test]
+    fn a_box_that_moves_keeps_the_size_of_its_crop() {
+        for size in [(37, 90), (160, 80), (301, 299)] {
+            let sizes = (0..200).map(|i| {
+                let (x, y) = (400 + 3 * i % 700, 300 + 7 * i % 300);
+                plan(&[(x, y, size.0 + i % 2, size.1)])[0].crop.size
+            });
+            let mut sizes: Vec<_> = sizes.map(|size| (size.width, size.height)).collect();
+            sizes.sort_unstable();
+            sizes.dedup();
+            assert_eq!(sizes.len(), 1, "{size:?} {sizes:?}");
+        }
     }
 
     #[test]

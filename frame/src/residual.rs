@@ -5,7 +5,7 @@
 use cyclegan_contract::Size;
 use cyclegan_contract::ValueRange;
 
-use super::{color::ColorTransform, geometry::Letterbox, tensor::Element};
+use super::{color::ColorTransform, geometry::Letterbox, tensor::Element, tone::ToneMap};
 
 /// Steps of a [`Residual`] in one step of an 8-bit component. Six bits below the point leave
 /// ±511 steps in an `i16`, twice what a component can change by.
@@ -59,8 +59,10 @@ pub struct Residual {
     pub size: Size,
     /// The planes, rows without padding.
     pub planes: [Vec<i16>; 3],
-    /// One row of the change in R'G'B', in grey levels.
+    /// One row of R'G'B' in grey levels.
     rgb: [Vec<f32>; 3],
+    /// The same of the generator's input, where that is tone-mapped.
+    input_rgb: [Vec<f32>; 3],
 }
 
 /// A tensor of a generator and its value range.
@@ -101,6 +103,7 @@ impl Residual {
             size,
             planes: std::array::from_fn(|_| vec![0; width * size.height as usize]),
             rgb: std::array::from_fn(|_| vec![0.0; width]),
+            input_rgb: std::array::from_fn(|_| vec![0.0; width]),
         }
     }
 
@@ -109,7 +112,8 @@ impl Residual {
         let width = size.width as usize;
         self.size = size;
         self.planes.iter_mut().for_each(|plane| plane.resize(width * size.height as usize, 0));
-        self.rgb.iter_mut().for_each(|row| row.resize(width, 0.0));
+        let rows = self.rgb.iter_mut().chain(&mut self.input_rgb);
+        rows.for_each(|row| row.resize(width, 0.0));
     }
 
     /// Row `y` of one component.
@@ -142,10 +146,22 @@ impl Residual {
                 O::show(after[channel], |x, values| {
                     is_finite &= grey_levels(values, to_grey_out, &mut row[x..]);
                 });
-                if let Upscale::Residual { .. } = upscale {
-                    I::show(before[channel], |x, values| {
-                        subtract(values, to_grey_in, &mut row[x..]);
-                    });
+            }
+            let is_residual = matches!(upscale, Upscale::Residual { .. });
+            match color.transfer.tone_map() {
+                None if is_residual => {
+                    for (channel, row) in self.rgb.iter_mut().enumerate() {
+                        I::show(before[channel], |x, values| {
+                            subtract(values, to_grey_in, &mut row[x..]);
+                        });
+                    }
+                }
+                None => {}
+                Some(tone) => {
+                    tone.rows_from_sdr(self.rgb.each_mut().map(Vec::as_mut_slice));
+                    if is_residual {
+                        self.subtract_mapped(&before, to_grey_in, tone);
+                    }
                 }
             }
             for (component, plane) in self.planes.iter_mut().enumerate() {
@@ -156,6 +172,25 @@ impl Residual {
             }
         }
         if is_finite { Ok(()) } else { Err(NotFinite) }
+    }
+
+    /// Subtracts what the frame's code values would be if the generator had changed nothing. These are
+    /// not the frame's own where the map has cut light off, but nothing is left where nothing changed.
+    fn subtract_mapped<I: Element>(
+        &mut self,
+        input: &[&[I]; 3],
+        to_grey: (f32, f32),
+        tone: &ToneMap,
+    ) {
+        for (row, values) in self.input_rgb.iter_mut().zip(input) {
+            I::show(values, |x, values| {
+                grey_levels(values, to_grey, &mut row[x..]);
+            });
+        }
+        tone.rows_from_sdr(self.input_rgb.each_mut().map(Vec::as_mut_slice));
+        for (row, input) in self.rgb.iter_mut().zip(&self.input_rgb) {
+            row.iter_mut().zip(input).for_each(|(grey, input)| *grey -= input);
+        }
     }
 }
 
@@ -204,17 +239,14 @@ fn rounded(value: f32) -> i16 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::geometry::Rect;
+    use crate::{geometry::Rect, tone::Transfer};
 
     const SIZE: Size = Size { width: 3, height: 2 };
     const PLACEMENT: Letterbox = Letterbox {
         tensor: Size { width: 5, height: 4 },
         content: Rect { x: 1, y: 1, size: SIZE },
     };
-    const RGB: ColorTransform = ColorTransform {
-        matrix: [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
-        offset: [0.0; 3],
-    };
+    const RGB: ColorTransform = ColorTransform::SRGB;
 
     fn change(input: &[f32], output: &[f32], upscale: Upscale) -> Result<Residual, NotFinite> {
         let range = ValueRange::MinusOneToOne;
@@ -238,6 +270,29 @@ mod tests {
         let tensor: Vec<f32> = (0..60).map(|i| i as f32 / 30.0 - 1.0).collect();
         let change = change(&tensor, &tensor, Upscale::Residual { strength: 1.0 }).unwrap();
         assert!(change.planes.iter().flatten().all(|&step| step == 0));
+    }
+
+    /// Light below the knee: twice the light is twice the light in the frame, in its own code values.
+    #[test]
+    fn a_change_of_tone_mapped_light_is_one_of_the_frames_light() {
+        for transfer in [Transfer::Pq, Transfer::Hlg] {
+            let tone = transfer.tone_map().unwrap();
+            let color = ColorTransform { transfer, ..RGB };
+            let range = ValueRange::ZeroTo255;
+            let (before, after) = ([100.0f32; 60], [130.0f32; 60]);
+            let mut residual = Residual::new(SIZE);
+            let picture = |values| Picture { values, range };
+            let (before, after) = (picture(before.as_slice()), picture(after.as_slice()));
+            let upscale = Upscale::Residual { strength: 1.0 };
+            residual.update(&before, &before, &PLACEMENT, &color, upscale).unwrap();
+            assert!(residual.planes.iter().flatten().all(|&step| step == 0));
+            residual.update(&before, &after, &PLACEMENT, &color, upscale).unwrap();
+            let codes = [100.0, 130.0].map(|sdr| tone.from_sdr([sdr; 3])[0]);
+            let expected = (codes[1] - codes[0]) * STEPS;
+            let steps = residual.planes.iter().flatten();
+            assert!(steps.clone().all(|&step| (f32::from(step) - expected).abs() < 1.0));
+            assert!(expected > 5.0 * STEPS);
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Scaling a frame of any raw format down to the picture that the generator sees.
 
 use cyclegan_contract::Size;
+use gst::glib::{BoolError, bool_error, translate::Borrowed};
 use gst_video::{
     VideoChromaMode, VideoConverter, VideoConverterConfig, VideoFormat, VideoFrame, VideoFrameExt,
     VideoFrameRef, VideoInfo, VideoResamplerMethod, video_frame::Writable,
@@ -13,50 +14,56 @@ use super::{
     geometry::Rect,
     overread::{OverreadGuard, own_frame},
     plane::Plane,
+    rows::check_strides,
+    tone::ToneMap,
 };
 
 /// Scales frames, or a part of each, with GStreamer's converter into a picture that it owns.
 pub struct Scaler {
-    info: VideoInfo,
+    /// The part, as a frame of its own.
+    part_info: VideoInfo,
     part: Rect,
     /// Where frames are read, if not where they are.
     overread: Option<OverreadGuard>,
     converter: VideoConverter,
     picture: VideoFrame<Writable>,
+    /// From the picture's components to R'G'B', where these are mapped to SDR in place.
+    tone: Option<(ColorTransform, &'static ToneMap)>,
 }
 
 impl Scaler {
     /// A scaler from frames of `info` to `size`, on `threads` threads.
-    pub fn new(info: &VideoInfo, size: Size, threads: u32) -> Result<Self, gst::glib::BoolError> {
+    pub fn new(info: &VideoInfo, size: Size, threads: u32) -> Result<Self, BoolError> {
         let whole = Size { width: info.width(), height: info.height() };
         Self::of_part(info, Rect { x: 0, y: 0, size: whole }, size, threads)
     }
 
-    /// A scaler from `part` of frames of `info` to `size`, on `threads` threads. The part begins
-    /// where a sample of each component does; see [`UnpackedFrame`] for the formats that it needs.
-    pub fn of_part(
-        info: &VideoInfo,
-        part: Rect,
-        size: Size,
-        threads: u32,
-    ) -> Result<Self, gst::glib::BoolError> {
-        let picture_info = picture_info(info, size)?;
+    /// A scaler from `part` of frames of `info` to `size`, on `threads` threads.
+    fn of_part(info: &VideoInfo, part: Rect, size: Size, threads: u32) -> Result<Self, BoolError> {
+        let whole = Size { width: info.width(), height: info.height() };
+        let part_info = match part.size == whole {
+            true => info.clone(),
+            false => VideoInfo::builder(info.format(), part.size.width, part.size.height)
+                .fps(info.fps())
+                .colorimetry(&info.colorimetry())
+                .chroma_site(info.chroma_site())
+                .build()?,
+        };
+        let picture_info = picture_info(&part_info, size)?;
         Ok(Self {
-            info: info.clone(),
             part,
             overread: OverreadGuard::new(info)?,
-            converter: converter(info, &picture_info, &part, threads)?,
+            converter: converter(&part_info, &picture_info, threads)?,
+            tone: ColorTransform::new(&picture_info).with_tone_map(),
             picture: own_frame(&picture_info)?,
+            part_info,
         })
     }
 
-    /// Moves to another part of the frame, to be scaled to the same size on one thread.
-    pub fn set_part(&mut self, part: Rect) -> Result<(), gst::glib::BoolError> {
-        if part != self.part {
-            self.converter = converter(&self.info, self.picture.info(), &part, 1)?;
-            self.part = part;
-        }
-        Ok(())
+    /// Moves to another part of the same size.
+    fn move_to(&mut self, part: Rect) {
+        debug_assert_eq!(part.size, self.part.size);
+        self.part = part;
     }
 
     /// The size of the picture.
@@ -65,14 +72,17 @@ impl Scaler {
         Size { width: info.width(), height: info.height() }
     }
 
-    /// The colours of the picture.
+    /// The colours of the picture: those of the frame, or sRGB where the frame is HDR.
     pub fn color(&self) -> ColorTransform {
-        ColorTransform::new(self.picture.info())
+        match self.tone {
+            Some(_) => ColorTransform::SRGB,
+            None => ColorTransform::new(self.picture.info()),
+        }
     }
 
     /// Which component of the picture tells light from dark: Y, or G of RGB.
     pub fn luma(&self) -> usize {
-        usize::from(self.picture.format_info().is_rgb())
+        usize::from(self.tone.is_some() || self.picture.format_info().is_rgb())
     }
 
     /// Scales `frame`; returns the rows of the picture, three interleaved components of 8 bits, and
@@ -80,10 +90,97 @@ impl Scaler {
     pub fn scale(
         &mut self,
         frame: &VideoFrameRef<&gst::BufferRef>,
-    ) -> Result<(&[u8], usize), gst::glib::BoolError> {
-        convert(&self.converter, &mut self.overread, frame, &mut self.picture)?;
+    ) -> Result<(&[u8], usize), BoolError> {
+        let part = self.part;
+        let is_whole = part.size == Size { width: frame.width(), height: frame.height() };
+        if is_whole {
+            convert(&self.converter, &mut self.overread, frame, &mut self.picture)?;
+        } else {
+            let part = cut_out(frame, &part, &self.part_info)?;
+            convert(&self.converter, &mut None, &part, &mut self.picture)?;
+        }
         let stride = self.picture.plane_stride()[0] as usize;
+        if let Some((to_rgb, tone)) = &self.tone {
+            let length = 3 * self.size().width as usize;
+            let picture = self.picture.plane_data_mut(0)?;
+            picture.chunks_mut(stride).for_each(|row| {
+                tone.map_row(&to_rgb.matrix, to_rgb.offset, &mut row[..length]);
+            });
+        }
         Ok((self.picture.planes_data()[0], stride))
+    }
+}
+
+/// `part` of `frame` as a frame of `info` in the same memory.
+fn cut_out<'a>(
+    frame: &'a VideoFrameRef<&gst::BufferRef>,
+    part: &Rect,
+    info: &VideoInfo,
+) -> Result<Borrowed<VideoFrameRef<&'a gst::BufferRef>>, BoolError> {
+    check_strides(frame)?;
+    let Rect { x, y, size } = *part;
+    let format = frame.format_info();
+    let is_inside = x + size.width <= frame.width() && y + size.height <= frame.height();
+    if !is_inside || frame.format() != info.format() || format.pixel_stride()[0] == 0 {
+        return Err(bool_error!("cannot cut {part:?} out of {:?}", frame.info()));
+    }
+    // SAFETY: it is a description of a mapped frame, which outlives the copy.
+    let mut cut = unsafe { std::ptr::read(frame.as_ptr()) };
+    (cut.info.width, cut.info.height) = (size.width as i32, size.height as i32);
+    for component in 0..format.n_components() as usize {
+        let plane = format.plane()[component] as usize;
+        let column = (x >> format.w_sub()[component]) as usize;
+        let row = (y >> format.h_sub()[component]) as usize;
+        let stride = frame.plane_stride()[plane] as usize;
+        let place = row * stride + column * format.pixel_stride()[component] as usize;
+        // SAFETY: the part lies inside of the frame, so its first sample lies in the plane.
+        cut.data[plane] = unsafe { (*frame.as_ptr()).data[plane].byte_add(place) };
+    }
+    // SAFETY: each row of the part is a piece of a row of the frame, and the strides are the frame's.
+    Ok(unsafe { VideoFrameRef::from_glib_borrow(&cut) })
+}
+
+/// How many sizes of parts are kept.
+const KEPT_SCALERS: usize = 48;
+
+/// Scalers of parts of frames: one for each size that was in use lately, so that a part that only
+/// moves costs nothing.
+pub struct PartScalers {
+    info: VideoInfo,
+    /// With the frame that it was last used for.
+    scalers: Vec<(u64, Scaler)>,
+    uses: u64,
+}
+
+impl PartScalers {
+    /// For parts of frames of `info`.
+    pub fn new(info: &VideoInfo) -> Self {
+        Self { info: info.clone(), scalers: Vec::with_capacity(KEPT_SCALERS), uses: 0 }
+    }
+
+    /// The scaler from `part` to `size`. The part begins where a sample of each component does; see
+    /// [`UnpackedFrame`] for the formats that it needs.
+    pub fn get(&mut self, part: Rect, size: Size) -> Result<&mut Scaler, BoolError> {
+        self.uses += 1;
+        let is_wanted = |scaler: &Scaler| (scaler.part.size, scaler.size()) == (part.size, size);
+        let found = self.scalers.iter().position(|(_, scaler)| is_wanted(scaler));
+        let index = match found {
+            Some(index) => index,
+            None => {
+                let ages = self.scalers.iter().enumerate();
+                let oldest = ages.min_by_key(|(_, (used, _))| *used).map(|(i, _)| i);
+                if let Some(oldest) = oldest.filter(|_| self.scalers.len() == KEPT_SCALERS) {
+                    self.scalers.swap_remove(oldest);
+                }
+                // A thread costs more than it saves on a picture of a generator's size.
+                self.scalers.push((0, Scaler::of_part(&self.info, part, size, 1)?));
+                self.scalers.len() - 1
+            }
+        };
+        let (used, scaler) = &mut self.scalers[index];
+        *used = self.uses;
+        scaler.move_to(part);
+        Ok(scaler)
     }
 }
 
@@ -99,8 +196,9 @@ impl UnpackedFrame {
     /// From frames of `info`, on `threads` threads; `None` if parts can be cut out of those
     /// themselves. GStreamer 1.22 reads some formats from the beginning of a row only: those whose
     /// samples share words, and those of 16-bit R, G, B and alpha.
-    pub fn new(info: &VideoInfo, threads: u32) -> Result<Option<Self>, gst::glib::BoolError> {
-        if Plane::all(info).is_some() && info.format_info().pixel_stride()[0] < 8 {
+    pub fn new(info: &VideoInfo, threads: u32) -> Result<Option<Self>, BoolError> {
+        let can_be_cut = |planes: Vec<Plane>| !planes.iter().any(Plane::is_packed);
+        if Plane::all(info).is_some_and(can_be_cut) && info.format_info().pixel_stride()[0] < 8 {
             return Ok(None);
         }
         let size = Size { width: info.width(), height: info.height() };
@@ -123,7 +221,7 @@ impl UnpackedFrame {
     pub fn unpack(
         &mut self,
         frame: &VideoFrameRef<&gst::BufferRef>,
-    ) -> Result<VideoFrameRef<&gst::BufferRef>, gst::glib::BoolError> {
+    ) -> Result<VideoFrameRef<&gst::BufferRef>, BoolError> {
         convert(&self.converter, &mut self.overread, frame, &mut self.frame)?;
         Ok(self.frame.as_video_frame_ref())
     }
@@ -131,7 +229,7 @@ impl UnpackedFrame {
 
 /// Three interleaved components of 8 bits. Colours stay as they are: GStreamer's 8-bit matrices are
 /// off by up to 3 grey levels.
-fn picture_info(info: &VideoInfo, size: Size) -> Result<VideoInfo, gst::glib::BoolError> {
+fn picture_info(info: &VideoInfo, size: Size) -> Result<VideoInfo, BoolError> {
     let format = match info.format_info().is_rgb() {
         true => VideoFormat::Rgb,
         false => VideoFormat::V308,
@@ -145,20 +243,15 @@ fn picture_info(info: &VideoInfo, size: Size) -> Result<VideoInfo, gst::glib::Bo
 fn converter(
     info: &VideoInfo,
     picture: &VideoInfo,
-    part: &Rect,
     threads: u32,
-) -> Result<VideoConverter, gst::glib::BoolError> {
+) -> Result<VideoConverter, BoolError> {
     let mut config = VideoConverterConfig::new();
     config.set_threads(threads);
-    config.set_src_x(part.x as i32);
-    config.set_src_y(part.y as i32);
-    config.set_src_width(Some(part.size.width as i32));
-    config.set_src_height(Some(part.size.height as i32));
     // Linear taps widen with the ratio, so shrinking does not alias; cubic ones, the default, cost
     // twice the time and ring at edges, which a generator takes for texture.
     config.set_resampler_method(VideoResamplerMethod::Linear);
     // Chroma that is to be shrunk by half or more need not be enlarged to luma's size first.
-    if 2 * picture.width() <= part.size.width {
+    if 2 * picture.width() <= info.width() {
         config.set_chroma_mode(VideoChromaMode::None);
     }
     VideoConverter::new(info, picture, Some(config))
@@ -170,11 +263,134 @@ fn convert(
     overread: &mut Option<OverreadGuard>,
     frame: &VideoFrameRef<&gst::BufferRef>,
     target: &mut VideoFrame<Writable>,
-) -> Result<(), gst::glib::BoolError> {
+) -> Result<(), BoolError> {
     let target = &mut target.as_mut_video_frame_ref();
     match overread {
         None => converter.frame_ref(frame, target),
         Some(overread) => converter.frame_ref(&overread.copy_of(frame)?, target),
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Transfer, coarsest_sample, map_readable};
+    use gst_video::VideoFormatInfo;
+    use proptest::prelude::*;
+
+    fn formats() -> Vec<VideoFormat> {
+        gst::init().unwrap();
+        let can_be_cut = |format: &VideoFormat| {
+            let is_unpacked =
+                VideoFormatInfo::from_format(*format).unpack_format() != VideoFormat::Unknown;
+            let info = VideoInfo::builder(*format, 16, 16).build();
+            // Of wider samples GStreamer 1.22 reads more pixels than there are.
+            let is_read_exactly = VideoFormatInfo::from_format(*format).depth()[0] == 8;
+            is_unpacked
+                && is_read_exactly
+                && info.is_ok_and(|info| matches!(UnpackedFrame::new(&info, 1), Ok(None)))
+        };
+        VideoFormat::iter_raw().filter(can_be_cut).collect()
+    }
+
+    /// The samples of the part alone, in a frame of its own.
+    fn copied(
+        frame: &VideoFrameRef<&gst::BufferRef>,
+        part: &Rect,
+        info: &VideoInfo,
+    ) -> gst::Buffer {
+        let mut bytes = vec![0; info.size()];
+        let format = frame.format_info();
+        for component in 0..format.n_components() as usize {
+            let plane = format.plane()[component] as usize;
+            let [from, to] = [frame.plane_stride(), info.stride()].map(|s| s[plane] as usize);
+            let pixel = format.pixel_stride()[component] as usize;
+            let (column, row) =
+                (part.x >> format.w_sub()[component], part.y >> format.h_sub()[component]);
+            let size = &part.size;
+            let width = format.scale_width(component as u8, size.width) as usize * pixel;
+            let offset = format.poffset()[component] as usize;
+            let width = (width - offset).min(to - offset);
+            for y in 0..format.scale_height(component as u8, size.height) as usize {
+                let source = (row as usize + y) * from + column as usize * pixel + offset;
+                let target = info.offset()[plane] + y * to + offset;
+                let row = &frame.planes_data()[plane][source..][..width];
+                bytes[target..][..width].copy_from_slice(row);
+            }
+        }
+        gst::Buffer::from_mut_slice(bytes)
+    }
+
+    /// A frame of HDR's white, seen through a scaler: no more than light grey.
+    #[test]
+    fn a_generator_sees_an_hdr_frame_in_sdr() {
+        gst::init().unwrap();
+        for colorimetry in ["bt2100-pq", "bt2100-hlg", "bt709"] {
+            let size = Size { width: 16, height: 16 };
+            let info = VideoInfo::builder(VideoFormat::Gray16Le, 32, 32)
+                .colorimetry(&colorimetry.parse().unwrap());
+            let info = info.build().unwrap();
+            let code = match colorimetry {
+                "bt2100-pq" => 0.581,
+                _ => 0.75,
+            };
+            // Limited range, of 16 bits.
+            let word = ((16.0 + 219.0 * code) * 256.0) as u16;
+            let bytes = word.to_le_bytes().repeat(32 * 32);
+            let frame = gst::Buffer::from_mut_slice(bytes);
+            let frame = map_readable(&frame, &info).unwrap();
+            let mut scaler = Scaler::new(&info, size, 1).unwrap();
+            let color = scaler.color();
+            let (picture, _) = scaler.scale(&frame).unwrap();
+            let pixel = [picture[0], picture[1], picture[2]];
+            if colorimetry == "bt709" {
+                assert_eq!(color.transfer, Transfer::Sdr);
+                assert!(pixel[0].abs_diff(180) <= 1, "{pixel:?}");
+            } else {
+                assert_eq!(color, ColorTransform::SRGB);
+                assert!(pixel.iter().all(|grey| (200..250).contains(grey)), "{pixel:?}");
+                assert!(pixel[0].abs_diff(pixel[2]) <= 2, "{pixel:?}");
+            }
+        }
+    }
+
+    proptest! {
+        /// A part is scaled as a frame of its own is, wherever the scaler looked before.
+        #[test]
+        fn a_part_is_scaled_like_a_frame(
+            format in prop::sample::select(formats()), seed: u64,
+            width in 8u32..60, height in 8u32..60, cut in (8u32..60, 8u32..60),
+            places in prop::collection::vec((0u32..60, 0u32..60), 1..4),
+        ) {
+            let info = VideoInfo::builder(format, width, height).build().unwrap();
+            let mut bytes = vec![0; info.size()];
+            fastrand::Rng::with_seed(seed).fill(&mut bytes);
+            let buffer = gst::Buffer::from_mut_slice(bytes);
+            let frame = map_readable(&buffer, &info).unwrap();
+            let grid = coarsest_sample(&info);
+            let size = Size {
+                width: (cut.0.min(width) / grid.width * grid.width).max(grid.width).min(width),
+                height: (cut.1.min(height) / grid.height * grid.height).max(grid.height).min(height),
+            };
+            let picture = Size { width: 16, height: 12 };
+            let mut scalers = PartScalers::new(&info);
+            for (x, y) in places {
+                let on_grid = |place: u32, most: u32, grid: u32| place.min(most) / grid * grid;
+                let x = on_grid(x, width - size.width, grid.width);
+                let y = on_grid(y, height - size.height, grid.height);
+                let part = Rect { x, y, size };
+                let (found, _) = scalers.get(part, picture).unwrap().scale(&frame).unwrap();
+                let found = found.to_vec();
+                let alone = VideoInfo::builder(format, size.width, size.height)
+                    .colorimetry(&info.colorimetry()).chroma_site(info.chroma_site()).build().unwrap();
+                let copy = copied(&frame, &part, &alone);
+                let copy = map_readable(&copy, &alone).unwrap();
+                let mut scaler = Scaler::new(&alone, picture, 1).unwrap();
+                let (expected, _) = scaler.scale(&copy).unwrap();
+                prop_assert!(found == expected, "{:?} {:?}", format, part);
+            }
+            prop_assert_eq!(scalers.scalers.len(), 1);
+        }
+    }
 }

@@ -70,7 +70,7 @@ pub struct ToTensor {
 impl ToTensor {
     /// The map for pictures of `color` and tensors of `range`.
     pub fn new(color: &ColorTransform, range: ValueRange) -> Self {
-        let ColorTransform { matrix, offset } = color.inverse();
+        let ColorTransform { matrix, offset, .. } = color.inverse();
         let (black, scale) = (range.black(), range.per_grey_level());
         Self {
             matrix: matrix.map(|row| row.map(|weight| weight * scale)),
@@ -132,10 +132,7 @@ mod tests {
     use cyclegan_contract::Size;
     use proptest::prelude::*;
 
-    const RGB: ColorTransform = ColorTransform {
-        matrix: [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
-        offset: [0.0; 3],
-    };
+    const RGB: ColorTransform = ColorTransform::SRGB;
 
     /// Packs pixel by pixel, straight from the definition.
     fn pack_reference(rgb: &[u8], stride: usize, letterbox: &Letterbox) -> Vec<f32> {

@@ -1,123 +1,98 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Bilinear enlarging of a change to the size of a frame's plane, a row at a time.
+//! Bilinear enlarging of a residual to the size of a frame's plane, a row at a time.
 
-use std::ops::Range;
+use super::{
+    kernel::RowLerp,
+    lerp::{RowTaps, Tap, taps},
+    plane::{Component, Plane},
+};
 
-use super::plane::Plane;
-
-/// Parts of a weight: 256 is the whole.
-pub const WEIGHT_ONE: i32 = 256;
-
-/// Where one output position lies between two input positions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Tap {
-    /// The input position before it.
-    before: u32,
-    /// The input position after it, or the same at the edges.
-    after: u32,
-    /// The share of `after`, in parts of [`WEIGHT_ONE`].
-    weight: u16,
-}
-
-/// The taps that stretch `input` positions over `output` positions, centre on centre; of these a
-/// `part`.
-fn taps(input: u32, output: u32, part: Range<u32>) -> Vec<Tap> {
-    let last = input - 1;
-    let tap = |x: u32| {
-        let centre = (f64::from(x) + 0.5) * f64::from(input) / f64::from(output) - 0.5;
-        let centre = centre.clamp(0.0, f64::from(last));
-        let before = centre.floor() as u32;
-        let weight = ((centre - centre.floor()) * f64::from(WEIGHT_ONE)).round() as u16;
-        Tap { before, after: (before + 1).min(last), weight }
-    };
-    part.map(tap).collect()
-}
-
-/// Stretches planes of numbers over one plane of a frame, interleaved as its components are.
-#[derive(Debug)]
+/// How planes of numbers are stretched over one plane of frames, or of crops of one size.
+#[derive(Clone, Debug)]
 pub struct Upsampler {
-    components: Vec<StretchedComponent>,
+    /// One for each component of the plane; `None` where the numbers have its width already.
+    columns: [Option<RowTaps>; 3],
     rows: Vec<Tap>,
-    is_sample: Vec<bool>,
-    /// The two input rows in use, stretched: row `i` stands in `stretched[i % 2]`.
-    stretched: [Vec<i16>; 2],
-    /// Which input rows these are.
-    held: [Option<u32>; 2],
-}
-
-#[derive(Debug)]
-struct StretchedComponent {
-    component: usize,
-    offset: usize,
-    stride: usize,
-    /// `None` where the numbers have the component's width already.
-    columns: Option<Vec<Tap>>,
-}
-
-/// Two stretched rows, between which a row of the plane lies. One entry for each byte
-/// or word of the plane's row, 0 where no sample stands.
-pub struct RowLerp<'a> {
-    /// The row before.
-    pub before: &'a [i16],
-    /// The row after.
-    pub after: &'a [i16],
-    /// The share of `after`, in parts of [`WEIGHT_ONE`].
-    pub weight: i32,
-    /// Where samples stand.
-    pub is_sample: &'a [bool],
 }
 
 impl Upsampler {
-    /// From planes of width×height `input`, which are stretched over `whole`, to `part` of it.
-    pub fn new(input: (u32, u32), whole: &Plane, part: &Plane) -> Self {
-        let length = part.row_length();
-        let components = part.components.iter().zip(&whole.components).map(|(component, whole)| {
-            StretchedComponent {
-                component: component.number,
-                offset: component.offset,
-                stride: component.stride,
-                columns: (input.0 != component.width || component.width != whole.width).then(
-                    || {
-                        let first = component.first - whole.first;
-                        taps(input.0, whole.width, first..first + component.width)
-                    },
-                ),
-            }
-        });
-        let mut is_sample = vec![false; length];
-        for component in &part.components {
-            let samples = is_sample[component.offset..].iter_mut().step_by(component.stride);
-            samples.take(component.width as usize).for_each(|is_sample| *is_sample = true);
-        }
-        let first = part.first_row - whole.first_row;
+    /// From planes of width×height `input` to all of `whole`.
+    pub fn new(input: (u32, u32), whole: &Plane) -> Self {
+        let columns = |component: &Component| {
+            let width = component.width;
+            (input.0 != width).then(|| RowTaps::new(input.0, width))
+        };
+        let mut components = whole.components().iter();
         Self {
-            components: components.collect(),
-            rows: taps(input.1, whole.height, first..first + part.height),
-            is_sample,
-            stretched: [vec![0; length], vec![0; length]],
-            held: [None; 2],
+            columns: std::array::from_fn(|_| components.next().and_then(columns)),
+            rows: taps(input.1, whole.height).collect(),
         }
     }
+}
 
-    /// Forgets the rows in use: the numbers have changed.
-    pub fn restart(&mut self) {
+/// A part of what an [`Upsampler`] stretches numbers over.
+#[derive(Clone, Copy, Debug)]
+pub struct Window {
+    /// The part.
+    pub part: Plane,
+    first_row: usize,
+    first_columns: [usize; 3],
+}
+
+impl Window {
+    /// Shows `part` of `whole`.
+    pub fn new(whole: &Plane, part: &Plane) -> Self {
+        let pairs = part.components().iter().zip(whole.components());
+        let mut columns = pairs.map(|(part, whole)| (part.first - whole.first) as usize);
+        Self {
+            part: *part,
+            first_row: (part.first_row - whole.first_row) as usize,
+            first_columns: std::array::from_fn(|_| columns.next().unwrap_or(0)),
+        }
+    }
+}
+
+/// The two rows of an [`Upsampler`]'s input that are in use, stretched. Its memory serves one window
+/// after the other.
+#[derive(Debug, Default)]
+pub struct UpsampledRows {
+    /// Row `i` stands in `stretched[i % 2]`.
+    stretched: [Vec<i16>; 2],
+    /// Which input rows these are.
+    held: [Option<u32>; 2],
+    /// Rows of the components before they are interleaved, and one of zeros for alpha.
+    lines: [Vec<i16>; 4],
+}
+
+impl UpsampledRows {
+    /// Begins with other numbers or another window.
+    pub fn restart(&mut self, window: &Window) {
         self.held = [None; 2];
+        for row in &mut self.stretched {
+            row.clear();
+            row.resize(window.part.row_length(), 0);
+        }
+        let widths = window.part.components().iter().map(|component| component.width as usize);
+        let width = widths.max().unwrap_or(0);
+        self.lines.iter_mut().for_each(|line| line.resize(width, 0));
+        self.lines[ZEROS].fill(0);
     }
 
-    /// The rows around row `y` of the plane, from a function that gives the input's row for a
+    /// The rows around row `y` of `window`, from a function that gives the input's row for a
     /// component and a position.
-    pub fn row<'a>(&mut self, rows: impl Fn(usize, usize) -> &'a [i16], y: usize) -> RowLerp<'_> {
-        let Tap { before, after, weight } = self.rows[y];
+    pub fn row<'a>(
+        &mut self,
+        upsampler: &Upsampler,
+        window: &Window,
+        rows: impl Fn(usize, usize) -> &'a [i16],
+        y: usize,
+    ) -> RowLerp<'_> {
+        let Tap { before, after, weight } = upsampler.rows[window.first_row + y];
         for row in [before, after] {
             let slot = row as usize % 2;
             if self.held[slot] != Some(row) {
-                for component in &self.components {
-                    component.stretch(
-                        rows(component.component, row as usize),
-                        &mut self.stretched[slot],
-                    );
-                }
+                self.stretch(slot, upsampler, window, |component| rows(component, row as usize));
                 self.held[slot] = Some(row);
             }
         }
@@ -125,22 +100,141 @@ impl Upsampler {
             before: &self.stretched[before as usize % 2],
             after: &self.stretched[after as usize % 2],
             weight: i32::from(weight),
-            is_sample: &self.is_sample,
+        }
+    }
+
+    fn stretch<'a>(
+        &mut self,
+        slot: usize,
+        upsampler: &Upsampler,
+        window: &Window,
+        row: impl Fn(usize) -> &'a [i16],
+    ) {
+        let Window { part, first_columns, .. } = window;
+        let target = &mut self.stretched[slot];
+        let components = part.components();
+        let layout = Layout::of(part);
+        for (i, component) in components.iter().enumerate() {
+            let columns = first_columns[i]..first_columns[i] + component.width as usize;
+            let line = match layout {
+                Layout::Alone => &mut target[..columns.len()],
+                _ => &mut self.lines[i][..columns.len()],
+            };
+            let source = row(component.number);
+            match &upsampler.columns[i] {
+                None => line.copy_from_slice(&source[columns]),
+                Some(taps) => taps.stretch(source, columns, line),
+            }
+        }
+        match layout {
+            Layout::Alone => {}
+            Layout::Interleaved(2, lanes) => interleave::<2>(&self.lines, lanes, target),
+            Layout::Interleaved(3, lanes) => interleave::<3>(&self.lines, lanes, target),
+            Layout::Interleaved(_, lanes) => interleave::<4>(&self.lines, lanes, target),
+            Layout::Mixed => {
+                for (component, line) in components.iter().zip(&self.lines) {
+                    scatter(part, component, line, target);
+                }
+            }
         }
     }
 }
 
-impl StretchedComponent {
-    fn stretch(&self, source: &[i16], target: &mut [i16]) {
-        let target = target[self.offset..].iter_mut().step_by(self.stride);
-        let Some(columns) = &self.columns else {
-            return target.zip(source).for_each(|(sample, step)| *sample = *step);
-        };
-        for (sample, tap) in target.zip(columns) {
-            let before = i32::from(source[tap.before as usize]);
-            let after = i32::from(source[tap.after as usize]);
-            *sample = (before + (((after - before) * i32::from(tap.weight)) >> 8)) as i16;
+/// The number of the line of zeros.
+const ZEROS: usize = 3;
+
+/// How the components of a plane share a row.
+enum Layout {
+    /// There is one, without gaps.
+    Alone,
+    /// By turns, with so many entries to a pixel: the number of the line for each.
+    Interleaved(usize, [usize; 4]),
+    /// Some stand closer than others, or three to a word.
+    Mixed,
+}
+
+impl Layout {
+    fn of(part: &Plane) -> Self {
+        let components = part.components();
+        let Component { stride, width, .. } = components[0];
+        let is_even = |other: &Component| (other.stride, other.width) == (stride, width);
+        let is_even = !part.is_packed() && components.iter().all(is_even);
+        match stride {
+            1 if is_even => Self::Alone,
+            2..=4 if is_even && components.iter().all(|other| other.offset < stride) => {
+                let mut lanes = [ZEROS; 4];
+                for (line, component) in components.iter().enumerate() {
+                    lanes[component.offset] = line;
+                }
+                Self::Interleaved(stride, lanes)
+            }
+            _ => Self::Mixed,
         }
+    }
+}
+
+/// Takes the entries of `target` from `N` lines by turns; the last pixel may lack some.
+#[inline]
+#[multiversion::multiversion(targets("x86_64+avx2"))]
+fn interleave<const N: usize>(lines: &[Vec<i16>; 4], lanes: [usize; 4], target: &mut [i16]) {
+    let (pixels, rest) = target.as_chunks_mut::<N>();
+    let count = pixels.len();
+    let lines: [&[i16]; N] = std::array::from_fn(|lane| lines[lanes[lane]].as_slice());
+    for (entry, line) in rest.iter_mut().zip(lines) {
+        *entry = line[count];
+    }
+    let lines = lines.map(|line| &line[..count]);
+    for (i, pixel) in pixels.iter_mut().enumerate() {
+        *pixel = std::array::from_fn(|lane| lines[lane][i]);
+    }
+}
+
+/// Puts the samples of `line` where those of `component` stand in a row of entries. Of packed samples,
+/// the first of all words come first, then the second, then the third.
+pub fn scatter(part: &Plane, component: &Component, line: &[i16], target: &mut [i16]) {
+    let Component { offset, stride, width, .. } = *component;
+    let line = &line[..width as usize];
+    if !part.is_packed() {
+        return spread(line, 1, &mut target[offset..], stride);
+    }
+    let words = target.len() / 3;
+    // Each third sample stands in the same third of the words.
+    let turns = if stride.is_multiple_of(3) { 1 } else { 3 };
+    for turn in 0..turns.min(line.len()) {
+        let first = offset + turn * stride;
+        let target = &mut target[first % 3 * words + first / 3..];
+        spread(&line[turn..], turns, target, stride * turns / 3);
+    }
+}
+
+/// Puts every `from`th number of `source` at every `to`th place of `target`.
+fn spread(source: &[i16], from: usize, target: &mut [i16], to: usize) {
+    match (from, to) {
+        (1, 2) => spread_by::<1, 2>(source, target),
+        (1, 4) => spread_by::<1, 4>(source, target),
+        (3, 2) => spread_by::<3, 2>(source, target),
+        (3, 4) => spread_by::<3, 4>(source, target),
+        _ => {
+            let places = target.iter_mut().step_by(to);
+            places.zip(source.iter().step_by(from)).for_each(|(place, number)| *place = *number);
+        }
+    }
+}
+
+/// The same with constant steps, which takes half the time.
+fn spread_by<const FROM: usize, const TO: usize>(source: &[i16], target: &mut [i16]) {
+    let (numbers, last) = source.as_chunks::<FROM>();
+    let (places, end) = target.as_chunks_mut::<TO>();
+    for (place, number) in places.iter_mut().zip(numbers) {
+        place[0] = number[0];
+    }
+    // What is left of one of them, beside what is left of the other.
+    let mut numbers = numbers.iter().map(|chunk| chunk[0]).chain(last.first().copied());
+    if let (Some(place), Some(number)) = (end.first_mut(), numbers.nth(places.len())) {
+        *place = number;
+    } else if let (Some(place), Some(number)) = (places.get_mut(source.len() / FROM), last.first())
+    {
+        place[0] = *number;
     }
 }
 
@@ -150,6 +244,7 @@ mod tests {
     use crate::{geometry::Rect, residual::Residual};
     use cyclegan_contract::Size;
     use gst_video::{VideoFormat, VideoInfo};
+    use proptest::prelude::*;
 
     fn plane(format: VideoFormat, width: u32, height: u32) -> Plane {
         gst::init().unwrap();
@@ -157,60 +252,98 @@ mod tests {
         Plane::all(&info).unwrap().swap_remove(0)
     }
 
+    /// A residual of numbers that differ.
+    fn residual(width: u32, height: u32) -> Residual {
+        let mut residual = Residual::new(Size { width, height });
+        for (component, plane) in residual.planes.iter_mut().enumerate() {
+            plane.iter_mut().zip(0..).for_each(|(step, i): (&mut i16, i32)| {
+                *step = (i * 9973 % 30_011 - 15_000) as i16 + component as i16;
+            });
+        }
+        residual
+    }
+
+    fn stretched(residual: &Residual, whole: &Plane, part: &Plane, y: usize) -> [Vec<i16>; 2] {
+        let upsampler = Upsampler::new((residual.size.width, residual.size.height), whole);
+        let window = Window::new(whole, part);
+        let mut rows = UpsampledRows::default();
+        rows.restart(&window);
+        let row = rows.row(&upsampler, &window, |component, y| residual.row(component, y), y);
+        [row.before.to_vec(), row.after.to_vec()]
+    }
+
+    /// The definition, an entry at a time: which sample stands there, and between which numbers.
+    fn reference(residual: &Residual, whole: &Plane, part: &Plane, y: usize) -> [Vec<i16>; 2] {
+        let row = part.first_row as usize - whole.first_row as usize + y;
+        let tap = taps(residual.size.height, whole.height).nth(row).unwrap();
+        [tap.before, tap.after].map(|y| {
+            let mut entries = vec![0; part.row_length()];
+            for (component, whole) in part.components().iter().zip(whole.components()) {
+                let first = (component.first - whole.first) as usize;
+                let row = residual.row(component.number, y as usize);
+                let taps = taps(residual.size.width, whole.width).skip(first);
+                for (i, tap) in taps.take(component.width as usize).enumerate() {
+                    let [before, after] =
+                        [tap.before, tap.after].map(|x| i32::from(row[x as usize]));
+                    let step = before + (((after - before) * i32::from(tap.weight)) >> 8);
+                    let entry = component.offset + i * component.stride;
+                    let words = entries.len() / 3;
+                    let place =
+                        if part.is_packed() { entry % 3 * words + entry / 3 } else { entry };
+                    entries[place] = step as i16;
+                }
+            }
+            entries
+        })
+    }
+
     #[test]
     fn the_same_size_is_left_alone_and_interleaved() {
-        let mut change = Residual::new(Size { width: 2, height: 2 });
-        for (component, plane) in change.planes.iter_mut().enumerate() {
+        let mut residual = Residual::new(Size { width: 2, height: 2 });
+        for (component, plane) in residual.planes.iter_mut().enumerate() {
             plane.iter_mut().zip(1..).for_each(|(step, i)| *step = i * 10 + component as i16);
         }
         let plane = plane(VideoFormat::Argb, 2, 2);
-        let mut upsampler = Upsampler::new((2, 2), &plane, &plane);
-        let between = upsampler.row(|component, y| change.row(component, y), 1);
-        assert_eq!((between.before, between.weight), (&[0, 30, 31, 32, 0, 40, 41, 42][..], 0));
-        assert_eq!(between.is_sample, [false, true, true, true, false, true, true, true]);
+        let [_, row] = stretched(&residual, &plane, &plane, 1);
+        assert_eq!(row, [0, 30, 31, 32, 0, 40, 41, 42]);
     }
 
-    #[test]
-    fn doubling_blends_a_quarter_and_three_quarters() {
-        let weights: Vec<_> = taps(2, 4, 0..4).iter().map(|tap| (tap.before, tap.weight)).collect();
-        assert_eq!(weights, [(0, 0), (0, 64), (0, 192), (1, 0)]);
-    }
+    const FORMATS: [VideoFormat; 10] = [
+        VideoFormat::I420,
+        VideoFormat::Nv12,
+        VideoFormat::Rgb,
+        VideoFormat::Rgba,
+        VideoFormat::Argb,
+        VideoFormat::Yuy2,
+        VideoFormat::Uyvy,
+        VideoFormat::P01010le,
+        VideoFormat::V210,
+        VideoFormat::Y410,
+    ];
 
-    #[test]
-    fn halving_is_the_mean_of_two() {
-        assert!(
-            taps(8, 4, 0..4).iter().all(|tap| tap.weight == 128 && tap.after == tap.before + 1)
-        );
-    }
-
-    #[test]
-    fn one_sample_spreads_everywhere() {
-        assert!(taps(1, 5, 0..5).iter().all(|tap| *tap == Tap { before: 0, after: 0, weight: 0 }));
-    }
-    /// A part is stretched as it would be in the whole.
-    #[test]
-    fn a_part_agrees_with_the_whole() {
-        for format in [VideoFormat::Rgb, VideoFormat::I420, VideoFormat::Yuy2] {
-            let whole = plane(format, 40, 30);
-            let rect = Rect { x: 8, y: 6, size: Size { width: 14, height: 10 } };
-            let part = whole.part(&rect);
-            let mut change = Residual::new(Size { width: 7, height: 5 });
-            for (component, plane) in change.planes.iter_mut().enumerate() {
-                plane
-                    .iter_mut()
-                    .zip(0..)
-                    .for_each(|(step, i)| *step = i * 97 % 301 + component as i16);
-            }
-            let rows = |component: usize, y: usize| change.row(component, y);
-            let mut all = Upsampler::new((7, 5), &whole, &whole);
-            let mut some = Upsampler::new((7, 5), &whole, &part);
-            for y in 0..10 {
-                let expected = all.row(rows, 6 + y);
-                let found = some.row(rows, y);
-                let columns = part.start..part.start + part.row_length();
-                assert_eq!(found.before, &expected.before[columns.clone()], "{format:?} {y}");
-                assert_eq!(found.after, &expected.after[columns], "{format:?} {y}");
-                assert_eq!(found.weight, expected.weight);
+    proptest! {
+        /// Also of a part, which is stretched as it is in the whole.
+        #[test]
+        fn rows_agree_with_the_definition(
+            format in prop::sample::select(FORMATS.as_slice()),
+            width in 1u32..100, height in 1u32..12, from_width in 1u32..50, from_height in 1u32..6,
+            x in 0u32..99, y in 0u32..11, part_width in 1u32..99, part_height in 1u32..11,
+        ) {
+            gst::init().unwrap();
+            let info = VideoInfo::builder(format, width, height).build().unwrap();
+            let residual = residual(from_width, from_height);
+            let (x, y) = ((x % width) & !3, (y % height) & !1);
+            let size = Size {
+                width: part_width.min(width - x),
+                height: part_height.min(height - y),
+            };
+            for whole in Plane::all(&info).unwrap() {
+                for part in [whole, whole.part(&Rect { x, y, size })] {
+                    for y in 0..part.height as usize {
+                        let found = stretched(&residual, &whole, &part, y);
+                        prop_assert_eq!(found, reference(&residual, &whole, &part, y));
+                    }
+                }
             }
         }
     }

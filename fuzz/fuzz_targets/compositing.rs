@@ -12,8 +12,9 @@ use gst_video::{
     VideoFormat, VideoFormatInfo, VideoFrameExt, VideoFrameFlags, VideoFrameRef, VideoInfo,
     VideoMeta,
 };
-use cyclegan_frame::{coarsest_sample, 
-    Bounds, Residual, Compositor, Patch, Region, RegionPlanner, Scaler, Size, UnpackedFrame, Upscale, copy,
+use cyclegan_frame::{
+    Bounds, Compositor, PartScalers, Patch, Region, RegionPlanner, Residual, Size, UnpackedFrame,
+    Upscale, coarsest_sample, copy, map_writable,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -47,6 +48,7 @@ struct Input {
     padding: [u8; 4],
     samples: Vec<u8>,
     tensor: Size,
+    threads: u32,
     boxes: Vec<(u8, u8, u8, u8)>,
     steps: Vec<i16>,
     upscale: Upscale,
@@ -63,6 +65,7 @@ impl<'a> Arbitrary<'a> for Input {
             padding: <[u8; 4]>::arbitrary(u)?.map(|padding| padding % 32),
             samples: Vec::arbitrary(u)?,
             tensor: Size { width: u.int_in_range(1..=48)?, height: u.int_in_range(1..=48)? },
+            threads: u.int_in_range(1..=3)?,
             boxes: Vec::arbitrary(u)?,
             steps: Vec::arbitrary(u)?,
             upscale: match bool::arbitrary(u)? {
@@ -116,9 +119,9 @@ impl Input {
     fn patches(&self, regions: &[Region], is_zero: bool) -> Vec<Patch> {
         let patch = |index: usize| {
             let mut patch = Patch::default();
-            patch.change.resize(regions[index].letterbox.content.size);
-            self.fill(&mut patch.change, is_zero);
-            patch.soften(index, regions, self.upscale);
+            patch.residual.resize(regions[index].letterbox.content.size);
+            self.fill(&mut patch.residual, is_zero);
+            patch.feather(index, regions, self.upscale);
             patch
         };
         (0..regions.len()).map(patch).collect()
@@ -136,8 +139,7 @@ fn written(
         let target = output.get_mut().expect("our own");
         target.map_writable().expect("our own").fill(0xa5);
         let frame = VideoFrameRef::from_buffer_ref_readable(buffer, &input.info).expect("a frame");
-        let mut target =
-            VideoFrameRef::from_buffer_ref_writable(target, &input.info).expect("a frame");
+        let mut target = map_writable(target, &input.info).expect("a frame");
         work(&frame, &mut target);
     }
     output.map_readable().expect("our own").to_vec()
@@ -156,7 +158,7 @@ fuzz_target!(|input: Input| {
         height: height.into(),
     });
     let regions = planner.plan(boxes).to_vec();
-    let Ok(mut compositor) = Compositor::new(info, input.tensor, 1) else { return };
+    let Ok(mut compositor) = Compositor::new(info, input.tensor, input.threads) else { return };
 
     // The whole frame.
     let mut change = Residual::new(input.tensor);
@@ -166,18 +168,19 @@ fuzz_target!(|input: Input| {
     });
 
     // Regions.
-    let mut patches = input.patches(&regions, false);
+    let patches = input.patches(&regions, false);
     written(&input, &buffer, |frame, target| {
         let mut unpacked = UnpackedFrame::new(info, 1).expect("a converter");
         let unpacked = unpacked.as_mut().map(|unpacked| unpacked.unpack(frame).expect("a frame"));
         let seen = unpacked.as_ref().unwrap_or(frame);
+        let mut scalers = PartScalers::new(seen.info());
         for region in &regions {
             let size = region.letterbox.content.size;
-            let mut scaler = Scaler::of_part(seen.info(), region.crop, size, 1).expect("a scaler");
+            let scaler = scalers.get(region.crop, size).expect("a scaler");
             let (picture, stride) = scaler.scale(seen).expect("a frame");
             assert!(picture.len() >= stride * (size.height as usize - 1));
         }
-        compositor.composite_patches(&mut patches, frame, target).expect("a frame");
+        compositor.composite_patches(&patches, frame, target).expect("a frame");
     });
 
     // A change of nothing.
@@ -185,9 +188,9 @@ fuzz_target!(|input: Input| {
         let copied = written(&input, &buffer, |frame, target| {
             copy(frame, target).expect("a frame");
         });
-        let mut nothing = input.patches(&regions, true);
+        let nothing = input.patches(&regions, true);
         let composited = written(&input, &buffer, |frame, target| {
-            compositor.composite_patches(&mut nothing, frame, target).expect("a frame");
+            compositor.composite_patches(&nothing, frame, target).expect("a frame");
         });
         assert!(copied == composited, "{info:?}");
     }

@@ -1,31 +1,26 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The element as GObject and GStreamer see it.
+//! The element as GObject sees it: its properties.
 
-mod in_flight;
+mod allocation;
+mod element;
+mod frames;
 mod model;
-mod streaming;
+mod report;
+mod stages;
+mod transform;
 
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{LazyLock, Mutex};
 
 use gst::{glib, prelude::*, subclass::prelude::*};
-use gst_base::{
-    prelude::*,
-    subclass::{base_transform::GenerateOutputSuccess, prelude::*},
-};
-use gst_video::{VideoFormat, VideoInfo, subclass::prelude::*};
-use in_flight::FrameLine;
+use gst_base::prelude::*;
 
 use super::{
-    Direction,
-    lateness::Deadlines,
-    loader::Loader,
-    lock,
-    settings::{LateFrames, PROPERTIES, Settings},
-    stats::Stats,
-    translator::{Restart, Translators},
+    Direction, ExecutionProvider, LateFrames, Output, Precision, Regions, Upscale, loader::Loader,
+    lock, settings::Settings, state::State,
 };
-use cyclegan_runtime::Pair;
+
+pub use stages::FrameQueue;
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
@@ -35,56 +30,97 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     )
 });
 
-/// The element's private side. Locks are taken in the order of the fields, after the stream lock
-/// of the sink pad and before those of translators. No lock is held while waiting for the line,
-/// whose threads take those from `settings` on.
-#[derive(Default)]
+/// The element's private side. Neither lock is taken while the other is held.
+#[derive(Default, glib::Properties)]
+#[properties(wrapper_type = super::CycleGanFilter)]
 pub struct CycleGanFilter {
-    /// What is negotiated and ready to run; for the streaming thread.
-    state: Mutex<Option<State>>,
-    /// The model, from READY on.
-    pair: Mutex<Option<Arc<Pair>>>,
+    #[property(name = "model", type = Option<String>, get, set = Self::set_model, member = model,
+        default = Some(Settings::MODEL), mutable_playing, nick = "Model",
+        blurb = "The generator: an ONNX file, a folder with G.onnx and F.onnx, or the name of such a \
+                 folder on the search path (CYCLEGAN_MODEL_PATH, the user's data folder, the \
+                 install's data folder). While playing a new one is loaded in the background")]
+    #[property(name = "direction", type = Direction, get, set, member = direction,
+        mutable_playing, nick = "Direction",
+        blurb = "Which generator of the pair translates. One that is prepared takes over with the \
+                 next frame, else it is prepared in the background first",
+        builder(Direction::default()))]
+    #[property(name = "preload", type = bool, get, set, member = preload, default = false,
+        mutable_playing, nick = "Preload both directions",
+        blurb = "Prepare the generator of the other direction as well, so that the first change of \
+                 direction needs no time either; takes its memory and time at the start")]
+    #[property(name = "execution-provider", type = ExecutionProvider, get, set,
+        member = execution_provider, mutable_ready,
+        nick = "Execution provider",
+        blurb = "What ONNX Runtime runs the generator on. auto takes the first that really works; \
+                 one that is named either works or is an error",
+        builder(ExecutionProvider::default()))]
+    #[property(name = "allow-fallback", type = bool, get, set, member = allow_fallback,
+        default = false, mutable_ready, nick = "Allow fallback",
+        blurb = "Let the CPU step in, with a warning, for a named provider that cannot run")]
+    #[property(name = "device-id", type = i32, get, set, member = device_id, minimum = 0,
+        default = 0, mutable_ready, nick = "Device", blurb = "Which GPU, where there are several")]
+    #[property(name = "threads", type = u32, get, set, member = threads, maximum = 1024,
+        default = 0, mutable_ready, nick = "Threads",
+        blurb = "Threads for the generator and for conversion, 0 for as many as there are cores")]
+    #[property(name = "precision", type = Precision, get, set, member = precision,
+        mutable_ready, nick = "Precision",
+        blurb = "Which variant of a pair is loaded; a single file is taken as it is",
+        builder(Precision::default()))]
+    #[property(name = "cache-dir", type = Option<String>, get = Self::cache_dir, set,
+        member = cache_dir, mutable_ready, nick = "Cache folder",
+        blurb = "Where compiled engines are kept; null for the user's cache folder")]
+    #[property(name = "inference-size", type = i32, get, set, member = inference_size,
+        minimum = -1, maximum = 8192, default = 0, mutable_playing, nick = "Inference size",
+        blurb = "Short side of the picture that the generator sees, in pixels, the frame's aspect \
+                 kept; 0 for the model's own, -1 for the frame's. Models of a fixed size keep it")]
+    #[property(name = "upscale", type = Upscale, get, set, member = upscale,
+        mutable_playing, nick = "Upscaling",
+        blurb = "How the generator's picture is brought to the frame's size",
+        builder(Upscale::default()))]
+    #[property(name = "strength", type = f64, get, set = Self::set_strength, member = strength,
+        minimum = 0.0, maximum = 1.0, default = 1.0, mutable_playing, controllable,
+        nick = "Strength",
+        blurb = "How much of the translation is mixed in: 0 passes the input, untouched")]
+    #[property(name = "smoothing", type = f64, get, set = Self::set_smoothing, member = smoothing,
+        minimum = 0.0, maximum = 1.0, default = 0.0, mutable_playing, controllable,
+        nick = "Smoothing",
+        blurb = "How much of the last frame's residual is mixed in, moved along with the picture, \
+                 against flicker; begins anew at scene cuts, seeks and gaps")]
+    #[property(name = "regions", type = Regions, get, set, member = regions,
+        mutable_playing, nick = "Regions",
+        blurb = "What of a frame is translated: all of it, or only where its \
+                 GstVideoRegionOfInterestMeta boxes are, each at the generator's own size. Beyond a \
+                 quarter of a box's size around it nothing is touched. The 16 largest are translated",
+        builder(Regions::default()))]
+    #[property(name = "output", type = Output, get, set, member = output, mutable_ready,
+        nick = "Output",
+        blurb = "What goes out: the translated frame, or how much of each pixel the generator has \
+                 repainted, as GRAY8 frames or as the alpha of the translated ones. The mask is one of \
+                 the whole frame, for generators that have an output `mask`",
+        builder(Output::default()))]
+    #[property(name = "late-frames", type = LateFrames, get, set, member = late_frames,
+        mutable_playing, nick = "Late frames",
+        blurb = "What happens to a frame that is too late already when it comes in. In a live \
+                 pipeline set max-in-flight to 2 or more, or put a queue behind the filter, so \
+                 that sinks do not hold it up",
+        builder(LateFrames::default()))]
+    #[property(name = "max-in-flight", type = u32, get, set, member = max_in_flight, minimum = 1,
+        maximum = 16, default = 1, mutable_ready, nick = "Frames in flight",
+        blurb = "Frames in the generator at once, their order kept: the next is converted and the \
+                 last one composited meanwhile. At 1 each frame is finished before the next comes \
+                 in. Each takes memory for two tensors and two frames; in a live pipeline more \
+                 frames wait for the time at which the sink shows them, at most 256 MiB")]
+    #[property(name = "stats-interval", type = u32, get, set, member = stats_interval, default = 0,
+        mutable_playing, nick = "Statistics interval",
+        blurb = "Post `stats` as an element message every so many milliseconds, 0 for never")]
     settings: Mutex<Settings>,
-    deadlines: Mutex<Deadlines>,
-    stats: Mutex<Stats>,
-    /// Whether the generator failed on the last frame, which was borne.
-    is_failing: Mutex<bool>,
-    /// The frames in flight, from PAUSED on, where there may be several.
-    line: Mutex<Option<Arc<FrameLine>>>,
-    /// The frames that an error was posted about.
-    refused: Mutex<Option<VideoInfo>>,
+    #[property(name = "active-model", type = Option<String>, get = Self::active_model,
+        nick = "Active model", blurb = "The file of the generator that runs now; null before READY")]
+    #[property(name = "active-provider", type = Option<String>, get = Self::active_provider,
+        nick = "Active provider",
+        blurb = "The provider that runs now, read back from ONNX Runtime; null before READY")]
+    state: Mutex<State>,
     loader: Loader,
-}
-
-/// What exists from the first caps until the element stops.
-struct State {
-    translators: Translators,
-    last_direction: Direction,
-    /// What the next frame has to do with those before.
-    restart: Restart,
-    /// Whether a frame has been dropped before the next one.
-    has_dropped: bool,
-}
-
-impl State {
-    fn new(translators: Translators, last_direction: Direction) -> Self {
-        Self { translators, last_direction, restart: Restart::Nothing, has_dropped: false }
-    }
-
-    /// Notes that the next frame has no more to do with those before than `restart` says.
-    fn note(&mut self, restart: Restart) {
-        self.restart = self.restart.max(restart);
-    }
-
-    /// What the next frame, for `direction`, has to do with those before.
-    fn take_restart(&mut self, direction: Direction) -> Restart {
-        let mut restart = std::mem::take(&mut self.restart);
-        if self.last_direction != direction {
-            restart = Restart::Everything;
-            self.last_direction = direction;
-        }
-        restart
-    }
 }
 
 #[glib::object_subclass]
@@ -94,329 +130,94 @@ impl ObjectSubclass for CycleGanFilter {
     type ParentType = gst_video::VideoFilter;
 }
 
+/// What the derive cannot know: a property of a boxed type.
+static STATS: LazyLock<glib::ParamSpec> = LazyLock::new(|| {
+    glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
+        .nick("Statistics")
+        .blurb(
+            "Counters since the element started, and times of the last 128 translated frames; the \
+             total is from a frame's coming in to its being ready to go out",
+        )
+        .read_only()
+        .build()
+});
+
 impl ObjectImpl for CycleGanFilter {
     fn properties() -> &'static [glib::ParamSpec] {
+        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
+            let derived = CycleGanFilter::derived_properties().iter().cloned();
+            derived.chain([STATS.clone()]).collect()
+        });
         &PROPERTIES
+    }
+
+    fn set_property(&self, id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        gst::debug!(CAT, imp = self, "{} = {value:?}", pspec.name());
+        self.derived_set_property(id, value, pspec);
+    }
+
+    fn property(&self, id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+        match pspec.name() {
+            "stats" => lock(&self.state).stats.to_structure().to_value(),
+            _ => self.derived_property(id, pspec),
+        }
     }
 
     fn constructed(&self) {
         self.parent_constructed();
-        self.apply_late_frames(LateFrames::default());
+        // The element drops late frames itself, see `late-frames`.
+        self.obj().set_qos(false);
+        self.explain_interlacing();
     }
 
-    fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
-        gst::debug!(CAT, imp = self, "{} = {value:?}", pspec.name());
-        let (previous, late_frames) = {
-            let mut settings = lock(&self.settings);
-            let previous = settings.direction;
-            settings.set(pspec.name(), value);
-            (previous, settings.late_frames)
-        };
-        match pspec.name() {
-            "direction" => {
-                self.check_direction(previous);
-                self.obj().notify("active-model");
-            }
-            "model" => self.load_beside_the_stream(true),
-            "inference-size" | "regions" => self.load_beside_the_stream(false),
-            "late-frames" => self.apply_late_frames(late_frames),
-            _ => {}
+    /// Called once for all that one `g_object_set` sets, so it is judged together.
+    fn dispatch_properties_changed(&self, properties: &[glib::ParamSpec]) {
+        self.parent_dispatch_properties_changed(properties);
+        let has_changed = |names: &[&str]| properties.iter().any(|p| names.contains(&p.name()));
+        if has_changed(&["model", "direction", "preload", "inference-size", "regions"]) {
+            self.decide();
         }
-    }
-
-    fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
-        match pspec.name() {
-            "active-model" => {
-                let direction = lock(&self.settings).direction.of_model();
-                let pair = lock(&self.pair);
-                let generator = pair.as_ref().and_then(|pair| pair.generator(direction));
-                generator.map(|generator| generator.path().to_path_buf()).to_value()
-            }
-            "active-provider" => {
-                let pair = lock(&self.pair);
-                pair.as_ref().map(|pair| pair.provider().name()).to_value()
-            }
-            "stats" => lock(&self.stats).to_structure().to_value(),
-            name => lock(&self.settings).get(name),
-        }
-    }
-}
-
-impl GstObjectImpl for CycleGanFilter {}
-
-impl ElementImpl for CycleGanFilter {
-    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
-        static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
-            gst::subclass::ElementMetadata::new(
-                "CycleGAN filter",
-                "Filter/Effect/Video",
-                "Translates video from one domain to another, for example horses to zebras",
-                "The cycleganfilter developers",
-            )
-        });
-        Some(&METADATA)
-    }
-
-    fn pad_templates() -> &'static [gst::PadTemplate] {
-        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
-            // Every format whose pixels GStreamer can unpack.
-            let formats = VideoFormat::iter_raw().filter(|format| {
-                gst_video::VideoFormatInfo::from_format(*format).unpack_format()
-                    != VideoFormat::Unknown
-            });
-            let caps = gst_video::VideoCapsBuilder::new().format_list(formats).build();
-            [("sink", gst::PadDirection::Sink), ("src", gst::PadDirection::Src)]
-                .into_iter()
-                .filter_map(|(name, direction)| {
-                    gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps).ok()
-                })
-                .collect()
-        });
-        &TEMPLATES
-    }
-
-    fn change_state(
-        &self,
-        transition: gst::StateChange,
-    ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
-        if transition == gst::StateChange::NullToReady
-            || transition == gst::StateChange::ReadyToPaused && self.is_to_be_reloaded()
-        {
-            self.load().map_err(|error| {
-                self.post_load_error(&error);
-                gst::StateChangeError
-            })?;
-        }
-        if transition == gst::StateChange::PausedToReady
-            && let Some(line) = self.line()
-        {
-            // Downstream takes no more frames, and nobody shall wait for those in flight.
-            line.discard();
-        }
-        let success = self.parent_change_state(transition)?;
-        if transition == gst::StateChange::ReadyToNull {
-            self.loader.cancel();
-            *lock(&self.pair) = None;
-            self.notify_active();
-        }
-        Ok(success)
-    }
-}
-
-impl BaseTransformImpl for CycleGanFilter {
-    const MODE: gst_base::subclass::BaseTransformMode =
-        gst_base::subclass::BaseTransformMode::NeverInPlace;
-    const PASSTHROUGH_ON_SAME_CAPS: bool = false;
-    const TRANSFORM_IP_ON_PASSTHROUGH: bool = false;
-
-    fn start(&self) -> Result<(), gst::ErrorMessage> {
-        *lock(&self.stats) = Stats::default();
-        *lock(&self.refused) = None;
-        *lock(&self.is_failing) = false;
-        *lock(&self.line) = self.new_line()?;
-        Ok(())
-    }
-
-    fn stop(&self) -> Result<(), gst::ErrorMessage> {
-        let line = lock(&self.line).take();
-        // Waits for its threads.
-        drop(line);
-        *lock(&self.state) = None;
-        Ok(())
-    }
-
-    fn query(&self, direction: gst::PadDirection, query: &mut gst::QueryRef) -> bool {
-        if direction == gst::PadDirection::Sink {
-            if query.is_serialized() {
-                self.drain();
-            }
-            return BaseTransformImplExt::parent_query(self, direction, query);
-        }
-        if query.type_() == gst::QueryType::Position && self.line().is_some() {
-            // The base class knows only of frames that it pushed itself.
-            return self.obj().sink_pad().peer_query(query);
-        }
-        let gst::QueryViewMut::Latency(query) = query.view_mut() else {
-            return BaseTransformImplExt::parent_query(self, direction, query);
-        };
-        let mut upstream = gst::query::Latency::new();
-        if !self.obj().sink_pad().peer_query(&mut upstream) {
-            return false;
-        }
-        let (live, min, max) = upstream.result();
-        lock(&self.deadlines).set_live(live);
-        let own = self.latency();
-        query.set(live, min + own, max.map(|max| max + own));
-        gst::debug!(CAT, imp = self, "latency {own} of our own on top of {min}");
-        true
-    }
-
-    fn src_event(&self, event: gst::Event) -> bool {
-        match event.view() {
-            gst::EventView::Latency(latency) => {
-                lock(&self.deadlines).set_pipeline_latency(latency.latency());
-            }
-            gst::EventView::Qos(qos) => {
-                let (_, _, jitter, timestamp) = qos.get();
-                lock(&self.deadlines).set_qos(timestamp, jitter);
-            }
-            _ => {}
-        }
-        self.parent_src_event(event)
-    }
-
-    fn sink_event(&self, event: gst::Event) -> bool {
-        use gst::EventType::{Eos, FlushStart, FlushStop, Gap, Segment};
-        let event_type = event.type_();
-        match (event_type, self.line()) {
-            (FlushStart, Some(line)) => line.discard(),
-            (FlushStop, Some(line)) => {
-                line.discard();
-                line.resume();
-            }
-            (_, Some(line)) if event.is_serialized() => {
-                line.drain();
-                if event_type == Eos {
-                    self.tell_failure(&line);
-                }
-            }
-            _ => {}
-        }
-        let restart = match event_type {
-            FlushStop | Segment => Restart::Everything,
-            Gap => Restart::Smoothing,
-            _ => Restart::Nothing,
-        };
-        if restart != Restart::Nothing
-            && let Some(state) = lock(&self.state).as_mut()
-        {
-            state.note(restart);
-        }
-        if restart == Restart::Everything {
-            lock(&self.deadlines).reset();
-        }
-        self.parent_sink_event(event)
-    }
-
-    fn submit_input_buffer(
-        &self,
-        is_discont: bool,
-        buffer: gst::Buffer,
-    ) -> Result<gst::FlowSuccess, gst::FlowError> {
-        lock(&self.stats).frames_in += 1;
-        // Noted here, since the frame itself may be dropped.
-        if buffer.flags().contains(gst::BufferFlags::DISCONT)
-            && let Some(state) = lock(&self.state).as_mut()
-        {
-            state.note(Restart::Smoothing);
-        }
-        if self.obj().src_pad().needs_reconfigure() {
-            self.drain();
-        }
-        let success = self.parent_submit_input_buffer(is_discont, buffer)?;
-        if success == gst_base::BASE_TRANSFORM_FLOW_DROPPED {
-            gst::trace!(CAT, imp = self, "dropped a late frame");
-            lock(&self.stats).frames_dropped += 1;
-            self.note_drop();
-        }
-        Ok(success)
-    }
-
-    fn generate_output(&self) -> Result<GenerateOutputSuccess, gst::FlowError> {
-        let Some(buffer) = self.take_queued_buffer() else {
-            return Ok(GenerateOutputSuccess::NoOutput);
-        };
-        match self.line() {
-            Some(line) => self.launch(&line, buffer),
-            None => self.translate(buffer),
-        }
-    }
-
-    fn before_transform(&self, buffer: &gst::BufferRef) {
-        let segment = self.time_segment();
-        let stream_time = segment.and_then(|segment| segment.to_stream_time(buffer.pts()));
-        if let Some(stream_time) = stream_time
-            && self.obj().sync_values(stream_time).is_err()
-        {
-            gst::warning!(CAT, imp = self, "no control values at {stream_time}");
-        }
-        let is_passthrough = lock(&self.settings).strength == 0.0;
-        if is_passthrough != self.obj().is_passthrough() {
-            gst::debug!(CAT, imp = self, "passthrough: {is_passthrough}");
-            self.obj().set_passthrough(is_passthrough);
-            // Passing on needs no buffers of our own, translating does.
-            self.obj().reconfigure_src();
-        }
-    }
-
-    fn transform_meta<'a>(
-        &self,
-        _output: &mut gst::BufferRef,
-        _meta: gst::MetaRef<'a, gst::Meta>,
-        _input: &'a gst::BufferRef,
-    ) -> bool {
-        // Size, colours and place of everything in the frame are as they were.
-        true
-    }
-}
-
-impl VideoFilterImpl for CycleGanFilter {
-    fn set_info(
-        &self,
-        _input_caps: &gst::Caps,
-        info: &VideoInfo,
-        _output_caps: &gst::Caps,
-        _output_info: &VideoInfo,
-    ) -> Result<(), gst::LoggableError> {
-        if info.is_interlaced() {
-            let reason = format!(
-                "Interlaced video ({}) cannot be translated, expected progressive; put \
-                 `deinterlace` before cycleganfilter",
-                info.interlace_mode().to_str()
-            );
-            return Err(self.refuse(info, gst::CoreError::Negotiation, &reason));
-        }
-        let mut state = lock(&self.state);
-        let translators = match self.loaded_translators(info) {
-            Some(translators) => Ok(translators),
-            None => {
-                let pair = lock(&self.pair).clone();
-                let pair =
-                    pair.ok_or_else(|| gst::loggable_error!(CAT, "no model before READY"))?;
-                self.translators(pair, info)
-            }
-        };
-        match translators {
-            Ok(translators) => {
-                let warm_up = translators.warm_up;
-                let last_direction = lock(&self.settings).direction;
-                *state = Some(State::new(translators, last_direction));
-                drop(state);
-                self.set_latency(self.first_latency(warm_up, info));
-                Ok(())
-            }
-            Err(error) => Err(self.refuse(info, gst::LibraryError::Init, &error.to_string())),
+        if has_changed(&["direction"]) {
+            self.obj().notify("active-model");
         }
     }
 }
 
 impl CycleGanFilter {
-    fn apply_late_frames(&self, late_frames: LateFrames) {
-        self.obj().set_qos(late_frames == LateFrames::Drop);
+    fn set_model(&self, model: Option<String>) {
+        let mut settings = lock(&self.settings);
+        settings.model = model;
+        settings.model_serial += 1;
     }
 
-    /// Posts why frames of `info` cannot be translated; once, as upstream offers them again and
-    /// again.
-    fn refuse(
-        &self,
-        info: &VideoInfo,
-        domain: impl gst::MessageErrorDomain,
-        reason: &str,
-    ) -> gst::LoggableError {
-        let before = lock(&self.refused).replace(info.clone());
-        if before.as_ref() != Some(info) {
-            gst::element_imp_error!(self, domain, ("{reason}"));
-        }
-        gst::loggable_error!(CAT, "{reason}")
+    fn set_strength(&self, strength: f64) {
+        lock(&self.settings).strength = if strength.is_nan() { 1.0 } else { strength };
+    }
+
+    fn set_smoothing(&self, smoothing: f64) {
+        lock(&self.settings).smoothing = if smoothing.is_nan() { 0.0 } else { smoothing };
+    }
+
+    fn cache_dir(&self) -> Option<String> {
+        Some(lock(&self.settings).cache_dir())
+    }
+
+    fn active_model(&self) -> Option<String> {
+        let wanted = lock(&self.settings).direction.to_contract();
+        let state = lock(&self.state);
+        let negotiated = state.stream.as_ref().and_then(|stream| stream.negotiated.as_ref());
+        let direction = negotiated.map_or(wanted, |negotiated| negotiated.direction(wanted));
+        let pair = &state.model.running()?.pair;
+        let mut open =
+            [direction, Direction::Forward.to_contract(), Direction::Reverse.to_contract()]
+                .into_iter()
+                .filter_map(|direction| pair.generator(direction));
+        let generator = open.next()?;
+        Some(generator.path().to_string_lossy().into_owned())
+    }
+
+    fn active_provider(&self) -> Option<String> {
+        let state = lock(&self.state);
+        state.model.running().map(|running| running.pair.provider().name().to_owned())
     }
 }

@@ -1,194 +1,179 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A frame on its way through the element: what each stage does to it, on whatever thread.
+//! A frame in flight: what each stage does with it, on whatever thread.
 
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use gst_video::{VideoFrame, video_frame::Readable};
+
 use super::{
+    loader::Retired,
     lock,
     settings::PerFrame,
     stats::Times,
-    translator::{Restart, Slot, TranslateError, Translator, readable, writable},
+    translator::{Continuity, Request, TranslateError, Translator},
 };
-use cyclegan_frame::copy;
+use cyclegan_frame::map_writable;
 use cyclegan_runtime::Pair;
 
-/// What is to become of a frame.
+/// What is done with a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum Action {
     /// The generator translates it.
     Translate,
     /// It goes out as it came in.
     Pass,
-    /// It gets the last change.
+    /// It gets the last residual.
     Hold,
 }
 
-/// What has become of a frame.
+/// What was done with a frame.
 #[derive(Clone, Copy, Debug)]
-pub enum Outcome {
+pub enum FrameResult {
     /// It went through the generator.
     Translated(Times),
-    /// It got the last change.
+    /// It got the last residual.
     Held,
     /// It goes out as it came in.
     Passed,
 }
 
-/// A frame under way.
+/// A frame in flight.
 pub struct Job {
-    /// What came in; after the last stage, what goes out.
-    buffer: gst::Buffer,
-    /// What is done with it, unless the buffer itself goes out.
-    task: Option<Task>,
-    /// The frame's tensors, from its preparation until they have been used.
-    slot: Option<Slot>,
+    /// The frame that came in, mapped until its output is made.
+    input: VideoFrame<Readable>,
+    /// Where the result goes.
+    output: gst::Buffer,
+    work_on: Work,
+    /// The frame's tensors, from preprocessing until they have been used.
+    request: Option<Request>,
     /// How long the stages have worked on it.
     work: Duration,
     inference: Result<Duration, TranslateError>,
 }
 
 /// What a frame is worked on with.
-pub struct Task {
+pub struct Work {
     /// The model.
     pub pair: Arc<Pair>,
     /// The generator of the direction that was set when the frame came in.
     pub translator: Arc<Translator>,
     /// The properties when the frame came in.
     pub settings: PerFrame,
-    /// What is to become of the frame.
-    pub fate: Fate,
+    /// What is done with the frame.
+    pub action: Action,
     /// What the frames before have to do with it.
-    pub restart: Restart,
-    /// Where the result goes.
-    pub output: gst::Buffer,
+    pub continuity: Continuity,
     /// When the frame came in.
     pub arrived: Instant,
+    /// The model that translated the frames before, if this is the first of another.
+    pub retired: Option<Retired>,
 }
 
 impl Job {
-    /// A frame that goes out itself.
-    pub fn passing(buffer: gst::Buffer) -> Self {
-        Self { buffer, task: None, slot: None, work: Duration::ZERO, inference: Ok(Duration::ZERO) }
+    /// A frame whose output is to be written to `output`.
+    pub fn new(input: VideoFrame<Readable>, output: gst::Buffer, work_on: Work) -> Self {
+        let (work, inference) = (Duration::ZERO, Ok(Duration::ZERO));
+        Self { input, output, work_on, request: None, work, inference }
     }
 
-    /// A frame with work to be done.
-    pub fn new(buffer: gst::Buffer, task: Task) -> Self {
-        Self { task: Some(task), ..Self::passing(buffer) }
+    /// What it is worked on with.
+    pub fn work(&self) -> &Work {
+        &self.work_on
     }
 
-    /// What is done with it, unless the buffer itself goes out.
-    pub fn task(&self) -> Option<&Task> {
-        self.task.as_ref()
-    }
-
-    /// The first stage: the frame's tensor. A failure is told by [`Job::finish`].
+    /// The first stage: the frame's tensor. [`Job::finish`] returns what fails.
     pub fn prepare(&mut self) {
-        let Some(task) = self.task.as_ref().filter(|task| task.fate == Fate::Translate) else {
+        if self.work_on.action != Action::Translate {
             return;
-        };
+        }
         let start = Instant::now();
-        match task.prepare(&self.buffer) {
-            Ok(slot) => self.slot = Some(slot),
+        match self.work_on.preprocess(&self.input) {
+            Ok(request) => self.request = Some(request),
             Err(error) => self.inference = Err(error),
         }
         self.work += start.elapsed();
     }
 
-    /// The second stage: the generator. A failure is told by [`Job::finish`].
+    /// The second stage: the generator. [`Job::finish`] returns what fails.
     pub fn infer(&mut self) {
-        if let Some(slot) = &mut self.slot {
+        if let Some(request) = &mut self.request {
             let start = Instant::now();
-            self.inference = slot.infer();
+            self.inference = request.infer();
             self.work += start.elapsed();
         }
     }
 
     /// The third stage: the output. The frames come here in their order.
-    pub fn finish(&mut self) -> Result<Outcome, TranslateError> {
-        let Some(task) = &mut self.task else { return Ok(Outcome::Passed) };
+    pub fn finish(&mut self) -> Result<FrameResult, TranslateError> {
         let start = Instant::now();
         let inference = std::mem::replace(&mut self.inference, Ok(Duration::ZERO));
-        let inference = task.update_residual(self.slot.take(), inference)?;
-        if task.fate == Fate::Pass || !task.composite(&self.buffer)? {
-            task.copy(&self.buffer)?;
-            return Ok(Outcome::Passed);
+        let inference = self.work_on.update_residual(self.request.take(), inference)?;
+        if self.work_on.action == Action::Pass || !self.composite()? {
+            self.pass()?;
+            return Ok(FrameResult::Passed);
         }
         let work = self.work + start.elapsed();
-        let total = task.arrived.elapsed();
-        Ok(match task.fate {
-            Fate::Translate => Outcome::Translated(Times { inference, work, total }),
-            _ => Outcome::Held,
+        let total = self.work_on.arrived.elapsed();
+        Ok(match self.work_on.action {
+            Action::Translate => FrameResult::Translated(Times { inference, work, total }),
+            _ => FrameResult::Held,
         })
     }
 
-    /// Makes what came in the output, after a stage has failed.
+    /// Has the frame go out as it came in, or with a mask of nothing.
     pub fn pass(&mut self) -> Result<(), TranslateError> {
-        self.task.as_mut().map_or(Ok(()), |task| task.copy(&self.buffer))
+        let translator = &self.work_on.translator;
+        let input = self.input.as_video_frame_ref();
+        let mut output = map_writable(self.output.make_mut(), translator.output_info())?;
+        lock(translator.postprocess()).pass(&input, &mut output)
     }
 
-    /// Lets go of all but what goes out, which may wait long for its turn: sources have few buffers.
-    pub fn settle(&mut self) {
-        if let Some(task) = self.task.take() {
-            self.buffer = task.output;
-        }
+    /// The output. Lets go of everything else: it may wait long for its turn, and sources have few
+    /// buffers.
+    pub fn into_output(self) -> gst::Buffer {
+        let Self { output, work_on, .. } = self;
+        // The frames of the model before are all done.
+        drop(work_on.retired);
+        output
     }
 
-    /// Says of what goes out that something is missing before it.
-    pub fn mark_discont(&mut self) {
-        let buffer = self.task.as_mut().map_or(&mut self.buffer, |task| &mut task.output);
-        buffer.make_mut().set_flags(gst::BufferFlags::DISCONT);
-    }
-
-    /// What goes out, once it has settled.
-    pub fn into_buffer(self) -> gst::Buffer {
-        self.buffer
+    /// Puts the last residual on the frame. Returns whether there is one.
+    fn composite(&mut self) -> Result<bool, TranslateError> {
+        let translator = &self.work_on.translator;
+        let mut output = map_writable(self.output.make_mut(), translator.output_info())?;
+        let input = self.input.as_video_frame_ref();
+        lock(translator.postprocess()).composite(&input, &mut output)
     }
 }
 
-impl Task {
-    fn prepare(&self, input: &gst::BufferRef) -> Result<Slot, TranslateError> {
-        let mut slot = self.translator.slot()?;
-        let input = readable(input, self.translator.info())?;
+impl Work {
+    fn preprocess(&self, input: &VideoFrame<Readable>) -> Result<Request, TranslateError> {
+        let mut request = self.translator.request()?;
         let is_smoothed = self.settings.smoothing > 0.0;
-        lock(self.translator.preparation()).prepare(&input, &mut slot, is_smoothed)?;
-        Ok(slot)
+        let mut preprocess = lock(self.translator.preprocess());
+        preprocess.prepare(&input.as_video_frame_ref(), &mut request, is_smoothed)?;
+        Ok(request)
     }
 
-    /// Takes the change out of `slot`, which is free for another frame then.
+    /// Takes the residual out of `request`, whose tensors are free for another frame then.
     fn update_residual(
         &self,
-        slot: Option<Slot>,
+        request: Option<Request>,
         inference: Result<Duration, TranslateError>,
     ) -> Result<Duration, TranslateError> {
-        let mut finish = lock(self.translator.finish());
-        finish.restart(self.restart);
-        let Some(mut slot) = slot else { return inference };
+        let mut postprocess = lock(self.translator.postprocess());
+        postprocess.restart(self.continuity);
+        let Some(mut request) = request else { return inference };
         let PerFrame { upscale, smoothing, .. } = self.settings;
         let updated = inference.and_then(|inference| {
-            finish.update(&mut slot, upscale, smoothing)?;
+            postprocess.update(&mut request, upscale, smoothing)?;
             Ok(inference)
         });
-        self.translator.give_back(slot);
+        self.translator.give_back(request);
         updated
-    }
-
-    /// Puts the last change on `input`. Returns whether there is one.
-    fn composite(&mut self, input: &gst::BufferRef) -> Result<bool, TranslateError> {
-        let info = self.translator.info();
-        let mut output = writable(&mut self.output, info)?;
-        let input = readable(input, info)?;
-        lock(self.translator.finish()).composite(&input, &mut output)
-    }
-
-    /// A copy rather than the buffer itself: what comes next may not take memory that was made for
-    /// this element.
-    fn copy(&mut self, input: &gst::BufferRef) -> Result<(), TranslateError> {
-        let info = self.translator.info();
-        let mut output = writable(&mut self.output, info)?;
-        Ok(copy(&readable(input, info)?, &mut output)?)
     }
 }

@@ -19,9 +19,14 @@ pub struct Deadlines {
 }
 
 impl Deadlines {
-    /// Takes note of what upstream says of itself.
+    /// Remembers whether upstream is live.
     pub fn set_live(&mut self, is_live: bool) {
         self.is_live = is_live;
+    }
+
+    /// The latency of the whole pipeline, where it is known.
+    pub fn pipeline_latency(&self) -> Option<ClockTime> {
+        self.pipeline_latency
     }
 
     /// Whether upstream is live.
@@ -29,18 +34,17 @@ impl Deadlines {
         self.is_live
     }
 
-    /// Takes note of the latency that sinks wait.
+    /// Remembers the latency that sinks wait.
     pub fn set_pipeline_latency(&mut self, latency: ClockTime) {
         self.pipeline_latency = Some(latency);
     }
 
-    /// Takes note of a QOS event: the frame of `timestamp` came `jitter` too late.
+    /// Takes note of a QOS event, as GstBaseTransform does: the frame of `timestamp` came `jitter`
+    /// too late. In an event of type THROTTLE the jitter is how long no frame is wanted.
     pub fn set_qos(&mut self, timestamp: Option<ClockTime>, jitter: ClockTimeDiff) {
-        // As GstBaseTransform has it: who is late now has to make up for twice that.
-        let ahead = if jitter > 0 { 2 * jitter } else { jitter };
-        self.earliest = timestamp.map(|timestamp| match u64::try_from(ahead) {
-            Ok(ahead) => timestamp + ClockTime::from_nseconds(ahead),
-            Err(_) => timestamp.saturating_sub(ClockTime::from_nseconds(ahead.unsigned_abs())),
+        self.earliest = timestamp.map(|timestamp| match u64::try_from(jitter) {
+            Ok(jitter) => timestamp + ClockTime::from_nseconds(jitter),
+            Err(_) => timestamp.saturating_sub(ClockTime::from_nseconds(jitter.unsigned_abs())),
         });
     }
 
@@ -95,10 +99,10 @@ mod tests {
         deadlines.set_live(false);
         assert!(!deadlines.is_late(Some(ClockTime::ZERO), Some(1000 * MS), 75 * MS));
         deadlines.set_qos(Some(40 * MS), 10_000_000);
-        assert!(deadlines.is_late(Some(59 * MS), None, 75 * MS));
-        assert!(!deadlines.is_late(Some(60 * MS), None, 75 * MS));
+        assert!(deadlines.is_late(Some(49 * MS), None, 75 * MS));
+        assert!(!deadlines.is_late(Some(50 * MS), None, 75 * MS));
         deadlines.reset();
-        assert!(!deadlines.is_late(Some(59 * MS), None, 75 * MS));
+        assert!(!deadlines.is_late(Some(49 * MS), None, 75 * MS));
     }
 
     #[test]

@@ -1,49 +1,55 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Loading a model beside the stream, so that no frame waits for it.
+//! Preparing models in the background, so that no frame waits for it: one thread for the element's
+//! life. Models that are not used any more are freed there as well.
 
 use std::{
-    sync::{Arc, Mutex},
-    thread::{self, JoinHandle},
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    thread,
 };
 
 use cyclegan_contract::Direction;
+use cyclegan_runtime::{LoadError, Pair};
 use gst_video::VideoInfo;
 
 use super::{
     lock,
-    settings::ViewSettings,
+    settings::Wanted,
     translator::{TranslateError, Translators},
 };
-use cyclegan_runtime::{LoadError, LoadOptions, Pair};
 
 /// What is to be prepared.
+#[derive(Clone)]
 pub struct Request {
-    /// The model.
-    pub model: String,
-    /// How to load it.
-    pub options: LoadOptions,
-    /// The model, if it is loaded already and only seen otherwise.
-    pub loaded: Option<Arc<Pair>>,
-    /// The direction that it must have.
-    pub direction: Direction,
+    /// Tells this request from others.
+    pub id: u64,
+    /// What the properties ask for.
+    pub wanted: Wanted,
+    /// The model, if it is loaded already.
+    pub pair: Option<Arc<Pair>>,
+    /// What translates now, with the same model.
+    pub base: Option<Translators>,
     /// The frames that are negotiated, if they are.
     pub info: Option<VideoInfo>,
-    /// What the generators are to see of them.
-    pub view: ViewSettings,
-    /// Threads for conversion.
-    pub threads: u32,
 }
 
-/// A request that came true.
-pub struct Loaded {
+/// A model that is ready to run.
+#[derive(Clone)]
+pub struct Prepared {
     /// The model.
     pub pair: Arc<Pair>,
+    /// What it was prepared for.
+    pub wanted: Wanted,
     /// Its translators, if the request named the frames.
     pub translators: Option<Translators>,
 }
 
-/// A request that did not.
+/// A request that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
     /// The model cannot be loaded.
@@ -52,122 +58,288 @@ pub enum PrepareError {
     /// The model fails on frames of this size.
     #[error(transparent)]
     Translate(#[from] TranslateError),
+    /// A bug.
+    #[error("loading {0} panicked; it is unusable here")]
+    Panicked(String),
+    /// The thread that loads cannot be started.
+    #[error("no thread to load {model} on: {error}")]
+    NoThread {
+        /// The model.
+        model: String,
+        /// Why.
+        error: std::io::Error,
+    },
 }
 
 /// What becomes of a request.
-#[derive(Debug)]
 pub enum Event {
     /// It is being prepared.
     Started,
     /// The generator of a direction comes next.
     Step(Direction),
-    /// It waits to be taken.
-    Done,
-    /// A newer one has come meanwhile.
-    Overtaken,
-    /// It cannot be prepared.
+    /// It is ready.
+    Done(Box<Prepared>),
+    /// It failed.
     Failed(PrepareError),
 }
 
-/// Prepares one request after the other, and forgets those that a newer one overtakes.
-#[derive(Default)]
+/// Where the loader reports what becomes of a request.
+pub type Report = Box<dyn Fn(&Request, Event) + Send + Sync>;
+
+/// Prepares what a request asks for; told of each direction that comes next.
+type Prepare = fn(&Request, &dyn Fn(Direction)) -> Result<Prepared, PrepareError>;
+
+/// The thread, which starts with the first request. A request takes the place of one that waits.
+/// Dropping the loader does not wait for what it does.
 pub struct Loader {
-    shared: Arc<Mutex<Shared>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    shared: Arc<Shared>,
+    prepare: Prepare,
 }
 
 #[derive(Default)]
 struct Shared {
-    wanted: Option<Request>,
-    is_running: bool,
-    /// Whether what is being prepared loads a model.
-    is_loading: bool,
-    loaded: Option<Loaded>,
+    is_started: AtomicBool,
+    work: Mutex<Work>,
+    /// There is something to do.
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Work {
+    request: Option<Request>,
+    retired: Vec<Box<dyn Any + Send>>,
+    is_closed: bool,
+}
+
+/// A model that is used no more. Dropping this has the loader free it, since that may take long.
+pub struct Retired {
+    shared: Arc<Shared>,
+    model: Option<Box<dyn Any + Send>>,
+}
+
+impl Default for Loader {
+    fn default() -> Self {
+        Self { shared: Arc::default(), prepare }
+    }
 }
 
 impl Loader {
-    /// Prepares `request` on a thread of its own. `on_event` is told of the model and of what
-    /// becomes of it.
-    pub fn request(&self, mut request: Request, on_event: impl Fn(&str, Event) + Send + 'static) {
-        let mut shared = lock(&self.shared);
-        if request.loaded.is_some() {
-            // A model that is on its way must not be overtaken by the one that still runs.
-            let is_awaited = shared.wanted.as_ref().is_some_and(|wanted| wanted.loaded.is_none());
-            let waiting = shared.loaded.as_ref().map(|loaded| loaded.pair.clone());
-            request.loaded = match is_awaited || shared.is_loading {
-                true => None,
-                false => waiting.or(request.loaded),
-            };
+    /// Prepares `request` and reports what becomes of it with the `report` of the first call.
+    pub fn request(&self, request: Request, report: impl FnOnce() -> Report) {
+        lock(&self.shared.work).request = Some(request);
+        if !self.shared.is_started.swap(true, Relaxed) {
+            let (shared, report) = (self.shared.clone(), Arc::new(report()));
+            let (on_thread, prepare) = (report.clone(), self.prepare);
+            let thread = thread::Builder::new().name("cyclegan-loader".to_owned());
+            if let Err(error) = thread.spawn(move || run(&shared, &**on_thread, prepare)) {
+                self.shared.is_started.store(false, Relaxed);
+                let request = lock(&self.shared.work).request.take();
+                if let Some(request) = request {
+                    let model = request.wanted.model.clone();
+                    report(&request, Event::Failed(PrepareError::NoThread { model, error }));
+                }
+            }
         }
-        shared.wanted = Some(request);
-        if shared.is_running {
+        self.shared.changed.notify_all();
+    }
+
+    /// Forgets a request that waits. One that is under way still reports.
+    pub fn cancel(&self) {
+        let waiting = lock(&self.shared.work).request.take();
+        drop(waiting);
+    }
+
+    /// Has the thread free `model` once the result is dropped.
+    pub fn retire(&self, model: impl Any + Send) -> Retired {
+        Retired { shared: self.shared.clone(), model: Some(Box::new(model)) }
+    }
+}
+
+impl Drop for Loader {
+    fn drop(&mut self) {
+        lock(&self.shared.work).is_closed = true;
+        self.shared.changed.notify_all();
+    }
+}
+
+impl Drop for Retired {
+    fn drop(&mut self) {
+        let Some(model) = self.model.take() else { return };
+        let mut work = lock(&self.shared.work);
+        if self.shared.is_started.load(Relaxed) && !work.is_closed {
+            work.retired.push(model);
+            self.shared.changed.notify_all();
             return;
         }
-        shared.is_running = true;
-        drop(shared);
-        let shared = self.shared.clone();
-        let thread = thread::Builder::new().name("cyclegan-loader".to_owned());
-        match thread.spawn(move || run(&shared, &on_event)) {
-            Ok(handle) => *lock(&self.thread) = Some(handle),
-            Err(error) => {
-                lock(&self.shared).is_running = false;
-                gst::error!(gst::CAT_DEFAULT, "no thread to load a model on: {error}");
-            }
-        }
-    }
-
-    /// What has been prepared since the last call.
-    pub fn take(&self) -> Option<Loaded> {
-        lock(&self.shared).loaded.take()
-    }
-
-    /// Waits for a request that is under way, and forgets it.
-    pub fn cancel(&self) {
-        lock(&self.shared).wanted = None;
-        let thread = lock(&self.thread).take();
-        if thread.is_some_and(|thread| thread.join().is_err()) {
-            gst::error!(gst::CAT_DEFAULT, "the thread that loads models has panicked");
-        }
-        *lock(&self.shared) = Shared::default();
+        drop(work);
+        drop(model);
     }
 }
 
-fn run(shared: &Mutex<Shared>, on_event: &dyn Fn(&str, Event)) {
+fn run(shared: &Shared, report: &(dyn Fn(&Request, Event) + Send + Sync), prepare: Prepare) {
+    // A model whose request was overtaken by one for the same model.
+    let mut spare: Option<(u64, Arc<Pair>)> = None;
     loop {
-        let request = {
-            let mut shared = lock(shared);
-            let Some(request) = shared.wanted.take() else {
-                shared.is_running = false;
-                return;
-            };
-            shared.is_loading = request.loaded.is_none();
-            request
-        };
-        let model = request.model.clone();
-        on_event(&model, Event::Started);
-        let result = prepare(request, &|direction| on_event(&model, Event::Step(direction)));
-        let event = {
-            let mut shared = lock(shared);
-            shared.is_loading = false;
-            match result {
-                _ if shared.wanted.is_some() => Event::Overtaken,
-                Ok(loaded) => {
-                    shared.loaded = Some(loaded);
-                    Event::Done
-                }
-                Err(error) => Event::Failed(error),
+        let (request, retired) = {
+            let mut work = lock(&shared.work);
+            while work.request.is_none() && work.retired.is_empty() && !work.is_closed {
+                work = shared.changed.wait(work).unwrap_or_else(PoisonError::into_inner);
             }
+            if work.is_closed {
+                return;
+            }
+            (work.request.take(), std::mem::take(&mut work.retired))
         };
-        on_event(&model, event);
+        drop(retired);
+        let Some(mut request) = request else { continue };
+        let serial = request.wanted.serial;
+        let loaded = spare.take().filter(|(loaded, _)| *loaded == serial);
+        request.pair = request.pair.or(loaded.map(|(_, pair)| pair));
+        report(&request, Event::Started);
+        let on_step = |direction| report(&request, Event::Step(direction));
+        let result = catch_unwind(AssertUnwindSafe(|| prepare(&request, &on_step)));
+        let result =
+            result.unwrap_or_else(|_| Err(PrepareError::Panicked(request.wanted.model.clone())));
+        if lock(&shared.work).request.is_some() {
+            spare = result.as_ref().ok().map(|prepared| (serial, prepared.pair.clone()));
+        }
+        report(
+            &request,
+            match result {
+                Ok(prepared) => Event::Done(Box::new(prepared)),
+                Err(error) => Event::Failed(error),
+            },
+        );
     }
 }
 
-fn prepare(request: Request, on_step: &dyn Fn(Direction)) -> Result<Loaded, PrepareError> {
-    let Request { model, options, loaded, direction, info, view, threads } = request;
-    let pair = loaded.map_or_else(|| Pair::load(&model, &options).map(Arc::new), Ok)?;
-    pair.require(direction)?;
-    let translators = info
-        .map(|info| Translators::new(pair.clone(), &info, view, threads, on_step))
-        .transpose()?;
-    Ok(Loaded { pair, translators })
+/// Loads the model that is `wanted`, with the direction that is wanted or both.
+pub fn load(wanted: &Wanted) -> Result<Arc<Pair>, LoadError> {
+    let Wanted { model, options, direction, preload, .. } = wanted;
+    let pair = match preload {
+        true => Pair::load(model, options),
+        false => Pair::load_direction(model, options, *direction),
+    };
+    let pair = pair?;
+    pair.require(*direction)?;
+    Ok(Arc::new(pair))
+}
+
+/// Prepares what `request` asks for.
+fn prepare(request: &Request, on_step: &dyn Fn(Direction)) -> Result<Prepared, PrepareError> {
+    let Request { wanted, pair, base, info, .. } = request;
+    let pair = pair.clone().map_or_else(|| load(wanted), Ok)?;
+    pair.open(wanted.direction)?;
+    let of_frames = |info| Translators::new(pair.clone(), info, wanted, base.as_ref(), on_step);
+    let translators = info.as_ref().map(of_frames).transpose()?;
+    // Another one if the provider fails on such frames.
+    let pair = translators.as_ref().map_or(pair, |translators| translators.pair.clone());
+    Ok(Prepared { pair, wanted: wanted.clone(), translators })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::mpsc::{Receiver, Sender, channel},
+        thread::ThreadId,
+        time::{Duration, Instant},
+    };
+
+    use super::*;
+    use crate::cycleganfilter::settings::Settings;
+
+    fn request(id: u64, model: &str) -> Request {
+        let wanted = Wanted { model: model.to_owned(), serial: id, ..Settings::default().wanted() };
+        Request { id, wanted, pair: None, base: None, info: None }
+    }
+
+    /// Panics, sleeps or fails as the model's name says.
+    fn pretend(request: &Request, _: &dyn Fn(Direction)) -> Result<Prepared, PrepareError> {
+        let model = request.wanted.model.clone();
+        match model.as_str() {
+            "panic" => panic!("on purpose"),
+            "slow" => thread::sleep(Duration::from_millis(200)),
+            _ => {}
+        }
+        Err(PrepareError::Load(LoadError::NotFound { model, searched: Vec::new() }))
+    }
+
+    /// A loader whose requests tell the channel their numbers and errors.
+    struct Asking {
+        loader: Loader,
+        sender: Sender<(u64, String)>,
+    }
+
+    impl Asking {
+        fn new() -> (Self, Receiver<(u64, String)>) {
+            let (sender, failed) = channel();
+            let loader = Loader { shared: Arc::default(), prepare: pretend };
+            (Self { loader, sender }, failed)
+        }
+
+        fn ask(&self, id: u64, model: &str) {
+            let sender = self.sender.clone();
+            self.loader.request(request(id, model), move || {
+                Box::new(move |request: &Request, event| {
+                    if let Event::Failed(error) = event {
+                        let _ = sender.send((request.id, error.to_string()));
+                    }
+                })
+            });
+        }
+    }
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn a_panic_is_reported_and_the_next_request_served() {
+        let (loader, failed) = Asking::new();
+        loader.ask(1, "panic");
+        let (id, error) = failed.recv_timeout(PATIENCE).unwrap();
+        assert!(id == 1 && error.contains("panicked"), "{id}: {error}");
+        loader.ask(2, "other");
+        assert_eq!(failed.recv_timeout(PATIENCE).unwrap().0, 2);
+    }
+
+    #[test]
+    fn of_those_that_wait_the_last_is_served() {
+        let (loader, failed) = Asking::new();
+        loader.ask(1, "slow");
+        thread::sleep(Duration::from_millis(50));
+        (2..6).for_each(|id| loader.ask(id, "other"));
+        let ids: Vec<_> = (0..2).map(|_| failed.recv_timeout(PATIENCE).unwrap().0).collect();
+        assert_eq!(ids, [1, 5]);
+    }
+
+    #[test]
+    fn dropping_it_does_not_wait() {
+        let (loader, failed) = Asking::new();
+        loader.ask(1, "slow");
+        thread::sleep(Duration::from_millis(50));
+        let start = Instant::now();
+        drop(loader);
+        assert!(start.elapsed() < Duration::from_millis(100));
+        assert_eq!(failed.recv_timeout(PATIENCE).unwrap().0, 1);
+    }
+
+    /// Says where it is dropped.
+    struct Model(Sender<ThreadId>);
+
+    impl Drop for Model {
+        fn drop(&mut self) {
+            let _ = self.0.send(thread::current().id());
+        }
+    }
+
+    #[test]
+    fn models_are_freed_on_its_thread() {
+        let (loader, failed) = Asking::new();
+        loader.ask(1, "other");
+        failed.recv_timeout(PATIENCE).unwrap();
+        let (sender, dropped) = channel();
+        let retired = loader.loader.retire(Model(sender));
+        assert!(dropped.try_recv().is_err(), "freed while frames still use it");
+        drop(retired);
+        assert_ne!(dropped.recv_timeout(PATIENCE).unwrap(), thread::current().id());
+    }
 }

@@ -9,19 +9,20 @@
  * generator that ONNX Runtime runs on the best processor present.
  *
  * |[
- * gst-launch-1.0 filesrc location=horses.mp4 ! decodebin ! videoconvert ! cycleganfilter ! videoconvert ! autovideosink
+ * gst-launch-1.0 filesrc location=horses.mp4 ! decodebin ! videoconvert ! videoflip video-direction=auto ! cycleganfilter ! videoconvert ! autovideosink
  * ]| Shows a video with its horses as zebras.
  *
  * |[
- * gst-launch-1.0 v4l2src ! cycleganfilter direction=reverse strength=0.7 ! autovideosink
+ * gst-launch-1.0 v4l2src ! cycleganfilter direction=reverse strength=0.7 ! videoconvert ! autovideosink
  * ]| Turns zebras in front of a camera into horses, at seven tenths of the strength.
  */
 mod imp;
 mod job;
 mod lateness;
-mod line;
 mod loader;
+mod queue;
 mod settings;
+mod state;
 mod stats;
 mod translator;
 
@@ -29,11 +30,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use gst::{glib, prelude::*};
 
-pub use line::{Line, Place, Route, Stages};
-pub use settings::{
-    Direction, ExecutionProvider, LateFrames, Precision, Regions, Upscale, ViewSettings,
-};
-pub use translator::{Finish, Preparation, Slot, TranslateError, Translator, View};
+use settings::{Direction, ExecutionProvider, LateFrames, Output, Precision, Regions, Upscale};
 
 glib::wrapper! {
     /// The element, a video filter with the same caps on both sides.
@@ -47,6 +44,7 @@ pub fn register(plugin: Option<&gst::Plugin>) -> Result<(), glib::BoolError> {
         Direction::static_type(),
         ExecutionProvider::static_type(),
         LateFrames::static_type(),
+        Output::static_type(),
         Precision::static_type(),
         Regions::static_type(),
         Upscale::static_type(),

@@ -4,13 +4,15 @@
 
 use std::time::{Duration, Instant};
 
-use super::settings::Direction;
+use cyclegan_contract::Direction;
+
+use super::translator::Cost;
 use cyclegan_frame::Size;
 use cyclegan_runtime::Pair;
 
 /// How many frames the times are taken over.
 const WINDOW: usize = 128;
-/// So long no frame is translated at most, though all come late.
+/// After this long without one, a frame is translated though it is late.
 const STARVED: Duration = Duration::from_secs(1);
 /// The latency is looked at again after this many frames.
 const LATENCY_EVERY: u64 = 16;
@@ -62,7 +64,10 @@ impl Running {
             pair.model().clone_into(&mut self.model);
         }
         self.provider = pair.provider().name();
-        self.direction = direction.nick();
+        self.direction = match direction {
+            Direction::AToB => "forward",
+            Direction::BToA => "reverse",
+        };
         (self.width, self.height) = (size.width, size.height);
     }
 }
@@ -87,7 +92,7 @@ pub struct Stats {
     pub frames_translated: u64,
     /// Frames that went out as they came in.
     pub frames_passed: u64,
-    /// Late frames that got the change of an earlier one.
+    /// Late frames that got the residual of an earlier one.
     pub frames_held: u64,
     /// Frames that were dropped as too late.
     pub frames_dropped: u64,
@@ -103,6 +108,8 @@ pub struct Stats {
     /// When the frames of the window were done, a ring.
     done: [Option<Instant>; WINDOW],
     latency: Duration,
+    /// What a frame took when the generator was warmed up.
+    cost: Cost,
 }
 
 impl Default for Stats {
@@ -121,6 +128,7 @@ impl Default for Stats {
             translated: Instant::now(),
             done: [None; WINDOW],
             latency: Duration::ZERO,
+            cost: Cost::default(),
         }
     }
 }
@@ -136,18 +144,22 @@ impl Stats {
         self.total.push(times.total);
     }
 
-    /// How long the next frame will probably take with so many `ahead` of it in the generator: the
-    /// medians, but a little less than the latency that sinks wait for, since a frame that comes in
-    /// on time is never late.
-    pub fn expected(&self, ahead: usize) -> Duration {
-        let most = self.latency * 9 / 10;
-        match self.work.percentile(50) {
-            0 => most,
-            work => {
-                let before = ahead as u64 * self.inference.percentile(50);
-                Duration::from_micros(before + work).min(most)
-            }
-        }
+    /// Takes what a frame took when the generator was warmed up, for as long as none is measured.
+    pub fn set_cost(&mut self, cost: Cost) {
+        self.cost = cost;
+    }
+
+    /// How long the next frame will probably take with so many `ahead` of it in the generator, which
+    /// has room for `depth`: the medians. If there is room it is a little less than the latency that
+    /// sinks wait for, since then a frame that comes in on time is never late.
+    pub fn expected(&self, ahead: usize, depth: usize) -> Duration {
+        let measured = |window: &Window, warmed_up| match window.percentile(50) {
+            0 => warmed_up,
+            micros => Duration::from_micros(micros),
+        };
+        let inference = measured(&self.inference, self.cost.inference);
+        let expected = measured(&self.work, self.cost.work) + inference * ahead as u32;
+        if ahead < depth { expected.min(self.latency * 9 / 10) } else { expected }
     }
 
     /// Whether no frame has been translated for so long that a late one is, as sinks show one: what is
@@ -171,14 +183,21 @@ impl Stats {
         moved
     }
 
-    /// Looks now and then at how long frames take; returns whether the latency has moved.
+    /// Looks now and then at how long frames take, more often at first; returns whether the latency
+    /// has moved.
     pub fn update_latency(&mut self) -> bool {
-        if !self.frames_translated.is_multiple_of(LATENCY_EVERY) {
+        let frames = self.frames_translated;
+        if !frames.is_multiple_of(LATENCY_EVERY) && !frames.is_power_of_two() {
             return false;
         }
         // A little more than what 95 of 100 frames take, so that these are in time.
         let measured = Duration::from_micros(self.total.percentile(95));
-        self.set_latency(measured + measured / 20)
+        let measured = measured + measured / 20;
+        // A few frames may have been lucky.
+        if frames < LATENCY_EVERY && measured < self.latency {
+            return false;
+        }
+        self.set_latency(measured)
     }
 
     /// The structure to be posted, if the last time was an `interval` ago.
@@ -235,6 +254,20 @@ mod tests {
         }
         assert_eq!(window.percentile(50), 1000 - WINDOW as u64 / 2 - 1);
         assert_eq!(window.percentile(100), 999);
+    }
+
+    /// On time a frame waits for a place in the generator if the sink can wait as well.
+    #[test]
+    fn a_full_generator_counts_in_full() {
+        const MS: Duration = Duration::from_millis(1);
+        let mut stats = Stats::default();
+        stats.set_cost(Cost { inference: 10 * MS, work: 15 * MS });
+        stats.set_latency(20 * MS);
+        assert_eq!(stats.expected(0, 2), 15 * MS);
+        assert_eq!(stats.expected(1, 2), 18 * MS);
+        assert_eq!(stats.expected(2, 2), 35 * MS);
+        stats.translated(Times { inference: 20 * MS, work: 30 * MS, total: 30 * MS });
+        assert_eq!(stats.expected(2, 2), 70 * MS);
     }
 
     #[test]

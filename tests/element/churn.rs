@@ -147,12 +147,19 @@ fn negotiation_needs_no_help() {
 #[test]
 fn interlaced_video_stops_a_pipeline_with_one_error() {
     let (_models, model) = invert();
+    let caps = "video/x-raw,format=I420,width=32,height=32,framerate=25/1";
     let pipeline = rig::pipeline(
-        "videotestsrc ! video/x-raw,format=I420,width=32,height=32 ! \
-         capssetter caps=video/x-raw,interlace-mode=interleaved ! \
-         cycleganfilter {model} ! fakesink",
+        &format!(
+            "appsrc name=source format=time caps=\"{caps},interlace-mode=interleaved\" \
+             ! cycleganfilter {{model}} ! fakesink"
+        ),
         &model,
     );
+    let source = pipeline.by_name("source").unwrap();
+    pipeline.set_state(gst::State::Ready).unwrap();
+    let frame = gst::Buffer::with_size(32 * 32 * 3 / 2).unwrap();
+    let pushed = source.emit_by_name::<gst::FlowReturn>("push-buffer", &[&frame]);
+    assert_eq!(pushed, gst::FlowReturn::Ok);
     let errors = rig::errors_in(&rig::run_to_end(&pipeline));
     assert_eq!(errors.len(), 1, "{errors:?}");
     assert!(errors[0].contains("deinterlace"), "{}", errors[0]);

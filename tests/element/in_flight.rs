@@ -27,7 +27,13 @@ fn info() -> VideoInfo {
 
 /// The element with `max-in-flight`, playing `model` on small frames.
 fn rig(model: &Path, max_in_flight: u32) -> Rig {
+    rig_with(model, max_in_flight, |_| {})
+}
+
+/// The same, set up further.
+fn rig_with(model: &Path, max_in_flight: u32, set_up: impl FnOnce(&gst::Element)) -> Rig {
     let filter = rig::new_filter();
+    set_up(&filter);
     filter.set_property("model", model.to_str().unwrap());
     filter.set_property("inference-size", 32);
     filter.set_property("max-in-flight", max_in_flight);
@@ -129,6 +135,68 @@ fn events_keep_their_place_among_the_frames() {
     assert!(seen.ends_with("0 1 2 gap 4 tag 5 segment 6 eos"), "{seen}");
 }
 
+/// Events ride along with the frames: nobody waits for those before.
+#[test]
+fn an_event_does_not_wait_for_the_frames_before_it() {
+    let models = Models::new();
+    let filter = rig::new_filter();
+    let model = models.add("slow.onnx", &generators::slow_invert(20));
+    filter.set_property("model", model.to_str().unwrap());
+    filter.set_property("max-in-flight", 3u32);
+    let mut rig = Rig::with_filter(filter);
+    rig.set_info(&info());
+    rig.translate(frame(0, 0));
+    let inference = Duration::from_micros(rig.stat("inference-p50-us"));
+    let seen = watch(&rig.filter);
+    for number in 1..3 {
+        rig.harness.push(frame(number, 0)).unwrap();
+    }
+    let start = Instant::now();
+    assert!(rig.harness.push_event(gst::event::Tag::new(gst::TagList::new())));
+    let force = gst_video::DownstreamForceKeyUnitEvent::builder().build();
+    assert!(rig.harness.push_event(force));
+    let gap = gst::event::Gap::builder(3 * gst::ClockTime::MSECOND).build();
+    assert!(rig.harness.push_event(gap));
+    let took = start.elapsed();
+    assert!(took < inference / 2, "three events took {took:?}, one frame takes {inference:?}");
+    rig.harness.push(frame(4, 0)).unwrap();
+    assert!(rig.harness.push_event(gst::event::Eos::new()));
+    let seen = seen.lock().unwrap().join(" ");
+    assert!(seen.ends_with("1 2 tag custom-downstream gap 4 eos"), "{seen}");
+}
+
+/// An application that seeks out of a pad probe is on the thread that delivers.
+#[test]
+fn a_seek_may_come_from_downstreams_thread() {
+    for max_in_flight in [1, 3] {
+        let models = Models::new();
+        let pipeline = rig::pipeline(
+            &format!(
+                "videotestsrc num-buffers=1000 ! video/x-raw,width=16,height=16,framerate=25/1 ! \
+                 cycleganfilter {{model}} inference-size=32 max-in-flight={max_in_flight} ! \
+                 fakesink name=sink"
+            ),
+            &models.add("invert.onnx", &generators::invert()),
+        );
+        let pad = pipeline.by_name("sink").unwrap().static_pad("sink").unwrap();
+        let (weak, seeks) = (pipeline.downgrade(), Arc::new(Mutex::new(0)));
+        let done = seeks.clone();
+        pad.add_probe(gst::PadProbeType::BUFFER, move |_, probe| {
+            let mut seeks = done.lock().unwrap();
+            if *seeks < 5 && probe.buffer().unwrap().pts() > Some(200 * gst::ClockTime::MSECOND) {
+                *seeks += 1;
+                drop(seeks);
+                let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::ACCURATE;
+                weak.upgrade().unwrap().seek_simple(flags, gst::ClockTime::ZERO).unwrap();
+                return gst::PadProbeReturn::Drop;
+            }
+            gst::PadProbeReturn::Ok
+        });
+        rig::assert_ended(&rig::run_to_end(&pipeline));
+        assert_eq!(*seeks.lock().unwrap(), 5);
+    }
+}
+
 #[test]
 fn caps_may_change_between_two_frames() {
     let models = Models::new();
@@ -195,7 +263,7 @@ fn seeks_while_frames_are_in_flight() {
 fn the_direction_changes_with_the_frame_that_comes_after() {
     let models = Models::new();
     let pair = models.add_pair("pair", &generators::invert(), &generators::identity());
-    let mut rig = rig(&pair, 4);
+    let mut rig = rig_with(&pair, 4, |filter| filter.set_property("preload", true));
     for number in 0..20 {
         let direction = if number % 3 == 0 { "reverse" } else { "forward" };
         rig.filter.set_property_from_str("direction", direction);

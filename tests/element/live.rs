@@ -51,7 +51,7 @@ fn level(buffer: &gst::Buffer, info: &VideoInfo) -> u8 {
     video::to_rgb(buffer, info)[info.width() as usize * 20 + 20][0]
 }
 
-/// Tells the element that frames before 1200 ms are late.
+/// Tells the element that frames before 700 ms are late.
 fn fall_behind(rig: &mut Rig) {
     let qos = gst::event::Qos::builder(gst::QOSType::Underflow, 2.0, 500_000_000)
         .timestamp(gst::ClockTime::from_mseconds(200))
@@ -125,6 +125,35 @@ fn a_late_frame_a_second_is_translated_all_the_same() {
     thread::sleep(Duration::from_millis(1100));
     assert_eq!(level(&rig.translate(grey(&info, 60, 80)), &info), 195);
     assert_eq!(level(&rig.translate(grey(&info, 60, 120)), &info), 60);
+}
+
+/// Also where the others are dropped.
+#[test]
+fn a_dropped_stream_shows_a_frame_a_second() {
+    let (_models, mut rig, info) = rig();
+    rig.filter.set_property_from_str("late-frames", "drop");
+    fall_behind(&mut rig);
+    rig.harness.push(grey(&info, 60, 40)).unwrap();
+    assert!(rig.harness.try_pull().is_none());
+    thread::sleep(Duration::from_millis(1100));
+    let shown = rig.translate(grey(&info, 60, 80));
+    assert_eq!(level(&shown, &info), 195);
+    assert!(shown.flags().contains(gst::BufferFlags::DISCONT));
+    assert_eq!(counts(&rig), [1, 0, 0, 1]);
+}
+
+/// A sink that wants a frame every 40 ms only says so in the jitter; twice that is not meant.
+#[test]
+fn a_throttling_sink_gets_the_rate_that_it_asks_for() {
+    let (_models, mut rig, info) = rig();
+    rig.filter.set_property_from_str("late-frames", "pass");
+    rig.translate(grey(&info, 60, 0));
+    let throttle = gst::event::Qos::builder(gst::QOSType::Throttle, 2.0, 40_000_000)
+        .timestamp(gst::ClockTime::ZERO)
+        .build();
+    assert!(rig.harness.push_upstream_event(throttle));
+    assert_eq!(level(&rig.translate(grey(&info, 60, 20)), &info), 60);
+    assert_eq!(level(&rig.translate(grey(&info, 60, 40)), &info), 195);
 }
 
 #[test]

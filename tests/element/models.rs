@@ -53,14 +53,51 @@ fn playing_alone(model: &ModelProto) -> (Models, Rig, VideoInfo) {
 fn the_direction_switches_on_the_next_frame() {
     let models = Models::new();
     let pair = models.add_pair("pair", &generators::invert(), &generators::identity());
-    let (mut rig, info) = playing(&pair);
-    for (direction, expected) in
-        [("forward", INVERTED), ("reverse", COLOR), ("forward", INVERTED), ("reverse", COLOR)]
-    {
-        rig.filter.set_property_from_str("direction", direction);
-        assert_near(translated(&mut rig, &info), expected);
-        assert_eq!(rig.stat::<String>("direction"), direction);
+    // Preloaded, or each used once before.
+    for preload in [true, false] {
+        let filter = rig::new_filter();
+        filter.set_property("model", pair.to_str().unwrap());
+        filter.set_property("preload", preload);
+        let mut rig = Rig::with_filter(filter);
+        let info = info(VideoFormat::Rgb, 64, 48);
+        rig.set_info(&info);
+        if !preload {
+            rig.filter.set_property_from_str("direction", "reverse");
+            rig::wait_until("F is loaded", || {
+                translated(&mut rig, &info);
+                rig.stat::<String>("direction") == "reverse"
+            });
+        }
+        for (direction, expected) in
+            [("forward", INVERTED), ("reverse", COLOR), ("forward", INVERTED), ("reverse", COLOR)]
+        {
+            rig.filter.set_property_from_str("direction", direction);
+            assert_near(translated(&mut rig, &info), expected);
+            assert_eq!(rig.stat::<String>("direction"), direction);
+        }
+        // Both stay, whatever the frames become.
+        rig.set_info(&self::info(VideoFormat::Bgr, 64, 48));
+        rig.filter.set_property_from_str("direction", "forward");
+        rig.set_info(&info);
+        assert_near(translated(&mut rig, &info), INVERTED);
+        assert!(rig::warnings_in(&rig.said()).is_empty());
     }
+}
+
+/// Only what is asked for takes memory; frames go on while the other generator is prepared.
+#[test]
+fn the_other_direction_is_loaded_when_it_is_first_asked_for() {
+    let models = Models::new();
+    let pair = models.add_pair("pair", &generators::invert(), &generators::slow_invert(2));
+    let (mut rig, info) = playing(&pair);
+    assert_near(translated(&mut rig, &info), INVERTED);
+    rig.filter.set_property_from_str("direction", "reverse");
+    assert_near(translated(&mut rig, &info), INVERTED);
+    assert_eq!(rig.stat::<String>("direction"), "forward", "a frame waited for F");
+    rig::wait_until("F takes over", || {
+        assert_near(translated(&mut rig, &info), INVERTED);
+        rig.stat::<String>("direction") == "reverse"
+    });
 }
 
 #[test]
@@ -199,15 +236,21 @@ fn the_variant_that_suits_is_taken() {
         filter.set_property("model", pair.to_str().unwrap());
         filter.set_property_from_str("precision", precision);
         filter.set_property_from_str("execution-provider", "cpu");
-        // F has only the plain variant, which `auto` takes and a named one does not.
+        // F has only the plain variant, which `auto` takes and a named one does not; that is an
+        // error as soon as F is asked for.
         let has_all = matches!(precision, "auto" | "fp32");
         if !has_all {
             let bus = gst::Bus::new();
             filter.set_bus(Some(&bus));
-            assert!(filter.set_state(gst::State::Ready).is_err());
-            let errors = rig::errors_in(&rig::said(&bus));
-            assert_eq!(errors.len(), 1, "{errors:?}");
-            assert!(errors[0].contains(&format!("F.{precision}.onnx")), "{}", errors[0]);
+            for (name, value) in [("preload", "true"), ("direction", "reverse")] {
+                filter.set_property_from_str(name, value);
+                assert!(filter.set_state(gst::State::Ready).is_err(), "{name}");
+                let errors = rig::errors_in(&rig::said(&bus));
+                assert_eq!(errors.len(), 1, "{errors:?}");
+                assert!(errors[0].contains(&format!("F.{precision}.onnx")), "{}", errors[0]);
+                filter.set_property("preload", false);
+            }
+            filter.set_property_from_str("direction", "forward");
             models.add(&format!("pair/F.{precision}.onnx"), &generators::identity());
         }
         let mut rig = Rig::with_filter(filter);
@@ -254,6 +297,26 @@ fn the_generator_sees_the_display_aspect() {
     assert_eq!(height, 256);
     let aspect = f64::from(width) / f64::from(height);
     assert!((aspect - 16.0 / 9.0).abs() < 0.02, "{width}×{height}");
+}
+
+/// Also at the frame's own size, of which nothing is lost.
+#[test]
+fn the_frames_own_size_has_the_display_aspect() {
+    let models = Models::new();
+    let model = models.add("invert.onnx", &generators::invert());
+    for (par, expected) in
+        [((2, 1), (320, 80)), ((1, 2), (160, 160)), ((16, 15), (172, 80)), ((1, 1), (160, 80))]
+    {
+        let filter = rig::new_filter();
+        filter.set_property("model", model.to_str().unwrap());
+        filter.set_property("inference-size", -1);
+        let mut rig = Rig::with_filter(filter);
+        let info = VideoInfo::builder(VideoFormat::Rgb, 160, 80).fps((25, 1)).par(par).build();
+        let info = info.unwrap();
+        rig.set_info(&info);
+        assert_near(translated(&mut rig, &info), INVERTED);
+        assert_eq!((rig.stat::<u32>("width"), rig.stat::<u32>("height")), expected, "{par:?}");
+    }
 }
 
 #[test]

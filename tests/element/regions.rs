@@ -242,6 +242,7 @@ fn both_directions_and_the_whole_frame_can_be_chosen_while_playing() {
     };
     assert_eq!(levels(&mut rig), (155, 100));
     rig.filter.set_property_from_str("direction", "reverse");
+    rig::wait_until("F translates", || levels(&mut rig) != (155, 100));
     let (inside, outside) = levels(&mut rig);
     assert!(inside.abs_diff(151) <= 1 && outside == 100, "{inside} {outside}");
     rig.filter.set_property_from_str("direction", "forward");

@@ -260,5 +260,7 @@ fn the_file_that_runs_is_told() {
     let rig = Rig::with_filter(filter);
     assert_eq!(active(&rig.filter).as_deref(), pair.join("G.int8.onnx").to_str());
     rig.filter.set_property_from_str("direction", "reverse");
-    assert_eq!(active(&rig.filter).as_deref(), pair.join("F.onnx").to_str());
+    rig::wait_until("F is loaded", || {
+        active(&rig.filter).as_deref() == pair.join("F.onnx").to_str()
+    });
 }

@@ -46,9 +46,22 @@ fn loading_and_warming_up_are_told_as_progress() {
     let info = video::info(VideoFormat::I420, 64, 48);
     rig.set_info(&info);
     let told = progress(&rig.said());
+    assert_eq!(kinds(&told), ["warm-up start", "warm-up continue", "warm-up complete"]);
+    assert!(told[2].1.contains("64×48"), "{told:?}");
+}
+
+#[test]
+fn preloading_warms_up_both_directions() {
+    let models = Models::new();
+    let pair = models.add_pair("pair", &generators::invert(), &generators::identity());
+    let filter = rig::new_filter();
+    filter.set_property("model", pair.to_str().unwrap());
+    filter.set_property("preload", true);
+    let mut rig = Rig::with_filter(filter);
+    rig.said();
+    rig.set_info(&video::info(VideoFormat::I420, 64, 48));
     let expected = ["warm-up start", "warm-up continue", "warm-up continue", "warm-up complete"];
-    assert_eq!(kinds(&told), expected);
-    assert!(told[3].1.contains("64×48"), "{told:?}");
+    assert_eq!(kinds(&progress(&rig.said())), expected);
 }
 
 #[test]

@@ -123,6 +123,25 @@ fn the_latency_is_upstreams_and_ours() {
     assert!(own >= frame_time / 2, "{own} for frames of {frame_time}");
 }
 
+/// Scaling and compositing count as well: at 4K they take longer than a small generator.
+#[test]
+fn the_first_latency_is_that_of_the_whole_element() {
+    let models = Models::new();
+    let filter = rig::new_filter();
+    filter.set_property("model", models.add("G.onnx", &generators::invert()).to_str().unwrap());
+    filter.set_property("inference-size", 64);
+    let mut rig = Rig::with_filter(filter);
+    rig.harness.set_live(true);
+    let info = video::info(VideoFormat::I420, 3840, 2160);
+    rig.set_info(&info);
+    let first = rig.harness.query_latency().unwrap();
+    for time in 0..20 {
+        rig.translate(frame(&info, time * 40));
+    }
+    let measured = gst::ClockTime::from_useconds(rig.stat("total-p50-us"));
+    assert!(first >= measured / 2, "{first} at first, then frames take {measured}");
+}
+
 /// Tells the element that a frame of 200 ms came half a second late.
 fn fall_behind(rig: &mut Rig) {
     let qos = gst::event::Qos::builder(gst::QOSType::Underflow, 2.0, 500_000_000)
@@ -159,6 +178,8 @@ fn late_frames_are_translated_by_default() {
 #[test]
 fn a_change_of_what_becomes_of_late_frames_takes_effect_while_playing() {
     let (_models, mut rig, info) = rig();
+    // Or a late one would be the first in a second.
+    rig.translate(frame(&info, 0));
     fall_behind(&mut rig);
     rig.filter.set_property_from_str("late-frames", "drop");
     fall_behind(&mut rig);
@@ -174,6 +195,7 @@ fn every_property_reads_back_what_was_set() {
     let defaults = [
         ("model", "horse2zebra"),
         ("direction", "forward"),
+        ("preload", "false"),
         ("execution-provider", "auto"),
         ("allow-fallback", "false"),
         ("device-id", "0"),
@@ -183,6 +205,7 @@ fn every_property_reads_back_what_was_set() {
         ("upscale", "residual"),
         ("strength", "1"),
         ("smoothing", "0"),
+        ("output", "video"),
         ("late-frames", "translate"),
         ("max-in-flight", "1"),
         ("stats-interval", "0"),
@@ -197,6 +220,7 @@ fn every_property_reads_back_what_was_set() {
     for (name, value) in [
         ("model", "elsewhere"),
         ("direction", "reverse"),
+        ("preload", "true"),
         ("execution-provider", "tensorrt"),
         ("allow-fallback", "true"),
         ("device-id", "1"),
@@ -207,6 +231,7 @@ fn every_property_reads_back_what_was_set() {
         ("upscale", "plain"),
         ("strength", "0.25"),
         ("smoothing", "0.5"),
+        ("output", "mask"),
         ("late-frames", "hold"),
         ("max-in-flight", "4"),
         ("stats-interval", "500"),

@@ -2,257 +2,360 @@
 
 //! Which model runs: loading it, swapping it while playing, and saying why one cannot.
 
-use std::sync::Arc;
-
-use gst::{ProgressType, prelude::*, subclass::prelude::*};
-use gst_base::prelude::*;
+use cyclegan_contract::Direction;
+use cyclegan_runtime::{LoadError, Pair};
+use gst::{ProgressType, glib, prelude::*, subclass::prelude::*};
 use gst_video::VideoInfo;
 
-use super::{CAT, CycleGanFilter, State};
+use super::{CAT, CycleGanFilter};
 use crate::cycleganfilter::{
-    Direction, TranslateError,
-    loader::{Event, Loaded, PrepareError, Request},
-    lock,
-    translator::Translators,
+    loader::{Event, PrepareError, Prepared, Report, Request, load},
+    lock, settings,
+    settings::Wanted,
+    state::{Decision, Loaded, Model, Negotiated},
+    translator::{Continuity, TranslateError, Translators},
 };
-use cyclegan_runtime::{LoadError, Pair};
+
+/// What a request asks for beyond what runs.
+struct Asked {
+    model: bool,
+    view: bool,
+    direction: bool,
+}
 
 impl CycleGanFilter {
-    /// Whether the model runs otherwise than it would if it were loaded now.
-    pub(super) fn is_to_be_reloaded(&self) -> bool {
-        let pair = lock(&self.pair).clone();
-        pair.is_some_and(|pair| *pair.options() != lock(&self.settings).load_options())
-    }
-
-    /// Loads the model that is set; NULL to READY, and READY to PAUSED if how it is to be loaded has
-    /// changed.
-    pub(super) fn load(&self) -> Result<(), LoadError> {
-        self.loader.cancel();
-        let (model, direction, options) = {
-            let settings = lock(&self.settings);
-            (settings.model.clone(), settings.direction, settings.load_options())
+    /// Loads the model that is set, unless it is loaded in that way already; for READY and PAUSED.
+    pub(super) fn load_what_is_set(&self) -> Result<(), LoadError> {
+        let wanted = lock(&self.settings).wanted();
+        let running = lock(&self.state).model.running().cloned();
+        let is_there = |running: &Loaded| {
+            running.serial == wanted.serial && *running.pair.options() == wanted.options
         };
+        if let Some(running) = running.filter(is_there) {
+            return running.pair.require(wanted.direction);
+        }
+        // Its memory is free for the one that follows.
+        self.unload();
+        let Wanted { model, serial, .. } = &wanted;
         self.post_progress(ProgressType::Start, "load", &format!("Loading {model}"));
-        let loaded = Pair::load(&model, &options);
-        let loaded = loaded.and_then(|pair| pair.require(direction.of_model()).map(|()| pair));
-        let pair = loaded.inspect_err(|error| {
+        let pair = load(&wanted).inspect_err(|error| {
             self.post_progress(ProgressType::Error, "load", &error.to_string());
         })?;
         let text = format!("{model} runs on {}", pair.provider());
         gst::info!(CAT, imp = self, "{text}");
         self.post_progress(ProgressType::Complete, "load", &text);
-        self.adopt(Arc::new(pair));
+        let loaded = Loaded { pair: pair.clone(), serial: *serial };
+        lock(&self.state).model = Model::Loaded(loaded);
+        self.announce(&pair);
         Ok(())
     }
 
-    /// Says how far what takes long is.
-    fn post_progress(&self, progress: ProgressType, code: &str, text: &str) {
-        let message = gst::message::Progress::builder(progress, code, text);
-        let _ = self.obj().post_message(message.src(&*self.obj()).build());
-    }
-
-    /// Takes `pair` as the model that runs, and warns of what was not as the user asked.
-    pub(super) fn adopt(&self, pair: Arc<Pair>) {
-        for warning in pair.take_warnings() {
-            gst::element_imp_warning!(self, gst::ResourceError::Settings, ("{warning}"));
+    /// Forgets the model, and what was to follow it.
+    pub(super) fn unload(&self) {
+        self.loader.cancel();
+        let model = std::mem::take(&mut lock(&self.state).model);
+        if model.running().is_some() {
+            drop(model);
+            self.notify_active();
         }
-        *lock(&self.pair) = Some(pair);
-        self.notify_active();
     }
 
-    /// Tells whoever watches that another model runs, or none.
-    pub(super) fn notify_active(&self) {
-        self.obj().notify("active-provider");
-        self.obj().notify("active-model");
+    /// Forgets what is being prepared: the way to PAUSED loads what is set by then.
+    pub(super) fn forget_requests(&self) {
+        self.loader.cancel();
+        let before = lock(&self.state).model.settle();
+        drop(before);
     }
 
-    /// Prepares the model, the inference size or the regions that are set now, on a thread of its own.
-    pub(super) fn load_beside_the_stream(&self, is_new_model: bool) {
-        let pair = lock(&self.pair).clone();
-        let Some(pair) = pair else {
-            return; // READY loads it.
-        };
-        let caps = self.obj().sink_pad().current_caps();
-        let info = caps.and_then(|caps| VideoInfo::from_caps(&caps).ok());
-        let request = {
-            let settings = lock(&self.settings);
-            let is_loaded = !is_new_model && settings.model == pair.model();
-            Request {
-                model: settings.model.clone(),
-                options: settings.load_options(),
-                loaded: is_loaded.then_some(pair),
-                direction: settings.direction.of_model(),
-                info,
-                view: settings.view,
-                threads: settings.threads,
+    /// Decides what becomes of what the properties ask of the model, and does it.
+    pub(super) fn decide(&self) {
+        let wanted = lock(&self.settings).wanted();
+        let decision = lock(&self.state).decide(&wanted);
+        match decision {
+            Decision::Nothing => {}
+            Decision::Cancel(unwanted) => {
+                self.loader.cancel();
+                drop(self.loader.retire(unwanted));
             }
-        };
-        let element = self.obj().downgrade();
-        self.loader.request(request, move |model, event| {
-            if let Some(element) = element.upgrade() {
-                element.imp().tell(model, event);
+            Decision::Refuse(error, previous) => {
+                let is_put_back = self.put_back_direction(wanted.direction, previous);
+                gst::element_imp_warning!(self, gst::ResourceError::Settings, ("{error}"));
+                if is_put_back {
+                    self.obj().notify("direction");
+                }
             }
-        });
+            Decision::Load(request, before) => {
+                drop(self.loader.retire(before));
+                let element = self.obj().downgrade();
+                self.loader.request(*request, || report_to(element));
+            }
+        }
     }
 
-    /// Says what becomes of a model that is prepared beside the stream.
-    fn tell(&self, model: &str, event: Event) {
+    /// Takes in what has become of a request; on the loader's thread.
+    fn on_event(&self, request: &Request, event: Event) {
         use ProgressType::{Canceled, Complete, Continue, Error, Start};
+        let model = &request.wanted.model;
+        let is_awaited = || lock(&self.state).model.awaits(request.id);
         let (progress, text) = match &event {
             Event::Started => (Start, format!("Loading {model}")),
             Event::Step(direction) => (Continue, step(model, *direction)),
-            Event::Done => (Complete, format!("{model} takes over with the next frame")),
-            Event::Overtaken => (Canceled, format!("{model} is not wanted any more")),
+            _ if !is_awaited() => (Canceled, format!("{model} is not wanted any more")),
+            Event::Done(_) => (Complete, format!("{model} takes over with the next frame")),
             Event::Failed(error) => (Error, error.to_string()),
         };
-        self.post_progress(progress, "load", &text);
-        if let Event::Failed(error) = event {
-            self.put_back_view();
-            self.keep_old_model(model, &error);
-        }
-    }
-
-    /// Goes back to what the generators see now, which would change with the next caps.
-    fn put_back_view(&self) {
-        let running = lock(&self.state).as_ref().map(|state| state.translators.view);
-        let Some(view) = running else { return };
-        let has_changed = {
-            let mut settings = lock(&self.settings);
-            std::mem::replace(&mut settings.view, view) != view
-        };
-        if has_changed {
-            self.obj().notify("inference-size");
-            self.obj().notify("regions");
-        }
-    }
-
-    /// Goes back to the `previous` direction, with a warning, if the model that runs lacks the one
-    /// that is set now.
-    pub(super) fn check_direction(&self, previous: Direction) {
-        let pair = lock(&self.pair).clone();
-        let Some(pair) = pair else {
-            return; // READY checks it.
-        };
-        let direction = lock(&self.settings).direction;
-        if let Err(error) = pair.require(direction.of_model()) {
-            lock(&self.settings).direction = previous;
-            gst::element_imp_warning!(self, gst::ResourceError::Settings, ("{error}"));
-        }
-    }
-
-    /// Says why what was set does not take effect.
-    fn keep_old_model(&self, model: &str, error: &PrepareError) {
-        let pair = lock(&self.pair).clone();
-        let Some(pair) = pair else { return };
-        let is_put_back = {
-            let mut settings = lock(&self.settings);
-            let is_set = model == settings.model && model != pair.model();
-            if is_set {
-                pair.model().clone_into(&mut settings.model);
+        let is_wanted = !matches!(progress, Canceled);
+        match event {
+            Event::Done(prepared) if is_wanted => {
+                let mut state = lock(&self.state);
+                if state.model.awaits(request.id)
+                    && let Some(running) = state.model.running().cloned()
+                {
+                    state.model = Model::Prepared(running, prepared);
+                }
+                drop(state);
+                self.post_progress(progress, "load", &text);
             }
-            is_set
-        };
-        if is_put_back {
-            self.obj().notify("model");
+            Event::Failed(error) if is_wanted => {
+                self.post_progress(progress, "load", &text);
+                self.refuse(&request.wanted, &error);
+            }
+            _ => self.post_progress(progress, "load", &text),
         }
+    }
+
+    /// Puts back one thing that was asked for and cannot be, says so, and decides on the rest: the
+    /// model, if another was asked for, else the view, else the direction.
+    pub(super) fn refuse(&self, wanted: &Wanted, error: &PrepareError) {
+        let (before, running, asked, view, direction) = {
+            let mut state = lock(&self.state);
+            let before = state.model.settle();
+            let Some(running) = before.running().cloned() else { return };
+            let negotiated = state.stream.as_ref().and_then(|stream| stream.negotiated.as_ref());
+            let view = negotiated.map(|negotiated| negotiated.translators.wanted.view);
+            let direction = negotiated.map(|negotiated| negotiated.direction);
+            let direction = direction.filter(|direction| running.pair.require(*direction).is_ok());
+            let asked = Asked {
+                model: wanted.serial != running.serial,
+                view: view.is_some_and(|view| view != wanted.view),
+                direction: direction.is_some_and(|direction| direction != wanted.direction),
+            };
+            (before, running, asked, view, direction)
+        };
+        drop(self.loader.retire(before));
+        let mut notify = Vec::new();
+        if asked.model {
+            let mut settings = lock(&self.settings);
+            if settings.model_serial == wanted.serial {
+                settings.model = Some(running.pair.model().to_owned());
+                settings.model_serial = running.serial;
+                notify.push("model");
+            }
+        } else if asked.view {
+            let mut settings = lock(&self.settings);
+            if let Some(view) = view
+                && settings.wanted().view == wanted.view
+            {
+                settings.inference_size = view.inference_size;
+                settings.regions = view.regions;
+                notify.extend(["inference-size", "regions"]);
+            }
+        } else if let Some(direction) = direction
+            && asked.direction
+            && self.put_back_direction(wanted.direction, direction)
+        {
+            notify.push("direction");
+        } else if wanted.preload {
+            lock(&self.settings).preload = false;
+            notify.push("preload");
+        }
+        let running = running.pair.model();
         gst::element_imp_warning!(
             self,
             gst::ResourceError::Settings,
-            ("{error}; {} goes on", pair.model())
+            ("{error}; {running} goes on")
         );
+        // Each of these decides on what is set now.
+        for property in &notify {
+            self.obj().notify(property);
+        }
+        if notify.is_empty() && lock(&self.settings).wanted() != *wanted {
+            self.decide();
+        }
     }
 
-    /// What has been prepared beside the stream, if it still is what is wanted.
-    fn take_loaded(&self) -> Option<Loaded> {
-        let loaded = self.loader.take()?;
-        let direction = lock(&self.settings).direction;
-        match loaded.pair.require(direction.of_model()) {
-            Ok(()) => Some(loaded),
-            Err(error) => {
-                self.keep_old_model(loaded.pair.model(), &error.into());
-                None
+    fn put_back_direction(&self, refused: Direction, previous: Direction) -> bool {
+        let mut settings = lock(&self.settings);
+        let is_set = settings.direction.to_contract() == refused;
+        if is_set {
+            settings.direction = match previous {
+                Direction::AToB => settings::Direction::Forward,
+                Direction::BToA => settings::Direction::Reverse,
+            };
+        }
+        is_set
+    }
+
+    /// Takes over what has been prepared in the background; between two frames.
+    pub(super) fn take_over(&self) {
+        let mut next_model = None;
+        let mut is_outdated = false;
+        {
+            let mut state = lock(&self.state);
+            if !matches!(state.model, Model::Prepared(..)) {
+                return;
+            }
+            let state = &mut *state;
+            let before = state.model.settle();
+            let negotiated = state.stream.as_mut().and_then(|stream| stream.negotiated.as_mut());
+            // Without frames so far, the first caps take over.
+            let (Some(negotiated), Model::Prepared(running, prepared)) = (negotiated, before)
+            else {
+                return;
+            };
+            let Prepared { pair, wanted, translators } = *prepared;
+            match translators.filter(|next| next.info == negotiated.translators.info) {
+                Some(translators) => {
+                    let before = std::mem::replace(&mut negotiated.translators, translators);
+                    if negotiated.translators.get(negotiated.direction).is_none() {
+                        negotiated.direction = wanted.direction;
+                    }
+                    state.stats.set_cost(negotiated.translators.cost);
+                    state.model =
+                        Model::Loaded(Loaded { pair: pair.clone(), serial: wanted.serial });
+                    next_model = Some((pair, wanted.serial != running.serial));
+                    // Until the frames before this one are done.
+                    negotiated.retired = Some(self.loader.retire((before, running.pair)));
+                }
+                // The caps have changed meanwhile.
+                None => is_outdated = true,
             }
         }
-    }
-
-    /// Takes over what has been prepared beside the stream; between two frames.
-    pub(super) fn swap(&self, state: &mut State) {
-        if let Some(translators) = self.loaded_translators(&state.translators.info) {
-            state.translators = translators;
+        if is_outdated {
+            self.decide();
         }
-    }
-
-    /// What has been prepared beside the stream, for frames of `info`, if it can translate them.
-    pub(super) fn loaded_translators(&self, info: &VideoInfo) -> Option<Translators> {
-        let Loaded { pair, translators } = self.take_loaded()?;
-        let translators = match translators.filter(|translators| translators.info == *info) {
-            Some(translators) => Ok(translators),
-            // The caps have changed while it was loading.
-            None => self.translators(pair.clone(), info),
-        };
-        match translators {
-            Ok(translators) => {
+        if let Some((pair, is_new)) = next_model {
+            if is_new {
                 gst::info!(CAT, imp = self, "{} takes over", pair.model());
-                self.adopt(pair);
-                Some(translators)
             }
-            Err(error) => {
-                self.keep_old_model(pair.model(), &error.into());
-                None
-            }
+            self.announce(&pair);
         }
     }
 
-    /// Prepares `pair` for frames of `info`, on this thread.
-    pub(super) fn translators(
-        &self,
-        pair: Arc<Pair>,
-        info: &VideoInfo,
-    ) -> Result<Translators, TranslateError> {
-        let (view, threads) = {
-            let settings = lock(&self.settings);
-            (settings.view, settings.threads)
+    /// Makes what translates frames of `info` from now on; on this thread, as no frame can go on
+    /// before.
+    pub(super) fn negotiate(&self, info: &VideoInfo) -> Result<(), TranslateError> {
+        let wanted = lock(&self.settings).wanted();
+        let (running, next, last, before) = {
+            let mut state = lock(&self.state);
+            let last = state.stream.as_ref().and_then(|stream| stream.negotiated.as_ref());
+            let last = last.map(|last| (last.direction, last.translators.clone()));
+            let Some(running) = state.model.running().cloned() else { return Ok(()) };
+            let (next, before) = match &state.model {
+                Model::Prepared(_, prepared) => {
+                    let (pair, serial) = (prepared.pair.clone(), prepared.wanted.serial);
+                    (Some(Loaded { pair, serial }), Some(state.model.settle()))
+                }
+                _ => (None, None),
+            };
+            (running, next, last, before)
         };
-        let model = pair.model().to_owned();
+        drop(before.map(|before| self.loader.retire(before)));
+        // A model that is ready takes over here already, instead of warming up the old one.
+        if let Some(next) = next.filter(|next| next.serial != running.serial) {
+            match self.prepare(&next, &wanted, last.as_ref(), info) {
+                Ok(negotiated) => {
+                    self.adopt(next.serial, negotiated);
+                    return Ok(());
+                }
+                Err(error) => self.refuse(&wanted, &error.into()),
+            }
+        }
+        let wanted = lock(&self.settings).wanted();
+        let negotiated = self.prepare(&running, &wanted, last.as_ref(), info)?;
+        self.adopt(running.serial, negotiated);
+        // What is being prepared may be for other frames.
+        self.decide();
+        Ok(())
+    }
+
+    fn adopt(&self, serial: u64, mut negotiated: Negotiated) {
+        let pair = negotiated.translators.pair.clone();
+        let before = {
+            let mut state = lock(&self.state);
+            let state = &mut *state;
+            let Some(stream) = &mut state.stream else { return };
+            state.stats.set_cost(negotiated.translators.cost);
+            state.model.set_running(Loaded { pair: pair.clone(), serial });
+            let is_missing = |before: &Negotiated| before.has_dropped;
+            negotiated.has_dropped = stream.negotiated.as_ref().is_some_and(is_missing);
+            stream.negotiated.replace(negotiated)
+        };
+        drop(before.map(|before| self.loader.retire(before)));
+        self.announce(&pair);
+    }
+
+    /// Prepares `loaded` for frames of `info`, in the direction that is `wanted` if it has it, else
+    /// in the `last` one.
+    fn prepare(
+        &self,
+        loaded: &Loaded,
+        wanted: &Wanted,
+        last: Option<&(Direction, Translators)>,
+        info: &VideoInfo,
+    ) -> Result<Negotiated, TranslateError> {
+        let pair = &loaded.pair;
+        let mut wanted = Wanted { serial: loaded.serial, ..wanted.clone() };
+        if pair.require(wanted.direction).is_err()
+            && let Some((direction, _)) = last
+        {
+            wanted.direction = *direction;
+        }
+        if pair.require(wanted.direction).is_err() {
+            return Err(TranslateError::NoDirection(wanted.direction));
+        }
+        let model = pair.model();
         let frames = format!("{model} for {}×{}", info.width(), info.height());
         self.post_progress(ProgressType::Start, "warm-up", &format!("Preparing {frames}"));
         let on_step = |direction| {
-            self.post_progress(ProgressType::Continue, "warm-up", &step(&model, direction));
+            self.post_progress(ProgressType::Continue, "warm-up", &step(model, direction));
         };
-        let translators = Translators::new(pair, info, view, threads, &on_step);
-        match &translators {
-            Ok(_) => {
-                let text = format!("Prepared {frames}");
-                self.post_progress(ProgressType::Complete, "warm-up", &text);
-            }
-            Err(error) => {
-                self.post_progress(ProgressType::Error, "warm-up", &error.to_string());
-            }
-        }
-        translators
+        let base = last.map(|(_, translators)| translators);
+        let translators = Translators::new(pair.clone(), info, &wanted, base, &on_step);
+        let (progress, text) = match &translators {
+            Ok(_) => (ProgressType::Complete, format!("Prepared {frames}")),
+            Err(error) => (ProgressType::Error, error.to_string()),
+        };
+        self.post_progress(progress, "warm-up", &text);
+        let mut negotiated = Negotiated::new(translators?, wanted.direction);
+        negotiated.continuity = Continuity::Restarts;
+        Ok(negotiated)
     }
 
-    pub(super) fn post_load_error(&self, error: &LoadError) {
-        match error {
-            LoadError::NotFound { .. } | LoadError::NoPair { .. } => {
-                gst::element_imp_error!(self, gst::ResourceError::NotFound, ("{error}"));
-            }
-            LoadError::Contract { .. } | LoadError::Session { .. } | LoadError::Run { .. } => {
-                gst::element_imp_error!(self, gst::ResourceError::Read, ("{error}"));
-            }
-            LoadError::NoDirection { .. }
-            | LoadError::NoVariant { .. }
-            | LoadError::Provider { .. } => {
-                gst::element_imp_error!(self, gst::ResourceError::Settings, ("{error}"));
-            }
-            LoadError::Runtime(_) => {
-                gst::element_imp_error!(self, gst::LibraryError::Init, ("{error}"));
-            }
+    /// Tells whoever watches that another model runs, and warns of what is not as the user asked.
+    fn announce(&self, pair: &Pair) {
+        for warning in pair.take_warnings() {
+            gst::element_imp_warning!(self, gst::ResourceError::Settings, ("{warning}"));
         }
+        self.notify_active();
+    }
+
+    fn notify_active(&self) {
+        self.obj().notify("active-provider");
+        self.obj().notify("active-model");
     }
 }
 
-/// What is being done, for a PROGRESS message.
-fn step(model: &str, direction: cyclegan_contract::Direction) -> String {
+/// Has the loader report to `element` for as long as that exists.
+fn report_to(element: glib::WeakRef<crate::cycleganfilter::CycleGanFilter>) -> Report {
+    Box::new(move |request, event| {
+        if let Some(element) = element.upgrade() {
+            element.imp().on_event(request, event);
+        }
+    })
+}
+
+/// What is being prepared, for a PROGRESS message.
+fn step(model: &str, direction: Direction) -> String {
     format!("Preparing generator {} of {model}", direction.letter())
 }

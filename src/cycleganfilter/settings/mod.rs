@@ -1,62 +1,62 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The element's properties: what they are, and their values.
+//! The values of the element's properties.
 
-mod properties;
 mod values;
 
 use std::time::Duration;
 
-use gst::{glib, prelude::*};
-
+use cyclegan_contract as contract;
 use cyclegan_frame as frame;
 use cyclegan_runtime::{LoadOptions, ProviderOptions};
+use gst::glib;
 
-pub use properties::PROPERTIES;
-pub use values::{Direction, ExecutionProvider, LateFrames, Precision, Regions, Upscale};
+pub use values::{Direction, ExecutionProvider, LateFrames, Output, Precision, Regions, Upscale};
 
-/// The values of all writable properties.
+/// The values of all writable properties; the properties themselves stand at the element.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// A file, a folder or a name.
-    pub model: String,
-    /// G or F.
+    pub model: Option<String>,
+    /// Counts how often `model` was set: each time it is loaded anew.
+    pub model_serial: u64,
     pub direction: Direction,
-    execution_provider: ExecutionProvider,
-    allow_fallback: bool,
-    device_id: i32,
-    /// Threads of the CPU, 0 for all cores.
+    pub preload: bool,
+    pub execution_provider: ExecutionProvider,
+    pub allow_fallback: bool,
+    pub device_id: i32,
     pub threads: u32,
-    precision: Precision,
-    cache_dir: Option<String>,
-    /// What the generator sees of a frame.
-    pub view: ViewSettings,
-    upscale: Upscale,
-    /// 0 is the input, 1 the translation.
+    pub precision: Precision,
+    pub cache_dir: Option<String>,
+    pub inference_size: i32,
+    pub upscale: Upscale,
     pub strength: f64,
-    smoothing: f64,
-    /// What happens to late frames.
+    pub smoothing: f64,
+    pub regions: Regions,
+    pub output: Output,
     pub late_frames: LateFrames,
-    /// Frames that may be in the generator at once, at least 1.
     pub max_in_flight: u32,
-    stats_interval: u32,
+    pub stats_interval: u32,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            model: "horse2zebra".to_owned(),
+            model: Some(Self::MODEL.to_owned()),
+            model_serial: 0,
             direction: Direction::default(),
+            preload: false,
             execution_provider: ExecutionProvider::default(),
             allow_fallback: false,
             device_id: 0,
             threads: 0,
             precision: Precision::default(),
             cache_dir: None,
-            view: ViewSettings::default(),
+            inference_size: 0,
             upscale: Upscale::default(),
             strength: 1.0,
             smoothing: 0.0,
+            regions: Regions::default(),
+            output: Output::default(),
             late_frames: LateFrames::default(),
             max_in_flight: 1,
             stats_interval: 0,
@@ -64,12 +64,12 @@ impl Default for Settings {
     }
 }
 
-/// What the generator sees of a frame.
+/// The part of a frame that the generator sees, and its size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ViewSettings {
     /// 0 for the model's own, −1 for the frame's, else the short side in pixels.
     pub inference_size: i32,
-    /// What of a frame is translated.
+    /// The part.
     pub regions: Regions,
 }
 
@@ -77,21 +77,52 @@ pub struct ViewSettings {
 #[derive(Clone, Copy, Debug)]
 pub struct PerFrame {
     /// G or F.
-    pub direction: Direction,
-    /// How the change is put on the frame.
+    pub direction: contract::Direction,
+    /// How the residual is put on the frame.
     pub upscale: frame::Upscale,
-    /// How much of the last change is mixed in, 0 to 1.
+    /// Whether the frame passes untouched, at strength 0.
+    pub is_off: bool,
+    /// How much of the last residual is mixed in, 0 to 1.
     pub smoothing: f32,
     /// What happens to late frames.
     pub late_frames: LateFrames,
 }
 
+/// What the properties ask of the model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// A file, a folder or a name.
+    pub model: String,
+    /// Which setting of `model` this is, see [`Settings::model_serial`].
+    pub serial: u64,
+    /// How it is loaded.
+    pub options: LoadOptions,
+    /// The direction that translates.
+    pub direction: contract::Direction,
+    /// Whether the other direction is prepared as well.
+    pub preload: bool,
+    /// What the generators see of a frame.
+    pub view: ViewSettings,
+    /// What goes out.
+    pub output: Output,
+    /// Threads for conversion, 0 for as many as there are cores.
+    pub threads: u32,
+}
+
 impl Settings {
+    /// The default of `model`.
+    pub const MODEL: &'static str = "horse2zebra";
+
     /// What the next frame needs.
     pub fn per_frame(&self) -> PerFrame {
+        let strength = self.strength as f32;
         PerFrame {
-            direction: self.direction,
-            upscale: self.upscale(),
+            direction: self.direction.to_contract(),
+            upscale: match self.upscale {
+                Upscale::Residual => frame::Upscale::Residual { strength },
+                Upscale::Plain => frame::Upscale::Plain { strength },
+            },
+            is_off: self.strength == 0.0,
             smoothing: self.smoothing as f32,
             late_frames: self.late_frames,
         }
@@ -102,82 +133,32 @@ impl Settings {
         Duration::from_millis(self.stats_interval.into())
     }
 
-    /// How models are loaded.
-    pub fn load_options(&self) -> LoadOptions {
-        let default_dir = || glib::user_cache_dir().join("cycleganfilter");
-        LoadOptions {
-            provider: self.execution_provider.named(),
-            allow_fallback: self.allow_fallback,
-            precision: self.precision.named(),
-            provider_options: ProviderOptions {
-                device_id: self.device_id,
-                threads: self.threads,
-                cache_dir: self.cache_dir.as_ref().map_or_else(default_dir, Into::into),
+    /// Where compiled engines are kept.
+    pub fn cache_dir(&self) -> String {
+        let default = || glib::user_cache_dir().join("cycleganfilter").to_string_lossy().into();
+        self.cache_dir.clone().unwrap_or_else(default)
+    }
+
+    /// What is asked of the model.
+    pub fn wanted(&self) -> Wanted {
+        Wanted {
+            model: self.model.clone().unwrap_or_default(),
+            serial: self.model_serial,
+            options: LoadOptions {
+                provider: self.execution_provider.named(),
+                allow_fallback: self.allow_fallback,
+                precision: self.precision.named(),
+                provider_options: ProviderOptions {
+                    device_id: self.device_id,
+                    threads: self.threads,
+                    cache_dir: self.cache_dir().into(),
+                },
             },
+            direction: self.direction.to_contract(),
+            preload: self.preload,
+            view: ViewSettings { inference_size: self.inference_size, regions: self.regions },
+            output: self.output,
+            threads: self.threads,
         }
     }
-
-    /// How a change is put on a frame.
-    fn upscale(&self) -> frame::Upscale {
-        let strength = self.strength as f32;
-        match self.upscale {
-            Upscale::Residual => frame::Upscale::Residual { strength },
-            Upscale::Plain => frame::Upscale::Plain { strength },
-        }
-    }
-
-    /// Sets the property `name`.
-    pub fn set(&mut self, name: &str, value: &glib::Value) {
-        match name {
-            "model" => self.model = get::<Option<String>>(value).unwrap_or_default(),
-            "direction" => self.direction = get(value),
-            "execution-provider" => self.execution_provider = get(value),
-            "allow-fallback" => self.allow_fallback = get(value),
-            "device-id" => self.device_id = get(value),
-            "threads" => self.threads = get(value),
-            "precision" => self.precision = get(value),
-            "cache-dir" => self.cache_dir = get(value),
-            "inference-size" => self.view.inference_size = get(value),
-            "upscale" => self.upscale = get(value),
-            "strength" => {
-                self.strength = Some(get(value)).filter(|s: &f64| !s.is_nan()).unwrap_or(1.0)
-            }
-            "smoothing" => {
-                self.smoothing = Some(get(value)).filter(|s: &f64| !s.is_nan()).unwrap_or(0.0);
-            }
-            "regions" => self.view.regions = get(value),
-            "late-frames" => self.late_frames = get(value),
-            "max-in-flight" => self.max_in_flight = get(value),
-            "stats-interval" => self.stats_interval = get(value),
-            _ => unreachable!("no writable property {name}"),
-        }
-    }
-
-    /// The value of the writable property `name`.
-    pub fn get(&self, name: &str) -> glib::Value {
-        match name {
-            "model" => self.model.to_value(),
-            "direction" => self.direction.to_value(),
-            "execution-provider" => self.execution_provider.to_value(),
-            "allow-fallback" => self.allow_fallback.to_value(),
-            "device-id" => self.device_id.to_value(),
-            "threads" => self.threads.to_value(),
-            "precision" => self.precision.to_value(),
-            "cache-dir" => self.load_options().provider_options.cache_dir.to_value(),
-            "inference-size" => self.view.inference_size.to_value(),
-            "upscale" => self.upscale.to_value(),
-            "strength" => self.strength.to_value(),
-            "smoothing" => self.smoothing.to_value(),
-            "regions" => self.view.regions.to_value(),
-            "late-frames" => self.late_frames.to_value(),
-            "max-in-flight" => self.max_in_flight.to_value(),
-            "stats-interval" => self.stats_interval.to_value(),
-            _ => unreachable!("no writable property {name}"),
-        }
-    }
-}
-
-/// The value that GLib has checked against the property's type and range already.
-fn get<'v, T: glib::value::FromValue<'v>>(value: &'v glib::Value) -> T {
-    value.get().unwrap_or_else(|error| unreachable!("GLib checks the type: {error}"))
 }

@@ -2,10 +2,9 @@
 
 //! What properties choose among.
 
-use cyclegan_contract::{Direction as ModelDirection, Precision as ModelPrecision};
-use gst::glib;
-
+use cyclegan_contract as contract;
 use cyclegan_runtime::Provider;
+use gst::glib;
 
 /// Which of the two generators translates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
@@ -22,10 +21,10 @@ pub enum Direction {
 
 impl Direction {
     /// The direction as the model contract has it.
-    pub fn of_model(self) -> ModelDirection {
+    pub fn to_contract(self) -> contract::Direction {
         match self {
-            Self::Forward => ModelDirection::AToB,
-            Self::Reverse => ModelDirection::BToA,
+            Self::Forward => contract::Direction::AToB,
+            Self::Reverse => contract::Direction::BToA,
         }
     }
 
@@ -110,12 +109,12 @@ pub enum Precision {
 
 impl Precision {
     /// What it names; none for `auto`.
-    pub(super) fn named(self) -> Option<ModelPrecision> {
+    pub(super) fn named(self) -> Option<contract::Precision> {
         match self {
             Self::Auto => None,
-            Self::Fp32 => Some(ModelPrecision::Fp32),
-            Self::Fp16 => Some(ModelPrecision::Fp16),
-            Self::Int8 => Some(ModelPrecision::Int8),
+            Self::Fp32 => Some(contract::Precision::Fp32),
+            Self::Fp16 => Some(contract::Precision::Fp16),
+            Self::Int8 => Some(contract::Precision::Int8),
         }
     }
 }
@@ -144,6 +143,22 @@ pub enum Regions {
     /// Each box that a `GstVideoRegionOfInterestMeta` names.
     #[enum_value(name = "Each region of interest that the buffer names", nick = "meta")]
     Meta,
+}
+
+/// What goes out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstCycleGanFilterOutput")]
+pub enum Output {
+    /// The translated frame.
+    #[default]
+    #[enum_value(name = "The translated frame", nick = "video")]
+    Video,
+    /// The generator's mask as a GRAY8 frame.
+    #[enum_value(name = "The generator's mask, as GRAY8", nick = "mask")]
+    Mask,
+    /// The translated frame, with the mask as its alpha.
+    #[enum_value(name = "The translated frame with the mask as its alpha", nick = "alpha")]
+    Alpha,
 }
 
 /// What happens to a frame that is late already when it comes in.

@@ -1,34 +1,46 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! A frame through a generator, in three stages that may run on three threads: frame to tensor
-//! ([`Preparation`]), tensor to tensor ([`Slot`]), tensor to frame ([`Finish`]).
+//! ([`Preprocess`]), tensor to tensor ([`Request`]), tensor to frame ([`Postprocess`]).
 
-mod finish;
-mod prepare;
+mod output;
+mod postprocess;
+mod preprocess;
 mod regions;
-mod slot;
+mod request;
+mod translators;
 mod view;
+mod warm_up;
 
 use std::{
+    path::PathBuf,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use cyclegan_contract::Direction;
-use gst_video::{VideoFrameRef, VideoInfo};
+use gst_video::VideoInfo;
 
-pub use finish::{Finish, Restart};
-pub use prepare::Preparation;
-pub use slot::Slot;
+use output::output_info;
+pub use postprocess::{Continuity, Postprocess};
+pub use preprocess::Preprocess;
+pub use request::Request;
+pub use translators::Translators;
 pub use view::View;
+pub use warm_up::Cost;
 
-use super::{lock, settings::ViewSettings};
+use super::{
+    lock,
+    settings::{Output, Regions, ViewSettings, Wanted},
+};
 use cyclegan_frame::{NotFinite, Size};
-use cyclegan_runtime::{Generator, Pair, RunError};
+use cyclegan_runtime::{Generator, LoadError, RunError};
 
 /// A frame could not be translated.
 #[derive(Debug, thiserror::Error)]
 pub enum TranslateError {
+    /// A generator cannot be opened.
+    #[error(transparent)]
+    Load(#[from] LoadError),
     /// The generator failed.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -38,60 +50,79 @@ pub enum TranslateError {
     /// The model lacks a direction, which is checked when either is set.
     #[error("the model has no generator for the direction {0}")]
     NoDirection(Direction),
+    /// The generator has no mask to put out.
+    #[error("{} has no output `mask`, which output=mask and output=alpha need", .0.display())]
+    NoMask(PathBuf),
     /// GStreamer cannot convert this kind of frame.
     #[error("cannot convert the frame: {0}")]
     Frame(#[from] gst::glib::BoolError),
 }
 
-/// Translates frames of one kind with one generator. Everything that it needs for a frame is made
-/// when it is made, but for a slot for each further frame that is under way at once.
+/// What is made of frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// What the generator sees of a frame.
+    pub view: ViewSettings,
+    /// What goes out.
+    pub output: Output,
+    /// Threads for conversion, 0 for as many as there are cores.
+    pub threads: u32,
+}
+
+impl From<&Wanted> for Kind {
+    /// A mask is one of the whole frame.
+    fn from(wanted: &Wanted) -> Self {
+        let Wanted { mut view, output, threads, .. } = *wanted;
+        if output != Output::Video {
+            view.regions = Regions::Frame;
+        }
+        Self { view, output, threads }
+    }
+}
+
+/// Translates frames of one kind with one generator. Nothing that a whole frame needs is made
+/// later, but for the tensors of each further frame that is in flight at once.
 ///
 /// Each stage locks its own part and no other, so each may have a thread of its own, which never
 /// waits for that of another stage.
 pub struct Translator {
     generator: Arc<Generator>,
     info: VideoInfo,
+    /// What goes out for them.
+    output_info: VideoInfo,
     tensor: Size,
-    preparation: Mutex<Preparation>,
+    preprocess: Mutex<Preprocess>,
     /// Those that no frame has.
-    slots: Mutex<Vec<Slot>>,
-    finish: Mutex<Finish>,
+    requests: Mutex<Vec<Request>>,
+    postprocess: Mutex<Postprocess>,
 }
 
 impl Translator {
-    /// Prepares for frames of `info`, of which the generator sees what `wanted` says, see
-    /// [`View::new`].
+    /// Prepares for frames of `info`, translated as `kind` says.
     pub fn new(
         generator: Arc<Generator>,
         info: &VideoInfo,
-        wanted: ViewSettings,
-        threads: u32,
+        kind: Kind,
     ) -> Result<Self, TranslateError> {
-        let view = View::new(&generator, info, wanted);
+        if kind.output != Output::Video && generator.contract().mask.is_none() {
+            return Err(TranslateError::NoMask(generator.path().to_path_buf()));
+        }
+        let view = View::new(&generator, info, kind.view);
         let tensor = view.tensor();
         Ok(Self {
             tensor,
-            slots: Mutex::new(vec![Slot::new(generator.clone(), tensor)?]),
-            finish: Mutex::new(Finish::new(info, &view, threads)?),
-            preparation: Mutex::new(Preparation::new(&generator, info, view, threads)?),
+            requests: Mutex::new(vec![Request::new(generator.clone(), tensor)?]),
+            postprocess: Mutex::new(Postprocess::new(info, &view, kind)?),
+            preprocess: Mutex::new(Preprocess::new(&generator, info, view, kind.threads)?),
+            output_info: output_info(info, kind.output)?,
             generator,
             info: info.clone(),
         })
     }
 
-    /// Has the generator make its plans for this size on black; returns how long a run takes then. No
-    /// frame goes through the other stages here: of frames of one or two lines GStreamer's converter
-    /// gives the first again when the next comes.
-    pub fn warm_up(&self) -> Result<Duration, TranslateError> {
-        let mut slot = self.slot()?;
-        let time = self.generator.warm_up(self.tensor, || slot.infer());
-        self.give_back(slot);
-        time
-    }
-
-    /// The frames.
-    pub fn info(&self) -> &VideoInfo {
-        &self.info
+    /// What goes out for them.
+    pub fn output_info(&self) -> &VideoInfo {
+        &self.output_info
     }
 
     /// The size of the generator's tensors.
@@ -99,91 +130,24 @@ impl Translator {
         self.tensor
     }
 
-    /// A slot for the next frame: a free one, or a new one where all are under way.
-    pub fn slot(&self) -> Result<Slot, TranslateError> {
-        let free = lock(&self.slots).pop();
-        free.map_or_else(|| Slot::new(self.generator.clone(), self.tensor), Ok)
+    /// Tensors for the next frame: free ones, or new ones where all are in flight.
+    pub fn request(&self) -> Result<Request, TranslateError> {
+        let free = lock(&self.requests).pop();
+        free.map_or_else(|| Request::new(self.generator.clone(), self.tensor), Ok)
     }
 
-    /// Takes back a slot whose frame is done with it.
-    pub fn give_back(&self, slot: Slot) {
-        lock(&self.slots).push(slot);
+    /// Takes back the tensors of a frame that is done with them.
+    pub fn give_back(&self, request: Request) {
+        lock(&self.requests).push(request);
     }
 
-    /// The stage before [`Slot::infer`].
-    pub fn preparation(&self) -> &Mutex<Preparation> {
-        &self.preparation
+    /// The stage before [`Request::infer`].
+    pub fn preprocess(&self) -> &Mutex<Preprocess> {
+        &self.preprocess
     }
 
-    /// The stage after [`Slot::infer`].
-    pub fn finish(&self) -> &Mutex<Finish> {
-        &self.finish
+    /// The stage after [`Request::infer`].
+    pub fn postprocess(&self) -> &Mutex<Postprocess> {
+        &self.postprocess
     }
-}
-
-/// The translators of both directions of a model, for frames of one kind.
-pub struct Translators {
-    /// The model.
-    pub pair: Arc<Pair>,
-    /// The frames.
-    pub info: VideoInfo,
-    /// What the generators see of them.
-    pub view: ViewSettings,
-    /// How long the slower generator takes, measured on a black picture.
-    pub warm_up: Duration,
-    forward: Option<Arc<Translator>>,
-    reverse: Option<Arc<Translator>>,
-}
-
-impl Translators {
-    /// Prepares and warms up both directions; `on_step` is told which one comes next, as a GPU may
-    /// build an engine for minutes.
-    pub fn new(
-        pair: Arc<Pair>,
-        info: &VideoInfo,
-        view: ViewSettings,
-        threads: u32,
-        on_step: &dyn Fn(Direction),
-    ) -> Result<Self, TranslateError> {
-        let mut slowest = Duration::ZERO;
-        let mut prepare = |direction| {
-            let generator = pair.generator(direction).cloned();
-            let prepared = generator.map(|generator| {
-                on_step(direction);
-                let translator = Translator::new(generator, info, view, threads)?;
-                slowest = slowest.max(translator.warm_up()?);
-                Ok::<_, TranslateError>(Arc::new(translator))
-            });
-            prepared.transpose()
-        };
-        let (forward, reverse) = (prepare(Direction::AToB)?, prepare(Direction::BToA)?);
-        Ok(Self { pair, info: info.clone(), view, warm_up: slowest, forward, reverse })
-    }
-
-    /// The translator of `direction`.
-    pub fn get(&self, direction: Direction) -> Result<&Arc<Translator>, TranslateError> {
-        let translator = match direction {
-            Direction::AToB => self.forward.as_ref(),
-            Direction::BToA => self.reverse.as_ref(),
-        };
-        translator.ok_or(TranslateError::NoDirection(direction))
-    }
-}
-
-/// `buffer` as a frame of `info` to be read.
-pub fn readable<'a>(
-    buffer: &'a gst::BufferRef,
-    info: &VideoInfo,
-) -> Result<VideoFrameRef<&'a gst::BufferRef>, gst::glib::BoolError> {
-    VideoFrameRef::from_buffer_ref_readable(buffer, info)
-        .map_err(|_| gst::glib::bool_error!("cannot map it for reading"))
-}
-
-/// `buffer` as a frame of `info` to be written.
-pub fn writable<'a>(
-    buffer: &'a mut gst::Buffer,
-    info: &VideoInfo,
-) -> Result<VideoFrameRef<&'a mut gst::BufferRef>, gst::glib::BoolError> {
-    VideoFrameRef::from_buffer_ref_writable(buffer.make_mut(), info)
-        .map_err(|_| gst::glib::bool_error!("cannot map it for writing"))
 }

@@ -2,10 +2,10 @@
 
 //! The third stage of a frame of which only regions are translated.
 
-use super::{Slot, TranslateError, finish::update_residual};
+use super::{Request, TranslateError, postprocess::update_residual};
 use cyclegan_frame::{ColorTransform, Patch, RegionSmoother, Upscale};
 
-/// The changes of a frame's regions.
+/// The residuals of a frame's regions.
 #[derive(Default)]
 pub struct RegionResiduals {
     /// Those that the last frame has no use for stay for another.
@@ -20,16 +20,16 @@ impl RegionResiduals {
         self.smoother.reset();
     }
 
-    /// Takes the changes out of `slot`, with `smoothing` (0 to 1) of the last ones. Returns whether
+    /// Takes the residuals out of `request`, with `smoothing` (0 to 1) of the last ones. Returns whether
     /// the frame had any region.
     pub fn update(
         &mut self,
-        slot: &mut Slot,
+        request: &mut Request,
         color: &ColorTransform,
         upscale: Upscale,
         smoothing: f32,
     ) -> Result<bool, TranslateError> {
-        let (regions, parts) = slot.regions();
+        let (regions, parts) = request.regions();
         if smoothing > 0.0 {
             self.smoother.follow(regions);
         } else {
@@ -39,13 +39,13 @@ impl RegionResiduals {
         self.patches.resize_with(self.patches.len().max(self.used), Patch::default);
         let all = regions.iter().zip(parts).zip(&mut self.patches);
         for (index, ((region, part), patch)) in all.enumerate() {
-            patch.change.resize(region.letterbox.content.size);
+            patch.residual.resize(region.letterbox.content.size);
             let full = upscale.at_full_strength();
-            update_residual(&mut patch.change, &part.binding, &region.letterbox, color, full)?;
+            update_residual(&mut patch.residual, &part.binding, &region.letterbox, color, full)?;
             if smoothing > 0.0 {
-                self.smoother.smooth(index, &mut patch.change, &mut part.grey, smoothing);
+                self.smoother.smooth(index, &mut patch.residual, &mut part.grey, smoothing);
             }
-            patch.soften(index, regions, upscale);
+            patch.feather(index, regions, upscale);
         }
         Ok(self.used > 0)
     }

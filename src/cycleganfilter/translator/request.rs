@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The second stage of a frame: from the input tensors to the output tensors.
+//! Inference, the second stage of a frame: from the input tensors to the output tensors.
 
 use std::{
     sync::Arc,
@@ -9,14 +9,13 @@ use std::{
 
 use super::TranslateError;
 use cyclegan_frame::{LumaPlane, Region, Size};
-use cyclegan_runtime::{Binding, Generator};
+use cyclegan_runtime::{Binding, BindingOptions, Generator};
 
-/// What a frame takes along from stage to stage. Each frame that is under way has one of its own,
-/// and whoever holds it may touch it: no stage waits for another.
-pub struct Slot {
+/// The tensors of one frame in flight. Whoever holds it may use it: no stage waits for another.
+pub struct Request {
     generator: Arc<Generator>,
     tensor: Size,
-    /// What the generator sees of the frame. Those that this frame has no use for stay for another.
+    /// What the generator sees of the frame. Those that this frame does not use stay for another.
     parts: Vec<Part>,
     used: usize,
     /// The regions that the parts show, where they do not show the frame.
@@ -31,18 +30,21 @@ pub(super) struct Part {
     pub grey: LumaPlane,
 }
 
-impl Slot {
+impl Request {
     /// Tensors of the size `tensor` for one part.
     pub fn new(generator: Arc<Generator>, tensor: Size) -> Result<Self, TranslateError> {
-        let mut slot = Self { generator, tensor, parts: Vec::new(), used: 0, regions: Vec::new() };
-        slot.resize(1)?;
-        Ok(slot)
+        let mut request =
+            Self { generator, tensor, parts: Vec::new(), used: 0, regions: Vec::new() };
+        request.resize(1)?;
+        Ok(request)
     }
 
     /// Makes it one for a frame of `count` parts.
     pub(super) fn resize(&mut self, count: usize) -> Result<(), TranslateError> {
         while self.parts.len() < count {
-            let binding = Binding::new(self.generator.clone(), self.tensor)?;
+            let (size, mask) = (self.tensor, true);
+            let options = BindingOptions { size, batch: 1, mask };
+            let binding = Binding::new(self.generator.clone(), options)?;
             self.parts.push(Part { binding, grey: LumaPlane::new(self.tensor) });
         }
         self.used = count;
@@ -59,8 +61,8 @@ impl Slot {
         (&self.regions, &mut self.parts[..self.used])
     }
 
-    /// Runs the generator on each part; returns the time that it took, with the time that another
-    /// stream ran it.
+    /// Runs the generator on each part; returns how long that took, including the time in which
+    /// another binding ran it.
     pub fn infer(&mut self) -> Result<Duration, TranslateError> {
         let start = Instant::now();
         for part in self.parts() {

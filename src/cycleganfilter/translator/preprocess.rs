@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The first stage of a frame: from the frame to a generator's input tensors.
+//! Preprocessing, the first stage of a frame: from the frame to a generator's input tensors.
 
 use gst_video::{VideoFrameExt, VideoFrameRef, VideoInfo, VideoRegionOfInterestMeta};
 
-use super::{Slot, TranslateError, slot::Part, view::View};
-use cyclegan_frame::{Bounds, Letterbox, Rect, Scaler, Size, ToTensor, UnpackedFrame, pack};
+use super::{Request, TranslateError, request::Part, view::View};
+use cyclegan_frame::{Bounds, Letterbox, PartScalers, Scaler, ToTensor, UnpackedFrame, pack};
 use cyclegan_runtime::{Generator, ValuesMut};
 
 /// Scales and packs frames of one kind. It owns the scaled pictures, which the next frame
-/// overwrites: what later stages need of them goes along in the [`Slot`].
-pub struct Preparation {
-    /// What the scalers scale.
-    info: VideoInfo,
+/// overwrites: what later stages need of them goes along in the [`Request`].
+pub struct Preprocess {
     view: View,
     /// Where regions cannot be cut out of the frames themselves.
     unpacked: Option<UnpackedFrame>,
-    /// One for the frame, or for each region that a frame had so far.
-    scalers: Vec<Scaler>,
+    /// For the frame.
+    scaler: Scaler,
+    /// For its regions.
+    part_scalers: PartScalers,
     to_tensor: ToTensor,
 }
 
-impl Preparation {
+impl Preprocess {
     /// For frames of `info` that are seen as `view` says.
     pub fn new(
         generator: &Generator,
@@ -41,27 +41,26 @@ impl Preparation {
         let scaler = Scaler::new(&info, size, threads)?;
         let range = generator.contract().metadata.input_range;
         Ok(Self {
-            info,
             view,
             unpacked,
             to_tensor: ToTensor::new(&scaler.color(), range),
-            scalers: vec![scaler],
+            part_scalers: PartScalers::new(&info),
+            scaler,
         })
     }
 
-    /// Fills the input tensors of `slot` with what the generator sees of `frame`; and the grey
-    /// pictures, which only smoothing needs, if `is_smoothed`.
+    /// Fills the input tensors of `request` with what the generator sees of `frame`; and the luma
+    /// planes, which only smoothing needs, if `is_smoothed`.
     pub fn prepare(
         &mut self,
         frame: &VideoFrameRef<&gst::BufferRef>,
-        slot: &mut Slot,
+        request: &mut Request,
         is_smoothed: bool,
     ) -> Result<(), TranslateError> {
-        let Self { info, view, unpacked, scalers, to_tensor } = self;
+        let Self { view, unpacked, scaler, part_scalers, to_tensor } = self;
         let planner = match view {
             View::Frame(letterbox) => {
-                let parts = slot.parts().iter_mut().zip(scalers);
-                for (part, scaler) in parts {
+                for part in request.parts() {
                     fill(part, scaler, frame, letterbox, to_tensor, is_smoothed)?;
                 }
                 return Ok(());
@@ -70,43 +69,20 @@ impl Preparation {
         };
         let boxes = frame.buffer().iter_meta::<VideoRegionOfInterestMeta>();
         let regions = planner.plan(boxes.map(|meta| Bounds::from(meta.rect())));
-        slot.regions.clear();
-        slot.regions.extend_from_slice(regions);
-        slot.resize(regions.len())?;
+        request.regions.clear();
+        request.regions.extend_from_slice(regions);
+        request.resize(regions.len())?;
         if regions.is_empty() {
             return Ok(());
         }
         let unpacked = unpacked.as_mut().map(|unpacked| unpacked.unpack(frame)).transpose()?;
         let frame = unpacked.as_ref().unwrap_or(frame);
-        for (index, (region, part)) in regions.iter().zip(slot.parts()).enumerate() {
-            let scaler = look_at(scalers, index, info, region.crop, &region.letterbox)?;
+        for (region, part) in regions.iter().zip(request.parts()) {
+            let scaler = part_scalers.get(region.crop, region.letterbox.content.size)?;
             fill(part, scaler, frame, &region.letterbox, to_tensor, is_smoothed)?;
         }
         Ok(())
     }
-}
-
-/// The scaler number `index`, made to show `crop`.
-fn look_at<'a>(
-    scalers: &'a mut Vec<Scaler>,
-    index: usize,
-    info: &VideoInfo,
-    crop: Rect,
-    letterbox: &Letterbox,
-) -> Result<&'a mut Scaler, TranslateError> {
-    let size: Size = letterbox.content.size;
-    // A thread costs more than it saves on a picture of the generator's size.
-    let new = || Scaler::of_part(info, crop, size, 1);
-    if index == scalers.len() {
-        scalers.push(new()?);
-    }
-    let scaler = &mut scalers[index];
-    if scaler.size() == size {
-        scaler.set_part(crop)?;
-    } else {
-        *scaler = new()?;
-    }
-    Ok(scaler)
 }
 
 /// Scales what `scaler` looks at, and packs it.

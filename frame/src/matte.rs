@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! A generator's mask: a weight of its residual, or a picture of its own.
+
+use cyclegan_contract::Size;
+use gst::glib::{BoolError, bool_error};
+use gst_video::{VideoFormat, VideoFrameExt, VideoFrameRef, VideoInfo};
+
+use super::{
+    geometry::Letterbox,
+    plane::{COVER_ALL, Plane},
+    residual::{NotFinite, Residual},
+    rows::RowsMut,
+    tensor::Element,
+    upsample::{UpsampledRows, Upsampler, Window},
+    workers::Workers,
+};
+
+/// How much of each pixel a generator has repainted, at the size that it saw the frame.
+#[derive(Clone, Debug)]
+pub struct Matte {
+    /// Width and height.
+    size: Size,
+    /// The rows, in parts of [`COVER_ALL`].
+    values: Vec<i16>,
+}
+
+impl Matte {
+    /// A matte of nothing for frames that the generator sees in `size`.
+    pub fn new(size: Size) -> Self {
+        Self { size, values: vec![0; size.width as usize * size.height as usize] }
+    }
+
+    /// Makes it one of another size. What it holds is undefined until it is updated.
+    pub fn resize(&mut self, size: Size) {
+        self.size = size;
+        self.values.resize(size.width as usize * size.height as usize, 0);
+    }
+
+    /// The size that the generator saw the frame in.
+    pub fn size(&self) -> Size {
+        self.size
+    }
+
+    /// Row `y`.
+    pub(super) fn row(&self, y: usize) -> &[i16] {
+        let width = self.size.width as usize;
+        &self.values[y * width..][..width]
+    }
+
+    /// Takes the part that shows the frame out of `mask`, a tensor 1×1×H×W of values from 0 to 1. Values
+    /// beyond are cut off.
+    ///
+    /// # Errors
+    /// Where a value is infinite or NaN.
+    pub fn update<T: Element>(
+        &mut self,
+        mask: &[T],
+        letterbox: &Letterbox,
+    ) -> Result<(), NotFinite> {
+        debug_assert_eq!(self.size, letterbox.content.size);
+        let (width, content) = (letterbox.tensor.width as usize, letterbox.content);
+        let mut is_finite = true;
+        let rows = self.values.chunks_exact_mut(content.size.width as usize).enumerate();
+        for (y, row) in rows {
+            let first = (content.y as usize + y) * width + content.x as usize;
+            T::show(&mask[first..][..row.len()], |x, values| {
+                for (part, value) in row[x..].iter_mut().zip(values) {
+                    is_finite &= value.is_finite();
+                    *part = (value.clamp(0.0, 1.0) * COVER_ALL).round() as i16;
+                }
+            });
+        }
+        if is_finite { Ok(()) } else { Err(NotFinite) }
+    }
+
+    /// Multiplies `residual`, which is of the same size, by the matte: of what the generator has changed
+    /// a little everywhere, only what it has repainted is left.
+    pub fn weigh(&self, residual: &mut Residual) {
+        debug_assert_eq!(self.size, residual.size);
+        residual.planes.iter_mut().for_each(|plane| self.multiply(plane));
+    }
+
+    /// Multiplies numbers, one for each value of the matte.
+    pub(super) fn multiply(&self, numbers: &mut [i16]) {
+        for (number, &part) in numbers.iter_mut().zip(&self.values) {
+            *number = ((i32::from(*number) * i32::from(part)) >> COVER_BITS) as i16;
+        }
+    }
+}
+
+/// [`COVER_ALL`] is this power of two.
+const COVER_BITS: u32 = (COVER_ALL as u32).ilog2();
+
+/// Writes mattes as GRAY8 frames, enlarged to the frame's size: 0 for what the generator has left
+/// alone, 255 for what it has repainted.
+pub struct MatteWriter {
+    upsampler: Upsampler,
+    window: Window,
+    /// A black row, to which the matte is added.
+    black: Vec<u8>,
+    workers: Workers,
+    bands: Vec<UpsampledRows>,
+}
+
+impl MatteWriter {
+    /// For mattes of `matte` pixels and frames of `info`, which are GRAY8; on `threads` threads, 0 for
+    /// as many as there are cores.
+    ///
+    /// # Errors
+    /// For other formats.
+    pub fn new(info: &VideoInfo, matte: Size, threads: u32) -> Result<Self, BoolError> {
+        let planes = Plane::all(info).filter(|_| info.format() == VideoFormat::Gray8);
+        let Some([plane]) = planes.as_deref() else {
+            return Err(bool_error!("a mask is written as GRAY8, not as {:?}", info.format()));
+        };
+        let workers = Workers::new(threads)?;
+        let bands = workers.bands(info.size());
+        Ok(Self {
+            upsampler: Upsampler::new((matte.width, matte.height), plane),
+            window: Window::new(plane, plane),
+            black: vec![0; plane.row_length()],
+            bands: (0..bands).map(|_| UpsampledRows::default()).collect(),
+            workers,
+        })
+    }
+
+    /// Writes `matte` to `output`.
+    ///
+    /// # Errors
+    /// Where `output` is another kind of frame than this was made for, or its rows stand upside down.
+    pub fn write(
+        &mut self,
+        matte: &Matte,
+        output: &mut VideoFrameRef<&mut gst::BufferRef>,
+    ) -> Result<(), BoolError> {
+        let Self { upsampler, window, black, workers, bands } = self;
+        let expected = (VideoFormat::Gray8, black.len() as u32, window.part.height);
+        let found = (output.format(), output.width(), output.height());
+        if found != expected {
+            return Err(bool_error!("the mask's frame is {found:?}, expected {expected:?}"));
+        }
+        let (total, target) = (bands.len(), RowsMut::of(output)?);
+        workers.in_bands(
+            bands,
+            target,
+            |rows, band| rows.split_band(band, total),
+            |band, mut target| {
+                band.restart(window);
+                for (y, row) in target.rows(0) {
+                    let lerp = band.row(upsampler, window, |_, y| matte.row(y), y);
+                    window.part.add(black, row, lerp);
+                }
+            },
+        );
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Compositor, Rect, map_readable, map_writable};
+
+    const SIZE: Size = Size { width: 2, height: 2 };
+    const LETTERBOX: Letterbox = Letterbox {
+        tensor: Size { width: 4, height: 4 },
+        content: Rect { x: 1, y: 1, size: SIZE },
+    };
+
+    /// A matte of these four values, out of a tensor whose margins hold others.
+    fn matte(values: [f32; 4]) -> Matte {
+        let mut mask = [0.77f32; 16];
+        [5, 6, 9, 10].into_iter().zip(values).for_each(|(i, value)| mask[i] = value);
+        let mut matte = Matte::new(SIZE);
+        matte.update(&mask, &LETTERBOX).unwrap();
+        let half: Vec<_> = mask.map(half::f16::from_f32).to_vec();
+        let mut again = Matte::new(SIZE);
+        again.update(&half, &LETTERBOX).unwrap();
+        assert!(matte.values.iter().zip(&again.values).all(|(a, b)| a.abs_diff(*b) <= 8));
+        matte
+    }
+
+    fn frame(format: VideoFormat, width: u32, height: u32) -> (VideoInfo, Vec<u8>) {
+        gst::init().unwrap();
+        let info = VideoInfo::builder(format, width, height).build().unwrap();
+        let mut bytes = vec![0; info.size()];
+        fastrand::Rng::with_seed(5).fill(&mut bytes);
+        (info, bytes)
+    }
+
+    #[test]
+    fn the_frames_part_of_the_mask_is_taken_and_cut_off() {
+        assert_eq!(matte([0.0, 0.5, 1.0, 1.7]).values, [0, 8192, 16384, 16384]);
+        let mut matte = Matte::new(SIZE);
+        assert_eq!(matte.update(&[f32::NAN; 16], &LETTERBOX), Err(NotFinite));
+    }
+
+    #[test]
+    fn a_residual_is_left_where_the_mask_is() {
+        let mut residual = Residual::new(SIZE);
+        residual.planes.iter_mut().for_each(|plane| plane.fill(-1000));
+        matte([0.0, 0.5, 1.0, 0.25]).weigh(&mut residual);
+        assert!(residual.planes.iter().all(|plane| plane == &[0, -500, -1000, -250]));
+    }
+
+    #[test]
+    fn a_mask_is_written_in_grey() {
+        let (info, bytes) = frame(VideoFormat::Gray8, 8, 2);
+        let mut output = gst::Buffer::from_mut_slice(bytes);
+        {
+            let mut output = map_writable(output.get_mut().unwrap(), &info).unwrap();
+            let mut writer = MatteWriter::new(&info, SIZE, 1).unwrap();
+            writer.write(&matte([0.0, 1.0, 0.5, 0.5]), &mut output).unwrap();
+        }
+        let bytes = output.map_readable().unwrap();
+        assert_eq!(bytes[..8], [0, 0, 32, 96, 160, 224, 255, 255]);
+        assert_eq!(bytes[8..16], [128; 8]);
+        let (info, _) = frame(VideoFormat::I420, 8, 2);
+        assert!(MatteWriter::new(&info, SIZE, 1).is_err());
+    }
+
+    /// Alpha beside colours, of words, and in a plane of its own.
+    #[test]
+    fn a_mask_becomes_the_alpha_of_the_frame() {
+        for format in [VideoFormat::Rgba, VideoFormat::Argb64Le, VideoFormat::A420] {
+            let (info, bytes) = frame(format, 8, 4);
+            let mut residual = Residual::new(SIZE);
+            residual.planes.iter_mut().for_each(|plane| plane.fill(20 * 64));
+            let input = gst::Buffer::from_mut_slice(bytes);
+            let input = map_readable(&input, &info).unwrap();
+            let mut outputs = [true, false].map(|has_alpha| {
+                let mut output = gst::Buffer::from_mut_slice(vec![0; info.size()]);
+                {
+                    let mut output = map_writable(output.get_mut().unwrap(), &info).unwrap();
+                    let mut compositor = Compositor::new(&info, SIZE, 1).unwrap();
+                    if has_alpha {
+                        let matte = matte([0.0, 1.0, 0.0, 1.0]);
+                        compositor
+                            .composite_with_alpha(&residual, 1.0, &matte, &input, &mut output)
+                            .unwrap();
+                    } else {
+                        compositor.composite(&residual, 1.0, &input, &mut output).unwrap();
+                    }
+                }
+                output.map_readable().unwrap().to_vec()
+            });
+            let format = info.format_info();
+            let (offset, stride) = (info.comp_offset(3), info.comp_pstride(3) as usize);
+            let bytes = if format.depth()[3] > 8 { 2 } else { 1 };
+            for y in 0..4 {
+                for x in 0..8 {
+                    let place = offset + y * info.comp_stride(3) as usize + x * stride;
+                    let alpha = &mut outputs[0][place..][..bytes];
+                    let expected = [0u8, 0, 32, 96, 160, 224, 255, 255][x];
+                    let high = alpha[bytes - 1];
+                    assert!(high.abs_diff(expected) <= 1, "{format:?} {x} {y}: {high}");
+                    alpha.fill(0);
+                    outputs[1][place..][..bytes].fill(0);
+                }
+            }
+            assert_eq!(outputs[0], outputs[1], "{format:?}");
+        }
+    }
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Which memory frames have, and how many buffers are needed at once.
+
+use gst_video::{VideoInfo, VideoMeta};
+
+use super::CycleGanFilter;
+use crate::cycleganfilter::lock;
+
+/// The most memory that frames in a live pipeline hold while they wait for the time at which the
+/// sink shows them.
+const LIVE_BYTES: usize = 256 << 20;
+/// The most frames that wait so, and at least so many.
+const LIVE_FRAMES: std::ops::RangeInclusive<usize> = 4..=240;
+
+impl CycleGanFilter {
+    /// Has upstream's pool provide for the frames in flight, which keep their input.
+    pub(super) fn ask_for_input_buffers(&self, query: &mut gst::query::Allocation) {
+        let held = self.queue().map_or(1, |queue| most_held(queue.depth())) as u32;
+        let pools: Vec<_> = query.allocation_pools().map(|pool| pool.to_owned()).collect();
+        if pools.is_empty()
+            && let Some(caps) = query.get().0
+            && let Ok(info) = VideoInfo::from_caps(caps)
+        {
+            query.add_allocation_pool(gst::BufferPool::NONE, info.size() as u32, held, 0);
+        }
+        for (index, (pool, size, min, max)) in (0..).zip(pools) {
+            let min = min.max(held);
+            let max = if max == 0 { 0 } else { max.max(min) };
+            query.set_nth_allocation_pool(index, pool.as_ref(), size, min, max);
+        }
+    }
+
+    /// Has downstream's pool provide for the frames in flight, as far as it can, and remembers
+    /// whether downstream takes padded planes.
+    pub(super) fn ask_for_output_buffers(&self, query: &mut gst::query::Allocation) {
+        let takes_video_meta = query.find_allocation_meta::<VideoMeta>().is_some();
+        let depth = {
+            let mut state = lock(&self.state);
+            let Some(stream) = &mut state.stream else { return };
+            stream.takes_video_meta = takes_video_meta;
+            stream.queue.depth()
+        };
+        if depth == 1 {
+            return;
+        }
+        let needed = depth as u32 + 1;
+        let pools: Vec<_> = query.allocation_pools().map(|pool| pool.to_owned()).collect();
+        for (index, (pool, size, min, max)) in (0..).zip(pools) {
+            let most = if max == 0 { u32::MAX } else { max };
+            let min = min.max(needed.min(most));
+            query.set_nth_allocation_pool(index, pool.as_ref(), size, min, max);
+        }
+    }
+}
+
+/// How many frames' own buffers may be queued with a generator of `depth` places.
+pub fn most_held(depth: usize) -> usize {
+    if depth == 1 { 1 } else { 2 * depth }
+}
+
+/// How many more frames may be queued in a live pipeline with a latency of `latency`: all those that
+/// come in while the sink waits for the time of the first, and a second's worth, within
+/// [`LIVE_BYTES`].
+pub fn live_room(info: &VideoInfo, latency: Option<gst::ClockTime>) -> usize {
+    let rate = match (info.fps().numer(), info.fps().denom()) {
+        (numer @ 1.., denom @ 1..) => f64::from(numer) / f64::from(denom),
+        _ => 30.0,
+    };
+    let latency = latency.unwrap_or(gst::ClockTime::ZERO) + gst::ClockTime::SECOND;
+    let in_time = (latency.seconds_f64() * rate).ceil() as usize;
+    let in_memory = LIVE_BYTES / info.size().max(1);
+    in_time.min(in_memory).clamp(*LIVE_FRAMES.start(), *LIVE_FRAMES.end())
+}
+
+/// Whether `buffer` has the layout that the caps of `info` promise to those who know of no
+/// `GstVideoMeta`.
+pub fn is_default_layout(buffer: &gst::BufferRef, info: &VideoInfo) -> bool {
+    let is_promised = |meta: gst::MetaRef<VideoMeta>| {
+        meta.stride() == info.stride() && meta.offset() == info.offset()
+    };
+    buffer.size() == info.size() && buffer.meta::<VideoMeta>().is_none_or(is_promised)
+}
+
+#[cfg(test)]
+mod tests {
+    use gst_video::VideoFormat;
+
+    use super::*;
+
+    #[test]
+    fn live_frames_wait_for_their_time_within_bounds_of_memory() {
+        gst::init().unwrap();
+        let room = |format, width, height, fps, latency| {
+            let info = VideoInfo::builder(format, width, height).fps((fps, 1)).build().unwrap();
+            live_room(&info, Some(gst::ClockTime::from_mseconds(latency)))
+        };
+        assert_eq!(room(VideoFormat::I420, 320, 240, 60, 600), 96);
+        assert_eq!(room(VideoFormat::Rgba, 3840, 2160, 60, 600), 8);
+        assert_eq!(room(VideoFormat::Rgba64Le, 7680, 4320, 60, 600), 4);
+        assert_eq!(room(VideoFormat::I420, 16, 16, 1000, 600), 240);
+    }
+}

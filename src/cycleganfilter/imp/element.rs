@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The element as GStreamer sees it: pads and states.
+
+use std::sync::LazyLock;
+
+use gst::subclass::prelude::*;
+use gst_base::prelude::*;
+use gst_video::{VideoFormat, VideoInfo, VideoInterlaceMode};
+
+use super::CycleGanFilter;
+
+impl GstObjectImpl for CycleGanFilter {}
+
+impl ElementImpl for CycleGanFilter {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+            gst::subclass::ElementMetadata::new(
+                "CycleGAN filter",
+                "Filter/Effect/Video",
+                "Translates video from one domain to another, for example horses to zebras",
+                "The cycleganfilter developers",
+            )
+        });
+        Some(&METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+            // Every format whose pixels GStreamer can unpack.
+            let formats = VideoFormat::iter_raw().filter(|format| {
+                gst_video::VideoFormatInfo::from_format(*format).unpack_format()
+                    != VideoFormat::Unknown
+            });
+            let caps = gst_video::VideoCapsBuilder::new()
+                .format_list(formats)
+                .field("interlace-mode", VideoInterlaceMode::Progressive.to_str())
+                .build();
+            [("sink", gst::PadDirection::Sink), ("src", gst::PadDirection::Src)]
+                .into_iter()
+                .filter_map(|(name, direction)| {
+                    gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps).ok()
+                })
+                .collect()
+        });
+        &TEMPLATES
+    }
+
+    fn change_state(
+        &self,
+        transition: gst::StateChange,
+    ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        match transition {
+            gst::StateChange::NullToReady | gst::StateChange::ReadyToPaused => {
+                self.load_what_is_set().map_err(|error| {
+                    self.post_load_error(&error);
+                    gst::StateChangeError
+                })?;
+            }
+            gst::StateChange::PausedToReady => {
+                // Downstream takes no more frames, and nobody shall wait for those in flight.
+                if let Some(queue) = self.queue() {
+                    queue.flush();
+                }
+            }
+            _ => {}
+        }
+        let success = self.parent_change_state(transition)?;
+        match transition {
+            gst::StateChange::PausedToReady => self.forget_requests(),
+            gst::StateChange::ReadyToNull => self.unload(),
+            _ => {}
+        }
+        Ok(success)
+    }
+}
+
+impl CycleGanFilter {
+    /// Interlaced caps fail to negotiate, since the pads name progressive ones only. This tells the
+    /// user what to do.
+    pub(super) fn explain_interlacing(&self) {
+        let element = self.obj().downgrade();
+        self.obj().sink_pad().add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, probe| {
+            let info = match probe.event().map(|event| event.view()) {
+                Some(gst::EventView::Caps(caps)) => VideoInfo::from_caps(caps.caps()).ok(),
+                _ => None,
+            };
+            if let Some(info) = info.filter(VideoInfo::is_interlaced)
+                && let Some(element) = element.upgrade()
+            {
+                let reason = format!(
+                    "Interlaced video ({}) cannot be translated, expected progressive; put \
+                     `deinterlace` before cycleganfilter",
+                    info.interlace_mode().to_str()
+                );
+                element.imp().refuse_frames(&info, gst::CoreError::Negotiation, &reason);
+            }
+            gst::PadProbeReturn::Ok
+        });
+    }
+}

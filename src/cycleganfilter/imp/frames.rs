@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What happens to each frame: translation, passing, and late frames.
+
+use std::time::Instant;
+
+use cyclegan_frame::check_strides;
+use cyclegan_runtime::Pair;
+use gst::{prelude::*, subclass::prelude::*};
+use gst_base::{
+    prelude::*,
+    subclass::{
+        base_transform::{InputBuffer, PrepareOutputBufferSuccess},
+        prelude::*,
+    },
+};
+use gst_video::{VideoFrame, VideoFrameExt, VideoInfo, video_frame::Readable};
+
+use super::{
+    CAT, CycleGanFilter, FrameQueue,
+    allocation::{is_default_layout, live_room, most_held},
+    stages::Item,
+};
+use crate::cycleganfilter::{
+    LateFrames, Output,
+    job::{Action, FrameResult, Job, Work},
+    lock,
+    settings::PerFrame,
+    state::Negotiated,
+    stats::Times,
+    translator::{Continuity, TranslateError},
+};
+
+/// What is known of the stream when a frame comes in.
+struct Context {
+    info: VideoInfo,
+    is_live: bool,
+    latency: Option<gst::ClockTime>,
+    takes_video_meta: bool,
+    output: Output,
+    queue: std::sync::Arc<FrameQueue>,
+}
+
+impl CycleGanFilter {
+    /// Takes the frame in `buffer` up to its tensor and into the queue.
+    pub(super) fn launch(&self, buffer: gst::Buffer) -> Result<(), gst::FlowError> {
+        let context = self.context().ok_or(gst::FlowError::NotNegotiated)?;
+        let settings = lock(&self.settings).per_frame();
+        let Context { info, queue, .. } = &context;
+        let Some(frame) = self.map(buffer, info)? else { return Ok(()) };
+        let Some(action) = self.action(frame.buffer(), &settings, queue) else {
+            self.drop_frame(frame.buffer());
+            return Ok(());
+        };
+        let most = most_held(queue.depth());
+        if action == Action::Pass && self.may_pass_itself(frame.buffer(), &context) {
+            let permit = queue.reserve(false, most)?;
+            return queue.push(permit, Item::Output(self.passing(frame.into_buffer(), &settings)));
+        }
+        let most = most + if context.is_live { live_room(info, context.latency) } else { 0 };
+        let permit = queue.reserve(action == Action::Translate, most)?;
+        let mut job = self.new_job(frame, settings, action)?;
+        job.prepare();
+        queue.push(permit, Item::Frame(Box::new(job)))
+    }
+
+    fn context(&self) -> Option<Context> {
+        let state = lock(&self.state);
+        let stream = state.stream.as_ref()?;
+        let translators = &stream.negotiated.as_ref()?.translators;
+        Some(Context {
+            info: translators.info.clone(),
+            output: translators.wanted.output,
+            is_live: stream.deadlines.is_live(),
+            latency: stream.deadlines.pipeline_latency(),
+            takes_video_meta: stream.takes_video_meta,
+            queue: stream.queue.clone(),
+        })
+    }
+
+    /// The frame in `buffer`. One that is none is dropped with a warning, and the stream goes on, as
+    /// GstVideoFilter has it.
+    fn map(
+        &self,
+        buffer: gst::Buffer,
+        info: &VideoInfo,
+    ) -> Result<Option<VideoFrame<Readable>>, gst::FlowError> {
+        let (buffer, text) = match VideoFrame::from_buffer_readable(buffer, info) {
+            Ok(frame) if (frame.width(), frame.height()) == (info.width(), info.height()) => {
+                if let Err(error) = check_strides(&frame.as_video_frame_ref()) {
+                    gst::element_imp_error!(self, gst::StreamError::Format, ("{error}"));
+                    return Err(gst::FlowError::Error);
+                }
+                return Ok(Some(frame));
+            }
+            Ok(frame) => {
+                let size = format!("{}×{}", frame.width(), frame.height());
+                (
+                    frame.into_buffer(),
+                    format!("{size}, expected {}×{}", info.width(), info.height()),
+                )
+            }
+            Err(buffer) => {
+                let text = format!("{} bytes, expected {}", buffer.size(), info.size());
+                (buffer, text)
+            }
+        };
+        self.drop_frame(&buffer);
+        gst::element_imp_warning!(
+            self,
+            gst::StreamError::Format,
+            ("A buffer holds no frame of the negotiated caps ({text}); it is dropped")
+        );
+        Ok(None)
+    }
+
+    /// What is done with the frame in `buffer`; `None` if it is dropped.
+    fn action(
+        &self,
+        buffer: &gst::BufferRef,
+        settings: &PerFrame,
+        queue: &FrameQueue,
+    ) -> Option<Action> {
+        if settings.is_off {
+            return Some(Action::Pass);
+        }
+        if settings.late_frames == LateFrames::Translate || !self.is_late(buffer, queue) {
+            return Some(Action::Translate);
+        }
+        gst::trace!(CAT, imp = self, "a late frame: {:?}", settings.late_frames);
+        match settings.late_frames {
+            LateFrames::Translate => Some(Action::Translate),
+            LateFrames::Pass => Some(Action::Pass),
+            LateFrames::Hold => Some(Action::Hold),
+            LateFrames::Drop => None,
+        }
+    }
+
+    /// Whether the frame in `buffer` would come too late at the sink, and another was translated not
+    /// long ago.
+    fn is_late(&self, buffer: &gst::BufferRef, queue: &FrameQueue) -> bool {
+        let segment = self.time_segment();
+        let time = segment.and_then(|segment| segment.to_running_time(buffer.pts()));
+        let now = self.obj().current_running_time();
+        let ahead = queue.in_generator();
+        let state = lock(&self.state);
+        let Some(stream) = &state.stream else { return false };
+        let expected = state.stats.expected(ahead, queue.depth());
+        let expected = gst::ClockTime::try_from(expected).unwrap_or(gst::ClockTime::ZERO);
+        stream.deadlines.is_late(time, now, expected) && !state.stats.is_starved()
+    }
+
+    /// Whether the buffer itself may go out: downstream understands its layout, and few enough of
+    /// upstream's buffers are held.
+    fn may_pass_itself(&self, buffer: &gst::BufferRef, context: &Context) -> bool {
+        let is_understood = context.takes_video_meta || is_default_layout(buffer, &context.info);
+        let is_frame = context.output == Output::Video;
+        is_frame && is_understood && context.queue.len() < most_held(context.queue.depth())
+    }
+
+    /// The buffer that goes out itself.
+    fn passing(&self, mut buffer: gst::Buffer, settings: &PerFrame) -> gst::Buffer {
+        let has_dropped = {
+            let mut state = lock(&self.state);
+            let negotiated = state.stream.as_mut().and_then(|s| s.negotiated.as_mut());
+            negotiated.is_some_and(|negotiated| {
+                // The residual of the frames before is not for those after it.
+                if settings.is_off {
+                    negotiated.continuity = Continuity::Restarts;
+                }
+                std::mem::take(&mut negotiated.has_dropped)
+            })
+        };
+        if has_dropped {
+            buffer.make_mut().set_flags(gst::BufferFlags::DISCONT);
+        }
+        buffer
+    }
+
+    /// Everything that the stages need for `frame`, as the properties are now.
+    fn new_job(
+        &self,
+        frame: VideoFrame<Readable>,
+        settings: PerFrame,
+        action: Action,
+    ) -> Result<Job, gst::FlowError> {
+        let arrived = Instant::now();
+        let (work, has_dropped) = {
+            let mut state = lock(&self.state);
+            let negotiated = state.stream.as_mut().and_then(|s| s.negotiated.as_mut());
+            let negotiated = negotiated.ok_or(gst::FlowError::NotNegotiated)?;
+            negotiated.work_on(settings, action, arrived).ok_or(gst::FlowError::NotNegotiated)?
+        };
+        // May wait for a buffer of downstream's pool.
+        let input = InputBuffer::Readable(frame.buffer());
+        let mut output = match self.parent_prepare_output_buffer(input)? {
+            PrepareOutputBufferSuccess::Buffer(output) => output,
+            PrepareOutputBufferSuccess::InputBuffer => return Err(gst::FlowError::Error),
+        };
+        if has_dropped {
+            output.make_mut().set_flags(gst::BufferFlags::DISCONT);
+        }
+        Ok(Job::new(frame, output, work))
+    }
+
+    /// Makes the output of the frame whose turn it is, and counts it.
+    pub(super) fn finish(&self, mut job: Job) -> Result<gst::Buffer, gst::FlowError> {
+        let result = match job.finish() {
+            Ok(result) => result,
+            Err(error) => self.tolerate(&mut job, &error)?,
+        };
+        match result {
+            FrameResult::Translated(times) => self.count_translated(job.work(), times),
+            FrameResult::Held => lock(&self.state).stats.frames_held += 1,
+            FrameResult::Passed => lock(&self.state).stats.frames_passed += 1,
+        }
+        self.post_stats();
+        Ok(job.into_output())
+    }
+
+    fn count_translated(&self, work_on: &Work, times: Times) {
+        let Times { inference, work, total } = times;
+        gst::trace!(
+            CAT,
+            imp = self,
+            "translated in {total:?}, {work:?} of work, {inference:?} of inference"
+        );
+        let has_moved = {
+            let mut state = lock(&self.state);
+            if let Some(stream) = &mut state.stream {
+                stream.is_failing = false;
+            }
+            let stats = &mut state.stats;
+            stats.translated(times);
+            let Work { pair, translator, settings, .. } = work_on;
+            stats.running.update(pair, settings.direction, translator.size());
+            stats.update_latency()
+        };
+        if has_moved {
+            self.post_latency();
+        }
+    }
+
+    /// Counts a frame that went out itself.
+    pub(super) fn count_passed(&self) {
+        lock(&self.state).stats.frames_passed += 1;
+        self.post_stats();
+    }
+
+    /// What becomes of a frame that a stage has failed on: in a live pipeline that passes late
+    /// frames it passes as well, anywhere else the stream ends.
+    fn tolerate(
+        &self,
+        job: &mut Job,
+        error: &TranslateError,
+    ) -> Result<FrameResult, gst::FlowError> {
+        let pair = job.work().pair.clone();
+        if job.work().settings.late_frames != LateFrames::Pass || !self.is_upstream_live() {
+            return Err(self.fail(&pair, error));
+        }
+        let mark = |stream: &mut crate::cycleganfilter::state::Stream| {
+            std::mem::replace(&mut stream.is_failing, true)
+        };
+        let was_failing = lock(&self.state).stream.as_mut().is_some_and(mark);
+        if !was_failing {
+            gst::element_imp_warning!(
+                self,
+                gst::LibraryError::Failed,
+                ("{}: {error}; the originals pass until it works again", pair.model())
+            );
+        }
+        job.pass().map_err(|error| self.fail(&pair, &error))?;
+        Ok(FrameResult::Passed)
+    }
+
+    /// Posts the error that ends the stream.
+    fn fail(&self, pair: &Pair, error: &TranslateError) -> gst::FlowError {
+        gst::element_imp_error!(self, gst::LibraryError::Failed, ("{}: {error}", pair.model()));
+        gst::FlowError::Error
+    }
+
+    /// Asked anew: the first frame may come before anybody has asked for the latency.
+    fn is_upstream_live(&self) -> bool {
+        let mut upstream = gst::query::Latency::new();
+        self.obj().sink_pad().peer_query(&mut upstream) && upstream.result().0
+    }
+
+    /// The segment, if it is one of times.
+    pub(super) fn time_segment(&self) -> Option<gst::FormattedSegment<gst::ClockTime>> {
+        self.obj().segment().downcast().ok()
+    }
+}
+
+impl Negotiated {
+    /// What the next frame is worked on with, and whether a frame is missing before it. `None` if no
+    /// direction is prepared.
+    fn work_on(
+        &mut self,
+        mut settings: PerFrame,
+        action: Action,
+        arrived: Instant,
+    ) -> Option<(Work, bool)> {
+        let direction = self.direction(settings.direction);
+        let translator = self.translators.get(direction)?.clone();
+        let mut continuity = std::mem::take(&mut self.continuity);
+        if std::mem::replace(&mut self.direction, direction) != direction || settings.is_off {
+            continuity = Continuity::Restarts;
+        }
+        if settings.is_off {
+            self.continuity = Continuity::Restarts;
+        }
+        settings.direction = direction;
+        let (pair, retired) = (self.translators.pair.clone(), self.retired.take());
+        let work = Work { pair, translator, settings, action, continuity, arrived, retired };
+        Some((work, std::mem::take(&mut self.has_dropped)))
+    }
+}

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The element as GstBaseTransform sees it: caps, events, queries and frames.
+
+use gst::{prelude::*, subclass::prelude::*};
+use gst_base::{
+    prelude::*,
+    subclass::{base_transform::GenerateOutputSuccess, prelude::*},
+};
+use gst_video::{VideoFormat, VideoInfo, subclass::prelude::*};
+
+use super::{CAT, CycleGanFilter, stages::Item};
+use crate::cycleganfilter::{
+    Output, lateness::Deadlines, lock, state::Stream, stats::Stats, translator::Continuity,
+};
+
+impl BaseTransformImpl for CycleGanFilter {
+    const MODE: gst_base::subclass::BaseTransformMode =
+        gst_base::subclass::BaseTransformMode::NeverInPlace;
+    const PASSTHROUGH_ON_SAME_CAPS: bool = false;
+    const TRANSFORM_IP_ON_PASSTHROUGH: bool = false;
+
+    fn start(&self) -> Result<(), gst::ErrorMessage> {
+        let stream = Stream {
+            queue: self.new_queue()?,
+            deadlines: Deadlines::default(),
+            is_failing: false,
+            refused: None,
+            takes_video_meta: false,
+            negotiated: None,
+        };
+        let mut state = lock(&self.state);
+        state.stats = Stats::default();
+        state.stream = Some(stream);
+        Ok(())
+    }
+
+    fn stop(&self) -> Result<(), gst::ErrorMessage> {
+        let stream = lock(&self.state).stream.take();
+        // Waits for the queue's threads, which take the lock.
+        drop(stream);
+        Ok(())
+    }
+
+    fn transform_caps(
+        &self,
+        direction: gst::PadDirection,
+        caps: &gst::Caps,
+        filter: Option<&gst::Caps>,
+    ) -> Option<gst::Caps> {
+        let output = lock(&self.settings).output;
+        let caps = across(direction, caps, output);
+        Some(match filter {
+            Some(filter) => filter.intersect_with_mode(&caps, gst::CapsIntersectMode::First),
+            None => caps,
+        })
+    }
+
+    fn query(&self, direction: gst::PadDirection, query: &mut gst::QueryRef) -> bool {
+        if direction == gst::PadDirection::Sink {
+            if query.is_serialized() {
+                self.drain();
+            }
+            return BaseTransformImplExt::parent_query(self, direction, query);
+        }
+        if query.type_() == gst::QueryType::Position {
+            // The base class knows only of frames that it pushed itself.
+            return self.obj().sink_pad().peer_query(query);
+        }
+        let gst::QueryViewMut::Latency(query) = query.view_mut() else {
+            return BaseTransformImplExt::parent_query(self, direction, query);
+        };
+        let mut upstream = gst::query::Latency::new();
+        if !self.obj().sink_pad().peer_query(&mut upstream) {
+            return false;
+        }
+        let (live, min, max) = upstream.result();
+        let own = {
+            let mut state = lock(&self.state);
+            if let Some(stream) = &mut state.stream {
+                stream.deadlines.set_live(live);
+            }
+            gst::ClockTime::try_from(state.stats.latency()).unwrap_or(gst::ClockTime::ZERO)
+        };
+        query.set(live, min + own, max.map(|max| max + own));
+        gst::debug!(CAT, imp = self, "latency {own} of our own on top of {min}");
+        true
+    }
+
+    fn src_event(&self, event: gst::Event) -> bool {
+        if let Some(stream) = &mut lock(&self.state).stream {
+            match event.view() {
+                gst::EventView::Latency(latency) => {
+                    stream.deadlines.set_pipeline_latency(latency.latency());
+                }
+                gst::EventView::Qos(qos) => {
+                    let (_, _, jitter, timestamp) = qos.get();
+                    stream.deadlines.set_qos(timestamp, jitter);
+                }
+                _ => {}
+            }
+        }
+        self.parent_src_event(event)
+    }
+
+    fn sink_event(&self, event: gst::Event) -> bool {
+        use gst::EventType::{Caps, Eos, FlushStart, FlushStop, Gap, Segment};
+        let event_type = event.type_();
+        let continuity = match event_type {
+            FlushStop | Segment => Continuity::Restarts,
+            Gap => Continuity::Gap,
+            _ => Continuity::Follows,
+        };
+        if continuity != Continuity::Follows
+            && let Some(stream) = &mut lock(&self.state).stream
+        {
+            stream.mark(continuity);
+            if continuity == Continuity::Restarts {
+                stream.deadlines.reset();
+            }
+        }
+        let Some(queue) = self.queue() else { return self.parent_sink_event(event) };
+        match event_type {
+            FlushStart => queue.flush(),
+            FlushStop => {
+                queue.flush();
+                queue.resume();
+            }
+            // The base class takes these in and hands them on at once.
+            Caps | Segment | Eos => {
+                queue.drain();
+                if event_type == Eos {
+                    self.report_last_failure(&queue);
+                }
+            }
+            _ if event.is_serialized() && queue.len() > 0 => {
+                let permit = queue.admit();
+                return permit.is_some_and(|permit| queue.push(permit, Item::Event(event)).is_ok());
+            }
+            _ => {}
+        }
+        self.parent_sink_event(event)
+    }
+
+    fn propose_allocation(
+        &self,
+        decide_query: Option<&gst::query::Allocation>,
+        query: &mut gst::query::Allocation,
+    ) -> Result<(), gst::LoggableError> {
+        self.parent_propose_allocation(decide_query, query)?;
+        self.ask_for_input_buffers(query);
+        Ok(())
+    }
+
+    fn decide_allocation(
+        &self,
+        query: &mut gst::query::Allocation,
+    ) -> Result<(), gst::LoggableError> {
+        self.ask_for_output_buffers(query);
+        self.parent_decide_allocation(query)
+    }
+
+    fn submit_input_buffer(
+        &self,
+        is_discont: bool,
+        buffer: gst::Buffer,
+    ) -> Result<gst::FlowSuccess, gst::FlowError> {
+        {
+            let mut state = lock(&self.state);
+            state.stats.frames_in += 1;
+            // Noted here, since the frame itself may be dropped.
+            if buffer.flags().contains(gst::BufferFlags::DISCONT)
+                && let Some(stream) = &mut state.stream
+            {
+                stream.mark(Continuity::Gap);
+            }
+        }
+        if self.obj().src_pad().needs_reconfigure() {
+            self.drain();
+        }
+        let success = self.parent_submit_input_buffer(is_discont, buffer)?;
+        if success == gst_base::BASE_TRANSFORM_FLOW_DROPPED {
+            gst::trace!(CAT, imp = self, "dropped a late frame");
+            let mut state = lock(&self.state);
+            state.stats.frames_dropped += 1;
+            if let Some(stream) = &mut state.stream {
+                stream.mark_dropped();
+            }
+        }
+        Ok(success)
+    }
+
+    fn generate_output(&self) -> Result<GenerateOutputSuccess, gst::FlowError> {
+        if let Some(buffer) = self.take_queued_buffer() {
+            self.take_over();
+            self.launch(buffer)?;
+        }
+        // The queue pushes it.
+        Ok(GenerateOutputSuccess::NoOutput)
+    }
+
+    fn before_transform(&self, buffer: &gst::BufferRef) {
+        let segment = self.time_segment();
+        let stream_time = segment.and_then(|segment| segment.to_stream_time(buffer.pts()));
+        if let Some(stream_time) = stream_time
+            && self.obj().sync_values(stream_time).is_err()
+        {
+            gst::warning!(CAT, imp = self, "no control values at {stream_time}");
+        }
+    }
+
+    fn transform_meta<'a>(
+        &self,
+        _output: &mut gst::BufferRef,
+        _meta: gst::MetaRef<'a, gst::Meta>,
+        _input: &'a gst::BufferRef,
+    ) -> bool {
+        // Size, colours and place of everything in the frame are as they were.
+        true
+    }
+}
+
+/// What the other pad takes where the pad of `direction` has `caps`.
+fn across(direction: gst::PadDirection, caps: &gst::Caps, output: Output) -> gst::Caps {
+    match output {
+        Output::Video => caps.clone(),
+        Output::Mask => {
+            let mut caps = caps.clone();
+            for structure in caps.make_mut().iter_mut() {
+                // Those of the other format are other ones.
+                structure.remove_fields(["colorimetry", "chroma-site"]);
+                match direction {
+                    gst::PadDirection::Sink => {
+                        structure.set("format", VideoFormat::Gray8.to_str());
+                    }
+                    _ => structure.remove_field("format"),
+                }
+            }
+            caps
+        }
+        Output::Alpha => {
+            let formats = VideoFormat::iter_raw()
+                .filter(|format| gst_video::VideoFormatInfo::from_format(*format).has_alpha());
+            caps.intersect(&gst_video::VideoCapsBuilder::new().format_list(formats).build())
+        }
+    }
+}
+
+impl VideoFilterImpl for CycleGanFilter {
+    fn set_info(
+        &self,
+        _input_caps: &gst::Caps,
+        info: &VideoInfo,
+        _output_caps: &gst::Caps,
+        _output_info: &VideoInfo,
+    ) -> Result<(), gst::LoggableError> {
+        match self.negotiate(info) {
+            Ok(()) => {
+                self.report_first_latency(info);
+                Ok(())
+            }
+            Err(error) => {
+                self.refuse_frames(info, gst::LibraryError::Init, &error.to_string());
+                Err(gst::loggable_error!(CAT, "{error}"))
+            }
+        }
+    }
+}

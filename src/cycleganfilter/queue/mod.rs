@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The ordered queue of frames and events between the streaming thread and the source pad.
+//!
+//! Where several frames may be in flight each stage has a thread: while one frame is in the
+//! generator, the one before it is composited and the one after it converted. At a depth of 1 the
+//! same stages run one after the other on the thread that pushes, and nothing is ever queued.
+//!
+//! A flush begins a new epoch: what was pushed in earlier ones is dropped wherever it is. Bounded
+//! channels connect the stages, and a [`Permit`] counts each item until it is delivered or dropped.
+
+mod permits;
+
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, Mutex,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread::{self, JoinHandle, ThreadId},
+};
+
+use gst::FlowError;
+
+pub use permits::Permit;
+use permits::{Permits, Stage};
+
+use super::lock;
+
+/// The most items that a channel holds; the sender waits for more room.
+const CHANNEL_ROOM: usize = 256;
+
+/// What is done with each item, in this order.
+pub trait Stages: Send + Sync + 'static {
+    /// What goes through the stages.
+    type Item: Send + 'static;
+
+    /// Runs the generator. A failure is for the item to keep until [`Stages::finish`].
+    fn infer(&self, item: &mut Self::Item);
+
+    /// Makes the output; items come here in their order. After a failure nothing behind it is
+    /// delivered.
+    fn finish(&self, item: &mut Self::Item) -> Result<(), FlowError>;
+
+    /// Hands the item on. After a failure nothing behind it is delivered.
+    fn deliver(&self, item: Self::Item) -> Result<(), FlowError>;
+
+    /// Reports that a stage panicked. The item is gone.
+    fn panicked(&self);
+}
+
+/// The stages, with their threads. Dropping it drops what is queued.
+pub struct Queue<S: Stages> {
+    stages: Arc<S>,
+    permits: Arc<Permits>,
+    /// How many items may be in the generator at once.
+    depth: usize,
+    threads: Option<Threads<S::Item>>,
+}
+
+struct Threads<T> {
+    first: SyncSender<Entry<T>>,
+    /// Held while an item is delivered.
+    delivering: Arc<Mutex<()>>,
+    handles: Vec<JoinHandle<()>>,
+}
+
+/// An item on its way.
+struct Entry<T> {
+    item: T,
+    permit: Permit,
+}
+
+impl<S: Stages> Queue<S> {
+    /// A queue with up to `depth` items in the generator at once; starts threads if `depth` is more
+    /// than 1.
+    pub fn new(stages: S, depth: usize) -> io::Result<Self> {
+        let (stages, permits) = (Arc::new(stages), Arc::new(Permits::default()));
+        let threads = (depth > 1).then(|| Threads::start(&stages)).transpose()?;
+        Ok(Self { stages, permits, depth, threads })
+    }
+
+    /// How many items may be in the generator at once.
+    pub fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// How many items wait for the generator, are in it or are being finished.
+    pub fn in_generator(&self) -> usize {
+        self.permits.in_generator()
+    }
+
+    /// How many items have not been delivered yet.
+    pub fn len(&self) -> usize {
+        self.permits.total()
+    }
+
+    /// Waits until fewer than `most` items are queued and, for one that `needs_generator`, until
+    /// that has room. Fails with [`FlowError::Flushing`] during a flush, and once for each failure
+    /// of an earlier item with that.
+    pub fn reserve(&self, needs_generator: bool, most: usize) -> Result<Permit, FlowError> {
+        let depth = if needs_generator { self.depth } else { usize::MAX };
+        Permits::reserve(&self.permits, needs_generator, depth, most)
+    }
+
+    /// A permit for an item that never waits for room, such as an event; `None` during a flush.
+    pub fn admit(&self) -> Option<Permit> {
+        Permits::admit(&self.permits)
+    }
+
+    /// Takes `item` to the first stage; without threads through all of them.
+    pub fn push(&self, mut permit: Permit, mut item: S::Item) -> Result<(), FlowError> {
+        let Some(threads) = &self.threads else {
+            self.stages.infer(&mut item);
+            self.stages.finish(&mut item)?;
+            permit.leave_generator();
+            return self.stages.deliver(item);
+        };
+        permit.enter()?;
+        // The threads end only after the sender is gone.
+        threads.first.send(Entry { item, permit }).map_err(|_| FlowError::Flushing)
+    }
+
+    /// Waits until everything pushed has been delivered, or until a flush.
+    pub fn drain(&self) {
+        // A stage that waits for itself would wait forever.
+        if self.threads.as_ref().is_none_or(|threads| !threads.is_own(thread::current().id())) {
+            self.permits.drain();
+        }
+    }
+
+    /// The failure of an item that nobody was told of, for when no other item follows.
+    pub fn take_failure(&self) -> Option<FlowError> {
+        self.permits.take_failure()
+    }
+
+    /// Begins a flush: drops everything pushed, and refuses what is pushed until
+    /// [`Queue::resume`]. Does not wait.
+    pub fn flush(&self) {
+        self.permits.flush();
+    }
+
+    /// Ends a flush. Waits for a delivery under way, so that nothing from before comes after.
+    pub fn resume(&self) {
+        if let Some(threads) = &self.threads
+            // The flush may come from downstream, out of the delivery itself.
+            && !threads.is_own(thread::current().id())
+        {
+            drop(lock(&threads.delivering));
+        }
+        self.permits.resume();
+    }
+}
+
+impl<S: Stages> Drop for Queue<S> {
+    fn drop(&mut self) {
+        self.permits.flush();
+        let Some(Threads { first, handles, .. }) = self.threads.take() else { return };
+        drop(first);
+        let own = thread::current().id();
+        // The last reference to what holds the queue may be a stage's own.
+        for handle in handles.into_iter().filter(|handle| handle.thread().id() != own) {
+            if handle.join().is_err() {
+                gst::error!(gst::CAT_DEFAULT, "a stage has panicked");
+            }
+        }
+    }
+}
+
+impl<T: Send + 'static> Threads<T> {
+    fn start<S: Stages<Item = T>>(stages: &Arc<S>) -> io::Result<Self> {
+        let (first, to_infer) = sync_channel::<Entry<T>>(CHANNEL_ROOM);
+        let (inferred, to_finish) = sync_channel(CHANNEL_ROOM);
+        let (finished, to_deliver) = sync_channel(CHANNEL_ROOM);
+        let delivering = Arc::new(Mutex::new(()));
+        let mut handles = Vec::with_capacity(3);
+        let mut spawn = |name: &str, work: Box<dyn FnOnce() + Send>| -> io::Result<()> {
+            let builder = thread::Builder::new().name(format!("cyclegan-{name}"));
+            handles.push(builder.spawn(work)?);
+            Ok(())
+        };
+        let own = stages.clone();
+        spawn(
+            "infer",
+            Box::new(move || {
+                work(Stage::Infer, &*own, to_infer, Some(inferred), |mut item, _| {
+                    own.infer(&mut item);
+                    Ok(Some(item))
+                });
+            }),
+        )?;
+        let own = stages.clone();
+        spawn(
+            "finish",
+            Box::new(move || {
+                work(Stage::Finish, &*own, to_finish, Some(finished), |mut item, permit| {
+                    own.finish(&mut item)?;
+                    permit.leave_generator();
+                    Ok(Some(item))
+                });
+            }),
+        )?;
+        let (own, is_delivering) = (stages.clone(), delivering.clone());
+        spawn(
+            "deliver",
+            Box::new(move || {
+                work(Stage::Deliver, &*own, to_deliver, None, |item, permit| {
+                    let _delivering = lock(&is_delivering);
+                    if permit.is_current(Stage::Deliver) {
+                        own.deliver(item)?;
+                    }
+                    Ok(None)
+                });
+            }),
+        )?;
+        Ok(Self { first, delivering, handles })
+    }
+
+    fn is_own(&self, thread: ThreadId) -> bool {
+        self.handles.iter().any(|handle| handle.thread().id() == thread)
+    }
+}
+
+/// One stage's thread: takes each item that is still wanted through `stage`, and on to the `next`.
+fn work<S: Stages>(
+    stage: Stage,
+    stages: &S,
+    entries: Receiver<Entry<S::Item>>,
+    next: Option<SyncSender<Entry<S::Item>>>,
+    mut take: impl FnMut(S::Item, &mut Permit) -> Result<Option<S::Item>, FlowError>,
+) {
+    for Entry { item, mut permit } in entries {
+        if !permit.is_current(stage) {
+            continue;
+        }
+        let result = catch_unwind(AssertUnwindSafe(|| take(item, &mut permit)));
+        let result = result.unwrap_or_else(|_| {
+            stages.panicked();
+            Err(FlowError::Error)
+        });
+        match (result, &next) {
+            // The next stage ends after this one.
+            (Ok(Some(item)), Some(next)) => drop(next.send(Entry { item, permit })),
+            (Ok(_), _) => {}
+            (Err(error), _) => permit.fail(stage, error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The count of what is queued, and which of it is still wanted.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use gst::FlowError;
+
+use crate::cycleganfilter::lock;
+
+/// What is done with an item, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Running the generator.
+    Infer,
+    /// Making the output.
+    Finish,
+    /// Handing it on.
+    Deliver,
+}
+
+/// The counts and the epoch, shared by all permits.
+#[derive(Default)]
+pub struct Permits {
+    state: Mutex<State>,
+    /// Something in `state` has changed.
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// The epoch of what enters now. A flush and a failure each begin a new one.
+    epoch: u64,
+    /// Before delivery, what entered in an earlier epoch than this is dropped.
+    first_to_finish: u64,
+    /// At delivery, what entered in an earlier epoch than this is dropped.
+    first_to_deliver: u64,
+    is_flushing: bool,
+    /// The last failure that nobody was told of.
+    failure: Option<FlowError>,
+    in_generator: usize,
+    total: usize,
+}
+
+/// The right to push one item, counted until it is dropped.
+pub struct Permit {
+    permits: Arc<Permits>,
+    epoch: u64,
+    is_in_generator: bool,
+}
+
+impl Permits {
+    /// See [`Queue::reserve`](super::Queue::reserve).
+    pub fn reserve(
+        this: &Arc<Self>,
+        is_in_generator: bool,
+        depth: usize,
+        most: usize,
+    ) -> Result<Permit, FlowError> {
+        let mut state = lock(&this.state);
+        loop {
+            state.check()?;
+            if state.in_generator < depth && state.total < most {
+                return Ok(this.permit(&mut state, is_in_generator));
+            }
+            state = this.wait(state);
+        }
+    }
+
+    /// See [`Queue::admit`](super::Queue::admit).
+    pub fn admit(this: &Arc<Self>) -> Option<Permit> {
+        let mut state = lock(&this.state);
+        (!state.is_flushing).then(|| this.permit(&mut state, false))
+    }
+
+    fn permit(self: &Arc<Self>, state: &mut State, is_in_generator: bool) -> Permit {
+        state.total += 1;
+        state.in_generator += usize::from(is_in_generator);
+        Permit { permits: self.clone(), epoch: state.epoch, is_in_generator }
+    }
+
+    pub fn in_generator(&self) -> usize {
+        lock(&self.state).in_generator
+    }
+
+    pub fn total(&self) -> usize {
+        lock(&self.state).total
+    }
+
+    pub fn drain(&self) {
+        let mut state = lock(&self.state);
+        while state.total > 0 && !state.is_flushing {
+            state = self.wait(state);
+        }
+    }
+
+    pub fn take_failure(&self) -> Option<FlowError> {
+        lock(&self.state).failure.take()
+    }
+
+    pub fn flush(&self) {
+        let mut state = lock(&self.state);
+        state.is_flushing = true;
+        state.epoch += 1;
+        state.first_to_finish = state.epoch;
+        state.first_to_deliver = state.epoch;
+        self.changed.notify_all();
+    }
+
+    pub fn resume(&self) {
+        let mut state = lock(&self.state);
+        state.is_flushing = false;
+        state.failure = None;
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Why nothing may be pushed. A failure is told once.
+    fn check(&mut self) -> Result<(), FlowError> {
+        if self.is_flushing {
+            return Err(FlowError::Flushing);
+        }
+        self.failure.take().map_or(Ok(()), Err)
+    }
+
+    fn is_current(&self, stage: Stage, epoch: u64) -> bool {
+        let first = match stage {
+            Stage::Infer | Stage::Finish => self.first_to_finish,
+            Stage::Deliver => self.first_to_deliver,
+        };
+        epoch >= first
+    }
+}
+
+impl Permit {
+    /// Checks that the item may still enter, which it does in the present epoch.
+    pub fn enter(&mut self) -> Result<(), FlowError> {
+        let mut state = lock(&self.permits.state);
+        state.check()?;
+        self.epoch = state.epoch;
+        Ok(())
+    }
+
+    /// Whether `stage` still has to work on the item.
+    pub fn is_current(&self, stage: Stage) -> bool {
+        lock(&self.permits.state).is_current(stage, self.epoch)
+    }
+
+    /// Makes room in the generator for another item.
+    pub fn leave_generator(&mut self) {
+        if std::mem::take(&mut self.is_in_generator) {
+            lock(&self.permits.state).in_generator -= 1;
+            self.permits.changed.notify_all();
+        }
+    }
+
+    /// Reports that `stage` failed. What entered behind the item is dropped; what is before it is
+    /// still delivered, unless delivery itself failed.
+    pub fn fail(&self, stage: Stage, error: FlowError) {
+        let mut state = lock(&self.permits.state);
+        if !state.is_current(stage, self.epoch) {
+            return; // A flush has come meanwhile.
+        }
+        state.failure = Some(error);
+        state.epoch += 1;
+        state.first_to_finish = state.epoch;
+        if stage == Stage::Deliver {
+            state.first_to_deliver = state.epoch;
+        }
+        self.permits.changed.notify_all();
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.leave_generator();
+        lock(&self.permits.state).total -= 1;
+        self.permits.changed.notify_all();
+    }
+}

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Postprocessing, the third stage of a frame: from the tensors back onto the frame.
+
+use gst_video::{VideoFrameRef, VideoInfo};
+
+use super::{Kind, Request, TranslateError, output::Masks, regions::RegionResiduals, view::View};
+use crate::cycleganfilter::settings::Output;
+use cyclegan_frame::{
+    ColorTransform, Compositor, Element, Letterbox, Matte, NotFinite, Picture, Residual, Smoother,
+    Upscale, copy,
+};
+use cyclegan_runtime::{Binding, Values};
+
+/// What the frames before have to do with a frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Continuity {
+    /// It follows on them.
+    #[default]
+    Follows,
+    /// Frames are missing between them: smoothing begins anew.
+    Gap,
+    /// They are of another stream or direction: their residual is not for it.
+    Restarts,
+}
+
+/// Composites frames of one kind. It owns what one frame leaves to the next, the residual, so
+/// it takes the frames in their order.
+pub struct Postprocess {
+    color: ColorTransform,
+    residuals: Residuals,
+    has_residual: bool,
+    compositor: Compositor,
+    output: Output,
+}
+
+/// The residual of the last frame.
+enum Residuals {
+    Frame {
+        letterbox: Letterbox,
+        masks: Box<Masks>,
+        residual: Box<Residual>,
+        smoother: Box<Smoother>,
+        /// The share of a frame's own samples that goes with the residual.
+        keep: f32,
+    },
+    Regions(RegionResiduals),
+}
+
+impl Postprocess {
+    /// For frames of `info` that are seen as `view` says.
+    pub fn new(info: &VideoInfo, view: &View, kind: Kind) -> Result<Self, TranslateError> {
+        let Kind { output, threads, .. } = kind;
+        let (residuals, size) = match view {
+            View::Frame(letterbox) => {
+                let size = letterbox.content.size;
+                let residual = Box::new(Residual::new(size));
+                let smoother = Box::new(Smoother::new(size));
+                let masks = Box::new(Masks::new(info, size, output, threads)?);
+                let letterbox = *letterbox;
+                (Residuals::Frame { letterbox, masks, residual, smoother, keep: 1.0 }, size)
+            }
+            View::Regions(_, tensor) => (Residuals::Regions(RegionResiduals::default()), *tensor),
+        };
+        Ok(Self {
+            color: ColorTransform::new(info),
+            residuals,
+            has_residual: false,
+            compositor: Compositor::new(info, size, threads)?,
+            output,
+        })
+    }
+
+    /// Forgets what is not for the next frame.
+    pub fn restart(&mut self, continuity: Continuity) {
+        if continuity >= Continuity::Gap {
+            match &mut self.residuals {
+                Residuals::Frame { smoother, .. } => smoother.reset(),
+                Residuals::Regions(regions) => regions.restart_smoothing(),
+            }
+        }
+        if continuity == Continuity::Restarts {
+            self.has_residual = false;
+        }
+    }
+
+    /// Takes the residual out of `request`, with `smoothing` (0 to 1) of the last one's.
+    pub fn update(
+        &mut self,
+        request: &mut Request,
+        upscale: Upscale,
+        smoothing: f32,
+    ) -> Result<(), TranslateError> {
+        self.has_residual = false;
+        self.has_residual = match &mut self.residuals {
+            Residuals::Regions(regions) => {
+                regions.update(request, &self.color, upscale, smoothing)?
+            }
+            Residuals::Frame { letterbox, masks, residual, smoother, keep } => {
+                *keep = upscale.keep();
+                for part in request.parts() {
+                    let has_mask = masks.update(&part.binding, letterbox)?;
+                    if self.output == Output::Mask {
+                        continue; // The picture is not asked for.
+                    }
+                    update_residual(residual, &part.binding, letterbox, &self.color, upscale)?;
+                    if has_mask && matches!(upscale, Upscale::Residual { .. }) {
+                        masks.weigh(residual);
+                    }
+                    if smoothing > 0.0 {
+                        smoother.smooth(residual, &mut part.grey, smoothing);
+                    } else {
+                        smoother.reset();
+                    }
+                }
+                true
+            }
+        };
+        Ok(())
+    }
+
+    /// Puts the last residual on `input`, or writes the last mask. Returns whether there is one.
+    pub fn composite(
+        &mut self,
+        input: &VideoFrameRef<&gst::BufferRef>,
+        output: &mut VideoFrameRef<&mut gst::BufferRef>,
+    ) -> Result<bool, TranslateError> {
+        if self.has_residual {
+            match &mut self.residuals {
+                Residuals::Frame { residual, masks, keep, .. } => {
+                    match &mut masks.writer {
+                        Some(writer) => writer.write(&masks.matte, output)?,
+                        None if self.output == Output::Alpha => self
+                            .compositor
+                            .composite_with_alpha(residual, *keep, &masks.matte, input, output)?,
+                        None => self.compositor.composite(residual, *keep, input, output)?,
+                    }
+                }
+                Residuals::Regions(regions) => {
+                    self.compositor.composite_patches(regions.patches(), input, output)?;
+                }
+            }
+        }
+        Ok(self.has_residual)
+    }
+
+    /// Writes what stands for an untouched frame: `input` itself, or a mask of nothing.
+    pub fn pass(
+        &mut self,
+        input: &VideoFrameRef<&gst::BufferRef>,
+        output: &mut VideoFrameRef<&mut gst::BufferRef>,
+    ) -> Result<(), TranslateError> {
+        if let Residuals::Frame { letterbox, masks, .. } = &mut self.residuals {
+            let size = letterbox.content.size;
+            if let Some(writer) = &mut masks.writer {
+                return Ok(writer.write(&Matte::new(size), output)?);
+            }
+            if self.output == Output::Alpha {
+                let (residual, matte) = (Residual::new(size), Matte::new(size));
+                let compositor = &mut self.compositor;
+                return Ok(compositor.composite_with_alpha(&residual, 1.0, &matte, input, output)?);
+            }
+        }
+        Ok(copy(input, output)?)
+    }
+}
+
+/// Takes the residual out of the tensors of `binding`.
+pub(super) fn update_residual(
+    residual: &mut Residual,
+    binding: &Binding,
+    letterbox: &Letterbox,
+    color: &ColorTransform,
+    upscale: Upscale,
+) -> Result<(), TranslateError> {
+    let (input, output) = binding.input_and_output()?;
+    let metadata = &binding.generator().contract().metadata;
+    let mut update = Update { residual, letterbox, color, upscale };
+    let (before, after) = (metadata.input_range, metadata.output_range);
+    match (input, output) {
+        (Values::F32(i), Values::F32(o)) => update.run(&(i, before).into(), &(o, after).into()),
+        (Values::F32(i), Values::F16(o)) => update.run(&(i, before).into(), &(o, after).into()),
+        (Values::F16(i), Values::F32(o)) => update.run(&(i, before).into(), &(o, after).into()),
+        (Values::F16(i), Values::F16(o)) => update.run(&(i, before).into(), &(o, after).into()),
+    }?;
+    Ok(())
+}
+
+/// The arguments of [`Residual::update`] that do not depend on the tensors' types.
+struct Update<'a> {
+    residual: &'a mut Residual,
+    letterbox: &'a Letterbox,
+    color: &'a ColorTransform,
+    upscale: Upscale,
+}
+
+impl Update<'_> {
+    fn run<I: Element, O: Element>(
+        &mut self,
+        input: &Picture<'_, I>,
+        output: &Picture<'_, O>,
+    ) -> Result<(), NotFinite> {
+        self.residual.update(input, output, self.letterbox, self.color, self.upscale)
+    }
+}

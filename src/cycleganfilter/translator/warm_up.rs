@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The first frames, before there are any: what takes long once happens here, and how long a frame
+//! takes is known from the start.
+
+use std::time::{Duration, Instant};
+
+use gst_video::{
+    VideoFrame, VideoInfo, VideoRegionOfInterestMeta,
+    video_frame::{Readable, Writable},
+};
+
+use super::{Kind, Postprocess, Preprocess, TranslateError, Translator, View};
+use cyclegan_frame::Upscale;
+
+/// What a frame takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// The generator alone.
+    pub inference: Duration,
+    /// All stages.
+    pub work: Duration,
+}
+
+impl Cost {
+    /// The larger of each time.
+    pub fn max(self, other: Self) -> Self {
+        Self { inference: self.inference.max(other.inference), work: self.work.max(other.work) }
+    }
+}
+
+impl Translator {
+    /// Has the generator make its plans for this size, and takes a scratch frame through all stages;
+    /// returns what a frame takes then. The frame is translated in one region where only regions are.
+    pub fn warm_up(&self, kind: Kind) -> Result<Cost, TranslateError> {
+        let mut request = self.request()?;
+        let inference = self.generator.warm_up(self.tensor, || request.infer())?;
+        // A pair of its own: of frames of one or two lines GStreamer's converter gives the first
+        // again when the next comes.
+        let view = || View::new(&self.generator, &self.info, kind.view);
+        let mut postprocess = Postprocess::new(&self.info, &view(), kind)?;
+        let mut preprocess = Preprocess::new(&self.generator, &self.info, view(), kind.threads)?;
+        let (input, mut output) = scratch(&self.info, &self.output_info)?;
+        let mut conversion = Duration::MAX;
+        // The first time touches new memory.
+        for _ in 0..2 {
+            let start = Instant::now();
+            preprocess.prepare(&input.as_video_frame_ref(), &mut request, false)?;
+            // A generator that makes no picture of this frame may make one of others.
+            let upscale = Upscale::Residual { strength: 1.0 };
+            match postprocess.update(&mut request, upscale, 0.0) {
+                Err(TranslateError::NotFinite(_)) => {}
+                updated => updated?,
+            }
+            let mut output = output.as_mut_video_frame_ref();
+            postprocess.composite(&input.as_video_frame_ref(), &mut output)?;
+            conversion = conversion.min(start.elapsed());
+        }
+        self.give_back(request);
+        Ok(Cost { inference, work: inference + conversion })
+    }
+}
+
+/// A frame of zeros with one region, and another to be written.
+fn scratch(
+    info: &VideoInfo,
+    output_info: &VideoInfo,
+) -> Result<(VideoFrame<Readable>, VideoFrame<Writable>), gst::glib::BoolError> {
+    let unusable = |_| gst::glib::bool_error!("cannot map a frame of {:?}", info.format());
+    let buffer = |info: &VideoInfo| {
+        let mut buffer = gst::Buffer::with_size(info.size())?;
+        let inner = buffer.make_mut();
+        inner.memset(.., 0).map_err(|_| gst::glib::bool_error!("cannot clear it"))?;
+        let size = (info.width(), info.height());
+        VideoRegionOfInterestMeta::add(inner, "scratch", (0, 0, size.0, size.1));
+        Ok(buffer)
+    };
+    let input = VideoFrame::from_buffer_readable(buffer(info)?, info).map_err(unusable)?;
+    let output =
+        VideoFrame::from_buffer_writable(buffer(output_info)?, output_info).map_err(unusable)?;
+    Ok((input, output))
+}
