@@ -56,20 +56,33 @@ fn h264(preset: Preset, container: Container, threads: u32) -> String {
     // With B frames GStreamer's muxers of MP4 move frames at uneven times, and hide the first ones.
     let is_moved = matches!(container, Container::Mp4 | Container::Mov);
     let bframes = if is_moved || preset == Preset::Proxy { " bframes=0" } else { "" };
-    format!("x264enc pass=qual {how} threads={threads}{bframes}")
+    // Without `vbv-buf-capacity` the constant quality is held to 2 Mbit/s.
+    format!("x264enc pass=qual vbv-buf-capacity=0 {how} threads={threads}{bframes}")
 }
 
 fn vp9(preset: Preset, threads: u32) -> String {
-    // The bitrate is only a ceiling, far above what the quality asks for.
+    // `lag-in-frames`: vp9enc of GStreamer 1.22 loses what is in its lookahead at the end.
     let how = match preset {
         Preset::Web => "cq-level=31 cpu-used=4",
         Preset::Archive => "cq-level=15 cpu-used=2",
         Preset::Proxy => "cq-level=40 cpu-used=8 keyframe-max-dist=12",
     };
     format!(
-        "vp9enc end-usage=cq {how} target-bitrate=50000000 deadline=1 row-mt=true threads={}",
+        "vp9enc end-usage=cq {how} target-bitrate=500000000 lag-in-frames=0 deadline=1 row-mt=true threads={}",
         threads.min(64)
     )
+}
+
+/// The container of the segments of a video of `encoder` on its way into `container`: QuickTime, which keeps
+/// decoding times, or Matroska for what QuickTime cannot hold, and never moves frames.
+pub fn segment_container(recipe: &Recipe, container: Container) -> Container {
+    let preset = if container == Container::Webm { "vp9enc" } else { "x264enc" };
+    let encoder = recipe.video_encoder.as_deref().unwrap_or(preset);
+    let moves = ["264", "265", "hevc", "mpeg", "prores", "dnx"];
+    match moves.iter().any(|name| encoder.contains(name)) {
+        true => Container::Mov,
+        false => Container::Mkv,
+    }
 }
 
 /// 4:2:0 halves the picture, and most encoders want the halves to be whole.

@@ -139,6 +139,22 @@ impl Events {
         }
     }
 
+    /// A file that was begun waits again.
+    pub fn forget(&self, number: usize) {
+        if let Some(active) = self.lock().active.remove(&number) {
+            active.bar.finish_and_clear();
+            self.bars.remove(&active.bar);
+        }
+    }
+
+    /// Something that concerns no file.
+    pub fn warn(&self, text: &str) {
+        match self.json {
+            true => self.print(&json!({"event": "warning", "text": text})),
+            false => self.error_line(&format!("warning: {text}")),
+        }
+    }
+
     /// A file has ended.
     pub fn end(&self, number: usize, file: &Path, output: &Path, verdict: &Verdict) {
         let mut state = self.lock();

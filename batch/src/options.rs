@@ -57,6 +57,16 @@ pub struct Options {
     #[arg(long, value_name = "ELEMENT", help_heading = "Encoding")]
     pub audio_encoder: Option<String>,
 
+    /// Translate only what comes after this many seconds of each video
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Part of each video")]
+    pub start: Option<f64>,
+    /// Translate only what comes before this many seconds
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Part of each video")]
+    pub end: Option<f64>,
+    /// Translate at most this many frames
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Part of each video")]
+    pub frames: Option<u64>,
+
     /// Files, or pieces of long files, translated at the same time [default: one for every two cores]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub jobs: Option<u32>,
@@ -114,6 +124,15 @@ pub struct Recipe {
     pub preset: Preset,
     /// The container, if not the input's.
     pub container: Option<Container>,
+    /// Where the part of each video begins, seconds.
+    #[serde(default)]
+    pub start: Option<f64>,
+    /// Where it ends, seconds.
+    #[serde(default)]
+    pub end: Option<f64>,
+    /// How many frames it has at most.
+    #[serde(default)]
+    pub frames: Option<u64>,
     /// The video encoder, if not the preset's.
     pub video_encoder: Option<String>,
     /// The audio encoder, if not the container's.
@@ -129,6 +148,9 @@ impl Options {
             filter: self.filter.clone(),
             preset: self.preset,
             container: self.container,
+            start: self.start,
+            end: self.end,
+            frames: self.frames,
             video_encoder: self.video_encoder.clone(),
             audio_encoder: self.audio_encoder.clone(),
         }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The report: one page with a strip of frames before and after for each file.
+//! The report: one page with a thumbnails of frames before and after for each file.
 
 use std::path::Path;
 
@@ -13,8 +13,8 @@ use cyclegan_output::{
 use crate::{
     events::{Verdict, counted, shown},
     inputs::Item,
-    job::Outcome,
     options::{Direction, Options},
+    scheduler::Outcome,
 };
 
 /// Writes the page.
@@ -65,6 +65,6 @@ fn section(item: &Item, outcome: &Outcome) -> String {
         "<section><h2>{}</h2>{state}{}{}</section>",
         escape(&shown(&item.relative)),
         notices.collect::<String>(),
-        outcome.strip.as_deref().unwrap_or_default()
+        outcome.thumbnails.as_deref().unwrap_or_default()
     )
 }

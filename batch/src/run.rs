@@ -15,10 +15,10 @@ use crate::{
     entry::hash_of,
     events::Events,
     inputs::{Finder, Item, describe},
-    job::Library,
     options::Options,
     pool::{STOP, Worker},
     report,
+    scheduler::Scheduler,
     shard::Shard,
     worker::protocol::Setup,
 };
@@ -52,18 +52,20 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let bytes = items.iter().filter_map(|item| Some(fs::metadata(&item.input).ok()?.len())).sum();
     let events = Events::new(options.json, items.len(), bytes);
     events.begin(shard.map(|shard| shard.to_string()), found, &first.provider);
-    let library = Library::new(options, setup, &items, &model, &events);
-    let jobs = (options.jobs() as usize).min(library.most_jobs());
+    let scheduler = Scheduler::new(options, setup, &items, &model, &events);
+    let jobs = (options.jobs() as usize).min(scheduler.most_jobs());
+    let jobs = jobs.max(1);
+    scheduler.expect(jobs);
     thread::scope(|scope| {
         let mut first = Some(first);
-        for _ in 0..jobs.max(1) {
+        for _ in 0..jobs {
             let worker = first.take();
-            scope.spawn(|| library.work(worker));
+            scope.spawn(|| scheduler.work(worker));
         }
     });
     let counts = events.summary();
     if let Some(path) = &options.report {
-        report::write(path, &items, &library.outcomes(), options)?;
+        report::write(path, &items, &scheduler.outcomes(), options)?;
     }
     Ok(if STOP.load(Ordering::Relaxed) {
         ExitCode::from(STOPPED)

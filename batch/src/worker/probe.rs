@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What is in a file, as `GstDiscoverer` finds it, before anything is built.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use gst::glib::prelude::*;
+use gst_pbutils::{Discoverer, DiscovererResult, DiscovererStreamInfo, prelude::*};
+
+use super::{fault, isobmff};
+
+/// How long opening a file may take: cold storage and an index at the end of a large file are slow.
+const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(120);
+
+/// What is in a file.
+#[derive(Debug)]
+pub struct Media {
+    /// The caps of the container; none for an elementary stream.
+    pub container: Option<gst::Caps>,
+    /// The tracks, video first, else in the order of their stream ids, which is the file's.
+    pub tracks: Vec<Track>,
+    /// The length, if the file says.
+    pub duration: Option<gst::ClockTime>,
+    /// Whether a key frame can be sought.
+    pub is_seekable: bool,
+    /// The tags of the file.
+    pub tags: gst::TagList,
+    /// The chapters.
+    pub toc: Option<gst::Toc>,
+}
+
+/// A track of a file, still encoded.
+#[derive(Clone, Debug)]
+pub struct Track {
+    /// Its stream id.
+    pub id: String,
+    /// Its final caps, from the last parser.
+    pub caps: gst::Caps,
+    /// Its tags.
+    pub tags: gst::TagList,
+    /// The format of raw audio that `qtdemux` of GStreamer 1.22 takes for another.
+    pub true_format: Option<&'static str>,
+}
+
+impl Track {
+    /// Whether it is the track that a pipeline finds under this id, with these caps.
+    pub fn is(&self, id: &str, caps: &gst::Caps) -> bool {
+        if self.id.is_empty() { media_type(caps) == self.kind() } else { self.id == id }
+    }
+
+    /// How many channels audio has; 0 if that is not known.
+    pub fn channels(&self) -> i32 {
+        self.caps.structure(0).and_then(|caps| caps.get("channels").ok()).unwrap_or(0)
+    }
+
+    /// The media type, such as `video/x-h264`.
+    pub fn kind(&self) -> &str {
+        media_type(&self.caps)
+    }
+}
+
+impl Media {
+    /// Probes the file; fails unless there is video in it that can be decoded.
+    pub fn probe(input: &Path) -> Result<Self> {
+        let discoverer = Discoverer::new(PATIENCE)?;
+        let uri = gst::glib::filename_to_uri(std::path::absolute(input)?, None)?;
+        let info =
+            discoverer.discover_uri(&uri).map_err(|error| anyhow!(fault::explain_probe(&error)))?;
+        let missing = info.missing_elements_installer_details();
+        let is_missing = |caps: &gst::Caps| missing.iter().any(|d| d.contains(media_type(caps)));
+        let container = info.stream_info().and_downcast::<gst_pbutils::DiscovererContainerInfo>();
+        let mut media = Self {
+            container: container.as_ref().and_then(|container| container.caps()),
+            tracks: info
+                .stream_list()
+                .iter()
+                .filter_map(|stream| track(stream, &is_missing))
+                .collect(),
+            duration: info.duration().filter(|duration| !duration.is_zero()),
+            is_seekable: info.is_seekable(),
+            tags: container.as_ref().and_then(|container| container.tags()).unwrap_or_default(),
+            toc: info.toc(),
+        };
+        if media.container.as_ref().is_some_and(|caps| media_type(caps) == "video/quicktime") {
+            let little = isobmff::little_endian_tracks(input).unwrap_or_default();
+            for track in media
+                .tracks
+                .iter_mut()
+                .filter(|t| t.id.parse().is_ok_and(|id| little.contains(&id)))
+            {
+                let format = track.caps.structure(0).and_then(|s| s.get::<String>("format").ok());
+                track.true_format = match format.as_deref() {
+                    Some("F32BE") => Some("F32LE"),
+                    Some("F64BE") => Some("F64LE"),
+                    _ => None,
+                };
+            }
+        }
+        let is_other = |track: &Track| !track.kind().starts_with("video/");
+        media.tracks.sort_by(|a, b| (is_other(a), &a.id).cmp(&(is_other(b), &b.id)));
+        if let Some(main) = media.main_video() {
+            let needs = |details: &str| details.contains(media.tracks[main].kind());
+            let details = missing.iter().find(|details| needs(details));
+            if let Some(details) = details {
+                bail!(fault::not_installed(&[described(details)]));
+            }
+            return Ok(media);
+        }
+        ensure!(
+            info.result() != DiscovererResult::Timeout,
+            "cannot be opened: nothing happens for {} s",
+            PATIENCE.seconds()
+        );
+        let is_encrypted = |track: &Track| {
+            track.kind() == "application/x-cenc" || track.kind().contains("encrypted")
+        };
+        ensure!(
+            !media.tracks.iter().any(is_encrypted),
+            "is encrypted (DRM), and cannot be decoded"
+        );
+        ensure!(
+            missing.is_empty(),
+            fault::not_installed(&missing.iter().map(|d| described(d)).collect::<Vec<_>>())
+        );
+        ensure!(!media.tracks.is_empty(), fault::NO_INDEX);
+        let names: Vec<_> = media.tracks.iter().map(|track| codec_name(&track.caps)).collect();
+        bail!("has no video track, only {}", names.join(", "))
+    }
+
+    /// Whether its clock starts anywhere.
+    pub fn is_stream(&self) -> bool {
+        let kind = self.container.as_ref().map(media_type);
+        kind.is_none_or(|kind| ["video/mpegts", "video/mpeg"].contains(&kind))
+    }
+
+    /// The number of the track that is translated: the first video, or the first picture if there is
+    /// none, for video may be coded as a row of JPEGs, and else a picture is cover art.
+    pub fn main_video(&self) -> Option<usize> {
+        let first = |kind: &str| self.tracks.iter().position(|t| t.kind().starts_with(kind));
+        first("video/").or_else(|| first("image/"))
+    }
+
+    /// The track that is translated.
+    pub fn main_track(&self) -> Result<&Track> {
+        self.main_video().map(|main| &self.tracks[main]).context("has no video track")
+    }
+}
+
+/// The track that a stream is. One without an id stands between a demuxer and a parser, unless there is
+/// nothing that could decode it.
+fn track(stream: &DiscovererStreamInfo, is_missing: &dyn Fn(&gst::Caps) -> bool) -> Option<Track> {
+    let caps = stream.caps()?;
+    let id = stream.stream_id().map(|id| short_id(&id).to_owned());
+    let id = id.or_else(|| is_missing(&caps).then(String::new))?;
+    Some(Track { id, caps, tags: stream.tags().unwrap_or_default(), true_format: None })
+}
+
+/// A stream id without what it says of the file.
+pub fn short_id(id: &str) -> &str {
+    id.split_once('/').map_or(id, |(_, track)| track)
+}
+
+/// What an installer's line, `gstreamer|1.0|program|description|decoder-…`, is about.
+fn described(details: &str) -> String {
+    details.split('|').nth(3).unwrap_or(details).to_owned()
+}
+
+/// The media type of caps, such as `video/x-h264`.
+pub fn media_type(caps: &gst::Caps) -> &str {
+    caps.structure(0).map(|s| s.name().as_str()).unwrap_or_default()
+}
+
+/// What people call the codec of a track, or of the first that an encoder may give.
+pub fn codec_name(caps: &gst::Caps) -> String {
+    let Some(first) = caps.structure(0) else { return "unknown data".to_owned() };
+    let mut first = gst::Caps::builder_full().structure(first.to_owned()).build();
+    first.fixate();
+    gst_pbutils::pb_utils_get_codec_description(&first).to_string()
+}
