@@ -73,15 +73,19 @@ fn vp9(preset: Preset, threads: u32) -> String {
     )
 }
 
-/// The container of the segments of a video of `encoder` on its way into `container`: QuickTime, which keeps
-/// decoding times, or Matroska for what QuickTime cannot hold, and never moves frames.
+/// The container of the segments of a video on its way into `container`. Only that of a transport stream
+/// keeps times of frames that are not in their order: `qtmux` of GStreamer 1.22 writes edit lists that hide
+/// frames, and Matroska's clusters are too short for fine clocks.
 pub fn segment_container(recipe: &Recipe, container: Container) -> Container {
     let preset = if container == Container::Webm { "vp9enc" } else { "x264enc" };
     let encoder = recipe.video_encoder.as_deref().unwrap_or(preset);
-    let moves = ["264", "265", "hevc", "mpeg", "prores", "dnx"];
-    match moves.iter().any(|name| encoder.contains(name)) {
-        true => Container::Mov,
-        false => Container::Mkv,
+    let is_one_of = |names: &[&str]| names.iter().any(|name| encoder.contains(name));
+    if is_one_of(&["264", "265", "hevc"]) {
+        Container::Ts
+    } else if is_one_of(&["prores", "dnx", "mpeg"]) {
+        Container::Mov
+    } else {
+        Container::Mkv
     }
 }
 

@@ -222,18 +222,27 @@ impl Entry {
         path
     }
 
-    /// When the first frame of a finished segment is shown, nanoseconds; no container keeps that.
-    pub fn first_time(&self, number: usize) -> Option<u64> {
-        fs::read_to_string(self.first_time_path(number)).ok()?.trim().parse().ok()
+    /// When the first frame of a finished segment is shown, nanoseconds, and how many it has.
+    pub fn segment_frames(&self, number: usize) -> Option<(u64, u64)> {
+        serde_json::from_slice(&fs::read(self.segment_frames_path(number)).ok()?).ok()
     }
 
-    fn first_time_path(&self, number: usize) -> PathBuf {
-        self.segments().join(format!("{number:05}.first"))
+    fn segment_frames_path(&self, number: usize) -> PathBuf {
+        self.segments().join(format!("{number:05}.json"))
     }
 
-    /// Gives a segment, whose first frame is shown at `first` nanoseconds, its final name.
-    pub fn finish_segment(&self, number: usize, container: Container, first: u64) -> Result<()> {
-        write_beside(&self.first_time_path(number), first.to_string().as_bytes())?;
+    /// Gives a segment its final name; its `frames` begin at `first` nanoseconds.
+    pub fn finish_segment(
+        &self,
+        number: usize,
+        container: Container,
+        first: u64,
+        frames: u64,
+    ) -> Result<()> {
+        write_beside(
+            &self.segment_frames_path(number),
+            &serde_json::to_vec(&(first, frames))?,
+        )?;
         let to = self.segment(number, container);
         let from = to.with_added_extension("unfinished");
         File::open(&from).and_then(|file| file.sync_all()).context("cannot write a segment")?;

@@ -273,7 +273,7 @@ impl<'a> Scheduler<'a> {
         let report = |frames, total| self.segment_progress(index, segment, frames, total);
         match self.perform(index, worker, &task, &report) {
             Ok(Reply::Done { frames, first }) => {
-                let finished = entry.finish_segment(segment, self.of_segments(container), first);
+                let finished = entry.finish_segment(segment, self.of_segments(container), first, frames);
                 finished.map_err(|error| Failure::Task(format!("{error:#}")))?;
                 self.segment_ended(index, segment, Some(frames));
                 Ok(())
@@ -331,7 +331,10 @@ impl<'a> Scheduler<'a> {
     fn mux(&self, index: usize, worker: &mut Option<Worker>) -> Result<(), Failure> {
         let Some((entry, container)) = self.video(index) else { return Ok(()) };
         let spans = self.file(index).begun.as_ref().map(|b| b.spans.clone()).unwrap_or_default();
-        let shown = |(segment, span)| Span { first: entry.first_time(segment), ..span };
+        let shown = |(segment, span)| match entry.segment_frames(segment) {
+            Some((first, frames)) => Span { first: Some(first), frames: Some(frames), ..span },
+            None => span,
+        };
         let spans: Vec<Span> = spans.into_iter().enumerate().map(shown).collect();
         let count = spans.len();
         let segment =

@@ -82,7 +82,7 @@ impl Branch {
         let branch = Self::new(
             track,
             &format!(
-                "{parse} name=begin ! capssetter name=plain replace=true caps=text/x-raw,format=utf8 \
+                "{parse} name=begin ! capssetter name=plain replace=true join=false caps=text/x-raw,format=utf8 \
                  ! identity name=end"
             ),
         )?;
@@ -94,5 +94,5 @@ impl Branch {
     }
 }
 
-/// What `matroskademux` calls WebVTT, and all other subtitles that it does not know.
+/// What `matroskademux` of GStreamer 1.22 calls WebVTT.
 pub const WEBVTT: &str = "application/x-subtitle-unknown";

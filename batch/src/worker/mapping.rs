@@ -57,7 +57,7 @@ impl Mapping {
 
 fn codec_of(track: &Track) -> String {
     match track.kind() {
-        WEBVTT => "subtitles (WebVTT or another kind)".to_owned(),
+        WEBVTT => "WebVTT subtitles".to_owned(),
         _ => codec_name(&track.caps),
     }
 }

@@ -56,6 +56,7 @@ impl Mux<'_> {
             let mapping = Mapping::new(&media, &Muxer::new(self.container)?, &refused);
             let written = self.write(&media, &mapping, window, say);
             let written = written.and_then(|promises| {
+                self.check_video(&promises)?;
                 check::check(self.output, &media, &promises, self.is_part(), say)?;
                 Ok(promises)
             });
@@ -78,6 +79,18 @@ impl Mux<'_> {
                 }
             }
         }
+    }
+
+    /// Fails if frames of the segments are lost.
+    fn check_video(&self, promises: &[Promise]) -> Result<()> {
+        let expected: Option<u64> = self.spans.iter().map(|span| span.frames).sum();
+        let video = promises.iter().find(|promise| promise.is_video);
+        let written = video.map_or(0, |video| video.passed.packets);
+        if let Some(expected) = expected.filter(|&expected| written < expected) {
+            let cause = format!("{written} of {expected} translated frames are read back");
+            bail!(CutFault(cause));
+        }
+        Ok(())
     }
 
     /// What of the input is in the output.

@@ -2,13 +2,13 @@
 
 //! What is in a file, as `GstDiscoverer` finds it, before anything is built.
 
-use std::path::Path;
+use std::{fs::File, io::Read, path::Path};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use gst::glib::prelude::*;
 use gst_pbutils::{Discoverer, DiscovererResult, DiscovererStreamInfo, prelude::*};
 
-use super::{fault, isobmff};
+use super::{branch::WEBVTT, fault, isobmff};
 
 /// How long opening a file may take: cold storage and an index at the end of a large file are slow.
 const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(120);
@@ -97,6 +97,13 @@ impl Media {
                 };
             }
         }
+        // Other subtitles that are as unknown to `matroskademux` have the same caps.
+        if !has_webvtt(input)? {
+            let unknown = media.tracks.iter_mut().filter(|track| track.kind() == WEBVTT);
+            unknown.for_each(|track| {
+                track.caps = gst::Caps::new_empty_simple("application/x-unknown-subtitles");
+            });
+        }
         let is_other = |track: &Track| !track.kind().starts_with("video/");
         media.tracks.sort_by(|a, b| (is_other(a), &a.id).cmp(&(is_other(b), &b.id)));
         if let Some(main) = media.main_video() {
@@ -154,6 +161,14 @@ fn track(stream: &DiscovererStreamInfo, is_missing: &dyn Fn(&gst::Caps) -> bool)
     let id = stream.stream_id().map(|id| short_id(&id).to_owned());
     let id = id.or_else(|| is_missing(&caps).then(String::new))?;
     Some(Track { id, caps, tags: stream.tags().unwrap_or_default(), true_format: None })
+}
+
+/// Whether a track of a Matroska file has the codec `D_WEBVTT/…` or `S_TEXT/WEBVTT`: it says so near its
+/// beginning.
+fn has_webvtt(input: &Path) -> Result<bool> {
+    let mut head = Vec::new();
+    File::open(input)?.take(1 << 20).read_to_end(&mut head)?;
+    Ok(head.windows(6).any(|bytes| bytes == b"WEBVTT"))
 }
 
 /// A stream id without what it says of the file.

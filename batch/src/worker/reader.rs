@@ -152,10 +152,8 @@ struct Reader {
 
 impl Reader {
     fn open(file: &Path) -> Result<Self> {
-        let is_matroska = file.extension().is_some_and(|extension| extension == "mkv");
-        let demuxer = if is_matroska { "matroskademux" } else { "qtdemux" };
         let description = format!(
-            "filesrc name=file ! {demuxer} ! appsink name=out sync=false max-buffers={WAITING}"
+            "filesrc name=file ! parsebin ! appsink name=out sync=false max-buffers={WAITING}"
         );
         let pipeline = gst::parse::launch(&description)?;
         let pipeline = pipeline.downcast::<gst::Pipeline>().map_err(|_| anyhow!("no pipeline"))?;

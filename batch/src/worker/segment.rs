@@ -164,7 +164,7 @@ impl Job<'_> {
         ensure!(frames > 0, CutFault("a segment has no frames that can be decoded".to_owned()));
         // A field may be a packet of its own.
         let is_fields = packets.abs_diff(2 * frames) * 50 <= packets;
-        if packets > frames + 2 && !is_fields {
+        if packets > frames + 1 && !is_fields {
             let text = format!(
                 "is damaged: {} of {packets} frames cannot be decoded, and are missing",
                 packets - frames
