@@ -239,10 +239,7 @@ impl Entry {
         first: u64,
         frames: u64,
     ) -> Result<()> {
-        write_beside(
-            &self.segment_frames_path(number),
-            &serde_json::to_vec(&(first, frames))?,
-        )?;
+        write_beside(&self.segment_frames_path(number), &serde_json::to_vec(&(first, frames))?)?;
         let to = self.segment(number, container);
         let from = to.with_added_extension("unfinished");
         File::open(&from).and_then(|file| file.sync_all()).context("cannot write a segment")?;

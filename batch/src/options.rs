@@ -50,6 +50,13 @@ pub struct Options {
     /// The container of videos [default: the input's, Matroska where it cannot be written]
     #[arg(long, value_enum, help_heading = "Encoding")]
     pub container: Option<Container>,
+    /// Constant quality instead of the preset's: 0 is the best, and 51 (H.264, H.265) or 63 (VP9, AV1) the
+    /// smallest
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=63), help_heading = "Encoding")]
+    pub crf: Option<u32>,
+    /// How much time the encoder takes for a smaller file, instead of the preset's choice
+    #[arg(long, value_enum, help_heading = "Encoding")]
+    pub speed: Option<Speed>,
     /// The video encoder instead of the preset's: 'x265enc bitrate=4000 speed-preset=slow'
     #[arg(long, value_name = "ELEMENT", help_heading = "Encoding")]
     pub video_encoder: Option<String>,
@@ -103,12 +110,49 @@ pub enum Direction {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Preset {
-    /// For players and browsers: 8-bit 4:2:0
+    /// For players and browsers: H.264 (VP9 in WebM), 8-bit 4:2:0
     Web,
-    /// To keep: hardly a visible loss, bit depth and chroma as in the input
+    /// To keep: H.264, hardly a visible loss, bit depth and chroma as in the input
     Archive,
-    /// To cut with: at most 540 lines, small, quick to seek in
+    /// To cut with: H.264, at most 540 lines, small, quick to seek in
     Proxy,
+    /// H.265, bit depth and chroma as in the input
+    Hevc,
+    /// AV1, 8- or 10-bit 4:2:0
+    Av1,
+    /// Apple ProRes 422 HQ, to cut with at full quality; in QuickTime or Matroska
+    Prores,
+}
+
+impl Preset {
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Web => "web",
+            Self::Archive => "archive",
+            Self::Proxy => "proxy",
+            Self::Hevc => "hevc",
+            Self::Av1 => "av1",
+            Self::Prores => "prores",
+        }
+    }
+
+    /// Whether its videos have 8 bits a colour, whatever the input has.
+    pub fn is_eight_bit(self) -> bool {
+        matches!(self, Self::Web | Self::Proxy)
+    }
+}
+
+/// How much time an encoder takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Speed {
+    /// The largest files
+    Fast,
+    /// Between the two
+    Medium,
+    /// The smallest files
+    Slow,
 }
 
 /// What makes an output what it is; a change of it makes the output anew.
@@ -124,6 +168,12 @@ pub struct Recipe {
     pub preset: Preset,
     /// The container, if not the input's.
     pub container: Option<Container>,
+    /// The constant quality, if not the preset's.
+    #[serde(default)]
+    pub crf: Option<u32>,
+    /// How much time the encoder takes, if not the preset's choice.
+    #[serde(default)]
+    pub speed: Option<Speed>,
     /// Where the part of each video begins, seconds.
     #[serde(default)]
     pub start: Option<f64>,
@@ -148,6 +198,8 @@ impl Options {
             filter: self.filter.clone(),
             preset: self.preset,
             container: self.container,
+            crf: self.crf,
+            speed: self.speed,
             start: self.start,
             end: self.end,
             frames: self.frames,

@@ -273,7 +273,8 @@ impl<'a> Scheduler<'a> {
         let report = |frames, total| self.segment_progress(index, segment, frames, total);
         match self.perform(index, worker, &task, &report) {
             Ok(Reply::Done { frames, first }) => {
-                let finished = entry.finish_segment(segment, self.of_segments(container), first, frames);
+                let finished =
+                    entry.finish_segment(segment, self.of_segments(container), first, frames);
                 finished.map_err(|error| Failure::Task(format!("{error:#}")))?;
                 self.segment_ended(index, segment, Some(frames));
                 Ok(())

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::{
     fault::TrackFault,
+    losses,
     muxer::is_raw,
     probe::{Media, media_type},
     protocol::Reply,
@@ -42,12 +43,10 @@ pub fn check(
     is_part: bool,
     say: &mut dyn FnMut(Reply),
 ) -> Result<()> {
+    let written = Media::probe(output).context("the output cannot be opened")?;
+    losses::of_tags(media, &written).into_iter().for_each(|text| say(Reply::Notice { text }));
     // A demuxer of a stream begins with the video, whatever comes before that.
-    let unread = if Media::probe(output).context("the output cannot be opened")?.is_stream() {
-        8
-    } else {
-        0
-    };
+    let unread = if written.is_stream() { 8 } else { 0 };
     let mut found = scan::contents(output, say).context("the output cannot be read back")?;
     for promise in promises {
         // A track of the input without any data leaves none.

@@ -58,16 +58,69 @@ fn index(file: &Path) -> Result<Vec<u8>> {
     }
 }
 
-/// The tracks of raw audio whose samples have their lowest byte first, by their ids: they say so in `enda`.
-pub fn little_endian_tracks(file: &Path) -> Result<Vec<u32>> {
+/// What an index says that `qtdemux` does not.
+#[derive(Debug, Default)]
+pub struct Details {
+    /// The tracks of raw audio whose samples have their lowest byte first, by their ids: they say so in
+    /// `enda`.
+    pub little_endian: Vec<u32>,
+    /// The tracks of text that are chapters, by their ids: another refers to them as `chap`.
+    pub chapter_tracks: Vec<u32>,
+    /// The chapters of the list that Nero's programs began: when each begins, in units of 100 ns, and its
+    /// title.
+    pub chapters: Vec<(u64, String)>,
+    /// Whether there is a track of time codes.
+    pub has_timecode: bool,
+    /// Which tracks are disabled, by their ids: a player does not play them by itself.
+    pub disabled: Vec<u32>,
+}
+
+/// What the index of `file` says.
+pub fn details(file: &Path) -> Result<Details> {
     let moov = index(file)?;
-    let tracks = boxes(&moov).filter(|(kind, _)| *kind == b"trak").filter_map(|(_, track)| {
-        let header = find(track, &[b"tkhd"])?;
+    let mut details = Details::default();
+    for (_, track) in boxes(&moov).filter(|(kind, _)| *kind == b"trak") {
+        let Some(header) = find(track, &[b"tkhd"]) else { continue };
         // Behind version, flags and two times of 4 or 8 bytes.
         let at = if header.first() == Some(&1) { 20 } else { 12 };
-        let id = u32::from_be_bytes(header.get(at..at + 4)?.try_into().ok()?);
-        let samples = find(track, &[b"mdia", b"minf", b"stbl", b"stsd"])?;
-        samples.windows(6).any(|bytes| bytes == b"enda\0\x01").then_some(id)
-    });
-    Ok(tracks.collect())
+        let Some(id) = header.get(at..at + 4).and_then(number) else { continue };
+        let samples = find(track, &[b"mdia", b"minf", b"stbl", b"stsd"]).unwrap_or_default();
+        if samples.windows(6).any(|bytes| bytes == b"enda\0\x01") {
+            details.little_endian.push(id);
+        }
+        if header.get(3).is_some_and(|flags| flags & 1 == 0) {
+            details.disabled.push(id);
+        }
+        details.has_timecode |= samples.get(12..16) == Some(b"tmcd");
+        let chapters = find(track, &[b"tref", b"chap"]).unwrap_or_default();
+        details
+            .chapter_tracks
+            .extend(chapters.as_chunks::<4>().0.iter().filter_map(|id| number(id)));
+    }
+    if let Some(list) = find(&moov, &[b"udta", b"chpl"]) {
+        details.chapters = nero(list);
+    }
+    Ok(details)
+}
+
+fn number(bytes: &[u8]) -> Option<u32> {
+    Some(u32::from_be_bytes(bytes.try_into().ok()?))
+}
+
+/// The chapters of a list: version and flags, four bytes that no one knows, their number; of each the time
+/// and a title with its length.
+fn nero(list: &[u8]) -> Vec<(u64, String)> {
+    let mut rest = list.get(9..).unwrap_or_default();
+    let count = list.get(8).copied().unwrap_or(0);
+    let next = |_| {
+        let (time, after) = rest.split_at_checked(8)?;
+        let (&length, after) = after.split_first()?;
+        let (title, after) = after.split_at_checked(usize::from(length))?;
+        rest = after;
+        Some((
+            u64::from_be_bytes(time.try_into().ok()?),
+            String::from_utf8_lossy(title).into_owned(),
+        ))
+    };
+    (0..count).map_while(next).collect()
 }

@@ -21,6 +21,7 @@ use super::{
     demux::{Source, demux, wide_queue},
     fault::{self, CutFault, TrackFault, track_name},
     mapping::{Action, Mapping},
+    matroska::{self, Corrections, Flags, ROOM},
     muxer::{MuxPad, Muxer, add, discard, file_sink, pad},
     pipeline::Pipeline,
     probe::{Media, Track},
@@ -57,6 +58,7 @@ impl Mux<'_> {
             let written = self.write(&media, &mapping, window, say);
             let written = written.and_then(|promises| {
                 self.check_video(&promises)?;
+                self.correct(&media, &promises)?;
                 check::check(self.output, &media, &promises, self.is_part(), say)?;
                 Ok(promises)
             });
@@ -91,6 +93,28 @@ impl Mux<'_> {
             bail!(CutFault(cause));
         }
         Ok(())
+    }
+
+    /// Puts right what the muxer of Matroska leaves out.
+    fn correct(&self, media: &Media, promises: &[Promise]) -> Result<()> {
+        if self.container != Container::Mkv {
+            return Ok(());
+        }
+        let mut firsts = Vec::new();
+        let flags = promises.iter().map(|promise| {
+            let track = &media.tracks[promise.track];
+            let kind = track.kind().split('/').next().unwrap_or_default().to_owned();
+            // Where a file does not say, the first track of a kind is played.
+            let is_first = !firsts.contains(&kind);
+            firsts.push(kind);
+            track.flags.unwrap_or(Flags { default: is_first, forced: false })
+        });
+        let corrections = Corrections {
+            flags: flags.collect(),
+            attachments: media.attachments.clone(),
+            date: media.date(),
+        };
+        matroska::correct(self.output, &corrections).context("the output cannot be completed")
     }
 
     /// What of the input is in the output.
@@ -195,7 +219,7 @@ impl Mux<'_> {
             pipeline.watch_file(beside);
         }
         if let Some(tags) = mux.dynamic_cast_ref::<gst::TagSetter>() {
-            tags.merge_tags(&media.tags, gst::TagMergeMode::Append);
+            tags.merge_tags(&media.global_tags(), gst::TagMergeMode::Append);
         }
         if let (Some(setter), Some(toc)) = (mux.dynamic_cast_ref::<gst::TocSetter>(), &media.toc) {
             setter.set_toc(Some(toc));
@@ -320,7 +344,10 @@ impl Links {
         add(pipeline, &queue)?;
         let start = pad(&queue, "sink")?;
         place(&start, self.window);
-        source.link(&pad(&queue, "sink")?)?;
+        if container == Container::Mkv {
+            make_room(&start);
+        }
+        source.link(&start)?;
         let queued = pad(&queue, "src")?;
         let known = &self.tracks[track];
         let sink = match action {
@@ -368,4 +395,21 @@ impl Links {
         let promise = Pending { pad, track, is_video, is_encoded, tally };
         self.promises.lock().unwrap_or_else(PoisonError::into_inner).push(promise);
     }
+}
+
+/// Has the name of a track end in spaces, in whose place its flags are written.
+fn make_room(pad: &gst::Pad) {
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
+        if let Some(gst::PadProbeData::Event(event)) = &mut info.data
+            && let gst::EventView::Tag(tag) = event.view()
+            && let Some(title) = tag.tag().get::<gst::tags::Title>()
+            && tag.tag().scope() == gst::TagScope::Stream
+        {
+            let title = format!("{}{}", title.get(), " ".repeat(ROOM));
+            let mut tags = tag.tag_owned();
+            tags.make_mut().add::<gst::tags::Title>(&title.as_str(), gst::TagMergeMode::Replace);
+            *event = gst::event::Tag::new(tags);
+        }
+        gst::PadProbeReturn::Ok
+    });
 }

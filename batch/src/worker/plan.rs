@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 
 use super::{
-    keyframes,
+    keyframes, losses,
     mapping::Mapping,
     muxer::Muxer,
     probe::{Media, codec_name, media_type},
@@ -47,6 +47,7 @@ pub fn plan(
     let mapping = Mapping::new(&media, &Muxer::new(container)?, &[]);
     mapping.notices.into_iter().for_each(&mut note);
     let recipe = &setup.recipe;
+    losses::foreseen(&media, container, recipe).into_iter().for_each(&mut note);
     let begin = nanoseconds(recipe.start);
     let end = recipe.end.map(|end| nanoseconds(Some(end)));
     let is_seekable = media.is_seekable

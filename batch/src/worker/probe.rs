@@ -8,7 +8,11 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use gst::glib::prelude::*;
 use gst_pbutils::{Discoverer, DiscovererResult, DiscovererStreamInfo, prelude::*};
 
-use super::{branch::WEBVTT, fault, isobmff};
+use super::{
+    branch::WEBVTT,
+    fault, isobmff,
+    matroska::{self, Flags},
+};
 
 /// How long opening a file may take: cold storage and an index at the end of a large file are slow.
 const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(120);
@@ -26,6 +30,12 @@ pub struct Media {
     pub is_seekable: bool,
     /// The tags of the file.
     pub tags: gst::TagList,
+    /// The attachments, as Matroska has them, and the names of the files.
+    pub attachments: Option<Vec<u8>>,
+    /// The names of the attached files.
+    pub attached: Vec<String>,
+    /// Whether there are time codes.
+    pub has_timecode: bool,
     /// The chapters.
     pub toc: Option<gst::Toc>,
 }
@@ -39,6 +49,8 @@ pub struct Track {
     pub caps: gst::Caps,
     /// Its tags.
     pub tags: gst::TagList,
+    /// Whether it is default or forced, if the file says.
+    pub flags: Option<Flags>,
     /// The format of raw audio that `qtdemux` of GStreamer 1.22 takes for another.
     pub true_format: Option<&'static str>,
 }
@@ -80,15 +92,24 @@ impl Media {
             duration: info.duration().filter(|duration| !duration.is_zero()),
             is_seekable: info.is_seekable(),
             tags: container.as_ref().and_then(|container| container.tags()).unwrap_or_default(),
+            attachments: None,
+            attached: Vec::new(),
+            has_timecode: false,
             toc: info.toc(),
         };
         if media.container.as_ref().is_some_and(|caps| media_type(caps) == "video/quicktime") {
-            let little = isobmff::little_endian_tracks(input).unwrap_or_default();
-            for track in media
-                .tracks
-                .iter_mut()
-                .filter(|t| t.id.parse().is_ok_and(|id| little.contains(&id)))
-            {
+            let details = isobmff::details(input).unwrap_or_default();
+            let of_track =
+                |ids: &[u32], track: &Track| track.id.parse().is_ok_and(|id| ids.contains(&id));
+            media.tracks.retain(|track| !of_track(&details.chapter_tracks, track));
+            media.toc = media.toc.or_else(|| chapters(&details.chapters, media.duration));
+            media.has_timecode = details.has_timecode;
+            for track in &mut media.tracks {
+                let default = !of_track(&details.disabled, track);
+                track.flags = Some(Flags { default, forced: false });
+                if !of_track(&details.little_endian, track) {
+                    continue;
+                }
                 let format = track.caps.structure(0).and_then(|s| s.get::<String>("format").ok());
                 track.true_format = match format.as_deref() {
                     Some("F32BE") => Some("F32LE"),
@@ -96,6 +117,16 @@ impl Media {
                     _ => None,
                 };
             }
+        }
+        if media.is_matroska()
+            && let Ok(extras) = matroska::read(input)
+        {
+            for track in &mut media.tracks {
+                let number = track.id.split(':').next().and_then(|number| number.parse().ok());
+                let flags = extras.flags.iter().find(|(other, _)| Some(*other) == number);
+                track.flags = flags.map(|(_, flags)| *flags);
+            }
+            (media.attachments, media.attached) = (extras.attachments, extras.attached);
         }
         // Other subtitles that are as unknown to `matroskademux` have the same caps.
         if !has_webvtt(input)? {
@@ -135,6 +166,57 @@ impl Media {
         bail!("has no video track, only {}", names.join(", "))
     }
 
+    /// Whether it is Matroska or WebM.
+    pub fn is_matroska(&self) -> bool {
+        let kind = self.container.as_ref().map(media_type);
+        kind.is_some_and(|kind| ["video/x-matroska", "video/webm"].contains(&kind))
+    }
+
+    /// How many chapters it has.
+    pub fn chapters(&self) -> usize {
+        let entries = self.toc.iter().flat_map(|toc| toc.entries());
+        let count = |entry: gst::TocEntry| match entry.entry_type() {
+            gst::TocEntryType::Chapter => 1,
+            _ => entry.sub_entries().len(),
+        };
+        entries.map(count).sum()
+    }
+
+    /// The tags of the output: those of the file and, without what tells of its codec, of the video.
+    pub fn global_tags(&self) -> gst::TagList {
+        let mut tags = self.tags.clone();
+        let own = [
+            "container-format",
+            "video-codec",
+            "bitrate",
+            "maximum-bitrate",
+            "minimum-bitrate",
+            "nominal-bitrate",
+            "encoder",
+            "encoder-version",
+            "image-orientation",
+            "extended-comment",
+            "language-code",
+            "attachment",
+            "mxf-structure",
+            "codec",
+        ];
+        if let Some(main) = self.main_video() {
+            tags.make_mut().insert(&self.tracks[main].tags, gst::TagMergeMode::Keep);
+        }
+        let tags_mut = tags.make_mut();
+        own.into_iter().for_each(|tag| tags_mut.remove_generic(tag));
+        tags
+    }
+
+    /// When it was made, nanoseconds since 2001 in UTC.
+    pub fn date(&self) -> Option<i64> {
+        let date = self.global_tags().get::<gst::tags::DateTime>()?.get();
+        let seconds = date.to_g_date_time().ok()?.to_unix();
+        // Matroska counts from 2001.
+        (seconds - 978_307_200).checked_mul(1_000_000_000)
+    }
+
     /// Whether its clock starts anywhere.
     pub fn is_stream(&self) -> bool {
         let kind = self.container.as_ref().map(media_type);
@@ -160,7 +242,34 @@ fn track(stream: &DiscovererStreamInfo, is_missing: &dyn Fn(&gst::Caps) -> bool)
     let caps = stream.caps()?;
     let id = stream.stream_id().map(|id| short_id(&id).to_owned());
     let id = id.or_else(|| is_missing(&caps).then(String::new))?;
-    Some(Track { id, caps, tags: stream.tags().unwrap_or_default(), true_format: None })
+    Some(Track {
+        id,
+        caps,
+        tags: stream.tags().unwrap_or_default(),
+        flags: None,
+        true_format: None,
+    })
+}
+
+/// A table of these chapters, each with the 100 ns at which it begins and its title.
+fn chapters(list: &[(u64, String)], duration: Option<gst::ClockTime>) -> Option<gst::Toc> {
+    let end = duration.map_or(0, |duration| duration.nseconds() as i64);
+    let mut edition = gst::TocEntry::new(gst::TocEntryType::Edition, "edition");
+    let starts = list.iter().map(|(start, _)| (*start * 100) as i64);
+    let ends = starts.clone().skip(1).chain([end]);
+    for (i, ((start, stop), (_, title))) in starts.zip(ends).zip(list).enumerate() {
+        let mut chapter = gst::TocEntry::new(gst::TocEntryType::Chapter, &format!("chapter-{i}"));
+        let mut tags = gst::TagList::new();
+        tags.make_mut().add::<gst::tags::Title>(&title.as_str(), gst::TagMergeMode::Replace);
+        let chapter_mut = chapter.make_mut();
+        chapter_mut.set_start_stop_times(start, stop.max(start));
+        chapter_mut.set_tags(tags);
+        edition.make_mut().append_sub_entry(chapter);
+    }
+    edition.make_mut().set_start_stop_times(0, end);
+    let mut toc = gst::Toc::new(gst::TocScope::Global);
+    toc.make_mut().append_entry(edition);
+    (!list.is_empty()).then_some(toc)
 }
 
 /// Whether a track of a Matroska file has the codec `D_WEBVTT/…` or `S_TEXT/WEBVTT`: it says so near its

@@ -15,6 +15,7 @@ use gst::prelude::*;
 use super::{
     clip::position,
     fault::{CutFault, one_line},
+    probe::media_type,
     protocol::Span,
 };
 
@@ -99,7 +100,11 @@ struct Joint {
 
 impl Joint {
     fn place(&mut self, sample: &gst::Sample, start: gst::ClockTime) -> Result<gst::Sample> {
-        let caps = sample.caps_owned().context("a segment without caps")?;
+        let mut caps = sample.caps_owned().context("a segment without caps")?;
+        if media_type(&caps) == "video/x-ffv" {
+            // What `matroskamux` asks for, and `matroskademux` spells otherwise.
+            caps.make_mut().set("ffversion", 1);
+        }
         match &self.caps {
             None => self.caps = Some(caps.clone()),
             Some(first) if is_same_codec(first, &caps) => {}

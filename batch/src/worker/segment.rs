@@ -6,7 +6,7 @@
 use std::{
     path::Path,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -51,6 +51,7 @@ impl Job<'_> {
         let translated = pipeline.tally(TRANSLATED);
         let encoded = pipeline.tally("frames encoded");
         let chain = Chain::new(self.setup, self.container)?;
+        chain.write_hdr(&media.main_track()?.caps)?;
         let start = pad(&chain.part("decoded")?, "sink")?;
         clip::cut(&start, self.span);
         decoded.watch(&start);
@@ -179,14 +180,15 @@ impl Job<'_> {
 /// takes them, for a parser drops what is damaged, and a demuxer of a transport stream knows no frames.
 struct Packets {
     demuxed: Tally,
-    parsed: Tally,
+    /// One for each decoder: that of an alpha plane sees the same packets again.
+    parsed: Arc<Mutex<Vec<Tally>>>,
     span: Span,
 }
 
 impl Packets {
     fn new(pipeline: &Pipeline, span: &Span) -> Self {
-        let (demuxed, parsed) = (pipeline.tally("packets read"), pipeline.tally("packets parsed"));
-        Self { demuxed, parsed, span: span.clone() }
+        let demuxed = pipeline.tally("packets read");
+        Self { demuxed, parsed: Arc::default(), span: span.clone() }
     }
 
     /// Watches the elements that `pipeline` gets for the track of this stream id.
@@ -206,7 +208,9 @@ impl Packets {
                 && class.contains("Video")
                 && let Some(sink) = element.static_pad("sink")
             {
-                clip::count_within(&sink, &span, parsed.clone());
+                let tally = Tally::default();
+                clip::count_within(&sink, &span, tally.clone());
+                lock(&parsed).push(tally);
             }
         });
     }
@@ -214,12 +218,17 @@ impl Packets {
     /// Forgets what was read before a seek.
     fn reset(&self) {
         self.demuxed.clear();
-        self.parsed.clear();
+        lock(&self.parsed).iter().for_each(Tally::clear);
     }
 
     fn get(&self) -> u64 {
-        self.demuxed.get().packets.max(self.parsed.get().packets)
+        let parsed = lock(&self.parsed).iter().map(|tally| tally.get().packets).max();
+        self.demuxed.get().packets.max(parsed.unwrap_or(0))
     }
+}
+
+fn lock(tallies: &Mutex<Vec<Tally>>) -> MutexGuard<'_, Vec<Tally>> {
+    tallies.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether a demuxer gives one frame at a time.

@@ -36,10 +36,10 @@ impl Chain {
         let encoding = Encoding::new(&setup.recipe, container, setup.threads);
         // What a decoder's memory is, videoconvert settles; upright frames for the generator.
         let description = format!(
-            "{FRAMES} name=decoded ! videoconvert ! videoflip video-direction=auto \
+            "{FRAMES} name=decoded ! videoconvert name=settle ! capsfilter name=settled ! videoflip video-direction=auto \
              ! {DEINTERLACED} ! deinterlace fields=top method=greedyh ! videoscale add-borders=true \
              ! capsfilter name=size ! {before} {filter} ! {FRAMES} ! videocrop name=even \
-             ! videoconvert ! {raw} ! {encoder} ! identity name=end",
+             ! videoconvert name=convert ! {raw} ! capsfilter name=format ! {encoder} ! identity name=end",
             before = encoding.before,
             filter = filter_description(setup),
             raw = encoding.raw,
@@ -57,8 +57,29 @@ impl Chain {
         if !encoding.takes_odd_sizes {
             crop_to_even(&part("even")?)?;
         }
+        let encoder = part("format")?;
+        if encoding.raw == "video/x-raw" {
+            keep_depth(&part("convert")?, &encoder, &encoder)?;
+        }
+        keep_depth(&part("settle")?, &part("settled")?, &encoder)?;
         let encoder = encoding.encoder.split_whitespace().next().unwrap_or_default().to_owned();
         Ok(Self { caps: end.query_caps(None), bin: bin.upcast(), encoder })
+    }
+
+    /// Has the encoder write the HDR10 metadata of `caps`, if it is x265enc, which in GStreamer 1.22 takes
+    /// none from its caps.
+    pub fn write_hdr(&self, caps: &gst::Caps) -> Result<()> {
+        if self.encoder != "x265enc" {
+            return Ok(());
+        }
+        let bin = self.bin.downcast_ref::<gst::Bin>().context("no bin")?;
+        let elements = bin.iterate_elements().into_iter().flatten();
+        let is_x265 = |e: &gst::Element| e.factory().is_some_and(|f| f.name() == "x265enc");
+        let encoder = elements.into_iter().find(is_x265).context("no x265enc")?;
+        let options = encoder.property::<Option<String>>("option-string").unwrap_or_default();
+        let options = [options].into_iter().chain(hdr_options(caps)).collect::<Vec<_>>().join(":");
+        encoder.set_property("option-string", options);
+        Ok(())
     }
 
     /// An element of it.
@@ -66,6 +87,27 @@ impl Chain {
         let bin = self.bin.downcast_ref::<gst::Bin>().context("no bin")?;
         bin.by_name(name).with_context(|| format!("no element '{name}'"))
     }
+}
+
+/// The HDR10 metadata of `caps` as options of x265: of the display in 0.00002 and 0.0001 cd/m², of the light
+/// level in cd/m².
+fn hdr_options(caps: &gst::Caps) -> Vec<String> {
+    let Some(caps) = caps.structure(0) else { return Vec::new() };
+    let numbers = |field: &str| {
+        let text = caps.get::<String>(field).ok()?;
+        text.split(':').map(|number| number.parse::<u64>().ok()).collect::<Option<Vec<_>>>()
+    };
+    let display = match numbers("mastering-display-info").as_deref() {
+        Some([rx, ry, gx, gy, bx, by, wx, wy, most, least]) => Some(format!(
+            "master-display=G({gx},{gy})B({bx},{by})R({rx},{ry})WP({wx},{wy})L({most},{least})"
+        )),
+        _ => None,
+    };
+    let light = match numbers("content-light-level").as_deref() {
+        Some([most, average]) => Some(format!("max-cll={most},{average}")),
+        _ => None,
+    };
+    display.into_iter().chain(light).collect()
 }
 
 /// Calls `with` with the caps that arrive at `pad`, and puts in their place what it returns.
@@ -99,6 +141,67 @@ fn keep_size(size: &gst::Element) -> Result<()> {
         None
     });
     Ok(())
+}
+
+/// Has `convert` give what follows `filter` the format nearest to that of the frames, with transparency only
+/// if what follows `encoder` has any: by itself `videoconvert` gives up bits to keep it.
+fn keep_depth(convert: &gst::Element, filter: &gst::Element, encoder: &gst::Element) -> Result<()> {
+    let (filter, encoder) = (filter.downgrade(), encoder.downgrade());
+    on_caps(&pad(convert, "sink")?, move |caps| {
+        let taken = |element: &gst::Element| Some(element.static_pad("src")?.peer_query_caps(None));
+        let (filter, encoder) = (filter.upgrade()?, encoder.upgrade()?);
+        let keeps_alpha = formats(&taken(&encoder)?).any(|info| info.has_alpha());
+        // Not what an earlier format has made of it.
+        filter.set_property("caps", gst::Caps::new_any());
+        let frames = gst_video::VideoInfo::from_caps(caps).ok()?;
+        let nearest = nearest_format(&taken(&filter)?, frames.format_info(), keeps_alpha);
+        if let Some(nearest) = nearest {
+            let fixed = gst::Caps::builder("video/x-raw").field("format", nearest.to_str());
+            filter.set_property("caps", fixed.build());
+        }
+        None
+    });
+    Ok(())
+}
+
+/// The formats of raw video in `caps`.
+fn formats(caps: &gst::Caps) -> impl Iterator<Item = gst_video::VideoFormatInfo> + '_ {
+    let names = caps.iter().filter_map(|s| s.value("format").ok()).flat_map(|value| match value
+        .get::<gst::List>(
+    ) {
+        Ok(list) => list.iter().filter_map(|name| name.get::<String>().ok()).collect(),
+        Err(_) => value.get::<String>().into_iter().collect::<Vec<_>>(),
+    });
+    let formats = names.map(|name| gst_video::VideoFormat::from_string(&name));
+    let known = formats.filter(|format| *format != gst_video::VideoFormat::Unknown);
+    known.map(gst_video::VideoFormatInfo::from_format)
+}
+
+/// Of the formats in `caps` the one that loses least of `of`, and of those the smallest.
+fn nearest_format(
+    caps: &gst::Caps,
+    of: gst_video::VideoFormatInfo,
+    keeps_alpha: bool,
+) -> Option<gst_video::VideoFormat> {
+    let depth = |info: &gst_video::VideoFormatInfo| info.depth().iter().copied().max().unwrap_or(8);
+    let chroma = |info: &gst_video::VideoFormatInfo| match info.n_components() {
+        0..=2 => 2,
+        _ => info.w_sub()[1] + info.h_sub()[1],
+    };
+    // Bits, chroma, transparency and colour that are lost, then what is too much.
+    formats(caps)
+        .min_by_key(|info| {
+            (
+                depth(&of).saturating_sub(depth(info)),
+                chroma(info).saturating_sub(chroma(&of)),
+                keeps_alpha && of.has_alpha() && !info.has_alpha(),
+                of.is_rgb() != info.is_rgb(),
+                info.has_alpha(),
+                depth(info),
+                chroma(&of).saturating_sub(chroma(info)),
+            )
+        })
+        .map(|info| info.format())
 }
 
 /// Takes pixels for square where a file gives them a ratio that none can have, as an AVI without a
