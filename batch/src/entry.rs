@@ -16,7 +16,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, bail};
-use cyclegan_output::write_beside;
+use cyclegan_output::{rename, write_beside};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -44,6 +44,9 @@ pub struct Fingerprint {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Record {
     fingerprint: Fingerprint,
+    /// The input; none in a record of an early version.
+    #[serde(default)]
+    input: Option<PathBuf>,
     /// Size of the output in bytes.
     output_size: u64,
     /// Frames in it.
@@ -70,8 +73,11 @@ pub enum Status {
 pub struct Entry {
     folder: PathBuf,
     output: PathBuf,
+    input: PathBuf,
     fingerprint: Fingerprint,
-    _lock: File,
+    /// The name of the output until it is finished.
+    unfinished: String,
+    _lock: Option<File>,
 }
 
 impl Fingerprint {
@@ -106,13 +112,18 @@ impl Fingerprint {
 }
 
 impl Entry {
-    /// The place of `item` below the output folder `out`.
-    pub fn open(out: &Path, item: &Item, fingerprint: Fingerprint) -> Result<Self> {
+    /// The place of `item` below the output folder `out`; with `is_dry` nothing is made there.
+    pub fn open(out: &Path, item: &Item, fingerprint: Fingerprint, is_dry: bool) -> Result<Self> {
         let hash = Sha256::digest(item.output.as_os_str().as_bytes());
         // Half of the hash tells apart more files than any disk holds.
         let name: String = hash[..16].iter().map(|byte| format!("{byte:02x}")).collect();
         let folder = out.join(OWN_FOLDER).join(name);
         let output = out.join(&item.output);
+        let input = item.input.canonicalize().unwrap_or_else(|_| item.input.clone());
+        let mut unfinished = "unfinished".to_owned();
+        if is_dry {
+            return Ok(Self { folder, output, input, fingerprint, unfinished, _lock: None });
+        }
         let parent = output.parent().unwrap_or(out);
         for folder in [&folder, parent] {
             fs::create_dir_all(folder).map_err(|error| {
@@ -126,25 +137,37 @@ impl Entry {
             Err(TryLockError::WouldBlock) => {
                 bail!("is being translated by another cyclegan-batch");
             }
-            // A file system without locks: whoever starts two at once there has been warned of it.
-            Err(TryLockError::Error(_)) => {}
+            // A file system without locks: two that work at once at least do not write the same file.
+            Err(TryLockError::Error(_)) => {
+                let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+                unfinished = format!("unfinished-{}-{}", host.trim(), std::process::id());
+            }
         }
-        Ok(Self { folder, output, fingerprint, _lock: lock })
+        Ok(Self { folder, output, input, fingerprint, unfinished, _lock: Some(lock) })
     }
 
     /// What there is to be done, after the last step of a run that was killed before it.
     pub fn status(&self, overwrite: bool) -> Result<Status> {
         let record = self.record();
         if let Some(record) = &record {
+            // The record is written last but one: what it describes only lacks its name.
             if size(&self.unfinished()) == Some(record.output_size)
-                && record.fingerprint == self.fingerprint
+                && size(&self.output) != Some(record.output_size)
+                && self._lock.is_some()
             {
                 self.rename()?;
-                return Ok(Status::Finished(record.frames));
             }
             let is_there = size(&self.output) == Some(record.output_size);
             if is_there && record.fingerprint == self.fingerprint {
                 return Ok(Status::Finished(record.frames));
+            }
+            let other = record.input.as_ref().filter(|other| **other != self.input && is_there);
+            if let Some(other) = other.filter(|_| !overwrite) {
+                bail!(
+                    "would replace {}, which was made of {}; give --overwrite, or another --out",
+                    self.output.display(),
+                    other.display()
+                );
             }
             if is_there || !self.output.exists() {
                 return Ok(Status::Open);
@@ -162,15 +185,15 @@ impl Entry {
 
     /// Where the output is written until it is finished.
     pub fn unfinished(&self) -> PathBuf {
-        self.folder.join("unfinished")
+        self.folder.join(&self.unfinished)
     }
 
     /// Removes what an earlier run has left unfinished. Somebody may still write into the file, who
     /// then does so where nobody sees it.
     pub fn clear(&self) {
-        for name in ["unfinished", "unfinished.faststart"] {
-            let _ = fs::remove_file(self.folder.join(name));
-        }
+        let unfinished = self.unfinished();
+        let _ = fs::remove_file(unfinished.with_added_extension("faststart"));
+        let _ = fs::remove_file(unfinished);
     }
 
     /// Gives the unfinished output its final name.
@@ -180,6 +203,7 @@ impl Entry {
         file.sync_all().context("cannot write the output")?;
         let record = Record {
             fingerprint: self.fingerprint.clone(),
+            input: Some(self.input.clone()),
             output_size: file.metadata()?.len(),
             frames,
         };
@@ -259,7 +283,7 @@ impl Entry {
     }
 
     fn rename(&self) -> Result<()> {
-        let renamed = fs::rename(self.unfinished(), &self.output);
+        let renamed = rename(&self.unfinished(), &self.output);
         renamed.map_err(|e| anyhow!("cannot make {}: {}", self.output.display(), describe(&e)))
     }
 }
@@ -268,8 +292,17 @@ fn size(path: &Path) -> Option<u64> {
     fs::metadata(path).ok().filter(|file| file.is_file()).map(|file| file.len())
 }
 
+/// SHA-256 of a generator in hexadecimal: of a variant of one, such as `G.int8.onnx`, that of the generator
+/// itself, so that machines that run different variants make the same outputs.
+pub fn hash_of_model(path: &Path) -> Result<String> {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let stem = name.split('.').next().unwrap_or_default();
+    let full = path.with_file_name(format!("{stem}.onnx"));
+    hash_of(if full.is_file() { &full } else { path })
+}
+
 /// SHA-256 of a file in hexadecimal.
-pub fn hash_of(path: &Path) -> Result<String> {
+fn hash_of(path: &Path) -> Result<String> {
     let mut hash = Sha256::new();
     let hashed = File::open(path).and_then(|mut file| io::copy(&mut file, &mut hash));
     hashed.with_context(|| format!("cannot read the generator {}", path.display()))?;

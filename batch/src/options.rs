@@ -40,6 +40,12 @@ pub struct Options {
     /// G (A to B) or F (B to A)
     #[arg(long, value_enum, default_value = "forward", help_heading = "Translation")]
     pub direction: Direction,
+    /// What runs the generator: cpu, cuda, tensorrt, openvino … [default: the first that works]
+    #[arg(long, value_name = "NAME", help_heading = "Translation")]
+    pub provider: Option<String>,
+    /// Devices of the provider, over which the workers are spread: 0,1
+    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Translation")]
+    pub device: Vec<u32>,
     /// Further properties of cycleganfilter, as gst-launch-1.0 takes them: 'strength=0.8 smoothing=0.3'
     #[arg(long, value_name = "PROPERTIES", default_value = "", help_heading = "Translation")]
     pub filter: String,
@@ -74,7 +80,32 @@ pub struct Options {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Part of each video")]
     pub frames: Option<u64>,
 
-    /// Files, or pieces of long files, translated at the same time [default: one for every two cores]
+    /// Which audio tracks the outputs have
+    #[arg(long, value_enum, default_value = "all", help_heading = "Tracks")]
+    pub audio: Tracks,
+    /// Which subtitles they have
+    #[arg(long, value_enum, default_value = "all", help_heading = "Tracks")]
+    pub subtitles: Tracks,
+
+    /// Of folders, patterns and lists, only files whose path matches one of these: '*.mov'
+    #[arg(long, value_name = "PATTERN", value_parser = pattern, help_heading = "Files")]
+    pub include: Vec<glob::Pattern>,
+    /// Leave out files whose path matches one of these: 'old/**'
+    #[arg(long, value_name = "PATTERN", value_parser = pattern, help_heading = "Files")]
+    pub exclude: Vec<glob::Pattern>,
+    /// The names of outputs, of {dir}, {stem}, {ext} and {name}, which is {stem}.{ext}:
+    /// '{dir}/{stem}.zebra.{ext}' [default: {dir}/{name}]
+    #[arg(long, value_name = "TEMPLATE", help_heading = "Files")]
+    pub name: Option<String>,
+    /// Say what would be done, and what would be lost, and make nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Decode each output before it gets its name
+    #[arg(long)]
+    pub verify: bool,
+
+    /// Files, or pieces of long files, translated at the same time [default: one for every two
+    /// cores, or two for each device of a GPU]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub jobs: Option<u32>,
     /// Cut files of more than twice this length at key frames, and translate the pieces in parallel;
@@ -104,6 +135,19 @@ pub enum Direction {
     Forward,
     /// F, from B to A
     Reverse,
+}
+
+/// Which tracks of a kind are taken along.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tracks {
+    /// All
+    #[default]
+    All,
+    /// The first
+    First,
+    /// None
+    None,
 }
 
 /// What an encoding is for.
@@ -174,6 +218,12 @@ pub struct Recipe {
     /// How much time the encoder takes, if not the preset's choice.
     #[serde(default)]
     pub speed: Option<Speed>,
+    /// Which audio tracks are taken along.
+    #[serde(default)]
+    pub audio: Tracks,
+    /// Which subtitles.
+    #[serde(default)]
+    pub subtitles: Tracks,
     /// Where the part of each video begins, seconds.
     #[serde(default)]
     pub start: Option<f64>,
@@ -200,6 +250,8 @@ impl Options {
             container: self.container,
             crf: self.crf,
             speed: self.speed,
+            audio: self.audio,
+            subtitles: self.subtitles,
             start: self.start,
             end: self.end,
             frames: self.frames,
@@ -213,6 +265,15 @@ impl Options {
         self.jobs.unwrap_or_else(|| cores().div_ceil(2))
     }
 
+    /// The same, where `provider` runs the generator: a GPU's memory holds a few of them.
+    pub fn jobs_with(&self, provider: &str) -> u32 {
+        let on_devices = || 2 * self.device.len().max(1) as u32;
+        match provider.eq_ignore_ascii_case("cpu") || provider.is_empty() {
+            true => self.jobs(),
+            false => self.jobs.unwrap_or_else(|| on_devices().min(self.jobs())),
+        }
+    }
+
     /// Threads of each of them.
     pub fn threads(&self) -> u32 {
         (cores() / self.jobs()).max(1)
@@ -221,6 +282,10 @@ impl Options {
 
 fn cores() -> u32 {
     thread::available_parallelism().map_or(1, |cores| cores.get() as u32)
+}
+
+fn pattern(text: &str) -> Result<glob::Pattern, String> {
+    glob::Pattern::new(text).map_err(|error| error.to_string())
 }
 
 fn seconds(text: &str) -> Result<f64, String> {

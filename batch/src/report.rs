@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The report: one page with a thumbnails of frames before and after for each file.
+//! The report: one page with thumbnails of frames before and after for each file.
 
 use std::path::Path;
 
@@ -38,7 +38,7 @@ fn summary(outcomes: &[Outcome], options: &Options) -> String {
     let rows = rows.map(|(name, count)| format!("<tr><th>{name}</th><td>{count}</td></tr>"));
     let model = options.model.as_deref().unwrap_or("horse2zebra");
     format!(
-        "<p>Generator {}, {}. Strips: the input above, the output below.</p><table>{}</table>",
+        "<p>Generator {}, {}. Thumbnails: the input above, the output below.</p><table>{}</table>",
         escape(model),
         match options.direction {
             Direction::Forward => "A to B",
@@ -58,7 +58,7 @@ fn section(item: &Item, outcome: &Outcome) -> String {
             format!("<p>{}, finished before</p>", counted(*frames, "frame"))
         }
         Some(Verdict::Failed { cause }) => format!("<p class=\"alarm\">{}</p>", escape(cause)),
-        None => "<p>Not finished</p>".to_owned(),
+        Some(Verdict::Planned { .. }) | None => "<p>Not finished</p>".to_owned(),
     };
     let notices = outcome.notices.iter().map(|text| format!("<p>Note: {}</p>", escape(text)));
     format!(

@@ -62,6 +62,12 @@ struct File {
     begun: Option<Begun>,
 }
 
+/// The worker of a thread, and how it is started.
+struct Slot {
+    worker: Option<Worker>,
+    setup: Setup,
+}
+
 /// Why a task did not go well.
 enum Failure {
     /// The program stops.
@@ -120,7 +126,11 @@ impl<'a> Scheduler<'a> {
     }
 
     /// Does steps until there are none left, or until no worker can be had.
-    pub fn work(&self, mut worker: Option<Worker>) {
+    /// `thread` is its number, which decides its device.
+    pub fn work(&self, worker: Option<Worker>, thread: usize) {
+        let devices = &self.options.device;
+        let device = (!devices.is_empty()).then(|| devices[thread % devices.len()]);
+        let mut worker = Slot { worker, setup: Setup { device, ..self.setup.clone() } };
         self.queue.work(|step| {
             let result = match step {
                 Step::File(index) => self.begin(index, &mut worker),
@@ -150,7 +160,7 @@ impl<'a> Scheduler<'a> {
         if others == 0 {
             self.alive.store(1, Ordering::SeqCst);
             self.queue.forget_segments(index);
-            self.fail(index, format!("no worker can be started: {cause}"), &mut None);
+            self.end_failed(index, format!("no worker can be started: {cause}"));
             return ControlFlow::Continue(());
         }
         // Another process, or thread, may begin the file anew.
@@ -163,12 +173,13 @@ impl<'a> Scheduler<'a> {
         ControlFlow::Break(())
     }
 
-    fn begin(&self, index: usize, worker: &mut Option<Worker>) -> Result<(), Failure> {
+    fn begin(&self, index: usize, worker: &mut Slot) -> Result<(), Failure> {
         match self.open(index) {
             Ok(Status::Finished(frames)) => {
                 self.end(index, Verdict::Skipped { frames }, worker);
                 Ok(())
             }
+            Ok(Status::Open) if self.options.dry_run => self.foresee(index, worker),
             Ok(Status::Open) => match self.items[index].kind {
                 Kind::Video(_) => self.plan(index, worker, self.setup.piece > 0),
                 Kind::Picture(format) => {
@@ -184,6 +195,22 @@ impl<'a> Scheduler<'a> {
         }
     }
 
+    /// Says what would be done.
+    fn foresee(&self, index: usize, worker: &mut Slot) -> Result<(), Failure> {
+        let (mut frames, mut segments) = (Some(1), 1);
+        if let Kind::Video(container) = self.items[index].kind {
+            let input = self.items[index].input.clone().into_os_string();
+            let task = Task::Probe { input, container, may_cut: self.setup.piece > 0 };
+            if let Reply::Plan { spans, frames: expected } =
+                self.perform(index, worker, &task, &|_, _| {})?
+            {
+                (frames, segments) = (expected, spans.len());
+            }
+        }
+        self.end(index, Verdict::Planned { frames, segments }, worker);
+        Ok(())
+    }
+
     fn open(&self, index: usize) -> Result<Status> {
         let item = &self.items[index];
         if let Some(problem) = &item.problem {
@@ -191,7 +218,8 @@ impl<'a> Scheduler<'a> {
         }
         let fingerprint = Fingerprint::new(item, &self.setup.recipe, self.model)?;
         self.events.start(index, &item.input, fingerprint.size());
-        let entry = Arc::new(Entry::open(&self.options.out, item, fingerprint)?);
+        let entry =
+            Arc::new(Entry::open(&self.options.out, item, fingerprint, self.options.dry_run)?);
         let status = entry.status(self.options.overwrite)?;
         self.file(index).begun = Some(Begun {
             entry,
@@ -207,12 +235,7 @@ impl<'a> Scheduler<'a> {
     }
 
     /// Cuts a video into segments, if `may_cut`; those of an earlier run are kept.
-    fn plan(
-        &self,
-        index: usize,
-        worker: &mut Option<Worker>,
-        may_cut: bool,
-    ) -> Result<(), Failure> {
+    fn plan(&self, index: usize, worker: &mut Slot, may_cut: bool) -> Result<(), Failure> {
         let Some((entry, container)) = self.video(index) else { return Ok(()) };
         if let Some(spans) = entry.plan(may_cut) {
             return self.begin_segments(index, spans, None, container);
@@ -255,12 +278,7 @@ impl<'a> Scheduler<'a> {
         Ok(())
     }
 
-    fn segment(
-        &self,
-        index: usize,
-        segment: usize,
-        worker: &mut Option<Worker>,
-    ) -> Result<(), Failure> {
+    fn segment(&self, index: usize, segment: usize, worker: &mut Slot) -> Result<(), Failure> {
         let Some((entry, container)) = self.video(index) else { return Ok(()) };
         let span = self.file(index).begun.as_ref().and_then(|b| b.spans.get(segment).cloned());
         let Some(span) = span else { return Ok(()) };
@@ -329,7 +347,7 @@ impl<'a> Scheduler<'a> {
         self.queue.push_first([Step::Whole(index)].into_iter());
     }
 
-    fn mux(&self, index: usize, worker: &mut Option<Worker>) -> Result<(), Failure> {
+    fn mux(&self, index: usize, worker: &mut Slot) -> Result<(), Failure> {
         let Some((entry, container)) = self.video(index) else { return Ok(()) };
         let spans = self.file(index).begun.as_ref().map(|b| b.spans.clone()).unwrap_or_default();
         let shown = |(segment, span)| match entry.segment_frames(segment) {
@@ -368,7 +386,7 @@ impl<'a> Scheduler<'a> {
         &self,
         index: usize,
         entry: &Entry,
-        worker: &mut Option<Worker>,
+        worker: &mut Slot,
         task: &Task,
     ) -> Result<(), Failure> {
         match self.perform(index, worker, task, &|_, _| {}) {
@@ -388,17 +406,19 @@ impl<'a> Scheduler<'a> {
     fn perform(
         &self,
         index: usize,
-        worker: &mut Option<Worker>,
+        worker: &mut Slot,
         task: &Task,
         progress: &dyn Fn(u64, Option<u64>),
     ) -> Result<Reply, Failure> {
         let mut crashes = 0;
         loop {
-            if worker.is_none() {
-                let started = Worker::start(&self.setup);
-                *worker = Some(started.map_err(|error| Failure::NoWorker(format!("{error:#}")))?);
-            }
-            let Some(running) = worker else { return Err(Failure::Stopped) };
+            let running = match &mut worker.worker {
+                Some(running) => running,
+                none => none.insert(
+                    Worker::start(&worker.setup)
+                        .map_err(|error| Failure::NoWorker(format!("{error:#}")))?,
+                ),
+            };
             let ending = running.perform(task, &mut |reply| match reply {
                 Reply::Progress { frames, total } => progress(frames, total),
                 Reply::Notice { text } => self.note(index, text),
@@ -406,11 +426,11 @@ impl<'a> Scheduler<'a> {
             });
             match ending {
                 Err(_) => {
-                    *worker = None;
+                    worker.worker = None;
                     return Err(Failure::Stopped);
                 }
                 Ok(Ending::Crashed(cause)) => {
-                    *worker = None;
+                    worker.worker = None;
                     if crashes >= RETRIES {
                         return Err(Failure::Task(format!("{cause}, and again at a second try")));
                     }
@@ -418,7 +438,7 @@ impl<'a> Scheduler<'a> {
                     self.note(index, format!("{cause}; it is tried once more"));
                 }
                 Ok(Ending::Stalled(cause)) => {
-                    *worker = None;
+                    worker.worker = None;
                     return Err(Failure::Task(cause));
                 }
                 Ok(Ending::Reply(Reply::Failed { cause, by_cutting: true })) => {
@@ -460,7 +480,7 @@ impl<'a> Scheduler<'a> {
         }
     }
 
-    fn finish(&self, index: usize, entry: &Entry, frames: u64, worker: &mut Option<Worker>) {
+    fn finish(&self, index: usize, entry: &Entry, frames: u64, worker: &mut Slot) {
         let seconds = self.file(index).begun.as_ref().map(|b| b.since.elapsed().as_secs_f64());
         match entry.finish(frames) {
             Ok(()) => {
@@ -471,11 +491,17 @@ impl<'a> Scheduler<'a> {
         }
     }
 
-    fn fail(&self, index: usize, cause: String, worker: &mut Option<Worker>) {
+    fn fail(&self, index: usize, cause: String, worker: &mut Slot) {
         self.end(index, Verdict::Failed { cause }, worker);
     }
 
-    fn end(&self, index: usize, verdict: Verdict, worker: &mut Option<Worker>) {
+    /// Fails a file where there is no worker.
+    fn end_failed(&self, index: usize, cause: String) {
+        let mut none = Slot { worker: None, setup: self.setup.clone() };
+        self.fail(index, cause, &mut none);
+    }
+
+    fn end(&self, index: usize, verdict: Verdict, worker: &mut Slot) {
         let item = &self.items[index];
         let output: PathBuf = self.options.out.join(&item.output);
         {
@@ -486,7 +512,7 @@ impl<'a> Scheduler<'a> {
             }
             file.outcome.verdict = Some(verdict.clone());
         }
-        let is_there = !matches!(verdict, Verdict::Failed { .. });
+        let is_there = matches!(verdict, Verdict::Translated { .. } | Verdict::Skipped { .. });
         if is_there && self.options.report.is_some() {
             let task = Task::Thumbnails {
                 input: item.input.clone().into_os_string(),

@@ -129,7 +129,7 @@ fn finished(place: &Place) -> Vec<PathBuf> {
     let pieces =
         own.flat_map(|entry| fs::read_dir(entry.path().join("segments")).into_iter().flatten());
     let pieces = pieces.flatten().map(|piece| piece.path());
-    pieces.filter(|path| path.extension().is_some_and(|e| e == "mov" || e == "mkv")).collect()
+    pieces.filter(|path| path.extension().is_some_and(|e| e == "ts")).collect()
 }
 
 #[test]

@@ -3,6 +3,8 @@
 //! The ways of tracks that the container cannot hold as they are: audio encoded anew, subtitles made
 //! plain text.
 
+use std::sync::{Mutex, PoisonError};
+
 use anyhow::{Context, Result, anyhow};
 use gst::prelude::*;
 
@@ -62,13 +64,17 @@ impl Branch {
             Some(format) => format!("capssetter caps=audio/x-raw,format={format} !"),
             None => String::new(),
         };
-        Self::new(
+        let branch = Self::new(
             number,
             &format!(
                 "queue name=begin ! {correct} audiorate skip-to-first=true tolerance=40000000 \
                  ! audioconvert ! audioresample ! audio/x-raw{exact} ! {encoder} ! identity name=end"
             ),
-        )
+        )?;
+        if track.kind() == "audio/x-adpcm" {
+            count_samples(&pad(&branch.bin, "sink")?);
+        }
+        Ok(branch)
     }
 
     /// Brings subtitles into plain text.
@@ -96,3 +102,36 @@ impl Branch {
 
 /// What `matroskademux` of GStreamer 1.22 calls WebVTT.
 pub const WEBVTT: &str = "application/x-subtitle-unknown";
+
+/// Gives decoded audio the times that its samples have one after another from the first: the blocks of ADPCM
+/// in an AVI come with others, which fall behind.
+fn count_samples(pad: &gst::Pad) {
+    let state = Mutex::new((None::<gst::ClockTime>, 0u64));
+    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        let caps = pad.current_caps();
+        let audio = caps.and_then(|caps| {
+            let caps = caps.structure(0)?.to_owned();
+            let format = caps.get::<String>("format").ok()?;
+            // S16LE, F32LE: the number of bits in the name.
+            let bits: u64 =
+                format.trim_start_matches(char::is_alphabetic).get(..2)?.parse().ok()?;
+            let channels = caps.get::<i32>("channels").ok()?;
+            Some((bits / 8 * channels as u64, caps.get::<i32>("rate").ok()? as u64))
+        });
+        if let (Some((frame, rate)), Some(gst::PadProbeData::Buffer(buffer))) =
+            (audio, &mut info.data)
+            && frame > 0
+        {
+            let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+            let (start, samples) = &mut *state;
+            let start = *start.get_or_insert(buffer.pts().unwrap_or_default());
+            let time = |samples: u64| gst::ClockTime::SECOND.mul_div_floor(samples, rate);
+            let buffer = buffer.make_mut();
+            let (from, to) = (*samples, *samples + buffer.size() as u64 / frame);
+            buffer.set_pts(time(from).map(|time| start + time));
+            buffer.set_duration(time(to).zip(time(from)).map(|(to, from)| to - from));
+            *samples = to;
+        }
+        gst::PadProbeReturn::Ok
+    });
+}

@@ -5,11 +5,14 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
+use gst::prelude::*;
 
 use super::{
+    demux::demux,
     fault::TrackFault,
     losses,
-    muxer::is_raw,
+    muxer::{discard, is_raw},
+    pipeline::Pipeline,
     probe::{Media, media_type},
     protocol::Reply,
     scan::{self, Contents},
@@ -145,5 +148,33 @@ fn check_ends(
         let text = format!("the video ends after {:.1} s of {:.1} s", seconds(video), seconds(end));
         say(Reply::Notice { text });
     }
+    Ok(())
+}
+
+/// Decodes every track of `output`; fails if that goes wrong, or gives not all frames of the video.
+pub fn verify(output: &Path, promises: &[Promise], say: &mut dyn FnMut(Reply)) -> Result<()> {
+    let pipeline = Pipeline::new();
+    let (frames, weak) = (pipeline.tally("frames decoded"), pipeline.gst().downgrade());
+    let counted = frames.clone();
+    demux(
+        pipeline.gst(),
+        output,
+        |_, _| true,
+        move |sources| {
+            let pipeline = weak.upgrade().context("the pipeline is gone")?;
+            for source in sources {
+                let end = discard(&pipeline, &source.pad)?;
+                if media_type(&source.caps) == "video/x-raw" {
+                    counted.watch(&end);
+                }
+            }
+            Ok(())
+        },
+    )?;
+    pipeline.run(None, say).context("the output cannot be decoded")?;
+    let video = promises.iter().find(|promise| promise.is_video);
+    let expected = video.map_or(0, |video| video.passed.packets);
+    let decoded = frames.get().packets;
+    ensure!(decoded >= expected, "of the output {decoded} of {expected} frames can be decoded");
     Ok(())
 }

@@ -39,6 +39,16 @@ pub fn foreseen(media: &Media, container: Container, recipe: &Recipe) -> Vec<Str
     if media.has_timecode || has_timecode_tag {
         losses.push("its time code is left out".to_owned());
     }
+    for (i, track) in
+        media.tracks.iter().enumerate().filter(|(i, _)| Some(*i) != media.main_video())
+    {
+        // What `matroskamux` calls every track is no name.
+        let title = track.tags.get::<gst::tags::Title>();
+        let is_name = |title: &str| !["Video", "Audio", "Subtitle"].contains(&title);
+        if let Some(title) = title.filter(|title| is_name(title.get())) {
+            losses.push(format!("track {}: its name '{}' is left out", i + 1, title.get()));
+        }
+    }
     let Ok(video) = media.main_track() else { return losses };
     let Some(caps) = video.caps.structure(0) else { return losses };
     let has = |field: &str| caps.has_field(field);

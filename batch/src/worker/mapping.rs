@@ -8,7 +8,10 @@ use super::{
     muxer::{MuxPad, Muxer, is_raw},
     probe::{Media, Track, codec_name},
 };
-use crate::container::Container;
+use crate::{
+    container::Container,
+    options::{Recipe, Tracks},
+};
 
 /// What is done with a track.
 #[derive(Clone, Debug)]
@@ -37,12 +40,25 @@ pub struct Mapping {
 impl Mapping {
     /// The mapping of `media` into the container of `muxer`. Of the tracks in `refused` it is known that
     /// they cannot be copied, of those that are there twice that they cannot be encoded either.
-    pub fn new(media: &Media, muxer: &Muxer, refused: &[(usize, String)]) -> Self {
+    pub fn new(media: &Media, muxer: &Muxer, recipe: &Recipe, refused: &[(usize, String)]) -> Self {
+        let (mut audio, mut subtitles) = (0, 0);
         let main = media.main_video();
         let mut notices = Vec::new();
         let actions = media.tracks.iter().enumerate().map(|(i, track)| {
             if Some(i) == main {
                 return Action::Translate;
+            }
+            let kind = track.kind();
+            let (seen, choice) = match kind.starts_with("audio/") {
+                true => (&mut audio, recipe.audio),
+                false if is_text(kind) || kind.starts_with("subpicture/") => {
+                    (&mut subtitles, recipe.subtitles)
+                }
+                false => (&mut 0, Tracks::All),
+            };
+            *seen += 1;
+            if choice == Tracks::None || choice == Tracks::First && *seen > 1 {
+                return Action::Drop;
             }
             let refusals: Vec<_> = refused.iter().filter(|(other, _)| *other == i).collect();
             let cause = refusals.last().map(|(_, cause)| cause.as_str());

@@ -36,9 +36,6 @@ const FILE_NAME: u32 = 0x466E;
 /// Nothing but clusters is larger.
 const LARGEST: u64 = 1 << 30;
 
-/// Spaces that the name of a track needs behind it, so that its flags find room there.
-pub const ROOM: usize = 9;
-
 /// How a player treats a track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flags {
@@ -258,39 +255,25 @@ pub fn correct(file: &Path, corrections: &Corrections) -> Result<()> {
     Ok(())
 }
 
-/// Has a generic name, or the spaces behind one, make room for the flags of the track.
+/// Has the generic name that the muxer gives each track make room for its flags.
 fn flag(field: &mut [u8], header: usize, flags: Flags) {
-    let text = String::from_utf8_lossy(&field[header..]).trim_end_matches(['\0', ' ']).to_owned();
-    let is_generic = ["Video", "Audio", "Subtitle"].contains(&text.as_str());
-    let mut new = Vec::new();
-    if !is_generic {
-        let mut size = text.len() as u64 | 1 << (7 * (header - 2));
-        let mut bytes = Vec::new();
-        for _ in 0..header - 2 {
-            bytes.insert(0, size as u8);
-            size >>= 8;
-        }
-        new.extend_from_slice(&[0x53, 0x6E]);
-        new.extend_from_slice(&bytes);
-        new.extend_from_slice(text.as_bytes());
+    let text = String::from_utf8_lossy(&field[header..]).trim_end_matches('\0').to_owned();
+    if !["Video", "Audio", "Subtitle"].contains(&text.as_str()) {
+        return;
     }
+    let mut new = Vec::new();
     if !flags.default {
         new.extend_from_slice(&[0x88, 0x81, 0]);
     }
     if flags.forced {
         new.extend_from_slice(&[0x55, 0xAA, 0x81, 1]);
     }
-    // A void element fills what is left; it takes two bytes, so one more goes into a longer size.
-    match field.len().checked_sub(new.len()) {
-        Some(0) => {}
-        Some(left) if (2..=127).contains(&left) => {
-            new.extend_from_slice(&[0xEC, 0x80 | (left - 2) as u8]);
-            new.resize(field.len(), 0);
-        }
-        // There is no room.
-        _ => return,
+    // A void element, of two bytes at least, fills what is left.
+    if let Some(left) = field.len().checked_sub(new.len() + 2) {
+        new.extend_from_slice(&[0xEC, 0x80 | left as u8]);
+        new.resize(field.len(), 0);
+        field.copy_from_slice(&new);
     }
-    field.copy_from_slice(&new);
 }
 
 /// Undoes the quotes that `gst_value_serialize` puts around a string with spaces. Zeros fill the rest.
@@ -371,9 +354,6 @@ mod tests {
         };
         let both = Flags { default: false, forced: true };
         assert_eq!(flagged(b"Audio\0", both), [0x88, 0x81, 0, 0x55, 0xAA, 0x81, 1, 0xEC, 0x80]);
-        let named = flagged(b"Dub         ", both);
-        assert_eq!(named[..6], [0x53, 0x6E, 0x83, b'D', b'u', b'b']);
-        assert_eq!(named[6..13], [0x88, 0x81, 0, 0x55, 0xAA, 0x81, 1]);
-        assert_eq!(named.len(), 15);
+        assert_eq!(flagged(b"Dub\0", both)[3..], *b"Dub\0");
     }
 }

@@ -21,7 +21,7 @@ use super::{
     demux::{Source, demux, wide_queue},
     fault::{self, CutFault, TrackFault, track_name},
     mapping::{Action, Mapping},
-    matroska::{self, Corrections, Flags, ROOM},
+    matroska::{self, Corrections, Flags},
     muxer::{MuxPad, Muxer, add, discard, file_sink, pad},
     pipeline::Pipeline,
     probe::{Media, Track},
@@ -54,12 +54,16 @@ impl Mux<'_> {
         let mut refused = Vec::new();
         let window = self.window(&media)?;
         loop {
-            let mapping = Mapping::new(&media, &Muxer::new(self.container)?, &refused);
+            let mapping =
+                Mapping::new(&media, &Muxer::new(self.container)?, &self.setup.recipe, &refused);
             let written = self.write(&media, &mapping, window, say);
             let written = written.and_then(|promises| {
                 self.check_video(&promises)?;
                 self.correct(&media, &promises)?;
                 check::check(self.output, &media, &promises, self.is_part(), say)?;
+                if self.setup.verify {
+                    check::verify(self.output, &promises, say)?;
+                }
                 Ok(promises)
             });
             match written {
@@ -344,9 +348,6 @@ impl Links {
         add(pipeline, &queue)?;
         let start = pad(&queue, "sink")?;
         place(&start, self.window);
-        if container == Container::Mkv {
-            make_room(&start);
-        }
         source.link(&start)?;
         let queued = pad(&queue, "src")?;
         let known = &self.tracks[track];
@@ -395,21 +396,4 @@ impl Links {
         let promise = Pending { pad, track, is_video, is_encoded, tally };
         self.promises.lock().unwrap_or_else(PoisonError::into_inner).push(promise);
     }
-}
-
-/// Has the name of a track end in spaces, in whose place its flags are written.
-fn make_room(pad: &gst::Pad) {
-    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
-        if let Some(gst::PadProbeData::Event(event)) = &mut info.data
-            && let gst::EventView::Tag(tag) = event.view()
-            && let Some(title) = tag.tag().get::<gst::tags::Title>()
-            && tag.tag().scope() == gst::TagScope::Stream
-        {
-            let title = format!("{}{}", title.get(), " ".repeat(ROOM));
-            let mut tags = tag.tag_owned();
-            tags.make_mut().add::<gst::tags::Title>(&title.as_str(), gst::TagMergeMode::Replace);
-            *event = gst::event::Tag::new(tags);
-        }
-        gst::PadProbeReturn::Ok
-    });
 }

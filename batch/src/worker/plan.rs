@@ -44,7 +44,7 @@ pub fn plan(
     {
         note(format!("is {}, although it is named {}", codec_name(found), named.extension()));
     }
-    let mapping = Mapping::new(&media, &Muxer::new(container)?, &[]);
+    let mapping = Mapping::new(&media, &Muxer::new(container)?, &setup.recipe, &[]);
     mapping.notices.into_iter().for_each(&mut note);
     let recipe = &setup.recipe;
     losses::foreseen(&media, container, recipe).into_iter().for_each(&mut note);
@@ -53,7 +53,8 @@ pub fn plan(
     let is_seekable = media.is_seekable
         && media.container.as_ref().is_some_and(|caps| SEEKABLE.contains(&media_type(caps)));
     let is_part = begin > 0 || end.is_some() || recipe.frames.is_some();
-    if !is_part && !(may_cut && is_seekable && is_long(setup, &media)) {
+    let is_cut = may_cut && is_seekable && is_long(setup, &media);
+    if !(is_part || is_cut) {
         return Ok(Plan { spans: vec![Span::default()], frames: expected_frames(&media) });
     }
     let whole = Span {

@@ -24,6 +24,12 @@ pub struct Setup {
     pub threads: u32,
     /// Nanoseconds of a segment; 0 for no segments.
     pub piece: u64,
+    /// What runs the generator, if the user says so.
+    pub provider: Option<String>,
+    /// The device of this worker.
+    pub device: Option<u32>,
+    /// Whether outputs are decoded before they get their names.
+    pub verify: bool,
 }
 
 /// Something to do. Outputs are unfinished files that the program renames when all is well.

@@ -37,7 +37,7 @@ impl Chain {
         // What a decoder's memory is, videoconvert settles; upright frames for the generator.
         let description = format!(
             "{FRAMES} name=decoded ! videoconvert name=settle ! capsfilter name=settled ! videoflip video-direction=auto \
-             ! {DEINTERLACED} ! deinterlace fields=top method=greedyh ! videoscale add-borders=true \
+             ! {DEINTERLACED} ! deinterlace name=fields fields=top method=greedyh ! videoscale add-borders=true \
              ! capsfilter name=size ! {before} {filter} ! {FRAMES} ! videocrop name=even \
              ! videoconvert name=convert ! {raw} ! capsfilter name=format ! {encoder} ! identity name=end",
             before = encoding.before,
@@ -52,6 +52,7 @@ impl Chain {
         let end = pad(&part("end")?, "src")?;
         bin.add_pad(&gst::GhostPad::with_target(&end)?)?;
         configure(&part("filter")?, setup);
+        begin_with_first_field(&part("fields")?)?;
         keep_size(&part("size")?)?;
         correct_aspect(&pad(&part("decoded")?, "sink")?);
         if !encoding.takes_odd_sizes {
@@ -121,6 +122,23 @@ fn on_caps(pad: &gst::Pad, with: impl Fn(&gst::Caps) -> Option<gst::Caps> + Send
         }
         gst::PadProbeReturn::Ok
     });
+}
+
+/// Has `deinterlace` make its frames of the field that is shown first: where it is the other one, GStreamer
+/// 1.22 gives the first frame twice, and all of them late.
+fn begin_with_first_field(deinterlace: &gst::Element) -> Result<()> {
+    let element = deinterlace.downgrade();
+    pad(deinterlace, "sink")?.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        if let (Some(deinterlace), Some(frame)) = (element.upgrade(), info.buffer()) {
+            let flags = gst_video::VideoBufferFlags::from_bits_truncate(frame.flags().bits());
+            let is_interlaced = flags.contains(gst_video::VideoBufferFlags::INTERLACED);
+            if is_interlaced && !flags.contains(gst_video::VideoBufferFlags::TFF) {
+                deinterlace.set_property_from_str("fields", "bottom");
+            }
+        }
+        gst::PadProbeReturn::Remove
+    });
+    Ok(())
 }
 
 /// Holds the size of the first frames where a video changes its size: containers hold one.
