@@ -49,12 +49,12 @@ impl Encoding {
 
 fn of_preset(recipe: &Recipe, container: Container, threads: u32) -> String {
     match recipe.preset {
-        Preset::Hevc => h265(recipe, threads),
+        Preset::Hevc => h265(recipe, container, threads),
         Preset::Av1 => av1(recipe, threads),
         // 3 is HQ.
         Preset::Prores => "avenc_prores_ks profile=3".to_owned(),
         _ if container == Container::Webm => vp9(recipe, threads),
-        _ => h264(recipe, threads),
+        _ => h264(recipe, container, threads),
     }
 }
 
@@ -68,24 +68,33 @@ fn x26x_speed(speed: Option<Speed>, otherwise: &'static str) -> &'static str {
     }
 }
 
-fn h264(recipe: &Recipe, threads: u32) -> String {
+/// `qtmux` of GStreamer 1.22 moves B frames at uneven times, and hides the first ones.
+fn moves_b_frames(container: Container) -> bool {
+    matches!(container, Container::Mp4 | Container::Mov)
+}
+
+fn h264(recipe: &Recipe, container: Container, threads: u32) -> String {
     let (crf, speed, more) = match recipe.preset {
         // Noise, the worst there is, keeps 45 dB.
         Preset::Archive => (6, "slow", ""),
-        Preset::Proxy => (26, "veryfast", " key-int-max=12 bframes=0"),
+        Preset::Proxy => (26, "veryfast", " key-int-max=12"),
         _ => (21, "medium", ""),
     };
     let (crf, speed) = (recipe.crf.unwrap_or(crf).min(50), x26x_speed(recipe.speed, speed));
+    let is_proxy = recipe.preset == Preset::Proxy;
+    let bframes = if is_proxy || moves_b_frames(container) { " bframes=0" } else { "" };
     // Without `vbv-buf-capacity` the constant quality is held to 2 Mbit/s.
     format!(
-        "x264enc pass=qual vbv-buf-capacity=0 quantizer={crf} speed-preset={speed} threads={threads}{more}"
+        "x264enc pass=qual vbv-buf-capacity=0 quantizer={crf} speed-preset={speed} threads={threads}{more}{bframes}"
     )
 }
 
-fn h265(recipe: &Recipe, threads: u32) -> String {
+fn h265(recipe: &Recipe, container: Container, threads: u32) -> String {
     let (crf, speed) = (recipe.crf.unwrap_or(20).min(51), x26x_speed(recipe.speed, "medium"));
+    let bframes = if moves_b_frames(container) { ":bframes=0" } else { "" };
     format!(
-        "x265enc speed-preset={speed} option-string=\"crf={crf}:pools={threads}:log-level=error\""
+        "x265enc speed-preset={speed} \
+         option-string=\"crf={crf}:pools={threads}:log-level=error{bframes}\""
     )
 }
 

@@ -2,8 +2,14 @@
 
 //! The way of the video: decoded frames through the filter into an encoder.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use anyhow::{Context, Result, anyhow};
 use gst::prelude::*;
+use gst_video::prelude::*;
 
 use super::{
     elements::{configure, filter_description},
@@ -37,7 +43,7 @@ impl Chain {
         // What a decoder's memory is, videoconvert settles; upright frames for the generator.
         let description = format!(
             "{FRAMES} name=decoded ! videoconvert name=settle ! capsfilter name=settled ! videoflip video-direction=auto \
-             ! {DEINTERLACED} ! deinterlace name=fields fields=top method=greedyh ! videoscale add-borders=true \
+             ! {DEINTERLACED} ! deinterlace name=fields fields=top method=greedyh ! videoscale name=scale add-borders=true \
              ! capsfilter name=size ! {before} {filter} ! {FRAMES} ! videocrop name=even \
              ! videoconvert name=convert ! {raw} ! capsfilter name=format ! {encoder} ! identity name=end",
             before = encoding.before,
@@ -53,7 +59,7 @@ impl Chain {
         bin.add_pad(&gst::GhostPad::with_target(&end)?)?;
         configure(&part("filter")?, setup);
         begin_with_first_field(&part("fields")?)?;
-        keep_size(&part("size")?)?;
+        keep_size(&pad(&part("scale")?, "sink")?, &part("size")?);
         correct_aspect(&pad(&part("decoded")?, "sink")?);
         if !encoding.takes_odd_sizes {
             crop_to_even(&part("even")?)?;
@@ -130,7 +136,7 @@ fn begin_with_first_field(deinterlace: &gst::Element) -> Result<()> {
     let element = deinterlace.downgrade();
     pad(deinterlace, "sink")?.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
         if let (Some(deinterlace), Some(frame)) = (element.upgrade(), info.buffer()) {
-            let flags = gst_video::VideoBufferFlags::from_bits_truncate(frame.flags().bits());
+            let flags = frame.video_flags();
             let is_interlaced = flags.contains(gst_video::VideoBufferFlags::INTERLACED);
             if is_interlaced && !flags.contains(gst_video::VideoBufferFlags::TFF) {
                 deinterlace.set_property_from_str("fields", "bottom");
@@ -141,24 +147,32 @@ fn begin_with_first_field(deinterlace: &gst::Element) -> Result<()> {
     Ok(())
 }
 
-/// Holds the size of the first frames where a video changes its size: containers hold one.
-fn keep_size(size: &gst::Element) -> Result<()> {
+/// Holds the size that the first frame has at `pad` where a video changes its size: containers hold one.
+fn keep_size(pad: &gst::Pad, size: &gst::Element) {
+    // Caps alone say little: those of a video that is to be turned come before it is known.
+    let has_begun = Arc::new(AtomicBool::new(false));
+    let begins = has_begun.clone();
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+        begins.store(true, Ordering::Relaxed);
+        gst::PadProbeReturn::Remove
+    });
     let element = size.downgrade();
-    on_caps(&pad(size, "sink")?, move |caps| {
-        if let (Some(size), Some(caps)) = (element.upgrade(), caps.structure(0)) {
-            let mut fixed = gst::Structure::new_empty("video/x-raw");
-            for field in ["width", "height", "pixel-aspect-ratio"] {
-                if let Ok(value) = caps.value(field) {
-                    fixed.set_value(field, value.clone());
-                }
-            }
-            // Whatever memory the frames are in.
-            let fixed = gst::Caps::builder_full().structure_with_any_features(fixed).build();
-            size.set_property("caps", fixed);
+    on_caps(pad, move |caps| {
+        let (size, caps) = (element.upgrade()?, caps.structure(0)?);
+        if has_begun.load(Ordering::Relaxed) {
+            return None;
         }
+        let mut fixed = gst::Structure::new_empty("video/x-raw");
+        for field in ["width", "height", "pixel-aspect-ratio"] {
+            if let Ok(value) = caps.value(field) {
+                fixed.set_value(field, value.clone());
+            }
+        }
+        // Whatever memory the frames are in.
+        let fixed = gst::Caps::builder_full().structure_with_any_features(fixed).build();
+        size.set_property("caps", fixed);
         None
     });
-    Ok(())
 }
 
 /// Has `convert` give what follows `filter` the format nearest to that of the frames, with transparency only
@@ -172,7 +186,13 @@ fn keep_depth(convert: &gst::Element, filter: &gst::Element, encoder: &gst::Elem
         // Not what an earlier format has made of it.
         filter.set_property("caps", gst::Caps::new_any());
         let frames = gst_video::VideoInfo::from_caps(caps).ok()?;
-        let nearest = nearest_format(&taken(&filter)?, frames.format_info(), keeps_alpha);
+        // `deinterlace` takes fewer formats than what passes by it.
+        let mode = caps.structure(0)?.get::<String>("interlace-mode");
+        let like = gst::Caps::builder("video/x-raw")
+            .field("interlace-mode", mode.unwrap_or_else(|_| "progressive".to_owned()))
+            .build();
+        let nearest =
+            nearest_format(&taken(&filter)?.intersect(&like), frames.format_info(), keeps_alpha);
         if let Some(nearest) = nearest {
             let fixed = gst::Caps::builder("video/x-raw").field("format", nearest.to_str());
             filter.set_property("caps", fixed.build());
