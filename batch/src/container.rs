@@ -69,12 +69,28 @@ impl Container {
         }
     }
 
-    /// The encoder of audio that it cannot hold as it is, and what that makes.
-    pub fn audio_encoder(self) -> (&'static str, &'static str) {
+    /// The encoder of audio that it cannot hold as it is, for so many channels, and what that makes.
+    pub fn audio_encoder(self, channels: i32) -> (String, &'static str) {
+        let channels = channels.clamp(2, 8);
         match self {
-            Self::Mp4 | Self::Mov | Self::Ts => ("avenc_aac bitrate=192000", "AAC"),
-            Self::Mkv => ("flacenc", "FLAC"),
-            Self::Webm => ("opusenc bitrate=160000", "Opus"),
+            Self::Mp4 | Self::Mov => (format!("avenc_aac bitrate={}", 96_000 * channels), "AAC"),
+            // AAC of more than two channels that mpegtsmux writes cannot be decoded.
+            Self::Ts if channels > 2 => ("avenc_ac3 bitrate=448000".to_owned(), "AC-3"),
+            Self::Ts => (format!("avenc_aac bitrate={}", 96_000 * channels), "AAC"),
+            Self::Mkv => ("flacenc".to_owned(), "FLAC"),
+            Self::Webm => (format!("opusenc bitrate={}", 80_000 * channels), "Opus"),
+        }
+    }
+
+    /// Whether the muxer of GStreamer 1.22 spoils tracks of these caps, though it takes them.
+    pub fn refuses(self, caps: &gst::Caps) -> bool {
+        let Some(caps) = caps.structure(0) else { return false };
+        match caps.name().as_str() {
+            // No parser takes AAC out of LATM.
+            "audio/mpeg" => caps.get::<&str>("stream-format") == Ok("loas"),
+            // The time stamps of its blocks go back.
+            "audio/x-adpcm" => true,
+            _ => false,
         }
     }
 

@@ -4,7 +4,7 @@
 
 use crate::{
     container::Container,
-    options::{Preset, Recipe},
+    options::{Preset, Recipe, Speed},
 };
 
 /// The part of a pipeline that encodes, as `gst-launch-1.0` takes it.
@@ -22,21 +22,21 @@ pub struct Encoding {
 
 /// 8-bit 4:2:0, which every player shows.
 const EIGHT_BIT: &str = "video/x-raw,format=(string){I420,NV12,YV12}";
+/// What `av1enc` takes of 4:2:0; 10 bits only where the input has them.
+const AV1: &str = "video/x-raw,format=(string){I420,I420_10LE}";
 /// Keeps the aspect: what is not fixed follows.
 const PROXY_SIZE: &str = "videoscale ! video/x-raw,height=(int)[1,540],pixel-aspect-ratio=1/1 !";
 
 impl Encoding {
     /// How `recipe` has videos in `container` encoded, with so many threads.
     pub fn new(recipe: &Recipe, container: Container, threads: u32) -> Self {
-        let preset = match container {
-            Container::Webm => vp9(recipe.preset, threads),
-            _ => h264(recipe.preset, container, threads),
-        };
-        let encoder = recipe.video_encoder.clone().unwrap_or(preset);
+        let encoder = recipe.video_encoder.clone();
+        let encoder = encoder.unwrap_or_else(|| of_preset(recipe, container, threads));
         let raw = match recipe.preset {
             _ if recipe.video_encoder.is_some() => "video/x-raw",
-            Preset::Archive => "video/x-raw",
             Preset::Web | Preset::Proxy => EIGHT_BIT,
+            Preset::Av1 => AV1,
+            Preset::Archive | Preset::Hevc | Preset::Prores => "video/x-raw",
         };
         Self {
             before: if recipe.preset == Preset::Proxy { PROXY_SIZE } else { "" },
@@ -47,29 +47,105 @@ impl Encoding {
     }
 }
 
-fn h264(preset: Preset, container: Container, threads: u32) -> String {
-    let how = match preset {
-        Preset::Web => "quantizer=21 speed-preset=medium",
-        Preset::Archive => "quantizer=14 speed-preset=slow",
-        Preset::Proxy => "quantizer=26 speed-preset=veryfast key-int-max=12",
-    };
-    // With B frames GStreamer's muxers of MP4 move frames at uneven times, and hide the first ones.
-    let is_moved = matches!(container, Container::Mp4 | Container::Mov);
-    let bframes = if is_moved || preset == Preset::Proxy { " bframes=0" } else { "" };
-    format!("x264enc pass=qual {how} threads={threads}{bframes}")
+fn of_preset(recipe: &Recipe, container: Container, threads: u32) -> String {
+    match recipe.preset {
+        Preset::Hevc => h265(recipe, container, threads),
+        Preset::Av1 => av1(recipe, threads),
+        // 3 is HQ.
+        Preset::Prores => "avenc_prores_ks profile=3".to_owned(),
+        _ if container == Container::Webm => vp9(recipe, threads),
+        _ => h264(recipe, container, threads),
+    }
 }
 
-fn vp9(preset: Preset, threads: u32) -> String {
-    // The bitrate is only a ceiling, far above what the quality asks for.
-    let how = match preset {
-        Preset::Web => "cq-level=31 cpu-used=4",
-        Preset::Archive => "cq-level=15 cpu-used=2",
-        Preset::Proxy => "cq-level=40 cpu-used=8 keyframe-max-dist=12",
+/// The names of x264 and x265 for a speed.
+fn x26x_speed(speed: Option<Speed>, otherwise: &'static str) -> &'static str {
+    match speed {
+        None => otherwise,
+        Some(Speed::Fast) => "veryfast",
+        Some(Speed::Medium) => "medium",
+        Some(Speed::Slow) => "slow",
+    }
+}
+
+/// `qtmux` of GStreamer 1.22 moves B frames at uneven times, and hides the first ones.
+fn moves_b_frames(container: Container) -> bool {
+    matches!(container, Container::Mp4 | Container::Mov)
+}
+
+fn h264(recipe: &Recipe, container: Container, threads: u32) -> String {
+    let (crf, speed, more) = match recipe.preset {
+        // Noise, the worst there is, keeps 45 dB.
+        Preset::Archive => (6, "slow", ""),
+        Preset::Proxy => (26, "veryfast", " key-int-max=12"),
+        _ => (21, "medium", ""),
     };
+    let (crf, speed) = (recipe.crf.unwrap_or(crf).min(50), x26x_speed(recipe.speed, speed));
+    let is_proxy = recipe.preset == Preset::Proxy;
+    let bframes = if is_proxy || moves_b_frames(container) { " bframes=0" } else { "" };
+    // Without `vbv-buf-capacity` the constant quality is held to 2 Mbit/s.
     format!(
-        "vp9enc end-usage=cq {how} target-bitrate=50000000 deadline=1 row-mt=true threads={}",
+        "x264enc pass=qual vbv-buf-capacity=0 quantizer={crf} speed-preset={speed} threads={threads}{more}{bframes}"
+    )
+}
+
+fn h265(recipe: &Recipe, container: Container, threads: u32) -> String {
+    let (crf, speed) = (recipe.crf.unwrap_or(20).min(51), x26x_speed(recipe.speed, "medium"));
+    let bframes = if moves_b_frames(container) { ":bframes=0" } else { "" };
+    format!(
+        "x265enc speed-preset={speed} \
+         option-string=\"crf={crf}:pools={threads}:log-level=error{bframes}\""
+    )
+}
+
+/// The `cpu-used` of VP9 and AV1 for a speed.
+fn cpu_used(speed: Option<Speed>, otherwise: u32) -> u32 {
+    match speed {
+        None => otherwise,
+        Some(Speed::Fast) => 8,
+        Some(Speed::Medium) => 4,
+        Some(Speed::Slow) => 2,
+    }
+}
+
+fn vp9(recipe: &Recipe, threads: u32) -> String {
+    let (crf, speed, more) = match recipe.preset {
+        Preset::Archive => (15, 2, ""),
+        Preset::Proxy => (40, 8, " keyframe-max-dist=12"),
+        _ => (31, 4, ""),
+    };
+    let (crf, speed) = (recipe.crf.unwrap_or(crf).min(63), cpu_used(recipe.speed, speed));
+    // `lag-in-frames`: vp9enc of GStreamer 1.22 loses what is in its lookahead at the end.
+    format!(
+        "vp9enc end-usage=cq cq-level={crf} cpu-used={speed}{more} target-bitrate=500000000 \
+         lag-in-frames=0 deadline=1 row-mt=true threads={}",
         threads.min(64)
     )
+}
+
+fn av1(recipe: &Recipe, threads: u32) -> String {
+    let (crf, speed) = (recipe.crf.unwrap_or(28).min(63), cpu_used(recipe.speed, 6));
+    // As with VP9.
+    format!(
+        "av1enc end-usage=q min-quantizer={crf} max-quantizer={crf} cpu-used={speed} lag-in-frames=0 \
+         row-mt=true threads={} ! av1parse",
+        threads.min(64)
+    )
+}
+
+/// The container of the segments of a video on its way into `container`. Only that of a transport stream
+/// keeps times of frames that are not in their order: `qtmux` of GStreamer 1.22 writes edit lists that hide
+/// frames, and Matroska's clusters are too short for fine clocks.
+pub fn segment_container(recipe: &Recipe, container: Container) -> Container {
+    let encoder = Encoding::new(recipe, container, 1).encoder;
+    let is_one_of = |names: &[&str]| names.iter().any(|name| encoder.contains(name));
+    if is_one_of(&["264", "265", "hevc"]) {
+        Container::Ts
+    } else if is_one_of(&["prores", "dnx", "mpeg"]) {
+        Container::Mov
+    } else {
+        Container::Mkv
+    }
 }
 
 /// 4:2:0 halves the picture, and most encoders want the halves to be whole.

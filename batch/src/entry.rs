@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! What is kept of each output between runs: a folder with the record of how it was made, and until
-//! it is finished the output itself and the pieces of it.
+//! it is finished the output itself and the segments of it.
 //!
 //! The order of writing is what makes it safe to be killed at any moment: the whole output under
 //! another name, then the record with its size, then the final name. What lacks the last step gets it
@@ -16,11 +16,12 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, bail};
-use cyclegan_output::write_beside;
+use cyclegan_output::{rename, write_beside};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
+    container::Container,
     inputs::{Item, OWN_FOLDER, describe},
     options::Recipe,
     worker::protocol::Span,
@@ -28,7 +29,7 @@ use crate::{
 
 /// What an output is made of; if all of it is the same, so is the output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Origin {
+pub struct Fingerprint {
     /// Size of the input in bytes.
     size: u64,
     /// When the input was last changed, in nanoseconds since 1970.
@@ -42,22 +43,25 @@ pub struct Origin {
 /// How an output was made.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Record {
-    origin: Origin,
+    fingerprint: Fingerprint,
+    /// The input; none in a record of an early version.
+    #[serde(default)]
+    input: Option<PathBuf>,
     /// Size of the output in bytes.
     output_size: u64,
     /// Frames in it.
     pub frames: u64,
 }
 
-/// Into which pieces a long video is cut.
+/// Into which segments a long video is cut.
 #[derive(Debug, Serialize, Deserialize)]
 struct Plan {
-    origin: Origin,
+    fingerprint: Fingerprint,
     spans: Vec<Span>,
 }
 
 /// What there is to be done for an output.
-pub enum Standing {
+pub enum Status {
     /// Nothing: it is there, with so many frames.
     Finished(u64),
     /// It is to be made.
@@ -69,11 +73,14 @@ pub enum Standing {
 pub struct Entry {
     folder: PathBuf,
     output: PathBuf,
-    origin: Origin,
-    _lock: File,
+    input: PathBuf,
+    fingerprint: Fingerprint,
+    /// The name of the output until it is finished.
+    unfinished: String,
+    _lock: Option<File>,
 }
 
-impl Origin {
+impl Fingerprint {
     /// Of an item that is translated with `recipe` and the generator whose file has the hash `model`.
     /// Fails with what is wrong with the input.
     pub fn new(item: &Item, recipe: &Recipe, model: &str) -> Result<Self> {
@@ -105,13 +112,18 @@ impl Origin {
 }
 
 impl Entry {
-    /// The place of `item` below the output folder `out`.
-    pub fn open(out: &Path, item: &Item, origin: Origin) -> Result<Self> {
+    /// The place of `item` below the output folder `out`; with `is_dry` nothing is made there.
+    pub fn open(out: &Path, item: &Item, fingerprint: Fingerprint, is_dry: bool) -> Result<Self> {
         let hash = Sha256::digest(item.output.as_os_str().as_bytes());
         // Half of the hash tells apart more files than any disk holds.
         let name: String = hash[..16].iter().map(|byte| format!("{byte:02x}")).collect();
         let folder = out.join(OWN_FOLDER).join(name);
         let output = out.join(&item.output);
+        let input = item.input.canonicalize().unwrap_or_else(|_| item.input.clone());
+        let mut unfinished = "unfinished".to_owned();
+        if is_dry {
+            return Ok(Self { folder, output, input, fingerprint, unfinished, _lock: None });
+        }
         let parent = output.parent().unwrap_or(out);
         for folder in [&folder, parent] {
             fs::create_dir_all(folder).map_err(|error| {
@@ -125,27 +137,40 @@ impl Entry {
             Err(TryLockError::WouldBlock) => {
                 bail!("is being translated by another cyclegan-batch");
             }
-            // A file system without locks: whoever starts two at once there has been warned of it.
-            Err(TryLockError::Error(_)) => {}
+            // A file system without locks: two that work at once at least do not write the same file.
+            Err(TryLockError::Error(_)) => {
+                let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+                unfinished = format!("unfinished-{}-{}", host.trim(), std::process::id());
+            }
         }
-        Ok(Self { folder, output, origin, _lock: lock })
+        Ok(Self { folder, output, input, fingerprint, unfinished, _lock: Some(lock) })
     }
 
     /// What there is to be done, after the last step of a run that was killed before it.
-    pub fn standing(&self, overwrite: bool) -> Result<Standing> {
+    pub fn status(&self, overwrite: bool) -> Result<Status> {
         let record = self.record();
         if let Some(record) = &record {
-            if size(&self.unfinished()) == Some(record.output_size) && record.origin == self.origin
+            // The record is written last but one: what it describes only lacks its name.
+            if size(&self.unfinished()) == Some(record.output_size)
+                && size(&self.output) != Some(record.output_size)
+                && self._lock.is_some()
             {
                 self.rename()?;
-                return Ok(Standing::Finished(record.frames));
             }
             let is_there = size(&self.output) == Some(record.output_size);
-            if is_there && record.origin == self.origin {
-                return Ok(Standing::Finished(record.frames));
+            if is_there && record.fingerprint == self.fingerprint {
+                return Ok(Status::Finished(record.frames));
+            }
+            let other = record.input.as_ref().filter(|other| **other != self.input && is_there);
+            if let Some(other) = other.filter(|_| !overwrite) {
+                bail!(
+                    "would replace {}, which was made of {}; give --overwrite, or another --out",
+                    self.output.display(),
+                    other.display()
+                );
             }
             if is_there || !self.output.exists() {
-                return Ok(Standing::Open);
+                return Ok(Status::Open);
             }
         }
         if self.output.exists() && !overwrite {
@@ -155,20 +180,20 @@ impl Entry {
                 self.output.display()
             );
         }
-        Ok(Standing::Open)
+        Ok(Status::Open)
     }
 
     /// Where the output is written until it is finished.
     pub fn unfinished(&self) -> PathBuf {
-        self.folder.join("unfinished")
+        self.folder.join(&self.unfinished)
     }
 
     /// Removes what an earlier run has left unfinished. Somebody may still write into the file, who
     /// then does so where nobody sees it.
     pub fn clear(&self) {
-        for name in ["unfinished", "unfinished.faststart"] {
-            let _ = fs::remove_file(self.folder.join(name));
-        }
+        let unfinished = self.unfinished();
+        let _ = fs::remove_file(unfinished.with_added_extension("faststart"));
+        let _ = fs::remove_file(unfinished);
     }
 
     /// Gives the unfinished output its final name.
@@ -176,55 +201,77 @@ impl Entry {
         let file = File::open(self.unfinished()).context("the output is not there")?;
         // What has its final name must be on the disk, whatever happens next.
         file.sync_all().context("cannot write the output")?;
-        let record =
-            Record { origin: self.origin.clone(), output_size: file.metadata()?.len(), frames };
+        let record = Record {
+            fingerprint: self.fingerprint.clone(),
+            input: Some(self.input.clone()),
+            output_size: file.metadata()?.len(),
+            frames,
+        };
         write_beside(&self.record_path(), &serde_json::to_vec_pretty(&record)?)?;
         self.rename()?;
-        let _ = fs::remove_dir_all(self.pieces());
+        let _ = fs::remove_dir_all(self.segments());
         Ok(())
     }
 
-    /// The pieces that an earlier run has planned for the same output.
-    pub fn plan(&self) -> Option<Vec<Span>> {
-        let text = fs::read(self.pieces().join("plan.json")).ok()?;
+    /// The segments that an earlier run has planned for the same output, one unless `may_cut`.
+    pub fn plan(&self, may_cut: bool) -> Option<Vec<Span>> {
+        let text = fs::read(self.segments().join("plan.json")).ok()?;
         let plan = serde_json::from_slice::<Plan>(&text).ok()?;
-        (plan.origin == self.origin).then_some(plan.spans)
+        (plan.fingerprint == self.fingerprint && (may_cut || plan.spans.len() == 1))
+            .then_some(plan.spans)
     }
 
-    /// Begins anew with these pieces.
+    /// Begins anew with these segments.
     pub fn set_plan(&self, spans: &[Span]) -> Result<()> {
-        self.drop_pieces();
-        fs::create_dir_all(self.pieces())?;
-        let plan = Plan { origin: self.origin.clone(), spans: spans.to_vec() };
-        write_beside(&self.pieces().join("plan.json"), &serde_json::to_vec(&plan)?)
+        self.drop_segments();
+        fs::create_dir_all(self.segments())?;
+        let plan = Plan { fingerprint: self.fingerprint.clone(), spans: spans.to_vec() };
+        write_beside(&self.segments().join("plan.json"), &serde_json::to_vec(&plan)?)
     }
 
-    /// Forgets all pieces.
-    pub fn drop_pieces(&self) {
-        let _ = fs::remove_dir_all(self.pieces());
+    /// Forgets all segments.
+    pub fn drop_segments(&self) {
+        let _ = fs::remove_dir_all(self.segments());
     }
 
-    /// Where the finished piece `number` is.
-    pub fn piece(&self, number: usize) -> PathBuf {
-        self.pieces().join(format!("{number:05}.gdp"))
+    /// Where the finished segment `number` is.
+    pub fn segment(&self, number: usize, container: Container) -> PathBuf {
+        self.segments().join(format!("{number:05}.{}", container.extension()))
     }
 
-    /// Where piece `number` is written until it is finished.
-    pub fn unfinished_piece(&self, number: usize) -> PathBuf {
-        let path = self.piece(number).with_added_extension("unfinished");
+    /// Where segment `number` is written until it is finished.
+    pub fn unfinished_segment(&self, number: usize, container: Container) -> PathBuf {
+        let path = self.segment(number, container).with_added_extension("unfinished");
         let _ = fs::remove_file(&path);
         path
     }
 
-    /// Gives a piece its final name.
-    pub fn finish_piece(&self, number: usize) -> Result<()> {
-        let from = self.piece(number).with_added_extension("unfinished");
-        File::open(&from).and_then(|file| file.sync_all()).context("cannot write a piece")?;
-        fs::rename(from, self.piece(number)).context("cannot rename a piece")
+    /// When the first frame of a finished segment is shown, nanoseconds, and how many it has.
+    pub fn segment_frames(&self, number: usize) -> Option<(u64, u64)> {
+        serde_json::from_slice(&fs::read(self.segment_frames_path(number)).ok()?).ok()
     }
 
-    fn pieces(&self) -> PathBuf {
-        self.folder.join("pieces")
+    fn segment_frames_path(&self, number: usize) -> PathBuf {
+        self.segments().join(format!("{number:05}.json"))
+    }
+
+    /// Gives a segment its final name; its `frames` begin at `first` nanoseconds.
+    pub fn finish_segment(
+        &self,
+        number: usize,
+        container: Container,
+        first: u64,
+        frames: u64,
+    ) -> Result<()> {
+        write_beside(&self.segment_frames_path(number), &serde_json::to_vec(&(first, frames))?)?;
+        let to = self.segment(number, container);
+        let from = to.with_added_extension("unfinished");
+        File::open(&from).and_then(|file| file.sync_all()).context("cannot write a segment")?;
+        fs::rename(from, to).context("cannot rename a segment")
+    }
+
+    fn segments(&self) -> PathBuf {
+        self.folder.join("segments")
     }
 
     fn record_path(&self) -> PathBuf {
@@ -236,7 +283,7 @@ impl Entry {
     }
 
     fn rename(&self) -> Result<()> {
-        let renamed = fs::rename(self.unfinished(), &self.output);
+        let renamed = rename(&self.unfinished(), &self.output);
         renamed.map_err(|e| anyhow!("cannot make {}: {}", self.output.display(), describe(&e)))
     }
 }
@@ -245,8 +292,17 @@ fn size(path: &Path) -> Option<u64> {
     fs::metadata(path).ok().filter(|file| file.is_file()).map(|file| file.len())
 }
 
+/// SHA-256 of a generator in hexadecimal: of a variant of one, such as `G.int8.onnx`, that of the generator
+/// itself, so that machines that run different variants make the same outputs.
+pub fn hash_of_model(path: &Path) -> Result<String> {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let stem = name.split('.').next().unwrap_or_default();
+    let full = path.with_file_name(format!("{stem}.onnx"));
+    hash_of(if full.is_file() { &full } else { path })
+}
+
 /// SHA-256 of a file in hexadecimal.
-pub fn hash_of(path: &Path) -> Result<String> {
+fn hash_of(path: &Path) -> Result<String> {
     let mut hash = Sha256::new();
     let hashed = File::open(path).and_then(|mut file| io::copy(&mut file, &mut hash));
     hashed.with_context(|| format!("cannot read the generator {}", path.display()))?;

@@ -24,6 +24,8 @@ pub enum Verdict {
     Translated { frames: u64, seconds: f64 },
     /// It was finished before, and is what would be made now.
     Skipped { frames: u64 },
+    /// It would be translated into so many frames, in so many segments.
+    Planned { frames: Option<u64>, segments: usize },
     /// It could not be translated.
     Failed { cause: String },
 }
@@ -34,6 +36,7 @@ pub struct Counts {
     pub translated: u64,
     pub skipped: u64,
     pub failed: u64,
+    pub planned: u64,
     /// Frames that were translated.
     pub frames: u64,
 }
@@ -139,6 +142,22 @@ impl Events {
         }
     }
 
+    /// A file that was begun waits again.
+    pub fn forget(&self, number: usize) {
+        if let Some(active) = self.lock().active.remove(&number) {
+            active.bar.finish_and_clear();
+            self.bars.remove(&active.bar);
+        }
+    }
+
+    /// Something that concerns no file.
+    pub fn warn(&self, text: &str) {
+        match self.json {
+            true => self.print(&json!({"event": "warning", "text": text})),
+            false => self.error_line(&format!("warning: {text}")),
+        }
+    }
+
     /// A file has ended.
     pub fn end(&self, number: usize, file: &Path, output: &Path, verdict: &Verdict) {
         let mut state = self.lock();
@@ -153,6 +172,7 @@ impl Events {
                 state.counts.frames += frames;
             }
             Verdict::Skipped { .. } => state.counts.skipped += 1,
+            Verdict::Planned { .. } => state.counts.planned += 1,
             Verdict::Failed { .. } => state.counts.failed += 1,
         }
         self.show_whole(&state);
@@ -172,6 +192,17 @@ impl Events {
                 json!({"event": "skipped", "file": file, "output": output, "frames": frames}),
                 format!("{output}: finished before"),
             ),
+            Verdict::Planned { frames, segments } => {
+                let count = frames.map_or("some frames".to_owned(), |n| counted(n, "frame"));
+                (
+                    json!({"event": "planned", "file": file, "output": output, "frames": frames,
+                           "segments": segments}),
+                    format!(
+                        "{output}: would have {count}, in {}",
+                        counted(*segments as u64, "segment")
+                    ),
+                )
+            }
             Verdict::Failed { cause } => (
                 json!({"event": "failed", "file": file, "cause": cause}),
                 format!("error: {file}: {cause}"),
@@ -188,13 +219,13 @@ impl Events {
     pub fn summary(&self) -> Counts {
         self.whole.finish_and_clear();
         let counts = self.lock().counts;
-        let Counts { translated, skipped, failed, frames } = counts;
+        let Counts { translated, skipped, failed, planned, frames } = counts;
         let seconds = self.begun.elapsed().as_secs_f64();
         let rate = frames as f64 / seconds.max(0.001);
-        let unfinished = self.files as u64 - translated - skipped - failed;
+        let unfinished = self.files as u64 - translated - skipped - failed - planned;
         if self.json {
             self.print(&json!({"event": "summary", "files": self.files, "translated": translated,
-                               "skipped": skipped, "failed": failed, "unfinished": unfinished,
+                               "skipped": skipped, "failed": failed, "planned": planned, "unfinished": unfinished,
                                "frames": frames, "seconds": tenths(seconds),
                                "frames_per_second": tenths(rate)}));
             return counts;
@@ -203,6 +234,13 @@ impl Events {
             0 => String::new(),
             left => format!(", {left} not finished"),
         };
+        if planned > 0 {
+            self.line(&format!(
+                "{}: {planned} would be translated, {skipped} finished before, {failed} failed{left}",
+                counted(self.files as u64, "file")
+            ));
+            return counts;
+        }
         self.line(&format!(
             "{}: {translated} translated, {skipped} finished before, {failed} failed{left}; \
              {} in {seconds:.1} s, {rate:.1} frames/s",
@@ -222,7 +260,8 @@ impl Events {
         self.whole.set_position(state.ended + now as u64);
         let frames = state.counts.frames + state.active.values().map(|a| a.frames).sum::<u64>();
         let rate = frames as f64 / self.begun.elapsed().as_secs_f64().max(0.001);
-        let done = state.counts.translated + state.counts.skipped + state.counts.failed;
+        let counts = state.counts;
+        let done = counts.translated + counts.skipped + counts.failed + counts.planned;
         let left = indicatif::HumanDuration(self.whole.eta());
         let files = counted(self.files as u64, "file");
         self.whole.set_message(format!("{done} of {files}, {rate:.1} frames/s, {left:#} left"));

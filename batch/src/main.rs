@@ -7,13 +7,13 @@ mod encoding;
 mod entry;
 mod events;
 mod inputs;
-mod job;
 mod options;
 mod picture;
 mod pool;
 mod queue;
 mod report;
 mod run;
+mod scheduler;
 mod shard;
 mod worker;
 

@@ -40,6 +40,12 @@ pub struct Options {
     /// G (A to B) or F (B to A)
     #[arg(long, value_enum, default_value = "forward", help_heading = "Translation")]
     pub direction: Direction,
+    /// What runs the generator: cpu, cuda, tensorrt, openvino … [default: the first that works]
+    #[arg(long, value_name = "NAME", help_heading = "Translation")]
+    pub provider: Option<String>,
+    /// Devices of the provider, over which the workers are spread: 0,1
+    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Translation")]
+    pub device: Vec<u32>,
     /// Further properties of cycleganfilter, as gst-launch-1.0 takes them: 'strength=0.8 smoothing=0.3'
     #[arg(long, value_name = "PROPERTIES", default_value = "", help_heading = "Translation")]
     pub filter: String,
@@ -50,6 +56,13 @@ pub struct Options {
     /// The container of videos [default: the input's, Matroska where it cannot be written]
     #[arg(long, value_enum, help_heading = "Encoding")]
     pub container: Option<Container>,
+    /// Constant quality instead of the preset's: 0 is the best, and 51 (H.264, H.265) or 63 (VP9, AV1) the
+    /// smallest
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=63), help_heading = "Encoding")]
+    pub crf: Option<u32>,
+    /// How much time the encoder takes for a smaller file, instead of the preset's choice
+    #[arg(long, value_enum, help_heading = "Encoding")]
+    pub speed: Option<Speed>,
     /// The video encoder instead of the preset's: 'x265enc bitrate=4000 speed-preset=slow'
     #[arg(long, value_name = "ELEMENT", help_heading = "Encoding")]
     pub video_encoder: Option<String>,
@@ -57,7 +70,42 @@ pub struct Options {
     #[arg(long, value_name = "ELEMENT", help_heading = "Encoding")]
     pub audio_encoder: Option<String>,
 
-    /// Files, or pieces of long files, translated at the same time [default: one for every two cores]
+    /// Translate only what comes after this many seconds of each video
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Part of each video")]
+    pub start: Option<f64>,
+    /// Translate only what comes before this many seconds
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Part of each video")]
+    pub end: Option<f64>,
+    /// Translate at most this many frames
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Part of each video")]
+    pub frames: Option<u64>,
+
+    /// Which audio tracks the outputs have
+    #[arg(long, value_enum, default_value = "all", help_heading = "Tracks")]
+    pub audio: Tracks,
+    /// Which subtitles they have
+    #[arg(long, value_enum, default_value = "all", help_heading = "Tracks")]
+    pub subtitles: Tracks,
+
+    /// Of folders, patterns and lists, only files whose path matches one of these: '*.mov'
+    #[arg(long, value_name = "PATTERN", value_parser = pattern, help_heading = "Files")]
+    pub include: Vec<glob::Pattern>,
+    /// Leave out files whose path matches one of these: 'old/**'
+    #[arg(long, value_name = "PATTERN", value_parser = pattern, help_heading = "Files")]
+    pub exclude: Vec<glob::Pattern>,
+    /// The names of outputs, of {dir}, {stem}, {ext} and {name}, which is {stem}.{ext}:
+    /// '{dir}/{stem}.zebra.{ext}' [default: {dir}/{name}]
+    #[arg(long, value_name = "TEMPLATE", help_heading = "Files")]
+    pub name: Option<String>,
+    /// Say what would be done, and what would be lost, and make nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Decode each output before it gets its name
+    #[arg(long)]
+    pub verify: bool,
+
+    /// Files, or pieces of long files, translated at the same time [default: one for every two
+    /// cores, or two for each device of a GPU]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub jobs: Option<u32>,
     /// Cut files of more than twice this length at key frames, and translate the pieces in parallel;
@@ -89,16 +137,66 @@ pub enum Direction {
     Reverse,
 }
 
+/// Which tracks of a kind are taken along.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tracks {
+    /// All
+    #[default]
+    All,
+    /// The first
+    First,
+    /// None
+    None,
+}
+
 /// What an encoding is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Preset {
-    /// For players and browsers: 8-bit 4:2:0
+    /// For players and browsers: H.264 (VP9 in WebM), 8-bit 4:2:0
     Web,
-    /// To keep: hardly a visible loss, bit depth and chroma as in the input
+    /// To keep: H.264, hardly a visible loss, bit depth and chroma as in the input
     Archive,
-    /// To cut with: at most 540 lines, small, quick to seek in
+    /// To cut with: H.264, at most 540 lines, small, quick to seek in
     Proxy,
+    /// H.265, bit depth and chroma as in the input
+    Hevc,
+    /// AV1, 8- or 10-bit 4:2:0
+    Av1,
+    /// Apple ProRes 422 HQ, to cut with at full quality; in QuickTime or Matroska
+    Prores,
+}
+
+impl Preset {
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Web => "web",
+            Self::Archive => "archive",
+            Self::Proxy => "proxy",
+            Self::Hevc => "hevc",
+            Self::Av1 => "av1",
+            Self::Prores => "prores",
+        }
+    }
+
+    /// Whether its videos have 8 bits a colour, whatever the input has.
+    pub fn is_eight_bit(self) -> bool {
+        matches!(self, Self::Web | Self::Proxy)
+    }
+}
+
+/// How much time an encoder takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Speed {
+    /// The largest files
+    Fast,
+    /// Between the two
+    Medium,
+    /// The smallest files
+    Slow,
 }
 
 /// What makes an output what it is; a change of it makes the output anew.
@@ -114,6 +212,27 @@ pub struct Recipe {
     pub preset: Preset,
     /// The container, if not the input's.
     pub container: Option<Container>,
+    /// The constant quality, if not the preset's.
+    #[serde(default)]
+    pub crf: Option<u32>,
+    /// How much time the encoder takes, if not the preset's choice.
+    #[serde(default)]
+    pub speed: Option<Speed>,
+    /// Which audio tracks are taken along.
+    #[serde(default)]
+    pub audio: Tracks,
+    /// Which subtitles.
+    #[serde(default)]
+    pub subtitles: Tracks,
+    /// Where the part of each video begins, seconds.
+    #[serde(default)]
+    pub start: Option<f64>,
+    /// Where it ends, seconds.
+    #[serde(default)]
+    pub end: Option<f64>,
+    /// How many frames it has at most.
+    #[serde(default)]
+    pub frames: Option<u64>,
     /// The video encoder, if not the preset's.
     pub video_encoder: Option<String>,
     /// The audio encoder, if not the container's.
@@ -129,6 +248,13 @@ impl Options {
             filter: self.filter.clone(),
             preset: self.preset,
             container: self.container,
+            crf: self.crf,
+            speed: self.speed,
+            audio: self.audio,
+            subtitles: self.subtitles,
+            start: self.start,
+            end: self.end,
+            frames: self.frames,
             video_encoder: self.video_encoder.clone(),
             audio_encoder: self.audio_encoder.clone(),
         }
@@ -139,6 +265,15 @@ impl Options {
         self.jobs.unwrap_or_else(|| cores().div_ceil(2))
     }
 
+    /// The same, where `provider` runs the generator: a GPU's memory holds a few of them.
+    pub fn jobs_with(&self, provider: &str) -> u32 {
+        let on_devices = || 2 * self.device.len().max(1) as u32;
+        match provider.eq_ignore_ascii_case("cpu") || provider.is_empty() {
+            true => self.jobs(),
+            false => self.jobs.unwrap_or_else(|| on_devices().min(self.jobs())),
+        }
+    }
+
     /// Threads of each of them.
     pub fn threads(&self) -> u32 {
         (cores() / self.jobs()).max(1)
@@ -147,6 +282,10 @@ impl Options {
 
 fn cores() -> u32 {
     thread::available_parallelism().map_or(1, |cores| cores.get() as u32)
+}
+
+fn pattern(text: &str) -> Result<glob::Pattern, String> {
+    glob::Pattern::new(text).map_err(|error| error.to_string())
 }
 
 fn seconds(text: &str) -> Result<f64, String> {

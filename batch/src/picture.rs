@@ -38,14 +38,4 @@ impl PictureFormat {
             _ => path.to_owned(),
         }
     }
-
-    /// What writes it, as `gst-launch-1.0` takes it.
-    pub fn encoder(self) -> &'static str {
-        match self {
-            // JPEG is full range, but the encoder writes YUV as it comes.
-            Self::Jpeg => "video/x-raw,format=(string)RGB ! jpegenc quality=92",
-            Self::Png => "pngenc",
-            Self::Webp => "webpenc quality=92",
-        }
-    }
 }

@@ -46,7 +46,9 @@ pub enum Ending {
     /// The worker's last reply.
     Reply(Reply),
     /// The worker is gone, and needs a successor.
-    Lost(String),
+    Crashed(String),
+    /// Nothing has happened for long; the worker is ended.
+    Stalled(String),
 }
 
 impl Worker {
@@ -77,7 +79,9 @@ impl Worker {
                 (worker.model, worker.provider) = (model, provider);
                 Ok(worker)
             }
-            Ending::Reply(Reply::Failed { cause, .. }) | Ending::Lost(cause) => bail!(cause),
+            Ending::Reply(Reply::Failed { cause, .. })
+            | Ending::Crashed(cause)
+            | Ending::Stalled(cause) => bail!(cause),
             Ending::Reply(other) => bail!("a worker begins with {other:?}"),
         }
     }
@@ -110,7 +114,9 @@ impl Worker {
                 Err(RecvTimeoutError::Timeout) => {
                     self.end();
                     let minutes = PATIENCE.as_secs() / 60;
-                    return Ok(Ending::Lost(format!("nothing has happened for {minutes} minutes")));
+                    return Ok(Ending::Stalled(format!(
+                        "nothing has happened for {minutes} minutes"
+                    )));
                 }
                 Err(RecvTimeoutError::Disconnected) => {
                     // Ctrl-C ends the workers as well, and may be seen here last.
@@ -118,20 +124,18 @@ impl Worker {
                     if !STOP.load(Ordering::Relaxed) {
                         // One that has only closed its output would never be done.
                         let _ = self.child.kill();
-                        return Ok(Ending::Lost(self.obituary()));
+                        return Ok(Ending::Crashed(self.exit_cause()));
                     }
                 }
             }
         }
     }
 
-    fn obituary(&mut self) -> String {
+    fn exit_cause(&mut self) -> String {
         match self.child.wait() {
             Ok(status) => match status.signal() {
                 Some(signal) => {
-                    format!(
-                        "the process that worked on it was ended by signal {signal}: a decoder or encoder may have crashed"
-                    )
+                    format!("the process that worked on it was ended by signal {signal}")
                 }
                 None => format!("the process that worked on it has ended ({status})"),
             },

@@ -4,6 +4,7 @@
 
 use std::{
     collections::VecDeque,
+    ops::ControlFlow,
     sync::{Condvar, Mutex, MutexGuard, PoisonError, atomic::Ordering},
     time::Duration,
 };
@@ -13,17 +14,17 @@ use crate::pool::STOP;
 /// How long a request to stop may go unseen.
 const POLL: Duration = Duration::from_millis(100);
 
-/// A step of the work on a file, by its number.
+/// A step of the work on a file, by its index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Translate it, or find out that it is to be cut.
+    /// Translate it, or find out into which segments it is cut.
     File(usize),
-    /// Translate it in one piece.
+    /// Translate it in one segment.
     Whole(usize),
-    /// Translate a piece of it.
-    Piece(usize, usize),
-    /// Put its pieces together.
-    Join(usize),
+    /// Translate a segment of it.
+    Segment(usize, usize),
+    /// Put its segments together, with all else that the input has.
+    Mux(usize),
 }
 
 #[derive(Default)]
@@ -54,20 +55,21 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// Forgets the pieces of a file that wait; returns how many there were.
-    pub fn forget_pieces(&self, file: usize) -> usize {
+    /// Forgets the segments of a file that wait; returns how many there were.
+    pub fn forget_segments(&self, file: usize) -> usize {
         let mut own = self.lock();
         let before = own.waiting.len();
-        own.waiting.retain(|step| !matches!(step, Step::Piece(of, _) if *of == file));
+        own.waiting.retain(|step| !matches!(step, Step::Segment(of, _) if *of == file));
         before - own.waiting.len()
     }
 
-    /// Does steps with `act` until there are no more and nobody works on one.
-    pub fn work(&self, mut act: impl FnMut(Step)) {
+    /// Does steps with `act` until there are no more and nobody works on one, or until it breaks off.
+    pub fn work(&self, mut act: impl FnMut(Step) -> ControlFlow<()>) {
         while let Some(step) = self.next() {
-            act(step);
-            self.lock().active -= 1;
-            self.changed.notify_all();
+            let _active = Active(self);
+            if act(step).is_break() {
+                return;
+            }
         }
     }
 
@@ -94,6 +96,16 @@ impl Queue {
     }
 }
 
+/// A step that is being done; also one that panics has ended then.
+struct Active<'a>(&'a Queue);
+
+impl Drop for Active<'_> {
+    fn drop(&mut self) {
+        self.0.lock().active -= 1;
+        self.0.changed.notify_all();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,9 +119,10 @@ mod tests {
         let act = |step| {
             if let Step::File(0) = step {
                 thread::sleep(Duration::from_millis(20));
-                queue.push_first((0..10).map(|piece| Step::Piece(0, piece)));
+                queue.push_first((0..10).map(|segment| Step::Segment(0, segment)));
             }
             done.fetch_add(1, Ordering::Relaxed);
+            ControlFlow::Continue(())
         };
         thread::scope(|scope| {
             (0..3).for_each(|_| drop(scope.spawn(|| queue.work(act))));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The report: one page with a strip of frames before and after for each file.
+//! The report: one page with thumbnails of frames before and after for each file.
 
 use std::path::Path;
 
@@ -13,8 +13,8 @@ use cyclegan_output::{
 use crate::{
     events::{Verdict, counted, shown},
     inputs::Item,
-    job::Outcome,
     options::{Direction, Options},
+    scheduler::Outcome,
 };
 
 /// Writes the page.
@@ -38,7 +38,7 @@ fn summary(outcomes: &[Outcome], options: &Options) -> String {
     let rows = rows.map(|(name, count)| format!("<tr><th>{name}</th><td>{count}</td></tr>"));
     let model = options.model.as_deref().unwrap_or("horse2zebra");
     format!(
-        "<p>Generator {}, {}. Strips: the input above, the output below.</p><table>{}</table>",
+        "<p>Generator {}, {}. Thumbnails: the input above, the output below.</p><table>{}</table>",
         escape(model),
         match options.direction {
             Direction::Forward => "A to B",
@@ -58,13 +58,13 @@ fn section(item: &Item, outcome: &Outcome) -> String {
             format!("<p>{}, finished before</p>", counted(*frames, "frame"))
         }
         Some(Verdict::Failed { cause }) => format!("<p class=\"alarm\">{}</p>", escape(cause)),
-        None => "<p>Not finished</p>".to_owned(),
+        Some(Verdict::Planned { .. }) | None => "<p>Not finished</p>".to_owned(),
     };
     let notices = outcome.notices.iter().map(|text| format!("<p>Note: {}</p>", escape(text)));
     format!(
         "<section><h2>{}</h2>{state}{}{}</section>",
         escape(&shown(&item.relative)),
         notices.collect::<String>(),
-        outcome.strip.as_deref().unwrap_or_default()
+        outcome.thumbnails.as_deref().unwrap_or_default()
     )
 }

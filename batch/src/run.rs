@@ -4,6 +4,7 @@
 
 use std::{
     env, fs,
+    path::{Path, PathBuf},
     process::{ExitCode, exit},
     sync::atomic::Ordering,
     thread,
@@ -12,13 +13,13 @@ use std::{
 use anyhow::{Context, Result, anyhow, ensure};
 
 use crate::{
-    entry::hash_of,
+    entry::hash_of_model,
     events::Events,
     inputs::{Finder, Item, describe},
-    job::Library,
     options::Options,
     pool::{STOP, Worker},
     report,
+    scheduler::Scheduler,
     shard::Shard,
     worker::protocol::Setup,
 };
@@ -31,8 +32,10 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     stop_on_ctrl_c()?;
     let (items, found, shard) = items(options)?;
     ensure!(!options.out.is_file(), "--out {}: a file, expected a folder", options.out.display());
-    fs::create_dir_all(&options.out)
-        .map_err(|e| anyhow!("cannot make {}: {}", options.out.display(), describe(&e)))?;
+    if !options.dry_run {
+        fs::create_dir_all(&options.out)
+            .map_err(|e| anyhow!("cannot make {}: {}", options.out.display(), describe(&e)))?;
+    }
     // Not after hours of work.
     if let Some(report) = &options.report {
         ensure!(!report.is_dir(), "--report {}: a folder, expected a file", report.display());
@@ -44,34 +47,52 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         recipe: options.recipe(),
         threads: options.threads(),
         piece: (options.piece * 1e9) as u64,
+        provider: options.provider.clone(),
+        device: options.device.first().copied(),
+        verify: options.verify,
     };
     // Whatever is wrong with the generator shows before any file is touched.
     let first = Worker::start(&setup)?;
-    let model = hash_of(first.model.as_ref())?;
+    let model = hash_of_model(first.model.as_ref())?;
 
     let bytes = items.iter().filter_map(|item| Some(fs::metadata(&item.input).ok()?.len())).sum();
     let events = Events::new(options.json, items.len(), bytes);
     events.begin(shard.map(|shard| shard.to_string()), found, &first.provider);
-    let library = Library::new(options, setup, &items, &model, &events);
-    let jobs = (options.jobs() as usize).min(library.most_jobs());
+    let scheduler = Scheduler::new(options, setup, &items, &model, &events);
+    let jobs = (options.jobs_with(&first.provider) as usize).min(scheduler.most_jobs());
+    let jobs = jobs.max(1);
+    scheduler.expect(jobs);
     thread::scope(|scope| {
         let mut first = Some(first);
-        for _ in 0..jobs.max(1) {
-            let worker = first.take();
-            scope.spawn(|| library.work(worker));
+        for thread in 0..jobs {
+            let (worker, scheduler) = (first.take(), &scheduler);
+            scope.spawn(move || scheduler.work(worker, thread));
         }
     });
     let counts = events.summary();
-    if let Some(path) = &options.report {
-        report::write(path, &items, &library.outcomes(), options)?;
+    let report = options.report.as_ref().filter(|_| !options.dry_run);
+    let reported = report.map_or(Ok(()), |path| {
+        report::write(&of_share(path, shard), &items, &scheduler.outcomes(), options)
+    });
+    if let Err(error) = &reported {
+        events.warn(&format!("{error:#}"));
     }
     Ok(if STOP.load(Ordering::Relaxed) {
         ExitCode::from(STOPPED)
-    } else if counts.failed > 0 {
+    } else if counts.failed > 0 || reported.is_err() {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS
     })
+}
+
+/// The report of a share: `report.html` of the second of four is `report-2-of-4.html`.
+fn of_share(report: &Path, shard: Option<Shard>) -> PathBuf {
+    let Some(shard) = shard else { return report.to_owned() };
+    let stem = report.file_stem().unwrap_or_default().to_string_lossy();
+    let name = format!("{stem}-{}", shard.to_string().replace('/', "-of-"));
+    let extension = report.extension().unwrap_or_default();
+    report.with_file_name(name).with_added_extension(extension)
 }
 
 /// The files of this share, how many there are in all, and the share.
@@ -80,8 +101,7 @@ fn items(options: &Options) -> Result<(Vec<Item>, usize, Option<Shard>)> {
         Some(shard) => Some(shard),
         None => Shard::of_environment(|name| env::var(name).ok())?,
     };
-    let finder =
-        Finder { out: &options.out, base: options.base.as_deref(), container: options.container };
+    let finder = Finder::new(options)?;
     let mut items = finder.find(&options.inputs)?;
     let found = items.len();
     if let Some(shard) = shard {

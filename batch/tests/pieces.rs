@@ -127,9 +127,9 @@ fn kill_between_pieces(place: &Place, arguments: &[&str]) {
 fn finished(place: &Place) -> Vec<PathBuf> {
     let own = fs::read_dir(place.out(".cyclegan-batch")).into_iter().flatten().flatten();
     let pieces =
-        own.flat_map(|entry| fs::read_dir(entry.path().join("pieces")).into_iter().flatten());
+        own.flat_map(|entry| fs::read_dir(entry.path().join("segments")).into_iter().flatten());
     let pieces = pieces.flatten().map(|piece| piece.path());
-    pieces.filter(|path| path.extension().is_some_and(|e| e == "gdp")).collect()
+    pieces.filter(|path| path.extension().is_some_and(|e| e == "ts")).collect()
 }
 
 #[test]

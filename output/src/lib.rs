@@ -6,4 +6,4 @@
 pub mod page;
 mod whole;
 
-pub use whole::write_beside;
+pub use whole::{rename, write_beside};

@@ -2,19 +2,39 @@
 
 //! Files that are whole or not there.
 
-use std::{fs, path::Path};
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::Path,
+    process,
+};
 
 use anyhow::{Context, Result};
 
-/// Writes a whole file or none of it.
+/// Writes a whole file or none of it, also where the power fails or another process writes the same file.
 pub fn write_beside(path: &Path, bytes: &[u8]) -> Result<()> {
-    let beside = path.with_added_extension("partial");
-    fs::write(&beside, bytes)
-        .and_then(|()| fs::rename(&beside, path))
+    let beside = path.with_added_extension(format!("{}.partial", process::id()));
+    let write = || -> io::Result<()> {
+        let mut file = File::create(&beside)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        rename(&beside, path)
+    };
+    write()
         .inspect_err(|_| {
             let _ = fs::remove_file(&beside);
         })
         .with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Renames a file so that it has its new name even after a power failure.
+pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)?;
+    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = File::open(folder.unwrap_or(Path::new(".")))?;
+    // Some file systems cannot sync a folder, and need not.
+    let _ = folder.sync_all();
+    Ok(())
 }
 
 #[cfg(test)]

@@ -19,9 +19,11 @@ pub fn paths(text: &[u8]) -> Vec<PathBuf> {
     entries.filter(|entry| !entry.is_empty()).map(|e| OsStr::from_bytes(e).into()).collect()
 }
 
-/// Where the output of a listed path goes: to the same path below the output folder. One that is
-/// absolute or leads upwards keeps its name only.
+/// Where the output of a listed path goes: to the same path below the output folder. One that leads out of
+/// the current folder keeps its name only.
 pub fn place(path: &Path) -> PathBuf {
+    let current = std::env::current_dir().ok();
+    let path = current.and_then(|current| path.strip_prefix(current).ok()).unwrap_or(path);
     let is_inner = |part: &Component| matches!(part, Component::Normal(_) | Component::CurDir);
     if path.components().all(|part| is_inner(&part)) {
         return path.components().filter(|part| matches!(part, Component::Normal(_))).collect();
@@ -44,5 +46,7 @@ mod tests {
         assert_eq!(place(Path::new("./a/b.mp4")), Path::new("a/b.mp4"));
         assert_eq!(place(Path::new("../b.mp4")), Path::new("b.mp4"));
         assert_eq!(place(Path::new("/a/b.mp4")), Path::new("b.mp4"));
+        let absolute = std::env::current_dir().unwrap().join("a/b.mp4");
+        assert_eq!(place(&absolute), Path::new("a/b.mp4"));
     }
 }

@@ -3,6 +3,7 @@
 //! From what the command line names to files, each with its place below the output folder.
 
 mod list;
+mod name;
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -16,6 +17,7 @@ use walkdir::WalkDir;
 
 use crate::{
     container::{Container, is_video_name},
+    options::{Options, Preset},
     picture::PictureFormat,
 };
 
@@ -47,17 +49,25 @@ pub struct Item {
 }
 
 impl Item {
-    fn new(input: PathBuf, relative: PathBuf, container: Option<Container>) -> Self {
+    fn new(input: PathBuf, relative: PathBuf, finder: &Finder) -> Self {
         let (kind, output) = match PictureFormat::of_name(&input) {
             Some(format) => (Kind::Picture(format), format.rename(&relative)),
             None => {
-                let own = Container::of_name(&input);
-                let kind = container.or(own).unwrap_or(Container::Mkv);
+                let own = Container::of_name(&input).map(|own| match own {
+                    Container::Mkv | Container::Mov => own,
+                    _ if finder.is_prores => Container::Mov,
+                    _ => own,
+                });
+                let kind = finder.container.or(own).unwrap_or(Container::Mkv);
                 // A name that stands for the container already is kept as it is: clip.M4V.
-                let is_kept = own == Some(kind);
+                let is_kept = Container::of_name(&input) == Some(kind);
                 let renamed = || relative.with_extension(kind.extension());
                 (Kind::Video(kind), if is_kept { relative.clone() } else { renamed() })
             }
+        };
+        let output = match finder.name {
+            Some(template) => name::apply(template, &output),
+            None => output,
         };
         Self { input, relative, kind, output, problem: None }
     }
@@ -71,9 +81,33 @@ pub struct Finder<'a> {
     pub base: Option<&'a Path>,
     /// The container of videos, if not the input's.
     pub container: Option<Container>,
+    /// Whether videos are ProRes, which not every container holds.
+    pub is_prores: bool,
+    /// What searches find only, if there is any.
+    pub include: &'a [glob::Pattern],
+    /// What they leave out.
+    pub exclude: &'a [glob::Pattern],
+    /// How outputs are named, if not as the inputs.
+    pub name: Option<&'a str>,
 }
 
-impl Finder<'_> {
+impl<'a> Finder<'a> {
+    /// As the command line says.
+    pub fn new(options: &'a Options) -> Result<Self> {
+        if let Some(name) = &options.name {
+            name::check(name)?;
+        }
+        Ok(Self {
+            out: &options.out,
+            base: options.base.as_deref(),
+            container: options.container,
+            is_prores: options.preset == Preset::Prores && options.video_encoder.is_none(),
+            include: &options.include,
+            exclude: &options.exclude,
+            name: options.name.as_deref(),
+        })
+    }
+
     /// All files, in the order of the command line; what cannot be found is there with its problem.
     pub fn find(&self, inputs: &[OsString]) -> Result<Vec<Item>> {
         let mut items = Vec::new();
@@ -83,7 +117,9 @@ impl Finder<'_> {
                 io::stdin().lock().read_to_end(&mut text).context("cannot read the list")?;
                 for path in list::paths(&text) {
                     let relative = list::place(&path);
-                    self.add(&path, &relative, &mut items);
+                    if !self.is_output(&path) && self.is_chosen(&relative) {
+                        self.add(&path, &relative, &mut items);
+                    }
                 }
             } else {
                 self.add_argument(input, &mut items)?;
@@ -114,9 +150,10 @@ impl Finder<'_> {
         for path in glob::glob(pattern)? {
             let path = path?;
             // The files of a folder that a pattern finds are found by `**`, too.
-            let is_own = path.components().any(|part| part.as_os_str() == OWN_FOLDER);
-            if path.is_file() && !is_own && is_known(&path) {
-                let relative = path.strip_prefix(&fixed).unwrap_or(&path).to_owned();
+            let relative = path.strip_prefix(&fixed).unwrap_or(&path).to_owned();
+            let is_hidden = relative.iter().any(|part| part.as_encoded_bytes().starts_with(b"."));
+            let is_wanted = !is_hidden && is_known(&path) && self.is_chosen(&relative);
+            if is_wanted && path.is_file() && !self.is_output(&path) {
                 self.push(path, relative, items);
             }
         }
@@ -141,17 +178,35 @@ impl Finder<'_> {
                 Ok(entry) if entry.file_type().is_dir() || !is_known(entry.path()) => {}
                 Ok(entry) => {
                     let relative = entry.path().strip_prefix(path).unwrap_or(relative).to_owned();
-                    self.push(entry.into_path(), relative, items);
+                    if self.is_chosen(&relative) {
+                        self.push(entry.into_path(), relative, items);
+                    }
                 }
                 Err(error) => {
                     let place = error.path().unwrap_or(path).to_owned();
                     let cause = error.io_error().map_or_else(|| error.to_string(), describe);
-                    let mut item = Item::new(place, relative.to_owned(), self.container);
+                    let mut item = Item::new(place, relative.to_owned(), self);
                     item.problem = Some(format!("cannot be read: {cause}"));
                     items.push(item);
                 }
             }
         }
+    }
+
+    /// Whether a file that a search has found is one of those that are wanted.
+    fn is_chosen(&self, relative: &Path) -> bool {
+        let matches = |pattern: &glob::Pattern| {
+            pattern.matches_path(relative)
+                || relative.file_name().is_some_and(|name| pattern.matches_path(Path::new(name)))
+        };
+        let is_included = self.include.is_empty() || self.include.iter().any(matches);
+        is_included && !self.exclude.iter().any(matches)
+    }
+
+    /// Whether a file lies in the output folder.
+    fn is_output(&self, path: &Path) -> bool {
+        let out = self.out.canonicalize();
+        out.is_ok_and(|out| path.canonicalize().is_ok_and(|path| path.starts_with(out)))
     }
 
     fn push(&self, input: PathBuf, mut relative: PathBuf, items: &mut Vec<Item>) {
@@ -166,7 +221,7 @@ impl Finder<'_> {
             (Some(base), None) => problem = Some(format!("is not below {}", base.display())),
             (None, None) => {}
         }
-        let mut item = Item::new(input, relative, self.container);
+        let mut item = Item::new(input, relative, self);
         item.problem = problem;
         items.push(item);
     }
@@ -233,7 +288,15 @@ mod tests {
 
     fn find(folder: &Path, inputs: &[&str]) -> Vec<Item> {
         let out = folder.join("out");
-        let finder = Finder { out: &out, base: None, container: None };
+        let finder = Finder {
+            out: &out,
+            base: None,
+            container: None,
+            is_prores: false,
+            include: &[],
+            exclude: &[],
+            name: None,
+        };
         let inputs: Vec<_> = inputs.iter().map(|i| folder.join(i).into_os_string()).collect();
         finder.find(&inputs).unwrap()
     }
@@ -258,6 +321,12 @@ mod tests {
         assert_eq!(outputs(&find(folder.path(), &["clips/**/[ab].mp4"])), ["a.mp4", "x/b.mp4"]);
         // A file's name is no pattern.
         assert_eq!(outputs(&find(folder.path(), &["clips/x/[c].mp4"])), ["[c].mp4"]);
+    }
+
+    #[test]
+    fn patterns_do_not_find_outputs_and_hidden_files() {
+        let folder = folder(&["a.mp4", "out/a.mp4", "out/.cyclegan-batch/x.mp4", "x/._a.mp4"]);
+        assert_eq!(outputs(&find(folder.path(), &["**/*.mp4"])), ["a.mp4"]);
     }
 
     #[test]

@@ -1,30 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The ways of the tracks through the pipeline: video through the filter, audio and subtitles that
-//! have to change.
+//! The ways of tracks that the container cannot hold as they are: audio encoded anew, subtitles made
+//! plain text.
 
-use std::{
-    path::Path,
-    sync::{Arc, atomic::AtomicU64},
-};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, anyhow};
 use gst::prelude::*;
 
 use super::{
-    asked::{configure, filter_description},
-    muxer::pad,
-    protocol::{Setup, Span},
-    span, subtitles,
+    demux::is_text,
+    fault::track_name,
+    muxer::{Muxer, is_raw, pad},
+    probe::Track,
+    protocol::Setup,
+    subtitles,
 };
-use crate::{container::Container, encoding::Encoding};
-
-/// Raw frames that wait between two threads.
-const FRAMES: &str = "queue max-size-buffers=3 max-size-bytes=0 max-size-time=0";
-
-/// `deinterlace` knows 8-bit formats only, and lets others through as they are.
-const DEINTERLACED: &str = "capsfilter caps=\"video/x-raw,interlace-mode=progressive; \
-     video/x-raw,format=(string){I420,YV12,NV12,NV21,Y42B,Y444,YUY2,UYVY,Y41B,AYUV,BGRA,RGBA,RGB,BGR}\"";
+use crate::container::Container;
 
 /// A row of elements with one pad at each end.
 pub struct Branch {
@@ -35,114 +27,111 @@ pub struct Branch {
 }
 
 impl Branch {
-    /// From a description whose ends, or the one that is to be linked, have the names `begin` and `end`.
-    fn new(description: &str) -> Result<Self> {
+    /// From a description whose ends have the names `begin` and `end`.
+    fn new(track: usize, description: &str) -> Result<Self> {
         let bin = gst::parse::bin_from_description(description, false)
             .map_err(|error| anyhow!("`{description}`: {}", error.message()))?;
-        // By name: what decodebin will be linked to later has pads without a link, too.
+        bin.set_property("name", track_name(track) + "branch");
         let mut caps = gst::Caps::new_any();
         for (name, pad_name) in [("begin", "sink"), ("end", "src")] {
-            if let Some(element) = bin.by_name(name) {
-                let pad = pad(&element, pad_name)?;
-                caps = pad.query_caps(None);
-                bin.add_pad(&gst::GhostPad::with_target(&pad)?)?;
-            }
+            let element = bin.by_name(name).with_context(|| format!("no element '{name}'"))?;
+            let pad = pad(&element, pad_name)?;
+            caps = pad.query_caps(None);
+            bin.add_pad(&gst::GhostPad::with_target(&pad)?)?;
         }
         Ok(Self { bin: bin.upcast(), caps })
     }
 
-    /// Where decoded frames of [`Branch::video`] go in.
-    pub fn decoded(&self) -> Result<gst::Pad> {
-        pad(&self.part("decoded")?, "sink")
-    }
-
-    fn part(&self, name: &str) -> Result<gst::Element> {
-        let bin = self.bin.downcast_ref::<gst::Bin>().context("no bin")?;
-        bin.by_name(name).with_context(|| format!("no element '{name}'"))
-    }
-
-    /// Decodes, translates and encodes video. `frames` counts what leaves the filter and, with a
-    /// `span`, lies in it.
-    pub fn video(
-        setup: &Setup,
-        container: Container,
-        span: Option<&Span>,
-        frames: Arc<AtomicU64>,
-    ) -> Result<Self> {
-        let encoding = Encoding::new(&setup.recipe, container, setup.threads);
-        // What a decoder's memory is, videoconvert settles; upright frames for the generator.
-        let branch = Self::new(&format!(
-            "decodebin name=begin ! {FRAMES} name=decoded ! videoconvert ! videoflip video-direction=auto \
-             ! {DEINTERLACED} ! deinterlace fields=top ! {before} {filter} ! {FRAMES} ! videocrop name=even \
-             ! videoconvert ! {raw} ! {encoder} ! identity name=end",
-            before = encoding.before,
-            filter = filter_description(setup),
-            raw = encoding.raw,
-            encoder = encoding.encoder,
-        ))?;
-        let filter = branch.part("filter")?;
-        configure(&filter, setup);
-        if !encoding.takes_odd_sizes {
-            crop_to_even(&branch.part("even")?)?;
-        }
-        span::count_frames(&pad(&filter, "src")?, span, frames);
-        if let Some(span) = span {
-            span::cut(&branch.decoded()?, span);
+    /// Encodes decoded audio with as many channels as it had, whatever their layout was.
+    pub fn audio(setup: &Setup, muxer: &Muxer, number: usize, track: &Track) -> Result<Self> {
+        let channels = track.channels();
+        let own = setup.recipe.audio_encoder.clone();
+        // Samples stay samples where the container has any form of them.
+        let raw = muxer.raw_audio().filter(|_| own.is_none() && is_raw(&track.caps));
+        let encoder = match raw {
+            Some(caps) => format!("capsfilter caps=\"{caps}\""),
+            None => own.unwrap_or_else(|| muxer.container.audio_encoder(channels).0),
+        };
+        let exact = format!(",channels={channels}");
+        let takes = gst::parse::bin_from_description(&encoder, true).ok().is_some_and(|bin| {
+            let caps = format!("audio/x-raw{exact}").parse::<gst::Caps>();
+            bin.static_pad("sink")
+                .zip(caps.ok())
+                .is_some_and(|(sink, caps)| sink.query_caps(None).can_intersect(&caps))
+        });
+        let exact = if takes && channels > 0 { &exact } else { "" };
+        let correct = match track.true_format {
+            Some(format) => format!("capssetter caps=audio/x-raw,format={format} !"),
+            None => String::new(),
+        };
+        let branch = Self::new(
+            number,
+            &format!(
+                "queue name=begin ! {correct} audiorate skip-to-first=true tolerance=40000000 \
+                 ! audioconvert ! audioresample ! audio/x-raw{exact} ! {encoder} ! identity name=end"
+            ),
+        )?;
+        if track.kind() == "audio/x-adpcm" {
+            count_samples(&pad(&branch.bin, "sink")?);
         }
         Ok(branch)
-    }
-
-    /// Encodes audio anew.
-    pub fn audio(setup: &Setup, container: Container) -> Result<Self> {
-        let own = setup.recipe.audio_encoder.as_deref();
-        let encoder = own.unwrap_or(container.audio_encoder().0);
-        Self::new(&format!(
-            "decodebin name=begin ! audioconvert ! audioresample ! {encoder} ! identity name=end"
-        ))
     }
 
     /// Brings subtitles into plain text.
-    pub fn plain_text(kind: &str, container: Container) -> Result<Self> {
+    pub fn plain_text(track: usize, kind: &str, container: Container) -> Result<Self> {
         let parse = match kind {
             "application/x-ass" | "application/x-ssa" => "ssaparse",
-            "text/x-raw" => "identity",
+            kind if kind == "text/x-raw" || !is_text(kind) => "identity",
+            WEBVTT => "identity",
             _ => "subparse",
         };
-        let branch = Self::new(&format!(
-            "{parse} name=begin ! capssetter name=plain replace=true caps=text/x-raw,format=utf8 ! identity name=end"
-        ))?;
+        let branch = Self::new(
+            track,
+            &format!(
+                "{parse} name=begin ! capssetter name=plain replace=true join=false caps=text/x-raw,format=utf8 \
+                 ! identity name=end"
+            ),
+        )?;
         let keeps_tags = container == Container::Mkv;
-        subtitles::make_plain(&pad(&branch.part("plain")?, "src")?, keeps_tags);
+        let bin = branch.bin.downcast_ref::<gst::Bin>().context("no bin")?;
+        let plain = pad(&bin.by_name("plain").context("no capssetter")?, "src")?;
+        subtitles::make_plain(&plain, keeps_tags, kind == WEBVTT);
         Ok(branch)
     }
 }
 
-/// Decodes a picture, translates and encodes it.
-pub fn picture(setup: &Setup, decoder: &str, encoder: &str, output: &Path) -> Result<Branch> {
-    let branch = Branch::new(&format!(
-        "{decoder} ! videoconvert ! videoflip video-direction=auto ! {filter} ! videoconvert \
-         ! {encoder} ! filesink name=file",
-        filter = filter_description(setup)
-    ))?;
-    configure(&branch.part("filter")?, setup);
-    branch.part("file")?.set_property("location", output);
-    Ok(branch)
-}
+/// What `matroskademux` of GStreamer 1.22 calls WebVTT.
+pub const WEBVTT: &str = "application/x-subtitle-unknown";
 
-/// Has `crop` take a column and a row off frames of odd width and height.
-fn crop_to_even(crop: &gst::Element) -> Result<()> {
-    let element = crop.downgrade();
-    pad(crop, "sink")?.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
-        let Some(gst::EventView::Caps(caps)) = info.event().map(|event| event.view()) else {
-            return gst::PadProbeReturn::Ok;
-        };
-        if let (Some(crop), Ok(video)) =
-            (element.upgrade(), gst_video::VideoInfo::from_caps(caps.caps()))
+/// Gives decoded audio the times that its samples have one after another from the first: the blocks of ADPCM
+/// in an AVI come with others, which fall behind.
+fn count_samples(pad: &gst::Pad) {
+    let state = Mutex::new((None::<gst::ClockTime>, 0u64));
+    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        let caps = pad.current_caps();
+        let audio = caps.and_then(|caps| {
+            let caps = caps.structure(0)?.to_owned();
+            let format = caps.get::<String>("format").ok()?;
+            // S16LE, F32LE: the number of bits in the name.
+            let bits: u64 =
+                format.trim_start_matches(char::is_alphabetic).get(..2)?.parse().ok()?;
+            let channels = caps.get::<i32>("channels").ok()?;
+            Some((bits / 8 * channels as u64, caps.get::<i32>("rate").ok()? as u64))
+        });
+        if let (Some((frame, rate)), Some(gst::PadProbeData::Buffer(buffer))) =
+            (audio, &mut info.data)
+            && frame > 0
         {
-            crop.set_property("right", (video.width() % 2) as i32);
-            crop.set_property("bottom", (video.height() % 2) as i32);
+            let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+            let (start, samples) = &mut *state;
+            let start = *start.get_or_insert(buffer.pts().unwrap_or_default());
+            let time = |samples: u64| gst::ClockTime::SECOND.mul_div_floor(samples, rate);
+            let buffer = buffer.make_mut();
+            let (from, to) = (*samples, *samples + buffer.size() as u64 / frame);
+            buffer.set_pts(time(from).map(|time| start + time));
+            buffer.set_duration(time(to).zip(time(from)).map(|(to, from)| to - from));
+            *samples = to;
         }
         gst::PadProbeReturn::Ok
     });
-    Ok(())
 }

@@ -10,11 +10,21 @@ use gst::prelude::*;
 pub const NO_SPACE: &str = "no space left for the output";
 /// Why a file has no tracks.
 pub const NO_INDEX: &str = "is truncated, or still being written: its index is missing";
-const NOTHING_DECODED: &str = "is damaged: nothing in it can be decoded";
+/// Why a file gives no frames.
+pub const NOTHING_DECODED: &str = "is damaged: nothing in it can be decoded";
 
-/// A failure that does not come from the file but from its being cut.
+/// A failure that does not come from the file but from its being cut into segments.
 #[derive(Debug)]
 pub struct CutFault(pub String);
+
+/// A failure of one track, by its number from 0, on its way into the output.
+#[derive(Debug)]
+pub struct TrackFault {
+    /// The track.
+    pub track: usize,
+    /// What is wrong.
+    pub cause: String,
+}
 
 impl fmt::Display for CutFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -22,18 +32,73 @@ impl fmt::Display for CutFault {
     }
 }
 
-impl std::error::Error for CutFault {}
+impl fmt::Display for TrackFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "track {}: {}", self.track + 1, self.cause)
+    }
+}
 
-/// What an error message of a pipeline means; `missing` are descriptions of missing plugins that
-/// were told before.
-pub fn explain(message: &gst::message::Error, missing: &[String]) -> String {
-    let error = message.error();
-    if let Some(fault) = error.kind::<gst::ResourceError>() {
-        match fault {
-            gst::ResourceError::NoSpaceLeft => return NO_SPACE.to_owned(),
-            gst::ResourceError::NotAuthorized => return "permission denied".to_owned(),
-            _ => {}
+impl std::error::Error for CutFault {}
+impl std::error::Error for TrackFault {}
+
+/// The name of the elements of a track.
+pub fn track_name(track: usize) -> String {
+    format!("track-{track}-")
+}
+
+/// The error that a message of a pipeline stands for; `missing` are descriptions of missing plugins that
+/// were reported before.
+pub fn explain(message: &gst::message::Error, missing: &[String]) -> anyhow::Error {
+    let cause = cause_of(message, missing);
+    let mut object = message.src().cloned();
+    while let Some(source) = object {
+        let name = source.name();
+        let number = name.strip_prefix("track-").and_then(|rest| rest.split('-').next());
+        if let Some(track) = number.and_then(|number| number.parse().ok()) {
+            let is_flow = message.error().message().contains("Internal data stream error");
+            let cause = if is_flow { "the container refuses its data".to_owned() } else { cause };
+            return TrackFault { track, cause }.into();
         }
+        object = source.parent();
+    }
+    anyhow::anyhow!(cause)
+}
+
+/// What an error of a probe means, of which there are no details.
+pub fn explain_probe(error: &gst::glib::Error) -> String {
+    match of_kind(error) {
+        Some(text) => text.to_owned(),
+        None if error.message().contains("contains no data") => "is empty".to_owned(),
+        None => one_line(error.message()),
+    }
+}
+
+fn of_kind(error: &gst::glib::Error) -> Option<&'static str> {
+    if error.matches(gst::ResourceError::NoSpaceLeft) {
+        return Some(NO_SPACE);
+    }
+    if error.matches(gst::ResourceError::NotAuthorized) {
+        return Some("permission denied");
+    }
+    match error.kind::<gst::StreamError>()? {
+        gst::StreamError::TypeNotFound => {
+            Some("is no video or picture, or too damaged to be recognised")
+        }
+        gst::StreamError::WrongType if error.message().contains("text file") => {
+            Some("is a text file")
+        }
+        gst::StreamError::Decrypt | gst::StreamError::DecryptNokey => Some("is encrypted"),
+        gst::StreamError::Demux if error.message().contains("no playable streams") => {
+            Some(NO_INDEX)
+        }
+        _ => None,
+    }
+}
+
+fn cause_of(message: &gst::message::Error, missing: &[String]) -> String {
+    let error = message.error();
+    if let Some(text) = of_kind(&error) {
+        return text.to_owned();
     }
     let says = |text: &str| {
         let debug = message.debug();
@@ -43,28 +108,16 @@ pub fn explain(message: &gst::message::Error, missing: &[String]) -> String {
         return NO_SPACE.to_owned();
     }
     // Decoder and decodebin both notice; whoever is first.
-    if says("No valid frames found") || says("all streams without buffers") {
+    if says("No valid frames") || says("all streams without buffers") {
         return NOTHING_DECODED.to_owned();
     }
     let is_of_source = message.src().is_some_and(|source| source.name().starts_with("source"));
     match error.kind::<gst::StreamError>() {
-        Some(gst::StreamError::TypeNotFound) => {
-            return "is no video or picture, or too damaged to be recognised".to_owned();
-        }
-        Some(gst::StreamError::WrongType) if error.message().contains("text file") => {
-            return "is a text file".to_owned();
-        }
-        Some(gst::StreamError::Decrypt | gst::StreamError::DecryptNokey) => {
-            return "is encrypted".to_owned();
-        }
         Some(gst::StreamError::CodecNotFound) if !missing.is_empty() => {
             return not_installed(missing);
         }
         Some(gst::StreamError::CodecNotFound) => {
             return NOTHING_DECODED.to_owned();
-        }
-        Some(gst::StreamError::Demux) if error.message().contains("no playable streams") => {
-            return NO_INDEX.to_owned();
         }
         _ => {}
     }
@@ -78,7 +131,8 @@ pub fn explain(message: &gst::message::Error, missing: &[String]) -> String {
     }
 }
 
-fn not_installed(missing: &[String]) -> String {
+/// Why a file cannot be decoded.
+pub fn not_installed(missing: &[String]) -> String {
     format!("cannot be decoded, since this is not installed: {}", missing.join(", "))
 }
 

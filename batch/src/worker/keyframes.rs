@@ -2,22 +2,11 @@
 
 //! Where a long video can be cut.
 
-use std::{
-    path::Path,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context, Result};
 use gst::prelude::*;
 
-use super::{
-    fault::CutFault,
-    muxer::discard,
-    playing::Playing,
-    protocol::{Reply, Span},
-    source::take_apart,
-    tracks::main_track,
-};
+use super::protocol::Span;
 
 /// A frame, still encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,29 +17,8 @@ pub struct Frame {
     pub is_key: bool,
 }
 
-/// The frames of the main video of `input`, in the order in which they are shown. Reads the whole
-/// file but decodes nothing; `say` gets a sign of life now and then.
-pub fn scan(input: &Path, say: &mut dyn FnMut(Reply)) -> Result<Vec<Frame>> {
-    let playing = Playing::new();
-    let frames = Arc::new(Mutex::new(Vec::<Option<Frame>>::new()));
-    let (collected, pipeline) = (frames.clone(), playing.pipeline().downgrade());
-    let watch = playing.watch();
-    take_apart(playing.pipeline(), input, None, move |tracks| {
-        let pipeline = pipeline.upgrade().context("the pipeline is gone")?;
-        let video = main_track(tracks)?;
-        watch(&video.pad);
-        collect(&video.pad, collected.clone());
-        discard(&pipeline, &video.pad)
-    })?;
-    playing.run(None, say)?;
-    let frames = std::mem::take(&mut *frames.lock().unwrap_or_else(PoisonError::into_inner));
-    let frames: Option<Vec<Frame>> = frames.into_iter().collect();
-    let mut frames = frames.ok_or_else(|| CutFault("has frames without a time".to_owned()))?;
-    frames.sort();
-    Ok(frames)
-}
-
-fn collect(video: &gst::Pad, frames: Arc<Mutex<Vec<Option<Frame>>>>) {
+/// Collects the frames that pass `video`.
+pub fn collect(video: &gst::Pad, frames: Arc<Mutex<Vec<Option<Frame>>>>) {
     video.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
         let segment = pad.sticky_event::<gst::event::Segment>(0);
         let frame = segment.zip(info.buffer()).and_then(|(segment, buffer)| {
@@ -69,13 +37,14 @@ fn collect(video: &gst::Pad, frames: Arc<Mutex<Vec<Option<Frame>>>>) {
     });
 }
 
-/// Pieces of about `length` nanoseconds that begin with key frames, each led in by `lead` frames.
+/// Segments of about `length` nanoseconds, one if that is 0, that begin with key frames, each led in by `lead` frames.
 pub fn spans(frames: &[Frame], length: u64, lead: usize) -> Vec<Span> {
     let Some(last) = frames.last() else { return Vec::new() };
     let mut starts = vec![0];
     for (i, frame) in frames.iter().enumerate().skip(1) {
         let begun = starts.last().map_or(0, |&start: &usize| frames[start].time);
-        let is_worth_it = frame.time - begun >= length && last.time - frame.time >= length / 2;
+        let is_worth_it =
+            length > 0 && frame.time - begun >= length && last.time - frame.time >= length / 2;
         // Two frames of one time would both be in this piece and the one before.
         if frame.is_key && is_worth_it && frames[i - 1].time < frame.time {
             starts.push(i);
@@ -86,7 +55,9 @@ pub fn spans(frames: &[Frame], length: u64, lead: usize) -> Vec<Span> {
         lead: if start == 0 { 0 } else { frames[start.saturating_sub(lead)].time },
         start: if start == 0 { 0 } else { frames[start].time },
         stop: frames.get(end).map(|frame| frame.time),
-        frames: (end - start) as u64,
+        frames: Some((end - start) as u64),
+        may_seek: true,
+        first: None,
     };
     starts.iter().zip(ends).map(span).collect()
 }
@@ -119,7 +90,7 @@ mod tests {
         for length in [7 * SECOND, 60 * SECOND, 150 * SECOND, 299 * SECOND] {
             let spans = spans(&frames, length, 5);
             assert!(spans.len() > 1);
-            assert_eq!(spans.iter().map(|span| span.frames).sum::<u64>(), 15_000);
+            assert_eq!(spans.iter().filter_map(|span| span.frames).sum::<u64>(), 15_000);
             assert_eq!(spans.last().unwrap().stop, None);
             for (span, next) in spans.iter().zip(&spans[1..]) {
                 assert_eq!(span.stop, Some(next.start));

@@ -2,26 +2,35 @@
 
 //! A worker: a process that does one task after another.
 
-mod asked;
 mod branch;
+mod check;
+mod clip;
+mod demux;
+mod elements;
 mod fault;
-mod join;
+mod isobmff;
 mod keyframes;
-mod look;
+mod losses;
+mod mapping;
+mod matroska;
+mod mux;
 mod muxer;
-mod piece;
-mod playing;
+mod picture;
+mod pipeline;
+mod pixels;
+mod plan;
+mod probe;
 pub mod protocol;
-mod source;
-mod span;
-mod still;
-mod strip;
+mod reader;
+mod riff;
+mod scan;
+mod segment;
 mod subtitles;
-mod tracks;
-mod translate;
+mod tally;
+mod thumbnails;
+mod video;
 
 use std::{
-    ffi::OsString,
     io::{self, BufRead, Write},
     path::{Path, PathBuf},
     process::{ExitCode, exit},
@@ -33,8 +42,9 @@ use anyhow::{Context, Result};
 use gst::prelude::*;
 
 use fault::{CutFault, one_line};
+use mux::Mux;
 use protocol::{Reply, Setup, Task};
-use translate::{Outcome, Translation};
+use segment::Job;
 
 /// Reads a set-up and tasks from standard input and replies on standard output, to its end.
 pub fn run() -> ExitCode {
@@ -52,7 +62,7 @@ fn work() -> Result<()> {
     let lines = read_lines();
     let Ok(setup) = lines.recv() else { return Ok(()) };
     let setup: Setup = serde_json::from_str(&setup)?;
-    asked::check_encoders(&setup)?;
+    elements::check_encoders(&setup)?;
     // Kept for as long as the worker lives, so that its generator is loaded once.
     let filter = ready_filter(&setup)?;
     say(&Reply::Ready {
@@ -85,7 +95,7 @@ fn read_lines() -> mpsc::Receiver<String> {
 
 /// The filter with its generator loaded.
 fn ready_filter(setup: &Setup) -> Result<gst::Element> {
-    let filter = asked::filter(setup)?;
+    let filter = elements::filter(setup)?;
     let bus = gst::Bus::new();
     filter.set_bus(Some(&bus));
     if filter.set_state(gst::State::Ready).is_err() {
@@ -100,41 +110,35 @@ fn ready_filter(setup: &Setup) -> Result<gst::Element> {
 }
 
 fn perform(task: Task, setup: &Setup, smoothing: f64) -> Result<Reply> {
-    let mut tell = |reply: Reply| say(&reply);
+    let mut report = |reply: Reply| say(&reply);
+    let mut first = 0;
     let frames = match &task {
-        Task::Video { input, output, container, may_cut } => {
-            let translation = translation(setup, input, output, *container);
-            match translation.run(*may_cut, smoothing, &mut tell)? {
-                Outcome::Whole(frames) => frames,
-                Outcome::Cut(spans) => return Ok(Reply::Cut { spans }),
-            }
+        Task::Probe { input, container, may_cut } => {
+            let lead = keyframes::lead_in(smoothing);
+            let plan =
+                plan::plan(setup, Path::new(input), *container, *may_cut, lead, &mut report)?;
+            return Ok(Reply::Plan { spans: plan.spans, frames: plan.frames });
         }
-        Task::Piece { input, output, container, span } => {
+        Task::Segment { input, output, container, span } => {
             let (input, output) = (Path::new(input), Path::new(output));
-            piece::translate(setup, input, output, *container, span, &mut tell)?
+            let job = Job { setup, input, output, container: *container, span };
+            let (frames, shown) = job.run(&mut report)?;
+            first = shown;
+            frames
         }
-        Task::Join { input, output, container, pieces } => {
-            translation(setup, input, output, *container).join(pieces, &mut tell)?;
-            0
+        Task::Mux { input, output, container, segments, spans } => {
+            let (input, output) = (Path::new(input), Path::new(output));
+            Mux { setup, input, output, container: *container, segments, spans }.run(&mut report)?
         }
         Task::Picture { input, output, format } => {
-            still::translate(setup, Path::new(input), Path::new(output), *format, &mut tell)?
+            picture::translate(setup, Path::new(input), Path::new(output), *format, &mut report)?
         }
-        Task::Strip { input, output } => {
-            let html = strip::before_and_after(Path::new(input), Path::new(output))?;
-            return Ok(Reply::Strip { html });
+        Task::Thumbnails { input, output } => {
+            let html = thumbnails::before_and_after(Path::new(input), Path::new(output))?;
+            return Ok(Reply::Thumbnails { html });
         }
     };
-    Ok(Reply::Done { frames })
-}
-
-fn translation<'a>(
-    setup: &'a Setup,
-    input: &'a OsString,
-    output: &'a OsString,
-    container: crate::container::Container,
-) -> Translation<'a> {
-    Translation { setup, input: Path::new(input), output: Path::new(output), container }
+    Ok(Reply::Done { frames, first })
 }
 
 fn failed(error: &anyhow::Error) -> Reply {

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What a container can hold.
+//! What a container can hold, and the elements that write it.
+//!
+//! `encodebin2` is no choice here: in GStreamer 1.22 it has pads for audio, video and private data only,
+//! so subtitles would be lost, and it cannot say beforehand which tracks a container refuses.
 
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use gst::prelude::*;
 
+use super::probe::media_type;
 use crate::container::Container;
 
 /// The element that writes a container.
@@ -14,26 +18,16 @@ pub struct Muxer {
     /// The container.
     pub container: Container,
     element: gst::Element,
-    /// What is asked for a track, which of its pads.
+    /// The pads that can be requested of it.
     templates: Vec<gst::PadTemplate>,
 }
 
 /// How a track gets into a container.
 #[derive(Clone, Debug)]
-pub struct WayIn {
+pub struct MuxPad {
     template: gst::PadTemplate,
     /// What brings the track into the form that the container wants.
     parser: Option<gst::ElementFactory>,
-}
-
-impl WayIn {
-    /// What a track has to be where the way begins.
-    pub fn begin(&self) -> gst::Caps {
-        match &self.parser {
-            None => self.template.caps().clone(),
-            Some(_) => gst::Caps::new_any(),
-        }
-    }
 }
 
 impl Muxer {
@@ -50,11 +44,14 @@ impl Muxer {
         &self.element
     }
 
-    /// How a track of these caps gets in, if it can be there at all.
-    pub fn way_in(&self, caps: &gst::Caps) -> Option<WayIn> {
+    /// The pad for a track of these caps, if the container can hold it.
+    pub fn pad_for(&self, caps: &gst::Caps) -> Option<MuxPad> {
+        if self.container.refuses(caps) {
+            return None;
+        }
         let direct = self.templates.iter().find(|template| template.caps().can_intersect(caps));
         if let Some(template) = direct {
-            return Some(WayIn { template: template.clone(), parser: None });
+            return Some(MuxPad { template: template.clone(), parser: None });
         }
         let parsers = gst::ElementFactory::factories_with_type(
             gst::ElementFactoryType::PARSER,
@@ -66,32 +63,50 @@ impl Muxer {
                 is_same_kind(template.caps(), caps) && parser.can_src_any_caps(template.caps())
             };
             let template = self.templates.iter().find(fits)?.clone();
-            Some(WayIn { template, parser: Some(parser.clone()) })
+            Some(MuxPad { template, parser: Some(parser.clone()) })
         })
     }
 
-    /// Links `track` to a new pad of the muxer, the `parser` of `way` between them.
-    pub fn link(&self, pipeline: &gst::Pipeline, track: &gst::Pad, way: &WayIn) -> Result<()> {
+    /// The forms of raw audio that the container holds, if any.
+    pub fn raw_audio(&self) -> Option<gst::Caps> {
+        let raw = gst::Caps::new_empty_simple("audio/x-raw");
+        let caps = self.templates.iter().map(|template| template.caps().intersect(&raw));
+        caps.into_iter().find(|caps| !caps.is_empty())
+    }
+
+    /// Links `track` to a new pad of the muxer, which is returned, the parser of `how` between them.
+    pub fn link(
+        &self,
+        pipeline: &gst::Pipeline,
+        track: &gst::Pad,
+        how: &MuxPad,
+    ) -> Result<gst::Pad> {
         let mut track = track.clone();
-        if let Some(factory) = &way.parser {
+        if let Some(factory) = &how.parser {
             let parser = factory.create().build()?;
             add(pipeline, &parser)?;
             track.link(&pad(&parser, "sink")?)?;
             track = pad(&parser, "src")?;
         }
-        let sink = self.element.request_pad(&way.template, None, None);
+        let sink = self.element.request_pad(&how.template, None, None);
         let sink = sink.with_context(|| format!("{} has no pad left", self.element.name()))?;
         track.link(&sink).with_context(|| {
             format!("{} refuses the track {}", self.element.name(), track.query_caps(None))
         })?;
-        Ok(())
+        Ok(sink)
     }
 }
 
 fn is_same_kind(a: &gst::Caps, b: &gst::Caps) -> bool {
-    let names = |caps: &gst::Caps| caps.iter().map(|s| s.name().to_string()).collect::<Vec<_>>();
-    let b = names(b);
-    names(a).iter().any(|name| b.contains(name))
+    a.iter().any(|a| b.iter().any(|b| a.name() == b.name() && is_same_mpeg(a, b)))
+}
+
+/// MPEG audio is MP3 or AAC, and MPEG video MPEG-2 or MPEG-4: no parser makes one of the other.
+fn is_same_mpeg(a: &gst::StructureRef, b: &gst::StructureRef) -> bool {
+    ["mpegversion", "layer"].iter().all(|field| match (a.value(*field), b.value(*field)) {
+        (Ok(a), Ok(b)) => a.can_intersect(b),
+        _ => true,
+    })
 }
 
 /// An element of GStreamer, or what to do if it is not installed.
@@ -122,12 +137,18 @@ pub fn add(pipeline: &gst::Pipeline, element: &gst::Element) -> Result<()> {
     Ok(())
 }
 
-/// A track that nobody took would stop the others.
-pub fn discard(pipeline: &gst::Pipeline, track: &gst::Pad) -> Result<()> {
+/// Links a track that nobody takes; returns where it ends.
+pub fn discard(pipeline: &gst::Pipeline, track: &gst::Pad) -> Result<gst::Pad> {
     let sink = make("fakesink")?;
     sink.set_property("async", false);
     sink.set_property("sync", false);
+    let end = pad(&sink, "sink")?;
     add(pipeline, &sink)?;
-    track.link(&pad(&sink, "sink")?)?;
-    Ok(())
+    track.link(&end)?;
+    Ok(end)
+}
+
+/// Whether the caps are of raw audio or video.
+pub fn is_raw(caps: &gst::Caps) -> bool {
+    media_type(caps).ends_with("/x-raw")
 }

@@ -22,37 +22,54 @@ pub struct Setup {
     pub recipe: Recipe,
     /// Threads for the generator and the encoder.
     pub threads: u32,
-    /// Nanoseconds of a piece; 0 for no pieces.
+    /// Nanoseconds of a segment; 0 for no segments.
     pub piece: u64,
+    /// What runs the generator, if the user says so.
+    pub provider: Option<String>,
+    /// The device of this worker.
+    pub device: Option<u32>,
+    /// Whether outputs are decoded before they get their names.
+    pub verify: bool,
 }
 
 /// Something to do. Outputs are unfinished files that the program renames when all is well.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Task {
-    /// Translate a video, or say into which pieces it is to be cut.
-    Video { input: OsString, output: OsString, container: Container, may_cut: bool },
-    /// Translate a piece of a video.
-    Piece { input: OsString, output: OsString, container: Container, span: Span },
-    /// Put translated pieces together, and audio and subtitles along with them.
-    Join { input: OsString, output: OsString, container: Container, pieces: Vec<OsString> },
+    /// Probe a video, and say into which segments it is cut: more than one only with `may_cut`.
+    Probe { input: OsString, container: Container, may_cut: bool },
+    /// Translate a segment of a video.
+    Segment { input: OsString, output: OsString, container: Container, span: Span },
+    /// Put translated segments together, and everything else of the input along with them.
+    Mux {
+        input: OsString,
+        output: OsString,
+        container: Container,
+        segments: Vec<OsString>,
+        spans: Vec<Span>,
+    },
     /// Translate a picture.
     Picture { input: OsString, output: OsString, format: PictureFormat },
     /// Show a few frames before and after.
-    Strip { input: OsString, output: OsString },
+    Thumbnails { input: OsString, output: OsString },
 }
 
-/// A piece of a video, from one key frame to another. Times are stream times in nanoseconds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A segment of a video, from one key frame to another. Times are stream times in nanoseconds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
     /// Where translation begins, so that smoothing has its past; these frames are not kept.
     pub lead: u64,
     /// The first frame.
     pub start: u64,
-    /// The first frame of the next piece; none for the last.
+    /// The first frame of the next segment; none for the last.
     pub stop: Option<u64>,
-    /// How many frames lie between.
-    pub frames: u64,
+    /// How many frames lie between, if the file has been read for it.
+    pub frames: Option<u64>,
+    /// When its first frame is shown, once it is translated.
+    #[serde(default)]
+    pub first: Option<u64>,
+    /// Whether a seek finds `lead`, so that nothing before it is decoded.
+    pub may_seek: bool,
 }
 
 /// What a worker says.
@@ -63,14 +80,14 @@ pub enum Reply {
     Ready { model: OsString, provider: String },
     /// So many frames are translated, of so many as far as is known.
     Progress { frames: u64, total: Option<u64> },
-    /// Something was done otherwise than one might expect.
+    /// Something that a user should know of the file.
     Notice { text: String },
-    /// The task is done.
-    Done { frames: u64 },
-    /// The video is long and has not been translated: these are its pieces.
-    Cut { spans: Vec<Span> },
+    /// The task is done; the first frame of a segment is shown at `first` nanoseconds.
+    Done { frames: u64, first: u64 },
+    /// The segments of a probed video, and how many frames it has as far as is known.
+    Plan { spans: Vec<Span>, frames: Option<u64> },
     /// An image element with frames before and after.
-    Strip { html: String },
-    /// The task has failed. `by_cutting` says that it may go well in one piece.
+    Thumbnails { html: String },
+    /// The task has failed. `by_cutting` says that it may go well in one segment.
     Failed { cause: String, by_cutting: bool },
 }

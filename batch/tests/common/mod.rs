@@ -8,6 +8,7 @@
     reason = "clippy knows tests by their functions, and these are helpers"
 )]
 
+pub mod ffmpeg;
 #[path = "../../../tests/element/generators.rs"]
 pub mod generators;
 pub mod media;

@@ -9,8 +9,7 @@ use cyclegan_output::page;
 use gst::prelude::*;
 use image::{RgbImage, imageops};
 
-use super::{muxer::pad, playing::Playing, still};
-use crate::picture::PictureFormat;
+use super::{muxer::pad, picture, pipeline::Pipeline};
 
 /// Frames of a video that are shown.
 const FRAMES: u32 = 6;
@@ -23,6 +22,10 @@ const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(60);
 
 /// An image element: frames of `input` above, the same of `output` below.
 pub fn before_and_after(input: &Path, output: &Path) -> Result<String> {
+    if picture::is_picture(output) {
+        let small = |file: &Path| Ok::<_, anyhow::Error>(shrunk(&picture::open(file)?));
+        return page::image(&sheet(&[(small(input)?, small(output)?)]));
+    }
     let before = Shown::open(input)?;
     let after = Shown::open(output)?;
     let times = after.times();
@@ -31,6 +34,11 @@ pub fn before_and_after(input: &Path, output: &Path) -> Result<String> {
         columns.push((before.frame(time)?, after.frame(time)?));
     }
     page::image(&sheet(&columns))
+}
+
+fn shrunk(picture: &image::DynamicImage) -> RgbImage {
+    let width = (picture.width() * HEIGHT as u32 / picture.height().max(1)).max(1);
+    picture.resize_exact(width, HEIGHT as u32, imageops::FilterType::Triangle).into_rgb8()
 }
 
 fn sheet(columns: &[(RgbImage, RgbImage)]) -> RgbImage {
@@ -51,22 +59,20 @@ fn sheet(columns: &[(RgbImage, RgbImage)]) -> RgbImage {
 
 /// A file of which frames are shown.
 struct Shown {
-    playing: Playing,
+    pipeline: Pipeline,
     sink: gst_app::AppSink,
     duration: Option<gst::ClockTime>,
 }
 
 impl Shown {
     fn open(file: &Path) -> Result<Self> {
-        let playing = Playing::new();
+        let pipeline = Pipeline::new();
         let source = gst::ElementFactory::make("filesrc").property("location", file).build()?;
         let show = gst::parse::bin_from_description(
             &format!(
-                "{decoder} ! queue ! videoconvert ! videoflip video-direction=auto ! videoscale \
+                "decodebin name=begin ! queue ! videoconvert ! videoflip video-direction=auto ! videoscale \
                  ! video/x-raw,height={HEIGHT},pixel-aspect-ratio=1/1 ! videoconvert \
-                 ! {jpeg} ! appsink name=out sync=false max-buffers=1",
-                decoder = still::decoder(file)?,
-                jpeg = PictureFormat::Jpeg.encoder()
+                 ! video/x-raw,format=RGB ! jpegenc quality=92 ! appsink name=out sync=false max-buffers=1"
             ),
             false,
         )?;
@@ -74,17 +80,17 @@ impl Shown {
         show.add_pad(&gst::GhostPad::with_target(&pad(&begin, "sink")?)?)?;
         let sink = show.by_name("out").and_then(|sink| sink.downcast::<gst_app::AppSink>().ok());
         let show = show.upcast::<gst::Element>();
-        playing.pipeline().add_many([&source, &show])?;
+        pipeline.gst().add_many([&source, &show])?;
         source.link(&show)?;
-        playing.pause()?;
-        let shown = Self { playing, sink: sink.context("no appsink")?, duration: None };
+        pipeline.pause()?;
+        let shown = Self { pipeline, sink: sink.context("no appsink")?, duration: None };
         shown.wait(file)?;
-        let duration = shown.playing.pipeline().query_duration::<gst::ClockTime>();
+        let duration = shown.pipeline.gst().query_duration::<gst::ClockTime>();
         Ok(Self { duration, ..shown })
     }
 
     fn wait(&self, file: &Path) -> Result<()> {
-        let (reached, ..) = self.playing.pipeline().state(PATIENCE);
+        let (reached, ..) = self.pipeline.gst().state(PATIENCE);
         reached.map(drop).map_err(|_| anyhow!("{} cannot be shown", file.display()))
     }
 
@@ -103,7 +109,7 @@ impl Shown {
     fn frame(&self, time: gst::ClockTime) -> Result<RgbImage> {
         if !time.is_zero() {
             let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::ACCURATE;
-            let sought = self.playing.pipeline().seek_simple(flags, time);
+            let sought = self.pipeline.gst().seek_simple(flags, time);
             sought.context("cannot be sought in")?;
         }
         let sample = self.sink.try_pull_preroll(PATIENCE);

@@ -13,7 +13,8 @@ use crate::options::Direction;
 
 /// The filter as `gst-launch-1.0` takes it, without what could hold spaces.
 pub fn filter_description(setup: &Setup) -> String {
-    format!("cycleganfilter name=filter threads={} {}", setup.threads, setup.recipe.filter)
+    let device = setup.device.map_or(String::new(), |device| format!("device-id={device}"));
+    format!("cycleganfilter name=filter threads={} {device} {}", setup.threads, setup.recipe.filter)
 }
 
 /// Gives the filter what its description leaves out.
@@ -26,6 +27,9 @@ pub fn configure(filter: &gst::Element, setup: &Setup) {
         Direction::Reverse => "reverse",
     };
     filter.set_property_from_str("direction", direction);
+    if let Some(provider) = &setup.provider {
+        filter.set_property_from_str("execution-provider", provider);
+    }
 }
 
 /// A filter of its own, set up as in every branch.
@@ -44,7 +48,20 @@ pub fn filter(setup: &Setup) -> Result<gst::Element> {
         filter.has_property("active-model"),
         "the element cycleganfilter that GStreamer finds is older than this program; install both together"
     );
-    configure(&filter, setup);
+    let option = format!("--provider {}", setup.provider.as_deref().unwrap_or_default());
+    parsed(&option, || {
+        configure(&filter, setup);
+        Ok(())
+    })?;
+    if let Some(provider) = &setup.provider {
+        let chosen = filter.property_value("execution-provider");
+        let nick =
+            gst::glib::EnumValue::from_value(&chosen).map(|(_, value)| value.nick().to_owned());
+        ensure!(
+            nick.as_ref() == Some(provider),
+            "--provider {provider}: not known; `gst-inspect-1.0 cycleganfilter` lists them"
+        );
+    }
     Ok(filter)
 }
 

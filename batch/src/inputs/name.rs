@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Names of outputs by a template.
+
+use std::{
+    ffi::OsStr,
+    path::{Component, Path, PathBuf},
+};
+
+use anyhow::{Result, ensure};
+
+/// What a template may hold.
+const PARTS: [&str; 4] = ["{dir}", "{stem}", "{ext}", "{name}"];
+
+/// Fails for a template that cannot name files, or names all the same.
+pub fn check(template: &str) -> Result<()> {
+    let rest = PARTS.iter().fold(template.to_owned(), |rest, part| rest.replace(part, ""));
+    ensure!(!rest.contains(['{', '}']), "--name '{template}': expected {}", PARTS.join(", "));
+    let is_own = template.contains("{stem}") || template.contains("{name}");
+    ensure!(
+        is_own,
+        "--name '{template}': all outputs would have one name; expected {{stem}} or {{name}}"
+    );
+    let is_inner = Path::new(template)
+        .components()
+        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    ensure!(is_inner, "--name '{template}': leads out of --out");
+    Ok(())
+}
+
+/// The name that `template` gives an output that would be called `output`.
+pub fn apply(template: &str, output: &Path) -> PathBuf {
+    // A name that is no text stays what it is: a template is text.
+    let Some(text) = output.to_str() else { return output.to_owned() };
+    let path = Path::new(text);
+    fn part(part: Option<&OsStr>) -> &str {
+        part.and_then(OsStr::to_str).unwrap_or_default()
+    }
+    let dir = path.parent().and_then(|dir| dir.to_str()).unwrap_or_default();
+    let dir = if dir.is_empty() { "." } else { dir };
+    let name = template
+        .replace("{dir}", dir)
+        .replace("{name}", part(path.file_name()))
+        .replace("{stem}", part(path.file_stem()))
+        .replace("{ext}", part(path.extension()));
+    let parts = Path::new(&name).components();
+    parts.filter(|part| matches!(part, Component::Normal(_))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn templates_name_outputs() {
+        let name = |template: &str, path: &str| apply(template, Path::new(path));
+        assert_eq!(name("{dir}/{stem}.zebra.{ext}", "a/b.mp4"), Path::new("a/b.zebra.mp4"));
+        assert_eq!(name("{dir}/{stem}.zebra.{ext}", "b.mp4"), Path::new("b.zebra.mp4"));
+        assert_eq!(name("flat/{name}", "a/b.mp4"), Path::new("flat/b.mp4"));
+    }
+
+    #[test]
+    fn templates_that_make_no_sense_are_refused() {
+        for template in ["{dir}/x.mp4", "{stem}{frame}", "../{name}", "/{name}"] {
+            assert!(check(template).is_err(), "{template}");
+        }
+        assert!(check("{dir}/{stem}-1.{ext}").is_ok());
+    }
+}

@@ -1,0 +1,543 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The work on many files, step by step, by several threads with a worker process each.
+
+use std::{
+    ops::ControlFlow,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
+
+use anyhow::{Result, anyhow};
+
+use crate::{
+    container::Container,
+    encoding::segment_container,
+    entry::{Entry, Fingerprint, Status},
+    events::{Events, Verdict},
+    inputs::{Item, Kind},
+    options::Options,
+    pool::{Ending, Worker},
+    queue::{Queue, Step},
+    worker::protocol::{Reply, Setup, Span, Task},
+};
+
+/// How often a task is done again whose worker has crashed.
+const RETRIES: usize = 1;
+
+/// What is known of a file at the end.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// How it has ended; none if the program was stopped before.
+    pub verdict: Option<Verdict>,
+    /// What a user should know of it.
+    pub notices: Vec<String>,
+    /// Frames before and after, as HTML.
+    pub thumbnails: Option<String>,
+}
+
+/// A file that is being worked on.
+struct Begun {
+    entry: Arc<Entry>,
+    since: Instant,
+    spans: Vec<Span>,
+    /// Frames of the whole, as far as is known.
+    total: Option<u64>,
+    /// Segments that are not finished.
+    left: usize,
+    /// Frames of finished segments, and of those that are being translated.
+    finished: u64,
+    running: Vec<(usize, u64)>,
+    /// Set when the file will be translated in one segment after all.
+    is_uncut: bool,
+}
+
+#[derive(Default)]
+struct File {
+    outcome: Outcome,
+    begun: Option<Begun>,
+}
+
+/// The worker of a thread, and how it is started.
+struct Slot {
+    worker: Option<Worker>,
+    setup: Setup,
+}
+
+/// Why a task did not go well.
+enum Failure {
+    /// The program stops.
+    Stopped,
+    /// There is no worker to do it.
+    NoWorker(String),
+    /// It may go well in one segment.
+    Cut(String),
+    /// It will not go well.
+    Task(String),
+}
+
+/// All files, and what is to be done with them.
+pub struct Scheduler<'a> {
+    options: &'a Options,
+    setup: Setup,
+    items: &'a [Item],
+    model: &'a str,
+    events: &'a Events,
+    queue: Queue,
+    files: Vec<Mutex<File>>,
+    /// Threads that have a worker or may get one.
+    alive: AtomicUsize,
+}
+
+impl<'a> Scheduler<'a> {
+    /// `items`, to be translated with the generator whose files have the hash `model`.
+    pub fn new(
+        options: &'a Options,
+        setup: Setup,
+        items: &'a [Item],
+        model: &'a str,
+        events: &'a Events,
+    ) -> Self {
+        let queue = Queue::default();
+        (0..items.len()).for_each(|index| queue.push(Step::File(index)));
+        let files = items.iter().map(|_| Mutex::default()).collect();
+        Self { options, setup, items, model, events, queue, files, alive: AtomicUsize::new(0) }
+    }
+
+    /// More threads than this would have nothing to do.
+    pub fn most_jobs(&self) -> usize {
+        let is_video = |item: &&Item| matches!(item.kind, Kind::Video(_));
+        let may_cut = self.setup.piece > 0 && self.items.iter().any(|item| is_video(&item));
+        if may_cut { usize::MAX } else { self.items.len() }
+    }
+
+    /// What is known of the files at the end, in the order of the items.
+    pub fn outcomes(&self) -> Vec<Outcome> {
+        (0..self.files.len()).map(|index| self.file(index).outcome.clone()).collect()
+    }
+
+    /// Counts the threads that will [`work`](Self::work).
+    pub fn expect(&self, threads: usize) {
+        self.alive.store(threads, Ordering::SeqCst);
+    }
+
+    /// Does steps until there are none left, or until no worker can be had.
+    /// `thread` is its number, which decides its device.
+    pub fn work(&self, worker: Option<Worker>, thread: usize) {
+        let devices = &self.options.device;
+        let device = (!devices.is_empty()).then(|| devices[thread % devices.len()]);
+        let mut worker = Slot { worker, setup: Setup { device, ..self.setup.clone() } };
+        self.queue.work(|step| {
+            let result = match step {
+                Step::File(index) => self.begin(index, &mut worker),
+                Step::Whole(index) => self.plan(index, &mut worker, false),
+                Step::Segment(index, segment) => self.segment(index, segment, &mut worker),
+                Step::Mux(index) => self.mux(index, &mut worker),
+            };
+            let (Step::File(index)
+            | Step::Whole(index)
+            | Step::Segment(index, _)
+            | Step::Mux(index)) = step;
+            match result {
+                Ok(()) | Err(Failure::Stopped) => {}
+                Err(Failure::NoWorker(cause)) => return self.give_up(step, index, cause),
+                Err(Failure::Cut(cause) | Failure::Task(cause)) => {
+                    self.queue.forget_segments(index);
+                    self.fail(index, cause, &mut worker);
+                }
+            }
+            ControlFlow::Continue(())
+        });
+    }
+
+    /// A thread without a worker leaves its step to the others; the last one has nobody to leave it to.
+    fn give_up(&self, step: Step, index: usize, cause: String) -> ControlFlow<()> {
+        let others = self.alive.fetch_sub(1, Ordering::SeqCst).saturating_sub(1);
+        if others == 0 {
+            self.alive.store(1, Ordering::SeqCst);
+            self.queue.forget_segments(index);
+            self.end_failed(index, format!("no worker can be started: {cause}"));
+            return ControlFlow::Continue(());
+        }
+        // Another process, or thread, may begin the file anew.
+        if let Step::File(_) = step {
+            self.file(index).begun = None;
+            self.events.forget(index);
+        }
+        self.events.warn(&format!("a worker cannot be started, {others} go on: {cause}"));
+        self.queue.push_first([step].into_iter());
+        ControlFlow::Break(())
+    }
+
+    fn begin(&self, index: usize, worker: &mut Slot) -> Result<(), Failure> {
+        match self.open(index) {
+            Ok(Status::Finished(frames)) => {
+                self.end(index, Verdict::Skipped { frames }, worker);
+                Ok(())
+            }
+            Ok(Status::Open) if self.options.dry_run => self.foresee(index, worker),
+            Ok(Status::Open) => match self.items[index].kind {
+                Kind::Video(_) => self.plan(index, worker, self.setup.piece > 0),
+                Kind::Picture(format) => {
+                    let Some(entry) = self.entry(index) else { return Ok(()) };
+                    entry.clear();
+                    let input = self.items[index].input.clone().into_os_string();
+                    let output = entry.unfinished().into_os_string();
+                    let task = Task::Picture { input, output, format };
+                    self.perform_and_finish(index, &entry, worker, &task)
+                }
+            },
+            Err(error) => Err(Failure::Task(format!("{error:#}"))),
+        }
+    }
+
+    /// Says what would be done.
+    fn foresee(&self, index: usize, worker: &mut Slot) -> Result<(), Failure> {
+        let (mut frames, mut segments) = (Some(1), 1);
+        if let Kind::Video(container) = self.items[index].kind {
+            let input = self.items[index].input.clone().into_os_string();
+            let task = Task::Probe { input, container, may_cut: self.setup.piece > 0 };
+            if let Reply::Plan { spans, frames: expected } =
+                self.perform(index, worker, &task, &|_, _| {})?
+            {
+                (frames, segments) = (expected, spans.len());
+            }
+        }
+        self.end(index, Verdict::Planned { frames, segments }, worker);
+        Ok(())
+    }
+
+    fn open(&self, index: usize) -> Result<Status> {
+        let item = &self.items[index];
+        if let Some(problem) = &item.problem {
+            return Err(anyhow!(problem.clone()));
+        }
+        let fingerprint = Fingerprint::new(item, &self.setup.recipe, self.model)?;
+        self.events.start(index, &item.input, fingerprint.size());
+        let entry =
+            Arc::new(Entry::open(&self.options.out, item, fingerprint, self.options.dry_run)?);
+        let status = entry.status(self.options.overwrite)?;
+        self.file(index).begun = Some(Begun {
+            entry,
+            since: Instant::now(),
+            spans: Vec::new(),
+            total: None,
+            left: 0,
+            finished: 0,
+            running: Vec::new(),
+            is_uncut: false,
+        });
+        Ok(status)
+    }
+
+    /// Cuts a video into segments, if `may_cut`; those of an earlier run are kept.
+    fn plan(&self, index: usize, worker: &mut Slot, may_cut: bool) -> Result<(), Failure> {
+        let Some((entry, container)) = self.video(index) else { return Ok(()) };
+        if let Some(spans) = entry.plan(may_cut) {
+            return self.begin_segments(index, spans, None, container);
+        }
+        let input = self.items[index].input.clone().into_os_string();
+        let task = Task::Probe { input, container, may_cut };
+        match self.perform(index, worker, &task, &|_, _| {})? {
+            Reply::Plan { spans, frames } => {
+                let planned = entry.set_plan(&spans);
+                planned.map_err(|error| Failure::Task(format!("cannot be begun: {error:#}")))?;
+                self.begin_segments(index, spans, frames, container)
+            }
+            other => Err(Failure::Task(format!("unexpected {other:?}"))),
+        }
+    }
+
+    fn begin_segments(
+        &self,
+        index: usize,
+        spans: Vec<Span>,
+        total: Option<u64>,
+        container: Container,
+    ) -> Result<(), Failure> {
+        let mut file = self.file(index);
+        let Some(begun) = &mut file.begun else { return Ok(()) };
+        let is_finished =
+            |segment: &usize| begun.entry.segment(*segment, self.of_segments(container)).is_file();
+        let (finished, open): (Vec<_>, Vec<_>) = (0..spans.len()).partition(is_finished);
+        begun.finished = finished.iter().filter_map(|&segment| spans[segment].frames).sum();
+        begun.left = open.len();
+        begun.total = total.or_else(|| spans.iter().map(|span| span.frames).sum());
+        begun.spans = spans;
+        begun.is_uncut = false;
+        drop(file);
+        if open.is_empty() {
+            self.queue.push_first([Step::Mux(index)].into_iter());
+        } else {
+            self.queue.push_first(open.into_iter().map(|segment| Step::Segment(index, segment)));
+        }
+        Ok(())
+    }
+
+    fn segment(&self, index: usize, segment: usize, worker: &mut Slot) -> Result<(), Failure> {
+        let Some((entry, container)) = self.video(index) else { return Ok(()) };
+        let span = self.file(index).begun.as_ref().and_then(|b| b.spans.get(segment).cloned());
+        let Some(span) = span else { return Ok(()) };
+        let task = Task::Segment {
+            input: self.items[index].input.clone().into_os_string(),
+            output: entry.unfinished_segment(segment, self.of_segments(container)).into_os_string(),
+            container,
+            span,
+        };
+        let report = |frames, total| self.segment_progress(index, segment, frames, total);
+        match self.perform(index, worker, &task, &report) {
+            Ok(Reply::Done { frames, first }) => {
+                let finished =
+                    entry.finish_segment(segment, self.of_segments(container), first, frames);
+                finished.map_err(|error| Failure::Task(format!("{error:#}")))?;
+                self.segment_ended(index, segment, Some(frames));
+                Ok(())
+            }
+            Ok(other) => Err(Failure::Task(format!("unexpected {other:?}"))),
+            Err(Failure::Cut(cause)) if self.segments(index) > 1 => {
+                self.note_uncut(index, &cause);
+                if let Some(begun) = &mut self.file(index).begun {
+                    begun.is_uncut = true;
+                }
+                self.segment_ended(index, segment, None);
+                Ok(())
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    fn segment_progress(&self, index: usize, segment: usize, frames: u64, total: Option<u64>) {
+        let mut file = self.file(index);
+        let Some(begun) = &mut file.begun else { return };
+        begun.running.retain(|(other, _)| *other != segment);
+        begun.running.push((segment, frames));
+        let done = begun.finished + begun.running.iter().map(|(_, frames)| frames).sum::<u64>();
+        let total = begun.total.or(total);
+        drop(file);
+        self.events.progress(index, &self.items[index].input, done, total);
+    }
+
+    fn segment_ended(&self, index: usize, segment: usize, frames: Option<u64>) {
+        let mut file = self.file(index);
+        let Some(begun) = &mut file.begun else { return };
+        begun.running.retain(|(other, _)| *other != segment);
+        begun.finished += frames.unwrap_or(0);
+        begun.left = begun.left.saturating_sub(1);
+        if begun.is_uncut {
+            begun.left = begun.left.saturating_sub(self.queue.forget_segments(index));
+        }
+        if begun.left > 0 {
+            return;
+        }
+        let (entry, is_uncut) = (begun.entry.clone(), begun.is_uncut);
+        drop(file);
+        match is_uncut {
+            true => self.begin_whole(index, &entry),
+            false => self.queue.push_first([Step::Mux(index)].into_iter()),
+        }
+    }
+
+    /// Goes back to one segment.
+    fn begin_whole(&self, index: usize, entry: &Entry) {
+        entry.drop_segments();
+        self.queue.push_first([Step::Whole(index)].into_iter());
+    }
+
+    fn mux(&self, index: usize, worker: &mut Slot) -> Result<(), Failure> {
+        let Some((entry, container)) = self.video(index) else { return Ok(()) };
+        let spans = self.file(index).begun.as_ref().map(|b| b.spans.clone()).unwrap_or_default();
+        let shown = |(segment, span)| match entry.segment_frames(segment) {
+            Some((first, frames)) => Span { first: Some(first), frames: Some(frames), ..span },
+            None => span,
+        };
+        let spans: Vec<Span> = spans.into_iter().enumerate().map(shown).collect();
+        let count = spans.len();
+        let segment =
+            |segment| entry.segment(segment, self.of_segments(container)).into_os_string();
+        entry.clear();
+        let task = Task::Mux {
+            input: self.items[index].input.clone().into_os_string(),
+            output: entry.unfinished().into_os_string(),
+            container,
+            segments: (0..count).map(segment).collect(),
+            spans,
+        };
+        match self.perform_and_finish(index, &entry, worker, &task) {
+            Err(Failure::Cut(cause)) if count > 1 => {
+                self.note_uncut(index, &cause);
+                self.begin_whole(index, &entry);
+                Ok(())
+            }
+            Err(Failure::Cut(cause) | Failure::Task(cause)) => {
+                // The next run shall not stumble over the same segments.
+                entry.drop_segments();
+                Err(Failure::Task(cause))
+            }
+            other => other,
+        }
+    }
+
+    /// Has a worker write the unfinished output, and gives it its name.
+    fn perform_and_finish(
+        &self,
+        index: usize,
+        entry: &Entry,
+        worker: &mut Slot,
+        task: &Task,
+    ) -> Result<(), Failure> {
+        match self.perform(index, worker, task, &|_, _| {}) {
+            Ok(Reply::Done { frames, .. }) => {
+                self.finish(index, entry, frames, worker);
+                Ok(())
+            }
+            Ok(other) => Err(Failure::Task(format!("unexpected {other:?}"))),
+            Err(failure) => {
+                entry.clear();
+                Err(failure)
+            }
+        }
+    }
+
+    /// Has a worker do a task, again if the worker crashes.
+    fn perform(
+        &self,
+        index: usize,
+        worker: &mut Slot,
+        task: &Task,
+        progress: &dyn Fn(u64, Option<u64>),
+    ) -> Result<Reply, Failure> {
+        let mut crashes = 0;
+        loop {
+            let running = match &mut worker.worker {
+                Some(running) => running,
+                none => none.insert(
+                    Worker::start(&worker.setup)
+                        .map_err(|error| Failure::NoWorker(format!("{error:#}")))?,
+                ),
+            };
+            let ending = running.perform(task, &mut |reply| match reply {
+                Reply::Progress { frames, total } => progress(frames, total),
+                Reply::Notice { text } => self.note(index, text),
+                _ => {}
+            });
+            match ending {
+                Err(_) => {
+                    worker.worker = None;
+                    return Err(Failure::Stopped);
+                }
+                Ok(Ending::Crashed(cause)) => {
+                    worker.worker = None;
+                    if crashes >= RETRIES {
+                        return Err(Failure::Task(format!("{cause}, and again at a second try")));
+                    }
+                    crashes += 1;
+                    self.note(index, format!("{cause}; it is tried once more"));
+                }
+                Ok(Ending::Stalled(cause)) => {
+                    worker.worker = None;
+                    return Err(Failure::Task(cause));
+                }
+                Ok(Ending::Reply(Reply::Failed { cause, by_cutting: true })) => {
+                    return Err(Failure::Cut(cause));
+                }
+                Ok(Ending::Reply(Reply::Failed { cause, .. })) => return Err(Failure::Task(cause)),
+                Ok(Ending::Reply(reply)) => return Ok(reply),
+            }
+        }
+    }
+
+    /// The entry of a video that is being worked on, and its container.
+    fn video(&self, index: usize) -> Option<(Arc<Entry>, Container)> {
+        let Kind::Video(container) = self.items[index].kind else { return None };
+        Some((self.entry(index)?, container))
+    }
+
+    /// The container of the segments of a video.
+    fn of_segments(&self, container: Container) -> Container {
+        segment_container(&self.setup.recipe, container)
+    }
+
+    fn segments(&self, index: usize) -> usize {
+        self.file(index).begun.as_ref().map_or(0, |begun| begun.spans.len())
+    }
+
+    fn note_uncut(&self, index: usize, cause: &str) {
+        self.note(
+            index,
+            format!("cannot be cut into segments, and is translated in one ({cause})"),
+        );
+    }
+
+    fn note(&self, index: usize, text: String) {
+        let notices = &mut self.file(index).outcome.notices;
+        if !notices.contains(&text) {
+            self.events.notice(&self.items[index].input, &text);
+            notices.push(text);
+        }
+    }
+
+    fn finish(&self, index: usize, entry: &Entry, frames: u64, worker: &mut Slot) {
+        let seconds = self.file(index).begun.as_ref().map(|b| b.since.elapsed().as_secs_f64());
+        match entry.finish(frames) {
+            Ok(()) => {
+                let seconds = seconds.unwrap_or_default();
+                self.end(index, Verdict::Translated { frames, seconds }, worker);
+            }
+            Err(error) => self.fail(index, format!("{error:#}"), worker),
+        }
+    }
+
+    fn fail(&self, index: usize, cause: String, worker: &mut Slot) {
+        self.end(index, Verdict::Failed { cause }, worker);
+    }
+
+    /// Fails a file where there is no worker.
+    fn end_failed(&self, index: usize, cause: String) {
+        let mut none = Slot { worker: None, setup: self.setup.clone() };
+        self.fail(index, cause, &mut none);
+    }
+
+    fn end(&self, index: usize, verdict: Verdict, worker: &mut Slot) {
+        let item = &self.items[index];
+        let output: PathBuf = self.options.out.join(&item.output);
+        {
+            let mut file = self.file(index);
+            // A piece may fail when another one has failed already.
+            if file.outcome.verdict.is_some() {
+                return;
+            }
+            file.outcome.verdict = Some(verdict.clone());
+        }
+        let is_there = matches!(verdict, Verdict::Translated { .. } | Verdict::Skipped { .. });
+        if is_there && self.options.report.is_some() {
+            let task = Task::Thumbnails {
+                input: item.input.clone().into_os_string(),
+                output: output.clone().into_os_string(),
+            };
+            match self.perform(index, worker, &task, &|_, _| {}) {
+                Ok(Reply::Thumbnails { html }) => {
+                    self.file(index).outcome.thumbnails = Some(html);
+                }
+                Err(Failure::Task(cause) | Failure::NoWorker(cause)) => {
+                    self.note(index, format!("has no thumbnails in the report: {cause}"));
+                }
+                _ => {}
+            }
+        }
+        // Another process may have it now.
+        self.file(index).begun = None;
+        self.events.end(index, &item.input, &output, &verdict);
+    }
+
+    fn entry(&self, index: usize) -> Option<Arc<Entry>> {
+        self.file(index).begun.as_ref().map(|begun| begun.entry.clone())
+    }
+
+    fn file(&self, index: usize) -> MutexGuard<'_, File> {
+        self.files[index].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

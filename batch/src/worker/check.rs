@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What must be true of an output before it gets its name: it opens, and holds what was put into it.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use gst::prelude::*;
+
+use super::{
+    demux::demux,
+    fault::TrackFault,
+    losses,
+    muxer::{discard, is_raw},
+    pipeline::Pipeline,
+    probe::{Media, media_type},
+    protocol::Reply,
+    scan::{self, Contents},
+    tally::Passed,
+};
+
+/// How far the end of a track may be off: a container's clock is coarse, and its last packet may have no
+/// duration.
+const TOLERANCE: u64 = 300_000_000;
+
+/// A track that was written.
+#[derive(Debug)]
+pub struct Promise {
+    /// Its number in the input.
+    pub track: usize,
+    /// Whether it is the translated video.
+    pub is_video: bool,
+    /// Whether it was encoded anew.
+    pub is_encoded: bool,
+    /// Its caps at the muxer; none if nothing came.
+    pub caps: Option<gst::Caps>,
+    /// What came to the muxer.
+    pub passed: Passed,
+}
+
+/// Reads `output` back and compares it with what was written; `is_part` says that it is not all of the input.
+pub fn check(
+    output: &Path,
+    media: &Media,
+    promises: &[Promise],
+    is_part: bool,
+    say: &mut dyn FnMut(Reply),
+) -> Result<()> {
+    let written = Media::probe(output).context("the output cannot be opened")?;
+    losses::of_tags(media, &written).into_iter().for_each(|text| say(Reply::Notice { text }));
+    // A demuxer of a stream begins with the video, whatever comes before that.
+    let unread = if written.is_stream() { 8 } else { 0 };
+    let mut found = scan::contents(output, say).context("the output cannot be read back")?;
+    for promise in promises {
+        // A track of the input without any data leaves none.
+        let Some(caps) = promise.caps.as_ref().filter(|_| promise.passed.packets > 0) else {
+            if !promise.is_video {
+                let text = format!("track {} is empty", promise.track + 1);
+                say(Reply::Notice { text });
+            }
+            continue;
+        };
+        let group = |caps: &gst::Caps| media_type(caps).split('/').next().unwrap_or("").to_owned();
+        let position = found.iter().position(|contents| {
+            is_same_kind(&contents.caps, caps) || group(&contents.caps) == group(caps)
+        });
+        let Some(position) = position else {
+            bail!(fault(promise, "is not in the output".to_owned()));
+        };
+        let contents = found.remove(position);
+        compare(promise, caps, &contents, unread)?;
+    }
+    check_ends(media, promises, is_part, say)
+}
+
+fn fault(promise: &Promise, cause: String) -> anyhow::Error {
+    match promise.is_video {
+        true => anyhow::anyhow!("the video {cause}"),
+        false => TrackFault { track: promise.track, cause }.into(),
+    }
+}
+
+/// `unread` packets of a track may be lost when it is read back.
+fn compare(promise: &Promise, caps: &gst::Caps, contents: &Contents, unread: u64) -> Result<()> {
+    let (put, got) = (promise.passed, contents.passed);
+    // Raw audio has no packets of its own, and a subtitle may be padded with empty ones.
+    // What an encoder gives may begin with headers.
+    let is_counted = !promise.is_encoded && !is_raw(caps) && !is_raw(&contents.caps);
+    if is_counted && got.packets + unread < put.packets {
+        let cause = format!("has {} packets in the output, not {}", got.packets, put.packets);
+        bail!(fault(promise, cause));
+    }
+    if put.end.saturating_sub(put.first.unwrap_or(0))
+        > got.end.saturating_sub(got.first.unwrap_or(0)) + TOLERANCE
+    {
+        let cause = format!(
+            "lasts {:.2} s in the output, not {:.2} s",
+            (got.end - got.first.unwrap_or(0)) as f64 / 1e9,
+            (put.end - put.first.unwrap_or(0)) as f64 / 1e9
+        );
+        bail!(fault(promise, cause));
+    }
+    // What a container says of a codec may be wrong in the input already.
+    let is_known = promise.is_encoded || is_raw(caps);
+    for field in ["channels", "rate"].into_iter().filter(|_| is_known) {
+        let of = |caps: &gst::Caps| caps.structure(0).and_then(|s| s.get::<i32>(field).ok());
+        if let (Some(put), Some(got)) = (of(caps), of(&contents.caps))
+            && put != got
+            && !is_opus(caps)
+        {
+            bail!(fault(promise, format!("has {got} {field} in the output, not {put}")));
+        }
+    }
+    Ok(())
+}
+
+/// Opus runs at 48 kHz, whatever its header says of the rate before it was encoded.
+fn is_opus(caps: &gst::Caps) -> bool {
+    media_type(caps) == "audio/x-opus"
+}
+
+fn is_same_kind(a: &gst::Caps, b: &gst::Caps) -> bool {
+    media_type(a) == media_type(b)
+}
+
+/// Fails if the tracks end long before the file says that they do; notes a video that ends before both.
+fn check_ends(
+    media: &Media,
+    promises: &[Promise],
+    is_part: bool,
+    say: &mut dyn FnMut(Reply),
+) -> Result<()> {
+    let end = promises.iter().map(|promise| promise.passed.end).max().unwrap_or(0);
+    let Some(duration) = media.duration.map(|d| d.nseconds()).filter(|_| end > 0 && !is_part)
+    else {
+        return Ok(());
+    };
+    let seconds = |time: u64| time as f64 / 1e9;
+    let tolerance = (duration / 50).max(500_000_000);
+    ensure!(
+        end + tolerance >= duration,
+        "is truncated: ends after {:.1} s of {:.1} s",
+        seconds(end),
+        seconds(duration)
+    );
+    let video = promises.iter().find(|promise| promise.is_video).map_or(0, |p| p.passed.end);
+    if video + tolerance < end {
+        let text = format!("the video ends after {:.1} s of {:.1} s", seconds(video), seconds(end));
+        say(Reply::Notice { text });
+    }
+    Ok(())
+}
+
+/// Decodes every track of `output`; fails if that goes wrong, or gives not all frames of the video.
+pub fn verify(output: &Path, promises: &[Promise], say: &mut dyn FnMut(Reply)) -> Result<()> {
+    let pipeline = Pipeline::new();
+    let (frames, weak) = (pipeline.tally("frames decoded"), pipeline.gst().downgrade());
+    let counted = frames.clone();
+    demux(
+        pipeline.gst(),
+        output,
+        |_, _| true,
+        move |sources| {
+            let pipeline = weak.upgrade().context("the pipeline is gone")?;
+            for source in sources {
+                let end = discard(&pipeline, &source.pad)?;
+                if media_type(&source.caps) == "video/x-raw" {
+                    counted.watch(&end);
+                }
+            }
+            Ok(())
+        },
+    )?;
+    pipeline.run(None, say).context("the output cannot be decoded")?;
+    let video = promises.iter().find(|promise| promise.is_video);
+    let expected = video.map_or(0, |video| video.passed.packets);
+    let decoded = frames.get().packets;
+    ensure!(decoded >= expected, "of the output {decoded} of {expected} frames can be decoded");
+    Ok(())
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The frames of a segment, picked out of what the decoder gives.
+//!
+//! A seek lands on a key frame at or before the segment. The frames are picked by their stream time
+//! after the decoder, which gives them in the order in which they are shown, so that every frame is in
+//! one segment and none in two, wherever in the file the encoder put it. A probe drops a buffer by saying
+//! that it has handled it; `Drop` makes GStreamer 1.22 complain.
+
+use std::sync::{Mutex, PoisonError};
+
+use gst::prelude::*;
+
+use super::{protocol::Span, tally::Tally};
+
+/// Lets only the frames of `span`, and those before it that lead in, through the sink pad `pad`, with
+/// their stream time as time stamp: so all segments have the same clock.
+pub fn cut(pad: &gst::Pad, span: &Span) {
+    let segment = Mutex::new(None::<gst::FormattedSegment<gst::ClockTime>>);
+    let (lead, stop) = (span.lead, span.stop);
+    let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
+    pad.add_probe(kinds, move |pad, info| match &mut info.data {
+        Some(gst::PadProbeData::Event(event)) => {
+            if let gst::EventView::Segment(new) = event.view() {
+                let new = new.segment().downcast_ref::<gst::ClockTime>().cloned();
+                *segment.lock().unwrap_or_else(PoisonError::into_inner) = new;
+                *event = gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new());
+            }
+            gst::PadProbeReturn::Ok
+        }
+        Some(gst::PadProbeData::Buffer(buffer)) => {
+            let segment = segment.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let time = segment.and_then(|segment| segment.to_stream_time(buffer.pts()));
+            match time.map(|time| time.nseconds()) {
+                None => gst::PadProbeReturn::Handled,
+                Some(time) if time < lead => gst::PadProbeReturn::Handled,
+                Some(time) if stop.is_some_and(|stop| time >= stop) => {
+                    // The pad refuses all that comes later, which stops the decoder.
+                    pad.send_event(gst::event::Eos::new());
+                    gst::PadProbeReturn::Handled
+                }
+                Some(time) => {
+                    buffer.make_mut().set_pts(gst::ClockTime::from_nseconds(time));
+                    gst::PadProbeReturn::Ok
+                }
+            }
+        }
+        _ => gst::PadProbeReturn::Ok,
+    });
+}
+
+/// Counts the frames that leave the filter by `pad` and lie in `span`, whose start becomes time 0; those
+/// that only lead in end here.
+pub fn count(pad: &gst::Pad, span: &Span, frames: Tally) {
+    let start = gst::ClockTime::from_nseconds(span.start);
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data else {
+            return gst::PadProbeReturn::Ok;
+        };
+        let Some(time) = buffer.pts().and_then(|time| time.checked_sub(start)) else {
+            return gst::PadProbeReturn::Handled;
+        };
+        frames.add(Some(time), buffer.duration());
+        buffer.make_mut().set_pts(time);
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// Counts the packets at `pad` whose stream time lies in `span`, but for those of VP8 that are not shown.
+pub fn count_within(pad: &gst::Pad, span: &Span, packets: Tally) {
+    let range = span.start..span.stop.unwrap_or(u64::MAX);
+    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        let Some(buffer) = info.buffer() else { return gst::PadProbeReturn::Ok };
+        let segment = pad.sticky_event::<gst::event::Segment>(0);
+        let segment = segment.as_ref().and_then(|s| s.segment().downcast_ref::<gst::ClockTime>());
+        let time = segment.zip(buffer.pts()).and_then(|(segment, pts)| segment.to_stream_time(pts));
+        // What an edit list leaves out has a time stamp, but no time.
+        let is_outside = match time {
+            Some(time) => !range.contains(&time.nseconds()),
+            None => buffer.pts().is_some(),
+        };
+        if !is_outside && !is_hidden(pad, buffer) {
+            packets.add(time, buffer.duration());
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// Whether this is a frame of VP8 that is only referred to (RFC 6386, section 9.1: `show_frame`), or a
+/// header of Theora (its specification, section 6.1).
+fn is_hidden(pad: &gst::Pad, buffer: &gst::BufferRef) -> bool {
+    let mut first = [0];
+    if buffer.copy_to_slice(0, &mut first).is_err() {
+        return false;
+    }
+    let caps = pad.current_caps();
+    match caps.as_ref().map(super::probe::media_type) {
+        Some("video/x-vp8") => first[0] & 0x10 == 0,
+        Some("video/x-theora") => first[0] & 0x80 != 0,
+        _ => false,
+    }
+}
+
+/// What of the other tracks goes along with the video.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Window {
+    /// What begins before this stream time, in nanoseconds, is left out, if that is not 0.
+    pub start: u64,
+    /// What begins at it or later is left out.
+    pub stop: Option<u64>,
+    /// How much later all is, nanoseconds, so that nothing lies before time 0.
+    pub shift: i128,
+}
+
+/// Where a time stamp lies in its stream, in nanoseconds: unlike `to_stream_time` also before the segment.
+/// A demuxer begins its segment with the video, and sound may begin before that.
+pub fn position(
+    segment: Option<&gst::FormattedSegment<gst::ClockTime>>,
+    time: Option<gst::ClockTime>,
+) -> Option<i128> {
+    let (segment, time) = (segment?, i128::from(time?.nseconds()));
+    let of = |time: Option<gst::ClockTime>| i128::from(time.unwrap_or_default().nseconds());
+    Some(time - of(segment.start()) + of(segment.time()))
+}
+
+/// Puts what passes `pad` on a clock that begins with `window`, and drops what lies outside.
+pub fn place(pad: &gst::Pad, window: Window) {
+    let segment = Mutex::new(None::<gst::FormattedSegment<gst::ClockTime>>);
+    let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
+    pad.add_probe(kinds, move |_, info| {
+        let mut segment = segment.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut info.data {
+            Some(gst::PadProbeData::Event(event)) => {
+                if let gst::EventView::Segment(new) = event.view() {
+                    *segment = new.segment().downcast_ref::<gst::ClockTime>().cloned();
+                    let clock = gst::FormattedSegment::<gst::ClockTime>::new();
+                    *event = gst::event::Segment::new(&clock);
+                }
+            }
+            Some(gst::PadProbeData::Buffer(buffer)) => {
+                let moved = |time: i128| {
+                    let time = time - i128::from(window.start) + window.shift;
+                    u64::try_from(time).ok().map(gst::ClockTime::from_nseconds)
+                };
+                let pts = position(segment.as_ref(), buffer.pts());
+                let dts = position(segment.as_ref(), buffer.dts());
+                let is_late =
+                    pts.is_some_and(|pts| window.stop.is_some_and(|stop| pts >= i128::from(stop)));
+                let Some(placed) = pts.map(moved).unwrap_or(Some(gst::ClockTime::ZERO)) else {
+                    return gst::PadProbeReturn::Handled;
+                };
+                if is_late {
+                    return gst::PadProbeReturn::Handled;
+                }
+                let buffer = buffer.make_mut();
+                buffer.set_pts(pts.map(|_| placed));
+                buffer.set_dts(dts.and_then(moved));
+            }
+            _ => {}
+        }
+        gst::PadProbeReturn::Ok
+    });
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! A file taken apart into its tracks by `decodebin`, which waits for the caps of all of them and shows
+//! them at once.
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use anyhow::{Context, Result};
+use gst::prelude::*;
+
+use super::probe::{media_type, short_id};
+
+/// What decoded or parsed data of a file may wait, in bytes, while another track has none.
+const WAITING_BYTES: u32 = 256 << 20;
+
+/// A track as it comes out of a file.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Where it comes out; nothing flows before the tracks are linked.
+    pub pad: gst::Pad,
+    /// Its stream id.
+    pub id: String,
+    /// Its caps.
+    pub caps: gst::Caps,
+}
+
+/// Opens `input` in `pipeline`. `decode` says by stream id and caps which tracks are decoded; others come
+/// out parsed. When all tracks are there, `link` gets them in the order of the file.
+pub fn demux(
+    pipeline: &gst::Pipeline,
+    input: &Path,
+    decode: impl Fn(&str, &gst::Caps) -> bool + Send + Sync + 'static,
+    link: impl Fn(Vec<Source>) -> Result<()> + Send + Sync + 'static,
+) -> Result<gst::Element> {
+    let file = gst::ElementFactory::make("filesrc")
+        .name("source")
+        .property("location", input)
+        .build()
+        .context("GStreamer's element filesrc is not installed")?;
+    let decoder = super::muxer::make("decodebin")?;
+    decoder.connect("autoplug-continue", false, move |values| {
+        let pad = values.get(1).and_then(|value| value.get::<gst::Pad>().ok());
+        let caps = values.get(2).and_then(|value| value.get::<gst::Caps>().ok());
+        let (Some(pad), Some(caps)) = (pad, caps) else { return Some(true.to_value()) };
+        let id = pad.stream_id().unwrap_or_default();
+        Some((!is_parsed(&caps) || decode(short_id(&id), &caps)).to_value())
+    });
+    decoder.dynamic_cast_ref::<gst::Bin>().context("no bin")?.connect_element_added(
+        |_, element| {
+            if element.factory().is_some_and(|factory| factory.name() == "matroskademux") {
+                element.connect_pad_added(|_, pad| keep_time(pad));
+            }
+        },
+    );
+    let sources = Arc::new(Mutex::new(Vec::<Source>::new()));
+    let found = sources.clone();
+    decoder.connect_pad_added(move |_, pad| {
+        let id = pad.stream_id().map(|id| short_id(&id).to_owned()).unwrap_or_default();
+        let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
+        let source = Source { pad: pad.clone(), id, caps };
+        found.lock().unwrap_or_else(PoisonError::into_inner).push(source);
+    });
+    // A file whose tracks change shows new ones: all that it had first have ended by then.
+    decoder.connect_no_more_pads(move |decoder| {
+        let mut all = std::mem::take(&mut *sources.lock().unwrap_or_else(PoisonError::into_inner));
+        all.sort_by(|a, b| a.id.cmp(&b.id));
+        if let Err(error) = link(all) {
+            gst::element_error!(decoder, gst::StreamError::Failed, ("{error:#}"));
+        }
+    });
+    pipeline.add_many([&file, &decoder])?;
+    file.link(&decoder)?;
+    Ok(decoder)
+}
+
+/// `matroskademux` of GStreamer 1.22 begins its segment with the first packet, and anew where another
+/// track begins earlier, each time as stream time 0. Time stamps of Matroska are stream times.
+fn keep_time(pad: &gst::Pad) {
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
+        if let Some(gst::PadProbeData::Event(event)) = &mut info.data
+            && let gst::EventView::Segment(segment) = event.view()
+            && let Some(segment) = segment.segment().downcast_ref::<gst::ClockTime>()
+            && segment.time() != segment.start()
+        {
+            let mut segment = segment.clone();
+            segment.set_time(segment.start());
+            *event = gst::event::Segment::new(&segment);
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// Whether nothing but a decoder would come next: `decodebin` also asks about containers, and about
+/// tracks that a parser has yet to see.
+fn is_parsed(caps: &gst::Caps) -> bool {
+    let kind = media_type(caps);
+    if is_text(kind) || kind.starts_with("subpicture/") {
+        return true;
+    }
+    let takes = |kind: gst::ElementFactoryType| {
+        gst::ElementFactory::factories_with_type(kind, gst::Rank::MARGINAL)
+            .iter()
+            .any(|factory| factory.can_sink_any_caps(caps))
+    };
+    let is_flagged =
+        |field: &str| caps.structure(0).and_then(|s| s.get::<bool>(field).ok()).unwrap_or(false);
+    let has_parser = || takes(gst::ElementFactoryType::PARSER);
+    !takes(gst::ElementFactoryType::DEMUXER)
+        && (is_flagged("parsed") || is_flagged("framed") || !has_parser())
+}
+
+/// Whether subtitles of this kind are text.
+pub fn is_text(kind: &str) -> bool {
+    ["text/", "application/x-ass", "application/x-ssa", "application/x-subtitle"]
+        .iter()
+        .any(|text| kind.starts_with(text))
+}
+
+/// A queue that holds as much of a track as the others may lag behind.
+pub fn wide_queue() -> Result<gst::Element> {
+    let queue = super::muxer::make("queue")?;
+    queue.set_property("max-size-buffers", 0u32);
+    queue.set_property("max-size-bytes", WAITING_BYTES);
+    queue.set_property("max-size-time", 0u64);
+    Ok(queue)
+}

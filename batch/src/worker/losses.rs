@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What of a file is not in the output, besides its tracks, so that a user is told.
+
+use super::{muxer::is_raw, probe::Media};
+use crate::{
+    container::Container,
+    options::{Preset, Recipe},
+};
+
+/// Tags that are missed where they are lost, and what people call them.
+const TAGS: [(&str, &str); 8] = [
+    ("title", "title"),
+    ("artist", "artist"),
+    ("comment", "comment"),
+    ("description", "description"),
+    ("datetime", "date"),
+    ("geo-location-latitude", "location"),
+    ("image", "cover art"),
+    ("copyright", "copyright"),
+];
+
+/// What shows before anything is written.
+pub fn foreseen(media: &Media, container: Container, recipe: &Recipe) -> Vec<String> {
+    let mut losses = Vec::new();
+    let holder = container.name();
+    let chapters = media.chapters();
+    let holds_chapters = matches!(container, Container::Mkv | Container::Webm);
+    if chapters > 0 && !holds_chapters {
+        let s = if chapters == 1 { "chapter is" } else { "chapters are" };
+        losses.push(format!("its {chapters} {s} left out: GStreamer writes none into {holder}"));
+    }
+    if !media.attached.is_empty() && container != Container::Mkv {
+        let names = media.attached.join(", ");
+        losses.push(format!("its attachments are left out: {holder} cannot hold {names}"));
+    }
+    let tags = media.global_tags();
+    let has_timecode_tag = tags.iter().any(|(name, _)| name.contains("timecode"));
+    if media.has_timecode || has_timecode_tag {
+        losses.push("its time code is left out".to_owned());
+    }
+    for (i, track) in
+        media.tracks.iter().enumerate().filter(|(i, _)| Some(*i) != media.main_video())
+    {
+        // What `matroskamux` calls every track is no name.
+        let title = track.tags.get::<gst::tags::Title>();
+        let is_name = |title: &str| !["Video", "Audio", "Subtitle"].contains(&title);
+        if let Some(title) = title.filter(|title| is_name(title.get())) {
+            losses.push(format!("track {}: its name '{}' is left out", i + 1, title.get()));
+        }
+    }
+    let Ok(video) = media.main_track() else { return losses };
+    let Some(caps) = video.caps.structure(0) else { return losses };
+    let has = |field: &str| caps.has_field(field);
+    let text = |field: &str| caps.get::<String>(field).unwrap_or_default();
+    let format = text("format");
+    let is_alpha_format = ["RGBA", "BGRA", "ARGB", "ABGR", "AYUV", "A420", "A444", "AV12"]
+        .iter()
+        .any(|name| format.starts_with(name));
+    if caps.get::<bool>("codec-alpha").unwrap_or(false)
+        || text("variant").starts_with("4444")
+        || (is_raw(&video.caps) && is_alpha_format)
+    {
+        losses.push("its transparency, if it has any, is left out".to_owned());
+    }
+    if ["interleaved", "mixed", "fields"].contains(&text("interlace-mode").as_str()) {
+        losses.push("is interlaced, and becomes progressive".to_owned());
+    }
+    let depth = caps.get::<u32>("bit-depth-luma").unwrap_or(8);
+    let is_eight_bit = recipe.video_encoder.is_none() && recipe.preset.is_eight_bit();
+    if depth > 8 && is_eight_bit {
+        let name = recipe.preset.name();
+        losses.push(format!("its {depth} bits a colour become 8 with --preset {name}"));
+    }
+    let is_hdr = has("mastering-display-info") || has("content-light-level");
+    let writes = [Preset::Hevc];
+    if is_hdr && recipe.video_encoder.is_none() && !writes.contains(&recipe.preset) {
+        losses.push("its mastering display and light level (HDR10) are left out".to_owned());
+    }
+    losses
+}
+
+/// Tags of the input that are not in the output.
+pub fn of_tags(input: &Media, output: &Media) -> Vec<String> {
+    let (before, after) = (input.global_tags(), output.global_tags());
+    let has = |tags: &gst::TagList, name: &str| tags.iter().any(|(other, _)| other == name);
+    let is_attached = |name: &str| name == "image" && input.attachments.is_some();
+    TAGS.iter()
+        .filter(|(name, _)| has(&before, name) && !has(&after, name) && !is_attached(name))
+        .map(|(_, name)| format!("its {name} is left out"))
+        .collect()
+}

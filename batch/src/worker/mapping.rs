@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What becomes of each track of a file.
+
+use super::{
+    branch::WEBVTT,
+    demux::is_text,
+    muxer::{MuxPad, Muxer, is_raw},
+    probe::{Media, Track, codec_name},
+};
+use crate::{
+    container::Container,
+    options::{Recipe, Tracks},
+};
+
+/// What is done with a track.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// It is the video that is translated.
+    Translate,
+    /// It goes into the output as it is.
+    Copy(MuxPad),
+    /// It is audio that is decoded and encoded anew.
+    Encode,
+    /// It is subtitles that become plain text.
+    PlainText(MuxPad),
+    /// It is left out.
+    Drop,
+}
+
+/// What is done with the tracks, and what a user should know of it.
+#[derive(Debug)]
+pub struct Mapping {
+    /// What is done with each track.
+    pub actions: Vec<Action>,
+    /// Notes for the user.
+    pub notices: Vec<String>,
+}
+
+impl Mapping {
+    /// The mapping of `media` into the container of `muxer`. Of the tracks in `refused` it is known that
+    /// they cannot be copied, of those that are there twice that they cannot be encoded either.
+    pub fn new(media: &Media, muxer: &Muxer, recipe: &Recipe, refused: &[(usize, String)]) -> Self {
+        let (mut audio, mut subtitles) = (0, 0);
+        let main = media.main_video();
+        let mut notices = Vec::new();
+        let actions = media.tracks.iter().enumerate().map(|(i, track)| {
+            if Some(i) == main {
+                return Action::Translate;
+            }
+            let kind = track.kind();
+            let (seen, choice) = match kind.starts_with("audio/") {
+                true => (&mut audio, recipe.audio),
+                false if is_text(kind) || kind.starts_with("subpicture/") => {
+                    (&mut subtitles, recipe.subtitles)
+                }
+                false => (&mut 0, Tracks::All),
+            };
+            *seen += 1;
+            if choice == Tracks::None || choice == Tracks::First && *seen > 1 {
+                return Action::Drop;
+            }
+            let refusals: Vec<_> = refused.iter().filter(|(other, _)| *other == i).collect();
+            let cause = refusals.last().map(|(_, cause)| cause.as_str());
+            let (action, notice) = action(track, muxer, refusals.len(), cause);
+            let codec = codec_of(track);
+            notices.extend(notice.map(|what| format!("track {}, {codec}, {what}", i + 1)));
+            action
+        });
+        Self { actions: actions.collect(), notices }
+    }
+}
+
+fn codec_of(track: &Track) -> String {
+    match track.kind() {
+        WEBVTT => "WebVTT subtitles".to_owned(),
+        _ => codec_name(&track.caps),
+    }
+}
+
+fn action(
+    track: &Track,
+    muxer: &Muxer,
+    refusals: usize,
+    cause: Option<&str>,
+) -> (Action, Option<String>) {
+    let container = muxer.container;
+    let holder = container.name();
+    let (caps, kind) = (&track.caps, track.kind());
+    let is_audio = kind.starts_with("audio/");
+    if kind.starts_with("video/") || kind.starts_with("image/") {
+        let what = match kind.starts_with("video/") {
+            true => "is left out: only the first video is translated",
+            false => "is left out: a picture beside the video",
+        };
+        return (Action::Drop, Some(what.to_owned()));
+    }
+    if refusals == 0
+        && kind != WEBVTT
+        && track.true_format.is_none()
+        && let Some(pad) = muxer.pad_for(caps)
+    {
+        return (Action::Copy(pad), None);
+    }
+    let because = match cause {
+        None => "cannot hold it".to_owned(),
+        Some(cause) => format!("cannot hold it so ({cause})"),
+    };
+    if is_audio && refusals < 2 {
+        let is_raw = is_raw(caps) && muxer.raw_audio().is_some();
+        let codec = if is_raw {
+            "PCM of another kind"
+        } else {
+            container.audio_encoder(track.channels()).1
+        };
+        return (Action::Encode, Some(format!("is encoded anew as {codec}: {holder} {because}")));
+    }
+    let plain = gst::Caps::builder("text/x-raw").field("format", "utf8").build();
+    if refusals == 0
+        && is_text(kind)
+        && let Some(pad) = muxer.pad_for(&plain)
+    {
+        // Text with tags is what Matroska calls plain text, so nothing is lost there.
+        let is_loss = kind != "text/x-raw" || container != Container::Mkv;
+        let notice = format!("becomes plain text: {holder} cannot hold it");
+        return (Action::PlainText(pad), is_loss.then_some(notice));
+    }
+    (Action::Drop, Some(format!("is left out: {holder} {because}")))
+}

@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What `matroskademux` and `matroskamux` of GStreamer 1.22 leave out of Matroska files (RFC 9559): which
+//! tracks are default and forced, attachments, when a file was made; and tags, which the muxer quotes.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{Read, Seek, SeekFrom, Write},
+    path::Path,
+};
+
+use anyhow::{Context, Result, ensure};
+
+const SEGMENT: u32 = 0x1853_8067;
+const SEEK_HEAD: u32 = 0x114D_9B74;
+const SEEK: u32 = 0x4DBB;
+const SEEK_ID: u32 = 0x53AB;
+const SEEK_POSITION: u32 = 0x53AC;
+const INFO: u32 = 0x1549_A966;
+const DATE: u32 = 0x4461;
+const TRACKS: u32 = 0x1654_AE6B;
+const TRACK_ENTRY: u32 = 0xAE;
+const TRACK_NUMBER: u32 = 0xD7;
+const NAME: u32 = 0x536E;
+const FLAG_DEFAULT: u32 = 0x88;
+const FLAG_FORCED: u32 = 0x55AA;
+const TAGS: u32 = 0x1254_C367;
+const TAG: u32 = 0x7373;
+const SIMPLE_TAG: u32 = 0x67C8;
+const TAG_STRING: u32 = 0x4487;
+const CLUSTER: u32 = 0x1F43_B675;
+const ATTACHMENTS: u32 = 0x1941_A469;
+const ATTACHED_FILE: u32 = 0x61A7;
+const FILE_NAME: u32 = 0x466E;
+
+/// Nothing but clusters is larger.
+const LARGEST: u64 = 1 << 30;
+
+/// How a player treats a track.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flags {
+    /// It is played if the user does not choose.
+    pub default: bool,
+    /// It is played in any case, as are subtitles of foreign speech.
+    pub forced: bool,
+}
+
+/// What a file has besides the data of its tracks.
+#[derive(Debug, Default)]
+pub struct Extras {
+    /// The flags of the tracks, by track number.
+    pub flags: Vec<(u64, Flags)>,
+    /// The element with all attachments.
+    pub attachments: Option<Vec<u8>>,
+    /// The names of the attached files.
+    pub attached: Vec<String>,
+}
+
+/// An element in memory: its id, where it begins and ends, and where its data begin.
+#[derive(Clone, Copy, Debug)]
+struct Element {
+    id: u32,
+    start: usize,
+    data: usize,
+    end: usize,
+}
+
+/// A number of variable length at the start of `bytes`, with its marker if `keeps_marker`, and its length.
+fn vint(bytes: &[u8], keeps_marker: bool) -> Option<(u64, usize)> {
+    let first = *bytes.first()?;
+    let length = first.leading_zeros() as usize + 1;
+    let rest = bytes.get(1..length)?;
+    let head = if keeps_marker { first } else { first & (0xff_u16 >> length) as u8 };
+    Some((rest.iter().fold(u64::from(head), |number, &byte| number << 8 | u64::from(byte)), length))
+}
+
+/// The elements of `bytes` in `start..end`.
+fn elements(bytes: &[u8], start: usize, end: usize) -> impl Iterator<Item = Element> + '_ {
+    let mut at = start;
+    std::iter::from_fn(move || {
+        let rest = bytes.get(at..end)?;
+        let (id, id_length) = vint(rest, true)?;
+        let (size, size_length) = vint(rest.get(id_length..)?, false)?;
+        let data = at + id_length + size_length;
+        let element = Element {
+            id: u32::try_from(id).ok()?,
+            start: at,
+            data,
+            end: data.checked_add(usize::try_from(size).ok()?)?,
+        };
+        (element.end <= end).then(|| at = element.end)?;
+        Some(element)
+    })
+}
+
+fn children(bytes: &[u8], of: Element, id: u32) -> impl Iterator<Item = Element> + '_ {
+    elements(bytes, of.data, of.end).filter(move |element| element.id == id)
+}
+
+fn number(bytes: &[u8], element: Element) -> u64 {
+    bytes[element.data..element.end].iter().fold(0, |n, &byte| n << 8 | u64::from(byte))
+}
+
+/// An open file and the start of the data of its segment.
+struct Segment {
+    file: File,
+    data: u64,
+}
+
+impl Segment {
+    fn open(mut file: File) -> Result<Self> {
+        let mut at = 0;
+        loop {
+            let (id, data, size) = head(&mut file, at)?;
+            if id == SEGMENT {
+                return Ok(Self { file, data });
+            }
+            ensure!(at < 1 << 16, "no Matroska");
+            at = data + size;
+        }
+    }
+
+    /// The elements at the top, before the first cluster: id, and where the element begins.
+    fn top(&mut self) -> Vec<(u32, u64)> {
+        let (mut at, mut found) = (self.data, Vec::new());
+        while let Ok((id, data, size)) = head(&mut self.file, at) {
+            if id == CLUSTER {
+                break;
+            }
+            found.push((id, at));
+            at = data.saturating_add(size);
+        }
+        found
+    }
+
+    /// The whole element that begins at `at`, and where its data begin in it.
+    fn read(&mut self, at: u64) -> Result<(Vec<u8>, Element)> {
+        let (_, data, size) = head(&mut self.file, at)?;
+        ensure!(size < LARGEST, "an element of {size} bytes");
+        let mut bytes = vec![0; (data - at + size) as usize];
+        self.file.seek(SeekFrom::Start(at))?;
+        self.file.read_exact(&mut bytes)?;
+        let element = elements(&bytes, 0, bytes.len()).next().context("a damaged element")?;
+        Ok((bytes, element))
+    }
+
+    /// Where the element `id` begins, by the index at the top or before the first cluster.
+    fn find(&mut self, id: u32) -> Result<Option<u64>> {
+        let top = self.top();
+        if let Some((_, at)) = top.iter().find(|(found, _)| *found == id) {
+            return Ok(Some(*at));
+        }
+        let Some((_, at)) = top.iter().find(|(found, _)| *found == SEEK_HEAD) else {
+            return Ok(None);
+        };
+        let (bytes, seek_head) = self.read(*at)?;
+        let wanted = children(&bytes, seek_head, SEEK).find(|seek| {
+            children(&bytes, *seek, SEEK_ID).any(|found| number(&bytes, found) == u64::from(id))
+        });
+        let position = wanted.and_then(|seek| children(&bytes, seek, SEEK_POSITION).next());
+        Ok(position.map(|position| self.data + number(&bytes, position)))
+    }
+
+    fn write(&mut self, at: u64, bytes: &[u8]) -> Result<()> {
+        self.file.seek(SeekFrom::Start(at))?;
+        Ok(self.file.write_all(bytes)?)
+    }
+}
+
+/// The id of the element at `at`, where its data begin, and their size.
+fn head(file: &mut File, at: u64) -> Result<(u32, u64, u64)> {
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(at))?;
+    file.take(12).read_to_end(&mut bytes)?;
+    let (id, id_length) = vint(&bytes, true).context("no element")?;
+    let (size, size_length) = vint(&bytes[id_length..], false).context("no element")?;
+    Ok((u32::try_from(id)?, at + (id_length + size_length) as u64, size))
+}
+
+/// What a Matroska file has besides the data of its tracks.
+pub fn read(file: &Path) -> Result<Extras> {
+    let mut segment = Segment::open(File::open(file)?)?;
+    let mut extras = Extras::default();
+    if let Some(at) = segment.find(TRACKS)? {
+        let (bytes, tracks) = segment.read(at)?;
+        for track in children(&bytes, tracks, TRACK_ENTRY) {
+            let field = |id| children(&bytes, track, id).next().map(|field| number(&bytes, field));
+            let flags = Flags {
+                default: field(FLAG_DEFAULT).unwrap_or(1) != 0,
+                forced: field(FLAG_FORCED).unwrap_or(0) != 0,
+            };
+            extras.flags.push((field(TRACK_NUMBER).unwrap_or(0), flags));
+        }
+    }
+    if let Some(at) = segment.find(ATTACHMENTS)? {
+        let (bytes, attachments) = segment.read(at)?;
+        ensure!(attachments.id == ATTACHMENTS, "a damaged index");
+        let files = children(&bytes, attachments, ATTACHED_FILE);
+        let names = files.filter_map(|file| children(&bytes, file, FILE_NAME).next());
+        extras.attached = names
+            .map(|name| String::from_utf8_lossy(&bytes[name.data..name.end]).into_owned())
+            .collect();
+        extras.attachments = Some(bytes);
+    }
+    Ok(extras)
+}
+
+/// What is put right in a file that `matroskamux` has written.
+#[derive(Debug, Default)]
+pub struct Corrections {
+    /// The flags of its tracks in their order.
+    pub flags: Vec<Flags>,
+    /// The element with all attachments.
+    pub attachments: Option<Vec<u8>>,
+    /// When it was made, nanoseconds since 2001 in UTC.
+    pub date: Option<i64>,
+}
+
+/// Puts right what `matroskamux` has written, all of it in place but for the attachments at the end.
+pub fn correct(file: &Path, corrections: &Corrections) -> Result<()> {
+    let file = OpenOptions::new().read(true).write(true).open(file)?;
+    let mut segment = Segment::open(file)?;
+    if let Some(at) = segment.find(TRACKS)? {
+        let (mut bytes, tracks) = segment.read(at)?;
+        let entries: Vec<_> = children(&bytes, tracks, TRACK_ENTRY).collect();
+        for (entry, flags) in entries.into_iter().zip(&corrections.flags) {
+            let name = children(&bytes, entry, NAME).next();
+            if let Some(name) = name {
+                let field = &mut bytes[name.start..name.end];
+                flag(field, name.data - name.start, *flags);
+            }
+        }
+        segment.write(at, &bytes)?;
+    }
+    if let Some(at) = segment.find(TAGS)? {
+        let (mut bytes, tags) = segment.read(at)?;
+        let strings: Vec<_> = children(&bytes, tags, TAG)
+            .flat_map(|tag| children(&bytes, tag, SIMPLE_TAG).collect::<Vec<_>>())
+            .flat_map(|simple| children(&bytes, simple, TAG_STRING).collect::<Vec<_>>())
+            .collect();
+        strings.into_iter().for_each(|string| unquote(&mut bytes[string.data..string.end]));
+        segment.write(at, &bytes)?;
+    }
+    if let (Some(date), Some(at)) = (corrections.date, segment.find(INFO)?) {
+        let (bytes, info) = segment.read(at)?;
+        if let Some(field) = children(&bytes, info, DATE).find(|field| field.end - field.data == 8)
+        {
+            segment.write(at + field.data as u64, &date.to_be_bytes())?;
+        }
+    }
+    if let Some(attachments) = &corrections.attachments {
+        attach(&mut segment, attachments)?;
+    }
+    segment.file.flush()?;
+    Ok(())
+}
+
+/// Has the generic name that the muxer gives each track make room for its flags.
+fn flag(field: &mut [u8], header: usize, flags: Flags) {
+    let text = String::from_utf8_lossy(&field[header..]).trim_end_matches('\0').to_owned();
+    if !["Video", "Audio", "Subtitle"].contains(&text.as_str()) {
+        return;
+    }
+    let mut new = Vec::new();
+    if !flags.default {
+        new.extend_from_slice(&[0x88, 0x81, 0]);
+    }
+    if flags.forced {
+        new.extend_from_slice(&[0x55, 0xAA, 0x81, 1]);
+    }
+    // A void element, of two bytes at least, fills what is left.
+    if let Some(left) = field.len().checked_sub(new.len() + 2) {
+        new.extend_from_slice(&[0xEC, 0x80 | left as u8]);
+        new.resize(field.len(), 0);
+        field.copy_from_slice(&new);
+    }
+}
+
+/// Undoes the quotes that `gst_value_serialize` puts around a string with spaces. Zeros fill the rest.
+fn unquote(field: &mut [u8]) {
+    let end = field.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+    let Some(inner) = field[..end].strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"\""))
+    else {
+        return;
+    };
+    let mut text = Vec::with_capacity(inner.len());
+    let mut rest = inner;
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        if byte != b'\\' {
+            text.push(byte);
+            continue;
+        }
+        // Three octal digits for what is no ASCII, else the byte itself.
+        let digits = rest.get(..3).filter(|d| d.iter().all(|digit| (b'0'..b'8').contains(digit)));
+        if let Some(digits) = digits {
+            let value =
+                digits.iter().fold(0_u16, |value, digit| value * 8 + u16::from(digit - b'0'));
+            text.push(value as u8);
+            rest = &rest[3..];
+        } else if let Some((&escaped, after)) = rest.split_first() {
+            text.push(escaped);
+            rest = after;
+        }
+    }
+    field.fill(0);
+    field[..text.len()].copy_from_slice(&text);
+}
+
+/// Appends the attachments; the entry of the index that points to what follows it anyway points to them.
+fn attach(segment: &mut Segment, attachments: &[u8]) -> Result<()> {
+    let end = segment.file.seek(SeekFrom::End(0))?;
+    let head = segment.find(SEEK_HEAD)?.context("no index")?;
+    let (bytes, seek_head) = segment.read(head)?;
+    let entry = children(&bytes, seek_head, SEEK).find(|seek| {
+        children(&bytes, *seek, SEEK_ID).any(|id| number(&bytes, id) == u64::from(INFO))
+    });
+    let entry = entry.context("no entry in the index")?;
+    let id = children(&bytes, entry, SEEK_ID).next().context("no id")?;
+    let position = children(&bytes, entry, SEEK_POSITION).next().context("no position")?;
+    ensure!(position.end - position.data == 8, "a short position");
+    segment.write(head + id.data as u64, &ATTACHMENTS.to_be_bytes())?;
+    segment.write(head + position.data as u64, &(end - segment.data).to_be_bytes())?;
+    segment.write(end, attachments)?;
+    let size = end + attachments.len() as u64 - segment.data;
+    // The size of the segment has eight bytes: a marker and seven.
+    let data = segment.data;
+    segment.write(data - 8, &(size | 1 << 56).to_be_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_are_undone() {
+        let undone = |text: &str| {
+            let mut field = text.as_bytes().to_vec();
+            unquote(&mut field);
+            String::from_utf8(field).unwrap().trim_end_matches('\0').to_owned()
+        };
+        assert_eq!(undone("\"My\\ Film\"\0"), "My Film");
+        assert_eq!(undone("\"a\\\"b\\\\c\""), "a\"b\\c");
+        assert_eq!(undone("\"\\303\\251\""), "é");
+        assert_eq!(undone("plain"), "plain");
+    }
+
+    #[test]
+    fn flags_take_the_place_of_a_name() {
+        let flagged = |name: &[u8], flags| {
+            let mut field = [&[0x53, 0x6E, 0x80 | name.len() as u8], name].concat();
+            flag(&mut field, 3, flags);
+            field
+        };
+        let both = Flags { default: false, forced: true };
+        assert_eq!(flagged(b"Audio\0", both), [0x88, 0x81, 0, 0x55, 0xAA, 0x81, 1, 0xEC, 0x80]);
+        assert_eq!(flagged(b"Dub\0", both)[3..], *b"Dub\0");
+    }
+}

@@ -1,0 +1,399 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The output: translated segments as its video, and everything else of the input taken along.
+//!
+//! The video is not encoded here, so this takes seconds, and is done anew where a container refuses a
+//! track: that costs the track its codec, never the video.
+
+use std::{
+    ffi::OsString,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError, mpsc},
+};
+
+use anyhow::{Context, Result, bail};
+use gst::prelude::*;
+
+use super::{
+    branch::Branch,
+    check::{self, Promise},
+    clip::{Window, place},
+    demux::{Source, demux, wide_queue},
+    fault::{self, CutFault, TrackFault, track_name},
+    mapping::{Action, Mapping},
+    matroska::{self, Corrections, Flags},
+    muxer::{MuxPad, Muxer, add, discard, file_sink, pad},
+    pipeline::Pipeline,
+    probe::{Media, Track},
+    protocol::{Reply, Setup, Span},
+    reader, scan,
+    tally::Tally,
+};
+use crate::container::Container;
+
+/// The segments of a file, and where they go.
+pub struct Mux<'a> {
+    /// How files are translated.
+    pub setup: &'a Setup,
+    /// The input.
+    pub input: &'a Path,
+    /// Where the output is written.
+    pub output: &'a Path,
+    /// Its container.
+    pub container: Container,
+    /// The files of the segments.
+    pub segments: &'a [OsString],
+    /// What they are of the input.
+    pub spans: &'a [Span],
+}
+
+impl Mux<'_> {
+    /// Writes the output and checks it; returns the frames of its video.
+    pub fn run(&self, say: &mut dyn FnMut(Reply)) -> Result<u64> {
+        let media = Media::probe(self.input)?;
+        let mut refused = Vec::new();
+        let window = self.window(&media)?;
+        loop {
+            let mapping =
+                Mapping::new(&media, &Muxer::new(self.container)?, &self.setup.recipe, &refused);
+            let written = self.write(&media, &mapping, window, say);
+            let written = written.and_then(|promises| {
+                self.check_video(&promises)?;
+                self.correct(&media, &promises)?;
+                check::check(self.output, &media, &promises, self.is_part(), say)?;
+                if self.setup.verify {
+                    check::verify(self.output, &promises, say)?;
+                }
+                Ok(promises)
+            });
+            match written {
+                Ok(promises) => {
+                    mapping.notices.into_iter().for_each(|text| say(Reply::Notice { text }));
+                    let video = promises.iter().find(|promise| promise.is_video);
+                    return Ok(video.map_or(0, |video| video.passed.packets));
+                }
+                Err(error) => {
+                    let more = to_change(&error, &mapping);
+                    if more.is_empty() {
+                        return Err(error);
+                    }
+                    let cause = match error.downcast_ref::<TrackFault>() {
+                        Some(fault) => fault.cause.clone(),
+                        None => format!("{error:#}"),
+                    };
+                    refused.extend(more.into_iter().map(|track| (track, cause.clone())));
+                }
+            }
+        }
+    }
+
+    /// Fails if frames of the segments are lost.
+    fn check_video(&self, promises: &[Promise]) -> Result<()> {
+        let expected: Option<u64> = self.spans.iter().map(|span| span.frames).sum();
+        let video = promises.iter().find(|promise| promise.is_video);
+        let written = video.map_or(0, |video| video.passed.packets);
+        if let Some(expected) = expected.filter(|&expected| written < expected) {
+            let cause = format!("{written} of {expected} translated frames are read back");
+            bail!(CutFault(cause));
+        }
+        Ok(())
+    }
+
+    /// Puts right what the muxer of Matroska leaves out.
+    fn correct(&self, media: &Media, promises: &[Promise]) -> Result<()> {
+        if self.container != Container::Mkv {
+            return Ok(());
+        }
+        let mut firsts = Vec::new();
+        let flags = promises.iter().map(|promise| {
+            let track = &media.tracks[promise.track];
+            let kind = track.kind().split('/').next().unwrap_or_default().to_owned();
+            // Where a file does not say, the first track of a kind is played.
+            let is_first = !firsts.contains(&kind);
+            firsts.push(kind);
+            track.flags.unwrap_or(Flags { default: is_first, forced: false })
+        });
+        let corrections = Corrections {
+            flags: flags.collect(),
+            attachments: media.attachments.clone(),
+            date: media.date(),
+        };
+        matroska::correct(self.output, &corrections).context("the output cannot be completed")
+    }
+
+    /// What of the input is in the output.
+    fn window(&self, media: &Media) -> Result<Window> {
+        let start = self.spans.first().map_or(0, |span| span.start);
+        let stop = self.spans.last().and_then(|span| span.stop);
+        let mut window = Window { start, stop, shift: 0 };
+        if !self.is_part() {
+            let earliest = scan::earliest(self.input, media)?.unwrap_or(0);
+            // The clock of a stream starts anywhere, that of a file at 0.
+            if earliest < 0 || media.is_stream() {
+                window.shift = -earliest;
+            }
+        }
+        Ok(window)
+    }
+
+    /// Whether it is only a part.
+    fn is_part(&self) -> bool {
+        let starts = self.spans.first().is_some_and(|span| span.start > 0);
+        starts || self.spans.last().is_some_and(|span| span.stop.is_some())
+    }
+
+    fn write(
+        &self,
+        media: &Media,
+        mapping: &Mapping,
+        window: Window,
+        say: &mut dyn FnMut(Reply),
+    ) -> Result<Vec<Promise>> {
+        // An earlier attempt's.
+        let _ = std::fs::remove_file(self.output);
+        let pipeline = Pipeline::new();
+        let muxer = Muxer::new(self.container)?;
+        self.prepare(&pipeline, &muxer, media)?;
+        let (sender, faults) = mpsc::channel();
+        let video = reader::source(self.segments, &self.placed(window), sender)?;
+        pipeline.gst().add(&video)?;
+        // It begins when all tracks are linked: the muxer takes no more then.
+        video.set_locked_state(true);
+        let links = Links {
+            pipeline: pipeline.gst().downgrade(),
+            setup: self.setup.clone(),
+            muxer,
+            video: video.clone(),
+            video_caps: self.video_caps()?,
+            tracks: media.tracks.clone(),
+            actions: mapping.actions.clone(),
+            window,
+            written: pipeline.tally("packets written"),
+            promises: Arc::default(),
+        };
+        let promises = links.promises.clone();
+        let actions = mapping.actions.clone();
+        let tracks = media.tracks.clone();
+        demux(
+            pipeline.gst(),
+            self.input,
+            move |id, _| {
+                let track = tracks.iter().position(|track| track.id == id);
+                track.is_some_and(|track| matches!(actions[track], Action::Encode))
+            },
+            move |sources| links.link_all(sources),
+        )?;
+        let run = pipeline.run(None, say);
+        if let Ok(fault) = faults.try_recv() {
+            return Err(fault);
+        }
+        run?;
+        // While the pads still have their caps.
+        let promises =
+            std::mem::take(&mut *promises.lock().unwrap_or_else(PoisonError::into_inner));
+        Ok(promises.into_iter().map(Pending::settle).collect())
+    }
+
+    /// What the video is encoded as.
+    fn video_caps(&self) -> Result<gst::Caps> {
+        let first = self.segments.first().context("no segments")?;
+        let segment = Media::probe(Path::new(first));
+        let segment = segment.map_err(|error| CutFault(format!("a segment: {error:#}")))?;
+        Ok(segment.main_track()?.caps.clone())
+    }
+
+    /// The spans on the clock of the output.
+    fn placed(&self, window: Window) -> Vec<Span> {
+        let place = |span: &Span| {
+            let first = i128::from(span.first.unwrap_or(span.start) - window.start) + window.shift;
+            Span { first: u64::try_from(first).ok(), ..span.clone() }
+        };
+        self.spans.iter().map(place).collect()
+    }
+
+    fn prepare(&self, pipeline: &Pipeline, muxer: &Muxer, media: &Media) -> Result<()> {
+        let mux = muxer.element();
+        let file = file_sink(self.output)?;
+        pipeline.watch_file(self.output.to_owned());
+        if mux.has_property("faststart") {
+            // The index in front, so that a browser plays before it has all; not by way of /tmp.
+            let beside = self.output.with_added_extension("faststart");
+            mux.set_property("faststart", true);
+            mux.set_property("faststart-file", &beside);
+            pipeline.watch_file(beside);
+        }
+        if let Some(tags) = mux.dynamic_cast_ref::<gst::TagSetter>() {
+            tags.merge_tags(&media.global_tags(), gst::TagMergeMode::Append);
+        }
+        if let (Some(setter), Some(toc)) = (mux.dynamic_cast_ref::<gst::TocSetter>(), &media.toc) {
+            setter.set_toc(Some(toc));
+        }
+        pipeline.gst().add_many([mux, &file])?;
+        mux.link(&file)?;
+        Ok(())
+    }
+}
+
+/// The tracks that a next attempt treats otherwise: the one that the error is about, else all audio that
+/// is copied, else everything but the video.
+fn to_change(error: &anyhow::Error, mapping: &Mapping) -> Vec<usize> {
+    if let Some(fault) = error.downcast_ref::<TrackFault>() {
+        let is_open = |action: &Action| !matches!(action, Action::Translate | Action::Drop);
+        return match mapping.actions.get(fault.track) {
+            // Subtitles that are refused have no second way.
+            Some(action) if is_open(action) => vec![fault.track],
+            _ => Vec::new(),
+        };
+    }
+    if error.downcast_ref::<CutFault>().is_some() || error.to_string() == fault::NO_SPACE {
+        return Vec::new();
+    }
+    let all = |is_such: fn(&Action) -> bool| -> Vec<usize> {
+        let actions = mapping.actions.iter().enumerate();
+        actions.filter(|(_, action)| is_such(action)).map(|(i, _)| i).collect()
+    };
+    let copied = all(|action| matches!(action, Action::Copy(_)));
+    match copied.is_empty() {
+        false => copied,
+        true => all(|action| matches!(action, Action::Encode | Action::PlainText(_))),
+    }
+}
+
+/// A track on its way into the output.
+struct Pending {
+    pad: gst::Pad,
+    track: usize,
+    is_video: bool,
+    is_encoded: bool,
+    tally: Tally,
+}
+
+impl Pending {
+    fn settle(self) -> Promise {
+        Promise {
+            track: self.track,
+            is_video: self.is_video,
+            is_encoded: self.is_encoded,
+            caps: self.pad.current_caps(),
+            passed: self.tally.get(),
+        }
+    }
+}
+
+/// What is linked when the tracks are there.
+struct Links {
+    pipeline: gst::glib::WeakRef<gst::Pipeline>,
+    setup: Setup,
+    muxer: Muxer,
+    video: gst::Element,
+    video_caps: gst::Caps,
+    tracks: Vec<Track>,
+    actions: Vec<Action>,
+    window: Window,
+    written: Tally,
+    promises: Arc<Mutex<Vec<Pending>>>,
+}
+
+impl Links {
+    fn link_all(&self, sources: Vec<Source>) -> Result<()> {
+        let pipeline = self.pipeline.upgrade().context("the pipeline is gone")?;
+        let mut sources: Vec<Option<Source>> = sources.into_iter().map(Some).collect();
+        for (track, action) in self.actions.iter().enumerate() {
+            let known = &self.tracks[track];
+            let found = sources.iter_mut().find(|source| {
+                source.as_ref().is_some_and(|source| known.is(&source.id, &source.caps))
+            });
+            let source = found.and_then(Option::take);
+            match (action, source) {
+                (Action::Translate, source) => {
+                    self.link_video(&pipeline, track)?;
+                    if let Some(source) = source {
+                        discard(&pipeline, &source.pad)?;
+                    }
+                }
+                (Action::Drop, None) => {}
+                (_, None) => bail!(TrackFault { track, cause: "is not found again".to_owned() }),
+                (action, Some(source)) => {
+                    self.link_track(&pipeline, track, action, source.pad)
+                        .map_err(|error| TrackFault { track, cause: format!("{error:#}") })?;
+                }
+            }
+        }
+        for source in sources.into_iter().flatten() {
+            discard(&pipeline, &source.pad)?;
+        }
+        // Last, for segments begin to flow at once, and then the muxer takes no more tracks.
+        self.video.set_locked_state(false);
+        Ok(self.video.sync_state_with_parent()?)
+    }
+
+    fn link_video(&self, pipeline: &gst::Pipeline, track: usize) -> Result<()> {
+        let how =
+            self.muxer.pad_for(&self.video_caps).context("the container cannot hold the video")?;
+        let sink = self.muxer.link(pipeline, &pad(&self.video, "src")?, &how)?;
+        self.promise(sink, track, None);
+        Ok(())
+    }
+
+    fn link_track(
+        &self,
+        pipeline: &gst::Pipeline,
+        track: usize,
+        action: &Action,
+        source: gst::Pad,
+    ) -> Result<()> {
+        let container = self.muxer.container;
+        let queue = wide_queue()?;
+        queue.set_property("name", track_name(track) + "queue");
+        add(pipeline, &queue)?;
+        let start = pad(&queue, "sink")?;
+        place(&start, self.window);
+        source.link(&start)?;
+        let queued = pad(&queue, "src")?;
+        let known = &self.tracks[track];
+        let sink = match action {
+            Action::Copy(how) => self.muxer.link(pipeline, &queued, how)?,
+            Action::Encode => {
+                let branch = Branch::audio(&self.setup, &self.muxer, track, known)?;
+                let how = self.muxer.pad_for(&branch.caps).with_context(|| {
+                    let codec = super::probe::codec_name(&branch.caps);
+                    format!(
+                        "{} cannot hold {codec}; give another --audio-encoder",
+                        container.name()
+                    )
+                })?;
+                self.link_branch(pipeline, &queued, &branch, &how)?
+            }
+            Action::PlainText(how) => {
+                let branch = Branch::plain_text(track, known.kind(), container)?;
+                self.link_branch(pipeline, &queued, &branch, how)?
+            }
+            Action::Translate | Action::Drop => return discard(pipeline, &queued).map(drop),
+        };
+        self.promise(sink, track, Some(matches!(action, Action::Encode)));
+        Ok(())
+    }
+
+    fn link_branch(
+        &self,
+        pipeline: &gst::Pipeline,
+        track: &gst::Pad,
+        branch: &Branch,
+        how: &MuxPad,
+    ) -> Result<gst::Pad> {
+        add(pipeline, &branch.bin)?;
+        track.link(&pad(&branch.bin, "sink")?)?;
+        self.muxer.link(pipeline, &pad(&branch.bin, "src")?, how)
+    }
+
+    /// Promises a track; of one that is no video whether it is encoded.
+    fn promise(&self, pad: gst::Pad, track: usize, other: Option<bool>) {
+        let is_video = other.is_none();
+        let is_encoded = other.unwrap_or(true);
+        let tally = Tally::default();
+        tally.watch(&pad);
+        self.written.watch(&pad);
+        let promise = Pending { pad, track, is_video, is_encoded, tally };
+        self.promises.lock().unwrap_or_else(PoisonError::into_inner).push(promise);
+    }
+}

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Single pictures: read and written with what belongs to them, EXIF and colour profile.
+
+use std::{
+    fs::{self, File},
+    io::{BufWriter, Cursor, Write},
+    path::Path,
+};
+
+use anyhow::{Context, Result, anyhow, bail};
+use image::{
+    DynamicImage, ImageDecoder, ImageEncoder, ImageFormat, ImageReader,
+    codecs::{
+        jpeg::JpegEncoder,
+        png::{CompressionType, FilterType, PngDecoder, PngEncoder},
+        webp::{WebPDecoder, WebPEncoder},
+    },
+    metadata::Orientation,
+};
+
+use super::{
+    fault,
+    pixels::Through,
+    protocol::{Reply, Setup},
+    riff,
+};
+use crate::picture::PictureFormat;
+
+/// What an encoder of JPEG and lossy WebP is asked for, of 100.
+const QUALITY: u8 = 95;
+
+/// A picture, upright, and what belongs to it.
+struct Picture {
+    pixels: DynamicImage,
+    icc: Option<Vec<u8>>,
+    exif: Option<Vec<u8>>,
+    /// Whether it was stored without loss.
+    is_lossless: bool,
+}
+
+/// Translates the picture `input` into `output`.
+pub fn translate(
+    setup: &Setup,
+    input: &Path,
+    output: &Path,
+    format: PictureFormat,
+    say: &mut dyn FnMut(Reply),
+) -> Result<u64> {
+    let bytes = fs::read(input)?;
+    let mut picture = read(&bytes, say)?;
+    picture.pixels = Through::filter(setup)?.translate(&picture.pixels)?;
+    write(&picture, output, format, say).map_err(|error| {
+        let is_full = error
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|error| error.kind() == std::io::ErrorKind::StorageFull);
+        if is_full { anyhow!(fault::NO_SPACE) } else { error }
+    })?;
+    // What has its name can be opened.
+    let written = ImageReader::open(output)?.with_guessed_format()?;
+    let size = written.into_dimensions().context("the output cannot be opened")?;
+    if size != (picture.pixels.width(), picture.pixels.height()) {
+        bail!("the output is {}×{} px", size.0, size.1);
+    }
+    Ok(1)
+}
+
+/// The picture that a file holds, upright; of an animation the first frame.
+pub fn open(input: &Path) -> Result<DynamicImage> {
+    Ok(read(&fs::read(input)?, &mut |_| {})?.pixels)
+}
+
+/// Whether a file is a picture that can be opened.
+pub fn is_picture(input: &Path) -> bool {
+    let reader = ImageReader::open(input).ok().and_then(|reader| reader.with_guessed_format().ok());
+    reader.is_some_and(|reader| reader.format().is_some())
+}
+
+fn read(bytes: &[u8], say: &mut dyn FnMut(Reply)) -> Result<Picture> {
+    let mut note = |text: &str| say(Reply::Notice { text: text.to_owned() });
+    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
+    let format = reader.format().context("is no picture, or too damaged to be recognised")?;
+    if is_animated(bytes, format) {
+        note("is animated, and only its first frame is translated");
+    }
+    let damaged = |error: image::ImageError| match error {
+        image::ImageError::Unsupported(error) => anyhow!("cannot be decoded: {error}"),
+        error => anyhow!("is damaged: {error}"),
+    };
+    let mut decoder = reader.into_decoder().map_err(damaged)?;
+    let icc = decoder.icc_profile().unwrap_or_default();
+    let mut exif = decoder.exif_metadata().unwrap_or_default();
+    if decoder.xmp_metadata().unwrap_or_default().is_some() {
+        note("its XMP metadata are left out");
+    }
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let mut pixels = DynamicImage::from_decoder(decoder).map_err(damaged)?;
+    pixels.apply_orientation(orientation);
+    if let Some(exif) = &mut exif {
+        // It stands upright now.
+        let _ = Orientation::remove_from_exif_chunk(exif);
+    }
+    let is_lossless = match format {
+        ImageFormat::Jpeg => false,
+        ImageFormat::WebP => riff::is_lossless_webp(bytes),
+        _ => true,
+    };
+    if matches!(pixels, DynamicImage::ImageRgb32F(_) | DynamicImage::ImageRgba32F(_)) {
+        note("its floating-point colours become 16-bit");
+    }
+    Ok(Picture { pixels, icc, exif, is_lossless })
+}
+
+fn is_animated(bytes: &[u8], format: ImageFormat) -> bool {
+    match format {
+        ImageFormat::WebP => {
+            WebPDecoder::new(Cursor::new(bytes)).is_ok_and(|decoder| decoder.has_animation())
+        }
+        ImageFormat::Png => PngDecoder::new(Cursor::new(bytes))
+            .is_ok_and(|decoder| decoder.is_apng().unwrap_or(false)),
+        _ => false,
+    }
+}
+
+fn write(
+    picture: &Picture,
+    output: &Path,
+    format: PictureFormat,
+    say: &mut dyn FnMut(Reply),
+) -> Result<()> {
+    let mut file = BufWriter::new(File::create(output)?);
+    match format {
+        PictureFormat::Jpeg => {
+            let mut pixels = picture.pixels.clone();
+            if !matches!(pixels, DynamicImage::ImageLuma8(_)) {
+                pixels = pixels.into_rgb8().into();
+            }
+            encode(JpegEncoder::new_with_quality(&mut file, QUALITY), picture, &pixels, say)?;
+        }
+        PictureFormat::Png => {
+            let encoder = PngEncoder::new_with_quality(
+                &mut file,
+                CompressionType::Default,
+                FilterType::Adaptive,
+            );
+            encode(encoder, picture, &picture.pixels, say)?;
+        }
+        PictureFormat::Webp => {
+            let pixels: DynamicImage = match picture.pixels.color().has_alpha() {
+                true => picture.pixels.to_rgba8().into(),
+                false => picture.pixels.to_rgb8().into(),
+            };
+            if picture.is_lossless {
+                encode(WebPEncoder::new_lossless(&mut file), picture, &pixels, say)?;
+            } else {
+                let encoded = Through::new(&format!("webpenc quality={QUALITY}"))?.push(&pixels)?;
+                let encoded = encoded.buffer().context("no picture")?.map_readable()?.to_vec();
+                let (icc, exif) = (picture.icc.as_deref(), picture.exif.as_deref());
+                file.write_all(&riff::with_metadata(&encoded, &pixels, icc, exif)?)?;
+            }
+        }
+    }
+    file.flush()?;
+    Ok(())
+}
+
+fn encode(
+    mut encoder: impl ImageEncoder,
+    picture: &Picture,
+    pixels: &DynamicImage,
+    say: &mut dyn FnMut(Reply),
+) -> Result<()> {
+    let mut lose = |what: &str| say(Reply::Notice { text: format!("its {what} is left out") });
+    if let Some(icc) = &picture.icc
+        && encoder.set_icc_profile(icc.clone()).is_err()
+    {
+        lose("colour profile");
+    }
+    if let Some(exif) = &picture.exif
+        && encoder.set_exif_metadata(exif.clone()).is_err()
+    {
+        lose("EXIF");
+    }
+    pixels.write_with_encoder(encoder).map_err(|error| match error {
+        image::ImageError::IoError(error) => error.into(),
+        other => anyhow!(other),
+    })
+}

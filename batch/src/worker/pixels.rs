@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Pictures in memory through the filter.
+
+use anyhow::{Context, Result, anyhow};
+use gst::prelude::*;
+use gst_video::{VideoFormat, VideoFrameExt, VideoInfo};
+use image::{ColorType, DynamicImage};
+
+use super::{
+    elements::{configure, filter_description},
+    fault,
+    protocol::Setup,
+};
+
+/// How long a picture may take: an engine may have to be built for it.
+const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(570);
+
+/// A pipeline that takes a picture and gives what its elements make of it.
+pub struct Through {
+    pipeline: gst::Pipeline,
+    source: gst_app::AppSrc,
+    sink: gst_app::AppSink,
+}
+
+impl Through {
+    /// The filter.
+    pub fn filter(setup: &Setup) -> Result<Self> {
+        let through = Self::new(&filter_description(setup))?;
+        configure(&through.pipeline.by_name("filter").context("no filter")?, setup);
+        Ok(through)
+    }
+
+    /// Elements as `gst-launch-1.0` takes them.
+    pub fn new(description: &str) -> Result<Self> {
+        let description =
+            format!("appsrc name=in format=time ! {description} ! appsink name=out sync=false");
+        let pipeline = gst::parse::launch(&description)
+            .map_err(|error| anyhow!("`{description}`: {}", error.message()))?;
+        let pipeline = pipeline.downcast::<gst::Pipeline>().map_err(|_| anyhow!("no pipeline"))?;
+        let source = pipeline.by_name("in").and_then(|source| source.downcast().ok());
+        let sink = pipeline.by_name("out").and_then(|sink| sink.downcast().ok());
+        Ok(Self {
+            pipeline,
+            source: source.context("no appsrc")?,
+            sink: sink.context("no appsink")?,
+        })
+    }
+
+    /// What becomes of `picture`.
+    pub fn push(&self, picture: &DynamicImage) -> Result<gst::Sample> {
+        let (info, buffer) = frame(picture)?;
+        let sample = gst::Sample::builder().buffer(&buffer).caps(&info.to_caps()?).build();
+        let bus = self.pipeline.bus().context("no bus")?;
+        if self.pipeline.set_state(gst::State::Playing).is_err() {
+            return Err(failure(&bus, "the filter does not start"));
+        }
+        self.source
+            .push_sample(&sample)
+            .map_err(|_| failure(&bus, "the filter takes no picture"))?;
+        let poll = gst::ClockTime::from_mseconds(50);
+        let mut waited = gst::ClockTime::ZERO;
+        while waited < PATIENCE {
+            if let Some(sample) = self.sink.try_pull_sample(poll) {
+                return Ok(sample);
+            }
+            if let Some(message) = bus.pop_filtered(&[gst::MessageType::Error])
+                && let gst::MessageView::Error(error) = message.view()
+            {
+                return Err(fault::explain(error, &[]));
+            }
+            waited += poll;
+        }
+        Err(anyhow!("stalls: the filter gives no picture"))
+    }
+
+    /// What becomes of `picture`, in its own colour type.
+    pub fn translate(&self, picture: &DynamicImage) -> Result<DynamicImage> {
+        let translated = image_of(&self.push(picture)?)?;
+        Ok(as_color(translated, picture.color()))
+    }
+}
+
+impl Drop for Through {
+    fn drop(&mut self) {
+        let _ = self.pipeline.set_state(gst::State::Null);
+    }
+}
+
+fn failure(bus: &gst::Bus, otherwise: &str) -> anyhow::Error {
+    let message = bus.pop_filtered(&[gst::MessageType::Error]);
+    match message.as_ref().map(|message| message.view()) {
+        Some(gst::MessageView::Error(error)) => fault::explain(error, &[]),
+        _ => anyhow!(otherwise.to_owned()),
+    }
+}
+
+/// GStreamer's 16-bit RGBA with the bytes of a number as the machine has them.
+const RGBA64: VideoFormat =
+    if cfg!(target_endian = "little") { VideoFormat::Rgba64Le } else { VideoFormat::Rgba64Be };
+
+/// `picture` as a frame of GStreamer's: 8-bit grey, RGB or RGBA, or 16-bit RGBA.
+fn frame(picture: &DynamicImage) -> Result<(VideoInfo, gst::Buffer)> {
+    let (format, row, bytes) = match picture {
+        DynamicImage::ImageLuma8(pixels) => (VideoFormat::Gray8, 1, pixels.as_raw().clone()),
+        DynamicImage::ImageRgb8(pixels) => (VideoFormat::Rgb, 3, pixels.as_raw().clone()),
+        DynamicImage::ImageRgba8(pixels) => (VideoFormat::Rgba, 4, pixels.as_raw().clone()),
+        DynamicImage::ImageLumaA8(_) => (VideoFormat::Rgba, 4, picture.to_rgba8().into_raw()),
+        deep => {
+            let numbers = deep.to_rgba16().into_raw();
+            (RGBA64, 8, numbers.iter().flat_map(|number| number.to_ne_bytes()).collect())
+        }
+    };
+    let (width, height) = (picture.width(), picture.height());
+    // RGB of a picture, and of none of television's.
+    let info = VideoInfo::builder(format, width, height).fps(gst::Fraction::new(1, 1)).build()?;
+    let mut buffer = gst::Buffer::with_size(info.size())?;
+    let writable = buffer.get_mut().context("a shared buffer")?;
+    writable.set_pts(gst::ClockTime::ZERO);
+    writable.set_duration(gst::ClockTime::SECOND);
+    let mut frame = gst_video::VideoFrameRef::from_buffer_ref_writable(writable, &info)?;
+    let stride = frame.plane_stride()[0] as usize;
+    let row = row * width as usize;
+    let rows = frame.plane_data_mut(0)?.chunks_mut(stride);
+    for (to, from) in rows.zip(bytes.chunks_exact(row)) {
+        to[..row].copy_from_slice(from);
+    }
+    drop(frame);
+    Ok((info, buffer))
+}
+
+/// The picture that a frame is.
+fn image_of(sample: &gst::Sample) -> Result<DynamicImage> {
+    let info = VideoInfo::from_caps(sample.caps().context("no caps")?)?;
+    let buffer = sample.buffer().context("no buffer")?;
+    let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, &info)?;
+    let (width, height) = (info.width(), info.height());
+    let bytes = |size: usize| -> Result<Vec<u8>> {
+        let rows = frame.plane_data(0)?.chunks(frame.plane_stride()[0] as usize);
+        Ok(rows
+            .take(height as usize)
+            .flat_map(|row| &row[..size * width as usize])
+            .copied()
+            .collect())
+    };
+    let picture = match info.format() {
+        VideoFormat::Gray8 => {
+            image::GrayImage::from_raw(width, height, bytes(1)?).map(DynamicImage::from)
+        }
+        VideoFormat::Rgb => {
+            image::RgbImage::from_raw(width, height, bytes(3)?).map(DynamicImage::from)
+        }
+        VideoFormat::Rgba => {
+            image::RgbaImage::from_raw(width, height, bytes(4)?).map(DynamicImage::from)
+        }
+        _ => {
+            let numbers = bytes(8)?;
+            let numbers = numbers.as_chunks::<2>().0.iter().map(|pair| u16::from_ne_bytes(*pair));
+            let pixels = image::ImageBuffer::from_raw(width, height, numbers.collect());
+            pixels.map(DynamicImage::ImageRgba16)
+        }
+    };
+    picture.context("a frame that is too small")
+}
+
+fn as_color(picture: DynamicImage, color: ColorType) -> DynamicImage {
+    match color {
+        ColorType::La8 => picture.to_luma_alpha8().into(),
+        ColorType::L16 => picture.to_luma16().into(),
+        ColorType::La16 => picture.to_luma_alpha16().into(),
+        ColorType::Rgb16 | ColorType::Rgb32F => picture.to_rgb16().into(),
+        _ => picture,
+    }
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What will be done with a video, before anything is built: its segments, and what a user should know.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+
+use super::{
+    keyframes, losses,
+    mapping::Mapping,
+    muxer::Muxer,
+    probe::{Media, codec_name, media_type},
+    protocol::{Reply, Setup, Span},
+    scan,
+};
+use crate::container::Container;
+
+/// Containers in which GStreamer finds a key frame exactly.
+const SEEKABLE: [&str; 3] = ["video/quicktime", "video/x-matroska", "video/webm"];
+
+/// The segments of a video.
+pub struct Plan {
+    /// The segments, at least one.
+    pub spans: Vec<Span>,
+    /// How many frames they have together, as far as is known.
+    pub frames: Option<u64>,
+}
+
+/// Probes `input`. It is cut into segments, each led in by `lead` frames, if it is long and `may_cut`.
+pub fn plan(
+    setup: &Setup,
+    input: &Path,
+    container: Container,
+    may_cut: bool,
+    lead: usize,
+    say: &mut dyn FnMut(Reply),
+) -> Result<Plan> {
+    let media = Media::probe(input)?;
+    let mut note = |text: String| say(Reply::Notice { text });
+    let named = Container::of_name(input);
+    if let (Some(named), Some(found)) = (named, &media.container)
+        && !named.is_inside(media_type(found))
+    {
+        note(format!("is {}, although it is named {}", codec_name(found), named.extension()));
+    }
+    let mapping = Mapping::new(&media, &Muxer::new(container)?, &setup.recipe, &[]);
+    mapping.notices.into_iter().for_each(&mut note);
+    let recipe = &setup.recipe;
+    losses::foreseen(&media, container, recipe).into_iter().for_each(&mut note);
+    let begin = nanoseconds(recipe.start);
+    let end = recipe.end.map(|end| nanoseconds(Some(end)));
+    let is_seekable = media.is_seekable
+        && media.container.as_ref().is_some_and(|caps| SEEKABLE.contains(&media_type(caps)));
+    let is_part = begin > 0 || end.is_some() || recipe.frames.is_some();
+    let is_cut = may_cut && is_seekable && is_long(setup, &media);
+    if !(is_part || is_cut) {
+        return Ok(Plan { spans: vec![Span::default()], frames: expected_frames(&media) });
+    }
+    let whole = Span {
+        lead: begin,
+        start: begin,
+        stop: end,
+        frames: None,
+        first: None,
+        may_seek: is_seekable,
+    };
+    let Some(mut frames) = scan::frames(input, &media, say)? else {
+        ensure!(recipe.frames.is_none(), "its frames have no times, so --frames cannot count them");
+        return Ok(Plan { spans: vec![whole], frames: None });
+    };
+    let first = frames.partition_point(|frame| frame.time < begin);
+    let mut last = frames.partition_point(|frame| frame.time < end.unwrap_or(u64::MAX));
+    if let Some(count) = recipe.frames {
+        last = last.min(first.saturating_add(count as usize));
+    }
+    ensure!(first < last, "has no frames there: it lasts {}", lasts(&media));
+    let stop = frames.get(last).map(|frame| frame.time).or(end);
+    frames.truncate(last);
+    frames.drain(..first);
+    let count = frames.len() as u64;
+    let length = if may_cut && is_seekable { setup.piece } else { 0 };
+    let mut spans = keyframes::spans(&frames, length, lead);
+    let (head, tail) = (spans.first_mut().context("no frames")?, whole);
+    (head.lead, head.start) = (tail.lead, tail.start);
+    spans.iter_mut().for_each(|span| span.may_seek = is_seekable);
+    if let Some(last) = spans.last_mut() {
+        last.stop = stop;
+    }
+    Ok(Plan { spans, frames: Some(count) })
+}
+
+fn is_long(setup: &Setup, media: &Media) -> bool {
+    let length = media.duration.map_or(0, |duration| duration.nseconds());
+    setup.piece > 0 && length > 2 * setup.piece
+}
+
+fn lasts(media: &Media) -> String {
+    match media.duration {
+        Some(duration) => format!("{:.1} s", duration.seconds_f64()),
+        None => "for an unknown time".to_owned(),
+    }
+}
+
+fn nanoseconds(seconds: Option<f64>) -> u64 {
+    (seconds.unwrap_or(0.0) * 1e9).round() as u64
+}
+
+fn expected_frames(media: &Media) -> Option<u64> {
+    let caps = &media.tracks[media.main_video()?].caps;
+    let rate = caps.structure(0)?.get::<gst::Fraction>("framerate").ok()?;
+    let seconds = media.duration?.seconds_f64();
+    let frames = seconds * f64::from(rate.numer()) / f64::from(rate.denom());
+    Some(frames.round() as u64).filter(|&frames| frames > 0)
+}

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What is in a file, as `GstDiscoverer` finds it, before anything is built.
+
+use std::{fs::File, io::Read, path::Path};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use gst::glib::prelude::*;
+use gst_pbutils::{Discoverer, DiscovererResult, DiscovererStreamInfo, prelude::*};
+
+use super::{
+    branch::WEBVTT,
+    fault, isobmff,
+    matroska::{self, Flags},
+};
+
+/// How long opening a file may take: cold storage and an index at the end of a large file are slow.
+const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(120);
+
+/// What is in a file.
+#[derive(Debug)]
+pub struct Media {
+    /// The caps of the container; none for an elementary stream.
+    pub container: Option<gst::Caps>,
+    /// The tracks, video first, else in the order of their stream ids, which is the file's.
+    pub tracks: Vec<Track>,
+    /// The length, if the file says.
+    pub duration: Option<gst::ClockTime>,
+    /// Whether a key frame can be sought.
+    pub is_seekable: bool,
+    /// The tags of the file.
+    pub tags: gst::TagList,
+    /// The attachments, as Matroska has them, and the names of the files.
+    pub attachments: Option<Vec<u8>>,
+    /// The names of the attached files.
+    pub attached: Vec<String>,
+    /// Whether there are time codes.
+    pub has_timecode: bool,
+    /// The chapters.
+    pub toc: Option<gst::Toc>,
+}
+
+/// A track of a file, still encoded.
+#[derive(Clone, Debug)]
+pub struct Track {
+    /// Its stream id.
+    pub id: String,
+    /// Its final caps, from the last parser.
+    pub caps: gst::Caps,
+    /// Its tags.
+    pub tags: gst::TagList,
+    /// Whether it is default or forced, if the file says.
+    pub flags: Option<Flags>,
+    /// The format of raw audio that `qtdemux` of GStreamer 1.22 takes for another.
+    pub true_format: Option<&'static str>,
+}
+
+impl Track {
+    /// Whether it is the track that a pipeline finds under this id, with these caps.
+    pub fn is(&self, id: &str, caps: &gst::Caps) -> bool {
+        if self.id.is_empty() { media_type(caps) == self.kind() } else { self.id == id }
+    }
+
+    /// How many channels audio has; 0 if that is not known.
+    pub fn channels(&self) -> i32 {
+        self.caps.structure(0).and_then(|caps| caps.get("channels").ok()).unwrap_or(0)
+    }
+
+    /// The media type, such as `video/x-h264`.
+    pub fn kind(&self) -> &str {
+        media_type(&self.caps)
+    }
+}
+
+impl Media {
+    /// Probes the file; fails unless there is video in it that can be decoded.
+    pub fn probe(input: &Path) -> Result<Self> {
+        let discoverer = Discoverer::new(PATIENCE)?;
+        let uri = gst::glib::filename_to_uri(std::path::absolute(input)?, None)?;
+        let info =
+            discoverer.discover_uri(&uri).map_err(|error| anyhow!(fault::explain_probe(&error)))?;
+        let missing = info.missing_elements_installer_details();
+        let is_missing = |caps: &gst::Caps| missing.iter().any(|d| d.contains(media_type(caps)));
+        let container = info.stream_info().and_downcast::<gst_pbutils::DiscovererContainerInfo>();
+        let mut media = Self {
+            container: container.as_ref().and_then(|container| container.caps()),
+            tracks: info
+                .stream_list()
+                .iter()
+                .filter_map(|stream| track(stream, &is_missing))
+                .collect(),
+            duration: info.duration().filter(|duration| !duration.is_zero()),
+            is_seekable: info.is_seekable(),
+            tags: container.as_ref().and_then(|container| container.tags()).unwrap_or_default(),
+            attachments: None,
+            attached: Vec::new(),
+            has_timecode: false,
+            toc: info.toc(),
+        };
+        if media.container.as_ref().is_some_and(|caps| media_type(caps) == "video/quicktime") {
+            let details = isobmff::details(input).unwrap_or_default();
+            let of_track =
+                |ids: &[u32], track: &Track| track.id.parse().is_ok_and(|id| ids.contains(&id));
+            media.tracks.retain(|track| !of_track(&details.chapter_tracks, track));
+            media.toc = media.toc.or_else(|| chapters(&details.chapters, media.duration));
+            media.has_timecode = details.has_timecode;
+            for track in &mut media.tracks {
+                let default = !of_track(&details.disabled, track);
+                track.flags = Some(Flags { default, forced: false });
+                if !of_track(&details.little_endian, track) {
+                    continue;
+                }
+                let format = track.caps.structure(0).and_then(|s| s.get::<String>("format").ok());
+                track.true_format = match format.as_deref() {
+                    Some("F32BE") => Some("F32LE"),
+                    Some("F64BE") => Some("F64LE"),
+                    _ => None,
+                };
+            }
+        }
+        if media.is_matroska()
+            && let Ok(extras) = matroska::read(input)
+        {
+            for track in &mut media.tracks {
+                let number = track.id.split(':').next().and_then(|number| number.parse().ok());
+                let flags = extras.flags.iter().find(|(other, _)| Some(*other) == number);
+                track.flags = flags.map(|(_, flags)| *flags);
+            }
+            (media.attachments, media.attached) = (extras.attachments, extras.attached);
+        }
+        // Other subtitles that are as unknown to `matroskademux` have the same caps.
+        if !has_webvtt(input)? {
+            let unknown = media.tracks.iter_mut().filter(|track| track.kind() == WEBVTT);
+            unknown.for_each(|track| {
+                track.caps = gst::Caps::new_empty_simple("application/x-unknown-subtitles");
+            });
+        }
+        let is_other = |track: &Track| !track.kind().starts_with("video/");
+        media.tracks.sort_by(|a, b| (is_other(a), &a.id).cmp(&(is_other(b), &b.id)));
+        if let Some(main) = media.main_video() {
+            let needs = |details: &str| details.contains(media.tracks[main].kind());
+            let details = missing.iter().find(|details| needs(details));
+            if let Some(details) = details {
+                bail!(fault::not_installed(&[described(details)]));
+            }
+            return Ok(media);
+        }
+        ensure!(
+            info.result() != DiscovererResult::Timeout,
+            "cannot be opened: nothing happens for {} s",
+            PATIENCE.seconds()
+        );
+        let is_encrypted = |track: &Track| {
+            track.kind() == "application/x-cenc" || track.kind().contains("encrypted")
+        };
+        ensure!(
+            !media.tracks.iter().any(is_encrypted),
+            "is encrypted (DRM), and cannot be decoded"
+        );
+        ensure!(
+            missing.is_empty(),
+            fault::not_installed(&missing.iter().map(|d| described(d)).collect::<Vec<_>>())
+        );
+        ensure!(!media.tracks.is_empty(), fault::NO_INDEX);
+        let names: Vec<_> = media.tracks.iter().map(|track| codec_name(&track.caps)).collect();
+        bail!("has no video track, only {}", names.join(", "))
+    }
+
+    /// Whether it is Matroska or WebM.
+    pub fn is_matroska(&self) -> bool {
+        let kind = self.container.as_ref().map(media_type);
+        kind.is_some_and(|kind| ["video/x-matroska", "video/webm"].contains(&kind))
+    }
+
+    /// How many chapters it has.
+    pub fn chapters(&self) -> usize {
+        let entries = self.toc.iter().flat_map(|toc| toc.entries());
+        let count = |entry: gst::TocEntry| match entry.entry_type() {
+            gst::TocEntryType::Chapter => 1,
+            _ => entry.sub_entries().len(),
+        };
+        entries.map(count).sum()
+    }
+
+    /// The tags of the output: those of the file and, without what tells of its codec, of the video.
+    pub fn global_tags(&self) -> gst::TagList {
+        let mut tags = self.tags.clone();
+        let own = [
+            "container-format",
+            "video-codec",
+            "bitrate",
+            "maximum-bitrate",
+            "minimum-bitrate",
+            "nominal-bitrate",
+            "encoder",
+            "encoder-version",
+            "image-orientation",
+            "extended-comment",
+            "language-code",
+            "attachment",
+            "mxf-structure",
+            "codec",
+        ];
+        if let Some(main) = self.main_video() {
+            tags.make_mut().insert(&self.tracks[main].tags, gst::TagMergeMode::Keep);
+        }
+        let tags_mut = tags.make_mut();
+        own.into_iter().for_each(|tag| tags_mut.remove_generic(tag));
+        tags
+    }
+
+    /// When it was made, nanoseconds since 2001 in UTC.
+    pub fn date(&self) -> Option<i64> {
+        let date = self.global_tags().get::<gst::tags::DateTime>()?.get();
+        let seconds = date.to_g_date_time().ok()?.to_unix();
+        // Matroska counts from 2001.
+        (seconds - 978_307_200).checked_mul(1_000_000_000)
+    }
+
+    /// Whether its clock starts anywhere.
+    pub fn is_stream(&self) -> bool {
+        let kind = self.container.as_ref().map(media_type);
+        kind.is_none_or(|kind| ["video/mpegts", "video/mpeg"].contains(&kind))
+    }
+
+    /// The number of the track that is translated: the first video, or the first picture if there is
+    /// none, for video may be coded as a row of JPEGs, and else a picture is cover art.
+    pub fn main_video(&self) -> Option<usize> {
+        let first = |kind: &str| self.tracks.iter().position(|t| t.kind().starts_with(kind));
+        first("video/").or_else(|| first("image/"))
+    }
+
+    /// The track that is translated.
+    pub fn main_track(&self) -> Result<&Track> {
+        self.main_video().map(|main| &self.tracks[main]).context("has no video track")
+    }
+}
+
+/// The track that a stream is. One without an id stands between a demuxer and a parser, unless there is
+/// nothing that could decode it.
+fn track(stream: &DiscovererStreamInfo, is_missing: &dyn Fn(&gst::Caps) -> bool) -> Option<Track> {
+    let caps = stream.caps()?;
+    let id = stream.stream_id().map(|id| short_id(&id).to_owned());
+    let id = id.or_else(|| is_missing(&caps).then(String::new))?;
+    Some(Track {
+        id,
+        caps,
+        tags: stream.tags().unwrap_or_default(),
+        flags: None,
+        true_format: None,
+    })
+}
+
+/// A table of these chapters, each with the 100 ns at which it begins and its title.
+fn chapters(list: &[(u64, String)], duration: Option<gst::ClockTime>) -> Option<gst::Toc> {
+    let end = duration.map_or(0, |duration| duration.nseconds() as i64);
+    let mut edition = gst::TocEntry::new(gst::TocEntryType::Edition, "edition");
+    let starts = list.iter().map(|(start, _)| (*start * 100) as i64);
+    let ends = starts.clone().skip(1).chain([end]);
+    for (i, ((start, stop), (_, title))) in starts.zip(ends).zip(list).enumerate() {
+        let mut chapter = gst::TocEntry::new(gst::TocEntryType::Chapter, &format!("chapter-{i}"));
+        let mut tags = gst::TagList::new();
+        tags.make_mut().add::<gst::tags::Title>(&title.as_str(), gst::TagMergeMode::Replace);
+        let chapter_mut = chapter.make_mut();
+        chapter_mut.set_start_stop_times(start, stop.max(start));
+        chapter_mut.set_tags(tags);
+        edition.make_mut().append_sub_entry(chapter);
+    }
+    edition.make_mut().set_start_stop_times(0, end);
+    let mut toc = gst::Toc::new(gst::TocScope::Global);
+    toc.make_mut().append_entry(edition);
+    (!list.is_empty()).then_some(toc)
+}
+
+/// Whether a track of a Matroska file has the codec `D_WEBVTT/…` or `S_TEXT/WEBVTT`: it says so near its
+/// beginning.
+fn has_webvtt(input: &Path) -> Result<bool> {
+    let mut head = Vec::new();
+    File::open(input)?.take(1 << 20).read_to_end(&mut head)?;
+    Ok(head.windows(6).any(|bytes| bytes == b"WEBVTT"))
+}
+
+/// A stream id without what it says of the file.
+pub fn short_id(id: &str) -> &str {
+    id.split_once('/').map_or(id, |(_, track)| track)
+}
+
+/// What an installer's line, `gstreamer|1.0|program|description|decoder-…`, is about.
+fn described(details: &str) -> String {
+    details.split('|').nth(3).unwrap_or(details).to_owned()
+}
+
+/// The media type of caps, such as `video/x-h264`.
+pub fn media_type(caps: &gst::Caps) -> &str {
+    caps.structure(0).map(|s| s.name().as_str()).unwrap_or_default()
+}
+
+/// What people call the codec of a track, or of the first that an encoder may give.
+pub fn codec_name(caps: &gst::Caps) -> String {
+    let Some(first) = caps.structure(0) else { return "unknown data".to_owned() };
+    let mut first = gst::Caps::builder_full().structure(first.to_owned()).build();
+    first.fixate();
+    gst_pbutils::pb_utils_get_codec_description(&first).to_string()
+}

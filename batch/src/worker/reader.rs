@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Translated segments as one track: one file after another, never more than one open.
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    sync::mpsc::Sender,
+    thread,
+};
+
+use anyhow::{Context, Result, anyhow, bail};
+use gst::prelude::*;
+
+use super::{
+    clip::position,
+    fault::{CutFault, one_line},
+    probe::media_type,
+    protocol::Span,
+};
+
+/// Where the times begin: decoding times may lie before the first frame, and time stamps cannot be
+/// negative.
+const BEFORE_ZERO: gst::ClockTime = gst::ClockTime::from_seconds(3600);
+/// Packets of a segment that wait to be taken.
+const WAITING: u32 = 32;
+
+/// A source of the segments in these files. What goes wrong while they are read goes to `faults`.
+pub fn source(
+    files: &[OsString],
+    spans: &[Span],
+    faults: Sender<anyhow::Error>,
+) -> Result<gst::Element> {
+    let source = gst_app::AppSrc::builder()
+        .name("segments")
+        .format(gst::Format::Time)
+        .is_live(false)
+        .block(true)
+        .max_bytes(64 << 20)
+        .handle_segment_change(true)
+        .build();
+    let parts: Vec<(PathBuf, gst::ClockTime)> = files
+        .iter()
+        .zip(spans)
+        .map(|(file, span)| {
+            let first = span.first.unwrap_or(span.start);
+            (PathBuf::from(file), gst::ClockTime::from_nseconds(first))
+        })
+        .collect();
+    let sink = source.clone();
+    let begun = std::sync::Once::new();
+    // Not before somebody wants it, for until then what is pushed is lost.
+    source.set_callbacks(
+        gst_app::AppSrcCallbacks::builder()
+            .need_data(move |_, _| {
+                begun.call_once(|| {
+                    let (sink, parts, faults) = (sink.clone(), parts.clone(), faults.clone());
+                    thread::spawn(move || {
+                        if let Err(error) = push_all(&sink, &parts) {
+                            gst::element_error!(sink, gst::StreamError::Failed, ("{error:#}"));
+                            // Nobody listens any more after a failure.
+                            let _ = faults.send(error);
+                        }
+                    });
+                });
+            })
+            .build(),
+    );
+    Ok(source.upcast())
+}
+
+fn push_all(sink: &gst_app::AppSrc, parts: &[(PathBuf, gst::ClockTime)]) -> Result<()> {
+    let mut joint = Joint::default();
+    for (file, start) in parts {
+        let reader = Reader::open(file)?;
+        joint.origin = None;
+        while let Some(sample) = reader.next()? {
+            let sample = joint.place(&sample, *start)?;
+            if sink.push_sample(&sample).is_err() {
+                // The pipeline has been stopped, and says why itself.
+                return Ok(());
+            }
+        }
+    }
+    // As above.
+    let _ = sink.end_of_stream();
+    Ok(())
+}
+
+/// Puts the segments, each with an encoder's own times, on one clock. An encoder that begins anew invents
+/// decoding times before its first frame, and these may lie before the last ones of the segment before:
+/// they are moved behind those.
+#[derive(Default)]
+struct Joint {
+    caps: Option<gst::Caps>,
+    /// Where the first frame of the segment lies on the segment's own clock, which a container may move.
+    origin: Option<i128>,
+    last: Option<gst::ClockTime>,
+}
+
+impl Joint {
+    fn place(&mut self, sample: &gst::Sample, start: gst::ClockTime) -> Result<gst::Sample> {
+        let mut caps = sample.caps_owned().context("a segment without caps")?;
+        if media_type(&caps) == "video/x-ffv" {
+            // What `matroskamux` asks for, and `matroskademux` spells otherwise.
+            caps.make_mut().set("ffversion", 1);
+        }
+        match &self.caps {
+            None => self.caps = Some(caps.clone()),
+            Some(first) if is_same_codec(first, &caps) => {}
+            Some(_) => {
+                bail!(CutFault("the encoder made segments that do not fit together".to_owned()))
+            }
+        }
+        let segment = sample.segment().and_then(|s| s.downcast_ref::<gst::ClockTime>());
+        // Stream time, for Matroska's segment begins with the first frame, whenever that is.
+        let origin = position(segment, sample.buffer().and_then(|buffer| buffer.pts()));
+        let origin = *self.origin.get_or_insert(origin.unwrap_or(0));
+        let begin = i128::from((BEFORE_ZERO + start).nseconds()) - origin;
+        let on_clock = |time| {
+            let time = u64::try_from(begin + position(segment, time)?).unwrap_or(0);
+            Some(gst::ClockTime::from_nseconds(time))
+        };
+        let mut buffer = sample.buffer_owned().context("an empty sample")?;
+        let (pts, dts) = (on_clock(buffer.pts()), on_clock(buffer.dts()));
+        let after_last = self.last.map(|last| last + gst::ClockTime::NSECOND);
+        let dts = dts.map(|dts| after_last.map_or(dts, |least| dts.max(least)));
+        let buffer_mut = buffer.make_mut();
+        buffer_mut.set_pts(pts);
+        buffer_mut.set_dts(dts);
+        self.last = dts.or(self.last);
+        let mut whole = gst::FormattedSegment::<gst::ClockTime>::new();
+        whole.set_start(BEFORE_ZERO);
+        let caps = self.caps.as_ref().unwrap_or(&caps);
+        Ok(gst::Sample::builder().buffer(&buffer).caps(caps).segment(&whole).build())
+    }
+}
+
+/// Whether two segments can be one track: what decodes the one decodes the other.
+fn is_same_codec(a: &gst::Caps, b: &gst::Caps) -> bool {
+    let fields = ["codec_data", "streamheader", "width", "height"];
+    let same = |a: &gst::StructureRef, b: &gst::StructureRef| {
+        a.name() == b.name()
+            && fields.iter().all(|field| match (a.value(*field), b.value(*field)) {
+                (Ok(a), Ok(b)) => a.compare(b) == Some(std::cmp::Ordering::Equal),
+                (a, b) => a.is_err() && b.is_err(),
+            })
+    };
+    a.structure(0).zip(b.structure(0)).is_some_and(|(a, b)| same(a, b))
+}
+
+/// One segment's file.
+struct Reader {
+    pipeline: gst::Pipeline,
+    sink: gst_app::AppSink,
+}
+
+impl Reader {
+    fn open(file: &Path) -> Result<Self> {
+        let description = format!(
+            "filesrc name=file ! parsebin ! appsink name=out sync=false max-buffers={WAITING}"
+        );
+        let pipeline = gst::parse::launch(&description)?;
+        let pipeline = pipeline.downcast::<gst::Pipeline>().map_err(|_| anyhow!("no pipeline"))?;
+        pipeline.by_name("file").context("no filesrc")?.set_property("location", file);
+        let sink = pipeline.by_name("out").and_then(|sink| sink.downcast().ok());
+        let reader = Self { pipeline, sink: sink.context("no appsink")? };
+        reader.pipeline.set_state(gst::State::Playing)?;
+        Ok(reader)
+    }
+
+    fn next(&self) -> Result<Option<gst::Sample>> {
+        let bus = self.pipeline.bus().context("no bus")?;
+        loop {
+            if let Some(sample) = self.sink.try_pull_sample(gst::ClockTime::from_mseconds(200)) {
+                return Ok(Some(sample));
+            }
+            if self.sink.is_eos() {
+                return Ok(None);
+            }
+            if let Some(message) = bus.pop_filtered(&[gst::MessageType::Error])
+                && let gst::MessageView::Error(error) = message.view()
+            {
+                let cause = one_line(error.error().message());
+                bail!(CutFault(format!("a segment cannot be read back ({cause})")));
+            }
+        }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let _ = self.pipeline.set_state(gst::State::Null);
+    }
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The chunks of a WebP file (RFC 9649, section 2).
+
+use anyhow::{Result, ensure};
+use image::DynamicImage;
+
+/// The name and the data of each chunk.
+fn chunks(webp: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let mut rest = webp.get(12..).unwrap_or_default();
+    std::iter::from_fn(move || {
+        let (head, after) = rest.split_at_checked(8)?;
+        let size = u32::from_le_bytes(head[4..].try_into().ok()?) as usize;
+        let data = after.get(..size)?;
+        rest = after.get(size + size % 2..).unwrap_or_default();
+        Some((&head[..4], data))
+    })
+}
+
+/// Whether the picture is stored without loss.
+pub fn is_lossless_webp(webp: &[u8]) -> bool {
+    chunks(webp).any(|(name, _)| name == b"VP8L")
+}
+
+/// The encoded `webp` of `pixels` with a colour profile and EXIF.
+pub fn with_metadata(
+    webp: &[u8],
+    pixels: &DynamicImage,
+    icc: Option<&[u8]>,
+    exif: Option<&[u8]>,
+) -> Result<Vec<u8>> {
+    ensure!(
+        webp.starts_with(b"RIFF") && webp.get(8..12) == Some(b"WEBP"),
+        "the encoder gives no WebP"
+    );
+    if icc.is_none() && exif.is_none() {
+        return Ok(webp.to_vec());
+    }
+    let mut body = b"WEBP".to_vec();
+    let mut add = |name: &[u8], data: &[u8]| {
+        body.extend_from_slice(name);
+        body.extend_from_slice(&(data.len() as u32).to_le_bytes());
+        body.extend_from_slice(data);
+        body.extend(std::iter::repeat_n(0, data.len() % 2));
+    };
+    let flag = |set: bool, bit: u8| u8::from(set) << bit;
+    let has_alpha = pixels.color().has_alpha();
+    let flags = flag(icc.is_some(), 5) | flag(has_alpha, 4) | flag(exif.is_some(), 3);
+    let size = |length: u32| (length - 1).to_le_bytes();
+    let (width, height) = (size(pixels.width()), size(pixels.height()));
+    let header = [&[flags, 0, 0, 0][..], &width[..3], &height[..3]].concat();
+    add(b"VP8X", &header);
+    icc.into_iter().for_each(|icc| add(b"ICCP", icc));
+    for (name, data) in
+        chunks(webp).filter(|(name, _)| [b"ALPH", b"VP8 ", b"VP8L"].iter().any(|n| name == n))
+    {
+        add(name, data);
+    }
+    exif.into_iter().for_each(|exif| add(b"EXIF", exif));
+    Ok([b"RIFF", &(body.len() as u32).to_le_bytes()[..], &body].concat())
+}

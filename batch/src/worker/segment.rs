@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! A segment of a video, or all of it: its frames translated and encoded, in a file of their own that any
+//! player shows.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use gst::prelude::*;
+
+use super::{
+    clip,
+    demux::demux,
+    fault::{CutFault, NOTHING_DECODED},
+    muxer::{Muxer, file_sink, pad},
+    pipeline::{Pipeline, TRANSLATED},
+    probe::{Media, codec_name, short_id},
+    protocol::{Reply, Setup, Span},
+    tally::Tally,
+    video::Chain,
+};
+use crate::{container::Container, encoding::segment_container};
+
+/// How a segment is translated.
+pub struct Job<'a> {
+    /// How files are translated.
+    pub setup: &'a Setup,
+    /// The file.
+    pub input: &'a Path,
+    /// Where the segment goes.
+    pub output: &'a Path,
+    /// The container of the whole in the end.
+    pub container: Container,
+    /// The segment.
+    pub span: &'a Span,
+}
+
+impl Job<'_> {
+    /// Translates the segment; returns how many frames it has, and when the first is shown.
+    pub fn run(&self, say: &mut dyn FnMut(Reply)) -> Result<(u64, u64)> {
+        let media = Media::probe(self.input)?;
+        let pipeline = Pipeline::new();
+        let read = Packets::new(&pipeline, self.span);
+        let decoded = pipeline.tally("frames decoded");
+        let translated = pipeline.tally(TRANSLATED);
+        let encoded = pipeline.tally("frames encoded");
+        let chain = Chain::new(self.setup, self.container)?;
+        chain.write_hdr(&media.main_track()?.caps)?;
+        let start = pad(&chain.part("decoded")?, "sink")?;
+        clip::cut(&start, self.span);
+        decoded.watch(&start);
+        clip::count(&pad(&chain.part("filter")?, "src")?, self.span, translated.clone());
+        self.write(&pipeline, &chain, &encoded)?;
+        let main = media.main_track()?.clone();
+        read.watch(&pipeline, &main.id);
+        // Held back where the first frame comes out of the decoder: only then is every element there that
+        // a seek has to pass, and nothing is translated before it.
+        let is_held = Arc::new(AtomicBool::new(false));
+        let holds = is_held.clone();
+        let kinds = gst::PadProbeType::BLOCK | gst::PadProbeType::BUFFER;
+        let hold = start.add_probe(kinds, move |_, _| {
+            holds.store(true, Ordering::Relaxed);
+            gst::PadProbeReturn::Ok
+        });
+        let hold = hold.context("the decoder cannot be held back")?;
+        let id = main.id.clone();
+        let sink = pad(&chain.bin, "sink")?;
+        demux(
+            pipeline.gst(),
+            self.input,
+            move |track, _| track == id,
+            move |sources| {
+                // Other tracks stay unlinked, and the file is read no further than the video needs.
+                let video = sources.iter().find(|source| source.id == main.id);
+                let video = video
+                    .with_context(|| format!("the {} cannot be decoded", codec_name(&main.caps)))?;
+                video.pad.link(&sink)?;
+                Ok(())
+            },
+        )?;
+        pipeline.pause()?;
+        let is_held = pipeline.wait_until(|| is_held.load(Ordering::Relaxed))?;
+        ensure!(is_held, NOTHING_DECODED);
+        if self.span.lead > 0 && self.span.may_seek {
+            read.reset();
+            let before =
+                gst::SeekFlags::FLUSH | gst::SeekFlags::KEY_UNIT | gst::SeekFlags::SNAP_BEFORE;
+            let seek = gst::event::Seek::new(
+                1.0,
+                before,
+                gst::SeekType::Set,
+                gst::ClockTime::from_nseconds(self.span.lead),
+                gst::SeekType::None,
+                gst::ClockTime::NONE,
+            );
+            ensure!(start.push_event(seek), CutFault("cannot be sought in".to_owned()));
+        }
+        start.remove_probe(hold);
+        pipeline.run(Some((&translated, self.span.frames)), say)?;
+        let frames = self.check(&chain, &read, &translated, &encoded, say)?;
+        let first = translated.get().first.unwrap_or(0);
+        Ok((frames, self.span.start + first))
+    }
+
+    /// Writes what leaves `chain` into a file of its own.
+    fn write(&self, pipeline: &Pipeline, chain: &Chain, encoded: &Tally) -> Result<()> {
+        let whole = Muxer::new(self.container)?;
+        ensure!(
+            whole.pad_for(&chain.caps).is_some(),
+            "{} cannot hold {}; give another --container",
+            self.container.name(),
+            codec_name(&chain.caps)
+        );
+        let muxer = Muxer::new(segment_container(&self.setup.recipe, self.container))?;
+        let how = muxer.pad_for(&chain.caps).context("no file can hold the video alone")?;
+        let mux = muxer.element();
+        if mux.has_property("timecodescale") {
+            // Microseconds, for Matroska's own milliseconds are too coarse to be read back.
+            mux.set_property("timecodescale", 1000i64);
+        }
+        let file = file_sink(self.output)?;
+        pipeline.watch_file(self.output.to_owned());
+        pipeline.gst().add_many([&chain.bin, mux, &file])?;
+        mux.link(&file)?;
+        let sink = muxer.link(pipeline.gst(), &pad(&chain.bin, "src")?, &how)?;
+        if sink.has_property("trak-timescale") {
+            sink.set_property("trak-timescale", 90_000u32);
+        }
+        encoded.watch(&sink);
+        Ok(())
+    }
+
+    /// Fails if frames are lost behind the decoder; notes what the decoder loses.
+    fn check(
+        &self,
+        chain: &Chain,
+        read: &Packets,
+        translated: &Tally,
+        encoded: &Tally,
+        say: &mut dyn FnMut(Reply),
+    ) -> Result<u64> {
+        let (frames, written) = (translated.get().packets, encoded.get().packets);
+        ensure!(
+            written >= frames,
+            "the encoder {} lost {} of {frames} frames",
+            chain.encoder,
+            frames - written
+        );
+        let packets = read.get();
+        if let Some(expected) = self.span.frames.filter(|&expected| expected != frames) {
+            // All that belongs here went into the decoder: what is missing is damaged.
+            let is_damage = frames < expected && packets >= expected;
+            ensure!(
+                is_damage,
+                CutFault(format!("a segment has {frames} frames, expected {expected}"))
+            );
+        }
+        ensure!(frames > 0 || self.span.frames.is_some(), anyhow!(NOTHING_DECODED));
+        ensure!(frames > 0, CutFault("a segment has no frames that can be decoded".to_owned()));
+        // A field may be a packet of its own.
+        let is_fields = packets.abs_diff(2 * frames) * 50 <= packets;
+        if packets > frames + 1 && !is_fields {
+            let text = format!(
+                "is damaged: {} of {packets} frames cannot be decoded, and are missing",
+                packets - frames
+            );
+            say(Reply::Notice { text });
+        }
+        Ok(frames)
+    }
+}
+
+/// Counts the packets of a segment before the decoder: where the demuxer gives them and where the decoder
+/// takes them, for a parser drops what is damaged, and a demuxer of a transport stream knows no frames.
+struct Packets {
+    demuxed: Tally,
+    /// One for each decoder: that of an alpha plane sees the same packets again.
+    parsed: Arc<Mutex<Vec<Tally>>>,
+    span: Span,
+}
+
+impl Packets {
+    fn new(pipeline: &Pipeline, span: &Span) -> Self {
+        let demuxed = pipeline.tally("packets read");
+        Self { demuxed, parsed: Arc::default(), span: span.clone() }
+    }
+
+    /// Watches the elements that `pipeline` gets for the track of this stream id.
+    fn watch(&self, pipeline: &Pipeline, id: &str) {
+        let (demuxed, parsed) = (self.demuxed.clone(), self.parsed.clone());
+        let (id, span) = (id.to_owned(), self.span.clone());
+        pipeline.gst().connect_deep_element_added(move |_, _, element| {
+            let class = element.metadata("klass").unwrap_or_default();
+            if class.contains("Demux") && is_packetized(element) {
+                let (demuxed, id, span) = (demuxed.clone(), id.clone(), span.clone());
+                element.connect_pad_added(move |_, pad| {
+                    if pad.stream_id().is_some_and(|stream| short_id(&stream) == id) {
+                        clip::count_within(pad, &span, demuxed.clone());
+                    }
+                });
+            } else if class.contains("Decoder")
+                && class.contains("Video")
+                && let Some(sink) = element.static_pad("sink")
+            {
+                let tally = Tally::default();
+                clip::count_within(&sink, &span, tally.clone());
+                lock(&parsed).push(tally);
+            }
+        });
+    }
+
+    /// Forgets what was read before a seek.
+    fn reset(&self) {
+        self.demuxed.clear();
+        lock(&self.parsed).iter().for_each(Tally::clear);
+    }
+
+    fn get(&self) -> u64 {
+        let parsed = lock(&self.parsed).iter().map(|tally| tally.get().packets).max();
+        self.demuxed.get().packets.max(parsed.unwrap_or(0))
+    }
+}
+
+fn lock(tallies: &Mutex<Vec<Tally>>) -> MutexGuard<'_, Vec<Tally>> {
+    tallies.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether a demuxer gives one frame at a time.
+fn is_packetized(demuxer: &gst::Element) -> bool {
+    let name = demuxer.factory().map(|factory| factory.name().to_string()).unwrap_or_default();
+    ["qtdemux", "matroskademux", "flvdemux", "avidemux", "asfdemux"].contains(&name.as_str())
+}

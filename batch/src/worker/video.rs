@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The way of the video: decoded frames through the filter into an encoder.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use anyhow::{Context, Result, anyhow};
+use gst::prelude::*;
+use gst_video::prelude::*;
+
+use super::{
+    elements::{configure, filter_description},
+    muxer::pad,
+    protocol::Setup,
+};
+use crate::{container::Container, encoding::Encoding};
+
+/// Raw frames that wait between two threads.
+const FRAMES: &str = "queue max-size-buffers=3 max-size-bytes=0 max-size-time=0";
+
+/// `deinterlace` knows 8-bit formats only, and lets others through as they are.
+const DEINTERLACED: &str = "capsfilter caps=\"video/x-raw,interlace-mode=progressive; \
+     video/x-raw,format=(string){I420,YV12,NV12,NV21,Y42B,Y444,YUY2,UYVY,Y41B,AYUV,BGRA,RGBA,RGB,BGR}\"";
+
+/// A row of elements with one pad at each end.
+pub struct Chain {
+    /// The elements.
+    pub bin: gst::Element,
+    /// What comes out.
+    pub caps: gst::Caps,
+    /// The encoder's name.
+    pub encoder: String,
+}
+
+impl Chain {
+    /// Decoded video in, translated and encoded video out. Named parts: `decoded`, where the frames come
+    /// in, and `filter`.
+    pub fn new(setup: &Setup, container: Container) -> Result<Self> {
+        let encoding = Encoding::new(&setup.recipe, container, setup.threads);
+        // What a decoder's memory is, videoconvert settles; upright frames for the generator.
+        let description = format!(
+            "{FRAMES} name=decoded ! videoconvert name=settle ! capsfilter name=settled ! videoflip video-direction=auto \
+             ! {DEINTERLACED} ! deinterlace name=fields fields=top method=greedyh ! videoscale name=scale add-borders=true \
+             ! capsfilter name=size ! {before} {filter} ! {FRAMES} ! videocrop name=even \
+             ! videoconvert name=convert ! {raw} ! capsfilter name=format ! {encoder} ! identity name=end",
+            before = encoding.before,
+            filter = filter_description(setup),
+            raw = encoding.raw,
+            encoder = encoding.encoder,
+        );
+        let bin = gst::parse::bin_from_description(&description, false)
+            .map_err(|error| anyhow!("`{description}`: {}", error.message()))?;
+        let part = |name: &str| bin.by_name(name).with_context(|| format!("no element '{name}'"));
+        bin.add_pad(&gst::GhostPad::with_target(&pad(&part("decoded")?, "sink")?)?)?;
+        let end = pad(&part("end")?, "src")?;
+        bin.add_pad(&gst::GhostPad::with_target(&end)?)?;
+        configure(&part("filter")?, setup);
+        begin_with_first_field(&part("fields")?)?;
+        keep_size(&pad(&part("scale")?, "sink")?, &part("size")?);
+        correct_aspect(&pad(&part("decoded")?, "sink")?);
+        if !encoding.takes_odd_sizes {
+            crop_to_even(&part("even")?)?;
+        }
+        let encoder = part("format")?;
+        if encoding.raw == "video/x-raw" {
+            keep_depth(&part("convert")?, &encoder, &encoder)?;
+        }
+        keep_depth(&part("settle")?, &part("settled")?, &encoder)?;
+        let encoder = encoding.encoder.split_whitespace().next().unwrap_or_default().to_owned();
+        Ok(Self { caps: end.query_caps(None), bin: bin.upcast(), encoder })
+    }
+
+    /// Has the encoder write the HDR10 metadata of `caps`, if it is x265enc, which in GStreamer 1.22 takes
+    /// none from its caps.
+    pub fn write_hdr(&self, caps: &gst::Caps) -> Result<()> {
+        if self.encoder != "x265enc" {
+            return Ok(());
+        }
+        let bin = self.bin.downcast_ref::<gst::Bin>().context("no bin")?;
+        let elements = bin.iterate_elements().into_iter().flatten();
+        let is_x265 = |e: &gst::Element| e.factory().is_some_and(|f| f.name() == "x265enc");
+        let encoder = elements.into_iter().find(is_x265).context("no x265enc")?;
+        let options = encoder.property::<Option<String>>("option-string").unwrap_or_default();
+        let options = [options].into_iter().chain(hdr_options(caps)).collect::<Vec<_>>().join(":");
+        encoder.set_property("option-string", options);
+        Ok(())
+    }
+
+    /// An element of it.
+    pub fn part(&self, name: &str) -> Result<gst::Element> {
+        let bin = self.bin.downcast_ref::<gst::Bin>().context("no bin")?;
+        bin.by_name(name).with_context(|| format!("no element '{name}'"))
+    }
+}
+
+/// The HDR10 metadata of `caps` as options of x265: of the display in 0.00002 and 0.0001 cd/m², of the light
+/// level in cd/m².
+fn hdr_options(caps: &gst::Caps) -> Vec<String> {
+    let Some(caps) = caps.structure(0) else { return Vec::new() };
+    let numbers = |field: &str| {
+        let text = caps.get::<String>(field).ok()?;
+        text.split(':').map(|number| number.parse::<u64>().ok()).collect::<Option<Vec<_>>>()
+    };
+    let display = match numbers("mastering-display-info").as_deref() {
+        Some([rx, ry, gx, gy, bx, by, wx, wy, most, least]) => Some(format!(
+            "master-display=G({gx},{gy})B({bx},{by})R({rx},{ry})WP({wx},{wy})L({most},{least})"
+        )),
+        _ => None,
+    };
+    let light = match numbers("content-light-level").as_deref() {
+        Some([most, average]) => Some(format!("max-cll={most},{average}")),
+        _ => None,
+    };
+    display.into_iter().chain(light).collect()
+}
+
+/// Calls `with` with the caps that arrive at `pad`, and puts in their place what it returns.
+fn on_caps(pad: &gst::Pad, with: impl Fn(&gst::Caps) -> Option<gst::Caps> + Send + Sync + 'static) {
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        if let Some(gst::PadProbeData::Event(event)) = &mut info.data
+            && let gst::EventView::Caps(caps) = event.view()
+            && let Some(caps) = with(&caps.caps_owned())
+        {
+            *event = gst::event::Caps::new(&caps);
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// Has `deinterlace` make its frames of the field that is shown first: where it is the other one, GStreamer
+/// 1.22 gives the first frame twice, and all of them late.
+fn begin_with_first_field(deinterlace: &gst::Element) -> Result<()> {
+    let element = deinterlace.downgrade();
+    pad(deinterlace, "sink")?.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        if let (Some(deinterlace), Some(frame)) = (element.upgrade(), info.buffer()) {
+            let flags = frame.video_flags();
+            let is_interlaced = flags.contains(gst_video::VideoBufferFlags::INTERLACED);
+            if is_interlaced && !flags.contains(gst_video::VideoBufferFlags::TFF) {
+                deinterlace.set_property_from_str("fields", "bottom");
+            }
+        }
+        gst::PadProbeReturn::Remove
+    });
+    Ok(())
+}
+
+/// Holds the size that the first frame has at `pad` where a video changes its size: containers hold one.
+fn keep_size(pad: &gst::Pad, size: &gst::Element) {
+    // Caps alone say little: those of a video that is to be turned come before it is known.
+    let has_begun = Arc::new(AtomicBool::new(false));
+    let begins = has_begun.clone();
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+        begins.store(true, Ordering::Relaxed);
+        gst::PadProbeReturn::Remove
+    });
+    let element = size.downgrade();
+    on_caps(pad, move |caps| {
+        let (size, caps) = (element.upgrade()?, caps.structure(0)?);
+        if has_begun.load(Ordering::Relaxed) {
+            return None;
+        }
+        let mut fixed = gst::Structure::new_empty("video/x-raw");
+        for field in ["width", "height", "pixel-aspect-ratio"] {
+            if let Ok(value) = caps.value(field) {
+                fixed.set_value(field, value.clone());
+            }
+        }
+        // Whatever memory the frames are in.
+        let fixed = gst::Caps::builder_full().structure_with_any_features(fixed).build();
+        size.set_property("caps", fixed);
+        None
+    });
+}
+
+/// Has `convert` give what follows `filter` the format nearest to that of the frames, with transparency only
+/// if what follows `encoder` has any: by itself `videoconvert` gives up bits to keep it.
+fn keep_depth(convert: &gst::Element, filter: &gst::Element, encoder: &gst::Element) -> Result<()> {
+    let (filter, encoder) = (filter.downgrade(), encoder.downgrade());
+    on_caps(&pad(convert, "sink")?, move |caps| {
+        let taken = |element: &gst::Element| Some(element.static_pad("src")?.peer_query_caps(None));
+        let (filter, encoder) = (filter.upgrade()?, encoder.upgrade()?);
+        let keeps_alpha = formats(&taken(&encoder)?).any(|info| info.has_alpha());
+        // Not what an earlier format has made of it.
+        filter.set_property("caps", gst::Caps::new_any());
+        let frames = gst_video::VideoInfo::from_caps(caps).ok()?;
+        // `deinterlace` takes fewer formats than what passes by it.
+        let mode = caps.structure(0)?.get::<String>("interlace-mode");
+        let like = gst::Caps::builder("video/x-raw")
+            .field("interlace-mode", mode.unwrap_or_else(|_| "progressive".to_owned()))
+            .build();
+        let nearest =
+            nearest_format(&taken(&filter)?.intersect(&like), frames.format_info(), keeps_alpha);
+        if let Some(nearest) = nearest {
+            let fixed = gst::Caps::builder("video/x-raw").field("format", nearest.to_str());
+            filter.set_property("caps", fixed.build());
+        }
+        None
+    });
+    Ok(())
+}
+
+/// The formats of raw video in `caps`.
+fn formats(caps: &gst::Caps) -> impl Iterator<Item = gst_video::VideoFormatInfo> + '_ {
+    let names = caps.iter().filter_map(|s| s.value("format").ok()).flat_map(|value| match value
+        .get::<gst::List>(
+    ) {
+        Ok(list) => list.iter().filter_map(|name| name.get::<String>().ok()).collect(),
+        Err(_) => value.get::<String>().into_iter().collect::<Vec<_>>(),
+    });
+    let formats = names.map(|name| gst_video::VideoFormat::from_string(&name));
+    let known = formats.filter(|format| *format != gst_video::VideoFormat::Unknown);
+    known.map(gst_video::VideoFormatInfo::from_format)
+}
+
+/// Of the formats in `caps` the one that loses least of `of`, and of those the smallest.
+fn nearest_format(
+    caps: &gst::Caps,
+    of: gst_video::VideoFormatInfo,
+    keeps_alpha: bool,
+) -> Option<gst_video::VideoFormat> {
+    let depth = |info: &gst_video::VideoFormatInfo| info.depth().iter().copied().max().unwrap_or(8);
+    let chroma = |info: &gst_video::VideoFormatInfo| match info.n_components() {
+        0..=2 => 2,
+        _ => info.w_sub()[1] + info.h_sub()[1],
+    };
+    // Bits, chroma, transparency and colour that are lost, then what is too much.
+    formats(caps)
+        .min_by_key(|info| {
+            (
+                depth(&of).saturating_sub(depth(info)),
+                chroma(info).saturating_sub(chroma(&of)),
+                keeps_alpha && of.has_alpha() && !info.has_alpha(),
+                of.is_rgb() != info.is_rgb(),
+                info.has_alpha(),
+                depth(info),
+                chroma(&of).saturating_sub(chroma(info)),
+            )
+        })
+        .map(|info| info.format())
+}
+
+/// Takes pixels for square where a file gives them a ratio that none can have, as an AVI without a
+/// density in its header does.
+fn correct_aspect(pad: &gst::Pad) {
+    on_caps(pad, |caps| {
+        let ratio = caps.structure(0)?.get::<gst::Fraction>("pixel-aspect-ratio").ok()?;
+        if ratio.numer() > 0 && ratio.denom() > 0 {
+            return None;
+        }
+        let mut caps = caps.clone();
+        caps.make_mut().set("pixel-aspect-ratio", gst::Fraction::new(1, 1));
+        Some(caps)
+    });
+}
+
+/// Has `crop` take a column and a row off frames of odd width and height.
+fn crop_to_even(crop: &gst::Element) -> Result<()> {
+    let element = crop.downgrade();
+    on_caps(&pad(crop, "sink")?, move |caps| {
+        if let (Some(crop), Ok(video)) = (element.upgrade(), gst_video::VideoInfo::from_caps(caps))
+        {
+            crop.set_property("right", (video.width() % 2) as i32);
+            crop.set_property("bottom", (video.height() % 2) as i32);
+        }
+        None
+    });
+    Ok(())
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Files made and looked at by ffmpeg: what other programs write, seen by what reads it.
+
+use std::{
+    path::Path,
+    process::{Command, Output},
+};
+
+use serde_json::Value;
+
+use super::skip::say_skipped;
+
+/// Three seconds of moving bars, 75 frames of 160×120.
+pub const BARS: &str = "-f lavfi -i testsrc2=size=160x120:rate=25:d=3";
+/// Three seconds of a tone.
+pub const TONE: &str = "-f lavfi -i sine=440:d=3";
+/// The same, of another pitch.
+pub const OTHER_TONE: &str = "-f lavfi -i sine=880:d=3";
+/// H.264 as most files have it.
+pub const H264: &str = "-c:v libx264 -preset ultrafast -bf 2 -pix_fmt yuv420p";
+/// Three seconds of six channels, the low one with another pitch.
+pub const SURROUND: &str = "-f lavfi -i aevalsrc=0.5*sin(300*2*PI*t)|0.5*sin(400*2*PI*t)|0.5*sin(500*2*PI*t)|0.5*sin(60*2*PI*t)|0.5*sin(600*2*PI*t)|0.5*sin(700*2*PI*t):d=3:s=48000:c=5.1(side)";
+
+/// Whether there is ffmpeg; says so where there is none.
+pub fn is_installed(test: &str) -> bool {
+    let is_installed = Command::new("ffmpeg").arg("-version").output().is_ok();
+    if !is_installed {
+        say_skipped(&format!("SKIP: {test} needs ffmpeg"));
+    }
+    is_installed
+}
+
+/// Has ffmpeg make `path` with these arguments, which are separated by spaces.
+pub fn make(path: &Path, arguments: &str) {
+    let folder = path.parent().unwrap();
+    let output = Command::new("ffmpeg")
+        .args(["-nostdin", "-y", "-loglevel", "error"])
+        .args(arguments.split_whitespace())
+        .arg(path)
+        .current_dir(folder.parent().unwrap())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}: {}", path.display(), text(&output));
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// What ffprobe says of a file with these arguments.
+fn probe(path: &Path, arguments: &[&str]) -> Value {
+    let output = Command::new("ffprobe")
+        .args(["-v", "error", "-of", "json"])
+        .args(arguments)
+        .arg(path)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}: {}", path.display(), text(&output));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// A track of a file.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    /// `video`, `audio`, `subtitle`, `attachment` …
+    pub kind: String,
+    /// Its codec.
+    pub codec: String,
+    /// When each packet is shown, in ms, in order.
+    pub times: Vec<f64>,
+    /// All that ffprobe says of it.
+    pub details: Value,
+}
+
+impl Stream {
+    /// A field in text; empty if it is not there.
+    pub fn text(&self, field: &str) -> String {
+        match &self.details[field] {
+            Value::String(text) => text.clone(),
+            Value::Null => String::new(),
+            other => other.to_string(),
+        }
+    }
+
+    /// Whether it has this disposition.
+    pub fn is(&self, disposition: &str) -> bool {
+        self.details["disposition"][disposition] == 1
+    }
+}
+
+/// The tracks of a file, each with its packets.
+pub fn streams(path: &Path) -> Vec<Stream> {
+    let all = probe(path, &["-show_streams", "-show_packets"]);
+    let array = |field: &str| all[field].as_array().cloned().unwrap_or_default();
+    let packets = array("packets");
+    let stream = |details: Value| {
+        let mut times: Vec<f64> = packets
+            .iter()
+            .filter(|packet| packet["stream_index"] == details["index"])
+            .map(|packet| {
+                let time = packet["pts_time"].as_str().or(packet["dts_time"].as_str());
+                time.map_or(0.0, |time| time.parse::<f64>().unwrap() * 1000.0)
+            })
+            .collect();
+        times.sort_by(f64::total_cmp);
+        let text = |field: &str| details[field].as_str().unwrap_or_default().to_owned();
+        Stream { kind: text("codec_type"), codec: text("codec_name"), times, details }
+    };
+    array("streams").into_iter().map(stream).collect()
+}
+
+/// The titles of the chapters of a file.
+pub fn chapters(path: &Path) -> Vec<String> {
+    let all = probe(path, &["-show_chapters"]);
+    let chapters = all["chapters"].as_array().cloned().unwrap_or_default();
+    chapters.iter().map(|c| c["tags"]["title"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+/// A tag of a file; empty if it is not there.
+pub fn tag(path: &Path, name: &str) -> String {
+    let all = probe(path, &["-show_format"]);
+    let tags = all["format"]["tags"].as_object().cloned().unwrap_or_default();
+    let found = tags.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+    found.map_or(String::new(), |(_, value)| value.as_str().unwrap_or_default().to_owned())
+}
+
+/// What a filter of ffmpeg says last of a file on a line with `marker`: the number behind it.
+pub fn measure(arguments: &[&str], marker: &str) -> f64 {
+    let output = Command::new("ffmpeg")
+        .args(["-nostdin", "-hide_banner"])
+        .args(arguments)
+        .args(["-f", "null", "-"])
+        .output()
+        .unwrap();
+    let said = text(&output);
+    let rest = said.rsplit(marker).next().unwrap_or_else(|| panic!("no {marker}: {said}"));
+    let number: String =
+        rest.chars().take_while(|c| c.is_ascii_digit() || "-.inf".contains(*c)).collect();
+    number.parse().unwrap_or_else(|_| panic!("{marker}{rest}"))
+}
+
+/// How alike the videos of two files are, in dB of luma; the frames are compared in their order.
+pub fn psnr(a: &Path, b: &Path) -> f64 {
+    let filter = "[0:v]settb=1/25,setpts=N,format=yuv420p[a];[1:v]settb=1/25,setpts=N,format=yuv420p[b];[a][b]psnr";
+    let (a, b) = (a.to_str().unwrap(), b.to_str().unwrap());
+    measure(&["-i", a, "-i", b, "-lavfi", filter], "PSNR y:")
+}

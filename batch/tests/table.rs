@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Files that ffmpeg has written, of every container and codec, through a filter that changes nothing: what
+//! comes out is compared with what went in.
+
+#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
+
+mod common;
+
+use std::path::Path;
+
+use common::{
+    Place,
+    ffmpeg::{self, BARS, H264, OTHER_TONE, SURROUND, Stream, TONE, make, streams},
+    text,
+};
+
+/// A file, how ffmpeg makes it, and what may be said of it.
+struct Row {
+    name: &'static str,
+    arguments: String,
+    /// The codecs of its other tracks in the output, where they are not those of the input.
+    anew: &'static [&'static str],
+}
+
+fn row(name: &'static str, arguments: &[&str]) -> Row {
+    Row { name, arguments: arguments.join(" "), anew: &[] }
+}
+
+fn anew(name: &'static str, arguments: &[&str], anew: &'static [&'static str]) -> Row {
+    Row { name, arguments: arguments.join(" "), anew }
+}
+
+/// Containers and codecs that files have in the world.
+fn rows() -> Vec<Row> {
+    let (aac, vp8) = ("-c:a aac", "-c:v libvpx -deadline realtime -cpu-used 8");
+    vec![
+        row("h264.mp4", &[BARS, TONE, H264, aac]),
+        row("fragmented.mp4", &[BARS, TONE, H264, aac, "-movflags frag_keyframe+empty_moov"]),
+        row(
+            "hevc.mp4",
+            &[
+                BARS,
+                TONE,
+                "-c:v libx265 -preset ultrafast -x265-params log-level=error -tag:v hvc1",
+                aac,
+            ],
+        ),
+        row("two.mkv", &[BARS, TONE, OTHER_TONE, "-map 0 -map 1 -map 2", H264, aac]),
+        row("vorbis.mkv", &[BARS, TONE, H264, "-c:a libvorbis"]),
+        row("eac3.mkv", &[BARS, SURROUND, H264, "-c:a eac3"]),
+        anew("truehd.mkv", &[BARS, SURROUND, H264, "-c:a truehd -strict -2"], &["flac"]),
+        row("dts.mkv", &[BARS, SURROUND, H264, "-c:a dca -strict -2"]),
+        anew("eac3.mp4", &[BARS, SURROUND, H264, "-c:a eac3"], &["aac"]),
+        anew("eac3.ts", &[BARS, SURROUND, H264, "-c:a eac3"], &["ac3"]),
+        row("two.ts", &[BARS, TONE, OTHER_TONE, "-map 0 -map 1 -map 2", H264, aac]),
+        anew("latm.ts", &[BARS, TONE, H264, aac, "-mpegts_flags latm"], &["aac"]),
+        row("ac3.m2ts", &[BARS, TONE, H264, "-c:a ac3"]),
+        row("vp8.webm", &[BARS, TONE, vp8, "-c:a libvorbis"]),
+        row("obs.flv", &[BARS, TONE, H264, aac]),
+        row("late.flv", &[BARS, "-itsoffset 2", TONE, H264, aac]),
+        row("ps.mpg", &[BARS, TONE, "-c:v mpeg2video -c:a mp2"]),
+        row(
+            "dvd.vob",
+            &[BARS, TONE, OTHER_TONE, "-map 0 -map 1 -map 2 -c:v mpeg2video -c:a ac3 -f vob"],
+        ),
+        row("mp3.avi", &[BARS, TONE, "-c:v mpeg4 -c:a libmp3lame"]),
+        anew("adpcm.avi", &[BARS, TONE, "-c:v mpeg4 -c:a adpcm_ms"], &["flac"]),
+        row("wmv.wmv", &[BARS, TONE, "-c:v wmv2 -c:a wmav2"]),
+        row("mxf.mxf", &[BARS, TONE, "-c:v mpeg2video -c:a pcm_s16le -ar 48000"]),
+        row("theora.ogv", &[BARS, TONE, "-c:v libtheora -c:a libvorbis"]),
+        row("prores.mov", &[BARS, TONE, "-c:v prores_ks -c:a pcm_s16le"]),
+        row("surround.mov", &[BARS, &SURROUND.replace("(side)", ""), H264, "-c:a pcm_s24le"]),
+        anew("float.mov", &[BARS, TONE, H264, "-ac 2 -c:a pcm_f32le"], &["pcm_s32le"]),
+        row("h263.3gp", &[BARS, TONE, "-c:v h263 -s 176x144", aac]),
+        row("mjpeg.avi", &[BARS, TONE, "-c:v mjpeg -c:a pcm_u8"]),
+        row(
+            "tape.dv",
+            &[
+                "-f lavfi -i testsrc2=size=720x576:rate=25:d=1 -f lavfi -i sine=440:d=1:r=48000 -ac 2 -pix_fmt yuv420p -c:v dvvideo -c:a pcm_s16le",
+            ],
+        ),
+        row("es.m2v", &[BARS, "-c:v mpeg2video"]),
+    ]
+}
+
+fn output_of(place: &Place, name: &str) -> std::path::PathBuf {
+    let stem = Path::new(name).file_stem().unwrap().to_str().unwrap();
+    let extension = Path::new(name).extension().unwrap().to_str().unwrap();
+    let kept = ["mp4", "mov", "mkv", "webm", "ts", "m2ts"].contains(&extension);
+    place.out(&format!("{stem}.{}", if kept { extension } else { "mkv" }))
+}
+
+/// The filter that changes nothing.
+const IDENTITY: [&str; 2] = ["--filter", "strength=0 inference-size=64"];
+
+#[test]
+fn nothing_is_lost_from_any_container() {
+    if !ffmpeg::is_installed("the table of containers") {
+        return;
+    }
+    let place = Place::new();
+    let rows = rows();
+    for row in &rows {
+        make(&place.path("in").join(row.name), &row.arguments);
+    }
+    let arguments = [&["in"][..], &IDENTITY].concat();
+    let output = place.program().args(arguments).output().unwrap();
+    let said = text(&output);
+    assert!(output.status.success(), "{said}");
+    let mut faults = Vec::new();
+    for row in &rows {
+        let (before, after) = (place.path("in").join(row.name), output_of(&place, row.name));
+        let mut fault = |what: String| faults.push(format!("{}: {what}", row.name));
+        compare(row, &streams(&before), &streams(&after), &mut fault);
+        let psnr = ffmpeg::psnr(&before, &after);
+        // Twice encoded, and small.
+        if psnr < 33.0 {
+            fault(format!("{psnr:.1} dB"));
+        }
+    }
+    assert!(faults.is_empty(), "{}\n{said}", faults.join("\n"));
+}
+
+fn compare(row: &Row, before: &[Stream], after: &[Stream], fault: &mut dyn FnMut(String)) {
+    let of = |streams: &[Stream], kind: &str| -> Vec<Stream> {
+        streams.iter().filter(|stream| stream.kind == kind).cloned().collect()
+    };
+    let (video, translated) = (&of(before, "video")[0], &of(after, "video")[0]);
+    if video.times.len() != translated.times.len() {
+        fault(format!("{} frames of {}", translated.times.len(), video.times.len()));
+    }
+    let (a, b) = (of(before, "audio"), of(after, "audio"));
+    if a.len() != b.len() {
+        return fault(format!("{} audio tracks of {}", b.len(), a.len()));
+    }
+    for (i, (a, b)) in a.iter().zip(&b).enumerate() {
+        let expected = row.anew.get(i).map_or(a.codec.as_str(), |codec| codec);
+        if b.codec != expected && !a.codec.starts_with("pcm_") {
+            fault(format!("audio {i} is {}, not {expected}", b.codec));
+        }
+        if a.text("channels") != b.text("channels")
+            || a.text("sample_rate") != b.text("sample_rate")
+        {
+            fault(format!(
+                "audio {i} has {} channels, not {}",
+                b.text("channels"),
+                a.text("channels")
+            ));
+        }
+        let is_copied = row.anew.is_empty() && !a.codec.starts_with("pcm_");
+        // Of an edit list in MP4 `qtdemux` leaves out the packets before and behind it.
+        let few = if row.name.ends_with(".mp4") || row.name.ends_with(".3gp") { 3 } else { 0 };
+        if is_copied && a.times.len() > b.times.len() + few {
+            fault(format!("{} packets of audio {i} of {}", b.times.len(), a.times.len()));
+        }
+        let last = |stream: &Stream| stream.times.last().copied().unwrap_or(0.0);
+        let first = |stream: &Stream| stream.times.first().copied().unwrap_or(0.0);
+        let lag = |audio: &Stream, video: &Stream| first(audio) - first(video);
+        // `aacparse` of GStreamer 1.22 needs 12 packets of LATM before it gives any.
+        let late = if row.name == "latm.ts" { 310.0 } else { 30.0 };
+        // The sound where it was beside the picture, to a packet.
+        if (lag(a, video) - lag(b, translated)).abs() > late {
+            fault(format!(
+                "audio {i} begins {:.0} ms, not {:.0}",
+                lag(b, translated),
+                lag(a, video)
+            ));
+        }
+        if last(a) - first(a) > last(b) - first(b) + 120.0 + late {
+            fault(format!(
+                "audio {i} lasts {:.0} ms, not {:.0}",
+                last(b) - first(b),
+                last(a) - first(a)
+            ));
+        }
+    }
+    let steps = |stream: &Stream| -> Vec<f64> {
+        stream.times.iter().map(|time| time - stream.times[0]).collect()
+    };
+    // Those of some files are in no order, or missing.
+    let has_times = !["avi", "dv", "m2v", "wmv"].iter().any(|e| row.name.ends_with(e));
+    let pairs = steps(video).into_iter().zip(steps(translated));
+    if let Some((a, b)) = pairs.into_iter().find(|(a, b)| has_times && (a - b).abs() > 1.01) {
+        fault(format!("a frame at {b:.1} ms, not {a:.1}"));
+    }
+}
+
+#[test]
+fn presets_are_what_they_say() {
+    if !ffmpeg::is_installed("the quality of the presets") {
+        return;
+    }
+    let place = Place::new();
+    let noise = "-f lavfi -i nullsrc=s=320x240:d=1,geq=lum='random(1)*255':cb=128:cr=128,format=yuv420p -c:v libx264 -qp 0 -preset ultrafast";
+    make(&place.path("in/noise.mkv"), noise);
+    make(
+        &place.path("in/film.mkv"),
+        "-f lavfi -i mandelbrot=s=640x360:r=25 -t 2 -pix_fmt yuv420p -c:v libx264 -qp 0 -preset ultrafast",
+    );
+    let mut measured = Vec::new();
+    for preset in ["web", "archive"] {
+        place.run(&[&["in", "--preset", preset][..], &IDENTITY].concat());
+        for name in ["noise.mkv", "film.mkv"] {
+            measured.push(ffmpeg::psnr(&place.path("in").join(name), &place.out(name)));
+        }
+    }
+    let [_, web_film, archive_noise, archive_film] = measured[..] else { panic!("{measured:?}") };
+    assert!(archive_noise > 45.0 && web_film > 40.0, "{measured:?}");
+    assert!(archive_film > web_film + 2.0, "{measured:?}");
+}
+
+#[test]
+fn webm_has_every_frame_in_one_piece_and_in_many() {
+    if !ffmpeg::is_installed("WebM") {
+        return;
+    }
+    let place = Place::new();
+    let noise =
+        "-f lavfi -i testsrc2=s=320x240:r=25:d=4,noise=alls=60:allf=t -pix_fmt yuv420p -g 25";
+    make(&place.path("in/a.mp4"), &format!("{noise} -c:v libx264 -preset ultrafast"));
+    for piece in ["0", "1"] {
+        let arguments = ["in", "--container", "webm", "--piece", piece, "--speed", "fast"];
+        place.run(&[&arguments[..], &IDENTITY].concat());
+        let video = streams(&place.out("a.webm")).remove(0);
+        assert_eq!(video.times.len(), 100, "--piece {piece}");
+        let widest = video.times.windows(2).map(|pair| pair[1] - pair[0]).fold(0.0, f64::max);
+        assert!(widest < 42.0, "--piece {piece}: a hole of {widest} ms");
+        std::fs::remove_dir_all(place.path("out")).unwrap();
+    }
+}
+
+#[test]
+fn what_is_missing_in_a_damaged_file_is_said() {
+    if !ffmpeg::is_installed("a damaged file") {
+        return;
+    }
+    let place = Place::new();
+    make(&place.path("in/a.mp4"), &[BARS, TONE, H264, "-g 25 -c:a aac"].join(" "));
+    let mut bytes = std::fs::read(place.path("in/a.mp4")).unwrap();
+    let data = bytes.windows(4).position(|window| window == b"mdat").unwrap();
+    let length = bytes.len() - data;
+    bytes[data + length * 4 / 10..data + length * 6 / 10].fill(0);
+    std::fs::write(place.path("in/a.mp4"), bytes).unwrap();
+    for piece in ["0", "1"] {
+        let arguments = [&["in", "--piece", piece][..], &IDENTITY].concat();
+        let output = place.program().args(arguments).output().unwrap();
+        let said = text(&output);
+        assert!(said.contains("cannot be decoded") || said.contains("error: "), "{piece}: {said}");
+        std::fs::remove_dir_all(place.path("out")).unwrap();
+    }
+}
+
+#[test]
+fn chapters_attachments_and_flags_are_kept_and_losses_named() {
+    if !ffmpeg::is_installed("chapters and attachments") {
+        return;
+    }
+    let place = Place::new();
+    let write = |name: &str, content: &str| std::fs::write(place.path(name), content).unwrap();
+    write("s.srt", "1\n00:00:00,200 --> 00:00:00,900\nHello\n");
+    write(
+        "ch.txt",
+        ";FFMETADATA1\ntitle=A film\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=1000\ntitle=One\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=1000\nEND=3000\ntitle=Two\n",
+    );
+    write("font.ttf", "a font");
+    let input = place.path("in/a.mkv");
+    make(
+        &input,
+        &[
+            BARS,
+            TONE,
+            OTHER_TONE,
+            "-i s.srt -i ch.txt -map 0 -map 1 -map 2 -map 3 -map_metadata 4 -map_chapters 4",
+            H264,
+            "-c:a aac -c:s srt -disposition:a:0 0 -disposition:a:1 default -disposition:s:0 forced",
+            "-metadata:s:a:1 title=Dub -metadata creation_time=2020-01-02T03:04:05Z",
+            "-attach font.ttf -metadata:s:t mimetype=application/x-truetype-font",
+        ]
+        .join(" "),
+    );
+    let said = place.run(&[&["in"][..], &IDENTITY].concat());
+    // `matroskamux` of GStreamer 1.22 writes no names.
+    assert_eq!(said.matches("note:").count(), 1, "{said}");
+    assert!(said.contains("note: in/a.mkv: track 3: its name 'Dub' is left out"), "{said}");
+    let after = place.out("a.mkv");
+    assert_eq!(ffmpeg::chapters(&after), ["One", "Two"]);
+    assert_eq!(ffmpeg::tag(&after, "title"), "A film");
+    assert!(ffmpeg::tag(&after, "creation_time").starts_with("2020-01-02T03:04:05"), "{said}");
+    let streams = streams(&after);
+    let kinds: Vec<_> = streams.iter().map(|stream| stream.kind.as_str()).collect();
+    assert_eq!(kinds, ["video", "audio", "audio", "subtitle", "attachment"]);
+    let flags = streams.iter().map(|stream| (stream.is("default"), stream.is("forced")));
+    let flags: Vec<_> = flags.skip(1).take(3).collect();
+    assert_eq!(flags, [(false, false), (true, false), (false, true)]);
+    assert_eq!(streams[4].details["tags"]["filename"], "font.ttf");
+
+    let said = place.run(&[&["in", "--container", "mp4"][..], &IDENTITY].concat());
+    for loss in ["its 2 chapters are left out", "cannot hold font.ttf"] {
+        assert!(said.contains(loss), "no '{loss}' in {said}");
+    }
+}
+
+#[test]
+fn webvtt_becomes_plain_text() {
+    if !ffmpeg::is_installed("WebVTT") {
+        return;
+    }
+    let place = Place::new();
+    std::fs::write(place.path("s.srt"), "1\n00:00:00,200 --> 00:00:00,900\nHello\n").unwrap();
+    let input = place.path("in/a.mkv");
+    make(&input, &[BARS, "-i s.srt", H264, "-c:s webvtt"].join(" "));
+    let said = place.run(&[&["in"][..], &IDENTITY].concat());
+    assert!(said.contains("WebVTT subtitles, becomes plain text"), "{said}");
+    let streams = streams(&place.out("a.mkv"));
+    let subtitle = streams.iter().find(|stream| stream.kind == "subtitle").unwrap();
+    assert_eq!((subtitle.codec.as_str(), subtitle.times.len()), ("subrip", 1));
+}
+
+#[test]
+fn what_changes_in_the_middle_is_held() {
+    if !ffmpeg::is_installed("a change of size") {
+        return;
+    }
+    let place = Place::new();
+    make(&place.path("in/a.ts"), &[BARS, H264].join(" "));
+    make(
+        &place.path("in/b.ts"),
+        "-f lavfi -i testsrc2=size=320x180:rate=25:d=1 -c:v libx264 -pix_fmt yuv420p",
+    );
+    let mut both = std::fs::read(place.path("in/a.ts")).unwrap();
+    both.extend(std::fs::read(place.path("in/b.ts")).unwrap());
+    std::fs::write(place.path("in/both.ts"), both).unwrap();
+    place.run(&[&["in/both.ts", "--container", "mkv"][..], &IDENTITY].concat());
+    let video = streams(&place.out("both.mkv")).remove(0);
+    assert_eq!((video.text("width"), video.text("height")), ("160".to_owned(), "120".to_owned()));
+    assert!(video.times.len() >= 98, "{}", video.times.len());
+}
