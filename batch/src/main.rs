@@ -6,6 +6,7 @@ mod container;
 mod encoding;
 mod entry;
 mod events;
+mod generate;
 mod inputs;
 mod options;
 mod picture;
@@ -25,8 +26,16 @@ fn main() -> ExitCode {
     if env::args_os().nth(1).is_some_and(|argument| argument == worker::protocol::ARGUMENT) {
         return worker::run();
     }
-    run::run(&options::Options::parse()).unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
-        ExitCode::from(2)
-    })
+    if env::args_os().nth(1).is_some_and(|argument| argument == generate::ARGUMENT) {
+        return match generate::run(env::args().nth(2).as_deref()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&error),
+        };
+    }
+    run::run(&options::Options::parse()).unwrap_or_else(|error| fail(&error))
+}
+
+fn fail(error: &anyhow::Error) -> ExitCode {
+    eprintln!("error: {error:#}");
+    ExitCode::from(2)
 }

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What packages install beside the program.
+
+#![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+
+use std::process::{Command, Output};
+
+fn generate(what: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_cyclegan-batch")).args(["--generate", what]).output().unwrap()
+}
+
+#[test]
+fn man_page_and_completions_name_the_options() {
+    for what in ["man", "bash", "zsh", "fish"] {
+        let output = generate(what);
+        assert!(output.status.success(), "{what}");
+        let text = String::from_utf8(output.stdout).unwrap().replace('\\', "");
+        assert!(text.contains("preset") && text.contains("direction"), "{what}: {text}");
+    }
+}
+
+#[test]
+fn another_kind_is_an_error_that_names_the_kinds() {
+    let output = generate("powershell");
+    assert_eq!(output.status.code(), Some(2));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("man, bash, zsh and fish") && error.contains("powershell"), "{error}");
+}
