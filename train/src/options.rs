@@ -124,6 +124,10 @@ pub struct TrainOptions {
     /// can be gone on from with --init-from
     #[arg(long, help_heading = "Networks")]
     pub context: bool,
+    /// `fast`: carry detail past the blocks, from the first layer to the last, at next to no cost; a pair
+    /// without it can be gone on from with --init-from
+    #[arg(long, help_heading = "Networks")]
+    pub skip: bool,
     /// Discriminator
     #[arg(long, value_enum, default_value = "basic", help_heading = "Networks")]
     pub net_d: NetD,

@@ -69,6 +69,9 @@ pub struct GeneratorShape {
     /// `fast`: a path that sees the whole picture.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub context: bool,
+    /// `fast`: the stem's features are added between the pixel shuffles.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skip: bool,
     /// The channels that pruning left; none for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pruned: Option<Pruned>,
@@ -155,9 +158,9 @@ impl Generator {
     pub fn new(shape: GeneratorShape) -> Self {
         let mut b = Builder::new(shape.norm);
         let outs = if shape.mask_head { 4 } else { 3 };
-        let GeneratorShape { ngf, width, dropout, .. } = shape;
+        let GeneratorShape { ngf, dropout, .. } = shape;
         let (layers, blocks) = match shape.net {
-            NetG::Fast => fast(&mut b, ngf, width, &shape.hidden(), outs, shape.context),
+            NetG::Fast => fast(&mut b, &shape, outs),
             NetG::Resnet9Blocks => found(resnet(&mut b, ngf, 9, dropout, outs)),
             NetG::Resnet6Blocks => found(resnet(&mut b, ngf, 6, dropout, outs)),
             NetG::Inception9Blocks => inception(&mut b, &shape.widths(), outs),
