@@ -24,7 +24,7 @@ use crate::{
     peers::Peers,
 };
 use distill::Distillation;
-pub use losses::Losses;
+pub use losses::{Losses, Term};
 use player::Player;
 use pool::ImagePool;
 use schedule::Plateau;

@@ -7,9 +7,8 @@ use tch::{Kind, Tensor, no_grad};
 use super::{
     CycleGan,
     both::Iteration,
-    distill::Target,
     judge::{Judged, View},
-    losses::{Losses, NAMES},
+    losses::{Losses, Scope, Sum, Term},
     player::Average,
 };
 use crate::{
@@ -17,7 +16,7 @@ use crate::{
         batch::{Batch, Masks},
         order::{Purpose, random},
     },
-    loss::{features::Mapped, flicker, mask, ssim::ssim},
+    loss::{flicker, mask},
     net::{generator::Painted, params::Weights},
     options::TrainOptions,
 };
@@ -114,56 +113,51 @@ impl Iteration<'_> {
     fn direction(&self, i: usize, moved: Option<flicker::Moved>) -> Share {
         let Self { model, batches, options } = *self;
         let weights = [0, 1].map(|k| model.generators[k].params.weights(model.kind));
-        let names = &NAMES[i];
-        let lambda = [options.lambda_a, options.lambda_b];
         let (batch, other) = (&batches[i], &batches[1 - i]);
-        let mut total = Tensor::zeros([], (Kind::Float, model.device));
-        let mut losses = Losses::new();
-        let mut add = |name, weight: f64, loss: Tensor| {
-            total = &total + &loss * weight;
-            losses.push((name, loss.detach()));
-        };
+        let distill = model.distill.as_ref().map(|distill| &distill.options);
+        let scope = Scope { options, distill, i };
+        let mut sum = Sum::new(scope, model.device);
         let forward = self.paint(i, &weights[i]);
         let fake = &forward.fake;
         let view = View::of(options, &fake.image, batch, batch);
         let (judged, loss) = self.judge(i, &view);
-        add(names.adversarial, 1.0, loss);
+        sum.add(Term::Adversarial, loss);
         let paint =
             |k: usize, x: &Tensor| model.networks[k].forward(&weights[k], x, model.kind, true);
-        let cycled = (!options.paired() && lambda[i] > 0.0).then(|| paint(1 - i, &fake.image));
+        let cycles = !options.paired() && Term::Cycle.weight(scope) > 0.0;
+        let cycled = cycles.then(|| paint(1 - i, &fake.image));
         if let Some(cycled) = &cycled {
-            add(names.cycle, lambda[i], l1(&cycled.image, &batch.images));
+            sum.add(Term::Cycle, l1(&cycled.image, &batch.images));
         }
         if options.paired() {
-            add(names.partner, options.lambda_l1, l1(&fake.image, &other.images));
+            sum.add(Term::Partner, l1(&fake.image, &other.images));
         }
         if let Some(same) = &forward.identity {
-            let weight = lambda[1 - i] * options.lambda_identity;
-            add(names.identity, weight, l1(same, &other.images));
+            sum.add(Term::Identity, l1(same, &other.images));
         }
         let painted: Vec<&Painted> = [fake].into_iter().chain(&cycled).collect();
         if let Some(loss) = mask_loss(&painted, batch.masks.as_ref()) {
-            add(names.mask, options.lambda_mask, loss);
+            sum.add(Term::Mask, loss);
         }
         if let (Some(same), Some(negatives)) = (&forward.negative, &batch.negatives) {
-            add(names.negative, options.lambda_negative, l1(&same.image, negatives));
+            sum.add(Term::Negative, l1(&same.image, negatives));
             if let Some(logits) = &same.mask_logits {
-                add(names.negative_mask, options.lambda_mask, mask::empty(logits));
+                sum.add(Term::NegativeMask, mask::empty(logits));
             }
         }
-        self.distil(i, &forward, &weights[1 - i], &mut add);
+        self.distil(i, (fake, &forward.features), &weights[1 - i], &mut sum);
         let there = |x: &Tensor| paint(i, x).image;
         if let Some(moved) = moved {
-            add(names.flow, options.lambda_flow, moved.equivariance(there, &fake.image));
+            sum.add(Term::Flow, moved.equivariance(there, &fake.image));
         }
         if let Some(next) = batch.next.as_ref().filter(|_| options.lambda_diff > 0.0) {
             let loss = flicker::frame_difference(there, &batch.images, &fake.image, next);
-            add(names.difference, options.lambda_diff, loss);
+            sum.add(Term::Difference, loss);
         }
         let image = fake.image.detach();
-        losses.push((names.change, l1(&image, &batch.images)));
-        losses.push((names.likeness, likeness(&image, &batch.images)));
-        Share { gradients: self.gradients(total), losses, judged }
+        sum.measure(Term::Change, &l1(&image, &batch.images));
+        sum.measure(Term::Likeness, &likeness(&image, &batch.images));
+        Share { gradients: self.gradients(sum.total), losses: sum.losses, judged }
     }
 
     /// The gradients of a loss in the weights of G and of F.
@@ -173,59 +167,6 @@ impl Iteration<'_> {
         let gradients = Tensor::run_backward(&[loss], &leaves.concat(), false, false);
         let (of_g, of_f) = gradients.split_at(leaves[0].len());
         no_grad(|| [g.params.flatten(of_g), f.params.flatten(of_f)])
-    }
-
-    /// Adds what generator `i` learns from its teacher, and the other one from the way back.
-    fn distil(
-        &self,
-        i: usize,
-        forward: &Forward,
-        back: &Weights,
-        add: &mut impl FnMut(&'static str, f64, Tensor),
-    ) {
-        let (model, batch) = (self.model, &self.batches[i]);
-        let Some(distill) = &model.distill else {
-            return;
-        };
-        if distill.options.is_idle(i) {
-            return;
-        }
-        let Some(lesson) = distill.lesson(i, batch, model.kind) else {
-            return;
-        };
-        let supervised = self.options.mask_head && !lesson.masked;
-        let target = Target::new(&lesson.image, batch, supervised);
-        let weights = &distill.options;
-        add(NAMES[i].recon, weights.recon(i), target.l1(&forward.fake.image, &target.image));
-        if weights.lambda_inverse > 0.0 {
-            let painted = model.networks[1 - i].forward(back, &target.image, model.kind, true);
-            let loss = target.l1(&painted.image, &batch.images);
-            add(NAMES[i].inverse, weights.lambda_inverse, loss);
-        }
-        if weights.lambda_ssim > 0.0 {
-            let loss = 1.0 - ssim(&forward.fake.image, &target.image);
-            add(NAMES[i].ssim, weights.lambda_ssim, loss);
-        }
-        let pairs = || forward.features.iter().zip(&lesson.features);
-        let count = pairs().len();
-        if count == 0 {
-            return;
-        }
-        // Told as means, counted as sums over the features.
-        let mut add_mean = |name, weight: f64, terms: Vec<Tensor>| {
-            add(name, weight * count as f64, Tensor::stack(&terms, 0).mean(Kind::Float));
-        };
-        if weights.distill(i) > 0.0 {
-            let alignments = pairs().map(|(own, its)| weights.alignment.of(own, its));
-            add_mean(NAMES[i].alignment, -weights.distill(i), alignments.collect());
-        }
-        if weights.lambda_feature + weights.lambda_channel > 0.0 {
-            let mapped: Vec<_> = pairs().map(|(own, its)| Mapped::new(own, its)).collect();
-            let distances = mapped.iter().map(Mapped::distance).collect();
-            add_mean(NAMES[i].feature, weights.lambda_feature, distances);
-            let distances = mapped.iter().map(Mapped::channel_distance).collect();
-            add_mean(NAMES[i].channel, weights.lambda_channel, distances);
-        }
     }
 
     /// Generator `i` on its domain, for the identity loss on its target, and on pictures of neither:
@@ -327,15 +268,9 @@ mod tests {
             ..Batch::default()
         };
         let batches = [batch(1), batch(2)];
-        let weight = |name: &str| match name {
-            "G_A" | "G_B" => 1.0,
-            "cycle_A" => options.lambda_a,
-            "cycle_B" => options.lambda_b,
-            "idt_A" => options.lambda_b * options.lambda_identity,
-            "idt_B" => options.lambda_a * options.lambda_identity,
-            "mask_A" | "mask_B" | "negative_mask_A" | "negative_mask_B" => options.lambda_mask,
-            "negative_A" | "negative_B" => options.lambda_negative,
-            _ => 0.0,
+        let weight = |name: &str| {
+            let (term, i) = Term::of(name).unwrap();
+            term.weight(Scope { options: &options, distill: None, i })
         };
         let iteration = Iteration { model: &model, batches: &batches, options: &options };
         let loss = || -> f64 {
