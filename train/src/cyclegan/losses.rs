@@ -72,6 +72,8 @@ terms! {
     Accuracy "D_A_accuracy" "D_B_accuracy" in "Discriminators: share told right": MEASURED;
     /// Distance after going there and back.
     Cycle "cycle_A" "cycle_B" in "Cycle and identity": |s| s.cycle(s.i);
+    /// How ill places of the result are told by the same places of the input (PatchNCE).
+    Nce "nce_A" "nce_B" in "Patchwise contrast": |s| s.options.lambda_nce;
     /// Change of pictures of the target domain.
     Identity "idt_A" "idt_B" in "Cycle and identity":
         |s| s.cycle(1 - s.i) * s.options.lambda_identity;

@@ -5,15 +5,16 @@
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor, no_grad};
 
 use super::{
     build::{Builder, Norm},
     fast::fast,
     fold::fold,
     inception::{Widths, inception},
+    init::InitType,
     layer::{Layer, forward_tapped, ready},
-    params::{Layout, Weights},
+    params::{Layout, Params, Weights},
     resnet::resnet,
     unet::unet,
 };
@@ -208,6 +209,22 @@ impl Generator {
         train: bool,
     ) -> (Painted, Vec<Tensor>) {
         self.paint(weights, x, kind, train, &self.taps)
+    }
+
+    /// The features that distillation compares, but for the last, with nothing computed behind them.
+    pub fn encoded(&self, weights: &Weights, x: &Tensor, kind: Kind) -> Vec<Tensor> {
+        let taps = &self.taps[..self.taps.len().saturating_sub(1)];
+        let end = taps.last().copied().unwrap_or_default();
+        forward_tapped(&self.layers[..end], weights, &ready(x, kind), true, taps).1
+    }
+
+    /// Channels of what [`Generator::encoded`] gives.
+    pub fn encoded_channels(&self) -> Vec<i64> {
+        let params = Params::new(&self.layout, InitType::Normal, 0.0, Device::Cpu);
+        let x = Tensor::zeros([1, 3, 32, 32], tch::kind::FLOAT_CPU);
+        let weights = params.weights(Kind::Float);
+        let features = no_grad(|| self.encoded(&weights, &x, Kind::Float));
+        features.iter().map(|f| f.size()[1]).collect()
     }
 
     fn paint(
