@@ -282,10 +282,11 @@ impl Checkpoint {
 }
 
 fn restore(file: &mut Reader, state: &State, model: &mut CycleGan) -> Result<()> {
-    for (name, player) in players(model) {
+    let is_there = |name: &str| !OPTIONAL.contains(&name) || state.networks.contains_key(name);
+    for (name, player) in players(model).into_iter().filter(|p| is_there(p.0)) {
         same_architecture(name, &state.network(name)?.layout, player.params.layout())?;
     }
-    for (name, player) in players_mut(model) {
+    for (name, player) in players_mut(model).into_iter().filter(|p| is_there(p.0)) {
         let mut put = |values: &Tensor, what: &str| file.fill(&format!("{name}.{what}"), values);
         put(player.params.flat(), "weights")?;
         put(&player.adam.m, "adam_m")?;
@@ -327,16 +328,27 @@ fn same_architecture(name: &str, found: &str, expected: &Layout) -> Result<()> {
     }
 }
 
-fn players(model: &CycleGan) -> [(&'static str, &Player); 4] {
+/// Networks that are there while an option asks for them, and begin anew when one asks for them again.
+const OPTIONAL: [&str; 2] = ["H_G", "H_F"];
+
+fn players(model: &CycleGan) -> Vec<(&'static str, &Player)> {
     let [g, f] = &model.generators;
     let [d_g, d_f] = &model.discriminators;
-    [("G", g), ("F", f), ("D_G", d_g), ("D_F", d_f)]
+    let mut players = vec![("G", g), ("F", f), ("D_G", d_g), ("D_F", d_f)];
+    if let Some(projections) = &model.projections {
+        players.extend(OPTIONAL.into_iter().zip(projections.each_ref().map(|p| &p.1)));
+    }
+    players
 }
 
-fn players_mut(model: &mut CycleGan) -> [(&'static str, &mut Player); 4] {
+fn players_mut(model: &mut CycleGan) -> Vec<(&'static str, &mut Player)> {
     let [g, f] = &mut model.generators;
     let [d_g, d_f] = &mut model.discriminators;
-    [("G", g), ("F", f), ("D_G", d_g), ("D_F", d_f)]
+    let mut players = vec![("G", g), ("F", f), ("D_G", d_g), ("D_F", d_f)];
+    if let Some(projections) = &mut model.projections {
+        players.extend(OPTIONAL.into_iter().zip(projections.each_mut().map(|p| &mut p.1)));
+    }
+    players
 }
 
 /// The first of a model's tensors that holds something that is no number, or infinite.

@@ -124,6 +124,10 @@ pub struct TrainOptions {
     /// can be gone on from with --init-from
     #[arg(long, help_heading = "Networks")]
     pub context: bool,
+    /// `fast`: carry detail past the blocks, from the first layer to the last, at next to no cost; a pair
+    /// without it can be gone on from with --init-from
+    #[arg(long, help_heading = "Networks")]
+    pub skip: bool,
     /// Discriminator
     #[arg(long, value_enum, default_value = "basic", help_heading = "Networks")]
     pub net_d: NetD,
@@ -232,6 +236,10 @@ pub struct TrainOptions {
     /// Weight of the identity loss, times that of the cycle [compress --run: 0 unless it is given]
     #[arg(long, allow_negative_numbers = true, default_value_t = 0.5, help_heading = "Losses")]
     pub lambda_identity: f64,
+    /// Weight of patchwise contrast between a generator's features of its input and of its result (CUT,
+    /// arXiv 2007.15651), beside the cycle or, with --lambda-a 0 --lambda-b 0, in its place; 1 is usual
+    #[arg(long, allow_negative_numbers = true, default_value_t = 0.0, help_heading = "Losses")]
+    pub lambda_nce: f64,
     /// paired: weight of the distance from the partner
     #[arg(long, allow_negative_numbers = true, default_value_t = 100.0, help_heading = "Losses")]
     pub lambda_l1: f64,

@@ -24,7 +24,7 @@ use crate::{
     caught::caught,
     checkpoint,
     cyclegan::{
-        CycleGan, Losses,
+        CycleGan, Losses, Term,
         distill::{DistillOptions, Distillation},
         player::Player,
         schedule::{LrPolicy, Progress, warm_up},
@@ -322,8 +322,7 @@ impl Session {
 
     fn watch_plateau(&mut self, epoch: u64, losses: &Losses) {
         if self.options.lr_policy == LrPolicy::Plateau {
-            let kinds = ["cycle", "L1", "recon"];
-            let watched = |name: &str| kinds.iter().any(|kind| name.starts_with(kind));
+            let watched = |name: &str| Term::of(name).is_some_and(|(term, _)| term.is_watched());
             let losses: Vec<_> = losses.iter().filter(|(name, _)| watched(name)).collect();
             // While only the discriminators learn there is nothing to watch.
             if losses.is_empty() {

@@ -22,6 +22,37 @@ fn count(path: &Path, operator: &str) -> usize {
 }
 
 #[test]
+fn a_skip_is_added_to_a_pair_and_exported() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let [data, first, pair, out, again] = ["data", "first", "pair", "out", "again"].map(path);
+    data_set(&data, 3);
+    let train = |out: &Path, more: &[&str]| {
+        let fixed = ["train", "--data", text(&data), "--out", text(out), "--mask-head"];
+        run(&[&fixed, SMALL, more].concat());
+    };
+    let export = |run_folder: &Path, out: &Path, more: &[&str]| {
+        let fixed = ["export", "--run", text(run_folder), "--out", text(out)];
+        run(&[&fixed[..], more].concat());
+    };
+    train(&first, &["--max-iters", "2"]);
+    export(&first, &pair, &[]);
+    train(&out, &["--skip", "--init-from", text(&pair), "--max-iters", "5", "--lr", "1e-2"]);
+    export(&out, &again, &["--variants", "int8,fp16", "--calibration-images", "2"]);
+    for file in ["G.onnx", "F.int8.onnx", "F.fp16.onnx"] {
+        let more = count(&again.join(file), "Conv") - 7;
+        assert_eq!(more, 0, "{file}: stem, down, two of a block, up, skip and head");
+    }
+    // A student has one where its teacher has, and is pruned around it.
+    let student = path("student");
+    let compress =
+        ["compress", "--run", text(&out), "--out", text(&student), "--max-macs", "1.6e6"];
+    run(&[&compress[..], &["--size", "32", "--max-iters", "2"]].concat());
+    let config = fs::read_to_string(student.join("config.toml")).unwrap();
+    assert!(config.contains("skip = true") && config.contains("pruned"), "{config}");
+}
+
+#[test]
 fn a_pair_without_the_path_is_gone_on_from_and_exported_with_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);

@@ -87,6 +87,7 @@ impl RunTeacher {
             ("lambda_a", &mut options.lambda_a),
             ("lambda_b", &mut options.lambda_b),
             ("lambda_identity", &mut options.lambda_identity),
+            ("lambda_nce", &mut options.lambda_nce),
         ];
         for (id, weight) in losses {
             if !given(id) {

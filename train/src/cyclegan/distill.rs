@@ -8,10 +8,15 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use super::teacher::{Lesson, Teacher};
+use super::{
+    both::Iteration,
+    losses::{Sum, Term},
+    teacher::{Lesson, Teacher},
+};
 use crate::{
     data::batch::{Batch, Masks},
-    loss::alignment::Alignment,
+    loss::{alignment::Alignment, features::Mapped, ssim::ssim},
+    net::{generator::Painted, params::Weights},
 };
 
 /// Weights of distillation.
@@ -123,6 +128,57 @@ impl Distillation {
         };
         let ask = |teacher: &Teacher| teacher.paint(i, &batch.images, kind);
         self.teacher.as_ref().map(ask).or_else(|| batch.painted.as_ref().map(painted))
+    }
+}
+
+impl Iteration<'_> {
+    /// Adds what generator `i` learns from its teacher by what it made of its batch and its features, and
+    /// the other one, with the weights `back`, from the way back.
+    pub(super) fn distil(
+        &self,
+        i: usize,
+        (fake, features): (&Painted, &[Tensor]),
+        back: &Weights,
+        sum: &mut Sum<'_>,
+    ) {
+        let (model, batch) = (self.model, &self.batches[i]);
+        let Some(distill) = &model.distill else {
+            return;
+        };
+        if distill.options.is_idle(i) {
+            return;
+        }
+        let Some(lesson) = distill.lesson(i, batch, model.kind) else {
+            return;
+        };
+        let supervised = self.options.mask_head && !lesson.masked;
+        let target = Target::new(&lesson.image, batch, supervised);
+        let weights = &distill.options;
+        sum.add(Term::Recon, target.l1(&fake.image, &target.image));
+        if weights.lambda_inverse > 0.0 {
+            let painted = model.networks[1 - i].forward(back, &target.image, model.kind, true);
+            sum.add(Term::Inverse, target.l1(&painted.image, &batch.images));
+        }
+        if weights.lambda_ssim > 0.0 {
+            sum.add(Term::Ssim, 1.0 - ssim(&fake.image, &target.image));
+        }
+        let pairs = || features.iter().zip(&lesson.features);
+        let count = pairs().len();
+        if count == 0 {
+            return;
+        }
+        let mut add_mean = |term, terms: Vec<Tensor>| {
+            sum.add_times(term, count as f64, Tensor::stack(&terms, 0).mean(Kind::Float));
+        };
+        if weights.distill(i) > 0.0 {
+            let alignments = pairs().map(|(own, its)| weights.alignment.of(own, its));
+            add_mean(Term::Alignment, alignments.collect());
+        }
+        if weights.lambda_feature + weights.lambda_channel > 0.0 {
+            let mapped: Vec<_> = pairs().map(|(own, its)| Mapped::new(own, its)).collect();
+            add_mean(Term::Feature, mapped.iter().map(Mapped::distance).collect());
+            add_mean(Term::Channel, mapped.iter().map(Mapped::channel_distance).collect());
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use tch::{Kind, Tensor, no_grad};
 use super::{
     CycleGan,
     both::Iteration,
-    losses::{Losses, NAMES},
+    losses::{Losses, Term},
     pool::ImagePool,
 };
 use crate::{
@@ -173,7 +173,8 @@ impl Iteration<'_> {
             loss += gradient_penalty(score, &real.input, &fake.input);
         }
         let right = (on_real.called(mode, true) + on_fake.called(mode, false)) * 0.5;
-        let losses = vec![(NAMES[i].discriminator, loss.detach()), (NAMES[i].accuracy, right)];
+        let losses =
+            vec![(Term::Discriminator.name(i), loss.detach()), (Term::Accuracy.name(i), right)];
         let gradients = Tensor::run_backward(&[loss], &params.leaves(), false, false);
         (no_grad(|| params.flatten(&gradients)), losses)
     }

@@ -19,12 +19,14 @@ use anyhow::Result;
 use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::{
-    net::{discriminator::Discriminator, generator::Generator},
+    net::{
+        discriminator::Discriminator, generator::Generator, init::InitType, projection::Projections,
+    },
     options::TrainOptions,
     peers::Peers,
 };
 use distill::Distillation;
-pub use losses::Losses;
+pub use losses::{Losses, Term};
 use player::Player;
 use pool::ImagePool;
 use schedule::Plateau;
@@ -39,6 +41,8 @@ pub struct CycleGan {
     pub generators: [Player; 2],
     /// Discriminators of what G makes (domain B) and of what F makes (domain A).
     pub discriminators: [Player; 2],
+    /// What PatchNCE looks at features of G and of F through, if it counts.
+    pub projections: Option<[(Projections, Player); 2]>,
     /// What G and F painted.
     pub pools: [ImagePool; 2],
     /// How they learn from a teacher, if they do.
@@ -73,15 +77,24 @@ impl CycleGan {
         let generators = networks.each_ref().map(painter);
         let critic = || {
             let layout = &discriminator.layout;
-            Player::new(layout, crate::net::init::InitType::Normal, gain, beta1, device)
+            Player::new(layout, InitType::Normal, gain, beta1, device)
         };
         let discriminators = [critic(), critic()];
+        let project = |network: &Generator| {
+            let projections = Projections::new(&network.encoded_channels());
+            let layout = &projections.layout;
+            let player = Player::new(layout, InitType::Kaiming, gain, beta1, device);
+            (projections, player)
+        };
+        let counts = options.lambda_nce > 0.0;
+        let projections = counts.then(|| networks.each_ref().map(project));
         let pool = || ImagePool::new(options.pool_size());
         Ok(Self {
             networks,
             discriminator,
             generators,
             discriminators,
+            projections,
             pools: [pool(), pool()],
             distill: None,
             plateau: Plateau::default(),

@@ -7,18 +7,21 @@ use tch::{Kind, Tensor, no_grad};
 use super::{
     CycleGan,
     both::Iteration,
-    distill::Target,
     judge::{Judged, View},
-    losses::{Losses, NAMES},
-    player::Average,
+    losses::{Losses, Scope, Sum, Term},
+    player::{Average, Player},
 };
 use crate::{
     data::{
         batch::{Batch, Masks},
         order::{Purpose, random},
     },
-    loss::{features::Mapped, flicker, mask, ssim::ssim},
-    net::{generator::Painted, params::Weights},
+    loss::{flicker, mask, nce},
+    net::{
+        generator::Painted,
+        params::{Params, Weights},
+        projection::Projections,
+    },
     options::TrainOptions,
 };
 
@@ -26,6 +29,8 @@ use crate::{
 struct Share {
     /// Its share of the gradients of G and F, flat.
     gradients: [Tensor; 2],
+    /// The gradient of what PatchNCE looks through, if it does.
+    projection: Option<Tensor>,
     losses: Losses,
     judged: Judged,
 }
@@ -91,9 +96,15 @@ impl CycleGan {
         losses: &mut Losses,
     ) -> [Judged; 2] {
         let iteration = Iteration { model: self, batches, options };
-        let ([of_g, of_f], told, judged) = iteration.generator_gradients();
+        let Gradients { generators: [of_g, of_f], projections, losses: told, judged } =
+            iteration.generator_gradients();
         self.generators[0].update(of_g, lr, options.warmup, &self.peers);
         self.generators[1].update(of_f, lr, options.warmup, &self.peers);
+        if let Some(all) = &mut self.projections {
+            for ((_, player), gradient) in all.iter_mut().zip(projections) {
+                player.update(gradient, lr, options.warmup, &self.peers);
+            }
+        }
         losses.extend(told);
         judged
     }
@@ -101,131 +112,78 @@ impl CycleGan {
 
 impl Iteration<'_> {
     /// The gradients of G and F, flat, and what was measured and judged beside.
-    fn generator_gradients(&self) -> ([Tensor; 2], Losses, [Judged; 2]) {
-        let flows = self.options.lambda_flow > 0.0;
-        let moved = |batch: &Batch| flows.then(|| flicker::Moved::random(&batch.images));
-        let [there, back] = self.both(self.batches.each_ref().map(moved), Self::direction);
+    fn generator_gradients(&self) -> Gradients {
+        let draw = |batch: &Batch| Drawn::of(batch, self.options);
+        let [there, back] = self.both(self.batches.each_ref().map(draw), Self::direction);
         let sum = |k: usize| no_grad(|| &there.gradients[k] + &back.gradients[k]);
-        let losses = there.losses.into_iter().chain(back.losses).collect();
-        ([sum(0), sum(1)], losses, [there.judged, back.judged])
+        Gradients {
+            generators: [sum(0), sum(1)],
+            projections: there.projection.into_iter().chain(back.projection).collect(),
+            losses: there.losses.into_iter().chain(back.losses).collect(),
+            judged: [there.judged, back.judged],
+        }
     }
 
     /// What generator `i` paints, and what both generators are to learn from that.
-    fn direction(&self, i: usize, moved: Option<flicker::Moved>) -> Share {
+    fn direction(&self, i: usize, drawn: Drawn) -> Share {
         let Self { model, batches, options } = *self;
         let weights = [0, 1].map(|k| model.generators[k].params.weights(model.kind));
-        let names = &NAMES[i];
-        let lambda = [options.lambda_a, options.lambda_b];
         let (batch, other) = (&batches[i], &batches[1 - i]);
-        let mut total = Tensor::zeros([], (Kind::Float, model.device));
-        let mut losses = Losses::new();
-        let mut add = |name, weight: f64, loss: Tensor| {
-            total = &total + &loss * weight;
-            losses.push((name, loss.detach()));
-        };
+        let distill = model.distill.as_ref().map(|distill| &distill.options);
+        let scope = Scope { options, distill, i };
+        let mut sum = Sum::new(scope, model.device);
         let forward = self.paint(i, &weights[i]);
         let fake = &forward.fake;
         let view = View::of(options, &fake.image, batch, batch);
         let (judged, loss) = self.judge(i, &view);
-        add(names.adversarial, 1.0, loss);
+        sum.add(Term::Adversarial, loss);
         let paint =
             |k: usize, x: &Tensor| model.networks[k].forward(&weights[k], x, model.kind, true);
-        let cycled = (!options.paired() && lambda[i] > 0.0).then(|| paint(1 - i, &fake.image));
+        let cycles = !options.paired() && Term::Cycle.weight(scope) > 0.0;
+        let cycled = cycles.then(|| paint(1 - i, &fake.image));
         if let Some(cycled) = &cycled {
-            add(names.cycle, lambda[i], l1(&cycled.image, &batch.images));
+            sum.add(Term::Cycle, l1(&cycled.image, &batch.images));
         }
         if options.paired() {
-            add(names.partner, options.lambda_l1, l1(&fake.image, &other.images));
+            sum.add(Term::Partner, l1(&fake.image, &other.images));
         }
         if let Some(same) = &forward.identity {
-            let weight = lambda[1 - i] * options.lambda_identity;
-            add(names.identity, weight, l1(same, &other.images));
+            sum.add(Term::Identity, l1(same, &other.images));
         }
         let painted: Vec<&Painted> = [fake].into_iter().chain(&cycled).collect();
         if let Some(loss) = mask_loss(&painted, batch.masks.as_ref()) {
-            add(names.mask, options.lambda_mask, loss);
+            sum.add(Term::Mask, loss);
         }
         if let (Some(same), Some(negatives)) = (&forward.negative, &batch.negatives) {
-            add(names.negative, options.lambda_negative, l1(&same.image, negatives));
+            sum.add(Term::Negative, l1(&same.image, negatives));
             if let Some(logits) = &same.mask_logits {
-                add(names.negative_mask, options.lambda_mask, mask::empty(logits));
+                sum.add(Term::NegativeMask, mask::empty(logits));
             }
         }
-        self.distil(i, &forward, &weights[1 - i], &mut add);
+        self.distil(i, (fake, &forward.features), &weights[1 - i], &mut sum);
         let there = |x: &Tensor| paint(i, x).image;
-        if let Some(moved) = moved {
-            add(names.flow, options.lambda_flow, moved.equivariance(there, &fake.image));
+        let projection = model.projections.as_ref().map(|all| &all[i]);
+        if let (Some(projection), Some(order)) = (projection, &drawn.places) {
+            let encoded = model.networks[i].encoded(&weights[i], &fake.image, model.kind);
+            sum.add(Term::Nce, contrast(projection, &forward.features, &encoded, order));
+        }
+        if let Some(moved) = drawn.moved {
+            sum.add(Term::Flow, moved.equivariance(there, &fake.image));
         }
         if let Some(next) = batch.next.as_ref().filter(|_| options.lambda_diff > 0.0) {
             let loss = flicker::frame_difference(there, &batch.images, &fake.image, next);
-            add(names.difference, options.lambda_diff, loss);
+            sum.add(Term::Difference, loss);
         }
         let image = fake.image.detach();
-        losses.push((names.change, l1(&image, &batch.images)));
-        losses.push((names.likeness, likeness(&image, &batch.images)));
-        Share { gradients: self.gradients(total), losses, judged }
-    }
-
-    /// The gradients of a loss in the weights of G and of F.
-    fn gradients(&self, loss: Tensor) -> [Tensor; 2] {
-        let [g, f] = self.model.generators.each_ref();
-        let leaves = [g.params.leaves(), f.params.leaves()];
-        let gradients = Tensor::run_backward(&[loss], &leaves.concat(), false, false);
-        let (of_g, of_f) = gradients.split_at(leaves[0].len());
-        no_grad(|| [g.params.flatten(of_g), f.params.flatten(of_f)])
-    }
-
-    /// Adds what generator `i` learns from its teacher, and the other one from the way back.
-    fn distil(
-        &self,
-        i: usize,
-        forward: &Forward,
-        back: &Weights,
-        add: &mut impl FnMut(&'static str, f64, Tensor),
-    ) {
-        let (model, batch) = (self.model, &self.batches[i]);
-        let Some(distill) = &model.distill else {
-            return;
-        };
-        if distill.options.is_idle(i) {
-            return;
-        }
-        let Some(lesson) = distill.lesson(i, batch, model.kind) else {
-            return;
-        };
-        let supervised = self.options.mask_head && !lesson.masked;
-        let target = Target::new(&lesson.image, batch, supervised);
-        let weights = &distill.options;
-        add(NAMES[i].recon, weights.recon(i), target.l1(&forward.fake.image, &target.image));
-        if weights.lambda_inverse > 0.0 {
-            let painted = model.networks[1 - i].forward(back, &target.image, model.kind, true);
-            let loss = target.l1(&painted.image, &batch.images);
-            add(NAMES[i].inverse, weights.lambda_inverse, loss);
-        }
-        if weights.lambda_ssim > 0.0 {
-            let loss = 1.0 - ssim(&forward.fake.image, &target.image);
-            add(NAMES[i].ssim, weights.lambda_ssim, loss);
-        }
-        let pairs = || forward.features.iter().zip(&lesson.features);
-        let count = pairs().len();
-        if count == 0 {
-            return;
-        }
-        // Told as means, counted as sums over the features.
-        let mut add_mean = |name, weight: f64, terms: Vec<Tensor>| {
-            add(name, weight * count as f64, Tensor::stack(&terms, 0).mean(Kind::Float));
-        };
-        if weights.distill(i) > 0.0 {
-            let alignments = pairs().map(|(own, its)| weights.alignment.of(own, its));
-            add_mean(NAMES[i].alignment, -weights.distill(i), alignments.collect());
-        }
-        if weights.lambda_feature + weights.lambda_channel > 0.0 {
-            let mapped: Vec<_> = pairs().map(|(own, its)| Mapped::new(own, its)).collect();
-            let distances = mapped.iter().map(Mapped::distance).collect();
-            add_mean(NAMES[i].feature, weights.lambda_feature, distances);
-            let distances = mapped.iter().map(Mapped::channel_distance).collect();
-            add_mean(NAMES[i].channel, weights.lambda_channel, distances);
-        }
+        sum.measure(Term::Change, &l1(&image, &batch.images));
+        sum.measure(Term::Likeness, &likeness(&image, &batch.images));
+        let learn = model.generators.iter().chain(projection.map(|(_, player)| player));
+        let learn: Vec<&Params> = learn.map(|player| &player.params).collect();
+        let mut gradients = gradients(&sum.total, &learn).into_iter();
+        let of = gradients.by_ref().take(2).collect::<Vec<_>>().try_into();
+        let gradients_of = of.expect("two generators");
+        let (losses, projection) = (sum.losses, gradients.next());
+        Share { gradients: gradients_of, projection, losses, judged }
     }
 
     /// Generator `i` on its domain, for the identity loss on its target, and on pictures of neither:
@@ -252,6 +210,66 @@ impl Iteration<'_> {
         let negative = negatives.and_then(|_| parts.next()).map(|(painted, _)| painted);
         Forward { fake, identity, negative, features }
     }
+}
+
+/// What a direction draws at random, before both run side by side.
+struct Drawn {
+    moved: Option<flicker::Moved>,
+    /// An order of places of the features.
+    places: Option<Tensor>,
+}
+
+impl Drawn {
+    fn of(batch: &Batch, options: &TrainOptions) -> Self {
+        let moved = (options.lambda_flow > 0.0).then(|| flicker::Moved::random(&batch.images));
+        let places = (options.lambda_nce > 0.0).then(|| {
+            let size = batch.images.size();
+            nce::random_order((size[2] / 4) * (size[3] / 4), &batch.images)
+        });
+        Self { moved, places }
+    }
+}
+
+/// What the generators learn in an iteration.
+struct Gradients {
+    /// Of G and F, flat.
+    generators: [Tensor; 2],
+    /// Of what PatchNCE looks through, where it does.
+    projections: Vec<Tensor>,
+    losses: Losses,
+    judged: [Judged; 2],
+}
+
+/// The gradients of a loss, flat, in each of `params`.
+fn gradients(loss: &Tensor, params: &[&Params]) -> Vec<Tensor> {
+    let leaves: Vec<Vec<&Tensor>> = params.iter().map(|params| params.leaves()).collect();
+    let all = Tensor::run_backward(&[loss], &leaves.concat(), false, false);
+    let mut rest = all.as_slice();
+    let flat = |(params, leaves): (&&Params, &Vec<&Tensor>)| {
+        let (own, others) = rest.split_at(leaves.len());
+        rest = others;
+        no_grad(|| params.flatten(own))
+    };
+    params.iter().zip(&leaves).map(flat).collect()
+}
+
+/// PatchNCE between a generator's features of its input and of its result, a mean over the depths.
+fn contrast(
+    (projections, player): &(Projections, Player),
+    input: &[Tensor],
+    result: &[Tensor],
+    order: &Tensor,
+) -> Tensor {
+    let weights = player.params.weights(Kind::Float);
+    let depth = |(k, (input, result)): (usize, (&Tensor, &Tensor))| {
+        let project = |features: &Tensor| {
+            let features = nce::sampled(features, order).to_kind(Kind::Float);
+            projections.forward(&weights, k, &features)
+        };
+        nce::nce(&project(result), &project(input))
+    };
+    let losses: Vec<Tensor> = input.iter().zip(result).enumerate().map(depth).collect();
+    Tensor::stack(&losses, 0).mean(Kind::Float)
 }
 
 /// The parts of a batch that was put together of `inputs`, with their features.
@@ -327,23 +345,17 @@ mod tests {
             ..Batch::default()
         };
         let batches = [batch(1), batch(2)];
-        let weight = |name: &str| match name {
-            "G_A" | "G_B" => 1.0,
-            "cycle_A" => options.lambda_a,
-            "cycle_B" => options.lambda_b,
-            "idt_A" => options.lambda_b * options.lambda_identity,
-            "idt_B" => options.lambda_a * options.lambda_identity,
-            "mask_A" | "mask_B" | "negative_mask_A" | "negative_mask_B" => options.lambda_mask,
-            "negative_A" | "negative_B" => options.lambda_negative,
-            _ => 0.0,
+        let weight = |name: &str| {
+            let (term, i) = Term::of(name).unwrap();
+            term.weight(Scope { options: &options, distill: None, i })
         };
         let iteration = Iteration { model: &model, batches: &batches, options: &options };
         let loss = || -> f64 {
-            let (_, losses, _) = iteration.generator_gradients();
+            let Gradients { losses, .. } = iteration.generator_gradients();
             losses.iter().map(|(name, value)| weight(name) * value.double_value(&[])).sum()
         };
-        let (gradients, ..) = iteration.generator_gradients();
-        for (player, gradient) in model.generators.iter().zip(gradients) {
+        let Gradients { generators, .. } = iteration.generator_gradients();
+        for (player, gradient) in model.generators.iter().zip(generators) {
             let length = gradient.norm().double_value(&[]);
             let by = |far: f64| {
                 no_grad(|| {
@@ -391,7 +403,7 @@ mod tests {
         };
         let batches = [batch(1), batch(2)];
         let iteration = Iteration { model: &model, batches: &batches, options: &options };
-        let (_, losses, _) = iteration.generator_gradients();
+        let Gradients { losses, .. } = iteration.generator_gradients();
         let recon = losses.iter().find(|(name, _)| *name == "recon_A").unwrap();
         let lesson = teacher().paint(0, &batches[0].images, Kind::Float);
         let weights = model.generators[0].params.weights(Kind::Float);

@@ -14,8 +14,19 @@ use crate::{
 /// Adds layers one after another, from the value named `x`; returns the name of the last.
 pub fn add(graph: &mut GraphBuilder, layers: &[Layer], weights: &Weights, x: &str) -> String {
     let mut value = x.to_owned();
+    let mut stored = None;
     for layer in layers {
-        value = add_one(graph, layer, weights, &value);
+        value = match (layer, &stored) {
+            (Layer::Store, _) => {
+                stored = Some(value.clone());
+                value
+            }
+            (Layer::AddStored(conv), Some(kept)) => {
+                let scaled = convolution(graph, conv, weights, kept);
+                graph.node("Add", &[&value, &scaled], vec![])
+            }
+            _ => add_one(graph, layer, weights, &value),
+        };
     }
     value
 }
@@ -46,7 +57,7 @@ fn add_one(graph: &mut GraphBuilder, layer: &Layer, w: &Weights, x: &str) -> Str
             let attributes = vec![int("blocksize", *r), string("mode", "CRD")];
             graph.node("DepthToSpace", &[x], attributes)
         }
-        Layer::Dropout(_) => x.to_owned(),
+        Layer::Dropout(_) | Layer::Store | Layer::AddStored(_) => x.to_owned(),
         Layer::Residual(body) => {
             let branch = add(graph, body, w, x);
             graph.node("Add", &[x, &branch], vec![])

@@ -7,4 +7,5 @@ pub mod alignment;
 pub mod features;
 pub mod flicker;
 pub mod mask;
+pub mod nce;
 pub mod ssim;

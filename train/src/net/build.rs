@@ -87,8 +87,18 @@ impl Builder {
         window: Window,
         factor: f64,
     ) -> Layer {
+        self.conv_from(name, ins, outs, window, Start::Weight(factor))
+    }
+
+    fn conv_from(
+        &mut self,
+        name: &str,
+        ins: i64,
+        outs: i64,
+        window: Window,
+        start: Start,
+    ) -> Layer {
         let shape = [outs, ins, window.kernel, window.kernel];
-        let start = Start::Weight(factor);
         let weight = self.layout.add(format!("{name}.weight"), &shape, start);
         if self.norm == Norm::Spectral {
             self.layout.normalise(weight);
@@ -115,6 +125,27 @@ impl Builder {
             kernel: window.kernel,
             stride: window.stride,
             padding: window.padding,
+            groups: channels,
+        })
+    }
+
+    /// A 3×3 convolution of stride 1 with bias before a pixel shuffle of 2: it begins so that the four
+    /// pixels that its channels become are alike (ICNR, arXiv 1707.02937), with no pattern of squares.
+    pub fn conv_shuffled(&mut self, name: &str, ins: i64, outs: i64, factor: f64) -> Layer {
+        self.conv_from(name, ins, outs, Window::same(3, 1), Start::Shuffled(factor, 4))
+    }
+
+    /// What was stored, times a weight for each of its `channels`, is added; it begins as nothing.
+    pub fn add_stored(&mut self, name: &str, channels: i64) -> Layer {
+        let shape = [channels, 1, 1, 1];
+        let weight = self.layout.add(format!("{name}.weight"), &shape, Start::Constant(0.0));
+        Layer::AddStored(Conv {
+            weight,
+            bias: None,
+            channels: (channels, channels),
+            kernel: 1,
+            stride: 1,
+            padding: 0,
             groups: channels,
         })
     }

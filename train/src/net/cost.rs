@@ -58,7 +58,9 @@ fn layer_macs(layer: &Layer, (h, w): &mut (u64, u64), transposed: Size) -> u64 {
         }
         Layer::Residual(body) | Layer::Skip(body) => count(body, (*h, *w), transposed),
         Layer::Sum(branches) => branches.iter().map(|b| count(b, (*h, *w), transposed)).sum(),
-        Layer::InstanceNorm(_)
+        Layer::AddStored(c) => weights(c.channels, c.kernel) / c.groups as u64 * *h * *w,
+        Layer::Store
+        | Layer::InstanceNorm(_)
         | Layer::AffineInstanceNorm(_)
         | Layer::BatchNorm(_)
         | Layer::Relu

@@ -6,6 +6,7 @@
 
 use super::{
     build::{Builder, Window},
+    generator::GeneratorShape,
     layer::Layer,
 };
 
@@ -13,21 +14,20 @@ use super::{
 /// (Zhang et al. 2019, "Fixup"; ESRGAN, arXiv 1809.00219, has 0.2 and 0.1 for the same reason).
 const BRANCH: f64 = 0.1;
 
-/// A 5×5 stem to half size with `stem` channels, a 3×3 to a quarter with `width`, a residual block
-/// for each of `hidden`, its channels inside, and two pixel shuffles up to `outs` channels. A block
-/// with none inside is not there. With `context` each pixel is told, after two thirds of the blocks,
-/// what is in the whole picture. Also after how many layers the first block begins and each ends.
-pub fn fast(
-    b: &mut Builder,
-    stem: i64,
-    width: i64,
-    hidden: &[i64],
-    outs: i64,
-    context: bool,
-) -> (Vec<Layer>, Vec<usize>) {
+/// A 5×5 stem to half size with `ngf` channels, a 3×3 to a quarter with `width`, a residual block for
+/// each of the shape's hidden channels, and two pixel shuffles up to `outs` channels. A block with none
+/// inside is not there. With `context` each pixel is told, after two thirds of the blocks, what is in
+/// the whole picture; with `skip` the stem's features are added between the shuffles, so that detail
+/// need not pass a quarter of the size. Also after how many layers the first block begins and each
+/// ends.
+pub fn fast(b: &mut Builder, shape: &GeneratorShape, outs: i64) -> (Vec<Layer>, Vec<usize>) {
+    let (stem, width, hidden) = (shape.ngf, shape.width, shape.hidden());
     let mut layers = Vec::new();
     layers.push(b.conv("stem", 3, stem, Window::same(5, 2)));
     normalised(b, &mut layers);
+    if shape.skip {
+        layers.push(Layer::Store);
+    }
     layers.push(b.conv("down", stem, width, Window::same(3, 2)));
     normalised(b, &mut layers);
     let mut after = vec![layers.len()];
@@ -36,15 +36,18 @@ pub fn fast(
         if hidden > 0 {
             layers.push(block(b, &format!("block{}", i + 1), width, hidden));
         }
-        if context && i + 1 == (blocks * 2).div_ceil(3) {
+        if shape.context && i + 1 == (blocks * 2).div_ceil(3) {
             layers.push(whole_picture(b, width));
         }
         after.push(layers.len());
     }
-    layers.push(b.conv("up", width, stem * 4, Window::same(3, 1)));
+    layers.push(b.conv_shuffled("up", width, stem * 4, 1.0));
     normalised(b, &mut layers);
     layers.push(Layer::PixelShuffle(2));
-    layers.push(b.conv_scaled("head", stem, outs * 4, Window::same(3, 1), BRANCH));
+    if shape.skip {
+        layers.push(b.add_stored("skip", stem));
+    }
+    layers.push(b.conv_shuffled("head", stem, outs * 4, BRANCH));
     layers.push(Layer::PixelShuffle(2));
     (layers, after)
 }

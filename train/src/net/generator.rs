@@ -5,15 +5,16 @@
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor, no_grad};
 
 use super::{
     build::{Builder, Norm},
     fast::fast,
     fold::fold,
     inception::{Widths, inception},
+    init::InitType,
     layer::{Layer, forward_tapped, ready},
-    params::{Layout, Weights},
+    params::{Layout, Params, Weights},
     resnet::resnet,
     unet::unet,
 };
@@ -69,6 +70,9 @@ pub struct GeneratorShape {
     /// `fast`: a path that sees the whole picture.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub context: bool,
+    /// `fast`: the stem's features are added between the pixel shuffles.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skip: bool,
     /// The channels that pruning left; none for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pruned: Option<Pruned>,
@@ -155,9 +159,9 @@ impl Generator {
     pub fn new(shape: GeneratorShape) -> Self {
         let mut b = Builder::new(shape.norm);
         let outs = if shape.mask_head { 4 } else { 3 };
-        let GeneratorShape { ngf, width, dropout, .. } = shape;
+        let GeneratorShape { ngf, dropout, .. } = shape;
         let (layers, blocks) = match shape.net {
-            NetG::Fast => fast(&mut b, ngf, width, &shape.hidden(), outs, shape.context),
+            NetG::Fast => fast(&mut b, &shape, outs),
             NetG::Resnet9Blocks => found(resnet(&mut b, ngf, 9, dropout, outs)),
             NetG::Resnet6Blocks => found(resnet(&mut b, ngf, 6, dropout, outs)),
             NetG::Inception9Blocks => inception(&mut b, &shape.widths(), outs),
@@ -205,6 +209,22 @@ impl Generator {
         train: bool,
     ) -> (Painted, Vec<Tensor>) {
         self.paint(weights, x, kind, train, &self.taps)
+    }
+
+    /// The features that distillation compares, but for the last, with nothing computed behind them.
+    pub fn encoded(&self, weights: &Weights, x: &Tensor, kind: Kind) -> Vec<Tensor> {
+        let taps = &self.taps[..self.taps.len().saturating_sub(1)];
+        let end = taps.last().copied().unwrap_or_default();
+        forward_tapped(&self.layers[..end], weights, &ready(x, kind), true, taps).1
+    }
+
+    /// Channels of what [`Generator::encoded`] gives.
+    pub fn encoded_channels(&self) -> Vec<i64> {
+        let params = Params::new(&self.layout, InitType::Normal, 0.0, Device::Cpu);
+        let x = Tensor::zeros([1, 3, 32, 32], tch::kind::FLOAT_CPU);
+        let weights = params.weights(Kind::Float);
+        let features = no_grad(|| self.encoded(&weights, &x, Kind::Float));
+        features.iter().map(|f| f.size()[1]).collect()
     }
 
     fn paint(

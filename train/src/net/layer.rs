@@ -41,6 +41,10 @@ pub enum Layer {
     Skip(Vec<Layer>),
     /// The sum of what each branch, of which there is at least one, makes of x.
     Sum(Vec<Vec<Layer>>),
+    /// x, kept for an [`Layer::AddStored`] that follows in the same list.
+    Store,
+    /// x, plus what the convolution makes of what was stored last, which has the size of x.
+    AddStored(Conv),
 }
 
 /// Parameters of a normalisation that learns.
@@ -110,31 +114,33 @@ const MOMENTUM: f64 = 0.1;
 
 /// Runs layers one after another.
 pub fn forward(layers: &[Layer], weights: &Weights, x: &Tensor, train: bool) -> Tensor {
-    run(layers, weights, x, train, &mut |_| {})
+    run(layers, weights, x, train, &mut |_| {}, &mut None)
 }
 
 /// Mean and variance, each as long as there are channels, of what every instance normalisation
 /// of `layers` is given, a mean over the images of `x`, in the order of the layers.
 pub fn statistics(layers: &[Layer], weights: &Weights, x: &Tensor) -> Vec<[Tensor; 2]> {
     let mut found = Vec::new();
-    let _ = run(layers, weights, x, false, &mut |x| {
+    let mut see = |x: &Tensor| {
         let within = [2i64, 3];
         let mean = x.mean_dim(within.as_slice(), false, Kind::Float);
         let variance = x.var_dim(within.as_slice(), false, false);
         found.push([mean, variance].map(|t| t.mean_dim([0i64].as_slice(), false, Kind::Float)));
-    });
+    };
+    let _ = run(layers, weights, x, false, &mut see, &mut None);
     found
 }
 
-/// `see` is shown what each instance normalisation is given.
+/// `see` is shown what each instance normalisation is given; `stored` is what was stored last.
 fn run(
     layers: &[Layer],
     weights: &Weights,
     x: &Tensor,
     train: bool,
     see: &mut dyn FnMut(&Tensor),
+    stored: &mut Option<Tensor>,
 ) -> Tensor {
-    let run = |x: Tensor, layer: &Layer| layer.forward(weights, &x, train, see);
+    let run = |x: Tensor, layer: &Layer| layer.forward(weights, &x, train, see, stored);
     layers.iter().fold(x.shallow_clone(), run)
 }
 
@@ -148,12 +154,14 @@ pub fn forward_tapped(
     taps: &[usize],
 ) -> (Tensor, Vec<Tensor>) {
     let (mut value, mut done, mut tapped) = (x.shallow_clone(), 0, Vec::new());
+    let mut stored = None;
+    let mut forward = |layers, x: &Tensor| run(layers, weights, x, train, &mut |_| {}, &mut stored);
     for &tap in taps {
-        value = forward(&layers[done..tap], weights, &value, train);
+        value = forward(&layers[done..tap], &value);
         done = tap;
         tapped.push(value.shallow_clone());
     }
-    (forward(&layers[done..], weights, &value, train), tapped)
+    (forward(&layers[done..], &value), tapped)
 }
 
 impl BatchNorm {
@@ -177,6 +185,13 @@ impl BatchNorm {
     }
 }
 
+impl Conv {
+    fn forward(&self, w: &Weights, x: &Tensor) -> Tensor {
+        let (weight, bias) = (&w[self.weight], self.bias.map(|b| &w[b]));
+        x.conv2d(weight, bias, [self.stride; 2], [self.padding; 2], [1, 1], self.groups)
+    }
+}
+
 impl Layer {
     fn forward(
         &self,
@@ -184,17 +199,12 @@ impl Layer {
         x: &Tensor,
         train: bool,
         see: &mut dyn FnMut(&Tensor),
+        stored: &mut Option<Tensor>,
     ) -> Tensor {
+        let mut body = |body: &[Self]| run(body, w, x, train, see, &mut None);
         match self {
             Self::ReflectPad(n) => x.reflection_pad2d([*n; 4]),
-            Self::Conv(c) => x.conv2d(
-                &w[c.weight],
-                c.bias.map(|b| &w[b]),
-                [c.stride; 2],
-                [c.padding; 2],
-                [1, 1],
-                c.groups,
-            ),
+            Self::Conv(c) => c.forward(w, x),
             Self::ConvTranspose(c) => x.conv_transpose2d(
                 &w[c.weight],
                 c.bias.map(|b| &w[b]),
@@ -215,11 +225,18 @@ impl Layer {
             Self::GlobalMean => x.mean_dim([2i64, 3].as_slice(), true, x.kind()),
             Self::PixelShuffle(r) => x.pixel_shuffle(*r),
             Self::Dropout(p) => x.dropout(*p, train),
-            Self::Residual(body) => x + run(body, w, x, train, see),
-            Self::Skip(body) => Tensor::cat(&[x, &run(body, w, x, train, see)], 1),
+            Self::Residual(layers) => x + body(layers),
+            Self::Skip(layers) => Tensor::cat(&[x, &body(layers)], 1),
             Self::Sum(branches) => {
-                let ends = branches.iter().map(|b| run(b, w, x, train, see));
+                let ends = branches.iter().map(|branch| body(branch));
                 ends.reduce(|a, b| a + b).unwrap_or_else(|| x.zeros_like())
+            }
+            Self::Store => {
+                *stored = Some(x.shallow_clone());
+                x.shallow_clone()
+            }
+            Self::AddStored(conv) => {
+                stored.as_ref().map_or_else(|| x.shallow_clone(), |kept| x + conv.forward(w, kept))
             }
         }
     }

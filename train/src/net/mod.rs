@@ -13,6 +13,7 @@ pub mod init;
 pub mod layer;
 pub mod params;
 mod patchgan;
+pub mod projection;
 mod resnet;
 mod unet;
 

@@ -21,6 +21,8 @@ pub struct ParamId(usize);
 pub enum Start {
     /// As the run's [`InitType`] says, times a factor.
     Weight(f64),
+    /// The same, each so many output channels alike.
+    Shuffled(f64, i64),
     /// Around 1, N(1, 0.02) as published, so that no two channels of a normalisation are alike.
     Scale,
     /// This value.
@@ -156,6 +158,12 @@ impl Params {
                 match entry.start {
                     Start::Weight(factor) => {
                         view.copy_(&(init.draw(&entry.shape, gain) * factor));
+                    }
+                    Start::Shuffled(factor, alike) => {
+                        let mut shape = entry.shape.clone();
+                        shape[0] /= alike;
+                        let drawn = init.draw(&shape, gain) * factor;
+                        view.copy_(&drawn.repeat_interleave_self_int(alike, 0, None));
                     }
                     Start::Scale => {
                         view.copy_(&(InitType::Normal.draw(&entry.shape, 0.02) + 1.0));

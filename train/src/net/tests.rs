@@ -4,6 +4,8 @@
 
 use tch::{Device, Kind, Tensor};
 
+use crate::noise::noise;
+
 use super::{
     build::Norm,
     cost::{macs, macs_at_output_size},
@@ -12,7 +14,7 @@ use super::{
     inception::{Branches, Widths},
     init::InitType,
     layer::Layer,
-    params::Params,
+    params::{Params, Weights},
 };
 
 fn generator(net: NetG, mask_head: bool) -> Generator {
@@ -29,6 +31,7 @@ fn with_norm(net: NetG, norm: Norm, mask_head: bool) -> Generator {
         dropout: false,
         mask_head,
         context: false,
+        skip: false,
         pruned: None,
     })
 }
@@ -231,6 +234,52 @@ fn spectral_normalisation_divides_by_the_largest_singular_value() {
     let along = (&gradient * leaf).sum(Kind::Float).double_value(&[]);
     let across = (gradient.norm() * leaf.norm()).double_value(&[]);
     assert!(across > 0.0 && along.abs() < across * 1e-3, "{along} of {across}");
+}
+
+#[test]
+fn a_skip_carries_detail_past_the_blocks_at_next_to_no_cost() {
+    for norm in [Norm::None, Norm::Batch] {
+        let of = |skip| {
+            Generator::new(GeneratorShape { skip, ..with_norm(NetG::Fast, norm, true).shape })
+        };
+        let (plain, skip) = (of(false), of(true));
+        let costs = [&plain, &skip].map(|g| macs(&g.layers, 256, 256));
+        assert_eq!(costs[1] - costs[0], skip.shape.ngf as u64 * 128 * 128);
+        tch::manual_seed(1);
+        let params = Params::new(&skip.layout, InitType::Kaiming, 1.0, Device::Cpu);
+        let x = noise(3, &[1, 3, 32, 32]);
+        let painted = |g: &Generator, weights: &Weights| {
+            tch::no_grad(|| g.forward(weights, &x, Kind::Float, false).image)
+        };
+        let before = painted(&skip, &params.weights(Kind::Float));
+        let scale = params.get("skip.weight").unwrap().detach();
+        let _ = tch::no_grad(|| scale.shallow_clone().fill_(0.5));
+        let weights = params.weights(Kind::Float);
+        let after = painted(&skip, &weights);
+        assert!((&before - &after).abs().max().double_value(&[]) > 1e-3);
+        // The same with features on the way, and with statistics folded away.
+        let tapped = tch::no_grad(|| skip.forward_with_features(&weights, &x, Kind::Float, false));
+        assert_eq!(tapped.0.image, after);
+        let (folded, weights) = skip.folded(weights);
+        let difference = painted(&folded, &weights) - &after;
+        assert!(difference.abs().max().double_value(&[]) < 1e-5);
+    }
+}
+
+/// ICNR: what a shuffle puts side by side begins alike.
+#[test]
+fn a_new_generator_paints_no_squares() {
+    let generator = with_norm(NetG::Fast, Norm::None, false);
+    tch::manual_seed(1);
+    let params = Params::new(&generator.layout, InitType::Kaiming, 1.0, Device::Cpu);
+    let weights = params.weights(Kind::Float);
+    let x = noise(3, &[1, 3, 32, 32]);
+    let image = tch::no_grad(|| generator.forward(&weights, &x, Kind::Float, false).image);
+    let corner = |dy: i64, dx: i64| image.slice(2, dy, None, 2).slice(3, dx, None, 2);
+    for (dy, dx) in [(0, 1), (1, 0), (1, 1)] {
+        assert_eq!(corner(dy, dx), corner(0, 0));
+    }
+    assert!(image.std(true).double_value(&[]) > 1e-3);
 }
 
 /// Pixels that are far apart see each other, at the cost of two small convolutions of one pixel.

@@ -63,6 +63,7 @@ impl TrainOptions {
             ("--lambda-b", self.lambda_b),
             ("--lambda-identity", self.lambda_identity),
             ("--lambda-l1", self.lambda_l1),
+            ("--lambda-nce", self.lambda_nce),
             ("--lambda-mask", self.lambda_mask),
             ("--lambda-flow", self.lambda_flow),
             ("--lambda-diff", self.lambda_diff),
@@ -94,6 +95,12 @@ impl TrainOptions {
             self.net_g() != NetG::Inception9Blocks || matches!(norm, Norm::Instance | Norm::None),
             "--net-g inception_9blocks is normalised by --norm instance, whose scales `compress` \
              prunes by, or by none"
+        );
+        ensure!(
+            self.lambda_nce == 0.0 || Generator::new(self.generator(0)).has_features(),
+            "--lambda-nce is {}, expected 0: this --net-g has no residual blocks whose features could be \
+             compared",
+            self.lambda_nce
         );
         self.check_crop()
     }
@@ -187,6 +194,8 @@ mod tests {
             ("--letterbox 2", "--letterbox is 2", "0 to 1"),
             ("--negative-share -1", "--negative-share is -1", "0 to 1"),
             ("--norm spectral", "--norm spectral", "discriminators"),
+            ("--lambda-nce -1", "--lambda-nce is -1", "0 or more"),
+            ("--lambda-nce 1 --net-g unet_256", "--lambda-nce is 1", "--net-g"),
             ("--batch-size 0", "--batch-size is 0", "at least 1"),
             ("--norm-d frozen", "--norm-d", "generators"),
             ("--preprocess none --batch-size 2", "--preprocess", "--batch-size 1"),

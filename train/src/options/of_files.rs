@@ -51,6 +51,7 @@ impl TrainOptions {
             self.mask_head = g.mask_head;
         }
         self.context |= g.context;
+        self.skip |= g.skip;
         let pruned = [&g, &f].iter().any(|shape| shape.pruned.is_some());
         let left: Option<Vec<Pruned>> = [&g, &f].iter().map(|shape| shape.left()).collect();
         self.pruned = left.filter(|_| pruned).and_then(|left| left.try_into().ok());

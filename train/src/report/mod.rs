@@ -17,7 +17,7 @@ use cyclegan_output::{
 };
 use serde_json::{Map, Value};
 
-use crate::{costs::Costs, eval::validation, metrics, run_folder::RunFolder};
+use crate::{costs::Costs, cyclegan::Term, eval::validation, metrics, run_folder::RunFolder};
 use alarms::alarms;
 use chart::chart;
 
@@ -25,28 +25,6 @@ use chart::chart;
 const REFRESH: u32 = 60;
 /// Sample pictures that the page shows.
 const SHOWN: usize = 6;
-
-/// Title of a chart and the losses in it.
-const CHARTS: [(&str, &[&str]); 15] = [
-    ("Adversarial loss of the generators", &["G_A", "G_B"]),
-    ("Loss of the discriminators", &["D_A", "D_B"]),
-    ("Discriminators: share told right", &["D_A_accuracy", "D_B_accuracy"]),
-    ("Cycle and identity", &["cycle_A", "cycle_B", "idt_A", "idt_B"]),
-    ("Distance from the partner", &["L1_A", "L1_B"]),
-    ("Distance from the teacher", &["recon_A", "recon_B", "inverse_A", "inverse_B"]),
-    ("Kernel alignment with the teacher", &["alignment_A", "alignment_B"]),
-    (
-        "Distance of features from the teacher's",
-        &["feature_A", "feature_B", "channel_A", "channel_B"],
-    ),
-    ("1 − SSIM with the teacher", &["ssim_A", "ssim_B"]),
-    ("Mask", &["mask_A", "mask_B"]),
-    ("Pictures of neither domain: distance", &["negative_A", "negative_B"]),
-    ("Pictures of neither domain: mask", &["negative_mask_A", "negative_mask_B"]),
-    ("Equivariance to motion", &["flow_A", "flow_B"]),
-    ("Change between frames that the input does not make", &["diff_A", "diff_B"]),
-    ("Change, of a range of 2", &["change_A", "change_B"]),
-];
 
 /// Writes the page of a run from its metrics and sample pictures.
 ///
@@ -97,8 +75,9 @@ fn alarm_list(lines: &[Map<String, Value>]) -> String {
 }
 
 fn charts(lines: &[Map<String, Value>]) -> String {
-    let all = CHARTS.iter().chain(&validation::CHARTS);
-    let drawn = all.filter_map(|(title, names)| chart(title, names, lines));
+    let scores = validation::CHARTS.iter().map(|(title, names)| (*title, names.to_vec()));
+    let all = Term::charts().into_iter().chain(scores);
+    let drawn = all.filter_map(|(title, names)| chart(title, &names, lines));
     format!("<h2>Losses</h2><div class=\"charts\">{}</div>", drawn.collect::<String>())
 }
 

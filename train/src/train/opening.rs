@@ -123,7 +123,8 @@ fn same_generators(options: &mut TrainOptions, begun: &TrainOptions) {
     options.norm = options.norm.filter(|norm| *norm == Norm::Frozen).or(begun.norm);
     (options.net_g, options.ngf, options.width) = (begun.net_g, begun.ngf, begun.width);
     (options.blocks, options.mask_head) = (begun.blocks, begun.mask_head);
-    (options.context, options.pruned) = (begun.context, begun.pruned);
+    (options.context, options.skip) = (begun.context, begun.skip);
+    options.pruned = begun.pruned;
 }
 
 /// Puts the options that the command line names over those of all stages.

@@ -97,6 +97,7 @@ mod tests {
             dropout: false,
             mask_head: false,
             context: false,
+            skip: false,
             pruned,
         })
     }

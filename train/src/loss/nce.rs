@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Patchwise contrast: what is at a place of the result has more in common with the same place of the
+//! input than with others of it (CUT, arXiv 2007.15651, equations 3 and 4).
+
+use tch::{Kind, Tensor};
+
+/// Places that are compared in each image.
+pub const PLACES: i64 = 256;
+/// τ.
+const TEMPERATURE: f64 = 0.07;
+
+/// A random order of `count` places, of which the first are taken.
+pub fn random_order(count: i64, like: &Tensor) -> Tensor {
+    Tensor::rand([count], (Kind::Float, like.device())).argsort(0, false)
+}
+
+/// Up to [`PLACES`] places of features N×C×h×w, N×C×P×1. `order` is of as many places as the features
+/// have, or of another number, that is then stretched.
+pub fn sampled(features: &Tensor, order: &Tensor) -> Tensor {
+    let flat = features.flatten(2, 3);
+    let (count, known) = (flat.size()[2], order.size()[0]);
+    let order = order.narrow(0, 0, known.min(count).min(PLACES));
+    let places = if known == count { order } else { order * count / known };
+    flat.index_select(2, &places.to_kind(Kind::Int64)).unsqueeze(3)
+}
+
+/// The cross-entropy with which each place of `result` is told by its likeness to the places of `input`,
+/// both N×D×P×1; nothing is learnt from `input`. A mean over places and images.
+pub fn nce(result: &Tensor, input: &Tensor) -> Tensor {
+    let unit = |x: &Tensor| {
+        let x = x.to_kind(Kind::Float).squeeze_dim(3);
+        let length = x.square().sum_dim_intlist([1i64].as_slice(), true, Kind::Float).sqrt();
+        x / length.clamp_min(1e-7)
+    };
+    let (result, input) = (unit(result), unit(&input.detach()));
+    // N×P×P: a row for each place of the result.
+    let logits = result.transpose(1, 2).matmul(&input) / TEMPERATURE;
+    let own = logits.diagonal(0, 1, 2);
+    (logits.logsumexp([2i64].as_slice(), false) - own).mean(Kind::Float)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Written out for two places.
+    #[test]
+    fn the_loss_is_the_cross_entropy_of_the_own_place() {
+        let input = Tensor::from_slice(&[1.0f32, 0.0, 0.0, 1.0]).view([1, 2, 2, 1]);
+        let result = Tensor::from_slice(&[2.0f32, 0.0, 0.0, 3.0]).view([1, 2, 2, 1]);
+        let expected = (1.0 + (-1.0 / TEMPERATURE).exp()).ln();
+        assert!((nce(&result, &input).double_value(&[]) - expected).abs() < 1e-6);
+        let swapped = result.flip([2]);
+        let expected = 1.0 / TEMPERATURE + (1.0 + (-1.0 / TEMPERATURE).exp()).ln();
+        assert!((nce(&swapped, &input).double_value(&[]) - expected).abs() < 1e-4);
+    }
+
+    #[test]
+    fn places_are_the_same_of_both_and_each_once() {
+        let x = Tensor::arange(2 * 3 * 400, tch::kind::FLOAT_CPU).view([2, 3, 20, 20]);
+        let order = random_order(400, &x);
+        let taken = sampled(&x, &order);
+        assert_eq!(taken.size(), [2, 3, 256, 1]);
+        assert_eq!(taken, sampled(&x, &order));
+        let places = taken.get(0).get(0).view([-1]);
+        let steps = places.sort(0, false).0.diff(1, 0, None::<Tensor>, None::<Tensor>);
+        assert!(steps.min().double_value(&[]) > 0.0);
+        assert_eq!(sampled(&x.narrow(2, 0, 10), &order).size(), [2, 3, 200, 1]);
+    }
+}

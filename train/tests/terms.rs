@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Losses that need networks or pictures of their own.
+
+#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
+
+mod common;
+
+use std::{fs, path::Path};
+
+use common::{SMALL, data_set, run};
+use serde_json::{Map, Value};
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// The values of a loss, line by line.
+fn course(run: &Path, name: &str) -> Vec<f64> {
+    let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let value = |line: &str| {
+        let line: Map<String, Value> = serde_json::from_str(line).unwrap();
+        line.get(name).and_then(Value::as_f64)
+    };
+    metrics.lines().filter_map(value).collect()
+}
+
+/// A run that is stopped after `stop` iterations and goes on to `end`, and one that is not, end alike.
+fn goes_on(data: &Path, folder: &Path, more: &[&str], stop: &str, end: &str) {
+    let [whole, parts] = ["whole", "parts"].map(|name| folder.join(name));
+    let train = |out: &Path, most: &str| {
+        let fixed = ["train", "--data", text(data), "--out", text(out), "--mask-head"];
+        run(&[&fixed, SMALL, more, &["--max-iters", most]].concat());
+    };
+    train(&whole, end);
+    train(&parts, stop);
+    run(&["train", "--resume", "--out", text(&parts), "--max-iters", end]);
+    let last = |run: &Path| {
+        let mut all: Vec<_> =
+            fs::read_dir(run.join("checkpoints")).unwrap().map(|e| e.unwrap().path()).collect();
+        all.sort();
+        fs::read(all.pop().unwrap()).unwrap()
+    };
+    assert!(last(&whole) == last(&parts), "the checkpoints differ");
+}
+
+#[test]
+fn patchwise_contrast_is_learnt_in_place_of_the_cycle() {
+    let folder = tempfile::tempdir().unwrap();
+    let [data, out] = ["data", "run"].map(|name| folder.path().join(name));
+    data_set(&data, 4);
+    let nce = ["--lambda-nce", "1", "--lambda-a", "0", "--lambda-b", "0"];
+    let fixed = ["train", "--data", text(&data), "--out", text(&out), "--lr", "2e-3"];
+    run(&[&fixed[..], SMALL, &nce, &["--max-iters", "100", "--print-freq", "20"]].concat());
+    for name in ["nce_A", "nce_B"] {
+        let course = course(&out, name);
+        assert!(course[4] < 0.8 * course[0], "{name}: {course:?}");
+    }
+    assert!(course(&out, "cycle_A").is_empty());
+    goes_on(&data, folder.path(), &nce, "3", "6");
+    // It may come and go.
+    let on = ["train", "--resume", "--out", text(&out), "--max-iters"];
+    run(&[&on[..], &["101", "--lambda-nce", "0"]].concat());
+    run(&[&on[..], &["102", "--lambda-nce", "1"]].concat());
+}
