@@ -277,3 +277,99 @@ fn shares_make_up_the_whole() {
     assert_eq!(translated, 6);
     assert_eq!(media::colours(&place.out("5.mp4")).len(), 3);
 }
+
+#[test]
+fn a_file_of_another_folder_does_not_replace_a_result() {
+    let place = Place::new();
+    for folder in ["one", "two"] {
+        fs::create_dir(place.path(folder)).unwrap();
+        small_clip(&place.path(folder).join("a.mp4"));
+    }
+    // Not the same to the nanosecond: the second is younger.
+    place.run(&["one"]);
+    let before = fs::read(place.out("a.mp4")).unwrap();
+    let output = place.program().arg("two").output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    assert!(text(&output).contains("one/a.mp4; give --overwrite"), "{}", text(&output));
+    assert_eq!(fs::read(place.out("a.mp4")).unwrap(), before);
+    place.run(&["two", "--overwrite"]);
+}
+
+/// The processes that a process has started.
+fn children(parent: u32) -> Vec<String> {
+    let all = fs::read_dir("/proc").unwrap().flatten();
+    let ids = all.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    // Behind the name in parentheses: the state, and the parent.
+    let parent_of = |id: &String| {
+        let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+        stat.rsplit(')').next()?.split_whitespace().nth(1)?.parse::<u32>().ok()
+    };
+    ids.filter(|id| parent_of(id) == Some(parent)).collect()
+}
+
+#[test]
+fn workers_that_cannot_start_take_no_file_with_them() {
+    let place = Place::new();
+    place.generator(&common::generators::slow_invert(6));
+    for i in 0..6 {
+        small_clip(&place.path(format!("in/{i}.mp4")));
+    }
+    // The program is gone when all but the first worker are to be started, or started again.
+    let copy = place.path("program");
+    fs::copy(env!("CARGO_BIN_EXE_cyclegan-batch"), &copy).unwrap();
+    let usual = place.program();
+    let mut run = std::process::Command::new(&copy);
+    run.args(usual.get_args()).current_dir(usual.get_current_dir().unwrap());
+    run.envs(usual.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    run.args(["in", "--jobs", "3", "--json"]).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut run = run.stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(run.stdout.take().unwrap()));
+    let begin = lines.next().unwrap().unwrap();
+    fs::remove_file(&copy).unwrap();
+    // Those of the second and third thread, if they are there already.
+    let mut workers = children(run.id());
+    workers.sort();
+    for worker in workers.iter().skip(1) {
+        assert!(
+            std::process::Command::new("kill").args(["-9", worker]).status().unwrap().success()
+        );
+    }
+    let rest: Vec<String> = lines.map(Result::unwrap).collect();
+    assert!(run.wait().unwrap().success(), "{begin} {rest:?}");
+    let summary = rest.last().unwrap();
+    assert!(summary.contains("\"translated\":6") && summary.contains("\"failed\":0"), "{summary}");
+}
+
+#[test]
+fn a_dry_run_says_what_would_be_done_and_makes_nothing() {
+    let place = Place::new();
+    small_clip(&place.path("in/a.mp4"));
+    let said = place.run(&["in", "--dry-run", "--name", "{dir}/{stem}.zebra.{ext}"]);
+    assert!(said.contains("out/a.zebra.mp4: would have 3 frames"), "{said}");
+    assert!(!place.path("out").exists());
+}
+
+#[test]
+fn a_part_of_each_video_is_translated() {
+    let place = Place::new();
+    common::media::make_clip(&place.path("in/a.mp4"), 100, 25);
+    let options = ["in", "--start", "1", "--end", "3", "--frames", "20", "--verify"];
+    let said = place.run(&options);
+    assert!(said.contains("a.mp4: 20 frames"), "{said}");
+    let tracks = common::media::tracks(&place.out("a.mp4"));
+    assert_eq!(tracks[0].times.len(), 20);
+    let end = |track: &common::media::Track| *track.shown().last().unwrap();
+    assert!(end(&tracks[1]).abs_diff(end(&tracks[0])) < 60, "{tracks:?}");
+    let said = place.program().args(["in", "--start", "9"]).output().unwrap();
+    assert!(text(&said).contains("has no frames there: it lasts 4.0 s"), "{}", text(&said));
+}
+
+#[test]
+fn searches_take_what_is_included_and_not_excluded() {
+    let place = Place::new();
+    for name in ["a.mp4", "b.mp4", "c.mkv"] {
+        small_clip(&place.path("in").join(name));
+    }
+    let said = place.run(&["in", "--dry-run", "--include", "*.mp4", "--exclude", "b.*"]);
+    assert!(said.contains("out/a.mp4") && said.contains("1 file:"), "{said}");
+}

@@ -48,20 +48,17 @@ pub fn filter(setup: &Setup) -> Result<gst::Element> {
         filter.has_property("active-model"),
         "the element cycleganfilter that GStreamer finds is older than this program; install both together"
     );
-    let option = format!("--provider {}", setup.provider.as_deref().unwrap_or_default());
-    parsed(&option, || {
-        configure(&filter, setup);
-        Ok(())
-    })?;
     if let Some(provider) = &setup.provider {
-        let chosen = filter.property_value("execution-provider");
-        let nick =
-            gst::glib::EnumValue::from_value(&chosen).map(|(_, value)| value.nick().to_owned());
-        ensure!(
-            nick.as_ref() == Some(provider),
-            "--provider {provider}: not known; `gst-inspect-1.0 cycleganfilter` lists them"
-        );
+        let property = filter.find_property("execution-provider");
+        let kinds = property.and_then(|property| glib::EnumClass::with_type(property.value_type()));
+        let nicks: Vec<_> = kinds
+            .iter()
+            .flat_map(|kinds| kinds.values())
+            .map(|kind| kind.nick().to_owned())
+            .collect();
+        ensure!(nicks.contains(provider), "--provider {provider}: expected {}", nicks.join(", "));
     }
+    configure(&filter, setup);
     Ok(filter)
 }
 

@@ -58,6 +58,14 @@ fn index(file: &Path) -> Result<Vec<u8>> {
     }
 }
 
+/// Whether a file begins as MP4 and QuickTime files do, but has no index: it was not written to its end, or
+/// its end is lost.
+pub fn lacks_index(file: &Path) -> bool {
+    let mut head = [0; 8];
+    let is_read = File::open(file).is_ok_and(|mut file| file.read_exact(&mut head).is_ok());
+    is_read && &head[4..] == b"ftyp" && index(file).is_err()
+}
+
 /// What an index says that `qtdemux` does not.
 #[derive(Debug, Default)]
 pub struct Details {

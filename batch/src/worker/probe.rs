@@ -75,6 +75,8 @@ impl Track {
 impl Media {
     /// Probes the file; fails unless there is video in it that can be decoded.
     pub fn probe(input: &Path) -> Result<Self> {
+        // GStreamer 1.22 now and then waits forever for the index of such a file.
+        ensure!(!isobmff::lacks_index(input), fault::NO_INDEX);
         let discoverer = Discoverer::new(PATIENCE)?;
         let uri = gst::glib::filename_to_uri(std::path::absolute(input)?, None)?;
         let info =
