@@ -6,7 +6,8 @@ use gst_video::{VideoFrameRef, VideoInfo};
 
 use super::{Slot, TranslateError, regions::RegionResiduals, view::View};
 use cyclegan_frame::{
-    ColorTransform, Compositor, Element, Letterbox, NotFinite, Picture, Residual, Smoother, Upscale,
+    ColorTransform, Compositor, Element, Letterbox, NotFinite, Picture, Residual, Smoother,
+    Upscale, Workers,
 };
 use cyclegan_runtime::{Binding, Values};
 
@@ -29,6 +30,7 @@ pub struct Finish {
     changes: Changes,
     has_change: bool,
     compositor: Compositor,
+    workers: Workers,
 }
 
 /// What the generator changed in the last frame.
@@ -60,6 +62,7 @@ impl Finish {
             changes,
             has_change: false,
             compositor: Compositor::new(info, size, threads)?,
+            workers: Workers::new(threads)?,
         })
     }
 
@@ -84,13 +87,16 @@ impl Finish {
         upscale: Upscale,
         smoothing: f32,
     ) -> Result<(), TranslateError> {
+        let Self { color, workers, .. } = self;
         self.has_change = false;
         self.has_change = match &mut self.changes {
-            Changes::Regions(changes) => changes.update(slot, &self.color, upscale, smoothing)?,
+            Changes::Regions(changes) => {
+                changes.update(slot, color, upscale, smoothing, workers)?
+            }
             Changes::Frame { letterbox, change, smoother, keep } => {
                 *keep = upscale.keep();
                 for part in slot.parts() {
-                    update_residual(change, &part.binding, letterbox, &self.color, upscale)?;
+                    update_residual(change, &part.binding, letterbox, color, upscale, workers)?;
                     if smoothing > 0.0 {
                         smoother.smooth(change, &mut part.grey, smoothing);
                     } else {
@@ -130,10 +136,11 @@ pub(super) fn update_residual(
     letterbox: &Letterbox,
     color: &ColorTransform,
     upscale: Upscale,
+    workers: &Workers,
 ) -> Result<(), TranslateError> {
     let (input, output) = binding.input_and_output()?;
     let metadata = &binding.generator().contract().metadata;
-    let mut update = Update { change, letterbox, color, upscale };
+    let mut update = Update { change, letterbox, color, upscale, workers };
     let (before, after) = (metadata.input_range, metadata.output_range);
     match (input, output) {
         (Values::F32(i), Values::F32(o)) => update.run(&(i, before).into(), &(o, after).into()),
@@ -150,6 +157,7 @@ struct Update<'a> {
     letterbox: &'a Letterbox,
     color: &'a ColorTransform,
     upscale: Upscale,
+    workers: &'a Workers,
 }
 
 impl Update<'_> {
@@ -158,6 +166,7 @@ impl Update<'_> {
         input: &Picture<'_, I>,
         output: &Picture<'_, O>,
     ) -> Result<(), NotFinite> {
-        self.change.update(input, output, self.letterbox, self.color, self.upscale)
+        let Self { letterbox, color, upscale, workers, .. } = *self;
+        self.change.update(input, output, letterbox, color, upscale, workers)
     }
 }

@@ -5,7 +5,9 @@
 use gst_video::{VideoFrameExt, VideoFrameRef, VideoInfo, VideoRegionOfInterestMeta};
 
 use super::{Slot, TranslateError, slot::Part, view::View};
-use cyclegan_frame::{Bounds, Letterbox, PartScalers, Scaler, ToTensor, UnpackedFrame, pack};
+use cyclegan_frame::{
+    Bounds, Letterbox, PartScalers, Scaler, ToTensor, UnpackedFrame, Workers, pack,
+};
 use cyclegan_runtime::{Generator, ValuesMut};
 
 /// Scales and packs frames of one kind. It owns the scaled pictures, which the next frame
@@ -19,6 +21,7 @@ pub struct Preparation {
     /// For its regions.
     part_scalers: PartScalers,
     to_tensor: ToTensor,
+    workers: Workers,
 }
 
 impl Preparation {
@@ -44,6 +47,7 @@ impl Preparation {
             view,
             unpacked,
             to_tensor: ToTensor::new(&scaler.color(), range),
+            workers: Workers::new(threads)?,
             part_scalers: PartScalers::new(&info),
             scaler,
         })
@@ -57,11 +61,11 @@ impl Preparation {
         slot: &mut Slot,
         is_smoothed: bool,
     ) -> Result<(), TranslateError> {
-        let Self { view, unpacked, scaler, part_scalers, to_tensor } = self;
+        let Self { view, unpacked, scaler, part_scalers, to_tensor, workers } = self;
         let planner = match view {
             View::Frame(letterbox) => {
                 for part in slot.parts() {
-                    fill(part, scaler, frame, letterbox, to_tensor, is_smoothed)?;
+                    fill(part, scaler, frame, letterbox, (to_tensor, workers), is_smoothed)?;
                 }
                 return Ok(());
             }
@@ -79,7 +83,7 @@ impl Preparation {
         let frame = unpacked.as_ref().unwrap_or(frame);
         for (region, part) in regions.iter().zip(slot.parts()) {
             let scaler = part_scalers.get(region.crop, region.letterbox.content.size)?;
-            fill(part, scaler, frame, &region.letterbox, to_tensor, is_smoothed)?;
+            fill(part, scaler, frame, &region.letterbox, (to_tensor, workers), is_smoothed)?;
         }
         Ok(())
     }
@@ -91,14 +95,14 @@ fn fill(
     scaler: &mut Scaler,
     frame: &VideoFrameRef<&gst::BufferRef>,
     letterbox: &Letterbox,
-    to_tensor: &ToTensor,
+    (to_tensor, workers): (&ToTensor, &Workers),
     is_smoothed: bool,
 ) -> Result<(), TranslateError> {
     let luma = scaler.luma();
     let (picture, stride) = scaler.scale(frame)?;
     match part.binding.input_mut()? {
-        ValuesMut::F32(t) => pack(picture, stride, letterbox, to_tensor, t),
-        ValuesMut::F16(t) => pack(picture, stride, letterbox, to_tensor, t),
+        ValuesMut::F32(t) => pack(picture, stride, letterbox, to_tensor, workers, t),
+        ValuesMut::F16(t) => pack(picture, stride, letterbox, to_tensor, workers, t),
     }
     if is_smoothed {
         part.grey.resize(letterbox.content.size);

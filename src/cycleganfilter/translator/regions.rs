@@ -3,7 +3,7 @@
 //! The third stage of a frame of which only regions are translated.
 
 use super::{Slot, TranslateError, finish::update_residual};
-use cyclegan_frame::{ColorTransform, Patch, RegionSmoother, Upscale};
+use cyclegan_frame::{ColorTransform, Patch, RegionSmoother, Upscale, Workers};
 
 /// The changes of a frame's regions.
 #[derive(Default)]
@@ -28,6 +28,7 @@ impl RegionResiduals {
         color: &ColorTransform,
         upscale: Upscale,
         smoothing: f32,
+        workers: &Workers,
     ) -> Result<bool, TranslateError> {
         let (regions, parts) = slot.regions();
         if smoothing > 0.0 {
@@ -41,7 +42,14 @@ impl RegionResiduals {
         for (index, ((region, part), patch)) in all.enumerate() {
             patch.residual.resize(region.letterbox.content.size);
             let full = upscale.at_full_strength();
-            update_residual(&mut patch.residual, &part.binding, &region.letterbox, color, full)?;
+            update_residual(
+                &mut patch.residual,
+                &part.binding,
+                &region.letterbox,
+                color,
+                full,
+                workers,
+            )?;
             if smoothing > 0.0 {
                 self.smoother.smooth(index, &mut patch.residual, &mut part.grey, smoothing);
             }
