@@ -90,12 +90,31 @@ impl LinePacker {
         output: &mut VideoFrameRef<&mut gst::BufferRef>,
         mut change: impl FnMut(usize, &[u8], &mut [u8]),
     ) {
+        self.write_palette(output);
         let length = self.unpacked[0].len() - SPARE;
         for y in 0..self.height {
             self.unpack(input, y);
             let [source, target] = &mut self.unpacked;
             change(y, &source[..length], &mut target[..length]);
             self.pack(output, y);
+        }
+    }
+
+    /// Writes the palette that GStreamer packs for, where there is one.
+    fn write_palette(&self, frame: &mut VideoFrameRef<&mut gst::BufferRef>) {
+        if !self.format.has_palette() {
+            return;
+        }
+        let mut size = 0;
+        // SAFETY: the palette is constant and of `size` bytes, and plane 1 of a frame of such a format,
+        // which `check` has seen, holds as many.
+        unsafe {
+            let format = self.format.format().into_glib();
+            let palette = gst_video_ffi::gst_video_format_get_palette(format, &mut size);
+            let target = (*frame.as_mut_ptr()).data[1];
+            if !palette.is_null() {
+                std::ptr::copy_nonoverlapping(palette.cast::<u8>(), target.cast::<u8>(), size);
+            }
         }
     }
 
