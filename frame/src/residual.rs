@@ -10,23 +10,23 @@ use super::{
 };
 
 /// Steps of a [`Residual`] in one step of an 8-bit component. Six bits below the point leave
-/// ±511 steps in an `i16`, twice what a component can change by.
+/// ±511 steps in an `i16`, twice the range of a component.
 pub const STEPS: f32 = 64.0;
 
-/// A generator made a value that is not a number or infinite.
+/// A generator's output holds NaN or an infinite value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("its output holds values that are not finite, expected numbers within its range")]
 pub struct NotFinite;
 
-/// How a generator's output is put on a frame: output = keep · frame + upscaled change.
+/// How a generator's output is put on a frame: output = keep · frame + upscaled residual.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Upscale {
-    /// The change is output minus input, so that what the generator left alone stays sharp.
+    /// The residual is output minus input, so that what the generator left alone stays sharp.
     Residual {
         /// 0 is the frame, 1 the translation.
         strength: f32,
     },
-    /// The change is the output itself.
+    /// The residual is the output itself.
     Plain {
         /// 0 is the frame, 1 the translation.
         strength: f32,
@@ -34,7 +34,7 @@ pub enum Upscale {
 }
 
 impl Upscale {
-    /// The same for the translation itself, at strength 1.
+    /// The same at strength 1.
     pub fn at_full_strength(self) -> Self {
         match self {
             Self::Residual { .. } => Self::Residual { strength: 1.0 },
@@ -114,15 +114,14 @@ impl<T: Element> Picture<'_, T> {
 }
 
 impl Residual {
-    /// A change of nothing for frames that the generator sees in `size`.
+    /// A zero residual for frames that the generator sees in `size`.
     pub fn new(size: Size) -> Self {
         let mut residual = Self { size, planes: Default::default(), bands: Vec::new() };
         residual.resize(size);
         residual
     }
 
-    /// Makes it one for frames that the generator sees in `size`. What it holds is undefined until it is
-    /// updated.
+    /// Changes the size. The values are undefined until it is updated.
     pub fn resize(&mut self, size: Size) {
         let width = size.width as usize;
         self.size = size;
@@ -211,14 +210,16 @@ impl<I: Element, O: Element> Update<'_, I, O> {
         let is_residual = matches!(upscale, Upscale::Residual { .. });
         let (before, after) = (input.rows(y, letterbox), output.rows(y, letterbox));
         for (row, values) in band.rgb.iter_mut().zip(after) {
-            O::show(values, |x, values| {
+            O::for_each_block(values, |x, values| {
                 band.is_finite &= grey_levels(values, output.to_grey(), &mut row[x..]);
             });
         }
         match color.transfer.tone_map() {
             None if is_residual => {
                 for (row, values) in band.rgb.iter_mut().zip(before) {
-                    I::show(values, |x, values| subtract(values, input.to_grey(), &mut row[x..]));
+                    I::for_each_block(values, |x, values| {
+                        subtract(values, input.to_grey(), &mut row[x..])
+                    });
                 }
             }
             None => {}
@@ -240,7 +241,7 @@ impl<I: Element, O: Element> Update<'_, I, O> {
     /// not the frame's own where the map has cut light off, but nothing is left where nothing changed.
     fn subtract_mapped(&self, band: &mut Band, before: [&[I]; 3], tone: &ToneMap) {
         for (row, values) in band.input_rgb.iter_mut().zip(before) {
-            I::show(values, |x, values| {
+            I::for_each_block(values, |x, values| {
                 grey_levels(values, self.input.to_grey(), &mut row[x..]);
             });
         }
@@ -284,10 +285,10 @@ fn dot(rgb: [&[f32]; 3], weights: [f32; 3], offset: f32, target: &mut [i16]) {
     }
 }
 
-/// The integer next to `value`, which lies between those of an `i16`.
+/// The integer nearest to `value`, which is in the range of an `i16`.
 ///
-/// In a sum with 1.5·2²³ the last bit of the mantissa counts ones, and its lower half is the integer. A
-/// conversion with `as` looks at each value for numbers out of range, and `dot` took four times as long.
+/// In a sum with 1.5·2²³ the mantissa's last bit stands for 1, so its lower half is the integer. A
+/// conversion with `as` checks each value's range, and `dot` took four times as long.
 #[inline]
 fn rounded(value: f32) -> i16 {
     (value + 12_582_912.0).to_bits() as i16
@@ -310,12 +311,12 @@ mod tests {
         Workers::new(1).unwrap()
     }
 
-    fn change(input: &[f32], output: &[f32], upscale: Upscale) -> Result<Residual, NotFinite> {
+    fn residual_of(input: &[f32], output: &[f32], upscale: Upscale) -> Result<Residual, NotFinite> {
         let range = ValueRange::MinusOneToOne;
-        let mut change = Residual::new(SIZE);
+        let mut residual = Residual::new(SIZE);
         let (input, output) = (Picture { values: input, range }, Picture { values: output, range });
-        change.update(&input, &output, &LETTERBOX, &RGB, upscale, &one())?;
-        Ok(change)
+        residual.update(&input, &output, &LETTERBOX, &RGB, upscale, &one())?;
+        Ok(residual)
     }
 
     #[test]
@@ -330,8 +331,8 @@ mod tests {
     #[test]
     fn an_identity_generator_changes_nothing() {
         let tensor: Vec<f32> = (0..60).map(|i| i as f32 / 30.0 - 1.0).collect();
-        let change = change(&tensor, &tensor, Upscale::Residual { strength: 1.0 }).unwrap();
-        assert!(change.planes.iter().flatten().all(|&step| step == 0));
+        let residual = residual_of(&tensor, &tensor, Upscale::Residual { strength: 1.0 }).unwrap();
+        assert!(residual.planes.iter().flatten().all(|&step| step == 0));
     }
 
     /// Light below the knee: twice the light is twice the light in the frame, in its own code values.
@@ -393,27 +394,31 @@ mod tests {
     #[test]
     fn strength_scales_the_change() {
         let upscale = Upscale::Residual { strength: 0.5 };
-        let change = change(&[-1.0; 60], &[1.0; 60], upscale).unwrap();
+        let residual = residual_of(&[-1.0; 60], &[1.0; 60], upscale).unwrap();
         let expected = (255.0 * 0.5 * STEPS) as i16;
-        assert!(change.planes.iter().flatten().all(|&step| (step - expected).abs() <= 1));
+        assert!(residual.planes.iter().flatten().all(|&step| (step - expected).abs() <= 1));
     }
 
     #[test]
     fn plain_upscaling_takes_the_output_itself() {
         let upscale = Upscale::Plain { strength: 1.0 };
-        let change = change(&[0.3; 60], &[0.0; 60], upscale).unwrap();
+        let residual = residual_of(&[0.3; 60], &[0.0; 60], upscale).unwrap();
         assert!(
-            change.planes.iter().flatten().all(|&step| (step - (127.5 * STEPS) as i16).abs() <= 1)
+            residual
+                .planes
+                .iter()
+                .flatten()
+                .all(|&step| (step - (127.5 * STEPS) as i16).abs() <= 1)
         );
         assert_eq!(upscale.keep(), 0.0);
     }
 
     #[test]
-    fn values_that_are_no_numbers_are_refused() {
+    fn nan_and_infinity_are_refused() {
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             let mut output = [0.0; 60];
             output[6] = bad;
-            let result = change(&[0.0; 60], &output, Upscale::Residual { strength: 1.0 });
+            let result = residual_of(&[0.0; 60], &output, Upscale::Residual { strength: 1.0 });
             assert_eq!(result.err(), Some(NotFinite));
         }
     }

@@ -15,21 +15,21 @@ use super::{
 ///
 /// The arithmetic is in float32. Float16 is converted in blocks, for which processors have instructions.
 pub trait Element: Copy + Send + Sync {
-    /// Has `make` fill `row`, a block at a time: it is told where in the row a block begins.
-    fn fill(row: &mut [Self], make: impl FnMut(usize, &mut [f32]));
-    /// Shows `row` to `see`, a block at a time, and where in the row the block begins.
-    fn show(row: &[Self], see: impl FnMut(usize, &[f32]));
+    /// Fills `row` a block at a time: `make` gets where in the row the block begins.
+    fn fill_blocks(row: &mut [Self], make: impl FnMut(usize, &mut [f32]));
+    /// Calls `visit` for each block of `row`, with where in the row it begins.
+    fn for_each_block(row: &[Self], visit: impl FnMut(usize, &[f32]));
 }
 
 impl Element for f32 {
     #[inline]
-    fn fill(row: &mut [Self], mut make: impl FnMut(usize, &mut [f32])) {
+    fn fill_blocks(row: &mut [Self], mut make: impl FnMut(usize, &mut [f32])) {
         make(0, row);
     }
 
     #[inline]
-    fn show(row: &[Self], mut see: impl FnMut(usize, &[f32])) {
-        see(0, row);
+    fn for_each_block(row: &[Self], mut visit: impl FnMut(usize, &[f32])) {
+        visit(0, row);
     }
 }
 
@@ -38,7 +38,7 @@ const BLOCK: usize = 256;
 
 impl Element for f16 {
     #[inline]
-    fn fill(row: &mut [Self], mut make: impl FnMut(usize, &mut [f32])) {
+    fn fill_blocks(row: &mut [Self], mut make: impl FnMut(usize, &mut [f32])) {
         let mut wide = [0.0; BLOCK];
         for (k, block) in row.chunks_mut(BLOCK).enumerate() {
             let wide = &mut wide[..block.len()];
@@ -48,12 +48,12 @@ impl Element for f16 {
     }
 
     #[inline]
-    fn show(row: &[Self], mut see: impl FnMut(usize, &[f32])) {
+    fn for_each_block(row: &[Self], mut visit: impl FnMut(usize, &[f32])) {
         let mut wide = [0.0; BLOCK];
         for (k, block) in row.chunks(BLOCK).enumerate() {
             let wide = &mut wide[..block.len()];
             block.convert_to_f32_slice(wide);
-            see(k * BLOCK, wide);
+            visit(k * BLOCK, wide);
         }
     }
 }
@@ -128,7 +128,7 @@ fn pack_in_bands<T: Element>(
                 let weights = (to_tensor.matrix[channel], to_tensor.offset[channel]);
                 let source_y = mirror(y as i64 - i64::from(content.y), content.size.height);
                 let source = &picture[source_y as usize * stride..][..columns.len() * 3];
-                T::fill(&mut row[columns.clone()], |x, block| {
+                T::fill_blocks(&mut row[columns.clone()], |x, block| {
                     pack_row(&source[x * 3..], weights, to_tensor.ends, block);
                 });
                 for x in (0..columns.start).chain(columns.end..width) {
@@ -216,7 +216,7 @@ mod tests {
         let mut packed = vec![f16::NAN; 2 * stride];
         pack(&picture, stride, &letterbox, &to_tensor, &one(), &mut packed);
         let mut shown = vec![f32::NAN; packed.len()];
-        f16::show(&packed, |x, block| shown[x..][..block.len()].copy_from_slice(block));
+        f16::for_each_block(&packed, |x, block| shown[x..][..block.len()].copy_from_slice(block));
         for ((exact, packed), shown) in exact.iter().zip(&packed).zip(shown) {
             assert_eq!((*packed, shown), (f16::from_f32(*exact), packed.to_f32()));
         }
