@@ -39,9 +39,10 @@ fn main() -> Result<()> {
 /// The pipeline, which listens to the keys of its window.
 pub fn pipeline(arguments: &Arguments) -> Result<gst::Pipeline> {
     // A frame that would come too late to be shown gets the last one's change. The queue lets the
-    // filter go on while the display waits for a frame's time.
+    // filter go on while the display waits for a frame's time. The key for the direction answers at
+    // once if both are ready.
     let description = format!(
-        "{} ! cycleganfilter name=filter late-frames=hold ! queue ! videoconvert ! {}",
+        "{} ! cycleganfilter name=filter late-frames=hold preload=true ! queue ! videoconvert ! {}",
         arguments.source, arguments.sink
     );
     let pipeline = gst::parse::launch(&description)?;

@@ -17,7 +17,7 @@ use std::{
 use cyclegan_contract::ValueRange;
 use cyclegan_frame::{
     ColorTransform, Compositor, InferenceSize, Letterbox, Picture, Residual, Scaler, Size,
-    TensorLimits, ToTensor, Upscale, pack,
+    TensorLimits, ToTensor, Upscale, Workers, pack,
 };
 use gst::prelude::*;
 use gst_video::{VideoFormat, VideoFrameRef, VideoInfo};
@@ -93,6 +93,7 @@ fn the_frame_path_allocates_nothing(info: &VideoInfo) {
     let color = ColorTransform::new(info);
     let mut change = Residual::new(content);
     let mut compositor = Compositor::new(info, content, 1).unwrap();
+    let workers = Workers::new(1).unwrap();
     let mut tensor = vec![0f32; 3 * (letterbox.tensor.width * letterbox.tensor.height) as usize];
 
     let input = gst::Buffer::with_size(info.size()).unwrap();
@@ -104,9 +105,9 @@ fn the_frame_path_allocates_nothing(info: &VideoInfo) {
     let (count, _) = allocations_of(|| {
         for upscale in [Upscale::Residual { strength: 0.5 }, Upscale::Plain { strength: 1.0 }] {
             let (picture, stride) = scaler.scale(&input).unwrap();
-            pack(picture, stride, &letterbox, &to_tensor, &mut tensor);
+            pack(picture, stride, &letterbox, &to_tensor, &workers, &mut tensor);
             let picture = Picture { values: tensor.as_slice(), range };
-            change.update(&picture, &picture, &letterbox, &color, upscale).unwrap();
+            change.update(&picture, &picture, &letterbox, &color, upscale, &workers).unwrap();
             compositor.composite(&change, upscale.keep(), &input, &mut output).unwrap();
         }
     });

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use cyclegan_contract::ValueRange;
 use cyclegan_frame::{
     ColorTransform, Compositor, InferenceSize, Letterbox, Picture, Residual, Scaler, Size,
-    TensorLimits, ToTensor, Upscale, copy, map_readable, map_writable, pack,
+    TensorLimits, ToTensor, Upscale, Workers, copy, map_readable, map_writable, pack,
 };
 use gst_video::{VideoFormat, VideoInfo};
 
@@ -78,6 +78,7 @@ fn measure(format: VideoFormat, options: &Options) -> [Duration; STEPS.len()] {
     let color = ColorTransform::new(&info);
     let mut residual = Residual::new(letterbox.content.size);
     let mut compositor = Compositor::new(&info, letterbox.content.size, options.threads).unwrap();
+    let workers = Workers::new(options.threads).unwrap();
     let mut tensor = vec![0f32; 3 * (letterbox.tensor.width * letterbox.tensor.height) as usize];
     let generated: Vec<f32> = (0..tensor.len()).map(|i| (i % 251) as f32 / 125.0 - 1.0).collect();
 
@@ -98,12 +99,12 @@ fn measure(format: VideoFormat, options: &Options) -> [Duration; STEPS.len()] {
         };
         let (picture, stride) = scaler.scale(&input).unwrap();
         lap(0);
-        pack(picture, stride, &letterbox, &to_tensor, &mut tensor);
+        pack(picture, stride, &letterbox, &to_tensor, &workers, &mut tensor);
         lap(1);
         let before = Picture { values: tensor.as_slice(), range };
         let after = Picture { values: generated.as_slice(), range };
         let upscale = Upscale::Residual { strength: 1.0 };
-        residual.update(&before, &after, &letterbox, &color, upscale).unwrap();
+        residual.update(&before, &after, &letterbox, &color, upscale, &workers).unwrap();
         lap(2);
         compositor.composite(&residual, upscale.keep(), &input, &mut output).unwrap();
         lap(3);

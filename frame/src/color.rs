@@ -36,7 +36,7 @@ impl ColorTransform {
 
     /// The map for frames of `info`, from its colour matrix and range.
     pub fn new(info: &VideoInfo) -> Self {
-        // A palette's index and five bits of a colour are unpacked before a change is put on them.
+        // A palette's index and five bits of a colour are unpacked before a residual is put on them.
         let format = match info.format_info() {
             small if small.has_palette() || small.depth()[0] < 8 => {
                 VideoFormatInfo::from_format(small.unpack_format())

@@ -418,6 +418,30 @@ mod tests {
         }
     }
 
+    /// Colours of a palette are found again in the one that GStreamer packs for.
+    #[test]
+    fn a_frame_with_a_palette_gets_one() {
+        gst::init().unwrap();
+        let info = VideoInfo::builder(VideoFormat::Rgb8p, 4, 2).build().unwrap();
+        let mut bytes = vec![0; info.size()];
+        let palette = info.offset()[1];
+        // Entry 7 is white, and so are all pixels.
+        bytes[..palette].fill(7);
+        bytes[palette + 28..][..4].fill(255);
+        let input = gst::Buffer::from_mut_slice(bytes);
+        let mut output = gst::Buffer::from_mut_slice(vec![0; info.size()]);
+        {
+            let input = map_readable(&input, &info).unwrap();
+            let mut output = map_writable(output.get_mut().unwrap(), &info).unwrap();
+            let size = Size { width: 4, height: 2 };
+            let mut compositor = Compositor::new(&info, size, 1).unwrap();
+            compositor.composite(&Residual::new(size), 1.0, &input, &mut output).unwrap();
+        }
+        let bytes = output.map_readable().unwrap();
+        let entry = usize::from(bytes[0]);
+        assert_eq!(bytes[palette + 4 * entry..][..4], [255; 4]);
+    }
+
     fn formats() -> Vec<VideoFormat> {
         gst::init().unwrap();
         let is_unpacked = |format: &VideoFormat| {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Smoothing where regions are translated: each region goes on from what the same region was in the
-//! frame before.
+//! Smoothing of regions: each one is tracked from the frame before by its IoU.
 
 use super::{
     geometry::Rect,
@@ -11,15 +10,15 @@ use super::{
     smooth::Smoother,
 };
 
-/// A box is that of a frame before if they have this much in common: trackers' usual threshold
-/// (Bewley et al., SORT, arXiv 1602.00763, section 3.3).
+/// The least IoU of a box with that of the frame before (Bewley et al., SORT, arXiv 1602.00763, section
+/// 3.3).
 const SAME: f64 = 0.3;
 
-/// Follows regions from frame to frame, and smooths the changes of each.
+/// Follows regions from frame to frame, and smooths the residuals of each.
 ///
-/// A region is that of the frame before whose box has most in common with its own; one that has
-/// none, or whose picture has another size, begins anew. What moves in a region is followed as in a
-/// frame.
+/// A region continues that of the frame before whose box has the highest IoU with its own. One that
+/// matches none, or whose picture has another size, starts fresh. Motion within a region is
+/// compensated as in a frame.
 #[derive(Debug, Default)]
 pub struct RegionSmoother {
     /// In the order of the regions.
@@ -43,33 +42,33 @@ impl RegionSmoother {
     pub fn follow(&mut self, regions: &[Region]) {
         for (index, region) in regions.iter().enumerate() {
             let rest = self.tracks.iter().enumerate().skip(index);
-            let rest = rest.map(|(i, track)| (i, iou(&track.core, &region.core)));
+            let rest = rest.map(|(i, track)| (i, iou(&track.core, &region.bbox)));
             let best = rest.max_by(|a, b| a.1.total_cmp(&b.1)).filter(|(_, like)| *like >= SAME);
             let size = region.letterbox.content.size;
             let found = match best {
                 Some((track, _)) if self.tracks[track].smoother.size() == size => track,
                 _ => {
-                    self.tracks.push(Track { core: region.core, smoother: Smoother::new(size) });
+                    self.tracks.push(Track { core: region.bbox, smoother: Smoother::new(size) });
                     self.tracks.len() - 1
                 }
             };
             self.tracks.swap(index, found);
-            self.tracks[index].core = region.core;
+            self.tracks[index].core = region.bbox;
         }
         self.tracks.truncate(regions.len());
     }
 
-    /// Mixes `smoothing` (0 to 1) of the last change into that of region `index`, whose picture is
+    /// Mixes `smoothing` (0 to 1) of the last residual into that of region `index`, whose picture is
     /// `now`; see [`Smoother::smooth`].
     pub fn smooth(
         &mut self,
         index: usize,
-        change: &mut Residual,
+        residual: &mut Residual,
         now: &mut LumaPlane,
         smoothing: f32,
     ) {
         if let Some(track) = self.tracks.get_mut(index) {
-            track.smoother.smooth(change, now, smoothing);
+            track.smoother.smooth(residual, now, smoothing);
         }
     }
 }
@@ -86,15 +85,15 @@ mod tests {
         planner.plan(boxes.iter().map(|&rect| Bounds::from(rect))).to_vec()
     }
 
-    /// The changes of a frame of one grey, smoothed.
+    /// The residuals of a frame of one grey, smoothed.
     fn smoothed(smoother: &mut RegionSmoother, regions: &[Region], steps: &[i16]) -> Vec<i16> {
         smoother.follow(regions);
         let smooth = |(index, region): (usize, &Region)| {
             let size = region.letterbox.content.size;
-            let mut change = Residual::new(size);
-            change.planes.iter_mut().for_each(|plane| plane.fill(steps[index]));
-            smoother.smooth(index, &mut change, &mut LumaPlane::new(size), 0.5);
-            change.planes[0][100]
+            let mut residual = Residual::new(size);
+            residual.planes.iter_mut().for_each(|plane| plane.fill(steps[index]));
+            smoother.smooth(index, &mut residual, &mut LumaPlane::new(size), 0.5);
+            residual.planes[0][100]
         };
         regions.iter().enumerate().map(smooth).collect()
     }
@@ -106,7 +105,7 @@ mod tests {
         assert_eq!(smoothed(&mut smoother, &first, &[1000, 2000]), [1000, 2000]);
         // Both have moved on; now the other one is larger, and so the first.
         let second = regions(&[(24, 20, 92, 92), (206, 100, 90, 90)]);
-        assert_eq!((first[0].core.x, second[0].core.x), (200, 24));
+        assert_eq!((first[0].bbox.x, second[0].bbox.x), (200, 24));
         assert_eq!(smoothed(&mut smoother, &second, &[0, 0]), [1000, 500]);
     }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! How large the generator sees a frame, and where in its tensor the frame lies.
+//! How large the generator sees a frame, and where the frame lies in its tensor.
 
 use cyclegan_contract::{Size, TensorLimits};
 use gst_video::VideoInfo;
@@ -32,11 +32,11 @@ pub enum InferenceSize {
     ShortSide(u32),
 }
 
-/// No dynamic side is made shorter than this: generators halve their input twice or more and then
-/// look at neighbours, so that they fail on a handful of pixels.
+/// The least length of a dynamic side. Generators halve their input twice or more and then look at
+/// neighbours, so they fail on a handful of pixels.
 const MIN_SIDE: u32 = 32;
-/// Frames longer than this many times their height (or the reverse) are shrunk further, so that a
-/// narrow strip does not become a tensor of a thousand times the pixels.
+/// The largest aspect, or its inverse, that is kept at full size. Longer frames are shrunk further, so that
+/// a narrow strip does not become a tensor with a thousand times the pixels.
 const MAX_ASPECT: f64 = 4.0;
 
 /// The tensor's size and the part of it that shows the frame. The rest is filled by mirroring.

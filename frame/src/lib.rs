@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Pixels: from a frame to a generator's tensor, and the generator's change back onto the frame.
+//! Pixels: from a frame to a generator's tensor, and the generator's residual back onto the frame.
 //!
 //! frame → [`Scaler`] → picture → [`pack`] → tensor → generator → [`Residual`] → [`Compositor`] → frame
 //!
-//! The same for each [`Region`] that a [`RegionPlanner`] makes of the boxes in a frame, whose change
+//! The same for each [`Region`] that a [`RegionPlanner`] makes of the boxes in a frame, whose residual
 //! becomes a [`Patch`].
 
 mod color;

@@ -90,6 +90,7 @@ impl LinePacker {
         output: &mut VideoFrameRef<&mut gst::BufferRef>,
         mut change: impl FnMut(usize, &[u8], &mut [u8]),
     ) {
+        self.write_palette(output);
         let length = self.unpacked[0].len() - SPARE;
         for y in 0..self.height {
             self.unpack(input, y);
@@ -97,27 +98,23 @@ impl LinePacker {
             change(y, &source[..length], &mut target[..length]);
             self.pack(output, y);
         }
-        self.write_palette(output);
     }
 
-    /// Writes the colours that the indices of a packed frame name, in formats that have a palette.
+    /// Writes the palette that GStreamer packs for, where there is one.
     fn write_palette(&self, frame: &mut VideoFrameRef<&mut gst::BufferRef>) {
         if !self.format.has_palette() {
             return;
         }
-        let mut length = 0;
-        // SAFETY: GStreamer's palettes live as long as the process, and are `length` bytes long.
-        let palette = unsafe {
+        let mut size = 0;
+        // SAFETY: the palette is constant and of `size` bytes, and plane 1 of a frame of such a format,
+        // which `check` has seen, holds as many.
+        unsafe {
             let format = self.format.format().into_glib();
-            let palette = gst_video_ffi::gst_video_format_get_palette(format, &mut length);
-            if palette.is_null() {
-                return;
+            let palette = gst_video_ffi::gst_video_format_get_palette(format, &mut size);
+            let target = (*frame.as_mut_ptr()).data[1];
+            if !palette.is_null() {
+                std::ptr::copy_nonoverlapping(palette.cast::<u8>(), target.cast::<u8>(), size);
             }
-            std::slice::from_raw_parts(palette.cast::<u8>(), length)
-        };
-        let [_, target, ..] = frame.planes_data_mut();
-        if let Some(target) = target.get_mut(..length) {
-            target.copy_from_slice(palette);
         }
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! How much of a region's change is painted where: all of it in its box, less and less towards the
-//! edge, and shared with other regions where they overlap.
+//! Feathering: the weights of a region's residual. They are 1 in its box, fall to 0 towards the edge, and
+//! are shared with other regions where these overlap.
 
 use super::{
     geometry::Rect,
@@ -9,11 +9,11 @@ use super::{
     residual::Upscale,
 };
 
-/// Weights of one region's change, at the size that the generator saw it.
+/// Weights of one region's residual, at the size that the generator saw it.
 #[derive(Clone, Debug, Default)]
 pub struct Mask {
     weights: Vec<f32>,
-    /// Softness along x and then along y of each region that reaches here, one after the other.
+    /// The feather along x and then along y of each overlapping region, one after the other.
     ramps: Vec<f32>,
 }
 
@@ -25,14 +25,14 @@ impl Mask {
 
     /// Computes the weights of `regions[index]`.
     ///
-    /// Where regions overlap, their shares add up to what the one that is nearest would have alone,
-    /// if they are painted in their order: changes of [`Upscale::Residual`] are added up, those of
-    /// [`Upscale::Plain`] cover what is painted already (Porter and Duff's "over", 1984).
+    /// Where regions overlap, their weights together come to the largest feather among them, if they are
+    /// composited in their order: residuals of [`Upscale::Residual`] are added up, those of
+    /// [`Upscale::Plain`] are composited with Porter and Duff's "over" (1984).
     pub fn update(&mut self, index: usize, regions: &[Region], upscale: Upscale) {
         let region = &regions[index];
         let size = region.letterbox.content.size;
         let (width, height) = (size.width as usize, size.height as usize);
-        let overlapping = |other: &Region| intersection(&other.paint, &region.paint) > 0;
+        let overlapping = |other: &Region| intersection(&other.feathered, &region.feathered) > 0;
 
         self.ramps.clear();
         let mut before = 0;
@@ -47,24 +47,24 @@ impl Mask {
         let all = self.ramps.chunks_exact(width + height);
         for y in 0..height {
             for x in 0..width {
-                let soft = all.clone().map(|ramps| ramps[x] * ramps[width + y]);
-                self.weights.push(share(soft, before, upscale));
+                let feathers = all.clone().map(|ramps| ramps[x] * ramps[width + y]);
+                self.weights.push(share(feathers, before, upscale));
             }
         }
     }
 }
 
-/// The weight of the region number `index` among those that are `soft` at one place.
-fn share(soft: impl Iterator<Item = f32>, index: usize, upscale: Upscale) -> f32 {
+/// The weight of region `index` among those whose feathers at one place are `feathers`.
+fn share(feathers: impl Iterator<Item = f32>, index: usize, upscale: Upscale) -> f32 {
     let (mut own, mut sum, mut most, mut after) = (0.0, 0.0, 0f32, 0.0);
-    for (i, soft) in soft.enumerate() {
+    for (i, feather) in feathers.enumerate() {
         match i.cmp(&index) {
-            std::cmp::Ordering::Equal => own = soft,
-            std::cmp::Ordering::Greater => after += soft,
+            std::cmp::Ordering::Equal => own = feather,
+            std::cmp::Ordering::Greater => after += feather,
             std::cmp::Ordering::Less => {}
         }
-        sum += soft;
-        most = most.max(soft);
+        sum += feather;
+        most = most.max(feather);
     }
     if own == 0.0 {
         return 0.0;
@@ -80,12 +80,12 @@ fn share(soft: impl Iterator<Item = f32>, index: usize, upscale: Upscale) -> f32
     .min(1.0)
 }
 
-/// How soft `other` is along one axis, 0 for x and 1 for y, at `count` places that divide the crop
-/// of `region` evenly.
+/// The feather of `other` along one axis, 0 for x and 1 for y, at `count` evenly spaced places of the
+/// crop of `region`.
 fn ramp(other: &Region, region: &Region, axis: usize, count: usize) -> impl Iterator<Item = f32> {
     let (start, length) = along(&region.crop, axis);
-    let (first, inside) = along(&other.core, axis);
-    let fade = other.fade[axis];
+    let (first, inside) = along(&other.bbox, axis);
+    let fade = other.feather[axis];
     (0..count).map(move |i| {
         let place = start + (i as f32 + 0.5) * length / count as f32;
         let distance = (first - place).max(place - first - inside).max(0.0);
@@ -100,7 +100,7 @@ fn along(rect: &Rect, axis: usize) -> (f32, f32) {
     }
 }
 
-/// 0 below 0, 1 above 1, and between them 3t² − 2t³, which begins and ends level.
+/// Smoothstep: 0 below 0, 1 above 1, and 3t² − 2t³ between them.
 fn smooth_step(t: f32) -> f32 {
     let t = t.clamp(0.0, 1.0);
     t * t * (3.0 - 2.0 * t)
@@ -209,7 +209,7 @@ mod tests {
                     let x = place(0, i as u32 % size.width, size.width);
                     let y = place(1, i as u32 / size.width, size.height);
                     let is_in = |axis: usize, place: f32| {
-                        let (start, length) = along(&region.paint, axis);
+                        let (start, length) = along(&region.feathered, axis);
                         (start..start + length).contains(&place)
                     };
                     prop_assert!(*weight == 0.0 || is_in(0, x) && is_in(1, y));

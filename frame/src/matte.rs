@@ -26,12 +26,12 @@ pub struct Matte {
 }
 
 impl Matte {
-    /// A matte of nothing for frames that the generator sees in `size`.
+    /// A zero matte for frames that the generator sees in `size`.
     pub fn new(size: Size) -> Self {
         Self { size, values: vec![0; size.width as usize * size.height as usize] }
     }
 
-    /// Makes it one of another size. What it holds is undefined until it is updated.
+    /// Changes the size. The values are undefined until it is updated.
     pub fn resize(&mut self, size: Size) {
         self.size = size;
         self.values.resize(size.width as usize * size.height as usize, 0);
@@ -64,7 +64,7 @@ impl Matte {
         let rows = self.values.chunks_exact_mut(content.size.width as usize).enumerate();
         for (y, row) in rows {
             let first = (content.y as usize + y) * width + content.x as usize;
-            T::show(&mask[first..][..row.len()], |x, values| {
+            T::for_each_block(&mask[first..][..row.len()], |x, values| {
                 for (part, value) in row[x..].iter_mut().zip(values) {
                     is_finite &= value.is_finite();
                     *part = (value.clamp(0.0, 1.0) * COVER_ALL).round() as i16;
@@ -76,7 +76,7 @@ impl Matte {
 
     /// Multiplies `residual`, which is of the same size, by the matte: of what the generator has changed
     /// a little everywhere, only what it has repainted is left.
-    pub fn weigh(&self, residual: &mut Residual) {
+    pub fn apply_to(&self, residual: &mut Residual) {
         debug_assert_eq!(self.size, residual.size);
         residual.planes.iter_mut().for_each(|plane| self.multiply(plane));
     }
@@ -200,7 +200,7 @@ mod tests {
     fn a_residual_is_left_where_the_mask_is() {
         let mut residual = Residual::new(SIZE);
         residual.planes.iter_mut().for_each(|plane| plane.fill(-1000));
-        matte([0.0, 0.5, 1.0, 0.25]).weigh(&mut residual);
+        matte([0.0, 0.5, 1.0, 0.25]).apply_to(&mut residual);
         assert!(residual.planes.iter().all(|plane| plane == &[0, -500, -1000, -250]));
     }
 

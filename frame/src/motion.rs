@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Where each part of a picture was in the picture before: block matching that tries every place in
-//! reach, and then those half a pixel around the best.
+//! Motion estimation: full-search block matching, refined to half pixels.
 
 use cyclegan_contract::Size;
 use std::sync::LazyLock;
@@ -10,15 +9,15 @@ use std::sync::LazyLock;
 pub const BLOCK: usize = 8;
 /// How far a block may have moved, in pixels.
 const REACH: isize = 7;
-/// A block keeps still unless another place is better by this much a pixel, in grey levels: noise
-/// must not make flat parts wander.
+/// A block counts as still unless another place matches better by this much a pixel, in grey levels, so
+/// that noise does not move flat areas.
 const STILLNESS: u32 = 1;
 
 /// A step to the right and one down, in half pixels.
 type Step = (isize, isize);
 
-/// The steps to every pixel in reach, the shortest first: most blocks hardly move, and a good place
-/// that is found early makes the others short work.
+/// The steps to every pixel in reach, the shortest first: most blocks hardly move, and a good match that
+/// is found early lets the search give up on the others sooner.
 static STEPS: LazyLock<Vec<Step>> = LazyLock::new(|| {
     let reach = || (-REACH..=REACH).map(|step| 2 * step);
     let mut steps: Vec<Step> = reach().flat_map(|y| reach().map(move |x| (x, y))).collect();
@@ -29,7 +28,7 @@ static STEPS: LazyLock<Vec<Step>> = LazyLock::new(|| {
 const HALF_STEPS: [Step; 8] =
     [(-1, 0), (1, 0), (0, -1), (0, 1), (-1, -1), (1, -1), (-1, 1), (1, 1)];
 
-/// A grey picture, rows without padding.
+/// The luma of a picture, rows without padding.
 #[derive(Clone, Debug)]
 pub struct LumaPlane {
     /// Width and height.
@@ -44,7 +43,7 @@ impl LumaPlane {
         Self { size, pixels: vec![0; size.width as usize * size.height as usize] }
     }
 
-    /// Makes it one of another size, and says nothing of what it shows.
+    /// Changes the size. The pixels are undefined until it is updated.
     pub fn resize(&mut self, size: Size) {
         self.size = size;
         self.pixels.resize(size.width as usize * size.height as usize, 0);
@@ -60,7 +59,7 @@ impl LumaPlane {
         }
     }
 
-    /// The blocks that it is made of; those at the right and the bottom may be smaller.
+    /// Its blocks. Those at the right and the bottom may be smaller.
     pub fn blocks(&self) -> impl Iterator<Item = Block> + use<> {
         let (width, height) = (self.size.width as usize, self.size.height as usize);
         let side = |from: usize, end: usize| BLOCK.min(end - from);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Frames with bytes to spare, for formats that GStreamer reads and writes past the end of.
+//! Frames with spare bytes, for formats that GStreamer reads and writes past the end of.
 
 use gst_video::{VideoFrame, VideoFrameRef, VideoInfo, video_frame::Writable};
 
@@ -8,7 +8,7 @@ use gst_video::{VideoFrame, VideoFrameRef, VideoInfo, video_frame::Writable};
 /// NV12_10BE_8L128, which has 1024.
 const SPARE: usize = 2048;
 
-/// A frame of our own that stays mapped, with some bytes to spare behind its end.
+/// A mapped frame that owns its memory, with spare bytes behind its end.
 pub fn own_frame(info: &VideoInfo) -> Result<VideoFrame<Writable>, gst::glib::BoolError> {
     // Zeros, since what GStreamer reads behind the end goes into padding that it writes.
     let buffer = gst::Buffer::from_mut_slice(vec![0u8; info.size() + SPARE]);
@@ -16,15 +16,14 @@ pub fn own_frame(info: &VideoInfo) -> Result<VideoFrame<Writable>, gst::glib::Bo
         .map_err(|_| gst::glib::bool_error!("cannot map a {} byte frame", info.size()))
 }
 
-/// The place of frames while GStreamer reads or writes them.
+/// A copy of a frame for GStreamer to read or write past the end of.
 pub struct OverreadGuard(VideoFrame<Writable>);
 
 impl OverreadGuard {
-    /// For frames of `info`; `None` if GStreamer leaves alone what is behind them.
+    /// For frames of `info`; `None` if GStreamer stays within them.
     ///
-    /// Of formats that pack pixels in groups GStreamer 1.22 makes the rows of an odd width too short
-    /// for the last group, and reads and writes it all the same: UYVP, NV12_10LE32, NV16_10LE32 and
-    /// NV12_10BE_8L128.
+    /// In formats that pack groups of pixels, GStreamer 1.22 makes rows of an odd width too short for the
+    /// last group, but reads and writes all of it: UYVP, NV12_10LE32, NV16_10LE32 and NV12_10BE_8L128.
     pub fn new(info: &VideoInfo) -> Result<Option<Self>, gst::glib::BoolError> {
         // No number of bytes is a pixel's own.
         let packs_groups = info.format_info().pixel_stride()[0] == 0;

@@ -56,8 +56,8 @@ impl Patch {
     }
 
     /// Multiplies the residual and what it covers by a generator's mask, after it has been feathered.
-    pub fn weigh(&mut self, matte: &Matte) {
-        matte.weigh(&mut self.residual);
+    pub fn apply_matte(&mut self, matte: &Matte) {
+        matte.apply_to(&mut self.residual);
         if self.is_covering {
             matte.multiply(&mut self.coverage);
         }
@@ -115,7 +115,7 @@ impl Crops {
             let Some(region) = patch.region else { continue };
             let size = self.upsamplers_for(&region, patch.residual.size, planes.clone());
             self.windows.extend(planes.clone().enumerate().map(|(i, plane)| {
-                let (crop, part) = (plane.part(&region.crop), plane.part(&region.paint));
+                let (crop, part) = (plane.part(&region.crop), plane.part(&region.feathered));
                 PatchWindow {
                     patch: index,
                     upsampler: (size, i),
@@ -244,7 +244,7 @@ mod tests {
         planner.plan(boxes.iter().map(|&rect| Bounds::from(rect))).to_vec()
     }
 
-    /// Patches whose change is `step` everywhere.
+    /// Patches whose residual is `step` everywhere.
     fn patches(regions: &[Region], step: i16, upscale: Upscale) -> Vec<Patch> {
         let patch = |(index, region): (usize, &Region)| {
             let mut patch = Patch::default();
@@ -299,7 +299,7 @@ mod tests {
         }
     }
 
-    /// Two boxes side by side get the change once, not twice, where they overlap.
+    /// Two boxes side by side get the residual once, not twice, where they overlap.
     #[test]
     fn overlapping_changes_do_not_add_up() {
         let info = info(VideoFormat::Gray8, 200, 100);
@@ -350,7 +350,7 @@ mod tests {
                 None => return Ok(()), // Bits that no sample owns are GStreamer's to write.
                 Some(planes) => for plane in planes {
                     let (offset, stride) = (info.offset()[plane.index], info.stride()[plane.index]);
-                    for part in regions.iter().map(|region| plane.part(&region.paint)) {
+                    for part in regions.iter().map(|region| plane.part(&region.feathered)) {
                         let rows = may_change[offset..].chunks_mut(stride as usize);
                         for row in rows.skip(part.first_row as usize).take(part.height as usize) {
                             row[part.bytes()].fill(1u8);

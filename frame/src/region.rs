@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! From boxes around the things in a frame to the regions that are translated: clipped to the
-//! frame, merged where they show the same thing, the largest few of them, each with room around it.
+//! From detected boxes to the regions that are translated: boxes are clipped to the frame, merged where
+//! they show the same object, limited to the largest few, and grown by a margin.
 
 use super::geometry::{Letterbox, Rect};
 use cyclegan_contract::Size;
 
-/// So many boxes of a frame are looked at, the largest ones.
+/// The most boxes of a frame that are considered, the largest ones.
 pub const MAX_BOXES: usize = 128;
-/// So many regions of a frame are translated, the largest ones.
+/// The most regions of a frame that are translated, the largest ones.
 pub const MAX_REGIONS: usize = 16;
 
-/// The room on each side of a box, as a share of its width and height together: a quarter of the
-/// mean side.
-const ROOM: u32 = 8;
-/// The least room, in pixels.
-const MIN_ROOM: u32 = 8;
-/// Regions are enlarged at most this much for the generator; a smaller one sees more of the frame.
+/// The margin on each side of a box is its width plus its height, divided by this: a quarter of the mean
+/// side.
+const MARGIN: u32 = 8;
+/// The least margin, in pixels.
+const MIN_MARGIN: u32 = 8;
+/// The most that a crop is enlarged for the generator. Around a smaller box the crop grows.
 const MAX_ENLARGEMENT: u32 = 4;
 /// Crops grow to multiples of a power of two that is at most one part in so many of their height, so
 /// that a box that moves or grows a little keeps the size of its crop, and with it all that is made
@@ -64,16 +64,16 @@ impl Bounds {
 /// A part of a frame that is translated on its own.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Region {
-    /// The box: all of the change is painted here.
-    pub core: Rect,
-    /// The box and the room around it, in which the change fades out. Nothing is painted beyond.
-    pub paint: Rect,
-    /// What the generator sees, `paint` or more.
+    /// The box, where the residual has its full weight.
+    pub bbox: Rect,
+    /// The feathered box: the box and the margin in which the weight falls to 0.
+    pub feathered: Rect,
+    /// What the generator sees, `feathered` or more.
     pub crop: Rect,
     /// Where in the tensor it sees that.
     pub letterbox: Letterbox,
-    /// How far from the core the change is gone, horizontally and vertically, in pixels.
-    pub fade: [f32; 2],
+    /// The distance from the box at which the weight is 0, horizontally and vertically, in pixels.
+    pub feather: [f32; 2],
 }
 
 /// Finds the regions of frames of one kind.
@@ -81,10 +81,10 @@ pub struct Region {
 pub struct RegionPlanner {
     frame: Size,
     pixel_aspect: f64,
-    /// Regions begin and end at multiples of this, where samples of colour do.
+    /// Edges of regions are multiples of this, so that no chroma sample is cut.
     grid: Size,
     tensor: Size,
-    cores: Vec<Rect>,
+    bboxes: Vec<Rect>,
     regions: Vec<Region>,
 }
 
@@ -92,7 +92,7 @@ impl RegionPlanner {
     /// For frames of `frame` pixels, each `pixel_aspect` times as wide as high, whose coarsest
     /// samples span `grid` pixels, and a generator that sees pictures of `tensor` pixels.
     pub fn new(frame: Size, pixel_aspect: f64, grid: Size, tensor: Size) -> Self {
-        Self { frame, pixel_aspect, grid, tensor, cores: Vec::new(), regions: Vec::new() }
+        Self { frame, pixel_aspect, grid, tensor, bboxes: Vec::new(), regions: Vec::new() }
     }
 
     /// The regions for `boxes`, the largest first, at most [`MAX_REGIONS`].
@@ -102,47 +102,48 @@ impl RegionPlanner {
     /// translated one by one.
     pub fn plan(&mut self, boxes: impl IntoIterator<Item = Bounds>) -> &[Region] {
         let frame = self.frame;
-        self.cores.clear();
-        self.cores.extend(boxes.into_iter().filter_map(|bounds| bounds.inside(frame)));
-        keep_largest(&mut self.cores, MAX_BOXES);
-        merge(&mut self.cores);
-        keep_largest(&mut self.cores, MAX_REGIONS);
+        self.bboxes.clear();
+        self.bboxes.extend(boxes.into_iter().filter_map(|bounds| bounds.inside(frame)));
+        keep_largest(&mut self.bboxes, MAX_BOXES);
+        merge(&mut self.bboxes);
+        keep_largest(&mut self.bboxes, MAX_REGIONS);
         let mut regions = std::mem::take(&mut self.regions);
         regions.clear();
-        regions.extend(self.cores.iter().map(|core| self.region(*core)));
+        regions.extend(self.bboxes.iter().map(|bbox| self.region(*bbox)));
         self.regions = regions;
         &self.regions
     }
 
-    fn region(&self, core: Rect) -> Region {
-        let room = ((core.size.width + core.size.height) / ROOM).max(MIN_ROOM);
-        let paint = self.with_room(core, room);
-        let crop = self.with_aspect(paint);
+    fn region(&self, bbox: Rect) -> Region {
+        let margin = ((bbox.size.width + bbox.size.height) / MARGIN).max(MIN_MARGIN);
+        let feathered = self.with_margin(bbox, margin);
+        let crop = self.with_aspect(feathered);
         let letterbox = self.letterbox(crop.size);
         let content = letterbox.content.size;
         // A picture's pixel reaches as far as the next one when it is enlarged.
-        let fade = |shown: u32, seen: u32| {
-            let room = room as f32;
-            (room - shown as f32 / seen as f32).max(room / 4.0)
+        let feather = |shown: u32, seen: u32| {
+            let margin = margin as f32;
+            (margin - shown as f32 / seen as f32).max(margin / 4.0)
         };
-        let fade = [fade(crop.size.width, content.width), fade(crop.size.height, content.height)];
-        Region { core, paint, crop, letterbox, fade }
+        let feather =
+            [feather(crop.size.width, content.width), feather(crop.size.height, content.height)];
+        Region { bbox, feathered, crop, letterbox, feather }
     }
 
-    fn with_room(&self, core: Rect, room: u32) -> Rect {
+    fn with_margin(&self, bbox: Rect, margin: u32) -> Rect {
         let grow = |start: u32, length: u32, whole: u32, grid: u32| {
-            on_grid(start.saturating_sub(room), start + length + room, whole, grid)
+            on_grid(start.saturating_sub(margin), start + length + margin, whole, grid)
         };
-        let (x, width) = grow(core.x, core.size.width, self.frame.width, self.grid.width);
-        let (y, height) = grow(core.y, core.size.height, self.frame.height, self.grid.height);
+        let (x, width) = grow(bbox.x, bbox.size.width, self.frame.width, self.grid.width);
+        let (y, height) = grow(bbox.y, bbox.size.height, self.frame.height, self.grid.height);
         Rect { x, y, size: Size { width, height } }
     }
 
-    /// `paint` grown to the tensor's aspect as far as the frame reaches.
-    fn with_aspect(&self, paint: Rect) -> Rect {
+    /// `feathered` grown to the tensor's aspect as far as the frame reaches.
+    fn with_aspect(&self, feathered: Rect) -> Rect {
         let least = |side: u32| side.div_ceil(MAX_ENLARGEMENT);
-        let width = f64::from(paint.size.width.max(least(self.tensor.width)));
-        let height = f64::from(paint.size.height.max(least(self.tensor.height)));
+        let width = f64::from(feathered.size.width.max(least(self.tensor.width)));
+        let height = f64::from(feathered.size.height.max(least(self.tensor.height)));
         let aspect = f64::from(self.tensor.width) / f64::from(self.tensor.height);
         let aspect = aspect / self.pixel_aspect;
         let height = height.max(width / aspect).ceil() as u32;
@@ -152,14 +153,14 @@ impl RegionPlanner {
             let wanted = (wanted.ceil() as u32).next_multiple_of(grid).clamp(length, whole);
             around(start, length, wanted, whole, grid)
         };
-        let Rect { x, y, size } = paint;
+        let Rect { x, y, size } = feathered;
         let width = height * aspect;
         let (x, width) = grow(x, size.width, width, self.frame.width, self.grid.width);
         let (y, height) = grow(y, size.height, height, self.frame.height, self.grid.height);
         Rect { x, y, size: Size { width, height } }
     }
 
-    /// Where a crop is seen in the tensor.
+    /// Where a crop lies in the tensor.
     fn letterbox(&self, crop: Size) -> Letterbox {
         let tensor = self.tensor;
         let width = f64::from(crop.width) * self.pixel_aspect;
@@ -183,8 +184,8 @@ fn on_grid(start: u32, end: u32, whole: u32, grid: u32) -> (u32, u32) {
     (start, end - start)
 }
 
-/// Grows a start and a length, which lie on the grid, to `wanted` around them. Only at the end of a
-/// frame that the grid does not divide is it more.
+/// Grows a start and a length, which lie on the grid, to the length `wanted` around them. The result is
+/// longer only at the end of a frame whose size is no multiple of the grid.
 fn around(start: u32, length: u32, wanted: u32, whole: u32, grid: u32) -> (u32, u32) {
     let end = start + length;
     let first = (start + length / 2).saturating_sub(wanted / 2).min(whole - wanted);
@@ -203,7 +204,7 @@ fn area(rect: &Rect) -> u64 {
     u64::from(rect.size.width) * u64::from(rect.size.height)
 }
 
-/// The area that two rectangles share, in pixels.
+/// The area of the intersection of two rectangles, in pixels.
 pub(super) fn intersection(a: &Rect, b: &Rect) -> u64 {
     let shared = |a: (u32, u32), b: (u32, u32)| {
         let end = (a.0 + a.1).min(b.0 + b.1);
@@ -213,31 +214,31 @@ pub(super) fn intersection(a: &Rect, b: &Rect) -> u64 {
         * shared((a.y, a.size.height), (b.y, b.size.height))
 }
 
-/// How much two rectangles have in common, 0 to 1: the area they share over that of both together.
+/// Intersection over union of two rectangles, 0 to 1.
 pub(super) fn iou(a: &Rect, b: &Rect) -> f64 {
     let shared = intersection(a, b);
     shared as f64 / (area(a) + area(b) - shared) as f64
 }
 
-fn keep_largest(cores: &mut Vec<Rect>, most: usize) {
+fn keep_largest(bboxes: &mut Vec<Rect>, most: usize) {
     // Ties are broken by place, so that the order of boxes means nothing.
-    cores.sort_unstable_by_key(|core| {
-        (std::cmp::Reverse(area(core)), core.x, core.y, core.size.width)
+    bboxes.sort_unstable_by_key(|bbox| {
+        (std::cmp::Reverse(area(bbox)), bbox.x, bbox.y, bbox.size.width)
     });
-    cores.truncate(most);
+    bboxes.truncate(most);
 }
 
-/// Puts the union in place of two that show the same thing, until there are none.
-fn merge(cores: &mut Vec<Rect>) {
+/// Replaces two boxes that show the same object by their union, until none are left.
+fn merge(bboxes: &mut Vec<Rect>) {
     let show_the_same = |a: &Rect, b: &Rect| 2 * intersection(a, b) >= area(a).min(area(b));
     let mut this = 0;
-    while let Some(core) = cores.get(this).copied() {
-        let others = cores.iter().enumerate().skip(this + 1);
-        match others.map(|(i, other)| (i, *other)).find(|(_, other)| show_the_same(&core, other)) {
+    while let Some(bbox) = bboxes.get(this).copied() {
+        let others = bboxes.iter().enumerate().skip(this + 1);
+        match others.map(|(i, other)| (i, *other)).find(|(_, other)| show_the_same(&bbox, other)) {
             None => this += 1,
             Some((other, rect)) => {
-                cores[this] = union(core, rect);
-                cores.swap_remove(other);
+                bboxes[this] = union(bbox, rect);
+                bboxes.swap_remove(other);
                 // The larger one may show the same as one that was looked at before.
                 this = 0;
             }
@@ -278,8 +279,8 @@ mod tests {
     fn a_box_gets_room_and_the_tensors_aspect() {
         let regions = plan(&[(400, 300, 160, 80)]);
         let [region] = regions.as_slice() else { panic!("{regions:?}") };
-        assert_eq!(region.core, rect(400, 300, 160, 80));
-        assert_eq!(region.paint, rect(370, 270, 220, 140));
+        assert_eq!(region.bbox, rect(400, 300, 160, 80));
+        assert_eq!(region.feathered, rect(370, 270, 220, 140));
         assert_eq!(region.crop, rect(368, 228, 224, 224));
         assert_eq!(region.letterbox.content, rect(0, 0, 256, 256));
     }
@@ -287,7 +288,7 @@ mod tests {
     #[test]
     fn a_box_at_the_edge_is_moved_inside_not_shrunk() {
         let regions = plan(&[(1900, 0, 100, 300)]);
-        assert_eq!(regions[0].core, rect(1900, 0, 20, 300));
+        assert_eq!(regions[0].bbox, rect(1900, 0, 20, 300));
         assert_eq!(regions[0].crop, rect(1568, 0, 352, 352));
     }
 
@@ -297,16 +298,16 @@ mod tests {
         assert_eq!(plan(&nowhere), []);
         // Minus twenty, as an unsigned number.
         let left = plan(&[(0u32.wrapping_sub(20), 40, 100, 60)]);
-        assert_eq!(left[0].core, rect(0, 40, 80, 60));
+        assert_eq!(left[0].bbox, rect(0, 40, 80, 60));
         assert_eq!(plan(&[(0u32.wrapping_sub(20), 40, 20, 60)]), []);
         let all = plan(&[(0, 0, u32::MAX, u32::MAX)]);
-        assert_eq!(all[0].core, Rect { x: 0, y: 0, size: HD });
+        assert_eq!(all[0].bbox, Rect { x: 0, y: 0, size: HD });
     }
 
     #[test]
     fn boxes_around_the_same_thing_are_one_and_neighbours_stay_apart() {
         let same = plan(&[(100, 100, 80, 80), (110, 96, 80, 80), (120, 120, 20, 20)]);
-        assert_eq!(same.iter().map(|r| r.core).collect::<Vec<_>>(), [rect(100, 96, 90, 84)]);
+        assert_eq!(same.iter().map(|r| r.bbox).collect::<Vec<_>>(), [rect(100, 96, 90, 84)]);
         assert_eq!(plan(&[(100, 100, 80, 80), (160, 100, 80, 80)]).len(), 2);
     }
 
@@ -314,7 +315,7 @@ mod tests {
     fn of_a_hundred_boxes_the_largest_are_translated() {
         let boxes: Vec<_> = (0..100).map(|i| (i % 10 * 190, i / 10 * 100, 20 + i, 20)).collect();
         let regions = plan(&boxes);
-        let widths: Vec<_> = regions.iter().map(|region| region.core.size.width).collect();
+        let widths: Vec<_> = regions.iter().map(|region| region.bbox.size.width).collect();
         assert_eq!(widths, (0..MAX_REGIONS as u32).map(|i| 119 - i).collect::<Vec<_>>());
     }
 
@@ -365,10 +366,10 @@ mod tests {
             let is_seen = boxes.iter().any(|bounds| bounds.inside(frame).is_some());
             prop_assert_eq!(regions.is_empty(), !is_seen);
             for region in &regions {
-                let Region { core, paint, crop, letterbox, fade } = *region;
-                prop_assert!(area(&core) > 0);
-                prop_assert!(holds(&paint, &core) && holds(&crop, &paint) && holds(&whole, &crop), "{:?}", region);
-                for rect in [paint, crop] {
+                let Region { bbox, feathered, crop, letterbox, feather } = *region;
+                prop_assert!(area(&bbox) > 0);
+                prop_assert!(holds(&feathered, &bbox) && holds(&crop, &feathered) && holds(&whole, &crop), "{:?}", region);
+                for rect in [feathered, crop] {
                     prop_assert!(rect.x % grid_width == 0 && rect.y % grid_height == 0);
                     let (right, bottom) = (rect.x + rect.size.width, rect.y + rect.size.height);
                     prop_assert!(right % grid_width == 0 || right == width);
@@ -378,12 +379,12 @@ mod tests {
                 prop_assert!(content.size.width >= 1 && content.size.height >= 1);
                 prop_assert!(content.x + content.size.width <= tensor_width);
                 prop_assert!(content.y + content.size.height <= tensor_height);
-                prop_assert!(fade.iter().all(|fade| fade.is_finite() && *fade > 0.0));
+                prop_assert!(feather.iter().all(|feather| feather.is_finite() && *feather > 0.0));
             }
             // No two of them show the same thing, and their order does not depend on the boxes'.
             for (i, a) in regions.iter().enumerate() {
                 for b in &regions[i + 1..] {
-                    prop_assert!(2 * intersection(&a.core, &b.core) < area(&a.core).min(area(&b.core)));
+                    prop_assert!(2 * intersection(&a.bbox, &b.bbox) < area(&a.bbox).min(area(&b.bbox)));
                 }
             }
             let backwards = planner.plan(boxes.iter().rev().copied()).to_vec();

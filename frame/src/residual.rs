@@ -5,26 +5,28 @@
 use cyclegan_contract::Size;
 use cyclegan_contract::ValueRange;
 
-use super::{color::ColorTransform, geometry::Letterbox, tensor::Element, tone::ToneMap};
+use super::{
+    color::ColorTransform, geometry::Letterbox, tensor::Element, tone::ToneMap, workers::Workers,
+};
 
 /// Steps of a [`Residual`] in one step of an 8-bit component. Six bits below the point leave
-/// ±511 steps in an `i16`, twice what a component can change by.
+/// ±511 steps in an `i16`, twice the range of a component.
 pub const STEPS: f32 = 64.0;
 
-/// A generator made a value that is not a number or infinite.
+/// A generator's output holds NaN or an infinite value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("its output holds values that are not finite, expected numbers within its range")]
 pub struct NotFinite;
 
-/// How a generator's output is put on a frame: output = keep · frame + upscaled change.
+/// How a generator's output is put on a frame: output = keep · frame + upscaled residual.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Upscale {
-    /// The change is output minus input, so that what the generator left alone stays sharp.
+    /// The residual is output minus input, so that what the generator left alone stays sharp.
     Residual {
         /// 0 is the frame, 1 the translation.
         strength: f32,
     },
-    /// The change is the output itself.
+    /// The residual is the output itself.
     Plain {
         /// 0 is the frame, 1 the translation.
         strength: f32,
@@ -32,7 +34,7 @@ pub enum Upscale {
 }
 
 impl Upscale {
-    /// The same for the translation itself, at strength 1.
+    /// The same at strength 1.
     pub fn at_full_strength(self) -> Self {
         match self {
             Self::Residual { .. } => Self::Residual { strength: 1.0 },
@@ -59,10 +61,26 @@ pub struct Residual {
     pub size: Size,
     /// The planes, rows without padding.
     pub planes: [Vec<i16>; 3],
+    /// One for each band of rows that a thread takes.
+    bands: Vec<Band>,
+}
+
+/// What the rows of a band need for themselves.
+#[derive(Clone, Debug, Default)]
+struct Band {
     /// One row of R'G'B' in grey levels.
     rgb: [Vec<f32>; 3],
     /// The same of the generator's input, where that is tone-mapped.
     input_rgb: [Vec<f32>; 3],
+    /// Whether all values were finite.
+    is_finite: bool,
+}
+
+impl Band {
+    fn resize(&mut self, width: usize) {
+        let rows = self.rgb.iter_mut().chain(&mut self.input_rgb);
+        rows.for_each(|row| row.resize(width, 0.0));
+    }
 }
 
 /// A tensor of a generator and its value range.
@@ -96,24 +114,20 @@ impl<T: Element> Picture<'_, T> {
 }
 
 impl Residual {
-    /// A change of nothing for frames that the generator sees in `size`.
+    /// A zero residual for frames that the generator sees in `size`.
     pub fn new(size: Size) -> Self {
-        let width = size.width as usize;
-        Self {
-            size,
-            planes: std::array::from_fn(|_| vec![0; width * size.height as usize]),
-            rgb: std::array::from_fn(|_| vec![0.0; width]),
-            input_rgb: std::array::from_fn(|_| vec![0.0; width]),
-        }
+        let mut residual = Self { size, planes: Default::default(), bands: Vec::new() };
+        residual.resize(size);
+        residual
     }
 
-    /// Makes it one for frames that the generator sees in `size`, and says nothing of what it holds.
+    /// Changes the size. The values are undefined until it is updated.
     pub fn resize(&mut self, size: Size) {
         let width = size.width as usize;
         self.size = size;
         self.planes.iter_mut().for_each(|plane| plane.resize(width * size.height as usize, 0));
-        let rows = self.rgb.iter_mut().chain(&mut self.input_rgb);
-        rows.for_each(|row| row.resize(width, 0.0));
+        self.bands.resize_with(self.bands.len().max(1), Band::default);
+        self.bands.iter_mut().for_each(|band| band.resize(width));
     }
 
     /// Row `y` of one component.
@@ -122,7 +136,10 @@ impl Residual {
         &self.planes[component][y * width..][..width]
     }
 
-    /// Computes the change from a generator's input and output tensors.
+    /// Computes the residual from a generator's input and output tensors.
+    ///
+    /// # Errors
+    /// Where the output holds a value that is infinite or NaN.
     pub fn update<I: Element, O: Element>(
         &mut self,
         input: &Picture<'_, I>,
@@ -130,65 +147,106 @@ impl Residual {
         letterbox: &Letterbox,
         color: &ColorTransform,
         upscale: Upscale,
+        workers: &Workers,
     ) -> Result<(), NotFinite> {
-        debug_assert_eq!(self.size, letterbox.content.size);
-        let (strength, offset) = match upscale {
+        // A sample takes about half of the time that it takes in a frame.
+        let bands = workers.bands(self.planes.iter().map(Vec::len).sum::<usize>() / 2);
+        self.update_in_bands(&Update { input, output, letterbox, color, upscale }, workers, bands)
+    }
+
+    fn update_in_bands<I: Element, O: Element>(
+        &mut self,
+        update: &Update<'_, I, O>,
+        workers: &Workers,
+        count: usize,
+    ) -> Result<(), NotFinite> {
+        debug_assert_eq!(self.size, update.letterbox.content.size);
+        let (width, height) = (self.size.width as usize, self.size.height as usize);
+        self.bands.resize_with(self.bands.len().max(count), Band::default);
+        let bands = &mut self.bands[..count];
+        bands.iter_mut().for_each(|band| band.resize(width));
+        let planes = self.planes.each_mut().map(Vec::as_mut_slice);
+        let first_row = |band: usize| height * band / count;
+        workers.in_bands(
+            bands,
+            (0, planes),
+            |(start, planes): (usize, [&mut [i16]; 3]), band| {
+                let end = first_row(band + 1);
+                let (mut upper, mut lower): ([&mut [i16]; 3], [&mut [i16]; 3]) = Default::default();
+                for (i, plane) in planes.into_iter().enumerate() {
+                    (upper[i], lower[i]) = plane.split_at_mut((end - start) * width);
+                }
+                ((start, upper), (end, lower))
+            },
+            |band, (start, mut planes)| {
+                band.is_finite = true;
+                for y in 0..planes[0].len() / width {
+                    let row = planes.each_mut().map(|plane| &mut plane[y * width..][..width]);
+                    update.row(band, start + y, row);
+                }
+            },
+        );
+        if bands.iter().all(|band| band.is_finite) { Ok(()) } else { Err(NotFinite) }
+    }
+}
+
+/// The arguments of [`Residual::update`].
+struct Update<'a, I, O> {
+    input: &'a Picture<'a, I>,
+    output: &'a Picture<'a, O>,
+    letterbox: &'a Letterbox,
+    color: &'a ColorTransform,
+    upscale: Upscale,
+}
+
+impl<I: Element, O: Element> Update<'_, I, O> {
+    /// Computes row `y` of each component.
+    fn row(&self, band: &mut Band, y: usize, target: [&mut [i16]; 3]) {
+        let Self { input, output, letterbox, color, upscale } = self;
+        let (strength, offset) = match *upscale {
             Upscale::Residual { strength } => (strength, [0.0; 3]),
             Upscale::Plain { strength } => (strength, color.offset),
         };
-        let (to_grey_in, to_grey_out) = (input.to_grey(), output.to_grey());
-        let width = self.size.width as usize;
-        let mut is_finite = true;
-        for y in 0..self.size.height as usize {
-            let before = input.rows(y, letterbox);
-            let after = output.rows(y, letterbox);
-            for (channel, row) in self.rgb.iter_mut().enumerate() {
-                O::show(after[channel], |x, values| {
-                    is_finite &= grey_levels(values, to_grey_out, &mut row[x..]);
-                });
-            }
-            let is_residual = matches!(upscale, Upscale::Residual { .. });
-            match color.transfer.tone_map() {
-                None if is_residual => {
-                    for (channel, row) in self.rgb.iter_mut().enumerate() {
-                        I::show(before[channel], |x, values| {
-                            subtract(values, to_grey_in, &mut row[x..]);
-                        });
-                    }
-                }
-                None => {}
-                Some(tone) => {
-                    tone.rows_from_sdr(self.rgb.each_mut().map(Vec::as_mut_slice));
-                    if is_residual {
-                        self.subtract_mapped(&before, to_grey_in, tone);
-                    }
+        let is_residual = matches!(upscale, Upscale::Residual { .. });
+        let (before, after) = (input.rows(y, letterbox), output.rows(y, letterbox));
+        for (row, values) in band.rgb.iter_mut().zip(after) {
+            O::for_each_block(values, |x, values| {
+                band.is_finite &= grey_levels(values, output.to_grey(), &mut row[x..]);
+            });
+        }
+        match color.transfer.tone_map() {
+            None if is_residual => {
+                for (row, values) in band.rgb.iter_mut().zip(before) {
+                    I::for_each_block(values, |x, values| {
+                        subtract(values, input.to_grey(), &mut row[x..])
+                    });
                 }
             }
-            for (component, plane) in self.planes.iter_mut().enumerate() {
-                let weights = color.matrix[component].map(|weight| weight * strength * STEPS);
-                let offset = offset[component] * strength * STEPS;
-                let target = &mut plane[y * width..][..width];
-                weigh(self.rgb.each_ref().map(Vec::as_slice), weights, offset, target);
+            None => {}
+            Some(tone) => {
+                tone.rows_from_sdr(band.rgb.each_mut().map(Vec::as_mut_slice));
+                if is_residual {
+                    self.subtract_mapped(band, before, tone);
+                }
             }
         }
-        if is_finite { Ok(()) } else { Err(NotFinite) }
+        for (component, target) in target.into_iter().enumerate() {
+            let weights = color.matrix[component].map(|weight| weight * strength * STEPS);
+            let offset = offset[component] * strength * STEPS;
+            dot(band.rgb.each_ref().map(Vec::as_slice), weights, offset, target);
+        }
     }
 
     /// Subtracts what the frame's code values would be if the generator had changed nothing. These are
     /// not the frame's own where the map has cut light off, but nothing is left where nothing changed.
-    fn subtract_mapped<I: Element>(
-        &mut self,
-        input: &[&[I]; 3],
-        to_grey: (f32, f32),
-        tone: &ToneMap,
-    ) {
-        for (row, values) in self.input_rgb.iter_mut().zip(input) {
-            I::show(values, |x, values| {
-                grey_levels(values, to_grey, &mut row[x..]);
+    fn subtract_mapped(&self, band: &mut Band, before: [&[I]; 3], tone: &ToneMap) {
+        for (row, values) in band.input_rgb.iter_mut().zip(before) {
+            I::for_each_block(values, |x, values| {
+                grey_levels(values, self.input.to_grey(), &mut row[x..]);
             });
         }
-        tone.rows_from_sdr(self.input_rgb.each_mut().map(Vec::as_mut_slice));
-        for (row, input) in self.rgb.iter_mut().zip(&self.input_rgb) {
+        tone.rows_from_sdr(band.input_rgb.each_mut().map(Vec::as_mut_slice));
+        for (row, input) in band.rgb.iter_mut().zip(&band.input_rgb) {
             row.iter_mut().zip(input).for_each(|(grey, input)| *grey -= input);
         }
     }
@@ -219,7 +277,7 @@ fn subtract(values: &[f32], (scale, offset): (f32, f32), greys: &mut [f32]) {
 /// target = weights · rgb + offset.
 #[inline]
 #[multiversion::multiversion(targets("x86_64+avx2+fma"))]
-fn weigh(rgb: [&[f32]; 3], weights: [f32; 3], offset: f32, target: &mut [i16]) {
+fn dot(rgb: [&[f32]; 3], weights: [f32; 3], offset: f32, target: &mut [i16]) {
     let [red, green, blue] = rgb;
     for (step, (r, (g, b))) in target.iter_mut().zip(red.iter().zip(green.iter().zip(blue))) {
         let value = weights[0] * r + weights[1] * g + weights[2] * b + offset;
@@ -227,10 +285,10 @@ fn weigh(rgb: [&[f32]; 3], weights: [f32; 3], offset: f32, target: &mut [i16]) {
     }
 }
 
-/// The integer next to `value`, which lies between those of an `i16`.
+/// The integer nearest to `value`, which is in the range of an `i16`.
 ///
-/// In a sum with 1.5·2²³ the last bit of the mantissa counts ones, and its lower half is the integer. A
-/// conversion with `as` looks at each value for numbers out of range, and `weigh` took four times as long.
+/// In a sum with 1.5·2²³ the mantissa's last bit stands for 1, so its lower half is the integer. A
+/// conversion with `as` checks each value's range, and `dot` took four times as long.
 #[inline]
 fn rounded(value: f32) -> i16 {
     (value + 12_582_912.0).to_bits() as i16
@@ -240,20 +298,25 @@ fn rounded(value: f32) -> i16 {
 mod tests {
     use super::*;
     use crate::{geometry::Rect, tone::Transfer};
+    use proptest::prelude::*;
 
     const SIZE: Size = Size { width: 3, height: 2 };
-    const PLACEMENT: Letterbox = Letterbox {
+    const LETTERBOX: Letterbox = Letterbox {
         tensor: Size { width: 5, height: 4 },
         content: Rect { x: 1, y: 1, size: SIZE },
     };
     const RGB: ColorTransform = ColorTransform::SRGB;
 
-    fn change(input: &[f32], output: &[f32], upscale: Upscale) -> Result<Residual, NotFinite> {
+    fn one() -> Workers {
+        Workers::new(1).unwrap()
+    }
+
+    fn residual_of(input: &[f32], output: &[f32], upscale: Upscale) -> Result<Residual, NotFinite> {
         let range = ValueRange::MinusOneToOne;
-        let mut change = Residual::new(SIZE);
+        let mut residual = Residual::new(SIZE);
         let (input, output) = (Picture { values: input, range }, Picture { values: output, range });
-        change.update(&input, &output, &PLACEMENT, &RGB, upscale)?;
-        Ok(change)
+        residual.update(&input, &output, &LETTERBOX, &RGB, upscale, &one())?;
+        Ok(residual)
     }
 
     #[test]
@@ -268,8 +331,8 @@ mod tests {
     #[test]
     fn an_identity_generator_changes_nothing() {
         let tensor: Vec<f32> = (0..60).map(|i| i as f32 / 30.0 - 1.0).collect();
-        let change = change(&tensor, &tensor, Upscale::Residual { strength: 1.0 }).unwrap();
-        assert!(change.planes.iter().flatten().all(|&step| step == 0));
+        let residual = residual_of(&tensor, &tensor, Upscale::Residual { strength: 1.0 }).unwrap();
+        assert!(residual.planes.iter().flatten().all(|&step| step == 0));
     }
 
     /// Light below the knee: twice the light is twice the light in the frame, in its own code values.
@@ -284,9 +347,9 @@ mod tests {
             let picture = |values| Picture { values, range };
             let (before, after) = (picture(before.as_slice()), picture(after.as_slice()));
             let upscale = Upscale::Residual { strength: 1.0 };
-            residual.update(&before, &before, &PLACEMENT, &color, upscale).unwrap();
+            residual.update(&before, &before, &LETTERBOX, &color, upscale, &one()).unwrap();
             assert!(residual.planes.iter().flatten().all(|&step| step == 0));
-            residual.update(&before, &after, &PLACEMENT, &color, upscale).unwrap();
+            residual.update(&before, &after, &LETTERBOX, &color, upscale, &one()).unwrap();
             let codes = [100.0, 130.0].map(|sdr| tone.from_sdr([sdr; 3])[0]);
             let expected = (codes[1] - codes[0]) * STEPS;
             let steps = residual.planes.iter().flatten();
@@ -295,30 +358,67 @@ mod tests {
         }
     }
 
+    proptest! {
+        #[test]
+        fn any_number_of_bands_gives_the_same(
+            width in 1u32..40, height in 1u32..40, margin in 0u32..5, bands in 2usize..7, seed: u64,
+            strength in 0f32..=1.0, is_plain: bool,
+            transfer in prop::sample::select(vec![Transfer::Sdr, Transfer::Pq, Transfer::Hlg]),
+        ) {
+            let size = Size { width, height };
+            let tensor = Size { width: width + 2 * margin, height: height + margin };
+            let letterbox = Letterbox { tensor, content: Rect { x: margin, y: margin, size } };
+            let mut random = fastrand::Rng::with_seed(seed);
+            let count = 3 * (tensor.width * tensor.height) as usize;
+            let mut tensor = || -> Vec<f32> { (0..count).map(|_| random.f32() * 2.2 - 1.1).collect() };
+            let (input, output) = (tensor(), tensor());
+            let range = ValueRange::MinusOneToOne;
+            let input = &Picture { values: input.as_slice(), range };
+            let output = &Picture { values: output.as_slice(), range };
+            let upscale = match is_plain {
+                true => Upscale::Plain { strength },
+                false => Upscale::Residual { strength },
+            };
+            let color = &ColorTransform { transfer, ..RGB };
+            let update = Update { input, output, letterbox: &letterbox, color, upscale };
+            let workers = Workers::new(3).unwrap();
+            let [one, many] = [1, bands].map(|bands| {
+                let mut residual = Residual::new(size);
+                residual.update_in_bands(&update, &workers, bands).unwrap();
+                residual.planes
+            });
+            prop_assert_eq!(one, many);
+        }
+    }
+
     #[test]
     fn strength_scales_the_change() {
         let upscale = Upscale::Residual { strength: 0.5 };
-        let change = change(&[-1.0; 60], &[1.0; 60], upscale).unwrap();
+        let residual = residual_of(&[-1.0; 60], &[1.0; 60], upscale).unwrap();
         let expected = (255.0 * 0.5 * STEPS) as i16;
-        assert!(change.planes.iter().flatten().all(|&step| (step - expected).abs() <= 1));
+        assert!(residual.planes.iter().flatten().all(|&step| (step - expected).abs() <= 1));
     }
 
     #[test]
     fn plain_upscaling_takes_the_output_itself() {
         let upscale = Upscale::Plain { strength: 1.0 };
-        let change = change(&[0.3; 60], &[0.0; 60], upscale).unwrap();
+        let residual = residual_of(&[0.3; 60], &[0.0; 60], upscale).unwrap();
         assert!(
-            change.planes.iter().flatten().all(|&step| (step - (127.5 * STEPS) as i16).abs() <= 1)
+            residual
+                .planes
+                .iter()
+                .flatten()
+                .all(|&step| (step - (127.5 * STEPS) as i16).abs() <= 1)
         );
         assert_eq!(upscale.keep(), 0.0);
     }
 
     #[test]
-    fn values_that_are_no_numbers_are_refused() {
+    fn nan_and_infinity_are_refused() {
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             let mut output = [0.0; 60];
             output[6] = bad;
-            let result = change(&[0.0; 60], &output, Upscale::Residual { strength: 1.0 });
+            let result = residual_of(&[0.0; 60], &output, Upscale::Residual { strength: 1.0 });
             assert_eq!(result.err(), Some(NotFinite));
         }
     }

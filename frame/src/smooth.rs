@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Less flicker: a change is mixed with the change of the frame before, moved along with the
-//! picture.
+//! Temporal smoothing: a residual is mixed with the motion-compensated residual of the frame before.
 
 use super::{
     motion::{BLOCK, Block, LumaPlane, Origin, between, mean},
@@ -9,55 +8,55 @@ use super::{
 };
 use cyclegan_contract::Size;
 
-/// A pixel that differs by this much from where it came from, in grey levels, is new: there is no
-/// earlier change to mix in.
+/// A pixel that differs from its match in the frame before by this much, in grey levels, is new and has no
+/// earlier residual to mix in.
 const NEW: i32 = 32;
-/// A picture whose blocks differ by this much on average, in grey levels, begins another scene.
+/// The mean difference of matched blocks, in grey levels, from which a picture starts a new scene.
 const SCENE_CUT: u32 = 24;
 
-/// Smooths the changes of consecutive frames.
+/// Smooths the residuals of consecutive frames.
 #[derive(Debug)]
 pub struct Smoother {
     /// The last picture.
     before: LumaPlane,
-    /// The last change, smoothed.
+    /// The last residual, smoothed.
     last: Residual,
     has_last: bool,
-    /// Where each block was; kept, so that a frame costs no memory.
+    /// Where each block was. Kept so that a frame allocates nothing.
     moved: Vec<(Block, Origin)>,
 }
 
 impl Smoother {
-    /// For changes of `size`.
+    /// For residuals of `size`.
     pub fn new(size: Size) -> Self {
         let (before, last) = (LumaPlane::new(size), Residual::new(size));
         Self { before, last, has_last: false, moved: Vec::new() }
     }
 
-    /// The size of the changes.
+    /// The size of the residuals.
     pub fn size(&self) -> Size {
         self.last.size
     }
 
-    /// Forgets the last change: the next frame does not follow on it.
+    /// Forgets the last residual, where the next frame does not continue it.
     pub fn reset(&mut self) {
         self.has_last = false;
     }
 
-    /// Mixes `smoothing` (0 to 1) of the last change into `change`, which is that of the picture
-    /// `now`. Keeps that picture for the next one, and leaves the one before in its place.
-    pub fn smooth(&mut self, change: &mut Residual, now: &mut LumaPlane, smoothing: f32) {
+    /// Mixes `smoothing` (0 to 1) of the last residual into `residual`, which belongs to the picture `now`.
+    /// Swaps that picture with the one before, to keep it for the next call.
+    pub fn smooth(&mut self, residual: &mut Residual, now: &mut LumaPlane, smoothing: f32) {
         if self.has_last {
-            self.mix(change, now, (smoothing * 256.0).round() as i32);
+            self.mix(residual, now, (smoothing * 256.0).round() as i32);
         }
         std::mem::swap(now, &mut self.before);
-        for (last, plane) in self.last.planes.iter_mut().zip(&change.planes) {
+        for (last, plane) in self.last.planes.iter_mut().zip(&residual.planes) {
             last.copy_from_slice(plane);
         }
         self.has_last = true;
     }
 
-    fn mix(&mut self, change: &mut Residual, now: &LumaPlane, smoothing: i32) {
+    fn mix(&mut self, residual: &mut Residual, now: &LumaPlane, smoothing: i32) {
         self.moved.clear();
         let origin = |block| (block, Origin::of(block, now, &self.before));
         self.moved.extend(now.blocks().map(origin));
@@ -66,13 +65,13 @@ impl Smoother {
             return;
         }
         for (block, origin) in &self.moved {
-            self.mix_block(change, now, *block, *origin, smoothing);
+            self.mix_block(residual, now, *block, *origin, smoothing);
         }
     }
 
     fn mix_block(
         &self,
-        change: &mut Residual,
+        residual: &mut Residual,
         now: &LumaPlane,
         block: Block,
         origin: Origin,
@@ -88,7 +87,7 @@ impl Smoother {
                 let difference = i32::from(pixel.abs_diff(before));
                 *trust = (NEW - difference).max(0) * smoothing / NEW;
             }
-            for (plane, last) in change.planes.iter_mut().zip(&self.last.planes) {
+            for (plane, last) in residual.planes.iter_mut().zip(&self.last.planes) {
                 let last = origin.around(last, width, y, block.width);
                 let steps = plane[here..][..block.width].iter_mut().enumerate();
                 for ((x, step), trust) in steps.zip(&trust) {
@@ -107,10 +106,10 @@ mod tests {
 
     const SIZE: Size = Size { width: 32, height: 24 };
 
-    fn change(step: i16) -> Residual {
-        let mut change = Residual::new(SIZE);
-        change.planes.iter_mut().for_each(|plane| plane.fill(step));
-        change
+    fn residual(step: i16) -> Residual {
+        let mut residual = Residual::new(SIZE);
+        residual.planes.iter_mut().for_each(|plane| plane.fill(step));
+        residual
     }
 
     fn flat(level: u8) -> LumaPlane {
@@ -121,11 +120,11 @@ mod tests {
 
     fn smoothed(greys: [u8; 2], is_reset: bool) -> i16 {
         let mut smoother = Smoother::new(SIZE);
-        smoother.smooth(&mut change(1000), &mut flat(greys[0]), 0.6);
+        smoother.smooth(&mut residual(1000), &mut flat(greys[0]), 0.6);
         if is_reset {
             smoother.reset();
         }
-        let mut second = change(0);
+        let mut second = residual(0);
         smoother.smooth(&mut second, &mut flat(greys[1]), 0.6);
         second.planes[0][100]
     }

@@ -8,27 +8,28 @@ use half::{f16, slice::HalfFloatSliceExt};
 use super::{
     color::ColorTransform,
     geometry::{Letterbox, mirror},
+    workers::Workers,
 };
 
 /// An element of a tensor: float32 or float16.
 ///
 /// The arithmetic is in float32. Float16 is converted in blocks, for which processors have instructions.
-pub trait Element: Copy {
-    /// Has `make` fill `row`, a block at a time: it is told where in the row a block begins.
-    fn fill(row: &mut [Self], make: impl FnMut(usize, &mut [f32]));
-    /// Shows `row` to `see`, a block at a time, and where in the row the block begins.
-    fn show(row: &[Self], see: impl FnMut(usize, &[f32]));
+pub trait Element: Copy + Send + Sync {
+    /// Fills `row` a block at a time: `make` gets where in the row the block begins.
+    fn fill_blocks(row: &mut [Self], make: impl FnMut(usize, &mut [f32]));
+    /// Calls `visit` for each block of `row`, with where in the row it begins.
+    fn for_each_block(row: &[Self], visit: impl FnMut(usize, &[f32]));
 }
 
 impl Element for f32 {
     #[inline]
-    fn fill(row: &mut [Self], mut make: impl FnMut(usize, &mut [f32])) {
+    fn fill_blocks(row: &mut [Self], mut make: impl FnMut(usize, &mut [f32])) {
         make(0, row);
     }
 
     #[inline]
-    fn show(row: &[Self], mut see: impl FnMut(usize, &[f32])) {
-        see(0, row);
+    fn for_each_block(row: &[Self], mut visit: impl FnMut(usize, &[f32])) {
+        visit(0, row);
     }
 }
 
@@ -37,7 +38,7 @@ const BLOCK: usize = 256;
 
 impl Element for f16 {
     #[inline]
-    fn fill(row: &mut [Self], mut make: impl FnMut(usize, &mut [f32])) {
+    fn fill_blocks(row: &mut [Self], mut make: impl FnMut(usize, &mut [f32])) {
         let mut wide = [0.0; BLOCK];
         for (k, block) in row.chunks_mut(BLOCK).enumerate() {
             let wide = &mut wide[..block.len()];
@@ -47,12 +48,12 @@ impl Element for f16 {
     }
 
     #[inline]
-    fn show(row: &[Self], mut see: impl FnMut(usize, &[f32])) {
+    fn for_each_block(row: &[Self], mut visit: impl FnMut(usize, &[f32])) {
         let mut wide = [0.0; BLOCK];
         for (k, block) in row.chunks(BLOCK).enumerate() {
             let wide = &mut wide[..block.len()];
             block.convert_to_f32_slice(wide);
-            see(k * BLOCK, wide);
+            visit(k * BLOCK, wide);
         }
     }
 }
@@ -89,25 +90,54 @@ pub fn pack<T: Element>(
     stride: usize,
     letterbox: &Letterbox,
     to_tensor: &ToTensor,
+    workers: &Workers,
+    tensor: &mut [T],
+) {
+    // A sample takes about half of the time that it takes in a frame.
+    let bands = workers.bands(tensor.len() / 2);
+    pack_in_bands((picture, stride), letterbox, to_tensor, (workers, bands), tensor);
+}
+
+/// The most threads that share a tensor.
+const MAX_BANDS: usize = 64;
+
+fn pack_in_bands<T: Element>(
+    (picture, stride): (&[u8], usize),
+    letterbox: &Letterbox,
+    to_tensor: &ToTensor,
+    (workers, bands): (&Workers, usize),
     tensor: &mut [T],
 ) {
     let (width, height) = (letterbox.tensor.width as usize, letterbox.tensor.height as usize);
     let content = letterbox.content;
     let columns = content.x as usize..(content.x + content.size.width) as usize;
-    for (channel, plane) in tensor.chunks_exact_mut(width * height).enumerate() {
-        let weights = (to_tensor.matrix[channel], to_tensor.offset[channel]);
-        for (y, row) in plane.chunks_exact_mut(width).enumerate() {
-            let source_y = mirror(y as i64 - i64::from(content.y), content.size.height) as usize;
-            let source = &picture[source_y * stride..][..columns.len() * 3];
-            T::fill(&mut row[columns.clone()], |x, block| {
-                pack_row(&source[x * 3..], weights, to_tensor.ends, block);
-            });
-            for x in (0..columns.start).chain(columns.end..width) {
-                let source_x = mirror(x as i64 - i64::from(content.x), content.size.width);
-                row[x] = row[columns.start + source_x as usize];
+    // The rows of all three channels, one after the other.
+    let bands = bands.min(MAX_BANDS);
+    let first_row = |band: usize| 3 * height * band / bands;
+    workers.in_bands(
+        &mut [(); MAX_BANDS][..bands],
+        (0, tensor),
+        |(start, rows): (usize, &mut [T]), band| {
+            let end = first_row(band + 1);
+            let (upper, lower) = rows.split_at_mut((end - start) * width);
+            ((start, upper), (end, lower))
+        },
+        |(), (start, rows)| {
+            for (number, row) in (start..).zip(rows.chunks_exact_mut(width)) {
+                let (channel, y) = (number / height, number % height);
+                let weights = (to_tensor.matrix[channel], to_tensor.offset[channel]);
+                let source_y = mirror(y as i64 - i64::from(content.y), content.size.height);
+                let source = &picture[source_y as usize * stride..][..columns.len() * 3];
+                T::fill_blocks(&mut row[columns.clone()], |x, block| {
+                    pack_row(&source[x * 3..], weights, to_tensor.ends, block);
+                });
+                for x in (0..columns.start).chain(columns.end..width) {
+                    let source_x = mirror(x as i64 - i64::from(content.x), content.size.width);
+                    row[x] = row[columns.start + source_x as usize];
+                }
             }
-        }
-    }
+        },
+    );
 }
 
 /// One channel of as many pixels as there are values.
@@ -133,6 +163,10 @@ mod tests {
     use proptest::prelude::*;
 
     const RGB: ColorTransform = ColorTransform::SRGB;
+
+    fn one() -> Workers {
+        Workers::new(1).unwrap()
+    }
 
     /// Packs pixel by pixel, straight from the definition.
     fn pack_reference(rgb: &[u8], stride: usize, letterbox: &Letterbox) -> Vec<f32> {
@@ -162,7 +196,7 @@ mod tests {
             let letterbox = Letterbox { tensor: size, content: Rect { x: 0, y: 0, size } };
             let mut packed = [f32::NAN; 6];
             let picture = [0, 0, 0, 255, 255, 255];
-            pack(&picture, 6, &letterbox, &ToTensor::new(&RGB, range), &mut packed);
+            pack(&picture, 6, &letterbox, &ToTensor::new(&RGB, range), &one(), &mut packed);
             for pixel in packed.chunks_exact(2) {
                 assert!((pixel[0] - black).abs() < 1e-6 && (pixel[1] - white).abs() < 1e-6);
             }
@@ -178,11 +212,11 @@ mod tests {
         let picture: Vec<_> = (0..2 * stride).map(|i| (i * 7 % 256) as u8).collect();
         let to_tensor = ToTensor::new(&RGB, ValueRange::MinusOneToOne);
         let mut exact = vec![f32::NAN; 2 * stride];
-        pack(&picture, stride, &letterbox, &to_tensor, &mut exact);
+        pack(&picture, stride, &letterbox, &to_tensor, &one(), &mut exact);
         let mut packed = vec![f16::NAN; 2 * stride];
-        pack(&picture, stride, &letterbox, &to_tensor, &mut packed);
+        pack(&picture, stride, &letterbox, &to_tensor, &one(), &mut packed);
         let mut shown = vec![f32::NAN; packed.len()];
-        f16::show(&packed, |x, block| shown[x..][..block.len()].copy_from_slice(block));
+        f16::for_each_block(&packed, |x, block| shown[x..][..block.len()].copy_from_slice(block));
         for ((exact, packed), shown) in exact.iter().zip(&packed).zip(shown) {
             assert_eq!((*packed, shown), (f16::from_f32(*exact), packed.to_f32()));
         }
@@ -193,6 +227,7 @@ mod tests {
         fn packing_agrees_with_its_definition(
             width in 1u32..24, height in 1u32..24, left in 0u32..30, right in 0u32..30,
             top in 0u32..30, bottom in 0u32..30, padding in 0usize..9, seed in any::<u8>(),
+            bands in 1usize..9,
         ) {
             let size = Size { width, height };
             let tensor = Size { width: left + width + right, height: top + height + bottom };
@@ -203,7 +238,8 @@ mod tests {
 
             let mut packed = vec![f32::NAN; 3 * (tensor.width * tensor.height) as usize];
             let to_tensor = ToTensor::new(&RGB, ValueRange::MinusOneToOne);
-            pack(&rgb, stride, &letterbox, &to_tensor, &mut packed);
+            let workers = Workers::new(3).unwrap();
+            pack_in_bands((&rgb, stride), &letterbox, &to_tensor, (&workers, bands), &mut packed);
             let expected = pack_reference(&rgb, stride, &letterbox);
             for (packed, expected) in packed.iter().zip(&expected) {
                 prop_assert!((packed - expected).abs() < 1e-6);

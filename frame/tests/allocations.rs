@@ -15,7 +15,7 @@ use std::{
 use cyclegan_contract::ValueRange;
 use cyclegan_frame::{
     Bounds, ColorTransform, Compositor, PartScalers, Patch, Picture, RegionPlanner, Scaler, Size,
-    ToTensor, UnpackedFrame, Upscale, coarsest_sample, map_readable, map_writable, pack,
+    ToTensor, UnpackedFrame, Upscale, Workers, coarsest_sample, map_readable, map_writable, pack,
 };
 use gst_video::{VideoFormat, VideoInfo};
 
@@ -65,6 +65,7 @@ fn moving_regions(format: VideoFormat, upscale: Upscale) {
     let mut patches = [Patch::default(), Patch::default()];
     let mut compositor = Compositor::new(&info, TENSOR, 1).unwrap();
     let color = ColorTransform::new(&info);
+    let workers = Workers::new(1).unwrap();
     let mut tensor = vec![0f32; 3 * 64 * 64];
 
     let input = gst::Buffer::with_size(info.size()).unwrap();
@@ -81,10 +82,13 @@ fn moving_regions(format: VideoFormat, upscale: Upscale) {
             let size = region.letterbox.content.size;
             let scaler = scalers.get(region.crop, size).unwrap();
             let (picture, stride) = scaler.scale(picture).unwrap();
-            pack(picture, stride, &region.letterbox, &to_tensor, &mut tensor);
+            pack(picture, stride, &region.letterbox, &to_tensor, &workers, &mut tensor);
             let picture = Picture { values: tensor.as_slice(), range };
             patch.residual.resize(size);
-            patch.residual.update(&picture, &picture, &region.letterbox, &color, upscale).unwrap();
+            patch
+                .residual
+                .update(&picture, &picture, &region.letterbox, &color, upscale, &workers)
+                .unwrap();
             patch.feather(index, regions, upscale);
         }
         compositor.composite_patches(&patches, &input, &mut output).unwrap();

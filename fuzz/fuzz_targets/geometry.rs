@@ -6,7 +6,7 @@
 
 use arbitrary::{Arbitrary, Unstructured};
 use cyclegan_frame::{
-    Bounds, InferenceSize, MAX_REGIONS, Letterbox, Rect, RegionPlanner, Size, TensorLimits,
+    Bounds, InferenceSize, Letterbox, MAX_REGIONS, Rect, RegionPlanner, Size, TensorLimits,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -71,8 +71,8 @@ fuzz_target!(|input: Input| {
     assert!(regions.len() <= MAX_REGIONS);
     for region in regions {
         check(region.letterbox);
-        assert!(holds(whole, region.crop) && holds(region.crop, region.paint));
-        assert!(holds(region.paint, region.core));
-        assert!(region.fade.iter().all(|fade| fade.is_finite() && *fade > 0.0));
+        assert!(holds(whole, region.crop) && holds(region.crop, region.feathered));
+        assert!(holds(region.feathered, region.bbox));
+        assert!(region.feather.iter().all(|feather| feather.is_finite() && *feather > 0.0));
     }
 });

@@ -4,10 +4,10 @@
 
 mod allocation;
 mod element;
-mod frames;
+mod launch;
 mod model;
+mod outlet;
 mod report;
-mod stages;
 mod transform;
 
 use std::sync::{LazyLock, Mutex};
@@ -19,8 +19,6 @@ use super::{
     Direction, ExecutionProvider, LateFrames, Output, Precision, Regions, Upscale, loader::Loader,
     lock, settings::Settings, state::State,
 };
-
-pub use stages::FrameQueue;
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(

@@ -16,6 +16,7 @@
  * gst-launch-1.0 v4l2src ! cycleganfilter direction=reverse strength=0.7 ! videoconvert ! autovideosink
  * ]| Turns zebras in front of a camera into horses, at seven tenths of the strength.
  */
+mod frames;
 mod imp;
 mod job;
 mod lateness;

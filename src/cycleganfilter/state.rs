@@ -9,7 +9,7 @@ use cyclegan_runtime::{LoadError, Pair};
 use gst_video::VideoInfo;
 
 use super::{
-    imp::FrameQueue,
+    frames::FrameQueue,
     lateness::Deadlines,
     loader::{Prepared, Request, Retired},
     settings::Wanted,

@@ -9,9 +9,10 @@ use gst_base::{
 };
 use gst_video::{VideoFormat, VideoInfo, subclass::prelude::*};
 
-use super::{CAT, CycleGanFilter, stages::Item};
+use super::{CAT, CycleGanFilter};
 use crate::cycleganfilter::{
-    Output, lateness::Deadlines, lock, state::Stream, stats::Stats, translator::Continuity,
+    Output, frames::Item, lateness::Deadlines, lock, state::Stream, stats::Stats,
+    translator::Continuity,
 };
 
 impl BaseTransformImpl for CycleGanFilter {

@@ -4,7 +4,7 @@
 
 use cyclegan_contract::Size;
 use cyclegan_frame::{Letterbox, Matte, MatteWriter, NotFinite, Residual};
-use cyclegan_runtime::{Binding, Values};
+use cyclegan_runtime::Values;
 use gst_video::{VideoFormat, VideoInfo};
 
 use super::TranslateError;
@@ -42,13 +42,13 @@ impl Masks {
         Ok(Self { matte, weight, values: Vec::new(), writer })
     }
 
-    /// Takes the mask out of `binding`, if it has one. Returns whether it has.
+    /// Takes over `mask`, if there is one. Returns whether there is.
     pub fn update(
         &mut self,
-        binding: &Binding,
+        mask: Option<Values<'_>>,
         letterbox: &Letterbox,
     ) -> Result<bool, TranslateError> {
-        match binding.mask()? {
+        match mask {
             None => return Ok(false),
             Some(Values::F32(mask)) => self.take(mask, letterbox)?,
             Some(Values::F16(mask)) => self.take(mask, letterbox)?,
@@ -58,7 +58,7 @@ impl Masks {
 
     /// Takes away what the generator has changed beyond its mask.
     pub fn weigh(&self, residual: &mut Residual) {
-        self.weight.weigh(residual);
+        self.weight.apply_to(residual);
     }
 
     fn take<T>(&mut self, mask: &[T], letterbox: &Letterbox) -> Result<(), NotFinite>

@@ -8,9 +8,9 @@ use super::{Kind, Request, TranslateError, output::Masks, regions::RegionResidua
 use crate::cycleganfilter::settings::Output;
 use cyclegan_frame::{
     ColorTransform, Compositor, Element, Letterbox, Matte, NotFinite, Picture, Residual, Smoother,
-    Upscale, copy,
+    Upscale, Workers, copy,
 };
-use cyclegan_runtime::{Binding, Values};
+use cyclegan_runtime::Values;
 
 /// What the frames before have to do with a frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,6 +31,7 @@ pub struct Postprocess {
     residuals: Residuals,
     has_residual: bool,
     compositor: Compositor,
+    workers: Workers,
     output: Output,
 }
 
@@ -67,6 +68,7 @@ impl Postprocess {
             residuals,
             has_residual: false,
             compositor: Compositor::new(info, size, threads)?,
+            workers: Workers::new(threads)?,
             output,
         })
     }
@@ -91,24 +93,21 @@ impl Postprocess {
         upscale: Upscale,
         smoothing: f32,
     ) -> Result<(), TranslateError> {
+        let taking = Taking { color: &self.color, upscale, workers: &self.workers };
         self.has_residual = false;
         self.has_residual = match &mut self.residuals {
-            Residuals::Regions(regions) => {
-                regions.update(request, &self.color, upscale, smoothing)?
-            }
+            Residuals::Regions(regions) => regions.update(request, &taking, smoothing)?,
             Residuals::Frame { letterbox, masks, residual, smoother, keep } => {
                 *keep = upscale.keep();
-                for part in request.parts() {
-                    let has_mask = masks.update(&part.binding, letterbox)?;
-                    if self.output == Output::Mask {
-                        continue; // The picture is not asked for.
-                    }
-                    update_residual(residual, &part.binding, letterbox, &self.color, upscale)?;
+                let has_mask = masks.update(request.mask(0)?, letterbox)?;
+                // Of a mask alone the picture is not asked for.
+                if self.output != Output::Mask {
+                    taking.residual(request, 0, letterbox, residual)?;
                     if has_mask && matches!(upscale, Upscale::Residual { .. }) {
                         masks.weigh(residual);
                     }
                     if smoothing > 0.0 {
-                        smoother.smooth(residual, &mut part.grey, smoothing);
+                        smoother.smooth(residual, request.luma_mut(0), smoothing);
                     } else {
                         smoother.reset();
                     }
@@ -165,33 +164,41 @@ impl Postprocess {
     }
 }
 
-/// Takes the residual out of the tensors of `binding`.
-pub(super) fn update_residual(
-    residual: &mut Residual,
-    binding: &Binding,
-    letterbox: &Letterbox,
-    color: &ColorTransform,
-    upscale: Upscale,
-) -> Result<(), TranslateError> {
-    let (input, output) = binding.input_and_output()?;
-    let metadata = &binding.generator().contract().metadata;
-    let mut update = Update { residual, letterbox, color, upscale };
-    let (before, after) = (metadata.input_range, metadata.output_range);
-    match (input, output) {
-        (Values::F32(i), Values::F32(o)) => update.run(&(i, before).into(), &(o, after).into()),
-        (Values::F32(i), Values::F16(o)) => update.run(&(i, before).into(), &(o, after).into()),
-        (Values::F16(i), Values::F32(o)) => update.run(&(i, before).into(), &(o, after).into()),
-        (Values::F16(i), Values::F16(o)) => update.run(&(i, before).into(), &(o, after).into()),
-    }?;
-    Ok(())
+/// How a residual is taken out of tensors.
+pub(super) struct Taking<'a> {
+    pub color: &'a ColorTransform,
+    pub upscale: Upscale,
+    pub workers: &'a Workers,
+}
+
+impl Taking<'_> {
+    /// Takes the residual out of picture `index` of `request`.
+    pub fn residual(
+        &self,
+        request: &Request,
+        index: usize,
+        letterbox: &Letterbox,
+        residual: &mut Residual,
+    ) -> Result<(), TranslateError> {
+        let (input, output) = request.values(index)?;
+        let metadata = &request.generator().contract().metadata;
+        let (before, after) = (metadata.input_range, metadata.output_range);
+        let mut update = Update { taking: self, letterbox, residual };
+        match (input, output) {
+            (Values::F32(i), Values::F32(o)) => update.run(&(i, before).into(), &(o, after).into()),
+            (Values::F32(i), Values::F16(o)) => update.run(&(i, before).into(), &(o, after).into()),
+            (Values::F16(i), Values::F32(o)) => update.run(&(i, before).into(), &(o, after).into()),
+            (Values::F16(i), Values::F16(o)) => update.run(&(i, before).into(), &(o, after).into()),
+        }?;
+        Ok(())
+    }
 }
 
 /// The arguments of [`Residual::update`] that do not depend on the tensors' types.
 struct Update<'a> {
-    residual: &'a mut Residual,
+    taking: &'a Taking<'a>,
     letterbox: &'a Letterbox,
-    color: &'a ColorTransform,
-    upscale: Upscale,
+    residual: &'a mut Residual,
 }
 
 impl Update<'_> {
@@ -200,6 +207,7 @@ impl Update<'_> {
         input: &Picture<'_, I>,
         output: &Picture<'_, O>,
     ) -> Result<(), NotFinite> {
-        self.residual.update(input, output, self.letterbox, self.color, self.upscale)
+        let Taking { color, upscale, workers } = *self.taking;
+        self.residual.update(input, output, self.letterbox, color, upscale, workers)
     }
 }

@@ -4,8 +4,10 @@
 
 use gst_video::{VideoFrameExt, VideoFrameRef, VideoInfo, VideoRegionOfInterestMeta};
 
-use super::{Request, TranslateError, request::Part, view::View};
-use cyclegan_frame::{Bounds, Letterbox, PartScalers, Scaler, ToTensor, UnpackedFrame, pack};
+use super::{Request, TranslateError, view::View};
+use cyclegan_frame::{
+    Bounds, Letterbox, PartScalers, Scaler, ToTensor, UnpackedFrame, Workers, pack,
+};
 use cyclegan_runtime::{Generator, ValuesMut};
 
 /// Scales and packs frames of one kind. It owns the scaled pictures, which the next frame
@@ -19,6 +21,7 @@ pub struct Preprocess {
     /// For its regions.
     part_scalers: PartScalers,
     to_tensor: ToTensor,
+    workers: Workers,
 }
 
 impl Preprocess {
@@ -44,6 +47,7 @@ impl Preprocess {
             view,
             unpacked,
             to_tensor: ToTensor::new(&scaler.color(), range),
+            workers: Workers::new(threads)?,
             part_scalers: PartScalers::new(&info),
             scaler,
         })
@@ -57,13 +61,11 @@ impl Preprocess {
         request: &mut Request,
         is_smoothed: bool,
     ) -> Result<(), TranslateError> {
-        let Self { view, unpacked, scaler, part_scalers, to_tensor } = self;
+        let Self { view, unpacked, scaler, part_scalers, to_tensor, workers } = self;
+        let packing = Packing { to_tensor, workers, is_smoothed };
         let planner = match view {
             View::Frame(letterbox) => {
-                for part in request.parts() {
-                    fill(part, scaler, frame, letterbox, to_tensor, is_smoothed)?;
-                }
-                return Ok(());
+                return packing.fill(request, 0, scaler, frame, letterbox);
             }
             View::Regions(planner, _) => planner,
         };
@@ -77,32 +79,43 @@ impl Preprocess {
         }
         let unpacked = unpacked.as_mut().map(|unpacked| unpacked.unpack(frame)).transpose()?;
         let frame = unpacked.as_ref().unwrap_or(frame);
-        for (region, part) in regions.iter().zip(request.parts()) {
+        for (index, region) in regions.iter().enumerate() {
             let scaler = part_scalers.get(region.crop, region.letterbox.content.size)?;
-            fill(part, scaler, frame, &region.letterbox, to_tensor, is_smoothed)?;
+            packing.fill(request, index, scaler, frame, &region.letterbox)?;
         }
         Ok(())
     }
 }
 
-/// Scales what `scaler` looks at, and packs it.
-fn fill(
-    part: &mut Part,
-    scaler: &mut Scaler,
-    frame: &VideoFrameRef<&gst::BufferRef>,
-    letterbox: &Letterbox,
-    to_tensor: &ToTensor,
+/// How pictures become tensors.
+struct Packing<'a> {
+    to_tensor: &'a ToTensor,
+    workers: &'a Workers,
     is_smoothed: bool,
-) -> Result<(), TranslateError> {
-    let luma = scaler.luma();
-    let (picture, stride) = scaler.scale(frame)?;
-    match part.binding.input_mut()? {
-        ValuesMut::F32(t) => pack(picture, stride, letterbox, to_tensor, t),
-        ValuesMut::F16(t) => pack(picture, stride, letterbox, to_tensor, t),
+}
+
+impl Packing<'_> {
+    /// Scales what `scaler` looks at, and packs it as picture `index` of `request`.
+    fn fill(
+        &self,
+        request: &mut Request,
+        index: usize,
+        scaler: &mut Scaler,
+        frame: &VideoFrameRef<&gst::BufferRef>,
+        letterbox: &Letterbox,
+    ) -> Result<(), TranslateError> {
+        let Self { to_tensor, workers, is_smoothed } = *self;
+        let luma = scaler.luma();
+        let (picture, stride) = scaler.scale(frame)?;
+        match request.input_mut(index)? {
+            ValuesMut::F32(t) => pack(picture, stride, letterbox, to_tensor, workers, t),
+            ValuesMut::F16(t) => pack(picture, stride, letterbox, to_tensor, workers, t),
+        }
+        if is_smoothed {
+            let plane = request.luma_mut(index);
+            plane.resize(letterbox.content.size);
+            plane.update(picture, stride, luma);
+        }
+        Ok(())
     }
-    if is_smoothed {
-        part.grey.resize(letterbox.content.size);
-        part.grey.update(picture, stride, luma);
-    }
-    Ok(())
 }

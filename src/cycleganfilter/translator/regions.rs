@@ -2,8 +2,8 @@
 
 //! The third stage of a frame of which only regions are translated.
 
-use super::{Request, TranslateError, postprocess::update_residual};
-use cyclegan_frame::{ColorTransform, Patch, RegionSmoother, Upscale};
+use super::{Request, TranslateError, postprocess::Taking};
+use cyclegan_frame::{Patch, Region, RegionSmoother};
 
 /// The residuals of a frame's regions.
 #[derive(Default)]
@@ -25,11 +25,23 @@ impl RegionResiduals {
     pub fn update(
         &mut self,
         request: &mut Request,
-        color: &ColorTransform,
-        upscale: Upscale,
+        taking: &Taking<'_>,
         smoothing: f32,
     ) -> Result<bool, TranslateError> {
-        let (regions, parts) = request.regions();
+        let regions = std::mem::take(&mut request.regions);
+        let updated = self.update_from(request, &regions, taking, smoothing);
+        request.regions = regions;
+        updated?;
+        Ok(self.used > 0)
+    }
+
+    fn update_from(
+        &mut self,
+        request: &mut Request,
+        regions: &[Region],
+        taking: &Taking<'_>,
+        smoothing: f32,
+    ) -> Result<(), TranslateError> {
         if smoothing > 0.0 {
             self.smoother.follow(regions);
         } else {
@@ -37,17 +49,18 @@ impl RegionResiduals {
         }
         self.used = regions.len();
         self.patches.resize_with(self.patches.len().max(self.used), Patch::default);
-        let all = regions.iter().zip(parts).zip(&mut self.patches);
-        for (index, ((region, part), patch)) in all.enumerate() {
+        let upscale = taking.upscale.at_full_strength();
+        let full = Taking { upscale, ..*taking };
+        for (index, (region, patch)) in regions.iter().zip(&mut self.patches).enumerate() {
             patch.residual.resize(region.letterbox.content.size);
-            let full = upscale.at_full_strength();
-            update_residual(&mut patch.residual, &part.binding, &region.letterbox, color, full)?;
+            full.residual(request, index, &region.letterbox, &mut patch.residual)?;
             if smoothing > 0.0 {
-                self.smoother.smooth(index, &mut patch.residual, &mut part.grey, smoothing);
+                let luma = request.luma_mut(index);
+                self.smoother.smooth(index, &mut patch.residual, luma, smoothing);
             }
-            patch.feather(index, regions, upscale);
+            patch.feather(index, regions, taking.upscale);
         }
-        Ok(self.used > 0)
+        Ok(())
     }
 
     /// What is to be painted into the frame.

@@ -35,6 +35,9 @@ impl Translator {
     pub fn warm_up(&self, kind: Kind) -> Result<Cost, TranslateError> {
         let mut request = self.request()?;
         let inference = self.generator.warm_up(self.tensor, || request.infer())?;
+        if let View::Regions(..) = View::new(&self.generator, &self.info, kind.view) {
+            request.warm_up_batches()?;
+        }
         // A pair of its own: of frames of one or two lines GStreamer's converter gives the first
         // again when the next comes.
         let view = || View::new(&self.generator, &self.info, kind.view);

@@ -17,12 +17,12 @@ use gst_base::{
 use gst_video::{VideoFrame, VideoFrameExt, VideoInfo, video_frame::Readable};
 
 use super::{
-    CAT, CycleGanFilter, FrameQueue,
+    CAT, CycleGanFilter,
     allocation::{is_default_layout, live_room, most_held},
-    stages::Item,
 };
 use crate::cycleganfilter::{
     LateFrames, Output,
+    frames::{FrameQueue, Item},
     job::{Action, FrameResult, Job, Work},
     lock,
     settings::PerFrame,
