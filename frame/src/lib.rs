@@ -11,6 +11,7 @@ mod color;
 mod composite;
 mod follow;
 mod geometry;
+mod halve;
 mod kernel;
 mod lerp;
 mod lines;

@@ -12,6 +12,7 @@ use gst_video::{
 use super::{
     color::ColorTransform,
     geometry::Rect,
+    halve::Halver,
     overread::{OverreadGuard, own_frame},
     plane::Plane,
     rows::check_strides,
@@ -25,6 +26,8 @@ pub struct Scaler {
     part: Rect,
     /// Where frames are read, if not where they are.
     overread: Option<OverreadGuard>,
+    /// What frames go through before they are scaled, if they are much larger than the picture.
+    halvers: Vec<Halver>,
     converter: VideoConverter,
     picture: VideoFrame<Writable>,
     /// From the picture's components to R'G'B', where these are mapped to SDR in place.
@@ -35,7 +38,21 @@ impl Scaler {
     /// A scaler from frames of `info` to `size`, on `threads` threads.
     pub fn new(info: &VideoInfo, size: Size, threads: u32) -> Result<Self, BoolError> {
         let whole = Size { width: info.width(), height: info.height() };
-        Self::of_part(info, Rect { x: 0, y: 0, size: whole }, size, threads)
+        let mut halvers: Vec<Halver> = Vec::new();
+        loop {
+            let halved = halvers.last().map_or(info, Halver::info);
+            match Halver::new(halved, size, threads)? {
+                Some(halver) => halvers.push(halver),
+                None => break,
+            }
+        }
+        let part = Rect { x: 0, y: 0, size: whole };
+        let mut scaler = Self::of_part(info, part, size, threads)?;
+        if let Some(halver) = halvers.last() {
+            scaler.converter = converter(halver.info(), scaler.picture.info(), threads)?;
+        }
+        scaler.halvers = halvers;
+        Ok(scaler)
     }
 
     /// A scaler from `part` of frames of `info` to `size`, on `threads` threads.
@@ -53,6 +70,7 @@ impl Scaler {
         Ok(Self {
             part,
             overread: OverreadGuard::new(info)?,
+            halvers: Vec::new(),
             converter: converter(&part_info, &picture_info, threads)?,
             tone: ColorTransform::new(&picture_info).with_tone_map(),
             picture: own_frame(&picture_info)?,
@@ -93,7 +111,13 @@ impl Scaler {
     ) -> Result<(&[u8], usize), BoolError> {
         let part = self.part;
         let is_whole = part.size == Size { width: frame.width(), height: frame.height() };
-        if is_whole {
+        if let [first, others @ ..] = self.halvers.as_mut_slice() {
+            let mut half = first.halve(frame)?;
+            for halver in others {
+                half = halver.halve(&half)?;
+            }
+            self.converter.frame_ref(&half, &mut self.picture.as_mut_video_frame_ref());
+        } else if is_whole {
             convert(&self.converter, &mut self.overread, frame, &mut self.picture)?;
         } else {
             let part = cut_out(frame, &part, &self.part_info)?;
