@@ -13,6 +13,7 @@ use gst_video::{
 
 use super::{
     geometry::coarsest_sample,
+    halve_packed::Pairs,
     overread::own_frame,
     plane::{Plane, Storage},
     rows::{Rows, RowsMut},
@@ -22,6 +23,8 @@ use super::{
 /// Halves frames of one kind into a frame that it owns.
 pub struct Halver {
     planes: Vec<Plane>,
+    /// Where samples are packed, in one plane.
+    pairs: Option<Pairs>,
     half: VideoFrame<Writable>,
     workers: Workers,
     bands: usize,
@@ -32,18 +35,23 @@ pub struct Halver {
 const LEAST_RATIO: u32 = 4;
 
 impl Halver {
-    /// For frames of `info` that are scaled to `size`; `None` where that is no gain or a plane is not
-    /// made of whole pairs of samples side by side.
+    /// For frames of `info` that are scaled to `size`; `None` where that is no gain, and for formats and
+    /// sizes whose samples do not come in pairs.
     pub fn new(info: &VideoInfo, size: Size, threads: u32) -> Result<Option<Self>, BoolError> {
         let samples = coarsest_sample(info);
         let is_even = info.width().is_multiple_of(2 * samples.width)
             && info.height().is_multiple_of(2 * samples.height);
         let is_large =
             info.width() >= LEAST_RATIO * size.width && info.height() >= LEAST_RATIO * size.height;
-        let planes = Plane::all(info).filter(|planes| planes.iter().all(Plane::is_even));
-        let (Some(planes), Some(format), true) =
-            (planes, in_8_bits(info.format()), is_even && is_large)
-        else {
+        let pairs = Pairs::of(info.format());
+        let format = match pairs {
+            Some(_) if info.format_info().is_rgb() => Some(VideoFormat::Rgb),
+            Some(_) => Some(VideoFormat::V308),
+            None => in_8_bits(info.format()),
+        };
+        let is_reached = |planes: &Vec<Plane>| pairs.is_some() || planes.iter().all(Plane::is_even);
+        let planes = Plane::all(info).filter(is_reached);
+        let (Some(planes), Some(format), true) = (planes, format, is_even && is_large) else {
             return Ok(None);
         };
         let half = VideoInfo::builder(format, info.width() / 2, info.height() / 2)
@@ -54,6 +62,7 @@ impl Halver {
         let workers = Workers::new(threads)?;
         Ok(Some(Self {
             planes,
+            pairs,
             half: own_frame(&half)?,
             bands: workers.bands(info.size()).min(MAX_BANDS),
             workers,
@@ -70,7 +79,8 @@ impl Halver {
         &mut self,
         frame: &VideoFrameRef<&gst::BufferRef>,
     ) -> Result<VideoFrameRef<&gst::BufferRef>, BoolError> {
-        let Self { planes, half, workers, bands } = self;
+        let Self { planes, half, workers, bands, .. } = self;
+        let pairs = self.pairs;
         let source = Rows::of(frame)?;
         let mut target = half.as_mut_video_frame_ref();
         workers.in_bands(
@@ -81,7 +91,10 @@ impl Halver {
                 for plane in planes.iter() {
                     for (y, row) in target.rows(plane.index) {
                         let rows = [2 * y, 2 * y + 1].map(|y| source.row(plane.index, y));
-                        halve_rows(plane, rows, row);
+                        match pairs {
+                            Some(pairs) => pairs.halve(rows, row),
+                            None => halve_rows(plane, rows, row),
+                        }
                     }
                 }
             },
@@ -203,15 +216,17 @@ mod tests {
         f64::from(word >> shift & (u16::MAX >> (16 - depth))) / f64::from(depth).exp2() * 256.0
     }
 
+    fn formats() -> Vec<VideoFormat> {
+        gst::init().unwrap();
+        VideoFormat::iter_raw().filter(|f| in_8_bits(*f).is_some()).collect()
+    }
+
     proptest! {
         #[test]
         fn halving_agrees_with_the_mean(
-            format in prop::sample::select(
-                VideoFormat::iter_raw().filter(|f| in_8_bits(*f).is_some()).collect::<Vec<_>>()
-            ),
+            format in prop::sample::select(formats()),
             width in 1u32..20, height in 1u32..10, seed: u64, bands in 1usize..4,
         ) {
-            gst::init().unwrap();
             let info = VideoInfo::builder(format, 4 * width, 4 * height).build().unwrap();
             let mut bytes = vec![0; info.size()];
             fastrand::Rng::with_seed(seed).fill(&mut bytes);

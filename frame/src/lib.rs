@@ -12,6 +12,7 @@ mod composite;
 mod follow;
 mod geometry;
 mod halve;
+mod halve_packed;
 mod kernel;
 mod lerp;
 mod lines;
