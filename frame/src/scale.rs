@@ -17,6 +17,7 @@ use super::{
     plane::Plane,
     rows::check_strides,
     tone::ToneMap,
+    workers::Workers,
 };
 
 /// Scales frames, or a part of each, with GStreamer's converter into a picture that it owns.
@@ -32,7 +33,11 @@ pub struct Scaler {
     picture: VideoFrame<Writable>,
     /// From the picture's components to R'G'B', where these are mapped to SDR in place.
     tone: Option<(ColorTransform, &'static ToneMap)>,
+    workers: Workers,
 }
+
+/// The most threads that share a picture.
+const MAX_BANDS: usize = 64;
 
 impl Scaler {
     /// A scaler from frames of `info` to `size`, on `threads` threads.
@@ -73,6 +78,7 @@ impl Scaler {
             halvers: Vec::new(),
             converter: converter(&part_info, &picture_info, threads)?,
             tone: ColorTransform::new(&picture_info).with_tone_map(),
+            workers: Workers::new(threads)?,
             picture: own_frame(&picture_info)?,
             part_info,
         })
@@ -125,11 +131,21 @@ impl Scaler {
         }
         let stride = self.picture.plane_stride()[0] as usize;
         if let Some((to_rgb, tone)) = &self.tone {
-            let length = 3 * self.size().width as usize;
-            let picture = self.picture.plane_data_mut(0)?;
-            picture.chunks_mut(stride).for_each(|row| {
-                tone.map_row(&to_rgb.matrix, to_rgb.offset, &mut row[..length]);
-            });
+            let Size { width, height } = self.size();
+            let (length, height) = (3 * width as usize, height as usize);
+            let bands = self.workers.bands(16 * length * height).min(MAX_BANDS);
+            let first_row = |band: usize| height * band / bands;
+            let rows = &mut self.picture.plane_data_mut(0)?[..stride * height];
+            self.workers.in_bands(
+                &mut [(); MAX_BANDS][..bands],
+                rows,
+                |rows, band| rows.split_at_mut((first_row(band + 1) - first_row(band)) * stride),
+                |(), rows| {
+                    rows.chunks_mut(stride).for_each(|row| {
+                        tone.map_row(&to_rgb.matrix, to_rgb.offset, &mut row[..length]);
+                    });
+                },
+            );
         }
         Ok((self.picture.planes_data()[0], stride))
     }
