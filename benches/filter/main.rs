@@ -3,8 +3,8 @@
 //! The filter beside what it is compared with: `cargo bench --bench filter`, or `./dev bench`.
 //!
 //! `MODEL` names the generator, a file or a folder with `G.onnx` and its variants; `REFERENCE` a
-//! generator that those are compared with. With the argument `in-flight` only what several frames in
-//! flight bring is measured.
+//! generator that those are compared with. With the argument `overhead`, `in-flight` or `pipelines`
+//! only that table is measured.
 
 mod bare;
 mod frame;
@@ -26,7 +26,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             let caps = arguments.next().ok_or("no caps")?;
             pipelines::run_filter(&model, &caps)
         }
+        Some("overhead") => overhead::compare(&model),
         Some("in-flight") => in_flight::compare(&model),
+        Some("pipelines") => pipelines::compare(&model),
         Some(other) => Err(format!("no benchmark `{other}`").into()),
         None => {
             overhead::compare(&model)?;

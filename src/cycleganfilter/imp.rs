@@ -83,7 +83,7 @@ pub struct CycleGanFilter {
         minimum = 0.0, maximum = 1.0, default = 0.0, mutable_playing, controllable,
         nick = "Smoothing",
         blurb = "How much of the last frame's residual is mixed in, moved along with the picture, \
-                 against flicker; begins anew at scene cuts, seeks and gaps")]
+                 against flicker; starts over at scene cuts, seeks and gaps")]
     #[property(name = "regions", type = Regions, get, set, member = regions,
         mutable_playing, nick = "Regions",
         blurb = "What of a frame is translated: all of it, or only where its \
@@ -110,7 +110,7 @@ pub struct CycleGanFilter {
                  frames wait for the time at which the sink shows them, at most 256 MiB")]
     #[property(name = "stats-interval", type = u32, get, set, member = stats_interval, default = 0,
         mutable_playing, nick = "Statistics interval",
-        blurb = "Post `stats` as an element message every so many milliseconds, 0 for never")]
+        blurb = "Milliseconds between two element messages with `stats`, 0 for none")]
     settings: Mutex<Settings>,
     #[property(name = "active-model", type = Option<String>, get = Self::active_model,
         nick = "Active model", blurb = "The file of the generator that runs now; null before READY")]

@@ -39,7 +39,7 @@ impl Deadlines {
         self.pipeline_latency = Some(latency);
     }
 
-    /// Takes note of a QOS event, as GstBaseTransform does: the frame of `timestamp` came `jitter`
+    /// Handles a QOS event as GstBaseTransform does: the frame of `timestamp` came `jitter`
     /// too late. In an event of type THROTTLE the jitter is how long no frame is wanted.
     pub fn set_qos(&mut self, timestamp: Option<ClockTime>, jitter: ClockTimeDiff) {
         self.earliest = timestamp.map(|timestamp| match u64::try_from(jitter) {
@@ -48,7 +48,7 @@ impl Deadlines {
         });
     }
 
-    /// Forgets what was about the frames before a flush or a new segment.
+    /// Forgets QOS events, after a flush or a new segment.
     pub fn reset(&mut self) {
         self.earliest = None;
     }

@@ -86,7 +86,7 @@ pub enum Event {
 /// Where the loader reports what becomes of a request.
 pub type Report = Box<dyn Fn(&Request, Event) + Send + Sync>;
 
-/// Prepares what a request asks for; told of each direction that comes next.
+/// Prepares what a request asks for, and reports each direction before it begins.
 type Prepare = fn(&Request, &dyn Fn(Direction)) -> Result<Prepared, PrepareError>;
 
 /// The thread, which starts with the first request. A request takes the place of one that waits.
@@ -264,7 +264,7 @@ mod tests {
         Err(PrepareError::Load(LoadError::NotFound { model, searched: Vec::new() }))
     }
 
-    /// A loader whose requests tell the channel their numbers and errors.
+    /// A loader whose requests send their numbers and errors to a channel.
     struct Asking {
         loader: Loader,
         sender: Sender<(u64, String)>,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What the element knows beside its settings: its model, and its stream from start to stop.
+//! The element's state: its model, and its stream from start to stop.
 
 use std::sync::Arc;
 
@@ -106,14 +106,13 @@ impl Model {
         matches!(self, Self::Loading(_, request) if request.id == id)
     }
 
-    /// Forgets what is asked for beside the model that runs. Returns what was before, to be dropped
-    /// where nobody waits.
+    /// Drops any request. Returns the state before, which the caller frees outside of the lock.
     pub fn settle(&mut self) -> Self {
         let running = self.running().cloned();
         std::mem::replace(self, running.map_or(Self::None, Self::Loaded))
     }
 
-    /// Makes `loaded` the model that runs, whatever is asked for beside it.
+    /// Makes `loaded` the model that runs, and keeps any request.
     pub fn set_running(&mut self, loaded: Loaded) {
         *self = match std::mem::take(self) {
             Self::None | Self::Loaded(_) => Self::Loaded(loaded),

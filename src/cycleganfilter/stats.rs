@@ -149,8 +149,8 @@ impl Stats {
         self.cost = cost;
     }
 
-    /// How long the next frame will probably take with so many `ahead` of it in the generator, which
-    /// has room for `depth`: the medians. If there is room it is a little less than the latency that
+    /// How long the next frame will probably take: the medians. `ahead` frames are in the generator
+    /// before it, which has room for `depth`. If there is room it is a little less than the latency that
     /// sinks wait for, since then a frame that comes in on time is never late.
     pub fn expected(&self, ahead: usize, depth: usize) -> Duration {
         let measured = |window: &Window, warmed_up| match window.percentile(50) {

@@ -10,7 +10,7 @@ use crate::cycleganfilter::lock;
 /// The most memory that frames in a live pipeline hold while they wait for the time at which the
 /// sink shows them.
 const LIVE_BYTES: usize = 256 << 20;
-/// The most frames that wait so, and at least so many.
+/// How many frames may wait like that at least and at most.
 const LIVE_FRAMES: std::ops::RangeInclusive<usize> = 4..=240;
 
 impl CycleGanFilter {

@@ -58,7 +58,7 @@ impl ElementImpl for CycleGanFilter {
                 })?;
             }
             gst::StateChange::PausedToReady => {
-                // Downstream takes no more frames, and nobody shall wait for those in flight.
+                // Downstream takes no more frames, so those in flight are dropped.
                 if let Some(queue) = self.queue() {
                     queue.flush();
                 }
@@ -76,8 +76,8 @@ impl ElementImpl for CycleGanFilter {
 }
 
 impl CycleGanFilter {
-    /// Interlaced caps fail to negotiate, since the pads name progressive ones only. This tells the
-    /// user what to do.
+    /// Interlaced caps fail to negotiate, since the pad templates name progressive ones only. This
+    /// posts an error that says what to do.
     pub(super) fn explain_interlacing(&self) {
         let element = self.obj().downgrade();
         self.obj().sink_pad().add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, probe| {

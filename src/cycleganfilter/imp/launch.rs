@@ -279,7 +279,7 @@ impl CycleGanFilter {
         gst::FlowError::Error
     }
 
-    /// Asked anew: the first frame may come before anybody has asked for the latency.
+    /// Queries upstream each time: the first frame may come before any LATENCY query.
     fn is_upstream_live(&self) -> bool {
         let mut upstream = gst::query::Latency::new();
         self.obj().sink_pad().peer_query(&mut upstream) && upstream.result().0

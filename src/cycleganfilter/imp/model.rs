@@ -261,7 +261,7 @@ impl CycleGanFilter {
             (running, next, last, before)
         };
         drop(before.map(|before| self.loader.retire(before)));
-        // A model that is ready takes over here already, instead of warming up the old one.
+        // A model that is ready takes over now; the old one need not be warmed up.
         if let Some(next) = next.filter(|next| next.serial != running.serial) {
             match self.prepare(&next, &wanted, last.as_ref(), info) {
                 Ok(negotiated) => {

@@ -130,7 +130,7 @@ impl<S: Stages> Queue<S> {
         }
     }
 
-    /// The failure of an item that nobody was told of, for when no other item follows.
+    /// A failure that no push has returned, for when no other item follows.
     pub fn take_failure(&self) -> Option<FlowError> {
         self.permits.take_failure()
     }

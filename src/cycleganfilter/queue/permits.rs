@@ -36,7 +36,7 @@ struct State {
     /// At delivery, what entered in an earlier epoch than this is dropped.
     first_to_deliver: u64,
     is_flushing: bool,
-    /// The last failure that nobody was told of.
+    /// The last failure that no push has returned.
     failure: Option<FlowError>,
     in_generator: usize,
     total: usize,
@@ -119,7 +119,7 @@ impl Permits {
 }
 
 impl State {
-    /// Why nothing may be pushed. A failure is told once.
+    /// Why nothing may be pushed. Each failure is returned once.
     fn check(&mut self) -> Result<(), FlowError> {
         if self.is_flushing {
             return Err(FlowError::Flushing);

@@ -17,7 +17,7 @@ pub use values::{Direction, ExecutionProvider, LateFrames, Output, Precision, Re
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub model: Option<String>,
-    /// Counts how often `model` was set: each time it is loaded anew.
+    /// How often `model` was set: each time it is loaded again.
     pub model_serial: u64,
     pub direction: Direction,
     pub preload: bool,

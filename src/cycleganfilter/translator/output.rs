@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What goes out beside the translated frame: the generator's mask.
+//! The generator's mask: as output, and as a weight of the residual.
 
 use cyclegan_contract::Size;
 use cyclegan_frame::{Letterbox, Matte, MatteWriter, NotFinite, Residual};
@@ -10,8 +10,8 @@ use gst_video::{VideoFormat, VideoInfo};
 use super::TranslateError;
 use crate::cycleganfilter::settings::Output;
 
-/// A residual counts in full where the mask is at least one part in so many. Below that it fades
-/// out: what a quantised generator changes beyond its mask is noise.
+/// A residual counts in full where the mask is at least 1/16. Below that it fades out: what a
+/// quantised generator changes outside of its mask is noise.
 const FADE: f32 = 16.0;
 
 /// The mask of the last frame.
@@ -56,7 +56,7 @@ impl Masks {
         Ok(true)
     }
 
-    /// Takes away what the generator has changed beyond its mask.
+    /// Removes what the generator has changed outside of its mask.
     pub fn weigh(&self, residual: &mut Residual) {
         self.weight.apply_to(residual);
     }

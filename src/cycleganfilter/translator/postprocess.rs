@@ -18,7 +18,7 @@ pub enum Continuity {
     /// It follows on them.
     #[default]
     Follows,
-    /// Frames are missing between them: smoothing begins anew.
+    /// Frames are missing between them: smoothing starts over.
     Gap,
     /// They are of another stream or direction: their residual is not for it.
     Restarts,

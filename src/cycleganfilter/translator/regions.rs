@@ -15,7 +15,7 @@ pub struct RegionResiduals {
 }
 
 impl RegionResiduals {
-    /// Begins smoothing anew.
+    /// Starts smoothing over.
     pub fn restart_smoothing(&mut self) {
         self.smoother.reset();
     }

@@ -73,7 +73,7 @@ impl Request {
         Ok(())
     }
 
-    /// A binding for so many pictures that does not run yet.
+    /// A binding for `batch` pictures that is not among the runs of this frame.
     fn unused(&mut self, batch: u32) -> Result<usize, TranslateError> {
         let is_unused = |&(index, (own, _)): &(usize, &(u32, Binding))| {
             *own == batch && !self.runs.contains(&index)
@@ -109,7 +109,7 @@ impl Request {
         Ok(self.bindings[binding].1.picture_mask(picture)?)
     }
 
-    /// Picture `index` as the generator sees it, in grey.
+    /// The luma of picture `index` as the generator sees it.
     pub(super) fn luma_mut(&mut self, index: usize) -> &mut LumaPlane {
         &mut self.luma[index]
     }

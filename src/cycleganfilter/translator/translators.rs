@@ -29,8 +29,7 @@ pub struct Translators {
 
 impl Translators {
     /// Prepares and warms up the direction that is `wanted`, or both if they are to be preloaded or
-    /// `base` has both; `on_step` is told which one comes next, as a GPU may build an engine for
-    /// minutes. What `base` has is taken from there if it is for such frames. If the provider fails
+    /// `base` has both; `on_step` is called before each, since a GPU may build an engine for minutes. What `base` has is taken from there if it is for such frames. If the provider fails
     /// on frames of this size, the next one that the user allows is tried: [`Translators::pair`] is
     /// another one then.
     pub fn new(
