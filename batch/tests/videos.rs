@@ -170,6 +170,8 @@ fn presets_and_encoders_are_what_was_asked_for() {
         (profile(&archive).as_str(), archive.int("width"), archive.int("height")),
         ("high-4:4:4", 1280, 720)
     );
+    let depth = archive.caps.structure(0).unwrap().get::<u32>("bit-depth-luma").unwrap();
+    assert_eq!(depth, 10);
     let proxy = video(&["--preset", "proxy"], "a.mkv");
     assert_eq!((proxy.int("width"), proxy.int("height")), (958, 540));
     assert_eq!(proxy.times.len(), 5);

@@ -146,3 +146,8 @@ pub fn psnr(a: &Path, b: &Path) -> f64 {
     let (a, b) = (a.to_str().unwrap(), b.to_str().unwrap());
     measure(&["-i", a, "-i", b, "-lavfi", filter], "PSNR y:")
 }
+
+/// What ffprobe says of the first frame of a file.
+pub fn frame_data(path: &Path) -> String {
+    probe(path, &["-show_frames", "-read_intervals", "%+#1", "-select_streams", "v"]).to_string()
+}
