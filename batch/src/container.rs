@@ -106,9 +106,9 @@ impl Container {
 }
 
 /// Endings of the files that a folder is searched for, besides those that can be written.
-const OTHER_VIDEO: [&str; 14] = [
+const OTHER_VIDEO: [&str; 18] = [
     "avi", "flv", "wmv", "asf", "mpg", "mpeg", "vob", "ogv", "ogg", "3gp", "mxf", "dv", "m2v",
-    "f4v",
+    "f4v", "gif", "m2t", "3g2", "y4m",
 ];
 
 /// Whether a file of this name is taken for a video.

@@ -383,3 +383,22 @@ fn interlaced_frames_keep_their_times_whichever_field_is_first() {
         assert_eq!(before[0].times, after[0].times, "{order}");
     }
 }
+
+#[test]
+fn gifs_end_whatever_they_are_called() {
+    if !ffmpeg::is_installed("animated GIFs") {
+        return;
+    }
+    let place = Place::new();
+    make(&place.path("in/a.gif"), "-f lavfi -i testsrc2=size=160x120:rate=10:d=1 -pix_fmt rgb8");
+    make(&place.path("in/b.gif"), &[BARS, "-c:v gif"].join(" "));
+    std::fs::copy(place.path("in/a.gif"), place.path("in/named.mkv")).unwrap();
+    let said = place.run(&[&["in"][..], &IDENTITY].concat());
+    assert!(said.contains("named.mkv: is GIF, although it is named mkv"), "{said}");
+    for (name, frames) in [("a.mkv", 10), ("b.mkv", 75), ("named.mkv", 10)] {
+        let video = streams(&place.out(name)).remove(0);
+        assert_eq!(video.times.len(), frames, "{name}");
+        let step = if frames == 10 { 100.0 } else { 40.0 };
+        assert!((video.times[1] - video.times[0] - step).abs() < 2.0, "{name}");
+    }
+}

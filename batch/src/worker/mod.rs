@@ -8,6 +8,7 @@ mod clip;
 mod demux;
 mod elements;
 mod fault;
+mod gif;
 mod isobmff;
 mod keyframes;
 mod losses;

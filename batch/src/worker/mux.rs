@@ -126,7 +126,7 @@ impl Mux<'_> {
         let start = self.spans.first().map_or(0, |span| span.start);
         let stop = self.spans.last().and_then(|span| span.stop);
         let mut window = Window { start, stop, shift: 0 };
-        if !self.is_part() {
+        if !self.is_part() && !media.is_gif() {
             let earliest = scan::earliest(self.input, media)?.unwrap_or(0);
             // The clock of a stream starts anywhere, that of a file at 0.
             if earliest < 0 || media.is_stream() {
@@ -174,15 +174,20 @@ impl Mux<'_> {
         let promises = links.promises.clone();
         let actions = mapping.actions.clone();
         let tracks = media.tracks.clone();
-        demux(
-            pipeline.gst(),
-            self.input,
-            move |id, _| {
-                let track = tracks.iter().position(|track| track.id == id);
-                track.is_some_and(|track| matches!(actions[track], Action::Encode))
-            },
-            move |sources| links.link_all(sources),
-        )?;
+        if media.is_gif() {
+            // There is nothing else in it.
+            links.link_all(Vec::new())?;
+        } else {
+            demux(
+                pipeline.gst(),
+                self.input,
+                move |id, _| {
+                    let track = tracks.iter().position(|track| track.id == id);
+                    track.is_some_and(|track| matches!(actions[track], Action::Encode))
+                },
+                move |sources| links.link_all(sources),
+            )?;
+        }
         let run = pipeline.run(None, say);
         if let Ok(fault) = faults.try_recv() {
             return Err(fault);

@@ -100,7 +100,7 @@ const RGBA64: VideoFormat =
     if cfg!(target_endian = "little") { VideoFormat::Rgba64Le } else { VideoFormat::Rgba64Be };
 
 /// `picture` as a frame of GStreamer's: 8-bit grey, RGB or RGBA, or 16-bit RGBA.
-fn frame(picture: &DynamicImage) -> Result<(VideoInfo, gst::Buffer)> {
+pub fn frame(picture: &DynamicImage) -> Result<(VideoInfo, gst::Buffer)> {
     let (format, row, bytes) = match picture {
         DynamicImage::ImageLuma8(pixels) => (VideoFormat::Gray8, 1, pixels.as_raw().clone()),
         DynamicImage::ImageRgb8(pixels) => (VideoFormat::Rgb, 3, pixels.as_raw().clone()),

@@ -53,6 +53,7 @@ pub fn plan(
     let is_seekable = media.is_seekable
         && media.container.as_ref().is_some_and(|caps| SEEKABLE.contains(&media_type(caps)));
     let is_part = begin > 0 || end.is_some() || recipe.frames.is_some();
+    ensure!(!(is_part && media.is_gif()), "is a GIF, of which only the whole is translated");
     let is_cut = may_cut && is_seekable && is_long(setup, &media);
     if !(is_part || is_cut) {
         return Ok(Plan { spans: vec![Span::default()], frames: expected_frames(&media) });

@@ -219,10 +219,15 @@ impl Media {
         (seconds - 978_307_200).checked_mul(1_000_000_000)
     }
 
+    /// Whether it is a GIF.
+    pub fn is_gif(&self) -> bool {
+        self.main_track().is_ok_and(|track| track.kind().contains("gif"))
+    }
+
     /// Whether its clock starts anywhere.
     pub fn is_stream(&self) -> bool {
         let kind = self.container.as_ref().map(media_type);
-        kind.is_none_or(|kind| ["video/mpegts", "video/mpeg"].contains(&kind))
+        !self.is_gif() && kind.is_none_or(|kind| ["video/mpegts", "video/mpeg"].contains(&kind))
     }
 
     /// The number of the track that is translated: the first video, or the first picture if there is

@@ -18,9 +18,10 @@ use super::{
     clip,
     demux::demux,
     fault::{CutFault, NOTHING_DECODED},
+    gif,
     muxer::{Muxer, file_sink, pad},
     pipeline::{Pipeline, TRANSLATED},
-    probe::{Media, codec_name, short_id},
+    probe::{Media, Track, codec_name, short_id},
     protocol::{Reply, Setup, Span},
     tally::Tally,
     video::Chain,
@@ -69,21 +70,14 @@ impl Job<'_> {
             gst::PadProbeReturn::Ok
         });
         let hold = hold.context("the decoder cannot be held back")?;
-        let id = main.id.clone();
         let sink = pad(&chain.bin, "sink")?;
-        demux(
-            pipeline.gst(),
-            self.input,
-            move |track, _| track == id,
-            move |sources| {
-                // Other tracks stay unlinked, and the file is read no further than the video needs.
-                let video = sources.iter().find(|source| source.id == main.id);
-                let video = video
-                    .with_context(|| format!("the {} cannot be decoded", codec_name(&main.caps)))?;
-                video.pad.link(&sink)?;
-                Ok(())
-            },
-        )?;
+        if media.is_gif() {
+            let frames = gif::source(self.input)?;
+            pipeline.gst().add(&frames)?;
+            pad(&frames, "src")?.link(&sink)?;
+        } else {
+            self.open(&pipeline, main, sink)?;
+        }
         pipeline.pause()?;
         let is_held = pipeline.wait_until(|| is_held.load(Ordering::Relaxed))?;
         ensure!(is_held, NOTHING_DECODED);
@@ -106,6 +100,25 @@ impl Job<'_> {
         let frames = self.check(&chain, &read, &translated, &encoded, say)?;
         let first = translated.get().first.unwrap_or(0);
         Ok((frames, self.span.start + first))
+    }
+
+    /// Opens the input, and leads its track `main` to `sink`.
+    fn open(&self, pipeline: &Pipeline, main: Track, sink: gst::Pad) -> Result<()> {
+        let id = main.id.clone();
+        demux(
+            pipeline.gst(),
+            self.input,
+            move |track, _| track == id,
+            move |sources| {
+                // Other tracks stay unlinked, and the file is read no further than the video needs.
+                let video = sources.iter().find(|source| source.id == main.id);
+                let video = video
+                    .with_context(|| format!("the {} cannot be decoded", codec_name(&main.caps)))?;
+                video.pad.link(&sink)?;
+                Ok(())
+            },
+        )?;
+        Ok(())
     }
 
     /// Writes what leaves `chain` into a file of its own.
