@@ -3,7 +3,7 @@
 //! What each step of the frame path costs, beside a copy of the same bytes.
 //!
 //!     cargo bench -p cyclegan-frame                          1080p, one thread
-//!     cargo bench -p cyclegan-frame -- 3840x2160 2 P010_10LE V210
+//!     cargo bench -p cyclegan-frame -- 3840x2160 2 P010_10LE v210 P010_10LE/bt2100-pq
 //!
 //! The steps of a round follow each other as they do for a frame, so that other work on the machine
 //! slows all of them alike; the table gives the quickest of the rounds, since it only ever adds, in
@@ -28,7 +28,8 @@ const STEPS: [&str; 5] = ["scale", "pack", "update", "compose", "copy"];
 struct Options {
     frame: Size,
     threads: u32,
-    formats: Vec<VideoFormat>,
+    /// A format, or a format and a colorimetry.
+    formats: Vec<String>,
 }
 
 impl Options {
@@ -43,11 +44,11 @@ impl Options {
             } else if let Ok(threads) = arg.parse() {
                 options.threads = threads;
             } else {
-                options.formats.push(VideoFormat::from_string(&arg));
+                options.formats.push(arg);
             }
         }
         if options.formats.is_empty() {
-            options.formats = FORMATS.map(VideoFormat::from_string).to_vec();
+            options.formats = FORMATS.map(String::from).to_vec();
         }
         options
     }
@@ -58,18 +59,24 @@ fn main() {
     let options = Options::from_args();
     let Size { width, height } = options.frame;
     println!("{width}x{height}, {} threads, ms", options.threads);
-    println!("{:12}{}", "", STEPS.map(|step| format!("{step:>9}")).concat());
-    for &format in &options.formats {
+    println!("{:20}{}", "", STEPS.map(|step| format!("{step:>9}")).concat());
+    for format in &options.formats {
         let times = measure(format, &options);
         let cells = times.map(|time| format!("{:9.3}", time.as_secs_f64() * 1e3));
-        println!("{:12}{}", format.to_str(), cells.concat());
+        println!("{format:20}{}", cells.concat());
     }
 }
 
 /// The quickest time of each step.
-fn measure(format: VideoFormat, options: &Options) -> [Duration; STEPS.len()] {
-    let info =
-        VideoInfo::builder(format, options.frame.width, options.frame.height).build().unwrap();
+fn measure(format: &str, options: &Options) -> [Duration; STEPS.len()] {
+    let (name, colorimetry) = format.split_once('/').unwrap_or((format, ""));
+    let format = VideoFormat::from_string(name);
+    let mut info = VideoInfo::builder(format, options.frame.width, options.frame.height);
+    let colorimetry = (!colorimetry.is_empty()).then(|| colorimetry.parse().unwrap());
+    if let Some(colorimetry) = &colorimetry {
+        info = info.colorimetry(colorimetry);
+    }
+    let info = info.build().unwrap();
     let limits = TensorLimits { width: None, height: None, multiple_of: 4 };
     let letterbox = Letterbox::new(options.frame, 1.0, InferenceSize::ShortSide(256), limits);
     let range = ValueRange::MinusOneToOne;

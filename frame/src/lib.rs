@@ -11,6 +11,8 @@ mod color;
 mod composite;
 mod follow;
 mod geometry;
+mod halve;
+mod halve_packed;
 mod kernel;
 mod lerp;
 mod lines;

@@ -32,7 +32,7 @@ pub struct Plane {
     count: usize,
     /// How many times the frame's height is halved.
     halvings: u32,
-    sample: Sample,
+    storage: Storage,
     /// Entries from the start to the first alpha, where colours are multiplied by it.
     alpha: Option<usize>,
 }
@@ -54,13 +54,13 @@ pub struct Component {
     halvings: u32,
 }
 
-/// How a sample is stored.
+/// How samples are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sample {
+pub enum Storage {
     /// A byte, all of it.
-    Byte,
+    Bytes,
     /// Some or all bits of a 16-bit word.
-    Word(Word),
+    Words(Word),
     /// Ten bits of a 32-bit word that holds three samples.
     Packed(Packed),
 }
@@ -82,12 +82,12 @@ impl Plane {
         let colors = (format.n_components() as usize).min(if format.is_gray() { 1 } else { 3 });
         let mut planes: Vec<Self> = Vec::new();
         for number in 0..colors {
-            let sample = Sample::of(&format, number)?;
+            let storage = Storage::of(&format, number)?;
             let component = Component {
                 number,
                 first: 0,
-                offset: offset(&format, number) / sample.bytes(),
-                stride: usize::try_from(format.pixel_stride()[number]).ok()? / sample.bytes(),
+                offset: offset(&format, number) / storage.bytes(),
+                stride: usize::try_from(format.pixel_stride()[number]).ok()? / storage.bytes(),
                 width: format.scale_width(number as u8, info.width()),
                 halvings: format.w_sub()[number],
             };
@@ -102,14 +102,14 @@ impl Plane {
                     components: [component; 3],
                     count: 1,
                     halvings: format.h_sub()[number],
-                    sample,
+                    storage,
                     alpha: None,
                 }),
                 Some(plane) => {
                     // GStreamer describes the components of some packed formats as one place.
                     let is_taken =
                         plane.components().iter().any(|other| other.offset == component.offset);
-                    if is_taken || (plane.height, plane.sample) != (height, sample) {
+                    if is_taken || (plane.height, plane.storage) != (height, storage) {
                         return None;
                     }
                     plane.components[plane.count] = component;
@@ -121,10 +121,10 @@ impl Plane {
             let [plane] = planes.as_mut_slice() else { return None };
             let is_pixel = plane.count == 3 && format.is_rgb();
             let is_beside = format.plane()[ALPHA] as usize == plane.index;
-            if !is_pixel || !is_beside || Sample::of(&format, ALPHA)? != plane.sample {
+            if !is_pixel || !is_beside || Storage::of(&format, ALPHA)? != plane.storage {
                 return None;
             }
-            plane.alpha = Some(offset(&format, ALPHA) / plane.sample.bytes());
+            plane.alpha = Some(offset(&format, ALPHA) / plane.storage.bytes());
         }
         Some(planes)
     }
@@ -139,12 +139,12 @@ impl Plane {
         if !format.has_alpha() || is_premultiplied || !is_plain || packed(info.format()).is_some() {
             return None;
         }
-        let sample = Sample::of(&format, ALPHA)?;
+        let storage = Storage::of(&format, ALPHA)?;
         let component = Component {
             number: 0,
             first: 0,
-            offset: offset(&format, ALPHA) / sample.bytes(),
-            stride: usize::try_from(format.pixel_stride()[ALPHA]).ok()? / sample.bytes(),
+            offset: offset(&format, ALPHA) / storage.bytes(),
+            stride: usize::try_from(format.pixel_stride()[ALPHA]).ok()? / storage.bytes(),
             width: format.scale_width(ALPHA as u8, info.width()),
             halvings: format.w_sub()[ALPHA],
         };
@@ -156,7 +156,7 @@ impl Plane {
             components: [component; 3],
             count: 1,
             halvings: format.h_sub()[ALPHA],
-            sample,
+            storage,
             alpha: None,
         })
     }
@@ -175,7 +175,7 @@ impl Plane {
             components: [0, 1, 2].map(component),
             count: 3,
             halvings: 0,
-            sample: Sample::Packed(packed),
+            storage: Storage::Packed(packed),
             alpha: None,
         }
     }
@@ -185,9 +185,21 @@ impl Plane {
         &self.components[..self.count]
     }
 
+    /// How the samples are stored.
+    pub fn storage(&self) -> Storage {
+        self.storage
+    }
+
+    /// Whether each pixel has one sample of each component, and up to four entries.
+    pub fn is_even(&self) -> bool {
+        let [Component { stride, halvings, .. }, ..] = self.components;
+        let is_even = |other: &Component| (other.stride, other.halvings) == (stride, halvings);
+        !self.is_packed() && stride <= 4 && self.components().iter().all(is_even)
+    }
+
     /// Whether a 32-bit word holds three samples.
     pub fn is_packed(&self) -> bool {
-        matches!(self.sample, Sample::Packed(_))
+        matches!(self.storage, Storage::Packed(_))
     }
 
     /// The part that shows `rect`, which is in pixels of the frame and lies in it.
@@ -207,7 +219,7 @@ impl Plane {
         let alpha = self.alpha.map(|alpha| alpha + first as usize * stride);
         let used = &mut components[..self.count];
         let first = used.iter().map(|component| component.offset).chain(alpha).min().unwrap_or(0);
-        let start = first - first % self.sample.per_unit();
+        let start = first - first % self.storage.per_unit();
         used.iter_mut().for_each(|component| component.offset -= start);
         let alpha = alpha.map(|alpha| alpha - start);
         Self { first_row, height, start, components, alpha, ..*self }
@@ -215,7 +227,7 @@ impl Plane {
 
     /// The bytes of a row of the frame's plane that hold this part of it.
     pub fn bytes(&self) -> std::ops::Range<usize> {
-        let unit = |entries: usize| entries / self.sample.per_unit() * self.sample.bytes();
+        let unit = |entries: usize| entries / self.storage.per_unit() * self.storage.bytes();
         let start = unit(self.start);
         start..start + unit(self.row_length())
     }
@@ -228,7 +240,7 @@ impl Plane {
         };
         let alpha = self.alpha.map(|alpha| alpha + (width as usize - 1) * stride + 1);
         let length = self.components().iter().map(end).chain(alpha).max().unwrap_or(0);
-        length.next_multiple_of(self.sample.per_unit())
+        length.next_multiple_of(self.storage.per_unit())
     }
 
     /// target = source + residual, within the samples' range.
@@ -240,16 +252,16 @@ impl Plane {
                 pixels.blend(source, target, residual, |_| KEEP_ALL);
             });
         }
-        match self.sample {
-            Sample::Byte => kernel::add_bytes(source, target, residual),
-            Sample::Word(word) if word.little_endian => {
+        match self.storage {
+            Storage::Bytes => kernel::add_bytes(source, target, residual),
+            Storage::Words(word) if word.little_endian => {
                 kernel::add_words::<false>(word, source, target, residual);
             }
-            Sample::Word(word) => kernel::add_words::<true>(word, source, target, residual),
-            Sample::Packed(packed) if packed.little_endian => {
+            Storage::Words(word) => kernel::add_words::<true>(word, source, target, residual),
+            Storage::Packed(packed) if packed.little_endian => {
                 kernel::add_packed::<false>(packed, source, target, residual);
             }
-            Sample::Packed(packed) => kernel::add_packed::<true>(packed, source, target, residual),
+            Storage::Packed(packed) => kernel::add_packed::<true>(packed, source, target, residual),
         }
     }
 
@@ -270,19 +282,19 @@ impl Plane {
                 pixels.blend(source, target, residual, |_| keep);
             });
         }
-        match self.sample {
+        match self.storage {
             _ if keep == KEEP_ALL => self.add(source, target, residual),
-            Sample::Byte => kernel::blend_bytes(source, target, residual, keep, is_sample),
-            Sample::Word(word) if word.little_endian => {
+            Storage::Bytes => kernel::blend_bytes(source, target, residual, keep, is_sample),
+            Storage::Words(word) if word.little_endian => {
                 kernel::blend_words::<false>(word, source, target, residual, keep, is_sample);
             }
-            Sample::Word(word) => {
+            Storage::Words(word) => {
                 kernel::blend_words::<true>(word, source, target, residual, keep, is_sample);
             }
-            Sample::Packed(packed) if packed.little_endian => {
+            Storage::Packed(packed) if packed.little_endian => {
                 kernel::blend_packed::<false>(packed, source, target, residual, keep, is_sample);
             }
-            Sample::Packed(packed) => {
+            Storage::Packed(packed) => {
                 kernel::blend_packed::<true>(packed, source, target, residual, keep, is_sample);
             }
         }
@@ -304,18 +316,18 @@ impl Plane {
                 pixels.blend(source, target, residual, |entry| coverage.kept_at(entry));
             });
         }
-        match self.sample {
-            Sample::Byte => kernel::cover_bytes(source, target, residual, coverage),
-            Sample::Word(word) if word.little_endian => {
+        match self.storage {
+            Storage::Bytes => kernel::cover_bytes(source, target, residual, coverage),
+            Storage::Words(word) if word.little_endian => {
                 kernel::cover_words::<false>(word, source, target, residual, coverage);
             }
-            Sample::Word(word) => {
+            Storage::Words(word) => {
                 kernel::cover_words::<true>(word, source, target, residual, coverage);
             }
-            Sample::Packed(word) if word.little_endian => {
+            Storage::Packed(word) if word.little_endian => {
                 kernel::cover_packed::<false>(word, source, target, residual, coverage);
             }
-            Sample::Packed(word) => {
+            Storage::Packed(word) => {
                 kernel::cover_packed::<true>(word, source, target, residual, coverage);
             }
         }
@@ -326,9 +338,9 @@ impl Plane {
     /// Shows `work` where alpha and colours stand.
     fn pixels(&self, alpha: usize, work: impl FnOnce(Pixels<'_>)) {
         let colors = self.components.map(|component| component.offset);
-        let word = match self.sample {
-            Sample::Word(word) => Some(word),
-            Sample::Byte | Sample::Packed(_) => None,
+        let word = match self.storage {
+            Storage::Words(word) => Some(word),
+            Storage::Bytes | Storage::Packed(_) => None,
         };
         let stride = self.components[0].stride;
         work(Pixels { stride, alpha, colors: &colors[..self.count], word });
@@ -338,14 +350,14 @@ impl Plane {
 /// The number of alpha among a format's components.
 const ALPHA: usize = 3;
 
-impl Sample {
+impl Storage {
     fn of(format: &VideoFormatInfo, component: usize) -> Option<Self> {
         let (depth, shift) = (format.depth()[component], format.shift()[component]);
         let pixel_stride = format.pixel_stride()[component];
         match depth {
-            8 if shift == 0 && pixel_stride >= 1 => Some(Self::Byte),
+            8 if shift == 0 && pixel_stride >= 1 => Some(Self::Bytes),
             9..=16 if depth + shift <= 16 && pixel_stride >= 2 && pixel_stride % 2 == 0 => {
-                Some(Self::Word(Word { depth, shift, little_endian: is_little_endian(format) }))
+                Some(Self::Words(Word { depth, shift, little_endian: is_little_endian(format) }))
             }
             _ => None,
         }
@@ -354,8 +366,8 @@ impl Sample {
     /// Bytes of a unit of memory.
     fn bytes(self) -> usize {
         match self {
-            Self::Byte => 1,
-            Self::Word(_) => 2,
+            Self::Bytes => 1,
+            Self::Words(_) => 2,
             Self::Packed(_) => 4,
         }
     }
@@ -363,7 +375,7 @@ impl Sample {
     /// Entries in a unit of memory.
     fn per_unit(self) -> usize {
         match self {
-            Self::Byte | Self::Word(_) => 1,
+            Self::Bytes | Self::Words(_) => 1,
             Self::Packed(_) => 3,
         }
     }

@@ -71,3 +71,69 @@ impl Pixels<'_> {
         bytes.copy_from_slice(&if order { stored.to_le_bytes() } else { stored.to_be_bytes() });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Compositor, Residual, Size, map_readable, map_writable};
+    use gst_video::{VideoFlags, VideoFormat, VideoInfo};
+
+    /// What `residual` steps everywhere make of one pixel of premultiplied `format`.
+    fn premultiplied(format: VideoFormat, pixel: &[u8], steps: i16, keep: f32) -> Vec<u8> {
+        let flags = VideoFlags::PREMULTIPLIED_ALPHA;
+        let info = VideoInfo::builder(format, 1, 1).flags(flags).build().unwrap();
+        let size = Size { width: 1, height: 1 };
+        let mut residual = Residual::new(size);
+        residual.planes.iter_mut().for_each(|plane| plane.fill(steps));
+        let mut bytes = vec![0; info.size()];
+        let planes = info.n_planes() as usize;
+        for (plane, pixel) in pixel.chunks(pixel.len() / planes).enumerate() {
+            bytes[info.offset()[plane]..][..pixel.len()].copy_from_slice(pixel);
+        }
+        let input = gst::Buffer::from_mut_slice(bytes);
+        let mut output = gst::Buffer::from_mut_slice(vec![0; info.size()]);
+        {
+            let input = map_readable(&input, &info).unwrap();
+            let mut output = map_writable(output.get_mut().unwrap(), &info).unwrap();
+            let mut compositor = Compositor::new(&info, size, 1).unwrap();
+            compositor.composite(&residual, keep, &input, &mut output).unwrap();
+        }
+        let bytes = output.map_readable().unwrap();
+        let length = pixel.len() / planes;
+        (0..planes).flat_map(|plane| bytes[info.offset()[plane]..][..length].to_vec()).collect()
+    }
+
+    #[test]
+    fn premultiplied_colours_are_no_brighter_than_their_alpha() {
+        gst::init().unwrap();
+        let add = |format, pixel: &[u8], grey: i16| premultiplied(format, pixel, grey * 64, 1.0);
+        // Half of a change where alpha is half, none where there is none, all where it is all.
+        assert_eq!(add(VideoFormat::Rgba, &[10, 20, 30, 128], 100), [60, 70, 80, 128]);
+        assert_eq!(add(VideoFormat::Argb, &[128, 10, 20, 30], -30), [128, 0, 5, 15]);
+        assert_eq!(add(VideoFormat::Bgra, &[0, 0, 0, 0], 200), [0, 0, 0, 0]);
+        assert_eq!(add(VideoFormat::Rgba, &[10, 20, 30, 255], 100), [110, 120, 130, 255]);
+        assert_eq!(add(VideoFormat::Rgba, &[100, 120, 128, 128], 255), [128, 128, 128, 128]);
+        // Not what alpha allows, but nobody changes it.
+        assert_eq!(add(VideoFormat::Rgba, &[200, 0, 0, 100], 0), [200, 0, 0, 100]);
+        // Alpha of its own plane, and of words.
+        assert_eq!(add(VideoFormat::Gbra, &[20, 30, 10, 128], 100), [70, 80, 60, 128]);
+        let words = [128u16 << 8, 10 << 8, 20 << 8, 30 << 8].map(u16::to_le_bytes).concat();
+        let found = add(VideoFormat::Argb64Le, &words, 100);
+        let found: Vec<_> = found.as_chunks().0.iter().map(|&w| u16::from_le_bytes(w)).collect();
+        assert!(found[0] == 128 << 8 && found[1].abs_diff(60 << 8) < 100, "{found:?}");
+        // The output itself, in place of half of the frame.
+        let plain = premultiplied(VideoFormat::Rgba, &[100, 50, 0, 128], 100 * 64, 0.5);
+        assert_eq!(plain, [100, 75, 50, 128]);
+    }
+
+    #[test]
+    fn premultiplied_luma_is_refused() {
+        gst::init().unwrap();
+        for format in [VideoFormat::A420, VideoFormat::Ayuv] {
+            let flags = VideoFlags::PREMULTIPLIED_ALPHA;
+            let info = VideoInfo::builder(format, 4, 4).flags(flags).build().unwrap();
+            let size = Size { width: 4, height: 4 };
+            let error = Compositor::new(&info, size, 1).err().unwrap().to_string();
+            assert!(error.contains("multiplied by alpha"), "{error}");
+        }
+    }
+}

@@ -146,11 +146,19 @@ impl RegionPlanner {
         let height = f64::from(feathered.size.height.max(least(self.tensor.height)));
         let aspect = f64::from(self.tensor.width) / f64::from(self.tensor.height);
         let aspect = aspect / self.pixel_aspect;
-        let height = height.max(width / aspect).ceil() as u32;
-        let step = height.div_ceil(CROP_STEPS).next_power_of_two();
-        let height = f64::from(height.next_multiple_of(step.max(self.grid.height)));
+        let height = height.max(width / aspect).ceil();
+        // Pixels may be of any aspect; what is higher than all frames needs no steps.
+        let height = match height < f64::from(1 << 24) {
+            true => {
+                let height = height as u32;
+                let step = height.div_ceil(CROP_STEPS).next_power_of_two();
+                f64::from(height.next_multiple_of(step.max(self.grid.height)))
+            }
+            false => height,
+        };
         let grow = |start: u32, length: u32, wanted: f64, whole: u32, grid: u32| {
-            let wanted = (wanted.ceil() as u32).next_multiple_of(grid).clamp(length, whole);
+            let wanted = wanted.min(f64::from(whole)).ceil() as u32;
+            let wanted = wanted.next_multiple_of(grid).clamp(length, whole);
             around(start, length, wanted, whole, grid)
         };
         let Rect { x, y, size } = feathered;
@@ -331,6 +339,15 @@ mod tests {
             sizes.sort_unstable();
             sizes.dedup();
             assert_eq!(sizes.len(), 1, "{size:?} {sizes:?}");
+        }
+    }
+
+    #[test]
+    fn pixels_of_any_aspect_are_taken() {
+        for pixel_aspect in [f64::from(i32::MAX), 1.0 / f64::from(i32::MAX)] {
+            let mut planner = RegionPlanner::new(HD, pixel_aspect, GRID, SQUARE);
+            let region = planner.plan([Bounds::from((400, 300, 160, 80))])[0];
+            assert!(holds(&Rect { x: 0, y: 0, size: HD }, &region.crop), "{region:?}");
         }
     }
 

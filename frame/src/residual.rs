@@ -149,8 +149,12 @@ impl Residual {
         upscale: Upscale,
         workers: &Workers,
     ) -> Result<(), NotFinite> {
-        // A sample takes about half of the time that it takes in a frame.
-        let bands = workers.bands(self.planes.iter().map(Vec::len).sum::<usize>() / 2);
+        let samples = self.planes.iter().map(Vec::len).sum::<usize>();
+        // A sample takes about half of the time that it takes in a frame, and much more of an HDR one.
+        let bands = workers.bands(match color.transfer.tone_map() {
+            None => samples / 2,
+            Some(_) => samples * 16,
+        });
         self.update_in_bands(&Update { input, output, letterbox, color, upscale }, workers, bands)
     }
 

@@ -12,10 +12,12 @@ use gst_video::{
 use super::{
     color::ColorTransform,
     geometry::Rect,
+    halve::Halver,
     overread::{OverreadGuard, own_frame},
     plane::Plane,
     rows::check_strides,
     tone::ToneMap,
+    workers::Workers,
 };
 
 /// Scales frames, or a part of each, with GStreamer's converter into a picture that it owns.
@@ -25,17 +27,37 @@ pub struct Scaler {
     part: Rect,
     /// Where frames are read, if not where they are.
     overread: Option<OverreadGuard>,
+    /// What frames go through before they are scaled, if they are much larger than the picture.
+    halvers: Vec<Halver>,
     converter: VideoConverter,
     picture: VideoFrame<Writable>,
     /// From the picture's components to R'G'B', where these are mapped to SDR in place.
     tone: Option<(ColorTransform, &'static ToneMap)>,
+    workers: Workers,
 }
+
+/// The most threads that share a picture.
+const MAX_BANDS: usize = 64;
 
 impl Scaler {
     /// A scaler from frames of `info` to `size`, on `threads` threads.
     pub fn new(info: &VideoInfo, size: Size, threads: u32) -> Result<Self, BoolError> {
         let whole = Size { width: info.width(), height: info.height() };
-        Self::of_part(info, Rect { x: 0, y: 0, size: whole }, size, threads)
+        let mut halvers: Vec<Halver> = Vec::new();
+        loop {
+            let halved = halvers.last().map_or(info, Halver::info);
+            match Halver::new(halved, size, threads)? {
+                Some(halver) => halvers.push(halver),
+                None => break,
+            }
+        }
+        let part = Rect { x: 0, y: 0, size: whole };
+        let mut scaler = Self::of_part(info, part, size, threads)?;
+        if let Some(halver) = halvers.last() {
+            scaler.converter = converter(halver.info(), scaler.picture.info(), threads)?;
+        }
+        scaler.halvers = halvers;
+        Ok(scaler)
     }
 
     /// A scaler from `part` of frames of `info` to `size`, on `threads` threads.
@@ -53,8 +75,10 @@ impl Scaler {
         Ok(Self {
             part,
             overread: OverreadGuard::new(info)?,
+            halvers: Vec::new(),
             converter: converter(&part_info, &picture_info, threads)?,
             tone: ColorTransform::new(&picture_info).with_tone_map(),
+            workers: Workers::new(threads)?,
             picture: own_frame(&picture_info)?,
             part_info,
         })
@@ -93,7 +117,13 @@ impl Scaler {
     ) -> Result<(&[u8], usize), BoolError> {
         let part = self.part;
         let is_whole = part.size == Size { width: frame.width(), height: frame.height() };
-        if is_whole {
+        if let [first, others @ ..] = self.halvers.as_mut_slice() {
+            let mut half = first.halve(frame)?;
+            for halver in others {
+                half = halver.halve(&half)?;
+            }
+            self.converter.frame_ref(&half, &mut self.picture.as_mut_video_frame_ref());
+        } else if is_whole {
             convert(&self.converter, &mut self.overread, frame, &mut self.picture)?;
         } else {
             let part = cut_out(frame, &part, &self.part_info)?;
@@ -101,11 +131,21 @@ impl Scaler {
         }
         let stride = self.picture.plane_stride()[0] as usize;
         if let Some((to_rgb, tone)) = &self.tone {
-            let length = 3 * self.size().width as usize;
-            let picture = self.picture.plane_data_mut(0)?;
-            picture.chunks_mut(stride).for_each(|row| {
-                tone.map_row(&to_rgb.matrix, to_rgb.offset, &mut row[..length]);
-            });
+            let Size { width, height } = self.size();
+            let (length, height) = (3 * width as usize, height as usize);
+            let bands = self.workers.bands(16 * length * height).min(MAX_BANDS);
+            let first_row = |band: usize| height * band / bands;
+            let rows = &mut self.picture.plane_data_mut(0)?[..stride * height];
+            self.workers.in_bands(
+                &mut [(); MAX_BANDS][..bands],
+                rows,
+                |rows, band| rows.split_at_mut((first_row(band + 1) - first_row(band)) * stride),
+                |(), rows| {
+                    rows.chunks_mut(stride).for_each(|row| {
+                        tone.map_row(&to_rgb.matrix, to_rgb.offset, &mut row[..length]);
+                    });
+                },
+            );
         }
         Ok((self.picture.planes_data()[0], stride))
     }

@@ -81,13 +81,14 @@ pub struct ToneMap {
 struct Table(Vec<f32>);
 
 impl Table {
-    const STEPS: usize = 4096;
+    const STEPS: usize = 1024;
 
     fn new(function: impl Fn(f64) -> f64) -> Self {
         let at = |i: usize| function(i as f64 / Self::STEPS as f64) as f32;
         Self((0..=Self::STEPS).map(at).collect())
     }
 
+    #[inline]
     fn at(&self, x: f32) -> f32 {
         let place = x.clamp(0.0, 1.0) * Self::STEPS as f32;
         let before = (place as usize).min(Self::STEPS - 1);
@@ -95,17 +96,31 @@ impl Table {
     }
 }
 
+#[inline]
 fn root(light: f32) -> f32 {
     light.max(0.0).sqrt().sqrt()
 }
 
+#[inline]
 fn fourth_power(root: f32) -> f32 {
     let square = root * root;
     square * square
 }
 
-fn dot(weights: [f32; 3], values: [f32; 3]) -> f32 {
-    weights.iter().zip(values).map(|(weight, value)| weight * value).sum()
+#[inline]
+fn dot(weights: &[f32; 3], values: [f32; 3]) -> f32 {
+    weights[0] * values[0] + weights[1] * values[1] + weights[2] * values[2]
+}
+
+#[inline]
+fn times(matrix: &[[f32; 3]; 3], values: [f32; 3]) -> [f32; 3] {
+    [dot(&matrix[0], values), dot(&matrix[1], values), dot(&matrix[2], values)]
+}
+
+/// `map` of R, G and B. The method of arrays is not inlined here.
+#[inline]
+fn each([red, green, blue]: [f32; 3], map: impl Fn(f32) -> f32) -> [f32; 3] {
+    [map(red), map(green), map(blue)]
 }
 
 impl ToneMap {
@@ -130,41 +145,44 @@ impl ToneMap {
     }
 
     /// Maps R'G'B' of the frame to SDR's.
+    #[inline]
     pub fn to_sdr(&self, code: [f32; 3]) -> [f32; 3] {
-        let light = code.map(|code| fourth_power(self.code_to_light.at(code / 255.0)));
+        let light = each(code, |code| fourth_power(self.code_to_light.at(code / 255.0)));
         let light = match self.transfer {
             // The OOTF: a display's light from that of the scene.
             Transfer::Hlg => {
-                let gain = dot(LUMA, light).max(0.0).powf(HLG_GAMMA as f32 - 1.0);
-                light.map(|light| light * gain)
+                let gain = dot(&LUMA, light).max(0.0).powf(HLG_GAMMA as f32 - 1.0);
+                each(light, |light| light * gain)
             }
             _ => light,
         };
-        BT2020_TO_BT709.map(|row| 255.0 * self.light_to_sdr.at(root(dot(row, light))))
+        let light = times(&BT2020_TO_BT709, light);
+        each(light, |light| 255.0 * self.light_to_sdr.at(root(light)))
     }
 
     /// Maps SDR's R'G'B' to the frame's.
+    #[inline]
     pub fn from_sdr(&self, sdr: [f32; 3]) -> [f32; 3] {
-        let light = sdr.map(|sdr| fourth_power(self.sdr_to_light.at(sdr / 255.0)));
-        let light = BT709_TO_BT2020.map(|row| dot(row, light));
+        let light = each(sdr, |sdr| fourth_power(self.sdr_to_light.at(sdr / 255.0)));
+        let light = times(&BT709_TO_BT2020, light);
         let light = match self.transfer {
             Transfer::Hlg => {
-                let luma = dot(LUMA, light).max(f32::MIN_POSITIVE);
+                let luma = dot(&LUMA, light).max(f32::MIN_POSITIVE);
                 let gain = luma.powf(1.0 / HLG_GAMMA as f32 - 1.0);
-                light.map(|light| light * gain)
+                each(light, |light| light * gain)
             }
             _ => light,
         };
-        light.map(|light| 255.0 * self.light_to_code.at(root(light)))
+        each(light, |light| 255.0 * self.light_to_code.at(root(light)))
     }
 
     /// Maps a row of pixels of three components, of which `matrix` and `offset` make R'G'B', to SDR's
     /// R, G and B, in place.
     pub fn map_row(&self, matrix: &[[f32; 3]; 3], offset: [f32; 3], row: &mut [u8]) {
         for pixel in row.as_chunks_mut::<3>().0 {
-            let components = pixel.map(f32::from);
-            let code = std::array::from_fn(|c| offset[c] + dot(matrix[c], components));
-            *pixel = self.to_sdr(code).map(|grey| grey.round() as u8);
+            let [a, b, c] = times(matrix, [pixel[0].into(), pixel[1].into(), pixel[2].into()]);
+            let [red, green, blue] = self.to_sdr([a + offset[0], b + offset[1], c + offset[2]]);
+            *pixel = [(red + 0.5) as u8, (green + 0.5) as u8, (blue + 0.5) as u8];
         }
     }
 
