@@ -28,7 +28,7 @@ pub enum ContractError {
     #[error("not an ONNX model or cut short")]
     NotOnnx(#[from] prost::DecodeError),
     /// The file is of another kind.
-    #[error("the file is no ONNX model but {kind}")]
+    #[error("not an ONNX model but {kind}")]
     OtherKind {
         /// What it is, and what to do.
         kind: &'static str,
@@ -444,7 +444,7 @@ mod tests {
     fn a_file_of_another_kind_is_named() {
         let page = b"<!DOCTYPE html><html><body>Sign in</body></html>";
         let message = Generator::check(page, Path::new(".")).unwrap_err().to_string();
-        assert!(message.contains("no ONNX model but an HTML page"), "{message}");
+        assert!(message.contains("not an ONNX model but an HTML page"), "{message}");
         let lfs = b"version https://git-lfs.github.com/spec/v1
 oid sha256:0
 size 1

@@ -50,7 +50,7 @@ fn cases(models: &Models) -> Vec<Case> {
         },
         Case {
             file: models.add_bytes("page.onnx", b"<!DOCTYPE html>\n<html>"),
-            says: &["no ONNX model", "an HTML page"],
+            says: &["not an ONNX model but an HTML page"],
         },
         Case {
             file: models.add("classifier.onnx", &generators::classifier(1000)),
