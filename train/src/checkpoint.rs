@@ -24,6 +24,7 @@ use crate::{
         generator::Generator,
         params::{Layout, Params},
     },
+    options::TrainOptions,
     run_folder::{Config, RunFolder},
 };
 use file::Reader;
@@ -130,7 +131,9 @@ pub fn generators_are(folder: &Path, generator: &Generator) -> Result<bool> {
 /// The networks of a run as its newest whole checkpoint has them.
 pub fn open_newest(run: &RunFolder, device: Device) -> Result<(Config, CycleGan)> {
     let config = run.config()?;
-    let mut model = CycleGan::new(&config.train, device)?;
+    // What only training needs may not be there any more.
+    let train = TrainOptions { d_features: None, ..config.train.clone() };
+    let mut model = CycleGan::new(&train, device)?;
     load_newest(run, &mut model)?;
     Ok((config, model))
 }
@@ -282,7 +285,8 @@ impl Checkpoint {
 }
 
 fn restore(file: &mut Reader, state: &State, model: &mut CycleGan) -> Result<()> {
-    let is_there = |name: &str| !OPTIONAL.contains(&name) || state.networks.contains_key(name);
+    let is_there =
+        |name: &str| !OPTIONAL.concat().contains(&name) || state.networks.contains_key(name);
     for (name, player) in players(model).into_iter().filter(|p| is_there(p.0)) {
         same_architecture(name, &state.network(name)?.layout, player.params.layout())?;
     }
@@ -329,14 +333,17 @@ fn same_architecture(name: &str, found: &str, expected: &Layout) -> Result<()> {
 }
 
 /// Networks that are there while an option asks for them, and begin anew when one asks for them again.
-const OPTIONAL: [&str; 2] = ["H_G", "H_F"];
+const OPTIONAL: [[&str; 2]; 2] = [["H_G", "H_F"], ["P_G", "P_F"]];
 
 fn players(model: &CycleGan) -> Vec<(&'static str, &Player)> {
     let [g, f] = &model.generators;
     let [d_g, d_f] = &model.discriminators;
     let mut players = vec![("G", g), ("F", f), ("D_G", d_g), ("D_F", d_f)];
     if let Some(projections) = &model.projections {
-        players.extend(OPTIONAL.into_iter().zip(projections.each_ref().map(|p| &p.1)));
+        players.extend(OPTIONAL[0].into_iter().zip(projections.each_ref().map(|p| &p.1)));
+    }
+    if let Some(judge) = &model.feature_judge {
+        players.extend(OPTIONAL[1].into_iter().zip(&judge.players));
     }
     players
 }
@@ -346,7 +353,10 @@ fn players_mut(model: &mut CycleGan) -> Vec<(&'static str, &mut Player)> {
     let [d_g, d_f] = &mut model.discriminators;
     let mut players = vec![("G", g), ("F", f), ("D_G", d_g), ("D_F", d_f)];
     if let Some(projections) = &mut model.projections {
-        players.extend(OPTIONAL.into_iter().zip(projections.each_mut().map(|p| &mut p.1)));
+        players.extend(OPTIONAL[0].into_iter().zip(projections.each_mut().map(|p| &mut p.1)));
+    }
+    if let Some(judge) = &mut model.feature_judge {
+        players.extend(OPTIONAL[1].into_iter().zip(&mut judge.players));
     }
     players
 }
@@ -405,7 +415,6 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::TrainOptions;
 
     #[test]
     fn images_are_kept_and_of_older_checkpoints_follow_from_the_batch() {

@@ -141,6 +141,11 @@ pub struct TrainOptions {
     /// spectral]
     #[arg(long, value_enum, help_heading = "Networks")]
     pub norm_d: Option<Norm>,
+    /// A network of features as ONNX, N×3×H×W in [−1, 1], on which discriminators of their own look at
+    /// real and generated pictures (arXiv 2111.01007); not the one that `eval` scores with
+    #[arg(long, value_name = "FILE", help_heading = "Networks")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub d_features: Option<PathBuf>,
     /// Distribution of the initial weights [default: normal, fast: kaiming]
     #[arg(long, value_enum, help_heading = "Networks")]
     pub init_type: Option<InitType>,
@@ -236,6 +241,9 @@ pub struct TrainOptions {
     /// Weight of the identity loss, times that of the cycle [compress --run: 0 unless it is given]
     #[arg(long, allow_negative_numbers = true, default_value_t = 0.5, help_heading = "Losses")]
     pub lambda_identity: f64,
+    /// Weight of what the discriminators on --d-features say, beside the others' 1
+    #[arg(long, allow_negative_numbers = true, default_value_t = 1.0, help_heading = "Losses")]
+    pub lambda_d_features: f64,
     /// Weight of patchwise contrast between a generator's features of its input and of its result (CUT,
     /// arXiv 2007.15651), beside the cycle or, with --lambda-a 0 --lambda-b 0, in its place; 1 is usual
     #[arg(long, allow_negative_numbers = true, default_value_t = 0.0, help_heading = "Losses")]
@@ -376,6 +384,9 @@ impl TrainOptions {
     /// The same with paths that are not absolute counted from `folder`.
     pub fn absolute_from(mut self, folder: &Path) -> Result<Self> {
         for path in &mut self.negatives {
+            *path = std::path::absolute(folder.join(&*path))?;
+        }
+        if let Some(path) = &mut self.d_features {
             *path = std::path::absolute(folder.join(&*path))?;
         }
         if let Some(path) = self.val_features.as_mut().filter(|path| *path != Path::new("none")) {

@@ -8,7 +8,7 @@ mod common;
 
 use std::{fs, path::Path};
 
-use common::{SMALL, data_set, run};
+use common::{SMALL, data_set, fails, run};
 use serde_json::{Map, Value};
 
 fn text(path: &Path) -> &str {
@@ -62,4 +62,48 @@ fn patchwise_contrast_is_learnt_in_place_of_the_cycle() {
     let on = ["train", "--resume", "--out", text(&out), "--max-iters"];
     run(&[&on[..], &["101", "--lambda-nce", "0"]].concat());
     run(&[&on[..], &["102", "--lambda-nce", "1"]].concat());
+}
+
+/// The features are those of a pair that was trained before.
+#[test]
+fn discriminators_look_at_the_features_of_a_network() {
+    let folder = tempfile::tempdir().unwrap();
+    let [data, first, pair, out] =
+        ["data", "first", "pair", "run"].map(|name| folder.path().join(name));
+    data_set(&data, 4);
+    let fixed = ["train", "--data", text(&data), "--mask-head", "--out"];
+    run(&[&fixed[..], &[text(&first), "--max-iters", "1"], SMALL].concat());
+    run(&["export", "--run", text(&first), "--out", text(&pair)]);
+    let features = pair.join("G.onnx");
+    let looks = ["--d-features", text(&features)];
+    // While the generators wait, the discriminators tell what they make better and better.
+    let more = ["--max-iters", "160", "--print-freq", "40", "--lr", "2e-3"];
+    let waiting = ["--discriminators-first", "160"];
+    run(&[&fixed[..], &[text(&out)], SMALL, &looks, &more, &waiting].concat());
+    for name in ["DF_A", "DF_B"] {
+        let course = course(&out, name);
+        assert!(course[3] < 0.9 * course[0], "{name}: {course:?}");
+    }
+    // And the generators learn from them.
+    let weighted = |weight: &str| {
+        let out = folder.path().join(format!("weight{weight}"));
+        let weight = ["--lambda-d-features", weight, "--max-iters", "2"];
+        run(&[&fixed[..], &[text(&out)], SMALL, &looks, &weight].concat());
+        fs::read(out.join("checkpoints/00000002.safetensors")).unwrap()
+    };
+    assert!(weighted("0") != weighted("3"));
+    let foreground = [&looks[..], &["--look-at", "foreground", "--lambda-flow", "1"]].concat();
+    goes_on(&data, folder.path(), &foreground, "3", "6");
+
+    let judged = ["--val-features", text(&features), "--max-iters", "1"];
+    let none = folder.path().join("none");
+    let again = [&fixed[..], &[text(&none)], SMALL, &looks, &judged].concat();
+    fails(&again, &["--d-features", "scores with"]);
+    let no = folder.path().join("trainA.onnx");
+    fs::write(&no, "nothing").unwrap();
+    fails(
+        &[&fixed[..], &[text(&none)], SMALL, &["--d-features", text(&no)]].concat(),
+        &["trainA.onnx"],
+    );
+    assert!(!none.exists());
 }

@@ -16,7 +16,10 @@ use crate::{
         batch::{Batch, Masks},
         order::{Purpose, random},
     },
-    loss::adversarial::{GanMode, gradient_penalty, patch_weights, weighted_mean},
+    loss::{
+        adversarial::{GanMode, gradient_penalty, patch_weights, weighted_mean},
+        diff_augment::Augmentation,
+    },
     options::{LookAt, TrainOptions},
 };
 
@@ -24,9 +27,9 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct View {
     /// N×C×H×W.
-    input: Tensor,
+    pub(super) input: Tensor,
     /// N×1×H×W in [0, 1], the part of it that is looked at; all where there is none.
-    mask: Option<Tensor>,
+    pub(super) mask: Option<Tensor>,
 }
 
 impl View {
@@ -114,6 +117,7 @@ impl CycleGan {
         let [of_g, of_f] = judged;
         let [pool_g, pool_f] = &mut self.pools;
         let shown = [of_g.or_older(pool_g, &mut rng), of_f.or_older(pool_f, &mut rng)];
+        self.feature_judge_step(batches, shown.each_ref().map(|j| &j.view), options, lr, losses);
         let iteration = Iteration { model: self, batches, options };
         let learnt = iteration.both(shown, Iteration::discriminator_gradient);
         for (i, (gradient, told)) in learnt.into_iter().enumerate() {
@@ -121,6 +125,33 @@ impl CycleGan {
             discriminator.update(gradient, lr, options.warmup, &self.peers);
             discriminator.params.iterate_power();
             losses.extend(told);
+        }
+    }
+}
+
+impl CycleGan {
+    /// Updates the discriminators on frozen features, if there are any, on what those of pictures see.
+    fn feature_judge_step(
+        &mut self,
+        batches: &[Batch; 2],
+        fake: [&View; 2],
+        options: &TrainOptions,
+        lr: f64,
+        losses: &mut Losses,
+    ) {
+        let Some(judge) = &mut self.feature_judge else {
+            return;
+        };
+        for (i, fake) in fake.into_iter().enumerate() {
+            let target = &batches[1 - i];
+            let real = View::of(options, target.real(), target, &batches[i]);
+            let fake = fake.detach();
+            let augmentations = [&real, &fake].map(|view| Augmentation::random(&view.input));
+            let (gradient, loss) = judge.learnt(i, [&real, &fake], &augmentations);
+            let player = &mut judge.players[i];
+            player.update(gradient, lr, options.warmup, &self.peers);
+            player.params.iterate_power();
+            losses.push((Term::FeatureDiscriminator.name(i), loss));
         }
     }
 }

@@ -66,6 +66,11 @@ macro_rules! terms {
 terms! {
     /// What the discriminator says of what a generator makes.
     Adversarial "G_A" "G_B" in "Adversarial loss of the generators": |_| 1.0;
+    /// What the discriminator on frozen features says of it.
+    FeatureAdversarial "GF_A" "GF_B" in "Adversarial loss by frozen features":
+        |s| s.options.lambda_d_features;
+    /// Loss of that discriminator.
+    FeatureDiscriminator "DF_A" "DF_B" in "Loss of the discriminators on frozen features": MEASURED;
     /// Loss of the discriminator.
     Discriminator "D_A" "D_B" in "Loss of the discriminators": MEASURED;
     /// Share of its scores on the right side of undecided.
@@ -196,6 +201,6 @@ mod tests {
         }
         let drawn: usize = Term::charts().iter().map(|(_, names)| names.len()).sum();
         assert_eq!(drawn, names.len() - 2);
-        assert_eq!(Term::charts()[3].1, ["cycle_A", "cycle_B", "idt_A", "idt_B"]);
+        assert_eq!(Term::charts()[5].1, ["cycle_A", "cycle_B", "idt_A", "idt_B"]);
     }
 }

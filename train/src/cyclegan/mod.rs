@@ -6,6 +6,7 @@
 pub mod adam;
 mod both;
 pub mod distill;
+pub mod feature_judge;
 mod freeze;
 mod judge;
 mod losses;
@@ -26,6 +27,7 @@ use crate::{
     peers::Peers,
 };
 use distill::Distillation;
+use feature_judge::FeatureJudge;
 pub use losses::{Losses, Term};
 use player::Player;
 use pool::ImagePool;
@@ -41,6 +43,8 @@ pub struct CycleGan {
     pub generators: [Player; 2],
     /// Discriminators of what G makes (domain B) and of what F makes (domain A).
     pub discriminators: [Player; 2],
+    /// Discriminators on the features of a frozen network, if there are any.
+    pub feature_judge: Option<FeatureJudge>,
     /// What PatchNCE looks at features of G and of F through, if it counts.
     pub projections: Option<[(Projections, Player); 2]>,
     /// What G and F painted.
@@ -88,12 +92,16 @@ impl CycleGan {
         };
         let counts = options.lambda_nce > 0.0;
         let projections = counts.then(|| networks.each_ref().map(project));
+        let feature_judge = options.d_features.as_deref();
+        let feature_judge =
+            feature_judge.map(|path| FeatureJudge::new(path, options, device)).transpose()?;
         let pool = || ImagePool::new(options.pool_size());
         Ok(Self {
             networks,
             discriminator,
             generators,
             discriminators,
+            feature_judge,
             projections,
             pools: [pool(), pool()],
             distill: None,

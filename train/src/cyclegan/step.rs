@@ -16,7 +16,7 @@ use crate::{
         batch::{Batch, Masks},
         order::{Purpose, random},
     },
-    loss::{flicker, mask, nce},
+    loss::{diff_augment::Augmentation, flicker, mask, nce},
     net::{
         generator::Painted,
         params::{Params, Weights},
@@ -137,6 +137,9 @@ impl Iteration<'_> {
         let view = View::of(options, &fake.image, batch, batch);
         let (judged, loss) = self.judge(i, &view);
         sum.add(Term::Adversarial, loss);
+        if let (Some(judge), Some(augmentation)) = (&model.feature_judge, &drawn.augmentation) {
+            sum.add(Term::FeatureAdversarial, judge.adversarial(i, &view, augmentation));
+        }
         let paint =
             |k: usize, x: &Tensor| model.networks[k].forward(&weights[k], x, model.kind, true);
         let cycles = !options.paired() && Term::Cycle.weight(scope) > 0.0;
@@ -217,6 +220,8 @@ struct Drawn {
     moved: Option<flicker::Moved>,
     /// An order of places of the features.
     places: Option<Tensor>,
+    /// What the discriminator on frozen features is shown.
+    augmentation: Option<Augmentation>,
 }
 
 impl Drawn {
@@ -226,7 +231,9 @@ impl Drawn {
             let size = batch.images.size();
             nce::random_order((size[2] / 4) * (size[3] / 4), &batch.images)
         });
-        Self { moved, places }
+        let augmented = options.d_features.is_some();
+        let augmentation = augmented.then(|| Augmentation::random(&batch.images));
+        Self { moved, places, augmentation }
     }
 }
 

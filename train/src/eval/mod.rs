@@ -2,7 +2,7 @@
 
 //! The `eval` command: how well generators paint, in numbers.
 
-mod features;
+pub mod features;
 mod flicker;
 mod flow;
 mod kid;
@@ -172,7 +172,7 @@ fn network(args: &EvalArgs) -> Result<Option<FeatureNetwork>> {
 }
 
 /// The network to take where none is named.
-fn usual_network() -> Result<PathBuf> {
+pub fn usual_network() -> Result<PathBuf> {
     let home = || Some(PathBuf::from(env::var_os("HOME")?).join(".cache"));
     let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home);
     let path = cache.unwrap_or_default().join(FEATURES_IN_CACHE);

@@ -4,6 +4,7 @@
 
 pub mod adversarial;
 pub mod alignment;
+pub mod diff_augment;
 pub mod features;
 pub mod flicker;
 pub mod mask;

@@ -7,6 +7,7 @@ pub mod cost;
 pub mod discriminator;
 mod fast;
 pub mod fold;
+pub mod frozen;
 pub mod generator;
 pub mod inception;
 pub mod init;

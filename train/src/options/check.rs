@@ -64,6 +64,7 @@ impl TrainOptions {
             ("--lambda-identity", self.lambda_identity),
             ("--lambda-l1", self.lambda_l1),
             ("--lambda-nce", self.lambda_nce),
+            ("--lambda-d-features", self.lambda_d_features),
             ("--lambda-mask", self.lambda_mask),
             ("--lambda-flow", self.lambda_flow),
             ("--lambda-diff", self.lambda_diff),
@@ -101,6 +102,10 @@ impl TrainOptions {
             "--lambda-nce is {}, expected 0: this --net-g has no residual blocks whose features could be \
              compared",
             self.lambda_nce
+        );
+        ensure!(
+            self.d_features.is_none() || !self.paired(),
+            "--d-features: such discriminators see one picture, expected no --mode paired"
         );
         self.check_crop()
     }
@@ -194,6 +199,8 @@ mod tests {
             ("--letterbox 2", "--letterbox is 2", "0 to 1"),
             ("--negative-share -1", "--negative-share is -1", "0 to 1"),
             ("--norm spectral", "--norm spectral", "discriminators"),
+            ("--mode paired --d-features f.onnx", "--d-features", "--mode paired"),
+            ("--lambda-d-features -1", "--lambda-d-features is -1", "0 or more"),
             ("--lambda-nce -1", "--lambda-nce is -1", "0 or more"),
             ("--lambda-nce 1 --net-g unet_256", "--lambda-nce is 1", "--net-g"),
             ("--batch-size 0", "--batch-size is 0", "at least 1"),

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Discriminators on the features of a frozen network (Projected GAN, arXiv 2111.01007; vision-aided GAN,
+//! arXiv 2112.09130): a small head at each of several depths, hinge loss, and differentiable augmentation of
+//! real and generated pictures alike.
+
+use std::{fs, path::Path};
+
+use anyhow::{Context, Result, ensure};
+use tch::{Device, Kind, Tensor, no_grad};
+
+use super::{judge::View, player::Player};
+use crate::{
+    eval,
+    loss::{
+        adversarial::{patch_weights, weighted_mean},
+        diff_augment::Augmentation,
+    },
+    net::{
+        build::{Builder, Norm, Window},
+        frozen::Frozen,
+        init::InitType,
+        layer::{Layer, forward},
+        params::{Layout, Weights},
+    },
+    options::TrainOptions,
+};
+
+/// Channels inside a head.
+const CHANNELS: i64 = 64;
+const SLOPE: f64 = 0.2;
+
+/// The frozen network and the heads of both directions.
+#[derive(Debug)]
+pub struct FeatureJudge {
+    frozen: Frozen,
+    /// One a depth.
+    heads: Vec<Vec<Layer>>,
+    /// Their values, for what G and what F makes.
+    pub players: [Player; 2],
+}
+
+impl FeatureJudge {
+    /// New heads on the network in `path`. Fails where it cannot look at the run's crops, and for the
+    /// network that `eval` scores with: scores would then be of what was trained for.
+    pub fn new(path: &Path, options: &TrainOptions, device: Device) -> Result<Self> {
+        let own = fs::read(path).with_context(|| path.display().to_string())?;
+        let judge = options.val_features.clone().or_else(|| eval::usual_network().ok());
+        ensure!(
+            judge.and_then(|judge| fs::read(judge).ok()).is_none_or(|judge| judge != own),
+            "--d-features {}: the network that `eval` scores with, expected another one",
+            path.display()
+        );
+        let frozen = Frozen::read(path, device)?;
+        let side = i64::from(options.crop_size);
+        let crop = Tensor::zeros([1, 3, side, side], (Kind::Float, device));
+        no_grad(|| frozen.features(&crop)).with_context(|| path.display().to_string())?;
+        let (heads, layout) = heads(&frozen.channels);
+        let player = || Player::new(&layout, InitType::Kaiming, 1.0, options.beta1, device);
+        let players = [player(), player()];
+        Ok(Self { frozen, heads, players })
+    }
+
+    /// The adversarial loss of generator `i` for what its discriminator sees: −E[D(fake)].
+    pub(super) fn adversarial(&self, i: usize, view: &View, augmentation: &Augmentation) -> Tensor {
+        let weights = self.players[i].params.weights(Kind::Float);
+        self.loss(&weights, view, augmentation, |scores| -scores)
+    }
+
+    /// The loss of the discriminator of generator `i`, E[max(0, 1 − D(real))] + E[max(0, 1 + D(fake))],
+    /// and its gradient in the heads, flat.
+    pub(super) fn learnt(
+        &self,
+        i: usize,
+        views: [&View; 2],
+        augmentations: &[Augmentation; 2],
+    ) -> (Tensor, Tensor) {
+        let params = &self.players[i].params;
+        let weights = params.weights(Kind::Float);
+        let [real, fake] = views;
+        let loss = self.loss(&weights, real, &augmentations[0], |scores| (-scores + 1.0).relu())
+            + self.loss(&weights, fake, &augmentations[1], |scores| (scores + 1.0).relu());
+        let gradients = Tensor::run_backward(&[&loss], &params.leaves(), false, false);
+        (no_grad(|| params.flatten(&gradients)), loss.detach())
+    }
+
+    /// A mean over the depths.
+    fn loss(
+        &self,
+        weights: &Weights,
+        view: &View,
+        augmentation: &Augmentation,
+        of: fn(&Tensor) -> Tensor,
+    ) -> Tensor {
+        let (input, mask) = augmented(view, augmentation);
+        let features = self.frozen.features(&input).expect("it has looked at such a picture");
+        let losses = self.heads.iter().zip(&features).map(|(head, features)| {
+            let scores = forward(head, weights, features, true);
+            let counted = mask.as_ref().map(|mask| patch_weights(mask, &scores));
+            weighted_mean(&of(&scores), counted.as_ref())
+        });
+        Tensor::stack(&losses.collect::<Vec<_>>(), 0).mean(Kind::Float)
+    }
+}
+
+/// What is seen, with its mask; what the mask leaves out stays 0.
+fn augmented(view: &View, augmentation: &Augmentation) -> (Tensor, Option<Tensor>) {
+    let input = augmentation.colour(&view.input.to_kind(Kind::Float));
+    match &view.mask {
+        Some(mask) => (augmentation.place(&(input * mask)), Some(augmentation.place(mask))),
+        None => (augmentation.place(&input), None),
+    }
+}
+
+/// For each depth with so many channels a 3×3 convolution and the score, with spectral normalisation.
+fn heads(channels: &[i64]) -> (Vec<Vec<Layer>>, Layout) {
+    let mut b = Builder::new(Norm::Spectral);
+    let head = |(k, &ins): (usize, &i64)| {
+        let first = b.conv(&format!("depth{k}.1"), ins, CHANNELS, Window::same(3, 1));
+        let score = b.conv(&format!("depth{k}.score"), CHANNELS, 1, Window::valid(1));
+        vec![first, Layer::LeakyRelu(SLOPE), score]
+    };
+    let heads = channels.iter().enumerate().map(head).collect();
+    (heads, b.layout)
+}
