@@ -11,6 +11,8 @@ use gst_video::{
 
 /// Frames of `format`, 25 a second, in the format's usual colours.
 pub fn info(format: VideoFormat, width: u32, height: u32) -> VideoInfo {
+    // A test in a process of its own may begin with this.
+    crate::rig::init();
     VideoInfo::builder(format, width, height).fps((25, 1)).build().unwrap()
 }
 
