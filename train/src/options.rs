@@ -188,6 +188,24 @@ pub struct TrainOptions {
         help_heading = "Data"
     )]
     pub negative_share: f64,
+    /// Folders of more pictures of A, with their sub-folders and without masks, for G alone: no
+    /// discriminator sees them, the cycle, a teacher, --lambda-flow and --lambda-nce do
+    #[arg(long, value_name = "DIR", num_args = 1.., help_heading = "Data")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub extra_a: Vec<PathBuf>,
+    /// The same of B for F
+    #[arg(long, value_name = "DIR", num_args = 1.., help_heading = "Data")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub extra_b: Vec<PathBuf>,
+    /// How many such pictures there are for each one of their domain, 0 to 1
+    #[arg(
+        long,
+        value_name = "SHARE",
+        allow_negative_numbers = true,
+        default_value_t = 1.0,
+        help_heading = "Data"
+    )]
+    pub extra_share: f64,
     /// Share of the crops that get black bars at two sides, as videos have them
     #[arg(
         long,
@@ -383,7 +401,8 @@ impl TrainOptions {
 
     /// The same with paths that are not absolute counted from `folder`.
     pub fn absolute_from(mut self, folder: &Path) -> Result<Self> {
-        for path in &mut self.negatives {
+        let folders = self.negatives.iter_mut().chain(&mut self.extra_a).chain(&mut self.extra_b);
+        for path in folders {
             *path = std::path::absolute(folder.join(&*path))?;
         }
         if let Some(path) = &mut self.d_features {

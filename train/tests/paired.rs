@@ -41,6 +41,8 @@ fn plan(domains: [Domain; 2], paired: bool) -> Plan {
         gamma: [0.0; 2],
         need_mask: false,
         negatives: Vec::new(),
+        extra: [vec![], vec![]],
+        extra_share: 1.0,
         negative_share: 1.0,
         letterbox: 0.0,
         batch: 3,

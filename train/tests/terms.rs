@@ -107,3 +107,36 @@ fn discriminators_look_at_the_features_of_a_network() {
     );
     assert!(!none.exists());
 }
+
+#[test]
+fn extra_pictures_are_for_the_generators_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let [data, other] = ["data", "other"].map(|name| folder.path().join(name));
+    data_set(&data, 4);
+    data_set(&other, 3);
+    // One that cannot be read is named and skipped.
+    fs::write(other.join("trainA/broken.png"), "nothing").unwrap();
+    let (of_a, of_b) = (other.join("trainA"), other.join("trainB"));
+    let extra = ["--extra-a", text(&of_a), "--extra-b", text(&of_b), "--extra-share", "0.8"];
+    let terms = ["--lambda-flow", "1", "--lambda-nce", "1", "--batch-size", "2"];
+    goes_on(&data, folder.path(), &[&extra[..], &terms].concat(), "3", "6");
+
+    // The discriminators are the same with them, while the generators wait.
+    let trained = |name: &str, more: &[&str]| {
+        let out = folder.path().join(name);
+        let fixed = ["train", "--data", text(&data), "--out", text(&out), "--max-iters", "3"];
+        run(&[&fixed[..], SMALL, more].concat());
+        fs::read(out.join("checkpoints/00000003.safetensors")).unwrap()
+    };
+    let waiting = ["--discriminators-first", "3"];
+    assert!(trained("one", &waiting) == trained("two", &[&waiting[..], &extra].concat()));
+    assert!(trained("three", &[]) != trained("four", &extra));
+
+    let none = folder.path().join("none");
+    let nobody = ["train", "--data", text(&data), "--out", text(&none), "--lambda-b", "0"];
+    fails(&[&nobody[..], SMALL, &extra].concat(), &["--extra-b", "--lambda-nce"]);
+    fails(
+        &[&nobody[..4], &[text(&none)], SMALL, &["--extra-a", text(&data.join("trainC"))]].concat(),
+        &["trainC"],
+    );
+}

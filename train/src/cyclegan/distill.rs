@@ -132,16 +132,17 @@ impl Distillation {
 }
 
 impl Iteration<'_> {
-    /// Adds what generator `i` learns from its teacher by what it made of its batch and its features, and
+    /// Adds what generator `i` learns from its teacher by what it made of a batch and its features, and
     /// the other one, with the weights `back`, from the way back.
     pub(super) fn distil(
         &self,
         i: usize,
+        batch: &Batch,
         (fake, features): (&Painted, &[Tensor]),
         back: &Weights,
         sum: &mut Sum<'_>,
     ) {
-        let (model, batch) = (self.model, &self.batches[i]);
+        let model = self.model;
         let Some(distill) = &model.distill else {
             return;
         };

@@ -159,6 +159,8 @@ impl Term {
 #[derive(Debug)]
 pub(super) struct Sum<'a> {
     scope: Scope<'a>,
+    /// What the terms that are added now count, of their weights.
+    pub share: f64,
     /// What gradients are taken of.
     pub total: Tensor,
     /// Each term by name.
@@ -168,7 +170,12 @@ pub(super) struct Sum<'a> {
 impl<'a> Sum<'a> {
     /// Nothing yet.
     pub fn new(scope: Scope<'a>, device: tch::Device) -> Self {
-        Self { scope, total: Tensor::zeros([], (Kind::Float, device)), losses: Losses::new() }
+        Self {
+            scope,
+            share: 1.0,
+            total: Tensor::zeros([], (Kind::Float, device)),
+            losses: Losses::new(),
+        }
     }
 
     /// Adds a term with its weight.
@@ -178,7 +185,7 @@ impl<'a> Sum<'a> {
 
     /// Adds a term that is told as a mean and counted as a sum over so many things.
     pub fn add_times(&mut self, term: Term, count: f64, mean: Tensor) {
-        self.total = &self.total + &mean * (term.weight(self.scope) * count);
+        self.total = &self.total + &mean * (term.weight(self.scope) * count * self.share);
         self.measure(term, &mean);
     }
 

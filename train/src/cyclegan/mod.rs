@@ -6,6 +6,7 @@
 pub mod adam;
 mod both;
 pub mod distill;
+mod extra;
 pub mod feature_judge;
 mod freeze;
 mod judge;

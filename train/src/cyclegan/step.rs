@@ -113,7 +113,10 @@ impl CycleGan {
 impl Iteration<'_> {
     /// The gradients of G and F, flat, and what was measured and judged beside.
     fn generator_gradients(&self) -> Gradients {
-        let draw = |batch: &Batch| Drawn::of(batch, self.options);
+        let draw = |batch: &Batch| {
+            let of = |images: &Tensor| Drawn::of(images, self.options);
+            (of(&batch.images), batch.extra.as_ref().map(of))
+        };
         let [there, back] = self.both(self.batches.each_ref().map(draw), Self::direction);
         let sum = |k: usize| no_grad(|| &there.gradients[k] + &back.gradients[k]);
         Gradients {
@@ -125,7 +128,7 @@ impl Iteration<'_> {
     }
 
     /// What generator `i` paints, and what both generators are to learn from that.
-    fn direction(&self, i: usize, drawn: Drawn) -> Share {
+    fn direction(&self, i: usize, (drawn, of_extra): (Drawn, Option<Drawn>)) -> Share {
         let Self { model, batches, options } = *self;
         let weights = [0, 1].map(|k| model.generators[k].params.weights(model.kind));
         let (batch, other) = (&batches[i], &batches[1 - i]);
@@ -163,7 +166,7 @@ impl Iteration<'_> {
                 sum.add(Term::NegativeMask, mask::empty(logits));
             }
         }
-        self.distil(i, (fake, &forward.features), &weights[1 - i], &mut sum);
+        self.distil(i, batch, (fake, &forward.features), &weights[1 - i], &mut sum);
         let there = |x: &Tensor| paint(i, x).image;
         let projection = model.projections.as_ref().map(|all| &all[i]);
         if let (Some(projection), Some(order)) = (projection, &drawn.places) {
@@ -176,6 +179,9 @@ impl Iteration<'_> {
         if let Some(next) = batch.next.as_ref().filter(|_| options.lambda_diff > 0.0) {
             let loss = flicker::frame_difference(there, &batch.images, &fake.image, next);
             sum.add(Term::Difference, loss);
+        }
+        if let Some(drawn) = of_extra {
+            self.extra(i, &weights, &drawn, cycles, &mut sum);
         }
         let image = fake.image.detach();
         sum.measure(Term::Change, &l1(&image, &batch.images));
@@ -216,23 +222,23 @@ impl Iteration<'_> {
 }
 
 /// What a direction draws at random, before both run side by side.
-struct Drawn {
-    moved: Option<flicker::Moved>,
+pub(super) struct Drawn {
+    pub moved: Option<flicker::Moved>,
     /// An order of places of the features.
-    places: Option<Tensor>,
+    pub places: Option<Tensor>,
     /// What the discriminator on frozen features is shown.
     augmentation: Option<Augmentation>,
 }
 
 impl Drawn {
-    fn of(batch: &Batch, options: &TrainOptions) -> Self {
-        let moved = (options.lambda_flow > 0.0).then(|| flicker::Moved::random(&batch.images));
+    pub fn of(images: &Tensor, options: &TrainOptions) -> Self {
+        let moved = (options.lambda_flow > 0.0).then(|| flicker::Moved::random(images));
         let places = (options.lambda_nce > 0.0).then(|| {
-            let size = batch.images.size();
-            nce::random_order((size[2] / 4) * (size[3] / 4), &batch.images)
+            let size = images.size();
+            nce::random_order((size[2] / 4) * (size[3] / 4), images)
         });
         let augmented = options.d_features.is_some();
-        let augmentation = augmented.then(|| Augmentation::random(&batch.images));
+        let augmentation = augmented.then(|| Augmentation::random(images));
         Self { moved, places, augmentation }
     }
 }
@@ -261,7 +267,7 @@ fn gradients(loss: &Tensor, params: &[&Params]) -> Vec<Tensor> {
 }
 
 /// PatchNCE between a generator's features of its input and of its result, a mean over the depths.
-fn contrast(
+pub(super) fn contrast(
     (projections, player): &(Projections, Player),
     input: &[Tensor],
     result: &[Tensor],
@@ -320,7 +326,7 @@ fn likeness(a: &Tensor, b: &Tensor) -> Tensor {
     (a * b).sum(Kind::Float) / norm.clamp_min(1e-6)
 }
 
-fn l1(a: &Tensor, b: &Tensor) -> Tensor {
+pub(super) fn l1(a: &Tensor, b: &Tensor) -> Tensor {
     (a - b).abs().mean(Kind::Float)
 }
 
@@ -349,6 +355,7 @@ mod tests {
         let batch = |seed| Batch {
             images: image(seed),
             negatives: Some(image(seed + 10)),
+            extra: Some(image(seed + 20)),
             ..Batch::default()
         };
         let batches = [batch(1), batch(2)];

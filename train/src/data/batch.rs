@@ -32,6 +32,8 @@ pub struct Crops {
     pub painted: Option<Vec<u8>>,
     /// Pictures of neither domain for this domain's generator.
     pub negatives: Pixels,
+    /// Pictures of this domain for its generator alone.
+    pub extra: Pixels,
     /// Width and height, pixels.
     pub size: (u32, u32),
 }
@@ -53,6 +55,8 @@ pub struct Batch {
     /// Pictures of neither domain, which the generator of this domain has to leave as they are;
     /// K×3×H×W in [−1, 1].
     pub negatives: Option<Tensor>,
+    /// Pictures of this domain that no discriminator sees and no mask is known of; K×3×H×W in [−1, 1].
+    pub extra: Option<Tensor>,
 }
 
 impl Batch {
@@ -101,8 +105,9 @@ impl Crops {
         });
         let painted = self.painted.as_deref().map(rgb);
         let real = (!self.real.is_empty()).then(|| rgb(&self.real));
-        let Pixels { bytes, size } = &self.negatives;
-        let negatives = (!bytes.is_empty()).then(|| of_size(bytes, *size));
-        Batch { images: rgb(&self.pixels), real, masks, next, painted, negatives }
+        let of =
+            |Pixels { bytes, size }: &Pixels| (!bytes.is_empty()).then(|| of_size(bytes, *size));
+        let (negatives, extra) = (of(&self.negatives), of(&self.extra));
+        Batch { images: rgb(&self.pixels), real, masks, next, painted, negatives, extra }
     }
 }

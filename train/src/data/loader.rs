@@ -62,6 +62,10 @@ pub struct Plan {
     pub negatives: Vec<PathBuf>,
     /// How many of them there are for each image of a domain.
     pub negative_share: f64,
+    /// Pictures of A and of B for their generator alone.
+    pub extra: [Vec<PathBuf>; 2],
+    /// How many of them there are for each image of their domain.
+    pub extra_share: f64,
     /// Share of the crops with black bars.
     pub letterbox: f64,
     /// Images an iteration, over all ranks.
@@ -168,22 +172,36 @@ impl<'a> Worker<'a> {
             self.add(&mut crops, &[1], b, Purpose::ViewB, position)?;
         }
         for position in positions {
-            self.add_negative(&mut crops[0].negatives, Purpose::NegativeA, position)?;
-            self.add_negative(&mut crops[1].negatives, Purpose::NegativeB, position)?;
+            let plan = self.plan;
+            let [a, b] = &mut crops;
+            let negatives = ("--negatives", plan.negatives.as_slice(), plan.negative_share);
+            self.add_other(&mut a.negatives, negatives, Purpose::NegativeA, position)?;
+            self.add_other(&mut b.negatives, negatives, Purpose::NegativeB, position)?;
+            let [of_a, of_b] = &plan.extra;
+            let extra = ("--extra-a", of_a.as_slice(), plan.extra_share);
+            self.add_other(&mut a.extra, extra, Purpose::ExtraA, position)?;
+            let extra = ("--extra-b", of_b.as_slice(), plan.extra_share);
+            self.add_other(&mut b.extra, extra, Purpose::ExtraB, position)?;
         }
         Ok(crops)
     }
 
-    /// Adds a crop of a random picture of neither domain, if it is one's turn.
-    fn add_negative(&self, pixels: &mut Pixels, purpose: Purpose, position: u64) -> Result<()> {
+    /// Adds a crop of a random one of the pictures that an option names, if it is one's turn.
+    fn add_other(
+        &self,
+        pixels: &mut Pixels,
+        (option, pictures, share): (&str, &[PathBuf], f64),
+        purpose: Purpose,
+        position: u64,
+    ) -> Result<()> {
         let plan = self.plan;
         let mut rng = random(plan.seed, purpose, position);
-        if plan.negatives.is_empty() || !rng.random_bool(plan.negative_share) {
+        if pictures.is_empty() || !rng.random_bool(share) {
             return Ok(());
         }
         for _ in 0..STAND_INS {
-            let path = &plan.negatives[rng.random_range(0..plan.negatives.len())];
-            match self.negative(path, &mut rng) {
+            let path = &pictures[rng.random_range(0..pictures.len())];
+            match self.unlabelled(path, &mut rng) {
                 Ok(crop) => {
                     pixels.size = crop.dimensions();
                     pixels.bytes.extend_from_slice(&crop);
@@ -193,10 +211,10 @@ impl<'a> Worker<'a> {
                 Err(error) => self.skip(path, &error),
             }
         }
-        bail!("--negatives: no usable picture among {STAND_INS} tries, see the messages above")
+        bail!("{option}: no usable picture among {STAND_INS} tries, see the messages above")
     }
 
-    fn negative(&self, path: &Path, rng: &mut impl Rng) -> Result<RgbImage> {
+    fn unlabelled(&self, path: &Path, rng: &mut impl Rng) -> Result<RgbImage> {
         let plan = self.plan;
         let picture = decode::rgb(path)?;
         let view = plan.preprocess.view(picture.dimensions(), plan.sizes, plan.flip, rng);

@@ -27,6 +27,10 @@ pub enum Purpose {
     NegativeA = 8,
     /// The same for the generator of B.
     NegativeB = 9,
+    /// Which picture the generator of A alone is shown, and its crop.
+    ExtraA = 10,
+    /// The same for the generator of B.
+    ExtraB = 11,
 }
 
 /// The random numbers for a purpose at a position.

@@ -30,8 +30,9 @@ pub fn sampled(features: &Tensor, order: &Tensor) -> Tensor {
 pub fn nce(result: &Tensor, input: &Tensor) -> Tensor {
     let unit = |x: &Tensor| {
         let x = x.to_kind(Kind::Float).squeeze_dim(3);
-        let length = x.square().sum_dim_intlist([1i64].as_slice(), true, Kind::Float).sqrt();
-        x / length.clamp_min(1e-7)
+        let square = x.square().sum_dim_intlist([1i64].as_slice(), true, Kind::Float);
+        // Below the root, whose slope at 0 is infinite.
+        x / square.clamp_min(1e-14).sqrt()
     };
     let (result, input) = (unit(result), unit(&input.detach()));
     // N×P×P: a row for each place of the result.
@@ -54,6 +55,15 @@ mod tests {
         let swapped = result.flip([2]);
         let expected = 1.0 / TEMPERATURE + (1.0 + (-1.0 / TEMPERATURE).exp()).ln();
         assert!((nce(&swapped, &input).double_value(&[]) - expected).abs() < 1e-4);
+    }
+
+    /// As where all rectifiers are shut.
+    #[test]
+    fn a_place_with_no_features_gives_a_finite_gradient() {
+        let result = Tensor::zeros([1, 2, 2, 1], tch::kind::FLOAT_CPU).set_requires_grad(true);
+        let loss = nce(&result, &result);
+        let gradient = Tensor::run_backward(&[loss], &[&result], false, false).remove(0);
+        assert_eq!(gradient.isfinite().all().int64_value(&[]), 1);
     }
 
     #[test]

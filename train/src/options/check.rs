@@ -78,6 +78,7 @@ impl TrainOptions {
             ("--min-foreground", self.min_foreground),
             ("--negative-share", self.negative_share),
             ("--letterbox", self.letterbox),
+            ("--extra-share", self.extra_share),
             ("--val-share", self.val_share),
         ];
         for (name, value) in shares {
@@ -197,6 +198,7 @@ mod tests {
             ("--max-images 0", "--max-images is 0", "at least 1"),
             ("--lambda-negative -1", "--lambda-negative is -1", "0 or more"),
             ("--letterbox 2", "--letterbox is 2", "0 to 1"),
+            ("--extra-share 2", "--extra-share is 2", "0 to 1"),
             ("--negative-share -1", "--negative-share is -1", "0 to 1"),
             ("--norm spectral", "--norm spectral", "discriminators"),
             ("--mode paired --d-features f.onnx", "--d-features", "--mode paired"),

@@ -16,7 +16,7 @@ use crate::{
         view::Sizes,
     },
     net::generator::Generator,
-    options::{LookAt, TrainOptions},
+    options::LookAt,
     run_folder::{Config, RunFolder},
 };
 
@@ -30,7 +30,7 @@ pub fn plan(
 ) -> Result<(Plan, Option<HeldOut>)> {
     let o = &config.train;
     let mut domains = domains(config)?;
-    let mut negatives = negatives(o)?;
+    let mut negatives = all_pictures("--negatives", &o.negatives)?;
     let held_out =
         o.eval_every.map(|_| hold_out(&config.data, o.val_share, &mut domains, &mut negatives));
     let held_out = held_out.transpose()?;
@@ -60,6 +60,8 @@ pub fn plan(
         gamma: [o.random_gamma_a, o.random_gamma_b],
         need_mask: o.look_at == LookAt::Foreground,
         negatives,
+        extra: extra(config)?,
+        extra_share: o.extra_share,
         negative_share: o.negative_share,
         letterbox: o.letterbox,
         batch: batch * processes,
@@ -124,14 +126,31 @@ fn masked(config: &Config, domains: [Domain; 2], quiet: bool) -> Result<[Domain;
     Ok(domains)
 }
 
-/// The pictures of neither domain.
-fn negatives(options: &TrainOptions) -> Result<Vec<PathBuf>> {
+/// The pictures for the generators alone, which some loss has to look at.
+fn extra(config: &Config) -> Result<[Vec<PathBuf>; 2]> {
+    let o = &config.train;
+    let taught = config.distill.as_ref().is_some_and(|distill| distill.run.is_some());
+    let extra = |option, folders: &[PathBuf], cycle: f64| {
+        let cycles = !o.paired() && cycle > 0.0;
+        let looks = cycles || taught || o.lambda_flow + o.lambda_nce > 0.0;
+        ensure!(
+            folders.is_empty() || looks,
+            "{option}: no loss looks at them, expected the weight of its cycle, --lambda-flow or \
+             --lambda-nce above 0, or a teacher that is a run"
+        );
+        all_pictures(option, folders)
+    };
+    Ok([extra("--extra-a", &o.extra_a, o.lambda_a)?, extra("--extra-b", &o.extra_b, o.lambda_b)?])
+}
+
+/// The pictures of the folders that an option names.
+fn all_pictures(option: &str, folders: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    for folder in &options.negatives {
+    for folder in folders {
         let pictures = pictures(folder)?;
         ensure!(
             !pictures.is_empty(),
-            "{}: no pictures in it, which --negatives needs",
+            "{}: no pictures in it, which {option} needs",
             folder.display()
         );
         found.extend(pictures);
