@@ -8,13 +8,13 @@
 use std::sync::LazyLock;
 
 use arbitrary::{Arbitrary, Unstructured};
-use gst_video::{
-    VideoFormat, VideoFormatInfo, VideoFrameExt, VideoFrameFlags, VideoFrameRef, VideoInfo,
-    VideoMeta,
-};
 use cyclegan_frame::{
     Bounds, Compositor, PartScalers, Patch, Region, RegionPlanner, Residual, Size, UnpackedFrame,
     Upscale, coarsest_sample, copy, map_writable,
+};
+use gst_video::{
+    VideoFormat, VideoFormatInfo, VideoFrameExt, VideoFrameFlags, VideoFrameRef, VideoInfo,
+    VideoMeta,
 };
 use libfuzzer_sys::fuzz_target;
 
