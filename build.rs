@@ -3,7 +3,7 @@
 //! Records commit and date of the build for `plugin_define!`.
 
 fn main() {
-    // Where a build comes from is for whoever publishes it to say, as `repository` in Cargo.toml. GStreamer's own
+    // The publisher of a build names its origin as `repository` in Cargo.toml. GStreamer's own
     // builds have this text where nothing is known.
     let repository = std::env::var("CARGO_PKG_REPOSITORY").unwrap_or_default();
     let origin = if repository.is_empty() { "Unknown package origin" } else { &repository };

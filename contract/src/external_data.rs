@@ -266,7 +266,7 @@ impl Home {
         }
         let file = self.folder.join(location);
         let (Ok(real), Some(real_folder)) = (file.canonicalize(), &self.real_folder) else {
-            // A missing file is reported as such by whoever opens it.
+            // Opening a missing file reports it.
             return Ok(file);
         };
         let is_allowed = real.starts_with(real_folder)

@@ -11,6 +11,18 @@ use crate::{
     video,
 };
 
+/// The element, inverting frames of `info`, with so many in flight.
+fn rig_in_flight(max_in_flight: usize, info: &VideoInfo) -> (Models, Rig) {
+    let models = Models::new();
+    let filter = rig::new_filter();
+    let model = models.add("invert.onnx", &generators::invert());
+    filter.set_property("model", model.to_str().unwrap());
+    filter.set_property("max-in-flight", max_in_flight as u32);
+    let mut rig = Rig::with_filter(filter);
+    rig.set_info(info);
+    (models, rig)
+}
+
 fn rig() -> (Models, Rig, VideoInfo) {
     let models = Models::new();
     let mut rig = Rig::new(&models.add("invert.onnx", &generators::invert()));
@@ -30,14 +42,8 @@ fn is_default_layout(buffer: &gst::BufferRef, info: &VideoInfo) -> bool {
 #[test]
 fn padded_planes_are_not_handed_to_whom_expects_none() {
     for max_in_flight in [1, 3] {
-        let models = Models::new();
-        let filter = rig::new_filter();
-        let model = models.add("invert.onnx", &generators::invert());
-        filter.set_property("model", model.to_str().unwrap());
-        filter.set_property("max-in-flight", max_in_flight as u32);
-        let mut rig = Rig::with_filter(filter);
         let info = video::info(VideoFormat::I420, 66, 34);
-        rig.set_info(&info);
+        let (_models, mut rig) = rig_in_flight(max_in_flight, &info);
         // A fade through 0 in the middle of a stream.
         for (seed, strength) in [1.0, 0.0, 0.0, 1.0, 0.0].into_iter().enumerate() {
             rig.filter.set_property("strength", strength);
@@ -81,7 +87,7 @@ fn memory_behind_the_frame_is_left_out() {
     assert_eq!(video::samples(&frame, &info).distance(&video::samples(&output, &info)), 0);
 }
 
-/// Decoders pad the planes of whoever says that it understands them.
+/// Decoders pad planes for elements that offer GstVideoMeta.
 #[test]
 fn a_decoders_frames_reach_a_file_without_padding() {
     rig::init();
@@ -147,14 +153,8 @@ fn a_short_buffer_is_a_warning() {
 #[test]
 fn upstream_hears_how_many_buffers_are_held() {
     for (max_in_flight, held) in [(1, 1), (4, 8)] {
-        let models = Models::new();
-        let filter = rig::new_filter();
-        let model = models.add("invert.onnx", &generators::invert());
-        filter.set_property("model", model.to_str().unwrap());
-        filter.set_property("max-in-flight", max_in_flight as u32);
-        let mut rig = Rig::with_filter(filter);
         let info = video::info(VideoFormat::I420, 64, 48);
-        rig.set_info(&info);
+        let (_models, rig) = rig_in_flight(max_in_flight, &info);
         let caps = info.to_caps().unwrap();
         let mut query = gst::query::Allocation::new(Some(&caps), true);
         assert!(rig.filter.static_pad("sink").unwrap().query(&mut query));

@@ -332,7 +332,7 @@ impl CycleGanFilter {
         Ok(negotiated)
     }
 
-    /// Tells whoever watches that another model runs, and warns of what is not as the user asked.
+    /// Notifies applications of the model that runs now, and warns of what differs from the request.
     fn announce(&self, pair: &Pair) {
         for warning in pair.take_warnings() {
             gst::element_imp_warning!(self, gst::ResourceError::Settings, ("{warning}"));

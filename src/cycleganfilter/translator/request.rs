@@ -11,7 +11,7 @@ use super::TranslateError;
 use cyclegan_frame::{LumaPlane, MAX_REGIONS, Region, Size};
 use cyclegan_runtime::{Binding, BindingOptions, Generator, Provider, Values, ValuesMut};
 
-/// The tensors of one frame in flight. Whoever holds it may use it: no stage waits for another.
+/// The tensors of one frame in flight. The stage that holds it may use it; no stage waits for another.
 ///
 /// What the generator sees of the frame is one picture or, of regions, several. Where batches pay,
 /// their number is made up of batches of powers of two: five are one of four and one of one.
