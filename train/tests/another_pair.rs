@@ -65,7 +65,7 @@ fn the_recipe_makes_a_pair_of_two_gradings() {
     clip(folder, "day.mp4", 0.2);
     clip(folder, "night.mp4", -0.4);
     let steps = commands("cyclegan-train");
-    assert_eq!(steps.len(), 5, "{steps:?}");
+    assert_eq!(steps.len(), 6, "{steps:?}");
     for words in steps {
         let short = SHORT.iter().filter(|(command, _)| *command == words[1]);
         let short = short.flat_map(|(_, options)| options.iter());
