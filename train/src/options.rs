@@ -124,6 +124,11 @@ pub struct TrainOptions {
     /// can be gone on from with --init-from
     #[arg(long, help_heading = "Networks")]
     pub context: bool,
+    /// `fast`: EfficientNet-Lite1 as ONNX, trained on ImageNet, that looks at the picture at half its size and
+    /// tells every pixel what is there; its weights stay as they are. `./dev setup eval` fetches it; a pair
+    /// without it can be gone on from with --init-from
+    #[arg(long, value_name = "FILE", help_heading = "Networks")]
+    pub backbone: Option<PathBuf>,
     /// `fast`: carry detail past the blocks, from the first layer to the last, at next to no cost; a pair
     /// without it can be gone on from with --init-from
     #[arg(long, help_heading = "Networks")]
@@ -283,6 +288,10 @@ pub struct TrainOptions {
     /// empty mask is --lambda-mask
     #[arg(long, allow_negative_numbers = true, default_value_t = 10.0, help_heading = "Losses")]
     pub lambda_negative: f64,
+    /// Weight of the distance, inside the mask, from what the generators of --init-from painted, so that
+    /// they keep what they can while they learn the rest
+    #[arg(long, allow_negative_numbers = true, default_value_t = 0.0, help_heading = "Losses")]
+    pub lambda_init: f64,
     /// Generated images that each discriminator is shown again; 0 for none [default: 50, paired: 0]
     #[arg(long, help_heading = "Losses")]
     pub pool_size: Option<usize>,
@@ -405,7 +414,7 @@ impl TrainOptions {
         for path in folders {
             *path = std::path::absolute(folder.join(&*path))?;
         }
-        if let Some(path) = &mut self.d_features {
+        for path in [&mut self.d_features, &mut self.backbone].into_iter().flatten() {
             *path = std::path::absolute(folder.join(&*path))?;
         }
         if let Some(path) = self.val_features.as_mut().filter(|path| *path != Path::new("none")) {

@@ -35,7 +35,7 @@ use crate::{
     eval::validation::Validation,
     export::{self, read_back},
     interrupt, memory,
-    net::{build::Norm, generator::Generator},
+    net::{build::Norm, efficientnet_lite, generator::Generator},
     options::{MixedPrecision, TrainOptions},
     peers::{Launch, Peers},
     recipe,
@@ -185,6 +185,14 @@ impl Session {
         let mut model = make(&plan, device)?;
         let distill = config.distill.as_ref();
         model.distill = distill.map(|d| distillation(&run, d, device)).transpose()?;
+        if options.lambda_init > 0.0 {
+            ensure!(
+                config.init_from.is_some(),
+                "--lambda-init is {}, expected 0 without --init-from",
+                options.lambda_init
+            );
+            model.beginning = Some(Teacher::new(begun(config, device)?));
+        }
         let mut loader = Loader::start(plan.clone(), model.images, options.num_threads);
         loader.peek()?;
         let output = (peers.rank() == 0).then(|| -> Result<Output> {
@@ -407,6 +415,12 @@ fn begun(config: &Config, device: Device) -> Result<CycleGan> {
         "--norm frozen goes on from a run with --norm instance, give --resume as well"
     );
     let mut model = CycleGan::new(&config.train, device)?;
+    if let Some(path) = &config.train.backbone {
+        for generator in &mut model.generators {
+            efficientnet_lite::fill(path, &generator.params)?;
+            generator.restart_average();
+        }
+    }
     if let Some(folder) = &config.init_from {
         let params = model.generators.each_ref().map(|g| &g.params);
         read_back::pair(folder, &model.networks, params)?;

@@ -43,6 +43,7 @@ fn every_generator_exports_as_libtorch_runs_it() {
     let cases = [
         ("fast", &["--norm", "instance"][..], 4),
         ("fast", &["--mask-head", "--norm", "batch"][..], 4),
+        ("fast", &["--mask-head", "--context", "--skip"][..], 4),
         ("resnet_6blocks", &["--mask-head"][..], 4),
         ("resnet_9blocks", &[][..], 4),
         ("unet_128", &unet[..], 128),

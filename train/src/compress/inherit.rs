@@ -45,6 +45,7 @@ mod tests {
             dropout: false,
             mask_head: true,
             context: false,
+            backbone: false,
             skip: false,
             pruned: None,
         }

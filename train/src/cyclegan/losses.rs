@@ -86,6 +86,8 @@ terms! {
     Partner "L1_A" "L1_B" in "Distance from the partner": |s| s.options.lambda_l1;
     /// Distance from the teacher's picture.
     Recon "recon_A" "recon_B" in "Distance from the teacher": |s| s.of_teacher(|d| d.recon(s.i));
+    /// Distance, inside the mask, from what the generators of --init-from painted.
+    Beginning "init_A" "init_B" in "Distance from the beginning": |s| s.options.lambda_init;
     /// Distance of the other generator's way back from there.
     Inverse "inverse_A" "inverse_B" in "Distance from the teacher":
         |s| s.of_teacher(|d| d.lambda_inverse);

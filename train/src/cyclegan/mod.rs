@@ -33,6 +33,7 @@ pub use losses::{Losses, Term};
 use player::Player;
 use pool::ImagePool;
 use schedule::Plateau;
+use teacher::Teacher;
 
 /// A run's networks and all that changes while it trains.
 #[derive(Debug)]
@@ -52,6 +53,8 @@ pub struct CycleGan {
     pub pools: [ImagePool; 2],
     /// How they learn from a teacher, if they do.
     pub distill: Option<Distillation>,
+    /// The generators of --init-from, where --lambda-init counts.
+    pub beginning: Option<Teacher>,
     /// How far the plateau policy has come.
     pub plateau: Plateau,
     /// Iterations made.
@@ -106,6 +109,7 @@ impl CycleGan {
             projections,
             pools: [pool(), pool()],
             distill: None,
+            beginning: None,
             plateau: Plateau::default(),
             step: 0,
             images: 0,

@@ -7,6 +7,7 @@ use tch::{Kind, Tensor, no_grad};
 use super::{
     CycleGan,
     both::Iteration,
+    distill::Target,
     judge::{Judged, View},
     losses::{Losses, Scope, Sum, Term},
     player::{Average, Player},
@@ -167,6 +168,11 @@ impl Iteration<'_> {
             }
         }
         self.distil(i, batch, (fake, &forward.features), &weights[1 - i], &mut sum);
+        if let Some(beginning) = &model.beginning {
+            let painted = beginning.paint(i, &batch.images, model.kind).image;
+            let target = Target::new(&painted, batch, options.mask_head);
+            sum.add(Term::Beginning, target.l1(&fake.image, &target.image));
+        }
         let there = |x: &Tensor| paint(i, x).image;
         let projection = model.projections.as_ref().map(|all| &all[i]);
         if let (Some(projection), Some(order)) = (projection, &drawn.places) {
@@ -349,8 +355,10 @@ mod tests {
     fn the_gradients_are_those_of_the_losses() {
         let options =
             TrainOptions { ngf: Some(4), width: 4, blocks: 1, ndf: 4, ..TrainOptions::default() };
-        let options = TrainOptions { mask_head: true, ..options };
-        let model = CycleGan::new(&options, Device::Cpu).unwrap();
+        let options = TrainOptions { mask_head: true, lambda_init: 2.0, ..options };
+        let mut model = CycleGan::new(&options, Device::Cpu).unwrap();
+        let other = TrainOptions { seed: 7, ..options.clone() };
+        model.beginning = Some(Teacher::new(CycleGan::new(&other, Device::Cpu).unwrap()));
         let image = |seed| noise(seed, &[1, 3, 32, 32]);
         let batch = |seed| Batch {
             images: image(seed),

@@ -80,6 +80,15 @@ impl GraphBuilder {
         self.initializer(name, dims, self.element.data_type(), raw_data)
     }
 
+    /// Adds a number, once, and returns its name.
+    pub fn number(&mut self, value: f32) -> String {
+        let name = format!("number.{value}");
+        if self.graph.initializer.iter().any(|known| known.name == name) {
+            return name;
+        }
+        self.weight(&name, &[], &[value])
+    }
+
     /// Adds a list of integers, as some operators take sizes, and returns its name.
     pub fn integers(&mut self, name: &str, values: &[i64]) -> String {
         let raw_data = values.iter().flat_map(|v| v.to_le_bytes()).collect();

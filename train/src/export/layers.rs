@@ -11,6 +11,9 @@ use crate::{
     pixels,
 };
 
+/// The name of the network's own picture.
+pub const PICTURE: &str = "input";
+
 /// Adds layers one after another, from the value named `x`; returns the name of the last.
 pub fn add(graph: &mut GraphBuilder, layers: &[Layer], weights: &Weights, x: &str) -> String {
     let mut value = x.to_owned();
@@ -21,6 +24,7 @@ pub fn add(graph: &mut GraphBuilder, layers: &[Layer], weights: &Weights, x: &st
                 stored = Some(value.clone());
                 value
             }
+            (Layer::EnlargeToStored, Some(kept)) => enlarged(graph, &value, kept),
             (Layer::AddStored(conv), Some(kept)) => {
                 let scaled = convolution(graph, conv, weights, kept);
                 graph.node("Add", &[&value, &scaled], vec![])
@@ -49,6 +53,19 @@ fn add_one(graph: &mut GraphBuilder, layer: &Layer, w: &Weights, x: &str) -> Str
         Layer::BatchNorm(_) => unreachable!("folded into the convolution before it"),
         Layer::AffineInstanceNorm(norm) => affine_norm(graph, norm, w, x),
         Layer::Relu => graph.node("Relu", &[x], vec![]),
+        Layer::Relu6 => {
+            let bounds = [0.0, 6.0].map(|bound| graph.number(bound));
+            graph.node("Clip", &[x, &bounds[0], &bounds[1]], vec![])
+        }
+        Layer::AveragePool(n) => {
+            let attributes = vec![ints("kernel_shape", &[*n; 2]), ints("strides", &[*n; 2])];
+            graph.node("AveragePool", &[x], attributes)
+        }
+        Layer::AddOfPicture(body) => {
+            let seen = add(graph, body, w, PICTURE);
+            let seen = enlarged(graph, &seen, x);
+            graph.node("Add", &[x, &seen], vec![])
+        }
         Layer::LeakyRelu(slope) => {
             graph.node("LeakyRelu", &[x], vec![float("alpha", *slope as f32)])
         }
@@ -57,7 +74,9 @@ fn add_one(graph: &mut GraphBuilder, layer: &Layer, w: &Weights, x: &str) -> Str
             let attributes = vec![int("blocksize", *r), string("mode", "CRD")];
             graph.node("DepthToSpace", &[x], attributes)
         }
-        Layer::Dropout(_) | Layer::Store | Layer::AddStored(_) => x.to_owned(),
+        Layer::Dropout(_) | Layer::Store | Layer::AddStored(_) | Layer::EnlargeToStored => {
+            x.to_owned()
+        }
         Layer::Residual(body) => {
             let branch = add(graph, body, w, x);
             graph.node("Add", &[x, &branch], vec![])
@@ -97,13 +116,25 @@ fn affine_norm(graph: &mut GraphBuilder, norm: &AffineNorm, w: &Weights, x: &str
 fn convolution(graph: &mut GraphBuilder, conv: &Conv, w: &Weights, x: &str) -> String {
     let inputs = inputs(graph, conv.weight, conv.bias, w, x);
     let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+    let [before, after] = conv.padding;
     let attributes = vec![
         ints("kernel_shape", &[conv.kernel; 2]),
         ints("strides", &[conv.stride; 2]),
-        ints("pads", &[conv.padding; 4]),
+        ints("pads", &[before, before, after, after]),
         int("group", conv.groups),
     ];
     graph.node("Conv", &inputs, attributes)
+}
+
+/// The value `x` at the size of `like`.
+fn enlarged(graph: &mut GraphBuilder, x: &str, like: &str) -> String {
+    let [channels, sides] = [(x, 0, 2), (like, 2, 4)].map(|(value, start, end)| {
+        graph.node("Shape", &[value], vec![int("start", start), int("end", end)])
+    });
+    let size = graph.node("Concat", &[&channels, &sides], vec![int("axis", 0)]);
+    let attributes =
+        vec![string("mode", "linear"), string("coordinate_transformation_mode", "half_pixel")];
+    graph.node("Resize", &[x, "", "", &size], attributes)
 }
 
 fn transposed(graph: &mut GraphBuilder, conv: &ConvTranspose, w: &Weights, x: &str) -> String {

@@ -37,9 +37,9 @@ pub fn build(
 /// `input` N×3×H×W to `output` N×3×H×W and, with a mask head, `mask` N×1×H×W.
 pub fn graph(generator: &Generator, weights: &Weights, element: Element) -> GraphProto {
     let mut graph = GraphBuilder::new("generator", element);
-    graph.input("input", 3);
+    graph.input(layers::PICTURE, 3);
     graph.output("output", 3);
-    let last = layers::add(&mut graph, &generator.layers, weights, "input");
+    let last = layers::add(&mut graph, &generator.layers, weights, layers::PICTURE);
     if generator.shape.mask_head {
         graph.output("mask", 1);
         composite(&mut graph, &last);

@@ -44,7 +44,9 @@ fn one(path: &Path, network: &Generator, params: &Params) -> Result<()> {
     let has = |path: &str| names.keys().any(|name| name.starts_with(path));
     let context = network.shape.context && has("context.");
     let skip = network.shape.skip && has("skip.");
-    let without = Generator::new(GeneratorShape { context, skip, ..network.shape.clone() });
+    let backbone = network.shape.backbone && has("backbone.");
+    let shape = GeneratorShape { context, skip, backbone, ..network.shape.clone() };
+    let without = Generator::new(shape);
     let expected = Params::new(&without.layout, InitType::Normal, 1.0, Device::Cpu);
     let expected = model::graph(&without, &expected.weights(Kind::Float), Element::F32);
     same_architecture(&found, &expected)?;
@@ -117,24 +119,25 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_sees_the_whole_picture_is_added_as_nothing() {
-        for (context, skip, last) in
-            [(true, false, "context.2.weight"), (false, true, "skip.weight")]
-        {
-            added_as_nothing(context, skip, last);
+    fn paths_are_added_as_nothing() {
+        let backbone = Some("lite1.onnx".into());
+        for (with, last) in [
+            (TrainOptions { context: true, ..TrainOptions::default() }, "context.2.weight"),
+            (TrainOptions { skip: true, ..TrainOptions::default() }, "skip.weight"),
+            (TrainOptions { backbone, ..TrainOptions::default() }, "seen.out.bias"),
+        ] {
+            added_as_nothing(&with, last);
         }
     }
 
-    fn added_as_nothing(context: bool, skip: bool, last: &str) {
+    fn added_as_nothing(with: &TrainOptions, last: &str) {
         let options = |added: bool| TrainOptions {
             ngf: Some(4),
             width: 8,
             blocks: 3,
             ndf: 4,
             mask_head: true,
-            context: context && added,
-            skip: skip && added,
-            ..TrainOptions::default()
+            ..if added { with.clone() } else { TrainOptions::default() }
         };
         let old = CycleGan::new(&options(false), Device::Cpu).unwrap();
         let folder = tempfile::tempdir().unwrap();
@@ -170,7 +173,8 @@ mod tests {
         let model = model::build(&new.networks[0], &weights, &Metadata::default(), Element::F32);
         fs::write(folder.path().join("G.onnx"), model.encode_to_vec()).unwrap();
         let error = format!("{:#}", read(folder.path(), &without).unwrap_err());
-        let path = last.split_once('.').unwrap().0;
+        let path =
+            if with.backbone.is_some() { "backbone." } else { last.split_once('.').unwrap().0 };
         assert!(error.contains(path), "{error}");
     }
 }

@@ -43,19 +43,25 @@ pub struct Window {
     pub kernel: i64,
     /// Stride.
     pub stride: i64,
-    /// Padding on each side.
-    pub padding: i64,
+    /// Padding above and left, below and right.
+    pub padding: [i64; 2],
 }
 
 impl Window {
     /// A window of stride 1 with no padding.
     pub fn valid(kernel: i64) -> Self {
-        Self { kernel, stride: 1, padding: 0 }
+        Self { kernel, stride: 1, padding: [0; 2] }
     }
 
     /// A window of odd size whose output has a `stride`-th of the input's sides.
     pub fn same(kernel: i64, stride: i64) -> Self {
-        Self { kernel, stride, padding: kernel / 2 }
+        Self { kernel, stride, padding: [kernel / 2; 2] }
+    }
+
+    /// A window of odd size that halves even sides as TensorFlow does, with a pixel less before. Of odd
+    /// sides it makes the larger half.
+    pub fn halved(kernel: i64) -> Self {
+        Self { kernel, stride: 2, padding: [kernel / 2 - 1, kernel / 2 + 1] }
     }
 }
 
@@ -145,9 +151,32 @@ impl Builder {
             channels: (channels, channels),
             kernel: 1,
             stride: 1,
-            padding: 0,
+            padding: [0; 2],
             groups: channels,
         })
+    }
+
+    /// A convolution with bias whose weights come out of a file and are not trained.
+    pub fn pretrained(
+        &mut self,
+        name: &str,
+        channels: (i64, i64),
+        window: Window,
+        groups: i64,
+    ) -> Layer {
+        let Window { kernel, stride, padding } = window;
+        let shape = [channels.1, channels.0 / groups, kernel, kernel];
+        let weight = self.layout.add(format!("{name}.weight"), &shape, Start::Pretrained);
+        let bias = self.layout.add(format!("{name}.bias"), &[channels.1], Start::Pretrained);
+        Layer::Conv(Conv { weight, bias: Some(bias), channels, kernel, stride, padding, groups })
+    }
+
+    /// What a 1×1 convolution makes of what was stored is added.
+    pub fn conv_of_stored(&mut self, name: &str, ins: i64, outs: i64) -> Layer {
+        match self.conv(name, ins, outs, Window::valid(1)) {
+            Layer::Conv(conv) => Layer::AddStored(conv),
+            other => other,
+        }
     }
 
     /// A transposed convolution with bias that doubles the sides.
@@ -168,7 +197,7 @@ impl Builder {
             channels: (ins, outs),
             kernel: window.kernel,
             stride: window.stride,
-            padding: window.padding,
+            padding: window.padding[0],
             output_padding,
         })
     }

@@ -148,6 +148,19 @@ impl Frozen {
         found.into_iter().map(|value| value.context("features that were there before")).collect()
     }
 
+    /// The value of a name for N×3×H×W.
+    #[cfg(test)]
+    pub fn value(&self, of: &str, x: &Tensor) -> Option<Tensor> {
+        let mut found = None;
+        let mut see = |name: &str, value: &Tensor| {
+            if name == of {
+                found = Some(value.shallow_clone());
+            }
+        };
+        self.run(x, &mut see).ok()?;
+        found
+    }
+
     fn run(&self, x: &Tensor, see: &mut dyn FnMut(&str, &Tensor)) -> Result<()> {
         let mut values: HashMap<&str, Tensor> = HashMap::new();
         values.insert(&self.input, x.shallow_clone());
@@ -257,7 +270,7 @@ fn op(node: &NodeProto) -> Result<Option<Op>> {
 }
 
 /// A float32 constant; none of another type, which nothing here reads.
-fn values(tensor: &TensorProto) -> Result<Option<Tensor>> {
+pub(super) fn values(tensor: &TensorProto) -> Result<Option<Tensor>> {
     if tensor.data_type != DataType::Float as i32 {
         return Ok(None);
     }
@@ -305,6 +318,7 @@ mod tests {
             dropout: false,
             mask_head: false,
             context: true,
+            backbone: false,
             skip: false,
             pruned: None,
         };

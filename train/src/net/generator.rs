@@ -70,6 +70,9 @@ pub struct GeneratorShape {
     /// `fast`: a path that sees the whole picture.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub context: bool,
+    /// `fast`: what a pretrained network sees is added.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub backbone: bool,
     /// `fast`: the stem's features are added between the pixel shuffles.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub skip: bool,

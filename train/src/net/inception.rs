@@ -17,7 +17,7 @@ const KERNELS: [i64; 3] = [1, 3, 5];
 const REDUCTION: i64 = 6;
 /// Residual blocks.
 const BLOCKS: usize = 9;
-const DOWN: Window = Window { kernel: 3, stride: 2, padding: 1 };
+const DOWN: Window = Window { kernel: 3, stride: 2, padding: [1; 2] };
 
 /// Something of each place whose channels pruning may choose.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

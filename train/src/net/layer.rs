@@ -27,8 +27,12 @@ pub enum Layer {
     AffineInstanceNorm(AffineNorm),
     /// max(x, 0).
     Relu,
+    /// min(max(x, 0), 6).
+    Relu6,
     /// max(x, slope·x).
     LeakyRelu(f64),
+    /// The mean of each square of so many pixels.
+    AveragePool(i64),
     /// The mean over the whole picture, N×C×1×1.
     GlobalMean,
     /// C·r²×H×W to C×H·r×W·r (Shi et al. 2016).
@@ -45,6 +49,11 @@ pub enum Layer {
     Store,
     /// x, plus what the convolution makes of what was stored last, which has the size of x.
     AddStored(Conv),
+    /// x at the size of what was stored last.
+    EnlargeToStored,
+    /// x, plus what the body makes of the network's own picture, at x's size. No gradient flows to that
+    /// picture.
+    AddOfPicture(Vec<Layer>),
 }
 
 /// Parameters of a normalisation that learns.
@@ -69,8 +78,8 @@ pub struct Conv {
     pub kernel: i64,
     /// Stride, pixels.
     pub stride: i64,
-    /// Zero padding on each side, pixels.
-    pub padding: i64,
+    /// Zero padding above and left, below and right, pixels.
+    pub padding: [i64; 2],
     /// Parts of the channels that do not see each other; as many as channels: depthwise.
     pub groups: i64,
 }
@@ -114,7 +123,7 @@ const MOMENTUM: f64 = 0.1;
 
 /// Runs layers one after another.
 pub fn forward(layers: &[Layer], weights: &Weights, x: &Tensor, train: bool) -> Tensor {
-    run(layers, weights, x, train, &mut |_| {}, &mut None)
+    Pass { weights, train, picture: x, see: &mut |_| {} }.run(layers, x, &mut None)
 }
 
 /// Mean and variance, each as long as there are channels, of what every instance normalisation
@@ -127,21 +136,24 @@ pub fn statistics(layers: &[Layer], weights: &Weights, x: &Tensor) -> Vec<[Tenso
         let variance = x.var_dim(within.as_slice(), false, false);
         found.push([mean, variance].map(|t| t.mean_dim([0i64].as_slice(), false, Kind::Float)));
     };
-    let _ = run(layers, weights, x, false, &mut see, &mut None);
+    let _ = Pass { weights, train: false, picture: x, see: &mut see }.run(layers, x, &mut None);
     found
 }
 
-/// `see` is shown what each instance normalisation is given; `stored` is what was stored last.
-fn run(
-    layers: &[Layer],
-    weights: &Weights,
-    x: &Tensor,
+/// A pass of a picture through a network.
+struct Pass<'a> {
+    weights: &'a Weights,
     train: bool,
-    see: &mut dyn FnMut(&Tensor),
-    stored: &mut Option<Tensor>,
-) -> Tensor {
-    let run = |x: Tensor, layer: &Layer| layer.forward(weights, &x, train, see, stored);
-    layers.iter().fold(x.shallow_clone(), run)
+    picture: &'a Tensor,
+    /// Is shown what each instance normalisation is given.
+    see: &'a mut dyn FnMut(&Tensor),
+}
+
+impl Pass<'_> {
+    /// `stored` is what was stored last.
+    fn run(&mut self, layers: &[Layer], x: &Tensor, stored: &mut Option<Tensor>) -> Tensor {
+        layers.iter().fold(x.shallow_clone(), |x, layer| layer.forward(self, &x, stored))
+    }
 }
 
 /// Runs layers one after another, and gives the values after the numbers of layers in `taps`, which
@@ -155,7 +167,8 @@ pub fn forward_tapped(
 ) -> (Tensor, Vec<Tensor>) {
     let (mut value, mut done, mut tapped) = (x.shallow_clone(), 0, Vec::new());
     let mut stored = None;
-    let mut forward = |layers, x: &Tensor| run(layers, weights, x, train, &mut |_| {}, &mut stored);
+    let mut pass = Pass { weights, train, picture: x, see: &mut |_| {} };
+    let mut forward = |layers, x: &Tensor| pass.run(layers, x, &mut stored);
     for &tap in taps {
         value = forward(&layers[done..tap], &value);
         done = tap;
@@ -188,20 +201,20 @@ impl BatchNorm {
 impl Conv {
     fn forward(&self, w: &Weights, x: &Tensor) -> Tensor {
         let (weight, bias) = (&w[self.weight], self.bias.map(|b| &w[b]));
-        x.conv2d(weight, bias, [self.stride; 2], [self.padding; 2], [1, 1], self.groups)
+        let conv = |x: &Tensor, padding: i64| {
+            x.conv2d(weight, bias, [self.stride; 2], [padding; 2], [1, 1], self.groups)
+        };
+        match self.padding {
+            [before, after] if before == after => conv(x, before),
+            [before, after] => conv(&x.constant_pad_nd([before, after, before, after]), 0),
+        }
     }
 }
 
 impl Layer {
-    fn forward(
-        &self,
-        w: &Weights,
-        x: &Tensor,
-        train: bool,
-        see: &mut dyn FnMut(&Tensor),
-        stored: &mut Option<Tensor>,
-    ) -> Tensor {
-        let mut body = |body: &[Self]| run(body, w, x, train, see, &mut None);
+    fn forward(&self, pass: &mut Pass<'_>, x: &Tensor, stored: &mut Option<Tensor>) -> Tensor {
+        let w = pass.weights;
+        let mut body = |body: &[Self]| pass.run(body, x, &mut None);
         match self {
             Self::ReflectPad(n) => x.reflection_pad2d([*n; 4]),
             Self::Conv(c) => c.forward(w, x),
@@ -215,16 +228,18 @@ impl Layer {
                 [1, 1],
             ),
             Self::InstanceNorm(_) => {
-                see(x);
+                (pass.see)(x);
                 instance_norm(x, None, None)
             }
-            Self::BatchNorm(norm) => norm.forward(w, x, train),
+            Self::BatchNorm(norm) => norm.forward(w, x, pass.train),
             Self::AffineInstanceNorm(n) => instance_norm(x, Some(&w[n.scale]), Some(&w[n.shift])),
             Self::Relu => x.relu(),
+            Self::Relu6 => x.clamp(0.0, 6.0),
             Self::LeakyRelu(slope) => leaky_relu(x, *slope),
+            Self::AveragePool(n) => x.avg_pool2d([*n; 2], [*n; 2], [0, 0], false, true, None),
             Self::GlobalMean => x.mean_dim([2i64, 3].as_slice(), true, x.kind()),
             Self::PixelShuffle(r) => x.pixel_shuffle(*r),
-            Self::Dropout(p) => x.dropout(*p, train),
+            Self::Dropout(p) => x.dropout(*p, pass.train),
             Self::Residual(layers) => x + body(layers),
             Self::Skip(layers) => Tensor::cat(&[x, &body(layers)], 1),
             Self::Sum(branches) => {
@@ -237,6 +252,13 @@ impl Layer {
             }
             Self::AddStored(conv) => {
                 stored.as_ref().map_or_else(|| x.shallow_clone(), |kept| x + conv.forward(w, kept))
+            }
+            Self::EnlargeToStored => {
+                stored.as_ref().map_or_else(|| x.shallow_clone(), |kept| enlarged(x, kept))
+            }
+            Self::AddOfPicture(layers) => {
+                let picture = pass.picture.detach();
+                x + enlarged(&pass.run(layers, &picture, &mut None), x)
             }
         }
     }
@@ -253,6 +275,12 @@ fn instance_norm(x: &Tensor, scale: Option<&Tensor>, shift: Option<&Tensor>) -> 
         1 => norm(x),
         _ => Tensor::cat(&x.split(1, 0).iter().map(norm).collect::<Vec<_>>(), 0),
     }
+}
+
+/// `x` at the size of `like`, bilinear, pixels' centres on pixels' centres.
+fn enlarged(x: &Tensor, like: &Tensor) -> Tensor {
+    let size = like.size();
+    x.upsample_bilinear2d([size[2], size[3]], false, None, None)
 }
 
 /// The binding has the slope of `leaky_relu` fixed at 0.01. The function that multiplies a gradient

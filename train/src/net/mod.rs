@@ -5,6 +5,7 @@
 pub mod build;
 pub mod cost;
 pub mod discriminator;
+pub mod efficientnet_lite;
 mod fast;
 pub mod fold;
 pub mod frozen;

@@ -29,6 +29,8 @@ pub enum Start {
     Constant(f64),
     /// This value, which is a statistic and not trained.
     Statistic(f64),
+    /// Out of a file, and not trained; 0 before.
+    Pretrained,
     /// The left singular vector of a weight's largest singular value, as far as power iteration has
     /// found it; not trained.
     Singular(ParamId),
@@ -48,8 +50,13 @@ impl Entry {
         self.shape.iter().product()
     }
 
+    /// Whether it is trained, or was.
+    fn is_weight(&self) -> bool {
+        self.is_trained() || matches!(self.start, Start::Pretrained)
+    }
+
     fn is_trained(&self) -> bool {
-        !matches!(self.start, Start::Statistic(_) | Start::Singular(_))
+        !matches!(self.start, Start::Statistic(_) | Start::Pretrained | Start::Singular(_))
     }
 
     /// The parameter as a view of the flat tensor. Kernels lie in memory as O×kH×kW×I, which makes
@@ -106,9 +113,9 @@ impl Layout {
         self.entries.last().map_or(0, |e| e.offset + e.numel())
     }
 
-    /// Number of weights: values that are trained.
+    /// Number of weights: values that are trained, or were.
     pub fn weights(&self) -> i64 {
-        self.entries.iter().filter(|e| e.is_trained()).map(Entry::numel).sum()
+        self.entries.iter().filter(|e| e.is_weight()).map(Entry::numel).sum()
     }
 
     /// All parameters.
@@ -171,6 +178,9 @@ impl Params {
                     Start::Constant(value) | Start::Statistic(value) => {
                         let _ = view.fill_(value);
                     }
+                    Start::Pretrained => {
+                        let _ = view.zero_();
+                    }
                     Start::Singular(_) => {
                         view.copy_(&unit(&InitType::Normal.draw(&entry.shape, 1.0)));
                     }
@@ -213,7 +223,7 @@ impl Params {
     }
 
     /// Puts in the values that `value` gives for each parameter's name.
-    pub fn fill<E>(&self, value: impl Fn(&str) -> Result<Tensor, E>) -> Result<(), E> {
+    pub fn fill<E>(&self, mut value: impl FnMut(&str) -> Result<Tensor, E>) -> Result<(), E> {
         for entry in &self.layout.entries {
             let value = value(&entry.name)?;
             no_grad(|| entry.view(&self.flat).copy_(&value));
@@ -223,7 +233,8 @@ impl Params {
 
     /// Puts in the statistics, in the order of the layout.
     pub fn set_statistics(&self, values: &[Tensor]) {
-        let statistics = self.layout.entries.iter().filter(|e| !e.is_trained());
+        let is_statistic = |e: &&Entry| matches!(e.start, Start::Statistic(_));
+        let statistics = self.layout.entries.iter().filter(is_statistic);
         for (entry, value) in statistics.zip(values) {
             no_grad(|| entry.view(&self.flat).copy_(value));
         }
@@ -254,7 +265,7 @@ impl Params {
 
     /// The weights in the arithmetic of a forward pass; a gradient flows back to the leaves.
     pub fn weights(&self, kind: Kind) -> Weights {
-        let ready = |(view, entry): (&Tensor, &Entry)| match entry.is_trained() {
+        let ready = |(view, entry): (&Tensor, &Entry)| match entry.is_weight() {
             true => view.to_kind(kind),
             // What a forward pass writes to must be the values themselves.
             false => view.shallow_clone(),

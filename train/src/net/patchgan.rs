@@ -11,7 +11,7 @@ const SLOPE: f64 = 0.2;
 
 /// `n` strided convolutions, one more and the score: n = 3 sees 70×70 pixels.
 pub fn patchgan(b: &mut Builder, ins: i64, ndf: i64, n: u32) -> Vec<Layer> {
-    let window = |stride| Window { kernel: 4, stride, padding: 1 };
+    let window = |stride| Window { kernel: 4, stride, padding: [1; 2] };
     let width = |layer: u32| ndf * i64::from(2u32.pow(layer.min(3)));
     let mut layers = vec![b.conv("conv1", ins, ndf, window(2)), Layer::LeakyRelu(SLOPE)];
     for i in 1..=n {

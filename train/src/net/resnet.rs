@@ -7,7 +7,7 @@ use super::{
     layer::Layer,
 };
 
-const DOWN: Window = Window { kernel: 3, stride: 2, padding: 1 };
+const DOWN: Window = Window { kernel: 3, stride: 2, padding: [1; 2] };
 
 /// A 7×7 stem of `ngf` channels, two halvings, `blocks` residual blocks, two doublings by
 /// transposed convolution and a 7×7 head of `outs` channels.

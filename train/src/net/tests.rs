@@ -31,6 +31,7 @@ fn with_norm(net: NetG, norm: Norm, mask_head: bool) -> Generator {
         dropout: false,
         mask_head,
         context: false,
+        backbone: false,
         skip: false,
         pruned: None,
     })

@@ -7,7 +7,7 @@ use super::{
     layer::Layer,
 };
 
-const HALF: Window = Window { kernel: 4, stride: 2, padding: 1 };
+const HALF: Window = Window { kernel: 4, stride: 2, padding: [1; 2] };
 
 /// `halvings` halvings down to the bottleneck and as many doublings, with a skip at each size:
 /// 7 for `unet_128`, 8 for `unet_256`.

@@ -69,6 +69,7 @@ impl TrainOptions {
             ("--lambda-flow", self.lambda_flow),
             ("--lambda-diff", self.lambda_diff),
             ("--lambda-negative", self.lambda_negative),
+            ("--lambda-init", self.lambda_init),
             ("--ema-half-life", self.ema_half_life),
         ];
         for (name, value) in weights {

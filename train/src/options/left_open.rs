@@ -82,6 +82,7 @@ impl TrainOptions {
             dropout: self.dropout.unwrap_or(self.paired()),
             mask_head: self.mask_head,
             context: self.context && self.net_g() == NetG::Fast,
+            backbone: self.backbone.is_some() && self.net_g() == NetG::Fast,
             skip: self.skip && self.net_g() == NetG::Fast,
             pruned: self.pruned.as_ref().map(|left| left[i].clone()),
         }

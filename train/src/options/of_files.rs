@@ -51,6 +51,9 @@ impl TrainOptions {
             self.mask_head = g.mask_head;
         }
         self.context |= g.context;
+        if g.backbone {
+            self.backbone = Some(folder.join(file_name(Direction::AToB, Precision::Fp32)));
+        }
         self.skip |= g.skip;
         let pruned = [&g, &f].iter().any(|shape| shape.pruned.is_some());
         let left: Option<Vec<Pruned>> = [&g, &f].iter().map(|shape| shape.left()).collect();

@@ -124,6 +124,7 @@ fn same_generators(options: &mut TrainOptions, begun: &TrainOptions) {
     (options.net_g, options.ngf, options.width) = (begun.net_g, begun.ngf, begun.width);
     (options.blocks, options.mask_head) = (begun.blocks, begun.mask_head);
     (options.context, options.skip) = (begun.context, begun.skip);
+    options.backbone = begun.backbone;
     options.pruned = begun.pruned;
 }
 

@@ -97,6 +97,7 @@ mod tests {
             dropout: false,
             mask_head: false,
             context: false,
+            backbone: false,
             skip: false,
             pruned,
         })

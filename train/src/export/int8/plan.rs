@@ -71,7 +71,9 @@ impl<'a> Plan<'a> {
             match node.op_type.as_str() {
                 "Conv" if wanted(node) => {
                     let only_reader = readers.get(y).filter(|r| r.len() == 1).map(|r| r[0]);
-                    let relu = only_reader.filter(|&r| graph.node[r].op_type == "Relu");
+                    let is_relu =
+                        |&r: &usize| ["Relu", "Clip"].contains(&graph.node[r].op_type.as_str());
+                    let relu = only_reader.filter(is_relu);
                     let last = relu.unwrap_or(i);
                     let y = graph.node[last].output[0].as_str();
                     plan.integer.extend([i, last]);

@@ -40,6 +40,7 @@ fn model(net: NetG, norm: Norm, mask_head: bool) -> ModelProto {
         dropout: false,
         mask_head,
         context: false,
+        backbone: false,
         skip: false,
         pruned: None,
     };
