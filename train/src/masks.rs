@@ -1,64 +1,46 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The `masks` command: `trainA_mask` and `trainB_mask` from a network that finds objects.
-//!
-//! Any ONNX network will do that takes a picture, N×3×H×W, and gives for each pixel how likely it is
-//! inside (salient objects, one channel), how likely each class is (segmentation, a channel a class),
-//! or the class itself (integers).
+//! The `masks` command: `trainA_mask` and `trainB_mask`, from a network that finds objects or by colour.
+
+mod colour;
+mod segmenter;
 
 use std::{fs, path::Path, path::PathBuf, sync::atomic::Ordering};
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
-use clap::{Args, ValueEnum};
-use image::{GrayImage, ImageFormat};
+use anyhow::{Context, Result, bail, ensure};
+use clap::{ArgGroup, Args};
+use image::{GrayImage, ImageFormat, RgbImage};
 use indicatif::ProgressBar;
-use ort::{
-    session::Session,
-    value::{DynValue, TensorRef},
-};
 use tch::{Kind, Tensor};
 
 use crate::{
     data::{decode, folder::Domain, view::View},
-    interrupt,
-    onnx_generator::session,
-    pixels, progress,
+    interrupt, pixels, progress,
 };
-
-/// Sides that pictures are resized to where the network takes any, pixels.
-const SIDE: u32 = 320;
+use colour::{ColourArgs, Hues};
+use segmenter::{Segmenter, SegmenterArgs};
 
 /// Arguments of `masks`.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("by").required(true).args(["model", "hue"])))]
 pub struct MasksArgs {
     /// ONNX network with one picture as input, N×3×H×W
     #[arg(long, value_name = "FILE")]
-    model: PathBuf,
+    model: Option<PathBuf>,
+    /// No network: pixels of these hues are inside, in degrees, red 0, green 120, blue 240; 345-58 goes
+    /// through red
+    #[arg(long, value_name = "FROM-TO")]
+    hue: Option<Hues>,
     /// Data set with the folders
     #[arg(long)]
     data: PathBuf,
     /// Folders whose pictures get masks, in FOLDER_mask
     #[arg(long, value_delimiter = ',', default_value = "trainA,trainB")]
     folders: Vec<String>,
-    /// Side of the square that pictures are resized to, pixels [default: the network's own, 320 where
-    /// it takes any]
-    #[arg(long)]
-    size: Option<u32>,
-    /// What is taken from red, green and blue, of 0 to 1 [default: ImageNet's]
-    #[arg(long, value_delimiter = ',', num_args = 1..=3, default_value = "0.485,0.456,0.406")]
-    mean: Vec<f64>,
-    /// What they are divided by then
-    #[arg(long, value_delimiter = ',', num_args = 1..=3, default_value = "0.229,0.224,0.225")]
-    std: Vec<f64>,
-    /// Which output, by its name or its number from 0
-    #[arg(long, default_value = "0")]
-    output: String,
-    /// Classes that are inside, from 0, for networks that know several
-    #[arg(long, value_name = "CLASS", value_delimiter = ',')]
-    class: Vec<i64>,
-    /// What makes probabilities of the output
-    #[arg(long, value_enum, default_value = "auto")]
-    activation: Activation,
+    #[command(flatten)]
+    segmenter: SegmenterArgs,
+    #[command(flatten)]
+    colour: ColourArgs,
     /// A pixel is inside from this probability on
     #[arg(long, default_value_t = 0.5)]
     threshold: f64,
@@ -70,18 +52,27 @@ pub struct MasksArgs {
     overwrite: bool,
 }
 
-/// What makes probabilities of a network's output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Activation {
-    /// None if the first picture's values are probabilities; else softmax over several channels,
-    /// sigmoid of one
-    Auto,
-    /// They are probabilities
-    None,
-    /// Each channel by itself
-    Sigmoid,
-    /// Over the channels
-    Softmax,
+/// What tells what is inside.
+enum Finder {
+    Network(Segmenter),
+    Colour(Hues),
+}
+
+impl Finder {
+    /// How likely each pixel is inside: 1×1×H×W in [0, 1].
+    fn inside(&mut self, picture: &RgbImage, args: &MasksArgs) -> Result<Tensor> {
+        let (width, height) = picture.dimensions();
+        let rect = [0.0, 0.0, f64::from(width), f64::from(height)];
+        let at = |size| pixels::to_tensor(&View { rect, size, flip: false }.of_rgb(picture));
+        Ok(match self {
+            Self::Colour(hues) => args.colour.inside(*hues, &at((width, height))),
+            Self::Network(segmenter) => {
+                let inside = segmenter.inside(&at(segmenter.side), &args.segmenter)?;
+                let size = [i64::from(height), i64::from(width)];
+                inside.upsample_bilinear2d(size, false, None, None)
+            }
+        })
+    }
 }
 
 /// What happened to the pictures of a folder.
@@ -100,7 +91,11 @@ pub fn run(args: &MasksArgs) -> Result<()> {
         "--threshold is {}, expected 0 to 1",
         args.threshold
     );
-    let mut segmenter = Segmenter::open(args)?;
+    let mut finder = match (&args.model, args.hue) {
+        (_, Some(hues)) => Finder::Colour(hues),
+        (Some(model), None) => Finder::Network(Segmenter::open(model, &args.segmenter)?),
+        (None, None) => bail!("give --model or --hue"),
+    };
     let stop = interrupt::flag()?;
     for name in &args.folders {
         // Masks that are there need not be of these pictures yet.
@@ -114,7 +109,7 @@ pub fn run(args: &MasksArgs) -> Result<()> {
             if path.is_file() && !args.overwrite {
                 counts.kept += 1;
             } else {
-                one(&mut segmenter, args, image, &path, &bar, &mut counts)?;
+                one(&mut finder, args, image, &path, &bar, &mut counts)?;
             }
             bar.inc(1);
             ensure!(
@@ -134,7 +129,7 @@ pub fn run(args: &MasksArgs) -> Result<()> {
 }
 
 fn one(
-    segmenter: &mut Segmenter,
+    finder: &mut Finder,
     args: &MasksArgs,
     image: &Path,
     path: &Path,
@@ -149,13 +144,7 @@ fn one(
             return Ok(());
         }
     };
-    let (width, height) = picture.dimensions();
-    let rect = [0.0, 0.0, f64::from(width), f64::from(height)];
-    let side = segmenter.side;
-    let input = pixels::to_tensor(&View { rect, size: side, flip: false }.of_rgb(&picture));
-    let inside = segmenter.inside(&input, args).with_context(|| image.display().to_string())?;
-    let size = [i64::from(height), i64::from(width)];
-    let inside = inside.upsample_bilinear2d(size, false, None, None);
+    let inside = finder.inside(&picture, args).with_context(|| image.display().to_string())?;
     let inside = match args.soft {
         true => inside,
         false => inside.ge(args.threshold).to_kind(Kind::Float),
@@ -170,137 +159,6 @@ fn one(
     cyclegan_output::write_beside(path, png.get_ref())?;
     counts.written += 1;
     Ok(())
-}
-
-/// A network that finds objects.
-struct Segmenter {
-    session: Session,
-    input: String,
-    output: String,
-    /// Width and height that it takes, pixels.
-    side: (u32, u32),
-    scale: [Tensor; 2],
-    /// Known from the first picture on.
-    activation: Option<Activation>,
-}
-
-impl Segmenter {
-    fn open(args: &MasksArgs) -> Result<Self> {
-        let name = args.model.display();
-        let session = session(&args.model, 0).with_context(|| name.to_string())?;
-        let [input] = session.inputs() else {
-            bail!("{name}: it has {} inputs, expected one picture", session.inputs().len());
-        };
-        let shape = input.dtype().tensor_shape().map(|s| s.to_vec()).unwrap_or_default();
-        let [_, 3, h, w] = shape[..] else {
-            bail!("{name}: its input is {shape:?}, expected N×3×H×W");
-        };
-        let side = |fixed: i64, what: &str| -> Result<u32> {
-            match (u32::try_from(fixed).ok().filter(|&n| n > 0), args.size) {
-                (Some(fixed), Some(size)) if fixed != size => {
-                    bail!("--size is {size}, but the {what} of its input is {fixed}")
-                }
-                (Some(fixed), _) => Ok(fixed),
-                (None, size) => Ok(size.unwrap_or(SIDE).max(1)),
-            }
-        };
-        let side = (side(w, "width")?, side(h, "height")?);
-        let outputs: Vec<String> = session.outputs().iter().map(|o| o.name().to_owned()).collect();
-        let number = args.output.parse::<usize>().ok().and_then(|i| outputs.get(i));
-        let output = outputs.iter().find(|output| **output == args.output).or(number);
-        let output = output.with_context(|| {
-            format!("--output is {}, but {name} has {}", args.output, outputs.join(", "))
-        })?;
-        let (input, output) = (input.name().to_owned(), output.clone());
-        let three = |option: &str, values: &[f64]| match *values {
-            [all] => Ok(Tensor::from_slice(&[all; 3]).to_kind(Kind::Float).view([1, 3, 1, 1])),
-            [_, _, _] => Ok(Tensor::from_slice(values).to_kind(Kind::Float).view([1, 3, 1, 1])),
-            _ => Err(anyhow!("{option} has {} values, expected 1 or 3", values.len())),
-        };
-        ensure!(args.std.iter().all(|&s| s > 0.0), "--std has a 0, expected more than that");
-        let scale = [three("--mean", &args.mean)?, three("--std", &args.std)?];
-        Ok(Self { session, input, output, side, scale, activation: None })
-    }
-
-    /// How likely each pixel of a picture, 1×3×H×W in [−1, 1], is inside: 1×1×h×w in [0, 1].
-    fn inside(&mut self, picture: &Tensor, args: &MasksArgs) -> Result<Tensor> {
-        let x = ((picture + 1.0) / 2.0 - &self.scale[0]) / &self.scale[1];
-        let values = pixels::floats(&x);
-        let input = TensorRef::from_array_view((x.size(), values.as_slice()))?;
-        let outputs = self.session.run(ort::inputs![self.input.as_str() => input])?;
-        let output = outputs.get(&self.output).context("the output is missing")?;
-        if let Some(classes) = integers(output)? {
-            ensure!(!args.class.is_empty(), "it gives classes; say with --class which are inside");
-            let inside = args.class.iter().map(|&class| classes.eq(class));
-            let inside = inside.reduce(|a, b| a.logical_or(&b)).context("no class")?;
-            return Ok(inside.to_kind(Kind::Float));
-        }
-        let (shape, values) = output.try_extract_tensor::<f32>()?;
-        let values = planes(&Tensor::from_slice(values).view(&**shape))?;
-        let channels = values.size()[1];
-        let activation = *self.activation.get_or_insert_with(|| match args.activation {
-            Activation::Auto => suiting(&values),
-            given => given,
-        });
-        let values = match activation {
-            Activation::Sigmoid => values.sigmoid(),
-            Activation::Softmax => values.softmax(1, Kind::Float),
-            Activation::Auto | Activation::None => values,
-        };
-        if channels == 1 && args.class.is_empty() {
-            return Ok(values);
-        }
-        ensure!(
-            !args.class.is_empty(),
-            "it knows {channels} classes; say with --class which are inside"
-        );
-        if let Some(class) = args.class.iter().find(|&&class| !(0..channels).contains(&class)) {
-            bail!("--class is {class}, expected 0 to {}", channels - 1);
-        }
-        let inside = values.index_select(1, &Tensor::from_slice(&args.class));
-        Ok(inside.sum_dim_intlist([1i64].as_slice(), true, Kind::Float))
-    }
-}
-
-/// What makes probabilities of such values.
-fn suiting(values: &Tensor) -> Activation {
-    let (least, most) = (values.min().double_value(&[]), values.max().double_value(&[]));
-    let sums = values.sum_dim_intlist([1i64].as_slice(), true, Kind::Float);
-    let to_one = (sums - 1.0).abs().max().double_value(&[]) < 1e-2;
-    match values.size()[1] {
-        _ if least < 0.0 || most > 1.0 + 1e-4 => match values.size()[1] {
-            1 => Activation::Sigmoid,
-            _ => Activation::Softmax,
-        },
-        1 => Activation::None,
-        _ if to_one => Activation::None,
-        _ => Activation::Softmax,
-    }
-}
-
-/// 1×1×H×W of classes, where the output holds integers.
-fn integers(output: &DynValue) -> Result<Option<Tensor>> {
-    let tensor = if let Ok((shape, values)) = output.try_extract_tensor::<i64>() {
-        Tensor::from_slice(values).view(&**shape)
-    } else if let Ok((shape, values)) = output.try_extract_tensor::<i32>() {
-        Tensor::from_slice(values).to_kind(Kind::Int64).view(&**shape)
-    } else if let Ok((shape, values)) = output.try_extract_tensor::<u8>() {
-        Tensor::from_slice(values).to_kind(Kind::Int64).view(&**shape)
-    } else {
-        return Ok(None);
-    };
-    let classes = planes(&tensor)?;
-    ensure!(classes.size()[1] == 1, "its output is {:?}, expected N×H×W", tensor.size());
-    Ok(Some(classes.to_kind(Kind::Float)))
-}
-
-/// N×C×H×W or N×H×W as N×C×H×W.
-fn planes(values: &Tensor) -> Result<Tensor> {
-    match values.size()[..] {
-        [1, _, _, _] => Ok(values.shallow_clone()),
-        [1, _, _] => Ok(values.unsqueeze(1)),
-        ref other => bail!("its output is {other:?}, expected 1×C×H×W or 1×H×W"),
-    }
 }
 
 /// 1×1×H×W in [0, 1] as a picture.

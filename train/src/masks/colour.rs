@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What is inside, by colour: leaves are green, oranges are orange.
+
+use std::str::FromStr;
+
+use clap::Args;
+use tch::{Kind, Tensor};
+
+/// Side of the smallest hole that is closed and the smallest speck that is taken away, as a share of the
+/// picture's short side.
+const GRAIN: f64 = 0.01;
+
+/// Bounds beside the hue.
+#[derive(Debug, Args)]
+pub struct ColourArgs {
+    /// --hue: the least saturation, 0 to 1
+    #[arg(long, default_value_t = 0.15)]
+    saturation: f64,
+    /// --hue: the least chroma, the distance of the largest from the smallest of red, green and blue, 0 to 1
+    #[arg(long, default_value_t = 0.05)]
+    chroma: f64,
+}
+
+/// A range of hues, degrees; the second may be the smaller one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Hues(f64, f64);
+
+impl FromStr for Hues {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let degrees = |text: &str| text.parse().ok().filter(|d| (0.0..=360.0).contains(d));
+        let ends = text.split_once('-').map(|(from, to)| (degrees(from), degrees(to)));
+        match ends {
+            Some((Some(from), Some(to))) => Ok(Self(from, to)),
+            _ => Err("expected two angles of 0 to 360 degrees, FROM-TO".to_owned()),
+        }
+    }
+}
+
+impl ColourArgs {
+    /// 1 where 1×3×H×W in [−1, 1] has such a colour and 0 elsewhere, with small holes closed and specks
+    /// taken away: 1×1×H×W.
+    pub fn inside(&self, hues: Hues, picture: &Tensor) -> Tensor {
+        let smooth =
+            picture.reflection_pad2d([1; 4]).avg_pool2d([3; 2], [1; 2], [0; 2], false, true, None);
+        let rgb = (smooth + 1.0) / 2.0;
+        let [r, g, b] = [0, 1, 2].map(|c| rgb.narrow(1, c, 1));
+        let (most, least) = (rgb.amax([1i64].as_slice(), true), rgb.amin([1i64].as_slice(), true));
+        let chroma = &most - least;
+        let by = chroma.clamp_min(1e-6);
+        let sector = |a: &Tensor, b: &Tensor, at: f64| (a - b) / &by + at;
+        let of_red = sector(&g, &b, 0.0).remainder(6.0);
+        let of_green = sector(&b, &r, 2.0);
+        let of_blue = sector(&r, &g, 4.0);
+        let hue = of_red
+            .where_self(&r.eq_tensor(&most), &of_green.where_self(&g.eq_tensor(&most), &of_blue))
+            * 60.0;
+        let Hues(from, to) = hues;
+        let (after, before) = (hue.ge(from), hue.le(to));
+        let hue = if from <= to { after.logical_and(&before) } else { after.logical_or(&before) };
+        let vivid = (&chroma / most.clamp_min(1e-6)).ge(self.saturation);
+        let inside =
+            hue.logical_and(&vivid).logical_and(&chroma.ge(self.chroma)).to_kind(Kind::Float);
+        let size = picture.size();
+        let short = size[2].min(size[3]) as f64;
+        let reach = ((short * GRAIN / 2.0).round() as i64).max(1);
+        let closed = eroded(&dilated(&inside, reach), reach);
+        dilated(&eroded(&closed, 1), 1)
+    }
+}
+
+/// The largest within `reach` pixels.
+fn dilated(x: &Tensor, reach: i64) -> Tensor {
+    x.max_pool2d([2 * reach + 1; 2], [1; 2], [reach; 2], [1; 2], false)
+}
+
+/// The smallest within `reach` pixels.
+fn eroded(x: &Tensor, reach: i64) -> Tensor {
+    1.0 - dilated(&(1.0 - x), reach)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A picture of one colour, 0 to 1, with a square of another in its middle.
+    fn picture(around: [f64; 3], square: [f64; 3]) -> Tensor {
+        let x = Tensor::zeros([1, 3, 32, 32], tch::kind::FLOAT_CPU);
+        for c in 0..3 {
+            let plane = x.narrow(1, c as i64, 1);
+            let _ = plane.shallow_clone().fill_(around[c] * 2.0 - 1.0);
+            let _ = plane.narrow(2, 8, 16).narrow(3, 8, 16).fill_(square[c] * 2.0 - 1.0);
+        }
+        x
+    }
+
+    fn share(hues: &str, around: [f64; 3], square: [f64; 3]) -> f64 {
+        let bounds = ColourArgs { saturation: 0.15, chroma: 0.05 };
+        let inside = bounds.inside(hues.parse().unwrap(), &picture(around, square));
+        assert_eq!(inside.size(), [1, 1, 32, 32]);
+        inside.mean(Kind::Float).double_value(&[])
+    }
+
+    #[test]
+    fn colours_of_a_range_are_inside() {
+        let (grey, green, red, pink) =
+            ([0.5; 3], [0.2, 0.6, 0.1], [0.7, 0.1, 0.1], [0.7, 0.1, 0.15]);
+        assert!((share("52-175", grey, green) - 0.25).abs() < 0.07);
+        assert_eq!(share("52-175", grey, red), 0.0);
+        // Through red.
+        for colour in [red, pink] {
+            assert!((share("340-20", grey, colour) - 0.25).abs() < 0.07);
+        }
+        assert!(share("340-20", red, green) > 0.68);
+        // Hardly a colour.
+        assert_eq!(share("52-175", grey, [0.5, 0.52, 0.5]), 0.0);
+    }
+
+    #[test]
+    fn specks_do_not_count() {
+        let x = picture([0.5; 3], [0.5; 3]);
+        let _ = x.narrow(1, 1, 1).narrow(2, 4, 1).narrow(3, 4, 1).fill_(1.0);
+        let bounds = ColourArgs { saturation: 0.15, chroma: 0.05 };
+        let inside = bounds.inside("60-180".parse().unwrap(), &x);
+        assert_eq!(inside.sum(Kind::Float).double_value(&[]), 0.0);
+    }
+
+    #[test]
+    fn what_is_no_range_is_refused() {
+        for wrong in ["green", "10", "10-400", "-5-20"] {
+            assert!(wrong.parse::<Hues>().is_err(), "{wrong}");
+        }
+    }
+}
