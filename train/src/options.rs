@@ -124,11 +124,16 @@ pub struct TrainOptions {
     /// can be gone on from with --init-from
     #[arg(long, help_heading = "Networks")]
     pub context: bool,
-    /// `fast`: EfficientNet-Lite1 as ONNX, trained on ImageNet, that looks at the picture at half its size and
-    /// tells every pixel what is there; its weights stay as they are. `./dev setup eval` fetches it; a pair
+    /// `fast` with --mask-head: EfficientNet-Lite1 as ONNX, trained on ImageNet, that looks at the picture at half
+    /// its size and has a say in the mask; its weights stay as they are. `./dev setup eval` fetches it; a pair
     /// without it can be gone on from with --init-from
     #[arg(long, value_name = "FILE", help_heading = "Networks")]
     pub backbone: Option<PathBuf>,
+    /// Let only those parameters of the generators learn whose names, as an exported file has them, begin with
+    /// one of these: `seen` for what --backbone adds
+    #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = "Networks")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub learn: Vec<String>,
     /// `fast`: carry detail past the blocks, from the first layer to the last, at next to no cost; a pair
     /// without it can be gone on from with --init-from
     #[arg(long, help_heading = "Networks")]
@@ -288,6 +293,11 @@ pub struct TrainOptions {
     /// empty mask is --lambda-mask
     #[arg(long, allow_negative_numbers = true, default_value_t = 10.0, help_heading = "Losses")]
     pub lambda_negative: f64,
+    /// Weight of what the discriminators say; with 0 there are none, and generators that --init-from brought learn
+    /// their masks, for example
+    #[arg(long, allow_negative_numbers = true, default_value_t = 1.0, help_heading = "Losses")]
+    #[serde(default = "one")]
+    pub lambda_gan: f64,
     /// Weight of the distance, inside the mask, from what the generators of --init-from painted, so that
     /// they keep what they can while they learn the rest
     #[arg(long, allow_negative_numbers = true, default_value_t = 0.0, help_heading = "Losses")]
@@ -452,4 +462,8 @@ pub fn first_given<T: Serialize>(options: &T, matches: &ArgMatches) -> Result<Op
 
 fn is_given(matches: &ArgMatches, key: &str) -> bool {
     matches.value_source(&key.replace('-', "_")) == Some(ValueSource::CommandLine)
+}
+
+fn one() -> f64 {
+    1.0
 }

@@ -183,6 +183,9 @@ impl Session {
         }
         let (plan, held_out) = plan(&run, config, peers.rank(), peers.count())?;
         let mut model = make(&plan, device)?;
+        for generator in &mut model.generators {
+            generator.params.learn_only(&options.learn);
+        }
         let distill = config.distill.as_ref();
         model.distill = distill.map(|d| distillation(&run, d, device)).transpose()?;
         if options.lambda_init > 0.0 {

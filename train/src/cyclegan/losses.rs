@@ -65,7 +65,8 @@ macro_rules! terms {
 
 terms! {
     /// What the discriminator says of what a generator makes.
-    Adversarial "G_A" "G_B" in "Adversarial loss of the generators": |_| 1.0;
+    Adversarial "G_A" "G_B" in "Adversarial loss of the generators":
+        |s| s.options.lambda_gan;
     /// What the discriminator on frozen features says of it.
     FeatureAdversarial "GF_A" "GF_B" in "Adversarial loss by frozen features":
         |s| s.options.lambda_d_features;

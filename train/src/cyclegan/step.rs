@@ -61,7 +61,9 @@ impl CycleGan {
         } else {
             self.generator_step(batches, options, lr, &mut losses)
         };
-        self.discriminator_step(batches, judged, options, lr, &mut losses);
+        if options.lambda_gan > 0.0 {
+            self.discriminator_step(batches, judged, options, lr, &mut losses);
+        }
         let images = batch * self.peers.count() as u64;
         let average = Average {
             half_life: options.ema_half_life,
@@ -139,8 +141,13 @@ impl Iteration<'_> {
         let forward = self.paint(i, &weights[i]);
         let fake = &forward.fake;
         let view = View::of(options, &fake.image, batch, batch);
-        let (judged, loss) = self.judge(i, &view);
-        sum.add(Term::Adversarial, loss);
+        let judged = if options.lambda_gan > 0.0 {
+            let (judged, loss) = self.judge(i, &view);
+            sum.add(Term::Adversarial, loss);
+            judged
+        } else {
+            Judged::unseen(&view)
+        };
         if let (Some(judge), Some(augmentation)) = (&model.feature_judge, &drawn.augmentation) {
             sum.add(Term::FeatureAdversarial, judge.adversarial(i, &view, augmentation));
         }
@@ -393,6 +400,44 @@ mod tests {
             by(far);
             let slope = (above - below) / (2.0 * far);
             assert!((slope / length - 1.0).abs() < 0.05, "{slope} {length}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_to_learn_changes() {
+        let options = TrainOptions {
+            ngf: Some(4),
+            width: 4,
+            blocks: 1,
+            ndf: 4,
+            mask_head: true,
+            lambda_gan: 0.0,
+            learn: vec!["head".to_owned()],
+            ..TrainOptions::default()
+        };
+        let mut model = CycleGan::new(&options, Device::Cpu).unwrap();
+        for generator in &mut model.generators {
+            generator.params.learn_only(&options.learn);
+        }
+        let values = |model: &CycleGan| {
+            let all = model.generators.iter().chain(&model.discriminators);
+            all.map(|player| player.params.flat().copy()).collect::<Vec<_>>()
+        };
+        let before = values(&model);
+        let batch = |seed| Batch { images: noise(seed, &[1, 3, 32, 32]), ..Batch::default() };
+        let losses = model.train_step(&[batch(1), batch(2)], &options, 1e-3);
+        assert!(losses.iter().all(|(name, _)| !name.starts_with(['G', 'D'])), "{losses:?}");
+        let after = values(&model);
+        for i in 0..2 {
+            let layout = model.generators[i].params.layout();
+            let [old, new] =
+                [&before[i], &after[i]].map(|flat| Params::from_flat(layout, flat.copy()));
+            for id in layout.ids() {
+                let name = layout.name(id);
+                let same = old.get(name).unwrap().equal(new.get(name).unwrap());
+                assert_eq!(same, !name.starts_with("head"), "{name}");
+            }
+            assert_eq!(before[2 + i], after[2 + i], "discriminators");
         }
     }
 

@@ -57,6 +57,10 @@ fn add_one(graph: &mut GraphBuilder, layer: &Layer, w: &Weights, x: &str) -> Str
             let bounds = [0.0, 6.0].map(|bound| graph.number(bound));
             graph.node("Clip", &[x, &bounds[0], &bounds[1]], vec![])
         }
+        Layer::ChannelsBefore(n) => {
+            let pads = graph.integers(&format!("{x}.channels{n}"), &[0, *n, 0, 0, 0, 0, 0, 0]);
+            graph.node("Pad", &[x, &pads], vec![])
+        }
         Layer::AveragePool(n) => {
             let attributes = vec![ints("kernel_shape", &[*n; 2]), ints("strides", &[*n; 2])];
             graph.node("AveragePool", &[x], attributes)

@@ -124,7 +124,7 @@ mod tests {
         for (with, last) in [
             (TrainOptions { context: true, ..TrainOptions::default() }, "context.2.weight"),
             (TrainOptions { skip: true, ..TrainOptions::default() }, "skip.weight"),
-            (TrainOptions { backbone, ..TrainOptions::default() }, "seen.out.bias"),
+            (TrainOptions { backbone, ..TrainOptions::default() }, "seen.mask.bias"),
         ] {
             added_as_nothing(&with, last);
         }

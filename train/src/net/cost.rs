@@ -91,6 +91,7 @@ impl Pass {
             | Layer::BatchNorm(_)
             | Layer::Relu
             | Layer::Relu6
+            | Layer::ChannelsBefore(_)
             | Layer::LeakyRelu(_)
             | Layer::Dropout(_) => 0,
         }

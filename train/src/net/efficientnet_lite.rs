@@ -30,9 +30,11 @@ const STEM: i64 = 32;
 /// What parameters of the backbone are called.
 const PREFIX: &str = "backbone.";
 
-/// What each pixel of `width` channels is told: features of the picture at half its size, at two depths,
-/// mixed. It begins as nothing.
-pub fn backbone(b: &mut Builder, width: i64) -> Layer {
+/// What is added to the last of `outs` channels, the mask's logits: features of the picture at half its
+/// size, at two depths, mixed in `width` channels. It begins as nothing.
+///
+/// It says what is an animal; where exactly that ends, the generator's own layers know.
+pub fn backbone(b: &mut Builder, width: i64, outs: i64) -> Layer {
     let mut body = vec![Layer::AveragePool(2)];
     body.push(b.pretrained(&format!("{PREFIX}stem"), (3, STEM), Window::halved(3), 1));
     body.push(Layer::Relu6);
@@ -44,7 +46,8 @@ pub fn backbone(b: &mut Builder, width: i64) -> Layer {
     body.push(Layer::EnlargeToStored);
     body.push(b.conv_of_stored("seen.fine", fine, width));
     body.push(Layer::Relu);
-    body.push(b.conv_scaled("seen.out", width, width, Window::same(3, 1), 0.0));
+    body.push(b.conv_scaled("seen.mask", width, 1, Window::same(3, 1), 0.0));
+    body.push(Layer::ChannelsBefore(outs - 1));
     Layer::AddOfPicture(body)
 }
 
@@ -195,7 +198,7 @@ mod tests {
         let found = generator.forward(&weights, &x, Kind::Float, true).image;
         let expected = without.forward(&others.weights(Kind::Float), &x, Kind::Float, true).image;
         assert!((&found - expected).abs().max().double_value(&[]) < 1e-6);
-        let last = params.get("seen.out.weight").unwrap();
+        let last = params.get("seen.mask.weight").unwrap();
         let gradient = Tensor::run_backward(&[found.sum(Kind::Float)], &[last], false, false);
         assert!(gradient[0].abs().max().double_value(&[]) > 0.0);
         let learnt = |name: &str| params.get(name).unwrap().requires_grad();

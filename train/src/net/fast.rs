@@ -18,8 +18,7 @@ const BRANCH: f64 = 0.1;
 /// A 5×5 stem to half size with `ngf` channels, a 3×3 to a quarter with `width`, a residual block for
 /// each of the shape's hidden channels, and two pixel shuffles up to `outs` channels. A block with none
 /// inside is not there. With `context` each pixel is told, after two thirds of the blocks, what is in
-/// the whole picture; with `backbone`, after one third, what a pretrained network sees where it is; with
-/// `skip` the stem's features are added between the shuffles, so that detail
+/// the whole picture; with `backbone` a pretrained network has a say in the mask; with `skip` the stem's features are added between the shuffles, so that detail
 /// need not pass a quarter of the size. Also after how many layers the first block begins and each
 /// ends.
 pub fn fast(b: &mut Builder, shape: &GeneratorShape, outs: i64) -> (Vec<Layer>, Vec<usize>) {
@@ -38,9 +37,6 @@ pub fn fast(b: &mut Builder, shape: &GeneratorShape, outs: i64) -> (Vec<Layer>, 
         if hidden > 0 {
             layers.push(block(b, &format!("block{}", i + 1), width, hidden));
         }
-        if shape.backbone && i + 1 == blocks.div_ceil(3) {
-            layers.push(backbone(b, width));
-        }
         if shape.context && i + 1 == (blocks * 2).div_ceil(3) {
             layers.push(whole_picture(b, width));
         }
@@ -54,6 +50,9 @@ pub fn fast(b: &mut Builder, shape: &GeneratorShape, outs: i64) -> (Vec<Layer>, 
     }
     layers.push(b.conv_shuffled("head", stem, outs * 4, BRANCH));
     layers.push(Layer::PixelShuffle(2));
+    if shape.backbone {
+        layers.push(backbone(b, width, outs));
+    }
     (layers, after)
 }
 

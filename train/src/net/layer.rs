@@ -31,6 +31,8 @@ pub enum Layer {
     Relu6,
     /// max(x, slope·x).
     LeakyRelu(f64),
+    /// So many channels of zeros before those of x.
+    ChannelsBefore(i64),
     /// The mean of each square of so many pixels.
     AveragePool(i64),
     /// The mean over the whole picture, N×C×1×1.
@@ -236,6 +238,7 @@ impl Layer {
             Self::Relu => x.relu(),
             Self::Relu6 => x.clamp(0.0, 6.0),
             Self::LeakyRelu(slope) => leaky_relu(x, *slope),
+            Self::ChannelsBefore(n) => x.constant_pad_nd([0, 0, 0, 0, *n, 0]),
             Self::AveragePool(n) => x.avg_pool2d([*n; 2], [*n; 2], [0, 0], false, true, None),
             Self::GlobalMean => x.mean_dim([2i64, 3].as_slice(), true, x.kind()),
             Self::PixelShuffle(r) => x.pixel_shuffle(*r),

@@ -108,6 +108,11 @@ impl Layout {
         self.entries.iter().enumerate().filter_map(of)
     }
 
+    /// Whether the name of a parameter that is trained begins so.
+    pub fn has(&self, begin: &str) -> bool {
+        self.entries.iter().any(|e| e.is_trained() && e.name.starts_with(begin))
+    }
+
     /// Number of values.
     pub fn numel(&self) -> i64 {
         self.entries.last().map_or(0, |e| e.offset + e.numel())
@@ -246,6 +251,15 @@ impl Params {
         self.views.get(place)
     }
 
+    /// Lets only parameters whose names begin with one of `begins` learn; all where there is none.
+    pub fn learn_only(&mut self, begins: &[String]) {
+        let learns =
+            |e: &Entry| begins.is_empty() || begins.iter().any(|begin| e.name.starts_with(begin));
+        for (view, entry) in self.views.iter_mut().zip(&self.layout.entries) {
+            *view = view.set_requires_grad(entry.is_trained() && learns(entry));
+        }
+    }
+
     /// The tensors that gradients are taken for.
     pub fn leaves(&self) -> Vec<&Tensor> {
         self.views.iter().filter(|view| view.requires_grad()).collect()
@@ -255,11 +269,15 @@ impl Params {
     /// and where libtorch found no way to a leaf.
     pub fn flatten(&self, gradients: &[Tensor]) -> Tensor {
         let mut gradients = gradients.iter();
-        let flat = |e: &Entry| match e.is_trained().then(|| gradients.next()).flatten() {
+        let flat = |(e, view): (&Entry, &Tensor)| match view
+            .requires_grad()
+            .then(|| gradients.next())
+            .flatten()
+        {
             Some(gradient) if gradient.defined() => e.flatten(gradient),
             _ => Tensor::zeros([e.numel()], (Kind::Float, self.flat.device())),
         };
-        let flat: Vec<Tensor> = self.layout.entries.iter().map(flat).collect();
+        let flat: Vec<Tensor> = self.layout.entries.iter().zip(&self.views).map(flat).collect();
         Tensor::cat(&flat, 0)
     }
 

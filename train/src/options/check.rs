@@ -69,6 +69,7 @@ impl TrainOptions {
             ("--lambda-flow", self.lambda_flow),
             ("--lambda-diff", self.lambda_diff),
             ("--lambda-negative", self.lambda_negative),
+            ("--lambda-gan", self.lambda_gan),
             ("--lambda-init", self.lambda_init),
             ("--ema-half-life", self.ema_half_life),
         ];
@@ -109,6 +110,17 @@ impl TrainOptions {
             self.d_features.is_none() || !self.paired(),
             "--d-features: such discriminators see one picture, expected no --mode paired"
         );
+        ensure!(
+            self.backbone.is_none() || (self.mask_head && self.net_g() == NetG::Fast),
+            "--backbone has a say in the mask of --net-g fast, expected --mask-head as well"
+        );
+        for begin in &self.learn {
+            let knows = |i| Generator::new(self.generator(i)).layout.has(begin);
+            ensure!(
+                knows(0) && knows(1),
+                "--learn {begin}: no parameter of the generators is called so"
+            );
+        }
         self.check_crop()
     }
 

@@ -43,7 +43,9 @@ pub fn heads(graph: &GraphProto) -> HashSet<usize> {
             "Conv" => {
                 heads.insert(i);
             }
-            "Split" | "DepthToSpace" | "Pad" | "Add" => inputs.extend(&graph.node[i].input),
+            "Split" | "DepthToSpace" | "Pad" | "Add" | "Resize" => {
+                inputs.extend(&graph.node[i].input);
+            }
             _ => {}
         }
     }
