@@ -155,7 +155,8 @@ impl Work {
         let mut request = self.translator.request()?;
         let is_smoothed = self.settings.smoothing > 0.0;
         let mut preprocess = lock(self.translator.preprocess());
-        preprocess.prepare(&input.as_video_frame_ref(), &mut request, is_smoothed)?;
+        let region_types = &self.settings.region_types;
+        preprocess.prepare(&input.as_video_frame_ref(), &mut request, region_types, is_smoothed)?;
         Ok(request)
     }
 

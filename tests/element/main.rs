@@ -16,6 +16,8 @@ mod skip;
 mod video;
 
 // What they test.
+#[cfg(feature = "analytics")]
+mod analytics;
 mod bad_models;
 mod buffers;
 #[path = "../../examples/camera.rs"]

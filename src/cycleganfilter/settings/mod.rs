@@ -4,7 +4,7 @@
 
 mod values;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use cyclegan_contract as contract;
 use cyclegan_frame as frame;
@@ -32,6 +32,7 @@ pub struct Settings {
     pub strength: f64,
     pub smoothing: f64,
     pub regions: Regions,
+    pub region_types: Arc<[String]>,
     pub output: Output,
     pub late_frames: LateFrames,
     pub max_in_flight: u32,
@@ -56,6 +57,7 @@ impl Default for Settings {
             strength: 1.0,
             smoothing: 0.0,
             regions: Regions::default(),
+            region_types: Arc::default(),
             output: Output::default(),
             late_frames: LateFrames::default(),
             max_in_flight: 1,
@@ -74,7 +76,7 @@ pub struct ViewSettings {
 }
 
 /// What is looked up for each frame.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct PerFrame {
     /// G or F.
     pub direction: contract::Direction,
@@ -84,6 +86,8 @@ pub struct PerFrame {
     pub is_off: bool,
     /// How much of the last residual is mixed in, 0 to 1.
     pub smoothing: f32,
+    /// The types of boxes that are regions, none for all.
+    pub region_types: Arc<[String]>,
     /// What happens to late frames.
     pub late_frames: LateFrames,
 }
@@ -124,6 +128,7 @@ impl Settings {
             },
             is_off: self.strength == 0.0,
             smoothing: self.smoothing as f32,
+            region_types: self.region_types.clone(),
             late_frames: self.late_frames,
         }
     }

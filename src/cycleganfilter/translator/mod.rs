@@ -3,6 +3,7 @@
 //! A frame through a generator, in three stages that may run on three threads: frame to tensor
 //! ([`Preprocess`]), tensor to tensor ([`Request`]), tensor to frame ([`Postprocess`]).
 
+mod boxes;
 mod output;
 mod postprocess;
 mod preprocess;
