@@ -102,6 +102,16 @@ pub struct CycleGanFilter {
                  repainted, as GRAY8 frames or as the alpha of the translated ones. The mask is one of \
                  the whole frame, for generators that have an output `mask`",
         builder(Output::default()))]
+    #[property(name = "interval", type = u32, get, set, member = interval, minimum = 1, default = 1,
+        mutable_playing, nick = "Interval",
+        blurb = "Translate one of this many frames; those in between take its residual. A new \
+                 model, direction or stream is translated at once")]
+    #[property(name = "skip-similar", type = f64, get, set = Self::set_skip_similar,
+        member = skip_similar, minimum = 0.0, maximum = 255.0, default = 0.0, mutable_playing,
+        nick = "Skip similar frames",
+        blurb = "A frame that differs from the last translated one by less than this takes its \
+                 residual: the mean difference, in grey levels, of that block of 16×16 pixels of the \
+                 generator's picture that differs most. 0 translates all")]
     #[property(name = "late-frames", type = LateFrames, get, set, member = late_frames,
         mutable_playing, nick = "Late frames",
         blurb = "What happens to a frame that is too late already when it comes in. In a live \
@@ -208,6 +218,10 @@ impl CycleGanFilter {
 
     fn set_smoothing(&self, smoothing: f64) {
         lock(&self.settings).smoothing = if smoothing.is_nan() { 0.0 } else { smoothing };
+    }
+
+    fn set_skip_similar(&self, levels: f64) {
+        lock(&self.settings).skip_similar = if levels.is_nan() { 0.0 } else { levels };
     }
 
     fn region_types(&self) -> gst::Array {

@@ -72,6 +72,9 @@ pub struct Negotiated {
     pub direction: Direction,
     /// What the next frame has to do with those before.
     pub continuity: Continuity,
+    /// How many frames ago the last one was translated; `None` if its residual is not for the next
+    /// frame.
+    pub residual_age: Option<u32>,
     /// Whether a frame is missing before the next one.
     pub has_dropped: bool,
     /// The model before, until its last frame is done.
@@ -198,6 +201,17 @@ impl Stream {
         }
     }
 
+    /// Counts a frame that comes in, to be translated in the direction that is `wanted`. Returns how
+    /// many frames ago the one was translated whose residual it may take, if there is one.
+    pub fn age_residual(&mut self, wanted: Direction) -> Option<u32> {
+        let negotiated = self.negotiated.as_mut()?;
+        let follows = negotiated.continuity == Continuity::Follows
+            && negotiated.direction(wanted) == negotiated.direction;
+        let age = negotiated.residual_age.filter(|_| follows && !self.is_failing);
+        negotiated.residual_age = age.map(|age| age.saturating_add(1));
+        negotiated.residual_age
+    }
+
     /// Notes that a frame is missing before the next one.
     pub fn mark_dropped(&mut self) {
         if let Some(negotiated) = &mut self.negotiated {
@@ -213,6 +227,7 @@ impl Negotiated {
             translators,
             direction,
             continuity: Continuity::Follows,
+            residual_age: None,
             has_dropped: false,
             retired: None,
         }

@@ -35,6 +35,7 @@ mod regions;
 mod requests;
 mod runtime;
 mod several;
+mod skipping;
 mod start;
 mod stats;
 mod swapping;

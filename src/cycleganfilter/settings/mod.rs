@@ -34,6 +34,8 @@ pub struct Settings {
     pub regions: Regions,
     pub region_types: Arc<[String]>,
     pub output: Output,
+    pub interval: u32,
+    pub skip_similar: f64,
     pub late_frames: LateFrames,
     pub max_in_flight: u32,
     pub stats_interval: u32,
@@ -59,6 +61,8 @@ impl Default for Settings {
             regions: Regions::default(),
             region_types: Arc::default(),
             output: Output::default(),
+            interval: 1,
+            skip_similar: 0.0,
             late_frames: LateFrames::default(),
             max_in_flight: 1,
             stats_interval: 0,
@@ -88,6 +92,11 @@ pub struct PerFrame {
     pub smoothing: f32,
     /// The types of boxes that are regions, none for all.
     pub region_types: Arc<[String]>,
+    /// One of so many frames is translated.
+    pub interval: u32,
+    /// By how many grey levels a frame may differ from the last translated one to take its residual;
+    /// 0 if none does.
+    pub skip_similar: f32,
     /// What happens to late frames.
     pub late_frames: LateFrames,
 }
@@ -129,6 +138,8 @@ impl Settings {
             is_off: self.strength == 0.0,
             smoothing: self.smoothing as f32,
             region_types: self.region_types.clone(),
+            interval: self.interval,
+            skip_similar: self.skip_similar as f32,
             late_frames: self.late_frames,
         }
     }
