@@ -62,6 +62,8 @@ pub struct Stream {
     pub refused: Option<VideoInfo>,
     /// Whether downstream takes `GstVideoMeta`, and with it planes that are padded.
     pub takes_video_meta: bool,
+    /// Whether downstream draws overlays, and if so what it says of its window.
+    pub overlays: Option<Option<gst::Structure>>,
     pub negotiated: Option<Negotiated>,
 }
 

@@ -30,6 +30,7 @@ mod in_flight;
 mod live;
 mod models;
 mod output;
+mod overlays;
 mod passing;
 mod regions;
 mod requests;
