@@ -113,10 +113,13 @@ fn the_residuals_of_boxes_are_carried_along() {
     assert_eq!(frame(60, 40), [60, 195]);
 }
 
+/// What comes between two frames, and its name.
+type Separator = (&'static str, fn(&mut Rig));
+
 /// What a stream event, a new kind of frame or a gap separates is translated at once.
 #[test]
 fn a_residual_is_not_carried_into_another_stream() {
-    let separators: [(&str, fn(&mut Rig)); 5] = [
+    let separators: [Separator; 5] = [
         ("a flush", |rig| {
             let segment = gst::FormattedSegment::<gst::ClockTime>::new();
             for event in [
