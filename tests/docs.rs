@@ -66,6 +66,9 @@ fn describe(pspec: &glib::ParamSpec) -> String {
     if let Some(pspec) = pspec.downcast_ref::<glib::ParamSpecBoolean>() {
         return format!("boolean, {}", pspec.default_value());
     }
+    if pspec.is::<gst::ParamSpecArray>() {
+        return "array of strings, empty".to_owned();
+    }
     // Its default is another folder for each user.
     if pspec.name() == "cache-dir" {
         return "string, the user's cache folder".to_owned();

@@ -3,14 +3,15 @@
 //! The filter beside what it is compared with: `cargo bench --bench filter`, or `./dev bench`.
 //!
 //! `MODEL` names the generator, a file or a folder with `G.onnx` and its variants; `REFERENCE` a
-//! generator that those are compared with. With the argument `overhead`, `in-flight` or `pipelines`
-//! only that table is measured.
+//! generator that those are compared with. With the argument `overhead`, `in-flight`, `skipping` or
+//! `pipelines` only that table is measured.
 
 mod bare;
 mod frame;
 mod in_flight;
 mod overhead;
 mod pipelines;
+mod skipping;
 mod summary;
 mod variants;
 
@@ -28,12 +29,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         Some("overhead") => overhead::compare(&model),
         Some("in-flight") => in_flight::compare(&model),
+        Some("skipping") => skipping::compare(&model),
         Some("pipelines") => pipelines::compare(&model),
         Some(other) => Err(format!("no benchmark `{other}`").into()),
         None => {
             overhead::compare(&model)?;
             variants::compare(&model)?;
             in_flight::compare(&model)?;
+            skipping::compare(&model)?;
             pipelines::compare(&model)
         }
     }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Translates only what a detector finds: any ONNX detector, its boxes put on each frame as
-//! `GstVideoRegionOfInterestMeta`, and `cycleganfilter regions=meta` behind it.
+//! `GstAnalyticsRelationMeta`, or before GStreamer 1.24 as `GstVideoRegionOfInterestMeta`, and
+//! `cycleganfilter regions=meta` behind it.
 //!
 //! ```sh
 //! cargo run --release --example detect -- --detector yolov8n.onnx --class 17 in.mp4
@@ -21,7 +22,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Parser;
 use detector::{Detector, DetectorOptions};
 use gst::prelude::*;
-use gst_video::{VideoFrameRef, VideoInfo, VideoRegionOfInterestMeta};
+use gst_video::{VideoFrameRef, VideoInfo};
 
 /// Shows a video of which only what a detector finds is translated.
 #[derive(Parser)]
@@ -99,19 +100,43 @@ fn attach_boxes(
             }
         }
         *count += 1;
-        for rectangle in boxes.iter() {
-            VideoRegionOfInterestMeta::add(buffer.make_mut(), "detection", *rectangle);
-        }
+        write(buffer.make_mut(), boxes);
         gst::PadProbeReturn::Ok
     });
 }
 
-/// The boxes in the frame in `buffer`: x, y, width and height in pixels.
-fn detect(
-    detector: &mut Detector,
-    pad: &gst::Pad,
-    buffer: &gst::Buffer,
-) -> Result<Vec<(u32, u32, u32, u32)>> {
+/// Left edge, top edge, width and height of a box, in pixels of the frame.
+type Rectangle = (u32, u32, u32, u32);
+
+/// What boxes are called in the frame's metadata; `region-types` would choose among such names.
+const TYPE: &str = "detection";
+
+/// Writes the boxes into the frame's metadata.
+#[cfg(feature = "analytics")]
+fn write(buffer: &mut gst::BufferRef, boxes: &[Rectangle]) {
+    use gst_analytics::{AnalyticsRelationMeta, AnalyticsRelationMetaODExt};
+
+    let mut meta = AnalyticsRelationMeta::add(buffer);
+    let name = gst::glib::Quark::from_str(TYPE);
+    for &(x, y, width, height) in boxes {
+        let [x, y, width, height] = [x, y, width, height].map(u32::cast_signed);
+        // Only memory can be short.
+        if meta.add_od_mtd(name, x, y, width, height, 1.0).is_err() {
+            break;
+        }
+    }
+}
+
+/// Writes the boxes into the frame's metadata.
+#[cfg(not(feature = "analytics"))]
+fn write(buffer: &mut gst::BufferRef, boxes: &[Rectangle]) {
+    for rectangle in boxes {
+        gst_video::VideoRegionOfInterestMeta::add(buffer, TYPE, *rectangle);
+    }
+}
+
+/// The boxes in the frame in `buffer`.
+fn detect(detector: &mut Detector, pad: &gst::Pad, buffer: &gst::Buffer) -> Result<Vec<Rectangle>> {
     let caps = pad.current_caps().context("a frame without caps")?;
     let info = VideoInfo::from_caps(&caps)?;
     let frame = VideoFrameRef::from_buffer_ref_readable(buffer, &info)

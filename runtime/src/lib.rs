@@ -5,6 +5,7 @@
 mod binding;
 mod engines;
 mod error;
+mod heap;
 mod library;
 mod locate;
 mod pair;

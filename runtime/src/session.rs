@@ -16,6 +16,7 @@ use ort::session::{Session, builder::SessionBuilder};
 use super::{
     engines,
     error::{LoadError, RunError},
+    heap::TrimHeap,
     profile::{NodesByProvider, Verification, verify},
     provider::{Provider, ProviderOptions},
     registration::registrations,
@@ -37,6 +38,8 @@ pub struct Generator {
     target: Target,
     // `run` takes `&mut`: ONNX Runtime's providers are not safe to run twice at once.
     session: Mutex<Session>,
+    // After the session, as fields are dropped in this order.
+    _trim_heap: TrimHeap,
     /// How long a run takes at the tensor sizes, N and picture, that it was warmed up for.
     warmed_up: Mutex<HashMap<(u32, Size), Duration>>,
     /// Of its external data, when they were read.
@@ -90,6 +93,7 @@ impl Generator {
             contract,
             target,
             session: Mutex::new(session),
+            _trim_heap: TrimHeap,
             warmed_up: Mutex::default(),
             external_data,
             warnings,

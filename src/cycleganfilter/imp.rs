@@ -86,16 +86,32 @@ pub struct CycleGanFilter {
                  against flicker; starts over at scene cuts, seeks and gaps")]
     #[property(name = "regions", type = Regions, get, set, member = regions,
         mutable_playing, nick = "Regions",
-        blurb = "What of a frame is translated: all of it, or only where its \
-                 GstVideoRegionOfInterestMeta boxes are, each at the generator's own size. Beyond a \
-                 quarter of a box's size around it nothing is touched. The 16 largest are translated",
+        blurb = "What of a frame is translated: all of it, or only the boxes that its \
+                 GstVideoRegionOfInterestMeta and the object detections of its \
+                 GstAnalyticsRelationMeta name, each at the generator's own size. Beyond a quarter \
+                 of a box's size around it nothing is touched. The 16 largest are translated",
         builder(Regions::default()))]
+    #[property(name = "region-types", type = gst::Array, get = Self::region_types,
+        set = Self::set_region_types, element_spec = &*REGION_TYPE, mutable_playing,
+        nick = "Types of regions",
+        blurb = "Which boxes regions=meta translates, by the names that detectors give to what they \
+                 find; empty for all. Regions of interest that are hints for encoders never count")]
     #[property(name = "output", type = Output, get, set, member = output, mutable_ready,
         nick = "Output",
         blurb = "What goes out: the translated frame, or how much of each pixel the generator has \
                  repainted, as GRAY8 frames or as the alpha of the translated ones. The mask is one of \
                  the whole frame, for generators that have an output `mask`",
         builder(Output::default()))]
+    #[property(name = "interval", type = u32, get, set, member = interval, minimum = 1, default = 1,
+        mutable_playing, nick = "Interval",
+        blurb = "Translate one of this many frames; those in between take its residual. A new \
+                 model, direction or stream is translated at once")]
+    #[property(name = "skip-similar", type = f64, get, set = Self::set_skip_similar,
+        member = skip_similar, minimum = 0.0, maximum = 255.0, default = 0.0, mutable_playing,
+        nick = "Skip similar frames",
+        blurb = "A frame that differs from the last translated one by less than this takes its \
+                 residual: the mean difference, in grey levels, of that block of 16×16 pixels of the \
+                 generator's picture that differs most. 0 translates all")]
     #[property(name = "late-frames", type = LateFrames, get, set, member = late_frames,
         mutable_playing, nick = "Late frames",
         blurb = "What happens to a frame that is too late already when it comes in. In a live \
@@ -181,6 +197,14 @@ impl ObjectImpl for CycleGanFilter {
     }
 }
 
+/// An element of `region-types`.
+static REGION_TYPE: LazyLock<glib::ParamSpec> = LazyLock::new(|| {
+    glib::ParamSpecString::builder("region-type")
+        .nick("Type")
+        .blurb("The name that a detector gives to what it finds, for example horse")
+        .build()
+});
+
 impl CycleGanFilter {
     fn set_model(&self, model: Option<String>) {
         let mut settings = lock(&self.settings);
@@ -194,6 +218,19 @@ impl CycleGanFilter {
 
     fn set_smoothing(&self, smoothing: f64) {
         lock(&self.settings).smoothing = if smoothing.is_nan() { 0.0 } else { smoothing };
+    }
+
+    fn set_skip_similar(&self, levels: f64) {
+        lock(&self.settings).skip_similar = if levels.is_nan() { 0.0 } else { levels };
+    }
+
+    fn region_types(&self) -> gst::Array {
+        gst::Array::new(lock(&self.settings).region_types.iter())
+    }
+
+    fn set_region_types(&self, types: gst::Array) {
+        let types = types.iter().filter_map(|name| name.get::<Option<String>>().ok().flatten());
+        lock(&self.settings).region_types = types.collect();
     }
 
     fn cache_dir(&self) -> Option<String> {

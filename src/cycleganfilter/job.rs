@@ -26,8 +26,10 @@ pub enum Action {
     Translate,
     /// It goes out as it came in.
     Pass,
-    /// It gets the last residual.
+    /// It is late and gets the last residual.
     Hold,
+    /// It gets the last residual by choice.
+    Skip,
 }
 
 /// What was done with a frame.
@@ -35,8 +37,10 @@ pub enum Action {
 pub enum FrameResult {
     /// It went through the generator.
     Translated(Times),
-    /// It got the last residual.
+    /// It was late and got the last residual.
     Held,
+    /// It got the last residual by choice.
+    Skipped,
     /// It goes out as it came in.
     Passed,
 }
@@ -67,6 +71,8 @@ pub struct Work {
     pub action: Action,
     /// What the frames before have to do with it.
     pub continuity: Continuity,
+    /// Whether it may take the residual of the last translated frame if it is similar.
+    pub may_skip: bool,
     /// When the frame came in.
     pub arrived: Instant,
     /// The model that translated the frames before, if this is the first of another.
@@ -98,13 +104,22 @@ impl Job {
         self.work += start.elapsed();
     }
 
-    /// The second stage: the generator. [`Job::finish`] returns what fails.
+    /// The second stage: the generator, unless the frame is similar to the last one. [`Job::finish`]
+    /// returns what fails.
     pub fn infer(&mut self) {
-        if let Some(request) = &mut self.request {
-            let start = Instant::now();
-            self.inference = request.infer();
-            self.work += start.elapsed();
+        let Some(mut request) = self.request.take() else { return };
+        let start = Instant::now();
+        match self.work_on.infer(&mut request) {
+            Ok(None) => {
+                self.work_on.action = Action::Skip;
+                self.work_on.translator.give_back(request);
+                return;
+            }
+            Ok(Some(inference)) => self.inference = Ok(inference),
+            Err(error) => self.inference = Err(error),
         }
+        self.request = Some(request);
+        self.work += start.elapsed();
     }
 
     /// The third stage: the output. The frames come here in their order.
@@ -120,7 +135,8 @@ impl Job {
         let total = self.work_on.arrived.elapsed();
         Ok(match self.work_on.action {
             Action::Translate => FrameResult::Translated(Times { inference, work, total }),
-            _ => FrameResult::Held,
+            Action::Skip => FrameResult::Skipped,
+            Action::Hold | Action::Pass => FrameResult::Held,
         })
     }
 
@@ -155,8 +171,25 @@ impl Work {
         let mut request = self.translator.request()?;
         let is_smoothed = self.settings.smoothing > 0.0;
         let mut preprocess = lock(self.translator.preprocess());
-        preprocess.prepare(&input.as_video_frame_ref(), &mut request, is_smoothed)?;
+        let region_types = &self.settings.region_types;
+        preprocess.prepare(&input.as_video_frame_ref(), &mut request, region_types, is_smoothed)?;
         Ok(request)
+    }
+
+    /// Runs the generator. Returns how long that took; `None` if the frame takes the last residual
+    /// instead.
+    fn infer(&self, request: &mut Request) -> Result<Option<Duration>, TranslateError> {
+        let PerFrame { upscale, skip_similar, .. } = self.settings;
+        let mut last = lock(self.translator.last_seen());
+        if skip_similar > 0.0 && self.may_skip && last.is_similar(request, upscale, skip_similar)? {
+            return Ok(None);
+        }
+        last.forget();
+        let inference = request.infer()?;
+        if skip_similar > 0.0 {
+            last.remember(request, upscale)?;
+        }
+        Ok(Some(inference))
     }
 
     /// Takes the residual out of `request`, whose tensors are free for another frame then.
@@ -173,6 +206,9 @@ impl Work {
             postprocess.update(&mut request, upscale, smoothing)?;
             Ok(inference)
         });
+        if updated.is_err() {
+            postprocess.forget();
+        }
         self.translator.give_back(request);
         updated
     }

@@ -62,6 +62,8 @@ pub struct Stream {
     pub refused: Option<VideoInfo>,
     /// Whether downstream takes `GstVideoMeta`, and with it planes that are padded.
     pub takes_video_meta: bool,
+    /// Whether downstream draws overlays, and if so what it says of its window.
+    pub overlays: Option<Option<gst::Structure>>,
     pub negotiated: Option<Negotiated>,
 }
 
@@ -72,6 +74,9 @@ pub struct Negotiated {
     pub direction: Direction,
     /// What the next frame has to do with those before.
     pub continuity: Continuity,
+    /// How many frames ago the last one was translated; `None` if its residual is not for the next
+    /// frame.
+    pub residual_age: Option<u32>,
     /// Whether a frame is missing before the next one.
     pub has_dropped: bool,
     /// The model before, until its last frame is done.
@@ -198,6 +203,17 @@ impl Stream {
         }
     }
 
+    /// Counts a frame that comes in, to be translated in the direction that is `wanted`. Returns how
+    /// many frames ago the one was translated whose residual it may take, if there is one.
+    pub fn age_residual(&mut self, wanted: Direction) -> Option<u32> {
+        let negotiated = self.negotiated.as_mut()?;
+        let follows = negotiated.continuity == Continuity::Follows
+            && negotiated.direction(wanted) == negotiated.direction;
+        let age = negotiated.residual_age.filter(|_| follows && !self.is_failing);
+        negotiated.residual_age = age.map(|age| age.saturating_add(1));
+        negotiated.residual_age
+    }
+
     /// Notes that a frame is missing before the next one.
     pub fn mark_dropped(&mut self) {
         if let Some(negotiated) = &mut self.negotiated {
@@ -213,6 +229,7 @@ impl Negotiated {
             translators,
             direction,
             continuity: Continuity::Follows,
+            residual_age: None,
             has_dropped: false,
             retired: None,
         }

@@ -94,6 +94,8 @@ pub struct Stats {
     pub frames_passed: u64,
     /// Late frames that got the residual of an earlier one.
     pub frames_held: u64,
+    /// Frames that got the residual of an earlier one by choice.
+    pub frames_skipped: u64,
     /// Frames that were dropped as too late.
     pub frames_dropped: u64,
     /// What runs.
@@ -119,6 +121,7 @@ impl Default for Stats {
             frames_translated: 0,
             frames_passed: 0,
             frames_held: 0,
+            frames_skipped: 0,
             frames_dropped: 0,
             running: Running::default(),
             inference: Window::EMPTY,
@@ -226,6 +229,7 @@ impl Stats {
             .field("frames-translated", self.frames_translated)
             .field("frames-passed", self.frames_passed)
             .field("frames-held", self.frames_held)
+            .field("frames-skipped", self.frames_skipped)
             .field("frames-dropped", self.frames_dropped)
             .field("inference-p50-us", self.inference.percentile(50))
             .field("inference-p95-us", self.inference.percentile(95))

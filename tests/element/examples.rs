@@ -199,7 +199,7 @@ fn a_page_with_an_hls_stream_is_served() {
     let folder = tempfile::tempdir().unwrap();
     // A port that is free now; nobody else is likely to take it meanwhile.
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let source = "videotestsrc is-live=true num-buffers=150 \
+    let source = "videotestsrc is-live=true num-buffers=300 \
                   ! video/x-raw,width=160,height=90,framerate=25/1";
     let mut example = Example::script("hls.sh")
         .env("PORT", &address.port().to_string())

@@ -16,6 +16,8 @@ mod skip;
 mod video;
 
 // What they test.
+#[cfg(feature = "analytics")]
+mod analytics;
 mod bad_models;
 mod buffers;
 #[path = "../../examples/camera.rs"]
@@ -28,11 +30,13 @@ mod in_flight;
 mod live;
 mod models;
 mod output;
+mod overlays;
 mod passing;
 mod regions;
 mod requests;
 mod runtime;
 mod several;
+mod skipping;
 mod start;
 mod stats;
 mod swapping;

@@ -87,6 +87,74 @@ fn beyond_the_room_around_a_box_every_format_comes_out_bit_for_bit() {
     }
 }
 
+/// Which of four boxes are translated, by `types`.
+fn translated(types: &[&str]) -> Vec<&'static str> {
+    const NAMES: [&str; 4] = ["horse", "zebra", "dog", ""];
+    let (_models, mut rig) = rig(generators::invert());
+    rig.filter.set_property("region-types", gst::Array::new(types.iter().copied()));
+    let info = video::info(VideoFormat::Rgb, 640, 120);
+    rig.set_info(&info);
+    let mut frame = video::flat(&info, [100; 3]);
+    for (x, name) in (40..).step_by(160).zip(NAMES) {
+        VideoRegionOfInterestMeta::add(frame.make_mut(), name, (x, 30, 48, 40));
+    }
+    let output = rig.translate(frame);
+    let is_translated = |x: u32| grey(&output, &info, x + 24, 50) != 100;
+    let names = (40..).step_by(160).zip(NAMES);
+    names.filter(|(x, _)| is_translated(*x)).map(|(_, name)| name).collect()
+}
+
+#[test]
+fn the_types_of_boxes_can_be_chosen() {
+    assert_eq!(translated(&[]), ["horse", "zebra", "dog", ""]);
+    assert_eq!(translated(&["zebra"]), ["zebra"]);
+    assert_eq!(translated(&["dog", "cat", "horse"]), ["horse", "dog"]);
+    assert_eq!(translated(&["cat"]), [""; 0]);
+    assert_eq!(translated(&["horse", ""]), ["horse", ""]);
+}
+
+#[test]
+fn types_are_written_as_a_list_and_change_while_playing() {
+    let (_models, mut rig) = rig(generators::invert());
+    let info = video::info(VideoFormat::Rgb, 160, 120);
+    rig.set_info(&info);
+    let mut inside = |types: &str| {
+        rig.filter.set_property_from_str("region-types", types);
+        let frame = with_boxes(video::flat(&info, [100; 3]), &[BOX]);
+        grey(&rig.translate(frame), &info, 64, 50)
+    };
+    assert_eq!(inside("<zebra>"), 100);
+    assert_eq!(inside("<zebra, horse>"), 155);
+    assert_eq!(inside("<cat, \"a big dog\">"), 100);
+    assert_eq!(inside("<>"), 155);
+    rig.filter.set_property_from_str("region-types", "<zebra, \"a big dog\">");
+    let types = rig.filter.property::<gst::Array>("region-types");
+    let types: Vec<_> = types.iter().map(|name| name.get::<String>().unwrap()).collect();
+    assert_eq!(types, ["zebra", "a big dog"]);
+}
+
+/// Encoders take such regions as parts of the picture that deserve more bits, or fewer.
+#[test]
+fn hints_for_encoders_are_no_boxes() {
+    let (_models, mut rig) = rig(generators::invert());
+    let info = video::info(VideoFormat::Rgb, 160, 120);
+    rig.set_info(&info);
+    for (name, types) in [("horse", "<>"), ("horse", "<horse>"), ("roi/va", "<>")] {
+        rig.filter.set_property_from_str("region-types", types);
+        let mut frame = video::flat(&info, [100; 3]);
+        let mut meta = VideoRegionOfInterestMeta::add(frame.make_mut(), name, BOX);
+        if name == "horse" {
+            meta.add_param(gst::Structure::builder("roi/va").field("delta-qp", -5).build());
+        }
+        assert_eq!(grey(&rig.translate(frame), &info, 64, 50), 100, "{name} {types}");
+    }
+    // What a detector adds is none.
+    let mut frame = video::flat(&info, [100; 3]);
+    let mut meta = VideoRegionOfInterestMeta::add(frame.make_mut(), "horse", BOX);
+    meta.add_param(gst::Structure::builder("detection").field("confidence", 0.9).build());
+    assert_eq!(grey(&rig.translate(frame), &info, 64, 50), 155);
+}
+
 /// A smooth picture that the generator leaves alone is where it was: the crop and the place that
 /// it is painted to agree.
 #[test]

@@ -44,6 +44,7 @@ fn statistics_have_the_fields_that_scripts_rely_on() {
         ("frames-translated", 5),
         ("frames-passed", 3),
         ("frames-held", 0),
+        ("frames-skipped", 0),
         ("frames-dropped", 0),
     ] {
         assert_eq!(stats.get::<u64>(field), Ok(expected), "{field}");
@@ -61,7 +62,7 @@ fn statistics_have_the_fields_that_scripts_rely_on() {
     );
     assert_eq!(stats.get::<&str>("direction"), Ok("forward"));
     assert_eq!((stats.get::<u32>("width"), stats.get::<u32>("height")), (Ok(512), Ok(256)));
-    assert_eq!(stats.n_fields(), 15);
+    assert_eq!(stats.n_fields(), 16);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 //! Which memory frames have, and how many buffers are needed at once.
 
-use gst_video::{VideoInfo, VideoMeta};
+use gst_video::{VideoInfo, VideoMeta, VideoOverlayCompositionMeta};
 
 use super::CycleGanFilter;
 use crate::cycleganfilter::lock;
@@ -14,7 +14,8 @@ const LIVE_BYTES: usize = 256 << 20;
 const LIVE_FRAMES: std::ops::RangeInclusive<usize> = 4..=240;
 
 impl CycleGanFilter {
-    /// Has upstream's pool provide for the frames in flight, which keep their input.
+    /// Has upstream's pool provide for the frames in flight, which keep their input, and says whether
+    /// overlays may come with them.
     pub(super) fn ask_for_input_buffers(&self, query: &mut gst::query::Allocation) {
         let held = self.queue().map_or(1, |queue| most_held(queue.depth())) as u32;
         let pools: Vec<_> = query.allocation_pools().map(|pool| pool.to_owned()).collect();
@@ -29,16 +30,26 @@ impl CycleGanFilter {
             let max = if max == 0 { 0 } else { max.max(min) };
             query.set_nth_allocation_pool(index, pool.as_ref(), size, min, max);
         }
+        let overlays = lock(&self.state).stream.as_ref().and_then(|stream| stream.overlays.clone());
+        if let Some(window) = overlays
+            && query.find_allocation_meta::<VideoOverlayCompositionMeta>().is_none()
+        {
+            query.add_allocation_meta::<VideoOverlayCompositionMeta>(window.as_deref());
+        }
     }
 
     /// Has downstream's pool provide for the frames in flight, as far as it can, and remembers
-    /// whether downstream takes padded planes.
+    /// whether downstream takes padded planes and overlays.
     pub(super) fn ask_for_output_buffers(&self, query: &mut gst::query::Allocation) {
         let takes_video_meta = query.find_allocation_meta::<VideoMeta>().is_some();
+        let overlays = query.find_allocation_meta::<VideoOverlayCompositionMeta>();
+        let window = |index| query.allocation_metas().nth(index as usize)?.1.map(ToOwned::to_owned);
+        let overlays = overlays.map(window);
         let depth = {
             let mut state = lock(&self.state);
             let Some(stream) = &mut state.stream else { return };
             stream.takes_video_meta = takes_video_meta;
+            stream.overlays = overlays;
             stream.queue.depth()
         };
         if depth == 1 {

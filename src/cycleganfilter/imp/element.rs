@@ -6,7 +6,9 @@ use std::sync::LazyLock;
 
 use gst::subclass::prelude::*;
 use gst_base::prelude::*;
-use gst_video::{VideoFormat, VideoInfo, VideoInterlaceMode};
+use gst_video::{
+    CAPS_FEATURE_META_GST_VIDEO_OVERLAY_COMPOSITION, VideoFormat, VideoInfo, VideoInterlaceMode,
+};
 
 use super::CycleGanFilter;
 
@@ -32,10 +34,17 @@ impl ElementImpl for CycleGanFilter {
                 gst_video::VideoFormatInfo::from_format(*format).unpack_format()
                     != VideoFormat::Unknown
             });
-            let caps = gst_video::VideoCapsBuilder::new()
+            let mut caps = gst_video::VideoCapsBuilder::new()
                 .format_list(formats)
                 .field("interlace-mode", VideoInterlaceMode::Progressive.to_str())
                 .build();
+            // Overlays pass through, to be drawn on the translated frame.
+            let mut with_overlays = caps.clone();
+            with_overlays.make_mut().set_features_simple(Some(gst::CapsFeatures::new([
+                gst::CAPS_FEATURE_MEMORY_SYSTEM_MEMORY.as_str(),
+                CAPS_FEATURE_META_GST_VIDEO_OVERLAY_COMPOSITION.as_str(),
+            ])));
+            caps.make_mut().append(with_overlays);
             [("sink", gst::PadDirection::Sink), ("src", gst::PadDirection::Src)]
                 .into_iter()
                 .filter_map(|(name, direction)| {

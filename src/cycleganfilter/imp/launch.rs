@@ -124,8 +124,14 @@ impl CycleGanFilter {
         if settings.is_off {
             return Some(Action::Pass);
         }
-        if settings.late_frames == LateFrames::Translate || !self.is_late(buffer, queue) {
-            return Some(Action::Translate);
+        let action = self.planned_action(settings);
+        let is_late = || self.is_late(buffer, queue, action);
+        match (action, settings.late_frames) {
+            (_, LateFrames::Translate) => return Some(action),
+            // The residual is there already; only whoever does not want late frames has no use for it.
+            (Action::Skip, LateFrames::Pass | LateFrames::Hold) => return Some(action),
+            _ if !is_late() => return Some(action),
+            _ => {}
         }
         gst::trace!(CAT, imp = self, "a late frame: {:?}", settings.late_frames);
         match settings.late_frames {
@@ -136,16 +142,30 @@ impl CycleGanFilter {
         }
     }
 
-    /// Whether the frame in `buffer` would come too late at the sink, and another was translated not
-    /// long ago.
-    fn is_late(&self, buffer: &gst::BufferRef, queue: &FrameQueue) -> bool {
+    /// What is done with a frame that is in time.
+    fn planned_action(&self, settings: &PerFrame) -> Action {
+        let mut state = lock(&self.state);
+        let stream = state.stream.as_mut();
+        let age = stream.and_then(|stream| stream.age_residual(settings.direction));
+        match age {
+            Some(age) if age < settings.interval => Action::Skip,
+            _ => Action::Translate,
+        }
+    }
+
+    /// Whether the frame in `buffer` would come too late at the sink after `action`, and another was
+    /// translated not long ago.
+    fn is_late(&self, buffer: &gst::BufferRef, queue: &FrameQueue, action: Action) -> bool {
         let segment = self.time_segment();
         let time = segment.and_then(|segment| segment.to_running_time(buffer.pts()));
         let now = self.obj().current_running_time();
         let ahead = queue.in_generator();
         let state = lock(&self.state);
         let Some(stream) = &state.stream else { return false };
-        let expected = state.stats.expected(ahead, queue.depth());
+        let expected = match action {
+            Action::Translate => state.stats.expected(ahead, queue.depth()),
+            _ => std::time::Duration::ZERO,
+        };
         let expected = gst::ClockTime::try_from(expected).unwrap_or(gst::ClockTime::ZERO);
         stream.deadlines.is_late(time, now, expected) && !state.stats.is_starved()
     }
@@ -212,6 +232,7 @@ impl CycleGanFilter {
         match result {
             FrameResult::Translated(times) => self.count_translated(job.work(), times),
             FrameResult::Held => lock(&self.state).stats.frames_held += 1,
+            FrameResult::Skipped => lock(&self.state).stats.frames_skipped += 1,
             FrameResult::Passed => lock(&self.state).stats.frames_passed += 1,
         }
         self.post_stats();
@@ -310,8 +331,16 @@ impl Negotiated {
             self.continuity = Continuity::Restarts;
         }
         settings.direction = direction;
+        if continuity != Continuity::Follows {
+            self.residual_age = None;
+        }
+        let may_skip = self.residual_age.is_some();
+        if action == Action::Translate {
+            self.residual_age = Some(0);
+        }
         let (pair, retired) = (self.translators.pair.clone(), self.retired.take());
-        let work = Work { pair, translator, settings, action, continuity, arrived, retired };
+        let work =
+            Work { pair, translator, settings, action, continuity, may_skip, arrived, retired };
         Some((work, std::mem::take(&mut self.has_dropped)))
     }
 }

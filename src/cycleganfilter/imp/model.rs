@@ -217,6 +217,7 @@ impl CycleGanFilter {
             match translators.filter(|next| next.info == negotiated.translators.info) {
                 Some(translators) => {
                     let before = std::mem::replace(&mut negotiated.translators, translators);
+                    negotiated.residual_age = None;
                     if negotiated.translators.get(negotiated.direction).is_none() {
                         negotiated.direction = wanted.direction;
                     }

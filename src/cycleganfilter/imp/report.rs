@@ -14,12 +14,14 @@ impl CycleGanFilter {
     /// come in faster than they are translated wait for all that may be in the generator before them.
     pub(super) fn report_first_latency(&self, info: &VideoInfo) {
         let (numer, denom) = (info.fps().numer().max(0) as u32, info.fps().denom().max(1) as u32);
+        let interval = lock(&self.settings).interval;
         let has_moved = {
             let mut state = lock(&self.state);
             let Some(stream) = &state.stream else { return };
             let Some(negotiated) = &stream.negotiated else { return };
             let cost = negotiated.translators.cost;
-            let keeps_up = cost.inference * numer <= std::time::Duration::from_secs(denom.into());
+            let seconds = std::time::Duration::from_secs(denom.into());
+            let keeps_up = cost.inference * numer <= seconds.saturating_mul(interval);
             let ahead = if keeps_up { 0 } else { stream.queue.depth() as u32 - 1 };
             let expected = cost.work + cost.inference * ahead;
             // As much more than that as later, when it is measured.

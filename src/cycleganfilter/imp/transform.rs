@@ -7,7 +7,9 @@ use gst_base::{
     prelude::*,
     subclass::{base_transform::GenerateOutputSuccess, prelude::*},
 };
-use gst_video::{VideoFormat, VideoInfo, subclass::prelude::*};
+use gst_video::{
+    CAPS_FEATURE_META_GST_VIDEO_OVERLAY_COMPOSITION, VideoFormat, VideoInfo, subclass::prelude::*,
+};
 
 use super::{CAT, CycleGanFilter};
 use crate::cycleganfilter::{
@@ -28,6 +30,7 @@ impl BaseTransformImpl for CycleGanFilter {
             is_failing: false,
             refused: None,
             takes_video_meta: false,
+            overlays: None,
             negotiated: None,
         };
         let mut state = lock(&self.state);
@@ -226,7 +229,13 @@ fn across(direction: gst::PadDirection, caps: &gst::Caps, output: Output) -> gst
     match output {
         Output::Video => caps.clone(),
         Output::Mask => {
-            let mut caps = caps.clone();
+            // Overlays belong on the frame.
+            let frames = caps.iter_with_features().filter(|(_, features)| {
+                !features.contains(CAPS_FEATURE_META_GST_VIDEO_OVERLAY_COMPOSITION)
+            });
+            let frames =
+                frames.map(|(structure, features)| (structure.to_owned(), features.to_owned()));
+            let mut caps: gst::Caps = frames.collect();
             for structure in caps.make_mut().iter_mut() {
                 // Those of the other format are other ones.
                 structure.remove_fields(["colorimetry", "chroma-site"]);
@@ -242,7 +251,8 @@ fn across(direction: gst::PadDirection, caps: &gst::Caps, output: Output) -> gst
         Output::Alpha => {
             let formats = VideoFormat::iter_raw()
                 .filter(|format| gst_video::VideoFormatInfo::from_format(*format).has_alpha());
-            caps.intersect(&gst_video::VideoCapsBuilder::new().format_list(formats).build())
+            let builder = gst_video::VideoCapsBuilder::new().any_features();
+            caps.intersect(&builder.format_list(formats).build())
         }
     }
 }

@@ -4,7 +4,7 @@
 
 mod values;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use cyclegan_contract as contract;
 use cyclegan_frame as frame;
@@ -32,7 +32,10 @@ pub struct Settings {
     pub strength: f64,
     pub smoothing: f64,
     pub regions: Regions,
+    pub region_types: Arc<[String]>,
     pub output: Output,
+    pub interval: u32,
+    pub skip_similar: f64,
     pub late_frames: LateFrames,
     pub max_in_flight: u32,
     pub stats_interval: u32,
@@ -56,7 +59,10 @@ impl Default for Settings {
             strength: 1.0,
             smoothing: 0.0,
             regions: Regions::default(),
+            region_types: Arc::default(),
             output: Output::default(),
+            interval: 1,
+            skip_similar: 0.0,
             late_frames: LateFrames::default(),
             max_in_flight: 1,
             stats_interval: 0,
@@ -74,7 +80,7 @@ pub struct ViewSettings {
 }
 
 /// What is looked up for each frame.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct PerFrame {
     /// G or F.
     pub direction: contract::Direction,
@@ -84,6 +90,13 @@ pub struct PerFrame {
     pub is_off: bool,
     /// How much of the last residual is mixed in, 0 to 1.
     pub smoothing: f32,
+    /// The types of boxes that are regions, none for all.
+    pub region_types: Arc<[String]>,
+    /// One of so many frames is translated.
+    pub interval: u32,
+    /// By how many grey levels a frame may differ from the last translated one to take its residual;
+    /// 0 if none does.
+    pub skip_similar: f32,
     /// What happens to late frames.
     pub late_frames: LateFrames,
 }
@@ -124,6 +137,9 @@ impl Settings {
             },
             is_off: self.strength == 0.0,
             smoothing: self.smoothing as f32,
+            region_types: self.region_types.clone(),
+            interval: self.interval,
+            skip_similar: self.skip_similar as f32,
             late_frames: self.late_frames,
         }
     }

@@ -140,8 +140,8 @@ pub enum Regions {
     #[default]
     #[enum_value(name = "The whole frame", nick = "frame")]
     Frame,
-    /// Each box that a `GstVideoRegionOfInterestMeta` names.
-    #[enum_value(name = "Each region of interest that the buffer names", nick = "meta")]
+    /// Each box that the buffer's metadata name.
+    #[enum_value(name = "Each box that the buffer's metadata name", nick = "meta")]
     Meta,
 }
 

@@ -3,11 +3,13 @@
 //! A frame through a generator, in three stages that may run on three threads: frame to tensor
 //! ([`Preprocess`]), tensor to tensor ([`Request`]), tensor to frame ([`Postprocess`]).
 
+mod boxes;
 mod output;
 mod postprocess;
 mod preprocess;
 mod regions;
 mod request;
+mod similar;
 mod translators;
 mod view;
 mod warm_up;
@@ -29,6 +31,7 @@ use output::output_info;
 pub use postprocess::{Continuity, Postprocess};
 pub use preprocess::Preprocess;
 pub use request::Request;
+pub use similar::LastSeen;
 pub use translators::Translators;
 pub use view::View;
 pub use warm_up::Cost;
@@ -99,6 +102,7 @@ pub struct Translator {
     preprocess: Mutex<Preprocess>,
     /// Those that no frame has.
     requests: Mutex<Vec<Request>>,
+    last_seen: Mutex<LastSeen>,
     postprocess: Mutex<Postprocess>,
 }
 
@@ -117,6 +121,7 @@ impl Translator {
         Ok(Self {
             tensor,
             requests: Mutex::new(vec![Request::new(generator.clone(), tensor)?]),
+            last_seen: Mutex::default(),
             postprocess: Mutex::new(Postprocess::new(info, &view, kind)?),
             preprocess: Mutex::new(Preprocess::new(&generator, info, view, kind.threads)?),
             output_info: output_info(info, kind.output)?,
@@ -149,6 +154,11 @@ impl Translator {
     /// The stage before [`Request::infer`].
     pub fn preprocess(&self) -> &Mutex<Preprocess> {
         &self.preprocess
+    }
+
+    /// What the generator saw last, for the stage of [`Request::infer`].
+    pub fn last_seen(&self) -> &Mutex<LastSeen> {
+        &self.last_seen
     }
 
     /// The stage after [`Request::infer`].

@@ -82,8 +82,13 @@ impl Postprocess {
             }
         }
         if continuity == Continuity::Restarts {
-            self.has_residual = false;
+            self.forget();
         }
+    }
+
+    /// Forgets the residual.
+    pub fn forget(&mut self) {
+        self.has_residual = false;
     }
 
     /// Takes the residual out of `request`, with `smoothing` (0 to 1) of the last one's.

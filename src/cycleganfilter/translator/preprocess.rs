@@ -2,18 +2,17 @@
 
 //! Preprocessing, the first stage of a frame: from the frame to a generator's input tensors.
 
-use gst_video::{VideoFrameExt, VideoFrameRef, VideoInfo, VideoRegionOfInterestMeta};
+use gst_video::{VideoFrameExt, VideoFrameRef, VideoInfo};
 
-use super::{Request, TranslateError, view::View};
-use cyclegan_frame::{
-    Bounds, Letterbox, PartScalers, Scaler, ToTensor, UnpackedFrame, Workers, pack,
-};
+use super::{Request, TranslateError, boxes::Boxes, view::View};
+use cyclegan_frame::{Letterbox, PartScalers, Scaler, ToTensor, UnpackedFrame, Workers, pack};
 use cyclegan_runtime::{Generator, ValuesMut};
 
 /// Scales and packs frames of one kind. It owns the scaled pictures, which the next frame
 /// overwrites: what later stages need of them goes along in the [`Request`].
 pub struct Preprocess {
     view: View,
+    boxes: Boxes,
     /// Where regions cannot be cut out of the frames themselves.
     unpacked: Option<UnpackedFrame>,
     /// For the frame.
@@ -45,6 +44,7 @@ impl Preprocess {
         let range = generator.contract().metadata.input_range;
         Ok(Self {
             view,
+            boxes: Boxes::default(),
             unpacked,
             to_tensor: ToTensor::new(&scaler.color(), range),
             workers: Workers::new(threads)?,
@@ -53,15 +53,17 @@ impl Preprocess {
         })
     }
 
-    /// Fills the input tensors of `request` with what the generator sees of `frame`; and the luma
-    /// planes, which only smoothing needs, if `is_smoothed`.
+    /// Fills the input tensors of `request` with what the generator sees of `frame`: of its boxes
+    /// those of `region_types`, where it sees those. Fills the luma planes, which only smoothing needs,
+    /// if `is_smoothed`.
     pub fn prepare(
         &mut self,
         frame: &VideoFrameRef<&gst::BufferRef>,
         request: &mut Request,
+        region_types: &[String],
         is_smoothed: bool,
     ) -> Result<(), TranslateError> {
-        let Self { view, unpacked, scaler, part_scalers, to_tensor, workers } = self;
+        let Self { view, boxes, unpacked, scaler, part_scalers, to_tensor, workers } = self;
         let packing = Packing { to_tensor, workers, is_smoothed };
         let planner = match view {
             View::Frame(letterbox) => {
@@ -69,8 +71,7 @@ impl Preprocess {
             }
             View::Regions(planner, _) => planner,
         };
-        let boxes = frame.buffer().iter_meta::<VideoRegionOfInterestMeta>();
-        let regions = planner.plan(boxes.map(|meta| Bounds::from(meta.rect())));
+        let regions = planner.plan(boxes.of(frame.buffer(), region_types));
         request.regions.clear();
         request.regions.extend_from_slice(regions);
         request.resize(regions.len())?;

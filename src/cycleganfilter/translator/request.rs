@@ -17,7 +17,7 @@ use cyclegan_runtime::{Binding, BindingOptions, Generator, Provider, Values, Val
 /// their number is made up of batches of powers of two: five are one of four and one of one.
 pub struct Request {
     generator: Arc<Generator>,
-    tensor: Size,
+    pub(super) tensor: Size,
     has_batches: bool,
     /// Tensors and how many pictures each takes. Those that this frame does not use stay for another.
     bindings: Vec<(u32, Binding)>,
@@ -84,6 +84,11 @@ impl Request {
         let options = BindingOptions { size: self.tensor, batch, mask: true };
         self.bindings.push((batch, Binding::new(self.generator.clone(), options)?));
         Ok(self.bindings.len() - 1)
+    }
+
+    /// How many pictures the generator sees.
+    pub(super) fn len(&self) -> usize {
+        self.places.len()
     }
 
     /// The generator.

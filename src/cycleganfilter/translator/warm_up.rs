@@ -48,7 +48,7 @@ impl Translator {
         // The first time touches new memory.
         for _ in 0..2 {
             let start = Instant::now();
-            preprocess.prepare(&input.as_video_frame_ref(), &mut request, false)?;
+            preprocess.prepare(&input.as_video_frame_ref(), &mut request, &[], false)?;
             // A generator that makes no picture of this frame may make one of others.
             let upscale = Upscale::Residual { strength: 1.0 };
             match postprocess.update(&mut request, upscale, 0.0) {

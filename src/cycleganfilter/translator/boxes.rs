@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The boxes that a frame's metadata name.
+
+use cyclegan_frame::Bounds;
+use gst_video::VideoRegionOfInterestMeta;
+
+/// Structures of this name in a region of interest tell an encoder how to treat it.
+const ENCODER_HINT: &str = "roi/";
+
+/// Reads the boxes of each frame. It owns them, so that a frame allocates nothing.
+#[derive(Default)]
+pub struct Boxes(Vec<Bounds>);
+
+impl Boxes {
+    /// The boxes of `buffer` whose type is among `types`, or all if there are none.
+    pub fn of(
+        &mut self,
+        buffer: &gst::BufferRef,
+        types: &[String],
+    ) -> impl Iterator<Item = Bounds> {
+        let is_wanted = |name: &str| types.is_empty() || types.iter().any(|wanted| wanted == name);
+        self.0.clear();
+        let regions = buffer.iter_meta::<VideoRegionOfInterestMeta>();
+        let regions = regions.filter(|meta| is_wanted(meta.roi_type()) && !is_encoder_hint(meta));
+        self.0.extend(regions.map(|meta| Bounds::from(meta.rect())));
+        #[cfg(feature = "analytics")]
+        for meta in buffer.iter_meta::<gst_analytics::AnalyticsRelationMeta>() {
+            self.0.extend(detections(&meta, &is_wanted));
+        }
+        self.0.iter().copied()
+    }
+}
+
+fn is_encoder_hint(meta: &VideoRegionOfInterestMeta) -> bool {
+    let is_hint = |name: &str| name.starts_with(ENCODER_HINT);
+    is_hint(meta.roi_type()) || meta.params().any(|structure| is_hint(structure.name()))
+}
+
+/// The object detections in `meta` whose type `is_wanted`, but for those whose track is lost: they are
+/// where the object was.
+#[cfg(feature = "analytics")]
+fn detections<'a>(
+    meta: &'a gst::MetaRef<'a, gst_analytics::AnalyticsRelationMeta>,
+    is_wanted: &'a impl Fn(&str) -> bool,
+) -> impl Iterator<Item = Bounds> + 'a {
+    use gst_analytics::{AnalyticsMetaRefExt, AnalyticsODMtd, AnalyticsTrackingMtd, RelTypes};
+
+    let is_related = |a: u32, b: u32| {
+        meta.relation(a, b) != RelTypes::NONE || meta.relation(b, a) != RelTypes::NONE
+    };
+    let is_lost = move |id: u32| {
+        let mut tracks = meta.iter::<AnalyticsTrackingMtd>();
+        tracks.any(|track| track.info().3 && is_related(id, track.id()))
+    };
+    meta.iter::<AnalyticsODMtd>().filter_map(move |object| {
+        let is_wanted = match object.obj_type() {
+            Some(name) => is_wanted(name.as_str()),
+            None => is_wanted(""),
+        };
+        let location = object.location().ok().filter(|_| is_wanted && !is_lost(object.id()))?;
+        Some(Bounds {
+            x: location.x.into(),
+            y: location.y.into(),
+            width: u32::try_from(location.w).unwrap_or(0),
+            height: u32::try_from(location.h).unwrap_or(0),
+        })
+    })
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Whether the generator would see much the same as the last time.
+
+use super::{Request, TranslateError};
+use cyclegan_frame::{Region, StillPicture, Upscale};
+use cyclegan_runtime::Values;
+
+/// What the generator saw last.
+#[derive(Default)]
+pub struct LastSeen {
+    /// How the residual was made of it; `None` if nothing is remembered.
+    upscale: Option<Upscale>,
+    regions: Vec<Region>,
+    /// Those that the last frame had no use for stay for another.
+    pictures: Vec<StillPicture>,
+}
+
+impl LastSeen {
+    /// Whether the pictures of `request` show the same parts of the frame as those before, and none
+    /// differs from its own by `limit` grey levels, see [`StillPicture::differs`].
+    pub fn is_similar(
+        &mut self,
+        request: &Request,
+        upscale: Upscale,
+        limit: f32,
+    ) -> Result<bool, TranslateError> {
+        if self.upscale != Some(upscale) || self.regions != request.regions {
+            return Ok(false);
+        }
+        let limit = limit * request.generator().contract().metadata.input_range.per_grey_level();
+        for (index, picture) in self.pictures.iter_mut().enumerate().take(request.len()) {
+            let differs = match request.values(index)?.0 {
+                Values::F32(values) => picture.differs(values, limit),
+                Values::F16(values) => picture.differs(values, limit),
+            };
+            if differs {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Remembers what the generator sees of `request`.
+    pub fn remember(&mut self, request: &Request, upscale: Upscale) -> Result<(), TranslateError> {
+        while self.pictures.len() < request.len() {
+            self.pictures.push(StillPicture::new(request.tensor));
+        }
+        for (index, picture) in self.pictures.iter_mut().enumerate().take(request.len()) {
+            match request.values(index)?.0 {
+                Values::F32(values) => picture.set(values),
+                Values::F16(values) => picture.set(values),
+            }
+        }
+        self.regions.clone_from(&request.regions);
+        self.upscale = Some(upscale);
+        Ok(())
+    }
+
+    /// Forgets it, since another frame is translated.
+    pub fn forget(&mut self) {
+        self.upscale = None;
+    }
+}
