@@ -4,7 +4,7 @@
 //! same size and timing, and a picture of some frames before and after beside it.
 //!
 //! ```sh
-//! ./dev demo [INPUT [OUTPUT]]
+//! ./dev demo [--model MODEL] [INPUT [OUTPUT]]
 //! ```
 
 mod contact_sheet;
@@ -43,7 +43,7 @@ struct Arguments {
     /// The generator: a model file, a pair's folder, or the name of a pair [default: the element's own]
     #[arg(long, env = "MODEL")]
     model: Option<String>,
-    /// The folder with the scene's pictures, horse.png and meadow.jpg
+    /// The folder with the scenes' pictures
     #[arg(long, env = "SCENE", hide = true)]
     scene: Option<PathBuf>,
 }
@@ -67,7 +67,8 @@ fn run(arguments: &Arguments) -> Result<()> {
         Some(input) => (Source::File(input.clone()), input.file_stem().unwrap_or_default()),
         None => {
             let folder = arguments.scene.as_deref().context("name an INPUT video")?;
-            (Source::Scene(Scene::open(folder)?), "scene".as_ref())
+            let scene = Scene::for_model(arguments.model.as_deref(), folder)?;
+            (Source::Scene(scene), "scene".as_ref())
         }
     };
     let output = arguments.output.clone().unwrap_or_else(|| {

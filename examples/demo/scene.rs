@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! A moving scene for whoever has no video at hand: the camera pans over a mountain meadow where
-//! photographed horses stand and walk.
+//! photographed horses stand and walk, or along a brook in a wood.
 //!
 //! Everything moves by whole pixels a frame, so nothing shimmers.
 
@@ -22,10 +22,11 @@ pub const FRAMES: u32 = 150;
 
 /// The camera's pan, in pixels a frame.
 const PAN: u32 = 2;
-/// Pixels of the meadow's photograph above the camera's view, once it is as wide as the pan needs.
-const SKY_CUT: u32 = 240;
+/// Pixels of the photograph above the camera's view, once it is as wide as the pan needs.
+const MEADOW_TOP: u32 = 240;
+const WOOD_TOP: u32 = 60;
 
-/// A horse in the meadow; lengths are in pixels of the meadow.
+/// A horse in the meadow; lengths are in pixels of the background.
 struct Horse {
     picture: RgbaImage,
     shadow: RgbaImage,
@@ -39,27 +40,27 @@ struct Horse {
 
 /// The pictures that frames are made of.
 pub struct Scene {
-    meadow: RgbaImage,
+    background: RgbaImage,
+    /// Pixels of the background above the camera's view.
+    top: u32,
     /// Those further away first.
     horses: Vec<Horse>,
 }
 
 impl Scene {
-    /// Reads `horse.png` (with alpha) and `meadow.jpg` from a folder.
-    pub fn open(folder: &Path) -> Result<Self> {
-        let read = |name: &str| {
-            let file = folder.join(name);
-            image::open(&file).with_context(|| format!("cannot read {}", file.display()))
-        };
-        let width = SIZE.0 + PAN * FRAMES;
-        let photograph = read("meadow.jpg")?.into_rgba8();
-        let height = photograph.height() * width / photograph.width();
-        let meadow = imageops::resize(&photograph, width, height, FilterType::Lanczos3);
-
-        let horse = read("horse.png")?.into_rgba8();
+    /// A scene for a model: the wood of `wood.jpg` where its name speaks of summer or autumn, else the meadow
+    /// of `meadow.jpg` with `horse.png`, which has alpha. The pictures are in `folder`.
+    pub fn for_model(model: Option<&str>, folder: &Path) -> Result<Self> {
+        let model = model.unwrap_or_default();
+        if model.contains("summer") || model.contains("autumn") {
+            let background = background(&folder.join("wood.jpg"))?;
+            return Ok(Self { background, top: WOOD_TOP, horses: Vec::new() });
+        }
+        let horse = read(&folder.join("horse.png"))?;
         let faces_left = imageops::flip_horizontal(&horse);
         Ok(Self {
-            meadow,
+            background: background(&folder.join("meadow.jpg"))?,
+            top: MEADOW_TOP,
             horses: vec![
                 Horse::new(&faces_left, 84, 700, 508, 0),
                 Horse::new(&horse, 96, 20, 470, 1),
@@ -71,12 +72,12 @@ impl Scene {
     /// The frame with this number, from 0.
     pub fn frame(&self, number: u32) -> RgbaImage {
         let camera = PAN * number;
-        let view = imageops::crop_imm(&self.meadow, camera, SKY_CUT, SIZE.0, SIZE.1);
+        let view = imageops::crop_imm(&self.background, camera, self.top, SIZE.0, SIZE.1);
         let mut frame = view.to_image();
         for horse in &self.horses {
             let walked = horse.step * i64::from(number);
             let left = horse.left + walked - i64::from(camera);
-            let ground = horse.ground - i64::from(SKY_CUT);
+            let ground = horse.ground - i64::from(self.top);
             imageops::overlay(
                 &mut frame,
                 &horse.shadow,
@@ -94,6 +95,19 @@ impl Scene {
         }
         frame
     }
+}
+
+fn read(file: &Path) -> Result<RgbaImage> {
+    let picture = image::open(file).with_context(|| format!("cannot read {}", file.display()))?;
+    Ok(picture.into_rgba8())
+}
+
+/// A photograph as wide as the pan needs.
+fn background(file: &Path) -> Result<RgbaImage> {
+    let photograph = read(file)?;
+    let width = SIZE.0 + PAN * FRAMES;
+    let height = photograph.height() * width / photograph.width();
+    Ok(imageops::resize(&photograph, width, height, FilterType::Lanczos3))
 }
 
 impl Horse {

@@ -11,6 +11,7 @@ mod layers;
 pub mod model;
 pub mod pruned;
 pub mod read_back;
+mod sharpen;
 
 use std::{
     fs, io,
@@ -65,6 +66,12 @@ pub struct ExportArgs {
     /// The folder's share of F
     #[arg(long, value_name = "SHARE", default_value_t = 0.5, requires = "average_with")]
     average_b: f64,
+    /// Sharpen the masks: their logits times this, so that they decide
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
+    mask_gain: f64,
+    /// And plus this: more than 0 paints more, less than 0 less
+    #[arg(long, value_name = "LOGITS", default_value_t = 0.0, allow_negative_numbers = true)]
+    mask_shift: f64,
     /// Write these beside them, separated by commas
     #[arg(long, value_enum, value_delimiter = ',')]
     variants: Vec<Variant>,
@@ -113,6 +120,16 @@ pub fn run(args: &ExportArgs) -> Result<()> {
     }
     if let Some(folder) = &args.average_with {
         pair.average(folder, [args.average_a, args.average_b])?;
+    }
+    ensure!(
+        args.mask_gain > 0.0 && args.mask_gain.is_finite() && args.mask_shift.is_finite(),
+        "--mask-gain is {}, expected more than 0",
+        args.mask_gain
+    );
+    if (args.mask_gain, args.mask_shift) != (1.0, 0.0) {
+        for (network, params) in pair.model.networks.iter().zip(&pair.model.params) {
+            sharpen::sharpen(network, params, args.mask_gain, args.mask_shift)?;
+        }
     }
     let mut written = pair.write(&args.out)?;
     written.iter().for_each(Written::print);
