@@ -69,9 +69,12 @@ pub struct ExportArgs {
     /// Sharpen the masks: their logits times this, so that they decide
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
     mask_gain: f64,
-    /// And plus this: more than 0 paints more, less than 0 less
+    /// And, of G, plus this: more than 0 paints more, less than 0 less
     #[arg(long, value_name = "LOGITS", default_value_t = 0.0, allow_negative_numbers = true)]
-    mask_shift: f64,
+    mask_shift_a: f64,
+    /// The same of F
+    #[arg(long, value_name = "LOGITS", default_value_t = 0.0, allow_negative_numbers = true)]
+    mask_shift_b: f64,
     /// Write these beside them, separated by commas
     #[arg(long, value_enum, value_delimiter = ',')]
     variants: Vec<Variant>,
@@ -121,14 +124,12 @@ pub fn run(args: &ExportArgs) -> Result<()> {
     if let Some(folder) = &args.average_with {
         pair.average(folder, [args.average_a, args.average_b])?;
     }
-    ensure!(
-        args.mask_gain > 0.0 && args.mask_gain.is_finite() && args.mask_shift.is_finite(),
-        "--mask-gain is {}, expected more than 0",
-        args.mask_gain
-    );
-    if (args.mask_gain, args.mask_shift) != (1.0, 0.0) {
-        for (network, params) in pair.model.networks.iter().zip(&pair.model.params) {
-            sharpen::sharpen(network, params, args.mask_gain, args.mask_shift)?;
+    let (gain, shifts) = (args.mask_gain, [args.mask_shift_a, args.mask_shift_b]);
+    ensure!(gain > 0.0 && gain.is_finite(), "--mask-gain is {gain}, expected more than 0");
+    for (i, shift) in shifts.into_iter().enumerate() {
+        ensure!(shift.is_finite(), "--mask-shift is {shift}, expected a number");
+        if gain != 1.0 || shift != 0.0 {
+            sharpen::sharpen(&pair.model.networks[i], &pair.model.params[i], gain, shift)?;
         }
     }
     let mut written = pair.write(&args.out)?;

@@ -20,7 +20,7 @@ use crate::net::{
 pub fn sharpen(generator: &Generator, params: &Params, gain: f64, shift: f64) -> Result<()> {
     ensure!(
         generator.shape.mask_head,
-        "--mask-gain and --mask-shift change the mask, and this pair was trained without --mask-head"
+        "--mask-gain, --mask-shift-a and --mask-shift-b change the mask, and this pair was trained without --mask-head"
     );
     let head = last(&generator.layers).context("no convolution")?;
     // The colours' channels come first, each of as many as a pixel shuffle makes one of.
