@@ -9,6 +9,7 @@ use gst_base::prelude::*;
 use gst_video::{VideoFormat, VideoInfo, VideoInterlaceMode};
 
 use super::CycleGanFilter;
+use crate::cycleganfilter::gl;
 
 impl GstObjectImpl for CycleGanFilter {}
 
@@ -36,6 +37,7 @@ impl ElementImpl for CycleGanFilter {
                 .format_list(formats)
                 .field("interlace-mode", VideoInterlaceMode::Progressive.to_str())
                 .build();
+            let caps: gst::Caps = [Some(caps), gl::caps()].into_iter().flatten().collect();
             [("sink", gst::PadDirection::Sink), ("src", gst::PadDirection::Src)]
                 .into_iter()
                 .filter_map(|(name, direction)| {
@@ -44,6 +46,11 @@ impl ElementImpl for CycleGanFilter {
                 .collect()
         });
         &TEMPLATES
+    }
+
+    fn set_context(&self, context: &gst::Context) {
+        self.contexts.set_context(&*self.obj(), context);
+        self.parent_set_context(context);
     }
 
     fn change_state(
@@ -68,7 +75,10 @@ impl ElementImpl for CycleGanFilter {
         let success = self.parent_change_state(transition)?;
         match transition {
             gst::StateChange::PausedToReady => self.forget_requests(),
-            gst::StateChange::ReadyToNull => self.unload(),
+            gst::StateChange::ReadyToNull => {
+                self.unload();
+                self.contexts.release();
+            }
             _ => {}
         }
         Ok(success)

@@ -3,6 +3,7 @@
 //! A frame through a generator, in three stages that may run on three threads: frame to tensor
 //! ([`Preprocess`]), tensor to tensor ([`Request`]), tensor to frame ([`Postprocess`]).
 
+mod on_gpu;
 mod output;
 mod postprocess;
 mod preprocess;
@@ -34,7 +35,8 @@ pub use view::View;
 pub use warm_up::Cost;
 
 use super::{
-    lock,
+    gl, lock,
+    memory::FrameInfo,
     settings::{Output, Regions, ViewSettings, Wanted},
 };
 use cyclegan_frame::{NotFinite, Size};
@@ -61,6 +63,9 @@ pub enum TranslateError {
     /// GStreamer cannot convert this kind of frame.
     #[error("cannot convert the frame: {0}")]
     Frame(#[from] gst::glib::BoolError),
+    /// OpenGL cannot work on the frame.
+    #[error("cannot work on the frame in OpenGL: {0}")]
+    Gl(#[from] gl::Error),
 }
 
 /// What is made of frames.
@@ -106,7 +111,7 @@ impl Translator {
     /// Prepares for frames of `info`, translated as `kind` says.
     pub fn new(
         generator: Arc<Generator>,
-        info: &VideoInfo,
+        info: &FrameInfo,
         kind: Kind,
     ) -> Result<Self, TranslateError> {
         if kind.output != Output::Video && generator.contract().mask.is_none() {
@@ -118,10 +123,13 @@ impl Translator {
             tensor,
             requests: Mutex::new(vec![Request::new(generator.clone(), tensor)?]),
             postprocess: Mutex::new(Postprocess::new(info, &view, kind)?),
-            preprocess: Mutex::new(Preprocess::new(&generator, info, view, kind.threads)?),
+            preprocess: Mutex::new(match kind.is_on_gpu(info.memory) {
+                false => Preprocess::new(&generator, info, view, kind.threads)?,
+                true => Preprocess::on_gpu(&generator, info, view, kind.threads)?,
+            }),
             output_info: output_info(info, kind.output)?,
             generator,
-            info: info.clone(),
+            info: info.video.clone(),
         })
     }
 
