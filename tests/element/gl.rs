@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Whether OpenGL opens here; says so where it does not.
-fn is_gl_there() -> bool {
+pub fn is_gl_there() -> bool {
     rig::init();
     let mut message = "the elements of gstreamer1.0-gl are missing".to_owned();
     let pipeline = "gltestsrc num-buffers=1 ! gldownload ! fakesink";
