@@ -23,11 +23,11 @@ pub fn is_gl_there() -> bool {
     if let Ok(pipeline) = gst::parse::launch(pipeline) {
         let pipeline = pipeline.downcast::<gst::Pipeline>().unwrap();
         let messages = run_to_end(&pipeline);
-        let errors = messages.iter().filter_map(|message| match message.view() {
+        let mut errors = messages.iter().filter_map(|message| match message.view() {
             gst::MessageView::Error(error) => Some(error.error().to_string()),
             _ => None,
         });
-        match errors.last() {
+        match errors.next_back() {
             None => return true,
             Some(error) => message = error,
         }
