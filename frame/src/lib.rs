@@ -40,6 +40,8 @@ pub use composite::Compositor;
 pub use cyclegan_contract::{Size, TensorLimits};
 pub use follow::RegionSmoother;
 pub use geometry::{InferenceSize, Letterbox, Rect, coarsest_sample};
+pub use kernel::KEEP_ALL;
+pub use lerp::{Tap, taps};
 pub use matte::{Matte, MatteWriter};
 pub use motion::LumaPlane;
 pub use patch::Patch;

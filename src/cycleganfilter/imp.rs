@@ -16,8 +16,8 @@ use gst::{glib, prelude::*, subclass::prelude::*};
 use gst_base::prelude::*;
 
 use super::{
-    Direction, ExecutionProvider, LateFrames, Output, Precision, Regions, Upscale, loader::Loader,
-    lock, settings::Settings, state::State,
+    Direction, ExecutionProvider, LateFrames, Output, Precision, Regions, Upscale, gl,
+    loader::Loader, lock, settings::Settings, state::State,
 };
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -135,6 +135,7 @@ pub struct CycleGanFilter {
         blurb = "The provider that runs now, read back from ONNX Runtime; null before READY")]
     state: Mutex<State>,
     loader: Loader,
+    contexts: gl::Contexts,
 }
 
 #[glib::object_subclass]

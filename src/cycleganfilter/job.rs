@@ -7,11 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gst_video::{VideoFrame, video_frame::Readable};
-
 use super::{
     loader::Retired,
     lock,
+    memory::Frame,
     settings::PerFrame,
     stats::Times,
     translator::{Continuity, Request, TranslateError, Translator},
@@ -48,7 +47,7 @@ pub enum FrameResult {
 /// A frame in flight.
 pub struct Job {
     /// The frame that came in, mapped until its output is made.
-    input: VideoFrame<Readable>,
+    input: Frame,
     /// Where the result goes.
     output: gst::Buffer,
     work_on: Work,
@@ -81,7 +80,7 @@ pub struct Work {
 
 impl Job {
     /// A frame whose output is to be written to `output`.
-    pub fn new(input: VideoFrame<Readable>, output: gst::Buffer, work_on: Work) -> Self {
+    pub fn new(input: Frame, output: gst::Buffer, work_on: Work) -> Self {
         let (work, inference) = (Duration::ZERO, Ok(Duration::ZERO));
         Self { input, output, work_on, request: None, work, inference }
     }
@@ -143,8 +142,12 @@ impl Job {
     /// Has the frame go out as it came in, or with a mask of nothing.
     pub fn pass(&mut self) -> Result<(), TranslateError> {
         let translator = &self.work_on.translator;
-        let input = self.input.as_video_frame_ref();
-        let mut output = map_writable(self.output.make_mut(), translator.output_info())?;
+        let output = self.output.make_mut();
+        let input = match &self.input {
+            Frame::System(input) => input.as_video_frame_ref(),
+            Frame::Gl(input) => return translator.pass_on_gpu(input, output),
+        };
+        let mut output = map_writable(output, translator.output_info())?;
         lock(translator.postprocess()).pass(&input, &mut output)
     }
 
@@ -160,19 +163,31 @@ impl Job {
     /// Puts the last residual on the frame. Returns whether there is one.
     fn composite(&mut self) -> Result<bool, TranslateError> {
         let translator = &self.work_on.translator;
-        let mut output = map_writable(self.output.make_mut(), translator.output_info())?;
-        let input = self.input.as_video_frame_ref();
+        let output = self.output.make_mut();
+        let input = match &self.input {
+            Frame::System(input) => input.as_video_frame_ref(),
+            Frame::Gl(input) => return translator.composite_on_gpu(input, output),
+        };
+        let mut output = map_writable(output, translator.output_info())?;
         lock(translator.postprocess()).composite(&input, &mut output)
     }
 }
 
 impl Work {
-    fn preprocess(&self, input: &VideoFrame<Readable>) -> Result<Request, TranslateError> {
+    fn preprocess(&self, input: &Frame) -> Result<Request, TranslateError> {
         let mut request = self.translator.request()?;
         let is_smoothed = self.settings.smoothing > 0.0;
         let mut preprocess = lock(self.translator.preprocess());
         let region_types = &self.settings.region_types;
-        preprocess.prepare(&input.as_video_frame_ref(), &mut request, region_types, is_smoothed)?;
+        match input {
+            Frame::System(input) => {
+                let frame = input.as_video_frame_ref();
+                preprocess.prepare(&frame, &mut request, region_types, is_smoothed)?;
+            }
+            Frame::Gl(input) => {
+                preprocess.prepare_on_gpu(input, &mut request, region_types, is_smoothed)?;
+            }
+        }
         Ok(request)
     }
 

@@ -15,10 +15,10 @@ use std::{
 
 use cyclegan_contract::Direction;
 use cyclegan_runtime::{LoadError, Pair};
-use gst_video::VideoInfo;
 
 use super::{
     lock,
+    memory::FrameInfo,
     settings::Wanted,
     translator::{TranslateError, Translators},
 };
@@ -35,7 +35,7 @@ pub struct Request {
     /// What translates now, with the same model.
     pub base: Option<Translators>,
     /// The frames that are negotiated, if they are.
-    pub info: Option<VideoInfo>,
+    pub info: Option<FrameInfo>,
 }
 
 /// A model that is ready to run.

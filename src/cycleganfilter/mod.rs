@@ -17,10 +17,13 @@
  * ]| Turns zebras in front of a camera into horses, at seven tenths of the strength.
  */
 mod frames;
+#[cfg_attr(not(feature = "gl"), path = "no_gl.rs")]
+mod gl;
 mod imp;
 mod job;
 mod lateness;
 mod loader;
+mod memory;
 mod queue;
 mod settings;
 mod state;

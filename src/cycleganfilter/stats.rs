@@ -98,6 +98,8 @@ pub struct Stats {
     pub frames_skipped: u64,
     /// Frames that were dropped as too late.
     pub frames_dropped: u64,
+    /// Bytes of frames in GL memory that crossed the bus: down from the GPU, and up to it.
+    pub gl_bytes: (u64, u64),
     /// What runs.
     pub running: Running,
     inference: Window,
@@ -123,6 +125,7 @@ impl Default for Stats {
             frames_held: 0,
             frames_skipped: 0,
             frames_dropped: 0,
+            gl_bytes: (0, 0),
             running: Running::default(),
             inference: Window::EMPTY,
             work: Window::EMPTY,
@@ -231,6 +234,8 @@ impl Stats {
             .field("frames-held", self.frames_held)
             .field("frames-skipped", self.frames_skipped)
             .field("frames-dropped", self.frames_dropped)
+            .field("gl-bytes-down", self.gl_bytes.0)
+            .field("gl-bytes-up", self.gl_bytes.1)
             .field("inference-p50-us", self.inference.percentile(50))
             .field("inference-p95-us", self.inference.percentile(95))
             .field("total-p50-us", self.total.percentile(50))

@@ -96,6 +96,29 @@ impl Drop for Running {
     }
 }
 
+#[cfg(feature = "gl")]
+#[test]
+fn frames_stay_on_the_gpu_from_file_to_file_and_to_the_screen() {
+    if !crate::gl::is_gl_there() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (first, second) = (folder.path().join("first.mp4"), folder.path().join("second.mp4"));
+    let description = format!(
+        "videotestsrc num-buffers=5 ! video/x-raw,format=I420,width=320,height=180 ! x264enc ! mp4mux ! \
+         filesink location={}",
+        first.display()
+    );
+    let pipeline = gst::parse::launch(&description).unwrap().downcast().unwrap();
+    rig::assert_ended(&rig::run_to_end(&pipeline));
+    let files = [first.to_str().unwrap(), second.to_str().unwrap()];
+    Example::script("gl.sh").args(&files).assert_ends();
+    assert!(second.metadata().unwrap().len() > 1000);
+    let source = format!("{SOURCE} ! identity eos-after=5");
+    let example = Example::script("gl.sh").env("SOURCE", &source);
+    example.env("SINK", "gldownload ! fakesink").assert_ends();
+}
+
 #[test]
 fn side_by_side_plays() {
     let source = format!("{SOURCE} ! identity eos-after=10");

@@ -26,6 +26,8 @@ mod churn;
 mod examples;
 mod flicker;
 mod formats;
+#[cfg(feature = "gl")]
+mod gl;
 mod in_flight;
 mod live;
 mod models;

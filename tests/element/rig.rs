@@ -20,9 +20,24 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 pub fn init() {
     static INIT: Once = Once::new();
     INIT.call_once(|| {
+        #[cfg(feature = "gl")]
+        find_gl_without_a_screen();
         gst::init().unwrap();
         gstcyclegan::plugin_register_static().unwrap();
     });
+}
+
+/// Has GStreamer open OpenGL on a graphics card or Mesa's software renderer, where the user says nothing
+/// else: a test has no screen.
+#[cfg(feature = "gl")]
+fn find_gl_without_a_screen() {
+    for (name, value) in [("GST_GL_PLATFORM", "egl"), ("GST_GL_WINDOW", "egl-device")] {
+        if std::env::var_os(name).is_none() {
+            // SAFETY: nothing but the standard library, which has a lock for that, reads the environment
+            // before GStreamer is set up.
+            unsafe { std::env::set_var(name, value) };
+        }
+    }
 }
 
 /// An element of its own.

@@ -46,6 +46,8 @@ fn statistics_have_the_fields_that_scripts_rely_on() {
         ("frames-held", 0),
         ("frames-skipped", 0),
         ("frames-dropped", 0),
+        ("gl-bytes-down", 0),
+        ("gl-bytes-up", 0),
     ] {
         assert_eq!(stats.get::<u64>(field), Ok(expected), "{field}");
     }
@@ -62,7 +64,7 @@ fn statistics_have_the_fields_that_scripts_rely_on() {
     );
     assert_eq!(stats.get::<&str>("direction"), Ok("forward"));
     assert_eq!((stats.get::<u32>("width"), stats.get::<u32>("height")), (Ok(512), Ok(256)));
-    assert_eq!(stats.n_fields(), 16);
+    assert_eq!(stats.n_fields(), 18);
 }
 
 #[test]

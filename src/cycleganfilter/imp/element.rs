@@ -11,6 +11,7 @@ use gst_video::{
 };
 
 use super::CycleGanFilter;
+use crate::cycleganfilter::gl;
 
 impl GstObjectImpl for CycleGanFilter {}
 
@@ -45,6 +46,7 @@ impl ElementImpl for CycleGanFilter {
                 CAPS_FEATURE_META_GST_VIDEO_OVERLAY_COMPOSITION.as_str(),
             ])));
             caps.make_mut().append(with_overlays);
+            let caps: gst::Caps = [Some(caps), gl::caps()].into_iter().flatten().collect();
             [("sink", gst::PadDirection::Sink), ("src", gst::PadDirection::Src)]
                 .into_iter()
                 .filter_map(|(name, direction)| {
@@ -53,6 +55,11 @@ impl ElementImpl for CycleGanFilter {
                 .collect()
         });
         &TEMPLATES
+    }
+
+    fn set_context(&self, context: &gst::Context) {
+        self.contexts.set_context(&*self.obj(), context);
+        self.parent_set_context(context);
     }
 
     fn change_state(
@@ -77,7 +84,10 @@ impl ElementImpl for CycleGanFilter {
         let success = self.parent_change_state(transition)?;
         match transition {
             gst::StateChange::PausedToReady => self.forget_requests(),
-            gst::StateChange::ReadyToNull => self.unload(),
+            gst::StateChange::ReadyToNull => {
+                self.unload();
+                self.contexts.release();
+            }
             _ => {}
         }
         Ok(success)

@@ -14,7 +14,7 @@ use gst_base::{
         prelude::*,
     },
 };
-use gst_video::{VideoFrame, VideoFrameExt, VideoInfo, video_frame::Readable};
+use gst_video::{VideoFrame, VideoFrameExt};
 
 use super::{
     CAT, CycleGanFilter,
@@ -23,17 +23,21 @@ use super::{
 use crate::cycleganfilter::{
     LateFrames, Output,
     frames::{FrameQueue, Item},
+    gl,
     job::{Action, FrameResult, Job, Work},
     lock,
+    memory::{Frame, FrameInfo, Memory},
     settings::PerFrame,
     state::Negotiated,
     stats::Times,
-    translator::{Continuity, TranslateError},
+    translator::{Continuity, Kind, TranslateError},
 };
 
 /// What is known of the stream when a frame comes in.
 struct Context {
-    info: VideoInfo,
+    info: FrameInfo,
+    /// Whether the GPU works on the frame.
+    is_on_gpu: bool,
     is_live: bool,
     latency: Option<gst::ClockTime>,
     takes_video_meta: bool,
@@ -47,7 +51,7 @@ impl CycleGanFilter {
         let context = self.context().ok_or(gst::FlowError::NotNegotiated)?;
         let settings = lock(&self.settings).per_frame();
         let Context { info, queue, .. } = &context;
-        let Some(frame) = self.map(buffer, info)? else { return Ok(()) };
+        let Some(frame) = self.map(buffer, &context)? else { return Ok(()) };
         let Some(action) = self.action(frame.buffer(), &settings, queue) else {
             self.drop_frame(frame.buffer());
             return Ok(());
@@ -69,6 +73,7 @@ impl CycleGanFilter {
         let stream = state.stream.as_ref()?;
         let translators = &stream.negotiated.as_ref()?.translators;
         Some(Context {
+            is_on_gpu: Kind::from(&translators.wanted).is_on_gpu(translators.info.memory),
             info: translators.info.clone(),
             output: translators.wanted.output,
             is_live: stream.deadlines.is_live(),
@@ -80,18 +85,31 @@ impl CycleGanFilter {
 
     /// The frame in `buffer`. One that is none is dropped with a warning, and the stream goes on, as
     /// GstVideoFilter has it.
-    fn map(
-        &self,
-        buffer: gst::Buffer,
-        info: &VideoInfo,
-    ) -> Result<Option<VideoFrame<Readable>>, gst::FlowError> {
+    fn map(&self, buffer: gst::Buffer, context: &Context) -> Result<Option<Frame>, gst::FlowError> {
+        let info = &context.info;
+        if context.is_on_gpu {
+            return match gl::Frame::new(buffer, info, &self.contexts) {
+                Ok(frame) => Ok(Some(Frame::Gl(frame))),
+                Err((buffer, error)) if error.is_of_frame() => {
+                    self.drop_unusable(&buffer, &error.to_string());
+                    Ok(None)
+                }
+                Err((_, error)) => {
+                    gst::element_imp_error!(self, gst::ResourceError::Failed, ("{error}"));
+                    Err(gst::FlowError::Error)
+                }
+            };
+        }
+        if info.memory == Memory::Gl {
+            self.contexts.wait_for(&buffer);
+        }
         let (buffer, text) = match VideoFrame::from_buffer_readable(buffer, info) {
             Ok(frame) if (frame.width(), frame.height()) == (info.width(), info.height()) => {
                 if let Err(error) = check_strides(&frame.as_video_frame_ref()) {
                     gst::element_imp_error!(self, gst::StreamError::Format, ("{error}"));
                     return Err(gst::FlowError::Error);
                 }
-                return Ok(Some(frame));
+                return Ok(Some(Frame::System(frame)));
             }
             Ok(frame) => {
                 let size = format!("{}×{}", frame.width(), frame.height());
@@ -105,13 +123,17 @@ impl CycleGanFilter {
                 (buffer, text)
             }
         };
-        self.drop_frame(&buffer);
+        self.drop_unusable(&buffer, &text);
+        Ok(None)
+    }
+
+    fn drop_unusable(&self, buffer: &gst::BufferRef, reason: &str) {
+        self.drop_frame(buffer);
         gst::element_imp_warning!(
             self,
             gst::StreamError::Format,
-            ("A buffer holds no frame of the negotiated caps ({text}); it is dropped")
+            ("A buffer holds no frame of the negotiated caps ({reason}); it is dropped")
         );
-        Ok(None)
     }
 
     /// What is done with the frame in `buffer`; `None` if it is dropped.
@@ -173,7 +195,9 @@ impl CycleGanFilter {
     /// Whether the buffer itself may go out: downstream understands its layout, and few enough of
     /// upstream's buffers are held.
     fn may_pass_itself(&self, buffer: &gst::BufferRef, context: &Context) -> bool {
-        let is_understood = context.takes_video_meta || is_default_layout(buffer, &context.info);
+        let is_texture = context.info.memory == Memory::Gl;
+        let is_understood =
+            is_texture || context.takes_video_meta || is_default_layout(buffer, &context.info);
         let is_frame = context.output == Output::Video;
         is_frame && is_understood && context.queue.len() < most_held(context.queue.depth())
     }
@@ -200,7 +224,7 @@ impl CycleGanFilter {
     /// Everything that the stages need for `frame`, as the properties are now.
     fn new_job(
         &self,
-        frame: VideoFrame<Readable>,
+        frame: Frame,
         settings: PerFrame,
         action: Action,
     ) -> Result<Job, gst::FlowError> {
@@ -229,6 +253,7 @@ impl CycleGanFilter {
             Ok(result) => result,
             Err(error) => self.tolerate(&mut job, &error)?,
         };
+        lock(&self.state).stats.gl_bytes = self.contexts.traffic();
         match result {
             FrameResult::Translated(times) => self.count_translated(job.work(), times),
             FrameResult::Held => lock(&self.state).stats.frames_held += 1,

@@ -5,12 +5,13 @@
 use cyclegan_contract::Direction;
 use cyclegan_runtime::{LoadError, Pair};
 use gst::{ProgressType, glib, prelude::*, subclass::prelude::*};
-use gst_video::VideoInfo;
 
 use super::{CAT, CycleGanFilter};
 use crate::cycleganfilter::{
     loader::{Event, PrepareError, Prepared, Report, Request, load},
-    lock, settings,
+    lock,
+    memory::FrameInfo,
+    settings,
     settings::Wanted,
     state::{Decision, Loaded, Model, Negotiated},
     translator::{Continuity, TranslateError, Translators},
@@ -245,7 +246,7 @@ impl CycleGanFilter {
 
     /// Makes what translates frames of `info` from now on; on this thread, as no frame can go on
     /// before.
-    pub(super) fn negotiate(&self, info: &VideoInfo) -> Result<(), TranslateError> {
+    pub(super) fn negotiate(&self, info: &FrameInfo) -> Result<(), TranslateError> {
         let wanted = lock(&self.settings).wanted();
         let (running, next, last, before) = {
             let mut state = lock(&self.state);
@@ -303,7 +304,7 @@ impl CycleGanFilter {
         loaded: &Loaded,
         wanted: &Wanted,
         last: Option<&(Direction, Translators)>,
-        info: &VideoInfo,
+        info: &FrameInfo,
     ) -> Result<Negotiated, TranslateError> {
         let pair = &loaded.pair;
         let mut wanted = Wanted { serial: loaded.serial, ..wanted.clone() };

@@ -13,8 +13,8 @@ use gst_video::{
 
 use super::{CAT, CycleGanFilter};
 use crate::cycleganfilter::{
-    Output, frames::Item, lateness::Deadlines, lock, state::Stream, stats::Stats,
-    translator::Continuity,
+    Output, frames::Item, gl, lateness::Deadlines, lock, memory::FrameInfo, state::Stream,
+    stats::Stats, translator::Continuity,
 };
 
 impl BaseTransformImpl for CycleGanFilter {
@@ -43,6 +43,7 @@ impl BaseTransformImpl for CycleGanFilter {
         let stream = lock(&self.state).stream.take();
         // Waits for the queue's threads, which take the lock.
         drop(stream);
+        self.contexts.release_context();
         Ok(())
     }
 
@@ -61,6 +62,11 @@ impl BaseTransformImpl for CycleGanFilter {
     }
 
     fn query(&self, direction: gst::PadDirection, query: &mut gst::QueryRef) -> bool {
+        if let gst::QueryViewMut::Context(query) = query.view_mut()
+            && self.contexts.answer(&*self.obj(), query)
+        {
+            return true;
+        }
         if direction == gst::PadDirection::Sink {
             if query.is_serialized() {
                 self.drain();
@@ -152,6 +158,10 @@ impl BaseTransformImpl for CycleGanFilter {
         query: &mut gst::query::Allocation,
     ) -> Result<(), gst::LoggableError> {
         self.parent_propose_allocation(decide_query, query)?;
+        if query.get().0.is_some_and(gl::is_gl) {
+            let proposed = self.contexts.propose_allocation(&*self.obj(), query);
+            proposed.map_err(|error| gst::loggable_error!(CAT, "{error}"))?;
+        }
         self.ask_for_input_buffers(query);
         Ok(())
     }
@@ -160,6 +170,12 @@ impl BaseTransformImpl for CycleGanFilter {
         &self,
         query: &mut gst::query::Allocation,
     ) -> Result<(), gst::LoggableError> {
+        if query.get().0.is_some_and(gl::is_gl) {
+            self.contexts.decide_allocation(&*self.obj(), query).map_err(|error| {
+                gst::element_imp_error!(self, gst::ResourceError::OpenReadWrite, ("{error}"));
+                gst::loggable_error!(CAT, "{error}")
+            })?;
+        }
         self.ask_for_output_buffers(query);
         self.parent_decide_allocation(query)
     }
@@ -216,11 +232,12 @@ impl BaseTransformImpl for CycleGanFilter {
     fn transform_meta<'a>(
         &self,
         _output: &mut gst::BufferRef,
-        _meta: gst::MetaRef<'a, gst::Meta>,
+        meta: gst::MetaRef<'a, gst::Meta>,
         _input: &'a gst::BufferRef,
     ) -> bool {
-        // Size, colours and place of everything in the frame are as they were.
-        true
+        // Size, colours and place of everything in the frame are as they were. A sync point is the
+        // buffer's own.
+        !gl::is_sync_meta(meta.api())
     }
 }
 
@@ -238,7 +255,7 @@ fn across(direction: gst::PadDirection, caps: &gst::Caps, output: Output) -> gst
             let mut caps: gst::Caps = frames.collect();
             for structure in caps.make_mut().iter_mut() {
                 // Those of the other format are other ones.
-                structure.remove_fields(["colorimetry", "chroma-site"]);
+                structure.remove_fields(["colorimetry", "chroma-site", "texture-target"]);
                 match direction {
                     gst::PadDirection::Sink => {
                         structure.set("format", VideoFormat::Gray8.to_str());
@@ -246,7 +263,11 @@ fn across(direction: gst::PadDirection, caps: &gst::Caps, output: Output) -> gst
                     _ => structure.remove_field("format"),
                 }
             }
-            caps
+            // The CPU writes masks, whatever memory the frames have.
+            match direction {
+                gst::PadDirection::Sink => gl::in_system_memory(caps),
+                _ => gl::in_any_memory(caps),
+            }
         }
         Output::Alpha => {
             let formats = VideoFormat::iter_raw()
@@ -260,12 +281,12 @@ fn across(direction: gst::PadDirection, caps: &gst::Caps, output: Output) -> gst
 impl VideoFilterImpl for CycleGanFilter {
     fn set_info(
         &self,
-        _input_caps: &gst::Caps,
+        input_caps: &gst::Caps,
         info: &VideoInfo,
         _output_caps: &gst::Caps,
         _output_info: &VideoInfo,
     ) -> Result<(), gst::LoggableError> {
-        match self.negotiate(info) {
+        match self.negotiate(&FrameInfo::new(input_caps, info)) {
             Ok(()) => {
                 self.report_first_latency(info);
                 Ok(())

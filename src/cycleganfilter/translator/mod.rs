@@ -4,6 +4,7 @@
 //! ([`Preprocess`]), tensor to tensor ([`Request`]), tensor to frame ([`Postprocess`]).
 
 mod boxes;
+mod on_gpu;
 mod output;
 mod postprocess;
 mod preprocess;
@@ -37,7 +38,8 @@ pub use view::View;
 pub use warm_up::Cost;
 
 use super::{
-    lock,
+    gl, lock,
+    memory::FrameInfo,
     settings::{Output, Regions, ViewSettings, Wanted},
 };
 use cyclegan_frame::{NotFinite, Size};
@@ -64,6 +66,9 @@ pub enum TranslateError {
     /// GStreamer cannot convert this kind of frame.
     #[error("cannot convert the frame: {0}")]
     Frame(#[from] gst::glib::BoolError),
+    /// OpenGL cannot work on the frame.
+    #[error("cannot work on the frame in OpenGL: {0}")]
+    Gl(#[from] gl::Error),
 }
 
 /// What is made of frames.
@@ -110,7 +115,7 @@ impl Translator {
     /// Prepares for frames of `info`, translated as `kind` says.
     pub fn new(
         generator: Arc<Generator>,
-        info: &VideoInfo,
+        info: &FrameInfo,
         kind: Kind,
     ) -> Result<Self, TranslateError> {
         if kind.output != Output::Video && generator.contract().mask.is_none() {
@@ -123,10 +128,13 @@ impl Translator {
             requests: Mutex::new(vec![Request::new(generator.clone(), tensor)?]),
             last_seen: Mutex::default(),
             postprocess: Mutex::new(Postprocess::new(info, &view, kind)?),
-            preprocess: Mutex::new(Preprocess::new(&generator, info, view, kind.threads)?),
+            preprocess: Mutex::new(match kind.is_on_gpu(info.memory) {
+                false => Preprocess::new(&generator, info, view, kind.threads)?,
+                true => Preprocess::on_gpu(&generator, info, view, kind.threads)?,
+            }),
             output_info: output_info(info, kind.output)?,
             generator,
-            info: info.clone(),
+            info: info.video.clone(),
         })
     }
 

@@ -5,7 +5,7 @@
 use gst_video::{VideoFrameRef, VideoInfo};
 
 use super::{Kind, Request, TranslateError, output::Masks, regions::RegionResiduals, view::View};
-use crate::cycleganfilter::settings::Output;
+use crate::cycleganfilter::{gl, settings::Output};
 use cyclegan_frame::{
     ColorTransform, Compositor, Element, Letterbox, Matte, NotFinite, Picture, Residual, Smoother,
     Upscale, Workers, copy,
@@ -28,15 +28,17 @@ pub enum Continuity {
 /// it takes the frames in their order.
 pub struct Postprocess {
     color: ColorTransform,
-    residuals: Residuals,
-    has_residual: bool,
+    pub(super) residuals: Residuals,
+    pub(super) has_residual: bool,
     compositor: Compositor,
     workers: Workers,
     output: Output,
+    /// For frames in GL memory.
+    pub(super) on_gpu: gl::Compositor,
 }
 
 /// The residual of the last frame.
-enum Residuals {
+pub(super) enum Residuals {
     Frame {
         letterbox: Letterbox,
         masks: Box<Masks>,
@@ -70,6 +72,7 @@ impl Postprocess {
             compositor: Compositor::new(info, size, threads)?,
             workers: Workers::new(threads)?,
             output,
+            on_gpu: gl::Compositor::new(info, size),
         })
     }
 

@@ -5,6 +5,7 @@
 use gst_video::{VideoFrameExt, VideoFrameRef, VideoInfo};
 
 use super::{Request, TranslateError, boxes::Boxes, view::View};
+use crate::cycleganfilter::gl;
 use cyclegan_frame::{Letterbox, PartScalers, Scaler, ToTensor, UnpackedFrame, Workers, pack};
 use cyclegan_runtime::{Generator, ValuesMut};
 
@@ -21,6 +22,8 @@ pub struct Preprocess {
     part_scalers: PartScalers,
     to_tensor: ToTensor,
     workers: Workers,
+    /// What makes small frames of those in GL memory, if these are worked on by the GPU.
+    pub(super) shrinker: Option<gl::Shrinker>,
 }
 
 impl Preprocess {
@@ -50,6 +53,7 @@ impl Preprocess {
             workers: Workers::new(threads)?,
             part_scalers: PartScalers::new(&info),
             scaler,
+            shrinker: None,
         })
     }
 
@@ -63,7 +67,7 @@ impl Preprocess {
         region_types: &[String],
         is_smoothed: bool,
     ) -> Result<(), TranslateError> {
-        let Self { view, boxes, unpacked, scaler, part_scalers, to_tensor, workers } = self;
+        let Self { view, boxes, unpacked, scaler, part_scalers, to_tensor, workers, .. } = self;
         let packing = Packing { to_tensor, workers, is_smoothed };
         let planner = match view {
             View::Frame(letterbox) => {

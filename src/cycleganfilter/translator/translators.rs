@@ -5,10 +5,9 @@
 use std::sync::Arc;
 
 use cyclegan_contract::Direction;
-use gst_video::VideoInfo;
 
 use super::{Cost, Kind, TranslateError, Translator};
-use crate::cycleganfilter::settings::Wanted;
+use crate::cycleganfilter::{memory::FrameInfo, settings::Wanted};
 use cyclegan_runtime::Pair;
 
 /// The translators of a model for frames of one kind: of the direction that is wanted and of those
@@ -20,7 +19,7 @@ pub struct Translators {
     /// What they were made for.
     pub wanted: Wanted,
     /// The frames.
-    pub info: VideoInfo,
+    pub info: FrameInfo,
     /// What a frame takes with the slower generator.
     pub cost: Cost,
     forward: Option<Arc<Translator>>,
@@ -34,7 +33,7 @@ impl Translators {
     /// another one then.
     pub fn new(
         pair: Arc<Pair>,
-        info: &VideoInfo,
+        info: &FrameInfo,
         wanted: &Wanted,
         base: Option<&Self>,
         on_step: &dyn Fn(Direction),
@@ -50,7 +49,7 @@ impl Translators {
 
     fn on(
         pair: Arc<Pair>,
-        info: &VideoInfo,
+        info: &FrameInfo,
         wanted: &Wanted,
         base: Option<&Self>,
         on_step: &dyn Fn(Direction),

@@ -1,0 +1,26 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT OR Apache-2.0
+
+# gl.sh [INPUT [OUTPUT]]: translates a video file, or the camera, without taking a full-size frame off the
+# GPU, into a window or to the file OUTPUT (.mp4, without sound).
+#
+# SOURCE, SINK and ENCODER are elements that stand in for the camera, the window and the H.264 encoder. The
+# default encoder runs on the CPU, behind a download; docs/gpu.md lists those that take frames on the GPU.
+set -eu
+
+output=${2:-}
+if [ $# -gt 0 ]; then
+    set -- filesrc location="$1" ! decodebin
+else
+    # shellcheck disable=SC2086 # SOURCE may be several elements.
+    set -- ${SOURCE:-v4l2src}
+fi
+set -- "$@" ! glupload ! glcolorconvert ! 'video/x-raw(memory:GLMemory),format=RGBA,texture-target=2D'
+if [ -n "$output" ]; then
+    # shellcheck disable=SC2086 # ENCODER may be several elements.
+    exec gst-launch-1.0 -e "$@" ! cycleganfilter max-in-flight=2 ! glcolorconvert \
+        ! ${ENCODER:-gldownload ! videoconvert ! video/x-raw,format=I420 ! x264enc} ! h264parse ! mp4mux \
+        ! filesink location="$output"
+fi
+# shellcheck disable=SC2086 # SINK may be several elements.
+exec gst-launch-1.0 -e "$@" ! cycleganfilter max-in-flight=2 late-frames=hold ! ${SINK:-glimagesink}

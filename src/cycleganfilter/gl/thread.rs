@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The thread of a GL context, on which everything in OpenGL happens.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use gst_gl::{GLContext, prelude::*};
+
+use super::Error;
+
+/// Runs `work` on the thread of `context`, and waits for it.
+pub fn run<R: Send>(
+    context: &GLContext,
+    work: impl FnOnce(&GLContext) -> Result<R, Error> + Send,
+) -> Result<R, Error> {
+    let mut result = None;
+    context.thread_add(|context| {
+        // A panic must not unwind into C; the result is missing then.
+        result = catch_unwind(AssertUnwindSafe(|| work(context))).ok();
+    });
+    result.unwrap_or(Err(Error::Ended))
+}
+
+/// OpenGL's objects, which are deleted on their thread.
+pub trait Objects: Send {
+    /// Deletes them; on the context's thread.
+    fn delete(&mut self);
+}
+
+/// Objects and the context that they belong to.
+pub struct Owned<T: Objects> {
+    context: GLContext,
+    objects: T,
+}
+
+impl<T: Objects> Owned<T> {
+    /// What `new` makes on the thread of `context`.
+    pub fn new(
+        context: &GLContext,
+        new: impl FnOnce(&GLContext) -> Result<T, Error> + Send,
+    ) -> Result<Self, Error> {
+        Ok(Self { context: context.clone(), objects: run(context, new)? })
+    }
+
+    /// Runs `work` with them on their thread, and waits for it.
+    pub fn run<R: Send>(
+        &mut self,
+        work: impl FnOnce(&GLContext, &mut T) -> Result<R, Error> + Send,
+    ) -> Result<R, Error> {
+        let Self { context, objects } = self;
+        run(context, |context| work(context, objects))
+    }
+
+    /// Those in `place` if they belong to `context`, else new ones.
+    pub fn on<'a>(
+        place: &'a mut Option<Self>,
+        context: &GLContext,
+        new: impl FnOnce(&GLContext) -> Result<T, Error> + Send,
+    ) -> Result<&'a mut Self, Error> {
+        if let Some(owned) = place.take().filter(|owned| owned.context == *context) {
+            return Ok(place.insert(owned));
+        }
+        Ok(place.insert(Self::new(context, new)?))
+    }
+}
+
+impl<T: Objects> Drop for Owned<T> {
+    fn drop(&mut self) {
+        let objects = &mut self.objects;
+        self.context.thread_add(|_| objects.delete());
+    }
+}

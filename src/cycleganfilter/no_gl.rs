@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Stands in for `gl` where the feature of this name is off: no frame is in GL memory, and nothing of
+//! this is ever called but for what asks whether one is.
+
+use cyclegan_frame::{Residual, Size};
+use gst::prelude::*;
+use gst_video::{VideoFrameRef, VideoInfo};
+
+/// The only thing that could go wrong.
+#[derive(Debug, thiserror::Error)]
+#[error("this build has no support for GL memory; build it with the feature `gl`")]
+pub struct Error;
+
+impl Error {
+    pub fn is_of_frame(&self) -> bool {
+        false
+    }
+}
+
+/// There is none.
+pub enum Frame {}
+
+impl Frame {
+    pub fn new(
+        buffer: gst::Buffer,
+        _: &VideoInfo,
+        _: &Contexts,
+    ) -> Result<Self, (gst::Buffer, Error)> {
+        Err((buffer, Error))
+    }
+
+    pub fn buffer(&self) -> &gst::BufferRef {
+        match *self {}
+    }
+
+    pub fn into_buffer(self) -> gst::Buffer {
+        match self {}
+    }
+}
+
+/// Nothing.
+#[derive(Default)]
+pub struct Contexts;
+
+impl Contexts {
+    pub fn set_context(&self, _: &impl IsA<gst::Element>, _: &gst::Context) {}
+
+    pub fn answer(&self, _: &impl IsA<gst::Element>, _: &mut gst::query::Context) -> bool {
+        false
+    }
+
+    pub fn propose_allocation(
+        &self,
+        _: &impl IsA<gst::Element>,
+        _: &mut gst::query::Allocation,
+    ) -> Result<(), Error> {
+        Err(Error)
+    }
+
+    pub fn decide_allocation(
+        &self,
+        _: &impl IsA<gst::Element>,
+        _: &mut gst::query::Allocation,
+    ) -> Result<(), Error> {
+        Err(Error)
+    }
+
+    pub fn traffic(&self) -> (u64, u64) {
+        (0, 0)
+    }
+
+    pub fn wait_for(&self, _: &gst::BufferRef) {}
+
+    pub fn release_context(&self) {}
+
+    pub fn release(&self) {}
+}
+
+/// There is none.
+pub enum Shrinker {}
+
+impl Shrinker {
+    pub fn new(_: &VideoInfo, _: Size) -> Result<Self, Error> {
+        Err(Error)
+    }
+
+    pub fn picture_info(&self) -> &VideoInfo {
+        match *self {}
+    }
+
+    pub fn shrink(&mut self, frame: &Frame) -> Result<VideoFrameRef<&gst::BufferRef>, Error> {
+        match *frame {}
+    }
+}
+
+/// Nothing.
+pub struct Compositor;
+
+impl Compositor {
+    pub fn new(_: &VideoInfo, _: Size) -> Self {
+        Self
+    }
+
+    pub fn composite(
+        &mut self,
+        _: &Residual,
+        _: f32,
+        input: &Frame,
+        _: &mut gst::BufferRef,
+    ) -> Result<(), Error> {
+        match *input {}
+    }
+
+    pub fn copy(&mut self, input: &Frame, _: &mut gst::BufferRef) -> Result<(), Error> {
+        match *input {}
+    }
+}
+
+pub fn caps() -> Option<gst::Caps> {
+    None
+}
+
+pub fn is_gl(_: &gst::CapsRef) -> bool {
+    false
+}
+
+pub fn is_sync_meta(_: gst::glib::Type) -> bool {
+    false
+}
+
+pub fn in_system_memory(caps: gst::Caps) -> gst::Caps {
+    caps
+}
+
+pub fn in_any_memory(caps: gst::Caps) -> gst::Caps {
+    caps
+}

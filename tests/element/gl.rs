@@ -1,0 +1,483 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Frames in GL memory: the same pictures as in system memory, on Mesa's software renderer too.
+
+use std::path::Path;
+
+use gst::prelude::*;
+use gst_check::Harness;
+use gst_video::{VideoFormat, VideoFrameExt, VideoFrameRef, VideoInfo, VideoRegionOfInterestMeta};
+
+use crate::{
+    generators::{self, Models},
+    rig::{self, Rig, assert_ended, run_to_end},
+    skip::say_skipped,
+    video,
+};
+
+/// Whether OpenGL opens here; says so where it does not.
+pub fn is_gl_there() -> bool {
+    rig::init();
+    let mut message = "the elements of gstreamer1.0-gl are missing".to_owned();
+    let pipeline = "gltestsrc num-buffers=1 ! gldownload ! fakesink";
+    if let Ok(pipeline) = gst::parse::launch(pipeline) {
+        let pipeline = pipeline.downcast::<gst::Pipeline>().unwrap();
+        let messages = run_to_end(&pipeline);
+        let mut errors = messages.iter().filter_map(|message| match message.view() {
+            gst::MessageView::Error(error) => Some(error.error().to_string()),
+            _ => None,
+        });
+        match errors.next_back() {
+            None => return true,
+            Some(error) => message = error,
+        }
+    }
+    say_skipped(&format!("SKIP: no OpenGL display opens here: {message}"));
+    false
+}
+
+/// Frames that go through `cycleganfilter` in one of the memories, and are made and looked at in
+/// system memory.
+struct Way {
+    harness: Harness,
+    filter: gst::Element,
+    info: VideoInfo,
+}
+
+impl Way {
+    /// With `filters`, a description of the elements between upload and download, the first of which is
+    /// the filter `f`.
+    fn new(is_gl: bool, filters: &str, model: &Path, info: &VideoInfo) -> Self {
+        rig::init();
+        let filters = filters.replace("{model}", &format!("model=\"{}\"", model.display()));
+        let description = match is_gl {
+            true => format!("glupload ! {filters} ! gldownload"),
+            false => filters,
+        };
+        let mut harness = Harness::new_parse(&description);
+        let bin = harness.element().unwrap();
+        let filter = match bin.downcast::<gst::Bin>() {
+            Ok(bin) => bin.by_name("f").unwrap(),
+            Err(filter) => filter,
+        };
+        harness.set_caps(info.to_caps().unwrap(), info.to_caps().unwrap());
+        Self { harness, filter, info: info.clone() }
+    }
+
+    fn push(&mut self, buffer: gst::Buffer) {
+        self.harness.push(buffer).unwrap();
+    }
+
+    /// The next frame's bytes.
+    fn pull(&mut self) -> Vec<u8> {
+        let buffer = self.harness.pull().expect("no frame came out");
+        bytes(&buffer, &self.info)
+    }
+
+    fn translate(&mut self, buffer: gst::Buffer) -> Vec<u8> {
+        self.push(buffer);
+        self.pull()
+    }
+
+    fn stat(&self, field: &str) -> u64 {
+        self.filter.property::<gst::Structure>("stats").get(field).unwrap()
+    }
+}
+
+/// R, G, B and alpha of each pixel.
+fn bytes(buffer: &gst::Buffer, info: &VideoInfo) -> Vec<u8> {
+    let frame = VideoFrameRef::from_buffer_ref_readable(buffer, info).unwrap();
+    let stride = frame.plane_stride()[0] as usize;
+    let rows = frame.plane_data(0).unwrap().chunks(stride);
+    let width = 4 * info.width() as usize;
+    rows.take(info.height() as usize).flat_map(|row| row[..width].to_vec()).collect()
+}
+
+/// Asserts that alpha is the same, and colours within `tolerance` grey levels. GStreamer scales in steps
+/// of 8 bits, which puts a few samples of random frames further from the mean that the GPU takes.
+fn assert_close(found: &[u8], expected: &[u8], tolerance: u8, what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    let mut further = 0;
+    for (i, (a, b)) in found.iter().zip(expected).enumerate() {
+        let is_alpha = i % 4 == 3;
+        let most = if is_alpha { 0 } else { 2 * tolerance };
+        assert!(a.abs_diff(*b) <= most, "{what}: byte {i} is {a}, expected {b}");
+        further += usize::from(a.abs_diff(*b) > tolerance);
+    }
+    let share = further as f64 / found.len() as f64;
+    assert!(share < 5e-3, "{what}: {share} of the samples are further than {tolerance} off");
+}
+
+const RGBA: VideoFormat = VideoFormat::Rgba;
+
+/// Width, height and short side of the generator's picture: enlarged for it, odd, of its very size, and so
+/// large that frames are halved once and twice before they are scaled.
+const SIZES: [(u32, u32, u32); 7] = [
+    (64, 48, 96),
+    (97, 61, 48),
+    (128, 96, 96),
+    (241, 181, 96),
+    (456, 256, 200),
+    (640, 512, 128),
+    (720, 640, 64),
+];
+
+/// Halves contrast, so that what the memories differ in is halved as well and not enlarged, as an inverting
+/// generator would do it.
+fn pale() -> cyclegan_contract::onnx::ModelProto {
+    generators::linear(0.5, 0.3)
+}
+
+/// Runs the same frames through both memories.
+fn compare(filters: &str, model: &Path, info: &VideoInfo, tolerance: u8) {
+    let frames = [video::random(info, 1), smooth(info, 0), smooth(info, 5)];
+    compare_frames(filters, model, info, tolerance, &frames);
+}
+
+fn compare_frames(
+    filters: &str,
+    model: &Path,
+    info: &VideoInfo,
+    tolerance: u8,
+    frames: &[gst::Buffer],
+) {
+    let mut gl = Way::new(true, filters, model, info);
+    let mut system = Way::new(false, filters, model, info);
+    for (i, frame) in frames.iter().enumerate() {
+        let (found, expected) = (gl.translate(frame.clone()), system.translate(frame.clone()));
+        let what = format!("{filters}, {}×{}, frame {i}", info.width(), info.height());
+        assert_close(&found, &expected, tolerance, &what);
+    }
+    assert_eq!(gl.stat("frames-translated"), system.stat("frames-translated"));
+    let caps = gl.filter.static_pad("src").unwrap().current_caps().unwrap();
+    assert!(caps.features(0).unwrap().contains("memory:GLMemory"), "{caps}");
+}
+
+/// A picture as they are, a little further to the right each time.
+fn smooth(info: &VideoInfo, shift: u32) -> gst::Buffer {
+    video::picture(info, |x, y| {
+        let wave = |period: u32| {
+            let angle = f64::from(x + shift + y) / f64::from(period);
+            (127.5 + 127.5 * angle.sin()) as u8
+        };
+        [wave(40), wave(61), wave(90)]
+    })
+}
+
+#[test]
+fn both_memories_give_the_same_picture() {
+    if !is_gl_there() {
+        return;
+    }
+    let models = Models::new();
+    let model = models.add("pale.onnx", &pale());
+    let identity = models.add("identity.onnx", &generators::identity());
+    for (width, height, side) in SIZES {
+        let info = video::info(RGBA, width, height);
+        let filter = format!("cycleganfilter name=f {{model}} inference-size={side}");
+        compare(&filter, &model, &info, 2);
+        // Nothing but the picture that the generator sees.
+        compare(&format!("{filter} upscale=plain"), &identity, &info, 2);
+    }
+}
+
+#[test]
+fn properties_mean_the_same_in_both_memories() {
+    if !is_gl_there() {
+        return;
+    }
+    let models = Models::new();
+    let model = models.add("pale.onnx", &pale());
+    let info = video::info(RGBA, 197, 151);
+    for properties in [
+        "strength=0.3",
+        "upscale=plain",
+        "upscale=plain strength=0.6",
+        "smoothing=0.5",
+        "inference-size=-1",
+    ] {
+        compare(&format!("cycleganfilter name=f {{model}} {properties}"), &model, &info, 2);
+    }
+}
+
+/// What the generator leaves alone is left alone to the bit, alpha as well.
+#[test]
+fn untouched_pixels_and_alpha_are_exact() {
+    if !is_gl_there() {
+        return;
+    }
+    let models = Models::new();
+    let identity = models.add("identity.onnx", &generators::identity());
+    let masked = models.add("masked.onnx", &generators::with_mask(generators::invert()));
+    for (width, height) in [(64, 48), (455, 256), (641, 481)] {
+        let info = video::info(RGBA, width, height);
+        let mut way = Way::new(true, "cycleganfilter name=f {model}", &identity, &info);
+        for seed in 1..4 {
+            let frame = video::random(&info, seed);
+            let output = way.translate(frame.clone());
+            assert_eq!(output, bytes(&frame, &info), "{width}×{height}");
+        }
+        // The mask is the red of the frame, so the right half is left alone.
+        let frame = video::picture(&info, |x, _| [if 2 * x < width { 250 } else { 0 }, 90, 30]);
+        let mut way = Way::new(true, "cycleganfilter name=f {model}", &masked, &info);
+        let output = way.translate(frame.clone());
+        let frame = bytes(&frame, &info);
+        let is_same = |x: usize| {
+            let place = 4 * (20 * width as usize + x);
+            output[place..place + 4] == frame[place..place + 4]
+        };
+        assert!(!is_same(2) && (3 * width as usize / 4..width as usize).all(is_same));
+    }
+}
+
+/// Strength is looked up for each frame, and at 0 the texture itself goes out.
+#[test]
+fn strength_changes_between_two_frames() {
+    if !is_gl_there() {
+        return;
+    }
+    let models = Models::new();
+    let model = models.add("invert.onnx", &generators::invert());
+    let info = video::info(RGBA, 240, 180);
+    let mut gl = Way::new(true, "cycleganfilter name=f {model}", &model, &info);
+    let mut system = Way::new(false, "cycleganfilter name=f {model}", &model, &info);
+    let (ins, outs) = (memories(&gl.filter, "sink"), memories(&gl.filter, "src"));
+    for strength in [1.0, 0.25, 0.0, 0.8] {
+        for way in [&gl, &system] {
+            way.filter.set_property("strength", strength);
+        }
+        let frame = smooth(&info, 3);
+        let (found, expected) = (gl.translate(frame.clone()), system.translate(frame.clone()));
+        assert_close(&found, &expected, 4, &format!("strength {strength}"));
+        let (input, output) = (ins.try_recv().unwrap(), outs.try_recv().unwrap());
+        assert_eq!(input == output, strength == 0.0, "at strength {strength}");
+        if strength == 0.0 {
+            assert_eq!(found, bytes(&frame, &info));
+        }
+    }
+    assert_eq!(gl.stat("frames-passed"), 1);
+}
+
+/// The address of the memory of each buffer that comes through a pad.
+fn memories(filter: &gst::Element, pad: &str) -> std::sync::mpsc::Receiver<usize> {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let pad = filter.static_pad(pad).unwrap();
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, probe| {
+        let buffer = probe.buffer().unwrap();
+        let _ = sender.send(buffer.peek_memory(0).as_ptr() as usize);
+        gst::PadProbeReturn::Ok
+    });
+    receiver
+}
+
+#[test]
+fn two_filters_share_a_pipeline() {
+    if !is_gl_there() {
+        return;
+    }
+    let models = Models::new();
+    let model = models.add("pale.onnx", &pale());
+    let info = video::info(RGBA, 500, 302);
+    let filters = "cycleganfilter name=f {model} ! cycleganfilter {model} strength=0.5";
+    compare(filters, &model, &info, 3);
+}
+
+/// Several frames in flight, and what is still in flight at the end.
+#[test]
+fn frames_keep_their_order_in_flight() {
+    if !is_gl_there() {
+        return;
+    }
+    let models = Models::new();
+    let model = models.add("slow.onnx", &generators::slow_invert(2));
+    let info = video::info(RGBA, 240, 180);
+    let filters = "cycleganfilter name=f {model} inference-size=120";
+    let frames: Vec<_> = (0..12).map(|shift| smooth(&info, 3 * shift)).collect();
+    let mut system = Way::new(false, filters, &model, &info);
+    let expected: Vec<_> = frames.iter().map(|frame| system.translate(frame.clone())).collect();
+    let mut gl = Way::new(true, &format!("{filters} max-in-flight=3"), &model, &info);
+    for frame in &frames {
+        gl.push(frame.clone());
+    }
+    assert!(gl.harness.push_event(gst::event::Eos::new()));
+    for (i, expected) in expected.iter().enumerate() {
+        assert_close(&gl.pull(), expected, 4, &format!("frame {i}"));
+    }
+    assert_eq!(gl.stat("frames-translated"), 12);
+}
+
+#[test]
+fn a_flush_drops_what_is_in_flight() {
+    if !is_gl_there() {
+        return;
+    }
+    let models = Models::new();
+    let model = models.add("slow.onnx", &generators::slow_invert(2));
+    let info = video::info(RGBA, 240, 180);
+    let mut gl = Way::new(
+        true,
+        "cycleganfilter name=f {model} inference-size=120 max-in-flight=3",
+        &model,
+        &info,
+    );
+    for round in 0..3 {
+        for shift in 0..4 {
+            gl.push(smooth(&info, shift));
+        }
+        assert!(gl.harness.push_event(gst::event::FlushStart::new()));
+        assert!(gl.harness.push_event(gst::event::FlushStop::new(true)));
+        let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+        assert!(gl.harness.push_event(gst::event::Segment::new(&segment)));
+        while gl.harness.try_pull().is_some() {}
+        let frame = smooth(&info, 40 + round);
+        let output = gl.translate(frame.clone());
+        let mut system =
+            Way::new(false, "cycleganfilter name=f {model} inference-size=120", &model, &info);
+        assert_close(&output, &system.translate(frame), 4, &format!("round {round}"));
+    }
+}
+
+/// What the GPU does not do yet goes through system memory, within the element.
+#[test]
+fn regions_and_masks_work_in_both_memories() {
+    if !is_gl_there() {
+        return;
+    }
+    let models = Models::new();
+    let model = models.add("masked.onnx", &generators::with_mask(generators::invert()));
+    let info = video::info(RGBA, 400, 300);
+    let frames = [smooth(&info, 0)];
+    for properties in ["regions=meta", "regions=meta strength=0.5"] {
+        let filters = format!("cycleganfilter name=f {{model}} {properties}");
+        let [found, expected] = [true, false].map(|is_gl| {
+            let mut way = Way::new(is_gl, &filters, &model, &info);
+            // Behind glupload, which drops boxes.
+            let pad = way.filter.static_pad("sink").unwrap();
+            pad.add_probe(gst::PadProbeType::BUFFER, |_, probe| {
+                let buffer = probe.buffer_mut().unwrap().make_mut();
+                for place in [(30, 40, 90, 80), (200, 100, 120, 150)] {
+                    VideoRegionOfInterestMeta::add(buffer, "horse", place);
+                }
+                gst::PadProbeReturn::Ok
+            });
+            let output = way.translate(frames[0].clone());
+            assert_eq!(way.stat("frames-translated"), 1);
+            output
+        });
+        assert_eq!(found, expected, "{properties}");
+        assert_ne!(found, bytes(&frames[0], &info), "{properties}");
+    }
+    let filters = "cycleganfilter name=f {model} output=alpha";
+    let mut gl = Way::new(true, filters, &model, &info);
+    let mut system = Way::new(false, filters, &model, &info);
+    let (found, expected) = (gl.translate(frames[0].clone()), system.translate(frames[0].clone()));
+    assert_eq!(found, expected);
+}
+
+/// The CPU writes masks, so they come out in system memory.
+#[test]
+fn masks_of_textures_come_out_as_gray() {
+    if !is_gl_there() {
+        return;
+    }
+    let models = Models::new();
+    let model = models.add("masked.onnx", &generators::with_mask(generators::invert()));
+    let info = video::info(RGBA, 400, 300);
+    let gray = video::info(VideoFormat::Gray8, 400, 300);
+    let masks = ["glupload ! ", ""].map(|upload| {
+        let filters = format!("{upload}cycleganfilter model=\"{}\" output=mask", model.display());
+        let mut harness = Harness::new_parse(&filters);
+        harness.set_src_caps(info.to_caps().unwrap());
+        harness.push(smooth(&info, 0)).unwrap();
+        let mask = harness.pull().unwrap();
+        assert_eq!(mask.size(), gray.size());
+        mask.map_readable().unwrap().to_vec()
+    });
+    let most = masks[0].iter().zip(&masks[1]).map(|(a, b)| a.abs_diff(*b)).max();
+    assert!(most.unwrap() <= 4, "{most:?}");
+}
+
+/// One filter gets frames in system memory, then textures of another element, and back.
+#[test]
+fn the_memory_changes_between_two_frames() {
+    if !is_gl_there() {
+        return;
+    }
+    let models = Models::new();
+    let model = models.add("pale.onnx", &pale());
+    let info = video::info(RGBA, 240, 180);
+    let mut upload = Harness::new("glupload");
+    upload.set_src_caps(info.to_caps().unwrap());
+    let frame = smooth(&info, 0);
+    upload.push(frame.clone()).unwrap();
+    let texture = upload.pull().unwrap();
+    let texture_caps = upload.sinkpad().unwrap().current_caps().unwrap();
+    let mut rig = Rig::new(&model);
+    // As the pipeline that both are in would do it.
+    let mut query = gst::query::Context::new("gst.gl.GLDisplay");
+    assert!(upload.element().unwrap().static_pad("src").unwrap().query(&mut query));
+    rig.filter.set_context(&query.context_owned().unwrap());
+    let mut expected = None;
+    for is_texture in [false, true, true, false, true] {
+        let (caps, buffer) = match is_texture {
+            true => (texture_caps.clone(), texture.clone()),
+            false => (info.to_caps().unwrap(), frame.clone()),
+        };
+        rig.harness.set_src_caps(caps);
+        let output = rig.translate(buffer);
+        let memory = output.peek_memory(0);
+        let allocator = memory.allocator().map_or("none", |allocator| allocator.type_().name());
+        assert_eq!(allocator.starts_with("GstGLMemory"), is_texture, "{allocator}");
+        let output = bytes(&output, &info);
+        assert_close(&output, expected.get_or_insert(output.clone()), 2, "after a change");
+    }
+    assert!(rig::errors_in(&rig.said()).is_empty());
+}
+
+/// A branch in which nothing is translated shows the frames as they were.
+#[test]
+fn the_other_branch_of_a_tee_is_left_alone() {
+    if !is_gl_there() {
+        return;
+    }
+    let models = Models::new();
+    let model = models.add("invert.onnx", &generators::invert());
+    let description = "videotestsrc num-buffers=6 pattern=white ! video/x-raw,format=RGBA,width=320,height=240 ! \
+        glupload ! tee name=t \
+        t. ! queue ! cycleganfilter {model} max-in-flight=2 ! gldownload ! fakesink name=changed signal-handoffs=true \
+        t. ! queue ! gldownload ! fakesink name=own signal-handoffs=true";
+    let pipeline = rig::pipeline(description, &model);
+    let (sender, receiver) = std::sync::mpsc::channel();
+    for (name, expected) in [("changed", 0), ("own", 255)] {
+        let sender = sender.clone();
+        let sink = pipeline.by_name(name).unwrap();
+        sink.connect("handoff", false, move |values| {
+            let buffer = values[1].get::<gst::Buffer>().unwrap();
+            let map = buffer.map_readable().unwrap();
+            let is_right = map.chunks(4).all(|pixel| pixel == [expected, expected, expected, 255]);
+            sender.send(is_right).unwrap();
+            None
+        });
+    }
+    assert_ended(&run_to_end(&pipeline));
+    let frames: Vec<_> = receiver.try_iter().collect();
+    assert_eq!(frames, [true; 12]);
+}
+
+/// Of a frame only the generator's picture and the residual cross the bus.
+#[test]
+fn only_small_pictures_cross_the_bus() {
+    if !is_gl_there() {
+        return;
+    }
+    let models = Models::new();
+    let model = models.add("pale.onnx", &pale());
+    let info = video::info(RGBA, 640, 480);
+    let mut gl = Way::new(true, "cycleganfilter name=f {model} inference-size=96", &model, &info);
+    for shift in 0..3 {
+        gl.translate(smooth(&info, shift));
+    }
+    let picture = 128 * 96;
+    assert_eq!(gl.stat("gl-bytes-down"), 3 * 4 * picture);
+    assert_eq!(gl.stat("gl-bytes-up"), 3 * 8 * picture);
+}
