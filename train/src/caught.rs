@@ -52,14 +52,14 @@ fn message(panic: &(dyn Any + Send)) -> String {
 fn describe(message: &str, place: &str) -> String {
     let Some((_, of_torch)) = message.split_once("Torch(\"") else {
         let line = message.lines().next().unwrap_or_default();
-        return format!("a fault of this program, please report it: {line} ({place})");
+        return format!("a bug in cyclegan-train, please report it: {line} ({place})");
     };
     // libtorch says what is wrong in its first line; a trace of C++ follows.
     let line = of_torch.split("\\n").next().unwrap_or(of_torch);
     let line = line.trim_end_matches("\")").replace("\\\"", "\"");
     let full = ["out of memory", "allocate memory"].iter().any(|words| line.contains(words));
     let hint = if full {
-        "; lower --batch-size, --crop-size, --ngf or --ndf, or end what else uses this memory"
+        "; lower --batch-size, --crop-size, --ngf or --ndf, or stop other programs that use the memory"
     } else {
         ""
     };

@@ -177,7 +177,7 @@ impl Shown {
         let path = run.checkpoints().join(BEST);
         ensure!(
             path.is_file(),
-            "{}: not there, expected a run that was trained with --eval-every",
+            "{}: not found, expected a run trained with --eval-every",
             path.display()
         );
         let checkpoint = Checkpoint::open(&path).map_err(|flaw| match flaw {
@@ -225,7 +225,7 @@ impl Checkpoint {
             match Self::open(&path) {
                 Ok(checkpoint) => {
                     for error in damaged {
-                        eprintln!("warning: {error:#}; taking {} instead", path.display());
+                        eprintln!("warning: {error:#}; using {} instead", path.display());
                     }
                     return Ok(checkpoint);
                 }
@@ -235,14 +235,14 @@ impl Checkpoint {
                 Err(Flaw::Foreign(error)) => return Err(error.context(path.display().to_string())),
             }
         }
-        let none = || anyhow!("{}: no checkpoint to go on from", folder.display());
+        let none = || anyhow!("{}: no checkpoint to resume from", folder.display());
         Err(damaged.into_iter().next().unwrap_or_else(none))
     }
 
     fn open(path: &Path) -> Result<Self, Flaw> {
         let mut file = Reader::open(path).map_err(Flaw::Damaged)?;
         let state =
-            file.entry(STATE).context("no state in it, expected a checkpoint of this program");
+            file.entry(STATE).context("it has no state, expected a checkpoint of cyclegan-train");
         let state = state.map_err(Flaw::Foreign)?.to_owned();
         let read = || -> Result<State> {
             let Format { format } = serde_json::from_str(&state).context("its state")?;
@@ -323,9 +323,9 @@ fn same_architecture(name: &str, found: &str, expected: &Layout) -> Result<()> {
     }
     let differing = found.lines().zip(expected.lines()).find(|(f, e)| f != e);
     match differing {
-        Some((f, e)) => bail!("another architecture: {name} has `{f}`, the options ask for `{e}`"),
+        Some((f, e)) => bail!("another architecture: {name} has `{f}`, but the options need `{e}`"),
         None => bail!(
-            "another architecture: {name} has {} parameters, the options ask for {}",
+            "another architecture: {name} has {} parameters, but the options need {}",
             found.lines().count(),
             expected.lines().count()
         ),
@@ -408,7 +408,7 @@ impl State {
     }
 
     fn network(&self, name: &str) -> Result<&Network> {
-        self.networks.get(name).with_context(|| format!("no network {name} in it"))
+        self.networks.get(name).with_context(|| format!("it has no network {name}"))
     }
 }
 

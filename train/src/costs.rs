@@ -66,7 +66,7 @@ impl Costs {
             format!("at {size}×{size}"),
             "parameters".to_owned(),
             "GMAC".to_owned(),
-            "GMAC as the literature counts".to_owned(),
+            "GMAC at output size".to_owned(),
             format!("ms, {}", self.provider),
         ]
     }

@@ -48,8 +48,8 @@ fn find(name: &str, mine: usize) -> Result<Device> {
     let index = index.unwrap_or(mine % there.max(1));
     ensure!(
         index < there,
-        "--device {name}: libtorch finds {there} CUDA devices{missing}; take --device cpu, or set \
-         up the libtorch and driver of this GPU"
+        "--device {name}: libtorch finds {there} CUDA devices{missing}; use --device cpu, or install \
+         a libtorch and a driver for this GPU"
     );
     Ok(Device::Cuda(index))
 }

@@ -23,6 +23,6 @@ pub fn flag() -> Result<Arc<AtomicBool>> {
             unsafe { libc::_exit(ENDED_BY_INTERRUPT) }
         }
     };
-    ctrlc::set_handler(again).context("cannot listen for Ctrl-C")?;
+    ctrlc::set_handler(again).context("cannot handle Ctrl-C")?;
     Ok(stop)
 }

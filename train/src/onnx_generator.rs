@@ -94,7 +94,7 @@ impl OnnxGenerator {
                 let fits = i64::from(only) == length;
                 ensure!(
                     fits,
-                    "the picture's {side} is {length}, but the generator paints {only} only"
+                    "the image's {side} is {length}, but the generator accepts only {only}"
                 );
             }
         }
@@ -163,7 +163,7 @@ fn runtime() -> Result<&'static Environment> {
     match LOADED.get_or_init(load) {
         Ok(environment) => Ok(environment),
         Err(reason) => bail!(
-            "ONNX Runtime cannot be loaded ({reason}); set ORT_DYLIB_PATH to its libonnxruntime.so"
+            "cannot load ONNX Runtime ({reason}); set ORT_DYLIB_PATH to its libonnxruntime.so"
         ),
     }
 }

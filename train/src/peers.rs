@@ -51,7 +51,7 @@ impl Launch {
     pub fn join() -> Result<Self> {
         anyhow::ensure!(
             launched() == 1,
-            "started by mpirun, but built without MPI; see `./dev setup mpi`"
+            "started by mpirun, but built without MPI; run `./dev setup mpi` and build with `MPI=1`"
         );
         Ok(Self {})
     }

@@ -124,7 +124,7 @@ fn stage(name: &str, mut own: Table, all: &Table, folder: &Path) -> Result<Stage
     let lengths = [own.remove("images"), own.remove("minutes")];
     ensure!(
         lengths.iter().flatten().count() == 1,
-        "expected its length, either `images` or `minutes`"
+        "it has no length, expected either `images` or `minutes`"
     );
     let mut options = all.clone();
     options.extend(own);
@@ -154,7 +154,7 @@ fn known(table: &Table, besides: &[&str]) -> Result<()> {
     for key in table.keys() {
         ensure!(
             !LENGTHS.contains(&key.as_str()),
-            "`{key}`: each stage has a length of its own, `images` or `minutes`"
+            "`{key}`: expected `images` or `minutes` in each stage instead"
         );
         ensure!(names.contains(&key.as_str()), "no option `{key}`{}", suggestion(key, &names));
     }
@@ -187,8 +187,8 @@ fn same_networks(stages: &[Stage]) -> Result<()> {
         {
             ensure!(
                 *own == first,
-                "{}: its options make other {whose} than those of the first stage, with which it goes \
-                 on; name their options once, above all stages",
+                "{}: its options give other {whose} than the first stage, but all stages train the same \
+                 networks; set these options once, above the stages",
                 place(i, &stage.name)
             );
         }

@@ -139,7 +139,7 @@ impl RunFolder {
         ensure!(!path.is_file(), "{}: a file, expected a folder", path.display());
         ensure!(
             !run.config_path().exists(),
-            "{}: holds a run already; give --resume to go on with it, or another --out",
+            "{}: already contains a run; continue it with --resume, or choose another --out",
             path.display()
         );
         Ok(run)
@@ -150,7 +150,7 @@ impl RunFolder {
         let run = Self(path.to_owned());
         ensure!(
             run.config_path().is_file(),
-            "{}: no run here, expected a folder with config.toml that `train` made",
+            "{}: no run found, expected a folder with the config.toml of `train`",
             path.display()
         );
         Ok(run)

@@ -44,7 +44,7 @@ impl Samples {
             // One that cannot be read is reported by the loader.
             let tiles: Vec<Tensor> = picked.filter_map(|p| tile(p).ok()).collect();
             let folder = domain.images[0].parent().unwrap_or(data).display();
-            ensure!(!tiles.is_empty(), "{folder}: no readable picture to show");
+            ensure!(!tiles.is_empty(), "{folder}: no readable image for the samples");
             Ok(Tensor::stack(&tiles, 0).to_device(device))
         };
         let images = [of(&a)?, of(&b)?];

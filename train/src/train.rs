@@ -56,27 +56,27 @@ const VALIDATED: u32 = 256;
 /// Arguments of `train`.
 #[derive(Debug, Args)]
 pub struct TrainArgs {
-    /// Data set: a folder with trainA and trainB, and testA, testB, trainA_mask, trainB_mask if
-    /// there [with --resume: the run's own, with --recipe: its `data`]
+    /// Data set: a folder with trainA and trainB, and optionally testA, testB, trainA_mask and
+    /// trainB_mask [with --resume: the run's own, with --recipe: its `data`]
     #[arg(long, required_unless_present_any = ["resume", "recipe"])]
     pub data: Option<PathBuf>,
     /// Folder of the run [with --recipe: its `out`]
     #[arg(long, required_unless_present = "recipe")]
     pub out: Option<PathBuf>,
-    /// Train by the stages of a recipe file; options given here replace its own in all stages
+    /// Train in the stages of a recipe file; options given here replace its own in all stages
     #[arg(long, value_name = "FILE")]
     pub recipe: Option<PathBuf>,
-    /// Go on with the run in --out, from its newest checkpoint; options given here replace the
-    /// run's own
+    /// Continue the run in --out from its newest checkpoint; options given here replace the run's
+    /// own
     #[arg(long)]
     pub resume: bool,
-    /// Begin with the generators of a folder that `export` wrote, G.onnx and F.onnx of the same
-    /// architecture; the discriminators begin anew
+    /// Start with the generators of a folder that `export` wrote, G.onnx and F.onnx; the
+    /// discriminators start from random weights
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     pub init_from: Option<PathBuf>,
     #[command(flatten)]
     options: TrainOptions,
-    /// Of a run that `compress` began
+    /// For a run of `compress`
     #[command(flatten)]
     distill: DistillOptions,
 }
@@ -177,8 +177,8 @@ impl Session {
         let wants_bf16 = options.mixed_precision == MixedPrecision::Bf16;
         if wants_bf16 && device == Device::Cpu && !device::has_bf16() && peers.rank() == 0 {
             eprintln!(
-                "--mixed-precision bf16: this processor has no instructions for bfloat16 and will \
-                 take several times as long as with --mixed-precision no"
+                "--mixed-precision bf16: this CPU has no bfloat16 instructions; training will take \
+                 several times as long as with --mixed-precision no"
             );
         }
         let (plan, held_out) = plan(&run, config, peers.rank(), peers.count())?;
@@ -267,16 +267,16 @@ impl Session {
         bar.abandon();
         let skipped = match self.loader.skipped() {
             0 => String::new(),
-            1 => "; 1 picture skipped".to_owned(),
-            n => format!("; {n} pictures skipped"),
+            1 => "; 1 image skipped".to_owned(),
+            n => format!("; {n} images skipped"),
         };
         let (at, end) = (self.model.step, self.last_iteration());
         if at < end {
-            println!("stopped after iteration {at} of {end}, go on with --resume{skipped}");
+            println!("stopped after iteration {at} of {end}, continue with --resume{skipped}");
         } else if at > began {
             println!("trained {at} iterations, {} images{skipped}", self.model.images);
         } else {
-            println!("nothing to train: the run is at iteration {at}, and ends at {end}");
+            println!("nothing to train: the run is at iteration {at} of {end}");
         }
         Ok(())
     }
@@ -349,18 +349,18 @@ impl Session {
         wrong.map_or(Ok(()), |(name, _)| Err(self.diverged(name)))
     }
 
-    /// What to say of a run with something that is no number, or infinite.
+    /// The error for a value that is NaN or infinite.
     fn diverged(&self, name: &str) -> anyhow::Error {
         let at = self.model.step;
         let again = match checkpoint::list(&self.run.checkpoints()) {
-            Ok(all) if !all.is_empty() => "go on from the last checkpoint with --resume",
-            _ => "begin again in another --out",
+            Ok(all) if !all.is_empty() => "continue from the last checkpoint with --resume",
+            _ => "start again in another --out",
         };
         let exact = match self.options.mixed_precision {
             MixedPrecision::No => "",
-            MixedPrecision::Bf16 => " or take --mixed-precision no",
+            MixedPrecision::Bf16 => " or use --mixed-precision no",
         };
-        anyhow!("{name} is no number after iteration {at}; lower --lr{exact}, and {again}")
+        anyhow!("{name} is NaN or infinite after iteration {at}; lower --lr{exact}, and {again}")
     }
 
     fn line(&self, lr: f64, epoch: u64, clock: &Clock) -> Map<String, Value> {
@@ -379,11 +379,12 @@ impl Session {
         line
     }
 
-    /// Saves what there is before a run ends with an error that is not its own.
+    /// Saves a checkpoint before the run ends with an error from outside of it.
     fn save_before<T>(&self, error: anyhow::Error) -> Result<T> {
         self.save()?;
         let at = self.model.step;
-        Err(error.context(format!("stopped and saved after iteration {at}, go on with --resume")))
+        Err(error
+            .context(format!("stopped and saved after iteration {at}, continue with --resume")))
     }
 
     fn bar(&self) -> ProgressBar {
@@ -412,7 +413,7 @@ fn distillation(run: &RunFolder, distill: &Distill, device: Device) -> Result<Di
 fn begun(config: &Config, device: Device) -> Result<CycleGan> {
     ensure!(
         config.train.generator(0).norm != Norm::Frozen,
-        "--norm frozen goes on from a run with --norm instance, give --resume as well"
+        "--norm frozen continues a run with --norm instance, expected --resume as well"
     );
     let mut model = CycleGan::new(&config.train, device)?;
     if let Some(path) = &config.train.backbone {

@@ -205,10 +205,10 @@ impl Video {
         self.frames += 1;
         let caps = sample.caps().context("a frame without caps")?;
         let info = gst_video::VideoInfo::from_caps(caps)?;
-        let buffer = sample.buffer_owned().context("a sample without frame")?;
+        let buffer = sample.buffer_owned().context("a sample without a frame")?;
         let time = buffer.pts().map_or(0.0, |t| t.seconds_f64());
         let frame = gst_video::VideoFrame::from_buffer_readable(buffer, &info)
-            .map_err(|_| anyhow!("a frame that cannot be read"))?;
+            .map_err(|_| anyhow!("cannot read a frame"))?;
         Ok(Some(Frame { picture: picture(&frame)?, time }))
     }
 
@@ -224,8 +224,8 @@ impl Video {
         let stall = self.patience.stall;
         ensure!(
             since.elapsed() < stall,
-            "no frame for {:.0} s after {} frames: its decoder hangs, as GStreamer's does with \
-             animated GIFs; convert the file first, `ffmpeg -i FILE FILE.mkv`",
+            "no frame for {:.0} s after {} frames: the decoder hangs, as GStreamer's does with \
+             animated GIFs; convert the file first with `ffmpeg -i FILE FILE.mkv`",
             stall.as_secs_f64(),
             self.frames
         );
@@ -264,5 +264,5 @@ fn picture(frame: &gst_video::VideoFrame<gst_video::video_frame::Readable>) -> R
     let row = width as usize * 3;
     let rows = data.chunks(stride).take(height as usize);
     let pixels: Vec<u8> = rows.flat_map(|r| &r[..row]).copied().collect();
-    RgbImage::from_raw(width, height, pixels).context("a frame cut short")
+    RgbImage::from_raw(width, height, pixels).context("a truncated frame")
 }

@@ -268,7 +268,7 @@ fn budgets_and_batches_that_cannot_work_say_what_would() {
     compress("big", &["--max-macs", "1e9", "--size", "30"], &["--size", "4"]);
     compress("plain", &["--max-macs", "1e5"], &["--norm none"]);
     compress("unet", &[], &["teacher has no residual blocks", "--lambda-distill-a 0"]);
-    compress("nowhere", &[], &["no run here"]);
+    compress("nowhere", &[], &["no run found"]);
     let (teacher, file) = (case.path("big"), case.path("big.pair/G.onnx"));
     let both = ["compress", "--run", &teacher, "--teacher", &file, "--out", &out, "--data", &data];
     let said = program().args(both).output().unwrap();

@@ -39,12 +39,12 @@ impl Reader {
     pub fn open(path: &Path) -> Result<Self> {
         let mut file = fs::File::open(path)?;
         let length = file.metadata()?.len();
-        let header = header(&mut file).context("not a checkpoint or cut short")?;
+        let header = header(&mut file).context("not a checkpoint, or truncated")?;
         let start = file.stream_position()?;
         let expected = start + header.data_len() as u64;
         ensure!(
             length == expected,
-            "not a checkpoint or cut short: it has {length} bytes, expected {expected}"
+            "not a checkpoint, or truncated: it has {length} bytes, expected {expected}"
         );
         Ok(Self { file, header, start })
     }

@@ -22,17 +22,17 @@ const MOST: u32 = 64;
 /// What a student may cost.
 #[derive(Clone, Debug, Args)]
 pub struct Budget {
-    /// Multiply-accumulates of a student at most, for example 2.5e9; transposed convolutions are
+    /// Most multiply-accumulates of a student, for example 2.5e9; transposed convolutions are
     /// counted at their input's size
     #[arg(long, conflicts_with = "max_ms", help_heading = "Budget")]
     max_macs: Option<f64>,
-    /// Milliseconds of a student at most, measured with ONNX Runtime on this machine
+    /// Most milliseconds of a student, measured with ONNX Runtime on this machine
     #[arg(long, help_heading = "Budget")]
     max_ms: Option<f64>,
-    /// What milliseconds are measured on
+    /// Where milliseconds are measured
     #[arg(long, value_enum, default_value = "cpu", help_heading = "Budget")]
     provider: Provider,
-    /// Side of the picture that costs are counted and measured at, pixels
+    /// Side of the square image that costs are counted and measured on, pixels
     #[arg(long, default_value_t = 256, help_heading = "Budget")]
     pub size: u32,
 }
@@ -40,7 +40,7 @@ pub struct Budget {
 /// What ONNX Runtime runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Provider {
-    /// The processor, all cores
+    /// The CPU, all cores
     Cpu,
 }
 

@@ -83,7 +83,7 @@ impl OnnxTeacher {
         bar.finish_and_clear();
         ensure!(
             skipped < domain.images.len(),
-            "{}: no picture can be read",
+            "{}: no image can be read",
             domain.images[0].parent().unwrap_or(Path::new("")).display()
         );
         Ok(folder)

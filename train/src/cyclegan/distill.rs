@@ -23,38 +23,38 @@ use crate::{
 #[derive(Clone, Debug, Args, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct DistillOptions {
-    /// Weight of the distance of G's pictures from its teacher's
+    /// Weight of the distance of G's output from its teacher's
     #[arg(long, default_value_t = 5.0, help_heading = "Distillation")]
     pub lambda_recon_a: f64,
-    /// Weight of the distance of F's pictures from its teacher's
+    /// Weight of the distance of F's output from its teacher's
     #[arg(long, default_value_t = 5.0, help_heading = "Distillation")]
     pub lambda_recon_b: f64,
-    /// Weight of the alignment of G's features with its teacher's, when the teacher is a run
+    /// Weight of the alignment of G's features with its teacher's, if the teacher is a run
     #[arg(long, default_value_t = 1.0, help_heading = "Distillation")]
     pub lambda_distill_a: f64,
     /// Weight of the alignment of F's features with its teacher's
     #[arg(long, default_value_t = 0.1, help_heading = "Distillation")]
     pub lambda_distill_b: f64,
-    /// What the alignment compares: centred, the places of all images less their mean; paper, the images
-    /// of a batch as they are, which needs a large one
+    /// What the alignment compares: centred, the pixels of all images minus their mean; paper, whole images
+    /// of a batch, which needs a large batch
     #[arg(long, value_enum, default_value = "centred", help_heading = "Distillation")]
     #[serde(default = "paper")]
     pub alignment: Alignment,
-    /// Weight of the distance of features from the teacher's through the best 1×1 map, when the teacher is
-    /// a run
+    /// Weight of the distance of features from the teacher's after the best 1×1 map, if the teacher is a
+    /// run
     #[arg(long, default_value_t = 0.0, help_heading = "Distillation")]
     #[serde(default)]
     pub lambda_feature: f64,
-    /// Weight of the same distance of the features' means over each picture, channel by channel
+    /// Weight of the same distance for the features' means over each image, channel by channel
     #[arg(long, default_value_t = 0.0, help_heading = "Distillation")]
     #[serde(default)]
     pub lambda_channel: f64,
-    /// Weight of 1 − SSIM of pictures and the teacher's
+    /// Weight of 1 − SSIM with the teacher's output
     #[arg(long, default_value_t = 0.0, help_heading = "Distillation")]
     #[serde(default)]
     pub lambda_ssim: f64,
-    /// Weight of the distance between photographs and what the other generator makes of the
-    /// teacher's pictures of them, beside the cycle
+    /// Weight of the distance between the input and the other generator's translation of the teacher's
+    /// output, beside the cycle loss
     #[arg(long, default_value_t = 0.0, help_heading = "Distillation")]
     pub lambda_inverse: f64,
 }

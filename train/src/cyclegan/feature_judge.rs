@@ -48,7 +48,7 @@ impl FeatureJudge {
         let judge = options.val_features.clone().or_else(|| eval::usual_network().ok());
         ensure!(
             judge.and_then(|judge| fs::read(judge).ok()).is_none_or(|judge| judge != own),
-            "--d-features {}: the network that `eval` scores with, expected another one",
+            "--d-features {}: `eval` scores with this network, expected another one",
             path.display()
         );
         let frozen = Frozen::read(path, device)?;

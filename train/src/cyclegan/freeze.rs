@@ -36,7 +36,7 @@ impl CycleGan {
             }
             count += 1;
         }
-        ensure!(count > 0, "no images to take the statistics of");
+        ensure!(count > 0, "no images for the statistics");
         let mean = |sum: &Vec<Tensor>| sum.iter().map(|s| s / f64::from(count)).collect();
         let means: [[Vec<Tensor>; 2]; 2] = sums.map(|s| s.each_ref().map(mean));
         let [g, f] = [0, 1].map(|i| self.frozen_player(&frozen[i], i, &means[i]));

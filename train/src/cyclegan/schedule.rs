@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LrPolicy {
-    /// Constant for n-epochs, then in a line to zero over n-epochs-decay.
+    /// Constant for n-epochs, then linear to zero over n-epochs-decay.
     Linear,
     /// Divided by ten every lr-decay-iters epochs.
     Step,
-    /// Times 0.2 when the cycle loss, with a teacher also the distance from it, has not fallen by 1 % for more than five epochs.
+    /// Multiplied by 0.2 if the cycle loss (and the distance from a teacher) has not fallen by 1 % for more than five epochs.
     Plateau,
-    /// From the start to zero along half a cosine over n-epochs + n-epochs-decay.
+    /// Half a cosine from the initial value to zero over n-epochs + n-epochs-decay.
     Cosine,
 }
 

@@ -191,7 +191,7 @@ impl Iteration<'_> {
         }
         let image = fake.image.detach();
         sum.measure(Term::Change, &l1(&image, &batch.images));
-        sum.measure(Term::Likeness, &likeness(&image, &batch.images));
+        sum.measure(Term::Correlation, &correlation(&image, &batch.images));
         let learn = model.generators.iter().chain(projection.map(|(_, player)| player));
         let learn: Vec<&Params> = learn.map(|player| &player.params).collect();
         let mut gradients = gradients(&sum.total, &learn).into_iter();
@@ -322,7 +322,7 @@ fn mask_loss(painted: &[&Painted], masks: Option<&Masks>) -> Option<Tensor> {
 }
 
 /// Correlation of the brightness of two pictures, −1 to 1.
-fn likeness(a: &Tensor, b: &Tensor) -> Tensor {
+fn correlation(a: &Tensor, b: &Tensor) -> Tensor {
     let centred = |x: &Tensor| {
         let grey = x.mean_dim([1i64].as_slice(), true, Kind::Float);
         &grey - grey.mean(Kind::Float)

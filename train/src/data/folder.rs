@@ -46,13 +46,13 @@ impl Domain {
         let folder = data.join(name);
         ensure!(
             folder.is_dir(),
-            "{}: no such folder, expected a data set: a folder that has trainA and trainB in it",
+            "{}: no such folder, expected a data set: a folder with trainA and trainB",
             folder.display()
         );
         let images = pictures(&folder)?;
         ensure!(
             !images.is_empty(),
-            "{}: no pictures, expected files ending in {}",
+            "{}: no images, expected files ending in {}",
             folder.display(),
             ENDINGS.join(", ")
         );
@@ -102,7 +102,7 @@ fn masks(folder: &Path, root: &Path, images: &[PathBuf]) -> Result<Vec<Option<Pa
         images.iter().map(|image| by_name.get(&name(image, root).ok()).cloned()).collect();
     ensure!(
         masks.iter().any(Option::is_some),
-        "{}: no file has the base name of a picture, expected masks named as the pictures are",
+        "{}: no file has the base name of an image, expected masks named like the images",
         folder.display()
     );
     Ok(masks)

@@ -43,7 +43,7 @@ pub fn hold_out(
                 let chosen = chosen(&names, share, LEAST);
                 ensure!(
                     chosen.len() < names.len(),
-                    "{}: {} pictures, expected more than {LEAST}, which --eval-every holds out",
+                    "{}: {} images, expected more than the {LEAST} that --eval-every holds out",
                     domain.root.display(),
                     names.len()
                 );
@@ -52,7 +52,10 @@ pub fn hold_out(
                 *domain = domain.only(&rest);
             }
         }
-        _ => anyhow::bail!("{}: one of valA and valB, expected both or neither", data.display()),
+        _ => anyhow::bail!(
+            "{}: has only one of valA and valB, expected both or neither",
+            data.display()
+        ),
     }
     if negatives.len() > LEAST {
         let names = negatives.iter().map(|path| path.with_extension(""));

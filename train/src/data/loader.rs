@@ -211,7 +211,7 @@ impl<'a> Worker<'a> {
                 Err(error) => self.skip(path, &error),
             }
         }
-        bail!("{option}: no usable picture among {STAND_INS} tries, see the messages above")
+        bail!("{option}: no usable image in {STAND_INS} tries, see the messages above")
     }
 
     fn unlabelled(&self, path: &Path, rng: &mut impl Rng) -> Result<RgbImage> {
@@ -269,8 +269,8 @@ impl<'a> Worker<'a> {
         }
         let folder = images[0].parent().unwrap_or(&images[0]).display();
         bail!(
-            "{folder}: no usable picture among {tried}, each cannot be read, see the messages above, or \
-             has too little inside its mask for a crop"
+            "{folder}: no usable image among {tried}: each cannot be read (see the messages above) or has \
+             too little foreground for a crop"
         );
     }
 
@@ -295,7 +295,12 @@ impl<'a> Worker<'a> {
         let path = &domains[0].images[index];
         let (w, h) = pictures[0].rgb.dimensions();
         if let Some(other) = pictures.iter().map(|p| p.rgb.dimensions()).find(|&s| s != (w, h)) {
-            bail!("{}: is {w}×{h}, but its partner {}×{}", path.display(), other.0, other.1);
+            bail!(
+                "{}: is {w}×{h}, but its partner is {}×{}, expected the same size",
+                path.display(),
+                other.0,
+                other.1
+            );
         }
         let view = self.best_view((w, h), pictures[0].mask.as_ref(), rng);
         let view = view.with_context(|| path.display().to_string())?;

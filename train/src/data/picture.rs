@@ -29,7 +29,11 @@ pub struct Picture {
 pub fn mask_of(path: &Path, rgb: &RgbImage, mask: &Path) -> Result<GrayImage> {
     let mask = decode::mask(mask)?;
     let ((mw, mh), (w, h)) = (mask.dimensions(), rgb.dimensions());
-    ensure!((mw, mh) == (w, h), "{}: is {w}×{h}, but its mask {mw}×{mh}", path.display());
+    ensure!(
+        (mw, mh) == (w, h),
+        "{}: is {w}×{h}, but its mask is {mw}×{mh}, expected the same size",
+        path.display()
+    );
     Ok(mask)
 }
 

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Which part of a picture a crop shows.
+//! Resizing and cropping of images.
 
 use clap::ValueEnum;
 use image::{GrayImage, ImageBuffer, Pixel, RgbImage};
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
-/// How pictures become crops.
+/// How images are resized and cropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[value(rename_all = "snake_case")]
 pub enum Preprocess {
     /// Resize to load-size×load-size, then crop.
     ResizeAndCrop,
-    /// Crop at the picture's own size.
+    /// Crop at the image's own size.
     Crop,
     /// Resize to width load-size, keep the aspect.
     ScaleWidth,
@@ -22,7 +22,7 @@ pub enum Preprocess {
     ScaleWidthAndCrop,
     /// Resize to a random short side from load-size-min to load-size, keep the aspect, then crop.
     MultiScaleCrop,
-    /// Keep the picture's own size.
+    /// Keep the image's own size.
     None,
 }
 
@@ -39,10 +39,10 @@ pub struct Sizes {
     pub multiple: u32,
 }
 
-/// A rectangle of a picture, scaled to a size, perhaps mirrored.
+/// A rectangle of an image, scaled to a size and optionally mirrored.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct View {
-    /// Left, top, width and height in the picture, pixels.
+    /// Left, top, width and height in the image, pixels.
     pub rect: [f64; 4],
     /// Width and height of the result, pixels.
     pub size: (u32, u32),
@@ -50,10 +50,10 @@ pub struct View {
     pub flip: bool,
 }
 
-/// A picture is smaller than the crop asked of it.
+/// An image is smaller than the crop.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "is {width}×{height} where crops of {crop} are wanted; lower --crop-size or let \
+    "is {width}×{height}, smaller than a crop of {crop}; lower --crop-size or let \
          --preprocess resize"
 )]
 pub struct TooSmall {

@@ -207,7 +207,10 @@ impl<'a> Judge<'a> {
             bar.inc(1);
         }
         bar.finish_and_clear();
-        ensure!(features.len() > 2, "KID needs at least three pictures of each domain");
+        ensure!(
+            features.len() > 2,
+            "too few images for KID, expected at least three of each domain"
+        );
         let share = |class: Option<usize>| {
             let hits = called.iter().filter(|&&best| Some(best) == class).count();
             (class.is_some() && !called.is_empty()).then(|| hits as f64 / called.len() as f64)
@@ -249,7 +252,7 @@ impl<'a> Judge<'a> {
             return Ok(());
         };
         let images = folder::pictures(folder)?;
-        ensure!(!images.is_empty(), "{}: no pictures", folder.display());
+        ensure!(!images.is_empty(), "{}: no images", folder.display());
         // Spread evenly: names often begin with what a picture shows.
         let count = images.len().min(self.args.max_images);
         let images: Vec<_> = (0..count).map(|i| &images[i * images.len() / count]).collect();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Scores of a run while it trains, on pictures that it is not trained on.
+//! Scores of a run during training, on held-out images.
 
 use std::path::{Path, PathBuf};
 
@@ -20,20 +20,20 @@ use crate::{
     pixels,
 };
 
-/// What a run's best checkpoint is the best by; less is better.
+/// The score that decides which checkpoint is the best; lower is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[value(rename_all = "snake_case")]
 pub enum BestBy {
-    /// KID of both generators, added up.
+    /// Sum of the KID of both generators.
     Kid,
     /// KID of G.
     KidA,
     /// KID of F.
     KidB,
-    /// Distance after going there and back, of both directions.
+    /// Sum of the cycle errors of both directions.
     Cycle,
-    /// Change of pictures of neither domain, by both generators.
+    /// Sum of the changes that both generators make to images of neither domain.
     Negatives,
 }
 
@@ -49,29 +49,29 @@ impl BestBy {
         }
     }
 
-    /// What decides in a line of metrics, if it has that.
+    /// The deciding score of a line of metrics, if it has one.
     pub fn of(self, line: &Map<String, Value>) -> Option<f64> {
         let sum = self.names().iter().map(|name| line.get(*name)?.as_f64()).sum::<Option<f64>>();
         sum.filter(|sum| sum.is_finite())
     }
 }
 
-/// The titles of the curves, and the scores in them.
+/// The titles of the charts, and the scores in each.
 pub const CHARTS: [(&str, &[&str]); 3] = [
     ("Validation: KID×100", &["val_kid_A", "val_kid_B"]),
-    ("Validation: there and back, grey levels", &["val_cycle_A", "val_cycle_B"]),
+    ("Validation: cycle error, grey levels", &["val_cycle_A", "val_cycle_B"]),
     (
-        "Validation: change of pictures of neither domain, grey levels",
+        "Validation: change of images of neither domain, grey levels",
         &["val_negative_A", "val_negative_B"],
     ),
 ];
 
-/// Pictures and the network that looks at them.
+/// Held-out images and the feature network.
 #[derive(Debug)]
 pub struct Validation {
     held_out: HeldOut,
     network: Option<FeatureNetwork>,
-    /// Features of the real pictures, K×D, once they were looked at.
+    /// Features of the real images, K×D, once computed.
     real: Option<[Tensor; 2]>,
     short: u32,
     multiple: u32,
@@ -98,11 +98,11 @@ impl Validation {
         };
         ensure!(
             network.is_some() || !wants_kid,
-            "--val-features none: there is no KID then; name another --best-by"
+            "--val-features none: there is no KID to choose by, expected another --best-by"
         );
         ensure!(
             best != BestBy::Negatives || !held_out.negatives.is_empty(),
-            "--best-by negatives: no picture of neither domain, expected more than 3 in --negatives"
+            "--best-by negatives: no held-out images of neither domain, expected more than 3 images in --negatives"
         );
         let open = |path: PathBuf| FeatureNetwork::open(&path, Scaling::default());
         let network = network.map(open).transpose()?;

@@ -20,7 +20,10 @@ impl Pair {
         let path = out.join("README.md");
         let is_own = || fs::read_to_string(&path).is_ok_and(|card| card.contains(MARK));
         if path.exists() && !is_own() {
-            eprintln!("{}: kept as it is; take it away to have it written", path.display());
+            eprintln!(
+                "{}: kept, since `export` did not write it; delete it to get a new one",
+                path.display()
+            );
             return Ok(());
         }
         let (a, b) = (&self.config.train.domain_a, &self.config.train.domain_b);

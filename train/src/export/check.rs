@@ -60,7 +60,7 @@ pub fn against_float32(onnx: &mut OnnxGenerator, painted: &Painted) -> Result<Di
     ] {
         ensure!(
             mean <= most,
-            "its pictures differ from float32's by {mean:.1} grey levels {place}, expected at most \
+            "its images differ from float32's by {mean:.1} grey levels {place}, expected at most \
              {most}; a larger --float-share keeps more of int8 in float32"
         );
     }
@@ -75,6 +75,6 @@ fn difference(found: &Tensor, expected: &Tensor) -> Result<f64> {
         expected.size()
     );
     let worst = (found - expected).abs().max().double_value(&[]);
-    ensure!(worst.is_finite(), "the exported model gives values that are no numbers");
+    ensure!(worst.is_finite(), "the exported model gives values that are NaN or infinite");
     Ok(worst)
 }

@@ -51,7 +51,7 @@ pub struct Difference {
 pub fn read(data: &Path, domain: &str, count: usize, metadata: &Metadata) -> Result<Vec<Frame>> {
     ensure!(count > 0, "--calibration-images is 0, expected at least 1");
     let images = Domain::open(data, domain, None)
-        .context("no pictures to calibrate on; name a data set with --calibrate")?
+        .context("no images to calibrate on; name a data set with --calibrate")?
         .images;
     let short = metadata.size.unwrap_or(SHORT_SIDE);
     let pick = |i: usize| &images[i * images.len() / count.min(images.len())];
@@ -65,7 +65,7 @@ pub fn read(data: &Path, domain: &str, count: usize, metadata: &Metadata) -> Res
     let frames: Vec<Frame> = frames.collect();
     ensure!(
         !frames.is_empty(),
-        "{}: no readable picture to calibrate on; name a data set with --calibrate",
+        "{}: no readable image to calibrate on; name a data set with --calibrate",
         data.join(domain).display()
     );
     Ok(frames)

@@ -45,38 +45,37 @@ pub struct ExportArgs {
     /// Folder of the run
     #[arg(long)]
     run: PathBuf,
-    /// Of the checkpoint that scored best while it trained, `train --eval-every`, not of the newest
+    /// Export the best checkpoint of `train --eval-every` instead of the newest
     #[arg(long)]
     best: bool,
-    /// Folder for G.onnx, F.onnx and README.md, of which one that `export` did not write is kept
+    /// Folder for G.onnx, F.onnx and README.md; a README.md that `export` did not write is kept
     #[arg(long)]
     out: PathBuf,
-    /// Short side that the filter is to show pictures at, pixels (`cyclegan.size`) [default: what the
-    /// run was trained at]
+    /// Short side at which the filter runs the generators, pixels (`cyclegan.size`) [default: the run's
+    /// training size]
     #[arg(long, value_name = "PIXELS")]
     size: Option<u32>,
-    /// Average the weights with those of G.onnx and F.onnx in this folder, which the run began with
-    /// (--init-from): part of what further training took away comes back
+    /// Average the weights with those of G.onnx and F.onnx in this folder, with which the run started
+    /// (--init-from), to restore part of what further training lost
     #[arg(long, value_name = "DIR")]
     average_with: Option<PathBuf>,
-    /// The folder's share of G
+    /// Share of that folder's weights in G
     #[arg(long, value_name = "SHARE", default_value_t = 0.5, requires = "average_with")]
     average_a: f64,
-    /// The folder's share of F
+    /// Share of that folder's weights in F
     #[arg(long, value_name = "SHARE", default_value_t = 0.5, requires = "average_with")]
     average_b: f64,
-    /// Write these beside them, separated by commas
+    /// Also write these variants, separated by commas
     #[arg(long, value_enum, value_delimiter = ',')]
     variants: Vec<Variant>,
-    /// Data set with the pictures that variants are calibrated on and compared with float32 on
-    /// [default: the run's]
+    /// Data set on which variants are calibrated and compared with float32 [default: the run's]
     #[arg(long)]
     calibrate: Option<PathBuf>,
-    /// Pictures taken from each domain for that
+    /// Images of each domain for --calibrate
     #[arg(long, default_value_t = 32)]
     calibration_images: usize,
-    /// int8: of the convolutions before the last one, which stays in float32, those that suffer most
-    /// stay too, up to this share of the arithmetic
+    /// int8: share of the arithmetic that may stay in float32, for the convolutions that lose most; the
+    /// last convolution always stays
     #[arg(long, default_value_t = 0.06)]
     float_share: f64,
 }
@@ -283,7 +282,7 @@ fn remove_variants(folder: &Path, direction: Direction) -> Result<()> {
     for precision in [Precision::Fp16, Precision::Int8] {
         let path = folder.join(file_name(direction, precision));
         match fs::remove_file(&path) {
-            Ok(()) => println!("{}: of another export, taken away", path.display()),
+            Ok(()) => println!("{}: deleted, since it is from another export", path.display()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error).with_context(|| path.display().to_string()),
         }

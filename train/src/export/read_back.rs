@@ -84,7 +84,7 @@ fn differing(what: &str, found: &[String], expected: &[String]) -> Result<()> {
     };
     let said = |list: &[String]| list.get(i).map_or("none".to_owned(), |l| format!("`{l}`"));
     bail!(
-        "another architecture: {what} {} is {}, the run's options ask for {}; it needs \
+        "another architecture: {what} {} is {}, but the run's options need {}; it needs \
          those that the file was trained with",
         i + 1,
         said(found),

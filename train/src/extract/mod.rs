@@ -31,20 +31,20 @@ pub struct ExtractArgs {
     /// Folder for the frames, for example DATA/trainA
     #[arg(long)]
     out: PathBuf,
-    /// Short side of the frames, pixels; 0 keeps the video's own
+    /// Short side of the frames, pixels; 0 keeps the video's size
     #[arg(long, default_value_t = 286)]
     size: u32,
-    /// Look at every so many frames only
+    /// Use only every N-th frame
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     every: u64,
-    /// Leave out a frame whose perceptual hash differs in fewer bits, of 64, from one that was
-    /// kept; 0 keeps all
+    /// Leave out a frame whose 64-bit perceptual hash differs in fewer bits than this from a kept one; 0
+    /// keeps all
     #[arg(long, default_value_t = 6)]
     distance: u32,
     /// Keep at most this many frames of each shot
     #[arg(long)]
     max_per_shot: Option<usize>,
-    /// Give up on a video that gives no frame for so many seconds
+    /// Fail if a video gives no frame for this many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     stall_timeout: u64,
 }
@@ -99,7 +99,7 @@ fn ensure_new(folder: &Path, names: &[String]) -> Result<()> {
         let file = path.file_name().unwrap_or_default().to_string_lossy();
         ensure!(
             !starts.iter().any(|start| file.starts_with(start)),
-            "{}: a frame of a video of that name is there already; take the old frames away, give \
+            "{}: a frame of a video with that name already exists; delete the old frames, give \
              another --out or rename the video",
             path.display()
         );
@@ -152,12 +152,12 @@ fn extract(
     bar.finish_and_clear();
     ensure!(
         !patience.stop.load(Ordering::Relaxed),
-        "stopped after {time:.1} s of {}: {} of its frames are in {}; take them away before you begin anew",
+        "stopped after {time:.1} s of {}: {} of its frames are in {}; delete them before you start again",
         path.display(),
         counts.kept,
         args.out.display()
     );
-    ensure!(number > 0, "{}: no video frames in it", path.display());
+    ensure!(number > 0, "{}: has no video frames", path.display());
     counts.shots = shots.count;
     Ok(counts)
 }

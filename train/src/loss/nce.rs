@@ -25,7 +25,7 @@ pub fn sampled(features: &Tensor, order: &Tensor) -> Tensor {
     flat.index_select(2, &places.to_kind(Kind::Int64)).unsqueeze(3)
 }
 
-/// The cross-entropy with which each place of `result` is told by its likeness to the places of `input`,
+/// The cross-entropy of finding each place of `result` by its similarity to the places of `input`,
 /// both N×D×P×1; nothing is learnt from `input`. A mean over places and images.
 pub fn nce(result: &Tensor, input: &Tensor) -> Tensor {
     let unit = |x: &Tensor| {

@@ -24,8 +24,8 @@ pub fn ssim(a: &Tensor, b: &Tensor) -> Tensor {
     let (aa, bb, ab) = (mean_a.square(), mean_b.square(), &mean_a * &mean_b);
     let variances = blur(&a.square()) - &aa + blur(&b.square()) - &bb;
     let covariance = blur(&(a * b)) - &ab;
-    let likeness = (ab * 2.0 + C1) * (covariance * 2.0 + C2);
-    (likeness / ((aa + bb + C1) * (variances + C2))).mean(Kind::Float)
+    let similarity = (ab * 2.0 + C1) * (covariance * 2.0 + C2);
+    (similarity / ((aa + bb + C1) * (variances + C2))).mean(Kind::Float)
 }
 
 /// 1×1×1×11, of sum 1.

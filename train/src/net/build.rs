@@ -14,18 +14,18 @@ use super::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Norm {
-    /// Instance normalisation with no learnt scale, as published.
+    /// Instance normalisation without learnt scales, as published.
     Instance,
     /// Batch normalisation (Ioffe and Szegedy 2015); exported with its running statistics, folded
     /// into the convolutions.
     Batch,
     /// None.
     None,
-    /// Each convolution's weight divided by its largest singular value (Miyato et al. 2018, arXiv
-    /// 1802.05957): nothing is taken from the picture. Of discriminators.
+    /// Spectral normalisation of the convolutions' weights (Miyato et al. 2018, arXiv 1802.05957), without
+    /// statistics of the image; for discriminators.
     Spectral,
-    /// Instance normalisation whose statistics stand still: `--resume --norm frozen` goes on so
-    /// from a run with `instance`. Exported folded into the convolutions.
+    /// Instance normalisation with fixed statistics: `--resume --norm frozen` continues a run with
+    /// `instance`. Folded into the convolutions on export.
     Frozen,
 }
 

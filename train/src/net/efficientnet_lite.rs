@@ -104,7 +104,7 @@ fn inverted_bottleneck(
 pub fn fill(path: &Path, params: &Params) -> Result<()> {
     let read = || -> Result<()> {
         let model = ModelProto::decode(fs::read(path)?.as_slice())?;
-        let graph = model.graph.context("no graph in it")?;
+        let graph = model.graph.context("it has no graph")?;
         let tensors: HashMap<_, _> = graph.initializer.iter().map(|t| (&t.name, t)).collect();
         let of_generator = tensors.keys().any(|name| name.starts_with(PREFIX));
         let wanted = |conv: &&NodeProto| {
@@ -135,7 +135,10 @@ pub fn fill(path: &Path, params: &Params) -> Result<()> {
         })
     };
     read().with_context(|| {
-        format!("{}: expected EfficientNet-Lite1 as `./dev setup eval` fetches it", path.display())
+        format!(
+            "{}: expected the EfficientNet-Lite1 that `./dev setup eval` fetches",
+            path.display()
+        )
     })
 }
 

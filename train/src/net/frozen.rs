@@ -72,7 +72,7 @@ impl Frozen {
     }
 
     fn of(model: ModelProto, device: Device) -> Result<Self> {
-        let graph = model.graph.context("no graph in it, expected an ONNX network")?;
+        let graph = model.graph.context("it has no graph, expected an ONNX network")?;
         let mut weights = HashMap::new();
         for tensor in &graph.initializer {
             if let Some(value) = values(tensor)? {
@@ -106,9 +106,11 @@ impl Frozen {
         network.find_depths(device)?;
         ensure!(
             network.taps.len() > 1,
-            "features of {} sizes, expected at least 2 from a network N×3×H×W{}",
+            "features at {} scales, expected at least 2, and an input N×3×H×W{}",
             network.taps.len(),
-            unknown.map_or(String::new(), |op| format!("; it is read up to an operator {op}"))
+            unknown.map_or(String::new(), |op| format!(
+                "; the first operator that it cannot read is {op}"
+            ))
         );
         Ok(network)
     }

@@ -24,25 +24,25 @@ use super::{
 #[serde(rename_all = "snake_case")]
 #[value(rename_all = "snake_case")]
 pub enum NetG {
-    /// The real-time family.
+    /// The real-time architecture.
     Fast,
-    /// The paper's for 256 pixels and more.
+    /// The paper's generator for 256 pixels and more.
     #[serde(rename = "resnet_9blocks")]
     #[value(name = "resnet_9blocks")]
     Resnet9Blocks,
-    /// The paper's for 128 pixels.
+    /// The paper's generator for 128 pixels.
     #[serde(rename = "resnet_6blocks")]
     #[value(name = "resnet_6blocks")]
     Resnet6Blocks,
-    /// Residual blocks that choose among operators when `compress` prunes them; a teacher.
+    /// A teacher for `compress`: residual blocks with several branches that it can prune.
     #[serde(rename = "inception_9blocks")]
     #[value(name = "inception_9blocks")]
     Inception9Blocks,
-    /// pix2pix, sides that are multiples of 128 pixels.
+    /// pix2pix; the sides must be multiples of 128 pixels.
     #[serde(rename = "unet_128")]
     #[value(name = "unet_128")]
     Unet128,
-    /// pix2pix, sides that are multiples of 256 pixels.
+    /// pix2pix; the sides must be multiples of 256 pixels.
     #[serde(rename = "unet_256")]
     #[value(name = "unet_256")]
     Unet256,

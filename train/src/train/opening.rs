@@ -30,7 +30,7 @@ pub fn opened(args: TrainArgs, matches: &ArgMatches, rank: usize) -> Result<(Run
         for (option, id) in [("--max-images", "max_images"), ("--max-minutes", "max_minutes")] {
             ensure!(
                 matches.value_source(id) != Some(ValueSource::CommandLine),
-                "{option}: each stage of a recipe has a length of its own"
+                "{option}: the stages of a recipe have lengths of their own, set `images` or `minutes` there"
             );
         }
         if config.stage().is_none() {
@@ -51,7 +51,7 @@ fn resumed(
     if let Some(recipe) = recipe {
         ensure!(
             !config.stages.is_empty(),
-            "{}: the run was begun without a recipe, expected --resume without --recipe",
+            "{}: the run was started without a recipe, expected --resume without --recipe",
             out.display()
         );
         let begun = config.stages[0].train.clone();
@@ -71,7 +71,7 @@ fn resumed(
         config.back_to(checkpoint::images(&run)?.unwrap_or_default());
     }
     if let (None, Some(option)) = (&config.distill, first_given(&args.distill, matches)?) {
-        bail!("{option} is of runs that `compress` began, and this one has no teacher");
+        bail!("{option}: this run has no teacher, expected a run of `compress`");
     }
     config.distill = config.distill.map(|d| d.overridden(&args.distill, matches)).transpose()?;
     config.data = std::path::absolute(args.data.as_ref().unwrap_or(&config.data))?;
@@ -93,7 +93,7 @@ fn fresh(
     }
     let data = args.data.or(data).context("--data is missing")?;
     if let Some(option) = first_given(&args.distill, matches)? {
-        bail!("{option} needs a teacher: begin with `compress`, or go on with --resume");
+        bail!("{option} needs a teacher: start with `compress`, or continue its run with --resume");
     }
     let init_from = args.init_from.or(init_from).map(std::path::absolute).transpose()?;
     let mut config = Config {

@@ -95,11 +95,11 @@ fn usable(config: &Config, mut domains: [Domain; 2], quiet: bool) -> Result<[Dom
         let [a, b] = [0, 1].map(|i| format!("{} of {}", counts[i], domains[i].images.len()));
         ensure!(
             counts.iter().any(|&n| n > 0),
-            "{}: no picture is numbered as the one after another, which --lambda-diff needs; \
-             expected names like clip_0001.png, clip_0002.png, as `extract --distance 0` makes them",
+            "{}: --lambda-diff needs successive frames and no two images are numbered as such; \
+             expected names like clip_0001.png, clip_0002.png, as `extract --distance 0` writes them",
             data.display()
         );
-        println!("frames that another follows: {a} of A, {b} of B");
+        println!("frames with a next frame: {a} of A, {b} of B");
     }
     Ok(domains)
 }
@@ -110,7 +110,7 @@ fn masked(config: &Config, domains: [Domain; 2], quiet: bool) -> Result<[Domain;
     for (domain, name) in domains.iter().zip(names) {
         ensure!(
             !domain.masks.is_empty(),
-            "{}: not there, --look-at foreground needs masks of both domains",
+            "{}: not found, --look-at foreground needs masks of both domains",
             config.data.join(name).display()
         );
     }
@@ -118,8 +118,7 @@ fn masked(config: &Config, domains: [Domain; 2], quiet: bool) -> Result<[Domain;
     for (domain, name) in domains.iter().zip(names) {
         ensure!(
             !domain.images.is_empty(),
-            "{}: no mask that is not empty, which --look-at foreground needs; expected white where the \
-             foreground is",
+            "{}: all masks are empty, but --look-at foreground needs a foreground; expected it in white",
             config.data.join(name).display()
         );
     }
@@ -135,8 +134,8 @@ fn extra(config: &Config) -> Result<[Vec<PathBuf>; 2]> {
         let looks = cycles || taught || o.lambda_flow + o.lambda_nce > 0.0;
         ensure!(
             folders.is_empty() || looks,
-            "{option}: no loss looks at them, expected the weight of its cycle, --lambda-flow or \
-             --lambda-nce above 0, or a teacher that is a run"
+            "{option}: no loss uses these images, expected the weight of their cycle, --lambda-flow or \
+             --lambda-nce above 0, or a run as teacher"
         );
         all_pictures(option, folders)
     };
@@ -150,7 +149,7 @@ fn all_pictures(option: &str, folders: &[PathBuf]) -> Result<Vec<PathBuf>> {
         let pictures = pictures(folder)?;
         ensure!(
             !pictures.is_empty(),
-            "{}: no pictures in it, which {option} needs",
+            "{}: no images, expected a folder of images for {option}",
             folder.display()
         );
         found.extend(pictures);
