@@ -199,7 +199,7 @@ fn check_tensor(tensor: &Tensor, home: &Home) -> Result<(String, PathBuf), Contr
         Err(error) => {
             return Err(refuse(match fs::read_link(&file) {
                 Ok(target) => format!(
-                    "which is a link to the missing file {}; fetch it, for example with \
+                    "which is a link to {}, but that file does not exist; fetch it, for example with \
                      `git annex get` or `dvc pull`",
                     target.display()
                 ),
