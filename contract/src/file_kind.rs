@@ -109,7 +109,7 @@ mod tests {
             (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", "an old PyTorch checkpoint"),
             (b"\x40\0\0\0\0\0\0\0{\"__metadata__\"", "safetensors"),
             (b"{\"error\": \"not found\"}", "text"),
-            (&[0; 64], "zeros only"),
+            (&[0; 64], "a file of zeros"),
         ];
         for (bytes, kind) in cases {
             let found = recognize(bytes).unwrap_or_default();

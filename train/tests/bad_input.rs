@@ -84,7 +84,7 @@ fn one_image_a_domain_is_enough() {
 fn pictures_below_the_crop_are_refused() {
     let case = Case::new(2);
     let more = ["--preprocess", "crop", "--crop-size", "64", "--load-size", "64"];
-    fails(&refs(&case.train(&more)), &["trainA", "no usable picture among 2,"]);
+    fails(&refs(&case.train(&more)), &["trainA", "no usable image among 2:"]);
     fails(&refs(&case.train(&[&more[..], &["--strict"]].concat())), &["48×48", "64"]);
 }
 
@@ -148,7 +148,7 @@ fn a_damaged_checkpoint_is_refused() {
     let path = case.checkpoint();
     let bytes = fs::read(&path).unwrap();
     fs::write(&path, &bytes[..bytes.len() - 100]).unwrap();
-    case.fails_to_resume(&[], &[text(&path), "cut short"]);
+    case.fails_to_resume(&[], &[text(&path), "truncated"]);
     let mut wrong = bytes.clone();
     let last = wrong.len() - 1;
     wrong[last] ^= 1;

@@ -111,7 +111,7 @@ fn teachers_that_cannot_teach_are_refused_and_leave_no_run() {
     compress(&["--teacher", &g, "--lambda-recon-a=-1"], &["--lambda-recon-a", "-1"]);
     compress(&["--teacher", &g, "--random-gamma-a", "1"], &["--random-gamma-a is 1", "teacher"]);
     // Twice as wide as its teacher is no smaller pair.
-    fails(&["compress", "--data", &data, "--out", &out, "--teacher", &g], &["how small?"]);
+    fails(&["compress", "--data", &data, "--out", &out, "--teacher", &g], &["no budget"]);
     let none = program().args(["compress", "--data", &data, "--out", &out]).output().unwrap();
     assert!(String::from_utf8_lossy(&none.stderr).contains("--teacher"));
 }

@@ -170,7 +170,7 @@ fn a_damaged_checkpoint_is_passed_over_for_the_one_before() {
 
     let says = |arguments: &[&str]| {
         let stderr = String::from_utf8_lossy(&run(arguments).stderr).into_owned();
-        let expected = ["warning: ", "00000006.safetensors: not a checkpoint or cut short"];
+        let expected = ["warning: ", "00000006.safetensors: not a checkpoint, or truncated"];
         assert!(expected.iter().all(|part| stderr.contains(part)), "{stderr}");
         assert!(stderr.contains(&format!("using {} instead", checkpoint(4).display())), "{stderr}");
     };

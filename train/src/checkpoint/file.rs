@@ -263,7 +263,7 @@ mod tests {
         for length in [bytes.len() - 1, 100, 5, 0] {
             fs::write(&path, &bytes[..length]).unwrap();
             let error = format!("{:#}", Reader::open(&path).unwrap_err());
-            assert!(error.contains("cut short"), "{error}");
+            assert!(error.contains("truncated"), "{error}");
         }
     }
 }
