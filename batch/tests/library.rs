@@ -160,7 +160,10 @@ fn bad_files_get_one_clear_line_each_and_stop_no_other() {
         assert!(lines[0].len() < 200, "{}", lines[0]);
     }
     assert_eq!(errors(&said).len(), expected.len(), "{said}");
-    assert!(said.contains("note: in/really.mkv: is Quicktime, although its extension is mkv"), "{said}");
+    assert!(
+        said.contains("note: in/really.mkv: is Quicktime, although its extension is mkv"),
+        "{said}"
+    );
     assert!(said.contains("3 translated, 0 finished before, 12 failed"), "{said}");
     assert_eq!(colours(&place.out("really.mkv")).len(), 50);
     assert!(!place.out("truncated.mkv").exists());
