@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The `check` command: a look at a data set before it is trained on.
+//! The `check` command: inspects a data set before training.
 
 mod advice;
 mod look;
@@ -34,12 +34,12 @@ pub struct CheckArgs {
     /// Two images count as the same if their 64-bit perceptual hashes differ in fewer bits than this
     #[arg(long, default_value_t = 4)]
     distance: u32,
-    /// Write a contact sheet here: a page (.html), or a picture (.png)
+    /// Write a contact sheet to this file: a page (.html) or an image (.png)
     #[arg(long, value_name = "FILE")]
     sheet: Option<PathBuf>,
 }
 
-/// Says what is in a data set and what to do about it; fails if training cannot start.
+/// Prints the content of a data set and what to do about it; fails if training cannot start.
 pub fn run(args: &CheckArgs) -> Result<()> {
     let train = |name: &str| Domain::open(&args.data, name, None);
     let (a, b) = (train("trainA")?, train("trainB")?);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A contact sheet: some pictures of each folder, and those that a finding is about.
+//! A contact sheet: some images of each folder, and those of each finding.
 
 use std::path::{Path, PathBuf};
 
@@ -14,11 +14,11 @@ use crate::{
     samples,
 };
 
-/// Side of a picture on the sheet, pixels.
+/// Side of an image on the sheet, pixels.
 const SIDE: u32 = 128;
-/// Pictures of a folder, spread evenly.
+/// Number of images per folder.
 const SHOWN: usize = 24;
-/// Pictures in a row of a PNG.
+/// Number of images per row of a PNG.
 const ROW: u32 = 12;
 
 /// Writes the sheet, as a page or an image by its file extension.

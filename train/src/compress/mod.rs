@@ -141,7 +141,7 @@ fn learn_from_files(args: &CompressArgs, run: &RunFolder, matches: &ArgMatches) 
     };
     let mut before = [None, None];
     for teacher in &mut teachers {
-        // Which pictures of paired folders have a partner is not known here.
+        // Here it is unknown which images of paired folders have partners.
         let most = options.max_dataset_size.filter(|_| !options.paired());
         let domain = |name| Domain::open(&data, name, most);
         let (i, domain, slot) = match teacher.direction {
@@ -157,7 +157,7 @@ fn learn_from_files(args: &CompressArgs, run: &RunFolder, matches: &ArgMatches) 
     train::fresh(run.clone(), config, |_| Ok(()))
 }
 
-/// Chooses the channels of a student that is not pruned, unless the command line does.
+/// Chooses the channels of a student that is not pruned, unless the command line sets them.
 fn fit(budget: &Budget, options: &mut TrainOptions, matches: &ArgMatches) -> Result<()> {
     let given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
     let Some(limit) = budget.limit() else {
@@ -173,7 +173,7 @@ fn fit(budget: &Budget, options: &mut TrainOptions, matches: &ArgMatches) -> Res
     limit.widen(options)
 }
 
-/// Measures the students and says what was saved.
+/// Measures the students and prints the costs.
 fn costs(budget: &Budget, before: [Option<Cost>; 2], options: &TrainOptions) -> Result<Costs> {
     let compressed = |(i, teacher): (usize, Option<Cost>)| -> Result<Compressed> {
         let student = measure::cost(&Generator::new(options.generator(i)), budget.size)?;
@@ -202,8 +202,7 @@ fn open(paths: &[PathBuf]) -> Result<Vec<OnnxTeacher>> {
     Ok(teachers)
 }
 
-/// Takes the names of the domains from a teacher, and a mask head if it has one, unless the command
-/// line says so.
+/// Takes the names of the domains, and the mask head, from a teacher unless the command line sets them.
 fn take_from(options: &mut TrainOptions, teacher: &OnnxTeacher, matches: &ArgMatches) {
     options.mask_head |= teacher.onnx.about.mask.is_some();
     let said = &teacher.onnx.about.metadata;

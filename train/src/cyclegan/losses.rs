@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The terms of the loss: what each is called, how much it counts, and in which chart it is drawn. A new
-//! term is a line here, and the line in `step` that computes it.
+//! The terms of the loss: name, weight and chart of each. A new term needs a line here and a line in `step`
+//! that computes it.
 
 use tch::{Kind, Tensor};
 
@@ -11,7 +11,7 @@ use crate::options::TrainOptions;
 /// The losses of an iteration by name, as tensors: reading a value waits for the device.
 pub type Losses = Vec<(&'static str, Tensor)>;
 
-/// What the weight of a term may depend on.
+/// The inputs of a term's weight.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scope<'a> {
     /// The run's options.
@@ -32,20 +32,20 @@ impl Scope<'_> {
     }
 }
 
-/// What is known of a term.
+/// The properties of a term.
 struct About {
-    /// What it is called in each direction.
+    /// Its name in each direction.
     names: [&'static str; 2],
     chart: &'static str,
     weight: fn(Scope<'_>) -> f64,
 }
 
-/// Where what is only looked at has its weight.
+/// The weight of values that are only measured.
 const MEASURED: fn(Scope<'_>) -> f64 = |_| 0.0;
 
 macro_rules! terms {
     ($($(#[$doc:meta])* $term:ident $a:literal $b:literal in $chart:literal: $weight:expr;)*) => {
-        /// A part of the loss, or something that is measured beside it.
+        /// A term of the loss, or a measured value.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Term {
             $($(#[$doc])* $term,)*

@@ -19,7 +19,7 @@ pub enum LrPolicy {
     Cosine,
 }
 
-/// All that the learning rate depends on.
+/// The parameters of the learning rate.
 #[derive(Clone, Copy, Debug)]
 pub struct Schedule {
     /// Policy.
@@ -34,13 +34,13 @@ pub struct Schedule {
     pub lr_decay_iters: u32,
 }
 
-/// How far a run has come.
+/// The progress of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Progress {
-    /// Epochs that are over; the schedule is counted in epochs.
+    /// Finished epochs; the schedule is in epochs.
     Epoch(u64),
-    /// The share of a run whose end was named in images or minutes, 0 to 1. The epochs of the
-    /// schedule are then shares of that: 100 and 100 decay in its second half.
+    /// The finished share of a run with a length in images or minutes, 0 to 1. The epochs of the schedule
+    /// divide that length: with 100 and 100 the rate decays in the second half.
     Share(f64),
 }
 
