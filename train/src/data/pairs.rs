@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Two domains whose pictures belong together by name.
+//! Two domains whose images are paired by name.
 
 use std::{collections::HashMap, path::PathBuf};
 
@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 
 use super::folder::Domain;
 
-/// The pictures of both domains that have the same base name, in the same order, at most `max`.
+/// The images of both domains with the same base names, in the same order, at most `max`.
 pub fn matched(a: Domain, b: Domain, max: Option<usize>) -> Result<[Domain; 2]> {
     let places: HashMap<_, _> =
         b.images.iter().enumerate().map(|(i, p)| (b.base_name(p), i)).collect();

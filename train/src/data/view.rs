@@ -35,7 +35,7 @@ pub struct Sizes {
     pub load_min: u32,
     /// Side of a crop.
     pub crop: u32,
-    /// What sides without a crop are rounded to.
+    /// Multiple to which sides without a crop are rounded.
     pub multiple: u32,
 }
 
@@ -63,7 +63,7 @@ pub struct TooSmall {
 }
 
 impl Preprocess {
-    /// A random view of a picture of `width`×`height` pixels.
+    /// A random view of an image of `width`×`height` pixels.
     pub fn view(
         self,
         (width, height): (u32, u32),
@@ -85,7 +85,7 @@ impl Preprocess {
             return Ok(View { rect, size, flip });
         }
         let crop = f64::from(sizes.crop);
-        // Rounding of the aspect may cost a fraction of a pixel, which is no reason to fail.
+        // Rounding may cost a fraction of a pixel, which is not an error.
         if scaled_w + 0.5 < crop || scaled_h + 0.5 < crop {
             return Err(TooSmall { width, height, crop: sizes.crop });
         }
@@ -100,7 +100,7 @@ impl Preprocess {
         Ok(View { rect, size, flip })
     }
 
-    /// The size of the whole picture after scaling.
+    /// The size of the whole image after scaling.
     fn scaled(self, (w, h): (f64, f64), sizes: Sizes, rng: &mut impl Rng) -> (f64, f64) {
         let load = f64::from(sizes.load);
         match self {
@@ -121,7 +121,7 @@ impl Preprocess {
 }
 
 impl View {
-    /// The same part of a picture that stands at another size: `to` pixels in place of `from`.
+    /// The same part of an image at another size: `to` pixels instead of `from`.
     pub fn moved(self, from: (u32, u32), to: (u32, u32)) -> Self {
         let [x, y, w, h] = self.rect;
         let (to_w, to_h) = (f64::from(to.0), f64::from(to.1));
@@ -130,8 +130,7 @@ impl View {
         Self { rect: [x, y, (w * sx).min(to_w - x), (h * sy).min(to_h - y)], ..self }
     }
 
-    /// A view of the same size that has the pixel `point` of a picture of `(width, height)` pixels in
-    /// it, anywhere.
+    /// A view of the same size that contains the pixel `point` of an image of `(width, height)` pixels.
     pub fn around(
         self,
         point: (u32, u32),
@@ -139,7 +138,7 @@ impl View {
         rng: &mut impl Rng,
     ) -> Self {
         let [x, y, w, h] = self.rect;
-        // Whole pixels further on, for crops at the picture's own size.
+        // Moves by whole pixels, for crops at the image's own size.
         let mut place = |from: f64, length: f64, point: u32, side: u32| {
             let wanted = f64::from(point) - rng.random::<f64>() * (length - 1.0).max(0.0);
             let moved = from + (wanted - from).round();
@@ -149,7 +148,7 @@ impl View {
         Self { rect: [x, y, w, h], ..self }
     }
 
-    /// A whole picture at a short side of `short` pixels, each side rounded to a multiple.
+    /// A whole image with a short side of `short` pixels, each side rounded to a multiple.
     pub fn whole((width, height): (u32, u32), short: u32, multiple: u32) -> Self {
         let (w, h, m) = (f64::from(width), f64::from(height), f64::from(multiple));
         let scale = f64::from(short) / w.min(h);
@@ -157,7 +156,7 @@ impl View {
         Self { rect: [0.0, 0.0, w, h], size: (round(w), round(h)), flip: false }
     }
 
-    /// The pixels of the view of an RGB picture.
+    /// The pixels of the view of an RGB image.
     pub fn of_rgb(&self, image: &RgbImage) -> RgbImage {
         self.resample::<image::Rgb<u8>, 3>(image, fast_image_resize::PixelType::U8x3)
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The `eval` command: how well generators paint, in numbers.
+//! The `eval` command: scores of generators.
 
 pub mod features;
 mod flicker;
@@ -104,7 +104,7 @@ struct Candidate {
 
 /// Scores generators and prints a table.
 pub fn run(args: &EvalArgs) -> Result<()> {
-    // Not after all of the work.
+    // Fails now instead of after the work.
     for folder in [&args.json, &args.html].into_iter().flatten().filter_map(|path| path.parent()) {
         fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     }
@@ -136,8 +136,7 @@ pub fn run(args: &EvalArgs) -> Result<()> {
     Ok(())
 }
 
-/// What height and width must be multiples of for all of them, pixels: they are compared on the same
-/// pictures.
+/// Common multiple of height and width for all candidates, pixels: they are compared on the same images.
 fn common_multiple(candidates: &[Candidate]) -> u32 {
     let multiples = candidates.iter().map(|c| c.onnx.about.metadata.multiple_of);
     multiples.fold(4, |common, own| {
@@ -171,7 +170,7 @@ fn network(args: &EvalArgs) -> Result<Option<FeatureNetwork>> {
     Ok(Some(network))
 }
 
-/// The network to take where none is named.
+/// The default network.
 pub fn usual_network() -> Result<PathBuf> {
     let home = || Some(PathBuf::from(env::var_os("HOME")?).join(".cache"));
     let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home);
@@ -185,7 +184,7 @@ pub fn usual_network() -> Result<PathBuf> {
     Ok(path)
 }
 
-/// The generators of a folder, each variant a candidate of its own.
+/// The generators of a folder; each variant is a candidate.
 fn pair(folder: &Path, name: &str) -> Result<Vec<Candidate>> {
     let mut candidates = Vec::new();
     for precision in [Precision::Fp32, Precision::Fp16, Precision::Int8] {

@@ -79,10 +79,10 @@ pub struct Validation {
 }
 
 impl Validation {
-    /// Scores pictures of short side `short`, sides multiples of `multiple`, pixels, on `device`.
+    /// Scores images with a short side of `short` and sides that are multiples of `multiple`, pixels, on `device`.
     ///
-    /// `features` is an ONNX network as `eval` takes it, `none` for no KID; without it the usual one.
-    /// Fails where `best` cannot be had.
+    /// `features` is an ONNX network as in `eval`, or `none` for no KID; `None` is the default network. Fails if
+    /// the score `best` is not available.
     pub fn open(
         held_out: HeldOut,
         features: Option<&Path>,
@@ -109,7 +109,7 @@ impl Validation {
         Ok(Self { held_out, network, real: None, short, multiple, device })
     }
 
-    /// The scores of a pair by name; `paint` is what generator 0 or 1 makes of 1×3×H×W in [−1, 1].
+    /// The scores of a pair by name; `paint` runs generator 0 or 1 on 1×3×H×W in [−1, 1].
     pub fn score(
         &mut self,
         paint: impl Fn(usize, &Tensor) -> Tensor,

@@ -10,12 +10,12 @@ use cyclegan_output::write_beside;
 use super::{Pair, Written};
 use crate::net::{cost::macs, generator::Generator};
 
-/// Stands in a card that is `export`'s alone, and that the next export writes anew.
+/// Marks a card that `export` wrote and may replace.
 const MARK: &str =
     "<!-- The next `cyclegan-train export` replaces this file; take this line away to keep it. -->";
 
 impl Pair {
-    /// Writes the README.md that goes with the files, unless one is there that someone has worked on.
+    /// Writes the README.md of the files, unless there is one that `export` did not write.
     pub(super) fn write_card(&self, out: &Path, files: &[Written]) -> Result<()> {
         let path = out.join("README.md");
         let is_own = || fs::read_to_string(&path).is_ok_and(|card| card.contains(MARK));

@@ -134,17 +134,17 @@ pub fn run(args: &ExportArgs) -> Result<()> {
     pair.write_card(&args.out, &written)
 }
 
-/// Writes the generators of a run's newest checkpoint, each checked before it takes its name.
+/// Writes the generators of a run's newest checkpoint; each is checked before it gets its name.
 pub fn write_pair(run: &RunFolder, out: &Path) -> Result<()> {
     Pair::of(Shown::newest(run, Device::Cpu)?).write(out)?;
     Ok(())
 }
 
-/// A file that was exported.
+/// An exported file.
 #[derive(Debug)]
 struct Written {
     name: String,
-    /// How it compares with what it was made from.
+    /// Its comparison with its source.
     check: String,
 }
 
@@ -158,7 +158,7 @@ impl Written {
 struct Pair {
     config: Config,
     model: Shown,
-    /// The short side that the files are for, pixels, where it is known.
+    /// The short side for the files, pixels, if known.
     size: Option<u32>,
 }
 
@@ -168,9 +168,9 @@ impl Pair {
         Self { config, model, size }
     }
 
-    /// Takes `shares` of G and F from an exported pair: θ = (1 − share)·run + share·pair
-    /// (Wortsman et al. 2022, arXiv 2109.01903). Networks apart in training cannot be averaged;
-    /// one and what it was trained on to can.
+    /// Averages with `shares` of an exported pair: θ = (1 − share)·run + share·pair (Wortsman et al. 2022,
+    /// arXiv 2109.01903). This works for a network and its further training, not for separately trained
+    /// networks.
     fn average(&self, folder: &Path, shares: [f64; 2]) -> Result<()> {
         let model = &self.model;
         let others =
@@ -251,7 +251,7 @@ impl Pair {
         self.model.params[index(direction)].weights(Kind::Float)
     }
 
-    /// The short side that arithmetic is counted at, pixels: what the filter takes.
+    /// The short side at which arithmetic is counted, pixels: that of the filter.
     fn side(&self) -> u64 {
         self.size.unwrap_or(frames::SHORT_SIDE).into()
     }
@@ -277,7 +277,7 @@ impl Pair {
     }
 }
 
-/// Takes away the variants of a float32 file that is there no more: the filter would prefer them.
+/// Deletes variants of an old float32 file: the filter would prefer them.
 fn remove_variants(folder: &Path, direction: Direction) -> Result<()> {
     for precision in [Precision::Fp16, Precision::Int8] {
         let path = folder.join(file_name(direction, precision));
@@ -290,7 +290,7 @@ fn remove_variants(folder: &Path, direction: Direction) -> Result<()> {
     Ok(())
 }
 
-/// Writes a file beside its place, checks it there, and moves it in.
+/// Writes a file under a temporary name, checks it and renames it.
 fn write_checked<T>(
     path: &Path,
     bytes: &[u8],
@@ -310,7 +310,7 @@ fn write_checked<T>(
         .with_context(|| path.display().to_string())
 }
 
-/// Where a direction's generator stands in a run's pair.
+/// Index of a direction's generator in a run's pair.
 fn index(direction: Direction) -> usize {
     usize::from(direction == Direction::BToA)
 }

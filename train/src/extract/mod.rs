@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The `extract` command: training frames out of videos.
+//! The `extract` command: extracts training frames from videos.
 
 use std::{
     fs, io,
@@ -70,8 +70,8 @@ pub fn run(args: &ExtractArgs) -> Result<()> {
     Ok(())
 }
 
-/// What the frames of each video are named after: its file name without the extension, with a
-/// number where another one is named so already.
+/// The base name of each video's frames: its file name without the extension, plus a number if another video
+/// has that name.
 fn names(videos: &[PathBuf]) -> Vec<String> {
     let stem = |path: &PathBuf| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let stems: Vec<String> = videos.iter().map(stem).collect();
@@ -87,7 +87,7 @@ fn names(videos: &[PathBuf]) -> Vec<String> {
     names
 }
 
-/// Fails where the folder holds frames that have the name of a video.
+/// Fails if the folder already has frames with the name of a video.
 fn ensure_new(folder: &Path, names: &[String]) -> Result<()> {
     let listing = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -114,8 +114,7 @@ struct Counts {
     shots: usize,
 }
 
-/// Writes the frames of one video, named after `name`; `hashes` are those of all frames that were
-/// kept.
+/// Writes the frames of one video, named after `name`; `hashes` are those of all kept frames.
 fn extract(
     path: &Path,
     name: &str,
@@ -169,7 +168,7 @@ fn sized(frame: &Frame, short: u32) -> RgbImage {
     View::whole(frame.picture.dimensions(), short, 1).of_rgb(&frame.picture)
 }
 
-/// Counts tenths of a second, or just turns where the length is unknown.
+/// A bar in tenths of a second, or a spinner if the duration is unknown.
 fn progress(duration: Option<f64>, name: &str) -> ProgressBar {
     let bar =
         duration.map_or_else(ProgressBar::new_spinner, |s| ProgressBar::new((s * 10.0) as u64));

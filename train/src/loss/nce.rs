@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Patchwise contrast: what is at a place of the result has more in common with the same place of the
-//! input than with others of it (CUT, arXiv 2007.15651, equations 3 and 4).
+//! Patchwise contrastive loss: a position of the result should resemble the same position of the input more
+//! than other positions (CUT, arXiv 2007.15651, equations 3 and 4).
 
 use tch::{Kind, Tensor};
 
-/// Places that are compared in each image.
+/// Number of positions per image.
 pub const PLACES: i64 = 256;
 /// τ.
 const TEMPERATURE: f64 = 0.07;
@@ -31,7 +31,7 @@ pub fn nce(result: &Tensor, input: &Tensor) -> Tensor {
     let unit = |x: &Tensor| {
         let x = x.to_kind(Kind::Float).squeeze_dim(3);
         let square = x.square().sum_dim_intlist([1i64].as_slice(), true, Kind::Float);
-        // Below the root, whose slope at 0 is infinite.
+        // ε under the root, whose slope at 0 is infinite.
         x / square.clamp_min(1e-14).sqrt()
     };
     let (result, input) = (unit(result), unit(&input.detach()));

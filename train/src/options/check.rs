@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Which options cannot work.
+//! Checks of the options.
 
 use anyhow::{Result, ensure};
 
@@ -112,7 +112,7 @@ impl TrainOptions {
         self.check_crop()
     }
 
-    /// Refuses what does not go with pictures of domain `i` that a teacher painted beforehand.
+    /// Refuses options that conflict with a teacher's precomputed output for domain `i`.
     pub fn check_painted(&self, i: usize) -> Result<()> {
         let (name, value) = self.gammas()[i];
         ensure!(

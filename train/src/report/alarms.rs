@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The known ways in which training goes wrong, and what to try.
+//! Alarms for known training failures, with advice.
 
 use serde_json::{Map, Value};
 
 use crate::metrics::{images_of, is_of_training};
 
-/// Lines of metrics that an alarm looks back on.
+/// Number of metrics lines for an alarm.
 const WINDOW: usize = 20;
-/// Images before which everything may look wrong.
+/// Number of images before which there are no alarms.
 const SETTLED: u64 = 2000;
 
-/// What is wrong over the last lines of metrics.
+/// The alarms for the last lines of metrics.
 pub fn alarms(lines: &[Map<String, Value>]) -> Vec<String> {
     let lines: Vec<_> = lines.iter().filter(|line| is_of_training(line)).collect();
     let last = &lines[lines.len().saturating_sub(WINDOW)..];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! From the command line and a recipe to a run and what it is to do.
+//! Opens a run by the command line and a recipe.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ use crate::{
     run_folder::{Began, Config, RunFolder},
 };
 
-/// The run that the arguments name, for process `rank`, at the stage that is its turn.
+/// The run of the arguments for process `rank`, at its current stage.
 pub fn opened(args: TrainArgs, matches: &ArgMatches, rank: usize) -> Result<(RunFolder, Config)> {
     let recipe = args.recipe.as_deref().map(Recipe::read).transpose()?;
     let named = recipe.as_ref().and_then(|recipe| recipe.out.clone());
@@ -109,7 +109,7 @@ fn fresh(
             train.take_architecture(folder, matches)?;
         }
     }
-    // The first process may have begun it already.
+    // Rank 0 may have created it already.
     let run = match rank {
         0 => RunFolder::fresh(out)?,
         _ => RunFolder::new(out),
@@ -117,7 +117,7 @@ fn fresh(
     Ok((run, config))
 }
 
-/// Gives options the generators of `begun`, which an exported pair may have decided.
+/// Copies the generators' options of `begun`, which may come from an exported pair.
 fn same_generators(options: &mut TrainOptions, begun: &TrainOptions) {
     let begun = begun.clone();
     options.norm = options.norm.filter(|norm| *norm == Norm::Frozen).or(begun.norm);
@@ -128,7 +128,7 @@ fn same_generators(options: &mut TrainOptions, begun: &TrainOptions) {
     options.pruned = begun.pruned;
 }
 
-/// Puts the options that the command line names over those of all stages.
+/// Overrides the options of all stages by those of the command line.
 fn override_options(config: &mut Config, given: &TrainOptions, matches: &ArgMatches) -> Result<()> {
     config.train = config.train.clone().overridden(given, matches)?;
     for stage in &mut config.stages {

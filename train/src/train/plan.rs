@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! From a run's options to what its loader does.
+//! The loader's parameters for a run's options.
 
 use std::path::PathBuf;
 
@@ -20,8 +20,8 @@ use crate::{
     run_folder::{Config, RunFolder},
 };
 
-/// What process `rank` of `processes` loads for `run`, which `config` describes, and what is held out
-/// to score it by, if it is scored.
+/// The loader plan of process `rank` of `processes` for `run` with `config`, and the held-out images if there
+/// is validation.
 pub fn plan(
     run: &RunFolder,
     config: &Config,
@@ -72,7 +72,7 @@ pub fn plan(
     Ok((plan, held_out))
 }
 
-/// The pictures of trainA and trainB.
+/// The images of trainA and trainB.
 fn domains(config: &Config) -> Result<[Domain; 2]> {
     let (o, data) = (&config.train, &config.data);
     if o.paired() {
@@ -83,8 +83,7 @@ fn domains(config: &Config) -> Result<[Domain; 2]> {
     Ok([open("trainA")?, open("trainB")?])
 }
 
-/// Those that can be trained on, and where the options ask for them which are frames that follow
-/// others.
+/// The usable images, with their next frames if the options need them.
 fn usable(config: &Config, mut domains: [Domain; 2], quiet: bool) -> Result<[Domain; 2]> {
     let (o, data) = (&config.train, &config.data);
     if o.look_at == LookAt::Foreground {
@@ -104,7 +103,7 @@ fn usable(config: &Config, mut domains: [Domain; 2], quiet: bool) -> Result<[Dom
     Ok(domains)
 }
 
-/// The pictures whose masks can be looked at.
+/// The images with usable masks.
 fn masked(config: &Config, domains: [Domain; 2], quiet: bool) -> Result<[Domain; 2]> {
     let names = ["trainA_mask", "trainB_mask"];
     for (domain, name) in domains.iter().zip(names) {
@@ -125,7 +124,7 @@ fn masked(config: &Config, domains: [Domain; 2], quiet: bool) -> Result<[Domain;
     Ok(domains)
 }
 
-/// The pictures for the generators alone, which some loss has to look at.
+/// The extra images for the generators, which some loss must use.
 fn extra(config: &Config) -> Result<[Vec<PathBuf>; 2]> {
     let o = &config.train;
     let taught = config.distill.as_ref().is_some_and(|distill| distill.run.is_some());
@@ -142,7 +141,7 @@ fn extra(config: &Config) -> Result<[Vec<PathBuf>; 2]> {
     Ok([extra("--extra-a", &o.extra_a, o.lambda_a)?, extra("--extra-b", &o.extra_b, o.lambda_b)?])
 }
 
-/// The pictures of the folders that an option names.
+/// The images of an option's folders.
 fn all_pictures(option: &str, folders: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for folder in folders {
