@@ -56,9 +56,9 @@ impl Samples {
     /// The titles of the columns of [`Samples::grid`].
     pub fn columns(&self) -> &'static str {
         if self.paired {
-            "real, painted, partner and, with a mask head, mask"
+            "real, generated, partner and, with a mask head, mask"
         } else {
-            "real, painted, cycled, identity and, with a mask head, mask"
+            "real, generated, cycled, identity and, with a mask head, mask"
         }
     }
 

@@ -37,7 +37,7 @@ impl Pair {
         let data = self.config.data.file_name().unwrap_or_default().to_string_lossy();
         let mut card = format!(
             "# {a} ⇄ {b}\n\n\
-             G paints {a} as {b}, F paints {b} as {a}. Made by `cyclegan-train export` from \
+             G translates {a} to {b}, F translates {b} to {a}. Made by `cyclegan-train export` from \
              iteration {step} of a run on `{data}`.\n\n\
              {sizes} at {side}×{side}.\n\n\
              | file | |\n| --- | --- |\n",

@@ -71,7 +71,7 @@ pub struct ExportArgs {
     /// Data set on which variants are calibrated and compared with float32 [default: the run's]
     #[arg(long)]
     calibrate: Option<PathBuf>,
-    /// Images of each domain for --calibrate
+    /// Images of each domain for the calibration
     #[arg(long, default_value_t = 32)]
     calibration_images: usize,
     /// int8: share of the arithmetic that may stay in float32, for the convolutions that lose most; the
