@@ -24,7 +24,7 @@ pub enum Container {
 }
 
 impl Container {
-    /// The container that a file's name stands for, if it can be written.
+    /// The container for a file's extension, if it can be written.
     pub fn of_name(path: &Path) -> Option<Self> {
         match extension(path).as_str() {
             "mp4" | "m4v" => Some(Self::Mp4),
@@ -36,7 +36,7 @@ impl Container {
         }
     }
 
-    /// What its files are called.
+    /// Its file extension.
     pub fn extension(self) -> &'static str {
         match self {
             Self::Mp4 => "mp4",
@@ -47,7 +47,7 @@ impl Container {
         }
     }
 
-    /// Its name for people.
+    /// Its name in messages.
     pub fn name(self) -> &'static str {
         match self {
             Self::Mp4 => "MP4",
@@ -69,12 +69,12 @@ impl Container {
         }
     }
 
-    /// The encoder of audio that it cannot hold as it is, for so many channels, and what that makes.
+    /// The encoder, and its codec, for audio that it does not accept, with this many channels.
     pub fn audio_encoder(self, channels: i32) -> (String, &'static str) {
         let channels = channels.clamp(2, 8);
         match self {
             Self::Mp4 | Self::Mov => (format!("avenc_aac bitrate={}", 96_000 * channels), "AAC"),
-            // AAC of more than two channels that mpegtsmux writes cannot be decoded.
+            // mpegtsmux writes AAC with more than two channels that cannot be decoded.
             Self::Ts if channels > 2 => ("avenc_ac3 bitrate=448000".to_owned(), "AC-3"),
             Self::Ts => (format!("avenc_aac bitrate={}", 96_000 * channels), "AAC"),
             Self::Mkv => ("flacenc".to_owned(), "FLAC"),
@@ -82,19 +82,19 @@ impl Container {
         }
     }
 
-    /// Whether the muxer of GStreamer 1.22 spoils tracks of these caps, though it takes them.
+    /// Whether the muxer of GStreamer 1.22 accepts tracks of these caps but corrupts them.
     pub fn refuses(self, caps: &gst::Caps) -> bool {
         let Some(caps) = caps.structure(0) else { return false };
         match caps.name().as_str() {
-            // No parser takes AAC out of LATM.
+            // No parser extracts AAC from LATM.
             "audio/mpeg" => caps.get::<&str>("stream-format") == Ok("loas"),
-            // The time stamps of its blocks go back.
+            // The timestamps of its blocks go backwards.
             "audio/x-adpcm" => true,
             _ => false,
         }
     }
 
-    /// Whether a file of this media type is what files of this container hold.
+    /// Whether this is the media type of the container's files.
     pub fn is_inside(self, media_type: &str) -> bool {
         match self {
             Self::Mp4 | Self::Mov => ["video/quicktime", "application/x-3gp"].contains(&media_type),
@@ -105,18 +105,18 @@ impl Container {
     }
 }
 
-/// Endings of the files that a folder is searched for, besides those that can be written.
+/// Extensions of the videos to search for, besides those that can be written.
 const OTHER_VIDEO: [&str; 18] = [
     "avi", "flv", "wmv", "asf", "mpg", "mpeg", "vob", "ogv", "ogg", "3gp", "mxf", "dv", "m2v",
     "f4v", "gif", "m2t", "3g2", "y4m",
 ];
 
-/// Whether a file of this name is taken for a video.
+/// Whether a file of this name is a video.
 pub fn is_video_name(path: &Path) -> bool {
     Container::of_name(path).is_some() || OTHER_VIDEO.contains(&extension(path).as_str())
 }
 
-/// The ending of a file's name, in small letters.
+/// The extension of a file's name in lower case.
 pub fn extension(path: &Path) -> String {
     path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase()
 }

@@ -1,34 +1,34 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! How videos are encoded: the presets, and what encoders cannot take.
+//! Encoding of videos: the presets, and the limits of the encoders.
 
 use crate::{
     container::Container,
     options::{Preset, Recipe, Speed},
 };
 
-/// The part of a pipeline that encodes, as `gst-launch-1.0` takes it.
+/// The encoding part of a pipeline, in the syntax of `gst-launch-1.0`.
 #[derive(Debug)]
 pub struct Encoding {
-    /// What comes before the filter, with `!` behind it; empty for nothing.
+    /// Elements before the filter, followed by `!`; may be empty.
     pub before: &'static str,
-    /// The raw video that the encoder is given.
+    /// Caps of the encoder's input.
     pub raw: &'static str,
     /// The encoder.
     pub encoder: String,
-    /// Whether it takes frames of odd width and height as they are.
+    /// Whether it accepts frames of odd width and height.
     pub takes_odd_sizes: bool,
 }
 
-/// 8-bit 4:2:0, which every player shows.
+/// 8-bit 4:2:0, which every player supports.
 const EIGHT_BIT: &str = "video/x-raw,format=(string){I420,NV12,YV12}";
-/// What `av1enc` takes of 4:2:0; 10 bits only where the input has them.
+/// 4:2:0 formats of `av1enc`; 10 bits only if the input has them.
 const AV1: &str = "video/x-raw,format=(string){I420,I420_10LE}";
-/// Keeps the aspect: what is not fixed follows.
+/// Keeps the aspect ratio: caps negotiation sets the width.
 const PROXY_SIZE: &str = "videoscale ! video/x-raw,height=(int)[1,540],pixel-aspect-ratio=1/1 !";
 
 impl Encoding {
-    /// How `recipe` has videos in `container` encoded, with so many threads.
+    /// The encoding of `recipe` for `container`, with this many threads.
     pub fn new(recipe: &Recipe, container: Container, threads: u32) -> Self {
         let encoder = recipe.video_encoder.clone();
         let encoder = encoder.unwrap_or_else(|| of_preset(recipe, container, threads));
@@ -68,14 +68,14 @@ fn x26x_speed(speed: Option<Speed>, otherwise: &'static str) -> &'static str {
     }
 }
 
-/// `qtmux` of GStreamer 1.22 moves B frames at uneven times, and hides the first ones.
+/// `qtmux` of GStreamer 1.22 shifts B-frames with uneven timestamps, and hides the first ones.
 fn moves_b_frames(container: Container) -> bool {
     matches!(container, Container::Mp4 | Container::Mov)
 }
 
 fn h264(recipe: &Recipe, container: Container, threads: u32) -> String {
     let (crf, speed, more) = match recipe.preset {
-        // Noise, the worst there is, keeps 45 dB.
+        // Noise, the worst case, keeps 45 dB.
         Preset::Archive => (6, "slow", ""),
         Preset::Proxy => (26, "veryfast", " key-int-max=12"),
         _ => (21, "medium", ""),
@@ -83,7 +83,7 @@ fn h264(recipe: &Recipe, container: Container, threads: u32) -> String {
     let (crf, speed) = (recipe.crf.unwrap_or(crf).min(50), x26x_speed(recipe.speed, speed));
     let is_proxy = recipe.preset == Preset::Proxy;
     let bframes = if is_proxy || moves_b_frames(container) { " bframes=0" } else { "" };
-    // Without `vbv-buf-capacity` the constant quality is held to 2 Mbit/s.
+    // Without `vbv-buf-capacity=0` constant quality is limited to 2 Mbit/s.
     format!(
         "x264enc pass=qual vbv-buf-capacity=0 quantizer={crf} speed-preset={speed} threads={threads}{more}{bframes}"
     )
@@ -148,7 +148,7 @@ pub fn segment_container(recipe: &Recipe, container: Container) -> Container {
     }
 }
 
-/// 4:2:0 halves the picture, and most encoders want the halves to be whole.
+/// 4:2:0 halves the frame's sides, and most encoders need even sides.
 fn takes_odd_sizes(encoder: &str) -> bool {
     let name = encoder.split_whitespace().next().unwrap_or_default();
     ["vp8enc", "vp9enc", "av1enc", "avenc_ffv1", "avenc_huffyuv", "theoraenc", "pngenc"]

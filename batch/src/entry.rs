@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What is kept of each output between runs: a folder with the record of how it was made, and until
-//! it is finished the output itself and the segments of it.
+//! The state of each output between runs: a folder with a record of how it was made and, until it is
+//! finished, the output and its segments.
 //!
-//! The order of writing is what makes it safe to be killed at any moment: the whole output under
-//! another name, then the record with its size, then the final name. What lacks the last step gets it
-//! in the next run; what lacks the record is made anew.
+//! The order of writing makes it safe to be killed at any moment: first the complete output under
+//! another name, then the record with its size, then the final name. The next run does a missing last
+//! step; without a record it translates the file again.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -27,16 +27,16 @@ use crate::{
     worker::protocol::Span,
 };
 
-/// What an output is made of; if all of it is the same, so is the output.
+/// Everything that decides an output; if it is the same, so is the output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Fingerprint {
     /// Size of the input in bytes.
     size: u64,
-    /// When the input was last changed, in nanoseconds since 1970.
+    /// Modification time of the input, in nanoseconds since 1970.
     modified: u64,
     /// SHA-256 of the generator's file.
     model: String,
-    /// How it is translated, without the name of the generator: that may be called by several.
+    /// The options, without the name of the generator, which may have several names.
     recipe: Recipe,
 }
 
@@ -44,7 +44,7 @@ pub struct Fingerprint {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Record {
     fingerprint: Fingerprint,
-    /// The input; none in a record of an early version.
+    /// The input; `None` in a record of an early version.
     #[serde(default)]
     input: Option<PathBuf>,
     /// Size of the output in bytes.
@@ -53,22 +53,22 @@ pub struct Record {
     pub frames: u64,
 }
 
-/// Into which segments a long video is cut.
+/// The segments of a long video.
 #[derive(Debug, Serialize, Deserialize)]
 struct Plan {
     fingerprint: Fingerprint,
     spans: Vec<Span>,
 }
 
-/// What there is to be done for an output.
+/// The state of an output.
 pub enum Status {
-    /// Nothing: it is there, with so many frames.
+    /// Finished, with this many frames.
     Finished(u64),
-    /// It is to be made.
+    /// Not finished.
     Open,
 }
 
-/// The place of an output, locked against other processes for as long as this lives.
+/// The folder of an output, locked against other processes during its lifetime.
 #[derive(Debug)]
 pub struct Entry {
     folder: PathBuf,
@@ -86,12 +86,12 @@ impl Fingerprint {
     pub fn new(item: &Item, recipe: &Recipe, model: &str) -> Result<Self> {
         let unreadable = |error: io::Error| anyhow!("cannot be read: {}", describe(&error));
         let metadata = fs::metadata(&item.input).map_err(unreadable)?;
-        // A pipe or a device might never answer.
+        // Reading a pipe or a device may block forever.
         if !metadata.is_file() {
-            bail!("is no file");
+            bail!("is not a file");
         }
         if metadata.len() == 0 {
-            // What /proc calls empty need not be, but is no video either.
+            // Files in /proc look empty and may not be, but they are not videos.
             bail!("is empty");
         }
         File::open(&item.input).map_err(unreadable)?;
@@ -115,7 +115,7 @@ impl Entry {
     /// The place of `item` below the output folder `out`; with `is_dry` nothing is made there.
     pub fn open(out: &Path, item: &Item, fingerprint: Fingerprint, is_dry: bool) -> Result<Self> {
         let hash = Sha256::digest(item.output.as_os_str().as_bytes());
-        // Half of the hash tells apart more files than any disk holds.
+        // Half of the hash is unique enough for any disk.
         let name: String = hash[..16].iter().map(|byte| format!("{byte:02x}")).collect();
         let folder = out.join(OWN_FOLDER).join(name);
         let output = out.join(&item.output);
@@ -127,7 +127,7 @@ impl Entry {
         let parent = output.parent().unwrap_or(out);
         for folder in [&folder, parent] {
             fs::create_dir_all(folder).map_err(|error| {
-                anyhow!("cannot make {}: {}", folder.display(), describe(&error))
+                anyhow!("cannot create {}: {}", folder.display(), describe(&error))
             })?;
         }
         let lock = File::create(folder.join("lock"))
@@ -137,7 +137,7 @@ impl Entry {
             Err(TryLockError::WouldBlock) => {
                 bail!("is being translated by another cyclegan-batch");
             }
-            // A file system without locks: two that work at once at least do not write the same file.
+            // A file system without locks: parallel processes at least write different files.
             Err(TryLockError::Error(_)) => {
                 let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
                 unfinished = format!("unfinished-{}-{}", host.trim(), std::process::id());
@@ -146,11 +146,11 @@ impl Entry {
         Ok(Self { folder, output, input, fingerprint, unfinished, _lock: Some(lock) })
     }
 
-    /// What there is to be done, after the last step of a run that was killed before it.
+    /// The state of the output; first does the last step of a run that was killed before it.
     pub fn status(&self, overwrite: bool) -> Result<Status> {
         let record = self.record();
         if let Some(record) = &record {
-            // The record is written last but one: what it describes only lacks its name.
+            // The record is the last step but one: its output only lacks the name.
             if size(&self.unfinished()) == Some(record.output_size)
                 && size(&self.output) != Some(record.output_size)
                 && self._lock.is_some()
@@ -164,7 +164,7 @@ impl Entry {
             let other = record.input.as_ref().filter(|other| **other != self.input && is_there);
             if let Some(other) = other.filter(|_| !overwrite) {
                 bail!(
-                    "would replace {}, which was made of {}; give --overwrite, or another --out",
+                    "would replace {}, the output of {}; use --overwrite or another --out",
                     self.output.display(),
                     other.display()
                 );
@@ -175,8 +175,8 @@ impl Entry {
         }
         if self.output.exists() && !overwrite {
             bail!(
-                "would replace {}, which this program has not made as it is; give --overwrite, or \
-                 another --out",
+                "would replace {}, which cyclegan-batch has not written or which has changed; use \
+                 --overwrite or another --out",
                 self.output.display()
             );
         }
@@ -188,8 +188,8 @@ impl Entry {
         self.folder.join(&self.unfinished)
     }
 
-    /// Removes what an earlier run has left unfinished. Somebody may still write into the file, who
-    /// then does so where nobody sees it.
+    /// Removes the unfinished output of an earlier run. A process that still writes to the file then
+    /// writes to a deleted one.
     pub fn clear(&self) {
         let unfinished = self.unfinished();
         let _ = fs::remove_file(unfinished.with_added_extension("faststart"));
@@ -198,8 +198,8 @@ impl Entry {
 
     /// Gives the unfinished output its final name.
     pub fn finish(&self, frames: u64) -> Result<()> {
-        let file = File::open(self.unfinished()).context("the output is not there")?;
-        // What has its final name must be on the disk, whatever happens next.
+        let file = File::open(self.unfinished()).context("the output is missing")?;
+        // A file with its final name must be on the disk.
         file.sync_all().context("cannot write the output")?;
         let record = Record {
             fingerprint: self.fingerprint.clone(),
@@ -213,7 +213,7 @@ impl Entry {
         Ok(())
     }
 
-    /// The segments that an earlier run has planned for the same output, one unless `may_cut`.
+    /// The segments that an earlier run has planned for the same output; only one unless `may_cut`.
     pub fn plan(&self, may_cut: bool) -> Option<Vec<Span>> {
         let text = fs::read(self.segments().join("plan.json")).ok()?;
         let plan = serde_json::from_slice::<Plan>(&text).ok()?;
@@ -221,7 +221,7 @@ impl Entry {
             .then_some(plan.spans)
     }
 
-    /// Begins anew with these segments.
+    /// Starts again with these segments.
     pub fn set_plan(&self, spans: &[Span]) -> Result<()> {
         self.drop_segments();
         fs::create_dir_all(self.segments())?;
@@ -234,19 +234,19 @@ impl Entry {
         let _ = fs::remove_dir_all(self.segments());
     }
 
-    /// Where the finished segment `number` is.
+    /// The path of the finished segment `number`.
     pub fn segment(&self, number: usize, container: Container) -> PathBuf {
         self.segments().join(format!("{number:05}.{}", container.extension()))
     }
 
-    /// Where segment `number` is written until it is finished.
+    /// The path of segment `number` until it is finished.
     pub fn unfinished_segment(&self, number: usize, container: Container) -> PathBuf {
         let path = self.segment(number, container).with_added_extension("unfinished");
         let _ = fs::remove_file(&path);
         path
     }
 
-    /// When the first frame of a finished segment is shown, nanoseconds, and how many it has.
+    /// Timestamp of the first frame of a finished segment in nanoseconds, and its number of frames.
     pub fn segment_frames(&self, number: usize) -> Option<(u64, u64)> {
         serde_json::from_slice(&fs::read(self.segment_frames_path(number)).ok()?).ok()
     }
@@ -255,7 +255,7 @@ impl Entry {
         self.segments().join(format!("{number:05}.json"))
     }
 
-    /// Gives a segment its final name; its `frames` begin at `first` nanoseconds.
+    /// Gives a segment its final name; its `frames` start at `first` nanoseconds.
     pub fn finish_segment(
         &self,
         number: usize,
@@ -284,7 +284,7 @@ impl Entry {
 
     fn rename(&self) -> Result<()> {
         let renamed = rename(&self.unfinished(), &self.output);
-        renamed.map_err(|e| anyhow!("cannot make {}: {}", self.output.display(), describe(&e)))
+        renamed.map_err(|e| anyhow!("cannot create {}: {}", self.output.display(), describe(&e)))
     }
 }
 
@@ -292,8 +292,8 @@ fn size(path: &Path) -> Option<u64> {
     fs::metadata(path).ok().filter(|file| file.is_file()).map(|file| file.len())
 }
 
-/// SHA-256 of a generator in hexadecimal: of a variant of one, such as `G.int8.onnx`, that of the generator
-/// itself, so that machines that run different variants make the same outputs.
+/// SHA-256 of a generator in hexadecimal. For a variant such as `G.int8.onnx` it is that of the float32 file,
+/// so that machines with different variants share outputs.
 pub fn hash_of_model(path: &Path) -> Result<String> {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let stem = name.split('.').next().unwrap_or_default();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What is told of the work: bars and lines for people, or JSON for machines.
+//! Progress output: bars and lines for people, or JSON for programs.
 
 use std::{
     collections::HashMap,
@@ -14,23 +14,23 @@ use std::{
 use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 use serde_json::{Value, json};
 
-/// Between two JSON objects on the progress of a file.
+/// Time between two JSON progress objects of a file.
 const JSON_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How a file has ended.
+/// The result of a file.
 #[derive(Clone, Debug)]
 pub enum Verdict {
     /// It was translated.
     Translated { frames: u64, seconds: f64 },
-    /// It was finished before, and is what would be made now.
+    /// It was finished before and is up to date.
     Skipped { frames: u64 },
-    /// It would be translated into so many frames, in so many segments.
+    /// It would be translated into this many frames and segments.
     Planned { frames: Option<u64>, segments: usize },
-    /// It could not be translated.
+    /// It failed.
     Failed { cause: String },
 }
 
-/// How many files have ended how.
+/// The number of files by result.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
     pub translated: u64,
@@ -53,12 +53,12 @@ struct Active {
 
 struct State {
     active: HashMap<usize, Active>,
-    /// Bytes of the inputs that have ended.
+    /// Bytes of the finished inputs.
     ended: u64,
     counts: Counts,
 }
 
-/// Tells of the work.
+/// Prints the progress.
 pub struct Events {
     json: bool,
     files: usize,
@@ -69,7 +69,7 @@ pub struct Events {
 }
 
 impl Events {
-    /// For `files` files of `bytes` bytes in all.
+    /// For `files` files of `bytes` bytes in total.
     pub fn new(json: bool, files: usize, bytes: u64) -> Self {
         let bars = MultiProgress::new();
         let whole = bars.add(ProgressBar::new(bytes));
@@ -79,7 +79,7 @@ impl Events {
         Self { json, files, bars, whole, begun: Instant::now(), state: Mutex::new(state) }
     }
 
-    /// Says what begins.
+    /// Reports the start of the run.
     pub fn begin(&self, share: Option<String>, found: usize, provider: &str) {
         let Self { json, files, .. } = self;
         if *json {
@@ -92,7 +92,7 @@ impl Events {
         }
     }
 
-    /// Work on a file of `size` bytes begins.
+    /// Reports the start of a file of `size` bytes.
     pub fn start(&self, number: usize, file: &Path, size: u64) {
         let bar = self.bars.insert_before(&self.whole, ProgressBar::no_length());
         bar.set_style(style("{spinner} {msg} {pos} frames"));
@@ -105,12 +105,12 @@ impl Events {
         }
     }
 
-    /// So many frames of a file are through.
+    /// Reports the number of finished frames of a file.
     pub fn progress(&self, number: usize, file: &Path, frames: u64, total: Option<u64>) {
         let mut state = self.lock();
         let Some(active) = state.active.get_mut(&number) else { return };
         if active.frames == 0 && frames > 0 {
-            // The time that opening took is no part of the speed.
+            // The speed does not include the time to open the file.
             active.bar.reset_elapsed();
             active.begun = Instant::now();
         }
@@ -134,7 +134,7 @@ impl Events {
         self.show_whole(&state);
     }
 
-    /// Something was done otherwise than one might expect.
+    /// Reports a note about a file.
     pub fn notice(&self, file: &Path, text: &str) {
         match self.json {
             true => self.print(&json!({"event": "notice", "file": shown(file), "text": text})),
@@ -142,7 +142,7 @@ impl Events {
         }
     }
 
-    /// A file that was begun waits again.
+    /// A file that was started waits again.
     pub fn forget(&self, number: usize) {
         if let Some(active) = self.lock().active.remove(&number) {
             active.bar.finish_and_clear();
@@ -150,7 +150,7 @@ impl Events {
         }
     }
 
-    /// Something that concerns no file.
+    /// Reports a warning that concerns no file.
     pub fn warn(&self, text: &str) {
         match self.json {
             true => self.print(&json!({"event": "warning", "text": text})),
@@ -158,7 +158,7 @@ impl Events {
         }
     }
 
-    /// A file has ended.
+    /// Reports the result of a file.
     pub fn end(&self, number: usize, file: &Path, output: &Path, verdict: &Verdict) {
         let mut state = self.lock();
         if let Some(active) = state.active.remove(&number) {
@@ -215,7 +215,7 @@ impl Events {
         }
     }
 
-    /// Says how it all went.
+    /// Reports the summary.
     pub fn summary(&self) -> Counts {
         self.whole.finish_and_clear();
         let counts = self.lock().counts;
@@ -250,7 +250,7 @@ impl Events {
         counts
     }
 
-    /// Bytes stand for work, since nobody knows the frames of files that have not been opened.
+    /// Estimates the work by bytes, since the number of frames of unopened files is unknown.
     fn show_whole(&self, state: &State) {
         let part = |active: &Active| {
             let total = active.total.filter(|&total| total > 0).unwrap_or(u64::MAX);
@@ -272,7 +272,7 @@ impl Events {
     }
 
     fn line(&self, line: &str) {
-        // `println!` would panic when the reader has gone, as with `| head`; the work goes on.
+        // `println!` would panic on a closed pipe, as with `| head`; the work continues.
         self.bars.suspend(|| drop(writeln!(io::stdout(), "{line}")));
     }
 
@@ -285,7 +285,7 @@ impl Events {
     }
 }
 
-/// A path as one line of text: its line breaks and other control characters are escaped.
+/// A path as one line of text, with control characters escaped.
 pub fn shown(path: &Path) -> String {
     let escape = |c: char| match c.is_control() {
         true => c.escape_default().to_string(),
@@ -294,7 +294,7 @@ pub fn shown(path: &Path) -> String {
     path.to_string_lossy().chars().map(escape).collect()
 }
 
-/// So many of what `noun` names.
+/// A count with its noun.
 pub fn counted(count: u64, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
@@ -308,7 +308,7 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .with_key("rate", |state: &ProgressState, out: &mut dyn fmt::Write| {
-            // A bar that cannot be drawn is no reason to stop.
+            // A bar that cannot be drawn does not stop the run.
             let _ = write!(out, "{:.1}", state.per_sec());
         })
 }

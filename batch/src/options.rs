@@ -9,27 +9,27 @@ use serde::{Deserialize, Serialize};
 
 use crate::{container::Container, shard::Shard};
 
-/// Translates videos and pictures with cycleganfilter
+/// Translates videos and images with cycleganfilter
 ///
-/// Outputs go to --out under the names that the inputs have below their folder. A file appears
-/// there when it is whole; run the same command again and it goes on where it was stopped.
+/// Outputs go to --out, with the paths that the inputs have below their folder. A file appears there
+/// only when it is complete. Run the same command again to resume.
 #[derive(Debug, Parser)]
 #[command(
     version,
     args_override_self = true,
-    after_help = "Exit code: 0 if all went well, 1 if a file failed, 2 for a command \
-                                 that makes no sense, 130 if it was stopped."
+    after_help = "Exit code: 0 if everything succeeded, 1 if a file failed, 2 if nothing could be \
+                                 started, 130 if it was stopped."
 )]
 pub struct Options {
-    /// Files, folders (with all below them), patterns such as 'clips/**/*.mp4', or - for a list on
-    /// standard input: a path a line, or separated by NUL as find -print0 does
+    /// Files, folders (with subfolders), patterns such as 'clips/**/*.mp4', or - for a list on standard
+    /// input: one path per line, or separated by NUL as from find -print0
     #[arg(required = true)]
     pub inputs: Vec<OsString>,
-    /// The folder for the outputs, made if it is not there
+    /// Folder for the outputs, created if it does not exist
     #[arg(short, long, value_name = "DIR")]
     pub out: PathBuf,
-    /// Outputs keep the path that inputs have below this folder [default: below the folder given, the
-    /// fixed part of a pattern, the current folder for a list; a file given alone keeps its name]
+    /// Folder to which the outputs' paths are relative [default: the given folder, the fixed part of a
+    /// pattern, or the current folder for a list; a single file keeps only its name]
     #[arg(long, value_name = "DIR")]
     pub base: Option<PathBuf>,
 
@@ -40,89 +40,90 @@ pub struct Options {
     /// G (A to B) or F (B to A)
     #[arg(long, value_enum, default_value = "forward", help_heading = "Translation")]
     pub direction: Direction,
-    /// What runs the generator: cpu, cuda, tensorrt, openvino … [default: the first that works]
+    /// Execution provider for the generator: cpu, cuda, tensorrt, openvino … [default: the first that
+    /// works]
     #[arg(long, value_name = "NAME", help_heading = "Translation")]
     pub provider: Option<String>,
-    /// Devices of the provider, over which the workers are spread: 0,1
+    /// Devices of the provider, among which the workers are distributed: 0,1
     #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Translation")]
     pub device: Vec<u32>,
-    /// Further properties of cycleganfilter, as gst-launch-1.0 takes them: 'strength=0.8 smoothing=0.3'
+    /// Other properties of cycleganfilter, in the syntax of gst-launch-1.0: 'strength=0.8 smoothing=0.3'
     #[arg(long, value_name = "PROPERTIES", default_value = "", help_heading = "Translation")]
     pub filter: String,
 
-    /// How videos are encoded
+    /// Encoding of the videos
     #[arg(long, value_enum, default_value = "web", help_heading = "Encoding")]
     pub preset: Preset,
-    /// The container of videos [default: the input's, Matroska where it cannot be written]
+    /// Container of the videos [default: the input's, or Matroska if that cannot be written]
     #[arg(long, value_enum, help_heading = "Encoding")]
     pub container: Option<Container>,
-    /// Constant quality instead of the preset's: 0 is the best, and 51 (H.264, H.265) or 63 (VP9, AV1) the
-    /// smallest
+    /// Constant quality instead of the preset's: 0 is the best, 51 (H.264, H.265) or 63 (VP9, AV1) gives the
+    /// smallest files
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=63), help_heading = "Encoding")]
     pub crf: Option<u32>,
-    /// How much time the encoder takes for a smaller file, instead of the preset's choice
+    /// Speed of the encoder instead of the preset's; slower gives smaller files
     #[arg(long, value_enum, help_heading = "Encoding")]
     pub speed: Option<Speed>,
-    /// The video encoder instead of the preset's: 'x265enc bitrate=4000 speed-preset=slow'
+    /// Video encoder instead of the preset's: 'x265enc bitrate=4000 speed-preset=slow'
     #[arg(long, value_name = "ELEMENT", help_heading = "Encoding")]
     pub video_encoder: Option<String>,
-    /// The encoder of audio that the container cannot hold as it is: 'opusenc bitrate=128000'
+    /// Encoder for audio that the container does not accept as it is: 'opusenc bitrate=128000'
     #[arg(long, value_name = "ELEMENT", help_heading = "Encoding")]
     pub audio_encoder: Option<String>,
 
-    /// Translate only what comes after this many seconds of each video
+    /// Start at this many seconds of each video
     #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Part of each video")]
     pub start: Option<f64>,
-    /// Translate only what comes before this many seconds
+    /// Stop at this many seconds of each video
     #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Part of each video")]
     pub end: Option<f64>,
     /// Translate at most this many frames
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Part of each video")]
     pub frames: Option<u64>,
 
-    /// Which audio tracks the outputs have
+    /// Audio tracks to keep
     #[arg(long, value_enum, default_value = "all", help_heading = "Tracks")]
     pub audio: Tracks,
-    /// Which subtitles they have
+    /// Subtitle tracks to keep
     #[arg(long, value_enum, default_value = "all", help_heading = "Tracks")]
     pub subtitles: Tracks,
 
-    /// Of folders, patterns and lists, only files whose path matches one of these: '*.mov'
+    /// Use only files of folders, patterns and lists whose path matches one of these: '*.mov'
     #[arg(long, value_name = "PATTERN", value_parser = pattern, help_heading = "Files")]
     pub include: Vec<glob::Pattern>,
     /// Leave out files whose path matches one of these: 'old/**'
     #[arg(long, value_name = "PATTERN", value_parser = pattern, help_heading = "Files")]
     pub exclude: Vec<glob::Pattern>,
-    /// The names of outputs, of {dir}, {stem}, {ext} and {name}, which is {stem}.{ext}:
+    /// Template for the outputs' names with {dir}, {stem}, {ext} and {name} ({stem}.{ext}):
     /// '{dir}/{stem}.zebra.{ext}' [default: {dir}/{name}]
     #[arg(long, value_name = "TEMPLATE", help_heading = "Files")]
     pub name: Option<String>,
-    /// Say what would be done, and what would be lost, and make nothing
+    /// Print what would be done and what would be lost, and write nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Decode each output before it gets its name
+    /// Decode each output before it gets its final name
     #[arg(long)]
     pub verify: bool,
 
-    /// Files, or pieces of long files, translated at the same time [default: one for every two
-    /// cores, or two for each device of a GPU]
+    /// Number of files, or pieces of long files, to translate at the same time [default: one per two
+    /// cores, or two per GPU]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub jobs: Option<u32>,
-    /// Cut files of more than twice this length at key frames, and translate the pieces in parallel;
-    /// 0 for never
+    /// Cut videos longer than twice this at key frames and translate the pieces in parallel; 0 never
+    /// cuts
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = seconds)]
     pub piece: f64,
-    /// Do only the I-th of N shares of the files, I from 1 [default: the place in a Slurm array or a
-    /// Kubernetes indexed job, see docs/batch.md]
+    /// Translate only the I-th of N shares of the files, counted from 1 [default: the index in a Slurm
+    /// array or a Kubernetes indexed job, see docs/batch.md]
     #[arg(long, value_name = "I/N")]
     pub shard: Option<Shard>,
-    /// Replace files in --out that this program did not make
+    /// Replace files in --out that cyclegan-batch did not write
     #[arg(long)]
     pub overwrite: bool,
-    /// Write a page with a strip of frames before and after for each file
+    /// Write an HTML page with thumbnails of each file before and after
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
-    /// Print a JSON object for each event, one a line, instead of text
+    /// Print one JSON object per line for each event, instead of text
     #[arg(long)]
     pub json: bool,
 }
@@ -137,7 +138,7 @@ pub enum Direction {
     Reverse,
 }
 
-/// Which tracks of a kind are taken along.
+/// Which tracks of a kind are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tracks {
@@ -150,21 +151,21 @@ pub enum Tracks {
     None,
 }
 
-/// What an encoding is for.
+/// Presets of the encoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Preset {
     /// For players and browsers: H.264 (VP9 in WebM), 8-bit 4:2:0
     Web,
-    /// To keep: H.264, hardly a visible loss, bit depth and chroma as in the input
+    /// For archives: H.264, almost no visible loss, bit depth and chroma of the input
     Archive,
-    /// To cut with: H.264, at most 540 lines, small, quick to seek in
+    /// For editing with small files: H.264, at most 540 lines, fast to seek
     Proxy,
-    /// H.265, bit depth and chroma as in the input
+    /// H.265, bit depth and chroma of the input
     Hevc,
     /// AV1, 8- or 10-bit 4:2:0
     Av1,
-    /// Apple ProRes 422 HQ, to cut with at full quality; in QuickTime or Matroska
+    /// For editing at full quality: Apple ProRes 422 HQ, in QuickTime or Matroska
     Prores,
 }
 
@@ -181,28 +182,28 @@ impl Preset {
         }
     }
 
-    /// Whether its videos have 8 bits a colour, whatever the input has.
+    /// Whether its videos always have 8 bits per component.
     pub fn is_eight_bit(self) -> bool {
         matches!(self, Self::Web | Self::Proxy)
     }
 }
 
-/// How much time an encoder takes.
+/// Speed of an encoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Speed {
-    /// The largest files
+    /// Fastest, with the largest files
     Fast,
     /// Between the two
     Medium,
-    /// The smallest files
+    /// Slowest, with the smallest files
     Slow,
 }
 
-/// What makes an output what it is; a change of it makes the output anew.
+/// All options that change an output; a change of them translates it again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recipe {
-    /// The generator as the user names it; none for the element's own default.
+    /// The generator as the user named it; `None` for the element's default.
     pub model: Option<String>,
     /// G or F.
     pub direction: Direction,
@@ -215,22 +216,22 @@ pub struct Recipe {
     /// The constant quality, if not the preset's.
     #[serde(default)]
     pub crf: Option<u32>,
-    /// How much time the encoder takes, if not the preset's choice.
+    /// Speed of the encoder, if not the preset's.
     #[serde(default)]
     pub speed: Option<Speed>,
-    /// Which audio tracks are taken along.
+    /// Which audio tracks are kept.
     #[serde(default)]
     pub audio: Tracks,
-    /// Which subtitles.
+    /// Which subtitle tracks are kept.
     #[serde(default)]
     pub subtitles: Tracks,
-    /// Where the part of each video begins, seconds.
+    /// Start of the part of each video, seconds.
     #[serde(default)]
     pub start: Option<f64>,
-    /// Where it ends, seconds.
+    /// Its end, seconds.
     #[serde(default)]
     pub end: Option<f64>,
-    /// How many frames it has at most.
+    /// Its maximum number of frames.
     #[serde(default)]
     pub frames: Option<u64>,
     /// The video encoder, if not the preset's.
@@ -240,7 +241,7 @@ pub struct Recipe {
 }
 
 impl Options {
-    /// What makes the outputs what they are.
+    /// The options that change the outputs.
     pub fn recipe(&self) -> Recipe {
         Recipe {
             model: self.model.clone(),
@@ -265,7 +266,7 @@ impl Options {
         self.jobs.unwrap_or_else(|| cores().div_ceil(2))
     }
 
-    /// The same, where `provider` runs the generator: a GPU's memory holds a few of them.
+    /// The same if `provider` runs the generator: a GPU's memory holds a few of them.
     pub fn jobs_with(&self, provider: &str) -> u32 {
         let on_devices = || 2 * self.device.len().max(1) as u32;
         match provider.eq_ignore_ascii_case("cpu") || provider.is_empty() {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The formats of pictures that can be written.
+//! The image formats that can be written.
 
 use std::path::{Path, PathBuf};
 
@@ -8,20 +8,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::container::extension;
 
-/// A format of still pictures.
+/// A format of still images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PictureFormat {
     /// JPEG.
     Jpeg,
-    /// PNG, also for what comes as BMP or TIFF.
+    /// PNG, also for BMP and TIFF.
     Png,
     /// WebP.
     Webp,
 }
 
 impl PictureFormat {
-    /// The format in which a picture of this name is written; none if it is no picture.
+    /// The output format for an image of this name; `None` if it is not an image.
     pub fn of_name(path: &Path) -> Option<Self> {
         match extension(path).as_str() {
             "jpg" | "jpeg" => Some(Self::Jpeg),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A worker process, seen from the program: started when it is needed, and again after a crash.
+//! Worker processes: started when needed, and again after a crash.
 
 use std::{
     env,
@@ -20,13 +20,13 @@ use anyhow::{Context, Result, anyhow, bail};
 
 use crate::worker::protocol::{ARGUMENT, Reply, Setup, Task};
 
-/// How long nothing may happen before a task is given up. An index in front of a large file takes a
-/// while, and so does an engine that a GPU's compiler builds for the first frame.
+/// How long a task may make no progress. Writing an index to the front of a large file takes a while, and
+/// so does the engine that a GPU's compiler builds for the first frame.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// How long a request to stop may go unseen.
+/// The longest delay until a request to stop is seen.
 const POLL: Duration = Duration::from_millis(100);
 
-/// Set when the program is to stop.
+/// Set when the program should stop.
 pub static STOP: AtomicBool = AtomicBool::new(false);
 
 /// A worker process.
@@ -36,18 +36,18 @@ pub struct Worker {
     replies: Receiver<Reply>,
     /// The file of its generator.
     pub model: OsString,
-    /// What runs the generator.
+    /// The execution provider.
     pub provider: String,
 }
 
-/// How a task has ended.
+/// How a task ended.
 #[derive(Debug)]
 pub enum Ending {
     /// The worker's last reply.
     Reply(Reply),
-    /// The worker is gone, and needs a successor.
+    /// The worker has exited and must be restarted.
     Crashed(String),
-    /// Nothing has happened for long; the worker is ended.
+    /// No progress for too long; the worker was killed.
     Stalled(String),
 }
 
@@ -63,7 +63,7 @@ impl Worker {
         let (tasks, output) = child.stdin.take().zip(child.stdout.take()).context("no pipes")?;
         let (sender, replies) = mpsc::channel();
         thread::spawn(move || {
-            // Libraries may write other things there, in whatever encoding.
+            // Libraries may write other text there, in any encoding.
             let lines = BufReader::new(output).split(b'\n').map_while(Result::ok);
             for reply in lines.filter_map(|line| serde_json::from_slice(&line).ok()) {
                 if sender.send(reply).is_err() {
@@ -82,18 +82,18 @@ impl Worker {
             Ending::Reply(Reply::Failed { cause, .. })
             | Ending::Crashed(cause)
             | Ending::Stalled(cause) => bail!(cause),
-            Ending::Reply(other) => bail!("a worker begins with {other:?}"),
+            Ending::Reply(other) => bail!("unexpected first reply of a worker: {other:?}"),
         }
     }
 
-    /// Has a task done; `hear` gets what the worker says meanwhile. Fails if the program is to stop.
+    /// Runs a task; `hear` gets the worker's replies meanwhile. Fails if the program should stop.
     pub fn perform(&mut self, task: &Task, hear: &mut dyn FnMut(Reply)) -> Result<Ending> {
         self.send(serde_json::to_string(task)?);
         self.wait(hear)
     }
 
     fn send(&mut self, line: String) {
-        // That it is gone shows when its reply is waited for.
+        // A worker that has exited is noticed below.
         let _ = writeln!(self.tasks, "{line}").and_then(|()| self.tasks.flush());
     }
 
@@ -114,15 +114,13 @@ impl Worker {
                 Err(RecvTimeoutError::Timeout) => {
                     self.end();
                     let minutes = PATIENCE.as_secs() / 60;
-                    return Ok(Ending::Stalled(format!(
-                        "nothing has happened for {minutes} minutes"
-                    )));
+                    return Ok(Ending::Stalled(format!("no progress for {minutes} minutes")));
                 }
                 Err(RecvTimeoutError::Disconnected) => {
-                    // Ctrl-C ends the workers as well, and may be seen here last.
+                    // Ctrl-C also ends the workers, and may be seen later here.
                     thread::sleep(POLL);
                     if !STOP.load(Ordering::Relaxed) {
-                        // One that has only closed its output would never be done.
+                        // A worker that has only closed its output would never finish.
                         let _ = self.child.kill();
                         return Ok(Ending::Crashed(self.exit_cause()));
                     }
@@ -135,9 +133,9 @@ impl Worker {
         match self.child.wait() {
             Ok(status) => match status.signal() {
                 Some(signal) => {
-                    format!("the process that worked on it was ended by signal {signal}")
+                    format!("its worker process was killed by signal {signal}")
                 }
-                None => format!("the process that worked on it has ended ({status})"),
+                None => format!("its worker process has exited ({status})"),
             },
             Err(error) => error.to_string(),
         }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What is still to be done, handed out to those who do it.
+//! The queue of steps for the worker threads.
 
 use std::{
     collections::VecDeque,
@@ -11,30 +11,30 @@ use std::{
 
 use crate::pool::STOP;
 
-/// How long a request to stop may go unseen.
+/// The longest delay until a request to stop is seen.
 const POLL: Duration = Duration::from_millis(100);
 
 /// A step of the work on a file, by its index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Translate it, or find out into which segments it is cut.
+    /// Translate it, or plan its segments.
     File(usize),
     /// Translate it in one segment.
     Whole(usize),
     /// Translate a segment of it.
     Segment(usize, usize),
-    /// Put its segments together, with all else that the input has.
+    /// Join its segments and add the other tracks of the input.
     Mux(usize),
 }
 
 #[derive(Default)]
 struct Steps {
     waiting: VecDeque<Step>,
-    /// Steps that are being done, and may lead to others.
+    /// Steps in progress, which may add others.
     active: usize,
 }
 
-/// The steps that wait.
+/// The waiting steps.
 #[derive(Default)]
 pub struct Queue {
     steps: Mutex<Steps>,
@@ -42,12 +42,12 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// Adds a step behind all others.
+    /// Adds a step at the end.
     pub fn push(&self, step: Step) {
         self.lock().waiting.push_back(step);
     }
 
-    /// Adds steps before all others, so that a file that was begun is finished soon.
+    /// Adds steps at the front, so that a started file is finished soon.
     pub fn push_first(&self, steps: impl DoubleEndedIterator<Item = Step>) {
         let mut own = self.lock();
         steps.rev().for_each(|step| own.waiting.push_front(step));
@@ -55,7 +55,7 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// Forgets the segments of a file that wait; returns how many there were.
+    /// Removes the waiting segments of a file; returns their number.
     pub fn forget_segments(&self, file: usize) -> usize {
         let mut own = self.lock();
         let before = own.waiting.len();
@@ -63,7 +63,7 @@ impl Queue {
         before - own.waiting.len()
     }
 
-    /// Does steps with `act` until there are no more and nobody works on one, or until it breaks off.
+    /// Runs steps with `act` until the queue is empty and no step is in progress, or until `act` breaks.
     pub fn work(&self, mut act: impl FnMut(Step) -> ControlFlow<()>) {
         while let Some(step) = self.next() {
             let _active = Active(self);
@@ -96,7 +96,7 @@ impl Queue {
     }
 }
 
-/// A step that is being done; also one that panics has ended then.
+/// A step in progress; ends when dropped, including by a panic.
 struct Active<'a>(&'a Queue);
 
 impl Drop for Active<'_> {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A run: finds the files, has them translated by workers, tells of it.
+//! A run: finds the files, has workers translate them and reports the results.
 
 use std::{
     env, fs,
@@ -24,24 +24,24 @@ use crate::{
     worker::protocol::Setup,
 };
 
-/// Exit code of a program that Ctrl-C has ended, by custom of shells.
+/// Conventional exit code of a program that was ended by Ctrl-C.
 const STOPPED: u8 = 130;
 
-/// Does what the command line asks for. Fails if nothing could be begun.
+/// Runs the command line. Fails if nothing could be started.
 pub fn run(options: &Options) -> Result<ExitCode> {
     stop_on_ctrl_c()?;
     let (items, found, shard) = items(options)?;
     ensure!(!options.out.is_file(), "--out {}: a file, expected a folder", options.out.display());
     if !options.dry_run {
         fs::create_dir_all(&options.out)
-            .map_err(|e| anyhow!("cannot make {}: {}", options.out.display(), describe(&e)))?;
+            .map_err(|e| anyhow!("cannot create {}: {}", options.out.display(), describe(&e)))?;
     }
-    // Not after hours of work.
+    // Fails now instead of after hours of work.
     if let Some(report) = &options.report {
         ensure!(!report.is_dir(), "--report {}: a folder, expected a file", report.display());
         let folder = report.parent().unwrap_or(report);
         fs::create_dir_all(folder)
-            .map_err(|e| anyhow!("cannot make {}: {}", folder.display(), describe(&e)))?;
+            .map_err(|e| anyhow!("cannot create {}: {}", folder.display(), describe(&e)))?;
     }
     let setup = Setup {
         recipe: options.recipe(),
@@ -51,7 +51,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         device: options.device.first().copied(),
         verify: options.verify,
     };
-    // Whatever is wrong with the generator shows before any file is touched.
+    // Errors of the generator are reported before any file is touched.
     let first = Worker::start(&setup)?;
     let model = hash_of_model(first.model.as_ref())?;
 
@@ -95,7 +95,7 @@ fn of_share(report: &Path, shard: Option<Shard>) -> PathBuf {
     report.with_file_name(name).with_added_extension(extension)
 }
 
-/// The files of this share, how many there are in all, and the share.
+/// The files of this share, the number of all files, and the share.
 fn items(options: &Options) -> Result<(Vec<Item>, usize, Option<Shard>)> {
     let shard = match options.shard {
         Some(shard) => Some(shard),
@@ -110,12 +110,12 @@ fn items(options: &Options) -> Result<(Vec<Item>, usize, Option<Shard>)> {
     Ok((items, found, shard))
 }
 
-/// The first Ctrl-C ends the work, the second the program.
+/// The first Ctrl-C stops the run, the second ends the program.
 fn stop_on_ctrl_c() -> Result<()> {
     ctrlc::set_handler(|| {
         if STOP.swap(true, Ordering::Relaxed) {
             exit(i32::from(STOPPED));
         }
     })
-    .context("cannot listen to Ctrl-C")
+    .context("cannot handle Ctrl-C")
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The share of the files that this machine does.
+//! The share of the files that this machine translates.
 //!
-//! A file's share is a hash of its path below the input folder, so it stays what it is when other
-//! files come or go, and no two machines have to talk to each other.
+//! A hash of a file's path below the input folder decides its share, so other files do not change it
+//! and the machines need not communicate.
 
 use std::{fmt, os::unix::ffi::OsStrExt, path::Path, str::FromStr};
 
@@ -18,7 +18,7 @@ pub struct Shard {
     count: u64,
 }
 
-/// Says how many tasks a Kubernetes job has, which Kubernetes does not tell its pods.
+/// The number of tasks of a Kubernetes job, which Kubernetes itself does not give its pods.
 pub const COUNT_VARIABLE: &str = "CYCLEGAN_BATCH_SHARDS";
 
 impl Shard {
@@ -39,7 +39,7 @@ impl Shard {
             let first = number("SLURM_ARRAY_TASK_MIN")?.unwrap_or(0);
             let step = number("SLURM_ARRAY_TASK_STEP")?.unwrap_or(1).max(1);
             return Self::new(id.saturating_sub(first) / step, count).map(Some).context(
-                "the Slurm array has gaps, so that its tasks cannot be told apart; give --shard I/N",
+                "the Slurm array has gaps, so its tasks have no consecutive indices; use --shard I/N",
             );
         }
         if let Some(index) = number("JOB_COMPLETION_INDEX")? {
@@ -49,7 +49,7 @@ impl Shard {
                      many tasks it has; set {COUNT_VARIABLE} to its completions, or give --shard I/N"
                 )
             })?;
-            ensure!(count > 0, "{COUNT_VARIABLE} is 0, expected the completions of the job");
+            ensure!(count > 0, "{COUNT_VARIABLE} is 0, expected the job's completions");
             return Self::new(index, count).map(Some);
         }
         Ok(None)
@@ -77,7 +77,7 @@ impl FromStr for Shard {
             Some((index.trim().parse::<u64>().ok()?, count.trim().parse::<u64>().ok()?))
         });
         let (index, count) = numbers.context("expected I/N, such as 1/4")?;
-        ensure!(index > 0, "shares are counted from 1");
+        ensure!(index > 0, "share 0, expected shares counted from 1");
         Self::new(index - 1, count)
     }
 }

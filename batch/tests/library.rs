@@ -141,7 +141,7 @@ fn bad_files_get_one_clear_line_each_and_stop_no_other() {
     let expected = [
         ("in/empty.mp4: ", "is empty"),
         ("in/text.mp4: ", "is a text file"),
-        ("in/noise.mkv: ", "is no video or picture"),
+        ("in/noise.mkv: ", "is not a video or image"),
         ("in/no-index.mp4: ", "is truncated, or still being written: its index is missing"),
         ("in/truncated.mkv: ", "is truncated: ends after"),
         ("in/sound.mp4: ", "has no video track, only MPEG-4 AAC"),
@@ -160,7 +160,10 @@ fn bad_files_get_one_clear_line_each_and_stop_no_other() {
         assert!(lines[0].len() < 200, "{}", lines[0]);
     }
     assert_eq!(errors(&said).len(), expected.len(), "{said}");
-    assert!(said.contains("note: in/really.mkv: is Quicktime, although it is named mkv"), "{said}");
+    assert!(
+        said.contains("note: in/really.mkv: is Quicktime, although its extension is mkv"),
+        "{said}"
+    );
     assert!(said.contains("3 translated, 0 finished before, 12 failed"), "{said}");
     assert_eq!(colours(&place.out("really.mkv")).len(), 50);
     assert!(!place.out("truncated.mkv").exists());
@@ -226,7 +229,7 @@ fn commands_that_make_no_sense_are_refused() {
             &["in", "--audio-encoder", "opusenc bitrat=4"],
             "--audio-encoder 'opusenc bitrat=4': no prop",
         ),
-        (&["in/*.avi"], "no video and no picture has such a name"),
+        (&["in/*.avi"], "matches no video or image"),
         (&["in", "--shard", "5/4"], "expected 1 to 4"),
         (&["in", "--model", "absent.onnx"], "absent.onnx"),
         (&["in", "--jobs", "0"], "--jobs"),
@@ -361,7 +364,7 @@ fn a_part_of_each_video_is_translated() {
     let end = |track: &common::media::Track| *track.shown().last().unwrap();
     assert!(end(&tracks[1]).abs_diff(end(&tracks[0])) < 60, "{tracks:?}");
     let said = place.program().args(["in", "--start", "9"]).output().unwrap();
-    assert!(text(&said).contains("has no frames there: it lasts 4.0 s"), "{}", text(&said));
+    assert!(text(&said).contains("has no frames in that range: it lasts 4.0 s"), "{}", text(&said));
 }
 
 #[test]

@@ -358,7 +358,7 @@ fn depth_and_light_are_kept_and_transparency_is_missed() {
     assert!(ffmpeg::frame_data(&place.out("hdr10.mkv")).contains("Mastering display metadata"));
     let said = place.run(&[&["in/hdr10.mkv"][..], &IDENTITY].concat());
     for note in
-        ["its 10 bits a colour become 8 with --preset web", "light level (HDR10) are left out"]
+        ["its 10 bits per component become 8 with --preset web", "light level (HDR10) are left out"]
     {
         assert!(said.contains(note), "no '{note}' in {said}");
     }
@@ -394,7 +394,7 @@ fn gifs_end_whatever_they_are_called() {
     make(&place.path("in/b.gif"), &[BARS, "-c:v gif"].join(" "));
     std::fs::copy(place.path("in/a.gif"), place.path("in/named.mkv")).unwrap();
     let said = place.run(&[&["in"][..], &IDENTITY].concat());
-    assert!(said.contains("named.mkv: is GIF, although it is named mkv"), "{said}");
+    assert!(said.contains("named.mkv: is GIF, although its extension is mkv"), "{said}");
     for (name, frames) in [("a.mkv", 10), ("b.mkv", 75), ("named.mkv", 10)] {
         let video = streams(&place.out(name)).remove(0);
         assert_eq!(video.times.len(), frames, "{name}");

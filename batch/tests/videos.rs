@@ -70,7 +70,7 @@ fn subtitles_and_audio_go_where_the_container_takes_them() {
     assert_eq!(of(&after, "text/x-raw").times, of(&before, "text/x-raw").times);
 
     let said = place.run(&["in/a.mkv", "--container", "mp4"]);
-    assert!(said.contains("Vorbis, is encoded anew as AAC: MP4 cannot hold it"), "{said}");
+    assert!(said.contains("Vorbis, is re-encoded as AAC: MP4 cannot hold it"), "{said}");
     assert!(said.contains("becomes plain text"), "{said}");
     let after = tracks(&place.out("a.mp4"));
     assert_eq!(of(&after, "audio/mpeg").int("mpegversion"), 4);

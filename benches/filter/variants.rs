@@ -49,7 +49,9 @@ pub fn compare(model: &Path) -> Result<(), Box<dyn Error>> {
     }
 
     println!("Variants of {} at {SIDE}×{SIDE}, {ROUNDS} rounds\n", model.display());
-    println!("| generator | session ms | of the last | filter ms a frame | frames a second |");
+    println!(
+        "| generator | session ms | ratio to last row | filter ms a frame | frames a second |"
+    );
     println!("| --- | --- | --- | --- | --- |");
     let compared_with = rows.last().map_or(0.0, |row| median(&row.session_ms));
     for Row { name, session_ms, frame_ms, .. } in &rows {

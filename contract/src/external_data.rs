@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Weights that stand in other files than the model: which files they are, and whether the model
-//! may read them.
+//! External data: weights in files beside the model, and which files a model may read.
 //!
-//! A model may read files inside its own folder. Where the model or its data are links, as in the
+//! A model may read files inside its own folder. If the model or its data are links, as in the
 //! caches of Hugging Face, DVC, git-annex, Nix and Guix, it may also read files inside the folder
-//! that its own link names, and inside the store that its link names; see [`Home`].
+//! and the store that its own link leads to; see [`Home`].
 
 use std::{
     collections::BTreeMap,
@@ -18,7 +17,7 @@ use prost::Message;
 
 use crate::{ContractError, file_kind::recognize_pointer, onnx::StringStringEntryProto};
 
-/// Graphs nest in control flow only; deeper than this is no generator.
+/// Most levels of nested graphs, which only control flow has; no generator nests deeper.
 pub(crate) const MAX_GRAPH_DEPTH: usize = 8;
 /// Pointers of Git LFS and git-annex are shorter than this, in bytes.
 const MAX_POINTER: u64 = 32 * 1024;
@@ -103,7 +102,7 @@ pub(crate) struct Tensor {
     pub data_location: i32,
 }
 
-/// The files that hold data of `model`, by the location that the model gives them.
+/// The files that hold data of `model`, by their location in the model.
 pub(crate) fn files(
     model: &Model,
     home: &Home,
@@ -174,7 +173,7 @@ impl Search<'_> {
     }
 }
 
-/// Location and file of the data of `tensor`, all of which must be in it.
+/// Location and file of the data of `tensor`; the file must hold all of it.
 fn check_tensor(tensor: &Tensor, home: &Home) -> Result<(String, PathBuf), ContractError> {
     let entry = |key: &str| {
         let entry = tensor.external_data.iter().find(|entry| entry.key == key);
@@ -196,11 +195,11 @@ fn check_tensor(tensor: &Tensor, home: &Home) -> Result<(String, PathBuf), Contr
     let file = home.file(Path::new(location)).map_err(refuse)?;
     let size = match fs::metadata(&file) {
         Ok(metadata) if metadata.is_file() => metadata.len(),
-        Ok(_) => return Err(refuse("which is no file".to_owned())),
+        Ok(_) => return Err(refuse("which is not a file".to_owned())),
         Err(error) => {
             return Err(refuse(match fs::read_link(&file) {
                 Ok(target) => format!(
-                    "which is a link to {}, which is not there; fetch that file, for example with \
+                    "which is a link to {}, but that file does not exist; fetch it, for example with \
                      `git annex get` or `dvc pull`",
                     target.display()
                 ),
@@ -215,30 +214,30 @@ fn check_tensor(tensor: &Tensor, home: &Home) -> Result<(String, PathBuf), Contr
     }
     let end = number("offset")?.checked_add(number("length")?);
     if end.is_none_or(|end| end > size) {
-        return Err(refuse(format!("which ends after {size} bytes, before the tensor does")));
+        return Err(refuse(format!("which ends after {size} bytes, before the end of the tensor")));
     }
     Ok((location.to_owned(), file))
 }
 
-/// What the file is if it is a pointer to the data.
+/// What kind of pointer the file is, if it is one.
 fn pointer(file: &Path) -> Option<&'static str> {
     let mut head = Vec::new();
     File::open(file).ok()?.take(64).read_to_end(&mut head).ok()?;
     recognize_pointer(&head)
 }
 
-/// Where a model stands, and so which files it may read.
+/// Where a model is stored, which decides the files it may read.
 pub(crate) struct Home {
-    /// The folder that locations are relative to, as it was named.
+    /// The folder that locations are relative to, as given.
     folder: PathBuf,
-    /// The same, links followed.
+    /// The same with links resolved.
     real_folder: Option<PathBuf>,
-    /// The folders that the model's own link leads to: the one with the file, and its store.
+    /// The folders that the model's own link leads to: that of its target, and the store.
     linked: Vec<PathBuf>,
 }
 
 impl Home {
-    /// For a model in `folder`, whatever its name.
+    /// For any model in `folder`.
     pub fn folder(folder: &Path) -> Self {
         let real_folder = folder.canonicalize().ok();
         Self { folder: folder.to_path_buf(), real_folder, linked: Vec::new() }
@@ -275,8 +274,8 @@ impl Home {
         match is_allowed {
             true => Ok(real),
             false => Err(format!(
-                "a link to {}, expected a file inside the model's folder, or beside the file that \
-                 the model itself is a link to",
+                "a link to {}, expected a file inside the model's folder, or beside the target of the \
+                 model's own link",
                 real.display()
             )),
         }
@@ -296,8 +295,8 @@ impl Home {
     }
 }
 
-/// The store that holds `file` under a name made of its content, if it is in one: of git-annex, DVC,
-/// Nix or Guix. These spread the files of one folder over several.
+/// The content-addressed store that holds `file`, if there is one: that of git-annex, DVC, Nix or
+/// Guix. These spread the files of one folder over several.
 fn store(file: &Path) -> Option<PathBuf> {
     let is_store = |folder: &&Path| {
         ["annex/objects", "files/md5", ".dvc/cache"].iter().any(|end| folder.ends_with(end))

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What a file is that carries a model's name and is no model.
+//! Recognises files that have a model's name but are not models.
 
-/// How much of a file is looked at, in bytes.
+/// How much of a file is examined, in bytes.
 const HEAD: usize = 1024;
 
-/// What a file begins with, what it is then, and what to do.
+/// The first bytes of a file, and what it is and what to do.
 const MAGIC: [(&[u8], &str); 14] = [
     (b"version https://git-lfs", "a Git LFS pointer; fetch the file itself with `git lfs pull`"),
     (b"/annex/objects/", "a git-annex pointer; fetch the file itself with `git annex get`"),
@@ -13,14 +13,14 @@ const MAGIC: [(&[u8], &str); 14] = [
     (b"\xfd7zXZ\0", "an xz archive; unpack it first"),
     (b"\x28\xb5\x2f\xfd", "a Zstandard archive; unpack it first"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive; unpack it first"),
-    (b"\x89HDF\r\n", "an HDF5 file, for example of Keras; export it to ONNX first"),
+    (b"\x89HDF\r\n", "an HDF5 file, for example from Keras; export it to ONNX first"),
     (b"\x89PNG", "a PNG picture"),
-    (b"\xff\xd8\xff", "a JPEG picture"),
+    (b"\xff\xd8\xff", "a JPEG image"),
     (b"\x7fELF", "a program or library"),
     (b"ptrt", "a TensorRT engine; give the ONNX model that it was built from"),
     (b"ftrt", "a TensorRT engine; give the ONNX model that it was built from"),
     (b"%PDF", "a PDF document"),
-    // Pickle protocols 2 to 4 all begin with their number.
+    // Pickle protocols 2 to 4 start with their number.
     (b"\x80\x02", PICKLE),
 ];
 
@@ -49,14 +49,14 @@ pub fn recognize(bytes: &[u8]) -> Option<&'static str> {
         }
         _ => {}
     }
-    // A length of eight bytes, then JSON.
+    // An eight-byte length, then JSON.
     if head.get(8) == Some(&b'{') && head.get(6..8) == Some(&[0, 0]) {
         return Some(
             "a safetensors file, which holds weights and no graph; export it to ONNX first",
         );
     }
     if !head.is_empty() && head.iter().all(|&byte| byte == 0) {
-        return Some("zeros only; copy or download it again");
+        return Some("a file of zeros; copy or download it again");
     }
     text(head)
 }
@@ -64,7 +64,7 @@ pub fn recognize(bytes: &[u8]) -> Option<&'static str> {
 fn text(head: &[u8]) -> Option<&'static str> {
     let text = match std::str::from_utf8(head) {
         Ok(text) => text,
-        // The head may end inside a character.
+        // The head may end in the middle of a character.
         Err(error) if error.valid_up_to() + 4 > HEAD => {
             std::str::from_utf8(&head[..error.valid_up_to()]).ok()?
         }
@@ -82,8 +82,8 @@ fn text(head: &[u8]) -> Option<&'static str> {
     })
 }
 
-/// What a small file of external data is instead of the data, and what to do: a pointer of Git LFS
-/// or git-annex. Any other bytes may be weights.
+/// What a small file of external data is if it is a pointer of Git LFS or git-annex, and what to do.
+/// Any other bytes may be weights.
 pub fn recognize_pointer(bytes: &[u8]) -> Option<&'static str> {
     let pointers = &MAGIC[..2];
     pointers.iter().find(|(magic, _)| bytes.starts_with(magic)).map(|(_, kind)| *kind)
@@ -109,7 +109,7 @@ mod tests {
             (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", "an old PyTorch checkpoint"),
             (b"\x40\0\0\0\0\0\0\0{\"__metadata__\"", "safetensors"),
             (b"{\"error\": \"not found\"}", "text"),
-            (&[0; 64], "zeros only"),
+            (&[0; 64], "a file of zeros"),
         ];
         for (bytes, kind) in cases {
             let found = recognize(bytes).unwrap_or_default();

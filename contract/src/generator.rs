@@ -15,7 +15,7 @@ use crate::{
     onnx::{DataType, GraphProto, Message, ModelProto, ValueInfoProto, dimension::Value},
 };
 
-/// Why a file is no generator: what was found and what was expected.
+/// Why a file is not a generator: what was found and what was expected.
 #[derive(Debug, thiserror::Error)]
 pub enum ContractError {
     /// The file could not be read.
@@ -25,7 +25,7 @@ pub enum ContractError {
     #[error("the file is empty, expected an ONNX model")]
     Empty,
     /// The bytes do not decode.
-    #[error("not an ONNX model or cut short")]
+    #[error("not an ONNX model, or truncated")]
     NotOnnx(#[from] prost::DecodeError),
     /// The file is of another kind.
     #[error("not an ONNX model but {kind}")]
@@ -33,7 +33,7 @@ pub enum ContractError {
         /// What it is, and what to do.
         kind: &'static str,
     },
-    /// The bytes decode, but there is no network in them.
+    /// The bytes decode, but contain no network.
     #[error("not an ONNX model: it holds no graph with nodes")]
     NoGraph,
     /// The input is not an image.
@@ -56,13 +56,13 @@ pub enum ContractError {
         /// What the model declares.
         found: String,
     },
-    /// A fixed size is none, or too large.
+    /// A fixed size is 0 or too large.
     #[error("its input is {found}, expected sides from 1 to {max} pixels", max = Self::MAX_SIDE)]
     Size {
         /// What the model declares.
         found: String,
     },
-    /// Weights stand in another file that is missing, too short or outside the model's folder.
+    /// Weights are in another file that is missing, too short or outside the model's folder.
     #[error("the data of tensor `{tensor}` are in `{location}`, {problem}")]
     ExternalData {
         /// Name of the tensor.
@@ -88,9 +88,9 @@ impl ContractError {
 /// The length of an axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dim {
-    /// Always this long.
+    /// Fixed.
     Fixed(u32),
-    /// Known when running.
+    /// Dynamic: known at run time.
     Dynamic,
 }
 
@@ -113,7 +113,7 @@ pub enum ElementType {
     F16,
 }
 
-/// A model that fits the contract, as far as a file can tell.
+/// A model that follows the contract, as far as its file shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Generator {
     /// Name of the input tensor.
@@ -126,18 +126,17 @@ pub struct Generator {
     pub output_type: ElementType,
     /// The element type of the output `mask`, N×1×H×W in [0, 1], if there is one.
     pub mask: Option<ElementType>,
-    /// The arithmetic that its operators are in.
+    /// The arithmetic of its operators.
     pub precision: Precision,
-    /// How many pictures it takes at once: one, or any number.
+    /// Batch size: one, or any number.
     pub batch: Dim,
     /// Height of the input.
     pub height: Dim,
     /// Width of the input.
     pub width: Dim,
-    /// The other files that hold its weights, by the location that the model gives them; links are
-    /// followed.
+    /// The other files that hold its weights, by their location in the model; links are resolved.
     pub external_data: BTreeMap<String, PathBuf>,
-    /// What the file says about itself.
+    /// The file's metadata.
     pub metadata: Metadata,
 }
 
@@ -150,7 +149,7 @@ impl Generator {
         Self::check_at(&fs::read(path)?, &Home::of(path))
     }
 
-    /// Checks the bytes of a model whose external data, if any, must stand inside `folder`.
+    /// Checks the bytes of a model whose external data, if any, must be inside `folder`.
     pub fn check(bytes: &[u8], folder: &Path) -> Result<Self, ContractError> {
         Self::check_at(bytes, &Home::folder(folder))
     }
@@ -159,7 +158,7 @@ impl Generator {
         if bytes.is_empty() {
             return Err(ContractError::Empty);
         }
-        // Only what fails as a model is taken for something else.
+        // Other kinds are considered only if the file fails as a model.
         let refuse = |error| match recognize(bytes) {
             Some(kind) => ContractError::OtherKind { kind },
             None => error,
@@ -218,11 +217,11 @@ fn precision(graph: &GraphProto, input: ElementType) -> Precision {
 /// A declared input or output.
 struct Declared {
     name: String,
-    /// `None` for every type that the contract does not know.
+    /// `None` for types outside the contract.
     element: Option<ElementType>,
-    /// `None` where the file gives no shape, which is usual for outputs.
+    /// `None` if the file gives no shape, which is usual for outputs.
     shape: Option<Vec<Dim>>,
-    /// The type as the file has it, for messages.
+    /// The type's name in the file, for messages.
     type_name: String,
 }
 
@@ -295,7 +294,7 @@ fn image_input(graph: &GraphProto) -> Result<Declared, ContractError> {
             return Err(ContractError::Input { found: list(inputs.iter().chain(&last)) });
         }
     };
-    // An input with no shape at all says nothing that could be checked.
+    // An input without a shape cannot be checked.
     let has_channels = input.axis(1) == Dim::Fixed(3);
     if input.element.is_none() || !input.is_image(3) || !has_channels {
         return Err(input.refused());
@@ -308,7 +307,7 @@ fn image_input(graph: &GraphProto) -> Result<Declared, ContractError> {
     Ok(input)
 }
 
-/// The image output, and the mask beside it, if there is one.
+/// The image output, and the mask output if there is one.
 fn outputs(
     graph: &GraphProto,
     input: &Declared,

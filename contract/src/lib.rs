@@ -3,12 +3,12 @@
 //! The model contract: what an ONNX generator of `cycleganfilter` looks like.
 //!
 //! A generator has one image input and one image output, both N×3×H×W in RGB, float32 or float16,
-//! and optionally a second output `mask`, N×1×H×W in [0, 1]. What the tensors do not say stands in
-//! `metadata_props` under keys that begin with `cyclegan.`, see [`Metadata`]; a model with none of
-//! them is valid and gets the defaults.
+//! and optionally a second output `mask`, N×1×H×W in [0, 1]. Everything else is in
+//! `metadata_props` under keys that start with `cyclegan.`, see [`Metadata`]; a model without them
+//! is valid and gets the defaults.
 //!
-//! The crate knows files only, no inference runtime: the trainer writes models with [`onnx`] and
-//! [`Metadata`], the filter checks a file with [`Generator::read`] before a runtime loads it.
+//! The crate handles files only and needs no inference runtime: the trainer writes models with
+//! [`onnx`] and [`Metadata`], the filter checks a file with [`Generator::read`] before loading it.
 
 mod external_data;
 mod file_kind;

@@ -6,13 +6,13 @@ use std::{fmt, str::FromStr};
 
 use crate::{Direction, onnx::StringStringEntryProto};
 
-/// The version of the contract that this crate writes, and the newest that it reads.
+/// The version of the contract that this crate writes, and the newest that it can read.
 pub const FORMAT_VERSION: u32 = 1;
 
-/// The values that stand for black and white in a tensor.
+/// The values of black and white in a tensor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ValueRange {
-    /// −1 to 1, as the paper's generators have it.
+    /// −1 to 1, as in the paper.
     #[default]
     MinusOneToOne,
     /// 0 to 1.
@@ -30,7 +30,7 @@ impl ValueRange {
         }
     }
 
-    /// How much one grey level of 0 to 255 is in the tensor.
+    /// The tensor's step for one grey level of 0 to 255.
     pub fn per_grey_level(self) -> f32 {
         match self {
             Self::MinusOneToOne => 2.0 / 255.0,
@@ -49,26 +49,26 @@ impl ValueRange {
     }
 }
 
-/// A `cyclegan.*` entry that does not say what the contract allows.
+/// A `cyclegan.*` entry whose value the contract does not allow.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("metadata `{key}` is `{found}`, expected {expected}")]
 pub struct MetadataError {
     /// The key.
     pub key: &'static str,
-    /// What the file says.
+    /// The value in the file.
     pub found: String,
-    /// What would be right.
+    /// What was expected.
     pub expected: String,
 }
 
-/// What a generator says about itself. `Default` is what a file without metadata means.
+/// The metadata of a generator. `Default` is for a file without metadata.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metadata {
     /// Which generator of the pair it is.
     pub direction: Option<Direction>,
-    /// What domain A holds, for example `horse`.
+    /// Name of domain A, for example `horse`.
     pub domain_a: Option<String>,
-    /// What domain B holds, for example `zebra`.
+    /// Name of domain B, for example `zebra`.
     pub domain_b: Option<String>,
     /// Black and white of the input tensor.
     pub input_range: ValueRange,
@@ -76,17 +76,17 @@ pub struct Metadata {
     pub output_range: ValueRange,
     /// The short side, in pixels, that the generator was trained for.
     pub size: Option<u32>,
-    /// What a dynamic height and width must be multiples of, in pixels.
+    /// A dynamic height and width must be multiples of this, in pixels.
     pub multiple_of: u32,
     /// The architecture, for example `resnet_9blocks`.
     pub arch: Option<String>,
-    /// What its maker needs to build it again, in the maker's own words: `cyclegan-train` writes JSON.
+    /// The trainer's own description of the network, to build it again: `cyclegan-train` writes JSON.
     pub shape: Option<String>,
     /// Multiply-accumulate operations of one run at `size`×`size`.
     pub macs: Option<u64>,
     /// Number of weights.
     pub parameters: Option<u64>,
-    /// What it was trained on.
+    /// The training data.
     pub trained_on: Option<String>,
 }
 
@@ -109,14 +109,14 @@ impl Default for Metadata {
     }
 }
 
-/// The largest `multiple_of`, in pixels: ten halvings, more than any published generator does.
+/// The largest `multiple_of`, in pixels: ten downsampling layers, more than any published generator has.
 const MAX_MULTIPLE_OF: u32 = 1024;
 
 impl Metadata {
-    /// The largest `size`, in pixels: the long side of an 8K frame and some.
+    /// The largest `size`, in pixels: more than the long side of an 8K frame.
     pub const MAX_SIZE: u32 = 8192;
 
-    /// Reads the `cyclegan.*` entries and leaves all others alone.
+    /// Reads the `cyclegan.*` entries and ignores all others.
     pub fn from_props(props: &[StringStringEntryProto]) -> Result<Self, MetadataError> {
         let mut metadata = Self::default();
         for StringStringEntryProto { key, value } in props {
@@ -190,7 +190,7 @@ fn check_format_version(value: &str) -> Result<(), MetadataError> {
         _ => Err(MetadataError {
             key: "cyclegan.format_version",
             found: value.to_owned(),
-            expected: "1; a newer model needs a newer cycleganfilter".to_owned(),
+            expected: "1; this model needs a newer cycleganfilter".to_owned(),
         }),
     }
 }

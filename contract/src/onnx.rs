@@ -2,9 +2,8 @@
 
 //! The part of `onnx.proto` (ONNX IR version 10) that a generator needs, as `prost` messages.
 //!
-//! Field numbers and names are the specification's. Fields that are not listed are skipped when a
-//! file is read, so a decoded model is for looking at, not for writing back; a written model holds
-//! just what is listed here.
+//! Field numbers and names are the specification's. Fields that are not listed here are lost when a
+//! file is read, so do not write a decoded model back.
 
 pub use prost::Message;
 
@@ -26,7 +25,7 @@ pub struct ModelProto {
     /// The network.
     #[prost(message, optional, tag = "7")]
     pub graph: Option<GraphProto>,
-    /// Free key-value pairs; the contract's stand under `cyclegan.`.
+    /// Free key-value pairs; the contract's start with `cyclegan.`.
     #[prost(message, repeated, tag = "14")]
     pub metadata_props: Vec<StringStringEntryProto>,
 }
@@ -76,10 +75,10 @@ pub struct GraphProto {
 /// One operator of a graph.
 #[derive(Clone, PartialEq, Message)]
 pub struct NodeProto {
-    /// Names of the values it reads; an empty name is an input left out.
+    /// Names of its inputs; an empty name is an omitted input.
     #[prost(string, repeated, tag = "1")]
     pub input: Vec<String>,
-    /// Names of the values it makes.
+    /// Names of its outputs.
     #[prost(string, repeated, tag = "2")]
     pub output: Vec<String>,
     /// Name of the node.
@@ -96,13 +95,13 @@ pub struct NodeProto {
     pub attribute: Vec<AttributeProto>,
 }
 
-/// A named attribute of a node; `r#type` says which of the value fields counts.
+/// A named attribute of a node; `r#type` selects the value field.
 #[derive(Clone, PartialEq, Message)]
 pub struct AttributeProto {
     /// Name of the attribute.
     #[prost(string, tag = "1")]
     pub name: String,
-    /// Which value field is meant, see [`AttributeType`].
+    /// The value field that is used, see [`AttributeType`].
     #[prost(enumeration = "AttributeType", tag = "20")]
     pub r#type: i32,
     /// A float.
@@ -137,7 +136,7 @@ pub struct AttributeProto {
     pub graphs: Vec<GraphProto>,
 }
 
-/// Which value field of an [`AttributeProto`] is meant.
+/// The value field of an [`AttributeProto`] that is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
 #[repr(i32)]
 #[allow(missing_docs, reason = "the names are the specification's")]
@@ -164,25 +163,25 @@ pub struct TensorProto {
     /// Element type, see [`DataType`].
     #[prost(enumeration = "DataType", tag = "2")]
     pub data_type: i32,
-    /// Name, by which nodes refer to it.
+    /// Name that nodes refer to.
     #[prost(string, tag = "8")]
     pub name: String,
     /// The elements, little-endian and in row-major order.
     #[prost(bytes = "vec", tag = "9")]
     pub raw_data: Vec<u8>,
-    /// The elements when they are float32 and not raw.
+    /// The elements, if they are float32 and not raw.
     #[prost(float, repeated, tag = "4")]
     pub float_data: Vec<f32>,
-    /// The elements when they are 8- to 32-bit integers or float16 and not raw.
+    /// The elements, if they are 8- to 32-bit integers or float16 and not raw.
     #[prost(int32, repeated, tag = "5")]
     pub int32_data: Vec<i32>,
-    /// The elements when they are int64 and not raw.
+    /// The elements, if they are int64 and not raw.
     #[prost(int64, repeated, tag = "7")]
     pub int64_data: Vec<i64>,
-    /// Where the elements are when they stand in another file: `location`, `offset`, `length`.
+    /// Where the elements are, if they are in another file: `location`, `offset`, `length`.
     #[prost(message, repeated, tag = "13")]
     pub external_data: Vec<StringStringEntryProto>,
-    /// 1 when the elements stand in another file.
+    /// 1 if the elements are in another file.
     #[prost(int32, tag = "14")]
     pub data_location: i32,
 }
@@ -222,7 +221,7 @@ pub struct ValueInfoProto {
     pub r#type: Option<TypeProto>,
 }
 
-/// A type; only tensors matter here, another kind decodes as `tensor_type: None`.
+/// A type. Only tensors are supported; other kinds decode as `tensor_type: None`.
 #[derive(Clone, PartialEq, Message)]
 pub struct TypeProto {
     /// The tensor type, if it is one.
@@ -249,7 +248,7 @@ pub struct TensorShapeProto {
     pub dim: Vec<DimensionProto>,
 }
 
-/// One axis: a length, a name for a length that is known when running, or nothing.
+/// One axis: a length, a name for a length that is known at run time, or nothing.
 #[derive(Clone, PartialEq, Message)]
 pub struct DimensionProto {
     /// The length or its name.

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! How the files of a generator pair are named.
+//! Directions, precisions and file names of a generator pair.
 
 use std::fmt;
 
-/// Which of the two generators: G maps domain A to B, F maps B to A (arXiv 1703.10593, section 3).
+/// The direction of a generator: G maps domain A to B, F maps B to A (arXiv 1703.10593, section 3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// G: A→B.
@@ -14,7 +14,7 @@ pub enum Direction {
 }
 
 impl Direction {
-    /// Both, G first.
+    /// Both directions, G first.
     pub const BOTH: [Self; 2] = [Self::AToB, Self::BToA];
 
     /// The generator's letter in the paper and in file names.
@@ -52,10 +52,10 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// All of them.
+    /// All precisions.
     pub const ALL: [Self; 3] = [Self::Fp32, Self::Fp16, Self::Int8];
 
-    /// As properties, messages and file names have it.
+    /// Its name in properties, messages and file names.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Fp32 => "fp32",

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Sizes of pictures and tensors.
+//! Sizes of images and tensors.
 
 /// A width and a height in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -18,6 +18,6 @@ pub struct TensorLimits {
     pub width: Option<u32>,
     /// The only height, if it is fixed.
     pub height: Option<u32>,
-    /// What a dynamic width or height must be a multiple of.
+    /// A dynamic width or height must be a multiple of this.
     pub multiple_of: u32,
 }

@@ -1,42 +1,42 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! From the generator's RGB to the colour components of a frame, and back.
+//! Conversion between the generator's RGB and the colour components of a frame.
 
 use gst_video::{VideoColorMatrix, VideoFormatInfo, VideoInfo};
 
 use super::tone::{ToneMap, Transfer};
 
-/// BT.601's luma weights (ITU-R BT.601-7, section 2.5.1), for frames that name no matrix.
+/// BT.601's luma weights (ITU-R BT.601-7, section 2.5.1), for frames without a colour matrix.
 const BT601: (f64, f64) = (0.299, 0.114);
 
 /// The linear map from R'G'B' in grey levels (0 to 255) to the first three components of a frame,
-/// in steps of an 8-bit frame whatever the depth: Y'CbCr as in ITU-R BT.601 and BT.709, or R'G'B'.
+/// in steps of an 8-bit frame for any depth: Y'CbCr as in ITU-R BT.601 and BT.709, or R'G'B'.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ColorTransform {
-    /// One row for each component.
+    /// One row per component.
     pub matrix: [[f32; 3]; 3],
-    /// The value of each component that stands for black.
+    /// The value of black for each component.
     pub offset: [f32; 3],
-    /// How R'G'B' stand for light. What is not as a generator expects it is tone-mapped for it.
+    /// The transfer function of R'G'B'. HDR is tone-mapped for the generator.
     pub transfer: Transfer,
 }
 
 impl ColorTransform {
-    /// R'G'B' as they are.
+    /// R'G'B' unchanged.
     pub const SRGB: Self = Self {
         matrix: [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
         offset: [0.0; 3],
         transfer: Transfer::Sdr,
     };
 
-    /// The map from components to R'G'B', and from these to SDR's, where they are not SDR's.
+    /// The map from components to R'G'B', and from HDR to SDR.
     pub(crate) fn with_tone_map(&self) -> Option<(Self, &'static ToneMap)> {
         self.transfer.tone_map().map(|tone| (self.inverse(), tone))
     }
 
     /// The map for frames of `info`, from its colour matrix and range.
     pub fn new(info: &VideoInfo) -> Self {
-        // A palette's index and five bits of a colour are unpacked before a residual is put on them.
+        // Palettes and 5-bit colours are unpacked before a residual is added.
         let format = match info.format_info() {
             small if small.has_palette() || small.depth()[0] < 8 => {
                 VideoFormatInfo::from_format(small.unpack_format())

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Putting a [`Residual`] on a full-size frame of any raw format.
+//! Adds a [`Residual`] to a full-size frame of any raw format.
 
 use cyclegan_contract::Size;
 use gst::glib::{BoolError, bool_error};
@@ -17,25 +17,25 @@ use super::{
     workers::Workers,
 };
 
-/// Puts residuals on frames of one kind. Each row is read from the input and written to the output
-/// once. Alpha, padding and every sample whose residual is zero come out bit for bit.
+/// Adds residuals to frames of one kind. Each row is read from the input and written to the output
+/// once. Alpha, padding and samples with a zero residual are unchanged.
 pub struct Compositor {
     planes: Vec<ColorPlane>,
-    /// The plane of alpha, which may be one of those.
+    /// The plane of alpha, which may be one of `planes`.
     alpha: Option<ColorPlane>,
-    /// For formats whose samples no kernel reaches.
+    /// For formats that no kernel supports.
     packer: Option<LinePacker>,
     workers: Workers,
-    /// What each band of rows is worked on with.
+    /// Scratch memory for each band of rows.
     bands: Vec<Band>,
     crops: Crops,
 }
 
-/// A plane of the frame with colour or alpha in it, and how the residual is stretched over it.
+/// A plane of the frame with colour or alpha, and the upsampling of the residual to it.
 struct ColorPlane {
     window: Window,
     upsampler: Upsampler,
-    /// −1 for each entry of a row where a sample stands, 0 for the others.
+    /// −1 for each entry of a row that is a sample, 0 for the others.
     is_sample: Vec<i16>,
 }
 
@@ -53,7 +53,7 @@ impl ColorPlane {
     }
 }
 
-/// What the rows of a band need for themselves.
+/// Scratch memory for the rows of a band.
 #[derive(Default)]
 struct Band {
     upsampled: UpsampledRows,
@@ -63,20 +63,20 @@ struct Band {
     row: Vec<u8>,
 }
 
-/// What is put on a frame.
+/// An overlay on a frame.
 trait Overlay: Sync {
-    /// Begins with the rows of another plane.
+    /// Starts the rows of another plane.
     fn start(&self, band: &mut Band, plane: &ColorPlane);
-    /// Makes row `y` of `target` from that of `source`.
+    /// Writes row `y` of `target` from that of `source`.
     fn row(&self, band: &mut Band, plane: &ColorPlane, y: usize, source: &[u8], target: &mut [u8]);
 }
 
 impl Compositor {
     /// A compositor for frames of `info` and residuals of `residual` pixels, on `threads` threads; 0
-    /// for as many as there are cores.
+    /// for one per core.
     ///
     /// # Errors
-    /// For formats that GStreamer cannot unpack, and for Y'CbCr that is multiplied by alpha.
+    /// For formats that GStreamer cannot unpack, and for premultiplied Y'CbCr.
     pub fn new(info: &VideoInfo, residual: Size, threads: u32) -> Result<Self, BoolError> {
         let workers = Workers::new(threads)?;
         let bands = workers.bands(info.size());
@@ -104,14 +104,14 @@ impl Compositor {
                 (planes, Some(packer))
             }
         };
-        // GStreamer packs some formats from several lines, so one thread takes them all.
+        // GStreamer packs some formats from several lines, so one thread processes them all.
         let bands = if packer.is_some() { 1 } else { bands };
         let planes = planes.iter().map(|plane| ColorPlane::new(plane, residual));
         let planes: Vec<_> = planes.collect();
         let alpha = Plane::alpha(info).filter(|_| packer.is_none());
         let alpha = alpha.map(|plane| ColorPlane::new(&plane, residual));
         let mut bands: Vec<Band> = (0..bands).map(|_| Band::default()).collect();
-        // Takes the memory that they need, so that no frame has to.
+        // Allocates now, so that no frame has to.
         for band in &mut bands {
             planes.iter().for_each(|plane| band.upsampled.restart(&plane.window));
         }
@@ -121,7 +121,7 @@ impl Compositor {
     /// Writes `keep` · `input` + `residual` to `output`.
     ///
     /// # Errors
-    /// Where the rows of a frame stand upside down.
+    /// For frames with negative strides.
     pub fn composite(
         &mut self,
         residual: &Residual,
@@ -135,7 +135,7 @@ impl Compositor {
     /// As [`Compositor::composite`], and writes `matte` as the alpha of `output`.
     ///
     /// # Errors
-    /// Also for formats that have no alpha, or whose colours are multiplied by it.
+    /// Also for formats without alpha, and for premultiplied formats.
     pub fn composite_with_alpha(
         &mut self,
         residual: &Residual,
@@ -154,8 +154,8 @@ impl Compositor {
         self.overlay(&WholeFrame { residual, keep }, Some(matte), input, output)
     }
 
-    /// Writes `input` to `output`, with `patches` put on it one after the other. Everything beyond
-    /// the feathered boxes of their regions comes out bit for bit.
+    /// Writes `input` to `output` and adds `patches` one after the other. Everything outside the
+    /// feathered boxes of their regions is unchanged.
     ///
     /// # Errors
     /// As [`Compositor::composite`].
@@ -185,7 +185,7 @@ impl Compositor {
         let Self { planes, alpha, packer, workers, bands, .. } = self;
         if let Some(packer) = packer {
             let [band, ..] = bands.as_mut_slice() else { return Ok(()) };
-            // Unpacked pixels have all of their components in one plane.
+            // Unpacked pixels have all components in one plane.
             let [plane, ..] = planes.as_slice() else { return Ok(()) };
             overlay.start(band, plane);
             return packer.run(input, output, |y, source, target| {
@@ -234,7 +234,7 @@ impl Compositor {
     }
 }
 
-/// Copies what stands around the samples, and leaves these to `overlay`.
+/// Copies the bytes between the samples; `overlay` writes the samples.
 fn overlay_row(
     overlay: &impl Overlay,
     band: &mut Band,
@@ -249,7 +249,7 @@ fn overlay_row(
     overlay.row(band, plane, y, &source[samples.clone()], &mut target[samples]);
 }
 
-/// Copies all but alpha, which is that of the matte.
+/// Copies everything but alpha, which it takes from the matte.
 fn write_alpha(
     band: &mut Band,
     (plane, matte): (&ColorPlane, &Matte),
@@ -265,7 +265,7 @@ fn write_alpha(
     window.part.blend(source, target, alpha, 0.0, is_sample);
 }
 
-/// A residual for all of a frame.
+/// A residual for the whole frame.
 struct WholeFrame<'a> {
     residual: &'a Residual,
     keep: f32,
@@ -284,7 +284,7 @@ impl Overlay for WholeFrame<'_> {
     }
 }
 
-/// Residuals for parts of a frame.
+/// Residuals for regions of a frame.
 struct Patches<'a> {
     patches: &'a [Patch],
     crops: &'a Crops,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Smoothing of regions: each one is tracked from the frame before by its IoU.
+//! Smoothing of regions, which are tracked from frame to frame by IoU.
 
 use super::{
     geometry::Rect,
@@ -10,15 +10,14 @@ use super::{
     smooth::Smoother,
 };
 
-/// The least IoU of a box with that of the frame before (Bewley et al., SORT, arXiv 1602.00763, section
-/// 3.3).
+/// The least IoU of a box with its box in the previous frame (Bewley et al., SORT, arXiv 1602.00763,
+/// section 3.3).
 const SAME: f64 = 0.3;
 
-/// Follows regions from frame to frame, and smooths the residuals of each.
+/// Tracks regions from frame to frame and smooths their residuals.
 ///
-/// A region continues that of the frame before whose box has the highest IoU with its own. One that
-/// matches none, or whose picture has another size, starts fresh. Motion within a region is
-/// compensated as in a frame.
+/// A region continues the region of the previous frame with the highest IoU. A region without a match,
+/// or with an image of another size, starts fresh. Motion within a region is compensated as in a frame.
 #[derive(Debug, Default)]
 pub struct RegionSmoother {
     /// In the order of the regions.
@@ -32,13 +31,13 @@ struct Track {
 }
 
 impl RegionSmoother {
-    /// Forgets the last frame's regions.
+    /// Discards the previous frame's regions.
     pub fn reset(&mut self) {
         self.tracks.clear();
     }
 
-    /// Finds the regions of the last frame among those of this one. Between two calls each region
-    /// is smoothed once.
+    /// Matches the regions of this frame with those of the previous one. Smooth each region once between
+    /// two calls.
     pub fn follow(&mut self, regions: &[Region]) {
         for (index, region) in regions.iter().enumerate() {
             let rest = self.tracks.iter().enumerate().skip(index);
@@ -58,7 +57,7 @@ impl RegionSmoother {
         self.tracks.truncate(regions.len());
     }
 
-    /// Mixes `smoothing` (0 to 1) of the last residual into that of region `index`, whose picture is
+    /// Mixes `smoothing` (0 to 1) of the previous residual into that of region `index`, whose image is
     /// `now`; see [`Smoother::smooth`].
     pub fn smooth(
         &mut self,

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! How large the generator sees a frame, and where the frame lies in its tensor.
+//! The size of a generator's tensor for a frame, and the position of the frame in it.
 
 use cyclegan_contract::{Size, TensorLimits};
 use gst_video::VideoInfo;
 
-/// The pixels that share a sample of the coarsest component of frames of `info`: 2×2 in I420.
+/// The block of pixels that share a sample of the most subsampled component of `info`: 2×2 in I420.
 pub fn coarsest_sample(info: &VideoInfo) -> Size {
     let format = info.format_info();
     let pixels = |halvings: &[u32]| 1 << halvings.iter().max().copied().unwrap_or(0);
@@ -23,28 +23,28 @@ pub struct Rect {
     pub size: Size,
 }
 
-/// The size that is wanted of a dynamic generator.
+/// The requested size for a dynamic generator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InferenceSize {
-    /// The frame's own size as it is shown: pixel for pixel where pixels are square.
+    /// The frame's display size: pixel for pixel if pixels are square.
     Frame,
     /// The shorter side, in pixels.
     ShortSide(u32),
 }
 
-/// The least length of a dynamic side. Generators halve their input twice or more and then look at
-/// neighbours, so they fail on a handful of pixels.
+/// The least length of a dynamic side, in pixels. Generators downsample their input at least twice and then
+/// use neighbouring pixels, so they fail on a few pixels.
 const MIN_SIDE: u32 = 32;
-/// The largest aspect, or its inverse, that is kept at full size. Longer frames are shrunk further, so that
-/// a narrow strip does not become a tensor with a thousand times the pixels.
+/// The largest aspect ratio, or its inverse, that is kept at full size. Longer frames are scaled down
+/// further, so that a narrow strip does not become a tensor with a thousand times the pixels.
 const MAX_ASPECT: f64 = 4.0;
 
-/// The tensor's size and the part of it that shows the frame. The rest is filled by mirroring.
+/// The tensor's size and the part of it that has the frame. The rest is filled by mirroring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Letterbox {
     /// The tensor, H×W.
     pub tensor: Size,
-    /// The frame, scaled with its aspect kept, inside the tensor.
+    /// The scaled frame inside the tensor, with its aspect ratio kept.
     pub content: Rect,
 }
 
@@ -58,7 +58,7 @@ impl Letterbox {
     ) -> Self {
         let display_width = f64::from(frame.width) * pixel_aspect;
         let display_height = f64::from(frame.height);
-        // Beside a fixed side the other one is free, but no strip.
+        // If one side is fixed, the other is free within limits.
         let fit = |fixed: Option<u32>, other: Option<u32>, displayed: f64| {
             let longest = fixed.map(f64::from).or(other.map(|side| f64::from(side) * MAX_ASPECT));
             longest.map(|longest| longest / displayed)
@@ -69,7 +69,7 @@ impl Letterbox {
         ];
         let content = match (fixed_scales.into_iter().flatten().reduce(f64::min), wanted) {
             (Some(scale), _) => scaled(display_width, display_height, scale),
-            // The side that is not shown as it is stored is enlarged, so that nothing is lost.
+            // Non-square pixels: one side is upscaled, so that nothing is lost.
             (None, InferenceSize::Frame) => {
                 scaled(display_width, display_height, pixel_aspect.recip().max(1.0))
             }
@@ -85,7 +85,7 @@ impl Letterbox {
             width: tensor_side(limits.width, content.width, limits.multiple_of),
             height: tensor_side(limits.height, content.height, limits.multiple_of),
         };
-        // A fixed side may be shorter than what rounding made of the content.
+        // A fixed side may be shorter than the rounded content.
         let content = Size {
             width: content.width.min(tensor.width),
             height: content.height.min(tensor.height),

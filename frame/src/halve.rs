@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Halving frames before they are scaled: the mean of 2×2 samples, in 8 bits.
+//! Halves frames before they are scaled, by the mean of 2×2 samples, in 8 bits.
 //!
-//! A generator's picture is often a quarter of a frame or less on each side, and most of a scaler's time
-//! goes into reading full rows with filters of many taps. The mean leaves it a quarter of the samples.
+//! A generator's image often has a quarter of the frame's sides or less, and a scaler spends most of its
+//! time on full rows with filters of many taps. Halving leaves it a quarter of the samples.
 
 use cyclegan_contract::Size;
 use gst::glib::BoolError;
@@ -23,19 +23,19 @@ use super::{
 /// Halves frames of one kind into a frame that it owns.
 pub struct Halver {
     planes: Vec<Plane>,
-    /// Where samples are packed, in one plane.
+    /// For formats with packed samples in one plane.
     pairs: Option<Pairs>,
     half: VideoFrame<Writable>,
     workers: Workers,
     bands: usize,
 }
 
-/// The frame is at least so many times as wide and high as the picture, so that the scaler still
-/// shrinks by half or more and its taps decide what the picture looks like.
+/// The least ratio of the frame's sides to the image's, so that the scaler still scales by half or less
+/// and its taps decide the quality.
 const LEAST_RATIO: u32 = 4;
 
 impl Halver {
-    /// For frames of `info` that are scaled to `size`; `None` where that is no gain, and for formats and
+    /// For frames of `info` that are scaled to `size`; `None` if there is no gain, and for formats and
     /// sizes whose samples do not come in pairs.
     pub fn new(info: &VideoInfo, size: Size, threads: u32) -> Result<Option<Self>, BoolError> {
         let samples = coarsest_sample(info);
@@ -69,7 +69,7 @@ impl Halver {
         }))
     }
 
-    /// What halved frames are.
+    /// The info of halved frames.
     pub fn info(&self) -> &VideoInfo {
         self.half.info()
     }
@@ -104,10 +104,10 @@ impl Halver {
     }
 }
 
-/// The most threads that share a frame.
+/// Most threads per frame.
 const MAX_BANDS: usize = 64;
 
-/// The format with the same planes in 8 bits.
+/// The 8-bit format with the same planes.
 fn in_8_bits(format: VideoFormat) -> Option<VideoFormat> {
     use VideoFormat as F;
     Some(match format {
@@ -163,7 +163,7 @@ fn halve_bytes<const N: usize, const PAIR: usize>(rows: [&[u8]; 2], target: &mut
     }
 }
 
-/// The same of samples in words, to the nearest of 8 bits.
+/// The same for 16-bit samples, rounded to 8 bits.
 #[inline]
 #[multiversion::multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
 fn halve_words<const N: usize, const PAIR: usize, const BIG_ENDIAN: bool>(

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Halving rows of formats whose samples are packed: to interleaved 4:4:4 of 8 bits, as each pair of
-//! pixels has at least one sample of each component.
+//! Halves rows of packed formats to interleaved 8-bit 4:4:4: each pair of pixels has at least one sample of
+//! each component.
 
 use gst_video::VideoFormat;
 
@@ -10,7 +10,7 @@ use super::word::Packed;
 /// How the samples of a pair of pixels are packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pairs {
-    /// Four bytes, and where Y, Y, U and V stand in them.
+    /// Four bytes, and the positions of Y, Y, U and V.
     Bytes([usize; 4]),
     /// Two 32-bit words, and the bits below each component in a word.
     Words(Packed),
@@ -19,7 +19,7 @@ pub enum Pairs {
 }
 
 impl Pairs {
-    /// How frames of `format` are packed, if they are.
+    /// The packing of `format`, if it is packed.
     pub fn of(format: VideoFormat) -> Option<Self> {
         let words = |shifts| Self::Words(Packed { shifts, little_endian: true });
         Some(match format {

@@ -1,25 +1,24 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Adding a residual to a row of samples: the inner loops.
+//! The inner loops that add a residual to a row of samples.
 //!
 //! Each kernel reads a source row and writes a target row once, so that a target in uncached memory
 //! costs no more than a copy. The loops have no branches and no bounds checks, so that the compiler
-//! makes vector code of them. `reference` in the tests is the plain definition that they all meet
-//! bit for bit.
+//! vectorises them. `reference` in the tests is the plain definition that they all match exactly.
 
 use super::word::{Packed, Word};
 
-/// Parts of a lerp's weight: 256 is the whole.
+/// The weight 1 of a lerp, in fixed point.
 pub const WEIGHT_ONE: i32 = 256;
 /// Fractional bits of a residual times a weight: 6 of the residual, 8 of the weight.
 pub const FRACTION: u32 = 14;
-/// The weight of a frame's sample that is kept as it is.
+/// The weight of a frame's sample that is kept unchanged.
 pub const KEEP_ALL: i32 = 1 << FRACTION;
-/// Rounds when the fraction is cut off.
+/// Added before the fraction is cut off, to round.
 pub const HALF: i32 = 1 << (FRACTION - 1);
 
-/// Two rows of numbers between which a row of the plane lies: before + (after − before) · weight.
-/// One entry for each byte, word or packed sample of the plane's row, 0 where no sample stands.
+/// Two rows whose lerp is a row of the plane: before + (after − before) · weight. One entry per byte,
+/// word or packed sample of the plane's row, 0 for entries that are not samples.
 #[derive(Clone, Copy)]
 pub struct RowLerp<'a> {
     /// The row before.
@@ -43,12 +42,12 @@ impl<'a> RowLerp<'a> {
         lerp(self.before[entry], self.after[entry], self.weight)
     }
 
-    /// Of a coverage, what it leaves of one entry, in parts of [`KEEP_ALL`].
+    /// For a coverage: what it leaves of one entry, in parts of [`KEEP_ALL`].
     pub fn kept_at(&self, entry: usize) -> i32 {
         kept(self.before[entry], self.after[entry], self.weight)
     }
 
-    /// The entries one after the other.
+    /// All entries in order.
     #[inline]
     fn pairs(self) -> impl Iterator<Item = (&'a i16, &'a i16)> {
         self.before.iter().zip(self.after)
@@ -79,8 +78,8 @@ pub fn add_bytes(source: &[u8], target: &mut [u8], residual: RowLerp<'_>) {
     }
 }
 
-/// target = keep · source + residual, in bytes. `is_sample` is −1 where a sample stands and 0
-/// elsewhere, where the source is kept.
+/// target = keep · source + residual, in bytes. `is_sample` is −1 for samples and 0 for other entries,
+/// which are kept.
 #[inline]
 #[multiversion::multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
 pub fn blend_bytes(
@@ -125,7 +124,7 @@ fn store<const BIG_ENDIAN: bool>(word: i32) -> [u8; 2] {
     if BIG_ENDIAN { word.to_be_bytes() } else { word.to_le_bytes() }
 }
 
-/// How a sample lies in its word, as the loops need it: a sum of a sample and a residual in i32.
+/// The position of a sample in its word, for sums of a sample and a residual in i32.
 ///
 /// A sample of 16 bits times [`KEEP_ALL`] takes 30 bits and the residual less than 30 more, so an
 /// i32 holds the sum.
@@ -133,7 +132,7 @@ fn store<const BIG_ENDIAN: bool>(word: i32) -> [u8; 2] {
 struct Bits {
     shift: u32,
     max: i32,
-    /// The bits of the word that are not the sample's.
+    /// The bits of the word outside the sample.
     others: i32,
     /// Residuals are in steps of 8-bit samples.
     scale: u32,
@@ -180,7 +179,7 @@ pub fn add_words<const BIG_ENDIAN: bool>(
     residual: RowLerp<'_>,
 ) {
     let bits = Bits::from(word);
-    // One shift in place of one up and one down.
+    // One shift instead of two.
     let (half, fraction) = (HALF >> bits.scale, FRACTION - bits.scale);
     let samples = target.as_chunks_mut().0.iter_mut().zip(source.as_chunks().0);
     for ((target, &source), (&before, &after)) in samples.zip(residual.pairs()) {
@@ -235,7 +234,7 @@ pub fn cover_words<const BIG_ENDIAN: bool>(
 
 /// The largest 10-bit sample.
 const MAX_10: i32 = 0x3ff;
-/// Residuals are in steps of 8-bit samples, packed ones have two bits more.
+/// Residuals are in steps of 8-bit samples; packed samples have two more bits.
 const SCALE_10: u32 = 2;
 
 /// One of three samples in a packed word, in its place.

@@ -1,29 +1,29 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Stretching a row of numbers by linear interpolation.
+//! Upsamples a row by linear interpolation.
 
 use std::ops::Range;
 
 use super::kernel::WEIGHT_ONE;
 
-/// Where one output position lies between two input positions.
+/// The position of one output between two inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tap {
     /// The input position before it.
     pub before: u32,
-    /// The input position after it, or the same in an input of one.
+    /// The input position after it, or the same one if the input has one position.
     pub after: u32,
     /// The share of `after`, in parts of [`WEIGHT_ONE`].
     pub weight: u16,
 }
 
-/// The taps that stretch `input` positions over `output` positions, centre on centre.
+/// The taps that upsample `input` positions to `output` positions, with aligned centres.
 pub fn taps(input: u32, output: u32) -> impl Iterator<Item = Tap> {
     let last = input - 1;
     (0..output).map(move |x| {
         let centre = (f64::from(x) + 0.5) * f64::from(input) / f64::from(output) - 0.5;
         let centre = centre.clamp(0.0, f64::from(last));
-        // Behind the last position there is none: it is all of what comes after the one before.
+        // After the last position there is none, so it has weight 1 as `after` of the previous one.
         let before = (centre.floor() as u32).min(last.saturating_sub(1));
         let weight = ((centre - f64::from(before)) * f64::from(WEIGHT_ONE)).round() as u16;
         Tap { before, after: (before + 1).min(last), weight }
@@ -34,22 +34,22 @@ pub fn taps(input: u32, output: u32) -> impl Iterator<Item = Tap> {
 #[derive(Clone, Debug)]
 pub struct RowTaps {
     taps: Vec<Tap>,
-    /// Eight at a time, where each eight need no more than eight input positions.
+    /// Blocks of eight, if each block needs at most eight input positions.
     blocks: Vec<Block>,
 }
 
-/// Outputs of a block, and the input positions that it is made of.
+/// Outputs per block, and input positions per block.
 const BLOCK: usize = 8;
 
-/// Eight neighbouring taps, as vector instructions take them.
+/// Eight neighbouring taps in the layout of vector instructions.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "portable code takes the taps"))]
 struct Block {
     /// The first of eight input positions.
     start: usize,
-    /// For each tap the bytes of the position before it and after it among these.
+    /// For each tap the bytes of its two inputs among these.
     places: [u8; 4 * BLOCK],
-    /// For each tap the shares of these two.
+    /// For each tap the weights of its two inputs.
     weights: [i16; 2 * BLOCK],
 }
 
@@ -72,18 +72,18 @@ impl Block {
 }
 
 impl RowTaps {
-    /// Stretches `input` positions over `output` positions.
+    /// Upsamples `input` positions to `output` positions.
     pub fn new(input: u32, output: u32) -> Self {
         let taps: Vec<_> = taps(input, output).collect();
         let blocks = taps.chunks_exact(BLOCK).map(|taps| Block::new(taps, input));
         Self { blocks: blocks.collect::<Option<_>>().unwrap_or_default(), taps }
     }
 
-    /// Stretches `source` to the positions `range` of the output: before + (after − before) · weight.
+    /// Computes the positions `range` of the output from `source`: before + (after − before) · weight.
     pub fn stretch(&self, source: &[i16], range: Range<usize>, target: &mut [i16]) {
         #[cfg(target_arch = "x86_64")]
         if !self.blocks.is_empty() && is_x86_feature_detected!("avx2") {
-            // A range may begin and end within a block.
+            // A range may start and end within a block.
             let first = range.start.div_ceil(BLOCK).min(self.blocks.len());
             let last = (range.end / BLOCK).clamp(first, self.blocks.len());
             let (start, end) = (first * BLOCK, last * BLOCK);
@@ -100,7 +100,7 @@ impl RowTaps {
     }
 }
 
-/// The definition, a tap at a time.
+/// The reference, one tap at a time.
 fn stretch(source: &[i16], taps: &[Tap], target: &mut [i16]) {
     for (sample, tap) in target.iter_mut().zip(taps) {
         let before = i32::from(source[tap.before as usize]);
@@ -109,8 +109,8 @@ fn stretch(source: &[i16], taps: &[Tap], target: &mut [i16]) {
     }
 }
 
-/// The same, eight taps at a time: a shuffle puts the two inputs of each tap side by side, and a dot
-/// product weighs them.
+/// Eight taps at a time: a shuffle puts the two inputs of each tap side by side, and a dot product
+/// weights them.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 fn stretch_blocks(source: &[i16], blocks: &[Block], target: &mut [i16]) {

@@ -2,10 +2,10 @@
 
 //! Pixels: from a frame to a generator's tensor, and the generator's residual back onto the frame.
 //!
-//! frame → [`Scaler`] → picture → [`pack`] → tensor → generator → [`Residual`] → [`Compositor`] → frame
+//! frame → [`Scaler`] → image → [`pack`] → tensor → generator → [`Residual`] → [`Compositor`] → frame
 //!
-//! The same for each [`Region`] that a [`RegionPlanner`] makes of the boxes in a frame, whose residual
-//! becomes a [`Patch`].
+//! The same applies to each [`Region`] that a [`RegionPlanner`] makes from the boxes of a frame; its
+//! residual becomes a [`Patch`].
 
 mod color;
 mod composite;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Lines of formats whose samples no kernel reaches: GStreamer unpacks and packs them.
+//! Lines of formats that no kernel supports: GStreamer unpacks and packs them.
 
 use gst::glib::{
     BoolError, bool_error,
@@ -13,20 +13,20 @@ use gst_video::{
 
 use super::{overread::OverreadGuard, rows::check_strides};
 
-/// Takes frames through the format that GStreamer itself unpacks to, without loss, a line at a time.
+/// Converts frames losslessly, line by line, to the format that GStreamer unpacks to and back.
 pub struct LinePacker {
     format: VideoFormatInfo,
     width: i32,
     height: usize,
     chroma_site: gst_video::VideoChromaSite,
-    /// Where frames are read and where they are written, if not where they are.
+    /// Copies in which frames are read and written, if needed.
     overread: Option<[OverreadGuard; 2]>,
-    /// A line as it comes, and as it goes.
+    /// An input line and an output line.
     unpacked: [Vec<u8>; 2],
 }
 
 impl LinePacker {
-    /// For frames of `info`; also gives what they are when they are unpacked.
+    /// For frames of `info`; also returns the info of unpacked frames.
     pub fn new(info: &VideoInfo) -> Result<(Self, VideoInfo), BoolError> {
         let format = info.format_info();
         // SAFETY: GStreamer's description of a format lives as long as the process.
@@ -54,7 +54,7 @@ impl LinePacker {
         Ok((packer, unpacked))
     }
 
-    /// Writes `input` to `output`; `change` makes each line from the one that was read.
+    /// Writes `input` to `output`; `change` computes each output line from the input line.
     pub fn run(
         &mut self,
         input: &VideoFrameRef<&gst::BufferRef>,
@@ -74,7 +74,7 @@ impl LinePacker {
         result
     }
 
-    /// Whether `frame` is what this was made for.
+    /// Whether `frame` has the expected format and size.
     fn check<T>(&self, frame: &VideoFrameRef<T>) -> Result<(), BoolError> {
         let found = (frame.format(), frame.width() as i32, frame.height() as usize);
         let expected = (self.format.format(), self.width, self.height);
@@ -100,7 +100,7 @@ impl LinePacker {
         }
     }
 
-    /// Writes the palette that GStreamer packs for, where there is one.
+    /// Writes the palette that GStreamer packs for, if there is one.
     fn write_palette(&self, frame: &mut VideoFrameRef<&mut gst::BufferRef>) {
         if !self.format.has_palette() {
             return;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Feathering: the weights of a region's residual. They are 1 in its box, fall to 0 towards the edge, and
-//! are shared with other regions where these overlap.
+//! Feathering: the weights of a region's residual. They are 1 in its box and fall to 0 towards the edge;
+//! overlapping regions share them.
 
 use super::{
     geometry::Rect,
@@ -9,7 +9,7 @@ use super::{
     residual::Upscale,
 };
 
-/// Weights of one region's residual, at the size that the generator saw it.
+/// Weights of one region's residual, at the generator's size.
 #[derive(Clone, Debug, Default)]
 pub struct Mask {
     weights: Vec<f32>,
@@ -72,7 +72,7 @@ fn share(feathers: impl Iterator<Item = f32>, index: usize, upscale: Upscale) ->
     let scale = most / sum;
     match upscale {
         Upscale::Residual { strength } => strength * own * scale,
-        // What covers it later takes its part away again.
+        // Later layers cover a part of it.
         Upscale::Plain { strength } => {
             strength * own * scale / (1.0 - strength * after * scale).max(f32::EPSILON)
         }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A generator's mask: a weight of its residual, or a picture of its own.
+//! A generator's mask, used as a weight of its residual or as an output of its own.
 
 use cyclegan_contract::Size;
 use gst::glib::{BoolError, bool_error};
@@ -16,7 +16,7 @@ use super::{
     workers::Workers,
 };
 
-/// How much of each pixel a generator has repainted, at the size that it saw the frame.
+/// How much of each pixel a generator has changed, at the generator's size.
 #[derive(Clone, Debug)]
 pub struct Matte {
     /// Width and height.
@@ -26,7 +26,7 @@ pub struct Matte {
 }
 
 impl Matte {
-    /// A zero matte for frames that the generator sees in `size`.
+    /// A zero matte of `size`.
     pub fn new(size: Size) -> Self {
         Self { size, values: vec![0; size.width as usize * size.height as usize] }
     }
@@ -37,7 +37,7 @@ impl Matte {
         self.values.resize(size.width as usize * size.height as usize, 0);
     }
 
-    /// The size that the generator saw the frame in.
+    /// The generator's image size.
     pub fn size(&self) -> Size {
         self.size
     }
@@ -48,11 +48,10 @@ impl Matte {
         &self.values[y * width..][..width]
     }
 
-    /// Takes the part that shows the frame out of `mask`, a tensor 1×1×H×W of values from 0 to 1. Values
-    /// beyond are cut off.
+    /// Takes the frame's part of `mask`, a tensor 1×1×H×W of values from 0 to 1, and clamps its values.
     ///
     /// # Errors
-    /// Where a value is infinite or NaN.
+    /// If a value is NaN or infinite.
     pub fn update<T: Element>(
         &mut self,
         mask: &[T],
@@ -74,8 +73,7 @@ impl Matte {
         if is_finite { Ok(()) } else { Err(NotFinite) }
     }
 
-    /// Multiplies `residual`, which is of the same size, by the matte: of what the generator has changed
-    /// a little everywhere, only what it has repainted is left.
+    /// Multiplies `residual`, of the same size, by the matte: this removes small changes outside the mask.
     pub fn apply_to(&self, residual: &mut Residual) {
         debug_assert_eq!(self.size, residual.size);
         residual.planes.iter_mut().for_each(|plane| self.multiply(plane));
@@ -92,8 +90,8 @@ impl Matte {
 /// [`COVER_ALL`] is this power of two.
 const COVER_BITS: u32 = (COVER_ALL as u32).ilog2();
 
-/// Writes mattes as GRAY8 frames, enlarged to the frame's size: 0 for what the generator has left
-/// alone, 255 for what it has repainted.
+/// Writes mattes as GRAY8 frames, upscaled to the frame's size: 0 for unchanged pixels, 255 for changed
+/// ones.
 pub struct MatteWriter {
     upsampler: Upsampler,
     window: Window,
@@ -104,8 +102,8 @@ pub struct MatteWriter {
 }
 
 impl MatteWriter {
-    /// For mattes of `matte` pixels and frames of `info`, which are GRAY8; on `threads` threads, 0 for
-    /// as many as there are cores.
+    /// For mattes of `matte` pixels and GRAY8 frames of `info`, on `threads` threads; 0 for one per
+    /// core.
     ///
     /// # Errors
     /// For other formats.
@@ -128,7 +126,7 @@ impl MatteWriter {
     /// Writes `matte` to `output`.
     ///
     /// # Errors
-    /// Where `output` is another kind of frame than this was made for, or its rows stand upside down.
+    /// If `output` has another format or size, or negative strides.
     pub fn write(
         &mut self,
         matte: &Matte,

@@ -5,19 +5,19 @@
 use cyclegan_contract::Size;
 use std::sync::LazyLock;
 
-/// Side of a block, in pixels of the picture that the generator sees.
+/// Side of a block, in pixels of the generator's image.
 pub const BLOCK: usize = 8;
-/// How far a block may have moved, in pixels.
+/// The largest motion of a block, in pixels.
 const REACH: isize = 7;
-/// A block counts as still unless another place matches better by this much a pixel, in grey levels, so
+/// A block counts as still unless another position matches better by this many grey levels per pixel, so
 /// that noise does not move flat areas.
 const STILLNESS: u32 = 1;
 
-/// A step to the right and one down, in half pixels.
+/// A motion vector, right and down, in half pixels.
 type Step = (isize, isize);
 
-/// The steps to every pixel in reach, the shortest first: most blocks hardly move, and a good match that
-/// is found early lets the search give up on the others sooner.
+/// All full-pixel vectors, the shortest first: most blocks hardly move, and an early good match ends the
+/// evaluation of the others sooner.
 static STEPS: LazyLock<Vec<Step>> = LazyLock::new(|| {
     let reach = || (-REACH..=REACH).map(|step| 2 * step);
     let mut steps: Vec<Step> = reach().flat_map(|y| reach().map(move |x| (x, y))).collect();
@@ -28,7 +28,7 @@ static STEPS: LazyLock<Vec<Step>> = LazyLock::new(|| {
 const HALF_STEPS: [Step; 8] =
     [(-1, 0), (1, 0), (0, -1), (0, 1), (-1, -1), (1, -1), (-1, 1), (1, 1)];
 
-/// The luma of a picture, rows without padding.
+/// The luma of an image, with rows without padding.
 #[derive(Clone, Debug)]
 pub struct LumaPlane {
     /// Width and height.
@@ -38,7 +38,7 @@ pub struct LumaPlane {
 }
 
 impl LumaPlane {
-    /// A black picture.
+    /// A black image.
     pub fn new(size: Size) -> Self {
         Self { size, pixels: vec![0; size.width as usize * size.height as usize] }
     }
@@ -49,7 +49,7 @@ impl LumaPlane {
         self.pixels.resize(size.width as usize * size.height as usize, 0);
     }
 
-    /// Takes one of the three interleaved components of rows that are `stride` bytes apart.
+    /// Copies one of three interleaved components from rows that are `stride` bytes apart.
     pub fn update(&mut self, picture: &[u8], stride: usize, component: usize) {
         let width = self.size.width as usize;
         for (row, source) in self.pixels.chunks_exact_mut(width).zip(picture.chunks(stride)) {
@@ -59,7 +59,7 @@ impl LumaPlane {
         }
     }
 
-    /// Its blocks. Those at the right and the bottom may be smaller.
+    /// Its blocks. Those at the right and bottom edges may be smaller.
     pub fn blocks(&self) -> impl Iterator<Item = Block> + use<> {
         let (width, height) = (self.size.width as usize, self.size.height as usize);
         let side = |from: usize, end: usize| BLOCK.min(end - from);
@@ -74,7 +74,7 @@ impl LumaPlane {
     }
 }
 
-/// A part of a picture, in pixels.
+/// A block of an image, in pixels.
 #[derive(Clone, Copy, Debug)]
 pub struct Block {
     pub left: usize,
@@ -83,10 +83,10 @@ pub struct Block {
     pub height: usize,
 }
 
-/// Where a block was in the picture before, all of it inside.
+/// The position of a block in the previous image, entirely inside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Origin {
-    /// Of its top left pixel, in half pixels.
+    /// Position of its top left pixel, in half pixels.
     x: usize,
     y: usize,
     /// The mean difference there, in grey levels.
@@ -94,7 +94,7 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Finds where `block` of `now` was in `before`, a picture of the same size.
+    /// Finds the position of `block` of `now` in `before`, an image of the same size.
     pub fn of(block: Block, now: &LumaPlane, before: &LumaPlane) -> Self {
         let count = (block.width * block.height) as u32;
         let still = Self { x: 2 * block.left, y: 2 * block.top, difference: 0 };
@@ -123,7 +123,7 @@ impl Origin {
         Some(Self { x, y, ..self })
     }
 
-    /// Sum of absolute differences, or something of `enough` or more once it is that much.
+    /// Sum of absolute differences; may stop early once it is at least `enough`.
     fn total_difference(
         self,
         block: Block,
@@ -137,7 +137,7 @@ impl Origin {
         for y in 0..block.height {
             let row = &now.pixels[(block.top + y) * width + block.left..][..block.width];
             let around = self.around(&before.pixels, width, y, block.width);
-            // Nearly all places that are tried are whole pixels.
+            // Nearly all positions are whole pixels.
             sum += if is_whole {
                 row_difference(row, around[0])
             } else {
@@ -163,7 +163,7 @@ fn row_difference(row: &[u8], other: &[u8]) -> u32 {
     let difference = |a: &[u8], b: &[u8]| -> u32 {
         u32::from(a.iter().zip(b).map(|(a, b)| u16::from(a.abs_diff(*b))).sum::<u16>())
     };
-    // A length known beforehand makes one instruction of the sum.
+    // A constant length lets the compiler use one instruction for the sum.
     match (<&[u8; BLOCK]>::try_from(row), <&[u8; BLOCK]>::try_from(other)) {
         (Ok(row), Ok(other)) => difference(row, other),
         _ => difference(row, other),
@@ -179,7 +179,7 @@ pub fn between(around: [&[u8]; 4]) -> [u8; BLOCK] {
     row
 }
 
-/// The mean of what is around a place, to the nearest.
+/// The rounded mean of the four neighbours.
 pub fn mean(around: [i32; 4]) -> i32 {
     (around.iter().sum::<i32>() + 2) >> 2
 }

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Frames with spare bytes, for formats that GStreamer reads and writes past the end of.
+//! Frames with spare bytes, for formats in which GStreamer reads and writes past the end.
 
 use gst_video::{VideoFrame, VideoFrameRef, VideoInfo, video_frame::Writable};
 
-/// More than GStreamer reads and writes past the end of a frame, in bytes: less than a tile of
+/// More bytes than GStreamer reads and writes past the end of a frame: that is less than a tile of
 /// NV12_10BE_8L128, which has 1024.
 const SPARE: usize = 2048;
 
-/// A mapped frame that owns its memory, with spare bytes behind its end.
+/// A mapped frame that owns its memory, with spare bytes after its end.
 pub fn own_frame(info: &VideoInfo) -> Result<VideoFrame<Writable>, gst::glib::BoolError> {
-    // Zeros, since what GStreamer reads behind the end goes into padding that it writes.
+    // Zeros, since GStreamer copies bytes from past the end to the padding that it writes.
     let buffer = gst::Buffer::from_mut_slice(vec![0u8; info.size() + SPARE]);
     VideoFrame::from_buffer_writable(buffer, info)
         .map_err(|_| gst::glib::bool_error!("cannot map a {} byte frame", info.size()))
@@ -20,7 +20,7 @@ pub fn own_frame(info: &VideoInfo) -> Result<VideoFrame<Writable>, gst::glib::Bo
 pub struct OverreadGuard(VideoFrame<Writable>);
 
 impl OverreadGuard {
-    /// For frames of `info`; `None` if GStreamer stays within them.
+    /// For frames of `info`; `None` if GStreamer stays within frames of this format.
     ///
     /// In formats that pack groups of pixels, GStreamer 1.22 makes rows of an odd width too short for the
     /// last group, but reads and writes all of it: UYVP, NV12_10LE32, NV16_10LE32 and NV12_10BE_8L128.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The residual of one region, put on its part of a frame with a feathered edge.
+//! The residual of one region, added to its part of a frame with a feathered edge.
 
 use super::{
     kernel::RowLerp,
@@ -13,14 +13,14 @@ use super::{
 };
 use cyclegan_contract::Size;
 
-/// A region's residual and where it goes. Its memory is used again for the next region.
+/// A region's residual and position. Its memory is reused for the next region.
 #[derive(Debug)]
 pub struct Patch {
-    /// What the generator changed, as if all of it were shown: at strength 1.
+    /// The residual at strength 1.
     pub residual: Residual,
     region: Option<Region>,
     mask: Mask,
-    /// How much of the frame's samples is covered, for [`Upscale::Plain`].
+    /// Coverage of the frame's samples, for [`Upscale::Plain`].
     coverage: Vec<i16>,
     is_covering: bool,
 }
@@ -38,7 +38,7 @@ impl Default for Patch {
 }
 
 impl Patch {
-    /// Gives the residual the feathered edge of `regions[index]` and the strength of `upscale`.
+    /// Applies the feathered edge of `regions[index]` and the strength of `upscale` to the residual.
     pub fn feather(&mut self, index: usize, regions: &[Region], upscale: Upscale) {
         self.region = Some(regions[index]);
         self.mask.update(index, regions, upscale);
@@ -55,7 +55,7 @@ impl Patch {
         }
     }
 
-    /// Multiplies the residual and what it covers by a generator's mask, after it has been feathered.
+    /// Multiplies the feathered residual and its coverage by a generator's mask.
     pub fn apply_matte(&mut self, matte: &Matte) {
         matte.apply_to(&mut self.residual);
         if self.is_covering {
@@ -69,22 +69,22 @@ impl Patch {
     }
 }
 
-/// How many sizes of crops are kept. Boxes that move keep theirs, see
+/// Number of crop sizes to keep. Moving boxes keep their crop size, see
 /// [`RegionPlanner`](super::RegionPlanner).
 const KEPT_SIZES: usize = 64;
 
-/// How patches lie in the planes of a frame.
+/// The positions of patches in the planes of a frame.
 #[derive(Default)]
 pub struct Crops {
-    /// Stretching to crops of the sizes that were in use lately.
+    /// Upsamplers for recently used crop sizes.
     upsamplers: Vec<CropUpsamplers>,
     /// Frames so far.
     now: u64,
-    /// One for each patch and plane.
+    /// One per patch and plane.
     windows: Vec<PatchWindow>,
 }
 
-/// Stretching to the planes of crops of one size.
+/// Upsamplers for the planes of crops of one size.
 struct CropUpsamplers {
     crop: Size,
     residual: Size,
@@ -102,7 +102,7 @@ struct PatchWindow {
 }
 
 impl Crops {
-    /// Makes ready for `patches` in frames whose planes of colour are `planes`.
+    /// Prepares for `patches` in frames with the colour planes `planes`.
     pub fn fit<'a>(&mut self, patches: &[Patch], planes: impl Iterator<Item = &'a Plane> + Clone) {
         self.now += 1;
         self.windows.clear();
@@ -125,7 +125,7 @@ impl Crops {
         }
     }
 
-    /// The number of the upsamplers for a region, which are made where there are none.
+    /// The index of the upsamplers for a region; creates them if necessary.
     fn upsamplers_for<'a>(
         &mut self,
         region: &Region,
@@ -151,21 +151,21 @@ impl Crops {
     }
 }
 
-/// What a band of rows needs to put patches on them.
+/// Scratch memory for a band of rows.
 #[derive(Default)]
 pub struct PatchRows {
-    /// The stretched residual and coverage of each window.
+    /// The upsampled residual and coverage of each window.
     windows: Vec<[UpsampledRows; 2]>,
     /// Which windows lie in the plane.
     in_plane: Vec<usize>,
-    /// A row while patches are put on it: the output's memory may be slow to read.
+    /// The current row: the output's memory may be slow to read.
     row: Vec<u8>,
-    /// What a patch is put on.
+    /// The row under a patch.
     below: Vec<u8>,
 }
 
 impl PatchRows {
-    /// Begins with the rows of another plane.
+    /// Starts the rows of another plane.
     pub fn restart(&mut self, patches: &[Patch], crops: &Crops, plane: usize) {
         self.windows.resize_with(self.windows.len().max(crops.windows.len()), Default::default);
         self.in_plane.clear();
@@ -181,8 +181,7 @@ impl PatchRows {
         }
     }
 
-    /// Makes row `y` of `target` from that of `source`, which begin with byte `start` of the plane's
-    /// row.
+    /// Writes row `y` of `target` from that of `source`; both start at byte `start` of the plane's row.
     pub fn row(
         &mut self,
         patches: &[Patch],

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Where the colour samples of a frame stand, plane by plane.
+//! The layout of a frame's colour samples, plane by plane.
 
 use gst_video::{VideoFlags, VideoFormat, VideoFormatInfo, VideoInfo};
 
@@ -11,7 +11,7 @@ use super::{
     word::{Packed, Word},
 };
 
-/// The whole of a frame's sample is covered, see [`Plane::cover`].
+/// Full coverage of a frame's sample, see [`Plane::cover`].
 pub const COVER_ALL: f32 = KEEP_ALL as f32;
 
 /// The colour samples of one plane, or of a part of it. A row is a run of entries, which are bytes,
@@ -21,19 +21,19 @@ pub const COVER_ALL: f32 = KEEP_ALL as f32;
 pub struct Plane {
     /// Which plane of the frame.
     pub index: usize,
-    /// The row of the frame's plane that it begins with.
+    /// Its first row in the frame's plane.
     pub first_row: u32,
     /// Rows.
     pub height: u32,
-    /// The entries of the frame's row that stand before it.
+    /// The number of entries of the frame's row before it.
     pub start: usize,
-    /// The components that stand in it, the first `count` of these.
+    /// Its components: the first `count` of these.
     components: [Component; 3],
     count: usize,
     /// How many times the frame's height is halved.
     halvings: u32,
     storage: Storage,
-    /// Entries from the start to the first alpha, where colours are multiplied by it.
+    /// Entries from the start to the first alpha, in premultiplied formats.
     alpha: Option<usize>,
 }
 
@@ -42,7 +42,7 @@ pub struct Plane {
 pub struct Component {
     /// 0 for Y or R, 1 for U or G, 2 for V or B.
     pub number: usize,
-    /// The sample of the frame's row that it begins with.
+    /// Its first sample in the frame's row.
     pub first: u32,
     /// Entries from the plane's start to the first sample.
     pub offset: usize,
@@ -59,16 +59,16 @@ pub struct Component {
 pub enum Storage {
     /// A byte, all of it.
     Bytes,
-    /// Some or all bits of a 16-bit word.
+    /// Some or all of the bits of a 16-bit word.
     Words(Word),
     /// Ten bits of a 32-bit word that holds three samples.
     Packed(Packed),
 }
 
 impl Plane {
-    /// The planes of frames of `info` that hold colour, or `None` where a sample is neither a byte,
-    /// nor a part of a 16-bit word of its own, nor one of three in a 32-bit word; or where colours
-    /// are multiplied by an alpha that does not stand beside them.
+    /// The colour planes of frames of `info`, or `None` if a sample is neither a byte, nor part of its own
+    /// 16-bit word, nor one of three in a 32-bit word; or if colours are premultiplied with an alpha in
+    /// another plane.
     pub fn all(info: &VideoInfo) -> Option<Vec<Self>> {
         let format = info.format_info();
         let is_premultiplied =
@@ -129,9 +129,8 @@ impl Plane {
         Some(planes)
     }
 
-    /// The plane that holds the alpha of frames of `info`, with alpha as its one component; `None`
-    /// where there is none, where it is no byte or word of its own, and where colours are multiplied
-    /// by it.
+    /// The alpha plane of frames of `info`, with alpha as its only component; `None` if there is none, if
+    /// alpha is not a byte or word of its own, or if colours are premultiplied.
     pub fn alpha(info: &VideoInfo) -> Option<Self> {
         let format = info.format_info();
         let is_premultiplied = info.flags().contains(VideoFlags::PREMULTIPLIED_ALPHA);
@@ -180,7 +179,7 @@ impl Plane {
         }
     }
 
-    /// The components that stand in it.
+    /// Its components.
     pub fn components(&self) -> &[Component] {
         &self.components[..self.count]
     }
@@ -202,7 +201,7 @@ impl Plane {
         matches!(self.storage, Storage::Packed(_))
     }
 
-    /// The part that shows `rect`, which is in pixels of the frame and lies in it.
+    /// The part for `rect`, in pixels of the frame and inside it.
     pub fn part(&self, rect: &Rect) -> Self {
         let span = |start: u32, length: u32, halvings: u32| {
             let first = start >> halvings;
@@ -225,14 +224,14 @@ impl Plane {
         Self { first_row, height, start, components, alpha, ..*self }
     }
 
-    /// The bytes of a row of the frame's plane that hold this part of it.
+    /// The byte range of this part in a row of the frame's plane.
     pub fn bytes(&self) -> std::ops::Range<usize> {
         let unit = |entries: usize| entries / self.storage.per_unit() * self.storage.bytes();
         let start = unit(self.start);
         start..start + unit(self.row_length())
     }
 
-    /// Entries of a row, up to the byte or word that holds the last sample, included.
+    /// Entries of a row, up to and including the byte or word of the last sample.
     pub fn row_length(&self) -> usize {
         let [Component { width, stride, .. }, ..] = self.components;
         let end = |component: &Component| {
@@ -267,7 +266,7 @@ impl Plane {
 
     /// target = keep · source + residual, within the samples' range.
     ///
-    /// `is_sample` is −1 where a sample stands and 0 elsewhere; rows are as for [`Plane::add`].
+    /// `is_sample` is −1 for samples and 0 for other entries; rows are as for [`Plane::add`].
     pub fn blend(
         &self,
         source: &[u8],
@@ -302,7 +301,7 @@ impl Plane {
 
     /// target = (1 − coverage) · source + residual, within the samples' range.
     ///
-    /// `coverage` is in parts of [`COVER_ALL`] and 0 where no sample stands; rows are as for
+    /// `coverage` is in parts of [`COVER_ALL`] and 0 for entries that are not samples; rows are as for
     /// [`Plane::add`].
     pub fn cover(
         &self,
@@ -335,7 +334,7 @@ impl Plane {
 }
 
 impl Plane {
-    /// Shows `work` where alpha and colours stand.
+    /// Calls `work` with the positions of alpha and colours.
     fn pixels(&self, alpha: usize, work: impl FnOnce(Pixels<'_>)) {
         let colors = self.components.map(|component| component.offset);
         let word = match self.storage {
@@ -347,7 +346,7 @@ impl Plane {
     }
 }
 
-/// The number of alpha among a format's components.
+/// The index of alpha among a format's components.
 const ALPHA: usize = 3;
 
 impl Storage {
@@ -381,12 +380,11 @@ impl Storage {
     }
 }
 
-/// Where a component of packed samples stands: the first entry, entries from sample to sample, and
-/// how often the width is halved.
+/// The layout of a component of packed samples: the first entry, entries from sample to sample, and how
+/// often the width is halved.
 pub type PackedPlace = (usize, usize, u32);
 
-/// How the samples of `format` are packed, if they are packed by three, and where the components
-/// stand.
+/// The packing and layout of the components of `format`, if it packs three samples per word.
 pub fn packed(format: VideoFormat) -> Option<(Packed, [PackedPlace; 3])> {
     let little_endian = Packed { shifts: [0, 10, 20], little_endian: true };
     let [first, second, third] = [0, 1, 2].map(|lane| (lane, 3, 0));
@@ -403,8 +401,8 @@ pub fn packed(format: VideoFormat) -> Option<(Packed, [PackedPlace; 3])> {
     })
 }
 
-/// Bytes before the first sample of `component`. GStreamer 1.22 describes two kinds of formats
-/// otherwise than it reads and writes them.
+/// Bytes before the first sample of `component`. For two kinds of formats, GStreamer 1.22's description
+/// differs from how it reads and writes them.
 fn offset(format: &VideoFormatInfo, component: usize) -> usize {
     let described = format.poffset()[component] as usize;
     match format.format() {

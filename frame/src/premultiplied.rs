@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Colours that are multiplied by the alpha that stands beside them.
+//! Premultiplied formats with alpha beside the colours.
 
 use super::{
     kernel::{FRACTION, HALF, RowLerp},
     word::Word,
 };
 
-/// Where alpha and colours stand in a row of pixels.
+/// The positions of alpha and colours in a row of pixels.
 #[derive(Clone, Copy, Debug)]
 pub struct Pixels<'a> {
     /// Entries from pixel to pixel.
@@ -16,7 +16,7 @@ pub struct Pixels<'a> {
     pub alpha: usize,
     /// The entries of the first pixel's colours.
     pub colors: &'a [usize],
-    /// The words that the entries are, or `None` for bytes.
+    /// The words of the entries, or `None` for bytes.
     pub word: Option<Word>,
 }
 
@@ -44,7 +44,7 @@ impl Pixels<'_> {
                 let step = i64::from(residual.at(entry)) << (depth - 8);
                 let sum = value * i64::from(keep(entry)) + step * alpha / max;
                 let changed = (sum + i64::from(HALF)) >> FRACTION;
-                // What is brighter than its alpha already is not made brighter.
+                // A colour that already exceeds its alpha is not increased.
                 self.set(target, entry, changed.clamp(0, alpha.max(value)));
             }
         }

@@ -6,9 +6,9 @@
 use super::geometry::{Letterbox, Rect};
 use cyclegan_contract::Size;
 
-/// The most boxes of a frame that are considered, the largest ones.
+/// Most boxes of a frame that are considered, the largest ones.
 pub const MAX_BOXES: usize = 128;
-/// The most regions of a frame that are translated, the largest ones.
+/// Most regions of a frame that are translated, the largest ones.
 pub const MAX_REGIONS: usize = 16;
 
 /// The margin on each side of a box is its width plus its height, divided by this: a quarter of the mean
@@ -16,16 +16,15 @@ pub const MAX_REGIONS: usize = 16;
 const MARGIN: u32 = 8;
 /// The least margin, in pixels.
 const MIN_MARGIN: u32 = 8;
-/// The most that a crop is enlarged for the generator. Around a smaller box the crop grows.
+/// Most upscaling of a crop for the generator. Around a smaller box the crop grows.
 const MAX_ENLARGEMENT: u32 = 4;
-/// Crops grow to multiples of a power of two that is at most one part in so many of their height, so
-/// that a box that moves or grows a little keeps the size of its crop, and with it all that is made
-/// for that size.
+/// Crop sizes are rounded up to multiples of a power of two, at most 1/32 of their height, so that a box
+/// that moves or grows a little keeps its crop size and everything allocated for it.
 const CROP_STEPS: u32 = 32;
-/// A picture that misses the tensor's side by one part in so many is stretched to it.
+/// An image whose side is within 1/32 of the tensor's is stretched to it.
 const STRETCH: u32 = 32;
 
-/// A box as a detector gives it, in pixels of the frame, inside it or not.
+/// A detected box in pixels of the frame; it may lie outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// Left edge.
@@ -38,8 +37,8 @@ pub struct Bounds {
     pub height: u32,
 }
 
-/// From the rectangle of a `GstVideoRegionOfInterestMeta`: x, y, width, height. Its unsigned
-/// corner is taken as what detectors write there, a signed number.
+/// From the rectangle of a `GstVideoRegionOfInterestMeta`: x, y, width, height. Its corner is unsigned,
+/// but detectors write signed numbers.
 impl From<(u32, u32, u32, u32)> for Bounds {
     fn from((x, y, width, height): (u32, u32, u32, u32)) -> Self {
         Self { x: i64::from(x.cast_signed()), y: i64::from(y.cast_signed()), width, height }
@@ -61,16 +60,16 @@ impl Bounds {
     }
 }
 
-/// A part of a frame that is translated on its own.
+/// A part of a frame that is translated separately.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Region {
     /// The box, where the residual has its full weight.
     pub bbox: Rect,
     /// The feathered box: the box and the margin in which the weight falls to 0.
     pub feathered: Rect,
-    /// What the generator sees, `feathered` or more.
+    /// The generator's input: at least `feathered`.
     pub crop: Rect,
-    /// Where in the tensor it sees that.
+    /// The position of the crop in the tensor.
     pub letterbox: Letterbox,
     /// The distance from the box at which the weight is 0, horizontally and vertically, in pixels.
     pub feather: [f32; 2],
@@ -81,7 +80,7 @@ pub struct Region {
 pub struct RegionPlanner {
     frame: Size,
     pixel_aspect: f64,
-    /// Edges of regions are multiples of this, so that no chroma sample is cut.
+    /// Edges of regions are multiples of this, so that they do not split chroma samples.
     grid: Size,
     tensor: Size,
     bboxes: Vec<Rect>,
@@ -89,16 +88,16 @@ pub struct RegionPlanner {
 }
 
 impl RegionPlanner {
-    /// For frames of `frame` pixels, each `pixel_aspect` times as wide as high, whose coarsest
-    /// samples span `grid` pixels, and a generator that sees pictures of `tensor` pixels.
+    /// For frames of `frame` pixels, each `pixel_aspect` times as wide as high, whose most subsampled
+    /// component spans `grid` pixels, and a generator with a tensor of `tensor` pixels.
     pub fn new(frame: Size, pixel_aspect: f64, grid: Size, tensor: Size) -> Self {
         Self { frame, pixel_aspect, grid, tensor, bboxes: Vec::new(), regions: Vec::new() }
     }
 
     /// The regions for `boxes`, the largest first, at most [`MAX_REGIONS`].
     ///
-    /// Boxes outside the frame and empty ones are left out. Two that share half of the smaller
-    /// one's area or more are taken as one; others that overlap stay apart, so that neighbours are
+    /// Boxes outside the frame and empty boxes are left out. Two boxes are merged if their intersection is
+    /// at least half of the smaller one; other overlapping boxes stay separate, so that neighbours are
     /// translated one by one.
     pub fn plan(&mut self, boxes: impl IntoIterator<Item = Bounds>) -> &[Region] {
         let frame = self.frame;
@@ -120,7 +119,7 @@ impl RegionPlanner {
         let crop = self.with_aspect(feathered);
         let letterbox = self.letterbox(crop.size);
         let content = letterbox.content.size;
-        // A picture's pixel reaches as far as the next one when it is enlarged.
+        // Upscaling spreads a pixel as far as its neighbour.
         let feather = |shown: u32, seen: u32| {
             let margin = margin as f32;
             (margin - shown as f32 / seen as f32).max(margin / 4.0)
@@ -139,7 +138,7 @@ impl RegionPlanner {
         Rect { x, y, size: Size { width, height } }
     }
 
-    /// `feathered` grown to the tensor's aspect as far as the frame reaches.
+    /// `feathered`, grown to the tensor's aspect ratio within the frame.
     fn with_aspect(&self, feathered: Rect) -> Rect {
         let least = |side: u32| side.div_ceil(MAX_ENLARGEMENT);
         let width = f64::from(feathered.size.width.max(least(self.tensor.width)));
@@ -147,7 +146,7 @@ impl RegionPlanner {
         let aspect = f64::from(self.tensor.width) / f64::from(self.tensor.height);
         let aspect = aspect / self.pixel_aspect;
         let height = height.max(width / aspect).ceil();
-        // Pixels may be of any aspect; what is higher than all frames needs no steps.
+        // Pixels may have any aspect ratio; heights beyond all frames need no steps.
         let height = match height < f64::from(1 << 24) {
             true => {
                 let height = height as u32;
@@ -168,7 +167,7 @@ impl RegionPlanner {
         Rect { x, y, size: Size { width, height } }
     }
 
-    /// Where a crop lies in the tensor.
+    /// The position of a crop in the tensor.
     fn letterbox(&self, crop: Size) -> Letterbox {
         let tensor = self.tensor;
         let width = f64::from(crop.width) * self.pixel_aspect;
@@ -176,7 +175,7 @@ impl RegionPlanner {
         let scale = (f64::from(tensor.width) / width).min(f64::from(tensor.height) / height);
         let side = |length: f64, whole: u32| {
             let side = ((length * scale).round() as u32).clamp(1, whole);
-            // So that a crop that was rounded to the grid keeps the size of its picture.
+            // A crop that was rounded to the grid keeps the size of its image.
             if whole - side <= whole / STRETCH { whole } else { side }
         };
         let size = Size { width: side(width, tensor.width), height: side(height, tensor.height) };
@@ -185,20 +184,20 @@ impl RegionPlanner {
     }
 }
 
-/// A start and a length whose ends lie on the grid, or at the frame's end.
+/// A start and a length with both ends on the grid or at the frame's edge.
 fn on_grid(start: u32, end: u32, whole: u32, grid: u32) -> (u32, u32) {
     let start = start - start % grid;
     let end = end.min(whole).next_multiple_of(grid).min(whole);
     (start, end - start)
 }
 
-/// Grows a start and a length, which lie on the grid, to the length `wanted` around them. The result is
-/// longer only at the end of a frame whose size is no multiple of the grid.
+/// Grows a start and a length on the grid to the length `wanted` around them. The result is longer only at
+/// the end of a frame whose size is not a multiple of the grid.
 fn around(start: u32, length: u32, wanted: u32, whole: u32, grid: u32) -> (u32, u32) {
     let end = start + length;
     let first = (start + length / 2).saturating_sub(wanted / 2).min(whole - wanted);
     let first = first - first % grid;
-    // On the grid there is room for one step as long as something lies before `start`.
+    // On the grid there is room for one step if `start` is not 0.
     let first = if first + wanted < end && first < start { first + grid } else { first };
     if first + wanted > whole || first + wanted < end {
         let first = whole - wanted;
@@ -229,14 +228,14 @@ pub(super) fn iou(a: &Rect, b: &Rect) -> f64 {
 }
 
 fn keep_largest(bboxes: &mut Vec<Rect>, most: usize) {
-    // Ties are broken by place, so that the order of boxes means nothing.
+    // Ties are broken by position, so that the order of the boxes does not matter.
     bboxes.sort_unstable_by_key(|bbox| {
         (std::cmp::Reverse(area(bbox)), bbox.x, bbox.y, bbox.size.width)
     });
     bboxes.truncate(most);
 }
 
-/// Replaces two boxes that show the same object by their union, until none are left.
+/// Replaces two boxes that show the same object by their union, until there are none.
 fn merge(bboxes: &mut Vec<Rect>) {
     let show_the_same = |a: &Rect, b: &Rect| 2 * intersection(a, b) >= area(a).min(area(b));
     let mut this = 0;
@@ -247,7 +246,7 @@ fn merge(bboxes: &mut Vec<Rect>) {
             Some((other, rect)) => {
                 bboxes[this] = union(bbox, rect);
                 bboxes.swap_remove(other);
-                // The larger one may show the same as one that was looked at before.
+                // The union may match a box that was checked before.
                 this = 0;
             }
         }

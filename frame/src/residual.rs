@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What a generator did to a frame, in the frame's own colour components.
+//! A generator's change to a frame, in the frame's own colour components.
 
 use cyclegan_contract::Size;
 use cyclegan_contract::ValueRange;
@@ -15,13 +15,13 @@ pub const STEPS: f32 = 64.0;
 
 /// A generator's output holds NaN or an infinite value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("its output holds values that are not finite, expected numbers within its range")]
+#[error("its output has values that are not finite, expected numbers within its range")]
 pub struct NotFinite;
 
-/// How a generator's output is put on a frame: output = keep · frame + upscaled residual.
+/// How a generator's output is combined with a frame: output = keep · frame + upscaled residual.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Upscale {
-    /// The residual is output minus input, so that what the generator left alone stays sharp.
+    /// The residual is output minus input, so that unchanged pixels stay sharp.
     Residual {
         /// 0 is the frame, 1 the translation.
         strength: f32,
@@ -51,7 +51,7 @@ impl Upscale {
     }
 }
 
-/// What is to be added to a frame, at the size that the generator saw it.
+/// The residual to add to a frame, at the generator's size.
 ///
 /// Three planes of width×height, in the order of the frame's components, in `STEPS` of an 8-bit
 /// step.
@@ -61,16 +61,16 @@ pub struct Residual {
     pub size: Size,
     /// The planes, rows without padding.
     pub planes: [Vec<i16>; 3],
-    /// One for each band of rows that a thread takes.
+    /// One per band of rows.
     bands: Vec<Band>,
 }
 
-/// What the rows of a band need for themselves.
+/// Scratch memory for the rows of a band.
 #[derive(Clone, Debug, Default)]
 struct Band {
     /// One row of R'G'B' in grey levels.
     rgb: [Vec<f32>; 3],
-    /// The same of the generator's input, where that is tone-mapped.
+    /// The same for the generator's input, if it is tone-mapped.
     input_rgb: [Vec<f32>; 3],
     /// Whether all values were finite.
     is_finite: bool,
@@ -98,7 +98,7 @@ impl<'a, T> From<(&'a [T], ValueRange)> for Picture<'a, T> {
 }
 
 impl<T: Element> Picture<'_, T> {
-    /// Three rows, R, G and B, of the part that shows the frame.
+    /// Three rows, R, G and B, of the frame's part.
     fn rows(&self, y: usize, letterbox: &Letterbox) -> [&[T]; 3] {
         let (width, height) = (letterbox.tensor.width as usize, letterbox.tensor.height as usize);
         let first = (letterbox.content.y as usize + y) * width + letterbox.content.x as usize;
@@ -106,7 +106,7 @@ impl<T: Element> Picture<'_, T> {
         std::array::from_fn(|channel| &self.values[channel * width * height + first..][..length])
     }
 
-    /// Scale and offset that take a tensor value to grey levels.
+    /// Scale and offset from tensor values to grey levels.
     fn to_grey(&self) -> (f32, f32) {
         let scale = 1.0 / self.range.per_grey_level();
         (scale, -self.range.black() * scale)
@@ -114,7 +114,7 @@ impl<T: Element> Picture<'_, T> {
 }
 
 impl Residual {
-    /// A zero residual for frames that the generator sees in `size`.
+    /// A zero residual of `size`.
     pub fn new(size: Size) -> Self {
         let mut residual = Self { size, planes: Default::default(), bands: Vec::new() };
         residual.resize(size);
@@ -139,7 +139,7 @@ impl Residual {
     /// Computes the residual from a generator's input and output tensors.
     ///
     /// # Errors
-    /// Where the output holds a value that is infinite or NaN.
+    /// If the output has a NaN or infinite value.
     pub fn update<I: Element, O: Element>(
         &mut self,
         input: &Picture<'_, I>,
@@ -150,7 +150,7 @@ impl Residual {
         workers: &Workers,
     ) -> Result<(), NotFinite> {
         let samples = self.planes.iter().map(Vec::len).sum::<usize>();
-        // A sample takes about half of the time that it takes in a frame, and much more of an HDR one.
+        // A sample costs about half as much as in a frame, and much more in HDR.
         let bands = workers.bands(match color.transfer.tone_map() {
             None => samples / 2,
             Some(_) => samples * 16,
@@ -241,8 +241,8 @@ impl<I: Element, O: Element> Update<'_, I, O> {
         }
     }
 
-    /// Subtracts what the frame's code values would be if the generator had changed nothing. These are
-    /// not the frame's own where the map has cut light off, but nothing is left where nothing changed.
+    /// Subtracts the code values for an unchanged image. These differ from the frame's own where tone
+    /// mapping has clipped light, but the residual of unchanged pixels is then zero.
     fn subtract_mapped(&self, band: &mut Band, before: [&[I]; 3], tone: &ToneMap) {
         for (row, values) in band.input_rgb.iter_mut().zip(before) {
             I::for_each_block(values, |x, values| {
@@ -256,8 +256,8 @@ impl<I: Element, O: Element> Update<'_, I, O> {
     }
 }
 
-/// Takes a generator's output to grey levels, within black and white. Returns whether every value
-/// was a finite number.
+/// Converts a generator's output to grey levels and clamps it to black and white. Returns whether every
+/// value was finite.
 #[inline]
 #[multiversion::multiversion(targets("x86_64+avx2+fma"))]
 fn grey_levels(values: &[f32], (scale, offset): (f32, f32), greys: &mut [f32]) -> bool {
@@ -291,8 +291,8 @@ fn dot(rgb: [&[f32]; 3], weights: [f32; 3], offset: f32, target: &mut [i16]) {
 
 /// The integer nearest to `value`, which is in the range of an `i16`.
 ///
-/// In a sum with 1.5·2²³ the mantissa's last bit stands for 1, so its lower half is the integer. A
-/// conversion with `as` checks each value's range, and `dot` took four times as long.
+/// In a sum with 1.5·2²³ the last bit of the mantissa is worth 1, so its lower half is the integer. A
+/// conversion with `as` checks each value's range and made `dot` four times as slow.
 #[inline]
 fn rounded(value: f32) -> i16 {
     (value + 12_582_912.0).to_bits() as i16

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Mapping frames, and the rows of their planes.
+//! Maps frames and gives the rows of their planes.
 
 use gst::glib::{BoolError, bool_error, translate::ToGlibPtr};
 use std::ops::Range;
@@ -8,11 +8,10 @@ use std::ops::Range;
 use super::plane::packed;
 use gst_video::{VideoFormat, VideoFrameExt, VideoFrameRef, VideoInfo, ffi as gst_video_ffi};
 
-/// Maps `buffer` as a frame of `info` to be read.
+/// Maps `buffer` for reading as a frame of `info`.
 ///
 /// # Errors
-/// Where the buffer is not such a frame, and where rows stand upside down or overlap, see
-/// [`check_strides`].
+/// If the buffer is not such a frame, or its rows are upside down or overlap, see [`check_strides`].
 pub fn map_readable<'a>(
     buffer: &'a gst::BufferRef,
     info: &VideoInfo,
@@ -23,10 +22,9 @@ pub fn map_readable<'a>(
     Ok(frame)
 }
 
-/// Maps `buffer` as a frame of `info` to be written and never read.
+/// Maps `buffer` for writing only, as a frame of `info`.
 ///
-/// The bindings map for reading as well, for which memory of a GPU or of another device is first
-/// copied to the processor's.
+/// The bindings also map for reading, which first copies memory of a GPU or another device to the CPU.
 ///
 /// # Errors
 /// As [`map_readable`].
@@ -54,10 +52,10 @@ pub fn map_writable<'a>(
     Ok(frame)
 }
 
-/// Refuses frames whose rows stand upside down or overlap: the bindings take a stride for a positive
-/// number, and a plane for so many bytes times its rows.
+/// Refuses frames whose rows are upside down or overlap: the bindings assume positive strides, and planes
+/// of stride times height bytes.
 pub fn check_strides<T>(frame: &VideoFrameRef<T>) -> Result<(), BoolError> {
-    // Elsewhere a stride counts tiles, or a plane is a palette.
+    // In other formats a stride counts tiles, or a plane is a palette.
     let lengths = if has_rows(frame.info()) { row_bytes(frame.info()) } else { [1; 4] };
     for (plane, (&stride, length)) in frame.plane_stride().iter().zip(lengths).enumerate() {
         let is_long = usize::try_from(stride).is_ok_and(|stride| stride >= length);
@@ -72,15 +70,15 @@ pub fn check_strides<T>(frame: &VideoFrameRef<T>) -> Result<(), BoolError> {
     Ok(())
 }
 
-/// Whether the planes of frames of `info` are rows of known numbers of bytes.
+/// Whether the planes of frames of `info` consist of rows of known length.
 fn has_rows(info: &VideoInfo) -> bool {
     let format = info.format_info();
     let is_plain = !(format.is_complex() || format.is_tiled() || format.has_palette());
     is_plain || packed(info.format()).is_some()
 }
 
-/// Bytes that the samples of a row of each plane span, without padding. Where components share a
-/// plane the widest counts: a row of YUY2 ends with a whole pair of pixels, however odd its width.
+/// Bytes of a row's samples in each plane, without padding. If components share a plane, the widest
+/// counts: a row of YUY2 ends with a whole pair of pixels even if the width is odd.
 pub fn row_bytes(info: &VideoInfo) -> [usize; 4] {
     let format = info.format_info();
     let mut bytes = [0; 4];
@@ -97,7 +95,7 @@ pub fn row_bytes(info: &VideoInfo) -> [usize; 4] {
     bytes
 }
 
-/// The rows of a frame that is read.
+/// The rows of a readable frame.
 #[derive(Clone, Copy)]
 pub struct Rows<'a> {
     planes: [&'a [u8]; 4],
@@ -122,10 +120,10 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// The rows of a frame that is written, or of a band of it.
+/// The rows of a writable frame, or of a band of it.
 pub struct RowsMut<'a> {
     planes: [&'a mut [u8]; 4],
-    /// The first row of each plane and the one behind the last.
+    /// The first row of each plane and the row after the last.
     rows: [Range<usize>; 4],
     strides: [usize; 4],
     lengths: [usize; 4],
@@ -144,7 +142,7 @@ impl<'a> RowsMut<'a> {
         Ok(Self { planes, rows: heights.map(|height| 0..height), strides, lengths })
     }
 
-    /// Takes band `i` of `bands` off, where all bands before it are gone.
+    /// Splits off band `i` of `bands`, after all bands before it.
     pub fn split_band(self, i: usize, bands: usize) -> (Self, Self) {
         let Self { planes, rows, strides, lengths } = self;
         let mut upper: [&mut [u8]; 4] = Default::default();
@@ -152,7 +150,7 @@ impl<'a> RowsMut<'a> {
         let mut ends = [0; 4];
         for (plane, bytes) in planes.into_iter().enumerate() {
             let Range { start, end } = rows[plane].clone();
-            // The bands that are left share the rows that are left.
+            // The remaining bands share the remaining rows.
             let count = (end - start).div_ceil(bands - i);
             ends[plane] = start + count;
             let middle = (count * strides[plane]).min(bytes.len());
@@ -169,7 +167,7 @@ impl<'a> RowsMut<'a> {
     /// The rows of `plane`, each with its number and without padding.
     pub fn rows(&mut self, plane: usize) -> impl Iterator<Item = (usize, &mut [u8])> {
         let length = self.lengths[plane];
-        // A plane that is not there has no stride.
+        // A missing plane has no stride.
         let rows = self.planes[plane].chunks_mut(self.strides[plane].max(1));
         self.rows[plane].clone().zip(rows.map(move |row| &mut row[..length]))
     }
@@ -182,8 +180,8 @@ fn strides<T>(frame: &VideoFrameRef<T>) -> [usize; 4] {
 
 /// Copies all samples.
 ///
-/// GStreamer's own copy leaves out what stands behind the last luma sample in a row of YUY2 and its
-/// like when the width is odd, and writes padding behind the last row that may not be there.
+/// GStreamer's own copy omits the bytes after the last luma sample in a row of YUY2 and similar formats
+/// with odd widths, and writes padding after the last row that may not exist.
 pub fn copy(
     input: &VideoFrameRef<&gst::BufferRef>,
     output: &mut VideoFrameRef<&mut gst::BufferRef>,

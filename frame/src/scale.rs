@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Scaling a frame of any raw format down to the picture that the generator sees.
+//! Scales a frame of any raw format down to the generator's image.
 
 use cyclegan_contract::Size;
 use gst::glib::{BoolError, bool_error, translate::Borrowed};
@@ -20,23 +20,23 @@ use super::{
     workers::Workers,
 };
 
-/// Scales frames, or a part of each, with GStreamer's converter into a picture that it owns.
+/// Scales frames, or a part of each, with GStreamer's converter into an image that it owns.
 pub struct Scaler {
-    /// The part, as a frame of its own.
+    /// The part as a frame.
     part_info: VideoInfo,
     part: Rect,
-    /// Where frames are read, if not where they are.
+    /// A copy in which frames are read, if needed.
     overread: Option<OverreadGuard>,
-    /// What frames go through before they are scaled, if they are much larger than the picture.
+    /// Halves frames first, if they are much larger than the image.
     halvers: Vec<Halver>,
     converter: VideoConverter,
     picture: VideoFrame<Writable>,
-    /// From the picture's components to R'G'B', where these are mapped to SDR in place.
+    /// The map from components to R'G'B' for HDR images, which are mapped to SDR in place.
     tone: Option<(ColorTransform, &'static ToneMap)>,
     workers: Workers,
 }
 
-/// The most threads that share a picture.
+/// Most threads per image.
 const MAX_BANDS: usize = 64;
 
 impl Scaler {
@@ -90,13 +90,13 @@ impl Scaler {
         self.part = part;
     }
 
-    /// The size of the picture.
+    /// The size of the image.
     pub fn size(&self) -> Size {
         let info = self.picture.info();
         Size { width: info.width(), height: info.height() }
     }
 
-    /// The colours of the picture: those of the frame, or sRGB where the frame is HDR.
+    /// The colours of the image: those of the frame, or sRGB if the frame is HDR.
     pub fn color(&self) -> ColorTransform {
         match self.tone {
             Some(_) => ColorTransform::SRGB,
@@ -104,13 +104,13 @@ impl Scaler {
         }
     }
 
-    /// Which component of the picture tells light from dark: Y, or G of RGB.
+    /// The component of the image that serves as luma: Y, or G of RGB.
     pub fn luma(&self) -> usize {
         usize::from(self.tone.is_some() || self.picture.format_info().is_rgb())
     }
 
-    /// Scales `frame`; returns the rows of the picture, three interleaved components of 8 bits, and
-    /// their stride in bytes.
+    /// Scales `frame`; returns the rows of the image, with three interleaved 8-bit components, and their
+    /// stride in bytes.
     pub fn scale(
         &mut self,
         frame: &VideoFrameRef<&gst::BufferRef>,
@@ -180,14 +180,13 @@ fn cut_out<'a>(
     Ok(unsafe { VideoFrameRef::from_glib_borrow(&cut) })
 }
 
-/// How many sizes of parts are kept.
+/// Number of part sizes to keep.
 const KEPT_SCALERS: usize = 48;
 
-/// Scalers of parts of frames: one for each size that was in use lately, so that a part that only
-/// moves costs nothing.
+/// Scalers for parts of frames: one for each recently used size, so that a moving part costs nothing.
 pub struct PartScalers {
     info: VideoInfo,
-    /// With the frame that it was last used for.
+    /// With the number of the frame that used it last.
     scalers: Vec<(u64, Scaler)>,
     uses: u64,
 }
@@ -198,8 +197,8 @@ impl PartScalers {
         Self { info: info.clone(), scalers: Vec::with_capacity(KEPT_SCALERS), uses: 0 }
     }
 
-    /// The scaler from `part` to `size`. The part begins where a sample of each component does; see
-    /// [`UnpackedFrame`] for the formats that it needs.
+    /// The scaler from `part` to `size`. The part must start at a sample of each component; see
+    /// [`UnpackedFrame`] for the supported formats.
     pub fn get(&mut self, part: Rect, size: Size) -> Result<&mut Scaler, BoolError> {
         self.uses += 1;
         let is_wanted = |scaler: &Scaler| (scaler.part.size, scaler.size()) == (part.size, size);
@@ -212,7 +211,7 @@ impl PartScalers {
                 if let Some(oldest) = oldest.filter(|_| self.scalers.len() == KEPT_SCALERS) {
                     self.scalers.swap_remove(oldest);
                 }
-                // A thread costs more than it saves on a picture of a generator's size.
+                // A thread costs more than it saves on an image of this size.
                 self.scalers.push((0, Scaler::of_part(&self.info, part, size, 1)?));
                 self.scalers.len() - 1
             }
@@ -224,7 +223,7 @@ impl PartScalers {
     }
 }
 
-/// Frames in a format that parts can be cut out of.
+/// Frames in a format that supports cropping.
 pub struct UnpackedFrame {
     /// As in [`Scaler`].
     overread: Option<OverreadGuard>,
@@ -233,9 +232,9 @@ pub struct UnpackedFrame {
 }
 
 impl UnpackedFrame {
-    /// From frames of `info`, on `threads` threads; `None` if parts can be cut out of those
-    /// themselves. GStreamer 1.22 reads some formats from the beginning of a row only: those whose
-    /// samples share words, and those of 16-bit R, G, B and alpha.
+    /// From frames of `info`, on `threads` threads; `None` if these can be cropped themselves. GStreamer
+    /// 1.22 reads some formats only from the start of a row: those whose samples share words, and those
+    /// of 16-bit R, G, B and alpha.
     pub fn new(info: &VideoInfo, threads: u32) -> Result<Option<Self>, BoolError> {
         let can_be_cut = |planes: Vec<Plane>| !planes.iter().any(Plane::is_packed);
         if Plane::all(info).is_some_and(can_be_cut) && info.format_info().pixel_stride()[0] < 8 {
@@ -252,7 +251,7 @@ impl UnpackedFrame {
         }))
     }
 
-    /// What the frames are now.
+    /// The info of the converted frames.
     pub fn info(&self) -> &VideoInfo {
         self.frame.info()
     }
@@ -267,8 +266,8 @@ impl UnpackedFrame {
     }
 }
 
-/// Three interleaved components of 8 bits. Colours stay as they are: GStreamer's 8-bit matrices are
-/// off by up to 3 grey levels.
+/// Three interleaved 8-bit components. Colours are not converted: GStreamer's 8-bit matrices are off by up
+/// to 3 grey levels.
 fn picture_info(info: &VideoInfo, size: Size) -> Result<VideoInfo, BoolError> {
     let format = match info.format_info().is_rgb() {
         true => VideoFormat::Rgb,
@@ -287,17 +286,17 @@ fn converter(
 ) -> Result<VideoConverter, BoolError> {
     let mut config = VideoConverterConfig::new();
     config.set_threads(threads);
-    // Linear taps widen with the ratio, so shrinking does not alias; cubic ones, the default, cost
-    // twice the time and ring at edges, which a generator takes for texture.
+    // Linear taps widen with the ratio, so downscaling does not alias. Cubic taps, the default, take twice
+    // the time and ring at edges, which a generator treats as texture.
     config.set_resampler_method(VideoResamplerMethod::Linear);
-    // Chroma that is to be shrunk by half or more need not be enlarged to luma's size first.
+    // Chroma that is scaled by half or less need not be upscaled to luma's size first.
     if 2 * picture.width() <= info.width() {
         config.set_chroma_mode(VideoChromaMode::None);
     }
     VideoConverter::new(info, picture, Some(config))
 }
 
-/// Converts `frame`, or a copy of it where there is room for one, to `target`.
+/// Converts `frame`, or its copy if there is one, to `target`.
 fn convert(
     converter: &VideoConverter,
     overread: &mut Option<OverreadGuard>,

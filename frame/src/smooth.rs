@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Temporal smoothing: a residual is mixed with the motion-compensated residual of the frame before.
+//! Temporal smoothing: mixes a residual with the motion-compensated residual of the previous frame.
 
 use super::{
     motion::{BLOCK, Block, LumaPlane, Origin, between, mean},
@@ -8,21 +8,21 @@ use super::{
 };
 use cyclegan_contract::Size;
 
-/// A pixel that differs from its match in the frame before by this much, in grey levels, is new and has no
-/// earlier residual to mix in.
+/// A pixel that differs from its match in the previous frame by this many grey levels is new and has no
+/// earlier residual.
 const NEW: i32 = 32;
-/// The mean difference of matched blocks, in grey levels, from which a picture starts a new scene.
+/// The mean difference of matched blocks, in grey levels, from which an image starts a new scene.
 const SCENE_CUT: u32 = 24;
 
 /// Smooths the residuals of consecutive frames.
 #[derive(Debug)]
 pub struct Smoother {
-    /// The last picture.
+    /// The previous image.
     before: LumaPlane,
-    /// The last residual, smoothed.
+    /// The previous smoothed residual.
     last: Residual,
     has_last: bool,
-    /// Where each block was. Kept so that a frame allocates nothing.
+    /// The match of each block. Kept so that frames allocate nothing.
     moved: Vec<(Block, Origin)>,
 }
 
@@ -38,13 +38,13 @@ impl Smoother {
         self.last.size
     }
 
-    /// Forgets the last residual, where the next frame does not continue it.
+    /// Discards the previous residual, if the next frame does not continue it.
     pub fn reset(&mut self) {
         self.has_last = false;
     }
 
-    /// Mixes `smoothing` (0 to 1) of the last residual into `residual`, which belongs to the picture `now`.
-    /// Swaps that picture with the one before, to keep it for the next call.
+    /// Mixes `smoothing` (0 to 1) of the previous residual into `residual`, which belongs to the image `now`.
+    /// Swaps that image with the previous one, to keep it for the next call.
     pub fn smooth(&mut self, residual: &mut Residual, now: &mut LumaPlane, smoothing: f32) {
         if self.has_last {
             self.mix(residual, now, (smoothing * 256.0).round() as i32);

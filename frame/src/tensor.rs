@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Packing the rows of a picture into a generator's input tensor.
+//! Packs the rows of an image into a generator's input tensor.
 
 use cyclegan_contract::ValueRange;
 use half::{f16, slice::HalfFloatSliceExt};
@@ -13,11 +13,11 @@ use super::{
 
 /// An element of a tensor: float32 or float16.
 ///
-/// The arithmetic is in float32. Float16 is converted in blocks, for which processors have instructions.
+/// The arithmetic is in float32. float16 is converted in blocks, for which CPUs have instructions.
 pub trait Element: Copy + Send + Sync {
-    /// Fills `row` a block at a time: `make` gets where in the row the block begins.
+    /// Fills `row` block by block: `make` gets the block's position in the row.
     fn fill_blocks(row: &mut [Self], make: impl FnMut(usize, &mut [f32]));
-    /// Calls `visit` for each block of `row`, with where in the row it begins.
+    /// Calls `visit` for each block of `row` with its position.
     fn for_each_block(row: &[Self], visit: impl FnMut(usize, &[f32]));
 }
 
@@ -33,7 +33,7 @@ impl Element for f32 {
     }
 }
 
-/// Values that are converted at once.
+/// Number of values per block.
 const BLOCK: usize = 256;
 
 impl Element for f16 {
@@ -58,18 +58,18 @@ impl Element for f16 {
     }
 }
 
-/// From the components of an 8-bit picture to the values of a tensor.
+/// The map from the components of an 8-bit image to tensor values.
 #[derive(Clone, Copy, Debug)]
 pub struct ToTensor {
-    /// One row for each of R, G and B.
+    /// One row each for R, G and B.
     matrix: [[f32; 3]; 3],
     offset: [f32; 3],
-    /// The values of black and white, between which all others lie.
+    /// The values of black and white, the limits of all values.
     ends: (f32, f32),
 }
 
 impl ToTensor {
-    /// The map for pictures of `color` and tensors of `range`.
+    /// The map for images of `color` and tensors of `range`.
     pub fn new(color: &ColorTransform, range: ValueRange) -> Self {
         let ColorTransform { matrix, offset, .. } = color.inverse();
         let (black, scale) = (range.black(), range.per_grey_level());
@@ -81,10 +81,10 @@ impl ToTensor {
     }
 }
 
-/// Packs a picture of three interleaved 8-bit components into a planar 1×3×H×W tensor.
+/// Packs an image of three interleaved 8-bit components into a planar 1×3×H×W tensor.
 ///
-/// `picture` holds the rows of `letterbox.content`, `stride` bytes apart. What of the tensor lies
-/// outside is filled by mirroring, so that a generator sees no edge where there is none.
+/// `picture` has the rows of `letterbox.content`, `stride` bytes apart. The rest of the tensor is filled
+/// by mirroring, so that the generator sees no artificial edge.
 pub fn pack<T: Element>(
     picture: &[u8],
     stride: usize,
@@ -93,12 +93,12 @@ pub fn pack<T: Element>(
     workers: &Workers,
     tensor: &mut [T],
 ) {
-    // A sample takes about half of the time that it takes in a frame.
+    // A sample costs about half as much as in a frame.
     let bands = workers.bands(tensor.len() / 2);
     pack_in_bands((picture, stride), letterbox, to_tensor, (workers, bands), tensor);
 }
 
-/// The most threads that share a tensor.
+/// Most threads per tensor.
 const MAX_BANDS: usize = 64;
 
 fn pack_in_bands<T: Element>(

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Tone mapping of HDR frames for a generator that knows SDR pictures, and back.
+//! Tone mapping of HDR frames for generators trained on SDR images, and back.
 //!
 //! R'G'B' of PQ or HLG → linear light in cd/m² (ITU-R BT.2100-2, tables 4 and 5) → BT.709 primaries
 //! (ITU-R BT.2407, annex 2) → the EETF of ITU-R BT.2390-10, section 5.4.1, from a peak of 1000 cd/m² to
@@ -10,20 +10,20 @@ use std::sync::LazyLock;
 
 use gst_video::{VideoColorimetry, VideoTransferFunction};
 
-/// How the code values of a frame stand for light.
+/// Transfer functions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Transfer {
-    /// About as sRGB: a generator takes them as they are.
+    /// Close to sRGB: passed to the generator unchanged.
     #[default]
     Sdr,
     /// SMPTE ST 2084, absolute light.
     Pq,
-    /// ARIB STD-B67, light of the scene.
+    /// ARIB STD-B67, scene light.
     Hlg,
 }
 
 impl Transfer {
-    /// The transfer function that `colorimetry` names.
+    /// The transfer function of `colorimetry`.
     pub fn of(colorimetry: &VideoColorimetry) -> Self {
         match colorimetry.transfer() {
             VideoTransferFunction::Smpte2084 => Self::Pq,
@@ -32,7 +32,7 @@ impl Transfer {
         }
     }
 
-    /// The map to SDR and back, or `None` where there is nothing to map.
+    /// The map to SDR and back, or `None` for SDR.
     pub fn tone_map(self) -> Option<&'static ToneMap> {
         static PQ: LazyLock<ToneMap> = LazyLock::new(|| ToneMap::new(Transfer::Pq));
         static HLG: LazyLock<ToneMap> = LazyLock::new(|| ToneMap::new(Transfer::Hlg));
@@ -44,11 +44,11 @@ impl Transfer {
     }
 }
 
-/// The light of the brightest picture that is told apart, in cd/m²; a HLG display's peak.
+/// The brightest light that is distinguished, in cd/m²; an HLG display's peak.
 const PEAK: f64 = 1000.0;
 /// The light of SDR's white, in cd/m².
 const WHITE: f64 = 203.0;
-/// A HLG display's gamma at that peak.
+/// An HLG display's gamma at that peak.
 const HLG_GAMMA: f64 = 1.2;
 /// BT.2020's luma weights.
 const LUMA: [f32; 3] = [0.2627, 0.678, 0.0593];
@@ -64,19 +64,19 @@ const BT709_TO_BT2020: [[f32; 3]; 3] = [
     [0.016_391, 0.088_013, 0.895_595],
 ];
 
-/// From R'G'B' of an HDR frame to SDR's, and back. Both are in grey levels, 0 to 255.
+/// Maps R'G'B' of an HDR frame to SDR and back. Both are in grey levels, 0 to 255.
 #[derive(Debug)]
 pub struct ToneMap {
     transfer: Transfer,
-    /// From a code value to light, as the fourth root of a part of [`PEAK`].
+    /// From a code value to light, as the fourth root of a fraction of [`PEAK`].
     code_to_light: Table,
     light_to_sdr: Table,
     sdr_to_light: Table,
     light_to_code: Table,
 }
 
-/// A function on 0 to 1, linear between its points. Light goes in and out as its fourth root, which is
-/// about as fine as the eye is at all levels.
+/// A piecewise linear function on 0 to 1. Light is stored as its fourth root, which is about as fine as
+/// the eye at all levels.
 #[derive(Debug)]
 struct Table(Vec<f32>);
 
@@ -117,7 +117,7 @@ fn times(matrix: &[[f32; 3]; 3], values: [f32; 3]) -> [f32; 3] {
     [dot(&matrix[0], values), dot(&matrix[1], values), dot(&matrix[2], values)]
 }
 
-/// `map` of R, G and B. The method of arrays is not inlined here.
+/// `map` of R, G and B. The method of arrays would not be inlined here.
 #[inline]
 fn each([red, green, blue]: [f32; 3], map: impl Fn(f32) -> f32) -> [f32; 3] {
     [map(red), map(green), map(blue)]
@@ -149,7 +149,7 @@ impl ToneMap {
     pub fn to_sdr(&self, code: [f32; 3]) -> [f32; 3] {
         let light = each(code, |code| fourth_power(self.code_to_light.at(code / 255.0)));
         let light = match self.transfer {
-            // The OOTF: a display's light from that of the scene.
+            // The OOTF: from scene light to display light.
             Transfer::Hlg => {
                 let gain = dot(&LUMA, light).max(0.0).powf(HLG_GAMMA as f32 - 1.0);
                 each(light, |light| light * gain)
@@ -239,7 +239,7 @@ fn srgb_eotf(code: f64) -> f64 {
     if code <= 0.040_45 { code / 12.92 } else { ((code + 0.055) / 1.055).powf(2.4) }
 }
 
-/// Compresses light up to [`PEAK`] to what [`WHITE`] holds, both in cd/m²; dark parts stay as they are.
+/// Compresses light up to [`PEAK`] into [`WHITE`], both in cd/m²; dark parts are unchanged.
 fn eetf(light: f64) -> f64 {
     let peak = pq_inverse_eotf(PEAK);
     let most = pq_inverse_eotf(WHITE) / peak;
@@ -256,7 +256,7 @@ fn eetf(light: f64) -> f64 {
     pq_eotf(spline * peak)
 }
 
-/// The light that [`eetf`] makes `light` of.
+/// The inverse of [`eetf`].
 fn inverse_eetf(light: f64) -> f64 {
     let (mut low, mut high) = (0.0, PEAK);
     for _ in 0..60 {

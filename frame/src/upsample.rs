@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Bilinear enlarging of a residual to the size of a frame's plane, a row at a time.
+//! Bilinear upsampling of a residual to the size of a frame's plane, row by row.
 
 use super::{
     kernel::RowLerp,
@@ -8,10 +8,10 @@ use super::{
     plane::{Component, Plane},
 };
 
-/// How planes of numbers are stretched over one plane of frames, or of crops of one size.
+/// Upsampling of a residual's planes to one plane of frames, or of crops of one size.
 #[derive(Clone, Debug)]
 pub struct Upsampler {
-    /// One for each component of the plane; `None` where the numbers have its width already.
+    /// One per component of the plane; `None` if the input already has its width.
     columns: [Option<RowTaps>; 3],
     rows: Vec<Tap>,
 }
@@ -31,7 +31,7 @@ impl Upsampler {
     }
 }
 
-/// A part of what an [`Upsampler`] stretches numbers over.
+/// A part of an [`Upsampler`]'s output.
 #[derive(Clone, Copy, Debug)]
 pub struct Window {
     /// The part.
@@ -41,7 +41,7 @@ pub struct Window {
 }
 
 impl Window {
-    /// Shows `part` of `whole`.
+    /// The window for `part` of `whole`.
     pub fn new(whole: &Plane, part: &Plane) -> Self {
         let pairs = part.components().iter().zip(whole.components());
         let mut columns = pairs.map(|(part, whole)| (part.first - whole.first) as usize);
@@ -53,11 +53,10 @@ impl Window {
     }
 }
 
-/// The two rows of an [`Upsampler`]'s input that are in use, stretched. Its memory serves one window
-/// after the other.
+/// The two current rows of an [`Upsampler`]'s input, upsampled. Its memory is reused from window to window.
 #[derive(Debug, Default)]
 pub struct UpsampledRows {
-    /// Row `i` stands in `stretched[i % 2]`.
+    /// Row `i` is in `stretched[i % 2]`.
     stretched: [Vec<i16>; 2],
     /// Which input rows these are.
     held: [Option<u32>; 2],
@@ -66,7 +65,7 @@ pub struct UpsampledRows {
 }
 
 impl UpsampledRows {
-    /// Begins with other numbers or another window.
+    /// Starts another input or window.
     pub fn restart(&mut self, window: &Window) {
         self.held = [None; 2];
         for row in &mut self.stretched {
@@ -143,13 +142,13 @@ impl UpsampledRows {
 /// The number of the line of zeros.
 const ZEROS: usize = 3;
 
-/// How the components of a plane share a row.
+/// The layout of a plane's components in a row.
 enum Layout {
-    /// There is one, without gaps.
+    /// One component, without gaps.
     Alone,
-    /// By turns, with so many entries to a pixel: the number of the line for each.
+    /// Interleaved: the line index for each entry of a pixel.
     Interleaved(usize, [usize; 4]),
-    /// Some stand closer than others, or three to a word.
+    /// Components with different spacing, or three per word.
     Mixed,
 }
 
@@ -173,7 +172,7 @@ impl Layout {
     }
 }
 
-/// Takes the entries of `target` from `N` lines by turns; the last pixel may lack some.
+/// Interleaves `N` lines into `target`; the last pixel may be incomplete.
 #[inline]
 #[multiversion::multiversion(targets("x86_64+avx2"))]
 fn interleave<const N: usize>(lines: &[Vec<i16>; 4], lanes: [usize; 4], target: &mut [i16]) {
@@ -189,7 +188,7 @@ fn interleave<const N: usize>(lines: &[Vec<i16>; 4], lanes: [usize; 4], target: 
     }
 }
 
-/// Puts the samples of `line` where those of `component` stand in a row of entries. Of packed samples,
+/// Writes the samples of `line` to the positions of `component` in a row of entries. For packed samples,
 /// the first of all words come first, then the second, then the third.
 pub fn scatter(part: &Plane, component: &Component, line: &[i16], target: &mut [i16]) {
     let Component { offset, stride, width, .. } = *component;
@@ -198,7 +197,7 @@ pub fn scatter(part: &Plane, component: &Component, line: &[i16], target: &mut [
         return spread(line, 1, &mut target[offset..], stride);
     }
     let words = target.len() / 3;
-    // Each third sample stands in the same third of the words.
+    // Every third sample is in the same third of the words.
     let turns = if stride.is_multiple_of(3) { 1 } else { 3 };
     for turn in 0..turns.min(line.len()) {
         let first = offset + turn * stride;
@@ -207,7 +206,7 @@ pub fn scatter(part: &Plane, component: &Component, line: &[i16], target: &mut [
     }
 }
 
-/// Puts every `from`th number of `source` at every `to`th place of `target`.
+/// Copies every `from`th entry of `source` to every `to`th entry of `target`.
 fn spread(source: &[i16], from: usize, target: &mut [i16], to: usize) {
     match (from, to) {
         (1, 2) => spread_by::<1, 2>(source, target),

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! How samples of more than eight bits lie in words.
+//! Samples of more than eight bits in words.
 
-/// A sample that takes some or all bits of a 16-bit word.
+/// A sample in some or all of the bits of a 16-bit word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Word {
     /// Bits of the sample, 9 to 16.
     pub depth: u32,
-    /// Bits below it that are not the sample's.
+    /// Number of bits below the sample.
     pub shift: u32,
     /// Whether the first byte is the lower one.
     pub little_endian: bool,
@@ -31,7 +31,7 @@ pub struct Packed {
 }
 
 impl Packed {
-    /// The bits that belong to no sample.
+    /// The bits outside the samples.
     #[inline]
     pub fn others(self) -> u32 {
         !self.shifts.iter().fold(0, |bits, shift| bits | 0x3ff << shift)

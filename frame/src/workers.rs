@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Threads that stay, for work on bands of rows.
+//! A thread pool for bands of rows.
 
 use std::{
     collections::HashMap,
@@ -9,12 +9,12 @@ use std::{
 
 use rayon_core::{ThreadPool, ThreadPoolBuilder};
 
-/// Threads that share the rows of a picture with the one that asks. They wait parked between two
-/// pictures, and all users in a process that ask for as many share them.
+/// Threads that share the rows of an image with the caller. They are parked between images, and all users
+/// of a process with the same number of threads share them.
 #[derive(Clone, Debug)]
 pub struct Workers {
     threads: usize,
-    /// One thread less than `threads`: the one that asks works too.
+    /// One thread less than `threads`: the caller works too.
     pool: Option<Arc<ThreadPool>>,
 }
 
@@ -22,10 +22,10 @@ pub struct Workers {
 static POOLS: LazyLock<Mutex<HashMap<usize, Weak<ThreadPool>>>> = LazyLock::new(Mutex::default);
 
 impl Workers {
-    /// `threads` threads with the caller's, or as many as there are cores for 0.
+    /// `threads` threads including the caller's, or one per core for 0.
     ///
     /// # Errors
-    /// Where the system starts no more threads.
+    /// If the system cannot start more threads.
     pub fn new(threads: u32) -> Result<Self, gst::glib::BoolError> {
         let threads = match threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -35,8 +35,8 @@ impl Workers {
         Ok(Self { threads, pool })
     }
 
-    /// How many bands to divide `samples` into: one for each thread, but none so small that handing
-    /// it over costs more than its work.
+    /// Number of bands for `samples`: one per thread, but none so small that the handover costs more than
+    /// the work.
     pub fn bands(&self, samples: usize) -> usize {
         const LEAST: usize = 128 * 1024;
         (samples / LEAST).clamp(1, self.threads)
@@ -44,7 +44,7 @@ impl Workers {
 
     /// Runs `work` on each state and its share of `data`, the first on the caller's thread.
     ///
-    /// `split` takes what belongs to band `i`, which is the first of what is left, off the data.
+    /// `split` splits the data of band `i`, the first of the remaining ones, off the data.
     pub fn in_bands<S: Send, D: Send>(
         &self,
         states: &mut [S],

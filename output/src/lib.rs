@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What the programs of `cycleganfilter` leave behind: files that are whole or not there, and web
-//! pages that are one file.
+//! Output of the programs of `cycleganfilter`: files that are written atomically, and self-contained
+//! web pages.
 
 pub mod page;
 mod whole;

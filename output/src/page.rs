@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Web pages that are one file: nothing is loaded from anywhere.
+//! Self-contained web pages, which load no other file.
 
 use std::io::Cursor;
 
@@ -10,7 +10,7 @@ use image::{ImageFormat, RgbImage};
 
 const STYLE: &str = include_str!("page.css");
 
-/// A page; with `refresh` it loads itself again after that many seconds.
+/// A page; with `refresh` it reloads after that many seconds.
 pub fn page(title: &str, refresh: Option<u32>, body: &str) -> String {
     let refresh = refresh.map(|s| format!("<meta http-equiv=\"refresh\" content=\"{s}\">"));
     format!(
@@ -23,13 +23,13 @@ pub fn page(title: &str, refresh: Option<u32>, body: &str) -> String {
     )
 }
 
-/// Text for a page.
+/// Escapes text for HTML.
 pub fn escape(text: &str) -> String {
     let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     escaped.replace('"', "&quot;")
 }
 
-/// A picture within the page.
+/// An image embedded in the page as JPEG.
 pub fn image(picture: &RgbImage) -> Result<String> {
     let mut jpeg = Cursor::new(Vec::new());
     picture.write_to(&mut jpeg, ImageFormat::Jpeg)?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Files that are whole or not there.
+//! Atomic writes: files that are complete or absent.
 
 use std::{
     fs::{self, File},
@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-/// Writes a whole file or none of it, also where the power fails or another process writes the same file.
+/// Writes a file atomically, even on a power failure or while another process writes the same file.
 pub fn write_beside(path: &Path, bytes: &[u8]) -> Result<()> {
     let beside = path.with_added_extension(format!("{}.partial", process::id()));
     let write = || -> io::Result<()> {
@@ -27,12 +27,12 @@ pub fn write_beside(path: &Path, bytes: &[u8]) -> Result<()> {
         .with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Renames a file so that it has its new name even after a power failure.
+/// Renames a file durably: the new name survives a power failure.
 pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to)?;
     let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = File::open(folder.unwrap_or(Path::new(".")))?;
-    // Some file systems cannot sync a folder, and need not.
+    // Some file systems cannot sync a folder, and do not need to.
     let _ = folder.sync_all();
     Ok(())
 }

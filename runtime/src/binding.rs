@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Tensors bound to a generator, made once and used for each frame.
+//! Tensors bound to a generator, allocated once and used for every frame.
 
 use std::{ops::Range, sync::Arc};
 
@@ -14,19 +14,19 @@ use super::{
     tensor::{Values, ValuesMut, image_shape, mask_shape, values, values_mut, zeros},
 };
 
-/// What a [`Binding`] is for.
+/// The shape of a [`Binding`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BindingOptions {
-    /// The size of the pictures.
+    /// The size of the images, in pixels.
     pub size: Size,
-    /// How many pictures a run translates: 1, or any number if [`Generator::takes_batches`].
+    /// The batch size: 1, or any number if [`Generator::takes_batches`].
     pub batch: u32,
-    /// Whether the generator's mask is wanted, if it has one.
+    /// Whether to read the generator's mask, if it has one.
     pub mask: bool,
 }
 
 impl From<Size> for BindingOptions {
-    /// One picture of that size, without its mask.
+    /// One image of that size, without its mask.
     fn from(size: Size) -> Self {
         Self { size, batch: 1, mask: false }
     }
@@ -43,9 +43,9 @@ pub struct Binding {
 }
 
 impl Binding {
-    /// Makes the tensors, filled with zeros.
+    /// Allocates the tensors, filled with zeros.
     ///
-    /// Fails if the generator cannot take `batch` pictures at once, or if there is no memory.
+    /// Fails if the generator does not accept the batch size, or if memory runs out.
     pub fn new(
         generator: Arc<Generator>,
         options: impl Into<BindingOptions>,
@@ -73,25 +73,25 @@ impl Binding {
         Ok(Self { generator, options, binding, input, output, mask })
     }
 
-    /// The generator that it runs.
+    /// The generator.
     pub fn generator(&self) -> &Arc<Generator> {
         &self.generator
     }
 
-    /// What it was made for.
+    /// The shape it was made for.
     pub fn options(&self) -> BindingOptions {
         self.options
     }
 
-    /// The input tensor, N×3×H×W, to be filled before [`Binding::run`].
+    /// The input tensor, N×3×H×W. Fill it before [`Binding::run`].
     pub fn input_mut(&mut self) -> Result<ValuesMut<'_>, RunError> {
         let size = self.options.size;
         let element = self.generator.contract().input_type;
         values_mut(&mut self.input, element).map_err(|error| failed(size, &error))
     }
 
-    /// The input tensor of picture `index` of the batch, 1×3×H×W, to be filled before
-    /// [`Binding::run`]. Fails if there is no such picture.
+    /// The input tensor of image `index` of the batch, 1×3×H×W. Fill it before [`Binding::run`]. Fails if
+    /// there is no such image.
     pub fn picture_mut(&mut self, index: u32) -> Result<ValuesMut<'_>, RunError> {
         let BindingOptions { size, batch, .. } = self.options;
         let picture = range(index, batch, image_shape(1, size))?;
@@ -101,12 +101,12 @@ impl Binding {
         })
     }
 
-    /// Translates the pictures in the input tensor.
+    /// Translates the images in the input tensor.
     pub fn run(&mut self) -> Result<(), RunError> {
         let size = self.options.size;
         let failed = |error| failed(size, &error);
         let name = &self.generator.contract().input;
-        // A GPU takes its copy of the input when it is bound.
+        // A GPU copies the input when it is bound.
         self.binding.bind_input(name, &self.input).map_err(failed)?;
         self.generator.session().run_binding(&self.binding).map_err(failed)?;
         Ok(())
@@ -122,8 +122,7 @@ impl Binding {
         ))
     }
 
-    /// Input and output of picture `index` of the last run, 1×3×H×W. Fails if there is no such
-    /// picture.
+    /// Input and output of image `index` of the last run, 1×3×H×W. Fails if there is no such image.
     pub fn picture(&self, index: u32) -> Result<(Values<'_>, Values<'_>), RunError> {
         let BindingOptions { size, batch, .. } = self.options;
         let picture = range(index, batch, image_shape(1, size))?;
@@ -131,8 +130,8 @@ impl Binding {
         Ok((input.part(picture.clone()), output.part(picture)))
     }
 
-    /// The masks of the last run, N×1×H×W: how much of each pixel was repainted, from 0 to 1. `None`
-    /// if the generator has no mask, or none was asked for.
+    /// The masks of the last run, N×1×H×W: how much of each pixel was changed, from 0 to 1. `None` if
+    /// the generator has no mask, or it was not requested.
     pub fn mask(&self) -> Result<Option<Values<'_>>, RunError> {
         let element = self.generator.contract().mask;
         let mask = self.mask.as_ref().zip(element);
@@ -140,7 +139,7 @@ impl Binding {
         values.transpose().map_err(|error| failed(self.options.size, &error))
     }
 
-    /// The mask of picture `index` of the last run, 1×1×H×W, see [`Binding::mask`].
+    /// The mask of image `index` of the last run, 1×1×H×W, see [`Binding::mask`].
     pub fn picture_mask(&self, index: u32) -> Result<Option<Values<'_>>, RunError> {
         let BindingOptions { size, batch, .. } = self.options;
         let picture = range(index, batch, mask_shape(1, size))?;
@@ -148,7 +147,7 @@ impl Binding {
     }
 }
 
-/// The values of picture `index` of `batch`, of which each has the shape `one`.
+/// The values of image `index` of `batch`; each image has the shape `one`.
 fn range(index: u32, batch: u32, one: [i64; 4]) -> Result<Range<usize>, RunError> {
     if index >= batch {
         return Err(RunError::Picture { index, batch });

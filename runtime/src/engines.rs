@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Where a provider keeps the engines that it compiled for a model, and for how long.
+//! The cache of engines that a provider compiles for a model.
 
 use std::{
     fs::{self, File},
@@ -17,18 +17,18 @@ use super::{
     runtime::CAT,
 };
 
-/// In each folder of engines; its time is when they were last used.
+/// A file in each folder of engines whose modification time is their last use.
 const LAST_USED: &str = "last-used";
 
-/// How much is kept of what was not used lately.
+/// Limits on engines that were not used lately.
 struct Limits {
     /// Folders of a provider.
     folders: usize,
-    /// All their files together, in bytes.
+    /// Total size of their files, in bytes.
     bytes: u64,
-    /// Since the last use.
+    /// Most time since the last use.
     age: Duration,
-    /// Since the last use, what is spared: it may be in use.
+    /// Time since the last use within which engines are always kept, as they may be in use.
     spared: Duration,
 }
 
@@ -40,12 +40,12 @@ const LIMITS: Limits = Limits {
     spared: DAY,
 };
 
-/// The folder for the engines of one model on one provider, made if it is missing. Engines of other
-/// models that were not used for long are removed.
+/// The folder for the engines of one model on one provider; creates it if it is missing. Removes
+/// engines of other models that were not used for a long time.
 ///
-/// The providers name engines by their own version, the device, the precision and the shape, but by
-/// the model's graph only: two models of one architecture would take each other's weights. So each
-/// model has a folder of its own, named by the SHA-256 of its files.
+/// The providers name engines by their own version, the device, the precision, the shape and the
+/// model's graph, but not its weights: two models of the same architecture would use each other's
+/// weights. So each model has its own folder, named by the SHA-256 of its files.
 pub fn folder(
     path: &Path,
     contract: &Generator,
@@ -54,7 +54,7 @@ pub fn folder(
 ) -> io::Result<PathBuf> {
     let mut hasher = Sha256::new();
     for file in std::iter::once(path).chain(contract.external_data.values().map(PathBuf::as_path)) {
-        // The lengths keep apart what would read the same one after the other.
+        // The lengths distinguish files whose concatenation is the same.
         hasher.update(fs::metadata(file)?.len().to_le_bytes());
         io::copy(&mut File::open(file)?, &mut hasher)?;
     }
@@ -74,8 +74,7 @@ struct Entry {
     bytes: u64,
 }
 
-/// Removes the engines in `of_provider` that go beyond `limits`, those first that were not used for
-/// longest.
+/// Removes engines in `of_provider` until they are within `limits`, least recently used first.
 fn evict(of_provider: &Path, limits: &Limits, now: SystemTime) {
     let entries = fs::read_dir(of_provider).into_iter().flatten().flatten();
     let mut entries: Vec<_> = entries.filter_map(|entry| entry_of(&entry.path())).collect();
@@ -96,8 +95,8 @@ fn evict(of_provider: &Path, limits: &Limits, now: SystemTime) {
     }
 }
 
-/// What is in `folder`, if it is one of ours: it has our mark, or the name of one from before there
-/// were marks.
+/// The entry for `folder`, if it is one of ours: it has our mark, or a name from before marks were
+/// introduced.
 fn entry_of(folder: &Path) -> Option<Entry> {
     let name = folder.file_name()?.to_str()?;
     let is_hash = |length| name.len() == length && name.bytes().all(|c| c.is_ascii_hexdigit());

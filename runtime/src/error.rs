@@ -11,14 +11,14 @@ use super::{runtime::RuntimeError, target::Target};
 /// A model could not be loaded. Each message names the file, what was found and what was expected.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum LoadError {
-    /// There is no such file, folder or name.
+    /// There is no file, folder or pair of that name.
     #[error(
-        "model `{model}` not found: it is no file and no folder{}. Set `model` to an ONNX file, to \
+        "model `{model}` not found: it is neither a file nor a folder{}. Set `model` to an ONNX file, to \
          a folder with G.onnx and F.onnx, or to the name of such a folder in CYCLEGAN_MODEL_PATH",
         if searched.is_empty() { String::new() } else { format!(", nor a folder in {}", searched.join(", ")) }
     )]
     NotFound {
-        /// What the user asked for.
+        /// The model that the user named.
         model: String,
         /// The folders of the search path, if it was a name.
         searched: Vec<String>,
@@ -29,7 +29,7 @@ pub enum LoadError {
         /// The folder.
         folder: PathBuf,
     },
-    /// The model has no generator for the direction that is wanted.
+    /// The model has no generator for the requested direction.
     #[error(
         "model `{model}` has no generator {}, expected a folder that holds {} as well",
         direction.letter(),
@@ -41,7 +41,7 @@ pub enum LoadError {
         /// Which generator is missing.
         direction: Direction,
     },
-    /// The pair lacks the precision that was named.
+    /// The pair lacks the requested precision.
     #[error(
         "{} holds no {}; set `precision` to auto, or export that variant",
         folder.display(),
@@ -58,7 +58,7 @@ pub enum LoadError {
     /// ONNX Runtime is missing or too old.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
-    /// The file does not fit the model contract.
+    /// The file does not follow the model contract.
     #[error("{}: {source}", path.display())]
     Contract {
         /// The file.
@@ -71,7 +71,7 @@ pub enum LoadError {
     Provider {
         /// The provider.
         target: Target,
-        /// Whether the runtime has it built in, and the machine seems to have its device.
+        /// Whether the runtime has it built in and the machine seems to have its device.
         is_present: bool,
         /// Why not, and what to do.
         reason: String,
@@ -84,7 +84,7 @@ pub enum LoadError {
         /// ONNX Runtime's words.
         reason: String,
     },
-    /// The generator failed on its first picture.
+    /// The generator failed on its first image.
     #[error("{}: {source}", path.display())]
     Run {
         /// The file.
@@ -95,22 +95,22 @@ pub enum LoadError {
 }
 
 impl LoadError {
-    /// Whether another provider might do better.
+    /// Whether another provider might work.
     pub fn may_be_the_providers(&self) -> bool {
         matches!(self, Self::Provider { .. } | Self::Session { .. })
     }
 
-    /// Whether it means that a device of this machine is not used.
+    /// Whether it leaves a device of this machine unused.
     pub(super) fn loses_device(&self) -> bool {
         !matches!(self, Self::Provider { is_present: false, .. })
     }
 }
 
-/// A generator failed on a picture.
+/// A generator failed on an image.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum RunError {
     /// ONNX Runtime reports an error.
-    #[error("the generator failed on a picture of {}×{} pixels: {reason}", size.width, size.height)]
+    #[error("the generator failed on an image of {}×{} pixels: {reason}", size.width, size.height)]
     Failed {
         /// The size of the input tensor.
         size: Size,
@@ -133,21 +133,21 @@ pub enum RunError {
         /// The shape that fits the input, N×C×H×W.
         expected: Vec<i64>,
     },
-    /// The generator takes one picture at a time.
-    #[error("the generator takes one picture at a time, not {batch}: its batch axis is fixed")]
+    /// The generator accepts only a batch of one.
+    #[error("the generator takes one image at a time, not {batch}: its batch axis is fixed")]
     Batch {
-        /// How many were asked for.
+        /// The requested batch size.
         batch: u32,
     },
-    /// The batch has fewer pictures.
-    #[error("there is no picture {index} in a batch of {batch}")]
+    /// The batch has fewer images.
+    #[error("there is no image {index} in a batch of {batch}")]
     Picture {
-        /// The picture, counted from 0.
+        /// The image, counted from 0.
         index: u32,
-        /// How many there are.
+        /// The size of the batch.
         batch: u32,
     },
-    /// The output is no picture.
-    #[error("its output holds values that are not finite, expected numbers within its range")]
+    /// The output is not an image.
+    #[error("its output has values that are not finite, expected numbers within its range")]
     NotFinite,
 }

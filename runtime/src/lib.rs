@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Generators: finding a model's files, ONNX Runtime, its execution providers, and running.
+//! Running generators: finding a model's files, loading ONNX Runtime, and opening sessions on its
+//! execution providers.
 
 mod binding;
 mod engines;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What ONNX Runtime's library is called, and where it may be.
+//! The name of ONNX Runtime's library, and where to find it.
 
 use std::{
     cmp::Reverse,
@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// How an operating system names libraries.
+/// An operating system, which decides how libraries are named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum System {
     /// Linux and others with ELF libraries.
@@ -20,7 +20,7 @@ pub enum System {
 }
 
 impl System {
-    /// The one that this is built for.
+    /// The system that this is built for.
     pub const HERE: Self = if cfg!(target_os = "windows") {
         Self::Windows
     } else if cfg!(target_vendor = "apple") {
@@ -38,7 +38,7 @@ impl System {
         }
     }
 
-    /// What the system's loader is asked for, best first.
+    /// The names for the system's loader, best first.
     fn on_search_path(self) -> &'static [&'static str] {
         match self {
             Self::Linux => &["libonnxruntime.so.1", "libonnxruntime.so"],
@@ -47,7 +47,7 @@ impl System {
         }
     }
 
-    /// Whether a file of that name is the library, in any version. Its providers' libraries are not.
+    /// Whether a file of that name is the library, in any version, and not a library of a provider.
     fn is_library(self, name: &str) -> bool {
         match self {
             Self::Linux => name == self.library() || name.starts_with("libonnxruntime.so."),
@@ -57,11 +57,11 @@ impl System {
     }
 }
 
-/// A folder beside GStreamer's own plugin folder, where packages put the library: in the plugin folder itself GStreamer
-/// would take it for a plugin.
+/// The folder beside GStreamer's plugin folder where packages put the library: GStreamer would load it as a plugin from
+/// the plugin folder itself.
 const PRIVATE_FOLDER: &str = "../cyclegan";
 
-/// Where the library may be, best first. `ORT_DYLIB_PATH`, where it is set, is the only place.
+/// Where the library may be, best first. If `ORT_DYLIB_PATH` is set, it is the only place.
 pub fn candidates(plugin_folder: Option<&Path>) -> Vec<PathBuf> {
     if let Some(path) = env::var_os("ORT_DYLIB_PATH").filter(|path| !path.is_empty()) {
         return vec![path.into()];
@@ -78,7 +78,7 @@ fn near(plugin: &Path, system: System) -> Vec<PathBuf> {
     folders.iter().flat_map(|folder| libraries_in(folder, system)).collect()
 }
 
-/// The libraries in `folder`, the longest version first.
+/// The libraries in `folder`, the longest version number first.
 fn libraries_in(folder: &Path, system: System) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let is_library = |path: &PathBuf| {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! From what a user calls a model to its files.
+//! Finds the files of a model by the name that the user gives it.
 
 use std::{
     env, fs, io, iter,
@@ -44,7 +44,7 @@ impl ModelFiles {
         }
         let is_name = path.components().count() == 1 && !model.contains(['/', '\\']);
         let searched = if is_name { search_path() } else { Vec::new() };
-        // A folder of that name that holds other things, say the pictures, does not hide it.
+        // A folder of that name without a generator, for example with images, does not hide it.
         let found = searched.iter().map(|folder| folder.join(model)).find(|pair| is_pair(pair));
         found.map(Self::Pair).ok_or_else(|| match path.is_dir() {
             true => LoadError::NoPair { folder: path.to_path_buf() },
@@ -56,7 +56,7 @@ impl ModelFiles {
     }
 
     /// The file of one direction in one precision, if there is one. A single file has only the
-    /// forward direction, and the precision that it has.
+    /// forward direction, in any precision.
     pub fn file(&self, direction: Direction, precision: Precision) -> Option<PathBuf> {
         match self {
             Self::Single(file) => (direction == Direction::AToB).then(|| file.clone()),
@@ -72,11 +72,11 @@ impl ModelFiles {
     }
 }
 
-/// The error about a link whose file is missing, as one of git-annex or a cache that was cleared.
+/// The error for a dangling link, for example of git-annex or into a cleared cache.
 fn dangling(path: &Path) -> Option<LoadError> {
     let target = fs::read_link(path).ok().filter(|_| !path.exists())?;
     let reason = format!(
-        "it is a link to {}, which is not there; fetch that file, for example with `git annex get` \
+        "it is a link to {}, which does not exist; fetch that file, for example with `git annex get` \
          or `dvc pull`",
         target.display()
     );
@@ -89,7 +89,7 @@ fn is_pair(folder: &Path) -> bool {
     Direction::BOTH.into_iter().any(has)
 }
 
-/// `CYCLEGAN_MODEL_PATH`, the user's data folder, and the data folders of the install.
+/// The search path: `CYCLEGAN_MODEL_PATH`, the user's data folder and the installation's data folders.
 fn search_path() -> Vec<PathBuf> {
     let from_env = env::var_os("CYCLEGAN_MODEL_PATH").unwrap_or_default();
     let mut folders: Vec<_> = env::split_paths(&from_env).collect();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A model as a user names it: the generators of both directions, on one provider.
+//! A model: the generators of both directions on one provider.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -18,21 +18,20 @@ use super::{
     warning::Warning,
 };
 
-/// How a model is to be loaded.
+/// Options for loading a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadOptions {
     /// The provider, or `None` for the first of [`Provider::AUTO`] that works.
     pub provider: Option<Provider>,
-    /// Whether the CPU may step in for a provider that was named.
+    /// Whether the CPU may replace a named provider that fails.
     pub allow_fallback: bool,
-    /// The variant of a pair, or `None` for the one that suits the provider. A single file is taken
-    /// as it is.
+    /// The variant of a pair, or `None` for the best one for the provider. Ignored for a single file.
     pub precision: Option<Precision>,
-    /// What the provider is opened with.
+    /// Options of the provider.
     pub provider_options: ProviderOptions,
 }
 
-/// The generators of a model, of which one or both are open.
+/// The generators of a model; one or both are open.
 pub struct Pair {
     model: String,
     files: ModelFiles,
@@ -41,18 +40,18 @@ pub struct Pair {
     forward: OnceLock<Arc<Generator>>,
     reverse: OnceLock<Arc<Generator>>,
     fallback: Option<LoadError>,
-    /// Those that [`Pair::take_warnings`] has not returned yet.
+    /// Warnings that [`Pair::take_warnings`] has not returned yet.
     warnings: Mutex<Vec<Warning>>,
 }
 
 impl Pair {
-    /// Finds `model`, and opens all generators that it has: G, F or both.
+    /// Finds `model` and opens all of its generators: G, F or both.
     pub fn load(model: &str, options: &LoadOptions) -> Result<Self, LoadError> {
         Self::load_directions(model, options, &Direction::BOTH)
     }
 
-    /// Finds `model`, and opens its generator of `direction`; [`Pair::open`] opens the other. Fails
-    /// if the model has none of that direction.
+    /// Finds `model` and opens its generator of `direction`; [`Pair::open`] opens the other. Fails if
+    /// the model has no generator of that direction.
     pub fn load_direction(
         model: &str,
         options: &LoadOptions,
@@ -87,10 +86,10 @@ impl Pair {
     }
 
     /// The same model, with the same directions open, on the next target that the user allows:
-    /// another of `auto`'s, or the CPU with `allow_fallback`. For a generator that opens, and then
+    /// another one of `auto`, or the CPU with `allow_fallback`. For a generator that opens and then
     /// fails with `error` on frames of the negotiated size, for example by running out of memory.
     ///
-    /// Fails with `error` itself if the user allows no other target, or none is left.
+    /// Fails with `error` if the user allows no other target or none is left.
     pub fn reopen(&self, error: RunError) -> Result<Self, LoadError> {
         let open: Vec<_> =
             Direction::BOTH.into_iter().filter(|&d| self.generator(d).is_some()).collect();
@@ -113,7 +112,7 @@ impl Pair {
         &self.model
     }
 
-    /// How it was loaded.
+    /// The options it was loaded with.
     pub fn options(&self) -> &LoadOptions {
         &self.options
     }
@@ -128,13 +127,12 @@ impl Pair {
         self.target
     }
 
-    /// Why the provider that was named does not run it, if the CPU stepped in. It is among the
-    /// warnings as well.
+    /// Why the named provider does not run it, if the CPU replaced it. Also one of the warnings.
     pub fn fallback(&self) -> Option<&LoadError> {
         self.fallback.as_ref()
     }
 
-    /// What was not as the user may expect. Each warning is returned once.
+    /// The warnings since the last call. Each is returned once.
     pub fn take_warnings(&self) -> Vec<Warning> {
         std::mem::take(&mut *self.warnings.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -144,8 +142,8 @@ impl Pair {
         self.place(direction).get()
     }
 
-    /// The generator of one direction, which is opened if it is not yet. That may take long: with
-    /// TensorRT for minutes. Fails if the model has none of that direction.
+    /// The generator of one direction; opens it if necessary, which may take long: with TensorRT,
+    /// minutes. Fails if the model has no generator of that direction.
     pub fn open(&self, direction: Direction) -> Result<&Arc<Generator>, LoadError> {
         if let Some(generator) = self.generator(direction) {
             return Ok(generator);
@@ -199,7 +197,7 @@ struct Load<'a> {
     model: &'a str,
     files: &'a ModelFiles,
     options: &'a LoadOptions,
-    /// The directions to open. A missing one is an error if it is the only one.
+    /// The directions to open. A missing generator is an error if it is the only one.
     directions: &'a [Direction],
 }
 
@@ -227,7 +225,7 @@ impl Load<'_> {
         for &direction in self.directions {
             match open(self.files, direction, target, self.options, warnings)? {
                 Some(generator) => {
-                    // It is empty: the pair was made just now.
+                    // The slot is empty, since the pair is new.
                     let _ = pair.place(direction).set(generator);
                 }
                 None if self.directions.len() == 1 => return Err(pair.missing(direction)),
@@ -237,7 +235,7 @@ impl Load<'_> {
         Ok(pair)
     }
 
-    /// The pair on OpenVINO's CPU device where that is faster than `own`, which is on ONNX Runtime's.
+    /// The pair on OpenVINO's CPU device if that is faster than `own`, on ONNX Runtime's CPU provider.
     fn or_openvino(&self, own: Pair) -> Pair {
         let target = Target::from(OpenVinoDevice::Cpu);
         if !matches!(target.provider.is_built_in(), Ok(true)) {
@@ -246,7 +244,7 @@ impl Load<'_> {
         let time = |pair: &Pair| {
             let generator = Direction::BOTH.into_iter().find_map(|d| pair.generator(d))?;
             let time = generator.quickest_run().ok()?;
-            gst::info!(CAT, "{} takes {time:?} for a picture", pair.target);
+            gst::info!(CAT, "{} takes {time:?} per image", pair.target);
             Some(time)
         };
         let warnings = own.take_warnings();
@@ -256,8 +254,8 @@ impl Load<'_> {
     }
 }
 
-/// The generator of `direction` in the first variant that works on `target`, or `None` if the model
-/// lacks that direction.
+/// The generator of `direction` in the first variant that works on `target`; `None` if the model has
+/// no generator of that direction.
 fn open(
     files: &ModelFiles,
     direction: Direction,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Which provider really ran, read from ONNX Runtime's own profile of a run.
+//! Which provider actually ran, from ONNX Runtime's profile of a run.
 
 use std::{collections::BTreeMap, fs, io, path::Path};
 
@@ -8,16 +8,16 @@ use serde::Deserialize;
 
 use super::{provider::Provider, runtime::CAT};
 
-/// What a profile tells of a provider.
+/// What a profile shows about a provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verification {
     /// It ran operators of the model.
     Runs,
-    /// Nothing, as there is no profile.
+    /// Unknown, because there is no profile.
     Unknown(String),
 }
 
-/// Whether `provider` ran anything in the run that `profile` was kept of; fails if it did not.
+/// Fails if `provider` ran no operator in the profiled run.
 pub fn verify(
     profile: io::Result<NodesByProvider>,
     provider: Provider,
@@ -25,20 +25,18 @@ pub fn verify(
     let nodes = match profile {
         Ok(nodes) => nodes,
         Err(error) => {
-            return Ok(Verification::Unknown(format!("no profile can be kept ({error})")));
+            return Ok(Verification::Unknown(format!("no profile can be written ({error})")));
         }
     };
     let (own, total) = (nodes.of(provider.onnxruntime_name()), nodes.total());
     gst::info!(CAT, "{provider}: {own} of {total} operators");
     match own {
-        0 => {
-            Err(format!("ONNX Runtime ran all {total} operators of the model on other processors"))
-        }
+        0 => Err(format!("ONNX Runtime ran all {total} operators of the model on other providers")),
         _ => Ok(Verification::Runs),
     }
 }
 
-/// One event of a profile, which is in the Trace Event Format of Chromium.
+/// One event of a profile in Chromium's Trace Event Format.
 #[derive(Deserialize)]
 struct Event {
     #[serde(default)]
@@ -53,7 +51,7 @@ struct Arguments {
     provider: String,
 }
 
-/// How many nodes each provider ran, by ONNX Runtime's names.
+/// The number of nodes that each provider ran, by ONNX Runtime's names.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct NodesByProvider(BTreeMap<String, usize>);
 

@@ -10,16 +10,16 @@ use std::{
 use cyclegan_contract::Precision;
 use ort::ep::{self, ExecutionProvider};
 
-/// A processor, and the library that ONNX Runtime drives it with.
+/// An execution provider of ONNX Runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Provider {
-    /// Any processor.
+    /// Any CPU.
     Cpu,
-    /// NVIDIA GPUs, through cuDNN.
+    /// NVIDIA GPUs with cuDNN.
     Cuda,
-    /// NVIDIA GPUs, through TensorRT.
+    /// NVIDIA GPUs with TensorRT.
     TensorRt,
-    /// Intel GPUs, NPUs and processors.
+    /// Intel GPUs, NPUs and CPUs.
     OpenVino,
     /// Any GPU with Vulkan, Metal or Direct3D 12.
     WebGpu,
@@ -31,12 +31,12 @@ pub enum Provider {
     CoreMl,
 }
 
-/// What a provider is opened with.
+/// Options of a provider.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ProviderOptions {
-    /// Which device, where there are several.
+    /// Number of the device, if there are several.
     pub device_id: i32,
-    /// Threads of the CPU, 0 for as many as there are cores.
+    /// CPU threads, 0 for one per core.
     pub threads: u32,
     /// Where compiled engines are kept between runs.
     pub cache_dir: PathBuf,
@@ -45,12 +45,12 @@ pub struct ProviderOptions {
 /// What is known about a provider.
 struct Facts {
     provider: Provider,
-    /// As properties and messages have it.
+    /// Its name in properties and messages.
     name: &'static str,
-    /// As ONNX Runtime has it.
+    /// Its name in ONNX Runtime.
     onnxruntime_name: &'static str,
     is_built_in: fn() -> ort::Result<bool>,
-    /// The PyPI wheel whose library has it built in.
+    /// The PyPI wheel that contains it.
     wheel: &'static str,
     /// What it needs of the machine, beside a runtime that has it built in.
     needs: &'static str,
@@ -58,8 +58,8 @@ struct Facts {
     precision: Precision,
     /// Whether it compiles engines that are kept between runs.
     compiles_engines: bool,
-    /// On Linux, files of which at least one exists if the machine has such a device. Empty if that
-    /// cannot be known.
+    /// On Linux, files of which at least one exists if the machine has such a device. Empty if there
+    /// are no such files.
     device_files: &'static [&'static str],
 }
 
@@ -74,7 +74,7 @@ static FACTS: [Facts; 8] = [
         onnxruntime_name: ep::CPU::NAME,
         is_built_in: || Ok(true),
         wheel: "onnxruntime",
-        needs: "a processor that this runtime was built for",
+        needs: "a CPU that this runtime was built for",
         precision: Precision::Int8,
         compiles_engines: false,
         device_files: &[],
@@ -159,9 +159,9 @@ static FACTS: [Facts; 8] = [
 ];
 
 impl Provider {
-    /// What `auto` tries, in this order. Two are left to those who name them: TensorRT builds an
-    /// engine for minutes at every new size, and WebGPU aborts the process where Vulkan has drivers
-    /// but no device that it likes (seen with ONNX Runtime 1.27 and Mesa's software driver).
+    /// The providers that `auto` tries, in this order. It leaves out two: TensorRT builds an engine for
+    /// minutes at every new size, and WebGPU aborts the process if Vulkan has drivers but no suitable
+    /// device (seen with ONNX Runtime 1.27 and Mesa's software driver).
     pub const AUTO: [Self; 6] =
         [Self::Cuda, Self::MiGraphX, Self::DirectMl, Self::CoreMl, Self::OpenVino, Self::Cpu];
 
@@ -205,7 +205,7 @@ impl Provider {
         self.facts().compiles_engines
     }
 
-    /// Whether the machine seems to have a device for it; yes where that cannot be known.
+    /// Whether the machine seems to have a device for it; true if that cannot be known.
     pub(super) fn may_have_device(self) -> bool {
         let files = self.facts().device_files;
         !cfg!(target_os = "linux")

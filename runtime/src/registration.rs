@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The providers' options that suit video.
+//! Options of the providers for video.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use super::{
     threads,
 };
 
-/// The registrations for a session, which fail rather than fall back in silence. Compiled engines
+/// The registrations for a session. They fail instead of silently falling back. Compiled engines
 /// are kept in the folder `engines`, if there is one. `precision` is that of the model.
 pub fn registrations(
     target: Target,
@@ -23,7 +23,7 @@ pub fn registrations(
 ) -> Vec<ExecutionProviderDispatch> {
     let device = options.device_id;
     let provider = match target.provider {
-        // Without its arena the CPU maps and unmaps the memory of every run.
+        // Without an arena the CPU maps and unmaps memory in every run.
         Provider::Cpu => ep::CPU::default().with_arena_allocator(true).build(),
         Provider::Cuda => cuda(device).build(),
         Provider::TensorRt => tensorrt(device, precision, engines).build(),
@@ -31,7 +31,7 @@ pub fn registrations(
             let device = target.device.unwrap_or(OpenVinoDevice::Cpu);
             openvino(device, options.threads, precision, engines).build()
         }
-        // It knows no GPU by number, see `Target::require`.
+        // It cannot select a GPU by number, see `Target::require`.
         Provider::WebGpu => ep::WebGPU::default().build(),
         Provider::MiGraphX => {
             let fp16 = precision == Precision::Fp16;
@@ -45,19 +45,19 @@ pub fn registrations(
     };
     let mut registrations = vec![provider.error_on_failure()];
     if target.provider == Provider::TensorRt {
-        // What TensorRT cannot run stays on the GPU.
+        // CUDA runs what TensorRT cannot.
         registrations.push(cuda(device).build().error_on_failure());
     }
     registrations
 }
 
-/// CUDA for pictures that come one by one.
+/// CUDA for single images.
 fn cuda(device: i32) -> ep::CUDA {
     ep::CUDA::default()
         .with_device_id(device)
         // An exhaustive search benchmarks every algorithm again at each new size.
         .with_conv_algorithm_search(ep::cuda::ConvAlgorithmSearch::Heuristic)
-        // All runs are alike: doubling the memory each time would leave half of it unused.
+        // All runs need the same memory: doubling it would leave half unused.
         .with_arena_extend_strategy(ep::ArenaExtendStrategy::SameAsRequested)
 }
 
@@ -65,9 +65,9 @@ fn tensorrt(device: i32, precision: Precision, engines: Option<&Path>) -> ep::Te
     let provider = ep::TensorRT::default()
         .with_device_id(device)
         .with_fp16(precision == Precision::Fp16)
-        // Its builder refuses quantized layers otherwise (microsoft/onnxruntime#13381).
+        // Otherwise its builder refuses quantised layers (microsoft/onnxruntime#13381).
         .with_int8(precision == Precision::Int8)
-        // Sums of squares over a picture leave float16's range.
+        // Sums of squares over an image exceed float16's range.
         .with_layer_norm_fp32_fallback(true);
     match engines {
         Some(folder) => provider
@@ -91,7 +91,7 @@ fn openvino(
         OpenVinoDevice::Gpu(_) if precision == Precision::Fp32 => provider.with_precision("FP32"),
         OpenVinoDevice::Gpu(_) | OpenVinoDevice::Npu => provider,
         OpenVinoDevice::Cpu => provider.
-            // Its default is eight, however many cores there are.
+            // Its default is eight, regardless of the number of cores.
             with_num_threads(threads::count(threads)),
     };
     match engines {

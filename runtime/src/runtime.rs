@@ -12,23 +12,23 @@ use ort::{environment::Environment, logging::LogLevel};
 
 use super::library::{System, candidates};
 
-/// What ONNX Runtime has to say, and what is found out about it.
+/// Messages of and about ONNX Runtime.
 pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("onnxruntime", gst::DebugColorFlags::empty(), Some("ONNX Runtime"))
 });
 
-/// The folder that the plugin was loaded from, where a runtime may stand beside it.
+/// The folder that the plugin was loaded from, which may contain a runtime.
 static PLUGIN_FOLDER: OnceCell<PathBuf> = OnceCell::new();
-/// The library that `ort` has loaded. It keeps the first one for the life of the process.
+/// The library that `ort` has loaded and keeps for the life of the process.
 static LIBRARY: OnceCell<PathBuf> = OnceCell::new();
 static ENVIRONMENT: OnceCell<Environment> = OnceCell::new();
 
 /// ONNX Runtime could not be loaded.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum RuntimeError {
-    /// There is no library, or none that is new enough.
+    /// No library was found that is new enough.
     #[error(
-        "ONNX Runtime 1.{minimum} or newer is needed and was not found: {tried}. Install it \
+        "ONNX Runtime 1.{minimum} or later is required but was not found: {tried}. Install it \
          (`./dev setup`, or `pip install onnxruntime`; onnxruntime-gpu for CUDA and TensorRT) and \
          set ORT_DYLIB_PATH to its {library}",
         minimum = ort::MINOR_VERSION,
@@ -36,10 +36,10 @@ pub enum RuntimeError {
         library = System::HERE.library()
     )]
     NotFound {
-        /// Each place that was tried, and what was wrong there.
+        /// Each place that was tried, and its error.
         tried: Vec<String>,
     },
-    /// The library loads but does not start, and no other can be loaded in its place.
+    /// The library loads but does not start, and no other can replace it.
     #[error(
         "ONNX Runtime was loaded from {} and does not start: {reason}. Set ORT_DYLIB_PATH to the \
          {} of another one, and start again",
@@ -54,13 +54,13 @@ pub enum RuntimeError {
     },
 }
 
-/// Remembers where the plugin's library stands.
+/// Sets the folder of the plugin's library.
 pub fn set_plugin_folder(folder: &Path) {
-    // Only the first call counts: a plugin is loaded from one place.
+    // Only the first call has an effect: a plugin is loaded from one place.
     let _ = PLUGIN_FOLDER.set(folder.to_path_buf());
 }
 
-/// The folder that the plugin's library stands in, if a plugin it is.
+/// The folder of the plugin's library, if it is loaded as a plugin.
 pub fn plugin_folder() -> Option<&'static Path> {
     PLUGIN_FOLDER.get().map(PathBuf::as_path)
 }
@@ -81,7 +81,7 @@ pub fn library() -> Option<&'static Path> {
     LIBRARY.get().map(PathBuf::as_path)
 }
 
-/// ONNX Runtime's words, without the place in its source that some of them begin with.
+/// ONNX Runtime's message without the source location that some of them start with.
 pub fn reason<R>(error: &ort::Error<R>) -> String {
     words(error.message()).to_owned()
 }
@@ -91,7 +91,7 @@ fn words(message: &str) -> &str {
     words.and_then(|words| words.splitn(4, " : ").nth(3)).unwrap_or(message).trim()
 }
 
-/// Loads the first library that loads, and starts it.
+/// Loads and starts the first library that can be loaded.
 fn first_that_loads<L, E>(
     candidates: Vec<PathBuf>,
     load: impl Fn(&Path) -> Result<L, String>,

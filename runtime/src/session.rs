@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! One generator, loaded: an ONNX Runtime session that was seen to work.
+//! A loaded generator: an ONNX Runtime session that has run once.
 
 use std::{
     collections::HashMap,
@@ -28,27 +28,27 @@ use super::{
     warning::Warning,
 };
 
-/// The short side of generators that do not say what they were trained for: the paper's.
+/// The short side for generators without `cyclegan.size`: that of the paper.
 const DEFAULT_SIZE: u32 = 256;
 
-/// A generator that has translated a first picture.
+/// A generator that has translated a first image.
 pub struct Generator {
     path: PathBuf,
     contract: cyclegan_contract::Generator,
     target: Target,
-    // `run` takes `&mut`: ONNX Runtime's providers are not safe to run twice at once.
+    // `run` takes `&mut`: ONNX Runtime's providers do not support parallel runs of a session.
     session: Mutex<Session>,
     // After the session, as fields are dropped in this order.
     _trim_heap: TrimHeap,
-    /// How long a run takes at the tensor sizes, N and picture, that it was warmed up for.
+    /// The duration of a run for each batch and image size that it was warmed up for.
     warmed_up: Mutex<HashMap<(u32, Size), Duration>>,
-    /// Of its external data, when they were read.
+    /// Stamps of its external data from when they were read.
     external_data: Vec<Option<Stamp>>,
     warnings: Vec<Warning>,
 }
 
 impl Generator {
-    /// Loads the model at `path` on `target`, and translates a black picture with it.
+    /// Loads the model at `path` on `target` and translates a black image with it.
     pub(super) fn open(
         path: &Path,
         target: Target,
@@ -125,8 +125,8 @@ impl Generator {
         &self.contract
     }
 
-    /// The provider that runs it, as seen in ONNX Runtime's profile of its first run; where no
-    /// profile could be kept, the one that it was opened on.
+    /// The provider that runs it, verified by ONNX Runtime's profile of its first run; without a
+    /// profile, the provider that it was opened on.
     pub fn provider(&self) -> Provider {
         self.target.provider
     }
@@ -136,12 +136,12 @@ impl Generator {
         self.target
     }
 
-    /// The arithmetic that it computes in, which is that of its file.
+    /// The arithmetic of its file.
     pub fn precision(&self) -> Precision {
         self.contract.precision
     }
 
-    /// What was not as expected when it was loaded.
+    /// Warnings from when it was loaded.
     pub(super) fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
@@ -164,7 +164,7 @@ impl Generator {
         }
     }
 
-    /// Whether it takes several pictures at once.
+    /// Whether it accepts batches of more than one image.
     pub fn takes_batches(&self) -> bool {
         self.contract.batch == Dim::Dynamic
     }
@@ -174,8 +174,8 @@ impl Generator {
         self.contract.metadata.size.unwrap_or(DEFAULT_SIZE)
     }
 
-    /// Has `run` run it on one picture of `size` until it has made its plans for it, unless it was
-    /// before, for another stream or for earlier frames; returns how long a run takes then.
+    /// Warms it up on one image of `size` with `run`, unless another stream or earlier frames have done
+    /// so; returns the duration of a run.
     pub fn warm_up<E>(
         &self,
         size: Size,
@@ -184,7 +184,7 @@ impl Generator {
         self.warm_up_batch(1, size, run)
     }
 
-    /// The same for `batch` pictures at once.
+    /// The same for `batch` images at once.
     pub fn warm_up_batch<E>(
         &self,
         batch: u32,
@@ -212,21 +212,21 @@ impl Generator {
         Ok(quickest)
     }
 
-    /// The session, waited for if another stream runs it.
+    /// The session. Waits if another stream is running it.
     pub(super) fn session(&self) -> MutexGuard<'_, Session> {
-        // A panic in another stream leaves ONNX Runtime's own state as it was.
+        // A panic in another stream does not affect ONNX Runtime's state.
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The size of the first picture: its own.
+    /// The size of the first image: the generator's own.
     fn own_size(&self) -> Size {
         let limits = self.limits();
         let dynamic = self.short_side().next_multiple_of(limits.multiple_of);
         Size { width: limits.width.unwrap_or(dynamic), height: limits.height.unwrap_or(dynamic) }
     }
 
-    /// Translates a black picture, and checks that the output is a picture of the same shape, and
-    /// the mask a mask.
+    /// Translates a black image and checks that the output is an image of the same shape and the mask
+    /// is a mask.
     fn check_output(&self) -> Result<(), RunError> {
         let size = self.own_size();
         let failed = |error: ort::Error| RunError::Failed { size, reason: reason(&error) };
@@ -265,7 +265,7 @@ impl Failure<'_> {
         LoadError::Provider { target: self.target, is_present, reason }
     }
 
-    /// A GPU library fails on a bad model as well as on a bad machine, and does not say which it was.
+    /// A GPU library can fail because of the model or the machine, and does not say which.
     fn session<R>(&self, error: &ort::Error<R>) -> LoadError {
         let reason = reason(error);
         match self.target.provider {
@@ -277,7 +277,7 @@ impl Failure<'_> {
         }
     }
 
-    /// A run on a GPU may fail for lack of memory, or because a value leaves float16's range.
+    /// A run on a GPU may fail for lack of memory, or because a value exceeds float16's range.
     fn run(&self, source: RunError) -> LoadError {
         let is_models = matches!(source, RunError::Shape { .. } | RunError::Mask { .. });
         match self.target.provider {
@@ -292,7 +292,7 @@ impl Failure<'_> {
     }
 }
 
-/// The folder for compiled engines, if the provider compiles any and they can be kept.
+/// The folder for compiled engines, if the provider compiles any and the folder can be written.
 fn engines_folder(
     path: &Path,
     contract: &cyclegan_contract::Generator,
@@ -316,12 +316,12 @@ fn engines_folder(
         .ok()
 }
 
-/// Hands ONNX Runtime the external data in memory.
+/// Gives ONNX Runtime the external data in memory.
 ///
-/// ONNX Runtime itself maps the file: writing to it changes a running generator, and truncating it
-/// kills the process. It also follows fewer kinds of links than the contract does, depending on its
-/// version. Providers that compile the model themselves may not support data in memory, so they read
-/// the file wherever ONNX Runtime accepts it.
+/// By itself ONNX Runtime maps the file: writing to it changes a running generator, and truncating it
+/// kills the process. Depending on its version, it also follows fewer kinds of links than the contract.
+/// Providers that compile the model themselves may not support data in memory, so they read the file if
+/// ONNX Runtime accepts it.
 fn with_external_data(
     mut builder: SessionBuilder,
     path: &Path,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! One session for all filters of a process that run the same model in the same way.
+//! Sessions shared by all filters of a process that run the same model with the same options.
 
 use std::{
     collections::HashMap,
@@ -15,8 +15,8 @@ use super::{
     error::LoadError, provider::ProviderOptions, session::Generator, stamp::Stamp, target::Target,
 };
 
-/// What has to be the same for a session to be shared: the file, unchanged since, and the way it
-/// is run. [`Generator::is_current`] looks at its external data as well.
+/// The key of a shared session: the unchanged file and the options. [`Generator::is_current`] also
+/// checks the external data.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Key {
     path: PathBuf,
@@ -25,14 +25,14 @@ struct Key {
     options: ProviderOptions,
 }
 
-/// The generators that are in use.
+/// The generators in use.
 static GENERATORS: LazyLock<Shared<Key, Generator, LoadError>> = LazyLock::new(Shared::default);
 
-/// The generator at `path`, which is loaded if no filter of the process holds it yet.
+/// The generator at `path`; loads it unless a filter of the process already holds it.
 ///
-/// A caller that asks for a generator while another thread loads it waits for that thread, and gets
-/// the same generator or error. No other caller waits. A caller that may not wait at all uses a
-/// thread that it can leave behind: the load goes on, and the next caller gets its result.
+/// If another thread is loading the generator, the call waits for it and returns the same generator or
+/// error. Other generators do not wait. A caller that must not wait can call this in a thread and
+/// abandon it: the load continues, and the next caller gets its result.
 pub fn open(
     path: &Path,
     target: Target,
@@ -52,9 +52,9 @@ pub fn open(
     GENERATORS.get(&key, Generator::is_current, load)
 }
 
-/// Values by key. Each is made once, and kept as long as somebody holds it.
+/// Values by key. Each is created once and kept while it is in use.
 struct Shared<K, T, E> {
-    /// Held for look-ups only.
+    /// Locked only for look-ups.
     entries: Mutex<HashMap<K, Entry<T, E>>>,
 }
 
@@ -83,8 +83,8 @@ impl<K, T, E> Default for Shared<K, T, E> {
 }
 
 impl<K: Clone + Eq + Hash, T, E: Clone> Shared<K, T, E> {
-    /// The value of `key`: the one that somebody holds if it `is_current`, the one that another
-    /// thread is loading, or what `load` returns.
+    /// The value of `key`: the one in use if it `is_current`, the one that another thread is loading, or
+    /// the result of `load`.
     fn get(
         &self,
         key: &K,
@@ -138,7 +138,7 @@ impl<K: Clone + Eq + Hash, T, E: Clone> Shared<K, T, E> {
     }
 }
 
-/// Ends a load when it goes out of scope, also by a panic.
+/// Ends a load when it goes out of scope, including by a panic.
 struct Finish<'a, K: Eq + Hash, T, E> {
     shared: &'a Shared<K, T, E>,
     key: &'a K,
@@ -163,7 +163,7 @@ impl<K: Eq + Hash, T, E> Drop for Finish<'_, K, T, E> {
 }
 
 impl<T, E: Clone> Load<T, E> {
-    /// Waits for the result; `None` if the thread that loads has panicked.
+    /// Waits for the result; `None` if the loading thread has panicked.
     fn wait(&self) -> Option<Result<Arc<T>, E>> {
         let is_running = |progress: &mut Progress<T, E>| matches!(progress, Progress::Running);
         let progress = self.is_done.wait_while(lock(&self.result), is_running);
@@ -175,7 +175,7 @@ impl<T, E: Clone> Load<T, E> {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // No code that may panic runs while one of these is held.
+    // No code that may panic runs under these locks.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

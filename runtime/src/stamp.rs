@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Whether a file has been written since.
+//! Detects whether a file has changed.
 
 use std::{fs, io, path::Path, time::SystemTime};
 
-/// A file's time and length.
+/// A file's modification time and length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Stamp {
     modified: SystemTime,
@@ -12,7 +12,7 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// That of the file at `path`, links followed.
+    /// The stamp of the file at `path`; follows links.
     pub fn of(path: &Path) -> io::Result<Self> {
         let metadata = fs::metadata(path)?;
         Ok(Self { modified: metadata.modified()?, length: metadata.len() })

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What a generator can be opened on: a provider, and for OpenVINO one of its devices.
+//! Targets: a provider, and for OpenVINO one of its devices.
 
 use std::{fmt, fs, path::Path};
 
@@ -19,12 +19,12 @@ pub enum OpenVinoDevice {
     Gpu(u32),
     /// Intel's NPU.
     Npu,
-    /// Any x86-64 processor.
+    /// Any x86-64 CPU.
     Cpu,
 }
 
 impl fmt::Display for OpenVinoDevice {
-    /// As `device_type` has it.
+    /// Its `device_type`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Gpu(id) => write!(f, "GPU.{id}"),
@@ -34,12 +34,12 @@ impl fmt::Display for OpenVinoDevice {
     }
 }
 
-/// A provider, and the device of it where the provider has several kinds.
+/// A provider, and its device if the provider has several kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Target {
     /// The provider.
     pub provider: Provider,
-    /// OpenVINO's device; none for all others.
+    /// OpenVINO's device; `None` for other providers.
     pub device: Option<OpenVinoDevice>,
 }
 
@@ -74,12 +74,12 @@ impl fmt::Display for Target {
 }
 
 impl Target {
-    /// What is tried for `provider`, or for `auto` if it is none, best first.
+    /// The targets to try for `provider`, or for `auto` if it is `None`, best first.
     pub fn candidates(provider: Option<Provider>, device_id: i32) -> Vec<Self> {
         let id = u32::try_from(device_id).unwrap_or(0);
         let accelerators = [OpenVinoDevice::Gpu(id), OpenVinoDevice::Npu].map(Self::from);
         match provider {
-            // OpenVINO's CPU device is only a candidate where it is faster, see `pair`.
+            // OpenVINO's CPU device is used only if it is faster, see `pair`.
             None => Provider::AUTO
                 .into_iter()
                 .flat_map(|provider| match provider {
@@ -96,7 +96,7 @@ impl Target {
         }
     }
 
-    /// The candidates that are left after this one has failed.
+    /// The remaining targets after this one has failed.
     pub fn candidates_after(
         self,
         provider: Option<Provider>,
@@ -125,8 +125,8 @@ impl Target {
         }
     }
 
-    /// Fails, with what to do, if it is known beforehand that it cannot run here; whether it works
-    /// is seen by using it.
+    /// Fails, with what to do, if the target is known not to run here. Whether it works shows only when it
+    /// is used.
     pub fn require(self, options: &ProviderOptions) -> Result<(), Unusable> {
         let unusable = |is_built_in, reason| Unusable { is_built_in, reason };
         let provider = self.provider;
@@ -147,7 +147,7 @@ impl Target {
         Ok(())
     }
 
-    /// Whether the machine seems to have the device; yes where that cannot be known.
+    /// Whether the machine seems to have the device; true if that cannot be known.
     pub fn may_be_present(self) -> bool {
         match self.device {
             Some(OpenVinoDevice::Gpu(_)) => !cfg!(target_os = "linux") || has_intel_gpu(),
@@ -157,8 +157,8 @@ impl Target {
     }
 }
 
-/// ONNX Runtime's WebGPU provider has a `deviceId`, but that is the number of a context that the
-/// application made, not of a GPU (webgpu_context.cc).
+/// The `deviceId` of ONNX Runtime's WebGPU provider is the number of a context of the application, not
+/// of a GPU (webgpu_context.cc).
 fn webgpu_device(device_id: i32) -> Result<(), String> {
     match device_id {
         0 => Ok(()),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Tensors of pictures and masks, in the CPU's memory.
+//! Tensors of images and masks in CPU memory.
 
 use std::ops::Range;
 
@@ -30,7 +30,7 @@ impl<'a> Values<'a> {
     }
 }
 
-/// Values of a tensor, N×C×H×W, to be written.
+/// Mutable values of a tensor, N×C×H×W.
 #[derive(Debug)]
 pub enum ValuesMut<'a> {
     /// float32.
@@ -39,12 +39,12 @@ pub enum ValuesMut<'a> {
     F16(&'a mut [f16]),
 }
 
-/// N×C×H×W of `batch` pictures.
+/// The shape of `batch` images, N×3×H×W.
 pub fn image_shape(batch: u32, size: Size) -> [i64; 4] {
     [i64::from(batch), 3, i64::from(size.height), i64::from(size.width)]
 }
 
-/// N×C×H×W of the masks of `batch` pictures.
+/// The shape of the masks of `batch` images, N×1×H×W.
 pub fn mask_shape(batch: u32, size: Size) -> [i64; 4] {
     [i64::from(batch), 1, i64::from(size.height), i64::from(size.width)]
 }
@@ -74,7 +74,7 @@ pub fn values(tensor: &DynTensor, element: ElementType) -> ort::Result<Values<'_
     })
 }
 
-/// The values of `tensor`, to be written.
+/// The mutable values of `tensor`.
 pub fn values_mut(tensor: &mut DynTensor, element: ElementType) -> ort::Result<ValuesMut<'_>> {
     Ok(match element {
         ElementType::F32 => ValuesMut::F32(tensor.try_extract_tensor_mut()?.1),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The threads that the CPU runs operators on.
+//! Threads for the CPU's operators.
 
 use std::thread;
 
@@ -9,7 +9,7 @@ use ort::{
     session::{Session, builder::SessionBuilder},
 };
 
-/// `threads`, or as many as there are cores if 0. ONNX Runtime counts physical cores, which is one
+/// `threads`, or the number of cores if 0. ONNX Runtime itself counts physical cores, which finds one
 /// on a virtual machine with two.
 pub fn count(threads: u32) -> usize {
     match threads {
@@ -18,19 +18,18 @@ pub fn count(threads: u32) -> usize {
     }
 }
 
-/// Options of a session that runs on so many threads, see [`count`].
+/// Options of a session with this number of threads, see [`count`].
 ///
-/// Each session has a pool of its own. ONNX Runtime can share one among all sessions, but how long
-/// its threads spin is not to be set then: on two busy cores an int8 generator took 1.2 times as
-/// long on a shared pool that does not spin (456×256, 22 ms with its own pool), and 1.5 times on one
-/// that does.
+/// Each session has its own pool. ONNX Runtime can share one pool among all sessions, but then the
+/// spin duration cannot be set: on two busy cores an int8 generator took 1.2 times as long on a
+/// shared pool that does not spin (456×256, 22 ms with its own pool), and 1.5 times on one that does.
 pub fn session_options(environment: &Environment, threads: u32) -> ort::Result<SessionBuilder> {
     let builder = Session::builder(environment)?
         .with_intra_threads(count(threads))?
-        // Denormals of a dark picture would slow the processor down a hundredfold.
+        // Denormals of a dark image would slow the CPU down a hundredfold.
         .with_flush_to_zero()?
-        // A worker that spins for long holds the core that decoder or encoder wait for: with one
-        // other busy thread on two cores a run takes a sixth longer by default.
+        // A worker that spins for a long time blocks the core for the decoder or encoder: with one other
+        // busy thread on two cores a run takes a sixth longer by default.
         .with_config_entry("session.intra_op.spin_duration_us", "100")?
         .with_config_entry("session.force_spinning_stop", "1")?;
     Ok(builder)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Trying one target after the other, and one variant of a model after the other.
+//! Tries targets, and variants of a model, one after the other.
 
 use std::{
     path::{Path, PathBuf},
@@ -11,12 +11,12 @@ use cyclegan_contract::{Direction, Precision};
 
 use super::{error::LoadError, locate::ModelFiles, runtime::CAT, target::Target, warning::Warning};
 
-/// How much faster OpenVINO has to be on the CPU than ONNX Runtime itself for `auto` to take it:
-/// measurements are not more exact than this.
+/// How much faster than ONNX Runtime itself OpenVINO must be on the CPU for `auto` to use it: the
+/// accuracy of the measurement.
 const CLEARLY: f64 = 0.9;
 
-/// Opens the first of `targets` that works; the last one's result is returned whatever it is. Fails
-/// at once where no target could do better. A device that is passed over is a warning.
+/// Opens the first of `targets` that works; returns the last one's result in any case. Fails at once if
+/// no other target could work. A skipped device is a warning.
 pub fn first_that_works<T>(
     targets: &[Target],
     warnings: &mut Vec<Warning>,
@@ -32,7 +32,7 @@ pub fn first_that_works<T>(
                 return Ok(opened);
             }
             Err(error) if error.may_be_the_providers() => {
-                gst::info!(CAT, "{target} is passed over: {error}");
+                gst::info!(CAT, "skipping {target}: {error}");
                 if error.loses_device() {
                     warnings.push(passed_over(error));
                 }
@@ -45,8 +45,8 @@ pub fn first_that_works<T>(
 
 const CPU: Target = Target { provider: super::provider::Provider::Cpu, device: None };
 
-/// Opens the first of `files` that works on one target. A variant that fails is a warning, unless
-/// they all do.
+/// Opens the first of `files` that works on one target. A variant that fails is a warning, unless all
+/// fail.
 pub fn first_variant_that_works<T>(
     files: &[(PathBuf, Precision)],
     warnings: &mut Vec<Warning>,
@@ -61,7 +61,7 @@ pub fn first_variant_that_works<T>(
                 return Ok(Some(opened));
             }
             (Err(error), first) => {
-                // A provider that is not there is not there for the other variant either.
+                // A missing provider is missing for the other variant too.
                 if !(error.may_be_the_providers() && error.loses_device()) {
                     return Err(error);
                 }
@@ -72,8 +72,8 @@ pub fn first_variant_that_works<T>(
     failed.map_or(Ok(None), |(_, error)| Err(error))
 }
 
-/// The files of `direction`, the one first that suits `target` best; none if the model lacks that
-/// direction. One that was named is the only one.
+/// The files of `direction`, the best for `target` first; empty if the model has no generator of that
+/// direction. A named precision gives one file.
 pub fn variants(
     files: &ModelFiles,
     direction: Direction,
@@ -82,7 +82,7 @@ pub fn variants(
 ) -> Result<Vec<(PathBuf, Precision)>, LoadError> {
     let file = |precision| files.file(direction, precision).map(|path| (path, precision));
     let ModelFiles::Pair(folder) = files else {
-        // A single file is taken as it is.
+        // A single file has no variants.
         return Ok(file(Precision::Fp32).into_iter().collect());
     };
     match precision {
@@ -100,8 +100,8 @@ pub fn variants(
     }
 }
 
-/// Of two that both run on the CPU the one to take, by how long each takes for a picture: `own`
-/// unless the other is clearly faster.
+/// Chooses between two that run on the CPU by their time per image: `own` unless the other is clearly
+/// faster.
 pub fn faster<T, E>(own: T, other: Result<T, E>, time: impl Fn(&T) -> Option<Duration>) -> T {
     let Ok(other) = other else { return own };
     match (time(&own), time(&other)) {

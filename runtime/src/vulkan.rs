@@ -2,8 +2,8 @@
 
 //! Whether Vulkan has a driver at all.
 //!
-//! ONNX Runtime's WebGPU provider aborts the process where there is none (seen with 1.27), so it
-//! must not be asked.
+//! ONNX Runtime's WebGPU provider aborts the process if there is none (seen with 1.27), so it must not
+//! be opened then.
 
 use std::{
     env, fs,
@@ -12,11 +12,11 @@ use std::{
 
 use gst::glib;
 
-/// The variables that name driver manifests themselves (LoaderInterfaceArchitecture.md of the
-/// Vulkan loader, "Overriding the Default Driver Discovery").
+/// The variables that list driver manifests (LoaderInterfaceArchitecture.md of the Vulkan loader,
+/// "Overriding the Default Driver Discovery").
 const OVERRIDES: [&str; 2] = ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"];
 
-/// Fails, with what to do, if the Vulkan loader will find no driver.
+/// Fails, with what to do, if the Vulkan loader would find no driver.
 pub fn require_driver() -> Result<(), String> {
     if !cfg!(target_os = "linux") {
         return Ok(());
@@ -25,7 +25,7 @@ pub fn require_driver() -> Result<(), String> {
     let folders = manifest_folders();
     match overrides.map(|paths| env::split_paths(&paths).any(|path| path.exists())).next() {
         Some(true) => Ok(()),
-        Some(false) => Err("VK_DRIVER_FILES names no file that is there".to_owned()),
+        Some(false) => Err("VK_DRIVER_FILES names no existing file".to_owned()),
         None if folders.iter().any(|folder| holds_manifest(folder)) => Ok(()),
         None => {
             let folders: Vec<_> = folders.iter().map(|f| f.display().to_string()).collect();

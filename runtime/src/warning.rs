@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What is not as the user may expect, though the model was loaded.
+//! Warnings about a loaded model.
 
 use std::path::PathBuf;
 
@@ -12,50 +12,49 @@ use super::{
 };
 
 /// A model was loaded, but not as the user may expect. Each message says what was found and what
-/// happens instead.
+/// is done instead.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Warning {
-    /// The CPU runs what another provider was named for.
-    #[error("The CPU steps in: {0}")]
+    /// The CPU runs the generator instead of the named provider.
+    #[error("The CPU is used instead: {0}")]
     Fallback(LoadError),
-    /// A provider fails that is built in and whose device this machine seems to have, and another
-    /// one is used.
-    #[error("Another provider than the best one is used: {0}")]
+    /// A better provider fails although it is built in and this machine seems to have its device.
+    #[error("The best provider cannot be used: {0}")]
     PassedOver(LoadError),
-    /// A variant of the pair fails, and the float32 one runs.
-    #[error("{} is used, as the {precision} variant fails: {error}", path.display())]
+    /// A variant of the pair fails, and the float32 file runs.
+    #[error("{} is used, because the {precision} variant fails: {error}", path.display())]
     Precision {
         /// The file that runs.
         path: PathBuf,
         /// The precision of the variant that fails.
         precision: Precision,
-        /// How it fails.
+        /// The error.
         error: LoadError,
     },
-    /// The generator failed on frames of their own size, and another provider runs it.
-    #[error("{to} steps in for {from}: {error}")]
+    /// The generator failed at the negotiated size, and another provider runs it.
+    #[error("{to} is used instead of {from}: {error}")]
     Reopened {
-        /// What failed.
+        /// The target that failed.
         from: Target,
-        /// What runs now.
+        /// The target that runs it now.
         to: Target,
-        /// How it failed.
+        /// The error.
         error: RunError,
     },
-    /// It is not known which processor runs the generator.
-    #[error("{target} was opened for {}, but it is not verified that it runs there: {reason}", path.display())]
+    /// It is not known which provider runs the generator.
+    #[error("{target} was opened for {}, but it is unknown whether it runs it: {reason}", path.display())]
     NotVerified {
         /// The file.
         path: PathBuf,
-        /// What was asked for.
+        /// The requested target.
         target: Target,
-        /// Why it is not known.
+        /// Why it is unknown.
         reason: String,
     },
     /// Compiled engines cannot be kept, so each start compiles them again.
     #[error(
-        "{target} compiles {} at each start, because no engine can be stored in {}: {reason}. Set \
-         `cache-dir` to a folder that can be written",
+        "{target} compiles {} at each start, because it cannot store engines in {}: {reason}. Set \
+         `cache-dir` to a writable folder",
         path.display(),
         folder.display()
     )]
@@ -69,18 +68,18 @@ pub enum Warning {
         /// Why not.
         reason: String,
     },
-    /// A file of a pair says that it is the other one.
+    /// The metadata of a pair's file name the other direction.
     #[error(
-        "{} stands for {role}, but its metadata `cyclegan.direction` is `{found}`, expected \
+        "the name of {} means {role}, but its metadata `cyclegan.direction` is `{found}`, expected \
          `{role}`; rename the file, or export the pair again",
         path.display()
     )]
     Direction {
         /// The file.
         path: PathBuf,
-        /// The direction that its name stands for.
+        /// The direction of its name.
         role: Direction,
-        /// The direction that it says.
+        /// The direction in its metadata.
         found: Direction,
     },
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Panics as errors of one line: the binding to libtorch panics where an operation fails, which
-//! running out of memory is enough for.
+//! Turns panics into one-line errors: the binding to libtorch panics if an operation fails, for example
+//! when memory runs out.
 
 use std::{
     any::Any,
@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Result, anyhow};
 
-/// Where the last panic that became an error came from.
+/// Source location of the last panic that became an error.
 static PLACE: Mutex<String> = Mutex::new(String::new());
 
 thread_local! {
@@ -52,14 +52,14 @@ fn message(panic: &(dyn Any + Send)) -> String {
 fn describe(message: &str, place: &str) -> String {
     let Some((_, of_torch)) = message.split_once("Torch(\"") else {
         let line = message.lines().next().unwrap_or_default();
-        return format!("a fault of this program, please report it: {line} ({place})");
+        return format!("a bug in cyclegan-train, please report it: {line} ({place})");
     };
-    // libtorch says what is wrong in its first line; a trace of C++ follows.
+    // libtorch gives the reason in the first line; a C++ backtrace follows.
     let line = of_torch.split("\\n").next().unwrap_or(of_torch);
     let line = line.trim_end_matches("\")").replace("\\\"", "\"");
     let full = ["out of memory", "allocate memory"].iter().any(|words| line.contains(words));
     let hint = if full {
-        "; lower --batch-size, --crop-size, --ngf or --ndf, or end what else uses this memory"
+        "; lower --batch-size, --crop-size, --ngf or --ndf, or stop other programs that use the memory"
     } else {
         ""
     };

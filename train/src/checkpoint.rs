@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Checkpoints: all that a run needs to go on as if it had never stopped.
+//! Checkpoints: everything that a run needs to resume as if it had never stopped.
 //!
-//! One safetensors file each, `checkpoints/00012000.safetensors` after 12,000 images of each domain,
-//! written beside and renamed. Its
-//! metadata says which architecture it is, and holds a SHA-256 of everything else in the file.
+//! Each is a safetensors file, `checkpoints/00012000.safetensors` after 12,000 images of each domain, written
+//! atomically. Its metadata has the architecture and a SHA-256 of everything else in the file.
 
 mod file;
 
@@ -30,16 +29,16 @@ use crate::{
 use file::Reader;
 
 const FORMAT: u32 = 3;
-/// Knew no images, only iterations.
+/// The format that counted only iterations.
 const WITHOUT_IMAGES: u32 = 2;
-/// The one entry of the file's metadata; a single one, since safetensors keeps no order among them
-/// and equal runs shall write equal bytes.
+/// The only entry of the file's metadata: safetensors does not keep the order of entries, and equal runs
+/// must write equal bytes.
 const STATE: &str = "cyclegan-train";
 /// The checkpoint that scored best.
 const BEST: &str = "best.safetensors";
 const POOLS: [&str; 2] = ["pool_G", "pool_F"];
 
-/// What a checkpoint holds beside tensors.
+/// A checkpoint's data besides tensors.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct State {
     format: u32,
@@ -48,34 +47,34 @@ struct State {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     images: Option<u64>,
     networks: BTreeMap<String, Network>,
-    /// Left out while it has nothing to tell.
+    /// Omitted while it is empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     plateau: Option<Plateau>,
     sha256: String,
 }
 
-/// What a checkpoint says about a network.
+/// A checkpoint's data about a network.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Network {
     /// Names and shapes of its parameters.
     layout: String,
-    /// Updates that its optimiser made.
+    /// Number of updates by its optimiser.
     updates: i64,
-    /// Whether its values were trained before the run began.
+    /// Whether its values were trained before the run started.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     imported: bool,
 }
 
-/// The one thing that is read of a state in a format that may be another.
+/// The part of a state that is the same in every format.
 #[derive(Deserialize)]
 struct Format {
     format: u32,
 }
 
-/// Writes a checkpoint into `folder` and takes away all but the newest `keep`.
+/// Writes a checkpoint into `folder` and deletes all but the newest `keep`.
 pub fn save(folder: &Path, model: &CycleGan, keep: usize) -> Result<PathBuf> {
     let path = save_as(folder, &format!("{:08}.safetensors", model.images), model)?;
-    // Those of later iterations are damaged ones that the run went on without.
+    // Those of later iterations are damaged; the run continued without them.
     let (all, later): (Vec<_>, Vec<_>) = list(folder)?.into_iter().partition(|old| *old <= path);
     for old in all[..all.len().saturating_sub(keep.max(1))].iter().chain(&later) {
         fs::remove_file(old).with_context(|| old.display().to_string())?;
@@ -92,11 +91,11 @@ pub fn save_best(folder: &Path, model: &CycleGan) -> Result<()> {
 fn save_as(folder: &Path, name: &str, model: &CycleGan) -> Result<PathBuf> {
     fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     let path = folder.join(name);
-    // Always the same, so that what a kill leaves of one is written over.
+    // Always the same name, so that a partial file of a killed run is overwritten.
     let beside = folder.join("partial");
     let written = write(&beside, model).and_then(|()| {
         fs::rename(&beside, &path)?;
-        // The rename itself must reach the disk before older checkpoints go.
+        // The rename must reach the disk before older checkpoints are deleted.
         Ok(File::open(folder)?.sync_all()?)
     });
     if let Err(error) = written {
@@ -122,24 +121,24 @@ pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Whether the newest whole checkpoint of `folder` has generators of this architecture.
+/// Whether the newest valid checkpoint of `folder` has generators of this architecture.
 pub fn generators_are(folder: &Path, generator: &Generator) -> Result<bool> {
     let checkpoint = Checkpoint::newest(folder)?;
     Ok(checkpoint.state.networks.get("G").is_some_and(|g| g.layout == generator.layout.signature()))
 }
 
-/// The networks of a run as its newest whole checkpoint has them.
+/// The networks of the newest valid checkpoint of a run.
 pub fn open_newest(run: &RunFolder, device: Device) -> Result<(Config, CycleGan)> {
     let config = run.config()?;
-    // What only training needs may not be there any more.
+    // Data that only training needs may be gone.
     let train = TrainOptions { d_features: None, ..config.train.clone() };
     let mut model = CycleGan::new(&train, device)?;
     load_newest(run, &mut model)?;
     Ok((config, model))
 }
 
-/// Puts the newest whole checkpoint of `run` into `model`, and says which it was. One that knows no
-/// images counts as of one rank with the batches that `config.toml` names.
+/// Loads the newest valid checkpoint of `run` into `model` and returns its path. One without an image count
+/// is read as that of a single rank with the batch size of `config.toml`.
 pub fn load_newest(run: &RunFolder, model: &mut CycleGan) -> Result<PathBuf> {
     let Checkpoint { path, mut file, state } = Checkpoint::newest(&run.checkpoints())?;
     restore(&mut file, &state, model).with_context(|| path.display().to_string())?;
@@ -150,34 +149,34 @@ pub fn load_newest(run: &RunFolder, model: &mut CycleGan) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Images that a run had seen at its newest checkpoint; none where that does not know.
+/// The image count of a run's newest checkpoint; `None` if it has none.
 pub fn images(run: &RunFolder) -> Result<Option<u64>> {
     Ok(Checkpoint::newest(&run.checkpoints())?.state.images)
 }
 
-/// What a run shows, without what only training needs.
+/// The generators of a run, without the data that only training needs.
 #[derive(Debug)]
 pub struct Shown {
     /// G and F.
     pub networks: [Generator; 2],
-    /// Their moving averages, or where they have none their weights.
+    /// Their moving averages, or their weights if there are none.
     pub params: [Params; 2],
-    /// Iterations made.
+    /// Number of iterations.
     pub step: u64,
 }
 
 impl Shown {
-    /// The generators of a run as its newest whole checkpoint has them; nothing else of it is read.
+    /// The generators of the newest valid checkpoint of a run; reads nothing else of it.
     pub fn newest(run: &RunFolder, device: Device) -> Result<(Config, Self)> {
         Self::of(run, Checkpoint::newest(&run.checkpoints())?, device)
     }
 
-    /// The generators of the checkpoint that scored best while the run trained.
+    /// The generators of the run's best checkpoint.
     pub fn best(run: &RunFolder, device: Device) -> Result<(Config, Self)> {
         let path = run.checkpoints().join(BEST);
         ensure!(
             path.is_file(),
-            "{}: not there, expected a run that was trained with --eval-every",
+            "{}: not found, expected a run trained with --eval-every",
             path.display()
         );
         let checkpoint = Checkpoint::open(&path).map_err(|flaw| match flaw {
@@ -202,30 +201,30 @@ impl Shown {
     }
 }
 
-/// A checkpoint that is whole.
+/// A valid checkpoint.
 struct Checkpoint {
     path: PathBuf,
     file: Reader,
     state: State,
 }
 
-/// Why a checkpoint cannot be taken.
+/// Why a checkpoint cannot be used.
 enum Flaw {
-    /// A power cut or a full disk: the one before it may do.
+    /// Damaged, by a power failure or a full disk: the previous one may work.
     Damaged(anyhow::Error),
-    /// It is whole, and another program's.
+    /// Valid, but from another program.
     Foreign(anyhow::Error),
 }
 
 impl Checkpoint {
-    /// The newest one that is whole, with a warning for each newer one that is damaged.
+    /// The newest valid checkpoint, with a warning for each newer one that is damaged.
     fn newest(folder: &Path) -> Result<Self> {
         let mut damaged: Vec<anyhow::Error> = Vec::new();
         for path in list(folder)?.into_iter().rev() {
             match Self::open(&path) {
                 Ok(checkpoint) => {
                     for error in damaged {
-                        eprintln!("warning: {error:#}; taking {} instead", path.display());
+                        eprintln!("warning: {error:#}; using {} instead", path.display());
                     }
                     return Ok(checkpoint);
                 }
@@ -235,14 +234,14 @@ impl Checkpoint {
                 Err(Flaw::Foreign(error)) => return Err(error.context(path.display().to_string())),
             }
         }
-        let none = || anyhow!("{}: no checkpoint to go on from", folder.display());
+        let none = || anyhow!("{}: no checkpoint to resume from", folder.display());
         Err(damaged.into_iter().next().unwrap_or_else(none))
     }
 
     fn open(path: &Path) -> Result<Self, Flaw> {
         let mut file = Reader::open(path).map_err(Flaw::Damaged)?;
         let state =
-            file.entry(STATE).context("no state in it, expected a checkpoint of this program");
+            file.entry(STATE).context("it has no state, expected a checkpoint of cyclegan-train");
         let state = state.map_err(Flaw::Foreign)?.to_owned();
         let read = || -> Result<State> {
             let Format { format } = serde_json::from_str(&state).context("its state")?;
@@ -266,7 +265,7 @@ impl Checkpoint {
         Ok(Self { path: path.to_owned(), file, state })
     }
 
-    /// What is shown of the network `name`.
+    /// The weights of the network `name` that are shown and exported.
     fn shown(
         &mut self,
         name: &str,
@@ -276,7 +275,7 @@ impl Checkpoint {
     ) -> Result<Params> {
         same_architecture(name, &self.state.network(name)?.layout, &network.layout)?;
         let average = format!("{name}.ema");
-        // An average that was switched on since begins at the weights.
+        // An average that was enabled since starts at the weights.
         let averaged = averaged && self.file.has(&average);
         let values = Tensor::f_empty([network.layout.numel()], (Kind::Float, device))?;
         self.file.fill(&if averaged { average } else { format!("{name}.weights") }, &values)?;
@@ -302,7 +301,7 @@ fn restore(file: &mut Reader, state: &State, model: &mut CycleGan) -> Result<()>
                 file.fill(&format!("{name}.ema"), average.flat())?;
                 player.imported = *imported;
             }
-            // An average that was switched on since begins at the weights.
+            // An average that was enabled since starts at the weights.
             _ => player.restart_average(),
         }
     }
@@ -323,16 +322,16 @@ fn same_architecture(name: &str, found: &str, expected: &Layout) -> Result<()> {
     }
     let differing = found.lines().zip(expected.lines()).find(|(f, e)| f != e);
     match differing {
-        Some((f, e)) => bail!("another architecture: {name} has `{f}`, the options ask for `{e}`"),
+        Some((f, e)) => bail!("another architecture: {name} has `{f}`, but the options need `{e}`"),
         None => bail!(
-            "another architecture: {name} has {} parameters, the options ask for {}",
+            "another architecture: {name} has {} parameters, but the options need {}",
             found.lines().count(),
             expected.lines().count()
         ),
     }
 }
 
-/// Networks that are there while an option asks for them, and begin anew when one asks for them again.
+/// Optional networks: they start from random weights when their option is set again.
 const OPTIONAL: [[&str; 2]; 2] = [["H_G", "H_F"], ["P_G", "P_F"]];
 
 fn players(model: &CycleGan) -> Vec<(&'static str, &Player)> {
@@ -361,7 +360,7 @@ fn players_mut(model: &mut CycleGan) -> Vec<(&'static str, &mut Player)> {
     players
 }
 
-/// The first of a model's tensors that holds something that is no number, or infinite.
+/// The first of a model's tensors with a NaN or infinite value.
 pub fn not_finite(model: &CycleGan) -> Option<String> {
     let wrong = |t: &Tensor| t.isfinite().all().int64_value(&[]) == 0;
     tensors(model).into_iter().find(|(_, t)| wrong(t)).map(|(name, _)| name)
@@ -402,13 +401,13 @@ fn write(path: &Path, model: &CycleGan) -> Result<()> {
 }
 
 impl State {
-    /// What the file says of itself, with this checksum of all but the checksum itself.
+    /// The file's metadata, with this checksum of everything but the checksum itself.
     fn with_checksum(&self, sha256: String) -> Result<String> {
         Ok(serde_json::to_string(&Self { sha256, ..self.clone() })?)
     }
 
     fn network(&self, name: &str) -> Result<&Network> {
-        self.networks.get(name).with_context(|| format!("no network {name} in it"))
+        self.networks.get(name).with_context(|| format!("it has no network {name}"))
     }
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! `compress.json`: what generators cost before and after compression.
+//! `compress.json`: the cost of the generators before and after compression.
 
 use std::{fs, path::Path};
 
@@ -9,16 +9,16 @@ use serde::{Deserialize, Serialize};
 
 use cyclegan_output::write_beside;
 
-/// What one generator costs; what cannot be told is none.
+/// The cost of a generator; unknown values are `None`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
     /// Number of weights.
     pub parameters: Option<u64>,
-    /// Multiply-accumulates, transposed convolutions counted at their input's size, as they are run.
+    /// Multiply-accumulates, with transposed convolutions counted at their input's size, as computed.
     pub macs: Option<u64>,
-    /// The same counted at their output's size, as the literature's tables have it.
+    /// The same counted at their output's size, as in the literature.
     pub macs_at_output_size: Option<u64>,
-    /// Median time of a picture, milliseconds.
+    /// Median time per image, milliseconds.
     pub ms: f64,
 }
 
@@ -27,18 +27,18 @@ pub struct Cost {
 pub struct Compressed {
     /// `G` or `F`.
     pub generator: char,
-    /// The teacher, where there is one.
+    /// The teacher, if there is one.
     pub teacher: Option<Cost>,
-    /// What learns from it.
+    /// The student.
     pub student: Cost,
 }
 
 /// Both generators.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Costs {
-    /// Side of the picture that this is for, pixels.
+    /// Side of the image, pixels.
     pub size: u32,
-    /// What ONNX Runtime measured the times on, all cores.
+    /// The provider on which ONNX Runtime measured the times, with all cores.
     pub provider: String,
     /// G, then F.
     pub generators: Vec<Compressed>,
@@ -66,7 +66,7 @@ impl Costs {
             format!("at {size}×{size}"),
             "parameters".to_owned(),
             "GMAC".to_owned(),
-            "GMAC as the literature counts".to_owned(),
+            "GMAC at output size".to_owned(),
             format!("ms, {}", self.provider),
         ]
     }

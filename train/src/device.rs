@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Which processor trains.
+//! The training device.
 
 use anyhow::{Error, Result, bail, ensure};
 use libloading::Library;
@@ -10,16 +10,16 @@ use crate::peers::Peers;
 
 /// Finds `auto`, `cpu`, `cuda` or `cuda:N`, and gives libtorch its threads.
 ///
-/// Of several processes on one machine each takes a CUDA device of its own, or its share of the
-/// cores. With a CUDA device, libtorch gets one thread unless told otherwise.
+/// If several processes run on one machine, each takes its own CUDA device, or its share of the cores. With
+/// a CUDA device, libtorch gets one thread by default.
 pub fn pick(name: &str, threads: u32, peers: &Peers) -> Result<Device> {
     let (mine, here) = peers.on_this_machine();
     let device = find(name, mine)?;
     let threads = match (threads, device) {
-        // What is left to the CPU is copying batches of bytes, where threads that wait for each other
-        // beside those that load images took 30 ms of an iteration; alone it takes 3.
+        // The CPU only copies batches, for which several threads beside the loader threads took 30 ms per
+        // iteration; one thread takes 3.
         (0, Device::Cuda(_)) => 1,
-        // `mpirun` may have bound this process to some cores already; these are what is counted.
+        // Counts the cores to which `mpirun` has bound this process, if it has.
         (0, _) if here > 1 => std::thread::available_parallelism().map_or(1, usize::from) / here,
         (0, _) => return Ok(device),
         (threads, _) => threads as usize,
@@ -44,18 +44,18 @@ fn find(name: &str, mine: usize) -> Result<Device> {
     if name == "auto" && there == 0 {
         return Ok(Device::Cpu);
     }
-    // Where each process is shown one device only, that one is its own.
+    // If each process sees only one device, it takes that one.
     let index = index.unwrap_or(mine % there.max(1));
     ensure!(
         index < there,
-        "--device {name}: libtorch finds {there} CUDA devices{missing}; take --device cpu, or set \
-         up the libtorch and driver of this GPU"
+        "--device {name}: libtorch finds {there} CUDA devices{missing}; use --device cpu, or install \
+         a libtorch and a driver for this GPU"
     );
     Ok(Device::Cuda(index))
 }
 
-/// Whether this processor has instructions for bfloat16, without which libtorch takes several times
-/// as long as in float32; also where that cannot be told.
+/// Whether this CPU has bfloat16 instructions, without which libtorch takes several times as long as in
+/// float32; true if unknown.
 pub fn has_bf16() -> bool {
     #[cfg(target_arch = "x86_64")]
     let has = std::arch::is_x86_feature_detected!("avx512bf16");
@@ -66,8 +66,8 @@ pub fn has_bf16() -> bool {
     has
 }
 
-/// Loads the half of libtorch that knows CUDA: nothing in the program names it, so that the linker
-/// leaves it out, and without an NVIDIA driver it is not wanted.
+/// Loads the CUDA part of libtorch: the program does not reference it, so the linker leaves it out, and it
+/// must not be loaded without an NVIDIA driver.
 fn load_cuda() -> Result<(), libloading::Error> {
     for library in ["libcuda.so.1", "libtorch_cuda.so"] {
         // SAFETY: what runs on loading is NVIDIA's and libtorch's own initialisation, meant for

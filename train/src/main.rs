@@ -19,17 +19,17 @@ struct Cli {
 enum Command {
     /// Write the frames of videos that are worth training on
     Extract(extract::ExtractArgs),
-    /// Look at a data set: what training will skip, what spoils it, and what to do about it
+    /// Inspect a data set: what training skips, what harms it, and what to do
     Check(check::CheckArgs),
-    /// Make trainA_mask and trainB_mask with a network that finds objects
+    /// Write trainA_mask and trainB_mask with a segmentation network
     Masks(masks::MasksArgs),
-    /// Train a pair of generators, or go on with a run
+    /// Train a pair of generators, or continue a run
     #[command(args_override_self = true)]
     Train(Box<train::TrainArgs>),
     /// Train a smaller pair that learns from a larger generator
     #[command(args_override_self = true)]
     Compress(Box<compress::CompressArgs>),
-    /// Write the generators of a run as G.onnx and F.onnx
+    /// Export the generators of a run as G.onnx and F.onnx
     Export(export::ExportArgs),
     /// Score generators: KID, target class, cycle error, change, flicker
     Eval(Box<eval::EvalArgs>),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! `metrics.jsonl`: a line of losses every so many images.
+//! `metrics.jsonl`: a line of losses every `--print-freq` images.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -16,8 +16,8 @@ use serde_json::{Map, Value};
 pub struct Metrics(File);
 
 impl Metrics {
-    /// Opens the file for a run that goes on after `images` images: lines from after that, which
-    /// a run that was killed may have left, are taken away.
+    /// Opens the file for a run that continues after `images` images; removes later lines, which a killed
+    /// run may have left.
     pub fn open(path: &Path, images: u64) -> Result<Self> {
         let open = || -> Result<File> {
             if path.exists() {
@@ -47,12 +47,12 @@ pub fn read(path: &Path) -> Result<Vec<Map<String, Value>>> {
     Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
 }
 
-/// The images of each domain that a line was written after; in runs of before the iterations.
+/// The image count of a line; in older runs the iterations.
 pub fn images_of(line: &Map<String, Value>) -> Option<u64> {
     line.get("images").or_else(|| line.get("step"))?.as_u64()
 }
 
-/// Whether a line is about training, and not a score on validation pictures.
+/// Whether a line is about training and not a validation score.
 pub fn is_of_training(line: &Map<String, Value>) -> bool {
     line.contains_key("epoch")
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Noise for tests that is the same whatever runs beside them: libtorch's own has one source for all
-//! threads of a process.
+//! Deterministic noise for tests: libtorch's own generator is shared by all threads of a process.
 
 use rand::RngExt;
 use tch::Tensor;
@@ -16,8 +15,8 @@ pub fn noise(seed: u64, shape: &[i64]) -> Tensor {
     Tensor::from_slice(&values).view(shape)
 }
 
-/// A picture of `height`×`width` pixels, 1×3×H×W, with details of many sizes: as in nature, the larger
-/// the stronger.
+/// An image of `height`×`width` pixels, 1×3×H×W, with details of many sizes: as in nature, larger ones are
+/// stronger.
 pub fn scene(seed: u64, height: i64, width: i64) -> Tensor {
     let details = |side: i64| {
         let coarse = noise(seed + side as u64, &[1, 3, side, side]);

@@ -21,25 +21,25 @@ use tch::Tensor;
 
 use crate::pixels;
 
-/// Runs that a time is the median of, at least.
+/// Least number of runs for a median.
 const TIMED_LEAST: usize = 8;
-/// How long is measured at least.
+/// Least duration of a measurement.
 const TIMED_FOR: Duration = Duration::from_millis(400);
 
-/// A generator file that is loaded.
+/// A loaded generator file.
 #[derive(Debug)]
 pub struct OnnxGenerator {
-    /// What the file says.
+    /// The file's contract.
     pub about: Generator,
     session: Session,
 }
 
-/// What a generator makes of a picture, N×3×H×W in [−1, 1] and N×1×H×W in [0, 1].
+/// The output of a generator.
 #[derive(Debug)]
 pub struct Painted {
-    /// The picture.
+    /// The image, N×3×H×W in [−1, 1].
     pub image: Tensor,
-    /// How much of each pixel was repainted, if the generator says so.
+    /// The mask, N×1×H×W in [0, 1], if the generator has one.
     pub mask: Option<Tensor>,
 }
 
@@ -54,16 +54,16 @@ impl OnnxGenerator {
         open().with_context(|| path.display().to_string())
     }
 
-    /// The same for a model that is in memory, with no data outside of it.
+    /// The same for a model in memory without external data.
     pub fn from_bytes(bytes: &[u8], threads: usize) -> Result<Self> {
         let about = Generator::check(bytes, Path::new("."))?;
         Ok(Self { about, session: session_of(bytes, threads)? })
     }
 
-    /// The median time of a picture of `side`×`side` pixels, milliseconds.
+    /// The median time for an image of `side`×`side` pixels, milliseconds.
     pub fn milliseconds(&mut self, side: u32) -> Result<f64> {
         let shape = [1, 3, i64::from(side), i64::from(side)];
-        // Noise: denormal and equal values may be faster or slower than pictures are.
+        // Noise: denormal or equal values may be faster or slower than real images.
         let x = Tensor::rand(shape, tch::kind::FLOAT_CPU);
         let values = pixels::floats(&x);
         let mut times = Vec::new();
@@ -73,13 +73,13 @@ impl OnnxGenerator {
             self.run(&shape, &values)?;
             times.push(start.elapsed().as_secs_f64() * 1e3);
         }
-        // The first ones set up memory.
+        // The first runs allocate memory.
         let mut times = times.split_off(times.len() / 4);
         times.sort_by(f64::total_cmp);
         Ok(times[times.len() / 2])
     }
 
-    /// Paints N×3×H×W in [−1, 1].
+    /// Translates N×3×H×W in [−1, 1].
     pub fn paint(&mut self, x: &Tensor) -> Result<Painted> {
         let metadata = &self.about.metadata;
         let (input, output) = (metadata.input_range, metadata.output_range);
@@ -94,7 +94,7 @@ impl OnnxGenerator {
                 let fits = i64::from(only) == length;
                 ensure!(
                     fits,
-                    "the picture's {side} is {length}, but the generator paints {only} only"
+                    "the image's {side} is {length}, but the generator accepts only {only}"
                 );
             }
         }
@@ -135,7 +135,7 @@ fn extract(outputs: &SessionOutputs<'_>, name: &str) -> Result<Tensor> {
     Ok(Tensor::from_slice(&values).view(&**shape))
 }
 
-/// A session of ONNX Runtime on the CPU; `threads` 0 takes one a core.
+/// A session of ONNX Runtime on the CPU; `threads` 0 for one per core.
 pub fn session(path: &Path, threads: usize) -> Result<Session> {
     Ok(builder(threads)?.commit_from_file(path)?)
 }
@@ -148,11 +148,11 @@ pub fn session_of(model: &[u8], threads: usize) -> Result<Session> {
 fn builder(threads: usize) -> Result<SessionBuilder> {
     let builder = Session::builder(runtime()?)?.with_intra_threads(threads);
     let builder = builder.map_err(|e| anyhow!("{e}"))?;
-    // Spinning, threads would hold cores that libtorch or another program wants.
+    // Spinning threads would block cores for libtorch and other programs.
     builder.with_intra_op_spinning(false).map_err(|e| anyhow!("{e}"))
 }
 
-/// Loads ONNX Runtime once, and keeps it until the program ends.
+/// Loads ONNX Runtime once and keeps it until the program ends.
 fn runtime() -> Result<&'static Environment> {
     static LOADED: OnceLock<Result<Environment, String>> = OnceLock::new();
     let load = || {
@@ -163,7 +163,7 @@ fn runtime() -> Result<&'static Environment> {
     match LOADED.get_or_init(load) {
         Ok(environment) => Ok(environment),
         Err(reason) => bail!(
-            "ONNX Runtime cannot be loaded ({reason}); set ORT_DYLIB_PATH to its libonnxruntime.so"
+            "cannot load ONNX Runtime ({reason}); set ORT_DYLIB_PATH to its libonnxruntime.so"
         ),
     }
 }

@@ -27,25 +27,25 @@ use crate::{
     },
 };
 
-/// What the data are.
+/// Kind of training data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
-    /// CycleGAN (arXiv 1703.10593): pictures of A and B have nothing to do with one another.
+    /// CycleGAN (arXiv 1703.10593): images of A and B are unrelated.
     Unpaired,
-    /// pix2pix (arXiv 1611.07004): a picture of A and the one of B with the same base name show the
-    /// same.
+    /// pix2pix (arXiv 1611.07004): an image of A and the image of B with the same base name show the
+    /// same scene.
     Paired,
 }
 
-/// What the discriminators look at.
+/// What the discriminators see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LookAt {
-    /// The whole picture.
+    /// The whole image.
     Frame,
-    /// What lies inside the mask, the rest grey: the background, which a mask head must not touch,
-    /// then gives no picture away (Mejjati et al. 2018, section 3.3). Needs mask folders.
+    /// The inside of the mask, with the rest grey: the background, which a mask head must not change,
+    /// then does not reveal generated images (Mejjati et al. 2018, section 3.3). Needs mask folders.
     Foreground,
 }
 
@@ -70,11 +70,11 @@ impl MixedPrecision {
 }
 
 /// Options of `train`.
-// Negative numbers are let through to `check`, which says better than clap what is wrong with them.
+// clap accepts negative numbers here; `check` has better messages for them.
 #[derive(Clone, Debug, Args, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct TrainOptions {
-    /// CycleGAN on unpaired pictures, or pix2pix on pairs with the same base name
+    /// CycleGAN on unpaired images, or pix2pix on pairs with the same base name
     #[arg(long, value_enum, default_value = "unpaired")]
     pub mode: Mode,
     /// Name of domain A, written into the models
@@ -86,13 +86,13 @@ pub struct TrainOptions {
     /// auto (CUDA where libtorch finds it), cpu, cuda or cuda:N
     #[arg(long, default_value = "auto")]
     pub device: String,
-    /// Threads of libtorch on the CPU; 0 takes one a core, with CUDA one
+    /// Threads of libtorch on the CPU; 0 for one per core, or a single one with CUDA
     #[arg(long, default_value_t = 0)]
     pub threads: u32,
-    /// Arithmetic of forward and backward passes
+    /// Number type of forward and backward passes
     #[arg(long, value_enum, default_value = "no")]
     pub mixed_precision: MixedPrecision,
-    /// Decides initial weights, the order of images, crops and noise
+    /// Seed of initial weights, image order, crops and noise
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
 
@@ -112,30 +112,29 @@ pub struct TrainOptions {
     /// [default: instance, paired: batch, fast: none]
     #[arg(long, value_enum, help_heading = "Networks")]
     pub norm: Option<Norm>,
-    /// Give the generators dropout while they train; `fast` has no place for it [default: false,
-    /// paired: true]
+    /// Dropout in the generators during training; `fast` has none [default: false, paired: true]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true",
         help_heading = "Networks")]
     pub dropout: Option<bool>,
-    /// Let the generators say how much of each pixel they repaint, and keep the rest
+    /// Let the generators predict a mask of the pixels to change, and keep the rest
     #[arg(long, help_heading = "Networks")]
     pub mask_head: bool,
-    /// `fast`: tell every pixel what is in the whole picture, at next to no cost; a pair without it
-    /// can be gone on from with --init-from
+    /// `fast`: let every pixel see the whole image, at almost no cost; can be added to a pair with
+    /// --init-from
     #[arg(long, help_heading = "Networks")]
     pub context: bool,
-    /// `fast` with --mask-head: EfficientNet-Lite1 as ONNX, trained on ImageNet, that looks at the picture at half
-    /// its size and has a say in the mask; its weights stay as they are. `./dev setup eval` fetches it; a pair
-    /// without it can be gone on from with --init-from
+    /// `fast` with --mask-head: let this EfficientNet-Lite1 (ONNX, trained on ImageNet), which sees the image at
+    /// half its size and stays frozen, contribute to the mask; `./dev setup eval` fetches it; can be added to a
+    /// pair with --init-from
     #[arg(long, value_name = "FILE", help_heading = "Networks")]
     pub backbone: Option<PathBuf>,
-    /// Let only those parameters of the generators learn whose names, as an exported file has them, begin with
-    /// one of these: `seen` for what --backbone adds
-    #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = "Networks")]
+    /// Train only the generators' parameters whose names in an exported file start with one of these: `seen`
+    /// for those that --backbone adds
+    #[arg(long, value_name = "PREFIX", value_delimiter = ',', help_heading = "Networks")]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub learn: Vec<String>,
-    /// `fast`: carry detail past the blocks, from the first layer to the last, at next to no cost; a pair
-    /// without it can be gone on from with --init-from
+    /// `fast`: a skip connection that carries detail past the blocks, at almost no cost; can be added to a pair
+    /// with --init-from
     #[arg(long, help_heading = "Networks")]
     pub skip: bool,
     /// Discriminator
@@ -151,8 +150,8 @@ pub struct TrainOptions {
     /// spectral]
     #[arg(long, value_enum, help_heading = "Networks")]
     pub norm_d: Option<Norm>,
-    /// A network of features as ONNX, N×3×H×W in [−1, 1], on which discriminators of their own look at
-    /// real and generated pictures (arXiv 2111.01007); not the one that `eval` scores with
+    /// Pretrained network as ONNX, N×3×H×W in [−1, 1], whose features of real and generated images go to
+    /// additional discriminators (arXiv 2111.01007); not the network that `eval` scores with
     #[arg(long, value_name = "FILE", help_heading = "Networks")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub d_features: Option<PathBuf>,
@@ -163,10 +162,10 @@ pub struct TrainOptions {
     #[arg(long, allow_negative_numbers = true, default_value_t = 0.02, help_heading = "Networks")]
     pub init_gain: f64,
 
-    /// Images of each domain an iteration, in each process [compress: at least 2]
+    /// Images of each domain per iteration, in each process [compress: at least 2]
     #[arg(long, default_value_t = 1, help_heading = "Data")]
     pub batch_size: u32,
-    /// How images become crops
+    /// How images are resized and cropped
     #[arg(long, value_enum, default_value = "resize_and_crop", help_heading = "Data")]
     pub preprocess: Preprocess,
     /// Resize images to this, pixels; multi_scale_crop: the largest short side
@@ -181,15 +180,15 @@ pub struct TrainOptions {
     /// Do not mirror half of the images
     #[arg(long, help_heading = "Data")]
     pub no_flip: bool,
-    /// Where a mask is known, prefer crops with at least this share inside it
+    /// For images with a mask, prefer crops with at least this share of foreground
     #[arg(long, allow_negative_numbers = true, default_value_t = 0.0, help_heading = "Data")]
     pub min_foreground: f64,
-    /// Folders of pictures that show neither domain, with their sub-folders: the generators learn to
-    /// leave them as they are
+    /// Folders of images of neither domain, with subfolders: the generators learn to leave them
+    /// unchanged
     #[arg(long, value_name = "DIR", num_args = 1.., help_heading = "Data")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub negatives: Vec<PathBuf>,
-    /// How many such pictures there are for each one of a domain, 0 to 1
+    /// Number of such images per image of a domain, 0 to 1
     #[arg(
         long,
         value_name = "SHARE",
@@ -198,16 +197,16 @@ pub struct TrainOptions {
         help_heading = "Data"
     )]
     pub negative_share: f64,
-    /// Folders of more pictures of A, with their sub-folders and without masks, for G alone: no
-    /// discriminator sees them, the cycle, a teacher, --lambda-flow and --lambda-nce do
+    /// Folders of more images of A, with subfolders and without masks, for G only: the cycle, a teacher,
+    /// --lambda-flow and --lambda-nce use them, the discriminators do not
     #[arg(long, value_name = "DIR", num_args = 1.., help_heading = "Data")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub extra_a: Vec<PathBuf>,
-    /// The same of B for F
+    /// The same for B and F
     #[arg(long, value_name = "DIR", num_args = 1.., help_heading = "Data")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub extra_b: Vec<PathBuf>,
-    /// How many such pictures there are for each one of their domain, 0 to 1
+    /// Number of such images per image of their domain, 0 to 1
     #[arg(
         long,
         value_name = "SHARE",
@@ -216,7 +215,7 @@ pub struct TrainOptions {
         help_heading = "Data"
     )]
     pub extra_share: f64,
-    /// Share of the crops that get black bars at two sides, as videos have them
+    /// Share of the crops that get black bars at two sides, as in videos
     #[arg(
         long,
         value_name = "SHARE",
@@ -225,8 +224,8 @@ pub struct TrainOptions {
         help_heading = "Data"
     )]
     pub letterbox: f64,
-    /// Darken or lighten what is inside the mask of a picture of A, all of it without one, by a random
-    /// gamma of 2^−R to 2^R: animals of more shades than were photographed
+    /// Gamma augmentation of A: darken or lighten the foreground, or the whole image if it has no mask, by
+    /// a random gamma from 2^−R to 2^R
     #[arg(
         long,
         value_name = "R",
@@ -235,7 +234,7 @@ pub struct TrainOptions {
         help_heading = "Data"
     )]
     pub random_gamma_a: f64,
-    /// The same for pictures of B
+    /// The same for B
     #[arg(
         long,
         value_name = "R",
@@ -247,7 +246,7 @@ pub struct TrainOptions {
     /// Use at most this many images of each domain
     #[arg(long, help_heading = "Data")]
     pub max_dataset_size: Option<usize>,
-    /// Fail on an image that cannot be read, instead of naming and skipping it
+    /// Fail on an image that cannot be read, instead of reporting and skipping it
     #[arg(long, help_heading = "Data")]
     pub strict: bool,
     /// Threads that load and augment images
@@ -257,56 +256,57 @@ pub struct TrainOptions {
     /// Adversarial objective [default: lsgan, paired: vanilla]
     #[arg(long, value_enum, help_heading = "Losses")]
     pub gan_mode: Option<GanMode>,
-    /// What the discriminators look at
+    /// What the discriminators see
     #[arg(long, value_enum, default_value = "frame", help_heading = "Losses")]
     pub look_at: LookAt,
-    /// Weight of the cycle A→B→A [compress --run: 0 unless it is given]
+    /// Weight of the cycle loss A→B→A [default with compress --run: 0]
     #[arg(long, allow_negative_numbers = true, default_value_t = 10.0, help_heading = "Losses")]
     pub lambda_a: f64,
-    /// Weight of the cycle B→A→B [compress --run: 0 unless it is given]
+    /// Weight of the cycle loss B→A→B [default with compress --run: 0]
     #[arg(long, allow_negative_numbers = true, default_value_t = 10.0, help_heading = "Losses")]
     pub lambda_b: f64,
-    /// Weight of the identity loss, times that of the cycle [compress --run: 0 unless it is given]
+    /// Weight of the identity loss, relative to the cycle loss [default with compress --run: 0]
     #[arg(long, allow_negative_numbers = true, default_value_t = 0.5, help_heading = "Losses")]
     pub lambda_identity: f64,
-    /// Weight of what the discriminators on --d-features say, beside the others' 1
+    /// Weight of the discriminators on --d-features; the others have 1
     #[arg(long, allow_negative_numbers = true, default_value_t = 1.0, help_heading = "Losses")]
     pub lambda_d_features: f64,
-    /// Weight of patchwise contrast between a generator's features of its input and of its result (CUT,
-    /// arXiv 2007.15651), beside the cycle or, with --lambda-a 0 --lambda-b 0, in its place; 1 is usual
+    /// Weight of the patchwise contrastive loss between a generator's features of its input and of its
+    /// result (CUT, arXiv 2007.15651), beside the cycle loss or, with --lambda-a 0 --lambda-b 0, instead of
+    /// it; 1 is usual
     #[arg(long, allow_negative_numbers = true, default_value_t = 0.0, help_heading = "Losses")]
     pub lambda_nce: f64,
-    /// paired: weight of the distance from the partner
+    /// paired: weight of the L1 distance from the partner
     #[arg(long, allow_negative_numbers = true, default_value_t = 100.0, help_heading = "Losses")]
     pub lambda_l1: f64,
-    /// Weight of the mask's cross-entropy, or of its size where no masks are given
+    /// Weight of the mask's cross-entropy, or of its size if there are no masks
     #[arg(long, allow_negative_numbers = true, default_value_t = 1.0, help_heading = "Losses")]
     pub lambda_mask: f64,
-    /// Weight of equivariance to small random motion and noise, against flicker; 10 is usual
+    /// Weight of equivariance to small random motion and noise, to reduce flicker; 10 is usual
     #[arg(long, allow_negative_numbers = true, default_value_t = 0.0, help_heading = "Losses")]
     pub lambda_flow: f64,
-    /// Weight of painting the change from a frame to the next as it is, against flicker, where
-    /// pictures are numbered frames; 10 is usual
+    /// Weight of keeping the change from one frame to the next, to reduce flicker; needs images that are
+    /// numbered frames; 10 is usual
     #[arg(long, allow_negative_numbers = true, default_value_t = 0.0, help_heading = "Losses")]
     pub lambda_diff: f64,
-    /// Weight of the distance of --negatives from what the generators make of them; that of their
-    /// empty mask is --lambda-mask
+    /// Weight of the change that the generators make to --negatives; their empty masks have the weight
+    /// --lambda-mask
     #[arg(long, allow_negative_numbers = true, default_value_t = 10.0, help_heading = "Losses")]
     pub lambda_negative: f64,
-    /// Weight of what the discriminators say; with 0 there are none, and generators that --init-from brought learn
-    /// their masks, for example
+    /// Weight of the adversarial loss; with 0 there are no discriminators, for example to train only the masks
+    /// of a pair from --init-from
     #[arg(long, allow_negative_numbers = true, default_value_t = 1.0, help_heading = "Losses")]
     #[serde(default = "one")]
     pub lambda_gan: f64,
-    /// Weight of the distance, inside the mask, from what the generators of --init-from painted, so that
-    /// they keep what they can while they learn the rest
+    /// Weight of the distance, inside the mask, from the output of the generators of --init-from, so that
+    /// training changes little of it
     #[arg(long, allow_negative_numbers = true, default_value_t = 0.0, help_heading = "Losses")]
     pub lambda_init: f64,
-    /// Generated images that each discriminator is shown again; 0 for none [default: 50, paired: 0]
+    /// Size of the pool of generated images for each discriminator; 0 for none [default: 50, paired: 0]
     #[arg(long, help_heading = "Losses")]
     pub pool_size: Option<usize>,
 
-    /// Learning rate of Adam
+    /// Initial learning rate of Adam
     #[arg(
         long,
         allow_negative_numbers = true,
@@ -320,7 +320,7 @@ pub struct TrainOptions {
     /// How the learning rate changes
     #[arg(long, value_enum, default_value = "linear", help_heading = "Optimisation")]
     pub lr_policy: LrPolicy,
-    /// Epochs at the initial learning rate; with --max-images or --max-minutes shares of these
+    /// Epochs at the initial learning rate; with --max-images or --max-minutes a share of these
     #[arg(long, default_value_t = 100, help_heading = "Optimisation")]
     pub n_epochs: u32,
     /// Epochs during which the learning rate falls to zero
@@ -329,22 +329,21 @@ pub struct TrainOptions {
     /// `step`: epochs between divisions of the learning rate by ten
     #[arg(long, default_value_t = 50, help_heading = "Optimisation")]
     pub lr_decay_iters: u32,
-    /// Updates of each network over which its learning rate rises from zero
+    /// Number of updates of each network over which its learning rate rises from zero
     #[arg(long, default_value_t = 0, help_heading = "Optimisation")]
     pub warmup: u64,
-    /// Images at the start with which only the discriminators learn, for generators that --init-from
-    /// has brought
+    /// Train only the discriminators for this many images at the start, for generators from --init-from
     #[arg(long, value_name = "IMAGES", default_value_t = 0, help_heading = "Optimisation")]
     pub discriminators_first: u64,
-    /// Stop after this many iterations in all, whatever the epochs say
+    /// Stop after this many iterations in total, regardless of epochs
     #[arg(long, help_heading = "Optimisation")]
     pub max_iters: Option<u64>,
-    /// Train on this many images of each domain in all, whatever the epochs say; the learning rate
-    /// falls to zero there
+    /// Train on this many images of each domain in total, regardless of epochs; the learning rate falls
+    /// to zero at that point
     #[arg(long, value_name = "IMAGES", help_heading = "Optimisation")]
     pub max_images: Option<u64>,
-    /// Train for this many minutes in all, whatever the epochs say; the learning rate falls to zero
-    /// there
+    /// Train for this many minutes in total, regardless of epochs; the learning rate falls to zero at
+    /// that point
     #[arg(
         long,
         value_name = "MINUTES",
@@ -352,8 +351,8 @@ pub struct TrainOptions {
         help_heading = "Optimisation"
     )]
     pub max_minutes: Option<f64>,
-    /// Images in which the moving average of the generators, which is what is shown and exported,
-    /// forgets half of what it was; 0 for no average
+    /// Half-life, in images, of the moving average of the generators, which is shown and exported; 0 for no
+    /// average
     #[arg(
         long,
         value_name = "IMAGES",
@@ -372,18 +371,18 @@ pub struct TrainOptions {
     /// Images between checkpoints
     #[arg(long, value_name = "IMAGES", default_value_t = 1000, help_heading = "Output")]
     pub save_latest_freq: u64,
-    /// Checkpoints that are kept
+    /// Number of checkpoints to keep
     #[arg(long, default_value_t = 3, help_heading = "Output")]
     pub keep: usize,
 
-    /// Images between scores on a validation set: valA and valB where they are, else pictures that are
-    /// held out of trainA and trainB; the best checkpoint is kept beside the newest
+    /// Images between scores on a validation set: valA and valB if they exist, else images held out of
+    /// trainA and trainB; the best checkpoint is kept beside the newest
     #[arg(long, value_name = "IMAGES", help_heading = "Validation")]
     pub eval_every: Option<u64>,
-    /// What the best checkpoint has least of
+    /// Score by which the best checkpoint is chosen; lower is better
     #[arg(long, value_enum, default_value = "kid", help_heading = "Validation")]
     pub best_by: BestBy,
-    /// Share of trainA, trainB and --negatives that is held out
+    /// Share of trainA, trainB and --negatives to hold out
     #[arg(
         long,
         value_name = "SHARE",
@@ -392,19 +391,19 @@ pub struct TrainOptions {
         help_heading = "Validation"
     )]
     pub val_share: f64,
-    /// ONNX network for KID as `eval --features` takes it; none for no KID [default:
-    /// EfficientNet-Lite0, which `./dev setup eval` fetches]
+    /// ONNX network for KID, as in `eval --features`; none for no KID [default: EfficientNet-Lite0, which
+    /// `./dev setup eval` fetches]
     #[arg(long, value_name = "FILE", help_heading = "Validation")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub val_features: Option<PathBuf>,
 
-    /// Channels that pruning left of G and F
+    /// Channels of G and F that are left after pruning
     #[arg(skip)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pruned: Option<[Pruned; 2]>,
 }
 
-/// What the command line gives when it says nothing.
+/// The defaults of the command line.
 impl Default for TrainOptions {
     fn default() -> Self {
         let matches = Self::augment_args(Command::new("train")).get_matches_from(["train"]);
@@ -413,12 +412,12 @@ impl Default for TrainOptions {
 }
 
 impl TrainOptions {
-    /// The same wherever the user stands.
+    /// The same with absolute paths.
     pub fn absolute(self) -> Result<Self> {
         self.absolute_from(Path::new("."))
     }
 
-    /// The same with paths that are not absolute counted from `folder`.
+    /// The same with relative paths resolved against `folder`.
     pub fn absolute_from(mut self, folder: &Path) -> Result<Self> {
         let folders = self.negatives.iter_mut().chain(&mut self.extra_a).chain(&mut self.extra_b);
         for path in folders {
@@ -433,13 +432,13 @@ impl TrainOptions {
         Ok(self)
     }
 
-    /// The stored options with those that the command line names put over them.
+    /// The stored options, overridden by those given on the command line.
     pub fn overridden(self, given: &Self, matches: &ArgMatches) -> Result<Self> {
         overridden(&self, given, matches)
     }
 }
 
-/// Options that are kept with a run, with those that the command line names put over them.
+/// Stored options of a run, overridden by those given on the command line.
 pub fn overridden<T: Serialize + DeserializeOwned>(
     stored: &T,
     given: &T,
@@ -454,7 +453,7 @@ pub fn overridden<T: Serialize + DeserializeOwned>(
     stored.try_into().context("combining options")
 }
 
-/// The first of `options` that the command line names, as it is written there.
+/// The first of `options` that is given on the command line, as it is written there.
 pub fn first_given<T: Serialize>(options: &T, matches: &ArgMatches) -> Result<Option<String>> {
     let mut keys = toml::Table::try_from(options)?.into_iter().map(|(key, _)| key);
     Ok(keys.find(|key| is_given(matches, key)).map(|key| format!("--{key}")))

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The processes that train one model together. Without the feature `mpi`, or when the program was
-//! not started by `mpirun`, there is only this one.
+//! The ranks: processes that train one model together. Without the feature `mpi`, or if the program was
+//! not started by `mpirun`, there is only one.
 
 use anyhow::Result;
 #[cfg(feature = "mpi")]
@@ -13,20 +13,20 @@ use mpi::{
 };
 use tch::Tensor;
 
-/// What launchers tell each process that they start.
+/// The variables that launchers set in each process.
 #[cfg(feature = "mpi")]
 const LAUNCHED: [&str; 3] = ["OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK"];
 
-/// How launchers tell each process how many they start.
+/// The variables with the number of processes.
 const SIZES: [&str; 2] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"];
 
-/// How many processes `mpirun` started.
+/// The number of processes that `mpirun` started.
 pub fn launched() -> usize {
     let sizes = SIZES.iter().filter_map(|name| std::env::var(name).ok()?.parse().ok());
     sizes.max().unwrap_or(1)
 }
 
-/// Holds MPI for as long as it is needed.
+/// Keeps MPI initialised.
 pub struct Launch {
     #[cfg(feature = "mpi")]
     universe: Option<Universe>,
@@ -40,23 +40,23 @@ impl Launch {
         if !LAUNCHED.iter().any(|name| std::env::var_os(name).is_some()) {
             return Ok(Self { universe: None });
         }
-        // Only the thread that trains talks to the others.
+        // Only the training thread communicates.
         let joined = mpi::initialize_with_threading(mpi::Threading::Funneled);
         let (universe, _) = joined.context("MPI is in use already")?;
         Ok(Self { universe: Some(universe) })
     }
 
-    /// Fails where `mpirun` started several processes, since each would train on its own.
+    /// Fails if `mpirun` started several processes, since each would train separately.
     #[cfg(not(feature = "mpi"))]
     pub fn join() -> Result<Self> {
         anyhow::ensure!(
             launched() == 1,
-            "started by mpirun, but built without MPI; see `./dev setup mpi`"
+            "started by mpirun, but built without MPI; run `./dev setup mpi` and build with `MPI=1`"
         );
         Ok(Self {})
     }
 
-    /// This process among its peers.
+    /// This process among the ranks.
     pub fn peers(&self) -> Peers {
         Peers {
             #[cfg(feature = "mpi")]
@@ -64,7 +64,7 @@ impl Launch {
         }
     }
 
-    /// Ends this process's part; with an error it ends all processes, which would wait for it.
+    /// Finalises this rank; with an error it ends all ranks, which would otherwise wait.
     pub fn end(self, result: Result<()>) -> Result<()> {
         #[cfg(feature = "mpi")]
         if let (Some(universe), Err(error)) = (&self.universe, &result) {
@@ -76,7 +76,7 @@ impl Launch {
     }
 }
 
-/// This process among its peers.
+/// This process among the ranks.
 #[derive(Default)]
 pub struct Peers {
     #[cfg(feature = "mpi")]
@@ -84,7 +84,7 @@ pub struct Peers {
 }
 
 impl Peers {
-    /// Which one this is, from 0; the first one writes.
+    /// The rank, from 0; rank 0 writes the files.
     pub fn rank(&self) -> usize {
         #[cfg(feature = "mpi")]
         if let Some(world) = &self.world {
@@ -93,7 +93,7 @@ impl Peers {
         0
     }
 
-    /// How many there are.
+    /// The number of ranks.
     pub fn count(&self) -> usize {
         #[cfg(feature = "mpi")]
         if let Some(world) = &self.world {
@@ -102,7 +102,7 @@ impl Peers {
         1
     }
 
-    /// Which one this is of those on the same machine, from 0, and how many these are.
+    /// The local rank on this machine, from 0, and the number of local ranks.
     pub fn on_this_machine(&self) -> (usize, usize) {
         #[cfg(feature = "mpi")]
         if let Some(world) = &self.world {
@@ -112,7 +112,7 @@ impl Peers {
         (0, 1)
     }
 
-    /// The mean over all processes of a float32 vector; each must ask.
+    /// The mean of a float32 vector over all ranks; every rank must call it.
     pub fn mean(&self, values: Tensor) -> Tensor {
         #[cfg(feature = "mpi")]
         if let Some(world) = &self.world {
@@ -125,7 +125,7 @@ impl Peers {
         values
     }
 
-    /// Whether any of the processes says yes; each must ask.
+    /// Whether the value is true on any rank; every rank must call it.
     pub fn any(&self, own: bool) -> bool {
         #[cfg(feature = "mpi")]
         if let Some(world) = &self.world {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Between pictures of bytes and tensors in [−1, 1].
+//! Conversion between byte images and tensors in [−1, 1].
 
 use image::{GrayImage, RgbImage};
 use tch::{Kind, Tensor};

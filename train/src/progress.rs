@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! How far long work has come, on the terminal.
+//! Progress bars.
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A bar of so many parts, drawn as `template` says in indicatif's words.
+/// A bar of this length, with a template of indicatif.
 pub fn bar(length: usize, template: &str) -> ProgressBar {
     styled(ProgressBar::new(length as u64), template)
 }

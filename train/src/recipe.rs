@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Recipe files: a training of several stages, each with options of its own, as one TOML file.
+//! Recipe files: TOML files for training in stages, each with its own options.
 //!
 //! ```toml
-//! data = "horse2zebra"        # folders and files are looked for beside the recipe
+//! data = "horse2zebra"        # paths are relative to the recipe
 //! out = "run"
 //! mask-head = true            # an option of all stages, named as on the command line
 //!
@@ -40,29 +40,29 @@ use crate::{
     run_folder::Stage,
 };
 
-/// Keys of the file that are options of no stage.
+/// Keys of the file that are not options of stages.
 const OF_ALL: [&str; 5] = ["data", "out", "init-from", "stage", "export"];
-/// Keys of a stage that are no options.
+/// Keys of a stage that are not options.
 const OF_STAGE: [&str; 3] = ["name", "images", "minutes"];
-/// What `images` and `minutes` of a stage stand for.
+/// The options for `images` and `minutes` of a stage.
 const LENGTHS: [&str; 2] = ["max-images", "max-minutes"];
-/// Options of `export` that name files.
+/// Options of `export` that are paths.
 const EXPORTED_PATHS: [&str; 3] = ["out", "calibrate", "average-with"];
-/// How alike a name must be to be suggested, 0 to 1.
+/// Least similarity of a suggested name, 0 to 1.
 const ALIKE: f64 = 0.7;
 
-/// What a recipe file says.
+/// A recipe.
 #[derive(Clone, Debug)]
 pub struct Recipe {
     /// The data set's folder.
     pub data: Option<PathBuf>,
     /// The run's folder.
     pub out: Option<PathBuf>,
-    /// The folder of exported generators to begin with.
+    /// The folder of exported generators to start with.
     pub init_from: Option<PathBuf>,
     /// At least one.
     pub stages: Vec<Stage>,
-    /// Arguments of `export` for when the last stage is over.
+    /// Arguments of `export` after the last stage.
     pub export: Option<Vec<String>>,
 }
 
@@ -111,20 +111,20 @@ impl Recipe {
     }
 }
 
-/// Where an error is.
+/// The stage of an error.
 fn place(i: usize, name: &str) -> String {
     let number = format!("stage {}", i + 1);
     if name == number { number } else { format!("{number} ({name})") }
 }
 
-/// A stage of its own options over those of all stages.
+/// A stage: its own options override those of all stages.
 fn stage(name: &str, mut own: Table, all: &Table, folder: &Path) -> Result<Stage> {
     known(&own, &OF_STAGE)?;
     own.remove("name");
     let lengths = [own.remove("images"), own.remove("minutes")];
     ensure!(
         lengths.iter().flatten().count() == 1,
-        "expected its length, either `images` or `minutes`"
+        "it has no length, expected either `images` or `minutes`"
     );
     let mut options = all.clone();
     options.extend(own);
@@ -145,7 +145,7 @@ fn stage(name: &str, mut own: Table, all: &Table, folder: &Path) -> Result<Stage
     Ok(Stage { name: name.to_owned(), began: None, train: train.absolute_from(folder)? })
 }
 
-/// Refuses what is no option, and says which one may have been meant.
+/// Refuses unknown options and suggests a similar one.
 fn known(table: &Table, besides: &[&str]) -> Result<()> {
     let command = TrainOptions::augment_args(Command::new("train"));
     let options = long_names(&command);
@@ -154,7 +154,7 @@ fn known(table: &Table, besides: &[&str]) -> Result<()> {
     for key in table.keys() {
         ensure!(
             !LENGTHS.contains(&key.as_str()),
-            "`{key}`: each stage has a length of its own, `images` or `minutes`"
+            "`{key}`: expected `images` or `minutes` in each stage instead"
         );
         ensure!(names.contains(&key.as_str()), "no option `{key}`{}", suggestion(key, &names));
     }
@@ -171,7 +171,7 @@ fn suggestion(key: &str, names: &[&str]) -> String {
     best.map_or_else(String::new, |(_, name)| format!("; the nearest is `{name}`"))
 }
 
-/// Each stage goes on with the networks of the one before; only normalisation may be frozen.
+/// All stages train the same networks; only the normalisation may become frozen.
 fn same_networks(stages: &[Stage]) -> Result<()> {
     let networks = |stage: &Stage| {
         let shape = stage.train.generator(0);
@@ -187,8 +187,8 @@ fn same_networks(stages: &[Stage]) -> Result<()> {
         {
             ensure!(
                 *own == first,
-                "{}: its options make other {whose} than those of the first stage, with which it goes \
-                 on; name their options once, above all stages",
+                "{}: its options give other {whose} than the first stage, but all stages train the same \
+                 networks; set these options once, above the stages",
                 place(i, &stage.name)
             );
         }
@@ -196,7 +196,7 @@ fn same_networks(stages: &[Stage]) -> Result<()> {
     Ok(())
 }
 
-/// The arguments that options of `export` make; checked.
+/// The checked arguments for the options of `export`.
 fn exported(table: Table, folder: &Path) -> Result<Vec<String>> {
     let command = ExportArgs::augment_args(Command::new("export"));
     let names = long_names(&command);
@@ -222,14 +222,14 @@ fn exported(table: Table, folder: &Path) -> Result<Vec<String>> {
     Ok(arguments)
 }
 
-/// The arguments of `export` for `run`; its folder is the run's own `export` where none is named.
+/// The arguments of `export` for `run`; the default folder is `export` in the run's folder.
 pub fn export_args(arguments: &[String], run: &Path) -> Result<ExportArgs> {
     let (run, out) = (run.display().to_string(), run.join("export").display().to_string());
     let fixed = ["export", "--run", &run, "--out", &out].map(str::to_owned);
     let command = ExportArgs::augment_args(Command::new("export")).args_override_self(true);
     let matches = command.try_get_matches_from(fixed.iter().chain(arguments));
     let args = matches.and_then(|matches| ExportArgs::from_arg_matches(&matches));
-    // What is wrong stands in the first line; the others are about the command line.
+    // The first line has the error; the others are about the command line.
     args.map_err(|error| {
         let text = error.to_string();
         let line = text.lines().next().unwrap_or_default();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! The folder of a run: `config.toml`, `checkpoints/`, `metrics.jsonl`, `samples/`, `report/`,
-//! `tensorboard/`, and of `compress` `teacher/` and `compress.json`.
+//! `tensorboard/`, and for `compress` also `teacher/` and `compress.json`.
 
 use std::{
     fs,
@@ -22,36 +22,36 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct RunFolder(PathBuf);
 
-/// What `config.toml` holds.
+/// The content of `config.toml`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Config {
     /// The data set's folder.
     pub data: PathBuf,
-    /// The folder of exported generators that it began with.
+    /// The folder of exported generators that it started with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init_from: Option<PathBuf>,
-    /// How it is trained.
+    /// The training options.
     pub train: TrainOptions,
-    /// How it learns from a teacher, if it does.
+    /// The distillation options, if it has a teacher.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub distill: Option<Distill>,
-    /// The stages of its recipe, if it has one; `train` is what the stage of now trains with.
+    /// The stages of its recipe, if it has one; `train` has the options of the current stage.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stages: Vec<Stage>,
-    /// Arguments of `export` for when the last stage is over.
+    /// Arguments of `export` after the last stage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub export: Option<Vec<String>>,
 }
 
-/// A part of a training, with options of its own.
+/// A stage with its own options.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Stage {
-    /// What it is called.
+    /// Its name.
     pub name: String,
-    /// When it began, if it has.
+    /// When it started, if it has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub began: Option<Began>,
-    /// How it trains; its length is `max-images` or `max-minutes`, counted from its begin.
+    /// Its options; its length is `max-images` or `max-minutes`, counted from its start.
     pub train: TrainOptions,
 }
 
@@ -65,28 +65,28 @@ pub struct Began {
 }
 
 impl Config {
-    /// Of a run without a recipe.
+    /// For a run without a recipe.
     pub fn new(data: PathBuf, train: TrainOptions) -> Self {
         Self { data, init_from: None, train, distill: None, stages: Vec::new(), export: None }
     }
 
-    /// The stage of now, counted from 0.
+    /// The current stage, counted from 0.
     pub fn stage(&self) -> Option<usize> {
         self.stages.iter().rposition(|stage| stage.began.is_some())
     }
 
-    /// When the stage of now began; a run without a recipe at 0.
+    /// When the current stage started; 0 without a recipe.
     pub fn began(&self) -> Began {
         self.stage().and_then(|i| self.stages[i].began).unwrap_or_default()
     }
 
-    /// Lets stage `i` be the stage of now.
+    /// Makes stage `i` the current stage.
     pub fn begin_stage(&mut self, i: usize, began: Began) {
         self.stages[i].began = Some(began);
         self.train = self.stages[i].train.clone();
     }
 
-    /// Goes back to the stage of a checkpoint after so many images.
+    /// Returns to the stage of a checkpoint at this image count.
     pub fn back_to(&mut self, images: u64) {
         for stage in &mut self.stages {
             stage.began = stage.began.filter(|began| began.images <= images);
@@ -97,20 +97,20 @@ impl Config {
     }
 }
 
-/// Where a run's teacher is, and how much it counts.
+/// A run's teacher and the weights of its losses.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Distill {
-    /// The teacher's own run, when it is asked at every step: a folder within the run's.
+    /// The teacher's run, if it runs in every iteration: a folder within the run's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<PathBuf>,
-    /// What the teacher of G made of trainA: a folder within the run's.
+    /// The output of G's teacher for trainA: a folder within the run's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub painted_a: Option<PathBuf>,
-    /// What the teacher of F made of trainB.
+    /// The output of F's teacher for trainB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub painted_b: Option<PathBuf>,
-    /// Whether the teachers that made these have a mask of their own.
+    /// Whether these teachers have a mask output.
     #[serde(default)]
     pub masked: [bool; 2],
     /// The weights.
@@ -119,7 +119,7 @@ pub struct Distill {
 }
 
 impl Distill {
-    /// With the weights that the command line names.
+    /// The same with the weights from the command line.
     pub fn overridden(self, given: &DistillOptions, matches: &ArgMatches) -> Result<Self> {
         let options = options::overridden(&self.options, given, matches)?;
         options.check()?;
@@ -128,18 +128,18 @@ impl Distill {
 }
 
 impl RunFolder {
-    /// A folder, whatever is in it.
+    /// A folder with any content.
     pub fn new(path: &Path) -> Self {
         Self(path.to_owned())
     }
 
-    /// The place of a new run, which must not hold another one; nothing is written yet.
+    /// The folder of a new run, which must not contain another run; writes nothing yet.
     pub fn fresh(path: &Path) -> Result<Self> {
         let run = Self(path.to_owned());
         ensure!(!path.is_file(), "{}: a file, expected a folder", path.display());
         ensure!(
             !run.config_path().exists(),
-            "{}: holds a run already; give --resume to go on with it, or another --out",
+            "{}: already contains a run; continue it with --resume, or choose another --out",
             path.display()
         );
         Ok(run)
@@ -150,7 +150,7 @@ impl RunFolder {
         let run = Self(path.to_owned());
         ensure!(
             run.config_path().is_file(),
-            "{}: no run here, expected a folder with config.toml that `train` made",
+            "{}: no run found, expected a folder with the config.toml of `train`",
             path.display()
         );
         Ok(run)
@@ -170,7 +170,7 @@ impl RunFolder {
         read().with_context(|| path.display().to_string())
     }
 
-    /// Writes `config.toml`, making the folder if it is not there.
+    /// Writes `config.toml`; creates the folder if it does not exist.
     pub fn write_config(&self, config: &Config) -> Result<()> {
         fs::create_dir_all(&self.0).with_context(|| self.0.display().to_string())?;
         write_beside(&self.config_path(), toml::to_string(config)?.as_bytes())
@@ -186,12 +186,12 @@ impl RunFolder {
         self.0.join("checkpoints")
     }
 
-    /// One JSON object a line.
+    /// The metrics, one JSON object per line.
     pub fn metrics(&self) -> PathBuf {
         self.0.join("metrics.jsonl")
     }
 
-    /// What its generators cost beside their teachers.
+    /// The cost of its generators and their teachers.
     pub fn costs(&self) -> PathBuf {
         self.0.join("compress.json")
     }
@@ -216,7 +216,7 @@ impl RunFolder {
     }
 }
 
-/// Runs of before kept the decay of the moving average an iteration, `ema`.
+/// Older runs stored the decay of the moving average per iteration, `ema`.
 fn half_life_of_decay(train: &mut toml::Table) {
     let Some(decay) = train.remove("ema").and_then(|v| v.as_float()) else {
         return;

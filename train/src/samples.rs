@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Sample pictures: what the generators make of a few fixed images.
+//! Samples: the generators' output for a few fixed images.
 
 use anyhow::{Context, Result, ensure};
 use image::RgbImage;
@@ -18,14 +18,14 @@ use crate::{
     pixels,
 };
 
-/// Images of each domain that are shown.
+/// Number of images of each domain.
 const ROWS: usize = 4;
-/// Pictures that a run keeps.
+/// Number of samples that a run keeps.
 const MOST: usize = 100;
 /// Side of a tile, pixels.
 const SIDE: u32 = 256;
 
-/// The images to show, N×3×256×256 each domain.
+/// The images to show, N×3×256×256 per domain.
 #[derive(Debug)]
 pub struct Samples {
     images: [Tensor; 2],
@@ -35,34 +35,34 @@ pub struct Samples {
 impl Samples {
     /// Picks images evenly from `testA` and `testB`, else from the training images.
     ///
-    /// With `paired`, images of the same place in both domains belong together.
+    /// With `paired`, images with the same index in both domains are partners.
     pub fn pick(data: &Path, train: &[Domain; 2], paired: bool, device: Device) -> Result<Self> {
         let [a, b] = shown(data, train, paired)?;
         let of = |domain: &Domain| -> Result<Tensor> {
             let step = (domain.images.len() / ROWS).max(1);
             let picked = domain.images.iter().step_by(step).take(ROWS);
-            // One that cannot be read is reported by the loader.
+            // The loader reports images that cannot be read.
             let tiles: Vec<Tensor> = picked.filter_map(|p| tile(p).ok()).collect();
             let folder = domain.images[0].parent().unwrap_or(data).display();
-            ensure!(!tiles.is_empty(), "{folder}: no readable picture to show");
+            ensure!(!tiles.is_empty(), "{folder}: no readable image for the samples");
             Ok(Tensor::stack(&tiles, 0).to_device(device))
         };
         let images = [of(&a)?, of(&b)?];
-        // Rows would not match where a picture of a pair cannot be read.
+        // Rows would not match if one image of a pair cannot be read.
         let paired = paired && images[0].size() == images[1].size();
         Ok(Self { images, paired })
     }
 
-    /// What the columns of [`Samples::grid`] are.
+    /// The titles of the columns of [`Samples::grid`].
     pub fn columns(&self) -> &'static str {
         if self.paired {
-            "real, painted, partner and, with a mask head, mask"
+            "real, generated, partner and, with a mask head, mask"
         } else {
-            "real, painted, cycled, identity and, with a mask head, mask"
+            "real, generated, cycled, identity and, with a mask head, mask"
         }
     }
 
-    /// A grid: a row for each image, see [`Samples::columns`].
+    /// A grid with one row per image, see [`Samples::columns`].
     pub fn grid(&self, model: &CycleGan) -> RgbImage {
         let rows: Vec<Tensor> = (0..2).map(|i| self.rows(model, i)).collect();
         pixels::to_picture(&Tensor::cat(&rows, 1))
@@ -101,7 +101,7 @@ fn shown(data: &Path, train: &[Domain; 2], paired: bool) -> Result<[Domain; 2]> 
     Ok([a.unwrap_or_else(|| train[0].clone()), b.unwrap_or_else(|| train[1].clone())])
 }
 
-/// Writes a picture, making the folder if it is not there.
+/// Writes an image; creates the folder if it does not exist.
 pub fn write(picture: &RgbImage, path: &Path) -> Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
@@ -111,8 +111,8 @@ pub fn write(picture: &RgbImage, path: &Path) -> Result<()> {
     cyclegan_output::write_beside(path, png.get_ref())
 }
 
-/// Leaves out every second picture of a run's samples where there are too many, but for the newest and
-/// the oldest: the longer a run, the farther they lie apart.
+/// Deletes every second sample of a run if there are too many, except for the newest and the oldest: in
+/// long runs they are farther apart.
 pub fn thin(folder: &Path) -> Result<()> {
     let pictures = pictures(folder)?;
     if pictures.len() <= MOST {

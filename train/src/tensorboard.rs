@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Event files for TensorBoard: TFRecord frames around `Event` messages of TensorFlow's
-//! `event.proto` and `summary.proto`, of which scalars and pictures are declared here.
+//! `event.proto` and `summary.proto`, as far as scalars and images need them.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -32,7 +32,7 @@ struct Event {
 
 #[derive(Clone, PartialEq, Message)]
 struct SessionLog {
-    /// 1 is a start: what an earlier session wrote from this step on does not count any more.
+    /// 1 is a start: discards what an earlier session wrote from this step on.
     #[prost(int32, tag = "1")]
     status: i32,
 }
@@ -66,13 +66,13 @@ struct SummaryImage {
     encoded_image_string: Vec<u8>,
 }
 
-/// An event file that grows.
+/// An event file.
 #[derive(Debug)]
 pub struct TensorBoard(File);
 
 impl TensorBoard {
-    /// Begins an event file in `folder` for a run that goes on after `step` iterations; TensorBoard puts
-    /// the files of a run together itself, without what a killed session wrote after that.
+    /// Starts an event file in `folder` for a run that continues after `step` iterations. TensorBoard joins
+    /// the files of a run and ignores what a killed session wrote after that.
     pub fn open(folder: &Path, step: u64) -> Result<Self> {
         fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         let name = format!("events.out.tfevents.{:.0}.{}", now(), std::process::id());
@@ -96,7 +96,7 @@ impl TensorBoard {
         self.summary(step, value)
     }
 
-    /// Adds a picture, as JPEG: an event file only grows.
+    /// Adds an image as JPEG, which keeps the file small.
     pub fn picture(&mut self, step: u64, tag: &str, picture: &RgbImage) -> Result<()> {
         let mut jpeg = Cursor::new(Vec::new());
         picture.write_to(&mut jpeg, ImageFormat::Jpeg)?;
@@ -126,7 +126,7 @@ fn frame(data: &[u8]) -> Vec<u8> {
     [&length[..], &masked_crc(&length), data, &masked_crc(data)].concat()
 }
 
-/// CRC-32C, turned and shifted, so that a checksum over data that holds checksums stays sound.
+/// The masked CRC-32C of the format, for data that contains checksums.
 fn masked_crc(data: &[u8]) -> [u8; 4] {
     crc32c::crc32c(data).rotate_right(15).wrapping_add(0xa282_ead8).to_le_bytes()
 }

@@ -47,36 +47,36 @@ use opening::opened;
 use output::Output;
 use plan::plan;
 
-/// Images of each domain that statistics are frozen at, a mean over them.
+/// Number of images of each domain whose mean statistics are frozen.
 const FREEZE_IMAGES: usize = 128;
 
-/// Short side of validation pictures where each training picture has its own, pixels.
+/// Short side of validation images if training images have different sizes, pixels.
 const VALIDATED: u32 = 256;
 
 /// Arguments of `train`.
 #[derive(Debug, Args)]
 pub struct TrainArgs {
-    /// Data set: a folder with trainA and trainB, and testA, testB, trainA_mask, trainB_mask if
-    /// there [with --resume: the run's own, with --recipe: its `data`]
+    /// Data set: a folder with trainA and trainB, and optionally testA, testB, trainA_mask and
+    /// trainB_mask [with --resume: the run's own, with --recipe: its `data`]
     #[arg(long, required_unless_present_any = ["resume", "recipe"])]
     pub data: Option<PathBuf>,
     /// Folder of the run [with --recipe: its `out`]
     #[arg(long, required_unless_present = "recipe")]
     pub out: Option<PathBuf>,
-    /// Train by the stages of a recipe file; options given here replace its own in all stages
+    /// Train in the stages of a recipe file; options given here replace its own in all stages
     #[arg(long, value_name = "FILE")]
     pub recipe: Option<PathBuf>,
-    /// Go on with the run in --out, from its newest checkpoint; options given here replace the
-    /// run's own
+    /// Continue the run in --out from its newest checkpoint; options given here replace the run's
+    /// own
     #[arg(long)]
     pub resume: bool,
-    /// Begin with the generators of a folder that `export` wrote, G.onnx and F.onnx of the same
-    /// architecture; the discriminators begin anew
+    /// Start with the generators of a folder that `export` wrote, G.onnx and F.onnx; the
+    /// discriminators start from random weights
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     pub init_from: Option<PathBuf>,
     #[command(flatten)]
     options: TrainOptions,
-    /// Of a run that `compress` began
+    /// For a run of `compress`
     #[command(flatten)]
     distill: DistillOptions,
 }
@@ -93,8 +93,8 @@ pub fn run(args: TrainArgs, matches: &ArgMatches) -> Result<()> {
     launch.end(result)
 }
 
-/// Trains one stage of a run after another, or all of one without stages; each goes on from the
-/// checkpoint of the one before.
+/// Trains the stages of a run one after another, or a run without stages; each stage continues from the
+/// checkpoint of the previous one.
 fn all_stages(run: &RunFolder, mut config: Config, mut peers: Peers, resume: bool) -> Result<()> {
     let stop = interrupt::flag()?;
     let mut goes_on = resume;
@@ -122,7 +122,7 @@ fn all_stages(run: &RunFolder, mut config: Config, mut peers: Peers, resume: boo
     }
 }
 
-/// Exports what the recipe asks for.
+/// Runs the recipe's `export`.
 fn exported(run: &RunFolder, config: &Config) -> Result<()> {
     let Some(arguments) = &config.export else {
         return Ok(());
@@ -130,8 +130,7 @@ fn exported(run: &RunFolder, config: &Config) -> Result<()> {
     export::run(&recipe::export_args(arguments, &run.join(""))?)
 }
 
-/// Trains the run that `config` describes from the beginning, in an empty folder; `begin` may change
-/// the networks first.
+/// Trains a new run with `config` in an empty folder; `begin` may change the networks first.
 pub fn fresh(
     run: RunFolder,
     config: Config,
@@ -146,23 +145,23 @@ pub fn fresh(
     session?.train(&stop)
 }
 
-/// A run, or a stage of it, while it trains.
+/// A run or stage in progress.
 struct Session {
     options: TrainOptions,
     model: CycleGan,
     plan: Plan,
     loader: Loader,
     run: RunFolder,
-    /// What the first process writes.
+    /// The output files, on rank 0.
     output: Option<Output>,
     /// How long it trains.
     minutes: Minutes,
-    /// When this stage began.
+    /// When this stage started.
     began: Began,
 }
 
 impl Session {
-    /// A session of `run` with the networks that `make` gives.
+    /// A session of `run` with the networks of `make`.
     fn start(
         run: RunFolder,
         config: &Config,
@@ -177,8 +176,8 @@ impl Session {
         let wants_bf16 = options.mixed_precision == MixedPrecision::Bf16;
         if wants_bf16 && device == Device::Cpu && !device::has_bf16() && peers.rank() == 0 {
             eprintln!(
-                "--mixed-precision bf16: this processor has no instructions for bfloat16 and will \
-                 take several times as long as with --mixed-precision no"
+                "--mixed-precision bf16: this CPU has no bfloat16 instructions; training will take \
+                 several times as long as with --mixed-precision no"
             );
         }
         let (plan, held_out) = plan(&run, config, peers.rank(), peers.count())?;
@@ -212,7 +211,7 @@ impl Session {
             if let Some(validation) = validation {
                 output = output.scored(validation, options.best_by)?;
             }
-            // The older checkpoints are not of the networks that the options ask for from now on.
+            // Older checkpoints do not fit the networks of the new options.
             let network = &model.networks[0];
             let is_frozen = network.shape.norm == Norm::Frozen;
             if is_frozen && !checkpoint::generators_are(&run.checkpoints(), network)? {
@@ -222,7 +221,7 @@ impl Session {
         });
         let output = output.transpose()?;
         let before = output.as_ref().map_or(0.0, Output::minutes);
-        // The first rank alone reads the metrics.
+        // Only rank 0 reads the metrics.
         let before = peers.mean(Tensor::from(before as f32).view(1)).double_value(&[0]);
         let began = config.began();
         let minutes = Minutes::after((before * peers.count() as f64).max(began.minutes));
@@ -270,16 +269,16 @@ impl Session {
         bar.abandon();
         let skipped = match self.loader.skipped() {
             0 => String::new(),
-            1 => "; 1 picture skipped".to_owned(),
-            n => format!("; {n} pictures skipped"),
+            1 => "; 1 image skipped".to_owned(),
+            n => format!("; {n} images skipped"),
         };
         let (at, end) = (self.model.step, self.last_iteration());
         if at < end {
-            println!("stopped after iteration {at} of {end}, go on with --resume{skipped}");
+            println!("stopped after iteration {at} of {end}, continue with --resume{skipped}");
         } else if at > began {
             println!("trained {at} iterations, {} images{skipped}", self.model.images);
         } else {
-            println!("nothing to train: the run is at iteration {at}, and ends at {end}");
+            println!("nothing to train: the run is at iteration {at} of {end}");
         }
         Ok(())
     }
@@ -313,14 +312,13 @@ impl Session {
         Ok(())
     }
 
-    /// Scores the model on pictures that it is not trained on.
+    /// Scores the model on held-out images.
     fn score(&mut self, bar: &ProgressBar) -> Result<()> {
         let minutes = self.minutes.all();
         self.output.as_mut().map_or(Ok(()), |output| output.score(&self.model, minutes, bar))
     }
 
-    /// Writes a checkpoint. One with values that are no numbers is of no use, and would take the
-    /// place of a good one.
+    /// Writes a checkpoint, but not one with NaN or infinite values, which would replace a good one.
     fn save(&self) -> Result<()> {
         let Some(output) = &self.output else {
             return Ok(());
@@ -335,35 +333,35 @@ impl Session {
         if self.options.lr_policy == LrPolicy::Plateau {
             let watched = |name: &str| Term::of(name).is_some_and(|(term, _)| term.is_watched());
             let losses: Vec<_> = losses.iter().filter(|(name, _)| watched(name)).collect();
-            // While only the discriminators learn there is nothing to watch.
+            // While only the discriminators learn, there are no such losses.
             if losses.is_empty() {
                 return;
             }
             let sum: f64 = losses.iter().map(|(_, loss)| loss.double_value(&[])).sum();
-            // Of all processes, or their steps would differ.
+            // Averaged over all ranks, so that their learning rates are equal.
             let sum = self.model.peers.mean(Tensor::from(sum as f32).view(1));
             self.model.plateau.observe(epoch, sum.double_value(&[0]));
         }
     }
 
-    /// Ends a run whose losses are no numbers.
+    /// Fails if a loss is NaN or infinite.
     fn check_finite(&self, losses: &Losses) -> Result<()> {
         let wrong = losses.iter().find(|(_, value)| !value.double_value(&[]).is_finite());
         wrong.map_or(Ok(()), |(name, _)| Err(self.diverged(name)))
     }
 
-    /// What to say of a run with something that is no number, or infinite.
+    /// The error for a value that is NaN or infinite.
     fn diverged(&self, name: &str) -> anyhow::Error {
         let at = self.model.step;
         let again = match checkpoint::list(&self.run.checkpoints()) {
-            Ok(all) if !all.is_empty() => "go on from the last checkpoint with --resume",
-            _ => "begin again in another --out",
+            Ok(all) if !all.is_empty() => "continue from the last checkpoint with --resume",
+            _ => "start again in another --out",
         };
         let exact = match self.options.mixed_precision {
             MixedPrecision::No => "",
-            MixedPrecision::Bf16 => " or take --mixed-precision no",
+            MixedPrecision::Bf16 => " or use --mixed-precision no",
         };
-        anyhow!("{name} is no number after iteration {at}; lower --lr{exact}, and {again}")
+        anyhow!("{name} is NaN or infinite after iteration {at}; lower --lr{exact}, and {again}")
     }
 
     fn line(&self, lr: f64, epoch: u64, clock: &Clock) -> Map<String, Value> {
@@ -382,11 +380,12 @@ impl Session {
         line
     }
 
-    /// Saves what there is before a run ends with an error that is not its own.
+    /// Saves a checkpoint before the run ends with an error from outside of it.
     fn save_before<T>(&self, error: anyhow::Error) -> Result<T> {
         self.save()?;
         let at = self.model.step;
-        Err(error.context(format!("stopped and saved after iteration {at}, go on with --resume")))
+        Err(error
+            .context(format!("stopped and saved after iteration {at}, continue with --resume")))
     }
 
     fn bar(&self) -> ProgressBar {
@@ -411,11 +410,11 @@ fn distillation(run: &RunFolder, distill: &Distill, device: Device) -> Result<Di
     Ok(Distillation { options, teacher, masked })
 }
 
-/// A new model, on exported generators where the options say so.
+/// A new model, from exported generators if the options name them.
 fn begun(config: &Config, device: Device) -> Result<CycleGan> {
     ensure!(
         config.train.generator(0).norm != Norm::Frozen,
-        "--norm frozen goes on from a run with --norm instance, give --resume as well"
+        "--norm frozen continues a run with --norm instance, expected --resume as well"
     );
     let mut model = CycleGan::new(&config.train, device)?;
     if let Some(path) = &config.train.backbone {
@@ -432,7 +431,7 @@ fn begun(config: &Config, device: Device) -> Result<CycleGan> {
     Ok(model)
 }
 
-/// The model of a run's newest checkpoint, its generators frozen if the options ask for it now.
+/// The model of a run's newest checkpoint, with frozen generators if the options now require it.
 fn resumed(
     run: &RunFolder,
     options: &TrainOptions,
@@ -452,7 +451,7 @@ fn resumed(
     if plan.own.start == 0 {
         println!("froze the normalisation at its mean over {} images", batches * plan.batch);
     }
-    // All of the batch in every process, so that all find the same statistics.
+    // Every rank processes the whole batch, so that all find the same statistics.
     let plan = Plan { own: 0..plan.batch, ..plan.clone() };
     let mut loader = Loader::start(plan, 0, options.num_threads);
     let load = |_| Ok(loader.next_crops()?.map(|crops| crops.to_batch(device)));

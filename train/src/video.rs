@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Frames out of any video that GStreamer decodes.
+//! Reads frames of any video that GStreamer decodes.
 
 use std::{
     path::Path,
@@ -19,15 +19,15 @@ use gst_app::AppSink;
 use gst_video::VideoFrameExt;
 use image::RgbImage;
 
-/// Raw frames of any kind, upright and progressive. `deinterlace` knows 8-bit formats only, and lets
-/// progressive frames of others through.
+/// Converts raw frames to upright and progressive ones. `deinterlace` supports only 8-bit formats, and
+/// passes progressive frames of others through.
 const PIPELINE: &str = "uridecodebin name=in \
      videoconvert name=first ! videoflip video-direction=auto \
      ! capsfilter caps=\"video/x-raw,interlace-mode=progressive; video/x-raw,format=(string){\
      I420,YV12,NV12,NV21,Y42B,Y444,YUY2,UYVY,Y41B,AYUV,BGRA,RGBA,RGB,BGR}\" \
      ! deinterlace fields=top ! videoconvert \
      ! appsink name=out sync=false max-buffers=4 caps=video/x-raw,format=RGB";
-/// How often a stop is asked for.
+/// Interval at which stop requests are checked.
 const GLANCE: gst::ClockTime = gst::ClockTime::from_mseconds(100);
 /// How long a pipeline may take to end.
 const END: Duration = Duration::from_secs(2);
@@ -35,18 +35,18 @@ const END: Duration = Duration::from_secs(2);
 /// A decoded frame.
 #[derive(Debug)]
 pub struct Frame {
-    /// Its pixels, turned upright.
+    /// Its upright pixels.
     pub picture: RgbImage,
-    /// When it is shown, in seconds from the beginning.
+    /// Its timestamp in seconds from the start.
     pub time: f64,
 }
 
-/// How long frames are waited for.
+/// How long to wait for frames.
 #[derive(Clone, Debug)]
 pub struct Patience {
-    /// Once it is set, no more frames come.
+    /// When set, no more frames are returned.
     pub stop: Arc<AtomicBool>,
-    /// A file that gives no frame for so long is given up.
+    /// A file fails if it gives no frame for this long.
     pub stall: Duration,
 }
 
@@ -64,18 +64,18 @@ pub struct Video {
     tracks: Arc<Tracks>,
     patience: Patience,
     frames: u64,
-    /// Length in seconds, where the file tells.
+    /// Duration in seconds, if known.
     pub duration: Option<f64>,
 }
 
-/// What is known of a file's tracks so far.
+/// The tracks of a file that are known so far.
 #[derive(Debug, Default)]
 struct Tracks {
     /// A track is being decoded.
     decoded: AtomicBool,
     /// There is a video track, which may have no decoder.
     video: AtomicBool,
-    /// There is a track of JPEGs or the like: a video, or a cover.
+    /// There is a track of images such as JPEG: a video or a cover.
     pictures: AtomicBool,
     /// There are no more.
     complete: AtomicBool,
@@ -148,7 +148,7 @@ impl Video {
         source.connect_pad_added(move |_, pad| {
             let is_video =
                 pad.current_caps().is_some_and(|caps| media_type(&caps) == "video/x-raw");
-            // Of several the first.
+            // The first of several.
             if is_video && !first.is_linked() && pad.link(&first).is_ok() {
                 found.decoded.store(true, Ordering::SeqCst);
             }
@@ -167,7 +167,7 @@ impl Video {
         let begin = Instant::now();
         loop {
             let (reached, now, _) = self.pipeline.state(GLANCE);
-            // Before problems: what flows into no link is one, too.
+            // Before errors: an unlinked pad is one, too.
             self.ensure_has_video()?;
             if let Some(problem) = self.problem() {
                 self.ensure_has_video()?;
@@ -184,7 +184,7 @@ impl Video {
         Ok(())
     }
 
-    /// The next frame; none at the end, or once it is to stop.
+    /// The next frame; `None` at the end or after a stop request.
     pub fn next_frame(&mut self) -> Result<Option<Frame>> {
         let begin = Instant::now();
         let sample = loop {
@@ -205,10 +205,10 @@ impl Video {
         self.frames += 1;
         let caps = sample.caps().context("a frame without caps")?;
         let info = gst_video::VideoInfo::from_caps(caps)?;
-        let buffer = sample.buffer_owned().context("a sample without frame")?;
+        let buffer = sample.buffer_owned().context("a sample without a frame")?;
         let time = buffer.pts().map_or(0.0, |t| t.seconds_f64());
         let frame = gst_video::VideoFrame::from_buffer_readable(buffer, &info)
-            .map_err(|_| anyhow!("a frame that cannot be read"))?;
+            .map_err(|_| anyhow!("cannot read a frame"))?;
         Ok(Some(Frame { picture: picture(&frame)?, time }))
     }
 
@@ -224,15 +224,15 @@ impl Video {
         let stall = self.patience.stall;
         ensure!(
             since.elapsed() < stall,
-            "no frame for {:.0} s after {} frames: its decoder hangs, as GStreamer's does with \
-             animated GIFs; convert the file first, `ffmpeg -i FILE FILE.mkv`",
+            "no frame for {:.0} s after {} frames: the decoder hangs, as GStreamer's does with \
+             animated GIFs; convert the file first with `ffmpeg -i FILE FILE.mkv`",
             stall.as_secs_f64(),
             self.frames
         );
         Ok(())
     }
 
-    /// What went wrong, as GStreamer says it.
+    /// GStreamer's error.
     fn problem(&self) -> Option<String> {
         let bus = self.pipeline.bus()?;
         let message = bus.pop_filtered(&[gst::MessageType::Error])?;
@@ -245,7 +245,7 @@ impl Video {
 
 impl Drop for Video {
     fn drop(&mut self) {
-        // A decoder that hangs does not end either, and is left to the end of the process.
+        // A decoder that hangs cannot be stopped, and stays until the process ends.
         let (ended, wait) = mpsc::channel();
         let pipeline = self.pipeline.clone();
         thread::spawn(move || {
@@ -264,5 +264,5 @@ fn picture(frame: &gst_video::VideoFrame<gst_video::video_frame::Readable>) -> R
     let row = width as usize * 3;
     let rows = data.chunks(stride).take(height as usize);
     let pixels: Vec<u8> = rows.flat_map(|r| &r[..row]).copied().collect();
-    RgbImage::from_raw(width, height, pixels).context("a frame cut short")
+    RgbImage::from_raw(width, height, pixels).context("a truncated frame")
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Moving pictures along a flow.
+//! Warps images along a flow.
 
 use tch::{Kind, Tensor};
 
 /// `image` drawn back along `flow`, N×2×H×W, right and down, pixels: the result at p is `image` at
-/// p + flow(p). What lies outside repeats the edge.
+/// p + flow(p). Positions outside repeat the edge.
 pub fn warp(image: &Tensor, flow: &Tensor) -> Tensor {
     image.grid_sampler(&targets(flow), 0, 1, true)
 }

@@ -70,7 +70,7 @@ fn missing_and_empty_folders_are_named_and_leave_no_run() {
     fs::remove_dir_all(&b).unwrap();
     fails(&refs(&case.train(&[])), &[text(&b)]);
     fs::create_dir(&b).unwrap();
-    fails(&refs(&case.train(&[])), &[text(&b), "no pictures"]);
+    fails(&refs(&case.train(&[])), &[text(&b), "no images"]);
     assert!(!case.out().exists(), "a run that never began left a folder");
 }
 
@@ -84,7 +84,7 @@ fn one_image_a_domain_is_enough() {
 fn pictures_below_the_crop_are_refused() {
     let case = Case::new(2);
     let more = ["--preprocess", "crop", "--crop-size", "64", "--load-size", "64"];
-    fails(&refs(&case.train(&more)), &["trainA", "no usable picture among 2,"]);
+    fails(&refs(&case.train(&more)), &["trainA", "no usable image among 2:"]);
     fails(&refs(&case.train(&[&more[..], &["--strict"]].concat())), &["48×48", "64"]);
 }
 
@@ -148,7 +148,7 @@ fn a_damaged_checkpoint_is_refused() {
     let path = case.checkpoint();
     let bytes = fs::read(&path).unwrap();
     fs::write(&path, &bytes[..bytes.len() - 100]).unwrap();
-    case.fails_to_resume(&[], &[text(&path), "cut short"]);
+    case.fails_to_resume(&[], &[text(&path), "truncated"]);
     let mut wrong = bytes.clone();
     let last = wrong.len() - 1;
     wrong[last] ^= 1;
@@ -186,11 +186,11 @@ fn variants_without_pictures_are_refused() {
     let empty = case.folder.path().join("empty");
     fs::create_dir_all(empty.join("trainA")).unwrap();
     let elsewhere = [&int8[..], &["--calibrate", text(&empty)]].concat();
-    fails(&elsewhere, &["no pictures", "--calibrate", text(&empty)]);
+    fails(&elsewhere, &["no images", "--calibrate", text(&empty)]);
     fails(&[&int8[..], &["--calibration-images", "0"]].concat(), &["--calibration-images"]);
     fails(&[&int8[..], &["--float-share", "2"]].concat(), &["--float-share", "0 to 1"]);
     fs::remove_dir_all(case.data()).unwrap();
-    fails(&int8, &["no pictures", "--calibrate", text(&case.data())]);
+    fails(&int8, &["no images", "--calibrate", text(&case.data())]);
     let left = fs::read_dir(&pair).unwrap().map(|f| f.unwrap().file_name());
     assert!(left.into_iter().all(|f| f == "G.onnx" || f == "F.onnx"));
     run(&export);
@@ -202,7 +202,8 @@ fn values_that_are_no_numbers_are_not_saved() {
     let case = Case::new(2);
     let checkpoints = case.out().join("checkpoints");
     let wild = ["--lr", "1e30", "--max-iters", "8", "--print-freq", "1000", "--keep", "1"];
-    let said = fails(&refs(&case.train(&wild)), &["no number after iteration 8", "lower --lr"]);
+    let said =
+        fails(&refs(&case.train(&wild)), &["NaN or infinite after iteration 8", "lower --lr"]);
     assert!(!said.contains("--mixed-precision") && !said.contains("--resume"), "{said}");
     assert!(!checkpoints.exists(), "a checkpoint was written");
     fs::remove_dir_all(case.out()).unwrap();

@@ -62,18 +62,18 @@ fn each_thing_has_a_line_of_advice() {
     let check = ["check", "--data", data.to_str().unwrap(), "--sheet", sheet.to_str().unwrap()];
     let said = said(&check);
     for line in [
-        "trainA: 8 pictures, short sides from 200 to 300 pixels",
-        "trainB: 5 pictures, short sides from 300 to 300 pixels, 4 masks",
+        "trainA: 8 images, short sides from 200 to 300 pixels",
+        "trainB: 5 images, short sides from 300 to 300 pixels, 4 masks",
         "trainA: 1 file cannot be read and will be skipped: ",
-        "trainA: 1 picture with a short side below 286 (small.png); ",
-        "trainA: 1 picture more than twice as long as high, or as high as long (long.png); ",
-        "trainA: 1 picture without colours (grey.png); ",
-        "trainB: 1 picture without a mask (both.png); ",
-        "trainB: 1 picture with an empty mask (1.png); ",
-        "trainB: 1 picture with a mask of all white (2.png); ",
-        "trainB: 1 picture with a mask of another size or that cannot be read (3.png); ",
-        "trainA and testA: 1 picture in both, or nearly (copy.png = 1.png); scores",
-        "trainA and trainB: 1 picture in both, or nearly (2.png = both.png); ",
+        "trainA: 1 image with a short side below 286 (small.png); ",
+        "trainA: 1 image with one side more than twice as long as the other (long.png); ",
+        "trainA: 1 image without colour (grey.png); ",
+        "trainB: 1 image without a mask (both.png); ",
+        "trainB: 1 image with an empty mask (1.png); ",
+        "trainB: 1 image with an all-white mask (2.png); ",
+        "trainB: 1 image with a mask that has another size or cannot be read (3.png); ",
+        "trainA and testA: 1 image the same, or nearly, in both (copy.png = 1.png); scores",
+        "trainA and trainB: 1 image the same, or nearly, in both (2.png = both.png); ",
         "trainB has masks and trainA none; ",
         "training can start",
     ] {
@@ -106,7 +106,7 @@ fn what_cannot_be_trained_on_fails() {
     for i in 0..2 {
         fs::write(folder.path().join(format!("trainB/00{i}.png")), b"broken").unwrap();
     }
-    fails(&check, &["training cannot start: trainB has no picture"]);
+    fails(&check, &["training cannot start: trainB has no usable image"]);
     fs::remove_file(Path::new(data).join("trainB/000.png")).unwrap();
     fs::rename(Path::new(data).join("trainB/001.png"), Path::new(data).join("trainB/x.png"))
         .unwrap();

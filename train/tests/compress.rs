@@ -111,7 +111,7 @@ fn teachers_that_cannot_teach_are_refused_and_leave_no_run() {
     compress(&["--teacher", &g, "--lambda-recon-a=-1"], &["--lambda-recon-a", "-1"]);
     compress(&["--teacher", &g, "--random-gamma-a", "1"], &["--random-gamma-a is 1", "teacher"]);
     // Twice as wide as its teacher is no smaller pair.
-    fails(&["compress", "--data", &data, "--out", &out, "--teacher", &g], &["how small?"]);
+    fails(&["compress", "--data", &data, "--out", &out, "--teacher", &g], &["no budget"]);
     let none = program().args(["compress", "--data", &data, "--out", &out]).output().unwrap();
     assert!(String::from_utf8_lossy(&none.stderr).contains("--teacher"));
 }
@@ -268,7 +268,7 @@ fn budgets_and_batches_that_cannot_work_say_what_would() {
     compress("big", &["--max-macs", "1e9", "--size", "30"], &["--size", "4"]);
     compress("plain", &["--max-macs", "1e5"], &["--norm none"]);
     compress("unet", &[], &["teacher has no residual blocks", "--lambda-distill-a 0"]);
-    compress("nowhere", &[], &["no run here"]);
+    compress("nowhere", &[], &["no run found"]);
     let (teacher, file) = (case.path("big"), case.path("big.pair/G.onnx"));
     let both = ["compress", "--run", &teacher, "--teacher", &file, "--out", &out, "--data", &data];
     let said = program().args(both).output().unwrap();

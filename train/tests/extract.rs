@@ -88,7 +88,7 @@ fn frames_are_not_written_over() {
 
     let old = Path::new(out).join(&first[0]);
     fs::write(&old, b"mine").unwrap();
-    fails(&extract, &[out, "there already", "--out"]);
+    fails(&extract, &[out, "already exists", "--out"]);
     assert_eq!((names(), fs::read(&old).unwrap()), (first, b"mine".to_vec()));
 }
 

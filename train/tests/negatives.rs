@@ -59,6 +59,6 @@ fn a_folder_that_is_missing_or_empty_is_named() {
     let train = ["train", "--data", text(&data), "--out", text(&out), "--negatives", text(&none)];
     fails(&[&train, SMALL].concat(), &[text(&none), "No such file"]);
     fs::create_dir(&none).unwrap();
-    fails(&[&train, SMALL].concat(), &[text(&none), "no pictures", "--negatives"]);
+    fails(&[&train, SMALL].concat(), &[text(&none), "no images", "--negatives"]);
     assert!(!out.exists(), "a run that never began left a folder");
 }

@@ -131,7 +131,7 @@ fn an_interrupt_saves_and_ends_and_the_run_goes_on() {
     assert_eq!(ended.status.code(), Some(0), "{said}");
     let (_, after) = said.split_once("stopped after iteration ").unwrap();
     let (at, rest) = after.split_once(' ').unwrap();
-    assert!(rest.starts_with("of 100000, go on with --resume"), "{said}");
+    assert!(rest.starts_with("of 100000, continue with --resume"), "{said}");
     let at: u64 = at.parse().unwrap();
     assert!(run_folder.join(format!("checkpoints/{at:08}.safetensors")).is_file());
 
@@ -170,12 +170,9 @@ fn a_damaged_checkpoint_is_passed_over_for_the_one_before() {
 
     let says = |arguments: &[&str]| {
         let stderr = String::from_utf8_lossy(&run(arguments).stderr).into_owned();
-        let expected = ["warning: ", "00000006.safetensors: not a checkpoint or cut short"];
+        let expected = ["warning: ", "00000006.safetensors: not a checkpoint, or truncated"];
         assert!(expected.iter().all(|part| stderr.contains(part)), "{stderr}");
-        assert!(
-            stderr.contains(&format!("taking {} instead", checkpoint(4).display())),
-            "{stderr}"
-        );
+        assert!(stderr.contains(&format!("using {} instead", checkpoint(4).display())), "{stderr}");
     };
     let pair = folder.path().join("pair");
     says(&["export", "--run", out, "--out", pair.to_str().unwrap()]);

@@ -49,7 +49,7 @@ fn a_run_is_scored_and_its_best_checkpoint_kept() {
     let images = format!("\\\"images\\\":{},", a[least].0);
     assert!(state.contains(&images), "{images} of {sums:?}: {state}");
     let page = fs::read_to_string(out.join("report/index.html")).unwrap();
-    assert!(page.contains("Validation: there and back"));
+    assert!(page.contains("Validation: cycle error"));
 
     run(&["export", "--run", text(&out), "--best", "--out", text(&pair)]);
     let card = fs::read_to_string(pair.join("README.md")).unwrap();

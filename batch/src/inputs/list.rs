@@ -8,7 +8,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-/// The paths of a list: one a line, or separated by NUL if there is one in it.
+/// The paths of a list: one per line, or separated by NUL if it contains one.
 pub fn paths(text: &[u8]) -> Vec<PathBuf> {
     let separator = if text.contains(&0) { 0 } else { b'\n' };
     let entries = text.split(|&byte| byte == separator);
@@ -19,8 +19,8 @@ pub fn paths(text: &[u8]) -> Vec<PathBuf> {
     entries.filter(|entry| !entry.is_empty()).map(|e| OsStr::from_bytes(e).into()).collect()
 }
 
-/// Where the output of a listed path goes: to the same path below the output folder. One that leads out of
-/// the current folder keeps its name only.
+/// The output of a listed path: the same path below the output folder, or only the name if the path leads
+/// out of the current folder.
 pub fn place(path: &Path) -> PathBuf {
     let current = std::env::current_dir().ok();
     let path = current.and_then(|current| path.strip_prefix(current).ok()).unwrap_or(path);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! From what the command line names to files, each with its place below the output folder.
+//! Finds the input files of the command line and their outputs.
 
 mod list;
 mod name;
@@ -21,15 +21,15 @@ use crate::{
     picture::PictureFormat,
 };
 
-/// The folder that this program keeps its own files in, in the output folder.
+/// The program's own folder within the output folder.
 pub const OWN_FOLDER: &str = ".cyclegan-batch";
 
 /// What kind of file an input is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A video, to be written in this container.
+    /// A video, and its output container.
     Video(Container),
-    /// A picture, to be written in this format.
+    /// An image, and its output format.
     Picture(PictureFormat),
 }
 
@@ -40,11 +40,11 @@ pub struct Item {
     pub input: PathBuf,
     /// Its path below the input folder, which decides its share and its name in messages.
     pub relative: PathBuf,
-    /// What it becomes.
+    /// Its kind and output format.
     pub kind: Kind,
-    /// Where the output goes, below the output folder.
+    /// The output's path below the output folder.
     pub output: PathBuf,
-    /// Why it cannot be translated, if that shows without opening it.
+    /// Why it cannot be translated, if that is known without opening it.
     pub problem: Option<String>,
 }
 
@@ -59,7 +59,7 @@ impl Item {
                     _ => own,
                 });
                 let kind = finder.container.or(own).unwrap_or(Container::Mkv);
-                // A name that stands for the container already is kept as it is: clip.M4V.
+                // An extension that already fits the container is kept: clip.M4V.
                 let is_kept = Container::of_name(&input) == Some(kind);
                 let renamed = || relative.with_extension(kind.extension());
                 (Kind::Video(kind), if is_kept { relative.clone() } else { renamed() })
@@ -73,21 +73,21 @@ impl Item {
     }
 }
 
-/// Finds the files that inputs are found by.
+/// Finds input files.
 pub struct Finder<'a> {
     /// The output folder, which is not searched.
     pub out: &'a Path,
-    /// Outputs keep their path below this folder, if it is given.
+    /// The folder to which outputs' paths are relative, if given.
     pub base: Option<&'a Path>,
     /// The container of videos, if not the input's.
     pub container: Option<Container>,
-    /// Whether videos are ProRes, which not every container holds.
+    /// Whether videos are ProRes, which not every container accepts.
     pub is_prores: bool,
-    /// What searches find only, if there is any.
+    /// Patterns of --include; empty for all files.
     pub include: &'a [glob::Pattern],
-    /// What they leave out.
+    /// Patterns of --exclude.
     pub exclude: &'a [glob::Pattern],
-    /// How outputs are named, if not as the inputs.
+    /// Template for the outputs' names, if given.
     pub name: Option<&'a str>,
 }
 
@@ -108,7 +108,7 @@ impl<'a> Finder<'a> {
         })
     }
 
-    /// All files, in the order of the command line; what cannot be found is there with its problem.
+    /// All files in the order of the command line, including those with a problem.
     pub fn find(&self, inputs: &[OsString]) -> Result<Vec<Item>> {
         let mut items = Vec::new();
         for input in inputs {
@@ -125,7 +125,7 @@ impl<'a> Finder<'a> {
                 self.add_argument(input, &mut items)?;
             }
         }
-        ensure!(!items.is_empty(), "there is no video and no picture in what was given");
+        ensure!(!items.is_empty(), "the inputs contain no video or image");
         Ok(self.told_apart(items))
     }
 
@@ -133,7 +133,7 @@ impl<'a> Finder<'a> {
         let path = Path::new(input);
         let pattern = input.to_str().filter(|text| text.contains(['*', '?', '[']));
         match pattern {
-            // A file may be called so.
+            // A file may have such a name.
             Some(pattern) if path.symlink_metadata().is_err() => {
                 self.add_matches(pattern, items).with_context(|| format!("'{pattern}'"))?;
             }
@@ -149,7 +149,7 @@ impl<'a> Finder<'a> {
         let before = items.len();
         for path in glob::glob(pattern)? {
             let path = path?;
-            // The files of a folder that a pattern finds are found by `**`, too.
+            // `**` also matches the files of a folder that a pattern matches.
             let relative = path.strip_prefix(&fixed).unwrap_or(&path).to_owned();
             let is_hidden = relative.iter().any(|part| part.as_encoded_bytes().starts_with(b"."));
             let is_wanted = !is_hidden && is_known(&path) && self.is_chosen(&relative);
@@ -157,7 +157,7 @@ impl<'a> Finder<'a> {
                 self.push(path, relative, items);
             }
         }
-        ensure!(items.len() > before, "no video and no picture has such a name");
+        ensure!(items.len() > before, "matches no video or image");
         Ok(())
     }
 
@@ -193,7 +193,7 @@ impl<'a> Finder<'a> {
         }
     }
 
-    /// Whether a file that a search has found is one of those that are wanted.
+    /// Whether --include and --exclude keep a file that a search has found.
     fn is_chosen(&self, relative: &Path) -> bool {
         let matches = |pattern: &glob::Pattern| {
             pattern.matches_path(relative)
@@ -226,14 +226,14 @@ impl<'a> Finder<'a> {
         items.push(item);
     }
 
-    /// Leaves out what is named twice, and says of two files that would get the same output which
-    /// comes first.
+    /// Removes duplicates. Of two files with the same output, the second gets a problem that names the
+    /// first.
     fn told_apart(&self, items: Vec<Item>) -> Vec<Item> {
         let mut first = HashMap::<PathBuf, PathBuf>::new();
         let mut kept = Vec::with_capacity(items.len());
         for mut item in items {
             if is_same(&self.out.join(&item.output), &item.input) {
-                item.problem.get_or_insert("is its own output; give another --out".to_owned());
+                item.problem.get_or_insert("is its own output; use another --out".to_owned());
             }
             match first.entry(item.output.clone()) {
                 Entry::Vacant(free) => {
@@ -243,8 +243,8 @@ impl<'a> Finder<'a> {
                 Entry::Occupied(taken) => {
                     let other = taken.get().display();
                     let cause = format!(
-                        "would get the same output as {other}; translate it into another --out, or \
-                         give a --base above both"
+                        "has the same output as {other}; translate it into another --out, or use a \
+                         --base above both"
                     );
                     item.problem.get_or_insert(cause);
                 }
@@ -264,7 +264,7 @@ fn is_same(a: &Path, b: &Path) -> bool {
     a == b || a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b))
 }
 
-/// An error without the number that Rust adds.
+/// The text of an error without its number.
 pub fn describe(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_owned()

@@ -9,17 +9,17 @@ use std::{
 
 use anyhow::{Result, ensure};
 
-/// What a template may hold.
+/// The placeholders of a template.
 const PARTS: [&str; 4] = ["{dir}", "{stem}", "{ext}", "{name}"];
 
-/// Fails for a template that cannot name files, or names all the same.
+/// Fails for a template that is invalid or gives all files the same name.
 pub fn check(template: &str) -> Result<()> {
     let rest = PARTS.iter().fold(template.to_owned(), |rest, part| rest.replace(part, ""));
     ensure!(!rest.contains(['{', '}']), "--name '{template}': expected {}", PARTS.join(", "));
     let is_own = template.contains("{stem}") || template.contains("{name}");
     ensure!(
         is_own,
-        "--name '{template}': all outputs would have one name; expected {{stem}} or {{name}}"
+        "--name '{template}': all outputs would have the same name; expected {{stem}} or {{name}}"
     );
     let is_inner = Path::new(template)
         .components()
@@ -28,9 +28,9 @@ pub fn check(template: &str) -> Result<()> {
     Ok(())
 }
 
-/// The name that `template` gives an output that would be called `output`.
+/// The name that `template` gives to `output`.
 pub fn apply(template: &str, output: &Path) -> PathBuf {
-    // A name that is no text stays what it is: a template is text.
+    // A name that is not UTF-8 is kept: a template is text.
     let Some(text) = output.to_str() else { return output.to_owned() };
     let path = Path::new(text);
     fn part(part: Option<&OsStr>) -> &str {

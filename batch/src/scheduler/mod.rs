@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The work on many files, step by step, by several threads with a worker process each.
+//! Translates many files in steps, with several threads that each have a worker process.
 
 mod segments;
 
@@ -28,33 +28,33 @@ use crate::{
     worker::protocol::{Reply, Setup, Span, Task},
 };
 
-/// How often a task is done again whose worker has crashed.
+/// How often a task is repeated after its worker has crashed.
 const RETRIES: usize = 1;
 
-/// What is known of a file at the end.
+/// The outcome of a file.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
-    /// How it has ended; none if the program was stopped before.
+    /// Its result; `None` if the program was stopped before.
     pub verdict: Option<Verdict>,
-    /// What a user should know of it.
+    /// Notes for the user.
     pub notices: Vec<String>,
     /// Frames before and after, as HTML.
     pub thumbnails: Option<String>,
 }
 
-/// A file that is being worked on.
+/// A file in progress.
 struct Begun {
     entry: Arc<Entry>,
     since: Instant,
     spans: Vec<Span>,
-    /// Frames of the whole, as far as is known.
+    /// Total number of frames, if known.
     total: Option<u64>,
-    /// Segments that are not finished.
+    /// Unfinished segments.
     left: usize,
-    /// Frames of finished segments, and of those that are being translated.
+    /// Frames of finished segments and of those in progress.
     finished: u64,
     running: Vec<(usize, u64)>,
-    /// Set when the file will be translated in one segment after all.
+    /// Set if the file must be translated in one segment.
     is_uncut: bool,
 }
 
@@ -70,19 +70,19 @@ struct Slot {
     setup: Setup,
 }
 
-/// Why a task did not go well.
+/// Why a task failed.
 enum Failure {
-    /// The program stops.
+    /// The program is stopping.
     Stopped,
-    /// There is no worker to do it.
+    /// There is no worker for it.
     NoWorker(String),
-    /// It may go well in one segment.
+    /// It may succeed in one segment.
     Cut(String),
-    /// It will not go well.
+    /// It cannot succeed.
     Task(String),
 }
 
-/// All files, and what is to be done with them.
+/// All files and their state.
 pub struct Scheduler<'a> {
     options: &'a Options,
     setup: Setup,
@@ -96,7 +96,7 @@ pub struct Scheduler<'a> {
 }
 
 impl<'a> Scheduler<'a> {
-    /// `items`, to be translated with the generator whose files have the hash `model`.
+    /// For `items` and the generator whose files have the hash `model`.
     pub fn new(
         options: &'a Options,
         setup: Setup,
@@ -110,14 +110,14 @@ impl<'a> Scheduler<'a> {
         Self { options, setup, items, model, events, queue, files, alive: AtomicUsize::new(0) }
     }
 
-    /// More threads than this would have nothing to do.
+    /// The most threads that have work.
     pub fn most_jobs(&self) -> usize {
         let is_video = |item: &&Item| matches!(item.kind, Kind::Video(_));
         let may_cut = self.setup.piece > 0 && self.items.iter().any(|item| is_video(&item));
         if may_cut { usize::MAX } else { self.items.len() }
     }
 
-    /// What is known of the files at the end, in the order of the items.
+    /// The outcomes of the files, in the order of the items.
     pub fn outcomes(&self) -> Vec<Outcome> {
         (0..self.files.len()).map(|index| self.file(index).outcome.clone()).collect()
     }
@@ -127,8 +127,8 @@ impl<'a> Scheduler<'a> {
         self.alive.store(threads, Ordering::SeqCst);
     }
 
-    /// Does steps until there are none left, or until no worker can be had.
-    /// `thread` is its number, which decides its device.
+    /// Runs steps until there are none left, or until no worker can be started. The number `thread`
+    /// decides the device.
     pub fn work(&self, worker: Option<Worker>, thread: usize) {
         let devices = &self.options.device;
         let device = (!devices.is_empty()).then(|| devices[thread % devices.len()]);
@@ -156,13 +156,13 @@ impl<'a> Scheduler<'a> {
         });
     }
 
-    /// A thread without a worker leaves its step to the others; the last one has nobody to leave it to.
+    /// A thread without a worker leaves its step to the others; the last thread fails the file.
     fn give_up(&self, step: Step, index: usize, cause: String) -> ControlFlow<()> {
         let others = self.alive.fetch_sub(1, Ordering::SeqCst).saturating_sub(1);
         if others == 0 {
             self.alive.store(1, Ordering::SeqCst);
             self.queue.forget_segments(index);
-            self.end_failed(index, format!("no worker can be started: {cause}"));
+            self.end_failed(index, format!("cannot start a worker: {cause}"));
             return ControlFlow::Continue(());
         }
         // Another process, or thread, may begin the file anew.
@@ -170,7 +170,7 @@ impl<'a> Scheduler<'a> {
             self.file(index).begun = None;
             self.events.forget(index);
         }
-        self.events.warn(&format!("a worker cannot be started, {others} go on: {cause}"));
+        self.events.warn(&format!("cannot start a worker, {others} continue: {cause}"));
         self.queue.push_first([step].into_iter());
         ControlFlow::Break(())
     }
@@ -197,7 +197,7 @@ impl<'a> Scheduler<'a> {
         }
     }
 
-    /// Says what would be done.
+    /// Reports what would be done.
     fn foresee(&self, index: usize, worker: &mut Slot) -> Result<(), Failure> {
         let (mut frames, mut segments) = (Some(1), 1);
         if let Kind::Video(container) = self.items[index].kind {
@@ -236,7 +236,7 @@ impl<'a> Scheduler<'a> {
         Ok(status)
     }
 
-    /// Has a worker write the unfinished output, and gives it its name.
+    /// Has a worker write the output, and gives it its final name.
     fn perform_and_finish(
         &self,
         index: usize,
@@ -257,7 +257,7 @@ impl<'a> Scheduler<'a> {
         }
     }
 
-    /// Has a worker do a task, again if the worker crashes.
+    /// Has a worker run a task, and repeats it if the worker crashes.
     fn perform(
         &self,
         index: usize,
@@ -287,10 +287,10 @@ impl<'a> Scheduler<'a> {
                 Ok(Ending::Crashed(cause)) => {
                     worker.worker = None;
                     if crashes >= RETRIES {
-                        return Err(Failure::Task(format!("{cause}, and again at a second try")));
+                        return Err(Failure::Task(format!("{cause}, twice")));
                     }
                     crashes += 1;
-                    self.note(index, format!("{cause}; it is tried once more"));
+                    self.note(index, format!("{cause}; trying once more"));
                 }
                 Ok(Ending::Stalled(cause)) => {
                     worker.worker = None;
@@ -305,7 +305,7 @@ impl<'a> Scheduler<'a> {
         }
     }
 
-    /// The entry of a video that is being worked on, and its container.
+    /// The entry of a video in progress, and its container.
     fn video(&self, index: usize) -> Option<(Arc<Entry>, Container)> {
         let Kind::Video(container) = self.items[index].kind else { return None };
         Some((self.entry(index)?, container))
@@ -323,7 +323,7 @@ impl<'a> Scheduler<'a> {
     fn note_uncut(&self, index: usize, cause: &str) {
         self.note(
             index,
-            format!("cannot be cut into segments, and is translated in one ({cause})"),
+            format!("cannot be cut into segments and is translated as a whole ({cause})"),
         );
     }
 
@@ -361,7 +361,7 @@ impl<'a> Scheduler<'a> {
         let output: PathBuf = self.options.out.join(&item.output);
         {
             let mut file = self.file(index);
-            // A piece may fail when another one has failed already.
+            // A piece may fail after another one has failed.
             if file.outcome.verdict.is_some() {
                 return;
             }

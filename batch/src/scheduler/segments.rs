@@ -11,7 +11,7 @@ use crate::{
 };
 
 impl Scheduler<'_> {
-    /// Cuts a video into segments, if `may_cut`; those of an earlier run are kept.
+    /// Plans the segments of a video, several only if `may_cut`; keeps those of an earlier run.
     pub(super) fn plan(
         &self,
         index: usize,
@@ -27,7 +27,7 @@ impl Scheduler<'_> {
         match self.perform(index, worker, &task, &|_, _| {})? {
             Reply::Plan { spans, frames } => {
                 let planned = entry.set_plan(&spans);
-                planned.map_err(|error| Failure::Task(format!("cannot be begun: {error:#}")))?;
+                planned.map_err(|error| Failure::Task(format!("cannot be started: {error:#}")))?;
                 self.begin_segments(index, spans, frames, container)
             }
             other => Err(Failure::Task(format!("unexpected {other:?}"))),
@@ -160,7 +160,7 @@ impl Scheduler<'_> {
                 Ok(())
             }
             Err(Failure::Cut(cause) | Failure::Task(cause)) => {
-                // The next run shall not stumble over the same segments.
+                // The next run must not fail on the same segments.
                 entry.drop_segments();
                 Err(Failure::Task(cause))
             }

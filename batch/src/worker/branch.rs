@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The ways of tracks that the container cannot hold as they are: audio encoded anew, subtitles made
-//! plain text.
+//! Conversion of tracks that the container does not accept: audio is re-encoded, subtitles become plain
+//! text.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -18,16 +18,16 @@ use super::{
 };
 use crate::container::Container;
 
-/// A row of elements with one pad at each end.
+/// A chain of elements with one pad at each end.
 pub struct Branch {
     /// The elements.
     pub bin: gst::Element,
-    /// What comes out.
+    /// Caps of the output.
     pub caps: gst::Caps,
 }
 
 impl Branch {
-    /// From a description whose ends have the names `begin` and `end`.
+    /// From a description whose first and last elements are named `begin` and `end`.
     fn new(track: usize, description: &str) -> Result<Self> {
         let bin = gst::parse::bin_from_description(description, false)
             .map_err(|error| anyhow!("`{description}`: {}", error.message()))?;
@@ -42,11 +42,11 @@ impl Branch {
         Ok(Self { bin: bin.upcast(), caps })
     }
 
-    /// Encodes decoded audio with as many channels as it had, whatever their layout was.
+    /// Encodes decoded audio with the same number of channels, for any layout.
     pub fn audio(setup: &Setup, muxer: &Muxer, number: usize, track: &Track) -> Result<Self> {
         let channels = track.channels();
         let own = setup.recipe.audio_encoder.clone();
-        // Samples stay samples where the container has any form of them.
+        // Raw audio stays raw if the container accepts any form of it.
         let raw = muxer.raw_audio().filter(|_| own.is_none() && is_raw(&track.caps));
         let encoder = match raw {
             Some(caps) => format!("capsfilter caps=\"{caps}\""),
@@ -77,7 +77,7 @@ impl Branch {
         Ok(branch)
     }
 
-    /// Brings subtitles into plain text.
+    /// Converts subtitles to plain text.
     pub fn plain_text(track: usize, kind: &str, container: Container) -> Result<Self> {
         let parse = match kind {
             "application/x-ass" | "application/x-ssa" => "ssaparse",
@@ -100,7 +100,7 @@ impl Branch {
     }
 }
 
-/// What `matroskademux` of GStreamer 1.22 calls WebVTT.
+/// The caps that `matroskademux` of GStreamer 1.22 gives WebVTT.
 pub const WEBVTT: &str = "application/x-subtitle-unknown";
 
 /// Gives decoded audio the times that its samples have one after another from the first: the blocks of ADPCM

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What must be true of an output before it gets its name: it opens, and holds what was put into it.
+//! Checks of an output before it gets its final name: it opens and has everything that was written.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ use super::{
     tally::Passed,
 };
 
-/// How far the end of a track may be off: a container's clock is coarse, and its last packet may have no
+/// Tolerance for the end of a track: a container's clock is coarse, and its last packet may have no
 /// duration.
 const TOLERANCE: u64 = 300_000_000;
 
@@ -30,15 +30,15 @@ pub struct Promise {
     pub track: usize,
     /// Whether it is the translated video.
     pub is_video: bool,
-    /// Whether it was encoded anew.
+    /// Whether it was re-encoded.
     pub is_encoded: bool,
-    /// Its caps at the muxer; none if nothing came.
+    /// Its caps at the muxer; `None` if there was no data.
     pub caps: Option<gst::Caps>,
-    /// What came to the muxer.
+    /// The data at the muxer.
     pub passed: Passed,
 }
 
-/// Reads `output` back and compares it with what was written; `is_part` says that it is not all of the input.
+/// Reads `output` back and compares it with what was written; `is_part` if it is only a part of the input.
 pub fn check(
     output: &Path,
     media: &Media,
@@ -52,7 +52,7 @@ pub fn check(
     let unread = if written.is_stream() { 8 } else { 0 };
     let mut found = scan::contents(output, say).context("the output cannot be read back")?;
     for promise in promises {
-        // A track of the input without any data leaves none.
+        // A track of the input without data has none in the output.
         let Some(caps) = promise.caps.as_ref().filter(|_| promise.passed.packets > 0) else {
             if !promise.is_video {
                 let text = format!("track {} is empty", promise.track + 1);
@@ -65,7 +65,7 @@ pub fn check(
             is_same_kind(&contents.caps, caps) || group(&contents.caps) == group(caps)
         });
         let Some(position) = position else {
-            bail!(fault(promise, "is not in the output".to_owned()));
+            bail!(fault(promise, "is missing from the output".to_owned()));
         };
         let contents = found.remove(position);
         compare(promise, caps, &contents, unread)?;
@@ -87,14 +87,14 @@ fn compare(promise: &Promise, caps: &gst::Caps, contents: &Contents, unread: u64
     // What an encoder gives may begin with headers.
     let is_counted = !promise.is_encoded && !is_raw(caps) && !is_raw(&contents.caps);
     if is_counted && got.packets + unread < put.packets {
-        let cause = format!("has {} packets in the output, not {}", got.packets, put.packets);
+        let cause = format!("has {} packets in the output, expected {}", got.packets, put.packets);
         bail!(fault(promise, cause));
     }
     if put.end.saturating_sub(put.first.unwrap_or(0))
         > got.end.saturating_sub(got.first.unwrap_or(0)) + TOLERANCE
     {
         let cause = format!(
-            "lasts {:.2} s in the output, not {:.2} s",
+            "lasts {:.2} s in the output, expected {:.2} s",
             (got.end - got.first.unwrap_or(0)) as f64 / 1e9,
             (put.end - put.first.unwrap_or(0)) as f64 / 1e9
         );
@@ -108,13 +108,13 @@ fn compare(promise: &Promise, caps: &gst::Caps, contents: &Contents, unread: u64
             && put != got
             && !is_opus(caps)
         {
-            bail!(fault(promise, format!("has {got} {field} in the output, not {put}")));
+            bail!(fault(promise, format!("has {got} {field} in the output, expected {put}")));
         }
     }
     Ok(())
 }
 
-/// Opus runs at 48 kHz, whatever its header says of the rate before it was encoded.
+/// Opus runs at 48 kHz; its header gives the rate before encoding.
 fn is_opus(caps: &gst::Caps) -> bool {
     media_type(caps) == "audio/x-opus"
 }
@@ -151,7 +151,7 @@ fn check_ends(
     Ok(())
 }
 
-/// Decodes every track of `output`; fails if that goes wrong, or gives not all frames of the video.
+/// Decodes every track of `output`; fails on an error, or if frames of the video are missing.
 pub fn verify(output: &Path, promises: &[Promise], say: &mut dyn FnMut(Reply)) -> Result<()> {
     let pipeline = Pipeline::new();
     let (frames, weak) = (pipeline.tally("frames decoded"), pipeline.gst().downgrade());
@@ -175,6 +175,9 @@ pub fn verify(output: &Path, promises: &[Promise], say: &mut dyn FnMut(Reply)) -
     let video = promises.iter().find(|promise| promise.is_video);
     let expected = video.map_or(0, |video| video.passed.packets);
     let decoded = frames.get().packets;
-    ensure!(decoded >= expected, "of the output {decoded} of {expected} frames can be decoded");
+    ensure!(
+        decoded >= expected,
+        "only {decoded} of {expected} frames of the output can be decoded"
+    );
     Ok(())
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A file taken apart into its tracks by `decodebin`, which waits for the caps of all of them and shows
-//! them at once.
+//! Demuxes a file with `decodebin`, which waits for the caps of all tracks and exposes them at once.
 
 use std::{
     path::Path,
@@ -13,13 +12,13 @@ use gst::prelude::*;
 
 use super::probe::{media_type, short_id};
 
-/// What decoded or parsed data of a file may wait, in bytes, while another track has none.
+/// The most bytes of a track that may wait while another track has no data.
 const WAITING_BYTES: u32 = 256 << 20;
 
-/// A track as it comes out of a file.
+/// A demuxed track.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// Where it comes out; nothing flows before the tracks are linked.
+    /// Its source pad; nothing flows before the tracks are linked.
     pub pad: gst::Pad,
     /// Its stream id.
     pub id: String,
@@ -27,8 +26,8 @@ pub struct Source {
     pub caps: gst::Caps,
 }
 
-/// Opens `input` in `pipeline`. `decode` says by stream id and caps which tracks are decoded; others come
-/// out parsed. When all tracks are there, `link` gets them in the order of the file.
+/// Opens `input` in `pipeline`. `decode` decides by stream id and caps which tracks are decoded; the others
+/// are only parsed. When all tracks are known, `link` gets them in the order of the file.
 pub fn demux(
     pipeline: &gst::Pipeline,
     input: &Path,
@@ -119,7 +118,7 @@ pub fn is_text(kind: &str) -> bool {
         .any(|text| kind.starts_with(text))
 }
 
-/// A queue that holds as much of a track as the others may lag behind.
+/// A queue large enough for the distance between the tracks.
 pub fn wide_queue() -> Result<gst::Element> {
     let queue = super::muxer::make("queue")?;
     queue.set_property("max-size-buffers", 0u32);

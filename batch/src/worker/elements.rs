@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The elements that the command line asks for: what is wrong with them is told before any file is
-//! touched.
+//! The elements of the command line, checked before any file is touched.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,13 +10,13 @@ use gst::{glib, prelude::*};
 use super::protocol::Setup;
 use crate::options::Direction;
 
-/// The filter as `gst-launch-1.0` takes it, without what could hold spaces.
+/// The filter in the syntax of `gst-launch-1.0`, without values that may contain spaces.
 pub fn filter_description(setup: &Setup) -> String {
     let device = setup.device.map_or(String::new(), |device| format!("device-id={device}"));
     format!("cycleganfilter name=filter threads={} {device} {}", setup.threads, setup.recipe.filter)
 }
 
-/// Gives the filter what its description leaves out.
+/// Sets the properties that the description leaves out.
 pub fn configure(filter: &gst::Element, setup: &Setup) {
     if let Some(model) = &setup.recipe.model {
         filter.set_property("model", model);
@@ -32,7 +31,7 @@ pub fn configure(filter: &gst::Element, setup: &Setup) {
     }
 }
 
-/// A filter of its own, set up as in every branch.
+/// A filter with the same settings as in every branch.
 pub fn filter(setup: &Setup) -> Result<gst::Element> {
     let installed = gst::ElementFactory::find("cycleganfilter").is_some();
     ensure!(
@@ -46,7 +45,7 @@ pub fn filter(setup: &Setup) -> Result<gst::Element> {
     ensure!(is_filter, "{option}: expected PROPERTY=VALUE, separated by spaces");
     ensure!(
         filter.has_property("active-model"),
-        "the element cycleganfilter that GStreamer finds is older than this program; install both together"
+        "GStreamer finds a cycleganfilter that is older than this program; install both together"
     );
     if let Some(provider) = &setup.provider {
         let property = filter.find_property("execution-provider");
@@ -62,7 +61,7 @@ pub fn filter(setup: &Setup) -> Result<gst::Element> {
     Ok(filter)
 }
 
-/// Fails for an encoder that GStreamer cannot make.
+/// Fails for an encoder that GStreamer cannot create.
 pub fn check_encoders(setup: &Setup) -> Result<()> {
     let recipe = &setup.recipe;
     let asked = [("video", &recipe.video_encoder), ("audio", &recipe.audio_encoder)];
@@ -75,7 +74,7 @@ pub fn check_encoders(setup: &Setup) -> Result<()> {
     Ok(())
 }
 
-/// What `parse` makes of an option. A value out of range, of which GLib only warns, is an error.
+/// Parses an option. A value out of range, for which GLib only warns, is an error.
 fn parsed<T>(option: &str, parse: impl FnOnce() -> Result<T, glib::Error>) -> Result<T> {
     const DOMAIN: Option<&str> = Some("GLib-GObject");
     let warned = Arc::new(Mutex::new(None));
@@ -88,7 +87,7 @@ fn parsed<T>(option: &str, parse: impl FnOnce() -> Result<T, glib::Error>) -> Re
     glib::log_remove_handler(DOMAIN, handler);
     let made = made.map_err(|error| anyhow!("{option}: {}", error.message()))?;
     match warned.lock().unwrap_or_else(PoisonError::into_inner).take() {
-        Some(words) => Err(anyhow!("{option}: {words}; `gst-inspect-1.0` tells the range")),
+        Some(words) => Err(anyhow!("{option}: {words}; `gst-inspect-1.0` shows the range")),
         None => Ok(made),
     }
 }

@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Why something failed, in one line that a user understands.
+//! Error messages in one line that users understand.
 
 use std::fmt;
 
 use gst::prelude::*;
 
-/// Why a disk is too small.
+/// The disk is full.
 pub const NO_SPACE: &str = "no space left for the output";
-/// Why a file has no tracks.
+/// The file has no tracks.
 pub const NO_INDEX: &str = "is truncated, or still being written: its index is missing";
-/// Why a file gives no frames.
+/// The file gives no frames.
 pub const NOTHING_DECODED: &str = "is damaged: nothing in it can be decoded";
 
-/// A failure that does not come from the file but from its being cut into segments.
+/// A failure that is caused by cutting the file into segments.
 #[derive(Debug)]
 pub struct CutFault(pub String);
 
-/// A failure of one track, by its number from 0, on its way into the output.
+/// A failure of one track on its way into the output.
 #[derive(Debug)]
 pub struct TrackFault {
     /// The track.
@@ -46,8 +46,8 @@ pub fn track_name(track: usize) -> String {
     format!("track-{track}-")
 }
 
-/// The error that a message of a pipeline stands for; `missing` are descriptions of missing plugins that
-/// were reported before.
+/// Converts an error message of a pipeline; `missing` are descriptions of missing plugins that were
+/// reported before.
 pub fn explain(message: &gst::message::Error, missing: &[String]) -> anyhow::Error {
     let cause = cause_of(message, missing);
     let mut object = message.src().cloned();
@@ -56,7 +56,8 @@ pub fn explain(message: &gst::message::Error, missing: &[String]) -> anyhow::Err
         let number = name.strip_prefix("track-").and_then(|rest| rest.split('-').next());
         if let Some(track) = number.and_then(|number| number.parse().ok()) {
             let is_flow = message.error().message().contains("Internal data stream error");
-            let cause = if is_flow { "the container refuses its data".to_owned() } else { cause };
+            let cause =
+                if is_flow { "the container does not accept its data".to_owned() } else { cause };
             return TrackFault { track, cause }.into();
         }
         object = source.parent();
@@ -64,7 +65,7 @@ pub fn explain(message: &gst::message::Error, missing: &[String]) -> anyhow::Err
     anyhow::anyhow!(cause)
 }
 
-/// What an error of a probe means, of which there are no details.
+/// Converts an error of a probe that has no details.
 pub fn explain_probe(error: &gst::glib::Error) -> String {
     match of_kind(error) {
         Some(text) => text.to_owned(),
@@ -82,7 +83,7 @@ fn of_kind(error: &gst::glib::Error) -> Option<&'static str> {
     }
     match error.kind::<gst::StreamError>()? {
         gst::StreamError::TypeNotFound => {
-            Some("is no video or picture, or too damaged to be recognised")
+            Some("is not a video or image, or too damaged to be recognised")
         }
         gst::StreamError::WrongType if error.message().contains("text file") => {
             Some("is a text file")
@@ -107,7 +108,7 @@ fn cause_of(message: &gst::message::Error, missing: &[String]) -> String {
     if says("No space left on device") {
         return NO_SPACE.to_owned();
     }
-    // Decoder and decodebin both notice; whoever is first.
+    // The decoder and decodebin both report it; either may be first.
     if says("No valid frames") || says("all streams without buffers") {
         return NOTHING_DECODED.to_owned();
     }
@@ -136,7 +137,7 @@ pub fn not_installed(missing: &[String]) -> String {
     format!("cannot be decoded, since this is not installed: {}", missing.join(", "))
 }
 
-/// The last line of an error's details, where the cause stands; the first names the source file.
+/// The last line of an error's details, which has the cause; the first names the source file.
 fn last_line(debug: &str) -> Option<String> {
     let detail = debug.lines().skip(1).last()?.trim();
     let is_noise = detail.is_empty() || detail.starts_with("streaming stopped, reason");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Animated GIFs as video: the demuxer that GStreamer 1.22 has for them never ends with some.
+//! Animated GIFs as video: GStreamer 1.22's own demuxer hangs on some of them.
 
 use std::{
     fs::File,
@@ -16,7 +16,7 @@ use image::{AnimationDecoder, DynamicImage, Frame, ImageDecoder, codecs::gif::Gi
 
 use super::pixels;
 
-/// How long a frame is shown whose file says 0, as browsers do it.
+/// Duration of a frame whose duration is 0, as in browsers.
 const USUAL: gst::ClockTime = gst::ClockTime::from_mseconds(100);
 
 /// A source of the frames in a file.
@@ -33,7 +33,7 @@ pub fn source(input: &Path) -> Result<gst::Element> {
         .build();
     let decoder = Mutex::new(Some(decoder));
     let (sink, begun) = (source.clone(), Once::new());
-    // Not before somebody wants it, for until then what is pushed is lost.
+    // Wait for need-data: buffers pushed before it are lost.
     let need_data = move |_: &gst_app::AppSrc, _| {
         begun.call_once(|| {
             let decoder = decoder.lock().ok().and_then(|mut decoder| decoder.take());
@@ -67,7 +67,7 @@ fn push_all(
         writable.set_duration(delay);
         time += delay;
         if sink.push_buffer(buffer).is_err() {
-            // The pipeline has been stopped, and says why itself.
+            // The pipeline was stopped, and reports the cause itself.
             return Ok(());
         }
     }

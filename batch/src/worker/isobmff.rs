@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What `qtdemux` leaves out of MP4 and QuickTime files (ISO/IEC 14496-12; QuickTime File Format).
+//! Parts of MP4 and QuickTime files that `qtdemux` ignores (ISO/IEC 14496-12; QuickTime File Format).
 
 use std::{
     fs::File,
@@ -10,10 +10,10 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-/// An index larger than this is none.
+/// Largest size of an index in bytes.
 const LARGEST_INDEX: u64 = 1 << 30;
 
-/// The boxes in `data`: the type of each and what is in it.
+/// The boxes in `data`: type and content.
 fn boxes(data: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let mut rest = data;
     std::iter::from_fn(move || {
@@ -25,14 +25,14 @@ fn boxes(data: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-/// What is in the box at the end of `path`, each inside the one before.
+/// The content of the box at `path`, a list of nested boxes.
 fn find<'a>(data: &'a [u8], path: &[&[u8]]) -> Option<&'a [u8]> {
     path.iter().try_fold(data, |data, name| {
         boxes(data).find(|(kind, _)| kind == name).map(|(_, inside)| inside)
     })
 }
 
-/// The index of a file, what is in its `moov`.
+/// The index of a file: the content of `moov`.
 fn index(file: &Path) -> Result<Vec<u8>> {
     let mut file = File::open(file)?;
     let mut at = 0;
@@ -66,7 +66,7 @@ pub fn lacks_index(file: &Path) -> bool {
     is_read && &head[4..] == b"ftyp" && index(file).is_err()
 }
 
-/// What an index says that `qtdemux` does not.
+/// Information of an index that `qtdemux` does not provide.
 #[derive(Debug, Default)]
 pub struct Details {
     /// The tracks of raw audio whose samples have their lowest byte first, by their ids: they say so in
@@ -83,7 +83,7 @@ pub struct Details {
     pub disabled: Vec<u32>,
 }
 
-/// What the index of `file` says.
+/// Reads the index of `file`.
 pub fn details(file: &Path) -> Result<Details> {
     let moov = index(file)?;
     let mut details = Details::default();

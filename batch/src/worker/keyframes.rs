@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Where a long video can be cut.
+//! Cuts long videos at key frames.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,12 +8,12 @@ use gst::prelude::*;
 
 use super::protocol::Span;
 
-/// A frame, still encoded.
+/// An encoded frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Frame {
     /// Its stream time in nanoseconds.
     pub time: u64,
-    /// Whether decoding can begin with it.
+    /// Whether it is a key frame.
     pub is_key: bool,
 }
 
@@ -37,7 +37,7 @@ pub fn collect(video: &gst::Pad, frames: Arc<Mutex<Vec<Option<Frame>>>>) {
     });
 }
 
-/// Segments of about `length` nanoseconds, one if that is 0, that begin with key frames, each led in by `lead` frames.
+/// Segments of about `length` nanoseconds that start with key frames, each with `lead` frames before it; one segment if `length` is 0.
 pub fn spans(frames: &[Frame], length: u64, lead: usize) -> Vec<Span> {
     let Some(last) = frames.last() else { return Vec::new() };
     let mut starts = vec![0];
@@ -45,7 +45,7 @@ pub fn spans(frames: &[Frame], length: u64, lead: usize) -> Vec<Span> {
         let begun = starts.last().map_or(0, |&start: &usize| frames[start].time);
         let is_worth_it =
             length > 0 && frame.time - begun >= length && last.time - frame.time >= length / 2;
-        // Two frames of one time would both be in this piece and the one before.
+        // Two frames with the same time would be in this piece and the previous one.
         if frame.is_key && is_worth_it && frames[i - 1].time < frame.time {
             starts.push(i);
         }
@@ -62,10 +62,10 @@ pub fn spans(frames: &[Frame], length: u64, lead: usize) -> Vec<Span> {
     starts.iter().zip(ends).map(span).collect()
 }
 
-/// How many frames leave no more than half a grey level of what was before them, where each takes
-/// the share `smoothing` of the last one's change.
+/// The number of frames after which at most half a grey level of earlier frames is left, if each frame
+/// takes the share `smoothing` of the previous residual.
 pub fn lead_in(smoothing: f64) -> usize {
-    /// Ten seconds at most: near 1 nothing is ever forgotten.
+    /// At most ten seconds: near 1 the past never fades.
     const MOST: f64 = 250.0;
     if smoothing <= 0.0 {
         return 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What of a file is not in the output, besides its tracks, so that a user is told.
+//! Notes about data of a file, besides its tracks, that is not in the output.
 
 use super::{muxer::is_raw, probe::Media};
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
     options::{Preset, Recipe},
 };
 
-/// Tags that are missed where they are lost, and what people call them.
+/// Tags whose loss is reported, and their names in messages.
 const TAGS: [(&str, &str); 8] = [
     ("title", "title"),
     ("artist", "artist"),
@@ -20,7 +20,7 @@ const TAGS: [(&str, &str); 8] = [
     ("copyright", "copyright"),
 ];
 
-/// What shows before anything is written.
+/// Losses that are known before anything is written.
 pub fn foreseen(media: &Media, container: Container, recipe: &Recipe) -> Vec<String> {
     let mut losses = Vec::new();
     let holder = container.name();
@@ -28,7 +28,9 @@ pub fn foreseen(media: &Media, container: Container, recipe: &Recipe) -> Vec<Str
     let holds_chapters = matches!(container, Container::Mkv | Container::Webm);
     if chapters > 0 && !holds_chapters {
         let s = if chapters == 1 { "chapter is" } else { "chapters are" };
-        losses.push(format!("its {chapters} {s} left out: GStreamer writes none into {holder}"));
+        losses.push(format!(
+            "its {chapters} {s} left out: GStreamer cannot write chapters into {holder}"
+        ));
     }
     if !media.attached.is_empty() && container != Container::Mkv {
         let names = media.attached.join(", ");
@@ -42,7 +44,7 @@ pub fn foreseen(media: &Media, container: Container, recipe: &Recipe) -> Vec<Str
     for (i, track) in
         media.tracks.iter().enumerate().filter(|(i, _)| Some(*i) != media.main_video())
     {
-        // What `matroskamux` calls every track is no name.
+        // The names that `matroskamux` gives every track are not names.
         let title = track.tags.get::<gst::tags::Title>();
         let is_name = |title: &str| !["Video", "Audio", "Subtitle"].contains(&title);
         if let Some(title) = title.filter(|title| is_name(title.get())) {
@@ -64,13 +66,13 @@ pub fn foreseen(media: &Media, container: Container, recipe: &Recipe) -> Vec<Str
         losses.push("its transparency, if it has any, is left out".to_owned());
     }
     if ["interleaved", "mixed", "fields"].contains(&text("interlace-mode").as_str()) {
-        losses.push("is interlaced, and becomes progressive".to_owned());
+        losses.push("is interlaced and becomes progressive".to_owned());
     }
     let depth = caps.get::<u32>("bit-depth-luma").unwrap_or(8);
     let is_eight_bit = recipe.video_encoder.is_none() && recipe.preset.is_eight_bit();
     if depth > 8 && is_eight_bit {
         let name = recipe.preset.name();
-        losses.push(format!("its {depth} bits a colour become 8 with --preset {name}"));
+        losses.push(format!("its {depth} bits per component become 8 with --preset {name}"));
     }
     let is_hdr = has("mastering-display-info") || has("content-light-level");
     let writes = [Preset::Hevc];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What becomes of each track of a file.
+//! Decides what is done with each track of a file.
 
 use super::{
     branch::WEBVTT,
@@ -20,7 +20,7 @@ pub enum Action {
     Translate,
     /// It goes into the output as it is.
     Copy(MuxPad),
-    /// It is audio that is decoded and encoded anew.
+    /// It is audio that is re-encoded.
     Encode,
     /// It is subtitles that become plain text.
     PlainText(MuxPad),
@@ -28,7 +28,7 @@ pub enum Action {
     Drop,
 }
 
-/// What is done with the tracks, and what a user should know of it.
+/// What is done with the tracks, and notes for the user.
 #[derive(Debug)]
 pub struct Mapping {
     /// What is done with each track.
@@ -38,8 +38,8 @@ pub struct Mapping {
 }
 
 impl Mapping {
-    /// The mapping of `media` into the container of `muxer`. Of the tracks in `refused` it is known that
-    /// they cannot be copied, of those that are there twice that they cannot be encoded either.
+    /// The mapping of `media` into the container of `muxer`. The tracks in `refused` cannot be copied; those
+    /// that occur twice cannot be encoded either.
     pub fn new(media: &Media, muxer: &Muxer, recipe: &Recipe, refused: &[(usize, String)]) -> Self {
         let (mut audio, mut subtitles) = (0, 0);
         let main = media.main_video();
@@ -91,7 +91,7 @@ fn action(
     if kind.starts_with("video/") || kind.starts_with("image/") {
         let what = match kind.starts_with("video/") {
             true => "is left out: only the first video is translated",
-            false => "is left out: a picture beside the video",
+            false => "is left out: an image beside the video",
         };
         return (Action::Drop, Some(what.to_owned()));
     }
@@ -104,7 +104,7 @@ fn action(
     }
     let because = match cause {
         None => "cannot hold it".to_owned(),
-        Some(cause) => format!("cannot hold it so ({cause})"),
+        Some(cause) => format!("does not accept it ({cause})"),
     };
     if is_audio && refusals < 2 {
         let is_raw = is_raw(caps) && muxer.raw_audio().is_some();
@@ -113,14 +113,14 @@ fn action(
         } else {
             container.audio_encoder(track.channels()).1
         };
-        return (Action::Encode, Some(format!("is encoded anew as {codec}: {holder} {because}")));
+        return (Action::Encode, Some(format!("is re-encoded as {codec}: {holder} {because}")));
     }
     let plain = gst::Caps::builder("text/x-raw").field("format", "utf8").build();
     if refusals == 0
         && is_text(kind)
         && let Some(pad) = muxer.pad_for(&plain)
     {
-        // Text with tags is what Matroska calls plain text, so nothing is lost there.
+        // Matroska's plain text may have tags, so nothing is lost there.
         let is_loss = kind != "text/x-raw" || container != Container::Mkv;
         let notice = format!("becomes plain text: {holder} cannot hold it");
         return (Action::PlainText(pad), is_loss.then_some(notice));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A worker: a process that does one task after another.
+//! A worker: a process that runs one task after another.
 
 mod branch;
 mod check;
@@ -47,7 +47,7 @@ use mux::Mux;
 use protocol::{Reply, Setup, Task};
 use segment::Job;
 
-/// Reads a set-up and tasks from standard input and replies on standard output, to its end.
+/// Reads the setup and tasks from standard input and replies on standard output, until standard input ends.
 pub fn run() -> ExitCode {
     match work() {
         Ok(()) => ExitCode::SUCCESS,
@@ -64,7 +64,7 @@ fn work() -> Result<()> {
     let Ok(setup) = lines.recv() else { return Ok(()) };
     let setup: Setup = serde_json::from_str(&setup)?;
     elements::check_encoders(&setup)?;
-    // Kept for as long as the worker lives, so that its generator is loaded once.
+    // Kept for the lifetime of the worker, so that its generator is loaded only once.
     let filter = ready_filter(&setup)?;
     say(&Reply::Ready {
         model: filter.property::<Option<PathBuf>>("active-model").unwrap_or_default().into(),
@@ -80,7 +80,7 @@ fn work() -> Result<()> {
     Ok(())
 }
 
-/// The lines of standard input. When it ends the program that would take the results is gone.
+/// The lines of standard input. When it ends, the parent program has exited.
 fn read_lines() -> mpsc::Receiver<String> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
@@ -150,6 +150,6 @@ fn failed(error: &anyhow::Error) -> Reply {
 fn say(reply: &Reply) {
     let mut out = io::stdout().lock();
     let line = serde_json::to_string(reply);
-    // Nobody is left to be told when this fails.
+    // If this fails, the parent has exited.
     let _ = line.map(|line| writeln!(out, "{line}").and_then(|()| out.flush()));
 }

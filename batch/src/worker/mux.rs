@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The output: translated segments as its video, and everything else of the input taken along.
+//! The output: the translated segments as its video, and the other tracks of the input.
 //!
-//! The video is not encoded here, so this takes seconds, and is done anew where a container refuses a
-//! track: that costs the track its codec, never the video.
+//! The video is not encoded here, so this takes seconds, and is repeated if a container refuses a track:
+//! that track then loses its codec, but the video is never lost.
 
 use std::{
     ffi::OsString,
@@ -31,7 +31,7 @@ use super::{
 };
 use crate::container::Container;
 
-/// The segments of a file, and where they go.
+/// The segments of a file, and their output.
 pub struct Mux<'a> {
     /// How files are translated.
     pub setup: &'a Setup,
@@ -43,7 +43,7 @@ pub struct Mux<'a> {
     pub container: Container,
     /// The files of the segments.
     pub segments: &'a [OsString],
-    /// What they are of the input.
+    /// Their spans of the input.
     pub spans: &'a [Span],
 }
 
@@ -93,13 +93,13 @@ impl Mux<'_> {
         let video = promises.iter().find(|promise| promise.is_video);
         let written = video.map_or(0, |video| video.passed.packets);
         if let Some(expected) = expected.filter(|&expected| written < expected) {
-            let cause = format!("{written} of {expected} translated frames are read back");
+            let cause = format!("only {written} of {expected} translated frames can be read back");
             bail!(CutFault(cause));
         }
         Ok(())
     }
 
-    /// Puts right what the muxer of Matroska leaves out.
+    /// Adds what the Matroska muxer leaves out.
     fn correct(&self, media: &Media, promises: &[Promise]) -> Result<()> {
         if self.container != Container::Mkv {
             return Ok(());
@@ -108,7 +108,7 @@ impl Mux<'_> {
         let flags = promises.iter().map(|promise| {
             let track = &media.tracks[promise.track];
             let kind = track.kind().split('/').next().unwrap_or_default().to_owned();
-            // Where a file does not say, the first track of a kind is played.
+            // By default the first track of a kind is played.
             let is_first = !firsts.contains(&kind);
             firsts.push(kind);
             track.flags.unwrap_or(Flags { default: is_first, forced: false })
@@ -157,7 +157,7 @@ impl Mux<'_> {
         let (sender, faults) = mpsc::channel();
         let video = reader::source(self.segments, &self.placed(window), sender)?;
         pipeline.gst().add(&video)?;
-        // It begins when all tracks are linked: the muxer takes no more then.
+        // Starts when all tracks are linked: the muxer accepts no more after that.
         video.set_locked_state(true);
         let links = Links {
             pipeline: pipeline.gst().downgrade(),
@@ -239,13 +239,13 @@ impl Mux<'_> {
     }
 }
 
-/// The tracks that a next attempt treats otherwise: the one that the error is about, else all audio that
-/// is copied, else everything but the video.
+/// The tracks that the next attempt handles differently: the one that the error is about, else all copied
+/// audio, else everything but the video.
 fn to_change(error: &anyhow::Error, mapping: &Mapping) -> Vec<usize> {
     if let Some(fault) = error.downcast_ref::<TrackFault>() {
         let is_open = |action: &Action| !matches!(action, Action::Translate | Action::Drop);
         return match mapping.actions.get(fault.track) {
-            // Subtitles that are refused have no second way.
+            // Refused subtitles have no alternative.
             Some(action) if is_open(action) => vec![fault.track],
             _ => Vec::new(),
         };
@@ -362,10 +362,7 @@ impl Links {
                 let branch = Branch::audio(&self.setup, &self.muxer, track, known)?;
                 let how = self.muxer.pad_for(&branch.caps).with_context(|| {
                     let codec = super::probe::codec_name(&branch.caps);
-                    format!(
-                        "{} cannot hold {codec}; give another --audio-encoder",
-                        container.name()
-                    )
+                    format!("{} cannot hold {codec}; use another --audio-encoder", container.name())
                 })?;
                 self.link_branch(pipeline, &queued, &branch, &how)?
             }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What a container can hold, and the elements that write it.
+//! What a container accepts, and the elements that write it.
 //!
-//! `encodebin2` is no choice here: in GStreamer 1.22 it has pads for audio, video and private data only,
-//! so subtitles would be lost, and it cannot say beforehand which tracks a container refuses.
+//! `encodebin2` cannot be used here: in GStreamer 1.22 it only has pads for audio, video and private data,
+//! so subtitles would be lost, and it cannot say in advance which tracks a container refuses.
 
 use std::path::Path;
 
@@ -26,7 +26,7 @@ pub struct Muxer {
 #[derive(Clone, Debug)]
 pub struct MuxPad {
     template: gst::PadTemplate,
-    /// What brings the track into the form that the container wants.
+    /// The parser that converts the track to the form that the container accepts.
     parser: Option<gst::ElementFactory>,
 }
 
@@ -44,7 +44,7 @@ impl Muxer {
         &self.element
     }
 
-    /// The pad for a track of these caps, if the container can hold it.
+    /// The pad for a track of these caps, if the container accepts it.
     pub fn pad_for(&self, caps: &gst::Caps) -> Option<MuxPad> {
         if self.container.refuses(caps) {
             return None;
@@ -67,7 +67,7 @@ impl Muxer {
         })
     }
 
-    /// The forms of raw audio that the container holds, if any.
+    /// The forms of raw audio that the container accepts, if any.
     pub fn raw_audio(&self) -> Option<gst::Caps> {
         let raw = gst::Caps::new_empty_simple("audio/x-raw");
         let caps = self.templates.iter().map(|template| template.caps().intersect(&raw));
@@ -109,7 +109,7 @@ fn is_same_mpeg(a: &gst::StructureRef, b: &gst::StructureRef) -> bool {
     })
 }
 
-/// An element of GStreamer, or what to do if it is not installed.
+/// Creates an element of GStreamer; fails with what to install.
 pub fn make(factory: &str) -> Result<gst::Element> {
     let element = gst::ElementFactory::make(factory).build();
     element.with_context(|| format!("GStreamer's element {factory} is not installed"))
@@ -124,7 +124,7 @@ pub fn file_sink(path: &Path) -> Result<gst::Element> {
     Ok(file)
 }
 
-/// A pad that the element always has.
+/// A static pad of the element.
 pub fn pad(element: &gst::Element, name: &str) -> Result<gst::Pad> {
     let pad = element.static_pad(name);
     pad.with_context(|| format!("{} has no pad '{name}'", element.name()))
@@ -137,7 +137,7 @@ pub fn add(pipeline: &gst::Pipeline, element: &gst::Element) -> Result<()> {
     Ok(())
 }
 
-/// Links a track that nobody takes; returns where it ends.
+/// Links an unused track to a sink; returns that sink.
 pub fn discard(pipeline: &gst::Pipeline, track: &gst::Pad) -> Result<gst::Pad> {
     let sink = make("fakesink")?;
     sink.set_property("async", false);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Single pictures: read and written with what belongs to them, EXIF and colour profile.
+//! Still images, read and written with EXIF and colour profile.
 
 use std::{
     fs::{self, File},
@@ -27,19 +27,19 @@ use super::{
 };
 use crate::picture::PictureFormat;
 
-/// What an encoder of JPEG and lossy WebP is asked for, of 100.
+/// Quality of JPEG and lossy WebP, of 100.
 const QUALITY: u8 = 95;
 
-/// A picture, upright, and what belongs to it.
+/// An upright image and its metadata.
 struct Picture {
     pixels: DynamicImage,
     icc: Option<Vec<u8>>,
     exif: Option<Vec<u8>>,
-    /// Whether it was stored without loss.
+    /// Whether its file is lossless.
     is_lossless: bool,
 }
 
-/// Translates the picture `input` into `output`.
+/// Translates the image `input` into `output`.
 pub fn translate(
     setup: &Setup,
     input: &Path,
@@ -56,7 +56,7 @@ pub fn translate(
             .is_some_and(|error| error.kind() == std::io::ErrorKind::StorageFull);
         if is_full { anyhow!(fault::NO_SPACE) } else { error }
     })?;
-    // What has its name can be opened.
+    // A file with its final name must be readable.
     let written = ImageReader::open(output)?.with_guessed_format()?;
     let size = written.into_dimensions().context("the output cannot be opened")?;
     if size != (picture.pixels.width(), picture.pixels.height()) {
@@ -65,12 +65,12 @@ pub fn translate(
     Ok(1)
 }
 
-/// The picture that a file holds, upright; of an animation the first frame.
+/// The upright image of a file; the first frame of an animation.
 pub fn open(input: &Path) -> Result<DynamicImage> {
     Ok(read(&fs::read(input)?, &mut |_| {})?.pixels)
 }
 
-/// Whether a file is a picture that can be opened.
+/// Whether a file is an image that can be opened.
 pub fn is_picture(input: &Path) -> bool {
     let reader = ImageReader::open(input).ok().and_then(|reader| reader.with_guessed_format().ok());
     reader.is_some_and(|reader| reader.format().is_some())
@@ -79,9 +79,9 @@ pub fn is_picture(input: &Path) -> bool {
 fn read(bytes: &[u8], say: &mut dyn FnMut(Reply)) -> Result<Picture> {
     let mut note = |text: &str| say(Reply::Notice { text: text.to_owned() });
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
-    let format = reader.format().context("is no picture, or too damaged to be recognised")?;
+    let format = reader.format().context("is not an image, or too damaged to be recognised")?;
     if is_animated(bytes, format) {
-        note("is animated, and only its first frame is translated");
+        note("is animated, but only its first frame is translated");
     }
     let damaged = |error: image::ImageError| match error {
         image::ImageError::Unsupported(error) => anyhow!("cannot be decoded: {error}"),
@@ -97,7 +97,7 @@ fn read(bytes: &[u8], say: &mut dyn FnMut(Reply)) -> Result<Picture> {
     let mut pixels = DynamicImage::from_decoder(decoder).map_err(damaged)?;
     pixels.apply_orientation(orientation);
     if let Some(exif) = &mut exif {
-        // It stands upright now.
+        // It is upright now.
         let _ = Orientation::remove_from_exif_chunk(exif);
     }
     let is_lossless = match format {
@@ -154,7 +154,7 @@ fn write(
                 encode(WebPEncoder::new_lossless(&mut file), picture, &pixels, say)?;
             } else {
                 let encoded = Through::new(&format!("webpenc quality={QUALITY}"))?.push(&pixels)?;
-                let encoded = encoded.buffer().context("no picture")?.map_readable()?.to_vec();
+                let encoded = encoded.buffer().context("no image")?.map_readable()?.to_vec();
                 let (icc, exif) = (picture.icc.as_deref(), picture.exif.as_deref());
                 file.write_all(&riff::with_metadata(&encoded, &pixels, icc, exif)?)?;
             }

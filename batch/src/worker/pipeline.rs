@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A pipeline that runs to its end, and what it says meanwhile.
+//! Runs a pipeline to its end and watches its progress.
 
 use std::{
     cell::RefCell,
@@ -14,23 +14,23 @@ use gst::prelude::*;
 
 use super::{fault, protocol::Reply, tally::Tally};
 
-/// How long one wait for the pipeline's messages takes.
+/// Timeout of one wait for messages.
 const POLL: gst::ClockTime = gst::ClockTime::from_mseconds(50);
 /// The same where a few milliseconds count.
 const SHORT_POLL: gst::ClockTime = gst::ClockTime::from_mseconds(5);
-/// How long nothing may move before the file is given up.
+/// How long a file may make no progress.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// The same before the first frame is translated: a GPU's engine may have to be built for it.
+/// The same before the first frame is translated: a GPU's engine may have to be built.
 const FIRST_PATIENCE: Duration = Duration::from_secs(570);
-/// Between two replies on progress.
+/// Time between two progress replies.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(300);
 
-/// A pipeline, stopped when it goes.
+/// A pipeline, stopped when dropped.
 pub struct Pipeline {
     pipeline: gst::Pipeline,
-    /// What passes where: progress, and where a stall is.
+    /// Tallies of the points of the pipeline, for progress and stalls.
     points: RefCell<Vec<(&'static str, Tally)>>,
-    /// The files that are written: their growth is progress as well.
+    /// The files being written: their growth counts as progress.
     files: RefCell<Vec<PathBuf>>,
     missing: RefCell<Vec<String>>,
 }
@@ -51,19 +51,19 @@ impl Pipeline {
         &self.pipeline
     }
 
-    /// A tally of a point, the points in the order in which data passes them.
+    /// Adds a tally for a point; call in the order in which data passes the points.
     pub fn tally(&self, what: &'static str) -> Tally {
         let tally = Tally::default();
         self.points.borrow_mut().push((what, tally.clone()));
         tally
     }
 
-    /// Takes the growth of `file` for progress.
+    /// Counts the growth of `file` as progress.
     pub fn watch_file(&self, file: PathBuf) {
         self.files.borrow_mut().push(file);
     }
 
-    /// Opens the file without having it played.
+    /// Opens the file without playing it.
     pub fn pause(&self) -> Result<()> {
         self.set_state(gst::State::Paused)
     }
@@ -106,12 +106,12 @@ impl Pipeline {
         }
     }
 
-    /// Begins to play, for [`wait_until`](Self::wait_until).
+    /// Starts to play, for [`wait_until`](Self::wait_until).
     pub fn play(&self) -> Result<()> {
         self.set_state(gst::State::Playing)
     }
 
-    /// Waits until `is_there`, or to the end; returns whether it is there.
+    /// Waits for `is_there` or the end; returns `is_there`.
     pub fn wait_until(&self, is_there: impl Fn() -> bool) -> Result<bool> {
         let mut moved = (Instant::now(), self.position());
         while !is_there() {
@@ -130,7 +130,7 @@ impl Pipeline {
         Ok(true)
     }
 
-    /// Changes whenever anything moves.
+    /// A value that changes with any progress.
     fn position(&self) -> (u64, u64) {
         let packets = self.points.borrow().iter().map(|(_, tally)| tally.get().packets).sum();
         let size = |file: &PathBuf| fs::metadata(file).map_or(0, |file| file.len());
@@ -146,7 +146,7 @@ impl Pipeline {
         }
     }
 
-    /// Where nothing moves.
+    /// A description of the stall.
     fn stall(&self) -> String {
         let points = self.points.borrow();
         let point = |(what, tally): &(&str, Tally)| {
@@ -173,7 +173,7 @@ impl Pipeline {
         Ok(message)
     }
 
-    /// Fails if the message is an error; remembers what plugins are missing.
+    /// Fails if the message is an error; records missing plugins.
     fn take(&self, message: &gst::Message) -> Result<()> {
         match message.view() {
             gst::MessageView::Error(error) => {
@@ -195,10 +195,10 @@ impl Pipeline {
     }
 }
 
-/// The point behind the filter.
+/// The point after the filter.
 pub const TRANSLATED: &str = "frames translated";
 
-/// Whether the decoder that is said to be missing is there: what is damaged cannot be decoded either.
+/// Whether the decoder that is reported missing exists: damaged data cannot be decoded either.
 fn is_installed(missing: &gst::message::Element) -> bool {
     let caps = missing.structure().and_then(|details| details.get::<gst::Caps>("detail").ok());
     caps.is_some_and(|caps| {

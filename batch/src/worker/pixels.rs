@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Pictures in memory through the filter.
+//! Runs images in memory through the filter.
 
 use anyhow::{Context, Result, anyhow};
 use gst::prelude::*;
@@ -13,10 +13,10 @@ use super::{
     protocol::Setup,
 };
 
-/// How long a picture may take: an engine may have to be built for it.
+/// How long an image may take: an engine may have to be built for it.
 const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(570);
 
-/// A pipeline that takes a picture and gives what its elements make of it.
+/// A pipeline that processes images.
 pub struct Through {
     pipeline: gst::Pipeline,
     source: gst_app::AppSrc,
@@ -31,7 +31,7 @@ impl Through {
         Ok(through)
     }
 
-    /// Elements as `gst-launch-1.0` takes them.
+    /// From elements in the syntax of `gst-launch-1.0`.
     pub fn new(description: &str) -> Result<Self> {
         let description =
             format!("appsrc name=in format=time ! {description} ! appsink name=out sync=false");
@@ -47,7 +47,7 @@ impl Through {
         })
     }
 
-    /// What becomes of `picture`.
+    /// The result for `picture`.
     pub fn push(&self, picture: &DynamicImage) -> Result<gst::Sample> {
         let (info, buffer) = frame(picture)?;
         let sample = gst::Sample::builder().buffer(&buffer).caps(&info.to_caps()?).build();
@@ -57,7 +57,7 @@ impl Through {
         }
         self.source
             .push_sample(&sample)
-            .map_err(|_| failure(&bus, "the filter takes no picture"))?;
+            .map_err(|_| failure(&bus, "the filter does not accept the image"))?;
         let poll = gst::ClockTime::from_mseconds(50);
         let mut waited = gst::ClockTime::ZERO;
         while waited < PATIENCE {
@@ -71,10 +71,10 @@ impl Through {
             }
             waited += poll;
         }
-        Err(anyhow!("stalls: the filter gives no picture"))
+        Err(anyhow!("stalls: the filter gives no result"))
     }
 
-    /// What becomes of `picture`, in its own colour type.
+    /// The result for `picture`, in its own colour type.
     pub fn translate(&self, picture: &DynamicImage) -> Result<DynamicImage> {
         let translated = image_of(&self.push(picture)?)?;
         Ok(as_color(translated, picture.color()))
@@ -95,11 +95,11 @@ fn failure(bus: &gst::Bus, otherwise: &str) -> anyhow::Error {
     }
 }
 
-/// GStreamer's 16-bit RGBA with the bytes of a number as the machine has them.
+/// GStreamer's 16-bit RGBA in native byte order.
 const RGBA64: VideoFormat =
     if cfg!(target_endian = "little") { VideoFormat::Rgba64Le } else { VideoFormat::Rgba64Be };
 
-/// `picture` as a frame of GStreamer's: 8-bit grey, RGB or RGBA, or 16-bit RGBA.
+/// `picture` as a GStreamer frame: 8-bit grey, RGB or RGBA, or 16-bit RGBA.
 pub fn frame(picture: &DynamicImage) -> Result<(VideoInfo, gst::Buffer)> {
     let (format, row, bytes) = match picture {
         DynamicImage::ImageLuma8(pixels) => (VideoFormat::Gray8, 1, pixels.as_raw().clone()),
@@ -129,7 +129,7 @@ pub fn frame(picture: &DynamicImage) -> Result<(VideoInfo, gst::Buffer)> {
     Ok((info, buffer))
 }
 
-/// The picture that a frame is.
+/// The image of a frame.
 fn image_of(sample: &gst::Sample) -> Result<DynamicImage> {
     let info = VideoInfo::from_caps(sample.caps().context("no caps")?)?;
     let buffer = sample.buffer().context("no buffer")?;

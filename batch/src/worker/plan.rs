@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What will be done with a video, before anything is built: its segments, and what a user should know.
+//! The plan for a video: its segments, and notes for the user.
 
 use std::path::Path;
 
@@ -16,18 +16,18 @@ use super::{
 };
 use crate::container::Container;
 
-/// Containers in which GStreamer finds a key frame exactly.
+/// Containers in which GStreamer seeks to key frames exactly.
 const SEEKABLE: [&str; 3] = ["video/quicktime", "video/x-matroska", "video/webm"];
 
 /// The segments of a video.
 pub struct Plan {
     /// The segments, at least one.
     pub spans: Vec<Span>,
-    /// How many frames they have together, as far as is known.
+    /// Total number of their frames, if known.
     pub frames: Option<u64>,
 }
 
-/// Probes `input`. It is cut into segments, each led in by `lead` frames, if it is long and `may_cut`.
+/// Probes `input` and, if it is long and `may_cut`, cuts it into segments, each with `lead` frames before it.
 pub fn plan(
     setup: &Setup,
     input: &Path,
@@ -42,7 +42,7 @@ pub fn plan(
     if let (Some(named), Some(found)) = (named, &media.container)
         && !named.is_inside(media_type(found))
     {
-        note(format!("is {}, although it is named {}", codec_name(found), named.extension()));
+        note(format!("is {}, although its extension is {}", codec_name(found), named.extension()));
     }
     let mapping = Mapping::new(&media, &Muxer::new(container)?, &setup.recipe, &[]);
     mapping.notices.into_iter().for_each(&mut note);
@@ -53,7 +53,7 @@ pub fn plan(
     let is_seekable = media.is_seekable
         && media.container.as_ref().is_some_and(|caps| SEEKABLE.contains(&media_type(caps)));
     let is_part = begin > 0 || end.is_some() || recipe.frames.is_some();
-    ensure!(!(is_part && media.is_gif()), "is a GIF, of which only the whole is translated");
+    ensure!(!(is_part && media.is_gif()), "is a GIF, which can only be translated as a whole");
     let is_cut = may_cut && is_seekable && is_long(setup, &media);
     if !(is_part || is_cut) {
         return Ok(Plan { spans: vec![Span::default()], frames: expected_frames(&media) });
@@ -67,7 +67,10 @@ pub fn plan(
         may_seek: is_seekable,
     };
     let Some(mut frames) = scan::frames(input, &media, say)? else {
-        ensure!(recipe.frames.is_none(), "its frames have no times, so --frames cannot count them");
+        ensure!(
+            recipe.frames.is_none(),
+            "its frames have no timestamps, so --frames cannot count them"
+        );
         return Ok(Plan { spans: vec![whole], frames: None });
     };
     let first = frames.partition_point(|frame| frame.time < begin);
@@ -75,7 +78,7 @@ pub fn plan(
     if let Some(count) = recipe.frames {
         last = last.min(first.saturating_add(count as usize));
     }
-    ensure!(first < last, "has no frames there: it lasts {}", lasts(&media));
+    ensure!(first < last, "has no frames in that range: it lasts {}", lasts(&media));
     let stop = frames.get(last).map(|frame| frame.time).or(end);
     frames.truncate(last);
     frames.drain(..first);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What is in a file, as `GstDiscoverer` finds it, before anything is built.
+//! Probes a file with `GstDiscoverer`.
 
 use std::{fs::File, io::Read, path::Path};
 
@@ -14,7 +14,7 @@ use super::{
     matroska::{self, Flags},
 };
 
-/// How long opening a file may take: cold storage and an index at the end of a large file are slow.
+/// How long opening a file may take: slow storage, or an index at the end of a large file.
 const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(120);
 
 /// What is in a file.
@@ -24,9 +24,9 @@ pub struct Media {
     pub container: Option<gst::Caps>,
     /// The tracks, video first, else in the order of their stream ids, which is the file's.
     pub tracks: Vec<Track>,
-    /// The length, if the file says.
+    /// The duration, if known.
     pub duration: Option<gst::ClockTime>,
-    /// Whether a key frame can be sought.
+    /// Whether seeking works.
     pub is_seekable: bool,
     /// The tags of the file.
     pub tags: gst::TagList,
@@ -40,7 +40,7 @@ pub struct Media {
     pub toc: Option<gst::Toc>,
 }
 
-/// A track of a file, still encoded.
+/// An encoded track of a file.
 #[derive(Clone, Debug)]
 pub struct Track {
     /// Its stream id.
@@ -75,7 +75,7 @@ impl Track {
 impl Media {
     /// Probes the file; fails unless there is video in it that can be decoded.
     pub fn probe(input: &Path) -> Result<Self> {
-        // GStreamer 1.22 now and then waits forever for the index of such a file.
+        // GStreamer 1.22 sometimes waits forever for the index of such a file.
         ensure!(!isobmff::lacks_index(input), fault::NO_INDEX);
         let discoverer = Discoverer::new(PATIENCE)?;
         let uri = gst::glib::filename_to_uri(std::path::absolute(input)?, None)?;
@@ -149,16 +149,13 @@ impl Media {
         }
         ensure!(
             info.result() != DiscovererResult::Timeout,
-            "cannot be opened: nothing happens for {} s",
+            "cannot be opened: no progress for {} s",
             PATIENCE.seconds()
         );
         let is_encrypted = |track: &Track| {
             track.kind() == "application/x-cenc" || track.kind().contains("encrypted")
         };
-        ensure!(
-            !media.tracks.iter().any(is_encrypted),
-            "is encrypted (DRM), and cannot be decoded"
-        );
+        ensure!(!media.tracks.iter().any(is_encrypted), "is encrypted (DRM) and cannot be decoded");
         ensure!(
             missing.is_empty(),
             fault::not_installed(&missing.iter().map(|d| described(d)).collect::<Vec<_>>())
@@ -174,7 +171,7 @@ impl Media {
         kind.is_some_and(|kind| ["video/x-matroska", "video/webm"].contains(&kind))
     }
 
-    /// How many chapters it has.
+    /// The number of chapters.
     pub fn chapters(&self) -> usize {
         let entries = self.toc.iter().flat_map(|toc| toc.entries());
         let count = |entry: gst::TocEntry| match entry.entry_type() {

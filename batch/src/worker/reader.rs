@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Translated segments as one track: one file after another, never more than one open.
+//! Reads translated segments as one track: one file after another, with only one open at a time.
 
 use std::{
     ffi::OsString,
@@ -22,7 +22,7 @@ use super::{
 /// Where the times begin: decoding times may lie before the first frame, and time stamps cannot be
 /// negative.
 const BEFORE_ZERO: gst::ClockTime = gst::ClockTime::from_seconds(3600);
-/// Packets of a segment that wait to be taken.
+/// Most packets of a segment that wait.
 const WAITING: u32 = 32;
 
 /// A source of the segments in these files. What goes wrong while they are read goes to `faults`.
@@ -49,7 +49,7 @@ pub fn source(
         .collect();
     let sink = source.clone();
     let begun = std::sync::Once::new();
-    // Not before somebody wants it, for until then what is pushed is lost.
+    // Wait for need-data: buffers pushed before it are lost.
     source.set_callbacks(
         gst_app::AppSrcCallbacks::builder()
             .need_data(move |_, _| {
@@ -58,7 +58,7 @@ pub fn source(
                     thread::spawn(move || {
                         if let Err(error) = push_all(&sink, &parts) {
                             gst::element_error!(sink, gst::StreamError::Failed, ("{error:#}"));
-                            // Nobody listens any more after a failure.
+                            // After a failure the receiver is gone.
                             let _ = faults.send(error);
                         }
                     });
@@ -77,7 +77,7 @@ fn push_all(sink: &gst_app::AppSrc, parts: &[(PathBuf, gst::ClockTime)]) -> Resu
         while let Some(sample) = reader.next()? {
             let sample = joint.place(&sample, *start)?;
             if sink.push_sample(&sample).is_err() {
-                // The pipeline has been stopped, and says why itself.
+                // The pipeline was stopped, and reports the cause itself.
                 return Ok(());
             }
         }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A file read from end to end without decoding: what each track holds.
+//! Reads a file from start to end without decoding it.
 
 use std::{
     path::Path,
@@ -21,7 +21,7 @@ use super::{
     tally::{Passed, Tally},
 };
 
-/// What a track of a file holds.
+/// The content of a track.
 #[derive(Clone, Debug)]
 pub struct Contents {
     /// Its caps.
@@ -66,7 +66,7 @@ pub fn frames(
     }))
 }
 
-/// What the tracks of `file` hold, in its order.
+/// The content of the tracks of `file`, in the file's order.
 pub fn contents(file: &Path, say: &mut dyn FnMut(Reply)) -> Result<Vec<Contents>> {
     let pipeline = Pipeline::new();
     let found = Arc::new(Mutex::new(Vec::new()));

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A segment of a video, or all of it: its frames translated and encoded, in a file of their own that any
-//! player shows.
+//! Translates and encodes a segment of a video, or all of it, into a playable file.
 
 use std::{
     path::Path,
@@ -28,22 +27,22 @@ use super::{
 };
 use crate::{container::Container, encoding::segment_container};
 
-/// How a segment is translated.
+/// The translation of a segment.
 pub struct Job<'a> {
     /// How files are translated.
     pub setup: &'a Setup,
     /// The file.
     pub input: &'a Path,
-    /// Where the segment goes.
+    /// The segment's output file.
     pub output: &'a Path,
-    /// The container of the whole in the end.
+    /// The container of the final output.
     pub container: Container,
     /// The segment.
     pub span: &'a Span,
 }
 
 impl Job<'_> {
-    /// Translates the segment; returns how many frames it has, and when the first is shown.
+    /// Translates the segment; returns its number of frames and the first timestamp.
     pub fn run(&self, say: &mut dyn FnMut(Reply)) -> Result<(u64, u64)> {
         let media = Media::probe(self.input)?;
         let pipeline = Pipeline::new();
@@ -126,7 +125,7 @@ impl Job<'_> {
         let whole = Muxer::new(self.container)?;
         ensure!(
             whole.pad_for(&chain.caps).is_some(),
-            "{} cannot hold {}; give another --container",
+            "{} cannot hold {}; use another --container",
             self.container.name(),
             codec_name(&chain.caps)
         );
@@ -149,7 +148,7 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// Fails if frames are lost behind the decoder; notes what the decoder loses.
+    /// Fails if frames are lost after the decoder; notes what the decoder loses.
     fn check(
         &self,
         chain: &Chain,
@@ -180,7 +179,7 @@ impl Job<'_> {
         let is_fields = packets.abs_diff(2 * frames) * 50 <= packets;
         if packets > frames + 1 && !is_fields {
             let text = format!(
-                "is damaged: {} of {packets} frames cannot be decoded, and are missing",
+                "is damaged: {} of {packets} frames cannot be decoded and are missing",
                 packets - frames
             );
             say(Reply::Notice { text });

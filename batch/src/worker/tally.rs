@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What has passed a point of a pipeline: counted, so that nothing is lost without a word.
+//! Counts data at points of a pipeline, so that no loss goes unnoticed.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gst::prelude::*;
 
-/// What has passed a pad; what lies before time 0 does not count, for muxers drop it.
+/// Data that has passed a pad. Data before time 0 does not count, because muxers drop it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Passed {
     /// Buffers.
     pub packets: u64,
-    /// Running time of the earliest, nanoseconds.
+    /// Earliest running time, nanoseconds.
     pub first: Option<u64>,
-    /// Running time at which the last one ends, nanoseconds.
+    /// Running time of the end of the last buffer, nanoseconds.
     pub end: u64,
 }
 
-/// Counts what passes a pad.
+/// A counter at a pad.
 #[derive(Clone, Debug, Default)]
 pub struct Tally(Arc<Mutex<Passed>>);
 
@@ -48,12 +48,12 @@ impl Tally {
         }
     }
 
-    /// Begins anew.
+    /// Resets the counter.
     pub fn clear(&self) {
         *self.lock() = Passed::default();
     }
 
-    /// What has passed so far.
+    /// The data so far.
     pub fn get(&self) -> Passed {
         *self.lock()
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A few frames of a file before and after, as one picture.
+//! Thumbnails of a file before and after, as one image.
 
 use std::path::Path;
 
@@ -11,13 +11,13 @@ use image::{RgbImage, imageops};
 
 use super::{muxer::pad, picture, pipeline::Pipeline};
 
-/// Frames of a video that are shown.
+/// Number of frames of a video.
 const FRAMES: u32 = 6;
 /// Height of a frame, pixels.
 const HEIGHT: i32 = 120;
-/// Between two frames, pixels.
+/// Gap between two frames, pixels.
 const GAP: u32 = 4;
-/// How long a frame may take to be decoded.
+/// How long decoding a frame may take.
 const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(60);
 
 /// An image element: frames of `input` above, the same of `output` below.
@@ -57,7 +57,7 @@ fn sheet(columns: &[(RgbImage, RgbImage)]) -> RgbImage {
     sheet
 }
 
-/// A file of which frames are shown.
+/// A file that gives frames.
 struct Shown {
     pipeline: Pipeline,
     sink: gst_app::AppSink,
@@ -94,7 +94,7 @@ impl Shown {
         reached.map(drop).map_err(|_| anyhow!("{} cannot be shown", file.display()))
     }
 
-    /// Where frames are taken: in the middle of equal parts; only at the start of a picture.
+    /// The times of the frames: the middles of equal parts; the start for an image.
     fn times(&self) -> Vec<gst::ClockTime> {
         let part = |duration: gst::ClockTime, i: u32| {
             let position = u64::from(2 * i + 1);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The way of the video: decoded frames through the filter into an encoder.
+//! The video branch: decoded frames through the filter into an encoder.
 
 use std::sync::{
     Arc,
@@ -18,18 +18,18 @@ use super::{
 };
 use crate::{container::Container, encoding::Encoding};
 
-/// Raw frames that wait between two threads.
+/// A queue of raw frames between two threads.
 const FRAMES: &str = "queue max-size-buffers=3 max-size-bytes=0 max-size-time=0";
 
-/// `deinterlace` knows 8-bit formats only, and lets others through as they are.
+/// `deinterlace` supports only 8-bit formats and passes others through.
 const DEINTERLACED: &str = "capsfilter caps=\"video/x-raw,interlace-mode=progressive; \
      video/x-raw,format=(string){I420,YV12,NV12,NV21,Y42B,Y444,YUY2,UYVY,Y41B,AYUV,BGRA,RGBA,RGB,BGR}\"";
 
-/// A row of elements with one pad at each end.
+/// A chain of elements with one pad at each end.
 pub struct Chain {
     /// The elements.
     pub bin: gst::Element,
-    /// What comes out.
+    /// Caps of the output.
     pub caps: gst::Caps,
     /// The encoder's name.
     pub encoder: String,
@@ -73,8 +73,7 @@ impl Chain {
         Ok(Self { caps: end.query_caps(None), bin: bin.upcast(), encoder })
     }
 
-    /// Has the encoder write the HDR10 metadata of `caps`, if it is x265enc, which in GStreamer 1.22 takes
-    /// none from its caps.
+    /// Makes x265enc write the HDR10 metadata of `caps`, which it ignores in GStreamer 1.22.
     pub fn write_hdr(&self, caps: &gst::Caps) -> Result<()> {
         if self.encoder != "x265enc" {
             return Ok(());
@@ -202,7 +201,7 @@ fn keep_depth(convert: &gst::Element, filter: &gst::Element, encoder: &gst::Elem
     Ok(())
 }
 
-/// The formats of raw video in `caps`.
+/// The raw video formats in `caps`.
 fn formats(caps: &gst::Caps) -> impl Iterator<Item = gst_video::VideoFormatInfo> + '_ {
     let names = caps.iter().filter_map(|s| s.value("format").ok()).flat_map(|value| match value
         .get::<gst::List>(

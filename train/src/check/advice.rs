@@ -1,41 +1,41 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What to do about what was seen: one line for each thing.
+//! Findings and advice: one line for each.
 
 use std::path::{Path, PathBuf};
 
 use super::look::{Facts, Folder, Mask};
 
-/// Fewer pictures of a domain than this seldom make a pair.
+/// Fewer images of a domain than this seldom give a good pair.
 const FEW: usize = 200;
-/// Sides that differ by more than this make squashed pictures look wrong.
+/// The largest ratio of the sides at which squashed images still look right.
 const LONG: f64 = 2.0;
-/// Domains whose typical sizes differ by more than this are told apart by their sharpness.
+/// The ratio of median sizes from which domains can be distinguished by sharpness.
 const OTHER_SIZE: f64 = 1.5;
-/// A mask with less inside, or more than all but this, is empty or full.
+/// A mask whose white share is below this is empty, above 1 minus this it is full.
 const NOTHING: f64 = 0.001;
-/// Files that a line names.
+/// The most files that a line names.
 const NAMED: usize = 3;
 
-/// What options say of the pictures.
+/// What the options expect of the images.
 #[derive(Clone, Copy, Debug)]
 pub struct Expected {
-    /// Side that pictures are resized to, pixels.
+    /// Side that images are resized to, pixels.
     pub load_size: u32,
-    /// Bits in which the hashes of near-duplicates differ, fewer than this.
+    /// Images whose hashes differ in fewer bits are near-duplicates.
     pub distance: u32,
 }
 
-/// Pictures that a line is about.
+/// A finding and its images.
 #[derive(Debug, PartialEq)]
 pub struct Finding {
     /// What was found, and what to do.
     pub line: String,
-    /// The pictures, or pairs of them one after another.
+    /// The images; for duplicates, one pair after another.
     pub pictures: Vec<PathBuf>,
 }
 
-/// All that there is to say of a data set's folders.
+/// All findings about a data set's folders.
 pub fn findings(folders: &[Folder], expected: Expected) -> Vec<Finding> {
     let mut findings: Vec<Finding> =
         folders.iter().flat_map(|folder| of_folder(folder, expected)).collect();
@@ -60,9 +60,9 @@ fn of_folder(folder: &Folder, expected: Expected) -> Vec<Finding> {
     if is_train && pictures.len() < FEW {
         find(
             format!(
-                "{name}: {} only; several hundred make a pair better, `cyclegan-train extract` takes \
+                "{name}: only {}; several hundred give a better pair, `cyclegan-train extract` takes \
                  them from videos",
-                count(pictures.len(), "picture")
+                count(pictures.len(), "image")
             ),
             vec![],
         );
@@ -70,7 +70,7 @@ fn of_folder(folder: &Folder, expected: Expected) -> Vec<Finding> {
     let mut about = |which: &dyn Fn(&Facts) -> bool, what: &str, advice: &str| {
         let found: Vec<&Facts> = pictures.iter().filter(|p| which(p)).collect();
         if !found.is_empty() {
-            let n = count(found.len(), "picture");
+            let n = count(found.len(), "image");
             let named = listed(found.iter().map(|p| file_name(&p.path)));
             let paths = found.iter().map(|p| p.path.clone()).collect();
             find(format!("{name}: {n} {what} ({named}); {advice}"), paths);
@@ -80,46 +80,45 @@ fn of_folder(folder: &Folder, expected: Expected) -> Vec<Finding> {
     about(
         &|p| p.size.0.min(p.size.1) < load,
         &format!("with a short side below {load}"),
-        "they will be enlarged and look soft: take a smaller --load-size and --crop-size, or leave them out",
+        "they will be upscaled and look blurred: use a smaller --load-size and --crop-size, or remove them",
     );
     about(
         &|p| f64::from(p.size.0.max(p.size.1)) > LONG * f64::from(p.size.0.min(p.size.1)),
-        "more than twice as long as high, or as high as long",
-        "--preprocess resize_and_crop squashes them: take multi_scale_crop, or crop them first",
+        "with one side more than twice as long as the other",
+        "--preprocess resize_and_crop squashes them: use multi_scale_crop, or crop them first",
     );
     about(
         &|p| is_train && p.is_grey,
-        "without colours",
-        "the generators learn from them to take colours away: leave them out",
+        "without colour",
+        "the generators learn to remove colours from them: remove the images",
     );
     if folder.has_masks {
         about(
             &|p| p.mask.is_none(),
             "without a mask",
-            "with --look-at foreground they are not used: add masks, or leave the pictures out",
+            "with --look-at foreground they are not used: add masks, or remove the images",
         );
         about(
             &|p| matches!(p.mask, Some(Mask::Inside(share)) if share < NOTHING),
             "with an empty mask",
-            "the generator learns there to change nothing: right for a picture that holds nothing \
-             of the domain, else draw the mask anew",
+            "the generator learns to leave these images unchanged: correct if they show nothing of \
+             the domain, else redraw the masks",
         );
         about(
             &|p| matches!(p.mask, Some(Mask::Inside(share)) if share > 1.0 - NOTHING),
-            "with a mask of all white",
-            "the generator learns there to repaint everything: white is inside, black outside",
+            "with an all-white mask",
+            "the generator learns to change everything: expected white for the foreground, black for the rest",
         );
         about(
             &|p| matches!(p.mask, Some(Mask::Unusable(_))),
-            "with a mask of another size or that cannot be read",
-            "they will be skipped: make each mask as large as its picture",
+            "with a mask that has another size or cannot be read",
+            "they will be skipped: expected masks of the size of their images",
         );
     }
     findings
 }
 
-/// Near-duplicates between folders: training pictures among those that are scored, or a picture in
-/// both domains.
+/// Near-duplicates between folders: training images in a test set, or an image in both domains.
 fn duplicates(folders: &[Folder], distance: u32) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (i, one) in folders.iter().enumerate() {
@@ -139,17 +138,15 @@ fn duplicates(folders: &[Folder], distance: u32) -> Vec<Finding> {
             );
             let kind = |folder: &Folder| folder.name.trim_end_matches(['A', 'B']).to_owned();
             let advice = match kind(one) == kind(other) {
-                true => "what is in both domains teaches nothing: take one of them away",
-                false => {
-                    "scores of pictures that were trained on are too good: take them away from one"
-                }
+                true => "an image in both domains teaches nothing: remove one of the two",
+                false => "scores on training images are too good: remove them from one of the two",
             };
             findings.push(Finding {
                 line: format!(
-                    "{} and {}: {} in both, or nearly ({named}); {advice}",
+                    "{} and {}: {} the same, or nearly, in both ({named}); {advice}",
                     one.name,
                     other.name,
-                    count(pairs.len(), "picture")
+                    count(pairs.len(), "image")
                 ),
                 pictures: pairs.iter().flatten().map(|p| p.path.clone()).collect(),
             });
@@ -158,7 +155,7 @@ fn duplicates(folders: &[Folder], distance: u32) -> Vec<Finding> {
     findings
 }
 
-/// What the domains have not in common.
+/// Differences between the domains.
 fn between(a: &Folder, b: &Folder) -> Vec<Finding> {
     let mut lines = Vec::new();
     let typical = |folder: &Folder| {
@@ -169,15 +166,15 @@ fn between(a: &Folder, b: &Folder) -> Vec<Finding> {
     let (of_a, of_b) = (typical(a), typical(b));
     if f64::from(of_a.max(of_b)) > OTHER_SIZE * f64::from(of_a.min(of_b)) {
         lines.push(format!(
-            "trainA and trainB: the typical short sides are {of_a} and {of_b}; the discriminators may \
-             tell the domains apart by their sharpness: scale the larger ones down"
+            "trainA and trainB: the median short sides are {of_a} and {of_b}; the discriminators may \
+             distinguish the domains by their sharpness: scale the larger images down"
         ));
     }
     if a.has_masks != b.has_masks {
         let (with, without) = if a.has_masks { ("A", "B") } else { ("B", "A") };
         lines.push(format!(
-            "train{with} has masks and train{without} none; --look-at foreground needs both, \
-             `cyclegan-train masks` makes them"
+            "train{with} has masks and train{without} none; --look-at foreground needs both: \
+             `cyclegan-train masks` writes them"
         ));
     }
     lines.into_iter().map(|line| Finding { line, pictures: vec![] }).collect()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What is seen of each picture of a folder.
+//! Inspects each image of a folder.
 
 use std::{path::PathBuf, thread};
 
@@ -9,48 +9,48 @@ use indicatif::ProgressBar;
 
 use crate::data::{decode, folder::Domain, hash::Hash};
 
-/// The largest mean difference between the channels of a grey picture, grey levels: JPEG leaves some.
+/// The largest mean difference between the channels of a grey image, in grey levels: JPEG causes some.
 const GREY: f64 = 2.0;
 
-/// What was seen of a picture.
+/// Facts about an image.
 #[derive(Clone, Debug)]
 pub struct Facts {
     /// The file.
     pub path: PathBuf,
     /// Width and height, pixels.
     pub size: (u32, u32),
-    /// Whether it has no colours.
+    /// Whether it is greyscale.
     pub is_grey: bool,
-    /// What near-duplicates have nearly in common.
+    /// Its perceptual hash, which near-duplicates nearly share.
     pub hash: Hash,
-    /// Its mask, where it has one.
+    /// Its mask, if it has one.
     pub mask: Option<Mask>,
 }
 
-/// What was seen of a mask.
+/// Facts about a mask.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Mask {
-    /// The share of it that is inside, 0 to 1.
+    /// Its white share, 0 to 1.
     Inside(f64),
     /// It cannot be used.
     Unusable(String),
 }
 
-/// A folder as it was seen.
+/// Facts about a folder.
 #[derive(Debug, Default)]
 pub struct Folder {
     /// `trainA` or the like.
     pub name: String,
-    /// Its pictures that can be read.
+    /// Its readable images.
     pub pictures: Vec<Facts>,
-    /// Those that cannot, and why.
+    /// The unreadable ones, with reasons.
     pub unreadable: Vec<String>,
     /// Whether there is a folder of masks.
     pub has_masks: bool,
 }
 
 impl Folder {
-    /// Looks at every picture of a domain, on all cores.
+    /// Inspects every image of a domain, on all cores.
     pub fn look(name: &str, domain: &Domain, bar: &ProgressBar) -> Self {
         let threads = thread::available_parallelism().map_or(1, usize::from);
         let mut seen: Vec<(usize, Result<Facts, String>)> = thread::scope(|scope| {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The `check` command: a look at a data set before it is trained on.
+//! The `check` command: inspects a data set before training.
 
 mod advice;
 mod look;
@@ -22,24 +22,24 @@ use look::{Folder, Mask};
 /// Arguments of `check`.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// Data set: a folder with trainA and trainB, and testA, testB, trainA_mask, trainB_mask if there
+    /// Data set: a folder with trainA and trainB, and optionally testA, testB, trainA_mask and trainB_mask
     #[arg(long)]
     data: PathBuf,
-    /// How it is to be trained on
+    /// How `train` will use it
     #[arg(long, value_enum, default_value = "unpaired")]
     mode: Mode,
-    /// What `train` is to resize images to, pixels
+    /// The --load-size of `train`, pixels
     #[arg(long, default_value_t = 286)]
     load_size: u32,
-    /// Two pictures are the same when their perceptual hashes differ in fewer bits, of 64
+    /// Two images count as the same if their 64-bit perceptual hashes differ in fewer bits than this
     #[arg(long, default_value_t = 4)]
     distance: u32,
-    /// Write a contact sheet here: a page (.html), or a picture (.png)
+    /// Write a contact sheet to this file: a page (.html) or an image (.png)
     #[arg(long, value_name = "FILE")]
     sheet: Option<PathBuf>,
 }
 
-/// Says what is in a data set and what to do about it; fails if training cannot start.
+/// Prints the content of a data set and what to do about it; fails if training cannot start.
 pub fn run(args: &CheckArgs) -> Result<()> {
     let train = |name: &str| Domain::open(&args.data, name, None);
     let (a, b) = (train("trainA")?, train("trainB")?);
@@ -52,7 +52,7 @@ pub fn run(args: &CheckArgs) -> Result<()> {
         domains.extend(Domain::open_if_there(&args.data, name)?.map(|d| (name.to_owned(), d)));
     }
     let all = domains.iter().map(|(_, domain)| domain.images.len()).sum();
-    let bar = progress::bar(all, "{bar:30} {pos}/{len} pictures eta {eta}");
+    let bar = progress::bar(all, "{bar:30} {pos}/{len} images eta {eta}");
     let look = |(name, domain): &(String, Domain)| Folder::look(name, domain, &bar);
     let folders: Vec<Folder> = domains.iter().map(look).collect();
     bar.finish_and_clear();
@@ -67,7 +67,7 @@ pub fn run(args: &CheckArgs) -> Result<()> {
     }
     for folder in &folders[..2] {
         let usable = folder.pictures.iter().any(|p| !matches!(p.mask, Some(Mask::Unusable(_))));
-        ensure!(usable, "training cannot start: {} has no picture that can be used", folder.name);
+        ensure!(usable, "training cannot start: {} has no usable image", folder.name);
     }
     println!("training can start");
     Ok(())
@@ -81,7 +81,7 @@ fn summary(folder: &Folder) -> String {
         n => format!(", {n} masks"),
     };
     format!(
-        "{}: {} pictures, short sides from {least} to {most} pixels{masks}",
+        "{}: {} images, short sides from {least} to {most} pixels{masks}",
         folder.name,
         folder.pictures.len()
     )

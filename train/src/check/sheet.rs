@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A contact sheet: some pictures of each folder, and those that a finding is about.
+//! A contact sheet: some images of each folder, and those of each finding.
 
 use std::path::{Path, PathBuf};
 
@@ -14,14 +14,14 @@ use crate::{
     samples,
 };
 
-/// Side of a picture on the sheet, pixels.
+/// Side of an image on the sheet, pixels.
 const SIDE: u32 = 128;
-/// Pictures of a folder, spread evenly.
+/// Number of images per folder.
 const SHOWN: usize = 24;
-/// Pictures in a row of a PNG.
+/// Number of images per row of a PNG.
 const ROW: u32 = 12;
 
-/// Writes the sheet, a page or a picture by the ending of its name.
+/// Writes the sheet, as a page or an image by its file extension.
 pub fn write(path: &Path, folders: &[(String, Domain)], findings: &[Finding]) -> Result<()> {
     match path.extension().and_then(|e| e.to_str()) {
         Some("html") => write_beside(path, html(folders, findings)?.as_bytes()),
@@ -46,10 +46,8 @@ fn html(folders: &[(String, Domain)], findings: &[Finding]) -> Result<String> {
         body += &grid(&mut shown.filter_map(|path| Some((name(path), tile(path, None)?))))?;
     }
     for (folder, domain) in folders {
-        let title = format!(
-            "{folder}, {} pictures, what lies outside of masks darker",
-            domain.images.len()
-        );
+        let title =
+            format!("{folder}, {} images, darkened outside their masks", domain.images.len());
         body += &format!("<h2>{}</h2>", page::escape(&title));
         body += &grid(&mut tiles(domain))?;
     }
@@ -62,14 +60,14 @@ fn png(folders: &[(String, Domain)]) -> RgbImage {
     for (f, (_, domain)) in folders.iter().enumerate() {
         for (i, (_, tile)) in tiles(domain).enumerate() {
             let (x, y) = (i as u32 % ROW, i as u32 / ROW + rows * f as u32);
-            // Every tile has its place.
+            // Every tile fits.
             let _ = sheet.copy_from(&tile, x * SIDE, y * SIDE);
         }
     }
     sheet
 }
 
-/// Some pictures of a domain, those that can be read.
+/// Evenly spaced images of a domain, those that can be read.
 fn tiles(domain: &Domain) -> impl Iterator<Item = (String, RgbImage)> {
     let all = domain.images.len();
     let places = (0..all.min(SHOWN)).map(move |i| i * all / all.min(SHOWN));
@@ -79,7 +77,7 @@ fn tiles(domain: &Domain) -> impl Iterator<Item = (String, RgbImage)> {
     })
 }
 
-/// The middle of a picture, what is outside of its mask darker.
+/// The central square of an image, darkened outside its mask.
 fn tile(path: &Path, mask: Option<&PathBuf>) -> Option<RgbImage> {
     let picture = decode::rgb(path).ok()?;
     let (w, h) = (f64::from(picture.width()), f64::from(picture.height()));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Safetensors files with a checksum, read and written in blocks: a checkpoint of two large
-//! networks with their moments has gigabytes, and no second copy of it is ever in memory.
+//! Safetensors files with a checksum, read and written in blocks: a checkpoint of two large networks
+//! with their moments has gigabytes, and a second copy of it is never in memory.
 
 use std::{
     collections::HashMap,
@@ -22,29 +22,29 @@ use tch::{Device, Kind, Tensor, no_grad};
 const BLOCK: usize = 1 << 22;
 /// The format's own limit for a header, bytes.
 const LARGEST_HEADER: u64 = 100_000_000;
-/// Bytes of the header's length, which a file begins with.
+/// Size of the header's length at the start of a file, in bytes.
 const LENGTH: u64 = 8;
 
-/// A file that is open for reading.
+/// An open file.
 #[derive(Debug)]
 pub struct Reader {
     file: fs::File,
     header: Metadata,
-    /// Where the tensors begin.
+    /// Offset of the tensors.
     start: u64,
 }
 
 impl Reader {
-    /// Opens a file; fails if its length is not what its header says.
+    /// Opens a file; fails if its length differs from that in its header.
     pub fn open(path: &Path) -> Result<Self> {
         let mut file = fs::File::open(path)?;
         let length = file.metadata()?.len();
-        let header = header(&mut file).context("not a checkpoint or cut short")?;
+        let header = header(&mut file).context("not a checkpoint, or truncated")?;
         let start = file.stream_position()?;
         let expected = start + header.data_len() as u64;
         ensure!(
             length == expected,
-            "not a checkpoint or cut short: it has {length} bytes, expected {expected}"
+            "not a checkpoint, or truncated: it has {length} bytes, expected {expected}"
         );
         Ok(Self { file, header, start })
     }
@@ -112,7 +112,7 @@ impl Reader {
         Ok(info.shape.iter().map(|&n| n as i64).collect())
     }
 
-    /// Hands the bytes of a tensor to `take`, block by block.
+    /// Passes the bytes of a tensor to `take`, block by block.
     fn blocks(&mut self, name: &str, mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
         let (begin, end) = self.info(name)?.data_offsets;
         self.file.seek(SeekFrom::Start(self.start + begin as u64))?;
@@ -153,7 +153,7 @@ pub fn write(
     let mut hash = Sha256::new();
     hash.update(state(String::new())?);
     let mut file = fs::File::create(path)?;
-    // The checksum is known when everything is written; its length is known before.
+    // The checksum is known only when everything is written; its length is known before.
     let place_holder = head("0".repeat(2 * Sha256::output_size()))?;
     file.write_all(&place_holder)?;
     for (name, tensor) in tensors {
@@ -175,7 +175,7 @@ pub fn write(
     Ok(file.sync_all()?)
 }
 
-/// What stands before the tensors: the header's length and the header.
+/// The bytes before the tensors: the header's length and the header.
 fn head(tensors: &[(String, Tensor)], entries: HashMap<String, String>) -> Result<Vec<u8>> {
     let mut offset = 0;
     let infos = tensors.iter().map(|(name, tensor)| {
@@ -187,7 +187,7 @@ fn head(tensors: &[(String, Tensor)], entries: HashMap<String, String>) -> Resul
     });
     let header = Metadata::new(Some(entries), infos.collect()).map_err(|e| anyhow!("{e}"))?;
     let mut text = serde_json::to_vec(&header)?;
-    // The format wants tensors to begin at a multiple of 8 bytes.
+    // The format requires tensors to start at a multiple of 8 bytes.
     text.resize(text.len().next_multiple_of(LENGTH as usize), b' ');
     Ok([&(text.len() as u64).to_le_bytes()[..], &text].concat())
 }
@@ -263,7 +263,7 @@ mod tests {
         for length in [bytes.len() - 1, 100, 5, 0] {
             fs::write(&path, &bytes[..length]).unwrap();
             let error = format!("{:#}", Reader::open(&path).unwrap_err());
-            assert!(error.contains("cut short"), "{error}");
+            assert!(error.contains("truncated"), "{error}");
         }
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What a student may cost, and the largest one of a family that costs no more.
+//! The budget of a student, and the largest student within it.
 
 use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
@@ -14,47 +14,47 @@ use crate::{
     options::TrainOptions,
 };
 
-/// The first layer's channels that are tried come in steps of this: what vector units like.
+/// Step of the first layer's channels in the search, which suits vector units.
 const STEP: u32 = 4;
-/// The most channels of the first layer that are tried.
+/// Most channels of the first layer in the search.
 const MOST: u32 = 64;
 
-/// What a student may cost.
+/// The budget of a student.
 #[derive(Clone, Debug, Args)]
 pub struct Budget {
-    /// Multiply-accumulates of a student at most, for example 2.5e9; transposed convolutions are
+    /// Most multiply-accumulates of a student, for example 2.5e9; transposed convolutions are
     /// counted at their input's size
     #[arg(long, conflicts_with = "max_ms", help_heading = "Budget")]
     max_macs: Option<f64>,
-    /// Milliseconds of a student at most, measured with ONNX Runtime on this machine
+    /// Most milliseconds of a student, measured with ONNX Runtime on this machine
     #[arg(long, help_heading = "Budget")]
     max_ms: Option<f64>,
-    /// What milliseconds are measured on
+    /// Where milliseconds are measured
     #[arg(long, value_enum, default_value = "cpu", help_heading = "Budget")]
     provider: Provider,
-    /// Side of the picture that costs are counted and measured at, pixels
+    /// Side of the square image that costs are counted and measured on, pixels
     #[arg(long, default_value_t = 256, help_heading = "Budget")]
     pub size: u32,
 }
 
-/// What ONNX Runtime runs on.
+/// The provider for the measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Provider {
-    /// The processor, all cores
+    /// The CPU, all cores
     Cpu,
 }
 
-/// One number that a student must not exceed.
+/// The limit on a student's cost.
 #[derive(Clone, Copy, Debug)]
 pub struct Limit {
     /// The number.
     pub most: f64,
-    /// What it counts.
+    /// Its unit.
     unit: Unit,
     size: u32,
 }
 
-/// What a budget counts.
+/// Unit of a budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Unit {
     Macs,
@@ -90,7 +90,7 @@ impl Budget {
 }
 
 impl Limit {
-    /// What a network costs, in the limit's unit.
+    /// The cost of a network, in the limit's unit.
     pub fn cost(&self, generator: &Generator) -> Result<f64> {
         let side = u64::from(self.size);
         match self.unit {
@@ -99,7 +99,7 @@ impl Limit {
         }
     }
 
-    /// Fails when a network whose shape was given costs more.
+    /// Fails if a network of a given shape costs more.
     pub fn allow(&self, generator: &Generator) -> Result<()> {
         let cost = self.cost(generator)?;
         ensure!(
@@ -112,19 +112,19 @@ impl Limit {
         Ok(())
     }
 
-    /// Fails when `least`, the cost of the smallest student there is, is more.
+    /// Fails if `least`, the cost of the smallest student, exceeds the limit.
     pub fn allow_least(&self, least: f64) -> Result<()> {
         ensure!(
             least <= self.most,
             "the budget is {}, but the smallest possible student needs {}",
             self.show(self.most),
-            // Rounded up: what is printed must do.
+            // Rounded up, so that the printed value is sufficient.
             self.show(least * 1.0001)
         );
         Ok(())
     }
 
-    /// A cost with its unit, as the options take it.
+    /// A cost with its unit, as in the options.
     fn show(&self, cost: f64) -> String {
         match self.unit {
             Unit::Macs => format!("{cost:.4e} MACs"),
@@ -132,12 +132,12 @@ impl Limit {
         }
     }
 
-    /// Sets the channels of `options` to the most that fit.
+    /// Sets the channels of `options` to the largest numbers within the limit.
     pub fn widen(&self, options: &mut TrainOptions) -> Result<()> {
         let cost =
             |step: u32| self.cost(&Generator::new(scaled(options, step * STEP).generator(0)));
         self.allow_least(cost(1)?)?;
-        // `low` fits, all from `high` on do not.
+        // `low` fits; `high` and above do not.
         let (mut low, mut high) = (1, MOST / STEP + 1);
         while low + 1 < high {
             let middle = (low + high) / 2;

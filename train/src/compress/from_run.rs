@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A run of ours as a teacher: its pictures, its features, its discriminators and, where it is of
-//! inception blocks, the student's architecture.
+//! A run as a teacher: it provides images, features, discriminators and, if it can be pruned, the student's
+//! architecture.
 
 use std::{
     fs,
@@ -29,10 +29,10 @@ use crate::{
     run_folder::{Config, RunFolder},
 };
 
-/// Where a run keeps a copy of its teacher's.
+/// The folder of a run with a copy of its teacher's run.
 pub const COPY: &str = "teacher/run";
 
-/// A run that teaches.
+/// A teacher that is a run.
 #[derive(Debug)]
 pub struct RunTeacher {
     /// The checkpoint that was read.
@@ -40,7 +40,7 @@ pub struct RunTeacher {
     /// Its options and data.
     pub config: Config,
     model: CycleGan,
-    /// The channels that its student keeps of G and F, when it is pruned.
+    /// The channels of G and F that its student keeps, if it is pruned.
     kept: Option<[Box<dyn Kept>; 2]>,
 }
 
@@ -59,8 +59,8 @@ impl RunTeacher {
         &self.model.networks
     }
 
-    /// The student's options: the teacher's with those that the command line names put over them,
-    /// and without what only a teacher needs.
+    /// The student's options: the teacher's, overridden by the command line, without those that only a
+    /// teacher needs.
     pub fn student_options(
         &self,
         args: &TrainOptions,
@@ -78,11 +78,11 @@ impl RunTeacher {
             options.init_type = args.init_type;
             options.pruned = None;
         }
-        // Statistics stand still in a run that goes on; a new one has none.
+        // Frozen statistics need a resumed run; a new one has none.
         if !given("norm") && options.norm == Some(Norm::Frozen) {
             options.norm = Some(Norm::None);
         }
-        // The published student learns from its teacher and its discriminator alone.
+        // The published student learns only from its teacher and its discriminator.
         let losses = [
             ("lambda_a", &mut options.lambda_a),
             ("lambda_b", &mut options.lambda_b),
@@ -112,7 +112,7 @@ impl RunTeacher {
         Ok(options)
     }
 
-    /// Whether a student of these options gets its architecture by pruning.
+    /// Whether a student with these options gets its architecture by pruning.
     pub fn prunes(&self, options: &TrainOptions) -> bool {
         let (own, its) = (options.generator(0), self.config.train.generator(0));
         let same = GeneratorShape { dropout: own.dropout, ..its } == own;
@@ -123,7 +123,7 @@ impl RunTeacher {
         }
     }
 
-    /// Prunes both generators to `limit`, and puts what is left into the student's options.
+    /// Prunes both generators to `limit` and sets the remaining channels in the student's options.
     pub fn prune(&mut self, limit: &Limit, options: &mut TrainOptions) -> Result<()> {
         let prune = |i: usize| -> Result<Box<dyn Kept>> {
             let values = self.model.generators[i].shown();
@@ -142,7 +142,7 @@ impl RunTeacher {
         Ok(())
     }
 
-    /// Refuses features that cannot be compared.
+    /// Fails if the features cannot be compared.
     pub fn check_alignment(&self, options: &TrainOptions, distill: &DistillOptions) -> Result<()> {
         if !distill.compares_features() {
             return Ok(());
@@ -166,11 +166,11 @@ impl RunTeacher {
         Ok(())
     }
 
-    /// Copies what is needed of the teacher into the student's run, so that the student goes on as
-    /// it began whatever becomes of the teacher.
+    /// Copies the required files of the teacher into the student's run, so that the student does not depend
+    /// on the teacher's folder.
     pub fn keep(&self, student: &RunFolder) -> Result<PathBuf> {
         let place = student.join(COPY);
-        // What a start that failed has left may be another teacher's.
+        // The files of a failed start may be those of another teacher.
         if place.exists() {
             fs::remove_dir_all(&place).with_context(|| place.display().to_string())?;
         }
@@ -187,8 +187,8 @@ impl RunTeacher {
         Ok(COPY.into())
     }
 
-    /// Gives a student that begins the teacher's discriminators and, unless it shall be `fresh`, the
-    /// values of the channels that it keeps.
+    /// Gives a new student the teacher's discriminators and, unless `fresh`, the weights of the channels
+    /// that it keeps.
     pub fn begin(&self, student: &mut CycleGan, fresh: bool) -> Result<()> {
         for i in 0..2 {
             let (own, its) =
@@ -196,7 +196,9 @@ impl RunTeacher {
             if own.layout().signature() == its.layout().signature() {
                 no_grad(|| own.flat().shallow_clone().copy_(its.flat()));
             } else {
-                println!("the discriminators are not the teacher's and begin anew");
+                println!(
+                    "the discriminators differ from the teacher's and start from random weights"
+                );
             }
             if let Some(kept) = self.kept.as_ref().filter(|_| !fresh) {
                 let generator = &mut student.generators[i];

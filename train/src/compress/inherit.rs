@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A pruned student begins with the values of the channels that it keeps.
+//! Copies the weights of the kept channels to a pruned student.
 
 use anyhow::{Context, Result};
 use tch::Tensor;
@@ -8,7 +8,7 @@ use tch::Tensor;
 use super::prune::Kept;
 use crate::net::params::Params;
 
-/// Fills `student`, which has the widths of `kept`, from its teacher.
+/// Fills `student`, whose widths are those of `kept`, from its teacher.
 pub fn inherit(student: &Params, teacher: &Params, kept: &dyn Kept) -> Result<()> {
     student.fill(|name| {
         let whole = teacher.get(name).with_context(|| format!("the teacher has no {name}"))?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Measuring what a generator costs.
+//! Measures the cost of a generator.
 
 use std::path::Path;
 
@@ -23,7 +23,7 @@ use crate::{
     onnx_generator::OnnxGenerator,
 };
 
-/// What a network of ours costs at `side`×`side` pixels.
+/// The cost of a network at `side`×`side` pixels.
 pub fn cost(generator: &Generator, side: u32) -> Result<Cost> {
     let at = u64::from(side);
     Ok(Cost {
@@ -34,7 +34,7 @@ pub fn cost(generator: &Generator, side: u32) -> Result<Cost> {
     })
 }
 
-/// What an ONNX file costs, as far as it can be told without its source.
+/// The cost of an ONNX file, as far as it can be measured.
 pub fn cost_of_file(path: &Path, onnx: &mut OnnxGenerator, side: u32) -> Result<Cost> {
     let metadata = &onnx.about.metadata;
     let macs = metadata.macs.filter(|_| metadata.size == Some(side));
@@ -45,8 +45,8 @@ pub fn cost_of_file(path: &Path, onnx: &mut OnnxGenerator, side: u32) -> Result<
     Ok(Cost { parameters, macs, macs_at_output_size: None, ms: onnx.milliseconds(side)? })
 }
 
-/// Median time of a network at `side`×`side` pixels, exported and run by ONNX Runtime. Its weights,
-/// on which the time does not depend, are drawn.
+/// Median time of a network at `side`×`side` pixels, exported and run by ONNX Runtime. The weights are
+/// random; the time does not depend on them.
 pub fn milliseconds(generator: &Generator, side: u32) -> Result<f64> {
     let params = Params::new(&generator.layout, InitType::Kaiming, 1.0, Device::Cpu);
     let (folded, weights) = generator.folded(params.weights(Kind::Float));

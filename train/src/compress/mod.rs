@@ -33,23 +33,23 @@ use paint::OnnxTeacher;
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("from").required(true).args(["run", "teacher"])))]
 pub struct CompressArgs {
-    /// A run to learn from, both directions: its options and data hold for the student where nothing
-    /// else is given here. Of inception_9blocks, and of `fast` with --norm none, the student is pruned to
-    /// the budget; of another generator, or where options ask for another architecture, it is a new one
+    /// A run to learn from, in both directions; the student takes its options and data unless others are
+    /// given here. A student of inception_9blocks, or of `fast` with --norm none, is pruned to the budget;
+    /// with another teacher, or if the options give another architecture, it is a new network
     #[arg(long)]
     run: Option<PathBuf>,
-    /// An ONNX generator under the model contract to learn from, its outputs only; or two, one for
-    /// each direction. A direction with no teacher is learnt as `train` does it
+    /// An ONNX generator under the model contract whose outputs the student learns, or two, one per
+    /// direction. A direction without a teacher is trained as by `train`
     #[arg(long, value_name = "FILE", num_args = 1..=2)]
     teacher: Vec<PathBuf>,
-    /// Data set: a folder with trainA and trainB, and testA, testB, trainA_mask, trainB_mask if
-    /// there [with --run: that run's]
+    /// Data set: a folder with trainA and trainB, and optionally testA, testB, trainA_mask and
+    /// trainB_mask [with --run: that run's]
     #[arg(long, required_unless_present = "run")]
     data: Option<PathBuf>,
-    /// Folder of the new run; stopped, it goes on with `train --resume --out`
+    /// Folder of the new run; `train --resume --out` continues it
     #[arg(long)]
     out: PathBuf,
-    /// A pruned student begins with random weights, as published, instead of its teacher's
+    /// Start a pruned student from random weights, as published, instead of its teacher's
     #[arg(long)]
     fresh_student: bool,
     #[command(flatten)]
@@ -64,7 +64,7 @@ pub struct CompressArgs {
 pub fn run(args: CompressArgs, matches: &ArgMatches) -> Result<()> {
     ensure!(
         launched() == 1,
-        "mpirun started {} processes, expected one: start `compress` alone, stop it with Ctrl-C, and go on \
+        "mpirun started {} processes, expected one: start `compress` alone, stop it with Ctrl-C, and continue \
          with `mpirun … cyclegan-train train --resume --out {}`",
         launched(),
         args.out.display()
@@ -90,11 +90,11 @@ fn learn_from_run(
     teacher.check_alignment(&options, &args.distill)?;
     if teacher.prunes(&options) {
         let limit = args.budget.limit();
-        let limit = limit.context("how small? give --max-macs or --max-ms")?;
+        let limit = limit.context("no budget, expected --max-macs or --max-ms")?;
         teacher.prune(&limit, &mut options)?;
     } else {
         options.pruned = None;
-        println!("the student is not pruned from its teacher and begins with random weights");
+        println!("the student cannot be pruned from its teacher and starts from random weights");
         fit(&args.budget, &mut options, matches)?;
     }
     let data = match &args.data {
@@ -141,7 +141,7 @@ fn learn_from_files(args: &CompressArgs, run: &RunFolder, matches: &ArgMatches) 
     };
     let mut before = [None, None];
     for teacher in &mut teachers {
-        // Which pictures of paired folders have a partner is not known here.
+        // Here it is unknown which images of paired folders have partners.
         let most = options.max_dataset_size.filter(|_| !options.paired());
         let domain = |name| Domain::open(&data, name, most);
         let (i, domain, slot) = match teacher.direction {
@@ -157,13 +157,13 @@ fn learn_from_files(args: &CompressArgs, run: &RunFolder, matches: &ArgMatches) 
     train::fresh(run.clone(), config, |_| Ok(()))
 }
 
-/// Chooses the channels of a student that is not pruned, unless the command line does.
+/// Chooses the channels of a student that is not pruned, unless the command line sets them.
 fn fit(budget: &Budget, options: &mut TrainOptions, matches: &ArgMatches) -> Result<()> {
     let given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
     let Some(limit) = budget.limit() else {
         ensure!(
             ["net_g", "ngf", "width", "blocks"].into_iter().any(given),
-            "how small? give --max-macs or --max-ms, or the student's own --ngf, --width or --blocks"
+            "no budget, expected --max-macs or --max-ms, or the student's own --ngf, --width or --blocks"
         );
         return Ok(());
     };
@@ -173,7 +173,7 @@ fn fit(budget: &Budget, options: &mut TrainOptions, matches: &ArgMatches) -> Res
     limit.widen(options)
 }
 
-/// Measures the students and says what was saved.
+/// Measures the students and prints the costs.
 fn costs(budget: &Budget, before: [Option<Cost>; 2], options: &TrainOptions) -> Result<Costs> {
     let compressed = |(i, teacher): (usize, Option<Cost>)| -> Result<Compressed> {
         let student = measure::cost(&Generator::new(options.generator(i)), budget.size)?;
@@ -193,7 +193,7 @@ fn open(paths: &[PathBuf]) -> Result<Vec<OnnxTeacher>> {
         let same = teachers[..i].iter().find(|other| other.direction == teacher.direction);
         ensure!(
             same.is_none(),
-            "{}: paints {} as {} does, expected one file a direction",
+            "{}: has the direction {}, as {} has, expected one file per direction",
             teacher.path.display(),
             teacher.direction,
             same.map_or(Path::new(""), |t| &t.path).display()
@@ -202,8 +202,7 @@ fn open(paths: &[PathBuf]) -> Result<Vec<OnnxTeacher>> {
     Ok(teachers)
 }
 
-/// Takes the names of the domains from a teacher, and a mask head if it has one, unless the command
-/// line says so.
+/// Takes the names of the domains, and the mask head, from a teacher unless the command line sets them.
 fn take_from(options: &mut TrainOptions, teacher: &OnnxTeacher, matches: &ArgMatches) {
     options.mask_head |= teacher.onnx.about.mask.is_some();
     let said = &teacher.onnx.about.metadata;

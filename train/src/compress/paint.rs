@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What an ONNX generator makes of every training picture, painted once and kept in the run's folder.
+//! The output of an ONNX teacher for every training image, computed once and kept in the run's folder.
 
 use std::{
     fs,
@@ -24,7 +24,7 @@ use crate::{
 /// A generator file that teaches one direction.
 #[derive(Debug)]
 pub struct OnnxTeacher {
-    /// What it does.
+    /// Its direction.
     pub direction: Direction,
     /// The file's network.
     pub onnx: OnnxGenerator,
@@ -33,14 +33,14 @@ pub struct OnnxTeacher {
 }
 
 impl OnnxTeacher {
-    /// Checks a file against the contract; one that does not say its direction paints B.
+    /// Checks a file against the contract; the default direction is A→B.
     pub fn open(path: &Path) -> Result<Self> {
         let onnx = OnnxGenerator::open(path, 0)?;
         let direction = onnx.about.metadata.direction.unwrap_or(Direction::AToB);
         Ok(Self { direction, onnx, path: path.to_owned() })
     }
 
-    /// What it costs at `side`×`side` pixels; none for a file that paints another size only.
+    /// Its cost at `side`×`side` pixels; `None` for a file with another fixed size.
     pub fn cost(&mut self, side: u32) -> Result<Option<Cost>> {
         let about = &self.onnx.about;
         let fits = |dim: Dim| dim == Dim::Dynamic || dim == Dim::Fixed(side);
@@ -51,9 +51,8 @@ impl OnnxTeacher {
         cost.map(Some).with_context(|| format!("{} at {side}×{side} pixels", self.path.display()))
     }
 
-    /// Paints the pictures of its domain that are not painted yet; returns the folder they are in,
-    /// as seen from the run's. `short` is the short side to paint at, pixels, where the file does
-    /// not say its own.
+    /// Translates the images of its domain that are not translated yet; returns their folder, relative to
+    /// the run's. `short` is the short side in pixels for files without `cyclegan.size`.
     pub fn paint(&mut self, run: &RunFolder, domain: &Domain, short: u32) -> Result<PathBuf> {
         let folder = Path::new("teacher").join(self.folder_name(short)?);
         let into = run.join(&folder);
@@ -65,7 +64,7 @@ impl OnnxTeacher {
         let bar = bar.with_message(format!("{} of the teacher", self.direction));
         let mut skipped = 0;
         for (image, painting) in &missing {
-            // The loader names a picture that cannot be read, and skips it.
+            // The loader reports and skips images that cannot be read.
             match decode::rgb(image) {
                 Ok(picture) => {
                     let view = self.view(picture.dimensions(), short);
@@ -83,14 +82,13 @@ impl OnnxTeacher {
         bar.finish_and_clear();
         ensure!(
             skipped < domain.images.len(),
-            "{}: no picture can be read",
+            "{}: no image can be read",
             domain.images[0].parent().unwrap_or(Path::new("")).display()
         );
         Ok(folder)
     }
 
-    /// A name that another file or another size does not have, so that what one painted is never
-    /// taken for what the other would.
+    /// A name that is unique to the file and size, so that their results are never mixed up.
     fn folder_name(&self, short: u32) -> Result<String> {
         let bytes = fs::read(&self.path).with_context(|| self.path.display().to_string())?;
         let mut hash = Sha256::new();
@@ -100,7 +98,7 @@ impl OnnxTeacher {
         Ok(format!("{}-{hash}", self.direction))
     }
 
-    /// The whole picture at the size that the teacher paints well.
+    /// The whole image at the teacher's size.
     fn view(&self, size: (u32, u32), short: u32) -> View {
         let (width, height) = (f64::from(size.0), f64::from(size.1));
         View {
@@ -111,8 +109,8 @@ impl OnnxTeacher {
     }
 }
 
-/// Width and height that a teacher paints a picture of `(width, height)` at, pixels: a fixed size, else
-/// the short side that it was trained for, else `short` or the picture's own if that is less.
+/// Width and height at which a teacher translates an image of `(width, height)`, pixels: its fixed size,
+/// else by the short side that it was trained for, else by `short` or the image's own if that is less.
 fn painted_size(about: &Generator, (width, height): (u32, u32), short: u32) -> (u32, u32) {
     let own = width.min(height);
     let short = about.metadata.size.unwrap_or(short.min(own));

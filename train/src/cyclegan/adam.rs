@@ -4,8 +4,8 @@
 
 use tch::{Tensor, no_grad};
 
-/// Adam (arXiv 1412.6980, algorithm 1) over one flat vector. Ours, since the binding's optimiser
-/// does not give its moments out, and a run could not go on exactly without them.
+/// Adam (arXiv 1412.6980, algorithm 1) over one flat vector. The binding's optimiser does not expose its
+/// moments, without which a run could not resume exactly.
 #[derive(Debug)]
 pub struct Adam {
     beta1: f64,
@@ -13,7 +13,7 @@ pub struct Adam {
     pub m: Tensor,
     /// Second moment.
     pub v: Tensor,
-    /// Updates made.
+    /// Number of updates.
     pub t: i64,
 }
 
@@ -21,12 +21,12 @@ const BETA2: f64 = 0.999;
 const EPS: f64 = 1e-8;
 
 impl Adam {
-    /// For parameters like `flat`.
+    /// For parameters of the shape of `flat`.
     pub fn new(flat: &Tensor, beta1: f64) -> Self {
         Self { beta1, m: flat.zeros_like(), v: flat.zeros_like(), t: 0 }
     }
 
-    /// The same with other moments.
+    /// The same with given moments.
     pub fn with_moments(&self, m: Tensor, v: Tensor) -> Self {
         Self { m, v, ..*self }
     }

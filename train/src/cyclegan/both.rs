@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Both directions of an iteration, A→B and B→A, side by side.
+//! Runs both directions of an iteration, A→B and B→A, in parallel.
 //!
-//! At small batches the threads of the CPU are not kept busy by one operation at a time: two
-//! directions with half of the threads each are done before two directions in turn with all.
+//! With small batches a single operation does not keep all CPU threads busy: two parallel directions with
+//! half of the threads each are faster than two directions in turn with all threads.
 
 use std::{env, panic::resume_unwind, thread};
 
@@ -12,13 +12,13 @@ use tch::Device;
 use super::CycleGan;
 use crate::{caught, data::batch::Batch, loss::adversarial::GanMode, options::TrainOptions};
 
-/// What both directions read.
+/// The shared input of both directions.
 pub(super) struct Iteration<'a> {
     /// All networks.
     pub model: &'a CycleGan,
     /// A batch of each domain.
     pub batches: &'a [Batch; 2],
-    /// How to train.
+    /// The training options.
     pub options: &'a TrainOptions,
 }
 
@@ -29,7 +29,7 @@ pub(super) struct Iteration<'a> {
 unsafe impl Sync for Iteration<'_> {}
 
 impl Iteration<'_> {
-    /// What `work` makes of the directions 0 and 1 and of an input for each.
+    /// Runs `work` for the directions 0 and 1 with an input each.
     pub fn both<I: Send, T: Send>(
         &self,
         inputs: [I; 2],
@@ -55,8 +55,8 @@ impl Iteration<'_> {
         done
     }
 
-    /// Not on a GPU, which is kept busy; not where statistics are written, nor where random numbers
-    /// are drawn, whose order would then be another in every run.
+    /// Not on a GPU, which is busy anyway; not if statistics are written; and not if random numbers are
+    /// drawn, whose order would differ from run to run.
     fn may_be_side_by_side(&self) -> bool {
         let norms = [self.model.networks[0].shape.norm, self.model.discriminator.shape.norm];
         self.model.device == Device::Cpu
@@ -66,8 +66,8 @@ impl Iteration<'_> {
     }
 }
 
-/// Whether the environment binds the threads of libtorch to cores: a thread of ours would then be bound
-/// to that of its parent, with all of its own.
+/// Whether the environment binds libtorch's threads to cores: a new thread and its own threads would then be
+/// bound to the core of its parent.
 fn bound_to_cores() -> bool {
     let bound = |name| env::var(name).is_ok_and(|v| !v.eq_ignore_ascii_case("false"));
     ["OMP_PROC_BIND", "GOMP_CPU_AFFINITY", "KMP_AFFINITY"].into_iter().any(bound)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Distillation: what the generators learn from a teacher, beside what they learn from each other
-//! (CAT, arXiv 2103.03467; docs/compress.md, 5 to 8).
+//! Distillation: the losses of the generators against a teacher (CAT, arXiv 2103.03467; docs/compress.md,
+//! 5 to 8).
 
 use anyhow::{Result, ensure};
 use clap::Args;
@@ -23,43 +23,43 @@ use crate::{
 #[derive(Clone, Debug, Args, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct DistillOptions {
-    /// Weight of the distance of G's pictures from its teacher's
+    /// Weight of the distance of G's output from its teacher's
     #[arg(long, default_value_t = 5.0, help_heading = "Distillation")]
     pub lambda_recon_a: f64,
-    /// Weight of the distance of F's pictures from its teacher's
+    /// Weight of the distance of F's output from its teacher's
     #[arg(long, default_value_t = 5.0, help_heading = "Distillation")]
     pub lambda_recon_b: f64,
-    /// Weight of the alignment of G's features with its teacher's, when the teacher is a run
+    /// Weight of the alignment of G's features with its teacher's, if the teacher is a run
     #[arg(long, default_value_t = 1.0, help_heading = "Distillation")]
     pub lambda_distill_a: f64,
     /// Weight of the alignment of F's features with its teacher's
     #[arg(long, default_value_t = 0.1, help_heading = "Distillation")]
     pub lambda_distill_b: f64,
-    /// What the alignment compares: centred, the places of all images less their mean; paper, the images
-    /// of a batch as they are, which needs a large one
+    /// What the alignment compares: centred, the pixels of all images minus their mean; paper, whole images
+    /// of a batch, which needs a large batch
     #[arg(long, value_enum, default_value = "centred", help_heading = "Distillation")]
     #[serde(default = "paper")]
     pub alignment: Alignment,
-    /// Weight of the distance of features from the teacher's through the best 1×1 map, when the teacher is
-    /// a run
+    /// Weight of the distance of features from the teacher's after the best 1×1 map, if the teacher is a
+    /// run
     #[arg(long, default_value_t = 0.0, help_heading = "Distillation")]
     #[serde(default)]
     pub lambda_feature: f64,
-    /// Weight of the same distance of the features' means over each picture, channel by channel
+    /// Weight of the same distance for the features' means over each image, channel by channel
     #[arg(long, default_value_t = 0.0, help_heading = "Distillation")]
     #[serde(default)]
     pub lambda_channel: f64,
-    /// Weight of 1 − SSIM of pictures and the teacher's
+    /// Weight of 1 − SSIM with the teacher's output
     #[arg(long, default_value_t = 0.0, help_heading = "Distillation")]
     #[serde(default)]
     pub lambda_ssim: f64,
-    /// Weight of the distance between photographs and what the other generator makes of the
-    /// teacher's pictures of them, beside the cycle
+    /// Weight of the distance between the input and the other generator's translation of the teacher's
+    /// output, beside the cycle loss
     #[arg(long, default_value_t = 0.0, help_heading = "Distillation")]
     pub lambda_inverse: f64,
 }
 
-/// What runs of before that option did.
+/// The default for runs from before the option.
 fn paper() -> Alignment {
     Alignment::Paper
 }
@@ -84,7 +84,7 @@ impl DistillOptions {
         Ok(())
     }
 
-    /// Weight of the distance of generator `i`'s pictures from its teacher's.
+    /// Weight of the distance of generator `i`'s output from its teacher's.
     pub fn recon(&self, i: usize) -> f64 {
         [self.lambda_recon_a, self.lambda_recon_b][i]
     }
@@ -95,7 +95,7 @@ impl DistillOptions {
         weights.iter().any(|&weight| weight > 0.0)
     }
 
-    /// Whether generator `i` learns nothing from a teacher.
+    /// Whether generator `i` has no loss against a teacher.
     pub fn is_idle(&self, i: usize) -> bool {
         let features = self.lambda_feature + self.lambda_channel;
         self.recon(i) + self.distill(i) + features + self.lambda_ssim + self.lambda_inverse == 0.0
@@ -107,19 +107,19 @@ impl DistillOptions {
     }
 }
 
-/// A teacher and how much it counts.
+/// A teacher and its weights.
 #[derive(Debug)]
 pub struct Distillation {
     /// The weights.
     pub options: DistillOptions,
-    /// A teacher that is asked at every step; without one, batches bring what a teacher painted.
+    /// A teacher that runs in every iteration; otherwise batches contain a teacher's output.
     pub teacher: Option<Teacher>,
-    /// Whether what the batches bring was made by a teacher of G and of F with a mask of its own.
+    /// Whether the teachers of G and F that made the batches' output have a mask.
     pub masked: [bool; 2],
 }
 
 impl Distillation {
-    /// What generator `i` is to learn from a batch of its domain, if it has a teacher.
+    /// The teacher output of generator `i` for a batch of its domain, if it has a teacher.
     pub fn lesson(&self, i: usize, batch: &Batch, kind: Kind) -> Option<Lesson> {
         let painted = |image: &Tensor| Lesson {
             image: image.shallow_clone(),
@@ -183,19 +183,19 @@ impl Iteration<'_> {
     }
 }
 
-/// What a generator's pictures of a batch ought to be.
+/// The target of a generator for a batch.
 #[derive(Debug)]
 pub struct Target {
     /// N×3×H×W in [−1, 1].
     pub image: Tensor,
-    /// N×1×1×1, 1 for the images that count; none when all do.
+    /// N×1×1×1, 1 for the images that count; `None` if all count.
     known: Option<Tensor>,
 }
 
 impl Target {
-    /// `painted` is what the teacher made of `batch`. Where masks are supervised, and the teacher has
-    /// none of its own, the background is the photograph's, whatever the teacher did to it:
-    /// m·T(x) + (1 − m)·x; images whose mask is not known then do not count.
+    /// `painted` is the teacher's output for `batch`. If masks are supervised and the teacher has no mask,
+    /// the background of the target is the input's: m·T(x) + (1 − m)·x; images without a mask then do not
+    /// count.
     pub fn new(painted: &Tensor, batch: &Batch, supervised: bool) -> Self {
         match &batch.masks {
             Some(Masks { truth, known }) if supervised => {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What a generator learns from pictures that are for it alone: more poses, scales and lights of its domain,
-//! with no annotation. No discriminator sees them, and no mask is asked of them.
+//! Losses on images that only the generator sees: more poses, scales and lighting of its domain, without
+//! annotation. They have no mask, and no discriminator sees them.
 
 use tch::Tensor;
 

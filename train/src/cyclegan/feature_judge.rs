@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Discriminators on the features of a frozen network (Projected GAN, arXiv 2111.01007; vision-aided GAN,
-//! arXiv 2112.09130): a small head at each of several depths, hinge loss, and differentiable augmentation of
-//! real and generated pictures alike.
+//! Discriminators on the features of a pretrained network (Projected GAN, arXiv 2111.01007; vision-aided GAN,
+//! arXiv 2112.09130): small heads at several depths, hinge loss, and differentiable augmentation of real and
+//! generated images alike.
 
 use std::{fs, path::Path};
 
@@ -30,25 +30,25 @@ use crate::{
 const CHANNELS: i64 = 64;
 const SLOPE: f64 = 0.2;
 
-/// The frozen network and the heads of both directions.
+/// The pretrained network and the heads of both directions.
 #[derive(Debug)]
 pub struct FeatureJudge {
     frozen: Frozen,
-    /// One a depth.
+    /// One per depth.
     heads: Vec<Vec<Layer>>,
     /// Their values, for what G and what F makes.
     pub players: [Player; 2],
 }
 
 impl FeatureJudge {
-    /// New heads on the network in `path`. Fails where it cannot look at the run's crops, and for the
-    /// network that `eval` scores with: scores would then be of what was trained for.
+    /// New heads on the network in `path`. Fails if it does not accept the run's crops, and for the network
+    /// of `eval`, whose scores would then measure the training objective.
     pub fn new(path: &Path, options: &TrainOptions, device: Device) -> Result<Self> {
         let own = fs::read(path).with_context(|| path.display().to_string())?;
         let judge = options.val_features.clone().or_else(|| eval::usual_network().ok());
         ensure!(
             judge.and_then(|judge| fs::read(judge).ok()).is_none_or(|judge| judge != own),
-            "--d-features {}: the network that `eval` scores with, expected another one",
+            "--d-features {}: `eval` scores with this network, expected another one",
             path.display()
         );
         let frozen = Frozen::read(path, device)?;

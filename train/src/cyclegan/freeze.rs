@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Instance normalisation that stops to look at the image: each image's own statistics give way to
-//! their mean over many. What is left is a pure convolution network, with no look that pumps from
-//! frame to frame as the statistics do.
+//! Freezes instance normalisation: the mean over many images replaces each image's own statistics. The result
+//! is a pure convolution network, whose look does not vary from frame to frame with the statistics.
 
 use anyhow::{Result, ensure};
 use tch::{Kind, Tensor, no_grad};
@@ -36,7 +35,7 @@ impl CycleGan {
             }
             count += 1;
         }
-        ensure!(count > 0, "no images to take the statistics of");
+        ensure!(count > 0, "no images for the statistics");
         let mean = |sum: &Vec<Tensor>| sum.iter().map(|s| s / f64::from(count)).collect();
         let means: [[Vec<Tensor>; 2]; 2] = sums.map(|s| s.each_ref().map(mean));
         let [g, f] = [0, 1].map(|i| self.frozen_player(&frozen[i], i, &means[i]));
@@ -56,7 +55,7 @@ impl CycleGan {
     }
 }
 
-/// Mean and variance that each instance normalisation finds, one after another.
+/// Mean and variance of each instance normalisation, in order.
 fn measure(network: &Generator, params: &Params, batch: &Batch) -> Vec<Tensor> {
     no_grad(|| {
         let x = ready(&batch.images, Kind::Float);

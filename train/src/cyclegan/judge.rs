@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What the discriminators say of generated images, and their half of an iteration.
+//! The discriminators' half of an iteration, and their scores of generated images.
 
 use rand::Rng;
 use tch::{Kind, Tensor, no_grad};
@@ -23,12 +23,12 @@ use crate::{
     options::{LookAt, TrainOptions},
 };
 
-/// What a discriminator sees.
+/// The input of a discriminator.
 #[derive(Debug)]
 pub(super) struct View {
     /// N×C×H×W.
     pub(super) input: Tensor,
-    /// N×1×H×W in [0, 1], the part of it that is looked at; all where there is none.
+    /// N×1×H×W in [0, 1], the part that counts; `None` for all of it.
     pub(super) mask: Option<Tensor>,
 }
 
@@ -52,13 +52,13 @@ impl View {
         Self { input, mask }
     }
 
-    /// With no way back to the generator.
+    /// Detached from the generator's graph.
     fn detach(&self) -> Self {
         let mask = self.mask.as_ref().map(Tensor::shallow_clone);
         Self { input: self.input.detach(), mask }
     }
 
-    /// How much each of its scores counts.
+    /// The weight of each score.
     fn weights(&self, scores: &Tensor) -> Option<Tensor> {
         self.mask.as_ref().map(|mask| patch_weights(mask, scores))
     }
@@ -79,21 +79,21 @@ impl View {
     }
 }
 
-/// Generated images as their discriminator sees them.
+/// The discriminator input for generated images.
 pub(super) struct Judged {
-    /// With no way back to the generator.
+    /// Detached from the generator's graph.
     view: View,
-    /// What the discriminator said of them, where it was asked, with the way back to its weights.
+    /// The discriminator's scores of them, if computed, attached to its graph.
     scores: Option<Tensor>,
 }
 
 impl Judged {
-    /// Images that the discriminator has not been asked about.
+    /// Images without scores.
     pub(super) fn unseen(view: &View) -> Self {
         Self { view: view.detach(), scores: None }
     }
 
-    /// These images, or with older ones of the pool among them, for the discriminator to learn from.
+    /// These images, partly replaced by older ones from the pool, to train the discriminator.
     fn or_older(self, pool: &mut ImagePool, rng: &mut impl Rng) -> Self {
         match pool.query(&self.view.stacked(), rng) {
             Some(mixed) => Self { view: self.view.unstacked(&mixed), scores: None },
@@ -167,7 +167,7 @@ impl Iteration<'_> {
         let scores = model.discriminator.forward(&weights, &leaf, model.kind);
         let counted = view.weights(&scores);
         let loss = self.options.gan_mode().loss(&scores, true, counted.as_ref());
-        // Only what is asked for is computed: the discriminator's weights get no gradient yet.
+        // The discriminator's weights get no gradient yet.
         let gradient = Tensor::run_backward(&[&loss], &[&leaf], true, false).remove(0);
         let judged = Judged { view: view.detach(), scores: Some(scores) };
         (judged, with_gradient(&loss.detach(), &view.input, &gradient))
@@ -218,7 +218,7 @@ fn with_gradient(loss: &Tensor, x: &Tensor, gradient: &Tensor) -> Tensor {
     linear + rest
 }
 
-/// Scores, and how much each counts.
+/// Scores and their weights.
 struct Scores {
     map: Tensor,
     weights: Option<Tensor>,
@@ -229,7 +229,7 @@ impl Scores {
         mode.loss(&self.map, real, self.weights.as_ref())
     }
 
-    /// The share that lies on the right side of undecided.
+    /// The share on the correct side of undecided.
     fn called(&self, mode: GanMode, real: bool) -> Tensor {
         no_grad(|| {
             let (map, undecided) = (&self.map, mode.undecided());

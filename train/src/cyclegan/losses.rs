@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The terms of the loss: what each is called, how much it counts, and in which chart it is drawn. A new
-//! term is a line here, and the line in `step` that computes it.
+//! The terms of the loss: name, weight and chart of each. A new term needs a line here and a line in `step`
+//! that computes it.
 
 use tch::{Kind, Tensor};
 
@@ -11,7 +11,7 @@ use crate::options::TrainOptions;
 /// The losses of an iteration by name, as tensors: reading a value waits for the device.
 pub type Losses = Vec<(&'static str, Tensor)>;
 
-/// What the weight of a term may depend on.
+/// The inputs of a term's weight.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scope<'a> {
     /// The run's options.
@@ -32,20 +32,20 @@ impl Scope<'_> {
     }
 }
 
-/// What is known of a term.
+/// The properties of a term.
 struct About {
-    /// What it is called in each direction.
+    /// Its name in each direction.
     names: [&'static str; 2],
     chart: &'static str,
     weight: fn(Scope<'_>) -> f64,
 }
 
-/// Where what is only looked at has its weight.
+/// The weight of values that are only measured.
 const MEASURED: fn(Scope<'_>) -> f64 = |_| 0.0;
 
 macro_rules! terms {
     ($($(#[$doc:meta])* $term:ident $a:literal $b:literal in $chart:literal: $weight:expr;)*) => {
-        /// A part of the loss, or something that is measured beside it.
+        /// A term of the loss, or a measured value.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Term {
             $($(#[$doc])* $term,)*
@@ -64,32 +64,32 @@ macro_rules! terms {
 }
 
 terms! {
-    /// What the discriminator says of what a generator makes.
+    /// Adversarial loss of a generator.
     Adversarial "G_A" "G_B" in "Adversarial loss of the generators":
         |s| s.options.lambda_gan;
-    /// What the discriminator on frozen features says of it.
-    FeatureAdversarial "GF_A" "GF_B" in "Adversarial loss by frozen features":
+    /// Adversarial loss from the discriminator on pretrained features.
+    FeatureAdversarial "GF_A" "GF_B" in "Adversarial loss on pretrained features":
         |s| s.options.lambda_d_features;
-    /// Loss of that discriminator.
-    FeatureDiscriminator "DF_A" "DF_B" in "Loss of the discriminators on frozen features": MEASURED;
+    /// Loss of the discriminator on pretrained features.
+    FeatureDiscriminator "DF_A" "DF_B" in "Loss of the discriminators on pretrained features": MEASURED;
     /// Loss of the discriminator.
     Discriminator "D_A" "D_B" in "Loss of the discriminators": MEASURED;
-    /// Share of its scores on the right side of undecided.
-    Accuracy "D_A_accuracy" "D_B_accuracy" in "Discriminators: share told right": MEASURED;
-    /// Distance after going there and back.
+    /// Share of its scores on the correct side of undecided.
+    Accuracy "D_A_accuracy" "D_B_accuracy" in "Accuracy of the discriminators": MEASURED;
+    /// Cycle error.
     Cycle "cycle_A" "cycle_B" in "Cycle and identity": |s| s.cycle(s.i);
-    /// How ill places of the result are told by the same places of the input (PatchNCE).
-    Nce "nce_A" "nce_B" in "Patchwise contrast": |s| s.options.lambda_nce;
-    /// Change of pictures of the target domain.
+    /// PatchNCE: cross-entropy of matching places of the result with places of the input.
+    Nce "nce_A" "nce_B" in "Patchwise contrastive loss": |s| s.options.lambda_nce;
+    /// Change of images of the target domain.
     Identity "idt_A" "idt_B" in "Cycle and identity":
         |s| s.cycle(1 - s.i) * s.options.lambda_identity;
-    /// Distance from what the picture ought to become, where that is known.
+    /// `--mode paired`: distance from the partner.
     Partner "L1_A" "L1_B" in "Distance from the partner": |s| s.options.lambda_l1;
-    /// Distance from the teacher's picture.
+    /// Distance from the teacher's output.
     Recon "recon_A" "recon_B" in "Distance from the teacher": |s| s.of_teacher(|d| d.recon(s.i));
-    /// Distance, inside the mask, from what the generators of --init-from painted.
-    Beginning "init_A" "init_B" in "Distance from the beginning": |s| s.options.lambda_init;
-    /// Distance of the other generator's way back from there.
+    /// Distance, inside the mask, from the output of the generators of --init-from.
+    Beginning "init_A" "init_B" in "Distance from the initial generators": |s| s.options.lambda_init;
+    /// Distance of the input from the other generator's translation of the teacher's output.
     Inverse "inverse_A" "inverse_B" in "Distance from the teacher":
         |s| s.of_teacher(|d| d.lambda_inverse);
     /// Kernel alignment with the teacher's features: more is better.
@@ -98,37 +98,37 @@ terms! {
     /// Distance of features from the teacher's.
     Feature "feature_A" "feature_B" in "Distance of features from the teacher's":
         |s| s.of_teacher(|d| d.lambda_feature);
-    /// The same of their means over each picture.
+    /// Distance of the features' means over each image.
     Channel "channel_A" "channel_B" in "Distance of features from the teacher's":
         |s| s.of_teacher(|d| d.lambda_channel);
-    /// 1 − SSIM of pictures and the teacher's.
+    /// 1 − SSIM with the teacher's output.
     Ssim "ssim_A" "ssim_B" in "1 − SSIM with the teacher": |s| s.of_teacher(|d| d.lambda_ssim);
     /// Cross-entropy of the mask, or its size where none is given.
     Mask "mask_A" "mask_B" in "Mask": |s| s.options.lambda_mask;
-    /// Distance of pictures of neither domain from what becomes of them.
-    Negative "negative_A" "negative_B" in "Pictures of neither domain: distance":
+    /// Change of images of neither domain.
+    Negative "negative_A" "negative_B" in "Images of neither domain: change":
         |s| s.options.lambda_negative;
-    /// Cross-entropy of their mask, which ought to be empty.
-    NegativeMask "negative_mask_A" "negative_mask_B" in "Pictures of neither domain: mask":
+    /// Cross-entropy of their mask, which should be empty.
+    NegativeMask "negative_mask_A" "negative_mask_B" in "Images of neither domain: mask":
         |s| s.options.lambda_mask;
-    /// Distance of what becomes of moved pictures from moved results.
+    /// Distance of the results of moved images from the moved results.
     Flow "flow_A" "flow_B" in "Equivariance to motion": |s| s.options.lambda_flow;
-    /// What changes from frame to frame beyond what the input changes.
-    Difference "diff_A" "diff_B" in "Change between frames that the input does not make":
+    /// Difference between the change of the result and of the input from frame to frame.
+    Difference "diff_A" "diff_B" in "Change between frames beyond the input's":
         |s| s.options.lambda_diff;
     /// Mean absolute difference between real and generated.
-    Change "change_A" "change_B" in "Change, of a range of 2": MEASURED;
+    Change "change_A" "change_B" in "Change, in [0, 2]": MEASURED;
     /// Correlation of their brightness.
-    Likeness "likeness_A" "likeness_B" in "": MEASURED;
+    Correlation "correlation_A" "correlation_B" in "": MEASURED;
 }
 
 impl Term {
-    /// What it is called in direction `i`.
+    /// Its name in direction `i`.
     pub fn name(self, i: usize) -> &'static str {
         self.about().names[i]
     }
 
-    /// How much it counts.
+    /// Its weight in the sum.
     pub(super) fn weight(self, scope: Scope<'_>) -> f64 {
         (self.about().weight)(scope)
     }
@@ -158,13 +158,13 @@ impl Term {
     }
 }
 
-/// The loss of one direction as it is added up.
+/// The sum of the loss terms of one direction.
 #[derive(Debug)]
 pub(super) struct Sum<'a> {
     scope: Scope<'a>,
-    /// What the terms that are added now count, of their weights.
+    /// Factor on the weights of the terms that are added.
     pub share: f64,
-    /// What gradients are taken of.
+    /// The loss that is differentiated.
     pub total: Tensor,
     /// Each term by name.
     pub losses: Losses,
@@ -186,13 +186,13 @@ impl<'a> Sum<'a> {
         self.add_times(term, 1.0, loss);
     }
 
-    /// Adds a term that is told as a mean and counted as a sum over so many things.
+    /// Adds a term that is reported as a mean and weighted as a sum over `count` items.
     pub fn add_times(&mut self, term: Term, count: f64, mean: Tensor) {
         self.total = &self.total + &mean * (term.weight(self.scope) * count * self.share);
         self.measure(term, &mean);
     }
 
-    /// Takes note of something that does not count.
+    /// Records a value without adding it to the loss.
     pub fn measure(&mut self, term: Term, value: &Tensor) {
         self.losses.push((term.name(self.scope.i), value.detach()));
     }
@@ -203,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_told_apart_and_charts_have_all_but_likeness() {
+    fn names_are_unique_and_charts_have_all_but_correlation() {
         let names: Vec<_> = Term::ALL.iter().flat_map(|term| term.about().names).collect();
         for name in &names {
             let (term, i) = Term::of(name).unwrap();

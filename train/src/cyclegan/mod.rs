@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! CycleGAN training (arXiv 1703.10593): generators G: A→B and F: B→A, discriminators of A and B.
-//! With paired pictures, the same four networks train as two of pix2pix (arXiv 1611.07004).
+//! With paired images, the same four networks train as two pix2pix models (arXiv 1611.07004).
 
 pub mod adam;
 mod both;
@@ -35,43 +35,43 @@ use pool::ImagePool;
 use schedule::Plateau;
 use teacher::Teacher;
 
-/// A run's networks and all that changes while it trains.
+/// A run's networks and training state.
 #[derive(Debug)]
 pub struct CycleGan {
-    /// What G and F are made of.
+    /// The networks of G and F.
     pub networks: [Generator; 2],
     discriminator: Discriminator,
     /// G and F.
     pub generators: [Player; 2],
-    /// Discriminators of what G makes (domain B) and of what F makes (domain A).
+    /// Discriminators of G's output (domain B) and of F's output (domain A).
     pub discriminators: [Player; 2],
-    /// Discriminators on the features of a frozen network, if there are any.
+    /// Discriminators on pretrained features, if there are any.
     pub feature_judge: Option<FeatureJudge>,
-    /// What PatchNCE looks at features of G and of F through, if it counts.
+    /// The projections of PatchNCE for the features of G and F, if it is used.
     pub projections: Option<[(Projections, Player); 2]>,
-    /// What G and F painted.
+    /// The image pools of G's and F's output.
     pub pools: [ImagePool; 2],
-    /// How they learn from a teacher, if they do.
+    /// The teacher, if there is one.
     pub distill: Option<Distillation>,
-    /// The generators of --init-from, where --lambda-init counts.
+    /// The generators of --init-from, with --lambda-init.
     pub beginning: Option<Teacher>,
-    /// How far the plateau policy has come.
+    /// State of the plateau policy.
     pub plateau: Plateau,
-    /// Iterations made.
+    /// Number of iterations.
     pub step: u64,
     /// Images of each domain seen, over all ranks.
     pub images: u64,
-    /// How many of these before the stage of now.
+    /// The number of these before the current stage.
     pub before_stage: u64,
-    /// Who trains the same model on other images.
+    /// The ranks.
     pub peers: Peers,
-    /// Where it runs.
+    /// The device.
     pub device: Device,
     kind: Kind,
 }
 
 impl CycleGan {
-    /// New networks as the options say.
+    /// New networks by the options.
     pub fn new(options: &TrainOptions, device: Device) -> Result<Self> {
         // libtorch takes a signed seed; the bits are what counts.
         tch::manual_seed(options.seed as i64);
@@ -120,7 +120,7 @@ impl CycleGan {
         })
     }
 
-    /// What generator `i`, as it is shown and exported, makes of N×3×H×W in [−1, 1].
+    /// The output of generator `i`, as shown and exported, for N×3×H×W in [−1, 1].
     pub fn shown(&self, i: usize, x: &Tensor) -> Tensor {
         no_grad(|| {
             let weights = self.generators[i].shown().weights(Kind::Float);

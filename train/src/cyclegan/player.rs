@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! One of the four networks with all that training keeps about it.
+//! The training state of one of the four networks.
 
 use tch::{Device, Tensor, no_grad};
 
@@ -13,24 +13,24 @@ use crate::{
     peers::Peers,
 };
 
-/// A network's values, optimiser and moving average.
+/// A network's weights, optimiser and moving average.
 #[derive(Debug)]
 pub struct Player {
-    /// What is trained.
+    /// The weights.
     pub params: Params,
     /// Its optimiser.
     pub adam: Adam,
     /// The moving average, for generators.
     pub ema: Option<Params>,
-    /// Whether the values were trained before this run began, so that their average need not forget
-    /// a random start.
+    /// Whether the weights were trained before this run, so that their average need not forget a random
+    /// start.
     pub imported: bool,
 }
 
-/// How the moving average of a generator follows its values.
+/// The moving average of a generator.
 #[derive(Clone, Copy, Debug)]
 pub struct Average {
-    /// Images after which a value counts half.
+    /// Half-life in images.
     pub half_life: f64,
     /// Images of each domain in an iteration, over all ranks.
     pub images: f64,
@@ -50,14 +50,14 @@ impl Player {
         Self { params, adam, ema: None, imported: false }
     }
 
-    /// With a moving average that begins at the values of now.
+    /// With a moving average that starts at the current weights.
     pub fn with_ema(mut self) -> Self {
         let copy = self.params.flat().copy();
         self.ema = Some(Params::from_flat(self.params.layout(), copy));
         self
     }
 
-    /// The same with another layout: values that both name are kept, others are 0.
+    /// The same with another layout: shared parameters are kept, others are 0.
     pub fn resized(&self, layout: &Layout) -> Self {
         let old = self.params.layout();
         let resize = |values: &Tensor| {
@@ -71,7 +71,7 @@ impl Player {
         Self { params, adam, ema, imported: self.imported }
     }
 
-    /// Lets the moving average begin anew at the values of now, which were trained before.
+    /// Restarts the moving average at the current weights, which were trained before.
     pub fn restart_average(&mut self) {
         if let Some(ema) = &self.ema {
             self.imported = true;
@@ -101,7 +101,7 @@ impl Player {
         }
     }
 
-    /// The values to show and export.
+    /// The weights to show and export.
     pub fn shown(&self) -> &Params {
         self.ema.as_ref().unwrap_or(&self.params)
     }

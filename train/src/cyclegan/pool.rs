@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Painted images of the past, which keep a discriminator from forgetting (Shrivastava et al.
+//! The pool of earlier generated images, which keeps a discriminator from forgetting (Shrivastava et al.
 //! 2017; arXiv 1703.10593, section 4).
 
 use rand::{Rng, RngExt};
 use tch::Tensor;
 
-/// Up to `size` painted images.
+/// Up to `size` generated images.
 #[derive(Debug)]
 pub struct ImagePool {
     size: usize,
@@ -14,14 +14,14 @@ pub struct ImagePool {
 }
 
 impl ImagePool {
-    /// An empty pool; with `size` 0 it stays so.
+    /// An empty pool; with `size` 0 it stays empty.
     pub fn new(size: usize) -> Self {
         let images = Vec::new();
         Self { size, images }
     }
 
-    /// Hands back as many images as it is given, N×C×H×W, half of the time an older one in place of
-    /// a new one; `None` where all are the new ones, as they are while it fills.
+    /// Returns as many images as it is given, N×C×H×W, half of the time an older one instead of a new one;
+    /// `None` if all are new, as while the pool fills.
     pub fn query(&mut self, fresh: &Tensor, rng: &mut impl Rng) -> Option<Tensor> {
         if self.size == 0 {
             return None;
@@ -49,12 +49,12 @@ impl ImagePool {
         Some(std::mem::replace(&mut self.images[place], fresh.copy()))
     }
 
-    /// What it holds, K×C×H×W, for a checkpoint.
+    /// Its images, K×C×H×W, for a checkpoint.
     pub fn images(&self) -> Option<Tensor> {
         (!self.images.is_empty()).then(|| Tensor::stack(&self.images, 0))
     }
 
-    /// Puts back what [`ImagePool::images`] gave.
+    /// Restores the images of [`ImagePool::images`].
     pub fn restore(&mut self, images: &Tensor) {
         self.images = images.unbind(0);
         self.images.truncate(self.size);

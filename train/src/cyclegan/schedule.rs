@@ -9,17 +9,17 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LrPolicy {
-    /// Constant for n-epochs, then in a line to zero over n-epochs-decay.
+    /// Constant for n-epochs, then linear to zero over n-epochs-decay.
     Linear,
     /// Divided by ten every lr-decay-iters epochs.
     Step,
-    /// Times 0.2 when the cycle loss, with a teacher also the distance from it, has not fallen by 1 % for more than five epochs.
+    /// Multiplied by 0.2 if the cycle loss (and the distance from a teacher) has not fallen by 1 % for more than five epochs.
     Plateau,
-    /// From the start to zero along half a cosine over n-epochs + n-epochs-decay.
+    /// Half a cosine from the initial value to zero over n-epochs + n-epochs-decay.
     Cosine,
 }
 
-/// All that the learning rate depends on.
+/// The parameters of the learning rate.
 #[derive(Clone, Copy, Debug)]
 pub struct Schedule {
     /// Policy.
@@ -34,13 +34,13 @@ pub struct Schedule {
     pub lr_decay_iters: u32,
 }
 
-/// How far a run has come.
+/// The progress of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Progress {
-    /// Epochs that are over; the schedule is counted in epochs.
+    /// Finished epochs; the schedule is in epochs.
     Epoch(u64),
-    /// The share of a run whose end was named in images or minutes, 0 to 1. The epochs of the
-    /// schedule are then shares of that: 100 and 100 decay in its second half.
+    /// The finished share of a run with a length in images or minutes, 0 to 1. The epochs of the schedule
+    /// divide that length: with 100 and 100 the rate decays in the second half.
     Share(f64),
 }
 

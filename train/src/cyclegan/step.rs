@@ -26,23 +26,23 @@ use crate::{
     options::TrainOptions,
 };
 
-/// What one direction of the generator step gives.
+/// The result of one direction of the generator update.
 struct Share {
     /// Its share of the gradients of G and F, flat.
     gradients: [Tensor; 2],
-    /// The gradient of what PatchNCE looks through, if it does.
+    /// The gradient of PatchNCE's projection, if it is used.
     projection: Option<Tensor>,
     losses: Losses,
     judged: Judged,
 }
 
-/// One direction of the generator step; `i` is 0 for A→B and 1 for B→A.
+/// One direction of the generator update; `i` is 0 for A→B and 1 for B→A.
 struct Forward {
-    /// What the generator made of the real images.
+    /// The generator's output for the real images.
     fake: Painted,
-    /// What it made of images of its target domain, which it ought to leave alone.
+    /// Its output for images of its target domain, which it should not change.
     identity: Option<Tensor>,
-    /// What it made of images of neither domain.
+    /// Its output for images of neither domain.
     negative: Option<Painted>,
     /// Its features of the real images.
     features: Vec<Tensor>,
@@ -78,7 +78,7 @@ impl CycleGan {
         losses
     }
 
-    /// What the discriminators are to look at while G and F wait for them.
+    /// The discriminators' input.
     fn painted(&self, batches: &[Batch; 2], options: &TrainOptions) -> [Judged; 2] {
         no_grad(|| {
             [0, 1].map(|i| {
@@ -90,7 +90,7 @@ impl CycleGan {
         })
     }
 
-    /// Updates G and F; returns what the discriminators looked at.
+    /// Updates G and F; returns the discriminators' input.
     fn generator_step(
         &mut self,
         batches: &[Batch; 2],
@@ -114,7 +114,7 @@ impl CycleGan {
 }
 
 impl Iteration<'_> {
-    /// The gradients of G and F, flat, and what was measured and judged beside.
+    /// The flat gradients of G and F, with the measured values and the discriminators' input.
     fn generator_gradients(&self) -> Gradients {
         let draw = |batch: &Batch| {
             let of = |images: &Tensor| Drawn::of(images, self.options);
@@ -130,7 +130,7 @@ impl Iteration<'_> {
         }
     }
 
-    /// What generator `i` paints, and what both generators are to learn from that.
+    /// The output of generator `i`, and the losses of both generators on it.
     fn direction(&self, i: usize, (drawn, of_extra): (Drawn, Option<Drawn>)) -> Share {
         let Self { model, batches, options } = *self;
         let weights = [0, 1].map(|k| model.generators[k].params.weights(model.kind));
@@ -198,7 +198,7 @@ impl Iteration<'_> {
         }
         let image = fake.image.detach();
         sum.measure(Term::Change, &l1(&image, &batch.images));
-        sum.measure(Term::Likeness, &likeness(&image, &batch.images));
+        sum.measure(Term::Correlation, &correlation(&image, &batch.images));
         let learn = model.generators.iter().chain(projection.map(|(_, player)| player));
         let learn: Vec<&Params> = learn.map(|player| &player.params).collect();
         let mut gradients = gradients(&sum.total, &learn).into_iter();
@@ -208,8 +208,8 @@ impl Iteration<'_> {
         Share { gradients: gradients_of, projection, losses, judged }
     }
 
-    /// Generator `i` on its domain, for the identity loss on its target, and on pictures of neither:
-    /// one batch, which all but batch normalisation makes exact.
+    /// Runs generator `i` on its domain, on its target for the identity loss, and on images of neither, as
+    /// one batch; the result is the same except with batch normalisation.
     fn paint(&self, i: usize, weights: &Weights) -> Forward {
         let Self { model, batches, options } = *self;
         let identity = !options.paired() && options.lambda_identity > 0.0;
@@ -234,12 +234,12 @@ impl Iteration<'_> {
     }
 }
 
-/// What a direction draws at random, before both run side by side.
+/// The random numbers of a direction, drawn before both run in parallel.
 pub(super) struct Drawn {
     pub moved: Option<flicker::Moved>,
-    /// An order of places of the features.
+    /// An order of positions in the features.
     pub places: Option<Tensor>,
-    /// What the discriminator on frozen features is shown.
+    /// Augmentation for the discriminator on pretrained features.
     augmentation: Option<Augmentation>,
 }
 
@@ -256,11 +256,11 @@ impl Drawn {
     }
 }
 
-/// What the generators learn in an iteration.
+/// The generators' gradients of an iteration.
 struct Gradients {
     /// Of G and F, flat.
     generators: [Tensor; 2],
-    /// Of what PatchNCE looks through, where it does.
+    /// Of PatchNCE's projections, if used.
     projections: Vec<Tensor>,
     losses: Losses,
     judged: [Judged; 2],
@@ -298,7 +298,7 @@ pub(super) fn contrast(
     Tensor::stack(&losses, 0).mean(Kind::Float)
 }
 
-/// The parts of a batch that was put together of `inputs`, with their features.
+/// Splits a batch that was concatenated from `inputs`, with its features.
 fn split(
     painted: &Painted,
     features: &[Tensor],
@@ -328,8 +328,8 @@ fn mask_loss(painted: &[&Painted], masks: Option<&Masks>) -> Option<Tensor> {
     Some(Tensor::stack(&losses?, 0).mean(Kind::Float))
 }
 
-/// Correlation of the brightness of two pictures, −1 to 1.
-fn likeness(a: &Tensor, b: &Tensor) -> Tensor {
+/// Correlation of the brightness of two images, −1 to 1.
+fn correlation(a: &Tensor, b: &Tensor) -> Tensor {
     let centred = |x: &Tensor| {
         let grey = x.mean_dim([1i64].as_slice(), true, Kind::Float);
         &grey - grey.mean(Kind::Float)

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What one step trains on.
+//! The training data of one iteration.
 
 use tch::{Device, Kind, Tensor};
 
-/// RGB of some pictures, N×H×W×3.
+/// RGB images, N×H×W×3.
 #[derive(Debug, Default)]
 pub struct Pixels {
-    /// What is in them.
+    /// Their bytes.
     pub bytes: Vec<u8>,
     /// Width and height, pixels.
     pub size: (u32, u32),
@@ -16,23 +16,23 @@ pub struct Pixels {
 /// Crops of one domain as bytes, N×H×W×C.
 #[derive(Debug, Default)]
 pub struct Crops {
-    /// RGB, as the generators are shown it.
+    /// RGB for the generators.
     pub pixels: Vec<u8>,
-    /// RGB as it was photographed, where that is something else.
+    /// The original RGB, if it differs.
     pub real: Vec<u8>,
     /// Masks, when the domain has any.
     pub masks: Option<Vec<u8>>,
-    /// 1 for the images whose mask is known.
+    /// 1 for the images with a mask.
     pub known: Vec<f32>,
-    /// RGB of the frames that come next, of as many images as have one.
+    /// RGB of the next frames, for the images that have one.
     pub next: Vec<u8>,
-    /// The places of these images.
+    /// The indices of these images.
     pub followed: Vec<i64>,
-    /// What a teacher made of the images, RGB.
+    /// A teacher's output for the images, RGB.
     pub painted: Option<Vec<u8>>,
-    /// Pictures of neither domain for this domain's generator.
+    /// Images of neither domain for this domain's generator.
     pub negatives: Pixels,
-    /// Pictures of this domain for its generator alone.
+    /// Images of this domain for its generator only.
     pub extra: Pixels,
     /// Width and height, pixels.
     pub size: (u32, u32),
@@ -41,37 +41,36 @@ pub struct Crops {
 /// A batch of one domain.
 #[derive(Debug, Default)]
 pub struct Batch {
-    /// N×3×H×W in [−1, 1], what the generators are shown.
+    /// The generators' input, N×3×H×W in [−1, 1].
     pub images: Tensor,
-    /// What the discriminator is shown as real, where that is something else: augmentation of real
-    /// pictures alone would become a part of the domain.
+    /// The discriminator's real images, if they differ: augmentation of real images only would become part
+    /// of the domain.
     pub real: Option<Tensor>,
     /// Masks, when the domain has any.
     pub masks: Option<Masks>,
     /// Next frames, when any image has one.
     pub next: Option<Next>,
-    /// What a teacher made of the images, when it was asked beforehand; N×3×H×W in [−1, 1].
+    /// A teacher's output for the images, if computed beforehand; N×3×H×W in [−1, 1].
     pub painted: Option<Tensor>,
-    /// Pictures of neither domain, which the generator of this domain has to leave as they are;
-    /// K×3×H×W in [−1, 1].
+    /// Images of neither domain, which this domain's generator must not change; K×3×H×W in [−1, 1].
     pub negatives: Option<Tensor>,
-    /// Pictures of this domain that no discriminator sees and no mask is known of; K×3×H×W in [−1, 1].
+    /// Images of this domain without masks that no discriminator sees; K×3×H×W in [−1, 1].
     pub extra: Option<Tensor>,
 }
 
 impl Batch {
-    /// What the discriminator is shown as real, N×3×H×W.
+    /// The discriminator's real images, N×3×H×W.
     pub fn real(&self) -> &Tensor {
         self.real.as_ref().unwrap_or(&self.images)
     }
 }
 
-/// The frames that come after some images of a batch.
+/// The frames after some images of a batch.
 #[derive(Debug)]
 pub struct Next {
     /// K×3×H×W in [−1, 1].
     pub images: Tensor,
-    /// K places in the batch.
+    /// K indices into the batch.
     pub of: Tensor,
 }
 
@@ -80,7 +79,7 @@ pub struct Next {
 pub struct Masks {
     /// N×1×H×W in [0, 1].
     pub truth: Tensor,
-    /// N×1×1×1, 1 where the mask is known.
+    /// N×1×1×1, 1 for images with a mask.
     pub known: Tensor,
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Picture files to pixels.
+//! Decodes image files.
 
 use std::{
     io::BufReader,
@@ -9,18 +9,18 @@ use std::{
 
 use image::{DynamicImage, GrayImage, ImageDecoder, ImageReader, RgbImage};
 
-/// A picture that could not be read.
+/// An image that could not be read.
 #[derive(Debug, thiserror::Error)]
 #[error("{path}: {problem}", path = path.display())]
 pub struct DecodeError {
     /// The file.
     pub path: PathBuf,
-    /// What is wrong with it.
+    /// The problem.
     pub problem: String,
 }
 
-/// Reads a picture as RGB: turned as its EXIF orientation says, greyscale spread to three
-/// channels, alpha dropped.
+/// Reads an image as RGB: applies the EXIF orientation, converts greyscale to three channels and drops
+/// alpha.
 pub fn rgb(path: &Path) -> Result<RgbImage, DecodeError> {
     Ok(decode(path)?.into_rgb8())
 }

@@ -13,21 +13,21 @@ use anyhow::{Context, Result, ensure};
 
 use super::frames::followers;
 
-/// File name endings that are read as pictures.
+/// File name extensions of images.
 const ENDINGS: [&str; 7] = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff"];
 
-/// The pictures of one domain.
+/// The images of one domain.
 #[derive(Clone, Debug, Default)]
 pub struct Domain {
-    /// The folder that they are in.
+    /// Their folder.
     pub root: PathBuf,
-    /// Sorted by name; those of sub-folders as well.
+    /// Sorted by name, including subfolders.
     pub images: Vec<PathBuf>,
-    /// The mask of each image, where it has one; empty when there is no mask folder.
+    /// The mask of each image, if it has one; empty without a mask folder.
     pub masks: Vec<Option<PathBuf>>,
-    /// Which image is the frame after each; empty where nobody asked.
+    /// The index of each image's next frame; empty if not requested.
     pub next: Vec<Option<usize>>,
-    /// A folder of what a teacher made of each image, `NAME.png`, from which crops are cut too.
+    /// A folder with a teacher's output for each image, `NAME.png`, which is cropped alike.
     pub painted: Option<PathBuf>,
 }
 
@@ -41,25 +41,25 @@ impl Domain {
         Ok(domain)
     }
 
-    /// The same, but masks are not looked for.
+    /// The same without masks.
     pub fn without_masks(data: &Path, name: &str) -> Result<Self> {
         let folder = data.join(name);
         ensure!(
             folder.is_dir(),
-            "{}: no such folder, expected a data set: a folder that has trainA and trainB in it",
+            "{}: no such folder, expected a data set: a folder with trainA and trainB",
             folder.display()
         );
         let images = pictures(&folder)?;
         ensure!(
             !images.is_empty(),
-            "{}: no pictures, expected files ending in {}",
+            "{}: no images, expected files ending in {}",
             folder.display(),
             ENDINGS.join(", ")
         );
         Ok(Self { root: folder, images, ..Self::default() })
     }
 
-    /// The pictures at these places.
+    /// The images at these indices.
     pub fn only(&self, places: &[usize]) -> Self {
         let images = places.iter().map(|&i| self.images[i].clone()).collect();
         let masks = places.iter().filter_map(|&i| self.masks.get(i).cloned()).collect();
@@ -67,24 +67,24 @@ impl Domain {
         Self { root, images, masks, next: Vec::new(), painted }
     }
 
-    /// Finds out which images are frames that follow one another; returns how many are followed.
+    /// Finds successive frames; returns how many images have a next frame.
     pub fn find_next(&mut self) -> usize {
         self.next = followers(&self.images);
         self.next.iter().flatten().count()
     }
 
-    /// Where what a teacher made of an image stands in a folder.
+    /// The path of a teacher's output for an image within a folder.
     pub fn painting(&self, folder: &Path, image: &Path) -> PathBuf {
         folder.join(image.strip_prefix(&self.root).unwrap_or(image)).with_added_extension("png")
     }
 
-    /// What an image is called by which its mask and its partner are found: its place in the folder
-    /// without the ending.
+    /// The base name by which masks and partners are found: the path within the folder without the
+    /// extension.
     pub fn base_name(&self, image: &Path) -> PathBuf {
         image.strip_prefix(&self.root).unwrap_or(image).with_extension("")
     }
 
-    /// Like [`Domain::open`], but a folder that does not exist is no error.
+    /// Like [`Domain::open`], but `None` if the folder does not exist.
     pub fn open_if_there(data: &Path, name: &str) -> Result<Option<Self>> {
         let there = data.join(name).is_dir();
         there.then(|| Self::open(data, name, None)).transpose()
@@ -102,13 +102,13 @@ fn masks(folder: &Path, root: &Path, images: &[PathBuf]) -> Result<Vec<Option<Pa
         images.iter().map(|image| by_name.get(&name(image, root).ok()).cloned()).collect();
     ensure!(
         masks.iter().any(Option::is_some),
-        "{}: no file has the base name of a picture, expected masks named as the pictures are",
+        "{}: no file has the base name of an image, expected masks named like the images",
         folder.display()
     );
     Ok(masks)
 }
 
-/// The pictures of a folder and of its sub-folders, sorted; hidden ones are left out.
+/// The images of a folder and its subfolders, sorted, without hidden ones.
 pub fn pictures(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     collect(folder, &mut HashSet::new(), &mut found)?;
@@ -116,7 +116,7 @@ pub fn pictures(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// `seen` keeps links from leading round in circles.
+/// `seen` prevents endless loops through links.
 fn collect(folder: &Path, seen: &mut HashSet<PathBuf>, found: &mut Vec<PathBuf>) -> Result<()> {
     let context = || folder.display().to_string();
     if !seen.insert(folder.canonicalize().with_context(context)?) {
@@ -125,7 +125,7 @@ fn collect(folder: &Path, seen: &mut HashSet<PathBuf>, found: &mut Vec<PathBuf>)
     for entry in fs::read_dir(folder).with_context(context)? {
         let path = entry.with_context(context)?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        // What file managers and archives leave: .thumbnails, ._picture.jpg, __MACOSX.
+        // Left by file managers and archives: .thumbnails, ._picture.jpg, __MACOSX.
         if name.starts_with('.') || name == "__MACOSX" {
             continue;
         }

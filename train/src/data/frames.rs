@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Which pictures are frames that follow one another.
+//! Finds images that are successive frames.
 
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
 };
 
-/// For each picture the index of the one that comes next: the same name but for the number at its
-/// end, which is one more. `extract` names the shot before that number, so none crosses a cut.
+/// The index of each image's next frame: the same name with the next number at its end. `extract` puts the
+/// shot before that number, so no pair crosses a cut.
 pub fn followers(images: &[PathBuf]) -> Vec<Option<usize>> {
     let numbered = images.iter().enumerate();
     let by_name: HashMap<_, _> =
@@ -20,7 +20,7 @@ pub fn followers(images: &[PathBuf]) -> Vec<Option<usize>> {
     images.iter().map(next).collect()
 }
 
-/// A file's folder, its name without the digits at its end, and these.
+/// A file's folder, its name without the digits at its end, and their number.
 fn numbered_name(path: &Path) -> Option<(&Path, &str, u64)> {
     let stem = path.file_stem()?.to_str()?;
     let name = stem.trim_end_matches(|c: char| c.is_ascii_digit());

@@ -11,7 +11,7 @@ use super::view::View;
 pub struct Hash(u64);
 
 impl Hash {
-    /// The hash of a picture.
+    /// The hash of an image.
     pub fn of(picture: &RgbImage) -> Self {
         let rect = [0.0, 0.0, f64::from(picture.width()), f64::from(picture.height())];
         let small = View { rect, size: (9, 8), flip: false }.of_rgb(picture);
@@ -24,7 +24,7 @@ impl Hash {
         Self(bits)
     }
 
-    /// How many of the 64 bits differ.
+    /// The number of different bits, of 64.
     pub fn distance(self, other: Self) -> u32 {
         (self.0 ^ other.0).count_ones()
     }

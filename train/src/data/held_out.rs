@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Pictures that a run is scored by and not trained on.
+//! Held-out images for validation.
 
 use std::path::{Path, PathBuf};
 
@@ -9,12 +9,12 @@ use sha2::{Digest, Sha256};
 
 use super::folder::Domain;
 
-/// The fewest pictures of a domain that a score is worth anything of.
+/// Least number of images of a domain for a meaningful score.
 const LEAST: usize = 3;
-/// The most that a run is scored by while it trains, of each domain.
+/// Most validation images of each domain.
 const MOST: usize = 200;
 
-/// Pictures to score a run by.
+/// Validation images.
 #[derive(Clone, Debug, Default)]
 pub struct HeldOut {
     /// Of domains A and B.
@@ -23,9 +23,9 @@ pub struct HeldOut {
     pub negatives: Vec<PathBuf>,
 }
 
-/// `valA` and `valB` of a data set, else a share of the training pictures, which are then taken out of
-/// `domains`; and the same share of `negatives`. Which these are depends on their names alone, so that
-/// pairs stay together and a larger data set holds out most of the same.
+/// `valA` and `valB` of a data set, else a share of the training images, which are removed from `domains`;
+/// and the same share of `negatives`. Only the names decide, so that pairs stay together and an extended data
+/// set holds out mostly the same images.
 pub fn hold_out(
     data: &Path,
     share: f64,
@@ -43,7 +43,7 @@ pub fn hold_out(
                 let chosen = chosen(&names, share, LEAST);
                 ensure!(
                     chosen.len() < names.len(),
-                    "{}: {} pictures, expected more than {LEAST}, which --eval-every holds out",
+                    "{}: {} images, expected more than the {LEAST} that --eval-every holds out",
                     domain.root.display(),
                     names.len()
                 );
@@ -52,7 +52,10 @@ pub fn hold_out(
                 *domain = domain.only(&rest);
             }
         }
-        _ => anyhow::bail!("{}: one of valA and valB, expected both or neither", data.display()),
+        _ => anyhow::bail!(
+            "{}: has only one of valA and valB, expected both or neither",
+            data.display()
+        ),
     }
     if negatives.len() > LEAST {
         let names = negatives.iter().map(|path| path.with_extension(""));
@@ -73,7 +76,7 @@ pub fn hold_out(
     Ok(held_out)
 }
 
-/// The places of a share of names, at least so many: those with the smallest hashes.
+/// The indices of a share of names, but at least `least`: those with the smallest hashes.
 fn chosen(names: &[PathBuf], share: f64, least: usize) -> Vec<usize> {
     let count =
         ((names.len() as f64 * share).round() as usize).clamp(least, names.len().max(least));

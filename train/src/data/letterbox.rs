@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Black bars, as videos have them whose shape is not the screen's.
+//! Black bars, as in letterboxed video.
 
 use image::{GrayImage, Luma, Rgb, RgbImage};
 use rand::{Rng, RngExt};
 
-/// The most of a side that a bar covers.
+/// Largest share of a side that a bar covers.
 const MOST: f64 = 0.25;
-/// Grey level of the lightest bars: black with the noise of a codec.
+/// Grey level of the brightest bars: black with codec noise.
 const LIGHTEST: u8 = 16;
 
-/// Bars at two opposite sides of a crop, one of which may have none.
+/// Bars at one or two opposite sides of a crop.
 #[derive(Clone, Copy, Debug)]
 pub struct Bars {
     /// Above and below, or to the left and right.
@@ -24,7 +24,7 @@ impl Bars {
     /// Bars of random width, equally often at all four sides as the crop of a frame shows them.
     pub fn random(rng: &mut impl Rng) -> Self {
         let mut shares = [0, 1].map(|_| rng.random::<f64>() * MOST);
-        // A crop from the middle of a frame sees one bar.
+        // A crop may show only one bar.
         if let Some(absent) = shares.get_mut(rng.random_range(0..3)) {
             *absent = 0.0;
         }
@@ -39,7 +39,7 @@ impl Bars {
         place < self.shares[0] * side || side - place < self.shares[1] * side
     }
 
-    /// The share of a mask's picture that is inside and not covered.
+    /// The share of foreground that is not covered.
     pub fn leaves(&self, mask: &GrayImage) -> f64 {
         let size = mask.dimensions();
         let open = mask.enumerate_pixels().filter(|&(x, y, _)| !self.covers((x, y), size));
@@ -57,7 +57,7 @@ impl Bars {
         }
     }
 
-    /// Takes what the bars cover out of a mask.
+    /// Clears the mask under the bars.
     pub fn clear(&self, mask: &mut GrayImage) {
         let size = mask.dimensions();
         for (x, y, pixel) in mask.enumerate_pixels_mut() {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Loading and augmenting on threads of their own.
+//! Loads and augments images in background threads.
 
 use std::{
     collections::HashSet,
@@ -28,53 +28,53 @@ use super::{
     view::{Preprocess, Sizes, View},
 };
 
-/// Batches that each thread makes ahead.
+/// Number of batches that each thread prepares ahead.
 const AHEAD: usize = 2;
-/// Tries at a crop with enough of the foreground.
+/// Number of random crops tried for enough foreground.
 const TRIES: usize = 8;
-/// Further tries, each at a place of the foreground.
+/// Number of further tries, each around a foreground pixel.
 const AIMED_TRIES: usize = 4;
-/// How many images are tried in place of one that cannot be used.
+/// Number of images tried instead of an unusable one.
 const STAND_INS: usize = 100;
-/// The least share of a crop inside the mask where only that is looked at.
+/// Least foreground share of a crop with --look-at foreground.
 const LEAST: f64 = 0.01;
 
-/// What the loader needs to know.
+/// The loader's parameters.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// Domains A and B.
     pub domains: [Domain; 2],
-    /// Images of the same place belong together and are cropped alike.
+    /// Images with the same index are partners and are cropped alike.
     pub paired: bool,
-    /// How pictures become crops.
+    /// How images are resized and cropped.
     pub preprocess: Preprocess,
-    /// Sizes of that.
+    /// Its sizes.
     pub sizes: Sizes,
     /// Mirror half of the images.
     pub flip: bool,
-    /// Share of a crop that should lie inside the mask.
+    /// Desired foreground share of a crop.
     pub min_foreground: f64,
-    /// Range of the random gamma of each domain's foreground, powers of two.
+    /// Range of each domain's gamma augmentation, in powers of two.
     pub gamma: [f64; 2],
-    /// Only crops that have some of the foreground in them.
+    /// Use only crops with some foreground.
     pub need_mask: bool,
-    /// Pictures of neither domain.
+    /// Images of neither domain.
     pub negatives: Vec<PathBuf>,
-    /// How many of them there are for each image of a domain.
+    /// Their number per image of a domain.
     pub negative_share: f64,
-    /// Pictures of A and of B for their generator alone.
+    /// Images of A and of B for their generator only.
     pub extra: [Vec<PathBuf>; 2],
-    /// How many of them there are for each image of their domain.
+    /// Their number per image of their domain.
     pub extra_share: f64,
     /// Share of the crops with black bars.
     pub letterbox: f64,
-    /// Images an iteration, over all ranks.
+    /// Images per iteration, over all ranks.
     pub batch: usize,
-    /// Which of them this process loads.
+    /// The part of them that this process loads.
     pub own: Range<usize>,
     /// Seed of the run.
     pub seed: u64,
-    /// Fail on what cannot be read.
+    /// Fail on unreadable images.
     pub strict: bool,
 }
 
@@ -86,7 +86,7 @@ impl Plan {
     }
 }
 
-/// Hands out the batches of a run in order.
+/// Returns the batches of a run in order.
 #[derive(Debug)]
 pub struct Loader {
     queues: Vec<Receiver<Result<[Crops; 2]>>>,
@@ -95,11 +95,11 @@ pub struct Loader {
     skipped: Skipped,
 }
 
-/// Images that could not be used, each named once.
+/// Unusable images, each reported once.
 type Skipped = Arc<Mutex<HashSet<PathBuf>>>;
 
 impl Loader {
-    /// Starts `threads` threads that load what comes after `seen` images of each domain.
+    /// Starts `threads` threads that continue after `seen` images of each domain.
     pub fn start(plan: Plan, seen: u64, threads: u32) -> Self {
         let (plan, skipped) = (Arc::new(plan), Skipped::default());
         let stride = u64::from(threads);
@@ -110,7 +110,7 @@ impl Loader {
                 let mut worker = Worker::new(&plan, &skipped);
                 let batch = plan.batch as u64;
                 let mut first = seen + k * batch;
-                // An error to send means that the run is over.
+                // A send error means that the run has ended.
                 while sender.send(worker.batch(first)).is_ok() {
                     first += stride * batch;
                 }
@@ -130,13 +130,13 @@ impl Loader {
         queue.recv().context("a loader thread ended early")?
     }
 
-    /// Waits for the first crops, so that data that cannot work is told before a run begins.
+    /// Waits for the first crops, so that unusable data is reported before the run starts.
     pub fn peek(&mut self) -> Result<()> {
         self.peeked = Some(self.next_crops()?);
         Ok(())
     }
 
-    /// How many images could not be used so far.
+    /// The number of unusable images so far.
     pub fn skipped(&self) -> usize {
         self.skipped.lock().map_or(0, |s| s.len())
     }
@@ -154,8 +154,8 @@ impl<'a> Worker<'a> {
         Self { plan, skipped, order: None }
     }
 
-    /// This rank's images of the batch that begins with image `first` of the run. What an image is
-    /// depends on its place in the run alone, whatever the batches are.
+    /// This rank's images of the batch that starts with image `first` of the run. An image depends only on
+    /// its position in the run, not on the batch size.
     fn batch(&mut self, first: u64) -> Result<[Crops; 2]> {
         let mut crops = [Crops::default(), Crops::default()];
         let positions = self.plan.own.clone().map(|k| first + k as u64);
@@ -186,7 +186,7 @@ impl<'a> Worker<'a> {
         Ok(crops)
     }
 
-    /// Adds a crop of a random one of the pictures that an option names, if it is one's turn.
+    /// Adds a crop of a random image from an option's folders, if it is due.
     fn add_other(
         &self,
         pixels: &mut Pixels,
@@ -211,7 +211,7 @@ impl<'a> Worker<'a> {
                 Err(error) => self.skip(path, &error),
             }
         }
-        bail!("{option}: no usable picture among {STAND_INS} tries, see the messages above")
+        bail!("{option}: no usable image in {STAND_INS} tries, see the messages above")
     }
 
     fn unlabelled(&self, path: &Path, rng: &mut impl Rng) -> Result<RgbImage> {
@@ -235,8 +235,8 @@ impl<'a> Worker<'a> {
         self.order.insert(known.unwrap_or_else(fresh)).1[place]
     }
 
-    /// Adds crops of image `index` of some domains, all in one view, or of another one at random
-    /// where it cannot be used.
+    /// Adds crops of image `index` of some domains, all with the same view, or of a random other image if it
+    /// is unusable.
     fn add(
         &self,
         crops: &mut [Crops; 2],
@@ -269,8 +269,8 @@ impl<'a> Worker<'a> {
         }
         let folder = images[0].parent().unwrap_or(&images[0]).display();
         bail!(
-            "{folder}: no usable picture among {tried}, each cannot be read, see the messages above, or \
-             has too little inside its mask for a crop"
+            "{folder}: no usable image among {tried}: each cannot be read (see the messages above) or has \
+             too little foreground for a crop"
         );
     }
 
@@ -281,7 +281,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Crops of image `index` of each domain; `None` when a mask is needed and the crop is outside.
+    /// Crops of image `index` of each domain; `None` if foreground is required and the crop has none.
     fn crop(
         &self,
         domains: &[usize],
@@ -295,7 +295,12 @@ impl<'a> Worker<'a> {
         let path = &domains[0].images[index];
         let (w, h) = pictures[0].rgb.dimensions();
         if let Some(other) = pictures.iter().map(|p| p.rgb.dimensions()).find(|&s| s != (w, h)) {
-            bail!("{}: is {w}×{h}, but its partner {}×{}", path.display(), other.0, other.1);
+            bail!(
+                "{}: is {w}×{h}, but its partner is {}×{}, expected the same size",
+                path.display(),
+                other.0,
+                other.1
+            );
         }
         let view = self.best_view((w, h), pictures[0].mask.as_ref(), rng);
         let view = view.with_context(|| path.display().to_string())?;
@@ -315,8 +320,7 @@ impl<'a> Worker<'a> {
         Ok((!self.plan.need_mask || cuts.iter().all(inside)).then_some(cuts))
     }
 
-    /// A random view, drawn again while too little of it lies inside the mask, in the end around a
-    /// place inside.
+    /// A random view, redrawn while it has too little foreground, at last around a foreground pixel.
     fn best_view(
         &self,
         size: (u32, u32),
@@ -353,7 +357,7 @@ impl<'a> Worker<'a> {
     }
 }
 
-/// The pixels of a mask that are inside.
+/// The foreground pixels of a mask.
 fn foreground(mask: &GrayImage) -> Vec<(u32, u32)> {
     let inside = mask.enumerate_pixels().filter(|(_, _, pixel)| pixel.0[0] >= 128);
     inside.map(|(x, y, _)| (x, y)).collect()

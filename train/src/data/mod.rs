@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! From folders of pictures to batches.
+//! From folders of images to batches.
 
 pub mod batch;
 pub mod decode;

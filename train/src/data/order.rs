@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Which image comes when, and all other randomness of a run, as functions of the seed and a
-//! position: a run that stops needs to remember nothing but where it was.
+//! The order of images and all other randomness of a run, as functions of the seed and a position: to
+//! resume, a run only needs its position.
 
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
-/// What randomness is for; each purpose has its own stream.
+/// The purpose of random numbers; each has its own stream.
 #[derive(Clone, Copy, Debug)]
 pub enum Purpose {
     /// The order of domain A within an epoch.
@@ -17,17 +17,17 @@ pub enum Purpose {
     ViewA = 3,
     /// Crop and flip of an image of B.
     ViewB = 4,
-    /// What the image pools hand out.
+    /// The choice of the image pools.
     Pool = 5,
-    /// Which samples form a subset of a measurement.
+    /// The subsets of a measurement.
     Subset = 7,
-    /// Noise and dropout of a step.
+    /// Noise and dropout of an iteration.
     Step = 6,
-    /// Which picture of neither domain the generator of A is shown, and its crop.
+    /// The image of neither domain for the generator of A, and its crop.
     NegativeA = 8,
     /// The same for the generator of B.
     NegativeB = 9,
-    /// Which picture the generator of A alone is shown, and its crop.
+    /// The extra image for the generator of A, and its crop.
     ExtraA = 10,
     /// The same for the generator of B.
     ExtraB = 11,
@@ -42,7 +42,7 @@ pub fn random(seed: u64, purpose: Purpose, position: u64) -> ChaCha8Rng {
     ChaCha8Rng::from_seed(key)
 }
 
-/// The order of an epoch: as long as the larger domain, each image of A as often as the others.
+/// The order of an epoch: as long as the larger domain, with each image of A equally often.
 pub fn order_of_epoch(seed: u64, epoch: u64, images_a: usize, length: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..length).map(|i| i % images_a).collect();
     order.shuffle(&mut random(seed, Purpose::OrderA, epoch));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Two domains whose pictures belong together by name.
+//! Two domains whose images are paired by name.
 
 use std::{collections::HashMap, path::PathBuf};
 
@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 
 use super::folder::Domain;
 
-/// The pictures of both domains that have the same base name, in the same order, at most `max`.
+/// The images of both domains with the same base names, in the same order, at most `max`.
 pub fn matched(a: Domain, b: Domain, max: Option<usize>) -> Result<[Domain; 2]> {
     let places: HashMap<_, _> =
         b.images.iter().enumerate().map(|(i, p)| (b.base_name(p), i)).collect();
@@ -17,14 +17,14 @@ pub fn matched(a: Domain, b: Domain, max: Option<usize>) -> Result<[Domain; 2]> 
     let folder = |d: &Domain| d.images[0].parent().unwrap_or(&d.images[0]).display().to_string();
     ensure!(
         !pairs.is_empty(),
-        "{} and {}: no two pictures have the same base name, expected a picture and its partner \
+        "{} and {}: no two images have the same base name, expected an image and its partner \
          to be named alike",
         folder(&a),
         folder(&b)
     );
     let alone = a.images.len() + b.images.len() - 2 * pairs.len();
     if alone > 0 {
-        eprintln!("left out: {alone} pictures that have no partner in the other domain");
+        eprintln!("left out: {alone} images without a partner in the other domain");
     }
     let pairs = &pairs[..pairs.len().min(max.unwrap_or(usize::MAX))];
     let (of_a, of_b): (Vec<usize>, Vec<usize>) = pairs.iter().copied().unzip();

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A training picture with what is cropped as it is: its mask, the frame that follows, and what a
-//! teacher made of it.
+//! A training image with everything that is cropped alike: its mask, the next frame and a teacher's output.
 
 use std::path::Path;
 
@@ -10,26 +9,30 @@ use image::{GrayImage, RgbImage};
 
 use super::{decode, folder::Domain, letterbox::Bars, shade::Shade, shot::same_shot, view::View};
 
-/// A picture, or a crop of one.
+/// An image, or a crop of one.
 #[derive(Debug)]
 pub struct Picture {
-    /// RGB, as the generators are shown it.
+    /// RGB for the generators.
     pub rgb: RgbImage,
-    /// RGB as it was photographed, where that is something else.
+    /// The original RGB, if it differs.
     pub real: Option<RgbImage>,
-    /// 255 inside, where it is known.
+    /// The mask, 255 inside, if there is one.
     pub mask: Option<GrayImage>,
-    /// The next frame of the shot, where there is one.
+    /// The next frame of the shot, if there is one.
     pub next: Option<RgbImage>,
-    /// What a teacher made of it, perhaps at another size.
+    /// A teacher's output, possibly at another size.
     pub painted: Option<RgbImage>,
 }
 
-/// Reads the mask of the picture `rgb` in file `path`; fails if it has another size.
+/// Reads the mask of the image `rgb` in file `path`; fails if it has another size.
 pub fn mask_of(path: &Path, rgb: &RgbImage, mask: &Path) -> Result<GrayImage> {
     let mask = decode::mask(mask)?;
     let ((mw, mh), (w, h)) = (mask.dimensions(), rgb.dimensions());
-    ensure!((mw, mh) == (w, h), "{}: is {w}×{h}, but its mask {mw}×{mh}", path.display());
+    ensure!(
+        (mw, mh) == (w, h),
+        "{}: is {w}×{h}, but its mask is {mw}×{mh}, expected the same size",
+        path.display()
+    );
     Ok(mask)
 }
 
@@ -40,7 +43,7 @@ impl Picture {
         let rgb = decode::rgb(path)?;
         let mask = domain.masks.get(index).and_then(Option::as_ref);
         let mask = mask.map(|mask| mask_of(path, &rgb, mask)).transpose()?;
-        // A frame that cannot be read is reported when its own turn comes.
+        // An unreadable next frame is reported when it is loaded itself.
         let next = domain.next.get(index).copied().flatten();
         let next = next.and_then(|n| decode::rgb(&domain.images[n]).ok());
         let next = next.filter(|n| n.dimensions() == rgb.dimensions() && same_shot(&rgb, n));
@@ -49,7 +52,7 @@ impl Picture {
         Ok(Self { rgb, real: None, mask, next, painted })
     }
 
-    /// What a view of it shows.
+    /// Its crop by a view.
     pub fn cut(&self, view: &View) -> Self {
         Self {
             rgb: view.of_rgb(&self.rgb),
@@ -63,8 +66,8 @@ impl Picture {
         }
     }
 
-    /// Shades its foreground for the generators; the discriminator is to see it as it was. The next
-    /// frame's is taken to be where this one's is.
+    /// Applies gamma augmentation to the foreground for the generators; the discriminator sees the original.
+    /// The next frame uses the same mask.
     pub fn shade(&mut self, shade: &Shade) {
         self.real.get_or_insert_with(|| self.rgb.clone());
         for picture in [Some(&mut self.rgb), self.next.as_mut()].into_iter().flatten() {
@@ -83,7 +86,7 @@ impl Picture {
     }
 }
 
-/// The share of a mask that is inside.
+/// The foreground share of a mask.
 pub fn share(mask: &GrayImage) -> f64 {
     let sum: u64 = mask.as_raw().iter().map(|&v| u64::from(v)).sum();
     sum as f64 / (255.0 * mask.as_raw().len() as f64)

@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Random shades of what is in the foreground, so that darker and lighter animals are seen than were
-//! photographed.
+//! Gamma augmentation of the foreground, for darker and lighter animals than in the photographs.
 
 use image::{GrayImage, RgbImage};
 use rand::{Rng, RngExt};
 
-/// A power curve over grey levels, v ↦ 255·(v/255)^γ: black and white stay, what lies between is
-/// darkened (γ > 1) or lightened.
+/// A power curve over grey levels, v ↦ 255·(v/255)^γ: keeps black and white, and darkens (γ > 1) or
+/// lightens the levels between.
 #[derive(Clone, Copy, Debug)]
 pub struct Shade([u8; 256]);
 
 impl Shade {
-    /// A curve whose γ lies between 2^−`range` and 2^`range`, uniform in its logarithm.
+    /// A curve with γ between 2^−`range` and 2^`range`, log-uniform.
     pub fn random(range: f64, rng: &mut impl Rng) -> Self {
         let exponent = rng.random::<f64>() * 2.0 * range - range;
         Self::of(exponent.exp2())
@@ -23,7 +22,7 @@ impl Shade {
         Self(std::array::from_fn(curve))
     }
 
-    /// Shades a picture inside its mask; the whole of it where there is none.
+    /// Applies the curve inside the mask, or to the whole image without one.
     pub fn apply(&self, picture: &mut RgbImage, mask: Option<&GrayImage>) {
         let Some(mask) = mask else {
             picture.iter_mut().for_each(|v| *v = self.0[usize::from(*v)]);

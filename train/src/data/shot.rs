@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Where one shot ends and the next begins.
+//! Detects cuts between shots.
 
 use image::RgbImage;
 
-/// Levels of each channel that a histogram tells apart.
+/// Bins per channel of a histogram.
 const LEVELS: usize = 8;
-/// Share of the pixels that must change their cell for a cut.
+/// Share of pixels that must change their bin for a cut.
 const CUT: f64 = 0.5;
 
-/// Follows the frames of a video.
+/// Counts the shots of a video.
 #[derive(Debug, Default)]
 pub struct Shots {
-    /// Shots that have begun.
+    /// Number of shots so far.
     pub count: usize,
     last: Option<Vec<f64>>,
 }
 
 impl Shots {
-    /// Whether this frame is the first of a shot: its colours are others than those before.
+    /// Whether this frame is the first of a shot: its colours differ from those before.
     pub fn begins(&mut self, picture: &RgbImage) -> bool {
         let histogram = histogram(picture);
         let moved = self.last.as_ref().map(|last| {
@@ -32,14 +32,14 @@ impl Shots {
     }
 }
 
-/// Whether `b` may come after `a` with no cut between them.
+/// Whether `b` may follow `a` without a cut.
 pub fn same_shot(a: &RgbImage, b: &RgbImage) -> bool {
     let mut shots = Shots::default();
     shots.begins(a);
     !shots.begins(b)
 }
 
-/// The share of pixels in each of 8×8×8 cells of the RGB cube.
+/// The share of pixels in each of 8×8×8 bins of the RGB cube.
 fn histogram(picture: &RgbImage) -> Vec<f64> {
     let mut cells = vec![0.0; LEVELS.pow(3)];
     let share = 1.0 / f64::from(picture.width() * picture.height()).max(1.0);

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Which pictures can serve where only the foreground is looked at.
+//! Selects the images that are usable with --look-at foreground.
 
 use super::{decode, folder::Domain, picture::share};
 
-/// The least share of a picture that its mask must have inside: what some crop of it can show.
+/// Least foreground share of an image, so that some crop can show it.
 const LEAST: f64 = 0.001;
 
-/// The domains without the pictures whose mask is missing or empty, of pairs without both; says how
-/// many were left out. A mask that cannot be read is left to the loader, which names it.
+/// The domains without images whose mask is missing or empty (for pairs, without both images); prints how
+/// many were left out. The loader reports masks that cannot be read.
 pub fn with_masks(domains: [Domain; 2], paired: bool, quiet: bool) -> [Domain; 2] {
     let usable = domains.each_ref().map(usable);
     let kept = [0, 1].map(|d| {
@@ -20,7 +20,7 @@ pub fn with_masks(domains: [Domain; 2], paired: bool, quiet: bool) -> [Domain; 2
         let left_out = domains[d].images.len() - kept[d].len();
         if left_out > 0 && !quiet {
             let name = names[d];
-            eprintln!("left out: {left_out} pictures of {name} whose mask is missing or empty");
+            eprintln!("left out: {left_out} images of {name} whose mask is missing or empty");
         }
         domains[d].only(&kept[d])
     })

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Which part of a picture a crop shows.
+//! Resizing and cropping of images.
 
 use clap::ValueEnum;
 use image::{GrayImage, ImageBuffer, Pixel, RgbImage};
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
-/// How pictures become crops.
+/// How images are resized and cropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[value(rename_all = "snake_case")]
 pub enum Preprocess {
     /// Resize to load-size×load-size, then crop.
     ResizeAndCrop,
-    /// Crop at the picture's own size.
+    /// Crop at the image's own size.
     Crop,
     /// Resize to width load-size, keep the aspect.
     ScaleWidth,
@@ -22,7 +22,7 @@ pub enum Preprocess {
     ScaleWidthAndCrop,
     /// Resize to a random short side from load-size-min to load-size, keep the aspect, then crop.
     MultiScaleCrop,
-    /// Keep the picture's own size.
+    /// Keep the image's own size.
     None,
 }
 
@@ -35,14 +35,14 @@ pub struct Sizes {
     pub load_min: u32,
     /// Side of a crop.
     pub crop: u32,
-    /// What sides without a crop are rounded to.
+    /// Multiple to which sides without a crop are rounded.
     pub multiple: u32,
 }
 
-/// A rectangle of a picture, scaled to a size, perhaps mirrored.
+/// A rectangle of an image, scaled to a size and optionally mirrored.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct View {
-    /// Left, top, width and height in the picture, pixels.
+    /// Left, top, width and height in the image, pixels.
     pub rect: [f64; 4],
     /// Width and height of the result, pixels.
     pub size: (u32, u32),
@@ -50,10 +50,10 @@ pub struct View {
     pub flip: bool,
 }
 
-/// A picture is smaller than the crop asked of it.
+/// An image is smaller than the crop.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "is {width}×{height} where crops of {crop} are wanted; lower --crop-size or let \
+    "is {width}×{height}, smaller than a crop of {crop}; lower --crop-size or let \
          --preprocess resize"
 )]
 pub struct TooSmall {
@@ -63,7 +63,7 @@ pub struct TooSmall {
 }
 
 impl Preprocess {
-    /// A random view of a picture of `width`×`height` pixels.
+    /// A random view of an image of `width`×`height` pixels.
     pub fn view(
         self,
         (width, height): (u32, u32),
@@ -85,7 +85,7 @@ impl Preprocess {
             return Ok(View { rect, size, flip });
         }
         let crop = f64::from(sizes.crop);
-        // Rounding of the aspect may cost a fraction of a pixel, which is no reason to fail.
+        // Rounding may cost a fraction of a pixel, which is not an error.
         if scaled_w + 0.5 < crop || scaled_h + 0.5 < crop {
             return Err(TooSmall { width, height, crop: sizes.crop });
         }
@@ -100,7 +100,7 @@ impl Preprocess {
         Ok(View { rect, size, flip })
     }
 
-    /// The size of the whole picture after scaling.
+    /// The size of the whole image after scaling.
     fn scaled(self, (w, h): (f64, f64), sizes: Sizes, rng: &mut impl Rng) -> (f64, f64) {
         let load = f64::from(sizes.load);
         match self {
@@ -121,7 +121,7 @@ impl Preprocess {
 }
 
 impl View {
-    /// The same part of a picture that stands at another size: `to` pixels in place of `from`.
+    /// The same part of an image at another size: `to` pixels instead of `from`.
     pub fn moved(self, from: (u32, u32), to: (u32, u32)) -> Self {
         let [x, y, w, h] = self.rect;
         let (to_w, to_h) = (f64::from(to.0), f64::from(to.1));
@@ -130,8 +130,7 @@ impl View {
         Self { rect: [x, y, (w * sx).min(to_w - x), (h * sy).min(to_h - y)], ..self }
     }
 
-    /// A view of the same size that has the pixel `point` of a picture of `(width, height)` pixels in
-    /// it, anywhere.
+    /// A view of the same size that contains the pixel `point` of an image of `(width, height)` pixels.
     pub fn around(
         self,
         point: (u32, u32),
@@ -139,7 +138,7 @@ impl View {
         rng: &mut impl Rng,
     ) -> Self {
         let [x, y, w, h] = self.rect;
-        // Whole pixels further on, for crops at the picture's own size.
+        // Moves by whole pixels, for crops at the image's own size.
         let mut place = |from: f64, length: f64, point: u32, side: u32| {
             let wanted = f64::from(point) - rng.random::<f64>() * (length - 1.0).max(0.0);
             let moved = from + (wanted - from).round();
@@ -149,7 +148,7 @@ impl View {
         Self { rect: [x, y, w, h], ..self }
     }
 
-    /// A whole picture at a short side of `short` pixels, each side rounded to a multiple.
+    /// A whole image with a short side of `short` pixels, each side rounded to a multiple.
     pub fn whole((width, height): (u32, u32), short: u32, multiple: u32) -> Self {
         let (w, h, m) = (f64::from(width), f64::from(height), f64::from(multiple));
         let scale = f64::from(short) / w.min(h);
@@ -157,7 +156,7 @@ impl View {
         Self { rect: [0.0, 0.0, w, h], size: (round(w), round(h)), flip: false }
     }
 
-    /// The pixels of the view of an RGB picture.
+    /// The pixels of the view of an RGB image.
     pub fn of_rgb(&self, image: &RgbImage) -> RgbImage {
         self.resample::<image::Rgb<u8>, 3>(image, fast_image_resize::PixelType::U8x3)
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Features and class probabilities of pictures by an ONNX network.
+//! Features and class probabilities of images by an ONNX network.
 
 use std::path::Path;
 
@@ -13,16 +13,16 @@ use crate::{onnx_generator::session, pixels};
 const OUTPUT_FEATURES: &str = "features";
 const OUTPUT_PROBS: &str = "probs";
 
-/// How the network wants its pictures: (grey level − mean) / std.
+/// Input scaling of the network: (grey level − mean) / std.
 #[derive(Clone, Copy, Debug)]
 pub struct Scaling {
     /// Grey level that becomes 0.
     pub mean: f64,
-    /// Grey levels to a unit.
+    /// Grey levels per unit.
     pub std: f64,
 }
 
-/// As EfficientNet-Lite wants them.
+/// The scaling of EfficientNet-Lite.
 impl Default for Scaling {
     fn default() -> Self {
         Self { mean: 127.0, std: 128.0 }
@@ -39,7 +39,7 @@ pub struct FeatureNetwork {
     classes: Option<usize>,
 }
 
-/// What the network says of a picture.
+/// The network's output for an image.
 #[derive(Debug)]
 pub struct Seen {
     /// D.
@@ -72,12 +72,12 @@ impl FeatureNetwork {
         Ok(Self { session, input, side, scaling, classes })
     }
 
-    /// How many classes it knows, if it classifies; 0 if the file does not say.
+    /// Number of classes; 0 if unknown or if it does not classify.
     pub fn classes(&self) -> Option<usize> {
         self.classes
     }
 
-    /// Looks at 1×3×H×W in [−1, 1].
+    /// Runs the network on 1×3×H×W in [−1, 1].
     pub fn see(&mut self, picture: &Tensor) -> Result<Seen> {
         let side = [self.side, self.side];
         let x = picture.internal_upsample_bicubic2d_aa(side, false, None, None);

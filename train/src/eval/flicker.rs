@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Warping error: how much a painted clip flickers (Lai et al. 2018, arXiv 1808.00449, section 4).
+//! Warping error, a measure of a translated clip's flicker (Lai et al. 2018, arXiv 1808.00449, section 4).
 
 use tch::{Kind, Tensor};
 
 use super::flow::{flow, visible};
 use crate::warp::warp;
 
-/// Motion between consecutive frames of a clip, found once and used for every generator.
+/// Motion between consecutive frames of a clip, computed once for all generators.
 #[derive(Debug)]
 pub struct Motion {
-    /// Flow from frame t to t + 1, 1×2×H×W, and where it is visible, 1×1×H×W.
+    /// Flow from frame t to t + 1, 1×2×H×W, and its visibility, 1×1×H×W.
     steps: Vec<(Tensor, Tensor)>,
 }
 

@@ -10,11 +10,11 @@ use crate::warp::{targets, warp};
 const LEVELS: u32 = 4;
 /// Refinements at each level.
 const REFINEMENTS: usize = 4;
-/// Side of the window that moves as one, pixels.
+/// Side of the window, pixels.
 const WINDOW: i64 = 11;
-/// Keeps flat windows, whose motion cannot be seen, where they are.
+/// Regularisation that keeps flat windows still.
 const DAMPING: f64 = 1e-3;
-/// A pixel whose flow there and back misses it by more than this, in pixels, is occluded.
+/// A pixel whose forward and backward flow differ by more than this, in pixels, is occluded.
 const OCCLUDED: f64 = 1.0;
 
 /// Flow from `a` to `b`, both 1×C×H×W in [−1, 1]: 1×2×H×W, right and down, pixels. What is at p
@@ -37,7 +37,7 @@ pub fn flow(a: &Tensor, b: &Tensor) -> Tensor {
     flow
 }
 
-/// 1 where the flow stays in the frame and, there and back, ends where it began, 1×1×H×W.
+/// 1 where the flow stays in the frame and the backward flow returns to the start, 1×1×H×W.
 pub fn visible(there: &Tensor, back: &Tensor) -> Tensor {
     let miss = there + warp(back, there);
     let distance = miss.square().sum_dim_intlist([1i64].as_slice(), true, Kind::Float).sqrt();

@@ -4,14 +4,14 @@
 
 use tch::{Kind, Tensor};
 
-/// The distance between two sets, and how far it may be from that of the sets' distributions.
+/// The distance between two sets and its standard error.
 #[derive(Clone, Debug)]
 pub struct Kid {
-    /// The squared distance; near 0 or a little below when the sets are alike.
+    /// The squared distance; about 0 or slightly negative for similar sets.
     pub value: f64,
     /// Its standard error, of the delete-one jackknife over both sets (Efron and Stein 1981).
     pub error: f64,
-    /// What the distance is without each element of one set, and of the other.
+    /// The distance without each element of one set, and of the other.
     without: [Vec<f64>; 2],
 }
 
@@ -45,8 +45,8 @@ pub fn kid(x: &Tensor, y: &Tensor) -> Kid {
 }
 
 impl Kid {
-    /// How much larger this is than `other`, and the standard error of that. Both are of the same
-    /// target set and of pictures made of the same photographs, whose chances are in both and cancel.
+    /// The difference from `other` and its standard error. Both have the same target set and translations of
+    /// the same images, so their sampling errors partly cancel.
     pub fn minus(&self, other: &Self) -> (f64, f64) {
         let differences = [0, 1].map(|set| {
             let pairs = self.without[set].iter().zip(&other.without[set]);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The `eval` command: how well generators paint, in numbers.
+//! The `eval` command: scores of generators.
 
 pub mod features;
 mod flicker;
@@ -31,34 +31,34 @@ const FEATURES_IN_CACHE: &str = "cycleganfilter/efficientnet-lite0/efficientnet_
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("what").required(true).multiple(true).args(["run", "model"])))]
 pub struct EvalArgs {
-    /// Data set with testA and testB (else trainA and trainB), and masks if there
+    /// Data set with testA and testB (else trainA and trainB), and optionally masks
     #[arg(long)]
     data: PathBuf,
-    /// Score the pictures of these folders: `val` for valA and valB
+    /// Score the images of these folders instead: `val` for valA and valB
     #[arg(long, value_name = "NAME")]
     folder: Option<String>,
-    /// Pictures with nothing of either domain: how much of them is changed
+    /// Images of neither domain: measure how much they change
     #[arg(long, value_name = "DIR")]
     negatives: Option<PathBuf>,
-    /// A run: its newest checkpoint is scored, both directions
+    /// A run: score its newest checkpoint, in both directions
     #[arg(long)]
     run: Option<PathBuf>,
-    /// An ONNX generator under the model contract, or a folder with G.onnx and F.onnx, whose
-    /// variants are scored beside them; may be given several times
+    /// An ONNX generator under the model contract, or a folder with G.onnx and F.onnx and their
+    /// variants; may be given several times
     #[arg(long)]
     model: Vec<PathBuf>,
-    /// What a --model file without metadata does
+    /// Direction of a --model file without metadata
     #[arg(long, value_enum, default_value = "a2b")]
     direction: Way,
-    /// ONNX network with an output `features` and, for the share of images that it calls the
-    /// target class, `probs`; none for neither [default: EfficientNet-Lite0, which `./dev setup eval`
-    /// fetches]
+    /// ONNX network with an output `features` for KID and optionally `probs` for the share of images
+    /// classified as the target class; `none` for neither [default: EfficientNet-Lite0, which `./dev
+    /// setup eval` fetches]
     #[arg(long)]
     features: Option<PathBuf>,
-    /// Grey level that the feature network wants as 0
+    /// Grey level that is 0 in the feature network's input
     #[arg(long, default_value_t = 127.0)]
     features_mean: f64,
-    /// Grey levels to a unit of the feature network
+    /// Grey levels per unit of the feature network's input
     #[arg(long, default_value_t = 128.0)]
     features_std: f64,
     /// Class of domain A in `probs`
@@ -70,19 +70,19 @@ pub struct EvalArgs {
     /// A video of domain A, for flicker
     #[arg(long)]
     clip: Option<PathBuf>,
-    /// Score the clip's first frames only
+    /// Score only this many frames from the clip's start
     #[arg(long, default_value_t = 50)]
     clip_frames: usize,
-    /// Short side that pictures are scaled to, pixels
+    /// Short side that images are scaled to, pixels
     #[arg(long, default_value_t = 256)]
     size: u32,
-    /// Score at most this many images of a domain
+    /// Score at most this many images per domain
     #[arg(long, default_value_t = 500)]
     max_images: usize,
-    /// Write the scores here as JSON
+    /// Write the scores as JSON to this file
     #[arg(long)]
     json: Option<PathBuf>,
-    /// Write the scores here as a page, with pictures
+    /// Write the scores as an HTML page with images to this file
     #[arg(long)]
     html: Option<PathBuf>,
 }
@@ -104,7 +104,7 @@ struct Candidate {
 
 /// Scores generators and prints a table.
 pub fn run(args: &EvalArgs) -> Result<()> {
-    // Not after all of the work.
+    // Fails now instead of after the work.
     for folder in [&args.json, &args.html].into_iter().flatten().filter_map(|path| path.parent()) {
         fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     }
@@ -123,7 +123,7 @@ pub fn run(args: &EvalArgs) -> Result<()> {
             candidates.push(single(path, name, args.direction)?);
         }
     }
-    ensure!(!candidates.is_empty(), "no G.onnx or F.onnx in the folders given");
+    ensure!(!candidates.is_empty(), "the folders of --model have no G.onnx or F.onnx");
     let judge = Judge::new(args, network(args)?, common_multiple(&candidates))?;
     let scores = judge.score(&mut candidates)?;
     print!("{}", show::table(&scores));
@@ -136,8 +136,7 @@ pub fn run(args: &EvalArgs) -> Result<()> {
     Ok(())
 }
 
-/// What height and width must be multiples of for all of them, pixels: they are compared on the same
-/// pictures.
+/// Common multiple of height and width for all candidates, pixels: they are compared on the same images.
 fn common_multiple(candidates: &[Candidate]) -> u32 {
     let multiples = candidates.iter().map(|c| c.onnx.about.metadata.multiple_of);
     multiples.fold(4, |common, own| {
@@ -171,21 +170,21 @@ fn network(args: &EvalArgs) -> Result<Option<FeatureNetwork>> {
     Ok(Some(network))
 }
 
-/// The network to take where none is named.
+/// The default network.
 pub fn usual_network() -> Result<PathBuf> {
     let home = || Some(PathBuf::from(env::var_os("HOME")?).join(".cache"));
     let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home);
     let path = cache.unwrap_or_default().join(FEATURES_IN_CACHE);
     ensure!(
         path.is_file(),
-        "{}: no feature network there, which KID needs; fetch it with `./dev setup eval`, name another \
+        "{}: no feature network found, but KID needs one; fetch it with `./dev setup eval`, name another \
          with --features, or leave KID and class shares out with --features none",
         path.display()
     );
     Ok(path)
 }
 
-/// The generators of a folder, each variant a candidate of its own.
+/// The generators of a folder; each variant is a candidate.
 fn pair(folder: &Path, name: &str) -> Result<Vec<Candidate>> {
     let mut candidates = Vec::new();
     for precision in [Precision::Fp32, Precision::Fp16, Precision::Int8] {

@@ -29,65 +29,65 @@ use crate::{
     video::{Patience, Video},
 };
 
-/// Pictures that the page shows of each generator.
+/// Number of images of each generator on the page.
 const SHOWN: usize = 8;
 
-/// A change of a pixel that is seen, grey levels, a mean over the channels.
+/// Least visible change of a pixel, grey levels, mean over the channels.
 const VISIBLE: f64 = 16.0;
-/// The share of a picture that must change so for the picture to count as changed.
+/// Share of visibly changed pixels from which an image counts as changed.
 const VISIBLE_SHARE: f64 = 0.01;
 
-/// What was measured of a generator; what could not be is none.
+/// The measurements of a generator; missing ones are `None`.
 #[derive(Debug, Default, Serialize)]
 pub struct Score {
     /// File or run.
     pub model: String,
     /// `A2B` or `B2A`.
     pub direction: String,
-    /// Images painted.
+    /// Number of translated images.
     pub images: usize,
-    /// KID×100 of the painted images against those of the target domain.
+    /// KID×100 of the translated images against those of the target domain.
     pub kid_x100: Option<f64>,
     /// Its standard error.
     pub kid_x100_error: Option<f64>,
-    /// How much larger it is than that of the first generator of this direction, on the same pictures.
+    /// Its difference from the first generator of this direction, on the same images.
     pub kid_x100_above_first: Option<f64>,
     /// The standard error of that difference.
     pub kid_x100_above_first_error: Option<f64>,
     /// Share of images whose most probable class is the target's.
     pub target_class: Option<f64>,
-    /// Share of images that are still called the source's class.
+    /// Share of images still classified as the source class.
     pub source_class: Option<f64>,
-    /// Mean absolute difference after going there and back, grey levels.
+    /// Cycle error: mean absolute error after both generators, grey levels.
     pub cycle: Option<f64>,
     /// Mean absolute change inside the masks, grey levels.
     pub change_inside: Option<f64>,
     /// The same outside.
     pub change_outside: Option<f64>,
-    /// Warping error of the painted clip, grey levels.
+    /// Warping error of the translated clip, grey levels.
     pub warping_error: Option<f64>,
     /// Warping error of the clip itself.
     pub warping_error_of_input: Option<f64>,
-    /// The part of it that the clip itself has not.
+    /// The difference of the two.
     pub warping_error_above_input: Option<f64>,
-    /// Mean absolute change of pictures with nothing of either domain, grey levels.
+    /// Mean absolute change of images of neither domain, grey levels.
     pub negatives_change: Option<f64>,
     /// Share of their pixels that change visibly.
     pub negatives_pixels: Option<f64>,
-    /// Share of such pictures of which more than a hundredth changes visibly.
+    /// Share of these images of which more than 1 % changes visibly.
     pub negatives_changed: Option<f64>,
-    /// What the distances between generators are found from.
+    /// The KID for the differences between generators.
     #[serde(skip)]
     pub kid: Option<Kid>,
-    /// Pairs of real and painted.
+    /// Pairs of input and output.
     #[serde(skip)]
     pub pictures: Vec<[RgbImage; 2]>,
 }
 
-/// The data and networks that generators are judged by.
+/// The data and networks for the scores.
 pub struct Judge<'a> {
     args: &'a EvalArgs,
-    /// What the sides of pictures are multiples of, so that every candidate can paint them.
+    /// Multiple of the images' sides that every candidate accepts.
     multiple_of: u32,
     network: Option<FeatureNetwork>,
     domains: [Domain; 2],
@@ -95,7 +95,7 @@ pub struct Judge<'a> {
 }
 
 impl<'a> Judge<'a> {
-    /// Finds the pictures, for candidates whose sides are multiples of `multiple_of` pixels.
+    /// Finds the images, for candidates whose sides are multiples of `multiple_of` pixels.
     pub fn new(
         args: &'a EvalArgs,
         network: Option<FeatureNetwork>,
@@ -108,7 +108,7 @@ impl<'a> Judge<'a> {
                 Some(name) => open(name)?,
                 None => test()?.map_or_else(|| open("train"), Ok)?,
             };
-            // Test sets seldom have masks; those of the training images tell as much of change.
+            // Test sets seldom have masks; training images are as good for measuring change.
             let train = Domain::open_if_there(&args.data, &format!("train{letter}"))?;
             let masked = [Some(domain.clone()), train].into_iter().flatten();
             let masked = masked.into_iter().find(|d| !d.masks.is_empty());
@@ -150,7 +150,7 @@ impl<'a> Judge<'a> {
         Ok(scores)
     }
 
-    /// Paints the domain and compares it with the target domain.
+    /// Translates the domain and compares it with the target domain.
     fn paintings(
         &mut self,
         candidate: &mut Candidate,
@@ -191,7 +191,7 @@ impl<'a> Judge<'a> {
         Ok(score)
     }
 
-    /// Features K×D, and the shares of pictures that are called each of `classes`.
+    /// Features K×D, and the shares of images classified as each of `classes`.
     fn look(
         &mut self,
         bar: &ProgressBar,
@@ -207,7 +207,10 @@ impl<'a> Judge<'a> {
             bar.inc(1);
         }
         bar.finish_and_clear();
-        ensure!(features.len() > 2, "KID needs at least three pictures of each domain");
+        ensure!(
+            features.len() > 2,
+            "too few images for KID, expected at least three of each domain"
+        );
         let share = |class: Option<usize>| {
             let hits = called.iter().filter(|&&best| Some(best) == class).count();
             (class.is_some() && !called.is_empty()).then(|| hits as f64 / called.len() as f64)
@@ -215,7 +218,7 @@ impl<'a> Judge<'a> {
         Ok((Tensor::stack(&features, 0), classes.map(share)))
     }
 
-    /// How much a generator changes inside and outside of masks.
+    /// A generator's change inside and outside masks.
     fn changes(&self, onnx: &mut OnnxGenerator, way: usize, score: &mut Score) -> Result<()> {
         let Some(domain) = &self.masked[way] else {
             return Ok(());
@@ -243,14 +246,14 @@ impl<'a> Judge<'a> {
         Ok(())
     }
 
-    /// How much a generator changes pictures that it has to leave alone.
+    /// A generator's change of images of neither domain.
     fn negatives(&self, onnx: &mut OnnxGenerator, score: &mut Score) -> Result<()> {
         let Some(folder) = &self.args.negatives else {
             return Ok(());
         };
         let images = folder::pictures(folder)?;
-        ensure!(!images.is_empty(), "{}: no pictures", folder.display());
-        // Spread evenly: names often begin with what a picture shows.
+        ensure!(!images.is_empty(), "{}: no images", folder.display());
+        // Evenly spaced, because names often start with the image's subject.
         let count = images.len().min(self.args.max_images);
         let images: Vec<_> = (0..count).map(|i| &images[i * images.len() / count]).collect();
         let bar = bar(images.len(), &format!("negatives {}", score.model));
@@ -274,7 +277,7 @@ impl<'a> Judge<'a> {
         Ok(())
     }
 
-    /// There and back, where the candidates hold the other direction of the same model.
+    /// The cycle error, if the candidates include the other direction of the same model.
     fn cycle(&self, candidates: &mut [Candidate], k: usize, way: usize) -> Result<Option<f64>> {
         let other =
             |c: &Candidate| c.name == candidates[k].name && c.direction != candidates[k].direction;
@@ -317,7 +320,7 @@ impl<'a> Judge<'a> {
         Ok((frames, motion))
     }
 
-    /// The whole picture at the size that is scored.
+    /// The whole image at the scoring size.
     fn view(&self, size: (u32, u32)) -> View {
         View::whole(size, self.args.size, self.multiple_of)
     }

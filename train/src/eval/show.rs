@@ -7,26 +7,26 @@ use cyclegan_output::page;
 
 use super::score::Score;
 
-/// Heading, what it means, and the figure.
+/// Heading, meaning and value.
 type Column = (&'static str, &'static str, fn(&Score) -> Option<String>);
 
 const COLUMNS: [Column; 11] = [
     ("model", "file or run", |s| Some(s.model.clone())),
     ("direction", "A2B or B2A", |s| Some(s.direction.clone())),
-    ("images", "images painted", |s| Some(s.images.to_string())),
+    ("images", "images translated", |s| Some(s.images.to_string())),
     ("KID×100", "against the target domain, ± standard error", |s| {
         Some(format!("{:.2} ± {:.2}", s.kid_x100?, s.kid_x100_error?))
     }),
-    ("to the first", "KID×100 less that of the first model, ± standard error, paired", |s| {
+    ("to the first", "KID×100 minus that of the first model, ± standard error, paired", |s| {
         Some(format!("{:+.2} ± {:.2}", s.kid_x100_above_first?, s.kid_x100_above_first_error?))
     }),
-    ("target class", "share that the classifier calls the target class", |s| {
+    ("target class", "share classified as the target class", |s| {
         Some(format!("{:.1} %", s.target_class? * 100.0))
     }),
-    ("source class", "share that it still calls the source's class", |s| {
+    ("source class", "share still classified as the source class", |s| {
         Some(format!("{:.1} %", s.source_class? * 100.0))
     }),
-    ("cycle", "mean absolute difference there and back, grey levels", |s| {
+    ("cycle", "mean absolute error after both generators, grey levels", |s| {
         Some(format!("{:.2}", s.cycle?))
     }),
     ("change in / out", "mean absolute change inside and outside the masks, grey levels", |s| {
@@ -34,12 +34,12 @@ const COLUMNS: [Column; 11] = [
     }),
     (
         "negatives",
-        "pictures of neither domain: mean absolute change, grey levels, and share that changes visibly",
+        "images of neither domain: mean absolute change, grey levels, and share that changes visibly",
         |s| Some(format!("{:.1} ({:.0} %)", s.negatives_change?, s.negatives_changed? * 100.0)),
     ),
     (
         "flicker (input)",
-        "warping error of the painted clip, of the clip, and what is added, grey levels",
+        "warping error of the translated clip, of the clip itself, and their difference, grey levels",
         |s| {
             let (error, of_input) = (s.warping_error?, s.warping_error_of_input?);
             Some(format!("{error:.2} ({of_input:.2}, {:+.2})", s.warping_error_above_input?))
@@ -61,7 +61,7 @@ pub fn json(scores: &[Score]) -> Result<String> {
     Ok(serde_json::to_string_pretty(scores)? + "\n")
 }
 
-/// A page with the table and pictures, all in one file.
+/// A self-contained page with the table and images.
 pub fn html(scores: &[Score]) -> Result<String> {
     let mut body = "<table><tr>".to_owned();
     for (heading, meaning, _) in COLUMNS {

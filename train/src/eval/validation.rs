@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Scores of a run while it trains, on pictures that it is not trained on.
+//! Scores of a run during training, on held-out images.
 
 use std::path::{Path, PathBuf};
 
@@ -20,20 +20,20 @@ use crate::{
     pixels,
 };
 
-/// What a run's best checkpoint is the best by; less is better.
+/// The score that decides which checkpoint is the best; lower is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[value(rename_all = "snake_case")]
 pub enum BestBy {
-    /// KID of both generators, added up.
+    /// Sum of the KID of both generators.
     Kid,
     /// KID of G.
     KidA,
     /// KID of F.
     KidB,
-    /// Distance after going there and back, of both directions.
+    /// Sum of the cycle errors of both directions.
     Cycle,
-    /// Change of pictures of neither domain, by both generators.
+    /// Sum of the changes that both generators make to images of neither domain.
     Negatives,
 }
 
@@ -49,29 +49,29 @@ impl BestBy {
         }
     }
 
-    /// What decides in a line of metrics, if it has that.
+    /// The deciding score of a line of metrics, if it has one.
     pub fn of(self, line: &Map<String, Value>) -> Option<f64> {
         let sum = self.names().iter().map(|name| line.get(*name)?.as_f64()).sum::<Option<f64>>();
         sum.filter(|sum| sum.is_finite())
     }
 }
 
-/// The titles of the curves, and the scores in them.
+/// The titles of the charts, and the scores in each.
 pub const CHARTS: [(&str, &[&str]); 3] = [
     ("Validation: KID×100", &["val_kid_A", "val_kid_B"]),
-    ("Validation: there and back, grey levels", &["val_cycle_A", "val_cycle_B"]),
+    ("Validation: cycle error, grey levels", &["val_cycle_A", "val_cycle_B"]),
     (
-        "Validation: change of pictures of neither domain, grey levels",
+        "Validation: change of images of neither domain, grey levels",
         &["val_negative_A", "val_negative_B"],
     ),
 ];
 
-/// Pictures and the network that looks at them.
+/// Held-out images and the feature network.
 #[derive(Debug)]
 pub struct Validation {
     held_out: HeldOut,
     network: Option<FeatureNetwork>,
-    /// Features of the real pictures, K×D, once they were looked at.
+    /// Features of the real images, K×D, once computed.
     real: Option<[Tensor; 2]>,
     short: u32,
     multiple: u32,
@@ -79,10 +79,10 @@ pub struct Validation {
 }
 
 impl Validation {
-    /// Scores pictures of short side `short`, sides multiples of `multiple`, pixels, on `device`.
+    /// Scores images with a short side of `short` and sides that are multiples of `multiple`, pixels, on `device`.
     ///
-    /// `features` is an ONNX network as `eval` takes it, `none` for no KID; without it the usual one.
-    /// Fails where `best` cannot be had.
+    /// `features` is an ONNX network as in `eval`, or `none` for no KID; `None` is the default network. Fails if
+    /// the score `best` is not available.
     pub fn open(
         held_out: HeldOut,
         features: Option<&Path>,
@@ -98,18 +98,18 @@ impl Validation {
         };
         ensure!(
             network.is_some() || !wants_kid,
-            "--val-features none: there is no KID then; name another --best-by"
+            "--val-features none: there is no KID to choose by, expected another --best-by"
         );
         ensure!(
             best != BestBy::Negatives || !held_out.negatives.is_empty(),
-            "--best-by negatives: no picture of neither domain, expected more than 3 in --negatives"
+            "--best-by negatives: no held-out images of neither domain, expected more than 3 images in --negatives"
         );
         let open = |path: PathBuf| FeatureNetwork::open(&path, Scaling::default());
         let network = network.map(open).transpose()?;
         Ok(Self { held_out, network, real: None, short, multiple, device })
     }
 
-    /// The scores of a pair by name; `paint` is what generator 0 or 1 makes of 1×3×H×W in [−1, 1].
+    /// The scores of a pair by name; `paint` runs generator 0 or 1 on 1×3×H×W in [−1, 1].
     pub fn score(
         &mut self,
         paint: impl Fn(usize, &Tensor) -> Tensor,

@@ -10,17 +10,20 @@ use cyclegan_output::write_beside;
 use super::{Pair, Written};
 use crate::net::{cost::macs, generator::Generator};
 
-/// Stands in a card that is `export`'s alone, and that the next export writes anew.
+/// Marks a card that `export` wrote and may replace.
 const MARK: &str =
     "<!-- The next `cyclegan-train export` replaces this file; take this line away to keep it. -->";
 
 impl Pair {
-    /// Writes the README.md that goes with the files, unless one is there that someone has worked on.
+    /// Writes the README.md of the files, unless there is one that `export` did not write.
     pub(super) fn write_card(&self, out: &Path, files: &[Written]) -> Result<()> {
         let path = out.join("README.md");
         let is_own = || fs::read_to_string(&path).is_ok_and(|card| card.contains(MARK));
         if path.exists() && !is_own() {
-            eprintln!("{}: kept as it is; take it away to have it written", path.display());
+            eprintln!(
+                "{}: kept, since `export` did not write it; delete it to get a new one",
+                path.display()
+            );
             return Ok(());
         }
         let (a, b) = (&self.config.train.domain_a, &self.config.train.domain_b);
@@ -34,7 +37,7 @@ impl Pair {
         let data = self.config.data.file_name().unwrap_or_default().to_string_lossy();
         let mut card = format!(
             "# {a} ⇄ {b}\n\n\
-             G paints {a} as {b}, F paints {b} as {a}. Made by `cyclegan-train export` from \
+             G translates {a} to {b}, F translates {b} to {a}. Made by `cyclegan-train export` from \
              iteration {step} of a run on `{data}`.\n\n\
              {sizes} at {side}×{side}.\n\n\
              | file | |\n| --- | --- |\n",

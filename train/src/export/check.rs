@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Holding an exported file against what it was made from.
+//! Compares an exported file with its source.
 
 use anyhow::{Context, Result, ensure};
 use tch::{Kind, Tensor};
@@ -11,23 +11,23 @@ use crate::{
     onnx_generator::OnnxGenerator,
 };
 
-/// The largest difference that float32 arithmetic in another order explains, of a range of 2.
+/// Largest difference in [0, 2] that a different order of float32 arithmetic explains.
 const TOLERANCE: f64 = 1e-3;
-/// The largest mean difference of a variant's pictures, grey levels: more is seen beside float32.
+/// Largest mean difference of a variant's images, grey levels: more is visible beside float32.
 const TOLERANCE_OF_VARIANT: f64 = 2.0;
-/// The same where the generator changes the picture, as its mask weighs it. New texture hides more
-/// than an even background does; the shipped G has 2.7 in int8.
+/// The same, weighted by the generator's mask. New texture hides more than a flat background; the shipped G
+/// has 2.7 in int8.
 const TOLERANCE_INSIDE: f64 = 4.0;
 
 /// The largest absolute difference between `onnx` and libtorch over three sizes of noise.
 ///
-/// Fails when it is more than rounding explains.
+/// Fails if it is more than rounding explains.
 pub fn against_libtorch(
     onnx: &mut OnnxGenerator,
     generator: &Generator,
     weights: &Weights,
 ) -> Result<f64> {
-    // The same noise always: equal exports say the same.
+    // Fixed noise, so that equal exports print the same.
     tch::manual_seed(0);
     let unit = i64::from(generator.multiple_of()).max(64);
     let mut worst = 0.0f64;
@@ -49,9 +49,9 @@ pub fn against_libtorch(
     Ok(worst)
 }
 
-/// How far a variant's pictures of frames are from the float32 generator's.
+/// The difference of a variant's output on frames from the float32 generator's.
 ///
-/// Fails when the picture suffers.
+/// Fails if it is too large.
 pub fn against_float32(onnx: &mut OnnxGenerator, painted: &Painted) -> Result<Difference> {
     let found = painted.difference(onnx, painted.frames.len())?;
     for (mean, most, place) in [
@@ -60,7 +60,7 @@ pub fn against_float32(onnx: &mut OnnxGenerator, painted: &Painted) -> Result<Di
     ] {
         ensure!(
             mean <= most,
-            "its pictures differ from float32's by {mean:.1} grey levels {place}, expected at most \
+            "its images differ from float32's by {mean:.1} grey levels {place}, expected at most \
              {most}; a larger --float-share keeps more of int8 in float32"
         );
     }
@@ -75,6 +75,6 @@ fn difference(found: &Tensor, expected: &Tensor) -> Result<f64> {
         expected.size()
     );
     let worst = (found - expected).abs().max().double_value(&[]);
-    ensure!(worst.is_finite(), "the exported model gives values that are no numbers");
+    ensure!(worst.is_finite(), "the exported model gives values that are NaN or infinite");
     Ok(worst)
 }

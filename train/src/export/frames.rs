@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Frames that variants of a generator are made and judged by.
+//! Frames for calibrating and checking variants of a generator.
 
 use std::path::Path;
 
@@ -14,10 +14,10 @@ use crate::{
     pixels,
 };
 
-/// The short side of frames where the generator says nothing, pixels.
+/// Default short side of the frames, pixels.
 pub const SHORT_SIDE: u32 = 256;
 
-/// A picture as a generator takes it.
+/// An image as generator input.
 #[derive(Clone, Debug)]
 pub struct Frame {
     /// 1×3×H×W.
@@ -26,7 +26,7 @@ pub struct Frame {
     pub values: Vec<f32>,
 }
 
-/// Frames, and what the float32 generator makes of them.
+/// Frames, and the float32 generator's output for them.
 #[derive(Debug)]
 pub struct Painted {
     /// The frames.
@@ -34,24 +34,24 @@ pub struct Painted {
     made: Vec<Generated>,
 }
 
-/// How far a variant's pictures are from the float32 generator's, grey levels.
+/// Difference of a variant's output from the float32 generator's, grey levels.
 #[derive(Clone, Copy, Debug)]
 pub struct Difference {
     /// Mean over all frames.
     pub mean: f64,
-    /// Mean over the pixels that the generator changes, as its mask weighs them; of a generator
-    /// without a mask over all. An untouched background, most of many frames, hides nothing here.
+    /// Mean weighted by the generator's mask, or over all pixels without a mask. An unchanged background,
+    /// most of many frames, does not hide differences here.
     pub inside: f64,
     /// The largest of all.
     pub largest: f64,
 }
 
-/// Takes `count` pictures spread evenly over `trainA` or the like of a data set, whole and at the
-/// size that the generator was trained for.
+/// Takes `count` evenly spaced images of `trainA` or `trainB`, whole and at the size that the generator was
+/// trained for.
 pub fn read(data: &Path, domain: &str, count: usize, metadata: &Metadata) -> Result<Vec<Frame>> {
     ensure!(count > 0, "--calibration-images is 0, expected at least 1");
     let images = Domain::open(data, domain, None)
-        .context("no pictures to calibrate on; name a data set with --calibrate")?
+        .context("no images to calibrate on; name a data set with --calibrate")?
         .images;
     let short = metadata.size.unwrap_or(SHORT_SIDE);
     let pick = |i: usize| &images[i * images.len() / count.min(images.len())];
@@ -60,12 +60,12 @@ pub fn read(data: &Path, domain: &str, count: usize, metadata: &Metadata) -> Res
         let view = View::whole(picture.dimensions(), short, metadata.multiple_of);
         Some(Frame::of(&pixels::to_tensor(&view.of_rgb(&picture))))
     };
-    // `train` reports a picture that cannot be read.
+    // `train` reports images that cannot be read.
     let frames = (0..count.min(images.len())).filter_map(|i| read(pick(i)));
     let frames: Vec<Frame> = frames.collect();
     ensure!(
         !frames.is_empty(),
-        "{}: no readable picture to calibrate on; name a data set with --calibrate",
+        "{}: no readable image to calibrate on; name a data set with --calibrate",
         data.join(domain).display()
     );
     Ok(frames)
@@ -83,14 +83,14 @@ impl Frame {
 }
 
 impl Painted {
-    /// Has the float32 generator paint the frames.
+    /// Runs the float32 generator on the frames.
     pub fn by(float32: &mut OnnxGenerator, frames: Vec<Frame>) -> Result<Self> {
         let made = frames.iter().map(|frame| float32.paint(&frame.tensor()));
         let made = made.collect::<Result<_>>()?;
         Ok(Self { frames, made })
     }
 
-    /// What a variant makes of the first `count` frames beside that.
+    /// Compares a variant on the first `count` frames with it.
     pub fn difference(&self, variant: &mut OnnxGenerator, count: usize) -> Result<Difference> {
         let mut sums = Sums::default();
         for (frame, float32) in self.frames.iter().zip(&self.made).take(count) {
@@ -100,7 +100,7 @@ impl Painted {
     }
 }
 
-/// Differences of pictures so far, summed up.
+/// Sums of differences.
 #[derive(Debug, Default)]
 struct Sums {
     all: f64,
@@ -126,10 +126,10 @@ impl Sums {
     }
 
     fn difference(&self) -> Result<Difference> {
-        // `max` passes over NaN, a sum does not.
+        // `max` ignores NaN, a sum does not.
         ensure!(self.all.is_finite(), "it gives values that are NaN or infinite");
         let mean = self.all / self.values.max(1.0);
-        // Less than a pixel in all is no mask.
+        // A mask of less than one pixel is empty.
         let inside = if self.weights < 1.0 { mean } else { self.inside / self.weights };
         Ok(Difference { mean, inside, largest: self.largest })
     }

@@ -46,47 +46,46 @@ pub struct ExportArgs {
     /// Folder of the run
     #[arg(long)]
     run: PathBuf,
-    /// Of the checkpoint that scored best while it trained, `train --eval-every`, not of the newest
+    /// Export the best checkpoint of `train --eval-every` instead of the newest
     #[arg(long)]
     best: bool,
-    /// Folder for G.onnx, F.onnx and README.md, of which one that `export` did not write is kept
+    /// Folder for G.onnx, F.onnx and README.md; a README.md that `export` did not write is kept
     #[arg(long)]
     out: PathBuf,
-    /// Short side that the filter is to show pictures at, pixels (`cyclegan.size`) [default: what the
-    /// run was trained at]
+    /// Short side at which the filter runs the generators, pixels (`cyclegan.size`) [default: the run's
+    /// training size]
     #[arg(long, value_name = "PIXELS")]
     size: Option<u32>,
-    /// Average the weights with those of G.onnx and F.onnx in this folder, which the run began with
-    /// (--init-from): part of what further training took away comes back
+    /// Average the weights with those of G.onnx and F.onnx in this folder, with which the run started
+    /// (--init-from), to restore part of what further training lost
     #[arg(long, value_name = "DIR")]
     average_with: Option<PathBuf>,
-    /// The folder's share of G
+    /// Share of that folder's weights in G
     #[arg(long, value_name = "SHARE", default_value_t = 0.5, requires = "average_with")]
     average_a: f64,
-    /// The folder's share of F
+    /// Share of that folder's weights in F
     #[arg(long, value_name = "SHARE", default_value_t = 0.5, requires = "average_with")]
     average_b: f64,
-    /// Sharpen the masks: their logits times this, so that they decide
+    /// Factor of the masks' logits: more than 1 makes masks that decide
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
     mask_gain: f64,
-    /// And, of G, plus this: more than 0 paints more, less than 0 less
+    /// Added to the logits of G's mask then: more than 0 changes more of the image
     #[arg(long, value_name = "LOGITS", default_value_t = 0.0, allow_negative_numbers = true)]
     mask_shift_a: f64,
-    /// The same of F
+    /// The same for F
     #[arg(long, value_name = "LOGITS", default_value_t = 0.0, allow_negative_numbers = true)]
     mask_shift_b: f64,
-    /// Write these beside them, separated by commas
+    /// Also write these variants, separated by commas
     #[arg(long, value_enum, value_delimiter = ',')]
     variants: Vec<Variant>,
-    /// Data set with the pictures that variants are calibrated on and compared with float32 on
-    /// [default: the run's]
+    /// Data set on which variants are calibrated and compared with float32 [default: the run's]
     #[arg(long)]
     calibrate: Option<PathBuf>,
-    /// Pictures taken from each domain for that
+    /// Images of each domain for the calibration
     #[arg(long, default_value_t = 32)]
     calibration_images: usize,
-    /// int8: of the convolutions before the last one, which stays in float32, those that suffer most
-    /// stay too, up to this share of the arithmetic
+    /// int8: share of the arithmetic that may stay in float32, for the convolutions that lose most; the
+    /// last convolution always stays
     #[arg(long, default_value_t = 0.06)]
     float_share: f64,
 }
@@ -153,17 +152,17 @@ pub fn run(args: &ExportArgs) -> Result<()> {
     pair.write_card(&args.out, &written)
 }
 
-/// Writes the generators of a run's newest checkpoint, each checked before it takes its name.
+/// Writes the generators of a run's newest checkpoint; each is checked before it gets its name.
 pub fn write_pair(run: &RunFolder, out: &Path) -> Result<()> {
     Pair::of(Shown::newest(run, Device::Cpu)?).write(out)?;
     Ok(())
 }
 
-/// A file that was exported.
+/// An exported file.
 #[derive(Debug)]
 struct Written {
     name: String,
-    /// How it compares with what it was made from.
+    /// Its comparison with its source.
     check: String,
 }
 
@@ -177,7 +176,7 @@ impl Written {
 struct Pair {
     config: Config,
     model: Shown,
-    /// The short side that the files are for, pixels, where it is known.
+    /// The short side for the files, pixels, if known.
     size: Option<u32>,
 }
 
@@ -187,9 +186,9 @@ impl Pair {
         Self { config, model, size }
     }
 
-    /// Takes `shares` of G and F from an exported pair: θ = (1 − share)·run + share·pair
-    /// (Wortsman et al. 2022, arXiv 2109.01903). Networks apart in training cannot be averaged;
-    /// one and what it was trained on to can.
+    /// Averages with `shares` of an exported pair: θ = (1 − share)·run + share·pair (Wortsman et al. 2022,
+    /// arXiv 2109.01903). This works for a network and its further training, not for separately trained
+    /// networks.
     fn average(&self, folder: &Path, shares: [f64; 2]) -> Result<()> {
         let model = &self.model;
         let others =
@@ -270,7 +269,7 @@ impl Pair {
         self.model.params[index(direction)].weights(Kind::Float)
     }
 
-    /// The short side that arithmetic is counted at, pixels: what the filter takes.
+    /// The short side at which arithmetic is counted, pixels: that of the filter.
     fn side(&self) -> u64 {
         self.size.unwrap_or(frames::SHORT_SIDE).into()
     }
@@ -296,12 +295,12 @@ impl Pair {
     }
 }
 
-/// Takes away the variants of a float32 file that is there no more: the filter would prefer them.
+/// Deletes variants of an old float32 file: the filter would prefer them.
 fn remove_variants(folder: &Path, direction: Direction) -> Result<()> {
     for precision in [Precision::Fp16, Precision::Int8] {
         let path = folder.join(file_name(direction, precision));
         match fs::remove_file(&path) {
-            Ok(()) => println!("{}: of another export, taken away", path.display()),
+            Ok(()) => println!("{}: deleted, since it is from another export", path.display()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error).with_context(|| path.display().to_string()),
         }
@@ -309,7 +308,7 @@ fn remove_variants(folder: &Path, direction: Direction) -> Result<()> {
     Ok(())
 }
 
-/// Writes a file beside its place, checks it there, and moves it in.
+/// Writes a file under a temporary name, checks it and renames it.
 fn write_checked<T>(
     path: &Path,
     bytes: &[u8],
@@ -329,7 +328,7 @@ fn write_checked<T>(
         .with_context(|| path.display().to_string())
 }
 
-/// Where a direction's generator stands in a run's pair.
+/// Index of a direction's generator in a run's pair.
 fn index(direction: Direction) -> usize {
     usize::from(direction == Direction::BToA)
 }

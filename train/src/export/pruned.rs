@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What pruning left of exported files, by the shapes of their weights.
+//! The pruned channels of exported files, from the shapes of their weights.
 
 use std::{collections::HashMap, path::Path};
 

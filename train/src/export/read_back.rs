@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The weights of exported files: another run begins with them, or is averaged with them.
+//! Reads the weights of exported files, to start or average a run with them.
 
 use std::{collections::HashMap, fs, path::Path};
 
@@ -21,7 +21,7 @@ use crate::net::{
 
 /// Puts the weights of G.onnx and F.onnx in `folder` into the parameters of such networks.
 ///
-/// Fails for files of another architecture, and for files that another program exported.
+/// Fails for files of another architecture or from another program.
 pub fn pair(folder: &Path, networks: &[Generator; 2], params: [&Params; 2]) -> Result<()> {
     ensure!(
         !matches!(networks[0].shape.norm, Norm::Batch | Norm::Frozen),
@@ -40,7 +40,7 @@ pub fn pair(folder: &Path, networks: &[Generator; 2], params: [&Params; 2]) -> R
 fn one(path: &Path, network: &Generator, params: &Params) -> Result<()> {
     let found = graph(path)?;
     let names: HashMap<_, _> = found.initializer.iter().map(|t| (t.name.as_str(), t)).collect();
-    // A path that begins as nothing may be added to what was exported without it.
+    // A path that starts with no effect may be added to a pair without it.
     let has = |path: &str| names.keys().any(|name| name.starts_with(path));
     let context = network.shape.context && has("context.");
     let skip = network.shape.skip && has("skip.");
@@ -65,7 +65,7 @@ pub(super) fn graph(path: &Path) -> Result<GraphProto> {
     Ok(ModelProto::decode(bytes.as_slice())?.graph.unwrap_or_default())
 }
 
-/// Two graphs are of one architecture when they are equal in all but the weights' values.
+/// Two graphs have the same architecture if they differ only in the weights' values.
 fn same_architecture(found: &GraphProto, expected: &GraphProto) -> Result<()> {
     let weight = |t: &TensorProto| format!("{} {:?}", t.name, t.dims);
     let weights = |g: &GraphProto| g.initializer.iter().map(weight).collect::<Vec<_>>();
@@ -84,7 +84,7 @@ fn differing(what: &str, found: &[String], expected: &[String]) -> Result<()> {
     };
     let said = |list: &[String]| list.get(i).map_or("none".to_owned(), |l| format!("`{l}`"));
     bail!(
-        "another architecture: {what} {} is {}, the run's options ask for {}; it needs \
+        "another architecture: {what} {} is {}, but the run's options need {}; it needs \
          those that the file was trained with",
         i + 1,
         said(found),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The `extract` command: training frames out of videos.
+//! The `extract` command: extracts training frames from videos.
 
 use std::{
     fs, io,
@@ -31,20 +31,20 @@ pub struct ExtractArgs {
     /// Folder for the frames, for example DATA/trainA
     #[arg(long)]
     out: PathBuf,
-    /// Short side of the frames, pixels; 0 keeps the video's own
+    /// Short side of the frames, pixels; 0 keeps the video's size
     #[arg(long, default_value_t = 286)]
     size: u32,
-    /// Look at every so many frames only
+    /// Use only every N-th frame
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     every: u64,
-    /// Leave out a frame whose perceptual hash differs in fewer bits, of 64, from one that was
-    /// kept; 0 keeps all
+    /// Leave out a frame whose 64-bit perceptual hash differs in fewer bits than this from a kept one; 0
+    /// keeps all
     #[arg(long, default_value_t = 6)]
     distance: u32,
     /// Keep at most this many frames of each shot
     #[arg(long)]
     max_per_shot: Option<usize>,
-    /// Give up on a video that gives no frame for so many seconds
+    /// Fail if a video gives no frame for this many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     stall_timeout: u64,
 }
@@ -70,8 +70,8 @@ pub fn run(args: &ExtractArgs) -> Result<()> {
     Ok(())
 }
 
-/// What the frames of each video are named after: its file name without the extension, with a
-/// number where another one is named so already.
+/// The base name of each video's frames: its file name without the extension, plus a number if another video
+/// has that name.
 fn names(videos: &[PathBuf]) -> Vec<String> {
     let stem = |path: &PathBuf| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let stems: Vec<String> = videos.iter().map(stem).collect();
@@ -87,7 +87,7 @@ fn names(videos: &[PathBuf]) -> Vec<String> {
     names
 }
 
-/// Fails where the folder holds frames that have the name of a video.
+/// Fails if the folder already has frames with the name of a video.
 fn ensure_new(folder: &Path, names: &[String]) -> Result<()> {
     let listing = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -99,7 +99,7 @@ fn ensure_new(folder: &Path, names: &[String]) -> Result<()> {
         let file = path.file_name().unwrap_or_default().to_string_lossy();
         ensure!(
             !starts.iter().any(|start| file.starts_with(start)),
-            "{}: a frame of a video of that name is there already; take the old frames away, give \
+            "{}: a frame of a video with that name already exists; delete the old frames, give \
              another --out or rename the video",
             path.display()
         );
@@ -114,8 +114,7 @@ struct Counts {
     shots: usize,
 }
 
-/// Writes the frames of one video, named after `name`; `hashes` are those of all frames that were
-/// kept.
+/// Writes the frames of one video, named after `name`; `hashes` are those of all kept frames.
 fn extract(
     path: &Path,
     name: &str,
@@ -152,12 +151,12 @@ fn extract(
     bar.finish_and_clear();
     ensure!(
         !patience.stop.load(Ordering::Relaxed),
-        "stopped after {time:.1} s of {}: {} of its frames are in {}; take them away before you begin anew",
+        "stopped after {time:.1} s of {}: {} of its frames are in {}; delete them before you start again",
         path.display(),
         counts.kept,
         args.out.display()
     );
-    ensure!(number > 0, "{}: no video frames in it", path.display());
+    ensure!(number > 0, "{}: has no video frames", path.display());
     counts.shots = shots.count;
     Ok(counts)
 }
@@ -169,7 +168,7 @@ fn sized(frame: &Frame, short: u32) -> RgbImage {
     View::whole(frame.picture.dimensions(), short, 1).of_rgb(&frame.picture)
 }
 
-/// Counts tenths of a second, or just turns where the length is unknown.
+/// A bar in tenths of a second, or a spinner if the duration is unknown.
 fn progress(duration: Option<f64>, name: &str) -> ProgressBar {
     let bar =
         duration.map_or_else(ProgressBar::new_spinner, |s| ProgressBar::new((s * 10.0) as u64));

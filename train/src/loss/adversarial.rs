@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What makes a picture look real or painted.
+//! Adversarial losses.
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use tch::{Kind, Reduction, Tensor};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GanMode {
-    /// Least squares (Mao et al. 2017), the paper's.
+    /// Least squares (Mao et al. 2017), as in the paper.
     Lsgan,
     /// Cross-entropy (Goodfellow et al. 2014).
     Vanilla,
@@ -19,8 +19,7 @@ pub enum GanMode {
 }
 
 impl GanMode {
-    /// The loss of scores that ought to say `real`: their mean, or the sum of each times what
-    /// [`patch_weights`] gives it.
+    /// The loss of scores with the target `real`: their mean, or their sum weighted by [`patch_weights`].
     pub fn loss(self, scores: &Tensor, real: bool, weights: Option<&Tensor>) -> Tensor {
         let target = f64::from(u8::from(real));
         let losses = match self {
@@ -40,7 +39,7 @@ impl GanMode {
         weighted_mean(&losses, weights)
     }
 
-    /// The score half-way between real and painted, where a discriminator is undecided.
+    /// The score of an undecided discriminator.
     pub fn undecided(self) -> f64 {
         match self {
             Self::Lsgan => 0.5,
@@ -57,16 +56,16 @@ pub fn weighted_mean(values: &Tensor, weights: Option<&Tensor>) -> Tensor {
     }
 }
 
-/// How much each of N×1×h×w scores counts where only what is inside a mask (N×1×H×W) is looked at: the
-/// mask at the size of the scores. The weights of each image have the sum 1/N, so that a small animal
-/// counts as much as a large one; those of an image with an empty mask are 0.
+/// The weights of N×1×h×w scores for --look-at foreground: the mask (N×1×H×W) at the size of the scores. The
+/// weights of each image sum to 1/N, so that a small animal counts as much as a large one; those of an image
+/// with an empty mask are 0.
 pub fn patch_weights(mask: &Tensor, scores: &Tensor) -> Tensor {
     let pooled = mask.adaptive_avg_pool2d(&scores.size()[2..]);
     let sum = pooled.sum_dim_intlist([1i64, 2, 3].as_slice(), true, Kind::Float);
     pooled / (sum.clamp_min(1e-6) * scores.size()[0] as f64)
 }
 
-/// λ·E[(‖∇D(x̂)‖₂ − 1)²], x̂ between real and painted (Gulrajani et al. 2017, equation 3), λ = 10.
+/// λ·E[(‖∇D(x̂)‖₂ − 1)²], x̂ between real and generated (Gulrajani et al. 2017, equation 3), λ = 10.
 ///
 /// `score` is the discriminator; `real` and `fake` are N×C×H×W.
 pub fn gradient_penalty(score: impl Fn(&Tensor) -> Tensor, real: &Tensor, fake: &Tensor) -> Tensor {

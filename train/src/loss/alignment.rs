@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! How alike two networks tell images, or places of them, apart.
+//! Kernel alignment of the features of two networks.
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -12,14 +12,14 @@ use super::features::positions;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Alignment {
-    /// The places of all images, less their mean (CKA, arXiv 1905.00414).
+    /// The pixels of all images, minus their mean (CKA, arXiv 1905.00414).
     Centred,
-    /// The images of a batch as they are, as published (CAT, arXiv 2103.03467).
+    /// The images of a batch without centring, as published (CAT, arXiv 2103.03467).
     Paper,
 }
 
 impl Alignment {
-    /// How alike the features `x` and `y` of the same N images are, at most 1.
+    /// The alignment of the features `x` and `y` of the same N images, at most 1.
     pub fn of(self, x: &Tensor, y: &Tensor) -> Tensor {
         match self {
             Self::Centred => centred_alignment(x, y),
@@ -33,7 +33,7 @@ impl Alignment {
 /// places of all images, less their mean, the columns channels.
 ///
 /// `x` and `y` are N×C×h×w; their channels may differ, and the larger grid is averaged to the smaller.
-/// What all places have in common, most of features behind rectifiers, does not count.
+/// The common mean, which dominates features after a ReLU, does not count.
 pub fn centred_alignment(x: &Tensor, y: &Tensor) -> Tensor {
     let [x, y] = positions(x, y).map(|rows| {
         let centred = &rows - rows.mean_dim([0i64].as_slice(), true, Kind::Float);
@@ -52,7 +52,7 @@ pub fn centred_alignment(x: &Tensor, y: &Tensor) -> Tensor {
 /// `x` and `y` are N×…, flattened to N×D; their D may differ, since only the N×N inner products
 /// are compared. At N = 1 it is 1 whatever the features are, with no gradient.
 pub fn kernel_alignment(x: &Tensor, y: &Tensor) -> Tensor {
-    // Each kernel over its own norm: the squares of unscaled inner products leave float32's range.
+    // Each kernel is divided by its norm: squares of unscaled inner products exceed float32's range.
     let kernel = |features: &Tensor| {
         let flat = features.to_kind(Kind::Float).flatten(1, -1);
         let products = flat.matmul(&flat.tr());

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Differentiable augmentation of what a discriminator is shown, real and generated alike, so that it
-//! cannot learn few pictures by heart (DiffAugment, arXiv 2006.10738): colour, translation, cutout.
+//! Differentiable augmentation of a discriminator's input, real and generated alike, against overfitting to
+//! few images (DiffAugment, arXiv 2006.10738): colour, translation, cutout.
 
 use tch::{Kind, Tensor};
 
-/// Largest translation, of the side.
+/// Largest translation, as a share of the side.
 const TRANSLATION: f64 = 1.0 / 8.0;
-/// Side of what is cut out, of the side.
+/// Side of the cutout, as a share of the side.
 const CUTOUT: f64 = 0.5;
 
-/// What is drawn at random for N images.
+/// The random numbers for N images.
 #[derive(Debug)]
 pub struct Augmentation {
     /// N×7 in [0, 1).

@@ -3,10 +3,10 @@
 //! Distances between a student's features and its teacher's, through a 1×1 map from the channels of
 //! one to those of the other.
 //!
-//! Published, the map is trained beside the student (GAN Compression, arXiv 2003.08936; OMGD, arXiv
-//! 2108.06908). It is the best one for each batch here, found in closed form: ridge regression over the
-//! places of all images. So it has no weights to keep, and a distance tells at any time how much of the
-//! teacher's features is not in the student's.
+//! In the papers the map is trained with the student (GAN Compression, arXiv 2003.08936; OMGD, arXiv
+//! 2108.06908). Here it is the best map for each batch in closed form, by ridge regression over the pixels of
+//! all images. So it has no weights to keep, and the distance is always the part of the teacher's features
+//! that the student's do not explain.
 
 use tch::{Kind, Tensor, no_grad};
 
@@ -39,8 +39,8 @@ pub struct Mapped {
 }
 
 impl Mapped {
-    /// Maps `student` N×C×h×w as near to `teacher` N×C′×h′×w′ as it can. The map is a constant for
-    /// gradients: at the best one it does not change to first order.
+    /// Maps `student` N×C×h×w as close to `teacher` N×C′×h′×w′ as possible. Gradients treat the map as
+    /// constant: at the optimum it does not change to first order.
     pub fn new(student: &Tensor, teacher: &Tensor) -> Self {
         let [x, y] = positions(student, teacher);
         let y = y.detach();
@@ -61,14 +61,13 @@ impl Mapped {
         Self { own, its: y, images: student.size()[0], variance }
     }
 
-    /// Mean square distance at each place, of the teacher's variance: 0 where the student has all of the
-    /// teacher's features, 1 where it has none (GAN Compression, equation 3).
+    /// Mean square distance relative to the teacher's variance: 0 if the student has all of the teacher's
+    /// features, 1 if it has none (GAN Compression, equation 3).
     pub fn distance(&self) -> Tensor {
         (&self.own - &self.its).square().mean(Kind::Float) / self.scale()
     }
 
-    /// The same of each channel's mean over an image: what is in the picture, wherever it is (OMGD,
-    /// equation 5).
+    /// The same for each channel's mean over an image, which ignores positions (OMGD, equation 5).
     pub fn channel_distance(&self) -> Tensor {
         let means = |rows: &Tensor| {
             let channels = rows.size()[1];

@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Less flicker with no video to learn from: what moves in the input ought to move alike in the
-//! painting (Unsupervised Recycle-GAN, Wang et al., AAAI 2022).
+//! Reduces flicker without video: motion of the input should be the same in the result (Unsupervised
+//! Recycle-GAN, Wang et al., AAAI 2022).
 
 use tch::{Kind, Tensor};
 
 use crate::{data::batch::Next, warp::warp};
 
-/// Largest shift of a whole picture, pixels.
+/// Largest shift of a whole image, pixels.
 const SHIFT: f64 = 8.0;
 /// Spread of the local motion around it, pixels.
 const BEND: f64 = 2.0;
-/// Points along a side at which the local motion is drawn; it is smooth in between.
+/// Number of points per side for the local motion, which is interpolated smoothly.
 const KNOTS: i64 = 4;
-/// Spread of the noise, of a range of 2: about two grey levels, as of a camera in the shade.
+/// Deviation of the noise in [−1, 1]: about two grey levels, as of a camera in the shade.
 const NOISE: f64 = 0.02;
 
-/// Pictures moved at random.
+/// Randomly moved images.
 #[derive(Debug)]
 pub struct Moved {
     /// W, N×2×H×W, pixels.
@@ -36,8 +36,8 @@ impl Moved {
 
     /// ‖G(W(x) + n) − W(G(x))‖₁ (equation 4).
     ///
-    /// Equation 3, the way back ‖F(W(G(x)) + n) − W(x)‖₁, is left out: it is one more cycle
-    /// consistency, and made F keep the stripes of zebras that `--lambda-b` was lowered to let go.
+    /// Equation 3, the way back ‖F(W(G(x)) + n) − W(x)‖₁, is omitted: it is another cycle loss, and made F
+    /// keep the zebras' stripes, which a low `--lambda-b` avoids.
     ///
     /// `fake` is G(x), N×3×H×W.
     pub fn equivariance(&self, paint: impl Fn(&Tensor) -> Tensor, fake: &Tensor) -> Tensor {
@@ -45,8 +45,8 @@ impl Moved {
     }
 }
 
-/// ‖(G(x′) − G(x)) − (x′ − x)‖₁ over the images x that a frame x′ follows: what a frame changes
-/// ought to change alike in the painting (arXiv 2102.05822).
+/// ‖(G(x′) − G(x)) − (x′ − x)‖₁ over the images x with a next frame x′: the change between frames should be
+/// the same in the result (arXiv 2102.05822).
 ///
 /// `real` is x and `fake` is G(x), both N×3×H×W.
 pub fn frame_difference(
@@ -60,7 +60,7 @@ pub fn frame_difference(
     (painted_change - change).abs().mean(Kind::Float)
 }
 
-/// A smooth flow N×2×H×W, pixels, for pictures like `image`.
+/// A smooth flow N×2×H×W, pixels, for images of the shape of `image`.
 fn random_flow(image: &Tensor) -> Tensor {
     let (n, h, w) = (image.size()[0], image.size()[2], image.size()[3]);
     let options = (Kind::Float, image.device());

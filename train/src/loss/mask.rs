@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What a mask head is asked for.
+//! Losses of the mask head.
 
 use tch::{Kind, Reduction, Tensor};
 
 /// Cross-entropy between mask logits and the true mask, both N×1×H×W.
 ///
-/// `known` (N×1×1×1) is 1 for the images whose mask is known and 0 for the others.
+/// `known` (N×1×1×1) is 1 for images with a mask and 0 for the others.
 pub fn supervised(logits: &Tensor, truth: &Tensor, known: &Tensor) -> Tensor {
     let none = None::<Tensor>;
     let weight = known.expand_as(logits);
@@ -24,7 +24,7 @@ pub fn empty(logits: &Tensor) -> Tensor {
     logits.softplus().mean(Kind::Float)
 }
 
-/// The mean of the mask: without masks to learn from, repaint as little as serves.
+/// The mean of the mask: without supervision, it should be small.
 pub fn small(logits: &Tensor) -> Tensor {
     logits.sigmoid().mean(Kind::Float)
 }

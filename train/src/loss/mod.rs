@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What training minimises.
+//! Loss functions.
 
 pub mod adversarial;
 pub mod alignment;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Patchwise contrast: what is at a place of the result has more in common with the same place of the
-//! input than with others of it (CUT, arXiv 2007.15651, equations 3 and 4).
+//! Patchwise contrastive loss: a position of the result should resemble the same position of the input more
+//! than other positions (CUT, arXiv 2007.15651, equations 3 and 4).
 
 use tch::{Kind, Tensor};
 
-/// Places that are compared in each image.
+/// Number of positions per image.
 pub const PLACES: i64 = 256;
 /// τ.
 const TEMPERATURE: f64 = 0.07;
@@ -25,13 +25,13 @@ pub fn sampled(features: &Tensor, order: &Tensor) -> Tensor {
     flat.index_select(2, &places.to_kind(Kind::Int64)).unsqueeze(3)
 }
 
-/// The cross-entropy with which each place of `result` is told by its likeness to the places of `input`,
+/// The cross-entropy of finding each place of `result` by its similarity to the places of `input`,
 /// both N×D×P×1; nothing is learnt from `input`. A mean over places and images.
 pub fn nce(result: &Tensor, input: &Tensor) -> Tensor {
     let unit = |x: &Tensor| {
         let x = x.to_kind(Kind::Float).squeeze_dim(3);
         let square = x.square().sum_dim_intlist([1i64].as_slice(), true, Kind::Float);
-        // Below the root, whose slope at 0 is infinite.
+        // ε under the root, whose slope at 0 is infinite.
         x / square.clamp_min(1e-14).sqrt()
     };
     let (result, input) = (unit(result), unit(&input.detach()));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Structural similarity of pictures (Wang et al. 2004, equation 13).
+//! Structural similarity of images (Wang et al. 2004, equation 13).
 
 use tch::{Kind, Tensor};
 
@@ -11,8 +11,8 @@ const DEVIATION: f64 = 1.5;
 const C1: f64 = 0.02 * 0.02;
 const C2: f64 = 0.06 * 0.06;
 
-/// The mean structural similarity of N×3×H×W pictures in [−1, 1]: 1 where they are equal. Sides are at
-/// least 11 pixels.
+/// The mean structural similarity of N×3×H×W images in [−1, 1]: 1 if they are equal. Sides are at least 11
+/// pixels.
 pub fn ssim(a: &Tensor, b: &Tensor) -> Tensor {
     let channels = a.size()[1];
     let window = window(a).repeat([channels, 1, 1, 1]);
@@ -24,8 +24,8 @@ pub fn ssim(a: &Tensor, b: &Tensor) -> Tensor {
     let (aa, bb, ab) = (mean_a.square(), mean_b.square(), &mean_a * &mean_b);
     let variances = blur(&a.square()) - &aa + blur(&b.square()) - &bb;
     let covariance = blur(&(a * b)) - &ab;
-    let likeness = (ab * 2.0 + C1) * (covariance * 2.0 + C2);
-    (likeness / ((aa + bb + C1) * (variances + C2))).mean(Kind::Float)
+    let similarity = (ab * 2.0 + C1) * (covariance * 2.0 + C2);
+    (similarity / ((aa + bb + C1) * (variances + C2))).mean(Kind::Float)
 }
 
 /// 1×1×1×11, of sum 1.

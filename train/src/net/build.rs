@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Putting layers together.
+//! Builds layers and their parameters.
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -14,23 +14,23 @@ use super::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Norm {
-    /// Instance normalisation with no learnt scale, as published.
+    /// Instance normalisation without learnt scales, as published.
     Instance,
     /// Batch normalisation (Ioffe and Szegedy 2015); exported with its running statistics, folded
     /// into the convolutions.
     Batch,
     /// None.
     None,
-    /// Each convolution's weight divided by its largest singular value (Miyato et al. 2018, arXiv
-    /// 1802.05957): nothing is taken from the picture. Of discriminators.
+    /// Spectral normalisation of the convolutions' weights (Miyato et al. 2018, arXiv 1802.05957), without
+    /// statistics of the image; for discriminators.
     Spectral,
-    /// Instance normalisation whose statistics stand still: `--resume --norm frozen` goes on so
-    /// from a run with `instance`. Exported folded into the convolutions.
+    /// Instance normalisation with fixed statistics: `--resume --norm frozen` continues a run with
+    /// `instance`. Folded into the convolutions on export.
     Frozen,
 }
 
 impl Norm {
-    /// Whether an image becomes something else by the images beside it in a batch.
+    /// Whether an image's result depends on the other images of the batch.
     pub fn mixes_images(self) -> bool {
         self == Self::Batch
     }
@@ -58,14 +58,14 @@ impl Window {
         Self { kernel, stride, padding: [kernel / 2; 2] }
     }
 
-    /// A window of odd size that halves even sides as TensorFlow does, with a pixel less before. Of odd
-    /// sides it makes the larger half.
+    /// A window of odd size that halves even sides like TensorFlow, with one pixel less padding before. Odd
+    /// sides are rounded up.
     pub fn halved(kernel: i64) -> Self {
         Self { kernel, stride: 2, padding: [kernel / 2 - 1, kernel / 2 + 1] }
     }
 }
 
-/// Collects the parameters of the layers it makes.
+/// Creates layers and collects their parameters.
 #[derive(Debug)]
 pub struct Builder {
     /// What was collected.
@@ -84,7 +84,7 @@ impl Builder {
         self.conv_scaled(name, ins, outs, window, 1.0)
     }
 
-    /// A convolution with bias whose weights begin `factor` times as large as usual.
+    /// A convolution with bias whose initial weights are scaled by `factor`.
     pub fn conv_scaled(
         &mut self,
         name: &str,
@@ -135,13 +135,13 @@ impl Builder {
         })
     }
 
-    /// A 3×3 convolution of stride 1 with bias before a pixel shuffle of 2: it begins so that the four
-    /// pixels that its channels become are alike (ICNR, arXiv 1707.02937), with no pattern of squares.
+    /// A 3×3 convolution of stride 1 with bias before a pixel shuffle of 2. It is initialised so that the four
+    /// pixels are equal (ICNR, arXiv 1707.02937), without a checkerboard pattern.
     pub fn conv_shuffled(&mut self, name: &str, ins: i64, outs: i64, factor: f64) -> Layer {
         self.conv_from(name, ins, outs, Window::same(3, 1), Start::Shuffled(factor, 4))
     }
 
-    /// What was stored, times a weight for each of its `channels`, is added; it begins as nothing.
+    /// Adds the stored value times a weight for each of its `channels`; the weights start at 0.
     pub fn add_stored(&mut self, name: &str, channels: i64) -> Layer {
         let shape = [channels, 1, 1, 1];
         let weight = self.layout.add(format!("{name}.weight"), &shape, Start::Constant(0.0));
@@ -156,7 +156,7 @@ impl Builder {
         })
     }
 
-    /// A convolution with bias whose weights come out of a file and are not trained.
+    /// A convolution with bias whose weights come from a file and are not trained.
     pub fn pretrained(
         &mut self,
         name: &str,
@@ -171,7 +171,7 @@ impl Builder {
         Layer::Conv(Conv { weight, bias: Some(bias), channels, kernel, stride, padding, groups })
     }
 
-    /// What a 1×1 convolution makes of what was stored is added.
+    /// Adds a 1×1 convolution of the stored value.
     pub fn conv_of_stored(&mut self, name: &str, ins: i64, outs: i64) -> Layer {
         match self.conv(name, ins, outs, Window::valid(1)) {
             Layer::Conv(conv) => Layer::AddStored(conv),
@@ -214,8 +214,7 @@ impl Builder {
             Norm::None | Norm::Spectral => {}
             Norm::Instance => layers.push(Layer::InstanceNorm(channels)),
             Norm::Batch => {
-                // The mean that it takes away has the convolution's bias in it, so that this one
-                // does better service after it.
+                // It subtracts the mean, with the convolution's bias, so the bias belongs after it.
                 let shift = bias.take();
                 let scale = Some(self.of_norm(weight, "scale", channels, Start::Constant(1.0)));
                 let norm = BatchNorm { scale, shift, ..self.statistics(weight, channels) };
@@ -225,7 +224,7 @@ impl Builder {
         }
     }
 
-    /// Instance normalisation with a learnt scale and shift a channel, if the network has it.
+    /// Instance normalisation with a learnt scale and shift per channel, if the network has it.
     pub fn affine_norm(&mut self, name: &str, channels: i64) -> Option<Layer> {
         if self.norm != Norm::Instance {
             return None;
@@ -235,7 +234,7 @@ impl Builder {
         Some(Layer::AffineInstanceNorm(AffineNorm { scale, shift }))
     }
 
-    /// Statistics of the channels after the convolution of `weight`, which stand still.
+    /// Fixed statistics of the channels after the convolution of `weight`.
     fn statistics(&mut self, weight: ParamId, channels: i64) -> BatchNorm {
         let mean = self.of_norm(weight, "mean", channels, Start::Statistic(0.0));
         let variance = self.of_norm(weight, "variance", channels, Start::Statistic(1.0));

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What running a network costs.
+//! The cost of running a network.
 
 use super::layer::Layer;
 
-/// Multiply-accumulates of the convolutions for a picture of `height`×`width`, transposed ones
-/// counted at their input's size: what is really multiplied.
+/// Multiply-accumulates of the convolutions for an image of `height`×`width`, with transposed ones counted
+/// at their input's size, as computed.
 pub fn macs(layers: &[Layer], height: u64, width: u64) -> u64 {
     count(layers, (height, width), Size::Input)
 }
 
-/// The same with transposed convolutions counted at their output's size: what is multiplied when
-/// noughts are put between the input's pixels first. The literature's tables count so.
+/// The same with transposed convolutions counted at their output's size, as if zeros were inserted between
+/// the input's pixels. Tables in the literature count this way.
 pub fn macs_at_output_size(layers: &[Layer], height: u64, width: u64) -> u64 {
     count(layers, (height, width), Size::Output)
 }
@@ -27,7 +27,7 @@ fn count(layers: &[Layer], picture: (u64, u64), transposed: Size) -> u64 {
     Pass { picture, transposed }.count(layers, picture)
 }
 
-/// A pass of a picture of this height and width.
+/// A pass of an image of this height and width.
 struct Pass {
     picture: (u64, u64),
     transposed: Size,

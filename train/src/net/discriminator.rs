@@ -26,7 +26,7 @@ pub enum NetD {
     Pixel,
 }
 
-/// What a discriminator is made of.
+/// The shape of a discriminator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DiscriminatorShape {
     /// Architecture.
@@ -41,7 +41,7 @@ pub struct DiscriminatorShape {
     pub norm: Norm,
 }
 
-/// A discriminator without values.
+/// A discriminator without weights.
 #[derive(Clone, Debug)]
 pub struct Discriminator {
     /// What it was made from.

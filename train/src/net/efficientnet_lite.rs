@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! The backbone of `fast`: EfficientNet-Lite1 (arXiv 1905.11946 without squeeze and excitation), pretrained
-//! on ImageNet, as far as the third block of 192 channels. It knows a horse from a dog, which pictures of
-//! one pair of domains are too few to teach.
+//! on ImageNet, up to the third block of 192 channels. It can tell a horse from a dog, which the images of one
+//! pair of domains are too few to teach.
 
 use std::{collections::HashMap, fs, path::Path};
 
@@ -20,20 +20,20 @@ use super::{
 /// Kernel, stride of the first block, expansion, channels and blocks.
 type Stage = (i64, i64, i64, i64, usize);
 
-/// Stages up to a 16th of the picture that the backbone is shown.
+/// Stages up to a 16th of the backbone's input.
 const FINE: [Stage; 5] =
     [(3, 1, 1, 16, 1), (3, 2, 6, 24, 3), (5, 2, 6, 40, 3), (3, 2, 6, 80, 4), (5, 1, 6, 112, 4)];
 /// The stage at a 32nd of it. Its other two blocks, and the last stage, are left out: they cost more bytes
 /// than they are worth here.
 const COARSE: [Stage; 1] = [(5, 2, 6, 192, 3)];
 const STEM: i64 = 32;
-/// What parameters of the backbone are called.
+/// Prefix of the backbone's parameters.
 const PREFIX: &str = "backbone.";
 
-/// What is added to the last of `outs` channels, the mask's logits: features of the picture at half its
-/// size, at two depths, mixed in `width` channels. It begins as nothing.
+/// A term for the last of `outs` channels, the mask's logits: features at two depths of the image at half its
+/// size, mixed in `width` channels. It starts at 0.
 ///
-/// It says what is an animal; where exactly that ends, the generator's own layers know.
+/// The backbone tells what is an animal; the generator's own layers tell where exactly it ends.
 pub fn backbone(b: &mut Builder, width: i64, outs: i64) -> Layer {
     let mut body = vec![Layer::AveragePool(2)];
     body.push(b.pretrained(&format!("{PREFIX}stem"), (3, STEM), Window::halved(3), 1));
@@ -102,12 +102,12 @@ fn inverted_bottleneck(
 
 /// Puts the weights of EfficientNet-Lite1 into the backbone of `params`.
 ///
-/// Fails where the file is neither that network as `./dev setup eval` writes it, batch normalisation folded
-/// into the convolutions, nor a generator that `export` wrote with one inside.
+/// Fails if the file is neither that network as `./dev setup eval` writes it, with batch normalisation folded
+/// into the convolutions, nor a generator with a backbone that `export` wrote.
 pub fn fill(path: &Path, params: &Params) -> Result<()> {
     let read = || -> Result<()> {
         let model = ModelProto::decode(fs::read(path)?.as_slice())?;
-        let graph = model.graph.context("no graph in it")?;
+        let graph = model.graph.context("it has no graph")?;
         let tensors: HashMap<_, _> = graph.initializer.iter().map(|t| (&t.name, t)).collect();
         let of_generator = tensors.keys().any(|name| name.starts_with(PREFIX));
         let wanted = |conv: &&NodeProto| {
@@ -138,7 +138,10 @@ pub fn fill(path: &Path, params: &Params) -> Result<()> {
         })
     };
     read().with_context(|| {
-        format!("{}: expected EfficientNet-Lite1 as `./dev setup eval` fetches it", path.display())
+        format!(
+            "{}: expected the EfficientNet-Lite1 that `./dev setup eval` fetches",
+            path.display()
+        )
     })
 }
 

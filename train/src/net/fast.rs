@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The real-time family: everything heavy at a quarter of the size, dense 3×3 convolutions with
-//! zero padding, pixel shuffle up. An inference runtime turns each of its layers into one fused,
-//! blocked kernel, which reflect padding, instance normalisation and depthwise convolutions prevent.
+//! The real-time architecture: dense 3×3 convolutions with zero padding at a quarter of the size, and pixel
+//! shuffles for upsampling. An inference runtime turns each layer into one fused, blocked kernel, which
+//! reflect padding, instance normalisation and depthwise convolutions would prevent.
 
 use super::{
     build::{Builder, Window},
@@ -11,16 +11,16 @@ use super::{
     layer::Layer,
 };
 
-/// A residual branch begins small, so that a stack without normalisation begins near the identity
+/// Initial scale of a residual branch, so that a stack without normalisation starts near the identity
 /// (Zhang et al. 2019, "Fixup"; ESRGAN, arXiv 1809.00219, has 0.2 and 0.1 for the same reason).
 const BRANCH: f64 = 0.1;
 
 /// A 5×5 stem to half size with `ngf` channels, a 3×3 to a quarter with `width`, a residual block for
-/// each of the shape's hidden channels, and two pixel shuffles up to `outs` channels. A block with none
-/// inside is not there. With `context` each pixel is told, after two thirds of the blocks, what is in
-/// the whole picture; with `backbone` a pretrained network has a say in the mask; with `skip` the stem's features are added between the shuffles, so that detail
-/// need not pass a quarter of the size. Also after how many layers the first block begins and each
-/// ends.
+/// each of the shape's hidden channels, and two pixel shuffles up to `outs` channels. A block without hidden
+/// channels is omitted. `context` adds features of the whole image after two thirds of the blocks; `backbone`
+/// adds a term from a pretrained network to the mask; `skip` adds the stem's features between the
+/// shuffles, so that detail need not pass a quarter of the size. Also returns after how many layers the first
+/// block starts and each block ends.
 pub fn fast(b: &mut Builder, shape: &GeneratorShape, outs: i64) -> (Vec<Layer>, Vec<usize>) {
     let (stem, width, hidden) = (shape.ngf, shape.width, shape.hidden());
     let mut layers = Vec::new();
@@ -70,14 +70,14 @@ fn block(b: &mut Builder, name: &str, width: i64, hidden: i64) -> Layer {
     Layer::Residual(body)
 }
 
-/// Features of the whole picture as a bias of all of its pixels (GCNet, arXiv 1904.11492, with a mean
-/// for the attention). It begins as nothing.
+/// Features of the whole image as a bias of all pixels (GCNet, arXiv 1904.11492, with a mean instead of
+/// attention). It starts at 0.
 fn whole_picture(b: &mut Builder, width: i64) -> Layer {
     let inside = (width / 4).max(1);
     let one = Window::valid(1);
     let mut body = vec![Layer::GlobalMean];
     body.push(b.conv("context.1", width, inside, one));
-    // Means differ little from picture to picture: a plain rectifier might never open.
+    // Means differ little between images: a plain ReLU might never activate.
     body.push(Layer::LeakyRelu(0.2));
     body.push(b.conv_scaled("context.2", inside, width, one, 0.0));
     Layer::Residual(body)

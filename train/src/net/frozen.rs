@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The features of an ONNX network at several depths, in libtorch, so that gradients flow back through
-//! them to the picture. Its weights stay as they are.
+//! The features of a pretrained ONNX network at several depths, in libtorch, so that gradients flow through it
+//! to the image. Its weights are not trained.
 
 use std::{collections::HashMap, fs, path::Path};
 
@@ -11,18 +11,18 @@ use tch::{Device, Kind, Tensor, no_grad};
 
 use super::layer::NORM_EPS;
 
-/// The most depths that are looked at: the last features of each size.
+/// Most depths that are used: the last features of each size.
 const DEPTHS: usize = 4;
-/// Side of the picture that is tried at first, pixels.
+/// Side of the first test image, pixels.
 const TRIED: i64 = 64;
 
-/// A network without its end.
+/// A truncated network.
 #[derive(Debug)]
 pub struct Frozen {
     input: String,
     nodes: Vec<Node>,
     weights: HashMap<String, Tensor>,
-    /// The values that are looked at, in order.
+    /// The tensors that are used, in order.
     taps: Vec<String>,
     /// Channels of each.
     pub channels: Vec<i64>,
@@ -65,14 +65,14 @@ impl Frozen {
     /// Reads a network N×3×H×W, in [−1, 1], as far as its operators are known: convolutions,
     /// batch normalisation, rectifiers, sums and products, pooling.
     ///
-    /// Fails where that is not far enough for features at two sizes.
+    /// Fails if this gives features at fewer than two sizes.
     pub fn read(path: &Path, device: Device) -> Result<Self> {
         let read = || Self::of(ModelProto::decode(fs::read(path)?.as_slice())?, device);
         read().with_context(|| path.display().to_string())
     }
 
     fn of(model: ModelProto, device: Device) -> Result<Self> {
-        let graph = model.graph.context("no graph in it, expected an ONNX network")?;
+        let graph = model.graph.context("it has no graph, expected an ONNX network")?;
         let mut weights = HashMap::new();
         for tensor in &graph.initializer {
             if let Some(value) = values(tensor)? {
@@ -106,9 +106,11 @@ impl Frozen {
         network.find_depths(device)?;
         ensure!(
             network.taps.len() > 1,
-            "features of {} sizes, expected at least 2 from a network N×3×H×W{}",
+            "features at {} scales, expected at least 2, and an input N×3×H×W{}",
             network.taps.len(),
-            unknown.map_or(String::new(), |op| format!("; it is read up to an operator {op}"))
+            unknown.map_or(String::new(), |op| format!(
+                "; the first operator that it cannot read is {op}"
+            ))
         );
         Ok(network)
     }

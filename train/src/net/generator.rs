@@ -24,31 +24,31 @@ use super::{
 #[serde(rename_all = "snake_case")]
 #[value(rename_all = "snake_case")]
 pub enum NetG {
-    /// The real-time family.
+    /// The real-time architecture.
     Fast,
-    /// The paper's for 256 pixels and more.
+    /// The paper's generator for 256 pixels and more.
     #[serde(rename = "resnet_9blocks")]
     #[value(name = "resnet_9blocks")]
     Resnet9Blocks,
-    /// The paper's for 128 pixels.
+    /// The paper's generator for 128 pixels.
     #[serde(rename = "resnet_6blocks")]
     #[value(name = "resnet_6blocks")]
     Resnet6Blocks,
-    /// Residual blocks that choose among operators when `compress` prunes them; a teacher.
+    /// A teacher for `compress`: residual blocks with several branches that it can prune.
     #[serde(rename = "inception_9blocks")]
     #[value(name = "inception_9blocks")]
     Inception9Blocks,
-    /// pix2pix, sides that are multiples of 128 pixels.
+    /// pix2pix; the sides must be multiples of 128 pixels.
     #[serde(rename = "unet_128")]
     #[value(name = "unet_128")]
     Unet128,
-    /// pix2pix, sides that are multiples of 256 pixels.
+    /// pix2pix; the sides must be multiples of 256 pixels.
     #[serde(rename = "unet_256")]
     #[value(name = "unet_256")]
     Unet256,
 }
 
-/// What a generator is made of.
+/// The shape of a generator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct GeneratorShape {
@@ -62,26 +62,26 @@ pub struct GeneratorShape {
     pub blocks: usize,
     /// Normalisation.
     pub norm: Norm,
-    /// Dropout where the architecture has a place for it. Nothing is left of it in a file.
+    /// Dropout, if the architecture has it. Not stored in files.
     #[serde(skip)]
     pub dropout: bool,
-    /// A fourth output channel that says how much of each pixel is repainted.
+    /// A fourth output channel for the mask.
     pub mask_head: bool,
-    /// `fast`: a path that sees the whole picture.
+    /// `fast`: a path that sees the whole image.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub context: bool,
-    /// `fast`: what a pretrained network sees is added.
+    /// `fast`: adds features of a pretrained network.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub backbone: bool,
-    /// `fast`: the stem's features are added between the pixel shuffles.
+    /// `fast`: adds the stem's features between the pixel shuffles.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub skip: bool,
-    /// The channels that pruning left; none for all.
+    /// The channels that are left after pruning; `None` for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pruned: Option<Pruned>,
 }
 
-/// The channels that pruning left of a generator.
+/// The channels of a generator that are left after pruning.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Pruned {
@@ -91,7 +91,7 @@ pub enum Pruned {
     Inception(Widths),
 }
 
-/// A generator without values.
+/// A generator without weights.
 #[derive(Clone, Debug)]
 pub struct Generator {
     /// What it was made from.
@@ -105,18 +105,18 @@ pub struct Generator {
     pub layout: Layout,
 }
 
-/// What a generator makes of a picture.
+/// The output of a generator.
 #[derive(Debug)]
 pub struct Painted {
-    /// N×3×H×W in [−1, 1], composited already.
+    /// N×3×H×W in [−1, 1], composited.
     pub image: Tensor,
-    /// N×1×H×W, the logits of how much of each pixel was repainted.
+    /// N×1×H×W, the logits of the mask.
     pub mask_logits: Option<Tensor>,
 }
 
 impl GeneratorShape {
-    /// What `cyclegan.shape` of an exported file says. A normalisation that is folded into the
-    /// convolutions is not there.
+    /// The value of `cyclegan.shape` in an exported file, without a normalisation that is folded into the
+    /// convolutions.
     pub fn to_json(&self) -> Result<String> {
         let folds = matches!(self.norm, Norm::Batch | Norm::Frozen);
         let norm = if folds { Norm::None } else { self.norm };
@@ -183,7 +183,7 @@ impl Generator {
         (Self { layers, taps: Vec::new(), ..self.clone() }, weights)
     }
 
-    /// What height and width must be multiples of, pixels.
+    /// Height and width must be multiples of this, pixels.
     pub fn multiple_of(&self) -> u32 {
         match self.shape.net {
             NetG::Unet128 => 128,
@@ -197,8 +197,8 @@ impl Generator {
         !self.taps.is_empty()
     }
 
-    /// Paints N×3×H×W in [−1, 1]. The layers compute in `kind`, the last activation and the
-    /// composition in float32.
+    /// Translates N×3×H×W in [−1, 1]. The layers compute in `kind`, the last activation and the composition
+    /// in float32.
     pub fn forward(&self, weights: &Weights, x: &Tensor, kind: Kind, train: bool) -> Painted {
         self.paint(weights, x, kind, train, &[]).0
     }
@@ -214,14 +214,14 @@ impl Generator {
         self.paint(weights, x, kind, train, &self.taps)
     }
 
-    /// The features that distillation compares, but for the last, with nothing computed behind them.
+    /// The features that distillation compares, except the last; later layers are not computed.
     pub fn encoded(&self, weights: &Weights, x: &Tensor, kind: Kind) -> Vec<Tensor> {
         let taps = &self.taps[..self.taps.len().saturating_sub(1)];
         let end = taps.last().copied().unwrap_or_default();
         forward_tapped(&self.layers[..end], weights, &ready(x, kind), true, taps).1
     }
 
-    /// Channels of what [`Generator::encoded`] gives.
+    /// Channels of the result of [`Generator::encoded`].
     pub fn encoded_channels(&self) -> Vec<i64> {
         let params = Params::new(&self.layout, InitType::Normal, 0.0, Device::Cpu);
         let x = Tensor::zeros([1, 3, 32, 32], tch::kind::FLOAT_CPU);

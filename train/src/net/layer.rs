@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The layers that networks are made of. One description serves training (here), export to ONNX
-//! and the count of multiply-accumulates.
+//! The layers of networks. One description serves training (here), export to ONNX and the count of
+//! multiply-accumulates.
 
 use tch::{Kind, Tensor};
 
@@ -19,11 +19,11 @@ pub enum Layer {
     Conv(Conv),
     /// A transposed convolution.
     ConvTranspose(ConvTranspose),
-    /// Instance normalisation (Ulyanov et al. 2016) of this many channels, nothing learnt.
+    /// Instance normalisation (Ulyanov et al. 2016) of this many channels, without parameters.
     InstanceNorm(i64),
-    /// Normalisation by statistics that are kept from image to image.
+    /// Normalisation by running or fixed statistics.
     BatchNorm(BatchNorm),
-    /// Instance normalisation, then γ·x + β with a learnt γ and β a channel.
+    /// Instance normalisation, then γ·x + β with a learnt γ and β per channel.
     AffineInstanceNorm(AffineNorm),
     /// max(x, 0).
     Relu,
@@ -31,30 +31,29 @@ pub enum Layer {
     Relu6,
     /// max(x, slope·x).
     LeakyRelu(f64),
-    /// So many channels of zeros before those of x.
+    /// This many channels of zeros before those of x.
     ChannelsBefore(i64),
-    /// The mean of each square of so many pixels.
+    /// Average pooling with this side.
     AveragePool(i64),
-    /// The mean over the whole picture, N×C×1×1.
+    /// The mean over the whole image, N×C×1×1.
     GlobalMean,
     /// C·r²×H×W to C×H·r×W·r (Shi et al. 2016).
     PixelShuffle(i64),
     /// Zeroes a share of the values while training.
     Dropout(f64),
-    /// x + body(x), which may have a single pixel for all of x's.
+    /// x + body(x); body(x) may be a single pixel.
     Residual(Vec<Layer>),
     /// x and body(x), stacked along the channels.
     Skip(Vec<Layer>),
-    /// The sum of what each branch, of which there is at least one, makes of x.
+    /// The sum of at least one branch of x.
     Sum(Vec<Vec<Layer>>),
     /// x, kept for an [`Layer::AddStored`] that follows in the same list.
     Store,
-    /// x, plus what the convolution makes of what was stored last, which has the size of x.
+    /// x plus the convolution of the last stored value, which has the size of x.
     AddStored(Conv),
-    /// x at the size of what was stored last.
+    /// x at the size of the last stored value.
     EnlargeToStored,
-    /// x, plus what the body makes of the network's own picture, at x's size. No gradient flows to that
-    /// picture.
+    /// x plus body(input) at x's size, where input is the network's input. No gradient flows to the input.
     AddOfPicture(Vec<Layer>),
 }
 
@@ -82,7 +81,7 @@ pub struct Conv {
     pub stride: i64,
     /// Zero padding above and left, below and right, pixels.
     pub padding: [i64; 2],
-    /// Parts of the channels that do not see each other; as many as channels: depthwise.
+    /// Groups of channels; depthwise if there are as many as channels.
     pub groups: i64,
 }
 
@@ -142,7 +141,7 @@ pub fn statistics(layers: &[Layer], weights: &Weights, x: &Tensor) -> Vec<[Tenso
     found
 }
 
-/// A pass of a picture through a network.
+/// A pass of an image through a network.
 struct Pass<'a> {
     weights: &'a Weights,
     train: bool,

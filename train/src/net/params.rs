@@ -16,7 +16,7 @@ use super::init::InitType;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParamId(usize);
 
-/// How a parameter begins.
+/// The initial value of a parameter.
 #[derive(Clone, Copy, Debug)]
 pub enum Start {
     /// As the run's [`InitType`] says, times a factor.
@@ -29,7 +29,7 @@ pub enum Start {
     Constant(f64),
     /// This value, which is a statistic and not trained.
     Statistic(f64),
-    /// Out of a file, and not trained; 0 before.
+    /// From a file, and not trained; 0 before it is loaded.
     Pretrained,
     /// The left singular vector of a weight's largest singular value, as far as power iteration has
     /// found it; not trained.
@@ -144,7 +144,7 @@ impl Layout {
         }
     }
 
-    /// Name and shape of every parameter, one a line: equal text is an equal architecture.
+    /// Name and shape of every parameter, one per line: equal text means equal architecture.
     pub fn signature(&self) -> String {
         let line = |e: &Entry| format!("{} {:?}\n", e.name, e.shape);
         self.entries.iter().map(line).collect()
@@ -298,7 +298,7 @@ impl Params {
     }
 }
 
-/// Power iterations that a new singular vector begins with.
+/// Number of power iterations for a new singular vector.
 const FIRST_ITERATIONS: usize = 15;
 
 /// A convolution's weight as a matrix, out×rest.

@@ -10,10 +10,10 @@ use super::{
 };
 use tch::Tensor;
 
-/// Channels that features are compared in.
+/// Number of channels in which features are compared.
 const CHANNELS: i64 = 256;
 
-/// One projection a depth, without values.
+/// One projection per depth, without weights.
 #[derive(Clone, Debug)]
 pub struct Projections {
     depths: Vec<Vec<Layer>>,

@@ -9,8 +9,8 @@ use super::{
 
 const DOWN: Window = Window { kernel: 3, stride: 2, padding: [1; 2] };
 
-/// A 7×7 stem of `ngf` channels, two halvings, `blocks` residual blocks, two doublings by
-/// transposed convolution and a 7×7 head of `outs` channels.
+/// A 7×7 stem of `ngf` channels, two downsampling layers, `blocks` residual blocks, two transposed
+/// convolutions for upsampling and a 7×7 head of `outs` channels.
 pub fn resnet(b: &mut Builder, ngf: i64, blocks: usize, dropout: bool, outs: i64) -> Vec<Layer> {
     let mut layers = vec![Layer::ReflectPad(3)];
     layers.push(b.conv("stem", 3, ngf, Window::valid(7)));

@@ -9,7 +9,7 @@ use super::{
 
 const HALF: Window = Window { kernel: 4, stride: 2, padding: [1; 2] };
 
-/// `halvings` halvings down to the bottleneck and as many doublings, with a skip at each size:
+/// `halvings` downsampling layers to the bottleneck and as many upsampling layers, with a skip at each size:
 /// 7 for `unet_128`, 8 for `unet_256`.
 pub fn unet(b: &mut Builder, ngf: i64, halvings: usize, dropout: bool, outs: i64) -> Vec<Layer> {
     let mut layers = vec![b.conv("down1", 3, ngf, HALF)];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Which options cannot work.
+//! Checks of the options.
 
 use anyhow::{Result, ensure};
 
@@ -53,7 +53,7 @@ impl TrainOptions {
         ensure!(self.norm_d() != Norm::Frozen, "--norm-d frozen: only generators can be frozen");
         ensure!(
             self.norm != Some(Norm::Spectral),
-            "--norm spectral: only discriminators have spectral normalisation, with --norm-d"
+            "--norm spectral: only discriminators can have spectral normalisation, use --norm-d"
         );
         for (name, value) in [("--lr", self.lr), ("--init-gain", self.init_gain)] {
             ensure!(value > 0.0 && value.is_finite(), "{name} is {value}, expected more than 0");
@@ -89,26 +89,26 @@ impl TrainOptions {
         for (name, value) in self.gammas() {
             ensure!(
                 value == 0.0 || !self.paired(),
-                "{name} is {value}, expected 0 with --mode paired: a picture and its partner have the \
-                 same shades"
+                "{name} is {value}, expected 0 with --mode paired: an image and its partner have the \
+                 same brightness"
             );
             ensure!((0.0..=4.0).contains(&value), "{name} is {value}, expected 0 to 4");
         }
         let norm = self.generator(0).norm;
         ensure!(
             self.net_g() != NetG::Inception9Blocks || matches!(norm, Norm::Instance | Norm::None),
-            "--net-g inception_9blocks is normalised by --norm instance, whose scales `compress` \
-             prunes by, or by none"
+            "--net-g inception_9blocks: expected --norm instance, whose scales `compress` needs for \
+             pruning, or --norm none"
         );
         ensure!(
             self.lambda_nce == 0.0 || Generator::new(self.generator(0)).has_features(),
-            "--lambda-nce is {}, expected 0: this --net-g has no residual blocks whose features could be \
-             compared",
+            "--lambda-nce is {}, expected 0: this --net-g has no residual blocks, whose features it \
+             compares",
             self.lambda_nce
         );
         ensure!(
             self.d_features.is_none() || !self.paired(),
-            "--d-features: such discriminators see one picture, expected no --mode paired"
+            "--d-features: these discriminators see one image, expected no --mode paired"
         );
         ensure!(
             self.backbone.is_none() || (self.mask_head && self.net_g() == NetG::Fast),
@@ -124,13 +124,13 @@ impl TrainOptions {
         self.check_crop()
     }
 
-    /// Refuses what does not go with pictures of domain `i` that a teacher painted beforehand.
+    /// Refuses options that conflict with a teacher's precomputed output for domain `i`.
     pub fn check_painted(&self, i: usize) -> Result<()> {
         let (name, value) = self.gammas()[i];
         ensure!(
             value == 0.0,
-            "{name} is {value}, expected 0: what an ONNX teacher makes of the pictures is painted \
-             beforehand, from their own shades"
+            "{name} is {value}, expected 0: an ONNX teacher translates the images beforehand, at their \
+             own brightness"
         );
         Ok(())
     }
@@ -150,7 +150,7 @@ impl TrainOptions {
         let resized = crops && self.preprocess != Preprocess::Crop;
         ensure!(
             !resized || self.crop_size <= self.load_size,
-            "--crop-size {} is larger than --load-size {}, expected it to fit",
+            "--crop-size {} is larger than --load-size {}, expected at most that",
             self.crop_size,
             self.load_size
         );
@@ -164,7 +164,7 @@ impl TrainOptions {
         );
         ensure!(
             crops || self.batch_size == 1,
-            "--preprocess without a crop gives images of many sizes, expected --batch-size 1"
+            "--preprocess without a crop gives images of different sizes, expected --batch-size 1"
         );
         Ok(())
     }

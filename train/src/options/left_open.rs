@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What options mean together, and what those mean that were left open.
+//! Defaults that depend on other options.
 
 use super::{LookAt, Mode, TrainOptions};
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
 };
 
 impl TrainOptions {
-    /// Whether pictures come in pairs.
+    /// Whether images are paired.
     pub fn paired(&self) -> bool {
         self.mode == Mode::Paired
     }
@@ -31,7 +31,7 @@ impl TrainOptions {
         self.gan_mode.unwrap_or(default)
     }
 
-    /// Painted images that each discriminator is shown again.
+    /// Size of the image pool of each discriminator.
     pub fn pool_size(&self) -> usize {
         self.pool_size.unwrap_or(if self.paired() { 0 } else { 50 })
     }
@@ -44,7 +44,7 @@ impl TrainOptions {
 
     /// Normalisation of the discriminators.
     pub fn norm_d(&self) -> Norm {
-        // Statistics over a blanked background would tell every patch the size of the mask.
+        // Statistics over a blank background would reveal the size of the mask to every patch.
         let default = match self.look_at {
             LookAt::Foreground => Norm::Spectral,
             LookAt::Frame => self.published_norm(),
@@ -105,7 +105,7 @@ impl TrainOptions {
     pub fn discriminator(&self) -> DiscriminatorShape {
         DiscriminatorShape {
             net: self.net_d,
-            // With pairs they see what a picture was painted from as well.
+            // For pairs they also see the input.
             ins: if self.paired() { 6 } else { 3 },
             ndf: self.ndf.into(),
             n_layers: self.n_layers_d,

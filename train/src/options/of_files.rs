@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The generators' options as exported files say them.
+//! The generators' options from exported files.
 
 use std::path::Path;
 
@@ -15,9 +15,9 @@ use crate::{
 };
 
 impl TrainOptions {
-    /// Takes the architecture of G.onnx and F.onnx in `folder`, but for what the command line names.
+    /// Takes the architecture of G.onnx and F.onnx in `folder`, except for options of the command line.
     ///
-    /// Files of before `cyclegan.shape` say what pruning left by their weights' shapes, and nothing else.
+    /// Files from before `cyclegan.shape` only show pruned channels, by the shapes of their weights.
     pub fn take_architecture(&mut self, folder: &Path, matches: &ArgMatches) -> Result<()> {
         let Some([g, f]) = shapes(folder)? else {
             self.pruned = pruned::of_pair(folder, &self.generator(0))?;
@@ -62,7 +62,7 @@ impl TrainOptions {
     }
 }
 
-/// What the files of a pair say of themselves; none where either says nothing.
+/// The shapes in the files of a pair; `None` if either has none.
 fn shapes(folder: &Path) -> Result<Option<[GeneratorShape; 2]>> {
     let mut shapes = Vec::new();
     for direction in Direction::BOTH {

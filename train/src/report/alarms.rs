@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The known ways in which training goes wrong, and what to try.
+//! Alarms for known training failures, with advice.
 
 use serde_json::{Map, Value};
 
 use crate::metrics::{images_of, is_of_training};
 
-/// Lines of metrics that an alarm looks back on.
+/// Number of metrics lines for an alarm.
 const WINDOW: usize = 20;
-/// Images before which everything may look wrong.
+/// Number of images before which there are no alarms.
 const SETTLED: u64 = 2000;
 
-/// What is wrong over the last lines of metrics.
+/// The alarms for the last lines of metrics.
 pub fn alarms(lines: &[Map<String, Value>]) -> Vec<String> {
     let lines: Vec<_> = lines.iter().filter(|line| is_of_training(line)).collect();
     let last = &lines[lines.len().saturating_sub(WINDOW)..];
@@ -28,21 +28,21 @@ pub fn alarms(lines: &[Map<String, Value>]) -> Vec<String> {
     let above = |name: String, limit: f64| mean(&name).is_some_and(|v| v > limit);
     let mut found = Vec::new();
     for (letter, generator) in [("A", "G"), ("B", "F")] {
-        if below(format!("likeness_{letter}"), -0.3) {
+        if below(format!("correlation_{letter}"), -0.3) {
             found.push(format!(
-                "Colours are inverted: what {generator} paints is dark where its input is light. \
+                "Colours are inverted: the output of {generator} is dark where its input is light. \
                  Restart with another --seed, a smaller --init-gain, or --lambda-identity 0.5."
             ));
         }
         if below(format!("change_{letter}"), 0.005) {
             found.push(format!(
                 "{generator} leaves its input as it is. Lower --lambda-identity and the cycle \
-                 weights, or --lambda-mask where the mask is not supervised."
+                 weights, or --lambda-mask if the mask is not supervised."
             ));
         }
         if above(format!("D_{letter}_accuracy"), 0.98) {
             found.push(format!(
-                "The discriminator of {generator} is always right, so that {generator} learns \
+                "The discriminator of {generator} is always right, so {generator} learns \
                  little. Lower --ndf, raise --pool-size, or show it less: --look-at foreground."
             ));
         }
@@ -66,10 +66,10 @@ mod tests {
 
     #[test]
     fn each_failure_raises_its_alarm_and_health_none() {
-        let healthy = [("likeness_A", 0.8), ("change_A", 0.05), ("D_A_accuracy", 0.7)];
+        let healthy = [("correlation_A", 0.8), ("change_A", 0.05), ("D_A_accuracy", 0.7)];
         assert!(alarms(&lines(&healthy)).is_empty());
         for (name, value, word) in [
-            ("likeness_A", -0.8, "inverted"),
+            ("correlation_A", -0.8, "inverted"),
             ("change_B", 0.001, "as it is"),
             ("D_B_accuracy", 1.0, "always right"),
         ] {

@@ -9,15 +9,15 @@ use crate::metrics::images_of;
 
 const WIDTH: f64 = 480.0;
 const HEIGHT: f64 = 220.0;
-/// Room for the numbers on the left and below.
+/// Margins for the numbers on the left and below.
 const LEFT: f64 = 46.0;
 const BELOW: f64 = 20.0;
 /// Points of a curve; more are averaged together.
 const POINTS: usize = 240;
-/// Colours that also those tell apart who see few (Okabe and Ito 2008).
+/// Colours for the colour-blind, too (Okabe and Ito 2008).
 const COLOURS: [&str; 4] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"];
 
-/// A chart of some losses; none if no line has any of them.
+/// A chart of some losses; `None` if no line has any of them.
 pub fn chart(title: &str, names: &[&str], lines: &[Map<String, Value>]) -> Option<String> {
     let curves: Vec<(&str, Vec<(f64, f64)>)> = names
         .iter()

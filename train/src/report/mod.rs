@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! `report/index.html`: how a run is doing, as one page that refreshes itself.
+//! `report/index.html`: the progress of a run, as a self-contained page that refreshes itself.
 
 pub mod alarms;
 mod chart;
@@ -21,14 +21,14 @@ use crate::{costs::Costs, cyclegan::Term, eval::validation, metrics, run_folder:
 use alarms::alarms;
 use chart::chart;
 
-/// Seconds after which the page loads itself again.
+/// Refresh interval of the page, in seconds.
 const REFRESH: u32 = 60;
-/// Sample pictures that the page shows.
+/// Number of samples on the page.
 const SHOWN: usize = 6;
 
-/// Writes the page of a run from its metrics and sample pictures.
+/// Writes the page of a run from its metrics and samples.
 ///
-/// `columns` says what the columns of a sample picture are.
+/// `columns` describes the columns of a sample.
 pub fn write(run: &RunFolder, columns: &str) -> Result<()> {
     let folder = run.report();
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
@@ -93,7 +93,7 @@ fn pictures(samples: &Path, columns: &str) -> Result<String> {
         escape(columns)
     );
     for path in over_time(&files, SHOWN) {
-        // One that cannot be read, perhaps since the disk was full, is no reason to end a training.
+        // An unreadable sample, perhaps from a full disk, must not end the training.
         let Ok(picture) = crate::data::decode::rgb(path) else {
             continue;
         };

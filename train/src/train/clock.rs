@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What is measured between two lines of metrics.
+//! Measurements between two lines of metrics.
 
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,7 @@ impl Clock {
         Self { since: Instant::now(), steps: 0, waited: Duration::ZERO, sums: Vec::new() }
     }
 
-    /// Takes note of an iteration.
+    /// Records an iteration.
     pub fn step(&mut self, losses: &Losses) {
         self.steps += 1;
         for (name, loss) in losses {
@@ -44,12 +44,12 @@ impl Clock {
         self.sums.iter().map(move |(name, sum, count)| (*name, mean(sum, *count)))
     }
 
-    /// Seconds an iteration.
+    /// Seconds per iteration.
     pub fn per_step(&self) -> f64 {
         self.since.elapsed().as_secs_f64() / f64::from(self.steps.max(1))
     }
 
-    /// Seconds an iteration spent waiting for data.
+    /// Seconds per iteration spent waiting for data.
     pub fn waiting_per_step(&self) -> f64 {
         self.waited.as_secs_f64() / f64::from(self.steps.max(1))
     }
@@ -67,7 +67,7 @@ impl Minutes {
         Self { before, since: Instant::now() }
     }
 
-    /// Training begins now.
+    /// Starts the clock.
     pub fn begin(&mut self) {
         self.since = Instant::now();
     }

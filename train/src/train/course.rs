@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Where a run is in its time, and where it ends.
+//! The progress and the end of a run.
 
 use tch::Tensor;
 
@@ -53,7 +53,7 @@ impl Session {
         }
     }
 
-    /// Whether the end that was named has come.
+    /// Whether the requested end is reached.
     pub(super) fn is_over(&self) -> bool {
         self.model.images >= self.end(self.share())
     }

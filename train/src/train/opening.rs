@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! From the command line and a recipe to a run and what it is to do.
+//! Opens a run by the command line and a recipe.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ use crate::{
     run_folder::{Began, Config, RunFolder},
 };
 
-/// The run that the arguments name, for process `rank`, at the stage that is its turn.
+/// The run of the arguments for process `rank`, at its current stage.
 pub fn opened(args: TrainArgs, matches: &ArgMatches, rank: usize) -> Result<(RunFolder, Config)> {
     let recipe = args.recipe.as_deref().map(Recipe::read).transpose()?;
     let named = recipe.as_ref().and_then(|recipe| recipe.out.clone());
@@ -30,7 +30,7 @@ pub fn opened(args: TrainArgs, matches: &ArgMatches, rank: usize) -> Result<(Run
         for (option, id) in [("--max-images", "max_images"), ("--max-minutes", "max_minutes")] {
             ensure!(
                 matches.value_source(id) != Some(ValueSource::CommandLine),
-                "{option}: each stage of a recipe has a length of its own"
+                "{option}: the stages of a recipe have lengths of their own, set `images` or `minutes` there"
             );
         }
         if config.stage().is_none() {
@@ -51,7 +51,7 @@ fn resumed(
     if let Some(recipe) = recipe {
         ensure!(
             !config.stages.is_empty(),
-            "{}: the run was begun without a recipe, expected --resume without --recipe",
+            "{}: the run was started without a recipe, expected --resume without --recipe",
             out.display()
         );
         let begun = config.stages[0].train.clone();
@@ -71,7 +71,7 @@ fn resumed(
         config.back_to(checkpoint::images(&run)?.unwrap_or_default());
     }
     if let (None, Some(option)) = (&config.distill, first_given(&args.distill, matches)?) {
-        bail!("{option} is of runs that `compress` began, and this one has no teacher");
+        bail!("{option}: this run has no teacher, expected a run of `compress`");
     }
     config.distill = config.distill.map(|d| d.overridden(&args.distill, matches)).transpose()?;
     config.data = std::path::absolute(args.data.as_ref().unwrap_or(&config.data))?;
@@ -93,7 +93,7 @@ fn fresh(
     }
     let data = args.data.or(data).context("--data is missing")?;
     if let Some(option) = first_given(&args.distill, matches)? {
-        bail!("{option} needs a teacher: begin with `compress`, or go on with --resume");
+        bail!("{option} needs a teacher: start with `compress`, or continue its run with --resume");
     }
     let init_from = args.init_from.or(init_from).map(std::path::absolute).transpose()?;
     let mut config = Config {
@@ -109,7 +109,7 @@ fn fresh(
             train.take_architecture(folder, matches)?;
         }
     }
-    // The first process may have begun it already.
+    // Rank 0 may have created it already.
     let run = match rank {
         0 => RunFolder::fresh(out)?,
         _ => RunFolder::new(out),
@@ -117,7 +117,7 @@ fn fresh(
     Ok((run, config))
 }
 
-/// Gives options the generators of `begun`, which an exported pair may have decided.
+/// Copies the generators' options of `begun`, which may come from an exported pair.
 fn same_generators(options: &mut TrainOptions, begun: &TrainOptions) {
     let begun = begun.clone();
     options.norm = options.norm.filter(|norm| *norm == Norm::Frozen).or(begun.norm);
@@ -128,7 +128,7 @@ fn same_generators(options: &mut TrainOptions, begun: &TrainOptions) {
     options.pruned = begun.pruned;
 }
 
-/// Puts the options that the command line names over those of all stages.
+/// Overrides the options of all stages by those of the command line.
 fn override_options(config: &mut Config, given: &TrainOptions, matches: &ArgMatches) -> Result<()> {
     config.train = config.train.clone().overridden(given, matches)?;
     for stage in &mut config.stages {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What a run writes while it trains: metrics, sample pictures, the report and checkpoints.
+//! The output of a run: metrics, samples, the report and checkpoints.
 
 use std::collections::HashSet;
 
@@ -19,29 +19,29 @@ use crate::{
     tensorboard::TensorBoard,
 };
 
-/// The files of a run that are written to.
+/// The output files of a run.
 pub struct Output {
     run: RunFolder,
     samples: Samples,
     metrics: Metrics,
     board: TensorBoard,
-    /// Alarms that were told already.
+    /// Alarms that were already reported.
     alarmed: HashSet<String>,
     /// How long the run had trained when these were opened.
     minutes: f64,
     scores: Option<Scores>,
 }
 
-/// How a run is scored while it trains.
+/// Validation of a run during training.
 struct Scores {
     validation: Validation,
     best_by: BestBy,
-    /// The least so far.
+    /// The best score so far.
     best: Option<f64>,
 }
 
 impl Output {
-    /// For a run that goes on after `images` images.
+    /// For a run that continues after `images` images.
     pub fn open(run: RunFolder, samples: Samples, images: u64) -> Result<Self> {
         let metrics = Metrics::open(&run.metrics(), images)?;
         let lines = metrics::read(&run.metrics())?;
@@ -51,7 +51,7 @@ impl Output {
         Ok(Self { run, samples, metrics, board, alarmed, minutes, scores: None })
     }
 
-    /// With scores on pictures that are not trained on.
+    /// With validation scores.
     pub fn scored(mut self, validation: Validation, best_by: BestBy) -> Result<Self> {
         let lines = metrics::read(&self.run.metrics())?;
         let best = lines.iter().filter_map(|line| best_by.of(line)).reduce(f64::min);
@@ -84,7 +84,7 @@ impl Output {
         self.minutes
     }
 
-    /// Writes a line of metrics, on the terminal as well.
+    /// Writes a line of metrics, also to the terminal.
     pub fn line(&mut self, line: &Map<String, Value>, bar: &ProgressBar) -> Result<()> {
         let images = metrics::images_of(line).unwrap_or_default();
         bar.suspend(|| println!("{}", summary(line)));
@@ -92,7 +92,7 @@ impl Output {
         self.board.scalars(images, line)
     }
 
-    /// Writes a sample picture, and the report with it.
+    /// Writes a sample and the report.
     pub fn picture(&mut self, model: &CycleGan, bar: &ProgressBar) -> Result<()> {
         let path = self.run.samples().join(format!("{:08}.png", model.images));
         let grid = self.samples.grid(model);
@@ -102,7 +102,7 @@ impl Output {
         self.report(bar)
     }
 
-    /// Writes the report and tells new alarms.
+    /// Writes the report and prints new alarms.
     pub fn report(&mut self, bar: &ProgressBar) -> Result<()> {
         report::write(&self.run, self.samples.columns())?;
         for alarm in alarms(&metrics::read(&self.run.metrics())?) {
@@ -113,7 +113,7 @@ impl Output {
         Ok(())
     }
 
-    /// Writes a checkpoint and takes away all but the newest `keep`.
+    /// Writes a checkpoint and deletes all but the newest `keep`.
     pub fn save(&self, model: &CycleGan, keep: usize) -> Result<()> {
         checkpoint::save(&self.run.checkpoints(), model, keep)?;
         Ok(())

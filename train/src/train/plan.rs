@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! From a run's options to what its loader does.
+//! The loader's parameters for a run's options.
 
 use std::path::PathBuf;
 
@@ -20,8 +20,8 @@ use crate::{
     run_folder::{Config, RunFolder},
 };
 
-/// What process `rank` of `processes` loads for `run`, which `config` describes, and what is held out
-/// to score it by, if it is scored.
+/// The loader plan of process `rank` of `processes` for `run` with `config`, and the held-out images if there
+/// is validation.
 pub fn plan(
     run: &RunFolder,
     config: &Config,
@@ -72,7 +72,7 @@ pub fn plan(
     Ok((plan, held_out))
 }
 
-/// The pictures of trainA and trainB.
+/// The images of trainA and trainB.
 fn domains(config: &Config) -> Result<[Domain; 2]> {
     let (o, data) = (&config.train, &config.data);
     if o.paired() {
@@ -83,8 +83,7 @@ fn domains(config: &Config) -> Result<[Domain; 2]> {
     Ok([open("trainA")?, open("trainB")?])
 }
 
-/// Those that can be trained on, and where the options ask for them which are frames that follow
-/// others.
+/// The usable images, with their next frames if the options need them.
 fn usable(config: &Config, mut domains: [Domain; 2], quiet: bool) -> Result<[Domain; 2]> {
     let (o, data) = (&config.train, &config.data);
     if o.look_at == LookAt::Foreground {
@@ -95,22 +94,22 @@ fn usable(config: &Config, mut domains: [Domain; 2], quiet: bool) -> Result<[Dom
         let [a, b] = [0, 1].map(|i| format!("{} of {}", counts[i], domains[i].images.len()));
         ensure!(
             counts.iter().any(|&n| n > 0),
-            "{}: no picture is numbered as the one after another, which --lambda-diff needs; \
-             expected names like clip_0001.png, clip_0002.png, as `extract --distance 0` makes them",
+            "{}: --lambda-diff needs successive frames and no two images are numbered as such; \
+             expected names like clip_0001.png, clip_0002.png, as `extract --distance 0` writes them",
             data.display()
         );
-        println!("frames that another follows: {a} of A, {b} of B");
+        println!("frames with a next frame: {a} of A, {b} of B");
     }
     Ok(domains)
 }
 
-/// The pictures whose masks can be looked at.
+/// The images with usable masks.
 fn masked(config: &Config, domains: [Domain; 2], quiet: bool) -> Result<[Domain; 2]> {
     let names = ["trainA_mask", "trainB_mask"];
     for (domain, name) in domains.iter().zip(names) {
         ensure!(
             !domain.masks.is_empty(),
-            "{}: not there, --look-at foreground needs masks of both domains",
+            "{}: not found, --look-at foreground needs masks of both domains",
             config.data.join(name).display()
         );
     }
@@ -118,15 +117,14 @@ fn masked(config: &Config, domains: [Domain; 2], quiet: bool) -> Result<[Domain;
     for (domain, name) in domains.iter().zip(names) {
         ensure!(
             !domain.images.is_empty(),
-            "{}: no mask that is not empty, which --look-at foreground needs; expected white where the \
-             foreground is",
+            "{}: all masks are empty, but --look-at foreground needs a foreground; expected it in white",
             config.data.join(name).display()
         );
     }
     Ok(domains)
 }
 
-/// The pictures for the generators alone, which some loss has to look at.
+/// The extra images for the generators, which some loss must use.
 fn extra(config: &Config) -> Result<[Vec<PathBuf>; 2]> {
     let o = &config.train;
     let taught = config.distill.as_ref().is_some_and(|distill| distill.run.is_some());
@@ -135,22 +133,22 @@ fn extra(config: &Config) -> Result<[Vec<PathBuf>; 2]> {
         let looks = cycles || taught || o.lambda_flow + o.lambda_nce > 0.0;
         ensure!(
             folders.is_empty() || looks,
-            "{option}: no loss looks at them, expected the weight of its cycle, --lambda-flow or \
-             --lambda-nce above 0, or a teacher that is a run"
+            "{option}: no loss uses these images, expected the weight of their cycle, --lambda-flow or \
+             --lambda-nce above 0, or a run as teacher"
         );
         all_pictures(option, folders)
     };
     Ok([extra("--extra-a", &o.extra_a, o.lambda_a)?, extra("--extra-b", &o.extra_b, o.lambda_b)?])
 }
 
-/// The pictures of the folders that an option names.
+/// The images of an option's folders.
 fn all_pictures(option: &str, folders: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for folder in folders {
         let pictures = pictures(folder)?;
         ensure!(
             !pictures.is_empty(),
-            "{}: no pictures in it, which {option} needs",
+            "{}: no images, expected a folder of images for {option}",
             folder.display()
         );
         found.extend(pictures);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What pruning chooses among in `fast`: the channels inside each residual block.
+//! Pruning of `fast`: the channels inside each residual block.
 
 use anyhow::{Context, Result};
 use tch::{Kind, Tensor};
@@ -8,25 +8,24 @@ use tch::{Kind, Tensor};
 use super::{Channels, Kept, Scales, largest};
 use crate::net::generator::Pruned;
 
-/// A block keeps a multiple of these: the convolutions of an inference runtime compute as many channels
-/// at once, with AVX-512, whether they are there or not.
+/// A block keeps a multiple of this many channels: the convolutions of ONNX Runtime compute as many at once
+/// with AVX-512.
 const STEP: usize = 16;
 
-/// ‖wᵢₙ‖·‖wₒᵤₜ‖ of every channel inside a block (docs/compress.md, 4): there is no normalisation with a
-/// scale, but since ReLU(s·x) = s·ReLU(x) this is what a channel's scale comes to, wherever the weights
-/// keep it.
+/// ‖wᵢₙ‖·‖wₒᵤₜ‖ of every channel inside a block (docs/compress.md, 4). There is no normalisation with a
+/// scale; since ReLU(s·x) = s·ReLU(x), this is a channel's scale, regardless of which weights have it.
 #[derive(Clone, Debug)]
 pub struct Blocks(Vec<Vec<f64>>);
 
 impl Blocks {
-    /// Reads the scales of as many blocks; `value` gives a parameter by its name.
+    /// Reads the scales of this many blocks; `value` gives a parameter by its name.
     pub fn read<'a>(blocks: usize, value: impl Fn(&str) -> Option<&'a Tensor>) -> Result<Self> {
         let norms = |name: String, over: &[i64]| {
             let weight = value(&name).with_context(|| format!("the teacher has no {name}"))?;
             anyhow::Ok(weight.detach().to_kind(Kind::Double).norm_scalaropt_dim(2.0, over, false))
         };
         let read = |i: usize| -> Result<Vec<f64>> {
-            // A block that was pruned away before is not there.
+            // A block that was removed by earlier pruning is missing.
             if value(&format!("block{i}.1.weight")).is_none() {
                 return Ok(Vec::new());
             }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What pruning chooses among in `inception_9blocks`: channels of the stem, the halvings and the doublings,
-//! and those inside each branch, by the learnt scales of their normalisations.
+//! Pruning of `inception_9blocks`: channels of the stem and of the down- and upsampling layers, and those
+//! inside each branch, by the learnt scales of their normalisations.
 
 use anyhow::{Result, ensure};
 use tch::Tensor;
@@ -12,10 +12,10 @@ use crate::net::{
     inception::{Places, norms},
 };
 
-/// Channels that each place of down- and upsampling keeps at least, if it has as many.
+/// Least number of channels that each down- and upsampling layer keeps, if it has that many.
 const LEAST: usize = 16;
 
-/// |γ| of every channel that may go.
+/// |γ| of every channel that can be pruned.
 #[derive(Clone, Debug)]
 pub struct Norms(Places<Vec<f64>>);
 
@@ -23,7 +23,7 @@ impl Norms {
     /// Reads the scales; `value` gives a parameter by its name.
     pub fn read<'a>(value: impl Fn(&str) -> Option<&'a Tensor>) -> Result<Self> {
         let read = |name: &String| -> Vec<f64> {
-            // A branch that was pruned away before is not there.
+            // A branch that was removed by earlier pruning is missing.
             let Some(scale) = value(&format!("{name}.scale")) else {
                 return Vec::new();
             };
@@ -72,7 +72,7 @@ impl Kept for Places<Vec<i64>> {
     }
 }
 
-/// The channels that a module (`block3.dw5.norm2`) puts out and takes in.
+/// The output and input channels of a module (`block3.dw5.norm2`).
 fn channels<'a>(module: &str, kept: &'a Places<Vec<i64>>) -> (Channels<'a>, Channels<'a>) {
     let [stem, down1, down2] = kept.down.each_ref().map(|c| Some(c.as_slice()));
     let [up1, up2] = kept.up.each_ref().map(|c| Some(c.as_slice()));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! One-step pruning (CAT, arXiv 2103.03467; docs/compress.md, 2 and 3): the channels that scale least go, all at
-//! once, under one threshold for the whole network.
+//! One-step pruning (CAT, arXiv 2103.03467; docs/compress.md, 2 and 3): removes the channels with the smallest
+//! scales at once, with one threshold for the whole network.
 
 pub mod fast;
 pub mod inception;
@@ -13,17 +13,17 @@ use anyhow::Result;
 use super::budget::Limit;
 use crate::net::generator::Pruned;
 
-/// How much each channel that may go scales what it puts out, place by place.
+/// The scales of the channels that can be pruned, by layer.
 pub trait Scales {
-    /// All of them.
+    /// All scales.
     fn all(&self) -> Vec<f64>;
-    /// The channels that scale by more than `threshold`, fewer for a higher one.
+    /// The channels with a scale above `threshold`; fewer for a higher one.
     fn keep(&self, threshold: f64) -> Box<dyn Kept>;
 }
 
-/// The channels that a network keeps of each place.
+/// The channels that a network keeps of each layer.
 pub trait Kept: Debug {
-    /// How many they are.
+    /// Their number.
     fn pruned(&self) -> Pruned;
     /// Which channels a parameter (`block3.dw5.norm2.weight`) keeps in each of its dimensions, from the
     /// first; all in those that are left out.
@@ -33,9 +33,9 @@ pub trait Kept: Debug {
 /// Which channels are kept; none means all.
 pub type Channels<'a> = Option<&'a [i64]>;
 
-/// The channels that are left under the smallest threshold at which `cost` is within `limit`.
+/// The channels that are left at the smallest threshold for which `cost` is within `limit`.
 ///
-/// Fails when even the smallest student costs more, and says what that costs.
+/// Fails if even the smallest student costs more, and states its cost.
 pub fn prune(
     scales: &dyn Scales,
     limit: &Limit,

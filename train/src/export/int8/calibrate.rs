@@ -32,7 +32,7 @@ pub fn histograms(
         let outputs = session.run(ort::inputs![input.as_str() => picture])?;
         let mut count = |name: &str, values: &[f32]| {
             let finite = histograms.entry(name.to_owned()).or_default().add(values);
-            ensure!(finite, "the generator gives values that are no numbers");
+            ensure!(finite, "the generator gives values that are NaN or infinite");
             Ok(())
         };
         if tensors.contains(input.as_str()) {

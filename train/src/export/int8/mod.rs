@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A float32 generator with its convolutions on 8-bit integers, input and output as they were.
+//! Quantises the convolutions of a float32 generator to 8-bit integers; input and output stay float32.
 //!
 //! q = round(x / scale) + zero point: activations unsigned with 8 bits, one scale for a tensor,
 //! chosen on frames; weights signed with 7 bits around zero, one scale for an output channel

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Which operators run on integers, and which values lie on a grid for that.
+//! Chooses the operators that run on integers, and the tensors that are quantised for them.
 
 use std::collections::{HashMap, HashSet};
 
@@ -25,8 +25,8 @@ pub struct Plan<'a> {
 /// Positions of the convolutions that make the picture and the mask: a tanh or a sigmoid reads what
 /// they put out, moved about or added up.
 ///
-/// Their values are logits. On one grid for colours and mask alike, whose logits spread several
-/// times as far, few levels are left between the ends of the picture's range, and it shows bands.
+/// Their values are logits. With one scale for colours and mask, whose logits have a range several times as
+/// large, few levels are left for the image, and it shows bands.
 pub fn heads(graph: &GraphProto) -> HashSet<usize> {
     let makers = graph.node.iter().enumerate();
     let maker: HashMap<&str, usize> =

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A graph with what it rounds written into it: a `QuantizeLinear` and a `DequantizeLinear` after
-//! every value that lies on a grid, which runtimes fuse with the operators between into integer
-//! ones ("QDQ").
+//! A graph in QDQ form: a `QuantizeLinear` and a `DequantizeLinear` after every quantised tensor, which
+//! runtimes fuse with the operators between them into integer operators.
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Which 256 values an activation is rounded to.
+//! Chooses the 256 levels of a quantised activation.
 
 /// Bins of a histogram, half of them below zero.
 const BINS: usize = 4096;
@@ -46,7 +46,7 @@ impl Default for Histogram {
 }
 
 impl Histogram {
-    /// Counts values; false when one of them is no finite number.
+    /// Counts values; false if one of them is not finite.
     pub fn add(&mut self, values: &[f32]) -> bool {
         let ends = values.iter().fold((0f32, 0f32), |(low, high), &v| (low.min(v), high.max(v)));
         if !ends.0.is_finite() || !ends.1.is_finite() || values.iter().any(|v| v.is_nan()) {

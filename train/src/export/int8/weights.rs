@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Weights of convolutions as integers.
+//! Quantised weights of convolutions.
 
-/// The largest weight. 7 bits and not 8: processors with AVX2 or AVX-512 but no VNNI add two
-/// products of 8 bits into 16, which two weights beyond 64 may overflow.
+/// The largest weight: 7 bits instead of 8, because CPUs with AVX2 or AVX-512 but no VNNI add two products
+/// of 8 bits into 16, which may overflow with weights beyond 64.
 const LARGEST: f32 = 63.0;
 /// Biases stay below this, far from the end of 32 bits.
 const LARGEST_BIAS: f32 = (1 << 30) as f32;
