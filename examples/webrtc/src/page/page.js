@@ -116,7 +116,7 @@ async function take(mine, message) {
 
 function welcome(mine, message) {
     mine.offered = Promise.withResolvers();
-    model.replaceChildren(...message.models.map(name => new Option(name)));
+    model.replaceChildren(...message.models.map(name => new Option(name.split("/").pop(), name)));
     // Some cameras have large frames only; the browser makes them smaller.
     const size = { width: { max: message.width }, height: { max: message.height } };
     mine.camera.getVideoTracks()[0].applyConstraints({ ...mine.camera.getVideoTracks()[0].getConstraints(), ...size })

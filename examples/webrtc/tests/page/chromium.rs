@@ -95,12 +95,6 @@ impl Browser {
         }
     }
 
-    /// A picture of the tab, in PNG.
-    pub fn screenshot(&mut self, tab: &Tab) -> String {
-        let picture = self.call(Some(tab), "Page.captureScreenshot", json!({ "format": "png" }));
-        picture["data"].as_str().unwrap().to_owned()
-    }
-
     fn call(&mut self, tab: Option<&Tab>, method: &str, arguments: Value) -> Value {
         self.calls += 1;
         let mut call = json!({ "id": self.calls, "method": method, "params": arguments });

@@ -8,6 +8,8 @@ use std::{
     net::TcpStream,
     path::Path,
     process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
@@ -16,7 +18,7 @@ use tungstenite::{Message, WebSocket, client::IntoClientRequest, error::Error, h
 use crate::{
     PATIENCE,
     generators::{self, Models},
-    wait_until,
+    skip, wait_until,
 };
 
 /// A server that ends with the test.
@@ -30,10 +32,16 @@ pub struct Service {
 
 /// The server with the plugin that was built with the tests, and nothing of the user's.
 pub fn command(models: &Models) -> Command {
-    let plugins = models.folder().join("plugins");
-    fs::create_dir_all(&plugins).unwrap();
+    // In one place, so that GStreamer keeps its list of plugins between tests.
+    let plugins = Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugins");
     let library = std::env::current_exe().unwrap().with_file_name("libgstcyclegan.so");
-    std::os::unix::fs::symlink(library, plugins.join("libgstcyclegan.so")).unwrap();
+    let link = plugins.join("libgstcyclegan.so");
+    if fs::read_link(&link).ok().as_ref() != Some(&library) {
+        fs::create_dir_all(&plugins).unwrap();
+        let beside = plugins.join(format!(".webrtc-{}", std::process::id()));
+        std::os::unix::fs::symlink(&library, &beside).unwrap();
+        fs::rename(&beside, &link).unwrap();
+    }
     let mut command = Command::new(env!("CARGO_BIN_EXE_cyclegan-webrtc"));
     command
         .args(["--listen", "127.0.0.1:0"])
@@ -58,7 +66,8 @@ pub fn models() -> Models {
 }
 
 impl Service {
-    pub fn start(arguments: &[&str]) -> Self {
+    /// None where GStreamer lacks an element that it needs.
+    pub fn start(arguments: &[&str]) -> Option<Self> {
         let models = models();
         let folder = tempfile::tempdir().unwrap();
         let mut child = command(&models)
@@ -75,9 +84,16 @@ impl Service {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let log = fs::read_to_string(folder.path().join("log")).unwrap();
+        if let Some((_, missing)) = log.split_once("Error: GStreamer has no element ")
+            && !missing.starts_with("cycleganfilter")
+        {
+            let _ = child.wait();
+            skip::say_skipped(&format!("SKIP: GStreamer has no element {}", missing.trim()));
+            return None;
+        }
         let host = line.trim().strip_prefix("http://").unwrap_or_else(|| panic!("{line}{log}"));
         let host = host.trim_end_matches('/').to_owned();
-        Self { child, host, folder, _models: models }
+        Some(Self { child, host, folder, _models: models })
     }
 
     pub fn address(&self) -> String {
@@ -117,6 +133,19 @@ impl Service {
             .filter_map(|line| line.split_once("object-alive, "))
             .map(|(_, object)| object);
         objects.map(str::to_owned).collect()
+    }
+
+    /// Waits until no element is left.
+    pub fn wait_until_empty(&self) {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let elements = self.elements();
+            if elements.is_empty() {
+                return;
+            }
+            assert!(Instant::now() < until, "still there: {elements:#?}");
+            thread::sleep(Duration::from_millis(100));
+        }
     }
 
     /// A visitor without a browser, who comes from a page of `origin`.
