@@ -20,7 +20,7 @@ use super::{
     profile::{NodesByProvider, Verification, verify},
     provider::{Provider, ProviderOptions},
     registration::registrations,
-    runtime::{self, reason},
+    runtime::{self, CAT, reason},
     stamp::Stamp,
     target::Target,
     tensor::{image_shape, is_finite, mask_shape, zeros},
@@ -87,6 +87,7 @@ impl Generator {
                 .map_err(|error| failed.session(&error))?;
         }
         let session = builder.commit_from_file(path).map_err(|error| failed.session(&error))?;
+        gst::info!(CAT, "opened a session of {} on {target}", path.display());
 
         let mut generator = Self {
             path: path.to_path_buf(),

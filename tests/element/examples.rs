@@ -24,13 +24,14 @@ const SOURCE: &str = "videotestsrc is-live=true ! video/x-raw,width=320,height=1
 
 /// A script or a program as a shell finds it after `eval "$(./dev env)"`, its default model an
 /// identity.
-struct Example {
-    command: Command,
+pub struct Example {
+    /// The process, not started yet.
+    pub command: Command,
     _models: Models,
 }
 
 impl Example {
-    fn script(name: &str) -> Self {
+    pub fn script(name: &str) -> Self {
         Self::new(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name))
     }
 
@@ -60,7 +61,7 @@ impl Example {
         Self { command, _models: models }
     }
 
-    fn args(mut self, args: &[&str]) -> Self {
+    pub fn args(mut self, args: &[&str]) -> Self {
         self.command.args(args);
         self
     }
@@ -71,7 +72,7 @@ impl Example {
     }
 
     /// Runs to the end of the stream; returns what it said.
-    fn said(mut self) -> String {
+    pub fn said(mut self) -> String {
         let output = self.command.output().unwrap();
         let errors = String::from_utf8_lossy(&output.stderr);
         let said = String::from_utf8_lossy(&output.stdout);

@@ -43,4 +43,5 @@ mod start;
 mod stats;
 mod swapping;
 mod translation;
+mod virtual_camera;
 mod webgpu;
