@@ -2,7 +2,13 @@
 
 //! The pipeline of a visitor: WebRTC in, the filter, WebRTC out.
 
-use std::net::IpAddr;
+use std::{
+    net::IpAddr,
+    sync::{
+        Mutex, PoisonError,
+        mpsc::{Receiver, Sender, channel},
+    },
+};
 
 use anyhow::{Context as _, Result, ensure};
 use gst::{glib, prelude::*};
@@ -37,11 +43,15 @@ pub enum Event {
     End(String),
 }
 
-/// A pipeline that stops when it is dropped, which takes some milliseconds.
+/// A pipeline that stops when it is dropped, which waits until webrtcbin has done what it was asked.
 pub struct Translation {
     pipeline: gst::Pipeline,
     webrtc: gst::Element,
     filter: gst::Element,
+    /// A clone goes with each request to webrtcbin, and is dropped with its answer.
+    request: Sender<()>,
+    /// Disconnected when no request is open.
+    requests: Mutex<Receiver<()>>,
 }
 
 impl Translation {
@@ -59,7 +69,9 @@ impl Translation {
         let find = |name| pipeline.by_name(name).with_context(|| format!("no element {name}"));
         let (webrtc, filter, depay) = (find("webrtc")?, find("filter")?, find("depay")?);
         filter.set_property("model", model);
-        let translation = Self { pipeline, webrtc, filter };
+        let (request, requests) = channel();
+        let translation =
+            Self { pipeline, webrtc, filter, request, requests: Mutex::new(requests) };
         translation.stay_on(address)?;
         translation.watch_frames(&depay, limit, events.clone())?;
         translation.take_picture(&depay);
@@ -85,10 +97,17 @@ impl Translation {
     }
 
     fn stay_on(&self, address: IpAddr) -> Result<()> {
+        let ice = self.webrtc.property::<gst::Object>("ice-agent");
+        // libnice would ask the network's router to let visitors in from outside, on a thread that outlives the visit.
+        if ice.find_property("agent").is_some()
+            && let Some(agent) = ice.property::<Option<glib::Object>>("agent")
+            && agent.find_property("upnp").is_some()
+        {
+            agent.set_property("upnp", false);
+        }
         if address.is_unspecified() {
             return Ok(());
         }
-        let ice = self.webrtc.property::<gst::Object>("ice-agent");
         ensure!(
             ice.emit_by_name::<bool>("add-local-ip-address", &[&address.to_string()]),
             "the ICE agent does not take the address {address}"
@@ -152,6 +171,7 @@ impl Translation {
         transceiver.set_property("codec-preferences", CODEC.parse::<gst::Caps>()?);
         transceiver.set_property("do-nack", true);
         let webrtc = self.webrtc.downgrade();
+        let request = self.request.clone();
         let promise = gst::Promise::with_change_func(move |reply| {
             let offer = reply
                 .ok()
@@ -162,10 +182,8 @@ impl Translation {
                 offer.as_ref().map(|offer| (offer, offer.sdp().as_text())),
             ) {
                 (Some(webrtc), Some((offer, Ok(sdp)))) => {
-                    webrtc.emit_by_name::<()>(
-                        "set-local-description",
-                        &[offer, &None::<gst::Promise>],
-                    );
+                    let done = until_answered(request);
+                    webrtc.emit_by_name::<()>("set-local-description", &[offer, &done]);
                     Event::Message(ToPage::Offer { sdp })
                 }
                 _ => Event::End("webrtcbin made no offer".to_owned()),
@@ -184,7 +202,8 @@ impl Translation {
             sdp.medias().filter_map(|media| media.media().map(str::to_owned)).collect();
         ensure!(media == ["video"], "the answer must have one stream of video, and has {media:?}");
         let answer = WebRTCSessionDescription::new(WebRTCSDPType::Answer, sdp);
-        self.webrtc.emit_by_name::<()>("set-remote-description", &[&answer, &None::<gst::Promise>]);
+        let done = until_answered(self.request.clone());
+        self.webrtc.emit_by_name::<()>("set-remote-description", &[&answer, &done]);
         Ok(())
     }
 
@@ -225,8 +244,18 @@ impl Translation {
 
 impl Drop for Translation {
     fn drop(&mut self) {
+        // webrtcbin adds transports to itself meanwhile; stopped then, it leaves them and their threads behind. It may
+        // need seconds: the first offer of a process makes the key for DTLS.
+        self.request = channel().0;
+        let requests = self.requests.get_mut().unwrap_or_else(PoisonError::into_inner);
+        while requests.recv().is_ok() {}
         let _ = self.pipeline.set_state(gst::State::Null);
     }
+}
+
+/// Drops `request` when webrtcbin has answered, or has dropped the promise.
+fn until_answered(request: Sender<()>) -> gst::Promise {
+    gst::Promise::with_change_func(move |_| drop(request))
 }
 
 /// Width and height.

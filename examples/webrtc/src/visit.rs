@@ -96,13 +96,19 @@ impl Visit<'_> {
         let mut pings = interval(limit / 3);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut heard, mut has_picture) = (Instant::now(), false);
-        let start = Instant::now();
+        // The page can send a picture only once it has the offer.
+        let mut offered = None;
         loop {
             tokio::select! {
                 // A reason comes before the errors that follow from it.
                 biased;
                 Some(event) = events.recv() => match event {
-                    Event::Message(message) => self.page.send(&message).await?,
+                    Event::Message(message) => {
+                        self.page.send(&message).await?;
+                        if matches!(message, ToPage::Offer { .. }) {
+                            offered = Some(Instant::now());
+                        }
+                    }
                     Event::Picture => has_picture = true,
                     Event::End(reason) => bail!(reason),
                 },
@@ -120,7 +126,7 @@ impl Visit<'_> {
                 _ = pings.tick() => {
                     ensure!(heard.elapsed() < limit, "The page gave no sign of life for {limit:?}.");
                     ensure!(
-                        has_picture || start.elapsed() < limit,
+                        has_picture || offered.is_none_or(|offered| offered.elapsed() < limit),
                         "No picture came within {limit:?}: something between browser and server stops UDP, \
                          or the browser has no VP8."
                     );

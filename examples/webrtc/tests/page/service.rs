@@ -192,6 +192,7 @@ impl Visitor {
             if message["type"] == kind {
                 return message;
             }
+            assert_ne!(message["type"], "error", "no {kind}: {message}");
         }
     }
 
