@@ -293,7 +293,7 @@ fn a_file_of_another_folder_does_not_replace_a_result() {
     let before = fs::read(place.out("a.mp4")).unwrap();
     let output = place.program().arg("two").output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
-    assert!(text(&output).contains("one/a.mp4; give --overwrite"), "{}", text(&output));
+    assert!(text(&output).contains("one/a.mp4; use --overwrite"), "{}", text(&output));
     assert_eq!(fs::read(place.out("a.mp4")).unwrap(), before);
     place.run(&["two", "--overwrite"]);
 }

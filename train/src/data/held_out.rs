@@ -123,7 +123,7 @@ mod tests {
         assert!(few.iter().filter(|name| many.contains(name)).count() >= 8);
         let mut domains = [domain("trainA", 3), domain("trainB", 9)];
         let error = hold_out(data.path(), 0.1, &mut domains, &mut vec![]).unwrap_err().to_string();
-        assert!(error.contains("trainA") && error.contains("more than 3"), "{error}");
+        assert!(error.contains("trainA") && error.contains("more than the 3"), "{error}");
     }
 
     #[test]
