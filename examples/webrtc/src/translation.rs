@@ -27,7 +27,7 @@ const PIPELINE: &str = "webrtcbin name=webrtc bundle-policy=max-bundle latency=4
     rtpvp8depay name=depay request-keyframe=true wait-for-keyframe=true ! vp8dec \
     ! queue leaky=downstream max-size-buffers=1 max-size-bytes=0 max-size-time=0 \
     ! cycleganfilter name=filter preload=true max-in-flight=2 stats-interval=1000 \
-    ! queue max-size-buffers=1 max-size-bytes=0 max-size-time=0 ! videoconvert ! video/x-raw,format=I420 \
+    ! queue name=sent leaky=downstream max-size-buffers=1 max-size-bytes=0 max-size-time=0 ! videoconvert ! video/x-raw,format=I420 \
     ! vp8enc deadline=1 cpu-used=8 threads=2 end-usage=cbr target-bitrate=2500000 lag-in-frames=0 \
       error-resilient=default keyframe-max-dist=250 \
     ! rtpvp8pay picture-id-mode=15-bit ! application/x-rtp,payload=96 ! webrtc.sink_0";
@@ -249,6 +249,12 @@ impl Drop for Translation {
         self.request = channel().0;
         let requests = self.requests.get_mut().unwrap_or_else(PoisonError::into_inner);
         while requests.recv().is_ok() {}
+        // The pipeline is a circle through webrtcbin, so that GStreamer cannot stop it from the sinks on: the filter
+        // may be stopped while it waits for what comes after it.
+        if let Some(pad) = self.pipeline.by_name("sent").and_then(|queue| queue.static_pad("sink"))
+        {
+            pad.send_event(gst::event::FlushStart::new());
+        }
         let _ = self.pipeline.set_state(gst::State::Null);
     }
 }
