@@ -55,7 +55,8 @@ pub struct Job {
     request: Option<Request>,
     /// How long the stages have worked on it.
     work: Duration,
-    inference: Result<Duration, TranslateError>,
+    /// The error is boxed, for a job is allocated for each frame.
+    inference: Result<Duration, Box<TranslateError>>,
 }
 
 /// What a frame is worked on with.
@@ -98,7 +99,7 @@ impl Job {
         let start = Instant::now();
         match self.work_on.preprocess(&self.input) {
             Ok(request) => self.request = Some(request),
-            Err(error) => self.inference = Err(error),
+            Err(error) => self.inference = Err(Box::new(error)),
         }
         self.work += start.elapsed();
     }
@@ -115,7 +116,7 @@ impl Job {
                 return;
             }
             Ok(Some(inference)) => self.inference = Ok(inference),
-            Err(error) => self.inference = Err(error),
+            Err(error) => self.inference = Err(Box::new(error)),
         }
         self.request = Some(request);
         self.work += start.elapsed();
@@ -125,7 +126,8 @@ impl Job {
     pub fn finish(&mut self) -> Result<FrameResult, TranslateError> {
         let start = Instant::now();
         let inference = std::mem::replace(&mut self.inference, Ok(Duration::ZERO));
-        let inference = self.work_on.update_residual(self.request.take(), inference)?;
+        let inference =
+            self.work_on.update_residual(self.request.take(), inference.map_err(|error| *error))?;
         if self.work_on.action == Action::Pass || !self.composite()? {
             self.pass()?;
             return Ok(FrameResult::Passed);

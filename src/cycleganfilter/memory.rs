@@ -43,15 +43,15 @@ impl Deref for FrameInfo {
 }
 
 /// A frame that came in, mapped where it is worked on.
-#[cfg_attr(
-    not(feature = "gl"),
-    allow(clippy::large_enum_variant, reason = "the other one has no value")
+#[allow(
+    clippy::large_enum_variant,
+    reason = "frames in system memory are the usual ones, and a box would cost each an allocation"
 )]
 pub enum Frame {
     /// For the CPU.
     System(VideoFrame<Readable>),
     /// For the GPU.
-    Gl(gl::Frame),
+    Gl(Box<gl::Frame>),
 }
 
 impl Frame {

@@ -89,7 +89,7 @@ impl CycleGanFilter {
         let info = &context.info;
         if context.is_on_gpu {
             return match gl::Frame::new(buffer, info, &self.contexts) {
-                Ok(frame) => Ok(Some(Frame::Gl(frame))),
+                Ok(frame) => Ok(Some(Frame::Gl(Box::new(frame)))),
                 Err((buffer, error)) if error.is_of_frame() => {
                     self.drop_unusable(&buffer, &error.to_string());
                     Ok(None)
