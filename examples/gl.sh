@@ -15,11 +15,12 @@ else
     # shellcheck disable=SC2086 # SOURCE may be several elements.
     set -- ${SOURCE:-v4l2src}
 fi
-set -- "$@" ! glupload ! glcolorconvert ! 'video/x-raw(memory:GLMemory),format=RGBA,texture-target=2D'
+set -- "$@" ! glupload ! glcolorconvert ! 'video/x-raw(memory:GLMemory),format=RGBA,texture-target=2D' \
+    ! glvideoflip video-direction=auto
 if [ -n "$output" ]; then
     # shellcheck disable=SC2086 # ENCODER may be several elements.
     exec gst-launch-1.0 -e "$@" ! cycleganfilter max-in-flight=2 ! glcolorconvert \
-        ! ${ENCODER:-gldownload ! videoconvert ! video/x-raw,format=I420 ! x264enc} ! h264parse ! mp4mux \
+        ! ${ENCODER:-gldownload ! videoconvert ! video/x-raw,format=I420 ! x264enc pass=quant quantizer=20} ! h264parse ! mp4mux \
         ! filesink location="$output"
 fi
 # shellcheck disable=SC2086 # SINK may be several elements.
