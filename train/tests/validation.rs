@@ -115,5 +115,5 @@ fn what_cannot_be_scored_is_said_before_training() {
     let by = ["--val-features", "none", "--best-by", "negatives"];
     refused(&by, &["--best-by negatives", "--negatives"]);
     refused(&["--val-features", "nowhere.onnx"], &["nowhere.onnx"]);
-    refused(&["--max-dataset-size", "3"], &["trainA", "more than 3"]);
+    refused(&["--max-dataset-size", "3"], &["trainA", "more than the 3"]);
 }
