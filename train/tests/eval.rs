@@ -76,7 +76,7 @@ fn a_mask_of_another_size_is_named() {
     for side in [24, 96] {
         let mask = image::GrayImage::from_pixel(side, side, image::Luma([255]));
         mask.save(Path::new(&data).join("trainA_mask/001.png")).unwrap();
-        let said = format!("001.png: is 48×48, but its mask {side}×{side}");
+        let said = format!("001.png: is 48×48, but its mask is {side}×{side}");
         let eval = ["eval", "--features", "none", "--data", &data, "--model", &same];
         fails(&[&eval[..], &["--size", "48"]].concat(), &[&said]);
     }
