@@ -25,7 +25,7 @@ pub struct RowLerp<'a> {
     pub before: &'a [i16],
     /// The row after.
     pub after: &'a [i16],
-    /// The share of `after`, in parts of [`WEIGHT_ONE`].
+    /// The share of `after`, in parts of `WEIGHT_ONE`.
     pub weight: i32,
 }
 
@@ -37,7 +37,7 @@ impl<'a> RowLerp<'a> {
         Self { before: part(self.before), after: part(self.after), weight: self.weight }
     }
 
-    /// The lerp of one entry, in parts of [`WEIGHT_ONE`].
+    /// The lerp of one entry, in parts of `WEIGHT_ONE`.
     pub fn at(&self, entry: usize) -> i32 {
         lerp(self.before[entry], self.after[entry], self.weight)
     }
@@ -54,7 +54,7 @@ impl<'a> RowLerp<'a> {
     }
 }
 
-/// The lerp, in parts of [`WEIGHT_ONE`].
+/// The lerp, in parts of `WEIGHT_ONE`.
 #[inline]
 fn lerp(before: i16, after: i16, weight: i32) -> i32 {
     let (before, after) = (i32::from(before), i32::from(after));

@@ -13,7 +13,7 @@ pub struct Tap {
     pub before: u32,
     /// The input position after it, or the same one if the input has one position.
     pub after: u32,
-    /// The share of `after`, in parts of [`WEIGHT_ONE`].
+    /// The share of `after`, in parts of `WEIGHT_ONE`.
     pub weight: u16,
 }
 
