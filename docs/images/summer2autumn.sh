@@ -12,11 +12,12 @@ cd -- "$work"
 
 apt-get -qq -o APT::Sandbox::User=root download lomiri-wallpapers-16.04
 dpkg-deb --fsys-tarfile lomiri-*.deb | tar -xO ./usr/share/backgrounds/life_by_Aitzol_Berasategi.jpg >wood.jpg
+read -r width height < <(identify -format '%w %h\n' wood.jpg)
 
 # part NAME X Y SHARE: a part of the picture, X and Y per cent from its corner and SHARE per cent as large, translated.
 part() {
-    convert wood.jpg -gravity NorthWest \
-        -crop "%[fx:w*$4/100]x%[fx:h*$4/100]+%[fx:w*$2/100]+%[fx:h*$3/100]" +repage -resize '384x256!' "$1-before.png"
+    convert wood.jpg -crop "$((width * $4 / 100))x$((height * $4 / 100))+$((width * $2 / 100))+$((height * $3 / 100))" \
+        +repage -resize '384x256!' "$1-before.png"
     gst-launch-1.0 -q filesrc "location=$1-before.png" ! pngdec ! videoconvert ! video/x-raw,format=RGB \
         ! cycleganfilter model=summer2autumn ! pngenc snapshot=true ! filesink "location=$1-after.png"
     convert "$1-before.png" "$1-after.png" -append "$1.png"
