@@ -104,35 +104,36 @@ impl Builder {
         window: Window,
         start: Start,
     ) -> Layer {
-        let shape = [outs, ins, window.kernel, window.kernel];
+        Layer::Conv(self.convolution(name, (ins, outs), window, 1, start))
+    }
+
+    /// A convolution with bias; `groups` parts of the channels do not see each other.
+    fn convolution(
+        &mut self,
+        name: &str,
+        channels: (i64, i64),
+        window: Window,
+        groups: i64,
+        start: Start,
+    ) -> Conv {
+        let Window { kernel, stride, padding } = window;
+        let (ins, outs) = channels;
+        let shape = [outs, ins / groups, kernel, kernel];
         let weight = self.layout.add(format!("{name}.weight"), &shape, start);
         if self.norm == Norm::Spectral {
             self.layout.normalise(weight);
         }
-        Layer::Conv(Conv {
-            weight,
-            bias: Some(self.bias(name, outs)),
-            channels: (ins, outs),
-            kernel: window.kernel,
-            stride: window.stride,
-            padding: window.padding,
-            groups: 1,
-        })
+        let bias = match start {
+            Start::Pretrained => self.layout.add(format!("{name}.bias"), &[outs], start),
+            _ => self.bias(name, outs),
+        };
+        Conv { weight, bias: Some(bias), channels, kernel, stride, padding, groups }
     }
 
     /// A depthwise convolution with bias: each channel by itself.
     pub fn depthwise(&mut self, name: &str, channels: i64, window: Window) -> Layer {
-        let shape = [channels, 1, window.kernel, window.kernel];
-        let weight = self.layout.add(format!("{name}.weight"), &shape, Start::Weight(1.0));
-        Layer::Conv(Conv {
-            weight,
-            bias: Some(self.bias(name, channels)),
-            channels: (channels, channels),
-            kernel: window.kernel,
-            stride: window.stride,
-            padding: window.padding,
-            groups: channels,
-        })
+        let start = Start::Weight(1.0);
+        Layer::Conv(self.convolution(name, (channels, channels), window, channels, start))
     }
 
     /// A 3×3 convolution of stride 1 with bias before a pixel shuffle of 2. It is initialised so that the four
@@ -164,19 +165,13 @@ impl Builder {
         window: Window,
         groups: i64,
     ) -> Layer {
-        let Window { kernel, stride, padding } = window;
-        let shape = [channels.1, channels.0 / groups, kernel, kernel];
-        let weight = self.layout.add(format!("{name}.weight"), &shape, Start::Pretrained);
-        let bias = self.layout.add(format!("{name}.bias"), &[channels.1], Start::Pretrained);
-        Layer::Conv(Conv { weight, bias: Some(bias), channels, kernel, stride, padding, groups })
+        Layer::Conv(self.convolution(name, channels, window, groups, Start::Pretrained))
     }
 
     /// Adds a 1×1 convolution of the stored value.
     pub fn conv_of_stored(&mut self, name: &str, ins: i64, outs: i64) -> Layer {
-        match self.conv(name, ins, outs, Window::valid(1)) {
-            Layer::Conv(conv) => Layer::AddStored(conv),
-            other => other,
-        }
+        let start = Start::Weight(1.0);
+        Layer::AddStored(self.convolution(name, (ins, outs), Window::valid(1), 1, start))
     }
 
     /// A transposed convolution with bias that doubles the sides.
