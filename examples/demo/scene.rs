@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A moving scene for whoever has no video at hand: the camera pans over a mountain meadow where
+//! A moving scene for those who have no video at hand: the camera pans over a mountain meadow where
 //! photographed horses stand and walk, or along a brook in a wood.
 //!
 //! Everything moves by whole pixels a frame, so nothing shimmers.

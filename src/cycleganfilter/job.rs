@@ -153,7 +153,7 @@ impl Job {
         lock(translator.postprocess()).pass(&input, &mut output)
     }
 
-    /// The output. Lets go of everything else: it may wait long for its turn, and sources have few
+    /// The output. Releases everything else: it may wait long for its turn, and sources have few
     /// buffers.
     pub fn into_output(self) -> gst::Buffer {
         let Self { output, work_on, .. } = self;

@@ -179,7 +179,7 @@ impl Painter {
         }
     }
 
-    /// Lets go of the target, which another element may delete.
+    /// Releases the target, which another element may delete.
     fn detach(&self, context: &GLContext) {
         let gl = &self.gl;
         // SAFETY: the caller is on the context's thread; no pointers.

@@ -150,7 +150,7 @@ impl CycleGanFilter {
         let is_late = || self.is_late(buffer, queue, action);
         match (action, settings.late_frames) {
             (_, LateFrames::Translate) => return Some(action),
-            // The residual is there already; only whoever does not want late frames has no use for it.
+            // The residual is there already; only where late frames are dropped is it of no use.
             (Action::Skip, LateFrames::Pass | LateFrames::Hold) => return Some(action),
             _ if !is_late() => return Some(action),
             _ => {}

@@ -32,10 +32,7 @@ impl Preprocess {
         view: View,
         threads: u32,
     ) -> Result<Self, TranslateError> {
-        let size = match &view {
-            View::Frame(letterbox) => letterbox.content.size,
-            View::Regions(_, tensor) => *tensor,
-        };
+        let size = view.content();
         let shrinker = gl::Shrinker::new(info, size)?;
         let mut preprocess = Self::new(generator, shrinker.picture_info(), view, threads)?;
         preprocess.shrinker = Some(shrinker);

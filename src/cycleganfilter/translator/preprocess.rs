@@ -34,10 +34,7 @@ impl Preprocess {
         view: View,
         threads: u32,
     ) -> Result<Self, TranslateError> {
-        let size = match &view {
-            View::Frame(letterbox) => letterbox.content.size,
-            View::Regions(_, tensor) => *tensor,
-        };
+        let size = view.content();
         let unpacked = match &view {
             View::Frame(_) => None,
             View::Regions(..) => UnpackedFrame::new(info, threads)?,

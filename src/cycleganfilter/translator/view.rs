@@ -46,6 +46,14 @@ impl View {
             Self::Regions(_, tensor) => *tensor,
         }
     }
+
+    /// The size of the picture in them, without a letterbox's bars.
+    pub fn content(&self) -> Size {
+        match self {
+            Self::Frame(letterbox) => letterbox.content.size,
+            Self::Regions(_, tensor) => *tensor,
+        }
+    }
 }
 
 /// A square tensor, where the generator leaves the choice.
