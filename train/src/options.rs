@@ -49,6 +49,16 @@ pub enum LookAt {
     Foreground,
 }
 
+/// One of the two generators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Only {
+    /// A→B.
+    G,
+    /// B→A.
+    F,
+}
+
 /// The arithmetic of forward and backward passes; weights and their updates are float32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -77,6 +87,10 @@ pub struct TrainOptions {
     /// CycleGAN on unpaired images, or pix2pix on pairs with the same base name
     #[arg(long, value_enum, default_value = "unpaired")]
     pub mode: Mode,
+    /// Train and export one generator; in unpaired mode --lambda-a and --lambda-b must be 0
+    #[arg(long, value_enum)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub only: Option<Only>,
     /// Name of domain A, written into the models
     #[arg(long, default_value = "A")]
     pub domain_a: String,

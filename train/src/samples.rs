@@ -15,6 +15,7 @@ use crate::{
         pairs::matched,
         view::View,
     },
+    options::TrainOptions,
     pixels,
 };
 
@@ -30,13 +31,21 @@ const SIDE: u32 = 256;
 pub struct Samples {
     images: [Tensor; 2],
     paired: bool,
+    /// Whether G and F are trained.
+    trained: [bool; 2],
 }
 
 impl Samples {
     /// Picks images evenly from `testA` and `testB`, else from the training images.
     ///
     /// With `paired`, images with the same index in both domains are partners.
-    pub fn pick(data: &Path, train: &[Domain; 2], paired: bool, device: Device) -> Result<Self> {
+    pub fn pick(
+        data: &Path,
+        train: &[Domain; 2],
+        options: &TrainOptions,
+        device: Device,
+    ) -> Result<Self> {
+        let paired = options.paired();
         let [a, b] = shown(data, train, paired)?;
         let of = |domain: &Domain| -> Result<Tensor> {
             let step = (domain.images.len() / ROWS).max(1);
@@ -50,21 +59,22 @@ impl Samples {
         let images = [of(&a)?, of(&b)?];
         // Rows would not match if one image of a pair cannot be read.
         let paired = paired && images[0].size() == images[1].size();
-        Ok(Self { images, paired })
+        Ok(Self { images, paired, trained: [0, 1].map(|i| options.trains(i)) })
     }
 
     /// The titles of the columns of [`Samples::grid`].
     pub fn columns(&self) -> &'static str {
-        if self.paired {
-            "real, generated, partner and, with a mask head, mask"
-        } else {
-            "real, generated, cycled, identity and, with a mask head, mask"
+        match (self.paired, self.trained == [true; 2]) {
+            (true, _) => "real, generated, partner and, with a mask head, mask",
+            (false, true) => "real, generated, cycled, identity and, with a mask head, mask",
+            (false, false) => "real, generated and, with a mask head, mask",
         }
     }
 
-    /// A grid with one row per image, see [`Samples::columns`].
+    /// A grid of the trained directions with one row per image, see [`Samples::columns`].
     pub fn grid(&self, model: &CycleGan) -> RgbImage {
-        let rows: Vec<Tensor> = (0..2).map(|i| self.rows(model, i)).collect();
+        let rows: Vec<Tensor> =
+            (0..2).filter(|&i| self.trained[i]).map(|i| self.rows(model, i)).collect();
         pixels::to_picture(&Tensor::cat(&rows, 1))
     }
 
@@ -80,7 +90,7 @@ impl Samples {
             let mut columns = vec![real.shallow_clone(), fake.image.shallow_clone()];
             if self.paired {
                 columns.push(self.images[1 - i].shallow_clone());
-            } else {
+            } else if self.trained == [true; 2] {
                 columns.extend([paint(1 - i, &fake.image).image, paint(1 - i, real).image]);
             }
             columns.extend(fake.mask_logits.map(|m| (m.sigmoid() * 2.0 - 1.0).expand_as(real)));

@@ -198,8 +198,7 @@ impl Session {
         let mut loader = Loader::start(plan.clone(), model.images, options.num_threads);
         loader.peek()?;
         let output = (peers.rank() == 0).then(|| -> Result<Output> {
-            let paired = options.paired();
-            let samples = Samples::pick(&config.data, &plan.domains, paired, device)?;
+            let samples = Samples::pick(&config.data, &plan.domains, &options, device)?;
             let held_out = held_out.map(|held_out| {
                 let size = (options.short_side().unwrap_or(VALIDATED), plan.sizes.multiple);
                 let features = options.val_features.as_deref();
@@ -209,7 +208,7 @@ impl Session {
             run.write_config(config)?;
             let mut output = Output::open(run.clone(), samples, model.images)?;
             if let Some(validation) = validation {
-                output = output.scored(validation, options.best_by)?;
+                output = output.scored(validation, &options)?;
             }
             // Older checkpoints do not fit the networks of the new options.
             let network = &model.networks[0];

@@ -64,6 +64,52 @@ fn patchwise_contrast_is_learnt_in_place_of_the_cycle() {
     run(&[&on[..], &["102", "--lambda-nce", "1"]].concat());
 }
 
+#[test]
+fn one_generator_is_trained_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let [data, both, out, pair] =
+        ["data", "both", "run", "pair"].map(|name| folder.path().join(name));
+    data_set(&data, 4);
+    let nce = [
+        "--lambda-nce",
+        "1",
+        "--lambda-a",
+        "0",
+        "--lambda-b",
+        "0",
+        "--max-iters",
+        "2",
+        "--print-freq",
+        "1",
+    ];
+    let validated = ["--eval-every", "1", "--val-features", "none", "--best-by", "negatives"];
+    let negatives = data.join("trainB");
+    let negatives = ["--negatives", text(&negatives)];
+    let fixed = ["train", "--data", text(&data), "--out"];
+    run(&[&fixed[..], &[text(&both)], SMALL, &nce, &validated, &negatives].concat());
+    let only = ["--only", "g"];
+    run(&[&fixed[..], &[text(&out)], SMALL, &nce, &validated, &negatives, &only].concat());
+    // G learns the same as beside F, and F nothing.
+    for name in ["nce_A", "D_A", "val_negative_A"] {
+        assert!(!course(&out, name).is_empty(), "{name}");
+        assert_eq!(course(&out, name), course(&both, name), "{name}");
+    }
+    for name in ["nce_B", "D_B", "val_negative_B", "val_cycle_A"] {
+        assert!(course(&out, name).is_empty(), "{name}");
+    }
+    run(&["export", "--run", text(&out), "--out", text(&pair), "--variants", "fp16"]);
+    let mut files: Vec<_> =
+        fs::read_dir(&pair).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    files.sort();
+    assert_eq!(files, ["G.fp16.onnx", "G.onnx", "README.md"]);
+    let card = fs::read_to_string(pair.join("README.md")).unwrap();
+    assert!(card.contains("G translates A to B. Made"), "{card}");
+    let scores = ["eval", "--data", text(&data), "--features", "none"];
+    run(&[&scores[..], &["--run", text(&out)]].concat());
+    let on = ["train", "--resume", "--out", text(&out), "--max-iters", "3"];
+    fails(&[&on[..], &["--lambda-a", "1"]].concat(), &["--only", "--lambda-a 0"]);
+}
+
 /// The features are those of a pair that was trained before.
 #[test]
 fn discriminators_look_at_the_features_of_a_network() {

@@ -29,17 +29,24 @@ pub(super) struct Iteration<'a> {
 unsafe impl Sync for Iteration<'_> {}
 
 impl Iteration<'_> {
-    /// Runs `work` for the directions 0 and 1 with an input each.
+    /// Runs `work` for each direction, 0 and 1, that has an input.
     pub fn both<I: Send, T: Send>(
         &self,
-        inputs: [I; 2],
+        inputs: [Option<I>; 2],
         work: impl Fn(&Self, usize, I) -> T + Sync,
-    ) -> [T; 2] {
+    ) -> [Option<T>; 2] {
         let threads = tch::get_num_threads();
-        let [first, second] = inputs;
-        if threads < 2 || bound_to_cores() || !self.may_be_side_by_side() {
-            return [work(self, 0, first), work(self, 1, second)];
-        }
+        let (first, second) = match inputs {
+            [Some(first), Some(second)]
+                if threads > 1 && !bound_to_cores() && self.may_be_side_by_side() =>
+            {
+                (first, second)
+            }
+            [first, second] => {
+                let first = first.map(|input| work(self, 0, input));
+                return [first, second.map(|input| work(self, 1, input))];
+            }
+        };
         let half = threads / 2;
         tch::set_num_threads(threads - half);
         let done = thread::scope(|scope| {
@@ -49,7 +56,7 @@ impl Iteration<'_> {
                 work(self, 1, second)
             });
             let first = work(self, 0, first);
-            [first, other.join().unwrap_or_else(|panic| resume_unwind(panic))]
+            [first, other.join().unwrap_or_else(|panic| resume_unwind(panic))].map(Some)
         });
         tch::set_num_threads(threads);
         done

@@ -108,7 +108,7 @@ impl CycleGan {
     pub(super) fn discriminator_step(
         &mut self,
         batches: &[Batch; 2],
-        judged: [Judged; 2],
+        judged: [Option<Judged>; 2],
         options: &TrainOptions,
         lr: f64,
         losses: &mut Losses,
@@ -116,11 +116,16 @@ impl CycleGan {
         let mut rng = random(options.seed, Purpose::Pool, self.images);
         let [of_g, of_f] = judged;
         let [pool_g, pool_f] = &mut self.pools;
-        let shown = [of_g.or_older(pool_g, &mut rng), of_f.or_older(pool_f, &mut rng)];
-        self.feature_judge_step(batches, shown.each_ref().map(|j| &j.view), options, lr, losses);
+        let shown = [
+            of_g.map(|judged| judged.or_older(pool_g, &mut rng)),
+            of_f.map(|judged| judged.or_older(pool_f, &mut rng)),
+        ];
+        let views = shown.each_ref().map(|judged| judged.as_ref().map(|judged| &judged.view));
+        self.feature_judge_step(batches, views, options, lr, losses);
         let iteration = Iteration { model: self, batches, options };
         let learnt = iteration.both(shown, Iteration::discriminator_gradient);
-        for (i, (gradient, told)) in learnt.into_iter().enumerate() {
+        for (i, learnt) in learnt.into_iter().enumerate() {
+            let Some((gradient, told)) = learnt else { continue };
             let discriminator = &mut self.discriminators[i];
             discriminator.update(gradient, lr, options.warmup, &self.peers);
             discriminator.params.iterate_power();
@@ -134,7 +139,7 @@ impl CycleGan {
     fn feature_judge_step(
         &mut self,
         batches: &[Batch; 2],
-        fake: [&View; 2],
+        fake: [Option<&View>; 2],
         options: &TrainOptions,
         lr: f64,
         losses: &mut Losses,
@@ -143,6 +148,7 @@ impl CycleGan {
             return;
         };
         for (i, fake) in fake.into_iter().enumerate() {
+            let Some(fake) = fake else { continue };
             let target = &batches[1 - i];
             let real = View::of(options, target.real(), target, &batches[i]);
             let fake = fake.detach();

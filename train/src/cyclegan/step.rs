@@ -79,13 +79,16 @@ impl CycleGan {
     }
 
     /// The discriminators' input.
-    fn painted(&self, batches: &[Batch; 2], options: &TrainOptions) -> [Judged; 2] {
+    fn painted(&self, batches: &[Batch; 2], options: &TrainOptions) -> [Option<Judged>; 2] {
         no_grad(|| {
             [0, 1].map(|i| {
+                if !options.trains(i) {
+                    return None;
+                }
                 let weights = self.generators[i].params.weights(self.kind);
                 let batch = &batches[i];
                 let fake = self.networks[i].forward(&weights, &batch.images, self.kind, true);
-                Judged::unseen(&View::of(options, &fake.image, batch, batch))
+                Some(Judged::unseen(&View::of(options, &fake.image, batch, batch)))
             })
         })
     }
@@ -97,37 +100,35 @@ impl CycleGan {
         options: &TrainOptions,
         lr: f64,
         losses: &mut Losses,
-    ) -> [Judged; 2] {
-        let iteration = Iteration { model: self, batches, options };
-        let Gradients { generators: [of_g, of_f], projections, losses: told, judged } =
-            iteration.generator_gradients();
-        self.generators[0].update(of_g, lr, options.warmup, &self.peers);
-        self.generators[1].update(of_f, lr, options.warmup, &self.peers);
-        if let Some(all) = &mut self.projections {
-            for ((_, player), gradient) in all.iter_mut().zip(projections) {
-                player.update(gradient, lr, options.warmup, &self.peers);
+    ) -> [Option<Judged>; 2] {
+        let shares = Iteration { model: self, batches, options }.generator_shares();
+        for i in (0..2).filter(|&i| options.trains(i)) {
+            if let Some(gradient) = sum_of_gradients(&shares, i) {
+                self.generators[i].update(gradient, lr, options.warmup, &self.peers);
             }
         }
-        losses.extend(told);
+        let mut judged = [None, None];
+        for (i, share) in shares.into_iter().enumerate() {
+            let Some(share) = share else { continue };
+            if let (Some(all), Some(gradient)) = (&mut self.projections, share.projection) {
+                all[i].1.update(gradient, lr, options.warmup, &self.peers);
+            }
+            losses.extend(share.losses);
+            judged[i] = Some(share.judged);
+        }
         judged
     }
 }
 
 impl Iteration<'_> {
-    /// The flat gradients of G and F, with the measured values and the discriminators' input.
-    fn generator_gradients(&self) -> Gradients {
+    /// The results of the directions that are trained.
+    fn generator_shares(&self) -> [Option<Share>; 2] {
         let draw = |batch: &Batch| {
             let of = |images: &Tensor| Drawn::of(images, self.options);
             (of(&batch.images), batch.extra.as_ref().map(of))
         };
-        let [there, back] = self.both(self.batches.each_ref().map(draw), Self::direction);
-        let sum = |k: usize| no_grad(|| &there.gradients[k] + &back.gradients[k]);
-        Gradients {
-            generators: [sum(0), sum(1)],
-            projections: there.projection.into_iter().chain(back.projection).collect(),
-            losses: there.losses.into_iter().chain(back.losses).collect(),
-            judged: [there.judged, back.judged],
-        }
+        let drawn = [0, 1].map(|i| self.options.trains(i).then(|| draw(&self.batches[i])));
+        self.both(drawn, Self::direction)
     }
 
     /// The output of generator `i`, and the losses of both generators on it.
@@ -256,14 +257,10 @@ impl Drawn {
     }
 }
 
-/// The generators' gradients of an iteration.
-struct Gradients {
-    /// Of G and F, flat.
-    generators: [Tensor; 2],
-    /// Of PatchNCE's projections, if used.
-    projections: Vec<Tensor>,
-    losses: Losses,
-    judged: [Judged; 2],
+/// The gradient of generator `i` over the directions that were run.
+fn sum_of_gradients(shares: &[Option<Share>; 2], i: usize) -> Option<Tensor> {
+    let gradients = shares.iter().flatten().map(|share| share.gradients[i].shallow_clone());
+    no_grad(|| gradients.reduce(|a, b| a + b))
 }
 
 /// The gradients of a loss, flat, in each of `params`.
@@ -380,11 +377,13 @@ mod tests {
         };
         let iteration = Iteration { model: &model, batches: &batches, options: &options };
         let loss = || -> f64 {
-            let Gradients { losses, .. } = iteration.generator_gradients();
-            losses.iter().map(|(name, value)| weight(name) * value.double_value(&[])).sum()
+            let shares = iteration.generator_shares();
+            let losses = shares.iter().flatten().flat_map(|share| &share.losses);
+            losses.map(|(name, value)| weight(name) * value.double_value(&[])).sum()
         };
-        let Gradients { generators, .. } = iteration.generator_gradients();
-        for (player, gradient) in model.generators.iter().zip(generators) {
+        let shares = iteration.generator_shares();
+        for (i, player) in model.generators.iter().enumerate() {
+            let gradient = sum_of_gradients(&shares, i).unwrap();
             let length = gradient.norm().double_value(&[]);
             let by = |far: f64| {
                 no_grad(|| {
@@ -470,8 +469,9 @@ mod tests {
         };
         let batches = [batch(1), batch(2)];
         let iteration = Iteration { model: &model, batches: &batches, options: &options };
-        let Gradients { losses, .. } = iteration.generator_gradients();
-        let recon = losses.iter().find(|(name, _)| *name == "recon_A").unwrap();
+        let shares = iteration.generator_shares();
+        let mut losses = shares.iter().flatten().flat_map(|share| &share.losses);
+        let recon = losses.find(|(name, _)| *name == "recon_A").unwrap();
         let lesson = teacher().paint(0, &batches[0].images, Kind::Float);
         let weights = model.generators[0].params.weights(Kind::Float);
         let student = model.networks[0].forward(&weights, &batches[0].images, Kind::Float, true);

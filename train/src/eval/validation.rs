@@ -25,7 +25,7 @@ use crate::{
 #[serde(rename_all = "snake_case")]
 #[value(rename_all = "snake_case")]
 pub enum BestBy {
-    /// Sum of the KID of both generators.
+    /// Sum of the KID of the generators.
     Kid,
     /// KID of G.
     KidA,
@@ -33,7 +33,7 @@ pub enum BestBy {
     KidB,
     /// Sum of the cycle errors of both directions.
     Cycle,
-    /// Sum of the changes that both generators make to images of neither domain.
+    /// Sum of the changes that the generators make to images of neither domain.
     Negatives,
 }
 
@@ -49,10 +49,11 @@ impl BestBy {
         }
     }
 
-    /// The deciding score of a line of metrics, if it has one.
+    /// The deciding score of a line of metrics, if it has one. With --only a line has the scores of one
+    /// generator.
     pub fn of(self, line: &Map<String, Value>) -> Option<f64> {
-        let sum = self.names().iter().map(|name| line.get(*name)?.as_f64()).sum::<Option<f64>>();
-        sum.filter(|sum| sum.is_finite())
+        let scores = self.names().iter().filter_map(|name| line.get(*name)?.as_f64());
+        scores.reduce(|a, b| a + b).filter(|sum| sum.is_finite())
     }
 }
 
@@ -109,9 +110,11 @@ impl Validation {
         Ok(Self { held_out, network, real: None, short, multiple, device })
     }
 
-    /// The scores of a pair by name; `paint` runs generator 0 or 1 on 1×3×H×W in [−1, 1].
+    /// The scores by name of those of G and F that are `trained`; `paint` runs generator 0 or 1 on 1×3×H×W in
+    /// [−1, 1].
     pub fn score(
         &mut self,
+        trained: [bool; 2],
         paint: impl Fn(usize, &Tensor) -> Tensor,
     ) -> Result<Vec<(&'static str, f64)>> {
         let mut features = [Vec::new(), Vec::new()];
@@ -120,32 +123,41 @@ impl Validation {
         for i in 0..2 {
             for path in &self.held_out.domains[i] {
                 let x = self.picture(path)?;
-                let fake = paint(i, &x);
-                cycle[i] +=
-                    levels(&paint(1 - i, &fake), &x) / self.held_out.domains[i].len() as f64;
+                let fake = trained[i].then(|| paint(i, &x));
+                if let (Some(fake), true) = (&fake, trained[1 - i]) {
+                    cycle[i] +=
+                        levels(&paint(1 - i, fake), &x) / self.held_out.domains[i].len() as f64;
+                }
                 if let Some(network) = &mut self.network {
-                    features[i].push(network.see(&fake.to_device(Device::Cpu))?.features);
+                    if let Some(fake) = fake {
+                        features[i].push(network.see(&fake.to_device(Device::Cpu))?.features);
+                    }
                     if self.real.is_none() {
                         real[i].push(network.see(&x.to_device(Device::Cpu))?.features);
                     }
                 }
             }
-            for path in &self.held_out.negatives {
+            for path in self.held_out.negatives.iter().filter(|_| trained[i]) {
                 let x = self.picture(path)?;
                 negative[i] += levels(&paint(i, &x), &x) / self.held_out.negatives.len() as f64;
             }
         }
         let mut scores = Vec::new();
+        let of_trained = || (0..2).filter(|&i| trained[i]);
         if self.network.is_some() {
             let real = self.real.get_or_insert_with(|| real.map(|set| Tensor::stack(&set, 0)));
-            for (i, name) in ["val_kid_A", "val_kid_B"].into_iter().enumerate() {
+            for i in of_trained() {
+                let name = ["val_kid_A", "val_kid_B"][i];
                 let fake = Tensor::stack(&features[i], 0);
                 scores.push((name, kid(&fake, &real[1 - i]).value * 100.0));
             }
         }
-        scores.extend(["val_cycle_A", "val_cycle_B"].into_iter().zip(cycle));
+        if trained == [true; 2] {
+            scores.extend(["val_cycle_A", "val_cycle_B"].into_iter().zip(cycle));
+        }
         if !self.held_out.negatives.is_empty() {
-            scores.extend(["val_negative_A", "val_negative_B"].into_iter().zip(negative));
+            let names = ["val_negative_A", "val_negative_B"];
+            scores.extend(of_trained().map(|i| (names[i], negative[i])));
         }
         Ok(scores)
     }
@@ -174,7 +186,8 @@ mod tests {
         let both = line(&[("val_kid_A", 2.0), ("val_kid_B", 0.5), ("val_cycle_A", 3.0)]);
         assert_eq!(BestBy::Kid.of(&both), Some(2.5));
         assert_eq!(BestBy::KidB.of(&both), Some(0.5));
-        assert_eq!(BestBy::Cycle.of(&both), None);
+        assert_eq!(BestBy::Negatives.of(&both), None);
+        assert_eq!(BestBy::Kid.of(&line(&[("val_kid_A", 2.0)])), Some(2.0));
     }
 
     /// Pictures that cannot be read are an error, and a pair that does nothing changes nothing.
@@ -188,12 +201,16 @@ mod tests {
         let none = Some(Path::new("none"));
         let open = |best| Validation::open(held_out.clone(), none, best, (16, 4), Device::Cpu);
         assert!(open(BestBy::Kid).unwrap_err().to_string().contains("--best-by"));
-        let scores = open(BestBy::Cycle).unwrap().score(|_, x| x.shallow_clone()).unwrap();
+        let scores =
+            open(BestBy::Cycle).unwrap().score([true; 2], |_, x| x.shallow_clone()).unwrap();
         let all = ["val_cycle_A", "val_cycle_B", "val_negative_A", "val_negative_B"];
         assert_eq!(scores, all.map(|name| (name, 0.0)));
-        let scores = open(BestBy::Cycle).unwrap().score(|i, x| x + i as f64 * 0.1).unwrap();
+        let scores =
+            open(BestBy::Cycle).unwrap().score([true; 2], |i, x| x + i as f64 * 0.1).unwrap();
         for ((_, found), expected) in scores.iter().zip([12.75, 12.75, 0.0, 12.75]) {
             assert!((found - expected).abs() < 1e-3, "{scores:?}");
         }
+        let of_g = open(BestBy::Negatives).unwrap().score([true, false], |_, x| x.shallow_clone());
+        assert_eq!(of_g.unwrap(), [("val_negative_A", 0.0)]);
     }
 }

@@ -33,11 +33,21 @@ impl Pair {
             format!("{:.2} M parameters, {giga:.2} GMAC", network.layout.weights() as f64 / 1e6)
         };
         let [g, f] = self.model.networks.each_ref().map(size);
-        let sizes = if g == f { g } else { format!("G: {g}; F: {f};") };
+        let trained = [0, 1].map(|i| self.config.train.trains(i));
+        let sizes = match trained {
+            [true, false] => g,
+            [false, _] => f,
+            _ if g == f => g,
+            _ => format!("G: {g}; F: {f};"),
+        };
+        let translates = [format!("G translates {a} to {b}"), format!("F translates {b} to {a}")];
+        let translates: Vec<String> =
+            translates.into_iter().zip(trained).filter(|x| x.1).map(|x| x.0).collect();
+        let translates = translates.join(", ");
         let data = self.config.data.file_name().unwrap_or_default().to_string_lossy();
         let mut card = format!(
             "# {a} ⇄ {b}\n\n\
-             G translates {a} to {b}, F translates {b} to {a}. Made by `cyclegan-train export` from \
+             {translates}. Made by `cyclegan-train export` from \
              iteration {step} of a run on `{data}`.\n\n\
              {sizes} at {side}×{side}.\n\n\
              | file | |\n| --- | --- |\n",

@@ -133,12 +133,12 @@ pub fn run(args: &ExportArgs) -> Result<()> {
     }
     let mut written = pair.write(&args.out)?;
     written.iter().for_each(Written::print);
-    for (i, direction) in Direction::BOTH.into_iter().enumerate() {
+    for direction in pair.directions() {
         if args.variants.is_empty() {
             break;
         }
         let data = args.calibrate.as_deref().unwrap_or(&pair.config.data);
-        let domain = ["trainA", "trainB"][i];
+        let domain = ["trainA", "trainB"][index(direction)];
         let metadata = pair.metadata(direction)?;
         let frames = frames::read(data, domain, args.calibration_images, &metadata)?;
         let float32 = args.out.join(file_name(direction, Precision::Fp32));
@@ -203,7 +203,7 @@ impl Pair {
         Ok(())
     }
 
-    /// Writes G.onnx and F.onnx.
+    /// Writes G.onnx and F.onnx, or the one that was trained.
     fn write(&self, out: &Path) -> Result<Vec<Written>> {
         fs::create_dir_all(out).with_context(|| out.display().to_string())?;
         let write = |direction: Direction| {
@@ -220,7 +220,13 @@ impl Pair {
             }
             Ok(Written { name, check: format!("differs from libtorch by {worst:.1e} at most") })
         };
-        Direction::BOTH.into_iter().map(write).collect()
+        self.directions().map(write).collect()
+    }
+
+    /// The directions that were trained.
+    fn directions(&self) -> impl Iterator<Item = Direction> + use<> {
+        let trained = [0, 1].map(|i| self.config.train.trains(i));
+        Direction::BOTH.into_iter().filter(move |&direction| trained[index(direction)])
     }
 
     fn write_variant(

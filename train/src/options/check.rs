@@ -7,6 +7,7 @@ use anyhow::{Result, ensure};
 use super::TrainOptions;
 use crate::{
     data::view::Preprocess,
+    eval::validation::BestBy,
     net::{
         build::Norm,
         generator::{Generator, NetG},
@@ -105,6 +106,16 @@ impl TrainOptions {
             "--lambda-nce is {}, expected 0: this --net-g has no residual blocks, whose features it \
              compares",
             self.lambda_nce
+        );
+        let cycle = self.lambda_a + self.lambda_b;
+        ensure!(
+            self.only.is_none() || self.paired() || cycle == 0.0,
+            "--only trains one generator, and the cycle loss needs both: expected --lambda-a 0 \
+             --lambda-b 0, for example with --lambda-nce 1"
+        );
+        ensure!(
+            self.only.is_none() || self.best_by != BestBy::Cycle,
+            "--best-by cycle needs both generators, expected another one with --only"
         );
         ensure!(
             self.d_features.is_none() || !self.paired(),
@@ -215,6 +226,7 @@ mod tests {
             ("--negative-share -1", "--negative-share is -1", "0 to 1"),
             ("--norm spectral", "--norm spectral", "discriminators"),
             ("--mode paired --d-features f.onnx", "--d-features", "--mode paired"),
+            ("--only g --lambda-nce 1", "--only", "--lambda-a 0"),
             ("--lambda-d-features -1", "--lambda-d-features is -1", "0 or more"),
             ("--lambda-nce -1", "--lambda-nce is -1", "0 or more"),
             ("--lambda-nce 1 --net-g unet_256", "--lambda-nce is 1", "--net-g"),

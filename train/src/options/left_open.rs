@@ -20,6 +20,11 @@ impl TrainOptions {
         self.mode == Mode::Paired
     }
 
+    /// Whether G (0) or F (1) is trained.
+    pub fn trains(&self, i: usize) -> bool {
+        self.only.is_none_or(|only| only as usize == i)
+    }
+
     /// The generators' architecture.
     pub fn net_g(&self) -> NetG {
         self.net_g.unwrap_or(if self.paired() { NetG::Unet256 } else { NetG::Fast })

@@ -13,6 +13,7 @@ use crate::{
     cyclegan::CycleGan,
     eval::validation::{BestBy, Validation},
     metrics::{self, Metrics},
+    options::TrainOptions,
     report::{self, alarms::alarms},
     run_folder::RunFolder,
     samples::{self, Samples},
@@ -36,6 +37,8 @@ pub struct Output {
 struct Scores {
     validation: Validation,
     best_by: BestBy,
+    /// Whether G and F are trained.
+    trained: [bool; 2],
     /// The best score so far.
     best: Option<f64>,
 }
@@ -52,23 +55,24 @@ impl Output {
     }
 
     /// With validation scores.
-    pub fn scored(mut self, validation: Validation, best_by: BestBy) -> Result<Self> {
+    pub fn scored(mut self, validation: Validation, options: &TrainOptions) -> Result<Self> {
+        let (best_by, trained) = (options.best_by, [0, 1].map(|i| options.trains(i)));
         let lines = metrics::read(&self.run.metrics())?;
         let best = lines.iter().filter_map(|line| best_by.of(line)).reduce(f64::min);
-        self.scores = Some(Scores { validation, best_by, best });
+        self.scores = Some(Scores { validation, best_by, trained, best });
         Ok(self)
     }
 
     /// Scores the model, and keeps it if it is the best so far.
     pub fn score(&mut self, model: &CycleGan, minutes: f64, bar: &ProgressBar) -> Result<()> {
-        let Some(Scores { validation, best_by, best }) = &mut self.scores else {
+        let Some(Scores { validation, best_by, trained, best }) = &mut self.scores else {
             return Ok(());
         };
         let mut line = Map::new();
         line.insert("images".to_owned(), model.images.into());
         line.insert("step".to_owned(), model.step.into());
         line.insert("minutes".to_owned(), minutes.into());
-        for (name, score) in validation.score(|i, x| model.shown(i, x))? {
+        for (name, score) in validation.score(*trained, |i, x| model.shown(i, x))? {
             line.insert(name.to_owned(), score.into());
         }
         let score = best_by.of(&line);
