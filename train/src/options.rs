@@ -6,6 +6,7 @@
 
 mod check;
 mod left_open;
+mod of_fast;
 mod of_files;
 
 use std::path::{Path, PathBuf};
@@ -154,8 +155,8 @@ pub struct TrainOptions {
     /// Discriminator
     #[arg(long, value_enum, default_value = "basic", help_heading = "Networks")]
     pub net_d: NetD,
-    /// Channels of the discriminators' first layer
-    #[arg(long, default_value_t = 64, help_heading = "Networks")]
+    /// Channels of the discriminators' first layer [default: 64, fast: 48]
+    #[arg(long, hide_default_value = true, default_value_t = 64, help_heading = "Networks")]
     pub ndf: u32,
     /// `n_layers`: strided convolutions of the discriminators
     #[arg(long, default_value_t = 3, help_heading = "Networks")]
@@ -179,17 +180,23 @@ pub struct TrainOptions {
     /// Images of each domain per iteration, in each process [compress: at least 2]
     #[arg(long, default_value_t = 1, help_heading = "Data")]
     pub batch_size: u32,
-    /// How images are resized and cropped
-    #[arg(long, value_enum, default_value = "resize_and_crop", help_heading = "Data")]
+    /// How images are resized and cropped [default: resize_and_crop, fast: multi_scale_crop]
+    #[arg(
+        long,
+        hide_default_value = true,
+        value_enum,
+        default_value = "resize_and_crop",
+        help_heading = "Data"
+    )]
     pub preprocess: Preprocess,
-    /// Resize images to this, pixels; multi_scale_crop: the largest short side
-    #[arg(long, default_value_t = 286, help_heading = "Data")]
+    /// Resize images to this, pixels; multi_scale_crop: the largest short side [default: 286, fast: 256]
+    #[arg(long, hide_default_value = true, default_value_t = 286, help_heading = "Data")]
     pub load_size: u32,
     /// multi_scale_crop: the smallest short side, pixels [default: crop-size]
     #[arg(long, help_heading = "Data")]
     pub load_size_min: Option<u32>,
-    /// Side of the crops, pixels
-    #[arg(long, default_value_t = 256, help_heading = "Data")]
+    /// Side of the crops, pixels [default: 256, fast: 128]
+    #[arg(long, hide_default_value = true, default_value_t = 256, help_heading = "Data")]
     pub crop_size: u32,
     /// Do not mirror half of the images
     #[arg(long, help_heading = "Data")]
@@ -273,11 +280,23 @@ pub struct TrainOptions {
     /// What the discriminators see
     #[arg(long, value_enum, default_value = "frame", help_heading = "Losses")]
     pub look_at: LookAt,
-    /// Weight of the cycle loss A→B→A [default with compress --run: 0]
-    #[arg(long, allow_negative_numbers = true, default_value_t = 10.0, help_heading = "Losses")]
+    /// Weight of the cycle loss A→B→A [default: 10, fast: 4, compress --run: 0]
+    #[arg(
+        long,
+        hide_default_value = true,
+        allow_negative_numbers = true,
+        default_value_t = 10.0,
+        help_heading = "Losses"
+    )]
     pub lambda_a: f64,
-    /// Weight of the cycle loss B→A→B [default with compress --run: 0]
-    #[arg(long, allow_negative_numbers = true, default_value_t = 10.0, help_heading = "Losses")]
+    /// Weight of the cycle loss B→A→B [default: 10, fast: 4, compress --run: 0]
+    #[arg(
+        long,
+        hide_default_value = true,
+        allow_negative_numbers = true,
+        default_value_t = 10.0,
+        help_heading = "Losses"
+    )]
     pub lambda_b: f64,
     /// Weight of the identity loss, relative to the cycle loss [default with compress --run: 0]
     #[arg(long, allow_negative_numbers = true, default_value_t = 0.5, help_heading = "Losses")]
@@ -293,11 +312,23 @@ pub struct TrainOptions {
     /// paired: weight of the L1 distance from the partner
     #[arg(long, allow_negative_numbers = true, default_value_t = 100.0, help_heading = "Losses")]
     pub lambda_l1: f64,
-    /// Weight of the mask's cross-entropy, or of its size if there are no masks
-    #[arg(long, allow_negative_numbers = true, default_value_t = 1.0, help_heading = "Losses")]
+    /// Weight of the mask's cross-entropy, or of its size if there are no masks [default: 1, fast: 2]
+    #[arg(
+        long,
+        hide_default_value = true,
+        allow_negative_numbers = true,
+        default_value_t = 1.0,
+        help_heading = "Losses"
+    )]
     pub lambda_mask: f64,
-    /// Weight of equivariance to small random motion and noise, to reduce flicker; 10 is usual
-    #[arg(long, allow_negative_numbers = true, default_value_t = 0.0, help_heading = "Losses")]
+    /// Weight of equivariance to small random motion and noise, to reduce flicker; 10 is usual [default: 0, fast: 3]
+    #[arg(
+        long,
+        hide_default_value = true,
+        allow_negative_numbers = true,
+        default_value_t = 0.0,
+        help_heading = "Losses"
+    )]
     pub lambda_flow: f64,
     /// Weight of keeping the change from one frame to the next, to reduce flicker; needs images that are
     /// numbered frames; 10 is usual
@@ -343,8 +374,8 @@ pub struct TrainOptions {
     /// `step`: epochs between divisions of the learning rate by ten
     #[arg(long, default_value_t = 50, help_heading = "Optimisation")]
     pub lr_decay_iters: u32,
-    /// Number of updates of each network over which its learning rate rises from zero
-    #[arg(long, default_value_t = 0, help_heading = "Optimisation")]
+    /// Number of updates of each network over which its learning rate rises from zero [default: 0, fast: 200]
+    #[arg(long, hide_default_value = true, default_value_t = 0, help_heading = "Optimisation")]
     pub warmup: u64,
     /// Train only the discriminators for this many images at the start, for generators from --init-from
     #[arg(long, value_name = "IMAGES", default_value_t = 0, help_heading = "Optimisation")]
@@ -366,9 +397,10 @@ pub struct TrainOptions {
     )]
     pub max_minutes: Option<f64>,
     /// Half-life, in images, of the moving average of the generators, which is shown and exported; 0 for no
-    /// average
+    /// average [default: 700, fast: 2000]
     #[arg(
         long,
+        hide_default_value = true,
         value_name = "IMAGES",
         allow_negative_numbers = true,
         default_value_t = 700.0,
@@ -473,7 +505,8 @@ pub fn first_given<T: Serialize>(options: &T, matches: &ArgMatches) -> Result<Op
     Ok(keys.find(|key| is_given(matches, key)).map(|key| format!("--{key}")))
 }
 
-fn is_given(matches: &ArgMatches, key: &str) -> bool {
+/// Whether the option of that name is given on the command line.
+pub fn is_given(matches: &ArgMatches, key: &str) -> bool {
     matches.value_source(&key.replace('-', "_")) == Some(ValueSource::CommandLine)
 }
 

@@ -140,9 +140,10 @@ fn stage(name: &str, mut own: Table, all: &Table, folder: &Path) -> Result<Stage
             bail!("`{key}` is {value}: {}", error.message().trim_end());
         }
     }
+    let given = options.keys().cloned().collect();
     let train: TrainOptions = options.try_into()?;
     train.check()?;
-    Ok(Stage { name: name.to_owned(), began: None, train: train.absolute_from(folder)? })
+    Ok(Stage { name: name.to_owned(), began: None, train: train.absolute_from(folder)?, given })
 }
 
 /// Refuses unknown options and suggests a similar one.

@@ -4,6 +4,7 @@
 //! `tensorboard/`, and for `compress` also `teacher/` and `compress.json`.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
@@ -53,6 +54,9 @@ pub struct Stage {
     pub began: Option<Began>,
     /// Its options; its length is `max-images` or `max-minutes`, counted from its start.
     pub train: TrainOptions,
+    /// Names of the options that its recipe gives.
+    #[serde(skip)]
+    pub given: BTreeSet<String>,
 }
 
 /// A point in a run's time.

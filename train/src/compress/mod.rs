@@ -20,7 +20,7 @@ use crate::{
     cyclegan::distill::DistillOptions,
     data::folder::Domain,
     net::generator::Generator,
-    options::TrainOptions,
+    options::{TrainOptions, is_given},
     peers::launched,
     run_folder::{Config, Distill, RunFolder},
     train,
@@ -122,7 +122,8 @@ fn learn_from_run(
 }
 
 fn learn_from_files(args: &CompressArgs, run: &RunFolder, matches: &ArgMatches) -> Result<()> {
-    let mut options = args.train.clone();
+    let given = |name: &str| is_given(matches, name);
+    let mut options = args.train.clone().with_defaults_of_fast(given);
     options.check()?;
     args.budget.check(Generator::new(options.generator(0)).multiple_of())?;
     let mut teachers = open(&args.teacher)?;

@@ -2,7 +2,7 @@
 
 //! Opens a run by the command line and a recipe.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{ArgMatches, parser::ValueSource};
@@ -11,7 +11,7 @@ use super::TrainArgs;
 use crate::{
     checkpoint,
     net::build::Norm,
-    options::{TrainOptions, first_given},
+    options::{TrainOptions, first_given, is_given},
     recipe::Recipe,
     run_folder::{Began, Config, RunFolder},
 };
@@ -59,6 +59,7 @@ fn resumed(
             if config.init_from.is_some() {
                 same_generators(&mut stage.train, &begun);
             }
+            set_defaults_of_fast(&mut stage.train, &stage.given, matches);
             stage.began = config.stages.get(i).and_then(|known| known.began);
             match config.stages.get_mut(i) {
                 Some(known) => *known = stage,
@@ -109,12 +110,22 @@ fn fresh(
             train.take_architecture(folder, matches)?;
         }
     }
+    set_defaults_of_fast(&mut config.train, &BTreeSet::new(), matches);
+    for stage in &mut config.stages {
+        set_defaults_of_fast(&mut stage.train, &stage.given, matches);
+    }
     // Rank 0 may have created it already.
     let run = match rank {
         0 => RunFolder::fresh(out)?,
         _ => RunFolder::new(out),
     };
     Ok((run, config))
+}
+
+/// Sets the defaults of `fast` where neither the recipe nor the command line gives a value.
+fn set_defaults_of_fast(train: &mut TrainOptions, recipe: &BTreeSet<String>, matches: &ArgMatches) {
+    let is_given = |name: &str| recipe.contains(name) || is_given(matches, name);
+    *train = train.clone().with_defaults_of_fast(is_given);
 }
 
 /// Copies the generators' options of `begun`, which may come from an exported pair.
