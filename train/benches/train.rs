@@ -16,7 +16,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use cyclegan_train::{
-    cyclegan::CycleGan, data::batch::Batch, device, options::TrainOptions, peers::Peers,
+    cyclegan::CycleGan, data::batch::Batch, device, options::TrainOptions, ranks::Ranks,
 };
 use tch::{Cuda, Device, Kind, Tensor};
 
@@ -32,7 +32,7 @@ fn main() -> Result<()> {
     }
     let python = env::var("BENCH_PYTHON").context("BENCH_PYTHON names no Python with torch")?;
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/step.py");
-    let (device, place) = match device::pick("auto", 0, &Peers::default())? {
+    let (device, place) = match device::pick("auto", 0, &Ranks::default())? {
         Device::Cpu => ("cpu", format!("{threads} threads")),
         device => ("cuda", format!("{device:?}")),
     };
@@ -106,7 +106,7 @@ impl Drop for Side {
 }
 
 fn serve(threads: u32) -> Result<()> {
-    let device = device::pick("auto", threads, &Peers::default())?;
+    let device = device::pick("auto", threads, &Ranks::default())?;
     cyclegan_train::memory::keep_freed(device);
     let mut model = None;
     for line in std::io::stdin().lines() {

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 use crate::{
-    cyclegan::{CycleGan, player::Player, schedule::Plateau},
+    cyclegan::{CycleGan, network_state::NetworkState, schedule::Plateau},
     net::{
         generator::Generator,
         params::{Layout, Params},
@@ -286,23 +286,23 @@ impl Checkpoint {
 fn restore(file: &mut Reader, state: &State, model: &mut CycleGan) -> Result<()> {
     let is_there =
         |name: &str| !OPTIONAL.concat().contains(&name) || state.networks.contains_key(name);
-    for (name, player) in players(model).into_iter().filter(|p| is_there(p.0)) {
-        same_architecture(name, &state.network(name)?.layout, player.params.layout())?;
+    for (name, network) in states(model).into_iter().filter(|p| is_there(p.0)) {
+        same_architecture(name, &state.network(name)?.layout, network.params.layout())?;
     }
-    for (name, player) in players_mut(model).into_iter().filter(|p| is_there(p.0)) {
+    for (name, network) in states_mut(model).into_iter().filter(|p| is_there(p.0)) {
         let mut put = |values: &Tensor, what: &str| file.fill(&format!("{name}.{what}"), values);
-        put(player.params.flat(), "weights")?;
-        put(&player.adam.m, "adam_m")?;
-        put(&player.adam.v, "adam_v")?;
+        put(network.params.flat(), "weights")?;
+        put(&network.adam.m, "adam_m")?;
+        put(&network.adam.v, "adam_v")?;
         let Network { updates, imported, .. } = state.network(name)?;
-        player.adam.t = *updates;
-        match &player.ema {
+        network.adam.t = *updates;
+        match &network.ema {
             Some(average) if file.has(&format!("{name}.ema")) => {
                 file.fill(&format!("{name}.ema"), average.flat())?;
-                player.imported = *imported;
+                network.imported = *imported;
             }
             // An average that was enabled since starts at the weights.
-            _ => player.restart_average(),
+            _ => network.restart_average(),
         }
     }
     for (i, name) in POOLS.iter().enumerate() {
@@ -334,30 +334,30 @@ fn same_architecture(name: &str, found: &str, expected: &Layout) -> Result<()> {
 /// Optional networks: they start from random weights when their option is set again.
 const OPTIONAL: [[&str; 2]; 2] = [["H_G", "H_F"], ["P_G", "P_F"]];
 
-fn players(model: &CycleGan) -> Vec<(&'static str, &Player)> {
+fn states(model: &CycleGan) -> Vec<(&'static str, &NetworkState)> {
     let [g, f] = &model.generators;
     let [d_g, d_f] = &model.discriminators;
-    let mut players = vec![("G", g), ("F", f), ("D_G", d_g), ("D_F", d_f)];
+    let mut states = vec![("G", g), ("F", f), ("D_G", d_g), ("D_F", d_f)];
     if let Some(projections) = &model.projections {
-        players.extend(OPTIONAL[0].into_iter().zip(projections.each_ref().map(|p| &p.1)));
+        states.extend(OPTIONAL[0].into_iter().zip(projections.each_ref().map(|p| &p.1)));
     }
-    if let Some(judge) = &model.feature_judge {
-        players.extend(OPTIONAL[1].into_iter().zip(&judge.players));
+    if let Some(discriminators) = &model.feature_discriminators {
+        states.extend(OPTIONAL[1].into_iter().zip(&discriminators.states));
     }
-    players
+    states
 }
 
-fn players_mut(model: &mut CycleGan) -> Vec<(&'static str, &mut Player)> {
+fn states_mut(model: &mut CycleGan) -> Vec<(&'static str, &mut NetworkState)> {
     let [g, f] = &mut model.generators;
     let [d_g, d_f] = &mut model.discriminators;
-    let mut players = vec![("G", g), ("F", f), ("D_G", d_g), ("D_F", d_f)];
+    let mut states = vec![("G", g), ("F", f), ("D_G", d_g), ("D_F", d_f)];
     if let Some(projections) = &mut model.projections {
-        players.extend(OPTIONAL[0].into_iter().zip(projections.each_mut().map(|p| &mut p.1)));
+        states.extend(OPTIONAL[0].into_iter().zip(projections.each_mut().map(|p| &mut p.1)));
     }
-    if let Some(judge) = &mut model.feature_judge {
-        players.extend(OPTIONAL[1].into_iter().zip(&mut judge.players));
+    if let Some(discriminators) = &mut model.feature_discriminators {
+        states.extend(OPTIONAL[1].into_iter().zip(&mut discriminators.states));
     }
-    players
+    states
 }
 
 /// The first of a model's tensors with a NaN or infinite value.
@@ -369,14 +369,14 @@ pub fn not_finite(model: &CycleGan) -> Option<String> {
 /// All tensors of a model, in order of name.
 fn tensors(model: &CycleGan) -> Vec<(String, Tensor)> {
     let mut tensors: Vec<(String, Tensor)> = Vec::new();
-    for (name, player) in players(model) {
+    for (name, state) in states(model) {
         let mut add = |what: &str, t: &Tensor| {
             tensors.push((format!("{name}.{what}"), t.shallow_clone()));
         };
-        add("weights", player.params.flat());
-        add("adam_m", &player.adam.m);
-        add("adam_v", &player.adam.v);
-        if let Some(ema) = &player.ema {
+        add("weights", state.params.flat());
+        add("adam_m", &state.adam.m);
+        add("adam_v", &state.adam.v);
+        if let Some(ema) = &state.ema {
             add("ema", ema.flat());
         }
     }
@@ -389,9 +389,9 @@ fn tensors(model: &CycleGan) -> Vec<(String, Tensor)> {
 
 fn write(path: &Path, model: &CycleGan) -> Result<()> {
     let mut networks = BTreeMap::new();
-    for (name, player) in players(model) {
-        let layout = player.params.layout().signature();
-        let about = Network { layout, updates: player.adam.t, imported: player.imported };
+    for (name, state) in states(model) {
+        let layout = state.params.layout().signature();
+        let about = Network { layout, updates: state.adam.t, imported: state.imported };
         networks.insert(name.to_owned(), about);
     }
     let (step, images) = (model.step, Some(model.images));

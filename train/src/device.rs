@@ -6,14 +6,14 @@ use anyhow::{Error, Result, bail, ensure};
 use libloading::Library;
 use tch::{Cuda, Device};
 
-use crate::peers::Peers;
+use crate::ranks::Ranks;
 
 /// Finds `auto`, `cpu`, `cuda` or `cuda:N`, and gives libtorch its threads.
 ///
 /// If several processes run on one machine, each takes its own CUDA device, or its share of the cores. With
 /// a CUDA device, libtorch gets one thread by default.
-pub fn pick(name: &str, threads: u32, peers: &Peers) -> Result<Device> {
-    let (mine, here) = peers.on_this_machine();
+pub fn pick(name: &str, threads: u32, ranks: &Ranks) -> Result<Device> {
+    let (mine, here) = ranks.on_this_machine();
     let device = find(name, mine)?;
     let threads = match (threads, device) {
         // The CPU only copies batches, for which several threads beside the loader threads took 30 ms per

@@ -36,7 +36,7 @@ pub struct OnnxGenerator {
 
 /// The output of a generator.
 #[derive(Debug)]
-pub struct Painted {
+pub struct OnnxOutput {
     /// The image, N×3×H×W in [−1, 1].
     pub image: Tensor,
     /// The mask, N×1×H×W in [0, 1], if the generator has one.
@@ -80,7 +80,7 @@ impl OnnxGenerator {
     }
 
     /// Translates N×3×H×W in [−1, 1].
-    pub fn paint(&mut self, x: &Tensor) -> Result<Painted> {
+    pub fn generate(&mut self, x: &Tensor) -> Result<OnnxOutput> {
         let metadata = &self.about.metadata;
         let (input, output) = (metadata.input_range, metadata.output_range);
         // From [−1, 1] to the model's own range and back; 255 grey levels lie between −1 and 1.
@@ -105,7 +105,7 @@ impl OnnxGenerator {
         let image = extract(&run, &names.0)?;
         let mask = names.1.then(|| extract(&run, "mask")).transpose()?;
         let image = (image - f64::from(output.black())) / per_unit(output) - 1.0;
-        Ok(Painted { image, mask })
+        Ok(OnnxOutput { image, mask })
     }
 
     fn run(&mut self, shape: &[i64], values: &[f32]) -> Result<SessionOutputs<'_>> {

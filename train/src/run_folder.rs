@@ -109,11 +109,11 @@ pub struct Distill {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<PathBuf>,
     /// The output of G's teacher for trainA: a folder within the run's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub painted_a: Option<PathBuf>,
+    #[serde(default, skip_serializing_if = "Option::is_none", alias = "painted-a")]
+    pub generated_a: Option<PathBuf>,
     /// The output of F's teacher for trainB.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub painted_b: Option<PathBuf>,
+    #[serde(default, skip_serializing_if = "Option::is_none", alias = "painted-b")]
+    pub generated_b: Option<PathBuf>,
     /// Whether these teachers have a mask output.
     #[serde(default)]
     pub masked: [bool; 2],

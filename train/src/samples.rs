@@ -80,18 +80,18 @@ impl Samples {
 
     /// The rows of direction `i`, 3×H×W.
     fn rows(&self, model: &CycleGan, i: usize) -> Tensor {
-        let paint = |k: usize, x: &Tensor| {
+        let generate = |k: usize, x: &Tensor| {
             let weights = model.generators[k].shown().weights(Kind::Float);
             model.networks[k].forward(&weights, x, Kind::Float, false)
         };
         no_grad(|| {
             let real = &self.images[i];
-            let fake = paint(i, real);
+            let fake = generate(i, real);
             let mut columns = vec![real.shallow_clone(), fake.image.shallow_clone()];
             if self.paired {
                 columns.push(self.images[1 - i].shallow_clone());
             } else if self.trained == [true; 2] {
-                columns.extend([paint(1 - i, &fake.image).image, paint(1 - i, real).image]);
+                columns.extend([generate(1 - i, &fake.image).image, generate(1 - i, real).image]);
             }
             columns.extend(fake.mask_logits.map(|m| (m.sigmoid() * 2.0 - 1.0).expand_as(real)));
             let wide = Tensor::cat(&columns, 3);

@@ -26,7 +26,7 @@ use crate::{
     cyclegan::{
         CycleGan, Losses, Term,
         distill::{DistillOptions, Distillation},
-        player::Player,
+        network_state::NetworkState,
         schedule::{LrPolicy, Progress, warm_up},
         teacher::Teacher,
     },
@@ -37,7 +37,7 @@ use crate::{
     interrupt, memory,
     net::{build::Norm, efficientnet_lite, generator::Generator},
     options::{MixedPrecision, TrainOptions},
-    peers::{Launch, Peers},
+    ranks::{Launch, Ranks},
     recipe,
     run_folder::{Began, Config, Distill, RunFolder},
     samples::Samples,
@@ -84,28 +84,28 @@ pub struct TrainArgs {
 /// Trains a pair of generators.
 pub fn run(args: TrainArgs, matches: &ArgMatches) -> Result<()> {
     let launch = Launch::join()?;
-    let peers = launch.peers();
+    let ranks = launch.ranks();
     let result = caught(|| {
         let resume = args.resume;
-        let (run, config) = opened(args, matches, peers.rank())?;
-        all_stages(&run, config, peers, resume)
+        let (run, config) = opened(args, matches, ranks.rank())?;
+        all_stages(&run, config, ranks, resume)
     });
     launch.end(result)
 }
 
 /// Trains the stages of a run one after another, or a run without stages; each stage continues from the
 /// checkpoint of the previous one.
-fn all_stages(run: &RunFolder, mut config: Config, mut peers: Peers, resume: bool) -> Result<()> {
+fn all_stages(run: &RunFolder, mut config: Config, mut ranks: Ranks, resume: bool) -> Result<()> {
     let stop = interrupt::flag()?;
     let mut goes_on = resume;
     loop {
-        let first = peers.rank() == 0;
+        let first = ranks.rank() == 0;
         let stage = config.stage();
         if let (Some(i), true) = (stage, first) {
             println!("stage {} of {}: {}", i + 1, config.stages.len(), config.stages[i].name);
         }
         let mut session =
-            Session::start(run.clone(), &config, peers, |plan, device| match goes_on {
+            Session::start(run.clone(), &config, ranks, |plan, device| match goes_on {
                 true => resumed(run, &config.train, plan, device),
                 false => begun(&config, device),
             })?;
@@ -117,7 +117,7 @@ fn all_stages(run: &RunFolder, mut config: Config, mut peers: Peers, resume: boo
             None if over && first => return exported(run, &config),
             None => return Ok(()),
         }
-        peers = session.model.peers;
+        ranks = session.model.ranks;
         goes_on = true;
     }
 }
@@ -136,7 +136,7 @@ pub fn fresh(
     config: Config,
     begin: impl FnOnce(&mut CycleGan) -> Result<()>,
 ) -> Result<()> {
-    let session = Session::start(run, &config, Peers::default(), |_, device| {
+    let session = Session::start(run, &config, Ranks::default(), |_, device| {
         let mut model = begun(&config, device)?;
         begin(&mut model)?;
         Ok(model)
@@ -165,22 +165,22 @@ impl Session {
     fn start(
         run: RunFolder,
         config: &Config,
-        peers: Peers,
+        ranks: Ranks,
         make: impl FnOnce(&Plan, Device) -> Result<CycleGan>,
     ) -> Result<Self> {
         let config = &Config { train: config.train.clone().absolute()?, ..config.clone() };
         let options = config.train.clone();
         options.check()?;
-        let device = device::pick(&options.device, options.threads, &peers)?;
+        let device = device::pick(&options.device, options.threads, &ranks)?;
         memory::keep_freed(device);
         let wants_bf16 = options.mixed_precision == MixedPrecision::Bf16;
-        if wants_bf16 && device == Device::Cpu && !device::has_bf16() && peers.rank() == 0 {
+        if wants_bf16 && device == Device::Cpu && !device::has_bf16() && ranks.rank() == 0 {
             eprintln!(
                 "--mixed-precision bf16: this CPU has no bfloat16 instructions; training will take \
                  several times as long as with --mixed-precision no"
             );
         }
-        let (plan, held_out) = plan(&run, config, peers.rank(), peers.count())?;
+        let (plan, held_out) = plan(&run, config, ranks.rank(), ranks.count())?;
         let mut model = make(&plan, device)?;
         for generator in &mut model.generators {
             generator.params.learn_only(&options.learn);
@@ -197,7 +197,7 @@ impl Session {
         }
         let mut loader = Loader::start(plan.clone(), model.images, options.num_threads);
         loader.peek()?;
-        let output = (peers.rank() == 0).then(|| -> Result<Output> {
+        let output = (ranks.rank() == 0).then(|| -> Result<Output> {
             let samples = Samples::pick(&config.data, &plan.domains, &options, device)?;
             let held_out = held_out.map(|held_out| {
                 let size = (options.short_side().unwrap_or(VALIDATED), plan.sizes.multiple);
@@ -221,10 +221,10 @@ impl Session {
         let output = output.transpose()?;
         let before = output.as_ref().map_or(0.0, Output::minutes);
         // Only rank 0 reads the metrics.
-        let before = peers.mean(Tensor::from(before as f32).view(1)).double_value(&[0]);
+        let before = ranks.mean(Tensor::from(before as f32).view(1)).double_value(&[0]);
         let began = config.began();
-        let minutes = Minutes::after((before * peers.count() as f64).max(began.minutes));
-        (model.peers, model.before_stage) = (peers, began.images);
+        let minutes = Minutes::after((before * ranks.count() as f64).max(began.minutes));
+        (model.ranks, model.before_stage) = (ranks, began.images);
         Ok(Self { options, model, plan, loader, run, output, minutes, began })
     }
 
@@ -240,7 +240,7 @@ impl Session {
             bar.set_length(end);
             let over = self.model.images >= end
                 || self.options.max_iters.is_some_and(|most| self.model.step >= most);
-            if over || self.model.peers.any(stop.load(Ordering::Relaxed)) {
+            if over || self.model.ranks.any(stop.load(Ordering::Relaxed)) {
                 break;
             }
             let waiting = Instant::now();
@@ -338,7 +338,7 @@ impl Session {
             }
             let sum: f64 = losses.iter().map(|(_, loss)| loss.double_value(&[])).sum();
             // Averaged over all ranks, so that their learning rates are equal.
-            let sum = self.model.peers.mean(Tensor::from(sum as f32).view(1));
+            let sum = self.model.ranks.mean(Tensor::from(sum as f32).view(1));
             self.model.plateau.observe(epoch, sum.double_value(&[0]));
         }
     }
@@ -425,7 +425,7 @@ fn begun(config: &Config, device: Device) -> Result<CycleGan> {
     if let Some(folder) = &config.init_from {
         let params = model.generators.each_ref().map(|g| &g.params);
         read_back::pair(folder, &model.networks, params)?;
-        model.generators.iter_mut().for_each(Player::restart_average);
+        model.generators.iter_mut().for_each(NetworkState::restart_average);
     }
     Ok(model)
 }

@@ -81,12 +81,13 @@ fn the_recipe_makes_a_pair_of_two_gradings() {
     let play = play.strip_suffix(" ! videoconvert ! autovideosink").unwrap();
     let decode = |name: &str| format!("filesrc location={name} ! decodebin");
     let [day, night] = ["day.mp4", "night.mp4"].map(|name| frames(folder, &decode(name)));
-    let painted = frames(folder, play);
-    assert_eq!((day.len(), painted.len()), (40, 40));
-    let [day_mean, night_mean, painted_mean] = [&day, &night, &painted].map(|f| mean(&f.concat()));
-    // An untrained pair paints middle grey.
-    let left = (painted_mean - night_mean) / (day_mean - night_mean);
-    let said = format!("brightness {day_mean} and {night_mean}, painted {painted_mean}");
+    let generated = frames(folder, play);
+    assert_eq!((day.len(), generated.len()), (40, 40));
+    let [day_mean, night_mean, generated_mean] =
+        [&day, &night, &generated].map(|f| mean(&f.concat()));
+    // An untrained pair generates middle grey.
+    let left = (generated_mean - night_mean) / (day_mean - night_mean);
+    let said = format!("brightness {day_mean} and {night_mean}, generated {generated_mean}");
     assert!((127.0 - night_mean) / (day_mean - night_mean) > 0.6 && left.abs() < 0.4, "{said}");
-    assert!(deviation(&painted[9]) > 0.3 * deviation(&night[9]), "the picture is lost");
+    assert!(deviation(&generated[9]) > 0.3 * deviation(&night[9]), "the picture is lost");
 }

@@ -68,8 +68,8 @@ fn an_onnx_generator_teaches_its_direction_and_the_run_goes_on() {
     let teacher = Path::new(&out).join("teacher");
     let folders: Vec<_> = fs::read_dir(teacher).unwrap().map(|e| e.unwrap().path()).collect();
     assert_eq!(folders.len(), 1, "{folders:?}");
-    let painted: Vec<_> = fs::read_dir(&folders[0]).unwrap().collect();
-    assert_eq!(painted.len(), 3, "{painted:?}");
+    let generated: Vec<_> = fs::read_dir(&folders[0]).unwrap().collect();
+    assert_eq!(generated.len(), 3, "{generated:?}");
     let told = |name: &str| case.last_metrics("small").get(name).and_then(Value::as_f64);
     assert!(told("recon_A").unwrap() > 0.0 && told("inverse_A").unwrap() > 0.0);
     assert_eq!(told("recon_B"), None, "F has no teacher");
@@ -162,7 +162,7 @@ fn an_inception_run_is_pruned_taught_exported_and_plays() {
         assert_eq!(onnx.about.metadata.arch.as_deref(), Some("inception_9blocks"));
         assert_eq!(onnx.about.metadata.parameters, costs.generators[i].student.parameters);
         let x = tch::Tensor::rand([1, 3, 32, 64], tch::kind::FLOAT_CPU);
-        assert_eq!(onnx.paint(&x).unwrap().image.size(), [1, 3, 32, 64]);
+        assert_eq!(onnx.generate(&x).unwrap().image.size(), [1, 3, 32, 64]);
     }
 }
 

@@ -29,7 +29,7 @@ fn trained(threads: i32) -> [Tensor; 2] {
         model.train_step(&batches, &options, 1e-3);
     }
     assert_eq!(tch::get_num_threads(), threads);
-    model.generators.each_ref().map(|player| player.params.flat().copy())
+    model.generators.each_ref().map(|state| state.params.flat().copy())
 }
 
 #[test]

@@ -240,11 +240,11 @@ mod tests {
         assert!(!reader.has("c") && reader.fill("c", &long).is_err());
 
         let bytes = fs::read(&path).unwrap();
-        let peer = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-        let data = peer.tensor("a").unwrap();
+        let reference = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        let data = reference.tensor("a").unwrap();
         assert_eq!(&data.data()[4 * BLOCK / 4..][..4], ((BLOCK / 4) as f32).to_le_bytes());
         let again = safetensors::serialize(
-            peer.iter().collect::<Vec<_>>(),
+            reference.iter().collect::<Vec<_>>(),
             Some(HashMap::from([("key".to_owned(), format!("state {checksum}"))])),
         );
         assert!(again.unwrap() == bytes);

@@ -61,7 +61,7 @@ mod tests {
         Params::new(&generator.layout, InitType::Kaiming, 1.0, Device::Cpu)
     }
 
-    /// What is left when `whole` loses the channels that scale by nothing; the student paints as its
+    /// What is left when `whole` loses the channels that scale by nothing; the student generates as its
     /// teacher does.
     fn without_idle(shape: GeneratorShape, whole: &Params, scales: &dyn Scales) -> Pruned {
         let kept = scales.keep(1e-9);
@@ -71,11 +71,11 @@ mod tests {
         let small = params(&student);
         inherit(&small, whole, kept.as_ref()).unwrap();
         let x = Tensor::rand([2, 3, 32, 48], tch::kind::FLOAT_CPU) * 2.0 - 1.0;
-        let paint = |g: &Generator, p: &Params| {
+        let generate = |g: &Generator, p: &Params| {
             no_grad(|| g.forward(&p.weights(Kind::Float), &x, Kind::Float, false).image)
         };
         let difference =
-            (paint(&Generator::new(shape), whole) - paint(&student, &small)).abs().max();
+            (generate(&Generator::new(shape), whole) - generate(&student, &small)).abs().max();
         assert!(difference.double_value(&[]) < 1e-4, "{difference:?}");
         pruned
     }

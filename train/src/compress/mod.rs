@@ -6,7 +6,7 @@ mod budget;
 mod from_run;
 mod inherit;
 mod measure;
-mod paint;
+mod onnx_teacher;
 mod prune;
 
 use std::path::{Path, PathBuf};
@@ -21,13 +21,13 @@ use crate::{
     data::folder::Domain,
     net::generator::Generator,
     options::{TrainOptions, is_given},
-    peers::launched,
+    ranks::launched,
     run_folder::{Config, Distill, RunFolder},
     train,
 };
 use budget::Budget;
 use from_run::RunTeacher;
-use paint::OnnxTeacher;
+use onnx_teacher::OnnxTeacher;
 
 /// Arguments of `compress`.
 #[derive(Debug, Args)]
@@ -112,8 +112,8 @@ fn learn_from_run(
     costs.write(&run.costs())?;
     let distill = Distill {
         run: Some(copy),
-        painted_a: None,
-        painted_b: None,
+        generated_a: None,
+        generated_b: None,
         masked: [false; 2],
         options: args.distill.clone(),
     };
@@ -128,15 +128,15 @@ fn learn_from_files(args: &CompressArgs, run: &RunFolder, matches: &ArgMatches) 
     args.budget.check(Generator::new(options.generator(0)).multiple_of())?;
     let mut teachers = open(&args.teacher)?;
     for teacher in &teachers {
-        options.check_painted(usize::from(teacher.direction == Direction::BToA))?;
+        options.check_generated(usize::from(teacher.direction == Direction::BToA))?;
         take_from(&mut options, teacher, matches);
     }
     fit(&args.budget, &mut options, matches)?;
     let data = std::path::absolute(args.data.as_ref().context("--data is missing")?)?;
     let mut distill = Distill {
         run: None,
-        painted_a: None,
-        painted_b: None,
+        generated_a: None,
+        generated_b: None,
         masked: [false; 2],
         options: args.distill.clone(),
     };
@@ -146,12 +146,12 @@ fn learn_from_files(args: &CompressArgs, run: &RunFolder, matches: &ArgMatches) 
         let most = options.max_dataset_size.filter(|_| !options.paired());
         let domain = |name| Domain::open(&data, name, most);
         let (i, domain, slot) = match teacher.direction {
-            Direction::AToB => (0, domain("trainA")?, &mut distill.painted_a),
-            Direction::BToA => (1, domain("trainB")?, &mut distill.painted_b),
+            Direction::AToB => (0, domain("trainA")?, &mut distill.generated_a),
+            Direction::BToA => (1, domain("trainB")?, &mut distill.generated_b),
         };
         before[i] = teacher.cost(args.budget.size)?;
         distill.masked[i] = teacher.onnx.about.mask.is_some();
-        *slot = Some(teacher.paint(run, &domain, options.load_size)?);
+        *slot = Some(teacher.generate(run, &domain, options.load_size)?);
     }
     costs(&args.budget, before, &options)?.write(&run.costs())?;
     let config = Config { distill: Some(distill), ..Config::new(data, options) };

@@ -11,12 +11,12 @@ use tch::{Kind, Tensor};
 use super::{
     both::Iteration,
     losses::{Sum, Term},
-    teacher::{Lesson, Teacher},
+    teacher::{Teacher, TeacherOutput},
 };
 use crate::{
     data::batch::{Batch, Masks},
     loss::{alignment::Alignment, features::Mapped, ssim::ssim},
-    net::{generator::Painted, params::Weights},
+    net::{generator::GeneratorOutput, params::Weights},
 };
 
 /// Weights of distillation.
@@ -120,14 +120,14 @@ pub struct Distillation {
 
 impl Distillation {
     /// The teacher output of generator `i` for a batch of its domain, if it has a teacher.
-    pub fn lesson(&self, i: usize, batch: &Batch, kind: Kind) -> Option<Lesson> {
-        let painted = |image: &Tensor| Lesson {
+    pub fn teacher_output(&self, i: usize, batch: &Batch, kind: Kind) -> Option<TeacherOutput> {
+        let generated = |image: &Tensor| TeacherOutput {
             image: image.shallow_clone(),
             features: vec![],
             masked: self.masked[i],
         };
-        let ask = |teacher: &Teacher| teacher.paint(i, &batch.images, kind);
-        self.teacher.as_ref().map(ask).or_else(|| batch.painted.as_ref().map(painted))
+        let ask = |teacher: &Teacher| teacher.generate(i, &batch.images, kind);
+        self.teacher.as_ref().map(ask).or_else(|| batch.generated.as_ref().map(generated))
     }
 }
 
@@ -138,7 +138,7 @@ impl Iteration<'_> {
         &self,
         i: usize,
         batch: &Batch,
-        (fake, features): (&Painted, &[Tensor]),
+        (fake, features): (&GeneratorOutput, &[Tensor]),
         back: &Weights,
         sum: &mut Sum<'_>,
     ) {
@@ -149,21 +149,21 @@ impl Iteration<'_> {
         if distill.options.is_idle(i) {
             return;
         }
-        let Some(lesson) = distill.lesson(i, batch, model.kind) else {
+        let Some(teacher_output) = distill.teacher_output(i, batch, model.kind) else {
             return;
         };
-        let supervised = self.options.mask_head && !lesson.masked;
-        let target = Target::new(&lesson.image, batch, supervised);
+        let supervised = self.options.mask_head && !teacher_output.masked;
+        let target = Target::new(&teacher_output.image, batch, supervised);
         let weights = &distill.options;
         sum.add(Term::Recon, target.l1(&fake.image, &target.image));
         if weights.lambda_inverse > 0.0 {
-            let painted = model.networks[1 - i].forward(back, &target.image, model.kind, true);
-            sum.add(Term::Inverse, target.l1(&painted.image, &batch.images));
+            let generated = model.networks[1 - i].forward(back, &target.image, model.kind, true);
+            sum.add(Term::Inverse, target.l1(&generated.image, &batch.images));
         }
         if weights.lambda_ssim > 0.0 {
             sum.add(Term::Ssim, 1.0 - ssim(&fake.image, &target.image));
         }
-        let pairs = || features.iter().zip(&lesson.features);
+        let pairs = || features.iter().zip(&teacher_output.features);
         let count = pairs().len();
         if count == 0 {
             return;
@@ -193,16 +193,16 @@ pub struct Target {
 }
 
 impl Target {
-    /// `painted` is the teacher's output for `batch`. If masks are supervised and the teacher has no mask,
+    /// `generated` is the teacher's output for `batch`. If masks are supervised and the teacher has no mask,
     /// the background of the target is the input's: m·T(x) + (1 − m)·x; images without a mask then do not
     /// count.
-    pub fn new(painted: &Tensor, batch: &Batch, supervised: bool) -> Self {
+    pub fn new(generated: &Tensor, batch: &Batch, supervised: bool) -> Self {
         match &batch.masks {
             Some(Masks { truth, known }) if supervised => {
                 let x = &batch.images;
-                Self { image: x + truth * (painted - x), known: Some(known.shallow_clone()) }
+                Self { image: x + truth * (generated - x), known: Some(known.shallow_clone()) }
             }
-            _ => Self { image: painted.shallow_clone(), known: None },
+            _ => Self { image: generated.shallow_clone(), known: None },
         }
     }
 

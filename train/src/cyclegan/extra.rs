@@ -43,8 +43,8 @@ impl Iteration<'_> {
             sum.add(Term::Nce, contrast(projection, &features, &encoded, order));
         }
         if let Some(moved) = &drawn.moved {
-            let paint = |x: &Tensor| network.forward(&weights[i], x, model.kind, true).image;
-            sum.add(Term::Flow, moved.equivariance(paint, &fake.image));
+            let generate = |x: &Tensor| network.forward(&weights[i], x, model.kind, true).image;
+            sum.add(Term::Flow, moved.equivariance(generate, &fake.image));
         }
         sum.share = 1.0;
     }

@@ -6,7 +6,7 @@
 use anyhow::{Result, ensure};
 use tch::{Kind, Tensor, no_grad};
 
-use super::{CycleGan, player::Player};
+use super::{CycleGan, network_state::NetworkState};
 use crate::{
     data::batch::Batch,
     net::{
@@ -28,8 +28,8 @@ impl CycleGan {
         for batches in images {
             let batches = batches?;
             for (i, batch) in batches.iter().enumerate() {
-                let player = &self.generators[i];
-                for (sum, params) in sums[i].iter_mut().zip([&player.params, player.shown()]) {
+                let state = &self.generators[i];
+                for (sum, params) in sums[i].iter_mut().zip([&state.params, state.shown()]) {
                     add(sum, measure(&self.networks[i], params, batch));
                 }
             }
@@ -38,12 +38,12 @@ impl CycleGan {
         ensure!(count > 0, "no images for the statistics");
         let mean = |sum: &Vec<Tensor>| sum.iter().map(|s| s / f64::from(count)).collect();
         let means: [[Vec<Tensor>; 2]; 2] = sums.map(|s| s.each_ref().map(mean));
-        let [g, f] = [0, 1].map(|i| self.frozen_player(&frozen[i], i, &means[i]));
+        let [g, f] = [0, 1].map(|i| self.frozen_state(&frozen[i], i, &means[i]));
         Ok(Self { networks: frozen, generators: [g, f], ..self })
     }
 
     /// Generator `i` with statistics for its weights and for their average.
-    fn frozen_player(&self, frozen: &Generator, i: usize, means: &[Vec<Tensor>; 2]) -> Player {
+    fn frozen_state(&self, frozen: &Generator, i: usize, means: &[Vec<Tensor>; 2]) -> NetworkState {
         let old = &self.generators[i];
         let new = old.resized(&frozen.layout);
         let [own, averaged] = means;
@@ -83,7 +83,7 @@ mod tests {
 
     /// Over a single image the frozen statistics are its own, so that nothing changes for it.
     #[test]
-    fn frozen_at_an_image_it_paints_that_image_as_before() {
+    fn frozen_at_an_image_it_generates_that_image_as_before() {
         for net in [NetG::Fast, NetG::Resnet6Blocks, NetG::Unet128] {
             let options = TrainOptions {
                 net_g: Some(net),
@@ -96,15 +96,15 @@ mod tests {
             let model = CycleGan::new(&options, Device::Cpu).unwrap();
             let images = Tensor::rand([1, 3, 128, 128], tch::kind::FLOAT_CPU) * 2.0 - 1.0;
             let batch = || Batch { images: images.shallow_clone(), ..Batch::default() };
-            let paint = |model: &CycleGan, i: usize| {
+            let generate = |model: &CycleGan, i: usize| {
                 let weights = model.generators[i].shown().weights(Kind::Float);
                 let (generator, weights) = model.networks[i].folded(weights);
                 generator.forward(&weights, &images, Kind::Float, false).image
             };
-            let before = [0, 1].map(|i| paint(&model, i));
+            let before = [0, 1].map(|i| generate(&model, i));
             let frozen = model.freeze([Ok([batch(), batch()])].into_iter()).unwrap();
             for (i, before) in before.iter().enumerate() {
-                let difference = (paint(&frozen, i) - before).abs().max().double_value(&[]);
+                let difference = (generate(&frozen, i) - before).abs().max().double_value(&[]);
                 assert!(difference < 1e-3, "{net:?} {i}: {difference}");
             }
         }

@@ -5,13 +5,13 @@
 
 pub mod adam;
 mod both;
+mod discriminator_step;
 pub mod distill;
 mod extra;
-pub mod feature_judge;
+pub mod feature_discriminators;
 mod freeze;
-mod judge;
 mod losses;
-pub mod player;
+pub mod network_state;
 pub mod pool;
 pub mod schedule;
 mod step;
@@ -25,12 +25,12 @@ use crate::{
         discriminator::Discriminator, generator::Generator, init::InitType, projection::Projections,
     },
     options::TrainOptions,
-    peers::Peers,
+    ranks::Ranks,
 };
 use distill::Distillation;
-use feature_judge::FeatureJudge;
+use feature_discriminators::FeatureDiscriminators;
 pub use losses::{Losses, Term};
-use player::Player;
+use network_state::NetworkState;
 use pool::ImagePool;
 use schedule::Plateau;
 use teacher::Teacher;
@@ -42,13 +42,13 @@ pub struct CycleGan {
     pub networks: [Generator; 2],
     discriminator: Discriminator,
     /// G and F.
-    pub generators: [Player; 2],
+    pub generators: [NetworkState; 2],
     /// Discriminators of G's output (domain B) and of F's output (domain A).
-    pub discriminators: [Player; 2],
+    pub discriminators: [NetworkState; 2],
     /// Discriminators on pretrained features, if there are any.
-    pub feature_judge: Option<FeatureJudge>,
+    pub feature_discriminators: Option<FeatureDiscriminators>,
     /// The projections of PatchNCE for the features of G and F, if it is used.
-    pub projections: Option<[(Projections, Player); 2]>,
+    pub projections: Option<[(Projections, NetworkState); 2]>,
     /// The image pools of G's and F's output.
     pub pools: [ImagePool; 2],
     /// The teacher, if there is one.
@@ -64,7 +64,7 @@ pub struct CycleGan {
     /// The number of these before the current stage.
     pub before_stage: u64,
     /// The ranks.
-    pub peers: Peers,
+    pub ranks: Ranks,
     /// The device.
     pub device: Device,
     kind: Kind,
@@ -79,33 +79,34 @@ impl CycleGan {
         let discriminator = Discriminator::new(options.discriminator());
         let (init, gain, beta1) = (options.init_type(), options.init_gain, options.beta1);
         let painter = |network: &Generator| {
-            let player = Player::new(&network.layout, init, gain, beta1, device);
-            if options.ema_half_life > 0.0 { player.with_ema() } else { player }
+            let state = NetworkState::new(&network.layout, init, gain, beta1, device);
+            if options.ema_half_life > 0.0 { state.with_ema() } else { state }
         };
         let generators = networks.each_ref().map(painter);
         let critic = || {
             let layout = &discriminator.layout;
-            Player::new(layout, InitType::Normal, gain, beta1, device)
+            NetworkState::new(layout, InitType::Normal, gain, beta1, device)
         };
         let discriminators = [critic(), critic()];
         let project = |network: &Generator| {
             let projections = Projections::new(&network.encoded_channels());
             let layout = &projections.layout;
-            let player = Player::new(layout, InitType::Kaiming, gain, beta1, device);
-            (projections, player)
+            let state = NetworkState::new(layout, InitType::Kaiming, gain, beta1, device);
+            (projections, state)
         };
         let counts = options.lambda_nce > 0.0;
         let projections = counts.then(|| networks.each_ref().map(project));
-        let feature_judge = options.d_features.as_deref();
-        let feature_judge =
-            feature_judge.map(|path| FeatureJudge::new(path, options, device)).transpose()?;
+        let feature_discriminators = options.d_features.as_deref();
+        let feature_discriminators = feature_discriminators
+            .map(|path| FeatureDiscriminators::new(path, options, device))
+            .transpose()?;
         let pool = || ImagePool::new(options.pool_size());
         Ok(Self {
             networks,
             discriminator,
             generators,
             discriminators,
-            feature_judge,
+            feature_discriminators,
             projections,
             pools: [pool(), pool()],
             distill: None,
@@ -114,7 +115,7 @@ impl CycleGan {
             step: 0,
             images: 0,
             before_stage: 0,
-            peers: Peers::default(),
+            ranks: Ranks::default(),
             device,
             kind: options.mixed_precision.kind(),
         })

@@ -7,10 +7,10 @@ use tch::{Kind, Tensor, no_grad};
 use super::{
     CycleGan,
     both::Iteration,
+    discriminator_step::{DiscriminatorInput, Scored},
     distill::Target,
-    judge::{Judged, View},
     losses::{Losses, Scope, Sum, Term},
-    player::{Average, Player},
+    network_state::{Average, NetworkState},
 };
 use crate::{
     data::{
@@ -19,7 +19,7 @@ use crate::{
     },
     loss::{diff_augment::Augmentation, flicker, mask, nce},
     net::{
-        generator::Painted,
+        generator::GeneratorOutput,
         params::{Params, Weights},
         projection::Projections,
     },
@@ -33,17 +33,17 @@ struct Share {
     /// The gradient of PatchNCE's projection, if it is used.
     projection: Option<Tensor>,
     losses: Losses,
-    judged: Judged,
+    scored: Scored,
 }
 
 /// One direction of the generator update; `i` is 0 for A→B and 1 for B→A.
 struct Forward {
     /// The generator's output for the real images.
-    fake: Painted,
+    fake: GeneratorOutput,
     /// Its output for images of its target domain, which it should not change.
     identity: Option<Tensor>,
     /// Its output for images of neither domain.
-    negative: Option<Painted>,
+    negative: Option<GeneratorOutput>,
     /// Its features of the real images.
     features: Vec<Tensor>,
 }
@@ -52,19 +52,19 @@ impl CycleGan {
     /// Trains on a batch of each domain.
     pub fn train_step(&mut self, batches: &[Batch; 2], options: &TrainOptions, lr: f64) -> Losses {
         let batch = batches[0].images.size()[0] as u64;
-        let place = self.images + batch * self.peers.rank() as u64;
+        let place = self.images + batch * self.ranks.rank() as u64;
         let mut seed = random(options.seed, Purpose::Step, place);
         tch::manual_seed(rand::RngExt::random::<i64>(&mut seed));
         let mut losses = Losses::new();
-        let judged = if self.images - self.before_stage < options.discriminators_first {
-            self.painted(batches, options)
+        let scored = if self.images - self.before_stage < options.discriminators_first {
+            self.generated(batches, options)
         } else {
             self.generator_step(batches, options, lr, &mut losses)
         };
         if options.lambda_gan > 0.0 {
-            self.discriminator_step(batches, judged, options, lr, &mut losses);
+            self.discriminator_step(batches, scored, options, lr, &mut losses);
         }
-        let images = batch * self.peers.count() as u64;
+        let images = batch * self.ranks.count() as u64;
         let average = Average {
             half_life: options.ema_half_life,
             images: images as f64,
@@ -79,7 +79,7 @@ impl CycleGan {
     }
 
     /// The discriminators' input.
-    fn painted(&self, batches: &[Batch; 2], options: &TrainOptions) -> [Option<Judged>; 2] {
+    fn generated(&self, batches: &[Batch; 2], options: &TrainOptions) -> [Option<Scored>; 2] {
         no_grad(|| {
             [0, 1].map(|i| {
                 if !options.trains(i) {
@@ -88,7 +88,7 @@ impl CycleGan {
                 let weights = self.generators[i].params.weights(self.kind);
                 let batch = &batches[i];
                 let fake = self.networks[i].forward(&weights, &batch.images, self.kind, true);
-                Some(Judged::unseen(&View::of(options, &fake.image, batch, batch)))
+                Some(Scored::unseen(&DiscriminatorInput::of(options, &fake.image, batch, batch)))
             })
         })
     }
@@ -100,23 +100,23 @@ impl CycleGan {
         options: &TrainOptions,
         lr: f64,
         losses: &mut Losses,
-    ) -> [Option<Judged>; 2] {
+    ) -> [Option<Scored>; 2] {
         let shares = Iteration { model: self, batches, options }.generator_shares();
         for i in (0..2).filter(|&i| options.trains(i)) {
             if let Some(gradient) = sum_of_gradients(&shares, i) {
-                self.generators[i].update(gradient, lr, options.warmup, &self.peers);
+                self.generators[i].update(gradient, lr, options.warmup, &self.ranks);
             }
         }
-        let mut judged = [None, None];
+        let mut scored = [None, None];
         for (i, share) in shares.into_iter().enumerate() {
             let Some(share) = share else { continue };
             if let (Some(all), Some(gradient)) = (&mut self.projections, share.projection) {
-                all[i].1.update(gradient, lr, options.warmup, &self.peers);
+                all[i].1.update(gradient, lr, options.warmup, &self.ranks);
             }
             losses.extend(share.losses);
-            judged[i] = Some(share.judged);
+            scored[i] = Some(share.scored);
         }
-        judged
+        scored
     }
 }
 
@@ -139,23 +139,25 @@ impl Iteration<'_> {
         let distill = model.distill.as_ref().map(|distill| &distill.options);
         let scope = Scope { options, distill, i };
         let mut sum = Sum::new(scope, model.device);
-        let forward = self.paint(i, &weights[i]);
+        let forward = self.generate(i, &weights[i]);
         let fake = &forward.fake;
-        let view = View::of(options, &fake.image, batch, batch);
-        let judged = if options.lambda_gan > 0.0 {
-            let (judged, loss) = self.judge(i, &view);
+        let view = DiscriminatorInput::of(options, &fake.image, batch, batch);
+        let scored = if options.lambda_gan > 0.0 {
+            let (scored, loss) = self.adversarial_loss(i, &view);
             sum.add(Term::Adversarial, loss);
-            judged
+            scored
         } else {
-            Judged::unseen(&view)
+            Scored::unseen(&view)
         };
-        if let (Some(judge), Some(augmentation)) = (&model.feature_judge, &drawn.augmentation) {
-            sum.add(Term::FeatureAdversarial, judge.adversarial(i, &view, augmentation));
+        if let (Some(discriminators), Some(augmentation)) =
+            (&model.feature_discriminators, &drawn.augmentation)
+        {
+            sum.add(Term::FeatureAdversarial, discriminators.adversarial(i, &view, augmentation));
         }
-        let paint =
+        let generate =
             |k: usize, x: &Tensor| model.networks[k].forward(&weights[k], x, model.kind, true);
         let cycles = !options.paired() && Term::Cycle.weight(scope) > 0.0;
-        let cycled = cycles.then(|| paint(1 - i, &fake.image));
+        let cycled = cycles.then(|| generate(1 - i, &fake.image));
         if let Some(cycled) = &cycled {
             sum.add(Term::Cycle, l1(&cycled.image, &batch.images));
         }
@@ -165,8 +167,8 @@ impl Iteration<'_> {
         if let Some(same) = &forward.identity {
             sum.add(Term::Identity, l1(same, &other.images));
         }
-        let painted: Vec<&Painted> = [fake].into_iter().chain(&cycled).collect();
-        if let Some(loss) = mask_loss(&painted, batch.masks.as_ref()) {
+        let generated: Vec<&GeneratorOutput> = [fake].into_iter().chain(&cycled).collect();
+        if let Some(loss) = mask_loss(&generated, batch.masks.as_ref()) {
             sum.add(Term::Mask, loss);
         }
         if let (Some(same), Some(negatives)) = (&forward.negative, &batch.negatives) {
@@ -177,21 +179,21 @@ impl Iteration<'_> {
         }
         self.distil(i, batch, (fake, &forward.features), &weights[1 - i], &mut sum);
         if let Some(beginning) = &model.beginning {
-            let painted = beginning.paint(i, &batch.images, model.kind).image;
-            let target = Target::new(&painted, batch, options.mask_head);
+            let generated = beginning.generate(i, &batch.images, model.kind).image;
+            let target = Target::new(&generated, batch, options.mask_head);
             sum.add(Term::Beginning, target.l1(&fake.image, &target.image));
         }
-        let there = |x: &Tensor| paint(i, x).image;
+        let generate_image = |x: &Tensor| generate(i, x).image;
         let projection = model.projections.as_ref().map(|all| &all[i]);
         if let (Some(projection), Some(order)) = (projection, &drawn.places) {
             let encoded = model.networks[i].encoded(&weights[i], &fake.image, model.kind);
             sum.add(Term::Nce, contrast(projection, &forward.features, &encoded, order));
         }
         if let Some(moved) = drawn.moved {
-            sum.add(Term::Flow, moved.equivariance(there, &fake.image));
+            sum.add(Term::Flow, moved.equivariance(generate_image, &fake.image));
         }
         if let Some(next) = batch.next.as_ref().filter(|_| options.lambda_diff > 0.0) {
-            let loss = flicker::frame_difference(there, &batch.images, &fake.image, next);
+            let loss = flicker::frame_difference(generate_image, &batch.images, &fake.image, next);
             sum.add(Term::Difference, loss);
         }
         if let Some(drawn) = of_extra {
@@ -200,18 +202,18 @@ impl Iteration<'_> {
         let image = fake.image.detach();
         sum.measure(Term::Change, &l1(&image, &batch.images));
         sum.measure(Term::Correlation, &correlation(&image, &batch.images));
-        let learn = model.generators.iter().chain(projection.map(|(_, player)| player));
-        let learn: Vec<&Params> = learn.map(|player| &player.params).collect();
+        let learn = model.generators.iter().chain(projection.map(|(_, state)| state));
+        let learn: Vec<&Params> = learn.map(|state| &state.params).collect();
         let mut gradients = gradients(&sum.total, &learn).into_iter();
         let of = gradients.by_ref().take(2).collect::<Vec<_>>().try_into();
         let gradients_of = of.expect("two generators");
         let (losses, projection) = (sum.losses, gradients.next());
-        Share { gradients: gradients_of, projection, losses, judged }
+        Share { gradients: gradients_of, projection, losses, scored }
     }
 
     /// Runs generator `i` on its domain, on its target for the identity loss, and on images of neither, as
     /// one batch; the result is the same except with batch normalisation.
-    fn paint(&self, i: usize, weights: &Weights) -> Forward {
+    fn generate(&self, i: usize, weights: &Weights) -> Forward {
         let Self { model, batches, options } = *self;
         let identity = !options.paired() && options.lambda_identity > 0.0;
         let same = identity.then_some(&batches[1 - i].images);
@@ -222,15 +224,15 @@ impl Iteration<'_> {
             |x: &Tensor| model.networks[i].forward_with_features(weights, x, model.kind, true);
         let alike = inputs.iter().all(|x| x.size()[1..] == inputs[0].size()[1..]);
         let parts = if alike && !model.networks[i].shape.norm.mixes_images() {
-            let (painted, features) = run(&Tensor::cat(&inputs, 0));
-            split(&painted, &features, &inputs)
+            let (generated, features) = run(&Tensor::cat(&inputs, 0));
+            split(&generated, &features, &inputs)
         } else {
             inputs.iter().map(|x| run(x)).collect()
         };
         let mut parts = parts.into_iter();
         let (fake, features) = parts.next().expect("as many parts as inputs, of which one is sure");
-        let identity = same.and_then(|_| parts.next()).map(|(painted, _)| painted.image);
-        let negative = negatives.and_then(|_| parts.next()).map(|(painted, _)| painted);
+        let identity = same.and_then(|_| parts.next()).map(|(generated, _)| generated.image);
+        let negative = negatives.and_then(|_| parts.next()).map(|(generated, _)| generated);
         Forward { fake, identity, negative, features }
     }
 }
@@ -278,12 +280,12 @@ fn gradients(loss: &Tensor, params: &[&Params]) -> Vec<Tensor> {
 
 /// PatchNCE between a generator's features of its input and of its result, a mean over the depths.
 pub(super) fn contrast(
-    (projections, player): &(Projections, Player),
+    (projections, state): &(Projections, NetworkState),
     input: &[Tensor],
     result: &[Tensor],
     order: &Tensor,
 ) -> Tensor {
-    let weights = player.params.weights(Kind::Float);
+    let weights = state.params.weights(Kind::Float);
     let depth = |(k, (input, result)): (usize, (&Tensor, &Tensor))| {
         let project = |features: &Tensor| {
             let features = nce::sampled(features, order).to_kind(Kind::Float);
@@ -297,31 +299,34 @@ pub(super) fn contrast(
 
 /// Splits a batch that was concatenated from `inputs`, with its features.
 fn split(
-    painted: &Painted,
+    generated: &GeneratorOutput,
     features: &[Tensor],
     inputs: &[&Tensor],
-) -> Vec<(Painted, Vec<Tensor>)> {
+) -> Vec<(GeneratorOutput, Vec<Tensor>)> {
     let mut begin = 0;
     let part = |input: &&Tensor| {
         let (from, count) = (begin, input.size()[0]);
         begin += count;
         let of = |x: &Tensor| x.narrow(0, from, count);
-        let mask_logits = painted.mask_logits.as_ref().map(of);
-        (Painted { image: of(&painted.image), mask_logits }, features.iter().map(of).collect())
+        let mask_logits = generated.mask_logits.as_ref().map(of);
+        (
+            GeneratorOutput { image: of(&generated.image), mask_logits },
+            features.iter().map(of).collect(),
+        )
     };
     inputs.iter().map(part).collect()
 }
 
 /// The mask's loss, a mean over the passes through both generators.
-fn mask_loss(painted: &[&Painted], masks: Option<&Masks>) -> Option<Tensor> {
-    let of = |painted: &&Painted| {
-        let logits = painted.mask_logits.as_ref()?;
+fn mask_loss(generated: &[&GeneratorOutput], masks: Option<&Masks>) -> Option<Tensor> {
+    let of = |generated: &&GeneratorOutput| {
+        let logits = generated.mask_logits.as_ref()?;
         Some(match masks {
             Some(Masks { truth, known }) => mask::supervised(logits, truth, known),
             None => mask::small(logits),
         })
     };
-    let losses: Option<Vec<Tensor>> = painted.iter().map(of).collect();
+    let losses: Option<Vec<Tensor>> = generated.iter().map(of).collect();
     Some(Tensor::stack(&losses?, 0).mean(Kind::Float))
 }
 
@@ -382,13 +387,12 @@ mod tests {
             losses.map(|(name, value)| weight(name) * value.double_value(&[])).sum()
         };
         let shares = iteration.generator_shares();
-        for (i, player) in model.generators.iter().enumerate() {
+        for (i, state) in model.generators.iter().enumerate() {
             let gradient = sum_of_gradients(&shares, i).unwrap();
             let length = gradient.norm().double_value(&[]);
             let by = |far: f64| {
                 no_grad(|| {
-                    let _ =
-                        player.params.flat().shallow_clone().g_add_(&(&gradient * far / length));
+                    let _ = state.params.flat().shallow_clone().g_add_(&(&gradient * far / length));
                 });
             };
             let far = 1e-3;
@@ -420,7 +424,7 @@ mod tests {
         }
         let values = |model: &CycleGan| {
             let all = model.generators.iter().chain(&model.discriminators);
-            all.map(|player| player.params.flat().copy()).collect::<Vec<_>>()
+            all.map(|state| state.params.flat().copy()).collect::<Vec<_>>()
         };
         let before = values(&model);
         let batch = |seed| Batch { images: noise(seed, &[1, 3, 32, 32]), ..Batch::default() };
@@ -472,10 +476,10 @@ mod tests {
         let shares = iteration.generator_shares();
         let mut losses = shares.iter().flatten().flat_map(|share| &share.losses);
         let recon = losses.find(|(name, _)| *name == "recon_A").unwrap();
-        let lesson = teacher().paint(0, &batches[0].images, Kind::Float);
+        let teacher_output = teacher().generate(0, &batches[0].images, Kind::Float);
         let weights = model.generators[0].params.weights(Kind::Float);
         let student = model.networks[0].forward(&weights, &batches[0].images, Kind::Float, true);
-        let expected = l1(&student.image, &lesson.image).double_value(&[]);
+        let expected = l1(&student.image, &teacher_output.image).double_value(&[]);
         assert!(expected > 1e-3 && (recon.1.double_value(&[]) - expected).abs() < 1e-6);
     }
 }

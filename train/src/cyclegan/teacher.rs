@@ -16,7 +16,7 @@ pub struct Teacher {
 
 /// A teacher's output for a batch.
 #[derive(Debug)]
-pub struct Lesson {
+pub struct TeacherOutput {
     /// N×3×H×W in [−1, 1].
     pub image: Tensor,
     /// N×C×h×w each.
@@ -29,17 +29,21 @@ pub struct Lesson {
 impl Teacher {
     /// The exported weights of a run: its moving averages if it has them.
     pub fn new(model: CycleGan) -> Self {
-        let params = model.generators.map(|player| player.ema.unwrap_or(player.params));
+        let params = model.generators.map(|state| state.ema.unwrap_or(state.params));
         Self { networks: model.networks, params }
     }
 
     /// The output of generator `i` for N×3×H×W.
-    pub fn paint(&self, i: usize, x: &Tensor, kind: Kind) -> Lesson {
+    pub fn generate(&self, i: usize, x: &Tensor, kind: Kind) -> TeacherOutput {
         no_grad(|| {
             let weights = self.params[i].weights(kind);
-            let (painted, features) =
+            let (generated, features) =
                 self.networks[i].forward_with_features(&weights, x, kind, false);
-            Lesson { image: painted.image, features, masked: painted.mask_logits.is_some() }
+            TeacherOutput {
+                image: generated.image,
+                features,
+                masked: generated.mask_logits.is_some(),
+            }
         })
     }
 }

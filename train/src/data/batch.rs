@@ -29,7 +29,7 @@ pub struct Crops {
     /// The indices of these images.
     pub followed: Vec<i64>,
     /// A teacher's output for the images, RGB.
-    pub painted: Option<Vec<u8>>,
+    pub generated: Option<Vec<u8>>,
     /// Images of neither domain for this domain's generator.
     pub negatives: Pixels,
     /// Images of this domain for its generator only.
@@ -51,7 +51,7 @@ pub struct Batch {
     /// Next frames, when any image has one.
     pub next: Option<Next>,
     /// A teacher's output for the images, if computed beforehand; N×3×H×W in [−1, 1].
-    pub painted: Option<Tensor>,
+    pub generated: Option<Tensor>,
     /// Images of neither domain, which this domain's generator must not change; K×3×H×W in [−1, 1].
     pub negatives: Option<Tensor>,
     /// Images of this domain without masks that no discriminator sees; K×3×H×W in [−1, 1].
@@ -102,11 +102,11 @@ impl Crops {
             images: rgb(&self.next),
             of: Tensor::from_slice(&self.followed).to_device(device),
         });
-        let painted = self.painted.as_deref().map(rgb);
+        let generated = self.generated.as_deref().map(rgb);
         let real = (!self.real.is_empty()).then(|| rgb(&self.real));
         let of =
             |Pixels { bytes, size }: &Pixels| (!bytes.is_empty()).then(|| of_size(bytes, *size));
         let (negatives, extra) = (of(&self.negatives), of(&self.extra));
-        Batch { images: rgb(&self.pixels), real, masks, next, painted, negatives, extra }
+        Batch { images: rgb(&self.pixels), real, masks, next, generated, negatives, extra }
     }
 }

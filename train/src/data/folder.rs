@@ -28,7 +28,7 @@ pub struct Domain {
     /// The index of each image's next frame; empty if not requested.
     pub next: Vec<Option<usize>>,
     /// A folder with a teacher's output for each image, `NAME.png`, which is cropped alike.
-    pub painted: Option<PathBuf>,
+    pub generated: Option<PathBuf>,
 }
 
 impl Domain {
@@ -63,8 +63,8 @@ impl Domain {
     pub fn only(&self, places: &[usize]) -> Self {
         let images = places.iter().map(|&i| self.images[i].clone()).collect();
         let masks = places.iter().filter_map(|&i| self.masks.get(i).cloned()).collect();
-        let (root, painted) = (self.root.clone(), self.painted.clone());
-        Self { root, images, masks, next: Vec::new(), painted }
+        let (root, generated) = (self.root.clone(), self.generated.clone());
+        Self { root, images, masks, next: Vec::new(), generated }
     }
 
     /// Finds successive frames; returns how many images have a next frame.
@@ -74,7 +74,7 @@ impl Domain {
     }
 
     /// The path of a teacher's output for an image within a folder.
-    pub fn painting(&self, folder: &Path, image: &Path) -> PathBuf {
+    pub fn output(&self, folder: &Path, image: &Path) -> PathBuf {
         folder.join(image.strip_prefix(&self.root).unwrap_or(image)).with_added_extension("png")
     }
 

@@ -21,10 +21,10 @@ use super::{
     batch::{Crops, Pixels},
     decode,
     folder::Domain,
+    gamma::GammaCurve,
     letterbox::Bars,
     order::{Purpose, order_of_epoch, random},
     picture::{Picture, share},
-    shade::Shade,
     view::{Preprocess, Sizes, View},
 };
 
@@ -306,7 +306,7 @@ impl<'a> Worker<'a> {
         let view = view.with_context(|| path.display().to_string())?;
         let mut cuts: Vec<Picture> = pictures.iter().map(|p| p.cut(&view)).collect();
         for (cut, range) in cuts.iter_mut().zip(gamma).filter(|(_, range)| *range > 0.0) {
-            cut.shade(&Shade::random(range, rng));
+            cut.gamma(&GammaCurve::random(range, rng));
         }
         let letterbox = self.plan.letterbox;
         if letterbox > 0.0 && rng.random_bool(letterbox) {
@@ -378,8 +378,8 @@ fn push(crops: &mut Crops, cut: &Picture, masked: bool) {
             None => masks.resize(masks.len() + (cut.rgb.len() / 3), 0),
         }
     }
-    if let Some(painted) = &cut.painted {
-        crops.painted.get_or_insert_default().extend_from_slice(painted);
+    if let Some(generated) = &cut.generated {
+        crops.generated.get_or_insert_default().extend_from_slice(generated);
     }
     if let Some(next) = &cut.next {
         crops.next.extend_from_slice(next);

@@ -7,7 +7,9 @@ use std::path::Path;
 use anyhow::{Result, ensure};
 use image::{GrayImage, RgbImage};
 
-use super::{decode, folder::Domain, letterbox::Bars, shade::Shade, shot::same_shot, view::View};
+use super::{
+    decode, folder::Domain, gamma::GammaCurve, letterbox::Bars, shot::same_shot, view::View,
+};
 
 /// An image, or a crop of one.
 #[derive(Debug)]
@@ -21,7 +23,7 @@ pub struct Picture {
     /// The next frame of the shot, if there is one.
     pub next: Option<RgbImage>,
     /// A teacher's output, possibly at another size.
-    pub painted: Option<RgbImage>,
+    pub generated: Option<RgbImage>,
 }
 
 /// Reads the mask of the image `rgb` in file `path`; fails if it has another size.
@@ -47,9 +49,9 @@ impl Picture {
         let next = domain.next.get(index).copied().flatten();
         let next = next.and_then(|n| decode::rgb(&domain.images[n]).ok());
         let next = next.filter(|n| n.dimensions() == rgb.dimensions() && same_shot(&rgb, n));
-        let painted = domain.painted.as_ref().map(|folder| domain.painting(folder, path));
-        let painted = painted.map(|p| decode::rgb(&p)).transpose()?;
-        Ok(Self { rgb, real: None, mask, next, painted })
+        let generated = domain.generated.as_ref().map(|folder| domain.output(folder, path));
+        let generated = generated.map(|p| decode::rgb(&p)).transpose()?;
+        Ok(Self { rgb, real: None, mask, next, generated })
     }
 
     /// Its crop by a view.
@@ -59,8 +61,8 @@ impl Picture {
             real: self.real.as_ref().map(|r| view.of_rgb(r)),
             mask: self.mask.as_ref().map(|m| view.of_mask(m)),
             next: self.next.as_ref().map(|n| view.of_rgb(n)),
-            painted: self
-                .painted
+            generated: self
+                .generated
                 .as_ref()
                 .map(|p| view.moved(self.rgb.dimensions(), p.dimensions()).of_rgb(p)),
         }
@@ -68,15 +70,15 @@ impl Picture {
 
     /// Applies gamma augmentation to the foreground for the generators; the discriminator sees the original.
     /// The next frame uses the same mask.
-    pub fn shade(&mut self, shade: &Shade) {
+    pub fn gamma(&mut self, gamma: &GammaCurve) {
         self.real.get_or_insert_with(|| self.rgb.clone());
         for picture in [Some(&mut self.rgb), self.next.as_mut()].into_iter().flatten() {
-            shade.apply(picture, self.mask.as_ref());
+            gamma.apply(picture, self.mask.as_ref());
         }
     }
     /// Draws black bars over all of it.
     pub fn letterbox(&mut self, bars: &Bars) {
-        let others = [self.real.as_mut(), self.next.as_mut(), self.painted.as_mut()];
+        let others = [self.real.as_mut(), self.next.as_mut(), self.generated.as_mut()];
         for picture in [Some(&mut self.rgb)].into_iter().chain(others).flatten() {
             bars.draw(picture);
         }

@@ -22,7 +22,7 @@ use cyclegan_output::write_beside;
 
 use crate::{export, onnx_generator::OnnxGenerator, run_folder::RunFolder};
 use features::{FeatureNetwork, Scaling};
-use score::Judge;
+use score::Scorer;
 
 /// Where `./dev setup eval` puts the feature network within the user's cache.
 const FEATURES_IN_CACHE: &str = "cycleganfilter/efficientnet-lite0/efficientnet_lite0.onnx";
@@ -124,8 +124,8 @@ pub fn run(args: &EvalArgs) -> Result<()> {
         }
     }
     ensure!(!candidates.is_empty(), "the folders of --model have no G.onnx or F.onnx");
-    let judge = Judge::new(args, network(args)?, common_multiple(&candidates))?;
-    let scores = judge.score(&mut candidates)?;
+    let scorer = Scorer::new(args, network(args)?, common_multiple(&candidates))?;
+    let scores = scorer.score(&mut candidates)?;
     print!("{}", show::table(&scores));
     if let Some(path) = &args.json {
         write_beside(path, show::json(&scores)?.as_bytes())?;

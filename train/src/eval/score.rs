@@ -85,7 +85,7 @@ pub struct Score {
 }
 
 /// The data and networks for the scores.
-pub struct Judge<'a> {
+pub struct Scorer<'a> {
     args: &'a EvalArgs,
     /// Multiple of the images' sides that every candidate accepts.
     multiple_of: u32,
@@ -94,7 +94,7 @@ pub struct Judge<'a> {
     masked: [Option<Domain>; 2],
 }
 
-impl<'a> Judge<'a> {
+impl<'a> Scorer<'a> {
     /// Finds the images, for candidates whose sides are multiples of `multiple_of` pixels.
     pub fn new(
         args: &'a EvalArgs,
@@ -132,12 +132,12 @@ impl<'a> Judge<'a> {
         let mut scores = Vec::new();
         for k in 0..candidates.len() {
             let way = usize::from(candidates[k].direction == Direction::BToA);
-            let mut score = self.paintings(&mut candidates[k], way, real[1 - way].as_ref())?;
+            let mut score = self.outputs(&mut candidates[k], way, real[1 - way].as_ref())?;
             self.changes(&mut candidates[k].onnx, way, &mut score)?;
             if let Some((frames, motion)) = clip.as_ref().filter(|_| way == 0) {
-                let painted = paint_clip(&mut candidates[k].onnx, frames)?;
+                let generated = generate_clip(&mut candidates[k].onnx, frames)?;
                 let (error, of_input) =
-                    (motion.warping_error(&painted), motion.warping_error(frames));
+                    (motion.warping_error(&generated), motion.warping_error(frames));
                 score.warping_error = Some(error);
                 score.warping_error_of_input = Some(of_input);
                 score.warping_error_above_input = Some(error - of_input);
@@ -151,7 +151,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Translates the domain and compares it with the target domain.
-    fn paintings(
+    fn outputs(
         &mut self,
         candidate: &mut Candidate,
         way: usize,
@@ -169,19 +169,19 @@ impl<'a> Judge<'a> {
         let bar = bar(pictures.len(), &format!("{} {}", score.direction, score.model));
         let every = (pictures.len() / SHOWN).max(1);
         let mut shown = Vec::new();
-        let mut painted = Vec::new();
+        let mut generated = Vec::new();
         for (i, picture) in pictures.into_iter().enumerate() {
-            let image = candidate.onnx.paint(&picture)?.image;
+            let image = candidate.onnx.generate(&picture)?.image;
             if i.is_multiple_of(every) && shown.len() < SHOWN {
                 shown.push([pixels::to_picture(&picture), pixels::to_picture(&image)]);
             }
-            painted.push(image);
+            generated.push(image);
             bar.inc(1);
         }
         score.pictures = shown;
         if let (Some(target), true) = (target, self.network.is_some()) {
             bar.set_position(0);
-            let (features, shares) = self.look(&bar, painted.into_iter().map(Ok), classes)?;
+            let (features, shares) = self.look(&bar, generated.into_iter().map(Ok), classes)?;
             let kid = kid(&features, target);
             score.kid_x100 = Some(kid.value * 100.0);
             score.kid_x100_error = Some(kid.error * 100.0);
@@ -232,8 +232,8 @@ impl<'a> Judge<'a> {
             let view = self.view(picture.dimensions());
             let picture = pixels::to_tensor(&view.of_rgb(&picture));
             let mask = pixels::mask_to_tensor(&view.of_mask(&mask));
-            let painted = onnx.paint(&picture)?.image;
-            let change = (painted - picture).abs().mean_dim([1i64].as_slice(), true, Kind::Float);
+            let generated = onnx.generate(&picture)?.image;
+            let change = (generated - picture).abs().mean_dim([1i64].as_slice(), true, Kind::Float);
             let change = change * 127.5;
             let sum = |t: Tensor| t.sum(Kind::Float).double_value(&[]);
             inside.0 += sum(&change * &mask);
@@ -261,7 +261,7 @@ impl<'a> Judge<'a> {
         for image in &images {
             let picture = decode::rgb(image)?;
             let picture = pixels::to_tensor(&self.view(picture.dimensions()).of_rgb(&picture));
-            let difference = (onnx.paint(&picture)?.image - picture).abs() * 127.5;
+            let difference = (onnx.generate(&picture)?.image - picture).abs() * 127.5;
             let levels = difference.mean_dim([1i64].as_slice(), true, Kind::Float);
             let share = levels.gt(VISIBLE).to_kind(Kind::Float).mean(Kind::Float).double_value(&[]);
             change += levels.mean(Kind::Float).double_value(&[]);
@@ -288,8 +288,8 @@ impl<'a> Judge<'a> {
         let count = pictures.len() as f64;
         let mut sum = 0.0;
         for picture in pictures {
-            let there = candidates[k].onnx.paint(&picture)?.image;
-            let cycled = candidates[back].onnx.paint(&there)?.image;
+            let there = candidates[k].onnx.generate(&picture)?.image;
+            let cycled = candidates[back].onnx.generate(&there)?.image;
             sum += (cycled - picture).abs().mean(Kind::Float).double_value(&[]) * 127.5;
         }
         Ok(Some(sum / count))
@@ -341,8 +341,8 @@ fn compare(scores: &mut [Score]) {
     }
 }
 
-fn paint_clip(onnx: &mut OnnxGenerator, frames: &[Tensor]) -> Result<Vec<Tensor>> {
-    frames.iter().map(|frame| Ok(onnx.paint(frame)?.image)).collect()
+fn generate_clip(onnx: &mut OnnxGenerator, frames: &[Tensor]) -> Result<Vec<Tensor>> {
+    frames.iter().map(|frame| Ok(onnx.generate(frame)?.image)).collect()
 }
 
 fn bar(length: usize, what: &str) -> ProgressBar {

@@ -76,8 +76,8 @@ pub fn html(scores: &[Score]) -> Result<String> {
     for score in scores {
         let title = format!("{} {}", score.direction, score.model);
         body += &format!("<h2>{}</h2><div class=\"grid\">", page::escape(&title));
-        for [real, painted] in &score.pictures {
-            body += &format!("<figure>{}{}</figure>", page::image(real)?, page::image(painted)?);
+        for [real, generated] in &score.pictures {
+            body += &format!("<figure>{}{}</figure>", page::image(real)?, page::image(generated)?);
         }
         body += "</div>";
     }

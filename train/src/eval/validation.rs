@@ -110,12 +110,12 @@ impl Validation {
         Ok(Self { held_out, network, real: None, short, multiple, device })
     }
 
-    /// The scores by name of those of G and F that are `trained`; `paint` runs generator 0 or 1 on 1×3×H×W in
+    /// The scores by name of those of G and F that are `trained`; `generate` runs generator 0 or 1 on 1×3×H×W in
     /// [−1, 1].
     pub fn score(
         &mut self,
         trained: [bool; 2],
-        paint: impl Fn(usize, &Tensor) -> Tensor,
+        generate: impl Fn(usize, &Tensor) -> Tensor,
     ) -> Result<Vec<(&'static str, f64)>> {
         let mut features = [Vec::new(), Vec::new()];
         let mut real = [Vec::new(), Vec::new()];
@@ -123,10 +123,10 @@ impl Validation {
         for i in 0..2 {
             for path in &self.held_out.domains[i] {
                 let x = self.picture(path)?;
-                let fake = trained[i].then(|| paint(i, &x));
+                let fake = trained[i].then(|| generate(i, &x));
                 if let (Some(fake), true) = (&fake, trained[1 - i]) {
                     cycle[i] +=
-                        levels(&paint(1 - i, fake), &x) / self.held_out.domains[i].len() as f64;
+                        levels(&generate(1 - i, fake), &x) / self.held_out.domains[i].len() as f64;
                 }
                 if let Some(network) = &mut self.network {
                     if let Some(fake) = fake {
@@ -139,7 +139,7 @@ impl Validation {
             }
             for path in self.held_out.negatives.iter().filter(|_| trained[i]) {
                 let x = self.picture(path)?;
-                negative[i] += levels(&paint(i, &x), &x) / self.held_out.negatives.len() as f64;
+                negative[i] += levels(&generate(i, &x), &x) / self.held_out.negatives.len() as f64;
             }
         }
         let mut scores = Vec::new();

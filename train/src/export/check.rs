@@ -5,7 +5,7 @@
 use anyhow::{Context, Result, ensure};
 use tch::{Kind, Tensor};
 
-use super::frames::{Difference, Painted};
+use super::frames::{Difference, References};
 use crate::{
     net::{generator::Generator, params::Weights},
     onnx_generator::OnnxGenerator,
@@ -35,10 +35,10 @@ pub fn against_libtorch(
         let shape = [1, 3, rows * unit, columns * unit];
         let x = Tensor::rand(shape, tch::kind::FLOAT_CPU) * 2.0 - 1.0;
         let expected = tch::no_grad(|| generator.forward(weights, &x, Kind::Float, false));
-        let painted = onnx.paint(&x)?;
-        worst = worst.max(difference(&painted.image, &expected.image)?);
+        let references = onnx.generate(&x)?;
+        worst = worst.max(difference(&references.image, &expected.image)?);
         if let Some(logits) = expected.mask_logits {
-            let mask = painted.mask.context("the exported model has no mask output")?;
+            let mask = references.mask.context("the exported model has no mask output")?;
             worst = worst.max(difference(&mask, &logits.sigmoid())?);
         }
     }
@@ -52,8 +52,8 @@ pub fn against_libtorch(
 /// The difference of a variant's output on frames from the float32 generator's.
 ///
 /// Fails if it is too large.
-pub fn against_float32(onnx: &mut OnnxGenerator, painted: &Painted) -> Result<Difference> {
-    let found = painted.difference(onnx, painted.frames.len())?;
+pub fn against_float32(onnx: &mut OnnxGenerator, references: &References) -> Result<Difference> {
+    let found = references.difference(onnx, references.frames.len())?;
     for (mean, most, place) in [
         (found.mean, TOLERANCE_OF_VARIANT, "on average"),
         (found.inside, TOLERANCE_INSIDE, "on average where the generator changes them"),

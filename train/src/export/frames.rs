@@ -10,7 +10,7 @@ use tch::Tensor;
 
 use crate::{
     data::{decode, folder::Domain, view::View},
-    onnx_generator::{OnnxGenerator, Painted as Generated},
+    onnx_generator::{OnnxGenerator, OnnxOutput},
     pixels,
 };
 
@@ -28,10 +28,10 @@ pub struct Frame {
 
 /// Frames, and the float32 generator's output for them.
 #[derive(Debug)]
-pub struct Painted {
+pub struct References {
     /// The frames.
     pub frames: Vec<Frame>,
-    made: Vec<Generated>,
+    made: Vec<OnnxOutput>,
 }
 
 /// Difference of a variant's output from the float32 generator's, grey levels.
@@ -82,10 +82,10 @@ impl Frame {
     }
 }
 
-impl Painted {
+impl References {
     /// Runs the float32 generator on the frames.
     pub fn by(float32: &mut OnnxGenerator, frames: Vec<Frame>) -> Result<Self> {
-        let made = frames.iter().map(|frame| float32.paint(&frame.tensor()));
+        let made = frames.iter().map(|frame| float32.generate(&frame.tensor()));
         let made = made.collect::<Result<_>>()?;
         Ok(Self { frames, made })
     }
@@ -94,7 +94,7 @@ impl Painted {
     pub fn difference(&self, variant: &mut OnnxGenerator, count: usize) -> Result<Difference> {
         let mut sums = Sums::default();
         for (frame, float32) in self.frames.iter().zip(&self.made).take(count) {
-            sums.add(&variant.paint(&frame.tensor())?.image, float32);
+            sums.add(&variant.generate(&frame.tensor())?.image, float32);
         }
         sums.difference()
     }
@@ -111,7 +111,7 @@ struct Sums {
 }
 
 impl Sums {
-    fn add(&mut self, image: &Tensor, float32: &Generated) {
+    fn add(&mut self, image: &Tensor, float32: &OnnxOutput) {
         let sum = |t: Tensor| t.sum(tch::Kind::Double).double_value(&[]);
         let difference = (image - &float32.image).abs() * 127.5;
         let mask = float32
@@ -147,7 +147,7 @@ mod tests {
         let mask = Tensor::zeros([1, 1, 4, 4], FLOAT_CPU);
         let _ = mask.narrow(2, 0, 1).fill_(1.0);
         let found = |mask: Option<&Tensor>| {
-            let float32 = Generated { image: full(0.0), mask: mask.map(Tensor::shallow_clone) };
+            let float32 = OnnxOutput { image: full(0.0), mask: mask.map(Tensor::shallow_clone) };
             let image = full(0.08) * mask.unwrap_or(&Tensor::from(1.0f32));
             let mut sums = Sums::default();
             sums.add(&image, &float32);

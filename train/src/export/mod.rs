@@ -37,7 +37,7 @@ use crate::{
     onnx_generator::OnnxGenerator,
     run_folder::{Config, RunFolder},
 };
-use frames::Painted;
+use frames::References;
 use graph::Element;
 
 /// Arguments of `export`.
@@ -142,9 +142,9 @@ pub fn run(args: &ExportArgs) -> Result<()> {
         let metadata = pair.metadata(direction)?;
         let frames = frames::read(data, domain, args.calibration_images, &metadata)?;
         let float32 = args.out.join(file_name(direction, Precision::Fp32));
-        let painted = Painted::by(&mut OnnxGenerator::open(&float32, 0)?, frames)?;
+        let references = References::by(&mut OnnxGenerator::open(&float32, 0)?, frames)?;
         for &variant in &args.variants {
-            let file = pair.write_variant(direction, variant, args, &painted)?;
+            let file = pair.write_variant(direction, variant, args, &references)?;
             file.print();
             written.push(file);
         }
@@ -234,19 +234,19 @@ impl Pair {
         direction: Direction,
         variant: Variant,
         args: &ExportArgs,
-        painted: &Painted,
+        references: &References,
     ) -> Result<Written> {
         let (precision, model, kept) = match variant {
             Variant::Fp16 => (Precision::Fp16, self.build(direction, Element::F16)?, None),
             Variant::Int8 => {
                 let float32 = self.build(direction, Element::F32)?;
-                let int8 = int8::quantise(&float32, painted, args.float_share)?;
+                let int8 = int8::quantise(&float32, references, args.float_share)?;
                 (Precision::Int8, int8.model, Some(int8.kept))
             }
         };
         let name = file_name(direction, precision);
         let found = write_checked(&args.out.join(&name), &model.encode_to_vec(), |onnx| {
-            check::against_float32(onnx, painted)
+            check::against_float32(onnx, references)
         })?;
         let mut check = format!(
             "differs from {} by {:.2} grey levels on average, {:.2} where it changes the picture, \

@@ -49,14 +49,14 @@ pub fn graph(generator: &Generator, weights: &Weights, element: Element) -> Grap
     graph.finish()
 }
 
-/// output = input + mask·(painted − input)
+/// output = input + mask·(generated − input)
 fn composite(graph: &mut GraphBuilder, last: &str) {
     let sizes = graph.integers("head.split", &[3, 1]);
     let parts = ["painted_logits", "mask_logits"];
     graph.node_into("Split", &[last, &sizes], &parts, vec![int("axis", 1)]);
-    let painted = graph.node("Tanh", &[parts[0]], vec![]);
+    let generated = graph.node("Tanh", &[parts[0]], vec![]);
     graph.node_into("Sigmoid", &[parts[1]], &["mask"], vec![]);
-    let change = graph.node("Sub", &[&painted, "input"], vec![]);
+    let change = graph.node("Sub", &[&generated, "input"], vec![]);
     let change = graph.node("Mul", &[&change, "mask"], vec![]);
     graph.node_into("Add", &["input", &change], &["output"], vec![]);
 }

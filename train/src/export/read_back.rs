@@ -109,7 +109,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        cyclegan::{CycleGan, player::Player},
+        cyclegan::{CycleGan, network_state::NetworkState},
         noise::noise,
         options::TrainOptions,
     };
@@ -151,7 +151,7 @@ mod tests {
         let seeded = TrainOptions { seed: 4, ..options(true) };
         let mut new = CycleGan::new(&seeded, Device::Cpu).unwrap();
         read(folder.path(), &new).unwrap();
-        new.generators.iter_mut().for_each(Player::restart_average);
+        new.generators.iter_mut().for_each(NetworkState::restart_average);
         let x = noise(1, &[2, 3, 32, 48]);
         for i in 0..2 {
             let run = |model: &CycleGan| {

@@ -113,9 +113,9 @@ mod tests {
             let x = noise(3, &[1, 3, 64, 64]);
             let logits_and_colours = || {
                 let weights = params.weights(Kind::Float);
-                let painted = no_grad(|| generator.forward(&weights, &x, Kind::Float, false));
-                let logits = painted.mask_logits.unwrap();
-                let colours = &x + (painted.image - &x) / logits.sigmoid();
+                let generated = no_grad(|| generator.forward(&weights, &x, Kind::Float, false));
+                let logits = generated.mask_logits.unwrap();
+                let colours = &x + (generated.image - &x) / logits.sigmoid();
                 (logits, colours)
             };
             let (before, colours) = logits_and_colours();

@@ -40,8 +40,8 @@ impl Moved {
     /// keep the zebras' stripes, which a low `--lambda-b` avoids.
     ///
     /// `fake` is G(x), N×3×H×W.
-    pub fn equivariance(&self, paint: impl Fn(&Tensor) -> Tensor, fake: &Tensor) -> Tensor {
-        (paint(&self.noisy) - warp(fake, &self.flow)).abs().mean(Kind::Float)
+    pub fn equivariance(&self, generate: impl Fn(&Tensor) -> Tensor, fake: &Tensor) -> Tensor {
+        (generate(&self.noisy) - warp(fake, &self.flow)).abs().mean(Kind::Float)
     }
 }
 
@@ -50,14 +50,14 @@ impl Moved {
 ///
 /// `real` is x and `fake` is G(x), both N×3×H×W.
 pub fn frame_difference(
-    paint: impl Fn(&Tensor) -> Tensor,
+    generate: impl Fn(&Tensor) -> Tensor,
     real: &Tensor,
     fake: &Tensor,
     next: &Next,
 ) -> Tensor {
     let change = &next.images - real.index_select(0, &next.of);
-    let painted_change = paint(&next.images) - fake.index_select(0, &next.of);
-    (painted_change - change).abs().mean(Kind::Float)
+    let generated_change = generate(&next.images) - fake.index_select(0, &next.of);
+    (generated_change - change).abs().mean(Kind::Float)
 }
 
 /// A smooth flow N×2×H×W, pixels, for images of the shape of `image`.
@@ -73,11 +73,11 @@ fn random_flow(image: &Tensor) -> Tensor {
 mod tests {
     use super::*;
 
-    fn loss(paint: impl Fn(&Tensor) -> Tensor) -> f64 {
+    fn loss(generate: impl Fn(&Tensor) -> Tensor) -> f64 {
         tch::manual_seed(8);
         let x = Tensor::rand([2, 3, 32, 32], tch::kind::FLOAT_CPU);
-        let fake = paint(&x);
-        Moved::random(&x).equivariance(&paint, &fake).double_value(&[])
+        let fake = generate(&x);
+        Moved::random(&x).equivariance(&generate, &fake).double_value(&[])
     }
 
     #[test]
@@ -92,8 +92,8 @@ mod tests {
     fn a_change_that_is_kept_costs_nothing_and_one_that_grows_does() {
         let x = Tensor::rand([3, 3, 4, 4], tch::kind::FLOAT_CPU);
         let next = Next { images: x.narrow(0, 1, 2) + 0.25, of: Tensor::from_slice(&[1i64, 2]) };
-        let loss = |paint: fn(&Tensor) -> Tensor| {
-            frame_difference(paint, &x, &paint(&x), &next).double_value(&[])
+        let loss = |generate: fn(&Tensor) -> Tensor| {
+            frame_difference(generate, &x, &generate(&x), &next).double_value(&[])
         };
         assert!(loss(|x| x + 0.5) < 1e-6);
         assert!((loss(|x| x * 3.0) - 0.5).abs() < 1e-5);

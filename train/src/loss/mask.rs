@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn without_masks_the_painted_share_counts() {
+    fn without_masks_the_generated_share_counts() {
         // σ(0) = 1/2, σ(ln 3) = 3/4.
         let logits = Tensor::from_slice(&[0.0f32, 3f32.ln()]).view([2, 1, 1, 1]);
         assert!((small(&logits).double_value(&[]) - 0.625).abs() < 1e-6);

@@ -107,7 +107,7 @@ pub struct Generator {
 
 /// The output of a generator.
 #[derive(Debug)]
-pub struct Painted {
+pub struct GeneratorOutput {
     /// N×3×H×W in [−1, 1], composited.
     pub image: Tensor,
     /// N×1×H×W, the logits of the mask.
@@ -199,8 +199,14 @@ impl Generator {
 
     /// Translates N×3×H×W in [−1, 1]. The layers compute in `kind`, the last activation and the composition
     /// in float32.
-    pub fn forward(&self, weights: &Weights, x: &Tensor, kind: Kind, train: bool) -> Painted {
-        self.paint(weights, x, kind, train, &[]).0
+    pub fn forward(
+        &self,
+        weights: &Weights,
+        x: &Tensor,
+        kind: Kind,
+        train: bool,
+    ) -> GeneratorOutput {
+        self.generate(weights, x, kind, train, &[]).0
     }
 
     /// The same, and N×C×h×w features for distillation.
@@ -210,8 +216,8 @@ impl Generator {
         x: &Tensor,
         kind: Kind,
         train: bool,
-    ) -> (Painted, Vec<Tensor>) {
-        self.paint(weights, x, kind, train, &self.taps)
+    ) -> (GeneratorOutput, Vec<Tensor>) {
+        self.generate(weights, x, kind, train, &self.taps)
     }
 
     /// The features that distillation compares, except the last; later layers are not computed.
@@ -230,24 +236,24 @@ impl Generator {
         features.iter().map(|f| f.size()[1]).collect()
     }
 
-    fn paint(
+    fn generate(
         &self,
         weights: &Weights,
         x: &Tensor,
         kind: Kind,
         train: bool,
         taps: &[usize],
-    ) -> (Painted, Vec<Tensor>) {
+    ) -> (GeneratorOutput, Vec<Tensor>) {
         let input = ready(x, kind);
         let (out, features) = forward_tapped(&self.layers, weights, &input, train, taps);
         let out = out.to_kind(Kind::Float);
         if !self.shape.mask_head {
-            return (Painted { image: out.tanh(), mask_logits: None }, features);
+            return (GeneratorOutput { image: out.tanh(), mask_logits: None }, features);
         }
-        let painted = out.narrow(1, 0, 3).tanh();
+        let generated = out.narrow(1, 0, 3).tanh();
         let logits = out.narrow(1, 3, 1);
-        let image = x + logits.sigmoid() * (painted - x);
-        (Painted { image, mask_logits: Some(logits) }, features)
+        let image = x + logits.sigmoid() * (generated - x);
+        (GeneratorOutput { image, mask_logits: Some(logits) }, features)
     }
 }
 

@@ -83,10 +83,10 @@ fn generators_keep_the_size_and_the_range() {
             let params = Params::new(&generator.layout, InitType::Normal, 0.02, Device::Cpu);
             let x = Tensor::rand([2, 3, 128, 256], tch::kind::FLOAT_CPU) * 2.0 - 1.0;
             let weights = params.weights(Kind::Float);
-            let painted = tch::no_grad(|| generator.forward(&weights, &x, Kind::Float, false));
-            assert_eq!(painted.image.size(), [2, 3, 128, 256]);
-            assert!(painted.image.abs().max().double_value(&[]) <= 1.0);
-            let mask = painted.mask_logits.map(|m| m.size());
+            let generated = tch::no_grad(|| generator.forward(&weights, &x, Kind::Float, false));
+            assert_eq!(generated.image.size(), [2, 3, 128, 256]);
+            assert!(generated.image.abs().max().double_value(&[]) <= 1.0);
+            let mask = generated.mask_logits.map(|m| m.size());
             assert_eq!(mask, mask_head.then(|| vec![2, 1, 128, 256]), "{net:?}");
         }
     }
@@ -249,27 +249,27 @@ fn a_skip_carries_detail_past_the_blocks_at_next_to_no_cost() {
         tch::manual_seed(1);
         let params = Params::new(&skip.layout, InitType::Kaiming, 1.0, Device::Cpu);
         let x = noise(3, &[1, 3, 32, 32]);
-        let painted = |g: &Generator, weights: &Weights| {
+        let generated = |g: &Generator, weights: &Weights| {
             tch::no_grad(|| g.forward(weights, &x, Kind::Float, false).image)
         };
-        let before = painted(&skip, &params.weights(Kind::Float));
+        let before = generated(&skip, &params.weights(Kind::Float));
         let scale = params.get("skip.weight").unwrap().detach();
         let _ = tch::no_grad(|| scale.shallow_clone().fill_(0.5));
         let weights = params.weights(Kind::Float);
-        let after = painted(&skip, &weights);
+        let after = generated(&skip, &weights);
         assert!((&before - &after).abs().max().double_value(&[]) > 1e-3);
         // The same with features on the way, and with statistics folded away.
         let tapped = tch::no_grad(|| skip.forward_with_features(&weights, &x, Kind::Float, false));
         assert_eq!(tapped.0.image, after);
         let (folded, weights) = skip.folded(weights);
-        let difference = painted(&folded, &weights) - &after;
+        let difference = generated(&folded, &weights) - &after;
         assert!(difference.abs().max().double_value(&[]) < 1e-5);
     }
 }
 
 /// ICNR: what a shuffle puts side by side begins alike.
 #[test]
-fn a_new_generator_paints_no_squares() {
+fn a_new_generator_generates_no_squares() {
     let generator = with_norm(NetG::Fast, Norm::None, false);
     tch::manual_seed(1);
     let params = Params::new(&generator.layout, InitType::Kaiming, 1.0, Device::Cpu);

@@ -136,7 +136,7 @@ impl TrainOptions {
     }
 
     /// Refuses options that conflict with a teacher's precomputed output for domain `i`.
-    pub fn check_painted(&self, i: usize) -> Result<()> {
+    pub fn check_generated(&self, i: usize) -> Result<()> {
         let (name, value) = self.gammas()[i];
         ensure!(
             value == 0.0,

@@ -61,7 +61,7 @@ impl Session {
     /// Where the run is. The same in every process.
     pub(super) fn now(&self) -> Began {
         let minutes = Tensor::from(self.minutes.all() as f32).view(1);
-        let minutes = self.model.peers.mean(minutes).double_value(&[0]);
+        let minutes = self.model.ranks.mean(minutes).double_value(&[0]);
         Began { images: self.model.images, minutes }
     }
 

@@ -36,12 +36,14 @@ pub fn plan(
     let held_out = held_out.transpose()?;
     let mut domains = usable(config, domains, rank > 0)?;
     if let Some(distill) = &config.distill {
-        for (domain, painted) in domains.iter_mut().zip([&distill.painted_a, &distill.painted_b]) {
-            domain.painted = painted.as_ref().map(|folder| run.join(folder));
+        for (domain, generated) in
+            domains.iter_mut().zip([&distill.generated_a, &distill.generated_b])
+        {
+            domain.generated = generated.as_ref().map(|folder| run.join(folder));
         }
     }
-    for i in (0..2).filter(|&i| domains[i].painted.is_some()) {
-        o.check_painted(i)?;
+    for i in (0..2).filter(|&i| domains[i].generated.is_some()) {
+        o.check_generated(i)?;
     }
     let multiple = Generator::new(o.generator(0)).multiple_of();
     let batch = o.batch_size as usize;

@@ -19,7 +19,7 @@ use std::collections::{BTreeSet, HashSet};
 use anyhow::{Context, Result};
 use cyclegan_contract::onnx::{GraphProto, Message, ModelProto, NodeProto};
 
-use super::frames::Painted;
+use super::frames::References;
 use crate::{onnx_generator::OnnxGenerator, progress};
 use plan::Plan;
 
@@ -47,7 +47,11 @@ struct Candidate {
 /// Quantises a float32 model of ours. The convolutions that make picture and mask stay in float32,
 /// and of the others those that int8 harms most for the arithmetic in them, as many as have no more
 /// than `float_share` of all arithmetic.
-pub fn quantise(model: &ModelProto, painted: &Painted, float_share: f64) -> Result<Quantised> {
+pub fn quantise(
+    model: &ModelProto,
+    references: &References,
+    float_share: f64,
+) -> Result<Quantised> {
     let graph = model.graph.as_ref().context("a model without a graph")?;
     let heads: HashSet<&str> =
         plan::heads(graph).into_iter().map(|i| layer(&graph.node[i])).collect();
@@ -55,18 +59,18 @@ pub fn quantise(model: &ModelProto, painted: &Painted, float_share: f64) -> Resu
     let whole = Plan::new(graph, may_round);
     let tensors: BTreeSet<&str> = whole.tensors().collect();
     let rounded: Vec<&NodeProto> = graph.node.iter().filter(|n| may_round(n)).collect();
-    let steps = painted.frames.len() + rounded.len();
+    let steps = references.frames.len() + rounded.len();
     let bar = progress::bar(steps, "calibrating int8 {bar:30} {pos}/{len}");
     let step = || bar.inc(1);
 
-    let histograms = calibrate::histograms(model, &tensors, &painted.frames, step)?;
+    let histograms = calibrate::histograms(model, &tensors, &references.frames, step)?;
     let grids = histograms.iter().map(|(name, values)| (name.clone(), values.grid())).collect();
     let mut candidates = Vec::new();
     for node in rounded {
         let alone = Plan::new(graph, |other| other.name == node.name);
         let model = with(model, qdq::rounded(graph, &alone, &grids));
         let mut generator = OnnxGenerator::from_bytes(&model.encode_to_vec(), 0)?;
-        let damage = painted.difference(&mut generator, DAMAGE_FRAMES)?.mean;
+        let damage = references.difference(&mut generator, DAMAGE_FRAMES)?.mean;
         let outputs = whole.output_of(node).and_then(|y| histograms.get(y)).map_or(0, |y| y.seen);
         let macs = outputs as f64 * macs_per_value(graph, node);
         candidates.push(Candidate { name: layer(node).to_owned(), macs, damage });

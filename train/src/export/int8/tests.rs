@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     export::{
-        frames::{Frame, Painted},
+        frames::{Frame, References},
         graph::{Element, GraphBuilder, ints},
         model,
     },
@@ -50,21 +50,21 @@ fn model(net: NetG, norm: Norm, mask_head: bool) -> ModelProto {
     model::build(&generator, &weights, &Default::default(), Element::F32)
 }
 
-fn painted(model: &ModelProto) -> Painted {
+fn references(model: &ModelProto) -> References {
     let picture = || Tensor::rand([1, 3, 32, 48], tch::kind::FLOAT_CPU) * 2.0 - 1.0;
     let frames = (0..6).map(|_| Frame::of(&picture())).collect();
     let mut float32 = OnnxGenerator::from_bytes(&model.encode_to_vec(), 0).unwrap();
-    Painted::by(&mut float32, frames).unwrap()
+    References::by(&mut float32, frames).unwrap()
 }
 
 #[test]
 fn the_more_stays_in_float32_the_nearer_are_the_pictures() {
     let model = model(NetG::Fast, Norm::Instance, true);
-    let painted = painted(&model);
+    let references = references(&model);
     let difference = |share: f64| {
-        let quantised = quantise(&model, &painted, share).unwrap();
+        let quantised = quantise(&model, &references, share).unwrap();
         let mut onnx = OnnxGenerator::from_bytes(&quantised.model.encode_to_vec(), 0).unwrap();
-        painted.difference(&mut onnx, 6).unwrap().mean
+        references.difference(&mut onnx, 6).unwrap().mean
     };
     let means = [0.0, 0.3, 1.0].map(difference);
     assert!(means[0] < 6.0 && means[1] < means[0] && means[2] == 0.0, "{means:?}");
@@ -136,7 +136,7 @@ fn what_makes_the_picture_stays_in_float32_whatever_the_share() {
         assert_eq!(names.collect::<Vec<_>>(), [&expected.input[1]], "{net:?}");
     }
     let model = model(NetG::Fast, Norm::None, true);
-    let quantised = quantise(&model, &painted(&model), 0.0).unwrap();
+    let quantised = quantise(&model, &references(&model), 0.0).unwrap();
     assert_eq!(quantised.kept, ["head"]);
     let graph = quantised.model.graph.unwrap();
     let read = |name: &str| graph.node.iter().any(|n| n.input.iter().any(|x| x == name));

@@ -8,9 +8,9 @@ use rand::{Rng, RngExt};
 /// A power curve over grey levels, v ↦ 255·(v/255)^γ: keeps black and white, and darkens (γ > 1) or
 /// lightens the levels between.
 #[derive(Clone, Copy, Debug)]
-pub struct Shade([u8; 256]);
+pub struct GammaCurve([u8; 256]);
 
-impl Shade {
+impl GammaCurve {
     /// A curve with γ between 2^−`range` and 2^`range`, log-uniform.
     pub fn random(range: f64, rng: &mut impl Rng) -> Self {
         let exponent = rng.random::<f64>() * 2.0 * range - range;
@@ -30,8 +30,8 @@ impl Shade {
         };
         for (pixel, inside) in picture.pixels_mut().zip(mask.iter()) {
             for v in &mut pixel.0 {
-                let (inside, shaded) = (u32::from(*inside), u32::from(self.0[usize::from(*v)]));
-                *v = ((inside * shaded + (255 - inside) * u32::from(*v) + 127) / 255) as u8;
+                let (inside, changed) = (u32::from(*inside), u32::from(self.0[usize::from(*v)]));
+                *v = ((inside * changed + (255 - inside) * u32::from(*v) + 127) / 255) as u8;
             }
         }
     }
@@ -50,20 +50,20 @@ mod tests {
         let mut mask = GrayImage::from_pixel(3, 1, Luma([0]));
         mask.put_pixel(1, 0, Luma([255]));
         mask.put_pixel(2, 0, Luma([128]));
-        let mut shaded = picture.clone();
-        Shade::of(2.0).apply(&mut shaded, Some(&mask));
-        let pixels: Vec<_> = shaded.pixels().map(|p| p.0).collect();
+        let mut changed = picture.clone();
+        GammaCurve::of(2.0).apply(&mut changed, Some(&mask));
+        let pixels: Vec<_> = changed.pixels().map(|p| p.0).collect();
         // 64²/255 = 16, and half the way there.
         assert_eq!(pixels, [[0, 64, 255], [0, 16, 255], [0, 40, 255]]);
         let mut whole = picture;
-        Shade::of(0.5).apply(&mut whole, None);
+        GammaCurve::of(0.5).apply(&mut whole, None);
         assert!(whole.pixels().all(|p| p.0 == [0, 128, 255]));
     }
 
     #[test]
     fn darker_and_lighter_are_equally_likely() {
         let mut rng = random(0, Purpose::ViewA, 0);
-        let middles: Vec<_> = (0..200).map(|_| Shade::random(1.0, &mut rng).0[128]).collect();
+        let middles: Vec<_> = (0..200).map(|_| GammaCurve::random(1.0, &mut rng).0[128]).collect();
         // 128 at γ = 2 and at γ = ½.
         assert!(middles.iter().all(|v| (64..=181).contains(v)), "{middles:?}");
         let darker = middles.iter().filter(|&&v| v < 128).count();

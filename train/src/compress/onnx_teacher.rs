@@ -53,27 +53,27 @@ impl OnnxTeacher {
 
     /// Translates the images of its domain that are not translated yet; returns their folder, relative to
     /// the run's. `short` is the short side in pixels for files without `cyclegan.size`.
-    pub fn paint(&mut self, run: &RunFolder, domain: &Domain, short: u32) -> Result<PathBuf> {
+    pub fn generate(&mut self, run: &RunFolder, domain: &Domain, short: u32) -> Result<PathBuf> {
         let folder = Path::new("teacher").join(self.folder_name(short)?);
         let into = run.join(&folder);
         let missing: Vec<_> = (domain.images.iter())
-            .map(|image| (image, domain.painting(&into, image)))
-            .filter(|(_, painting)| !painting.is_file())
+            .map(|image| (image, domain.output(&into, image)))
+            .filter(|(_, output)| !output.is_file())
             .collect();
         let bar = progress::bar(missing.len(), "{msg} {bar:30} {pos}/{len} eta {eta}");
         let bar = bar.with_message(format!("{} of the teacher", self.direction));
         let mut skipped = 0;
-        for (image, painting) in &missing {
+        for (image, output) in &missing {
             // The loader reports and skips images that cannot be read.
             match decode::rgb(image) {
                 Ok(picture) => {
                     let view = self.view(picture.dimensions(), short);
                     let x = pixels::to_tensor(&view.of_rgb(&picture));
-                    let painted = self.onnx.paint(&x);
-                    let painted = painted.with_context(|| {
+                    let generated = self.onnx.generate(&x);
+                    let generated = generated.with_context(|| {
                         format!("{} on {}", self.path.display(), image.display())
                     })?;
-                    samples::write(&pixels::to_picture(&painted.image), painting)?;
+                    samples::write(&pixels::to_picture(&generated.image), output)?;
                 }
                 Err(_) => skipped += 1,
             }
@@ -103,7 +103,7 @@ impl OnnxTeacher {
         let (width, height) = (f64::from(size.0), f64::from(size.1));
         View {
             rect: [0.0, 0.0, width, height],
-            size: painted_size(&self.onnx.about, size, short),
+            size: generated_size(&self.onnx.about, size, short),
             flip: false,
         }
     }
@@ -111,7 +111,7 @@ impl OnnxTeacher {
 
 /// Width and height at which a teacher translates an image of `(width, height)`, pixels: its fixed size,
 /// else by the short side that it was trained for, else by `short` or the image's own if that is less.
-fn painted_size(about: &Generator, (width, height): (u32, u32), short: u32) -> (u32, u32) {
+fn generated_size(about: &Generator, (width, height): (u32, u32), short: u32) -> (u32, u32) {
     let own = width.min(height);
     let short = about.metadata.size.unwrap_or(short.min(own));
     let scale = f64::from(short) / f64::from(own);
@@ -145,16 +145,16 @@ mod tests {
     }
 
     #[test]
-    fn a_teacher_paints_at_its_own_size() {
+    fn a_teacher_generates_at_its_own_size() {
         let dynamic = |size| about(size, Dim::Dynamic);
         for (about, expected) in [
             (dynamic(Some(256)), (512, 256)),
             (dynamic(None), (572, 288)),
             (about(Some(256), Dim::Fixed(128)), (128, 128)),
         ] {
-            assert_eq!(painted_size(&about, (1000, 500), 286), expected);
+            assert_eq!(generated_size(&about, (1000, 500), 286), expected);
         }
         // A small picture is not blown up where nothing asks for it.
-        assert_eq!(painted_size(&dynamic(None), (100, 120), 286), (100, 120));
+        assert_eq!(generated_size(&dynamic(None), (100, 120), 286), (100, 120));
     }
 }

@@ -10,12 +10,12 @@ use crate::{
         init::InitType,
         params::{Layout, Params},
     },
-    peers::Peers,
+    ranks::Ranks,
 };
 
 /// A network's weights, optimiser and moving average.
 #[derive(Debug)]
-pub struct Player {
+pub struct NetworkState {
     /// The weights.
     pub params: Params,
     /// Its optimiser.
@@ -42,7 +42,7 @@ pub struct Average {
 /// (StyleGAN2-ADA, arXiv 2006.06676, its `ema_rampup`).
 const RAMP_UP: f64 = 0.05;
 
-impl Player {
+impl NetworkState {
     /// New values from libtorch's random state.
     pub fn new(layout: &Layout, init: InitType, gain: f64, beta1: f64, device: Device) -> Self {
         let params = Params::new(layout, init, gain, device);
@@ -79,10 +79,10 @@ impl Player {
         }
     }
 
-    /// One update, given the gradient as a flat vector, of which the mean over all peers is taken.
+    /// One update, given the gradient as a flat vector, of which the mean over all ranks is taken.
     /// The learning rate rises to `lr` over the first `warmup` updates of this network.
-    pub fn update(&mut self, gradient: Tensor, lr: f64, warmup: u64, peers: &Peers) {
-        let gradient = no_grad(|| peers.mean(gradient));
+    pub fn update(&mut self, gradient: Tensor, lr: f64, warmup: u64, ranks: &Ranks) {
+        let gradient = no_grad(|| ranks.mean(gradient));
         let lr = lr * warm_up(self.adam.t, warmup);
         self.adam.step(self.params.flat(), &gradient, lr);
     }
@@ -114,29 +114,29 @@ mod tests {
     use super::*;
     use crate::net::params::Start;
 
-    fn player() -> Player {
+    fn state() -> NetworkState {
         let mut layout = Layout::default();
         layout.add("w".into(), &[1], Start::Constant(2.0));
-        Player::new(&layout, InitType::Normal, 0.02, 0.5, Device::Cpu).with_ema()
+        NetworkState::new(&layout, InitType::Normal, 0.02, 0.5, Device::Cpu).with_ema()
     }
 
-    fn learn(player: &mut Player, average: Average) -> f64 {
-        player.update(Tensor::ones([1], FLOAT_CPU), 0.1, 0, &Peers::default());
-        player.average(average);
-        player.params.flat().double_value(&[0])
+    fn learn(state: &mut NetworkState, average: Average) -> f64 {
+        state.update(Tensor::ones([1], FLOAT_CPU), 0.1, 0, &Ranks::default());
+        state.average(average);
+        state.params.flat().double_value(&[0])
     }
 
     #[test]
     fn the_average_of_random_values_follows_fast_at_first() {
-        let mut player = player();
+        let mut state = state();
         let mut expected = 2.0;
         for t in 1..=80 {
             let average = Average { half_life: 3.0, images: 1.0, seen: f64::from(t) };
-            let value = learn(&mut player, average);
+            let value = learn(&mut state, average);
             // 0.05·t is below 3 up to t = 59.
             let decay = 0.5f64.powf(1.0 / (0.05 * f64::from(t)).min(3.0));
             expected = decay * expected + (1.0 - decay) * value;
-            assert!((player.shown().flat().double_value(&[0]) - expected).abs() < 1e-4, "{t}");
+            assert!((state.shown().flat().double_value(&[0]) - expected).abs() < 1e-4, "{t}");
         }
     }
 
@@ -144,18 +144,18 @@ mod tests {
     #[test]
     fn the_average_keeps_imported_values_by_its_half_life_in_images() {
         for batch in [1, 5] {
-            let mut player = player();
-            player.restart_average();
+            let mut state = state();
+            state.restart_average();
             let average = Average { half_life: 10.0, images: f64::from(batch), seen: 1.0 };
             let (mut old, mut rest) = (1.0, 0.0);
             for _ in 0..10 / batch {
-                let value = learn(&mut player, average);
+                let value = learn(&mut state, average);
                 let decay = 0.5f64.powf(f64::from(batch) / 10.0);
                 old *= decay;
                 rest = decay * rest + (1.0 - decay) * value;
             }
             assert!((old - 0.5f64).abs() < 1e-9);
-            let found = player.shown().flat().double_value(&[0]);
+            let found = state.shown().flat().double_value(&[0]);
             assert!((found - (0.5 * 2.0 + rest)).abs() < 1e-5, "{batch}: {found}");
         }
     }
@@ -163,11 +163,11 @@ mod tests {
     /// A generator that waits for its discriminator warms up when its turn comes.
     #[test]
     fn the_learning_rate_warms_up_by_a_networks_own_updates() {
-        let mut player = player();
+        let mut state = state();
         let mut last = 2.0;
         for part in [0.25, 0.5, 0.75, 1.0, 1.0] {
-            player.update(Tensor::ones([1], FLOAT_CPU), 0.1, 4, &Peers::default());
-            let value = player.params.flat().double_value(&[0]);
+            state.update(Tensor::ones([1], FLOAT_CPU), 0.1, 4, &Ranks::default());
+            let value = state.params.flat().double_value(&[0]);
             // With a gradient that stays the same Adam goes as far as the learning rate says.
             assert!((last - value - 0.1 * part).abs() < 1e-4, "{part}: {}", last - value);
             last = value;

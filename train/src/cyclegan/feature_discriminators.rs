@@ -9,7 +9,7 @@ use std::{fs, path::Path};
 use anyhow::{Context, Result, ensure};
 use tch::{Device, Kind, Tensor, no_grad};
 
-use super::{judge::View, player::Player};
+use super::{discriminator_step::DiscriminatorInput, network_state::NetworkState};
 use crate::{
     eval,
     loss::{
@@ -32,22 +32,22 @@ const SLOPE: f64 = 0.2;
 
 /// The pretrained network and the heads of both directions.
 #[derive(Debug)]
-pub struct FeatureJudge {
+pub struct FeatureDiscriminators {
     frozen: Frozen,
     /// One per depth.
     heads: Vec<Vec<Layer>>,
     /// Their values, for what G and what F makes.
-    pub players: [Player; 2],
+    pub states: [NetworkState; 2],
 }
 
-impl FeatureJudge {
+impl FeatureDiscriminators {
     /// New heads on the network in `path`. Fails if it does not accept the run's crops, and for the network
     /// of `eval`, whose scores would then measure the training objective.
     pub fn new(path: &Path, options: &TrainOptions, device: Device) -> Result<Self> {
         let own = fs::read(path).with_context(|| path.display().to_string())?;
-        let judge = options.val_features.clone().or_else(|| eval::usual_network().ok());
+        let scorer = options.val_features.clone().or_else(|| eval::usual_network().ok());
         ensure!(
-            judge.and_then(|judge| fs::read(judge).ok()).is_none_or(|judge| judge != own),
+            scorer.and_then(|scorer| fs::read(scorer).ok()).is_none_or(|scorer| scorer != own),
             "--d-features {}: `eval` scores with this network, expected another one",
             path.display()
         );
@@ -56,14 +56,19 @@ impl FeatureJudge {
         let crop = Tensor::zeros([1, 3, side, side], (Kind::Float, device));
         no_grad(|| frozen.features(&crop)).with_context(|| path.display().to_string())?;
         let (heads, layout) = heads(&frozen.channels);
-        let player = || Player::new(&layout, InitType::Kaiming, 1.0, options.beta1, device);
-        let players = [player(), player()];
-        Ok(Self { frozen, heads, players })
+        let state = || NetworkState::new(&layout, InitType::Kaiming, 1.0, options.beta1, device);
+        let states = [state(), state()];
+        Ok(Self { frozen, heads, states })
     }
 
     /// The adversarial loss of generator `i` for what its discriminator sees: −E[D(fake)].
-    pub(super) fn adversarial(&self, i: usize, view: &View, augmentation: &Augmentation) -> Tensor {
-        let weights = self.players[i].params.weights(Kind::Float);
+    pub(super) fn adversarial(
+        &self,
+        i: usize,
+        view: &DiscriminatorInput,
+        augmentation: &Augmentation,
+    ) -> Tensor {
+        let weights = self.states[i].params.weights(Kind::Float);
         self.loss(&weights, view, augmentation, |scores| -scores)
     }
 
@@ -72,10 +77,10 @@ impl FeatureJudge {
     pub(super) fn learnt(
         &self,
         i: usize,
-        views: [&View; 2],
+        views: [&DiscriminatorInput; 2],
         augmentations: &[Augmentation; 2],
     ) -> (Tensor, Tensor) {
-        let params = &self.players[i].params;
+        let params = &self.states[i].params;
         let weights = params.weights(Kind::Float);
         let [real, fake] = views;
         let loss = self.loss(&weights, real, &augmentations[0], |scores| (-scores + 1.0).relu())
@@ -88,12 +93,12 @@ impl FeatureJudge {
     fn loss(
         &self,
         weights: &Weights,
-        view: &View,
+        view: &DiscriminatorInput,
         augmentation: &Augmentation,
         of: fn(&Tensor) -> Tensor,
     ) -> Tensor {
         let (input, mask) = augmented(view, augmentation);
-        let features = self.frozen.features(&input).expect("it has looked at such a picture");
+        let features = self.frozen.features(&input).expect("`new` ran the network on such a crop");
         let losses = self.heads.iter().zip(&features).map(|(head, features)| {
             let scores = forward(head, weights, features, true);
             let counted = mask.as_ref().map(|mask| patch_weights(mask, &scores));
@@ -104,7 +109,7 @@ impl FeatureJudge {
 }
 
 /// What is seen, with its mask; what the mask leaves out stays 0.
-fn augmented(view: &View, augmentation: &Augmentation) -> (Tensor, Option<Tensor>) {
+fn augmented(view: &DiscriminatorInput, augmentation: &Augmentation) -> (Tensor, Option<Tensor>) {
     let input = augmentation.colour(&view.input.to_kind(Kind::Float));
     match &view.mask {
         Some(mask) => (augmentation.place(&(input * mask)), Some(augmentation.place(mask))),

@@ -57,8 +57,8 @@ impl Launch {
     }
 
     /// This process among the ranks.
-    pub fn peers(&self) -> Peers {
-        Peers {
+    pub fn ranks(&self) -> Ranks {
+        Ranks {
             #[cfg(feature = "mpi")]
             world: self.universe.as_ref().map(Universe::world),
         }
@@ -78,12 +78,12 @@ impl Launch {
 
 /// This process among the ranks.
 #[derive(Default)]
-pub struct Peers {
+pub struct Ranks {
     #[cfg(feature = "mpi")]
     world: Option<SimpleCommunicator>,
 }
 
-impl Peers {
+impl Ranks {
     /// The rank, from 0; rank 0 writes the files.
     pub fn rank(&self) -> usize {
         #[cfg(feature = "mpi")]
@@ -137,8 +137,8 @@ impl Peers {
     }
 }
 
-impl std::fmt::Debug for Peers {
+impl std::fmt::Debug for Ranks {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Peers({} of {})", self.rank(), self.count())
+        write!(f, "Ranks({} of {})", self.rank(), self.count())
     }
 }

@@ -25,14 +25,14 @@ use crate::{
 
 /// The input of a discriminator.
 #[derive(Debug)]
-pub(super) struct View {
+pub(super) struct DiscriminatorInput {
     /// N×C×H×W.
     pub(super) input: Tensor,
     /// N×1×H×W in [0, 1], the part that counts; `None` for all of it.
     pub(super) mask: Option<Tensor>,
 }
 
-impl View {
+impl DiscriminatorInput {
     /// What a discriminator sees of `image`, which lies on the pictures of `place`: with pairs also
     /// the pictures of `source` that it was or might have been made from.
     pub(super) fn of(
@@ -71,7 +71,7 @@ impl View {
         }
     }
 
-    /// The inverse of [`View::stacked`].
+    /// The inverse of [`DiscriminatorInput::stacked`].
     fn unstacked(&self, stacked: &Tensor) -> Self {
         let channels = self.input.size()[1];
         let mask = self.mask.as_ref().map(|_| stacked.narrow(1, channels, 1));
@@ -80,16 +80,16 @@ impl View {
 }
 
 /// The discriminator input for generated images.
-pub(super) struct Judged {
+pub(super) struct Scored {
     /// Detached from the generator's graph.
-    view: View,
+    view: DiscriminatorInput,
     /// The discriminator's scores of them, if computed, attached to its graph.
     scores: Option<Tensor>,
 }
 
-impl Judged {
+impl Scored {
     /// Images without scores.
-    pub(super) fn unseen(view: &View) -> Self {
+    pub(super) fn unseen(view: &DiscriminatorInput) -> Self {
         Self { view: view.detach(), scores: None }
     }
 
@@ -104,30 +104,30 @@ impl Judged {
 
 impl CycleGan {
     /// Updates the discriminators, each on the real images of its domain and on those that it has
-    /// judged, or older ones out of the pool.
+    /// scored, or older ones out of the pool.
     pub(super) fn discriminator_step(
         &mut self,
         batches: &[Batch; 2],
-        judged: [Option<Judged>; 2],
+        scored: [Option<Scored>; 2],
         options: &TrainOptions,
         lr: f64,
         losses: &mut Losses,
     ) {
         let mut rng = random(options.seed, Purpose::Pool, self.images);
-        let [of_g, of_f] = judged;
+        let [of_g, of_f] = scored;
         let [pool_g, pool_f] = &mut self.pools;
         let shown = [
-            of_g.map(|judged| judged.or_older(pool_g, &mut rng)),
-            of_f.map(|judged| judged.or_older(pool_f, &mut rng)),
+            of_g.map(|scored| scored.or_older(pool_g, &mut rng)),
+            of_f.map(|scored| scored.or_older(pool_f, &mut rng)),
         ];
-        let views = shown.each_ref().map(|judged| judged.as_ref().map(|judged| &judged.view));
-        self.feature_judge_step(batches, views, options, lr, losses);
+        let views = shown.each_ref().map(|scored| scored.as_ref().map(|scored| &scored.view));
+        self.feature_discriminator_step(batches, views, options, lr, losses);
         let iteration = Iteration { model: self, batches, options };
         let learnt = iteration.both(shown, Iteration::discriminator_gradient);
         for (i, learnt) in learnt.into_iter().enumerate() {
             let Some((gradient, told)) = learnt else { continue };
             let discriminator = &mut self.discriminators[i];
-            discriminator.update(gradient, lr, options.warmup, &self.peers);
+            discriminator.update(gradient, lr, options.warmup, &self.ranks);
             discriminator.params.iterate_power();
             losses.extend(told);
         }
@@ -136,27 +136,27 @@ impl CycleGan {
 
 impl CycleGan {
     /// Updates the discriminators on frozen features, if there are any, on what those of pictures see.
-    fn feature_judge_step(
+    fn feature_discriminator_step(
         &mut self,
         batches: &[Batch; 2],
-        fake: [Option<&View>; 2],
+        fake: [Option<&DiscriminatorInput>; 2],
         options: &TrainOptions,
         lr: f64,
         losses: &mut Losses,
     ) {
-        let Some(judge) = &mut self.feature_judge else {
+        let Some(discriminators) = &mut self.feature_discriminators else {
             return;
         };
         for (i, fake) in fake.into_iter().enumerate() {
             let Some(fake) = fake else { continue };
             let target = &batches[1 - i];
-            let real = View::of(options, target.real(), target, &batches[i]);
+            let real = DiscriminatorInput::of(options, target.real(), target, &batches[i]);
             let fake = fake.detach();
             let augmentations = [&real, &fake].map(|view| Augmentation::random(&view.input));
-            let (gradient, loss) = judge.learnt(i, [&real, &fake], &augmentations);
-            let player = &mut judge.players[i];
-            player.update(gradient, lr, options.warmup, &self.peers);
-            player.params.iterate_power();
+            let (gradient, loss) = discriminators.learnt(i, [&real, &fake], &augmentations);
+            let state = &mut discriminators.states[i];
+            state.update(gradient, lr, options.warmup, &self.ranks);
+            state.params.iterate_power();
             losses.push((Term::FeatureDiscriminator.name(i), loss));
         }
     }
@@ -166,7 +166,7 @@ impl Iteration<'_> {
     /// The adversarial loss of generator `i` for `view`, as the discriminator of what it makes sees
     /// it. The scores are kept: no other forward pass is needed where the discriminator is then
     /// trained on the same images.
-    pub(super) fn judge(&self, i: usize, view: &View) -> (Judged, Tensor) {
+    pub(super) fn adversarial_loss(&self, i: usize, view: &DiscriminatorInput) -> (Scored, Tensor) {
         let model = self.model;
         let weights = model.discriminators[i].params.weights(model.kind);
         let leaf = view.input.detach().set_requires_grad(true);
@@ -175,19 +175,19 @@ impl Iteration<'_> {
         let loss = self.options.gan_mode().loss(&scores, true, counted.as_ref());
         // The discriminator's weights get no gradient yet.
         let gradient = Tensor::run_backward(&[&loss], &[&leaf], true, false).remove(0);
-        let judged = Judged { view: view.detach(), scores: Some(scores) };
-        (judged, with_gradient(&loss.detach(), &view.input, &gradient))
+        let scored = Scored { view: view.detach(), scores: Some(scores) };
+        (scored, with_gradient(&loss.detach(), &view.input, &gradient))
     }
 
     /// The gradient of the loss of generator `i`'s discriminator in its weights.
     fn discriminator_gradient(
         &self,
         i: usize,
-        Judged { view: fake, scores }: Judged,
+        Scored { view: fake, scores }: Scored,
     ) -> (Tensor, Losses) {
         let Self { model, batches, options } = *self;
         let target = &batches[1 - i];
-        let real = View::of(options, target.real(), target, &batches[i]);
+        let real = DiscriminatorInput::of(options, target.real(), target, &batches[i]);
         let params = &model.discriminators[i].params;
         let weights = params.weights(model.kind);
         let score = |x: &Tensor| model.discriminator.forward(&weights, x, model.kind);
@@ -260,8 +260,8 @@ mod tests {
         noise(seed, &[1, 3, 64, 64])
     }
 
-    fn whole(input: Tensor) -> View {
-        View { input, mask: None }
+    fn whole(input: Tensor) -> DiscriminatorInput {
+        DiscriminatorInput { input, mask: None }
     }
 
     fn batches() -> [Batch; 2] {
@@ -276,14 +276,14 @@ mod tests {
     fn a_generator_is_told_the_discriminators_gradient() {
         let options = options();
         let model = CycleGan::new(&options, Device::Cpu).unwrap();
-        let painted = image(1).set_requires_grad(true);
+        let generated = image(1).set_requires_grad(true);
         let batches = batches();
         let iteration = Iteration { model: &model, batches: &batches, options: &options };
-        let (_, loss) = iteration.judge(0, &whole(painted.shallow_clone()));
+        let (_, loss) = iteration.adversarial_loss(0, &whole(generated.shallow_clone()));
         let weights = model.discriminators[0].params.weights(model.kind);
-        let scores = model.discriminator.forward(&weights, &painted, model.kind);
+        let scores = model.discriminator.forward(&weights, &generated, model.kind);
         let expected = options.gan_mode().loss(&scores, true, None);
-        let gradient = |loss| Tensor::run_backward(&[loss], &[&painted], false, false).remove(0);
+        let gradient = |loss| Tensor::run_backward(&[loss], &[&generated], false, false).remove(0);
         assert!((loss.double_value(&[]) - expected.double_value(&[])).abs() < 1e-6);
         let (told, expected) = (gradient(loss), gradient(expected));
         assert!(largest(&expected) > 0.0);
@@ -292,16 +292,16 @@ mod tests {
 
     #[test]
     fn older_images_have_no_scores() {
-        let judged = || Judged { view: whole(image(1)), scores: Some(image(2)) };
+        let scored = || Scored { view: whole(image(1)), scores: Some(image(2)) };
         let (mut pool, mut rng) = (ImagePool::new(1), random(0, Purpose::Pool, 0));
         let mut swapped = 0;
         for _ in 0..20 {
-            let shown = judged().or_older(&mut pool, &mut rng);
+            let shown = scored().or_older(&mut pool, &mut rng);
             assert_eq!(shown.view.input.size(), image(1).size());
             swapped += i32::from(shown.scores.is_none());
         }
         assert!((1..19).contains(&swapped), "{swapped}");
-        assert!(judged().or_older(&mut ImagePool::new(0), &mut rng).scores.is_some());
+        assert!(scored().or_older(&mut ImagePool::new(0), &mut rng).scores.is_some());
     }
 
     /// Whether its scores are kept or computed again, a discriminator learns the same.
@@ -311,11 +311,11 @@ mod tests {
         let model = CycleGan::new(&options, Device::Cpu).unwrap();
         let batches = batches();
         let iteration = Iteration { model: &model, batches: &batches, options: &options };
-        let (judged, _) = iteration.judge(0, &whole(image(1)));
-        assert!(judged.scores.is_some());
-        let unseen = Judged::unseen(&judged.view);
-        let learnt = |judged| iteration.discriminator_gradient(0, judged).0;
-        let (kept, again) = (learnt(judged), learnt(unseen));
+        let (scored, _) = iteration.adversarial_loss(0, &whole(image(1)));
+        assert!(scored.scores.is_some());
+        let unseen = Scored::unseen(&scored.view);
+        let learnt = |scored| iteration.discriminator_gradient(0, scored).0;
+        let (kept, again) = (learnt(scored), learnt(unseen));
         assert!(largest(&again) > 1e-4);
         assert!(largest(&(kept - &again)) < largest(&again) * 1e-4);
     }
@@ -339,7 +339,7 @@ mod tests {
         let model = CycleGan::new(&options, Device::Cpu).unwrap();
         let learnt = |batches: &[Batch; 2]| {
             let iteration = Iteration { model: &model, batches, options: &options };
-            iteration.discriminator_gradient(0, Judged::unseen(&whole(image(1)))).0
+            iteration.discriminator_gradient(0, Scored::unseen(&whole(image(1)))).0
         };
         // The same picture for the discriminator, whatever the generators are shown.
         let of = |seed| Batch { images: image(seed), real: Some(image(5)), ..Batch::default() };
@@ -354,7 +354,7 @@ mod tests {
         let options = foreground();
         let model = CycleGan::new(&options, Device::Cpu).unwrap();
         let batches = [masked(1), masked(2)];
-        let view = View::of(&options, &batches[0].images, &batches[0], &batches[0]);
+        let view = DiscriminatorInput::of(&options, &batches[0].images, &batches[0], &batches[0]);
         let weights = model.discriminators[0].params.weights(model.kind);
         let scores = model.discriminator.forward(&weights, &view.input, model.kind);
         let counted = view.weights(&scores).unwrap();
@@ -363,7 +363,7 @@ mod tests {
         let background = counted.narrow(3, columns / 2, columns - columns / 2);
         assert_eq!(largest(&background), 0.0);
         let iteration = Iteration { model: &model, batches: &batches, options: &options };
-        let loss = iteration.judge(0, &view).1.double_value(&[]);
+        let loss = iteration.adversarial_loss(0, &view).1.double_value(&[]);
         let expected = options.gan_mode().loss(&scores, true, Some(&counted)).double_value(&[]);
         assert!((loss - expected).abs() < 1e-6, "{loss} {expected}");
         let back = view.unstacked(&view.stacked());
