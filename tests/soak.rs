@@ -13,7 +13,7 @@ use std::{
     env,
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     thread,
@@ -40,7 +40,8 @@ const SLACK_KIB: u64 = 8 << 10;
 struct Soak {
     pipeline: gst::Pipeline,
     filter: gst::Element,
-    caps: gst::Element,
+    /// Caps for the next frames.
+    caps: Arc<Mutex<Option<gst::Caps>>>,
     frames: Arc<AtomicU64>,
     models: Vec<PathBuf>,
     random: fastrand::Rng,
@@ -102,13 +103,25 @@ impl Soak {
         gst::init().unwrap();
         gstcyclegan::plugin_register_static().unwrap();
         let pipeline = gst::parse::launch(
-            "videotestsrc pattern=ball ! capsfilter name=caps ! \
+            "videotestsrc name=source pattern=ball ! capsfilter name=caps ! \
              cycleganfilter name=filter inference-size=64 max-in-flight=2 ! fakesink name=sink",
         );
         let pipeline: gst::Pipeline = pipeline.unwrap().downcast().unwrap();
-        let [filter, caps, sink] = ["filter", "caps", "sink"].map(|n| pipeline.by_name(n).unwrap());
+        let [source, filter, capsfilter, sink] =
+            ["source", "filter", "caps", "sink"].map(|n| pipeline.by_name(n).unwrap());
         filter.set_property("model", models[0].to_str().unwrap());
-        caps.set_property("caps", "video/x-raw,width=320,height=240".parse::<gst::Caps>().unwrap());
+        let first = "video/x-raw,width=320,height=240".parse::<gst::Caps>().unwrap();
+        capsfilter.set_property("caps", first);
+        let caps = Arc::new(Mutex::new(None::<gst::Caps>));
+        let next = caps.clone();
+        // In the streaming thread: if a capsfilter gets other caps between the source's choice and the
+        // CAPS event, the source stops with not-negotiated.
+        source.static_pad("src").unwrap().add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+            if let Some(caps) = next.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                capsfilter.set_property("caps", caps);
+            }
+            gst::PadProbeReturn::Ok
+        });
         let frames = Arc::new(AtomicU64::new(0));
         let count = frames.clone();
         sink.static_pad("sink").unwrap().add_probe(gst::PadProbeType::BUFFER, move |_, _| {
@@ -156,7 +169,8 @@ impl Soak {
                     .unwrap();
                 let (width, height) = (self.random.u32(16..800), self.random.u32(16..600));
                 let caps = format!("video/x-raw,format={format},width={width},height={height}");
-                self.caps.set_property("caps", caps.parse::<gst::Caps>().unwrap());
+                let mut next = self.caps.lock().unwrap_or_else(PoisonError::into_inner);
+                *next = Some(caps.parse().unwrap());
             }
             "direction" => self.set("direction", &["forward", "reverse"]),
             "size" => self.set("inference-size", &["32", "48", "64"]),
@@ -177,7 +191,8 @@ impl Soak {
             }
             "event" => {
                 let tags = gst::event::Tag::new(gst::TagList::new());
-                self.caps.static_pad("src").unwrap().push_event(tags);
+                let capsfilter = self.pipeline.by_name("caps").unwrap();
+                capsfilter.static_pad("src").unwrap().push_event(tags);
             }
             "pause" => {
                 self.pipeline.set_state(gst::State::Paused).unwrap();
