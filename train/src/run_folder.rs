@@ -74,6 +74,14 @@ impl Config {
         Self { data, init_from: None, train, distill: None, stages: Vec::new(), export: None }
     }
 
+    /// Whether G (0) or F (1) is trained, in any stage.
+    pub fn trains(&self, i: usize) -> bool {
+        match self.stages.as_slice() {
+            [] => self.train.trains(i),
+            stages => stages.iter().any(|stage| stage.train.trains(i)),
+        }
+    }
+
     /// The current stage, counted from 0.
     pub fn stage(&self) -> Option<usize> {
         self.stages.iter().rposition(|stage| stage.began.is_some())

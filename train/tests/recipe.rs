@@ -31,6 +31,7 @@ print-freq = 2
 display-freq = 1000
 pool-size = 4
 n-epochs-decay = 0
+warmup = 0
 
 [[stage]]
 name = "first"
@@ -137,6 +138,21 @@ fn the_command_line_stands_above_the_file_and_the_file_may_change() {
     );
     assert!(said.contains("trained 16 iterations, 22 images"), "{said}");
     assert_eq!(rates(10)[0], 1e-5);
+}
+
+/// What an earlier stage has trained is exported too.
+#[test]
+fn a_stage_may_train_one_generator() {
+    let second = "name = \"second\"\nonly = \"g\"\nlambda-a = 0\nlambda-b = 0";
+    let recipe = RECIPE.replace("name = \"second\"", second).replace("\nlambda-a = 2", "");
+    let folder = kitchen(&recipe);
+    run(&["train", "--recipe", text(&folder.path().join("recipe.toml"))]);
+    let metrics = fs::read_to_string(folder.path().join("run/metrics.jsonl")).unwrap();
+    let last = metrics.lines().last().unwrap();
+    assert!(last.contains("\"D_A\"") && !last.contains("\"D_B\""), "{last}");
+    for name in ["G.onnx", "F.onnx", "G.fp16.onnx", "F.fp16.onnx"] {
+        assert!(folder.path().join("run/export").join(name).is_file(), "{name}");
+    }
 }
 
 #[test]
