@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! GStreamer plugin with `cycleganfilter`, which translates video with CycleGAN generators.
+//! The GStreamer plugin with the element `cycleganfilter`, which translates video with CycleGAN
+//! generators.
 //!
-//! The element uses the crates `cyclegan-runtime`, which runs ONNX generators, and `cyclegan-frame`,
-//! which knows pixels; neither of those knows the element.
+//! The element is built on two crates that do not depend on it: `cyclegan-runtime` runs ONNX
+//! generators, `cyclegan-frame` converts pixels.
 //!
-//! An application that links the plugin instead of installing it calls [`plugin_register_static`],
-//! which is all that this library exports.
+//! An application that links the plugin statically calls [`plugin_register_static`], the only item
+//! that this library exports.
 
 mod cycleganfilter;
 #[allow(missing_docs, reason = "plugin_define! declares public items")]

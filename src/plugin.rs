@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What GStreamer finds in the library.
+//! The plugin's entry point.
 
 use std::path::Path;
 

@@ -1,49 +1,49 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The queue of the element: frames and events, and what its stages do with them.
+//! The element's queue of frames and events, and its stages.
 
 use super::{
     job::Job,
     queue::{Queue, Stages},
 };
 
-/// What goes through the queue.
+/// An item of the queue.
 pub enum Item {
-    /// A frame that is worked on.
+    /// A frame to process.
     Frame(Box<Job>),
-    /// A frame that goes out itself, or that is ready to.
+    /// A finished output buffer, or an input buffer that passes through.
     Output(gst::Buffer),
-    /// A serialised event, in its place among the frames.
+    /// A serialised event, which keeps its place among the frames.
     Event(gst::Event),
 }
 
-/// Where frames come out. Its methods take no lock that anybody holds while waiting for the queue,
-/// and no pad's stream lock but that of the pad that is pushed to.
+/// The end of the queue. Its methods must not take a lock that another thread holds while it waits
+/// for the queue, nor any stream lock but that of the pad that they push to.
 pub trait Outlet: Send + Sync + 'static {
-    /// Makes the output of the frame whose turn it is.
+    /// Makes the output of a frame. Frames arrive in order.
     fn finish(&self, job: Job) -> Result<gst::Buffer, gst::FlowError>;
 
-    /// Counts a frame that goes out itself.
+    /// Counts a buffer that passes through.
     fn count_passed(&self);
 
     /// Pushes a frame downstream.
     fn push(&self, buffer: gst::Buffer) -> Result<(), gst::FlowError>;
 
-    /// Pushes an event downstream. What becomes of it there is no failure of the stream.
+    /// Pushes an event downstream. An event that downstream does not handle is not an error.
     fn push_event(&self, event: gst::Event);
 
     /// Reports that a stage panicked.
     fn panicked(&self);
 }
 
-/// The stages in front of an outlet.
+/// The stages before an outlet.
 pub struct FrameStages(Box<dyn Outlet>);
 
 /// The frames and events between the sink pad and the source pad.
 pub type FrameQueue = Queue<FrameStages>;
 
 impl FrameStages {
-    /// Stages whose frames come out at `outlet`.
+    /// Stages that push to `outlet`.
     pub fn new(outlet: impl Outlet) -> Self {
         Self(Box::new(outlet))
     }
@@ -77,7 +77,7 @@ impl Stages for FrameStages {
                 self.0.push_event(event);
                 Ok(())
             }
-            // None is left that is not finished.
+            // `finish` has replaced every frame by its output.
             Item::Frame(_) => Err(gst::FlowError::Error),
         }
     }

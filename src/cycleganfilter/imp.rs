@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The element as GObject sees it: its properties.
+//! The element's properties.
 
 mod allocation;
 mod element;
@@ -24,115 +24,120 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
         "cycleganfilter",
         gst::DebugColorFlags::empty(),
-        Some("CycleGAN picture translation"),
+        Some("CycleGAN video translation"),
     )
 });
 
-/// The element's private side. Neither lock is taken while the other is held.
+/// The element's private data. Neither lock is taken while the other is held.
 #[derive(Default, glib::Properties)]
 #[properties(wrapper_type = super::CycleGanFilter)]
 pub struct CycleGanFilter {
     #[property(name = "model", type = Option<String>, get, set = Self::set_model, member = model,
         default = Some(Settings::MODEL), mutable_playing, nick = "Model",
         blurb = "The generator: an ONNX file, a folder with G.onnx and F.onnx, or the name of such a \
-                 folder on the search path (CYCLEGAN_MODEL_PATH, the user's data folder, the \
-                 install's data folder). While playing a new one is loaded in the background")]
+                 folder on the search path (CYCLEGAN_MODEL_PATH, then the data folders of the user \
+                 and of the installation). If set while playing, the model is loaded in the \
+                 background")]
     #[property(name = "direction", type = Direction, get, set, member = direction,
         mutable_playing, nick = "Direction",
-        blurb = "Which generator of the pair translates. One that is prepared takes over with the \
-                 next frame, else it is prepared in the background first",
+        blurb = "Which generator of the pair to use. A change while playing takes effect on the next \
+                 frame if the generator is loaded; otherwise it is first loaded in the background",
         builder(Direction::default()))]
     #[property(name = "preload", type = bool, get, set, member = preload, default = false,
         mutable_playing, nick = "Preload both directions",
-        blurb = "Prepare the generator of the other direction as well, so that the first change of \
-                 direction needs no time either; takes its memory and time at the start")]
+        blurb = "Also load the generator of the other direction, so that the first change of \
+                 direction takes effect at once; needs its memory, and time at startup")]
     #[property(name = "execution-provider", type = ExecutionProvider, get, set,
         member = execution_provider, mutable_ready,
         nick = "Execution provider",
-        blurb = "What ONNX Runtime runs the generator on. auto takes the first that really works; \
-                 one that is named either works or is an error",
+        blurb = "Execution provider of ONNX Runtime. auto selects the fastest one that works; it is \
+                 an error if any other value cannot run, see allow-fallback",
         builder(ExecutionProvider::default()))]
     #[property(name = "allow-fallback", type = bool, get, set, member = allow_fallback,
         default = false, mutable_ready, nick = "Allow fallback",
-        blurb = "Let the CPU step in, with a warning, for a named provider that cannot run")]
+        blurb = "If the selected execution provider cannot run, post a warning and use the CPU")]
     #[property(name = "device-id", type = i32, get, set, member = device_id, minimum = 0,
-        default = 0, mutable_ready, nick = "Device", blurb = "Which GPU, where there are several")]
+        default = 0, mutable_ready, nick = "Device", blurb = "Number of the GPU to use, if there are several")]
     #[property(name = "threads", type = u32, get, set, member = threads, maximum = 1024,
         default = 0, mutable_ready, nick = "Threads",
-        blurb = "Threads for the generator and for conversion, 0 for as many as there are cores")]
+        blurb = "Number of threads for the generator and for conversion, 0 for one per core")]
     #[property(name = "precision", type = Precision, get, set, member = precision,
         mutable_ready, nick = "Precision",
-        blurb = "Which variant of a pair is loaded; a single file is taken as it is",
+        blurb = "Which variant of a pair to load; ignored if the model is a single file",
         builder(Precision::default()))]
     #[property(name = "cache-dir", type = Option<String>, get = Self::cache_dir, set,
         member = cache_dir, mutable_ready, nick = "Cache folder",
-        blurb = "Where compiled engines are kept; null for the user's cache folder")]
+        blurb = "Folder for compiled engines; null for one in the user's cache folder")]
     #[property(name = "inference-size", type = i32, get, set, member = inference_size,
         minimum = -1, maximum = 8192, default = 0, mutable_playing, nick = "Inference size",
-        blurb = "Short side of the picture that the generator sees, in pixels, the frame's aspect \
-                 kept; 0 for the model's own, -1 for the frame's. Models of a fixed size keep it")]
+        blurb = "Short side of the picture that the generator gets, in pixels; 0 for the size that \
+                 the model was trained for, -1 for the size of the frame. The aspect ratio of the \
+                 frame is kept. Models with a fixed input size ignore it")]
     #[property(name = "upscale", type = Upscale, get, set, member = upscale,
         mutable_playing, nick = "Upscaling",
-        blurb = "How the generator's picture is brought to the frame's size",
+        blurb = "How to bring the generator's output to the size of the frame",
         builder(Upscale::default()))]
     #[property(name = "strength", type = f64, get, set = Self::set_strength, member = strength,
         minimum = 0.0, maximum = 1.0, default = 1.0, mutable_playing, controllable,
         nick = "Strength",
-        blurb = "How much of the translation is mixed in: 0 passes the input, untouched")]
+        blurb = "How much of the translation to mix into the frame; 0 passes frames through unchanged")]
     #[property(name = "smoothing", type = f64, get, set = Self::set_smoothing, member = smoothing,
         minimum = 0.0, maximum = 1.0, default = 0.0, mutable_playing, controllable,
         nick = "Smoothing",
-        blurb = "How much of the last frame's residual is mixed in, moved along with the picture, \
-                 against flicker; starts over at scene cuts, seeks and gaps")]
+        blurb = "How much of the previous frame's motion-compensated residual to mix in, to reduce \
+                 flicker; starts afresh at scene cuts, seeks and gaps")]
     #[property(name = "regions", type = Regions, get, set, member = regions,
         mutable_playing, nick = "Regions",
-        blurb = "What of a frame is translated: all of it, or only the boxes that its \
-                 GstVideoRegionOfInterestMeta and the object detections of its \
-                 GstAnalyticsRelationMeta name, each at the generator's own size. Beyond a quarter \
-                 of a box's size around it nothing is touched. The 16 largest are translated",
+        blurb = "Which part of a frame to translate: all of it, or only the boxes in its \
+                 GstVideoRegionOfInterestMeta and the object detections in its \
+                 GstAnalyticsRelationMeta, each scaled to the generator's own size. The change \
+                 fades out within a quarter of a box's size around it. The 16 largest boxes are \
+                 translated",
         builder(Regions::default()))]
     #[property(name = "region-types", type = gst::Array, get = Self::region_types,
         set = Self::set_region_types, element_spec = &*REGION_TYPE, mutable_playing,
-        nick = "Types of regions",
-        blurb = "Which boxes regions=meta translates, by the names that detectors give to what they \
-                 find; empty for all. Regions of interest that are hints for encoders never count")]
+        nick = "Region types",
+        blurb = "Types of the boxes that regions=meta translates, for example horse; empty for all. \
+                 Regions of interest that are hints for encoders are always ignored")]
     #[property(name = "output", type = Output, get, set, member = output, mutable_ready,
         nick = "Output",
-        blurb = "What goes out: the translated frame, or how much of each pixel the generator has \
-                 repainted, as GRAY8 frames or as the alpha of the translated ones. The mask is one of \
-                 the whole frame, for generators that have an output `mask`",
+        blurb = "What to output: the translated frame, the generator's mask as GRAY8, or the \
+                 translated frame with the mask as its alpha. The mask says how much of each pixel \
+                 the generator changed; mask and alpha need a generator with an output `mask`, and \
+                 translate the whole frame",
         builder(Output::default()))]
     #[property(name = "interval", type = u32, get, set, member = interval, minimum = 1, default = 1,
         mutable_playing, nick = "Interval",
-        blurb = "Translate one of this many frames; those in between take its residual. A new \
-                 model, direction or stream is translated at once")]
+        blurb = "Translate every Nth frame, and apply its residual to the frames in between. The \
+                 first frame of a new model, direction or stream is always translated")]
     #[property(name = "skip-similar", type = f64, get, set = Self::set_skip_similar,
         member = skip_similar, minimum = 0.0, maximum = 255.0, default = 0.0, mutable_playing,
         nick = "Skip similar frames",
-        blurb = "A frame that differs from the last translated one by less than this takes its \
-                 residual: the mean difference, in grey levels, of that block of 16×16 pixels of the \
-                 generator's picture that differs most. 0 translates all")]
+        blurb = "Apply the last residual to a frame that differs from the last translated one by \
+                 less than this, in grey levels: the mean difference of the 16×16 block of the \
+                 generator's input that differs most. 0 translates every frame")]
     #[property(name = "late-frames", type = LateFrames, get, set, member = late_frames,
         mutable_playing, nick = "Late frames",
-        blurb = "What happens to a frame that is too late already when it comes in. In a live \
-                 pipeline set max-in-flight to 2 or more, or put a queue behind the filter, so \
-                 that sinks do not hold it up",
+        blurb = "What to do with a frame that is already late when it arrives. In a live pipeline, \
+                 set max-in-flight to 2 or more or put a queue after the filter, so that a sink \
+                 that waits does not block it",
         builder(LateFrames::default()))]
     #[property(name = "max-in-flight", type = u32, get, set, member = max_in_flight, minimum = 1,
         maximum = 16, default = 1, mutable_ready, nick = "Frames in flight",
-        blurb = "Frames in the generator at once, their order kept: the next is converted and the \
-                 last one composited meanwhile. At 1 each frame is finished before the next comes \
-                 in. Each takes memory for two tensors and two frames; in a live pipeline more \
-                 frames wait for the time at which the sink shows them, at most 256 MiB")]
+        blurb = "Number of frames to process in parallel: one is in the generator while the next is \
+                 converted and the previous one composited. With 1, each frame is finished before \
+                 the next is accepted. Each takes memory for two tensors and two frames. In a live \
+                 pipeline, up to 256 MiB of finished frames also wait for the sink")]
     #[property(name = "stats-interval", type = u32, get, set, member = stats_interval, default = 0,
         mutable_playing, nick = "Statistics interval",
-        blurb = "Milliseconds between two element messages with `stats`, 0 for none")]
+        blurb = "Interval between element messages with `stats`, in milliseconds; 0 for none")]
     settings: Mutex<Settings>,
     #[property(name = "active-model", type = Option<String>, get = Self::active_model,
-        nick = "Active model", blurb = "The file of the generator that runs now; null before READY")]
+        nick = "Active model", blurb = "File of the current generator; null before READY")]
     #[property(name = "active-provider", type = Option<String>, get = Self::active_provider,
         nick = "Active provider",
-        blurb = "The provider that runs now, read back from ONNX Runtime; null before READY")]
+        blurb = "Execution provider that runs the generator, as verified by ONNX Runtime; null \
+                 before READY")]
     state: Mutex<State>,
     loader: Loader,
     contexts: gl::Contexts,
@@ -145,13 +150,13 @@ impl ObjectSubclass for CycleGanFilter {
     type ParentType = gst_video::VideoFilter;
 }
 
-/// What the derive cannot know: a property of a boxed type.
+/// The derive macro does not support properties of a boxed type.
 static STATS: LazyLock<glib::ParamSpec> = LazyLock::new(|| {
     glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
         .nick("Statistics")
         .blurb(
-            "Counters since the element started, and times of the last 128 translated frames; the \
-             total is from a frame's coming in to its being ready to go out",
+            "Counters since the element started, and times over the last 128 translated frames; the \
+             total time is from a frame's arrival until its output is ready",
         )
         .read_only()
         .build()
@@ -180,12 +185,12 @@ impl ObjectImpl for CycleGanFilter {
 
     fn constructed(&self) {
         self.parent_constructed();
-        // The element drops late frames itself, see `late-frames`.
+        // The element handles late frames itself, see `late-frames`.
         self.obj().set_qos(false);
         self.explain_interlacing();
     }
 
-    /// Called once for all that one `g_object_set` sets, so it is judged together.
+    /// Called once for all properties of one `g_object_set`, so that they take effect together.
     fn dispatch_properties_changed(&self, properties: &[glib::ParamSpec]) {
         self.parent_dispatch_properties_changed(properties);
         let has_changed = |names: &[&str]| properties.iter().any(|p| names.contains(&p.name()));
@@ -202,7 +207,7 @@ impl ObjectImpl for CycleGanFilter {
 static REGION_TYPE: LazyLock<glib::ParamSpec> = LazyLock::new(|| {
     glib::ParamSpecString::builder("region-type")
         .nick("Type")
-        .blurb("The name that a detector gives to what it finds, for example horse")
+        .blurb("Name of a class of a detector, for example horse")
         .build()
 });
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A frame in flight: what each stage does with it, on whatever thread.
+//! A frame in flight, and what each stage does with it.
 
 use std::{
     sync::Arc,
@@ -18,80 +18,80 @@ use super::{
 use cyclegan_frame::map_writable;
 use cyclegan_runtime::Pair;
 
-/// What is done with a frame.
+/// What to do with a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// The generator translates it.
+    /// Translate it.
     Translate,
-    /// It goes out as it came in.
+    /// Pass it through unchanged.
     Pass,
-    /// It is late and gets the last residual.
+    /// Apply the last residual, because the frame is late.
     Hold,
-    /// It gets the last residual by choice.
+    /// Apply the last residual, because of `interval` or `skip-similar`.
     Skip,
 }
 
 /// What was done with a frame.
 #[derive(Clone, Copy, Debug)]
 pub enum FrameResult {
-    /// It went through the generator.
+    /// It was translated.
     Translated(Times),
     /// It was late and got the last residual.
     Held,
     /// It got the last residual by choice.
     Skipped,
-    /// It goes out as it came in.
+    /// It passes through unchanged.
     Passed,
 }
 
 /// A frame in flight.
 pub struct Job {
-    /// The frame that came in, mapped until its output is made.
+    /// The input frame, mapped until its output is made.
     input: Frame,
-    /// Where the result goes.
+    /// The output buffer.
     output: gst::Buffer,
     work_on: Work,
-    /// The frame's tensors, from preprocessing until they have been used.
+    /// The frame's tensors, from preprocessing until the residual is computed.
     request: Option<Request>,
-    /// How long the stages have worked on it.
+    /// Processing time so far.
     work: Duration,
-    /// The error is boxed, for a job is allocated for each frame.
+    /// The inference time. The error is boxed to keep the job small, as one is allocated per frame.
     inference: Result<Duration, Box<TranslateError>>,
 }
 
-/// What a frame is worked on with.
+/// What to do with a frame, and with what.
 pub struct Work {
     /// The model.
     pub pair: Arc<Pair>,
     /// The generator of the direction that was set when the frame came in.
     pub translator: Arc<Translator>,
-    /// The properties when the frame came in.
+    /// The properties when the frame arrived.
     pub settings: PerFrame,
-    /// What is done with the frame.
+    /// What to do with the frame.
     pub action: Action,
-    /// What the frames before have to do with it.
+    /// How it relates to the previous frames.
     pub continuity: Continuity,
-    /// Whether it may take the residual of the last translated frame if it is similar.
+    /// Whether it may use the residual of the last translated frame if it is similar.
     pub may_skip: bool,
-    /// When the frame came in.
+    /// When the frame arrived.
     pub arrived: Instant,
-    /// The model that translated the frames before, if this is the first of another.
+    /// The model of the previous frames, if this is the first frame of a new model.
     pub retired: Option<Retired>,
 }
 
 impl Job {
-    /// A frame whose output is to be written to `output`.
+    /// A frame whose output goes to `output`.
     pub fn new(input: Frame, output: gst::Buffer, work_on: Work) -> Self {
         let (work, inference) = (Duration::ZERO, Ok(Duration::ZERO));
         Self { input, output, work_on, request: None, work, inference }
     }
 
-    /// What it is worked on with.
+    /// What to do with the frame, and with what.
     pub fn work(&self) -> &Work {
         &self.work_on
     }
 
-    /// The first stage: the frame's tensor. [`Job::finish`] returns what fails.
+    /// The first stage: fills the tensors. [`Job::finish`] returns an error.
     pub fn prepare(&mut self) {
         if self.work_on.action != Action::Translate {
             return;
@@ -104,8 +104,8 @@ impl Job {
         self.work += start.elapsed();
     }
 
-    /// The second stage: the generator, unless the frame is similar to the last one. [`Job::finish`]
-    /// returns what fails.
+    /// The second stage: runs the generator, unless the frame is similar to the last one.
+    /// [`Job::finish`] returns an error.
     pub fn infer(&mut self) {
         let Some(mut request) = self.request.take() else { return };
         let start = Instant::now();
@@ -122,7 +122,7 @@ impl Job {
         self.work += start.elapsed();
     }
 
-    /// The third stage: the output. The frames come here in their order.
+    /// The third stage: writes the output. Frames arrive in order.
     pub fn finish(&mut self) -> Result<FrameResult, TranslateError> {
         let start = Instant::now();
         let inference = std::mem::replace(&mut self.inference, Ok(Duration::ZERO));
@@ -141,7 +141,7 @@ impl Job {
         })
     }
 
-    /// Has the frame go out as it came in, or with a mask of nothing.
+    /// Writes the frame unchanged, or an empty mask.
     pub fn pass(&mut self) -> Result<(), TranslateError> {
         let translator = &self.work_on.translator;
         let output = self.output.make_mut();
@@ -153,16 +153,16 @@ impl Job {
         lock(translator.postprocess()).pass(&input, &mut output)
     }
 
-    /// The output. Releases everything else: it may wait long for its turn, and sources have few
-    /// buffers.
+    /// Returns the output and releases everything else: the output may wait long in the queue, and
+    /// sources have few buffers.
     pub fn into_output(self) -> gst::Buffer {
         let Self { output, work_on, .. } = self;
-        // The frames of the model before are all done.
+        // All frames of the previous model are finished.
         drop(work_on.retired);
         output
     }
 
-    /// Puts the last residual on the frame. Returns whether there is one.
+    /// Applies the last residual to the frame. Returns whether there is one.
     fn composite(&mut self) -> Result<bool, TranslateError> {
         let translator = &self.work_on.translator;
         let output = self.output.make_mut();
@@ -193,8 +193,8 @@ impl Work {
         Ok(request)
     }
 
-    /// Runs the generator. Returns how long that took; `None` if the frame takes the last residual
-    /// instead.
+    /// Runs the generator. Returns the inference time, or `None` if the frame uses the last
+    /// residual instead.
     fn infer(&self, request: &mut Request) -> Result<Option<Duration>, TranslateError> {
         let PerFrame { upscale, skip_similar, .. } = self.settings;
         let mut last = lock(self.translator.last_seen());
@@ -209,7 +209,7 @@ impl Work {
         Ok(Some(inference))
     }
 
-    /// Takes the residual out of `request`, whose tensors are free for another frame then.
+    /// Computes the residual from `request` and releases its tensors.
     fn update_residual(
         &self,
         request: Option<Request>,

@@ -1,30 +1,30 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Whether a frame is late already when it comes in.
+//! Whether a frame is already late when it arrives.
 
 use gst::{ClockTime, ClockTimeDiff};
 
-/// By how much a frame may miss its time; video sinks show it all the same.
+/// How late a frame may be; video sinks still show it.
 const TOLERANCE: ClockTime = ClockTime::from_mseconds(5);
 
-/// What is known of when frames are wanted. All times are running times.
+/// What is known about deadlines. All times are running times.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Deadlines {
-    /// Whether upstream is live, as the last LATENCY query said.
+    /// Whether upstream is live, from the last LATENCY query.
     is_live: bool,
-    /// The latency of the whole pipeline, as the last LATENCY event said.
+    /// The latency of the whole pipeline, from the last LATENCY event.
     pipeline_latency: Option<ClockTime>,
-    /// Frames before this are late at the sink, as the last QOS event said.
+    /// Frames before this time are late at the sink, from the last QOS event.
     earliest: Option<ClockTime>,
 }
 
 impl Deadlines {
-    /// Remembers whether upstream is live.
+    /// Sets whether upstream is live.
     pub fn set_live(&mut self, is_live: bool) {
         self.is_live = is_live;
     }
 
-    /// The latency of the whole pipeline, where it is known.
+    /// The latency of the whole pipeline, if known.
     pub fn pipeline_latency(&self) -> Option<ClockTime> {
         self.pipeline_latency
     }
@@ -34,13 +34,13 @@ impl Deadlines {
         self.is_live
     }
 
-    /// Remembers the latency that sinks wait.
+    /// Sets the latency of the whole pipeline.
     pub fn set_pipeline_latency(&mut self, latency: ClockTime) {
         self.pipeline_latency = Some(latency);
     }
 
-    /// Handles a QOS event as GstBaseTransform does: the frame of `timestamp` came `jitter`
-    /// too late. In an event of type THROTTLE the jitter is how long no frame is wanted.
+    /// Handles a QOS event as GstBaseTransform does: the frame at `timestamp` was late by `jitter`.
+    /// In a THROTTLE event, `jitter` is how long no frame is wanted.
     pub fn set_qos(&mut self, timestamp: Option<ClockTime>, jitter: ClockTimeDiff) {
         self.earliest = timestamp.map(|timestamp| match u64::try_from(jitter) {
             Ok(jitter) => timestamp + ClockTime::from_nseconds(jitter),
@@ -48,13 +48,13 @@ impl Deadlines {
         });
     }
 
-    /// Forgets QOS events, after a flush or a new segment.
+    /// Discards the last QOS event, after a flush or a new segment.
     pub fn reset(&mut self) {
         self.earliest = None;
     }
 
-    /// Whether the frame of `time` is late: the sink said so, or upstream is live and, translated
-    /// from `now` on for `expected`, it would reach the sink after its latency.
+    /// Whether the frame at `time` is late: by the last QOS event, or because upstream is live and
+    /// a frame that takes `expected` from `now` on would miss its deadline at the sink.
     pub fn is_late(
         &self,
         time: Option<ClockTime>,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Preparing models in the background, so that no frame waits for it: one thread for the element's
-//! life. Models that are not used any more are freed there as well.
+//! Loads and prepares models on a background thread, so that no frame waits for it. The thread
+//! lives as long as the element, and also frees models that are no longer used.
 
 use std::{
     any::Any,
@@ -23,18 +23,18 @@ use super::{
     translator::{TranslateError, Translators},
 };
 
-/// What is to be prepared.
+/// A request to prepare a model.
 #[derive(Clone)]
 pub struct Request {
-    /// Tells this request from others.
+    /// Identifies the request.
     pub id: u64,
     /// What the properties ask for.
     pub wanted: Wanted,
-    /// The model, if it is loaded already.
+    /// The model, if it is already loaded.
     pub pair: Option<Arc<Pair>>,
-    /// What translates now, with the same model.
+    /// The current translators, if they use the same model.
     pub base: Option<Translators>,
-    /// The frames that are negotiated, if they are.
+    /// The negotiated frames, if any.
     pub info: Option<FrameInfo>,
 }
 
@@ -43,26 +43,26 @@ pub struct Request {
 pub struct Prepared {
     /// The model.
     pub pair: Arc<Pair>,
-    /// What it was prepared for.
+    /// What was requested.
     pub wanted: Wanted,
-    /// Its translators, if the request named the frames.
+    /// Its translators, if frames were negotiated.
     pub translators: Option<Translators>,
 }
 
-/// A request that failed.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
     /// The model cannot be loaded.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// The model fails on frames of this size.
+    /// The model fails on the negotiated frames.
     #[error(transparent)]
     Translate(#[from] TranslateError),
-    /// A bug.
-    #[error("loading {0} panicked; it is unusable here")]
+    /// A bug: the load panicked.
+    #[error("loading {0} panicked, which is a bug; please report it")]
     Panicked(String),
-    /// The thread that loads cannot be started.
-    #[error("no thread to load {model} on: {error}")]
+    /// The background thread could not be started.
+    #[error("could not start a thread to load {model}: {error}")]
     NoThread {
         /// The model.
         model: String,
@@ -71,26 +71,26 @@ pub enum PrepareError {
     },
 }
 
-/// What becomes of a request.
+/// The progress of a request.
 pub enum Event {
-    /// It is being prepared.
+    /// Work on it has started.
     Started,
-    /// The generator of a direction comes next.
+    /// The generator of this direction is next.
     Step(Direction),
-    /// It is ready.
+    /// The model is ready.
     Done(Box<Prepared>),
     /// It failed.
     Failed(PrepareError),
 }
 
-/// Where the loader reports what becomes of a request.
+/// Reports the progress of a request.
 pub type Report = Box<dyn Fn(&Request, Event) + Send + Sync>;
 
-/// Prepares what a request asks for, and reports each direction before it begins.
+/// Prepares what a request asks for, and reports each direction before preparing it.
 type Prepare = fn(&Request, &dyn Fn(Direction)) -> Result<Prepared, PrepareError>;
 
-/// The thread, which starts with the first request. A request takes the place of one that waits.
-/// Dropping the loader does not wait for what it does.
+/// The background thread, started by the first request. A new request replaces one that is waiting.
+/// Dropping the loader does not wait for the thread.
 pub struct Loader {
     shared: Arc<Shared>,
     prepare: Prepare,
@@ -100,7 +100,7 @@ pub struct Loader {
 struct Shared {
     is_started: AtomicBool,
     work: Mutex<Work>,
-    /// There is something to do.
+    /// Signals that there is something to do.
     changed: Condvar,
 }
 
@@ -111,7 +111,8 @@ struct Work {
     is_closed: bool,
 }
 
-/// A model that is used no more. Dropping this has the loader free it, since that may take long.
+/// A model that is no longer used. Dropping this lets the loader free the model, which may take a
+/// long time.
 pub struct Retired {
     shared: Arc<Shared>,
     model: Option<Box<dyn Any + Send>>,
@@ -124,7 +125,7 @@ impl Default for Loader {
 }
 
 impl Loader {
-    /// Prepares `request` and reports what becomes of it with the `report` of the first call.
+    /// Prepares `request`. All requests report to the `report` of the first call.
     pub fn request(&self, request: Request, report: impl FnOnce() -> Report) {
         lock(&self.shared.work).request = Some(request);
         if !self.shared.is_started.swap(true, Relaxed) {
@@ -143,13 +144,13 @@ impl Loader {
         self.shared.changed.notify_all();
     }
 
-    /// Forgets a request that waits. One that is under way still reports.
+    /// Drops a waiting request. A request in progress still reports its result.
     pub fn cancel(&self) {
         let waiting = lock(&self.shared.work).request.take();
         drop(waiting);
     }
 
-    /// Has the thread free `model` once the result is dropped.
+    /// Returns a guard; when it is dropped, the thread frees `model`.
     pub fn retire(&self, model: impl Any + Send) -> Retired {
         Retired { shared: self.shared.clone(), model: Some(Box::new(model)) }
     }
@@ -177,7 +178,7 @@ impl Drop for Retired {
 }
 
 fn run(shared: &Shared, report: &(dyn Fn(&Request, Event) + Send + Sync), prepare: Prepare) {
-    // A model whose request was overtaken by one for the same model.
+    // A model whose request was replaced by one for the same model.
     let mut spare: Option<(u64, Arc<Pair>)> = None;
     loop {
         let (request, retired) = {
@@ -213,7 +214,7 @@ fn run(shared: &Shared, report: &(dyn Fn(&Request, Event) + Send + Sync), prepar
     }
 }
 
-/// Loads the model that is `wanted`, with the direction that is wanted or both.
+/// Loads the `wanted` model, with the wanted direction or both.
 pub fn load(wanted: &Wanted) -> Result<Arc<Pair>, LoadError> {
     let Wanted { model, options, direction, preload, .. } = wanted;
     let pair = match preload {
@@ -232,7 +233,7 @@ fn prepare(request: &Request, on_step: &dyn Fn(Direction)) -> Result<Prepared, P
     pair.open(wanted.direction)?;
     let of_frames = |info| Translators::new(pair.clone(), info, wanted, base.as_ref(), on_step);
     let translators = info.as_ref().map(of_frames).transpose()?;
-    // Another one if the provider fails on such frames.
+    // A different one if the provider fails on these frames.
     let pair = translators.as_ref().map_or(pair, |translators| translators.pair.clone());
     Ok(Prepared { pair, wanted: wanted.clone(), translators })
 }
@@ -253,7 +254,7 @@ mod tests {
         Request { id, wanted, pair: None, base: None, info: None }
     }
 
-    /// Panics, sleeps or fails as the model's name says.
+    /// Panics, sleeps or fails, depending on the name of the model.
     fn pretend(request: &Request, _: &dyn Fn(Direction)) -> Result<Prepared, PrepareError> {
         let model = request.wanted.model.clone();
         match model.as_str() {
@@ -264,7 +265,7 @@ mod tests {
         Err(PrepareError::Load(LoadError::NotFound { model, searched: Vec::new() }))
     }
 
-    /// A loader whose requests send their numbers and errors to a channel.
+    /// A loader whose requests send their ids and errors to a channel.
     struct Asking {
         loader: Loader,
         sender: Sender<(u64, String)>,
@@ -322,7 +323,7 @@ mod tests {
         assert_eq!(failed.recv_timeout(PATIENCE).unwrap().0, 1);
     }
 
-    /// Says where it is dropped.
+    /// Sends the thread that it is dropped on.
     struct Model(Sender<ThreadId>);
 
     impl Drop for Model {

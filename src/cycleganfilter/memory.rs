@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Frames and the memory that they have: system memory, or textures of OpenGL.
+//! Frames in system memory and in OpenGL textures.
 
 use std::ops::Deref;
 
@@ -8,26 +8,26 @@ use gst_video::{VideoFrame, VideoInfo, video_frame::Readable};
 
 use super::gl;
 
-/// Which memory frames have.
+/// Where frames are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Memory {
-    /// Memory that the CPU reads and writes.
+    /// System memory.
     System,
-    /// Textures: `memory:GLMemory`.
+    /// OpenGL textures: `memory:GLMemory`.
     Gl,
 }
 
-/// What is negotiated of frames.
+/// The negotiated frames.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FrameInfo {
-    /// Their size, format and colours.
+    /// Their size, format and colorimetry.
     pub video: VideoInfo,
-    /// Their memory.
+    /// Where they are stored.
     pub memory: Memory,
 }
 
 impl FrameInfo {
-    /// Of frames of `caps`, which `video` was read from.
+    /// For frames of `caps`; `video` is the info of these.
     pub fn new(caps: &gst::CapsRef, video: &VideoInfo) -> Self {
         let memory = if gl::is_gl(caps) { Memory::Gl } else { Memory::System };
         Self { video: video.clone(), memory }
@@ -42,15 +42,15 @@ impl Deref for FrameInfo {
     }
 }
 
-/// A frame that came in, mapped where it is worked on.
+/// A mapped input frame.
 #[allow(
     clippy::large_enum_variant,
     reason = "frames in system memory are the usual ones, and a box would cost each an allocation"
 )]
 pub enum Frame {
-    /// For the CPU.
+    /// Mapped for the CPU.
     System(VideoFrame<Readable>),
-    /// For the GPU.
+    /// Mapped for the GPU.
     Gl(Box<gl::Frame>),
 }
 

@@ -6,15 +6,15 @@
  * SECTION:element-cycleganfilter
  *
  * Translates video from one domain to another, for example horses to zebras, with a CycleGAN
- * generator that ONNX Runtime runs on the best processor present.
+ * generator that ONNX Runtime runs on the CPU or a GPU.
  *
  * |[
  * gst-launch-1.0 filesrc location=horses.mp4 ! decodebin ! videoconvert ! videoflip video-direction=auto ! cycleganfilter ! videoconvert ! autovideosink
- * ]| Shows a video with its horses as zebras.
+ * ]| Plays a video and turns its horses into zebras.
  *
  * |[
  * gst-launch-1.0 v4l2src ! cycleganfilter direction=reverse strength=0.7 ! videoconvert ! autovideosink
- * ]| Turns zebras in front of a camera into horses, at seven tenths of the strength.
+ * ]| Turns zebras in front of a camera into horses, at a strength of 70 %.
  */
 mod frames;
 #[cfg_attr(not(feature = "gl"), path = "no_gl.rs")]
@@ -37,12 +37,12 @@ use gst::{glib, prelude::*};
 use settings::{Direction, ExecutionProvider, LateFrames, Output, Precision, Regions, Upscale};
 
 glib::wrapper! {
-    /// The element, a video filter with the same caps on both sides.
+    /// The element: a video filter whose output has the size and frame rate of its input.
     pub struct CycleGanFilter(ObjectSubclass<imp::CycleGanFilter>)
         @extends gst_video::VideoFilter, gst_base::BaseTransform, gst::Element, gst::Object;
 }
 
-/// Registers `cycleganfilter` with `plugin`, or with the application if there is none.
+/// Registers `cycleganfilter` with `plugin`, or with the process if `plugin` is `None`.
 pub fn register(plugin: Option<&gst::Plugin>) -> Result<(), glib::BoolError> {
     for enumeration in [
         Direction::static_type(),
@@ -59,6 +59,6 @@ pub fn register(plugin: Option<&gst::Plugin>) -> Result<(), glib::BoolError> {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A panic is reported by the base class; what it left behind is replaced at the next start.
+    // The base class reports a panic, and the next start replaces the state that it left behind.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

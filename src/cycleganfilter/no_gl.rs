@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Stands in for `gl` where the feature of this name is off: no frame is in GL memory, and nothing of
-//! this is ever called but for what asks whether one is.
+//! Replaces the module `gl` in builds without the feature `gl`. No frame is in GL memory, so
+//! nothing here does anything.
 
 use cyclegan_frame::{Residual, Size};
 use gst::prelude::*;
 use gst_video::{VideoFrameRef, VideoInfo};
 
-/// The only thing that could go wrong.
+/// The only error.
 #[derive(Debug, thiserror::Error)]
 #[error("this build has no support for GL memory; build it with the feature `gl`")]
 pub struct Error;
@@ -18,7 +18,7 @@ impl Error {
     }
 }
 
-/// There is none.
+/// Never exists.
 pub enum Frame {}
 
 impl Frame {
@@ -39,7 +39,7 @@ impl Frame {
     }
 }
 
-/// Nothing.
+/// Empty.
 #[derive(Default)]
 pub struct Contexts;
 
@@ -77,7 +77,7 @@ impl Contexts {
     pub fn release(&self) {}
 }
 
-/// There is none.
+/// Never exists.
 pub enum Shrinker {}
 
 impl Shrinker {
@@ -94,7 +94,7 @@ impl Shrinker {
     }
 }
 
-/// Nothing.
+/// Empty.
 pub struct Compositor;
 
 impl Compositor {

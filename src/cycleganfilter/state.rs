@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The element's state: its model, and its stream from start to stop.
+//! The element's state: its model, and its stream between start and stop.
 
 use std::sync::Arc;
 
@@ -17,86 +17,86 @@ use super::{
     translator::{Continuity, Translators},
 };
 
-/// Everything that threads share. Its lock is held for moments only: never while a frame is worked
-/// on, a model loaded or freed, a pool or a queue waited for, or the application called.
+/// The state that threads share. Its lock is held only briefly: never while processing a frame,
+/// loading or freeing a model, waiting for a pool or a queue, or calling the application.
 #[derive(Default)]
 pub struct State {
     pub model: Model,
-    /// From start to stop: PAUSED and PLAYING.
+    /// `Some` between start and stop, that is in PAUSED and PLAYING.
     pub stream: Option<Stream>,
-    /// Since the last start, and still there to be read after the stop.
+    /// Counted since the last start; can still be read after stop.
     pub stats: Stats,
-    /// The number of the last request.
+    /// The id of the last request.
     pub last_request: u64,
 }
 
-/// Which model runs, and what becomes of another one.
+/// The current model, and the one that replaces it.
 #[derive(Default)]
 pub enum Model {
-    /// Before READY, and after a load has failed that READY or PAUSED needed.
+    /// Before READY, and after the load on the way to READY or PAUSED has failed.
     #[default]
     None,
-    /// It runs, and nothing else is asked for.
+    /// The model runs, and nothing else was requested.
     Loaded(Loaded),
-    /// It runs while the loader prepares something else.
+    /// The model runs while the loader prepares the request.
     Loading(Loaded, Box<Request>),
-    /// It runs until the next frame, which something else translates.
+    /// The model runs until the next frame, which the prepared one translates.
     Prepared(Loaded, Box<Prepared>),
 }
 
-/// A model that runs.
+/// A loaded model.
 #[derive(Clone)]
 pub struct Loaded {
     pub pair: Arc<Pair>,
-    /// Which setting of `model` it is.
+    /// See [`Settings::model_serial`](super::settings::Settings::model_serial).
     pub serial: u64,
 }
 
-/// What exists while frames may flow.
+/// The state between start and stop.
 pub struct Stream {
     pub queue: Arc<FrameQueue>,
     pub deadlines: Deadlines,
-    /// Whether the generator failed on the last frame and that was tolerated.
+    /// Whether the generator failed on the last frame and the stream went on.
     pub is_failing: bool,
-    /// The frames that an error was posted about.
+    /// The frames for which an error was last posted.
     pub refused: Option<VideoInfo>,
-    /// Whether downstream takes `GstVideoMeta`, and with it planes that are padded.
+    /// Whether downstream supports `GstVideoMeta`, and with it padded planes.
     pub takes_video_meta: bool,
-    /// Whether downstream draws overlays, and if so what it says of its window.
+    /// `Some` if downstream draws overlays, with the parameters of its allocation query.
     pub overlays: Option<Option<gst::Structure>>,
     pub negotiated: Option<Negotiated>,
 }
 
-/// What exists once frames are negotiated.
+/// The state once caps are negotiated.
 pub struct Negotiated {
     pub translators: Translators,
     /// The direction of the last frame.
     pub direction: Direction,
-    /// What the next frame has to do with those before.
+    /// How the next frame relates to the previous ones.
     pub continuity: Continuity,
-    /// How many frames ago the last one was translated; `None` if its residual is not for the next
-    /// frame.
+    /// How many frames ago a frame was last translated; `None` if the next frame may not use its
+    /// residual.
     pub residual_age: Option<u32>,
-    /// Whether a frame is missing before the next one.
+    /// Whether a frame was dropped before the next one.
     pub has_dropped: bool,
-    /// The model before, until its last frame is done.
+    /// The previous model, until its last frame is finished.
     pub retired: Option<Retired>,
 }
 
-/// What follows from a change of the properties.
+/// What to do after properties have changed.
 pub enum Decision {
-    /// Nothing, or nothing yet.
+    /// Nothing.
     Nothing,
-    /// The model lacks the direction, and has the other one.
+    /// Refuse the direction, because the model has only the other one.
     Refuse(LoadError, Direction),
-    /// The loader has to prepare something. What was before is to be dropped outside of the lock.
+    /// Send a request to the loader. The caller drops the previous state outside of the lock.
     Load(Box<Request>, Model),
-    /// What was being prepared is not wanted any more; it is to be dropped outside of the lock.
+    /// Cancel the current request. The caller drops the previous state outside of the lock.
     Cancel(Model),
 }
 
 impl Model {
-    /// The model that runs.
+    /// The model that runs, if any.
     pub fn running(&self) -> Option<&Loaded> {
         match self {
             Self::None => None,
@@ -106,18 +106,19 @@ impl Model {
         }
     }
 
-    /// Whether the request number `id` is being prepared.
+    /// Whether the loader is preparing request `id`.
     pub fn awaits(&self, id: u64) -> bool {
         matches!(self, Self::Loading(_, request) if request.id == id)
     }
 
-    /// Drops any request. Returns the state before, which the caller frees outside of the lock.
+    /// Keeps the running model and drops any request. Returns the previous state, which the caller
+    /// drops outside of the lock.
     pub fn settle(&mut self) -> Self {
         let running = self.running().cloned();
         std::mem::replace(self, running.map_or(Self::None, Self::Loaded))
     }
 
-    /// Makes `loaded` the model that runs, and keeps any request.
+    /// Sets the running model and keeps any request.
     pub fn set_running(&mut self, loaded: Loaded) {
         *self = match std::mem::take(self) {
             Self::None | Self::Loaded(_) => Self::Loaded(loaded),
@@ -128,8 +129,8 @@ impl Model {
 }
 
 impl State {
-    /// The one place where it is decided what becomes of what the properties ask for. Before PAUSED
-    /// nothing does: the way there loads the model that is set by then.
+    /// Decides what to do about the `wanted` model; no other code decides it. Before PAUSED it is
+    /// always nothing, as the change to PAUSED loads the model that is set by then.
     pub fn decide(&mut self, wanted: &Wanted) -> Decision {
         let (Some(running), Some(stream)) = (self.model.running().cloned(), &self.stream) else {
             return Decision::Nothing;
@@ -153,7 +154,7 @@ impl State {
         let is_new_model = wanted.serial != running.serial;
         if !is_new_model {
             if let Err(error) = running.pair.require(wanted.direction) {
-                // Never one that the model lacks: putting that back would be refused again.
+                // The other direction: the model has at least one.
                 let previous = match wanted.direction {
                     Direction::AToB => Direction::BToA,
                     Direction::BToA => Direction::AToB,
@@ -163,7 +164,7 @@ impl State {
             let is_there = |current: &Translators| {
                 current.wanted.view == wanted.view && current.has_all(wanted)
             };
-            // Without frames it is enough that the generator is open.
+            // Without negotiated frames it is enough that the generator is open.
             let is_open = running.pair.generator(wanted.direction).is_some();
             if current.map_or(is_open, is_there) {
                 return match self.model.settle() {
@@ -187,7 +188,7 @@ impl State {
     }
 }
 
-/// Whether what was asked for serves for what is wanted now.
+/// Whether a request for `asked` also satisfies `wanted`.
 fn is_for(asked: &Wanted, wanted: &Wanted) -> bool {
     asked.serial == wanted.serial
         && asked.view == wanted.view
@@ -196,15 +197,15 @@ fn is_for(asked: &Wanted, wanted: &Wanted) -> bool {
 }
 
 impl Stream {
-    /// Notes what the next frame has to do with those before.
+    /// Records a break before the next frame.
     pub fn mark(&mut self, continuity: Continuity) {
         if let Some(negotiated) = &mut self.negotiated {
             negotiated.continuity = negotiated.continuity.max(continuity);
         }
     }
 
-    /// Counts a frame that comes in, to be translated in the direction that is `wanted`. Returns how
-    /// many frames ago the one was translated whose residual it may take, if there is one.
+    /// Counts an input frame. Returns how many frames ago the frame was translated whose residual
+    /// this one may use; `None` if it may not use any.
     pub fn age_residual(&mut self, wanted: Direction) -> Option<u32> {
         let negotiated = self.negotiated.as_mut()?;
         let follows = negotiated.continuity == Continuity::Follows
@@ -214,7 +215,7 @@ impl Stream {
         negotiated.residual_age
     }
 
-    /// Notes that a frame is missing before the next one.
+    /// Records that a frame was dropped before the next one.
     pub fn mark_dropped(&mut self) {
         if let Some(negotiated) = &mut self.negotiated {
             negotiated.has_dropped = true;
@@ -223,7 +224,7 @@ impl Stream {
 }
 
 impl Negotiated {
-    /// For the first frames of their kind.
+    /// The state right after negotiation.
     pub fn new(translators: Translators, direction: Direction) -> Self {
         Self {
             translators,
@@ -235,7 +236,8 @@ impl Negotiated {
         }
     }
 
-    /// The direction of the next frame: the `wanted` one as soon as it is prepared.
+    /// The direction of the next frame: the `wanted` one if it is prepared, otherwise that of the
+    /// last frame.
     pub fn direction(&self, wanted: Direction) -> Direction {
         if self.translators.get(wanted).is_some() { wanted } else { self.direction }
     }

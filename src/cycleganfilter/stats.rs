@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What the element counts and measures.
+//! Counters and measured times.
 
 use std::time::{Duration, Instant};
 
@@ -10,11 +10,11 @@ use super::translator::Cost;
 use cyclegan_frame::Size;
 use cyclegan_runtime::Pair;
 
-/// How many frames the times are taken over.
+/// Number of frames that the times are taken over.
 const WINDOW: usize = 128;
-/// After this long without one, a frame is translated though it is late.
+/// After this long without a translated frame, the next one is translated even if it is late.
 const STARVED: Duration = Duration::from_secs(1);
-/// The latency is looked at again after this many frames.
+/// Number of frames between two checks of the latency.
 const LATENCY_EVERY: u64 = 16;
 
 /// The last [`WINDOW`] values of a time.
@@ -32,7 +32,7 @@ impl Window {
         self.count += 1;
     }
 
-    /// The value that `percent` of all lie at or under, 0 where there is none.
+    /// The smallest value that `percent` of all values do not exceed; 0 if there are none.
     fn percentile(&self, percent: usize) -> u64 {
         let mut sorted = self.micros;
         let sorted = &mut sorted[..self.count.min(WINDOW)];
@@ -42,7 +42,7 @@ impl Window {
     }
 }
 
-/// What runs, for the `stats` structure.
+/// What currently runs, for the `stats` structure.
 #[derive(Debug, Default, Clone)]
 pub struct Running {
     /// Name of the provider.
@@ -58,7 +58,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Takes over what has just run; allocates only when the model has changed.
+    /// Records what has just run. Allocates only if the model has changed.
     pub fn update(&mut self, pair: &Pair, direction: Direction, size: Size) {
         if self.model != pair.model() {
             pair.model().clone_into(&mut self.model);
@@ -72,47 +72,47 @@ impl Running {
     }
 }
 
-/// What a frame has taken.
+/// How long a frame took.
 #[derive(Debug, Clone, Copy)]
 pub struct Times {
     /// The generator alone.
     pub inference: Duration,
     /// All stages.
     pub work: Duration,
-    /// From coming in to being ready to go out: all stages, and waiting for those before.
+    /// From arrival until the output is ready: all stages, and the wait for earlier frames.
     pub total: Duration,
 }
 
 /// Counters and times since the element started.
 #[derive(Debug, Clone)]
 pub struct Stats {
-    /// Frames that came in.
+    /// Input frames.
     pub frames_in: u64,
-    /// Frames that went through a generator.
+    /// Frames that a generator translated.
     pub frames_translated: u64,
-    /// Frames that went out as they came in.
+    /// Frames that passed through unchanged.
     pub frames_passed: u64,
     /// Late frames that got the residual of an earlier one.
     pub frames_held: u64,
-    /// Frames that got the residual of an earlier one by choice.
+    /// Frames that got the residual of an earlier one because of `interval` or `skip-similar`.
     pub frames_skipped: u64,
-    /// Frames that were dropped as too late.
+    /// Frames that were dropped because they were late.
     pub frames_dropped: u64,
-    /// Bytes of frames in GL memory that crossed the bus: down from the GPU, and up to it.
+    /// For frames in GL memory: bytes downloaded from the GPU, and bytes uploaded to it.
     pub gl_bytes: (u64, u64),
-    /// What runs.
+    /// What currently runs.
     pub running: Running,
     inference: Window,
     work: Window,
     total: Window,
-    /// When the structure was last posted, or the element started.
+    /// When the structure was last posted, or when the element started.
     posted: Instant,
-    /// When a frame was last translated, or the element started.
+    /// When a frame was last translated, or when the element started.
     translated: Instant,
-    /// When the frames of the window were done, a ring.
+    /// When each frame of the window was finished; a ring buffer.
     done: [Option<Instant>; WINDOW],
     latency: Duration,
-    /// What a frame took when the generator was warmed up.
+    /// How long a frame took during warm-up.
     cost: Cost,
 }
 
@@ -150,14 +150,14 @@ impl Stats {
         self.total.push(times.total);
     }
 
-    /// Takes what a frame took when the generator was warmed up, for as long as none is measured.
+    /// Sets how long a frame took during warm-up, which is used until a frame has been measured.
     pub fn set_cost(&mut self, cost: Cost) {
         self.cost = cost;
     }
 
-    /// How long the next frame will probably take: the medians. `ahead` frames are in the generator
-    /// before it, which has room for `depth`. If there is room it is a little less than the latency that
-    /// sinks wait for, since then a frame that comes in on time is never late.
+    /// How long the next frame will probably take, by the medians. `ahead` frames are in the
+    /// generator before it, which has room for `depth`. If there is room, the result is at most 90
+    /// % of the reported latency, so that a frame that arrives on time is never late.
     pub fn expected(&self, ahead: usize, depth: usize) -> Duration {
         let measured = |window: &Window, warmed_up| match window.percentile(50) {
             0 => warmed_up,
@@ -168,19 +168,19 @@ impl Stats {
         if ahead < depth { expected.min(self.latency * 9 / 10) } else { expected }
     }
 
-    /// Whether no frame has been translated for so long that a late one is, as sinks show one: what is
-    /// known of how long that takes may be wrong.
+    /// Whether no frame has been translated for so long that a late one should be, as video sinks
+    /// do: the measured times may be out of date.
     pub fn is_starved(&self) -> bool {
         self.translated.elapsed() > STARVED
     }
 
-    /// The latency that was last reported.
+    /// The last reported latency.
     pub fn latency(&self) -> Duration {
         self.latency
     }
 
-    /// Takes `measured` as the latency. Returns whether it moved by more than a quarter of what
-    /// was reported before, so that the pipeline should hear of it.
+    /// Sets the latency to `measured` if that differs from the last reported one by more than a
+    /// quarter. Returns whether it did, so that the caller posts a LATENCY message.
     pub fn set_latency(&mut self, measured: Duration) -> bool {
         let moved = measured.abs_diff(self.latency) > self.latency / 4;
         if moved {
@@ -189,24 +189,23 @@ impl Stats {
         moved
     }
 
-    /// Looks now and then at how long frames take, more often at first; returns whether the latency
-    /// has moved.
+    /// Checks the latency every few frames, more often at first. Returns whether it has changed.
     pub fn update_latency(&mut self) -> bool {
         let frames = self.frames_translated;
         if !frames.is_multiple_of(LATENCY_EVERY) && !frames.is_power_of_two() {
             return false;
         }
-        // A little more than what 95 of 100 frames take, so that these are in time.
+        // Slightly more than the 95th percentile, so that 95 of 100 frames are on time.
         let measured = Duration::from_micros(self.total.percentile(95));
         let measured = measured + measured / 20;
-        // A few frames may have been lucky.
+        // The first few frames may be unusually fast.
         if frames < LATENCY_EVERY && measured < self.latency {
             return false;
         }
         self.set_latency(measured)
     }
 
-    /// The structure to be posted, if the last time was an `interval` ago.
+    /// The structure to post, if the last one was posted at least `interval` ago.
     pub fn due(&mut self, interval: Duration) -> Option<gst::Structure> {
         if interval.is_zero() || self.posted.elapsed() < interval {
             return None;
@@ -215,7 +214,7 @@ impl Stats {
         Some(self.to_structure())
     }
 
-    /// Frames a second over the window, in wall time.
+    /// Translated frames per second of wall-clock time, over the window.
     fn fps(&self) -> f64 {
         let times = self.done.iter().flatten();
         let (Some(first), Some(last)) = (times.clone().min(), times.clone().max()) else {
@@ -265,7 +264,7 @@ mod tests {
         assert_eq!(window.percentile(100), 999);
     }
 
-    /// On time a frame waits for a place in the generator if the sink can wait as well.
+    /// While there is room in the generator, the expected time stays below the latency.
     #[test]
     fn a_full_generator_counts_in_full() {
         const MS: Duration = Duration::from_millis(1);

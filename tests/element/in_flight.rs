@@ -471,5 +471,5 @@ fn last_frames_that_go_nowhere_are_an_error() {
     );
     let errors = rig::errors_in(&rig::run_to_end(&pipeline));
     assert_eq!(errors.len(), 1, "{errors:?}");
-    assert!(errors[0].contains("could not be delivered"), "{}", errors[0]);
+    assert!(errors[0].contains("Could not push"), "{}", errors[0]);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Pools of textures, for upstream and for what goes out.
+//! Pools of textures, for upstream and for output frames.
 
 use gst::prelude::*;
 use gst_gl::{GLBufferPool, GLContext, GLSyncMeta, prelude::*};
@@ -9,7 +9,7 @@ use gst_video::{VideoInfo, VideoMeta};
 use super::{Contexts, Error};
 
 impl Contexts {
-    /// Offers upstream a pool of textures, in place of the pool in system memory that `GstVideoFilter`
+    /// Offers upstream a pool of textures, in place of the system memory pool that `GstVideoFilter`
     /// offers.
     pub fn propose_allocation(
         &self,
@@ -37,8 +37,8 @@ impl Contexts {
         Ok(())
     }
 
-    /// Takes downstream's pool if it is one of textures that the element's context shares, else a new
-    /// one.
+    /// Uses downstream's pool if its textures can be shared with the element's context, otherwise a
+    /// new one.
     pub fn decide_allocation(
         &self,
         element: &impl IsA<gst::Element>,
@@ -66,7 +66,7 @@ impl Contexts {
     }
 }
 
-/// Whether an API of metas is that of sync points, which each buffer has of its own.
+/// Whether this is the API type of `GstGLSyncMeta`, which is valid for one buffer only.
 pub fn is_sync_meta(api: gst::glib::Type) -> bool {
     api == GLSyncMeta::meta_api()
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// keep · frame + enlarged residual, in the integers of the CPU's kernels: both give the same bits.
+// keep · frame + upscaled residual, in the same integer arithmetic as the CPU's kernels, with identical results.
 
 uniform sampler2D frame;
 // In 64ths of a grey level.
 uniform isampler2D residual;
-// For each column, and in the next row for each row, of the frame: the residual's position before it, and
-// the share of the one after that, in 256ths.
+// Row 0 for each column of the frame, row 1 for each row: the residual's position before it, and the weight of
+// the position after it, in 256ths.
 uniform usampler2D taps;
 // In 16384ths.
 uniform int keep;

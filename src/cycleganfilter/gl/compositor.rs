@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Putting a residual on a frame on the GPU.
+//! Adds a residual to a frame on the GPU.
 
 use cyclegan_frame::{KEEP_ALL, Residual, Size, Tap, taps};
 use gst_gl::{GLContext, GLSyncMeta, GLVideoFrameExt, GLVideoFrameRef};
@@ -13,17 +13,17 @@ use super::{
     thread::{Objects, Owned},
 };
 
-/// Puts residuals on frames of one kind, bit for bit as `cyclegan_frame::Compositor` does in system
-/// memory.
+/// Adds residuals to frames of one format and size, with exactly the results of
+/// `cyclegan_frame::Compositor`.
 pub struct Compositor {
     info: VideoInfo,
     residual: Size,
-    /// The residual's components side by side, and nothing beside them.
+    /// The residual as pixels, with an unused fourth component.
     pixels: Vec<[i16; 4]>,
     objects: Option<Owned<Canvas>>,
 }
 
-/// What it has in OpenGL.
+/// Its OpenGL objects.
 struct Canvas {
     painter: Painter,
     residual: u32,
@@ -37,7 +37,7 @@ impl Compositor {
         Self { info: info.clone(), residual, pixels: Vec::new(), objects: None }
     }
 
-    /// Draws `keep` · `input` + `residual` to `output`.
+    /// Draws `keep` · `input` + `residual` into `output`.
     pub fn composite(
         &mut self,
         residual: &Residual,
@@ -71,8 +71,8 @@ impl Compositor {
         })
     }
 
-    /// Runs `draw` on the thread of the input's context, with the textures of both frames, and has those
-    /// who read the output wait for it.
+    /// Runs `draw` on the thread of the input's context, with the textures of both frames, and sets
+    /// a sync point on the output.
     fn draw(
         &mut self,
         input: &Frame,

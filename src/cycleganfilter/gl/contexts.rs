@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The display and the context that the element shares with its neighbours and the application, as
-//! `GstGLBaseFilter` does.
+//! The GL display and context that the element shares with its neighbours and the application,
+//! negotiated as in `GstGLBaseFilter`.
 
 use std::sync::{
     Arc, Mutex,
@@ -17,20 +17,20 @@ use gst_gl::{
 use super::Error;
 use crate::cycleganfilter::lock;
 
-/// The types of `GstContext`s that GStreamer's GL library uses.
+/// The `GstContext` types of GStreamer's GL library.
 const DISPLAY: &str = "gst.gl.GLDisplay";
 const APP_CONTEXT: &str = "gst.gl.app_context";
 const LOCAL_CONTEXT: &str = "gst.gl.local_context";
 
-/// What an element knows of OpenGL. The lock is held for moments only: the application sets contexts
-/// from within the messages that ask for them.
+/// The element's GL display and contexts. The lock is held only briefly: applications set contexts
+/// from within the message that asks for them.
 #[derive(Default)]
 pub struct Contexts {
     known: Mutex<Known>,
     traffic: Arc<Traffic>,
 }
 
-/// Bytes that have crossed the bus: pictures down to the CPU, residuals up to the GPU.
+/// Counters of bytes: pictures downloaded from the GPU, residuals uploaded to it.
 #[derive(Default)]
 pub struct Traffic {
     pub(super) down: AtomicU64,
@@ -40,13 +40,13 @@ pub struct Traffic {
 #[derive(Default)]
 struct Known {
     display: Option<GLDisplay>,
-    /// The application's, with which ours shares.
+    /// The application's context, which the element's context shares with.
     app_context: Option<GLContext>,
     context: Option<GLContext>,
 }
 
 impl Contexts {
-    /// Takes over what `context` says of OpenGL.
+    /// Stores a display or application context from `context`.
     pub fn set_context(&self, element: &impl IsA<gst::Element>, context: &gst::Context) {
         let (display, app_context) = gl_handle_set_context(element, context);
         let mut known = lock(&self.known);
@@ -58,7 +58,7 @@ impl Contexts {
         }
     }
 
-    /// Answers a context query of a neighbour. Returns whether it is about OpenGL and could be.
+    /// Answers a CONTEXT query of a neighbour. Returns whether it did.
     pub fn answer(
         &self,
         element: &impl IsA<gst::Element>,
@@ -77,29 +77,30 @@ impl Contexts {
         )
     }
 
-    /// Bytes that have gone down from the GPU and up to it since the element started.
+    /// Bytes downloaded from the GPU, and bytes uploaded to it, since the element started.
     pub fn traffic(&self) -> (u64, u64) {
         (self.traffic.down.load(Relaxed), self.traffic.up.load(Relaxed))
     }
 
-    /// Where frames count their bytes.
+    /// The counters for frames.
     pub(super) fn counter(&self) -> Arc<Traffic> {
         self.traffic.clone()
     }
 
-    /// Waits until what was drawn to `buffer` is there, before the CPU reads it.
+    /// Waits until the GPU has finished drawing to `buffer`, so that the CPU can read it.
     pub fn wait_for(&self, buffer: &gst::BufferRef) {
         if let (Some(meta), Some(context)) = (buffer.meta::<GLSyncMeta>(), self.current()) {
             meta.wait_cpu(&context);
         }
     }
 
-    /// The context that was found.
+    /// The element's context, if it was already found.
     pub fn current(&self) -> Option<GLContext> {
         lock(&self.known).context.clone()
     }
 
-    /// The context for `element`: that of a neighbour, else one of the display, else a new one.
+    /// Finds the context for `element`: that of a neighbour, otherwise one of the display,
+    /// otherwise a new one.
     pub fn find(&self, element: &impl IsA<gst::Element>) -> Result<GLContext, Error> {
         let element = element.upcast_ref::<gst::Element>();
         if let Some(context) = self.current() {
@@ -113,7 +114,7 @@ impl Contexts {
         Ok(lock(&self.known).context.get_or_insert(context).clone())
     }
 
-    /// Forgets the context, at the end of the stream.
+    /// Drops the context and resets the counters, at stop.
     pub fn release_context(&self) {
         self.traffic.down.store(0, Relaxed);
         self.traffic.up.store(0, Relaxed);
@@ -121,13 +122,14 @@ impl Contexts {
         drop(context);
     }
 
-    /// Forgets everything, on the way to NULL.
+    /// Drops the display and all contexts, on the way to NULL.
     pub fn release(&self) {
         let known = std::mem::take(&mut *lock(&self.known));
         drop(known);
     }
 
-    /// The display: of a neighbour, of the application, or a new one that they are told of.
+    /// Finds the display: that of a neighbour or of the application, otherwise a new one, which is
+    /// announced to them.
     fn find_display(&self, element: &gst::Element) -> GLDisplay {
         let display = || lock(&self.known).display.clone();
         if display().is_none() {
@@ -136,7 +138,7 @@ impl Contexts {
         let display = display().unwrap_or_else(|| {
             let display = GLDisplay::new();
             display.filter_gl_api(GLAPI::OPENGL | GLAPI::OPENGL3 | GLAPI::GLES2);
-            // Sets it for this element as well.
+            // This also sets it on this element.
             gst_gl::functions::gl_element_propagate_display_context(element, &display);
             lock(&self.known).display.get_or_insert(display).clone()
         });
@@ -147,7 +149,7 @@ impl Contexts {
         display
     }
 
-    /// A context of `display`.
+    /// A context of `display`, a new one if necessary.
     fn context_of(&self, display: &GLDisplay) -> Result<GLContext, Error> {
         let app_context = lock(&self.known).app_context.clone();
         let guard = display.object_lock();
@@ -157,7 +159,7 @@ impl Contexts {
                 None => GLDisplay::create_context(&guard, app_context.as_ref())
                     .map_err(|error| Error::NoContext(error.to_string()))?,
             };
-            // Another one may have come first.
+            // Fails if another element was faster.
             if GLDisplay::add_context(&guard, &context).is_ok() {
                 return Ok(context);
             }
@@ -165,7 +167,7 @@ impl Contexts {
     }
 }
 
-/// Asks the neighbours, then the application, for a context of a kind, until one `is_known`.
+/// Asks the neighbours, then the application, for a `GstContext` of type `kind`, until `is_known`.
 fn ask_for(element: &gst::Element, kind: &str, is_known: impl Fn() -> bool) {
     for direction in [gst::PadDirection::Src, gst::PadDirection::Sink] {
         if let Some(context) = query_neighbours(element, direction, kind) {
@@ -179,7 +181,7 @@ fn ask_for(element: &gst::Element, kind: &str, is_known: impl Fn() -> bool) {
     let _ = element.post_message(message);
 }
 
-/// The context in which a neighbour on `display` works already.
+/// The GL context of a neighbour that uses `display`.
 fn neighbours_context(element: &gst::Element, display: &GLDisplay) -> Option<GLContext> {
     [gst::PadDirection::Src, gst::PadDirection::Sink].into_iter().find_map(|direction| {
         let context = query_neighbours(element, direction, LOCAL_CONTEXT)?;
@@ -188,7 +190,7 @@ fn neighbours_context(element: &gst::Element, display: &GLDisplay) -> Option<GLC
     })
 }
 
-/// The context of a kind that elements upstream or downstream have.
+/// Queries the peers in one direction for a `GstContext` of type `kind`.
 fn query_neighbours(
     element: &gst::Element,
     direction: gst::PadDirection,

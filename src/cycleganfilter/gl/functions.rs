@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The functions of OpenGL (ES) 3.0 that are used here, loaded through GStreamer's context, and the
-//! constants that they take.
+//! The functions of OpenGL 3.0 and OpenGL ES 3.0 that the element uses, loaded through GStreamer's
+//! context, and their constants.
 
 use std::{
     ffi::{c_char, c_void},
@@ -14,14 +14,14 @@ use super::Error;
 
 macro_rules! functions {
     ($($name:ident = $symbol:literal ($($arg:ident: $type:ty),*) $(-> $result:ty)?;)*) => {
-        /// OpenGL's functions. They are called on the thread of the context that they belong to.
+        /// OpenGL's functions. Call them on the thread of the context that they were loaded from.
         #[derive(Clone, Copy)]
         pub struct Functions {
             $($name: unsafe extern "system" fn($($type),*) $(-> $result)?,)*
         }
 
         impl Functions {
-            /// Loads them; on the thread of `context`.
+            /// Loads the functions. Call this on the thread of `context`.
             pub fn load(context: &gst_gl::GLContext) -> Result<Self, Error> {
                 Ok(Self {
                     $($name: match context.proc_address($symbol) {
@@ -38,9 +38,8 @@ macro_rules! functions {
             }
 
             $(
-                /// # Safety
-                /// The context is current, and each pointer is one to as much as OpenGL reads or
-                /// writes there.
+                /// # Safety The context must be current, and each pointer must be valid for what
+                /// OpenGL reads or writes.
                 #[allow(clippy::too_many_arguments, reason = "OpenGL's own parameters")]
                 pub unsafe fn $name(&self, $($arg: $type),*) $(-> $result)? {
                     // SAFETY: the caller's promise.

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Frames in `memory:GLMemory`: they stay on the GPU, and only what the generator sees of them and the
-//! residual cross the bus.
+//! Frames in `memory:GLMemory`. They stay on the GPU: only the generator's small picture is
+//! downloaded and only the residual is uploaded.
 //!
 //! frame → [`Shrinker`] → small picture in system memory → generator → residual → [`Compositor`] → frame
 //!
-//! Both draw on the thread of the element's [`Contexts`]. `no_gl.rs` stands in for builds without
-//! the feature `gl`.
+//! Both draw on the thread of the GL context in [`Contexts`]. `no_gl.rs` replaces this module in
+//! builds without the feature `gl`.
 
 mod allocation;
 mod compositor;
@@ -25,52 +25,52 @@ pub use shrinker::Shrinker;
 
 use gst_video::{VideoFormat, VideoInterlaceMode};
 
-/// OpenGL cannot do what is needed.
+/// An OpenGL error.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no display, or it gives no context.
+    /// There is no display, or it provides no context.
     #[error("no OpenGL context: {0}")]
     NoContext(String),
     /// The context's version is too old.
     #[error(
         "the context has {0}, expected OpenGL 3.0 or OpenGL ES 3.0 or later; put gldownload before \
-         cycleganfilter and glupload behind it"
+         cycleganfilter and glupload after it"
     )]
     Version(String),
-    /// A function is missing.
-    #[error("the driver has no {0}, which OpenGL 3.0 and OpenGL ES 3.0 have")]
+    /// A function of OpenGL is missing.
+    #[error("the driver has no {0}, which is part of OpenGL 3.0 and OpenGL ES 3.0; update it")]
     NoFunction(&'static str),
-    /// The driver refuses a shader.
-    #[error("the driver refuses a shader: {0}")]
+    /// The driver rejects a shader.
+    #[error("the driver rejects a shader: {0}")]
     Shader(String),
     /// A call failed.
-    #[error("{0} failed with 0x{1:04x}")]
+    #[error("{0} failed with OpenGL error 0x{1:04x}")]
     Call(&'static str, u32),
-    /// The context is gone.
+    /// The context was destroyed.
     #[error("the GL context's thread has ended")]
     Ended,
-    /// A frame is not as its caps say, or cannot be described.
+    /// A frame does not fit its caps, or could not be mapped.
     #[error("{0}")]
     Frame(String),
-    /// A frame's context has nothing to do with the element's.
+    /// A frame's context does not share with the element's.
     #[error(
-        "the frame's GL context shares nothing with that of the element; put both into one pipeline, or \
-         give both the same display and application context"
+        "the frame's GL context cannot share with the element's; put the frame's source into the same \
+         pipeline, or set the same display and application context on both"
     )]
     NotShared,
-    /// A pool of textures cannot be had.
+    /// A pool of textures could not be set up.
     #[error(transparent)]
     Pool(#[from] gst::glib::BoolError),
 }
 
 impl Error {
-    /// Whether one frame is wrong, and others may be right.
+    /// Whether only this frame is at fault.
     pub fn is_of_frame(&self) -> bool {
         matches!(self, Self::Frame(_))
     }
 }
 
-/// What the pads take besides system memory.
+/// The caps for GL memory.
 pub fn caps() -> Option<gst::Caps> {
     Some(
         gst_video::VideoCapsBuilder::new()
@@ -88,7 +88,7 @@ pub fn is_gl(caps: &gst::CapsRef) -> bool {
         .is_some_and(|features| features.contains(gst_gl::CAPS_FEATURE_MEMORY_GL_MEMORY))
 }
 
-/// `caps` with all frames in system memory.
+/// `caps` with system memory in place of GL memory.
 pub fn in_system_memory(mut caps: gst::Caps) -> gst::Caps {
     let count = caps.size();
     for index in 0..count {
@@ -97,7 +97,7 @@ pub fn in_system_memory(mut caps: gst::Caps) -> gst::Caps {
     caps
 }
 
-/// `caps` of system memory, and the same in GL memory.
+/// `caps`, which are for system memory, and the same for GL memory.
 pub fn in_any_memory(mut caps: gst::Caps) -> gst::Caps {
     let in_gl = caps.iter().map(|structure| {
         let mut structure = structure.to_owned();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Drawing a texture pixel by pixel with a fragment shader.
+//! Draws into a texture with a fragment shader.
 
 use std::{ffi::CStr, ptr};
 
@@ -11,7 +11,7 @@ use super::{
     functions::{Functions, constants::*},
 };
 
-/// A triangle that covers everything, without any vertex in a buffer.
+/// One triangle that covers the target; needs no vertex buffer.
 const VERTEX: &str = "
 void main() {
     vec2 corner = vec2(float((gl_VertexID & 1) << 2), float((gl_VertexID & 2) << 1));
@@ -19,9 +19,9 @@ void main() {
 }
 ";
 
-/// A program that draws into textures, and the objects that OpenGL wants for that.
+/// A shader program that draws into textures, with its vertex array and framebuffer.
 pub struct Painter {
-    /// OpenGL.
+    /// OpenGL's functions.
     pub gl: Functions,
     program: u32,
     vertex_array: u32,
@@ -29,8 +29,8 @@ pub struct Painter {
 }
 
 impl Painter {
-    /// With the fragment shader `fragment`, whose samplers are those of `textures`, in the order in
-    /// which textures are given to [`Painter::draw`].
+    /// Compiles the fragment shader `fragment`. `textures` names its samplers, in the order of the
+    /// textures of [`Painter::draw`].
     pub fn new(context: &GLContext, fragment: &str, textures: &[&CStr]) -> Result<Self, Error> {
         let header = header(context)?;
         let gl = Functions::load(context)?;
@@ -44,8 +44,8 @@ impl Painter {
 
     fn build(&mut self, header: &str, fragment: &str, textures: &[&CStr]) -> Result<(), Error> {
         let gl = self.gl;
-        // SAFETY: the caller is on the context's thread; each pointer is one to a local, of the length
-        // that is named beside it.
+        // SAFETY: the caller is on the context's thread; each pointer is to a local, with its
+        // length beside it.
         unsafe {
             self.program = gl.create_program();
             for (kind, text) in [(VERTEX_SHADER, VERTEX), (FRAGMENT_SHADER, fragment)] {
@@ -62,7 +62,7 @@ impl Painter {
                     gl.get_shader_info_log(shader, room, length, text.as_mut_ptr().cast());
                 };
                 let log = (is_compiled == 0).then(|| text_of(log));
-                // It lives as long as the program that it is attached to.
+                // OpenGL deletes it together with the program that it is attached to.
                 gl.delete_shader(shader);
                 if let Some(log) = log {
                     return Err(Error::Shader(log));
@@ -87,14 +87,14 @@ impl Painter {
         Ok(())
     }
 
-    /// The place of a uniform of the fragment shader.
+    /// The location of a uniform of the fragment shader.
     pub fn uniform(&self, name: &CStr) -> i32 {
         // SAFETY: the caller is on the context's thread.
         unsafe { self.gl.get_uniform_location(self.program, name.as_ptr()) }
     }
 
-    /// Draws all of `target`, width×height; `set` sets uniforms before, and `after` is called while the
-    /// target is still bound for reading.
+    /// Draws all of `target` (texture, width, height). Calls `set` before to set uniforms, and
+    /// `after` while the target is still bound for reading.
     pub fn draw(
         &self,
         context: &GLContext,
@@ -127,7 +127,7 @@ impl Painter {
             set(gl);
             gl.draw_arrays(TRIANGLES, 0, 3);
             after(gl);
-            // As GStreamer's own elements leave it.
+            // Restore the state that GStreamer's own elements leave.
             for unit in (0..textures.len() as u32).rev() {
                 gl.active_texture(TEXTURE0 + unit);
                 gl.bind_texture(TEXTURE_2D, 0);
@@ -140,7 +140,7 @@ impl Painter {
         self.error("glDrawArrays")
     }
 
-    /// Copies all of the texture `source`, width×height, to `target`.
+    /// Copies the texture `source` to `target` (texture, width, height).
     pub fn copy(
         &self,
         context: &GLContext,
@@ -150,7 +150,7 @@ impl Painter {
         let gl = &self.gl;
         self.forget_errors();
         let mut reading = 0;
-        // SAFETY: the caller is on the context's thread; the pointers are those of a local.
+        // SAFETY: the caller is on the context's thread; the pointers are to a local.
         unsafe {
             gl.gen_framebuffers(1, &mut reading);
             gl.bind_framebuffer(DRAW_FRAMEBUFFER, self.framebuffer);
@@ -167,11 +167,11 @@ impl Painter {
         self.error("glBlitFramebuffer")
     }
 
-    /// Deletes its objects; on the context's thread.
+    /// Deletes its objects. Call this on the context's thread.
     pub fn delete(&mut self) {
         let gl = self.gl;
-        // SAFETY: the caller is on the context's thread; the pointers are those of one number each. What
-        // is zero is ignored.
+        // SAFETY: the caller is on the context's thread; each pointer is to one number. OpenGL
+        // ignores zeros.
         unsafe {
             gl.delete_program(self.program);
             gl.delete_vertex_arrays(1, &self.vertex_array);
@@ -179,7 +179,7 @@ impl Painter {
         }
     }
 
-    /// Releases the target, which another element may delete.
+    /// Detaches the target, as another element may delete it.
     fn detach(&self, context: &GLContext) {
         let gl = &self.gl;
         // SAFETY: the caller is on the context's thread; no pointers.
@@ -190,9 +190,9 @@ impl Painter {
         context.clear_framebuffer();
     }
 
-    /// What of errors others have left.
+    /// Clears errors that others have left.
     fn forget_errors(&self) {
-        // A lost context has no end of them.
+        // A lost context returns errors forever.
         for _ in 0..16 {
             // SAFETY: the caller is on the context's thread; no pointers.
             if unsafe { self.gl.get_error() } == NO_ERROR {
@@ -201,7 +201,7 @@ impl Painter {
         }
     }
 
-    /// What OpenGL says of the calls since the last time.
+    /// The error of the calls since the last check, if any; `call` names them.
     pub fn error(&self, call: &'static str) -> Result<(), Error> {
         // SAFETY: the caller is on the context's thread; no pointers.
         match unsafe { self.gl.get_error() } {
@@ -211,22 +211,22 @@ impl Painter {
     }
 }
 
-/// A texture of width×height for the shaders alone.
+/// Creates a texture of width×height that only shaders use.
 ///
-/// # Safety
-/// The context is current.
+/// # Safety The context must be current.
 pub unsafe fn new_texture(
     gl: &Functions,
     (width, height): (i32, i32),
     (internal, format, kind): (i32, u32, u32),
 ) -> u32 {
     let mut texture = 0;
-    // SAFETY: the caller's promise; the pointer is that of a local, and no pixels are given.
+    // SAFETY: the caller guarantees the context; the pointer is to a local, and no pixels are
+    // passed.
     unsafe {
         gl.gen_textures(1, &mut texture);
         gl.bind_texture(TEXTURE_2D, texture);
         gl.tex_image_2d(TEXTURE_2D, 0, internal, width, height, 0, format, kind, ptr::null());
-        // Numbers have no filter.
+        // Integer textures cannot be filtered.
         gl.tex_parameteri(TEXTURE_2D, TEXTURE_MIN_FILTER, NEAREST);
         gl.tex_parameteri(TEXTURE_2D, TEXTURE_MAG_FILTER, NEAREST);
         gl.bind_texture(TEXTURE_2D, 0);
@@ -236,8 +236,8 @@ pub unsafe fn new_texture(
 
 /// Fills a texture of width×height.
 ///
-/// # Safety
-/// The context is current, and `pixels` are at least width·height ones of `format` and `kind`.
+/// # Safety The context must be current, and `pixels` must hold at least width·height pixels of
+/// `format` and `kind`.
 pub unsafe fn fill_texture<T>(
     gl: &Functions,
     texture: u32,
@@ -245,7 +245,7 @@ pub unsafe fn fill_texture<T>(
     (format, kind): (u32, u32),
     pixels: &[T],
 ) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller guarantees this.
     unsafe {
         gl.bind_buffer(PIXEL_UNPACK_BUFFER, 0);
         gl.pixel_storei(UNPACK_ALIGNMENT, 4);
@@ -257,7 +257,7 @@ pub unsafe fn fill_texture<T>(
     }
 }
 
-/// What each shader begins with.
+/// The first lines of each shader.
 fn header(context: &GLContext) -> Result<&'static str, Error> {
     let (api, version) = (context.gl_api(), context.gl_version());
     match api {
@@ -277,7 +277,7 @@ precision highp usampler2D;
     }
 }
 
-/// What OpenGL writes into a text.
+/// A log that OpenGL writes.
 fn text_of(write: impl FnOnce(i32, &mut i32, &mut [u8])) -> String {
     let (mut text, mut length) = ([0; 1024], 0);
     write(text.len() as i32, &mut length, &mut text);

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// The picture that the generator sees: the mean of a frame's pixels under a triangle.
+// Scales a frame to the generator's picture with a triangle filter.
 
 uniform sampler2D frame;
-// In pixels, after halving.
+// Size of the frame after halving, in pixels.
 uniform ivec2 size;
-// Where the centre of the first pixel of the picture lies in the frame, and how far the next is from it.
+// Position of the first output pixel's centre in the frame, and the distance to the next.
 uniform vec2 start;
 uniform vec2 step_size;
-// Half of the triangle's base, and how many pixels it covers.
+// Half of the filter's base, and the number of pixels under it.
 uniform vec2 reach;
 uniform ivec2 taps;
-// How often the frame is halved before: the mean of 2×2 pixels.
+// How often the frame is halved first, by the mean of 2×2 pixels.
 uniform int halvings;
 
 out vec4 color;
@@ -25,7 +25,7 @@ vec3 halved(ivec2 place) {
     vec3 sum = vec3(0.0);
     for (int y = 0; y < corners; y++) {
         for (int x = 0; x < corners; x++) {
-            // Where four pixels meet the texture's filter gives their mean.
+            // At the corner of four pixels, the texture's linear filter returns their mean.
             ivec2 corner = 2 * (place * corners + ivec2(x, y)) + 1;
             sum += textureLod(frame, vec2(corner) / texture_size, 0.0).rgb;
         }

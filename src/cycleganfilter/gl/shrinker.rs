@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Scaling a frame on the GPU down to the picture that the generator sees, and reading that back.
+//! Scales a frame down to the generator's picture on the GPU, and downloads the picture.
 
 use std::{ffi::c_void, ptr};
 
@@ -18,8 +18,8 @@ use super::{
     thread::{Objects, Owned},
 };
 
-/// Scales frames of one kind into a picture that it owns, as `cyclegan_frame::Scaler` does in system
-/// memory.
+/// Scales frames of one size into a picture that it owns, as `cyclegan_frame::Scaler` does in
+/// system memory.
 pub struct Shrinker {
     scaling: Scaling,
     size: (i32, i32),
@@ -27,16 +27,16 @@ pub struct Shrinker {
     objects: Option<Owned<Picture>>,
 }
 
-/// What it has in OpenGL.
+/// Its OpenGL objects.
 struct Picture {
     painter: Painter,
     texture: u32,
-    /// Where the GPU writes the pixels that are read back.
+    /// The pixel buffer that the picture is downloaded through.
     buffer: u32,
     uniforms: Uniforms,
 }
 
-/// The places of the shader's numbers.
+/// The locations of the shader's uniforms.
 struct Uniforms {
     halvings: i32,
     size: i32,
@@ -46,11 +46,11 @@ struct Uniforms {
     taps: i32,
 }
 
-/// How long the context's thread is kept from others while the GPU works, in nanoseconds.
+/// How long one wait for the GPU may block the context's thread, in nanoseconds.
 const PATIENCE: u64 = 1_000_000;
 
 impl Shrinker {
-    /// From frames of `info` to `size`.
+    /// A shrinker from frames of `info` to `size`.
     pub fn new(info: &VideoInfo, size: Size) -> Result<Self, Error> {
         let failed = |error: BoolError| Error::Frame(error.to_string());
         let picture_info = VideoInfo::builder(VideoFormat::Rgba, size.width, size.height)
@@ -69,7 +69,7 @@ impl Shrinker {
         })
     }
 
-    /// What its pictures are: RGBA in system memory, with the colours of the frames.
+    /// The info of its pictures: RGBA in system memory, with the colorimetry of the frames.
     pub fn picture_info(&self) -> &VideoInfo {
         self.picture.info()
     }
@@ -81,7 +81,7 @@ impl Shrinker {
         let owned = Owned::on(objects, frame.context(), |context| Picture::new(context, size))?;
         let texture = frame.texture();
         let fence = owned.run(|context, objects| objects.draw(context, texture, &scaling, size))?;
-        // In pieces, between which other elements have their turn on the thread.
+        // In short waits, so that other elements can use the thread in between.
         while !owned.run(|_, objects| objects.is_done(fence))? {}
         let stride = picture.plane_stride()[0] as usize;
         let rows = picture.plane_data_mut(0).map_err(|error| Error::Frame(error.to_string()))?;
@@ -91,28 +91,28 @@ impl Shrinker {
     }
 }
 
-/// How frames become pictures: as GStreamer's converter does it in system memory with linear taps, behind
-/// `cyclegan_frame`'s halving, so that the generator sees the same in both memories.
+/// How to scale: halve as `cyclegan_frame` does, then scale as GStreamer's converter does with
+/// linear taps, so that the generator sees the same picture as with system memory.
 #[derive(Clone, Copy, Debug)]
 struct Scaling {
-    /// How often frames are halved before they are scaled.
+    /// How often to halve frames before scaling.
     halvings: i32,
     columns: Axis,
     rows: Axis,
 }
 
-/// Scaling along one side.
+/// Scaling along one axis.
 #[derive(Clone, Copy, Debug)]
 struct Axis {
-    /// Pixels of the frame, after halving.
+    /// Size of the frame after halving, in pixels.
     size: i32,
-    /// The place of the first pixel's centre in the frame.
+    /// Position of the first output pixel's centre in the frame.
     start: f32,
-    /// From each pixel's centre to the next one's.
+    /// Distance between the centres of two output pixels.
     step: f32,
-    /// Half of the base of the triangle that weighs the frame's pixels.
+    /// Half of the base of the triangle filter.
     reach: f32,
-    /// How many pixels are weighed.
+    /// Number of pixels under the filter.
     taps: i32,
 }
 
@@ -128,7 +128,7 @@ impl Scaling {
             (width, height, halvings) = (width / 2, height / 2, halvings + 1);
         }
         let mut columns = Axis::new(width, size.width);
-        // A row that is enlarged has its ends where the frame has them.
+        // When upscaling horizontally, the converter aligns the outermost pixels.
         if width < size.width {
             columns.start = 0.0;
             columns.step = (width - 1) as f32 / (size.width - 1) as f32;
@@ -158,7 +158,7 @@ impl Picture {
         let painter = Painter::new(context, include_str!("shrink.frag"), &[c"frame"])?;
         let gl = painter.gl;
         let mut buffer = 0;
-        // SAFETY: this is the context's thread; the pointer is that of a local, and no data are given.
+        // SAFETY: this is the context's thread; the pointer is to a local, and no data are passed.
         let texture = unsafe {
             gl.gen_buffers(1, &mut buffer);
             gl.bind_buffer(PIXEL_PACK_BUFFER, buffer);
@@ -177,7 +177,7 @@ impl Picture {
         Ok(Self { painter, texture, buffer, uniforms })
     }
 
-    /// Has the GPU draw the picture and write it to the buffer; returns a fence behind that.
+    /// Lets the GPU draw the picture and write it to the buffer. Returns a fence to wait for.
     fn draw(
         &mut self,
         context: &GLContext,
@@ -199,7 +199,7 @@ impl Picture {
                 gl.uniform_2f(self.uniforms.step, columns.step, rows.step);
                 gl.uniform_2f(self.uniforms.reach, columns.reach, rows.reach);
                 gl.uniform_2i(self.uniforms.taps, columns.taps, rows.taps);
-                // What GStreamer gives textures, but those of others may have another.
+                // GStreamer's own textures have these parameters; those of others may not.
                 for filter in [TEXTURE_MIN_FILTER, TEXTURE_MAG_FILTER] {
                     gl.tex_parameteri(TEXTURE_2D, filter, LINEAR);
                 }
@@ -207,8 +207,8 @@ impl Picture {
                     gl.tex_parameteri(TEXTURE_2D, wrap, CLAMP_TO_EDGE);
                 }
             },
-            // SAFETY: this is the context's thread; a buffer of the picture's length is bound, so the
-            // pointer is an offset into that.
+            // SAFETY: this is the context's thread; a buffer of the picture's length is bound, so
+            // the pointer is an offset into it.
             |gl| unsafe {
                 gl.bind_buffer(PIXEL_PACK_BUFFER, self.buffer);
                 gl.pixel_storei(PACK_ALIGNMENT, 4);
@@ -221,7 +221,7 @@ impl Picture {
         Ok(fence)
     }
 
-    /// Whether the GPU is behind `fence`; waits for a moment.
+    /// Whether the GPU has passed `fence`; waits up to `PATIENCE`.
     fn is_done(&mut self, fence: Fence) -> Result<bool, Error> {
         let flush = SYNC_FLUSH_COMMANDS_BIT;
         // SAFETY: this is the context's thread, and the fence is not deleted yet.
@@ -232,7 +232,7 @@ impl Picture {
         }
     }
 
-    /// Copies the picture to `rows`, which are `stride` bytes apart.
+    /// Copies the picture to `rows`, which are `stride` bytes apart, and deletes the fence.
     fn read(
         &mut self,
         fence: Fence,
@@ -242,8 +242,8 @@ impl Picture {
     ) -> Result<(), Error> {
         let gl = &self.painter.gl;
         let length = length(size);
-        // SAFETY: this is the context's thread. What is mapped is as long as was asked for, and is not
-        // touched after it is unmapped.
+        // SAFETY: this is the context's thread. The mapping has the requested length, and is not
+        // used after it is unmapped.
         unsafe {
             gl.delete_sync(fence.get());
             gl.bind_buffer(PIXEL_PACK_BUFFER, self.buffer);
@@ -268,7 +268,7 @@ impl Picture {
 impl Objects for Picture {
     fn delete(&mut self) {
         let gl = self.painter.gl;
-        // SAFETY: this is the context's thread; the pointers are those of one number each.
+        // SAFETY: this is the context's thread; each pointer is to one number.
         unsafe {
             gl.delete_textures(1, &self.texture);
             gl.delete_buffers(1, &self.buffer);
@@ -277,12 +277,12 @@ impl Objects for Picture {
     }
 }
 
-/// Bytes of a picture.
+/// The size of a picture in bytes.
 fn length((width, height): (i32, i32)) -> usize {
     4 * width as usize * height as usize
 }
 
-/// A sync object, which may go from thread to thread; only the context's uses it.
+/// A sync object. Other threads may hold it, but only the context's thread uses it.
 #[derive(Clone, Copy)]
 struct Fence(usize);
 

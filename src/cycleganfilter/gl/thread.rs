@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The thread of a GL context, on which everything in OpenGL happens.
+//! Runs code on the thread of a GL context.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -8,33 +8,33 @@ use gst_gl::{GLContext, prelude::*};
 
 use super::Error;
 
-/// Runs `work` on the thread of `context`, and waits for it.
+/// Runs `work` on the thread of `context` and waits for it.
 pub fn run<R: Send>(
     context: &GLContext,
     work: impl FnOnce(&GLContext) -> Result<R, Error> + Send,
 ) -> Result<R, Error> {
     let mut result = None;
     context.thread_add(|context| {
-        // A panic must not unwind into C; the result is missing then.
+        // A panic must not unwind into C. The result is then missing.
         result = catch_unwind(AssertUnwindSafe(|| work(context))).ok();
     });
     result.unwrap_or(Err(Error::Ended))
 }
 
-/// OpenGL's objects, which are deleted on their thread.
+/// OpenGL objects, which must be deleted on the context's thread.
 pub trait Objects: Send {
-    /// Deletes them; on the context's thread.
+    /// Deletes them. Called on the context's thread.
     fn delete(&mut self);
 }
 
-/// Objects and the context that they belong to.
+/// OpenGL objects and their context.
 pub struct Owned<T: Objects> {
     context: GLContext,
     objects: T,
 }
 
 impl<T: Objects> Owned<T> {
-    /// What `new` makes on the thread of `context`.
+    /// Creates objects with `new` on the thread of `context`.
     pub fn new(
         context: &GLContext,
         new: impl FnOnce(&GLContext) -> Result<T, Error> + Send,
@@ -42,7 +42,7 @@ impl<T: Objects> Owned<T> {
         Ok(Self { context: context.clone(), objects: run(context, new)? })
     }
 
-    /// Runs `work` with them on their thread, and waits for it.
+    /// Runs `work` with the objects on the context's thread and waits for it.
     pub fn run<R: Send>(
         &mut self,
         work: impl FnOnce(&GLContext, &mut T) -> Result<R, Error> + Send,
@@ -51,7 +51,7 @@ impl<T: Objects> Owned<T> {
         run(context, |context| work(context, objects))
     }
 
-    /// Those in `place` if they belong to `context`, else new ones.
+    /// The objects in `place` if they belong to `context`; otherwise replaces them by new ones.
     pub fn on<'a>(
         place: &'a mut Option<Self>,
         context: &GLContext,

@@ -1,21 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Which memory frames have, and how many buffers are needed at once.
+//! Allocation queries: how many buffers are needed at once, and what neighbours support.
 
 use gst_video::{VideoInfo, VideoMeta, VideoOverlayCompositionMeta};
 
 use super::CycleGanFilter;
 use crate::cycleganfilter::lock;
 
-/// The most memory that frames in a live pipeline hold while they wait for the time at which the
-/// sink shows them.
+/// Most memory for finished frames of a live pipeline that wait for the sink, in bytes.
 const LIVE_BYTES: usize = 256 << 20;
-/// How many frames may wait like that at least and at most.
+/// Least and most number of such frames.
 const LIVE_FRAMES: std::ops::RangeInclusive<usize> = 4..=240;
 
 impl CycleGanFilter {
-    /// Has upstream's pool provide for the frames in flight, which keep their input, and says whether
-    /// overlays may come with them.
+    /// Asks upstream for enough buffers for the frames in flight, which hold their input, and tells
+    /// it whether downstream draws overlays.
     pub(super) fn ask_for_input_buffers(&self, query: &mut gst::query::Allocation) {
         let held = self.queue().map_or(1, |queue| most_held(queue.depth())) as u32;
         let pools: Vec<_> = query.allocation_pools().map(|pool| pool.to_owned()).collect();
@@ -38,8 +37,8 @@ impl CycleGanFilter {
         }
     }
 
-    /// Has downstream's pool provide for the frames in flight, as far as it can, and remembers
-    /// whether downstream takes padded planes and overlays.
+    /// Asks downstream's pool for enough buffers for the frames in flight, up to its maximum, and
+    /// records whether downstream supports padded planes and overlays.
     pub(super) fn ask_for_output_buffers(&self, query: &mut gst::query::Allocation) {
         let takes_video_meta = query.find_allocation_meta::<VideoMeta>().is_some();
         let overlays = query.find_allocation_meta::<VideoOverlayCompositionMeta>();
@@ -65,14 +64,13 @@ impl CycleGanFilter {
     }
 }
 
-/// How many frames' own buffers may be queued with a generator of `depth` places.
+/// How many input buffers the queue may hold if up to `depth` frames are in the generator.
 pub fn most_held(depth: usize) -> usize {
     if depth == 1 { 1 } else { 2 * depth }
 }
 
-/// How many more frames may be queued in a live pipeline with a latency of `latency`: all those that
-/// come in while the sink waits for the time of the first, and a second's worth, within
-/// [`LIVE_BYTES`].
+/// How many more frames may be queued in a live pipeline of the given latency: all frames that
+/// arrive during the latency, plus one second, within [`LIVE_BYTES`].
 pub fn live_room(info: &VideoInfo, latency: Option<gst::ClockTime>) -> usize {
     let rate = match (info.fps().numer(), info.fps().denom()) {
         (numer @ 1.., denom @ 1..) => f64::from(numer) / f64::from(denom),
@@ -84,8 +82,8 @@ pub fn live_room(info: &VideoInfo, latency: Option<gst::ClockTime>) -> usize {
     in_time.min(in_memory).clamp(*LIVE_FRAMES.start(), *LIVE_FRAMES.end())
 }
 
-/// Whether `buffer` has the layout that the caps of `info` promise to those who know of no
-/// `GstVideoMeta`.
+/// Whether `buffer` has the default layout of `info`, which elements without support for
+/// `GstVideoMeta` expect.
 pub fn is_default_layout(buffer: &gst::BufferRef, info: &VideoInfo) -> bool {
     let is_promised = |meta: gst::MetaRef<VideoMeta>| {
         meta.stride() == info.stride() && meta.offset() == info.offset()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The element as GStreamer sees it: pads and states.
+//! The virtual methods of GstElement: pad templates and state changes.
 
 use std::sync::LazyLock;
 
@@ -30,7 +30,7 @@ impl ElementImpl for CycleGanFilter {
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
         static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
-            // Every format whose pixels GStreamer can unpack.
+            // Every format that GStreamer can unpack.
             let formats = VideoFormat::iter_raw().filter(|format| {
                 gst_video::VideoFormatInfo::from_format(*format).unpack_format()
                     != VideoFormat::Unknown
@@ -39,7 +39,7 @@ impl ElementImpl for CycleGanFilter {
                 .format_list(formats)
                 .field("interlace-mode", VideoInterlaceMode::Progressive.to_str())
                 .build();
-            // Overlays pass through, to be drawn on the translated frame.
+            // Overlays pass through and are drawn on the translated frame.
             let mut with_overlays = caps.clone();
             with_overlays.make_mut().set_features_simple(Some(gst::CapsFeatures::new([
                 gst::CAPS_FEATURE_MEMORY_SYSTEM_MEMORY.as_str(),
@@ -74,7 +74,7 @@ impl ElementImpl for CycleGanFilter {
                 })?;
             }
             gst::StateChange::PausedToReady => {
-                // Downstream takes no more frames, so those in flight are dropped.
+                // Downstream no longer accepts frames, so drop those in flight.
                 if let Some(queue) = self.queue() {
                     queue.flush();
                 }
@@ -95,8 +95,8 @@ impl ElementImpl for CycleGanFilter {
 }
 
 impl CycleGanFilter {
-    /// Interlaced caps fail to negotiate, since the pad templates name progressive ones only. This
-    /// posts an error that says what to do.
+    /// Posts an error that says what to do if upstream sends interlaced caps, which the pad
+    /// template excludes.
     pub(super) fn explain_interlacing(&self) {
         let element = self.obj().downgrade();
         self.obj().sink_pad().add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, probe| {
@@ -108,8 +108,8 @@ impl CycleGanFilter {
                 && let Some(element) = element.upgrade()
             {
                 let reason = format!(
-                    "Interlaced video ({}) cannot be translated, expected progressive; put \
-                     `deinterlace` before cycleganfilter",
+                    "Interlaced video ({}) is not supported, expected progressive; put `deinterlace` \
+                     before cycleganfilter",
                     info.interlace_mode().to_str()
                 );
                 element.imp().refuse_frames(&info, gst::CoreError::Negotiation, &reason);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What happens to each frame: translation, passing, and late frames.
+//! Takes input frames into the queue, decides what to do with each, and makes its output.
 
 use std::time::Instant;
 
@@ -33,10 +33,10 @@ use crate::cycleganfilter::{
     translator::{Continuity, Kind, TranslateError},
 };
 
-/// What is known of the stream when a frame comes in.
+/// The state of the stream when a frame arrives.
 struct Context {
     info: FrameInfo,
-    /// Whether the GPU works on the frame.
+    /// Whether the GPU processes the frame.
     is_on_gpu: bool,
     is_live: bool,
     latency: Option<gst::ClockTime>,
@@ -46,7 +46,7 @@ struct Context {
 }
 
 impl CycleGanFilter {
-    /// Takes the frame in `buffer` up to its tensor and into the queue.
+    /// Preprocesses the frame in `buffer` and pushes it into the queue.
     pub(super) fn launch(&self, buffer: gst::Buffer) -> Result<(), gst::FlowError> {
         let context = self.context().ok_or(gst::FlowError::NotNegotiated)?;
         let settings = lock(&self.settings).per_frame();
@@ -83,8 +83,8 @@ impl CycleGanFilter {
         })
     }
 
-    /// The frame in `buffer`. One that is none is dropped with a warning, and the stream goes on, as
-    /// GstVideoFilter has it.
+    /// Maps the frame in `buffer`. Drops an invalid frame with a warning and returns `None`, as
+    /// GstVideoFilter does.
     fn map(&self, buffer: gst::Buffer, context: &Context) -> Result<Option<Frame>, gst::FlowError> {
         let info = &context.info;
         if context.is_on_gpu {
@@ -132,11 +132,11 @@ impl CycleGanFilter {
         gst::element_imp_warning!(
             self,
             gst::StreamError::Format,
-            ("A buffer holds no frame of the negotiated caps ({reason}); it is dropped")
+            ("Dropping a buffer that does not fit the negotiated caps: {reason}")
         );
     }
 
-    /// What is done with the frame in `buffer`; `None` if it is dropped.
+    /// Decides what to do with the frame in `buffer`; `None` to drop it.
     fn action(
         &self,
         buffer: &gst::BufferRef,
@@ -150,12 +150,13 @@ impl CycleGanFilter {
         let is_late = || self.is_late(buffer, queue, action);
         match (action, settings.late_frames) {
             (_, LateFrames::Translate) => return Some(action),
-            // The residual is there already; only where late frames are dropped is it of no use.
+            // Applying the last residual takes no time, so only `drop` needs to know whether the
+            // frame is late.
             (Action::Skip, LateFrames::Pass | LateFrames::Hold) => return Some(action),
             _ if !is_late() => return Some(action),
             _ => {}
         }
-        gst::trace!(CAT, imp = self, "a late frame: {:?}", settings.late_frames);
+        gst::trace!(CAT, imp = self, "late frame: {:?}", settings.late_frames);
         match settings.late_frames {
             LateFrames::Translate => Some(Action::Translate),
             LateFrames::Pass => Some(Action::Pass),
@@ -164,7 +165,7 @@ impl CycleGanFilter {
         }
     }
 
-    /// What is done with a frame that is in time.
+    /// Decides what to do with a frame that is on time.
     fn planned_action(&self, settings: &PerFrame) -> Action {
         let mut state = lock(&self.state);
         let stream = state.stream.as_mut();
@@ -175,8 +176,8 @@ impl CycleGanFilter {
         }
     }
 
-    /// Whether the frame in `buffer` would come too late at the sink after `action`, and another was
-    /// translated not long ago.
+    /// Whether the frame in `buffer` would be late at the sink after `action`, unless no frame has
+    /// been translated for a long time.
     fn is_late(&self, buffer: &gst::BufferRef, queue: &FrameQueue, action: Action) -> bool {
         let segment = self.time_segment();
         let time = segment.and_then(|segment| segment.to_running_time(buffer.pts()));
@@ -192,8 +193,8 @@ impl CycleGanFilter {
         stream.deadlines.is_late(time, now, expected) && !state.stats.is_starved()
     }
 
-    /// Whether the buffer itself may go out: downstream understands its layout, and few enough of
-    /// upstream's buffers are held.
+    /// Whether the input buffer itself may be pushed downstream: downstream supports its layout,
+    /// and the queue holds few enough of upstream's buffers.
     fn may_pass_itself(&self, buffer: &gst::BufferRef, context: &Context) -> bool {
         let is_texture = context.info.memory == Memory::Gl;
         let is_understood =
@@ -202,13 +203,13 @@ impl CycleGanFilter {
         is_frame && is_understood && context.queue.len() < most_held(context.queue.depth())
     }
 
-    /// The buffer that goes out itself.
+    /// Prepares an input buffer that passes through.
     fn passing(&self, mut buffer: gst::Buffer, settings: &PerFrame) -> gst::Buffer {
         let has_dropped = {
             let mut state = lock(&self.state);
             let negotiated = state.stream.as_mut().and_then(|s| s.negotiated.as_mut());
             negotiated.is_some_and(|negotiated| {
-                // The residual of the frames before is not for those after it.
+                // Later frames must not use an earlier residual.
                 if settings.is_off {
                     negotiated.continuity = Continuity::Restarts;
                 }
@@ -221,7 +222,7 @@ impl CycleGanFilter {
         buffer
     }
 
-    /// Everything that the stages need for `frame`, as the properties are now.
+    /// Collects everything that the stages need for `frame`, with the current properties.
     fn new_job(
         &self,
         frame: Frame,
@@ -235,7 +236,7 @@ impl CycleGanFilter {
             let negotiated = negotiated.ok_or(gst::FlowError::NotNegotiated)?;
             negotiated.work_on(settings, action, arrived).ok_or(gst::FlowError::NotNegotiated)?
         };
-        // May wait for a buffer of downstream's pool.
+        // May wait for a buffer from downstream's pool.
         let input = InputBuffer::Readable(frame.buffer());
         let mut output = match self.parent_prepare_output_buffer(input)? {
             PrepareOutputBufferSuccess::Buffer(output) => output,
@@ -247,7 +248,7 @@ impl CycleGanFilter {
         Ok(Job::new(frame, output, work))
     }
 
-    /// Makes the output of the frame whose turn it is, and counts it.
+    /// Makes the output of a frame and counts the frame.
     pub(super) fn finish(&self, mut job: Job) -> Result<gst::Buffer, gst::FlowError> {
         let result = match job.finish() {
             Ok(result) => result,
@@ -269,7 +270,7 @@ impl CycleGanFilter {
         gst::trace!(
             CAT,
             imp = self,
-            "translated in {total:?}, {work:?} of work, {inference:?} of inference"
+            "translated in {total:?}, processing {work:?}, inference {inference:?}"
         );
         let has_moved = {
             let mut state = lock(&self.state);
@@ -287,14 +288,14 @@ impl CycleGanFilter {
         }
     }
 
-    /// Counts a frame that went out itself.
+    /// Counts a buffer that passed through.
     pub(super) fn count_passed(&self) {
         lock(&self.state).stats.frames_passed += 1;
         self.post_stats();
     }
 
-    /// What becomes of a frame that a stage has failed on: in a live pipeline that passes late
-    /// frames it passes as well, anywhere else the stream ends.
+    /// Handles a frame that a stage failed on. In a live pipeline with `late-frames=pass` the frame
+    /// passes through unchanged; otherwise the stream ends.
     fn tolerate(
         &self,
         job: &mut Job,
@@ -312,7 +313,10 @@ impl CycleGanFilter {
             gst::element_imp_warning!(
                 self,
                 gst::LibraryError::Failed,
-                ("{}: {error}; the originals pass until it works again", pair.model())
+                (
+                    "{}: {error}; passing frames through unchanged until it works again",
+                    pair.model()
+                )
             );
         }
         job.pass().map_err(|error| self.fail(&pair, &error))?;
@@ -325,20 +329,20 @@ impl CycleGanFilter {
         gst::FlowError::Error
     }
 
-    /// Queries upstream each time: the first frame may come before any LATENCY query.
+    /// Queries upstream each time, as the first frame may arrive before any LATENCY query.
     fn is_upstream_live(&self) -> bool {
         let mut upstream = gst::query::Latency::new();
         self.obj().sink_pad().peer_query(&mut upstream) && upstream.result().0
     }
 
-    /// The segment, if it is one of times.
+    /// The segment, if it is in TIME format.
     pub(super) fn time_segment(&self) -> Option<gst::FormattedSegment<gst::ClockTime>> {
         self.obj().segment().downcast().ok()
     }
 }
 
 impl Negotiated {
-    /// What the next frame is worked on with, and whether a frame is missing before it. `None` if no
+    /// What to do with the next frame, and whether a frame was dropped before it. `None` if no
     /// direction is prepared.
     fn work_on(
         &mut self,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Which model runs: loading it, swapping it while playing, and saying why one cannot.
+//! Loads models, replaces the current one while playing, and reports why one cannot be used.
 
 use cyclegan_contract::Direction;
 use cyclegan_runtime::{LoadError, Pair};
@@ -17,7 +17,7 @@ use crate::cycleganfilter::{
     translator::{Continuity, TranslateError, Translators},
 };
 
-/// What a request asks for beyond what runs.
+/// How a request differs from what runs.
 struct Asked {
     model: bool,
     view: bool,
@@ -25,7 +25,8 @@ struct Asked {
 }
 
 impl CycleGanFilter {
-    /// Loads the model that is set, unless it is loaded in that way already; for READY and PAUSED.
+    /// Loads the model that the properties name, unless it is already loaded with the same options.
+    /// Called on the way to READY and to PAUSED.
     pub(super) fn load_what_is_set(&self) -> Result<(), LoadError> {
         let wanted = lock(&self.settings).wanted();
         let running = lock(&self.state).model.running().cloned();
@@ -35,7 +36,7 @@ impl CycleGanFilter {
         if let Some(running) = running.filter(is_there) {
             return running.pair.require(wanted.direction);
         }
-        // Its memory is free for the one that follows.
+        // Free the memory of the old model for the new one.
         self.unload();
         let Wanted { model, serial, .. } = &wanted;
         self.post_progress(ProgressType::Start, "load", &format!("Loading {model}"));
@@ -51,7 +52,7 @@ impl CycleGanFilter {
         Ok(())
     }
 
-    /// Forgets the model, and what was to follow it.
+    /// Drops the model and any request.
     pub(super) fn unload(&self) {
         self.loader.cancel();
         let model = std::mem::take(&mut lock(&self.state).model);
@@ -61,14 +62,15 @@ impl CycleGanFilter {
         }
     }
 
-    /// Forgets what is being prepared: the way to PAUSED loads what is set by then.
+    /// Drops any request: the next change to PAUSED loads the model that is set by then.
     pub(super) fn forget_requests(&self) {
         self.loader.cancel();
         let before = lock(&self.state).model.settle();
         drop(before);
     }
 
-    /// Decides what becomes of what the properties ask of the model, and does it.
+    /// Acts on changed properties, see
+    /// [`State::decide`](crate::cycleganfilter::state::State::decide).
     pub(super) fn decide(&self) {
         let wanted = lock(&self.settings).wanted();
         let decision = lock(&self.state).decide(&wanted);
@@ -93,7 +95,7 @@ impl CycleGanFilter {
         }
     }
 
-    /// Takes in what has become of a request; on the loader's thread.
+    /// Handles the progress of a request. Runs on the loader's thread.
     fn on_event(&self, request: &Request, event: Event) {
         use ProgressType::{Canceled, Complete, Continue, Error, Start};
         let model = &request.wanted.model;
@@ -101,7 +103,7 @@ impl CycleGanFilter {
         let (progress, text) = match &event {
             Event::Started => (Start, format!("Loading {model}")),
             Event::Step(direction) => (Continue, step(model, *direction)),
-            _ if !is_awaited() => (Canceled, format!("{model} is not wanted any more")),
+            _ if !is_awaited() => (Canceled, format!("{model} is no longer needed")),
             Event::Done(_) => (Complete, format!("{model} takes over with the next frame")),
             Event::Failed(error) => (Error, error.to_string()),
         };
@@ -125,8 +127,9 @@ impl CycleGanFilter {
         }
     }
 
-    /// Puts back one thing that was asked for and cannot be, says so, and decides on the rest: the
-    /// model, if another was asked for, else the view, else the direction.
+    /// Resets the property that caused a request to fail, posts a warning, and acts on the other
+    /// properties: resets the model if it differs, otherwise the view, otherwise the direction,
+    /// otherwise `preload`.
     pub(super) fn refuse(&self, wanted: &Wanted, error: &PrepareError) {
         let (before, running, asked, view, direction) = {
             let mut state = lock(&self.state);
@@ -174,9 +177,9 @@ impl CycleGanFilter {
         gst::element_imp_warning!(
             self,
             gst::ResourceError::Settings,
-            ("{error}; {running} goes on")
+            ("{error}; continuing with {running}")
         );
-        // Each of these decides on what is set now.
+        // Each notification acts on the properties as they are now.
         for property in &notify {
             self.obj().notify(property);
         }
@@ -197,7 +200,7 @@ impl CycleGanFilter {
         is_set
     }
 
-    /// Takes over what has been prepared in the background; between two frames.
+    /// Switches to what was prepared in the background. Called between two frames.
     pub(super) fn take_over(&self) {
         let mut next_model = None;
         let mut is_outdated = false;
@@ -209,7 +212,7 @@ impl CycleGanFilter {
             let state = &mut *state;
             let before = state.model.settle();
             let negotiated = state.stream.as_mut().and_then(|stream| stream.negotiated.as_mut());
-            // Without frames so far, the first caps take over.
+            // Without negotiated frames, the first caps event switches.
             let (Some(negotiated), Model::Prepared(running, prepared)) = (negotiated, before)
             else {
                 return;
@@ -226,10 +229,10 @@ impl CycleGanFilter {
                     state.model =
                         Model::Loaded(Loaded { pair: pair.clone(), serial: wanted.serial });
                     next_model = Some((pair, wanted.serial != running.serial));
-                    // Until the frames before this one are done.
+                    // The next frame keeps this until all earlier frames are finished.
                     negotiated.retired = Some(self.loader.retire((before, running.pair)));
                 }
-                // The caps have changed meanwhile.
+                // The caps have changed in the meantime.
                 None => is_outdated = true,
             }
         }
@@ -238,13 +241,13 @@ impl CycleGanFilter {
         }
         if let Some((pair, is_new)) = next_model {
             if is_new {
-                gst::info!(CAT, imp = self, "{} takes over", pair.model());
+                gst::info!(CAT, imp = self, "switched to {}", pair.model());
             }
             self.announce(&pair);
         }
     }
 
-    /// Makes what translates frames of `info` from now on; on this thread, as no frame can go on
+    /// Prepares for frames of `info`. Runs on the streaming thread, as no frame can be translated
     /// before.
     pub(super) fn negotiate(&self, info: &FrameInfo) -> Result<(), TranslateError> {
         let wanted = lock(&self.settings).wanted();
@@ -263,7 +266,7 @@ impl CycleGanFilter {
             (running, next, last, before)
         };
         drop(before.map(|before| self.loader.retire(before)));
-        // A model that is ready takes over now; the old one need not be warmed up.
+        // Switch to a prepared model now, so that the old one need not be warmed up.
         if let Some(next) = next.filter(|next| next.serial != running.serial) {
             match self.prepare(&next, &wanted, last.as_ref(), info) {
                 Ok(negotiated) => {
@@ -276,7 +279,7 @@ impl CycleGanFilter {
         let wanted = lock(&self.settings).wanted();
         let negotiated = self.prepare(&running, &wanted, last.as_ref(), info)?;
         self.adopt(running.serial, negotiated);
-        // What is being prepared may be for other frames.
+        // The current request may be for other frames.
         self.decide();
         Ok(())
     }
@@ -297,8 +300,8 @@ impl CycleGanFilter {
         self.announce(&pair);
     }
 
-    /// Prepares `loaded` for frames of `info`, in the direction that is `wanted` if it has it, else
-    /// in the `last` one.
+    /// Prepares `loaded` for frames of `info`, in the `wanted` direction if the model has it,
+    /// otherwise in the `last` one.
     fn prepare(
         &self,
         loaded: &Loaded,
@@ -334,7 +337,7 @@ impl CycleGanFilter {
         Ok(negotiated)
     }
 
-    /// Notifies applications of the model that runs now, and warns of what differs from the request.
+    /// Notifies the application of the current model and posts its warnings.
     fn announce(&self, pair: &Pair) {
         for warning in pair.take_warnings() {
             gst::element_imp_warning!(self, gst::ResourceError::Settings, ("{warning}"));
@@ -348,7 +351,7 @@ impl CycleGanFilter {
     }
 }
 
-/// Has the loader report to `element` for as long as that exists.
+/// Reports progress to `element` for as long as it exists.
 fn report_to(element: glib::WeakRef<crate::cycleganfilter::CycleGanFilter>) -> Report {
     Box::new(move |request, event| {
         if let Some(element) = element.upgrade() {
@@ -357,7 +360,7 @@ fn report_to(element: glib::WeakRef<crate::cycleganfilter::CycleGanFilter>) -> R
     })
 }
 
-/// What is being prepared, for a PROGRESS message.
+/// The text of a PROGRESS message about one generator.
 fn step(model: &str, direction: Direction) -> String {
     format!("Preparing generator {} of {model}", direction.letter())
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The element's end of its queue.
+//! The end of the element's queue.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::cycleganfilter::{
     queue::Queue,
 };
 
-/// The element, which its queue does not keep alive.
+/// The element, as a weak reference: its queue must not keep it alive.
 struct Element(glib::WeakRef<crate::cycleganfilter::CycleGanFilter>);
 
 impl Element {
@@ -47,40 +47,44 @@ impl Outlet for Element {
 
     fn panicked(&self) {
         if let Ok(element) = self.get() {
-            gst::element_error!(element, gst::LibraryError::Failed, ("A frame's stage panicked"));
+            gst::element_error!(
+                element,
+                gst::LibraryError::Failed,
+                ("A processing stage panicked, which is a bug; please report it")
+            );
         }
     }
 }
 
 impl CycleGanFilter {
-    /// The queue for `max-in-flight` frames.
+    /// Makes the queue for `max-in-flight` frames.
     pub(super) fn new_queue(&self) -> Result<Arc<FrameQueue>, gst::ErrorMessage> {
         let depth = lock(&self.settings).max_in_flight as usize;
         let queue = Queue::new(FrameStages::new(Element(self.obj().downgrade())), depth).map_err(
             |error| {
                 gst::error_msg!(
                     gst::ResourceError::Failed,
-                    ["No threads for several frames: {error}"]
+                    ["Could not start the threads for max-in-flight={depth}: {error}"]
                 )
             },
         )?;
         Ok(Arc::new(queue))
     }
 
-    /// The queue, from start to stop.
+    /// The queue; `Some` between start and stop.
     pub(super) fn queue(&self) -> Option<Arc<FrameQueue>> {
         lock(&self.state).stream.as_ref().map(|stream| stream.queue.clone())
     }
 
-    /// Lets everything out that came in before, so that what comes next comes after it.
+    /// Waits until everything in the queue has been pushed downstream.
     pub(super) fn drain(&self) {
         if let Some(queue) = self.queue() {
             queue.drain();
         }
     }
 
-    /// Says that the last frames could not be delivered: no frame follows whose push could return
-    /// that. Downstream reports other failures itself.
+    /// Posts an error if the last frames could not be pushed, as no later frame can return it.
+    /// Downstream elements report other errors themselves.
     pub(super) fn report_last_failure(&self, queue: &FrameQueue) {
         if let Some(error @ (gst::FlowError::NotLinked | gst::FlowError::NotNegotiated)) =
             queue.take_failure()
@@ -88,7 +92,7 @@ impl CycleGanFilter {
             gst::element_imp_error!(
                 self,
                 gst::StreamError::Failed,
-                ("The last frames could not be delivered: {error}")
+                ("Could not push the last frames: {error}")
             );
         }
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What the element says: messages about its latency, statistics, progress, drops and errors.
+//! Messages about latency, statistics, progress, dropped frames and errors.
 
 use cyclegan_runtime::LoadError;
 use gst::{ProgressType, prelude::*, subclass::prelude::*};
@@ -10,8 +10,8 @@ use super::CycleGanFilter;
 use crate::cycleganfilter::lock;
 
 impl CycleGanFilter {
-    /// Reports the latency before the first frame, from how long a scratch frame took: frames that
-    /// come in faster than they are translated wait for all that may be in the generator before them.
+    /// Reports the latency before the first frame, as measured during warm-up. If frames arrive
+    /// faster than the generator translates them, each waits for all others in the generator.
     pub(super) fn report_first_latency(&self, info: &VideoInfo) {
         let (numer, denom) = (info.fps().numer().max(0) as u32, info.fps().denom().max(1) as u32);
         let interval = lock(&self.settings).interval;
@@ -24,7 +24,7 @@ impl CycleGanFilter {
             let keeps_up = cost.inference * numer <= seconds.saturating_mul(interval);
             let ahead = if keeps_up { 0 } else { stream.queue.depth() as u32 - 1 };
             let expected = cost.work + cost.inference * ahead;
-            // As much more than that as later, when it is measured.
+            // The same margin as in `Stats::update_latency`.
             state.stats.set_latency(expected + expected / 20)
         };
         if has_moved {
@@ -37,7 +37,7 @@ impl CycleGanFilter {
         let _ = self.obj().post_message(message);
     }
 
-    /// Posts `stats` if it is time to.
+    /// Posts `stats` every `stats-interval`.
     pub(super) fn post_stats(&self) {
         let interval = lock(&self.settings).stats_interval();
         let due = lock(&self.state).stats.due(interval);
@@ -47,14 +47,14 @@ impl CycleGanFilter {
         }
     }
 
-    /// Says how far something is that takes long.
+    /// Posts a PROGRESS message.
     pub(super) fn post_progress(&self, progress: ProgressType, code: &str, text: &str) {
         let message = gst::message::Progress::builder(progress, code, text);
         let _ = self.obj().post_message(message.src(&*self.obj()).build());
     }
 
-    /// Counts a dropped frame and posts a QOS message about it, as the base class does for those that
-    /// it drops itself.
+    /// Counts a dropped frame and posts a QOS message, as the base class does for frames that it
+    /// drops.
     pub(super) fn drop_frame(&self, buffer: &gst::BufferRef) {
         let (done, dropped, is_live) = {
             let mut state = lock(&self.state);
@@ -82,8 +82,8 @@ impl CycleGanFilter {
         let _ = self.obj().post_message(message);
     }
 
-    /// Posts why frames of `info` cannot be translated; once, as upstream offers them again and
-    /// again.
+    /// Posts an error that says why frames of `info` cannot be translated. Only once, as upstream
+    /// may offer them repeatedly.
     pub(super) fn refuse_frames(
         &self,
         info: &VideoInfo,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The element as GstBaseTransform sees it: caps, events, queries and frames.
+//! The virtual methods of GstBaseTransform and GstVideoFilter: caps, events, queries and frames.
 
 use gst::{prelude::*, subclass::prelude::*};
 use gst_base::{
@@ -41,7 +41,7 @@ impl BaseTransformImpl for CycleGanFilter {
 
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
         let stream = lock(&self.state).stream.take();
-        // Waits for the queue's threads, which take the lock.
+        // Without the lock: this waits for the queue's threads, which take it.
         drop(stream);
         self.contexts.release_context();
         Ok(())
@@ -74,7 +74,7 @@ impl BaseTransformImpl for CycleGanFilter {
             return BaseTransformImplExt::parent_query(self, direction, query);
         }
         if query.type_() == gst::QueryType::Position {
-            // The base class knows only of frames that it pushed itself.
+            // The base class knows only the frames that it pushed itself.
             return self.obj().sink_pad().peer_query(query);
         }
         let gst::QueryViewMut::Latency(query) = query.view_mut() else {
@@ -93,7 +93,7 @@ impl BaseTransformImpl for CycleGanFilter {
             gst::ClockTime::try_from(state.stats.latency()).unwrap_or(gst::ClockTime::ZERO)
         };
         query.set(live, min + own, max.map(|max| max + own));
-        gst::debug!(CAT, imp = self, "latency {own} of our own on top of {min}");
+        gst::debug!(CAT, imp = self, "adding a latency of {own} to upstream's {min}");
         true
     }
 
@@ -136,7 +136,7 @@ impl BaseTransformImpl for CycleGanFilter {
                 queue.flush();
                 queue.resume();
             }
-            // The base class takes these in and hands them on at once.
+            // The base class handles these events and forwards them at once.
             Caps | Segment | Eos => {
                 queue.drain();
                 if event_type == Eos {
@@ -188,7 +188,7 @@ impl BaseTransformImpl for CycleGanFilter {
         {
             let mut state = lock(&self.state);
             state.stats.frames_in += 1;
-            // Noted here, since the frame itself may be dropped.
+            // Here already, as the base class may drop the frame.
             if buffer.flags().contains(gst::BufferFlags::DISCONT)
                 && let Some(stream) = &mut state.stream
             {
@@ -215,7 +215,7 @@ impl BaseTransformImpl for CycleGanFilter {
             self.take_over();
             self.launch(buffer)?;
         }
-        // The queue pushes it.
+        // The queue pushes the output.
         Ok(GenerateOutputSuccess::NoOutput)
     }
 
@@ -235,18 +235,18 @@ impl BaseTransformImpl for CycleGanFilter {
         meta: gst::MetaRef<'a, gst::Meta>,
         _input: &'a gst::BufferRef,
     ) -> bool {
-        // Size, colours and place of everything in the frame are as they were. A sync point is the
-        // buffer's own.
+        // The element changes neither the size nor the geometry of a frame, so all metadata stay
+        // valid. Only a sync point belongs to one buffer.
         !gl::is_sync_meta(meta.api())
     }
 }
 
-/// What the other pad takes where the pad of `direction` has `caps`.
+/// The caps of the other pad if the pad of `direction` has `caps`.
 fn across(direction: gst::PadDirection, caps: &gst::Caps, output: Output) -> gst::Caps {
     match output {
         Output::Video => caps.clone(),
         Output::Mask => {
-            // Overlays belong on the frame.
+            // A mask has no overlays.
             let frames = caps.iter_with_features().filter(|(_, features)| {
                 !features.contains(CAPS_FEATURE_META_GST_VIDEO_OVERLAY_COMPOSITION)
             });
@@ -254,7 +254,7 @@ fn across(direction: gst::PadDirection, caps: &gst::Caps, output: Output) -> gst
                 frames.map(|(structure, features)| (structure.to_owned(), features.to_owned()));
             let mut caps: gst::Caps = frames.collect();
             for structure in caps.make_mut().iter_mut() {
-                // Those of the other format are other ones.
+                // These fields depend on the format.
                 structure.remove_fields(["colorimetry", "chroma-site", "texture-target"]);
                 match direction {
                     gst::PadDirection::Sink => {
@@ -263,7 +263,7 @@ fn across(direction: gst::PadDirection, caps: &gst::Caps, output: Output) -> gst
                     _ => structure.remove_field("format"),
                 }
             }
-            // The CPU writes masks, whatever memory the frames have.
+            // The CPU writes masks, even for frames in GL memory.
             match direction {
                 gst::PadDirection::Sink => gl::in_system_memory(caps),
                 _ => gl::in_any_memory(caps),

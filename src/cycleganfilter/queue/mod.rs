@@ -2,12 +2,12 @@
 
 //! The ordered queue of frames and events between the streaming thread and the source pad.
 //!
-//! Where several frames may be in flight each stage has a thread: while one frame is in the
-//! generator, the one before it is composited and the one after it converted. At a depth of 1 the
-//! same stages run one after the other on the thread that pushes, and nothing is ever queued.
+//! With a depth of 2 or more, each stage has its own thread: while one frame is in the generator,
+//! the previous one is composited and the next one converted. With a depth of 1, the same stages
+//! run one after the other on the thread that pushes, and nothing is ever queued.
 //!
-//! A flush begins a new epoch: what was pushed in earlier ones is dropped wherever it is. Bounded
-//! channels connect the stages, and a [`Permit`] counts each item until it is delivered or dropped.
+//! A flush begins a new epoch, and items of earlier epochs are dropped wherever they are. Bounded
+//! channels connect the stages. A [`Permit`] counts each item until it is delivered or dropped.
 
 mod permits;
 
@@ -28,29 +28,28 @@ use permits::{Permits, Stage};
 
 use super::lock;
 
-/// The most items that a channel holds; the sender waits for more room.
+/// Capacity of a channel; a sender waits while it is full.
 const CHANNEL_ROOM: usize = 256;
 
-/// What is done with each item, in this order.
+/// The stages that each item goes through, in order.
 pub trait Stages: Send + Sync + 'static {
-    /// What goes through the stages.
+    /// An item of the queue.
     type Item: Send + 'static;
 
-    /// Runs the generator. A failure is for the item to keep until [`Stages::finish`].
+    /// Runs the generator. The item keeps an error for [`Stages::finish`] to return.
     fn infer(&self, item: &mut Self::Item);
 
-    /// Makes the output; items come here in their order. After a failure nothing behind it is
-    /// delivered.
+    /// Makes the output. Items arrive in order. After a failure, no later item is delivered.
     fn finish(&self, item: &mut Self::Item) -> Result<(), FlowError>;
 
-    /// Hands the item on. After a failure nothing behind it is delivered.
+    /// Pushes the item downstream. After a failure, no later item is delivered.
     fn deliver(&self, item: Self::Item) -> Result<(), FlowError>;
 
-    /// Reports that a stage panicked. The item is gone.
+    /// Reports that a stage panicked. The item is lost.
     fn panicked(&self);
 }
 
-/// The stages, with their threads. Dropping it drops what is queued.
+/// The stages and their threads. Dropping the queue drops the queued items.
 pub struct Queue<S: Stages> {
     stages: Arc<S>,
     permits: Arc<Permits>,
@@ -61,12 +60,12 @@ pub struct Queue<S: Stages> {
 
 struct Threads<T> {
     first: SyncSender<Entry<T>>,
-    /// Held while an item is delivered.
+    /// Locked during a delivery.
     delivering: Arc<Mutex<()>>,
     handles: Vec<JoinHandle<()>>,
 }
 
-/// An item on its way.
+/// An item and its permit.
 struct Entry<T> {
     item: T,
     permit: Permit,
@@ -86,30 +85,30 @@ impl<S: Stages> Queue<S> {
         self.depth
     }
 
-    /// How many items wait for the generator, are in it or are being finished.
+    /// How many items are waiting for the generator, in it, or being finished.
     pub fn in_generator(&self) -> usize {
         self.permits.in_generator()
     }
 
-    /// How many items have not been delivered yet.
+    /// How many items are not delivered yet.
     pub fn len(&self) -> usize {
         self.permits.total()
     }
 
-    /// Waits until fewer than `most` items are queued and, for one that `needs_generator`, until
-    /// that has room. Fails with [`FlowError::Flushing`] during a flush, and once for each failure
-    /// of an earlier item with that.
+    /// Waits until fewer than `most` items are queued and, if the item `needs_generator`, until the
+    /// generator has room. Fails with [`FlowError::Flushing`] during a flush, and once with each
+    /// failure of an earlier item.
     pub fn reserve(&self, needs_generator: bool, most: usize) -> Result<Permit, FlowError> {
         let depth = if needs_generator { self.depth } else { usize::MAX };
         Permits::reserve(&self.permits, needs_generator, depth, most)
     }
 
-    /// A permit for an item that never waits for room, such as an event; `None` during a flush.
+    /// A permit for an item that does not wait for room, such as an event; `None` during a flush.
     pub fn admit(&self) -> Option<Permit> {
         Permits::admit(&self.permits)
     }
 
-    /// Takes `item` to the first stage; without threads through all of them.
+    /// Sends `item` to the first stage. Without threads, runs all stages.
     pub fn push(&self, mut permit: Permit, mut item: S::Item) -> Result<(), FlowError> {
         let Some(threads) = &self.threads else {
             self.stages.infer(&mut item);
@@ -118,33 +117,35 @@ impl<S: Stages> Queue<S> {
             return self.stages.deliver(item);
         };
         permit.enter()?;
-        // The threads end only after the sender is gone.
+        // The threads end only after the sender is dropped.
         threads.first.send(Entry { item, permit }).map_err(|_| FlowError::Flushing)
     }
 
-    /// Waits until everything pushed has been delivered, or until a flush.
+    /// Waits until every pushed item is delivered, or until a flush.
     pub fn drain(&self) {
-        // A stage that waits for itself would wait forever.
+        // A stage's thread would wait for itself forever.
         if self.threads.as_ref().is_none_or(|threads| !threads.is_own(thread::current().id())) {
             self.permits.drain();
         }
     }
 
-    /// A failure that no push has returned, for when no other item follows.
+    /// The last failure that no push has returned. For use at the end of the stream, when no push
+    /// follows.
     pub fn take_failure(&self) -> Option<FlowError> {
         self.permits.take_failure()
     }
 
-    /// Begins a flush: drops everything pushed, and refuses what is pushed until
-    /// [`Queue::resume`]. Does not wait.
+    /// Begins a flush: drops all items, and refuses new ones until [`Queue::resume`]. Does not
+    /// wait.
     pub fn flush(&self) {
         self.permits.flush();
     }
 
-    /// Ends a flush. Waits for a delivery under way, so that nothing from before comes after.
+    /// Ends a flush. Waits for a delivery in progress, so that no item from before the flush is
+    /// delivered after it.
     pub fn resume(&self) {
         if let Some(threads) = &self.threads
-            // The flush may come from downstream, out of the delivery itself.
+            // The flush may come from downstream, from within the delivery.
             && !threads.is_own(thread::current().id())
         {
             drop(lock(&threads.delivering));
@@ -159,7 +160,7 @@ impl<S: Stages> Drop for Queue<S> {
         let Some(Threads { first, handles, .. }) = self.threads.take() else { return };
         drop(first);
         let own = thread::current().id();
-        // The last reference to what holds the queue may be a stage's own.
+        // A stage may hold the last reference to the queue's owner, so this may be its thread.
         for handle in handles.into_iter().filter(|handle| handle.thread().id() != own) {
             if handle.join().is_err() {
                 gst::error!(gst::CAT_DEFAULT, "a stage has panicked");
@@ -222,7 +223,8 @@ impl<T: Send + 'static> Threads<T> {
     }
 }
 
-/// One stage's thread: takes each item that is still wanted through `stage`, and on to the `next`.
+/// The thread of one stage: runs it on each item that was not discarded, and sends the item to the
+/// `next` stage.
 fn work<S: Stages>(
     stage: Stage,
     stages: &S,
@@ -240,7 +242,7 @@ fn work<S: Stages>(
             Err(FlowError::Error)
         });
         match (result, &next) {
-            // The next stage ends after this one.
+            // The receiver lives: the next stage ends after this one.
             (Ok(Some(item)), Some(next)) => drop(next.send(Entry { item, permit })),
             (Ok(_), _) => {}
             (Err(error), _) => permit.fail(stage, error),

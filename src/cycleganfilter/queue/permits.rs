@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The count of what is queued, and which of it is still wanted.
+//! Counts the queued items, and knows which of them a flush or failure has discarded.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -8,14 +8,14 @@ use gst::FlowError;
 
 use crate::cycleganfilter::lock;
 
-/// What is done with an item, in this order.
+/// The stages of an item, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// Running the generator.
     Infer,
     /// Making the output.
     Finish,
-    /// Handing it on.
+    /// Pushing it downstream.
     Deliver,
 }
 
@@ -23,26 +23,26 @@ pub enum Stage {
 #[derive(Default)]
 pub struct Permits {
     state: Mutex<State>,
-    /// Something in `state` has changed.
+    /// Signals that `state` has changed.
     changed: Condvar,
 }
 
 #[derive(Default)]
 struct State {
-    /// The epoch of what enters now. A flush and a failure each begin a new one.
+    /// The epoch of items that enter now. A flush and a failure each begin a new one.
     epoch: u64,
-    /// Before delivery, what entered in an earlier epoch than this is dropped.
+    /// The stages before delivery drop items of earlier epochs than this.
     first_to_finish: u64,
-    /// At delivery, what entered in an earlier epoch than this is dropped.
+    /// Delivery drops items of earlier epochs than this.
     first_to_deliver: u64,
     is_flushing: bool,
-    /// The last failure that no push has returned.
+    /// The last failure, until a push returns it.
     failure: Option<FlowError>,
     in_generator: usize,
     total: usize,
 }
 
-/// The right to push one item, counted until it is dropped.
+/// The right to push one item. The item counts as queued until its permit is dropped.
 pub struct Permit {
     permits: Arc<Permits>,
     epoch: u64,
@@ -119,7 +119,7 @@ impl Permits {
 }
 
 impl State {
-    /// Why nothing may be pushed. Each failure is returned once.
+    /// Fails if nothing may be pushed. Returns each failure once.
     fn check(&mut self) -> Result<(), FlowError> {
         if self.is_flushing {
             return Err(FlowError::Flushing);
@@ -137,7 +137,7 @@ impl State {
 }
 
 impl Permit {
-    /// Checks that the item may still enter, which it does in the present epoch.
+    /// Checks that the item may still enter, and puts it into the current epoch.
     pub fn enter(&mut self) -> Result<(), FlowError> {
         let mut state = lock(&self.permits.state);
         state.check()?;
@@ -145,7 +145,7 @@ impl Permit {
         Ok(())
     }
 
-    /// Whether `stage` still has to work on the item.
+    /// Whether `stage` still has to process the item.
     pub fn is_current(&self, stage: Stage) -> bool {
         lock(&self.permits.state).is_current(stage, self.epoch)
     }
@@ -158,12 +158,12 @@ impl Permit {
         }
     }
 
-    /// Reports that `stage` failed. What entered behind the item is dropped; what is before it is
-    /// still delivered, unless delivery itself failed.
+    /// Records that `stage` failed. Items after this one are dropped; items before it are still
+    /// delivered, unless delivery itself failed.
     pub fn fail(&self, stage: Stage, error: FlowError) {
         let mut state = lock(&self.permits.state);
         if !state.is_current(stage, self.epoch) {
-            return; // A flush has come meanwhile.
+            return; // A flush has discarded it.
         }
         state.failure = Some(error);
         state.epoch += 1;

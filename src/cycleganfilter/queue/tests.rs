@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The queue with stages that sleep, fail and panic, and a ledger of every item.
+//! Tests of the queue, with stages that sleep, fail and panic, and a ledger of every item.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering::SeqCst},
@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// What has become of the items.
+/// What happened to each item.
 #[derive(Default)]
 struct Ledger {
     delivered: Mutex<Vec<u32>>,
@@ -20,7 +20,7 @@ struct Ledger {
     panics: AtomicUsize,
 }
 
-/// A numbered item that writes into the ledger when it goes away.
+/// A numbered item that writes to the ledger when it is dropped.
 struct Item {
     number: u32,
     fails_at: Option<Stage>,
@@ -35,7 +35,7 @@ impl Drop for Item {
     }
 }
 
-/// Stages that take their time.
+/// Stages that sleep.
 struct Sleeping {
     times: [Duration; 3],
     ledger: Arc<Ledger>,
@@ -98,7 +98,7 @@ fn push(queue: (&Queue<Sleeping>, &Arc<Ledger>), number: u32) -> Result<(), Flow
     push_failing(queue, number, true, None)
 }
 
-/// What may happen next; any of it at any time.
+/// What may happen next, in any order.
 #[derive(Clone, Copy, Debug)]
 enum Event {
     Push { needs_generator: bool, fails_at: Option<Stage> },
@@ -128,8 +128,8 @@ fn event() -> impl Strategy<Value = Event> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
-    /// Each item is delivered or dropped, once; in order; nothing from before a flush after it; and
-    /// a failure is told at most once.
+    /// Each item is delivered or dropped exactly once and in order, no item from before a flush is
+    /// delivered after it, and each failure is returned at most once.
     #[test]
     fn nothing_is_lost_or_doubled(
         events in prop::collection::vec(event(), 0..120),
@@ -209,7 +209,8 @@ proptest! {
     }
 }
 
-/// Items enter while another thread flushes at random; after each flush nothing from before comes.
+/// Items enter while another thread flushes at random; after each flush, no item from before it is
+/// delivered.
 #[test]
 fn nothing_from_before_a_flush_comes_after_it() {
     let (queue, ledger) = queue([50, 80, 30], 3);
@@ -286,7 +287,8 @@ fn a_permit_that_is_not_used_is_free_again() {
     assert_eq!((queue.in_generator(), queue.len()), (0, 0));
 }
 
-/// Twenty items, 5 ms in each of two stages: half the time, and a little, of one at a time.
+/// Twenty items that take 5 ms in each of two stages need little more than half the time that they
+/// need one by one.
 #[test]
 fn stages_overlap() {
     let time = |depth| {

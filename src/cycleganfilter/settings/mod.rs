@@ -13,11 +13,11 @@ use gst::glib;
 
 pub use values::{Direction, ExecutionProvider, LateFrames, Output, Precision, Regions, Upscale};
 
-/// The values of all writable properties; the properties themselves stand at the element.
+/// The values of all writable properties. The properties themselves are declared in `imp.rs`.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub model: Option<String>,
-    /// How often `model` was set: each time it is loaded again.
+    /// How often `model` was set. Setting it loads the model again, even under the same name.
     pub model_serial: u64,
     pub direction: Direction,
     pub preload: bool,
@@ -70,63 +70,63 @@ impl Default for Settings {
     }
 }
 
-/// The part of a frame that the generator sees, and its size.
+/// Which part of a frame the generator sees, and at what size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ViewSettings {
-    /// 0 for the model's own, −1 for the frame's, else the short side in pixels.
+    /// 0 for the model's own size, −1 for the frame's, otherwise the short side in pixels.
     pub inference_size: i32,
-    /// The part.
+    /// The whole frame or regions of it.
     pub regions: Regions,
 }
 
-/// What is looked up for each frame.
+/// The properties that are read for each frame.
 #[derive(Clone, Debug)]
 pub struct PerFrame {
     /// G or F.
     pub direction: contract::Direction,
-    /// How the residual is put on the frame.
+    /// How the residual is added to the frame.
     pub upscale: frame::Upscale,
-    /// Whether the frame passes untouched, at strength 0.
+    /// Whether frames pass through unchanged, because `strength` is 0.
     pub is_off: bool,
     /// How much of the last residual is mixed in, 0 to 1.
     pub smoothing: f32,
-    /// The types of boxes that are regions, none for all.
+    /// Which types of boxes are translated; empty for all.
     pub region_types: Arc<[String]>,
-    /// One of so many frames is translated.
+    /// Translate one frame out of this many.
     pub interval: u32,
-    /// By how many grey levels a frame may differ from the last translated one to take its residual;
-    /// 0 if none does.
+    /// A frame that differs from the last translated one by less than this many grey levels reuses
+    /// its residual; 0 to translate every frame.
     pub skip_similar: f32,
     /// What happens to late frames.
     pub late_frames: LateFrames,
 }
 
-/// What the properties ask of the model.
+/// Which model the properties ask for, and how to load it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
-    /// A file, a folder or a name.
+    /// A file, a folder or the name of a folder.
     pub model: String,
-    /// Which setting of `model` this is, see [`Settings::model_serial`].
+    /// See [`Settings::model_serial`].
     pub serial: u64,
-    /// How it is loaded.
+    /// How to load it.
     pub options: LoadOptions,
-    /// The direction that translates.
+    /// The direction to translate in.
     pub direction: contract::Direction,
-    /// Whether the other direction is prepared as well.
+    /// Whether to prepare the other direction as well.
     pub preload: bool,
-    /// What the generators see of a frame.
+    /// Which part of a frame the generators see.
     pub view: ViewSettings,
-    /// What goes out.
+    /// What the element outputs.
     pub output: Output,
-    /// Threads for conversion, 0 for as many as there are cores.
+    /// Threads for conversion, 0 for one per core.
     pub threads: u32,
 }
 
 impl Settings {
-    /// The default of `model`.
+    /// The default value of `model`.
     pub const MODEL: &'static str = "horse2zebra";
 
-    /// What the next frame needs.
+    /// The properties for the next frame.
     pub fn per_frame(&self) -> PerFrame {
         let strength = self.strength as f32;
         PerFrame {
@@ -144,18 +144,18 @@ impl Settings {
         }
     }
 
-    /// Between two `stats` messages, zero for none.
+    /// The time between two `stats` messages, zero for none.
     pub fn stats_interval(&self) -> Duration {
         Duration::from_millis(self.stats_interval.into())
     }
 
-    /// Where compiled engines are kept.
+    /// The folder for compiled engines.
     pub fn cache_dir(&self) -> String {
         let default = || glib::user_cache_dir().join("cycleganfilter").to_string_lossy().into();
         self.cache_dir.clone().unwrap_or_else(default)
     }
 
-    /// What is asked of the model.
+    /// Which model the properties ask for, and how to load it.
     pub fn wanted(&self) -> Wanted {
         Wanted {
             model: self.model.clone().unwrap_or_default(),

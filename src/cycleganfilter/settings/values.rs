@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What properties choose among.
+//! The enums of the element's properties.
 
 use cyclegan_contract as contract;
 use cyclegan_runtime::Provider;
 use gst::glib;
 
-/// Which of the two generators translates.
+/// Which generator of the pair translates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
 #[enum_type(name = "GstCycleGanFilterDirection")]
 pub enum Direction {
@@ -37,25 +37,25 @@ impl Direction {
     }
 }
 
-/// What ONNX Runtime runs the generators on.
+/// The execution provider of ONNX Runtime that runs the generators.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
 #[enum_type(name = "GstCycleGanFilterExecutionProvider")]
 pub enum ExecutionProvider {
-    /// The first that works of cuda, migraphx, directml, coreml, openvino, cpu.
+    /// The first of cuda, migraphx, directml, coreml, openvino and cpu that works.
     #[default]
-    #[enum_value(name = "The first that really works here", nick = "auto")]
+    #[enum_value(name = "The fastest provider that works on this machine", nick = "auto")]
     Auto,
-    /// Any processor.
-    #[enum_value(name = "Any processor", nick = "cpu")]
+    /// Any CPU.
+    #[enum_value(name = "Any CPU", nick = "cpu")]
     Cpu,
     /// NVIDIA GPUs.
     #[enum_value(name = "NVIDIA GPUs, through cuDNN", nick = "cuda")]
     Cuda,
-    /// NVIDIA GPUs, with engines built for the model.
+    /// NVIDIA GPUs, with TensorRT engines built for the model.
     #[enum_value(name = "NVIDIA GPUs, through TensorRT", nick = "tensorrt")]
     TensorRt,
-    /// Intel processors and GPUs.
-    #[enum_value(name = "Intel processors and GPUs, through OpenVINO", nick = "openvino")]
+    /// Intel GPUs, NPUs and CPUs.
+    #[enum_value(name = "Intel GPUs, NPUs and CPUs, through OpenVINO", nick = "openvino")]
     OpenVino,
     /// Any GPU.
     #[enum_value(name = "Any GPU, through WebGPU", nick = "webgpu")]
@@ -72,7 +72,7 @@ pub enum ExecutionProvider {
 }
 
 impl ExecutionProvider {
-    /// What it names; none for `auto`.
+    /// The value as the crates have it, or `None` for `auto`.
     pub(super) fn named(self) -> Option<Provider> {
         match self {
             Self::Auto => None,
@@ -88,13 +88,13 @@ impl ExecutionProvider {
     }
 }
 
-/// Which variant of a model is loaded.
+/// Which variant of a pair to load.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
 #[enum_type(name = "GstCycleGanFilterPrecision")]
 pub enum Precision {
-    /// int8 on the CPU, fp16 on a GPU, fp32 where the model has no such variant.
+    /// int8 on CPUs, fp16 on GPUs, and fp32 if the pair has no such variant.
     #[default]
-    #[enum_value(name = "The variant that suits the provider, where there is one", nick = "auto")]
+    #[enum_value(name = "The fastest variant for the provider", nick = "auto")]
     Auto,
     /// G.onnx, F.onnx.
     #[enum_value(name = "32-bit floats: G.onnx, F.onnx", nick = "fp32")]
@@ -108,7 +108,7 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// What it names; none for `auto`.
+    /// The value as the crates have it, or `None` for `auto`.
     pub(super) fn named(self) -> Option<contract::Precision> {
         match self {
             Self::Auto => None,
@@ -119,33 +119,36 @@ impl Precision {
     }
 }
 
-/// How the generator's picture is brought to the frame's size.
+/// How to bring the generator's output to the size of the frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
 #[enum_type(name = "GstCycleGanFilterUpscale")]
 pub enum Upscale {
-    /// The change is enlarged and added to the frame.
+    /// Upscale the residual and add it to the frame.
     #[default]
-    #[enum_value(name = "Enlarge the change and add it to the sharp frame", nick = "residual")]
+    #[enum_value(
+        name = "Upscale the change and add it to the frame, which stays sharp",
+        nick = "residual"
+    )]
     Residual,
-    /// The translated picture is enlarged.
-    #[enum_value(name = "Enlarge the translated picture", nick = "plain")]
+    /// Upscale the translated picture.
+    #[enum_value(name = "Upscale the translated picture", nick = "plain")]
     Plain,
 }
 
-/// What of a frame is translated.
+/// Which part of a frame to translate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
 #[enum_type(name = "GstCycleGanFilterRegions")]
 pub enum Regions {
-    /// The whole frame at once.
+    /// The whole frame.
     #[default]
     #[enum_value(name = "The whole frame", nick = "frame")]
     Frame,
-    /// Each box that the buffer's metadata name.
-    #[enum_value(name = "Each box that the buffer's metadata name", nick = "meta")]
+    /// Each box in the buffer's metadata.
+    #[enum_value(name = "Each box in the buffer's metadata", nick = "meta")]
     Meta,
 }
 
-/// What goes out.
+/// What to output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
 #[enum_type(name = "GstCycleGanFilterOutput")]
 pub enum Output {
@@ -153,7 +156,7 @@ pub enum Output {
     #[default]
     #[enum_value(name = "The translated frame", nick = "video")]
     Video,
-    /// The generator's mask as a GRAY8 frame.
+    /// The generator's mask, as GRAY8.
     #[enum_value(name = "The generator's mask, as GRAY8", nick = "mask")]
     Mask,
     /// The translated frame, with the mask as its alpha.
@@ -161,21 +164,21 @@ pub enum Output {
     Alpha,
 }
 
-/// What happens to a frame that is late already when it comes in.
+/// What to do with a frame that is already late when it arrives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
 #[enum_type(name = "GstCycleGanFilterLateFrames")]
 pub enum LateFrames {
-    /// It is translated all the same.
+    /// Translate it anyway.
     #[default]
-    #[enum_value(name = "Translate all the same", nick = "translate")]
+    #[enum_value(name = "Translate anyway", nick = "translate")]
     Translate,
-    /// It goes out as it came in.
-    #[enum_value(name = "Pass the original", nick = "pass")]
+    /// Pass it through unchanged.
+    #[enum_value(name = "Pass through unchanged", nick = "pass")]
     Pass,
-    /// It gets the change of the frame that was translated last.
+    /// Apply the residual of the last translated frame.
     #[enum_value(name = "Apply the change of the last translated frame", nick = "hold")]
     Hold,
-    /// It is dropped.
+    /// Drop it.
     #[enum_value(name = "Drop", nick = "drop")]
     Drop,
 }

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The boxes that a frame's metadata name.
+//! Reads the boxes in a frame's metadata.
 
 use cyclegan_frame::Bounds;
 use gst_video::VideoRegionOfInterestMeta;
 
-/// Structures of this name in a region of interest tell an encoder how to treat it.
+/// Structures whose name starts with this are hints for encoders.
 const ENCODER_HINT: &str = "roi/";
 
-/// Reads the boxes of each frame. It owns them, so that a frame allocates nothing.
+/// Reads the boxes of each frame. Keeps its memory, so that frames allocate nothing.
 #[derive(Default)]
 pub struct Boxes(Vec<Bounds>);
 
 impl Boxes {
-    /// The boxes of `buffer` whose type is among `types`, or all if there are none.
+    /// The boxes of `buffer` whose type is in `types`, or all if that is empty.
     pub fn of(
         &mut self,
         buffer: &gst::BufferRef,
@@ -37,8 +37,8 @@ fn is_encoder_hint(meta: &VideoRegionOfInterestMeta) -> bool {
     is_hint(meta.roi_type()) || meta.params().any(|structure| is_hint(structure.name()))
 }
 
-/// The object detections in `meta` whose type `is_wanted`, but for those whose track is lost: they are
-/// where the object was.
+/// The object detections in `meta` whose type `is_wanted`, except those whose track is lost, as
+/// they show where the object was.
 #[cfg(feature = "analytics")]
 fn detections<'a>(
     meta: &'a gst::MetaRef<'a, gst_analytics::AnalyticsRelationMeta>,

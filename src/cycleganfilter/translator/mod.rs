@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A frame through a generator, in three stages that may run on three threads: frame to tensor
+//! Translates frames in three stages, which may run on three threads: frame to tensor
 //! ([`Preprocess`]), tensor to tensor ([`Request`]), tensor to frame ([`Postprocess`]).
 
 mod boxes;
@@ -48,42 +48,42 @@ use cyclegan_runtime::{Generator, LoadError, RunError};
 /// A frame could not be translated.
 #[derive(Debug, thiserror::Error)]
 pub enum TranslateError {
-    /// A generator cannot be opened.
+    /// A generator could not be opened.
     #[error(transparent)]
     Load(#[from] LoadError),
     /// The generator failed.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// The generator made no picture.
+    /// The generator's output is not an image.
     #[error(transparent)]
     NotFinite(#[from] NotFinite),
-    /// The model lacks a direction, which is checked when either is set.
+    /// The model lacks the direction. Setting the model or the direction checks this earlier.
     #[error("the model has no generator for the direction {0}")]
     NoDirection(Direction),
-    /// The generator has no mask to put out.
+    /// The generator has no mask.
     #[error("{} has no output `mask`, which output=mask and output=alpha need", .0.display())]
     NoMask(PathBuf),
     /// GStreamer cannot convert this kind of frame.
     #[error("cannot convert the frame: {0}")]
     Frame(#[from] gst::glib::BoolError),
-    /// OpenGL cannot work on the frame.
-    #[error("cannot work on the frame in OpenGL: {0}")]
+    /// The frame could not be processed in OpenGL.
+    #[error("cannot process the frame in OpenGL: {0}")]
     Gl(#[from] gl::Error),
 }
 
-/// What is made of frames.
+/// What to make of frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kind {
-    /// What the generator sees of a frame.
+    /// Which part of a frame the generator sees.
     pub view: ViewSettings,
-    /// What goes out.
+    /// What to output.
     pub output: Output,
-    /// Threads for conversion, 0 for as many as there are cores.
+    /// Threads for conversion, 0 for one per core.
     pub threads: u32,
 }
 
 impl From<&Wanted> for Kind {
-    /// A mask is one of the whole frame.
+    /// Masks are of the whole frame only.
     fn from(wanted: &Wanted) -> Self {
         let Wanted { mut view, output, threads, .. } = *wanted;
         if output != Output::Video {
@@ -93,26 +93,26 @@ impl From<&Wanted> for Kind {
     }
 }
 
-/// Translates frames of one kind with one generator. Nothing that a whole frame needs is made
-/// later, but for the tensors of each further frame that is in flight at once.
+/// Translates frames of one format and size with one generator. Allocates everything in advance,
+/// except for the tensors of further frames in flight.
 ///
-/// Each stage locks its own part and no other, so each may have a thread of its own, which never
-/// waits for that of another stage.
+/// Each stage locks only its own part, so the stages can run on different threads and never wait
+/// for each other.
 pub struct Translator {
     generator: Arc<Generator>,
     info: VideoInfo,
-    /// What goes out for them.
+    /// The info of output frames.
     output_info: VideoInfo,
     tensor: Size,
     preprocess: Mutex<Preprocess>,
-    /// Those that no frame has.
+    /// Requests that no frame is using.
     requests: Mutex<Vec<Request>>,
     last_seen: Mutex<LastSeen>,
     postprocess: Mutex<Postprocess>,
 }
 
 impl Translator {
-    /// Prepares for frames of `info`, translated as `kind` says.
+    /// Prepares to translate frames of `info`.
     pub fn new(
         generator: Arc<Generator>,
         info: &FrameInfo,
@@ -138,38 +138,38 @@ impl Translator {
         })
     }
 
-    /// What goes out for them.
+    /// The info of output frames.
     pub fn output_info(&self) -> &VideoInfo {
         &self.output_info
     }
 
-    /// The size of the generator's tensors.
+    /// Size of the generator's tensors.
     pub fn size(&self) -> Size {
         self.tensor
     }
 
-    /// Tensors for the next frame: free ones, or new ones where all are in flight.
+    /// Tensors for the next frame: free ones, or new ones if all are in use.
     pub fn request(&self) -> Result<Request, TranslateError> {
         let free = lock(&self.requests).pop();
         free.map_or_else(|| Request::new(self.generator.clone(), self.tensor), Ok)
     }
 
-    /// Takes back the tensors of a frame that is done with them.
+    /// Takes back the tensors of a frame for reuse.
     pub fn give_back(&self, request: Request) {
         lock(&self.requests).push(request);
     }
 
-    /// The stage before [`Request::infer`].
+    /// The state of the first stage.
     pub fn preprocess(&self) -> &Mutex<Preprocess> {
         &self.preprocess
     }
 
-    /// What the generator saw last, for the stage of [`Request::infer`].
+    /// What the generator saw last; the state of the second stage.
     pub fn last_seen(&self) -> &Mutex<LastSeen> {
         &self.last_seen
     }
 
-    /// The stage after [`Request::infer`].
+    /// The state of the third stage.
     pub fn postprocess(&self) -> &Mutex<Postprocess> {
         &self.postprocess
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Pre- and postprocessing of frames that stay on the GPU.
+//! Preprocessing and postprocessing of frames in GL memory.
 
 use cyclegan_frame::{Matte, map_writable};
 use cyclegan_runtime::Generator;
@@ -15,8 +15,8 @@ use crate::cycleganfilter::{
 };
 
 impl Kind {
-    /// Whether frames in `memory` are worked on by the GPU. What it cannot do yet is done by the CPU,
-    /// for which GStreamer downloads frames in GL memory and uploads them again.
+    /// Whether the GPU processes frames in `memory`. The CPU does what is not implemented on the
+    /// GPU; GStreamer then downloads frames in GL memory and uploads the results.
     pub fn is_on_gpu(&self, memory: Memory) -> bool {
         let is_whole = self.view.regions == Regions::Frame;
         memory == Memory::Gl && is_whole && self.output != Output::Alpha
@@ -24,8 +24,8 @@ impl Kind {
 }
 
 impl Preprocess {
-    /// For frames of `info` in GL memory that are seen as `view` says. The GPU scales them, and the rest is
-    /// done to the small picture as if that were the frame.
+    /// For frames of `info` in GL memory. The GPU scales each frame, and the CPU processes the
+    /// small picture as if it were the frame.
     pub fn on_gpu(
         generator: &Generator,
         info: &VideoInfo,
@@ -39,7 +39,7 @@ impl Preprocess {
         Ok(preprocess)
     }
 
-    /// As [`Preprocess::prepare`], of a frame in GL memory.
+    /// As [`Preprocess::prepare`], for a frame in GL memory.
     pub fn prepare_on_gpu(
         &mut self,
         frame: &gl::Frame,
@@ -60,7 +60,7 @@ impl Preprocess {
 }
 
 impl Translator {
-    /// Puts the last residual on `input`, or writes the last mask. Returns whether there is one.
+    /// As [`Postprocess::composite`](super::Postprocess::composite), for frames in GL memory.
     pub fn composite_on_gpu(
         &self,
         input: &gl::Frame,
@@ -82,7 +82,7 @@ impl Translator {
         Ok(true)
     }
 
-    /// Writes what stands for an untouched frame: `input` itself, or a mask of nothing.
+    /// As [`Postprocess::pass`](super::Postprocess::pass), for frames in GL memory.
     pub fn pass_on_gpu(
         &self,
         input: &gl::Frame,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The generator's mask: as output, and as a weight of the residual.
+//! The generator's mask, as output and as a weight of the residual.
 
 use cyclegan_contract::Size;
 use cyclegan_frame::{Letterbox, Matte, MatteWriter, NotFinite, Residual};
@@ -10,24 +10,24 @@ use gst_video::{VideoFormat, VideoInfo};
 use super::TranslateError;
 use crate::cycleganfilter::settings::Output;
 
-/// A residual counts in full where the mask is at least 1/16. Below that it fades out: what a
-/// quantised generator changes outside of its mask is noise.
+/// The residual has its full weight where the mask is at least 1/16, and fades out below that:
+/// changes that a quantised generator makes outside of its mask are noise.
 const FADE: f32 = 16.0;
 
 /// The mask of the last frame.
 pub struct Masks {
     /// The mask itself, for `output=mask` and `output=alpha`.
     pub matte: Matte,
-    /// How much of the residual counts.
+    /// The weight of the residual.
     weight: Matte,
-    /// The mask's values, for `weight`.
+    /// Scratch memory for `weight`.
     values: Vec<f32>,
-    /// Writes the mask, if it goes out alone.
+    /// Writes the mask, for `output=mask`.
     pub writer: Option<MatteWriter>,
 }
 
 impl Masks {
-    /// For frames of `info` that the generator sees in `size`.
+    /// For frames of `info` that the generator sees at `size`.
     pub fn new(
         info: &VideoInfo,
         size: Size,
@@ -42,7 +42,7 @@ impl Masks {
         Ok(Self { matte, weight, values: Vec::new(), writer })
     }
 
-    /// Takes over `mask`, if there is one. Returns whether there is.
+    /// Stores `mask`. Returns whether there is one.
     pub fn update(
         &mut self,
         mask: Option<Values<'_>>,
@@ -56,7 +56,7 @@ impl Masks {
         Ok(true)
     }
 
-    /// Removes what the generator has changed outside of its mask.
+    /// Removes changes outside of the mask from `residual`.
     pub fn weigh(&self, residual: &mut Residual) {
         self.weight.apply_to(residual);
     }
@@ -72,7 +72,7 @@ impl Masks {
     }
 }
 
-/// What goes out for frames of `info`.
+/// The info of output frames for input frames of `info`.
 pub fn output_info(info: &VideoInfo, output: Output) -> Result<VideoInfo, gst::glib::BoolError> {
     match output {
         Output::Video | Output::Alpha => Ok(info.clone()),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Postprocessing, the third stage of a frame: from the tensors back onto the frame.
+//! Postprocessing, the third stage: computes the residual from the tensors and applies it to the
+//! frame.
 
 use gst_video::{VideoFrameRef, VideoInfo};
 
@@ -12,20 +13,19 @@ use cyclegan_frame::{
 };
 use cyclegan_runtime::Values;
 
-/// What the frames before have to do with a frame.
+/// How a frame relates to the previous frames.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Continuity {
-    /// It follows on them.
+    /// It follows them.
     #[default]
     Follows,
-    /// Frames are missing between them: smoothing starts over.
+    /// Frames are missing in between: smoothing starts afresh.
     Gap,
-    /// They are of another stream or direction: their residual is not for it.
+    /// They belong to another stream or direction: their residual must not be used.
     Restarts,
 }
 
-/// Composites frames of one kind. It owns what one frame leaves to the next, the residual, so
-/// it takes the frames in their order.
+/// Postprocesses frames of one format and size, in order: it keeps the residual for later frames.
 pub struct Postprocess {
     color: ColorTransform,
     pub(super) residuals: Residuals,
@@ -44,14 +44,14 @@ pub(super) enum Residuals {
         masks: Box<Masks>,
         residual: Box<Residual>,
         smoother: Box<Smoother>,
-        /// The share of a frame's own samples that goes with the residual.
+        /// The weight of the frame's own samples, see [`Upscale::keep`].
         keep: f32,
     },
     Regions(RegionResiduals),
 }
 
 impl Postprocess {
-    /// For frames of `info` that are seen as `view` says.
+    /// For frames of `info` of which the generator sees `view`.
     pub fn new(info: &VideoInfo, view: &View, kind: Kind) -> Result<Self, TranslateError> {
         let Kind { output, threads, .. } = kind;
         let (residuals, size) = match view {
@@ -76,7 +76,7 @@ impl Postprocess {
         })
     }
 
-    /// Forgets what is not for the next frame.
+    /// Discards what the next frame must not use.
     pub fn restart(&mut self, continuity: Continuity) {
         if continuity >= Continuity::Gap {
             match &mut self.residuals {
@@ -89,12 +89,13 @@ impl Postprocess {
         }
     }
 
-    /// Forgets the residual.
+    /// Discards the residual.
     pub fn forget(&mut self) {
         self.has_residual = false;
     }
 
-    /// Takes the residual out of `request`, with `smoothing` (0 to 1) of the last one's.
+    /// Computes the residual from `request`, and mixes `smoothing` (0 to 1) of the previous one
+    /// into it.
     pub fn update(
         &mut self,
         request: &mut Request,
@@ -108,7 +109,7 @@ impl Postprocess {
             Residuals::Frame { letterbox, masks, residual, smoother, keep } => {
                 *keep = upscale.keep();
                 let has_mask = masks.update(request.mask(0)?, letterbox)?;
-                // Of a mask alone the picture is not asked for.
+                // With `output=mask` the residual is not needed.
                 if self.output != Output::Mask {
                     taking.residual(request, 0, letterbox, residual)?;
                     if has_mask && matches!(upscale, Upscale::Residual { .. }) {
@@ -126,7 +127,8 @@ impl Postprocess {
         Ok(())
     }
 
-    /// Puts the last residual on `input`, or writes the last mask. Returns whether there is one.
+    /// Writes `input` with the last residual applied, or the last mask. Returns `false`, and writes
+    /// nothing, if there is none.
     pub fn composite(
         &mut self,
         input: &VideoFrameRef<&gst::BufferRef>,
@@ -151,7 +153,7 @@ impl Postprocess {
         Ok(self.has_residual)
     }
 
-    /// Writes what stands for an untouched frame: `input` itself, or a mask of nothing.
+    /// Writes `input` unchanged, or an empty mask.
     pub fn pass(
         &mut self,
         input: &VideoFrameRef<&gst::BufferRef>,
@@ -172,7 +174,7 @@ impl Postprocess {
     }
 }
 
-/// How a residual is taken out of tensors.
+/// The parameters of computing a residual from tensors.
 pub(super) struct Taking<'a> {
     pub color: &'a ColorTransform,
     pub upscale: Upscale,
@@ -180,7 +182,7 @@ pub(super) struct Taking<'a> {
 }
 
 impl Taking<'_> {
-    /// Takes the residual out of picture `index` of `request`.
+    /// Computes the residual of picture `index` of `request`.
     pub fn residual(
         &self,
         request: &Request,

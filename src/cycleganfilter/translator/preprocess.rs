@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Preprocessing, the first stage of a frame: from the frame to a generator's input tensors.
+//! Preprocessing, the first stage: scales a frame and fills the generator's input tensors.
 
 use gst_video::{VideoFrameExt, VideoFrameRef, VideoInfo};
 
@@ -9,25 +9,25 @@ use crate::cycleganfilter::gl;
 use cyclegan_frame::{Letterbox, PartScalers, Scaler, ToTensor, UnpackedFrame, Workers, pack};
 use cyclegan_runtime::{Generator, ValuesMut};
 
-/// Scales and packs frames of one kind. It owns the scaled pictures, which the next frame
-/// overwrites: what later stages need of them goes along in the [`Request`].
+/// Preprocesses frames of one format and size. The next frame overwrites its scaled pictures; the
+/// [`Request`] holds what later stages need.
 pub struct Preprocess {
     view: View,
     boxes: Boxes,
-    /// Where regions cannot be cut out of the frames themselves.
+    /// For formats that cannot be cropped.
     unpacked: Option<UnpackedFrame>,
-    /// For the frame.
+    /// Scales the whole frame.
     scaler: Scaler,
-    /// For its regions.
+    /// Scales regions of it.
     part_scalers: PartScalers,
     to_tensor: ToTensor,
     workers: Workers,
-    /// What makes small frames of those in GL memory, if these are worked on by the GPU.
+    /// Scales frames in GL memory, if the GPU processes them.
     pub(super) shrinker: Option<gl::Shrinker>,
 }
 
 impl Preprocess {
-    /// For frames of `info` that are seen as `view` says.
+    /// For frames of `info` of which the generator sees `view`.
     pub fn new(
         generator: &Generator,
         info: &VideoInfo,
@@ -54,9 +54,8 @@ impl Preprocess {
         })
     }
 
-    /// Fills the input tensors of `request` with what the generator sees of `frame`: of its boxes
-    /// those of `region_types`, where it sees those. Fills the luma planes, which only smoothing needs,
-    /// if `is_smoothed`.
+    /// Fills the input tensors of `request` with `frame`, or with its boxes of `region_types` if
+    /// the view is of regions. Also fills the luma planes, which smoothing needs, if `is_smoothed`.
     pub fn prepare(
         &mut self,
         frame: &VideoFrameRef<&gst::BufferRef>,
@@ -89,7 +88,7 @@ impl Preprocess {
     }
 }
 
-/// How pictures become tensors.
+/// The parameters of filling a tensor.
 struct Packing<'a> {
     to_tensor: &'a ToTensor,
     workers: &'a Workers,
@@ -97,7 +96,7 @@ struct Packing<'a> {
 }
 
 impl Packing<'_> {
-    /// Scales what `scaler` looks at, and packs it as picture `index` of `request`.
+    /// Scales `frame` with `scaler`, and packs the result as picture `index` of `request`.
     fn fill(
         &self,
         request: &mut Request,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The third stage of a frame of which only regions are translated.
+//! Postprocessing of frames of which only regions are translated.
 
 use super::{Request, TranslateError, postprocess::Taking};
 use cyclegan_frame::{Patch, Region, RegionSmoother};
@@ -8,20 +8,20 @@ use cyclegan_frame::{Patch, Region, RegionSmoother};
 /// The residuals of a frame's regions.
 #[derive(Default)]
 pub struct RegionResiduals {
-    /// Those that the last frame has no use for stay for another.
+    /// The first `used` belong to the last frame; the others are kept for reuse.
     patches: Vec<Patch>,
     used: usize,
     smoother: RegionSmoother,
 }
 
 impl RegionResiduals {
-    /// Starts smoothing over.
+    /// Starts smoothing afresh.
     pub fn restart_smoothing(&mut self) {
         self.smoother.reset();
     }
 
-    /// Takes the residuals out of `request`, with `smoothing` (0 to 1) of the last ones. Returns whether
-    /// the frame had any region.
+    /// Computes the residuals from `request`, and mixes `smoothing` (0 to 1) of the previous ones
+    /// into them. Returns whether the frame has any region.
     pub fn update(
         &mut self,
         request: &mut Request,
@@ -63,7 +63,7 @@ impl RegionResiduals {
         Ok(())
     }
 
-    /// What is to be painted into the frame.
+    /// The patches of the last frame.
     pub fn patches(&mut self) -> &mut [Patch] {
         &mut self.patches[..self.used]
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Inference, the second stage of a frame: from the input tensors to the output tensors.
+//! Inference, the second stage: runs the generator on the tensors of a frame.
 
 use std::{
     sync::Arc,
@@ -11,31 +11,33 @@ use super::TranslateError;
 use cyclegan_frame::{LumaPlane, MAX_REGIONS, Region, Size};
 use cyclegan_runtime::{Binding, BindingOptions, Generator, Provider, Values, ValuesMut};
 
-/// The tensors of one frame in flight. The stage that holds it may use it; no stage waits for another.
+/// The tensors of one frame in flight. The stages pass it on, so only one uses it at a time.
 ///
-/// What the generator sees of the frame is one picture or, of regions, several. Where batches pay,
-/// their number is made up of batches of powers of two: five are one of four and one of one.
+/// The generator sees the frame as one picture, or as one picture per region. If the provider is
+/// faster with batches, the pictures are split into batches whose sizes are powers of two: five
+/// into one of four and one of one.
 pub struct Request {
     generator: Arc<Generator>,
     pub(super) tensor: Size,
     has_batches: bool,
-    /// Tensors and how many pictures each takes. Those that this frame does not use stay for another.
+    /// The tensors, and how many pictures each binding takes. Unused ones are kept for later
+    /// frames.
     bindings: Vec<(u32, Binding)>,
-    /// Which bindings run for this frame.
+    /// Indices of the bindings that this frame uses.
     runs: Vec<usize>,
-    /// Binding and number in the batch of each picture.
+    /// For each picture, the index of its binding and its position in the batch.
     places: Vec<(usize, u32)>,
-    /// The pictures as the generator sees them, for smoothing.
+    /// The luma of each picture, for smoothing.
     luma: Vec<LumaPlane>,
-    /// The regions that the pictures show, where they do not show the frame.
+    /// The region that each picture shows; empty if it shows the frame.
     pub(super) regions: Vec<Region>,
 }
 
 impl Request {
-    /// Tensors of the size `tensor` for one picture.
+    /// Allocates tensors of size `tensor` for one picture.
     pub fn new(generator: Arc<Generator>, tensor: Size) -> Result<Self, TranslateError> {
         let provider = generator.provider();
-        // A CPU takes as long for the pictures one by one, and an engine is built for each batch.
+        // Batches are no faster on a CPU, and some providers compile an engine for each batch size.
         let pay = provider != Provider::Cpu && !provider.compiles_engines();
         let has_batches = pay && generator.takes_batches();
         let mut request = Self {
@@ -52,7 +54,7 @@ impl Request {
         Ok(request)
     }
 
-    /// Makes it one for a frame of `count` pictures.
+    /// Sets the number of pictures.
     pub(super) fn resize(&mut self, count: usize) -> Result<(), TranslateError> {
         if self.places.len() == count {
             return Ok(());
@@ -73,7 +75,7 @@ impl Request {
         Ok(())
     }
 
-    /// A binding for `batch` pictures that is not among the runs of this frame.
+    /// The index of a binding for `batch` pictures that this frame does not use yet.
     fn unused(&mut self, batch: u32) -> Result<usize, TranslateError> {
         let is_unused = |&(index, (own, _)): &(usize, &(u32, Binding))| {
             *own == batch && !self.runs.contains(&index)
@@ -86,7 +88,7 @@ impl Request {
         Ok(self.bindings.len() - 1)
     }
 
-    /// How many pictures the generator sees.
+    /// The number of pictures.
     pub(super) fn len(&self) -> usize {
         self.places.len()
     }
@@ -102,7 +104,7 @@ impl Request {
         Ok(self.bindings[binding].1.picture_mut(picture)?)
     }
 
-    /// Input and output of picture `index`.
+    /// The input and output tensors of picture `index`.
     pub(super) fn values(&self, index: usize) -> Result<(Values<'_>, Values<'_>), TranslateError> {
         let (binding, picture) = self.places[index];
         Ok(self.bindings[binding].1.picture(picture)?)
@@ -114,13 +116,13 @@ impl Request {
         Ok(self.bindings[binding].1.picture_mask(picture)?)
     }
 
-    /// The luma of picture `index` as the generator sees it.
+    /// The luma of picture `index`.
     pub(super) fn luma_mut(&mut self, index: usize) -> &mut LumaPlane {
         &mut self.luma[index]
     }
 
-    /// Runs the generator; returns how long that took, including the time in which another binding
-    /// ran it.
+    /// Runs the generator. Returns how long that took, including the wait for other users of the
+    /// session.
     pub fn infer(&mut self) -> Result<Duration, TranslateError> {
         let start = Instant::now();
         for &binding in &self.runs {
@@ -129,10 +131,11 @@ impl Request {
         Ok(start.elapsed())
     }
 
-    /// Runs each batch that regions may need once, so that none has to be planned for later.
+    /// Runs each batch size that regions may need once, so that no frame has to wait for its
+    /// preparation.
     pub(super) fn warm_up_batches(&mut self) -> Result<(), TranslateError> {
         if self.has_batches {
-            // All powers of two.
+            // One batch of each power of two.
             self.resize(2 * MAX_REGIONS - 1)?;
             self.infer()?;
             self.resize(1)?;
@@ -166,7 +169,7 @@ mod tests {
         pair.generator(Direction::AToB).unwrap().clone()
     }
 
-    /// Fills each picture with a number of its own and compares what comes out.
+    /// Fills each picture with a different number and compares the outputs.
     fn assert_each_has_its_own(request: &mut Request, count: usize) {
         request.resize(count).unwrap();
         for index in 0..count {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Whether the generator would see much the same as the last time.
+//! Whether the generator's input is similar to the last one.
 
 use super::{Request, TranslateError};
 use cyclegan_frame::{Region, StillPicture, Upscale};
@@ -9,16 +9,16 @@ use cyclegan_runtime::Values;
 /// What the generator saw last.
 #[derive(Default)]
 pub struct LastSeen {
-    /// How the residual was made of it; `None` if nothing is remembered.
+    /// How the residual was computed; `None` if nothing is stored.
     upscale: Option<Upscale>,
     regions: Vec<Region>,
-    /// Those that the last frame had no use for stay for another.
+    /// One per picture. Unused ones are kept for later frames.
     pictures: Vec<StillPicture>,
 }
 
 impl LastSeen {
-    /// Whether the pictures of `request` show the same parts of the frame as those before, and none
-    /// differs from its own by `limit` grey levels, see [`StillPicture::differs`].
+    /// Whether the pictures of `request` show the same regions as the last ones, and none differs
+    /// from its predecessor by `limit` grey levels or more, see [`StillPicture::differs`].
     pub fn is_similar(
         &mut self,
         request: &Request,
@@ -41,7 +41,7 @@ impl LastSeen {
         Ok(true)
     }
 
-    /// Remembers what the generator sees of `request`.
+    /// Stores the pictures of `request`.
     pub fn remember(&mut self, request: &Request, upscale: Upscale) -> Result<(), TranslateError> {
         while self.pictures.len() < request.len() {
             self.pictures.push(StillPicture::new(request.tensor));
@@ -57,7 +57,7 @@ impl LastSeen {
         Ok(())
     }
 
-    /// Forgets it, since another frame is translated.
+    /// Discards the stored pictures.
     pub fn forget(&mut self) {
         self.upscale = None;
     }

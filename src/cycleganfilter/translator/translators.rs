@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The translators of a model's directions.
+//! The translators of a model, one per direction.
 
 use std::sync::Arc;
 
@@ -10,27 +10,27 @@ use super::{Cost, Kind, TranslateError, Translator};
 use crate::cycleganfilter::{memory::FrameInfo, settings::Wanted};
 use cyclegan_runtime::Pair;
 
-/// The translators of a model for frames of one kind: of the direction that is wanted and of those
-/// that were before. Clones share them.
+/// The translators of a model for frames of one format and size: of the wanted direction, and of
+/// directions that were wanted before. Clones share them.
 #[derive(Clone)]
 pub struct Translators {
     /// The model.
     pub pair: Arc<Pair>,
-    /// What they were made for.
+    /// What was requested.
     pub wanted: Wanted,
-    /// The frames.
+    /// The negotiated frames.
     pub info: FrameInfo,
-    /// What a frame takes with the slower generator.
+    /// How long a frame takes, with the slower generator.
     pub cost: Cost,
     forward: Option<Arc<Translator>>,
     reverse: Option<Arc<Translator>>,
 }
 
 impl Translators {
-    /// Prepares and warms up the direction that is `wanted`, or both if they are to be preloaded or
-    /// `base` has both; `on_step` is called before each, since a GPU may build an engine for minutes. What `base` has is taken from there if it is for such frames. If the provider fails
-    /// on frames of this size, the next one that the user allows is tried: [`Translators::pair`] is
-    /// another one then.
+    /// Prepares and warms up the `wanted` direction, or both if both are to be preloaded or `base`
+    /// has both. Reuses the translators of `base` if they fit. Calls `on_step` before each
+    /// direction, as compiling an engine may take minutes. If the provider fails on these frames,
+    /// tries the next one that the user allows, and [`Translators::pair`] differs from `pair`.
     pub fn new(
         pair: Arc<Pair>,
         info: &FrameInfo,
@@ -39,7 +39,7 @@ impl Translators {
         on_step: &dyn Fn(Direction),
     ) -> Result<Self, TranslateError> {
         match Self::on(pair.clone(), info, wanted, base, on_step) {
-            // On this provider: it may lack the memory for frames of this size.
+            // The provider may lack the memory for frames of this size.
             Err(TranslateError::Run(error)) => {
                 Self::new(Arc::new(pair.reopen(error)?), info, wanted, None, on_step)
             }
@@ -73,7 +73,7 @@ impl Translators {
         Ok(this)
     }
 
-    /// Whether every direction that `wanted` names, and the model has, is prepared.
+    /// Whether every wanted direction that the model has is prepared.
     pub fn has_all(&self, wanted: &Wanted) -> bool {
         Direction::BOTH.into_iter().all(|direction| {
             let is_wanted = direction == wanted.direction || wanted.preload;
@@ -89,7 +89,7 @@ impl Translators {
         }
     }
 
-    /// Prepares `direction` if it is missing and the model has it.
+    /// Prepares `direction`, unless it is prepared or the model lacks it.
     fn prepare(
         &mut self,
         direction: Direction,

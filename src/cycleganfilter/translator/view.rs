@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What of a frame the generator sees, and how large.
+//! Which part of a frame the generator sees, and at what size.
 
 use gst_video::VideoInfo;
 
@@ -10,16 +10,17 @@ use cyclegan_frame::{
 };
 use cyclegan_runtime::Generator;
 
-/// What of a frame the generator sees.
+/// Which part of a frame the generator sees.
 pub enum View {
-    /// All of it, at once.
+    /// The whole frame.
     Frame(Letterbox),
-    /// Parts of it, one after the other.
+    /// Regions of it, with tensors of this size.
     Regions(RegionPlanner, Size),
 }
 
 impl View {
-    /// For frames of `info`. The frame's own size is not known to regions, which take the generator's.
+    /// For frames of `info`. Regions have no size of their own, so for them −1 means the
+    /// generator's size.
     pub fn new(generator: &Generator, info: &VideoInfo, settings: ViewSettings) -> Self {
         let wanted = match u32::try_from(settings.inference_size) {
             Err(_) => InferenceSize::Frame,
@@ -39,7 +40,7 @@ impl View {
         }
     }
 
-    /// The size of the generator's tensors.
+    /// Size of the generator's tensors.
     pub fn tensor(&self) -> Size {
         match self {
             Self::Frame(letterbox) => letterbox.tensor,
@@ -47,7 +48,7 @@ impl View {
         }
     }
 
-    /// The size of the picture in them, without a letterbox's bars.
+    /// Size of the picture inside the tensors, without the letterbox's borders.
     pub fn content(&self) -> Size {
         match self {
             Self::Frame(letterbox) => letterbox.content.size,
@@ -56,7 +57,7 @@ impl View {
     }
 }
 
-/// A square tensor, where the generator leaves the choice.
+/// The size of a square tensor, as far as the generator accepts it.
 fn square(wanted: InferenceSize, own: u32, limits: TensorLimits) -> Size {
     let side = match wanted {
         InferenceSize::Frame => own,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The first frames, before there are any: what takes long once happens here, and how long a frame
-//! takes is known from the start.
+//! Warm-up: does before the first frame what takes long only once, and measures how long a frame
+//! takes.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use gst_video::{
 use super::{Kind, Postprocess, Preprocess, TranslateError, Translator, View};
 use cyclegan_frame::Upscale;
 
-/// What a frame takes.
+/// How long a frame takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
     /// The generator alone.
@@ -23,33 +23,33 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// The larger of each time.
+    /// The maximum of each time.
     pub fn max(self, other: Self) -> Self {
         Self { inference: self.inference.max(other.inference), work: self.work.max(other.work) }
     }
 }
 
 impl Translator {
-    /// Has the generator make its plans for this size, and takes a scratch frame through all stages;
-    /// returns what a frame takes then. The frame is translated in one region where only regions are.
+    /// Runs the generator at this size and takes a scratch frame through all stages. Returns how
+    /// long a frame takes. With `regions=meta`, the scratch frame has one region.
     pub fn warm_up(&self, kind: Kind) -> Result<Cost, TranslateError> {
         let mut request = self.request()?;
         let inference = self.generator.warm_up(self.tensor, || request.infer())?;
         if let View::Regions(..) = View::new(&self.generator, &self.info, kind.view) {
             request.warm_up_batches()?;
         }
-        // A pair of its own: of frames of one or two lines GStreamer's converter gives the first
-        // again when the next comes.
+        // Separate from those that frames use: for frames of one or two lines, GStreamer's
+        // converter would return the scratch frame again for the first real one.
         let view = || View::new(&self.generator, &self.info, kind.view);
         let mut postprocess = Postprocess::new(&self.info, &view(), kind)?;
         let mut preprocess = Preprocess::new(&self.generator, &self.info, view(), kind.threads)?;
         let (input, mut output) = scratch(&self.info, &self.output_info)?;
         let mut conversion = Duration::MAX;
-        // The first time touches new memory.
+        // The first run is slower, as it touches new memory.
         for _ in 0..2 {
             let start = Instant::now();
             preprocess.prepare(&input.as_video_frame_ref(), &mut request, &[], false)?;
-            // A generator that makes no picture of this frame may make one of others.
+            // A generator that fails on a black frame may work on real ones.
             let upscale = Upscale::Residual { strength: 1.0 };
             match postprocess.update(&mut request, upscale, 0.0) {
                 Err(TranslateError::NotFinite(_)) => {}
@@ -64,7 +64,7 @@ impl Translator {
     }
 }
 
-/// A frame of zeros with one region, and another to be written.
+/// An input frame of zeros with one region, and an output frame.
 fn scratch(
     info: &VideoInfo,
     output_info: &VideoInfo,
