@@ -66,7 +66,7 @@ pub struct CycleGanFilter {
         blurb = "Which variant of a pair to load; ignored if the model is a single file",
         builder(Precision::default()))]
     #[property(name = "cache-dir", type = Option<String>, get = Self::cache_dir, set,
-        member = cache_dir, mutable_ready, nick = "Cache folder",
+        member = cache_dir, mutable_ready, doc_show_default, nick = "Cache folder",
         blurb = "Folder for compiled engines; null for one in the user's cache folder")]
     #[property(name = "inference-size", type = i32, get, set, member = inference_size,
         minimum = -1, maximum = 8192, default = 0, mutable_playing, nick = "Inference size",

@@ -15,6 +15,8 @@
  * |[
  * gst-launch-1.0 v4l2src ! cycleganfilter direction=reverse strength=0.7 ! videoconvert ! autovideosink
  * ]| Turns zebras in front of a camera into horses, at a strength of 70 %.
+ *
+ * Since: 0.1.0
  */
 mod frames;
 #[cfg_attr(not(feature = "gl"), path = "no_gl.rs")]
