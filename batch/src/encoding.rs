@@ -45,6 +45,11 @@ impl Encoding {
             encoder,
         }
     }
+
+    /// The encoder's element.
+    pub fn encoder_name(&self) -> &str {
+        self.encoder.split_whitespace().next().unwrap_or_default()
+    }
 }
 
 fn of_preset(recipe: &Recipe, container: Container, threads: u32) -> String {

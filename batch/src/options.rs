@@ -181,11 +181,6 @@ impl Preset {
             Self::Prores => "prores",
         }
     }
-
-    /// Whether its videos always have 8 bits per component.
-    pub fn is_eight_bit(self) -> bool {
-        matches!(self, Self::Web | Self::Proxy)
-    }
 }
 
 /// Speed of an encoder.

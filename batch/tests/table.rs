@@ -338,33 +338,6 @@ fn what_changes_in_the_middle_is_held() {
 }
 
 #[test]
-fn depth_and_light_are_kept_and_transparency_is_missed() {
-    if !ffmpeg::is_installed("HDR10 and alpha") {
-        return;
-    }
-    let place = Place::new();
-    let hdr = "-vf format=yuv420p10le -c:v libx265 -preset ultrafast -x265-params log-level=error:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc:master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1):max-cll=1000,400";
-    make(&place.path("in/hdr10.mkv"), &[BARS, hdr].join(" "));
-    let alpha = "-vf format=yuva444p10le -c:v prores_ks -profile:v 4444";
-    make(&place.path("in/alpha.mov"), &[BARS, alpha].join(" "));
-    let said = place.run(&[&["in", "--preset", "hevc"][..], &IDENTITY].concat());
-    assert!(said.contains("alpha.mov: its transparency, if it has any, is left out"), "{said}");
-    assert!(!said.contains("hdr10.mkv: its mastering"), "{said}");
-    let format = |name: &str| streams(&place.out(name))[0].text("pix_fmt");
-    assert_eq!(
-        (format("hdr10.mkv").as_str(), format("alpha.mov").as_str()),
-        ("yuv420p10le", "yuv444p10le")
-    );
-    assert!(ffmpeg::frame_data(&place.out("hdr10.mkv")).contains("Mastering display metadata"));
-    let said = place.run(&[&["in/hdr10.mkv"][..], &IDENTITY].concat());
-    for note in
-        ["its 10 bits per component become 8 with --preset web", "light level (HDR10) are left out"]
-    {
-        assert!(said.contains(note), "no '{note}' in {said}");
-    }
-}
-
-#[test]
 fn interlaced_frames_keep_their_times_whichever_field_is_first() {
     if !ffmpeg::is_installed("interlaced video") {
         return;

@@ -90,8 +90,11 @@ fn compare(promise: &Promise, caps: &gst::Caps, contents: &Contents, unread: u64
         let cause = format!("has {} packets in the output, expected {}", got.packets, put.packets);
         bail!(fault(promise, cause));
     }
-    if put.end.saturating_sub(put.first.unwrap_or(0))
-        > got.end.saturating_sub(got.first.unwrap_or(0)) + TOLERANCE
+    // `matroskademux` of GStreamer 1.22 gives packets of ProRes no times.
+    let has_times = got.first.is_some() || got.packets == 0;
+    if has_times
+        && put.end.saturating_sub(put.first.unwrap_or(0))
+            > got.end.saturating_sub(got.first.unwrap_or(0)) + TOLERANCE
     {
         let cause = format!(
             "lasts {:.2} s in the output, expected {:.2} s",

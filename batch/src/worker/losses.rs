@@ -2,11 +2,8 @@
 
 //! Notes about data of a file, besides its tracks, that is not in the output.
 
-use super::{muxer::is_raw, probe::Media};
-use crate::{
-    container::Container,
-    options::{Preset, Recipe},
-};
+use super::{hdr, muxer::is_raw, probe::Media};
+use crate::{container::Container, encoding::Encoding, options::Recipe};
 
 /// Tags whose loss is reported, and their names in messages.
 const TAGS: [(&str, &str); 8] = [
@@ -53,7 +50,6 @@ pub fn foreseen(media: &Media, container: Container, recipe: &Recipe) -> Vec<Str
     }
     let Ok(video) = media.main_track() else { return losses };
     let Some(caps) = video.caps.structure(0) else { return losses };
-    let has = |field: &str| caps.has_field(field);
     let text = |field: &str| caps.get::<String>(field).unwrap_or_default();
     let format = text("format");
     let is_alpha_format = ["RGBA", "BGRA", "ARGB", "ABGR", "AYUV", "A420", "A444", "AV12"]
@@ -68,15 +64,21 @@ pub fn foreseen(media: &Media, container: Container, recipe: &Recipe) -> Vec<Str
     if ["interleaved", "mixed", "fields"].contains(&text("interlace-mode").as_str()) {
         losses.push("is interlaced and becomes progressive".to_owned());
     }
-    let depth = caps.get::<u32>("bit-depth-luma").unwrap_or(8);
-    let is_eight_bit = recipe.video_encoder.is_none() && recipe.preset.is_eight_bit();
-    if depth > 8 && is_eight_bit {
-        let name = recipe.preset.name();
-        losses.push(format!("its {depth} bits per component become 8 with --preset {name}"));
+    let encoding = Encoding::new(recipe, container, 1);
+    let is_mapped = hdr::tone_map(&video.caps, &encoding).is_some();
+    if is_mapped {
+        losses.push("is HDR and becomes SDR (BT.709) by tone mapping".to_owned());
     }
-    let is_hdr = has("mastering-display-info") || has("content-light-level");
-    let writes = [Preset::Hevc];
-    if is_hdr && recipe.video_encoder.is_none() && !writes.contains(&recipe.preset) {
+    let depth = caps.get::<u32>("bit-depth-luma").unwrap_or(8);
+    if depth > 8 && !hdr::takes_more_than_8_bits(&encoding) {
+        let how = match &recipe.video_encoder {
+            None => format!("--preset {}", recipe.preset.name()),
+            Some(_) => encoding.encoder_name().to_owned(),
+        };
+        losses.push(format!("its {depth} bits per component become 8 with {how}"));
+    }
+    let has_metadata = hdr::FIELDS.iter().any(|field| caps.has_field(*field));
+    if has_metadata && (is_mapped || !hdr::keeps_metadata(encoding.encoder_name(), container)) {
         losses.push("its mastering display and light level (HDR10) are left out".to_owned());
     }
     losses

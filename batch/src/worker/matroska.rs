@@ -24,6 +24,11 @@ const TRACK_NUMBER: u32 = 0xD7;
 const NAME: u32 = 0x536E;
 const FLAG_DEFAULT: u32 = 0x88;
 const FLAG_FORCED: u32 = 0x55AA;
+const VIDEO: u32 = 0xE0;
+const COLOUR: u32 = 0x55B0;
+const MASTERING_METADATA: u32 = 0x55D0;
+const LUMINANCE_MAX: u32 = 0x55D9;
+const LUMINANCE_MIN: u32 = 0x55DA;
 const TAGS: u32 = 0x1254_C367;
 const TAG: u32 = 0x7373;
 const SIMPLE_TAG: u32 = 0x67C8;
@@ -95,6 +100,13 @@ fn elements(bytes: &[u8], start: usize, end: usize) -> impl Iterator<Item = Elem
 
 fn children(bytes: &[u8], of: Element, id: u32) -> impl Iterator<Item = Element> + '_ {
     elements(bytes, of.data, of.end).filter(move |element| element.id == id)
+}
+
+/// The elements of `bytes` that are nested in `of` by these ids.
+fn nested(bytes: &[u8], of: Element, path: &[u32]) -> Vec<Element> {
+    path.iter().fold(vec![of], |all, &id| {
+        all.into_iter().flat_map(|element| children(bytes, element, id)).collect()
+    })
 }
 
 fn number(bytes: &[u8], element: Element) -> u64 {
@@ -214,6 +226,8 @@ pub struct Corrections {
     pub attachments: Option<Vec<u8>>,
     /// When it was made, nanoseconds since 2001 in UTC.
     pub date: Option<i64>,
+    /// The most and the least light of the mastering display, cd/m²: GStreamer 1.22 writes a fifth of it.
+    pub luminance: Option<[f64; 2]>,
 }
 
 /// Puts right what `matroskamux` has written, all of it in place but for the attachments at the end.
@@ -230,14 +244,22 @@ pub fn correct(file: &Path, corrections: &Corrections) -> Result<()> {
                 flag(field, name.data - name.start, *flags);
             }
         }
+        let display = [TRACK_ENTRY, VIDEO, COLOUR, MASTERING_METADATA];
+        for (id, light) in [LUMINANCE_MAX, LUMINANCE_MIN]
+            .into_iter()
+            .zip(corrections.luminance.into_iter().flatten())
+        {
+            for field in nested(&bytes, tracks, &[&display[..], &[id]].concat()) {
+                if let Some(field) = bytes[field.data..field.end].first_chunk_mut() {
+                    *field = light.to_be_bytes();
+                }
+            }
+        }
         segment.write(at, &bytes)?;
     }
     if let Some(at) = segment.find(TAGS)? {
         let (mut bytes, tags) = segment.read(at)?;
-        let strings: Vec<_> = children(&bytes, tags, TAG)
-            .flat_map(|tag| children(&bytes, tag, SIMPLE_TAG).collect::<Vec<_>>())
-            .flat_map(|simple| children(&bytes, simple, TAG_STRING).collect::<Vec<_>>())
-            .collect();
+        let strings = nested(&bytes, tags, &[TAG, SIMPLE_TAG, TAG_STRING]);
         strings.into_iter().for_each(|string| unquote(&mut bytes[string.data..string.end]));
         segment.write(at, &bytes)?;
     }

@@ -9,6 +9,7 @@ mod demux;
 mod elements;
 mod fault;
 mod gif;
+mod hdr;
 mod isobmff;
 mod keyframes;
 mod losses;

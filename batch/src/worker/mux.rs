@@ -20,6 +20,7 @@ use super::{
     clip::{Window, place},
     demux::{Source, demux, wide_queue},
     fault::{self, CutFault, TrackFault, track_name},
+    hdr,
     mapping::{Action, Mapping},
     matroska::{self, Corrections, Flags},
     muxer::{MuxPad, Muxer, add, discard, file_sink, pad},
@@ -29,7 +30,7 @@ use super::{
     reader, scan,
     tally::Tally,
 };
-use crate::container::Container;
+use crate::{container::Container, encoding::Encoding};
 
 /// The segments of a file, and their output.
 pub struct Mux<'a> {
@@ -101,7 +102,7 @@ impl Mux<'_> {
 
     /// Adds what the Matroska muxer leaves out.
     fn correct(&self, media: &Media, promises: &[Promise]) -> Result<()> {
-        if self.container != Container::Mkv {
+        if !matches!(self.container, Container::Mkv | Container::Webm) {
             return Ok(());
         }
         let mut firsts = Vec::new();
@@ -117,6 +118,7 @@ impl Mux<'_> {
             flags: flags.collect(),
             attachments: media.attachments.clone(),
             date: media.date(),
+            luminance: hdr::luminance(&media.main_track()?.caps),
         };
         matroska::correct(self.output, &corrections).context("the output cannot be completed")
     }
@@ -155,7 +157,9 @@ impl Mux<'_> {
         let muxer = Muxer::new(self.container)?;
         self.prepare(&pipeline, &muxer, media)?;
         let (sender, faults) = mpsc::channel();
-        let video = reader::source(self.segments, &self.placed(window), sender)?;
+        let encoding = Encoding::new(&self.setup.recipe, self.container, 1);
+        let metadata = hdr::metadata(&media.main_track()?.caps, &encoding);
+        let video = reader::source(self.segments, &self.placed(window), metadata, sender)?;
         pipeline.gst().add(&video)?;
         // Starts when all tracks are linked: the muxer accepts no more after that.
         video.set_locked_state(true);

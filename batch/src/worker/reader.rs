@@ -25,10 +25,12 @@ const BEFORE_ZERO: gst::ClockTime = gst::ClockTime::from_seconds(3600);
 /// Most packets of a segment that wait.
 const WAITING: u32 = 32;
 
-/// A source of the segments in these files. What goes wrong while they are read goes to `faults`.
+/// A source of the segments in these files, with caps that also have the fields `metadata`. What goes
+/// wrong while they are read goes to `faults`.
 pub fn source(
     files: &[OsString],
     spans: &[Span],
+    metadata: gst::Structure,
     faults: Sender<anyhow::Error>,
 ) -> Result<gst::Element> {
     let source = gst_app::AppSrc::builder()
@@ -55,8 +57,9 @@ pub fn source(
             .need_data(move |_, _| {
                 begun.call_once(|| {
                     let (sink, parts, faults) = (sink.clone(), parts.clone(), faults.clone());
+                    let joint = Joint { metadata: Some(metadata.clone()), ..Joint::default() };
                     thread::spawn(move || {
-                        if let Err(error) = push_all(&sink, &parts) {
+                        if let Err(error) = push_all(&sink, &parts, joint) {
                             gst::element_error!(sink, gst::StreamError::Failed, ("{error:#}"));
                             // After a failure the receiver is gone.
                             let _ = faults.send(error);
@@ -69,8 +72,11 @@ pub fn source(
     Ok(source.upcast())
 }
 
-fn push_all(sink: &gst_app::AppSrc, parts: &[(PathBuf, gst::ClockTime)]) -> Result<()> {
-    let mut joint = Joint::default();
+fn push_all(
+    sink: &gst_app::AppSrc,
+    parts: &[(PathBuf, gst::ClockTime)],
+    mut joint: Joint,
+) -> Result<()> {
     for (file, start) in parts {
         let reader = Reader::open(file)?;
         joint.origin = None;
@@ -93,6 +99,8 @@ fn push_all(sink: &gst_app::AppSrc, parts: &[(PathBuf, gst::ClockTime)]) -> Resu
 #[derive(Default)]
 struct Joint {
     caps: Option<gst::Caps>,
+    /// Fields that the files of the segments have no place for.
+    metadata: Option<gst::Structure>,
     /// Where the first frame of the segment lies on the segment's own clock, which a container may move.
     origin: Option<i128>,
     last: Option<gst::ClockTime>,
@@ -104,6 +112,9 @@ impl Joint {
         if media_type(&caps) == "video/x-ffv" {
             // What `matroskamux` asks for, and `matroskademux` spells otherwise.
             caps.make_mut().set("ffversion", 1);
+        }
+        for (field, value) in self.metadata.iter().flat_map(|fields| fields.iter()) {
+            caps.make_mut().set_value(field, value.clone());
         }
         match &self.caps {
             None => self.caps = Some(caps.clone()),

@@ -13,6 +13,7 @@ use gst_video::prelude::*;
 
 use super::{
     elements::{configure, filter_description},
+    hdr,
     muxer::pad,
     protocol::Setup,
 };
@@ -36,17 +37,19 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// Decoded video in, translated and encoded video out. Named parts: `decoded`, where the frames come
-    /// in, and `filter`.
-    pub fn new(setup: &Setup, container: Container) -> Result<Self> {
+    /// Video with these caps decoded in, translated and encoded video out. Named parts: `decoded`, where
+    /// the frames come in, and `filter`.
+    pub fn new(setup: &Setup, container: Container, caps: &gst::Caps) -> Result<Self> {
         let encoding = Encoding::new(&setup.recipe, container, setup.threads);
+        let tone_map = hdr::tone_map(caps, &encoding);
         // What a decoder's memory is, videoconvert settles; upright frames for the generator.
         let description = format!(
             "{FRAMES} name=decoded ! videoconvert name=settle ! capsfilter name=settled ! videoflip video-direction=auto \
              ! {DEINTERLACED} ! deinterlace name=fields fields=top method=greedyh ! videoscale name=scale add-borders=true \
-             ! capsfilter name=size ! {before} {filter} ! {FRAMES} ! videocrop name=even \
+             ! capsfilter name=size ! {before} {tones} {filter} ! {FRAMES} ! videocrop name=even \
              ! videoconvert name=convert ! {raw} ! capsfilter name=format ! {encoder} ! identity name=end",
             before = encoding.before,
+            tones = if tone_map.is_some() { hdr::TONE_MAPPING } else { "" },
             filter = filter_description(setup),
             raw = encoding.raw,
             encoder = encoding.encoder,
@@ -60,7 +63,10 @@ impl Chain {
         configure(&part("filter")?, setup);
         begin_with_first_field(&part("fields")?)?;
         keep_size(&pad(&part("scale")?, "sink")?, &part("size")?);
-        correct_aspect(&pad(&part("decoded")?, "sink")?);
+        correct_caps(&pad(&part("decoded")?, "sink")?);
+        if let Some(map) = tone_map {
+            hdr::map_tones(&part("tones")?, map, setup.threads)?;
+        }
         if !encoding.takes_odd_sizes {
             crop_to_even(&part("even")?)?;
         }
@@ -69,23 +75,13 @@ impl Chain {
             keep_depth(&part("convert")?, &encoder, &encoder)?;
         }
         keep_depth(&part("settle")?, &part("settled")?, &encoder)?;
-        let encoder = encoding.encoder.split_whitespace().next().unwrap_or_default().to_owned();
-        Ok(Self { caps: end.query_caps(None), bin: bin.upcast(), encoder })
-    }
-
-    /// Makes x265enc write the HDR10 metadata of `caps`, which it ignores in GStreamer 1.22.
-    pub fn write_hdr(&self, caps: &gst::Caps) -> Result<()> {
-        if self.encoder != "x265enc" {
-            return Ok(());
+        let encoder = encoding.encoder_name().to_owned();
+        let encoders = bin.iterate_elements().into_iter().flatten();
+        let is_it = |e: &gst::Element| e.factory().is_some_and(|f| f.name() == encoder);
+        if let Some(element) = encoders.into_iter().find(is_it).filter(|_| tone_map.is_none()) {
+            hdr::write_metadata(&element, caps)?;
         }
-        let bin = self.bin.downcast_ref::<gst::Bin>().context("no bin")?;
-        let elements = bin.iterate_elements().into_iter().flatten();
-        let is_x265 = |e: &gst::Element| e.factory().is_some_and(|f| f.name() == "x265enc");
-        let encoder = elements.into_iter().find(is_x265).context("no x265enc")?;
-        let options = encoder.property::<Option<String>>("option-string").unwrap_or_default();
-        let options = [options].into_iter().chain(hdr_options(caps)).collect::<Vec<_>>().join(":");
-        encoder.set_property("option-string", options);
-        Ok(())
+        Ok(Self { caps: end.query_caps(None), bin: bin.upcast(), encoder })
     }
 
     /// An element of it.
@@ -95,29 +91,11 @@ impl Chain {
     }
 }
 
-/// The HDR10 metadata of `caps` as options of x265: of the display in 0.00002 and 0.0001 cd/m², of the light
-/// level in cd/m².
-fn hdr_options(caps: &gst::Caps) -> Vec<String> {
-    let Some(caps) = caps.structure(0) else { return Vec::new() };
-    let numbers = |field: &str| {
-        let text = caps.get::<String>(field).ok()?;
-        text.split(':').map(|number| number.parse::<u64>().ok()).collect::<Option<Vec<_>>>()
-    };
-    let display = match numbers("mastering-display-info").as_deref() {
-        Some([rx, ry, gx, gy, bx, by, wx, wy, most, least]) => Some(format!(
-            "master-display=G({gx},{gy})B({bx},{by})R({rx},{ry})WP({wx},{wy})L({most},{least})"
-        )),
-        _ => None,
-    };
-    let light = match numbers("content-light-level").as_deref() {
-        Some([most, average]) => Some(format!("max-cll={most},{average}")),
-        _ => None,
-    };
-    display.into_iter().chain(light).collect()
-}
-
 /// Calls `with` with the caps that arrive at `pad`, and puts in their place what it returns.
-fn on_caps(pad: &gst::Pad, with: impl Fn(&gst::Caps) -> Option<gst::Caps> + Send + Sync + 'static) {
+pub fn on_caps(
+    pad: &gst::Pad,
+    with: impl Fn(&gst::Caps) -> Option<gst::Caps> + Send + Sync + 'static,
+) {
     pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
         if let Some(gst::PadProbeData::Event(event)) = &mut info.data
             && let gst::EventView::Caps(caps) = event.view()
@@ -202,7 +180,7 @@ fn keep_depth(convert: &gst::Element, filter: &gst::Element, encoder: &gst::Elem
 }
 
 /// The raw video formats in `caps`.
-fn formats(caps: &gst::Caps) -> impl Iterator<Item = gst_video::VideoFormatInfo> + '_ {
+pub fn formats(caps: &gst::Caps) -> impl Iterator<Item = gst_video::VideoFormatInfo> + '_ {
     let names = caps.iter().filter_map(|s| s.value("format").ok()).flat_map(|value| match value
         .get::<gst::List>(
     ) {
@@ -241,17 +219,32 @@ fn nearest_format(
         .map(|info| info.format())
 }
 
-/// Takes pixels for square where a file gives them a ratio that none can have, as an AVI without a
-/// density in its header does.
-fn correct_aspect(pad: &gst::Pad) {
+/// Puts caps right that no video can have: pixels without a width, as of an AVI without a density in its
+/// header, are taken for square, and Y'CbCr whose range is unknown, as of many a WebM, has the usual one,
+/// where GStreamer assumes the full one.
+fn correct_caps(pad: &gst::Pad) {
     on_caps(pad, |caps| {
-        let ratio = caps.structure(0)?.get::<gst::Fraction>("pixel-aspect-ratio").ok()?;
-        if ratio.numer() > 0 && ratio.denom() > 0 {
-            return None;
+        let mut corrected = caps.clone();
+        let fields = corrected.make_mut().structure_mut(0)?;
+        let ratio = fields.get::<gst::Fraction>("pixel-aspect-ratio");
+        if ratio.is_ok_and(|ratio| ratio.numer() <= 0 || ratio.denom() <= 0) {
+            fields.set("pixel-aspect-ratio", gst::Fraction::new(1, 1));
         }
-        let mut caps = caps.clone();
-        caps.make_mut().set("pixel-aspect-ratio", gst::Fraction::new(1, 1));
-        Some(caps)
+        if let Ok(video) = gst_video::VideoInfo::from_caps(caps)
+            && video.is_yuv()
+            && video.colorimetry().range() == gst_video::VideoColorRange::Unknown
+        {
+            let known = video.colorimetry();
+            let (range, matrix) = (gst_video::VideoColorRange::Range16_235, known.matrix());
+            let known = gst_video::VideoColorimetry::new(
+                range,
+                matrix,
+                known.transfer(),
+                known.primaries(),
+            );
+            fields.set("colorimetry", known.to_string());
+        }
+        Some(corrected)
     });
 }
 

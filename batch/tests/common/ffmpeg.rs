@@ -151,3 +151,15 @@ pub fn psnr(a: &Path, b: &Path) -> f64 {
 pub fn frame_data(path: &Path) -> String {
     probe(path, &["-show_frames", "-read_intervals", "%+#1", "-select_streams", "v"]).to_string()
 }
+
+/// The planes of the first frame of a file, with 8 bits and 4:2:0.
+pub fn first_frame(path: &Path) -> Vec<u8> {
+    let output = Command::new("ffmpeg")
+        .args(["-nostdin", "-loglevel", "error", "-i"])
+        .arg(path)
+        .args(["-frames:v", "1", "-f", "rawvideo", "-pix_fmt", "yuv420p", "-"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}: {}", path.display(), text(&output));
+    output.stdout
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! HDR video: its metadata, and tone mapping to SDR for encoders that take only 8 bits per component.
+
+use std::thread;
+
+use anyhow::{Context, Result};
+use cyclegan_frame::{ToneMap, Transfer};
+use gst::prelude::*;
+use gst_video::{VideoColorimetry, VideoFrameExt, VideoFrameRef, VideoInfo};
+
+use super::{
+    muxer::pad,
+    video::{formats, on_caps},
+};
+use crate::{container::Container, encoding::Encoding};
+
+/// The fields of caps that hold the mastering display and the light level.
+pub const FIELDS: [&str; 2] = ["mastering-display-info", "content-light-level"];
+
+/// The elements that map the tones, followed by `!`: `tones` gets R'G'B' of 16 bits and full range.
+pub const TONE_MAPPING: &str = "videoconvert ! video/x-raw,format=RGBA64_LE ! identity name=tones \
+     ! videoconvert ! video/x-raw,colorimetry=bt709,format=I420 ! \
+     queue max-size-buffers=2 max-size-bytes=0 max-size-time=0 !";
+
+/// The transfer function of video with these caps.
+pub fn transfer(caps: &gst::Caps) -> Transfer {
+    let colorimetry = caps.structure(0).and_then(|caps| caps.get::<String>("colorimetry").ok());
+    let colorimetry = colorimetry.and_then(|name| name.parse::<VideoColorimetry>().ok());
+    colorimetry.map_or(Transfer::Sdr, |colorimetry| Transfer::of(&colorimetry))
+}
+
+/// How video with these caps becomes SDR; `None` if it is SDR, or if the encoder takes more than 8 bits.
+pub fn tone_map(caps: &gst::Caps, encoding: &Encoding) -> Option<&'static ToneMap> {
+    transfer(caps).tone_map().filter(|_| !takes_more_than_8_bits(encoding))
+}
+
+/// Whether the encoder takes more than 8 bits per component.
+pub fn takes_more_than_8_bits(encoding: &Encoding) -> bool {
+    let description = format!("capsfilter caps=\"{}\" ! {}", encoding.raw, encoding.encoder);
+    let encoder = gst::parse::bin_from_description(&description, true).ok();
+    let taken = encoder.and_then(|encoder| Some(encoder.static_pad("sink")?.query_caps(None)));
+    let is_deep = |info: gst_video::VideoFormatInfo| info.depth().iter().any(|&depth| depth > 8);
+    taken.is_none_or(|taken| formats(&taken).any(is_deep))
+}
+
+/// Has `tones` map the frames that it gets, in as many threads, and say that they are SDR.
+pub fn map_tones(tones: &gst::Element, map: &'static ToneMap, threads: u32) -> Result<()> {
+    let sink = pad(tones, "sink")?;
+    sink.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        let video = pad.current_caps().and_then(|caps| VideoInfo::from_caps(&caps).ok());
+        if let (Some(video), Some(gst::PadProbeData::Buffer(buffer))) = (video, &mut info.data)
+            && let Err(error) = map_frame(buffer.make_mut(), &video, map, threads)
+            && let Some(tones) = pad.parent_element()
+        {
+            gst::element_error!(tones, gst::StreamError::Failed, ("tone mapping: {error:#}"));
+        }
+        gst::PadProbeReturn::Ok
+    });
+    on_caps(&sink, |caps| {
+        let mut caps = caps.clone();
+        let structure = caps.make_mut().structure_mut(0)?;
+        structure.set("colorimetry", "sRGB");
+        structure.remove_fields(FIELDS);
+        Some(caps)
+    });
+    Ok(())
+}
+
+fn map_frame(
+    buffer: &mut gst::BufferRef,
+    video: &VideoInfo,
+    map: &ToneMap,
+    threads: u32,
+) -> Result<()> {
+    let mut frame = VideoFrameRef::from_buffer_ref_writable(buffer, video)?;
+    let stride = frame.plane_stride()[0] as usize;
+    let rows = (video.height() as usize).div_ceil(threads.max(1) as usize);
+    let plane = frame.plane_data_mut(0)?;
+    thread::scope(|scope| {
+        for rows in plane.chunks_mut(stride * rows) {
+            scope
+                .spawn(move || rows.as_chunks_mut::<8>().0.iter_mut().for_each(|p| to_sdr(map, p)));
+        }
+    });
+    Ok(())
+}
+
+/// Maps a pixel of R'G'B' and alpha, each of 16 bits.
+fn to_sdr(map: &ToneMap, pixel: &mut [u8; 8]) {
+    /// 16-bit values for a grey level of 8 bits.
+    const SCALE: f32 = 257.0;
+    let level = |i: usize| f32::from(u16::from_le_bytes([pixel[i], pixel[i + 1]])) / SCALE;
+    let sdr = map.to_sdr([level(0), level(2), level(4)]);
+    for (to, level) in pixel.as_chunks_mut::<2>().0.iter_mut().zip(sdr) {
+        *to = ((level * SCALE + 0.5) as u16).to_le_bytes();
+    }
+}
+
+/// The HDR10 metadata of video with these caps, unless it becomes SDR.
+pub fn metadata(caps: &gst::Caps, encoding: &Encoding) -> gst::Structure {
+    let mut metadata = gst::Structure::new_empty("metadata");
+    let fields = FIELDS.iter().filter(|_| tone_map(caps, encoding).is_none());
+    for (field, value) in
+        fields.filter_map(|field| Some((field, caps.structure(0)?.value(*field).ok()?)))
+    {
+        metadata.set_value(*field, value.clone());
+    }
+    metadata
+}
+
+/// Whether an output keeps the mastering display and light level: x264 and x265 write them, and so does
+/// Matroska.
+pub fn keeps_metadata(encoder: &str, container: Container) -> bool {
+    option_names(encoder).is_some() || matches!(container, Container::Mkv | Container::Webm)
+}
+
+/// What x264 and x265 call them.
+fn option_names(encoder: &str) -> Option<[&'static str; 2]> {
+    match encoder {
+        "x264enc" => Some(["mastering-display", "cll"]),
+        "x265enc" => Some(["master-display", "max-cll"]),
+        _ => None,
+    }
+}
+
+/// Has `encoder` write the metadata of `caps`, which it ignores in GStreamer 1.22.
+pub fn write_metadata(encoder: &gst::Element, caps: &gst::Caps) -> Result<()> {
+    let name = encoder.factory().context("an element without a factory")?.name();
+    let Some([display, light]) = option_names(&name) else { return Ok(()) };
+    let mut options = encoder.property::<Option<String>>("option-string").unwrap_or_default();
+    let mut add = |option: String| {
+        let colon = if options.is_empty() { "" } else { ":" };
+        options += &format!("{colon}{option}");
+    };
+    // The display in 0.00002 and 0.0001 cd/m², the light level in cd/m².
+    if let Some([rx, ry, gx, gy, bx, by, wx, wy, most, least]) = numbers(caps, FIELDS[0]).as_deref()
+    {
+        add(format!(
+            "{display}=G({gx},{gy})B({bx},{by})R({rx},{ry})WP({wx},{wy})L({most},{least})"
+        ));
+    }
+    if let Some([most, average]) = numbers(caps, FIELDS[1]).as_deref() {
+        add(format!("{light}={most},{average}"));
+    }
+    encoder.set_property("option-string", options);
+    Ok(())
+}
+
+fn numbers(caps: &gst::Caps, field: &str) -> Option<Vec<u64>> {
+    let text = caps.structure(0)?.get::<String>(field).ok()?;
+    text.split(':').map(|number| number.parse().ok()).collect()
+}
+
+/// The most and the least light of the mastering display, cd/m².
+pub fn luminance(caps: &gst::Caps) -> Option<[f64; 2]> {
+    match numbers(caps, FIELDS[0]).as_deref() {
+        Some([.., most, least]) => Some([*most as f64 / 10_000.0, *least as f64 / 10_000.0]),
+        _ => None,
+    }
+}

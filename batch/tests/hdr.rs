@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! HDR and more than 8 bits per component.
+
+#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
+
+mod common;
+
+use common::{
+    Place,
+    ffmpeg::{self, BARS, first_frame, make, streams},
+};
+
+/// The filter that changes nothing.
+const IDENTITY: [&str; 2] = ["--filter", "strength=0 inference-size=64"];
+
+/// H.265 of 10 bits with this transfer function, and more of x265's parameters.
+fn x265(transfer: &str, more: &str) -> String {
+    format!(
+        "-c:v libx265 -preset ultrafast -x265-params log-level=error:colorprim=bt2020:transfer={transfer}:colormatrix=bt2020nc{more}"
+    )
+}
+
+/// A display of 1000 cd/m².
+const DISPLAY: &str = ":master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1):max-cll=1000,400";
+
+#[test]
+fn depth_and_light_are_kept_and_transparency_is_missed() {
+    if !ffmpeg::is_installed("HDR10 and alpha") {
+        return;
+    }
+    let place = Place::new();
+    let hdr = ["-vf format=yuv420p10le", &x265("smpte2084", DISPLAY)].join(" ");
+    make(&place.path("in/hdr10.mkv"), &[BARS, &hdr].join(" "));
+    make(&place.path("in/hdr10.mov"), &[BARS, &hdr, "-tag:v hvc1"].join(" "));
+    let alpha = "-vf format=yuva444p10le -c:v prores_ks -profile:v 4444";
+    make(&place.path("in/alpha.mov"), &[BARS, alpha].join(" "));
+    for preset in ["hevc", "archive", "prores"] {
+        let said = place.run(&[&["in", "--preset", preset][..], &IDENTITY].concat());
+        assert!(said.contains("alpha.mov: its transparency, if it has any, is left out"), "{said}");
+        // GStreamer 1.22 writes it neither into QuickTime nor into ProRes.
+        let is_lost = said.contains("hdr10.mov: its mastering display and light level");
+        assert_eq!(is_lost, preset == "prores", "{said}");
+        assert!(!said.contains("hdr10.mkv: its mastering"), "{said}");
+        let is_prores = preset == "prores";
+        for name in ["hdr10.mkv", "hdr10.mov"] {
+            let video = &streams(&place.out(name))[0];
+            let pixels = if is_prores { "yuv422p10le" } else { "yuv420p10le" };
+            assert_eq!(video.text("pix_fmt"), pixels, "{preset} {name}");
+            // ffprobe reads it from the frames of ProRes, in which ffmpeg's encoder does not write it.
+            let transfer = if is_prores { "" } else { "smpte2084" };
+            assert_eq!(video.text("color_transfer"), transfer, "{preset} {name}");
+        }
+        let container = streams(&place.out("hdr10.mkv"))[0].details["side_data_list"].to_string();
+        for part in ["\"max_luminance\":\"1000/1\"", "\"red_x\":\"17/25\"", "\"max_content\":1000"]
+        {
+            assert!(container.contains(part), "{preset}: no {part} in {container}");
+        }
+        // ffmpeg 5.1 does not read it from H.264.
+        if preset == "hevc" {
+            let frame = ffmpeg::frame_data(&place.out("hdr10.mov"));
+            assert!(frame.contains("Mastering display metadata"), "{frame}");
+        }
+        assert_eq!(streams(&place.out("alpha.mov"))[0].text("pix_fmt"), "yuv444p10le");
+    }
+}
+
+/// Grey and BT.709's red of 50 cd/m², and what SDR whose white is at 203 cd/m² has for them: dark parts are
+/// not compressed.
+#[test]
+fn eight_bits_get_the_tones_of_sdr() {
+    if !ffmpeg::is_installed("tone mapping") {
+        return;
+    }
+    let place = Place::new();
+    let patch = |name: &str, [y, cb, cr]: [u32; 3], encoder: &str| {
+        let source = format!(
+            "-f lavfi -i color=black:s=64x48:r=25:d=0.4,format=yuv420p10le,geq=lum={y}:cb={cb}:cr={cr}"
+        );
+        make(&place.path("in").join(name), &[&source, encoder].join(" "));
+    };
+    let (grey, red) = ([133, 128, 128], [41, 114, 188]);
+    let (pq, hlg) = (x265("smpte2084", DISPLAY), x265("arib-std-b67", ""));
+    patch("grey.mkv", [450, 512, 512], &pq);
+    patch("red.mp4", [295, 453, 593], &pq);
+    patch("hlg.ts", [499, 512, 512], &hlg);
+    let vp9 = "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -color_primaries bt2020 -color_trc smpte2084 -colorspace bt2020nc";
+    patch("vp9.webm", [295, 453, 593], vp9);
+    let inputs = [("grey.mkv", grey), ("red.mp4", red), ("hlg.ts", grey), ("vp9.webm", red)];
+    // OpenH264 takes 8 bits, and is no preset's.
+    let own = ["--video-encoder", "openh264enc"];
+    for (encoder, count) in [(["--preset", "web"], 4), (["--preset", "proxy"], 4), (own, 3)] {
+        let inputs = &inputs[..count];
+        let names: Vec<_> = inputs.iter().map(|(name, _)| format!("in/{name}")).collect();
+        let arguments = [&encoder[..], &IDENTITY].concat();
+        let arguments = names.iter().map(String::as_str).chain(arguments).collect::<Vec<_>>();
+        let said = place.run(&[&["--base", "in"][..], &arguments].concat());
+        for (name, expected) in inputs {
+            let note = format!("{name}: is HDR and becomes SDR (BT.709) by tone mapping");
+            assert!(said.contains(&note), "no '{note}' in {said}");
+            let says_colour = encoder != own && !name.ends_with("webm");
+            check(&place.out(name), *expected, says_colour);
+        }
+        std::fs::remove_dir_all(place.path("out")).unwrap();
+    }
+}
+
+fn check(output: &std::path::Path, expected: [u8; 3], says_colour: bool) {
+    let video = &streams(output)[0];
+    let name = output.display();
+    assert_eq!(video.text("pix_fmt"), "yuv420p", "{name}");
+    // VP9 of GStreamer 1.22 and OpenH264 say nothing, which players take for BT.709.
+    for field in ["color_transfer", "color_primaries"] {
+        let tagged = video.text(field);
+        assert!(tagged == "bt709" || tagged.is_empty() && !says_colour, "{name}: {field} {tagged}");
+    }
+    assert!(!ffmpeg::frame_data(output).contains("Mastering"), "{name}");
+    let frame = first_frame(output);
+    let luma = frame.len() / 6 * 4;
+    let middle = |plane: &[u8], width: usize| plane[plane.len() / 2 + width / 2];
+    let (cb, cr) = frame[luma..].split_at(luma / 4);
+    let found = [middle(&frame[..luma], 64), middle(cb, 32), middle(cr, 32)];
+    let is_near = found.iter().zip(expected).all(|(a, b)| a.abs_diff(b) <= 3);
+    assert!(is_near, "{name}: {found:?}, not {expected:?}");
+}
