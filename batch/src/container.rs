@@ -94,6 +94,11 @@ impl Container {
         }
     }
 
+    /// Whether its files are made of the boxes of ISO/IEC 14496-12.
+    pub fn is_isobmff(self) -> bool {
+        matches!(self, Self::Mp4 | Self::Mov)
+    }
+
     /// Whether this is the media type of the container's files.
     pub fn is_inside(self, media_type: &str) -> bool {
         match self {

@@ -149,8 +149,8 @@ fn compare(row: &Row, before: &[Stream], after: &[Stream], fault: &mut dyn FnMut
             ));
         }
         let is_copied = row.anew.is_empty() && !a.codec.starts_with("pcm_");
-        // Of an edit list in MP4 `qtdemux` leaves out the packets before and behind it.
-        let few = if row.name.ends_with(".mp4") || row.name.ends_with(".3gp") { 3 } else { 0 };
+        // The packet before an edit list for AAC is not shown.
+        let few = if row.name.ends_with(".mp4") || row.name.ends_with(".3gp") { 1 } else { 0 };
         if is_copied && a.times.len() > b.times.len() + few {
             fault(format!("{} packets of audio {i} of {}", b.times.len(), a.times.len()));
         }
@@ -284,7 +284,7 @@ fn chapters_attachments_and_flags_are_kept_and_losses_named() {
     assert_eq!(said.matches("note:").count(), 1, "{said}");
     assert!(said.contains("note: in/a.mkv: track 3: its name 'Dub' is left out"), "{said}");
     let after = place.out("a.mkv");
-    assert_eq!(ffmpeg::chapters(&after), ["One", "Two"]);
+    assert_eq!(ffmpeg::chapters(&after), [(0.0, "One".into()), (1.0, "Two".into())]);
     assert_eq!(ffmpeg::tag(&after, "title"), "A film");
     assert!(ffmpeg::tag(&after, "creation_time").starts_with("2020-01-02T03:04:05"), "{said}");
     let streams = streams(&after);
@@ -296,9 +296,7 @@ fn chapters_attachments_and_flags_are_kept_and_losses_named() {
     assert_eq!(streams[4].details["tags"]["filename"], "font.ttf");
 
     let said = place.run(&[&["in", "--container", "mp4"][..], &IDENTITY].concat());
-    for loss in ["its 2 chapters are left out", "cannot hold font.ttf"] {
-        assert!(said.contains(loss), "no '{loss}' in {said}");
-    }
+    assert!(said.contains("cannot hold font.ttf"), "{said}");
 }
 
 #[test]

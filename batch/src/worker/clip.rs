@@ -125,18 +125,22 @@ pub fn position(
 
 /// Puts what passes `pad` on a clock that begins with `window`, and drops what lies outside.
 pub fn place(pad: &gst::Pad, window: Window) {
-    let segment = Mutex::new(None::<gst::FormattedSegment<gst::ClockTime>>);
+    let state = Mutex::new((None::<gst::FormattedSegment<gst::ClockTime>>, None::<i128>, None));
     let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
-    pad.add_probe(kinds, move |_, info| {
-        let mut segment = segment.lock().unwrap_or_else(PoisonError::into_inner);
+    pad.add_probe(kinds, move |pad, info| {
+        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        let (segment, last, duration) = &mut *state;
         match &mut info.data {
-            Some(gst::PadProbeData::Event(event)) => {
-                if let gst::EventView::Segment(new) = event.view() {
+            Some(gst::PadProbeData::Event(event)) => match event.view() {
+                gst::EventView::Segment(new) => {
                     *segment = new.segment().downcast_ref::<gst::ClockTime>().cloned();
                     let clock = gst::FormattedSegment::<gst::ClockTime>::new();
                     *event = gst::event::Segment::new(&clock);
                 }
-            }
+                // The muxer has the chapters of the window.
+                gst::EventView::Toc(_) => return gst::PadProbeReturn::Handled,
+                _ => {}
+            },
             Some(gst::PadProbeData::Buffer(buffer)) => {
                 let moved = |time: i128| {
                     let time = time - i128::from(window.start) + window.shift;
@@ -155,9 +159,20 @@ pub fn place(pad: &gst::Pad, window: Window) {
                 let buffer = buffer.make_mut();
                 buffer.set_pts(pts.map(|_| placed));
                 buffer.set_dts(dts.and_then(moved));
+                // Packets of Matroska may have no duration, and MP4 hides the last one if it lasts 0.
+                let since = pts.zip(*last).and_then(|(pts, last)| u64::try_from(pts - last).ok());
+                *last = pts.or(*last);
+                *duration = since.map(gst::ClockTime::from_nseconds).or(*duration);
+                if buffer.duration().is_none() && is_audio(pad) {
+                    buffer.set_duration(*duration);
+                }
             }
             _ => {}
         }
         gst::PadProbeReturn::Ok
     });
+}
+
+fn is_audio(pad: &gst::Pad) -> bool {
+    pad.current_caps().is_some_and(|caps| super::probe::media_type(&caps).starts_with("audio/"))
 }

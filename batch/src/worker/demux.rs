@@ -10,7 +10,11 @@ use std::{
 use anyhow::{Context, Result};
 use gst::prelude::*;
 
-use super::probe::{media_type, short_id};
+use super::{
+    isobmff,
+    muxer::{make, pad},
+    probe::{media_type, short_id},
+};
 
 /// The most bytes of a track that may wait while another track has no data.
 const WAITING_BYTES: u32 = 256 << 20;
@@ -39,7 +43,10 @@ pub fn demux(
         .property("location", input)
         .build()
         .context("GStreamer's element filesrc is not installed")?;
-    let decoder = super::muxer::make("decodebin")?;
+    if let Some((at, bytes)) = isobmff::longer_duration(input) {
+        replace(&pad(&file, "src")?, at, bytes);
+    }
+    let decoder = make("decodebin")?;
     decoder.connect("autoplug-continue", false, move |values| {
         let pad = values.get(1).and_then(|value| value.get::<gst::Pad>().ok());
         let caps = values.get(2).and_then(|value| value.get::<gst::Caps>().ok());
@@ -73,6 +80,26 @@ pub fn demux(
     pipeline.add_many([&file, &decoder])?;
     file.link(&decoder)?;
     Ok(decoder)
+}
+
+/// Has the bytes at `at` of what is pulled from `pad` be `bytes`.
+fn replace(pad: &gst::Pad, at: u64, bytes: [u8; 4]) {
+    pad.add_probe(gst::PadProbeType::PULL | gst::PadProbeType::BUFFER, move |_, info| {
+        if let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data {
+            let begin = buffer.offset();
+            let place = begin..begin.saturating_add(buffer.size() as u64);
+            let places = (at..).zip(bytes).filter(|(at, _)| place.contains(at));
+            let places: Vec<_> = places.collect();
+            if !places.is_empty()
+                && let Ok(mut map) = buffer.make_mut().map_writable()
+            {
+                for (at, byte) in places {
+                    map[(at - place.start) as usize] = byte;
+                }
+            }
+        }
+        gst::PadProbeReturn::Ok
+    });
 }
 
 /// `matroskademux` of GStreamer 1.22 begins its segment with the first packet, and anew where another
@@ -120,7 +147,7 @@ pub fn is_text(kind: &str) -> bool {
 
 /// A queue large enough for the distance between the tracks.
 pub fn wide_queue() -> Result<gst::Element> {
-    let queue = super::muxer::make("queue")?;
+    let queue = make("queue")?;
     queue.set_property("max-size-buffers", 0u32);
     queue.set_property("max-size-bytes", WAITING_BYTES);
     queue.set_property("max-size-time", 0u64);

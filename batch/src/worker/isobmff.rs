@@ -10,11 +10,13 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
+use super::chapters::Chapter;
+
 /// Largest size of an index in bytes.
 const LARGEST_INDEX: u64 = 1 << 30;
 
 /// The boxes in `data`: type and content.
-fn boxes(data: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+pub fn boxes(data: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let mut rest = data;
     std::iter::from_fn(move || {
         let size = u32::from_be_bytes(rest.get(..4)?.try_into().ok()?) as usize;
@@ -26,14 +28,14 @@ fn boxes(data: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 }
 
 /// The content of the box at `path`, a list of nested boxes.
-fn find<'a>(data: &'a [u8], path: &[&[u8]]) -> Option<&'a [u8]> {
+pub fn find<'a>(data: &'a [u8], path: &[&[u8]]) -> Option<&'a [u8]> {
     path.iter().try_fold(data, |data, name| {
         boxes(data).find(|(kind, _)| kind == name).map(|(_, inside)| inside)
     })
 }
 
-/// The index of a file: the content of `moov`.
-fn index(file: &Path) -> Result<Vec<u8>> {
+/// The index of a file: where the content of `moov` begins, and that content.
+pub fn index(file: &Path) -> Result<(u64, Vec<u8>)> {
     let mut file = File::open(file)?;
     let mut at = 0;
     loop {
@@ -52,7 +54,7 @@ fn index(file: &Path) -> Result<Vec<u8>> {
             ensure!(size <= LARGEST_INDEX, "an index of {size} bytes");
             let mut moov = vec![0; (size - header) as usize];
             file.read_exact(&mut moov)?;
-            return Ok(moov);
+            return Ok((at + header, moov));
         }
         at += size;
     }
@@ -74,9 +76,10 @@ pub struct Details {
     pub little_endian: Vec<u32>,
     /// The tracks of text that are chapters, by their ids: another refers to them as `chap`.
     pub chapter_tracks: Vec<u32>,
-    /// The chapters of the list that Nero's programs began: when each begins, in units of 100 ns, and its
-    /// title.
-    pub chapters: Vec<(u64, String)>,
+    /// The chapters of the list that Nero's programs began.
+    pub chapters: Vec<Chapter>,
+    /// Where it was made, as in ISO 6709.
+    pub location: Option<String>,
     /// Whether there is a track of time codes.
     pub has_timecode: bool,
     /// Which tracks are disabled, by their ids: a player does not play them by itself.
@@ -85,12 +88,11 @@ pub struct Details {
 
 /// Reads the index of `file`.
 pub fn details(file: &Path) -> Result<Details> {
-    let moov = index(file)?;
+    let (_, moov) = index(file)?;
     let mut details = Details::default();
     for (_, track) in boxes(&moov).filter(|(kind, _)| *kind == b"trak") {
         let Some(header) = find(track, &[b"tkhd"]) else { continue };
-        // Behind version, flags and two times of 4 or 8 bytes.
-        let at = if header.first() == Some(&1) { 20 } else { 12 };
+        let at = behind_times(header);
         let Some(id) = header.get(at..at + 4).and_then(number) else { continue };
         let samples = find(track, &[b"mdia", b"minf", b"stbl", b"stsd"]).unwrap_or_default();
         if samples.windows(6).any(|bytes| bytes == b"enda\0\x01") {
@@ -108,16 +110,89 @@ pub fn details(file: &Path) -> Result<Details> {
     if let Some(list) = find(&moov, &[b"udta", b"chpl"]) {
         details.chapters = nero(list);
     }
+    details.location = location(&moov);
     Ok(details)
+}
+
+/// The field of a full box behind two times of 4 or 8 bytes, as `mvhd`, `tkhd` and `mdhd` begin.
+fn behind_times(content: &[u8]) -> usize {
+    if content.first() == Some(&1) { 20 } else { 12 }
+}
+
+/// Where `qtdemux` of GStreamer 1.22 has to read other bytes than a file has, and which: the duration of the
+/// presentation. It takes the time stamps of the media for times of the presentation, and stops as much too
+/// early as an edit list begins late. `None` if nothing begins late.
+pub fn longer_duration(file: &Path) -> Option<(u64, [u8; 4])> {
+    let (begin, moov) = index(file).ok()?;
+    let header = find(&moov, &[b"mvhd"])?;
+    let at = behind_times(header);
+    let scale = number(header.get(at..at + 4)?)?;
+    // The low half of a duration of 8 bytes.
+    let at = if at == 20 { at + 8 } else { at + 4 };
+    let field = header.get(at..at + 4)?;
+    let tracks = boxes(&moov).filter(|(kind, _)| *kind == b"trak");
+    let late = tracks.filter_map(|(_, track)| latest_start(track)).fold(0.0, f64::max);
+    let more = (late * f64::from(scale)).ceil() as u32;
+    let position = field.as_ptr().addr() - moov.as_ptr().addr();
+    let longer = number(field)?.checked_add(more)?;
+    (late > 0.0).then(|| (begin + position as u64, longer.to_be_bytes()))
+}
+
+/// The second of its media at which the last edit of a track begins.
+fn latest_start(track: &[u8]) -> Option<f64> {
+    let media = find(track, &[b"mdia", b"mdhd"])?;
+    let at = behind_times(media);
+    let scale = number(media.get(at..at + 4)?)?;
+    let list = find(track, &[b"edts", b"elst"])?;
+    let is_long = list.first() == Some(&1);
+    let edits = list.get(8..)?.chunks_exact(if is_long { 20 } else { 12 });
+    let start = |edit: &[u8]| match is_long {
+        true => Some(i64::from_be_bytes(edit[8..16].try_into().ok()?)),
+        false => Some(i64::from(i32::from_be_bytes(edit[4..8].try_into().ok()?))),
+    };
+    // -1 is an empty edit.
+    let start = edits.filter_map(start).max()?.max(0);
+    Some(start as f64 / f64::from(scale.max(1)))
 }
 
 fn number(bytes: &[u8]) -> Option<u32> {
     Some(u32::from_be_bytes(bytes.try_into().ok()?))
 }
 
+/// Where a file was made: in `©xyz`, as of Android, in `loci`, as of ffmpeg, or by Apple's key.
+fn location(moov: &[u8]) -> Option<String> {
+    let text = |text: &[u8]| Some(String::from_utf8_lossy(text).into_owned());
+    if let Some(own) = find(moov, &[b"udta", b"\xA9xyz"]) {
+        // Behind its length and its language.
+        return text(own.get(4..)?);
+    }
+    if let Some(own) = find(moov, &[b"udta", b"loci"]) {
+        // Behind version, flags, language, a name and a role: longitude and latitude, of 16 bits a half.
+        let name = own.get(6..)?;
+        let place = name.get(name.iter().position(|&byte| byte == 0)? + 2..)?;
+        let degrees = |at: usize| Some(f64::from(number(place.get(at..at + 4)?)? as i32) / 65536.0);
+        return Some(format!("{:+08.4}{:+09.4}/", degrees(4)?, degrees(0)?));
+    }
+    let paths: [&[&[u8]]; 2] = [&[b"meta"], &[b"udta", b"meta"]];
+    paths.iter().find_map(|path| apple_location(find(moov, path)?))
+}
+
+fn apple_location(meta: &[u8]) -> Option<String> {
+    // In MP4 it begins with version and flags.
+    let meta = find(meta, &[b"hdlr"]).map_or(meta.get(4..), |_| Some(meta))?;
+    let mut keys = boxes(find(meta, &[b"keys"])?.get(8..)?);
+    let number = keys.position(|(_, key)| key == b"com.apple.quicktime.location.ISO6709")?;
+    let number = (number as u32 + 1).to_be_bytes();
+    let text = find(meta, &[b"ilst", &number, b"data"])?.get(8..)?;
+    Some(String::from_utf8_lossy(text).into_owned())
+}
+
+/// The unit of times in Nero's list, nanoseconds.
+const NERO_UNIT: u64 = 100;
+
 /// The chapters of a list: version and flags, four bytes that no one knows, their number; of each the time
 /// and a title with its length.
-fn nero(list: &[u8]) -> Vec<(u64, String)> {
+fn nero(list: &[u8]) -> Vec<Chapter> {
     let mut rest = list.get(9..).unwrap_or_default();
     let count = list.get(8).copied().unwrap_or(0);
     let next = |_| {
@@ -125,10 +200,44 @@ fn nero(list: &[u8]) -> Vec<(u64, String)> {
         let (&length, after) = after.split_first()?;
         let (title, after) = after.split_at_checked(usize::from(length))?;
         rest = after;
-        Some((
-            u64::from_be_bytes(time.try_into().ok()?),
-            String::from_utf8_lossy(title).into_owned(),
-        ))
+        Some(Chapter {
+            start: u64::from_be_bytes(time.try_into().ok()?).saturating_mul(NERO_UNIT),
+            title: String::from_utf8_lossy(title).into_owned(),
+        })
     };
     (0..count).map_while(next).collect()
+}
+
+/// The most chapters that a list can hold.
+pub const MOST_CHAPTERS: usize = 255;
+
+/// The list of these chapters; titles longer than 255 bytes are cut.
+pub fn nero_list(chapters: &[Chapter]) -> Vec<u8> {
+    let chapters = &chapters[..chapters.len().min(MOST_CHAPTERS)];
+    let mut list = vec![1, 0, 0, 0, 0, 0, 0, 0, chapters.len() as u8];
+    for Chapter { start, title } in chapters {
+        let title = &title[..title.floor_char_boundary(255)];
+        list.extend_from_slice(&(start / NERO_UNIT).to_be_bytes());
+        list.push(title.len() as u8);
+        list.extend_from_slice(title.as_bytes());
+    }
+    list
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_chapters_is_read_as_written() {
+        let chapter = |start, title: &str| Chapter { start, title: title.to_owned() };
+        let chapters = vec![
+            chapter(0, "One"),
+            chapter(1_500_000_000, "Zwei \u{e9}"),
+            chapter(9_000_000_000, ""),
+        ];
+        assert_eq!(nero(&nero_list(&chapters)), chapters);
+        let long = nero(&nero_list(&[chapter(0, &"\u{e9}".repeat(200))])).remove(0);
+        assert_eq!(long.title, "\u{e9}".repeat(127));
+    }
 }

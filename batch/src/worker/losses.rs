@@ -2,7 +2,7 @@
 
 //! Notes about data of a file, besides its tracks, that is not in the output.
 
-use super::{hdr, muxer::is_raw, probe::Media};
+use super::{hdr, isobmff::MOST_CHAPTERS, muxer::is_raw, probe::Media};
 use crate::{container::Container, encoding::Encoding, options::Recipe};
 
 /// Tags whose loss is reported, and their names in messages.
@@ -22,16 +22,21 @@ pub fn foreseen(media: &Media, container: Container, recipe: &Recipe) -> Vec<Str
     let mut losses = Vec::new();
     let holder = container.name();
     let chapters = media.chapters();
-    let holds_chapters = matches!(container, Container::Mkv | Container::Webm);
-    if chapters > 0 && !holds_chapters {
+    if chapters > 0 && container == Container::Ts {
         let s = if chapters == 1 { "chapter is" } else { "chapters are" };
-        losses.push(format!(
-            "its {chapters} {s} left out: GStreamer cannot write chapters into {holder}"
-        ));
+        losses.push(format!("its {chapters} {s} left out: {holder} cannot hold chapters"));
+    }
+    if container.is_isobmff() && chapters > MOST_CHAPTERS {
+        losses.push(format!("its chapters after the first {MOST_CHAPTERS} are left out"));
     }
     if !media.attached.is_empty() && container != Container::Mkv {
         let names = media.attached.join(", ");
         losses.push(format!("its attachments are left out: {holder} cannot hold {names}"));
+    }
+    if media.programmes > 1 {
+        let others = media.programmes - 1;
+        let s = if others == 1 { "programme is" } else { "programmes are" };
+        losses.push(format!("its {others} other {s} left out"));
     }
     let tags = media.global_tags();
     let has_timecode_tag = tags.iter().any(|(name, _)| name.contains("timecode"));
@@ -87,10 +92,14 @@ pub fn foreseen(media: &Media, container: Container, recipe: &Recipe) -> Vec<Str
 /// Tags of the input that are not in the output.
 pub fn of_tags(input: &Media, output: &Media) -> Vec<String> {
     let (before, after) = (input.global_tags(), output.global_tags());
+    let has_location = |media: &Media| media.location.is_some();
+    let is_lost = has_location(input) && !has_location(output);
+    let location = is_lost.then(|| "its location is left out".to_owned());
     let has = |tags: &gst::TagList, name: &str| tags.iter().any(|(other, _)| other == name);
     let is_attached = |name: &str| name == "image" && input.attachments.is_some();
     TAGS.iter()
         .filter(|(name, _)| has(&before, name) && !has(&after, name) && !is_attached(name))
         .map(|(_, name)| format!("its {name} is left out"))
+        .chain(location)
         .collect()
 }

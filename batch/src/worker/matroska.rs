@@ -38,6 +38,9 @@ const ATTACHMENTS: u32 = 0x1941_A469;
 const ATTACHED_FILE: u32 = 0x61A7;
 const FILE_NAME: u32 = 0x466E;
 
+/// Seconds from 1970 to 2001, where its times begin.
+const FROM_1970: i64 = 978_307_200;
+
 /// Nothing but clusters is larger.
 const LARGEST: u64 = 1 << 30;
 
@@ -224,7 +227,7 @@ pub struct Corrections {
     pub flags: Vec<Flags>,
     /// The element with all attachments.
     pub attachments: Option<Vec<u8>>,
-    /// When it was made, nanoseconds since 2001 in UTC.
+    /// When it was made, seconds since 1970 in UTC.
     pub date: Option<i64>,
     /// The most and the least light of the mastering display, cd/m²: GStreamer 1.22 writes a fifth of it.
     pub luminance: Option<[f64; 2]>,
@@ -267,6 +270,8 @@ pub fn correct(file: &Path, corrections: &Corrections) -> Result<()> {
         let (bytes, info) = segment.read(at)?;
         if let Some(field) = children(&bytes, info, DATE).find(|field| field.end - field.data == 8)
         {
+            // Nanoseconds since 2001.
+            let date = (date - FROM_1970).saturating_mul(1_000_000_000);
             segment.write(at + field.data as u64, &date.to_be_bytes())?;
         }
     }

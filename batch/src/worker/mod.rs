@@ -3,6 +3,7 @@
 //! A worker: a process that runs one task after another.
 
 mod branch;
+mod chapters;
 mod check;
 mod clip;
 mod demux;
@@ -15,6 +16,8 @@ mod keyframes;
 mod losses;
 mod mapping;
 mod matroska;
+mod moov;
+mod mpegts;
 mod mux;
 mod muxer;
 mod picture;

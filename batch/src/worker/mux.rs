@@ -16,6 +16,7 @@ use gst::prelude::*;
 
 use super::{
     branch::Branch,
+    chapters,
     check::{self, Promise},
     clip::{Window, place},
     demux::{Source, demux, wide_queue},
@@ -23,6 +24,7 @@ use super::{
     hdr,
     mapping::{Action, Mapping},
     matroska::{self, Corrections, Flags},
+    moov::Additions,
     muxer::{MuxPad, Muxer, add, discard, file_sink, pad},
     pipeline::Pipeline,
     probe::{Media, Track},
@@ -60,7 +62,7 @@ impl Mux<'_> {
             let written = self.write(&media, &mapping, window, say);
             let written = written.and_then(|promises| {
                 self.check_video(&promises)?;
-                self.correct(&media, &promises)?;
+                self.correct(&media, &promises, window)?;
                 check::check(self.output, &media, &promises, self.is_part(), say)?;
                 if self.setup.verify {
                     check::verify(self.output, &promises, say)?;
@@ -100,8 +102,12 @@ impl Mux<'_> {
         Ok(())
     }
 
-    /// Adds what the Matroska muxer leaves out.
-    fn correct(&self, media: &Media, promises: &[Promise]) -> Result<()> {
+    /// Adds what the muxer leaves out.
+    fn correct(&self, media: &Media, promises: &[Promise], window: Window) -> Result<()> {
+        let incomplete = "the output cannot be completed";
+        if self.container.is_isobmff() {
+            return self.additions(media, window).complete(self.output).context(incomplete);
+        }
         if !matches!(self.container, Container::Mkv | Container::Webm) {
             return Ok(());
         }
@@ -120,7 +126,18 @@ impl Mux<'_> {
             date: media.date(),
             luminance: hdr::luminance(&media.main_track()?.caps),
         };
-        matroska::correct(self.output, &corrections).context("the output cannot be completed")
+        matroska::correct(self.output, &corrections).context(incomplete)
+    }
+
+    /// What MP4 and QuickTime files get besides what their muxer writes.
+    fn additions(&self, media: &Media, window: Window) -> Additions {
+        let range = window.start..window.stop.unwrap_or(u64::MAX);
+        let chapters = media.toc.as_ref().map(|toc| chapters::within(toc, range));
+        Additions {
+            date: media.date(),
+            location: media.location.clone(),
+            chapters: chapters.unwrap_or_default(),
+        }
     }
 
     /// What of the input is in the output.
@@ -155,7 +172,7 @@ impl Mux<'_> {
         let _ = std::fs::remove_file(self.output);
         let pipeline = Pipeline::new();
         let muxer = Muxer::new(self.container)?;
-        self.prepare(&pipeline, &muxer, media)?;
+        self.prepare(&pipeline, &muxer, media, window)?;
         let (sender, faults) = mpsc::channel();
         let encoding = Encoding::new(&self.setup.recipe, self.container, 1);
         let metadata = hdr::metadata(&media.main_track()?.caps, &encoding);
@@ -220,7 +237,13 @@ impl Mux<'_> {
         self.spans.iter().map(place).collect()
     }
 
-    fn prepare(&self, pipeline: &Pipeline, muxer: &Muxer, media: &Media) -> Result<()> {
+    fn prepare(
+        &self,
+        pipeline: &Pipeline,
+        muxer: &Muxer,
+        media: &Media,
+        window: Window,
+    ) -> Result<()> {
         let mux = muxer.element();
         let file = file_sink(self.output)?;
         pipeline.watch_file(self.output.to_owned());
@@ -233,9 +256,20 @@ impl Mux<'_> {
         }
         if let Some(tags) = mux.dynamic_cast_ref::<gst::TagSetter>() {
             tags.merge_tags(&media.global_tags(), gst::TagMergeMode::Append);
+            if self.container.is_isobmff() {
+                self.additions(media, window).make_room(tags);
+            }
         }
         if let (Some(setter), Some(toc)) = (mux.dynamic_cast_ref::<gst::TocSetter>(), &media.toc) {
-            setter.set_toc(Some(toc));
+            let end = media.duration.unwrap_or_default().nseconds();
+            let range = window.start..window.stop.unwrap_or(end);
+            let length = range.end.saturating_sub(range.start);
+            match self.is_part() {
+                false => setter.set_toc(Some(toc)),
+                true => {
+                    setter.set_toc(chapters::table(&chapters::within(toc, range), length).as_ref())
+                }
+            }
         }
         pipeline.gst().add_many([mux, &file])?;
         mux.link(&file)?;

@@ -10,8 +10,9 @@ use gst_pbutils::{Discoverer, DiscovererResult, DiscovererStreamInfo, prelude::*
 
 use super::{
     branch::WEBVTT,
-    fault, isobmff,
+    chapters, fault, isobmff,
     matroska::{self, Flags},
+    mpegts,
 };
 
 /// How long opening a file may take: slow storage, or an index at the end of a large file.
@@ -36,6 +37,10 @@ pub struct Media {
     pub attached: Vec<String>,
     /// Whether there are time codes.
     pub has_timecode: bool,
+    /// The number of programmes of a transport stream, of which `tsdemux` gives the first.
+    pub programmes: usize,
+    /// Where it was made, as in ISO 6709.
+    pub location: Option<String>,
     /// The chapters.
     pub toc: Option<gst::Toc>,
 }
@@ -97,6 +102,8 @@ impl Media {
             attachments: None,
             attached: Vec::new(),
             has_timecode: false,
+            programmes: 0,
+            location: None,
             toc: info.toc(),
         };
         if media.container.as_ref().is_some_and(|caps| media_type(caps) == "video/quicktime") {
@@ -104,7 +111,9 @@ impl Media {
             let of_track =
                 |ids: &[u32], track: &Track| track.id.parse().is_ok_and(|id| ids.contains(&id));
             media.tracks.retain(|track| !of_track(&details.chapter_tracks, track));
-            media.toc = media.toc.or_else(|| chapters(&details.chapters, media.duration));
+            let end = media.duration.unwrap_or_default().nseconds();
+            media.toc = media.toc.or_else(|| chapters::table(&details.chapters, end));
+            media.location = details.location;
             media.has_timecode = details.has_timecode;
             for track in &mut media.tracks {
                 let default = !of_track(&details.disabled, track);
@@ -119,6 +128,9 @@ impl Media {
                     _ => None,
                 };
             }
+        }
+        if media.container.as_ref().is_some_and(|caps| media_type(caps) == "video/mpegts") {
+            media.programmes = mpegts::programmes(input)?;
         }
         if media.is_matroska()
             && let Ok(extras) = matroska::read(input)
@@ -173,12 +185,7 @@ impl Media {
 
     /// The number of chapters.
     pub fn chapters(&self) -> usize {
-        let entries = self.toc.iter().flat_map(|toc| toc.entries());
-        let count = |entry: gst::TocEntry| match entry.entry_type() {
-            gst::TocEntryType::Chapter => 1,
-            _ => entry.sub_entries().len(),
-        };
-        entries.map(count).sum()
+        self.toc.as_ref().map_or(0, |toc| chapters::all(toc).len())
     }
 
     /// The tags of the output: those of the file and, without what tells of its codec, of the video.
@@ -208,12 +215,10 @@ impl Media {
         tags
     }
 
-    /// When it was made, nanoseconds since 2001 in UTC.
+    /// When it was made, seconds since 1970 in UTC.
     pub fn date(&self) -> Option<i64> {
         let date = self.global_tags().get::<gst::tags::DateTime>()?.get();
-        let seconds = date.to_g_date_time().ok()?.to_unix();
-        // Matroska counts from 2001.
-        (seconds - 978_307_200).checked_mul(1_000_000_000)
+        Some(date.to_g_date_time().ok()?.to_unix())
     }
 
     /// Whether it is a GIF.
@@ -253,27 +258,6 @@ fn track(stream: &DiscovererStreamInfo, is_missing: &dyn Fn(&gst::Caps) -> bool)
         flags: None,
         true_format: None,
     })
-}
-
-/// A table of these chapters, each with the 100 ns at which it begins and its title.
-fn chapters(list: &[(u64, String)], duration: Option<gst::ClockTime>) -> Option<gst::Toc> {
-    let end = duration.map_or(0, |duration| duration.nseconds() as i64);
-    let mut edition = gst::TocEntry::new(gst::TocEntryType::Edition, "edition");
-    let starts = list.iter().map(|(start, _)| (*start * 100) as i64);
-    let ends = starts.clone().skip(1).chain([end]);
-    for (i, ((start, stop), (_, title))) in starts.zip(ends).zip(list).enumerate() {
-        let mut chapter = gst::TocEntry::new(gst::TocEntryType::Chapter, &format!("chapter-{i}"));
-        let mut tags = gst::TagList::new();
-        tags.make_mut().add::<gst::tags::Title>(&title.as_str(), gst::TagMergeMode::Replace);
-        let chapter_mut = chapter.make_mut();
-        chapter_mut.set_start_stop_times(start, stop.max(start));
-        chapter_mut.set_tags(tags);
-        edition.make_mut().append_sub_entry(chapter);
-    }
-    edition.make_mut().set_start_stop_times(0, end);
-    let mut toc = gst::Toc::new(gst::TocScope::Global);
-    toc.make_mut().append_entry(edition);
-    (!list.is_empty()).then_some(toc)
 }
 
 /// Whether a track of a Matroska file has the codec `D_WEBVTT/…` or `S_TEXT/WEBVTT`: it says so near its

@@ -110,11 +110,14 @@ pub fn streams(path: &Path) -> Vec<Stream> {
     array("streams").into_iter().map(stream).collect()
 }
 
-/// The titles of the chapters of a file.
-pub fn chapters(path: &Path) -> Vec<String> {
+/// The chapters of a file: when each begins, seconds, and its title.
+pub fn chapters(path: &Path) -> Vec<(f64, String)> {
     let all = probe(path, &["-show_chapters"]);
-    let chapters = all["chapters"].as_array().cloned().unwrap_or_default();
-    chapters.iter().map(|c| c["tags"]["title"].as_str().unwrap_or_default().to_owned()).collect()
+    let chapter = |chapter: &Value| {
+        let start = chapter["start_time"].as_str().unwrap_or_default().parse().unwrap();
+        (start, chapter["tags"]["title"].as_str().unwrap_or_default().to_owned())
+    };
+    all["chapters"].as_array().into_iter().flatten().map(chapter).collect()
 }
 
 /// A tag of a file; empty if it is not there.

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What `qtmux` of GStreamer 1.22 leaves out of the index of MP4 and QuickTime files: chapters, the
+//! location, and when the input was made.
+//!
+//! A tag of the right length that the muxer writes makes room for them, so nothing else in the file moves.
+
+use std::{
+    fs::OpenOptions,
+    io::{Seek, SeekFrom, Write},
+    ops::Range,
+    path::Path,
+};
+
+use anyhow::{Context, Result, ensure};
+use gst::prelude::*;
+
+use super::{
+    chapters::Chapter,
+    isobmff::{boxes, find, index, nero_list},
+};
+
+/// The beginning of the tag that makes room.
+const PLACEHOLDER: &str = "cyclegan-batch-placeholder";
+/// Seconds from 1904, where the times of these files begin, to 1970.
+const FROM_1904: i64 = 2_082_844_800;
+
+/// What is added to a file.
+#[derive(Debug, Default)]
+pub struct Additions {
+    /// When it was made, seconds since 1970 in UTC.
+    pub date: Option<i64>,
+    /// Where it was made, as in ISO 6709.
+    pub location: Option<String>,
+    /// Its chapters.
+    pub chapters: Vec<Chapter>,
+}
+
+impl Additions {
+    /// Makes room for them with a tag of a muxer.
+    pub fn make_room(&self, tags: &gst::TagSetter) {
+        let added = self.boxes();
+        if !added.is_empty() {
+            let text = PLACEHOLDER.to_owned() + &"-".repeat(added.len());
+            tags.add_tag::<gst::tags::ShowSortname>(&text.as_str(), gst::TagMergeMode::Replace);
+        }
+    }
+
+    /// The new boxes of `udta`: `chpl` as Nero's programs began it, and QuickTime's `©xyz`.
+    fn boxes(&self) -> Vec<u8> {
+        let mut added = Vec::new();
+        if !self.chapters.is_empty() {
+            added.extend(boxed(b"chpl", &nero_list(&self.chapters)));
+        }
+        if let Some(location) = &self.location {
+            // The length, and a language that is not given.
+            let head = [&(location.len() as u16).to_be_bytes()[..], &[0x55, 0xC4]].concat();
+            added.extend(boxed(b"\xA9xyz", &[&head, location.as_bytes()].concat()));
+        }
+        added
+    }
+
+    /// Puts them into the index of `file`, for which there is room.
+    pub fn complete(&self, file: &Path) -> Result<()> {
+        let (begin, mut moov) = index(file)?;
+        if let Some(date) = self.date.and_then(|date| u64::try_from(date + FROM_1904).ok()) {
+            set_dates(&mut moov, date);
+        }
+        let added = self.boxes();
+        if !added.is_empty() {
+            replace_placeholder(&mut moov, &added)?;
+        }
+        let mut file = OpenOptions::new().write(true).open(file)?;
+        file.seek(SeekFrom::Start(begin))?;
+        file.write_all(&moov)?;
+        Ok(file.flush()?)
+    }
+}
+
+fn boxed(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
+    [&(content.len() as u32 + 8).to_be_bytes(), &kind[..], content].concat()
+}
+
+/// Where `part` of `whole` lies in it.
+fn place(whole: &[u8], part: &[u8]) -> Range<usize> {
+    let start = part.as_ptr().addr() - whole.as_ptr().addr();
+    start..start + part.len()
+}
+
+/// Sets when the presentation, its tracks and their media were made, in seconds since 1904.
+fn set_dates(moov: &mut [u8], date: u64) {
+    let tracks = || boxes(moov).filter(|(kind, _)| *kind == b"trak").map(|(_, track)| track);
+    let of_tracks = tracks().flat_map(|track| {
+        [find(track, &[b"tkhd"]), find(track, &[b"mdia", b"mdhd"])].into_iter().flatten()
+    });
+    let headers = find(moov, &[b"mvhd"]).into_iter().chain(of_tracks);
+    let places: Vec<_> = headers.map(|header| place(moov, header)).collect();
+    for header in places {
+        // Behind version and flags.
+        match moov[header].split_at_mut_checked(4) {
+            Some(([1, ..], [a, b, c, d, e, f, g, h, ..])) => {
+                [*a, *b, *c, *d, *e, *f, *g, *h] = date.to_be_bytes();
+            }
+            Some((_, [a, b, c, d, ..])) => [*a, *b, *c, *d] = (date as u32).to_be_bytes(),
+            _ => {}
+        }
+    }
+}
+
+/// Replaces the tag that makes room by `added`, which lie beside the tags.
+fn replace_placeholder(moov: &mut [u8], added: &[u8]) -> Result<()> {
+    let missing = "the muxer made no room for chapters and location";
+    let udta = place(moov, find(moov, &[b"udta"]).context(missing)?);
+    let content = &moov[udta.clone()];
+    let meta = place(content, find(content, &[b"meta"]).context(missing)?);
+    let ilst = find(&content[meta.start + 4..meta.end], &[b"ilst"]).context(missing)?;
+    let mark = PLACEHOLDER.as_bytes();
+    let (_, tag) = boxes(ilst)
+        .find(|(_, tag)| tag.windows(mark.len()).any(|text| text == mark))
+        .context(missing)?;
+    let (ilst, tag) = (place(content, ilst), place(content, tag));
+    let room = tag.len() + 8;
+    let mut new = [&content[..tag.start - 8], &content[tag.end..]].concat();
+    for outer in [meta, ilst] {
+        let size = (outer.len() + 8 - room) as u32;
+        new[outer.start - 8..outer.start - 4].copy_from_slice(&size.to_be_bytes());
+    }
+    ensure!(room >= added.len() + 8, missing);
+    new.extend_from_slice(added);
+    new.extend(boxed(b"free", &vec![0; room - added.len() - 8]));
+    moov[udta].copy_from_slice(&new);
+    Ok(())
+}

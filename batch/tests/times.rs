@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Clocks that begin late, jump or are cut by edit lists, and what is not shown.
+
+#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
+
+mod common;
+
+use std::fs;
+
+use common::{
+    Place,
+    ffmpeg::{self, BARS, H264, OTHER_TONE, Stream, TONE, make, streams},
+};
+
+/// The filter that changes nothing.
+const IDENTITY: [&str; 2] = ["--filter", "strength=0 inference-size=64"];
+
+/// The packets of a track that are shown, in ms.
+fn shown(stream: &Stream) -> Vec<f64> {
+    stream.times.iter().copied().filter(|time| *time > -1.0).collect()
+}
+
+/// `ffmpeg -ss … -c copy` cuts by edit lists, and phones do: `qtdemux` of GStreamer 1.22 ends as much too
+/// early.
+#[test]
+fn what_an_edit_list_shows_is_there_to_its_end() {
+    if !ffmpeg::is_installed("edit lists") {
+        return;
+    }
+    let place = Place::new();
+    make(&place.path("in/whole.mp4"), &[BARS, TONE, H264, "-g 10 -c:a aac"].join(" "));
+    for name in ["cut.mp4", "cut.mov"] {
+        make(&place.path("in").join(name), "-ss 0.6 -i in/whole.mp4 -c copy");
+    }
+    for piece in ["0", "0.5"] {
+        let said = place.run(&[&["in", "--piece", piece][..], &IDENTITY].concat());
+        assert!(!said.contains("note:"), "{said}");
+        for name in ["whole.mp4", "cut.mp4", "cut.mov"] {
+            let (before, after) =
+                (streams(&place.path("in").join(name)), streams(&place.out(name)));
+            let ([video, audio], [translated, copied]) = (&before[..], &after[..]) else {
+                panic!("{name}: {} tracks", after.len())
+            };
+            let (frames, expected) = (&translated.times, shown(video));
+            assert_eq!(frames.len(), expected.len(), "{name}, --piece {piece}");
+            for (frame, time) in frames.iter().zip(&expected) {
+                assert!((frame - frames[0] - (time - expected[0])).abs() < 1.0, "{name}");
+            }
+            // The sound ends where it did beside the first frame.
+            let end = copied.times.last().unwrap() - frames[0];
+            let expected = audio.times.last().unwrap() - expected[0];
+            assert!((end - expected).abs() < 2.0, "{name}: {end} ms, not {expected} ms");
+        }
+        fs::remove_dir_all(place.path("out")).unwrap();
+    }
+}
+
+#[test]
+fn a_clock_that_jumps_loses_no_frames() {
+    if !ffmpeg::is_installed("jumps in time") {
+        return;
+    }
+    let place = Place::new();
+    let source = [BARS, TONE, H264, "-c:a aac"].join(" ");
+    make(&place.path("in/a.ts"), &source);
+    make(&place.path("in/b.ts"), &[&source, "-output_ts_offset 500"].join(" "));
+    let [a, b] = ["in/a.ts", "in/b.ts"].map(|name| fs::read(place.path(name)).unwrap());
+    for (name, parts) in [("again", [&a, &a]), ("ahead", [&a, &b]), ("back", [&b, &a])] {
+        fs::write(place.path(format!("in/{name}.ts")), parts.map(Vec::as_slice).concat()).unwrap();
+    }
+    let names = ["in/again.ts", "in/ahead.ts", "in/back.ts", "--base", "in"];
+    let said = place.run(&[&names[..], &IDENTITY].concat());
+    for name in ["again.ts", "ahead.ts", "back.ts"] {
+        let output = streams(&place.out(name));
+        assert!(output[0].times.len() >= 149, "{name}: {} frames\n{said}", output[0].times.len());
+        let length = |stream: &Stream| stream.times.last().unwrap() - stream.times[0];
+        assert!((length(&output[0]) - length(&output[1])).abs() < 300.0, "{name}\n{said}");
+        assert!((5900.0..6500.0).contains(&length(&output[0])), "{name}: {}", length(&output[0]));
+    }
+    assert!(said.contains("ahead.ts: its clock jumps: ends after 6."), "{said}");
+}
+
+#[test]
+fn other_programmes_are_missed() {
+    if !ffmpeg::is_installed("programmes") {
+        return;
+    }
+    let place = Place::new();
+    let two = [BARS, TONE, BARS, OTHER_TONE, "-map 0 -map 1 -map 2 -map 3", H264, "-c:a aac"];
+    let programmes = "-program title=A:st=0:st=1 -program title=B:st=2:st=3";
+    make(&place.path("in/a.ts"), &[&two.join(" "), programmes].join(" "));
+    let said = place.run(&[&["in"][..], &IDENTITY].concat());
+    assert!(said.contains("note: in/a.ts: its 1 other programme is left out"), "{said}");
+    let kinds: Vec<_> = streams(&place.out("a.ts")).into_iter().map(|s| s.kind).collect();
+    assert_eq!(kinds, ["video", "audio"]);
+}
