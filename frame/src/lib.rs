@@ -47,7 +47,7 @@ pub use motion::LumaPlane;
 pub use patch::Patch;
 pub use region::{Bounds, MAX_BOXES, MAX_REGIONS, Region, RegionPlanner};
 pub use residual::{NotFinite, Picture, Residual, Upscale};
-pub use rows::{check_strides, copy, map_readable, map_writable};
+pub use rows::{check_room, check_strides, copy, map_readable, map_writable};
 pub use scale::{PartScalers, Scaler, UnpackedFrame};
 pub use smooth::Smoother;
 pub use still::StillPicture;

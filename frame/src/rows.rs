@@ -6,16 +6,20 @@ use gst::glib::{BoolError, bool_error, translate::ToGlibPtr};
 use std::ops::Range;
 
 use super::plane::packed;
-use gst_video::{VideoFormat, VideoFrameExt, VideoFrameRef, VideoInfo, ffi as gst_video_ffi};
+use gst_video::{
+    VideoFormat, VideoFrameExt, VideoFrameRef, VideoInfo, VideoMeta, ffi as gst_video_ffi,
+};
 
 /// Maps `buffer` for reading as a frame of `info`.
 ///
 /// # Errors
-/// If the buffer is not such a frame, or its rows are upside down or overlap, see [`check_strides`].
+/// If the buffer is not such a frame, see [`check_room`], or its rows are upside down or overlap, see
+/// [`check_strides`].
 pub fn map_readable<'a>(
     buffer: &'a gst::BufferRef,
     info: &VideoInfo,
 ) -> Result<VideoFrameRef<&'a gst::BufferRef>, BoolError> {
+    check_room(buffer, info)?;
     let frame = VideoFrameRef::from_buffer_ref_readable(buffer, info)
         .map_err(|_| bool_error!("cannot map a frame of {} bytes for reading", buffer.size()))?;
     check_strides(&frame)?;
@@ -32,6 +36,7 @@ pub fn map_writable<'a>(
     buffer: &'a mut gst::BufferRef,
     info: &VideoInfo,
 ) -> Result<VideoFrameRef<&'a mut gst::BufferRef>, BoolError> {
+    check_room(buffer, info)?;
     let size = buffer.size();
     let mut frame = std::mem::MaybeUninit::uninit();
     // SAFETY: `info` and `buffer` are valid, and the buffer is borrowed for as long as the frame. The
@@ -50,6 +55,55 @@ pub fn map_writable<'a>(
     };
     check_strides(&frame)?;
     Ok(frame)
+}
+
+/// Checks that `buffer` has room for a frame of `info` in the layout that its `GstVideoMeta` names, or
+/// else in the default one: GStreamer maps planes without a look at where they end.
+///
+/// # Errors
+/// If the buffer is too small, or its meta is one of other frames.
+pub fn check_room(buffer: &gst::BufferRef, info: &VideoInfo) -> Result<(), BoolError> {
+    let mut needed = info.size();
+    if let Some(meta) = buffer.meta::<VideoMeta>() {
+        let (size, expected) = ((meta.width(), meta.height()), (info.width(), info.height()));
+        if meta.format() != info.format() || size != expected {
+            return Err(bool_error!(
+                "{} of {}×{}, expected {} of {}×{}",
+                meta.format().to_str(),
+                size.0,
+                size.1,
+                info.format().to_str(),
+                expected.0,
+                expected.1
+            ));
+        }
+        if !has_rows(info) {
+            return Ok(());
+        }
+        needed = end_of_planes(info, meta.offset(), meta.stride());
+    }
+    if buffer.size() < needed {
+        return Err(bool_error!("{} bytes, expected {needed}", buffer.size()));
+    }
+    Ok(())
+}
+
+/// Where the last sample ends of planes that lie at `offsets`, with rows `strides` bytes apart.
+fn end_of_planes(info: &VideoInfo, offsets: &[usize], strides: &[i32]) -> usize {
+    let format = info.format_info();
+    let mut rows = [0; 4];
+    for component in 0..format.n_components() as usize {
+        let height = format.scale_height(component as u8, info.height()) as usize;
+        let plane = &mut rows[format.plane()[component] as usize];
+        *plane = height.max(*plane);
+    }
+    let planes = offsets.iter().zip(strides).zip(rows).zip(row_bytes(info));
+    let ends = planes.map(|(((&offset, &stride), rows), length)| match rows {
+        0 => 0,
+        // Negative strides are refused for themselves.
+        _ => offset + (rows - 1) * stride.max(0) as usize + length,
+    });
+    ends.max().unwrap_or(0)
 }
 
 /// Refuses frames whose rows are upside down or overlap: the bindings assume positive strides, and planes

@@ -3,6 +3,7 @@
 //! The element's properties.
 
 mod allocation;
+mod buffers;
 mod element;
 mod launch;
 mod model;

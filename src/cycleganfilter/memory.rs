@@ -4,6 +4,7 @@
 
 use std::ops::Deref;
 
+use gst::prelude::*;
 use gst_video::{VideoFrame, VideoInfo, video_frame::Readable};
 
 use super::gl;
@@ -69,5 +70,32 @@ impl Frame {
             Self::System(frame) => frame.into_buffer(),
             Self::Gl(frame) => frame.into_buffer(),
         }
+    }
+}
+
+/// A pool of frames in system memory, for as long as this exists.
+pub struct OwnPool(gst_video::VideoBufferPool);
+
+impl OwnPool {
+    /// Of frames of `info`.
+    pub fn new(info: &VideoInfo) -> Result<Self, gst::glib::BoolError> {
+        let pool = gst_video::VideoBufferPool::new();
+        let mut config = pool.config();
+        config.set_params(Some(&info.to_caps()?), info.size() as u32, 0, 0);
+        pool.set_config(config)?;
+        pool.set_active(true)?;
+        Ok(Self(pool))
+    }
+
+    /// A buffer, which comes back when nobody holds it any more.
+    pub fn acquire(&self) -> Result<gst::Buffer, gst::FlowError> {
+        self.0.acquire_buffer(None)
+    }
+}
+
+impl Drop for OwnPool {
+    fn drop(&mut self) {
+        // Frees its buffers. Those that are in use are freed when they come back.
+        let _ = self.0.set_active(false);
     }
 }

@@ -12,6 +12,7 @@ use super::{
     frames::FrameQueue,
     lateness::Deadlines,
     loader::{Prepared, Request, Retired},
+    memory::OwnPool,
     settings::Wanted,
     stats::Stats,
     translator::{Continuity, Translators},
@@ -64,6 +65,8 @@ pub struct Stream {
     pub takes_video_meta: bool,
     /// `Some` if downstream draws overlays, with the parameters of its allocation query.
     pub overlays: Option<Option<gst::Structure>>,
+    /// What takes the place of downstream's pool, if that gives buffers that hold no frame.
+    pub own_pool: Option<Arc<OwnPool>>,
     pub negotiated: Option<Negotiated>,
 }
 

@@ -34,6 +34,7 @@ mod models;
 mod output;
 mod overlays;
 mod passing;
+mod pools;
 mod regions;
 mod requests;
 mod runtime;

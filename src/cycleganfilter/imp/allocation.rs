@@ -37,28 +37,29 @@ impl CycleGanFilter {
         }
     }
 
-    /// Asks downstream's pool for enough buffers for the frames in flight, up to its maximum, and
-    /// records whether downstream supports padded planes and overlays.
+    /// Asks downstream's pool for enough buffers for the frames in flight, up to its maximum, with room
+    /// for a frame: `pipewiresink` offers a pool without a size. Records whether downstream supports
+    /// padded planes and overlays.
     pub(super) fn ask_for_output_buffers(&self, query: &mut gst::query::Allocation) {
         let takes_video_meta = query.find_allocation_meta::<VideoMeta>().is_some();
         let overlays = query.find_allocation_meta::<VideoOverlayCompositionMeta>();
         let window = |index| query.allocation_metas().nth(index as usize)?.1.map(ToOwned::to_owned);
         let overlays = overlays.map(window);
-        let depth = {
+        let (depth, own_pool) = {
             let mut state = lock(&self.state);
             let Some(stream) = &mut state.stream else { return };
             stream.takes_video_meta = takes_video_meta;
             stream.overlays = overlays;
-            stream.queue.depth()
+            (stream.queue.depth(), stream.own_pool.take())
         };
-        if depth == 1 {
-            return;
-        }
-        let needed = depth as u32 + 1;
+        drop(own_pool);
+        let info = query.get().0.and_then(|caps| VideoInfo::from_caps(caps).ok());
+        let frame = info.map_or(0, |info| info.size() as u32);
+        let needed = if depth == 1 { 0 } else { depth as u32 + 1 };
         let pools: Vec<_> = query.allocation_pools().map(|pool| pool.to_owned()).collect();
         for (index, (pool, size, min, max)) in (0..).zip(pools) {
             let most = if max == 0 { u32::MAX } else { max };
-            let min = min.max(needed.min(most));
+            let (size, min) = (size.max(frame), min.max(needed.min(most)));
             query.set_nth_allocation_pool(index, pool.as_ref(), size, min, max);
         }
     }

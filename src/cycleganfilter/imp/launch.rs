@@ -4,26 +4,17 @@
 
 use std::time::Instant;
 
-use cyclegan_frame::check_strides;
 use cyclegan_runtime::Pair;
 use gst::{prelude::*, subclass::prelude::*};
-use gst_base::{
-    prelude::*,
-    subclass::{
-        base_transform::{InputBuffer, PrepareOutputBufferSuccess},
-        prelude::*,
-    },
-};
-use gst_video::{VideoFrame, VideoFrameExt};
+use gst_base::prelude::*;
 
 use super::{
     CAT, CycleGanFilter,
-    allocation::{is_default_layout, live_room, most_held},
+    allocation::{live_room, most_held},
 };
 use crate::cycleganfilter::{
     LateFrames, Output,
     frames::{FrameQueue, Item},
-    gl,
     job::{Action, FrameResult, Job, Work},
     lock,
     memory::{Frame, FrameInfo, Memory},
@@ -34,15 +25,25 @@ use crate::cycleganfilter::{
 };
 
 /// The state of the stream when a frame arrives.
-struct Context {
-    info: FrameInfo,
+pub(super) struct Context {
+    pub info: FrameInfo,
     /// Whether the GPU processes the frame.
-    is_on_gpu: bool,
+    pub is_on_gpu: bool,
     is_live: bool,
     latency: Option<gst::ClockTime>,
-    takes_video_meta: bool,
-    output: Output,
-    queue: std::sync::Arc<FrameQueue>,
+    pub takes_video_meta: bool,
+    pub output: Output,
+    pub queue: std::sync::Arc<FrameQueue>,
+}
+
+impl Context {
+    /// The memory of what goes out: the CPU writes masks.
+    pub fn output_memory(&self) -> Memory {
+        match self.output {
+            Output::Mask => Memory::System,
+            Output::Video | Output::Alpha => self.info.memory,
+        }
+    }
 }
 
 impl CycleGanFilter {
@@ -63,7 +64,7 @@ impl CycleGanFilter {
         }
         let most = most + if context.is_live { live_room(info, context.latency) } else { 0 };
         let permit = queue.reserve(action == Action::Translate, most)?;
-        let mut job = self.new_job(frame, settings, action)?;
+        let mut job = self.new_job(frame, settings, action, &context)?;
         job.prepare();
         queue.push(permit, Item::Frame(Box::new(job)))
     }
@@ -81,59 +82,6 @@ impl CycleGanFilter {
             takes_video_meta: stream.takes_video_meta,
             queue: stream.queue.clone(),
         })
-    }
-
-    /// Maps the frame in `buffer`. Drops an invalid frame with a warning and returns `None`, as
-    /// GstVideoFilter does.
-    fn map(&self, buffer: gst::Buffer, context: &Context) -> Result<Option<Frame>, gst::FlowError> {
-        let info = &context.info;
-        if context.is_on_gpu {
-            return match gl::Frame::new(buffer, info, &self.contexts) {
-                Ok(frame) => Ok(Some(Frame::Gl(Box::new(frame)))),
-                Err((buffer, error)) if error.is_of_frame() => {
-                    self.drop_unusable(&buffer, &error.to_string());
-                    Ok(None)
-                }
-                Err((_, error)) => {
-                    gst::element_imp_error!(self, gst::ResourceError::Failed, ("{error}"));
-                    Err(gst::FlowError::Error)
-                }
-            };
-        }
-        if info.memory == Memory::Gl {
-            self.contexts.wait_for(&buffer);
-        }
-        let (buffer, text) = match VideoFrame::from_buffer_readable(buffer, info) {
-            Ok(frame) if (frame.width(), frame.height()) == (info.width(), info.height()) => {
-                if let Err(error) = check_strides(&frame.as_video_frame_ref()) {
-                    gst::element_imp_error!(self, gst::StreamError::Format, ("{error}"));
-                    return Err(gst::FlowError::Error);
-                }
-                return Ok(Some(Frame::System(frame)));
-            }
-            Ok(frame) => {
-                let size = format!("{}×{}", frame.width(), frame.height());
-                (
-                    frame.into_buffer(),
-                    format!("{size}, expected {}×{}", info.width(), info.height()),
-                )
-            }
-            Err(buffer) => {
-                let text = format!("{} bytes, expected {}", buffer.size(), info.size());
-                (buffer, text)
-            }
-        };
-        self.drop_unusable(&buffer, &text);
-        Ok(None)
-    }
-
-    fn drop_unusable(&self, buffer: &gst::BufferRef, reason: &str) {
-        self.drop_frame(buffer);
-        gst::element_imp_warning!(
-            self,
-            gst::StreamError::Format,
-            ("Dropping a buffer that does not fit the negotiated caps: {reason}")
-        );
     }
 
     /// Decides what to do with the frame in `buffer`; `None` to drop it.
@@ -193,41 +141,13 @@ impl CycleGanFilter {
         stream.deadlines.is_late(time, now, expected) && !state.stats.is_starved()
     }
 
-    /// Whether the input buffer itself may be pushed downstream: downstream supports its layout,
-    /// and the queue holds few enough of upstream's buffers.
-    fn may_pass_itself(&self, buffer: &gst::BufferRef, context: &Context) -> bool {
-        let is_texture = context.info.memory == Memory::Gl;
-        let is_understood =
-            is_texture || context.takes_video_meta || is_default_layout(buffer, &context.info);
-        let is_frame = context.output == Output::Video;
-        is_frame && is_understood && context.queue.len() < most_held(context.queue.depth())
-    }
-
-    /// Prepares an input buffer that passes through.
-    fn passing(&self, mut buffer: gst::Buffer, settings: &PerFrame) -> gst::Buffer {
-        let has_dropped = {
-            let mut state = lock(&self.state);
-            let negotiated = state.stream.as_mut().and_then(|s| s.negotiated.as_mut());
-            negotiated.is_some_and(|negotiated| {
-                // Later frames must not use an earlier residual.
-                if settings.is_off {
-                    negotiated.continuity = Continuity::Restarts;
-                }
-                std::mem::take(&mut negotiated.has_dropped)
-            })
-        };
-        if has_dropped {
-            buffer.make_mut().set_flags(gst::BufferFlags::DISCONT);
-        }
-        buffer
-    }
-
     /// Collects everything that the stages need for `frame`, with the current properties.
     fn new_job(
         &self,
         frame: Frame,
         settings: PerFrame,
         action: Action,
+        context: &Context,
     ) -> Result<Job, gst::FlowError> {
         let arrived = Instant::now();
         let (work, has_dropped) = {
@@ -237,11 +157,8 @@ impl CycleGanFilter {
             negotiated.work_on(settings, action, arrived).ok_or(gst::FlowError::NotNegotiated)?
         };
         // May wait for a buffer from downstream's pool.
-        let input = InputBuffer::Readable(frame.buffer());
-        let mut output = match self.parent_prepare_output_buffer(input)? {
-            PrepareOutputBufferSuccess::Buffer(output) => output,
-            PrepareOutputBufferSuccess::InputBuffer => return Err(gst::FlowError::Error),
-        };
+        let info = work.translator.output_info();
+        let mut output = self.new_output(frame.buffer(), info, context)?;
         if has_dropped {
             output.make_mut().set_flags(gst::BufferFlags::DISCONT);
         }

@@ -31,6 +31,7 @@ impl BaseTransformImpl for CycleGanFilter {
             refused: None,
             takes_video_meta: false,
             overlays: None,
+            own_pool: None,
             negotiated: None,
         };
         let mut state = lock(&self.state);
