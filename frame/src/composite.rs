@@ -9,11 +9,11 @@ use gst_video::{VideoFrameExt, VideoFrameRef, VideoInfo};
 use super::{
     lines::LinePacker,
     matte::Matte,
-    patch::{Crops, Patch, PatchRows},
+    overlay::{Band, ColorPlane, Overlay, PatchMattes, Patches, WholeFrame, WholeMatte},
+    patch::{Crops, Patch},
     plane::Plane,
     residual::Residual,
     rows::{Rows, RowsMut, copy},
-    upsample::{UpsampledRows, Upsampler, Window, scatter},
     workers::Workers,
 };
 
@@ -29,46 +29,10 @@ pub struct Compositor {
     /// Scratch memory for each band of rows.
     bands: Vec<Band>,
     crops: Crops,
-}
-
-/// A plane of the frame with colour or alpha, and the upsampling of the residual to it.
-struct ColorPlane {
-    window: Window,
-    upsampler: Upsampler,
-    /// −1 for each entry of a row that is a sample, 0 for the others.
-    is_sample: Vec<i16>,
-}
-
-impl ColorPlane {
-    fn new(plane: &Plane, residual: Size) -> Self {
-        let mut is_sample = vec![0; plane.row_length()];
-        for component in plane.components() {
-            scatter(plane, component, &vec![-1; component.width as usize], &mut is_sample);
-        }
-        Self {
-            window: Window::new(plane, plane),
-            upsampler: Upsampler::new((residual.width, residual.height), plane),
-            is_sample,
-        }
-    }
-}
-
-/// Scratch memory for the rows of a band.
-#[derive(Default)]
-struct Band {
-    upsampled: UpsampledRows,
-    patches: PatchRows,
-    matte: UpsampledRows,
-    /// A row with colours, before it gets its alpha.
-    row: Vec<u8>,
-}
-
-/// An overlay on a frame.
-trait Overlay: Sync {
-    /// Starts the rows of another plane.
-    fn start(&self, band: &mut Band, plane: &ColorPlane);
-    /// Writes row `y` of `target` from that of `source`.
-    fn row(&self, band: &mut Band, plane: &ColorPlane, y: usize, source: &[u8], target: &mut [u8]);
+    /// Of patches in the plane of alpha.
+    alpha_crops: Crops,
+    /// A row of zeros for alpha.
+    zeros: Vec<i16>,
 }
 
 impl Compositor {
@@ -115,7 +79,10 @@ impl Compositor {
         for band in &mut bands {
             planes.iter().for_each(|plane| band.upsampled.restart(&plane.window));
         }
-        Ok(Self { planes, alpha, packer, workers, bands, crops: Crops::default() })
+        let zeros = alpha.as_ref().map_or(0, |alpha| alpha.window.part.row_length());
+        let (crops, alpha_crops) = (Crops::default(), Crops::default());
+        let zeros = vec![0; zeros];
+        Ok(Self { planes, alpha, packer, workers, bands, crops, alpha_crops, zeros })
     }
 
     /// Writes `keep` · `input` + `residual` to `output`.
@@ -144,14 +111,19 @@ impl Compositor {
         input: &VideoFrameRef<&gst::BufferRef>,
         output: &mut VideoFrameRef<&mut gst::BufferRef>,
     ) -> Result<(), BoolError> {
-        if self.alpha.is_none() {
-            return Err(bool_error!(
-                "no mask can be written to the alpha of {:?}; convert the frames before with \
-                 videoconvert ! video/x-raw,format=RGBA",
-                output.format()
-            ));
+        self.require_alpha(output)?;
+        self.overlay(&WholeFrame { residual, keep }, Some(&WholeMatte(matte)), input, output)
+    }
+
+    fn require_alpha(&self, output: &VideoFrameRef<&mut gst::BufferRef>) -> Result<(), BoolError> {
+        if self.alpha.is_some() {
+            return Ok(());
         }
-        self.overlay(&WholeFrame { residual, keep }, Some(matte), input, output)
+        Err(bool_error!(
+            "no mask can be written to the alpha of {:?}; convert the frames before with \
+             videoconvert ! video/x-raw,format=RGBA",
+            output.format()
+        ))
     }
 
     /// Writes `input` to `output` and adds `patches` one after the other. Everything outside the
@@ -175,10 +147,35 @@ impl Compositor {
         result
     }
 
+    /// As [`Compositor::composite_patches`], and writes `mattes`, see [`Patch::set_matte`], as the alpha
+    /// of `output`, with 0 outside them.
+    ///
+    /// # Errors
+    /// As [`Compositor::composite_with_alpha`].
+    pub fn composite_patches_with_alpha(
+        &mut self,
+        patches: &[Patch],
+        mattes: &[Patch],
+        input: &VideoFrameRef<&gst::BufferRef>,
+        output: &mut VideoFrameRef<&mut gst::BufferRef>,
+    ) -> Result<(), BoolError> {
+        self.require_alpha(output)?;
+        let mut crops = std::mem::take(&mut self.crops);
+        let mut alpha_crops = std::mem::take(&mut self.alpha_crops);
+        let zeros = std::mem::take(&mut self.zeros);
+        crops.fit(patches, self.planes.iter().map(|plane| &plane.window.part));
+        alpha_crops.fit(mattes, self.alpha.iter().map(|plane| &plane.window.part));
+        let overlay = Patches { patches, crops: &crops };
+        let alpha = PatchMattes { mattes, crops: &alpha_crops, zeros: &zeros };
+        let result = self.overlay(&overlay, Some(&alpha), input, output);
+        (self.crops, self.alpha_crops, self.zeros) = (crops, alpha_crops, zeros);
+        result
+    }
+
     fn overlay(
         &mut self,
-        overlay: &impl Overlay,
-        matte: Option<&Matte>,
+        overlay: &dyn Overlay,
+        matte: Option<&dyn Overlay>,
         input: &VideoFrameRef<&gst::BufferRef>,
         output: &mut VideoFrameRef<&mut gst::BufferRef>,
     ) -> Result<(), BoolError> {
@@ -207,8 +204,8 @@ impl Compositor {
                     }
                     let alpha = alpha.as_ref().zip(matte);
                     let alpha = alpha.filter(|(alpha, _)| alpha.window.part.index == index);
-                    if let Some((alpha, _)) = alpha {
-                        band.matte.restart(&alpha.window);
+                    if let Some((alpha, matte)) = alpha {
+                        matte.start(band, alpha);
                     }
                     for (y, target) in target.rows(index) {
                         let source = source.row(index, y);
@@ -217,12 +214,14 @@ impl Compositor {
                                 overlay_row(overlay, band, plane, y, source, target);
                             }
                             (None, None) => target.copy_from_slice(source),
-                            (None, Some(alpha)) => write_alpha(band, alpha, y, source, target),
-                            (Some(plane), Some(alpha)) => {
+                            (None, Some((alpha, matte))) => {
+                                overlay_row(matte, band, alpha, y, source, target);
+                            }
+                            (Some(plane), Some((alpha, matte))) => {
                                 let mut row = std::mem::take(&mut band.row);
                                 row.resize(source.len(), 0);
                                 overlay_row(overlay, band, plane, y, source, &mut row);
-                                write_alpha(band, alpha, y, &row, target);
+                                overlay_row(matte, band, alpha, y, &row, target);
                                 band.row = row;
                             }
                         }
@@ -236,7 +235,7 @@ impl Compositor {
 
 /// Copies the bytes between the samples; `overlay` writes the samples.
 fn overlay_row(
-    overlay: &impl Overlay,
+    overlay: &dyn Overlay,
     band: &mut Band,
     plane: &ColorPlane,
     y: usize,
@@ -247,58 +246,6 @@ fn overlay_row(
     target[..samples.start].copy_from_slice(&source[..samples.start]);
     target[samples.end..].copy_from_slice(&source[samples.end..]);
     overlay.row(band, plane, y, &source[samples.clone()], &mut target[samples]);
-}
-
-/// Copies everything but alpha, which it takes from the matte.
-fn write_alpha(
-    band: &mut Band,
-    (plane, matte): (&ColorPlane, &Matte),
-    y: usize,
-    source: &[u8],
-    target: &mut [u8],
-) {
-    let ColorPlane { window, upsampler, is_sample } = plane;
-    let samples = window.part.bytes();
-    target[samples.end..].copy_from_slice(&source[samples.end..]);
-    let alpha = band.matte.row(upsampler, window, |_, y| matte.row(y), y);
-    let (source, target) = (&source[samples.clone()], &mut target[samples]);
-    window.part.blend(source, target, alpha, 0.0, is_sample);
-}
-
-/// A residual for the whole frame.
-struct WholeFrame<'a> {
-    residual: &'a Residual,
-    keep: f32,
-}
-
-impl Overlay for WholeFrame<'_> {
-    fn start(&self, band: &mut Band, plane: &ColorPlane) {
-        band.upsampled.restart(&plane.window);
-    }
-
-    fn row(&self, band: &mut Band, plane: &ColorPlane, y: usize, source: &[u8], target: &mut [u8]) {
-        let ColorPlane { window, upsampler, is_sample } = plane;
-        let rows = |component: usize, y: usize| self.residual.row(component, y);
-        let residual = band.upsampled.row(upsampler, window, rows, y);
-        window.part.blend(source, target, residual, self.keep, is_sample);
-    }
-}
-
-/// Residuals for regions of a frame.
-struct Patches<'a> {
-    patches: &'a [Patch],
-    crops: &'a Crops,
-}
-
-impl Overlay for Patches<'_> {
-    fn start(&self, band: &mut Band, plane: &ColorPlane) {
-        band.patches.restart(self.patches, self.crops, plane.window.part.index);
-    }
-
-    fn row(&self, band: &mut Band, plane: &ColorPlane, y: usize, source: &[u8], target: &mut [u8]) {
-        let start = plane.window.part.bytes().start;
-        band.patches.row(self.patches, self.crops, y, start, source, target);
-    }
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod lines;
 mod mask;
 mod matte;
 mod motion;
+mod overlay;
 mod overread;
 mod patch;
 mod plane;

@@ -8,6 +8,7 @@ use gst_video::{VideoFormat, VideoFrameExt, VideoFrameRef, VideoInfo};
 
 use super::{
     geometry::Letterbox,
+    patch::{Crops, Patch, PatchRows},
     plane::{COVER_ALL, Plane},
     residual::{NotFinite, Residual},
     rows::RowsMut,
@@ -40,6 +41,11 @@ impl Matte {
     /// The generator's image size.
     pub fn size(&self) -> Size {
         self.size
+    }
+
+    /// The rows, in parts of [`COVER_ALL`]: as a residual they turn 0 into 255.
+    pub(super) fn values(&self) -> &[i16] {
+        &self.values
     }
 
     /// Row `y`.
@@ -76,13 +82,10 @@ impl Matte {
     /// Multiplies `residual`, of the same size, by the matte: this removes small changes outside the mask.
     pub fn apply_to(&self, residual: &mut Residual) {
         debug_assert_eq!(self.size, residual.size);
-        residual.planes.iter_mut().for_each(|plane| self.multiply(plane));
-    }
-
-    /// Multiplies numbers, one for each value of the matte.
-    pub(super) fn multiply(&self, numbers: &mut [i16]) {
-        for (number, &part) in numbers.iter_mut().zip(&self.values) {
-            *number = ((i32::from(*number) * i32::from(part)) >> COVER_BITS) as i16;
+        for plane in &mut residual.planes {
+            for (step, &part) in plane.iter_mut().zip(&self.values) {
+                *step = ((i32::from(*step) * i32::from(part)) >> COVER_BITS) as i16;
+            }
         }
     }
 }
@@ -98,7 +101,15 @@ pub struct MatteWriter {
     /// A black row, to which the matte is added.
     black: Vec<u8>,
     workers: Workers,
-    bands: Vec<UpsampledRows>,
+    bands: Vec<Band>,
+    crops: Crops,
+}
+
+/// Scratch memory for a band of rows.
+#[derive(Default)]
+struct Band {
+    upsampled: UpsampledRows,
+    patches: PatchRows,
 }
 
 impl MatteWriter {
@@ -118,7 +129,8 @@ impl MatteWriter {
             upsampler: Upsampler::new((matte.width, matte.height), plane),
             window: Window::new(plane, plane),
             black: vec![0; plane.row_length()],
-            bands: (0..bands).map(|_| UpsampledRows::default()).collect(),
+            bands: (0..bands).map(|_| Band::default()).collect(),
+            crops: Crops::default(),
             workers,
         })
     }
@@ -132,26 +144,62 @@ impl MatteWriter {
         matte: &Matte,
         output: &mut VideoFrameRef<&mut gst::BufferRef>,
     ) -> Result<(), BoolError> {
-        let Self { upsampler, window, black, workers, bands } = self;
-        let expected = (VideoFormat::Gray8, black.len() as u32, window.part.height);
-        let found = (output.format(), output.width(), output.height());
-        if found != expected {
-            return Err(bool_error!("the mask's frame is {found:?}, expected {expected:?}"));
-        }
-        let (total, target) = (bands.len(), RowsMut::of(output)?);
+        let target = self.rows(output)?;
+        let Self { upsampler, window, black, workers, bands, .. } = self;
+        let total = bands.len();
         workers.in_bands(
             bands,
             target,
             |rows, band| rows.split_band(band, total),
-            |band, mut target| {
-                band.restart(window);
+            |Band { upsampled, .. }, mut target| {
+                upsampled.restart(window);
                 for (y, row) in target.rows(0) {
-                    let lerp = band.row(upsampler, window, |_, y| matte.row(y), y);
+                    let lerp = upsampled.row(upsampler, window, |_, y| matte.row(y), y);
                     window.part.add(black, row, lerp);
                 }
             },
         );
         Ok(())
+    }
+
+    /// Writes the mattes of regions, see [`Patch::set_matte`], to `output`, and 0 outside them.
+    ///
+    /// # Errors
+    /// As [`MatteWriter::write`].
+    pub fn write_patches(
+        &mut self,
+        patches: &[Patch],
+        output: &mut VideoFrameRef<&mut gst::BufferRef>,
+    ) -> Result<(), BoolError> {
+        let target = self.rows(output)?;
+        let Self { window, black, workers, bands, crops, .. } = self;
+        crops.fit(patches, std::iter::once(&window.part));
+        let (total, crops) = (bands.len(), &*crops);
+        workers.in_bands(
+            bands,
+            target,
+            |rows, band| rows.split_band(band, total),
+            |Band { patches: rows, .. }, mut target| {
+                rows.restart(patches, crops, 0);
+                for (y, row) in target.rows(0) {
+                    rows.row(patches, crops, y, 0, black, row);
+                }
+            },
+        );
+        Ok(())
+    }
+
+    /// The rows of `output`.
+    fn rows<'a>(
+        &self,
+        output: &'a mut VideoFrameRef<&mut gst::BufferRef>,
+    ) -> Result<RowsMut<'a>, BoolError> {
+        let expected = (VideoFormat::Gray8, self.black.len() as u32, self.window.part.height);
+        let found = (output.format(), output.width(), output.height());
+        if found != expected {
+            return Err(bool_error!("the mask's frame is {found:?}, expected {expected:?}"));
+        }
+        RowsMut::of(output)
     }
 }
 

@@ -55,12 +55,11 @@ impl Patch {
         }
     }
 
-    /// Multiplies the feathered residual and its coverage by a generator's mask.
-    pub fn apply_matte(&mut self, matte: &Matte) {
-        matte.apply_to(&mut self.residual);
-        if self.is_covering {
-            matte.multiply(&mut self.coverage);
-        }
+    /// Takes `matte` in place of a residual, for [`MatteWriter`](super::MatteWriter) and the alpha of
+    /// [`Compositor`](super::Compositor).
+    pub fn set_matte(&mut self, matte: &Matte) {
+        self.residual.resize(matte.size());
+        self.residual.planes[0].copy_from_slice(matte.values());
     }
 
     fn coverage_row(&self, y: usize) -> &[i16] {

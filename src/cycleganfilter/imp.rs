@@ -104,8 +104,8 @@ pub struct CycleGanFilter {
         nick = "Output",
         blurb = "What to output: the translated frame, the generator's mask as GRAY8, or the \
                  translated frame with the mask as its alpha. The mask says how much of each pixel \
-                 the generator changed; mask and alpha need a generator with an output `mask`, and \
-                 translate the whole frame",
+                 the generator changed; mask and alpha need a generator with an output `mask`. \
+                 With regions=meta the mask is 0 outside the boxes",
         builder(Output::default()))]
     #[property(name = "interval", type = u32, get, set, member = interval, minimum = 1, default = 1,
         mutable_playing, nick = "Interval",

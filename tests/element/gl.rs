@@ -347,19 +347,11 @@ fn regions_and_masks_work_in_both_memories() {
     let model = models.add("masked.onnx", &generators::with_mask(generators::invert()));
     let info = video::info(RGBA, 400, 300);
     let frames = [smooth(&info, 0)];
-    for properties in ["regions=meta", "regions=meta strength=0.5"] {
+    for properties in ["regions=meta", "regions=meta strength=0.5", "regions=meta output=alpha"] {
         let filters = format!("cycleganfilter name=f {{model}} {properties}");
         let [found, expected] = [true, false].map(|is_gl| {
             let mut way = Way::new(is_gl, &filters, &model, &info);
-            // Behind glupload, which drops boxes.
-            let pad = way.filter.static_pad("sink").unwrap();
-            pad.add_probe(gst::PadProbeType::BUFFER, |_, probe| {
-                let buffer = probe.buffer_mut().unwrap().make_mut();
-                for place in [(30, 40, 90, 80), (200, 100, 120, 150)] {
-                    VideoRegionOfInterestMeta::add(buffer, "horse", place);
-                }
-                gst::PadProbeReturn::Ok
-            });
+            add_boxes(&way.filter);
             let output = way.translate(frames[0].clone());
             assert_eq!(way.stat("frames-translated"), 1);
             output
@@ -374,6 +366,18 @@ fn regions_and_masks_work_in_both_memories() {
     assert_eq!(found, expected);
 }
 
+/// Two boxes on each frame, behind glupload, which drops them.
+fn add_boxes(filter: &gst::Element) {
+    let pad = filter.static_pad("sink").unwrap();
+    pad.add_probe(gst::PadProbeType::BUFFER, |_, probe| {
+        let buffer = probe.buffer_mut().unwrap().make_mut();
+        for place in [(30, 40, 90, 80), (200, 100, 120, 150)] {
+            VideoRegionOfInterestMeta::add(buffer, "horse", place);
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
 /// The CPU writes masks, so they come out in system memory.
 #[test]
 fn masks_of_textures_come_out_as_gray() {
@@ -384,17 +388,26 @@ fn masks_of_textures_come_out_as_gray() {
     let model = models.add("masked.onnx", &generators::with_mask(generators::invert()));
     let info = video::info(RGBA, 400, 300);
     let gray = video::info(VideoFormat::Gray8, 400, 300);
-    let masks = ["glupload ! ", ""].map(|upload| {
-        let filters = format!("{upload}cycleganfilter model=\"{}\" output=mask", model.display());
-        let mut harness = Harness::new_parse(&filters);
-        harness.set_src_caps(info.to_caps().unwrap());
-        harness.push(smooth(&info, 0)).unwrap();
-        let mask = harness.pull().unwrap();
-        assert_eq!(mask.size(), gray.size());
-        mask.map_readable().unwrap().to_vec()
-    });
-    let most = masks[0].iter().zip(&masks[1]).map(|(a, b)| a.abs_diff(*b)).max();
-    assert!(most.unwrap() <= 4, "{most:?}");
+    for (regions, tolerance) in [("frame", 4), ("meta", 0)] {
+        let masks = ["glupload ! ", "identity ! "].map(|upload| {
+            let filters = format!(
+                "{upload}cycleganfilter name=f model=\"{}\" output=mask regions={regions}",
+                model.display()
+            );
+            let mut harness = Harness::new_parse(&filters);
+            let bin = harness.element().unwrap().downcast::<gst::Bin>().unwrap();
+            add_boxes(&bin.by_name("f").unwrap());
+            harness.set_src_caps(info.to_caps().unwrap());
+            harness.push(smooth(&info, 0)).unwrap();
+            let mask = harness.pull().unwrap();
+            assert_eq!(mask.size(), gray.size());
+            mask.map_readable().unwrap().to_vec()
+        });
+        let most = masks[0].iter().zip(&masks[1]).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
+        assert!(most <= tolerance, "{regions}: {most}");
+        assert!(masks[0].iter().any(|&value| value > 100), "{regions}");
+        assert_eq!(masks[0][0] == 0 && masks[0][1] == 0, regions == "meta");
+    }
 }
 
 /// One filter gets frames in system memory, then textures of another element, and back.

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use gst::prelude::*;
-use gst_video::{VideoFormat, VideoInfo};
+use gst_video::{VideoFormat, VideoInfo, VideoRegionOfInterestMeta};
 
 use crate::{
     generators::{self, Models},
@@ -15,10 +15,22 @@ use crate::{
 
 /// A generator that inverts, and whose mask is the red of the frame.
 fn rig(models: &Models, output: &str, max_in_flight: u32, info: &VideoInfo) -> Rig {
+    rig_of("frame", models, output, max_in_flight, info)
+}
+
+/// The same, of the frame or of regions.
+fn rig_of(
+    regions: &str,
+    models: &Models,
+    output: &str,
+    max_in_flight: u32,
+    info: &VideoInfo,
+) -> Rig {
     let filter = rig::new_filter();
     let model = models.add("masked.onnx", &generators::with_mask(generators::invert()));
     filter.set_property("model", model.to_str().unwrap());
     filter.set_property_from_str("output", output);
+    filter.set_property_from_str("regions", regions);
     filter.set_property("max-in-flight", max_in_flight);
     let mut rig = Rig::with_filter(filter);
     rig.set_info(info);
@@ -128,4 +140,97 @@ fn a_pipeline_writes_masks_beside_frames() {
          inference-size=64 ! video/x-raw,format=RGBA,width=320,height=240 ! fakesink",
         &model,
     );
+}
+
+/// Two boxes side by side, and how far from them nothing is touched.
+const BOXES: [(u32, u32, u32, u32); 2] = [(40, 30, 50, 40), (80, 40, 60, 40)];
+const MARGIN: u32 = 16;
+
+fn with_boxes(mut buffer: gst::Buffer, boxes: &[(u32, u32, u32, u32)]) -> gst::Buffer {
+    let inner = buffer.make_mut();
+    for &rect in boxes {
+        VideoRegionOfInterestMeta::add(inner, "horse", rect);
+    }
+    buffer
+}
+
+/// Whether a pixel lies in a box that is larger by `margin` on each side.
+fn is_in_box(x: u32, y: u32, margin: u32) -> bool {
+    BOXES.iter().any(|&(left, top, width, height)| {
+        let is_in =
+            |at: u32, start: u32, length: u32| at + margin >= start && at < start + length + margin;
+        is_in(x, left, width) && is_in(y, top, height)
+    })
+}
+
+/// Asserts that a mask, whose largest value is `most`, is full in the boxes and nothing beyond them.
+fn assert_mask_in_boxes(info: &VideoInfo, most: u16, at: impl Fn(usize) -> u16, what: &str) {
+    for y in 0..info.height() {
+        for x in 0..info.width() {
+            let value = at((y * info.width() + x) as usize);
+            if is_in_box(x, y, 0) {
+                assert!(f64::from(value) > 0.97 * f64::from(most), "{what}, {x} {y}: {value}");
+            } else if !is_in_box(x, y, MARGIN) {
+                assert_eq!(value, 0, "{what}, {x} {y}");
+            }
+        }
+    }
+}
+
+/// Beyond the boxes the generator sees nothing, so the mask is nothing there.
+#[test]
+fn the_mask_of_regions_is_nothing_beyond_them() {
+    for (format, max_in_flight) in [(VideoFormat::Rgb, 1), (VideoFormat::I420, 3)] {
+        let models = Models::new();
+        let info = video::info(format, 198, 120);
+        let mut rig = rig_of("meta", &models, "mask", max_in_flight, &info);
+        let gray = video::info(VideoFormat::Gray8, 198, 120);
+        let output = rig.translate(with_boxes(video::flat(&info, [255, 40, 60]), &BOXES));
+        let mask = video::to_rgb(&output, &gray);
+        let what = format!("{format:?}");
+        assert_mask_in_boxes(&info, 255, |i| u16::from(mask[i][0]), &what);
+        let is_nothing =
+            |mask: &gst::Buffer| video::to_rgb(mask, &gray).iter().all(|&m| m == [0; 3]);
+        assert!(is_nothing(&rig.translate(video::flat(&info, [255, 40, 60]))), "no boxes");
+        rig.filter.set_property("strength", 0.0);
+        let output = rig.translate(with_boxes(video::flat(&info, [255, 40, 60]), &BOXES));
+        assert!(is_nothing(&output), "strength 0");
+    }
+}
+
+#[test]
+fn the_alpha_of_regions_is_nothing_beyond_them() {
+    for format in [VideoFormat::Rgba, VideoFormat::Argb64, VideoFormat::A420, VideoFormat::Ayuv] {
+        let models = Models::new();
+        let info = video::info(format, 198, 120);
+        let mut rig = rig_of("meta", &models, "alpha", 1, &info);
+        let plain = video::flat(&info, [255, 40, 60]);
+        let alpha = |buffer: &gst::Buffer| video::samples(buffer, &info).alpha();
+        let output = rig.translate(with_boxes(plain.clone(), &BOXES));
+        let (found, most) = (alpha(&output), alpha(&plain)[0]);
+        assert_mask_in_boxes(&info, most, |i| found[i], &format!("{format:?}"));
+        let (before, after) = (video::to_rgb(&plain, &info), video::to_rgb(&output, &info));
+        assert_eq!(after[0], before[0], "{format:?}");
+        let inside = after[50 * 198 + 60];
+        assert!(inside[0] < 12 && inside[1].abs_diff(215) < 12, "{format:?}: {inside:?}");
+        let passed = rig.translate(plain.clone());
+        assert!(alpha(&passed).iter().all(|&alpha| alpha == 0), "{format:?} without boxes");
+        assert_eq!(video::to_rgb(&passed, &info), before, "{format:?} without boxes");
+    }
+}
+
+/// In a box as in a whole frame.
+#[test]
+fn nothing_is_changed_in_a_box_where_the_mask_is_nothing() {
+    let models = Models::new();
+    let info = video::info(VideoFormat::Rgb, 198, 120);
+    let mut rig = rig(&models, "video", 1, &info);
+    rig.filter.set_property_from_str("regions", "meta");
+    let plain = half_red(&info);
+    let rgb = |buffer: &gst::Buffer| video::to_rgb(buffer, &info);
+    rig::wait_until("regions are translated", || rgb(&rig.translate(plain.clone())) == rgb(&plain));
+    let output = rgb(&rig.translate(with_boxes(plain.clone(), &[(40, 20, 120, 80)])));
+    // The middle is at 99.
+    assert_eq!(output[60 * 198 + 130], [0, 40, 60]);
+    assert!(output[60 * 198 + 60][1].abs_diff(215) <= 1, "{:?}", output[60 * 198 + 60]);
 }

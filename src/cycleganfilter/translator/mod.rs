@@ -40,7 +40,7 @@ pub use warm_up::Cost;
 use super::{
     gl, lock,
     memory::FrameInfo,
-    settings::{Output, Regions, ViewSettings, Wanted},
+    settings::{Output, ViewSettings, Wanted},
 };
 use cyclegan_frame::{NotFinite, Size};
 use cyclegan_runtime::{Generator, LoadError, RunError};
@@ -83,12 +83,8 @@ pub struct Kind {
 }
 
 impl From<&Wanted> for Kind {
-    /// Masks are of the whole frame only.
     fn from(wanted: &Wanted) -> Self {
-        let Wanted { mut view, output, threads, .. } = *wanted;
-        if output != Output::Video {
-            view.regions = Regions::Frame;
-        }
+        let Wanted { view, output, threads, .. } = *wanted;
         Self { view, output, threads }
     }
 }

@@ -2,7 +2,7 @@
 
 //! Preprocessing and postprocessing of frames in GL memory.
 
-use cyclegan_frame::{Matte, map_writable};
+use cyclegan_frame::map_writable;
 use cyclegan_runtime::Generator;
 use gst::glib::bool_error;
 use gst_video::VideoInfo;
@@ -72,7 +72,7 @@ impl Translator {
             return Ok(false);
         }
         if let Residuals::Frame { residual, masks, keep, .. } = &mut postprocess.residuals {
-            match &mut masks.writer {
+            match &mut postprocess.writer {
                 Some(writer) => {
                     writer.write(&masks.matte, &mut map_writable(output, self.output_info())?)?;
                 }
@@ -90,11 +90,8 @@ impl Translator {
     ) -> Result<(), TranslateError> {
         let mut postprocess = lock(self.postprocess());
         let postprocess = &mut *postprocess;
-        if let Residuals::Frame { letterbox, masks, .. } = &mut postprocess.residuals
-            && let Some(writer) = &mut masks.writer
-        {
-            let nothing = Matte::new(letterbox.content.size);
-            return Ok(writer.write(&nothing, &mut map_writable(output, self.output_info())?)?);
+        if let Some(writer) = &mut postprocess.writer {
+            return Ok(writer.write_patches(&[], &mut map_writable(output, self.output_info())?)?);
         }
         Ok(postprocess.on_gpu.copy(input, output)?)
     }

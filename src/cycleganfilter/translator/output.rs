@@ -14,7 +14,7 @@ use crate::cycleganfilter::settings::Output;
 /// changes that a quantised generator makes outside of its mask are noise.
 const FADE: f32 = 16.0;
 
-/// The mask of the last frame.
+/// The mask of an image.
 pub struct Masks {
     /// The mask itself, for `output=mask` and `output=alpha`.
     pub matte: Matte,
@@ -22,24 +22,18 @@ pub struct Masks {
     weight: Matte,
     /// Scratch memory for `weight`.
     values: Vec<f32>,
-    /// Writes the mask, for `output=mask`.
-    pub writer: Option<MatteWriter>,
 }
 
 impl Masks {
-    /// For frames of `info` that the generator sees at `size`.
-    pub fn new(
-        info: &VideoInfo,
-        size: Size,
-        output: Output,
-        threads: u32,
-    ) -> Result<Self, TranslateError> {
-        let writer = match output {
-            Output::Mask => Some(MatteWriter::new(&output_info(info, output)?, size, threads)?),
-            Output::Video | Output::Alpha => None,
-        };
-        let (matte, weight) = (Matte::new(size), Matte::new(size));
-        Ok(Self { matte, weight, values: Vec::new(), writer })
+    /// For images of `size`.
+    pub fn new(size: Size) -> Self {
+        Self { matte: Matte::new(size), weight: Matte::new(size), values: Vec::new() }
+    }
+
+    /// Changes the size. The values are undefined until the next update.
+    pub fn resize(&mut self, size: Size) {
+        self.matte.resize(size);
+        self.weight.resize(size);
     }
 
     /// Stores `mask`. Returns whether there is one.
@@ -70,6 +64,19 @@ impl Masks {
         self.values.extend(mask.iter().map(|&value| value.into() * FADE));
         self.weight.update(&self.values, letterbox)
     }
+}
+
+/// Writes masks for frames of `info`, for `output=mask`; those of whole frames have `size`.
+pub fn writer(
+    info: &VideoInfo,
+    size: Size,
+    output: Output,
+    threads: u32,
+) -> Result<Option<MatteWriter>, TranslateError> {
+    Ok(match output {
+        Output::Mask => Some(MatteWriter::new(&output_info(info, output)?, size, threads)?),
+        Output::Video | Output::Alpha => None,
+    })
 }
 
 /// The info of output frames for input frames of `info`.

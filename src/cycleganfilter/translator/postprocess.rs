@@ -5,11 +5,16 @@
 
 use gst_video::{VideoFrameRef, VideoInfo};
 
-use super::{Kind, Request, TranslateError, output::Masks, regions::RegionResiduals, view::View};
+use super::{
+    Kind, Request, TranslateError,
+    output::{Masks, writer},
+    regions::RegionResiduals,
+    view::View,
+};
 use crate::cycleganfilter::{gl, settings::Output};
 use cyclegan_frame::{
-    ColorTransform, Compositor, Element, Letterbox, Matte, NotFinite, Picture, Residual, Smoother,
-    Upscale, Workers, copy,
+    ColorTransform, Compositor, Element, Letterbox, MatteWriter, NotFinite, Picture, Residual,
+    Smoother, Upscale, Workers, copy,
 };
 use cyclegan_runtime::Values;
 
@@ -33,6 +38,8 @@ pub struct Postprocess {
     compositor: Compositor,
     workers: Workers,
     output: Output,
+    /// Writes the mask, if it goes out alone.
+    pub(super) writer: Option<MatteWriter>,
     /// For frames in GL memory.
     pub(super) on_gpu: gl::Compositor,
 }
@@ -59,11 +66,13 @@ impl Postprocess {
                 let size = letterbox.content.size;
                 let residual = Box::new(Residual::new(size));
                 let smoother = Box::new(Smoother::new(size));
-                let masks = Box::new(Masks::new(info, size, output, threads)?);
+                let masks = Box::new(Masks::new(size));
                 let letterbox = *letterbox;
                 (Residuals::Frame { letterbox, masks, residual, smoother, keep: 1.0 }, size)
             }
-            View::Regions(_, tensor) => (Residuals::Regions(RegionResiduals::default()), *tensor),
+            View::Regions(_, tensor) => {
+                (Residuals::Regions(RegionResiduals::new(output, *tensor)), *tensor)
+            }
         };
         Ok(Self {
             color: ColorTransform::new(info),
@@ -72,6 +81,7 @@ impl Postprocess {
             compositor: Compositor::new(info, size, threads)?,
             workers: Workers::new(threads)?,
             output,
+            writer: writer(info, size, output, threads)?,
             on_gpu: gl::Compositor::new(info, size),
         })
     }
@@ -134,23 +144,35 @@ impl Postprocess {
         input: &VideoFrameRef<&gst::BufferRef>,
         output: &mut VideoFrameRef<&mut gst::BufferRef>,
     ) -> Result<bool, TranslateError> {
-        if self.has_residual {
-            match &mut self.residuals {
-                Residuals::Frame { residual, masks, keep, .. } => {
-                    match &mut masks.writer {
-                        Some(writer) => writer.write(&masks.matte, output)?,
-                        None if self.output == Output::Alpha => self
-                            .compositor
-                            .composite_with_alpha(residual, *keep, &masks.matte, input, output)?,
-                        None => self.compositor.composite(residual, *keep, input, output)?,
-                    }
+        let Self { residuals, compositor, writer, .. } = self;
+        let is_alpha = self.output == Output::Alpha;
+        match (self.has_residual, residuals) {
+            (false, _) => return Ok(false),
+            (true, Residuals::Frame { residual, masks, keep, .. }) => match writer {
+                Some(writer) => writer.write(&masks.matte, output)?,
+                None if is_alpha => {
+                    compositor.composite_with_alpha(
+                        residual,
+                        *keep,
+                        &masks.matte,
+                        input,
+                        output,
+                    )?;
                 }
-                Residuals::Regions(regions) => {
-                    self.compositor.composite_patches(regions.patches(), input, output)?;
+                None => compositor.composite(residual, *keep, input, output)?,
+            },
+            (true, Residuals::Regions(regions)) => {
+                let (patches, mattes) = (regions.patches(), regions.mattes());
+                match writer {
+                    Some(writer) => writer.write_patches(mattes, output)?,
+                    None if is_alpha => {
+                        compositor.composite_patches_with_alpha(patches, mattes, input, output)?;
+                    }
+                    None => compositor.composite_patches(patches, input, output)?,
                 }
             }
         }
-        Ok(self.has_residual)
+        Ok(true)
     }
 
     /// Writes `input` unchanged, or an empty mask.
@@ -159,18 +181,14 @@ impl Postprocess {
         input: &VideoFrameRef<&gst::BufferRef>,
         output: &mut VideoFrameRef<&mut gst::BufferRef>,
     ) -> Result<(), TranslateError> {
-        if let Residuals::Frame { letterbox, masks, .. } = &mut self.residuals {
-            let size = letterbox.content.size;
-            if let Some(writer) = &mut masks.writer {
-                return Ok(writer.write(&Matte::new(size), output)?);
+        match &mut self.writer {
+            Some(writer) => writer.write_patches(&[], output)?,
+            None if self.output == Output::Alpha => {
+                self.compositor.composite_patches_with_alpha(&[], &[], input, output)?;
             }
-            if self.output == Output::Alpha {
-                let (residual, matte) = (Residual::new(size), Matte::new(size));
-                let compositor = &mut self.compositor;
-                return Ok(compositor.composite_with_alpha(&residual, 1.0, &matte, input, output)?);
-            }
+            None => copy(input, output)?,
         }
-        Ok(copy(input, output)?)
+        Ok(())
     }
 }
 

@@ -2,19 +2,35 @@
 
 //! Postprocessing of frames of which only regions are translated.
 
-use super::{Request, TranslateError, postprocess::Taking};
-use cyclegan_frame::{Patch, Region, RegionSmoother};
+use super::{Request, TranslateError, output::Masks, postprocess::Taking};
+use crate::cycleganfilter::settings::Output;
+use cyclegan_frame::{Patch, Region, RegionSmoother, Size, Upscale};
 
-/// The residuals of a frame's regions.
-#[derive(Default)]
+/// The residuals and masks of a frame's regions.
 pub struct RegionResiduals {
+    output: Output,
     /// The first `used` belong to the last frame; the others are kept for reuse.
     patches: Vec<Patch>,
+    /// The same for the mask, if it is output.
+    mattes: Vec<Patch>,
     used: usize,
+    masks: Masks,
     smoother: RegionSmoother,
 }
 
 impl RegionResiduals {
+    /// For `output`, and a generator whose tensors are of size `tensor`.
+    pub fn new(output: Output, tensor: Size) -> Self {
+        Self {
+            output,
+            patches: Vec::new(),
+            mattes: Vec::new(),
+            used: 0,
+            masks: Masks::new(tensor),
+            smoother: RegionSmoother::default(),
+        }
+    }
+
     /// Starts smoothing afresh.
     pub fn restart_smoothing(&mut self) {
         self.smoother.reset();
@@ -48,15 +64,33 @@ impl RegionResiduals {
             self.smoother.reset();
         }
         self.used = regions.len();
-        self.patches.resize_with(self.patches.len().max(self.used), Patch::default);
-        let upscale = taking.upscale.at_full_strength();
-        let full = Taking { upscale, ..*taking };
-        for (index, (region, patch)) in regions.iter().zip(&mut self.patches).enumerate() {
-            patch.residual.resize(region.letterbox.content.size);
-            full.residual(request, index, &region.letterbox, &mut patch.residual)?;
+        for patches in [&mut self.patches, &mut self.mattes] {
+            patches.resize_with(patches.len().max(self.used), Patch::default);
+        }
+        let Self { output, patches, mattes, masks, smoother, .. } = self;
+        let full = Taking { upscale: taking.upscale.at_full_strength(), ..*taking };
+        for (index, region) in regions.iter().enumerate() {
+            let letterbox = &region.letterbox;
+            masks.resize(letterbox.content.size);
+            let has_mask = masks.update(request.mask(index)?, letterbox)?;
+            if has_mask && *output != Output::Video {
+                let matte = &mut mattes[index];
+                matte.set_matte(&masks.matte);
+                matte.feather(index, regions, Upscale::Residual { strength: 1.0 });
+            }
+            // Of a mask alone the picture is not asked for.
+            if *output == Output::Mask {
+                continue;
+            }
+            let patch = &mut patches[index];
+            patch.residual.resize(letterbox.content.size);
+            full.residual(request, index, letterbox, &mut patch.residual)?;
+            if has_mask && matches!(taking.upscale, Upscale::Residual { .. }) {
+                masks.weigh(&mut patch.residual);
+            }
             if smoothing > 0.0 {
                 let luma = request.luma_mut(index);
-                self.smoother.smooth(index, &mut patch.residual, luma, smoothing);
+                smoother.smooth(index, &mut patch.residual, luma, smoothing);
             }
             patch.feather(index, regions, taking.upscale);
         }
@@ -64,7 +98,12 @@ impl RegionResiduals {
     }
 
     /// The patches of the last frame.
-    pub fn patches(&mut self) -> &mut [Patch] {
-        &mut self.patches[..self.used]
+    pub fn patches(&self) -> &[Patch] {
+        &self.patches[..self.used]
+    }
+
+    /// The patches of the last frame's mask.
+    pub fn mattes(&self) -> &[Patch] {
+        &self.mattes[..self.used]
     }
 }
