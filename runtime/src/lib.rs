@@ -32,4 +32,5 @@ pub use runtime::{RuntimeError, environment, set_plugin_folder};
 pub use session::Generator;
 pub use target::{OpenVinoDevice, Target};
 pub use tensor::{Values, ValuesMut};
+pub use threads::count as thread_count;
 pub use warning::Warning;

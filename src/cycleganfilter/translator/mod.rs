@@ -32,6 +32,7 @@ use output::output_info;
 pub use postprocess::{Continuity, Postprocess};
 pub use preprocess::Preprocess;
 pub use request::Request;
+use request::largest_batch;
 pub use similar::LastSeen;
 pub use translators::Translators;
 pub use view::View;
@@ -101,6 +102,7 @@ pub struct Translator {
     output_info: VideoInfo,
     tensor: Size,
     preprocess: Mutex<Preprocess>,
+    largest_batch: u32,
     /// Requests that no frame is using.
     requests: Mutex<Vec<Request>>,
     last_seen: Mutex<LastSeen>,
@@ -119,9 +121,11 @@ impl Translator {
         }
         let view = View::new(&generator, info, kind.view);
         let tensor = view.tensor();
+        let largest_batch = largest_batch(&generator, kind.threads);
         Ok(Self {
             tensor,
-            requests: Mutex::new(vec![Request::new(generator.clone(), tensor)?]),
+            requests: Mutex::new(vec![Request::new(generator.clone(), tensor, largest_batch)?]),
+            largest_batch,
             last_seen: Mutex::default(),
             postprocess: Mutex::new(Postprocess::new(info, &view, kind)?),
             preprocess: Mutex::new(match kind.is_on_gpu(info.memory) {
@@ -147,7 +151,10 @@ impl Translator {
     /// Tensors for the next frame: free ones, or new ones if all are in use.
     pub fn request(&self) -> Result<Request, TranslateError> {
         let free = lock(&self.requests).pop();
-        free.map_or_else(|| Request::new(self.generator.clone(), self.tensor), Ok)
+        free.map_or_else(
+            || Request::new(self.generator.clone(), self.tensor, self.largest_batch),
+            Ok,
+        )
     }
 
     /// Takes back the tensors of a frame for reuse.
