@@ -11,7 +11,10 @@ mod outlet;
 mod report;
 mod transform;
 
-use std::sync::{LazyLock, Mutex};
+use std::{
+    iter,
+    sync::{LazyLock, Mutex},
+};
 
 use gst::{glib, prelude::*, subclass::prelude::*};
 use gst_base::prelude::*;
@@ -250,11 +253,8 @@ impl CycleGanFilter {
         let negotiated = state.stream.as_ref().and_then(|stream| stream.negotiated.as_ref());
         let direction = negotiated.map_or(wanted, |negotiated| negotiated.direction(wanted));
         let pair = &state.model.running()?.pair;
-        let mut open =
-            [direction, Direction::Forward.to_contract(), Direction::Reverse.to_contract()]
-                .into_iter()
-                .filter_map(|direction| pair.generator(direction));
-        let generator = open.next()?;
+        let mut directions = iter::once(direction).chain(cyclegan_contract::Direction::BOTH);
+        let generator = directions.find_map(|direction| pair.generator(direction))?;
         Some(generator.path().to_string_lossy().into_owned())
     }
 

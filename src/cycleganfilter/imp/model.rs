@@ -192,10 +192,7 @@ impl CycleGanFilter {
         let mut settings = lock(&self.settings);
         let is_set = settings.direction.to_contract() == refused;
         if is_set {
-            settings.direction = match previous {
-                Direction::AToB => settings::Direction::Forward,
-                Direction::BToA => settings::Direction::Reverse,
-            };
+            settings.direction = settings::Direction::from_contract(previous);
         }
         is_set
     }

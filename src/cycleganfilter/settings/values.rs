@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! The enums of the element's properties.
+//!
+//! Their counterparts in `contract`, `frame` and `runtime` do not depend on GLib, and most differ: `auto`
+//! is neither a provider nor a precision, and [`cyclegan_frame::Upscale`] carries the strength. GLib's
+//! traits cannot be implemented for another crate's enums, so they are converted here.
 
 use cyclegan_contract as contract;
 use cyclegan_runtime::Provider;
@@ -28,11 +32,11 @@ impl Direction {
         }
     }
 
-    /// The value's nick.
-    pub fn nick(self) -> &'static str {
-        match self {
-            Self::Forward => "forward",
-            Self::Reverse => "reverse",
+    /// The direction of the model contract as a property.
+    pub fn from_contract(direction: contract::Direction) -> Self {
+        match direction {
+            contract::Direction::AToB => Self::Forward,
+            contract::Direction::BToA => Self::Reverse,
         }
     }
 }
