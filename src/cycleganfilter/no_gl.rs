@@ -70,7 +70,9 @@ impl Contexts {
         (0, 0)
     }
 
-    pub fn wait_for(&self, _: &gst::BufferRef) {}
+    pub fn wait_for(&self, _: &gst::BufferRef) -> Result<(), Error> {
+        Err(Error)
+    }
 
     pub fn release_context(&self) {}
 

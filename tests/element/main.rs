@@ -28,6 +28,10 @@ mod flicker;
 mod formats;
 #[cfg(feature = "gl")]
 mod gl;
+#[cfg(feature = "gl")]
+mod gl_failures;
+#[cfg(feature = "gl")]
+mod gl_in_flight;
 mod in_flight;
 mod live;
 mod models;

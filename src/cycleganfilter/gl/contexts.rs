@@ -10,11 +10,11 @@ use std::sync::{
 
 use gst::prelude::*;
 use gst_gl::{
-    GLAPI, GLContext, GLDisplay, GLSyncMeta, gl_handle_context_query, gl_handle_set_context,
-    prelude::*,
+    GLAPI, GLBaseMemory, GLContext, GLDisplay, GLSyncMeta, gl_handle_context_query,
+    gl_handle_set_context, prelude::*,
 };
 
-use super::Error;
+use super::{Error, thread::require_alive};
 use crate::cycleganfilter::lock;
 
 /// The `GstContext` types of GStreamer's GL library.
@@ -88,10 +88,26 @@ impl Contexts {
     }
 
     /// Waits until the GPU has finished drawing to `buffer`, so that the CPU can read it.
-    pub fn wait_for(&self, buffer: &gst::BufferRef) {
-        if let (Some(meta), Some(context)) = (buffer.meta::<GLSyncMeta>(), self.current()) {
+    pub fn wait_for(&self, buffer: &gst::BufferRef) -> Result<(), Error> {
+        let context = self.for_frame(buffer)?;
+        if let Some(meta) = buffer.meta::<GLSyncMeta>() {
             meta.wait_cpu(&context);
         }
+        Ok(())
+    }
+
+    /// The element's context. Fails if it or that of the frame in `buffer` has ended.
+    pub(super) fn for_frame(&self, buffer: &gst::BufferRef) -> Result<GLContext, Error> {
+        let Some(context) = self.current() else {
+            return Err(Error::NoContext("none was negotiated".to_owned()));
+        };
+        require_alive(&context)?;
+        for memory in buffer.iter_memories() {
+            if let Some(memory) = memory.downcast_memory_ref::<GLBaseMemory>() {
+                require_alive(memory.context())?;
+            }
+        }
+        Ok(context)
     }
 
     /// The element's context, if it was already found.

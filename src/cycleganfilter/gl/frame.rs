@@ -28,9 +28,9 @@ impl Frame {
         info: &VideoInfo,
         contexts: &Contexts,
     ) -> Result<Self, (gst::Buffer, Error)> {
-        let Some(context) = contexts.current() else {
-            let reason = "none was negotiated".to_owned();
-            return Err((buffer, Error::NoContext(reason)));
+        let context = match contexts.for_frame(&buffer) {
+            Ok(context) => context,
+            Err(error) => return Err((buffer, error)),
         };
         let wrong = |text: String| Error::Frame(text);
         if buffer.n_memory() != 1 {

@@ -122,6 +122,7 @@ pub mod constants {
     pub const COLOR_BUFFER_BIT: u32 = 0x4000;
     pub const COMPILE_STATUS: u32 = 0x8B81;
     pub const CONDITION_SATISFIED: u32 = 0x911C;
+    pub const CONTEXT_LOST: u32 = 0x0507;
     pub const CULL_FACE: u32 = 0x0B44;
     pub const DEPTH_TEST: u32 = 0x0B71;
     pub const DITHER: u32 = 0x0BD0;

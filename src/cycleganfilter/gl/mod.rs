@@ -25,29 +25,40 @@ pub use shrinker::Shrinker;
 
 use gst_video::{VideoFormat, VideoInterlaceMode};
 
+/// The way out if OpenGL lacks something.
+const ON_CPU: &str =
+    "put gldownload before cycleganfilter and glupload after it to translate on the CPU";
+/// The way out if OpenGL has stopped working.
+const AGAIN: &str = "stop the pipeline and play it again";
+
 /// An OpenGL error.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is no display, or it provides no context.
-    #[error("no OpenGL context: {0}")]
+    #[error("no OpenGL context: {0}; {ON_CPU}")]
     NoContext(String),
     /// The context's version is too old.
-    #[error(
-        "the context has {0}, expected OpenGL 3.0 or OpenGL ES 3.0 or later; put gldownload before \
-         cycleganfilter and glupload after it"
-    )]
+    #[error("the context has {0}, expected OpenGL 3.0 or OpenGL ES 3.0 or later; {ON_CPU}")]
     Version(String),
     /// A function of OpenGL is missing.
-    #[error("the driver has no {0}, which is part of OpenGL 3.0 and OpenGL ES 3.0; update it")]
+    #[error(
+        "the driver has no {0}, which is part of OpenGL 3.0 and OpenGL ES 3.0; update it, or {ON_CPU}"
+    )]
     NoFunction(&'static str),
     /// The driver rejects a shader.
-    #[error("the driver rejects a shader: {0}")]
+    #[error("the driver rejects a shader: {0}; update the driver, or {ON_CPU}")]
     Shader(String),
     /// A call failed.
-    #[error("{0} failed with OpenGL error 0x{1:04x}")]
+    #[error("{0} failed with OpenGL error 0x{1:04x}; {ON_CPU}")]
     Call(&'static str, u32),
+    /// The GPU was reset.
+    #[error("the GPU was reset and the GL context is lost; {AGAIN}")]
+    Lost,
+    /// The GPU hangs.
+    #[error("the GPU has not finished a frame for {} s; {AGAIN}", .0.as_secs())]
+    Stuck(std::time::Duration),
     /// The context was destroyed.
-    #[error("the GL context's thread has ended")]
+    #[error("the GL context of the frames or of cycleganfilter has ended with its window; {AGAIN}")]
     Ended,
     /// A frame does not fit its caps, or could not be mapped.
     #[error("{0}")]
@@ -64,6 +75,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// The error of a `call` that failed with `code`.
+    fn of_call(call: &'static str, code: u32) -> Self {
+        match code {
+            functions::constants::CONTEXT_LOST => Self::Lost,
+            _ => Self::Call(call, code),
+        }
+    }
+
     /// Whether only this frame is at fault.
     pub fn is_of_frame(&self) -> bool {
         matches!(self, Self::Frame(_))

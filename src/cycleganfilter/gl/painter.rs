@@ -112,7 +112,7 @@ impl Painter {
             let status = gl.check_framebuffer_status(FRAMEBUFFER);
             if status != FRAMEBUFFER_COMPLETE {
                 context.clear_framebuffer();
-                return Err(Error::Call("glCheckFramebufferStatus", status));
+                return Err(Error::of_call("glCheckFramebufferStatus", status));
             }
             gl.viewport(0, 0, width, height);
             for capability in [BLEND, CULL_FACE, DEPTH_TEST, DITHER, SCISSOR_TEST] {
@@ -206,7 +206,7 @@ impl Painter {
         // SAFETY: the caller is on the context's thread; no pointers.
         match unsafe { self.gl.get_error() } {
             NO_ERROR => Ok(()),
-            error => Err(Error::Call(call, error)),
+            error => Err(Error::of_call(call, error)),
         }
     }
 }

@@ -2,7 +2,11 @@
 
 //! Scales a frame down to the generator's picture on the GPU, and downloads the picture.
 
-use std::{ffi::c_void, ptr};
+use std::{
+    ffi::c_void,
+    ptr,
+    time::{Duration, Instant},
+};
 
 use cyclegan_frame::Size;
 use gst::glib::BoolError;
@@ -47,7 +51,10 @@ struct Uniforms {
 }
 
 /// How long one wait for the GPU may block the context's thread, in nanoseconds.
-const PATIENCE: u64 = 1_000_000;
+const TURN: u64 = 1_000_000;
+/// How long to wait for the GPU: longer than any frame takes. Drivers reset a GPU that hangs, but the
+/// fences of a lost context may never be signalled.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Shrinker {
     /// A shrinker from frames of `info` to `size`.
@@ -82,13 +89,27 @@ impl Shrinker {
         let texture = frame.texture();
         let fence = owned.run(|context, objects| objects.draw(context, texture, &scaling, size))?;
         // In short waits, so that other elements can use the thread in between.
-        while !owned.run(|_, objects| objects.is_done(fence))? {}
+        wait_for(PATIENCE, || owned.run(|_, objects| objects.is_done(fence)))?;
         let stride = picture.plane_stride()[0] as usize;
         let rows = picture.plane_data_mut(0).map_err(|error| Error::Frame(error.to_string()))?;
         owned.run(|_, objects| objects.read(fence, size, rows, stride))?;
         frame.count_down(length(size));
         Ok(self.picture.as_video_frame_ref())
     }
+}
+
+/// Waits until `is_done`, at most for `patience`.
+fn wait_for(
+    patience: Duration,
+    mut is_done: impl FnMut() -> Result<bool, Error>,
+) -> Result<(), Error> {
+    let start = Instant::now();
+    while !is_done()? {
+        if start.elapsed() > patience {
+            return Err(Error::Stuck(patience));
+        }
+    }
+    Ok(())
 }
 
 /// How to scale: halve as `cyclegan_frame` does, then scale as GStreamer's converter does with
@@ -225,10 +246,14 @@ impl Picture {
     fn is_done(&mut self, fence: Fence) -> Result<bool, Error> {
         let flush = SYNC_FLUSH_COMMANDS_BIT;
         // SAFETY: this is the context's thread, and the fence is not deleted yet.
-        match unsafe { self.painter.gl.client_wait_sync(fence.get(), flush, PATIENCE) } {
+        match unsafe { self.painter.gl.client_wait_sync(fence.get(), flush, TURN) } {
             ALREADY_SIGNALED | CONDITION_SATISFIED => Ok(true),
             TIMEOUT_EXPIRED => Ok(false),
-            failed => Err(Error::Call("glClientWaitSync", failed)),
+            // What it returns names no reason.
+            failed => {
+                self.painter.error("glClientWaitSync")?;
+                Err(Error::Call("glClientWaitSync", failed))
+            }
         }
     }
 
@@ -258,7 +283,7 @@ impl Picture {
             }
             gl.bind_buffer(PIXEL_PACK_BUFFER, 0);
             if mapped.is_null() {
-                return Err(Error::Call("glMapBufferRange", gl.get_error()));
+                return Err(Error::of_call("glMapBufferRange", gl.get_error()));
             }
         }
         Ok(())
@@ -289,5 +314,20 @@ struct Fence(usize);
 impl Fence {
     fn get(self) -> *const c_void {
         self.0 as *const c_void
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gpu_that_hangs_is_not_waited_for_forever() {
+        let error = wait_for(Duration::from_millis(20), || Ok(false)).unwrap_err().to_string();
+        assert!(error.contains("not finished") && error.contains("play it again"), "{error}");
+        let mut answers = [false, false, true].into_iter();
+        wait_for(Duration::from_secs(10), || Ok(answers.next().unwrap())).unwrap();
+        assert!(wait_for(PATIENCE, || Err(Error::of_call("glFinish", 0x0507))).is_err());
+        assert!(Error::of_call("glFinish", 0x0507).to_string().contains("reset"));
     }
 }

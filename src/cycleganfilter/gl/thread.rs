@@ -4,15 +4,30 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use gst::glib::{ffi::g_thread_unref, translate::ToGlibPtr};
 use gst_gl::{GLContext, prelude::*};
 
 use super::Error;
+
+/// Fails if the thread of `context` has ended: GStreamer would wait for it forever.
+pub fn require_alive(context: &GLContext) -> Result<(), Error> {
+    // SAFETY: the context is valid, and what is returned is a reference of our own, or null.
+    let is_alive = unsafe {
+        let thread = gst_gl::ffi::gst_gl_context_get_thread(context.to_glib_none().0);
+        if !thread.is_null() {
+            g_thread_unref(thread);
+        }
+        !thread.is_null()
+    };
+    if is_alive { Ok(()) } else { Err(Error::Ended) }
+}
 
 /// Runs `work` on the thread of `context` and waits for it.
 pub fn run<R: Send>(
     context: &GLContext,
     work: impl FnOnce(&GLContext) -> Result<R, Error> + Send,
 ) -> Result<R, Error> {
+    require_alive(context)?;
     let mut result = None;
     context.thread_add(|context| {
         // A panic must not unwind into C. The result is then missing.
@@ -66,7 +81,10 @@ impl<T: Objects> Owned<T> {
 
 impl<T: Objects> Drop for Owned<T> {
     fn drop(&mut self) {
-        let objects = &mut self.objects;
-        self.context.thread_add(|_| objects.delete());
+        // Those of a context that has ended are gone with it.
+        let _ = self.run(|_, objects| {
+            objects.delete();
+            Ok(())
+        });
     }
 }

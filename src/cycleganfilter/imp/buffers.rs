@@ -33,6 +33,10 @@ impl CycleGanFilter {
         context: &Context,
     ) -> Result<Option<Frame>, gst::FlowError> {
         let info = &context.info;
+        let failed = |error: gl::Error| {
+            gst::element_imp_error!(self, gst::ResourceError::Failed, ("{error}"));
+            gst::FlowError::Error
+        };
         if context.is_on_gpu {
             return match gl::Frame::new(buffer, info, &self.contexts) {
                 Ok(frame) => Ok(Some(Frame::Gl(Box::new(frame)))),
@@ -40,14 +44,11 @@ impl CycleGanFilter {
                     self.drop_unusable(&buffer, &error.to_string());
                     Ok(None)
                 }
-                Err((_, error)) => {
-                    gst::element_imp_error!(self, gst::ResourceError::Failed, ("{error}"));
-                    Err(gst::FlowError::Error)
-                }
+                Err((_, error)) => Err(failed(error)),
             };
         }
         if info.memory == Memory::Gl {
-            self.contexts.wait_for(&buffer);
+            self.contexts.wait_for(&buffer).map_err(failed)?;
         }
         if let Err(error) = check_room(&buffer, info) {
             self.drop_unusable(&buffer, &error.to_string());
