@@ -1,20 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A generator's mask, used as a weight of its residual or as an output of its own.
+//! A generator's mask.
 
 use cyclegan_contract::Size;
-use gst::glib::{BoolError, bool_error};
-use gst_video::{VideoFormat, VideoFrameExt, VideoFrameRef, VideoInfo};
 
 use super::{
     geometry::Letterbox,
-    patch::{Crops, Patch, PatchRows},
-    plane::{COVER_ALL, Plane},
+    plane::COVER_ALL,
     residual::{NotFinite, Residual},
-    rows::RowsMut,
     tensor::Element,
-    upsample::{UpsampledRows, Upsampler, Window},
-    workers::Workers,
 };
 
 /// How much of each pixel a generator has changed, at the generator's size.
@@ -93,120 +87,11 @@ impl Matte {
 /// [`COVER_ALL`] is this power of two.
 const COVER_BITS: u32 = (COVER_ALL as u32).ilog2();
 
-/// Writes mattes as GRAY8 frames, upscaled to the frame's size: 0 for unchanged pixels, 255 for changed
-/// ones.
-pub struct MatteWriter {
-    upsampler: Upsampler,
-    window: Window,
-    /// A black row, to which the matte is added.
-    black: Vec<u8>,
-    workers: Workers,
-    bands: Vec<Band>,
-    crops: Crops,
-}
-
-/// Scratch memory for a band of rows.
-#[derive(Default)]
-struct Band {
-    upsampled: UpsampledRows,
-    patches: PatchRows,
-}
-
-impl MatteWriter {
-    /// For mattes of `matte` pixels and GRAY8 frames of `info`, on `threads` threads; 0 for one per
-    /// core.
-    ///
-    /// # Errors
-    /// For other formats.
-    pub fn new(info: &VideoInfo, matte: Size, threads: u32) -> Result<Self, BoolError> {
-        let planes = Plane::all(info).filter(|_| info.format() == VideoFormat::Gray8);
-        let Some([plane]) = planes.as_deref() else {
-            return Err(bool_error!("a mask is written as GRAY8, not as {:?}", info.format()));
-        };
-        let workers = Workers::new(threads)?;
-        let bands = workers.bands(info.size());
-        Ok(Self {
-            upsampler: Upsampler::new((matte.width, matte.height), plane),
-            window: Window::new(plane, plane),
-            black: vec![0; plane.row_length()],
-            bands: (0..bands).map(|_| Band::default()).collect(),
-            crops: Crops::default(),
-            workers,
-        })
-    }
-
-    /// Writes `matte` to `output`.
-    ///
-    /// # Errors
-    /// If `output` has another format or size, or negative strides.
-    pub fn write(
-        &mut self,
-        matte: &Matte,
-        output: &mut VideoFrameRef<&mut gst::BufferRef>,
-    ) -> Result<(), BoolError> {
-        let target = self.rows(output)?;
-        let Self { upsampler, window, black, workers, bands, .. } = self;
-        let total = bands.len();
-        workers.in_bands(
-            bands,
-            target,
-            |rows, band| rows.split_band(band, total),
-            |Band { upsampled, .. }, mut target| {
-                upsampled.restart(window);
-                for (y, row) in target.rows(0) {
-                    let lerp = upsampled.row(upsampler, window, |_, y| matte.row(y), y);
-                    window.part.add(black, row, lerp);
-                }
-            },
-        );
-        Ok(())
-    }
-
-    /// Writes the mattes of regions, see [`Patch::set_matte`], to `output`, and 0 outside them.
-    ///
-    /// # Errors
-    /// As [`MatteWriter::write`].
-    pub fn write_patches(
-        &mut self,
-        patches: &[Patch],
-        output: &mut VideoFrameRef<&mut gst::BufferRef>,
-    ) -> Result<(), BoolError> {
-        let target = self.rows(output)?;
-        let Self { window, black, workers, bands, crops, .. } = self;
-        crops.fit(patches, std::iter::once(&window.part));
-        let (total, crops) = (bands.len(), &*crops);
-        workers.in_bands(
-            bands,
-            target,
-            |rows, band| rows.split_band(band, total),
-            |Band { patches: rows, .. }, mut target| {
-                rows.restart(patches, crops, 0);
-                for (y, row) in target.rows(0) {
-                    rows.row(patches, crops, y, 0, black, row);
-                }
-            },
-        );
-        Ok(())
-    }
-
-    /// The rows of `output`.
-    fn rows<'a>(
-        &self,
-        output: &'a mut VideoFrameRef<&mut gst::BufferRef>,
-    ) -> Result<RowsMut<'a>, BoolError> {
-        let expected = (VideoFormat::Gray8, self.black.len() as u32, self.window.part.height);
-        let found = (output.format(), output.width(), output.height());
-        if found != expected {
-            return Err(bool_error!("the mask's frame is {found:?}, expected {expected:?}"));
-        }
-        RowsMut::of(output)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Compositor, Rect, map_readable, map_writable};
+    use crate::{Compositor, MatteWriter, Rect, map_readable, map_writable};
+    use gst_video::{VideoFormat, VideoInfo};
 
     const SIZE: Size = Size { width: 2, height: 2 };
     const LETTERBOX: Letterbox = Letterbox {
