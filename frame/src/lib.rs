@@ -2,6 +2,51 @@
 
 //! Pixels: from a frame to a generator's tensor, and the generator's residual back onto the frame.
 //!
+//! ```
+//! use cyclegan_contract::ValueRange;
+//! use cyclegan_frame::{
+//!     Compositor, InferenceSize, Letterbox, Residual, Scaler, Size, TensorLimits, ToTensor, Upscale, Workers,
+//!     map_readable, map_writable, pack,
+//! };
+//! use gst_video::{VideoFormat, VideoInfo};
+//!
+//! # gst::init()?;
+//! let info = VideoInfo::builder(VideoFormat::I420, 640, 360).build()?;
+//! let buffer = gst::Buffer::from_mut_slice(vec![128; info.size()]); // grey
+//! let frame = map_readable(&buffer, &info)?;
+//!
+//! // The generator gets 256 pixels on the short side, in multiples of 4 pixels.
+//! let size = Size { width: info.width(), height: info.height() };
+//! let limits = TensorLimits { width: None, height: None, multiple_of: 4 };
+//! let letterbox = Letterbox::new(size, 1.0, InferenceSize::ShortSide(256), limits);
+//!
+//! let (threads, range) = (0, ValueRange::MinusOneToOne);
+//! let workers = Workers::new(threads)?;
+//! let mut scaler = Scaler::new(&info, letterbox.content.size, threads)?;
+//! let to_tensor = ToTensor::new(&scaler.color(), range);
+//! let Size { width, height } = letterbox.tensor;
+//! let mut input = vec![0.0; 3 * width as usize * height as usize];
+//! let (image, stride) = scaler.scale(&frame)?;
+//! pack(image, stride, &letterbox, &to_tensor, &workers, &mut input);
+//!
+//! // The generator runs here. This one paints everything white.
+//! let output = vec![1.0_f32; input.len()];
+//!
+//! let upscale = Upscale::Residual { strength: 1.0 };
+//! let mut residual = Residual::new(letterbox.content.size);
+//! let (before, after) = ((&input[..], range).into(), (&output[..], range).into());
+//! let color = cyclegan_frame::ColorTransform::new(&info);
+//! residual.update(&before, &after, &letterbox, &color, upscale, &workers)?;
+//!
+//! let mut result = gst::Buffer::with_size(info.size())?;
+//! let mut written = map_writable(result.make_mut(), &info)?;
+//! let mut compositor = Compositor::new(&info, residual.size, threads)?;
+//! compositor.composite(&residual, upscale.keep(), &frame, &mut written)?;
+//! drop(written);
+//! assert_eq!(result.map_readable()?[0], 235); // white in limited range
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! frame → [`Scaler`] → image → [`pack`] → tensor → generator → [`Residual`] → [`Compositor`] → frame
 //!
 //! The same applies to each [`Region`] that a [`RegionPlanner`] makes from the boxes of a frame; its

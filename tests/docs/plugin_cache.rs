@@ -46,12 +46,19 @@ fn forget_caps(cache: &mut Value) {
     }
 }
 
+/// `value` with sorted keys. Maps keep the order of insertion where another crate of the build enables that.
+fn sorted(value: &Value) -> Value {
+    let Value::Object(map) = value else { return value.clone() };
+    let map: BTreeMap<_, _> = map.iter().map(|(key, value)| (key, sorted(value))).collect();
+    json!(map)
+}
+
 /// JSON as GStreamer's files have it: keys sorted, four spaces a level.
 fn to_text(value: &Value) -> String {
     let mut text = Vec::new();
     let formatter = PrettyFormatter::with_indent(b"    ");
     let mut serializer = serde_json::Serializer::with_formatter(&mut text, formatter);
-    serde::Serialize::serialize(value, &mut serializer).unwrap();
+    serde::Serialize::serialize(&sorted(value), &mut serializer).unwrap();
     String::from_utf8(text).unwrap() + "\n"
 }
 
