@@ -69,7 +69,8 @@ pub fn has_bf16() -> bool {
 /// Loads the CUDA part of libtorch: the program does not reference it, so the linker leaves it out, and it
 /// must not be loaded without an NVIDIA driver.
 fn load_cuda() -> Result<(), libloading::Error> {
-    for library in ["libcuda.so.1", "libtorch_cuda.so"] {
+    let driver = if cfg!(windows) { "nvcuda.dll" } else { "libcuda.so.1" };
+    for library in [driver.into(), libloading::library_filename("torch_cuda")] {
         // SAFETY: what runs on loading is NVIDIA's and libtorch's own initialisation, meant for
         // this; the libraries stay until the program ends.
         let loaded = unsafe { Library::new(library) }?;

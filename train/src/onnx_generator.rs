@@ -155,15 +155,18 @@ fn builder(threads: usize) -> Result<SessionBuilder> {
 /// Loads ONNX Runtime once and keeps it until the program ends.
 fn runtime() -> Result<&'static Environment> {
     static LOADED: OnceLock<Result<Environment, String>> = OnceLock::new();
+    let default = || libloading::library_filename("onnxruntime");
     let load = || {
-        let library = env::var("ORT_DYLIB_PATH").unwrap_or_else(|_| "libonnxruntime.so".to_owned());
-        let builder = ort::init_from(&library).map_err(|e| format!("{library}: {e}"))?;
+        let library = env::var_os("ORT_DYLIB_PATH").unwrap_or_else(default);
+        let named = |e| format!("{}: {e}", Path::new(&library).display());
+        let builder = ort::init_from(&library).map_err(named)?;
         builder.with_telemetry(false).build().map_err(|e| e.to_string())
     };
     match LOADED.get_or_init(load) {
         Ok(environment) => Ok(environment),
         Err(reason) => bail!(
-            "cannot load ONNX Runtime ({reason}); set ORT_DYLIB_PATH to its libonnxruntime.so"
+            "cannot load ONNX Runtime ({reason}); set ORT_DYLIB_PATH to its {}",
+            Path::new(&default()).display()
         ),
     }
 }

@@ -2,7 +2,10 @@
 
 //! The elements of the command line, checked before any file is touched.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    env::consts::{DLL_PREFIX, DLL_SUFFIX},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use anyhow::{Result, anyhow, ensure};
 use gst::{glib, prelude::*};
@@ -37,7 +40,7 @@ pub fn filter(setup: &Setup) -> Result<gst::Element> {
     ensure!(
         installed,
         "GStreamer does not find the element cycleganfilter; set GST_PLUGIN_PATH to the folder of \
-         libgstcyclegan.so, or in a checkout: eval \"$(./dev env)\""
+         {DLL_PREFIX}gstcyclegan{DLL_SUFFIX}, or in a checkout: eval \"$(./dev env)\""
     );
     let option = format!("--filter '{}'", setup.recipe.filter);
     let filter = parsed(&option, || gst::parse::launch(&filter_description(setup)))?;
