@@ -19,12 +19,9 @@ use cyclegan_frame::{
     ColorTransform, Compositor, InferenceSize, Letterbox, Picture, Residual, Scaler, Size,
     TensorLimits, ToTensor, Upscale, Workers, pack,
 };
+use cyclegan_test_support::generators;
 use gst::prelude::*;
 use gst_video::{VideoFormat, VideoFrameRef, VideoInfo};
-
-#[allow(dead_code, reason = "the other binary makes more of it")]
-#[path = "element/generators.rs"]
-mod generators;
 
 /// Counts the allocations of the whole process.
 struct Counting;

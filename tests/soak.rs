@@ -21,11 +21,8 @@ use std::{
 };
 
 use cyclegan_contract::onnx::{Message, ModelProto};
+use cyclegan_test_support::generators;
 use gst::prelude::*;
-
-#[allow(dead_code, reason = "another binary makes more of it")]
-#[path = "element/generators.rs"]
-mod generators;
 
 /// Without a word about the time it takes this long.
 const SHORT: Duration = Duration::from_secs(8);

@@ -15,6 +15,8 @@ use std::{
     time::Instant,
 };
 
+use cyclegan_test_support::plugin;
+
 const CLIPS: usize = 10;
 const ROUNDS: usize = 3;
 /// The video of the preset `web`, as `gst-launch-1.0` takes it.
@@ -151,8 +153,8 @@ fn run(command: &mut Command) -> Result<()> {
     let plugins = own.join("bench-plugins");
     if !plugins.is_dir() {
         fs::create_dir_all(&plugins)?;
-        let library = env::current_exe()?.with_file_name("libgstcyclegan.so");
-        std::os::unix::fs::symlink(library, plugins.join("libgstcyclegan.so"))?;
+        let library = plugin::beside_test();
+        std::os::unix::fs::symlink(library, plugins.join(plugin::file_name()))?;
     }
     command.env("GST_PLUGIN_PATH", plugins).env("GST_REGISTRY_1_0", own.join("bench-registry.bin"));
     let output = command.stdin(Stdio::null()).output()?;

@@ -5,17 +5,15 @@
 #![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
 
 mod common;
-#[path = "../../tests/element/slurm.rs"]
-mod slurm;
 
 use std::{fs, path::Path};
 
 use common::{
     Place, generators, load_plugin,
     media::{make_clip, tracks},
-    skip::{self, is_slow_wanted},
+    skip::is_slow_wanted,
 };
-use slurm::Slurm;
+use cyclegan_test_support::slurm::Slurm;
 
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/cluster");
 const CLIPS: usize = 16;

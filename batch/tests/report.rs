@@ -2,13 +2,12 @@
 
 //! The report page in a real browser.
 
-#[path = "../../output/tests/browser/mod.rs"]
-mod browser;
 mod common;
 
 use std::fs;
 
 use common::{Place, media::make, skip::say_skipped};
+use cyclegan_test_support::browser;
 
 #[test]
 fn a_browser_shows_strips_before_and_after() {

@@ -4,13 +4,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
-#[allow(dead_code, reason = "the element's tests use the others")]
-#[path = "../../tests/element/generators.rs"]
-mod generators;
-#[allow(dead_code, reason = "other tests use the rest")]
-#[path = "../../tests/element/skip.rs"]
-mod skip;
-
 use std::{env, path::Path, process::Command};
 
 use cyclegan_contract::{Direction, Metadata, Size};
@@ -18,7 +11,10 @@ use cyclegan_runtime::{
     LoadError, LoadOptions, OpenVinoDevice, Pair, Provider, ProviderOptions, RunError, Target,
     Warning,
 };
-use generators::Models;
+use cyclegan_test_support::{
+    generators::{self, Models},
+    skip,
+};
 
 /// Set in the process that runs the tests.
 const CHILD: &str = "CYCLEGAN_TEST_OPENVINO_CHILD";

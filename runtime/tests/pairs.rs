@@ -4,10 +4,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
-#[allow(dead_code, reason = "the element's tests use the others")]
-#[path = "../../tests/element/generators.rs"]
-mod generators;
-
 use std::{fs, path::Path, sync::Arc};
 
 use cyclegan_contract::{Direction, Metadata, Precision, Size, onnx::ModelProto};
@@ -15,7 +11,7 @@ use cyclegan_runtime::{
     Binding, BindingOptions, LoadError, LoadOptions, Pair, Provider, ProviderOptions, RunError,
     Values, ValuesMut, Warning,
 };
-use generators::Models;
+use cyclegan_test_support::generators::{self, Models};
 
 const SIZE: Size = Size { width: 8, height: 4 };
 

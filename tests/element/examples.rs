@@ -49,7 +49,8 @@ impl Example {
         models.add_pair("horse2zebra", &generators::identity(), &generators::invert());
         let plugins = models.folder().join("plugins");
         std::fs::create_dir(&plugins).unwrap();
-        std::os::unix::fs::symlink(our_library(), plugins.join("libgstcyclegan.so")).unwrap();
+        std::os::unix::fs::symlink(our_library(), plugins.join(crate::plugin::file_name()))
+            .unwrap();
         let mut command = Command::new(program);
         command
             .env("CYCLEGAN_MODEL_PATH", models.folder())

@@ -8,11 +8,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
+use cyclegan_test_support::{generators, plugin, skip};
+
 // What the tests are made of.
 mod detectors;
-mod generators;
 mod rig;
-mod skip;
 mod video;
 
 // What they test.

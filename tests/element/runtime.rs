@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 use crate::{
     generators::{self, Models},
+    plugin,
     rig::{self, Rig},
 };
 
@@ -31,7 +32,7 @@ impl Plugins {
             let library = plugin.filename().unwrap();
             symlink(&library, folder.path().join(library.file_name().unwrap())).unwrap();
         }
-        symlink(our_library(), folder.path().join("libgstcyclegan.so")).unwrap();
+        symlink(our_library(), folder.path().join(plugin::file_name())).unwrap();
         Self(folder)
     }
 
@@ -62,8 +63,7 @@ impl Plugins {
 
 /// The plugin that cargo built beside this test.
 pub fn our_library() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let library = test.with_file_name("libgstcyclegan.so");
+    let library = plugin::beside_test();
     library.canonicalize().unwrap_or_else(|error| panic!("{}: {error}", library.display()))
 }
 

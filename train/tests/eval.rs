@@ -5,9 +5,6 @@
 #![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
 
 mod common;
-#[allow(dead_code, reason = "the filter's tests use the rest")]
-#[path = "../../tests/element/generators.rs"]
-mod generators;
 
 use std::{
     fs,
@@ -15,7 +12,7 @@ use std::{
 };
 
 use common::{SMALL, data_set, fails, gst_launch, program, run, say_skipped};
-use generators::Models;
+use cyclegan_test_support::generators::{self, Models};
 use serde_json::Value;
 
 fn scores(path: &Path) -> Vec<Value> {

@@ -2,13 +2,12 @@
 
 //! The report page in a real browser.
 
-#[path = "../../output/tests/browser/mod.rs"]
-mod browser;
 mod common;
 
 use std::path::Path;
 
 use common::{SMALL, data_set, run, say_skipped};
+use cyclegan_test_support::browser;
 
 #[test]
 fn a_browser_shows_curves_and_samples() {

@@ -5,14 +5,12 @@
 #![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
 
 mod common;
-#[path = "../../tests/element/slurm.rs"]
-mod slurm;
 
 use std::{env, fs, path::Path};
 
-use common::{SMALL, data_set, program, run, say_skipped, skip};
+use common::{SMALL, data_set, program, run, say_skipped};
+use cyclegan_test_support::{skip, slurm::Slurm};
 use serde_json::Value;
-use slurm::Slurm;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/cluster/train.slurm");
 

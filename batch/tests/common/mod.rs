@@ -9,11 +9,7 @@
 )]
 
 pub mod ffmpeg;
-#[path = "../../../tests/element/generators.rs"]
-pub mod generators;
 pub mod media;
-#[path = "../../../tests/element/skip.rs"]
-pub mod skip;
 
 use std::{
     env,
@@ -24,6 +20,8 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
+use cyclegan_test_support::plugin;
+pub use cyclegan_test_support::{generators, skip};
 use tempfile::TempDir;
 
 /// A folder for a test: inputs in `in`, outputs in `out`.
@@ -89,9 +87,9 @@ pub fn text(output: &Output) -> String {
 /// between tests.
 pub fn load_plugin(command: &mut Command) {
     let plugins = Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugins");
-    let library = env::current_exe().unwrap().with_file_name("libgstcyclegan.so");
+    let library = plugin::beside_test();
     fs::create_dir_all(&plugins).unwrap();
-    let link = plugins.join("libgstcyclegan.so");
+    let link = plugins.join(plugin::file_name());
     if fs::read_link(&link).ok().as_ref() != Some(&library) {
         let beside = plugins.join(format!(".{}", std::process::id()));
         symlink(&library, &beside).unwrap();

@@ -15,11 +15,6 @@ mod translators;
 mod view;
 mod warm_up;
 
-#[cfg(test)]
-#[allow(dead_code, reason = "the tests of the element make more of it")]
-#[path = "../../../tests/element/generators.rs"]
-mod generators;
-
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex},

@@ -168,7 +168,9 @@ mod tests {
     use cyclegan_contract::{Direction, onnx::Message};
     use cyclegan_runtime::{LoadOptions, Pair, ProviderOptions};
 
-    use super::{super::generators, *};
+    use cyclegan_test_support::generators;
+
+    use super::*;
 
     fn invert() -> Arc<Generator> {
         let folder = tempfile::tempdir().unwrap();

@@ -8,18 +8,16 @@
     reason = "clippy knows tests by their functions, and these are helpers"
 )]
 
-#[path = "../../../tests/element/skip.rs"]
-pub mod skip;
-
 use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
 
+use cyclegan_test_support::plugin::file_name;
 use image::{GrayImage, Luma, Rgb, RgbImage};
 
-pub use skip::say_skipped;
+pub use cyclegan_test_support::skip::say_skipped;
 
 /// The program under test, on one thread.
 pub fn program() -> Command {
@@ -56,16 +54,15 @@ fn plugin() -> Option<PathBuf> {
     let folders = std::env::var_os("GST_PLUGIN_PATH").unwrap_or_default();
     // Where it was built for itself, and where it was for the filter's own tests.
     let folders = std::env::split_paths(&folders).chain([built.to_owned(), built.join("deps")]);
-    folders.map(|folder| folder.join(PLUGIN)).find(|file| file.is_file())
+    folders.map(|folder| folder.join(file_name())).find(|file| file.is_file())
 }
-
-const PLUGIN: &str = "libgstcyclegan.so";
 
 /// Whether there is a plugin to play with; says so where there is none.
 pub fn has_plugin() -> bool {
     let there = plugin().is_some();
     if !there {
-        say_skipped("SKIP: no libgstcyclegan.so beside this build nor in GST_PLUGIN_PATH");
+        let name = file_name();
+        say_skipped(&format!("SKIP: no {name} beside this build nor in GST_PLUGIN_PATH"));
     }
     there
 }
@@ -76,7 +73,7 @@ pub fn gst_launch(folder: &Path, pipeline: &str) {
     let alone = folder.join("plugin");
     if let (Some(plugin), false) = (plugin(), alone.is_dir()) {
         fs::create_dir(&alone).unwrap();
-        fs::copy(plugin, alone.join(PLUGIN)).unwrap();
+        fs::copy(plugin, alone.join(file_name())).unwrap();
     }
     let output = Command::new("gst-launch-1.0")
         .arg("-q")

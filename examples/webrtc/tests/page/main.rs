@@ -5,13 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
 mod chromium;
-#[allow(dead_code, reason = "the element's tests take the rest")]
-#[path = "../../../../tests/element/generators.rs"]
-mod generators;
 mod service;
-#[allow(dead_code, reason = "as above")]
-#[path = "../../../../tests/element/skip.rs"]
-mod skip;
 
 use std::{
     fs::File,
@@ -22,6 +16,7 @@ use std::{
 };
 
 use chromium::{Browser, Tab};
+use cyclegan_test_support::{generators, plugin, skip};
 use service::Service;
 
 /// How long anything may take on a busy machine.

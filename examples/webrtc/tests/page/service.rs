@@ -18,7 +18,7 @@ use tungstenite::{Message, WebSocket, client::IntoClientRequest, error::Error, h
 use crate::{
     PATIENCE,
     generators::{self, Models},
-    skip, wait_until,
+    plugin, skip, wait_until,
 };
 
 /// A server that ends with the test.
@@ -34,8 +34,8 @@ pub struct Service {
 pub fn command(models: &Models) -> Command {
     // In one place, so that GStreamer keeps its list of plugins between tests.
     let plugins = Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugins");
-    let library = std::env::current_exe().unwrap().with_file_name("libgstcyclegan.so");
-    let link = plugins.join("libgstcyclegan.so");
+    let library = plugin::beside_test();
+    let link = plugins.join(plugin::file_name());
     if fs::read_link(&link).ok().as_ref() != Some(&library) {
         fs::create_dir_all(&plugins).unwrap();
         let beside = plugins.join(format!(".webrtc-{}", std::process::id()));

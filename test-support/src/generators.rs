@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Tiny generators, made anew by each test, one for each thing that a generator may do.
+//! Tiny generators, one for each thing that a generator may do.
 
 use std::{
     fs,
@@ -22,6 +22,7 @@ pub struct Models(TempDir);
 
 impl Models {
     /// An empty folder.
+    #[allow(clippy::new_without_default, reason = "a test says that it makes a folder")]
     pub fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Pages as a real browser shows them; the tests of the programs take this file.
-
-#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
+//! Pages as a real browser shows them.
 
 use std::{path::Path, process::Command};
 
 use image::RgbImage;
 
-/// What chromium shows of `page`, this wide and high; none where it is not installed. It writes into
-/// `folder`.
+/// A screenshot of `page` in Chromium, of the given size; `None` if Chromium is not installed. Writes
+/// to `folder`.
 pub fn screenshot(page: &Path, folder: &Path, width: u32, height: u32) -> Option<RgbImage> {
     let shot = folder.join("shot.png");
     let browser = Command::new("chromium")
