@@ -89,3 +89,80 @@ fn when_and_where_it_was_made_is_kept() {
     assert!(said.contains("a.mp4: its location is left out"), "{said}");
     assert!(tag(&place.out("a.mkv"), "creation_time").starts_with("2020-01-02T03:04:05"));
 }
+
+#[test]
+fn time_codes_are_kept_or_missed() {
+    if !ffmpeg::is_installed("time codes") {
+        return;
+    }
+    let place = Place::new();
+    let code = "-timecode 01:02:03:04";
+    let two = chapters(&place, 2);
+    make(&place.path("in/a.mov"), &[BARS, TONE, code, H264, "-c:a aac"].join(" "));
+    make(&place.path("in/b.mp4"), &[BARS, TONE, &two, code, H264, "-c:a aac"].join(" "));
+    let said = place.run(&[&["in"][..], &IDENTITY].concat());
+    assert!(said.contains("note: in/b.mp4: its time code is left out"), "{said}");
+    assert_eq!(said.matches("note:").count(), 1, "{said}");
+    let output = streams(&place.out("a.mov"));
+    assert_eq!(output[0].details["tags"]["timecode"], "01:02:03:04");
+    // The track of chapters is no text.
+    assert_eq!(streams(&place.out("b.mp4")).len(), 2);
+    place.run(&[&["in/a.mov", "--start", "1", "--out", "part"][..], &IDENTITY].concat());
+    let part = streams(&place.path("part/a.mov"));
+    assert_eq!(part[0].details["tags"]["timecode"], "01:02:04:04");
+    let mxf = "-c:v mpeg2video -c:a pcm_s16le -ar 48000";
+    fs::create_dir(place.path("mxf")).unwrap();
+    make(&place.path("mxf/tape.mxf"), &[BARS, TONE, code, mxf].join(" "));
+    make(&place.path("mxf/none.mxf"), &[BARS, TONE, mxf].join(" "));
+    let said = place.run(&[&["mxf"][..], &IDENTITY].concat());
+    assert!(said.contains("tape.mxf: its time code is left out"), "{said}");
+    assert!(!said.contains("none.mxf: its time code"), "{said}");
+    let said = place.run(&[&["in/a.mov", "--container", "mkv"][..], &IDENTITY].concat());
+    assert!(said.contains("a.mov: its time code is left out"), "{said}");
+}
+
+/// Gives the video of a Matroska file a rotation in place of its name of seven letters, as ffmpeg 6.1 and
+/// mkvmerge write it.
+fn turn(path: &std::path::Path, degrees: f32) {
+    let mut file = fs::read(path).unwrap();
+    let name = file.windows(10).position(|w| w == b"\x53\x6E\x87sideway").unwrap();
+    file.drain(name..name + 10);
+    // The video's element, whose first is the width.
+    let is_video = |w: &[u8]| w[0] == 0xE0 && w[1] & 0x80 != 0 && w[2] == 0xB0;
+    let video = name + file[name..].windows(3).position(is_video).unwrap();
+    let end = video + 2 + usize::from(file[video + 1] & 0x7F);
+    file[video + 1] += 10;
+    let roll = [&[0x76, 0x70, 0x87, 0x76, 0x75, 0x84][..], &degrees.to_be_bytes()].concat();
+    file.splice(end..end, roll);
+    fs::write(path, file).unwrap();
+}
+
+#[test]
+fn rotated_matroska_stands_upright() {
+    if !ffmpeg::is_installed("rotated Matroska") {
+        return;
+    }
+    let place = Place::new();
+    // White above, black below, and both turned.
+    let upright = "-f lavfi -i color=white:s=128x96:r=25:d=0.4,pad=128:192:0:0:black";
+    make(&place.path("in/a.mkv"), &[upright, H264].join(" "));
+    let turned = [("right", "1", 90.0), ("left", "2", -90.0), ("over", "1,transpose=1", 180.0)];
+    for (name, transpose, degrees) in turned {
+        let input = place.path(format!("in/{name}.mkv"));
+        let filter = format!("-vf transpose={transpose} -metadata:s:v title=sideway");
+        make(&input, &[upright, &filter, H264].join(" "));
+        turn(&input, degrees);
+    }
+    place.run(&[&["in"][..], &IDENTITY].concat());
+    for name in ["a", "right", "left", "over"] {
+        let output = place.out(&format!("{name}.mkv"));
+        let video = &streams(&output)[0];
+        assert_eq!(
+            (video.text("width"), video.text("height")),
+            ("128".into(), "192".into()),
+            "{name}"
+        );
+        let frame = ffmpeg::first_frame(&output);
+        assert!(frame[64 * 128] > 200 && frame[128 * 128] < 50, "{name} stands on its head");
+    }
+}

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use super::chapters::Chapter;
+use super::{chapters::Chapter, timecode::TimeCode};
 
 /// Largest size of an index in bytes.
 const LARGEST_INDEX: u64 = 1 << 30;
@@ -80,8 +80,8 @@ pub struct Details {
     pub chapters: Vec<Chapter>,
     /// Where it was made, as in ISO 6709.
     pub location: Option<String>,
-    /// Whether there is a track of time codes.
-    pub has_timecode: bool,
+    /// The time code of the first frame.
+    pub timecode: Option<TimeCode>,
     /// Which tracks are disabled, by their ids: a player does not play them by itself.
     pub disabled: Vec<u32>,
 }
@@ -101,11 +101,14 @@ pub fn details(file: &Path) -> Result<Details> {
         if header.get(3).is_some_and(|flags| flags & 1 == 0) {
             details.disabled.push(id);
         }
-        details.has_timecode |= samples.get(12..16) == Some(b"tmcd");
-        let chapters = find(track, &[b"tref", b"chap"]).unwrap_or_default();
-        details
-            .chapter_tracks
-            .extend(chapters.as_chunks::<4>().0.iter().filter_map(|id| number(id)));
+        if samples.get(12..16) == Some(b"tmcd") {
+            details.timecode = details.timecode.or(timecode(file, track));
+        }
+        // Each kind of reference may be in a box of its own.
+        let references = boxes(track).filter(|(kind, _)| *kind == b"tref");
+        let chapters = references.filter_map(|(_, references)| find(references, &[b"chap"]));
+        let ids = chapters.flat_map(|chapters| chapters.as_chunks::<4>().0);
+        details.chapter_tracks.extend(ids.filter_map(|id| number(id)));
     }
     if let Some(list) = find(&moov, &[b"udta", b"chpl"]) {
         details.chapters = nero(list);
@@ -157,6 +160,28 @@ fn latest_start(track: &[u8]) -> Option<f64> {
 
 fn number(bytes: &[u8]) -> Option<u32> {
     Some(u32::from_be_bytes(bytes.try_into().ok()?))
+}
+
+/// The time code of a track of them.
+fn timecode(file: &Path, track: &[u8]) -> Option<TimeCode> {
+    let table = find(track, &[b"mdia", b"minf", b"stbl"])?;
+    // The first entry, behind its size, type, six zeros, a reference and four zeros.
+    let entry = find(table, &[b"stsd"])?.get(8..)?.get(20..)?;
+    let field = |i: usize| number(entry.get(4 * i..4 * i + 4)?);
+    let position = match find(table, &[b"stco"]) {
+        Some(chunks) => u64::from(number(chunks.get(8..12)?)?),
+        None => u64::from_be_bytes(find(table, &[b"co64"])?.get(8..16)?.try_into().ok()?),
+    };
+    let mut file = File::open(file).ok()?;
+    file.seek(SeekFrom::Start(position)).ok()?;
+    let mut sample = [0; 4];
+    file.read_exact(&mut sample).ok()?;
+    let (scale, duration) = (field(1)? as i32, field(2)? as i32);
+    (scale > 0 && duration > 0).then(|| TimeCode {
+        frame: u32::from_be_bytes(sample),
+        rate: gst::Fraction::new(scale, duration),
+        drops_frames: field(0).is_some_and(|flags| flags & 1 != 0),
+    })
 }
 
 /// Where a file was made: in `©xyz`, as of Android, in `loci`, as of ffmpeg, or by Apple's key.

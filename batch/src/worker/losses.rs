@@ -2,7 +2,7 @@
 
 //! Notes about data of a file, besides its tracks, that is not in the output.
 
-use super::{hdr, isobmff::MOST_CHAPTERS, muxer::is_raw, probe::Media};
+use super::{hdr, isobmff::MOST_CHAPTERS, muxer::is_raw, probe::Media, timecode};
 use crate::{container::Container, encoding::Encoding, options::Recipe};
 
 /// Tags whose loss is reported, and their names in messages.
@@ -39,8 +39,16 @@ pub fn foreseen(media: &Media, container: Container, recipe: &Recipe) -> Vec<Str
         losses.push(format!("its {others} other {s} left out"));
     }
     let tags = media.global_tags();
-    let has_timecode_tag = tags.iter().any(|(name, _)| name.contains("timecode"));
-    if media.has_timecode || has_timecode_tag {
+    let has_timecode = tags.iter().any(|(name, _)| name.contains("timecode"))
+        || media
+            .tracks
+            .iter()
+            .map(|track| &track.tags)
+            .chain([&media.tags])
+            .any(timecode::is_in_mxf);
+    // `mp4mux` does not write it.
+    let keeps_timecode = container == Container::Mov;
+    if has_timecode || (media.timecode.is_some() && !keeps_timecode) {
         losses.push("its time code is left out".to_owned());
     }
     for (i, track) in

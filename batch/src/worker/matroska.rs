@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! What `matroskademux` and `matroskamux` of GStreamer 1.22 leave out of Matroska files (RFC 9559): which
-//! tracks are default and forced, attachments, when a file was made; and tags, which the muxer quotes.
+//! tracks are default and forced, which way is up, attachments, when a file was made; and tags, which the muxer quotes.
 
 use std::{
     fs::{File, OpenOptions},
@@ -25,6 +25,8 @@ const NAME: u32 = 0x536E;
 const FLAG_DEFAULT: u32 = 0x88;
 const FLAG_FORCED: u32 = 0x55AA;
 const VIDEO: u32 = 0xE0;
+const PROJECTION: u32 = 0x7670;
+const PROJECTION_POSE_ROLL: u32 = 0x7675;
 const COLOUR: u32 = 0x55B0;
 const MASTERING_METADATA: u32 = 0x55D0;
 const LUMINANCE_MAX: u32 = 0x55D9;
@@ -58,6 +60,8 @@ pub struct Flags {
 pub struct Extras {
     /// The flags of the tracks, by track number.
     pub flags: Vec<(u64, Flags)>,
+    /// By how many degrees tracks are to be turned counterclockwise, by track number.
+    pub rolls: Vec<(u64, f64)>,
     /// The element with all attachments.
     pub attachments: Option<Vec<u8>>,
     /// The names of the attached files.
@@ -114,6 +118,14 @@ fn nested(bytes: &[u8], of: Element, path: &[u32]) -> Vec<Element> {
 
 fn number(bytes: &[u8], element: Element) -> u64 {
     bytes[element.data..element.end].iter().fold(0, |n, &byte| n << 8 | u64::from(byte))
+}
+
+fn float(bytes: &[u8], element: Element) -> Option<f64> {
+    match bytes[element.data..element.end] {
+        [a, b, c, d] => Some(f32::from_be_bytes([a, b, c, d]).into()),
+        [a, b, c, d, e, f, g, h] => Some(f64::from_be_bytes([a, b, c, d, e, f, g, h])),
+        _ => None,
+    }
 }
 
 /// An open file and the start of the data of its segment.
@@ -204,7 +216,11 @@ pub fn read(file: &Path) -> Result<Extras> {
                 default: field(FLAG_DEFAULT).unwrap_or(1) != 0,
                 forced: field(FLAG_FORCED).unwrap_or(0) != 0,
             };
-            extras.flags.push((field(TRACK_NUMBER).unwrap_or(0), flags));
+            let track_number = field(TRACK_NUMBER).unwrap_or(0);
+            extras.flags.push((track_number, flags));
+            let rolls = nested(&bytes, track, &[VIDEO, PROJECTION, PROJECTION_POSE_ROLL]);
+            let rolls = rolls.into_iter().filter_map(|roll| float(&bytes, roll));
+            extras.rolls.extend(rolls.map(|roll| (track_number, roll)));
         }
     }
     if let Some(at) = segment.find(ATTACHMENTS)? {

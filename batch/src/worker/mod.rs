@@ -33,6 +33,7 @@ mod segment;
 mod subtitles;
 mod tally;
 mod thumbnails;
+mod timecode;
 mod video;
 
 use std::{

@@ -176,7 +176,9 @@ impl Mux<'_> {
         let (sender, faults) = mpsc::channel();
         let encoding = Encoding::new(&self.setup.recipe, self.container, 1);
         let metadata = hdr::metadata(&media.main_track()?.caps, &encoding);
-        let video = reader::source(self.segments, &self.placed(window), metadata, sender)?;
+        let timecode = media.timecode.as_ref().and_then(|code| code.after(window.start));
+        let video =
+            reader::source(self.segments, &self.placed(window), metadata, timecode, sender)?;
         pipeline.gst().add(&video)?;
         // Starts when all tracks are linked: the muxer accepts no more after that.
         video.set_locked_state(true);

@@ -13,6 +13,7 @@ use super::{
     chapters, fault, isobmff,
     matroska::{self, Flags},
     mpegts,
+    timecode::TimeCode,
 };
 
 /// How long opening a file may take: slow storage, or an index at the end of a large file.
@@ -35,8 +36,8 @@ pub struct Media {
     pub attachments: Option<Vec<u8>>,
     /// The names of the attached files.
     pub attached: Vec<String>,
-    /// Whether there are time codes.
-    pub has_timecode: bool,
+    /// The time code of the first frame of MP4 and QuickTime.
+    pub timecode: Option<TimeCode>,
     /// The number of programmes of a transport stream, of which `tsdemux` gives the first.
     pub programmes: usize,
     /// Where it was made, as in ISO 6709.
@@ -56,6 +57,8 @@ pub struct Track {
     pub tags: gst::TagList,
     /// Whether it is default or forced, if the file says.
     pub flags: Option<Flags>,
+    /// How `videoflip` turns it upright, where GStreamer 1.22 does not say it by a tag.
+    pub turn: Option<&'static str>,
     /// The format of raw audio that `qtdemux` of GStreamer 1.22 takes for another.
     pub true_format: Option<&'static str>,
 }
@@ -101,7 +104,7 @@ impl Media {
             tags: container.as_ref().and_then(|container| container.tags()).unwrap_or_default(),
             attachments: None,
             attached: Vec::new(),
-            has_timecode: false,
+            timecode: None,
             programmes: 0,
             location: None,
             toc: info.toc(),
@@ -114,7 +117,7 @@ impl Media {
             let end = media.duration.unwrap_or_default().nseconds();
             media.toc = media.toc.or_else(|| chapters::table(&details.chapters, end));
             media.location = details.location;
-            media.has_timecode = details.has_timecode;
+            media.timecode = details.timecode;
             for track in &mut media.tracks {
                 let default = !of_track(&details.disabled, track);
                 track.flags = Some(Flags { default, forced: false });
@@ -139,6 +142,8 @@ impl Media {
                 let number = track.id.split(':').next().and_then(|number| number.parse().ok());
                 let flags = extras.flags.iter().find(|(other, _)| Some(*other) == number);
                 track.flags = flags.map(|(_, flags)| *flags);
+                let roll = extras.rolls.iter().find(|(other, _)| Some(*other) == number);
+                track.turn = roll.and_then(|(_, degrees)| turn(*degrees));
             }
             (media.attachments, media.attached) = (extras.attachments, extras.attached);
         }
@@ -256,8 +261,19 @@ fn track(stream: &DiscovererStreamInfo, is_missing: &dyn Fn(&gst::Caps) -> bool)
         caps,
         tags: stream.tags().unwrap_or_default(),
         flags: None,
+        turn: None,
         true_format: None,
     })
+}
+
+/// What `videoflip` calls turning by so many degrees counterclockwise; `None` if it cannot, or need not.
+fn turn(degrees: f64) -> Option<&'static str> {
+    match degrees.rem_euclid(360.0).round() as u32 {
+        90 => Some("90l"),
+        180 => Some("180"),
+        270 => Some("90r"),
+        _ => None,
+    }
 }
 
 /// Whether a track of a Matroska file has the codec `D_WEBVTT/…` or `S_TEXT/WEBVTT`: it says so near its

@@ -11,6 +11,7 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, bail};
 use gst::prelude::*;
+use gst_video::{ValidVideoTimeCode, VideoTimeCodeMeta};
 
 use super::{
     clip::position,
@@ -25,12 +26,13 @@ const BEFORE_ZERO: gst::ClockTime = gst::ClockTime::from_seconds(3600);
 /// Most packets of a segment that wait.
 const WAITING: u32 = 32;
 
-/// A source of the segments in these files, with caps that also have the fields `metadata`. What goes
-/// wrong while they are read goes to `faults`.
+/// A source of the segments in these files, with caps that also have the fields `metadata`, and a time code
+/// at its first frame. What goes wrong while they are read goes to `faults`.
 pub fn source(
     files: &[OsString],
     spans: &[Span],
     metadata: gst::Structure,
+    timecode: Option<ValidVideoTimeCode>,
     faults: Sender<anyhow::Error>,
 ) -> Result<gst::Element> {
     let source = gst_app::AppSrc::builder()
@@ -57,7 +59,11 @@ pub fn source(
             .need_data(move |_, _| {
                 begun.call_once(|| {
                     let (sink, parts, faults) = (sink.clone(), parts.clone(), faults.clone());
-                    let joint = Joint { metadata: Some(metadata.clone()), ..Joint::default() };
+                    let joint = Joint {
+                        metadata: Some(metadata.clone()),
+                        timecode: timecode.clone(),
+                        ..Joint::default()
+                    };
                     thread::spawn(move || {
                         if let Err(error) = push_all(&sink, &parts, joint) {
                             gst::element_error!(sink, gst::StreamError::Failed, ("{error:#}"));
@@ -101,6 +107,8 @@ struct Joint {
     caps: Option<gst::Caps>,
     /// Fields that the files of the segments have no place for.
     metadata: Option<gst::Structure>,
+    /// The time code of the first frame, until that has come.
+    timecode: Option<ValidVideoTimeCode>,
     /// Where the first frame of the segment lies on the segment's own clock, which a container may move.
     origin: Option<i128>,
     last: Option<gst::ClockTime>,
@@ -139,6 +147,9 @@ impl Joint {
         let buffer_mut = buffer.make_mut();
         buffer_mut.set_pts(pts);
         buffer_mut.set_dts(dts);
+        if let Some(timecode) = self.timecode.take() {
+            VideoTimeCodeMeta::add(buffer_mut, &timecode);
+        }
         self.last = dts.or(self.last);
         let mut whole = gst::FormattedSegment::<gst::ClockTime>::new();
         whole.set_start(BEFORE_ZERO);

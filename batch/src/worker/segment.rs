@@ -50,7 +50,7 @@ impl Job<'_> {
         let decoded = pipeline.tally("frames decoded");
         let translated = pipeline.tally(TRANSLATED);
         let encoded = pipeline.tally("frames encoded");
-        let chain = Chain::new(self.setup, self.container, &media.main_track()?.caps)?;
+        let chain = Chain::new(self.setup, self.container, media.main_track()?)?;
         let start = pad(&chain.part("decoded")?, "sink")?;
         clip::cut(&start, self.span);
         decoded.watch(&start);

@@ -15,6 +15,7 @@ use super::{
     elements::{configure, filter_description},
     hdr,
     muxer::pad,
+    probe::Track,
     protocol::Setup,
 };
 use crate::{container::Container, encoding::Encoding};
@@ -37,17 +38,18 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// Video with these caps decoded in, translated and encoded video out. Named parts: `decoded`, where
-    /// the frames come in, and `filter`.
-    pub fn new(setup: &Setup, container: Container, caps: &gst::Caps) -> Result<Self> {
+    /// Decoded video of `track` in, translated and encoded video out. Named parts: `decoded`, where the
+    /// frames come in, and `filter`.
+    pub fn new(setup: &Setup, container: Container, track: &Track) -> Result<Self> {
         let encoding = Encoding::new(&setup.recipe, container, setup.threads);
-        let tone_map = hdr::tone_map(caps, &encoding);
+        let tone_map = hdr::tone_map(&track.caps, &encoding);
         // What a decoder's memory is, videoconvert settles; upright frames for the generator.
         let description = format!(
-            "{FRAMES} name=decoded ! videoconvert name=settle ! capsfilter name=settled ! videoflip video-direction=auto \
+            "{FRAMES} name=decoded ! videoconvert name=settle ! capsfilter name=settled ! videoflip video-direction={turn} \
              ! {DEINTERLACED} ! deinterlace name=fields fields=top method=greedyh ! videoscale name=scale add-borders=true \
              ! capsfilter name=size ! {before} {tones} {filter} ! {FRAMES} ! videocrop name=even \
              ! videoconvert name=convert ! {raw} ! capsfilter name=format ! {encoder} ! identity name=end",
+            turn = track.turn.unwrap_or("auto"),
             before = encoding.before,
             tones = if tone_map.is_some() { hdr::TONE_MAPPING } else { "" },
             filter = filter_description(setup),
@@ -79,7 +81,7 @@ impl Chain {
         let encoders = bin.iterate_elements().into_iter().flatten();
         let is_it = |e: &gst::Element| e.factory().is_some_and(|f| f.name() == encoder);
         if let Some(element) = encoders.into_iter().find(is_it).filter(|_| tone_map.is_none()) {
-            hdr::write_metadata(&element, caps)?;
+            hdr::write_metadata(&element, &track.caps)?;
         }
         Ok(Self { caps: end.query_caps(None), bin: bin.upcast(), encoder })
     }

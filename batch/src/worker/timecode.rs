@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Time codes (SMPTE ST 12-1) of QuickTime's tracks and of MXF.
+
+use gst_video::{ValidVideoTimeCode, VideoTimeCodeFlags};
+
+/// The time code of the first frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimeCode {
+    /// Its number, counted from 00:00:00:00.
+    pub frame: u32,
+    /// Frames a second.
+    pub rate: gst::Fraction,
+    /// Whether numbers are left out, as at 29.97 frames a second.
+    pub drops_frames: bool,
+}
+
+impl TimeCode {
+    /// The time code this many nanoseconds later; `None` if there is none at its rate.
+    pub fn after(&self, time: u64) -> Option<ValidVideoTimeCode> {
+        let flags = match self.drops_frames {
+            true => VideoTimeCodeFlags::DROP_FRAME,
+            false => VideoTimeCodeFlags::empty(),
+        };
+        let mut code = ValidVideoTimeCode::new(self.rate, None, flags, 0, 0, 0, 0, 0).ok()?;
+        let rate = f64::from(self.rate.numer()) / f64::from(self.rate.denom());
+        code.add_frames(i64::from(self.frame) + (time as f64 / 1e9 * rate).round() as i64);
+        Some(code)
+    }
+}
+
+/// Whether the structure of an MXF file, as `mxfdemux` gives it in its tags, has a time code other than the
+/// 00:00:00:00 that every file has.
+pub fn is_in_mxf(tags: &gst::TagList) -> bool {
+    let structure =
+        tags.generic("mxf-structure").and_then(|value| value.get::<gst::Structure>().ok());
+    // Structures in structures, with a backslash more before each mark of each.
+    let text =
+        structure.map(|structure| structure.to_string().replace('\\', "")).unwrap_or_default();
+    let starts = text.split("start-timecode=").skip(1);
+    starts.filter_map(|rest| rest.split_once(')')).any(|(_, number)| {
+        number.trim_start().starts_with(|digit: char| ('1'..='9').contains(&digit))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_count_on() {
+        gst::init().unwrap();
+        let code = |frame, rate: (i32, i32), drops_frames, time| {
+            let code = TimeCode { frame, rate: rate.into(), drops_frames };
+            code.after(time).unwrap().to_string()
+        };
+        assert_eq!(code(93_079, (25, 1), false, 0), "01:02:03:04");
+        assert_eq!(code(93_079, (25, 1), false, 2_000_000_000), "01:02:05:04");
+        // The first two numbers of each minute but every tenth are left out.
+        assert_eq!(code(1800, (30_000, 1001), true, 0), "00:01:00;02");
+    }
+}
