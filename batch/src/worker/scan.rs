@@ -4,7 +4,7 @@
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use anyhow::{Context, Result};
@@ -12,7 +12,7 @@ use gst::prelude::*;
 
 use super::{
     clip::position,
-    demux::demux,
+    demux::{Source, demux},
     keyframes::{Frame, collect},
     muxer::discard,
     pipeline::Pipeline,
@@ -30,6 +30,33 @@ pub struct Contents {
     pub passed: Passed,
 }
 
+/// Opens `file` and calls `each` with its tracks and the pads at which they end, undecoded. Returns what
+/// reads it, and the packets that it has read.
+fn open(
+    file: &Path,
+    each: impl Fn(Source, &gst::Pad) + Send + Sync + 'static,
+) -> Result<(Pipeline, Tally)> {
+    let pipeline = Pipeline::new();
+    let (read, weak) = (pipeline.tally("packets read"), pipeline.gst().downgrade());
+    let passed = read.clone();
+    let link = move |sources: Vec<Source>| {
+        let pipeline = weak.upgrade().context("the pipeline is gone")?;
+        for source in sources {
+            // Not at the track's own pad, which holds its first packet already.
+            let end = discard(&pipeline, &source.pad)?;
+            passed.watch(&end);
+            each(source, &end);
+        }
+        Ok(())
+    };
+    demux(pipeline.gst(), file, |_, _| false, link)?;
+    Ok((pipeline, read))
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The frames of the main video of `input`, in the order in which they are shown; none if some have no
 /// time.
 pub fn frames(
@@ -37,29 +64,15 @@ pub fn frames(
     media: &Media,
     say: &mut dyn FnMut(Reply),
 ) -> Result<Option<Vec<Frame>>> {
-    let pipeline = Pipeline::new();
     let frames = Arc::new(Mutex::new(Vec::<Option<Frame>>::new()));
-    let (collected, weak) = (frames.clone(), pipeline.gst().downgrade());
-    let main = media.main_track()?.id.clone();
-    let tally = pipeline.tally("packets read");
-    demux(
-        pipeline.gst(),
-        input,
-        |_, _| false,
-        move |sources| {
-            let pipeline = weak.upgrade().context("the pipeline is gone")?;
-            let video = sources.into_iter().find(|source| source.id == main);
-            let video = video.context("the video track is gone")?;
-            // Not at the track's own pad, which holds its first packet already.
-            let end = discard(&pipeline, &video.pad)?;
-            tally.watch(&end);
-            collect(&end, collected.clone());
-            Ok(())
-        },
-    )?;
+    let (collected, main) = (frames.clone(), media.main_track()?.id.clone());
+    let (pipeline, _) = open(input, move |source, end| {
+        if source.id == main {
+            collect(end, collected.clone());
+        }
+    })?;
     pipeline.run(None, say)?;
-    let frames = std::mem::take(&mut *frames.lock().unwrap_or_else(PoisonError::into_inner));
-    let frames: Option<Vec<Frame>> = frames.into_iter().collect();
+    let frames: Option<Vec<Frame>> = lock(&frames).drain(..).collect();
     Ok(frames.map(|mut frames| {
         frames.sort();
         frames
@@ -68,67 +81,37 @@ pub fn frames(
 
 /// The content of the tracks of `file`, in the file's order.
 pub fn contents(file: &Path, say: &mut dyn FnMut(Reply)) -> Result<Vec<Contents>> {
-    let pipeline = Pipeline::new();
     let found = Arc::new(Mutex::new(Vec::new()));
-    let (tracks, weak) = (found.clone(), pipeline.gst().downgrade());
-    let read = pipeline.tally("packets read");
-    demux(
-        pipeline.gst(),
-        file,
-        |_, _| false,
-        move |sources| {
-            let pipeline = weak.upgrade().context("the pipeline is gone")?;
-            for source in sources {
-                let tally = Tally::default();
-                let end = discard(&pipeline, &source.pad)?;
-                tally.watch(&end);
-                read.watch(&end);
-                tracks.lock().unwrap_or_else(PoisonError::into_inner).push((source, tally));
-            }
-            Ok(())
-        },
-    )?;
+    let tracks = found.clone();
+    let (pipeline, _) = open(file, move |source, end| {
+        let tally = Tally::default();
+        tally.watch(end);
+        lock(&tracks).push((source, tally));
+    })?;
     pipeline.run(None, say)?;
-    let found = std::mem::take(&mut *found.lock().unwrap_or_else(PoisonError::into_inner));
-    let contents = |(source, tally): (super::demux::Source, Tally)| Contents {
+    let contents = |(source, tally): (Source, Tally)| Contents {
         caps: source.pad.current_caps().unwrap_or(source.caps),
         passed: tally.get(),
     };
-    Ok(found.into_iter().map(contents).collect())
+    Ok(lock(&found).drain(..).map(contents).collect())
 }
 
 /// The stream time at which the first of the tracks begins, nanoseconds; before 0 where sound begins
 /// before the video. Reads no more of the file than that takes.
 pub fn earliest(input: &Path, media: &Media) -> Result<Option<i128>> {
-    let pipeline = Pipeline::new();
+    let is_timed = |kind: &str| kind.starts_with("video/") || kind.starts_with("audio/");
     let starts = Arc::new(Mutex::new(Vec::<i128>::new()));
-    let (found, weak) = (starts.clone(), pipeline.gst().downgrade());
-    let read = pipeline.tally("packets read");
-    let passed = read.clone();
-    demux(
-        pipeline.gst(),
-        input,
-        |_, _| false,
-        move |sources| {
-            let pipeline = weak.upgrade().context("the pipeline is gone")?;
-            for source in sources {
-                let kind = media_type(&source.caps).to_owned();
-                let end = discard(&pipeline, &source.pad)?;
-                passed.watch(&end);
-                if kind.starts_with("video/") || kind.starts_with("audio/") {
-                    note_start(&end, found.clone());
-                }
-            }
-            Ok(())
-        },
-    )?;
-    let kinds = media.tracks.iter().map(|track| track.kind());
-    let expected = kinds.filter(|k| k.starts_with("video/") || k.starts_with("audio/")).count();
-    let lock =
-        |starts: &Mutex<Vec<i128>>| starts.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let found = starts.clone();
+    let (pipeline, read) = open(input, move |source, end| {
+        if is_timed(media_type(&source.caps)) {
+            note_start(end, found.clone());
+        }
+    })?;
+    let expected = media.tracks.iter().filter(|track| is_timed(track.kind())).count();
     pipeline.play()?;
     pipeline.wait_until(|| lock(&starts).len() >= expected || read.get().packets > LOOK)?;
-    Ok(lock(&starts).into_iter().min())
+    let earliest = lock(&starts).iter().min().copied();
+    Ok(earliest)
 }
 
 /// How many packets are read until a track that has not begun is one that begins late.
@@ -141,7 +124,7 @@ fn note_start(pad: &gst::Pad, starts: Arc<Mutex<Vec<i128>>>) {
         let pts = info.buffer().and_then(|buffer| buffer.pts());
         match position(segment, pts) {
             Some(start) => {
-                starts.lock().unwrap_or_else(PoisonError::into_inner).push(start);
+                lock(&starts).push(start);
                 gst::PadProbeReturn::Remove
             }
             None => gst::PadProbeReturn::Ok,
