@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Clocks that begin late, jump or are cut by edit lists, and what is not shown.
+//! Clocks that jump or are cut by edit lists, and what of a file is not there.
 
 #![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
 
@@ -94,4 +94,39 @@ fn other_programmes_are_missed() {
     assert!(said.contains("note: in/a.ts: its 1 other programme is left out"), "{said}");
     let kinds: Vec<_> = streams(&place.out("a.ts")).into_iter().map(|s| s.kind).collect();
     assert_eq!(kinds, ["video", "audio"]);
+}
+
+#[test]
+fn truncated_files_are_named() {
+    if !ffmpeg::is_installed("truncated files") {
+        return;
+    }
+    let place = Place::new();
+    let x264 = [H264, "-g 25 -c:a aac"].join(" ");
+    let fragments = [&x264, "-movflags frag_keyframe+empty_moov"].join(" ");
+    // The first two as far as they go, the others not at all: they say how long they are.
+    let files = [
+        ("a.avi", "-c:v mpeg4 -c:a libmp3lame", true),
+        ("b.mp4", &fragments, true),
+        ("c.mkv", &x264, false),
+        ("d.webm", "-c:v libvpx -deadline realtime -cpu-used 8 -c:a libvorbis", false),
+        ("e.flv", &x264, false),
+    ];
+    for (name, codecs, _) in files {
+        let input = place.path("in").join(name);
+        make(&input, &[BARS, TONE, codecs].join(" "));
+        let whole = fs::read(&input).unwrap();
+        fs::write(&input, &whole[..whole.len() * 6 / 10]).unwrap();
+    }
+    make(&place.path("in/whole.avi"), &[BARS, TONE, "-c:v mpeg4 -c:a libmp3lame"].join(" "));
+    fs::write(place.path("in/f.mp4"), b"\0\0\0\x1Cftypavif\0\0\0\0avifmif1miaf").unwrap();
+    let said = place.program().args([&["in"][..], &IDENTITY].concat()).output().unwrap();
+    let said = common::text(&said);
+    for (name, _, is_translated) in files {
+        let kind = if is_translated { "note" } else { "error" };
+        assert!(said.contains(&format!("{kind}: in/{name}: is truncated: ")), "{name}: {said}");
+    }
+    assert!(!said.contains("in/whole.avi:"), "{said}");
+    assert!(streams(&place.out("a.mkv"))[0].times.len() >= 35, "{said}");
+    assert!(said.contains("in/f.mp4: is an AVIF or HEIF image, which cannot be decoded"), "{said}");
 }

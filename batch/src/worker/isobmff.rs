@@ -34,30 +34,59 @@ pub fn find<'a>(data: &'a [u8], path: &[&[u8]]) -> Option<&'a [u8]> {
     })
 }
 
+/// A box at the top of a file: its type, and where its content begins and ends.
+struct TopBox {
+    kind: [u8; 4],
+    content: u64,
+    end: u64,
+}
+
+/// The boxes at the top of a file.
+fn top_boxes(file: &Path) -> Result<impl Iterator<Item = TopBox>> {
+    let mut file = File::open(file)?;
+    let (length, mut at) = (file.metadata()?.len(), 0);
+    Ok(std::iter::from_fn(move || {
+        file.seek(SeekFrom::Start(at)).ok()?;
+        let mut head = [0; 16];
+        file.read_exact(&mut head[..8]).ok()?;
+        let kind = [head[4], head[5], head[6], head[7]];
+        let (size, content) = match u32::from_be_bytes([head[0], head[1], head[2], head[3]]) {
+            // To the end of the file.
+            0 => (length - at, at + 8),
+            1 => {
+                file.read_exact(&mut head[8..]).ok()?;
+                (head[8..].iter().fold(0, |size, &byte| size << 8 | u64::from(byte)), at + 16)
+            }
+            size => (size.into(), at + 8),
+        };
+        at = at.checked_add(size).filter(|end| *end >= content)?;
+        Some(TopBox { kind, content, end: at })
+    }))
+}
+
 /// The index of a file: where the content of `moov` begins, and that content.
 pub fn index(file: &Path) -> Result<(u64, Vec<u8>)> {
+    let moov = top_boxes(file)?.find(|found| &found.kind == b"moov").context("no index")?;
+    let size = moov.end - moov.content;
+    ensure!(size <= LARGEST_INDEX, "an index of {size} bytes");
+    let mut content = vec![0; size as usize];
     let mut file = File::open(file)?;
-    let mut at = 0;
-    loop {
-        file.seek(SeekFrom::Start(at))?;
-        let mut head = [0; 16];
-        file.read_exact(&mut head[..8]).context("no index")?;
-        let mut size = u64::from(u32::from_be_bytes([head[0], head[1], head[2], head[3]]));
-        let mut header = 8;
-        if size == 1 {
-            file.read_exact(&mut head[8..])?;
-            size = head[8..].iter().fold(0, |size, &byte| size << 8 | u64::from(byte));
-            header = 16;
-        }
-        ensure!(size >= header, "a box without an end");
-        if &head[4..8] == b"moov" {
-            ensure!(size <= LARGEST_INDEX, "an index of {size} bytes");
-            let mut moov = vec![0; (size - header) as usize];
-            file.read_exact(&mut moov)?;
-            return Ok((at + header, moov));
-        }
-        at += size;
-    }
+    file.seek(SeekFrom::Start(moov.content))?;
+    file.read_exact(&mut content)?;
+    Ok((moov.content, content))
+}
+
+/// How long a file would be if its last box were whole.
+pub fn whole_length(file: &Path) -> Option<u64> {
+    top_boxes(file).ok()?.last().map(|last| last.end)
+}
+
+/// Whether a file is a picture of AVIF or HEIF.
+pub fn is_picture(file: &Path) -> bool {
+    let mut head = [0; 12];
+    let is_read = File::open(file).is_ok_and(|mut file| file.read_exact(&mut head).is_ok());
+    let brands = [b"avif", b"mif1", b"heic", b"heix"];
+    is_read && &head[4..8] == b"ftyp" && brands.iter().any(|brand| head[8..] == brand[..])
 }
 
 /// Whether a file begins as MP4 and QuickTime files do, but has no index: it was not written to its end, or

@@ -33,6 +33,9 @@ pub fn foreseen(media: &Media, container: Container, recipe: &Recipe) -> Vec<Str
         let names = media.attached.join(", ");
         losses.push(format!("its attachments are left out: {holder} cannot hold {names}"));
     }
+    if media.missing_bytes > 0 {
+        losses.push(format!("is truncated: its last {} bytes are missing", media.missing_bytes));
+    }
     if media.programmes > 1 {
         let others = media.programmes - 1;
         let s = if others == 1 { "programme is" } else { "programmes are" };

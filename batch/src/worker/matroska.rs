@@ -26,6 +26,7 @@ const FLAG_DEFAULT: u32 = 0x88;
 const FLAG_FORCED: u32 = 0x55AA;
 const VIDEO: u32 = 0xE0;
 const PROJECTION: u32 = 0x7670;
+const PROJECTION_TYPE: u32 = 0x7671;
 const PROJECTION_POSE_ROLL: u32 = 0x7675;
 const COLOUR: u32 = 0x55B0;
 const MASTERING_METADATA: u32 = 0x55D0;
@@ -218,8 +219,15 @@ pub fn read(file: &Path) -> Result<Extras> {
             };
             let track_number = field(TRACK_NUMBER).unwrap_or(0);
             extras.flags.push((track_number, flags));
-            let rolls = nested(&bytes, track, &[VIDEO, PROJECTION, PROJECTION_POSE_ROLL]);
-            let rolls = rolls.into_iter().filter_map(|roll| float(&bytes, roll));
+            // Other types are of video all around.
+            let is_flat = |projection: &Element| {
+                children(&bytes, *projection, PROJECTION_TYPE).all(|kind| number(&bytes, kind) == 0)
+            };
+            let projections =
+                nested(&bytes, track, &[VIDEO, PROJECTION]).into_iter().filter(is_flat);
+            let rolls = projections
+                .flat_map(|projection| children(&bytes, projection, PROJECTION_POSE_ROLL));
+            let rolls = rolls.filter_map(|roll| float(&bytes, roll));
             extras.rolls.extend(rolls.map(|roll| (track_number, roll)));
         }
     }

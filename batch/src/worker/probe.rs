@@ -12,7 +12,7 @@ use super::{
     branch::WEBVTT,
     chapters, fault, isobmff,
     matroska::{self, Flags},
-    mpegts,
+    mpegts, riff,
     timecode::TimeCode,
 };
 
@@ -38,6 +38,8 @@ pub struct Media {
     pub attached: Vec<String>,
     /// The time code of the first frame of MP4 and QuickTime.
     pub timecode: Option<TimeCode>,
+    /// How many bytes are missing at the end, if the container says its length.
+    pub missing_bytes: u64,
     /// The number of programmes of a transport stream, of which `tsdemux` gives the first.
     pub programmes: usize,
     /// Where it was made, as in ISO 6709.
@@ -83,8 +85,10 @@ impl Track {
 impl Media {
     /// Probes the file; fails unless there is video in it that can be decoded.
     pub fn probe(input: &Path) -> Result<Self> {
+        ensure!(!isobmff::is_picture(input), "is an AVIF or HEIF image, which cannot be decoded");
         // GStreamer 1.22 sometimes waits forever for the index of such a file.
         ensure!(!isobmff::lacks_index(input), fault::NO_INDEX);
+        let length = std::fs::metadata(input)?.len();
         let discoverer = Discoverer::new(PATIENCE)?;
         let uri = gst::glib::filename_to_uri(std::path::absolute(input)?, None)?;
         let info =
@@ -105,6 +109,7 @@ impl Media {
             attachments: None,
             attached: Vec::new(),
             timecode: None,
+            missing_bytes: 0,
             programmes: 0,
             location: None,
             toc: info.toc(),
@@ -135,6 +140,12 @@ impl Media {
         if media.container.as_ref().is_some_and(|caps| media_type(caps) == "video/mpegts") {
             media.programmes = mpegts::programmes(input)?;
         }
+        let whole = match media.container.as_ref().map(media_type) {
+            Some("video/quicktime") => isobmff::whole_length(input),
+            Some("video/x-msvideo") => riff::whole_length(input),
+            _ => None,
+        };
+        media.missing_bytes = whole.map_or(0, |whole| whole.saturating_sub(length));
         if media.is_matroska()
             && let Ok(extras) = matroska::read(input)
         {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The chunks of a WebP file (RFC 9649, section 2).
+//! The chunks of RIFF: of WebP (RFC 9649, section 2), and the length of AVI.
+
+use std::{fs::File, io::Read, path::Path};
 
 use anyhow::{Result, ensure};
 use image::DynamicImage;
@@ -15,6 +17,14 @@ fn chunks(webp: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
         rest = after.get(size + size % 2..).unwrap_or_default();
         Some((&head[..4], data))
     })
+}
+
+/// How long a RIFF file says that it is, at least; `None` if it is none, or was written as a stream.
+pub fn whole_length(file: &Path) -> Option<u64> {
+    let mut head = [0; 8];
+    File::open(file).ok()?.read_exact(&mut head).ok()?;
+    let size = u32::from_le_bytes([head[4], head[5], head[6], head[7]]);
+    (head.starts_with(b"RIFF") && size < u32::MAX - 8).then_some(u64::from(size) + 8)
 }
 
 /// Whether the picture is stored without loss.
