@@ -166,3 +166,23 @@ fn rotated_matroska_stands_upright() {
         assert!(frame[64 * 128] > 200 && frame[128 * 128] < 50, "{name} stands on its head");
     }
 }
+
+#[test]
+fn an_unknown_language_is_not_english() {
+    if !ffmpeg::is_installed("languages") {
+        return;
+    }
+    let place = Place::new();
+    make(&place.path("in/none.avi"), &[BARS, TONE, "-c:v mpeg4 -c:a libmp3lame"].join(" "));
+    let german = "-metadata:s:a language=deu";
+    make(&place.path("in/german.mp4"), &[BARS, TONE, H264, "-c:a aac", german].join(" "));
+    place.run(&[&["in", "--container", "mkv"][..], &IDENTITY].concat());
+    let language = |name: &str, track: usize| {
+        let stream = streams(&place.out(name)).remove(track);
+        stream.details["tags"]["language"].as_str().unwrap_or_default().to_owned()
+    };
+    // ffprobe does not say `und`.
+    let known = ["", "", "", "ger"];
+    let found = [("none.mkv", 0), ("none.mkv", 1), ("german.mkv", 0), ("german.mkv", 1)];
+    assert_eq!(found.map(|(name, track)| language(name, track)), known);
+}

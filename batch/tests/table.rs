@@ -307,11 +307,14 @@ fn webvtt_becomes_plain_text() {
     let place = Place::new();
     std::fs::write(place.path("s.srt"), "1\n00:00:00,200 --> 00:00:00,900\nHello\n").unwrap();
     let input = place.path("in/a.mkv");
-    make(&input, &[BARS, "-i s.srt", H264, "-c:s webvtt"].join(" "));
+    let tracks = "-map 0 -map 1 -map 2 -c:a aac -c:s webvtt";
+    make(&input, &[BARS, TONE, "-i s.srt", H264, tracks].join(" "));
     let said = place.run(&[&["in"][..], &IDENTITY].concat());
     assert!(said.contains("WebVTT subtitles, becomes plain text"), "{said}");
     let streams = streams(&place.out("a.mkv"));
-    let subtitle = streams.iter().find(|stream| stream.kind == "subtitle").unwrap();
+    let kinds: Vec<_> = streams.iter().map(|stream| stream.kind.as_str()).collect();
+    assert_eq!(kinds, ["video", "audio", "subtitle"]);
+    let subtitle = &streams[2];
     assert_eq!((subtitle.codec.as_str(), subtitle.times.len()), ("subrip", 1));
 }
 

@@ -247,8 +247,8 @@ pub fn read(file: &Path) -> Result<Extras> {
 /// What is put right in a file that `matroskamux` has written.
 #[derive(Debug, Default)]
 pub struct Corrections {
-    /// The flags of its tracks in their order.
-    pub flags: Vec<Flags>,
+    /// The flags of its tracks in their order, and whether their language is known.
+    pub flags: Vec<(Flags, bool)>,
     /// The element with all attachments.
     pub attachments: Option<Vec<u8>>,
     /// When it was made, seconds since 1970 in UTC.
@@ -264,11 +264,11 @@ pub fn correct(file: &Path, corrections: &Corrections) -> Result<()> {
     if let Some(at) = segment.find(TRACKS)? {
         let (mut bytes, tracks) = segment.read(at)?;
         let entries: Vec<_> = children(&bytes, tracks, TRACK_ENTRY).collect();
-        for (entry, flags) in entries.into_iter().zip(&corrections.flags) {
+        for (entry, (flags, has_language)) in entries.into_iter().zip(&corrections.flags) {
             let name = children(&bytes, entry, NAME).next();
             if let Some(name) = name {
                 let field = &mut bytes[name.start..name.end];
-                flag(field, name.data - name.start, *flags);
+                flag(field, name.data - name.start, *flags, *has_language);
             }
         }
         let display = [TRACK_ENTRY, VIDEO, COLOUR, MASTERING_METADATA];
@@ -306,8 +306,9 @@ pub fn correct(file: &Path, corrections: &Corrections) -> Result<()> {
     Ok(())
 }
 
-/// Has the generic name that the muxer gives each track make room for its flags.
-fn flag(field: &mut [u8], header: usize, flags: Flags) {
+/// Has the generic name that the muxer gives each track make room for its flags, and for the language `und`:
+/// without any it is English. There is not enough for a language beside flags.
+fn flag(field: &mut [u8], header: usize, flags: Flags, has_language: bool) {
     let text = String::from_utf8_lossy(&field[header..]).trim_end_matches('\0').to_owned();
     if !["Video", "Audio", "Subtitle"].contains(&text.as_str()) {
         return;
@@ -318,6 +319,9 @@ fn flag(field: &mut [u8], header: usize, flags: Flags) {
     }
     if flags.forced {
         new.extend_from_slice(&[0x55, 0xAA, 0x81, 1]);
+    }
+    if !has_language && new.is_empty() {
+        new.extend_from_slice(b"\x22\xB5\x9C\x83und");
     }
     // A void element, of two bytes at least, fills what is left.
     if let Some(left) = field.len().checked_sub(new.len() + 2) {
@@ -400,11 +404,13 @@ mod tests {
     fn flags_take_the_place_of_a_name() {
         let flagged = |name: &[u8], flags| {
             let mut field = [&[0x53, 0x6E, 0x80 | name.len() as u8], name].concat();
-            flag(&mut field, 3, flags);
+            flag(&mut field, 3, flags, false);
             field
         };
         let both = Flags { default: false, forced: true };
         assert_eq!(flagged(b"Audio\0", both), [0x88, 0x81, 0, 0x55, 0xAA, 0x81, 1, 0xEC, 0x80]);
         assert_eq!(flagged(b"Dub\0", both)[3..], *b"Dub\0");
+        let usual = Flags { default: true, forced: false };
+        assert_eq!(flagged(b"Video\0", usual), *b"\x22\xB5\x9C\x83und\xEC\x80");
     }
 }

@@ -118,7 +118,10 @@ impl Mux<'_> {
             // By default the first track of a kind is played.
             let is_first = !firsts.contains(&kind);
             firsts.push(kind);
-            track.flags.unwrap_or(Flags { default: is_first, forced: false })
+            let flags = track.flags.unwrap_or(Flags { default: is_first, forced: false });
+            // Without a language, Matroska means English.
+            let has_language = track.tags.get::<gst::tags::LanguageCode>().is_some();
+            (flags, has_language || media.is_matroska())
         });
         let corrections = Corrections {
             flags: flags.collect(),

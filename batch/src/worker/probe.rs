@@ -166,7 +166,9 @@ impl Media {
             });
         }
         let is_other = |track: &Track| !track.kind().starts_with("video/");
-        media.tracks.sort_by(|a, b| (is_other(a), &a.id).cmp(&(is_other(b), &b.id)));
+        // Subtitles that nothing decodes have no id, and come last.
+        let key = |track: &Track| (is_other(track), track.id.is_empty(), track.id.clone());
+        media.tracks.sort_by_key(key);
         if let Some(main) = media.main_video() {
             let needs = |details: &str| details.contains(media.tracks[main].kind());
             let details = missing.iter().find(|details| needs(details));
