@@ -36,7 +36,9 @@ impl Encoding {
             _ if recipe.video_encoder.is_some() => "video/x-raw",
             Preset::Web | Preset::Proxy => EIGHT_BIT,
             Preset::Av1 => AV1,
-            Preset::Archive | Preset::Hevc | Preset::Prores => "video/x-raw",
+            // Its frames would be 4:4:4 in a file that says 4:2:2.
+            Preset::Prores => "video/x-raw,format=I422_10LE",
+            Preset::Archive | Preset::Hevc => "video/x-raw",
         };
         Self {
             before: if recipe.preset == Preset::Proxy { PROXY_SIZE } else { "" },
@@ -44,6 +46,15 @@ impl Encoding {
             takes_odd_sizes: takes_odd_sizes(&encoder),
             encoder,
         }
+    }
+
+    /// The same for video of 4:4:4, or with transparency, of a preset: ProRes has a profile for it.
+    pub fn with_full_chroma(self, recipe: &Recipe) -> Self {
+        if recipe.preset != Preset::Prores || recipe.video_encoder.is_some() {
+            return self;
+        }
+        let encoder = "avenc_prores_ks profile=4444".to_owned();
+        Self { raw: "video/x-raw", encoder, takes_odd_sizes: true, ..self }
     }
 
     /// The encoder's element.

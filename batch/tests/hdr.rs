@@ -25,7 +25,7 @@ fn x265(transfer: &str, more: &str) -> String {
 const DISPLAY: &str = ":master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1):max-cll=1000,400";
 
 #[test]
-fn depth_and_light_are_kept_and_transparency_is_missed() {
+fn depth_light_and_transparency_are_kept_or_missed() {
     if !ffmpeg::is_installed("HDR10 and alpha") {
         return;
     }
@@ -33,11 +33,12 @@ fn depth_and_light_are_kept_and_transparency_is_missed() {
     let hdr = ["-vf format=yuv420p10le", &x265("smpte2084", DISPLAY)].join(" ");
     make(&place.path("in/hdr10.mkv"), &[BARS, &hdr].join(" "));
     make(&place.path("in/hdr10.mov"), &[BARS, &hdr, "-tag:v hvc1"].join(" "));
-    let alpha = "-vf format=yuva444p10le -c:v prores_ks -profile:v 4444";
+    let alpha = "-vf format=rgba64le,colorchannelmixer=aa=0.5,format=yuva444p10le -c:v prores_ks -profile:v 4444";
     make(&place.path("in/alpha.mov"), &[BARS, alpha].join(" "));
     for preset in ["hevc", "archive", "prores"] {
         let said = place.run(&[&["in", "--preset", preset][..], &IDENTITY].concat());
-        assert!(said.contains("alpha.mov: its transparency, if it has any, is left out"), "{said}");
+        let is_lost = said.contains("alpha.mov: its transparency, if it has any, is left out");
+        assert_eq!(is_lost, preset != "prores", "{said}");
         // GStreamer 1.22 writes it neither into QuickTime nor into ProRes.
         let is_lost = said.contains("hdr10.mov: its mastering display and light level");
         assert_eq!(is_lost, preset == "prores", "{said}");
@@ -61,7 +62,20 @@ fn depth_and_light_are_kept_and_transparency_is_missed() {
             let frame = ffmpeg::frame_data(&place.out("hdr10.mov"));
             assert!(frame.contains("Mastering display metadata"), "{frame}");
         }
-        assert_eq!(streams(&place.out("alpha.mov"))[0].text("pix_fmt"), "yuv444p10le");
+        let alpha = &streams(&place.out("alpha.mov"))[0];
+        let format = (alpha.text("pix_fmt"), alpha.text("profile"));
+        match is_prores {
+            // ffmpeg decodes all of 4444 as 12 bits.
+            true => {
+                assert_eq!(format, ("yuva444p12le".into(), "4444".into()));
+                let filter = "alphaextract,format=gray,signalstats,metadata=print";
+                let output = place.out("alpha.mov");
+                let arguments = ["-i", output.to_str().unwrap(), "-vf", filter];
+                let alpha = ffmpeg::measure(&arguments, "signalstats.YAVG=");
+                assert!((alpha - 127.5).abs() < 2.0, "{alpha}");
+            }
+            false => assert_eq!(format.0, "yuv444p10le"),
+        }
     }
 }
 

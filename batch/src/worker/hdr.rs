@@ -7,7 +7,7 @@ use std::thread;
 use anyhow::{Context, Result};
 use cyclegan_frame::{ToneMap, Transfer};
 use gst::prelude::*;
-use gst_video::{VideoColorimetry, VideoFrameExt, VideoFrameRef, VideoInfo};
+use gst_video::{VideoColorimetry, VideoFormatInfo, VideoFrameExt, VideoFrameRef, VideoInfo};
 
 use super::{
     muxer::pad,
@@ -32,16 +32,20 @@ pub fn transfer(caps: &gst::Caps) -> Transfer {
 
 /// How video with these caps becomes SDR; `None` if it is SDR, or if the encoder takes more than 8 bits.
 pub fn tone_map(caps: &gst::Caps, encoding: &Encoding) -> Option<&'static ToneMap> {
-    transfer(caps).tone_map().filter(|_| !takes_more_than_8_bits(encoding))
+    transfer(caps).tone_map().filter(|_| !takes(encoding, is_deep))
 }
 
-/// Whether the encoder takes more than 8 bits per component.
-pub fn takes_more_than_8_bits(encoding: &Encoding) -> bool {
+/// Whether a format has more than 8 bits per component.
+pub fn is_deep(info: &VideoFormatInfo) -> bool {
+    info.depth().iter().any(|&depth| depth > 8)
+}
+
+/// Whether the encoder takes such a format.
+pub fn takes(encoding: &Encoding, is_such: impl Fn(&VideoFormatInfo) -> bool) -> bool {
     let description = format!("capsfilter caps=\"{}\" ! {}", encoding.raw, encoding.encoder);
     let encoder = gst::parse::bin_from_description(&description, true).ok();
     let taken = encoder.and_then(|encoder| Some(encoder.static_pad("sink")?.query_caps(None)));
-    let is_deep = |info: gst_video::VideoFormatInfo| info.depth().iter().any(|&depth| depth > 8);
-    taken.is_none_or(|taken| formats(&taken).any(is_deep))
+    taken.is_none_or(|taken| formats(&taken).any(|info| is_such(&info)))
 }
 
 /// Has `tones` map the frames that it gets, in as many threads, and say that they are SDR.

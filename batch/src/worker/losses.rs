@@ -2,8 +2,8 @@
 
 //! Notes about data of a file, besides its tracks, that is not in the output.
 
-use super::{hdr, isobmff::MOST_CHAPTERS, muxer::is_raw, probe::Media, timecode};
-use crate::{container::Container, encoding::Encoding, options::Recipe};
+use super::{hdr, isobmff::MOST_CHAPTERS, probe::Media, timecode};
+use crate::{container::Container, options::Recipe};
 
 /// Tags whose loss is reported, and their names in messages.
 const TAGS: [(&str, &str); 8] = [
@@ -67,26 +67,19 @@ pub fn foreseen(media: &Media, container: Container, recipe: &Recipe) -> Vec<Str
     let Ok(video) = media.main_track() else { return losses };
     let Some(caps) = video.caps.structure(0) else { return losses };
     let text = |field: &str| caps.get::<String>(field).unwrap_or_default();
-    let format = text("format");
-    let is_alpha_format = ["RGBA", "BGRA", "ARGB", "ABGR", "AYUV", "A420", "A444", "AV12"]
-        .iter()
-        .any(|name| format.starts_with(name));
-    if caps.get::<bool>("codec-alpha").unwrap_or(false)
-        || text("variant").starts_with("4444")
-        || (is_raw(&video.caps) && is_alpha_format)
-    {
+    let encoding = video.encoding(recipe, container, 1);
+    if video.has_alpha() && !hdr::takes(&encoding, |info| info.has_alpha()) {
         losses.push("its transparency, if it has any, is left out".to_owned());
     }
     if ["interleaved", "mixed", "fields"].contains(&text("interlace-mode").as_str()) {
         losses.push("is interlaced and becomes progressive".to_owned());
     }
-    let encoding = Encoding::new(recipe, container, 1);
     let is_mapped = hdr::tone_map(&video.caps, &encoding).is_some();
     if is_mapped {
         losses.push("is HDR and becomes SDR (BT.709) by tone mapping".to_owned());
     }
     let depth = caps.get::<u32>("bit-depth-luma").unwrap_or(8);
-    if depth > 8 && !hdr::takes_more_than_8_bits(&encoding) {
+    if depth > 8 && !hdr::takes(&encoding, hdr::is_deep) {
         let how = match &recipe.video_encoder {
             None => format!("--preset {}", recipe.preset.name()),
             Some(_) => encoding.encoder_name().to_owned(),

@@ -32,7 +32,7 @@ use super::{
     reader, scan,
     tally::Tally,
 };
-use crate::{container::Container, encoding::Encoding};
+use crate::container::Container;
 
 /// The segments of a file, and their output.
 pub struct Mux<'a> {
@@ -177,8 +177,9 @@ impl Mux<'_> {
         let muxer = Muxer::new(self.container)?;
         self.prepare(&pipeline, &muxer, media, window)?;
         let (sender, faults) = mpsc::channel();
-        let encoding = Encoding::new(&self.setup.recipe, self.container, 1);
-        let metadata = hdr::metadata(&media.main_track()?.caps, &encoding);
+        let main = media.main_track()?;
+        let encoding = main.encoding(&self.setup.recipe, self.container, 1);
+        let metadata = hdr::metadata(&main.caps, &encoding);
         let timecode = media.timecode.as_ref().and_then(|code| code.after(window.start));
         let video =
             reader::source(self.segments, &self.placed(window), metadata, timecode, sender)?;

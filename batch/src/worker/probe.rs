@@ -7,6 +7,7 @@ use std::{fs::File, io::Read, path::Path};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use gst::glib::prelude::*;
 use gst_pbutils::{Discoverer, DiscovererResult, DiscovererStreamInfo, prelude::*};
+use gst_video::{VideoFormat, VideoFormatInfo};
 
 use super::{
     branch::WEBVTT,
@@ -15,6 +16,8 @@ use super::{
     mpegts, riff,
     timecode::TimeCode,
 };
+
+use crate::{container::Container, encoding::Encoding, options::Recipe};
 
 /// How long opening a file may take: slow storage, or an index at the end of a large file.
 const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(120);
@@ -59,7 +62,7 @@ pub struct Track {
     pub tags: gst::TagList,
     /// Whether it is default or forced, if the file says.
     pub flags: Option<Flags>,
-    /// How `videoflip` turns it upright, where GStreamer 1.22 does not say it by a tag.
+    /// Its direction for `videoflip`, where GStreamer 1.22 does not say it by a tag.
     pub turn: Option<&'static str>,
     /// The format of raw audio that `qtdemux` of GStreamer 1.22 takes for another.
     pub true_format: Option<&'static str>,
@@ -74,6 +77,33 @@ impl Track {
     /// How many channels audio has; 0 if that is not known.
     pub fn channels(&self) -> i32 {
         self.caps.structure(0).and_then(|caps| caps.get("channels").ok()).unwrap_or(0)
+    }
+
+    /// How `videoflip` turns it upright, if it has to.
+    pub fn direction(&self) -> Option<&'static str> {
+        let tag = self.tags.get::<gst::tags::ImageOrientation>();
+        let is_turned = tag.is_some_and(|tag| tag.get() != "rotate-0");
+        self.turn.or(is_turned.then_some("auto"))
+    }
+
+    /// Whether video may be transparent.
+    pub fn has_alpha(&self) -> bool {
+        let Some(caps) = self.caps.structure(0) else { return false };
+        let text = |field: &str| caps.get::<String>(field).unwrap_or_default();
+        let raw = VideoFormat::from_string(&text("format"));
+        caps.get::<bool>("codec-alpha").unwrap_or(false)
+            || text("variant").starts_with("4444")
+            || (raw != VideoFormat::Unknown && VideoFormatInfo::from_format(raw).has_alpha())
+    }
+
+    /// How it is encoded.
+    pub fn encoding(&self, recipe: &Recipe, container: Container, threads: u32) -> Encoding {
+        let encoding = Encoding::new(recipe, container, threads);
+        let chroma = self.caps.structure(0).and_then(|caps| caps.get::<&str>("chroma-format").ok());
+        match self.has_alpha() || chroma == Some("4:4:4") {
+            true => encoding.with_full_chroma(recipe),
+            false => encoding,
+        }
     }
 
     /// The media type, such as `video/x-h264`.

@@ -18,7 +18,7 @@ use super::{
     probe::Track,
     protocol::Setup,
 };
-use crate::{container::Container, encoding::Encoding};
+use crate::container::Container;
 
 /// A queue of raw frames between two threads.
 const FRAMES: &str = "queue max-size-buffers=3 max-size-bytes=0 max-size-time=0";
@@ -41,15 +41,17 @@ impl Chain {
     /// Decoded video of `track` in, translated and encoded video out. Named parts: `decoded`, where the
     /// frames come in, and `filter`.
     pub fn new(setup: &Setup, container: Container, track: &Track) -> Result<Self> {
-        let encoding = Encoding::new(&setup.recipe, container, setup.threads);
+        let encoding = track.encoding(&setup.recipe, container, setup.threads);
         let tone_map = hdr::tone_map(&track.caps, &encoding);
+        // It has no format of more than 8 bits with transparency.
+        let upright = track.direction().map(|turn| format!("! videoflip video-direction={turn}"));
+        let upright = upright.unwrap_or_default();
         // What a decoder's memory is, videoconvert settles; upright frames for the generator.
         let description = format!(
-            "{FRAMES} name=decoded ! videoconvert name=settle ! capsfilter name=settled ! videoflip video-direction={turn} \
+            "{FRAMES} name=decoded ! videoconvert name=settle ! capsfilter name=settled {upright} \
              ! {DEINTERLACED} ! deinterlace name=fields fields=top method=greedyh ! videoscale name=scale add-borders=true \
              ! capsfilter name=size ! {before} {tones} {filter} ! {FRAMES} ! videocrop name=even \
              ! videoconvert name=convert ! {raw} ! capsfilter name=format ! {encoder} ! identity name=end",
-            turn = track.turn.unwrap_or("auto"),
             before = encoding.before,
             tones = if tone_map.is_some() { hdr::TONE_MAPPING } else { "" },
             filter = filter_description(setup),
