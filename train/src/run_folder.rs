@@ -198,6 +198,11 @@ impl RunFolder {
         self.0.join("checkpoints")
     }
 
+    /// The generators at the end of stage `i`, counted from 0, that another one follows.
+    pub fn stage(&self, i: usize) -> PathBuf {
+        self.0.join(format!("stages/{}", i + 1))
+    }
+
     /// The metrics, one JSON object per line.
     pub fn metrics(&self) -> PathBuf {
         self.0.join("metrics.jsonl")

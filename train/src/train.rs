@@ -113,7 +113,12 @@ fn all_stages(run: &RunFolder, mut config: Config, mut ranks: Ranks, resume: boo
         let over = session.is_over();
         let next = stage.map(|i| i + 1).filter(|&i| i < config.stages.len());
         match next.filter(|_| over) {
-            Some(i) => config.begin_stage(i, session.now()),
+            Some(i) => {
+                if first {
+                    export::write_pair(run, &run.stage(i - 1))?;
+                }
+                config.begin_stage(i, session.now());
+            }
             None if over && first => return exported(run, &config),
             None => return Ok(()),
         }

@@ -145,6 +145,8 @@ fn the_command_line_stands_above_the_file_and_the_file_may_change() {
 fn a_stage_may_train_one_generator() {
     let second = "name = \"second\"\nonly = \"g\"\nlambda-a = 0\nlambda-b = 0";
     let recipe = RECIPE.replace("name = \"second\"", second).replace("\nlambda-a = 2", "");
+    let average = "average-with = \"run/stages/1\"\naverage-a = 0.25\naverage-b = 1";
+    let recipe = recipe.replace("[export]", &format!("[export]\n{average}"));
     let folder = kitchen(&recipe);
     run(&["train", "--recipe", text(&folder.path().join("recipe.toml"))]);
     let metrics = fs::read_to_string(folder.path().join("run/metrics.jsonl")).unwrap();
@@ -153,6 +155,12 @@ fn a_stage_may_train_one_generator() {
     for name in ["G.onnx", "F.onnx", "G.fp16.onnx", "F.fp16.onnx"] {
         assert!(folder.path().join("run/export").join(name).is_file(), "{name}");
     }
+    // F is as the first stage left it, G is not.
+    let same = |name: &str| {
+        let file = |place: &str| fs::read(folder.path().join(place).join(name)).unwrap();
+        file("run/stages/1") == file("run/export")
+    };
+    assert_eq!([same("G.onnx"), same("F.onnx")], [false, true]);
 }
 
 #[test]
