@@ -143,7 +143,7 @@ fn bad_files_get_one_clear_line_each_and_stop_no_other() {
         ("in/text.mp4: ", "is a text file"),
         ("in/noise.mkv: ", "is not a video or image"),
         ("in/no-index.mp4: ", "is truncated, or still being written: its index is missing"),
-        ("in/truncated.mkv: ", "is truncated: ends after"),
+        ("in/truncated.mkv: ", "is truncated or damaged: ends after"),
         ("in/sound.mp4: ", "has no video track, only MPEG-4 AAC"),
         ("in/dangling.mp4: ", "cannot be read: No such file or directory"),
         ("in/missing.mp4: ", "cannot be read: No such file or directory"),

@@ -124,9 +124,33 @@ fn truncated_files_are_named() {
     let said = common::text(&said);
     for (name, _, is_translated) in files {
         let kind = if is_translated { "note" } else { "error" };
-        assert!(said.contains(&format!("{kind}: in/{name}: is truncated: ")), "{name}: {said}");
+        assert!(said.contains(&format!("{kind}: in/{name}: is truncated")), "{name}: {said}");
     }
     assert!(!said.contains("in/whole.avi:"), "{said}");
     assert!(streams(&place.out("a.mkv"))[0].times.len() >= 35, "{said}");
     assert!(said.contains("in/f.mp4: is an AVIF or HEIF image, which cannot be decoded"), "{said}");
+}
+
+#[test]
+fn gaps_in_a_damaged_file_are_named() {
+    if !ffmpeg::is_installed("damaged files") {
+        return;
+    }
+    let place = Place::new();
+    let theora = [BARS, TONE, "-c:v libtheora -g 10 -c:a libvorbis"].join(" ");
+    let mpeg2 = [BARS, TONE, "-c:v mpeg2video -c:a pcm_s16le -ar 48000"].join(" ");
+    make(&place.path("in/whole.ogv"), &theora);
+    for (name, arguments) in [("a.ogv", &theora), ("b.mxf", &mpeg2)] {
+        let input = place.path("in").join(name);
+        make(&input, arguments);
+        let mut bytes = fs::read(&input).unwrap();
+        let length = bytes.len();
+        bytes[length / 2..length * 11 / 20].fill(0xA5);
+        fs::write(&input, bytes).unwrap();
+    }
+    let output = place.program().args([&["in"][..], &IDENTITY].concat()).output().unwrap();
+    let said = common::text(&output);
+    assert!(said.contains("note: in/a.ogv: has 1 gap in its data"), "{said}");
+    assert!(said.contains("error: in/b.mxf: is damaged: it cannot be read to its end"), "{said}");
+    assert!(!said.contains("in/whole.ogv:"), "{said}");
 }

@@ -146,7 +146,7 @@ fn check_ends(
         say(Reply::Notice { text: format!("its clock jumps: {ends}") });
         return Ok(());
     }
-    ensure!(end + tolerance >= duration, "is truncated: {ends}");
+    ensure!(end + tolerance >= duration, "is truncated or damaged: {ends}");
     let video = promises.iter().find(|promise| promise.is_video).map_or(0, |p| p.passed.end);
     if video + tolerance < end {
         let text = format!("the video ends after {:.1} s of {:.1} s", seconds(video), seconds(end));

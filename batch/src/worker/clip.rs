@@ -88,7 +88,7 @@ pub fn count_within(pad: &gst::Pad, span: &Span, packets: Tally) {
 
 /// Whether this is a frame of VP8 that is only referred to (RFC 6386, section 9.1: `show_frame`), or a
 /// header of Theora (its specification, section 6.1).
-fn is_hidden(pad: &gst::Pad, buffer: &gst::BufferRef) -> bool {
+pub fn is_hidden(pad: &gst::Pad, buffer: &gst::BufferRef) -> bool {
     let mut first = [0];
     if buffer.copy_to_slice(0, &mut first).is_err() {
         return false;

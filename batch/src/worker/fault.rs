@@ -13,6 +13,11 @@ pub const NO_INDEX: &str = "is truncated, or still being written: its index is m
 /// The file gives no frames.
 pub const NOTHING_DECODED: &str = "is damaged: nothing in it can be decoded";
 
+/// What GStreamer says when data do not flow, whatever the cause.
+const INTERNAL: &str = "Internal data stream error";
+/// A demuxer gives up.
+const UNREADABLE: &str = "is damaged: it cannot be read to its end";
+
 /// A failure that is caused by cutting the file into segments.
 #[derive(Debug)]
 pub struct CutFault(pub String);
@@ -55,7 +60,7 @@ pub fn explain(message: &gst::message::Error, missing: &[String]) -> anyhow::Err
         let name = source.name();
         let number = name.strip_prefix("track-").and_then(|rest| rest.split('-').next());
         if let Some(track) = number.and_then(|number| number.parse().ok()) {
-            let is_flow = message.error().message().contains("Internal data stream error");
+            let is_flow = message.error().message().contains(INTERNAL);
             let cause =
                 if is_flow { "the container does not accept its data".to_owned() } else { cause };
             return TrackFault { track, cause }.into();
@@ -70,6 +75,7 @@ pub fn explain_probe(error: &gst::glib::Error) -> String {
     match of_kind(error) {
         Some(text) => text.to_owned(),
         None if error.message().contains("contains no data") => "is empty".to_owned(),
+        None if error.message().contains(INTERNAL) => UNREADABLE.to_owned(),
         None => one_line(error.message()),
     }
 }
@@ -124,6 +130,13 @@ fn cause_of(message: &gst::message::Error, missing: &[String]) -> String {
     }
     if error.matches(gst::CoreError::MissingPlugin) && !missing.is_empty() {
         return not_installed(missing);
+    }
+    if error.message().contains(INTERNAL) {
+        let element = message.src().map(|source| source.name()).unwrap_or_default();
+        return match says("not-negotiated") {
+            true => format!("nothing takes what GStreamer's element {element} gives"),
+            false => UNREADABLE.to_owned(),
+        };
     }
     let detail = message.debug().and_then(|debug| last_line(&debug));
     match detail {

@@ -6,7 +6,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -182,6 +182,9 @@ impl Job<'_> {
                 packets - frames
             );
             say(Reply::Notice { text });
+        } else if read.gaps() > 0 {
+            let s = if read.gaps() == 1 { "gap" } else { "gaps" };
+            say(Reply::Notice { text: format!("has {} {s} in its data", read.gaps()) });
         }
         Ok(frames)
     }
@@ -193,19 +196,21 @@ struct Packets {
     demuxed: Tally,
     /// One for each decoder: that of an alpha plane sees the same packets again.
     parsed: Arc<Mutex<Vec<Tally>>>,
+    /// The places where a demuxer has noticed that data are missing.
+    gaps: Arc<AtomicU64>,
     span: Span,
 }
 
 impl Packets {
     fn new(pipeline: &Pipeline, span: &Span) -> Self {
         let demuxed = pipeline.tally("packets read");
-        Self { demuxed, parsed: Arc::default(), span: span.clone() }
+        Self { demuxed, parsed: Arc::default(), gaps: Arc::default(), span: span.clone() }
     }
 
     /// Watches the elements that `pipeline` gets for the track of this stream id.
     fn watch(&self, pipeline: &Pipeline, id: &str) {
         let (demuxed, parsed) = (self.demuxed.clone(), self.parsed.clone());
-        let (id, span) = (id.to_owned(), self.span.clone());
+        let (id, span, gaps) = (id.to_owned(), self.span.clone(), self.gaps.clone());
         pipeline.gst().connect_deep_element_added(move |_, _, element| {
             let class = element.metadata("klass").unwrap_or_default();
             if class.contains("Demux") && is_packetized(element) {
@@ -221,6 +226,7 @@ impl Packets {
             {
                 let tally = Tally::default();
                 clip::count_within(&sink, &span, tally.clone());
+                count_gaps(&sink, gaps.clone());
                 lock(&parsed).push(tally);
             }
         });
@@ -228,14 +234,40 @@ impl Packets {
 
     /// Forgets what was read before a seek.
     fn reset(&self) {
+        self.gaps.store(0, Ordering::Relaxed);
         self.demuxed.clear();
         lock(&self.parsed).iter().for_each(Tally::clear);
+    }
+
+    fn gaps(&self) -> u64 {
+        self.gaps.load(Ordering::Relaxed)
     }
 
     fn get(&self) -> u64 {
         let parsed = lock(&self.parsed).iter().map(|tally| tally.get().packets).max();
         self.demuxed.get().packets.max(parsed.unwrap_or(0))
     }
+}
+
+/// Counts the packets at `pad` that do not follow the one before; the first after a seek never does.
+fn count_gaps(pad: &gst::Pad, gaps: Arc<AtomicU64>) {
+    let begins = AtomicBool::new(true);
+    let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
+    pad.add_probe(kinds, move |pad, info| {
+        match &info.data {
+            Some(gst::PadProbeData::Event(event)) if event.type_() == gst::EventType::Segment => {
+                begins.store(true, Ordering::Relaxed);
+            }
+            Some(gst::PadProbeData::Buffer(buffer)) if !clip::is_hidden(pad, buffer) => {
+                let is_first = begins.swap(false, Ordering::Relaxed);
+                if buffer.flags().contains(gst::BufferFlags::DISCONT) && !is_first {
+                    gaps.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            _ => {}
+        }
+        gst::PadProbeReturn::Ok
+    });
 }
 
 fn lock(tallies: &Mutex<Vec<Tally>>) -> MutexGuard<'_, Vec<Tally>> {
