@@ -79,11 +79,13 @@ impl Track {
         self.caps.structure(0).and_then(|caps| caps.get("channels").ok()).unwrap_or(0)
     }
 
-    /// How `videoflip` turns it upright, if it has to.
+    /// How `videoflip` turns it upright; `None` if it must not be there. It has no format of more than 8 bits
+    /// with transparency. Without it `deinterlace` of GStreamer 1.22 gets buffers with the padding of a
+    /// decoder, and gives wrong pictures.
     pub fn direction(&self) -> Option<&'static str> {
         let tag = self.tags.get::<gst::tags::ImageOrientation>();
         let is_turned = tag.is_some_and(|tag| tag.get() != "rotate-0");
-        self.turn.or(is_turned.then_some("auto"))
+        self.turn.or((is_turned || !self.has_alpha()).then_some("auto"))
     }
 
     /// Whether video may be transparent.

@@ -43,7 +43,6 @@ impl Chain {
     pub fn new(setup: &Setup, container: Container, track: &Track) -> Result<Self> {
         let encoding = track.encoding(&setup.recipe, container, setup.threads);
         let tone_map = hdr::tone_map(&track.caps, &encoding);
-        // It has no format of more than 8 bits with transparency.
         let upright = track.direction().map(|turn| format!("! videoflip video-direction={turn}"));
         let upright = upright.unwrap_or_default();
         // What a decoder's memory is, videoconvert settles; upright frames for the generator.
