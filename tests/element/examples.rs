@@ -178,6 +178,27 @@ fn every_example_that_decodes_turns_the_picture() {
     assert!(decoding >= 6, "{decoding} examples decode");
 }
 
+/// The pipelines of the README and of the pages as well.
+#[test]
+fn every_pipeline_that_decodes_a_file_turns_the_picture() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let pages = fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let mut decoding = 0;
+    for page in pages.chain([root.join("README.md")]) {
+        let Ok(text) = fs::read_to_string(&page) else { continue };
+        // A command ends with its block or where the next begins.
+        for command in text.split("gst-launch-1.0").skip(1) {
+            let command = command.split("```").next().unwrap();
+            if command.contains("filesrc") && command.contains("decodebin") {
+                decoding += 1;
+                let turns = command.contains("videoflip video-direction=auto");
+                assert!(turns, "{}: gst-launch-1.0{command}", page.display());
+            }
+        }
+    }
+    assert!(decoding >= 8, "{decoding} pipelines decode a file");
+}
+
 #[test]
 fn what_is_sent_over_rtp_is_received() {
     // A port that is free now; nobody else is likely to take it meanwhile.
