@@ -319,6 +319,28 @@ fn the_frames_own_size_has_the_display_aspect() {
     }
 }
 
+/// As `avidemux` writes it for a file that names none: such pixels are taken for square ones.
+#[test]
+fn an_aspect_that_no_pixel_has_is_left_aside() {
+    let models = Models::new();
+    let model = models.add("invert.onnx", &generators::invert());
+    for par in [(-1, 1), (0, 1), (-4, 3)] {
+        for inference_size in [-1, 40] {
+            let filter = rig::new_filter();
+            filter.set_property("model", model.to_str().unwrap());
+            filter.set_property("inference-size", inference_size);
+            let mut rig = Rig::with_filter(filter);
+            let info = VideoInfo::builder(VideoFormat::Rgb, 160, 80).fps((25, 1)).par(par).build();
+            let info = info.unwrap();
+            rig.set_info(&info);
+            assert_near(translated(&mut rig, &info), INVERTED);
+            let found = (rig.stat::<u32>("width"), rig.stat::<u32>("height"));
+            let expected = if inference_size == -1 { (160, 80) } else { (80, 40) };
+            assert_eq!(found, expected, "{par:?} at {inference_size}");
+        }
+    }
+}
+
 #[test]
 fn a_new_inference_size_takes_effect_while_playing() {
     let (_models, mut rig, info) = playing_alone(&generators::invert());

@@ -28,7 +28,11 @@ impl View {
             Ok(side) => InferenceSize::ShortSide(side),
         };
         let frame = Size { width: info.width(), height: info.height() };
-        let pixel_aspect = f64::from(info.par().numer()) / f64::from(info.par().denom());
+        let pixel_aspect = match (info.par().numer(), info.par().denom()) {
+            (width @ 1.., height @ 1..) => f64::from(width) / f64::from(height),
+            // `avidemux` writes −1/1 for files that name none.
+            _ => 1.0,
+        };
         let limits = generator.limits();
         match settings.regions {
             Regions::Frame => Self::Frame(Letterbox::new(frame, pixel_aspect, wanted, limits)),
