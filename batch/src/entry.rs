@@ -101,7 +101,7 @@ impl Fingerprint {
             size: metadata.len(),
             modified,
             model: model.to_owned(),
-            recipe: Recipe { model: None, ..recipe.clone() },
+            recipe: Recipe { model: None, sample: item.sample, ..recipe.clone() },
         })
     }
 

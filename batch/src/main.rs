@@ -3,6 +3,7 @@
 //! `cyclegan-batch`: translates whole libraries of video with `cycleganfilter`, on one machine or many.
 
 mod container;
+mod destination;
 mod encoding;
 mod entry;
 mod events;

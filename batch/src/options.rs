@@ -25,8 +25,9 @@ pub struct Options {
     /// input: one path per line, or separated by NUL as from find -print0
     #[arg(required = true)]
     pub inputs: Vec<OsString>,
-    /// Folder for the outputs, created if it does not exist
-    #[arg(short, long, value_name = "DIR")]
+    /// Folder for the outputs, created if it does not exist; for one input file also the output itself:
+    /// zebra.mp4
+    #[arg(short, long, value_name = "DIR|FILE")]
     pub out: PathBuf,
     /// Folder to which the outputs' paths are relative [default: the given folder, the fixed part of a
     /// pattern, or the current folder for a list; a single file keeps only its name]
@@ -77,6 +78,10 @@ pub struct Options {
     /// Stop at this many seconds of each video
     #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Part of each video")]
     pub end: Option<f64>,
+    /// Translate, instead of all of each video, N samples of 5 seconds that are spread over it evenly, into
+    /// files of their own: a.sample-1.mp4
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100), help_heading = "Part of each video")]
+    pub sample: Option<u32>,
     /// Translate at most this many frames
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Part of each video")]
     pub frames: Option<u64>,
@@ -94,6 +99,12 @@ pub struct Options {
     /// Leave out files whose path matches one of these: 'old/**'
     #[arg(long, value_name = "PATTERN", value_parser = pattern, help_heading = "Files")]
     pub exclude: Vec<glob::Pattern>,
+    /// Use only files that were changed after this file, or after this date: 2026-11-01, '2026-11-01 18:30'
+    #[arg(long, value_name = "FILE|DATE", help_heading = "Files")]
+    pub newer: Option<String>,
+    /// Search this many levels of a folder; 1 leaves out its subfolders
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Files")]
+    pub max_depth: Option<u32>,
     /// Template for the outputs' names with {dir}, {stem}, {ext} and {name} ({stem}.{ext}):
     /// '{dir}/{stem}.zebra.{ext}' [default: {dir}/{name}]
     #[arg(long, value_name = "TEMPLATE", help_heading = "Files")]
@@ -195,6 +206,29 @@ pub enum Speed {
     Slow,
 }
 
+/// One of the samples of a video, of --sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sample {
+    /// From 0.
+    pub index: u32,
+    /// How many samples there are.
+    pub count: u32,
+}
+
+impl Sample {
+    /// Length of a sample in nanoseconds.
+    const LENGTH: u64 = 5_000_000_000;
+
+    /// Begin and end of the sample of a part from `begin` to `end`, all in nanoseconds. Each lies in the middle
+    /// of its equal share of the part, and is no longer than that.
+    pub fn range(self, begin: u64, end: u64) -> (u64, u64) {
+        let share = end.saturating_sub(begin) / u64::from(self.count.max(1));
+        let length = share.min(Self::LENGTH);
+        let start = begin + share * u64::from(self.index) + (share - length) / 2;
+        (start, start + length)
+    }
+}
+
 /// All options that change an output; a change of them translates it again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recipe {
@@ -229,6 +263,9 @@ pub struct Recipe {
     /// Its maximum number of frames.
     #[serde(default)]
     pub frames: Option<u64>,
+    /// Which sample of that part is translated, if not all of it.
+    #[serde(default)]
+    pub sample: Option<Sample>,
     /// The video encoder, if not the preset's.
     pub video_encoder: Option<String>,
     /// The audio encoder, if not the container's.
@@ -251,6 +288,7 @@ impl Options {
             start: self.start,
             end: self.end,
             frames: self.frames,
+            sample: None,
             video_encoder: self.video_encoder.clone(),
             audio_encoder: self.audio_encoder.clone(),
         }

@@ -13,6 +13,7 @@ use std::{
 use anyhow::{Context, Result, anyhow, ensure};
 
 use crate::{
+    destination::Destination,
     entry::hash_of_model,
     events::Events,
     inputs::{Finder, Item, describe},
@@ -30,11 +31,12 @@ const STOPPED: u8 = 130;
 /// Runs the command line. Fails if nothing could be started.
 pub fn run(options: &Options) -> Result<ExitCode> {
     stop_on_ctrl_c()?;
-    let (items, found, shard) = items(options)?;
-    ensure!(!options.out.is_file(), "--out {}: a file, expected a folder", options.out.display());
+    let destination = Destination::new(options)?;
+    let (items, found, shard) = items(options, &destination)?;
+    let out = &destination.folder;
     if !options.dry_run {
-        fs::create_dir_all(&options.out)
-            .map_err(|e| anyhow!("cannot create {}: {}", options.out.display(), describe(&e)))?;
+        fs::create_dir_all(out)
+            .map_err(|e| anyhow!("cannot create {}: {}", out.display(), describe(&e)))?;
     }
     // Fails now instead of after hours of work.
     if let Some(report) = &options.report {
@@ -58,7 +60,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let bytes = items.iter().filter_map(|item| Some(fs::metadata(&item.input).ok()?.len())).sum();
     let events = Events::new(options.json, items.len(), bytes);
     events.begin(shard.map(|shard| shard.to_string()), found, &first.provider);
-    let scheduler = Scheduler::new(options, setup, &items, &model, &events);
+    let scheduler = Scheduler::new(options, out, setup, &items, &model, &events);
     let jobs = (options.jobs_with(&first.provider) as usize).min(scheduler.most_jobs());
     let jobs = jobs.max(1);
     scheduler.expect(jobs);
@@ -96,12 +98,15 @@ fn of_share(report: &Path, shard: Option<Shard>) -> PathBuf {
 }
 
 /// The files of this share, the number of all files, and the share.
-fn items(options: &Options) -> Result<(Vec<Item>, usize, Option<Shard>)> {
+fn items(
+    options: &Options,
+    destination: &Destination,
+) -> Result<(Vec<Item>, usize, Option<Shard>)> {
     let shard = match options.shard {
         Some(shard) => Some(shard),
         None => Shard::of_environment(|name| env::var(name).ok())?,
     };
-    let finder = Finder::new(options)?;
+    let finder = Finder::new(options, destination)?;
     let mut items = finder.find(&options.inputs)?;
     let found = items.len();
     if let Some(shard) = shard {

@@ -6,23 +6,15 @@
 
 mod common;
 
-use std::{fs, io::Write, os::unix::fs::symlink, path::Path, process::Stdio};
+use std::{fs, io::Write, os::unix::fs::symlink, process::Stdio};
 
 use common::{
     Place, generators,
-    media::{self, VIDEO, colours, make, make_clip},
+    media::{self, colours, make, make_clip, small_clip},
     skip::say_skipped,
     text,
 };
 use serde_json::Value;
-
-/// A clip of a few frames.
-fn small_clip(path: &Path) {
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    let video = VIDEO.replace("=25 ", "=3 ");
-    let mux = if path.extension().is_some_and(|e| e == "mkv") { "matroskamux" } else { "mp4mux" };
-    make(path, &format!("{video} ! x264enc speed-preset=ultrafast ! {mux} ! OUT"));
-}
 
 #[test]
 fn finished_files_are_skipped_until_something_changes() {
@@ -350,29 +342,4 @@ fn a_dry_run_says_what_would_be_done_and_makes_nothing() {
     let said = place.run(&["in", "--dry-run", "--name", "{dir}/{stem}.zebra.{ext}"]);
     assert!(said.contains("out/a.zebra.mp4: would have 3 frames"), "{said}");
     assert!(!place.path("out").exists());
-}
-
-#[test]
-fn a_part_of_each_video_is_translated() {
-    let place = Place::new();
-    common::media::make_clip(&place.path("in/a.mp4"), 100, 25);
-    let options = ["in", "--start", "1", "--end", "3", "--frames", "20", "--verify"];
-    let said = place.run(&options);
-    assert!(said.contains("a.mp4: 20 frames"), "{said}");
-    let tracks = common::media::tracks(&place.out("a.mp4"));
-    assert_eq!(tracks[0].times.len(), 20);
-    let end = |track: &common::media::Track| *track.shown().last().unwrap();
-    assert!(end(&tracks[1]).abs_diff(end(&tracks[0])) < 60, "{tracks:?}");
-    let said = place.program().args(["in", "--start", "9"]).output().unwrap();
-    assert!(text(&said).contains("has no frames in that range: it lasts 4.0 s"), "{}", text(&said));
-}
-
-#[test]
-fn searches_take_what_is_included_and_not_excluded() {
-    let place = Place::new();
-    for name in ["a.mp4", "b.mp4", "c.mkv"] {
-        small_clip(&place.path("in").join(name));
-    }
-    let said = place.run(&["in", "--dry-run", "--include", "*.mp4", "--exclude", "b.*"]);
-    assert!(said.contains("out/a.mp4") && said.contains("1 file:"), "{said}");
 }

@@ -2,76 +2,31 @@
 
 //! Finds the input files of the command line and their outputs.
 
+mod item;
 mod list;
 mod name;
+mod newer;
 
 use std::{
     collections::{HashMap, hash_map::Entry},
     ffi::{OsStr, OsString},
     io::{self, Read},
     path::{Component, Path, PathBuf},
+    time::SystemTime,
 };
 
 use anyhow::{Context, Result, ensure};
 use walkdir::WalkDir;
 
+pub use item::{Item, Kind};
+
 use crate::{
-    container::{Container, is_video_name},
-    options::{Options, Preset},
-    picture::PictureFormat,
+    container::is_video_name, destination::Destination, options::Options, picture::PictureFormat,
 };
+use item::Naming;
 
 /// The program's own folder within the output folder.
 pub const OWN_FOLDER: &str = ".cyclegan-batch";
-
-/// What kind of file an input is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A video, and its output container.
-    Video(Container),
-    /// An image, and its output format.
-    Picture(PictureFormat),
-}
-
-/// A file to translate.
-#[derive(Clone, Debug)]
-pub struct Item {
-    /// The file.
-    pub input: PathBuf,
-    /// Its path below the input folder, which decides its share and its name in messages.
-    pub relative: PathBuf,
-    /// Its kind and output format.
-    pub kind: Kind,
-    /// The output's path below the output folder.
-    pub output: PathBuf,
-    /// Why it cannot be translated, if that is known without opening it.
-    pub problem: Option<String>,
-}
-
-impl Item {
-    fn new(input: PathBuf, relative: PathBuf, finder: &Finder) -> Self {
-        let (kind, output) = match PictureFormat::of_name(&input) {
-            Some(format) => (Kind::Picture(format), format.rename(&relative)),
-            None => {
-                let own = Container::of_name(&input).map(|own| match own {
-                    Container::Mkv | Container::Mov => own,
-                    _ if finder.is_prores => Container::Mov,
-                    _ => own,
-                });
-                let kind = finder.container.or(own).unwrap_or(Container::Mkv);
-                // An extension that already fits the container is kept: clip.M4V.
-                let is_kept = Container::of_name(&input) == Some(kind);
-                let renamed = || relative.with_extension(kind.extension());
-                (Kind::Video(kind), if is_kept { relative.clone() } else { renamed() })
-            }
-        };
-        let output = match finder.name {
-            Some(template) => name::apply(template, &output),
-            None => output,
-        };
-        Self { input, relative, kind, output, problem: None }
-    }
-}
 
 /// Finds input files.
 pub struct Finder<'a> {
@@ -79,32 +34,29 @@ pub struct Finder<'a> {
     pub out: &'a Path,
     /// The folder to which outputs' paths are relative, if given.
     pub base: Option<&'a Path>,
-    /// The container of videos, if not the input's.
-    pub container: Option<Container>,
-    /// Whether videos are ProRes, which not every container accepts.
-    pub is_prores: bool,
     /// Patterns of --include; empty for all files.
     pub include: &'a [glob::Pattern],
     /// Patterns of --exclude.
     pub exclude: &'a [glob::Pattern],
-    /// Template for the outputs' names, if given.
-    pub name: Option<&'a str>,
+    /// Files that are older than this are left out.
+    pub newer: Option<SystemTime>,
+    /// How many levels of folders are searched, if not all.
+    pub max_depth: Option<u32>,
+    /// How outputs are named.
+    pub naming: Naming<'a>,
 }
 
 impl<'a> Finder<'a> {
     /// As the command line says.
-    pub fn new(options: &'a Options) -> Result<Self> {
-        if let Some(name) = &options.name {
-            name::check(name)?;
-        }
+    pub fn new(options: &'a Options, destination: &'a Destination) -> Result<Self> {
         Ok(Self {
-            out: &options.out,
+            out: &destination.folder,
             base: options.base.as_deref(),
-            container: options.container,
-            is_prores: options.preset == Preset::Prores && options.video_encoder.is_none(),
             include: &options.include,
             exclude: &options.exclude,
-            name: options.name.as_deref(),
+            newer: options.newer.as_deref().map(newer::time).transpose()?,
+            max_depth: options.max_depth,
+            naming: Naming::new(options, destination)?,
         })
     }
 
@@ -117,7 +69,7 @@ impl<'a> Finder<'a> {
                 io::stdin().lock().read_to_end(&mut text).context("cannot read the list")?;
                 for path in list::paths(&text) {
                     let relative = list::place(&path);
-                    if !self.is_output(&path) && self.is_chosen(&relative) {
+                    if !self.is_output(&path) && self.is_chosen(&path, &relative) {
                         self.add(&path, &relative, &mut items);
                     }
                 }
@@ -125,19 +77,18 @@ impl<'a> Finder<'a> {
                 self.add_argument(input, &mut items)?;
             }
         }
-        ensure!(!items.is_empty(), "the inputs contain no video or image");
-        Ok(self.told_apart(items))
+        ensure!(!items.is_empty(), "the inputs contain no video or image that the options keep");
+        let items = self.told_apart(items).into_iter();
+        Ok(items.flat_map(|item| self.naming.sampled(item)).collect())
     }
 
     fn add_argument(&self, input: &OsStr, items: &mut Vec<Item>) -> Result<()> {
         let path = Path::new(input);
-        let pattern = input.to_str().filter(|text| text.contains(['*', '?', '[']));
-        match pattern {
-            // A file may have such a name.
-            Some(pattern) if path.symlink_metadata().is_err() => {
+        match input.to_str().filter(|_| is_pattern(input)) {
+            Some(pattern) => {
                 self.add_matches(pattern, items).with_context(|| format!("'{pattern}'"))?;
             }
-            _ => self.add(path, Path::new(path.file_name().unwrap_or_default()), items),
+            None => self.add(path, Path::new(path.file_name().unwrap_or_default()), items),
         }
         Ok(())
     }
@@ -152,7 +103,10 @@ impl<'a> Finder<'a> {
             // `**` also matches the files of a folder that a pattern matches.
             let relative = path.strip_prefix(&fixed).unwrap_or(&path).to_owned();
             let is_hidden = relative.iter().any(|part| part.as_encoded_bytes().starts_with(b"."));
-            let is_wanted = !is_hidden && is_known(&path) && self.is_chosen(&relative);
+            let depth = relative.components().count();
+            let is_near = self.max_depth.is_none_or(|most| depth <= most as usize);
+            let is_wanted =
+                !is_hidden && is_near && is_known(&path) && self.is_chosen(&path, &relative);
             if is_wanted && path.is_file() && !self.is_output(&path) {
                 self.push(path, relative, items);
             }
@@ -172,20 +126,21 @@ impl<'a> Finder<'a> {
             let is_out = || entry.file_type().is_dir() && entry.path().canonicalize().ok() == out;
             entry.depth() == 0 || !(is_hidden || is_out())
         };
-        let walk = WalkDir::new(path).follow_links(true).sort_by_file_name();
+        let depth = self.max_depth.map_or(usize::MAX, |depth| depth as usize);
+        let walk = WalkDir::new(path).follow_links(true).max_depth(depth).sort_by_file_name();
         for entry in walk.into_iter().filter_entry(is_wanted) {
             match entry {
                 Ok(entry) if entry.file_type().is_dir() || !is_known(entry.path()) => {}
                 Ok(entry) => {
                     let relative = entry.path().strip_prefix(path).unwrap_or(relative).to_owned();
-                    if self.is_chosen(&relative) {
+                    if self.is_chosen(entry.path(), &relative) {
                         self.push(entry.into_path(), relative, items);
                     }
                 }
                 Err(error) => {
                     let place = error.path().unwrap_or(path).to_owned();
                     let cause = error.io_error().map_or_else(|| error.to_string(), describe);
-                    let mut item = Item::new(place, relative.to_owned(), self);
+                    let mut item = self.naming.item(place, relative.to_owned());
                     item.problem = Some(format!("cannot be read: {cause}"));
                     items.push(item);
                 }
@@ -193,8 +148,11 @@ impl<'a> Finder<'a> {
         }
     }
 
-    /// Whether --include and --exclude keep a file that a search has found.
-    fn is_chosen(&self, relative: &Path) -> bool {
+    /// Whether --include, --exclude and --newer keep a file that a search has found.
+    fn is_chosen(&self, path: &Path, relative: &Path) -> bool {
+        if self.newer.is_some_and(|time| !newer::is_newer(path, time)) {
+            return false;
+        }
         let matches = |pattern: &glob::Pattern| {
             pattern.matches_path(relative)
                 || relative.file_name().is_some_and(|name| pattern.matches_path(Path::new(name)))
@@ -221,7 +179,7 @@ impl<'a> Finder<'a> {
             (Some(base), None) => problem = Some(format!("is not below {}", base.display())),
             (None, None) => {}
         }
-        let mut item = Item::new(input, relative, self);
+        let mut item = self.naming.item(input, relative);
         item.problem = problem;
         items.push(item);
     }
@@ -253,6 +211,12 @@ impl<'a> Finder<'a> {
         }
         kept
     }
+}
+
+/// Whether an argument is a pattern, and not a file of such a name.
+pub fn is_pattern(input: &OsStr) -> bool {
+    input.to_str().is_some_and(|text| text.contains(['*', '?', '[']))
+        && Path::new(input).symlink_metadata().is_err()
 }
 
 /// Whether a folder is searched for files of this name.
@@ -291,11 +255,11 @@ mod tests {
         let finder = Finder {
             out: &out,
             base: None,
-            container: None,
-            is_prores: false,
             include: &[],
             exclude: &[],
-            name: None,
+            newer: None,
+            max_depth: None,
+            naming: Naming::default(),
         };
         let inputs: Vec<_> = inputs.iter().map(|i| folder.join(i).into_os_string()).collect();
         finder.find(&inputs).unwrap()

@@ -6,7 +6,7 @@ mod segments;
 
 use std::{
     ops::ControlFlow,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -85,6 +85,8 @@ enum Failure {
 /// All files and their state.
 pub struct Scheduler<'a> {
     options: &'a Options,
+    /// The folder of the outputs.
+    out: &'a Path,
     setup: Setup,
     items: &'a [Item],
     model: &'a str,
@@ -99,6 +101,7 @@ impl<'a> Scheduler<'a> {
     /// For `items` and the generator whose files have the hash `model`.
     pub fn new(
         options: &'a Options,
+        out: &'a Path,
         setup: Setup,
         items: &'a [Item],
         model: &'a str,
@@ -107,7 +110,7 @@ impl<'a> Scheduler<'a> {
         let queue = Queue::default();
         (0..items.len()).for_each(|index| queue.push(Step::File(index)));
         let files = items.iter().map(|_| Mutex::default()).collect();
-        Self { options, setup, items, model, events, queue, files, alive: AtomicUsize::new(0) }
+        Self { options, out, setup, items, model, events, queue, files, alive: AtomicUsize::new(0) }
     }
 
     /// The most threads that have work.
@@ -202,7 +205,8 @@ impl<'a> Scheduler<'a> {
         let (mut frames, mut segments) = (Some(1), 1);
         if let Kind::Video(container) = self.items[index].kind {
             let input = self.items[index].input.clone().into_os_string();
-            let task = Task::Probe { input, container, may_cut: self.setup.piece > 0 };
+            let (may_cut, sample) = (self.setup.piece > 0, self.items[index].sample);
+            let task = Task::Probe { input, container, may_cut, sample };
             if let Reply::Plan { spans, frames: expected } =
                 self.perform(index, worker, &task, &|_, _| {})?
             {
@@ -220,8 +224,7 @@ impl<'a> Scheduler<'a> {
         }
         let fingerprint = Fingerprint::new(item, &self.setup.recipe, self.model)?;
         self.events.start(index, &item.input, fingerprint.size());
-        let entry =
-            Arc::new(Entry::open(&self.options.out, item, fingerprint, self.options.dry_run)?);
+        let entry = Arc::new(Entry::open(self.out, item, fingerprint, self.options.dry_run)?);
         let status = entry.status(self.options.overwrite)?;
         self.file(index).begun = Some(Begun {
             entry,
@@ -358,7 +361,7 @@ impl<'a> Scheduler<'a> {
 
     fn end(&self, index: usize, verdict: Verdict, worker: &mut Slot) {
         let item = &self.items[index];
-        let output: PathBuf = self.options.out.join(&item.output);
+        let output: PathBuf = self.out.join(&item.output);
         {
             let mut file = self.file(index);
             // A piece may fail after another one has failed.

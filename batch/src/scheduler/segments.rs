@@ -23,7 +23,8 @@ impl Scheduler<'_> {
             return self.begin_segments(index, spans, None, container);
         }
         let input = self.items[index].input.clone().into_os_string();
-        let task = Task::Probe { input, container, may_cut };
+        let sample = self.items[index].sample;
+        let task = Task::Probe { input, container, may_cut, sample };
         match self.perform(index, worker, &task, &|_, _| {})? {
             Reply::Plan { spans, frames } => {
                 let planned = entry.set_plan(&spans);

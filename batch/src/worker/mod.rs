@@ -119,10 +119,9 @@ fn perform(task: Task, setup: &Setup, smoothing: f64) -> Result<Reply> {
     let mut report = |reply: Reply| say(&reply);
     let mut first = 0;
     let frames = match &task {
-        Task::Probe { input, container, may_cut } => {
-            let lead = keyframes::lead_in(smoothing);
-            let plan =
-                plan::plan(setup, Path::new(input), *container, *may_cut, lead, &mut report)?;
+        Task::Probe { input, container, may_cut, sample } => {
+            let (input, lead) = (Path::new(input), keyframes::lead_in(smoothing));
+            let plan = plan::plan(setup, input, *container, *may_cut, *sample, lead, &mut report)?;
             return Ok(Reply::Plan { spans: plan.spans, frames: plan.frames });
         }
         Task::Segment { input, output, container, span } => {

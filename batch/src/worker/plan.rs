@@ -14,7 +14,7 @@ use super::{
     protocol::{Reply, Setup, Span},
     scan,
 };
-use crate::container::Container;
+use crate::{container::Container, options::Sample};
 
 /// Containers in which GStreamer seeks to key frames exactly.
 const SEEKABLE: [&str; 3] = ["video/quicktime", "video/x-matroska", "video/webm"];
@@ -27,12 +27,14 @@ pub struct Plan {
     pub frames: Option<u64>,
 }
 
-/// Probes `input` and, if it is long and `may_cut`, cuts it into segments, each with `lead` frames before it.
+/// Probes `input` and, if it is long and `may_cut`, cuts it into segments, each with `lead` frames before it;
+/// of a `sample` only that.
 pub fn plan(
     setup: &Setup,
     input: &Path,
     container: Container,
     may_cut: bool,
+    sample: Option<Sample>,
     lead: usize,
     say: &mut dyn FnMut(Reply),
 ) -> Result<Plan> {
@@ -48,8 +50,15 @@ pub fn plan(
     mapping.notices.into_iter().for_each(&mut note);
     let recipe = &setup.recipe;
     losses::foreseen(&media, container, recipe).into_iter().for_each(&mut note);
-    let begin = nanoseconds(recipe.start);
-    let end = recipe.end.map(|end| nanoseconds(Some(end)));
+    let mut begin = nanoseconds(recipe.start);
+    let mut end = recipe.end.map(|end| nanoseconds(Some(end)));
+    if let Some(sample) = sample {
+        let length = media.duration.map(|duration| duration.nseconds());
+        let length =
+            length.context("its length is unknown, so no samples can be spread over it")?;
+        let (first, last) = sample.range(begin, end.map_or(length, |end| end.min(length)));
+        (begin, end) = (first, Some(last));
+    }
     let is_seekable = media.is_seekable
         && media.container.as_ref().is_some_and(|caps| SEEKABLE.contains(&media_type(caps)));
     let is_part = begin > 0 || end.is_some() || recipe.frames.is_some();

@@ -9,7 +9,11 @@ use std::ffi::OsString;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{container::Container, options::Recipe, picture::PictureFormat};
+use crate::{
+    container::Container,
+    options::{Recipe, Sample},
+    picture::PictureFormat,
+};
 
 /// The argument that starts this program as a worker.
 pub const ARGUMENT: &str = "--worker";
@@ -35,8 +39,8 @@ pub struct Setup {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Task {
-    /// Probe a video and plan its segments: more than one only with `may_cut`.
-    Probe { input: OsString, container: Container, may_cut: bool },
+    /// Probe a video, or a sample of it, and plan its segments: more than one only with `may_cut`.
+    Probe { input: OsString, container: Container, may_cut: bool, sample: Option<Sample> },
     /// Translate a segment of a video.
     Segment { input: OsString, output: OsString, container: Container, span: Span },
     /// Join translated segments and add the other tracks of the input.

@@ -3,6 +3,7 @@
 //! Makes clips and looks into them, with GStreamer.
 
 use std::{
+    fs,
     path::Path,
     sync::{Arc, Mutex},
 };
@@ -25,6 +26,14 @@ pub fn make_with(path: &Path, description: &str, prepare: impl FnOnce(&gst::Bin)
     bin.by_name("out").unwrap().set_property("location", path);
     prepare(bin);
     run(&pipeline, path);
+}
+
+/// A clip of three frames.
+pub fn small_clip(path: &Path) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let video = VIDEO.replace("=25 ", "=3 ");
+    let mux = if path.extension().is_some_and(|e| e == "mkv") { "matroskamux" } else { "mp4mux" };
+    make(path, &format!("{video} ! x264enc speed-preset=ultrafast ! {mux} ! OUT"));
 }
 
 /// A clip of `frames` frames with a key frame every `gop`, and a tone.

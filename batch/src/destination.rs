@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Where outputs go: into a folder, or one of them into a file.
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Result, ensure};
+
+use crate::{
+    container::{Container, is_video_name},
+    inputs::{Kind, is_pattern},
+    options::Options,
+    picture::PictureFormat,
+};
+
+/// What --out names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// The folder of the outputs and of the records.
+    pub folder: PathBuf,
+    /// The output of the only input, with its name in the folder; `None` if all have names by their inputs.
+    pub file: Option<(PathBuf, Kind)>,
+}
+
+impl Destination {
+    /// What the command line names. A name with an extension of videos or images is a file, unless it is a
+    /// folder already.
+    pub fn new(options: &Options) -> Result<Self> {
+        let out = &options.out;
+        let is_named = is_video_name(out) || PictureFormat::of_name(out).is_some();
+        let shown = out.display();
+        if out.is_dir() || !is_named {
+            ensure!(!out.is_file(), "--out {shown}: a file, expected a folder");
+            return Ok(Self { folder: out.clone(), file: None });
+        }
+        let input = only_file(&options.inputs);
+        let Some(input) = input else {
+            anyhow::bail!("--out {shown}: expected one input file, or a folder for the outputs");
+        };
+        ensure!(options.name.is_none(), "--name: --out {shown} names the output already");
+        let kind = match (PictureFormat::of_name(input), PictureFormat::of_name(out)) {
+            (Some(_), Some(format)) => Kind::Picture(format),
+            (None, None) => {
+                let container = Container::of_name(out);
+                ensure!(container.is_some(), "--out {shown}: expected mp4, mov, mkv, webm or ts");
+                ensure!(
+                    options.container.is_none() || options.container == container,
+                    "--container: the extension of --out {shown} is that of another one"
+                );
+                Kind::Video(container.unwrap_or(Container::Mkv))
+            }
+            (None, Some(_)) => {
+                anyhow::bail!("--out {shown}: an image, and {} is a video", input.display())
+            }
+            (Some(_), None) => {
+                anyhow::bail!("--out {shown}: a video, and {} is an image", input.display())
+            }
+        };
+        // Empty for the current folder.
+        let folder = out.parent().unwrap_or(Path::new("")).to_owned();
+        let name = out.file_name().unwrap_or_default().into();
+        Ok(Self { folder, file: Some((name, kind)) })
+    }
+}
+
+/// The input, if it is a single file.
+fn only_file(inputs: &[OsString]) -> Option<&Path> {
+    let [input] = inputs else { return None };
+    let path = Path::new(input);
+    (input != "-" && !is_pattern(input) && !path.is_dir()).then_some(path)
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! One input into an output that the command line names.
+
+#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
+
+mod common;
+
+use std::{fs, process::Output};
+
+use common::{
+    Place,
+    media::{self, make, make_clip},
+    text,
+};
+
+/// The program with one `--out`, and not the folder of all other tests.
+fn run(place: &Place, arguments: &[&str]) -> Output {
+    let mut program = place.program();
+    program.args(arguments).output().unwrap()
+}
+
+#[test]
+fn an_output_with_a_known_extension_is_a_file() {
+    let place = Place::new();
+    make_clip(&place.path("in/a.mp4"), 10, 10);
+    let output = run(&place, &["in/a.mp4", "--out", "made/zebra.mkv"]);
+    assert!(output.status.success(), "{}", text(&output));
+    assert!(text(&output).contains("made/zebra.mkv: 10 frames"), "{}", text(&output));
+    assert_eq!(media::tracks(&place.path("made/zebra.mkv"))[0].times.len(), 10);
+    assert!(
+        text(&run(&place, &["in/a.mp4", "--out", "made/zebra.mkv"])).contains("finished before")
+    );
+
+    make(&place.path("in/b.png"), "videotestsrc num-buffers=1 ! pngenc ! OUT");
+    let output = run(&place, &["in/b.png", "--out", "made/b.jpg"]);
+    assert!(output.status.success(), "{}", text(&output));
+    assert!(fs::read(place.path("made/b.jpg")).unwrap().starts_with(&[0xff, 0xd8]));
+}
+
+#[test]
+fn an_output_file_needs_one_input_file_of_its_kind() {
+    let place = Place::new();
+    make_clip(&place.path("in/a.mp4"), 5, 5);
+    make_clip(&place.path("in/b.mp4"), 5, 5);
+    for (arguments, cause) in [
+        (&["in/a.mp4", "in/b.mp4", "--out", "x.mp4"][..], "--out x.mp4: expected one input file"),
+        (&["in", "--out", "x.mp4"], "--out x.mp4: expected one input file"),
+        (&["in/*.mp4", "--out", "x.mp4"], "--out x.mp4: expected one input file"),
+        (&["in/a.mp4", "--out", "x.mp4", "--name", "{stem}.{ext}"], "--name"),
+        (&["in/a.mp4", "--out", "x.mp4", "--container", "mkv"], "--container"),
+        (&["in/a.mp4", "--out", "x.png"], "--out x.png: an image, and in/a.mp4 is a video"),
+        (&["in/a.mp4", "--out", "x.avi"], "--out x.avi: expected mp4, "),
+        (&["in/a.mp4", "--out", "model.onnx"], "--out model.onnx: a file, expected a folder"),
+    ] {
+        let output = run(&place, arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", text(&output));
+        assert!(text(&output).contains(cause), "{arguments:?}: {}", text(&output));
+    }
+    // A folder may have such a name.
+    fs::create_dir(place.path("x.mp4")).unwrap();
+    let output = run(&place, &["in", "--out", "x.mp4"]);
+    assert!(output.status.success(), "{}", text(&output));
+    assert!(place.path("x.mp4/b.mp4").is_file());
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Which files are translated, and which part of each.
+
+#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
+
+mod common;
+
+use std::fs;
+
+use common::{
+    Place,
+    media::{self, make, small_clip},
+    text,
+};
+
+#[test]
+fn a_part_of_each_video_is_translated() {
+    let place = Place::new();
+    media::make_clip(&place.path("in/a.mp4"), 100, 25);
+    let options = ["in", "--start", "1", "--end", "3", "--frames", "20", "--verify"];
+    let said = place.run(&options);
+    assert!(said.contains("a.mp4: 20 frames"), "{said}");
+    let tracks = media::tracks(&place.out("a.mp4"));
+    assert_eq!(tracks[0].times.len(), 20);
+    let end = |track: &media::Track| *track.shown().last().unwrap();
+    assert!(end(&tracks[1]).abs_diff(end(&tracks[0])) < 60, "{tracks:?}");
+    let said = place.program().args(["in", "--start", "9"]).output().unwrap();
+    assert!(text(&said).contains("has no frames in that range: it lasts 4.0 s"), "{}", text(&said));
+}
+
+#[test]
+fn searches_take_what_is_included_and_not_excluded() {
+    let place = Place::new();
+    for name in ["a.mp4", "b.mp4", "c.mkv"] {
+        small_clip(&place.path("in").join(name));
+    }
+    let said = place.run(&["in", "--dry-run", "--include", "*.mp4", "--exclude", "b.*"]);
+    assert!(said.contains("out/a.mp4") && said.contains("1 file:"), "{said}");
+}
+
+#[test]
+fn samples_are_spread_over_each_video() {
+    let place = Place::new();
+    // 24 s in the middle of which another sample lies, and 6 s that have no room for three of 5 s.
+    let clip = "videotestsrc num-buffers=COUNT ! video/x-raw,width=160,height=120,framerate=5/1 ! x264enc key-int-max=5 ! mp4mux ! OUT";
+    make(&place.path("in/long.mp4"), &clip.replace("COUNT", "120"));
+    make(&place.path("in/short.mp4"), &clip.replace("COUNT", "30"));
+    make(&place.path("in/still.png"), "videotestsrc num-buffers=1 ! pngenc ! OUT");
+    let said = place.run(&["in", "--sample", "3"]);
+    assert!(said.contains("7 translated"), "{said}");
+    for (name, frames) in [("long", 25), ("short", 10)] {
+        for sample in 1..=3 {
+            let output = place.out(&format!("{name}.sample-{sample}.mp4"));
+            assert_eq!(media::tracks(&output)[0].times.len(), frames, "{}", output.display());
+        }
+    }
+    assert!(place.out("still.png").is_file());
+    // They are no stand-in for the videos themselves, and are not made again.
+    let said = place.run(&["in", "--sample", "3"]);
+    assert!(said.contains("0 translated, 7 finished before"), "{said}");
+    assert!(place.run(&["in"]).contains("2 translated, 1 finished before"));
+}
+
+#[test]
+fn searches_leave_out_old_files_and_deep_folders() {
+    let place = Place::new();
+    for name in ["in/old.mp4", "in/new.mp4", "in/sub/deep.mp4"] {
+        small_clip(&place.path(name));
+    }
+    let date = "2020-02-03 12:00";
+    let age = |name: &str, date: &str| {
+        let mut touch = std::process::Command::new("touch");
+        touch.args(["--date", date]).arg(place.path(name));
+        assert!(touch.status().unwrap().success());
+    };
+    age("in/old.mp4", "2020-02-03 11:59");
+    fs::write(place.path("stamp"), b"").unwrap();
+    age("stamp", date);
+    for newer in [date, "2020-02-03T12:00:00", "stamp"] {
+        let said = place.run(&["in", "--dry-run", "--newer", newer]);
+        assert!(said.contains("out/new.mp4") && said.contains("2 files:"), "{newer}: {said}");
+    }
+    for inputs in ["in", "in/**/*.mp4"] {
+        let said = place.run(&[inputs, "--dry-run", "--max-depth", "1"]);
+        assert!(said.contains("out/old.mp4") && said.contains("2 files:"), "{inputs}: {said}");
+    }
+    let refused = place.program().args(["in", "--newer", "yesterday"]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(text(&refused).contains("--newer yesterday: neither a file nor a date"));
+}
