@@ -210,6 +210,34 @@ fn what_is_sent_over_rtp_is_received() {
     receiver.env("SINK", "fakesink num-buffers=5").assert_ends();
 }
 
+#[test]
+fn the_scene_of_the_demo_is_a_video() {
+    let models = Models::new();
+    let picture = |name: &str, colour: [u8; 3]| {
+        let picture = image::RgbImage::from_pixel(1280, 960, image::Rgb(colour));
+        picture.save(models.folder().join(name)).unwrap();
+    };
+    picture("meadow.jpg", [40, 160, 60]);
+    picture("wood.jpg", [90, 60, 30]);
+    picture("horse.png", [120, 70, 40]);
+    let (pictures, video) = (models.folder(), models.folder().join("scene.mp4"));
+    let (pictures, video) = (pictures.to_str().unwrap(), video.to_str().unwrap());
+    let frames = pictures.to_owned() + "/frame%d.png";
+    let decode = format!(
+        "filesrc location=\"{video}\" ! decodebin ! videoconvert ! pngenc \
+         ! multifilesink location=\"{frames}\""
+    );
+    for (model, colour) in [("horse2zebra", [40, 160, 60]), ("summer2autumn", [90, 60, 30])] {
+        Example::program("scene").args(&[pictures, video, "--model", model]).said();
+        rig::assert_ended(&rig::run_to_end(&rig::pipeline(&decode, Path::new(""))));
+        let last = image::open(frames.replace("%d", "149")).unwrap().into_rgb8();
+        assert_eq!(last.dimensions(), (640, 360));
+        assert!(!Path::new(&frames.replace("%d", "150")).exists());
+        let corner = last.get_pixel(4, 4).0;
+        assert!(corner.iter().zip(colour).all(|(a, b)| a.abs_diff(b) <= 8), "{corner:?}");
+    }
+}
+
 /// A colour around, and four parts of its negative in one of itself in the corner.
 #[test]
 fn a_picture_shows_through_the_one_in_its_corner() {

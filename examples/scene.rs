@@ -1,30 +1,95 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A moving scene for those who have no video at hand: the camera pans over a mountain meadow where
-//! photographed horses stand and walk, or along a brook in a wood.
+//! Makes the video that `./dev demo` translates where no INPUT is named: the camera pans over a mountain meadow
+//! where photographed horses stand and walk, or along a brook in a wood.
 //!
 //! Everything moves by whole pixels a frame, so nothing shimmers.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
+use clap::Parser;
+use gst::prelude::*;
 use image::{
     Rgba, RgbaImage,
     imageops::{self, FilterType},
 };
 
+/// Makes a scene of photographs.
+#[derive(Parser)]
+struct Arguments {
+    /// The folder with the photographs: meadow.jpg and horse.png, or wood.jpg
+    pictures: PathBuf,
+    /// The MP4 file to write
+    output: PathBuf,
+    /// The model that the scene is for
+    #[arg(long)]
+    model: Option<String>,
+}
+
+/// Nearly lossless, so that what is seen afterwards is the filter's.
+const WRITE: &str = "appsrc name=scene ! videoconvert ! video/x-raw,format=I420 \
+    ! x264enc pass=qual quantizer=6 vbv-buf-capacity=0 ! mp4mux ! filesink name=file";
+
 /// Size of a frame, in pixels.
-pub const SIZE: (u32, u32) = (640, 360);
+const SIZE: (u32, u32) = (640, 360);
 /// Frames a second.
-pub const RATE: u32 = 25;
+const RATE: u32 = 25;
 /// How many frames there are: six seconds.
-pub const FRAMES: u32 = 150;
+const FRAMES: u32 = 150;
 
 /// The camera's pan, in pixels a frame.
 const PAN: u32 = 2;
 /// Pixels of the photograph above the camera's view, once it is as wide as the pan needs.
 const MEADOW_TOP: u32 = 240;
 const WOOD_TOP: u32 = 60;
+
+fn main() -> Result<()> {
+    let Arguments { pictures, output, model } = Arguments::parse();
+    let scene = Scene::for_model(model.as_deref(), &pictures)?;
+    gst::init()?;
+    write(scene, &output).with_context(|| format!("cannot write {}", output.display()))
+}
+
+/// Writes the frames of `scene` as a video.
+fn write(scene: Scene, output: &Path) -> Result<()> {
+    let pipeline = gst::parse::launch(WRITE)?;
+    let bin = pipeline.downcast_ref::<gst::Bin>().context("no pipeline")?;
+    bin.by_name("file").context("no filesink")?.set_property("location", output);
+    let source = bin.by_name("scene").and_then(|source| source.downcast::<gst_app::AppSrc>().ok());
+    let source = source.context("no appsrc")?;
+    let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::Rgbx, SIZE.0, SIZE.1)
+        .fps(gst::Fraction::new(RATE as i32, 1));
+    source.set_caps(Some(&info.build()?.to_caps()?));
+    source.set_format(gst::Format::Time);
+    let time = |number: u32| gst::ClockTime::SECOND * u64::from(number) / u64::from(RATE);
+    let mut number = 0;
+    let draw = move |source: &gst_app::AppSrc, _| {
+        if number == FRAMES {
+            // Refused only by a pipeline that is already stopping.
+            let _ = source.end_of_stream();
+            return;
+        }
+        let mut buffer = gst::Buffer::from_slice(scene.frame(number).into_raw());
+        if let Some(buffer) = buffer.get_mut() {
+            buffer.set_pts(time(number));
+            buffer.set_duration(time(number + 1) - time(number));
+        }
+        number += 1;
+        let _ = source.push_buffer(buffer);
+    };
+    source.set_callbacks(gst_app::AppSrcCallbacks::builder().need_data(draw).build());
+    // Why it failed stands on the bus.
+    let _ = pipeline.set_state(gst::State::Playing);
+    let ends = [gst::MessageType::Eos, gst::MessageType::Error];
+    let bus = pipeline.bus().context("no bus")?;
+    let end = bus.timed_pop_filtered(gst::ClockTime::NONE, &ends);
+    pipeline.set_state(gst::State::Null)?;
+    match end.as_ref().map(|end| end.view()) {
+        Some(gst::MessageView::Error(error)) => bail!("{}", error.error()),
+        _ => Ok(()),
+    }
+}
 
 /// A horse in the meadow; lengths are in pixels of the background.
 struct Horse {
@@ -39,7 +104,7 @@ struct Horse {
 }
 
 /// The pictures that frames are made of.
-pub struct Scene {
+struct Scene {
     background: RgbaImage,
     /// Pixels of the background above the camera's view.
     top: u32,
@@ -50,7 +115,7 @@ pub struct Scene {
 impl Scene {
     /// A scene for a model: the wood of `wood.jpg` where its name speaks of summer or autumn, else the meadow
     /// of `meadow.jpg` with `horse.png`, which has alpha. The pictures are in `folder`.
-    pub fn for_model(model: Option<&str>, folder: &Path) -> Result<Self> {
+    fn for_model(model: Option<&str>, folder: &Path) -> Result<Self> {
         let model = model.unwrap_or_default();
         if model.contains("summer") || model.contains("autumn") {
             let background = background(&folder.join("wood.jpg"))?;
@@ -70,7 +135,7 @@ impl Scene {
     }
 
     /// The frame with this number, from 0.
-    pub fn frame(&self, number: u32) -> RgbaImage {
+    fn frame(&self, number: u32) -> RgbaImage {
         let camera = PAN * number;
         let view = imageops::crop_imm(&self.background, camera, self.top, SIZE.0, SIZE.1);
         let mut frame = view.to_image();
