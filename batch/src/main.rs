@@ -2,6 +2,7 @@
 
 //! `cyclegan-batch`: translates whole libraries of video with `cycleganfilter`, on one machine or many.
 
+mod config;
 mod container;
 mod destination;
 mod encoding;
@@ -21,8 +22,6 @@ mod worker;
 
 use std::{env, process::ExitCode};
 
-use clap::Parser;
-
 fn main() -> ExitCode {
     if env::args_os().nth(1).is_some_and(|argument| argument == worker::protocol::ARGUMENT) {
         return worker::run();
@@ -33,7 +32,9 @@ fn main() -> ExitCode {
             Err(error) => fail(&error),
         };
     }
-    run::run(&options::Options::parse()).unwrap_or_else(|error| fail(&error))
+    let arguments: Vec<_> = env::args_os().collect();
+    let ran = config::options(&arguments).and_then(|options| run::run(&options));
+    ran.unwrap_or_else(|error| fail(&error))
 }
 
 fn fail(error: &anyhow::Error) -> ExitCode {

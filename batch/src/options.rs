@@ -109,6 +109,10 @@ pub struct Options {
     /// '{dir}/{stem}.zebra.{ext}' [default: {dir}/{name}]
     #[arg(long, value_name = "TEMPLATE", help_heading = "Files")]
     pub name: Option<String>,
+    /// Take options from a TOML file with the names of the long options, and `inputs`; those of the command
+    /// line override them, and paths are relative to the file
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Print what would be done and what would be lost, and write nothing
     #[arg(long)]
     pub dry_run: bool,

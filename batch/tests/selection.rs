@@ -89,3 +89,37 @@ fn searches_leave_out_old_files_and_deep_folders() {
     assert_eq!(refused.status.code(), Some(2));
     assert!(text(&refused).contains("--newer yesterday: neither a file nor a date"));
 }
+
+#[test]
+fn options_come_from_a_file() {
+    let place = Place::new();
+    for name in ["clips/a.mp4", "clips/b.mkv"] {
+        small_clip(&place.path(name));
+    }
+    let file = place.path("night/zebra.toml");
+    fs::create_dir(file.parent().unwrap()).unwrap();
+    fs::write(
+        &file,
+        "inputs = ['../clips']\nout = '../made'\nmodel = '../model.onnx'\nname = '{stem}.z.{ext}'\n\
+         filter = 'inference-size=64'\nexclude = '*.mkv'\n",
+    )
+    .unwrap();
+    let run = |arguments: &[&str]| {
+        let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_cyclegan-batch"));
+        common::load_plugin(&mut program);
+        program.current_dir(place.path("")).args(["--config", "night/zebra.toml"]);
+        program.args(arguments).output().unwrap()
+    };
+    let output = run(&[]);
+    assert!(output.status.success(), "{}", text(&output));
+    assert!(place.path("made/a.z.mp4").is_file() && !place.path("made/b.z.mkv").exists());
+    // What the command line says counts.
+    let output = run(&["clips/b.mkv", "--name", "{stem}-2.{ext}", "--out", "made"]);
+    assert!(text(&output).contains("made/b-2.mkv: 3 frames"), "{}", text(&output));
+
+    fs::write(&file, "out = 'made'\npresets = 'web'\n").unwrap();
+    let output = run(&["clips"]);
+    assert_eq!(output.status.code(), Some(2));
+    let expected = "--config night/zebra.toml: no option `presets`; the nearest is `preset`";
+    assert!(text(&output).contains(expected), "{}", text(&output));
+}

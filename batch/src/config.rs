@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Options from a file: `--config`.
+//!
+//! ```toml
+//! inputs = ["clips"]          # paths are relative to the file
+//! out = "translated"
+//! preset = "archive"          # options have the names of the command line
+//! include = ["*.mov", "*.mp4"]
+//! verify = true
+//! ```
+
+use std::{
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use clap::{ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches, parser::ValueSource};
+use toml::{Table, Value};
+
+use crate::options::Options;
+
+/// The key of the positional arguments.
+const INPUTS: &str = "inputs";
+/// Options that are always paths, and those that are if there is such a file.
+const PATHS: [&str; 4] = [INPUTS, "out", "base", "report"];
+const MAYBE_PATHS: [&str; 2] = ["model", "newer"];
+/// Arguments that have no place in a file.
+const NO_KEYS: [&str; 3] = ["config", "help", "version"];
+/// Least similarity of a suggested name, 0 to 1.
+const ALIKE: f64 = 0.7;
+
+/// The options of the arguments `given`, program first, and of the file that they name with --config. An option
+/// of the command line replaces that of the file. Exits as clap does, for --help or an error of the command line.
+pub fn options(given: &[OsString]) -> Result<Options> {
+    let matches = lenient().try_get_matches_from(given).unwrap_or_else(|error| error.exit());
+    let mut arguments = given.to_vec();
+    if let Some(file) = matches.get_one::<PathBuf>("config") {
+        let read = || arguments_of(&fs::read_to_string(file)?, file, &matches);
+        let own = read().with_context(|| format!("--config {}", file.display()))?;
+        // Of two equal options, clap takes the last.
+        arguments.splice(1..1, own);
+    }
+    let matches = Options::command().try_get_matches_from(arguments);
+    let options = matches.and_then(|matches| Options::from_arg_matches(&matches));
+    Ok(options.unwrap_or_else(|error| error.exit()))
+}
+
+/// The command line, with nothing required.
+fn lenient() -> Command {
+    Options::command().mut_args(|argument| argument.required(false))
+}
+
+/// The arguments that the file says, without those that the command line gives.
+fn arguments_of(text: &str, file: &Path, given: &ArgMatches) -> Result<Vec<OsString>> {
+    let table: Table = toml::from_str(text)?;
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let mut all = Vec::new();
+    for (key, value) in table {
+        let own = arguments(&key, value.clone(), folder)?;
+        // Each by itself, so that an error names its key.
+        let alone = [OsString::from("cyclegan-batch")].into_iter().chain(own.clone());
+        if let Err(error) = lenient().try_get_matches_from(alone) {
+            let cause = error.to_string();
+            let cause = cause.lines().next().unwrap_or_default().trim_start_matches("error: ");
+            bail!("`{key}` is {value}: {cause}");
+        }
+        let is_given = given.value_source(&key.replace('-', "_")) == Some(ValueSource::CommandLine);
+        if !is_given {
+            all.extend(own);
+        }
+    }
+    Ok(all)
+}
+
+/// The arguments for a key.
+fn arguments(key: &str, value: Value, folder: &Path) -> Result<Vec<OsString>> {
+    let command = Options::command();
+    let options = command.get_arguments().filter(|argument| argument.get_long().is_some());
+    let names: Vec<&str> = options.filter_map(|argument| argument.get_long()).collect();
+    let names: Vec<&str> =
+        names.into_iter().chain([INPUTS]).filter(|name| !NO_KEYS.contains(name)).collect();
+    ensure!(names.contains(&key), "no option `{key}`{}", suggestion(key, &names));
+    let is_flag = command
+        .get_arguments()
+        .any(|a| a.get_long() == Some(key) && matches!(a.get_action(), ArgAction::SetTrue));
+    if is_flag {
+        return match value {
+            Value::Boolean(true) => Ok(vec![format!("--{key}").into()]),
+            Value::Boolean(false) => Ok(Vec::new()),
+            other => bail!("`{key}` is {other}, expected true or false"),
+        };
+    }
+    let values = match value {
+        Value::Array(values) => values,
+        one => vec![one],
+    };
+    let argument = |value: Value| {
+        let value = text(value).map_err(|found| anyhow!("`{key}` is {found}, expected a value"))?;
+        let value = located(key, value, folder);
+        Ok(match key {
+            INPUTS => value,
+            _ => [format!("--{key}=").into(), value].into_iter().collect(),
+        })
+    };
+    values.into_iter().map(argument).collect()
+}
+
+/// A value as on the command line; an error holds what is none.
+fn text(value: Value) -> Result<String, Value> {
+    match value {
+        Value::String(text) => Ok(text),
+        Value::Integer(number) => Ok(number.to_string()),
+        Value::Float(number) => Ok(number.to_string()),
+        Value::Datetime(date) => Ok(date.to_string()),
+        other => Err(other),
+    }
+}
+
+/// A value with its path relative to the folder of the file.
+fn located(key: &str, value: String, folder: &Path) -> OsString {
+    let path = folder.join(&value);
+    let is_path = PATHS.contains(&key) && value != "-";
+    match is_path || (MAYBE_PATHS.contains(&key) && path.exists()) {
+        true => path.into_os_string(),
+        false => value.into(),
+    }
+}
+
+fn suggestion(key: &str, names: &[&str]) -> String {
+    let scored = names.iter().map(|name| (strsim::jaro(key, name), name));
+    let best = scored.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(alike, _)| *alike > ALIKE);
+    best.map_or_else(String::new, |(_, name)| format!("; the nearest is `{name}`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The options of a file in `/etc/batch` and of a command line.
+    fn read(text: &str, given: &[&str]) -> Result<Options> {
+        let given: Vec<OsString> = ["cyclegan-batch"].iter().chain(given).map(Into::into).collect();
+        let matches = lenient().try_get_matches_from(&given)?;
+        let own = arguments_of(text, Path::new("/etc/batch/night.toml"), &matches)?;
+        let all = given[..1].iter().cloned().chain(own).chain(given[1..].iter().cloned());
+        Ok(Options::from_arg_matches(&Options::command().try_get_matches_from(all)?)?)
+    }
+
+    #[test]
+    fn keys_are_the_long_options_and_paths_are_relative_to_the_file() {
+        let text = "inputs = ['clips', '/films/*.mp4']\nout = 'made'\ncrf = 18\npiece = 30.5\nverify = true\n\
+                    overwrite = false\ninclude = ['*.mov', '*.mp4']\nmodel = 'horse2zebra'\nnewer = 2026-11-01";
+        let options = read(text, &[]).unwrap();
+        assert_eq!(options.inputs, ["/etc/batch/clips", "/films/*.mp4"]);
+        assert_eq!(options.out, Path::new("/etc/batch/made"));
+        assert_eq!((options.crf, options.piece), (Some(18), 30.5));
+        assert_eq!((options.verify, options.overwrite), (true, false));
+        assert_eq!(options.include.len(), 2);
+        assert_eq!(options.model.as_deref(), Some("horse2zebra"));
+        assert_eq!(options.newer.as_deref(), Some("2026-11-01"));
+    }
+
+    #[test]
+    fn the_command_line_overrides_the_file() {
+        let text = "inputs = 'clips'\nout = 'made'\ncrf = 18\ndevice = [0, 1]\nmax-depth = 3";
+        let given = ["other", "--crf", "20", "-o", "there", "--device", "2", "--max-depth=1"];
+        let options = read(text, &given).unwrap();
+        assert_eq!(options.inputs, ["other"]);
+        assert_eq!(options.out, Path::new("there"));
+        assert_eq!((options.crf, options.device), (Some(20), vec![2]));
+        assert_eq!(options.max_depth, Some(1));
+    }
+
+    #[test]
+    fn what_is_no_option_is_refused() {
+        for (text, cause) in [
+            ("presets = 'web'", "no option `presets`; the nearest is `preset`"),
+            ("config = 'more.toml'", "no option `config`"),
+            ("xyz = 1", "no option `xyz`"),
+            ("crf = 99", "`crf` is 99: invalid value '99' for '--crf <N>'"),
+            ("verify = 'yes'", "`verify` is \"yes\", expected true or false"),
+            ("out = true", "`out` is true, expected a value"),
+            ("[out]\nfolder = 'x'", "`out` is { folder = \"x\" }, expected a value"),
+            ("crf 18", "TOML"),
+        ] {
+            let error = format!("{:#}", read(text, &[]).unwrap_err());
+            assert!(error.starts_with(cause) || error.contains(cause), "{text}: {error}");
+        }
+    }
+}
