@@ -4,6 +4,7 @@
 
 use crate::{
     container::Container,
+    hardware::{self, Codec, Quality},
     options::{Preset, Recipe, Speed},
 };
 
@@ -30,10 +31,13 @@ const PROXY_SIZE: &str = "videoscale ! video/x-raw,height=(int)[1,540],pixel-asp
 impl Encoding {
     /// The encoding of `recipe` for `container`, with this many threads.
     pub fn new(recipe: &Recipe, container: Container, threads: u32) -> Self {
-        let encoder = recipe.video_encoder.clone();
-        let encoder = encoder.unwrap_or_else(|| of_preset(recipe, container, threads));
+        let element = recipe.encoder_element();
+        let encoder = element.map(str::to_owned);
+        let encoder = encoder
+            .or_else(|| of_hardware(recipe, container))
+            .unwrap_or_else(|| of_preset(recipe, container, threads));
         let raw = match recipe.preset {
-            _ if recipe.video_encoder.is_some() => "video/x-raw",
+            _ if element.is_some() => "video/x-raw",
             Preset::Web | Preset::Proxy => EIGHT_BIT,
             Preset::Av1 => AV1,
             // Its frames would be 4:4:4 in a file that says 4:2:2.
@@ -74,6 +78,18 @@ fn of_preset(recipe: &Recipe, container: Container, threads: u32) -> String {
     }
 }
 
+/// The encoder in hardware, if it is asked for and there.
+fn of_hardware(recipe: &Recipe, container: Container) -> Option<String> {
+    let codec = hardware::codec(recipe.preset, container)?;
+    let (crf, _, key_frames) = match codec {
+        Codec::H264 => h264_quality(recipe),
+        Codec::H265 => (h265_crf(recipe), "", None),
+    };
+    let quality = Quality { crf, speed: recipe.speed, key_frames };
+    // A worker has checked at its start what is named.
+    recipe.hardware()?.encoder(codec, quality).ok().flatten()
+}
+
 /// The names of x264 and x265 for a speed.
 fn x26x_speed(speed: Option<Speed>, otherwise: &'static str) -> &'static str {
     match speed {
@@ -89,14 +105,21 @@ fn moves_b_frames(container: Container) -> bool {
     matches!(container, Container::Mp4 | Container::Mov)
 }
 
-fn h264(recipe: &Recipe, container: Container, threads: u32) -> String {
-    let (crf, speed, more) = match recipe.preset {
+/// Constant quality, speed of x264, and most frames from key frame to key frame.
+fn h264_quality(recipe: &Recipe) -> (u32, &'static str, Option<u32>) {
+    let (crf, speed, key_frames) = match recipe.preset {
         // Noise, the worst case, keeps 45 dB.
-        Preset::Archive => (6, "slow", ""),
-        Preset::Proxy => (26, "veryfast", " key-int-max=12"),
-        _ => (21, "medium", ""),
+        Preset::Archive => (6, "slow", None),
+        Preset::Proxy => (26, "veryfast", Some(12)),
+        _ => (21, "medium", None),
     };
-    let (crf, speed) = (recipe.crf.unwrap_or(crf).min(50), x26x_speed(recipe.speed, speed));
+    (recipe.crf.unwrap_or(crf).min(50), speed, key_frames)
+}
+
+fn h264(recipe: &Recipe, container: Container, threads: u32) -> String {
+    let (crf, speed, key_frames) = h264_quality(recipe);
+    let speed = x26x_speed(recipe.speed, speed);
+    let more = key_frames.map_or(String::new(), |frames| format!(" key-int-max={frames}"));
     let is_proxy = recipe.preset == Preset::Proxy;
     let bframes = if is_proxy || moves_b_frames(container) { " bframes=0" } else { "" };
     // Without `vbv-buf-capacity=0` constant quality is limited to 2 Mbit/s.
@@ -105,8 +128,12 @@ fn h264(recipe: &Recipe, container: Container, threads: u32) -> String {
     )
 }
 
+fn h265_crf(recipe: &Recipe) -> u32 {
+    recipe.crf.unwrap_or(20).min(51)
+}
+
 fn h265(recipe: &Recipe, container: Container, threads: u32) -> String {
-    let (crf, speed) = (recipe.crf.unwrap_or(20).min(51), x26x_speed(recipe.speed, "medium"));
+    let (crf, speed) = (h265_crf(recipe), x26x_speed(recipe.speed, "medium"));
     let bframes = if moves_b_frames(container) { ":bframes=0" } else { "" };
     format!(
         "x265enc speed-preset={speed} \
@@ -153,7 +180,9 @@ fn av1(recipe: &Recipe, threads: u32) -> String {
 /// keeps times of frames that are not in their order: `qtmux` of GStreamer 1.22 writes edit lists that hide
 /// frames, and Matroska's clusters are too short for fine clocks.
 pub fn segment_container(recipe: &Recipe, container: Container) -> Container {
-    let encoder = Encoding::new(recipe, container, 1).encoder;
+    // The same codec in hardware and software.
+    let encoder = recipe.encoder_element().map(str::to_owned);
+    let encoder = encoder.unwrap_or_else(|| of_preset(recipe, container, 1));
     let is_one_of = |names: &[&str]| names.iter().any(|name| encoder.contains(name));
     if is_one_of(&["264", "265", "hevc"]) {
         Container::Ts

@@ -9,6 +9,7 @@ mod encoding;
 mod entry;
 mod events;
 mod generate;
+mod hardware;
 mod inputs;
 mod options;
 mod picture;

@@ -7,7 +7,7 @@ use std::{ffi::OsString, path::PathBuf, thread};
 use clap::{Parser, ValueEnum};
 use serde::{Deserialize, Serialize};
 
-use crate::{container::Container, shard::Shard};
+use crate::{container::Container, hardware::Request, shard::Shard};
 
 /// Translates videos and images with cycleganfilter
 ///
@@ -65,8 +65,9 @@ pub struct Options {
     /// Speed of the encoder instead of the preset's; slower gives smaller files
     #[arg(long, value_enum, help_heading = "Encoding")]
     pub speed: Option<Speed>,
-    /// Video encoder instead of the preset's: 'x265enc bitrate=4000 speed-preset=slow'
-    #[arg(long, value_name = "ELEMENT", help_heading = "Encoding")]
+    /// Hardware that encodes H.264 and H.265 with the quality of the preset: nvenc, qsv, vaapi, or auto for the
+    /// first that is there. Or an encoder instead of the preset's: 'x265enc bitrate=4000 speed-preset=slow'
+    #[arg(long, value_name = "HARDWARE|ELEMENT", help_heading = "Encoding")]
     pub video_encoder: Option<String>,
     /// Encoder for audio that the container does not accept as it is: 'opusenc bitrate=128000'
     #[arg(long, value_name = "ELEMENT", help_heading = "Encoding")]
@@ -270,10 +271,22 @@ pub struct Recipe {
     /// Which sample of that part is translated, if not all of it.
     #[serde(default)]
     pub sample: Option<Sample>,
-    /// The video encoder, if not the preset's.
+    /// The video encoder, if not the preset's: hardware, or an element.
     pub video_encoder: Option<String>,
     /// The audio encoder, if not the container's.
     pub audio_encoder: Option<String>,
+}
+
+impl Recipe {
+    /// The element that encodes videos instead of the preset's.
+    pub fn encoder_element(&self) -> Option<&str> {
+        self.video_encoder.as_deref().filter(|text| Request::of(text).is_none())
+    }
+
+    /// The hardware that is to encode videos.
+    pub fn hardware(&self) -> Option<Request> {
+        self.video_encoder.as_deref().and_then(Request::of)
+    }
 }
 
 impl Options {

@@ -218,6 +218,10 @@ fn commands_that_make_no_sense_are_refused() {
         (&["in", "--filter", "strength=8"], "--filter 'strength=8': value \"8"),
         (&["in", "--video-encoder", "nosuchenc"], "--video-encoder 'nosuchenc': no element"),
         (
+            &["in", "--video-encoder", "vaapi", "--preset", "av1"],
+            "--video-encoder vaapi: encodes H.264",
+        ),
+        (
             &["in", "--audio-encoder", "opusenc bitrat=4"],
             "--audio-encoder 'opusenc bitrat=4': no prop",
         ),
@@ -249,6 +253,26 @@ fn an_encoder_that_the_container_cannot_hold_is_named() {
         assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", text(&output));
         let errors = errors(&text(&output)).concat();
         assert!(errors.contains(cause), "{arguments:?}: {errors}");
+    }
+}
+
+#[test]
+fn hardware_is_used_where_it_is_there() {
+    let place = Place::new();
+    small_clip(&place.path("in/a.mp4"));
+    let said = place.run(&["in", "--video-encoder", "auto"]);
+    assert!(said.contains("1 translated"), "{said}");
+    assert_eq!(media::tracks(&place.out("a.mp4"))[0].kind(), "video/x-h264");
+    for (name, elements) in [
+        ("nvenc", &["nvh264enc", "nvcudah264enc"][..]),
+        ("vaapi", &["vah264enc", "vah264lpenc"]),
+        ("qsv", &["qsvh264enc"]),
+    ] {
+        let is_there = elements.iter().any(|name| gst::ElementFactory::find(name).is_some());
+        let output = place.program().args(["in", "--video-encoder", name]).output().unwrap();
+        assert_eq!(output.status.success(), is_there, "{}", text(&output));
+        let error = format!("error: --video-encoder {name}: GStreamer has no ");
+        assert_eq!(text(&output).contains(&error), !is_there, "{}", text(&output));
     }
 }
 

@@ -63,7 +63,8 @@ impl<'a> Naming<'a> {
         }
         Ok(Self {
             container: options.container,
-            is_prores: options.preset == Preset::Prores && options.video_encoder.is_none(),
+            is_prores: options.preset == Preset::Prores
+                && options.recipe().encoder_element().is_none(),
             template: options.name.as_deref(),
             file: destination.file.clone(),
             samples: options.sample,

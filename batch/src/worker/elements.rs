@@ -11,7 +11,7 @@ use anyhow::{Result, anyhow, ensure};
 use gst::{glib, prelude::*};
 
 use super::protocol::Setup;
-use crate::options::Direction;
+use crate::{hardware, options::Direction};
 
 /// The filter in the syntax of `gst-launch-1.0`, without values that may contain spaces.
 pub fn filter_description(setup: &Setup) -> String {
@@ -67,7 +67,8 @@ pub fn filter(setup: &Setup) -> Result<gst::Element> {
 /// Fails for an encoder that GStreamer cannot create.
 pub fn check_encoders(setup: &Setup) -> Result<()> {
     let recipe = &setup.recipe;
-    let asked = [("video", &recipe.video_encoder), ("audio", &recipe.audio_encoder)];
+    hardware::check(recipe)?;
+    let asked = [("video", recipe.encoder_element()), ("audio", recipe.audio_encoder.as_deref())];
     for (kind, encoder) in asked {
         if let Some(encoder) = encoder {
             let option = format!("--{kind}-encoder '{encoder}'");
