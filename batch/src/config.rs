@@ -43,7 +43,10 @@ pub fn options(given: &[OsString]) -> Result<Options> {
         // Of two equal options, clap takes the last.
         arguments.splice(1..1, own);
     }
-    let matches = Options::command().try_get_matches_from(arguments);
+    // `required_unless_present` would also hold in the lenient command line.
+    let needs_inputs = !matches.get_flag("status");
+    let command = Options::command().mut_arg(INPUTS, |inputs| inputs.required(needs_inputs));
+    let matches = command.try_get_matches_from(arguments);
     let options = matches.and_then(|matches| Options::from_arg_matches(&matches));
     Ok(options.unwrap_or_else(|error| error.exit()))
 }

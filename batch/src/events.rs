@@ -28,6 +28,8 @@ pub enum Verdict {
     Planned { frames: Option<u64>, segments: usize },
     /// It failed.
     Failed { cause: String },
+    /// Another process has it, or had it in this run: what that does.
+    Elsewhere { what: String },
 }
 
 /// The number of files by result.
@@ -37,6 +39,7 @@ pub struct Counts {
     pub skipped: u64,
     pub failed: u64,
     pub planned: u64,
+    pub elsewhere: u64,
     /// Frames that were translated.
     pub frames: u64,
 }
@@ -174,6 +177,7 @@ impl Events {
             Verdict::Skipped { .. } => state.counts.skipped += 1,
             Verdict::Planned { .. } => state.counts.planned += 1,
             Verdict::Failed { .. } => state.counts.failed += 1,
+            Verdict::Elsewhere { .. } => state.counts.elsewhere += 1,
         }
         self.show_whole(&state);
         drop(state);
@@ -207,6 +211,10 @@ impl Events {
                 json!({"event": "failed", "file": file, "cause": cause}),
                 format!("error: {file}: {cause}"),
             ),
+            Verdict::Elsewhere { what } => (
+                json!({"event": "elsewhere", "file": file, "output": output, "text": what}),
+                format!("{output}: {what}"),
+            ),
         };
         match (self.json, verdict) {
             (true, _) => self.print(&event),
@@ -219,21 +227,25 @@ impl Events {
     pub fn summary(&self) -> Counts {
         self.whole.finish_and_clear();
         let counts = self.lock().counts;
-        let Counts { translated, skipped, failed, planned, frames } = counts;
+        let Counts { translated, skipped, failed, planned, elsewhere, frames } = counts;
         let seconds = self.begun.elapsed().as_secs_f64();
         let rate = frames as f64 / seconds.max(0.001);
-        let unfinished = self.files as u64 - translated - skipped - failed - planned;
+        let unfinished = self.files as u64 - translated - skipped - failed - planned - elsewhere;
         if self.json {
             self.print(&json!({"event": "summary", "files": self.files, "translated": translated,
-                               "skipped": skipped, "failed": failed, "planned": planned, "unfinished": unfinished,
+                               "skipped": skipped, "failed": failed, "planned": planned, "elsewhere": elsewhere,
+                               "unfinished": unfinished,
                                "frames": frames, "seconds": tenths(seconds),
                                "frames_per_second": tenths(rate)}));
             return counts;
         }
-        let left = match unfinished {
+        let counted_if = |count: u64, what: &str| match count {
             0 => String::new(),
-            left => format!(", {left} not finished"),
+            count => format!(", {count} {what}"),
         };
+        let left = [(elsewhere, "with other processes"), (unfinished, "not finished")]
+            .map(|(count, what)| counted_if(count, what))
+            .concat();
         if planned > 0 {
             self.line(&format!(
                 "{}: {planned} would be translated, {skipped} finished before, {failed} failed{left}",
@@ -261,7 +273,8 @@ impl Events {
         let frames = state.counts.frames + state.active.values().map(|a| a.frames).sum::<u64>();
         let rate = frames as f64 / self.begun.elapsed().as_secs_f64().max(0.001);
         let counts = state.counts;
-        let done = counts.translated + counts.skipped + counts.failed + counts.planned;
+        let done =
+            counts.translated + counts.skipped + counts.failed + counts.planned + counts.elsewhere;
         let left = indicatif::HumanDuration(self.whole.eta());
         let files = counted(self.files as u64, "file");
         self.whole.set_message(format!("{done} of {files}, {rate:.1} frames/s, {left:#} left"));

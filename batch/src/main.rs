@@ -19,6 +19,7 @@ mod report;
 mod run;
 mod scheduler;
 mod shard;
+mod status;
 mod worker;
 
 use std::{env, process::ExitCode};

@@ -7,7 +7,7 @@ use std::{ffi::OsString, path::PathBuf, thread};
 use clap::{Parser, ValueEnum};
 use serde::{Deserialize, Serialize};
 
-use crate::{container::Container, hardware::Request, shard::Shard};
+use crate::{container::Container, hardware::Request, shard::Sharding};
 
 /// Translates videos and images with cycleganfilter
 ///
@@ -120,6 +120,10 @@ pub struct Options {
     /// Decode each output before it gets its final name
     #[arg(long)]
     pub verify: bool,
+    /// Print which outputs in --out are done, failed or being translated, and by which machine; with INPUTS also
+    /// how many are not begun. With --report, write that page anew
+    #[arg(long)]
+    pub status: bool,
 
     /// Number of files, or pieces of long files, to translate at the same time [default: one per two
     /// cores, or two per GPU]
@@ -129,14 +133,15 @@ pub struct Options {
     /// cuts
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = seconds)]
     pub piece: f64,
-    /// Translate only the I-th of N shares of the files, counted from 1 [default: the index in a Slurm
-    /// array or a Kubernetes indexed job, see docs/batch.md]
-    #[arg(long, value_name = "I/N")]
-    pub shard: Option<Shard>,
+    /// Share the files with other machines that run the same command: auto takes the next file that no other
+    /// has, by locks in --out; I/N takes the I-th of N fixed shares, counted from 1 [default: the index in a
+    /// Slurm array or a Kubernetes indexed job, see docs/batch.md]
+    #[arg(long, value_name = "auto|I/N")]
+    pub shard: Option<Sharding>,
     /// Replace files in --out that cyclegan-batch did not write
     #[arg(long)]
     pub overwrite: bool,
-    /// Write an HTML page with thumbnails of each file before and after
+    /// Write an HTML page with thumbnails of each file before and after, of all shares
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
     /// Print one JSON object per line for each event, instead of text

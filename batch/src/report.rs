@@ -1,70 +1,131 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! The report: one page with thumbnails of frames before and after for each file.
+//!
+//! It is made from the records in the output folder, so that it holds the files of all machines that share
+//! them, and earlier runs.
 
-use std::path::Path;
+use std::{
+    fs::{self, File},
+    io,
+    path::Path,
+};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow, ensure};
 use cyclegan_output::{
     page::{self, escape},
-    write_beside,
+    write_beside_with,
 };
 
 use crate::{
-    events::{Verdict, counted, shown},
-    inputs::Item,
-    options::{Direction, Options},
-    scheduler::Outcome,
+    entry::{Recorded, State},
+    events::{counted, shown},
+    inputs::{Item, OWN_FOLDER, describe},
 };
 
-/// Writes the page.
-pub fn write(path: &Path, items: &[Item], outcomes: &[Outcome], options: &Options) -> Result<()> {
-    let sections = items.iter().zip(outcomes).map(|(item, outcome)| section(item, outcome));
-    let body = [summary(outcomes, options), sections.collect()].concat();
-    write_beside(path, page::page("cyclegan-batch", None, &body).as_bytes())
+/// A file and what is known of it.
+struct Row {
+    name: String,
+    problem: Option<String>,
+    recorded: Option<Recorded>,
 }
 
-fn summary(outcomes: &[Outcome], options: &Options) -> String {
-    let count = |is: fn(&Verdict) -> bool| {
-        outcomes.iter().filter(|outcome| outcome.verdict.as_ref().is_some_and(is)).count()
+/// Fails if the page cannot be written: now instead of after hours of work.
+pub fn check(path: &Path) -> Result<()> {
+    ensure!(!path.is_dir(), "--report {}: a folder, expected a file", path.display());
+    let folder = path.parent().unwrap_or(path);
+    fs::create_dir_all(folder)
+        .map_err(|e| anyhow!("cannot create {}: {}", folder.display(), describe(&e)))
+}
+
+/// Writes the page on `items`, or on all records in the output folder `out` if there are none.
+pub fn write(path: &Path, out: &Path, items: &[Item]) -> Result<()> {
+    // Of machines that end at the same time, the last one sees the results of all others. Where there are no
+    // locks, one of them may be missed.
+    let lock = File::create(out.join(OWN_FOLDER).join("report.lock"));
+    let _held = lock.and_then(|file| file.lock().map(|()| file));
+    let rows: Vec<Row> = match items.is_empty() {
+        true => Recorded::all(out).into_iter().map(Row::of_record).collect(),
+        false => items.iter().map(|item| Row::of_item(out, item)).collect(),
     };
+    write_beside_with(path, |file| {
+        file.write_all(page::begin("cyclegan-batch", None).as_bytes())?;
+        file.write_all(summary(&rows).as_bytes())?;
+        rows.iter().try_for_each(|row| row.write(file))?;
+        file.write_all(page::END.as_bytes())
+    })
+}
+
+impl Row {
+    fn of_item(out: &Path, item: &Item) -> Self {
+        let recorded = item.problem.is_none().then(|| Recorded::of(out, item)).flatten();
+        let mut name = shown(&item.relative);
+        if item.sample.is_some() {
+            name = shown(&item.output);
+        }
+        Self { name, problem: item.problem.clone(), recorded }
+    }
+
+    fn of_record(recorded: Recorded) -> Self {
+        let path = recorded.output.as_ref().or(recorded.input.as_ref());
+        let name = path.map_or_else(|| "?".to_owned(), |path| shown(path));
+        Self { name, problem: None, recorded: Some(recorded) }
+    }
+
+    fn write(&self, page: &mut dyn io::Write) -> io::Result<()> {
+        let alarm = |cause: &str| format!("<p class=\"alarm\">{}</p>", escape(cause));
+        let state = match (&self.problem, &self.recorded) {
+            (Some(problem), _) => alarm(problem),
+            (None, None) => "<p>Not begun</p>".to_owned(),
+            (None, Some(recorded)) => match &recorded.state {
+                State::Done { frames, seconds, host } => {
+                    let rate = *frames as f64 / seconds.max(0.001);
+                    format!(
+                        "<p>{} in {seconds:.1} s on {}, {rate:.1} frames/s</p>",
+                        counted(*frames, "frame"),
+                        escape(host)
+                    )
+                }
+                State::Failed { cause, .. } => alarm(cause),
+                State::Held(holder) => {
+                    format!("<p>Being translated by {}</p>", escape(&holder.to_string()))
+                }
+                State::Unfinished => "<p>Not finished</p>".to_owned(),
+            },
+        };
+        let notices = self.recorded.iter().flat_map(|recorded| &recorded.notices);
+        let notices: String =
+            notices.map(|text| format!("<p>Note: {}</p>", escape(text))).collect();
+        // Read one by one: together they may be larger than the memory.
+        let thumbnails = self.recorded.as_ref().and_then(Recorded::thumbnails);
+        write!(
+            page,
+            "<section><h2>{}</h2>{state}{notices}{}</section>",
+            escape(&self.name),
+            thumbnails.unwrap_or_default()
+        )
+    }
+}
+
+fn summary(rows: &[Row]) -> String {
+    let count = |is: fn(&State) -> bool| {
+        let states = rows.iter().filter_map(|row| Some(&row.recorded.as_ref()?.state));
+        states.filter(|state| is(state)).count()
+    };
+    let problems = rows.iter().filter(|row| row.problem.is_some()).count();
+    let done = count(|state| matches!(state, State::Done { .. }));
+    let failed = count(|state| matches!(state, State::Failed { .. })) + problems;
+    let held = count(|state| matches!(state, State::Held(_)));
     let rows = [
-        ("Translated", count(|v| matches!(v, Verdict::Translated { .. }))),
-        ("Finished before", count(|v| matches!(v, Verdict::Skipped { .. }))),
-        ("Failed", count(|v| matches!(v, Verdict::Failed { .. }))),
-        ("Not finished", outcomes.iter().filter(|outcome| outcome.verdict.is_none()).count()),
+        ("Translated", done),
+        ("Failed", failed),
+        ("Being translated", held),
+        ("Not finished", rows.len() - done - failed - held),
     ];
     let rows = rows.iter().filter(|(_, count)| *count > 0);
     let rows = rows.map(|(name, count)| format!("<tr><th>{name}</th><td>{count}</td></tr>"));
-    let model = options.model.as_deref().unwrap_or("horse2zebra");
     format!(
-        "<p>Generator {}, {}. Thumbnails: the input above, the output below.</p><table>{}</table>",
-        escape(model),
-        match options.direction {
-            Direction::Forward => "A to B",
-            Direction::Reverse => "B to A",
-        },
+        "<p>Thumbnails: the input above, the output below.</p><table>{}</table>",
         rows.collect::<String>()
-    )
-}
-
-fn section(item: &Item, outcome: &Outcome) -> String {
-    let state = match &outcome.verdict {
-        Some(Verdict::Translated { frames, seconds }) => {
-            let rate = *frames as f64 / seconds.max(0.001);
-            format!("<p>{} in {seconds:.1} s, {rate:.1} frames/s</p>", counted(*frames, "frame"))
-        }
-        Some(Verdict::Skipped { frames }) => {
-            format!("<p>{}, finished before</p>", counted(*frames, "frame"))
-        }
-        Some(Verdict::Failed { cause }) => format!("<p class=\"alarm\">{}</p>", escape(cause)),
-        Some(Verdict::Planned { .. }) | None => "<p>Not finished</p>".to_owned(),
-    };
-    let notices = outcome.notices.iter().map(|text| format!("<p>Note: {}</p>", escape(text)));
-    format!(
-        "<section><h2>{}</h2>{state}{}{}</section>",
-        escape(&shown(&item.relative)),
-        notices.collect::<String>(),
-        outcome.thumbnails.as_deref().unwrap_or_default()
     )
 }

@@ -4,7 +4,6 @@
 
 use std::{
     env, fs,
-    path::{Path, PathBuf},
     process::{ExitCode, exit},
     sync::atomic::Ordering,
     thread,
@@ -14,14 +13,15 @@ use anyhow::{Context, Result, anyhow, ensure};
 
 use crate::{
     destination::Destination,
-    entry::hash_of_model,
+    entry::{hash_of_model, lock},
     events::Events,
-    inputs::{Finder, Item, describe},
+    inputs::{Finder, OWN_FOLDER, describe},
     options::Options,
     pool::{STOP, Worker},
     report,
     scheduler::Scheduler,
-    shard::Shard,
+    shard::{Shard, Sharding},
+    status,
     worker::protocol::Setup,
 };
 
@@ -32,18 +32,28 @@ const STOPPED: u8 = 130;
 pub fn run(options: &Options) -> Result<ExitCode> {
     stop_on_ctrl_c()?;
     let destination = Destination::new(options)?;
-    let (items, found, shard) = items(options, &destination)?;
     let out = &destination.folder;
+    if let Some(report) = &options.report {
+        report::check(report)?;
+    }
+    if options.status {
+        return status(options, &destination);
+    }
+    let finder = Finder::new(options, &destination)?;
+    let found = finder.find(&options.inputs)?;
     if !options.dry_run {
         fs::create_dir_all(out)
             .map_err(|e| anyhow!("cannot create {}: {}", out.display(), describe(&e)))?;
     }
-    // Fails now instead of after hours of work.
-    if let Some(report) = &options.report {
-        ensure!(!report.is_dir(), "--report {}: a folder, expected a file", report.display());
-        let folder = report.parent().unwrap_or(report);
-        fs::create_dir_all(folder)
-            .map_err(|e| anyhow!("cannot create {}: {}", folder.display(), describe(&e)))?;
+    let sharding = match options.shard {
+        Some(sharding) => Some(sharding),
+        None => Shard::of_environment(|name| env::var(name).ok())?.map(Sharding::Fixed),
+    };
+    let (mut items, mut since) = (found.clone(), None);
+    match sharding {
+        Some(Sharding::Fixed(shard)) => items.retain(|item| shard.holds(&item.relative)),
+        Some(Sharding::Auto) if !options.dry_run => since = Some(lock::start_of_run(out)?),
+        _ => {}
     }
     let setup = Setup {
         recipe: options.recipe(),
@@ -59,8 +69,13 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 
     let bytes = items.iter().filter_map(|item| Some(fs::metadata(&item.input).ok()?.len())).sum();
     let events = Events::new(options.json, items.len(), bytes);
-    events.begin(shard.map(|shard| shard.to_string()), found, &first.provider);
-    let scheduler = Scheduler::new(options, out, setup, &items, &model, &events);
+    let share = match sharding {
+        Some(Sharding::Fixed(shard)) => Some(shard.to_string()),
+        _ => None,
+    };
+    events.begin(share, found.len(), &first.provider);
+    let mut scheduler = Scheduler::new(options, out, setup, &items, &model, &events);
+    since.into_iter().for_each(|since| scheduler.share_since(since));
     let jobs = (options.jobs_with(&first.provider) as usize).min(scheduler.most_jobs());
     let jobs = jobs.max(1);
     scheduler.expect(jobs);
@@ -73,46 +88,32 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     });
     let counts = events.summary();
     let report = options.report.as_ref().filter(|_| !options.dry_run);
-    let reported = report.map_or(Ok(()), |path| {
-        report::write(&of_share(path, shard), &items, &scheduler.outcomes(), options)
-    });
+    let reported = report.map_or(Ok(()), |path| report::write(path, out, &found));
     if let Err(error) = &reported {
         events.warn(&format!("{error:#}"));
     }
     Ok(if STOP.load(Ordering::Relaxed) {
         ExitCode::from(STOPPED)
-    } else if counts.failed > 0 || reported.is_err() {
+    } else if counts.failed > 0 || reported.is_err() || (counts.elsewhere > 0 && since.is_none()) {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS
     })
 }
 
-/// The report of a share: `report.html` of the second of four is `report-2-of-4.html`.
-fn of_share(report: &Path, shard: Option<Shard>) -> PathBuf {
-    let Some(shard) = shard else { return report.to_owned() };
-    let stem = report.file_stem().unwrap_or_default().to_string_lossy();
-    let name = format!("{stem}-{}", shard.to_string().replace('/', "-of-"));
-    let extension = report.extension().unwrap_or_default();
-    report.with_file_name(name).with_added_extension(extension)
-}
-
-/// The files of this share, the number of all files, and the share.
-fn items(
-    options: &Options,
-    destination: &Destination,
-) -> Result<(Vec<Item>, usize, Option<Shard>)> {
-    let shard = match options.shard {
-        Some(shard) => Some(shard),
-        None => Shard::of_environment(|name| env::var(name).ok())?,
+/// Prints the state of the output folder, of the inputs if there are any.
+fn status(options: &Options, destination: &Destination) -> Result<ExitCode> {
+    let out = &destination.folder;
+    ensure!(out.join(OWN_FOLDER).is_dir(), "{}: has no records of cyclegan-batch", out.display());
+    let items = match options.inputs.is_empty() {
+        true => Vec::new(),
+        false => Finder::new(options, destination)?.find(&options.inputs)?,
     };
-    let finder = Finder::new(options, destination)?;
-    let mut items = finder.find(&options.inputs)?;
-    let found = items.len();
-    if let Some(shard) = shard {
-        items.retain(|item| shard.holds(&item.relative));
+    if let Some(report) = &options.report {
+        report::write(report, out, &items)?;
     }
-    Ok((items, found, shard))
+    status::print(out, &items, options.json);
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The first Ctrl-C stops the run, the second ends the program.

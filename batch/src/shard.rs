@@ -2,13 +2,34 @@
 
 //! The share of the files that this machine translates.
 //!
-//! A hash of a file's path below the input folder decides its share, so other files do not change it
-//! and the machines need not communicate.
+//! By their locks, each machine takes the next file that no other has. In fixed shares, a hash of a file's
+//! path below the input folder decides its share, so other files do not change it and the machines need
+//! not communicate.
 
 use std::{fmt, os::unix::ffi::OsStrExt, path::Path, str::FromStr};
 
 use anyhow::{Context, Result, ensure};
 use sha2::{Digest, Sha256};
+
+/// How machines share the files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharding {
+    /// Each takes the next free file.
+    Auto,
+    /// This one has a fixed share.
+    Fixed(Shard),
+}
+
+impl FromStr for Sharding {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            _ => text.parse().map(Self::Fixed),
+        }
+    }
+}
 
 /// One of several shares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +97,7 @@ impl FromStr for Shard {
         let numbers = text.split_once('/').and_then(|(index, count)| {
             Some((index.trim().parse::<u64>().ok()?, count.trim().parse::<u64>().ok()?))
         });
-        let (index, count) = numbers.context("expected I/N, such as 1/4")?;
+        let (index, count) = numbers.context("expected auto, or I/N, such as 1/4")?;
         ensure!(index > 0, "share 0, expected shares counted from 1");
         Self::new(index - 1, count)
     }

@@ -6,27 +6,61 @@
 
 mod common;
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, process::Command};
 
 use common::{
     Place, generators, load_plugin,
     media::{make_clip, tracks},
-    skip::is_slow_wanted,
+    skip::{self, is_slow_wanted},
+    text,
 };
 use cyclegan_test_support::slurm::Slurm;
 
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/cluster");
 const CLIPS: usize = 16;
 
+/// Says of a YAML file whether it fits a JSON schema.
+const VALIDATE: &str = "import sys, json, yaml, jsonschema
+jsonschema.validate(yaml.safe_load(open(sys.argv[2])), json.load(open(sys.argv[1])))";
+
 #[test]
-fn the_kubernetes_job_tells_as_many_shares_as_it_has_pods() {
-    let job = fs::read_to_string(Path::new(EXAMPLES).join("kubernetes-job.yaml")).unwrap();
-    let after = |key: &str| {
-        let rest = job.split(key).nth(1).unwrap_or_else(|| panic!("no {key}"));
-        rest.split_whitespace().next().unwrap().trim_matches('"').to_owned()
+fn the_kubernetes_job_fits_its_schema() {
+    let Some(schema) = std::env::var_os("CYCLEGAN_TEST_KUBERNETES") else {
+        return skip::say_skipped(
+            "SKIP: the Kubernetes job is not checked: CYCLEGAN_TEST_KUBERNETES names no schema",
+        );
     };
-    assert_eq!(after("completionMode:"), "Indexed");
-    assert_eq!(after("CYCLEGAN_BATCH_SHARDS\n              value:"), after("completions:"));
+    let validate = |job: &Path| {
+        let mut python = Command::new("python3");
+        python.args(["-c", VALIDATE]).arg(&schema).arg(job).output().unwrap()
+    };
+    let job = Path::new(EXAMPLES).join("kubernetes-job.yaml");
+    let output = validate(&job);
+    assert!(output.status.success(), "{}", text(&output));
+    // What the schema is there to find.
+    let place = Place::new();
+    let job = fs::read_to_string(job).unwrap();
+    for (right, wrong) in [
+        ("backoffLimitPerIndex: 4", "backoffLimitPerIndexes: 4"),
+        ("completions: 4", "completions: many"),
+        ("action: FailIndex", "action: Fail\n        onExit: 1"),
+    ] {
+        fs::write(place.path("job.yaml"), job.replace(right, wrong)).unwrap();
+        assert!(text(&validate(&place.path("job.yaml"))).contains("ValidationError"), "{wrong}");
+    }
+}
+
+#[test]
+fn pods_that_fail_do_not_stop_the_others() {
+    let job = fs::read_to_string(Path::new(EXAMPLES).join("kubernetes-job.yaml")).unwrap();
+    for line in [
+        "completionMode: Indexed",
+        "restartPolicy: Never",
+        "action: FailIndex",
+        "--shard\", \"auto",
+    ] {
+        assert!(job.contains(line), "no '{line}'");
+    }
 }
 
 #[test]

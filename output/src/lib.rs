@@ -16,4 +16,4 @@
 pub mod page;
 mod whole;
 
-pub use whole::{rename, write_beside};
+pub use whole::{rename, write_beside, write_beside_with};

@@ -10,14 +10,22 @@ use image::{ImageFormat, RgbImage};
 
 const STYLE: &str = include_str!("page.css");
 
+/// What follows the body of a page.
+pub const END: &str = "</body></html>\n";
+
 /// A page; with `refresh` it reloads after that many seconds.
 pub fn page(title: &str, refresh: Option<u32>, body: &str) -> String {
+    [&begin(title, refresh), body, END].concat()
+}
+
+/// What precedes the body of a page.
+pub fn begin(title: &str, refresh: Option<u32>) -> String {
     let refresh = refresh.map(|s| format!("<meta http-equiv=\"refresh\" content=\"{s}\">"));
     format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">{}\
          <meta name=\"viewport\" content=\"width=device-width\">\
          <title>{title}</title><style>{STYLE}</style></head>\
-         <body><h1>{title}</h1>{body}</body></html>\n",
+         <body><h1>{title}</h1>",
         refresh.unwrap_or_default(),
         title = escape(title),
     )

@@ -4,7 +4,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Write},
+    io::{self, BufWriter, Write},
     path::Path,
     process,
 };
@@ -13,11 +13,19 @@ use anyhow::{Context, Result};
 
 /// Writes a file atomically, even on a power failure or while another process writes the same file.
 pub fn write_beside(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_beside_with(path, |file| file.write_all(bytes))
+}
+
+/// The same, with contents that `contents` writes piece by piece.
+pub fn write_beside_with(
+    path: &Path,
+    contents: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<()> {
     let beside = path.with_added_extension(format!("{}.partial", process::id()));
     let write = || -> io::Result<()> {
-        let mut file = File::create(&beside)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
+        let mut file = BufWriter::new(File::create(&beside)?);
+        contents(&mut file)?;
+        file.into_inner()?.sync_all()?;
         rename(&beside, path)
     };
     write()

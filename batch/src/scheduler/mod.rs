@@ -11,7 +11,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Instant,
+    time::{Instant, SystemTime},
 };
 
 use anyhow::{Result, anyhow};
@@ -19,7 +19,7 @@ use anyhow::{Result, anyhow};
 use crate::{
     container::Container,
     encoding::segment_container,
-    entry::{Entry, Fingerprint, Status},
+    entry::{Entry, Fingerprint, Opened, Recorded, State, Status, record_failure},
     events::{Events, Verdict},
     inputs::{Item, Kind},
     options::Options,
@@ -32,14 +32,12 @@ use crate::{
 const RETRIES: usize = 1;
 
 /// The outcome of a file.
-#[derive(Clone, Debug, Default)]
-pub struct Outcome {
+#[derive(Default)]
+struct Outcome {
     /// Its result; `None` if the program was stopped before.
-    pub verdict: Option<Verdict>,
+    verdict: Option<Verdict>,
     /// Notes for the user.
-    pub notices: Vec<String>,
-    /// Frames before and after, as HTML.
-    pub thumbnails: Option<String>,
+    notices: Vec<String>,
 }
 
 /// A file in progress.
@@ -70,6 +68,16 @@ struct Slot {
     setup: Setup,
 }
 
+/// What there is to do for a file.
+enum Opening {
+    /// Translate it.
+    Open,
+    /// Nothing: it has this many frames.
+    Finished(u64),
+    /// Nothing: this is what another process does.
+    Elsewhere(String),
+}
+
 /// Why a task failed.
 enum Failure {
     /// The program is stopping.
@@ -93,6 +101,8 @@ pub struct Scheduler<'a> {
     events: &'a Events,
     queue: Queue,
     files: Vec<Mutex<File>>,
+    /// The start of the run by the clock of the file system, if machines share the files by their locks.
+    since: Option<SystemTime>,
     /// Threads that have a worker or may get one.
     alive: AtomicUsize,
 }
@@ -110,7 +120,13 @@ impl<'a> Scheduler<'a> {
         let queue = Queue::default();
         (0..items.len()).for_each(|index| queue.push(Step::File(index)));
         let files = items.iter().map(|_| Mutex::default()).collect();
-        Self { options, out, setup, items, model, events, queue, files, alive: AtomicUsize::new(0) }
+        let alive = AtomicUsize::new(0);
+        Self { options, out, setup, items, model, events, queue, files, since: None, alive }
+    }
+
+    /// Shares the files with other machines by their locks, in a run that began at `since`.
+    pub fn share_since(&mut self, since: SystemTime) {
+        self.since = Some(since);
     }
 
     /// The most threads that have work.
@@ -118,11 +134,6 @@ impl<'a> Scheduler<'a> {
         let is_video = |item: &&Item| matches!(item.kind, Kind::Video(_));
         let may_cut = self.setup.piece > 0 && self.items.iter().any(|item| is_video(&item));
         if may_cut { usize::MAX } else { self.items.len() }
-    }
-
-    /// The outcomes of the files, in the order of the items.
-    pub fn outcomes(&self) -> Vec<Outcome> {
-        (0..self.files.len()).map(|index| self.file(index).outcome.clone()).collect()
     }
 
     /// Counts the threads that will [`work`](Self::work).
@@ -180,12 +191,16 @@ impl<'a> Scheduler<'a> {
 
     fn begin(&self, index: usize, worker: &mut Slot) -> Result<(), Failure> {
         match self.open(index) {
-            Ok(Status::Finished(frames)) => {
+            Ok(Opening::Finished(frames)) => {
                 self.end(index, Verdict::Skipped { frames }, worker);
                 Ok(())
             }
-            Ok(Status::Open) if self.options.dry_run => self.foresee(index, worker),
-            Ok(Status::Open) => match self.items[index].kind {
+            Ok(Opening::Elsewhere(what)) => {
+                self.end(index, Verdict::Elsewhere { what }, worker);
+                Ok(())
+            }
+            Ok(Opening::Open) if self.options.dry_run => self.foresee(index, worker),
+            Ok(Opening::Open) => match self.items[index].kind {
                 Kind::Video(_) => self.plan(index, worker, self.setup.piece > 0),
                 Kind::Picture(format) => {
                     let Some(entry) = self.entry(index) else { return Ok(()) };
@@ -217,15 +232,26 @@ impl<'a> Scheduler<'a> {
         Ok(())
     }
 
-    fn open(&self, index: usize) -> Result<Status> {
+    fn open(&self, index: usize) -> Result<Opening> {
         let item = &self.items[index];
         if let Some(problem) = &item.problem {
             return Err(anyhow!(problem.clone()));
         }
-        let fingerprint = Fingerprint::new(item, &self.setup.recipe, self.model)?;
+        if let Some(what) = self.failed_elsewhere(item) {
+            return Ok(Opening::Elsewhere(what));
+        }
+        let fingerprint = Fingerprint::new(item, &self.setup.recipe, self.model)
+            .inspect_err(|error| self.record_failure(item, &format!("{error:#}")))?;
         self.events.start(index, &item.input, fingerprint.size());
-        let entry = Arc::new(Entry::open(self.out, item, fingerprint, self.options.dry_run)?);
-        let status = entry.status(self.options.overwrite)?;
+        let entry = match Entry::open(self.out, item, fingerprint, self.options.dry_run)? {
+            Opened::Entry(entry) => entry,
+            Opened::Held(holder) => {
+                return Ok(Opening::Elsewhere(format!("is being translated by {holder}")));
+            }
+        };
+        let status = entry
+            .status(self.options.overwrite)
+            .inspect_err(|error| entry.fail(&format!("{error:#}"), &[]))?;
         self.file(index).begun = Some(Begun {
             entry,
             since: Instant::now(),
@@ -236,7 +262,28 @@ impl<'a> Scheduler<'a> {
             running: Vec::new(),
             is_uncut: false,
         });
-        Ok(status)
+        Ok(match status {
+            Status::Finished(frames) => Opening::Finished(frames),
+            Status::Open => Opening::Open,
+        })
+    }
+
+    /// How `item` has failed in another process since this run began: it is not tried by every machine.
+    fn failed_elsewhere(&self, item: &Item) -> Option<String> {
+        let recorded = Recorded::of(self.out, item)?;
+        match &recorded.state {
+            State::Failed { cause, host } if recorded.failed_at()? >= self.since? => {
+                Some(format!("has failed on {host}: {cause}"))
+            }
+            _ => None,
+        }
+    }
+
+    /// Records the failure of an item that has no entry, for reports only.
+    fn record_failure(&self, item: &Item, cause: &str) {
+        if !self.options.dry_run {
+            let _ = record_failure(self.out, item, cause);
+        }
     }
 
     /// Has a worker write the output, and gives it its final name.
@@ -339,12 +386,13 @@ impl<'a> Scheduler<'a> {
     }
 
     fn finish(&self, index: usize, entry: &Entry, frames: u64, worker: &mut Slot) {
-        let seconds = self.file(index).begun.as_ref().map(|b| b.since.elapsed().as_secs_f64());
-        match entry.finish(frames) {
-            Ok(()) => {
-                let seconds = seconds.unwrap_or_default();
-                self.end(index, Verdict::Translated { frames, seconds }, worker);
-            }
+        let (seconds, notices) = {
+            let file = self.file(index);
+            let seconds = file.begun.as_ref().map(|begun| begun.since.elapsed().as_secs_f64());
+            (seconds.unwrap_or_default(), file.outcome.notices.clone())
+        };
+        match entry.finish(frames, seconds, &notices) {
+            Ok(()) => self.end(index, Verdict::Translated { frames, seconds }, worker),
             Err(error) => self.fail(index, format!("{error:#}"), worker),
         }
     }
@@ -370,25 +418,42 @@ impl<'a> Scheduler<'a> {
             }
             file.outcome.verdict = Some(verdict.clone());
         }
-        let is_there = matches!(verdict, Verdict::Translated { .. } | Verdict::Skipped { .. });
-        if is_there && self.options.report.is_some() {
-            let task = Task::Thumbnails {
-                input: item.input.clone().into_os_string(),
-                output: output.clone().into_os_string(),
-            };
-            match self.perform(index, worker, &task, &|_, _| {}) {
-                Ok(Reply::Thumbnails { html }) => {
-                    self.file(index).outcome.thumbnails = Some(html);
+        if let Some(entry) = self.entry(index) {
+            match &verdict {
+                Verdict::Failed { cause } => {
+                    let notices = self.file(index).outcome.notices.clone();
+                    entry.fail(cause, &notices);
                 }
-                Err(Failure::Task(cause) | Failure::NoWorker(cause)) => {
-                    self.note(index, format!("has no thumbnails in the report: {cause}"));
+                Verdict::Translated { .. } | Verdict::Skipped { .. } => {
+                    self.make_thumbnails(index, &entry, &output, worker);
                 }
-                _ => {}
+                Verdict::Planned { .. } | Verdict::Elsewhere { .. } => {}
             }
         }
         // Another process may have it now.
         self.file(index).begun = None;
         self.events.end(index, &item.input, &output, &verdict);
+    }
+
+    /// Makes the thumbnails of the report, unless an earlier run has made them.
+    fn make_thumbnails(&self, index: usize, entry: &Entry, output: &Path, worker: &mut Slot) {
+        if self.options.report.is_none() || self.options.dry_run || entry.has_thumbnails() {
+            return;
+        }
+        let task = Task::Thumbnails {
+            input: self.items[index].input.clone().into_os_string(),
+            output: output.to_owned().into_os_string(),
+        };
+        let made = match self.perform(index, worker, &task, &|_, _| {}) {
+            Ok(Reply::Thumbnails { html }) => {
+                entry.set_thumbnails(&html).map_err(|error| format!("{error:#}"))
+            }
+            Err(Failure::Task(cause) | Failure::NoWorker(cause)) => Err(cause),
+            _ => Ok(()),
+        };
+        if let Err(cause) = made {
+            self.note(index, format!("has no thumbnails in the report: {cause}"));
+        }
     }
 
     fn entry(&self, index: usize) -> Option<Arc<Entry>> {

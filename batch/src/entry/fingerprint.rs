@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What an output depends on.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::Path,
+    time::UNIX_EPOCH,
+};
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    inputs::{Item, describe},
+    options::Recipe,
+};
+
+/// Everything that decides an output; if it is the same, so is the output.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Fingerprint {
+    /// Size of the input in bytes.
+    size: u64,
+    /// Modification time of the input, in nanoseconds since 1970.
+    modified: u64,
+    /// SHA-256 of the generator's file.
+    model: String,
+    /// The options, without the name of the generator, which may have several names.
+    recipe: Recipe,
+}
+
+impl Fingerprint {
+    /// Of an item that is translated with `recipe` and the generator whose file has the hash `model`.
+    /// Fails with what is wrong with the input.
+    pub fn new(item: &Item, recipe: &Recipe, model: &str) -> Result<Self> {
+        let unreadable = |error: io::Error| anyhow!("cannot be read: {}", describe(&error));
+        let metadata = fs::metadata(&item.input).map_err(unreadable)?;
+        // Reading a pipe or a device may block forever.
+        if !metadata.is_file() {
+            bail!("is not a file");
+        }
+        if metadata.len() == 0 {
+            // Files in /proc look empty and may not be, but they are not videos.
+            bail!("is empty");
+        }
+        File::open(&item.input).map_err(unreadable)?;
+        let modified = metadata.modified().map_err(unreadable)?;
+        let modified = modified.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64);
+        Ok(Self {
+            size: metadata.len(),
+            modified,
+            model: model.to_owned(),
+            recipe: Recipe { model: None, sample: item.sample, ..recipe.clone() },
+        })
+    }
+
+    /// Size of the input in bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+}
+
+/// SHA-256 of a generator in hexadecimal. For a variant such as `G.int8.onnx` it is that of the float32 file,
+/// so that machines with different variants share outputs.
+pub fn hash_of_model(path: &Path) -> Result<String> {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let stem = name.split('.').next().unwrap_or_default();
+    let full = path.with_file_name(format!("{stem}.onnx"));
+    hash_of(if full.is_file() { &full } else { path })
+}
+
+/// SHA-256 of a file in hexadecimal.
+fn hash_of(path: &Path) -> Result<String> {
+    let mut hash = Sha256::new();
+    let hashed = File::open(path).and_then(|mut file| io::copy(&mut file, &mut hash));
+    hashed.with_context(|| format!("cannot read the generator {}", path.display()))?;
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The state of each output between runs: a folder with records of how it was made and, until it is
+//! finished, the output and its segments.
+//!
+//! The order of writing makes it safe to be killed at any moment: first the complete output under
+//! another name, then the record with its size, then the final name. The next run does a missing last
+//! step; without a record it translates the file again.
+
+mod fingerprint;
+pub mod lock;
+mod record;
+mod segments;
+
+use std::{
+    fs::{self, File},
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::{Context, Result, anyhow, bail};
+use cyclegan_output::{rename, write_beside};
+use sha2::{Digest, Sha256};
+
+use crate::inputs::{Item, OWN_FOLDER, describe};
+pub use fingerprint::{Fingerprint, hash_of_model};
+use lock::{Holder, Lock, Locked, host};
+use record::{FAILURE, Failure, RECORD, Record, THUMBNAILS};
+pub use record::{Recorded, State};
+
+/// The state of an output.
+pub enum Status {
+    /// Finished, with this many frames.
+    Finished(u64),
+    /// Not finished.
+    Open,
+}
+
+/// What opening the folder of an output gives.
+pub enum Opened {
+    /// The folder.
+    Entry(Arc<Entry>),
+    /// Another process has it.
+    Held(Holder),
+}
+
+/// The folder of an output, locked against other processes during its lifetime.
+#[derive(Debug)]
+pub struct Entry {
+    folder: PathBuf,
+    output: PathBuf,
+    /// The output's path below the output folder.
+    relative: PathBuf,
+    input: PathBuf,
+    fingerprint: Fingerprint,
+    /// The name of the output until it is finished.
+    unfinished: String,
+    lock: Option<Lock>,
+}
+
+/// The folder with the records of `output`, a path below the output folder `out`.
+pub fn folder_of(out: &Path, output: &Path) -> PathBuf {
+    let hash = Sha256::digest(output.as_os_str().as_bytes());
+    // Half of the hash is unique enough for any disk.
+    let name: String = hash[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+    out.join(OWN_FOLDER).join(name)
+}
+
+/// The input as records name it.
+fn recorded_input(item: &Item) -> PathBuf {
+    item.input.canonicalize().unwrap_or_else(|_| item.input.clone())
+}
+
+/// Records the failure of an item that was never opened.
+pub fn record_failure(out: &Path, item: &Item, cause: &str) -> Result<()> {
+    let folder = folder_of(out, &item.output);
+    fs::create_dir_all(&folder)?;
+    let failure = Failure::new(&recorded_input(item), &item.output, cause, &[]);
+    write_beside(&folder.join(FAILURE), &serde_json::to_vec_pretty(&failure)?)
+}
+
+impl Entry {
+    /// The place of `item` below the output folder `out`; with `is_dry` nothing is made there.
+    pub fn open(out: &Path, item: &Item, fingerprint: Fingerprint, is_dry: bool) -> Result<Opened> {
+        let mut entry = Self {
+            folder: folder_of(out, &item.output),
+            output: out.join(&item.output),
+            relative: item.output.clone(),
+            input: recorded_input(item),
+            fingerprint,
+            unfinished: "unfinished".to_owned(),
+            lock: None,
+        };
+        if is_dry {
+            return Ok(Opened::Entry(Arc::new(entry)));
+        }
+        let parent = entry.output.parent().unwrap_or(out);
+        for folder in [&*entry.folder, parent] {
+            fs::create_dir_all(folder).map_err(|error| {
+                anyhow!("cannot create {}: {}", folder.display(), describe(&error))
+            })?;
+        }
+        match Lock::of(&entry.folder, &entry.input, &entry.relative)? {
+            Locked::Ours(lock) => entry.lock = Some(lock),
+            Locked::Held(holder) => return Ok(Opened::Held(holder)),
+            // A file system without locks: parallel processes at least write different files.
+            Locked::Impossible => {
+                entry.unfinished = format!("unfinished-{}-{}", host(), std::process::id());
+            }
+        }
+        Ok(Opened::Entry(Arc::new(entry)))
+    }
+
+    /// The state of the output; first does the last step of a run that was killed before it.
+    pub fn status(&self, overwrite: bool) -> Result<Status> {
+        if let Some(record) = Record::read(&self.folder) {
+            // The record is the last step but one: its output only lacks the name.
+            if size(&self.unfinished()) == Some(record.output_size)
+                && size(&self.output) != Some(record.output_size)
+                && self.lock.is_some()
+            {
+                self.rename()?;
+            }
+            let is_there = size(&self.output) == Some(record.output_size);
+            if is_there && record.fingerprint == self.fingerprint {
+                return Ok(Status::Finished(record.frames));
+            }
+            let other = record.input.as_ref().filter(|other| **other != self.input && is_there);
+            if let Some(other) = other.filter(|_| !overwrite) {
+                bail!(
+                    "would replace {}, the output of {}; use --overwrite or another --out",
+                    self.output.display(),
+                    other.display()
+                );
+            }
+            if is_there {
+                return Ok(self.reopened());
+            }
+        }
+        if self.output.exists() && !overwrite {
+            bail!(
+                "would replace {}, which cyclegan-batch has not written or which has changed; use \
+                 --overwrite or another --out",
+                self.output.display()
+            );
+        }
+        Ok(self.reopened())
+    }
+
+    /// An output that is not finished; how it failed last counts no longer.
+    fn reopened(&self) -> Status {
+        if self.lock.is_some() {
+            let _ = fs::remove_file(self.folder.join(FAILURE));
+        }
+        Status::Open
+    }
+
+    /// Where the output is written until it is finished.
+    pub fn unfinished(&self) -> PathBuf {
+        self.folder.join(&self.unfinished)
+    }
+
+    /// Removes the unfinished output of an earlier run. A process that still writes to the file then
+    /// writes to a deleted one.
+    pub fn clear(&self) {
+        let unfinished = self.unfinished();
+        let _ = fs::remove_file(unfinished.with_added_extension("faststart"));
+        let _ = fs::remove_file(unfinished);
+    }
+
+    /// Gives the unfinished output its final name. It has `frames` frames and took `seconds`.
+    pub fn finish(&self, frames: u64, seconds: f64, notices: &[String]) -> Result<()> {
+        let file = File::open(self.unfinished()).context("the output is missing")?;
+        // A file with its final name must be on the disk.
+        file.sync_all().context("cannot write the output")?;
+        let record = Record {
+            fingerprint: self.fingerprint.clone(),
+            input: record::text(&self.input),
+            output: record::text(&self.relative),
+            output_size: file.metadata()?.len(),
+            frames,
+            seconds,
+            host: host(),
+            notices: notices.to_vec(),
+        };
+        let _ = fs::remove_file(self.folder.join(THUMBNAILS));
+        self.write(RECORD, &serde_json::to_vec_pretty(&record)?)?;
+        self.rename()?;
+        let _ = fs::remove_file(self.folder.join(FAILURE));
+        self.drop_segments();
+        Ok(())
+    }
+
+    /// Records that the file failed. What cannot be written is only missing from reports.
+    pub fn fail(&self, cause: &str, notices: &[String]) {
+        if self.lock.is_some() {
+            let failure = Failure::new(&self.input, &self.relative, cause, notices);
+            let text = serde_json::to_vec_pretty(&failure);
+            let _ = text.map(|text| self.write(FAILURE, &text));
+        }
+    }
+
+    /// Whether there are thumbnails for the report.
+    pub fn has_thumbnails(&self) -> bool {
+        self.folder.join(THUMBNAILS).is_file()
+    }
+
+    /// Keeps thumbnails, in HTML, for the report.
+    pub fn set_thumbnails(&self, html: &str) -> Result<()> {
+        self.write(THUMBNAILS, html.as_bytes())
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        write_beside(&self.folder.join(name), bytes)
+    }
+
+    fn rename(&self) -> Result<()> {
+        let renamed = rename(&self.unfinished(), &self.output);
+        renamed.map_err(|e| anyhow!("cannot create {}: {}", self.output.display(), describe(&e)))
+    }
+}
+
+/// Size of a file in bytes; `None` if there is none.
+fn size(path: &Path) -> Option<u64> {
+    fs::metadata(path).ok().filter(|file| file.is_file()).map(|file| file.len())
+}

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The records of outputs, which machines that share a folder read from each other.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Fingerprint, folder_of,
+    lock::{Holder, Lock, host},
+    recorded_input, size,
+};
+use crate::inputs::{Item, OWN_FOLDER};
+
+/// Names of files in an output's folder.
+pub(super) const RECORD: &str = "record.json";
+pub(super) const FAILURE: &str = "failure.json";
+pub(super) const THUMBNAILS: &str = "thumbnails.html";
+
+/// How an output was made.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Record {
+    pub fingerprint: Fingerprint,
+    /// The input; `None` if its name is no text, or in a record of an early version.
+    #[serde(default)]
+    pub input: Option<PathBuf>,
+    /// The output's path below the output folder, likewise.
+    #[serde(default)]
+    pub output: Option<PathBuf>,
+    /// Size of the output in bytes.
+    pub output_size: u64,
+    /// Frames in it.
+    pub frames: u64,
+    /// How long that took.
+    #[serde(default)]
+    pub seconds: f64,
+    /// The machine.
+    #[serde(default)]
+    pub host: String,
+    /// Notes for the user.
+    #[serde(default)]
+    pub notices: Vec<String>,
+}
+
+/// Why there is no output.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Failure {
+    pub input: Option<PathBuf>,
+    pub output: Option<PathBuf>,
+    pub cause: String,
+    pub host: String,
+    pub notices: Vec<String>,
+}
+
+/// What the records say of an output.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    folder: PathBuf,
+    /// The input, as far as it is known.
+    pub input: Option<PathBuf>,
+    /// The output's path below the output folder, likewise.
+    pub output: Option<PathBuf>,
+    /// Its state.
+    pub state: State,
+    /// Notes for the user.
+    pub notices: Vec<String>,
+}
+
+/// The state of an output.
+#[derive(Clone, Debug)]
+pub enum State {
+    /// It is there, made on `host` in `seconds`.
+    Done { frames: u64, seconds: f64, host: String },
+    /// It has failed on `host`.
+    Failed { cause: String, host: String },
+    /// A process works on it.
+    Held(Holder),
+    /// It was begun and is not finished, or is there no longer.
+    Unfinished,
+}
+
+/// A path for a record, which is text.
+pub(super) fn text(path: &Path) -> Option<PathBuf> {
+    path.to_str().map(PathBuf::from)
+}
+
+impl Record {
+    pub fn read(folder: &Path) -> Option<Self> {
+        serde_json::from_slice(&fs::read(folder.join(RECORD)).ok()?).ok()
+    }
+}
+
+impl Failure {
+    pub fn new(input: &Path, output: &Path, cause: &str, notices: &[String]) -> Self {
+        Self {
+            input: text(input),
+            output: text(output),
+            cause: cause.to_owned(),
+            host: host(),
+            notices: notices.to_vec(),
+        }
+    }
+
+    fn read(folder: &Path) -> Option<Self> {
+        serde_json::from_slice(&fs::read(folder.join(FAILURE)).ok()?).ok()
+    }
+}
+
+impl Recorded {
+    /// All records of the output folder `out`, by the names of the outputs.
+    pub fn all(out: &Path) -> Vec<Self> {
+        let folders = fs::read_dir(out.join(OWN_FOLDER)).into_iter().flatten().flatten();
+        let mut all: Vec<Self> =
+            folders.filter_map(|folder| Self::read(folder.path(), out)).collect();
+        all.sort_by(|a, b| (&a.output, &a.input).cmp(&(&b.output, &b.input)));
+        all
+    }
+
+    /// The records of `item`, if there are any.
+    pub fn of(out: &Path, item: &Item) -> Option<Self> {
+        let recorded = Self::read(folder_of(out, &item.output), out)?;
+        let is_of_other =
+            recorded.input.as_ref().is_some_and(|input| *input != recorded_input(item));
+        (!is_of_other).then_some(recorded)
+    }
+
+    fn read(folder: PathBuf, out: &Path) -> Option<Self> {
+        if let Some(holder) = Lock::holder(&folder) {
+            let (input, output) = (holder.input.clone(), holder.output.clone());
+            let (state, notices) = (State::Held(holder), Vec::new());
+            return Some(Self { folder, input, output, state, notices });
+        }
+        if let Some(failure) = Failure::read(&folder) {
+            let Failure { input, output, cause, host, notices } = failure;
+            let state = State::Failed { cause, host };
+            return Some(Self { folder, input, output, state, notices });
+        }
+        if let Some(record) = Record::read(&folder) {
+            let Record { input, output, frames, seconds, host, notices, .. } = record;
+            // A record of an early version does not name its output.
+            let size = output.as_ref().map(|output| size(&out.join(output)));
+            let is_there = size.is_none_or(|size| size == Some(record.output_size));
+            let done = State::Done { frames, seconds, host };
+            let state = if is_there { done } else { State::Unfinished };
+            return Some(Self { folder, input, output, state, notices });
+        }
+        let last = Holder::read(&folder)?;
+        let (input, output) = (last.input, last.output);
+        Some(Self { folder, input, output, state: State::Unfinished, notices: Vec::new() })
+    }
+
+    /// When it failed, by the clock of the file system.
+    pub fn failed_at(&self) -> Option<SystemTime> {
+        fs::metadata(self.folder.join(FAILURE)).ok()?.modified().ok()
+    }
+
+    /// The thumbnails of the output, in HTML.
+    pub fn thumbnails(&self) -> Option<String> {
+        let is_done = matches!(self.state, State::Done { .. });
+        is_done.then(|| fs::read_to_string(self.folder.join(THUMBNAILS)).ok()).flatten()
+    }
+}

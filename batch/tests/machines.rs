@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Machines that share a folder, here processes of one machine.
+
+#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
+
+mod common;
+
+use std::{
+    fs,
+    process::{Child, Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use common::{
+    Place, generators,
+    media::{make_clip, small_clip},
+    text,
+};
+use serde_json::Value;
+
+fn start(place: &Place, arguments: &[&str]) -> Child {
+    let mut program = place.program();
+    program.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// What `--status` says, with its lines as JSON.
+fn status(place: &Place, arguments: &[&str]) -> (Output, Vec<Value>) {
+    let run = |more: &[&str]| {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_cyclegan-batch"));
+        program.current_dir(place.path("")).args(["--status", "--out", "out"]).args(arguments);
+        let output = program.args(more).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output));
+        output
+    };
+    let lines = text(&run(&["--json"]));
+    (run(&[]), lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
+}
+
+/// A count of a summary.
+fn count(said: &str, what: &str) -> u32 {
+    let before = said.split(what).next().unwrap().trim_end();
+    before.rsplit(' ').next().unwrap().parse().unwrap_or_else(|_| panic!("no '{what}': {said}"))
+}
+
+#[test]
+fn machines_take_the_next_free_file() {
+    let place = Place::new();
+    place.generator(&generators::slow_invert(6));
+    make_clip(&place.path("in/1.mp4"), 10, 10);
+    for number in 2..=8 {
+        fs::copy(place.path("in/1.mp4"), place.path(format!("in/{number}.mp4"))).unwrap();
+    }
+    // Only one of them is to try it.
+    fs::write(place.path("in/0.mp4"), "This is no video.\n".repeat(50)).unwrap();
+    let arguments = ["in", "--shard", "auto", "--jobs", "1", "--report", "report.html"];
+    let machines = [start(&place, &arguments), start(&place, &arguments)];
+    let outputs = machines.map(|machine| machine.wait_with_output().unwrap());
+    let said = outputs.each_ref().map(text);
+    let translated = said.each_ref().map(|said| count(said, " translated,"));
+    assert_eq!(translated.iter().sum::<u32>(), 8, "{said:?}");
+    assert!(translated.iter().all(|count| *count > 0), "one machine had nothing to do: {said:?}");
+    let codes = outputs.each_ref().map(|output| output.status.code());
+    assert!(codes == [Some(0), Some(1)] || codes == [Some(1), Some(0)], "{said:?}");
+    for number in 1..=8 {
+        let line = format!("out/{number}.mp4: 10 frames");
+        assert_eq!(said.concat().matches(&line).count(), 1, "{number}: {said:?}");
+    }
+    // The report of the one that ended last has the files of both.
+    let page = fs::read_to_string(place.path("report.html")).unwrap();
+    assert_eq!((page.matches("<img").count(), page.matches("is a text file").count()), (8, 1));
+    // A new run tries again what has failed.
+    let again = start(&place, &arguments).wait_with_output().unwrap();
+    assert!(text(&again).contains("0 translated, 8 finished before, 1 failed"), "{}", text(&again));
+}
+
+#[test]
+fn the_state_of_a_folder_is_told_while_it_is_worked_on() {
+    let place = Place::new();
+    small_clip(&place.path("in/a.mp4"));
+    fs::write(place.path("in/b.mp4"), "This is no video.\n".repeat(50)).unwrap();
+    fs::copy(place.path("in/a.mp4"), place.path("in/c.mkv")).unwrap();
+    place.program().arg("in").output().unwrap();
+    place.generator(&generators::slow_invert(8));
+    make_clip(&place.path("in/d.mp4"), 200, 25);
+    small_clip(&place.path("in/e.mp4"));
+    let mut machine = start(&place, &["in/d.mp4", "--piece", "0"]);
+    let begun = Instant::now();
+    let (told, lines) = loop {
+        let (told, lines) = status(&place, &["in"]);
+        if text(&told).contains("out/d.mp4") {
+            break (told, lines);
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "{}", text(&told));
+        thread::sleep(Duration::from_millis(100));
+    };
+    let told = text(&told);
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let (host, pid) = (host.trim(), machine.id());
+    for expected in [
+        format!("out/b.mp4: failed on {host}: is a text file"),
+        "note: out/c.mkv: is Quicktime, although its extension is mkv".to_owned(),
+        format!("out/d.mp4: is being translated by {host}, process {pid}"),
+        "2 done, 1 failed, 1 being translated, 1 not begun".to_owned(),
+    ] {
+        assert!(told.contains(&expected), "{expected}: {told}");
+    }
+    let of = |name: &str| lines.iter().find(|line| line["output"] == name).unwrap();
+    assert_eq!((&of("a.mp4")["state"], &of("a.mp4")["frames"]), (&"done".into(), &3.into()));
+    assert_eq!((&of("d.mp4")["state"], &of("d.mp4")["pid"]), (&"translating".into(), &pid.into()));
+    // Another process leaves it alone, and says so.
+    let other = place.program().arg("in/d.mp4").output().unwrap();
+    let expected = format!("out/d.mp4: is being translated by {host}, process {pid}");
+    assert!(text(&other).contains(&expected), "{}", text(&other));
+    assert_eq!(other.status.code(), Some(1));
+
+    machine.kill().unwrap();
+    machine.wait().unwrap();
+    let (told, _) = status(&place, &["--report", "page.html"]);
+    assert!(
+        text(&told).contains("2 done, 1 failed, 0 being translated, 1 begun"),
+        "{}",
+        text(&told)
+    );
+    let page = fs::read_to_string(place.path("page.html")).unwrap();
+    assert!(page.contains("<h2>d.mp4</h2><p>Not finished</p>"), "{page}");
+}
+
+#[test]
+fn shares_write_one_report() {
+    let place = Place::new();
+    for number in 0..4 {
+        small_clip(&place.path(format!("in/{number}.mp4")));
+    }
+    for share in ["1/2", "2/2"] {
+        place.run(&["in", "--shard", share, "--report", "report.html"]);
+    }
+    let page = fs::read_to_string(place.path("report.html")).unwrap();
+    assert_eq!((page.matches("<section>").count(), page.matches("<img").count()), (4, 4));
+    let others = fs::read_dir(place.path("")).unwrap().flatten();
+    let others = others.filter(|entry| entry.file_name().to_string_lossy().starts_with("report"));
+    assert_eq!(others.count(), 1);
+}
