@@ -25,6 +25,10 @@ pub struct Encoding {
 const EIGHT_BIT: &str = "video/x-raw,format=(string){I420,NV12,YV12}";
 /// 4:2:0 formats of `av1enc`; 10 bits only if the input has them.
 const AV1: &str = "video/x-raw,format=(string){I420,I420_10LE}";
+/// RGB of images: from video, `videoconvert` makes RGB of its limited range otherwise, which images do not know.
+const IMAGE: &str = "video/x-raw,format=(string){RGB,RGBA},colorimetry=sRGB";
+/// Encoders of images.
+const IMAGE_ENCODERS: [&str; 3] = ["pngenc", "jpegenc", "webpenc"];
 /// Keeps the aspect ratio: caps negotiation sets the width.
 const PROXY_SIZE: &str = "videoscale ! video/x-raw,height=(int)[1,540],pixel-aspect-ratio=1/1 !";
 
@@ -37,6 +41,7 @@ impl Encoding {
             .or_else(|| of_hardware(recipe, container))
             .unwrap_or_else(|| of_preset(recipe, container, threads));
         let raw = match recipe.preset {
+            _ if IMAGE_ENCODERS.contains(&name_of(&encoder)) => IMAGE,
             _ if element.is_some() => "video/x-raw",
             Preset::Web | Preset::Proxy => EIGHT_BIT,
             Preset::Av1 => AV1,
@@ -54,7 +59,7 @@ impl Encoding {
 
     /// The same for video of 4:4:4, or with transparency, of a preset: ProRes has a profile for it.
     pub fn with_full_chroma(self, recipe: &Recipe) -> Self {
-        if recipe.preset != Preset::Prores || recipe.video_encoder.is_some() {
+        if recipe.preset != Preset::Prores || recipe.encoder_element().is_some() {
             return self;
         }
         let encoder = "avenc_prores_ks profile=4444".to_owned();
@@ -63,8 +68,13 @@ impl Encoding {
 
     /// The encoder's element.
     pub fn encoder_name(&self) -> &str {
-        self.encoder.split_whitespace().next().unwrap_or_default()
+        name_of(&self.encoder)
     }
+}
+
+/// The element of a description.
+fn name_of(encoder: &str) -> &str {
+    encoder.split_whitespace().next().unwrap_or_default()
 }
 
 fn of_preset(recipe: &Recipe, container: Container, threads: u32) -> String {
@@ -195,7 +205,7 @@ pub fn segment_container(recipe: &Recipe, container: Container) -> Container {
 
 /// 4:2:0 halves the frame's sides, and most encoders need even sides.
 fn takes_odd_sizes(encoder: &str) -> bool {
-    let name = encoder.split_whitespace().next().unwrap_or_default();
-    ["vp8enc", "vp9enc", "av1enc", "avenc_ffv1", "avenc_huffyuv", "theoraenc", "pngenc"]
-        .contains(&name)
+    let name = name_of(encoder);
+    let all = ["vp8enc", "vp9enc", "av1enc", "avenc_ffv1", "avenc_huffyuv", "theoraenc"];
+    all.contains(&name) || IMAGE_ENCODERS.contains(&name) || name == "y4menc"
 }

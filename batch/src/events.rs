@@ -64,6 +64,8 @@ struct State {
 /// Prints the progress.
 pub struct Events {
     json: bool,
+    /// Whether standard output is for something else.
+    is_quiet: bool,
     files: usize,
     bars: MultiProgress,
     whole: ProgressBar,
@@ -79,7 +81,20 @@ impl Events {
         whole.set_style(style("{wide_bar} {msg}"));
         let counts = Counts::default();
         let state = State { active: HashMap::new(), ended: 0, counts };
-        Self { json, files, bars, whole, begun: Instant::now(), state: Mutex::new(state) }
+        Self {
+            json,
+            is_quiet: false,
+            files,
+            bars,
+            whole,
+            begun: Instant::now(),
+            state: Mutex::new(state),
+        }
+    }
+
+    /// Leaves standard output alone, and prints all on standard error.
+    pub fn on_standard_error(self) -> Self {
+        Self { is_quiet: true, ..self }
     }
 
     /// Reports the start of the run.
@@ -285,6 +300,9 @@ impl Events {
     }
 
     fn line(&self, line: &str) {
+        if self.is_quiet {
+            return self.error_line(line);
+        }
         // `println!` would panic on a closed pipe, as with `| head`; the work continues.
         self.bars.suspend(|| drop(writeln!(io::stdout(), "{line}")));
     }

@@ -18,8 +18,10 @@ mod queue;
 mod report;
 mod run;
 mod scheduler;
+mod sequence;
 mod shard;
 mod status;
+mod stream;
 mod worker;
 
 use std::{env, process::ExitCode};

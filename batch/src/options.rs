@@ -21,13 +21,14 @@ use crate::{container::Container, hardware::Request, shard::Sharding};
                                  started, 130 if it was stopped."
 )]
 pub struct Options {
-    /// Files, folders (with subfolders), patterns such as 'clips/**/*.mp4', or - for a list on standard
-    /// input: one path per line, or separated by NUL as from find -print0
+    /// Files, folders (with subfolders), patterns such as 'clips/**/*.mp4', an image sequence such as
+    /// shots/%04d.png, or - for a list on standard input: one path per line, or separated by NUL as from find
+    /// -print0. If --out names one output, - is a video in y4m
     #[arg(required = true)]
     pub inputs: Vec<OsString>,
-    /// Folder for the outputs, created if it does not exist; for one input file also the output itself:
-    /// zebra.mp4
-    #[arg(short, long, value_name = "DIR|FILE")]
+    /// Folder for the outputs, created if it does not exist; for one input also the output itself: zebra.mp4,
+    /// an image sequence such as zebra/%04d.png, or - for y4m on standard output
+    #[arg(short, long, value_name = "DIR|FILE|-")]
     pub out: PathBuf,
     /// Folder to which the outputs' paths are relative [default: the given folder, the fixed part of a
     /// pattern, or the current folder for a list; a single file keeps only its name]
@@ -72,6 +73,10 @@ pub struct Options {
     /// Encoder for audio that the container does not accept as it is: 'opusenc bitrate=128000'
     #[arg(long, value_name = "ELEMENT", help_heading = "Encoding")]
     pub audio_encoder: Option<String>,
+
+    /// Frames per second of an image sequence that becomes a video: 24, 30000/1001
+    #[arg(long, value_name = "N", default_value = "25", value_parser = rate, help_heading = "Encoding")]
+    pub framerate: Rate,
 
     /// Start at this many seconds of each video
     #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Part of each video")]
@@ -330,6 +335,11 @@ impl Options {
         }
     }
 
+    /// Threads of one that is translated alone.
+    pub fn all_threads(&self) -> u32 {
+        cores()
+    }
+
     /// Threads of each of them.
     pub fn threads(&self) -> u32 {
         (cores() / self.jobs()).max(1)
@@ -342,6 +352,16 @@ fn cores() -> u32 {
 
 fn pattern(text: &str) -> Result<glob::Pattern, String> {
     glob::Pattern::new(text).map_err(|error| error.to_string())
+}
+
+/// Frames per second, as a fraction.
+pub type Rate = (i32, i32);
+
+fn rate(text: &str) -> Result<Rate, String> {
+    let (numerator, denominator) = text.split_once('/').unwrap_or((text, "1"));
+    let number = |text: &str| text.trim().parse::<i32>().ok().filter(|number| *number > 0);
+    let rate = number(numerator).zip(number(denominator));
+    rate.ok_or_else(|| "expected frames per second, such as 24 or 30000/1001".to_owned())
 }
 
 fn seconds(text: &str) -> Result<f64, String> {

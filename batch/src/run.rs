@@ -22,6 +22,7 @@ use crate::{
     scheduler::Scheduler,
     shard::{Shard, Sharding},
     status,
+    stream::Stream,
     worker::protocol::Setup,
 };
 
@@ -30,6 +31,9 @@ const STOPPED: u8 = 130;
 
 /// Runs the command line. Fails if nothing could be started.
 pub fn run(options: &Options) -> Result<ExitCode> {
+    if let Some(stream) = Stream::new(options)? {
+        return stream.run(options);
+    }
     stop_on_ctrl_c()?;
     let destination = Destination::new(options)?;
     let out = &destination.folder;

@@ -94,6 +94,17 @@ fn lists_and_patterns_name_files_as_well() {
     assert!(place.out("in/x/line\nbreak 'and' \"more\".mp4").is_file());
 }
 
+#[test]
+fn names_that_are_no_text_are_names() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+    let place = Place::new();
+    let name = OsStr::from_bytes(b"a\xff.mp4");
+    small_clip(&place.path("in").join(name));
+    assert!(place.run(&["in"]).contains("1 translated"));
+    assert!(place.path("out").join(name).is_file());
+    assert!(place.run(&["in"]).contains("1 finished before"));
+}
+
 /// The lines that tell of errors.
 fn errors(said: &str) -> Vec<&str> {
     said.lines().filter(|line| line.starts_with("error: ")).collect()

@@ -9,6 +9,7 @@ mod clip;
 mod demux;
 mod elements;
 mod fault;
+mod frames;
 mod gif;
 mod hdr;
 mod isobmff;
@@ -30,11 +31,13 @@ mod reader;
 mod riff;
 mod scan;
 mod segment;
+pub mod stream;
 mod subtitles;
 mod tally;
 mod thumbnails;
 mod timecode;
 mod video;
+mod y4m;
 
 use std::{
     io::{self, BufRead, Write},

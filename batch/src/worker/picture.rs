@@ -47,9 +47,21 @@ pub fn translate(
     format: PictureFormat,
     say: &mut dyn FnMut(Reply),
 ) -> Result<u64> {
+    translate_through(&Through::filter(setup)?, input, output, format, say)?;
+    Ok(1)
+}
+
+/// Translates the image `input` into `output` with a filter that has seen the images before it.
+pub fn translate_through(
+    filter: &Through,
+    input: &Path,
+    output: &Path,
+    format: PictureFormat,
+    say: &mut dyn FnMut(Reply),
+) -> Result<()> {
     let bytes = fs::read(input)?;
     let mut picture = read(&bytes, say)?;
-    picture.pixels = Through::filter(setup)?.translate(&picture.pixels)?;
+    picture.pixels = filter.translate(&picture.pixels)?;
     write(&picture, output, format, say).map_err(|error| {
         let is_full = error
             .downcast_ref::<std::io::Error>()
@@ -62,7 +74,7 @@ pub fn translate(
     if size != (picture.pixels.width(), picture.pixels.height()) {
         bail!("the output is {}×{} px", size.0, size.1);
     }
-    Ok(1)
+    Ok(())
 }
 
 /// The upright image of a file; the first frame of an animation.

@@ -2,6 +2,8 @@
 
 //! Runs images in memory through the filter.
 
+use std::cell::Cell;
+
 use anyhow::{Context, Result, anyhow};
 use gst::prelude::*;
 use gst_video::{VideoFormat, VideoFrameExt, VideoInfo};
@@ -21,6 +23,8 @@ pub struct Through {
     pipeline: gst::Pipeline,
     source: gst_app::AppSrc,
     sink: gst_app::AppSink,
+    /// When the next image is shown: one follows the other, so that the filter may smooth them.
+    next: Cell<gst::ClockTime>,
 }
 
 impl Through {
@@ -44,12 +48,14 @@ impl Through {
             pipeline,
             source: source.context("no appsrc")?,
             sink: sink.context("no appsink")?,
+            next: Cell::default(),
         })
     }
 
     /// The result for `picture`.
     pub fn push(&self, picture: &DynamicImage) -> Result<gst::Sample> {
-        let (info, buffer) = frame(picture)?;
+        let (info, mut buffer) = frame(picture)?;
+        buffer.make_mut().set_pts(self.next.replace(self.next.get() + gst::ClockTime::SECOND));
         let sample = gst::Sample::builder().buffer(&buffer).caps(&info.to_caps()?).build();
         let bus = self.pipeline.bus().context("no bus")?;
         if self.pipeline.set_state(gst::State::Playing).is_err() {

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The first step of a file: whether there is something to do, and what.
+
+use std::time::Instant;
+
+use anyhow::{Result, anyhow};
+
+use super::{Begun, Failure, Scheduler, Slot};
+use crate::{
+    entry::{Entry, Fingerprint, Opened, Recorded, State, Status, record_failure},
+    events::Verdict,
+    inputs::{Item, Kind},
+    worker::protocol::{Reply, Task},
+};
+
+/// What there is to do for a file.
+enum Opening {
+    /// Translate it.
+    Open,
+    /// Nothing: it has this many frames.
+    Finished(u64),
+    /// Nothing: this is what another process does.
+    Elsewhere(String),
+}
+
+impl Scheduler<'_> {
+    pub(super) fn begin(&self, index: usize, worker: &mut Slot) -> Result<(), Failure> {
+        match self.open(index) {
+            Ok(Opening::Finished(frames)) => {
+                self.end(index, Verdict::Skipped { frames }, worker);
+                Ok(())
+            }
+            Ok(Opening::Elsewhere(what)) => {
+                self.end(index, Verdict::Elsewhere { what }, worker);
+                Ok(())
+            }
+            Ok(Opening::Open) if self.options.dry_run => self.foresee(index, worker),
+            Ok(Opening::Open) => match self.items[index].kind {
+                Kind::Video(_) => self.plan(index, worker, self.setup.piece > 0),
+                Kind::Picture(format) => {
+                    let Some(entry) = self.entry(index) else { return Ok(()) };
+                    entry.clear();
+                    let input = self.items[index].input.clone().into_os_string();
+                    let output = entry.unfinished().into_os_string();
+                    let task = Task::Picture { input, output, format };
+                    self.perform_and_finish(index, &entry, worker, &task)
+                }
+            },
+            Err(error) => Err(Failure::Task(format!("{error:#}"))),
+        }
+    }
+
+    /// Reports what would be done.
+    fn foresee(&self, index: usize, worker: &mut Slot) -> Result<(), Failure> {
+        let (mut frames, mut segments) = (Some(1), 1);
+        if let Kind::Video(container) = self.items[index].kind {
+            let input = self.items[index].input.clone().into_os_string();
+            let (may_cut, sample) = (self.setup.piece > 0, self.items[index].sample);
+            let task = Task::Probe { input, container, may_cut, sample };
+            if let Reply::Plan { spans, frames: expected } =
+                self.perform(index, worker, &task, &|_, _| {})?
+            {
+                (frames, segments) = (expected, spans.len());
+            }
+        }
+        self.end(index, Verdict::Planned { frames, segments }, worker);
+        Ok(())
+    }
+
+    fn open(&self, index: usize) -> Result<Opening> {
+        let item = &self.items[index];
+        if let Some(problem) = &item.problem {
+            return Err(anyhow!(problem.clone()));
+        }
+        if let Some(what) = self.failed_elsewhere(item) {
+            return Ok(Opening::Elsewhere(what));
+        }
+        let fingerprint = Fingerprint::new(item, &self.setup.recipe, self.model)
+            .inspect_err(|error| self.record_failure(item, &format!("{error:#}")))?;
+        self.events.start(index, &item.input, fingerprint.size());
+        let entry = match Entry::open(self.out, item, fingerprint, self.options.dry_run)? {
+            Opened::Entry(entry) => entry,
+            Opened::Held(holder) => {
+                return Ok(Opening::Elsewhere(format!("is being translated by {holder}")));
+            }
+        };
+        let status = entry
+            .status(self.options.overwrite)
+            .inspect_err(|error| entry.fail(&format!("{error:#}"), &[]))?;
+        self.file(index).begun = Some(Begun {
+            entry,
+            since: Instant::now(),
+            spans: Vec::new(),
+            total: None,
+            left: 0,
+            finished: 0,
+            running: Vec::new(),
+            is_uncut: false,
+        });
+        Ok(match status {
+            Status::Finished(frames) => Opening::Finished(frames),
+            Status::Open => Opening::Open,
+        })
+    }
+
+    /// How `item` has failed in another process since this run began: it is not tried by every machine.
+    fn failed_elsewhere(&self, item: &Item) -> Option<String> {
+        let recorded = Recorded::of(self.out, item)?;
+        match &recorded.state {
+            State::Failed { cause, host } if recorded.failed_at()? >= self.since? => {
+                Some(format!("has failed on {host}: {cause}"))
+            }
+            _ => None,
+        }
+    }
+
+    /// Records the failure of an item that has no entry, for reports only.
+    fn record_failure(&self, item: &Item, cause: &str) {
+        if !self.options.dry_run {
+            let _ = record_failure(self.out, item, cause);
+        }
+    }
+}

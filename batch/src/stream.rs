@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! One video that is no file, or becomes none: y4m on standard input and output, and image sequences. It is
+//! translated from its begin to its end, in this process.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Instant,
+};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+
+use crate::{
+    container::Container,
+    events::{Events, Verdict},
+    inputs::describe,
+    options::Options,
+    sequence::Sequence,
+    worker::{
+        protocol::{Reply, Setup},
+        stream::translate,
+    },
+};
+
+/// Where the frames come from.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Input {
+    /// y4m on standard input.
+    Y4m,
+    /// Images.
+    Sequence(Sequence),
+    /// A file, of which only the video counts.
+    File(PathBuf),
+}
+
+/// Where they go.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Output {
+    /// y4m on standard output.
+    Y4m,
+    /// Images.
+    Sequence(Sequence),
+    /// A video.
+    File(PathBuf, Container),
+}
+
+/// The way of a video.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Stream {
+    input: Input,
+    output: Output,
+}
+
+impl Stream {
+    /// What the command line asks for; `None` for files.
+    pub fn new(options: &Options) -> Result<Option<Self>> {
+        let out = &options.out;
+        let output = match Container::of_name(out) {
+            _ if out == Path::new("-") => Some(Output::Y4m),
+            Some(container) if !out.is_dir() => Some(Output::File(out.clone(), container)),
+            _ => Sequence::new(out).map(Output::Sequence),
+        };
+        let input = match &options.inputs[..] {
+            // Without an output of its own it is a list.
+            [input] if input == "-" => output.is_some().then_some(Input::Y4m),
+            [input] => {
+                let path = Path::new(input);
+                Some(match Sequence::new(path) {
+                    Some(sequence) => Input::Sequence(sequence),
+                    None => Input::File(path.to_owned()),
+                })
+            }
+            _ => None,
+        };
+        let stream = match (input, output) {
+            (Some(Input::Sequence(input)), None) => {
+                let output = Output::Sequence(input.below(out));
+                Self { input: Input::Sequence(input), output }
+            }
+            (Some(Input::File(_)), None | Some(Output::File(..))) => return Ok(None),
+            (Some(input), Some(output)) => Self { input, output },
+            (None, Some(Output::Y4m | Output::Sequence(_))) => {
+                bail!("--out {}: expected one input", out.display());
+            }
+            (_, _) => return Ok(None),
+        };
+        stream.check(options)?;
+        Ok(Some(stream))
+    }
+
+    fn check(&self, options: &Options) -> Result<()> {
+        let refused = [
+            ("start", options.start.is_some()),
+            ("end", options.end.is_some()),
+            ("frames", options.frames.is_some()),
+            ("sample", options.sample.is_some()),
+            ("name", options.name.is_some()),
+            ("container", options.container.is_some()),
+            ("shard", options.shard.is_some()),
+            ("report", options.report.is_some()),
+            ("status", options.status),
+            ("verify", options.verify),
+            ("dry-run", options.dry_run),
+        ];
+        for (option, is_given) in refused {
+            ensure!(!is_given, "--{option}: not for image sequences and y4m");
+        }
+        if let Input::File(path) = &self.input {
+            ensure!(path.is_file(), "{}: expected a video", path.display());
+        }
+        let is_own = match (&self.input, &self.output) {
+            (Input::Sequence(input), Output::Sequence(output)) => input == output,
+            _ => false,
+        };
+        ensure!(!is_own, "{}: is its own output; use another --out", options.out.display());
+        Ok(())
+    }
+
+    /// Translates it.
+    pub fn run(&self, options: &Options) -> Result<ExitCode> {
+        gst::init().context("GStreamer")?;
+        self.prepare(options.overwrite)?;
+        let setup = Setup {
+            recipe: options.recipe(),
+            threads: options.all_threads(),
+            piece: 0,
+            provider: options.provider.clone(),
+            device: options.device.first().copied(),
+            verify: false,
+        };
+        let input = Path::new(&options.inputs[0]);
+        let mut events = Events::new(options.json, 1, 1);
+        if self.output == Output::Y4m {
+            events = events.on_standard_error();
+        }
+        events.start(0, input, 1);
+        let begun = Instant::now();
+        let frames = translate(
+            &setup,
+            &self.input,
+            &self.output,
+            options.framerate,
+            &mut |reply| match reply {
+                Reply::Progress { frames, total } => events.progress(0, input, frames, total),
+                Reply::Notice { text } => events.notice(input, &text),
+                _ => {}
+            },
+        );
+        let verdict = match frames {
+            Ok(frames) => Verdict::Translated { frames, seconds: begun.elapsed().as_secs_f64() },
+            Err(error) => Verdict::Failed { cause: format!("{error:#}") },
+        };
+        events.end(0, input, &options.out, &verdict);
+        Ok(match verdict {
+            Verdict::Translated { .. } => ExitCode::SUCCESS,
+            _ => ExitCode::FAILURE,
+        })
+    }
+
+    /// Makes the folder of the output. Fails if it would replace something.
+    fn prepare(&self, may_overwrite: bool) -> Result<()> {
+        let (folder, there) = match &self.output {
+            Output::Y4m => return Ok(()),
+            Output::File(path, _) => {
+                let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+                (folder, path.exists().then(|| path.clone()))
+            }
+            Output::Sequence(output) => {
+                let first = output.numbers().ok().and_then(|numbers| numbers.first().copied());
+                (output.folder().to_owned(), first.map(|number| output.path(number)))
+            }
+        };
+        if let Some(there) = there.filter(|_| !may_overwrite) {
+            bail!("would replace {}; use --overwrite or another --out", there.display());
+        }
+        fs::create_dir_all(&folder)
+            .map_err(|e| anyhow!("cannot create {}: {}", folder.display(), describe(&e)))
+    }
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! A source of frames that this program reads itself.
+
+use std::{
+    sync::{Mutex, Once},
+    thread,
+};
+
+use anyhow::Result;
+use gst::prelude::*;
+
+/// Bytes that wait.
+const WAITING: u64 = 64 << 20;
+
+/// An element that gives the frames of `frames`, which are read in a thread of their own.
+pub fn source<I: Iterator<Item = Result<gst::Sample>>>(
+    frames: impl FnOnce() -> I + Send + 'static,
+) -> gst::Element {
+    let source = gst_app::AppSrc::builder()
+        .format(gst::Format::Time)
+        .is_live(false)
+        .block(true)
+        .max_bytes(WAITING)
+        .build();
+    let frames = Mutex::new(Some(frames));
+    let (sink, begun) = (source.clone(), Once::new());
+    // Wait for need-data: buffers pushed before it are lost.
+    let need_data = move |_: &gst_app::AppSrc, _| {
+        begun.call_once(|| {
+            let frames = frames.lock().ok().and_then(|mut frames| frames.take());
+            let sink = sink.clone();
+            thread::spawn(move || push_all(&sink, frames.into_iter().flat_map(|frames| frames())));
+        });
+    };
+    source.set_callbacks(gst_app::AppSrcCallbacks::builder().need_data(need_data).build());
+    source.upcast()
+}
+
+fn push_all(sink: &gst_app::AppSrc, frames: impl Iterator<Item = Result<gst::Sample>>) {
+    for frame in frames {
+        match frame {
+            // After a failure the pipeline was stopped, and reports the cause itself.
+            Ok(frame) if sink.push_sample(&frame).is_err() => return,
+            Ok(_) => {}
+            Err(error) => {
+                return gst::element_error!(sink, gst::StreamError::Decode, ("{error:#}"));
+            }
+        }
+    }
+    // As above.
+    let _ = sink.end_of_stream();
+}

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Translates frames that do not come from a file, or do not go into one.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use gst::prelude::*;
+
+use super::{
+    demux::demux,
+    elements,
+    fault::NOTHING_DECODED,
+    frames, gif,
+    muxer::{Muxer, file_sink, make, pad},
+    picture,
+    pipeline::{Pipeline, TRANSLATED},
+    pixels::{self, Through},
+    probe::{Media, Track, codec_name},
+    protocol::{Reply, Setup},
+    video::Chain,
+    y4m,
+};
+use crate::{
+    container::Container,
+    options::{Rate, Recipe},
+    picture::PictureFormat,
+    sequence::Sequence,
+    stream::{Input, Output},
+};
+
+/// The number of the first image of a video, as with ffmpeg.
+const FIRST: i32 = 1;
+
+/// Translates `input` into `output`, an image sequence at `rate`; returns the number of frames.
+pub fn translate(
+    setup: &Setup,
+    input: &Input,
+    output: &Output,
+    rate: Rate,
+    say: &mut dyn FnMut(Reply),
+) -> Result<u64> {
+    elements::check_encoders(setup)?;
+    if let (Input::Sequence(input), Output::Sequence(output)) = (input, output) {
+        return images(setup, input, output, say);
+    }
+    let encoder = match output {
+        Output::File(..) => setup.recipe.video_encoder.clone(),
+        Output::Y4m => Some("y4menc".to_owned()),
+        Output::Sequence(output) => Some(encoder(output.format).to_owned()),
+    };
+    let recipe = Recipe { video_encoder: encoder, ..setup.recipe.clone() };
+    let setup = &Setup { recipe, ..setup.clone() };
+    let pipeline = Pipeline::new();
+    let read = pipeline.tally("frames read");
+    let translated = pipeline.tally(TRANSLATED);
+    let encoded = pipeline.tally("frames encoded");
+    let container = match output {
+        Output::File(_, container) => *container,
+        _ => Container::Mkv,
+    };
+    let media = match input {
+        Input::File(path) => Some(Media::probe(path)?),
+        _ => None,
+    };
+    let frames = Track {
+        id: String::new(),
+        caps: gst::Caps::new_empty_simple("video/x-raw"),
+        tags: gst::TagList::new(),
+        flags: None,
+        turn: None,
+        true_format: None,
+    };
+    let track = media.as_ref().map(|media| media.main_track()).transpose()?;
+    let chain = Chain::new(setup, container, track.unwrap_or(&frames))?;
+    read.watch(&pad(&chain.part("decoded")?, "sink")?);
+    translated.watch(&pad(&chain.part("filter")?, "src")?);
+    encoded.watch(&pad(&chain.bin, "src")?);
+    write(&pipeline, &chain, output)?;
+    let total = open(&pipeline, &chain, input, media.as_ref(), rate, say)?;
+    let ran = pipeline.run(Some((&translated, total)), say);
+    if let (Err(_), Output::File(path, _)) = (&ran, output) {
+        let _ = std::fs::remove_file(partial(path));
+    }
+    ran?;
+    let (frames, written) = (translated.get().packets, encoded.get().packets);
+    ensure!(frames > 0, NOTHING_DECODED);
+    ensure!(
+        written >= frames,
+        "the encoder {} lost {} of {frames} frames",
+        chain.encoder,
+        frames - written
+    );
+    if let Output::File(path, _) = output {
+        cyclegan_output::rename(&partial(path), path).context("cannot rename the output")?;
+    }
+    Ok(frames)
+}
+
+fn encoder(format: PictureFormat) -> &'static str {
+    match format {
+        PictureFormat::Jpeg => "jpegenc quality=95",
+        PictureFormat::Png => "pngenc",
+        PictureFormat::Webp => "webpenc quality=95",
+    }
+}
+
+/// Image by image, with depth and metadata, through one filter.
+fn images(
+    setup: &Setup,
+    input: &Sequence,
+    output: &Sequence,
+    say: &mut dyn FnMut(Reply),
+) -> Result<u64> {
+    let numbers = input.numbers()?;
+    let filter = Through::filter(setup)?;
+    let total = Some(numbers.len() as u64);
+    for (frames, &number) in numbers.iter().enumerate() {
+        say(Reply::Progress { frames: frames as u64, total });
+        let (from, to) = (input.path(number), output.path(number));
+        picture::translate_through(&filter, &from, &partial(&to), output.format, say)
+            .with_context(|| from.display().to_string())?;
+        cyclegan_output::rename(&partial(&to), &to)
+            .with_context(|| format!("cannot create {}", to.display()))?;
+    }
+    Ok(numbers.len() as u64)
+}
+
+/// The name of an output until it is complete.
+fn partial(path: &Path) -> PathBuf {
+    path.with_added_extension("partial")
+}
+
+/// Leads what leaves `chain` to `output`.
+fn write(pipeline: &Pipeline, chain: &Chain, output: &Output) -> Result<()> {
+    let end = pad(&chain.bin, "src")?;
+    pipeline.gst().add(&chain.bin)?;
+    let sink = match output {
+        Output::File(path, container) => {
+            let muxer = Muxer::new(*container)?;
+            let how = muxer.pad_for(&chain.caps).with_context(|| {
+                let codec = codec_name(&chain.caps);
+                format!("{} cannot hold {codec}; use another container", container.name())
+            })?;
+            let (mux, file) = (muxer.element(), file_sink(&partial(path))?);
+            if mux.has_property("faststart") {
+                let beside = partial(path).with_added_extension("faststart");
+                mux.set_property("faststart", true);
+                mux.set_property("faststart-file", beside);
+            }
+            pipeline.watch_file(partial(path));
+            pipeline.gst().add_many([mux, &file])?;
+            mux.link(&file)?;
+            let sink = muxer.link(pipeline.gst(), &end, &how)?;
+            if sink.has_property("trak-timescale") {
+                sink.set_property("trak-timescale", 90_000u32);
+            }
+            return Ok(());
+        }
+        Output::Y4m => {
+            let sink = make("fdsink")?;
+            sink.set_property("fd", 1i32);
+            sink
+        }
+        Output::Sequence(sequence) => {
+            let sink = make("multifilesink")?;
+            sink.set_property("location", sequence.location()?);
+            sink.set_property("index", FIRST);
+            sink
+        }
+    };
+    sink.set_property("sync", false);
+    sink.set_property("async", false);
+    pipeline.gst().add(&sink)?;
+    end.link(&pad(&sink, "sink")?)?;
+    Ok(())
+}
+
+/// Leads the frames of `input` to `chain`; returns how many there will be, if that is known.
+fn open(
+    pipeline: &Pipeline,
+    chain: &Chain,
+    input: &Input,
+    media: Option<&Media>,
+    rate: Rate,
+    say: &mut dyn FnMut(Reply),
+) -> Result<Option<u64>> {
+    let sink = pad(&chain.bin, "sink")?;
+    let (source, total) = match input {
+        Input::File(path) => {
+            if let Some(media) = media.filter(|media| !media.is_gif()) {
+                let id = media.main_track()?.id.clone();
+                let main = id.clone();
+                let link = move |sources: Vec<super::demux::Source>| {
+                    let video = sources.iter().find(|source| source.id == main);
+                    video.context("the video cannot be decoded")?.pad.link(&sink)?;
+                    Ok(())
+                };
+                demux(pipeline.gst(), path, move |track, _| track == id, link)?;
+                return Ok(None);
+            }
+            (gif::source(path)?, None)
+        }
+        Input::Y4m => {
+            let (bytes, decoder) = (y4m::source()?, make("y4mdec")?);
+            pipeline.gst().add_many([&bytes, &decoder])?;
+            bytes.link(&decoder)?;
+            pad(&decoder, "src")?.link(&sink)?;
+            return Ok(None);
+        }
+        Input::Sequence(sequence) => {
+            let numbers = sequence.numbers()?;
+            let total = numbers.len() as u64;
+            let gaps = numbers.windows(2).filter(|pair| pair[1] > pair[0] + 1).count();
+            if gaps > 0 {
+                let text = format!("its numbers have {gaps} gaps, which the video has not");
+                say(Reply::Notice { text });
+            }
+            {
+                let sequence = sequence.clone();
+                (frames::source(move || read(sequence, numbers, rate)), Some(total))
+            }
+        }
+    };
+    pipeline.gst().add(&source)?;
+    pad(&source, "src")?.link(&sink)?;
+    Ok(total)
+}
+
+/// The images with these numbers, at `rate`.
+fn read(
+    sequence: Sequence,
+    numbers: Vec<u64>,
+    rate: Rate,
+) -> impl Iterator<Item = Result<gst::Sample>> {
+    let (numerator, denominator) = (rate.0.max(1) as u64, rate.1.max(1) as u64);
+    let time = move |frame: u64| {
+        gst::ClockTime::from_nseconds(frame * denominator * 1_000_000_000 / numerator)
+    };
+    let mut first = None;
+    numbers.into_iter().zip(0u64..).map(move |(number, frame)| {
+        let path = sequence.path(number);
+        let image = picture::open(&path).with_context(|| path.display().to_string())?;
+        let size = (image.width(), image.height());
+        let expected = *first.get_or_insert(size);
+        if size != expected {
+            let (name, (w, h), (x, y)) = (path.display(), size, expected);
+            bail!("{name} is {w}×{h} px, expected {x}×{y} as before");
+        }
+        let (info, mut buffer) = pixels::frame(&image)?;
+        let buffer_mut = buffer.make_mut();
+        buffer_mut.set_pts(time(frame));
+        buffer_mut.set_duration(time(frame + 1) - time(frame));
+        let mut caps = info.to_caps()?;
+        caps.make_mut().set("framerate", gst::Fraction::new(rate.0, rate.1));
+        Ok(gst::Sample::builder().buffer(&buffer).caps(&caps).build())
+    })
+}

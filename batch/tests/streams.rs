@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! y4m on standard input and output, and image sequences.
+
+#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
+
+mod common;
+
+use std::{
+    fs::{self, File},
+    path::Path,
+    process::{Output, Stdio},
+};
+
+use common::{
+    Place,
+    media::{colours, make, make_clip, tracks},
+    text,
+};
+
+/// Frames of one colour, 160×120 at 10 per second.
+const GREY: &str = "videotestsrc num-buffers=COUNT pattern=solid-color foreground-color=0xff404040 ! video/x-raw,format=I420,width=160,height=120,framerate=10/1";
+
+fn grey(place: &Place, name: &str, count: u32, rest: &str) {
+    let frames = GREY.replace("COUNT", &count.to_string());
+    make(&place.path(name), &format!("{frames} ! {rest} ! OUT"));
+}
+
+/// Runs the program with a file as standard input.
+fn run(place: &Place, arguments: &[&str], input: Option<&str>) -> Output {
+    let mut program = place.program();
+    program.args(arguments);
+    if let Some(input) = input {
+        program.stdin(Stdio::from(File::open(place.path(input)).unwrap()));
+    }
+    program.output().unwrap()
+}
+
+/// Fails unless all frames are the negative of the grey.
+fn assert_negative(path: &Path, count: usize) {
+    let all = colours(path);
+    assert_eq!(all.len(), count, "{}", path.display());
+    let is_light = |colour: &[u8; 3]| colour.iter().all(|c| c.abs_diff(0xbf) <= 6);
+    assert!(all.iter().all(is_light), "{}: {all:?}", path.display());
+}
+
+#[test]
+fn y4m_goes_from_standard_input_to_standard_output() {
+    let place = Place::new();
+    grey(&place, "in.y4m", 20, "y4menc");
+    let output = run(&place, &["-", "--out", "-"], Some("in.y4m"));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("-: 20 frames in "), "{said}");
+    assert!(output.stdout.starts_with(b"YUV4MPEG2 "), "{:?}", &output.stdout[..40]);
+    fs::write(place.path("out.y4m"), &output.stdout).unwrap();
+    assert_negative(&place.path("out.y4m"), 20);
+    assert_eq!(output.stdout.len(), fs::read(place.path("in.y4m")).unwrap().len());
+}
+
+#[test]
+fn y4m_becomes_a_file_and_a_file_y4m() {
+    let place = Place::new();
+    grey(&place, "in.y4m", 15, "y4menc");
+    for name in ["made/a.mp4", "made/a.mkv"] {
+        let output = run(&place, &["-", "--out", name], Some("in.y4m"));
+        assert!(output.status.success(), "{}", text(&output));
+        assert_negative(&place.path(name), 15);
+        assert_eq!(tracks(&place.path(name))[0].shown()[..3], [0, 100, 200]);
+    }
+    assert_eq!(fs::read_dir(place.path("made")).unwrap().count(), 2);
+    make_clip(&place.path("in/b.mp4"), 30, 10);
+    let output = run(&place, &["in/b.mp4", "--out", "-"], None);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let frames = output.stdout.windows(6).filter(|window| window == b"FRAME\n").count();
+    assert_eq!(frames, 30);
+}
+
+#[test]
+fn image_sequences_keep_their_numbers_and_depth() {
+    let place = Place::new();
+    let image = image::ImageBuffer::from_pixel(64, 48, image::Rgb([0x4000u16, 0x4001, 0x4002]));
+    for number in [8, 9, 11] {
+        image.save(place.path(format!("in/s_{number:04}.png"))).unwrap();
+    }
+    let output = run(&place, &["in/s_%04d.png"], None);
+    assert!(output.status.success(), "{}", text(&output));
+    let mut names: Vec<_> = fs::read_dir(place.path("out")).unwrap().flatten().collect();
+    names.sort_by_key(|entry| entry.file_name());
+    let names: Vec<_> = names.iter().map(|e| e.file_name().into_string().unwrap()).collect();
+    assert_eq!(names, ["s_0008.png", "s_0009.png", "s_0011.png"]);
+    let made = image::open(place.out("s_0011.png")).unwrap();
+    assert_eq!(made.color(), image::ColorType::Rgb16);
+    assert!(made.to_rgb16().get_pixel(9, 9).0.iter().all(|c| c.abs_diff(0xbfff) < 0x400));
+
+    let refused = run(&place, &["in/s_%04d.png"], None);
+    assert_eq!(refused.status.code(), Some(2), "{}", text(&refused));
+    assert!(text(&refused).contains("would replace out/s_0008.png; use --overwrite"));
+    let renamed = run(&place, &["in/s_%04d.png", "--out", "new/%d.jpg"], None);
+    assert!(renamed.status.success() && place.path("new/11.jpg").is_file(), "{}", text(&renamed));
+}
+
+#[test]
+fn sequences_become_videos_and_videos_sequences() {
+    let place = Place::new();
+    for number in 0..12 {
+        grey(&place, &format!("in/{number:03}.png"), 1, "videoconvert ! pngenc");
+    }
+    let arguments = ["in/%03d.png", "--out", "made.mkv", "--framerate", "20"];
+    let output = run(&place, &arguments, None);
+    assert!(output.status.success(), "{}", text(&output));
+    assert_negative(&place.path("made.mkv"), 12);
+    assert_eq!(tracks(&place.path("made.mkv"))[0].shown()[..3], [0, 50, 100]);
+
+    let output = run(&place, &["made.mkv", "--out", "frames/%05d.png"], None);
+    assert!(output.status.success(), "{}", text(&output));
+    assert_eq!(fs::read_dir(place.path("frames")).unwrap().count(), 12);
+    let first = image::open(place.path("frames/00001.png")).unwrap().into_rgb8();
+    let colour = first.get_pixel(80, 60).0;
+    assert!(colour.iter().all(|c| c.abs_diff(0x40) <= 8), "{colour:?}");
+    assert!(place.path("frames/00012.png").is_file());
+}
+
+#[test]
+fn streams_that_make_no_sense_are_refused() {
+    let place = Place::new();
+    make_clip(&place.path("in/a.mp4"), 5, 5);
+    fs::write(place.path("in/001.png"), "no image").unwrap();
+    fs::write(place.path("text"), "in/a.mp4\n").unwrap();
+    for (arguments, code, cause) in [
+        (&["in/a.mp4", "in/a.mp4", "--out", "-"][..], 2, "--out -: expected one input"),
+        (
+            &["in/a.mp4", "--out", "-", "--start", "1"],
+            2,
+            "--start: not for image sequences and y4m",
+        ),
+        (&["in/%04d.png"], 1, "no image named like 0001.png"),
+        (&["in/%03d.png"], 1, "in/001.png: is not an image"),
+        (&["in/%03d.png", "--out", "in"], 2, "is its own output"),
+        (&["in/absent.mp4", "--out", "-"], 2, "in/absent.mp4: expected a video"),
+        (&["in/%03d.png", "--framerate", "fast"], 2, "expected frames per second"),
+        (&["-", "--out", "x.mkv"], 1, "standard input is no y4m"),
+    ] {
+        let output = run(&place, arguments, Some("text"));
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", text(&output));
+        assert!(text(&output).contains(cause), "{arguments:?}: {}", text(&output));
+    }
+    assert!(!place.path("x.mkv").exists() && !place.path("x.mkv.partial").exists());
+}
