@@ -35,7 +35,10 @@ const ALIKE: f64 = 0.7;
 /// The options of the arguments `given`, program first, and of the file that they name with --config. An option
 /// of the command line replaces that of the file. Exits as clap does, for --help or an error of the command line.
 pub fn options(given: &[OsString]) -> Result<Options> {
-    let matches = lenient().try_get_matches_from(given).unwrap_or_else(|error| error.exit());
+    let matches = lenient().try_get_matches_from(given).unwrap_or_else(|error| {
+        // The usage says what is required.
+        Options::command().try_get_matches_from(given).err().unwrap_or(error).exit()
+    });
     let mut arguments = given.to_vec();
     if let Some(file) = matches.get_one::<PathBuf>("config") {
         let read = || arguments_of(&fs::read_to_string(file)?, file, &matches);

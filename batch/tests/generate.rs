@@ -27,3 +27,17 @@ fn another_kind_is_an_error_that_names_the_kinds() {
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(error.contains("man, bash, zsh and fish") && error.contains("powershell"), "{error}");
 }
+
+#[test]
+fn the_usage_names_what_is_required() {
+    for arguments in [&["--help"][..], &["clips"], &["clips", "--crf", "100"]] {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_cyclegan-batch"));
+        let output = program.args(arguments).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        let is_named = said.contains("--out <DIR|FILE|->") && said.contains("<INPUTS>...");
+        let is_value = said.contains("invalid value '100' for '--crf <N>'");
+        assert!(is_named || is_value, "{arguments:?}: {said}");
+        assert!(!said.contains("[INPUTS]"), "{said}");
+    }
+}
