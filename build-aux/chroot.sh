@@ -3,11 +3,11 @@
 
 # Runs a command in a minimal Debian of another release:
 #
-#   chroot.sh [--fresh] [--bind DIR]... RELEASE COMMAND...
+#   chroot.sh [--fresh | --name NAME] [--bind DIR]... RELEASE COMMAND...
 #
 # RELEASE is 12 or 13. The system is made once with debootstrap, from the mirror that apt uses here or from
-# DEBIAN_MIRROR, and kept in the cache; --fresh works on a copy that is removed afterwards. Each --bind shows a folder
-# of this machine at the same place. Needs root; mounts end with the command.
+# DEBIAN_MIRROR, and kept in the cache; --fresh works on a copy that is removed afterwards, --name on a copy that is kept
+# under NAME. Each --bind shows a folder of this machine at the same place. Needs root; mounts end with the command.
 set -euo pipefail
 
 die() {
@@ -15,10 +15,14 @@ die() {
     exit 1
 }
 
-fresh='' binds=()
+fresh='' name='' binds=()
 while [[ ${1:-} == --* ]]; do
     case $1 in
     --fresh) fresh=1 ;;
+    --name)
+        name=$2
+        shift
+        ;;
     --bind)
         binds+=("$2")
         shift
@@ -27,7 +31,7 @@ while [[ ${1:-} == --* ]]; do
     esac
     shift
 done
-(($# >= 2)) || die "usage: chroot.sh [--fresh] [--bind DIR]... RELEASE COMMAND..."
+(($# >= 2)) || die "usage: chroot.sh [--fresh | --name NAME] [--bind DIR]... RELEASE COMMAND..."
 case $1 in
 12) suite=bookworm ;;
 13) suite=trixie ;;
@@ -53,7 +57,13 @@ if [[ ! -d $base ]]; then
 fi
 
 root=$base
-if [[ -n $fresh ]]; then
+if [[ -n $name ]]; then
+    root=$base-$name
+    if [[ ! -d $root ]]; then
+        cp -a --reflink=auto -- "$base" "$root.$$"
+        mv -T -- "$root.$$" "$root"
+    fi
+elif [[ -n $fresh ]]; then
     root=$(mktemp -d)
     trap 'rm -rf -- "$root"' EXIT
     cp -a --reflink=auto -- "$base/." "$root/"

@@ -35,6 +35,10 @@ pub fn taps(input: u32, output: u32) -> impl Iterator<Item = Tap> {
 pub struct RowTaps {
     taps: Vec<Tap>,
     /// Blocks of eight, if each block needs at most eight input positions.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        allow(dead_code, reason = "portable code takes the taps")
+    )]
     blocks: Vec<Block>,
 }
 
