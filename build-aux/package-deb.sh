@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 
 # For ./dev package: package-deb.sh stage TARGET RUNTIME_DIR
-#                    package-deb.sh test TARGET
+#                    package-deb.sh test TARGET [LIBTORCH_WHEELS]
 #
 # `stage` puts what the package holds beside what cargo builds into TARGET/release/package: ONNX Runtime with its
-# licences, man page and shell completions. `test` installs the package into a fresh Debian 12 and runs it there.
+# licences, man page and shell completions. `test` installs the packages into a fresh Debian 12 and runs them there.
 set -euo pipefail
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
 
@@ -21,7 +21,7 @@ stage() {
     done
 }
 
-# Runs inside the fresh system: installs the package as a user would, then uses it with no variable set.
+# Runs inside the fresh system: installs the packages as a user would, then uses them with no variable set.
 # shellcheck disable=SC2016
 trial='
     export DEBIAN_FRONTEND=noninteractive
@@ -39,25 +39,39 @@ trial='
     test -s /tmp/out/picture.jpg
     dpkg -L gstreamer1.0-cyclegan | grep -q /usr/share/man/man1/cyclegan-batch.1
     dpkg -P gstreamer1.0-cyclegan
-    ! gst-inspect-1.0 --exists cycleganfilter
+    if gst-inspect-1.0 --exists cycleganfilter; then exit 1; fi
+
+    [ -n "$2" ] || exit 0
+    apt-get install -y -qq --no-install-recommends "$2"
+    # The cache of this machine may be shown here.
+    if env -u LIBTORCH -u XDG_CACHE_HOME HOME=/nonexistent cyclegan-train --help 2>/tmp/said; then exit 1; fi
+    grep -q -- --fetch-libtorch /tmp/said
+    [ -z "$3" ] || LIBTORCH=$3/torch cyclegan-train --help >/dev/null
+    dpkg -P cyclegan-train
 '
 
+# newest FOLDER NAME: the package of that name that was built last.
+newest() { find "$1" -name "$2_*.deb" -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d' ' -f2-; }
+
 try() {
-    local package
-    package=$(find "$1/debian" -name 'gstreamer1.0-cyclegan_*.deb' -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d' ' -f2-)
+    local package trainer binds=(--bind "$1/debian")
+    package=$(newest "$1/debian" gstreamer1.0-cyclegan)
+    trainer=$(newest "$1/debian" cyclegan-train)
+    [[ -z ${2:-} ]] || binds+=(--bind "$2")
     [[ -n $package ]] || {
         echo "package-deb.sh: no package in $1/debian; run ./dev package deb first" >&2
         exit 1
     }
-    "$here/chroot.sh" --fresh --bind "$1/debian" 12 bash -euc "$trial" trial "$package"
-    echo "$(basename -- "$package") installs, translates and goes away again."
+    "$here/chroot.sh" --fresh "${binds[@]}" 12 bash -euc "$trial" trial "$package" "$trainer" "${2:-}"
+    echo "$(basename -- "$package") installs, translates and is removed."
+    [[ -z $trainer ]] || echo "$(basename -- "$trainer") installs, asks for libtorch and is removed."
 }
 
 case ${1:-} in
 stage) stage "$2" "$3" ;;
-test) try "$2" ;;
+test) try "$2" "${3:-}" ;;
 *)
-    echo "usage: package-deb.sh stage TARGET RUNTIME_DIR | test TARGET" >&2
+    echo "usage: package-deb.sh stage TARGET RUNTIME_DIR | test TARGET [LIBTORCH_WHEELS]" >&2
     exit 2
     ;;
 esac
