@@ -189,9 +189,10 @@ pub enum Preset {
     Proxy,
     /// H.265, bit depth and chroma of the input
     Hevc,
-    /// AV1, 8- or 10-bit 4:2:0
+    /// AV1, 4:2:0, 8-bit, or 10-bit if the encoder can
     Av1,
-    /// For editing at full quality: Apple ProRes 422 HQ, in QuickTime or Matroska
+    /// For editing at full quality: Apple ProRes 422 HQ, or 4444 for transparency and 4:4:4, in QuickTime or
+    /// Matroska
     Prores,
 }
 

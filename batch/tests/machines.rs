@@ -52,8 +52,8 @@ fn machines_take_the_next_free_file() {
     for number in 2..=8 {
         fs::copy(place.path("in/1.mp4"), place.path(format!("in/{number}.mp4"))).unwrap();
     }
-    // Only one of them is to try it.
-    fs::write(place.path("in/0.mp4"), "This is no video.\n".repeat(50)).unwrap();
+    // Only one of them is to try it. It is the last, so that both are at work by then.
+    fs::write(place.path("in/9.mp4"), "This is no video.\n".repeat(50)).unwrap();
     let arguments = ["in", "--shard", "auto", "--jobs", "1", "--report", "report.html"];
     let machines = [start(&place, &arguments), start(&place, &arguments)];
     let outputs = machines.map(|machine| machine.wait_with_output().unwrap());

@@ -96,7 +96,18 @@ fn another_batch_size_goes_on_at_the_same_place_of_the_schedule() {
     data_set(&data, 4);
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let (data, one, two) = (data.to_str().unwrap(), path("one"), path("two"));
-    let more = ["--print-freq", "4", "--n-epochs", "2", "--n-epochs-decay", "4", "--lr", "1e-4"];
+    let more = [
+        "--print-freq",
+        "4",
+        "--n-epochs",
+        "2",
+        "--n-epochs-decay",
+        "4",
+        "--lr",
+        "1e-4",
+        "--warmup",
+        "0",
+    ];
     run(&train(data, &one, &more));
     run(&train(data, &two, &[&more[..], &["--max-iters", "12"]].concat()));
     let resume = ["train", "--resume", "--out", &two, "--batch-size", "4", "--crop-size", "40"];

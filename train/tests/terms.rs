@@ -179,8 +179,9 @@ fn extra_pictures_are_for_the_generators_alone() {
     assert!(trained("three", &[]) != trained("four", &extra));
 
     let none = folder.path().join("none");
-    let nobody = ["train", "--data", text(&data), "--out", text(&none), "--lambda-b", "0"];
-    fails(&[&nobody[..], SMALL, &extra].concat(), &["--extra-b", "--lambda-nce"]);
+    let nobody = ["train", "--data", text(&data), "--out", text(&none)];
+    let unused = ["--lambda-b", "0", "--lambda-flow", "0"];
+    fails(&[&nobody[..], &unused, SMALL, &extra].concat(), &["--extra-b", "--lambda-nce"]);
     fails(
         &[&nobody[..4], &[text(&none)], SMALL, &["--extra-a", text(&data.join("trainC"))]].concat(),
         &["trainC"],
