@@ -16,8 +16,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::{ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches, parser::ValueSource};
+use cyclegan_output::check_option_name;
 use toml::{Table, Value};
 
 use crate::options::Options;
@@ -29,8 +30,6 @@ const PATHS: [&str; 4] = [INPUTS, "out", "base", "report"];
 const MAYBE_PATHS: [&str; 2] = ["model", "newer"];
 /// Arguments that have no place in a file.
 const NO_KEYS: [&str; 3] = ["config", "help", "version"];
-/// Least similarity of a suggested name, 0 to 1.
-const ALIKE: f64 = 0.7;
 
 /// The options of the arguments `given`, program first, and of the file that they name with --config. An option
 /// of the command line replaces that of the file. Exits as clap does, for --help or an error of the command line.
@@ -88,7 +87,7 @@ fn arguments(key: &str, value: Value, folder: &Path) -> Result<Vec<OsString>> {
     let names: Vec<&str> = options.filter_map(|argument| argument.get_long()).collect();
     let names: Vec<&str> =
         names.into_iter().chain([INPUTS]).filter(|name| !NO_KEYS.contains(name)).collect();
-    ensure!(names.contains(&key), "no option `{key}`{}", suggestion(key, &names));
+    check_option_name(key, &names)?;
     let is_flag = command
         .get_arguments()
         .any(|a| a.get_long() == Some(key) && matches!(a.get_action(), ArgAction::SetTrue));
@@ -133,12 +132,6 @@ fn located(key: &str, value: String, folder: &Path) -> OsString {
         true => path.into_os_string(),
         false => value.into(),
     }
-}
-
-fn suggestion(key: &str, names: &[&str]) -> String {
-    let scored = names.iter().map(|name| (strsim::jaro(key, name), name));
-    let best = scored.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(alike, _)| *alike > ALIKE);
-    best.map_or_else(String::new, |(_, name)| format!("; the nearest is `{name}`"))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Output of the programs of `cycleganfilter`: files that are written atomically, and self-contained
-//! web pages.
+//! What the programs of `cycleganfilter` share: files that are written atomically, self-contained web
+//! pages, and the error for an option that does not exist.
 //!
 //! ```
 //! use cyclegan_output::{page, write_beside};
@@ -13,7 +13,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod option_names;
 pub mod page;
 mod whole;
 
+pub use option_names::check_option_name;
 pub use whole::{rename, write_beside, write_beside_with};

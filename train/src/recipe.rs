@@ -27,6 +27,7 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::{Args, Command, FromArgMatches};
+use cyclegan_output::check_option_name;
 use toml::{Table, Value};
 
 use crate::{
@@ -48,8 +49,6 @@ const OF_STAGE: [&str; 3] = ["name", "images", "minutes"];
 const LENGTHS: [&str; 2] = ["max-images", "max-minutes"];
 /// Options of `export` that are paths.
 const EXPORTED_PATHS: [&str; 3] = ["out", "calibrate", "average-with"];
-/// Least similarity of a suggested name, 0 to 1.
-const ALIKE: f64 = 0.7;
 
 /// A recipe.
 #[derive(Clone, Debug)]
@@ -157,19 +156,13 @@ fn known(table: &Table, besides: &[&str]) -> Result<()> {
             !LENGTHS.contains(&key.as_str()),
             "`{key}`: expected `images` or `minutes` in each stage instead"
         );
-        ensure!(names.contains(&key.as_str()), "no option `{key}`{}", suggestion(key, &names));
+        check_option_name(key, &names)?;
     }
     Ok(())
 }
 
 fn long_names(command: &Command) -> Vec<String> {
     command.get_arguments().filter_map(|a| a.get_long().map(str::to_owned)).collect()
-}
-
-fn suggestion(key: &str, names: &[&str]) -> String {
-    let scored = names.iter().map(|name| (strsim::jaro(key, name), name));
-    let best = scored.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(alike, _)| *alike > ALIKE);
-    best.map_or_else(String::new, |(_, name)| format!("; the nearest is `{name}`"))
 }
 
 /// All stages train the same networks; only the normalisation may become frozen.
@@ -204,7 +197,7 @@ fn exported(table: Table, folder: &Path) -> Result<Vec<String>> {
     let names: Vec<&str> = names.iter().map(String::as_str).filter(|name| *name != "run").collect();
     let mut arguments = Vec::new();
     for (key, value) in table {
-        ensure!(names.contains(&key.as_str()), "no option `{key}`{}", suggestion(&key, &names));
+        check_option_name(&key, &names)?;
         let values = match value {
             Value::Boolean(false) => continue,
             Value::Boolean(true) => vec![],
