@@ -67,9 +67,7 @@ impl Row {
     }
 
     fn of_record(recorded: Recorded) -> Self {
-        let path = recorded.output.as_ref().or(recorded.input.as_ref());
-        let name = path.map_or_else(|| "?".to_owned(), |path| shown(path));
-        Self { name, problem: None, recorded: Some(recorded) }
+        Self { name: recorded.name(), problem: None, recorded: Some(recorded) }
     }
 
     fn write(&self, page: &mut dyn io::Write) -> io::Result<()> {

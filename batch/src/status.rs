@@ -56,14 +56,9 @@ pub fn print(out: &Path, items: &[Item], as_json: bool) {
     say(&format!("{done} done, {failed} failed, {held} being translated{more}"));
 }
 
-fn name(record: &Recorded) -> String {
-    let path = record.output.as_ref().or(record.input.as_ref());
-    path.map_or_else(|| "?".to_owned(), |path| shown(path))
-}
-
 /// The lines on an output: none on one that is done without a note.
 fn line(out: &Path, record: &Recorded) -> Option<String> {
-    let name = shown(&out.join(name(record)));
+    let name = shown(&out.join(record.name()));
     let state = match &record.state {
         State::Done { .. } => None,
         State::Failed { cause, host } => Some(format!("{name}: failed on {host}: {cause}")),
@@ -76,7 +71,7 @@ fn line(out: &Path, record: &Recorded) -> Option<String> {
 }
 
 fn object(record: &Recorded) -> Value {
-    let mut object = json!({"event": "status", "output": name(record),
+    let mut object = json!({"event": "status", "output": record.name(),
                             "input": record.input.as_deref().map(shown), "notes": record.notices});
     let more = match &record.state {
         State::Done { frames, seconds, host } => {

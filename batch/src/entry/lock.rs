@@ -18,7 +18,7 @@ use crate::inputs::{OWN_FOLDER, describe};
 
 /// The name of the file.
 const LOCK: &str = "lock";
-/// How often a lock is tried: whoever asks for the state of an output has it for a moment.
+/// How often a lock is tried: a process that asks for the state of an output holds it for a moment.
 const TRIES: u32 = 5;
 const BETWEEN: Duration = Duration::from_millis(20);
 

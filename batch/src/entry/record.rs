@@ -15,7 +15,10 @@ use super::{
     lock::{Holder, Lock, host},
     recorded_input, size,
 };
-use crate::inputs::{Item, OWN_FOLDER};
+use crate::{
+    events::shown,
+    inputs::{Item, OWN_FOLDER},
+};
 
 /// Names of files in an output's folder.
 pub(super) const RECORD: &str = "record.json";
@@ -152,6 +155,12 @@ impl Recorded {
         let last = Holder::read(&folder)?;
         let (input, output) = (last.input, last.output);
         Some(Self { folder, input, output, state: State::Unfinished, notices: Vec::new() })
+    }
+
+    /// The output as far as it is known, else the input, for a line or a heading.
+    pub fn name(&self) -> String {
+        let path = self.output.as_ref().or(self.input.as_ref());
+        path.map_or_else(|| "?".to_owned(), |path| shown(path))
     }
 
     /// When it failed, by the clock of the file system.

@@ -104,11 +104,13 @@ fn to_sdr(map: &ToneMap, pixel: &mut [u8; 8]) {
 /// The HDR10 metadata of video with these caps, unless it becomes SDR.
 pub fn metadata(caps: &gst::Caps, encoding: &Encoding) -> gst::Structure {
     let mut metadata = gst::Structure::new_empty("metadata");
-    let fields = FIELDS.iter().filter(|_| tone_map(caps, encoding).is_none());
-    for (field, value) in
-        fields.filter_map(|field| Some((field, caps.structure(0)?.value(*field).ok()?)))
-    {
-        metadata.set_value(*field, value.clone());
+    if tone_map(caps, encoding).is_some() {
+        return metadata;
+    }
+    for field in FIELDS {
+        if let Some(value) = caps.structure(0).and_then(|caps| caps.value(field).ok()) {
+            metadata.set_value(field, value.clone());
+        }
     }
     metadata
 }

@@ -5,6 +5,7 @@
 use std::{
     fs::File,
     io::{Read, Seek, SeekFrom},
+    ops::Range,
     path::Path,
 };
 
@@ -32,6 +33,12 @@ pub fn find<'a>(data: &'a [u8], path: &[&[u8]]) -> Option<&'a [u8]> {
     path.iter().try_fold(data, |data, name| {
         boxes(data).find(|(kind, _)| kind == name).map(|(_, inside)| inside)
     })
+}
+
+/// Where `part` of `whole` lies in it.
+pub fn place(whole: &[u8], part: &[u8]) -> Range<usize> {
+    let start = part.as_ptr().addr() - whole.as_ptr().addr();
+    start..start + part.len()
 }
 
 /// A box at the top of a file: its type, and where its content begins and ends.
@@ -165,7 +172,7 @@ pub fn longer_duration(file: &Path) -> Option<(u64, [u8; 4])> {
     let tracks = boxes(&moov).filter(|(kind, _)| *kind == b"trak");
     let late = tracks.filter_map(|(_, track)| latest_start(track)).fold(0.0, f64::max);
     let more = (late * f64::from(scale)).ceil() as u32;
-    let position = field.as_ptr().addr() - moov.as_ptr().addr();
+    let position = place(&moov, field).start;
     let longer = number(field)?.checked_add(more)?;
     (late > 0.0).then(|| (begin + position as u64, longer.to_be_bytes()))
 }

@@ -8,7 +8,6 @@
 use std::{
     fs::OpenOptions,
     io::{Seek, SeekFrom, Write},
-    ops::Range,
     path::Path,
 };
 
@@ -17,7 +16,7 @@ use gst::prelude::*;
 
 use super::{
     chapters::Chapter,
-    isobmff::{boxes, find, index, nero_list},
+    isobmff::{boxes, find, index, nero_list, place},
 };
 
 /// The beginning of the tag that makes room.
@@ -79,12 +78,6 @@ impl Additions {
 
 fn boxed(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
     [&(content.len() as u32 + 8).to_be_bytes(), &kind[..], content].concat()
-}
-
-/// Where `part` of `whole` lies in it.
-fn place(whole: &[u8], part: &[u8]) -> Range<usize> {
-    let start = part.as_ptr().addr() - whole.as_ptr().addr();
-    start..start + part.len()
 }
 
 /// Sets when the presentation, its tracks and their media were made, in seconds since 1904.

@@ -25,7 +25,7 @@ use super::{
     mapping::{Action, Mapping},
     matroska::{self, Corrections, Flags},
     moov::Additions,
-    muxer::{MuxPad, Muxer, add, discard, file_sink, pad},
+    muxer::{MuxPad, Muxer, add, discard, pad},
     pipeline::Pipeline,
     probe::{Media, Track},
     protocol::{Reply, Setup, Span},
@@ -251,15 +251,6 @@ impl Mux<'_> {
         window: Window,
     ) -> Result<()> {
         let mux = muxer.element();
-        let file = file_sink(self.output)?;
-        pipeline.watch_file(self.output.to_owned());
-        if mux.has_property("faststart") {
-            // The index in front, so that a browser plays before it has all; not by way of /tmp.
-            let beside = self.output.with_added_extension("faststart");
-            mux.set_property("faststart", true);
-            mux.set_property("faststart-file", &beside);
-            pipeline.watch_file(beside);
-        }
         if let Some(tags) = mux.dynamic_cast_ref::<gst::TagSetter>() {
             tags.merge_tags(&media.global_tags(), gst::TagMergeMode::Append);
             if self.container.is_isobmff() {
@@ -277,9 +268,7 @@ impl Mux<'_> {
                 }
             }
         }
-        pipeline.gst().add_many([mux, &file])?;
-        mux.link(&file)?;
-        Ok(())
+        pipeline.write_fast_start_file(mux, self.output)
     }
 }
 

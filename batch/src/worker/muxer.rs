@@ -95,6 +95,20 @@ impl Muxer {
         })?;
         Ok(sink)
     }
+
+    /// As [`Muxer::link`], for encoded frames: in MP4 and QuickTime their times have a unit of 1/90,000 s.
+    pub fn link_video(
+        &self,
+        pipeline: &gst::Pipeline,
+        track: &gst::Pad,
+        how: &MuxPad,
+    ) -> Result<gst::Pad> {
+        let sink = self.link(pipeline, track, how)?;
+        if sink.has_property("trak-timescale") {
+            sink.set_property("trak-timescale", 90_000u32);
+        }
+        Ok(sink)
+    }
 }
 
 fn is_same_kind(a: &gst::Caps, b: &gst::Caps) -> bool {

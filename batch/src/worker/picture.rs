@@ -28,7 +28,7 @@ use super::{
 use crate::picture::PictureFormat;
 
 /// Quality of JPEG and lossy WebP, of 100.
-const QUALITY: u8 = 95;
+pub const QUALITY: u8 = 95;
 
 /// An upright image and its metadata.
 struct Picture {

@@ -5,14 +5,14 @@
 use std::{
     cell::RefCell,
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use anyhow::{Result, anyhow, bail};
 use gst::prelude::*;
 
-use super::{fault, protocol::Reply, tally::Tally};
+use super::{fault, muxer::file_sink, protocol::Reply, tally::Tally};
 
 /// Timeout of one wait for messages.
 const POLL: gst::ClockTime = gst::ClockTime::from_mseconds(50);
@@ -59,8 +59,29 @@ impl Pipeline {
     }
 
     /// Counts the growth of `file` as progress.
-    pub fn watch_file(&self, file: PathBuf) {
+    fn watch_file(&self, file: PathBuf) {
         self.files.borrow_mut().push(file);
+    }
+
+    /// Writes what leaves the muxer `mux` into `file`, whose growth counts as progress.
+    pub fn write_file(&self, mux: &gst::Element, file: &Path) -> Result<()> {
+        let sink = file_sink(file)?;
+        self.watch_file(file.to_owned());
+        self.pipeline.add_many([mux, &sink])?;
+        mux.link(&sink)?;
+        Ok(())
+    }
+
+    /// The same with the index in front, if `mux` has one, so that a browser plays before it has all. The
+    /// rest waits beside the file, not in /tmp.
+    pub fn write_fast_start_file(&self, mux: &gst::Element, file: &Path) -> Result<()> {
+        if mux.has_property("faststart") {
+            let beside = file.with_added_extension("faststart");
+            mux.set_property("faststart", true);
+            mux.set_property("faststart-file", &beside);
+            self.watch_file(beside);
+        }
+        self.write_file(mux, file)
     }
 
     /// Opens the file without playing it.

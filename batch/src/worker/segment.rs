@@ -18,7 +18,7 @@ use super::{
     demux::demux,
     fault::{CutFault, NOTHING_DECODED},
     gif,
-    muxer::{Muxer, file_sink, pad},
+    muxer::{Muxer, pad},
     pipeline::{Pipeline, TRANSLATED},
     probe::{Media, Track, codec_name, short_id},
     protocol::{Reply, Setup, Span},
@@ -135,14 +135,9 @@ impl Job<'_> {
             // Microseconds, for Matroska's own milliseconds are too coarse to be read back.
             mux.set_property("timecodescale", 1000i64);
         }
-        let file = file_sink(self.output)?;
-        pipeline.watch_file(self.output.to_owned());
-        pipeline.gst().add_many([&chain.bin, mux, &file])?;
-        mux.link(&file)?;
-        let sink = muxer.link(pipeline.gst(), &pad(&chain.bin, "src")?, &how)?;
-        if sink.has_property("trak-timescale") {
-            sink.set_property("trak-timescale", 90_000u32);
-        }
+        pipeline.gst().add(&chain.bin)?;
+        pipeline.write_file(mux, self.output)?;
+        let sink = muxer.link_video(pipeline.gst(), &pad(&chain.bin, "src")?, &how)?;
         encoded.watch(&sink);
         Ok(())
     }

@@ -8,11 +8,11 @@ use anyhow::{Context, Result, bail, ensure};
 use gst::prelude::*;
 
 use super::{
-    demux::demux,
+    demux::{Source, demux},
     elements,
     fault::NOTHING_DECODED,
     frames, gif,
-    muxer::{Muxer, file_sink, make, pad},
+    muxer::{Muxer, make, pad},
     picture,
     pipeline::{Pipeline, TRANSLATED},
     pixels::{self, Through},
@@ -47,7 +47,7 @@ pub fn translate(
     let encoder = match output {
         Output::File(..) => setup.recipe.video_encoder.clone(),
         Output::Y4m => Some("y4menc".to_owned()),
-        Output::Sequence(output) => Some(encoder(output.format).to_owned()),
+        Output::Sequence(output) => Some(encoder(output.format)),
     };
     let recipe = Recipe { video_encoder: encoder, ..setup.recipe.clone() };
     let setup = &Setup { recipe, ..setup.clone() };
@@ -97,11 +97,11 @@ pub fn translate(
     Ok(frames)
 }
 
-fn encoder(format: PictureFormat) -> &'static str {
+fn encoder(format: PictureFormat) -> String {
     match format {
-        PictureFormat::Jpeg => "jpegenc quality=95",
-        PictureFormat::Png => "pngenc",
-        PictureFormat::Webp => "webpenc quality=95",
+        PictureFormat::Jpeg => format!("jpegenc quality={}", picture::QUALITY),
+        PictureFormat::Png => "pngenc".to_owned(),
+        PictureFormat::Webp => format!("webpenc quality={}", picture::QUALITY),
     }
 }
 
@@ -142,19 +142,8 @@ fn write(pipeline: &Pipeline, chain: &Chain, output: &Output) -> Result<()> {
                 let codec = codec_name(&chain.caps);
                 format!("{} cannot hold {codec}; use another container", container.name())
             })?;
-            let (mux, file) = (muxer.element(), file_sink(&partial(path))?);
-            if mux.has_property("faststart") {
-                let beside = partial(path).with_added_extension("faststart");
-                mux.set_property("faststart", true);
-                mux.set_property("faststart-file", beside);
-            }
-            pipeline.watch_file(partial(path));
-            pipeline.gst().add_many([mux, &file])?;
-            mux.link(&file)?;
-            let sink = muxer.link(pipeline.gst(), &end, &how)?;
-            if sink.has_property("trak-timescale") {
-                sink.set_property("trak-timescale", 90_000u32);
-            }
+            pipeline.write_fast_start_file(muxer.element(), &partial(path))?;
+            muxer.link_video(pipeline.gst(), &end, &how)?;
             return Ok(());
         }
         Output::Y4m => {
@@ -191,7 +180,7 @@ fn open(
             if let Some(media) = media.filter(|media| !media.is_gif()) {
                 let id = media.main_track()?.id.clone();
                 let main = id.clone();
-                let link = move |sources: Vec<super::demux::Source>| {
+                let link = move |sources: Vec<Source>| {
                     let video = sources.iter().find(|source| source.id == main);
                     video.context("the video cannot be decoded")?.pad.link(&sink)?;
                     Ok(())
@@ -216,10 +205,8 @@ fn open(
                 let text = format!("its numbers have {gaps} gaps, which the video has not");
                 say(Reply::Notice { text });
             }
-            {
-                let sequence = sequence.clone();
-                (frames::source(move || read(sequence, numbers, rate)), Some(total))
-            }
+            let sequence = sequence.clone();
+            (frames::source(move || read(sequence, numbers, rate)), Some(total))
         }
     };
     pipeline.gst().add(&source)?;
