@@ -106,7 +106,7 @@ fn assert_translated(rig: &mut Rig, info: &VideoInfo) -> Vec<String> {
     rig::warnings_in(&said)
 }
 
-/// `pipewiresink` leaves the size to whoever takes the pool.
+/// `pipewiresink` leaves the size to the element that uses the pool.
 #[test]
 fn a_pool_without_a_size_is_told_the_frames() {
     for max_in_flight in [1, 3] {
