@@ -74,12 +74,10 @@ impl Config {
         Self { data, init_from: None, train, distill: None, stages: Vec::new(), export: None }
     }
 
-    /// Whether G (0) or F (1) is trained, in any stage.
-    pub fn trains(&self, i: usize) -> bool {
-        match self.stages.as_slice() {
-            [] => self.train.trains(i),
-            stages => stages.iter().any(|stage| stage.train.trains(i)),
-        }
+    /// Whether G and F are trained, in any stage.
+    pub fn trained(&self) -> [bool; 2] {
+        let stages = self.stages.iter().map(|stage| stage.train.trained());
+        stages.reduce(|[g, f], [g2, f2]| [g || g2, f || f2]).unwrap_or(self.train.trained())
     }
 
     /// The current stage, counted from 0.

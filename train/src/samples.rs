@@ -59,7 +59,7 @@ impl Samples {
         let images = [of(&a)?, of(&b)?];
         // Rows would not match if one image of a pair cannot be read.
         let paired = paired && images[0].size() == images[1].size();
-        Ok(Self { images, paired, trained: [0, 1].map(|i| options.trains(i)) })
+        Ok(Self { images, paired, trained: options.trained() })
     }
 
     /// The titles of the columns of [`Samples::grid`].

@@ -122,8 +122,8 @@ fn learn_from_run(
 }
 
 fn learn_from_files(args: &CompressArgs, run: &RunFolder, matches: &ArgMatches) -> Result<()> {
-    let given = |name: &str| is_given(matches, name);
-    let mut options = args.train.clone().with_defaults_of_fast(given);
+    let mut options = args.train.clone();
+    options.set_defaults_of_fast(|name| is_given(matches, name));
     options.check()?;
     args.budget.check(Generator::new(options.generator(0)).multiple_of())?;
     let mut teachers = open(&args.teacher)?;

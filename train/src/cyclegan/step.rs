@@ -82,7 +82,7 @@ impl CycleGan {
     fn generated(&self, batches: &[Batch; 2], options: &TrainOptions) -> [Option<Scored>; 2] {
         no_grad(|| {
             [0, 1].map(|i| {
-                if !options.trains(i) {
+                if !options.trained()[i] {
                     return None;
                 }
                 let weights = self.generators[i].params.weights(self.kind);
@@ -102,7 +102,7 @@ impl CycleGan {
         losses: &mut Losses,
     ) -> [Option<Scored>; 2] {
         let shares = Iteration { model: self, batches, options }.generator_shares();
-        for i in (0..2).filter(|&i| options.trains(i)) {
+        for i in (0..2).filter(|&i| options.trained()[i]) {
             if let Some(gradient) = sum_of_gradients(&shares, i) {
                 self.generators[i].update(gradient, lr, options.warmup, &self.ranks);
             }
@@ -127,7 +127,8 @@ impl Iteration<'_> {
             let of = |images: &Tensor| Drawn::of(images, self.options);
             (of(&batch.images), batch.extra.as_ref().map(of))
         };
-        let drawn = [0, 1].map(|i| self.options.trains(i).then(|| draw(&self.batches[i])));
+        let trained = self.options.trained();
+        let drawn = [0, 1].map(|i| trained[i].then(|| draw(&self.batches[i])));
         self.both(drawn, Self::direction)
     }
 

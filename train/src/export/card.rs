@@ -33,7 +33,7 @@ impl Pair {
             format!("{:.2} M parameters, {giga:.2} GMAC", network.layout.weights() as f64 / 1e6)
         };
         let [g, f] = self.model.networks.each_ref().map(size);
-        let trained = [0, 1].map(|i| self.config.trains(i));
+        let trained = self.config.trained();
         let sizes = match trained {
             [true, false] => g,
             [false, _] => f,

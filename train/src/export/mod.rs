@@ -225,7 +225,7 @@ impl Pair {
 
     /// The directions that were trained.
     fn directions(&self) -> impl Iterator<Item = Direction> + use<> {
-        let trained = [0, 1].map(|i| self.config.trains(i));
+        let trained = self.config.trained();
         Direction::BOTH.into_iter().filter(move |&direction| trained[index(direction)])
     }
 

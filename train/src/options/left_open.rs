@@ -2,7 +2,7 @@
 
 //! Defaults that depend on other options.
 
-use super::{LookAt, Mode, TrainOptions};
+use super::{LookAt, Mode, Only, TrainOptions};
 use crate::{
     data::view::Preprocess,
     loss::adversarial::GanMode,
@@ -20,9 +20,13 @@ impl TrainOptions {
         self.mode == Mode::Paired
     }
 
-    /// Whether G (0) or F (1) is trained.
-    pub fn trains(&self, i: usize) -> bool {
-        self.only.is_none_or(|only| only as usize == i)
+    /// Whether G and F are trained.
+    pub fn trained(&self) -> [bool; 2] {
+        match self.only {
+            None => [true; 2],
+            Some(Only::G) => [true, false],
+            Some(Only::F) => [false, true],
+        }
     }
 
     /// The generators' architecture.

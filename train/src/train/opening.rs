@@ -124,8 +124,7 @@ fn fresh(
 
 /// Sets the defaults of `fast` where neither the recipe nor the command line gives a value.
 fn set_defaults_of_fast(train: &mut TrainOptions, recipe: &BTreeSet<String>, matches: &ArgMatches) {
-    let is_given = |name: &str| recipe.contains(name) || is_given(matches, name);
-    *train = train.clone().with_defaults_of_fast(is_given);
+    train.set_defaults_of_fast(|name| recipe.contains(name) || is_given(matches, name));
 }
 
 /// Copies the generators' options of `begun`, which may come from an exported pair.

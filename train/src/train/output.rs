@@ -56,7 +56,7 @@ impl Output {
 
     /// With validation scores.
     pub fn scored(mut self, validation: Validation, options: &TrainOptions) -> Result<Self> {
-        let (best_by, trained) = (options.best_by, [0, 1].map(|i| options.trains(i)));
+        let (best_by, trained) = (options.best_by, options.trained());
         let lines = metrics::read(&self.run.metrics())?;
         let best = lines.iter().filter_map(|line| best_by.of(line)).reduce(f64::min);
         self.scores = Some(Scores { validation, best_by, trained, best });
