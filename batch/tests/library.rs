@@ -356,13 +356,12 @@ fn workers_that_cannot_start_take_no_file_with_them() {
     let mut lines = std::io::BufRead::lines(std::io::BufReader::new(run.stdout.take().unwrap()));
     let begin = lines.next().unwrap().unwrap();
     fs::remove_file(&copy).unwrap();
-    // Those of the second and third thread, if they are there already.
+    // Those of the second and third thread, if they are there already. One whose program was gone ends by itself, so `kill` may
+    // find nothing.
     let mut workers = children(run.id());
     workers.sort();
     for worker in workers.iter().skip(1) {
-        assert!(
-            std::process::Command::new("kill").args(["-9", worker]).status().unwrap().success()
-        );
+        std::process::Command::new("kill").args(["-9", worker]).status().unwrap();
     }
     let rest: Vec<String> = lines.map(Result::unwrap).collect();
     assert!(run.wait().unwrap().success(), "{begin} {rest:?}");
