@@ -6,7 +6,6 @@ use std::{
     env,
     ffi::OsString,
     io::{BufRead, BufReader, Write},
-    os::unix::process::ExitStatusExt,
     process::{Child, ChildStdin, Command, Stdio},
     sync::{
         atomic::{AtomicBool, Ordering},
@@ -131,12 +130,7 @@ impl Worker {
 
     fn exit_cause(&mut self) -> String {
         match self.child.wait() {
-            Ok(status) => match status.signal() {
-                Some(signal) => {
-                    format!("its worker process was killed by signal {signal}")
-                }
-                None => format!("its worker process has exited ({status})"),
-            },
+            Ok(status) => format!("its worker process ended ({status})"),
             Err(error) => error.to_string(),
         }
     }

@@ -6,7 +6,7 @@
 //! path below the input folder decides its share, so other files do not change it and the machines need
 //! not communicate.
 
-use std::{fmt, os::unix::ffi::OsStrExt, path::Path, str::FromStr};
+use std::{ffi::OsStr, fmt, path::Path, str::FromStr};
 
 use anyhow::{Context, Result, ensure};
 use sha2::{Digest, Sha256};
@@ -83,7 +83,9 @@ impl Shard {
 
     /// Whether the file at `relative`, its path below the input folder, is in this share.
     pub fn holds(self, relative: &Path) -> bool {
-        let hash = Sha256::digest(relative.as_os_str().as_bytes());
+        let parts: Vec<_> = relative.iter().map(OsStr::as_encoded_bytes).collect();
+        // The separator of all systems, so that a Windows machine takes part in the same job.
+        let hash = Sha256::digest(parts.join(&b'/'));
         let mut first = [0; 8];
         first.copy_from_slice(&hash[..8]);
         u64::from_be_bytes(first) % self.count == self.index

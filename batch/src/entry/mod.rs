@@ -14,7 +14,6 @@ mod segments;
 
 use std::{
     fs::{self, File},
-    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -61,7 +60,7 @@ pub struct Entry {
 
 /// The folder with the records of `output`, a path below the output folder `out`.
 pub fn folder_of(out: &Path, output: &Path) -> PathBuf {
-    let hash = Sha256::digest(output.as_os_str().as_bytes());
+    let hash = Sha256::digest(output.as_os_str().as_encoded_bytes());
     // Half of the hash is unique enough for any disk.
     let name: String = hash[..16].iter().map(|byte| format!("{byte:02x}")).collect();
     out.join(OWN_FOLDER).join(name)

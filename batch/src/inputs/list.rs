@@ -2,11 +2,7 @@
 
 //! A list of paths on standard input.
 
-use std::{
-    ffi::OsStr,
-    os::unix::ffi::OsStrExt,
-    path::{Component, Path, PathBuf},
-};
+use std::path::{Component, Path, PathBuf};
 
 /// The paths of a list: one per line, or separated by NUL if it contains one.
 pub fn paths(text: &[u8]) -> Vec<PathBuf> {
@@ -16,7 +12,19 @@ pub fn paths(text: &[u8]) -> Vec<PathBuf> {
         b'\n' => entry.strip_suffix(b"\r").unwrap_or(entry),
         _ => entry,
     });
-    entries.filter(|entry| !entry.is_empty()).map(|e| OsStr::from_bytes(e).into()).collect()
+    entries.filter(|entry| !entry.is_empty()).map(path_of).collect()
+}
+
+/// The path of an entry. It may be any bytes but NUL on Unix; elsewhere lists are UTF-8.
+#[cfg(unix)]
+fn path_of(entry: &[u8]) -> PathBuf {
+    use std::os::unix::ffi::OsStrExt;
+    std::ffi::OsStr::from_bytes(entry).into()
+}
+
+#[cfg(not(unix))]
+fn path_of(entry: &[u8]) -> PathBuf {
+    String::from_utf8_lossy(entry).into_owned().into()
 }
 
 /// The output of a listed path: the same path below the output folder, or only the name if the path leads
