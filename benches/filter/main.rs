@@ -9,6 +9,7 @@
 mod bare;
 mod frame;
 mod in_flight;
+mod nnstreamer;
 mod overhead;
 mod pipelines;
 mod skipping;
@@ -24,8 +25,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     gstcyclegan::plugin_register_static()?;
     match arguments.next().as_deref() {
         Some(pipelines::CHILD) => {
+            let way = arguments.next().ok_or("no way of translating")?;
             let caps = arguments.next().ok_or("no caps")?;
-            pipelines::run_filter(&model, &caps)
+            pipelines::run(&way, &model, &caps)
         }
         Some("overhead") => overhead::compare(&model),
         Some("in-flight") => in_flight::compare(&model),

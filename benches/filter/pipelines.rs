@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! A whole pipeline with the filter beside what people write without it: a Python program with
-//! `appsink`, numpy, the same ONNX Runtime and `appsrc`. Each runs in a process of its own, the
-//! two alternately; the first frames, in which they warm up, are left out.
+//! `appsink`, numpy, the same ONNX Runtime and `appsrc`, and NNStreamer's elements where they are
+//! installed. Each runs in a process of its own, one after the other in every round; the first
+//! frames, in which they warm up, are left out.
 
 use std::{
     env,
@@ -17,10 +18,10 @@ use std::{
 use gst::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::summary::median;
+use super::{nnstreamer, summary::median};
 
-/// The argument that makes this program the filter's process.
-pub const CHILD: &str = "filter-pipeline";
+/// The argument that makes this program the process of one pipeline.
+pub const CHILD: &str = "pipeline";
 /// The program that the filter is compared with.
 const PYTHON_PROGRAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/filter/appsink.py");
 const ROUNDS: usize = 3;
@@ -28,7 +29,7 @@ const FRAMES: usize = 45;
 const WARM_UP: usize = 5;
 
 /// What a process measured of itself.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Measured {
     /// Milliseconds from one frame to the next at the end of the pipeline.
     frame_ms: Vec<f64>,
@@ -36,51 +37,93 @@ struct Measured {
     peak_kib: u64,
 }
 
+/// What translates the frames.
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    Filter,
+    NnStreamer,
+    Python,
+}
+
+impl Way {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Filter => "cycleganfilter",
+            Self::NnStreamer => "NNStreamer",
+            Self::Python => "Python, appsink and appsrc",
+        }
+    }
+
+    fn measure(self, model: &Path, caps: &str) -> Result<Measured, Box<dyn Error>> {
+        let mut program = match self {
+            Self::Python => {
+                let python = env::var("BENCH_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+                let mut program = Command::new(python);
+                program.arg(PYTHON_PROGRAM).arg(model).args([caps, &FRAMES.to_string()]);
+                program
+            }
+            Self::Filter | Self::NnStreamer => {
+                let mut program = Command::new(env::current_exe()?);
+                program.args([CHILD, self.name(), caps]).env("MODEL", model);
+                program
+            }
+        };
+        let output = program.output()?;
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).into());
+        }
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+}
+
 /// Prints the table.
 pub fn compare(model: &Path) -> Result<(), Box<dyn Error>> {
-    let python = env::var("BENCH_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    println!("Whole pipelines beside a Python program with appsink and appsrc, {ROUNDS} rounds\n");
+    let mut ways = vec![Way::Filter, Way::Python];
+    if nnstreamer::is_installed() {
+        ways.push(Way::NnStreamer);
+    }
+    println!("Whole pipelines, {ROUNDS} rounds\n");
     println!("| frame | | ms a frame | peak memory MiB |");
     println!("| --- | --- | --- | --- |");
     for caps in [
         "video/x-raw,format=RGB,width=256,height=256",
         "video/x-raw,format=I420,width=1920,height=1080",
     ] {
-        let (mut filter, mut peer) = (Vec::new(), Vec::new());
+        let mut rounds = vec![Vec::new(); ways.len()];
         for _ in 0..ROUNDS {
-            filter.push(filter_in_a_process(model, caps)?);
-            let frames = FRAMES.to_string();
-            let arguments =
-                [PYTHON_PROGRAM.as_ref(), model.as_os_str(), caps.as_ref(), frames.as_ref()];
-            peer.push(measured(&Command::new(&python).args(arguments).output()?)?);
+            for (&way, rounds) in ways.iter().zip(&mut rounds) {
+                rounds.push(way.measure(model, caps)?);
+            }
         }
         let caps = caps.trim_start_matches("video/x-raw,");
-        print_row(caps, "cycleganfilter", &filter);
-        print_row(caps, "Python, appsink and appsrc", &peer);
+        for (way, rounds) in ways.iter().zip(&rounds) {
+            print_row(caps, way.name(), rounds);
+        }
+    }
+    if !ways.contains(&Way::NnStreamer) {
+        println!("\nNNStreamer is not compared: GStreamer finds no tensor_filter.");
     }
     Ok(())
 }
 
 /// Milliseconds from one frame to the next with the filter, the median of a process of its own.
 pub fn filter_frame_ms(model: &Path, caps: &str) -> Result<f64, Box<dyn Error>> {
-    Ok(median(&filter_in_a_process(model, caps)?.frame_ms))
+    Ok(median(&Way::Filter.measure(model, caps)?.frame_ms))
 }
 
-fn filter_in_a_process(model: &Path, caps: &str) -> Result<Measured, Box<dyn Error>> {
-    let mut own = Command::new(env::current_exe()?);
-    measured(&own.args([CHILD, caps]).env("MODEL", model).output()?)
-}
-
-/// Runs the filter's pipeline and prints what it measured, as JSON.
-pub fn run_filter(model: &Path, caps: &str) -> Result<(), Box<dyn Error>> {
+/// Runs the pipeline that `way` names and prints what it measured, as JSON.
+pub fn run(way: &str, model: &Path, caps: &str) -> Result<(), Box<dyn Error>> {
+    let folder = tempfile::tempdir()?;
+    let elements = if way == Way::NnStreamer.name() {
+        nnstreamer::elements(model, caps, &folder.path().join("G.onnx"))?
+    } else {
+        format!("cycleganfilter model={} execution-provider=cpu", model.display())
+    };
     let pipeline = gst::parse::launch(&format!(
         "videotestsrc num-buffers=1 pattern=smpte75 ! {caps},framerate=25/1 \
-         ! imagefreeze num-buffers={FRAMES} ! cycleganfilter name=filter execution-provider=cpu \
-         ! fakesink name=end sync=false"
+         ! imagefreeze num-buffers={FRAMES} ! {elements} ! fakesink name=end sync=false"
     ))?;
     let bin = pipeline.downcast_ref::<gst::Bin>().ok_or("no bin")?;
-    let filter = bin.by_name("filter").ok_or("no filter")?;
-    filter.set_property("model", model.to_str().ok_or("the model's path is no UTF-8")?);
     let times = Arc::new(Mutex::new(Vec::with_capacity(FRAMES)));
     let pad = bin.by_name("end").and_then(|end| end.static_pad("sink")).ok_or("no sink")?;
     let probe_times = times.clone();
@@ -102,13 +145,6 @@ pub fn run_filter(model: &Path, caps: &str) -> Result<(), Box<dyn Error>> {
     let measured = Measured { frame_ms, peak_kib: peak_kib()? };
     println!("{}", serde_json::to_string(&measured)?);
     Ok(())
-}
-
-fn measured(output: &std::process::Output) -> Result<Measured, Box<dyn Error>> {
-    if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).into());
-    }
-    Ok(serde_json::from_slice(&output.stdout)?)
 }
 
 fn print_row(caps: &str, name: &str, rounds: &[Measured]) {
