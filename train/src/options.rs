@@ -140,7 +140,7 @@ pub struct TrainOptions {
     pub context: bool,
     /// `fast` with --mask-head: let this EfficientNet-Lite1 (ONNX, trained on ImageNet), which sees the image at
     /// half its size and stays frozen, contribute to the mask; `./dev setup eval` fetches it; can be added to a
-    /// pair with --init-from
+    /// pair with --init-from, and to a run with --resume
     #[arg(long, value_name = "FILE", help_heading = "Networks")]
     pub backbone: Option<PathBuf>,
     /// Train only the generators' parameters whose names in an exported file start with one of these: `seen`

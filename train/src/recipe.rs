@@ -165,12 +165,19 @@ fn long_names(command: &Command) -> Vec<String> {
     command.get_arguments().filter_map(|a| a.get_long().map(str::to_owned)).collect()
 }
 
-/// All stages train the same networks; only the normalisation may become frozen.
+/// All stages train the same networks; only the normalisation may become frozen, and a backbone be added.
 fn same_networks(stages: &[Stage]) -> Result<()> {
+    for (i, pair) in stages.windows(2).enumerate() {
+        ensure!(
+            pair[0].train.backbone.is_none() || pair[1].train.backbone.is_some(),
+            "{}: it has no `backbone`, but the stage before has one; set it here as well",
+            place(i + 1, &pair[1].name)
+        );
+    }
     let networks = |stage: &Stage| {
         let shape = stage.train.generator(0);
         let norm = if shape.norm == Norm::Frozen { Norm::Instance } else { shape.norm };
-        let generator = Generator::new(GeneratorShape { norm, ..shape });
+        let generator = Generator::new(GeneratorShape { norm, backbone: false, ..shape });
         let discriminator = Discriminator::new(stage.train.discriminator());
         [generator.layout.signature(), discriminator.layout.signature()]
     };

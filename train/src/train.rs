@@ -216,9 +216,8 @@ impl Session {
                 output = output.scored(validation, &options)?;
             }
             // Older checkpoints do not fit the networks of the new options.
-            let network = &model.networks[0];
-            let is_frozen = network.shape.norm == Norm::Frozen;
-            if is_frozen && !checkpoint::generators_are(&run.checkpoints(), network)? {
+            let (network, folder) = (&model.networks[0], run.checkpoints());
+            if model.step > 0 && !checkpoint::generators_are(&folder, network)? {
                 output.save(&model, options.keep)?;
             }
             Ok(output)
@@ -435,7 +434,8 @@ fn begun(config: &Config, device: Device) -> Result<CycleGan> {
     Ok(model)
 }
 
-/// The model of a run's newest checkpoint, with frozen generators if the options now require it.
+/// The model of a run's newest checkpoint. If the options now require frozen generators or a backbone, the
+/// generators get these.
 fn resumed(
     run: &RunFolder,
     options: &TrainOptions,
@@ -443,6 +443,14 @@ fn resumed(
     device: Device,
 ) -> Result<CycleGan> {
     let folder = run.checkpoints();
+    if let Some(path) = &options.backbone {
+        let before = TrainOptions { backbone: None, ..options.clone() };
+        if checkpoint::generators_are(&folder, &Generator::new(before.generator(0)))? {
+            let mut model = CycleGan::new(&before, device)?;
+            checkpoint::load_newest(run, &mut model)?;
+            return model.add_backbone(options, path, device);
+        }
+    }
     let unfrozen = TrainOptions { norm: Some(Norm::Instance), ..options.clone() };
     let freeze = options.generator(0).norm == Norm::Frozen
         && checkpoint::generators_are(&folder, &Generator::new(unfrozen.generator(0)))?;

@@ -6,9 +6,10 @@
 
 mod common;
 
-use std::{fs, path::Path};
+use std::{collections::HashMap, fs, path::Path};
 
 use common::{data_set, fails, run};
+use cyclegan_contract::onnx::{Message, ModelProto};
 use serde_json::Value;
 
 /// Small networks; two stages, the second with larger batches and another learning rate.
@@ -161,6 +162,35 @@ fn a_stage_may_train_one_generator() {
         file("run/stages/1") == file("run/export")
     };
     assert_eq!([same("G.onnx"), same("F.onnx")], [false, true]);
+}
+
+/// The stage starts with the averaged weights of the stage before, and continues when it is stopped.
+#[test]
+fn a_stage_may_add_a_backbone() {
+    let backbone = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/horse2zebra/G.onnx");
+    let second = format!("learn = [\"seen\"]\nbackbone = \"{}\"", text(&backbone));
+    let recipe = RECIPE.replace("lambda-a = 2", &second);
+    let folder = kitchen(&recipe);
+    let file = folder.path().join("recipe.toml");
+    for most in ["1000", "11"] {
+        let out = folder.path().join(most);
+        run(&["train", "--recipe", text(&file), "--out", text(&out), "--max-iters", most]);
+    }
+    let parts = folder.path().join("11");
+    run(&["train", "--resume", "--out", text(&parts), "--max-iters", "1000"]);
+    let tensors = |file: &str| {
+        let model = fs::read(folder.path().join(file)).unwrap();
+        let graph = ModelProto::decode(&*model).unwrap().graph.unwrap();
+        graph.initializer.into_iter().map(|t| (t.name, t.raw_data)).collect::<HashMap<_, _>>()
+    };
+    let (before, after) = (tensors("1000/stages/1/G.onnx"), tensors("1000/export/G.onnx"));
+    assert!(after.len() > before.len() && after.keys().any(|name| name.starts_with("seen")));
+    assert!(before.iter().all(|(name, values)| after[name] == *values));
+    assert!(after == tensors("11/export/G.onnx"));
+
+    let dropped = RECIPE.replace("lr = 1e-3", &second);
+    fs::write(&file, dropped).unwrap();
+    fails(&["train", "--recipe", text(&file)], &["stage 2 (second)", "`backbone`"]);
 }
 
 #[test]
