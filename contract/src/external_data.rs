@@ -17,7 +17,7 @@ use prost::Message;
 
 use crate::{ContractError, file_kind::recognize_pointer, onnx::StringStringEntryProto};
 
-/// Most levels of nested graphs, which only control flow has; no generator nests deeper.
+/// The maximum depth of nested graphs. Only control flow nests graphs, and no generator nests deeper.
 pub(crate) const MAX_GRAPH_DEPTH: usize = 8;
 /// Pointers of Git LFS and git-annex are shorter than this, in bytes.
 const MAX_POINTER: u64 = 32 * 1024;
@@ -219,20 +219,20 @@ fn check_tensor(tensor: &Tensor, home: &Home) -> Result<(String, PathBuf), Contr
     Ok((location.to_owned(), file))
 }
 
-/// What kind of pointer the file is, if it is one.
+/// The kind of pointer that the file is, or `None`.
 fn pointer(file: &Path) -> Option<&'static str> {
     let mut head = Vec::new();
     File::open(file).ok()?.take(64).read_to_end(&mut head).ok()?;
     recognize_pointer(&head)
 }
 
-/// Where a model is stored, which decides the files it may read.
+/// The folders whose files a model may read.
 pub(crate) struct Home {
     /// The folder that locations are relative to, as given.
     folder: PathBuf,
-    /// The same with links resolved.
+    /// The same folder with links resolved.
     real_folder: Option<PathBuf>,
-    /// The folders that the model's own link leads to: that of its target, and the store.
+    /// The folders that the model's own link leads to: the one with its target, and the store.
     linked: Vec<PathBuf>,
 }
 
@@ -257,7 +257,7 @@ impl Home {
         home
     }
 
-    /// The real file at `location`, or why it may not be read.
+    /// The file at `location` with links resolved, or why it may not be read.
     fn file(&self, location: &Path) -> Result<PathBuf, String> {
         let is_plain = location.components().all(|part| matches!(part, Component::Normal(_)));
         if !is_plain || location.as_os_str().is_empty() {
@@ -295,8 +295,8 @@ impl Home {
     }
 }
 
-/// The content-addressed store that holds `file`, if there is one: that of git-annex, DVC, Nix or
-/// Guix. These spread the files of one folder over several.
+/// The content-addressed store of git-annex, DVC, Nix or Guix that has `file`, or `None`. These stores
+/// spread the files of one folder over several.
 fn store(file: &Path) -> Option<PathBuf> {
     let is_store = |folder: &&Path| {
         ["annex/objects", "files/md5", ".dvc/cache"].iter().any(|end| folder.ends_with(end))

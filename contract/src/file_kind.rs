@@ -5,7 +5,7 @@
 /// How much of a file is examined, in bytes.
 const HEAD: usize = 1024;
 
-/// The first bytes of a file, and what it is and what to do.
+/// The first bytes of a kind of file, and its description with what to do.
 const MAGIC: [(&[u8], &str); 14] = [
     (b"version https://git-lfs", "a Git LFS pointer; fetch the file itself with `git lfs pull`"),
     (b"/annex/objects/", "a git-annex pointer; fetch the file itself with `git annex get`"),
@@ -28,7 +28,7 @@ const PICKLE: &str = "a Python pickle, for example an old PyTorch checkpoint; ex
                       with `torch.onnx.export` first";
 const TORCH_ZIP: &str = "a PyTorch checkpoint; export it to ONNX with `torch.onnx.export` first";
 
-/// What these bytes are and what to do, or `None` if they could be anything.
+/// The description of the kind of file that starts with `bytes`, with what to do; `None` for unknown bytes.
 pub fn recognize(bytes: &[u8]) -> Option<&'static str> {
     let head = &bytes[..bytes.len().min(HEAD)];
     if let Some((_, kind)) = MAGIC.iter().find(|(magic, _)| head.starts_with(magic)) {
@@ -64,7 +64,7 @@ pub fn recognize(bytes: &[u8]) -> Option<&'static str> {
 fn text(head: &[u8]) -> Option<&'static str> {
     let text = match std::str::from_utf8(head) {
         Ok(text) => text,
-        // The head may end in the middle of a character.
+        // The examined bytes may end in the middle of a character.
         Err(error) if error.valid_up_to() + 4 > HEAD => {
             std::str::from_utf8(&head[..error.valid_up_to()]).ok()?
         }
@@ -82,8 +82,8 @@ fn text(head: &[u8]) -> Option<&'static str> {
     })
 }
 
-/// What a small file of external data is if it is a pointer of Git LFS or git-annex, and what to do.
-/// Any other bytes may be weights.
+/// The description of a pointer of Git LFS or git-annex in place of external data, with what to do; `None`
+/// for all other bytes, which may be weights.
 pub fn recognize_pointer(bytes: &[u8]) -> Option<&'static str> {
     let pointers = &MAGIC[..2];
     pointers.iter().find(|(magic, _)| bytes.starts_with(magic)).map(|(_, kind)| *kind)
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_named_for_what_they_are() {
+    fn recognize_names_the_kind_of_file() {
         let torch_zip = b"PK\x03\x04\0\0\x08\x08\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x10\0\x0e\0\
                           archive/data.pklFB";
         let cases: [(&[u8], &str); 9] = [
@@ -118,20 +118,20 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_could_be_anything_are_not_named() {
+    fn unknown_bytes_are_not_recognized() {
         assert_eq!(recognize(&[]), None);
         assert_eq!(recognize(&[0xff; 64]), None);
         assert_eq!(recognize(b"\x08\x08\x12\x04test"), None);
     }
 
     #[test]
-    fn a_text_may_be_cut_inside_a_character() {
+    fn text_cut_inside_a_character_is_recognized() {
         let text = format!("a{}", "é".repeat(HEAD));
         assert!(recognize(text.as_bytes()).unwrap_or_default().starts_with("text"));
     }
 
     #[test]
-    fn only_pointers_are_known_not_to_be_weights() {
+    fn only_pointers_are_recognized_in_place_of_weights() {
         assert!(recognize_pointer(b"version https://git-lfs.github.com/spec/v1\n").is_some());
         assert_eq!(recognize_pointer(b"PK\x03\x04"), None);
     }

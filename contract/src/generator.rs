@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Checking that a decoded ONNX file is a generator, before any runtime sees it.
+//! Checks that an ONNX file is a generator, before a runtime loads it.
 
 use std::{
     collections::BTreeMap,
@@ -33,7 +33,7 @@ pub enum ContractError {
         /// What it is, and what to do.
         kind: &'static str,
     },
-    /// The bytes decode, but contain no network.
+    /// The bytes decode, but have no graph.
     #[error("not an ONNX model: it holds no graph with nodes")]
     NoGraph,
     /// The input is not an image.
@@ -113,7 +113,7 @@ pub enum ElementType {
     F16,
 }
 
-/// A model that follows the contract, as far as its file shows.
+/// What the file of a model declares, checked against the contract.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Generator {
     /// Name of the input tensor.
@@ -144,12 +144,18 @@ impl Generator {
     /// The name of the mask output.
     pub const MASK: &str = "mask";
 
-    /// Reads and checks the model at `path`, external data included.
+    /// Reads and checks the model at `path`, with its external data.
+    ///
+    /// # Errors
+    /// If the file cannot be read or does not follow the contract.
     pub fn read(path: &Path) -> Result<Self, ContractError> {
         Self::check_at(&fs::read(path)?, &Home::of(path))
     }
 
     /// Checks the bytes of a model whose external data, if any, must be inside `folder`.
+    ///
+    /// # Errors
+    /// If the bytes do not follow the contract.
     pub fn check(bytes: &[u8], folder: &Path) -> Result<Self, ContractError> {
         Self::check_at(bytes, &Home::folder(folder))
     }
@@ -307,7 +313,7 @@ fn image_input(graph: &GraphProto) -> Result<Declared, ContractError> {
     Ok(input)
 }
 
-/// The image output, and the mask output if there is one.
+/// The image output and the optional mask output.
 fn outputs(
     graph: &GraphProto,
     input: &Declared,
@@ -381,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_generator_is_refused_with_what_was_found() {
+    fn a_model_that_is_not_a_generator_is_refused() {
         let good = || image("in", &[1, 3, 64, 64]);
         let cases = [
             (model(image("in", &[1, 4, 64, 64]), vec![good()]), "1×4×64×64"),
@@ -401,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_model_are_refused() {
+    fn bytes_that_are_not_a_model_are_refused() {
         let folder = Path::new(".");
         assert!(matches!(Generator::check(&[], folder), Err(ContractError::Empty)));
         let garbage = [0xff; 64];
@@ -411,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn precision_is_that_of_the_operators_and_weights() {
+    fn precision_comes_from_operators_and_weights() {
         let weight = |data_type: DataType| TensorProto {
             dims: vec![3, 3],
             data_type: data_type as i32,
@@ -440,7 +446,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_another_kind_is_named() {
+    fn the_error_names_the_kind_of_file() {
         let page = b"<!DOCTYPE html><html><body>Sign in</body></html>";
         let message = Generator::check(page, Path::new(".")).unwrap_err().to_string();
         assert!(message.contains("not an ONNX model but an HTML page"), "{message}");

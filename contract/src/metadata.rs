@@ -30,7 +30,7 @@ impl ValueRange {
         }
     }
 
-    /// The tensor's step for one grey level of 0 to 255.
+    /// The difference in the tensor between two adjacent grey levels of 0 to 255.
     pub fn per_grey_level(self) -> f32 {
         match self {
             Self::MinusOneToOne => 2.0 / 255.0,
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn no_metadata_is_the_defaults() {
+    fn missing_metadata_gives_the_defaults() {
         let metadata = Metadata::from_props(&[prop("author", "somebody else")]);
         assert_eq!(metadata, Ok(Metadata::default()));
     }
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_entry_is_named() {
+    fn the_error_names_the_wrong_entry() {
         for (key, value) in [
             ("cyclegan.format_version", "2"),
             ("cyclegan.direction", "sideways"),

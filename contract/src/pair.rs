@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_named_as_the_design_says() {
+    fn file_names_have_the_letter_and_the_precision() {
         assert_eq!(file_name(Direction::AToB, Precision::Fp32), "G.onnx");
         assert_eq!(file_name(Direction::AToB, Precision::Int8), "G.int8.onnx");
         assert_eq!(file_name(Direction::BToA, Precision::Fp16), "F.fp16.onnx");

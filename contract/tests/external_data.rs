@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Which other files a model may read: plain ones beside it, and those that links of the known
-//! caches lead to.
+//! The external data that a model may read: files beside it, and those that links into the known caches
+//! lead to.
 
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
@@ -55,7 +55,7 @@ fn external(location: &str, length: &str) -> Vec<u8> {
     model(vec![], vec![tensor(location, length)])
 }
 
-/// A field of a message that `cyclegan_contract::onnx` leaves out.
+/// A Protocol Buffers field, for messages that `cyclegan_contract::onnx` leaves out.
 fn field(tag: u8, content: &[u8]) -> Vec<u8> {
     let mut bytes = vec![];
     let mut varint = |mut value: usize| {
@@ -87,7 +87,7 @@ fn refusal(bytes: &[u8], folder: &Path) -> String {
 }
 
 #[test]
-fn a_plain_file_in_the_folder_is_read_and_others_are_not() {
+fn files_inside_the_folder_are_read_and_others_refused() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let weights = write(folder.join("weights.bin"), &[0; 16]);
@@ -106,7 +106,7 @@ fn a_plain_file_in_the_folder_is_read_and_others_are_not() {
 }
 
 #[test]
-fn a_pointer_instead_of_the_weights_is_named() {
+fn a_pointer_instead_of_the_weights_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 900\n";
     write(folder.path().join("weights.bin"), pointer);
@@ -116,7 +116,7 @@ fn a_pointer_instead_of_the_weights_is_named() {
 
 /// `sparse_initializer`, functions, training graphs and sparse attributes hold tensors as well.
 #[test]
-fn data_are_checked_wherever_a_model_may_name_them() {
+fn external_data_is_checked_in_every_field_that_may_have_it() {
     let folder = tempfile::tempdir().unwrap();
     let outside = tensor("/etc/hostname", "1").encode_to_vec();
     let attribute_of_sparse = field(5, &field(22, &field(1, &outside)));
@@ -130,7 +130,7 @@ fn data_are_checked_wherever_a_model_may_name_them() {
         ("training graph", field(20, &field(1, &field(5, &outside)))),
     ];
     for (place, part) in cases {
-        // Protocol Buffers merge a message that comes twice.
+        // Protocol Buffers merge a message that occurs twice.
         let bytes = [model(vec![], vec![]), part].concat();
         let result = Generator::check(&bytes, folder.path());
         assert!(matches!(result, Err(ContractError::ExternalData { .. })), "{place}: {result:?}");
@@ -154,7 +154,7 @@ mod links {
     }
 
     #[test]
-    fn caches_that_keep_a_folder_as_links_are_followed() {
+    fn links_into_a_cache_are_followed() {
         let work = tempfile::tempdir().unwrap();
         let at = |path: &str| work.path().join(path);
         for (cache, folder, model, data) in [
@@ -175,9 +175,9 @@ mod links {
         }
     }
 
-    /// Small models stand in Git itself, with only the weights annexed.
+    /// A small model is in Git itself and only its weights are annexed.
     #[test]
-    fn a_plain_model_may_have_its_weights_in_its_repositorys_store() {
+    fn a_model_in_git_may_have_annexed_weights() {
         let work = tempfile::tempdir().unwrap();
         let data = write(work.path().join("r/.git/annex/objects/Aa/Bb/K/K"), &[0; 16]);
         let model = write(work.path().join("r/models/G.onnx"), &external("G.onnx.data", "16"));
@@ -191,7 +191,7 @@ mod links {
     }
 
     #[test]
-    fn a_link_whose_file_is_missing_is_named() {
+    fn a_dangling_link_is_reported() {
         let folder = tempfile::tempdir().unwrap();
         symlink("../annex/objects/K", folder.path().join("weights.bin")).unwrap();
         let message = refusal(&external("weights.bin", "16"), folder.path());
@@ -200,7 +200,7 @@ mod links {
     }
 
     #[test]
-    fn links_to_anywhere_else_are_refused() {
+    fn links_to_other_places_are_refused() {
         let work = tempfile::tempdir().unwrap();
         let at = |path: &str| work.path().join(path);
         let secret = write(at("secret/key"), &[0; 16]);

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What each step of the frame path costs, beside a copy of the same bytes.
+//! The time of each step of the frame path, compared with a copy of the same bytes.
 //!
 //!     cargo bench -p cyclegan-frame                          1080p, one thread
 //!     cargo bench -p cyclegan-frame -- 3840x2160 2 P010_10LE v210 P010_10LE/bt2100-pq
 //!
-//! The steps of a round follow each other as they do for a frame, so that other work on the machine
-//! slows all of them alike; the table gives the quickest of the rounds, since it only ever adds, in
-//! milliseconds.
+//! The steps of a round follow each other as they do for a frame, so that other work on the machine slows
+//! all of them alike. The table gives the fastest round of each step, in milliseconds, because other work
+//! only adds time.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark says what is wrong by panicking")]
 

@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn the_primaries_of_bt709_limited_range_are_the_standards() {
+    fn limited_range_bt709_primaries_match_the_standard() {
         let transform = transform(VideoFormat::I420, "bt709");
         assert_near(apply(&transform, [0.0; 3]), [16.0, 128.0, 128.0]);
         assert_near(apply(&transform, [255.0; 3]), [235.0, 128.0, 128.0]);
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn the_inverse_takes_components_back() {
+    fn inverse_undoes_the_transform() {
         for (format, colorimetry) in [(VideoFormat::V308, "bt709"), (VideoFormat::Rgb, "2:1:5:1")] {
             let transform = transform(format, colorimetry);
             let inverse = transform.inverse();
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn full_range_rgb_is_left_alone() {
+    fn full_range_rgb_is_unchanged() {
         let transform = transform(VideoFormat::Rgb, "sRGB");
         assert_near(apply(&transform, [1.0, 2.0, 3.0]), [1.0, 2.0, 3.0]);
     }

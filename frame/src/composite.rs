@@ -29,7 +29,7 @@ pub struct Compositor {
     /// Scratch memory for each band of rows.
     bands: Vec<Band>,
     crops: Crops,
-    /// Of patches in the plane of alpha.
+    /// The same for patches in the plane of alpha.
     alpha_crops: Crops,
     /// A row of zeros for alpha.
     zeros: Vec<i16>,
@@ -59,7 +59,7 @@ impl Compositor {
                 let (packer, unpacked) = LinePacker::new(info)?;
                 let planes = Plane::all(&unpacked).ok_or_else(|| {
                     bool_error!(
-                        "the colours of {:?} are multiplied by alpha, which is taken of R, G and B \
+                        "the colours of {:?} are multiplied by alpha, which is supported for R, G and B \
                          only; convert the frames before with videoconvert ! \
                          video/x-raw,format=RGBA",
                         info.format()
@@ -255,8 +255,8 @@ mod tests {
     use gst_video::{VideoFormat, VideoFormatInfo, VideoFrameFlags, VideoMeta};
     use proptest::prelude::*;
 
-    /// Memory for two rows of five RGB pixels, three bytes of padding before each row, and behind
-    /// the last row at once what is not the frame's.
+    /// Memory for two rows of five RGB pixels with three bytes of padding before each row. Bytes that do
+    /// not belong to the frame follow the last row without padding.
     fn buffer(fill: u8) -> gst::Buffer {
         const SIZE: usize = 2 * (3 + 15) + 8;
         let mut buffer = gst::Buffer::from_mut_slice(vec![fill; SIZE]);
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_beside_the_samples_is_written() {
+    fn bytes_outside_the_samples_are_not_written() {
         gst::init().unwrap();
         let info = VideoInfo::builder(VideoFormat::Rgb, 5, 2).build().unwrap();
         let size = Size { width: 5, height: 2 };
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_stand_upside_down_are_refused() {
+    fn negative_and_overlapping_strides_are_refused() {
         gst::init().unwrap();
         let info = VideoInfo::builder(VideoFormat::Rgb, 4, 2).build().unwrap();
         for (offset, stride) in [(12, -12), (0, 9)] {
@@ -293,7 +293,7 @@ mod tests {
             let error = map_readable(&buffer, &info).unwrap_err().to_string();
             assert!(error.contains(&format!("{stride} bytes apart")), "{error}");
             assert!(map_writable(buffer.get_mut().unwrap(), &info).is_err());
-            // Frames that others have mapped.
+            // The compositor also refuses frames that other code has mapped.
             let input = VideoFrameRef::from_buffer_ref_readable(&buffer, &info).unwrap();
             let mut output = gst::Buffer::with_size(info.size()).unwrap();
             let mut output = map_writable(output.get_mut().unwrap(), &info).unwrap();
@@ -305,9 +305,9 @@ mod tests {
         }
     }
 
-    /// Colours of a palette are found again in the one that GStreamer packs for.
+    /// The output has the palette that GStreamer packs for, and its indices point to the input's colours.
     #[test]
-    fn a_frame_with_a_palette_gets_one() {
+    fn the_output_gets_the_palette_of_its_format() {
         gst::init().unwrap();
         let info = VideoInfo::builder(VideoFormat::Rgb8p, 4, 2).build().unwrap();
         let mut bytes = vec![0; info.size()];
@@ -337,7 +337,7 @@ mod tests {
         VideoFormat::iter_raw().filter(is_unpacked).collect()
     }
 
-    /// A frame of random samples with a random residual on it.
+    /// A frame of random samples and a random residual.
     struct Case {
         info: VideoInfo,
         size: Size,
@@ -347,7 +347,7 @@ mod tests {
     }
 
     impl Case {
-        /// What comes out with so many bands, of all of the frame or of boxes.
+        /// The output of the whole frame or of boxes, processed in `bands` bands.
         fn output(&self, bands: usize, is_whole: bool) -> Vec<u8> {
             let Self { info, size, seed, upscale, .. } = self;
             let mut random = fastrand::Rng::with_seed(*seed);
@@ -390,7 +390,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_number_of_bands_gives_the_same(
+        fn the_result_does_not_depend_on_the_number_of_bands(
             format in prop::sample::select(formats()), width in 1u32..90, height in 1u32..70,
             residual in (1u32..40, 1u32..40), seed: u64, bands in 2usize..9,
             upscale in prop_oneof![

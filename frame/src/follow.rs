@@ -20,7 +20,7 @@ const SAME: f64 = 0.3;
 /// or with an image of another size, starts fresh. Motion within a region is compensated as in a frame.
 #[derive(Debug, Default)]
 pub struct RegionSmoother {
-    /// In the order of the regions.
+    /// One per region, in their order.
     tracks: Vec<Track>,
 }
 
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn each_region_goes_on_from_its_own_change() {
+    fn each_region_continues_its_own_residual() {
         let mut smoother = RegionSmoother::default();
         let first = regions(&[(20, 20, 80, 80), (200, 100, 90, 90)]);
         assert_eq!(smoothed(&mut smoother, &first, &[1000, 2000]), [1000, 2000]);
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn new_regions_begin_anew_and_gone_ones_are_forgotten() {
+    fn new_regions_start_fresh_and_lost_ones_are_dropped() {
         let mut smoother = RegionSmoother::default();
         let (here, there) = (regions(&[(20, 20, 80, 80)]), regions(&[(250, 150, 80, 80)]));
         smoothed(&mut smoother, &here, &[1000]);

@@ -130,14 +130,14 @@ mod tests {
     }
 
     #[test]
-    fn a_wide_frame_keeps_its_aspect() {
+    fn a_wide_frame_keeps_its_aspect_ratio() {
         let placed = Letterbox::new(size(1920, 1080), 1.0, InferenceSize::ShortSide(256), DYNAMIC);
         assert_eq!(placed.content.size, size(455, 256));
         assert_eq!(placed.tensor, size(456, 256));
     }
 
     #[test]
-    fn wide_pixels_widen_what_the_generator_sees() {
+    fn non_square_pixels_are_scaled_to_square_ones() {
         let placed =
             Letterbox::new(size(720, 576), 64.0 / 45.0, InferenceSize::ShortSide(288), DYNAMIC);
         assert_eq!(placed.content.size, size(512, 288));
@@ -160,7 +160,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_frame_has_a_place(
+        fn every_frame_fits_in_its_tensor(
             width in 1u32..=7680, height in 1u32..=7680, multiple_of in 1u32..=64,
             pixel_aspect in 0.1f64..10.0, side in 1u32..=1024,
             fixed_width in proptest::option::of(1u32..=1024),

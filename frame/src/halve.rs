@@ -195,7 +195,7 @@ mod tests {
     use crate::map_readable;
     use proptest::prelude::*;
 
-    /// Sample `x`, `y` of a component, by GStreamer's description of the format, as parts of all.
+    /// Sample `x`, `y` of a component by GStreamer's description of the format, scaled to 0 to 256.
     fn sample(frame: &VideoFrameRef<&gst::BufferRef>, component: u8, x: usize, y: usize) -> f64 {
         let (info, format) = (frame.info(), frame.format_info());
         let plane = format.plane()[component as usize] as usize;

@@ -117,7 +117,7 @@ mod tests {
     }
 
     proptest! {
-        /// GStreamer unpacks the samples, and the mean is that of the definition but for rounding.
+        /// The reference is the mean of the samples that GStreamer unpacks; they differ by rounding only.
         #[test]
         fn halving_agrees_with_the_mean(
             format in prop::sample::select(formats()),

@@ -159,12 +159,12 @@ mod tests {
     }
 
     #[test]
-    fn one_sample_spreads_everywhere() {
+    fn one_sample_fills_the_row() {
         assert!(taps(1, 5).all(|tap| tap == Tap { before: 0, after: 0, weight: 0 }));
     }
 
     #[test]
-    fn enlarging_goes_by_blocks() {
+    fn upsampling_uses_blocks() {
         for (input, output) in [(8, 16), (455, 1920), (455, 960), (256, 300)] {
             assert_eq!(RowTaps::new(input, output).blocks.len(), output as usize / BLOCK);
         }

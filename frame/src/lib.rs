@@ -29,7 +29,7 @@
 //! let (image, stride) = scaler.scale(&frame)?;
 //! pack(image, stride, &letterbox, &to_tensor, &workers, &mut input);
 //!
-//! // The generator runs here. This one paints everything white.
+//! // The generator runs here. This one returns white.
 //! let output = vec![1.0_f32; input.len()];
 //!
 //! let upscale = Upscale::Residual { strength: 1.0 };

@@ -19,7 +19,7 @@ pub struct LinePacker {
     width: i32,
     height: usize,
     chroma_site: gst_video::VideoChromaSite,
-    /// Copies in which frames are read and written, if needed.
+    /// Copies of the input and the output, for formats that need them.
     overread: Option<[OverreadGuard; 2]>,
     /// An input line and an output line.
     unpacked: [Vec<u8>; 2],
@@ -100,7 +100,7 @@ impl LinePacker {
         }
     }
 
-    /// Writes the palette that GStreamer packs for, if there is one.
+    /// Writes the palette that GStreamer packs for, if the format has one.
     fn write_palette(&self, frame: &mut VideoFrameRef<&mut gst::BufferRef>) {
         if !self.format.has_palette() {
             return;

@@ -72,7 +72,7 @@ fn share(feathers: impl Iterator<Item = f32>, index: usize, upscale: Upscale) ->
     let scale = most / sum;
     match upscale {
         Upscale::Residual { strength } => strength * own * scale,
-        // Later layers cover a part of it.
+        // Later layers cover part of it.
         Upscale::Plain { strength } => {
             strength * own * scale / (1.0 - strength * after * scale).max(f32::EPSILON)
         }
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn all_of_the_box_and_nothing_of_the_edge_is_painted() {
+    fn the_weight_is_1_in_the_box_and_0_at_the_edge() {
         let regions = regions(&[(100, 100, 80, 60)]);
         let mask = &masks(&regions, FULL)[0];
         let at = |x: f32, y: f32| weight_at(mask, &regions[0], x, y);
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_box_at_the_frames_edge_is_painted_to_the_edge() {
+    fn a_box_at_the_frames_edge_is_not_feathered_there() {
         let regions = regions(&[(0, 0, 80, 300)]);
         let mask = &masks(&regions, FULL)[0];
         assert_eq!(weight_at(mask, &regions[0], 0.0, 0.0), 1.0);
@@ -163,14 +163,14 @@ mod tests {
     }
 
     proptest! {
-        /// Ten places in the first region's box, whatever else reaches there.
+        /// At each place, the weights of all regions together give the largest feather.
         #[test]
-        fn no_place_is_painted_twice(
+        fn overlapping_weights_together_give_the_largest(
             boxes in prop::collection::vec((0u32..380, 0u32..280, 1u32..200, 1u32..200), 1..12),
             strength in 0.01f32..=1.0, is_plain: bool,
         ) {
             let upscale = if is_plain { Upscale::Plain { strength } } else { Upscale::Residual { strength } };
-            // Every region sees the whole frame, so that their samples are the same places.
+            // The crop of every region is the whole frame, so that sample i is at the same place in all.
             let mut regions = regions(&boxes);
             for region in &mut regions {
                 region.crop = Rect { x: 0, y: 0, size: FRAME };
@@ -195,7 +195,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_not_to_be_painted_has_no_weight(
+        fn the_weight_is_0_outside_the_feathered_box(
             boxes in prop::collection::vec((0u32..380, 0u32..280, 1u32..200, 1u32..200), 1..12),
         ) {
             let regions = regions(&boxes);

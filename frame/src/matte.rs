@@ -99,7 +99,7 @@ mod tests {
         content: Rect { x: 1, y: 1, size: SIZE },
     };
 
-    /// A matte of these four values, out of a tensor whose margins hold others.
+    /// A matte of these four values, from a tensor with other values in its margins.
     fn matte(values: [f32; 4]) -> Matte {
         let mut mask = [0.77f32; 16];
         [5, 6, 9, 10].into_iter().zip(values).for_each(|(i, value)| mask[i] = value);
@@ -121,14 +121,14 @@ mod tests {
     }
 
     #[test]
-    fn the_frames_part_of_the_mask_is_taken_and_cut_off() {
+    fn the_mask_is_cropped_to_the_content_and_clamped() {
         assert_eq!(matte([0.0, 0.5, 1.0, 1.7]).values, [0, 8192, 16384, 16384]);
         let mut matte = Matte::new(SIZE);
         assert_eq!(matte.update(&[f32::NAN; 16], &LETTERBOX), Err(NotFinite));
     }
 
     #[test]
-    fn a_residual_is_left_where_the_mask_is() {
+    fn a_residual_is_multiplied_by_the_mask() {
         let mut residual = Residual::new(SIZE);
         residual.planes.iter_mut().for_each(|plane| plane.fill(-1000));
         matte([0.0, 0.5, 1.0, 0.25]).apply_to(&mut residual);
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mask_is_written_in_grey() {
+    fn a_mask_is_written_as_gray8() {
         let (info, bytes) = frame(VideoFormat::Gray8, 8, 2);
         let mut output = gst::Buffer::from_mut_slice(bytes);
         {
@@ -151,7 +151,7 @@ mod tests {
         assert!(MatteWriter::new(&info, SIZE, 1).is_err());
     }
 
-    /// Alpha beside colours, of words, and in a plane of its own.
+    /// The formats have interleaved alpha in bytes and in words, and alpha in its own plane.
     #[test]
     fn a_mask_becomes_the_alpha_of_the_frame() {
         for format in [VideoFormat::Rgba, VideoFormat::Argb64Le, VideoFormat::A420] {

@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn flat_parts_keep_still_and_blocks_cover_the_picture() {
+    fn flat_areas_do_not_move_and_blocks_cover_the_image() {
         let grey = LumaPlane::new(Size { width: 20, height: 13 });
         let mut covered = vec![0; 20 * 13];
         for block in grey.blocks() {

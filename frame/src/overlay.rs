@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What is put on the rows of a frame: residuals and mattes, of the whole frame or of regions.
+//! Overlays on the rows of a frame: residuals and mattes, of the whole frame or of regions.
 
 use cyclegan_contract::Size;
 
@@ -109,7 +109,7 @@ impl Overlay for WholeMatte<'_> {
     }
 }
 
-/// The alpha of regions, and none beyond them.
+/// The alpha of regions, and 0 outside them.
 pub struct PatchMattes<'a> {
     pub mattes: &'a [Patch],
     pub crops: &'a Crops,

@@ -25,7 +25,7 @@ impl OverreadGuard {
     /// In formats that pack groups of pixels, GStreamer 1.22 makes rows of an odd width too short for the
     /// last group, but reads and writes all of it: UYVP, NV12_10LE32, NV16_10LE32 and NV12_10BE_8L128.
     pub fn new(info: &VideoInfo) -> Result<Option<Self>, gst::glib::BoolError> {
-        // No number of bytes is a pixel's own.
+        // A pixel stride of 0: pixels share bytes.
         let packs_groups = info.format_info().pixel_stride()[0] == 0;
         let is_needed = packs_groups && !info.width().is_multiple_of(2);
         is_needed.then(|| own_frame(info).map(Self)).transpose()
@@ -57,7 +57,7 @@ mod tests {
     use gst_video::VideoFormat;
 
     #[test]
-    fn formats_of_groups_need_it_where_the_last_one_is_not_full() {
+    fn formats_of_pixel_groups_need_it_at_odd_widths() {
         gst::init().unwrap();
         let needs = |format, width| {
             let info = VideoInfo::builder(format, width, 5).build().unwrap();

@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_box_gets_all_of_the_change_and_its_surroundings_none() {
+    fn the_residual_is_added_inside_the_box_only() {
         let info = info(VideoFormat::Gray8, 200, 100);
         let regions = regions(&info, &[(60, 30, 40, 40)]);
         let stride = info.stride()[0] as usize;
@@ -299,7 +299,7 @@ mod tests {
 
     /// Two boxes side by side get the residual once, not twice, where they overlap.
     #[test]
-    fn overlapping_changes_do_not_add_up() {
+    fn overlapping_boxes_get_the_residual_once() {
         let info = info(VideoFormat::Gray8, 200, 100);
         let regions = regions(&info, &[(40, 30, 60, 40), (80, 30, 60, 40)]);
         assert_eq!(regions.len(), 2);
@@ -329,7 +329,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_beyond_the_regions_is_touched(
+        fn pixels_outside_the_regions_are_unchanged(
             format in prop::sample::select(FORMATS.as_slice()),
             width in 1u32..120, height in 1u32..90, seed: u64, step: i16, is_plain: bool,
             boxes in prop::collection::vec((0u32..120, 0u32..90, 0u32..60, 0u32..60), 0..6),
@@ -342,10 +342,10 @@ mod tests {
             let untouched = composite(&info, &[], &input);
             let step = step >> 2;
             let output = composite(&info, &patches(&regions, step, upscale), &input);
-            // What an empty frame with the regions' planes marked shows as theirs.
+            // 1 for the bytes of the regions, 0 for all others.
             let mut may_change = vec![0; info.size()];
             match Plane::all(&info) {
-                None => return Ok(()), // Bits that no sample owns are GStreamer's to write.
+                None => return Ok(()), // GStreamer may write the bits outside the samples.
                 Some(planes) => for plane in planes {
                     let (offset, stride) = (info.offset()[plane.index], info.stride()[plane.index]);
                     for part in regions.iter().map(|region| plane.part(&region.feathered)) {

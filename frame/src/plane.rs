@@ -427,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_sizes_round_sub_sampled_planes_up() {
+    fn subsampled_planes_of_odd_sizes_round_up() {
         let planes = planes(VideoFormat::I420, 5, 3).unwrap();
         let sizes: Vec<_> = planes.iter().map(|p| (p.row_length(), p.height)).collect();
         assert_eq!(sizes, [(5, 3), (3, 2), (3, 2)]);
@@ -457,7 +457,7 @@ mod tests {
     }
 
     #[test]
-    fn alpha_is_no_color() {
+    fn alpha_is_not_a_colour() {
         for format in [VideoFormat::Rgba, VideoFormat::Ayuv, VideoFormat::A420, VideoFormat::Argb64]
         {
             let planes = planes(format, 4, 4).unwrap();
@@ -486,7 +486,7 @@ mod tests {
     }
 
     #[test]
-    fn samples_of_other_formats_are_not_reached_in_place() {
+    fn formats_without_separate_samples_have_no_planes() {
         for format in [VideoFormat::Uyvp, VideoFormat::Rgb16, VideoFormat::Nv1210le32] {
             assert_eq!(planes(format, 4, 4), None);
         }

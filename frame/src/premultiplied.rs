@@ -77,7 +77,7 @@ mod tests {
     use crate::{Compositor, Residual, Size, map_readable, map_writable};
     use gst_video::{VideoFlags, VideoFormat, VideoInfo};
 
-    /// What `residual` steps everywhere make of one pixel of premultiplied `format`.
+    /// One pixel of premultiplied `format` after a residual of `steps` in each component.
     fn premultiplied(format: VideoFormat, pixel: &[u8], steps: i16, keep: f32) -> Vec<u8> {
         let flags = VideoFlags::PREMULTIPLIED_ALPHA;
         let info = VideoInfo::builder(format, 1, 1).flags(flags).build().unwrap();
@@ -103,24 +103,24 @@ mod tests {
     }
 
     #[test]
-    fn premultiplied_colours_are_no_brighter_than_their_alpha() {
+    fn premultiplied_colours_do_not_exceed_their_alpha() {
         gst::init().unwrap();
         let add = |format, pixel: &[u8], grey: i16| premultiplied(format, pixel, grey * 64, 1.0);
-        // Half of a change where alpha is half, none where there is none, all where it is all.
+        // The residual is multiplied by alpha: a half, 0 and 1.
         assert_eq!(add(VideoFormat::Rgba, &[10, 20, 30, 128], 100), [60, 70, 80, 128]);
         assert_eq!(add(VideoFormat::Argb, &[128, 10, 20, 30], -30), [128, 0, 5, 15]);
         assert_eq!(add(VideoFormat::Bgra, &[0, 0, 0, 0], 200), [0, 0, 0, 0]);
         assert_eq!(add(VideoFormat::Rgba, &[10, 20, 30, 255], 100), [110, 120, 130, 255]);
         assert_eq!(add(VideoFormat::Rgba, &[100, 120, 128, 128], 255), [128, 128, 128, 128]);
-        // Not what alpha allows, but nobody changes it.
+        // A colour that already exceeds its alpha is unchanged.
         assert_eq!(add(VideoFormat::Rgba, &[200, 0, 0, 100], 0), [200, 0, 0, 100]);
-        // Alpha of its own plane, and of words.
+        // Alpha in its own plane, and in words.
         assert_eq!(add(VideoFormat::Gbra, &[20, 30, 10, 128], 100), [70, 80, 60, 128]);
         let words = [128u16 << 8, 10 << 8, 20 << 8, 30 << 8].map(u16::to_le_bytes).concat();
         let found = add(VideoFormat::Argb64Le, &words, 100);
         let found: Vec<_> = found.as_chunks().0.iter().map(|&w| u16::from_le_bytes(w)).collect();
         assert!(found[0] == 128 << 8 && found[1].abs_diff(60 << 8) < 100, "{found:?}");
-        // The output itself, in place of half of the frame.
+        // Plain upscaling at half strength.
         let plain = premultiplied(VideoFormat::Rgba, &[100, 50, 0, 128], 100 * 64, 0.5);
         assert_eq!(plain, [100, 75, 50, 128]);
     }

@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_box_gets_room_and_the_tensors_aspect() {
+    fn the_crop_has_a_margin_and_the_tensors_aspect_ratio() {
         let regions = plan(&[(400, 300, 160, 80)]);
         let [region] = regions.as_slice() else { panic!("{regions:?}") };
         assert_eq!(region.bbox, rect(400, 300, 160, 80));
@@ -293,17 +293,17 @@ mod tests {
     }
 
     #[test]
-    fn a_box_at_the_edge_is_moved_inside_not_shrunk() {
+    fn a_crop_at_the_frames_edge_is_shifted_inside() {
         let regions = plan(&[(1900, 0, 100, 300)]);
         assert_eq!(regions[0].bbox, rect(1900, 0, 20, 300));
         assert_eq!(regions[0].crop, rect(1568, 0, 352, 352));
     }
 
     #[test]
-    fn what_is_not_in_the_frame_is_no_region() {
+    fn boxes_outside_the_frame_and_empty_boxes_are_ignored() {
         let nowhere = [(1920, 0, 9, 9), (0, 5000, 9, 9), (3, 3, 0, 9), (3, 3, 9, 0)];
         assert_eq!(plan(&nowhere), []);
-        // Minus twenty, as an unsigned number.
+        // −20 as an unsigned number.
         let left = plan(&[(0u32.wrapping_sub(20), 40, 100, 60)]);
         assert_eq!(left[0].bbox, rect(0, 40, 80, 60));
         assert_eq!(plan(&[(0u32.wrapping_sub(20), 40, 20, 60)]), []);
@@ -312,14 +312,14 @@ mod tests {
     }
 
     #[test]
-    fn boxes_around_the_same_thing_are_one_and_neighbours_stay_apart() {
+    fn boxes_of_one_object_merge_and_neighbours_stay_separate() {
         let same = plan(&[(100, 100, 80, 80), (110, 96, 80, 80), (120, 120, 20, 20)]);
         assert_eq!(same.iter().map(|r| r.bbox).collect::<Vec<_>>(), [rect(100, 96, 90, 84)]);
         assert_eq!(plan(&[(100, 100, 80, 80), (160, 100, 80, 80)]).len(), 2);
     }
 
     #[test]
-    fn of_a_hundred_boxes_the_largest_are_translated() {
+    fn only_the_largest_boxes_become_regions() {
         let boxes: Vec<_> = (0..100).map(|i| (i % 10 * 190, i / 10 * 100, 20 + i, 20)).collect();
         let regions = plan(&boxes);
         let widths: Vec<_> = regions.iter().map(|region| region.bbox.size.width).collect();
@@ -328,7 +328,7 @@ mod tests {
 
     /// Boxes that move through the frame, and back.
     #[test]
-    fn a_box_that_moves_keeps_the_size_of_its_crop() {
+    fn a_moving_box_keeps_its_crop_size() {
         for size in [(37, 90), (160, 80), (301, 299)] {
             let sizes = (0..200).map(|i| {
                 let (x, y) = (400 + 3 * i % 700, 300 + 7 * i % 300);
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn pixels_of_any_aspect_are_taken() {
+    fn any_pixel_aspect_ratio_is_accepted() {
         for pixel_aspect in [f64::from(i32::MAX), 1.0 / f64::from(i32::MAX)] {
             let mut planner = RegionPlanner::new(HD, pixel_aspect, GRID, SQUARE);
             let region = planner.plan([Bounds::from((400, 300, 160, 80))])[0];
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn a_strip_is_seen_whole_and_letterboxed() {
+    fn a_narrow_strip_is_letterboxed() {
         let regions = plan(&[(0, 500, 1920, 40)]);
         assert_eq!(regions[0].crop, rect(0, 0, 1920, 1080));
         assert_eq!(regions[0].letterbox.content, rect(0, 56, 256, 144));
@@ -366,7 +366,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn regions_lie_in_the_frame_and_around_each_other(
+        fn regions_are_inside_the_frame_and_on_the_grid(
             boxes in prop::collection::vec(prop_oneof![anywhere(), any::<(u32, u32, u32, u32)>().prop_map(Bounds::from)], 0..150),
             width in 1u32..2000, height in 1u32..1200, pixel_aspect in 0.2f64..5.0,
             tensor_width in 4u32..600, tensor_height in 4u32..600,
@@ -397,7 +397,7 @@ mod tests {
                 prop_assert!(content.y + content.size.height <= tensor_height);
                 prop_assert!(feather.iter().all(|feather| feather.is_finite() && *feather > 0.0));
             }
-            // No two of them show the same thing, and their order does not depend on the boxes'.
+            // No two regions show the same object, and their order does not depend on that of the boxes.
             for (i, a) in regions.iter().enumerate() {
                 for b in &regions[i + 1..] {
                     prop_assert!(2 * intersection(&a.bbox, &b.bbox) < area(&a.bbox).min(area(&b.bbox)));

@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn rounding_goes_to_the_next_integer() {
+    fn rounded_gives_the_nearest_integer() {
         for i in (-327_680..=327_670).step_by(7) {
             let value = i as f32 / 10.0;
             assert!((f32::from(rounded(value)) - value).abs() <= 0.5, "{value}");
@@ -339,9 +339,9 @@ mod tests {
         assert!(residual.planes.iter().flatten().all(|&step| step == 0));
     }
 
-    /// Light below the knee: twice the light is twice the light in the frame, in its own code values.
+    /// Below the knee of the tone curve, a generator that doubles the light doubles that of the frame.
     #[test]
-    fn a_change_of_tone_mapped_light_is_one_of_the_frames_light() {
+    fn a_tone_mapped_residual_is_in_the_frames_code_values() {
         for transfer in [Transfer::Pq, Transfer::Hlg] {
             let tone = transfer.tone_map().unwrap();
             let color = ColorTransform { transfer, ..RGB };
@@ -364,7 +364,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_number_of_bands_gives_the_same(
+        fn the_result_does_not_depend_on_the_number_of_bands(
             width in 1u32..40, height in 1u32..40, margin in 0u32..5, bands in 2usize..7, seed: u64,
             strength in 0f32..=1.0, is_plain: bool,
             transfer in prop::sample::select(vec![Transfer::Sdr, Transfer::Pq, Transfer::Hlg]),
@@ -396,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn strength_scales_the_change() {
+    fn strength_scales_the_residual() {
         let upscale = Upscale::Residual { strength: 0.5 };
         let residual = residual_of(&[-1.0; 60], &[1.0; 60], upscale).unwrap();
         let expected = (255.0 * 0.5 * STEPS) as i16;
@@ -404,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_upscaling_takes_the_output_itself() {
+    fn plain_upscaling_uses_the_output_itself() {
         let upscale = Upscale::Plain { strength: 1.0 };
         let residual = residual_of(&[0.3; 60], &[0.0; 60], upscale).unwrap();
         assert!(

@@ -57,11 +57,11 @@ pub fn map_writable<'a>(
     Ok(frame)
 }
 
-/// Checks that `buffer` has room for a frame of `info` in the layout that its `GstVideoMeta` names, or
-/// else in the default one: GStreamer maps planes without a look at where they end.
+/// Checks that `buffer` has room for a frame of `info` in the layout of its `GstVideoMeta`, or in the
+/// default layout without one: GStreamer maps planes without checking where they end.
 ///
 /// # Errors
-/// If the buffer is too small, or its meta is one of other frames.
+/// If the buffer is too small, or its meta describes another kind of frame.
 pub fn check_room(buffer: &gst::BufferRef, info: &VideoInfo) -> Result<(), BoolError> {
     let mut needed = info.size();
     if let Some(meta) = buffer.meta::<VideoMeta>() {
@@ -88,7 +88,7 @@ pub fn check_room(buffer: &gst::BufferRef, info: &VideoInfo) -> Result<(), BoolE
     Ok(())
 }
 
-/// Where the last sample ends of planes that lie at `offsets`, with rows `strides` bytes apart.
+/// The end of the last sample, in bytes, of planes at `offsets` with rows `strides` bytes apart.
 fn end_of_planes(info: &VideoInfo, offsets: &[usize], strides: &[i32]) -> usize {
     let format = info.format_info();
     let mut rows = [0; 4];
@@ -100,7 +100,7 @@ fn end_of_planes(info: &VideoInfo, offsets: &[usize], strides: &[i32]) -> usize 
     let planes = offsets.iter().zip(strides).zip(rows).zip(row_bytes(info));
     let ends = planes.map(|(((&offset, &stride), rows), length)| match rows {
         0 => 0,
-        // Negative strides are refused for themselves.
+        // `check_strides` refuses negative strides.
         _ => offset + (rows - 1) * stride.max(0) as usize + length,
     });
     ends.max().unwrap_or(0)

@@ -25,7 +25,7 @@ pub struct Scaler {
     /// The part as a frame.
     part_info: VideoInfo,
     part: Rect,
-    /// A copy in which frames are read, if needed.
+    /// A copy of the frame, for formats that need one.
     overread: Option<OverreadGuard>,
     /// Halves frames first, if they are much larger than the image.
     halvers: Vec<Halver>,
@@ -324,7 +324,7 @@ mod tests {
             let is_unpacked =
                 VideoFormatInfo::from_format(*format).unpack_format() != VideoFormat::Unknown;
             let info = VideoInfo::builder(*format, 16, 16).build();
-            // Of wider samples GStreamer 1.22 reads more pixels than there are.
+            // With wider samples, GStreamer 1.22 reads past the last pixel.
             let is_read_exactly = VideoFormatInfo::from_format(*format).depth()[0] == 8;
             is_unpacked
                 && is_read_exactly
@@ -333,7 +333,7 @@ mod tests {
         VideoFormat::iter_raw().filter(can_be_cut).collect()
     }
 
-    /// The samples of the part alone, in a frame of its own.
+    /// A frame with only the samples of the part.
     fn copied(
         frame: &VideoFrameRef<&gst::BufferRef>,
         part: &Rect,
@@ -361,7 +361,7 @@ mod tests {
         gst::Buffer::from_mut_slice(bytes)
     }
 
-    /// A frame of HDR's white, seen through a scaler: no more than light grey.
+    /// HDR's reference white is light grey in the scaled image.
     #[test]
     fn a_generator_sees_an_hdr_frame_in_sdr() {
         gst::init().unwrap();
@@ -374,7 +374,7 @@ mod tests {
                 "bt2100-pq" => 0.581,
                 _ => 0.75,
             };
-            // Limited range, of 16 bits.
+            // Limited range in 16 bits.
             let word = ((16.0 + 219.0 * code) * 256.0) as u16;
             let bytes = word.to_le_bytes().repeat(32 * 32);
             let frame = gst::Buffer::from_mut_slice(bytes);
@@ -395,7 +395,7 @@ mod tests {
     }
 
     proptest! {
-        /// A part is scaled as a frame of its own is, wherever the scaler looked before.
+        /// A part is scaled like a separate frame, whichever part the scaler had before.
         #[test]
         fn a_part_is_scaled_like_a_frame(
             format in prop::sample::select(formats()), seed: u64,

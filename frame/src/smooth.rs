@@ -130,19 +130,19 @@ mod tests {
     }
 
     #[test]
-    fn a_still_picture_keeps_its_share_of_the_last_change() {
+    fn a_still_image_keeps_its_share_of_the_last_residual() {
         let mixed = smoothed([100, 100], false);
         assert!((595..=605).contains(&mixed), "{mixed}");
     }
 
     #[test]
-    fn cuts_and_resets_leave_the_change_alone() {
+    fn cuts_and_resets_leave_the_residual_unchanged() {
         assert_eq!(smoothed([10, 200], false), 0);
         assert_eq!(smoothed([100, 100], true), 0);
     }
 
     #[test]
-    fn the_change_moves_with_the_picture() {
+    fn the_residual_moves_with_the_image() {
         let size = Size { width: 64, height: 48 };
         let picture = |shift: usize| -> LumaPlane {
             let texture = |x: usize, y: usize| ((x * 37 + y * 61 + x * y * 13) % 97) as u8 + 80;

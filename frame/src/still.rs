@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Whether a generator's picture still shows what an earlier one did.
+//! Whether a generator's input has changed since an earlier frame.
 
 use cyclegan_contract::Size;
 
 use super::tensor::Element;
 
-/// Side of the blocks that are compared, in pixels: something small that moves changes one of them much
-/// and the picture little.
+/// Side of the blocks that are compared, in pixels. A small moving object changes one block much and the
+/// whole image little.
 const BLOCK: usize = 16;
-/// Sums that are kept apart, so that processors add them at once.
+/// Number of separate sums, so that the compiler vectorises the additions.
 const LANES: usize = 8;
 
-/// An earlier picture, 3×H×W.
+/// An earlier input, 3×H×W.
 #[derive(Debug)]
 pub struct StillPicture {
     size: Size,
@@ -22,13 +22,13 @@ pub struct StillPicture {
 }
 
 impl StillPicture {
-    /// For pictures of `size`; black until one is set.
+    /// For inputs of `size`; all 0 until one is set.
     pub fn new(size: Size) -> Self {
         let (width, height) = (size.width as usize, size.height as usize);
         Self { size, values: vec![0.0; 3 * width * height], sums: vec![0.0; width.div_ceil(BLOCK)] }
     }
 
-    /// Takes over `tensor`, 3×H×W.
+    /// Copies `tensor`, 3×H×W.
     pub fn set<T: Element>(&mut self, tensor: &[T]) {
         let width = self.size.width as usize;
         for (row, kept) in tensor.chunks(width).zip(self.values.chunks_mut(width)) {
@@ -38,9 +38,9 @@ impl StillPicture {
         }
     }
 
-    /// Whether `tensor`, 3×H×W, differs from the picture by `limit` or more, in the tensor's unit: the
-    /// mean absolute difference over the three components of the block of 16×16 pixels in which it is the
-    /// largest.
+    /// Whether `tensor`, 3×H×W, differs from the earlier input by `limit` or more, in the tensor's unit. The
+    /// difference is the mean absolute difference over the three components of a block of 16×16 pixels,
+    /// for the block in which it is largest.
     pub fn differs<T: Element>(&mut self, tensor: &[T], limit: f32) -> bool {
         let (width, height) = (self.size.width as usize, self.size.height as usize);
         (0..height).step_by(BLOCK).any(|top| {
@@ -112,7 +112,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_fast_way_agrees_with_the_plain_one(
+        fn differs_agrees_with_the_reference(
             width in 1..600u32, height in 1..50u32, seed in any::<u64>(), is_half in any::<bool>(),
         ) {
             let size = Size { width, height };
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn something_small_that_moves_is_seen() {
+    fn a_small_moving_object_is_detected() {
         let size = Size { width: 456, height: 256 };
         let mut picture = vec![0.5f32; 3 * 456 * 256];
         let mut still = StillPicture::new(size);

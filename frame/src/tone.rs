@@ -281,7 +281,7 @@ mod tests {
 
     /// Values of ST 2084 and of BT.2408, table 1.
     #[test]
-    fn the_curves_are_the_standards() {
+    fn the_curves_match_the_standards() {
         for (light, code) in
             [(0.0, 0.0), (100.0, 0.508), (203.0, 0.581), (1000.0, 0.7518), (10_000.0, 1.0)]
         {
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn dark_light_stays_and_the_peak_is_white() {
+    fn dark_values_are_kept_and_the_peak_becomes_white() {
         assert_eq!((eetf(0.0), eetf(50.0)), (0.0, 50.0));
         assert!((eetf(PEAK) - WHITE).abs() < 1e-6);
         let sdr = |light| Transfer::Pq.tone_map().unwrap().to_sdr(grey(pq_inverse_eotf(light)));
@@ -304,7 +304,7 @@ mod tests {
             let found = sdr(light);
             assert!(found.iter().all(|found| (found - expected).abs() < 0.6), "{light} {found:?}");
         }
-        // What is taken for white in HDR is light grey, with room for what is brighter.
+        // HDR's reference white is light grey, with room for brighter light.
         assert!((200.0..250.0).contains(&sdr(WHITE)[0]));
     }
 
@@ -317,13 +317,13 @@ mod tests {
     }
 
     proptest! {
-        /// Of light that the map tells apart, code values come back; and a change towards white brightens.
+        /// The round trip gives SDR back, except for light that the frame's format cannot represent.
         #[test]
-        fn what_is_mapped_comes_back(sdr in prop::array::uniform3(0f32..=255.0)) {
+        fn to_sdr_undoes_from_sdr(sdr in prop::array::uniform3(0f32..=255.0)) {
             for map in maps() {
                 let code = map.from_sdr(sdr);
                 prop_assert!(code.iter().all(|code| (0.0..=255.0).contains(code)));
-                // Light that HLG cannot show is cut off.
+                // HLG clips light above its peak.
                 if code.iter().all(|code| *code < 254.9) {
                     let again = map.to_sdr(code);
                     let is_near = again.iter().zip(sdr).all(|(a, b)| (a - b).abs() < 1.5);
@@ -333,7 +333,7 @@ mod tests {
         }
 
         #[test]
-        fn brighter_code_is_brighter(code in 0f32..254.0) {
+        fn tone_mapping_is_monotonic(code in 0f32..254.0) {
             for map in maps() {
                 prop_assert!(map.to_sdr([code; 3])[1] <= map.to_sdr([code + 1.0; 3])[1]);
                 prop_assert!(map.from_sdr([code; 3])[1] <= map.from_sdr([code + 1.0; 3])[1]);

@@ -227,7 +227,7 @@ fn spread_by<const FROM: usize, const TO: usize>(source: &[i16], target: &mut [i
     for (place, number) in places.iter_mut().zip(numbers) {
         place[0] = number[0];
     }
-    // What is left of one of them, beside what is left of the other.
+    // The remainders of `source` and `target`, which may end at different chunks.
     let mut numbers = numbers.iter().map(|chunk| chunk[0]).chain(last.first().copied());
     if let (Some(place), Some(number)) = (end.first_mut(), numbers.nth(places.len())) {
         *place = number;
@@ -251,7 +251,7 @@ mod tests {
         Plane::all(&info).unwrap().swap_remove(0)
     }
 
-    /// A residual of numbers that differ.
+    /// A residual with different values everywhere.
     fn residual(width: u32, height: u32) -> Residual {
         let mut residual = Residual::new(Size { width, height });
         for (component, plane) in residual.planes.iter_mut().enumerate() {
@@ -271,7 +271,7 @@ mod tests {
         [row.before.to_vec(), row.after.to_vec()]
     }
 
-    /// The definition, an entry at a time: which sample stands there, and between which numbers.
+    /// The reference, one entry at a time.
     fn reference(residual: &Residual, whole: &Plane, part: &Plane, y: usize) -> [Vec<i16>; 2] {
         let row = part.first_row as usize - whole.first_row as usize + y;
         let tap = taps(residual.size.height, whole.height).nth(row).unwrap();
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_size_is_left_alone_and_interleaved() {
+    fn equal_sizes_are_only_interleaved() {
         let mut residual = Residual::new(Size { width: 2, height: 2 });
         for (component, plane) in residual.planes.iter_mut().enumerate() {
             plane.iter_mut().zip(1..).for_each(|(step, i)| *step = i * 10 + component as i16);
@@ -321,7 +321,7 @@ mod tests {
     ];
 
     proptest! {
-        /// Also of a part, which is stretched as it is in the whole.
+        /// Also for a part of a plane, which is upsampled as in the whole plane.
         #[test]
         fn rows_agree_with_the_definition(
             format in prop::sample::select(FORMATS.as_slice()),

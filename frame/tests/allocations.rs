@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Regions that move cost no memory once each size of region has been seen.
+//! Moving regions allocate nothing after the first region of each size.
 //!
-//! A counting global allocator sees what Rust code allocates. A binary of its own with one test, so
-//! that nothing else allocates meanwhile.
+//! A global allocator counts what Rust code allocates. The binary has only this test, so that nothing else
+//! allocates at the same time.
 
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
@@ -27,7 +27,7 @@ static COUNT: AtomicUsize = AtomicUsize::new(0);
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-// SAFETY: all calls are handed on to the system's allocator as they are.
+// SAFETY: all calls go unchanged to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         COUNT.fetch_add(1, SeqCst);
@@ -44,7 +44,7 @@ unsafe impl GlobalAlloc for Counting {
 const TENSOR: Size = Size { width: 64, height: 64 };
 
 #[test]
-fn regions_that_move_cost_no_memory() {
+fn moving_regions_allocate_nothing() {
     gst::init().unwrap();
     for format in [VideoFormat::I420, VideoFormat::Rgba, VideoFormat::P01010le, VideoFormat::V210] {
         for upscale in [Upscale::Residual { strength: 0.5 }, Upscale::Plain { strength: 1.0 }] {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! All kernels against one plain definition.
+//! All kernels against one plain reference.
 
 use super::*;
 use proptest::prelude::*;
 
-/// The definition of all kernels, a sample at a time and in floating point.
+/// The reference of all kernels, one sample at a time in floating point.
 fn reference(value: u32, depth: u32, residual: f64, keep: f64) -> u32 {
     let residual = residual / 64.0 * f64::from(depth - 8).exp2();
     let max = f64::from((1u32 << depth) - 1);
@@ -20,14 +20,14 @@ fn lerp_reference((before, after): Pair, weight: i32) -> f64 {
     f64::from(before) * (1.0 - weight) + f64::from(after) * weight
 }
 
-/// A row of some storage: bytes of words, and the depth and place of each entry's sample.
+/// A row of samples in any storage: its bytes, and the depth and place of each entry's sample.
 struct Row {
     bytes: Vec<u8>,
     depth: u32,
     places: Vec<Place>,
 }
 
-/// Where an entry's sample stands: bits of an integer of some bytes.
+/// The place of an entry's sample: the bytes of an integer, and the bits below the sample.
 struct Place {
     bytes: std::ops::Range<usize>,
     shift: u32,
@@ -62,7 +62,7 @@ impl Row {
     }
 }
 
-/// Which kernels are tried, and how samples lie.
+/// The kernels to test, by the storage of the samples.
 #[derive(Clone, Copy, Debug)]
 enum Storage {
     Bytes,
@@ -171,7 +171,7 @@ proptest! {
     ) {
         let row = storage.row(bytes);
         let entries = row.places.len();
-        // Where no sample stands there is no residual and no coverage.
+        // Entries that are not samples have no residual and no coverage.
         let masked = |pairs: Vec<Pair>| -> Vec<Pair> {
             pairs.iter().zip(&is_sample).map(|(&pair, &is)| if is { pair } else { (0, 0) }).collect()
         };
