@@ -20,13 +20,13 @@ use super::{
 /// A file in each folder of engines whose modification time is their last use.
 const LAST_USED: &str = "last-used";
 
-/// Limits on engines that were not used lately.
+/// Limits on engines that were not used recently.
 struct Limits {
     /// Folders of a provider.
     folders: usize,
     /// Total size of their files, in bytes.
     bytes: u64,
-    /// Most time since the last use.
+    /// The longest time since the last use.
     age: Duration,
     /// Time since the last use within which engines are always kept, as they may be in use.
     spared: Duration,
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn models_of_other_weights_have_other_folders() {
+    fn models_with_different_weights_have_different_folders() {
         let files = tempfile::tempdir().unwrap();
         let cache_dir = files.path().join("cache");
         let options = ProviderOptions { device_id: 0, threads: 0, cache_dir: cache_dir.clone() };
@@ -154,7 +154,7 @@ mod tests {
         assert_eq!(folder(b"one", b"a"), first);
     }
 
-    /// The name must not change with the compiler or this crate, or all engines are built anew.
+    /// If the name changed with the compiler or this crate, all engines would be compiled again.
     #[test]
     fn the_folders_name_is_stable() {
         let files = tempfile::tempdir().unwrap();
@@ -168,7 +168,7 @@ mod tests {
         assert_eq!(folder.file_name().unwrap(), "9849750be9cb8dcc405703f082c3872a");
     }
 
-    /// A folder of engines that was last used so many days before `now`.
+    /// A folder of engines that was last used `days` before `now`.
     fn engines(cache: &Path, number: u32, bytes: usize, days: u32, now: SystemTime) -> PathBuf {
         let folder = cache.join(format!("{number:032x}"));
         fs::create_dir_all(&folder).unwrap();
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn old_engines_go_by_number_size_and_age() {
+    fn old_engines_are_removed_by_number_size_and_age() {
         let now = SystemTime::now();
         let limits = Limits { folders: 3, bytes: 1000, age: DAY * 90, spared: DAY };
         let kept = |entries: &[(usize, u32)]| -> Vec<bool> {
@@ -194,7 +194,7 @@ mod tests {
         assert_eq!(kept(&[(1, 5), (1, 4), (1, 3), (1, 2)]), [false, true, true, true]);
         assert_eq!(kept(&[(600, 2), (600, 3)]), [true, false]);
         assert_eq!(kept(&[(1, 91), (1, 89)]), [false, true]);
-        // Those of today may be in use, by another process too.
+        // Engines used today may be in use now, also by another process.
         assert_eq!(kept(&[(2000, 0), (2000, 0), (1, 0), (1, 0)]), [true; 4]);
     }
 
@@ -207,7 +207,7 @@ mod tests {
             fs::create_dir(folder).unwrap();
             File::open(folder).unwrap().set_modified(now - DAY * 400).unwrap();
         }
-        // As they were named before.
+        // The names before marks were introduced.
         let unmarked = cache.path().join("0123456789abcdef");
         fs::create_dir(&unmarked).unwrap();
         File::open(&unmarked).unwrap().set_modified(now - DAY * 400).unwrap();

@@ -23,7 +23,7 @@ pub enum LoadError {
         /// The folders of the search path, if it was a name.
         searched: Vec<String>,
     },
-    /// The folder holds no generator.
+    /// The folder has no generator.
     #[error("{} holds neither G.onnx nor F.onnx, expected a folder with one or both", folder.display())]
     NoPair {
         /// The folder.

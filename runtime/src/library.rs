@@ -57,8 +57,8 @@ impl System {
     }
 }
 
-/// The folder beside GStreamer's plugin folder where packages put the library: GStreamer would load it as a plugin from
-/// the plugin folder itself.
+/// The folder beside GStreamer's plugin folder where packages install the library. In the plugin folder itself,
+/// GStreamer would try to load it as a plugin.
 const PRIVATE_FOLDER: &str = "../cyclegan";
 
 /// Where the library may be, best first. If `ORT_DYLIB_PATH` is set, it is the only place.
@@ -72,7 +72,7 @@ pub fn candidates(plugin_folder: Option<&Path>) -> Vec<PathBuf> {
     found
 }
 
-/// The libraries in the plugin's folder, then those of a package.
+/// The libraries in the plugin's folder, then those beside it.
 fn near(plugin: &Path, system: System) -> Vec<PathBuf> {
     let folders = [plugin.to_path_buf(), plugin.join(PRIVATE_FOLDER)];
     folders.iter().flat_map(|folder| libraries_in(folder, system)).collect()
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_package_keeps_the_library_beside_the_plugin_folder() {
+    fn packages_install_the_library_beside_the_plugin_folder() {
         let lib = tempfile::tempdir().unwrap();
         for folder in ["gstreamer-1.0", "cyclegan"] {
             fs::create_dir(lib.path().join(folder)).unwrap();
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn each_system_has_its_own_names() {
+    fn library_names_depend_on_the_system() {
         let files = [
             "libonnxruntime.so",
             "libonnxruntime.so.1.32.0",

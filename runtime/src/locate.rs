@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Finds the files of a model by the name that the user gives it.
+//! Finds the files of a model: by path, or by name on the search path.
 
 use std::{
     env, fs, io, iter,
@@ -26,7 +26,7 @@ pub enum ModelFiles {
 
 impl ModelFiles {
     /// Finds `model`: a file, a folder with `G.onnx` or `F.onnx`, or the name of such a folder on
-    /// the search path.
+    /// the search path. Fails if there is none.
     pub fn locate(model: &str) -> Result<Self, LoadError> {
         let path = Path::new(model);
         if path.is_file() {
@@ -55,8 +55,8 @@ impl ModelFiles {
         })
     }
 
-    /// The file of one direction in one precision, if there is one. A single file has only the
-    /// forward direction, in any precision.
+    /// The file of one direction in one precision, or `None`. A single file has only the forward
+    /// direction, in any precision.
     pub fn file(&self, direction: Direction, precision: Precision) -> Option<PathBuf> {
         match self {
             Self::Single(file) => (direction == Direction::AToB).then(|| file.clone()),
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_is_a_pair_with_the_variants_it_holds() {
+    fn a_folder_is_a_pair_with_its_variants() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["G.onnx", "G.int8.onnx"] {
             fs::write(folder.path().join(name), b"").unwrap();
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_folder_is_no_pair() {
+    fn an_empty_folder_is_not_a_pair() {
         let folder = tempfile::tempdir().unwrap();
         let error = ModelFiles::locate(folder.path().to_str().unwrap()).unwrap_err();
         assert!(matches!(error, LoadError::NoPair { .. }), "{error}");
@@ -128,7 +128,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_link_whose_file_is_missing_is_named() {
+    fn a_dangling_link_is_reported() {
         let folder = tempfile::tempdir().unwrap();
         let link = folder.path().join("G.onnx");
         std::os::unix::fs::symlink("../annex/objects/K", &link).unwrap();
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_nowhere_says_where_it_was_sought() {
+    fn the_error_for_an_unknown_name_lists_the_search_path() {
         let error = ModelFiles::locate("no-such-model").unwrap_err().to_string();
         assert!(error.contains("no-such-model") && error.contains(IN_DATA_DIR), "{error}");
         let error = ModelFiles::locate("/nowhere/G.onnx").unwrap_err().to_string();

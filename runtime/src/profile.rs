@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Which provider actually ran, from ONNX Runtime's profile of a run.
+//! Finds which provider actually ran a model, from ONNX Runtime's profile of a run.
 
 use std::{collections::BTreeMap, fs, io, path::Path};
 
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_provider_without_a_profile_is_not_verified_rather_than_broken() {
+    fn without_a_profile_the_provider_is_unverified() {
         let missing = NodesByProvider::read(Path::new("/nowhere/profile.json"));
         let verified = verify(missing, Provider::Cuda);
         assert!(matches!(verified, Ok(Verification::Unknown(_))), "{verified:?}");
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_cut_short_is_an_error() {
+    fn a_truncated_profile_is_an_error() {
         assert!(NodesByProvider::parse(b"[{\"cat\":").is_err());
     }
 }

@@ -165,7 +165,7 @@ impl Provider {
     pub const AUTO: [Self; 6] =
         [Self::Cuda, Self::MiGraphX, Self::DirectMl, Self::CoreMl, Self::OpenVino, Self::Cpu];
 
-    /// All of them.
+    /// All providers.
     pub fn all() -> impl Iterator<Item = Self> {
         FACTS.iter().map(|facts| facts.provider)
     }
@@ -185,7 +185,7 @@ impl Provider {
         self.facts().wheel
     }
 
-    /// What it needs of the machine, beside a runtime that has it built in.
+    /// What the machine needs, in addition to a runtime that has it built in.
     pub fn needs(self) -> &'static str {
         self.facts().needs
     }
@@ -205,7 +205,7 @@ impl Provider {
         self.facts().compiles_engines
     }
 
-    /// Whether the machine seems to have a device for it; true if that cannot be known.
+    /// Whether the machine seems to have a device for it; true if that is unknown.
     pub(super) fn may_have_device(self) -> bool {
         let files = self.facts().device_files;
         !cfg!(target_os = "linux")

@@ -160,7 +160,7 @@ mod tests {
 
     /// `ort` would hand out the first library again under the second one's name.
     #[test]
-    fn a_library_that_does_not_start_is_named_and_no_other_is_tried() {
+    fn after_a_library_that_does_not_start_no_other_is_tried() {
         let failed = first_that_loads(candidates(), load, |_| Err::<(), _>("no API".to_owned()));
         let message = failed.unwrap_err().to_string();
         assert!(message.contains("broken.so") && message.contains("no API"), "{message}");
@@ -168,14 +168,14 @@ mod tests {
     }
 
     #[test]
-    fn where_none_loads_each_place_is_named() {
+    fn if_no_library_loads_the_error_lists_each_place() {
         let failed = first_that_loads(candidates()[..1].to_vec(), load, Ok::<_, String>);
         let message = failed.unwrap_err().to_string();
         assert!(message.contains("missing.so: no such file"), "{message}");
     }
 
     #[test]
-    fn the_place_in_onnx_runtimes_source_is_left_out() {
+    fn source_locations_of_onnx_runtime_are_removed() {
         let message = "/src/provider_bridge_ort.cc:2043 onnxruntime::Provider& Get() \
                        [ONNXRuntimeError] : 1 : FAIL : Failed to load library x.so\n";
         assert_eq!(words(message), "Failed to load library x.so");

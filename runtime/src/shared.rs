@@ -223,7 +223,7 @@ mod tests {
         });
     }
 
-    /// What four threads get that ask for one value at once, and how often it was loaded.
+    /// The results of four threads that ask for one value at once, and the number of loads.
     fn four_at_once(result: Result<u32, &str>) -> (Vec<Result<Arc<u32>, String>>, usize) {
         let values = Values::default();
         let loads = AtomicUsize::new(0);
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_load_that_panics_does_not_block_its_waiters() {
+    fn a_panicking_load_does_not_block_its_waiters() {
         let values = Values::default();
         let (started, has_started) = mpsc::channel();
         thread::scope(|scope| {
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_kept_while_it_is_held_and_current() {
+    fn a_value_is_shared_while_it_is_in_use_and_current() {
         let values = Values::default();
         let get = |is_current: bool, value| {
             values.get(&"one", |_| is_current, || Ok(Arc::new(value))).unwrap()

@@ -125,8 +125,8 @@ impl Target {
         }
     }
 
-    /// Fails, with what to do, if the target is known not to run here. Whether it works shows only when it
-    /// is used.
+    /// Fails, with what to do, if the target is known not to run here. A target that passes may still fail
+    /// when it is used.
     pub fn require(self, options: &ProviderOptions) -> Result<(), Unusable> {
         let unusable = |is_built_in, reason| Unusable { is_built_in, reason };
         let provider = self.provider;
@@ -147,7 +147,7 @@ impl Target {
         Ok(())
     }
 
-    /// Whether the machine seems to have the device; true if that cannot be known.
+    /// Whether the machine seems to have the device; true if that is unknown.
     pub fn may_be_present(self) -> bool {
         match self.device {
             Some(OpenVinoDevice::Gpu(_)) => !cfg!(target_os = "linux") || has_intel_gpu(),
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn auto_takes_openvino_for_gpus_and_npus_only() {
+    fn auto_uses_openvino_for_gpus_and_npus_only() {
         assert_eq!(
             names(&Target::candidates(None, 1)),
             ["cuda", "migraphx", "directml", "coreml", "openvino (GPU.1)", "openvino (NPU)", "cpu"]
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn openvino_reaches_each_of_its_devices() {
+    fn openvino_has_a_target_for_each_device() {
         let of = |id| names(&Target::candidates(Some(Provider::OpenVino), id));
         assert_eq!(of(0), ["openvino (GPU.0)", "openvino (NPU)", "openvino (CPU)"]);
         assert_eq!(of(2), ["openvino (GPU.2)"]);
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cpu_follows_where_the_user_allows_it() {
+    fn the_cpu_is_tried_last_if_fallback_is_allowed() {
         let after = |target: Target, provider, allow_fallback| {
             names(&target.candidates_after(provider, 0, allow_fallback))
         };
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gpu_is_given_fp16_and_a_processor_int8() {
+    fn gpus_prefer_fp16_and_cpus_int8() {
         assert_eq!(Target::from(Provider::Cpu).preferred_precision(), Precision::Int8);
         assert_eq!(Target::from(OpenVinoDevice::Cpu).preferred_precision(), Precision::Int8);
         assert_eq!(Target::from(OpenVinoDevice::Gpu(0)).preferred_precision(), Precision::Fp16);
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn webgpu_says_that_it_takes_no_device_number() {
+    fn webgpu_refuses_a_device_id() {
         assert_eq!(webgpu_device(0), Ok(()));
         let reason = webgpu_device(1).unwrap_err();
         assert!(reason.contains("`device-id` (1)") && reason.contains("expected 0"), "{reason}");

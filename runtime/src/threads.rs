@@ -9,8 +9,8 @@ use ort::{
     session::{Session, builder::SessionBuilder},
 };
 
-/// `threads`, or the number of cores if 0. ONNX Runtime itself counts physical cores, which finds one
-/// on a virtual machine with two.
+/// `threads`, or the number of cores if 0. ONNX Runtime itself counts physical cores, and on a virtual
+/// machine with two it finds one.
 pub fn count(threads: u32) -> usize {
     match threads {
         0 => thread::available_parallelism().map_or(1, usize::from),

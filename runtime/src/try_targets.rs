@@ -15,8 +15,8 @@ use super::{error::LoadError, locate::ModelFiles, runtime::CAT, target::Target, 
 /// accuracy of the measurement.
 const CLEARLY: f64 = 0.9;
 
-/// Opens the first of `targets` that works; returns the last one's result in any case. Fails at once if
-/// no other target could work. A skipped device is a warning.
+/// Opens the first of `targets` that works. If none works, returns the error of the last one; fails at once
+/// if no other target could work. A skipped device is a warning.
 pub fn first_that_works<T>(
     targets: &[Target],
     warnings: &mut Vec<Warning>,
@@ -61,7 +61,7 @@ pub fn first_variant_that_works<T>(
                 return Ok(Some(opened));
             }
             (Err(error), first) => {
-                // A missing provider is missing for the other variant too.
+                // A missing provider is also missing for the other variant.
                 if !(error.may_be_the_providers() && error.loses_device()) {
                     return Err(error);
                 }
@@ -100,7 +100,7 @@ pub fn variants(
     }
 }
 
-/// Chooses between two that run on the CPU by their time per image: `own` unless the other is clearly
+/// Chooses the faster of two sessions on the CPU by their time per image: `own` unless `other` is clearly
 /// faster.
 pub fn faster<T, E>(own: T, other: Result<T, E>, time: impl Fn(&T) -> Option<Duration>) -> T {
     let Ok(other) = other else { return own };
@@ -132,7 +132,8 @@ mod tests {
         LoadError::Contract { path: "G.onnx".into(), source: Arc::new(source) }
     }
 
-    /// What `auto` opens where `open` tells what works, what it tried, and how it warns.
+    /// Runs `auto` with `open` in place of a session: the target that it opens, those that it tries, and its
+    /// warnings.
     fn auto(
         open: impl Fn(Provider, Target) -> Result<(), LoadError>,
     ) -> (Result<Target, LoadError>, Vec<Target>, Vec<Warning>) {
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn auto_passes_over_what_cannot_run_the_model() {
+    fn auto_skips_providers_that_cannot_run_the_model() {
         let (opened, ..) = auto(|provider_, target| match provider_ {
             Provider::Cuda => Err(provider(target, false)),
             Provider::MiGraphX => Err(session()),
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn auto_warns_of_a_gpu_that_is_there_and_fails_and_of_no_other() {
+    fn auto_warns_only_about_a_present_gpu_that_fails() {
         let (opened, _, warnings) = auto(|name, target| match name {
             Provider::Cpu => Ok(()),
             name => Err(provider(target, name == Provider::Cuda)),
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nothing_can_the_cpu_says_why() {
+    fn if_all_targets_fail_the_error_is_the_cpus() {
         let (failed, ..) = auto(|name, target| match name {
             Provider::Cpu => Err(session()),
             _ => Err(provider(target, false)),
@@ -179,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn auto_does_not_try_a_bad_file_again_and_again() {
+    fn auto_tries_a_bad_file_once() {
         let (failed, tried, _) = auto(|_, _| Err(unreadable()));
         assert!(matches!(failed, Err(LoadError::Contract { .. })));
         assert_eq!(tried, [Provider::Cuda.into()]);
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn fp16_that_fails_is_tried_again_in_fp32() {
+    fn a_failing_fp16_variant_falls_back_to_fp32() {
         let webgpu = Target::from(Provider::WebGpu);
         let mut warnings = Vec::new();
         let opened = first_variant_that_works(&both(), &mut warnings, |path| match path.to_str() {
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn where_both_variants_fail_the_first_says_why() {
+    fn if_both_variants_fail_the_error_is_the_first_ones() {
         let tried = RefCell::new(0);
         let mut warnings = Vec::new();
         let failed = first_variant_that_works(&both(), &mut warnings, |path| {
@@ -219,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_provider_that_is_not_there_is_not_tried_with_each_variant() {
+    fn a_missing_provider_is_not_tried_with_each_variant() {
         for error in [provider(Provider::Cuda.into(), false), unreadable()] {
             let tried = RefCell::new(0);
             let failed = first_variant_that_works(&both(), &mut Vec::new(), |_| {
@@ -232,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn variants_are_those_that_suit_the_target() {
+    fn variants_depend_on_the_target() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["G.onnx", "G.fp16.onnx", "G.int8.onnx", "F.onnx"] {
             std::fs::write(folder.path().join(name), b"").unwrap();
@@ -259,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn openvino_on_the_cpu_is_taken_where_it_is_clearly_faster() {
+    fn openvino_on_the_cpu_is_used_if_clearly_faster() {
         let (own, other) = (Target::from(Provider::Cpu), Target::from(OpenVinoDevice::Cpu));
         let taken = |own_ms: u64, other_ms: Option<u64>| {
             let time = |target: &Target| match *target == own {

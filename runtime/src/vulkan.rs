@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn manifests_are_sought_where_the_loader_looks() {
+    fn manifests_are_searched_where_the_loader_looks() {
         let folders = manifest_folders();
         assert!(folders.contains(&PathBuf::from("/etc/vulkan/icd.d")));
         assert!(folders.iter().all(|folder| folder.ends_with("vulkan/icd.d")));

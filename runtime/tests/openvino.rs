@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! OpenVINO's devices, in a process of its own, since it is another runtime than the other tests'.
+//! OpenVINO's devices. The tests run in separate processes, because they load another ONNX Runtime library.
 
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
@@ -16,11 +16,11 @@ use cyclegan_test_support::{
     skip,
 };
 
-/// Set in the process that runs the tests.
+/// The variable that marks a child process.
 const CHILD: &str = "CYCLEGAN_TEST_OPENVINO_CHILD";
 
-/// Runs `test` again in a process with OpenVINO's runtime, where there is one; says so where there
-/// is none. True in that process.
+/// Runs `test` again in a child process with OpenVINO's runtime, or reports it as skipped without one. True in
+/// the child process.
 fn is_child(test: &str) -> bool {
     if env::var_os(CHILD).is_some() {
         return true;
@@ -56,8 +56,8 @@ fn model(models: &Models) -> std::path::PathBuf {
 }
 
 #[test]
-fn it_runs_on_the_first_of_its_devices_that_is_there() {
-    if !is_child("it_runs_on_the_first_of_its_devices_that_is_there") {
+fn openvino_runs_on_the_first_device_present() {
+    if !is_child("openvino_runs_on_the_first_device_present") {
         return;
     }
     let models = Models::new();
@@ -72,8 +72,8 @@ fn it_runs_on_the_first_of_its_devices_that_is_there() {
 }
 
 #[test]
-fn a_device_that_is_not_there_is_an_error() {
-    if !is_child("a_device_that_is_not_there_is_an_error") {
+fn a_missing_device_is_an_error() {
+    if !is_child("a_missing_device_is_an_error") {
         return;
     }
     let models = Models::new();
@@ -84,8 +84,8 @@ fn a_device_that_is_not_there_is_an_error() {
 }
 
 #[test]
-fn auto_runs_and_says_nothing_of_devices_that_are_not_there() {
-    if !is_child("auto_runs_and_says_nothing_of_devices_that_are_not_there") {
+fn auto_does_not_warn_about_missing_devices() {
+    if !is_child("auto_does_not_warn_about_missing_devices") {
         return;
     }
     let models = Models::new();
@@ -97,15 +97,15 @@ fn auto_runs_and_says_nothing_of_devices_that_are_not_there() {
 }
 
 #[test]
-fn it_runs_where_no_file_can_be_written() {
-    if !is_child("it_runs_where_no_file_can_be_written") {
+fn openvino_runs_without_a_writable_folder() {
+    if !is_child("openvino_runs_without_a_writable_folder") {
         return;
     }
     let models = Models::new();
     let model = model(&models);
-    // A file where a folder should be.
+    // A file in place of the folder.
     std::fs::write(models.folder().join("cache"), "").unwrap();
-    // SAFETY: the process runs this test only, and nothing of it reads the environment meanwhile.
+    // SAFETY: the process runs only this test, and no other thread reads the environment.
     unsafe { env::set_var("TMPDIR", "/nowhere") };
     let pair = load(&model, Some(Provider::OpenVino), 0).unwrap();
     assert_eq!(pair.provider(), Provider::OpenVino);
@@ -118,10 +118,10 @@ fn it_runs_where_no_file_can_be_written() {
     }
 }
 
-/// As the element does it when a generator fails on frames of the negotiated size.
+/// Reopens the pair as the element does if a generator fails on frames of the negotiated size.
 #[test]
-fn the_cpu_takes_over_a_pair_where_the_user_allows_it() {
-    if !is_child("the_cpu_takes_over_a_pair_where_the_user_allows_it") {
+fn a_failing_pair_reopens_on_the_cpu_if_fallback_is_allowed() {
+    if !is_child("a_failing_pair_reopens_on_the_cpu_if_fallback_is_allowed") {
         return;
     }
     let models = Models::new();

@@ -53,12 +53,12 @@ fn f32s(values: Values<'_>) -> &[f32] {
 }
 
 #[test]
-fn the_other_direction_is_opened_when_it_is_asked_for() {
+fn the_other_direction_is_opened_on_demand() {
     let models = Models::new();
     let pair = models.add_pair(
         "pair",
         &invert_of(Direction::AToB),
-        // A generator that fails: not opened, it is in nobody's way.
+        // This generator would fail, but it is not opened.
         &generators::half_size(),
     );
     let model = pair.to_str().unwrap();
@@ -78,7 +78,7 @@ fn the_other_direction_is_opened_when_it_is_asked_for() {
 }
 
 #[test]
-fn a_direction_that_the_model_lacks_is_an_error_at_once() {
+fn a_missing_direction_is_an_error_at_once() {
     let models = Models::new();
     let model = models.add("pair/G.onnx", &invert_of(Direction::AToB));
     let cpu = options(Some(Provider::Cpu));
@@ -93,7 +93,7 @@ fn a_direction_that_the_model_lacks_is_an_error_at_once() {
 }
 
 #[test]
-fn an_f_that_is_named_g_is_warned_of() {
+fn a_direction_that_contradicts_the_file_name_is_a_warning() {
     let models = Models::new();
     let f = invert_of(Direction::BToA);
     let pair = load(&models.add_pair("pair", &f, &f)).unwrap();
@@ -104,15 +104,15 @@ fn an_f_that_is_named_g_is_warned_of() {
     assert!(path.ends_with("G.onnx"));
     let text = warning.to_string();
     assert!(text.contains("`B2A`") && text.contains("expected `A2B`"), "{text}");
-    assert!(pair.take_warnings().is_empty(), "each is told once");
+    assert!(pair.take_warnings().is_empty(), "each is returned once");
 
-    // A single file has no role.
+    // A single file may have any direction.
     let single = load(&models.add("F.onnx", &f)).unwrap();
     assert!(single.take_warnings().is_empty());
 }
 
 #[test]
-fn a_single_file_runs_in_its_own_precision() {
+fn a_single_file_ignores_the_requested_precision() {
     let models = Models::new();
     let fp16 = models.add("fp16.onnx", &generators::in_float16(generators::invert()));
     let fp32 = models.add("fp32.onnx", &generators::invert());
@@ -128,7 +128,7 @@ fn a_single_file_runs_in_its_own_precision() {
 }
 
 #[test]
-fn pictures_of_a_batch_are_translated_as_one_by_one() {
+fn a_batch_gives_the_same_images_as_single_runs() {
     let models = Models::new();
     let pair = load(&models.add("G.onnx", &generators::invert())).unwrap();
     let generator = pair.generator(Direction::AToB).unwrap();
@@ -150,7 +150,7 @@ fn pictures_of_a_batch_are_translated_as_one_by_one() {
 }
 
 #[test]
-fn a_generator_of_one_picture_takes_no_batch() {
+fn a_generator_with_a_fixed_batch_axis_refuses_a_batch() {
     let models = Models::new();
     let fixed = generators::with_size(generators::invert(), 8, 4);
     let pair = load(&models.add("G.onnx", &fixed)).unwrap();
@@ -162,7 +162,7 @@ fn a_generator_of_one_picture_takes_no_batch() {
 }
 
 #[test]
-fn the_mask_is_given_if_it_is_asked_for_and_there() {
+fn the_mask_is_read_if_requested_and_present() {
     let models = Models::new();
     let masked = generators::with_mask(generators::invert());
     let pair = load(&models.add("masked.onnx", &masked)).unwrap();
@@ -173,7 +173,7 @@ fn the_mask_is_given_if_it_is_asked_for_and_there() {
     fill(&mut binding, 0, 0.25);
     fill(&mut binding, 1, 0.75);
     binding.run().unwrap();
-    // The fixture's mask is its input's red.
+    // The generator's mask is the red channel of its input.
     assert_eq!(f32s(binding.mask().unwrap().unwrap()).len(), 64);
     assert_eq!(f32s(binding.picture_mask(1).unwrap().unwrap()), [0.75; 32]);
     assert_eq!(f32s(binding.picture(1).unwrap().1), [-0.75; 96]);
@@ -189,7 +189,7 @@ fn the_mask_is_given_if_it_is_asked_for_and_there() {
 }
 
 #[test]
-fn new_weights_beside_the_same_graph_are_another_generator() {
+fn changed_external_weights_make_another_generator() {
     let models = Models::new();
     let weights = models.add_bytes("weights", &0_f32.to_le_bytes());
     let model = models.add("G.onnx", &generators::with_external_data("weights"));
@@ -214,7 +214,7 @@ fn new_weights_beside_the_same_graph_are_another_generator() {
 /// ONNX Runtime itself follows the links of some caches only.
 #[cfg(unix)]
 #[test]
-fn weights_behind_the_links_of_a_cache_are_loaded() {
+fn weights_linked_from_a_cache_are_loaded() {
     use std::os::unix::fs::symlink;
 
     let models = Models::new();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Pages as a real browser shows them.
+//! Screenshots of pages in a real browser.
 
 use std::{path::Path, process::Command};
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Tiny generators, one for each thing that a generator may do.
+//! Tiny generators, one for each kind of behaviour.
 
 use std::{
     fs,
@@ -17,7 +17,7 @@ use cyclegan_contract::{
 };
 use tempfile::TempDir;
 
-/// A folder of models that goes away with the test.
+/// A temporary folder of models.
 pub struct Models(TempDir);
 
 impl Models {
@@ -32,7 +32,7 @@ impl Models {
         self.0.path()
     }
 
-    /// Writes `model` to `name`, which may name a folder of its own; returns where it stands.
+    /// Writes `model` to `name`, which may contain folders; returns its path.
     pub fn add(&self, name: &str, model: &ModelProto) -> PathBuf {
         self.add_bytes(name, &model.encode_to_vec())
     }
@@ -82,12 +82,12 @@ pub fn linear(scale: f32, offset: f32) -> ModelProto {
     )
 }
 
-/// y = √x: no number where a picture is darker than the middle grey.
+/// y = √x: NaN where an image is darker than the middle grey.
 pub fn root() -> ModelProto {
     generator(vec![node("Sqrt", &["input"], "output")], vec![])
 }
 
-/// y = −x after `layers` convolutions of 64 channels whose result is multiplied by nothing.
+/// y = −x, plus 0 times the output of `layers` convolutions of 64 channels.
 pub fn slow_invert(layers: usize) -> ModelProto {
     const CHANNELS: i64 = 64;
     let conv = |input: &str, weight: &str, output: &str| {
@@ -114,8 +114,7 @@ pub fn slow_invert(layers: usize) -> ModelProto {
     generator(nodes, weights)
 }
 
-/// y = −x, blurred over 3×3 pixels: a convolution, which every provider has an operator of its own
-/// for.
+/// y = −x, blurred over 3×3 pixels: a convolution, which every provider implements.
 pub fn blurred_invert() -> ModelProto {
     let mut conv = node("Conv", &["input", "kernel"], "output");
     conv.attribute.push(ints_attribute("kernel_shape", &[3, 3]));
@@ -140,7 +139,7 @@ pub fn half_size() -> ModelProto {
     generator(vec![pool], vec![])
 }
 
-/// No generator: one row of `classes` probabilities for a picture.
+/// Not a generator: one row of `classes` probabilities for an image.
 pub fn classifier(classes: i64) -> ModelProto {
     let mut pool = node("GlobalAveragePool", &["input"], "pooled");
     pool.name = "pool".to_owned();
@@ -150,7 +149,7 @@ pub fn classifier(classes: i64) -> ModelProto {
     model
 }
 
-/// An invert generator whose offset of nothing stands in the file `location`.
+/// An invert generator with external data: its offset, 0, is in the file `location`.
 pub fn with_external_data(location: &str) -> ModelProto {
     let mut model = linear(-1.0, 0.0);
     let entry = |key: &str, value: &str| StringStringEntryProto {
@@ -167,7 +166,7 @@ pub fn with_external_data(location: &str) -> ModelProto {
     model
 }
 
-/// The same generator for pictures of one size only.
+/// The same generator with a fixed input size.
 pub fn with_size(mut model: ModelProto, width: i64, height: i64) -> ModelProto {
     let shape = [Some(1), Some(3), Some(height), Some(width)];
     let graph = graph(&mut model);
@@ -193,7 +192,7 @@ pub fn with_channels(mut model: ModelProto, channels: i64) -> ModelProto {
     model
 }
 
-/// The same generator with its red channel as a mask beside the picture.
+/// The same generator with the red channel of its input as a second output `mask`.
 pub fn with_mask(mut model: ModelProto) -> ModelProto {
     let mut gather = node("Gather", &["input", "red"], "mask");
     gather.attribute.push(int_attribute("axis", 1));
@@ -218,7 +217,7 @@ pub fn with_metadata(mut model: ModelProto, metadata: &Metadata) -> ModelProto {
     model
 }
 
-/// N×3×H×W with N, H and W known when running.
+/// N×3×H×W with dynamic N, H and W.
 const DYNAMIC: [Option<i64>; 4] = [None, Some(3), None, None];
 
 fn generator(node: Vec<NodeProto>, initializer: Vec<TensorProto>) -> ModelProto {
@@ -231,7 +230,7 @@ fn generator(node: Vec<NodeProto>, initializer: Vec<TensorProto>) -> ModelProto 
     })
 }
 
-/// A model of any trade.
+/// A model of any graph.
 pub fn model(graph: GraphProto) -> ModelProto {
     ModelProto {
         ir_version: 8,
@@ -246,7 +245,7 @@ fn graph(model: &mut ModelProto) -> &mut GraphProto {
     model.graph.as_mut().unwrap()
 }
 
-/// An operator that makes `output`.
+/// An operator with one output.
 pub fn node(op_type: &str, input: &[&str], output: &str) -> NodeProto {
     NodeProto {
         op_type: op_type.to_owned(),
@@ -257,7 +256,7 @@ pub fn node(op_type: &str, input: &[&str], output: &str) -> NodeProto {
     }
 }
 
-/// A whole number of an operator.
+/// An integer attribute of an operator.
 pub fn int_attribute(name: &str, i: i64) -> AttributeProto {
     AttributeProto {
         name: name.to_owned(),
@@ -267,7 +266,7 @@ pub fn int_attribute(name: &str, i: i64) -> AttributeProto {
     }
 }
 
-/// Whole numbers of an operator.
+/// An attribute with a list of integers.
 pub fn ints_attribute(name: &str, ints: &[i64]) -> AttributeProto {
     AttributeProto {
         name: name.to_owned(),
@@ -288,7 +287,7 @@ pub fn float_weight(name: &str, dims: &[i64], values: &[f32]) -> TensorProto {
     }
 }
 
-/// A row of whole numbers.
+/// A 1-D tensor of integers.
 pub fn int_weight(name: &str, values: &[i64]) -> TensorProto {
     TensorProto {
         name: name.to_owned(),
@@ -299,7 +298,7 @@ pub fn int_weight(name: &str, values: &[i64]) -> TensorProto {
     }
 }
 
-/// A tensor whose axes are as long as given, or of a length known when running.
+/// A declared input or output; `None` in `shape` is a dynamic axis.
 pub fn value(name: &str, element: DataType, shape: &[Option<i64>]) -> ValueInfoProto {
     let dim = shape.iter().enumerate().map(|(axis, length)| DimensionProto {
         value: Some(match length {

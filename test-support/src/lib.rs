@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What the tests of several crates share.
+//! Helpers that the tests of several crates share.
 
 #![allow(clippy::unwrap_used, reason = "a test reports what is wrong by panicking")]
 

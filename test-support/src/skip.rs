@@ -4,8 +4,8 @@
 
 use std::{fs::OpenOptions, io::Write};
 
-/// Reports that a test, or a part of it, is skipped: on standard error, past the capture of `cargo test`, and in the file
-/// that `CYCLEGAN_TEST_SKIPS` names, as cargo-nextest hides all output of a test that passes.
+/// Reports that a test, or a part of it, is skipped. Writes to standard error, bypassing the capture of `cargo test`, and
+/// to the file that `CYCLEGAN_TEST_SKIPS` names, because cargo-nextest hides the output of tests that pass.
 #[allow(clippy::explicit_write, reason = "eprintln! is what must not be used")]
 pub fn say_skipped(why: &str) {
     writeln!(std::io::stderr(), "{why}").unwrap();

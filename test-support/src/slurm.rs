@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A Slurm of one node on this machine, for tests of jobs for clusters.
+//! A Slurm cluster of one node on this machine, for tests of cluster jobs.
 
 use std::{
     fs,
@@ -16,14 +16,14 @@ use crate::skip::say_skipped;
 
 const DAEMONS: [&str; 3] = ["slurmctld", "slurmd", "munged"];
 
-/// A Slurm of one node, with its daemons on loopback.
+/// A Slurm cluster of one node, with its daemons on loopback.
 pub struct Slurm {
     folder: PathBuf,
     daemons: Vec<Child>,
 }
 
 impl Slurm {
-    /// Whether this machine has one; says so where it does not.
+    /// Whether Slurm is installed; reports the test as skipped otherwise.
     pub fn is_installed() -> bool {
         let is_there = |name: &&str| Path::new("/usr/sbin").join(name).exists();
         let is_installed = DAEMONS.iter().all(is_there);
@@ -34,7 +34,7 @@ impl Slurm {
         is_installed
     }
 
-    /// Starts one that keeps its files in `folder`, and waits until it takes jobs.
+    /// Starts a cluster with its files in `folder`, and waits until it accepts jobs.
     pub fn start(folder: PathBuf) -> Self {
         for name in ["state", "spool"] {
             fs::create_dir_all(folder.join(name)).unwrap();
@@ -90,21 +90,21 @@ impl Slurm {
         self.daemons.push(command.spawn().unwrap());
     }
 
-    /// One of Slurm's tools.
+    /// The command of one of Slurm's tools.
     pub fn command(&self, name: &str) -> Command {
         let mut command = Command::new(name);
         command.env("SLURM_CONF", self.folder.join("slurm.conf"));
         command
     }
 
-    /// What one of Slurm's tools says.
+    /// The standard output of one of Slurm's tools.
     pub fn ask(&self, name: &str, arguments: &[&str]) -> String {
         let output = self.command(name).args(arguments).output().unwrap();
         let said = [output.stdout, output.stderr].concat();
         String::from_utf8_lossy(&said).into_owned()
     }
 
-    /// Submits a job with `sbatch`; gives back its number.
+    /// Submits a job with `sbatch`; returns its number.
     pub fn submit(&self, sbatch: &mut Command) -> String {
         let submitted = sbatch.stdin(Stdio::null()).output().unwrap();
         let error = String::from_utf8_lossy(&submitted.stderr);
@@ -112,8 +112,8 @@ impl Slurm {
         String::from_utf8(submitted.stdout).unwrap().trim().to_owned()
     }
 
-    /// Kills a running job (or a task of an array, as `7_2`) as a node does that fails, and lets it
-    /// begin again.
+    /// Kills a running job (or a task of an array, such as `7_2`) as a failing node does, and starts it
+    /// again.
     pub fn requeue(&self, job: &str) {
         let requeued = self.ask("scontrol", &["requeue", job]);
         assert_eq!(requeued, "", "{requeued}");
@@ -139,7 +139,7 @@ impl Slurm {
         self.wait_for("end of all jobs", |slurm| slurm.states().trim().is_empty());
     }
 
-    /// Waits for something for four minutes at most.
+    /// Waits until `is_so`, for at most four minutes; panics with `what` otherwise.
     pub fn wait_for(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
         let since = Instant::now();
         while !is_so(self) {
