@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What is allocated for a frame once frames flow.
+//! Allocations per frame while frames flow.
 //!
-//! A counting global allocator sees everything that Rust code of this process allocates: the
-//! plugin, its dependencies and the bindings. It does not see what C and C++ code takes from
-//! `malloc` itself, so neither GStreamer's buffers, which come from a pool, nor what ONNX Runtime
-//! does inside a run. A binary of its own, and one test, so that nothing else allocates meanwhile.
+//! A global allocator counts what the Rust code of this process allocates: the plugin, its dependencies
+//! and the bindings. It does not see what C and C++ code takes from `malloc`: GStreamer's buffers, which
+//! come from a pool, and the allocations of ONNX Runtime inside a run. The binary has only one test, so
+//! that nothing else allocates at the same time.
 
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
@@ -32,7 +32,7 @@ static LARGEST: AtomicUsize = AtomicUsize::new(0);
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-// SAFETY: all calls are handed on to the system's allocator as they are.
+// SAFETY: all calls go unchanged to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         COUNT.fetch_add(1, SeqCst);
@@ -47,7 +47,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// How often `work` allocates, and the size of the largest of these allocations in bytes.
+/// The number of allocations of `work`, and the size of the largest in bytes.
 fn allocations_of(work: impl FnOnce()) -> (usize, usize) {
     let before = COUNT.load(SeqCst);
     LARGEST.store(0, SeqCst);
@@ -65,11 +65,11 @@ const FORMATS: [VideoFormat; 6] = [
 ];
 
 #[test]
-fn a_frame_costs_no_memory() {
+fn a_frame_allocates_nothing_of_its_size() {
     gst::init().unwrap();
     gstcyclegan::plugin_register_static().unwrap();
-    // One after the other: two tests would count each other's allocations. The frame path comes first, since an element
-    // that has stopped may still free what it had loaded, in a thread of its own.
+    // Two tests would count each other's allocations, so one test runs both parts. The frame path comes first, since
+    // an element that has stopped may still free its model in another thread.
     let infos =
         FORMATS.map(|format| VideoInfo::builder(format, 320, 240).fps((25, 1)).build().unwrap());
     infos.iter().for_each(the_frame_path_allocates_nothing);
@@ -80,7 +80,7 @@ fn a_frame_costs_no_memory() {
     }
 }
 
-/// Scaling, packing, the change and compositing: not one allocation.
+/// Scaling, packing, the residual and compositing allocate nothing.
 fn the_frame_path_allocates_nothing(info: &VideoInfo) {
     let size = Size { width: info.width(), height: info.height() };
     let limits = TensorLimits { width: None, height: None, multiple_of: 4 };
@@ -113,7 +113,7 @@ fn the_frame_path_allocates_nothing(info: &VideoInfo) {
     assert_eq!(count, 0, "{:?}: the frame path allocates", info.format());
 }
 
-/// The whole element: nothing that grows with the frame, and nothing of a kilobyte or more.
+/// The whole element allocates nothing that grows with the frame, and nothing of a kilobyte or more.
 fn the_element_allocates_little(info: &VideoInfo, max_in_flight: usize) {
     let folder = tempfile::tempdir().unwrap();
     let model = folder.path().join("G.onnx");
@@ -143,8 +143,8 @@ fn the_element_allocates_little(info: &VideoInfo, max_in_flight: usize) {
         }
     };
     push_and_pull(&frames[..12]);
-    // The first time that so many frames are under way at once, which is when the scheduler likes, the
-    // last of them gets tensors of its own. That spoils so many rounds at most.
+    // A request gets tensors the first time that all are in flight at once, which depends on the scheduler, so
+    // at most that many rounds may allocate.
     let mut rounds = (0..=2 * max_in_flight).map(|_| allocations_of(|| push_and_pull(&frames)));
     let what = format!("{:?}, {max_in_flight} in flight", info.format());
     let round = rounds.find(|(_, largest)| *largest < 1024);
@@ -154,5 +154,5 @@ fn the_element_allocates_little(info: &VideoInfo, max_in_flight: usize) {
     filter.set_state(gst::State::Null).unwrap();
 }
 
-/// Allocations for one frame by ort's bindings around the call, names of inputs for the most part.
+/// The maximum number of allocations per frame, made by ort around a run, mostly for names of inputs.
 const MOST: usize = 16;

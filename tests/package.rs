@@ -13,7 +13,7 @@ use std::{
 
 use tempfile::TempDir;
 
-/// An installed package without libtorch, in a folder.
+/// A folder with an installed package without libtorch.
 struct Installed(TempDir);
 
 impl Installed {
@@ -37,7 +37,7 @@ impl Installed {
         fs::write(lib.join("libtorch_cpu.so"), "").unwrap();
     }
 
-    /// The version that the package asks for.
+    /// The version of libtorch that the package needs.
     fn version(&self) -> String {
         let requirements = fs::read_to_string(self.0.path().join("share/cyclegan/libtorch.txt"));
         let requirements = requirements.unwrap();
@@ -62,7 +62,7 @@ impl Installed {
 }
 
 #[test]
-fn the_trainer_says_how_to_get_libtorch() {
+fn without_libtorch_the_error_says_how_to_get_it() {
     let output = Installed::new().run(None);
     let error = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{error}");
@@ -72,7 +72,7 @@ fn the_trainer_says_how_to_get_libtorch() {
 }
 
 #[test]
-fn the_trainer_finds_what_was_fetched_and_what_libtorch_names() {
+fn the_trainer_uses_a_fetched_libtorch_or_that_of_the_variable() {
     let installed = Installed::new();
     let fetched = format!("cache/cycleganfilter/libtorch-{}/torch", installed.version());
     for (folder, variable) in [(fetched.as_str(), None), ("own", Some("own"))] {

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The element under churn for as long as one likes: seeks, other models, caps, directions, sizes,
-//! states, while frames flow as fast as they can. `./dev soak MINUTES` runs it; without
-//! `CYCLEGAN_SOAK_MINUTES` it takes a few seconds.
+//! A soak test: seeks and changes of model, caps, direction, size and state, while frames flow as fast as
+//! they can. `./dev soak MINUTES` runs it; without `CYCLEGAN_SOAK_MINUTES` it takes a few seconds.
 //!
-//! A binary of its own: what it measures is the memory of the process.
+//! It is a separate binary because it measures the memory of the process.
 
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
@@ -24,16 +23,16 @@ use cyclegan_contract::onnx::{Message, ModelProto};
 use cyclegan_test_support::generators;
 use gst::prelude::*;
 
-/// Without a word about the time it takes this long.
+/// The duration without `CYCLEGAN_SOAK_MINUTES`.
 const SHORT: Duration = Duration::from_secs(8);
-/// If no frame comes for so long, it hangs.
+/// The longest wait for a frame; after it the pipeline is considered hung.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How much the last third of the samples of memory may lie over the third before.
+/// The largest ratio of memory use in the last third of the run to that in the second third.
 const GROWTH: f64 = 1.05;
-/// What allocators may keep besides, in KiB.
+/// Memory that allocators may keep in addition, in KiB.
 const SLACK_KIB: u64 = 8 << 10;
 
-/// A pipeline under churn, and what was done to it.
+/// A pipeline under test, and the number of times that each action was done.
 struct Soak {
     pipeline: gst::Pipeline,
     filter: gst::Element,
@@ -111,8 +110,8 @@ impl Soak {
         capsfilter.set_property("caps", first);
         let caps = Arc::new(Mutex::new(None::<gst::Caps>));
         let next = caps.clone();
-        // In the streaming thread: if a capsfilter gets other caps between the source's choice and the
-        // CAPS event, the source stops with not-negotiated.
+        // Caps change in the streaming thread: if a capsfilter gets other caps between the source's choice and
+        // its CAPS event, the source stops with not-negotiated.
         source.static_pad("src").unwrap().add_probe(gst::PadProbeType::BUFFER, move |_, _| {
             if let Some(caps) = next.lock().unwrap_or_else(PoisonError::into_inner).take() {
                 capsfilter.set_property("caps", caps);
@@ -130,7 +129,7 @@ impl Soak {
         Self { pipeline, filter, caps, frames, models, random, done, warnings: 0 }
     }
 
-    /// Does one thing at random; returns what.
+    /// Does one action at random; returns its name.
     fn churn(&mut self) -> &'static str {
         let what = *self
             .random
@@ -200,7 +199,7 @@ impl Soak {
                 let down = *self.random.choice(&[gst::State::Ready, gst::State::Null]).unwrap();
                 self.pipeline.set_state(down).unwrap();
                 self.set("max-in-flight", &["1", "2", "3"]);
-                // A pair has both directions; a file that does not would be an error here.
+                // models[0] is a pair with both directions; a model without the current direction would be an error.
                 self.filter.set_property("model", self.models[0].to_str().unwrap());
                 self.pipeline.set_state(gst::State::Playing).unwrap();
             }
@@ -222,7 +221,7 @@ impl Soak {
                 gst::MessageView::Error(error) => {
                     panic!("{}: {}", error.error(), error.debug().unwrap_or_default());
                 }
-                // A file has no second direction, for example.
+                // For example, a single file has no second direction.
                 gst::MessageView::Warning(_) => self.warnings += 1,
                 gst::MessageView::Latency(_) => {
                     let _ = self.pipeline.recalculate_latency();
@@ -230,7 +229,7 @@ impl Soak {
                 _ => {}
             }
         }
-        // GstBin loses its way up if another state is set between the preroll and PLAYING.
+        // GstBin loses its target state if another state is set between preroll and PLAYING.
         let patience = gst::ClockTime::try_from(PATIENCE).unwrap();
         let (changed, state, _) = self.pipeline.state(patience);
         assert_eq!((changed, state), (Ok(gst::StateChangeSuccess::Success), gst::State::Playing));

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The documents are up to date: docs/properties.md has the element's properties, docs/plugins has what GStreamer's
-//! documentation is made from, and every pipeline can be built.
+//! Checks that the documents are up to date: docs/properties.md has the element's properties, docs/plugins has the
+//! input of GStreamer's documentation, and every pipeline can be built.
 //!
-//! After a change to the properties, `UPDATE_DOCS=1 ./dev test filter properties` writes the table anew.
+//! After a change to the properties, `UPDATE_DOCS=1 ./dev test filter properties` updates the table.
 
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
@@ -26,7 +26,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// README.md, and the pages below docs and models.
+/// README.md, train/README.md, and the pages below docs and models.
 fn pages() -> Vec<PathBuf> {
     let mut pages = vec![root().join("README.md"), root().join("train/README.md")];
     let models = fs::read_dir(root().join("models")).unwrap();
@@ -39,7 +39,7 @@ fn pages() -> Vec<PathBuf> {
 
 /// The element, in this process.
 fn filter() -> gst::Element {
-    // Once, as another registration would replace the factory under tests on other threads.
+    // Registers once: another registration would replace the factory under tests on other threads.
     static REGISTERED: Once = Once::new();
     REGISTERED.call_once(|| {
         gst::init().unwrap();
@@ -77,14 +77,14 @@ fn describe(pspec: &glib::ParamSpec) -> String {
     if pspec.is::<gst::ParamSpecArray>() {
         return "array of strings, empty".to_owned();
     }
-    // Its default is another folder for each user.
+    // The default depends on the user.
     if pspec.name() == "cache-dir" {
         return "string, the user's cache folder".to_owned();
     }
     format!("string, {}", pspec.default_value().get::<String>().unwrap())
 }
 
-/// An end that is the type's own is left open.
+/// The range of a property; the type's own maximum is left out.
 fn range<T: PartialEq + std::fmt::Display>(least: T, most: T, limit: T) -> String {
     if most == limit { format!("{least} –") } else { format!("{least} – {most}") }
 }
@@ -120,7 +120,7 @@ fn table() -> String {
 }
 
 #[test]
-fn the_page_has_all_properties_as_they_are() {
+fn properties_md_lists_the_elements_properties() {
     let page = root().join("docs/properties.md");
     let text = fs::read_to_string(&page).unwrap();
     let (head, rest) = text.split_once(BEGIN).unwrap();
@@ -134,7 +134,7 @@ fn the_page_has_all_properties_as_they_are() {
 }
 
 #[test]
-fn the_page_of_properties_has_all_statistics() {
+fn properties_md_lists_all_statistics() {
     let text = fs::read_to_string(root().join("docs/properties.md")).unwrap();
     let stats = filter().property::<gst::Structure>("stats");
     for field in stats.fields() {
@@ -154,7 +154,7 @@ fn pipelines_can_be_built() {
 }
 
 #[test]
-fn links_lead_somewhere() {
+fn links_have_targets() {
     for page in pages() {
         let text = fs::read_to_string(&page).unwrap();
         let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
@@ -165,7 +165,7 @@ fn links_lead_somewhere() {
     }
 }
 
-/// The arguments of every call of gst-launch-1.0 on a page, as the shell would pass them.
+/// The arguments of every gst-launch-1.0 command on a page, as the shell would pass them.
 fn pipelines(page: &Path) -> Vec<Vec<String>> {
     let text = fs::read_to_string(page).unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -173,7 +173,7 @@ fn pipelines(page: &Path) -> Vec<Vec<String>> {
     let stand_in = "gst-launch-1.0() { printf '%s\\n' \"$@\" '' >>\"$CALLS\"; }\n";
     let blocks = text.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     for block in blocks {
-        // Only the calls, so that nothing else of a block runs.
+        // Runs only these commands of the block, with a function in place of gst-launch-1.0.
         let lines = block.replace("\\\n", " ");
         let launches = lines.lines().filter(|line| line.trim_start().starts_with("gst-launch-1.0"));
         for launch in launches.map(|line| line.trim_start()) {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! docs/plugins/gst_plugins_cache.json, which hotdoc makes GStreamer's plugin documentation from, in the form of
+//! docs/plugins/gst_plugins_cache.json, from which hotdoc generates GStreamer's plugin documentation, in the format of
 //! GStreamer's `gst-hotdoc-plugins-scanner`.
 //!
-//! After a change to the element, `UPDATE_DOCS=1 ./dev test filter plugin_cache` writes the file anew.
+//! After a change to the element, `UPDATE_DOCS=1 ./dev test filter plugin_cache` updates the file.
 
 use std::{collections::BTreeMap, fmt::Write, fs};
 
@@ -12,11 +12,11 @@ use serde_json::{Map, Value, json, ser::PrettyFormatter};
 
 use super::{filter, root};
 
-/// The GStreamer whose formats the file lists: the one that CI tests on. Newer ones have more.
+/// The GStreamer version whose formats the file lists, the one that CI tests on. Newer versions have more formats.
 const VERSION: (u32, u32) = (1, 22);
 
 #[test]
-fn the_plugin_cache_has_the_element_as_it_is() {
+fn the_plugin_cache_is_up_to_date() {
     let path = root().join("docs/plugins/gst_plugins_cache.json");
     let filter = filter();
     let mut expected = json!({ "cyclegan": plugin(&filter) });
@@ -46,14 +46,14 @@ fn forget_caps(cache: &mut Value) {
     }
 }
 
-/// `value` with sorted keys. Maps keep the order of insertion where another crate of the build enables that.
+/// `value` with sorted keys: maps keep the order of insertion if another crate of the build enables that.
 fn sorted(value: &Value) -> Value {
     let Value::Object(map) = value else { return value.clone() };
     let map: BTreeMap<_, _> = map.iter().map(|(key, value)| (key, sorted(value))).collect();
     json!(map)
 }
 
-/// JSON as GStreamer's files have it: keys sorted, four spaces a level.
+/// JSON in the layout of GStreamer's files: sorted keys, four spaces per level.
 fn to_text(value: &Value) -> String {
     let mut text = Vec::new();
     let formatter = PrettyFormatter::with_indent(b"    ");
@@ -179,7 +179,7 @@ fn enums(filter: &gst::Element) -> BTreeMap<&'static str, Value> {
         .collect()
 }
 
-/// Caps with a field on each line.
+/// Caps with one field per line.
 fn caps(caps: &gst::Caps) -> String {
     let mut text = String::new();
     for (index, (structure, features)) in caps.iter_with_features().enumerate() {

@@ -19,14 +19,14 @@ use crate::{
 type Rectangle = (i32, i32, i32, i32);
 
 const BOX: Rectangle = (40, 30, 48, 40);
-/// Far from it.
+/// A box far from the first.
 const OTHER: Rectangle = (400, 30, 48, 40);
 
 fn info() -> VideoInfo {
     video::info(VideoFormat::Rgb, 640, 120)
 }
 
-/// The inverting generator, in an element that translates boxes only.
+/// An element with the inverting generator and `regions=meta`.
 fn rig(properties: &[(&str, &str)]) -> (Models, Rig) {
     let models = Models::new();
     let filter = rig::new_filter();
@@ -40,7 +40,7 @@ fn rig(properties: &[(&str, &str)]) -> (Models, Rig) {
     (models, rig)
 }
 
-/// A frame of one grey level with the detections, as one detector writes them.
+/// A frame of one grey level with `detections`, as a detector attaches them.
 fn detected(objects: &[(&str, Rectangle)]) -> gst::Buffer {
     let mut buffer = video::flat(&info(), [100; 3]);
     let mut meta = AnalyticsRelationMeta::add(buffer.make_mut());
@@ -61,7 +61,7 @@ fn is_translated(buffer: &gst::Buffer, (x, y, width, height): Rectangle) -> bool
 }
 
 #[test]
-fn a_detection_is_translated_as_a_region_of_interest_is() {
+fn a_detection_is_translated_like_a_region_of_interest() {
     let (_models, mut rig) = rig(&[]);
     let from_detection = rig.translate(detected(&[("horse", BOX), ("horse", OTHER)]));
     assert!(is_translated(&from_detection, BOX) && is_translated(&from_detection, OTHER));
@@ -83,7 +83,7 @@ fn both_kinds_of_meta_are_read() {
     VideoRegionOfInterestMeta::add(frame.make_mut(), "horse", (400, 30, 48, 40));
     let output = rig.translate(frame);
     assert!(is_translated(&output, BOX) && is_translated(&output, OTHER));
-    // Of the same object: one box.
+    // Boxes of the same object are merged.
     let once = rig.translate(detected(&[("horse", BOX)]));
     let mut frame = detected(&[("horse", BOX)]);
     VideoRegionOfInterestMeta::add(frame.make_mut(), "horse", (40, 30, 48, 40));
@@ -107,9 +107,9 @@ fn the_types_of_detections_can_be_chosen() {
     }
 }
 
-/// A tracker relates its tracks to detections. That of an object that it has lost is where it was.
+/// A tracker relates its tracks to detections. The detection of a lost track is the last known position.
 #[test]
-fn a_detection_whose_track_is_lost_is_left_alone() {
+fn a_detection_whose_track_is_lost_is_ignored() {
     let (_models, mut rig) = rig(&[]);
     for is_from_track in [false, true] {
         let mut frame = video::flat(&info(), [100; 3]);
@@ -131,7 +131,7 @@ fn a_detection_whose_track_is_lost_is_left_alone() {
 }
 
 #[test]
-fn boxes_beyond_the_frame_are_clipped_and_empty_ones_left_out() {
+fn boxes_are_clipped_to_the_frame_and_empty_ones_ignored() {
     let (_models, mut rig) = rig(&[]);
     let output = rig.translate(detected(&[("horse", (-20, -10, 60, 80))]));
     assert!(is_translated(&output, (0, 0, 40, 70)));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Files that are no generator: one clear message each, and no more than that.
+//! Files that are not generators give exactly one clear message each.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ use crate::{
     video,
 };
 
-/// A file that is refused, and words that say what was found or expected.
+/// A file that is refused, and parts of its message.
 struct Case {
     file: PathBuf,
     says: &'static [&'static str],
@@ -116,7 +116,7 @@ fn info() -> VideoInfo {
 }
 
 #[test]
-fn a_bad_model_is_one_error_when_the_element_gets_ready() {
+fn a_bad_model_is_one_error_on_the_way_to_ready() {
     let models = Models::new();
     for case in cases(&models) {
         let filter = rig::new_filter();
@@ -131,7 +131,7 @@ fn a_bad_model_is_one_error_when_the_element_gets_ready() {
 }
 
 #[test]
-fn a_bad_model_that_is_swapped_in_is_one_warning_and_the_old_one_goes_on() {
+fn a_bad_model_set_while_playing_is_one_warning_and_the_old_one_stays() {
     let models = Models::new();
     let good = models.add("good/G.onnx", &generators::invert());
     let mut rig = Rig::new(&good);
@@ -153,9 +153,9 @@ fn a_bad_model_that_is_swapped_in_is_one_warning_and_the_old_one_goes_on() {
     }
 }
 
-/// A generator that fails on some pictures only is found out by the first of them.
+/// A generator that fails on some images only is an error at the first of them.
 #[test]
-fn a_picture_that_makes_no_numbers_is_one_error() {
+fn an_output_of_nan_is_one_error() {
     let models = Models::new();
     let model = models.add("root.onnx", &generators::root());
     let mut rig = Rig::new(&model);
@@ -167,7 +167,7 @@ fn a_picture_that_makes_no_numbers_is_one_error() {
     case.assert_said_once(&rig::errors_in(&rig.said()));
 }
 
-/// A valid ONNX file of another trade.
+/// A valid ONNX file that is not a generator.
 #[test]
 fn a_real_classifier_is_refused() {
     let Some(model) = rig::shared("models/efficientnet_lite0.onnx") else { return };
@@ -180,7 +180,7 @@ fn a_real_classifier_is_refused() {
     case.assert_said_once(&rig::errors_in(&rig::said(&bus)));
 }
 
-/// In a whole pipeline the error is the first that is said, and said once.
+/// In a whole pipeline, the element's error is the first one and is posted once.
 #[test]
 fn a_bad_model_stops_a_pipeline_with_one_error() {
     let models = Models::new();

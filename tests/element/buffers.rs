@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What stands around the pixels: times, flags, metas, memory.
+//! Timestamps, flags, metas and memory of buffers.
 
 use gst::prelude::*;
 use gst_controller::prelude::*;
@@ -20,7 +20,7 @@ fn rig() -> (Models, Rig, VideoInfo) {
     (models, rig, info)
 }
 
-/// A frame with everything that a buffer can carry.
+/// A frame with timestamps, offsets, flags and metas.
 fn laden(info: &VideoInfo) -> gst::Buffer {
     let mut buffer = video::random(info, 1);
     let inner = buffer.get_mut().unwrap();
@@ -68,9 +68,9 @@ fn frames_without_times_are_translated() {
     assert_eq!(rig.stat::<u64>("frames-translated"), 1);
 }
 
-/// No copy, no allocation: the very same buffer comes out.
+/// The same buffer comes out, without a copy or an allocation.
 #[test]
-fn no_strength_passes_the_buffer_itself() {
+fn strength_0_passes_the_buffer_itself() {
     let (_models, mut rig, info) = rig();
     rig.filter.set_property("strength", 0.0);
     for _ in 0..3 {
@@ -96,7 +96,7 @@ fn strength_takes_effect_on_the_next_frame() {
     }
 }
 
-/// A ramp from 0 to 1 over a second of stream time, as an editor would bind it.
+/// A ramp from 0 to 1 over a second of stream time, as a video editor binds it.
 #[test]
 fn strength_follows_a_control_binding() {
     let (_models, mut rig, info) = rig();
@@ -115,7 +115,7 @@ fn strength_follows_a_control_binding() {
     }
 }
 
-/// An output whose rows stand further apart than needed, as hardware asks for.
+/// Output rows with a larger stride than needed, as hardware asks for.
 #[test]
 fn frames_are_written_into_padded_memory() {
     rig::init();

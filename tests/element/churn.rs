@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! States, seeks, caps and ends in every order that an application can think of.
+//! State changes, seeks, caps and EOS in many orders.
 
 use gst::prelude::*;
 
@@ -15,7 +15,7 @@ fn invert() -> (Models, std::path::PathBuf) {
     (models, path)
 }
 
-/// The counters of an element, in a row.
+/// The counters of an element.
 fn counts(pipeline: &gst::Pipeline, filter: &str) -> [u64; 2] {
     let stats = pipeline.by_name(filter).unwrap().property::<gst::Structure>("stats");
     ["frames-in", "frames-translated"].map(|field| stats.get(field).unwrap())
@@ -100,7 +100,7 @@ fn caps_change_while_playing() {
 }
 
 #[test]
-fn an_end_without_a_frame() {
+fn eos_without_a_frame() {
     let (_models, model) = invert();
     let pipeline =
         rig::pipeline("videotestsrc num-buffers=0 ! cycleganfilter {model} ! fakesink", &model);
@@ -109,7 +109,7 @@ fn an_end_without_a_frame() {
     }
 }
 
-/// Two elements with the same model on two streams at once, and one after the other on a third.
+/// Two elements with the same model on two streams, and two in a row on a third.
 #[test]
 fn several_elements_in_one_process() {
     let (_models, model) = invert();
@@ -128,9 +128,9 @@ fn several_elements_in_one_process() {
     }
 }
 
-/// No `videoconvert` is needed beside the element, whatever the neighbours speak.
+/// Whatever the neighbours' formats are, no `videoconvert` is needed.
 #[test]
-fn negotiation_needs_no_help() {
+fn no_videoconvert_is_needed_around_the_element() {
     let (_models, model) = invert();
     for format in ["I420", "NV12", "YUY2", "RGB", "BGRA", "GRAY8", "v210", "P010_10LE"] {
         let pipeline = rig::pipeline(

@@ -1,26 +1,25 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Tiny detectors, one for each way to tell of boxes. Each finds, in a white picture, something of
-//! class 1 in the middle half, something of class 0 in a corner, and something that it is not sure
-//! of in another.
+//! Tiny detectors, one for each output layout. In a white image each finds an object of class 1 in the middle half, an
+//! object of class 0 in a corner, and an object with a low score in another corner.
 
 use cyclegan_contract::onnx::{DataType, GraphProto, ModelProto, NodeProto, TensorProto};
 
 use crate::generators::{float_weight, int_attribute, int_weight, model, node, value};
 
-/// Side of the square picture that they look at.
+/// Side of their square input, in pixels.
 const SIDE: i64 = 64;
-/// Candidates, most of them nothing.
+/// Number of candidates; most have a score of 0.
 const COUNT: usize = 20;
 
-/// Left, top, right and bottom as shares, class, score.
+/// Left, top, right and bottom as fractions of the image, class, score.
 const FOUND: [([f32; 4], usize, f32); 3] = [
     ([0.25, 0.25, 0.75, 0.75], 1, 0.9),
     ([0.0, 0.0, 0.1, 0.1], 0, 0.9),
     ([0.9, 0.9, 1.0, 1.0], 1, 0.1),
 ];
 
-/// All of them, with their names.
+/// All detectors, with their names.
 pub fn all() -> [(&'static str, ModelProto); 4] {
     [("yolov5", yolov5()), ("yolov8", yolov8()), ("end-to-end", end_to_end()), ("ssd", ssd())]
 }
@@ -57,7 +56,7 @@ fn end_to_end() -> ModelProto {
     detector(&[("output0", &[1, 3, 6], rows.concat())])
 }
 
-/// Corners as shares, class numbers, scores.
+/// Corners as fractions of the image, class numbers, scores.
 fn ssd() -> ModelProto {
     let boxes = FOUND.map(|(corners, ..)| corners).concat();
     let scores = FOUND.map(|(.., score)| score).to_vec();
@@ -74,8 +73,8 @@ fn centre([left, top, right, bottom]: [f32; 4]) -> [f32; 4] {
     shares.map(|share| share * SIDE as f32)
 }
 
-/// Gives out tables, each multiplied by the picture's mean: 1 if it is white, and values between
-/// 0 and 1 as they should be.
+/// A detector that outputs tables, multiplied by the mean of the image: 1 if the image is white and the
+/// input range is 0 to 1.
 fn detector(tables: &[(&str, &[i64], Vec<f32>)]) -> ModelProto {
     let mut mean = node("ReduceMean", &["images"], "mean");
     mean.attribute.push(int_attribute("keepdims", 0));

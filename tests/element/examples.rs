@@ -22,8 +22,7 @@ use crate::{
 
 const SOURCE: &str = "videotestsrc is-live=true ! video/x-raw,width=320,height=180,framerate=25/1";
 
-/// A script or a program as a shell finds it after `eval "$(./dev env)"`, its default model an
-/// identity.
+/// A script or program with the environment of `eval "$(./dev env)"`. The default model is an identity.
 pub struct Example {
     /// The process, not started yet.
     pub command: Command,
@@ -35,7 +34,7 @@ impl Example {
         Self::new(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name))
     }
 
-    /// A program that cargo builds with the tests, though not when it is told to build one of them.
+    /// A program that cargo builds together with all tests, but not with a single one.
     fn program(name: &str) -> Self {
         let test = std::env::current_exe().unwrap();
         let program = test.parent().unwrap().with_file_name("examples").join(name);
@@ -72,7 +71,7 @@ impl Example {
         self
     }
 
-    /// Runs to the end of the stream; returns what it said.
+    /// Runs to the end of the stream; returns its output.
     pub fn said(mut self) -> String {
         let output = self.command.output().unwrap();
         let errors = String::from_utf8_lossy(&output.stderr);
@@ -88,7 +87,7 @@ impl Example {
     }
 }
 
-/// A process that is ended with the test.
+/// A process that ends with the test.
 struct Running(Child);
 
 impl Drop for Running {
@@ -127,9 +126,9 @@ fn side_by_side_plays() {
     Example::script("side-by-side.sh").env("SOURCE", &source).env("SINK", "fakesink").assert_ends();
 }
 
-/// A video that a phone took upright is stored lying on its side, with a note of that.
+/// Phones store upright video rotated by 90°, with the rotation in the header.
 #[test]
-fn what_was_taken_upright_is_translated_upright() {
+fn video_with_a_rotation_tag_is_translated_upright() {
     let models = Models::new();
     let file = models.folder().join("phone.mp4");
     let phone = rig::pipeline(
@@ -151,7 +150,7 @@ fn what_was_taken_upright_is_translated_upright() {
     }
 }
 
-/// Writes a quarter turn into the header of an MP4 file, as phones do; no muxer here can.
+/// Writes a rotation by 90° into the header of an MP4 file, as phones do; no muxer here can.
 fn turn(file: &Path) {
     let mut bytes = fs::read(file).unwrap();
     let header = bytes.windows(4).position(|window| window == b"tkhd").unwrap();
@@ -164,7 +163,7 @@ fn turn(file: &Path) {
 }
 
 #[test]
-fn every_example_that_decodes_turns_the_picture() {
+fn every_example_that_decodes_rotates_the_video() {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
     let mut decoding = 0;
     for entry in fs::read_dir(examples).unwrap() {
@@ -178,9 +177,9 @@ fn every_example_that_decodes_turns_the_picture() {
     assert!(decoding >= 6, "{decoding} examples decode");
 }
 
-/// The pipelines of the README and of the pages as well.
+/// The same for the pipelines of the README and of docs.
 #[test]
-fn every_pipeline_that_decodes_a_file_turns_the_picture() {
+fn every_documented_pipeline_that_decodes_rotates_the_video() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let pages = fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
     let mut decoding = 0;
@@ -200,7 +199,7 @@ fn every_pipeline_that_decodes_a_file_turns_the_picture() {
 }
 
 #[test]
-fn what_is_sent_over_rtp_is_received() {
+fn the_rtp_receiver_gets_the_senders_stream() {
     // A port that is free now; nobody else is likely to take it meanwhile.
     let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
     let mut sender = Example::script("rtp-send.sh").env("PORT", &port);
@@ -211,7 +210,7 @@ fn what_is_sent_over_rtp_is_received() {
 }
 
 #[test]
-fn the_scene_of_the_demo_is_a_video() {
+fn the_demo_scene_is_a_video() {
     let models = Models::new();
     let picture = |name: &str, colour: [u8; 3]| {
         let picture = image::RgbImage::from_pixel(1280, 960, image::Rgb(colour));
@@ -238,9 +237,9 @@ fn the_scene_of_the_demo_is_a_video() {
     }
 }
 
-/// A colour around, and four parts of its negative in one of itself in the corner.
+/// The corner shows the negative at an opacity of 0.8.
 #[test]
-fn a_picture_shows_through_the_one_in_its_corner() {
+fn the_picture_in_the_corner_is_translucent() {
     let models = Models::new();
     models.add_pair("horse2zebra", &generators::invert(), &generators::identity());
     let shown = models.folder().join("shown.png");
@@ -258,7 +257,7 @@ fn a_picture_shows_through_the_one_in_its_corner() {
     }
 }
 
-/// What the server at `address` answers to a request for `path`, if it is there and has it.
+/// The body of the answer of the server at `address` to a request for `path`, or `None` for no server or an error.
 fn get(address: &str, path: &str) -> Option<Vec<u8>> {
     let mut stream = TcpStream::connect(address).ok()?;
     write!(stream, "GET {path} HTTP/1.0\r\n\r\n").ok()?;
@@ -269,7 +268,7 @@ fn get(address: &str, path: &str) -> Option<Vec<u8>> {
 }
 
 #[test]
-fn a_page_with_an_hls_stream_is_served() {
+fn hls_serves_a_page_with_a_stream() {
     let folder = tempfile::tempdir().unwrap();
     // A port that is free now; nobody else is likely to take it meanwhile.
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -296,9 +295,9 @@ fn a_page_with_an_hls_stream_is_served() {
     assert!(get(&address, "/").is_none(), "the server outlived the stream");
 }
 
-/// Served, translated and served again, over loopback.
+/// An RTSP server's stream is translated and served again, over loopback.
 #[test]
-fn a_stream_comes_in_and_goes_out_over_rtsp() {
+fn rtsp_serves_the_translation_of_an_rtsp_stream() {
     let serve = |args: &[&str]| {
         let mut example = Example::program("rtsp").args(args).args(&["--port", "0"]);
         example.command.stderr(Stdio::null());
@@ -330,11 +329,11 @@ fn keys_change_what_the_camera_shows() {
     let filter = pipeline.by_name("filter").unwrap();
     filter.set_property("model", pair.to_str().unwrap());
     pipeline.set_state(gst::State::Playing).unwrap();
-    // Typed in the window, as a sink with one tells of it.
+    // A navigation event, as a sink with a window sends it.
     let sink = pipeline.iterate_sinks().next().unwrap().unwrap();
     let press = |key: &str| {
         let typed = gst_video::NavigationEvent::new_key_press(key);
-        // A source that knows no such events says that it was for nobody.
+        // The source does not handle navigation events, so the result is false.
         sink.static_pad("sink").unwrap().push_event(typed.build());
     };
     rig::wait_until("frames flow", || {
@@ -366,7 +365,7 @@ fn keys_work_in_the_terminal() {
     assert!(camera.0.wait().unwrap().success());
 }
 
-/// Dark grey becomes light grey and dark again within a second.
+/// Dark grey becomes light grey and then dark again within a second.
 #[test]
 fn the_translation_fades() {
     let models = Models::new();
@@ -395,9 +394,9 @@ fn the_translation_fades() {
     }
 }
 
-/// What the detector finds is translated, in whatever layout it tells of it.
+/// The detector's boxes are translated, with every output layout.
 #[test]
-fn what_a_detector_finds_is_translated() {
+fn detected_boxes_are_translated() {
     let models = Models::new();
     let model = models.add("G.onnx", &generators::invert());
     for (name, detector) in detectors::all() {

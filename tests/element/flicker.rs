@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What `smoothing` is for, measured on a real clip with a real generator.
+//! Measures the effect of `smoothing` on a real clip with a real generator.
 
 use std::{
     path::Path,
@@ -12,13 +12,13 @@ use gst_video::prelude::*;
 
 use crate::rig;
 
-/// A second and a bit of the clip.
+/// The number of frames, a little over a second.
 const FRAMES: u32 = 30;
-/// A block of the motion search and how far it reaches, in pixels of half-size pictures.
+/// The block size and search range of the motion search, in pixels of half-size images.
 const BLOCK: usize = 8;
 const REACH: isize = 7;
 
-/// A picture of one component.
+/// An image of one component.
 #[derive(Clone)]
 struct Plane {
     width: usize,
@@ -51,7 +51,8 @@ impl Plane {
         self.values[y * self.width + x]
     }
 
-    /// Sum of absolute differences between the block at `left`, `top` and `other` so far from it.
+    /// Sum of absolute differences between the block at `left`, `top` and the block of `other` at an offset
+    /// of `dx`, `dy`.
     fn difference(
         &self,
         other: &Self,
@@ -69,8 +70,8 @@ impl Plane {
             .sum()
     }
 
-    /// The mean absolute difference to `before` when each block is taken from where `picture` was
-    /// in `picture_before`: every place in reach is tried, the nearest first.
+    /// The motion-compensated mean absolute difference to `before`. The motion of each block is that from
+    /// `picture_before` to `picture`, by full search, nearest position first.
     fn difference_along(&self, before: &Self, picture: &Self, picture_before: &Self) -> f64 {
         let mut places: Vec<_> =
             (-REACH..=REACH).flat_map(|dy| (-REACH..=REACH).map(move |dx| (dx, dy))).collect();
@@ -135,7 +136,7 @@ fn translate(clip: &str, model: &Path, smoothing: f64) -> [Vec<Plane>; 2] {
     pads.map(|planes| std::mem::take(&mut *planes.lock().unwrap()))
 }
 
-/// Flicker of the change, and sharpness of the output: means over all frames.
+/// Flicker of the residual and sharpness of the output, means over all frames.
 fn measure([before, after]: [Vec<Plane>; 2]) -> (f64, f64) {
     assert!(after.len() as u32 >= FRAMES - 1, "only {} frames", after.len());
     let changes: Vec<_> =
@@ -150,8 +151,8 @@ fn measure([before, after]: [Vec<Plane>; 2]) -> (f64, f64) {
 }
 
 #[test]
-fn smoothing_takes_the_flicker_and_leaves_the_sharpness() {
-    const NAME: &str = "smoothing_takes_the_flicker_and_leaves_the_sharpness";
+fn smoothing_takes_flicker_and_keeps_sharpness() {
+    const NAME: &str = "smoothing_takes_flicker_and_keeps_sharpness";
     if !rig::is_slow_wanted(NAME) {
         return;
     }
@@ -161,7 +162,7 @@ fn smoothing_takes_the_flicker_and_leaves_the_sharpness() {
         return;
     };
     let clip = clip.to_str().unwrap();
-    // The shipped pair was trained against flicker: of what is left, more moves with the animal.
+    // The shipped pair was trained against flicker, so smoothing removes less of the rest.
     for (model, most) in [(shipped, 0.75), (reference, 0.6)] {
         let [(flicker, sharpness), (smoothed, smoothed_sharpness)] =
             [0.0, 0.6].map(|smoothing| measure(translate(clip, &model, smoothing)));

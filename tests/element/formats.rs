@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Every raw format, at sizes that do not suit it.
+//! Every raw format, at awkward sizes.
 
 use cyclegan_contract::{Metadata, onnx::ModelProto};
 use gst::prelude::*;
@@ -12,12 +12,12 @@ use crate::{
     video,
 };
 
-/// Odd in both directions, and smaller than a chroma sample.
+/// Sizes that are odd in both directions, or smaller than a chroma sample.
 const SIZES: [(u32, u32); 4] = [(33, 17), (2, 2), (1, 1), (1, 7)];
 
-/// What GStreamer 1.22 itself does not read back as it wrote it: RGB8P has one palette for all
-/// that it writes, NV12_10LE32 and NV16_10LE32 lose the last chroma sample of an odd width, and the
-/// rows of NV12_10BE_8L128, which the binding has no name for, have no place for it.
+/// Whether GStreamer 1.22 reads frames of `format` back as it wrote them. RGB8P always gets the same palette,
+/// NV12_10LE32 and NV16_10LE32 lose the last chroma sample of an odd width, and the rows of NV12_10BE_8L128,
+/// for which the binding has no name, have no room for it.
 pub fn is_exact(format: VideoFormat, width: u32) -> bool {
     match format {
         VideoFormat::Rgb8p => false,
@@ -27,7 +27,7 @@ pub fn is_exact(format: VideoFormat, width: u32) -> bool {
     }
 }
 
-/// A generator in an element. It sees little pictures, which is all that these tests need.
+/// An element with `generator`, at a small inference size.
 fn rig(model: ModelProto) -> (Models, Rig) {
     let models = Models::new();
     let small = Metadata { size: Some(32), ..Default::default() };
@@ -35,7 +35,7 @@ fn rig(model: ModelProto) -> (Models, Rig) {
     (models, rig)
 }
 
-/// How far, in steps of 8 bits, the few bits of a component can be from a grey level.
+/// The largest quantisation step of a component of `format`, in steps of 8 bits.
 pub fn quantum(format: VideoFormat) -> u32 {
     let info = VideoFormatInfo::from_format(format);
     if info.has_palette() {
@@ -51,7 +51,7 @@ pub fn is_paletted(format: VideoFormat) -> bool {
 }
 
 #[test]
-fn the_pads_take_every_format_that_gstreamer_unpacks() {
+fn the_pads_accept_every_format_that_gstreamer_unpacks() {
     let formats = video::formats();
     assert!(formats.len() > 90, "only {}: {formats:?}", formats.len());
     for format in [VideoFormat::Rgb, VideoFormat::I420, VideoFormat::V210, VideoFormat::Nv1264z32] {
@@ -59,9 +59,9 @@ fn the_pads_take_every_format_that_gstreamer_unpacks() {
     }
 }
 
-/// An identity generator changes nothing: each sample of random frames comes out bit for bit.
+/// Each sample of random frames is bit-identical after an identity generator.
 #[test]
-fn random_frames_come_through_an_identity_generator() {
+fn an_identity_generator_changes_no_sample() {
     let (_models, mut rig) = rig(generators::identity());
     let mut wrong = Vec::new();
     for format in video::formats() {
@@ -79,9 +79,9 @@ fn random_frames_come_through_an_identity_generator() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// The generator sees the frame pixel for pixel, so that GStreamer's converter takes its short cuts.
+/// The generator's input has the size of the frame, so GStreamer's converter takes its fast paths.
 #[test]
-fn random_frames_come_through_at_their_own_size() {
+fn an_identity_generator_at_frame_size_changes_no_sample() {
     let (_models, mut rig) = rig(generators::identity());
     rig.filter.set_property("inference-size", -1);
     let mut wrong = Vec::new();
@@ -94,7 +94,7 @@ fn random_frames_come_through_at_their_own_size() {
                 let input = video::random(&info, 2);
                 let output = rig.translate(input.clone());
                 let [before, after] = [&input, &output].map(|frame| video::samples(frame, &info));
-                // What `plain` paints has gone through 8 bits of RGB, which cannot hold all of it.
+                // The output of `plain` is 8-bit RGB, which loses precision.
                 if upscale == "residual" && is_exact(format, width) && before.distance(&after) > 0 {
                     wrong.push(format!("{format:?} {width}×{height}: {}", before.distance(&after)));
                 }
@@ -104,10 +104,10 @@ fn random_frames_come_through_at_their_own_size() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// The negative of one colour is the negative, whatever the format: this sees channels that are
-/// swapped, a wrong matrix, a wrong range and a depth that is not minded.
+/// A flat colour becomes its negative in every format. This finds swapped channels and a wrong matrix, range or
+/// depth.
 #[test]
-fn flat_colors_come_out_inverted_in_every_format() {
+fn flat_colors_are_inverted_in_every_format() {
     let (_models, mut rig) = rig(generators::invert());
     let mut wrong = Vec::new();
     for format in video::formats() {
@@ -129,9 +129,9 @@ fn flat_colors_come_out_inverted_in_every_format() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// Alpha is no part of the picture that is translated.
+/// Alpha is not translated.
 #[test]
-fn alpha_comes_out_bit_for_bit() {
+fn alpha_is_bit_identical() {
     let (_models, mut rig) = rig(generators::invert());
     let has_alpha = |format: &VideoFormat| VideoFormatInfo::from_format(*format).has_alpha();
     let formats: Vec<_> = video::formats().into_iter().filter(has_alpha).collect();
@@ -157,9 +157,9 @@ fn alpha_comes_out_bit_for_bit() {
     }
 }
 
-/// What stands in the padding is not looked at, and each row is found where it is.
+/// The padding is ignored, and rows are read at their strides.
 #[test]
-fn padded_rows_make_no_difference() {
+fn padded_rows_do_not_change_the_result() {
     let (_models, mut rig) = rig(generators::invert());
     let mut padded_formats = 0;
     for format in video::formats() {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Frames in GL memory: the same pictures as in system memory, on Mesa's software renderer too.
+//! Frames in GL memory give the same images as in system memory, on a GPU and on Mesa's software renderer.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ use crate::{
     video,
 };
 
-/// Whether OpenGL opens here; says so where it does not.
+/// Whether OpenGL works here; reports the test as skipped otherwise.
 pub fn is_gl_there() -> bool {
     rig::init();
     let mut message = "the elements of gstreamer1.0-gl are missing".to_owned();
@@ -36,7 +36,7 @@ pub fn is_gl_there() -> bool {
     false
 }
 
-/// Frames that go through `cycleganfilter` in one of the memories, and are made and looked at in
+/// A harness in which `cycleganfilter` gets frames in GL or system memory; its input and output are in
 /// system memory.
 pub struct Way {
     pub harness: Harness,
@@ -45,8 +45,7 @@ pub struct Way {
 }
 
 impl Way {
-    /// With `filters`, a description of the elements between upload and download, the first of which is
-    /// the filter `f`.
+    /// `filters` describes the elements between upload and download; the first one is the filter, named `f`.
     pub fn new(is_gl: bool, filters: &str, model: &Path, info: &VideoInfo) -> Self {
         rig::init();
         let filters = filters.replace("{model}", &format!("model=\"{}\"", model.display()));
@@ -110,8 +109,8 @@ pub fn assert_close(found: &[u8], expected: &[u8], tolerance: u8, what: &str) {
 
 pub const RGBA: VideoFormat = VideoFormat::Rgba;
 
-/// Width, height and short side of the generator's picture: enlarged for it, odd, of its very size, and so
-/// large that frames are halved once and twice before they are scaled.
+/// Width, height and inference size: frames that are upscaled for the generator, odd ones, one of its own size, and
+/// some that are halved once or twice before they are scaled.
 const SIZES: [(u32, u32, u32); 7] = [
     (64, 48, 96),
     (97, 61, 48),
@@ -122,13 +121,13 @@ const SIZES: [(u32, u32, u32); 7] = [
     (720, 640, 64),
 ];
 
-/// Halves contrast, so that what the memories differ in is halved as well and not enlarged, as an inverting
-/// generator would do it.
+/// Halves contrast. This also halves the differences between the memories, which an inverting generator would
+/// double.
 fn pale() -> cyclegan_contract::onnx::ModelProto {
     generators::linear(0.5, 0.3)
 }
 
-/// Runs the same frames through both memories.
+/// Runs the same frames in both memories.
 fn compare(filters: &str, model: &Path, info: &VideoInfo, tolerance: u8) {
     let frames = [video::random(info, 1), smooth(info, 0), smooth(info, 5)];
     compare_frames(filters, model, info, tolerance, &frames);
@@ -153,7 +152,7 @@ fn compare_frames(
     assert!(caps.features(0).unwrap().contains("memory:GLMemory"), "{caps}");
 }
 
-/// A picture as they are, a little further to the right each time.
+/// A smooth image, moved to the right by `shift`.
 pub fn smooth(info: &VideoInfo, shift: u32) -> gst::Buffer {
     video::picture(info, |x, y| {
         let wave = |period: u32| {
@@ -165,7 +164,7 @@ pub fn smooth(info: &VideoInfo, shift: u32) -> gst::Buffer {
 }
 
 #[test]
-fn both_memories_give_the_same_picture() {
+fn gl_memory_gives_the_same_image_as_system_memory() {
     if !is_gl_there() {
         return;
     }
@@ -176,13 +175,13 @@ fn both_memories_give_the_same_picture() {
         let info = video::info(RGBA, width, height);
         let filter = format!("cycleganfilter name=f {{model}} inference-size={side}");
         compare(&filter, &model, &info, 2);
-        // Nothing but the picture that the generator sees.
+        // With plain upscaling, the output depends only on the generator's input.
         compare(&format!("{filter} upscale=plain"), &identity, &info, 2);
     }
 }
 
 #[test]
-fn properties_mean_the_same_in_both_memories() {
+fn properties_have_the_same_effect_in_gl_memory() {
     if !is_gl_there() {
         return;
     }
@@ -200,9 +199,9 @@ fn properties_mean_the_same_in_both_memories() {
     }
 }
 
-/// What the generator leaves alone is left alone to the bit, alpha as well.
+/// Pixels that the generator does not change are bit-identical, and so is alpha.
 #[test]
-fn untouched_pixels_and_alpha_are_exact() {
+fn unchanged_pixels_and_alpha_are_bit_identical() {
     if !is_gl_there() {
         return;
     }
@@ -230,9 +229,9 @@ fn untouched_pixels_and_alpha_are_exact() {
     }
 }
 
-/// Strength is looked up for each frame, and at 0 the texture itself goes out.
+/// Strength is read for each frame, and at 0 the input texture itself is passed.
 #[test]
-fn strength_changes_between_two_frames() {
+fn strength_takes_effect_on_the_next_texture() {
     if !is_gl_there() {
         return;
     }
@@ -258,7 +257,7 @@ fn strength_changes_between_two_frames() {
     assert_eq!(gl.stat("frames-passed"), 1);
 }
 
-/// The address of the memory of each buffer that comes through a pad.
+/// The address of the memory of each buffer that passes a pad.
 fn memories(filter: &gst::Element, pad: &str) -> std::sync::mpsc::Receiver<usize> {
     let (sender, receiver) = std::sync::mpsc::channel();
     let pad = filter.static_pad(pad).unwrap();
@@ -282,9 +281,9 @@ fn two_filters_share_a_pipeline() {
     compare(filters, &model, &info, 3);
 }
 
-/// What the GPU does not do yet goes through system memory, within the element.
+/// The element runs these in system memory.
 #[test]
-fn regions_and_masks_work_in_both_memories() {
+fn regions_and_masks_work_in_gl_memory() {
     if !is_gl_there() {
         return;
     }
@@ -311,7 +310,7 @@ fn regions_and_masks_work_in_both_memories() {
     assert_eq!(found, expected);
 }
 
-/// Two boxes on each frame, behind glupload, which drops them.
+/// Attaches two boxes to each frame after glupload, which drops them.
 fn add_boxes(filter: &gst::Element) {
     let pad = filter.static_pad("sink").unwrap();
     pad.add_probe(gst::PadProbeType::BUFFER, |_, probe| {
@@ -323,9 +322,9 @@ fn add_boxes(filter: &gst::Element) {
     });
 }
 
-/// The CPU writes masks, so they come out in system memory.
+/// The CPU writes masks, so they are in system memory.
 #[test]
-fn masks_of_textures_come_out_as_gray() {
+fn output_mask_of_a_texture_is_gray8() {
     if !is_gl_there() {
         return;
     }
@@ -355,9 +354,9 @@ fn masks_of_textures_come_out_as_gray() {
     }
 }
 
-/// One filter gets frames in system memory, then textures of another element, and back.
+/// A filter gets frames in system memory, then another element's textures, then system memory again.
 #[test]
-fn the_memory_changes_between_two_frames() {
+fn caps_can_change_between_system_and_gl_memory() {
     if !is_gl_there() {
         return;
     }
@@ -392,9 +391,9 @@ fn the_memory_changes_between_two_frames() {
     assert!(rig::errors_in(&rig.said()).is_empty());
 }
 
-/// A branch in which nothing is translated shows the frames as they were.
+/// The other branch of a tee gets the original texture.
 #[test]
-fn the_other_branch_of_a_tee_is_left_alone() {
+fn a_shared_texture_is_not_modified() {
     if !is_gl_there() {
         return;
     }
@@ -422,9 +421,9 @@ fn the_other_branch_of_a_tee_is_left_alone() {
     assert_eq!(frames, [true; 12]);
 }
 
-/// Of a frame only the generator's picture and the residual cross the bus.
+/// Only the generator's input and the residual are transferred between CPU and GPU.
 #[test]
-fn only_small_pictures_cross_the_bus() {
+fn only_generator_sized_images_are_downloaded_and_uploaded() {
     if !is_gl_there() {
         return;
     }

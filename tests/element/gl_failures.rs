@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! OpenGL that fails: an error that says why and what to do, and nothing hangs.
+//! If OpenGL fails, an error says why and what to do, and nothing hangs.
 //!
-//! Each in a process of its own, since Mesa reads its environment once, and since GStreamer itself waits
-//! forever for a context that has ended when it frees a texture of that.
+//! Each test runs in a separate process, because Mesa reads its environment once, and because GStreamer waits
+//! forever when it frees a texture of a context that has ended.
 
 use std::{
     env,
@@ -23,13 +23,13 @@ use crate::{
     video,
 };
 
-/// Longer than a process takes on a loaded machine, start included.
+/// The time limit of a process, long enough for a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-/// Names the model for the processes.
+/// The variable that passes the model to the child processes.
 const MODEL: &str = "CYCLEGAN_TEST_GL_MODEL";
 
-/// What a process says that runs the test `name`; it must end by itself.
+/// The output of a child process that runs the test `name`. Panics if the process does not end by itself.
 fn said(name: &str, environment: &[(&str, &str)]) -> String {
     let models = Models::new();
     let model = models.add("invert.onnx", &generators::invert());
@@ -71,7 +71,7 @@ fn a_shader_that_the_driver_rejects_is_an_error_that_says_what_to_do() {
     if !is_gl_there() {
         return;
     }
-    // A driver that compiles less than it ought to.
+    // Makes the driver reject the shader's GLSL version.
     let environment = [
         ("MESA_GL_VERSION_OVERRIDE", "3.0"),
         ("MESA_GLSL_VERSION_OVERRIDE", "120"),
@@ -116,7 +116,7 @@ fn a_process_that_plays() {
 }
 
 #[test]
-fn a_context_that_ends_is_an_error_and_nothing_hangs() {
+fn a_lost_gl_context_is_an_error_and_nothing_hangs() {
     if !is_gl_there() {
         return;
     }
@@ -164,18 +164,18 @@ fn a_process_whose_context_ends() {
         _ => second.peek_memory(0).downcast_memory_ref::<GLBaseMemory>().unwrap().context().clone(),
     };
     context.window().unwrap().quit();
-    // Its thread takes a moment.
+    // The context's thread takes a moment to end.
     std::thread::sleep(Duration::from_millis(300));
     let mut is_refused = || rig.harness.push(second.clone()).is_err();
     assert!((0..8).any(|_| is_refused()), "frames are taken");
     for error in rig::errors_in(&rig.said()) {
         println!("error: {error}");
     }
-    // Without the end of anything, which GStreamer would wait for.
+    // Exits without freeing textures, for which GStreamer would wait forever.
     std::process::exit(0);
 }
 
-/// What `element` answers to a query for a context.
+/// The answer of `element` to a context query.
 fn context_from(element: &gst::Element, kind: &str) -> gst::Context {
     let mut query = gst::query::Context::new(kind);
     assert!(element.static_pad("src").unwrap().query(&mut query), "{kind}");

@@ -8,9 +8,9 @@ use crate::{
     video,
 };
 
-/// Several frames in flight, and what is still in flight at the end.
+/// Several frames in flight; EOS drains them.
 #[test]
-fn frames_keep_their_order_in_flight() {
+fn textures_in_flight_keep_their_order() {
     if !is_gl_there() {
         return;
     }

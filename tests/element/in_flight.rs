@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Several frames in flight: the same frames in the same order, whatever comes between them.
+//! With several frames in flight, the output has the same frames in the same order.
 
 use std::{
     path::Path,
@@ -18,19 +18,19 @@ use crate::{
     video,
 };
 
-/// Convolutions of a generator that is the slowest part of the element by far.
+/// Number of convolutions, so that the generator is by far the slowest stage.
 const SLOW: usize = 1;
 
 fn info() -> VideoInfo {
     video::info(VideoFormat::Rgb, 32, 32)
 }
 
-/// The element with `max-in-flight`, playing `model` on small frames.
+/// The element with `max-in-flight` and `model`, for small frames.
 fn rig(model: &Path, max_in_flight: u32) -> Rig {
     rig_with(model, max_in_flight, |_| {})
 }
 
-/// The same, set up further.
+/// The same, with `set_up` applied to the element first.
 fn rig_with(model: &Path, max_in_flight: u32, set_up: impl FnOnce(&gst::Element)) -> Rig {
     let filter = rig::new_filter();
     set_up(&filter);
@@ -42,7 +42,7 @@ fn rig_with(model: &Path, max_in_flight: u32, set_up: impl FnOnce(&gst::Element)
     rig
 }
 
-/// A frame of one grey level whose number is its time.
+/// A frame of one grey level, with its number in the timestamp.
 fn frame(number: u64, level: u8) -> gst::Buffer {
     let mut buffer = video::flat(&info(), [level; 3]);
     let inner = buffer.get_mut().unwrap();
@@ -102,7 +102,7 @@ fn run(max_in_flight: u32, properties: &str, model: &Path) -> Vec<(gst::ClockTim
 }
 
 #[test]
-fn the_frames_are_those_of_one_at_a_time() {
+fn frames_in_flight_give_the_same_output_as_one_at_a_time() {
     let models = Models::new();
     let model = models.add("invert.onnx", &generators::invert());
     for properties in ["", "smoothing=0.6 strength=0.7", "strength=0", "upscale=plain"] {
@@ -115,7 +115,7 @@ fn the_frames_are_those_of_one_at_a_time() {
 }
 
 #[test]
-fn events_keep_their_place_among_the_frames() {
+fn serialized_events_keep_their_place_among_the_frames() {
     let models = Models::new();
     let mut rig = rig(&models.add("slow.onnx", &generators::slow_invert(SLOW)), 3);
     let seen = watch(&rig.filter);
@@ -135,9 +135,9 @@ fn events_keep_their_place_among_the_frames() {
     assert!(seen.ends_with("0 1 2 gap 4 tag 5 segment 6 eos"), "{seen}");
 }
 
-/// Events ride along with the frames: nobody waits for those before.
+/// Events are queued with the frames, so pushing one does not wait.
 #[test]
-fn an_event_does_not_wait_for_the_frames_before_it() {
+fn pushing_an_event_does_not_wait_for_earlier_frames() {
     let models = Models::new();
     let filter = rig::new_filter();
     let model = models.add("slow.onnx", &generators::slow_invert(20));
@@ -165,9 +165,9 @@ fn an_event_does_not_wait_for_the_frames_before_it() {
     assert!(seen.ends_with("1 2 tag custom-downstream gap 4 eos"), "{seen}");
 }
 
-/// An application that seeks out of a pad probe is on the thread that delivers.
+/// An application may seek in a pad probe, which runs on the thread that pushes frames.
 #[test]
-fn a_seek_may_come_from_downstreams_thread() {
+fn a_seek_from_a_downstream_pad_probe_does_not_deadlock() {
     for max_in_flight in [1, 3] {
         let models = Models::new();
         let pipeline = rig::pipeline(
@@ -198,7 +198,7 @@ fn a_seek_may_come_from_downstreams_thread() {
 }
 
 #[test]
-fn caps_may_change_between_two_frames() {
+fn caps_can_change_between_two_frames_in_flight() {
     let models = Models::new();
     let mut rig = rig(&models.add("slow.onnx", &generators::slow_invert(SLOW)), 3);
     let seen = watch(&rig.filter);
@@ -230,7 +230,7 @@ fn a_flush_drops_what_is_in_flight() {
         assert!(rig.harness.push_event(gst::event::FlushStop::new(true)));
         let segment = gst::FormattedSegment::<gst::ClockTime>::new();
         assert!(rig.harness.push_event(gst::event::Segment::new(&segment)));
-        // What had come out before the flush is allowed; nothing of it may come after.
+        // Frames may have been pushed before the flush, but none from before it may follow.
         while rig.harness.try_pull().is_some() {}
         let output = rig.translate(frame(1000 * round, 0));
         assert_eq!(number(&output), 1000 * round, "a frame from before the flush");
@@ -260,7 +260,7 @@ fn seeks_while_frames_are_in_flight() {
 }
 
 #[test]
-fn the_direction_changes_with_the_frame_that_comes_after() {
+fn the_direction_takes_effect_on_the_next_frame_pushed() {
     let models = Models::new();
     let pair = models.add_pair("pair", &generators::invert(), &generators::identity());
     let mut rig = rig_with(&pair, 4, |filter| filter.set_property("preload", true));
@@ -277,7 +277,7 @@ fn the_direction_changes_with_the_frame_that_comes_after() {
 }
 
 #[test]
-fn strength_changes_with_the_frame_that_comes_after() {
+fn strength_takes_effect_on_the_next_frame_pushed() {
     let models = Models::new();
     let mut rig = rig(&models.add("slow.onnx", &generators::slow_invert(SLOW)), 3);
     let strengths = [1.0, 0.0, 0.5, 0.0, 0.0, 1.0];
@@ -293,7 +293,7 @@ fn strength_changes_with_the_frame_that_comes_after() {
     }
 }
 
-/// Frames go on while a model loads, and once it has taken over the old one does not come back.
+/// Frames keep flowing while a model loads, and after it takes over the old one does not return.
 #[test]
 fn a_model_takes_over_between_two_frames() {
     let models = Models::new();
@@ -310,19 +310,19 @@ fn a_model_takes_over_between_two_frames() {
     assert!(levels.is_sorted(), "{levels:?}");
 }
 
-/// The frames before the one that fails come out, and none after it.
+/// The frames before a failing one are pushed, and none after it.
 #[test]
-fn a_failure_ends_the_stream_where_it_happens() {
+fn frames_before_a_failure_are_pushed_and_none_after_it() {
     let models = Models::new();
     let mut rig = rig(&models.add("root.onnx", &generators::root()), 3);
     let seen = watch(&rig.filter);
     let mut pushed = Vec::new();
     for number in 0..8 {
-        // The root of what is darker than the middle grey is no number.
+        // The generator returns NaN for pixels darker than the middle grey.
         let level = if number < 3 { 200 } else { 10 };
         pushed.push(rig.harness.push(frame(number, level)));
     }
-    // It is told once, to the frame that comes next.
+    // Push of the next frame returns the error once.
     let is_told = pushed.iter().any(Result::is_err);
     rig::wait_until("the failure is told", || is_told || rig.harness.push(frame(8, 200)).is_err());
     let errors = rig::errors_in(&rig.said());
@@ -370,7 +370,7 @@ fn a_hundred_starts_and_stops_with_frames_in_flight() {
     assert!(rig::errors_in(&rig::said(&pipeline.bus().unwrap())).is_empty());
 }
 
-/// Every property that may change while playing, from another thread, with seeks in between.
+/// Another thread sets every property that may change while playing, with seeks in between.
 #[test]
 fn properties_change_while_frames_are_in_flight() {
     let models = Models::new();
@@ -402,9 +402,9 @@ fn properties_change_while_frames_are_in_flight() {
     assert!(rig::errors_in(&messages).is_empty() && rig::warnings_in(&messages).is_empty());
 }
 
-/// Five frames that come in at once: the last waits for those before it.
+/// If five frames arrive at once, the last waits for the others.
 #[test]
-fn the_latency_counts_the_frames_in_flight() {
+fn the_latency_includes_the_frames_in_flight() {
     let models = Models::new();
     let model = models.add("slow.onnx", &generators::slow_invert(8));
     let latency = |max_in_flight: u32| {
@@ -414,7 +414,7 @@ fn the_latency_counts_the_frames_in_flight() {
         filter.set_property("max-in-flight", max_in_flight);
         let mut rig = Rig::with_filter(filter);
         rig.harness.set_live(true);
-        // Faster than any machine can translate.
+        // A frame rate faster than any machine can translate.
         let info = VideoInfo::builder(VideoFormat::Rgb, 64, 64).fps((1000, 1)).build().unwrap();
         rig.set_info(&info);
         for number in 0..48 {
@@ -427,14 +427,14 @@ fn the_latency_counts_the_frames_in_flight() {
         let own = rig.harness.query_latency().unwrap();
         own.nseconds() as f64 / work.nseconds() as f64
     };
-    // What else the machine does makes some frames late, and the latency is that of the latest.
+    // Other load on the machine delays some frames, and the latency is that of the slowest frame.
     let quietest = |most| (0..3).map(|_| latency(most)).fold(f64::INFINITY, f64::min);
     let (one, five) = (quietest(1), quietest(5));
     assert!(five > 2.5 * one, "{five:.1} inferences with five in flight, {one:.1} with one");
 }
 
 #[test]
-fn a_position_is_answered() {
+fn a_position_query_is_answered() {
     let models = Models::new();
     let pipeline = rig::pipeline(
         "videotestsrc num-buffers=200 ! video/x-raw,width=16,height=16,framerate=100/1 ! \
@@ -449,7 +449,7 @@ fn a_position_is_answered() {
     pipeline.set_state(gst::State::Null).unwrap();
 }
 
-/// Threads beyond the streaming thread exist only where they are asked for.
+/// With one frame in flight, push returns after the frame was pushed downstream.
 #[test]
 fn one_in_flight_is_synchronous() {
     let models = Models::new();
@@ -460,9 +460,9 @@ fn one_in_flight_is_synchronous() {
     assert!(rig.harness.try_pull().is_some(), "not out after {took:?}");
 }
 
-/// Upstream hears of no failure when no frame follows.
+/// No frame follows whose push could return the failure, so the element posts an error.
 #[test]
-fn last_frames_that_go_nowhere_are_an_error() {
+fn a_failed_push_of_the_last_frame_is_an_error() {
     let models = Models::new();
     let pipeline = rig::pipeline(
         "videotestsrc num-buffers=1 ! video/x-raw,format=RGB,width=32,height=32 ! \

@@ -65,7 +65,7 @@ fn counts(rig: &Rig) -> [u64; 4] {
 }
 
 #[test]
-fn a_late_frame_passes_untouched() {
+fn late_frames_pass_is_unchanged() {
     let (_models, mut rig, info) = rig();
     rig.filter.set_property_from_str("late-frames", "pass");
     rig.translate(grey(&info, 100, 0));
@@ -81,7 +81,7 @@ fn a_late_frame_passes_untouched() {
 }
 
 #[test]
-fn a_late_frame_gets_the_last_change() {
+fn late_frames_hold_adds_the_last_residual() {
     let (_models, mut rig, info) = rig();
     rig.filter.set_property_from_str("late-frames", "hold");
     assert_eq!(level(&rig.translate(grey(&info, 100, 0)), &info), 155);
@@ -93,7 +93,7 @@ fn a_late_frame_gets_the_last_change() {
 
 /// The change of a plain frame is all of its picture, which belongs on none of a frame's own.
 #[test]
-fn a_change_is_held_as_it_was_made() {
+fn a_held_residual_keeps_its_upscale_mode() {
     let (_models, mut rig, info) = rig();
     rig.filter.set_property_from_str("late-frames", "hold");
     rig.filter.set_property_from_str("upscale", "plain");
@@ -105,7 +105,7 @@ fn a_change_is_held_as_it_was_made() {
 }
 
 #[test]
-fn a_change_from_before_strength_0_is_not_held() {
+fn a_residual_from_before_strength_0_is_not_held() {
     let (_models, mut rig, info) = rig();
     rig.filter.set_property_from_str("late-frames", "hold");
     rig.translate(grey(&info, 100, 0));
@@ -117,7 +117,7 @@ fn a_change_from_before_strength_0_is_not_held() {
 }
 
 #[test]
-fn a_late_frame_a_second_is_translated_all_the_same() {
+fn one_late_frame_a_second_is_translated() {
     let (_models, mut rig, info) = rig();
     rig.filter.set_property_from_str("late-frames", "pass");
     fall_behind(&mut rig);
@@ -129,7 +129,7 @@ fn a_late_frame_a_second_is_translated_all_the_same() {
 
 /// Also where the others are dropped.
 #[test]
-fn a_dropped_stream_shows_a_frame_a_second() {
+fn late_frames_drop_shows_one_frame_a_second() {
     let (_models, mut rig, info) = rig();
     rig.filter.set_property_from_str("late-frames", "drop");
     fall_behind(&mut rig);
@@ -144,7 +144,7 @@ fn a_dropped_stream_shows_a_frame_a_second() {
 
 /// A sink that wants a frame every 40 ms only says so in the jitter; twice that is not meant.
 #[test]
-fn a_throttling_sink_gets_the_rate_that_it_asks_for() {
+fn a_throttling_sink_gets_its_rate() {
     let (_models, mut rig, info) = rig();
     rig.filter.set_property_from_str("late-frames", "pass");
     rig.translate(grey(&info, 60, 0));
@@ -157,7 +157,7 @@ fn a_throttling_sink_gets_the_rate_that_it_asks_for() {
 }
 
 #[test]
-fn without_a_change_to_hold_the_original_passes() {
+fn without_a_residual_to_hold_the_original_passes() {
     let (_models, mut rig, info) = rig();
     rig.filter.set_property_from_str("late-frames", "hold");
     fall_behind(&mut rig);
@@ -235,7 +235,7 @@ impl Feed {
 }
 
 #[test]
-fn originals_pass_at_the_full_rate_beyond_what_the_generator_can_do() {
+fn late_originals_pass_at_the_full_frame_rate() {
     for in_flight in [2, 4] {
         let feed = overload(&format!("late-frames=pass max-in-flight={in_flight}"));
         feed.assert_kept_its_rate();
@@ -246,7 +246,7 @@ fn originals_pass_at_the_full_rate_beyond_what_the_generator_can_do() {
 }
 
 #[test]
-fn the_last_change_is_held_at_the_full_rate() {
+fn the_last_residual_is_held_at_the_full_frame_rate() {
     let feed = overload("late-frames=hold max-in-flight=2");
     feed.assert_kept_its_rate();
     let (translated, held) = (feed.count("frames-translated"), feed.count("frames-held"));
@@ -255,7 +255,7 @@ fn the_last_change_is_held_at_the_full_rate() {
 }
 
 #[test]
-fn late_frames_are_dropped_and_the_rest_is_in_time() {
+fn late_frames_are_dropped_and_the_others_are_in_time() {
     let feed = overload("late-frames=drop max-in-flight=2");
     let (translated, dropped) = (feed.count("frames-translated"), feed.count("frames-dropped"));
     assert!(translated > 0 && dropped > 0, "{translated} translated, {dropped} dropped");
@@ -267,7 +267,7 @@ fn late_frames_are_dropped_and_the_rest_is_in_time() {
 
 /// With one at a time the sink holds up the filter, unless a queue stands between them.
 #[test]
-fn a_queue_does_for_one_at_a_time() {
+fn a_queue_keeps_one_frame_in_flight_in_time() {
     let models = Models::new();
     let model = models.add("slow.onnx", &generators::slow_invert(1));
     let pipeline = rig::pipeline(
@@ -314,7 +314,7 @@ fn a_live_feed_that_passes_late_frames_survives_a_failing_generator() {
 }
 
 #[test]
-fn anywhere_else_a_failing_generator_is_an_error() {
+fn a_failing_generator_is_an_error_unless_live_with_late_frames_pass() {
     for in_flight in [1, 3] {
         for (source, late_frames) in
             [("", "pass"), ("is-live=true", "translate"), ("is-live=true", "hold")]
@@ -343,7 +343,7 @@ fn second_level(
 }
 
 #[test]
-fn smoothing_mixes_in_the_last_change() {
+fn smoothing_mixes_in_the_last_residual() {
     assert_eq!(second_level(0.0, [100, 110], |_, _| {}), 145);
     // The change goes from 55 to 35; 14/24 of 0.6 of the way back is 42.
     let smoothed = second_level(0.6, [100, 110], |_, _| {});
@@ -351,7 +351,7 @@ fn smoothing_mixes_in_the_last_change() {
 }
 
 #[test]
-fn smoothing_begins_anew_after_cuts_gaps_and_seeks() {
+fn smoothing_restarts_after_cuts_gaps_and_seeks() {
     assert_eq!(second_level(1.0, [10, 200], |_, _| {}), 55, "a cut");
     let gap = gst::event::Gap::builder(20 * MS).duration(20 * MS).build();
     assert_eq!(second_level(0.6, [100, 110], |rig, _| assert!(rig.harness.push_event(gap))), 145);
@@ -369,7 +369,7 @@ fn smoothing_begins_anew_after_cuts_gaps_and_seeks() {
 }
 
 #[test]
-fn smoothing_begins_anew_at_a_discontinuity() {
+fn smoothing_restarts_at_a_discontinuity() {
     let jump = |_: &mut Rig, second: &mut gst::BufferRef| {
         second.set_flags(gst::BufferFlags::DISCONT);
     };
@@ -378,7 +378,7 @@ fn smoothing_begins_anew_at_a_discontinuity() {
 
 /// Whenever the other generator takes over, nothing of this one's change is left in its frames.
 #[test]
-fn smoothing_begins_anew_when_the_direction_changes() {
+fn smoothing_restarts_when_the_direction_changes() {
     let models = Models::new();
     let pair = models.add_pair("pair", &generators::invert(), &generators::identity());
     let (mut rig, info) = rig_of(&pair);

@@ -50,7 +50,7 @@ fn playing_alone(model: &ModelProto) -> (Models, Rig, VideoInfo) {
 }
 
 #[test]
-fn the_direction_switches_on_the_next_frame() {
+fn a_preloaded_direction_takes_effect_on_the_next_frame() {
     let models = Models::new();
     let pair = models.add_pair("pair", &generators::invert(), &generators::identity());
     // Preloaded, or each used once before.
@@ -86,7 +86,7 @@ fn the_direction_switches_on_the_next_frame() {
 
 /// Only what is asked for takes memory; frames go on while the other generator is prepared.
 #[test]
-fn the_other_direction_is_loaded_when_it_is_first_asked_for() {
+fn the_other_direction_is_loaded_on_first_use() {
     let models = Models::new();
     let pair = models.add_pair("pair", &generators::invert(), &generators::slow_invert(2));
     let (mut rig, info) = playing(&pair);
@@ -101,7 +101,7 @@ fn the_other_direction_is_loaded_when_it_is_first_asked_for() {
 }
 
 #[test]
-fn the_direction_may_be_set_before_the_model_is_loaded() {
+fn the_direction_can_be_set_before_the_model_is_loaded() {
     let models = Models::new();
     let pair = models.add_pair("pair", &generators::invert(), &generators::swap_channels());
     let filter = rig::new_filter();
@@ -114,7 +114,7 @@ fn the_direction_may_be_set_before_the_model_is_loaded() {
 }
 
 #[test]
-fn a_model_may_lack_the_direction_that_is_not_asked_for() {
+fn a_model_needs_only_the_requested_direction() {
     let models = Models::new();
     models.add("half/F.onnx", &generators::invert());
     let filter = rig::new_filter();
@@ -166,7 +166,7 @@ fn values_out_of_range_are_clamped() {
 }
 
 #[test]
-fn float16_tensors_are_packed_and_read() {
+fn float16_models_are_run() {
     let (_models, mut rig, _) = playing_alone(&generators::in_float16(generators::invert()));
     let info = info(VideoFormat::Rgb, 256, 256);
     rig.set_info(&info);
@@ -179,14 +179,14 @@ fn float16_tensors_are_packed_and_read() {
 }
 
 #[test]
-fn a_mask_beside_the_picture_does_no_harm() {
+fn an_unused_mask_output_is_ignored() {
     let (_models, mut rig, info) = playing_alone(&generators::with_mask(generators::invert()));
     assert_near(translated(&mut rig, &info), INVERTED);
 }
 
 /// A frame that is wider or higher than the only size that the model takes.
 #[test]
-fn a_model_of_one_size_gets_the_whole_frame() {
+fn a_fixed_size_model_gets_the_letterboxed_frame() {
     let model = generators::with_size(generators::invert(), 64, 32);
     let (_models, mut rig, _) = playing_alone(&model);
     for (width, height) in [(256, 64), (64, 256), (64, 32), (37, 53), (1, 1)] {
@@ -205,7 +205,7 @@ fn a_model_of_one_size_gets_the_whole_frame() {
 }
 
 #[test]
-fn how_a_model_is_loaded_may_change_in_ready() {
+fn load_options_can_change_in_ready() {
     let models = Models::new();
     let pair = models.add_pair("pair", &generators::invert(), &generators::identity());
     models.add("pair/G.int8.onnx", &generators::identity());
@@ -224,7 +224,7 @@ fn how_a_model_is_loaded_may_change_in_ready() {
 }
 
 #[test]
-fn the_variant_that_suits_is_taken() {
+fn precision_selects_the_variant() {
     let models = Models::new();
     let pair = models.add_pair("pair", &generators::invert(), &generators::invert());
     models.add("pair/G.int8.onnx", &generators::swap_channels());
@@ -261,7 +261,7 @@ fn the_variant_that_suits_is_taken() {
 }
 
 #[test]
-fn the_generator_sees_the_size_that_was_asked_for() {
+fn inference_size_sets_the_tensor_size() {
     let size = Metadata { size: Some(128), multiple_of: 32, ..Default::default() };
     let model = generators::with_metadata(generators::invert(), &size);
     for (inference_size, frame, expected) in [
@@ -287,7 +287,7 @@ fn the_generator_sees_the_size_that_was_asked_for() {
 
 /// Pixels that are not square are seen as they are shown.
 #[test]
-fn the_generator_sees_the_display_aspect() {
+fn the_generator_input_has_the_display_aspect_ratio() {
     let (_models, mut rig, _) = playing_alone(&generators::invert());
     let info =
         VideoInfo::builder(VideoFormat::I420, 720, 576).fps((25, 1)).par((64, 45)).build().unwrap();
@@ -301,7 +301,7 @@ fn the_generator_sees_the_display_aspect() {
 
 /// Also at the frame's own size, of which nothing is lost.
 #[test]
-fn the_frames_own_size_has_the_display_aspect() {
+fn inference_at_frame_size_has_the_display_aspect_ratio() {
     let models = Models::new();
     let model = models.add("invert.onnx", &generators::invert());
     for (par, expected) in
@@ -321,7 +321,7 @@ fn the_frames_own_size_has_the_display_aspect() {
 
 /// As `avidemux` writes it for a file that names none: such pixels are taken for square ones.
 #[test]
-fn an_aspect_that_no_pixel_has_is_left_aside() {
+fn an_invalid_pixel_aspect_ratio_is_ignored() {
     let models = Models::new();
     let model = models.add("invert.onnx", &generators::invert());
     for par in [(-1, 1), (0, 1), (-4, 3)] {

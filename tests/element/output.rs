@@ -43,7 +43,7 @@ fn half_red(info: &VideoInfo) -> gst::Buffer {
 }
 
 #[test]
-fn the_mask_goes_out_as_gray() {
+fn output_mask_is_gray8() {
     for format in [VideoFormat::Rgb, VideoFormat::I420, VideoFormat::V210] {
         for max_in_flight in [1, 3] {
             let models = Models::new();
@@ -65,7 +65,7 @@ fn the_mask_goes_out_as_gray() {
 }
 
 #[test]
-fn the_mask_goes_out_as_alpha() {
+fn output_alpha_has_the_mask() {
     for format in [VideoFormat::Rgba, VideoFormat::Bgra, VideoFormat::Ayuv, VideoFormat::A420] {
         let models = Models::new();
         let info = video::info(format, 98, 50);
@@ -82,7 +82,7 @@ fn the_mask_goes_out_as_alpha() {
 
 /// Beyond the mask the frame stays as it is, whatever the generator leaves there.
 #[test]
-fn nothing_is_changed_where_the_mask_is_nothing() {
+fn pixels_outside_the_mask_are_unchanged() {
     let models = Models::new();
     let info = video::info(VideoFormat::Rgb, 96, 48);
     let mut rig = rig(&models, "video", 1, &info);
@@ -92,7 +92,7 @@ fn nothing_is_changed_where_the_mask_is_nothing() {
 }
 
 #[test]
-fn a_frame_that_passes_has_a_mask_of_nothing() {
+fn a_passed_frame_has_an_empty_mask() {
     for (output, format) in [("mask", VideoFormat::I420), ("alpha", VideoFormat::Rgba)] {
         let models = Models::new();
         let info = video::info(format, 96, 48);
@@ -110,7 +110,7 @@ fn a_frame_that_passes_has_a_mask_of_nothing() {
 }
 
 #[test]
-fn a_mask_that_the_model_lacks_is_one_error() {
+fn output_mask_without_a_mask_output_is_one_error() {
     let models = Models::new();
     let model = models.add("plain.onnx", &generators::invert());
     let pipeline = rig::pipeline(
@@ -124,7 +124,7 @@ fn a_mask_that_the_model_lacks_is_one_error() {
 }
 
 #[test]
-fn a_pipeline_writes_masks_beside_frames() {
+fn a_pipeline_writes_masks_and_frames() {
     let models = Models::new();
     let model = models.add("masked.onnx", &generators::with_mask(generators::invert()));
     let run = |description: &str, model: &Path| {
@@ -179,7 +179,7 @@ fn assert_mask_in_boxes(info: &VideoInfo, most: u16, at: impl Fn(usize) -> u16, 
 
 /// Beyond the boxes the generator sees nothing, so the mask is nothing there.
 #[test]
-fn the_mask_of_regions_is_nothing_beyond_them() {
+fn the_mask_is_0_outside_the_regions() {
     for (format, max_in_flight) in [(VideoFormat::Rgb, 1), (VideoFormat::I420, 3)] {
         let models = Models::new();
         let info = video::info(format, 198, 120);
@@ -199,7 +199,7 @@ fn the_mask_of_regions_is_nothing_beyond_them() {
 }
 
 #[test]
-fn the_alpha_of_regions_is_nothing_beyond_them() {
+fn the_alpha_is_0_outside_the_regions() {
     for format in [VideoFormat::Rgba, VideoFormat::Argb64, VideoFormat::A420, VideoFormat::Ayuv] {
         let models = Models::new();
         let info = video::info(format, 198, 120);
@@ -221,7 +221,7 @@ fn the_alpha_of_regions_is_nothing_beyond_them() {
 
 /// In a box as in a whole frame.
 #[test]
-fn nothing_is_changed_in_a_box_where_the_mask_is_nothing() {
+fn pixels_of_a_box_outside_the_mask_are_unchanged() {
     let models = Models::new();
     let info = video::info(VideoFormat::Rgb, 198, 120);
     let mut rig = rig(&models, "video", 1, &info);

@@ -71,7 +71,7 @@ fn levels(frame: &gst::Buffer, info: &VideoInfo) -> [u8; 2] {
 }
 
 #[test]
-fn captions_are_drawn_after_the_translation_where_the_sink_draws_them() {
+fn overlays_are_passed_to_a_sink_that_draws_them() {
     for (properties, level) in [("", 255), ("max-in-flight=3", 255), ("strength=0", 0)] {
         let mut frame = captioned(properties, true);
         let meta = frame.meta::<VideoOverlayCompositionMeta>().expect("no overlay");
@@ -88,7 +88,7 @@ fn captions_are_drawn_after_the_translation_where_the_sink_draws_them() {
 }
 
 #[test]
-fn captions_are_part_of_the_frame_where_nobody_draws_them() {
+fn overlays_are_blended_before_translation_if_no_sink_draws_them() {
     let frame = captioned("", false);
     // Inverted as all of it.
     assert_eq!(levels(&frame, &info()), [255, 0]);
@@ -96,7 +96,7 @@ fn captions_are_part_of_the_frame_where_nobody_draws_them() {
 
 /// They belong on the frame, so they are drawn into it before it comes in.
 #[test]
-fn a_mask_has_no_captions() {
+fn output_mask_has_no_overlays() {
     let frame = captioned("output=mask", true);
     let gray = VideoInfo::builder(VideoFormat::Gray8, 256, 256).fps(info().fps()).build().unwrap();
     assert_eq!(levels(&frame, &gray), [0, 255]);

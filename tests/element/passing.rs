@@ -40,7 +40,7 @@ fn is_default_layout(buffer: &gst::BufferRef, info: &VideoInfo) -> bool {
 }
 
 #[test]
-fn padded_planes_are_not_handed_to_whom_expects_none() {
+fn padded_frames_are_copied_if_downstream_has_no_video_meta() {
     for max_in_flight in [1, 3] {
         let info = video::info(VideoFormat::I420, 66, 34);
         let (_models, mut rig) = rig_in_flight(max_in_flight, &info);
@@ -62,7 +62,7 @@ fn padded_planes_are_not_handed_to_whom_expects_none() {
 }
 
 #[test]
-fn padded_planes_pass_themselves_where_they_are_understood() {
+fn padded_frames_pass_if_downstream_supports_video_meta() {
     let models = Models::new();
     let mut rig = Rig::new(&models.add("invert.onnx", &generators::invert()));
     let info = video::info(VideoFormat::I420, 66, 34);
@@ -76,7 +76,7 @@ fn padded_planes_pass_themselves_where_they_are_understood() {
 
 /// What stands behind the frame in its memory is no part of it.
 #[test]
-fn memory_behind_the_frame_is_left_out() {
+fn memory_after_the_frame_is_not_passed() {
     let (_models, mut rig, info) = rig();
     rig.filter.set_property("strength", 0.0);
     let frame = video::random(&info, 1);
@@ -89,7 +89,7 @@ fn memory_behind_the_frame_is_left_out() {
 
 /// Decoders pad planes for elements that offer GstVideoMeta.
 #[test]
-fn a_decoders_frames_reach_a_file_without_padding() {
+fn padded_decoder_frames_reach_filesink_without_padding() {
     rig::init();
     for element in ["x264enc", "avdec_h264"] {
         if gst::ElementFactory::find(element).is_none() {
@@ -151,7 +151,7 @@ fn a_short_buffer_is_a_warning() {
 
 /// Pools that are too small for the frames in flight would starve.
 #[test]
-fn upstream_hears_how_many_buffers_are_held() {
+fn the_allocation_query_asks_for_buffers_for_all_frames_in_flight() {
     for (max_in_flight, held) in [(1, 1), (4, 8)] {
         let info = video::info(VideoFormat::I420, 64, 48);
         let (_models, rig) = rig_in_flight(max_in_flight, &info);
@@ -167,7 +167,7 @@ fn upstream_hears_how_many_buffers_are_held() {
 
 /// Downstream's pool may be empty for as long as it shows frames; that holds up nothing but frames.
 #[test]
-fn an_empty_pool_downstream_locks_nothing() {
+fn an_exhausted_downstream_pool_does_not_block_properties() {
     let models = Models::new();
     let filter = rig::new_filter();
     let model = models.add("invert.onnx", &generators::invert());
@@ -209,7 +209,7 @@ fn an_empty_pool_downstream_locks_nothing() {
 
 /// What cannot be translated is not said to be welcome.
 #[test]
-fn the_pads_name_progressive_video_only() {
+fn the_pad_templates_offer_progressive_video_only() {
     let (_models, rig, _) = rig();
     let caps = |mode: &str| {
         format!("video/x-raw,format=I420,width=66,height=34,framerate=25/1,interlace-mode={mode}")

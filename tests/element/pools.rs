@@ -108,7 +108,7 @@ fn assert_translated(rig: &mut Rig, info: &VideoInfo) -> Vec<String> {
 
 /// `pipewiresink` leaves the size to the element that uses the pool.
 #[test]
-fn a_pool_without_a_size_is_told_the_frames() {
+fn a_pool_without_a_size_gets_the_frame_size() {
     for max_in_flight in [1, 3] {
         let models = Models::new();
         let info = video::info(VideoFormat::I420, 66, 34);
@@ -143,7 +143,7 @@ fn buffers_that_are_too_small_are_replaced_with_one_warning() {
 
 /// A meta may promise planes that are not there, or be one of other frames.
 #[test]
-fn buffers_that_belie_their_meta_are_replaced_with_one_warning() {
+fn buffers_with_a_wrong_video_meta_are_replaced_with_one_warning() {
     let models = Models::new();
     for format in [VideoFormat::Rgb, VideoFormat::I420] {
         let info = video::info(format, 66, 34);
@@ -184,7 +184,7 @@ fn the_next_pool_is_tried_again() {
 
 /// What upstream's meta promises is looked at before it is read.
 #[test]
-fn a_frame_that_ends_before_its_planes_do_is_dropped() {
+fn an_input_buffer_shorter_than_its_planes_is_dropped() {
     let models = Models::new();
     let info = video::info(VideoFormat::Rgb, 66, 34);
     let mut rig = rig(&models, 1);

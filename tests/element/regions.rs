@@ -60,7 +60,7 @@ fn counts(rig: &Rig) -> (u64, u64) {
 }
 
 #[test]
-fn beyond_the_room_around_a_box_every_format_comes_out_bit_for_bit() {
+fn pixels_outside_the_margin_of_a_box_are_bit_identical() {
     let (_models, mut rig) = rig(generators::invert());
     for (upscale, width, height) in [("residual", 121, 95), ("plain", 120, 96)] {
         rig.filter.set_property_from_str("upscale", upscale);
@@ -105,7 +105,7 @@ fn translated(types: &[&str]) -> Vec<&'static str> {
 }
 
 #[test]
-fn the_types_of_boxes_can_be_chosen() {
+fn region_types_selects_boxes() {
     assert_eq!(translated(&[]), ["horse", "zebra", "dog", ""]);
     assert_eq!(translated(&["zebra"]), ["zebra"]);
     assert_eq!(translated(&["dog", "cat", "horse"]), ["horse", "dog"]);
@@ -114,7 +114,7 @@ fn the_types_of_boxes_can_be_chosen() {
 }
 
 #[test]
-fn types_are_written_as_a_list_and_change_while_playing() {
+fn region_types_is_a_list_and_can_change_while_playing() {
     let (_models, mut rig) = rig(generators::invert());
     let info = video::info(VideoFormat::Rgb, 160, 120);
     rig.set_info(&info);
@@ -135,7 +135,7 @@ fn types_are_written_as_a_list_and_change_while_playing() {
 
 /// Encoders take such regions as parts of the picture that deserve more bits, or fewer.
 #[test]
-fn hints_for_encoders_are_no_boxes() {
+fn encoder_roi_hints_are_not_boxes() {
     let (_models, mut rig) = rig(generators::invert());
     let info = video::info(VideoFormat::Rgb, 160, 120);
     rig.set_info(&info);
@@ -158,7 +158,7 @@ fn hints_for_encoders_are_no_boxes() {
 /// A smooth picture that the generator leaves alone is where it was: the crop and the place that
 /// it is painted to agree.
 #[test]
-fn each_format_is_cut_out_and_put_back_in_its_place() {
+fn a_region_is_cropped_and_composited_at_the_same_place() {
     let (_models, mut rig) = rig(generators::identity());
     rig.filter.set_property_from_str("upscale", "plain");
     let mut wrong = Vec::new();
@@ -178,7 +178,7 @@ fn each_format_is_cut_out_and_put_back_in_its_place() {
 }
 
 #[test]
-fn a_box_is_translated_to_the_strength_that_is_set() {
+fn strength_applies_to_boxes() {
     let (_models, mut rig) = rig(generators::invert());
     for format in [VideoFormat::I420, VideoFormat::Nv12, VideoFormat::Rgba, VideoFormat::I42010le] {
         let info = video::info(format, 160, 120);
@@ -197,7 +197,7 @@ fn a_box_is_translated_to_the_strength_that_is_set() {
 }
 
 #[test]
-fn a_frame_without_boxes_is_untouched() {
+fn a_frame_without_boxes_is_unchanged() {
     let (_models, mut rig) = rig(generators::invert());
     let info = video::info(VideoFormat::I420, 160, 120);
     rig.set_info(&info);
@@ -211,7 +211,7 @@ fn a_frame_without_boxes_is_untouched() {
 }
 
 #[test]
-fn boxes_of_any_kind_are_borne() {
+fn degenerate_boxes_are_tolerated() {
     let (_models, mut rig) = rig(generators::invert());
     let info = video::info(VideoFormat::Nv12, 160, 120);
     rig.set_info(&info);
@@ -246,7 +246,7 @@ fn overlapping_boxes_are_translated_once() {
 }
 
 #[test]
-fn padding_makes_no_difference() {
+fn padding_does_not_change_regions() {
     let (_models, mut rig) = rig(generators::invert());
     for format in [VideoFormat::I420, VideoFormat::Nv12, VideoFormat::Rgba, VideoFormat::I42010le] {
         let info = video::info(format, 161, 119);
@@ -261,7 +261,7 @@ fn padding_makes_no_difference() {
 }
 
 #[test]
-fn a_late_frame_gets_the_changes_of_the_last_boxes() {
+fn a_held_frame_gets_the_residuals_of_the_last_boxes() {
     let (_models, mut rig) = rig(generators::linear(1.0, 0.4));
     rig.filter.set_property_from_str("late-frames", "hold");
     let info = video::info(VideoFormat::Rgb, 160, 120);
@@ -280,7 +280,7 @@ fn a_late_frame_gets_the_changes_of_the_last_boxes() {
 }
 
 #[test]
-fn smoothing_follows_a_box() {
+fn smoothing_follows_a_moving_box() {
     let (_models, mut rig) = rig(generators::invert());
     rig.filter.set_property("smoothing", 0.6);
     let info = video::info(VideoFormat::Rgb, 160, 120);
@@ -296,7 +296,7 @@ fn smoothing_follows_a_box() {
 }
 
 #[test]
-fn both_directions_and_the_whole_frame_can_be_chosen_while_playing() {
+fn regions_and_direction_can_change_while_playing() {
     let models = Models::new();
     let pair =
         models.add_pair("pair", &small(generators::invert()), &small(generators::linear(1.0, 0.4)));
@@ -322,7 +322,7 @@ fn both_directions_and_the_whole_frame_can_be_chosen_while_playing() {
 
 /// What the generator sees of a box has its own size, whatever the frame's.
 #[test]
-fn a_box_is_seen_at_the_generators_own_size() {
+fn a_box_is_scaled_to_the_generators_own_size() {
     let models = Models::new();
     for (model, expected) in [
         (small(generators::invert()), (32, 32)),

@@ -83,7 +83,7 @@ fn a_bad_model_set_in_ready_is_an_error() {
 }
 
 #[test]
-fn model_and_direction_are_judged_together_before_playing() {
+fn model_and_direction_set_together_are_checked_together_before_playing() {
     let models = Models::new();
     let [single, pair] = single_and_pair(&models);
     for state in [gst::State::Null, gst::State::Ready] {
@@ -110,7 +110,7 @@ fn model_and_direction_are_judged_together_before_playing() {
 }
 
 #[test]
-fn model_and_direction_are_judged_together_while_playing() {
+fn model_and_direction_set_together_are_checked_together_while_playing() {
     let models = Models::new();
     let [single, pair] = single_and_pair(&models);
     for state in [gst::State::Paused, gst::State::Playing] {
@@ -142,7 +142,7 @@ fn model_and_direction_are_judged_together_while_playing() {
 
 /// Nothing that is on its way has the direction: the one that translates stays.
 #[test]
-fn a_direction_that_the_model_lacks_is_put_back() {
+fn a_missing_direction_is_reverted() {
     let models = Models::new();
     let [single, _] = single_and_pair(&models);
     let filter = rig::new_filter();
@@ -157,7 +157,7 @@ fn a_direction_that_the_model_lacks_is_put_back() {
 }
 
 #[test]
-fn a_refused_model_takes_nothing_else_with_it() {
+fn a_refused_model_does_not_revert_other_properties() {
     let models = Models::new();
     let [single, _] = single_and_pair(&models);
     let filter = rig::new_filter();

@@ -95,14 +95,14 @@ fn invert() -> (Models, PathBuf) {
 }
 
 #[test]
-fn the_plugin_runs_in_a_process_of_its_own() {
+fn gst_launch_runs_the_plugin() {
     let (_models, model) = invert();
     let output = Plugins::new().launch(&model, &[]);
     assert!(output.status.success(), "{}", text(&output));
 }
 
 #[test]
-fn the_element_can_be_inspected_without_a_runtime() {
+fn gst_inspect_works_without_onnxruntime() {
     let plugins = Plugins::new();
     let mut inspect = plugins.command("gst-inspect-1.0");
     inspect.env("ORT_DYLIB_PATH", "/nowhere/libonnxruntime.so");
@@ -117,7 +117,7 @@ fn the_element_can_be_inspected_without_a_runtime() {
 }
 
 #[test]
-fn a_missing_runtime_is_an_error_that_says_what_to_install() {
+fn a_missing_onnxruntime_is_an_error_that_says_what_to_install() {
     let (_models, model) = invert();
     let nowhere = Path::new("/nowhere/libonnxruntime.so");
     let output = Plugins::new().launch(&model, &[("ORT_DYLIB_PATH", nowhere)]);
@@ -128,7 +128,7 @@ fn a_missing_runtime_is_an_error_that_says_what_to_install() {
 }
 
 #[test]
-fn a_library_that_is_no_runtime_is_an_error() {
+fn a_library_other_than_onnxruntime_is_an_error() {
     let (models, model) = invert();
     let text_file = models.add_bytes("libonnxruntime.so", b"no library at all");
     let plugins = Plugins::new();
@@ -195,7 +195,7 @@ fn a_named_provider_that_cannot_run_is_an_error() {
 }
 
 #[test]
-fn a_fallback_is_a_warning_and_shown() {
+fn a_fallback_is_a_warning_and_shows_in_active_provider() {
     for provider in ABSENT {
         let (filter, is_ready, messages) = ready_on(provider, true);
         assert!(is_ready, "{:?}", rig::errors_in(&messages));
@@ -211,7 +211,7 @@ fn a_fallback_is_a_warning_and_shown() {
 /// NVIDIA's, which the CPU's wheel does not have and another may have without a GPU to run on:
 /// `ONNXRUNTIME=cuda ./dev test nvidia`.
 #[test]
-fn nvidias_providers_run_or_say_why_not() {
+fn nvidia_providers_run_or_say_why_not() {
     for provider in ["cuda", "tensorrt"] {
         let (filter, is_ready, messages) = ready_on(provider, false);
         let errors = rig::errors_in(&messages);
@@ -233,7 +233,7 @@ fn nvidias_providers_run_or_say_why_not() {
 }
 
 #[test]
-fn the_provider_that_runs_is_told_to_those_who_watch() {
+fn active_provider_notifies() {
     let (_models, model) = invert();
     let filter = rig::new_filter();
     filter.set_property_from_str("execution-provider", "cpu");
@@ -248,7 +248,7 @@ fn the_provider_that_runs_is_told_to_those_who_watch() {
 }
 
 #[test]
-fn the_file_that_runs_is_told() {
+fn active_model_is_the_file_that_runs() {
     let models = Models::new();
     let pair = models.add_pair("pair", &generators::invert(), &generators::identity());
     models.add("pair/G.int8.onnx", &generators::invert());

@@ -47,7 +47,7 @@ fn filters_with_one_model_share_its_session() {
 
 /// Each in a process of its own, since what a process has held once it may keep.
 #[test]
-fn eight_filters_cost_less_than_twice_the_memory_of_one() {
+fn eight_filters_take_less_than_twice_the_memory_of_one() {
     let models = Models::new();
     // 22 MB of weights: eight times that would not go unnoticed.
     let small = Metadata { size: Some(16), ..Default::default() };

@@ -59,7 +59,7 @@ fn qos_of_late_frames() -> gst::Event {
 }
 
 #[test]
-fn every_third_frame_is_translated() {
+fn interval_3_translates_every_third_frame() {
     let (_models, mut rig) = rig(&[("interval", "3")]);
     // 100 becomes 155; the two after it get the same 55 more.
     let output = levels(&mut rig, &[100, 60, 61, 100, 110, 120, 10]);
@@ -76,7 +76,7 @@ fn by_default_every_frame_is_translated() {
 }
 
 #[test]
-fn the_interval_changes_while_playing() {
+fn the_interval_can_change_while_playing() {
     let (_models, mut rig) = rig(&[("interval", "100")]);
     assert_eq!(levels(&mut rig, &[100, 60, 60]), [155, 115, 115]);
     rig.filter.set_property("interval", 1u32);
@@ -86,7 +86,7 @@ fn the_interval_changes_while_playing() {
 }
 
 #[test]
-fn the_order_is_kept_with_several_frames_in_flight() {
+fn skipped_frames_keep_their_order_in_flight() {
     for in_flight in ["2", "4"] {
         let (_models, mut rig) = rig(&[("interval", "3"), ("max-in-flight", in_flight)]);
         let input = [100, 60, 61, 100, 110, 120, 10, 20, 30];
@@ -100,7 +100,7 @@ fn the_order_is_kept_with_several_frames_in_flight() {
 }
 
 #[test]
-fn the_residuals_of_boxes_are_carried_along() {
+fn skipped_frames_reuse_the_residuals_of_boxes() {
     let (_models, mut rig) = rig(&[("interval", "2"), ("regions", "meta")]);
     let mut frame = |level: u8, x: u32| {
         let mut frame = grey(level, 0);
@@ -118,7 +118,7 @@ type Separator = (&'static str, fn(&mut Rig));
 
 /// What a stream event, a new kind of frame or a gap separates is translated at once.
 #[test]
-fn a_residual_is_not_carried_into_another_stream() {
+fn a_residual_is_not_reused_in_another_stream() {
     let separators: [Separator; 5] = [
         ("a flush", |rig| {
             let segment = gst::FormattedSegment::<gst::ClockTime>::new();
@@ -175,7 +175,7 @@ fn a_frame_after_a_discontinuity_is_translated() {
 }
 
 #[test]
-fn another_direction_and_another_model_translate_at_once() {
+fn a_new_direction_or_model_translates_the_next_frame() {
     for properties in [("interval", "1000000"), ("skip-similar", "255")] {
         let (models, mut rig) = rig(&[properties, ("preload", "true")]);
         assert_eq!(levels(&mut rig, &[100, 60]), [155, 115]);
@@ -191,7 +191,7 @@ fn another_direction_and_another_model_translate_at_once() {
 }
 
 #[test]
-fn strength_0_is_no_residual_to_carry() {
+fn strength_0_leaves_no_residual_to_reuse() {
     let (_models, mut rig) = rig(&[("interval", "100")]);
     assert_eq!(levels(&mut rig, &[100, 60]), [155, 115]);
     rig.filter.set_property("strength", 0.0);
@@ -201,7 +201,7 @@ fn strength_0_is_no_residual_to_carry() {
 }
 
 #[test]
-fn a_still_picture_is_translated_once() {
+fn a_still_image_is_translated_once() {
     let (_models, mut rig) = rig(&[("skip-similar", "2.5")]);
     // Each is compared with the one that was translated, not with the one before.
     let output = levels(&mut rig, &[100, 100, 101, 102, 103, 104, 105, 106]);
@@ -210,7 +210,7 @@ fn a_still_picture_is_translated_once() {
 }
 
 #[test]
-fn something_small_that_moves_is_translated() {
+fn a_small_moving_object_is_translated() {
     let (_models, mut rig) = rig(&[("skip-similar", "4")]);
     let picture = |at: u32| {
         let is_in = move |x: u32, y: u32| (at..at + 6).contains(&x) && (20..26).contains(&y);
@@ -224,7 +224,7 @@ fn something_small_that_moves_is_translated() {
 }
 
 #[test]
-fn a_still_picture_follows_the_strength() {
+fn a_still_image_follows_the_strength() {
     let (_models, mut rig) = rig(&[("skip-similar", "3")]);
     assert_eq!(levels(&mut rig, &[100, 100]), [155, 155]);
     rig.filter.set_property("strength", 0.5);
@@ -236,7 +236,7 @@ fn a_still_picture_follows_the_strength() {
 }
 
 #[test]
-fn a_still_picture_costs_no_generator_with_several_frames_in_flight() {
+fn a_still_image_skips_the_generator_with_frames_in_flight() {
     let models = Models::new();
     let pipeline = rig::pipeline(
         "videotestsrc num-buffers=60 pattern=gradient ! \
@@ -252,7 +252,7 @@ fn a_still_picture_costs_no_generator_with_several_frames_in_flight() {
 }
 
 #[test]
-fn boxes_that_move_are_translated_in_a_still_picture() {
+fn moving_boxes_are_translated_in_a_still_image() {
     let (_models, mut rig) = rig(&[("skip-similar", "3"), ("regions", "meta")]);
     for (x, translated) in [(8, 1), (8, 1), (40, 2), (40, 2), (8, 3)] {
         let mut frame = grey(100, 0);
@@ -264,7 +264,7 @@ fn boxes_that_move_are_translated_in_a_still_picture() {
 }
 
 #[test]
-fn both_can_be_combined() {
+fn interval_and_skip_similar_can_be_combined() {
     let (_models, mut rig) = rig(&[("interval", "2"), ("skip-similar", "3")]);
     // Compared on every second frame; from a difference on at once.
     let output = levels(&mut rig, &[100, 60, 100, 101, 60, 100, 60]);
@@ -273,7 +273,7 @@ fn both_can_be_combined() {
 }
 
 #[test]
-fn a_late_frame_in_between_takes_the_residual_all_the_same() {
+fn a_late_skipped_frame_takes_the_residual() {
     for late_frames in ["translate", "pass", "hold"] {
         let (_models, mut rig) = rig(&[("interval", "3"), ("late-frames", late_frames)]);
         assert_eq!(levels(&mut rig, &[100]), [155]);
@@ -291,7 +291,7 @@ fn a_late_frame_in_between_takes_the_residual_all_the_same() {
 
 /// A frame that the generator fails on leaves nothing to those after it, which are tried in turn.
 #[test]
-fn after_a_failure_the_next_frame_is_tried() {
+fn after_a_failure_the_next_frame_is_translated() {
     for (skipping, input, expected) in [
         (("interval", "2"), [200, 200, 0, 180], [224, 224, 0, 209]),
         (("skip-similar", "100"), [120, 180, 180, 210], [120, 209, 209, 239]),

@@ -30,7 +30,7 @@ fn kinds(progress: &[(String, String)]) -> Vec<&str> {
 }
 
 #[test]
-fn loading_and_warming_up_are_told_as_progress() {
+fn loading_and_warm_up_post_progress() {
     let models = Models::new();
     let pair = models.add_pair("pair", &generators::invert(), &generators::identity());
     let filter = rig::new_filter();
@@ -65,7 +65,7 @@ fn preloading_warms_up_both_directions() {
 }
 
 #[test]
-fn a_model_that_is_swapped_in_tells_its_progress() {
+fn a_model_set_while_playing_posts_progress() {
     let models = Models::new();
     let mut rig = Rig::new(&models.add("identity.onnx", &generators::identity()));
     rig.set_info(&video::info(VideoFormat::I420, 64, 48));
@@ -87,7 +87,7 @@ fn a_model_that_is_swapped_in_tells_its_progress() {
 }
 
 #[test]
-fn a_model_that_does_not_load_ends_its_progress() {
+fn a_failed_load_posts_progress_error() {
     let filter = rig::new_filter();
     filter.set_property("model", "/nowhere.onnx");
     let bus = gst::Bus::new();
@@ -128,7 +128,7 @@ fn the_first_frame_is_as_fast_as_the_hundredth() {
 
 /// By another element or for earlier caps: a session knows its way from then on.
 #[test]
-fn a_session_is_warmed_up_once_for_a_size() {
+fn a_session_is_warmed_up_once_per_size() {
     let models = Models::new();
     let model = models.add("slow.onnx", &generators::slow_invert(6));
     let warm_up = |rig: &mut Rig, format| {

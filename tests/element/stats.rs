@@ -28,7 +28,7 @@ fn frame(info: &VideoInfo, milliseconds: u64) -> gst::Buffer {
 }
 
 #[test]
-fn statistics_have_the_fields_that_scripts_rely_on() {
+fn stats_has_its_documented_fields() {
     let (models, mut rig, info) = rig();
     for time in 0..5 {
         rig.translate(frame(&info, time * 40));
@@ -68,7 +68,7 @@ fn statistics_have_the_fields_that_scripts_rely_on() {
 }
 
 #[test]
-fn statistics_begin_anew_with_each_start() {
+fn stats_restart_on_each_start() {
     let (_models, mut rig, info) = rig();
     rig.translate(frame(&info, 0));
     assert_eq!(rig.stat::<u64>("frames-in"), 1);
@@ -79,7 +79,7 @@ fn statistics_begin_anew_with_each_start() {
 }
 
 #[test]
-fn statistics_are_posted_when_asked_for() {
+fn stats_interval_posts_statistics() {
     let (_models, mut rig, info) = rig();
     rig.translate(frame(&info, 0));
     let posted = |rig: &Rig| {
@@ -100,7 +100,7 @@ fn statistics_are_posted_when_asked_for() {
 }
 
 #[test]
-fn the_latency_is_upstreams_and_ours() {
+fn the_latency_is_upstreams_plus_our_own() {
     let models = Models::new();
     let model = models.add("slow.onnx", &generators::slow_invert(1));
     let mut rig = Rig::new(&model);
@@ -128,7 +128,7 @@ fn the_latency_is_upstreams_and_ours() {
 
 /// Scaling and compositing count as well: at 4K they take longer than a small generator.
 #[test]
-fn the_first_latency_is_that_of_the_whole_element() {
+fn the_first_latency_includes_scaling_and_compositing() {
     let models = Models::new();
     let filter = rig::new_filter();
     filter.set_property("model", models.add("G.onnx", &generators::invert()).to_str().unwrap());
@@ -154,7 +154,7 @@ fn fall_behind(rig: &mut Rig) {
 }
 
 #[test]
-fn late_frames_are_dropped_when_asked_for() {
+fn late_frames_drop_drops_late_frames() {
     let (_models, mut rig, info) = rig();
     rig.filter.set_property_from_str("late-frames", "drop");
     rig.translate(frame(&info, 0));
@@ -179,7 +179,7 @@ fn late_frames_are_translated_by_default() {
 }
 
 #[test]
-fn a_change_of_what_becomes_of_late_frames_takes_effect_while_playing() {
+fn late_frames_can_change_while_playing() {
     let (_models, mut rig, info) = rig();
     // Or a late one would be the first in a second.
     rig.translate(frame(&info, 0));

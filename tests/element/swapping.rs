@@ -166,7 +166,7 @@ fn a_model_set_while_paused_takes_over() {
 
 /// What is refused while playing does not come back with the next caps.
 #[test]
-fn a_size_that_the_model_fails_at_is_put_back() {
+fn a_size_that_the_model_fails_at_is_reverted() {
     let models = Models::new();
     let small = Metadata { size: Some(32), ..Metadata::default() };
     let only = generators::with_metadata(generators::identity_at(32), &small);
@@ -187,7 +187,7 @@ fn a_size_that_the_model_fails_at_is_put_back() {
 
 /// New weights under the old name are on their way when the size changes.
 #[test]
-fn a_reload_is_not_overtaken_by_the_model_that_runs() {
+fn a_reload_is_not_replaced_by_the_running_model() {
     let models = Models::new();
     let model = models.add("model.onnx", &generators::identity());
     let mut rig = playing(&model);
@@ -215,7 +215,7 @@ fn a_reload_is_not_overtaken_by_the_model_that_runs() {
 
 /// The caps that the new model was prepared for are gone when it is ready.
 #[test]
-fn caps_may_change_during_a_load() {
+fn caps_can_change_during_a_load() {
     let models = Models::new();
     let mut rig = playing(&models.add("identity.onnx", &generators::identity()));
     set_model(&rig.filter, &models.add("slow.onnx", &generators::slow_invert(SLOW)));

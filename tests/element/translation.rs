@@ -67,7 +67,7 @@ fn luma_is_inverted_within_its_range() {
 }
 
 #[test]
-fn red_and_blue_change_places_and_nothing_else() {
+fn swapped_channels_are_swapped() {
     let (_models, mut rig) = rig(&generators::swap_channels());
     for format in [RGB, VideoFormat::Bgra, VideoFormat::Xbgr] {
         let info = info(format, 256, 256);
@@ -112,7 +112,7 @@ fn a_full_hd_frame_keeps_its_sharpness_through_an_identity_generator() {
 
 /// What plain upscaling loses is what residual upscaling is for.
 #[test]
-fn plain_upscaling_takes_the_generators_picture_as_it_is() {
+fn plain_upscaling_shows_the_generators_output() {
     let (_models, mut rig) = rig(&generators::identity());
     rig.filter.set_property_from_str("upscale", "plain");
     let info = info(RGB, 1024, 1024);
@@ -177,7 +177,7 @@ fn colors_are_translated_in_their_own_range_and_matrix() {
 }
 
 #[test]
-fn half_the_strength_is_halfway() {
+fn strength_one_half_is_halfway() {
     let (_models, mut rig) = rig(&generators::invert());
     let info = info(RGB, 256, 256);
     let input = video::random(&info, 6);
@@ -199,7 +199,7 @@ fn half_the_strength_is_halfway() {
 }
 
 #[test]
-fn strips_and_columns_are_translated() {
+fn narrow_frames_are_translated() {
     let (_models, mut rig) = rig(&generators::invert());
     for (width, height) in [(2000, 2), (2, 2000), (2000, 1), (1, 2000), (640, 3)] {
         for format in [RGB, I420] {
@@ -235,7 +235,7 @@ fn an_8k_frame_is_translated() {
 }
 
 #[test]
-fn interlaced_video_is_refused_with_the_way_out() {
+fn interlaced_video_is_refused_and_the_error_names_deinterlace() {
     let (_models, mut rig) = rig(&generators::identity());
     for mode in ["interleaved", "mixed", "fields", "alternate"] {
         let features = if mode == "alternate" { "(format:Interlaced)" } else { "" };

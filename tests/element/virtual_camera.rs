@@ -5,7 +5,7 @@
 use crate::{examples::Example, rig};
 
 #[test]
-fn what_a_virtual_camera_needs_is_said() {
+fn virtual_camera_errors_say_what_is_missing() {
     rig::init();
     let folder = tempfile::tempdir().unwrap();
     let has_sink = gst::ElementFactory::find("pipewiresink").is_some();

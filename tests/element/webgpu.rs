@@ -63,7 +63,7 @@ fn translated(
 }
 
 #[test]
-fn webgpu_runs_the_generator_as_the_cpu_does() {
+fn webgpu_gives_the_same_result_as_the_cpu() {
     let Some(webgpu) = webgpu() else { return };
     let models = Models::new();
     // Small, as each picture takes a software driver long.
