@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What a live feed needs: late frames and failures that do not stop it, a steady picture.
+//! Live pipelines: late frames, failures that do not stop the stream, smoothing.
 
 use std::{
     path::Path,
@@ -20,7 +20,7 @@ use crate::{
 
 const MS: gst::ClockTime = gst::ClockTime::MSECOND;
 
-/// The inverting generator, and frames that it sees as they are.
+/// The inverting generator at the size of the frames, which are not scaled.
 fn rig() -> (Models, Rig, VideoInfo) {
     let models = Models::new();
     let model = models.add("G.onnx", &generators::invert());
@@ -31,8 +31,8 @@ fn rig() -> (Models, Rig, VideoInfo) {
 fn rig_of(model: &Path) -> (Rig, VideoInfo) {
     let filter = rig::new_filter();
     filter.set_property("model", model.to_str().unwrap());
-    // Before it plays: a change while playing is prepared beside the stream, and takes over
-    // between two frames that the tests here count on to follow on each other.
+    // Set before playing: a change while playing is prepared in the background and restarts smoothing when
+    // it takes over.
     filter.set_property("inference-size", -1);
     let mut rig = Rig::with_filter(filter);
     let info = video::info(VideoFormat::Rgb, 64, 48);
@@ -51,7 +51,7 @@ fn level(buffer: &gst::Buffer, info: &VideoInfo) -> u8 {
     video::to_rgb(buffer, info)[info.width() as usize * 20 + 20][0]
 }
 
-/// Tells the element that frames before 700 ms are late.
+/// Sends a QOS event: frames before 700 ms are late.
 fn fall_behind(rig: &mut Rig) {
     let qos = gst::event::Qos::builder(gst::QOSType::Underflow, 2.0, 500_000_000)
         .timestamp(gst::ClockTime::from_mseconds(200))
@@ -75,7 +75,7 @@ fn late_frames_pass_is_unchanged() {
     let before = late.map_readable().unwrap().to_vec();
     let passed = rig.translate(late);
     assert!(passed.map_readable().unwrap().as_slice() == before, "the frame was changed");
-    // In time again, and translated again.
+    // The next frame is in time, so it is translated.
     assert_eq!(level(&rig.translate(grey(&info, 100, 1300)), &info), 155);
     assert_eq!(counts(&rig), [2, 1, 0, 0]);
 }
@@ -86,12 +86,12 @@ fn late_frames_hold_adds_the_last_residual() {
     rig.filter.set_property_from_str("late-frames", "hold");
     assert_eq!(level(&rig.translate(grey(&info, 100, 0)), &info), 155);
     fall_behind(&mut rig);
-    // 60 of its own and the 55 that were added to 100.
+    // Its own 60 plus the 55 that were added to 100.
     assert_eq!(level(&rig.translate(grey(&info, 60, 40)), &info), 115);
     assert_eq!(counts(&rig), [1, 0, 1, 0]);
 }
 
-/// The change of a plain frame is all of its picture, which belongs on none of a frame's own.
+/// A residual of plain upscaling is the whole output, which must not be added to a frame.
 #[test]
 fn a_held_residual_keeps_its_upscale_mode() {
     let (_models, mut rig, info) = rig();
@@ -127,7 +127,7 @@ fn one_late_frame_a_second_is_translated() {
     assert_eq!(level(&rig.translate(grey(&info, 60, 120)), &info), 60);
 }
 
-/// Also where the others are dropped.
+/// The same with `late-frames=drop`.
 #[test]
 fn late_frames_drop_shows_one_frame_a_second() {
     let (_models, mut rig, info) = rig();
@@ -142,7 +142,7 @@ fn late_frames_drop_shows_one_frame_a_second() {
     assert_eq!(counts(&rig), [1, 0, 0, 1]);
 }
 
-/// A sink that wants a frame every 40 ms only says so in the jitter; twice that is not meant.
+/// A throttling sink gives the interval that it wants, 40 ms, as the jitter; it must not be doubled.
 #[test]
 fn a_throttling_sink_gets_its_rate() {
     let (_models, mut rig, info) = rig();
@@ -165,14 +165,14 @@ fn without_a_residual_to_hold_the_original_passes() {
     assert_eq!(counts(&rig), [0, 1, 0, 0]);
 }
 
-/// What became of the frames of a live pipeline.
+/// The frames of a live pipeline that has ended.
 struct Feed {
     stats: gst::Structure,
-    /// For each frame, how long after its time the sink showed it.
+    /// The delay of each frame at the sink.
     delays: Vec<gst::ClockTime>,
-    /// The largest latency that the filter has answered with.
+    /// The largest latency in the filter's answers to queries.
     latency: gst::ClockTime,
-    /// Of how many frames a QOS message of the filter told.
+    /// The number of the filter's QOS messages.
     told: u64,
 }
 
@@ -220,8 +220,8 @@ impl Feed {
         self.stats.get(field).unwrap()
     }
 
-    /// All frames came out, none much later than the latency says. Of a generator that is only a
-    /// third as fast as the frames come, the last would leave seconds late.
+    /// Asserts that all frames came out, none much later than the latency. If the filter waited for the
+    /// generator, which takes three frame times, the last frames would be seconds late.
     fn assert_kept_its_rate(&self) {
         assert_eq!(self.count("frames-in"), FRAMES);
         assert_eq!(self.delays.len(), FRAMES as usize, "frames are missing");
@@ -265,7 +265,7 @@ fn late_frames_are_dropped_and_the_others_are_in_time() {
     feed.assert_in_time();
 }
 
-/// With one at a time the sink holds up the filter, unless a queue stands between them.
+/// With one frame in flight the sink blocks the filter, unless there is a queue between them.
 #[test]
 fn a_queue_keeps_one_frame_in_flight_in_time() {
     let models = Models::new();
@@ -284,7 +284,7 @@ fn a_queue_keeps_one_frame_in_flight_in_time() {
     assert!(count("frames-translated") > 0);
 }
 
-/// Plays black frames through a generator that makes no picture of what is darker than grey.
+/// Plays black frames with a generator that returns NaN for them.
 fn fail_on_black(source: &str, properties: &str) -> (Vec<gst::Message>, u64) {
     let models = Models::new();
     let pipeline = rig::pipeline(
@@ -328,7 +328,7 @@ fn a_failing_generator_is_an_error_unless_live_with_late_frames_pass() {
     }
 }
 
-/// What becomes of the second of two frames, with something done `between` them.
+/// The output level of the second of two frames; `between` is called between them.
 fn second_level(
     smoothing: f64,
     levels: [u8; 2],
@@ -345,7 +345,7 @@ fn second_level(
 #[test]
 fn smoothing_mixes_in_the_last_residual() {
     assert_eq!(second_level(0.0, [100, 110], |_, _| {}), 145);
-    // The change goes from 55 to 35; 14/24 of 0.6 of the way back is 42.
+    // The residual goes from 55 to 35. The second frame gets 35 + 0.6 · 14/24 · 20 = 42.
     let smoothed = second_level(0.6, [100, 110], |_, _| {});
     assert!((151..=153).contains(&smoothed), "{smoothed}");
 }
@@ -376,7 +376,7 @@ fn smoothing_restarts_at_a_discontinuity() {
     assert_eq!(second_level(0.6, [100, 110], jump), 145);
 }
 
-/// Whenever the other generator takes over, nothing of this one's change is left in its frames.
+/// After the other generator takes over, its frames have nothing of the previous residual.
 #[test]
 fn smoothing_restarts_when_the_direction_changes() {
     let models = Models::new();

@@ -1,21 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The element `cycleganfilter`, seen from outside.
+//! Tests of the element `cycleganfilter` through its public interface.
 //!
-//! One binary for all, so that helpers are shared and linked once. ONNX Runtime is needed: where
-//! it is missing, the tests fail with the element's own message about where it was sought.
-//! `CYCLEGAN_TEST_SLOW=1` runs the slow ones as well.
+//! They are one binary, so that helpers are compiled and linked once. They need ONNX Runtime; without it they
+//! fail with the element's message about where it searched. `CYCLEGAN_TEST_SLOW=1` also runs the slow tests.
 
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
 use cyclegan_test_support::{generators, plugin, skip};
 
-// What the tests are made of.
+// Helpers.
 mod detectors;
 mod rig;
 mod video;
 
-// What they test.
+// Tests.
 #[cfg(feature = "analytics")]
 mod analytics;
 mod bad_models;

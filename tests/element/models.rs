@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What a model may be, and which of its files is taken.
+//! Kinds of models, and which file of a pair is used.
 
 use cyclegan_contract::{Metadata, ValueRange, onnx::ModelProto};
 use gst::prelude::*;
@@ -16,7 +16,7 @@ const COLOR: [u8; 3] = [200, 60, 90];
 const INVERTED: [u8; 3] = [55, 195, 165];
 const SWAPPED: [u8; 3] = [90, 60, 200];
 
-/// What becomes of [`COLOR`]; every pixel must agree.
+/// The output for a frame of [`COLOR`]; asserts that all pixels are equal.
 fn translated(rig: &mut Rig, info: &VideoInfo) -> [u8; 3] {
     let output = video::to_rgb(&rig.translate(video::flat(info, COLOR)), info);
     let first = output[0];
@@ -35,7 +35,7 @@ fn assert_near(found: [u8; 3], expected: [u8; 3]) {
     assert!(is_near(found, expected), "{found:?} instead of {expected:?}");
 }
 
-/// An element that plays `model` on small RGB frames.
+/// An element with `model`, for small RGB frames.
 fn playing(model: &std::path::Path) -> (Rig, VideoInfo) {
     let mut rig = Rig::new(model);
     let info = info(VideoFormat::Rgb, 64, 48);
@@ -53,7 +53,7 @@ fn playing_alone(model: &ModelProto) -> (Models, Rig, VideoInfo) {
 fn a_preloaded_direction_takes_effect_on_the_next_frame() {
     let models = Models::new();
     let pair = models.add_pair("pair", &generators::invert(), &generators::identity());
-    // Preloaded, or each used once before.
+    // With preload, or after each direction was used once.
     for preload in [true, false] {
         let filter = rig::new_filter();
         filter.set_property("model", pair.to_str().unwrap());
@@ -75,7 +75,7 @@ fn a_preloaded_direction_takes_effect_on_the_next_frame() {
             assert_near(translated(&mut rig, &info), expected);
             assert_eq!(rig.stat::<String>("direction"), direction);
         }
-        // Both stay, whatever the frames become.
+        // Both generators stay loaded.
         rig.set_info(&self::info(VideoFormat::Bgr, 64, 48));
         rig.filter.set_property_from_str("direction", "forward");
         rig.set_info(&info);
@@ -84,7 +84,7 @@ fn a_preloaded_direction_takes_effect_on_the_next_frame() {
     }
 }
 
-/// Only what is asked for takes memory; frames go on while the other generator is prepared.
+/// Only requested generators take memory, and frames keep flowing while the other one is loaded.
 #[test]
 fn the_other_direction_is_loaded_on_first_use() {
     let models = Models::new();
@@ -158,7 +158,7 @@ fn value_ranges_are_taken_from_the_metadata() {
     }
 }
 
-/// What is whiter than white or blacker than black is white or black.
+/// Values beyond white and black become white and black.
 #[test]
 fn values_out_of_range_are_clamped() {
     let (_models, mut rig, info) = playing_alone(&generators::linear(1e6, 0.0));
@@ -184,7 +184,7 @@ fn an_unused_mask_output_is_ignored() {
     assert_near(translated(&mut rig, &info), INVERTED);
 }
 
-/// A frame that is wider or higher than the only size that the model takes.
+/// The frame is wider or higher than the model's fixed size.
 #[test]
 fn a_fixed_size_model_gets_the_letterboxed_frame() {
     let model = generators::with_size(generators::invert(), 64, 32);
@@ -197,7 +197,7 @@ fn a_fixed_size_model_gets_the_letterboxed_frame() {
         let output = video::to_rgb(&rig.translate(gradient.clone()), &info);
         for (before, after) in video::to_rgb(&gradient, &info).into_iter().zip(output) {
             let off = before.iter().zip(after).map(|(b, a)| (255 - b).abs_diff(a)).max();
-            // A letterboxed 64×256 is seen 8 pixels wide: 32 grey levels from one to the next.
+            // A letterboxed 64×256 frame is 8 pixels wide in the tensor, so neighbours differ by 32 grey levels.
             assert!(off <= Some(40), "{width}×{height}: {before:?} became {after:?}");
         }
         assert_eq!((rig.stat::<u32>("width"), rig.stat::<u32>("height")), (64, 32));
@@ -236,8 +236,8 @@ fn precision_selects_the_variant() {
         filter.set_property("model", pair.to_str().unwrap());
         filter.set_property_from_str("precision", precision);
         filter.set_property_from_str("execution-provider", "cpu");
-        // F has only the plain variant, which `auto` takes and a named one does not; that is an
-        // error as soon as F is asked for.
+        // F has only the float32 file. `auto` falls back to it; a named precision is an error when F is
+        // requested.
         let has_all = matches!(precision, "auto" | "fp32");
         if !has_all {
             let bus = gst::Bus::new();
@@ -285,7 +285,7 @@ fn inference_size_sets_the_tensor_size() {
     }
 }
 
-/// Pixels that are not square are seen as they are shown.
+/// Frames with non-square pixels are scaled to their display aspect ratio.
 #[test]
 fn the_generator_input_has_the_display_aspect_ratio() {
     let (_models, mut rig, _) = playing_alone(&generators::invert());
@@ -299,7 +299,7 @@ fn the_generator_input_has_the_display_aspect_ratio() {
     assert!((aspect - 16.0 / 9.0).abs() < 0.02, "{width}×{height}");
 }
 
-/// Also at the frame's own size, of which nothing is lost.
+/// The same at the frame's own size: one side is upscaled, so no detail is lost.
 #[test]
 fn inference_at_frame_size_has_the_display_aspect_ratio() {
     let models = Models::new();
@@ -319,7 +319,7 @@ fn inference_at_frame_size_has_the_display_aspect_ratio() {
     }
 }
 
-/// As `avidemux` writes it for a file that names none: such pixels are taken for square ones.
+/// `avidemux` sets such a ratio for files without one; the pixels then count as square.
 #[test]
 fn an_invalid_pixel_aspect_ratio_is_ignored() {
     let models = Models::new();
@@ -353,7 +353,7 @@ fn a_new_inference_size_takes_effect_while_playing() {
     });
 }
 
-/// A generator of another project, without our metadata, on a photograph's colours.
+/// A generator from another project, without our metadata.
 #[test]
 fn the_reference_generator_loads_with_the_defaults() {
     let Some(model) = rig::shared("models/reference_horse2zebra.onnx") else { return };

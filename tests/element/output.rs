@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What goes out beside the translated frame: the generator's mask, alone or as alpha.
+//! The property `output`: the generator's mask as GRAY8 or as alpha.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ fn rig(models: &Models, output: &str, max_in_flight: u32, info: &VideoInfo) -> R
     rig_of("frame", models, output, max_in_flight, info)
 }
 
-/// The same, of the frame or of regions.
+/// The same, with `regions` as given.
 fn rig_of(
     regions: &str,
     models: &Models,
@@ -37,7 +37,7 @@ fn rig_of(
     rig
 }
 
-/// Red on the left, and as little of it as there is on the right.
+/// Full red on the left and no red on the right.
 fn half_red(info: &VideoInfo) -> gst::Buffer {
     video::picture(info, |x, _| if 2 * x < info.width() { [255, 40, 60] } else { [0, 40, 60] })
 }
@@ -57,7 +57,7 @@ fn output_mask_is_gray8() {
             assert_eq!(output.size(), gray.size());
             let samples = video::to_rgb(&output, &gray);
             let at = |x: usize| samples[20 * 98 + x][0];
-            // 8-bit colours of other formats are a little off.
+            // Conversion of other formats to 8-bit RGB is inexact.
             assert!(at(10) > 240 && at(90) < 10, "{format:?}: {} and {}", at(10), at(90));
             assert_eq!(rig.stat::<u64>("frames-translated"), 1);
         }
@@ -80,7 +80,7 @@ fn output_alpha_has_the_mask() {
     }
 }
 
-/// Beyond the mask the frame stays as it is, whatever the generator leaves there.
+/// The frame is unchanged outside the mask, even if the generator changes it there.
 #[test]
 fn pixels_outside_the_mask_are_unchanged() {
     let models = Models::new();
@@ -142,7 +142,7 @@ fn a_pipeline_writes_masks_and_frames() {
     );
 }
 
-/// Two boxes side by side, and how far from them nothing is touched.
+/// Two overlapping boxes, and the distance beyond which frames are unchanged, in pixels.
 const BOXES: [(u32, u32, u32, u32); 2] = [(40, 30, 50, 40), (80, 40, 60, 40)];
 const MARGIN: u32 = 16;
 
@@ -163,7 +163,7 @@ fn is_in_box(x: u32, y: u32, margin: u32) -> bool {
     })
 }
 
-/// Asserts that a mask, whose largest value is `most`, is full in the boxes and nothing beyond them.
+/// Asserts that a mask is `most` inside the boxes and 0 beyond the margin around them.
 fn assert_mask_in_boxes(info: &VideoInfo, most: u16, at: impl Fn(usize) -> u16, what: &str) {
     for y in 0..info.height() {
         for x in 0..info.width() {
@@ -177,7 +177,7 @@ fn assert_mask_in_boxes(info: &VideoInfo, most: u16, at: impl Fn(usize) -> u16, 
     }
 }
 
-/// Beyond the boxes the generator sees nothing, so the mask is nothing there.
+/// The generator does not see pixels outside the boxes, so the mask is 0 there.
 #[test]
 fn the_mask_is_0_outside_the_regions() {
     for (format, max_in_flight) in [(VideoFormat::Rgb, 1), (VideoFormat::I420, 3)] {
@@ -219,7 +219,7 @@ fn the_alpha_is_0_outside_the_regions() {
     }
 }
 
-/// In a box as in a whole frame.
+/// The same as for a whole frame.
 #[test]
 fn pixels_of_a_box_outside_the_mask_are_unchanged() {
     let models = Models::new();

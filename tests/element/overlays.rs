@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Overlays, such as subtitles, that come with the frames to be drawn after the translation.
+//! Overlays on frames (`GstVideoOverlayCompositionMeta`), such as subtitles, which the sink draws after the translation.
 
 use gst::prelude::*;
 use gst_video::{
@@ -18,7 +18,7 @@ fn info() -> VideoInfo {
     video::info(VideoFormat::Rgb, 256, 256)
 }
 
-/// A white square in the middle, a sixteenth of the frame.
+/// A white square in the middle, with a sixteenth of the frame's area.
 fn caption() -> VideoOverlayComposition {
     const SIDE: u32 = 64;
     let mut pixels = gst::Buffer::from_mut_slice(vec![255u8; 4 * (SIDE * SIDE) as usize]);
@@ -29,8 +29,8 @@ fn caption() -> VideoOverlayComposition {
     VideoOverlayComposition::new([&square]).unwrap()
 }
 
-/// A black frame with a caption through the inverting generator, up to a sink that draws overlays if it
-/// `draws`.
+/// The output for a black frame with a caption and the inverting generator. If `draws`, the sink supports
+/// overlays.
 fn captioned(properties: &str, draws: bool) -> gst::Buffer {
     rig::init();
     let models = Models::new();
@@ -64,7 +64,7 @@ fn captioned(properties: &str, draws: bool) -> gst::Buffer {
     output
 }
 
-/// The levels of a pixel outside of the caption and of one in it.
+/// The levels of a pixel outside and of one inside the caption.
 fn levels(frame: &gst::Buffer, info: &VideoInfo) -> [u8; 2] {
     let pixels = video::to_rgb(frame, info);
     [pixels[256 * 20 + 20][1], pixels[256 * 128 + 128][1]]
@@ -90,11 +90,11 @@ fn overlays_are_passed_to_a_sink_that_draws_them() {
 #[test]
 fn overlays_are_blended_before_translation_if_no_sink_draws_them() {
     let frame = captioned("", false);
-    // Inverted as all of it.
+    // The caption is inverted with the rest of the frame.
     assert_eq!(levels(&frame, &info()), [255, 0]);
 }
 
-/// They belong on the frame, so they are drawn into it before it comes in.
+/// Overlays belong on the frame and not on the mask, so upstream draws them into the frame.
 #[test]
 fn output_mask_has_no_overlays() {
     let frame = captioned("output=mask", true);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Frames that pass untouched, in memory that downstream has agreed to.
+//! Unchanged frames are passed in memory that downstream accepts.
 
 use gst::prelude::*;
 use gst_video::{VideoFormat, VideoInfo, VideoMeta};
@@ -11,7 +11,7 @@ use crate::{
     video,
 };
 
-/// The element, inverting frames of `info`, with so many in flight.
+/// The element with the inverting generator, for frames of `info`.
 fn rig_in_flight(max_in_flight: usize, info: &VideoInfo) -> (Models, Rig) {
     let models = Models::new();
     let filter = rig::new_filter();
@@ -31,7 +31,7 @@ fn rig() -> (Models, Rig, VideoInfo) {
     (models, rig, info)
 }
 
-/// Whether `buffer` has the layout that caps alone promise.
+/// Whether `buffer` has the default layout of `info`.
 fn is_default_layout(buffer: &gst::BufferRef, info: &VideoInfo) -> bool {
     let is_promised = |meta: gst::MetaRef<VideoMeta>| {
         meta.stride() == info.stride() && meta.offset() == info.offset()
@@ -44,7 +44,7 @@ fn padded_frames_are_copied_if_downstream_has_no_video_meta() {
     for max_in_flight in [1, 3] {
         let info = video::info(VideoFormat::I420, 66, 34);
         let (_models, mut rig) = rig_in_flight(max_in_flight, &info);
-        // A fade through 0 in the middle of a stream.
+        // Strength goes through 0 in the middle of the stream.
         for (seed, strength) in [1.0, 0.0, 0.0, 1.0, 0.0].into_iter().enumerate() {
             rig.filter.set_property("strength", strength);
             let plain = video::random(&info, seed as u64);
@@ -74,7 +74,7 @@ fn padded_frames_pass_if_downstream_supports_video_meta() {
     assert_eq!(rig.translate(padded).as_ptr(), address);
 }
 
-/// What stands behind the frame in its memory is no part of it.
+/// Memory after the end of the frame does not belong to it.
 #[test]
 fn memory_after_the_frame_is_not_passed() {
     let (_models, mut rig, info) = rig();
@@ -117,7 +117,7 @@ fn padded_decoder_frames_reach_filesink_without_padding() {
     }
 }
 
-/// As GstVideoFilter has it: a warning, and the stream goes on.
+/// As in GstVideoFilter, this is a warning and the stream continues.
 #[test]
 fn a_short_buffer_is_a_warning() {
     for (late_frames, max_in_flight) in [("translate", 1), ("pass", 1), ("translate", 3)] {
@@ -149,7 +149,7 @@ fn a_short_buffer_is_a_warning() {
     }
 }
 
-/// Pools that are too small for the frames in flight would starve.
+/// Upstream's pool would run empty if it were too small for the frames in flight.
 #[test]
 fn the_allocation_query_asks_for_buffers_for_all_frames_in_flight() {
     for (max_in_flight, held) in [(1, 1), (4, 8)] {
@@ -165,7 +165,7 @@ fn the_allocation_query_asks_for_buffers_for_all_frames_in_flight() {
     }
 }
 
-/// Downstream's pool may be empty for as long as it shows frames; that holds up nothing but frames.
+/// Downstream's pool may be empty while a sink shows frames. Only frames wait for it.
 #[test]
 fn an_exhausted_downstream_pool_does_not_block_properties() {
     let models = Models::new();
@@ -191,12 +191,12 @@ fn an_exhausted_downstream_pool_does_not_block_properties() {
         }
     });
     rig.set_info(&info);
-    // Two frames that somebody keeps.
+    // Two frames that downstream keeps.
     let kept = [1, 2].map(|seed| rig.translate(video::random(&info, seed)));
     std::thread::scope(|scope| {
         let blocked = scope.spawn(|| rig.harness.push(video::random(&info, 3)));
         std::thread::sleep(std::time::Duration::from_millis(100));
-        assert!(!blocked.is_finished(), "the pool is not taken");
+        assert!(!blocked.is_finished(), "the pool is not used");
         let start = std::time::Instant::now();
         filter.property::<gst::Structure>("stats");
         filter.set_property("inference-size", 32);
@@ -207,7 +207,7 @@ fn an_exhausted_downstream_pool_does_not_block_properties() {
     });
 }
 
-/// What cannot be translated is not said to be welcome.
+/// Video that cannot be translated is not in the pad templates.
 #[test]
 fn the_pad_templates_offer_progressive_video_only() {
     let (_models, rig, _) = rig();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Pools of downstream whose buffers are too small, or are not the frames that were negotiated.
+//! Downstream pools whose buffers are too small or not of the negotiated format.
 
 use gst::{glib, prelude::*, subclass::prelude::*};
 use gst_video::{VideoFormat, VideoFrameFlags, VideoInfo, VideoMeta, VideoRegionOfInterestMeta};
@@ -11,7 +11,7 @@ use crate::{
     video,
 };
 
-/// A pool that gives what it likes, whatever it is asked for; `pipewiresink` had such a one.
+/// A pool that ignores its configuration, as one of `pipewiresink` did.
 mod stubborn {
     use std::sync::OnceLock;
 
@@ -52,7 +52,7 @@ fn pool_of(buffer: gst::Buffer) -> gst::BufferPool {
     pool.upcast()
 }
 
-/// Has `filter` find a `pool` downstream, of buffers of `size` bytes.
+/// Answers the ALLOCATION query of `filter` with `pool` and buffers of `size` bytes.
 fn offer(
     filter: &gst::Element,
     size: usize,
@@ -87,7 +87,7 @@ fn frame(info: &VideoInfo, seed: u64) -> gst::Buffer {
     frame
 }
 
-/// Asserts that frames come out as they do without a pool; returns the warnings.
+/// Asserts that the output is the same as without a pool; returns the warnings.
 fn assert_translated(rig: &mut Rig, info: &VideoInfo) -> Vec<String> {
     let models = Models::new();
     let mut plain = self::rig(&models, 1);
@@ -141,7 +141,7 @@ fn buffers_that_are_too_small_are_replaced_with_one_warning() {
     }
 }
 
-/// A meta may promise planes that are not there, or be one of other frames.
+/// The VideoMeta may have planes beyond the buffer, or describe another format.
 #[test]
 fn buffers_with_a_wrong_video_meta_are_replaced_with_one_warning() {
     let models = Models::new();
@@ -168,7 +168,7 @@ fn buffers_with_a_wrong_video_meta_are_replaced_with_one_warning() {
     }
 }
 
-/// After other caps downstream may have mended its pool.
+/// After new caps, downstream may offer a correct pool.
 #[test]
 fn the_next_pool_is_tried_again() {
     let models = Models::new();
@@ -182,7 +182,7 @@ fn the_next_pool_is_tried_again() {
     assert_eq!(assert_translated(&mut rig, &info).len(), 0);
 }
 
-/// What upstream's meta promises is looked at before it is read.
+/// The VideoMeta of upstream's buffers is checked before the buffer is read.
 #[test]
 fn an_input_buffer_shorter_than_its_planes_is_dropped() {
     let models = Models::new();

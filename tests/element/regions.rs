@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Translation of boxes only: what is in them, and that nothing else is touched.
+//! `regions=meta`: boxes are translated, and the rest of the frame is unchanged.
 
 use cyclegan_contract::{Metadata, onnx::ModelProto};
 use gst::prelude::*;
@@ -16,11 +16,11 @@ use crate::{
 type Rectangle = (u32, u32, u32, u32);
 
 const BOX: Rectangle = (40, 30, 48, 40);
-/// What may be touched: a quarter of the mean side beyond the box, rounded up to four pixels.
+/// The margin in which pixels may change: a quarter of the box's mean side, rounded up to four pixels.
 const LEFT_TOP: (u32, u32) = (28, 16);
 const RIGHT_BOTTOM: (u32, u32) = (100, 84);
 
-/// A generator for pictures of 32 pixels, in an element that translates boxes only.
+/// An element with `generator` at 32 pixels and `regions=meta`.
 fn rig(model: ModelProto) -> (Models, Rig) {
     let models = Models::new();
     let path = models.add("G.onnx", &small(model));
@@ -87,7 +87,7 @@ fn pixels_outside_the_margin_of_a_box_are_bit_identical() {
     }
 }
 
-/// Which of four boxes are translated, by `types`.
+/// Which of four boxes are translated with `region-types` set to `types`.
 fn translated(types: &[&str]) -> Vec<&'static str> {
     const NAMES: [&str; 4] = ["horse", "zebra", "dog", ""];
     let (_models, mut rig) = rig(generators::invert());
@@ -133,7 +133,7 @@ fn region_types_is_a_list_and_can_change_while_playing() {
     assert_eq!(types, ["zebra", "a big dog"]);
 }
 
-/// Encoders take such regions as parts of the picture that deserve more bits, or fewer.
+/// These metas tell encoders which parts of the frame need more or fewer bits.
 #[test]
 fn encoder_roi_hints_are_not_boxes() {
     let (_models, mut rig) = rig(generators::invert());
@@ -148,15 +148,15 @@ fn encoder_roi_hints_are_not_boxes() {
         }
         assert_eq!(grey(&rig.translate(frame), &info, 64, 50), 100, "{name} {types}");
     }
-    // What a detector adds is none.
+    // A detector's meta is not such a hint.
     let mut frame = video::flat(&info, [100; 3]);
     let mut meta = VideoRegionOfInterestMeta::add(frame.make_mut(), "horse", BOX);
     meta.add_param(gst::Structure::builder("detection").field("confidence", 0.9).build());
     assert_eq!(grey(&rig.translate(frame), &info, 64, 50), 155);
 }
 
-/// A smooth picture that the generator leaves alone is where it was: the crop and the place that
-/// it is painted to agree.
+/// With an identity generator and plain upscaling, a smooth image stays in place: the position of the crop is
+/// that of the output.
 #[test]
 fn a_region_is_cropped_and_composited_at_the_same_place() {
     let (_models, mut rig) = rig(generators::identity());
@@ -229,7 +229,7 @@ fn degenerate_boxes_are_tolerated() {
     assert_eq!(counts(&rig), (5, 0));
 }
 
-/// Side by side, and one over the other: nothing is translated twice.
+/// Boxes that are side by side or overlap are not translated twice.
 #[test]
 fn overlapping_boxes_are_translated_once() {
     let (_models, mut rig) = rig(generators::linear(1.0, 0.4));
@@ -239,7 +239,7 @@ fn overlapping_boxes_are_translated_once() {
         let output = rig.translate(with_boxes(video::flat(&info, [100; 3]), &boxes));
         for x in 31..79 {
             let found = grey(&output, &info, x, 50);
-            // Between its samples each region's share is a straight line.
+            // Between samples, the weights of each region are interpolated linearly.
             assert!(found.abs_diff(151) <= 6, "{boxes:?} {x}: {found}");
         }
     }
@@ -290,7 +290,7 @@ fn smoothing_follows_a_moving_box() {
         grey(&rig.translate(frame), &info, 70, 50)
     };
     assert!(translate(100, 40).abs_diff(155) <= 1);
-    // As in a whole frame: 14/24 of 0.6 of the way back from a change of 35 to one of 55.
+    // As for a whole frame: the residual is 35 + 0.6 · 14/24 · 20.
     let smoothed = translate(110, 44);
     assert!((151..=153).contains(&smoothed), "{smoothed}");
 }
@@ -320,7 +320,7 @@ fn regions_and_direction_can_change_while_playing() {
     rig::wait_until("only the box is translated", || levels(&mut rig) == (155, 100));
 }
 
-/// What the generator sees of a box has its own size, whatever the frame's.
+/// The generator's input has the generator's own size for boxes of any size.
 #[test]
 fn a_box_is_scaled_to_the_generators_own_size() {
     let models = Models::new();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What is asked of the model and when it is decided: in every state, alone and together.
+//! Setting the model's properties, alone and together, in every state.
 
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ fn level(rig: &mut Rig) -> u8 {
     video::to_rgb(&rig.translate(video::flat(&info(), [10; 3])), &info())[0][0]
 }
 
-/// A file with G alone, which does nothing, and a pair whose F inverts.
+/// A single file with an identity generator, and a pair whose F inverts.
 fn single_and_pair(models: &Models) -> [String; 2] {
     let single = models.add("single.onnx", &generators::identity());
     let pair = models.add_pair("pair", &generators::identity(), &generators::invert());
@@ -76,7 +76,7 @@ fn a_bad_model_set_in_ready_is_an_error() {
     assert!(filter.set_state(gst::State::Paused).is_err());
     let errors = rig::errors_in(&rig::said(&bus));
     assert_eq!(errors.len(), 1, "{errors:?}");
-    // And another try with a model that works.
+    // A model that works can be set afterwards.
     filter.set_property("model", good.to_str().unwrap());
     filter.set_state(gst::State::Paused).unwrap();
     filter.set_state(gst::State::Null).unwrap();
@@ -140,7 +140,7 @@ fn model_and_direction_set_together_are_checked_together_while_playing() {
     }
 }
 
-/// Nothing that is on its way has the direction: the one that translates stays.
+/// Neither the current model nor one being loaded has the direction, so the current direction stays.
 #[test]
 fn a_missing_direction_is_reverted() {
     let models = Models::new();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The element under test: alone in a harness, or in a pipeline, with what it says on its bus.
+//! Test rig: the element in a harness or in a pipeline, and its bus messages.
 
 use std::{
     path::Path,
@@ -13,7 +13,7 @@ use gst_video::VideoInfo;
 
 pub use crate::skip::{is_slow_wanted, say_skipped};
 
-/// Longer than anything here takes on a loaded machine; reached only when something hangs.
+/// The time limit of waits, long enough for a loaded machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Sets up GStreamer with the element, once for the process.
@@ -27,26 +27,26 @@ pub fn init() {
     });
 }
 
-/// Has GStreamer open OpenGL on a graphics card or Mesa's software renderer, where the user says nothing
-/// else: a test has no screen.
+/// Makes GStreamer use OpenGL without a screen, on a GPU or Mesa's software renderer, unless the user has
+/// configured it.
 #[cfg(feature = "gl")]
 fn find_gl_without_a_screen() {
     for (name, value) in [("GST_GL_PLATFORM", "egl"), ("GST_GL_WINDOW", "egl-device")] {
         if std::env::var_os(name).is_none() {
-            // SAFETY: nothing but the standard library, which has a lock for that, reads the environment
-            // before GStreamer is set up.
+            // SAFETY: before GStreamer is initialised, only the standard library reads the environment, and it
+            // has a lock for that.
             unsafe { std::env::set_var(name, value) };
         }
     }
 }
 
-/// An element of its own.
+/// A new element.
 pub fn new_filter() -> gst::Element {
     init();
     gst::ElementFactory::make("cycleganfilter").build().unwrap()
 }
 
-/// A file of the folder `shared` beside the project, if it is there; says so where it is not.
+/// A file of the folder `shared` beside the project; reports the test as skipped if it is missing.
 pub fn shared(file: &str) -> Option<std::path::PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared").join(file);
     let is_there = path.is_file();
@@ -60,21 +60,21 @@ pub fn shared(file: &str) -> Option<std::path::PathBuf> {
 pub struct Rig {
     /// The element.
     pub filter: gst::Element,
-    /// What pushes into it and pulls out of it.
+    /// The harness that pushes and pulls buffers.
     pub harness: gst_check::Harness,
-    /// What it says.
+    /// Its bus.
     pub bus: gst::Bus,
 }
 
 impl Rig {
-    /// The element, playing `model`.
+    /// A rig with `model`, playing.
     pub fn new(model: &Path) -> Self {
         let filter = new_filter();
         filter.set_property("model", model.to_str().unwrap());
         Self::with_filter(filter)
     }
 
-    /// `filter`, playing.
+    /// A rig with `filter`, playing.
     pub fn with_filter(filter: gst::Element) -> Self {
         let bus = gst::Bus::new();
         filter.set_bus(Some(&bus));
@@ -86,12 +86,12 @@ impl Rig {
         Self { filter, harness, bus }
     }
 
-    /// Negotiates frames of `info`.
+    /// Negotiates caps of `info`.
     pub fn set_info(&mut self, info: &VideoInfo) {
         self.harness.set_src_caps(info.to_caps().unwrap());
     }
 
-    /// One frame through the element.
+    /// Pushes one frame and pulls the output.
     pub fn translate(&mut self, buffer: gst::Buffer) -> gst::Buffer {
         if let Err(error) = self.harness.push(buffer) {
             panic!("{error}: {}", errors_in(&self.said()).join("; "));
@@ -112,12 +112,12 @@ impl Rig {
 
 impl Drop for Rig {
     fn drop(&mut self) {
-        // The harness lets go of the element in whatever state it is.
+        // The harness drops the element without stopping it.
         let _ = self.filter.set_state(gst::State::Null);
     }
 }
 
-/// All messages that wait on `bus`.
+/// All pending messages of `bus`.
 pub fn said(bus: &gst::Bus) -> Vec<gst::Message> {
     std::iter::from_fn(|| bus.pop()).collect()
 }
@@ -155,7 +155,7 @@ pub fn pipeline(description: &str, model: &Path) -> gst::Pipeline {
     gst::parse::launch(&description).unwrap().downcast().unwrap()
 }
 
-/// Plays `pipeline` until its end or its first error, and returns everything that was said.
+/// Plays `pipeline` until EOS or the first error, and returns all messages.
 pub fn run_to_end(pipeline: &gst::Pipeline) -> Vec<gst::Message> {
     let bus = pipeline.bus().unwrap();
     let mut messages = Vec::new();
@@ -172,13 +172,13 @@ pub fn run_to_end(pipeline: &gst::Pipeline) -> Vec<gst::Message> {
         }
         messages.push(message);
     }
-    // A source may speak of the failure before the element that failed does.
+    // A source may post an error before the element that failed does.
     messages.extend(said(&bus));
     pipeline.set_state(gst::State::Null).unwrap();
     messages
 }
 
-/// Asserts that `messages` hold no error, of any element, and an end.
+/// Asserts that `messages` have EOS and no error of any element.
 pub fn assert_ended(messages: &[gst::Message]) {
     for message in messages {
         if let gst::MessageView::Error(error) = message.view() {

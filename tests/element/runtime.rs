@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The plugin as GStreamer loads it, with and without ONNX Runtime, in processes of their own.
+//! The plugin as GStreamer loads it, with and without ONNX Runtime, in child processes.
 
 use std::{
     ffi::OsStr,
@@ -19,7 +19,7 @@ use crate::{
     rig::{self, Rig},
 };
 
-/// A folder of just the plugins that these tests need, ours among them.
+/// A folder with only the plugins that these tests need, including ours.
 pub struct Plugins(TempDir);
 
 impl Plugins {
@@ -36,7 +36,7 @@ impl Plugins {
         Self(folder)
     }
 
-    /// One of GStreamer's tools, seeing nothing but these plugins.
+    /// One of GStreamer's tools, with only these plugins.
     pub fn command(&self, tool: &str) -> Command {
         let mut command = Command::new(tool);
         command
@@ -48,7 +48,7 @@ impl Plugins {
         command
     }
 
-    /// A short video through the element with `model`.
+    /// Plays a short video through the element with `model`.
     fn launch(&self, model: impl AsRef<OsStr>, environment: &[(&str, &Path)]) -> Output {
         let mut property = std::ffi::OsString::from("model=");
         property.push(model);
@@ -67,7 +67,7 @@ pub fn our_library() -> PathBuf {
     library.canonicalize().unwrap_or_else(|error| panic!("{}: {error}", library.display()))
 }
 
-/// What a process said.
+/// The standard output and error of a process.
 pub fn text(output: &Output) -> String {
     format!(
         "{}{}",
@@ -76,7 +76,7 @@ pub fn text(output: &Output) -> String {
     )
 }
 
-/// A failure that the element speaks of, and no crash: a signal leaves no exit code.
+/// Asserts that the element reported an error and did not crash: a signal leaves no exit code.
 #[track_caller]
 fn assert_error(output: &Output, says: &[&str]) {
     let text = text(output);
@@ -164,7 +164,7 @@ fn a_name_is_found_in_the_users_data_folder() {
     assert!(output.status.success(), "{}", text(&output));
 }
 
-/// Sets `provider`; returns what the bus says on the way to READY.
+/// Sets `provider`; returns the messages on the way to READY.
 fn ready_on(provider: &str, allow_fallback: bool) -> (gst::Element, bool, Vec<gst::Message>) {
     let (models, model) = invert();
     let filter = rig::new_filter();
@@ -178,7 +178,7 @@ fn ready_on(provider: &str, allow_fallback: bool) -> (gst::Element, bool, Vec<gs
     (filter, is_ready, rig::said(&bus))
 }
 
-/// Providers of other systems, which no runtime for this one has.
+/// Providers for other systems, which no runtime for this one has built in.
 const ABSENT: [&str; 2] = ["directml", "coreml"];
 
 #[test]
@@ -208,7 +208,7 @@ fn a_fallback_is_a_warning_and_shows_in_active_provider() {
     }
 }
 
-/// NVIDIA's, which the CPU's wheel does not have and another may have without a GPU to run on:
+/// The CPU wheel lacks NVIDIA's providers; the CUDA wheel has them, perhaps on a machine without a GPU. Run it with
 /// `ONNXRUNTIME=cuda ./dev test nvidia`.
 #[test]
 fn nvidia_providers_run_or_say_why_not() {
@@ -223,7 +223,7 @@ fn nvidia_providers_run_or_say_why_not() {
         assert_eq!(errors.len(), 1, "{errors:?}");
         let cannot_run = format!("execution provider `{provider}` cannot run here: ");
         let reason = errors[0].strip_prefix(&cannot_run).unwrap_or_else(|| panic!("{}", errors[0]));
-        // The way to another runtime; or what that one misses of the machine.
+        // The error names the wheel to install, or what the machine lacks.
         let says_why = ["onnxruntime-gpu", "It needs an NVIDIA driver"]
             .iter()
             .any(|part| reason.contains(part));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Several filters in one process: one session, and its memory once.
+//! Several filters in one process share one session and its memory.
 
 use std::{env, fs, path::Path, process::Command, sync::Arc};
 
@@ -15,7 +15,7 @@ use crate::{
     video,
 };
 
-/// Names the model for the process whose memory is measured, and how many filters it makes.
+/// The variables that pass the model and the number of filters to the process that is measured.
 const CHILD: [&str; 2] = ["CYCLEGAN_TEST_MODEL", "CYCLEGAN_TEST_FILTERS"];
 
 #[test]
@@ -45,11 +45,11 @@ fn filters_with_one_model_share_its_session() {
     assert!(!Arc::ptr_eq(&first, &load()));
 }
 
-/// Each in a process of its own, since what a process has held once it may keep.
+/// Each measurement has a separate process, since a process may keep memory that it has freed.
 #[test]
 fn eight_filters_take_less_than_twice_the_memory_of_one() {
     let models = Models::new();
-    // 22 MB of weights: eight times that would not go unnoticed.
+    // The weights take 22 MB, so eight copies would exceed the limit.
     let small = Metadata { size: Some(16), ..Default::default() };
     let heavy = generators::with_metadata(generators::slow_invert(150), &small);
     let model = models.add("heavy.onnx", &heavy);
@@ -58,7 +58,7 @@ fn eight_filters_take_less_than_twice_the_memory_of_one() {
     assert!(eight < 2 * one, "{one} KiB with one filter, {eight} KiB with eight");
 }
 
-/// The most memory that a process holds in which so many filters translate a frame.
+/// The peak memory in KiB of a process in which so many filters translate a frame.
 fn peak_kib(model: &Path, filters: u32) -> u64 {
     let output = Command::new(env::current_exe().unwrap())
         .args(["--exact", "several::a_process_with_filters", "--nocapture"])

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Frames that take the last residual by choice: `interval` and `skip-similar`.
+//! `interval` and `skip-similar`: frames that take the last residual.
 
 use gst::prelude::*;
 use gst_video::{VideoFormat, VideoInfo, VideoRegionOfInterestMeta};
@@ -15,7 +15,7 @@ fn info() -> VideoInfo {
     video::info(VideoFormat::Rgb, 64, 64)
 }
 
-/// The element with `properties`, playing the inverting generator on frames that it sees as they are.
+/// The element with `properties` and the inverting generator, at the size of the frames.
 fn rig(properties: &[(&str, &str)]) -> (Models, Rig) {
     let models = Models::new();
     let model = models.add_pair("pair", &generators::invert(), &generators::linear(1.0, 0.4));
@@ -30,7 +30,7 @@ fn rig(properties: &[(&str, &str)]) -> (Models, Rig) {
     (models, rig)
 }
 
-/// A frame of one grey level at so many hundredths of a second.
+/// A frame of one grey level at a time in hundredths of a second.
 fn grey(level: u8, hundredths: u64) -> gst::Buffer {
     let mut buffer = video::flat(&info(), [level; 3]);
     buffer.get_mut().unwrap().set_pts(10 * hundredths * gst::ClockTime::MSECOND);
@@ -41,7 +41,7 @@ fn level(buffer: &gst::Buffer) -> u8 {
     video::to_rgb(buffer, &info())[64 * 20 + 20][0]
 }
 
-/// What the frames of these levels become, one after the other.
+/// The output levels of frames with the levels `input`.
 fn levels(rig: &mut Rig, input: &[u8]) -> Vec<u8> {
     let frames = input.iter().zip(0..);
     frames.map(|(input, time)| level(&rig.translate(grey(*input, time)))).collect()
@@ -113,10 +113,10 @@ fn skipped_frames_reuse_the_residuals_of_boxes() {
     assert_eq!(frame(60, 40), [60, 195]);
 }
 
-/// What comes between two frames, and its name.
+/// A name, and an action between two frames.
 type Separator = (&'static str, fn(&mut Rig));
 
-/// What a stream event, a new kind of frame or a gap separates is translated at once.
+/// The first frame after a stream event, new caps or a gap is translated.
 #[test]
 fn a_residual_is_not_reused_in_another_stream() {
     let separators: [Separator; 5] = [
@@ -180,7 +180,7 @@ fn a_new_direction_or_model_translates_the_next_frame() {
         let (models, mut rig) = rig(&[properties, ("preload", "true")]);
         assert_eq!(levels(&mut rig, &[100, 60]), [155, 115]);
         rig.filter.set_property_from_str("direction", "reverse");
-        // 51 more than 60 and, of the frames that follow, than what is theirs.
+        // The residual is 51, for this frame and the following ones.
         assert_eq!(levels(&mut rig, &[60, 100]), [111, 151], "{properties:?}");
         rig.filter.set_property_from_str("direction", "forward");
         assert_eq!(levels(&mut rig, &[60, 100]), [195, 235], "{properties:?}");
@@ -203,7 +203,7 @@ fn strength_0_leaves_no_residual_to_reuse() {
 #[test]
 fn a_still_image_is_translated_once() {
     let (_models, mut rig) = rig(&[("skip-similar", "2.5")]);
-    // Each is compared with the one that was translated, not with the one before.
+    // Each frame is compared with the last translated one, not with the previous one.
     let output = levels(&mut rig, &[100, 100, 101, 102, 103, 104, 105, 106]);
     assert_eq!(output, [155, 155, 156, 157, 152, 153, 154, 149]);
     assert_eq!(counts(&rig), [3, 5, 0, 0]);
@@ -266,7 +266,7 @@ fn moving_boxes_are_translated_in_a_still_image() {
 #[test]
 fn interval_and_skip_similar_can_be_combined() {
     let (_models, mut rig) = rig(&[("interval", "2"), ("skip-similar", "3")]);
-    // Compared on every second frame; from a difference on at once.
+    // Every second frame is compared, and translated if it differs.
     let output = levels(&mut rig, &[100, 60, 100, 101, 60, 100, 60]);
     assert_eq!(output, [155, 115, 155, 156, 195, 235, 195]);
     assert_eq!(counts(&rig), [2, 5, 0, 0]);
@@ -289,7 +289,7 @@ fn a_late_skipped_frame_takes_the_residual() {
     assert_eq!(rig.stat::<u64>("frames-dropped"), 1);
 }
 
-/// A frame that the generator fails on leaves nothing to those after it, which are tried in turn.
+/// A frame on which the generator fails leaves no residual, so the next frame is translated.
 #[test]
 fn after_a_failure_the_next_frame_is_translated() {
     for (skipping, input, expected) in [

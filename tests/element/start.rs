@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What happens before the first frame comes out, so that the first is like any other.
+//! Loading and warm-up before the first frame, so that the first frame is as fast as later ones.
 
 use std::time::{Duration, Instant};
 
@@ -97,7 +97,7 @@ fn a_failed_load_posts_progress_error() {
     filter.set_state(gst::State::Null).unwrap();
 }
 
-/// The best of five elements, as any of them may be interrupted on its first frame.
+/// Takes the best of five elements, since other processes may delay the first frame of some.
 #[test]
 fn the_first_frame_is_as_fast_as_the_hundredth() {
     let models = Models::new();
@@ -126,7 +126,7 @@ fn the_first_frame_is_as_fast_as_the_hundredth() {
     assert!(best < 1.5, "the first frame takes {ratios:.1?} times as long as later ones");
 }
 
-/// By another element or for earlier caps: a session knows its way from then on.
+/// A session that was warmed up by another element or for earlier caps is not warmed up again.
 #[test]
 fn a_session_is_warmed_up_once_per_size() {
     let models = Models::new();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What the element tells about itself: statistics, latency, and what becomes of late frames.
+//! Statistics, latency and QoS.
 
 use gst::prelude::*;
 use gst_video::{VideoFormat, VideoInfo};
@@ -117,7 +117,7 @@ fn the_latency_is_upstreams_plus_our_own() {
     let with_upstream = rig.harness.query_latency().unwrap();
     assert_eq!(with_upstream, own + gst::ClockTime::SECOND);
 
-    // Measured, not made up: of the same order as a frame takes.
+    // The latency is measured, so it is near the time of a frame.
     for time in 0..32 {
         rig.translate(frame(&info, time * 40));
     }
@@ -126,7 +126,7 @@ fn the_latency_is_upstreams_plus_our_own() {
     assert!(own >= frame_time / 2, "{own} for frames of {frame_time}");
 }
 
-/// Scaling and compositing count as well: at 4K they take longer than a small generator.
+/// At 4K, scaling and compositing take longer than a small generator.
 #[test]
 fn the_first_latency_includes_scaling_and_compositing() {
     let models = Models::new();
@@ -145,7 +145,7 @@ fn the_first_latency_includes_scaling_and_compositing() {
     assert!(first >= measured / 2, "{first} at first, then frames take {measured}");
 }
 
-/// Tells the element that a frame of 200 ms came half a second late.
+/// Sends a QOS event: the frame at 200 ms was half a second late.
 fn fall_behind(rig: &mut Rig) {
     let qos = gst::event::Qos::builder(gst::QOSType::Underflow, 2.0, 500_000_000)
         .timestamp(gst::ClockTime::from_mseconds(200))
@@ -161,7 +161,7 @@ fn late_frames_drop_drops_late_frames() {
     fall_behind(&mut rig);
     assert_eq!(rig.harness.push(frame(&info, 240)), Ok(gst::FlowSuccess::Ok));
     assert!(rig.harness.try_pull().is_none(), "a late frame came out");
-    // Far enough ahead to be in time again.
+    // This frame is far enough ahead to be in time.
     rig.translate(frame(&info, 5000));
     let counts =
         ["frames-in", "frames-translated", "frames-dropped"].map(|field| rig.stat::<u64>(field));
@@ -181,7 +181,7 @@ fn late_frames_are_translated_by_default() {
 #[test]
 fn late_frames_can_change_while_playing() {
     let (_models, mut rig, info) = rig();
-    // Or a late one would be the first in a second.
+    // Otherwise the late frame would be translated, as one per second is.
     rig.translate(frame(&info, 0));
     fall_behind(&mut rig);
     rig.filter.set_property_from_str("late-frames", "drop");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A new model while frames flow.
+//! Setting `model` while frames flow.
 
 use std::{
     path::Path,
@@ -17,14 +17,14 @@ use crate::{
     video,
 };
 
-/// Convolutions of a generator that takes far longer to load and warm up than a frame takes.
+/// Number of convolutions, so that the generator takes far longer to load than a frame to translate.
 const SLOW: usize = 2;
 
 fn info() -> VideoInfo {
     video::info(VideoFormat::Rgb, 64, 48)
 }
 
-/// The grey that a dark frame becomes: dark while an identity generator runs.
+/// The output level of a dark frame; an identity generator keeps it dark.
 fn grey(rig: &mut Rig) -> u8 {
     video::to_rgb(&rig.translate(video::flat(&info(), [10; 3])), &info())[0][0]
 }
@@ -39,8 +39,8 @@ fn playing(model: &Path) -> Rig {
     rig
 }
 
-/// Frames go on through the old model while the new one loads, and once the new one has taken
-/// over it stays.
+/// The old model translates frames while the new one loads, and does not return after the new one takes
+/// over.
 #[test]
 fn no_frame_waits_for_the_load() {
     let models = Models::new();
@@ -60,7 +60,7 @@ fn no_frame_waits_for_the_load() {
     assert!(rig::errors_in(&rig.said()).is_empty());
 }
 
-/// Ten changes in a live pipeline: as many frames out as in, each later than the one before.
+/// Sets ten models in a live pipeline. All frames come out, with increasing timestamps.
 #[test]
 fn no_frame_is_lost_or_repeated() {
     let models = Models::new();
@@ -114,7 +114,7 @@ fn the_last_of_several_quick_changes_wins() {
     let slow = models.add("slow.onnx", &generators::slow_invert(SLOW));
     let white = models.add("white.onnx", &generators::linear(0.0, 1.0));
     set_model(&rig.filter, &slow);
-    // Long enough for the first load to begin, far too short for it to end.
+    // Long enough for the first load to start, far too short for it to end.
     std::thread::sleep(std::time::Duration::from_millis(50));
     for model in [&white, &slow, &white, &slow, &white] {
         set_model(&rig.filter, model);
@@ -164,7 +164,7 @@ fn a_model_set_while_paused_takes_over() {
     pipeline.set_state(gst::State::Null).unwrap();
 }
 
-/// What is refused while playing does not come back with the next caps.
+/// A value that was refused while playing is not used again with the next caps.
 #[test]
 fn a_size_that_the_model_fails_at_is_reverted() {
     let models = Models::new();
@@ -185,7 +185,7 @@ fn a_size_that_the_model_fails_at_is_reverted() {
     assert!(rig::errors_in(&rig.said()).is_empty());
 }
 
-/// New weights under the old name are on their way when the size changes.
+/// The size changes while new weights load from the same path.
 #[test]
 fn a_reload_is_not_replaced_by_the_running_model() {
     let models = Models::new();
@@ -196,7 +196,7 @@ fn a_reload_is_not_replaced_by_the_running_model() {
     set_model(&rig.filter, &model);
     rig.filter.set_property("inference-size", 32);
     rig::wait_until("the new weights take over", || grey(&mut rig) > 200);
-    // And when they wait for the next frame.
+    // The same when the new weights are loaded and wait for the next frame.
     models.add("model.onnx", &generators::identity());
     set_model(&rig.filter, &model);
     let mut said = rig.said();
@@ -213,7 +213,7 @@ fn a_reload_is_not_replaced_by_the_running_model() {
     rig::wait_until("the old weights take over", || grey(&mut rig) == 10);
 }
 
-/// The caps that the new model was prepared for are gone when it is ready.
+/// The caps change before the new model, prepared for the old caps, is ready.
 #[test]
 fn caps_can_change_during_a_load() {
     let models = Models::new();
@@ -237,7 +237,7 @@ fn stopping_during_a_load_does_not_hang() {
         assert_eq!(grey(&mut rig), 10);
         set_model(&rig.filter, &slow);
         rig.filter.set_state(gst::State::Null).unwrap();
-        // What was loading is forgotten; what is set now is what plays next.
+        // The load is dropped; the model that is set plays next.
         set_model(&rig.filter, &identity);
         rig.filter.set_state(gst::State::Ready).unwrap();
     }

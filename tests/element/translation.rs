@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Whether what comes out is what the generator made of what went in.
+//! The output is the generator's translation of the input.
 
 use gst::prelude::*;
 use gst_video::{VideoFormat, VideoFrameExt, VideoInfo};
@@ -32,7 +32,7 @@ fn largest_difference(found: &[u8], expected: impl Iterator<Item = u8>) -> u8 {
     found.iter().zip(expected).map(|(a, b)| a.abs_diff(b)).max().unwrap()
 }
 
-/// A picture with something in every corner, smooth enough to survive scaling.
+/// An image with different corners, smooth enough to survive scaling.
 fn gradient(info: &VideoInfo) -> gst::Buffer {
     let (width, height) = (info.width(), info.height());
     video::picture(info, |x, y| {
@@ -41,7 +41,7 @@ fn gradient(info: &VideoInfo) -> gst::Buffer {
     })
 }
 
-/// At the generator's own size nothing is scaled, so each sample is known.
+/// At the generator's own size nothing is scaled, so the exact output is known.
 #[test]
 fn rgb_is_inverted_to_the_grey_level() {
     let (_models, mut rig) = rig(&generators::invert());
@@ -92,7 +92,7 @@ fn a_full_hd_frame_is_inverted_everywhere() {
         let input = gradient(&info);
         let output = first_plane(&rig.translate(input.clone()), &info);
         let expected = first_plane(&input, &info).into_iter().map(|value| 255 - value);
-        // Scaling down and up again flattens the ends of a gradient a little.
+        // Scaling down and up flattens the ends of a gradient a little.
         let off = largest_difference(&output, expected);
         assert!(off <= 4, "{upscale}: {off}");
     }
@@ -110,7 +110,7 @@ fn a_full_hd_frame_keeps_its_sharpness_through_an_identity_generator() {
     }
 }
 
-/// What plain upscaling loses is what residual upscaling is for.
+/// Plain upscaling loses detail that residual upscaling keeps.
 #[test]
 fn plain_upscaling_shows_the_generators_output() {
     let (_models, mut rig) = rig(&generators::identity());
@@ -119,7 +119,7 @@ fn plain_upscaling_shows_the_generators_output() {
     rig.set_info(&info);
     let checkerboard = video::picture(&info, |x, y| [if (x + y) % 2 == 0 { 0 } else { 255 }; 3]);
     let output = first_plane(&rig.translate(checkerboard), &info);
-    // A quarter of the size shows a checkerboard of pixels as its mean, its edge aside.
+    // At a quarter of the size, a checkerboard of pixels becomes its mean, except at the edge.
     let middle = output.chunks(1024 * 3).skip(16).take(1024 - 32).flat_map(|row| &row[48..3024]);
     for value in middle {
         assert!(value.abs_diff(127) <= 2, "the checkerboard is still there: {value}");
@@ -131,7 +131,7 @@ fn plain_upscaling_shows_the_generators_output() {
     assert!(largest_difference(&output, expected) <= 3);
 }
 
-/// A grey ramp comes out with the range and the matrix that it went in with.
+/// A grey ramp keeps its range and matrix.
 #[test]
 fn a_grey_ramp_keeps_its_range_and_matrix() {
     let (_models, mut rig) = rig(&generators::identity());
@@ -159,8 +159,7 @@ fn a_grey_ramp_keeps_its_range_and_matrix() {
     }
 }
 
-/// The negative of a colour in the same range and matrix: the way to RGB and the way back agree
-/// with GStreamer's own.
+/// The conversion to RGB and back agrees with GStreamer's, for every range and matrix.
 #[test]
 fn colors_are_translated_in_their_own_range_and_matrix() {
     let (_models, mut rig) = rig(&generators::invert());
@@ -246,7 +245,7 @@ fn interlaced_video_is_refused_and_the_error_names_deinterlace() {
         assert!(pushed.is_err(), "{mode} went through");
         let errors = crate::rig::errors_in(&rig.said());
         if mode == "alternate" {
-            continue; // The pad templates do not take it, so it is no caps of ours at all.
+            continue; // The pad templates already exclude it.
         }
         assert_eq!(errors.len(), 1, "{mode}: {errors:?}");
         assert!(errors[0].contains(mode) && errors[0].contains("deinterlace"), "{}", errors[0]);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Frames of any format: making them, and seeing what is in them.
+//! Creates frames of any format and reads their samples.
 
 use gst::{glib::translate::IntoGlib, prelude::*};
 use gst_video::{
@@ -9,14 +9,14 @@ use gst_video::{
     VideoFrameRef, VideoInfo, VideoMeta,
 };
 
-/// Frames of `format`, 25 a second, in the format's usual colours.
+/// Frames of `format` at 25 fps with the format's default colorimetry.
 pub fn info(format: VideoFormat, width: u32, height: u32) -> VideoInfo {
-    // A test in a process of its own may begin with this.
+    // This may be the first call of a test.
     crate::rig::init();
     VideoInfo::builder(format, width, height).fps((25, 1)).build().unwrap()
 }
 
-/// The same with other colours, for example `bt709` or `1:4:0:0`, which is full-range BT.601.
+/// The same with another colorimetry, for example `bt709` or `1:4:0:0`, which is full-range BT.601.
 pub fn with_colorimetry(info: &VideoInfo, colorimetry: &str) -> VideoInfo {
     let colorimetry: VideoColorimetry = colorimetry.parse().unwrap();
     VideoInfo::builder(info.format(), info.width(), info.height())
@@ -26,19 +26,19 @@ pub fn with_colorimetry(info: &VideoInfo, colorimetry: &str) -> VideoInfo {
         .unwrap()
 }
 
-/// Every format that the element's pads take.
+/// Every format of the element's pad templates.
 pub fn formats() -> Vec<VideoFormat> {
     let caps = super::rig::new_filter().static_pad("sink").unwrap().pad_template_caps();
     let formats = caps.structure(0).unwrap().get::<gst::List>("format").unwrap();
     formats.iter().map(|name| name.get::<&str>().unwrap().parse().unwrap()).collect()
 }
 
-/// GStreamer 1.22 reads and writes less than so many bytes past the end of frames of some formats
-/// and odd widths.
+/// More bytes than GStreamer 1.22 reads and writes past the end of frames of some formats and odd
+/// widths.
 const SPARE: usize = 2048;
 
-/// A frame of random samples, the same for the same seed. Bits that are no sample are as GStreamer
-/// writes them.
+/// A frame of random samples, the same for the same seed. Bits outside the samples are as GStreamer writes
+/// them.
 pub fn random(info: &VideoInfo, seed: u64) -> gst::Buffer {
     let mut buffer = random_bytes(info.size(), seed);
     let mut samples = samples(&buffer, info);
@@ -54,12 +54,12 @@ fn random_bytes(size: usize, seed: u64) -> gst::Buffer {
     buffer
 }
 
-/// A frame of one colour, converted from R, G and B as GStreamer does it.
+/// A frame of one colour, converted from R, G and B by GStreamer.
 pub fn flat(info: &VideoInfo, rgb: [u8; 3]) -> gst::Buffer {
     picture(info, |_, _| rgb)
 }
 
-/// A frame with the colours that `pixel` gives for x and y, converted as GStreamer does it.
+/// A frame with the colour `pixel(x, y)` at each pixel, converted by GStreamer.
 pub fn picture(info: &VideoInfo, pixel: impl Fn(u32, u32) -> [u8; 3]) -> gst::Buffer {
     let rgb = self::info(VideoFormat::Xrgb, info.width(), info.height());
     let rows = (0..info.height()).flat_map(|y| (0..info.width()).map(move |x| (x, y)));
@@ -72,7 +72,7 @@ pub fn picture(info: &VideoInfo, pixel: impl Fn(u32, u32) -> [u8; 3]) -> gst::Bu
     convert(&gst::Buffer::from_slice(bytes), &rgb, info)
 }
 
-/// R, G and B of each pixel, in rows, converted as GStreamer does it.
+/// R, G and B of each pixel, row by row, converted by GStreamer.
 pub fn to_rgb(buffer: &gst::Buffer, info: &VideoInfo) -> Vec<[u8; 3]> {
     let rgb = self::info(VideoFormat::Xrgb, info.width(), info.height());
     let converted = convert(buffer, info, &rgb);
@@ -80,7 +80,7 @@ pub fn to_rgb(buffer: &gst::Buffer, info: &VideoInfo) -> Vec<[u8; 3]> {
     map.chunks_exact(4).map(|pixel| [pixel[1], pixel[2], pixel[3]]).collect()
 }
 
-/// `buffer` from one kind of frame to another of the same size, without dither.
+/// Converts `buffer` to another format of the same size, without dithering.
 pub fn convert(buffer: &gst::Buffer, from: &VideoInfo, to: &VideoInfo) -> gst::Buffer {
     let mut config = VideoConverterConfig::new();
     config.set_dither_method(VideoDitherMethod::None);
@@ -97,23 +97,23 @@ pub fn convert(buffer: &gst::Buffer, from: &VideoInfo, to: &VideoInfo) -> gst::B
     converted
 }
 
-/// The samples of a frame as GStreamer unpacks them: four components a pixel, alpha first, each
-/// of 8 or 16 bits. Bits that no component owns and padding are not among them.
+/// The samples of a frame as GStreamer unpacks them: four components per pixel, alpha first, each of 8 or
+/// 16 bits. Padding and bits outside the samples are left out.
 pub struct Samples {
     /// 8 or 16.
     depth: u32,
     width: usize,
-    /// Alpha, then R, G and B or Y, U and V, for each pixel as many bytes as they take.
+    /// The bytes of each pixel: alpha, then R, G and B or Y, U and V.
     rows: Vec<Vec<u64>>,
 }
 
-/// A copy with bytes to spare behind its end, where GStreamer may read.
+/// A copy with spare bytes after its end, where GStreamer may read.
 fn with_spare_bytes(buffer: &gst::Buffer) -> gst::Buffer {
     let mut copy = gst::Buffer::with_size(buffer.size() + SPARE).unwrap();
     let target = copy.get_mut().unwrap();
     target.copy_from_slice(0, &buffer.map_readable().unwrap()).unwrap();
     target.set_size(buffer.size());
-    // GStreamer copies no meta that tells of the memory.
+    // GStreamer does not copy metas that describe the memory.
     if let Some(meta) = buffer.meta::<VideoMeta>() {
         let (format, width, height) = (meta.format(), meta.width(), meta.height());
         let flags = meta.video_frame_flags();
@@ -123,7 +123,7 @@ fn with_spare_bytes(buffer: &gst::Buffer) -> gst::Buffer {
     copy
 }
 
-/// What is in a frame, without loss.
+/// The samples of a frame, without loss.
 pub fn samples(buffer: &gst::Buffer, info: &VideoInfo) -> Samples {
     let format = info.format_info();
     let depth = VideoFormatInfo::from_format(format.unpack_format()).depth()[0];
@@ -131,7 +131,7 @@ pub fn samples(buffer: &gst::Buffer, info: &VideoInfo) -> Samples {
     let frame = VideoFrameRef::from_buffer_ref_readable(&buffer, info).unwrap();
     let width = info.width() as usize;
     let unpack = |y: u32| {
-        // Some formats unpack a few pixels at a time, past the end of an odd row.
+        // Some formats unpack several pixels at a time, past the end of an odd row.
         let mut row = vec![0u64; width + 64];
         // SAFETY: the frame is mapped, y lies inside it, and the row is longer than `width` pixels
         // of four 16-bit components. The binding's safe wrapper refuses frames with sub-sampled
@@ -149,7 +149,7 @@ pub fn samples(buffer: &gst::Buffer, info: &VideoInfo) -> Samples {
 }
 
 impl Samples {
-    /// Writes the samples into a frame of the format that they are of.
+    /// Writes the samples into a frame of their format.
     fn write(&mut self, buffer: &mut gst::Buffer, info: &VideoInfo) {
         let site = info.chroma_site().into_glib();
         let buffer = buffer.get_mut().unwrap();
@@ -194,7 +194,7 @@ impl Samples {
         largest.div_ceil(1 << (self.depth - 8))
     }
 
-    /// Where the two differ: x and y of each pixel.
+    /// x and y of each pixel in which the two differ.
     pub fn differing(&self, other: &Self) -> Vec<(u32, u32)> {
         let pairs = self.pixels().zip(other.pixels()).enumerate();
         let place = |i: usize| ((i % self.width) as u32, (i / self.width) as u32);
@@ -207,11 +207,11 @@ impl Samples {
     }
 }
 
-/// The same frame with padding around and between its rows, told of by a `VideoMeta`, or `None`
-/// for formats whose rows GStreamer cannot pad. The padding holds random bytes.
+/// The same frame with random padding before, between and after its rows and a `VideoMeta`, or `None` for formats
+/// whose rows GStreamer cannot pad.
 pub fn padded(buffer: &gst::Buffer, info: &VideoInfo, seed: u64) -> Option<gst::Buffer> {
     if info.format_info().is_complex() {
-        return None; // GStreamer cannot tell how many bytes a pixel of padding takes.
+        return None; // GStreamer does not know how many bytes a pixel of padding takes.
     }
     let mut padded_info = info.clone();
     padded_info.align(&mut VideoAlignment::new(4, 0, 8, 12, &[15; 4])).ok()?;

@@ -18,7 +18,7 @@ fn virtual_camera_errors_say_what_is_missing() {
         (&["/dev/null", "in.mp4"], "one INPUT at most"),
     ] {
         let mut script = Example::script("virtual-camera.sh").args(arguments);
-        // No PipeWire is here.
+        // There is no PipeWire socket.
         script.command.env("PIPEWIRE_RUNTIME_DIR", folder.path()).env_remove("PIPEWIRE_REMOTE");
         let output = script.command.output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The way to a GPU, without one: ONNX Runtime's WebGPU provider on a software Vulkan driver, in a
-//! process of its own, since it is another runtime than the other tests'.
+//! A GPU provider without a GPU: ONNX Runtime's WebGPU provider on a software Vulkan driver. The test runs in a
+//! separate process, because it loads another ONNX Runtime library.
 
 use std::{
     env, fs,
@@ -16,11 +16,10 @@ use crate::{
     runtime::{Plugins, text},
 };
 
-/// SwiftShader, where Debian's chromium has it.
+/// The SwiftShader driver in Debian's chromium.
 const SWIFTSHADER: &str = "/usr/lib/chromium/vk_swiftshader_icd.json";
 
-/// A runtime with the provider, and a driver for it, where they are there; says so where they are
-/// not.
+/// A runtime with the provider and a driver for it; reports the test as skipped if one is missing.
 fn webgpu() -> Option<(PathBuf, PathBuf)> {
     let Some(runtime) = env::var_os("CYCLEGAN_TEST_WEBGPU").map(PathBuf::from) else {
         say_skipped(
@@ -40,7 +39,7 @@ fn webgpu() -> Option<(PathBuf, PathBuf)> {
     Some((runtime, driver))
 }
 
-/// Two frames through a convolution on `provider`: what was said, and the frames.
+/// Translates two frames with a convolution on `provider`; returns the messages and the frames.
 fn translated(
     plugins: &Plugins,
     model: &Path,
@@ -66,7 +65,7 @@ fn translated(
 fn webgpu_gives_the_same_result_as_the_cpu() {
     let Some(webgpu) = webgpu() else { return };
     let models = Models::new();
-    // Small, as each picture takes a software driver long.
+    // Small, because a software driver is slow.
     let small = Metadata { size: Some(32), ..Default::default() };
     let model = generators::with_metadata(generators::blurred_invert(), &small);
     let model = models.add("G.onnx", &model);
