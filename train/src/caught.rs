@@ -20,7 +20,7 @@ thread_local! {
     static CAUGHT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// A panic of this thread, too, is passed on to the one that called [`caught`]: nothing is printed.
+/// Also makes panics of this thread errors of the thread that called [`caught`], without printing them.
 pub fn in_this_thread_too() {
     CAUGHT.set(true);
 }
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_libtorch_says_becomes_one_line() {
+    fn libtorch_errors_become_one_line() {
         let failed = caught(|| {
             let [a, b] = [2, 3].map(|n| tch::Tensor::zeros([n, n], tch::kind::FLOAT_CPU));
             let _ = a.matmul(&b);
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn other_faults_say_where() {
+    fn other_panics_name_their_location() {
         let said = describe("index out of bounds\nmore", "src/data/order.rs:12");
         assert!(said.contains("index out of bounds (src/data/order.rs:12)"), "{said}");
     }

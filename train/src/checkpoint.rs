@@ -38,7 +38,7 @@ const STATE: &str = "cyclegan-train";
 const BEST: &str = "best.safetensors";
 const POOLS: [&str; 2] = ["pool_G", "pool_F"];
 
-/// A checkpoint's data besides tensors.
+/// A checkpoint's data other than tensors.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct State {
     format: u32,
@@ -74,7 +74,7 @@ struct Format {
 /// Writes a checkpoint into `folder` and deletes all but the newest `keep`.
 pub fn save(folder: &Path, model: &CycleGan, keep: usize) -> Result<PathBuf> {
     let path = save_as(folder, &format!("{:08}.safetensors", model.images), model)?;
-    // Those of later iterations are damaged; the run continued without them.
+    // Checkpoints of later iterations were damaged, so the run continued without them.
     let (all, later): (Vec<_>, Vec<_>) = list(folder)?.into_iter().partition(|old| *old <= path);
     for old in all[..all.len().saturating_sub(keep.max(1))].iter().chain(&later) {
         fs::remove_file(old).with_context(|| old.display().to_string())?;
@@ -416,7 +416,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn images_are_kept_and_of_older_checkpoints_follow_from_the_batch() {
+    fn older_checkpoints_get_their_image_count_from_the_batch_size() {
         let folder = tempfile::tempdir().unwrap();
         let run = RunFolder::new(folder.path());
         let train = TrainOptions {

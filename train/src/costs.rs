@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_says_what_is_known() {
+    fn a_table_has_the_known_values() {
         let student = Cost {
             parameters: Some(342_000),
             macs: Some(2_500_000_000),

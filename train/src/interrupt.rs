@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Ctrl-C and SIGTERM: the first stops long work at the next safe point, the second ends the process.
+//! Ctrl-C and SIGTERM: the first signal stops long work at the next safe point, the second ends the process.
 
 use std::sync::{
     Arc,

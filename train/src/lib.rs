@@ -3,9 +3,9 @@
 //! The parts of `cyclegan-train`: generator pairs for `cycleganfilter` from two folders of unpaired
 //! frames.
 //!
-//! `check`, `compress`, `eval`, `export`, `extract`, `masks` and `train` are the commands. `cyclegan` trains the networks of
-//! `net` on the batches of `data` against the losses of `loss`; none of these knows a file of a
-//! run, which are `checkpoint`, `costs`, `metrics`, `report`, `samples` and `tensorboard`.
+//! `check`, `compress`, `eval`, `export`, `extract`, `masks` and `train` are the commands. `cyclegan` trains the networks
+//! of `net` on the batches of `data` with the losses of `loss`; these modules do not read or write a run's files.
+//! `checkpoint`, `costs`, `metrics`, `report`, `samples` and `tensorboard` do.
 
 pub mod caught;
 pub mod check;

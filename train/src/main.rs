@@ -21,7 +21,7 @@ enum Command {
     Extract(extract::ExtractArgs),
     /// Inspect a data set: what training skips, what harms it, and what to do
     Check(check::CheckArgs),
-    /// Write trainA_mask and trainB_mask with a segmentation network
+    /// Write trainA_mask and trainB_mask, with a segmentation network or by colour
     Masks(masks::MasksArgs),
     /// Train a pair of generators, or continue a run
     #[command(args_override_self = true)]

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The `masks` command: `trainA_mask` and `trainB_mask`, from a network that finds objects or by colour.
+//! The `masks` command: writes `trainA_mask` and `trainB_mask`, with a segmentation network or by colour.
 
 mod colour;
 mod segmenter;
@@ -24,42 +24,42 @@ use segmenter::{Segmenter, SegmenterArgs};
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("by").required(true).args(["model", "hue"])))]
 pub struct MasksArgs {
-    /// ONNX network with one picture as input, N×3×H×W
+    /// ONNX network for salient objects or segmentation, with one image input, N×3×H×W
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
-    /// No network: pixels of these hues are inside, in degrees, red 0, green 120, blue 240; 345-58 goes
-    /// through red
+    /// Without a network: pixels of these hues are foreground, in degrees, red 0, green 120, blue 240; 345-58
+    /// goes through red
     #[arg(long, value_name = "FROM-TO")]
     hue: Option<Hues>,
-    /// Data set with the folders
+    /// Data set: the folder that contains --folders
     #[arg(long)]
     data: PathBuf,
-    /// Folders whose pictures get masks, in FOLDER_mask
+    /// Folders whose images get masks, in FOLDER_mask
     #[arg(long, value_delimiter = ',', default_value = "trainA,trainB")]
     folders: Vec<String>,
     #[command(flatten)]
     segmenter: SegmenterArgs,
     #[command(flatten)]
     colour: ColourArgs,
-    /// A pixel is inside from this probability on
+    /// Probability from which a pixel counts as foreground
     #[arg(long, default_value_t = 0.5)]
     threshold: f64,
-    /// Write probabilities as greys, in place of black and white
+    /// Write probabilities as grey levels instead of black and white
     #[arg(long, conflicts_with = "threshold")]
     soft: bool,
-    /// Write masks anew that are there already
+    /// Overwrite existing masks
     #[arg(long)]
     overwrite: bool,
 }
 
-/// What tells what is inside.
+/// The source of masks.
 enum Finder {
     Network(Segmenter),
     Colour(Hues),
 }
 
 impl Finder {
-    /// How likely each pixel is inside: 1×1×H×W in [0, 1].
+    /// The probability that each pixel is foreground: 1×1×H×W in [0, 1].
     fn inside(&mut self, picture: &RgbImage, args: &MasksArgs) -> Result<Tensor> {
         let (width, height) = picture.dimensions();
         let rect = [0.0, 0.0, f64::from(width), f64::from(height)];
@@ -75,7 +75,7 @@ impl Finder {
     }
 }
 
-/// What happened to the pictures of a folder.
+/// The number of images of a folder, by result.
 #[derive(Default)]
 struct Counts {
     written: usize,
@@ -98,7 +98,7 @@ pub fn run(args: &MasksArgs) -> Result<()> {
     };
     let stop = interrupt::flag()?;
     for name in &args.folders {
-        // Masks that are there need not be of these pictures yet.
+        // Existing masks may belong to other images.
         let domain = Domain::without_masks(&args.data, name)?;
         let into = args.data.join(format!("{name}_mask"));
         let bar = progress::bar(domain.images.len(), "{msg} {bar:30} {pos}/{len} eta {eta}");
@@ -114,7 +114,7 @@ pub fn run(args: &MasksArgs) -> Result<()> {
             bar.inc(1);
             ensure!(
                 !stop.load(Ordering::Relaxed),
-                "stopped; {} masks are written, the same command makes the others",
+                "stopped; {} masks are written, run the same command to write the others",
                 counts.written
             );
         }
@@ -122,7 +122,7 @@ pub fn run(args: &MasksArgs) -> Result<()> {
         println!("{}: {}", into.display(), counts.describe());
     }
     println!(
-        "look at them: cyclegan-train check --data {} --sheet sheet.html",
+        "to look at them: cyclegan-train check --data {} --sheet sheet.html",
         args.data.display()
     );
     Ok(())
@@ -161,7 +161,7 @@ fn one(
     Ok(())
 }
 
-/// 1×1×H×W in [0, 1] as a picture.
+/// 1×1×H×W in [0, 1] as an image.
 fn grey(mask: &Tensor) -> Result<GrayImage> {
     let (h, w) = (mask.size()[2] as u32, mask.size()[3] as u32);
     let bytes =
@@ -173,9 +173,9 @@ impl Counts {
     fn describe(&self) -> String {
         let mut parts = vec![format!("{} masks written", self.written)];
         for (count, what) in [
-            (self.kept, "were there already"),
+            (self.kept, "already existed"),
             (self.empty, "are empty"),
-            (self.skipped, "pictures could not be read"),
+            (self.skipped, "images could not be read"),
         ] {
             if count > 0 {
                 parts.push(format!("{count} {what}"));

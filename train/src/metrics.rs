@@ -52,7 +52,7 @@ pub fn images_of(line: &Map<String, Value>) -> Option<u64> {
     line.get("images").or_else(|| line.get("step"))?.as_u64()
 }
 
-/// Whether a line is about training and not a validation score.
+/// Whether a line has training losses and not validation scores.
 pub fn is_of_training(line: &Map<String, Value>) -> bool {
     line.contains_key("epoch")
 }
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_of_work_that_was_lost_are_taken_away() {
+    fn lines_after_the_checkpoint_are_removed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");
         let line = |images: u64| {

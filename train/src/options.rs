@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The options of `train`, as given and as kept in a run's `config.toml`.
+//! The options of `train`, on the command line and in a run's `config.toml`.
 //!
-//! Names and defaults follow pytorch-CycleGAN-and-pix2pix where it has the option.
+//! Names and defaults are those of pytorch-CycleGAN-and-pix2pix if it has the option.
 
 mod check;
 mod left_open;
@@ -66,7 +66,7 @@ pub enum Only {
 pub enum MixedPrecision {
     /// float32.
     No,
-    /// bfloat16, faster where the processor has instructions for it.
+    /// bfloat16, faster if the processor has instructions for it.
     Bf16,
 }
 
@@ -98,10 +98,10 @@ pub struct TrainOptions {
     /// Name of domain B, written into the models
     #[arg(long, default_value = "B")]
     pub domain_b: String,
-    /// auto (CUDA where libtorch finds it), cpu, cuda or cuda:N
+    /// auto (CUDA if libtorch finds it, else cpu), cpu, cuda or cuda:N
     #[arg(long, default_value = "auto")]
     pub device: String,
-    /// Threads of libtorch on the CPU; 0 for one per core, or a single one with CUDA
+    /// libtorch's threads on the CPU; 0 for one per core, or for one with CUDA
     #[arg(long, default_value_t = 0)]
     pub threads: u32,
     /// Number type of forward and backward passes
@@ -131,7 +131,7 @@ pub struct TrainOptions {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true",
         help_heading = "Networks")]
     pub dropout: Option<bool>,
-    /// Let the generators predict a mask of the pixels to change, and keep the rest
+    /// Let the generators predict a mask of the pixels to change, and keep the other pixels
     #[arg(long, help_heading = "Networks")]
     pub mask_head: bool,
     /// `fast`: let every pixel see the whole image, at almost no cost; can be added to a pair with
@@ -165,7 +165,7 @@ pub struct TrainOptions {
     /// spectral]
     #[arg(long, value_enum, help_heading = "Networks")]
     pub norm_d: Option<Norm>,
-    /// Pretrained network as ONNX, N×3×H×W in [−1, 1], whose features of real and generated images go to
+    /// Pretrained ONNX network, N×3×H×W in [−1, 1], whose features of real and generated images are the input of
     /// additional discriminators (arXiv 2111.01007); not the network that `eval` scores with
     #[arg(long, value_name = "FILE", help_heading = "Networks")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -218,7 +218,7 @@ pub struct TrainOptions {
         help_heading = "Data"
     )]
     pub negative_share: f64,
-    /// Folders of more images of A, with subfolders and without masks, for G only: the cycle, a teacher,
+    /// Folders of more images of A, with subfolders and without masks, for G only: the cycle loss, a teacher,
     /// --lambda-flow and --lambda-nce use them, the discriminators do not
     #[arg(long, value_name = "DIR", num_args = 1.., help_heading = "Data")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -304,12 +304,11 @@ pub struct TrainOptions {
     /// Weight of the discriminators on --d-features; the others have 1
     #[arg(long, allow_negative_numbers = true, default_value_t = 1.0, help_heading = "Losses")]
     pub lambda_d_features: f64,
-    /// Weight of the patchwise contrastive loss between a generator's features of its input and of its
-    /// result (CUT, arXiv 2007.15651), beside the cycle loss or, with --lambda-a 0 --lambda-b 0, instead of
-    /// it; 1 is usual
+    /// Weight of PatchNCE between a generator's features of its input and of its output (CUT, arXiv 2007.15651),
+    /// in addition to the cycle loss or, with --lambda-a 0 --lambda-b 0, instead of it; 1 is usual
     #[arg(long, allow_negative_numbers = true, default_value_t = 0.0, help_heading = "Losses")]
     pub lambda_nce: f64,
-    /// paired: weight of the L1 distance from the partner
+    /// paired: weight of the L1 distance from the other image of the pair
     #[arg(long, allow_negative_numbers = true, default_value_t = 100.0, help_heading = "Losses")]
     pub lambda_l1: f64,
     /// Weight of the mask's cross-entropy, or of its size if there are no masks [default: 1, fast: 2]
@@ -321,7 +320,7 @@ pub struct TrainOptions {
         help_heading = "Losses"
     )]
     pub lambda_mask: f64,
-    /// Weight of equivariance to small random motion and noise, to reduce flicker; 10 is usual [default: 0, fast: 3]
+    /// Weight of equivariance to small random motion and noise, which reduces flicker; 10 is usual [default: 0, fast: 3]
     #[arg(
         long,
         hide_default_value = true,
@@ -330,11 +329,11 @@ pub struct TrainOptions {
         help_heading = "Losses"
     )]
     pub lambda_flow: f64,
-    /// Weight of keeping the change from one frame to the next, to reduce flicker; needs images that are
+    /// Weight of keeping the difference between successive frames, which reduces flicker; the images must be
     /// numbered frames; 10 is usual
     #[arg(long, allow_negative_numbers = true, default_value_t = 0.0, help_heading = "Losses")]
     pub lambda_diff: f64,
-    /// Weight of the change that the generators make to --negatives; their empty masks have the weight
+    /// Weight of the change that the generators make to --negatives; the weight of their empty masks is
     /// --lambda-mask
     #[arg(long, allow_negative_numbers = true, default_value_t = 10.0, help_heading = "Losses")]
     pub lambda_negative: f64,
@@ -343,8 +342,8 @@ pub struct TrainOptions {
     #[arg(long, allow_negative_numbers = true, default_value_t = 1.0, help_heading = "Losses")]
     #[serde(default = "one")]
     pub lambda_gan: f64,
-    /// Weight of the distance, inside the mask, from the output of the generators of --init-from, so that
-    /// training changes little of it
+    /// Weight of the distance, inside the mask, from the output of the generators of --init-from, to keep
+    /// training near it
     #[arg(long, allow_negative_numbers = true, default_value_t = 0.0, help_heading = "Losses")]
     pub lambda_init: f64,
     /// Size of the pool of generated images for each discriminator; 0 for none [default: 50, paired: 0]
@@ -365,7 +364,8 @@ pub struct TrainOptions {
     /// How the learning rate changes
     #[arg(long, value_enum, default_value = "linear", help_heading = "Optimisation")]
     pub lr_policy: LrPolicy,
-    /// Epochs at the initial learning rate; with --max-images or --max-minutes a share of these
+    /// Epochs at the initial learning rate; with --max-images or --max-minutes, that length is divided in the
+    /// proportion of --n-epochs to --n-epochs-decay
     #[arg(long, default_value_t = 100, help_heading = "Optimisation")]
     pub n_epochs: u32,
     /// Epochs during which the learning rate falls to zero
@@ -396,8 +396,8 @@ pub struct TrainOptions {
         help_heading = "Optimisation"
     )]
     pub max_minutes: Option<f64>,
-    /// Half-life, in images, of the moving average of the generators, which is shown and exported; 0 for no
-    /// average [default: 700, fast: 2000]
+    /// Half-life, in images, of the moving average of the generators' weights, which samples and exports use; 0
+    /// for no average [default: 700, fast: 2000]
     #[arg(
         long,
         hide_default_value = true,
@@ -422,7 +422,7 @@ pub struct TrainOptions {
     pub keep: usize,
 
     /// Images between scores on a validation set: valA and valB if they exist, else images held out of
-    /// trainA and trainB; the best checkpoint is kept beside the newest
+    /// trainA and trainB; the best checkpoint is kept in addition to the newest
     #[arg(long, value_name = "IMAGES", help_heading = "Validation")]
     pub eval_every: Option<u64>,
     /// Score by which the best checkpoint is chosen; lower is better
@@ -499,7 +499,7 @@ pub fn overridden<T: Serialize + DeserializeOwned>(
     stored.try_into().context("combining options")
 }
 
-/// The first of `options` that is given on the command line, as it is written there.
+/// The first of `options` that is given on the command line, with its dashes.
 pub fn first_given<T: Serialize>(options: &T, matches: &ArgMatches) -> Result<Option<String>> {
     let mut keys = toml::Table::try_from(options)?.into_iter().map(|(key, _)| key);
     Ok(keys.find(|key| is_given(matches, key)).map(|key| format!("--{key}")))

@@ -9,7 +9,7 @@ pub fn bar(length: usize, template: &str) -> ProgressBar {
     styled(ProgressBar::new(length as u64), template)
 }
 
-/// The same bar, drawn so.
+/// The bar with a template.
 pub fn styled(bar: ProgressBar, template: &str) -> ProgressBar {
     let style = ProgressStyle::with_template(template);
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))

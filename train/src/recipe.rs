@@ -110,7 +110,7 @@ impl Recipe {
     }
 }
 
-/// The stage of an error.
+/// The stage as an error names it.
 fn place(i: usize, name: &str) -> String {
     let number = format!("stage {}", i + 1);
     if name == number { number } else { format!("{number} ({name})") }

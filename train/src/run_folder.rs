@@ -246,7 +246,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_decay_an_iteration_is_read_as_a_half_life_in_images() {
+    fn an_old_decay_per_iteration_becomes_a_half_life_in_images() {
         let folder = tempfile::tempdir().unwrap();
         let run = RunFolder::new(folder.path());
         for (kept, expected) in [("ema = 0.999\nbatch-size = 8", 5542.4), ("ema = 0.0", 0.0)] {

@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_pictures_of_a_long_run_are_thinned() {
+    fn the_samples_of_a_long_run_are_thinned() {
         let folder = tempfile::tempdir().unwrap();
         let picture = |i: usize| folder.path().join(format!("{i:08}.png"));
         for i in 1..=1000 {

@@ -32,7 +32,7 @@ struct Event {
 
 #[derive(Clone, PartialEq, Message)]
 struct SessionLog {
-    /// 1 is a start: discards what an earlier session wrote from this step on.
+    /// 1 is a session start: TensorBoard discards what an earlier session wrote from this step on.
     #[prost(int32, tag = "1")]
     status: i32,
 }
@@ -120,7 +120,7 @@ impl TensorBoard {
     }
 }
 
-/// A TFRecord: length, its checksum, the data, theirs.
+/// A TFRecord: the length and its checksum, the data and their checksum.
 fn frame(data: &[u8]) -> Vec<u8> {
     let length = (data.len() as u64).to_le_bytes();
     [&length[..], &masked_crc(&length), data, &masked_crc(data)].concat()
@@ -140,9 +140,9 @@ fn now() -> f64 {
 mod tests {
     use super::*;
 
-    /// The record that TensorFlow itself begins a file with, at time 0.
+    /// The record with which TensorFlow starts a file, at time 0.
     #[test]
-    fn frames_are_as_tensorflow_writes_them() {
+    fn records_match_tensorflows() {
         let event = Event { file_version: Some("brain.Event:2".to_owned()), ..Event::default() };
         let data = event.encode_to_vec();
         assert_eq!(data, b"\x1a\x0dbrain.Event:2");
@@ -169,7 +169,7 @@ mod tests {
             at += 16 + length;
         }
         let value = |i: usize| events[i].summary.as_ref().unwrap().value.clone();
-        // What TensorBoard holds from iteration 7 on is of a session that was killed.
+        // The events from iteration 7 on are from a session that was killed.
         let start = (events[1].session_log.as_ref().map(|log| log.status), events[1].step);
         assert_eq!(start, (Some(1), 7));
         assert_eq!(value(2)[0].tag, "G_A");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The `train` command: the loop around the iterations.
+//! The `train` command: the training loop.
 
 mod clock;
 mod course;
@@ -47,7 +47,7 @@ use opening::opened;
 use output::Output;
 use plan::plan;
 
-/// Number of images of each domain whose mean statistics are frozen.
+/// Number of images of each domain over which `--norm frozen` averages the statistics.
 const FREEZE_IMAGES: usize = 128;
 
 /// Short side of validation images if training images have different sizes, pixels.
@@ -56,14 +56,14 @@ const VALIDATED: u32 = 256;
 /// Arguments of `train`.
 #[derive(Debug, Args)]
 pub struct TrainArgs {
-    /// Data set: a folder with trainA and trainB, and optionally testA, testB, trainA_mask and
+    /// Data set: a folder with trainA and trainB, and optionally testA, testB, valA, valB, trainA_mask and
     /// trainB_mask [with --resume: the run's own, with --recipe: its `data`]
     #[arg(long, required_unless_present_any = ["resume", "recipe"])]
     pub data: Option<PathBuf>,
     /// Folder of the run [with --recipe: its `out`]
     #[arg(long, required_unless_present = "recipe")]
     pub out: Option<PathBuf>,
-    /// Train in the stages of a recipe file; options given here replace its own in all stages
+    /// Train in the stages of a recipe file; options given here replace the recipe's in all stages
     #[arg(long, value_name = "FILE")]
     pub recipe: Option<PathBuf>,
     /// Continue the run in --out from its newest checkpoint; options given here replace the run's
@@ -341,7 +341,7 @@ impl Session {
                 return;
             }
             let sum: f64 = losses.iter().map(|(_, loss)| loss.double_value(&[])).sum();
-            // Averaged over all ranks, so that their learning rates are equal.
+            // The mean over all ranks, so that their learning rates are equal.
             let sum = self.model.ranks.mean(Tensor::from(sum as f32).view(1));
             self.model.plateau.observe(epoch, sum.double_value(&[0]));
         }
@@ -383,7 +383,7 @@ impl Session {
         line
     }
 
-    /// Saves a checkpoint before the run ends with an error from outside of it.
+    /// Saves a checkpoint before the run ends with an error that training did not cause.
     fn save_before<T>(&self, error: anyhow::Error) -> Result<T> {
         self.save()?;
         let at = self.model.step;

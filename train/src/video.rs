@@ -82,8 +82,7 @@ struct Tracks {
 }
 
 impl Tracks {
-    /// Notes a track, or a container; says whether to decode it, which for picture tracks is
-    /// `pictures`.
+    /// Records a track, or a container, and returns whether to decode it; for image tracks that is `pictures`.
     fn note(&self, caps: &gst::Caps, pictures: bool) -> bool {
         let kind = media_type(caps);
         let (found, decode) = match kind {
@@ -108,8 +107,8 @@ fn is_container(caps: &gst::Caps) -> bool {
 }
 
 impl Video {
-    /// Opens a file and takes its first video track, or its first picture track where it has no
-    /// video: a picture beside a video is a cover.
+    /// Opens a file and takes its first video track, or its first image track if it has no video: an image
+    /// track beside a video track is a cover.
     pub fn open(path: &Path, patience: Patience) -> Result<Self> {
         gst::init().context("GStreamer")?;
         let name = path.display();
@@ -129,7 +128,7 @@ impl Video {
         open().with_context(|| name.to_string())
     }
 
-    /// A pipeline for the first video of a file, or with `pictures` for its first picture track.
+    /// A pipeline for the first video track of a file, or with `pictures` for its first image track.
     fn of(uri: &str, pictures: bool, patience: Patience) -> Result<Self> {
         let pipeline = gst::parse::launch(PIPELINE)?;
         let pipeline = pipeline.downcast::<gst::Pipeline>().map_err(|_| anyhow!("no pipeline"))?;
@@ -148,7 +147,7 @@ impl Video {
         source.connect_pad_added(move |_, pad| {
             let is_video =
                 pad.current_caps().is_some_and(|caps| media_type(&caps) == "video/x-raw");
-            // The first of several.
+            // Takes the first of several tracks.
             if is_video && !first.is_linked() && pad.link(&first).is_ok() {
                 found.decoded.store(true, Ordering::SeqCst);
             }
@@ -167,7 +166,7 @@ impl Video {
         let begin = Instant::now();
         loop {
             let (reached, now, _) = self.pipeline.state(GLANCE);
-            // Before errors: an unlinked pad is one, too.
+            // Checked before errors, because an unlinked pad is also an error.
             self.ensure_has_video()?;
             if let Some(problem) = self.problem() {
                 self.ensure_has_video()?;

@@ -4,14 +4,14 @@
 
 use tch::{Kind, Tensor};
 
-/// `image` drawn back along `flow`, N×2×H×W, right and down, pixels: the result at p is `image` at
+/// `image` backward-warped by `flow`, N×2×H×W, right and down, pixels: the result at p is `image` at
 /// p + flow(p). Positions outside repeat the edge.
 pub fn warp(image: &Tensor, flow: &Tensor) -> Tensor {
     image.grid_sampler(&targets(flow), 0, 1, true)
 }
 
-/// Where the flow of each pixel ends, N×H×W×2, from −1 to 1 between the centres of the outermost
-/// pixels, as `grid_sampler` counts.
+/// The end of each pixel's flow, N×H×W×2, in the coordinates of `grid_sampler`: −1 and 1 are the centres of the
+/// outermost pixels.
 pub fn targets(flow: &Tensor) -> Tensor {
     let (h, w) = (flow.size()[2], flow.size()[3]);
     let options = (Kind::Float, flow.device());

@@ -56,7 +56,7 @@ fn deviation(values: &[f64]) -> f64 {
 }
 
 #[test]
-fn the_recipe_makes_a_pair_of_two_gradings() {
+fn the_documented_commands_train_a_pair() {
     if !has_plugin() {
         return;
     }

@@ -64,7 +64,7 @@ fn refs(arguments: &[String]) -> Vec<&str> {
 }
 
 #[test]
-fn missing_and_empty_folders_are_named_and_leave_no_run() {
+fn missing_and_empty_folders_are_errors_that_leave_no_run() {
     let case = Case::new(2);
     let b = case.data().join("trainB");
     fs::remove_dir_all(&b).unwrap();
@@ -75,13 +75,13 @@ fn missing_and_empty_folders_are_named_and_leave_no_run() {
 }
 
 #[test]
-fn one_image_a_domain_is_enough() {
+fn one_image_per_domain_is_enough() {
     let case = Case::trained(1);
     assert!(case.checkpoint().is_file());
 }
 
 #[test]
-fn pictures_below_the_crop_are_refused() {
+fn images_smaller_than_the_crop_are_refused() {
     let case = Case::new(2);
     let more = ["--preprocess", "crop", "--crop-size", "64", "--load-size", "64"];
     fails(&refs(&case.train(&more)), &["trainA", "no usable image among 2:"]);
@@ -89,7 +89,7 @@ fn pictures_below_the_crop_are_refused() {
 }
 
 #[test]
-fn a_corrupt_picture_is_skipped_unless_strict() {
+fn a_corrupt_image_is_skipped_unless_strict() {
     let case = Case::new(2);
     let corrupt = case.data().join("trainA/001.png");
     let bytes = fs::read(&corrupt).unwrap();
@@ -102,13 +102,13 @@ fn a_corrupt_picture_is_skipped_unless_strict() {
 }
 
 #[test]
-fn a_run_is_not_written_over() {
+fn a_run_is_not_overwritten() {
     let case = Case::trained(2);
     fails(&refs(&case.train(&[])), &[text(&case.out()), "--resume"]);
 }
 
 #[test]
-fn an_export_keeps_a_readme_that_is_there() {
+fn an_export_keeps_a_readme_of_the_users() {
     let case = Case::trained(2);
     let (run_folder, pair) = (case.out(), case.folder.path().join("pair"));
     let readme = pair.join("README.md");
@@ -157,7 +157,7 @@ fn a_damaged_checkpoint_is_refused() {
 }
 
 #[test]
-fn networks_that_no_memory_holds_are_one_line_and_leave_no_run() {
+fn running_out_of_memory_is_one_line_and_leaves_no_run() {
     let case = Case::new(2);
     let more = ["--ndf", "4000000", "--net-d", "basic"];
     fails(&refs(&case.train(&more)), &["libtorch", "allocate memory", "--ndf"]);
@@ -165,7 +165,7 @@ fn networks_that_no_memory_holds_are_one_line_and_leave_no_run() {
 }
 
 #[test]
-fn a_cuda_device_that_is_not_there_is_named() {
+fn a_missing_cuda_device_is_an_error() {
     if tch::Cuda::is_available() {
         common::say_skipped("SKIP: there is a CUDA device here");
         return;
@@ -178,7 +178,7 @@ fn a_cuda_device_that_is_not_there_is_named() {
 }
 
 #[test]
-fn variants_without_pictures_are_refused() {
+fn variants_without_calibration_images_are_refused() {
     let case = Case::trained(2);
     let (run_folder, pair) = (case.out(), case.folder.path().join("pair"));
     let export = ["export", "--run", text(&run_folder), "--out", text(&pair)];
@@ -198,7 +198,7 @@ fn variants_without_pictures_are_refused() {
 
 /// Only the last iteration looks at anything here.
 #[test]
-fn values_that_are_no_numbers_are_not_saved() {
+fn nan_weights_are_not_saved() {
     let case = Case::new(2);
     let checkpoints = case.out().join("checkpoints");
     let wild = ["--lr", "1e30", "--max-iters", "8", "--print-freq", "1000", "--keep", "1"];

@@ -29,7 +29,7 @@ fn said(arguments: &[&str]) -> String {
 }
 
 #[test]
-fn each_thing_has_a_line_of_advice() {
+fn each_finding_is_one_line_of_advice() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();
     for (d, domain) in ["trainA", "trainB", "testA"].into_iter().enumerate() {
@@ -83,7 +83,7 @@ fn each_thing_has_a_line_of_advice() {
 }
 
 #[test]
-fn a_data_set_in_order_is_nothing_to_talk_about() {
+fn a_good_data_set_has_no_findings() {
     let folder = tempfile::tempdir().unwrap();
     data_set(folder.path(), 3);
     let sheet = folder.path().join("sheet.png");
@@ -97,7 +97,7 @@ fn a_data_set_in_order_is_nothing_to_talk_about() {
 }
 
 #[test]
-fn what_cannot_be_trained_on_fails() {
+fn an_unusable_data_set_fails() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().to_str().unwrap();
     let check = ["check", "--data", data];

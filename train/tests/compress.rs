@@ -57,7 +57,7 @@ impl Case {
 }
 
 #[test]
-fn an_onnx_generator_teaches_its_direction_and_the_run_goes_on() {
+fn an_onnx_teacher_teaches_its_direction_and_the_run_resumes() {
     let case = Case::new();
     case.teacher("big", &["--net-g", "resnet_6blocks"]);
     let (data, g, out) = (case.path("data"), case.path("big.pair/G.onnx"), case.path("small"));
@@ -96,7 +96,7 @@ fn two_files_teach_both_directions() {
 }
 
 #[test]
-fn teachers_that_cannot_teach_are_refused_and_leave_no_run() {
+fn unusable_teachers_are_refused_and_leave_no_run() {
     let case = Case::new();
     case.teacher("big", &[]);
     let (data, out, g) = (case.path("data"), case.path("small"), case.path("big.pair/G.onnx"));
@@ -128,7 +128,7 @@ fn half_of(run: &str) -> String {
 }
 
 #[test]
-fn an_inception_run_is_pruned_taught_exported_and_plays() {
+fn an_inception_run_is_pruned_distilled_exported_and_plays() {
     let case = Case::new();
     case.teacher("big", &["--net-g", "inception_9blocks"]);
     let (big, out, pair) = (case.path("big"), case.path("small"), case.path("small.pair"));
@@ -167,7 +167,7 @@ fn an_inception_run_is_pruned_taught_exported_and_plays() {
 }
 
 #[test]
-fn a_fast_run_is_pruned_and_another_run_begins_with_its_student() {
+fn a_fast_run_is_pruned_and_its_student_starts_another_run() {
     let case = Case::new();
     case.teacher("big", &["--width", "32", "--blocks", "3", "--mask-head"]);
     let (big, out, pair) = (case.path("big"), case.path("small"), case.path("small.pair"));
@@ -200,7 +200,7 @@ fn a_fast_run_is_pruned_and_another_run_begins_with_its_student() {
 
 /// With all channels kept, a student that did not learn yet is its teacher.
 #[test]
-fn a_student_begins_as_its_teacher_was_and_a_fresh_one_does_not() {
+fn a_student_starts_with_its_teachers_weights_unless_fresh() {
     let case = Case::new();
     case.teacher("inception", &["--net-g", "inception_9blocks", "--save-latest-freq", "1"]);
     case.teacher("fast", &[]);
@@ -245,7 +245,7 @@ fn another_architecture_teaches_a_fast_student_that_fits_its_budget() {
 }
 
 #[test]
-fn budgets_and_batches_that_cannot_work_say_what_would() {
+fn impossible_budgets_and_batch_sizes_say_what_is_possible() {
     let case = Case::new();
     case.teacher("big", &["--net-g", "inception_9blocks"]);
     case.teacher("plain", &["--net-g", "inception_9blocks", "--norm", "none"]);
@@ -276,7 +276,7 @@ fn budgets_and_batches_that_cannot_work_say_what_would() {
 }
 
 #[test]
-fn a_students_weights_change_on_resume_and_others_have_none() {
+fn distillation_weights_change_on_resume_and_need_a_teacher() {
     let case = Case::new();
     case.teacher("big", &[]);
     let (big, out, data) = (case.path("big"), case.path("small"), case.path("data"));
@@ -297,7 +297,7 @@ fn a_students_weights_change_on_resume_and_others_have_none() {
 
 /// What the published student does not learn from: features through a map, and structure.
 #[test]
-fn features_and_structure_are_learnt_where_they_are_asked_for() {
+fn feature_and_ssim_losses_are_optional() {
     let case = Case::new();
     case.teacher("big", &["--net-g", "resnet_6blocks", "--ngf", "8"]);
     let (big, out) = (case.path("big"), case.path("small"));
@@ -329,7 +329,7 @@ fn a_frozen_teacher_teaches_a_student_without_normalisation() {
 
 /// Each would write the same files.
 #[test]
-fn several_processes_are_refused() {
+fn compress_refuses_several_processes() {
     let case = Case::new();
     case.teacher("big", &[]);
     let (big, out) = (case.path("big"), case.path("small"));
@@ -342,7 +342,7 @@ fn several_processes_are_refused() {
 }
 
 #[test]
-fn inception_blocks_have_the_one_normalisation_that_pruning_goes_by() {
+fn inception_blocks_refuse_batch_normalisation() {
     let case = Case::new();
     let (data, out) = (case.path("data"), case.path("big"));
     let arguments = ["train", "--data", &data, "--out", &out, "--net-g", "inception_9blocks"];

@@ -53,7 +53,7 @@ fn a_skip_is_added_to_a_pair_and_exported() {
 }
 
 #[test]
-fn a_pair_without_the_path_is_gone_on_from_and_exported_with_it() {
+fn context_is_added_to_a_pair_and_exported() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let (data, first, pair) = (path("data"), path("first"), path("pair"));

@@ -30,7 +30,7 @@ fn train(data: &Path, out: &Path, more: &[&str]) -> String {
 }
 
 #[test]
-fn the_learning_rate_falls_to_the_end_that_images_name() {
+fn max_images_ends_the_run_at_a_learning_rate_of_0() {
     let folder = tempfile::tempdir().unwrap();
     let [data, out] = ["data", "run"].map(|name| folder.path().join(name));
     data_set(&data, 3);
@@ -46,7 +46,7 @@ fn the_learning_rate_falls_to_the_end_that_images_name() {
 }
 
 #[test]
-fn the_learning_rate_falls_to_the_end_that_minutes_name() {
+fn max_minutes_ends_the_run_at_a_learning_rate_of_0() {
     let folder = tempfile::tempdir().unwrap();
     let [data, out] = ["data", "run"].map(|name| folder.path().join(name));
     data_set(&data, 3);
@@ -63,7 +63,7 @@ fn the_learning_rate_falls_to_the_end_that_minutes_name() {
 
 /// A hundred pictures by name with no mask between two that have one.
 #[test]
-fn a_gap_in_the_masks_ends_nothing() {
+fn many_images_without_masks_do_not_end_a_run() {
     let folder = tempfile::tempdir().unwrap();
     let [data, out] = ["data", "run"].map(|name| folder.path().join(name));
     data_set(&data, 1);
@@ -75,7 +75,7 @@ fn a_gap_in_the_masks_ends_nothing() {
 }
 
 #[test]
-fn what_the_data_end_is_saved() {
+fn a_run_that_ends_for_unusable_data_is_saved() {
     let folder = tempfile::tempdir().unwrap();
     let [data, out] = ["data", "run"].map(|name| folder.path().join(name));
     data_set(&data, 12);

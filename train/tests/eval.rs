@@ -20,7 +20,7 @@ fn scores(path: &Path) -> Vec<Value> {
 }
 
 #[test]
-fn a_run_and_its_export_score_alike() {
+fn a_run_and_its_export_have_equal_scores() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let (data, out, pair) = (path("data"), path("run"), path("pair"));
@@ -47,7 +47,7 @@ fn a_run_and_its_export_score_alike() {
 }
 
 #[test]
-fn pictures_have_a_size_that_every_generator_takes() {
+fn images_have_a_size_that_every_generator_accepts() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let (data, out) = (path("data"), path("run"));
@@ -64,7 +64,7 @@ fn pictures_have_a_size_that_every_generator_takes() {
 }
 
 #[test]
-fn a_mask_of_another_size_is_named() {
+fn a_mask_of_another_size_is_an_error() {
     let models = Models::new();
     models.add_pair("same", &generators::identity(), &generators::identity());
     let path = |name: &str| models.folder().join(name).to_str().unwrap().to_owned();
@@ -113,7 +113,7 @@ fn flicker_is_measured_on_the_clip() {
 
 /// Half the contrast changes a level of 90 by 18.75, which is seen, and one of 120 by 3.75.
 #[test]
-fn changes_of_pictures_of_neither_domain_are_measured() {
+fn the_change_of_negatives_is_measured() {
     let models = Models::new();
     models.add_pair("half", &generators::linear(0.5, 0.0), &generators::identity());
     let path = |name: &str| models.folder().join(name).to_str().unwrap().to_owned();
@@ -142,7 +142,7 @@ fn changes_of_pictures_of_neither_domain_are_measured() {
 }
 
 #[test]
-fn without_a_feature_network_it_says_where_to_get_one() {
+fn a_missing_feature_network_is_an_error_that_says_where_to_get_one() {
     let models = Models::new();
     models.add_pair("same", &generators::identity(), &generators::identity());
     let path = |name: &str| models.folder().join(name).to_str().unwrap().to_owned();
@@ -158,7 +158,7 @@ fn without_a_feature_network_it_says_where_to_get_one() {
 
 /// A generator that changes more is farther away, by more than the chances of the same photographs.
 #[test]
-fn models_are_compared_with_the_first_on_the_same_pictures() {
+fn models_are_compared_with_the_first_on_the_same_images() {
     let features =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/models/efficientnet_lite0.onnx");
     if !features.is_file() {
@@ -188,7 +188,7 @@ fn models_are_compared_with_the_first_on_the_same_pictures() {
 }
 
 #[test]
-fn a_file_that_is_no_generator_is_named() {
+fn a_file_that_is_not_a_generator_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     data_set(&folder.path().join("data"), 2);
     let data = folder.path().join("data");
@@ -199,7 +199,7 @@ fn a_file_that_is_no_generator_is_named() {
 }
 
 #[test]
-fn a_class_that_the_network_does_not_know_is_refused() {
+fn a_class_out_of_range_is_refused() {
     let features =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/models/efficientnet_lite0.onnx");
     if !features.is_file() {

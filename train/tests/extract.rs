@@ -30,7 +30,7 @@ fn video(path: &Path) {
 }
 
 #[test]
-fn near_duplicates_are_left_out_and_shots_are_told_apart() {
+fn near_duplicates_are_left_out_and_shots_are_detected() {
     let folder = tempfile::tempdir().unwrap();
     let clip = folder.path().join("clip.avi");
     video(&clip);
@@ -50,7 +50,7 @@ fn near_duplicates_are_left_out_and_shots_are_told_apart() {
 }
 
 #[test]
-fn a_file_that_is_no_video_is_named() {
+fn a_file_that_is_not_a_video_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("noise.mp4");
     fs::write(&path, b"no video at all").unwrap();
@@ -61,7 +61,7 @@ fn a_file_that_is_no_video_is_named() {
 }
 
 #[test]
-fn frames_are_not_written_over() {
+fn existing_frames_are_not_overwritten() {
     let folder = tempfile::tempdir().unwrap();
     let clip = |name: &str| {
         let path = folder.path().join(name).join("clip.avi");
@@ -151,7 +151,7 @@ fn a_file_without_video_says_so() {
 
 /// GStreamer's decoder of animated GIFs never ends.
 #[test]
-fn a_video_that_hangs_is_given_up_and_ctrl_c_does_not_wait_for_it() {
+fn a_hanging_decoder_times_out_and_ctrl_c_does_not_wait() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("clip.gif");
     if made(&path, BARS).is_none() {

@@ -16,7 +16,7 @@ use std::{
 use common::{SMALL, data_set, fails, program, run};
 
 #[test]
-fn a_run_goes_on_frozen_and_exports_plain_convolutions() {
+fn a_run_continues_frozen_and_exports_plain_convolutions() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let (data, out, pair, on) = (path("data"), path("run"), path("pair"), path("on"));

@@ -12,7 +12,7 @@ use common::{SMALL, data_set, fails, run};
 use cyclegan_contract::onnx::{Message, ModelProto};
 
 #[test]
-fn a_run_begins_with_the_weights_of_exported_files() {
+fn a_run_starts_with_the_weights_of_exported_files() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let (data, first, pair) = (path("data"), path("first"), path("pair"));
@@ -60,7 +60,7 @@ fn a_run_begins_with_the_weights_of_exported_files() {
 /// Widths, blocks, normalisation and mask head are those of the files; a folded normalisation is
 /// there no more.
 #[test]
-fn files_say_their_architecture() {
+fn exported_files_describe_their_architecture() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let data = path("data");
@@ -93,7 +93,7 @@ fn files_say_their_architecture() {
 
 /// G all of the pair that the run began with, F all of the run, and something between.
 #[test]
-fn a_run_is_averaged_with_what_it_began_with() {
+fn export_averages_a_run_with_its_initial_weights() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let (data, first, pair) = (path("data"), path("first"), path("pair"));

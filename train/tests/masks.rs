@@ -120,7 +120,7 @@ fn objects_classes_and_class_numbers_become_masks() {
 }
 
 #[test]
-fn masks_that_are_there_are_kept_and_broken_pictures_skipped() {
+fn existing_masks_are_kept_and_corrupt_images_skipped() {
     let case = Case::new();
     let file = case.folder.path().join("network.onnx");
     network(&file, 1, &[10.0, -10.0, 0.0], &[-3.0], None);
@@ -130,14 +130,14 @@ fn masks_that_are_there_are_kept_and_broken_pictures_skipped() {
     let (model, data) = (case.path("network.onnx"), case.path(""));
     let output = run(&["masks", "--model", &model, "--data", &data]);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(said.contains("trainA_mask: 1 masks written, 1 were there already"), "{said}");
-    assert!(said.contains("trainB_mask: 1 masks written, 1 pictures could not be read"), "{said}");
+    assert!(said.contains("trainA_mask: 1 masks written, 1 already existed"), "{said}");
+    assert!(said.contains("trainB_mask: 1 masks written, 1 images could not be read"), "{said}");
     assert!(String::from_utf8_lossy(&output.stderr).contains("broken.png"));
     assert_eq!(fs::read(case.path("trainA_mask/a.png")).unwrap(), b"mine");
 }
 
 #[test]
-fn what_does_not_fit_the_network_is_named() {
+fn options_that_do_not_fit_the_network_are_errors() {
     let case = Case::new();
     let file = case.folder.path().join("network.onnx");
     network(&file, 3, &[1.0; 9], &[0.0; 3], None);

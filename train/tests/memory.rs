@@ -28,7 +28,7 @@ fn peak(arguments: &[&str]) -> u64 {
 
 /// Discriminators and what their optimisers keep are most of this checkpoint.
 #[test]
-fn an_export_reads_the_generators_alone() {
+fn export_reads_only_the_generators() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     data_set(&data, 2);

@@ -20,7 +20,7 @@ fn values(run: &str, name: &str) -> Vec<f32> {
 }
 
 #[test]
-fn two_ranks_of_one_image_are_one_rank_of_two() {
+fn two_ranks_with_one_image_match_one_rank_with_two() {
     if !cfg!(feature = "mpi") {
         say_skipped("SKIP: built without the feature `mpi`");
         return;

@@ -24,7 +24,7 @@ fn values(run: &Path, name: &str) -> Vec<f64> {
 }
 
 #[test]
-fn the_generators_learn_to_leave_them() {
+fn the_generators_learn_to_leave_negatives_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let [data, out] = ["data", "run"].map(|name| folder.path().join(name));
     data_set(&data, 3);
@@ -51,7 +51,7 @@ fn the_generators_learn_to_leave_them() {
 }
 
 #[test]
-fn a_folder_that_is_missing_or_empty_is_named() {
+fn a_missing_or_empty_folder_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let [data, out] = ["data", "run"].map(|name| folder.path().join(name));
     data_set(&data, 2);

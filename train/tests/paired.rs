@@ -124,7 +124,7 @@ fn pix2pix_as_published_trains_and_exports() {
 }
 
 #[test]
-fn frames_are_followed_and_still_pictures_are_refused() {
+fn lambda_diff_uses_next_frames_and_refuses_unnumbered_images() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let (data, out) = (path("data"), path("run"));

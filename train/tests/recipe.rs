@@ -75,7 +75,7 @@ fn rates(run: &Path) -> Vec<(u64, f64)> {
 }
 
 #[test]
-fn stages_follow_one_another_and_a_run_goes_on_in_any_of_them() {
+fn stages_follow_each_other_and_a_run_resumes_in_any_of_them() {
     let folder = kitchen(RECIPE);
     let recipe = folder.path().join("recipe.toml");
     let path = |name: &str| folder.path().join(name);
@@ -120,7 +120,7 @@ fn stages_follow_one_another_and_a_run_goes_on_in_any_of_them() {
 }
 
 #[test]
-fn the_command_line_stands_above_the_file_and_the_file_may_change() {
+fn the_command_line_overrides_the_recipe_and_the_recipe_can_change() {
     let folder = kitchen(RECIPE);
     let (recipe, out) = (folder.path().join("recipe.toml"), folder.path().join("other"));
     let begin = ["train", "--recipe", text(&recipe), "--out", text(&out), "--lr", "5e-4"];

@@ -10,7 +10,7 @@ use common::{SMALL, data_set, run, say_skipped};
 use cyclegan_test_support::browser;
 
 #[test]
-fn a_browser_shows_curves_and_samples() {
+fn a_browser_renders_curves_and_samples() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let (data, out) = (path("data"), path("run"));

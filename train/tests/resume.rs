@@ -39,12 +39,12 @@ fn wait_for(path: &Path) {
 }
 
 #[test]
-fn ten_steps_a_kill_and_ten_more_are_twenty() {
+fn a_killed_and_resumed_run_is_byte_identical() {
     killed_and_resumed("1");
 }
 
 #[test]
-fn so_they_are_with_a_thread_for_each_direction() {
+fn a_resumed_run_is_byte_identical_with_two_threads() {
     killed_and_resumed("2");
 }
 
@@ -90,7 +90,7 @@ fn course(run: &Path) -> BTreeMap<u64, (f64, u64)> {
 }
 
 #[test]
-fn another_batch_size_goes_on_at_the_same_place_of_the_schedule() {
+fn another_batch_size_continues_at_the_same_learning_rate() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     data_set(&data, 4);
@@ -124,7 +124,7 @@ fn another_batch_size_goes_on_at_the_same_place_of_the_schedule() {
 }
 
 #[test]
-fn an_interrupt_saves_and_ends_and_the_run_goes_on() {
+fn an_interrupt_saves_a_checkpoint_and_the_run_resumes() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     data_set(&data, 4);
@@ -153,7 +153,7 @@ fn an_interrupt_saves_and_ends_and_the_run_goes_on() {
 }
 
 #[test]
-fn only_the_last_checkpoints_are_kept() {
+fn only_the_newest_checkpoints_are_kept() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     data_set(&data, 4);
@@ -168,7 +168,7 @@ fn only_the_last_checkpoints_are_kept() {
 }
 
 #[test]
-fn a_damaged_checkpoint_is_passed_over_for_the_one_before() {
+fn a_damaged_checkpoint_is_skipped_for_the_previous_one() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     data_set(&data, 4);

@@ -33,7 +33,7 @@ fn trained(threads: i32) -> [Tensor; 2] {
 }
 
 #[test]
-fn side_by_side_is_as_one_after_another() {
+fn parallel_directions_match_sequential_ones() {
     let (one, two, again) = (trained(1), trained(2), trained(2));
     for i in 0..2 {
         let difference = (&one[i] - &two[i]).abs().max().double_value(&[]);

@@ -17,7 +17,7 @@ const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/cluster/t
 /// Two processes that are killed go on from their last checkpoint, and not from the pair that the
 /// run began with.
 #[test]
-fn a_slurm_job_goes_on_when_it_is_queued_again() {
+fn a_requeued_slurm_job_resumes() {
     if !cfg!(feature = "mpi") {
         say_skipped("SKIP: built without the feature `mpi`");
         return;

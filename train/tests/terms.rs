@@ -45,7 +45,7 @@ fn goes_on(data: &Path, folder: &Path, more: &[&str], stop: &str, end: &str) {
 }
 
 #[test]
-fn patchwise_contrast_is_learnt_in_place_of_the_cycle() {
+fn patchnce_can_replace_the_cycle_loss() {
     let folder = tempfile::tempdir().unwrap();
     let [data, out] = ["data", "run"].map(|name| folder.path().join(name));
     data_set(&data, 4);
@@ -112,7 +112,7 @@ fn one_generator_is_trained_alone() {
 
 /// The features are those of a pair that was trained before.
 #[test]
-fn discriminators_look_at_the_features_of_a_network() {
+fn d_features_trains_discriminators_on_a_networks_features() {
     let folder = tempfile::tempdir().unwrap();
     let [data, first, pair, out] =
         ["data", "first", "pair", "run"].map(|name| folder.path().join(name));
@@ -155,7 +155,7 @@ fn discriminators_look_at_the_features_of_a_network() {
 }
 
 #[test]
-fn extra_pictures_are_for_the_generators_alone() {
+fn extra_images_are_used_only_by_the_generators() {
     let folder = tempfile::tempdir().unwrap();
     let [data, other] = ["data", "other"].map(|name| folder.path().join(name));
     data_set(&data, 4);

@@ -60,7 +60,7 @@ fn a_run_is_scored_and_its_best_checkpoint_kept() {
 }
 
 #[test]
-fn scores_change_nothing_of_the_training() {
+fn validation_does_not_change_training() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     data_set(&data, 6);
@@ -80,7 +80,7 @@ fn scores_change_nothing_of_the_training() {
 }
 
 #[test]
-fn kid_is_taken_where_its_network_is() {
+fn kid_is_measured_if_the_network_is_present() {
     let home = std::env::var("HOME").unwrap_or_default();
     let cache = std::env::var("XDG_CACHE_HOME").unwrap_or(format!("{home}/.cache"));
     if !Path::new(&cache)
@@ -102,7 +102,7 @@ fn kid_is_taken_where_its_network_is() {
 }
 
 #[test]
-fn what_cannot_be_scored_is_said_before_training() {
+fn missing_scores_are_errors_before_training() {
     let folder = tempfile::tempdir().unwrap();
     let [data, out] = ["data", "run"].map(|name| folder.path().join(name));
     data_set(&data, 6);

@@ -36,7 +36,7 @@ impl Case {
 /// `export` itself holds each file against libtorch at three sizes, and each variant against the
 /// float32 file on pictures, and fails if they differ.
 #[test]
-fn every_generator_exports_as_libtorch_runs_it() {
+fn every_generator_exports_and_matches_libtorch() {
     let case = Case::new();
     let unet = ["--crop-size", "128", "--load-size", "128"];
     let unet_with_batch_norm = [&unet[..], &["--norm", "batch"]].concat();
@@ -74,7 +74,7 @@ fn every_generator_exports_as_libtorch_runs_it() {
 }
 
 #[test]
-fn the_size_of_an_export_can_be_another_than_that_of_its_training() {
+fn the_export_size_can_differ_from_the_training_size() {
     let case = Case::new();
     case.train("run", &[]);
     let (run_folder, pair) = (case.path("run"), case.path("pair"));
@@ -93,7 +93,7 @@ fn the_size_of_an_export_can_be_another_than_that_of_its_training() {
 
 /// The filter prefers variants to the float32 file, which they must be of.
 #[test]
-fn variants_of_another_export_are_taken_away() {
+fn variants_of_an_older_export_are_deleted() {
     let case = Case::new();
     case.train("first", &[]);
     case.train("second", &["--seed", "5"]);

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use super::look::{Facts, Folder, Mask};
 
-/// Fewer images of a domain than this seldom give a good pair.
+/// The number of images of a domain below which a pair is seldom good.
 const FEW: usize = 200;
-/// The largest ratio of the sides at which squashed images still look right.
+/// The largest aspect ratio at which images that are squashed to a square still look right.
 const LONG: f64 = 2.0;
 /// The ratio of median sizes from which domains can be distinguished by sharpness.
 const OTHER_SIZE: f64 = 1.5;

@@ -63,7 +63,7 @@ impl Folder {
                 scope.spawn(move || places.map(look).collect::<Vec<_>>())
             };
             let shares: Vec<_> = (0..threads).map(share).collect();
-            // A thread that panics has nothing to give; its pictures are missing, and it has said so.
+            // The images of a thread that panicked are missing; the panic was printed.
             shares.into_iter().filter_map(|share| share.join().ok()).flatten().collect()
         });
         seen.sort_by_key(|(i, _)| *i);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Safetensors files with a checksum, read and written in blocks: a checkpoint of two large networks
-//! with their moments has gigabytes, and a second copy of it is never in memory.
+//! Safetensors files with a checksum, read and written in blocks: a checkpoint of large networks with Adam's
+//! moments takes gigabytes, and is never copied in memory.
 
 use std::{
     collections::HashMap,
@@ -138,8 +138,8 @@ fn header(file: &mut fs::File) -> Result<Metadata> {
     Ok(serde_json::from_slice(&text)?)
 }
 
-/// Writes float32 `tensors`, sorted by name, and under `key` what `state` makes of the checksum of
-/// it all: [`Reader::checksum`] of what it makes of an empty one. Returns once it is on the disk.
+/// Writes float32 `tensors`, sorted by name, and the metadata `state(checksum)` under `key`. The checksum is
+/// that of [`Reader::checksum`] for the tensors and `state("")`. Returns when the file is on disk.
 pub fn write(
     path: &Path,
     tensors: &[(String, Tensor)],
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_and_is_what_safetensors_reads() {
+    fn written_files_are_read_back_also_by_safetensors() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.safetensors");
         written(&path);
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_byte_changes_the_checksum_and_a_missing_one_is_refused() {
+    fn a_changed_byte_changes_the_checksum_and_a_truncated_file_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.safetensors");
         written(&path);

@@ -22,17 +22,17 @@ const MOST: u32 = 64;
 /// The budget of a student.
 #[derive(Clone, Debug, Args)]
 pub struct Budget {
-    /// Most multiply-accumulates of a student, for example 2.5e9; transposed convolutions are
+    /// Maximum multiply-accumulates of a student, for example 2.5e9; transposed convolutions are
     /// counted at their input's size
     #[arg(long, conflicts_with = "max_ms", help_heading = "Budget")]
     max_macs: Option<f64>,
-    /// Most milliseconds of a student, measured with ONNX Runtime on this machine
+    /// Maximum milliseconds of a student per image, measured with ONNX Runtime on this machine
     #[arg(long, help_heading = "Budget")]
     max_ms: Option<f64>,
-    /// Where milliseconds are measured
+    /// Execution provider on which --max-ms is measured
     #[arg(long, value_enum, default_value = "cpu", help_heading = "Budget")]
     provider: Provider,
-    /// Side of the square image that costs are counted and measured on, pixels
+    /// Side of the square image for --max-macs and --max-ms, pixels
     #[arg(long, default_value_t = 256, help_heading = "Budget")]
     pub size: u32,
 }
@@ -166,13 +166,13 @@ fn scaled(options: &TrainOptions, channels: u32) -> TrainOptions {
 pub mod tests {
     use super::*;
 
-    /// So many multiply-accumulates at `size`×`size` pixels.
+    /// A limit of `most` multiply-accumulates at `size`×`size` pixels.
     pub fn limit(most: f64, size: u32) -> Limit {
         Limit { most, unit: Unit::Macs, size }
     }
 
     #[test]
-    fn channels_are_the_most_that_fit() {
+    fn widen_takes_the_most_channels_that_fit() {
         let limit = |most| limit(most, 256);
         let mut options = TrainOptions::default();
         limit(2.5e9).widen(&mut options).unwrap();
@@ -187,7 +187,7 @@ pub mod tests {
     }
 
     #[test]
-    fn a_shape_that_was_given_must_fit() {
+    fn given_options_must_fit_the_budget() {
         let generator = Generator::new(TrainOptions::default().generator(0));
         assert!(limit(1e11, 256).allow(&generator).is_ok());
         let error = limit(1e8, 256).allow(&generator).unwrap_err().to_string();

@@ -61,8 +61,8 @@ mod tests {
         Params::new(&generator.layout, InitType::Kaiming, 1.0, Device::Cpu)
     }
 
-    /// What is left when `whole` loses the channels that scale by nothing; the student generates as its
-    /// teacher does.
+    /// Prunes the channels of `whole` with a scale of 0; asserts that the student generates the same as its
+    /// teacher.
     fn without_idle(shape: GeneratorShape, whole: &Params, scales: &dyn Scales) -> Pruned {
         let kept = scales.keep(1e-9);
         let pruned = kept.pruned();
@@ -80,7 +80,7 @@ mod tests {
         pruned
     }
 
-    /// Sets a parameter to nothing from one channel on.
+    /// Sets a parameter to 0 from one channel on.
     fn idle(whole: &Params, name: &str, from: i64) {
         let value = whole.get(name).unwrap().detach();
         let rest = value.size()[0] - from;
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn channels_that_do_nothing_leave_the_picture_as_it_is() {
+    fn removing_zero_channels_does_not_change_the_output() {
         let whole = params(&Generator::new(inception()));
         for (name, from) in [
             ("stem.norm", 17),
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn channels_inside_the_blocks_of_fast_that_do_nothing_leave_the_picture_as_it_is() {
+    fn removing_zero_channels_of_fast_does_not_change_the_output() {
         let whole = params(&Generator::new(fast()));
         for (block, from) in [(1, 30), (3, 0)] {
             for what in ["weight", "bias"] {
@@ -118,7 +118,7 @@ mod tests {
             }
         }
         let scales = Blocks::read(3, |name| whole.get(name)).unwrap();
-        // Multiples of 16, as far as there are that many.
+        // Multiples of 16, or all channels.
         assert_eq!(without_idle(fast(), &whole, &scales), Pruned::Fast(vec![32, 40, 0]));
     }
 }

@@ -33,13 +33,13 @@ use onnx_teacher::OnnxTeacher;
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("from").required(true).args(["run", "teacher"])))]
 pub struct CompressArgs {
-    /// A run to learn from, in both directions; the student takes its options and data unless others are
+    /// Run of the teacher, for both directions; the student has its options and data unless others are
     /// given here. A student of inception_9blocks, or of `fast` with --norm none, is pruned to the budget;
     /// with another teacher, or if the options give another architecture, it is a new network
     #[arg(long)]
     run: Option<PathBuf>,
-    /// An ONNX generator under the model contract whose outputs the student learns, or two, one per
-    /// direction. A direction without a teacher is trained as by `train`
+    /// ONNX generator under the model contract whose output the student learns, or two, one per
+    /// direction. A direction without a teacher is trained as in `train`
     #[arg(long, value_name = "FILE", num_args = 1..=2)]
     teacher: Vec<PathBuf>,
     /// Data set: a folder with trainA and trainB, and optionally testA, testB, trainA_mask and

@@ -154,7 +154,7 @@ mod tests {
         ] {
             assert_eq!(generated_size(&about, (1000, 500), 286), expected);
         }
-        // A small picture is not blown up where nothing asks for it.
+        // A small image is not upscaled if the file has no size.
         assert_eq!(generated_size(&dynamic(None), (100, 120), 286), (100, 120));
     }
 }

@@ -53,9 +53,9 @@ impl Adam {
 mod tests {
     use super::*;
 
-    /// The definition, one number at a time in float64.
+    /// The reference, one number at a time in float64.
     #[test]
-    fn updates_are_the_papers() {
+    fn updates_match_the_paper() {
         let (beta1, lr) = (0.5, 0.1);
         let flat = Tensor::from_slice(&[1.0f32]);
         let mut adam = Adam::new(&flat, beta1);

@@ -22,10 +22,10 @@ pub(super) struct Iteration<'a> {
     pub options: &'a TrainOptions,
 }
 
-// SAFETY: the binding leaves its tensors without `Sync`, but libtorch lets any number of threads read a
-// tensor, and build and walk graphs on it, as long as none writes to it. What runs in `both` writes to
-// none: where a normalisation keeps statistics, one direction comes after the other. A teacher is only
-// read, and the other processes are talked to outside.
+// SAFETY: tch's tensors are not `Sync`, but libtorch lets any number of threads read a tensor, build graphs on it
+// and run backward passes, as long as none writes to it. The work in `both` writes to no shared tensor: with
+// running statistics the directions run one after the other, a teacher is only read, and communication between
+// ranks happens outside.
 unsafe impl Sync for Iteration<'_> {}
 
 impl Iteration<'_> {
@@ -62,8 +62,8 @@ impl Iteration<'_> {
         done
     }
 
-    /// Not on a GPU, which is busy anyway; not if statistics are written; and not if random numbers are
-    /// drawn, whose order would differ from run to run.
+    /// False on a GPU, which is busy anyway; with running statistics, which are written; and with random numbers,
+    /// whose order would differ from run to run.
     fn may_be_side_by_side(&self) -> bool {
         let norms = [self.model.networks[0].shape.norm, self.model.discriminator.shape.norm];
         self.model.device == Device::Cpu
@@ -73,8 +73,8 @@ impl Iteration<'_> {
     }
 }
 
-/// Whether the environment binds libtorch's threads to cores: a new thread and its own threads would then be
-/// bound to the core of its parent.
+/// Whether the environment binds libtorch's threads to cores. If so, a new thread and its threads would all
+/// be bound to the core of its parent.
 fn bound_to_cores() -> bool {
     let bound = |name| env::var(name).is_ok_and(|v| !v.eq_ignore_ascii_case("false"));
     ["OMP_PROC_BIND", "GOMP_CPU_AFFINITY", "KMP_AFFINITY"].into_iter().any(bound)
@@ -86,7 +86,7 @@ mod tests {
     use crate::net::{build::Norm, generator::NetG};
 
     #[test]
-    fn what_is_written_or_drawn_is_so_in_turn() {
+    fn statistics_and_random_numbers_run_sequentially() {
         let apart = |change: fn(&mut TrainOptions)| {
             let mut options = TrainOptions {
                 net_g: Some(NetG::Resnet6Blocks),

@@ -33,8 +33,8 @@ pub(super) struct DiscriminatorInput {
 }
 
 impl DiscriminatorInput {
-    /// What a discriminator sees of `image`, which lies on the pictures of `place`: with pairs also
-    /// the pictures of `source` that it was or might have been made from.
+    /// The input of a discriminator for `image`, with the masks of the batch `place`. With paired data, the
+    /// images of the batch `source` are part of the input.
     pub(super) fn of(
         options: &TrainOptions,
         image: &Tensor,
@@ -103,8 +103,8 @@ impl Scored {
 }
 
 impl CycleGan {
-    /// Updates the discriminators, each on the real images of its domain and on those that it has
-    /// scored, or older ones out of the pool.
+    /// Updates each discriminator on the real images of its domain and on the generated ones that it has
+    /// scored, or older ones from the pool.
     pub(super) fn discriminator_step(
         &mut self,
         batches: &[Batch; 2],
@@ -135,7 +135,7 @@ impl CycleGan {
 }
 
 impl CycleGan {
-    /// Updates the discriminators on frozen features, if there are any, on what those of pictures see.
+    /// Updates the discriminators on pretrained features, if there are any, with the same images.
     fn feature_discriminator_step(
         &mut self,
         batches: &[Batch; 2],
@@ -163,9 +163,8 @@ impl CycleGan {
 }
 
 impl Iteration<'_> {
-    /// The adversarial loss of generator `i` for `view`, as the discriminator of what it makes sees
-    /// it. The scores are kept: no other forward pass is needed where the discriminator is then
-    /// trained on the same images.
+    /// The adversarial loss of generator `i` for its discriminator's input `view`. The scores are kept, so that
+    /// the discriminator's update on the same images needs no second forward pass.
     pub(super) fn adversarial_loss(&self, i: usize, view: &DiscriminatorInput) -> (Scored, Tensor) {
         let model = self.model;
         let weights = model.discriminators[i].params.weights(model.kind);
@@ -179,7 +178,7 @@ impl Iteration<'_> {
         (scored, with_gradient(&loss.detach(), &view.input, &gradient))
     }
 
-    /// The gradient of the loss of generator `i`'s discriminator in its weights.
+    /// The gradient of the loss of generator `i`'s discriminator with respect to its weights.
     fn discriminator_gradient(
         &self,
         i: usize,
@@ -217,7 +216,7 @@ impl Iteration<'_> {
     }
 }
 
-/// A tensor of the value `loss` whose gradient in `x` is `gradient`.
+/// A tensor with the value `loss` whose gradient with respect to `x` is `gradient`.
 fn with_gradient(loss: &Tensor, x: &Tensor, gradient: &Tensor) -> Tensor {
     let linear = (x * gradient).sum(Kind::Float);
     let rest = loss - linear.detach();
@@ -235,7 +234,7 @@ impl Scores {
         mode.loss(&self.map, real, self.weights.as_ref())
     }
 
-    /// The share on the correct side of undecided.
+    /// The share of scores on the correct side of the undecided score.
     fn called(&self, mode: GanMode, real: bool) -> Tensor {
         no_grad(|| {
             let (map, undecided) = (&self.map, mode.undecided());
@@ -273,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_generator_is_told_the_discriminators_gradient() {
+    fn the_adversarial_gradient_reaches_the_generator() {
         let options = options();
         let model = CycleGan::new(&options, Device::Cpu).unwrap();
         let generated = image(1).set_requires_grad(true);
@@ -304,9 +303,9 @@ mod tests {
         assert!(scored().or_older(&mut ImagePool::new(0), &mut rng).scores.is_some());
     }
 
-    /// Whether its scores are kept or computed again, a discriminator learns the same.
+    /// A discriminator's update is the same with kept scores and with new ones.
     #[test]
-    fn scores_are_kept_for_the_discriminators_step() {
+    fn kept_scores_give_the_same_discriminator_update() {
         let options = options();
         let model = CycleGan::new(&options, Device::Cpu).unwrap();
         let batches = batches();
@@ -320,8 +319,8 @@ mod tests {
         assert!(largest(&(kept - &again)) < largest(&again) * 1e-4);
     }
 
-    /// A batch whose left quarter is inside the mask, with another picture for the discriminator
-    /// than the generators have.
+    /// A batch whose left quarter is inside the mask, with augmented images for the generators and the
+    /// original ones for the discriminator.
     fn masked(seed: u64) -> Batch {
         let truth = Tensor::zeros([1, 1, 64, 64], tch::kind::FLOAT_CPU);
         let _ = truth.narrow(3, 0, 16).fill_(1.0);
@@ -334,23 +333,22 @@ mod tests {
     }
 
     #[test]
-    fn a_discriminator_sees_real_pictures_as_they_were_photographed() {
+    fn a_discriminator_sees_real_images_without_augmentation() {
         let options = options();
         let model = CycleGan::new(&options, Device::Cpu).unwrap();
         let learnt = |batches: &[Batch; 2]| {
             let iteration = Iteration { model: &model, batches, options: &options };
             iteration.discriminator_gradient(0, Scored::unseen(&whole(image(1)))).0
         };
-        // The same picture for the discriminator, whatever the generators are shown.
+        // The discriminator gets the same image, with any augmentation for the generators.
         let of = |seed| Batch { images: image(seed), real: Some(image(5)), ..Batch::default() };
         let (one, other) = (learnt(&[of(2), of(3)]), learnt(&[of(2), of(4)]));
         assert!(largest(&(one - other)) == 0.0);
     }
 
-    /// What lies outside of the mask's cells gives the generator nothing to learn, and the pool keeps
-    /// the masks of its pictures.
+    /// Cells outside the mask have no gradient, and the pool keeps the masks of its images.
     #[test]
-    fn scores_of_the_background_do_not_count() {
+    fn scores_outside_the_mask_do_not_count() {
         let options = foreground();
         let model = CycleGan::new(&options, Device::Cpu).unwrap();
         let batches = [masked(1), masked(2)];

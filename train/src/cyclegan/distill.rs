@@ -132,8 +132,8 @@ impl Distillation {
 }
 
 impl Iteration<'_> {
-    /// Adds what generator `i` learns from its teacher by what it made of a batch and its features, and
-    /// the other one, with the weights `back`, from the way back.
+    /// Adds the losses of generator `i` against its teacher for its output and features of a batch, and the
+    /// inverse loss of the other generator, with the weights `back`.
     pub(super) fn distil(
         &self,
         i: usize,
@@ -235,17 +235,17 @@ mod tests {
     }
 
     #[test]
-    fn the_background_of_a_target_is_the_photographs() {
+    fn the_background_of_a_target_is_the_inputs() {
         let target = Target::new(&full(1.0), &batch(), true);
         assert_eq!(target.image.double_value(&[0, 0, 0, 0]), 1.0);
         assert_eq!(target.image.double_value(&[0, 0, 0, 1]), -1.0);
-        // Half of the first image is 2 away; the second, which is anything, does not count.
+        // Half of the first image differs by 2; the second image does not count.
         let distance = target.l1(&full(-1.0), &target.image);
         assert_eq!(distance.double_value(&[]), 1.0);
     }
 
     #[test]
-    fn without_supervised_masks_a_target_is_the_teachers_picture() {
+    fn without_supervised_masks_the_target_is_the_teachers_output() {
         let target = Target::new(&full(0.5), &batch(), false);
         assert_eq!(target.image, full(0.5));
         assert_eq!(target.l1(&full(-1.0), &target.image).double_value(&[]), 1.5);

@@ -13,8 +13,8 @@ use super::{
 use crate::{data::batch::Batch, net::params::Weights};
 
 impl Iteration<'_> {
-    /// Adds the cycle, what a teacher makes of them, equivariance to motion and patchwise contrast, each
-    /// picture as much as one of the batch.
+    /// Adds the cycle loss, the distance from a teacher, the flow loss and PatchNCE. Each image has the weight
+    /// of one of the batch.
     pub(super) fn extra(
         &self,
         i: usize,
@@ -62,7 +62,7 @@ mod tests {
     };
 
     #[test]
-    fn extra_pictures_are_for_the_cycle_and_motion_and_for_no_discriminator() {
+    fn extra_images_get_cycle_and_flow_losses_but_no_discriminator() {
         let options = TrainOptions {
             ngf: Some(4),
             width: 4,
@@ -91,7 +91,7 @@ mod tests {
             let values: Vec<f64> = sum.losses.iter().map(|l| l.1.double_value(&[])).collect();
             (sum.total.double_value(&[]), options.lambda_a * values[0] + 2.0 * values[1])
         };
-        // As many as the batch count as it does, half as many half.
+        // As many images as the batch have its weight, half as many have half of it.
         for (extra, share) in [(2, 1.0), (1, 0.5)] {
             let (total, weighted) = told(extra);
             assert!(weighted > 0.0 && (total - share * weighted).abs() < 1e-4 * weighted);

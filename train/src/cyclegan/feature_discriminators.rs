@@ -34,9 +34,9 @@ const SLOPE: f64 = 0.2;
 #[derive(Debug)]
 pub struct FeatureDiscriminators {
     frozen: Frozen,
-    /// One per depth.
+    /// The heads, one per depth.
     heads: Vec<Vec<Layer>>,
-    /// Their values, for what G and what F makes.
+    /// Their parameters, for the outputs of G and of F.
     pub states: [NetworkState; 2],
 }
 
@@ -61,7 +61,7 @@ impl FeatureDiscriminators {
         Ok(Self { frozen, heads, states })
     }
 
-    /// The adversarial loss of generator `i` for what its discriminator sees: −E[D(fake)].
+    /// The adversarial loss of generator `i` for its discriminator's input: −E[D(fake)].
     pub(super) fn adversarial(
         &self,
         i: usize,
@@ -73,7 +73,7 @@ impl FeatureDiscriminators {
     }
 
     /// The loss of the discriminator of generator `i`, E[max(0, 1 − D(real))] + E[max(0, 1 + D(fake))],
-    /// and its gradient in the heads, flat.
+    /// and its gradient with respect to the heads, flat.
     pub(super) fn learnt(
         &self,
         i: usize,
@@ -108,7 +108,7 @@ impl FeatureDiscriminators {
     }
 }
 
-/// What is seen, with its mask; what the mask leaves out stays 0.
+/// The discriminator's input with its mask applied; pixels outside the mask are 0.
 fn augmented(view: &DiscriminatorInput, augmentation: &Augmentation) -> (Tensor, Option<Tensor>) {
     let input = augmentation.colour(&view.input.to_kind(Kind::Float));
     match &view.mask {
@@ -117,7 +117,7 @@ fn augmented(view: &DiscriminatorInput, augmentation: &Augmentation) -> (Tensor,
     }
 }
 
-/// For each depth with so many channels a 3×3 convolution and the score, with spectral normalisation.
+/// One head per depth: a 3×3 convolution and the score, with spectral normalisation.
 fn heads(channels: &[i64]) -> (Vec<Vec<Layer>>, Layout) {
     let mut b = Builder::new(Norm::Spectral);
     let head = |(k, &ins): (usize, &i64)| {

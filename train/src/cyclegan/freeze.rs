@@ -81,9 +81,9 @@ mod tests {
     use super::*;
     use crate::{net::generator::NetG, options::TrainOptions};
 
-    /// Over a single image the frozen statistics are its own, so that nothing changes for it.
+    /// The frozen statistics of a single image are its own, so its output does not change.
     #[test]
-    fn frozen_at_an_image_it_generates_that_image_as_before() {
+    fn freezing_on_an_image_does_not_change_its_output() {
         for net in [NetG::Fast, NetG::Resnet6Blocks, NetG::Unet128] {
             let options = TrainOptions {
                 net_g: Some(net),

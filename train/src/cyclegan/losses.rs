@@ -78,12 +78,12 @@ terms! {
     Accuracy "D_A_accuracy" "D_B_accuracy" in "Accuracy of the discriminators": MEASURED;
     /// Cycle error.
     Cycle "cycle_A" "cycle_B" in "Cycle and identity": |s| s.cycle(s.i);
-    /// PatchNCE: cross-entropy of matching places of the result with places of the input.
+    /// PatchNCE: cross-entropy of matching positions of the output with positions of the input.
     Nce "nce_A" "nce_B" in "Patchwise contrastive loss": |s| s.options.lambda_nce;
-    /// Change of images of the target domain.
+    /// Identity loss: change of images of the target domain.
     Identity "idt_A" "idt_B" in "Cycle and identity":
         |s| s.cycle(1 - s.i) * s.options.lambda_identity;
-    /// `--mode paired`: distance from the partner.
+    /// `--mode paired`: distance from the other image of the pair.
     Partner "L1_A" "L1_B" in "Distance from the partner": |s| s.options.lambda_l1;
     /// Distance from the teacher's output.
     Recon "recon_A" "recon_B" in "Distance from the teacher": |s| s.of_teacher(|d| d.recon(s.i));
@@ -103,7 +103,7 @@ terms! {
         |s| s.of_teacher(|d| d.lambda_channel);
     /// 1 − SSIM with the teacher's output.
     Ssim "ssim_A" "ssim_B" in "1 − SSIM with the teacher": |s| s.of_teacher(|d| d.lambda_ssim);
-    /// Cross-entropy of the mask, or its size where none is given.
+    /// Cross-entropy of the mask, or its mean for images without a mask.
     Mask "mask_A" "mask_B" in "Mask": |s| s.options.lambda_mask;
     /// Change of images of neither domain.
     Negative "negative_A" "negative_B" in "Images of neither domain: change":
@@ -111,9 +111,9 @@ terms! {
     /// Cross-entropy of their mask, which should be empty.
     NegativeMask "negative_mask_A" "negative_mask_B" in "Images of neither domain: mask":
         |s| s.options.lambda_mask;
-    /// Distance of the results of moved images from the moved results.
+    /// Distance of the outputs of warped images from the warped outputs.
     Flow "flow_A" "flow_B" in "Equivariance to motion": |s| s.options.lambda_flow;
-    /// Difference between the change of the result and of the input from frame to frame.
+    /// Difference between the frame-to-frame change of the output and that of the input.
     Difference "diff_A" "diff_B" in "Change between frames beyond the input's":
         |s| s.options.lambda_diff;
     /// Mean absolute difference between real and generated.
@@ -203,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_unique_and_charts_have_all_but_correlation() {
+    fn names_are_unique_and_charts_have_all_terms_but_correlation() {
         let names: Vec<_> = Term::ALL.iter().flat_map(|term| term.about().names).collect();
         for name in &names {
             let (term, i) = Term::of(name).unwrap();

@@ -22,8 +22,8 @@ pub struct NetworkState {
     pub adam: Adam,
     /// The moving average, for generators.
     pub ema: Option<Params>,
-    /// Whether the weights were trained before this run, so that their average need not forget a random
-    /// start.
+    /// Whether the weights were trained before this run. If not, the moving average ramps up, to forget the
+    /// random start.
     pub imported: bool,
 }
 
@@ -34,12 +34,12 @@ pub struct Average {
     pub half_life: f64,
     /// Images of each domain in an iteration, over all ranks.
     pub images: f64,
-    /// Images of each domain since the values were random, with those of this iteration.
+    /// Images of each domain since the weights were random, including this iteration.
     pub seen: f64,
 }
 
-/// Of random values the average has at most this share of the images so far as its half-life
-/// (StyleGAN2-ADA, arXiv 2006.06676, its `ema_rampup`).
+/// For weights that were random at the start, the half-life is at most this share of the images so far
+/// (StyleGAN2-ADA, arXiv 2006.06676, `ema_rampup`).
 const RAMP_UP: f64 = 0.05;
 
 impl NetworkState {
@@ -79,16 +79,16 @@ impl NetworkState {
         }
     }
 
-    /// One update, given the gradient as a flat vector, of which the mean over all ranks is taken.
-    /// The learning rate rises to `lr` over the first `warmup` updates of this network.
+    /// One update with the mean of the flat `gradient` over all ranks. The learning rate rises to `lr` over the
+    /// first `warmup` updates of this network.
     pub fn update(&mut self, gradient: Tensor, lr: f64, warmup: u64, ranks: &Ranks) {
         let gradient = no_grad(|| ranks.mean(gradient));
         let lr = lr * warm_up(self.adam.t, warmup);
         self.adam.step(self.params.flat(), &gradient, lr);
     }
 
-    /// Moves the average towards the values: e ← decay·e + (1 − decay)·w. While random values lie
-    /// not far back it follows faster, so that they are soon forgotten.
+    /// Updates the moving average: e ← decay·e + (1 − decay)·w. Soon after a random start the decay is smaller,
+    /// to forget the random weights.
     pub fn average(&mut self, average: Average) {
         if let Some(ema) = &self.ema {
             let ramp_up = if self.imported { f64::INFINITY } else { RAMP_UP * average.seen };
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn the_average_of_random_values_follows_fast_at_first() {
+    fn the_average_of_random_weights_ramps_up() {
         let mut state = state();
         let mut expected = 2.0;
         for t in 1..=80 {
@@ -140,9 +140,9 @@ mod tests {
         }
     }
 
-    /// After ten images at a half-life of ten, half of what was brought is left.
+    /// After ten images at a half-life of ten, the imported weights have a share of one half.
     #[test]
-    fn the_average_keeps_imported_values_by_its_half_life_in_images() {
+    fn the_average_of_imported_weights_has_its_half_life() {
         for batch in [1, 5] {
             let mut state = state();
             state.restart_average();
@@ -160,15 +160,15 @@ mod tests {
         }
     }
 
-    /// A generator that waits for its discriminator warms up when its turn comes.
+    /// With `--discriminators-first`, the generators' warm-up starts with their first update.
     #[test]
-    fn the_learning_rate_warms_up_by_a_networks_own_updates() {
+    fn warm_up_counts_a_networks_own_updates() {
         let mut state = state();
         let mut last = 2.0;
         for part in [0.25, 0.5, 0.75, 1.0, 1.0] {
             state.update(Tensor::ones([1], FLOAT_CPU), 0.1, 4, &Ranks::default());
             let value = state.params.flat().double_value(&[0]);
-            // With a gradient that stays the same Adam goes as far as the learning rate says.
+            // With a constant gradient, Adam's update is the learning rate.
             assert!((last - value - 0.1 * part).abs() < 1e-4, "{part}: {}", last - value);
             last = value;
         }

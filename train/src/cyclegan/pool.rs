@@ -20,8 +20,8 @@ impl ImagePool {
         Self { size, images }
     }
 
-    /// Returns as many images as it is given, N×C×H×W, half of the time an older one instead of a new one;
-    /// `None` if all are new, as while the pool fills.
+    /// For each of the images `fresh`, N×C×H×W, returns an older one half of the time; `None` if all are the new
+    /// ones, as while the pool fills.
     pub fn query(&mut self, fresh: &Tensor, rng: &mut impl Rng) -> Option<Tensor> {
         if self.size == 0 {
             return None;
@@ -36,7 +36,7 @@ impl ImagePool {
         old.iter().any(Option::is_some).then(|| Tensor::stack(&mixed.collect::<Vec<_>>(), 0))
     }
 
-    /// An old image in whose place the new one is kept, unless the new one's turn is now.
+    /// An old image, which the new one replaces in the pool, or `None` to use the new one.
     fn exchange(&mut self, fresh: &Tensor, rng: &mut impl Rng) -> Option<Tensor> {
         if self.images.len() < self.size {
             self.images.push(fresh.copy());
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pool_fills_then_hands_out_old_images_half_of_the_time() {
+    fn a_full_pool_returns_old_images_half_of_the_time() {
         let mut pool = ImagePool::new(5);
         let mut rng = random(1, Purpose::Pool, 0);
         let mut old = 0;
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn new_images_stand_where_no_old_one_does() {
+    fn images_that_are_not_replaced_stay_in_place() {
         let mut pool = ImagePool::new(1);
         let mut rng = random(1, Purpose::Pool, 0);
         let mut mixed = 0;
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pool_of_nothing_changes_nothing() {
+    fn a_pool_of_size_0_returns_the_new_images() {
         let mut pool = ImagePool::new(0);
         let mut rng = random(1, Purpose::Pool, 0);
         assert!(pool.query(&image(0.25), &mut rng).is_none());

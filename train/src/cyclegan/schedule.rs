@@ -75,16 +75,15 @@ impl Schedule {
     }
 }
 
-/// The part of the learning rate that a network has which made `updates` of its own, and is given
-/// all of it after `warmup`.
+/// The factor of the learning rate for a network after `updates` of its own; 1 after `warmup`.
 pub fn warm_up(updates: i64, warmup: u64) -> f64 {
     ((updates + 1) as f64 / warmup.max(1) as f64).min(1.0)
 }
 
-/// What [`LrPolicy::Plateau`] remembers.
+/// The state of [`LrPolicy::Plateau`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plateau {
-    /// What the learning rate is multiplied by.
+    /// The factor of the learning rate.
     pub factor: f64,
     best: Option<f64>,
     bad_epochs: u32,
@@ -104,7 +103,7 @@ impl Plateau {
     const THRESHOLD: f64 = 0.01;
     const PATIENCE: u32 = 5;
 
-    /// Takes note of a loss in `epoch`; an epoch is judged when the next one begins.
+    /// Records a loss in `epoch`; an epoch is evaluated when the next one starts.
     pub fn observe(&mut self, epoch: u64, loss: f64) {
         if epoch != self.epoch && self.count > 0 {
             self.judge(self.sum / self.count as f64);
@@ -155,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plateau_lowers_the_rate_and_progress_does_not() {
+    fn a_plateau_lowers_the_learning_rate() {
         let mut plateau = Plateau::default();
         for epoch in 0..20 {
             plateau.observe(epoch, 1.0 / (1.0 + epoch as f64));
@@ -168,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rate_falls_to_nothing_at_an_end_that_is_named() {
+    fn the_learning_rate_falls_to_zero_at_a_given_length() {
         for (policy, share, expected) in [
             (LrPolicy::Linear, 0.0, 1.0),
             (LrPolicy::Linear, 0.5, 1.0),
@@ -186,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn warm_up_rises_in_a_line() {
+    fn warm_up_is_linear() {
         let parts: Vec<f64> = (0..5).map(|updates| warm_up(updates, 4)).collect();
         assert_eq!(parts, [0.25, 0.5, 0.75, 1.0, 1.0]);
         assert_eq!(warm_up(0, 0), 1.0);

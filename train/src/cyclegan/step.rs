@@ -231,7 +231,7 @@ impl Iteration<'_> {
             inputs.iter().map(|x| run(x)).collect()
         };
         let mut parts = parts.into_iter();
-        let (fake, features) = parts.next().expect("as many parts as inputs, of which one is sure");
+        let (fake, features) = parts.next().expect("as many parts as inputs, at least one");
         let identity = same.and_then(|_| parts.next()).map(|(generated, _)| generated.image);
         let negative = negatives.and_then(|_| parts.next()).map(|(generated, _)| generated);
         Forward { fake, identity, negative, features }
@@ -266,7 +266,7 @@ fn sum_of_gradients(shares: &[Option<Share>; 2], i: usize) -> Option<Tensor> {
     no_grad(|| gradients.reduce(|a, b| a + b))
 }
 
-/// The gradients of a loss, flat, in each of `params`.
+/// The gradients of a loss with respect to each of `params`, flat.
 fn gradients(loss: &Tensor, params: &[&Params]) -> Vec<Tensor> {
     let leaves: Vec<Vec<&Tensor>> = params.iter().map(|params| params.leaves()).collect();
     let all = Tensor::run_backward(&[loss], &leaves.concat(), false, false);
@@ -360,9 +360,9 @@ mod tests {
         noise::noise,
     };
 
-    /// The losses that an iteration tells, times their weights, against its gradients.
+    /// Compares an iteration's gradients with those of its reported losses times their weights.
     #[test]
-    fn the_gradients_are_those_of_the_losses() {
+    fn the_gradients_are_those_of_the_reported_losses() {
         let options =
             TrainOptions { ngf: Some(4), width: 4, blocks: 1, ndf: 4, ..TrainOptions::default() };
         let options = TrainOptions { mask_head: true, lambda_init: 2.0, ..options };
@@ -408,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_to_learn_changes() {
+    fn learn_trains_only_the_named_parameters() {
         let options = TrainOptions {
             ngf: Some(4),
             width: 4,
@@ -445,9 +445,9 @@ mod tests {
         }
     }
 
-    /// Where it disagrees with the annotation, here everywhere, a student learns the teacher's picture.
+    /// Where the teacher disagrees with the annotation, here everywhere, the target is the teacher's output.
     #[test]
-    fn a_teacher_with_a_mask_is_not_cut_by_the_annotation() {
+    fn a_teacher_with_a_mask_is_not_masked_by_the_annotation() {
         let options = TrainOptions {
             ngf: Some(4),
             width: 4,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A frozen pair whose output and features are learnt.
+//! A frozen pair whose output and features the student learns.
 
 use tch::{Kind, Tensor, no_grad};
 

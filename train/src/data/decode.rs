@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_are_turned_as_exif_says() {
+    fn exif_orientation_is_applied() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("turned.jpg");
         std::fs::write(&path, jpeg(6)).unwrap();
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn grey_and_transparent_pictures_become_rgb() {
+    fn greyscale_and_transparent_images_become_rgb() {
         let folder = tempfile::tempdir().unwrap();
         let grey = folder.path().join("grey.png");
         GrayImage::from_pixel(2, 2, image::Luma([77])).save(&grey).unwrap();
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_corrupt_picture_is_named() {
+    fn the_error_names_a_corrupt_image() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("cut.jpg");
         std::fs::write(&path, &jpeg(1)[..40]).unwrap();

@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pictures_and_masks_are_found_in_sub_folders() {
+    fn images_and_masks_are_found_in_subfolders() {
         let data = tempfile::tempdir().unwrap();
         let file = |name: &str| {
             let path = data.path().join(name);

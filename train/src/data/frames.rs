@@ -20,7 +20,7 @@ pub fn followers(images: &[PathBuf]) -> Vec<Option<usize>> {
     images.iter().map(next).collect()
 }
 
-/// A file's folder, its name without the digits at its end, and their number.
+/// A file's folder, its name without the digits at its end, and the number that they form.
 fn numbered_name(path: &Path) -> Option<(&Path, &str, u64)> {
     let stem = path.file_stem()?.to_str()?;
     let name = stem.trim_end_matches(|c: char| c.is_ascii_digit());

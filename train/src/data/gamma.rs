@@ -45,7 +45,7 @@ mod tests {
     use crate::data::order::{Purpose, random};
 
     #[test]
-    fn the_inside_alone_is_shaded() {
+    fn gamma_applies_only_inside_the_mask() {
         let picture = RgbImage::from_pixel(3, 1, Rgb([0, 64, 255]));
         let mut mask = GrayImage::from_pixel(3, 1, Luma([0]));
         mask.put_pixel(1, 0, Luma([255]));
@@ -53,7 +53,7 @@ mod tests {
         let mut changed = picture.clone();
         GammaCurve::of(2.0).apply(&mut changed, Some(&mask));
         let pixels: Vec<_> = changed.pixels().map(|p| p.0).collect();
-        // 64²/255 = 16, and half the way there.
+        // 64²/255 = 16, and halfway there for half of the mask.
         assert_eq!(pixels, [[0, 64, 255], [0, 16, 255], [0, 40, 255]]);
         let mut whole = picture;
         GammaCurve::of(0.5).apply(&mut whole, None);
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn darker_and_lighter_are_equally_likely() {
+    fn gamma_is_log_uniform() {
         let mut rng = random(0, Purpose::ViewA, 0);
         let middles: Vec<_> = (0..200).map(|_| GammaCurve::random(1.0, &mut rng).0[128]).collect();
         // 128 at γ = 2 and at γ = ½.

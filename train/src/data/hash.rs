@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn brighter_copies_are_near_and_other_pictures_far() {
+    fn brightened_copies_are_near_and_other_images_far() {
         let picture = noise(1);
         let mut brighter = picture.clone();
         brighter.iter_mut().for_each(|v| *v = *v / 2 + 90);

@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_by_name_is_trained_on_no_more() {
+    fn held_out_images_are_removed_from_training() {
         let data = tempfile::tempdir().unwrap();
         let split = |count: usize, share: f64| {
             let mut domains = [domain("trainA", count), domain("trainB", count)];
@@ -111,14 +111,14 @@ mod tests {
                     .map(|p| p.file_name().unwrap().to_owned())
                     .collect::<Vec<_>>()
             };
-            assert_eq!(names(0), names(1), "pairs are torn apart");
+            assert_eq!(names(0), names(1), "pairs are split");
             assert!(held_out.domains[0].iter().all(|p| !domains[0].images.contains(p)));
             assert_eq!(domains[0].images.len() + held_out.domains[0].len(), count);
             names(0)
         };
         assert_eq!(split(100, 0.05).len(), 5);
         assert_eq!(split(100, 0.001).len(), 3);
-        // What is held out of more holds most of what was held out of fewer.
+        // The images held out of a larger set include most of those held out of a smaller one.
         let (few, many) = (split(100, 0.1), split(110, 0.1));
         assert!(few.iter().filter(|name| many.contains(name)).count() >= 8);
         let mut domains = [domain("trainA", 3), domain("trainB", 9)];
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_of_their_own_take_nothing_from_training() {
+    fn val_folders_leave_the_training_images_alone() {
         let data = tempfile::tempdir().unwrap();
         std::fs::create_dir(data.path().join("valA")).unwrap();
         std::fs::write(data.path().join("valA/1.png"), "").unwrap();

@@ -74,7 +74,7 @@ mod tests {
     use crate::data::order::{Purpose, random};
 
     #[test]
-    fn bars_are_dark_lie_at_the_sides_and_are_no_part_of_a_mask() {
+    fn bars_are_dark_at_the_sides_and_outside_the_mask() {
         let mut rng = random(1, Purpose::ViewA, 0);
         let (mut one, mut two) = (0, 0);
         for _ in 0..100 {

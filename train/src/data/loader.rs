@@ -186,7 +186,7 @@ impl<'a> Worker<'a> {
         Ok(crops)
     }
 
-    /// Adds a crop of a random image from an option's folders, if it is due.
+    /// Adds a crop of a random image from an option's folders, if this image of the batch gets one.
     fn add_other(
         &self,
         pixels: &mut Pixels,

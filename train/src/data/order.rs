@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_epoch_shows_every_image_equally_often() {
+    fn an_epoch_has_every_image_equally_often() {
         let mut order = order_of_epoch(7, 3, 4, 8);
         assert_ne!(order, order_of_epoch(7, 4, 4, 8));
         order.sort();

@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pictures_without_a_mask_that_shows_something_are_left_out() {
+    fn images_without_foreground_are_left_out() {
         let folder = tempfile::tempdir().unwrap();
         let mask = |name: &str, inside: u32| {
             let path = folder.path().join(name);
@@ -62,7 +62,7 @@ mod tests {
             |d: &Domain| d.images.iter().map(|p| p.display().to_string()).collect::<Vec<_>>();
         let [a, b] = with_masks([domain.clone(), domain.only(&[0, 1, 2, 3])], false, true);
         assert_eq!((names(&a), names(&b)), (vec!["full".into(), "broken".into()], names(&a)));
-        // Of pairs both go.
+        // Both images of a pair are left out.
         let other = domain.only(&[1, 0, 0, 0]);
         let [a, b] = with_masks([domain, other], true, true);
         assert_eq!((names(&a), names(&b)), (vec!["broken".to_owned()], vec!["full".to_owned()]));

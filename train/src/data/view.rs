@@ -209,7 +209,7 @@ mod tests {
     const SIZES: Sizes = Sizes { load: 64, load_min: 40, crop: 32, multiple: 4 };
 
     #[test]
-    fn views_lie_inside_the_picture_and_have_the_size_asked_for() {
+    fn views_are_inside_the_image_and_have_the_requested_size() {
         for size in [(40, 40), (100, 37), (33, 90)] {
             for seed in 0..50 {
                 let mut rng = random(seed, Purpose::ViewA, 0);
@@ -226,14 +226,14 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_smaller_than_its_crop_is_refused() {
+    fn an_image_smaller_than_its_crop_is_refused() {
         let mut rng = random(0, Purpose::ViewA, 0);
         let view = Preprocess::Crop.view((31, 80), SIZES, false, &mut rng);
         assert!(view.unwrap_err().to_string().contains("31×80"));
     }
 
     #[test]
-    fn a_view_is_moved_to_a_point() {
+    fn around_moves_a_view_to_a_point() {
         let mut rng = random(5, Purpose::ViewA, 0);
         let size = (100, 60);
         let mut lefts = Vec::new();
@@ -253,14 +253,14 @@ mod tests {
     }
 
     #[test]
-    fn a_view_moves_to_a_picture_of_another_size() {
+    fn moved_scales_a_view_to_another_image_size() {
         let view = View { rect: [10.0, 20.0, 30.0, 20.0], size: (8, 8), flip: true };
         let moved = view.moved((40, 40), (80, 20));
         assert_eq!(moved, View { rect: [20.0, 10.0, 60.0, 10.0], ..view });
     }
 
     #[test]
-    fn a_crop_at_the_pictures_own_size_keeps_its_pixels() {
+    fn a_crop_at_the_images_own_size_keeps_its_pixels() {
         let picture = RgbImage::from_fn(48, 40, |x, y| image::Rgb([x as u8, y as u8, 7]));
         let mut rng = random(3, Purpose::ViewA, 1);
         let view = Preprocess::Crop.view((48, 40), SIZES, false, &mut rng).unwrap();

@@ -43,7 +43,7 @@ mod tests {
     use crate::noise::scene;
 
     #[test]
-    fn a_moving_picture_does_not_flicker_and_noise_does() {
+    fn a_moving_image_has_no_flicker_and_noise_has() {
         let scene = scene(5, 96, 112);
         let moving: Vec<Tensor> = (0..4).map(|t| scene.narrow(3, 2 * t, 96)).collect();
         let motion = Motion::of(&moving);

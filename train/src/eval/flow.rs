@@ -17,8 +17,8 @@ const DAMPING: f64 = 1e-3;
 /// A pixel whose forward and backward flow differ by more than this, in pixels, is occluded.
 const OCCLUDED: f64 = 1.0;
 
-/// Flow from `a` to `b`, both 1×C×H×W in [−1, 1]: 1×2×H×W, right and down, pixels. What is at p
-/// in `a` is at p + flow(p) in `b`.
+/// Flow from `a` to `b`, both 1×C×H×W in [−1, 1]: 1×2×H×W, right and down, pixels. A point at p in `a` is at
+/// p + flow(p) in `b`.
 pub fn flow(a: &Tensor, b: &Tensor) -> Tensor {
     let grey = |x: &Tensor| x.mean_dim([1i64].as_slice(), true, Kind::Float);
     let (a, b) = (pyramid(grey(a)), pyramid(grey(b)));

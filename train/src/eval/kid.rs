@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn sets_of_one_distribution_are_near_and_of_two_far() {
+    fn equal_distributions_are_near_and_different_ones_far() {
         tch::manual_seed(1);
         let base = normal(300, 0.0);
         let same = kid(&base, &normal(300, 0.0));
@@ -108,9 +108,9 @@ mod tests {
         assert!(near > 3.0 * same.value.abs() && far > 3.0 * near, "{near} {far}");
     }
 
-    /// Three points each in one dimension, worked out by hand.
+    /// Three one-dimensional points per set, computed by hand.
     #[test]
-    fn the_estimate_is_the_definition() {
+    fn the_estimate_matches_the_definition() {
         let x = Tensor::from_slice(&[0.0f64, 1.0, 2.0]).view([3, 1]);
         let y = Tensor::from_slice(&[1.0f64, 2.0]).view([2, 1]);
         let two = kid(&x.narrow(0, 0, 2), &y).value;
@@ -126,9 +126,9 @@ mod tests {
         assert!(same, "{:?} {without:?}", three.without[0]);
     }
 
-    /// Against the spread of many repetitions.
+    /// Compares the standard errors with the spread of many repetitions.
     #[test]
-    fn the_standard_errors_are_those_of_the_estimate() {
+    fn the_standard_error_matches_the_spread_of_repetitions() {
         tch::manual_seed(2);
         let deviation = |values: &[f64]| {
             let mean = total(values) / values.len() as f64;
@@ -151,7 +151,7 @@ mod tests {
             let ratio = mean(errors) / deviation(values);
             assert!((0.8..1.25).contains(&ratio), "{ratio}");
         }
-        // What both have in common cancels.
+        // The common part of the errors cancels.
         assert!(
             mean(&between[1]) < 0.5 * mean(&alone[1]),
             "{} {}",

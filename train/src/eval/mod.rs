@@ -104,7 +104,7 @@ struct Candidate {
 
 /// Scores generators and prints a table.
 pub fn run(args: &EvalArgs) -> Result<()> {
-    // Fails now instead of after the work.
+    // Fails before the work instead of after it.
     for folder in [&args.json, &args.html].into_iter().flatten().filter_map(|path| path.parent()) {
         fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     }

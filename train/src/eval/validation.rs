@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_has_what_decides_or_has_not() {
+    fn best_by_reads_its_score_from_a_line() {
         let line = |entries: &[(&str, f64)]| {
             entries.iter().map(|(k, v)| ((*k).to_owned(), Value::from(*v))).collect::<Map<_, _>>()
         };
@@ -190,9 +190,9 @@ mod tests {
         assert_eq!(BestBy::Kid.of(&line(&[("val_kid_A", 2.0)])), Some(2.0));
     }
 
-    /// Pictures that cannot be read are an error, and a pair that does nothing changes nothing.
+    /// Unreadable images are an error, and an identity pair changes nothing.
     #[test]
-    fn a_pair_that_does_nothing_scores_nothing_but_kid() {
+    fn an_identity_pair_scores_0_except_for_kid() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("1.png");
         image::RgbImage::from_pixel(20, 30, image::Rgb([9, 99, 199])).save(&path).unwrap();

@@ -13,10 +13,10 @@ use crate::{
 
 /// Largest difference in [0, 2] that a different order of float32 arithmetic explains.
 const TOLERANCE: f64 = 1e-3;
-/// Largest mean difference of a variant's images, grey levels: more is visible beside float32.
+/// Largest mean difference of a variant's output, grey levels: more is visible next to float32.
 const TOLERANCE_OF_VARIANT: f64 = 2.0;
-/// The same, weighted by the generator's mask. New texture hides more than a flat background; the shipped G
-/// has 2.7 in int8.
+/// The same, weighted by the generator's mask. Generated texture hides larger differences than a flat background;
+/// the shipped G has 2.7 in int8.
 const TOLERANCE_INSIDE: f64 = 4.0;
 
 /// The largest absolute difference between `onnx` and libtorch over three sizes of noise.

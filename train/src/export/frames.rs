@@ -39,8 +39,8 @@ pub struct References {
 pub struct Difference {
     /// Mean over all frames.
     pub mean: f64,
-    /// Mean weighted by the generator's mask, or over all pixels without a mask. An unchanged background,
-    /// most of many frames, does not hide differences here.
+    /// Mean weighted by the generator's mask, or over all pixels without a mask. An unchanged background, which is
+    /// most of many frames, does not hide differences in this value.
     pub inside: f64,
     /// The largest of all.
     pub largest: f64,
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_background_that_no_generator_touches_hides_no_difference() {
+    fn an_unchanged_background_hides_no_difference() {
         let full = |value: f64| Tensor::full([1, 3, 4, 4], value, FLOAT_CPU);
         let mask = Tensor::zeros([1, 1, 4, 4], FLOAT_CPU);
         let _ = mask.narrow(2, 0, 1).fill_(1.0);

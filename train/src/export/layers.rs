@@ -11,7 +11,7 @@ use crate::{
     pixels,
 };
 
-/// The name of the network's own picture.
+/// The name of the network's input.
 pub const PICTURE: &str = "input";
 
 /// Adds layers one after another, from the value named `x`; returns the name of the last.
@@ -91,14 +91,14 @@ fn add_one(graph: &mut GraphBuilder, layer: &Layer, w: &Weights, x: &str) -> Str
         }
         Layer::Sum(branches) => {
             let ends: Vec<String> = branches.iter().map(|b| add(graph, b, w, x)).collect();
-            // Additions of two: the runtime fuses each with the convolution before it.
+            // Sums of two tensors: the runtime fuses each with the convolution before it.
             let sum = ends.into_iter().reduce(|a, b| graph.node("Add", &[&a, &b], vec![]));
             sum.unwrap_or_else(|| graph.node("Sub", &[x, x], vec![]))
         }
     }
 }
 
-/// What a layer reads: its input, its weight and its bias if it has one.
+/// The inputs of a layer's node: its input, its weight and its bias if it has one.
 fn inputs(
     graph: &mut GraphBuilder,
     weight: ParamId,
@@ -153,7 +153,7 @@ fn transposed(graph: &mut GraphBuilder, conv: &ConvTranspose, w: &Weights, x: &s
     graph.node("ConvTranspose", &inputs, attributes)
 }
 
-/// A parameter under its own name, by which `--init-from` finds it again.
+/// A parameter under its own name, by which `--init-from` finds it.
 fn tensor(graph: &mut GraphBuilder, id: ParamId, w: &Weights) -> String {
     let tensor = &w[id];
     graph.weight(w.name(id), &tensor.size(), &pixels::floats(tensor))

@@ -66,10 +66,10 @@ pub struct ExportArgs {
     /// Share of that folder's weights in F
     #[arg(long, value_name = "SHARE", default_value_t = 0.5, requires = "average_with")]
     average_b: f64,
-    /// Factor of the masks' logits: more than 1 makes masks that decide
+    /// Factor of the masks' logits; above 1 it moves the masks towards 0 and 1
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
     mask_gain: f64,
-    /// Added to the logits of G's mask then: more than 0 changes more of the image
+    /// Added to the logits of G's mask after --mask-gain; above 0, G changes more of the image
     #[arg(long, value_name = "LOGITS", default_value_t = 0.0, allow_negative_numbers = true)]
     mask_shift_a: f64,
     /// The same for F
@@ -84,8 +84,8 @@ pub struct ExportArgs {
     /// Images of each domain for the calibration
     #[arg(long, default_value_t = 32)]
     calibration_images: usize,
-    /// int8: share of the arithmetic that may stay in float32, for the convolutions that lose most; the
-    /// last convolution always stays
+    /// int8: share of the arithmetic that may stay in float32, for the convolutions with the most error; the
+    /// last convolution always does
     #[arg(long, default_value_t = 0.06)]
     float_share: f64,
 }

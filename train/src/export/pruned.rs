@@ -16,8 +16,8 @@ use crate::net::{
     inception::norms,
 };
 
-/// The channels that pruning left of the pair in `folder`, which has this shape otherwise; none where
-/// nothing was pruned, and where the files do not tell.
+/// The channels that pruning left in the pair in `folder`, whose unpruned shape is `whole`. `None` if nothing was
+/// pruned, or if the files do not show it.
 pub fn of_pair(folder: &Path, whole: &GeneratorShape) -> Result<Option<[Pruned; 2]>> {
     let left = match whole.net {
         NetG::Fast => hidden,
@@ -34,7 +34,7 @@ pub fn of_pair(folder: &Path, whole: &GeneratorShape) -> Result<Option<[Pruned; 
 fn hidden(graphs: &[GraphProto; 2], whole: &GeneratorShape) -> Option<[Pruned; 2]> {
     let found = graphs.each_ref().map(inside);
     let blocks = 1..=whole.blocks;
-    // A last block that neither has may as well never have been there.
+    // If neither generator has the last block, there may have been fewer blocks.
     let last = found.iter().flat_map(HashMap::keys).max();
     let fits = last == Some(&whole.blocks);
     let hidden = found.map(|inside| {
@@ -98,7 +98,7 @@ mod tests {
         }
     }
 
-    /// What is seen, with options that ask for `whole`, of files of such generators.
+    /// The channels that are read from files of such generators, with options for `whole`.
     fn seen_in(files: [GeneratorShape; 2], whole: &GeneratorShape) -> Option<[Pruned; 2]> {
         let folder = tempfile::tempdir().unwrap();
         for (direction, shape) in Direction::BOTH.into_iter().zip(files) {
@@ -112,7 +112,7 @@ mod tests {
         of_pair(folder.path(), whole).unwrap()
     }
 
-    /// What is seen, with options that ask for `blocks`, of G and F with so many channels inside.
+    /// The same for `fast` generators with so many inner channels, with options for `blocks` blocks.
     fn seen(blocks: usize, inside: [&[i64]; 2]) -> Option<[Pruned; 2]> {
         let file =
             |hidden: &[i64]| shape(NetG::Fast, hidden.len(), Some(Pruned::Fast(hidden.to_vec())));
@@ -120,19 +120,19 @@ mod tests {
     }
 
     #[test]
-    fn files_tell_what_pruning_left() {
+    fn pruned_channels_of_fast_are_read_from_weight_shapes() {
         let left = |inside: [&[i64]; 2]| Some(inside.map(|hidden| Pruned::Fast(hidden.to_vec())));
         for inside in [[&[16, 8][..], &[16, 16]], [&[16, 0], &[0, 16]], [&[0, 8], &[8, 8]]] {
             assert_eq!(seen(2, inside), left(inside));
         }
         assert_eq!(seen(2, [&[16, 16], &[16, 16]]), None);
-        // Of one block as likely as of two, and of three.
+        // The files could come from one, two or three blocks.
         assert_eq!(seen(2, [&[16, 0], &[16, 0]]), None);
         assert_eq!(seen(2, [&[16, 16, 16], &[16, 16, 16]]), None);
     }
 
     #[test]
-    fn files_tell_what_pruning_left_of_inception() {
+    fn pruned_channels_of_inception_are_read_from_weight_shapes() {
         let whole = shape(NetG::Inception9Blocks, 9, None);
         let (mut g, f) = (whole.widths(), whole.widths());
         g.down[2] = 5;
@@ -144,7 +144,7 @@ mod tests {
         let files = left.clone().map(|left| shape(NetG::Inception9Blocks, 9, Some(left)));
         assert_eq!(seen_in(files, &whole), Some(left));
         assert_eq!(seen_in([whole.clone(), whole.clone()], &whole), None);
-        // They do not say.
+        // These files do not show it.
         assert_eq!(seen_in([0, 1].map(|_| shape(NetG::Fast, 2, None)), &whole), None);
     }
 }

@@ -19,9 +19,10 @@ use crate::net::{
     params::Params,
 };
 
-/// Puts the weights of G.onnx and F.onnx in `folder` into the parameters of such networks.
+/// Reads the weights of G.onnx and F.onnx in `folder` into the parameters of `networks`.
 ///
-/// Fails for files of another architecture or from another program.
+/// # Errors
+/// For files of another architecture or from another program.
 pub fn pair(folder: &Path, networks: &[Generator; 2], params: [&Params; 2]) -> Result<()> {
     ensure!(
         !matches!(networks[0].shape.norm, Norm::Batch | Norm::Frozen),
@@ -40,7 +41,7 @@ pub fn pair(folder: &Path, networks: &[Generator; 2], params: [&Params; 2]) -> R
 fn one(path: &Path, network: &Generator, params: &Params) -> Result<()> {
     let found = graph(path)?;
     let names: HashMap<_, _> = found.initializer.iter().map(|t| (t.name.as_str(), t)).collect();
-    // A path that starts with no effect may be added to a pair without it.
+    // The files may lack weights that start with no effect.
     let has = |path: &str| names.keys().any(|name| name.starts_with(path));
     let context = network.shape.context && has("context.");
     let skip = network.shape.skip && has("skip.");
@@ -119,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_added_as_nothing() {
+    fn added_paths_start_with_no_effect() {
         let backbone = Some("lite1.onnx".into());
         for (with, last) in [
             (TrainOptions { context: true, ..TrainOptions::default() }, "context.2.weight"),
@@ -159,7 +160,7 @@ mod tests {
                 no_grad(|| model.networks[i].forward(&weights, &x, Kind::Float, false).image)
             };
             assert_eq!(run(&old), run(&new));
-            // What it adds is learnt: its last weight can move.
+            // The added path is trainable: its last weight has a gradient.
             let weights = new.generators[i].params.weights(Kind::Float);
             let loss = new.networks[i].forward(&weights, &x, Kind::Float, true).image;
             let last = new.generators[i].params.get(last).unwrap();
@@ -167,7 +168,7 @@ mod tests {
             let gradient = Tensor::run_backward(&[loss], &[last], false, false).remove(0);
             assert!(gradient.abs().max().double_value(&[]) > 0.0);
         }
-        // The other way round something would be lost.
+        // The reverse is refused, because it would lose weights.
         let without = CycleGan::new(&options(false), Device::Cpu).unwrap();
         let weights = new.generators[0].shown().weights(Kind::Float);
         let model = model::build(&new.networks[0], &weights, &Metadata::default(), Element::F32);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A mask that decides: its logits times a gain, plus a shift.
+//! Sharpens a mask: its logits times a gain, plus a shift.
 //!
-//! Cross-entropy teaches a mask how likely a pixel is inside. Where it says 0.7, three tenths of the zebra
-//! are still horse: a picture wants a decision.
+//! Cross-entropy makes the mask a probability. Where it is 0.7, three tenths of the input remain in the output,
+//! which looks half translated.
 
 use anyhow::{Context, Result, ensure};
 use tch::{Tensor, no_grad};
@@ -14,16 +14,17 @@ use crate::net::{
     params::Params,
 };
 
-/// Changes the weights so that the mask is σ(gain·x + shift) where it was σ(x).
+/// Changes the weights so that the mask is σ(gain·x + shift) instead of σ(x).
 ///
-/// Fails for a generator without a mask head.
+/// # Errors
+/// For a generator without a mask head.
 pub fn sharpen(generator: &Generator, params: &Params, gain: f64, shift: f64) -> Result<()> {
     ensure!(
         generator.shape.mask_head,
         "--mask-gain, --mask-shift-a and --mask-shift-b change the mask, and this pair was trained without --mask-head"
     );
     let head = last(&generator.layers).context("no convolution")?;
-    // The colours' channels come first, each of as many as a pixel shuffle makes one of.
+    // The channels of R, G and B come first. The pixel shuffle turns four channels into one.
     let mask = |of: &Tensor| of.narrow(0, head.channels.1 / 4 * 3, head.channels.1 / 4);
     scale(generator, params, head, &mask, gain, shift)?;
     for layer in &generator.layers {
@@ -78,7 +79,7 @@ mod tests {
     };
 
     #[test]
-    fn logits_of_the_mask_are_scaled_and_nothing_else() {
+    fn only_the_logits_of_the_mask_are_scaled() {
         for (net, backbone) in
             [(NetG::Fast, false), (NetG::Fast, true), (NetG::Resnet6Blocks, false)]
         {
@@ -98,7 +99,7 @@ mod tests {
             let generator = Generator::new(shape);
             tch::manual_seed(1);
             let params = Params::new(&generator.layout, InitType::Kaiming, 1.0, Device::Cpu);
-            // A backbone with a say.
+            // The backbone contributes to the mask.
             params
                 .fill(|name| {
                     let own = params.get(name).context("a parameter")?.detach();

@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn videos_of_one_name_are_told_apart() {
+    fn videos_with_equal_names_get_numbers() {
         let names = |videos: &[&str]| names(&videos.iter().map(PathBuf::from).collect::<Vec<_>>());
         assert_eq!(names(&["a/x.mp4", "b/y.mp4"]), ["x", "y"]);
         assert_eq!(names(&["a/x.mp4", "b/x.mp4", "x.mkv"]), ["x", "x-2", "x-3"]);

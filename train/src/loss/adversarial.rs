@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn losses_are_the_papers() {
+    fn losses_match_the_papers() {
         assert!((value(GanMode::Lsgan, &[1.0, 0.0], true) - 0.5).abs() < 1e-6);
         assert!((value(GanMode::Lsgan, &[0.5, 0.5], false) - 0.25).abs() < 1e-6);
         let softplus = (1.0f64 + 2.0f64.exp()).ln();
@@ -96,7 +96,7 @@ mod tests {
 
     /// The left half of the first image is inside, nothing of the second.
     #[test]
-    fn patches_count_by_what_is_inside_the_mask() {
+    fn patch_weights_follow_the_mask() {
         let mask = Tensor::zeros([2, 1, 8, 8], tch::kind::FLOAT_CPU);
         let _ = mask.get(0).narrow(2, 0, 4).fill_(1.0);
         let scores = Tensor::zeros([2, 1, 4, 4], tch::kind::FLOAT_CPU);
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slope_of_one_costs_nothing_and_pulls_weights_there() {
+    fn the_gradient_penalty_is_0_at_a_slope_of_1() {
         let weight = Tensor::from_slice(&[3.0f32, 4.0]).set_requires_grad(true);
         let score = |x: &Tensor| (x.flatten(1, -1) * &weight).sum(Kind::Float);
         let x = Tensor::zeros([1, 2, 1, 1], tch::kind::FLOAT_CPU);

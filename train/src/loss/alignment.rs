@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn alignment_is_the_papers_in_float64() {
+    fn kernel_alignment_matches_the_paper_in_float64() {
         tch::manual_seed(3);
         for (n, c) in [(1, 4), (2, 7), (5, 3)] {
             let (x, y) = (features(n, c, 6), features(n, 5, 3) + 0.5);
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn the_gradient_is_the_references_slope_and_nothing_at_one_image() {
+    fn the_gradient_matches_finite_differences_and_is_0_at_one_image() {
         tch::manual_seed(4);
         for (n, flat) in [(1, true), (2, false), (4, false)] {
             let x = features(n, 3, 2).set_requires_grad(true);
@@ -123,7 +123,7 @@ mod tests {
 
     /// Against the definition by centred N×N kernels: Σ(HKH ∘ HLH)/√(Σ(HKH)²·Σ(HLH)²).
     #[test]
-    fn the_centred_one_is_the_papers_of_centred_kernels() {
+    fn centred_alignment_matches_the_centred_kernels() {
         tch::manual_seed(6);
         let (x, y) = (features(2, 4, 3) + 2.0, features(2, 6, 3) - 1.0);
         let centred = |t: &Tensor| {
@@ -137,7 +137,7 @@ mod tests {
 
     /// What all features have in common makes the paper's nearly constant at two images.
     #[test]
-    fn centring_tells_networks_apart_whose_features_share_their_mean() {
+    fn centring_distinguishes_networks_with_a_common_mean() {
         tch::manual_seed(7);
         let behind_relu = |seed: f64| (features(2, 16, 8) + seed).relu() + 3.0;
         let (x, other) = (behind_relu(0.1), behind_relu(0.2));
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn scale_does_not_count_and_large_features_do_not_overflow() {
+    fn alignment_is_scale_invariant_and_does_not_overflow() {
         tch::manual_seed(5);
         let (x, y) = (features(3, 4, 8), features(3, 4, 8));
         let plain = kernel_alignment(&x, &y).double_value(&[]);

@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn the_middle_of_what_is_drawn_changes_no_colour() {
+    fn random_numbers_of_one_half_change_no_colour() {
         let x = Tensor::rand([1, 3, 8, 8], tch::kind::FLOAT_CPU);
         let still = of([0.5, 0.5, 0.5, 0.5, 0.5, 0.0, 0.0]).colour(&x);
         assert!((still - &x).abs().max().double_value(&[]) < 1e-6);
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_are_moved_and_a_quarter_is_cut_out() {
+    fn images_are_translated_and_a_quarter_is_cut_out() {
         let x = Tensor::arange(256, tch::kind::FLOAT_CPU).view([1, 1, 16, 16]) + 1.0;
         // Two rows up, and a square out of the corner.
         let moved = of([0.5, 0.5, 0.5, 0.9999, 0.5, 0.0, 0.0]).place(&x);
@@ -92,7 +92,7 @@ mod tests {
 
     /// What is learnt of a generated picture comes back through all of it.
     #[test]
-    fn a_gradient_goes_through() {
+    fn gradients_flow_through_the_augmentation() {
         let x = Tensor::rand([2, 3, 16, 16], tch::kind::FLOAT_CPU).set_requires_grad(true);
         let augmentation = Augmentation::random(&x);
         let loss = augmentation.place(&augmentation.colour(&x)).square().sum(Kind::Float);

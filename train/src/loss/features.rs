@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_map_makes_of_the_students_features_is_no_distance_and_noise_is() {
+    fn linearly_mapped_features_have_distance_0_and_noise_has_not() {
         tch::manual_seed(1);
         let student = features(6, 8);
         let map = Tensor::randn([4, 6, 1, 1], tch::kind::FLOAT_CPU);
@@ -112,7 +112,7 @@ mod tests {
 
     /// The map is a constant for gradients, which is exact where it is the best one but for the ridge.
     #[test]
-    fn the_gradient_is_the_slope_with_the_map_found_anew() {
+    fn the_gradient_matches_finite_differences_of_the_best_map() {
         tch::manual_seed(2);
         let (student, teacher) = (features(3, 4), features(5, 4));
         let leaf = student.copy().set_requires_grad(true);

@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn what_moves_along_costs_only_the_noise() {
+    fn an_equivariant_generator_has_only_the_loss_of_the_noise() {
         let still = loss(|x| x.shallow_clone());
         // A pattern that stays where it is while the picture moves.
         let stuck = loss(|x| x + Tensor::linspace(0.0, 3.0, 32, tch::kind::FLOAT_CPU));
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_that_is_kept_costs_nothing_and_one_that_grows_does() {
+    fn an_equal_frame_difference_has_loss_0() {
         let x = Tensor::rand([3, 3, 4, 4], tch::kind::FLOAT_CPU);
         let next = Next { images: x.narrow(0, 1, 2) + 0.25, of: Tensor::from_slice(&[1i64, 2]) };
         let loss = |generate: fn(&Tensor) -> Tensor| {

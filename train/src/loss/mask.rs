@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unknown_masks_do_not_count() {
+    fn images_without_a_mask_do_not_count() {
         let logits = Tensor::from_slice(&[0.0f32, 50.0]).view([2, 1, 1, 1]);
         let truth = Tensor::from_slice(&[1.0f32, 0.0]).view([2, 1, 1, 1]);
         let known = Tensor::from_slice(&[1.0f32, 0.0]).view([2, 1, 1, 1]);
@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_mask_is_one_that_is_known_to_be() {
+    fn empty_is_supervision_with_a_zero_mask() {
         let logits = Tensor::from_slice(&[0.5f32, -3.0]).view([2, 1, 1, 1]);
         let (truth, known) = (logits.zeros_like(), logits.ones_like());
         let expected = supervised(&logits, &truth, &known).double_value(&[]);
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn without_masks_the_generated_share_counts() {
+    fn small_is_the_mean_of_the_mask() {
         // σ(0) = 1/2, σ(ln 3) = 3/4.
         let logits = Tensor::from_slice(&[0.0f32, 3f32.ln()]).view([2, 1, 1, 1]);
         assert!((small(&logits).double_value(&[]) - 0.625).abs() < 1e-6);

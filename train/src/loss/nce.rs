@@ -47,7 +47,7 @@ mod tests {
 
     /// Written out for two places.
     #[test]
-    fn the_loss_is_the_cross_entropy_of_the_own_place() {
+    fn nce_is_the_cross_entropy_of_the_same_position() {
         let input = Tensor::from_slice(&[1.0f32, 0.0, 0.0, 1.0]).view([1, 2, 2, 1]);
         let result = Tensor::from_slice(&[2.0f32, 0.0, 0.0, 3.0]).view([1, 2, 2, 1]);
         let expected = (1.0 + (-1.0 / TEMPERATURE).exp()).ln();
@@ -59,7 +59,7 @@ mod tests {
 
     /// As where all rectifiers are shut.
     #[test]
-    fn a_place_with_no_features_gives_a_finite_gradient() {
+    fn zero_features_give_a_finite_gradient() {
         let result = Tensor::zeros([1, 2, 2, 1], tch::kind::FLOAT_CPU).set_requires_grad(true);
         let loss = nce(&result, &result);
         let gradient = Tensor::run_backward(&[loss], &[&result], false, false).remove(0);
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_the_same_of_both_and_each_once() {
+    fn sampled_positions_are_equal_and_unique() {
         let x = Tensor::arange(2 * 3 * 400, tch::kind::FLOAT_CPU).view([2, 3, 20, 20]);
         let order = random_order(400, &x);
         let taken = sampled(&x, &order);

@@ -42,7 +42,7 @@ mod tests {
 
     /// The definition in one window, in float64.
     #[test]
-    fn one_window_is_the_formula() {
+    fn ssim_of_one_window_matches_the_formula() {
         let (a, b) = (noise(1, &[1, 1, 11, 11]), noise(2, &[1, 1, 11, 11]));
         let list =
             |t: &Tensor| Vec::<f64>::try_from(t.flatten(0, -1).to_kind(Kind::Double)).unwrap();
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_pictures_are_alike_and_blurred_ones_less() {
+    fn equal_images_have_ssim_1_and_blurred_ones_less() {
         let a = noise(3, &[2, 3, 32, 24]);
         assert!((ssim(&a, &a).double_value(&[]) - 1.0).abs() < 1e-5);
         let blurred = a.avg_pool2d(3, 1, 1, false, true, None::<i64>);

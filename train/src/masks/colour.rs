@@ -1,28 +1,27 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What is inside, by colour: leaves are green, oranges are orange.
+//! Foreground by colour: leaves are green, oranges are orange.
 
 use std::str::FromStr;
 
 use clap::Args;
 use tch::{Kind, Tensor};
 
-/// Side of the smallest hole that is closed and the smallest speck that is taken away, as a share of the
-/// picture's short side.
+/// Side of the smallest hole and of the smallest speck that remain, as a share of the image's short side.
 const GRAIN: f64 = 0.01;
 
-/// Bounds beside the hue.
+/// Bounds in addition to the hue.
 #[derive(Debug, Args)]
 pub struct ColourArgs {
-    /// --hue: the least saturation, 0 to 1
+    /// --hue: minimum saturation, 0 to 1
     #[arg(long, default_value_t = 0.15)]
     saturation: f64,
-    /// --hue: the least chroma, the distance of the largest from the smallest of red, green and blue, 0 to 1
+    /// --hue: minimum chroma, the difference between the largest and the smallest of red, green and blue, 0 to 1
     #[arg(long, default_value_t = 0.05)]
     chroma: f64,
 }
 
-/// A range of hues, degrees; the second may be the smaller one.
+/// A range of hues, degrees; if the second is smaller, the range goes through red.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Hues(f64, f64);
 
@@ -40,8 +39,8 @@ impl FromStr for Hues {
 }
 
 impl ColourArgs {
-    /// 1 where 1×3×H×W in [−1, 1] has such a colour and 0 elsewhere, with small holes closed and specks
-    /// taken away: 1×1×H×W.
+    /// The mask, 1×1×H×W, of 1×3×H×W in [−1, 1]: 1 for pixels of such a colour, else 0, with small holes closed and
+    /// specks removed.
     pub fn inside(&self, hues: Hues, picture: &Tensor) -> Tensor {
         let smooth =
             picture.reflection_pad2d([1; 4]).avg_pool2d([3; 2], [1; 2], [0; 2], false, true, None);
@@ -71,12 +70,12 @@ impl ColourArgs {
     }
 }
 
-/// The largest within `reach` pixels.
+/// The maximum within `reach` pixels.
 fn dilated(x: &Tensor, reach: i64) -> Tensor {
     x.max_pool2d([2 * reach + 1; 2], [1; 2], [reach; 2], [1; 2], false)
 }
 
-/// The smallest within `reach` pixels.
+/// The minimum within `reach` pixels.
 fn eroded(x: &Tensor, reach: i64) -> Tensor {
     1.0 - dilated(&(1.0 - x), reach)
 }
@@ -85,7 +84,7 @@ fn eroded(x: &Tensor, reach: i64) -> Tensor {
 mod tests {
     use super::*;
 
-    /// A picture of one colour, 0 to 1, with a square of another in its middle.
+    /// An image of one colour, 0 to 1, with a square of another colour in the middle.
     fn picture(around: [f64; 3], square: [f64; 3]) -> Tensor {
         let x = Tensor::zeros([1, 3, 32, 32], tch::kind::FLOAT_CPU);
         for c in 0..3 {
@@ -104,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_of_a_range_are_inside() {
+    fn pixels_of_the_hues_are_inside() {
         let (grey, green, red, pink) =
             ([0.5; 3], [0.2, 0.6, 0.1], [0.7, 0.1, 0.1], [0.7, 0.1, 0.15]);
         assert!((share("52-175", grey, green) - 0.25).abs() < 0.07);
@@ -114,12 +113,12 @@ mod tests {
             assert!((share("340-20", grey, colour) - 0.25).abs() < 0.07);
         }
         assert!(share("340-20", red, green) > 0.68);
-        // Hardly a colour.
+        // Almost grey.
         assert_eq!(share("52-175", grey, [0.5, 0.52, 0.5]), 0.0);
     }
 
     #[test]
-    fn specks_do_not_count() {
+    fn specks_are_removed() {
         let x = picture([0.5; 3], [0.5; 3]);
         let _ = x.narrow(1, 1, 1).narrow(2, 4, 1).narrow(3, 4, 1).fill_(1.0);
         let bounds = ColourArgs { saturation: 0.15, chroma: 0.05 };
@@ -128,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_range_is_refused() {
+    fn invalid_hue_ranges_are_refused() {
         for wrong in ["green", "10", "10-400", "-5-20"] {
             assert!(wrong.parse::<Hues>().is_err(), "{wrong}");
         }

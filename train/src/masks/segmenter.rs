@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What is inside, by an ONNX network.
+//! Foreground by an ONNX network.
 //!
-//! Any network will do that takes a picture, N×3×H×W, and gives for each pixel how likely it is inside
-//! (salient objects, one channel), how likely each class is (segmentation, a channel a class), or the
-//! class itself (integers).
+//! Any network works that takes an image, N×3×H×W, and outputs for each pixel the probability of foreground
+//! (salient objects, one channel), the probability of each class (segmentation, one channel per class), or the
+//! class number (integers).
 
 use std::path::Path;
 
@@ -18,63 +18,64 @@ use tch::{Kind, Tensor};
 
 use crate::{onnx_generator::session, pixels};
 
-/// Sides that pictures are resized to where the network takes any, pixels.
+/// Default side of the input for networks of dynamic size, pixels.
 const SIDE: u32 = 320;
 
-/// How a network is to be used.
+/// Options of the network.
 #[derive(Debug, Args)]
 pub struct SegmenterArgs {
-    /// Side of the square that pictures are resized to, pixels [default: the network's own, 320 where
-    /// it takes any]
+    /// Side of the square to which images are resized, pixels [default: the network's own, 320 if it is
+    /// dynamic]
     #[arg(long)]
     size: Option<u32>,
-    /// What is taken from red, green and blue, of 0 to 1 [default: ImageNet's]
+    /// Mean of red, green and blue in 0 to 1, which is subtracted [default: ImageNet's]
     #[arg(long, value_delimiter = ',', num_args = 1..=3, default_value = "0.485,0.456,0.406")]
     mean: Vec<f64>,
-    /// What they are divided by then
+    /// Standard deviation by which they are then divided [default: ImageNet's]
     #[arg(long, value_delimiter = ',', num_args = 1..=3, default_value = "0.229,0.224,0.225")]
     std: Vec<f64>,
-    /// Which output, by its name or its number from 0
+    /// Output to use, by its name or its number from 0
     #[arg(long, default_value = "0")]
     output: String,
-    /// Classes that are inside, from 0, for networks that know several
+    /// Classes that count as foreground, from 0, for networks with several classes
     #[arg(long, value_name = "CLASS", value_delimiter = ',')]
     class: Vec<i64>,
-    /// What makes probabilities of the output
+    /// Activation that turns the output into probabilities
     #[arg(long, value_enum, default_value = "auto")]
     activation: Activation,
 }
 
-/// What makes probabilities of a network's output.
+/// The activation that turns a network's output into probabilities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Activation {
-    /// None if the first picture's values are probabilities; else softmax over several channels,
-    /// sigmoid of one
+    /// none if the output for the first image is in 0 to 1; else softmax for several channels, sigmoid for
+    /// one
     Auto,
-    /// They are probabilities
+    /// The output is already probabilities
     None,
-    /// Each channel by itself
+    /// Sigmoid of each channel
     Sigmoid,
-    /// Over the channels
+    /// Softmax over the channels
     Softmax,
 }
 
-/// A network that finds objects.
+/// A loaded network.
 pub struct Segmenter {
     session: Session,
     input: String,
     output: String,
-    /// Width and height that it takes, pixels.
+    /// Width and height of its input, pixels.
     pub side: (u32, u32),
     scale: [Tensor; 2],
-    /// Known from the first picture on.
+    /// Known after the first image.
     activation: Option<Activation>,
 }
 
 impl Segmenter {
-    /// Opens a network.
+    /// Loads a network.
     ///
-    /// Fails where it is not one picture in, where it has no such output, and where options do not fit it.
+    /// # Errors
+    /// If it does not have exactly one image input, has no such output, or does not fit the options.
     pub fn open(model: &Path, args: &SegmenterArgs) -> Result<Self> {
         let name = model.display();
         let session = session(model, 0).with_context(|| name.to_string())?;
@@ -112,7 +113,7 @@ impl Segmenter {
         Ok(Self { session, input, output, side, scale, activation: None })
     }
 
-    /// How likely each pixel of a picture, 1×3×H×W in [−1, 1], is inside: 1×1×h×w in [0, 1].
+    /// The probability that each pixel of 1×3×H×W in [−1, 1] is foreground: 1×1×h×w in [0, 1].
     pub fn inside(&mut self, picture: &Tensor, args: &SegmenterArgs) -> Result<Tensor> {
         let x = ((picture + 1.0) / 2.0 - &self.scale[0]) / &self.scale[1];
         let values = pixels::floats(&x);
@@ -152,7 +153,7 @@ impl Segmenter {
     }
 }
 
-/// What makes probabilities of such values.
+/// The activation that turns such values into probabilities.
 fn suiting(values: &Tensor) -> Activation {
     let (least, most) = (values.min().double_value(&[]), values.max().double_value(&[]));
     let sums = values.sum_dim_intlist([1i64].as_slice(), true, Kind::Float);
@@ -168,7 +169,7 @@ fn suiting(values: &Tensor) -> Activation {
     }
 }
 
-/// 1×1×H×W of classes, where the output holds integers.
+/// 1×1×H×W of class numbers, if the output has integers.
 fn integers(output: &DynValue) -> Result<Option<Tensor>> {
     let tensor = if let Ok((shape, values)) = output.try_extract_tensor::<i64>() {
         Tensor::from_slice(values).view(&**shape)
@@ -184,7 +185,7 @@ fn integers(output: &DynValue) -> Result<Option<Tensor>> {
     Ok(Some(classes.to_kind(Kind::Float)))
 }
 
-/// N×C×H×W or N×H×W as N×C×H×W.
+/// N×C×H×W or N×H×W, returned as N×C×H×W.
 fn planes(values: &Tensor) -> Result<Tensor> {
     match values.size()[..] {
         [1, _, _, _] => Ok(values.shallow_clone()),

@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn it_begins_as_nothing_and_learns_all_but_what_it_was_given() {
+    fn the_backbone_starts_with_no_effect_and_stays_frozen() {
         let (generator, params) = generator();
         let without = GeneratorShape { backbone: false, ..generator.shape.clone() };
         let without = Generator::new(without);
@@ -210,7 +210,7 @@ mod tests {
 
     /// Features at both depths are those of the published network.
     #[test]
-    fn it_sees_what_the_published_network_sees() {
+    fn the_features_match_the_published_network() {
         let Ok(scorer) = eval::usual_network() else {
             eprintln!("SKIP: no feature network, fetch it with `./dev setup eval`");
             return;

@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn features_are_those_of_the_network_and_lead_back_to_the_picture() {
+    fn features_match_the_network_and_gradients_reach_the_image() {
         let folder = tempfile::tempdir().unwrap();
         let (generator, params, path) = file(folder.path());
         let frozen = Frozen::read(&path, Device::Cpu).unwrap();
@@ -376,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_features_is_refused() {
+    fn a_network_without_known_features_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let (.., path) = file(folder.path());
         let mut model = ModelProto::decode(fs::read(&path).unwrap().as_slice()).unwrap();

@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn distributions_have_their_spread() {
+    fn distributions_have_their_standard_deviation() {
         tch::manual_seed(1);
         let shape = [64, 32, 3, 3];
         for (init, gain, expected) in [

@@ -304,7 +304,7 @@ mod tests {
 
     /// With one channel a group, group normalisation is instance normalisation.
     #[test]
-    fn instance_normalisation_is_that_of_each_image() {
+    fn instance_normalisation_matches_group_normalisation() {
         for shape in [[1, 4, 8, 6], [3, 4, 8, 6], [2, 4, 1, 1]] {
             let x = ready(&noise(1, &shape), Kind::Float).set_requires_grad(true);
             let [scale, shift] = [2, 3].map(|seed| noise(seed, &[4]).set_requires_grad(true));
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_leaky_relu_leaks_forth_and_back() {
+    fn leaky_relu_and_its_gradients_have_the_slope() {
         let x = Tensor::from_slice(&[-2.0f32, -0.5, 0.5, 2.0]).set_requires_grad(true);
         let y = leaky_relu(&x, 0.2);
         assert!(

@@ -46,7 +46,7 @@ fn generators_have_the_published_number_of_parameters() {
     for (net, norm, millions) in [
         (NetG::Resnet9Blocks, Norm::Instance, 11.378),
         (NetG::Resnet6Blocks, Norm::Instance, 7.838),
-        // By hand: see `an_inception_generator_is_the_papers`.
+        // By hand: see `an_inception_generator_matches_the_paper`.
         (NetG::Inception9Blocks, Norm::Instance, 8.154255),
         (NetG::Unet128, Norm::Batch, 41.829),
         (NetG::Unet256, Norm::Batch, 54.414),
@@ -69,7 +69,7 @@ fn discriminators_have_the_published_number_of_parameters() {
 }
 
 #[test]
-fn the_papers_generator_costs_what_was_published() {
+fn the_papers_generator_has_the_published_macs() {
     let giga = macs(&generator(NetG::Resnet9Blocks, false).layers, 256, 256) as f64 / 1e9;
     assert!((giga - 49.55).abs() < 0.05, "{giga} GMAC");
 }
@@ -105,7 +105,7 @@ fn a_patchgan_scores_patches() {
 
 /// Two images as one batch must be what they are one by one, or batching would change training.
 #[test]
-fn a_batch_is_its_images() {
+fn a_batch_gives_the_same_output_as_single_images() {
     let generator = generator(NetG::Resnet6Blocks, true);
     tch::manual_seed(1);
     let params = Params::new(&generator.layout, InitType::Normal, 0.02, Device::Cpu);
@@ -118,7 +118,7 @@ fn a_batch_is_its_images() {
 }
 
 #[test]
-fn batch_statistics_follow_the_images_and_are_used_when_it_counts() {
+fn running_statistics_follow_the_images_and_are_used_outside_training() {
     let generator = with_norm(NetG::Fast, Norm::Batch, false);
     tch::manual_seed(1);
     let params = Params::new(&generator.layout, InitType::Kaiming, 0.02, Device::Cpu);
@@ -142,7 +142,7 @@ fn batch_statistics_follow_the_images_and_are_used_when_it_counts() {
 /// The layers counted one by one: stem, two halvings, nine blocks of six branches, two doublings,
 /// head.
 #[test]
-fn an_inception_generator_is_the_papers() {
+fn an_inception_generator_matches_the_paper() {
     let (c, m) = (256u64, 42u64);
     let conv = |ins: u64, outs: u64, k: u64| ins * outs * k * k;
     let res = |k: u64| conv(c, m, k) + m + 2 * m + conv(m, c, k) + c;
@@ -169,7 +169,7 @@ fn an_inception_generator_is_the_papers() {
 
 /// What the literature prints for the paper's generator counts doublings at their output's size.
 #[test]
-fn the_literature_counts_more_for_the_same_generator() {
+fn macs_at_output_size_match_the_literature() {
     let layers = generator(NetG::Resnet9Blocks, false).layers;
     let giga = macs_at_output_size(&layers, 256, 256) as f64 / 1e9;
     assert!((giga - 56.8).abs() < 0.05, "{giga} GMAC");
@@ -177,7 +177,7 @@ fn the_literature_counts_more_for_the_same_generator() {
 
 /// A block with one branch, by hand: y = x + Norm(branch(x)), and one with none is not there.
 #[test]
-fn pruned_branches_and_blocks_are_not_there() {
+fn pruned_branches_and_blocks_are_removed() {
     let mut widths = Widths::whole(16);
     let none = Branches { res: [0; 3], dw: [0; 3] };
     widths.blocks = vec![none.clone(); 9];
@@ -238,7 +238,7 @@ fn spectral_normalisation_divides_by_the_largest_singular_value() {
 }
 
 #[test]
-fn a_skip_carries_detail_past_the_blocks_at_next_to_no_cost() {
+fn a_skip_carries_detail_past_the_blocks_at_little_cost() {
     for norm in [Norm::None, Norm::Batch] {
         let of = |skip| {
             Generator::new(GeneratorShape { skip, ..with_norm(NetG::Fast, norm, true).shape })
@@ -269,7 +269,7 @@ fn a_skip_carries_detail_past_the_blocks_at_next_to_no_cost() {
 
 /// ICNR: what a shuffle puts side by side begins alike.
 #[test]
-fn a_new_generator_generates_no_squares() {
+fn a_new_generator_has_no_checkerboard() {
     let generator = with_norm(NetG::Fast, Norm::None, false);
     tch::manual_seed(1);
     let params = Params::new(&generator.layout, InitType::Kaiming, 1.0, Device::Cpu);
@@ -285,7 +285,7 @@ fn a_new_generator_generates_no_squares() {
 
 /// Pixels that are far apart see each other, at the cost of two small convolutions of one pixel.
 #[test]
-fn a_context_path_sees_the_whole_picture_at_next_to_no_cost() {
+fn a_context_path_sees_the_whole_image_at_little_cost() {
     let of = |context| {
         Generator::new(GeneratorShape { context, ..with_norm(NetG::Fast, Norm::None, true).shape })
     };

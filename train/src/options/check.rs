@@ -123,13 +123,13 @@ impl TrainOptions {
         );
         ensure!(
             self.backbone.is_none() || (self.mask_head && self.net_g() == NetG::Fast),
-            "--backbone has a say in the mask of --net-g fast, expected --mask-head as well"
+            "--backbone contributes to the mask of --net-g fast, expected --mask-head as well"
         );
         for begin in &self.learn {
             let knows = |i| Generator::new(self.generator(i)).layout.has(begin);
             ensure!(
                 knows(0) && knows(1),
-                "--learn {begin}: no parameter of the generators is called so"
+                "--learn {begin}: no parameter of the generators has a name that starts with this"
             );
         }
         self.check_crop()
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_cannot_work_are_one_line_that_names_the_option() {
+    fn errors_are_one_line_and_name_the_option() {
         for (arguments, option, expected) in [
             ("--lambda-a -1", "--lambda-a is -1", "0 or more"),
             ("--lambda-b -0.5", "--lambda-b is -0.5", "0 or more"),
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn values_at_the_edge_are_taken() {
+    fn boundary_values_are_accepted() {
         for arguments in [
             "",
             "--lambda-a 0 --lambda-b 0 --lambda-identity 0 --lambda-l1 0 --lambda-mask 0",

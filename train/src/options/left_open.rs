@@ -97,9 +97,9 @@ impl TrainOptions {
         }
     }
 
-    /// The short side of whole pictures that the generators are trained for, pixels, as near as they
-    /// can take it: that of the resized pictures, or of the crops where another one is not known.
-    /// None where each picture has its own.
+    /// The short side of whole images that the generators are trained for, pixels, rounded to a multiple that they
+    /// accept: that of the resized images, or of the crops if it is unknown. `None` if each image has its own
+    /// size.
     pub fn short_side(&self) -> Option<u32> {
         let side = match self.preprocess {
             Preprocess::ResizeAndCrop | Preprocess::MultiScaleCrop => self.load_size,
@@ -163,13 +163,13 @@ mod tests {
             let found = (g.net, g.norm, options.discriminator().norm, g.dropout);
             assert_eq!(found, (net, norm, norm_d, dropout), "{arguments:?}");
         }
-        // As runs kept it when it was not left open.
+        // As older runs stored these options.
         let stored: TrainOptions = toml::from_str("dropout = false\nnorm-d = 'instance'").unwrap();
         assert_eq!((stored.dropout, stored.norm_d), (Some(false), Some(instance)));
     }
 
     #[test]
-    fn the_short_side_is_one_that_the_generators_take() {
+    fn the_short_side_is_a_multiple_that_the_generators_accept() {
         let side = |preprocess, net_g, load_size| {
             let net_g = Some(net_g);
             TrainOptions { preprocess, net_g, load_size, crop_size: 256, ..Default::default() }
@@ -182,7 +182,7 @@ mod tests {
             (Preprocess::ResizeAndCrop, unet, 286, Some(256)),
             (Preprocess::ResizeAndCrop, unet, 512, Some(512)),
             (Preprocess::MultiScaleCrop, fast, 512, Some(512)),
-            // The load size is nothing, or a width.
+            // The load size is not used, or is a width.
             (Preprocess::Crop, fast, 286, Some(256)),
             (Preprocess::ScaleWidthAndCrop, fast, 1024, Some(256)),
             (Preprocess::ScaleWidth, fast, 286, None),

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Defaults of `--net-g fast` on unpaired images, with which the shipped pairs were trained. The published
-//! ones are for `resnet_9blocks`.
+//! Defaults of `--net-g fast` on unpaired images, close to the recipes of the shipped pairs. The published
+//! defaults are for `resnet_9blocks`.
 
 use super::TrainOptions;
 use crate::{data::view::Preprocess, net::generator::NetG};
 
 impl TrainOptions {
-    /// Sets the defaults of `fast`, if it is trained on unpaired images, for all options that are not given;
-    /// `is_given` gets their names on the command line, without dashes in front.
+    /// Sets the defaults of `fast` for all options that are not given, if it is trained on unpaired images.
+    /// `is_given` gets the names of the options without leading dashes.
     pub fn set_defaults_of_fast(&mut self, is_given: impl Fn(&str) -> bool) {
         if self.net_g() != NetG::Fast || self.paired() {
             return;
@@ -38,7 +38,7 @@ mod tests {
     use crate::options::Mode;
 
     #[test]
-    fn fast_has_defaults_of_its_own() {
+    fn fast_has_its_own_defaults() {
         let published = TrainOptions::default();
         let with_defaults = |mut options: TrainOptions, given: &str| {
             options.set_defaults_of_fast(|name| name == given);

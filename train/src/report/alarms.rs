@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn each_failure_raises_its_alarm_and_health_none() {
+    fn each_failure_raises_its_alarm_and_a_good_run_none() {
         let healthy = [("correlation_A", 0.8), ("change_A", 0.05), ("D_A_accuracy", 0.7)];
         assert!(alarms(&lines(&healthy)).is_empty());
         for (name, value, word) in [
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_young_run_raises_none() {
+    fn a_new_run_raises_no_alarms() {
         let young: Vec<_> = lines(&[("change_A", 0.0)]).into_iter().take(5).collect();
         assert!(alarms(&young).is_empty());
     }

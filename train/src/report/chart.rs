@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_curves_are_thinned_and_absent_ones_left_out() {
+    fn long_curves_are_averaged_and_missing_ones_left_out() {
         let line = |step: u64| {
             let entries = [("step", Value::from(step)), ("G_A", Value::from(1.0))];
             entries.map(|(k, v)| (k.to_owned(), v)).into_iter().collect()

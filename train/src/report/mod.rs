@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sample_that_cannot_be_read_is_left_out() {
+    fn an_unreadable_sample_is_left_out() {
         let folder = tempfile::tempdir().unwrap();
         image::RgbImage::new(4, 4).save(folder.path().join("00000100.png")).unwrap();
         fs::write(folder.path().join("00000200.png"), b"cut short").unwrap();

@@ -14,7 +14,7 @@ pub struct Clock {
     steps: u32,
     /// Time spent waiting for data.
     pub waited: Duration,
-    /// Each loss summed, and how often it was there.
+    /// The sum of each loss, and the number of iterations that had it.
     sums: Vec<(&'static str, Tensor, u32)>,
 }
 
@@ -38,7 +38,7 @@ impl Clock {
         }
     }
 
-    /// Each loss, a mean over the iterations that had it.
+    /// The mean of each loss over the iterations that had it.
     pub fn means(&self) -> impl Iterator<Item = (&'static str, f64)> {
         let mean = |sum: &Tensor, count: u32| sum.double_value(&[]) / f64::from(count);
         self.sums.iter().map(move |(name, sum, count)| (*name, mean(sum, *count)))

@@ -8,7 +8,7 @@ use super::Session;
 use crate::{cyclegan::schedule::Schedule, run_folder::Began};
 
 impl Session {
-    /// Whether what happens once in so many images has its turn after this iteration.
+    /// Whether an action that happens every `every` images is due after this iteration.
     pub(super) fn is_due(&self, every: u64) -> bool {
         let (after, batch) = (self.model.images, self.plan.batch as u64);
         after / every != (after - batch) / every
@@ -38,7 +38,7 @@ impl Session {
         images.into_iter().chain(minutes).reduce(f64::max)
     }
 
-    /// The images to stop after, as far as it can be foreseen; `share` of the run is over.
+    /// The image count at which the run will end, estimated if its length is in minutes; `share` of it is finished.
     pub(super) fn end(&self, share: Option<f64>) -> u64 {
         let epochs = u64::from(self.options.n_epochs) + u64::from(self.options.n_epochs_decay);
         let seen = self.model.images;
@@ -58,14 +58,14 @@ impl Session {
         self.model.images >= self.end(self.share())
     }
 
-    /// Where the run is. The same in every process.
+    /// The progress of the run. The same in every rank.
     pub(super) fn now(&self) -> Began {
         let minutes = Tensor::from(self.minutes.all() as f32).view(1);
         let minutes = self.model.ranks.mean(minutes).double_value(&[0]);
         Began { images: self.model.images, minutes }
     }
 
-    /// The iteration to stop after, as far as it can be foreseen.
+    /// The last iteration of the run, estimated if its length is in minutes.
     pub(super) fn last_iteration(&self) -> u64 {
         let left = self.end(self.share()).saturating_sub(self.model.images);
         let last = self.model.step.saturating_add(left.div_ceil(self.plan.batch as u64));

@@ -83,7 +83,7 @@ impl Output {
         self.line(&line, bar)
     }
 
-    /// Minutes that the run had trained when this was opened, as the metrics know.
+    /// Minutes that the run had trained when this was opened, from its metrics.
     pub fn minutes(&self) -> f64 {
         self.minutes
     }

@@ -8,7 +8,7 @@ use tch::{Kind, Tensor};
 use super::{Channels, Kept, Scales, largest};
 use crate::net::generator::Pruned;
 
-/// A block keeps a multiple of this many channels: the convolutions of ONNX Runtime compute as many at once
+/// A block keeps a multiple of this many channels, the number that ONNX Runtime's convolutions compute at once
 /// with AVX-512.
 const STEP: usize = 16;
 
@@ -146,9 +146,9 @@ mod tests {
         assert!(within(&scales, cost(&[0; 4]) - 1.0).is_err());
     }
 
-    /// A channel's weights may be moved from one convolution to the other.
+    /// A factor can move from the weights of one convolution to those of the other.
     #[test]
-    fn where_a_scale_is_kept_does_not_count() {
+    fn a_scale_does_not_depend_on_the_side_of_the_activation() {
         let values = params(&generator(None), 2);
         let before = read(&values);
         tch::no_grad(|| {
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_that_were_pruned_away_stay_away() {
+    fn removed_blocks_stay_removed() {
         let once = Some(Pruned::Fast(vec![16, 0, 32, 40]));
         let scales = read(&params(&generator(once), 3));
         assert_eq!(scales.keep(-1.0).pruned(), Pruned::Fast(vec![16, 0, 32, 40]));

@@ -85,9 +85,9 @@ fn channels<'a>(module: &str, kept: &'a Places<Vec<i64>>) -> (Channels<'a>, Chan
         "up2" => (up2, up1),
         "head" => (None, up2),
         _ => match hidden(place, rest, kept) {
-            // The last convolution of a branch goes back to the channels between the blocks.
+            // The last convolution of a branch has the block's channels as its output.
             Some((hidden, "res", "2") | (hidden, "dw", "3")) => (down2, hidden),
-            // One depthwise filter a channel.
+            // A depthwise convolution has one filter per channel.
             Some((hidden, "dw", "2")) => (hidden, None),
             Some((hidden, _, "1")) => (hidden, down2),
             Some((hidden, ..)) => (hidden, None),
@@ -143,7 +143,7 @@ mod tests {
         }
     }
 
-    /// Scales as training leaves them: some places matter more than others.
+    /// Scales as after training: some layers have larger ones than others.
     fn scales(seed: i64) -> Norms {
         tch::manual_seed(seed);
         let mut draw = |width: &i64| {
@@ -164,7 +164,7 @@ mod tests {
         limit(0.0, 64).cost(&Generator::new(shape(Some(left)))).unwrap()
     }
 
-    /// What is left at a threshold.
+    /// The channels that are kept at a threshold.
     fn left(scales: &Norms, threshold: f64) -> Widths {
         widths(scales.keep(threshold).as_ref())
     }
@@ -205,7 +205,7 @@ mod tests {
         }
 
         #[test]
-        fn a_higher_threshold_keeps_a_part_of_what_a_lower_one_does(
+        fn a_higher_threshold_keeps_a_subset(
             seed in 0i64..1000,
             low in 0.0f64..1.0,
             more in 0.0f64..1.0,
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn the_whole_fits_a_large_budget_and_blocks_vanish_under_a_small_one() {
+    fn a_large_budget_keeps_all_and_a_small_one_removes_blocks() {
         let scales = scales(1);
         assert_eq!(within(&scales, f64::INFINITY).unwrap(), Widths::whole(24));
         let least = cost(&left(&scales, 2.0));
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn scales_are_read_from_their_norms() {
+    fn scales_are_read_from_the_normalisations() {
         let generator = Generator::new(shape(None));
         tch::manual_seed(2);
         let params = Params::new(&generator.layout, InitType::Normal, 0.02, tch::Device::Cpu);

@@ -21,7 +21,7 @@ pub trait Scales {
     fn keep(&self, threshold: f64) -> Box<dyn Kept>;
 }
 
-/// The channels that a network keeps of each layer.
+/// The channels that a network keeps in each layer.
 pub trait Kept: Debug {
     /// Their number.
     fn pruned(&self) -> Pruned;
@@ -35,14 +35,15 @@ pub type Channels<'a> = Option<&'a [i64]>;
 
 /// The channels that are left at the smallest threshold for which `cost` is within `limit`.
 ///
-/// Fails if even the smallest student costs more, and states its cost.
+/// # Errors
+/// If even the smallest student costs more; the message states its cost.
 pub fn prune(
     scales: &dyn Scales,
     limit: &Limit,
     mut cost: impl FnMut(Pruned) -> Result<f64>,
 ) -> Result<Box<dyn Kept>> {
     let mut cost = |threshold: f64| cost(scales.keep(threshold).pruned());
-    // Below every scale, then at each of them.
+    // Thresholds: one below all scales, then each scale.
     let mut thresholds = scales.all();
     thresholds.push(-1.0);
     thresholds.sort_by(f64::total_cmp);
@@ -52,7 +53,7 @@ pub fn prune(
     if cost(thresholds[low])? <= limit.most {
         high = low;
     }
-    // All below `low` cost too much, `high` does not.
+    // All thresholds below `low` cost too much, `high` does not.
     while low < high {
         let middle = (low + high) / 2;
         if cost(thresholds[middle])? <= limit.most {
@@ -64,7 +65,7 @@ pub fn prune(
     Ok(scales.keep(thresholds[high]))
 }
 
-/// The places of the values above `threshold`, as many more of the largest as make `count` of them.
+/// The indices of the `count(n)` largest values, where n is the number of values above `threshold`.
 fn largest(scales: &[f64], threshold: f64, count: impl Fn(usize) -> usize) -> Vec<i64> {
     let mut order: Vec<usize> = (0..scales.len()).collect();
     order.sort_by(|&a, &b| scales[b].total_cmp(&scales[a]));

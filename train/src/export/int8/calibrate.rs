@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The values that activations take on frames.
+//! Histograms of activations over calibration frames.
 
 use std::collections::{BTreeSet, HashMap};
 

@@ -2,9 +2,9 @@
 
 //! Quantises the convolutions of a float32 generator to 8-bit integers; input and output stay float32.
 //!
-//! q = round(x / scale) + zero point: activations unsigned with 8 bits, one scale for a tensor,
-//! chosen on frames; weights signed with 7 bits around zero, one scale for an output channel
-//! (Krishnamoorthi 2018, arXiv 1806.08342, sections 2.1 and 3.1).
+//! q = round(x / scale) + zero point. Activations have 8 bits, unsigned, with one scale per tensor, calibrated on
+//! frames. Weights have 7 bits, signed, with one scale per output channel (Krishnamoorthi 2018, arXiv 1806.08342,
+//! sections 2.1 and 3.1).
 
 mod calibrate;
 mod plan;
@@ -23,10 +23,10 @@ use super::frames::References;
 use crate::{onnx_generator::OnnxGenerator, progress};
 use plan::Plan;
 
-/// Frames on which the damage of a single layer is measured.
+/// Number of frames on which the error of a single quantised layer is measured.
 const DAMAGE_FRAMES: usize = 4;
 
-/// A generator on integers.
+/// A quantised generator.
 #[derive(Debug)]
 pub struct Quantised {
     /// The model.
@@ -35,18 +35,18 @@ pub struct Quantised {
     pub kept: Vec<String>,
 }
 
-/// A convolution that may run on integers.
+/// A convolution that may be quantised.
 struct Candidate {
     name: String,
-    /// Multiply-accumulates, in a unit that is the same for all.
+    /// Multiply-accumulates, in the same unit for all candidates.
     macs: f64,
-    /// Mean difference of the picture when nothing else is rounded, grey levels.
+    /// Mean difference of the generator's output if only this convolution is quantised, grey levels.
     damage: f64,
 }
 
-/// Quantises a float32 model of ours. The convolutions that make picture and mask stay in float32,
-/// and of the others those that int8 harms most for the arithmetic in them, as many as have no more
-/// than `float_share` of all arithmetic.
+/// Quantises a float32 model that `export` built. The convolutions that output image and mask stay in float32. Of
+/// the others, those with the most error per multiply-accumulate stay in float32, up to `float_share` of the
+/// multiply-accumulates.
 pub fn quantise(
     model: &ModelProto,
     references: &References,
@@ -89,8 +89,8 @@ pub fn quantise(
     Ok(Quantised { model, kept })
 }
 
-/// Names of the candidates with the most damage for their arithmetic, whose share of that of all
-/// candidates is no more than `share`.
+/// Names of the candidates with the most error per multiply-accumulate, up to `share` of the
+/// multiply-accumulates of all candidates.
 fn most_harmed(candidates: Vec<Candidate>, share: f64) -> Vec<String> {
     let mut left = share * candidates.iter().map(|c| c.macs).sum::<f64>();
     let mut order: Vec<usize> = (0..candidates.len()).collect();
@@ -110,12 +110,12 @@ fn is_convolution(node: &NodeProto) -> bool {
     node.op_type == "Conv"
 }
 
-/// The name of a convolution's layer, as its weight has it.
+/// The name of a convolution's layer: that of its weight without `.weight`.
 fn layer(convolution: &NodeProto) -> &str {
     convolution.input[1].trim_end_matches(".weight")
 }
 
-/// Multiply-accumulates for each value that a convolution puts out.
+/// Multiply-accumulates per output value of a convolution.
 fn macs_per_value(graph: &GraphProto, node: &NodeProto) -> f64 {
     let weight = graph.initializer.iter().find(|tensor| tensor.name == node.input[1]);
     weight.map_or(0, |weight| weight.dims[1..].iter().product()) as f64

@@ -1,32 +1,33 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Chooses the operators that run on integers, and the tensors that are quantised for them.
+//!
+//! A grid is the set of values that a quantised tensor can have, given by its scale and zero point.
 
 use std::collections::{HashMap, HashSet};
 
 use cyclegan_contract::onnx::{GraphProto, NodeProto};
 
-/// The operators that ONNX Runtime fuses into its integer ones, given the convolutions that are to
-/// be among them. Activations that follow go along, as do sums of what lies on grids already, and
-/// what only moves values about.
+/// The operators that ONNX Runtime fuses into integer operators, for a choice of convolutions. These include the
+/// activations that follow, sums of quantised tensors, and operators that only move values.
 #[derive(Debug)]
 pub struct Plan<'a> {
-    /// Positions of the nodes.
+    /// Indices of the nodes that run on integers.
     integer: HashSet<usize>,
-    /// The tensors on a grid, each with the tensor whose grid it has: moving values about changes
-    /// no grid.
+    /// The quantised tensors, each with the tensor whose grid it has: operators that only move values keep the
+    /// grid of their input.
     grid_of: HashMap<&'a str, &'a str>,
-    /// What each convolution makes, by its name.
+    /// The output of each quantised convolution, by the name of its node.
     output_of: HashMap<&'a str, &'a str>,
-    /// The node that makes each tensor.
+    /// The index of the node that outputs each tensor.
     maker: HashMap<&'a str, usize>,
 }
 
-/// Positions of the convolutions that make the picture and the mask: a tanh or a sigmoid reads what
-/// they put out, moved about or added up.
+/// Indices of the convolutions whose output is the image or the mask: a tanh or a sigmoid reads their output,
+/// possibly after sums and operators that move values.
 ///
-/// Their values are logits. With one scale for colours and mask, whose logits have a range several times as
-/// large, few levels are left for the image, and it shows bands.
+/// Their values are logits. Image and mask share one scale, and the logits of the mask have a range several times
+/// as large, so 8 bits leave few levels for the image, which shows bands.
 pub fn heads(graph: &GraphProto) -> HashSet<usize> {
     let makers = graph.node.iter().enumerate();
     let maker: HashMap<&str, usize> =
@@ -53,7 +54,7 @@ pub fn heads(graph: &GraphProto) -> HashSet<usize> {
 }
 
 impl<'a> Plan<'a> {
-    /// Plans for the convolutions that `wanted` takes.
+    /// A plan that quantises the convolutions for which `wanted` is true.
     pub fn new(graph: &'a GraphProto, wanted: impl Fn(&NodeProto) -> bool) -> Self {
         let mut maker = HashMap::new();
         let mut readers: HashMap<&str, Vec<usize>> = HashMap::new();
@@ -97,27 +98,27 @@ impl<'a> Plan<'a> {
         plan
     }
 
-    /// Whether the node at a position runs on integers.
+    /// Whether the node at an index runs on integers.
     pub fn is_integer(&self, node: usize) -> bool {
         self.integer.contains(&node)
     }
 
-    /// The tensor whose grid a tensor lies on, if it lies on any.
+    /// The tensor whose grid a tensor has, or `None` if it is not quantised.
     pub fn grid_of(&self, tensor: &str) -> Option<&'a str> {
         self.grid_of.get(tensor).copied()
     }
 
-    /// All tensors on grids.
+    /// All quantised tensors.
     pub fn tensors(&self) -> impl Iterator<Item = &'a str> {
         self.grid_of.keys().copied()
     }
 
-    /// The tensor that a convolution on integers makes, together with what is fused with it.
+    /// The output of a quantised convolution, after the activation that is fused with it.
     pub fn output_of(&self, convolution: &NodeProto) -> Option<&'a str> {
         self.output_of.get(convolution.name.as_str()).copied()
     }
 
-    /// Whether a tensor is nowhere to be had but on its grid.
+    /// Whether a tensor exists only in quantised form: it is the output of an integer operator.
     pub fn is_made_of_integers(&self, tensor: &str) -> bool {
         self.maker.get(tensor).is_some_and(|maker| self.is_integer(*maker))
     }

@@ -10,7 +10,7 @@ use cyclegan_contract::onnx::{DataType, GraphProto, NodeProto, TensorProto};
 use super::{plan::Plan, range::Grid, weights::IntegerWeights};
 use crate::export::graph::{Element, GraphBuilder, int};
 
-/// The graph with the operators of `plan` between roundings.
+/// The graph with quantised inputs and outputs of the operators of `plan`.
 pub fn rounded(graph: &GraphProto, plan: &Plan<'_>, grids: &HashMap<String, Grid>) -> GraphProto {
     let floats = graph.initializer.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
     let out = GraphBuilder::new(&graph.name, Element::F32);
@@ -42,7 +42,7 @@ impl<'a> Writer<'a> {
         Some((source, *self.grids.get(source)?))
     }
 
-    /// Rounds a tensor to its grid, if it has one.
+    /// Quantises and dequantises a tensor, if it has a grid.
     fn round(&mut self, tensor: &str) {
         let Some((source, grid)) = self.grid(tensor) else {
             return;
@@ -58,7 +58,7 @@ impl<'a> Writer<'a> {
         self.out.node_into("DequantizeLinear", &inputs, &[&on_grid], vec![]);
     }
 
-    /// Copies a node; what runs on integers reads roundings.
+    /// Copies a node; an integer operator reads the dequantised tensors.
     fn node(&mut self, i: usize, node: &NodeProto) {
         let mut node = node.clone();
         let convolution = node.op_type == "Conv" && self.plan.is_integer(i);
@@ -103,13 +103,13 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Integers as floats, each output channel by its own scale.
+    /// Dequantises integers, each output channel with its own scale.
     fn per_channel(&mut self, inputs: &[&str], output: &str) {
         self.out.node_into("DequantizeLinear", inputs, &[output], vec![int("axis", 0)]);
     }
 }
 
-/// The name of a tensor after rounding.
+/// The name of a tensor after quantising and dequantising.
 fn on_grid(tensor: &str) -> String {
     format!("{tensor}.on_grid")
 }

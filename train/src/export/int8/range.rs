@@ -7,17 +7,17 @@ const BINS: usize = 4096;
 /// Steps of the search for either end of a grid.
 const STEPS: u32 = 64;
 
-/// Evenly spaced values with 0 among them: (q − `zero_point`)·`scale` for q from 0 to 255.
+/// The values of a quantised tensor, which include 0: (q − `zero_point`)·`scale` for q from 0 to 255.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Grid {
     /// Distance between neighbours.
     pub scale: f32,
-    /// The q that stands for 0.
+    /// The q of the value 0.
     pub zero_point: u8,
 }
 
 impl Grid {
-    /// The grid from about `low` to about `high`; moved so that 0 lies on it.
+    /// The grid from about `low` to about `high`, shifted so that it includes 0.
     fn spanning(low: f32, high: f32) -> Self {
         let span = high.max(0.0) - low.min(0.0);
         let scale = if span > f32::MIN_POSITIVE { span / 255.0 } else { 1.0 };
@@ -25,7 +25,7 @@ impl Grid {
     }
 }
 
-/// How often the values of a tensor occur.
+/// A histogram of the values of a tensor.
 #[derive(Clone, Debug)]
 pub struct Histogram {
     /// Bins of equal width from −`reach` to `reach`; exact zeros are in none of them.
@@ -46,7 +46,7 @@ impl Default for Histogram {
 }
 
 impl Histogram {
-    /// Counts values; false if one of them is not finite.
+    /// Adds values; returns false if one of them is not finite.
     pub fn add(&mut self, values: &[f32]) -> bool {
         let ends = values.iter().fold((0f32, 0f32), |(low, high), &v| (low.min(v), high.max(v)));
         if !ends.0.is_finite() || !ends.1.is_finite() || values.iter().any(|v| v.is_nan()) {
@@ -77,9 +77,9 @@ impl Histogram {
         self.reach *= 2.0;
     }
 
-    /// The grid of the least expected squared error: that of rounding, `scale`²/12 for each value
-    /// that lies on the grid's span, and that of clipping (Sakr et al. 2022, arXiv 2206.06501,
-    /// equation 3). Each end in turn, since clipping one hardly moves the best place of the other.
+    /// The grid with the least expected squared error. This is the error of rounding, `scale`²/12 for each value
+    /// within the grid, plus that of clipping (Sakr et al. 2022, arXiv 2206.06501, equation 3). The ends are
+    /// optimised one after the other, since they hardly affect each other.
     pub fn grid(&self) -> Grid {
         let (mut low, mut high) = (self.low, self.high);
         let share = |step: u32| step as f32 / STEPS as f32;
@@ -122,8 +122,7 @@ mod tests {
         histogram.grid()
     }
 
-    /// Mean squared error of rounding `values` to a grid, as the specification of
-    /// `QuantizeLinear` has it.
+    /// Mean squared error of quantising `values`, by the specification of `QuantizeLinear`.
     fn rounding_error(values: &[f32], grid: Grid) -> f64 {
         let error = |&v: &f32| {
             let zero = f32::from(grid.zero_point);
@@ -134,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn evenly_spread_values_keep_their_ends() {
+    fn a_grid_for_uniform_values_spans_their_range() {
         let values: Vec<f32> = (0..1000).map(|i| i as f32 / 500.0 - 0.5).collect();
         let Grid { scale, zero_point } = grid(&values);
         assert!((scale * 255.0 - 2.0).abs() < 0.1, "{scale}");
@@ -142,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_below_zero_is_no_room_below_zero() {
+    fn a_grid_for_positive_values_starts_at_0() {
         let values: Vec<f32> = (0..100).map(|i| i as f32).collect();
         assert_eq!(grid(&values).zero_point, 0);
         let below: Vec<f32> = values.iter().map(|v| -v).collect();
@@ -150,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stray_value_is_clipped_where_that_costs_less_than_a_coarse_grid() {
+    fn an_outlier_is_clipped_if_that_reduces_the_error() {
         let values: Vec<f32> = (0..10_000).map(|i| (i % 1000) as f32 / 500.0 - 1.0).collect();
         let mut histogram = Histogram::default();
         assert!((0..100).all(|_| histogram.add(&values)) && histogram.add(&[5.0]));
@@ -161,20 +160,20 @@ mod tests {
     }
 
     #[test]
-    fn zeros_alone_and_nothing_at_all_still_make_a_grid() {
+    fn zeros_and_empty_tensors_have_a_grid() {
         assert_eq!(grid(&[0.0; 9]), Grid { scale: 1.0, zero_point: 0 });
         assert_eq!(grid(&[]), Grid { scale: 1.0, zero_point: 0 });
     }
 
     #[test]
-    fn what_is_no_number_is_noticed() {
+    fn nan_and_infinity_are_detected() {
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             assert!(!Histogram::default().add(&[1.0, bad, 0.0]));
         }
     }
 
     #[test]
-    fn widening_moves_no_value_to_another_side() {
+    fn widening_keeps_the_sign_of_values() {
         let mut histogram = Histogram::default();
         assert!(histogram.add(&[1e-7, -1e-7]) && histogram.add(&[3.0, -9.0, 0.0]));
         let below: u64 = histogram.counts[..BINS / 2].iter().sum();

@@ -58,7 +58,7 @@ fn references(model: &ModelProto) -> References {
 }
 
 #[test]
-fn the_more_stays_in_float32_the_nearer_are_the_pictures() {
+fn a_larger_float_share_reduces_the_difference() {
     let model = model(NetG::Fast, Norm::Instance, true);
     let references = references(&model);
     let difference = |share: f64| {
@@ -70,9 +70,9 @@ fn the_more_stays_in_float32_the_nearer_are_the_pictures() {
     assert!(means[0] < 6.0 && means[1] < means[0] && means[2] == 0.0, "{means:?}");
 }
 
-/// A 2×2 convolution of a 2×2 picture with its rectifier, by hand from the integers in the graph.
+/// A 2×2 convolution of a 2×2 image with ReLU, computed by hand from the integers in the graph.
 #[test]
-fn a_rounded_convolution_is_the_formula() {
+fn a_quantised_convolution_matches_the_formula() {
     let mut graph = GraphBuilder::new("one", Element::F32);
     let weight: Vec<f32> = (0..24).map(|i| (i as f32 * 0.7).sin()).collect();
     let bias = [0.3, -0.2];
@@ -114,7 +114,7 @@ fn a_rounded_convolution_is_the_formula() {
 }
 
 #[test]
-fn what_moves_and_adds_values_stays_on_integers() {
+fn shuffles_pads_and_sums_stay_on_integers() {
     let model = model(NetG::Fast, Norm::None, true);
     let graph = model.graph.as_ref().unwrap();
     let plan = Plan::new(graph, is_convolution);
@@ -127,7 +127,7 @@ fn what_moves_and_adds_values_stays_on_integers() {
 }
 
 #[test]
-fn what_makes_the_picture_stays_in_float32_whatever_the_share() {
+fn the_heads_stay_in_float32_for_any_share() {
     for (net, mask_head) in [(NetG::Fast, true), (NetG::Fast, false), (NetG::Resnet6Blocks, true)] {
         let model = model(net, Norm::None, mask_head);
         let graph = model.graph.as_ref().unwrap();
@@ -144,7 +144,7 @@ fn what_makes_the_picture_stays_in_float32_whatever_the_share() {
 }
 
 #[test]
-fn the_layers_with_the_most_damage_for_their_arithmetic_stay_in_float32() {
+fn the_layers_with_the_most_error_per_mac_stay_in_float32() {
     let candidates = || {
         let of = |(i, (macs, damage)): (usize, (f64, f64))| Candidate {
             name: format!("c{i}"),

@@ -5,7 +5,7 @@
 /// The largest weight: 7 bits instead of 8, because CPUs with AVX2 or AVX-512 but no VNNI add two products
 /// of 8 bits into 16, which may overflow with weights beyond 64.
 const LARGEST: f32 = 63.0;
-/// Biases stay below this, far from the end of 32 bits.
+/// The limit of biases, far below that of 32 bits.
 const LARGEST_BIAS: f32 = (1 << 30) as f32;
 
 /// A convolution's weight and bias as integers, each output channel with a scale of its own.
@@ -17,7 +17,7 @@ pub struct IntegerWeights {
     pub scale: Vec<f32>,
     /// round(b / bias_scale); empty without a bias.
     pub bias: Vec<i32>,
-    /// The input's scale times the channel's, which makes the bias a summand of the products.
+    /// The scale of the input times that of the channel, so that the bias can be added to the products.
     pub bias_scale: Vec<f32>,
 }
 
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn channels_of_nothing_and_large_biases_stay_in_range() {
+    fn zero_channels_and_large_biases_stay_in_range() {
         let rounded = IntegerWeights::of(&[0.0, 1e-30], 2, &[0.0, 1e6], 1e-4);
         assert_eq!(rounded.scale[0], 1.0);
         assert!(rounded.bias[1] > 1 << 29 && rounded.bias[1] <= 1 << 30, "{rounded:?}");
