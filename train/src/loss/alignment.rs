@@ -8,7 +8,7 @@ use tch::{Kind, Tensor};
 
 use super::features::positions;
 
-/// What is compared.
+/// Which features the alignment compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Alignment {
@@ -30,7 +30,7 @@ impl Alignment {
 
 /// Centred kernel alignment under the linear kernel (Kornblith et al. 2019, arXiv 1905.00414, equation
 /// 3): CKA(X, Y) = ‖XᵀY‖²/(‖XᵀX‖·‖YᵀY‖), Frobenius norms, from 0 to 1. The rows of X and Y are the
-/// places of all images, less their mean, the columns channels.
+/// positions of all images, minus their mean, the columns channels.
 ///
 /// `x` and `y` are N×C×h×w; their channels may differ, and the larger grid is averaged to the smaller.
 /// The common mean, which dominates features after a ReLU, does not count.
@@ -66,7 +66,7 @@ pub fn kernel_alignment(x: &Tensor, y: &Tensor) -> Tensor {
 mod tests {
     use super::*;
 
-    /// The definition, one product at a time in float64.
+    /// The reference, one product at a time in float64.
     fn reference(x: &[Vec<f64>], y: &[Vec<f64>]) -> f64 {
         let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
         let (mut both, mut xs, mut ys) = (0.0, 0.0, 0.0);
@@ -121,7 +121,7 @@ mod tests {
         }
     }
 
-    /// Against the definition by centred N×N kernels: Σ(HKH ∘ HLH)/√(Σ(HKH)²·Σ(HLH)²).
+    /// Compares it with the definition by centred N×N kernels: Σ(HKH ∘ HLH)/√(Σ(HKH)²·Σ(HLH)²).
     #[test]
     fn centred_alignment_matches_the_centred_kernels() {
         tch::manual_seed(6);
@@ -135,7 +135,7 @@ mod tests {
         assert!((found - expected).abs() < 1e-5, "{found}, expected {expected}");
     }
 
-    /// What all features have in common makes the paper's nearly constant at two images.
+    /// The common mean of all features makes the paper's alignment nearly constant at two images.
     #[test]
     fn centring_distinguishes_networks_with_a_common_mean() {
         tch::manual_seed(7);
@@ -145,7 +145,7 @@ mod tests {
         assert!(value(Alignment::Paper) > 0.95 && value(Alignment::Centred) < 0.5);
         let turned = x.flip([1]) * 3.0 + 1.0;
         assert!((Alignment::Centred.of(&x, &turned).double_value(&[]) - 1.0).abs() < 1e-5);
-        // At one image too there is something to learn.
+        // It has a gradient also at one image.
         let one = x.narrow(0, 0, 1).set_requires_grad(true);
         let alignment = centred_alignment(&one, &other.narrow(0, 0, 1));
         let gradient = Tensor::run_backward(&[alignment], &[&one], false, false).remove(0);

@@ -36,7 +36,7 @@ impl Augmentation {
         (x - &mean) * (self.column(2) + 0.5) + mean
     }
 
-    /// Moves N×C×H×W, with 0 where nothing comes from, and cuts a part out of it, which is then 0.
+    /// Translates N×C×H×W, with zeros beyond the edge, and sets a square of it to 0.
     pub fn place(&self, x: &Tensor) -> Tensor {
         let (h, w) = (x.size()[2], x.size()[3]);
         let options = (Kind::Float, x.device());
@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn images_are_translated_and_a_quarter_is_cut_out() {
         let x = Tensor::arange(256, tch::kind::FLOAT_CPU).view([1, 1, 16, 16]) + 1.0;
-        // Two rows up, and a square out of the corner.
+        // Two rows up, and a square cut out of the corner.
         let moved = of([0.5, 0.5, 0.5, 0.9999, 0.5, 0.0, 0.0]).place(&x);
         assert_eq!(moved.double_value(&[0, 0, 8, 9]), x.double_value(&[0, 0, 10, 9]));
         assert_eq!(moved.double_value(&[0, 0, 15, 9]), 0.0);
@@ -90,7 +90,7 @@ mod tests {
         assert_ne!(moved.double_value(&[0, 0, 3, 4]), 0.0);
     }
 
-    /// What is learnt of a generated picture comes back through all of it.
+    /// The gradient with respect to the generated image is not 0.
     #[test]
     fn gradients_flow_through_the_augmentation() {
         let x = Tensor::rand([2, 3, 16, 16], tch::kind::FLOAT_CPU).set_requires_grad(true);

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Distances between a student's features and its teacher's, through a 1×1 map from the channels of
-//! one to those of the other.
+//! Distances between a student's features, mapped to the teacher's channels by a 1×1 map, and the teacher's
+//! features.
 //!
 //! In the papers the map is trained with the student (GAN Compression, arXiv 2003.08936; OMGD, arXiv
 //! 2108.06908). Here it is the best map for each batch in closed form, by ridge regression over the pixels of
-//! all images. So it has no weights to keep, and the distance is always the part of the teacher's features
-//! that the student's do not explain.
+//! all images. It has no weights to keep, and the distance is always the part of the teacher's features that the
+//! student's do not explain.
 
 use tch::{Kind, Tensor, no_grad};
 
-/// Ridge, a part of the mean square of the student's channels.
+/// The ridge, as a fraction of the mean square of the student's channels.
 const RIDGE: f64 = 1e-3;
 
-/// Features of the same places of the same images as rows, places×channels in float32; the larger grid
-/// is averaged to the smaller.
+/// Features of the same positions of the same images as matrices, positions×channels in float32; the larger
+/// grid is averaged to the smaller.
 pub fn positions(x: &Tensor, y: &Tensor) -> [Tensor; 2] {
     let [a, b] = [x, y].map(|t| [t.size()[2], t.size()[3]]);
     let grid = [a[0].min(b[0]), a[1].min(b[1])];
@@ -29,12 +29,12 @@ pub fn positions(x: &Tensor, y: &Tensor) -> [Tensor; 2] {
 /// A student's features mapped to its teacher's channels.
 #[derive(Debug)]
 pub struct Mapped {
-    /// Places×channels, of the student.
+    /// Positions×channels, of the student, mapped to the teacher's channels.
     own: Tensor,
-    /// The same of the teacher.
+    /// Positions×channels, of the teacher.
     its: Tensor,
     images: i64,
-    /// How much the teacher's features vary, a mean over the channels.
+    /// The variance of the teacher's features, a mean over the channels.
     variance: Tensor,
 }
 
@@ -105,12 +105,12 @@ mod tests {
         assert!((0.35..0.6).contains(&value(&half.distance())), "{}", value(&half.distance()));
         let other = Mapped::new(&student, &features(4, 16));
         assert!(value(&other.distance()) > 0.8, "{}", value(&other.distance()));
-        // Nothing at all is nothing to learn, and no NaN.
+        // Zero features have the distance 0 and not NaN.
         let nothing = Mapped::new(&student.zeros_like(), &teacher.zeros_like());
         assert_eq!(value(&nothing.distance()), 0.0);
     }
 
-    /// The map is a constant for gradients, which is exact where it is the best one but for the ridge.
+    /// Gradients treat the map as constant, which is exact for the best map except for the ridge.
     #[test]
     fn the_gradient_matches_finite_differences_of_the_best_map() {
         tch::manual_seed(2);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Reduces flicker without video: motion of the input should be the same in the result (Unsupervised
-//! Recycle-GAN, Wang et al., AAAI 2022).
+//! Losses against flicker: equivariance to random motion, which needs no video (Unsupervised Recycle-GAN, Wang et
+//! al., AAAI 2022), and differences between frames.
 
 use tch::{Kind, Tensor};
 
@@ -9,11 +9,11 @@ use crate::{data::batch::Next, warp::warp};
 
 /// Largest shift of a whole image, pixels.
 const SHIFT: f64 = 8.0;
-/// Spread of the local motion around it, pixels.
+/// Standard deviation of the local motion around it, pixels.
 const BEND: f64 = 2.0;
 /// Number of points per side for the local motion, which is interpolated smoothly.
 const KNOTS: i64 = 4;
-/// Deviation of the noise in [−1, 1]: about two grey levels, as of a camera in the shade.
+/// Standard deviation of the noise in [−1, 1]: about two grey levels, as of a camera in low light.
 const NOISE: f64 = 0.02;
 
 /// Randomly moved images.
@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn an_equivariant_generator_has_only_the_loss_of_the_noise() {
         let still = loss(|x| x.shallow_clone());
-        // A pattern that stays where it is while the picture moves.
+        // A pattern that does not move with the image.
         let stuck = loss(|x| x + Tensor::linspace(0.0, 3.0, 32, tch::kind::FLOAT_CPU));
         assert!(still < 0.03 && stuck > 5.0 * still, "{still} {stuck}");
     }

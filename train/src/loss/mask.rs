@@ -4,7 +4,7 @@
 
 use tch::{Kind, Reduction, Tensor};
 
-/// Cross-entropy between mask logits and the true mask, both N×1×H×W.
+/// Cross-entropy between mask logits and the annotated mask, both N×1×H×W.
 ///
 /// `known` (N×1×1×1) is 1 for images with a mask and 0 for the others.
 pub fn supervised(logits: &Tensor, truth: &Tensor, known: &Tensor) -> Tensor {

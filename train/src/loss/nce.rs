@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Patchwise contrastive loss: a position of the result should resemble the same position of the input more
-//! than other positions (CUT, arXiv 2007.15651, equations 3 and 4).
+//! PatchNCE: a position of the output should resemble the same position of the input more than other positions
+//! (CUT, arXiv 2007.15651, equations 3 and 4).
 
 use tch::{Kind, Tensor};
 
 /// Number of positions per image.
 pub const PLACES: i64 = 256;
-/// τ.
+/// The temperature τ.
 const TEMPERATURE: f64 = 0.07;
 
-/// A random order of `count` places, of which the first are taken.
+/// A random order of `count` positions; [`sampled`] takes the first.
 pub fn random_order(count: i64, like: &Tensor) -> Tensor {
     Tensor::rand([count], (Kind::Float, like.device())).argsort(0, false)
 }
 
-/// Up to [`PLACES`] places of features N×C×h×w, N×C×P×1. `order` is of as many places as the features
-/// have, or of another number, that is then stretched.
+/// Features N×C×h×w at up to [`PLACES`] positions: N×C×P×1. `order` is an order of h·w positions, or of another
+/// number, to which it is then scaled.
 pub fn sampled(features: &Tensor, order: &Tensor) -> Tensor {
     let flat = features.flatten(2, 3);
     let (count, known) = (flat.size()[2], order.size()[0]);
@@ -25,8 +25,8 @@ pub fn sampled(features: &Tensor, order: &Tensor) -> Tensor {
     flat.index_select(2, &places.to_kind(Kind::Int64)).unsqueeze(3)
 }
 
-/// The cross-entropy of finding each place of `result` by its similarity to the places of `input`,
-/// both N×D×P×1; nothing is learnt from `input`. A mean over places and images.
+/// The cross-entropy of identifying each position of `result` by its similarity to the positions of `input`, both
+/// N×D×P×1; a mean over positions and images. No gradient flows to `input`.
 pub fn nce(result: &Tensor, input: &Tensor) -> Tensor {
     let unit = |x: &Tensor| {
         let x = x.to_kind(Kind::Float).squeeze_dim(3);
@@ -35,7 +35,7 @@ pub fn nce(result: &Tensor, input: &Tensor) -> Tensor {
         x / square.clamp_min(1e-14).sqrt()
     };
     let (result, input) = (unit(result), unit(&input.detach()));
-    // N×P×P: a row for each place of the result.
+    // N×P×P: one row per position of the result.
     let logits = result.transpose(1, 2).matmul(&input) / TEMPERATURE;
     let own = logits.diagonal(0, 1, 2);
     (logits.logsumexp([2i64].as_slice(), false) - own).mean(Kind::Float)
@@ -45,7 +45,7 @@ pub fn nce(result: &Tensor, input: &Tensor) -> Tensor {
 mod tests {
     use super::*;
 
-    /// Written out for two places.
+    /// Computed by hand for two positions.
     #[test]
     fn nce_is_the_cross_entropy_of_the_same_position() {
         let input = Tensor::from_slice(&[1.0f32, 0.0, 0.0, 1.0]).view([1, 2, 2, 1]);
@@ -57,7 +57,7 @@ mod tests {
         assert!((nce(&swapped, &input).double_value(&[]) - expected).abs() < 1e-4);
     }
 
-    /// As where all rectifiers are shut.
+    /// The features are all 0 if no ReLU is active.
     #[test]
     fn zero_features_give_a_finite_gradient() {
         let result = Tensor::zeros([1, 2, 2, 1], tch::kind::FLOAT_CPU).set_requires_grad(true);

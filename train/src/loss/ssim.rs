@@ -28,7 +28,7 @@ pub fn ssim(a: &Tensor, b: &Tensor) -> Tensor {
     (similarity / ((aa + bb + C1) * (variances + C2))).mean(Kind::Float)
 }
 
-/// 1×1×1×11, of sum 1.
+/// The window's weights along an axis, 1×1×1×11, with the sum 1.
 fn window(of: &Tensor) -> Tensor {
     let x = Tensor::arange(WINDOW, (Kind::Float, of.device())) - (WINDOW - 1) as f64 / 2.0;
     let window = (x.square() / (-2.0 * DEVIATION * DEVIATION)).exp();
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
     use crate::noise::noise;
 
-    /// The definition in one window, in float64.
+    /// The reference for one window, in float64.
     #[test]
     fn ssim_of_one_window_matches_the_formula() {
         let (a, b) = (noise(1, &[1, 1, 11, 11]), noise(2, &[1, 1, 11, 11]));

@@ -107,7 +107,7 @@ impl Builder {
         Layer::Conv(self.convolution(name, (ins, outs), window, 1, start))
     }
 
-    /// A convolution with bias; `groups` parts of the channels do not see each other.
+    /// A grouped convolution with bias.
     fn convolution(
         &mut self,
         name: &str,
@@ -142,7 +142,7 @@ impl Builder {
         self.conv_from(name, ins, outs, Window::same(3, 1), Start::Shuffled(factor, 4))
     }
 
-    /// Adds the stored value times a weight for each of its `channels`; the weights start at 0.
+    /// A layer that adds the stored value times one weight per channel; the weights start at 0.
     pub fn add_stored(&mut self, name: &str, channels: i64) -> Layer {
         let shape = [channels, 1, 1, 1];
         let weight = self.layout.add(format!("{name}.weight"), &shape, Start::Constant(0.0));
@@ -168,7 +168,7 @@ impl Builder {
         Layer::Conv(self.convolution(name, channels, window, groups, Start::Pretrained))
     }
 
-    /// Adds a 1×1 convolution of the stored value.
+    /// A layer that adds a 1×1 convolution of the stored value.
     pub fn conv_of_stored(&mut self, name: &str, ins: i64, outs: i64) -> Layer {
         let start = Start::Weight(1.0);
         Layer::AddStored(self.convolution(name, (ins, outs), Window::valid(1), 1, start))

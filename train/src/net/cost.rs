@@ -16,7 +16,7 @@ pub fn macs_at_output_size(layers: &[Layer], height: u64, width: u64) -> u64 {
     count(layers, (height, width), Size::Output)
 }
 
-/// At which size a transposed convolution is counted.
+/// The size at which a transposed convolution is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Size {
     Input,

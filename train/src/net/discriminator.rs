@@ -44,7 +44,7 @@ pub struct DiscriminatorShape {
 /// A discriminator without weights.
 #[derive(Clone, Debug)]
 pub struct Discriminator {
-    /// What it was made from.
+    /// Its shape.
     pub shape: DiscriminatorShape,
     /// From N×C×H×W to N×1×h×w.
     layers: Vec<Layer>,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! The backbone of `fast`: EfficientNet-Lite1 (arXiv 1905.11946 without squeeze and excitation), pretrained
-//! on ImageNet, up to the third block of 192 channels. It can tell a horse from a dog, which the images of one
-//! pair of domains are too few to teach.
+//! on ImageNet, up to the third block of 192 channels. It can tell a horse from a dog, which takes more images than
+//! one pair of domains has.
 
 use std::{collections::HashMap, fs, path::Path};
 
@@ -20,20 +20,20 @@ use super::{
 /// Kernel, stride of the first block, expansion, channels and blocks.
 type Stage = (i64, i64, i64, i64, usize);
 
-/// Stages up to a 16th of the backbone's input.
+/// Stages down to 1/16 of the backbone's input size.
 const FINE: [Stage; 5] =
     [(3, 1, 1, 16, 1), (3, 2, 6, 24, 3), (5, 2, 6, 40, 3), (3, 2, 6, 80, 4), (5, 1, 6, 112, 4)];
-/// The stage at a 32nd of it. Its other two blocks, and the last stage, are left out: they cost more bytes
-/// than they are worth here.
+/// The stage at 1/32 of it. Its other two blocks, and the last stage, are left out: they add much to the file size and
+/// little to the mask.
 const COARSE: [Stage; 1] = [(5, 2, 6, 192, 3)];
 const STEM: i64 = 32;
 /// Prefix of the backbone's parameters.
 const PREFIX: &str = "backbone.";
 
-/// A term for the last of `outs` channels, the mask's logits: features at two depths of the image at half its
-/// size, mixed in `width` channels. It starts at 0.
+/// A layer that adds to the last of `outs` channels, the mask's logits. Its input is the image at half its size; it
+/// mixes features of two depths in `width` channels, and starts at 0.
 ///
-/// The backbone tells what is an animal; the generator's own layers tell where exactly it ends.
+/// The backbone recognises the animal; the generator's own layers find its exact outline.
 pub fn backbone(b: &mut Builder, width: i64, outs: i64) -> Layer {
     let mut body = vec![Layer::AveragePool(2)];
     body.push(b.pretrained(&format!("{PREFIX}stem"), (3, STEM), Window::halved(3), 1));
@@ -179,7 +179,7 @@ mod tests {
         let generator = Generator::new(shape);
         tch::manual_seed(3);
         let params = Params::new(&generator.layout, InitType::Kaiming, 1.0, Device::Cpu);
-        // A backbone that sees something.
+        // A backbone with random weights.
         let value = |name: &str| -> Result<Tensor> {
             let own = params.get(name).context("a parameter")?.detach();
             Ok(if name.starts_with(PREFIX) { noise(4, &own.size()) * 0.3 } else { own.copy() })
@@ -196,7 +196,7 @@ mod tests {
         let weights = params.weights(Kind::Float);
         let others = Params::new(&without.layout, InitType::Kaiming, 1.0, Device::Cpu);
         generator.layout.transfer(params.flat(), &without.layout, others.flat());
-        // Sides that are no multiples of what the backbone divides by.
+        // Sides that are not multiples of the backbone's stride.
         let x = noise(1, &[2, 3, 100, 132]);
         let found = generator.forward(&weights, &x, Kind::Float, true).image;
         let expected = without.forward(&others.weights(Kind::Float), &x, Kind::Float, true).image;

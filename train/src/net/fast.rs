@@ -15,12 +15,12 @@ use super::{
 /// (Zhang et al. 2019, "Fixup"; ESRGAN, arXiv 1809.00219, has 0.2 and 0.1 for the same reason).
 const BRANCH: f64 = 0.1;
 
-/// A 5×5 stem to half size with `ngf` channels, a 3×3 to a quarter with `width`, a residual block for
-/// each of the shape's hidden channels, and two pixel shuffles up to `outs` channels. A block without hidden
-/// channels is omitted. `context` adds features of the whole image after two thirds of the blocks; `backbone`
-/// adds a term from a pretrained network to the mask; `skip` adds the stem's features between the
-/// shuffles, so that detail need not pass a quarter of the size. Also returns after how many layers the first
-/// block starts and each block ends.
+/// A 5×5 stem to half size with `ngf` channels, a 3×3 convolution to a quarter with `width` channels, a residual block
+/// for each of the shape's hidden channels, and two pixel shuffles up to `outs` channels. A block without hidden
+/// channels is omitted. `context` adds features of the whole image after two thirds of the blocks; `backbone` adds
+/// features of a pretrained network to the mask; `skip` adds the stem's features between the shuffles, so that detail
+/// need not pass through a quarter of the size. Also returns the numbers of layers before the first block and up to the
+/// end of each block.
 pub fn fast(b: &mut Builder, shape: &GeneratorShape, outs: i64) -> (Vec<Layer>, Vec<usize>) {
     let (stem, width, hidden) = (shape.ngf, shape.width, shape.hidden());
     let mut layers = Vec::new();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Normalisation by fixed statistics as a part of the convolution before it.
+//! Folds normalisation with fixed statistics into the convolution before it.
 
 use tch::Kind;
 
@@ -9,9 +9,9 @@ use super::{
     params::{ParamId, Weights},
 };
 
-/// The same function as that of `layers` with `weights` outside of training, with no batch
-/// normalisation: W′ = W·s and b′ = b·s + shift − mean·s, s = scale/√(variance + ε), for each
-/// channel that the convolution puts out.
+/// Layers without batch normalisation that compute the same as `layers` with `weights` outside training:
+/// W′ = W·s and b′ = b·s + shift − mean·s, s = scale/√(variance + ε), for each output channel of the
+/// convolution.
 pub fn fold(layers: &[Layer], weights: &mut Weights) -> Vec<Layer> {
     let mut folded: Vec<Layer> = Vec::new();
     for layer in layers {
@@ -30,7 +30,7 @@ pub fn fold(layers: &[Layer], weights: &mut Weights) -> Vec<Layer> {
     folded
 }
 
-/// Changes a kernel, whose output channels lie as `along` says, and returns the new bias.
+/// Scales a kernel, whose output channels are in dimension `along`, and returns the new bias.
 fn into(
     norm: &BatchNorm,
     weight: ParamId,

@@ -11,7 +11,7 @@ use tch::{Device, Kind, Tensor, no_grad};
 
 use super::layer::NORM_EPS;
 
-/// Most depths that are used: the last features of each size.
+/// The maximum number of depths, each with the last features of one size.
 const DEPTHS: usize = 4;
 /// Side of the first test image, pixels.
 const TRIED: i64 = 64;
@@ -47,7 +47,7 @@ enum Op {
     BatchNorm(f64),
     Relu,
     LeakyRelu(f64),
-    /// Bounds where they are attributes.
+    /// The bounds, if they are attributes.
     Clip(Option<f64>, Option<f64>),
     Sigmoid,
     Add,
@@ -62,10 +62,11 @@ enum Op {
 }
 
 impl Frozen {
-    /// Reads a network N×3×H×W, in [−1, 1], as far as its operators are known: convolutions,
-    /// batch normalisation, rectifiers, sums and products, pooling.
+    /// Reads a network with input N×3×H×W in [−1, 1], up to the first unknown operator. Known are convolutions, batch
+    /// normalisation, ReLU and its variants, sigmoid, sums and products, and pooling.
     ///
-    /// Fails if this gives features at fewer than two sizes.
+    /// # Errors
+    /// If this gives features at fewer than two sizes.
     pub fn read(path: &Path, device: Device) -> Result<Self> {
         let read = || Self::of(ModelProto::decode(fs::read(path)?.as_slice())?, device);
         read().with_context(|| path.display().to_string())
@@ -147,10 +148,10 @@ impl Frozen {
                 found[k] = Some(value.shallow_clone());
             }
         })?;
-        found.into_iter().map(|value| value.context("features that were there before")).collect()
+        found.into_iter().map(|value| value.context("features that `read` has found")).collect()
     }
 
-    /// The value of a name for N×3×H×W.
+    /// The value of the tensor `of` for N×3×H×W.
     #[cfg(test)]
     pub fn value(&self, of: &str, x: &Tensor) -> Option<Tensor> {
         let mut found = None;
@@ -222,7 +223,7 @@ impl Op {
     }
 }
 
-/// `x` padded as far as libtorch's operators cannot, and what is left for them to pad.
+/// `x` with the padding that libtorch's operators do not support, and the padding that remains for them.
 fn padded(x: &Tensor, pads: [i64; 4], value: f64) -> Result<(Tensor, [i64; 2])> {
     let [top, left, bottom, right] = pads;
     if top == bottom && left == right {
@@ -231,7 +232,7 @@ fn padded(x: &Tensor, pads: [i64; 4], value: f64) -> Result<(Tensor, [i64; 2])> 
     Ok((x.f_pad([left, right, top, bottom], "constant", value)?, [0, 0]))
 }
 
-/// What a node does; none for an operator that is not known here.
+/// The operator of a node; `None` for an unknown one.
 fn op(node: &NodeProto) -> Result<Option<Op>> {
     let attribute = |name: &str| node.attribute.iter().find(|a| a.name == name);
     let int = |name: &str, usual: i64| attribute(name).map_or(usual, |a| a.i);
@@ -271,7 +272,7 @@ fn op(node: &NodeProto) -> Result<Option<Op>> {
     }))
 }
 
-/// A float32 constant; none of another type, which nothing here reads.
+/// A float32 constant; `None` for other types, which no known operator reads.
 pub(super) fn values(tensor: &TensorProto) -> Result<Option<Tensor>> {
     if tensor.data_type != DataType::Float as i32 {
         return Ok(None);
@@ -309,7 +310,7 @@ mod tests {
         noise::noise,
     };
 
-    /// A file whose features are known: those of a generator before its end.
+    /// An exported generator, whose features before the end are known.
     fn file(folder: &Path) -> (Generator, Params, std::path::PathBuf) {
         let shape = GeneratorShape {
             net: NetG::Fast,
@@ -340,7 +341,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (generator, params, path) = file(folder.path());
         let frozen = Frozen::read(&path, Device::Cpu).unwrap();
-        // A half and a quarter of the size; then comes a shuffle, which is not known.
+        // A half and a quarter of the size; then a pixel shuffle follows, which is unknown.
         assert_eq!(frozen.channels, [4, 16]);
         let x = noise(1, &[2, 3, 48, 32]).set_requires_grad(true);
         let found = frozen.features(&x).unwrap();
@@ -356,7 +357,7 @@ mod tests {
         assert!(gradient.abs().max().double_value(&[]) > 0.0);
     }
 
-    /// A published network, depthwise convolutions, clipped rectifiers, sums: as ONNX Runtime runs it.
+    /// A published network with depthwise convolutions, ReLU6 and sums gives the same features as in ONNX Runtime.
     #[test]
     fn a_published_network_has_features_at_four_depths() {
         let Ok(path) = eval::usual_network() else {

@@ -94,12 +94,12 @@ pub enum Pruned {
 /// A generator without weights.
 #[derive(Clone, Debug)]
 pub struct Generator {
-    /// What it was made from.
+    /// Its shape.
     pub shape: GeneratorShape,
     /// From N×3×H×W to 3 channels, or 4 with a mask head, before the last activation.
     pub layers: Vec<Layer>,
-    /// After how many layers the features that distillation compares are found: before the residual
-    /// blocks, and after a third, two thirds and all of them. Empty without residual blocks.
+    /// The numbers of layers after which distillation compares features: before the residual blocks, and after a
+    /// third, two thirds and all of them. Empty without residual blocks.
     taps: Vec<usize>,
     /// Its parameters.
     pub layout: Layout,
@@ -130,7 +130,7 @@ impl GeneratorShape {
         })
     }
 
-    /// The channels that are left, also where none were taken away; none of architectures that are not
+    /// The channels that are left, all of them without pruning; `None` for architectures that cannot be
     /// pruned.
     pub fn left(&self) -> Option<Pruned> {
         match self.net {
@@ -148,7 +148,7 @@ impl GeneratorShape {
         }
     }
 
-    /// `inception_9blocks`: the channels of each place.
+    /// `inception_9blocks`: the channels of each layer that can be pruned.
     pub fn widths(&self) -> Widths {
         match &self.pruned {
             Some(Pruned::Inception(widths)) => widths.clone(),
@@ -176,8 +176,7 @@ impl Generator {
         Self { shape, layers, taps, layout }
     }
 
-    /// The same generator with fixed statistics as parts of its convolutions, for use outside of
-    /// training.
+    /// The same generator with fixed statistics folded into its convolutions, for use outside training.
     pub fn folded(&self, mut weights: Weights) -> (Self, Weights) {
         let layers = fold(&self.layers, &mut weights);
         (Self { layers, taps: Vec::new(), ..self.clone() }, weights)
@@ -257,8 +256,8 @@ impl Generator {
     }
 }
 
-/// The layers, and after how many of them the first residual block begins and each ends; none
-/// without such blocks.
+/// The layers, and the numbers of layers before the first residual block and up to the end of each; empty without
+/// residual blocks.
 fn found(layers: Vec<Layer>) -> (Vec<Layer>, Vec<usize>) {
     let blocks = layers.iter().enumerate().filter(|(_, l)| matches!(l, Layer::Residual(_)));
     let mut after: Vec<usize> = blocks.map(|(i, _)| i + 1).collect();
@@ -268,8 +267,8 @@ fn found(layers: Vec<Layer>) -> (Vec<Layer>, Vec<usize>) {
     (layers, after)
 }
 
-/// How many layers lie before the residual blocks, and up to a third, two thirds and all of them.
-/// Blocks that were pruned away count, so that a student's features are those of its teacher.
+/// The numbers of layers before the residual blocks, and up to a third, two thirds and all of them. Removed blocks
+/// count, so that a student's features correspond to its teacher's.
 fn thirds(after: &[usize]) -> Vec<usize> {
     let Some(blocks) = after.len().checked_sub(1) else {
         return Vec::new();

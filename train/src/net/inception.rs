@@ -19,18 +19,18 @@ const REDUCTION: i64 = 6;
 const BLOCKS: usize = 9;
 const DOWN: Window = Window { kernel: 3, stride: 2, padding: [1; 2] };
 
-/// Something of each place whose channels pruning may choose.
+/// A value for each layer or branch whose channels can be pruned.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Places<T> {
-    /// The stem and the two halvings. All blocks have the channels of the last.
+    /// The stem and the two downsampling layers. All blocks have the channels of the last.
     pub down: [T; 3],
-    /// The two doublings.
+    /// The two upsampling layers.
     pub up: [T; 2],
-    /// The hidden channels of each block's branches by kernel.
+    /// The branches of each block.
     pub blocks: Vec<Branches<T>>,
 }
 
-/// Something of each branch of a block, kernels 1, 3 and 5.
+/// A value for each branch of a block, with kernels 1, 3 and 5.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Branches<T> {
     /// k×k to the hidden channels and k×k back.
@@ -39,12 +39,12 @@ pub struct Branches<T> {
     pub dw: [T; 3],
 }
 
-/// Channels of each place; a branch of none is not there, nor is a block without branches.
+/// The channels of each layer and branch. A branch with 0 channels is omitted, and so is a block without branches.
 pub type Widths = Places<i64>;
 
 impl Widths {
-    /// What the paper's teacher has at `ngf` 64: 64, 128, 256 down, 128, 64 up, six branches of
-    /// 256 / 6 = 42.
+    /// The unpruned channels; as in the paper's teacher at `ngf` 64: 64, 128, 256 down, 128, 64 up, six branches
+    /// of 256 / 6 = 42.
     pub fn whole(ngf: i64) -> Self {
         let hidden = (ngf * 4 / REDUCTION).max(1);
         let block = Branches { res: [hidden; 3], dw: [hidden; 3] };
@@ -53,7 +53,7 @@ impl Widths {
 }
 
 impl<T> Places<T> {
-    /// The same of something else: `sampling` of the places down and up, `branch` of the branches.
+    /// Maps all values: `sampling` for down- and upsampling layers, `branch` for branches.
     pub fn map<U>(
         &self,
         mut sampling: impl FnMut(&T) -> U,
@@ -70,15 +70,15 @@ impl<T> Places<T> {
         }
     }
 
-    /// All of them.
+    /// All values.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         let branches = self.blocks.iter().flat_map(|b| b.res.iter().chain(&b.dw));
         self.down.iter().chain(&self.up).chain(branches)
     }
 }
 
-/// The name of the normalisation by whose scales each place is pruned: of down- and upsampling the
-/// only one, of a branch the first.
+/// The names of the normalisations whose scales decide the pruning: the only one of each down- and upsampling layer,
+/// and the first one of each branch.
 pub fn norms() -> Places<String> {
     let block = |i: usize| {
         let name = |kind: &str| KERNELS.map(|k| format!("block{i}.{kind}{k}.norm1"));
@@ -91,7 +91,7 @@ pub fn norms() -> Places<String> {
     }
 }
 
-/// The layers, and after how many of them the first block begins and each ends.
+/// The layers, and the numbers of layers before the first block and up to the end of each.
 pub fn inception(b: &mut Builder, widths: &Widths, outs: i64) -> (Vec<Layer>, Vec<usize>) {
     let [stem, down1, down2] = widths.down;
     let [up1, up2] = widths.up;

@@ -15,7 +15,7 @@ pub enum InitType {
     Normal,
     /// Glorot and Bengio 2010, normal.
     Xavier,
-    /// He et al. 2015, normal, by fan-in, for rectifiers. Takes no gain.
+    /// He et al. 2015, normal, by fan-in, for ReLU. Ignores the gain.
     Kaiming,
     /// Saxe et al. 2013: random orthogonal rows.
     Orthogonal,
@@ -43,7 +43,7 @@ fn orthogonal(shape: &[i64]) -> Tensor {
     let (tall, wide) = (rows.max(columns), rows.min(columns));
     let random = Tensor::randn([tall, wide], (Kind::Float, Device::Cpu));
     let (q, r) = Tensor::linalg_qr(&random, "reduced");
-    // Unique, and so uniform over all orthogonal matrices, when the diagonal of R is positive.
+    // With a positive diagonal of R the result is unique, and so uniform over all orthogonal matrices.
     let q = q * r.diagonal(0, 0, 1).sign();
     let q = if rows < columns { q.tr() } else { q };
     q.reshape(shape)

@@ -2,9 +2,9 @@
 
 //! The parameters of a network: what they are ([`Layout`]) and their values ([`Params`]).
 //!
-//! A network is a description without values, so that the trained weights and their moving average
-//! run through the same one. All values of a network stand in one flat tensor: the optimiser, the
-//! moving average, a checkpoint and an all-reduce each touch a single tensor.
+//! A network is a description without values, so that it can run with the trained weights and with their moving
+//! average. All values of a network are in one flat tensor: the optimiser, the moving average, a checkpoint and an
+//! all-reduce each handle a single tensor.
 
 use std::sync::Arc;
 
@@ -12,18 +12,18 @@ use tch::{Device, Kind, Tensor, no_grad};
 
 use super::init::InitType;
 
-/// Which entry of a [`Layout`].
+/// The index of an entry of a [`Layout`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParamId(usize);
 
 /// The initial value of a parameter.
 #[derive(Clone, Copy, Debug)]
 pub enum Start {
-    /// As the run's [`InitType`] says, times a factor.
+    /// Drawn from the run's [`InitType`], times a factor.
     Weight(f64),
-    /// The same, each so many output channels alike.
+    /// The same, with this many consecutive output channels equal.
     Shuffled(f64, i64),
-    /// Around 1, N(1, 0.02) as published, so that no two channels of a normalisation are alike.
+    /// N(1, 0.02) as published, so that no two channels of a normalisation are equal.
     Scale,
     /// This value.
     Constant(f64),
@@ -31,8 +31,8 @@ pub enum Start {
     Statistic(f64),
     /// From a file, and not trained; 0 before it is loaded.
     Pretrained,
-    /// The left singular vector of a weight's largest singular value, as far as power iteration has
-    /// found it; not trained.
+    /// The power iteration's estimate of the left singular vector of a weight's largest singular value; not
+    /// trained.
     Singular(ParamId),
 }
 
@@ -50,7 +50,7 @@ impl Entry {
         self.shape.iter().product()
     }
 
-    /// Whether it is trained, or was.
+    /// Whether it was trained, here or before.
     fn is_weight(&self) -> bool {
         self.is_trained() || matches!(self.start, Start::Pretrained)
     }
@@ -59,8 +59,8 @@ impl Entry {
         !matches!(self.start, Start::Statistic(_) | Start::Pretrained | Start::Singular(_))
     }
 
-    /// The parameter as a view of the flat tensor. Kernels lie in memory as O×kH×kW×I, which makes
-    /// libtorch run the convolutions with channels last: the fastest order of all networks here.
+    /// The parameter as a view of the flat tensor. Kernels are O×kH×kW×I in memory, so that libtorch runs the
+    /// convolutions channels-last, the fastest memory format for all networks here.
     fn view(&self, flat: &Tensor) -> Tensor {
         let data = flat.narrow(0, self.offset, self.numel());
         match self.shape[..] {
@@ -78,7 +78,7 @@ impl Entry {
     }
 }
 
-/// Names, shapes and starting values of a network's parameters.
+/// Names, shapes and initial values of a network's parameters.
 #[derive(Clone, Debug, Default)]
 pub struct Layout {
     entries: Vec<Entry>,
@@ -92,14 +92,14 @@ impl Layout {
         ParamId(self.entries.len() - 1)
     }
 
-    /// Lets the weight `id`, out×…, be divided by its largest singular value.
+    /// Makes the weight `id`, out×…, be divided by its largest singular value.
     pub fn normalise(&mut self, id: ParamId) {
         let weight = &self.entries[id.0];
         let (name, outs) = (format!("{}.singular", weight.name), weight.shape[0]);
         self.add(name, &[outs], Start::Singular(id));
     }
 
-    /// Each weight that is normalised, and where its singular vector stands.
+    /// The indices of each normalised weight and of its singular vector.
     fn singular(&self) -> impl Iterator<Item = (usize, usize)> {
         let of = |(place, entry): (usize, &Entry)| match entry.start {
             Start::Singular(weight) => Some((weight.0, place)),
@@ -108,7 +108,7 @@ impl Layout {
         self.entries.iter().enumerate().filter_map(of)
     }
 
-    /// Whether the name of a parameter that is trained begins so.
+    /// Whether the name of a trained parameter starts with `begin`.
     pub fn has(&self, begin: &str) -> bool {
         self.entries.iter().any(|e| e.is_trained() && e.name.starts_with(begin))
     }
@@ -118,7 +118,7 @@ impl Layout {
         self.entries.last().map_or(0, |e| e.offset + e.numel())
     }
 
-    /// Number of weights: values that are trained, or were.
+    /// Number of weights: values that were trained, here or before.
     pub fn weights(&self) -> i64 {
         self.entries.iter().filter(|e| e.is_weight()).map(Entry::numel).sum()
     }
@@ -133,8 +133,8 @@ impl Layout {
         &self.entries[id.0].name
     }
 
-    /// Copies the values of this layout in the vector `values` to the vector `others` of another
-    /// layout, as far as both have parameters of the same name and shape.
+    /// Copies the parameters that both layouts have, with the same name and shape, from the flat `values` of this
+    /// layout to the flat `others` of the other.
     pub fn transfer(&self, values: &Tensor, other: &Self, others: &Tensor) {
         for to in &other.entries {
             let same = |e: &&Entry| e.name == to.name && e.shape == to.shape;
@@ -156,7 +156,7 @@ impl Layout {
 pub struct Params {
     layout: Arc<Layout>,
     flat: Tensor,
-    /// A view of each parameter; the trained ones are what gradients are taken for.
+    /// A view of each parameter; the trained ones require gradients.
     views: Vec<Tensor>,
 }
 
@@ -197,8 +197,8 @@ impl Params {
         params
     }
 
-    /// Moves the singular vectors on with the weights: u ← Wv/‖Wv‖, v = Wᵀu/‖Wᵀu‖. No graph that
-    /// is still to be walked may have read them.
+    /// One power iteration of the singular vectors: u ← Wv/‖Wv‖, v = Wᵀu/‖Wᵀu‖. No backward pass that still has to
+    /// run may have read them.
     pub fn iterate_power(&self) {
         no_grad(|| {
             for (weight, place) in self.layout.singular() {
@@ -217,7 +217,7 @@ impl Params {
         Self { layout: Arc::new(layout.clone()), flat, views }
     }
 
-    /// What the values mean.
+    /// The layout of the values.
     pub fn layout(&self) -> &Layout {
         &self.layout
     }
@@ -227,7 +227,7 @@ impl Params {
         &self.flat
     }
 
-    /// Puts in the values that `value` gives for each parameter's name.
+    /// Sets each parameter to `value(name)`.
     pub fn fill<E>(&self, mut value: impl FnMut(&str) -> Result<Tensor, E>) -> Result<(), E> {
         for entry in &self.layout.entries {
             let value = value(&entry.name)?;
@@ -236,7 +236,7 @@ impl Params {
         Ok(())
     }
 
-    /// Puts in the statistics, in the order of the layout.
+    /// Sets the statistics, in the order of the layout.
     pub fn set_statistics(&self, values: &[Tensor]) {
         let is_statistic = |e: &&Entry| matches!(e.start, Start::Statistic(_));
         let statistics = self.layout.entries.iter().filter(is_statistic);
@@ -251,7 +251,7 @@ impl Params {
         self.views.get(place)
     }
 
-    /// Lets only parameters whose names begin with one of `begins` learn; all where there is none.
+    /// Trains only the parameters whose names start with one of `begins`; all of them if it is empty.
     pub fn learn_only(&mut self, begins: &[String]) {
         let learns =
             |e: &Entry| begins.is_empty() || begins.iter().any(|begin| e.name.starts_with(begin));
@@ -260,13 +260,13 @@ impl Params {
         }
     }
 
-    /// The tensors that gradients are taken for.
+    /// The leaf tensors that require gradients.
     pub fn leaves(&self) -> Vec<&Tensor> {
         self.views.iter().filter(|view| view.requires_grad()).collect()
     }
 
-    /// Gradients of [`Params::leaves`] as a vector like [`Params::flat`], 0 where nothing is trained
-    /// and where libtorch found no way to a leaf.
+    /// Gradients of [`Params::leaves`] as a vector like [`Params::flat`], with 0 for parameters that are not trained and
+    /// for leaves that the graph does not reach.
     pub fn flatten(&self, gradients: &[Tensor]) -> Tensor {
         let mut gradients = gradients.iter();
         let flat = |(e, view): (&Entry, &Tensor)| match view
@@ -281,11 +281,11 @@ impl Params {
         Tensor::cat(&flat, 0)
     }
 
-    /// The weights in the arithmetic of a forward pass; a gradient flows back to the leaves.
+    /// The weights for a forward pass in `kind`; gradients flow back to the leaves.
     pub fn weights(&self, kind: Kind) -> Weights {
         let ready = |(view, entry): (&Tensor, &Entry)| match entry.is_weight() {
             true => view.to_kind(kind),
-            // What a forward pass writes to must be the values themselves.
+            // A forward pass updates statistics in place, so these must not be copies.
             false => view.shallow_clone(),
         };
         let mut values: Vec<Tensor> =
@@ -306,7 +306,7 @@ fn matrix(weight: &Tensor) -> Tensor {
     weight.flatten(1, -1)
 }
 
-/// σ = uᵀWv with v = Wᵀu/‖Wᵀu‖, whose gradient is taken in W alone.
+/// σ = uᵀWv with v = Wᵀu/‖Wᵀu‖, differentiated only with respect to W.
 fn largest_singular(weight: &Tensor, u: &Tensor) -> Tensor {
     let matrix = matrix(weight);
     let v = no_grad(|| unit(&matrix.tr().mv(u)));
@@ -330,7 +330,7 @@ impl Weights {
         self.layout.name(id)
     }
 
-    /// Puts another value in place of one.
+    /// Replaces a value.
     pub fn replace(&mut self, id: ParamId, value: Tensor) {
         self.values[id.0] = value;
     }

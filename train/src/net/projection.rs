@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The small networks through which PatchNCE compares features (CUT, arXiv 2007.15651, section 3.2): two
-//! linear layers for each depth, thrown away after training.
+//! The projection heads of PatchNCE (CUT, arXiv 2007.15651, section 3.2): two linear layers for each depth of the
+//! features. They are not exported.
 
 use super::{
     build::{Builder, Norm, Window},
@@ -22,7 +22,7 @@ pub struct Projections {
 }
 
 impl Projections {
-    /// For features of so many channels.
+    /// Projections for features with these numbers of channels.
     pub fn new(channels: &[i64]) -> Self {
         let mut b = Builder::new(Norm::None);
         let one = Window::valid(1);
@@ -35,7 +35,7 @@ impl Projections {
         Self { depths, layout: b.layout }
     }
 
-    /// N×C×P×1 of depth `k` to N×256×P×1.
+    /// Maps features of depth `k`, N×C×P×1, to N×256×P×1.
     pub fn forward(&self, weights: &Weights, k: usize, x: &Tensor) -> Tensor {
         forward(&self.depths[k], weights, x, true)
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The networks against what was published about them.
+//! Compares the networks with the published ones.
 
 use tch::{Device, Kind, Tensor};
 
@@ -50,7 +50,7 @@ fn generators_have_the_published_number_of_parameters() {
         (NetG::Inception9Blocks, Norm::Instance, 8.154255),
         (NetG::Unet128, Norm::Batch, 41.829),
         (NetG::Unet256, Norm::Batch, 54.414),
-        // Less a scale for each normalised channel.
+        // Minus one scale per normalised channel.
         (NetG::Unet128, Norm::Instance, 41.8257),
         (NetG::Unet256, Norm::Instance, 54.4096),
     ] {
@@ -103,7 +103,7 @@ fn a_patchgan_scores_patches() {
     }
 }
 
-/// Two images as one batch must be what they are one by one, or batching would change training.
+/// Two images give the same output in one batch as one by one.
 #[test]
 fn a_batch_gives_the_same_output_as_single_images() {
     let generator = generator(NetG::Resnet6Blocks, true);
@@ -139,7 +139,7 @@ fn running_statistics_follow_the_images_and_are_used_outside_training() {
     assert!(difference(&run(&first, false), &after.narrow(0, 0, 1)) < 1e-4);
 }
 
-/// The layers counted one by one: stem, two halvings, nine blocks of six branches, two doublings,
+/// Counts the layers one by one: stem, two downsampling layers, nine blocks of six branches, two upsampling layers,
 /// head.
 #[test]
 fn an_inception_generator_matches_the_paper() {
@@ -155,7 +155,7 @@ fn an_inception_generator_matches_the_paper() {
     assert_eq!(generator.layout.numel() as u64, 9 * block + ends + down + up);
 
     let quarter = 64 * 64;
-    // Branches of a larger kernel also convolve once more on padded pictures, not at another size.
+    // The convolutions of a branch are padded, so both are at the size of the block.
     let res = |k: u64| 2 * conv(c, m, k) * quarter;
     let dw = |k: u64| (2 * conv(c, m, 1) + m * k * k) * quarter;
     let blocks = 9 * [1, 3, 5].map(|k| res(k) + dw(k)).iter().sum::<u64>();
@@ -167,7 +167,7 @@ fn an_inception_generator_matches_the_paper() {
     assert_eq!(literature, blocks + ends + down + 4 * up);
 }
 
-/// What the literature prints for the paper's generator counts doublings at their output's size.
+/// The literature's figure for the paper's generator counts upsampling layers at their output's size.
 #[test]
 fn macs_at_output_size_match_the_literature() {
     let layers = generator(NetG::Resnet9Blocks, false).layers;
@@ -175,7 +175,7 @@ fn macs_at_output_size_match_the_literature() {
     assert!((giga - 56.8).abs() < 0.05, "{giga} GMAC");
 }
 
-/// A block with one branch, by hand: y = x + Norm(branch(x)), and one with none is not there.
+/// A block with one branch computes y = x + Norm(branch(x)), and a block without branches is omitted.
 #[test]
 fn pruned_branches_and_blocks_are_removed() {
     let mut widths = Widths::whole(16);
@@ -201,15 +201,15 @@ fn pruned_branches_and_blocks_are_removed() {
     assert_eq!(features[2], features[3], "the last three blocks are gone");
 }
 
-/// The weights that a forward pass uses have 1 as their largest singular value, and keep it while the
-/// stored ones change.
+/// The largest singular value of the weights in a forward pass is 1, and stays 1 while the stored weights
+/// change.
 #[test]
 fn spectral_normalisation_divides_by_the_largest_singular_value() {
     let shape = DiscriminatorShape { norm: Norm::Spectral, ..discriminator(NetD::Basic, 3).shape };
     let network = Discriminator::new(DiscriminatorShape { ndf: 8, ..shape });
     tch::manual_seed(1);
     let params = Params::new(&network.layout, InitType::Normal, 0.02, Device::Cpu);
-    // Twice the gain is the same network.
+    // Twice the gain gives the same network.
     let x = Tensor::rand([1, 3, 64, 64], tch::kind::FLOAT_CPU);
     let scores = || network.forward(&params.weights(Kind::Float), &x, Kind::Float);
     let before = scores();
@@ -228,7 +228,7 @@ fn spectral_normalisation_divides_by_the_largest_singular_value() {
         let largest = singular.max().double_value(&[]);
         assert!((largest - 1.0).abs() < 1e-3, "{}: {largest}", network.layout.name(id));
     }
-    // A gradient through σ has nothing along the weight itself: its length does not count.
+    // The gradient through σ is orthogonal to the weight, whose length does not matter.
     let leaf = params.get("conv2.weight").unwrap();
     let loss = scores().square().sum(Kind::Float);
     let gradient = Tensor::run_backward(&[loss], &[leaf], false, false).remove(0);
@@ -258,7 +258,7 @@ fn a_skip_carries_detail_past_the_blocks_at_little_cost() {
         let weights = params.weights(Kind::Float);
         let after = generated(&skip, &weights);
         assert!((&before - &after).abs().max().double_value(&[]) > 1e-3);
-        // The same with features on the way, and with statistics folded away.
+        // The same for the features, and with folded statistics.
         let tapped = tch::no_grad(|| skip.forward_with_features(&weights, &x, Kind::Float, false));
         assert_eq!(tapped.0.image, after);
         let (folded, weights) = skip.folded(weights);
@@ -267,7 +267,7 @@ fn a_skip_carries_detail_past_the_blocks_at_little_cost() {
     }
 }
 
-/// ICNR: what a shuffle puts side by side begins alike.
+/// ICNR: neighbouring outputs of a pixel shuffle are initially equal.
 #[test]
 fn a_new_generator_has_no_checkerboard() {
     let generator = with_norm(NetG::Fast, Norm::None, false);
@@ -283,7 +283,7 @@ fn a_new_generator_has_no_checkerboard() {
     assert!(image.std(true).double_value(&[]) > 1e-3);
 }
 
-/// Pixels that are far apart see each other, at the cost of two small convolutions of one pixel.
+/// With the context path, distant pixels affect each other, at the cost of two small convolutions of one pixel.
 #[test]
 fn a_context_path_sees_the_whole_image_at_little_cost() {
     let of = |context| {
@@ -304,8 +304,8 @@ fn a_context_path_sees_the_whole_image_at_little_cost() {
         let difference = (run(&x) - run(&corner)).abs();
         difference.narrow(2, 192, 64).narrow(3, 192, 64).max().double_value(&[])
     };
-    assert!(far() == 0.0, "it begins as nothing");
+    assert!(far() == 0.0, "it starts with no effect");
     let last = params.get("context.2.weight").unwrap().detach();
     let _ = tch::no_grad(|| last.shallow_clone().fill_(0.5));
-    assert!(far() > 1e-3, "it sees the other corner");
+    assert!(far() > 1e-3, "the other corner has no effect");
 }

@@ -19,7 +19,7 @@ pub fn unet(b: &mut Builder, ngf: i64, halvings: usize, dropout: bool, outs: i64
     layers
 }
 
-/// What lies below a size of `ins` channels, and the skip past it. Widths double up to 8·`ngf`.
+/// The layers below a size with `ins` channels, with the skip past them. Widths double up to 8·`ngf`.
 fn inner(b: &mut Builder, ins: i64, depth: usize, halvings: usize, dropout: bool) -> Layer {
     let innermost = depth == halvings;
     let wide = depth > 4;

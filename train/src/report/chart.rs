@@ -14,7 +14,7 @@ const LEFT: f64 = 46.0;
 const BELOW: f64 = 20.0;
 /// Points of a curve; more are averaged together.
 const POINTS: usize = 240;
-/// Colours for the colour-blind, too (Okabe and Ito 2008).
+/// Colours that colour-blind readers can distinguish (Okabe and Ito 2008).
 const COLOURS: [&str; 4] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"];
 
 /// A chart of some losses; `None` if no line has any of them.
@@ -80,7 +80,7 @@ fn points(name: &str, lines: &[Map<String, Value>]) -> Vec<(f64, f64)> {
     lines.iter().filter_map(point).collect()
 }
 
-/// The means of equally long stretches.
+/// The means over stretches of equal length.
 fn thinned(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
     let stretch = points.len().div_ceil(POINTS).max(1);
     let mean = |part: &[(f64, f64)]| {

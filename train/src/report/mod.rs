@@ -104,7 +104,7 @@ fn pictures(samples: &Path, columns: &str) -> Result<String> {
     Ok(html)
 }
 
-/// Of `all`, in order of time, so many spread over it: the newest first, the oldest last.
+/// Up to `count` of `all`, which is in order of time, spread evenly: the newest first, the oldest last.
 fn over_time<T>(all: &[T], count: usize) -> impl Iterator<Item = &T> {
     let count = count.min(all.len());
     let last = all.len().saturating_sub(1);

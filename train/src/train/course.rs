@@ -14,7 +14,7 @@ impl Session {
         after / every != (after - batch) / every
     }
 
-    /// How the learning rate changes.
+    /// The schedule of the learning rate.
     pub(super) fn schedule(&self) -> Schedule {
         let o = &self.options;
         Schedule {
@@ -26,8 +26,8 @@ impl Session {
         }
     }
 
-    /// How much of the run is over, where its end is named in images or minutes. The same in every
-    /// process.
+    /// The finished share of a run with a length in images or minutes; `None` for a length in epochs. The same in
+    /// every rank.
     pub(super) fn share(&self) -> Option<f64> {
         let images = self
             .options
