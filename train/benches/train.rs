@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Time and memory of a training iteration beside the same in Python (`step.py`) with the same
-//! libtorch, on the GPU where libtorch finds one. `./dev bench train` runs it; BENCH_PYTHON names a
-//! Python that has torch.
+//! Time and memory of a training iteration compared with the same in Python (`step.py`) with the same libtorch, on a
+//! GPU if libtorch finds one. `./dev bench train` runs it; BENCH_PYTHON names a Python that has torch.
 //!
-//! Both sides are child processes that answer `NET SIZE BATCH STEPS` with seconds an iteration and
-//! peak memory; they take turns, so that a noisy machine is noisy for both.
+//! Both sides are child processes that answer `NET SIZE BATCH STEPS` with seconds per iteration and peak memory. They
+//! take turns, so that other load on the machine affects both.
 
 use std::{
     env,
@@ -65,7 +64,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Seconds an iteration and peak memory in MiB.
+/// Seconds per iteration and peak memory in MiB.
 type Answer = (f64, f64);
 
 fn median(answers: &mut [Answer]) -> Answer {
@@ -138,7 +137,7 @@ fn serve(threads: u32) -> Result<()> {
     Ok(())
 }
 
-/// The nets of `step.py`. Its image pools too are full after the first round, as those of 50 are for
+/// The networks of `step.py`. The image pools of both sides are full after the first round, as pools of 50 are for
 /// nearly all of a run.
 fn options(net: &str) -> Result<TrainOptions> {
     Ok(TrainOptions {

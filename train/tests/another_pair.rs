@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The commands of docs/another-pair.md, at small scale: two gradings of one clip, light and dark.
+//! The commands of docs/another-pair.md on small data: one clip in a light and a dark version.
 
 #![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
 
@@ -11,7 +11,7 @@ use std::{fs, path::Path};
 use common::{SMALL, gst_launch, has_plugin, program};
 
 const RECIPE: &str = include_str!("../../docs/another-pair.md");
-/// What makes the recipe's commands short, by the command.
+/// Options that make the commands short.
 const SHORT: [(&str, &[&str]); 4] = [
     ("extract", &["--size", "64"]),
     ("train", &["--max-iters", "150", "--lr", "0.002"]),
@@ -20,7 +20,7 @@ const SHORT: [(&str, &[&str]); 4] = [
 ];
 const CAPS: &str = "video/x-raw,format=RGB,width=96,height=64";
 
-/// A clip whose frames all differ, at a brightness from −1 to 1.
+/// Writes a clip whose frames all differ, with a brightness from −1 to 1.
 fn clip(folder: &Path, name: &str, brightness: f64) {
     let pipeline = format!(
         "videotestsrc num-buffers=40 pattern=smpte75 horizontal-speed=5 ! \
@@ -31,14 +31,14 @@ fn clip(folder: &Path, name: &str, brightness: f64) {
     gst_launch(folder, &pipeline);
 }
 
-/// The command lines of the recipe that begin with a word, split into words.
+/// The command lines of the page that start with `first`, split into words.
 fn commands(first: &str) -> Vec<Vec<&'static str>> {
     let code = RECIPE.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
     let lines = code.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
     lines.filter(|words| words.first() == Some(&first)).collect()
 }
 
-/// The frames of a pipeline's end, a picture each.
+/// The output frames of a pipeline.
 fn frames(folder: &Path, pipeline: &str) -> Vec<Vec<f64>> {
     gst_launch(folder, &format!("{pipeline} ! videoconvert ! {CAPS} ! filesink location=raw"));
     let bytes = fs::read(folder.join("raw")).unwrap();
@@ -85,7 +85,7 @@ fn the_documented_commands_train_a_pair() {
     assert_eq!((day.len(), generated.len()), (40, 40));
     let [day_mean, night_mean, generated_mean] =
         [&day, &night, &generated].map(|f| mean(&f.concat()));
-    // An untrained pair generates middle grey.
+    // An untrained pair would generate middle grey.
     let left = (generated_mean - night_mean) / (day_mean - night_mean);
     let said = format!("brightness {day_mean} and {night_mean}, generated {generated_mean}");
     assert!((127.0 - night_mean) / (day_mean - night_mean) > 0.6 && left.abs() < 0.4, "{said}");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What cannot work ends with one line that says what and where.
+//! Bad input ends with one line that says what is wrong and where.
 
 #![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
 
@@ -123,7 +123,7 @@ fn an_export_keeps_a_readme_of_the_users() {
     assert_eq!(run(&export).stderr, b"");
     let card = fs::read_to_string(&readme).unwrap();
     assert!(card.contains("iteration 4 of a run"));
-    // What it wrote itself is of this export.
+    // `export` replaces a README.md that it wrote.
     fs::write(&readme, card.replace("iteration 4", "iteration 3")).unwrap();
     assert_eq!(run(&export).stderr, b"");
     assert_eq!(fs::read_to_string(&readme).unwrap(), card);
@@ -196,7 +196,7 @@ fn variants_without_calibration_images_are_refused() {
     run(&export);
 }
 
-/// Only the last iteration looks at anything here.
+/// Only the last iteration writes metrics and checks for NaN.
 #[test]
 fn nan_weights_are_not_saved() {
     let case = Case::new(2);
@@ -216,7 +216,7 @@ fn nan_weights_are_not_saved() {
     assert!(fs::read(case.checkpoint()).unwrap() == good, "the good checkpoint changed");
 }
 
-/// A limit on the size of files stands in for a disk that is full.
+/// A limit on file sizes stands in for a full disk.
 #[test]
 fn a_full_disk_ends_the_run_and_leaves_no_half_checkpoint() {
     let case = Case::new(2);

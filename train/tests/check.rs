@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What `check` says of data sets.
+//! The output of `check` for good and bad data sets.
 
 #![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
 
@@ -11,7 +11,7 @@ use std::{fs, path::Path};
 use common::{data_set, fails, run};
 use image::{GrayImage, Luma, Rgb, RgbImage};
 
-/// Noise of a few large cells, so that every picture has a hash of its own.
+/// Noise of a few large cells, so that every image has a different hash.
 fn picture(seed: u32, size: (u32, u32)) -> RgbImage {
     RgbImage::from_fn(size.0, size.1, |x, y| {
         let cell = (x * 12 / size.0, y * 12 / size.1);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Students learn from a teacher, and their run is one as any other.
+//! Students learn from a teacher, and their run is an ordinary run.
 
 #![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
 
@@ -110,13 +110,13 @@ fn unusable_teachers_are_refused_and_leave_no_run() {
     compress(&["--teacher", &picture], &[&picture]);
     compress(&["--teacher", &g, "--lambda-recon-a=-1"], &["--lambda-recon-a", "-1"]);
     compress(&["--teacher", &g, "--random-gamma-a", "1"], &["--random-gamma-a is 1", "teacher"]);
-    // Twice as wide as its teacher is no smaller pair.
+    // A student twice as wide as its teacher is not smaller.
     fails(&["compress", "--data", &data, "--out", &out, "--teacher", &g], &["no budget"]);
     let none = program().args(["compress", "--data", &data, "--out", &out]).output().unwrap();
     assert!(String::from_utf8_lossy(&none.stderr).contains("--teacher"));
 }
 
-/// Half-way between what a teacher costs and what it does without its blocks, as an option's value.
+/// A budget halfway between the cost of a teacher and its cost without blocks, as an option's value.
 fn half_of(run: &str) -> String {
     let run = RunFolder::open(Path::new(run)).unwrap();
     let whole = run.config().unwrap().train.generator(0);
@@ -153,7 +153,7 @@ fn an_inception_run_is_pruned_distilled_exported_and_plays() {
     let report = fs::read_to_string(Path::new(&out).join("report/index.html")).unwrap();
     assert!(report.contains("F student"));
 
-    // The teacher is not needed any more.
+    // The teacher's run is no longer needed.
     fs::remove_dir_all(&big).unwrap();
     run(&["train", "--resume", "--out", &out, "--max-iters", "3"]);
     run(&["export", "--run", &out, "--out", &pair]);
@@ -198,7 +198,7 @@ fn a_fast_run_is_pruned_and_its_student_starts_another_run() {
     assert_eq!(pruned(&again), pruned(&out));
 }
 
-/// With all channels kept, a student that did not learn yet is its teacher.
+/// A student that keeps all channels starts identical to its teacher.
 #[test]
 fn a_student_starts_with_its_teachers_weights_unless_fresh() {
     let case = Case::new();
@@ -295,7 +295,7 @@ fn distillation_weights_change_on_resume_and_need_a_teacher() {
     fails(&fresh, &["--lambda-recon-a needs a teacher", "compress"]);
 }
 
-/// What the published student does not learn from: features through a map, and structure.
+/// The losses that the published student does not have: mapped features and SSIM.
 #[test]
 fn feature_and_ssim_losses_are_optional() {
     let case = Case::new();
@@ -314,7 +314,7 @@ fn feature_and_ssim_losses_are_optional() {
     }
 }
 
-/// Frozen statistics are of a run that goes on; a student begins.
+/// Frozen statistics need a resumed run, so the new student has no normalisation.
 #[test]
 fn a_frozen_teacher_teaches_a_student_without_normalisation() {
     let case = Case::new();
@@ -327,7 +327,7 @@ fn a_frozen_teacher_teaches_a_student_without_normalisation() {
     assert_eq!(options.generator(0).norm, Norm::None);
 }
 
-/// Each would write the same files.
+/// Otherwise each process would write the same files.
 #[test]
 fn compress_refuses_several_processes() {
     let case = Case::new();

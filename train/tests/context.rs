@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The path that sees the whole picture, from an exported pair without it to int8 files.
+//! `--context` and `--skip`, from an exported pair without them to int8 files.
 
 #![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
 
@@ -15,7 +15,7 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// How many nodes of an operator are in a file.
+/// The number of nodes of an operator in a file.
 fn count(path: &Path, operator: &str) -> usize {
     let model = ModelProto::decode(fs::read(path).unwrap().as_slice()).unwrap();
     model.graph.unwrap().node.iter().filter(|node| node.op_type == operator).count()
@@ -43,7 +43,7 @@ fn a_skip_is_added_to_a_pair_and_exported() {
         let more = count(&again.join(file), "Conv") - 7;
         assert_eq!(more, 0, "{file}: stem, down, two of a block, up, skip and head");
     }
-    // A student has one where its teacher has, and is pruned around it.
+    // A pruned student keeps its teacher's skip.
     let student = path("student");
     let compress =
         ["compress", "--run", text(&out), "--out", text(&student), "--max-macs", "1.6e6"];
@@ -64,7 +64,7 @@ fn context_is_added_to_a_pair_and_exported() {
     };
     train(&first, &["--max-iters", "2"]);
     run(&["export", "--run", text(&first), "--out", text(&pair)]);
-    // Once as it begins, all zeros, and once trained.
+    // Once untrained, with zeros, and once trained.
     for (name, rate) in [("begun", "1e-30"), ("trained", "1e-2")] {
         let (out, exported) = (path(name), path(&format!("{name}-pair")));
         train(&out, &["--context", "--init-from", text(&pair), "--max-iters", "5", "--lr", rate]);
@@ -73,7 +73,7 @@ fn context_is_added_to_a_pair_and_exported() {
         for file in ["G.onnx", "F.int8.onnx", "F.fp16.onnx"] {
             assert_eq!(count(&exported.join(file), "GlobalAveragePool"), 1, "{file}");
         }
-        // What begins with such files has the path, too.
+        // A run that starts with such files has the context path too.
         let (on, again) = (path(&format!("{name}-on")), path(&format!("{name}-again")));
         train(&on, &["--init-from", text(&exported), "--max-iters", "1"]);
         run(&["export", "--run", text(&on), "--out", text(&again)]);

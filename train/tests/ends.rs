@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Runs that end at a number of images or minutes, and runs that the data end.
+//! Runs that end after a number of images or minutes, and runs that end because of unusable data.
 
 #![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
 
@@ -55,13 +55,13 @@ fn max_minutes_ends_the_run_at_a_learning_rate_of_0() {
     let last = rates[rates.len() - 1];
     assert!(rates[0] == 1e-3 && last < 5e-4, "{rates:?}");
     assert!(rates.is_sorted_by(|a, b| a >= b), "{rates:?}");
-    // The minutes of before count.
+    // The minutes before the resume count.
     let again = run(&["train", "--resume", "--out", text(&out), "--max-minutes", "0.0001"]);
     let said = String::from_utf8_lossy(&again.stdout).into_owned();
     assert!(said.contains("nothing to train"), "{said}");
 }
 
-/// A hundred pictures by name with no mask between two that have one.
+/// Over a hundred consecutive images have no mask.
 #[test]
 fn many_images_without_masks_do_not_end_a_run() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Scores of runs and of files.
+//! `eval`: scores of runs and of exported files.
 
 #![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
 
@@ -79,7 +79,7 @@ fn a_mask_of_another_size_is_an_error() {
     }
 }
 
-/// A picture of half the contrast flickers half as much, and there are no frames of domain B.
+/// At half the contrast, flicker halves. F has no flicker score, since the clip is of domain A.
 #[test]
 fn flicker_is_measured_on_the_clip() {
     let models = Models::new();
@@ -111,7 +111,7 @@ fn flicker_is_measured_on_the_clip() {
     }
 }
 
-/// Half the contrast changes a level of 90 by 18.75, which is seen, and one of 120 by 3.75.
+/// Half the contrast changes a level of 90 by 18.75, which counts as visible, and one of 120 by 3.75.
 #[test]
 fn the_change_of_negatives_is_measured() {
     let models = Models::new();
@@ -156,7 +156,7 @@ fn a_missing_feature_network_is_an_error_that_says_where_to_get_one() {
     }
 }
 
-/// A generator that changes more is farther away, by more than the chances of the same photographs.
+/// A generator that changes more has a larger distance, and the difference exceeds its standard error.
 #[test]
 fn models_are_compared_with_the_first_on_the_same_images() {
     let features =
@@ -217,7 +217,7 @@ fn a_class_out_of_range_is_refused() {
     fails(&[&arguments[..], &classes].concat(), &["--class-b is 1000, expected 0 to 999"]);
 }
 
-/// The row of a published generator, measured elsewhere as 87.5 % and 6.48.
+/// The scores of a published generator, which were measured elsewhere as 87.5 % and 6.48.
 #[test]
 fn the_reference_scores_as_published() {
     let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");

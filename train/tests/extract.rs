@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Frames out of videos.
+//! `extract`: frames from videos.
 
 #![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
 
@@ -16,7 +16,7 @@ use std::{
 
 use common::{fails, program, run};
 
-/// Two shots of 20 frames each: a still picture, then snow, whose frames all differ.
+/// Writes two shots of 20 frames each: a still image, then snow, whose frames all differ.
 fn video(path: &Path) {
     let pipeline = format!(
         "concat name=c ! videoconvert ! jpegenc ! avimux ! filesink location={} \
@@ -92,7 +92,7 @@ fn existing_frames_are_not_overwritten() {
     assert_eq!((names(), fs::read(&old).unwrap()), (first, b"mine".to_vec()));
 }
 
-/// What ffmpeg makes of arguments and a file name; none without ffmpeg.
+/// Makes a video with ffmpeg; `None` without ffmpeg.
 fn made(path: &Path, arguments: &str) -> Option<()> {
     let mut ffmpeg = Command::new("ffmpeg");
     ffmpeg.args(["-loglevel", "error", "-y"]).args(arguments.split_whitespace()).arg(path);
@@ -126,7 +126,7 @@ fn videos_of_all_kinds_give_their_frames() {
         let (path, out) = (path.to_str().unwrap(), out.to_str().unwrap());
         run(&["extract", path, "--out", out, "--size", "0", "--distance", "0"]);
         let frames: Vec<_> = fs::read_dir(out).unwrap().map(|e| e.unwrap().path()).collect();
-        // A demuxer may leave out the last frame or two of such a short one.
+        // A demuxer may leave out the last frame or two of such a short video.
         assert!((8..=11).contains(&frames.len()), "{name}: {} frames", frames.len());
         let picture = image::open(&frames[0]).unwrap().to_rgb8();
         assert_eq!(picture.dimensions(), (160, 120), "{name}");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Instance normalisation that is frozen, trained on and folded away.
+//! Instance normalisation that is frozen, trained further and folded into convolutions.
 
 #![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
 
@@ -28,22 +28,22 @@ fn a_run_continues_frozen_and_exports_plain_convolutions() {
     let resume = ["train", "--resume", "--out", &out, "--max-iters"];
     let said = run(&[&resume[..], &["4"], &frozen].concat()).stdout;
     assert!(String::from_utf8_lossy(&said).contains("froze the normalisation"));
-    // From here on it is a run like any other.
+    // After that it is an ordinary run.
     let said = run(&[&resume[..], &["6"]].concat()).stdout;
     assert!(!String::from_utf8_lossy(&said).contains("froze the normalisation"));
-    // This holds the files against libtorch.
+    // `export` compares the files with libtorch.
     run(&["export", "--run", &out, "--out", &pair]);
     let bytes = fs::read(Path::new(&pair).join("G.onnx")).unwrap();
     let names = |what: &[u8]| bytes.windows(what.len()).any(|w| w == what);
     assert!(names(b"Conv") && !names(b"Normalization"));
-    // Such a file is a network without normalisation, which can be trained on as one.
+    // Such a file is a network without normalisation, which can be trained further.
     let on = ["train", "--data", &data, "--out", &on, "--max-iters", "1", "--mask-head"];
     let on = [&on[..], SMALL, &["--init-from", &pair]].concat();
     fails(&[&on[..], &["--norm", "batch"]].concat(), &["--norm none"]);
     run(&[&on[..], &["--norm", "none"]].concat());
 }
 
-/// Killed before it saves for the first time, a run that was just frozen is whole all the same.
+/// A run that is killed after freezing and before its first regular checkpoint is complete.
 #[test]
 fn a_frozen_run_has_a_checkpoint_at_once() {
     let folder = tempfile::tempdir().unwrap();
@@ -63,7 +63,7 @@ fn a_frozen_run_has_a_checkpoint_at_once() {
         assert!(begin.elapsed() < Duration::from_secs(60), "{}", config());
         sleep(Duration::from_millis(20));
     }
-    // It says that it has begun by its first line of metrics.
+    // The first line of metrics shows that training has started.
     while fs::read_to_string(Path::new(&out).join("metrics.jsonl")).unwrap().is_empty() {
         assert!(begin.elapsed() < Duration::from_secs(120), "no metrics");
         sleep(Duration::from_millis(20));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! An exported pair is where another run begins.
+//! `--init-from`: runs that start with an exported pair.
 
 #![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
 
@@ -27,7 +27,7 @@ fn a_run_starts_with_the_weights_of_exported_files() {
     refs(&train(&first, &["--max-iters", "3"]));
     run(&["export", "--run", &first, "--out", &pair]);
 
-    // Whether a run on from `pair` has left its generators as they were.
+    // Whether a run from `pair` has left its generators unchanged.
     let kept = |name: &str, more: &[&str]| {
         let (out, again) = (path(name), path(&format!("{name}-exported")));
         refs(&train(&out, &[more, &["--seed", "9", "--init-from", &pair]].concat()));
@@ -37,7 +37,7 @@ fn a_run_starts_with_the_weights_of_exported_files() {
             read(&pair) == read(&again)
         })
     };
-    // A step too small to move a weight shows what the run began with.
+    // With a learning rate too small to change a weight, the run exports what it started with.
     assert_eq!(kept("second", &["--max-iters", "1", "--lr", "1e-30"]), [true, true]);
     let waiting = |iterations| ["--discriminators-first", "2", "--max-iters", iterations];
     assert_eq!(kept("fourth", &waiting("2")), [true, true], "the generators did not wait");
@@ -57,8 +57,7 @@ fn a_run_starts_with_the_weights_of_exported_files() {
     refused(&["--init-from", &data], &["No such file"]);
 }
 
-/// Widths, blocks, normalisation and mask head are those of the files; a folded normalisation is
-/// there no more.
+/// Widths, blocks, normalisation and mask head are those of the files, which have no folded normalisation.
 #[test]
 fn exported_files_describe_their_architecture() {
     let folder = tempfile::tempdir().unwrap();
@@ -91,7 +90,7 @@ fn exported_files_describe_their_architecture() {
     }
 }
 
-/// G all of the pair that the run began with, F all of the run, and something between.
+/// Exports G entirely from the initial pair and F entirely from the run, then both in between.
 #[test]
 fn export_averages_a_run_with_its_initial_weights() {
     let folder = tempfile::tempdir().unwrap();

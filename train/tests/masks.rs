@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Masks by networks that find objects.
+//! `masks`: masks with segmentation networks.
 
 #![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
 
@@ -13,7 +13,7 @@ use cyclegan_contract::onnx::{Message, ModelProto, OperatorSetIdProto};
 use cyclegan_train::export::graph::{Element, GraphBuilder, int, ints};
 use image::{GrayImage, Rgb, RgbImage};
 
-/// A 1×1 convolution from RGB to `outs` channels, and what follows it, as a file.
+/// Writes a network: a 1×1 convolution from RGB to `outs` channels, and the operators after it.
 fn network(path: &Path, outs: i64, weights: &[f32], biases: &[f32], last: Option<&str>) {
     let mut graph = GraphBuilder::new("segmenter", Element::F32);
     graph.input("picture", 3);
@@ -53,7 +53,7 @@ struct Case {
 }
 
 impl Case {
-    /// Pictures with a red square in a grey surrounding, one of them in a folder within.
+    /// Writes images with a red square on grey, one of them in a subfolder.
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         for (i, name) in
@@ -104,14 +104,14 @@ impl Case {
 fn objects_classes_and_class_numbers_become_masks() {
     let case = Case::new();
     let file = case.folder.path().join("network.onnx");
-    // How red, as a logit and as a probability.
+    // Redness as a logit and as a probability.
     let red = [10.0, -10.0, 0.0];
     network(&file, 1, &red, &[-3.0], None);
     case.masks(&[]);
     network(&file, 1, &red, &[-3.0], Some("Sigmoid"));
     case.masks(&["--activation", "none"]);
     case.masks(&["--soft"]);
-    // Three classes, of which the second and third are two halves of red.
+    // Three classes; the second and third are two halves of red.
     let classes = [[0.0, 0.0, 0.0], [10.0, -10.0, 0.0], [10.0, 0.0, -10.0]].concat();
     network(&file, 3, &classes, &[3.0, 0.0, 0.0], None);
     case.masks(&["--class", "1,2", "--output", "objects"]);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! How much memory commands take.
+//! The peak memory of commands.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
@@ -11,7 +11,7 @@ use std::{fs, mem::MaybeUninit, path::Path, process::Stdio};
 
 use common::{SMALL, data_set, program, run};
 
-/// The most MiB that the program had in memory at once.
+/// The program's peak memory in MiB.
 fn peak(arguments: &[&str]) -> u64 {
     #[expect(clippy::zombie_processes, reason = "wait4 waits for it")]
     let child = program().args(arguments).stdout(Stdio::null()).spawn().unwrap();
@@ -26,7 +26,7 @@ fn peak(arguments: &[&str]) -> u64 {
     usage.ru_maxrss as u64 / 1024
 }
 
-/// Discriminators and what their optimisers keep are most of this checkpoint.
+/// Most of this checkpoint is discriminators and their optimiser states.
 #[test]
 fn export_reads_only_the_generators() {
     let folder = tempfile::tempdir().unwrap();

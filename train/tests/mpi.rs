@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Two processes with an image each train what one with both does.
+//! Two ranks with one image each train the same as one rank with both.
 
 #![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
 
@@ -31,7 +31,7 @@ fn two_ranks_with_one_image_match_one_rank_with_two() {
     data_set(Path::new(&data), 6);
     let train = |out: &str, batch: &str| {
         let fixed = ["train", "--data", &data, "--out", out, "--mask-head", "--max-iters", "10"];
-        // Each rank draws random motion of its own.
+        // Each rank draws its own random motion.
         let more = ["--pool-size", "50", "--norm-d", "none", "--lambda-flow", "0"];
         let more = [&more[..], &["--batch-size", batch]].concat();
         let arguments = [&fixed, SMALL, &more].concat();
@@ -57,7 +57,7 @@ fn two_ranks_with_one_image_match_one_rank_with_two() {
     }
 }
 
-/// A process that fails must not leave the others waiting.
+/// A rank that fails must not leave the others waiting.
 #[test]
 fn an_error_ends_all_processes() {
     if !cfg!(feature = "mpi") {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Pictures of neither domain, which the generators learn to leave as they are.
+//! `--negatives`: images of neither domain, which the generators learn to leave unchanged.
 
 #![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
 
@@ -16,7 +16,7 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// The values of a loss, one a line of metrics.
+/// The values of a loss, one per line of metrics.
 fn values(run: &Path, name: &str) -> Vec<f64> {
     let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
     let value = |line: &str| serde_json::from_str::<Value>(line).unwrap()[name].as_f64().unwrap();
@@ -46,7 +46,7 @@ fn the_generators_learn_to_leave_negatives_unchanged() {
         assert!(last < first * 0.7, "{name}: {values:?}");
     }
     assert!(values(&out, "negative_A").iter().all(|v| v.is_finite()));
-    // From wherever it goes on, the folder is the same.
+    // A resumed run has the folder in its config.toml.
     run(&["train", "--resume", "--out", text(&out), "--max-iters", "61"]);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Pictures that belong together: partners of the other domain, and frames that follow.
+//! Images that belong together: paired images of the two domains, and successive frames.
 
 #![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
 
@@ -19,7 +19,7 @@ use cyclegan_train::data::{
 };
 use image::{Rgb, RgbImage};
 
-/// Writes `count` smooth pictures, each a little brighter than the one before.
+/// Writes `count` smooth images, each a little brighter than the one before.
 fn clip(folder: &Path, name: &str, count: u32, brightness: u32) {
     fs::create_dir_all(folder).unwrap();
     for i in 0..count {

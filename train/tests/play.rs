@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The filter plays what the trainer exports, with no step between.
+//! The filter plays exported pairs.
 
 #![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
 
@@ -10,7 +10,7 @@ use std::path::Path;
 
 use common::{SMALL, data_set, gst_launch, has_plugin, run};
 
-/// A small run's pair with its int8 variants.
+/// The exported pair of a small run, with int8 variants.
 struct Case {
     folder: tempfile::TempDir,
 }
@@ -31,7 +31,7 @@ impl Case {
         self.folder.path().join(name).to_str().unwrap().to_owned()
     }
 
-    /// The frames that the pair makes with some properties of the filter.
+    /// The filter's output frames with the pair and some properties.
     fn play(&self, properties: &str) -> Vec<u8> {
         let pipeline = format!(
             "videotestsrc num-buffers=3 ! video/x-raw,format=RGB,width=64,height=64 ! \

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Trainings of several stages, written down in one file.
+//! Recipes: training in several stages.
 
 #![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
 
@@ -58,7 +58,7 @@ fn text(path: &Path) -> &str {
 }
 
 /// A folder with data and a recipe.
-fn kitchen(recipe: &str) -> tempfile::TempDir {
+fn recipe_folder(recipe: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     data_set(&folder.path().join("data"), 4);
     fs::write(folder.path().join("recipe.toml"), recipe).unwrap();
@@ -76,7 +76,7 @@ fn rates(run: &Path) -> Vec<(u64, f64)> {
 
 #[test]
 fn stages_follow_each_other_and_a_run_resumes_in_any_of_them() {
-    let folder = kitchen(RECIPE);
+    let folder = recipe_folder(RECIPE);
     let recipe = folder.path().join("recipe.toml");
     let path = |name: &str| folder.path().join(name);
     let output = run(&["train", "--recipe", text(&recipe)]);
@@ -87,9 +87,9 @@ fn stages_follow_each_other_and_a_run_resumes_in_any_of_them() {
     );
     assert!(said.contains("trained 14 iterations, 20 images"), "{said}");
 
-    // The first stage keeps its learning rate, the second begins anew and falls to nothing.
+    // The first stage keeps its learning rate; the second starts with its own, which falls to 0.
     let rates = rates(&path("run"));
-    // While the generators wait, theirs is 0.
+    // While only the discriminators train, the generators' learning rate is 0.
     assert_eq!(rates[..4], [(2, 0.0), (4, 1e-3), (6, 1e-3), (8, 1e-3)]);
     let expected = [1.0, 1.0, 1.0, 1.0, 2.0 / 3.0, 1.0 / 3.0].map(|part| part * 2e-4);
     for (found, (k, expected)) in rates[4..].iter().zip(expected.iter().enumerate()) {
@@ -121,7 +121,7 @@ fn stages_follow_each_other_and_a_run_resumes_in_any_of_them() {
 
 #[test]
 fn the_command_line_overrides_the_recipe_and_the_recipe_can_change() {
-    let folder = kitchen(RECIPE);
+    let folder = recipe_folder(RECIPE);
     let (recipe, out) = (folder.path().join("recipe.toml"), folder.path().join("other"));
     let begin = ["train", "--recipe", text(&recipe), "--out", text(&out), "--lr", "5e-4"];
     run(&[&begin[..], &["--max-iters", "9"]].concat());
@@ -141,14 +141,14 @@ fn the_command_line_overrides_the_recipe_and_the_recipe_can_change() {
     assert_eq!(rates(10)[0], 1e-5);
 }
 
-/// What an earlier stage has trained is exported too.
+/// A generator that only an earlier stage has trained is exported too.
 #[test]
 fn a_stage_may_train_one_generator() {
     let second = "name = \"second\"\nonly = \"g\"\nlambda-a = 0\nlambda-b = 0";
     let recipe = RECIPE.replace("name = \"second\"", second).replace("\nlambda-a = 2", "");
     let average = "average-with = \"run/stages/1\"\naverage-a = 0.25\naverage-b = 1";
     let recipe = recipe.replace("[export]", &format!("[export]\n{average}"));
-    let folder = kitchen(&recipe);
+    let folder = recipe_folder(&recipe);
     run(&["train", "--recipe", text(&folder.path().join("recipe.toml"))]);
     let metrics = fs::read_to_string(folder.path().join("run/metrics.jsonl")).unwrap();
     let last = metrics.lines().last().unwrap();
@@ -156,7 +156,7 @@ fn a_stage_may_train_one_generator() {
     for name in ["G.onnx", "F.onnx", "G.fp16.onnx", "F.fp16.onnx"] {
         assert!(folder.path().join("run/export").join(name).is_file(), "{name}");
     }
-    // F is as the first stage left it, G is not.
+    // The later stage has changed G and not F.
     let same = |name: &str| {
         let file = |place: &str| fs::read(folder.path().join(place).join(name)).unwrap();
         file("run/stages/1") == file("run/export")
@@ -219,12 +219,12 @@ fn errors_name_the_file_the_stage_and_the_option() {
         ("data = 'data'".to_owned(), &["no stage"]),
         (change("out = \"run\"", "out = "), &["line 3"]),
     ] {
-        let folder = kitchen(&recipe);
+        let folder = recipe_folder(&recipe);
         let file = folder.path().join("recipe.toml");
         fails(&["train", "--recipe", text(&file)], &[parts, &["recipe.toml"]].concat());
         assert!(!folder.path().join("run").exists(), "it began: {parts:?}");
     }
-    let folder = kitchen(RECIPE);
+    let folder = recipe_folder(RECIPE);
     let file = folder.path().join("recipe.toml");
     let command = ["train", "--recipe", text(&file), "--max-images", "7"];
     fails(&command, &["--max-images", "stage"]);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A run that is stopped and goes on ends as one that never stopped.
+//! A run that is stopped and resumed ends the same as an uninterrupted one.
 
 #![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
 
@@ -64,7 +64,7 @@ fn killed_and_resumed(threads: &str) {
     wait_for(&parts.join("checkpoints/00000010.safetensors"));
     child.kill().unwrap();
     assert_eq!(child.wait().unwrap().signal(), Some(9), "it ended before it was killed");
-    // How far it came until the signal is the machine's matter.
+    // The iteration at which the signal arrives depends on the machine.
     for checkpoint in fs::read_dir(parts.join("checkpoints")).unwrap() {
         let checkpoint = checkpoint.unwrap();
         if checkpoint.file_name() != "00000010.safetensors" {
@@ -78,7 +78,7 @@ fn killed_and_resumed(threads: &str) {
     assert!(whole == parts, "the checkpoints differ");
 }
 
-/// Learning rate and epoch at each line, by the images that it was written after.
+/// Learning rate and epoch of each line of metrics, by its image count.
 fn course(run: &Path) -> BTreeMap<u64, (f64, u64)> {
     let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
     let point = |line: &str| {
@@ -116,7 +116,7 @@ fn another_batch_size_continues_at_the_same_learning_rate() {
     assert!(said.contains("trained 15 iterations, 24 images"), "{said}");
     let (one, two) = (course(Path::new(&one)), course(Path::new(&two)));
     assert_eq!(one.keys().copied().collect::<Vec<_>>(), [4, 8, 12, 16, 20, 24]);
-    // A batch of four has the learning rate of its first image, an iteration of one its own.
+    // A batch of four has the learning rate of its first image.
     for (images, at_four) in [(4, 4), (12, 12), (16, 16), (20, 20), (24, 24)] {
         assert_eq!(one[&images], two[&at_four], "after {images} images");
     }
@@ -189,10 +189,10 @@ fn a_damaged_checkpoint_is_skipped_for_the_previous_one() {
     says(&["export", "--run", out, "--out", pair.to_str().unwrap()]);
     let card = fs::read_to_string(pair.join("README.md")).unwrap();
     assert!(card.contains("iteration 4 of a run"), "{card}");
-    // The run ends before the damaged one was made, which must not be the newest any more, nor be
-    // kept in place of a whole one.
+    // The run ends before the iteration of the damaged checkpoint, which must neither count as the newest nor be
+    // kept instead of a valid one.
     says(&["train", "--resume", "--out", out, "--max-iters", "5", "--keep", "1"]);
     assert_eq!(fs::read_dir(run_folder.join("checkpoints")).unwrap().count(), 1);
     run(&["train", "--resume", "--out", out, "--max-iters", "6"]);
-    assert!(fs::read(checkpoint(6)).unwrap() == newest, "it went another way");
+    assert!(fs::read(checkpoint(6)).unwrap() == newest, "the checkpoints differ");
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Two directions on two threads learn what they learn in turn. A test alone in its process: libtorch
-//! has one source of random numbers for all threads.
+//! Both directions in parallel on two threads train the same as one after the other. The binary has only this test,
+//! because libtorch has one random state for all threads.
 
 #![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The ready job of `examples/cluster` trains on a Slurm of this machine.
+//! The job script of `examples/cluster` trains on a local Slurm cluster.
 
 #![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
 
@@ -14,8 +14,7 @@ use serde_json::Value;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/cluster/train.slurm");
 
-/// Two processes that are killed go on from their last checkpoint, and not from the pair that the
-/// run began with.
+/// Two killed processes resume from their last checkpoint, and not from the pair of `--init-from`.
 #[test]
 fn a_requeued_slurm_job_resumes() {
     if !cfg!(feature = "mpi") {
@@ -41,7 +40,7 @@ fn a_requeued_slurm_job_resumes() {
         .current_dir(folder.path())
         .env("PATH", format!("{}:{}", programs.display(), env::var("PATH").unwrap()))
         .env("OMP_NUM_THREADS", "1")
-        // What mpirun wants to hear where tests are run by root.
+        // mpirun refuses to run as root without these.
         .env("OMPI_ALLOW_RUN_AS_ROOT", "1")
         .env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")
         .args(["--parsable", "--nodes=1", "--ntasks-per-node=2", "--cpus-per-task=1"])

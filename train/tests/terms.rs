@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Losses that need networks or pictures of their own.
+//! Loss terms that need extra networks or images.
 
 #![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
 
@@ -15,7 +15,7 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// The values of a loss, line by line.
+/// The values of a loss, one per line of metrics.
 fn course(run: &Path, name: &str) -> Vec<f64> {
     let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
     let value = |line: &str| {
@@ -25,7 +25,8 @@ fn course(run: &Path, name: &str) -> Vec<f64> {
     metrics.lines().filter_map(value).collect()
 }
 
-/// A run that is stopped after `stop` iterations and goes on to `end`, and one that is not, end alike.
+/// Asserts that a run that is stopped after `stop` iterations and resumed to `end` has the same checkpoint as an
+/// uninterrupted one.
 fn goes_on(data: &Path, folder: &Path, more: &[&str], stop: &str, end: &str) {
     let [whole, parts] = ["whole", "parts"].map(|name| folder.join(name));
     let train = |out: &Path, most: &str| {
@@ -58,7 +59,7 @@ fn patchnce_can_replace_the_cycle_loss() {
     }
     assert!(course(&out, "cycle_A").is_empty());
     goes_on(&data, folder.path(), &nce, "3", "6");
-    // It may come and go.
+    // The option can be switched on and off on resume.
     let on = ["train", "--resume", "--out", text(&out), "--max-iters"];
     run(&[&on[..], &["101", "--lambda-nce", "0"]].concat());
     run(&[&on[..], &["102", "--lambda-nce", "1"]].concat());
@@ -89,7 +90,7 @@ fn one_generator_is_trained_alone() {
     run(&[&fixed[..], &[text(&both)], SMALL, &nce, &validated, &negatives].concat());
     let only = ["--only", "g"];
     run(&[&fixed[..], &[text(&out)], SMALL, &nce, &validated, &negatives, &only].concat());
-    // G learns the same as beside F, and F nothing.
+    // G is trained the same as together with F, and F is not trained.
     for name in ["nce_A", "D_A", "val_negative_A"] {
         assert!(!course(&out, name).is_empty(), "{name}");
         assert_eq!(course(&out, name), course(&both, name), "{name}");
@@ -110,7 +111,7 @@ fn one_generator_is_trained_alone() {
     fails(&[&on[..], &["--lambda-a", "1"]].concat(), &["--only", "--lambda-a 0"]);
 }
 
-/// The features are those of a pair that was trained before.
+/// The feature network is a generator that was trained before.
 #[test]
 fn d_features_trains_discriminators_on_a_networks_features() {
     let folder = tempfile::tempdir().unwrap();
@@ -122,7 +123,7 @@ fn d_features_trains_discriminators_on_a_networks_features() {
     run(&["export", "--run", text(&first), "--out", text(&pair)]);
     let features = pair.join("G.onnx");
     let looks = ["--d-features", text(&features)];
-    // While the generators wait, the discriminators tell what they make better and better.
+    // While the generators do not train, the loss of the discriminators falls.
     let more = ["--max-iters", "160", "--print-freq", "40", "--lr", "2e-3"];
     let waiting = ["--discriminators-first", "160"];
     run(&[&fixed[..], &[text(&out)], SMALL, &looks, &more, &waiting].concat());
@@ -130,7 +131,7 @@ fn d_features_trains_discriminators_on_a_networks_features() {
         let course = course(&out, name);
         assert!(course[3] < 0.9 * course[0], "{name}: {course:?}");
     }
-    // And the generators learn from them.
+    // The generators learn from these discriminators.
     let weighted = |weight: &str| {
         let out = folder.path().join(format!("weight{weight}"));
         let weight = ["--lambda-d-features", weight, "--max-iters", "2"];
@@ -160,14 +161,14 @@ fn extra_images_are_used_only_by_the_generators() {
     let [data, other] = ["data", "other"].map(|name| folder.path().join(name));
     data_set(&data, 4);
     data_set(&other, 3);
-    // One that cannot be read is named and skipped.
+    // An unreadable image is reported and skipped.
     fs::write(other.join("trainA/broken.png"), "nothing").unwrap();
     let (of_a, of_b) = (other.join("trainA"), other.join("trainB"));
     let extra = ["--extra-a", text(&of_a), "--extra-b", text(&of_b), "--extra-share", "0.8"];
     let terms = ["--lambda-flow", "1", "--lambda-nce", "1", "--batch-size", "2"];
     goes_on(&data, folder.path(), &[&extra[..], &terms].concat(), "3", "6");
 
-    // The discriminators are the same with them, while the generators wait.
+    // While the generators do not train, the discriminators are the same with and without extra images.
     let trained = |name: &str, more: &[&str]| {
         let out = folder.path().join(name);
         let fixed = ["train", "--data", text(&data), "--out", text(&out), "--max-iters", "3"];

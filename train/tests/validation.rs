@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Scores while a run trains, and its best checkpoint.
+//! `--eval-every`: validation scores of a run, and its best checkpoint.
 
 #![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
 
@@ -15,7 +15,7 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// The lines of metrics that hold `name`: images and value.
+/// Image count and value of the lines of metrics that have `name`.
 fn course(run: &Path, name: &str) -> Vec<(u64, f64)> {
     let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
     let point = |line: &str| {
@@ -33,7 +33,7 @@ fn a_run_is_scored_and_its_best_checkpoint_kept() {
     let fixed = ["train", "--data", text(&data), "--out", text(&out), "--mask-head"];
     let neither = data.join("trainB_mask");
     let scored = ["--eval-every", "4", "--val-features", "none", "--best-by", "cycle"];
-    // A learning rate that leads away: the first score is the best.
+    // The learning rate is so large that the first score is the best.
     let more = ["--max-images", "14", "--lr", "0.02", "--negatives", text(&neither)];
     run(&[&fixed[..], SMALL, &scored, &more, &["--max-iters", "10"]].concat());
     let best = out.join("checkpoints/best.safetensors");
@@ -43,7 +43,7 @@ fn a_run_is_scored_and_its_best_checkpoint_kept() {
     assert_eq!(course(&out, "val_negative_B").len(), 4);
     let sums: Vec<f64> = a.iter().zip(&b).map(|(a, b)| a.1 + b.1).collect();
     let least = sums.iter().enumerate().min_by(|a, b| a.1.total_cmp(b.1)).unwrap().0;
-    // The checkpoint says which it is.
+    // The checkpoint has its image count.
     let bytes = fs::read(&best).unwrap();
     let state = String::from_utf8_lossy(&bytes[..4096.min(bytes.len())]).into_owned();
     let images = format!("\\\"images\\\":{},", a[least].0);

@@ -33,8 +33,8 @@ impl Case {
     }
 }
 
-/// `export` itself holds each file against libtorch at three sizes, and each variant against the
-/// float32 file on pictures, and fails if they differ.
+/// `export` itself compares each file with libtorch at three sizes, and each variant with the float32 file on
+/// images, and fails if they differ.
 #[test]
 fn every_generator_exports_and_matches_libtorch() {
     let case = Case::new();
@@ -91,7 +91,7 @@ fn the_export_size_can_differ_from_the_training_size() {
     }
 }
 
-/// The filter prefers variants to the float32 file, which they must be of.
+/// The filter prefers variants, so they must be from the same export as the float32 file.
 #[test]
 fn variants_of_an_older_export_are_deleted() {
     let case = Case::new();

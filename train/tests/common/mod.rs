@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A tiny data set and the program, for the tests that see the trainer from outside.
+//! A tiny data set and the program, for tests of the command line.
 
 #![allow(dead_code, reason = "each test file takes a part of this")]
 #![allow(
@@ -26,7 +26,7 @@ pub fn program() -> Command {
     command
 }
 
-/// Runs the program and gives back what it said; fails the test unless it ended well.
+/// Runs the program and returns its output; fails the test if the program fails.
 pub fn run(arguments: &[&str]) -> Output {
     let output = program().args(arguments).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -34,8 +34,8 @@ pub fn run(arguments: &[&str]) -> Output {
     output
 }
 
-/// Runs the program, which must end with exit code 1 and one line that holds each of `parts`;
-/// gives back what it said.
+/// Runs the program, which must end with exit code 1 and one error line; standard error must contain each of
+/// `parts`. Returns standard error.
 pub fn fails(arguments: &[&str], parts: &[&str]) -> String {
     let output = program().args(arguments).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -48,16 +48,16 @@ pub fn fails(arguments: &[&str], parts: &[&str]) -> String {
     stderr
 }
 
-/// The plugin that the same build made, or the one that GStreamer is told to find.
+/// The plugin in `GST_PLUGIN_PATH`, or the one from the same build.
 fn plugin() -> Option<PathBuf> {
     let built = Path::new(env!("CARGO_BIN_EXE_cyclegan-train")).parent()?;
     let folders = std::env::var_os("GST_PLUGIN_PATH").unwrap_or_default();
-    // Where it was built for itself, and where it was for the filter's own tests.
+    // cargo puts it into the first folder for a build and into the second for the filter's tests.
     let folders = std::env::split_paths(&folders).chain([built.to_owned(), built.join("deps")]);
     folders.map(|folder| folder.join(file_name())).find(|file| file.is_file())
 }
 
-/// Whether there is a plugin to play with; says so where there is none.
+/// Whether the plugin is found; reports the test as skipped otherwise.
 pub fn has_plugin() -> bool {
     let there = plugin().is_some();
     if !there {
@@ -67,9 +67,9 @@ pub fn has_plugin() -> bool {
     there
 }
 
-/// Runs a pipeline in a folder to its end, with the plugin; fails the test if that fails.
+/// Runs a pipeline in a folder to its end, with the plugin; fails the test on an error.
 pub fn gst_launch(folder: &Path, pipeline: &str) {
-    // Alone in a folder: GStreamer would read all of the build's libraries as plugins.
+    // The plugin is linked into an empty folder, because GStreamer would load all libraries of the build as plugins.
     let alone = folder.join("plugin");
     if let (Some(plugin), false) = (plugin(), alone.is_dir()) {
         fs::create_dir(&alone).unwrap();
