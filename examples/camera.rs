@@ -6,8 +6,8 @@
 //! cargo run --release --example camera
 //! ```
 //!
-//! Up and Down make the translation stronger and weaker, R turns its direction round, Q ends it. The
-//! same letters work in the terminal, each with Enter, with + and - for Up and Down.
+//! In the window, Up and Down change the strength, R switches the direction and Q quits. In the terminal, type
+//! +, -, R or Q and Enter.
 
 use std::io::{self, BufRead};
 
@@ -18,13 +18,13 @@ use gst::prelude::*;
 /// Shows the camera, translated; keys: Up, Down, R, Q.
 #[derive(Parser)]
 pub struct Arguments {
-    /// The generator: a model file, a pair's folder, or the name of a pair [default: the element's own]
+    /// The model: a file, a pair's folder, or the name of a pair [default: the element's]
     #[arg(long, env = "MODEL")]
     pub model: Option<String>,
-    /// The elements that the picture comes from
+    /// Source elements
     #[arg(long, default_value = "v4l2src")]
     pub source: String,
-    /// The elements that it goes to
+    /// Sink elements
     #[arg(long, default_value = "autovideosink")]
     pub sink: String,
 }
@@ -36,24 +36,23 @@ fn main() -> Result<()> {
     play(&pipeline(&arguments)?)
 }
 
-/// The pipeline, which listens to the keys of its window.
+/// The pipeline, which handles the keys of its window.
 pub fn pipeline(arguments: &Arguments) -> Result<gst::Pipeline> {
-    // A frame that would come too late to be shown gets the last one's change. The queue lets the
-    // filter go on while the display waits for a frame's time. The key for the direction answers at
-    // once if both are ready.
+    // Late frames take the last residual. The queue lets the filter continue while the sink waits for a frame's
+    // time. With `preload`, the direction switches at once.
     let description = format!(
         "{} ! cycleganfilter name=filter late-frames=hold preload=true ! queue ! videoconvert ! {}",
         arguments.source, arguments.sink
     );
     let pipeline = gst::parse::launch(&description)?;
-    let pipeline = pipeline.downcast::<gst::Pipeline>().ok().context("this is no pipeline")?;
+    let pipeline = pipeline.downcast::<gst::Pipeline>().ok().context("not a pipeline")?;
     let filter = pipeline.by_name("filter").context("no element 'filter'")?;
     if let Some(model) = &arguments.model {
         filter.set_property("model", model);
     }
     let pad = filter.static_pad("src").context("the filter has no source pad")?;
     let pressed = pipeline.downgrade();
-    // A window sends what is typed in it upstream.
+    // The sink sends key presses upstream as navigation events.
     pad.add_probe(gst::PadProbeType::EVENT_UPSTREAM, move |_, info| {
         if let Some(event) = info.event()
             && let Ok(gst_video::NavigationEvent::KeyPress { key, .. }) =
@@ -67,7 +66,7 @@ pub fn pipeline(arguments: &Arguments) -> Result<gst::Pipeline> {
     Ok(pipeline)
 }
 
-/// Does what is written on `key`, by the name that X11 gives it or as a letter.
+/// Handles `key`: a name as in X11, or a character.
 fn press(pipeline: &gst::Pipeline, key: &str) {
     let Some(filter) = pipeline.by_name("filter") else { return };
     let strength: f64 = filter.property("strength");
@@ -84,7 +83,7 @@ fn press(pipeline: &gst::Pipeline, key: &str) {
         }
         _ => return,
     }
-    // A model that has one direction only goes back to it, and says so on the bus.
+    // A model with only one direction reverts the property and posts a warning.
     let strength: f64 = filter.property("strength");
     println!("strength {strength:.1}, direction {}", nick(&filter));
 }
@@ -98,10 +97,10 @@ fn nick(filter: &gst::Element) -> String {
 #[allow(dead_code, reason = "as main")]
 fn play(pipeline: &gst::Pipeline) -> Result<()> {
     let bus = pipeline.bus().context("the pipeline has no bus")?;
-    // Why it failed stands on the bus.
+    // The bus has the error.
     let _ = pipeline.set_state(gst::State::Playing);
     let for_terminal = pipeline.downgrade();
-    // Ends with the process: a thread that waits for a line cannot be woken up.
+    // The thread ends with the process, because reading a line cannot be interrupted.
     std::thread::spawn(move || {
         for line in io::stdin().lock().lines().map_while(Result::ok) {
             let Some(pipeline) = for_terminal.upgrade() else { return };
@@ -111,7 +110,7 @@ fn play(pipeline: &gst::Pipeline) -> Result<()> {
     let result = loop {
         let Some(message) = bus.timed_pop(None) else { break Ok(()) };
         match message.view() {
-            // A generator's time is known when the pipeline plays already: sinks must hear of it.
+            // The latency is measured while playing, so sinks must get the new value.
             gst::MessageView::Latency(_) => {
                 let _ = pipeline.recalculate_latency();
             }

@@ -18,13 +18,13 @@ use gst_controller::prelude::*;
 struct Arguments {
     /// The video: any file that GStreamer decodes
     input: PathBuf,
-    /// The generator: a model file, a pair's folder, or the name of a pair [default: the element's own]
+    /// The model: a file, a pair's folder, or the name of a pair [default: the element's]
     #[arg(long, env = "MODEL")]
     model: Option<String>,
-    /// Seconds from one end of the fade to the other
+    /// Duration of a fade in seconds
     #[arg(long, default_value_t = 2.0, value_parser = seconds)]
     seconds: f64,
-    /// The elements that the video goes to
+    /// Sink elements
     #[arg(long, default_value = "autovideosink")]
     sink: String,
 }
@@ -37,7 +37,7 @@ fn main() -> Result<()> {
          cycleganfilter name=filter ! videoconvert ! {}",
         arguments.sink
     ))?;
-    let bin = pipeline.downcast_ref::<gst::Bin>().context("the description is no pipeline")?;
+    let bin = pipeline.downcast_ref::<gst::Bin>().context("not a pipeline")?;
     let file = bin.by_name("file").context("no element 'file'")?;
     file.set_property("location", &arguments.input);
 
@@ -58,7 +58,7 @@ fn fade(
     let wave = gst_controller::LFOControlSource::new();
     wave.set_waveform(gst_controller::LFOWaveform::Triangle);
     wave.set_frequency(1.0 / period.seconds_f64());
-    // Of a triangle between 0 and 1; it begins at its middle.
+    // A triangle between 0 and 1. It starts at its middle, so it is shifted by a quarter.
     wave.set_amplitude(0.5);
     wave.set_offset(0.5);
     wave.set_timeshift((period / 4).nseconds());
@@ -67,7 +67,7 @@ fn fade(
 
 fn play(pipeline: &gst::Element) -> Result<()> {
     let bus = pipeline.bus().context("the pipeline has no bus")?;
-    // Why it failed stands on the bus.
+    // The bus has the error.
     let _ = pipeline.set_state(gst::State::Playing);
     let end = bus.timed_pop_filtered(None, &[gst::MessageType::Eos, gst::MessageType::Error]);
     pipeline.set_state(gst::State::Null)?;

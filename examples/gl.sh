@@ -1,11 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT OR Apache-2.0
 
-# gl.sh [INPUT [OUTPUT]]: translates a video file, or the camera, without taking a full-size frame off the
-# GPU, into a window or to the file OUTPUT (.mp4, without sound).
+# gl.sh [INPUT [OUTPUT]]: translates a video file, or the camera, to a window or to the file OUTPUT (.mp4, without
+# sound). Full-size frames stay on the GPU.
 #
-# SOURCE, SINK and ENCODER are elements that stand in for the camera, the window and the H.264 encoder. The
-# default encoder runs on the CPU, behind a download; docs/gpu.md lists those that take frames on the GPU.
+# SOURCE, SINK and ENCODER replace the camera, the window and the H.264 encoder: one or more elements each. The default
+# encoder runs on the CPU, after gldownload; docs/gpu.md lists encoders that take frames on the GPU.
 set -eu
 
 output=${2:-}

@@ -1,11 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT OR Apache-2.0
 
-# hls.sh [INPUT]: translates a video file, or the camera, into a web page with an HLS stream in the
-# folder OUT, and serves it at http://127.0.0.1:PORT/ unless PORT is 0.
+# hls.sh [INPUT]: translates a video file, or the camera, into an HLS stream with a web page in the folder OUT, and
+# serves it at http://127.0.0.1:PORT/ unless PORT is 0.
 #
-# SOURCE is an element that stands in for the camera. hlssink2 of GStreamer 1.22 does not always end after
-# a file of few segments, though its playlist is whole: Ctrl-C does.
+# SOURCE replaces the camera: one or more source elements. In GStreamer 1.22, hlssink2 does not always end after a file
+# of few segments, although its playlist is complete; press Ctrl-C then.
 set -eu
 
 out=${OUT:-$(mktemp -d)}
@@ -33,11 +33,11 @@ if [ "$port" != 0 ]; then
     python3 -m http.server "$port" --bind 127.0.0.1 --directory "$out" >/dev/null 2>&1 &
     server=$!
     trap 'kill "$server"' EXIT
-    # Ctrl-C ends the stream, and that the script, which stops the server then.
+    # Ctrl-C ends gst-launch-1.0; then the script ends and stops the server.
     trap : INT
     echo "http://127.0.0.1:$port/"
 fi
-# Segments begin with key frames: one every two seconds.
+# Segments start with key frames: one every two seconds.
 gst-launch-1.0 -e "$@" ! cycleganfilter late-frames=hold ! queue ! videoconvert ! video/x-raw,format=I420 \
     ! x264enc tune=zerolatency speed-preset=veryfast key-int-max=50 ! h264parse \
     ! hlssink2 target-duration=2 location="$out/segment%05d.ts" playlist-location="$out/live.m3u8"

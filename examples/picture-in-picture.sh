@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT OR Apache-2.0
 
-# picture-in-picture.sh [INPUT]: shows a video file, or the camera, with its translation in a corner,
-# a little transparent: the filter keeps alpha as it is.
+# picture-in-picture.sh [INPUT]: shows a video file, or the camera, with its translation in a corner, slightly
+# translucent: the filter passes alpha through.
 #
-# SOURCE and SINK are elements that stand in for the camera and the display.
+# SOURCE and SINK replace the camera and the display: one or more elements each.
 set -eu
 
 if [ $# -gt 0 ]; then

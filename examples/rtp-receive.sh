@@ -3,10 +3,10 @@
 
 # rtp-receive.sh: receives H.264 over RTP on PORT, translates it and shows it.
 #
-# SINK is an element that stands in for the display.
+# SINK replaces the display: one or more sink elements.
 set -eu
 
-# A frame that would come too late to be shown gets the last one's change.
+# Late frames take the last residual.
 # shellcheck disable=SC2086 # SINK may be several elements.
 exec gst-launch-1.0 -e udpsrc port="${PORT:-5004}" \
     caps=application/x-rtp,media=video,clock-rate=90000,encoding-name=H264 \

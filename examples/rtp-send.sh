@@ -3,7 +3,7 @@
 
 # rtp-send.sh [INPUT]: sends a video file, or the camera, as H.264 over RTP to HOST, port PORT.
 #
-# SOURCE is an element that stands in for the camera.
+# SOURCE replaces the camera: one or more source elements.
 set -eu
 
 if [ $# -gt 0 ]; then
@@ -12,6 +12,6 @@ else
     # shellcheck disable=SC2086 # SOURCE may be several elements.
     set -- ${SOURCE:-v4l2src}
 fi
-# A key frame a second, with all that decoding needs, lets receivers join at any time.
+# A key frame every second, with SPS and PPS, lets receivers join at any time.
 exec gst-launch-1.0 -e "$@" ! videoconvert ! video/x-raw,format=I420 ! x264enc tune=zerolatency speed-preset=veryfast key-int-max=25 \
     ! rtph264pay config-interval=-1 ! udpsink host="${HOST:-127.0.0.1}" port="${PORT:-5004}"

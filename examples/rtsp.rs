@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Takes a stream from an RTSP camera, and serves its translation over RTSP.
+//! Translates the stream of an RTSP camera and serves the result over RTSP.
 //!
 //! ```sh
 //! cargo run --release --example rtsp -- rtsp://camera/stream
 //! ```
 //!
-//! Any player shows it then: `gst-play-1.0 rtsp://127.0.0.1:8554/translated`.
+//! Play it with any player, for example `gst-play-1.0 rtsp://127.0.0.1:8554/translated`.
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
@@ -16,16 +16,16 @@ use gst_rtsp_server::prelude::*;
 /// Serves the translation of a stream over RTSP.
 #[derive(Parser)]
 struct Arguments {
-    /// The stream: an address that begins with rtsp://, or any other that GStreamer plays
+    /// The stream: an rtsp:// address, or any other URI that GStreamer plays
     #[arg(required_unless_present = "source")]
     input: Option<String>,
-    /// Elements that the picture comes from, instead
+    /// Source elements instead of INPUT
     #[arg(long, conflicts_with = "input")]
     source: Option<String>,
-    /// The generator: a model file, a pair's folder, or the name of a pair [default: the element's own]
+    /// The model: a file, a pair's folder, or the name of a pair [default: the element's]
     #[arg(long, env = "MODEL")]
     model: Option<String>,
-    /// The address to serve at; 0.0.0.0 for other machines to see it too
+    /// The address to serve at; 0.0.0.0 makes it reachable from other machines
     #[arg(long, default_value = "127.0.0.1")]
     address: String,
     /// The port to serve at
@@ -43,17 +43,17 @@ fn main() -> Result<()> {
     }
     let source = match (&arguments.source, &arguments.input) {
         (Some(source), _) => source.clone(),
-        // An upright video stands upright.
+        // Rotates video by its orientation tag.
         (None, Some(input)) => format!(
             "uridecodebin uri={} ! videoconvert ! videoflip video-direction=auto",
             quoted(input)
         ),
-        (None, None) => bail!("name a stream"),
+        (None, None) => bail!("no stream, expected INPUT or --source"),
     };
     let model = arguments.model.as_deref();
     let model = model.map_or_else(String::new, |model| format!("model={}", quoted(model)));
-    // A key frame a second lets players join at any time. Frames that would come too late get the
-    // change of the last one, so that a slow generator does not slow the stream down.
+    // A key frame every second lets players join at any time. Late frames take the last residual, so that a
+    // slow generator does not slow the stream down.
     let description = format!(
         "( {source} ! cycleganfilter late-frames=hold {model} ! queue ! videoconvert ! \
          video/x-raw,format=I420 ! x264enc tune=zerolatency speed-preset=veryfast key-int-max=25 ! \
@@ -61,7 +61,7 @@ fn main() -> Result<()> {
     );
     let factory = gst_rtsp_server::RTSPMediaFactory::new();
     factory.set_launch(&description);
-    // One translation for all who watch.
+    // All clients share one pipeline.
     factory.set_shared(true);
 
     let server = gst_rtsp_server::RTSPServer::new();
@@ -77,7 +77,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// A value in a description of elements.
+/// Quotes a value for a pipeline description.
 fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }

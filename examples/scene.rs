@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Makes the video that `./dev demo` translates where no INPUT is named: the camera pans over a mountain meadow
-//! where photographed horses stand and walk, or along a brook in a wood.
+//! Generates the video that `./dev demo` translates without an INPUT: the camera pans over a mountain meadow where
+//! photographed horses stand and walk, or along a brook in a wood.
 //!
 //! Everything moves by whole pixels a frame, so nothing shimmers.
 
@@ -15,7 +15,7 @@ use image::{
     imageops::{self, FilterType},
 };
 
-/// Makes a scene of photographs.
+/// Generates a scene from photographs.
 #[derive(Parser)]
 struct Arguments {
     /// The folder with the photographs: meadow.jpg and horse.png, or wood.jpg
@@ -27,7 +27,7 @@ struct Arguments {
     model: Option<String>,
 }
 
-/// Nearly lossless, so that what is seen afterwards is the filter's.
+/// Nearly lossless, so that encoding adds no visible artefacts.
 const WRITE: &str = "appsrc name=scene ! videoconvert ! video/x-raw,format=I420 \
     ! x264enc pass=qual quantizer=6 vbv-buf-capacity=0 ! mp4mux ! filesink name=file";
 
@@ -66,7 +66,7 @@ fn write(scene: Scene, output: &Path) -> Result<()> {
     let mut number = 0;
     let draw = move |source: &gst_app::AppSrc, _| {
         if number == FRAMES {
-            // Refused only by a pipeline that is already stopping.
+            // Fails only while the pipeline is stopping.
             let _ = source.end_of_stream();
             return;
         }
@@ -79,7 +79,7 @@ fn write(scene: Scene, output: &Path) -> Result<()> {
         let _ = source.push_buffer(buffer);
     };
     source.set_callbacks(gst_app::AppSrcCallbacks::builder().need_data(draw).build());
-    // Why it failed stands on the bus.
+    // The bus has the error.
     let _ = pipeline.set_state(gst::State::Playing);
     let ends = [gst::MessageType::Eos, gst::MessageType::Error];
     let bus = pipeline.bus().context("no bus")?;
@@ -97,24 +97,24 @@ struct Horse {
     shadow: RgbaImage,
     /// Its left edge in the first frame.
     left: i64,
-    /// Where its hooves stand.
+    /// The line on which its hooves stand.
     ground: i64,
     /// How far it walks to the right in a frame.
     step: i64,
 }
 
-/// The pictures that frames are made of.
+/// The images that frames are composed of.
 struct Scene {
     background: RgbaImage,
     /// Pixels of the background above the camera's view.
     top: u32,
-    /// Those further away first.
+    /// The most distant first.
     horses: Vec<Horse>,
 }
 
 impl Scene {
-    /// A scene for a model: the wood of `wood.jpg` where its name speaks of summer or autumn, else the meadow
-    /// of `meadow.jpg` with `horse.png`, which has alpha. The pictures are in `folder`.
+    /// The scene for a model: the wood of `wood.jpg` if the model's name contains summer or autumn, else the meadow
+    /// of `meadow.jpg` with `horse.png`, which has alpha. The images are in `folder`.
     fn for_model(model: Option<&str>, folder: &Path) -> Result<Self> {
         let model = model.unwrap_or_default();
         if model.contains("summer") || model.contains("autumn") {
@@ -188,7 +188,7 @@ impl Horse {
     }
 }
 
-/// The shade under an animal: black, a soft ellipse of this size in its alpha.
+/// The shadow under an animal: black, with a soft ellipse of this size as its alpha.
 fn shadow(width: u32, height: u32) -> RgbaImage {
     let from_middle = |at: u32, size: u32| (at as f32 + 0.5) / size as f32 * 2.0 - 1.0;
     RgbaImage::from_fn(width, height, |x, y| {

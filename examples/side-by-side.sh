@@ -3,7 +3,7 @@
 
 # side-by-side.sh [INPUT]: shows a video file, or the camera, beside its translation.
 #
-# SOURCE and SINK are elements that stand in for the camera and the display.
+# SOURCE and SINK replace the camera and the display: one or more elements each.
 set -eu
 
 if [ $# -gt 0 ]; then

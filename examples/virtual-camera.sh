@@ -81,8 +81,8 @@ else
     # shellcheck disable=SC2086 # SOURCE may be several elements.
     set -- ${SOURCE:-v4l2src}
 fi
-# A frame that would come too late takes the residual of the last one. YUY2 is what cameras send and programs expect.
-# Neither sink lends buffers that the elements before it can write to.
+# Late frames take the last residual. YUY2 is the format that cameras send and programs expect. The pools of both sinks
+# have buffers that upstream elements cannot write to, so identity drops the allocation query.
 set -- "$@" ! cycleganfilter model="${MODEL:-horse2zebra}" late-frames=hold ! queue ! videoconvert \
     ! video/x-raw,format=YUY2 ! identity drop-allocation=true
 

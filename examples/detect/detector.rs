@@ -17,26 +17,25 @@ use ort::{
 
 use crate::layout::{Detection, Layout, Output, Wanted};
 
-/// What detector is run, and what of its boxes count.
+/// The detector, and which of its boxes are used.
 #[derive(Args)]
 pub struct DetectorOptions {
     /// The detector: an ONNX file with one image input
     #[arg(long)]
     detector: PathBuf,
-    /// Width and height of its input where the file leaves them open
+    /// Width and height of its input, if the file has dynamic ones
     #[arg(long, default_value = "640x640", value_parser = size)]
     detector_size: (u32, u32),
-    /// What black and white are in its input
+    /// The values of black and white in its input
     #[arg(long, value_enum, default_value_t = Range::ZeroToOne)]
     detector_range: Range,
-    /// How its outputs are to be read; told by their shapes if left out
+    /// Layout of its outputs [default: by their shapes]
     #[arg(long, value_enum)]
     layout: Option<Layout>,
-    /// Number of a class that counts, the first being 0; may be given several times. All count if
-    /// left out
+    /// Number of a class to translate, from 0; may be given several times [default: all classes]
     #[arg(long = "class", value_name = "ID")]
     classes: Vec<usize>,
-    /// How sure the detector must be, 0 to 1
+    /// Minimum score of a box, 0 to 1
     #[arg(long, default_value_t = 0.4)]
     threshold: f32,
 }
@@ -71,7 +70,7 @@ pub struct Detector {
     session: Session,
     input: String,
     element: TensorElementType,
-    /// 1×H×W×3 rather than 1×3×H×W.
+    /// Whether the input is 1×H×W×3 and not 1×3×H×W.
     has_channels_last: bool,
     size: (u32, u32),
     range: Range,
@@ -80,7 +79,7 @@ pub struct Detector {
     scaler: Option<Scaler>,
 }
 
-/// From frames of one kind to the detector's picture.
+/// Scales frames of one format and size to the detector's input.
 struct Scaler {
     info: VideoInfo,
     converter: VideoConverter,
@@ -96,7 +95,7 @@ impl Scaler {
             info: info.clone(),
             converter: VideoConverter::new(info, &picture_info, None)?,
             picture: VideoFrame::from_buffer_writable(buffer, &picture_info)
-                .map_err(|_| anyhow::anyhow!("a picture that cannot be written"))?,
+                .map_err(|_| anyhow::anyhow!("cannot map the detector's image for writing"))?,
         })
     }
 }
@@ -113,7 +112,7 @@ impl Detector {
             bail!("{path} has {} inputs, expected one image", session.inputs().len());
         };
         let ValueType::Tensor { ty, shape, .. } = input.dtype() else {
-            bail!("the input of {path} is no tensor");
+            bail!("the input of {path} is not a tensor");
         };
         ensure!(
             matches!(ty, TensorElementType::Float32 | TensorElementType::Uint8),
@@ -140,7 +139,7 @@ impl Detector {
         })
     }
 
-    /// What it finds in `frame` that counts.
+    /// Runs the detector on `frame`; returns the boxes that the options select.
     pub fn detect(&mut self, frame: &VideoFrameRef<&gst::BufferRef>) -> Result<Vec<Detection>> {
         let values = self.values(frame)?;
         let (width, height) = (self.size.0 as usize, self.size.1 as usize);
@@ -167,8 +166,8 @@ impl Detector {
         layout.read(&outputs, (self.size.0 as f32, self.size.1 as f32), &self.wanted)
     }
 
-    /// The samples of the frame in the order of the tensor. The frame is stretched to the detector's
-    /// picture, so that a share of one is that of the other.
+    /// The samples of the frame in the order of the tensor. The frame is stretched to the detector's input, so
+    /// relative coordinates are the same in both.
     fn values(&mut self, frame: &VideoFrameRef<&gst::BufferRef>) -> Result<Vec<u8>> {
         let scaler = match self.scaler.take().filter(|scaler| scaler.info == *frame.info()) {
             Some(scaler) => scaler,
@@ -189,10 +188,10 @@ impl Detector {
     }
 }
 
-/// An output of any type of number, as floats.
+/// An output of float or integer type, as floats.
 fn output(name: &str, value: &DynValue) -> Result<Output> {
     let ValueType::Tensor { ty, shape, .. } = value.dtype() else {
-        bail!("the output `{name}` is no tensor");
+        bail!("the output `{name}` is not a tensor");
     };
     let shape = shape.to_vec();
     let (values, is_integer) = match ty {

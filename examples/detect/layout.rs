@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What the numbers mean that detectors give out.
+//! The layouts of detectors' outputs.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::ValueEnum;
@@ -13,15 +13,15 @@ pub struct Output {
     pub shape: Vec<i64>,
     /// Its values, the last axis fastest.
     pub values: Vec<f32>,
-    /// Whether they were integers: class numbers, then.
+    /// Whether they were integers, which means class numbers.
     pub is_integer: bool,
 }
 
-/// What counts.
+/// Which boxes are used.
 pub struct Wanted {
-    /// The numbers of the classes, or all if there are none.
+    /// The numbers of the classes; all classes if empty.
     pub classes: Vec<usize>,
-    /// The least score.
+    /// The minimum score.
     pub threshold: f32,
 }
 
@@ -31,30 +31,30 @@ impl Wanted {
     }
 }
 
-/// Something that was found.
+/// A detected object.
 #[derive(Debug, PartialEq)]
 pub struct Detection {
-    /// Left, top, right and bottom, as shares of the picture.
+    /// Left, top, right and bottom, as fractions of the image.
     pub corners: [f32; 4],
 }
 
-/// How outputs are laid out.
+/// The layout of a detector's outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Layout {
     /// 1×N×(5+C): centre, size, objectness, a score for each class
     Yolov5,
     /// 1×(4+C)×N: centre, size, a score for each class
     Yolov8,
-    /// 1×N×6: corners, score, class, as of detectors that need no suppression
+    /// 1×N×6: corners, score, class, of detectors that need no non-maximum suppression
     EndToEnd,
     /// Boxes …×N×4 of corners, left first; scores …×N or …×N×C; class numbers …×N
     Ssd,
-    /// The same with the top first, as TensorFlow has it
+    /// The same with the top first, as in TensorFlow
     SsdTopFirst,
 }
 
 impl Layout {
-    /// The layout that the outputs' shapes speak of.
+    /// The layout of outputs with these shapes.
     pub fn of(outputs: &[Output]) -> Result<Self> {
         let shapes: Vec<_> = outputs.iter().map(|output| output.shape.as_slice()).collect();
         Ok(match shapes.as_slice() {
@@ -64,12 +64,12 @@ impl Layout {
             [_, _, ..] if shapes.iter().any(|shape| shape.last() == Some(&4)) => Self::Ssd,
             _ => bail!(
                 "the detector's outputs are {shapes:?}, expected 1×N×(5+C), 1×(4+C)×N, 1×N×6, or \
-                 boxes …×N×4 with scores; --layout says which, if it is one of them"
+                 boxes …×N×4 with scores; set --layout if it is one of these"
             ),
         })
     }
 
-    /// What counts of all that is in `outputs`, for a picture of `size`.
+    /// The selected boxes in `outputs`, for an input of `size`.
     pub fn read(
         self,
         outputs: &[Output],
@@ -84,7 +84,7 @@ impl Layout {
         }
     }
 
-    /// One tensor that holds it all.
+    /// Reads a single output tensor.
     fn read_single(
         self,
         output: &Output,
@@ -170,8 +170,8 @@ fn from_centre([x, y, width, height]: [f32; 4]) -> [f32; 4] {
     [x - width / 2.0, y - height / 2.0, x + width / 2.0, y + height / 2.0]
 }
 
-/// Corners in pixels of the detector's picture, or in shares of it already: some give the one, some
-/// the other.
+/// Converts corners to fractions of the image: some detectors output pixels of their input, others already
+/// fractions.
 fn as_shares(corners: Vec<[f32; 4]>, (width, height): (f32, f32)) -> Vec<Detection> {
     let is_in_pixels = corners.iter().flatten().any(|corner| *corner > 2.0);
     let unit = if is_in_pixels { [width, height, width, height] } else { [1.0; 4] };

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Translates only what a detector finds: any ONNX detector, its boxes put on each frame as
-//! `GstAnalyticsRelationMeta`, or before GStreamer 1.24 as `GstVideoRegionOfInterestMeta`, and
-//! `cycleganfilter regions=meta` behind it.
+//! Translates only what an ONNX detector finds. Its boxes are attached to each frame as
+//! `GstAnalyticsRelationMeta`, or before GStreamer 1.24 as `GstVideoRegionOfInterestMeta`, for
+//! `cycleganfilter regions=meta`.
 //!
 //! ```sh
 //! cargo run --release --example detect -- --detector yolov8n.onnx --class 17 in.mp4
 //! ```
 //!
-//! 17 is the horse of the 80 COCO classes that most detectors are trained for.
+//! Of the 80 COCO classes that most detectors are trained for, 17 is the horse.
 
 mod detector;
 mod layout;
@@ -24,23 +24,23 @@ use detector::{Detector, DetectorOptions};
 use gst::prelude::*;
 use gst_video::{VideoFrameRef, VideoInfo};
 
-/// Shows a video of which only what a detector finds is translated.
+/// Shows a video in which only what a detector finds is translated.
 #[derive(Parser)]
 struct Arguments {
-    /// The video: any file that GStreamer decodes; the camera if there is none
+    /// The video: any file that GStreamer decodes [default: the camera]
     input: Option<PathBuf>,
-    /// The generator: a file, a folder or a name, as the property `model`
+    /// The model: a file, a pair's folder, or the name of a pair
     #[arg(long, env = "MODEL", default_value = "horse2zebra")]
     model: String,
     #[command(flatten)]
     detector: DetectorOptions,
-    /// Run the detector on each so many frames; those between keep its boxes
+    /// Run the detector on every N-th frame; the frames between keep its boxes
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     every: u64,
-    /// Elements that the picture comes from, instead of INPUT
+    /// Source elements instead of INPUT
     #[arg(long, conflicts_with = "input")]
     source: Option<String>,
-    /// The elements that it goes to
+    /// Sink elements
     #[arg(long, default_value = "videoconvert ! autovideosink")]
     sink: String,
 }
@@ -48,7 +48,7 @@ struct Arguments {
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     gst::init()?;
-    // So that filter and detector use one ONNX Runtime.
+    // Registers the filter statically, so that it and the detector use the same ONNX Runtime.
     gstcyclegan::plugin_register_static()?;
     let source = match (&arguments.source, &arguments.input) {
         (Some(source), _) => source.as_str(),
@@ -59,7 +59,7 @@ fn main() -> Result<()> {
         "{source} ! identity name=boxes ! cycleganfilter name=filter regions=meta ! queue ! {}",
         arguments.sink
     ))?;
-    let pipeline = pipeline.downcast::<gst::Pipeline>().ok().context("this is no pipeline")?;
+    let pipeline = pipeline.downcast::<gst::Pipeline>().ok().context("not a pipeline")?;
     let element = |name: &str| {
         pipeline.by_name(name).with_context(|| format!("no element '{name}' in the pipeline"))
     };
@@ -76,8 +76,8 @@ fn main() -> Result<()> {
     play(&pipeline, &failure)
 }
 
-/// Lets the detector put its boxes on the frames that pass `pad`. Its first failure goes to
-/// `failure`, and ends the stream.
+/// Attaches the detector's boxes to the frames that pass `pad`. Its first error goes to `failure` and ends the
+/// stream.
 fn attach_boxes(
     pad: &gst::Pad,
     detector: Detector,
@@ -108,10 +108,10 @@ fn attach_boxes(
 /// Left edge, top edge, width and height of a box, in pixels of the frame.
 type Rectangle = (u32, u32, u32, u32);
 
-/// What boxes are called in the frame's metadata; `region-types` would choose among such names.
+/// The type of the boxes in the frame's metadata; `region-types` selects boxes by type.
 const TYPE: &str = "detection";
 
-/// Writes the boxes into the frame's metadata.
+/// Attaches the boxes to the frame.
 #[cfg(feature = "analytics")]
 fn write(buffer: &mut gst::BufferRef, boxes: &[Rectangle]) {
     use gst_analytics::{AnalyticsRelationMeta, AnalyticsRelationMetaODExt};
@@ -120,14 +120,14 @@ fn write(buffer: &mut gst::BufferRef, boxes: &[Rectangle]) {
     let name = gst::glib::Quark::from_str(TYPE);
     for &(x, y, width, height) in boxes {
         let [x, y, width, height] = [x, y, width, height].map(u32::cast_signed);
-        // Only memory can be short.
+        // Fails only if memory runs out.
         if meta.add_od_mtd(name, x, y, width, height, 1.0).is_err() {
             break;
         }
     }
 }
 
-/// Writes the boxes into the frame's metadata.
+/// Attaches the boxes to the frame.
 #[cfg(not(feature = "analytics"))]
 fn write(buffer: &mut gst::BufferRef, boxes: &[Rectangle]) {
     for rectangle in boxes {
@@ -135,7 +135,7 @@ fn write(buffer: &mut gst::BufferRef, boxes: &[Rectangle]) {
     }
 }
 
-/// The boxes in the frame in `buffer`.
+/// The detector's boxes for the frame in `buffer`.
 fn detect(detector: &mut Detector, pad: &gst::Pad, buffer: &gst::Buffer) -> Result<Vec<Rectangle>> {
     let caps = pad.current_caps().context("a frame without caps")?;
     let info = VideoInfo::from_caps(&caps)?;
@@ -153,12 +153,12 @@ fn detect(detector: &mut Detector, pad: &gst::Pad, buffer: &gst::Buffer) -> Resu
 
 fn play(pipeline: &gst::Pipeline, failure: &Mutex<Option<anyhow::Error>>) -> Result<()> {
     let bus = pipeline.bus().context("the pipeline has no bus")?;
-    // Why it failed stands on the bus.
+    // The bus has the error.
     let _ = pipeline.set_state(gst::State::Playing);
     let result = loop {
         let Some(message) = bus.timed_pop(None) else { break Ok(()) };
         match message.view() {
-            // A generator's time is known when the pipeline plays already: sinks must hear of it.
+            // The latency is measured while playing, so sinks must get the new value.
             gst::MessageView::Latency(_) => {
                 let _ = pipeline.recalculate_latency();
             }
