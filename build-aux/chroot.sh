@@ -5,9 +5,9 @@
 #
 #   chroot.sh [--fresh | --name NAME] [--bind DIR]... RELEASE COMMAND...
 #
-# RELEASE is 12 or 13. The system is made once with debootstrap, from the mirror that apt uses here or from
-# DEBIAN_MIRROR, and kept in the cache; --fresh works on a copy that is removed afterwards, --name on a copy that is kept
-# under NAME. Each --bind shows a folder of this machine at the same place. Needs root; mounts end with the command.
+# RELEASE is 12 or 13. The system is created once with debootstrap, from the mirror that apt uses here or from
+# DEBIAN_MIRROR, and kept in the cache. --fresh works on a copy that is removed afterwards, --name on a copy that is kept
+# under NAME. Each --bind mounts a folder of this machine at the same path. Needs root; mounts end with the command.
 set -euo pipefail
 
 die() {
@@ -70,7 +70,7 @@ elif [[ -n $fresh ]]; then
 fi
 cp -L /etc/resolv.conf "$root/etc/resolv.conf"
 
-# The mounts live in a namespace of their own and go away with it, also when this script is killed.
+# The mounts are in a separate namespace and end with it, also if this script is killed.
 # shellcheck disable=SC2016
 unshare --mount bash -euc '
     root=$1 count=$2

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 
 # For ./dev cross aarch64, in a Debian 12 on x86-64: builds the plugin and cyclegan-batch for aarch64 with Debian's cross
-# compiler and its GStreamer for arm64, and runs the tests of the contract and of the pixels under QEMU. What needs ONNX
-# Runtime is tested on an aarch64 machine, see .github/workflows/release.yml.
+# compiler and its GStreamer for arm64, and runs the tests of the crates contract and frame under QEMU. Tests that need
+# ONNX Runtime run on an aarch64 machine, see .github/workflows/release.yml.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
@@ -23,7 +23,7 @@ export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER=qemu-aarch64-static
 export PKG_CONFIG_ALLOW_CROSS=1
 export PKG_CONFIG_LIBDIR=/usr/lib/aarch64-linux-gnu/pkgconfig:/usr/share/pkgconfig
-# A scanner for arm64 cannot be started as a program of its own.
+# The plugin scanner for arm64 cannot run as a separate program.
 export GST_REGISTRY_FORK=no GST_REGISTRY=/tmp/registry.bin
 
 # Not the test of allocations, which does not depend on the processor and takes minutes under QEMU.

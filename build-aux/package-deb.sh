@@ -4,7 +4,7 @@
 # For ./dev package: package-deb.sh stage TARGET RUNTIME_DIR
 #                    package-deb.sh test TARGET [LIBTORCH_WHEELS]
 #
-# `stage` puts what the package holds beside what cargo builds into TARGET/release/package: ONNX Runtime with its
+# `stage` puts the files of the package that cargo does not build into TARGET/release/package: ONNX Runtime with its
 # licences, man page and shell completions. `test` installs the packages into a fresh Debian 12 and runs them there.
 set -euo pipefail
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
@@ -50,7 +50,7 @@ trial='
     dpkg -P cyclegan-train
 '
 
-# newest FOLDER NAME: the package of that name that was built last.
+# newest FOLDER NAME: the newest package of that name.
 newest() { find "$1" -name "$2_*.deb" -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d' ' -f2-; }
 
 try() {

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""What people write without the filter: appsink, numpy, ONNX Runtime, appsrc.
+"""A translation without the filter: appsink, numpy, ONNX Runtime, appsrc.
 
 usage: appsink.py MODEL CAPS FRAMES
 
-Scales each frame to a short side of 256, translates it, and scales the picture back to CAPS.
-Prints what it measured, as JSON.
+Scales each frame to a short side of 256, translates it, and scales the result back to CAPS.
+Prints the measurements as JSON.
 """
 
 import json
@@ -26,7 +26,7 @@ WARM_UP = 5
 
 
 def tensor_size(caps):
-    """Width and height of the tensor, the same that the filter takes."""
+    """Width and height of the tensor, the same as in the filter."""
     structure = Gst.Caps.from_string(caps).get_structure(0)
     width, height = structure.get_value("width"), structure.get_value("height")
     scale = 256 / min(width, height)

@@ -10,20 +10,20 @@ use ort::{
     value::{DynTensor, Tensor, TensorElementType},
 };
 
-/// A session with ready tensors, as anybody would write it.
+/// A plain session with tensors that are already filled.
 pub struct Bare {
     session: Session,
     input: DynTensor,
 }
 
 impl Bare {
-    /// Loads a generator for pictures of a size, on all cores.
+    /// Loads a generator for images of a size, on all cores.
     pub fn new(model: &Path, width: u32, height: u32) -> Result<Self, Box<dyn Error>> {
         let threads = std::thread::available_parallelism()?.get();
         let environment = cyclegan_runtime::environment()?;
         let session = Session::builder(environment)?
             .with_intra_threads(threads)?
-            // Or its threads spin on into the element's turn.
+            // Otherwise its threads would still spin during the element's turn.
             .with_config_entry("session.force_spinning_stop", "1")?
             .commit_from_file(model)?;
         let shape = [1, 3, height as usize, width as usize];
@@ -38,7 +38,7 @@ impl Bare {
         Ok(Self { session, input })
     }
 
-    /// Runs it once; milliseconds.
+    /// Runs it once; returns milliseconds.
     pub fn run(&mut self) -> Result<f64, Box<dyn Error>> {
         let start = Instant::now();
         self.session.run(ort::inputs![&self.input])?;

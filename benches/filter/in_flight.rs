@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What several frames in flight bring on the processor that converts and composites as well.
+//! The gain of several frames in flight if the same CPU also converts and composites.
 
 use std::{error::Error, path::Path, time::Instant};
 
@@ -14,7 +14,7 @@ const ROUNDS: usize = 7;
 const FRAMES: u32 = 24;
 const SMOOTHING: f64 = 0.5;
 
-/// Prints the table: with all cores for the generator, and with one core left to the other stages.
+/// Prints the table: with all cores for the generator, and with one core for it and the rest for the other stages.
 pub fn compare(model: &Path) -> Result<(), Box<dyn Error>> {
     println!(
         "Frames in flight, {ROUNDS} rounds of {FRAMES} frames of 1920×1080 I420, {}\n",
@@ -58,7 +58,7 @@ fn throughput(model: &Path, threads: u32, in_flight: u32) -> Result<f64, Box<dyn
     for _ in 0..FRAMES {
         harness.push(frame.clone())?;
     }
-    // Comes back when the last frame is out.
+    // Returns when the last frame is out.
     harness.push_event(gst::event::Eos::new());
     let ms = ms_a_frame(start);
     element.set_state(gst::State::Null)?;

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The filter beside what it is compared with: `cargo bench --bench filter`, or `./dev bench`.
+//! Benchmarks of the filter: `cargo bench --bench filter`, or `./dev bench`.
 //!
-//! `MODEL` names the generator, a file or a folder with `G.onnx` and its variants; `REFERENCE` a
-//! generator that those are compared with. With the argument `overhead`, `in-flight`, `skipping` or
-//! `pipelines` only that table is measured.
+//! `MODEL` is the generator, a file or a folder with `G.onnx` and its variants; `REFERENCE` is a generator to compare
+//! them with. The argument `overhead`, `in-flight`, `skipping` or `pipelines` measures only that table.
 
 mod bare;
 mod frame;
@@ -44,7 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// The forward generator's float32 file, so that both sides of each table run the same.
+/// The forward generator's float32 file, so that both sides of each table run the same model.
 fn model() -> Result<PathBuf, Box<dyn Error>> {
     let default = concat!(env!("CARGO_MANIFEST_DIR"), "/models/horse2zebra");
     let model = PathBuf::from(env::var_os("MODEL").unwrap_or_else(|| default.into()));

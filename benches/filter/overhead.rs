@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What the element takes for a frame over the bare ONNX Runtime call on ready tensors, the two
-//! run alternately in one process.
+//! The element's time per frame compared with a bare ONNX Runtime call on filled tensors; the two run alternately in one
+//! process.
 
 use std::{error::Error, path::Path, time::Instant};
 

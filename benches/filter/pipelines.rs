@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A whole pipeline with the filter beside what people write without it: a Python program with
-//! `appsink`, numpy, the same ONNX Runtime and `appsrc`, and NNStreamer's elements where they are
-//! installed. Each runs in a process of its own, one after the other in every round; the first
-//! frames, in which they warm up, are left out.
+//! A whole pipeline with the filter compared with what people use without it: a Python program with
+//! `appsink`, numpy, the same ONNX Runtime and `appsrc`, and NNStreamer's elements if they are
+//! installed. Each runs in its own process, one after the other in every round; the first frames,
+//! which are warm-up, are left out.
 
 use std::{
     env,
@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{nnstreamer, summary::median};
 
-/// The argument that makes this program the process of one pipeline.
+/// The argument with which this program runs as the process of one pipeline.
 pub const CHILD: &str = "pipeline";
 /// The program that the filter is compared with.
 const PYTHON_PROGRAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/filter/appsink.py");
@@ -28,12 +28,12 @@ const ROUNDS: usize = 3;
 const FRAMES: usize = 45;
 const WARM_UP: usize = 5;
 
-/// What a process measured of itself.
+/// The measurements of a process.
 #[derive(Clone, Serialize, Deserialize)]
 struct Measured {
     /// Milliseconds from one frame to the next at the end of the pipeline.
     frame_ms: Vec<f64>,
-    /// The most memory that the process held, in KiB.
+    /// The peak memory of the process, in KiB.
     peak_kib: u64,
 }
 
@@ -106,7 +106,7 @@ pub fn compare(model: &Path) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Milliseconds from one frame to the next with the filter, the median of a process of its own.
+/// Milliseconds from one frame to the next with the filter, the median of a separate process.
 pub fn filter_frame_ms(model: &Path, caps: &str) -> Result<f64, Box<dyn Error>> {
     Ok(median(&Way::Filter.measure(model, caps)?.frame_ms))
 }
@@ -157,7 +157,7 @@ fn print_row(caps: &str, name: &str, rounds: &[Measured]) {
     println!("| {caps} | {name} | {:.1} ({least:.1}–{most:.1}) | {peak:.0} |", median(&medians));
 }
 
-/// The most memory that this process has held.
+/// The peak memory of this process.
 fn peak_kib() -> Result<u64, Box<dyn Error>> {
     let status = fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;

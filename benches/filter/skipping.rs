@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What frames cost that take the last residual: `interval` and `skip-similar`.
+//! The cost of frames that take the last residual: `interval` and `skip-similar`.
 
 use std::{error::Error, fs, path::Path, time::Instant};
 
@@ -19,10 +19,10 @@ const PROPERTIES: [(&str, &str); 5] = [
 const ROUNDS: usize = 5;
 /// A multiple of each interval.
 const FRAMES: u32 = 60;
-/// In which `/proc/self/stat` counts processor time.
+/// The unit of processor time in `/proc/self/stat`.
 const TICKS_A_SECOND: f64 = 100.0;
 
-/// What a frame takes, in milliseconds.
+/// The time of a frame, in milliseconds.
 struct Cost {
     elapsed: f64,
     cpu: f64,
@@ -63,7 +63,7 @@ fn cost(model: &Path, (name, value): (&str, &str)) -> Result<Cost, Box<dyn Error
     harness.set_src_caps_str(CAPS);
     harness.set_sink_caps_str(CAPS);
     let mut frame = frame(CAPS)?;
-    // A source marks its first frame, and a frame after a discontinuity is always translated.
+    // Sources flag their first frame as a discontinuity, after which a frame is always translated.
     frame.make_mut().unset_flags(gst::BufferFlags::DISCONT);
     for _ in 0..4 {
         harness.push(frame.clone())?;
@@ -81,7 +81,7 @@ fn cost(model: &Path, (name, value): (&str, &str)) -> Result<Cost, Box<dyn Error
     Ok(cost)
 }
 
-/// The processor time of this process so far, of all its threads.
+/// The processor time of all threads of this process so far.
 fn cpu_seconds() -> Result<f64, Box<dyn Error>> {
     let stat = fs::read_to_string("/proc/self/stat")?;
     // After the name in brackets: user and system time are fields 14 and 15 of the line.

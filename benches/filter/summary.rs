@@ -2,7 +2,7 @@
 
 //! Medians of times.
 
-/// The value in the middle, 0 where there is none.
+/// The median of `values`, 0 if there are none.
 pub fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The variants of a generator beside each other and beside another project's generator: the bare
-//! sessions alternately in one process, the filter in a process of its own for each, alternately.
+//! The variants of a generator compared with each other and with another project's generator. The bare sessions run
+//! alternately in one process; the filter runs in a separate process for each, also alternately.
 
 use std::{
     env,
@@ -13,7 +13,7 @@ use cyclegan_contract::{Direction, Precision, file_name};
 
 use super::{bare::Bare, pipelines, summary::median};
 
-/// Where the generator to compare with may be when `REFERENCE` does not name it.
+/// The path of the generator to compare with if `REFERENCE` is not set.
 const REFERENCE: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/models/reference_horse2zebra.onnx");
 const SIDE: u32 = 256;
@@ -36,7 +36,7 @@ pub fn compare(model: &Path) -> Result<(), Box<dyn Error>> {
     for round in 0..=ROUNDS {
         for (row, session) in rows.iter_mut().zip(&mut sessions) {
             let ms = session.run()?;
-            // The first warms up.
+            // The first round is warm-up.
             row.session_ms.extend((round > 0).then_some(ms));
         }
     }
@@ -63,7 +63,7 @@ pub fn compare(model: &Path) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The variants that stand beside the float32 file, and the reference last, where it is.
+/// The float32 file and the variants beside it, and last the reference, if it exists.
 fn rows(model: &Path) -> Vec<Row> {
     let row = |name: &str, file: PathBuf| Row {
         name: name.to_owned(),

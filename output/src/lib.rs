@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What the programs of `cycleganfilter` share: files that are written atomically, self-contained web
-//! pages, and the error for an option that does not exist.
+//! Output helpers that the programs of `cycleganfilter` share: atomic writes, self-contained web pages, and the
+//! error for an unknown option.
 //!
 //! ```
 //! use cyclegan_output::{page, write_beside};

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Names of options in the files that programs read.
+//! Checks names of options in configuration files.
 
 use anyhow::{Result, bail};
 
-/// Least similarity of a suggested name, 0 to 1.
+/// Minimum Jaro similarity of a suggested name, 0 to 1.
 const ALIKE: f64 = 0.7;
 
-/// Fails for a `key` that is none of the `names` of options, and suggests the nearest.
+/// Fails if `key` is not one of `names`; the error suggests the nearest name.
 pub fn check_option_name(key: &str, names: &[&str]) -> Result<()> {
     if names.contains(&key) {
         return Ok(());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Self-contained web pages, which load no other file.
+//! Self-contained web pages: they load no other file.
 
 use std::io::Cursor;
 
@@ -10,15 +10,16 @@ use image::{ImageFormat, RgbImage};
 
 const STYLE: &str = include_str!("page.css");
 
-/// What follows the body of a page.
+/// The HTML after the body of a page.
 pub const END: &str = "</body></html>\n";
 
-/// A page; with `refresh` it reloads after that many seconds.
+/// A page with `title`, which is escaped, and the HTML `body`; with `refresh` it reloads after that many
+/// seconds.
 pub fn page(title: &str, refresh: Option<u32>, body: &str) -> String {
     [&begin(title, refresh), body, END].concat()
 }
 
-/// What precedes the body of a page.
+/// The HTML before the body of a page; see [`page`].
 pub fn begin(title: &str, refresh: Option<u32>) -> String {
     let refresh = refresh.map(|s| format!("<meta http-equiv=\"refresh\" content=\"{s}\">"));
     format!(
@@ -37,7 +38,7 @@ pub fn escape(text: &str) -> String {
     escaped.replace('"', "&quot;")
 }
 
-/// An image embedded in the page as JPEG.
+/// An `<img>` with the image embedded as JPEG.
 pub fn image(picture: &RgbImage) -> Result<String> {
     let mut jpeg = Cursor::new(Vec::new());
     picture.write_to(&mut jpeg, ImageFormat::Jpeg)?;

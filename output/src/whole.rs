@@ -11,12 +11,13 @@ use std::{
 
 use anyhow::{Context, Result};
 
-/// Writes a file atomically, even on a power failure or while another process writes the same file.
+/// Writes a file atomically: it is complete or absent even after a power failure or if another process writes
+/// the same file.
 pub fn write_beside(path: &Path, bytes: &[u8]) -> Result<()> {
     write_beside_with(path, |file| file.write_all(bytes))
 }
 
-/// The same, with contents that `contents` writes piece by piece.
+/// The same for contents that `contents` writes piece by piece.
 pub fn write_beside_with(
     path: &Path,
     contents: impl FnOnce(&mut dyn Write) -> io::Result<()>,
@@ -52,7 +53,7 @@ mod tests {
     #[test]
     fn a_failed_write_leaves_no_file() {
         let folder = tempfile::tempdir().unwrap();
-        // A folder stands where the file should go.
+        // A folder has the name of the file.
         fs::create_dir_all(folder.path().join("report/sub")).unwrap();
         assert!(write_beside(&folder.path().join("report"), b"text").is_err());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""One CycleGAN iteration as a Python program does it, to compare with: the nets of resnet.rs, fast.rs
-and patchgan.rs, LSGAN, cycle and identity losses, image pools, Adam.
+"""A CycleGAN iteration in Python for comparison: the networks of resnet.rs, fast.rs and patchgan.rs, LSGAN,
+cycle and identity losses, image pools, Adam.
 
-Reads lines `NET SIZE BATCH STEPS` and answers each with the seconds of an iteration and the peak
+Reads lines `NET SIZE BATCH STEPS` and answers each with the seconds per iteration and the peak
 memory of the process in MiB.
 """
 

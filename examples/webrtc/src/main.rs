@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Serves a page on which a visitor sees the camera, translated: the browser sends it over WebRTC and gets it back.
+//! Serves a page that shows the visitor's camera, translated. The browser sends the video over WebRTC and gets the
+//! translation back.
 //!
 //! ```sh
 //! cargo run --release --package cyclegan-webrtc
@@ -24,23 +25,23 @@ use clap::Parser;
 /// Serves a page that shows the browser's camera through cycleganfilter
 #[derive(Parser)]
 struct Arguments {
-    /// The address to serve at. Browsers give the camera to pages of this machine and to https only, so other machines
-    /// need a proxy with TLS in front
+    /// The address to serve at. Browsers give the camera only to pages from the same machine and to https pages, so
+    /// other machines need a TLS proxy in front of the server
     #[arg(long, default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// A name under which the page is reached, besides localhost and addresses in numbers; may be given several times
+    /// A host name of the page, in addition to localhost and IP addresses; may be given several times
     #[arg(long = "host", value_name = "NAME")]
     hosts: Vec<String>,
-    /// The generator to begin with: a model file, a pair's folder, or the name of a pair [default: the element's own]
+    /// The initial model: a file, a pair's folder, or the name of a pair [default: the element's]
     #[arg(long, env = "MODEL")]
     model: Option<String>,
-    /// Most visitors at once
+    /// Maximum number of visitors at once
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=100))]
     visitors: u16,
-    /// Largest frames that are taken, in pixels
+    /// Maximum size of frames, in pixels
     #[arg(long, default_value = "1280x720", value_name = "WIDTHxHEIGHT", value_parser = size)]
     max_size: (u32, u32),
-    /// Seconds without a sign of life after which a visitor is gone
+    /// Seconds without any message after which a visitor is disconnected
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=3600))]
     timeout: u16,
 }
@@ -49,14 +50,14 @@ fn size(text: &str) -> Result<(u32, u32), String> {
     let size = text
         .split_once('x')
         .and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)));
-    // VP8 has 14 bits for each.
+    // VP8 stores each side in 14 bits.
     size.filter(|&(width, height)| (16..=16383).contains(&width) && (16..=16383).contains(&height))
         .ok_or_else(|| {
             "expected WIDTHxHEIGHT with 16 to 16383 pixels each, for example 1280x720".to_owned()
         })
 }
 
-/// What a pipeline needs, and how to get it.
+/// The elements of a pipeline, and how to install each.
 const ELEMENTS: [(&str, &str); 9] = [
     ("cycleganfilter", "run eval \"$(./dev env)\" first, or install gstreamer1.0-cyclegan"),
     ("webrtcbin", "install gstreamer1.0-plugins-bad"),
@@ -94,7 +95,7 @@ fn main() -> Result<()> {
         model,
         models,
     ));
-    // Pipelines have threads of their own, so one is enough for the messages.
+    // Pipelines have their own threads, so one thread is enough for messages.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .thread_keep_alive(Duration::from_secs(1))

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What page and server say to each other, as JSON over a WebSocket.
+//! The messages between page and server: JSON over a WebSocket.
 
 use serde::{Deserialize, Serialize};
 
-/// The longest message that is taken, in bytes; an answer has about 3000.
+/// The longest message that is accepted, in bytes; an answer has about 3000.
 pub const MAX_MESSAGE: usize = 32 * 1024;
-/// Most ICE candidates of a visitor; each makes the server send packets to it.
+/// The maximum number of ICE candidates of a visitor; each makes the server send packets to it.
 pub const MAX_CANDIDATES: usize = 32;
 
-/// A message of the page.
+/// A message from the page.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
 pub enum FromPage {
@@ -29,7 +29,7 @@ pub enum FromPage {
         strength: Option<f64>,
         /// Which generator of the pair.
         direction: Option<Direction>,
-        /// A name of the menu.
+        /// A model of the menu.
         model: Option<String>,
     },
 }
@@ -45,7 +45,7 @@ pub enum Direction {
 }
 
 impl Direction {
-    /// As the element calls it.
+    /// The nick of the element's property value.
     pub fn nick(self) -> &'static str {
         match self {
             Self::Forward => "forward",
@@ -58,13 +58,13 @@ impl Direction {
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum ToPage {
-    /// The menu and the limits, first of all.
+    /// The first message: the menu and the limits.
     Welcome {
         /// The menu.
         models: Vec<String>,
-        /// Widest frames that are taken, in pixels.
+        /// Maximum width of frames, in pixels.
         width: u32,
-        /// Highest frames that are taken, in pixels.
+        /// Maximum height of frames, in pixels.
         height: u32,
     },
     /// The server's session description.
@@ -79,14 +79,14 @@ pub enum ToPage {
     },
     /// The filter's settings.
     Settings {
-        /// What the menu shows.
+        /// The model in use.
         model: String,
         /// `forward` or `reverse`.
         direction: String,
         /// 0 to 1.
         strength: f64,
     },
-    /// What the filter measured, once a second.
+    /// The filter's statistics, once a second.
     Stats {
         /// Translated frames a second.
         fps: f64,
@@ -95,7 +95,7 @@ pub enum ToPage {
         /// The execution provider.
         provider: String,
     },
-    /// Something went wrong, and the picture goes on.
+    /// Something failed, and the video continues.
     Warning {
         /// In words.
         text: String,

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Which pages may open a connection.
+//! Checks which pages may open a connection.
 //!
-//! A page of any site can open a WebSocket to this machine; its `Origin` header gives it away. A site can also have its
-//! own name resolve to this machine (DNS rebinding), so that `Origin` and `Host` agree: that is why the name counts too.
+//! A page of any site can open a WebSocket to this machine; its `Origin` header shows the site. A site can also make its
+//! own name resolve to this machine (DNS rebinding), so that `Origin` and `Host` agree. Therefore the name is checked
+//! too.
 
 use std::net::IpAddr;
 
@@ -13,12 +14,12 @@ use axum::http::{HeaderMap, header};
 pub struct Hosts(Vec<String>);
 
 impl Hosts {
-    /// `names`, besides localhost and addresses in numbers.
+    /// `names`, in addition to localhost and IP addresses.
     pub fn new(names: Vec<String>) -> Self {
         Self(names)
     }
 
-    /// Checks that a request comes from the page that this server gave out; says what is wrong otherwise.
+    /// Checks that a request comes from this server's page; otherwise returns what is wrong.
     pub fn check(&self, headers: &HeaderMap) -> Result<(), String> {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let host = text(header::HOST).ok_or("the request has no Host header")?;
@@ -79,7 +80,7 @@ mod tests {
             ("127.0.0.1:8080", "http://127.0.0.1:9090", "9090"),
             ("127.0.0.1:8080", "null", "null"),
             ("127.0.0.1:8080", "", "no Origin"),
-            // A name that was made to resolve to this machine.
+            // DNS rebinding.
             ("rebound.example.net:8080", "http://rebound.example.net:8080", "--host"),
         ] {
             let error = check(host, origin).unwrap_err();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The page, and the door to its connection.
+//! The HTTP server: the page and its WebSocket.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -15,27 +15,27 @@ use tokio::sync::Semaphore;
 
 use crate::{messages::MAX_MESSAGE, origin::Hosts, visit};
 
-/// What a visitor may take.
+/// Limits of visitors.
 #[derive(Clone, Copy)]
 pub struct Limits {
-    /// Visitors at once.
+    /// Maximum number of visitors at once.
     pub visitors: usize,
-    /// Width and height of a frame, in pixels.
+    /// Maximum width and height of frames, in pixels.
     pub size: (u32, u32),
-    /// How long a visitor may give no sign of life.
+    /// The time without any message after which a visitor is disconnected.
     pub timeout: Duration,
 }
 
-/// What all visitors share.
+/// The state that all visitors share.
 pub struct Server {
-    /// What it listens at.
+    /// The address that it listens on.
     pub address: IpAddr,
     pub limits: Limits,
-    /// A permit for each visitor that may still come.
+    /// One permit per free place.
     pub places: Arc<Semaphore>,
-    /// The model to begin with.
+    /// The initial model.
     pub model: String,
-    /// The models of the menu, which are all that a visitor may choose.
+    /// The models of the menu; visitors can choose no others.
     pub models: Vec<String>,
     hosts: Hosts,
 }
@@ -71,7 +71,7 @@ pub fn router(server: Arc<Server>) -> Router {
         .with_state(server)
 }
 
-/// A file of the page, which takes nothing from elsewhere and stands in no frame of another page.
+/// A file of the page. Its headers forbid loading from other sites and embedding in other pages.
 async fn file(kind: &'static str, text: &'static str) -> Response {
     let headers = [
         (header::CONTENT_TYPE, kind),
@@ -94,7 +94,7 @@ async fn connect(
         eprintln!("refused: {reason}");
         return (StatusCode::FORBIDDEN, reason).into_response();
     }
-    // Twice as much, so that a message that is a little too long is refused in words.
+    // Twice the limit, so that a slightly longer message gets an error message.
     let upgrade = upgrade.max_message_size(2 * MAX_MESSAGE).max_frame_size(2 * MAX_MESSAGE);
     upgrade.on_upgrade(move |socket| visit::visit(socket, server))
 }

@@ -17,12 +17,12 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::messages::{Direction, ToPage};
 
-/// VP8, which every browser has, with feedback about what was lost and about the bandwidth.
+/// VP8, which every browser supports, with feedback about losses and bandwidth.
 const CODEC: &str = "application/x-rtp, media=video, encoding-name=VP8, payload=96, clock-rate=90000, \
     rtcp-fb-nack=true, rtcp-fb-nack-pli=true, rtcp-fb-transport-cc=true, \
     extmap-1=http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
 
-// A queue of one frame drops what the filter cannot keep up with, so that the picture does not lag behind.
+// If the filter is too slow, a queue of one frame drops frames, so that the video does not lag behind.
 const PIPELINE: &str = "webrtcbin name=webrtc bundle-policy=max-bundle latency=40 \
     rtpvp8depay name=depay request-keyframe=true wait-for-keyframe=true ! vp8dec \
     ! queue leaky=downstream max-size-buffers=1 max-size-bytes=0 max-size-time=0 \
@@ -32,23 +32,23 @@ const PIPELINE: &str = "webrtcbin name=webrtc bundle-policy=max-bundle latency=4
       error-resilient=default keyframe-max-dist=250 \
     ! rtpvp8pay picture-id-mode=15-bit ! application/x-rtp,payload=96 ! webrtc.sink_0";
 
-/// What comes from the pipeline's own threads.
+/// An event from the pipeline's threads.
 #[derive(Debug)]
 pub enum Event {
-    /// For the page.
+    /// A message for the page.
     Message(ToPage),
-    /// A frame came.
+    /// A frame has arrived.
     Picture,
     /// The visit ends, for this reason.
     End(String),
 }
 
-/// A pipeline that stops when it is dropped, which waits until webrtcbin has done what it was asked.
+/// A pipeline that stops when it is dropped, after webrtcbin has answered all requests.
 pub struct Translation {
     pipeline: gst::Pipeline,
     webrtc: gst::Element,
     filter: gst::Element,
-    /// A clone goes with each request to webrtcbin, and is dropped with its answer.
+    /// Each request to webrtcbin has a clone, which is dropped with the answer.
     request: Sender<()>,
     /// Disconnected when no request is open.
     requests: Mutex<Receiver<()>>,
@@ -57,7 +57,7 @@ pub struct Translation {
 impl Translation {
     /// Loads the model and makes an offer, which comes as an event.
     ///
-    /// Media goes over `address`, or over all of this machine's if that is the unspecified one.
+    /// Media uses `address`, or all addresses of this machine if it is unspecified.
     pub fn start(
         model: &str,
         address: IpAddr,
@@ -86,7 +86,7 @@ impl Translation {
         self.pipeline.bus().context("the pipeline has no bus")
     }
 
-    /// Why the pipeline does not start.
+    /// The error of a pipeline that does not start.
     fn failure(&self) -> anyhow::Error {
         let message =
             self.pipeline.bus().and_then(|bus| bus.pop_filtered(&[gst::MessageType::Error]));
@@ -98,7 +98,7 @@ impl Translation {
 
     fn stay_on(&self, address: IpAddr) -> Result<()> {
         let ice = self.webrtc.property::<gst::Object>("ice-agent");
-        // libnice would ask the network's router to let visitors in from outside, on a thread that outlives the visit.
+        // UPnP would ask the router to open ports, on a thread that outlives the visit.
         if ice.find_property("agent").is_some()
             && let Some(agent) = ice.property::<Option<glib::Object>>("agent")
             && agent.find_property("upnp").is_some()
@@ -130,7 +130,7 @@ impl Translation {
             let Some(size) = size(caps.caps()) else { return gst::PadProbeReturn::Ok };
             let fits = u32::try_from(size.0).is_ok_and(|width| width <= limit.0)
                 && u32::try_from(size.1).is_ok_and(|height| height <= limit.1);
-            // Nobody listens any more once the visit has ended.
+            // Fails only after the visit has ended.
             let _ =
                 events.send(if fits { Event::Picture } else { Event::End(too_large(size, limit)) });
             if fits { gst::PadProbeReturn::Ok } else { gst::PadProbeReturn::Drop }
@@ -138,7 +138,7 @@ impl Translation {
         Ok(())
     }
 
-    /// Sends the browser's picture to the filter.
+    /// Links the browser's video to the filter.
     fn take_picture(&self, depay: &gst::Element) {
         let depay = depay.downgrade();
         self.webrtc.connect_pad_added(move |_, pad| {
@@ -146,7 +146,7 @@ impl Translation {
             if let Some(sink) =
                 sink.filter(|sink| pad.direction() == gst::PadDirection::Src && !sink.is_linked())
             {
-                // A stream that is no VP8 does not link, and no picture comes, which the page is told then.
+                // A stream other than VP8 does not link. Then no frame arrives, which is reported to the page.
                 let _ = pad.link(&sink);
             }
         });
@@ -167,7 +167,7 @@ impl Translation {
             .webrtc
             .emit_by_name::<Option<gst_webrtc::WebRTCRTPTransceiver>>("get-transceiver", &[&0i32]);
         let transceiver = transceiver.context("webrtcbin made no transceiver")?;
-        // The stream's own caps are known only when the browser's picture has come back through the filter.
+        // The real caps are known only when the first frame has passed the filter.
         transceiver.set_property("codec-preferences", CODEC.parse::<gst::Caps>()?);
         transceiver.set_property("do-nack", true);
         let webrtc = self.webrtc.downgrade();
@@ -194,7 +194,7 @@ impl Translation {
         Ok(())
     }
 
-    /// Takes the browser's answer to the offer.
+    /// Sets the browser's answer to the offer.
     pub fn answer(&self, sdp: &str) -> Result<()> {
         let sdp =
             gst_sdp::SDPMessage::parse_buffer(sdp.as_bytes()).context("the answer is no SDP")?;
@@ -207,7 +207,7 @@ impl Translation {
         Ok(())
     }
 
-    /// Takes an address of the browser.
+    /// Adds an ICE candidate of the browser.
     pub fn add_candidate(&self, candidate: &str) {
         self.webrtc.emit_by_name::<()>("add-ice-candidate", &[&0u32, &candidate]);
     }
@@ -220,12 +220,12 @@ impl Translation {
         self.filter.set_property_from_str("direction", direction.nick());
     }
 
-    /// Loads a model in the background; what is wrong with it comes over the bus.
+    /// Loads a model in the background; errors are posted on the bus.
     pub fn set_model(&self, model: &str) {
         self.filter.set_property("model", model);
     }
 
-    /// The filter's settings as they are.
+    /// The filter's current settings.
     pub fn settings(&self) -> ToPage {
         ToPage::Settings {
             model: self.filter.property::<Option<String>>("model").unwrap_or_default(),
@@ -236,7 +236,7 @@ impl Translation {
         }
     }
 
-    /// A generator's time is known only when it has run: webrtcbin hears of it.
+    /// Gives webrtcbin the new latency, which is measured while playing.
     pub fn recalculate_latency(&self) {
         let _ = self.pipeline.recalculate_latency();
     }
@@ -244,13 +244,13 @@ impl Translation {
 
 impl Drop for Translation {
     fn drop(&mut self) {
-        // webrtcbin adds transports to itself meanwhile; stopped then, it leaves them and their threads behind. It may
-        // need seconds: the first offer of a process makes the key for DTLS.
+        // While webrtcbin handles a request it adds transports; if it is stopped then, it leaks them and their threads.
+        // This may take seconds: the first offer of a process generates the DTLS key.
         self.request = channel().0;
         let requests = self.requests.get_mut().unwrap_or_else(PoisonError::into_inner);
         while requests.recv().is_ok() {}
-        // The pipeline is a circle through webrtcbin, so that GStreamer cannot stop it from the sinks on: the filter
-        // may be stopped while it waits for what comes after it.
+        // The pipeline is a loop through webrtcbin, so GStreamer cannot stop it from the sinks to the sources: the
+        // filter may be stopped while it waits for a downstream element.
         if let Some(pad) = self.pipeline.by_name("sent").and_then(|queue| queue.static_pad("sink"))
         {
             pad.send_event(gst::event::FlushStart::new());

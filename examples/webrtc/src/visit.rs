@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A visit: from the connection of a page to its end.
+//! A visit: from the connection of a page to its disconnection.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,14 +19,14 @@ use crate::{
     translation::{Event, Translation},
 };
 
-/// Translates until the visitor leaves, or breaks a rule; says then which.
+/// Translates until the visitor leaves or breaks a rule; in that case the page gets an error message.
 pub async fn visit(socket: WebSocket, server: Arc<Server>) {
     let mut page = Page { socket, timeout: server.limits.timeout };
     let place = Arc::clone(&server.places).try_acquire_owned();
     let result = match &place {
         Ok(_) => be_served(&mut page, &server).await,
         Err(_) => Err(anyhow::anyhow!(
-            "All {} places are taken. Try again when somebody has left.",
+            "All {} places are taken. Try again later.",
             server.limits.visitors
         )),
     };
@@ -46,7 +46,7 @@ async fn be_served(page: &mut Page, server: &Arc<Server>) -> Result<()> {
     page.send(&ToPage::Welcome { models: server.models.clone(), width, height }).await?;
     let (sender, events) = unbounded_channel();
     let shared = Arc::clone(server);
-    // Loads a model, and waits for threads to stop in the end.
+    // Blocking: loads a model, and at the end waits for threads to stop.
     let start = spawn_blocking(move || {
         Translation::start(&shared.model, shared.address, shared.limits.size, sender)
     });
@@ -58,7 +58,7 @@ async fn be_served(page: &mut Page, server: &Arc<Server>) -> Result<()> {
     result
 }
 
-/// The other end of the connection.
+/// The connection to the page.
 struct Page {
     socket: WebSocket,
     timeout: Duration,
@@ -70,7 +70,7 @@ impl Page {
         self.send_raw(Message::text(text)).await
     }
 
-    /// A page that does not read is gone.
+    /// Sends a message; fails if the page does not read it in time.
     async fn send_raw(&mut self, message: Message) -> Result<()> {
         timeout(self.timeout, self.socket.send(message))
             .await
@@ -88,7 +88,7 @@ struct Visit<'a> {
 }
 
 impl Visit<'_> {
-    /// Ends well when the page leaves.
+    /// Runs until the page disconnects; fails if the page breaks a rule or the pipeline fails.
     async fn run(mut self, mut events: UnboundedReceiver<Event>) -> Result<()> {
         self.page.send(&self.translation.settings()).await?;
         let mut messages = self.translation.bus()?.stream();
@@ -96,11 +96,11 @@ impl Visit<'_> {
         let mut pings = interval(limit / 3);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut heard, mut has_picture) = (Instant::now(), false);
-        // The page can send a picture only once it has the offer.
+        // The page can send video only after it has the offer.
         let mut offered = None;
         loop {
             tokio::select! {
-                // A reason comes before the errors that follow from it.
+                // Pipeline events come first, since errors may follow from them.
                 biased;
                 Some(event) = events.recv() => match event {
                     Event::Message(message) => {
@@ -136,7 +136,7 @@ impl Visit<'_> {
         }
     }
 
-    /// Does what the page says.
+    /// Handles a message from the page.
     async fn take(&mut self, text: &str) -> Result<()> {
         ensure!(
             text.len() <= MAX_MESSAGE,
@@ -178,14 +178,14 @@ impl Visit<'_> {
         Ok(())
     }
 
-    /// Tells the page what the pipeline reports.
+    /// Forwards a bus message to the page.
     async fn tell(&mut self, message: &gst::Message) -> Result<()> {
         match message.view() {
             gst::MessageView::Error(error) => bail!("{}", error.error()),
             gst::MessageView::Eos(_) => bail!("The browser ended its stream."),
             gst::MessageView::Warning(warning) => {
                 self.page.send(&ToPage::Warning { text: warning.error().to_string() }).await?;
-                // A model that was refused leaves the one before.
+                // After a refused model, the previous one stays.
                 self.page.send(&self.translation.settings()).await?;
             }
             gst::MessageView::Latency(_) => self.translation.recalculate_latency(),
@@ -200,7 +200,7 @@ impl Visit<'_> {
     }
 }
 
-/// What the page shows of the filter's statistics.
+/// The statistics that the page shows.
 fn stats(stats: &gst::StructureRef) -> Option<ToPage> {
     (stats.name() == "cyclegan-stats").then_some(())?;
     Some(ToPage::Stats {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Chromium without a window, driven over its DevTools protocol; a clip stands in for the camera.
+//! Headless Chromium, driven over the DevTools protocol, with a clip in place of the camera.
 
 use std::{
     io::{BufRead, BufReader},
@@ -17,7 +17,7 @@ use tungstenite::{Message, WebSocket};
 
 use crate::PATIENCE;
 
-/// A browser that is killed with the test.
+/// A browser that ends with the test.
 pub struct Browser {
     child: Child,
     socket: WebSocket<TcpStream>,
@@ -25,11 +25,11 @@ pub struct Browser {
     _home: TempDir,
 }
 
-/// A tab, by the name of its session.
+/// The session of a tab.
 pub struct Tab(String);
 
 impl Browser {
-    /// None where chromium is not installed.
+    /// `None` if Chromium is not installed.
     pub fn start(clip: &Path) -> Option<Self> {
         let home = tempfile::tempdir().unwrap();
         let mut child = Command::new("chromium")
@@ -48,7 +48,7 @@ impl Browser {
         let address =
             lines.find_map(|line| Some(line.strip_prefix("DevTools listening on ")?.to_owned()));
         let address = address.expect("chromium gives an address");
-        // It would wait if nobody read what it says besides.
+        // Reads the rest of standard error, so that the browser does not block on a full pipe.
         thread::spawn(move || lines.for_each(drop));
         let host = address.trim_start_matches("ws://").split('/').next().unwrap().to_owned();
         let stream = TcpStream::connect(host).unwrap();
@@ -57,7 +57,7 @@ impl Browser {
         Some(Self { child, socket, calls: 0, _home: home })
     }
 
-    /// Opens a page in a window of its own.
+    /// Opens a page in a new window.
     pub fn open(&mut self, address: &str) -> Tab {
         let target =
             self.call(None, "Target.createTarget", json!({ "url": address, "newWindow": true }));
@@ -68,7 +68,7 @@ impl Browser {
         tab
     }
 
-    /// The value of an expression in JavaScript.
+    /// The value of a JavaScript expression.
     pub fn value(&mut self, tab: &Tab, expression: &str) -> Value {
         let arguments =
             json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
@@ -112,7 +112,7 @@ impl Browser {
         }
     }
 
-    /// Kills the browser, as a machine does that loses its power.
+    /// Kills the browser, as on a power failure.
     pub fn vanish(self) {}
 }
 

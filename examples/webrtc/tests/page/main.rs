@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The page in a browser, and the server when visitors break its rules.
+//! Tests of the page in a browser, and of the server with visitors who break its rules.
 
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
@@ -19,7 +19,7 @@ use chromium::{Browser, Tab};
 use cyclegan_test_support::{generators, plugin, skip};
 use service::Service;
 
-/// How long anything may take on a busy machine.
+/// The time limit of waits, long enough for a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
@@ -30,7 +30,7 @@ fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// A clip of a dark half beside a light one: Y = 60 and Y = 180, which are 51 and 191 in RGB.
+/// A clip with a dark and a light half: Y = 60 and Y = 180, which are 51 and 191 in RGB.
 fn clip(path: &Path) {
     let mut file = File::create(path).unwrap();
     let (width, height) = (320, 240);
@@ -89,7 +89,7 @@ fn wait_for_halves(browser: &mut Browser, tab: &Tab, expected: [f64; 2]) {
 
 const FRAMES: &str = "document.getElementById('output').getVideoPlaybackQuality().totalVideoFrames";
 
-/// Opens the page, starts the camera and waits for pictures.
+/// Opens the page, starts the camera and waits for frames.
 fn come(browser: &mut Browser, service: &Service) -> Tab {
     let tab = browser.open(&service.address());
     browser.value(&tab, "document.getElementById('start').click()");
@@ -97,7 +97,7 @@ fn come(browser: &mut Browser, service: &Service) -> Tab {
     tab
 }
 
-/// Sets a control as a hand would.
+/// Sets a control as a user would.
 fn set(browser: &mut Browser, tab: &Tab, id: &str, change: &str, event: &str) {
     browser.value(
         tab,
@@ -133,7 +133,7 @@ fn two_visitors_see_their_cameras_translated() {
         browser.value(&first, "[...document.getElementById('model').options].map(o => o.value)");
     assert_eq!(models, serde_json::json!(["horse2zebra", "other"]));
 
-    // Another visitor brings a pipeline, and no session.
+    // A second visitor has another pipeline and no new session.
     let sessions = service.sessions();
     assert_eq!(sessions, 2, "G and F: {}", service.log());
     let second = come(&mut browser, &service);
@@ -141,14 +141,14 @@ fn two_visitors_see_their_cameras_translated() {
     assert_eq!(service.sessions(), sessions, "{}", service.log());
     set(&mut browser, &second, "model", "control.value = 'other'", "change");
     wait_for_halves(&mut browser, &second, [204.0, 64.0]);
-    // What one chooses is not the other's.
+    // The settings of one visitor do not affect the other.
     wait_for_halves(&mut browser, &first, [204.0, 191.0]);
 
     assert!(!service.elements().is_empty());
     browser.vanish();
     service.wait_until_empty();
     let is_kept = |name: &String| {
-        // The system's clock, GLib's and tokio's pools and what ran before are the process's own.
+        // The system clock, the pools of GLib and tokio, and earlier threads belong to the process.
         let pools = ["GstSystemClock", "gmain", "gdbus", "pool-", "tokio-"];
         before.contains(name) || pools.iter().any(|pool| name.starts_with(pool))
     };
@@ -164,7 +164,7 @@ fn two_visitors_see_their_cameras_translated() {
     panic!("threads that a visit left: {left:?}");
 }
 
-/// The page asks the browser for smaller frames; one that does not obey is told.
+/// The page asks the browser for smaller frames; a browser that sends larger ones gets an error.
 #[test]
 fn frames_over_the_limit_are_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -214,7 +214,7 @@ fn a_visitor_who_breaks_a_rule_is_told_and_leaves_nothing() {
         service.wait_until_empty();
     }
 
-    // One place, which one takes who says nothing.
+    // The only place is taken by a visitor who sends nothing.
     let mut silent = service.own_visitor();
     silent.hear("offer");
     let error = service.own_visitor().error();
@@ -235,7 +235,7 @@ fn a_message_far_over_the_limit_is_not_read() {
     service.wait_until_empty();
 }
 
-/// The connection stays open, as when a machine loses its network.
+/// The connection stays open, as after a loss of the network.
 #[test]
 fn a_visitor_who_gives_no_sign_of_life_is_gone() {
     let Some(service) = Service::start(&["--timeout", "3"]) else { return };

@@ -24,13 +24,13 @@ use crate::{
 /// A server that ends with the test.
 pub struct Service {
     child: Child,
-    /// What it serves at, `host:port`.
+    /// The address that it serves at, `host:port`.
     pub host: String,
     folder: TempDir,
     _models: Models,
 }
 
-/// The server with the plugin that was built with the tests, and nothing of the user's.
+/// The server with the plugin from the same build, isolated from the user's settings.
 pub fn command(models: &Models) -> Command {
     // In one place, so that GStreamer keeps its list of plugins between tests.
     let plugins = Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugins");
@@ -54,7 +54,7 @@ pub fn command(models: &Models) -> Command {
     command
 }
 
-/// A pair whose G makes what is dark light and leaves the rest, and whose F makes negatives; another pair.
+/// A pair whose G lightens dark pixels and keeps the others, and whose F makes negatives; and a second pair.
 pub fn models() -> Models {
     let models = Models::new();
     // y = |x|.
@@ -66,13 +66,13 @@ pub fn models() -> Models {
 }
 
 impl Service {
-    /// None where GStreamer lacks an element that it needs.
+    /// `None` if GStreamer lacks an element that it needs.
     pub fn start(arguments: &[&str]) -> Option<Self> {
         let models = models();
         let folder = tempfile::tempdir().unwrap();
         let mut child = command(&models)
             .args(arguments)
-            // Its sessions, and on a signal all elements that are alive.
+            // Logs its sessions, and on a signal all elements that are alive.
             .env("GST_DEBUG", "onnxruntime:4,GST_TRACER:7,leaks:7")
             .env("GST_DEBUG_NO_COLOR", "1")
             .env("GST_TRACERS", "leaks(filters=\"GstElement\")")
@@ -104,7 +104,7 @@ impl Service {
         fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
 
-    /// How many ONNX Runtime sessions it has opened.
+    /// The number of ONNX Runtime sessions that it has opened.
     pub fn sessions(&self) -> usize {
         self.log().lines().filter(|line| line.contains("opened a session")).count()
     }
@@ -148,7 +148,7 @@ impl Service {
         }
     }
 
-    /// A visitor without a browser, who comes from a page of `origin`.
+    /// A visitor without a browser, from a page of `origin`.
     pub fn visitor(&self, origin: &str) -> Result<Visitor, StatusCode> {
         let stream = TcpStream::connect(&self.host).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -161,7 +161,7 @@ impl Service {
         }
     }
 
-    /// One who comes from the server's own page.
+    /// A visitor from the server's own page.
     pub fn own_visitor(&self) -> Visitor {
         self.visitor(&format!("http://{}", self.host)).unwrap()
     }
@@ -179,7 +179,7 @@ pub struct Visitor(WebSocket<TcpStream>);
 
 impl Visitor {
     pub fn say(&mut self, text: &str) {
-        // The server may have ended the connection already, which `hear` tells.
+        // The server may already have closed the connection, which `hear` reports.
         let _ = self.0.send(Message::text(text));
     }
 
@@ -196,7 +196,7 @@ impl Visitor {
         }
     }
 
-    /// The text of the error that the server says last.
+    /// The text of the server's last message, an error.
     pub fn error(&mut self) -> String {
         self.hear("error")["text"].as_str().unwrap().to_owned()
     }
