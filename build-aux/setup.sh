@@ -4,8 +4,8 @@
 
 # Installs and fetches what the commands of ./dev need, each once. Uses say and die of dev, and its $root and $cache.
 
-# GStreamer 1.20 or later: to build against, to run, the codecs that the demo and the tests use, the RTSP server of
-# an example, and OpenGL, which Mesa draws on the CPU where there is no GPU.
+# GStreamer 1.20 or later: headers, tools, the codecs of the demo and the tests, the RTSP server of an example, and
+# OpenGL, for which Mesa has a software renderer.
 filter_packages=(
     gcc libc6-dev pkg-config python3
     libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libgstrtspserver-1.0-dev
@@ -15,7 +15,7 @@ filter_packages=(
     ffmpeg
 )
 
-# What the page of examples/webrtc needs besides.
+# What examples/webrtc needs in addition.
 webrtc_packages=(libgstreamer-plugins-bad1.0-dev gstreamer1.0-nice)
 
 as_root() {
@@ -60,8 +60,8 @@ python_with_pip() {
     echo /usr/bin/python3
 }
 
-# make_folder DIR COMMAND...: where DIR is missing, COMMAND fills a new folder, its last argument, that then
-# becomes DIR: all of it or nothing.
+# make_folder DIR COMMAND...: if DIR is missing, COMMAND fills a new folder, its last argument, which then becomes DIR. So
+# DIR is complete or absent.
 make_folder() (
     dir=$1
     shift
@@ -111,7 +111,7 @@ choose_runtime() {
     pin=$(grep -o -m1 '^onnxruntime[^ ]*' "$runtime_requirements")
     runtime_dir=$cache/${pin/==/-}
     runtime_library=$runtime_dir/libonnxruntime.so.${pin#*==}
-    # One of ours that an earlier `eval "$(./dev env)"` left in the shell is no choice.
+    # Ignore our own library from an earlier `eval "$(./dev env)"` in this shell.
     if [[ -n ${ORT_DYLIB_PATH:-} && $ORT_DYLIB_PATH != "$cache"/* ]]; then
         runtime_dir=
         runtime_library=$ORT_DYLIB_PATH
@@ -127,7 +127,7 @@ setup_filter() {
     [[ -z $runtime_dir ]] || make_folder "$runtime_dir" fetch_libraries "$runtime_requirements"
 }
 
-# What cargo is told besides where it builds the plugin.
+# Further arguments of cargo for the plugin.
 filter_features=()
 
 # From GStreamer 1.24 on detectors write their boxes as GstAnalyticsRelationMeta.
@@ -137,7 +137,7 @@ use_analytics() {
     ! pkg-config --exists 'gstreamer-analytics-1.0 >= 1.24' || filter_features+=(--features gst-plugin-cyclegan/analytics)
 }
 
-# Frames stay on the GPU where GStreamer is built with OpenGL.
+# The feature gl needs a GStreamer that is built with OpenGL.
 use_gl() {
     ! pkg-config --exists 'gstreamer-gl-1.0 >= 1.20' || filter_features+=(--features gst-plugin-cyclegan/gl)
 }
@@ -154,9 +154,9 @@ setup_train() {
     [[ -n ${LIBTORCH:-} && $LIBTORCH != "$cache"/* ]] || make_folder "$libtorch_dir" fetch_libtorch
 }
 
-# Several processes train one model: an MPI, and what its binding is generated with.
+# Training in several processes: MPI, and libclang to generate its binding.
 mpi_packages=(libopenmpi-dev openmpi-bin libclang-dev clang)
-# What cargo is told besides; MPI=1 fills it.
+# Further arguments of cargo for the trainer, with MPI=1.
 train_features=()
 
 use_mpi() {
@@ -203,7 +203,7 @@ fetch_lite() {
     rm -- "$2"/*.whl
 }
 
-# Pictures for the demo's own scene; the packages stay uninstalled.
+# Pictures for the demo's scene; the packages are not installed.
 setup_scene() {
     command -v apt-get >/dev/null ||
         die "the scene is made of pictures from Debian packages, and there is no apt-get here: name an INPUT video"
@@ -236,7 +236,7 @@ download_packages() (
 # unpack PACKAGE FILE: writes one file of a Debian package to standard output.
 unpack() { dpkg-deb --fsys-tarfile "$1" | tar -xO -- "$2"; }
 
-# A Python of its own for the program that the filter is compared with; BENCH_PYTHON is another one.
+# A Python environment for the program that the filter is compared with; BENCH_PYTHON overrides it.
 setup_bench() {
     [[ -z ${BENCH_PYTHON:-} ]] || return 0
     need_packages python3-venv python3-gi python3-numpy gir1.2-gst-plugins-base-1.0
@@ -247,7 +247,7 @@ setup_bench() {
     export BENCH_PYTHON=$dir/bin/python
 }
 
-# Python with torch, which the trainer is compared with: all 4 GB of it, since Python's torch loads no less.
+# Python with torch, with which the trainer is compared: all 4 GB, since Python's torch loads all of it.
 setup_bench_train() {
     [[ -z ${BENCH_PYTHON:-} ]] || return 0
     need_packages python3-venv
@@ -265,7 +265,7 @@ fill_train_venv() {
         die "pip could not install what requirements/bench-train.txt pins; set BENCH_PYTHON to a Python with torch"
 }
 
-# The system's Python has GStreamer and numpy. What else onnxruntime asks for, inference does without.
+# The system's Python has GStreamer and numpy. Inference does not need onnxruntime's other dependencies.
 fill_venv() {
     say "Fetching ONNX Runtime for Python"
     /usr/bin/python3 -m venv --system-site-packages "$1"
@@ -274,7 +274,7 @@ fill_venv() {
         die "pip could not install what requirements/bench.txt pins; set BENCH_PYTHON to a Python with gi, numpy and onnxruntime"
 }
 
-# The runtime that the test of WebGPU runs on (32 MB), where there is one for this processor.
+# The runtime for the WebGPU test (32 MB), if there is one for this processor.
 setup_webgpu() {
     [[ -z ${CYCLEGAN_TEST_WEBGPU:-} && $(uname -m) == x86_64 ]] || return 0
     local requirements=$root/requirements/onnxruntime-webgpu.txt pin dir
@@ -284,7 +284,7 @@ setup_webgpu() {
     export CYCLEGAN_TEST_WEBGPU=$dir/libonnxruntime.so.${pin#*==}
 }
 
-# The schema that the Kubernetes job of examples/cluster is checked with (23 MB to fetch).
+# The schema for checking the Kubernetes job of examples/cluster (23 MB to fetch).
 setup_kubernetes() {
     [[ -z ${CYCLEGAN_TEST_KUBERNETES:-} ]] || return 0
     local pin dir
@@ -309,7 +309,7 @@ fetch_kubernetes() {
 nextest_version=0.9.151
 nextest_dir=$cache/cargo-nextest-$nextest_version
 
-# Gives every test a process and a time limit of its own, see .config/nextest.toml.
+# nextest gives every test its own process and time limit, see .config/nextest.toml.
 setup_nextest() { make_folder "$nextest_dir" install_tool cargo-nextest "$nextest_version"; }
 
 deny_version=0.20.2
