@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Frames of any format, size and strides with any changes: nothing panics, and what is not to be
-//! changed is not.
+//! Frames of any format, size and strides with any residuals: nothing panics, and bytes that must not change
+//! are unchanged.
 
 #![no_main]
 
@@ -25,7 +25,7 @@ static FORMATS: LazyLock<Vec<VideoFormat>> = LazyLock::new(|| {
     VideoFormat::iter_raw().filter(is_unpacked).collect()
 });
 
-/// Formats whose samples are changed in place, so that all other bytes stay as they are.
+/// Formats whose samples are changed in place, so that all other bytes stay unchanged.
 const IN_PLACE: [VideoFormat; 12] = [
     VideoFormat::I420,
     VideoFormat::Nv12,
@@ -44,7 +44,7 @@ const IN_PLACE: [VideoFormat; 12] = [
 #[derive(Debug)]
 struct Input {
     info: VideoInfo,
-    /// Bytes behind each row of each plane.
+    /// Padding after each row of each plane, in bytes.
     padding: [u8; 4],
     samples: Vec<u8>,
     tensor: Size,
@@ -77,7 +77,7 @@ impl<'a> Arbitrary<'a> for Input {
 }
 
 impl Input {
-    /// A frame with the input's strides, filled with its samples over and over.
+    /// A frame with the input's strides, filled by repeating its samples.
     fn buffer(&self) -> Option<gst::Buffer> {
         let (info, format) = (&self.info, self.info.format_info());
         let planes = info.n_planes() as usize;
@@ -108,10 +108,10 @@ impl Input {
         Some(buffer)
     }
 
-    /// A change of the steps over and over, or of none.
+    /// A residual of the repeated steps, or of zeros if there are none.
     fn fill(&self, change: &mut Residual, is_zero: bool) {
         let steps = if self.steps.is_empty() || is_zero { &[0][..] } else { &self.steps };
-        // What a generator's output within its range comes to.
+        // Residuals of generator outputs that are within their range.
         let mut steps = steps.iter().cycle().map(|step| step / 2);
         change.planes.iter_mut().flatten().for_each(|step| *step = steps.next().unwrap_or(0));
     }
@@ -128,7 +128,7 @@ impl Input {
     }
 }
 
-/// What `work` writes to a frame that held other bytes before.
+/// The frame after `work`, which starts with other bytes than the input.
 fn written(
     input: &Input,
     buffer: &gst::Buffer,
@@ -183,7 +183,7 @@ fuzz_target!(|input: Input| {
         compositor.composite_patches(&patches, frame, target).expect("a frame");
     });
 
-    // A change of nothing.
+    // A zero residual.
     if matches!(input.upscale, Upscale::Residual { .. }) && IN_PLACE.contains(&info.format()) {
         let copied = written(&input, &buffer, |frame, target| {
             copy(frame, target).expect("a frame");

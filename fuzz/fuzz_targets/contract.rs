@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Any bytes as a model file: a checked generator or an error with a message, and nothing else.
+//! Any bytes as a model file give a checked generator or an error with a message.
 
 #![no_main]
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Any frame, generator and boxes: every rectangle lies where it belongs.
+//! For any frame, generator and boxes, every rectangle is inside the one that must contain it.
 
 #![no_main]
 

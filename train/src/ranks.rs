@@ -42,7 +42,7 @@ impl Launch {
         }
         // Only the training thread communicates.
         let joined = mpi::initialize_with_threading(mpi::Threading::Funneled);
-        let (universe, _) = joined.context("MPI is in use already")?;
+        let (universe, _) = joined.context("MPI is already initialised")?;
         Ok(Self { universe: Some(universe) })
     }
 

@@ -143,7 +143,7 @@ fn options_that_do_not_fit_the_network_are_errors() {
     network(&file, 3, &[1.0; 9], &[0.0; 3], None);
     let (model, data) = (case.path("network.onnx"), case.path(""));
     let masks = ["masks", "--model", &model, "--data", &data];
-    fails(&masks, &["a.png", "it knows 3 classes", "--class"]);
+    fails(&masks, &["a.png", "it has 3 classes", "--class"]);
     for (more, parts) in [
         (["--class", "3"], ["--class is 3", "0 to 2"]),
         (["--output", "other"], ["--output is other", "objects"]),

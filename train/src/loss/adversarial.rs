@@ -94,7 +94,7 @@ mod tests {
         assert!((value(GanMode::Wgangp, &[1.0, 3.0], true) + 2.0).abs() < 1e-6);
     }
 
-    /// The left half of the first image is inside, nothing of the second.
+    /// The left half of the first image is foreground, and nothing of the second.
     #[test]
     fn patch_weights_follow_the_mask() {
         let mask = Tensor::zeros([2, 1, 8, 8], tch::kind::FLOAT_CPU);

@@ -80,7 +80,7 @@ impl Segmenter {
         let name = model.display();
         let session = session(model, 0).with_context(|| name.to_string())?;
         let [input] = session.inputs() else {
-            bail!("{name}: it has {} inputs, expected one picture", session.inputs().len());
+            bail!("{name}: it has {} inputs, expected one image input", session.inputs().len());
         };
         let shape = input.dtype().tensor_shape().map(|s| s.to_vec()).unwrap_or_default();
         let [_, 3, h, w] = shape[..] else {
@@ -108,7 +108,10 @@ impl Segmenter {
             [_, _, _] => Ok(Tensor::from_slice(values).to_kind(Kind::Float).view([1, 3, 1, 1])),
             _ => Err(anyhow!("{option} has {} values, expected 1 or 3", values.len())),
         };
-        ensure!(args.std.iter().all(|&s| s > 0.0), "--std has a 0, expected more than that");
+        ensure!(
+            args.std.iter().all(|&s| s > 0.0),
+            "--std has a value of 0 or less, expected more than 0"
+        );
         let scale = [three("--mean", &args.mean)?, three("--std", &args.std)?];
         Ok(Self { session, input, output, side, scale, activation: None })
     }
@@ -121,7 +124,10 @@ impl Segmenter {
         let outputs = self.session.run(ort::inputs![self.input.as_str() => input])?;
         let output = outputs.get(&self.output).context("the output is missing")?;
         if let Some(classes) = integers(output)? {
-            ensure!(!args.class.is_empty(), "it gives classes; say with --class which are inside");
+            ensure!(
+                !args.class.is_empty(),
+                "it outputs class numbers; set --class to those of the foreground"
+            );
             let inside = args.class.iter().map(|&class| classes.eq(class));
             let inside = inside.reduce(|a, b| a.logical_or(&b)).context("no class")?;
             return Ok(inside.to_kind(Kind::Float));
@@ -143,7 +149,7 @@ impl Segmenter {
         }
         ensure!(
             !args.class.is_empty(),
-            "it knows {channels} classes; say with --class which are inside"
+            "it has {channels} classes; set --class to those of the foreground"
         );
         if let Some(class) = args.class.iter().find(|&&class| !(0..channels).contains(&class)) {
             bail!("--class is {class}, expected 0 to {}", channels - 1);

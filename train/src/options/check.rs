@@ -115,11 +115,11 @@ impl TrainOptions {
         );
         ensure!(
             self.only.is_none() || self.best_by != BestBy::Cycle,
-            "--best-by cycle needs both generators, expected another one with --only"
+            "--best-by cycle needs both generators, expected another score with --only"
         );
         ensure!(
             self.d_features.is_none() || !self.paired(),
-            "--d-features: these discriminators see one image, expected no --mode paired"
+            "--d-features: these discriminators take one image, expected --mode unpaired, found --mode paired"
         );
         ensure!(
             self.backbone.is_none() || (self.mask_head && self.net_g() == NetG::Fast),

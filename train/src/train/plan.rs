@@ -119,7 +119,7 @@ fn masked(config: &Config, domains: [Domain; 2], quiet: bool) -> Result<[Domain;
     for (domain, name) in domains.iter().zip(names) {
         ensure!(
             !domain.images.is_empty(),
-            "{}: all masks are empty, but --look-at foreground needs a foreground; expected it in white",
+            "{}: all masks are empty, expected a white foreground in some for --look-at foreground",
             config.data.join(name).display()
         );
     }
