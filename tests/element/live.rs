@@ -31,8 +31,8 @@ fn rig() -> (Models, Rig, VideoInfo) {
 fn rig_of(model: &Path) -> (Rig, VideoInfo) {
     let filter = rig::new_filter();
     filter.set_property("model", model.to_str().unwrap());
-    // Set before playing: a change while playing is prepared in the background and restarts smoothing when
-    // it takes over.
+    // Set before playing: a change while playing is prepared in the background and takes over between two
+    // frames, which must be consecutive in these tests.
     filter.set_property("inference-size", -1);
     let mut rig = Rig::with_filter(filter);
     let info = video::info(VideoFormat::Rgb, 64, 48);

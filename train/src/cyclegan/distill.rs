@@ -132,8 +132,8 @@ impl Distillation {
 }
 
 impl Iteration<'_> {
-    /// Adds the losses of generator `i` against its teacher for its output and features of a batch, and the
-    /// inverse loss of the other generator, with the weights `back`.
+    /// Adds the losses of generator `i` against its teacher, for its output and features of a batch, and the
+    /// inverse loss: the other generator, with the weights `back`, on the teacher's output.
     pub(super) fn distil(
         &self,
         i: usize,

@@ -17,14 +17,14 @@ pub struct Kid {
 
 /// Sums of the kernel for each element of a set.
 struct Sums {
-    /// Over the others of its set.
+    /// Over the other elements of its set.
     own: Vec<f64>,
-    /// Over the other set.
+    /// Over the elements of the other set.
     cross: Vec<f64>,
 }
 
-/// The unbiased estimate of the squared maximum mean discrepancy (equation 4 there) under the cubic
-/// kernel (x·y/D + 1)³, of sets of features M×D and N×D, of three elements each at least.
+/// The unbiased estimate of the squared maximum mean discrepancy (equation 4 of the paper) under the cubic
+/// kernel (x·y/D + 1)³, for sets of features M×D and N×D with at least three elements each.
 pub fn kid(x: &Tensor, y: &Tensor) -> Kid {
     let [x, y] = [x, y].map(|set| set.to_kind(Kind::Double));
     let d = x.size()[1] as f64;

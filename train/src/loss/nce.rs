@@ -15,8 +15,8 @@ pub fn random_order(count: i64, like: &Tensor) -> Tensor {
     Tensor::rand([count], (Kind::Float, like.device())).argsort(0, false)
 }
 
-/// Features N×C×h×w at up to [`PLACES`] positions: N×C×P×1. `order` is an order of h·w positions, or of another
-/// number, to which it is then scaled.
+/// Features N×C×h×w at up to [`PLACES`] positions: N×C×P×1. `order` is an order of h·w positions; an order of
+/// another number of positions is scaled to h·w.
 pub fn sampled(features: &Tensor, order: &Tensor) -> Tensor {
     let flat = features.flatten(2, 3);
     let (count, known) = (flat.size()[2], order.size()[0]);

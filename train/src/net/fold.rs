@@ -9,9 +9,9 @@ use super::{
     params::{ParamId, Weights},
 };
 
-/// Layers without batch normalisation that compute the same as `layers` with `weights` outside training:
-/// W′ = W·s and b′ = b·s + shift − mean·s, s = scale/√(variance + ε), for each output channel of the
-/// convolution.
+/// Returns layers without batch normalisation, and changes `weights`, so that the result is the same as that of
+/// `layers` outside training: W′ = W·s and b′ = b·s + shift − mean·s, s = scale/√(variance + ε), for each output
+/// channel of the convolution.
 pub fn fold(layers: &[Layer], weights: &mut Weights) -> Vec<Layer> {
     let mut folded: Vec<Layer> = Vec::new();
     for layer in layers {
@@ -30,7 +30,7 @@ pub fn fold(layers: &[Layer], weights: &mut Weights) -> Vec<Layer> {
     folded
 }
 
-/// Scales a kernel, whose output channels are in dimension `along`, and returns the new bias.
+/// Scales a kernel and returns the new bias. `along` is the shape that broadcasts over its output channels.
 fn into(
     norm: &BatchNorm,
     weight: ParamId,
