@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_of_another_shape_are_refused() {
+    fn malformed_messages_are_refused() {
         let parse = serde_json::from_str::<FromPage>;
         assert!(parse(r#"{"type":"set","strength":0.5}"#).is_ok());
         assert!(parse(r#"{"type":"set","direction":"reverse","model":"horse2zebra"}"#).is_ok());

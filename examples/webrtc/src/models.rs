@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn the_menu_begins_with_the_model_in_use_and_has_it_once() {
+    fn the_menu_starts_with_the_model_in_use_and_has_it_once() {
         let found = ["apple", "horse"].map(str::to_owned);
         assert_eq!(menu("horse", found.clone().into()), ["horse", "apple"]);
         assert_eq!(menu("/x/G.onnx", found.into()), ["/x/G.onnx", "apple", "horse"]);

@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn the_own_page_may_connect() {
+    fn the_servers_own_page_may_connect() {
         for (host, origin) in [
             ("127.0.0.1:8080", "http://127.0.0.1:8080"),
             ("localhost:8080", "http://localhost:8080"),
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_of_other_sites_may_not() {
+    fn pages_of_other_sites_may_not_connect() {
         for (host, origin, found) in [
             ("127.0.0.1:8080", "https://example.net", "example.net"),
             // Another server on this machine.

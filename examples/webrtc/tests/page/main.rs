@@ -197,7 +197,7 @@ fn pages_of_other_sites_are_refused() {
 }
 
 #[test]
-fn a_visitor_who_breaks_a_rule_is_told_and_leaves_nothing() {
+fn a_visitor_who_breaks_a_rule_gets_an_error_and_is_cleaned_up() {
     let Some(service) = Service::start(&["--visitors", "1", "--timeout", "15"]) else { return };
     for (message, reason) in [
         (r#"{"type":"set","strength":7}"#.to_owned(), "from 0 to 1"),
@@ -237,7 +237,7 @@ fn a_message_far_over_the_limit_is_not_read() {
 
 /// The connection stays open, as after a loss of the network.
 #[test]
-fn a_visitor_who_gives_no_sign_of_life_is_gone() {
+fn a_silent_visitor_is_disconnected() {
     let Some(service) = Service::start(&["--timeout", "3"]) else { return };
     let mut visitor = service.own_visitor();
     visitor.hear("offer");
@@ -246,7 +246,7 @@ fn a_visitor_who_gives_no_sign_of_life_is_gone() {
 }
 
 #[test]
-fn what_is_missing_is_named_with_its_package() {
+fn missing_elements_are_named_with_their_package() {
     let models = service::models();
     let empty = tempfile::tempdir().unwrap();
     let output = service::command(&models)
