@@ -170,7 +170,7 @@ fn a_stage_may_add_a_backbone() {
     let backbone = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/horse2zebra/G.onnx");
     let second = format!("learn = [\"seen\"]\nbackbone = \"{}\"", text(&backbone));
     let recipe = RECIPE.replace("lambda-a = 2", &second);
-    let folder = kitchen(&recipe);
+    let folder = recipe_folder(&recipe);
     let file = folder.path().join("recipe.toml");
     for most in ["1000", "11"] {
         let out = folder.path().join(most);
