@@ -52,7 +52,9 @@ fn main() -> Result<()> {
     gstcyclegan::plugin_register_static()?;
     let source = match (&arguments.source, &arguments.input) {
         (Some(source), _) => source.as_str(),
-        (None, Some(_)) => "filesrc name=file ! decodebin",
+        (None, Some(_)) => {
+            "filesrc name=file ! decodebin ! videoconvert ! videoflip video-direction=auto"
+        }
         (None, None) => "v4l2src",
     };
     let pipeline = gst::parse::launch(&format!(

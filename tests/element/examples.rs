@@ -7,7 +7,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream, UdpSocket},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 
@@ -150,6 +150,12 @@ fn video_with_a_rotation_tag_is_translated_upright() {
     }
 }
 
+/// The files below a folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
 /// Writes a rotation by 90° into the header of an MP4 file, as phones do; no muxer here can.
 fn turn(file: &Path) {
     let mut bytes = fs::read(file).unwrap();
@@ -166,15 +172,14 @@ fn turn(file: &Path) {
 fn every_example_that_decodes_rotates_the_video() {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
     let mut decoding = 0;
-    for entry in fs::read_dir(examples).unwrap() {
-        let path = entry.unwrap().path();
+    for path in files(&examples) {
         let Ok(text) = fs::read_to_string(&path) else { continue };
         if text.contains("decodebin") {
             decoding += 1;
             assert!(text.contains("videoflip video-direction=auto"), "{}", path.display());
         }
     }
-    assert!(decoding >= 6, "{decoding} examples decode");
+    assert!(decoding >= 7, "{decoding} examples decode");
 }
 
 /// The same for the pipelines of the README and of docs.
