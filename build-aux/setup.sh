@@ -4,7 +4,8 @@
 
 # Installs and fetches what the commands of ./dev need, each once. Uses say and die of dev, and its $root and $cache.
 
-# GStreamer 1.20 or later: headers, tools, the codecs of the demo and the tests, the RTSP server of an example, and
+# GStreamer 1.20 or later: headers, tools, the codecs of the demo and the tests, the RTSP server and Python's bindings of
+# examples, and
 # OpenGL, for which Mesa has a software renderer.
 filter_packages=(
     gcc libc6-dev pkg-config python3
@@ -12,7 +13,7 @@ filter_packages=(
     gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
     gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav
     gstreamer1.0-gl libegl1 libgl1-mesa-dri
-    ffmpeg
+    ffmpeg python3-gi gir1.2-gstreamer-1.0
 )
 
 # What examples/webrtc needs in addition.

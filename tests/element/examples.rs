@@ -126,6 +126,33 @@ fn side_by_side_plays() {
     Example::script("side-by-side.sh").env("SOURCE", &source).env("SINK", "fakesink").assert_ends();
 }
 
+/// Debian's Python has GStreamer's bindings, while another one that comes first on the PATH may not.
+#[test]
+fn a_python_program_turns_the_direction_and_reads_statistics() {
+    rig::init();
+    let python = Path::new("/usr/bin/python3");
+    let has_gi = Command::new(python).args(["-c", "import gi"]).status();
+    if !has_gi.is_ok_and(|status| status.success()) {
+        rig::say_skipped(
+            "SKIP: Python has no GStreamer; install python3-gi and gir1.2-gstreamer-1.0",
+        );
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let clip = folder.path().join("clip.mp4");
+    let description = format!(
+        "videotestsrc num-buffers=60 ! video/x-raw,width=160,height=120,framerate=25/1 ! x264enc \
+         ! mp4mux ! filesink location={}",
+        clip.display()
+    );
+    let pipeline = gst::parse::launch(&description).unwrap().downcast().unwrap();
+    rig::assert_ended(&rig::run_to_end(&pipeline));
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/python.py");
+    let arguments = [&program, &clip].map(|path| path.to_str().unwrap());
+    let said = Example::new(python).args(&arguments).args(&["fakesink sync=true"]).said();
+    assert!(said.contains(" ms each, on cpu\n"), "{said}");
+}
+
 /// Phones store upright video rotated by 90°, with the rotation in the header.
 #[test]
 fn video_with_a_rotation_tag_is_translated_upright() {
