@@ -37,8 +37,8 @@ impl Matte {
         self.size
     }
 
-    /// The rows, in parts of [`COVER_ALL`]: as a residual they turn 0 into 255.
-    pub(super) fn values(&self) -> &[i16] {
+    /// The rows, in parts of [`KEEP_ALL`](super::KEEP_ALL): as a residual they turn 0 into 255.
+    pub fn values(&self) -> &[i16] {
         &self.values
     }
 

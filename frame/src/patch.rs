@@ -62,6 +62,17 @@ impl Patch {
         self.residual.planes[0].copy_from_slice(matte.values());
     }
 
+    /// The region that it was feathered for.
+    pub fn region(&self) -> Option<&Region> {
+        self.region.as_ref()
+    }
+
+    /// How much of the frame's samples it covers, row by row, in parts of [`KEEP_ALL`](super::KEEP_ALL);
+    /// `None` if they are kept.
+    pub fn coverage(&self) -> Option<&[i16]> {
+        self.is_covering.then_some(&self.coverage)
+    }
+
     fn coverage_row(&self, y: usize) -> &[i16] {
         let width = self.residual.size.width as usize;
         &self.coverage[y * width..][..width]

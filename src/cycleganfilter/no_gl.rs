@@ -3,7 +3,7 @@
 //! Replaces the module `gl` in builds without the feature `gl`. No frame is in GL memory, so
 //! nothing here does anything.
 
-use cyclegan_frame::{Residual, Size};
+use cyclegan_frame::{Matte, Patch, Rect, Residual, Size};
 use gst::prelude::*;
 use gst_video::{VideoFrameRef, VideoInfo};
 
@@ -70,10 +70,6 @@ impl Contexts {
         (0, 0)
     }
 
-    pub fn wait_for(&self, _: &gst::BufferRef) -> Result<(), Error> {
-        Err(Error)
-    }
-
     pub fn release_context(&self) {}
 
     pub fn release(&self) {}
@@ -87,11 +83,19 @@ impl Shrinker {
         Err(Error)
     }
 
-    pub fn picture_info(&self) -> &VideoInfo {
+    pub fn picture_info(&self) -> Result<VideoInfo, Error> {
         match *self {}
     }
 
     pub fn shrink(&mut self, frame: &Frame) -> Result<VideoFrameRef<&gst::BufferRef>, Error> {
+        match *frame {}
+    }
+
+    pub fn shrink_parts(
+        &mut self,
+        frame: &Frame,
+        _: impl Iterator<Item = (Rect, Size)>,
+    ) -> Result<VideoFrameRef<&gst::BufferRef>, Error> {
         match *frame {}
     }
 }
@@ -108,6 +112,17 @@ impl Compositor {
         &mut self,
         _: &Residual,
         _: f32,
+        _: Option<&Matte>,
+        input: &Frame,
+        _: &mut gst::BufferRef,
+    ) -> Result<(), Error> {
+        match *input {}
+    }
+
+    pub fn composite_patches(
+        &mut self,
+        _: &[Patch],
+        _: Option<&[Patch]>,
         input: &Frame,
         _: &mut gst::BufferRef,
     ) -> Result<(), Error> {

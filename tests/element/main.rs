@@ -31,6 +31,8 @@ mod gl;
 mod gl_failures;
 #[cfg(feature = "gl")]
 mod gl_in_flight;
+#[cfg(feature = "gl")]
+mod gl_regions;
 mod in_flight;
 mod live;
 mod models;

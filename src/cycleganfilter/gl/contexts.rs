@@ -10,8 +10,8 @@ use std::sync::{
 
 use gst::prelude::*;
 use gst_gl::{
-    GLAPI, GLBaseMemory, GLContext, GLDisplay, GLSyncMeta, gl_handle_context_query,
-    gl_handle_set_context, prelude::*,
+    GLAPI, GLBaseMemory, GLContext, GLDisplay, gl_handle_context_query, gl_handle_set_context,
+    prelude::*,
 };
 
 use super::{Error, thread::require_alive};
@@ -85,15 +85,6 @@ impl Contexts {
     /// The counters for frames.
     pub(super) fn counter(&self) -> Arc<Traffic> {
         self.traffic.clone()
-    }
-
-    /// Waits until the GPU has finished drawing to `buffer`, so that the CPU can read it.
-    pub fn wait_for(&self, buffer: &gst::BufferRef) -> Result<(), Error> {
-        let context = self.for_frame(buffer)?;
-        if let Some(meta) = buffer.meta::<GLSyncMeta>() {
-            meta.wait_cpu(&context);
-        }
-        Ok(())
     }
 
     /// The element's context. Fails if it or that of the frame in `buffer` has ended.

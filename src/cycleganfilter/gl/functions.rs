@@ -108,6 +108,7 @@ functions! {
     uniform_1i = "glUniform1i" (location: i32, value: i32);
     uniform_2f = "glUniform2f" (location: i32, x: f32, y: f32);
     uniform_2i = "glUniform2i" (location: i32, x: i32, y: i32);
+    uniform_4iv = "glUniform4iv" (location: i32, count: i32, values: *const i32);
     unmap_buffer = "glUnmapBuffer" (target: u32) -> u8;
     use_program = "glUseProgram" (program: u32);
     viewport = "glViewport" (x: i32, y: i32, width: i32, height: i32);
@@ -139,7 +140,9 @@ pub mod constants {
     pub const PACK_ROW_LENGTH: u32 = 0x0D02;
     pub const PIXEL_PACK_BUFFER: u32 = 0x88EB;
     pub const PIXEL_UNPACK_BUFFER: u32 = 0x88EC;
+    pub const R16I: i32 = 0x8233;
     pub const READ_FRAMEBUFFER: u32 = 0x8CA8;
+    pub const RED_INTEGER: u32 = 0x8D94;
     pub const RG16UI: i32 = 0x823A;
     pub const RGBA: u32 = 0x1908;
     pub const RGBA16I: i32 = 0x8D88;

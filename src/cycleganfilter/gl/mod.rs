@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Frames in `memory:GLMemory`. They stay on the GPU: only the generator's small picture is
-//! downloaded and only the residual is uploaded.
+//! Frames in `memory:GLMemory`. They stay on the GPU: only the generator's small pictures are
+//! downloaded and only the residuals are uploaded.
 //!
-//! frame → [`Shrinker`] → small picture in system memory → generator → residual → [`Compositor`] → frame
+//! frame → [`Shrinker`] → small pictures in system memory → generator → residuals → [`Compositor`] → frame
 //!
 //! Both draw on the thread of the GL context in [`Contexts`]. `no_gl.rs` replaces this module in
 //! builds without the feature `gl`.
 
 mod allocation;
+mod canvas;
 mod compositor;
 mod contexts;
 mod frame;
 mod functions;
+mod layer;
 mod painter;
+mod scaling;
 mod shrinker;
 mod thread;
 

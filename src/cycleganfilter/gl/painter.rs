@@ -93,13 +93,14 @@ impl Painter {
         unsafe { self.gl.get_uniform_location(self.program, name.as_ptr()) }
     }
 
-    /// Draws all of `target` (texture, width, height). Calls `set` before to set uniforms, and
-    /// `after` while the target is still bound for reading.
+    /// Draws `areas` (x, y, width, height) of the texture `target`. Calls `set` before to set
+    /// uniforms, and `after` while the target is still bound for reading.
     pub fn draw(
         &self,
         context: &GLContext,
         textures: &[u32],
-        (target, width, height): (u32, i32, i32),
+        target: u32,
+        areas: &[[i32; 4]],
         set: impl FnOnce(&Functions),
         after: impl FnOnce(&Functions),
     ) -> Result<(), Error> {
@@ -114,7 +115,6 @@ impl Painter {
                 context.clear_framebuffer();
                 return Err(Error::of_call("glCheckFramebufferStatus", status));
             }
-            gl.viewport(0, 0, width, height);
             for capability in [BLEND, CULL_FACE, DEPTH_TEST, DITHER, SCISSOR_TEST] {
                 gl.disable(capability);
             }
@@ -125,7 +125,10 @@ impl Painter {
                 gl.bind_texture(TEXTURE_2D, *texture);
             }
             set(gl);
-            gl.draw_arrays(TRIANGLES, 0, 3);
+            for [x, y, width, height] in areas {
+                gl.viewport(*x, *y, *width, *height);
+                gl.draw_arrays(TRIANGLES, 0, 3);
+            }
             after(gl);
             // Restore the state that GStreamer's own elements leave.
             for unit in (0..textures.len() as u32).rev() {
@@ -191,7 +194,7 @@ impl Painter {
     }
 
     /// Clears errors that others have left.
-    fn forget_errors(&self) {
+    pub fn forget_errors(&self) {
         // A lost context returns errors forever.
         for _ in 0..16 {
             // SAFETY: the caller is on the context's thread; no pointers.
@@ -234,26 +237,28 @@ pub unsafe fn new_texture(
     texture
 }
 
-/// Fills a texture of width×height.
+/// Fills an area of a texture.
 ///
 /// # Safety The context must be current, and `pixels` must hold at least width·height pixels of
 /// `format` and `kind`.
 pub unsafe fn fill_texture<T>(
     gl: &Functions,
     texture: u32,
-    (width, height): (i32, i32),
+    (x, y, width, height): (i32, i32, i32, i32),
     (format, kind): (u32, u32),
     pixels: &[T],
 ) {
     // SAFETY: the caller guarantees this.
     unsafe {
         gl.bind_buffer(PIXEL_UNPACK_BUFFER, 0);
-        gl.pixel_storei(UNPACK_ALIGNMENT, 4);
+        gl.pixel_storei(UNPACK_ALIGNMENT, 1);
         gl.pixel_storei(UNPACK_ROW_LENGTH, 0);
         gl.bind_texture(TEXTURE_2D, texture);
         let pixels = pixels.as_ptr().cast();
-        gl.tex_sub_image_2d(TEXTURE_2D, 0, 0, 0, width, height, format, kind, pixels);
+        gl.tex_sub_image_2d(TEXTURE_2D, 0, x, y, width, height, format, kind, pixels);
         gl.bind_texture(TEXTURE_2D, 0);
+        // OpenGL's default.
+        gl.pixel_storei(UNPACK_ALIGNMENT, 4);
     }
 }
 

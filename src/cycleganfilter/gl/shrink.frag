@@ -1,24 +1,26 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// Scales a frame to the generator's picture with a triangle filter.
+// Scales a part of a frame to the generator's picture with a triangle filter.
 
 uniform sampler2D frame;
-// Size of the frame after halving, in pixels.
+// The part's first column and row in the frame.
+uniform ivec2 origin;
+// Size of the part after halving, in pixels.
 uniform ivec2 size;
-// Position of the first output pixel's centre in the frame, and the distance to the next.
+// Position of the first output pixel's centre in the part, and the distance to the next.
 uniform vec2 start;
 uniform vec2 step_size;
 // Half of the filter's base, and the number of pixels under it.
 uniform vec2 reach;
 uniform ivec2 taps;
-// How often the frame is halved first, by the mean of 2×2 pixels.
+// How often the part is halved first, by the mean of 2×2 pixels.
 uniform int halvings;
 
 out vec4 color;
 
 vec3 halved(ivec2 place) {
     if (halvings == 0) {
-        return texelFetch(frame, place, 0).rgb;
+        return texelFetch(frame, origin + place, 0).rgb;
     }
     int corners = 1 << (halvings - 1);
     vec2 texture_size = vec2(textureSize(frame, 0));
@@ -26,7 +28,7 @@ vec3 halved(ivec2 place) {
     for (int y = 0; y < corners; y++) {
         for (int x = 0; x < corners; x++) {
             // At the corner of four pixels, the texture's linear filter returns their mean.
-            ivec2 corner = 2 * (place * corners + ivec2(x, y)) + 1;
+            ivec2 corner = origin + 2 * (place * corners + ivec2(x, y)) + 1;
             sum += textureLod(frame, vec2(corner) / texture_size, 0.0).rgb;
         }
     }

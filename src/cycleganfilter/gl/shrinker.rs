@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Scales a frame down to the generator's picture on the GPU, and downloads the picture.
+//! Scales parts of a frame down to the generator's pictures on the GPU, and downloads the pictures.
 
 use std::{
     ffi::c_void,
@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cyclegan_frame::Size;
+use cyclegan_frame::{Rect, Size};
 use gst::glib::BoolError;
 use gst_gl::GLContext;
 use gst_video::{
@@ -19,29 +19,36 @@ use super::{
     Error, Frame,
     functions::constants::*,
     painter::{Painter, new_texture},
+    scaling::Scaling,
     thread::{Objects, Owned},
 };
 
-/// Scales frames of one size into a picture that it owns, as `cyclegan_frame::Scaler` does in
-/// system memory.
+/// Scales frames of one size, or parts of each, into pictures that it owns, as
+/// `cyclegan_frame::Scaler` does in system memory.
 pub struct Shrinker {
-    scaling: Scaling,
-    size: (i32, i32),
-    picture: VideoFrame<Writable>,
-    objects: Option<Owned<Picture>>,
+    frame: VideoInfo,
+    /// The size of the largest picture.
+    largest: Size,
+    /// Pictures of this size below one another.
+    pictures: VideoFrame<Writable>,
+    /// How to scale each part of the current frame.
+    parts: Vec<Scaling>,
+    objects: Option<Owned<Canvas>>,
 }
 
 /// Its OpenGL objects.
-struct Picture {
+struct Canvas {
     painter: Painter,
     texture: u32,
-    /// The pixel buffer that the picture is downloaded through.
+    /// The pixel buffer that the pictures are downloaded through, and its size in bytes.
     buffer: u32,
+    room: usize,
     uniforms: Uniforms,
 }
 
 /// The locations of the shader's uniforms.
 struct Uniforms {
+    origin: i32,
     halvings: i32,
     size: i32,
     start: i32,
@@ -57,45 +64,83 @@ const TURN: u64 = 1_000_000;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Shrinker {
-    /// A shrinker from frames of `info` to `size`.
-    pub fn new(info: &VideoInfo, size: Size) -> Result<Self, Error> {
-        let failed = |error: BoolError| Error::Frame(error.to_string());
-        let picture_info = VideoInfo::builder(VideoFormat::Rgba, size.width, size.height)
-            .fps(info.fps())
-            .colorimetry(&info.colorimetry())
-            .build()
-            .map_err(failed)?;
-        let buffer = gst::Buffer::with_size(picture_info.size()).map_err(failed)?;
-        let picture = VideoFrame::from_buffer_writable(buffer, &picture_info)
-            .map_err(|_| Error::Frame("cannot map a picture".to_owned()))?;
+    /// A shrinker from frames of `info` to pictures of at most `largest`.
+    pub fn new(info: &VideoInfo, largest: Size) -> Result<Self, Error> {
         Ok(Self {
-            scaling: Scaling::new(info, size),
-            size: (size.width as i32, size.height as i32),
-            picture,
+            frame: info.clone(),
+            largest,
+            pictures: pictures(info, largest, 1)?,
+            parts: Vec::new(),
             objects: None,
         })
     }
 
-    /// The info of its pictures: RGBA in system memory, with the colorimetry of the frames.
-    pub fn picture_info(&self) -> &VideoInfo {
-        self.picture.info()
+    /// The info of one picture: RGBA in system memory, with the colorimetry of the frames.
+    pub fn picture_info(&self) -> Result<VideoInfo, Error> {
+        picture_info(&self.frame, self.largest, 1)
     }
 
-    /// Scales `frame`.
+    /// Scales all of `frame` to the largest picture.
     pub fn shrink(&mut self, frame: &Frame) -> Result<VideoFrameRef<&gst::BufferRef>, Error> {
-        let Self { scaling, size, picture, objects } = self;
-        let (scaling, size) = (*scaling, *size);
-        let owned = Owned::on(objects, frame.context(), |context| Picture::new(context, size))?;
-        let texture = frame.texture();
-        let fence = owned.run(|context, objects| objects.draw(context, texture, &scaling, size))?;
-        // In short waits, so that other elements can use the thread in between.
-        wait_for(PATIENCE, || owned.run(|_, objects| objects.is_done(fence)))?;
-        let stride = picture.plane_stride()[0] as usize;
-        let rows = picture.plane_data_mut(0).map_err(|error| Error::Frame(error.to_string()))?;
-        owned.run(|_, objects| objects.read(fence, size, rows, stride))?;
-        frame.count_down(length(size));
-        Ok(self.picture.as_video_frame_ref())
+        let whole = Size { width: self.frame.width(), height: self.frame.height() };
+        self.parts.clear();
+        self.parts.push(Scaling::of_frame(whole, self.largest));
+        self.draw(frame)
     }
+
+    /// Scales each of `parts` of `frame` to a size. Returns a frame with the pictures at its left
+    /// edge, each one height of the largest picture below the one before.
+    pub fn shrink_parts(
+        &mut self,
+        frame: &Frame,
+        parts: impl Iterator<Item = (Rect, Size)>,
+    ) -> Result<VideoFrameRef<&gst::BufferRef>, Error> {
+        self.parts.clear();
+        self.parts.extend(parts.map(|(part, size)| Scaling::of_part(part, size)));
+        let needed = self.parts.len() as u32 * self.largest.height;
+        if self.pictures.height() < needed {
+            self.pictures = pictures(&self.frame, self.largest, self.parts.len() as u32)?;
+        }
+        self.draw(frame)
+    }
+
+    fn draw(&mut self, frame: &Frame) -> Result<VideoFrameRef<&gst::BufferRef>, Error> {
+        let Self { largest, pictures, parts, objects, .. } = self;
+        let (largest, texture) = (*largest, frame.texture());
+        let owned = Owned::on(objects, frame.context(), |context| Canvas::new(context, largest))?;
+        let fence = owned.run(|context, canvas| canvas.draw(context, texture, parts))?;
+        // In short waits, so that other elements can use the thread in between.
+        wait_for(PATIENCE, || owned.run(|_, canvas| canvas.is_done(fence)))?;
+        let stride = pictures.plane_stride()[0] as usize;
+        let rows = pictures.plane_data_mut(0).map_err(|error| Error::Frame(error.to_string()))?;
+        let apart = stride * largest.height as usize;
+        owned.run(|_, canvas| canvas.read(fence, parts, rows.chunks_mut(apart), stride))?;
+        frame.count_down(bytes(parts));
+        Ok(self.pictures.as_video_frame_ref())
+    }
+}
+
+/// `count` pictures of `size` below one another, as RGBA with the colorimetry of `frame`.
+fn picture_info(frame: &VideoInfo, size: Size, count: u32) -> Result<VideoInfo, Error> {
+    VideoInfo::builder(VideoFormat::Rgba, size.width, count * size.height)
+        .fps(frame.fps())
+        .colorimetry(&frame.colorimetry())
+        .build()
+        .map_err(|error| Error::Frame(error.to_string()))
+}
+
+/// The memory of `count` pictures.
+fn pictures(frame: &VideoInfo, size: Size, count: u32) -> Result<VideoFrame<Writable>, Error> {
+    let failed = |error: BoolError| Error::Frame(error.to_string());
+    let info = picture_info(frame, size, count)?;
+    let buffer = gst::Buffer::with_size(info.size()).map_err(failed)?;
+    VideoFrame::from_buffer_writable(buffer, &info)
+        .map_err(|_| Error::Frame("cannot map a picture".to_owned()))
+}
+
+/// The size of the pictures of `parts` in bytes.
+fn bytes(parts: &[Scaling]) -> usize {
+    parts.iter().map(Scaling::bytes).sum()
 }
 
 /// Waits until `is_done`, at most for `patience`.
@@ -112,82 +157,19 @@ fn wait_for(
     Ok(())
 }
 
-/// How to scale: halve as `cyclegan_frame` does, then scale as GStreamer's converter does with
-/// linear taps, so that the generator sees the same picture as with system memory.
-#[derive(Clone, Copy, Debug)]
-struct Scaling {
-    /// How often to halve frames before scaling.
-    halvings: i32,
-    columns: Axis,
-    rows: Axis,
-}
-
-/// Scaling along one axis.
-#[derive(Clone, Copy, Debug)]
-struct Axis {
-    /// Size of the frame after halving, in pixels.
-    size: i32,
-    /// Position of the first output pixel's centre in the frame.
-    start: f32,
-    /// Distance between the centres of two output pixels.
-    step: f32,
-    /// Half of the base of the triangle filter.
-    reach: f32,
-    /// Number of pixels under the filter.
-    taps: i32,
-}
-
-impl Scaling {
-    fn new(info: &VideoInfo, size: Size) -> Self {
-        const LEAST_RATIO: u32 = 4;
-        let (mut width, mut height, mut halvings) = (info.width(), info.height(), 0);
-        while width.is_multiple_of(2)
-            && height.is_multiple_of(2)
-            && width >= LEAST_RATIO * size.width
-            && height >= LEAST_RATIO * size.height
-        {
-            (width, height, halvings) = (width / 2, height / 2, halvings + 1);
-        }
-        let mut columns = Axis::new(width, size.width);
-        // When upscaling horizontally, the converter aligns the outermost pixels.
-        if width < size.width {
-            columns.start = 0.0;
-            columns.step = (width - 1) as f32 / (size.width - 1) as f32;
-        }
-        Self { halvings, columns, rows: Axis::new(height, size.height) }
-    }
-}
-
-impl Axis {
-    /// From `input` to `output` pixels.
-    fn new(input: u32, output: u32) -> Self {
-        const MOST: f64 = 128.0;
-        let step = f64::from(input) / f64::from(output);
-        let taps = (2.0 * step.max(1.0)).ceil().min(MOST);
-        Self {
-            size: input as i32,
-            start: (0.5 * step - 0.5) as f32,
-            step: step as f32,
-            reach: (taps / 2.0) as f32,
-            taps: taps as i32,
-        }
-    }
-}
-
-impl Picture {
-    fn new(context: &GLContext, size: (i32, i32)) -> Result<Self, Error> {
+impl Canvas {
+    fn new(context: &GLContext, largest: Size) -> Result<Self, Error> {
         let painter = Painter::new(context, include_str!("shrink.frag"), &[c"frame"])?;
         let gl = painter.gl;
         let mut buffer = 0;
-        // SAFETY: this is the context's thread; the pointer is to a local, and no data are passed.
+        let size = (largest.width as i32, largest.height as i32);
+        // SAFETY: this is the context's thread; the pointer is to a local.
         let texture = unsafe {
             gl.gen_buffers(1, &mut buffer);
-            gl.bind_buffer(PIXEL_PACK_BUFFER, buffer);
-            gl.buffer_data(PIXEL_PACK_BUFFER, length(size) as isize, ptr::null(), STREAM_READ);
-            gl.bind_buffer(PIXEL_PACK_BUFFER, 0);
             new_texture(&gl, size, (RGBA8, RGBA, UNSIGNED_BYTE))
         };
         let uniforms = Uniforms {
+            origin: painter.uniform(c"origin"),
             halvings: painter.uniform(c"halvings"),
             size: painter.uniform(c"size"),
             start: painter.uniform(c"start"),
@@ -195,31 +177,57 @@ impl Picture {
             reach: painter.uniform(c"reach"),
             taps: painter.uniform(c"taps"),
         };
-        Ok(Self { painter, texture, buffer, uniforms })
+        Ok(Self { painter, texture, buffer, room: 0, uniforms })
     }
 
-    /// Lets the GPU draw the picture and write it to the buffer. Returns a fence to wait for.
-    fn draw(
-        &mut self,
+    /// Lets the GPU draw the pictures and write them to the buffer. Returns a fence to wait for.
+    fn draw(&mut self, context: &GLContext, frame: u32, parts: &[Scaling]) -> Result<Fence, Error> {
+        let needed = bytes(parts);
+        if self.room < needed {
+            let gl = &self.painter.gl;
+            // SAFETY: this is the context's thread, and no data are passed.
+            unsafe {
+                gl.bind_buffer(PIXEL_PACK_BUFFER, self.buffer);
+                gl.buffer_data(PIXEL_PACK_BUFFER, needed as isize, ptr::null(), STREAM_READ);
+                gl.bind_buffer(PIXEL_PACK_BUFFER, 0);
+            }
+            self.room = needed;
+        }
+        let mut place = 0;
+        for part in parts {
+            self.draw_part(context, frame, part, place)?;
+            place += part.bytes();
+        }
+        // SAFETY: this is the context's thread; no pointers.
+        let fence = unsafe { self.painter.gl.fence_sync(SYNC_GPU_COMMANDS_COMPLETE, 0) };
+        self.painter.error("glFenceSync")?;
+        Ok(Fence(fence as usize))
+    }
+
+    /// Lets the GPU draw one picture and write it to byte `place` of the buffer.
+    fn draw_part(
+        &self,
         context: &GLContext,
         frame: u32,
-        scaling: &Scaling,
-        size: (i32, i32),
-    ) -> Result<Fence, Error> {
-        let Scaling { halvings, columns, rows } = *scaling;
-        let mut fence = Fence(0);
+        part: &Scaling,
+        place: usize,
+    ) -> Result<(), Error> {
+        let Scaling { origin, halvings, columns, rows, picture } = *part;
+        let uniforms = &self.uniforms;
         self.painter.draw(
             context,
             &[frame],
-            (self.texture, size.0, size.1),
+            self.texture,
+            &[[0, 0, picture.0, picture.1]],
             // SAFETY: this is the context's thread; no pointers.
             |gl| unsafe {
-                gl.uniform_1i(self.uniforms.halvings, halvings);
-                gl.uniform_2i(self.uniforms.size, columns.size, rows.size);
-                gl.uniform_2f(self.uniforms.start, columns.start, rows.start);
-                gl.uniform_2f(self.uniforms.step, columns.step, rows.step);
-                gl.uniform_2f(self.uniforms.reach, columns.reach, rows.reach);
-                gl.uniform_2i(self.uniforms.taps, columns.taps, rows.taps);
+                gl.uniform_2i(uniforms.origin, origin.0, origin.1);
+                gl.uniform_1i(uniforms.halvings, halvings);
+                gl.uniform_2i(uniforms.size, columns.size, rows.size);
+                gl.uniform_2f(uniforms.start, columns.start, rows.start);
+                gl.uniform_2f(uniforms.step, columns.step, rows.step);
+                gl.uniform_2f(uniforms.reach, columns.reach, rows.reach);
+                gl.uniform_2i(uniforms.taps, columns.taps, rows.taps);
                 // GStreamer's own textures have these parameters; those of others may not.
                 for filter in [TEXTURE_MIN_FILTER, TEXTURE_MAG_FILTER] {
                     gl.tex_parameteri(TEXTURE_2D, filter, LINEAR);
@@ -228,18 +236,17 @@ impl Picture {
                     gl.tex_parameteri(TEXTURE_2D, wrap, CLAMP_TO_EDGE);
                 }
             },
-            // SAFETY: this is the context's thread; a buffer of the picture's length is bound, so
-            // the pointer is an offset into it.
+            // SAFETY: this is the context's thread; a buffer with room for all pictures is bound,
+            // so the pointer is an offset into it.
             |gl| unsafe {
                 gl.bind_buffer(PIXEL_PACK_BUFFER, self.buffer);
                 gl.pixel_storei(PACK_ALIGNMENT, 4);
                 gl.pixel_storei(PACK_ROW_LENGTH, 0);
-                gl.read_pixels(0, 0, size.0, size.1, RGBA, UNSIGNED_BYTE, ptr::null_mut());
+                let place = ptr::without_provenance_mut(place);
+                gl.read_pixels(0, 0, picture.0, picture.1, RGBA, UNSIGNED_BYTE, place);
                 gl.bind_buffer(PIXEL_PACK_BUFFER, 0);
-                fence = Fence(gl.fence_sync(SYNC_GPU_COMMANDS_COMPLETE, 0) as usize);
             },
-        )?;
-        Ok(fence)
+        )
     }
 
     /// Whether the GPU has passed `fence`; waits up to `PATIENCE`.
@@ -257,16 +264,17 @@ impl Picture {
         }
     }
 
-    /// Copies the picture to `rows`, which are `stride` bytes apart, and deletes the fence.
-    fn read(
+    /// Copies the picture of each part to one of `targets`, whose rows are `stride` bytes apart,
+    /// and deletes the fence.
+    fn read<'a>(
         &mut self,
         fence: Fence,
-        size: (i32, i32),
-        rows: &mut [u8],
+        parts: &[Scaling],
+        targets: impl Iterator<Item = &'a mut [u8]>,
         stride: usize,
     ) -> Result<(), Error> {
         let gl = &self.painter.gl;
-        let length = length(size);
+        let length = bytes(parts);
         // SAFETY: this is the context's thread. The mapping has the requested length, and is not
         // used after it is unmapped.
         unsafe {
@@ -274,10 +282,14 @@ impl Picture {
             gl.bind_buffer(PIXEL_PACK_BUFFER, self.buffer);
             let mapped = gl.map_buffer_range(PIXEL_PACK_BUFFER, 0, length as isize, MAP_READ_BIT);
             if !mapped.is_null() {
-                let pixels = std::slice::from_raw_parts(mapped.cast::<u8>(), length);
-                let width = 4 * size.0 as usize;
-                for (row, pixels) in rows.chunks_mut(stride).zip(pixels.chunks_exact(width)) {
-                    row[..width].copy_from_slice(pixels);
+                let mut pixels = std::slice::from_raw_parts(mapped.cast::<u8>(), length);
+                for (part, rows) in parts.iter().zip(targets) {
+                    let width = 4 * part.picture.0 as usize;
+                    let (picture, rest) = pixels.split_at(part.bytes());
+                    pixels = rest;
+                    for (row, pixels) in rows.chunks_mut(stride).zip(picture.chunks_exact(width)) {
+                        row[..width].copy_from_slice(pixels);
+                    }
                 }
                 gl.unmap_buffer(PIXEL_PACK_BUFFER);
             }
@@ -290,7 +302,7 @@ impl Picture {
     }
 }
 
-impl Objects for Picture {
+impl Objects for Canvas {
     fn delete(&mut self) {
         let gl = self.painter.gl;
         // SAFETY: this is the context's thread; each pointer is to one number.
@@ -300,11 +312,6 @@ impl Objects for Picture {
         }
         self.painter.delete();
     }
-}
-
-/// The size of a picture in bytes.
-fn length((width, height): (i32, i32)) -> usize {
-    4 * width as usize * height as usize
 }
 
 /// A sync object. Other threads may hold it, but only the context's thread uses it.

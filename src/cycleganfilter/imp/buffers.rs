@@ -33,22 +33,18 @@ impl CycleGanFilter {
         context: &Context,
     ) -> Result<Option<Frame>, gst::FlowError> {
         let info = &context.info;
-        let failed = |error: gl::Error| {
-            gst::element_imp_error!(self, gst::ResourceError::Failed, ("{error}"));
-            gst::FlowError::Error
-        };
-        if context.is_on_gpu {
+        if info.memory == Memory::Gl {
             return match gl::Frame::new(buffer, info, &self.contexts) {
                 Ok(frame) => Ok(Some(Frame::Gl(Box::new(frame)))),
                 Err((buffer, error)) if error.is_of_frame() => {
                     self.drop_unusable(&buffer, &error.to_string());
                     Ok(None)
                 }
-                Err((_, error)) => Err(failed(error)),
+                Err((_, error)) => {
+                    gst::element_imp_error!(self, gst::ResourceError::Failed, ("{error}"));
+                    Err(gst::FlowError::Error)
+                }
             };
-        }
-        if info.memory == Memory::Gl {
-            self.contexts.wait_for(&buffer).map_err(failed)?;
         }
         if let Err(error) = check_room(&buffer, info) {
             self.drop_unusable(&buffer, &error.to_string());

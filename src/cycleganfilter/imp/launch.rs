@@ -21,14 +21,12 @@ use crate::cycleganfilter::{
     settings::PerFrame,
     state::Negotiated,
     stats::Times,
-    translator::{Continuity, Kind, TranslateError},
+    translator::{Continuity, TranslateError},
 };
 
 /// The state of the stream when a frame arrives.
 pub(super) struct Context {
     pub info: FrameInfo,
-    /// Whether the GPU processes the frame.
-    pub is_on_gpu: bool,
     is_live: bool,
     latency: Option<gst::ClockTime>,
     pub takes_video_meta: bool,
@@ -74,7 +72,6 @@ impl CycleGanFilter {
         let stream = state.stream.as_ref()?;
         let translators = &stream.negotiated.as_ref()?.translators;
         Some(Context {
-            is_on_gpu: Kind::from(&translators.wanted).is_on_gpu(translators.info.memory),
             info: translators.info.clone(),
             output: translators.wanted.output,
             is_live: stream.deadlines.is_live(),

@@ -35,7 +35,7 @@ pub use warm_up::Cost;
 
 use super::{
     gl, lock,
-    memory::FrameInfo,
+    memory::{FrameInfo, Memory},
     settings::{Output, ViewSettings, Wanted},
 };
 use cyclegan_frame::{NotFinite, Size};
@@ -123,9 +123,9 @@ impl Translator {
             largest_batch,
             last_seen: Mutex::default(),
             postprocess: Mutex::new(Postprocess::new(info, &view, kind)?),
-            preprocess: Mutex::new(match kind.is_on_gpu(info.memory) {
-                false => Preprocess::new(&generator, info, view, kind.threads)?,
-                true => Preprocess::on_gpu(&generator, info, view, kind.threads)?,
+            preprocess: Mutex::new(match info.memory {
+                Memory::System => Preprocess::new(&generator, info, view, kind.threads)?,
+                Memory::Gl => Preprocess::on_gpu(&generator, info, view, kind.threads)?,
             }),
             output_info: output_info(info, kind.output)?,
             generator,

@@ -2,39 +2,29 @@
 
 //! Preprocessing and postprocessing of frames in GL memory.
 
-use cyclegan_frame::map_writable;
+use cyclegan_frame::{Rect, map_writable};
 use cyclegan_runtime::Generator;
 use gst::glib::bool_error;
 use gst_video::VideoInfo;
 
-use super::{Kind, Preprocess, Request, TranslateError, Translator, View, postprocess::Residuals};
-use crate::cycleganfilter::{
-    gl, lock,
-    memory::Memory,
-    settings::{Output, Regions},
+use super::{
+    Preprocess, Request, TranslateError, Translator, View,
+    postprocess::{Postprocess, Residuals},
+    preprocess::Packing,
 };
-
-impl Kind {
-    /// Whether the GPU processes frames in `memory`. The CPU does what is not implemented on the
-    /// GPU; GStreamer then downloads frames in GL memory and uploads the results.
-    pub fn is_on_gpu(&self, memory: Memory) -> bool {
-        let is_whole = self.view.regions == Regions::Frame;
-        memory == Memory::Gl && is_whole && self.output != Output::Alpha
-    }
-}
+use crate::cycleganfilter::{gl, lock, settings::Output};
 
 impl Preprocess {
-    /// For frames of `info` in GL memory. The GPU scales each frame, and the CPU processes the
-    /// small picture as if it were the frame.
+    /// For frames of `info` in GL memory. The GPU scales each frame or its regions, and the CPU
+    /// processes the small pictures as if they were the frame.
     pub fn on_gpu(
         generator: &Generator,
         info: &VideoInfo,
         view: View,
         threads: u32,
     ) -> Result<Self, TranslateError> {
-        let size = view.content();
-        let shrinker = gl::Shrinker::new(info, size)?;
-        let mut preprocess = Self::new(generator, shrinker.picture_info(), view, threads)?;
+        let shrinker = gl::Shrinker::new(info, view.content())?;
+        let mut preprocess = Self::new(generator, &shrinker.picture_info()?, view, threads)?;
         preprocess.shrinker = Some(shrinker);
         Ok(preprocess)
     }
@@ -47,52 +37,80 @@ impl Preprocess {
         region_types: &[String],
         is_smoothed: bool,
     ) -> Result<(), TranslateError> {
-        let Some(mut shrinker) = self.shrinker.take() else {
+        self.plan(frame.buffer(), request, region_types)?;
+        let Self { view, scaler, part_scalers, to_tensor, workers, shrinker, .. } = self;
+        let Some(shrinker) = shrinker else {
             return Err(bool_error!("it is in GL memory, expected system memory").into());
         };
-        let prepared = match shrinker.shrink(frame) {
-            Ok(picture) => self.prepare(&picture, request, region_types, is_smoothed),
-            Err(error) => Err(error.into()),
-        };
-        self.shrinker = Some(shrinker);
-        prepared
+        let packing = Packing { to_tensor, workers, is_smoothed };
+        match view {
+            View::Frame(letterbox) => {
+                packing.fill(request, 0, scaler, &shrinker.shrink(frame)?, letterbox)
+            }
+            View::Regions(..) if request.regions.is_empty() => Ok(()),
+            View::Regions(_, tensor) => {
+                let parts = request.regions.iter();
+                let parts = parts.map(|region| (region.crop, region.letterbox.content.size));
+                let pictures = shrinker.shrink_parts(frame, parts)?;
+                packing.fill_regions(request, part_scalers, &pictures, |index, region| Rect {
+                    x: 0,
+                    y: index as u32 * tensor.height,
+                    size: region.letterbox.content.size,
+                })
+            }
+        }
     }
 }
 
 impl Translator {
-    /// As [`Postprocess::composite`](super::Postprocess::composite), for frames in GL memory.
+    /// As [`Postprocess::composite`], for frames in GL memory.
     pub fn composite_on_gpu(
         &self,
         input: &gl::Frame,
         output: &mut gst::BufferRef,
     ) -> Result<bool, TranslateError> {
         let mut postprocess = lock(self.postprocess());
-        let postprocess = &mut *postprocess;
-        if !postprocess.has_residual {
+        let Postprocess { residuals, has_residual, writer, on_gpu, output: kind, .. } =
+            &mut *postprocess;
+        if !*has_residual {
             return Ok(false);
         }
-        if let Residuals::Frame { residual, masks, keep, .. } = &mut postprocess.residuals {
-            match &mut postprocess.writer {
-                Some(writer) => {
-                    writer.write(&masks.matte, &mut map_writable(output, self.output_info())?)?;
-                }
-                None => postprocess.on_gpu.composite(residual, *keep, input, output)?,
+        let is_alpha = *kind == Output::Alpha;
+        match (residuals, writer) {
+            (Residuals::Frame { masks, .. }, Some(writer)) => {
+                writer.write(&masks.matte, &mut map_writable(output, self.output_info())?)?;
+            }
+            (Residuals::Frame { residual, masks, keep, .. }, None) => {
+                let matte = is_alpha.then_some(&masks.matte);
+                on_gpu.composite(residual, *keep, matte, input, output)?;
+            }
+            (Residuals::Regions(regions), Some(writer)) => {
+                let mut output = map_writable(output, self.output_info())?;
+                writer.write_patches(regions.mattes(), &mut output)?;
+            }
+            (Residuals::Regions(regions), None) => {
+                let mattes = is_alpha.then(|| regions.mattes());
+                on_gpu.composite_patches(regions.patches(), mattes, input, output)?;
             }
         }
         Ok(true)
     }
 
-    /// As [`Postprocess::pass`](super::Postprocess::pass), for frames in GL memory.
+    /// As [`Postprocess::pass`], for frames in GL memory.
     pub fn pass_on_gpu(
         &self,
         input: &gl::Frame,
         output: &mut gst::BufferRef,
     ) -> Result<(), TranslateError> {
         let mut postprocess = lock(self.postprocess());
-        let postprocess = &mut *postprocess;
-        if let Some(writer) = &mut postprocess.writer {
-            return Ok(writer.write_patches(&[], &mut map_writable(output, self.output_info())?)?);
+        let Postprocess { writer, on_gpu, output: kind, .. } = &mut *postprocess;
+        match (writer, *kind) {
+            (Some(writer), _) => {
+                writer.write_patches(&[], &mut map_writable(output, self.output_info())?)?;
+            }
+            (None, Output::Alpha) => on_gpu.composite_patches(&[], Some(&[]), input, output)?,
+            (None, _) => on_gpu.copy(input, output)?,
         }
-        Ok(postprocess.on_gpu.copy(input, output)?)
+        Ok(())
     }
 }

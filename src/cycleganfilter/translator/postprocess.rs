@@ -37,7 +37,7 @@ pub struct Postprocess {
     pub(super) has_residual: bool,
     compositor: Compositor,
     workers: Workers,
-    output: Output,
+    pub(super) output: Output,
     /// Writes the mask, if it goes out alone.
     pub(super) writer: Option<MatteWriter>,
     /// For frames in GL memory.

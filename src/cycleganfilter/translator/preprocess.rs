@@ -6,23 +6,25 @@ use gst_video::{VideoFrameExt, VideoFrameRef, VideoInfo};
 
 use super::{Request, TranslateError, boxes::Boxes, view::View};
 use crate::cycleganfilter::gl;
-use cyclegan_frame::{Letterbox, PartScalers, Scaler, ToTensor, UnpackedFrame, Workers, pack};
+use cyclegan_frame::{
+    Letterbox, PartScalers, Rect, Region, Scaler, ToTensor, UnpackedFrame, Workers, pack,
+};
 use cyclegan_runtime::{Generator, ValuesMut};
 
 /// Preprocesses frames of one format and size. The next frame overwrites its scaled pictures; the
 /// [`Request`] holds what later stages need.
 pub struct Preprocess {
-    view: View,
+    pub(super) view: View,
     boxes: Boxes,
     /// For formats that cannot be cropped.
     unpacked: Option<UnpackedFrame>,
     /// Scales the whole frame.
-    scaler: Scaler,
+    pub(super) scaler: Scaler,
     /// Scales regions of it.
-    part_scalers: PartScalers,
-    to_tensor: ToTensor,
-    workers: Workers,
-    /// Scales frames in GL memory, if the GPU processes them.
+    pub(super) part_scalers: PartScalers,
+    pub(super) to_tensor: ToTensor,
+    pub(super) workers: Workers,
+    /// Scales frames in GL memory.
     pub(super) shrinker: Option<gl::Shrinker>,
 }
 
@@ -63,41 +65,63 @@ impl Preprocess {
         region_types: &[String],
         is_smoothed: bool,
     ) -> Result<(), TranslateError> {
-        let Self { view, boxes, unpacked, scaler, part_scalers, to_tensor, workers, .. } = self;
+        self.plan(frame.buffer(), request, region_types)?;
+        let Self { view, unpacked, scaler, part_scalers, to_tensor, workers, .. } = self;
         let packing = Packing { to_tensor, workers, is_smoothed };
-        let planner = match view {
-            View::Frame(letterbox) => {
-                return packing.fill(request, 0, scaler, frame, letterbox);
+        match view {
+            View::Frame(letterbox) => packing.fill(request, 0, scaler, frame, letterbox),
+            View::Regions(..) if request.regions.is_empty() => Ok(()),
+            View::Regions(..) => {
+                let unpacked =
+                    unpacked.as_mut().map(|unpacked| unpacked.unpack(frame)).transpose()?;
+                let frame = unpacked.as_ref().unwrap_or(frame);
+                packing.fill_regions(request, part_scalers, frame, |_, region| region.crop)
             }
-            View::Regions(planner, _) => planner,
-        };
-        let regions = planner.plan(boxes.of(frame.buffer(), region_types));
+        }
+    }
+
+    /// Chooses the regions of the frame in `buffer`, if the view is of regions.
+    pub(super) fn plan(
+        &mut self,
+        buffer: &gst::BufferRef,
+        request: &mut Request,
+        region_types: &[String],
+    ) -> Result<(), TranslateError> {
+        let Self { view, boxes, .. } = self;
+        let View::Regions(planner, _) = view else { return Ok(()) };
+        let regions = planner.plan(boxes.of(buffer, region_types));
         request.regions.clear();
         request.regions.extend_from_slice(regions);
-        request.resize(regions.len())?;
-        if regions.is_empty() {
-            return Ok(());
-        }
-        let unpacked = unpacked.as_mut().map(|unpacked| unpacked.unpack(frame)).transpose()?;
-        let frame = unpacked.as_ref().unwrap_or(frame);
-        for (index, region) in regions.iter().enumerate() {
-            let scaler = part_scalers.get(region.crop, region.letterbox.content.size)?;
-            packing.fill(request, index, scaler, frame, &region.letterbox)?;
-        }
-        Ok(())
+        request.resize(regions.len())
     }
 }
 
 /// The parameters of filling a tensor.
-struct Packing<'a> {
-    to_tensor: &'a ToTensor,
-    workers: &'a Workers,
-    is_smoothed: bool,
+pub(super) struct Packing<'a> {
+    pub to_tensor: &'a ToTensor,
+    pub workers: &'a Workers,
+    pub is_smoothed: bool,
 }
 
 impl Packing<'_> {
+    /// Fills a tensor for each region of `request`; `place` says where in `frame` it is.
+    pub fn fill_regions(
+        &self,
+        request: &mut Request,
+        scalers: &mut PartScalers,
+        frame: &VideoFrameRef<&gst::BufferRef>,
+        place: impl Fn(usize, &Region) -> Rect,
+    ) -> Result<(), TranslateError> {
+        for index in 0..request.regions.len() {
+            let region = request.regions[index];
+            let scaler = scalers.get(place(index, &region), region.letterbox.content.size)?;
+            self.fill(request, index, scaler, frame, &region.letterbox)?;
+        }
+        Ok(())
+    }
+
     /// Scales `frame` with `scaler`, and packs the result as picture `index` of `request`.
-    fn fill(
+    pub fn fill(
         &self,
         request: &mut Request,
         index: usize,
