@@ -34,6 +34,8 @@ mod gl_in_flight;
 #[cfg(feature = "gl")]
 mod gl_regions;
 mod in_flight;
+#[cfg(feature = "gl")]
+mod in_gl;
 mod live;
 mod models;
 mod output;

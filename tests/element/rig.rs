@@ -81,7 +81,9 @@ impl Rig {
         if filter.set_state(gst::State::Ready).is_err() {
             panic!("{}", errors_in(&said(&bus)).join("; "));
         }
-        let mut harness = gst_check::Harness::with_element(&filter, Some("sink"), Some("src"));
+        let outer = outer(&filter);
+        outer.set_bus(Some(&bus));
+        let mut harness = gst_check::Harness::with_element(&outer, Some("sink"), Some("src"));
         harness.play();
         Self { filter, harness, bus }
     }
@@ -108,6 +110,15 @@ impl Rig {
     pub fn stat<T: for<'v> gst::glib::value::FromValue<'v> + 'static>(&self, field: &str) -> T {
         self.filter.property::<gst::Structure>("stats").get(field).unwrap()
     }
+}
+
+/// What the harness plays: `filter` itself, or in a process that tests GL memory, a bin with it.
+fn outer(filter: &gst::Element) -> gst::Element {
+    #[cfg(feature = "gl")]
+    if crate::in_gl::is_wanted() {
+        return crate::in_gl::wrap(filter);
+    }
+    filter.clone()
 }
 
 impl Drop for Rig {
