@@ -11,9 +11,6 @@ use common::{
     ffmpeg::{self, BARS, first_frame, make, streams},
 };
 
-/// The filter that changes nothing.
-const IDENTITY: [&str; 2] = ["--filter", "strength=0 inference-size=64"];
-
 /// H.265 of 10 bits with this transfer function, and more of x265's parameters.
 fn x265(transfer: &str, more: &str) -> String {
     format!(
@@ -26,17 +23,14 @@ const DISPLAY: &str = ":master-display=G(13250,34500)B(7500,3000)R(34000,16000)W
 
 #[test]
 fn depth_light_and_transparency_are_kept_or_missed() {
-    if !ffmpeg::is_installed("HDR10 and alpha") {
-        return;
-    }
-    let place = Place::new();
+    let Some(place) = Place::of_ffmpeg("HDR10 and alpha") else { return };
     let hdr = ["-vf format=yuv420p10le", &x265("smpte2084", DISPLAY)].join(" ");
     make(&place.path("in/hdr10.mkv"), &[BARS, &hdr].join(" "));
     make(&place.path("in/hdr10.mov"), &[BARS, &hdr, "-tag:v hvc1"].join(" "));
     let alpha = "-vf format=rgba64le,colorchannelmixer=aa=0.5,format=yuva444p10le -c:v prores_ks -profile:v 4444";
     make(&place.path("in/alpha.mov"), &[BARS, alpha].join(" "));
     for preset in ["hevc", "archive", "prores"] {
-        let said = place.run(&[&["in", "--preset", preset][..], &IDENTITY].concat());
+        let said = place.run(&["in", "--preset", preset]);
         let is_lost = said.contains("alpha.mov: its transparency, if it has any, is left out");
         assert_eq!(is_lost, preset != "prores", "{said}");
         // GStreamer 1.22 writes it neither into QuickTime nor into ProRes.
@@ -83,10 +77,7 @@ fn depth_light_and_transparency_are_kept_or_missed() {
 /// not compressed.
 #[test]
 fn eight_bits_get_the_tones_of_sdr() {
-    if !ffmpeg::is_installed("tone mapping") {
-        return;
-    }
-    let place = Place::new();
+    let Some(place) = Place::of_ffmpeg("tone mapping") else { return };
     let patch = |name: &str, [y, cb, cr]: [u32; 3], encoder: &str| {
         let source = format!(
             "-f lavfi -i color=black:s=64x48:r=25:d=0.4,format=yuv420p10le,geq=lum={y}:cb={cb}:cr={cr}"
@@ -106,7 +97,7 @@ fn eight_bits_get_the_tones_of_sdr() {
     for (encoder, count) in [(["--preset", "web"], 4), (["--preset", "proxy"], 4), (own, 3)] {
         let inputs = &inputs[..count];
         let names: Vec<_> = inputs.iter().map(|(name, _)| format!("in/{name}")).collect();
-        let arguments = [&encoder[..], &IDENTITY].concat();
+        let arguments = encoder;
         let arguments = names.iter().map(String::as_str).chain(arguments).collect::<Vec<_>>();
         let said = place.run(&[&["--base", "in"][..], &arguments].concat());
         for (name, expected) in inputs {

@@ -13,9 +13,6 @@ use common::{
     ffmpeg::{self, BARS, H264, TONE, make, streams, tag},
 };
 
-/// The filter that changes nothing.
-const IDENTITY: [&str; 2] = ["--filter", "strength=0 inference-size=64"];
-
 /// Two chapters, and an input of them for ffmpeg.
 fn chapters(place: &Place, input: u32) -> String {
     let text = ";FFMETADATA1\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=1000\ntitle=One\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=1000\nEND=3000\ntitle=Zwölf\n";
@@ -25,17 +22,14 @@ fn chapters(place: &Place, input: u32) -> String {
 
 #[test]
 fn chapters_are_in_every_container_that_has_them() {
-    if !ffmpeg::is_installed("chapters") {
-        return;
-    }
-    let place = Place::new();
+    let Some(place) = Place::of_ffmpeg("chapters") else { return };
     let two = chapters(&place, 2);
     for name in ["a.mp4", "b.mov", "c.mkv"] {
         make(&place.path("in").join(name), &[BARS, TONE, &two, H264, "-c:a aac"].join(" "));
     }
     for container in ["mp4", "mov", "mkv"] {
         // Sound of Matroska whose last packet has no duration is copied whole, too.
-        let said = place.run(&[&["in", "--container", container][..], &IDENTITY].concat());
+        let said = place.run(&["in", "--container", container]);
         assert!(!said.contains("note:"), "{said}");
         for stem in ["a", "b", "c"] {
             let output = place.out(&format!("{stem}.{container}"));
@@ -45,23 +39,20 @@ fn chapters_are_in_every_container_that_has_them() {
         }
         let part =
             ["in", "--container", container, "--out", "part", "--start", "0.4", "--end", "2"];
-        place.run(&[&part[..], &IDENTITY].concat());
+        place.run(&part);
         for stem in ["a", "b", "c"] {
             let found = ffmpeg::chapters(&place.path(format!("part/{stem}.{container}")));
             assert_eq!(found, [(0.0, "One".into()), (0.6, "Zwölf".into())], "{stem} {container}");
         }
     }
-    let said = place.run(&[&["in/a.mp4", "--container", "ts"][..], &IDENTITY].concat());
+    let said = place.run(&["in/a.mp4", "--container", "ts"]);
     let note = "its 2 chapters are left out: an MPEG transport stream cannot hold chapters";
     assert!(said.contains(note), "{said}");
 }
 
 #[test]
 fn when_and_where_it_was_made_is_kept() {
-    if !ffmpeg::is_installed("dates and locations") {
-        return;
-    }
-    let place = Place::new();
+    let Some(place) = Place::of_ffmpeg("dates and locations") else { return };
     let made = "-metadata title=Film -metadata creation_time=2020-01-02T03:04:05Z -metadata location=+48.8577+002.2950/";
     // ffmpeg writes it as `loci`, `©xyz` and by Apple's key.
     for (name, more) in [("a.mp4", ""), ("b.mov", ""), ("c.mov", "-movflags use_metadata_tags")] {
@@ -71,7 +62,7 @@ fn when_and_where_it_was_made_is_kept() {
         };
         make(&place.path("in").join(name), &[BARS, TONE, &made, more, H264, "-c:a aac"].join(" "));
     }
-    let said = place.run(&[&["in"][..], &IDENTITY].concat());
+    let said = place.run(&["in"]);
     assert!(!said.contains("note:"), "{said}");
     for name in ["a.mp4", "b.mov", "c.mov"] {
         let output = place.out(name);
@@ -85,39 +76,36 @@ fn when_and_where_it_was_made_is_kept() {
             assert_eq!(made, "2020-01-02T03:04:05.000000Z", "{name}");
         }
     }
-    let said = place.run(&[&["in/a.mp4", "--container", "mkv"][..], &IDENTITY].concat());
+    let said = place.run(&["in/a.mp4", "--container", "mkv"]);
     assert!(said.contains("a.mp4: its location is left out"), "{said}");
     assert!(tag(&place.out("a.mkv"), "creation_time").starts_with("2020-01-02T03:04:05"));
 }
 
 #[test]
 fn time_codes_are_kept_or_missed() {
-    if !ffmpeg::is_installed("time codes") {
-        return;
-    }
-    let place = Place::new();
+    let Some(place) = Place::of_ffmpeg("time codes") else { return };
     let code = "-timecode 01:02:03:04";
     let two = chapters(&place, 2);
     make(&place.path("in/a.mov"), &[BARS, TONE, code, H264, "-c:a aac"].join(" "));
     make(&place.path("in/b.mp4"), &[BARS, TONE, &two, code, H264, "-c:a aac"].join(" "));
-    let said = place.run(&[&["in"][..], &IDENTITY].concat());
+    let said = place.run(&["in"]);
     assert!(said.contains("note: in/b.mp4: its time code is left out"), "{said}");
     assert_eq!(said.matches("note:").count(), 1, "{said}");
     let output = streams(&place.out("a.mov"));
     assert_eq!(output[0].details["tags"]["timecode"], "01:02:03:04");
     // The track of chapters is no text.
     assert_eq!(streams(&place.out("b.mp4")).len(), 2);
-    place.run(&[&["in/a.mov", "--start", "1", "--out", "part"][..], &IDENTITY].concat());
+    place.run(&["in/a.mov", "--start", "1", "--out", "part"]);
     let part = streams(&place.path("part/a.mov"));
     assert_eq!(part[0].details["tags"]["timecode"], "01:02:04:04");
     let mxf = "-c:v mpeg2video -c:a pcm_s16le -ar 48000";
     fs::create_dir(place.path("mxf")).unwrap();
     make(&place.path("mxf/tape.mxf"), &[BARS, TONE, code, mxf].join(" "));
     make(&place.path("mxf/none.mxf"), &[BARS, TONE, mxf].join(" "));
-    let said = place.run(&[&["mxf"][..], &IDENTITY].concat());
+    let said = place.run(&["mxf"]);
     assert!(said.contains("tape.mxf: its time code is left out"), "{said}");
     assert!(!said.contains("none.mxf: its time code"), "{said}");
-    let said = place.run(&[&["in/a.mov", "--container", "mkv"][..], &IDENTITY].concat());
+    let said = place.run(&["in/a.mov", "--container", "mkv"]);
     assert!(said.contains("a.mov: its time code is left out"), "{said}");
 }
 
@@ -139,10 +127,7 @@ fn turn(path: &std::path::Path, degrees: f32) {
 
 #[test]
 fn rotated_matroska_stands_upright() {
-    if !ffmpeg::is_installed("rotated Matroska") {
-        return;
-    }
-    let place = Place::new();
+    let Some(place) = Place::of_ffmpeg("rotated Matroska") else { return };
     // White above, black below, and both turned.
     let upright = "-f lavfi -i color=white:s=128x96:r=25:d=0.4,pad=128:192:0:0:black";
     make(&place.path("in/a.mkv"), &[upright, H264].join(" "));
@@ -153,7 +138,7 @@ fn rotated_matroska_stands_upright() {
         make(&input, &[upright, &filter, H264].join(" "));
         turn(&input, degrees);
     }
-    place.run(&[&["in"][..], &IDENTITY].concat());
+    place.run(&["in"]);
     for name in ["a", "right", "left", "over"] {
         let output = place.out(&format!("{name}.mkv"));
         let video = &streams(&output)[0];
@@ -169,14 +154,11 @@ fn rotated_matroska_stands_upright() {
 
 #[test]
 fn an_unknown_language_is_not_english() {
-    if !ffmpeg::is_installed("languages") {
-        return;
-    }
-    let place = Place::new();
+    let Some(place) = Place::of_ffmpeg("languages") else { return };
     make(&place.path("in/none.avi"), &[BARS, TONE, "-c:v mpeg4 -c:a libmp3lame"].join(" "));
     let german = "-metadata:s:a language=deu";
     make(&place.path("in/german.mp4"), &[BARS, TONE, H264, "-c:a aac", german].join(" "));
-    place.run(&[&["in", "--container", "mkv"][..], &IDENTITY].concat());
+    place.run(&["in", "--container", "mkv"]);
     let language = |name: &str, track: usize| {
         let stream = streams(&place.out(name)).remove(track);
         stream.details["tags"]["language"].as_str().unwrap_or_default().to_owned()

@@ -24,13 +24,35 @@ use cyclegan_test_support::plugin;
 pub use cyclegan_test_support::{generators, skip};
 use tempfile::TempDir;
 
+/// Small, since the plugin is not optimised in tests.
+const SMALL: &str = "inference-size=64";
+/// A filter that changes nothing, so that the program alone is measured.
+const UNCHANGED: &str = "strength=0 inference-size=64";
+
 /// A folder for a test: inputs in `in`, outputs in `out`.
-pub struct Place(TempDir);
+pub struct Place {
+    folder: TempDir,
+    filter: &'static str,
+}
 
 impl Place {
     /// With a generator that makes negatives.
     pub fn new() -> Self {
-        let place = Self(tempfile::tempdir().unwrap());
+        Self::with_filter(SMALL)
+    }
+
+    /// With a filter that changes nothing.
+    pub fn unchanged() -> Self {
+        Self::with_filter(UNCHANGED)
+    }
+
+    /// The same for files that ffmpeg makes; says so where there is none.
+    pub fn of_ffmpeg(test: &str) -> Option<Self> {
+        ffmpeg::is_installed(test).then(Self::unchanged)
+    }
+
+    fn with_filter(filter: &'static str) -> Self {
+        let place = Self { folder: tempfile::tempdir().unwrap(), filter };
         fs::create_dir(place.path("in")).unwrap();
         place.generator(&generators::invert());
         place
@@ -44,7 +66,7 @@ impl Place {
 
     /// A path in the folder.
     pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
-        self.0.path().join(name)
+        self.folder.path().join(name)
     }
 
     /// The output of this name.
@@ -55,9 +77,8 @@ impl Place {
     /// The program with the generator and the output folder.
     pub fn program(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cyclegan-batch"));
-        command.current_dir(self.0.path()).args(["--model", "model.onnx", "--out", "out"]);
-        // Small, since the plugin is not optimised in tests.
-        command.args(["--filter", "inference-size=64"]);
+        command.current_dir(self.folder.path()).args(["--model", "model.onnx", "--out", "out"]);
+        command.args(["--filter", self.filter]);
         // A scheduler that the tests run under is none of theirs.
         for (name, _) in env::vars_os() {
             if name.to_string_lossy().starts_with("SLURM_") || name == "JOB_COMPLETION_INDEX" {
