@@ -111,9 +111,11 @@ impl Container {
 }
 
 /// Extensions of the videos to search for, besides those that can be written.
-const OTHER_VIDEO: [&str; 18] = [
-    "avi", "flv", "wmv", "asf", "mpg", "mpeg", "vob", "ogv", "ogg", "3gp", "mxf", "dv", "m2v",
-    "f4v", "gif", "m2t", "3g2", "y4m",
+const OTHER_VIDEO: [&str; 51] = [
+    "avi", "divx", "flv", "f4v", "wmv", "asf", "wm", "mpg", "mpeg", "mpe", "m2p", "vob", "vro",
+    "tod", "mpv", "m1v", "m2v", "ogv", "ogg", "ogm", "ogx", "3gp", "3g2", "3gpp", "insv", "mk3d",
+    "mxf", "gxf", "dv", "dif", "gif", "apng", "m2t", "trp", "tp", "y4m", "rm", "rmvb", "ivf",
+    "mjpg", "mjpeg", "h263", "263", "h264", "x264", "264", "avc", "h265", "x265", "265", "hevc",
 ];
 
 /// Whether a file of this name is a video.

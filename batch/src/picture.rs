@@ -14,7 +14,7 @@ use crate::container::extension;
 pub enum PictureFormat {
     /// JPEG.
     Jpeg,
-    /// PNG, also for BMP and TIFF.
+    /// PNG, also for BMP, TIFF, TGA and PNM.
     Png,
     /// WebP.
     Webp,
@@ -24,8 +24,9 @@ impl PictureFormat {
     /// The output format for an image of this name; `None` if it is not an image.
     pub fn of_name(path: &Path) -> Option<Self> {
         match extension(path).as_str() {
-            "jpg" | "jpeg" => Some(Self::Jpeg),
-            "png" | "bmp" | "tif" | "tiff" => Some(Self::Png),
+            "jpg" | "jpeg" | "jpe" | "jfif" => Some(Self::Jpeg),
+            "png" | "bmp" | "dib" | "tif" | "tiff" | "tga" | "pnm" | "ppm" | "pgm" | "pbm"
+            | "pam" => Some(Self::Png),
             "webp" => Some(Self::Webp),
             _ => None,
         }
@@ -33,8 +34,8 @@ impl PictureFormat {
 
     /// The path of the output for an input at `path`.
     pub fn rename(self, path: &Path) -> PathBuf {
-        match extension(path).as_str() {
-            "bmp" | "tif" | "tiff" => path.with_extension("png"),
+        match self {
+            Self::Png if extension(path) != "png" => path.with_extension("png"),
             _ => path.to_owned(),
         }
     }

@@ -15,7 +15,7 @@ use crate::{
     destination::Destination,
     entry::{hash_of_model, lock},
     events::Events,
-    inputs::{Finder, OWN_FOLDER, describe},
+    inputs::{Finder, Found, OWN_FOLDER, describe},
     options::Options,
     pool::{STOP, Worker},
     report,
@@ -44,7 +44,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         return status(options, &destination);
     }
     let finder = Finder::new(options, &destination)?;
-    let found = finder.find(&options.inputs)?;
+    let Found { items: found, skipped } = finder.find(&options.inputs)?;
     if !options.dry_run {
         fs::create_dir_all(out)
             .map_err(|e| anyhow!("cannot create {}: {}", out.display(), describe(&e)))?;
@@ -78,6 +78,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         _ => None,
     };
     events.begin(share, found.len(), &first.provider);
+    skipped.iter().for_each(|(path, cause)| events.notice(path, cause));
     let mut scheduler = Scheduler::new(options, out, setup, &items, &model, &events);
     since.into_iter().for_each(|since| scheduler.share_since(since));
     let jobs = (options.jobs_with(&first.provider) as usize).min(scheduler.most_jobs());
@@ -111,7 +112,7 @@ fn status(options: &Options, destination: &Destination) -> Result<ExitCode> {
     ensure!(out.join(OWN_FOLDER).is_dir(), "{}: has no records of cyclegan-batch", out.display());
     let items = match options.inputs.is_empty() {
         true => Vec::new(),
-        false => Finder::new(options, destination)?.find(&options.inputs)?,
+        false => Finder::new(options, destination)?.find(&options.inputs)?.items,
     };
     if let Some(report) = &options.report {
         report::write(report, out, &items)?;

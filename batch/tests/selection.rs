@@ -40,6 +40,24 @@ fn searches_take_what_is_included_and_not_excluded() {
 }
 
 #[test]
+fn what_nothing_decodes_is_named() {
+    let place = Place::new();
+    small_clip(&place.path("in/a.mp4"));
+    for name in ["b.avif", "x/c.HEIC", "notes.txt"] {
+        fs::create_dir_all(place.path("in/x")).unwrap();
+        fs::write(place.path("in").join(name), "something").unwrap();
+    }
+    let said = place.run(&["in"]);
+    for file in ["in/b.avif", "in/x/c.HEIC"] {
+        let note = format!("note: {file}: is skipped: AVIF and HEIF images");
+        assert!(said.contains(&note), "{said}");
+    }
+    assert!(said.contains("1 translated") && said.matches("note:").count() == 2, "{said}");
+    let output = place.program().arg("in/x").output().unwrap();
+    assert!(text(&output).contains("AVIF and HEIF images (.heic) cannot"), "{}", text(&output));
+}
+
+#[test]
 fn samples_are_spread_over_each_video() {
     let place = Place::new();
     // 24 s in the middle of which another sample lies, and 6 s that have no room for three of 5 s.

@@ -10,11 +10,8 @@ use std::fs;
 
 use common::{
     Place,
-    ffmpeg::{self, BARS, H264, OTHER_TONE, Stream, TONE, make, streams},
+    ffmpeg::{BARS, H264, OTHER_TONE, Stream, TONE, make, streams},
 };
-
-/// The filter that changes nothing.
-const IDENTITY: [&str; 2] = ["--filter", "strength=0 inference-size=64"];
 
 /// The packets of a track that are shown, in ms.
 fn shown(stream: &Stream) -> Vec<f64> {
@@ -25,16 +22,13 @@ fn shown(stream: &Stream) -> Vec<f64> {
 /// early.
 #[test]
 fn what_an_edit_list_shows_is_there_to_its_end() {
-    if !ffmpeg::is_installed("edit lists") {
-        return;
-    }
-    let place = Place::new();
+    let Some(place) = Place::of_ffmpeg("edit lists") else { return };
     make(&place.path("in/whole.mp4"), &[BARS, TONE, H264, "-g 10 -c:a aac"].join(" "));
     for name in ["cut.mp4", "cut.mov"] {
         make(&place.path("in").join(name), "-ss 0.6 -i in/whole.mp4 -c copy");
     }
     for piece in ["0", "0.5"] {
-        let said = place.run(&[&["in", "--piece", piece][..], &IDENTITY].concat());
+        let said = place.run(&["in", "--piece", piece]);
         assert!(!said.contains("note:"), "{said}");
         for name in ["whole.mp4", "cut.mp4", "cut.mov"] {
             let (before, after) =
@@ -58,10 +52,7 @@ fn what_an_edit_list_shows_is_there_to_its_end() {
 
 #[test]
 fn a_clock_that_jumps_loses_no_frames() {
-    if !ffmpeg::is_installed("jumps in time") {
-        return;
-    }
-    let place = Place::new();
+    let Some(place) = Place::of_ffmpeg("jumps in time") else { return };
     let source = [BARS, TONE, H264, "-c:a aac"].join(" ");
     make(&place.path("in/a.ts"), &source);
     make(&place.path("in/b.ts"), &[&source, "-output_ts_offset 500"].join(" "));
@@ -70,7 +61,7 @@ fn a_clock_that_jumps_loses_no_frames() {
         fs::write(place.path(format!("in/{name}.ts")), parts.map(Vec::as_slice).concat()).unwrap();
     }
     let names = ["in/again.ts", "in/ahead.ts", "in/back.ts", "--base", "in"];
-    let said = place.run(&[&names[..], &IDENTITY].concat());
+    let said = place.run(&names);
     for name in ["again.ts", "ahead.ts", "back.ts"] {
         let output = streams(&place.out(name));
         assert!(output[0].times.len() >= 149, "{name}: {} frames\n{said}", output[0].times.len());
@@ -82,15 +73,23 @@ fn a_clock_that_jumps_loses_no_frames() {
 }
 
 #[test]
+fn frames_without_times_follow_each_other() {
+    let Some(place) = Place::of_ffmpeg("frames without times") else { return };
+    make(&place.path("in/a.mjpeg"), &[BARS, "-c:v mjpeg"].join(" "));
+    let said = place.run(&["in"]);
+    assert!(said.contains("a.mjpeg: 74 of its frames have no timestamps"), "{said}");
+    let video = streams(&place.out("a.mkv")).remove(0);
+    assert_eq!(video.times.len(), 75, "{said}");
+    assert!(video.times.windows(2).all(|pair| (pair[1] - pair[0] - 40.0).abs() < 1.01));
+}
+
+#[test]
 fn other_programmes_are_missed() {
-    if !ffmpeg::is_installed("programmes") {
-        return;
-    }
-    let place = Place::new();
+    let Some(place) = Place::of_ffmpeg("programmes") else { return };
     let two = [BARS, TONE, BARS, OTHER_TONE, "-map 0 -map 1 -map 2 -map 3", H264, "-c:a aac"];
     let programmes = "-program title=A:st=0:st=1 -program title=B:st=2:st=3";
     make(&place.path("in/a.ts"), &[&two.join(" "), programmes].join(" "));
-    let said = place.run(&[&["in"][..], &IDENTITY].concat());
+    let said = place.run(&["in"]);
     assert!(said.contains("note: in/a.ts: its 1 other programme is left out"), "{said}");
     let kinds: Vec<_> = streams(&place.out("a.ts")).into_iter().map(|s| s.kind).collect();
     assert_eq!(kinds, ["video", "audio"]);
@@ -98,10 +97,7 @@ fn other_programmes_are_missed() {
 
 #[test]
 fn truncated_files_are_named() {
-    if !ffmpeg::is_installed("truncated files") {
-        return;
-    }
-    let place = Place::new();
+    let Some(place) = Place::of_ffmpeg("truncated files") else { return };
     let x264 = [H264, "-g 25 -c:a aac"].join(" ");
     let fragments = [&x264, "-movflags frag_keyframe+empty_moov"].join(" ");
     // The first two as far as they go, the others not at all: they say how long they are.
@@ -120,7 +116,7 @@ fn truncated_files_are_named() {
     }
     make(&place.path("in/whole.avi"), &[BARS, TONE, "-c:v mpeg4 -c:a libmp3lame"].join(" "));
     fs::write(place.path("in/f.mp4"), b"\0\0\0\x1Cftypavif\0\0\0\0avifmif1miaf").unwrap();
-    let said = place.program().args([&["in"][..], &IDENTITY].concat()).output().unwrap();
+    let said = place.program().args(["in"]).output().unwrap();
     let said = common::text(&said);
     for (name, _, is_translated) in files {
         let kind = if is_translated { "note" } else { "error" };
@@ -133,10 +129,7 @@ fn truncated_files_are_named() {
 
 #[test]
 fn gaps_in_a_damaged_file_are_named() {
-    if !ffmpeg::is_installed("damaged files") {
-        return;
-    }
-    let place = Place::new();
+    let Some(place) = Place::of_ffmpeg("damaged files") else { return };
     let theora = [BARS, TONE, "-c:v libtheora -g 10 -c:a libvorbis"].join(" ");
     let mpeg2 = [BARS, TONE, "-c:v mpeg2video -c:a pcm_s16le -ar 48000"].join(" ");
     make(&place.path("in/whole.ogv"), &theora);
@@ -148,7 +141,7 @@ fn gaps_in_a_damaged_file_are_named() {
         bytes[length / 2..length * 11 / 20].fill(0xA5);
         fs::write(&input, bytes).unwrap();
     }
-    let output = place.program().args([&["in"][..], &IDENTITY].concat()).output().unwrap();
+    let output = place.program().args(["in"]).output().unwrap();
     let said = common::text(&output);
     assert!(said.contains("note: in/a.ogv: has 1 gap in its data"), "{said}");
     assert!(said.contains("error: in/b.mxf: is damaged: it cannot be read to its end"), "{said}");

@@ -12,6 +12,7 @@ use crate::{
     destination::Destination,
     options::{Options, Preset, Sample},
     picture::PictureFormat,
+    worker::animation::is_animated_picture,
 };
 
 /// What kind of file an input is.
@@ -98,7 +99,9 @@ impl<'a> Naming<'a> {
     }
 
     fn by_input(&self, input: &Path, relative: &Path) -> (PathBuf, Kind) {
-        if let Some(format) = PictureFormat::of_name(input) {
+        // An animated image becomes a video, as a GIF does.
+        let picture = PictureFormat::of_name(input).filter(|_| !is_animated_picture(input));
+        if let Some(format) = picture {
             return (format.rename(relative), Kind::Picture(format));
         }
         let own = Container::of_name(input);

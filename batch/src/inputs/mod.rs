@@ -6,6 +6,7 @@ mod item;
 mod list;
 mod name;
 mod newer;
+mod undecodable;
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -15,7 +16,7 @@ use std::{
     time::SystemTime,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use walkdir::WalkDir;
 
 pub use item::{Item, Kind};
@@ -27,6 +28,15 @@ use item::Naming;
 
 /// The program's own folder within the output folder.
 pub const OWN_FOLDER: &str = ".cyclegan-batch";
+
+/// What a search has found.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The files to translate, in the order of the command line, including those with a problem.
+    pub items: Vec<Item>,
+    /// Videos and images that nothing decodes, and what to say of each.
+    pub skipped: Vec<(PathBuf, String)>,
+}
 
 /// Finds input files.
 pub struct Finder<'a> {
@@ -60,9 +70,9 @@ impl<'a> Finder<'a> {
         })
     }
 
-    /// All files in the order of the command line, including those with a problem.
-    pub fn find(&self, inputs: &[OsString]) -> Result<Vec<Item>> {
-        let mut items = Vec::new();
+    /// All files of these arguments.
+    pub fn find(&self, inputs: &[OsString]) -> Result<Found> {
+        let mut found = Found::default();
         for input in inputs {
             if input == "-" {
                 let mut text = Vec::new();
@@ -70,34 +80,40 @@ impl<'a> Finder<'a> {
                 for path in list::paths(&text) {
                     let relative = list::place(&path);
                     if !self.is_output(&path) && self.is_chosen(&path, &relative) {
-                        self.add(&path, &relative, &mut items);
+                        self.add(&path, &relative, &mut found);
                     }
                 }
             } else {
-                self.add_argument(input, &mut items)?;
+                self.add_argument(input, &mut found)?;
             }
         }
-        ensure!(!items.is_empty(), "the inputs contain no video or image that the options keep");
+        let Found { items, skipped } = found;
+        if items.is_empty() {
+            let skipped =
+                skipped.iter().map(|(path, cause)| format!("; {} {cause}", path.display()));
+            let skipped: String = skipped.take(3).collect();
+            bail!("the inputs contain no video or image that the options keep{skipped}");
+        }
         let items = self.told_apart(items).into_iter();
-        Ok(items.flat_map(|item| self.naming.sampled(item)).collect())
+        Ok(Found { items: items.flat_map(|item| self.naming.sampled(item)).collect(), skipped })
     }
 
-    fn add_argument(&self, input: &OsStr, items: &mut Vec<Item>) -> Result<()> {
+    fn add_argument(&self, input: &OsStr, found: &mut Found) -> Result<()> {
         let path = Path::new(input);
         match input.to_str().filter(|_| is_pattern(input)) {
             Some(pattern) => {
-                self.add_matches(pattern, items).with_context(|| format!("'{pattern}'"))?;
+                self.add_matches(pattern, found).with_context(|| format!("'{pattern}'"))?;
             }
-            None => self.add(path, Path::new(path.file_name().unwrap_or_default()), items),
+            None => self.add(path, Path::new(path.file_name().unwrap_or_default()), found),
         }
         Ok(())
     }
 
-    fn add_matches(&self, pattern: &str, items: &mut Vec<Item>) -> Result<()> {
+    fn add_matches(&self, pattern: &str, found: &mut Found) -> Result<()> {
         let is_fixed =
             |part: &Component| !part.as_os_str().to_string_lossy().contains(['*', '?', '[']);
         let fixed: PathBuf = Path::new(pattern).components().take_while(is_fixed).collect();
-        let before = items.len();
+        let before = found.items.len() + found.skipped.len();
         for path in glob::glob(pattern)? {
             let path = path?;
             // `**` also matches the files of a folder that a pattern matches.
@@ -105,20 +121,20 @@ impl<'a> Finder<'a> {
             let is_hidden = relative.iter().any(|part| part.as_encoded_bytes().starts_with(b"."));
             let depth = relative.components().count();
             let is_near = self.max_depth.is_none_or(|most| depth <= most as usize);
-            let is_wanted =
-                !is_hidden && is_near && is_known(&path) && self.is_chosen(&path, &relative);
-            if is_wanted && path.is_file() && !self.is_output(&path) {
-                self.push(path, relative, items);
+            let is_wanted = !is_hidden && is_near && path.is_file() && !self.is_output(&path);
+            if is_wanted {
+                self.sort(path, relative, found);
             }
         }
-        ensure!(items.len() > before, "matches no video or image");
+        let after = found.items.len() + found.skipped.len();
+        ensure!(after > before, "matches no video or image");
         Ok(())
     }
 
     /// Adds the file `path` at `relative`, or all files of the folder `path`.
-    fn add(&self, path: &Path, relative: &Path, items: &mut Vec<Item>) {
+    fn add(&self, path: &Path, relative: &Path, found: &mut Found) {
         if !path.is_dir() {
-            return self.push(path.to_owned(), relative.to_owned(), items);
+            return self.push(path.to_owned(), relative.to_owned(), &mut found.items);
         }
         let out = self.out.canonicalize().ok();
         let is_wanted = |entry: &walkdir::DirEntry| {
@@ -130,21 +146,31 @@ impl<'a> Finder<'a> {
         let walk = WalkDir::new(path).follow_links(true).max_depth(depth).sort_by_file_name();
         for entry in walk.into_iter().filter_entry(is_wanted) {
             match entry {
-                Ok(entry) if entry.file_type().is_dir() || !is_known(entry.path()) => {}
+                Ok(entry) if entry.file_type().is_dir() => {}
                 Ok(entry) => {
                     let relative = entry.path().strip_prefix(path).unwrap_or(relative).to_owned();
-                    if self.is_chosen(entry.path(), &relative) {
-                        self.push(entry.into_path(), relative, items);
-                    }
+                    self.sort(entry.into_path(), relative, found);
                 }
                 Err(error) => {
                     let place = error.path().unwrap_or(path).to_owned();
                     let cause = error.io_error().map_or_else(|| error.to_string(), describe);
                     let mut item = self.naming.item(place, relative.to_owned());
                     item.problem = Some(format!("cannot be read: {cause}"));
-                    items.push(item);
+                    found.items.push(item);
                 }
             }
+        }
+    }
+
+    /// Adds a file that a search has found, if its name is that of a video or an image.
+    fn sort(&self, path: PathBuf, relative: PathBuf, found: &mut Found) {
+        let cause = undecodable::cause(&path);
+        if !(cause.is_some() || is_known(&path)) || !self.is_chosen(&path, &relative) {
+            return;
+        }
+        match cause {
+            Some(cause) => found.skipped.push((path, cause)),
+            None => self.push(path, relative, &mut found.items),
         }
     }
 
@@ -251,6 +277,10 @@ mod tests {
     }
 
     fn find(folder: &Path, inputs: &[&str]) -> Vec<Item> {
+        find_all(folder, inputs).items
+    }
+
+    fn find_all(folder: &Path, inputs: &[&str]) -> Found {
         let out = folder.join("out");
         let finder = Finder {
             out: &out,
@@ -277,6 +307,19 @@ mod tests {
         let items = find(folder.path(), &["."]);
         assert_eq!(outputs(&items), ["a.mp4", "d.png", "sub/b.mkv", "sub/c.jpg"]);
         assert!(items.iter().all(|item| item.problem.is_none()));
+    }
+
+    #[test]
+    fn what_cannot_be_decoded_is_not_skipped_in_silence() {
+        let folder = folder(&["a.mp4", "x/b.avif", "x/.c.avif", "out/d.avif", "e.txt", "f.h264"]);
+        for inputs in [".", "**/*"] {
+            let Found { items, skipped } = find_all(folder.path(), &[inputs]);
+            assert_eq!(outputs(&items), ["a.mp4", "f.mkv"]);
+            let [(path, cause)] = &skipped[..] else { panic!("{skipped:?}") };
+            assert!(path.ends_with("x/b.avif") && cause.contains(".avif"), "{cause}");
+        }
+        // What is named itself is tried.
+        assert_eq!(outputs(&find(folder.path(), &["x/b.avif"])), ["b.mkv"]);
     }
 
     #[test]

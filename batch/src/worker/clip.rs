@@ -4,19 +4,29 @@
 //!
 //! A seek lands on a key frame at or before the segment. The frames are picked by their stream time
 //! after the decoder, which gives them in the order in which they are shown, so that every frame is in
-//! one segment and none in two, wherever in the file the encoder put it. A probe drops a buffer by saying
+//! one segment and none in two, wherever in the file the encoder put it. A frame without a time follows the
+//! one before it. A probe drops a buffer by saying
 //! that it has handled it; `Drop` makes GStreamer 1.22 complain.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
 
 use gst::prelude::*;
 
 use super::{protocol::Span, tally::Tally};
 
+/// The duration of a frame where a file says none, as ffmpeg has it.
+const USUAL_DURATION: gst::ClockTime = gst::ClockTime::from_mseconds(40);
+
 /// Lets only the frames of `span`, and those before it that lead in, through the sink pad `pad`, with
-/// their stream time as time stamp: so all segments have the same clock.
-pub fn cut(pad: &gst::Pad, span: &Span) {
+/// their stream time as time stamp: so all segments have the same clock. Counts in `untimed` those that have no
+/// time of their own.
+pub fn cut(pad: &gst::Pad, span: &Span, untimed: Arc<AtomicU64>) {
     let segment = Mutex::new(None::<gst::FormattedSegment<gst::ClockTime>>);
+    // Where the last frame ends.
+    let end = AtomicU64::new(0);
     let (lead, stop) = (span.lead, span.stop);
     let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
     pad.add_probe(kinds, move |pad, info| match &mut info.data {
@@ -30,7 +40,17 @@ pub fn cut(pad: &gst::Pad, span: &Span) {
         }
         Some(gst::PadProbeData::Buffer(buffer)) => {
             let segment = segment.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            let time = segment.and_then(|segment| segment.to_stream_time(buffer.pts()));
+            let time = match buffer.pts() {
+                Some(pts) => segment.and_then(|segment| segment.to_stream_time(pts)),
+                None => {
+                    untimed.fetch_add(1, Ordering::Relaxed);
+                    Some(gst::ClockTime::from_nseconds(end.load(Ordering::Relaxed)))
+                }
+            };
+            if let Some(time) = time {
+                let duration = buffer.duration().unwrap_or_else(|| frame_duration(pad));
+                end.store((time + duration).nseconds(), Ordering::Relaxed);
+            }
             match time.map(|time| time.nseconds()) {
                 None => gst::PadProbeReturn::Handled,
                 Some(time) if time < lead => gst::PadProbeReturn::Handled,
@@ -47,6 +67,16 @@ pub fn cut(pad: &gst::Pad, span: &Span) {
         }
         _ => gst::PadProbeReturn::Ok,
     });
+}
+
+/// How long a frame lasts by the caps of `pad`; if they do not say, 1/25 s.
+fn frame_duration(pad: &gst::Pad) -> gst::ClockTime {
+    let rate = pad.current_caps().and_then(|caps| {
+        let rate = caps.structure(0)?.get::<gst::Fraction>("framerate").ok()?;
+        let numerator = u64::try_from(rate.numer()).ok().filter(|&numerator| numerator > 0)?;
+        gst::ClockTime::SECOND.mul_div_round(rate.denom() as u64, numerator)
+    });
+    rate.unwrap_or(USUAL_DURATION)
 }
 
 /// Counts the frames that leave the filter by `pad` and lie in `span`, whose start becomes time 0; those

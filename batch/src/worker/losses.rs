@@ -33,6 +33,9 @@ pub fn foreseen(media: &Media, container: Container, recipe: &Recipe) -> Vec<Str
         let names = media.attached.join(", ");
         losses.push(format!("its attachments are left out: {holder} cannot hold {names}"));
     }
+    for what in media.animation.iter().flat_map(|animation| &animation.losses) {
+        losses.push(format!("its {what} is left out"));
+    }
     if media.missing_bytes > 0 {
         losses.push(format!("is truncated: its last {} bytes are missing", media.missing_bytes));
     }

@@ -2,6 +2,7 @@
 
 //! A worker: a process that runs one task after another.
 
+pub mod animation;
 mod branch;
 mod chapters;
 mod check;
@@ -10,7 +11,6 @@ mod demux;
 mod elements;
 mod fault;
 mod frames;
-mod gif;
 mod hdr;
 mod isobmff;
 mod keyframes;

@@ -148,7 +148,7 @@ impl Mux<'_> {
         let start = self.spans.first().map_or(0, |span| span.start);
         let stop = self.spans.last().and_then(|span| span.stop);
         let mut window = Window { start, stop, shift: 0 };
-        if !self.is_part() && !media.is_gif() {
+        if !self.is_part() && !media.is_animation() {
             let earliest = scan::earliest(self.input, media)?.unwrap_or(0);
             // The clock of a stream starts anywhere, that of a file at 0.
             if earliest < 0 || media.is_stream() {
@@ -201,7 +201,7 @@ impl Mux<'_> {
         let promises = links.promises.clone();
         let actions = mapping.actions.clone();
         let tracks = media.tracks.clone();
-        if media.is_gif() {
+        if media.is_animation() {
             // There is nothing else in it.
             links.link_all(Vec::new())?;
         } else {

@@ -60,7 +60,7 @@ pub fn translate_through(
     say: &mut dyn FnMut(Reply),
 ) -> Result<()> {
     let bytes = fs::read(input)?;
-    let mut picture = read(&bytes, say)?;
+    let mut picture = read(&bytes, input, say)?;
     picture.pixels = filter.translate(&picture.pixels)?;
     write(&picture, output, format, say).map_err(|error| {
         let is_full = error
@@ -79,7 +79,7 @@ pub fn translate_through(
 
 /// The upright image of a file; the first frame of an animation.
 pub fn open(input: &Path) -> Result<DynamicImage> {
-    Ok(read(&fs::read(input)?, &mut |_| {})?.pixels)
+    Ok(read(&fs::read(input)?, input, &mut |_| {})?.pixels)
 }
 
 /// Whether a file is an image that can be opened.
@@ -88,9 +88,15 @@ pub fn is_picture(input: &Path) -> bool {
     reader.is_some_and(|reader| reader.format().is_some())
 }
 
-fn read(bytes: &[u8], say: &mut dyn FnMut(Reply)) -> Result<Picture> {
+/// The image in `bytes`, the contents of `input`.
+fn read(bytes: &[u8], input: &Path, say: &mut dyn FnMut(Reply)) -> Result<Picture> {
     let mut note = |text: &str| say(Reply::Notice { text: text.to_owned() });
-    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
+    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
+    // TGA has no beginning of its own.
+    let is_tga = ImageFormat::from_path(input).is_ok_and(|format| format == ImageFormat::Tga);
+    if reader.format().is_none() && is_tga {
+        reader.set_format(ImageFormat::Tga);
+    }
     let format = reader.format().context("is not an image, or too damaged to be recognised")?;
     if is_animated(bytes, format) {
         note("is animated, but only its first frame is translated");

@@ -62,7 +62,10 @@ pub fn plan(
     let is_seekable = media.is_seekable
         && media.container.as_ref().is_some_and(|caps| SEEKABLE.contains(&media_type(caps)));
     let is_part = begin > 0 || end.is_some() || recipe.frames.is_some();
-    ensure!(!(is_part && media.is_gif()), "is a GIF, which can only be translated as a whole");
+    ensure!(
+        !(is_part && media.is_animation()),
+        "is an animated image, which can only be translated as a whole"
+    );
     let is_cut = may_cut && is_seekable && is_long(setup, &media);
     if !(is_part || is_cut) {
         return Ok(Plan { spans: vec![Span::default()], frames: expected_frames(&media) });

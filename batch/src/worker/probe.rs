@@ -10,6 +10,7 @@ use gst_pbutils::{Discoverer, DiscovererResult, DiscovererStreamInfo, prelude::*
 use gst_video::{VideoFormat, VideoFormatInfo};
 
 use super::{
+    animation::{self, Animation},
     branch::WEBVTT,
     chapters, fault, isobmff,
     matroska::{self, Flags},
@@ -23,7 +24,7 @@ use crate::{container::Container, encoding::Encoding, options::Recipe};
 const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(120);
 
 /// What is in a file.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Media {
     /// The caps of the container; none for an elementary stream.
     pub container: Option<gst::Caps>,
@@ -49,6 +50,8 @@ pub struct Media {
     pub location: Option<String>,
     /// The chapters.
     pub toc: Option<gst::Toc>,
+    /// What is known of it if it is an animated image.
+    pub animation: Option<Animation>,
 }
 
 /// An encoded track of a file.
@@ -117,6 +120,9 @@ impl Track {
 impl Media {
     /// Probes the file; fails unless there is video in it that can be decoded.
     pub fn probe(input: &Path) -> Result<Self> {
+        if let Some(animation) = animation::probe(input).context("is damaged")? {
+            return Ok(Self::of_animation(animation));
+        }
         ensure!(!isobmff::is_picture(input), "is an AVIF or HEIF image, which cannot be decoded");
         // GStreamer 1.22 sometimes waits forever for the index of such a file.
         ensure!(!isobmff::lacks_index(input), fault::NO_INDEX);
@@ -145,6 +151,7 @@ impl Media {
             programmes: 0,
             location: None,
             toc: info.toc(),
+            animation: None,
         };
         if media.container.as_ref().is_some_and(|caps| media_type(caps) == "video/quicktime") {
             let details = isobmff::details(input).unwrap_or_default();
@@ -227,6 +234,25 @@ impl Media {
         bail!("has no video track, only {}", names.join(", "))
     }
 
+    /// What an animated image is as a video.
+    fn of_animation(animation: Animation) -> Self {
+        let kind = gst::Caps::new_empty_simple(animation.media_type);
+        let mut caps = kind.clone();
+        if animation.has_alpha {
+            caps.make_mut().set("format", VideoFormat::Rgba.to_str());
+        }
+        let track = Track {
+            id: String::new(),
+            caps,
+            tags: gst::TagList::new(),
+            flags: None,
+            turn: None,
+            true_format: None,
+        };
+        let (container, tracks) = (Some(kind), vec![track]);
+        Self { container, tracks, animation: Some(animation), ..Self::default() }
+    }
+
     /// Whether it is Matroska or WebM.
     pub fn is_matroska(&self) -> bool {
         let kind = self.container.as_ref().map(media_type);
@@ -271,15 +297,16 @@ impl Media {
         Some(date.to_g_date_time().ok()?.to_unix())
     }
 
-    /// Whether it is a GIF.
-    pub fn is_gif(&self) -> bool {
-        self.main_track().is_ok_and(|track| track.kind().contains("gif"))
+    /// Whether it is an animated image.
+    pub fn is_animation(&self) -> bool {
+        self.animation.is_some()
     }
 
     /// Whether its clock starts anywhere.
     pub fn is_stream(&self) -> bool {
         let kind = self.container.as_ref().map(media_type);
-        !self.is_gif() && kind.is_none_or(|kind| ["video/mpegts", "video/mpeg"].contains(&kind))
+        !self.is_animation()
+            && kind.is_none_or(|kind| ["video/mpegts", "video/mpeg"].contains(&kind))
     }
 
     /// The number of the track that is translated: the first video, or the first picture if there is

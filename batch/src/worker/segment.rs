@@ -14,10 +14,9 @@ use anyhow::{Context, Result, anyhow, ensure};
 use gst::prelude::*;
 
 use super::{
-    clip,
+    animation, clip,
     demux::demux,
     fault::{CutFault, NOTHING_DECODED},
-    gif,
     muxer::{Muxer, pad},
     pipeline::{Pipeline, TRANSLATED},
     probe::{Media, Track, codec_name, short_id},
@@ -52,7 +51,8 @@ impl Job<'_> {
         let encoded = pipeline.tally("frames encoded");
         let chain = Chain::new(self.setup, self.container, media.main_track()?)?;
         let start = pad(&chain.part("decoded")?, "sink")?;
-        clip::cut(&start, self.span);
+        let untimed = Arc::new(AtomicU64::new(0));
+        clip::cut(&start, self.span, untimed.clone());
         decoded.watch(&start);
         clip::count(&pad(&chain.part("filter")?, "src")?, self.span, translated.clone());
         self.write(&pipeline, &chain, &encoded)?;
@@ -69,8 +69,8 @@ impl Job<'_> {
         });
         let hold = hold.context("the decoder cannot be held back")?;
         let sink = pad(&chain.bin, "sink")?;
-        if media.is_gif() {
-            let frames = gif::source(self.input)?;
+        if media.is_animation() {
+            let frames = animation::source(self.input)?;
             pipeline.gst().add(&frames)?;
             pad(&frames, "src")?.link(&sink)?;
         } else {
@@ -96,6 +96,17 @@ impl Job<'_> {
         start.remove_probe(hold);
         pipeline.run(Some((&translated, self.span.frames)), say)?;
         let frames = self.check(&chain, &read, &translated, &encoded, say)?;
+        let untimed = untimed.load(Ordering::Relaxed);
+        if untimed > 0 {
+            let s = if untimed == 1 {
+                "has no timestamp and follows"
+            } else {
+                "have no timestamps and follow"
+            };
+            let text =
+                format!("{untimed} of its frames {s} at the rate of the video, or 25 per second");
+            say(Reply::Notice { text });
+        }
         let first = translated.get().first.unwrap_or(0);
         Ok((frames, self.span.start + first))
     }

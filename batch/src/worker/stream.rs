@@ -8,10 +8,11 @@ use anyhow::{Context, Result, bail, ensure};
 use gst::prelude::*;
 
 use super::{
+    animation,
     demux::{Source, demux},
     elements,
     fault::NOTHING_DECODED,
-    frames, gif,
+    frames,
     muxer::{Muxer, make, pad},
     picture,
     pipeline::{Pipeline, TRANSLATED},
@@ -177,7 +178,7 @@ fn open(
     let sink = pad(&chain.bin, "sink")?;
     let (source, total) = match input {
         Input::File(path) => {
-            if let Some(media) = media.filter(|media| !media.is_gif()) {
+            if let Some(media) = media.filter(|media| !media.is_animation()) {
                 let id = media.main_track()?.id.clone();
                 let main = id.clone();
                 let link = move |sources: Vec<Source>| {
@@ -188,7 +189,7 @@ fn open(
                 demux(pipeline.gst(), path, move |track, _| track == id, link)?;
                 return Ok(None);
             }
-            (gif::source(path)?, None)
+            (animation::source(path)?, None)
         }
         Input::Y4m => {
             let (bytes, decoder) = (y4m::source()?, make("y4mdec")?);

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Files that are videos or images by their names, and that neither GStreamer 1.22 nor this program reads. A
+//! search says that it skips them.
+
+use std::path::Path;
+
+use crate::container::extension;
+
+/// What people call such files, and their extensions.
+const KINDS: [(&str, &[&str]); 17] = [
+    ("AVIF and HEIF images", &["avif", "avifs", "heic", "heics", "heif", "hif"]),
+    ("JPEG XL images", &["jxl"]),
+    ("JPEG 2000 images and videos", &["jp2", "j2k", "j2c", "jpc", "jpx", "jpm", "mj2"]),
+    ("OpenEXR and other images of linear light", &["exr", "hdr", "dpx", "cin"]),
+    ("images in layers", &["psd", "psb", "xcf", "kra", "ora"]),
+    ("vector images", &["svg", "svgz", "ai", "eps"]),
+    (
+        "raw photographs",
+        &[
+            "3fr", "arw", "cr2", "cr3", "dng", "erf", "iiq", "kdc", "mef", "mrw", "nef", "nrw",
+            "orf", "pef", "raf", "raw", "rw2", "rwl", "sr2", "srf", "srw", "x3f",
+        ],
+    ),
+    (
+        "such images",
+        &["ico", "icns", "pcx", "qoi", "sgi", "jng", "mng", "dds", "fits", "pict", "xpm"],
+    ),
+    ("raw videos of cameras", &["braw", "r3d", "ari", "crm", "cine", "nev"]),
+    ("Flash animations", &["swf"]),
+    ("recordings of Windows Media Center", &["wtv", "dvr-ms"]),
+    ("NUT videos", &["nut"]),
+    ("AV1 and H.266 streams without a container", &["obu", "av1", "h266", "266", "vvc"]),
+    ("frames without a header", &["yuv", "rgb", "nv12", "i420"]),
+    ("DNxHD and VC-2 streams without a container", &["dnxhd", "dnxhr", "vc2", "drc"]),
+    ("videos of games", &["bik", "bk2", "smk", "roq", "usm", "vp6"]),
+    ("such videos", &["amv", "fli", "flc", "h261", "ivr", "nsv", "nuv", "viv", "evo"]),
+];
+
+/// Why a file of this name is skipped; `None` for all others.
+pub fn cause(path: &Path) -> Option<String> {
+    let extension = extension(path);
+    let is_such = |(_, names): &&(&str, &[&str])| names.contains(&extension.as_str());
+    let (kind, _) = KINDS.iter().find(is_such)?;
+    Some(format!("is skipped: {kind} (.{extension}) cannot be decoded"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{container::is_video_name, picture::PictureFormat};
+
+    #[test]
+    fn no_extension_is_both_skipped_and_searched_for() {
+        for name in KINDS.iter().flat_map(|(_, names)| *names) {
+            let path = Path::new("a").with_extension(name);
+            assert!(!is_video_name(&path) && PictureFormat::of_name(&path).is_none(), "{name}");
+        }
+        assert_eq!(cause(Path::new("a.txt")), None);
+        let expected = "is skipped: AVIF and HEIF images (.heic) cannot be decoded";
+        assert_eq!(cause(Path::new("a.HEIC")).as_deref(), Some(expected));
+    }
+}
