@@ -25,6 +25,20 @@ pub enum Step {
     Segment(usize, usize),
     /// Join its segments and add the other tracks of the input.
     Mux(usize),
+    /// Translate segments of it for another process.
+    Help(usize),
+}
+
+impl Step {
+    fn file(self) -> usize {
+        match self {
+            Self::File(file)
+            | Self::Whole(file)
+            | Self::Segment(file, _)
+            | Self::Mux(file)
+            | Self::Help(file) => file,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -51,6 +65,16 @@ impl Queue {
     pub fn push_first(&self, steps: impl DoubleEndedIterator<Item = Step>) {
         let mut own = self.lock();
         steps.rev().for_each(|step| own.waiting.push_front(step));
+        drop(own);
+        self.changed.notify_all();
+    }
+
+    /// Adds a step behind the next step of another file, for it cannot be done now.
+    pub fn push_later(&self, step: Step) {
+        let mut own = self.lock();
+        let other = own.waiting.iter().position(|other| other.file() != step.file());
+        let place = other.map_or(own.waiting.len(), |other| other + 1);
+        own.waiting.insert(place, step);
         drop(own);
         self.changed.notify_all();
     }
@@ -110,6 +134,17 @@ impl Drop for Active<'_> {
 mod tests {
     use super::*;
     use std::{sync::atomic::AtomicUsize, thread};
+
+    #[test]
+    fn steps_that_must_wait_let_another_file_pass() {
+        let queue = Queue::default();
+        let steps = [Step::Segment(0, 1), Step::Segment(0, 2), Step::File(1), Step::File(2)];
+        queue.push_first(steps.into_iter());
+        queue.push_later(Step::Segment(0, 0));
+        let waiting: Vec<_> = queue.lock().waiting.iter().copied().collect();
+        let [first, second, third, fourth] = steps;
+        assert_eq!(waiting, [first, second, third, Step::Segment(0, 0), fourth]);
+    }
 
     #[test]
     fn steps_that_steps_lead_to_are_done_by_those_who_wait() {

@@ -15,7 +15,7 @@ use std::{
 
 use common::{
     Place, generators,
-    media::{make_clip, small_clip},
+    media::{make_clip, small_clip, tracks},
     text,
 };
 use serde_json::Value;
@@ -73,6 +73,63 @@ fn machines_take_the_next_free_file() {
     // A new run tries again what has failed.
     let again = start(&place, &arguments).wait_with_output().unwrap();
     assert!(text(&again).contains("0 translated, 8 finished before, 1 failed"), "{}", text(&again));
+}
+
+/// A file of ten pieces, each of which takes a while.
+fn long_clip(place: &Place) -> [&'static str; 8] {
+    place.generator(&generators::slow_invert(6));
+    make_clip(&place.path("in/a.mp4"), 250, 25);
+    ["in", "--shard", "auto", "--jobs", "1", "--piece", "1", "--json"]
+}
+
+fn wait_for_segments(place: &Place, count: usize) {
+    let since = Instant::now();
+    while place.segments().len() < count {
+        assert!(since.elapsed() < Duration::from_secs(60), "no {count} segments");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn machines_share_the_pieces_of_one_file() {
+    let place = Place::new();
+    let arguments = long_clip(&place);
+    place.run(&arguments);
+    fs::rename(place.path("out"), place.path("alone")).unwrap();
+
+    let machines = [start(&place, &arguments), start(&place, &arguments)];
+    let said = machines.map(|machine| text(&machine.wait_with_output().unwrap()));
+    let is_done = |said: &&String| said.contains("\"event\":\"done\"");
+    assert_eq!(said.iter().filter(is_done).count(), 1, "{said:?}");
+    let helper = said.iter().find(|said| !is_done(said)).unwrap();
+    let ending = helper.lines().find(|line| line.contains("\"event\":\"elsewhere\"")).unwrap();
+    let ending: Value = serde_json::from_str(ending).unwrap();
+    let count = ending["text"].as_str().unwrap().split(", ").nth(2).unwrap_or("0");
+    let count: u32 = count.split(' ').next().unwrap().parse().unwrap();
+    assert!((1..10).contains(&count), "{helper}");
+    // To the byte what one process makes.
+    let [one, two] = [place.path("alone/a.mp4"), place.out("a.mp4")].map(|path| tracks(&path));
+    assert_eq!(one.len(), two.len());
+    for (one, two) in one.iter().zip(&two) {
+        assert_eq!((&one.times, &one.data), (&two.times, &two.data));
+    }
+    assert!(place.segments().is_empty(), "pieces are left");
+}
+
+#[test]
+fn the_file_of_a_machine_that_vanishes_is_taken_over() {
+    let place = Place::new();
+    let arguments = long_clip(&place);
+    let mut owner = start(&place, &arguments);
+    wait_for_segments(&place, 1);
+    let helper = start(&place, &arguments);
+    wait_for_segments(&place, 3);
+    owner.kill().unwrap();
+    owner.wait().unwrap();
+    let said = text(&helper.wait_with_output().unwrap());
+    assert!(said.contains("\"event\":\"done\""), "{said}");
+    assert_eq!(tracks(&place.out("a.mp4"))[0].times.len(), 250);
+    assert!(place.segments().is_empty(), "pieces are left");
 }
 
 #[test]

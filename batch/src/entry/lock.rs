@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Locks of outputs, which also say who has them.
+//! Locks of outputs and of segments, which also say who has them.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -53,44 +53,63 @@ pub enum Locked {
 impl Lock {
     /// The lock of the output with this folder.
     pub fn of(folder: &Path, input: &Path, output: &Path) -> Result<Locked> {
-        let path = folder.join(LOCK);
+        let holder =
+            Holder { input: record::text(input), output: record::text(output), ..Holder::this() };
+        Self::take(&folder.join(LOCK), &holder, TRIES)
+    }
+
+    /// The lock of a segment, which nobody holds for a moment only.
+    pub fn of_segment(path: &Path) -> Result<Locked> {
+        Self::take(path, &Holder::this(), 1)
+    }
+
+    fn take(path: &Path, holder: &Holder, tries: u32) -> Result<Locked> {
         // Not truncated: another process may have written into it.
-        let file = File::options().create(true).truncate(false).write(true).open(&path);
-        let mut file =
-            file.map_err(|e| anyhow!("cannot write into {}: {}", folder.display(), describe(&e)))?;
-        for _ in 0..TRIES {
+        let file = File::options().create(true).truncate(false).write(true).open(path);
+        let mut file = file.map_err(|e| {
+            let folder = path.parent().unwrap_or(path).display();
+            anyhow!("cannot write into {folder}: {}", describe(&e))
+        })?;
+        for attempt in 0..tries {
+            if attempt > 0 {
+                thread::sleep(BETWEEN);
+            }
             match file.try_lock() {
                 Ok(()) => {
-                    let holder = Holder {
-                        host: host(),
-                        pid: process::id(),
-                        input: record::text(input),
-                        output: record::text(output),
-                    };
                     // Only for those who ask.
-                    let text = serde_json::to_vec(&holder).unwrap_or_default();
+                    let text = serde_json::to_vec(holder).unwrap_or_default();
                     let _ = file.set_len(0).and_then(|()| file.write_all(&text));
                     return Ok(Locked::Ours(Self { _file: file }));
                 }
-                Err(TryLockError::WouldBlock) => thread::sleep(BETWEEN),
+                Err(TryLockError::WouldBlock) => {}
                 Err(TryLockError::Error(_)) => return Ok(Locked::Impossible),
             }
         }
-        Ok(Locked::Held(Holder::read(folder).unwrap_or_default()))
+        Ok(Locked::Held(Holder::read(path).unwrap_or_default()))
     }
 
     /// Who has the output with this folder now, if anyone.
     pub fn holder(folder: &Path) -> Option<Holder> {
-        let file = File::open(folder.join(LOCK)).ok()?;
-        let is_held = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
-        is_held.then(|| Holder::read(folder).unwrap_or_default())
+        let path = folder.join(LOCK);
+        let is_held =
+            matches!(File::open(&path).ok()?.try_lock_shared(), Err(TryLockError::WouldBlock));
+        is_held.then(|| Holder::read(&path).unwrap_or_default())
     }
 }
 
 impl Holder {
-    /// Who has the lock in this folder, or had it last.
-    pub(super) fn read(folder: &Path) -> Option<Self> {
-        serde_json::from_slice(&fs::read(folder.join(LOCK)).ok()?).ok()
+    /// This process.
+    fn this() -> Self {
+        Self { host: host(), pid: process::id(), ..Self::default() }
+    }
+
+    /// Who had the lock of the output with this folder last.
+    pub(super) fn last(folder: &Path) -> Option<Self> {
+        Self::read(&folder.join(LOCK))
+    }
+
+    fn read(lock: &Path) -> Option<Self> {
+        serde_json::from_slice(&fs::read(lock).ok()?).ok()
     }
 }
 

@@ -27,6 +27,7 @@ pub use fingerprint::{Fingerprint, hash_of_model};
 use lock::{Holder, Lock, Locked, host};
 use record::{FAILURE, Failure, RECORD, Record, THUMBNAILS};
 pub use record::{Recorded, State};
+pub use segments::{Claim, Finished, Segments};
 
 /// The state of an output.
 pub enum Status {
@@ -40,11 +41,11 @@ pub enum Status {
 pub enum Opened {
     /// The folder.
     Entry(Arc<Entry>),
-    /// Another process has it.
-    Held(Holder),
+    /// Another process has it, and only its segments may be written.
+    Held(Holder, Arc<Entry>),
 }
 
-/// The folder of an output, locked against other processes during its lifetime.
+/// The folder of an output, locked against other processes during its lifetime if this one may write it.
 #[derive(Debug)]
 pub struct Entry {
     folder: PathBuf,
@@ -60,10 +61,12 @@ pub struct Entry {
 
 /// The folder with the records of `output`, a path below the output folder `out`.
 pub fn folder_of(out: &Path, output: &Path) -> PathBuf {
-    let hash = Sha256::digest(output.as_os_str().as_encoded_bytes());
-    // Half of the hash is unique enough for any disk.
-    let name: String = hash[..16].iter().map(|byte| format!("{byte:02x}")).collect();
-    out.join(OWN_FOLDER).join(name)
+    out.join(OWN_FOLDER).join(short_hash(output.as_os_str().as_encoded_bytes()))
+}
+
+/// Half of the SHA-256 of `bytes` in hexadecimal, which is unique enough for any disk.
+fn short_hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The input as records name it.
@@ -102,7 +105,7 @@ impl Entry {
         }
         match Lock::of(&entry.folder, &entry.input, &entry.relative)? {
             Locked::Ours(lock) => entry.lock = Some(lock),
-            Locked::Held(holder) => return Ok(Opened::Held(holder)),
+            Locked::Held(holder) => return Ok(Opened::Held(holder, Arc::new(entry))),
             // A file system without locks: parallel processes at least write different files.
             Locked::Impossible => {
                 entry.unfinished = format!("unfinished-{}-{}", host(), std::process::id());
@@ -153,6 +156,11 @@ impl Entry {
             let _ = fs::remove_file(self.folder.join(FAILURE));
         }
         Status::Open
+    }
+
+    /// Who has the output now, if anyone.
+    pub fn holder(&self) -> Option<Holder> {
+        Lock::holder(&self.folder)
     }
 
     /// Where the output is written until it is finished.

@@ -152,7 +152,7 @@ impl Recorded {
             let state = if is_there { done } else { State::Unfinished };
             return Some(Self { folder, input, output, state, notices });
         }
-        let last = Holder::read(&folder)?;
+        let last = Holder::last(&folder)?;
         let (input, output) = (last.input, last.output);
         Some(Self { folder, input, output, state: State::Unfinished, notices: Vec::new() })
     }

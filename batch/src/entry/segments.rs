@@ -1,85 +1,165 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The segments of a long video, which survive the end of a run.
+//! The segments of a long video, which survive the end of a run, and which several processes may translate.
+//!
+//! The process that has the lock of the output plans and joins them. Each segment has a lock of its own, which
+//! whoever translates it holds until the segment has its final name, so that it is translated once, and by
+//! another process if the first one vanishes. The segments of a plan are in a folder named by its hash: what
+//! comes late for a plan that was given up is never taken for a part of another.
 
 use std::{
     fs::{self, File},
-    path::PathBuf,
+    path::{Path, PathBuf},
+    process,
 };
 
 use anyhow::{Context, Result};
 use cyclegan_output::write_beside;
 use serde::{Deserialize, Serialize};
 
-use super::{Entry, Fingerprint};
+use super::{
+    Entry, Fingerprint,
+    lock::{Lock, Locked, host},
+    short_hash,
+};
 use crate::{container::Container, worker::protocol::Span};
 
-/// The segments of a long video.
+/// The file of the plan, beside the folder of its segments.
+const PLAN: &str = "plan.json";
+
 #[derive(Debug, Serialize, Deserialize)]
 struct Plan {
     fingerprint: Fingerprint,
     spans: Vec<Span>,
+    /// Notes for the user about the file.
+    #[serde(default)]
+    notices: Vec<String>,
+}
+
+/// The segments of a video.
+#[derive(Clone, Debug)]
+pub struct Segments {
+    folder: PathBuf,
+    container: Container,
+    /// Their spans of the input.
+    pub spans: Vec<Span>,
+    /// Notes for the user about the file, from its plan.
+    pub notices: Vec<String>,
+}
+
+/// A translated segment.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Finished {
+    /// Timestamp of its first frame, nanoseconds.
+    pub first: u64,
+    /// The number of its frames.
+    pub frames: u64,
+    /// Notes for the user.
+    pub notices: Vec<String>,
+}
+
+/// What asking for a segment gives.
+pub enum Claim {
+    /// It may be translated while this is held; there is no lock if the file system has none.
+    Ours(Option<Lock>),
+    /// It is translated.
+    Finished(Finished),
+    /// Another process, or thread, translates it.
+    Held,
 }
 
 impl Entry {
-    /// The segments that an earlier run has planned for the same output; only one unless `may_cut`.
-    pub fn plan(&self, may_cut: bool) -> Option<Vec<Span>> {
-        let text = fs::read(self.segments().join("plan.json")).ok()?;
+    /// The segments, files in `container`, that were planned for the same output; only one unless `may_cut`.
+    pub fn segments(&self, may_cut: bool, container: Container) -> Option<Segments> {
+        let text = fs::read(self.all_segments().join(PLAN)).ok()?;
         let plan = serde_json::from_slice::<Plan>(&text).ok()?;
-        (plan.fingerprint == self.fingerprint && (may_cut || plan.spans.len() == 1))
-            .then_some(plan.spans)
+        let is_ours = plan.fingerprint == self.fingerprint && (may_cut || plan.spans.len() == 1);
+        is_ours.then(|| self.segments_of(plan, &text, container))
     }
 
-    /// Starts again with these segments.
-    pub fn set_plan(&self, spans: &[Span]) -> Result<()> {
+    /// Starts again with these segments; `notices` are what there is to say about the file.
+    pub fn plan_segments(
+        &self,
+        spans: Vec<Span>,
+        notices: Vec<String>,
+        container: Container,
+    ) -> Result<Segments> {
         self.drop_segments();
-        fs::create_dir_all(self.segments())?;
-        let plan = Plan { fingerprint: self.fingerprint.clone(), spans: spans.to_vec() };
-        write_beside(&self.segments().join("plan.json"), &serde_json::to_vec(&plan)?)
+        let plan = Plan { fingerprint: self.fingerprint.clone(), spans, notices };
+        let text = serde_json::to_vec(&plan)?;
+        let segments = self.segments_of(plan, &text, container);
+        fs::create_dir_all(&segments.folder)?;
+        // Last: other processes begin when it is there.
+        write_beside(&self.all_segments().join(PLAN), &text)?;
+        Ok(segments)
     }
 
     /// Forgets all segments.
     pub fn drop_segments(&self) {
-        let _ = fs::remove_dir_all(self.segments());
+        // First: nobody begins one of them now.
+        let _ = fs::remove_file(self.all_segments().join(PLAN));
+        let _ = fs::remove_dir_all(self.all_segments());
     }
 
-    /// The path of the finished segment `number`.
-    pub fn segment(&self, number: usize, container: Container) -> PathBuf {
-        self.segments().join(format!("{number:05}.{}", container.extension()))
+    fn segments_of(&self, plan: Plan, text: &[u8], container: Container) -> Segments {
+        let folder = self.all_segments().join(short_hash(text));
+        Segments { folder, container, spans: plan.spans, notices: plan.notices }
     }
 
-    /// The path of segment `number` until it is finished.
-    pub fn unfinished_segment(&self, number: usize, container: Container) -> PathBuf {
-        let path = self.segment(number, container).with_added_extension("unfinished");
-        let _ = fs::remove_file(&path);
-        path
-    }
-
-    /// Timestamp of the first frame of a finished segment in nanoseconds, and its number of frames.
-    pub fn segment_frames(&self, number: usize) -> Option<(u64, u64)> {
-        serde_json::from_slice(&fs::read(self.segment_frames_path(number)).ok()?).ok()
-    }
-
-    fn segment_frames_path(&self, number: usize) -> PathBuf {
-        self.segments().join(format!("{number:05}.json"))
-    }
-
-    /// Gives a segment its final name; its `frames` start at `first` nanoseconds.
-    pub fn finish_segment(
-        &self,
-        number: usize,
-        container: Container,
-        first: u64,
-        frames: u64,
-    ) -> Result<()> {
-        write_beside(&self.segment_frames_path(number), &serde_json::to_vec(&(first, frames))?)?;
-        let to = self.segment(number, container);
-        let from = to.with_added_extension("unfinished");
-        File::open(&from).and_then(|file| file.sync_all()).context("cannot write a segment")?;
-        fs::rename(from, to).context("cannot rename a segment")
-    }
-
-    fn segments(&self) -> PathBuf {
+    fn all_segments(&self) -> PathBuf {
         self.folder.join("segments")
+    }
+}
+
+impl Segments {
+    /// The path of the finished segment `number`.
+    pub fn path(&self, number: usize) -> PathBuf {
+        self.folder.join(format!("{number:05}.{}", self.container.extension()))
+    }
+
+    /// The path of segment `number` while this process translates it.
+    pub fn unfinished(&self, number: usize) -> PathBuf {
+        self.path(number).with_added_extension(format!("{}-{}", host(), process::id()))
+    }
+
+    /// A segment that is translated.
+    pub fn finished(&self, number: usize) -> Option<Finished> {
+        let is_there = self.path(number).is_file();
+        is_there
+            .then(|| fs::read(self.record(number)).ok())?
+            .and_then(|text| serde_json::from_slice(&text).ok())
+    }
+
+    /// Asks for segment `number`.
+    pub fn claim(&self, number: usize) -> Result<Claim> {
+        if let Some(finished) = self.finished(number) {
+            return Ok(Claim::Finished(finished));
+        }
+        let lock = match Lock::of_segment(&self.folder.join(format!("{number:05}.lock")))? {
+            Locked::Ours(lock) => Some(lock),
+            Locked::Held(_) => return Ok(Claim::Held),
+            Locked::Impossible => None,
+        };
+        // It may have been finished until then.
+        Ok(self.finished(number).map_or(Claim::Ours(lock), Claim::Finished))
+    }
+
+    /// Gives segment `number` its final name.
+    pub fn finish(&self, number: usize, finished: &Finished) -> Result<()> {
+        write_beside(&self.record(number), &serde_json::to_vec(finished)?)?;
+        let from = self.unfinished(number);
+        File::open(&from).and_then(|file| file.sync_all()).context("cannot write a segment")?;
+        fs::rename(from, self.path(number)).context("cannot rename a segment")
+    }
+
+    /// Whether these are still the segments of the output.
+    pub fn are_wanted(&self) -> bool {
+        let plan = self.folder.parent().unwrap_or(Path::new("")).join(PLAN);
+        let id = fs::read(plan).map(|text| short_hash(&text));
+        id.is_ok_and(|id| self.folder.file_name().is_some_and(|name| *name == *id))
+    }
+
+    fn record(&self, number: usize) -> PathBuf {
+        self.folder.join(format!("{number:05}.json"))
     }
 }

@@ -2,12 +2,15 @@
 
 //! Translates many files in steps, with several threads that each have a worker process.
 
+mod ending;
+mod helping;
 mod opening;
 mod segments;
+mod task;
 
 use std::{
     ops::ControlFlow,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -18,17 +21,16 @@ use std::{
 use crate::{
     container::Container,
     encoding::segment_container,
-    entry::Entry,
+    entry::{Entry, Segments},
     events::{Events, Verdict},
     inputs::{Item, Kind},
     options::Options,
-    pool::{Ending, Worker},
+    pool::Worker,
     queue::{Queue, Step},
-    worker::protocol::{Reply, Setup, Span, Task},
+    worker::protocol::Setup,
 };
-
-/// How often a task is repeated after its worker has crashed.
-const RETRIES: usize = 1;
+use helping::Help;
+use task::{Failure, Slot};
 
 /// The outcome of a file.
 #[derive(Default)]
@@ -43,7 +45,8 @@ struct Outcome {
 struct Begun {
     entry: Arc<Entry>,
     since: Instant,
-    spans: Vec<Span>,
+    /// Its segments, when they are planned.
+    segments: Option<Arc<Segments>>,
     /// Total number of frames, if known.
     total: Option<u64>,
     /// Unfinished segments.
@@ -55,28 +58,27 @@ struct Begun {
     is_uncut: bool,
 }
 
+impl Begun {
+    fn new(entry: Arc<Entry>) -> Self {
+        Self {
+            entry,
+            since: Instant::now(),
+            segments: None,
+            total: None,
+            left: 0,
+            finished: 0,
+            running: Vec::new(),
+            is_uncut: false,
+        }
+    }
+}
+
 #[derive(Default)]
 struct File {
     outcome: Outcome,
     begun: Option<Begun>,
-}
-
-/// The worker of a thread, and how it is started.
-struct Slot {
-    worker: Option<Worker>,
-    setup: Setup,
-}
-
-/// Why a task failed.
-enum Failure {
-    /// The program is stopping.
-    Stopped,
-    /// There is no worker for it.
-    NoWorker(String),
-    /// It may succeed in one segment.
-    Cut(String),
-    /// It cannot succeed.
-    Task(String),
+    /// What is done for another process that has it.
+    help: Help,
 }
 
 /// All files and their state.
@@ -142,11 +144,13 @@ impl<'a> Scheduler<'a> {
                 Step::Whole(index) => self.plan(index, &mut worker, false),
                 Step::Segment(index, segment) => self.segment(index, segment, &mut worker),
                 Step::Mux(index) => self.mux(index, &mut worker),
+                Step::Help(index) => self.help(index, &mut worker),
             };
             let (Step::File(index)
             | Step::Whole(index)
             | Step::Segment(index, _)
-            | Step::Mux(index)) = step;
+            | Step::Mux(index)
+            | Step::Help(index)) = step;
             match result {
                 Ok(()) | Err(Failure::Stopped) => {}
                 Err(Failure::NoWorker(cause)) => return self.give_up(step, index, cause),
@@ -178,75 +182,6 @@ impl<'a> Scheduler<'a> {
         ControlFlow::Break(())
     }
 
-    /// Has a worker write the output, and gives it its final name.
-    fn perform_and_finish(
-        &self,
-        index: usize,
-        entry: &Entry,
-        worker: &mut Slot,
-        task: &Task,
-    ) -> Result<(), Failure> {
-        match self.perform(index, worker, task, &|_, _| {}) {
-            Ok(Reply::Done { frames, .. }) => {
-                self.finish(index, entry, frames, worker);
-                Ok(())
-            }
-            Ok(other) => Err(Failure::Task(format!("unexpected {other:?}"))),
-            Err(failure) => {
-                entry.clear();
-                Err(failure)
-            }
-        }
-    }
-
-    /// Has a worker run a task, and repeats it if the worker crashes.
-    fn perform(
-        &self,
-        index: usize,
-        worker: &mut Slot,
-        task: &Task,
-        progress: &dyn Fn(u64, Option<u64>),
-    ) -> Result<Reply, Failure> {
-        let mut crashes = 0;
-        loop {
-            let running = match &mut worker.worker {
-                Some(running) => running,
-                none => none.insert(
-                    Worker::start(&worker.setup)
-                        .map_err(|error| Failure::NoWorker(format!("{error:#}")))?,
-                ),
-            };
-            let ending = running.perform(task, &mut |reply| match reply {
-                Reply::Progress { frames, total } => progress(frames, total),
-                Reply::Notice { text } => self.note(index, text),
-                _ => {}
-            });
-            match ending {
-                Err(_) => {
-                    worker.worker = None;
-                    return Err(Failure::Stopped);
-                }
-                Ok(Ending::Crashed(cause)) => {
-                    worker.worker = None;
-                    if crashes >= RETRIES {
-                        return Err(Failure::Task(format!("{cause}, twice")));
-                    }
-                    crashes += 1;
-                    self.note(index, format!("{cause}; trying once more"));
-                }
-                Ok(Ending::Stalled(cause)) => {
-                    worker.worker = None;
-                    return Err(Failure::Task(cause));
-                }
-                Ok(Ending::Reply(Reply::Failed { cause, by_cutting: true })) => {
-                    return Err(Failure::Cut(cause));
-                }
-                Ok(Ending::Reply(Reply::Failed { cause, .. })) => return Err(Failure::Task(cause)),
-                Ok(Ending::Reply(reply)) => return Ok(reply),
-            }
-        }
-    }
-
     /// The entry of a video in progress, and its container.
     fn video(&self, index: usize) -> Option<(Arc<Entry>, Container)> {
         let Kind::Video(container) = self.items[index].kind else { return None };
@@ -254,12 +189,12 @@ impl<'a> Scheduler<'a> {
     }
 
     /// The container of the segments of a video.
-    fn of_segments(&self, container: Container) -> Container {
+    fn segment_container(&self, container: Container) -> Container {
         segment_container(&self.setup.recipe, container)
     }
 
-    fn segments(&self, index: usize) -> usize {
-        self.file(index).begun.as_ref().map_or(0, |begun| begun.spans.len())
+    fn segments(&self, index: usize) -> Option<Arc<Segments>> {
+        self.file(index).begun.as_ref()?.segments.clone()
     }
 
     fn note_uncut(&self, index: usize, cause: &str) {
@@ -274,77 +209,6 @@ impl<'a> Scheduler<'a> {
         if !notices.contains(&text) {
             self.events.notice(&self.items[index].input, &text);
             notices.push(text);
-        }
-    }
-
-    fn finish(&self, index: usize, entry: &Entry, frames: u64, worker: &mut Slot) {
-        let (seconds, notices) = {
-            let file = self.file(index);
-            let seconds = file.begun.as_ref().map(|begun| begun.since.elapsed().as_secs_f64());
-            (seconds.unwrap_or_default(), file.outcome.notices.clone())
-        };
-        match entry.finish(frames, seconds, &notices) {
-            Ok(()) => self.end(index, Verdict::Translated { frames, seconds }, worker),
-            Err(error) => self.fail(index, format!("{error:#}"), worker),
-        }
-    }
-
-    fn fail(&self, index: usize, cause: String, worker: &mut Slot) {
-        self.end(index, Verdict::Failed { cause }, worker);
-    }
-
-    /// Fails a file where there is no worker.
-    fn end_failed(&self, index: usize, cause: String) {
-        let mut none = Slot { worker: None, setup: self.setup.clone() };
-        self.fail(index, cause, &mut none);
-    }
-
-    fn end(&self, index: usize, verdict: Verdict, worker: &mut Slot) {
-        let item = &self.items[index];
-        let output: PathBuf = self.out.join(&item.output);
-        {
-            let mut file = self.file(index);
-            // A piece may fail after another one has failed.
-            if file.outcome.verdict.is_some() {
-                return;
-            }
-            file.outcome.verdict = Some(verdict.clone());
-        }
-        if let Some(entry) = self.entry(index) {
-            match &verdict {
-                Verdict::Failed { cause } => {
-                    let notices = self.file(index).outcome.notices.clone();
-                    entry.fail(cause, &notices);
-                }
-                Verdict::Translated { .. } | Verdict::Skipped { .. } => {
-                    self.make_thumbnails(index, &entry, &output, worker);
-                }
-                Verdict::Planned { .. } | Verdict::Elsewhere { .. } => {}
-            }
-        }
-        // Another process may have it now.
-        self.file(index).begun = None;
-        self.events.end(index, &item.input, &output, &verdict);
-    }
-
-    /// Makes the thumbnails of the report, unless an earlier run has made them.
-    fn make_thumbnails(&self, index: usize, entry: &Entry, output: &Path, worker: &mut Slot) {
-        if self.options.report.is_none() || self.options.dry_run || entry.has_thumbnails() {
-            return;
-        }
-        let task = Task::Thumbnails {
-            input: self.items[index].input.clone().into_os_string(),
-            output: output.to_owned().into_os_string(),
-        };
-        let made = match self.perform(index, worker, &task, &|_, _| {}) {
-            Ok(Reply::Thumbnails { html }) => {
-                entry.set_thumbnails(&html).map_err(|error| format!("{error:#}"))
-            }
-            Err(Failure::Task(cause) | Failure::NoWorker(cause)) => Err(cause),
-            _ => Ok(()),
-        };
-        if let Err(cause) = made {
-            self.note(index, format!("has no thumbnails in the report: {cause}"));
         }
     }
 

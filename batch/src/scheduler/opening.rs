@@ -2,13 +2,11 @@
 
 //! The first step of a file: whether there is something to do, and what.
 
-use std::time::Instant;
-
 use anyhow::{Result, anyhow};
 
 use super::{Begun, Failure, Scheduler, Slot};
 use crate::{
-    entry::{Entry, Fingerprint, Opened, Recorded, State, Status, record_failure},
+    entry::{Entry, Fingerprint, Opened, Recorded, State, Status, lock::Holder, record_failure},
     events::Verdict,
     inputs::{Item, Kind},
     worker::protocol::{Reply, Task},
@@ -22,6 +20,13 @@ enum Opening {
     Finished(u64),
     /// Nothing: this is what another process does.
     Elsewhere(String),
+    /// Translate segments of it for the process that has it.
+    Shared,
+}
+
+/// What is said of an output that another process has.
+pub(super) fn is_held(holder: &Holder) -> String {
+    format!("is being translated by {holder}")
 }
 
 impl Scheduler<'_> {
@@ -33,6 +38,10 @@ impl Scheduler<'_> {
             }
             Ok(Opening::Elsewhere(what)) => {
                 self.end(index, Verdict::Elsewhere { what }, worker);
+                Ok(())
+            }
+            Ok(Opening::Shared) => {
+                self.offer_help(index);
                 Ok(())
             }
             Ok(Opening::Open) if self.options.dry_run => self.foresee(index, worker),
@@ -59,7 +68,7 @@ impl Scheduler<'_> {
             let (may_cut, sample) = (self.setup.piece > 0, self.items[index].sample);
             let task = Task::Probe { input, container, may_cut, sample };
             if let Reply::Plan { spans, frames: expected } =
-                self.perform(index, worker, &task, &|_, _| {})?
+                self.perform(index, worker, &task, &|_| {})?
             {
                 (frames, segments) = (expected, spans.len());
             }
@@ -81,23 +90,19 @@ impl Scheduler<'_> {
         self.events.start(index, &item.input, fingerprint.size());
         let entry = match Entry::open(self.out, item, fingerprint, self.options.dry_run)? {
             Opened::Entry(entry) => entry,
-            Opened::Held(holder) => {
-                return Ok(Opening::Elsewhere(format!("is being translated by {holder}")));
+            Opened::Held(holder, entry) => {
+                let may_help = self.since.is_some() && matches!(item.kind, Kind::Video(_));
+                if !may_help {
+                    return Ok(Opening::Elsewhere(is_held(&holder)));
+                }
+                self.file(index).begun = Some(Begun::new(entry));
+                return Ok(Opening::Shared);
             }
         };
         let status = entry
             .status(self.options.overwrite)
             .inspect_err(|error| entry.fail(&format!("{error:#}"), &[]))?;
-        self.file(index).begun = Some(Begun {
-            entry,
-            since: Instant::now(),
-            spans: Vec::new(),
-            total: None,
-            left: 0,
-            finished: 0,
-            running: Vec::new(),
-            is_uncut: false,
-        });
+        self.file(index).begun = Some(Begun::new(entry));
         Ok(match status {
             Status::Finished(frames) => Opening::Finished(frames),
             Status::Open => Opening::Open,

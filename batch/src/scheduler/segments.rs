@@ -2,13 +2,18 @@
 
 //! The steps of a video: its plan, its segments, the output.
 
+use std::{cell::RefCell, fs, sync::Arc, thread, time::Duration};
+
 use super::{Failure, Scheduler, Slot};
 use crate::{
-    container::Container,
-    entry::Entry,
+    entry::{Claim, Entry, Finished, Segments},
+    inputs::Kind,
     queue::Step,
-    worker::protocol::{Reply, Span, Task},
+    worker::protocol::{Reply, Task},
 };
+
+/// How often a segment that another process translates is asked for.
+const BETWEEN: Duration = Duration::from_millis(100);
 
 impl Scheduler<'_> {
     /// Plans the segments of a video, several only if `may_cut`; keeps those of an earlier run.
@@ -19,17 +24,21 @@ impl Scheduler<'_> {
         may_cut: bool,
     ) -> Result<(), Failure> {
         let Some((entry, container)) = self.video(index) else { return Ok(()) };
-        if let Some(spans) = entry.plan(may_cut) {
-            return self.begin_segments(index, spans, None, container);
+        let files = self.segment_container(container);
+        if let Some(segments) = entry.segments(may_cut, files) {
+            segments.notices.iter().for_each(|text| self.note(index, text.clone()));
+            return self.begin_segments(index, segments, None);
         }
         let input = self.items[index].input.clone().into_os_string();
         let sample = self.items[index].sample;
         let task = Task::Probe { input, container, may_cut, sample };
-        match self.perform(index, worker, &task, &|_, _| {})? {
+        match self.perform(index, worker, &task, &|_| {})? {
             Reply::Plan { spans, frames } => {
-                let planned = entry.set_plan(&spans);
-                planned.map_err(|error| Failure::Task(format!("cannot be started: {error:#}")))?;
-                self.begin_segments(index, spans, frames, container)
+                let notices = self.file(index).outcome.notices.clone();
+                let segments = entry.plan_segments(spans, notices, files);
+                let segments = segments
+                    .map_err(|error| Failure::Task(format!("cannot be started: {error:#}")))?;
+                self.begin_segments(index, segments, frames)
             }
             other => Err(Failure::Task(format!("unexpected {other:?}"))),
         }
@@ -38,19 +47,19 @@ impl Scheduler<'_> {
     fn begin_segments(
         &self,
         index: usize,
-        spans: Vec<Span>,
+        segments: Segments,
         total: Option<u64>,
-        container: Container,
     ) -> Result<(), Failure> {
         let mut file = self.file(index);
         let Some(begun) = &mut file.begun else { return Ok(()) };
-        let is_finished =
-            |segment: &usize| begun.entry.segment(*segment, self.of_segments(container)).is_file();
-        let (finished, open): (Vec<_>, Vec<_>) = (0..spans.len()).partition(is_finished);
-        begun.finished = finished.iter().filter_map(|&segment| spans[segment].frames).sum();
+        let all = 0..segments.spans.len();
+        let (finished, open): (Vec<_>, Vec<_>) =
+            all.partition(|&segment| segments.finished(segment).is_some());
+        begun.finished =
+            finished.iter().filter_map(|&segment| segments.spans[segment].frames).sum();
         begun.left = open.len();
-        begun.total = total.or_else(|| spans.iter().map(|span| span.frames).sum());
-        begun.spans = spans;
+        begun.total = total.or_else(|| segments.spans.iter().map(|span| span.frames).sum());
+        begun.segments = Some(Arc::new(segments));
         begun.is_uncut = false;
         drop(file);
         if open.is_empty() {
@@ -67,26 +76,27 @@ impl Scheduler<'_> {
         segment: usize,
         worker: &mut Slot,
     ) -> Result<(), Failure> {
-        let Some((entry, container)) = self.video(index) else { return Ok(()) };
-        let span = self.file(index).begun.as_ref().and_then(|b| b.spans.get(segment).cloned());
-        let Some(span) = span else { return Ok(()) };
-        let task = Task::Segment {
-            input: self.items[index].input.clone().into_os_string(),
-            output: entry.unfinished_segment(segment, self.of_segments(container)).into_os_string(),
-            container,
-            span,
+        let Some(segments) = self.segments(index) else { return Ok(()) };
+        let _lock = match segments.claim(segment) {
+            Ok(Claim::Ours(lock)) => lock,
+            Ok(Claim::Finished(finished)) => {
+                self.segment_ended(index, segment, Some(finished.frames));
+                return Ok(());
+            }
+            Ok(Claim::Held) => {
+                thread::sleep(BETWEEN);
+                self.queue.push_later(Step::Segment(index, segment));
+                return Ok(());
+            }
+            Err(error) => return Err(Failure::Task(format!("{error:#}"))),
         };
         let report = |frames, total| self.segment_progress(index, segment, frames, total);
-        match self.perform(index, worker, &task, &report) {
-            Ok(Reply::Done { frames, first }) => {
-                let finished =
-                    entry.finish_segment(segment, self.of_segments(container), first, frames);
-                finished.map_err(|error| Failure::Task(format!("{error:#}")))?;
+        match self.translate_segment(index, &segments, segment, worker, &report) {
+            Ok(frames) => {
                 self.segment_ended(index, segment, Some(frames));
                 Ok(())
             }
-            Ok(other) => Err(Failure::Task(format!("unexpected {other:?}"))),
-            Err(Failure::Cut(cause)) if self.segments(index) > 1 => {
+            Err(Failure::Cut(cause)) if segments.spans.len() > 1 => {
                 self.note_uncut(index, &cause);
                 if let Some(begun) = &mut self.file(index).begun {
                     begun.is_uncut = true;
@@ -95,6 +105,46 @@ impl Scheduler<'_> {
                 Ok(())
             }
             Err(failure) => Err(failure),
+        }
+    }
+
+    /// Has a worker translate a segment that nobody else does, and gives it its final name; returns its frames.
+    pub(super) fn translate_segment(
+        &self,
+        index: usize,
+        segments: &Segments,
+        segment: usize,
+        worker: &mut Slot,
+        report: &dyn Fn(u64, Option<u64>),
+    ) -> Result<u64, Failure> {
+        let item = &self.items[index];
+        let Kind::Video(container) = item.kind else {
+            return Err(Failure::Task("is no video".to_owned()));
+        };
+        let task = Task::Segment {
+            input: item.input.clone().into_os_string(),
+            output: segments.unfinished(segment).into_os_string(),
+            container,
+            span: segments.spans[segment].clone(),
+        };
+        let notices = RefCell::new(Vec::new());
+        let hear = |reply: &Reply| match reply {
+            Reply::Progress { frames, total } => report(*frames, *total),
+            Reply::Notice { text } => notices.borrow_mut().push(text.clone()),
+            _ => {}
+        };
+        match self.perform(index, worker, &task, &hear) {
+            Ok(Reply::Done { frames, first }) => {
+                let finished = Finished { first, frames, notices: notices.take() };
+                let named = segments.finish(segment, &finished);
+                named.map_err(|error| Failure::Task(format!("{error:#}")))?;
+                Ok(frames)
+            }
+            Ok(other) => Err(Failure::Task(format!("unexpected {other:?}"))),
+            Err(failure) => {
+                let _ = fs::remove_file(segments.unfinished(segment));
+                Err(failure)
+            }
         }
     }
 
@@ -137,21 +187,22 @@ impl Scheduler<'_> {
 
     pub(super) fn mux(&self, index: usize, worker: &mut Slot) -> Result<(), Failure> {
         let Some((entry, container)) = self.video(index) else { return Ok(()) };
-        let spans = self.file(index).begun.as_ref().map(|b| b.spans.clone()).unwrap_or_default();
-        let shown = |(segment, span)| match entry.segment_frames(segment) {
-            Some((first, frames)) => Span { first: Some(first), frames: Some(frames), ..span },
-            None => span,
-        };
-        let spans: Vec<Span> = spans.into_iter().enumerate().map(shown).collect();
+        let Some(segments) = self.segments(index) else { return Ok(()) };
+        let mut spans = segments.spans.clone();
+        for (segment, span) in spans.iter_mut().enumerate() {
+            if let Some(Finished { first, frames, notices }) = segments.finished(segment) {
+                (span.first, span.frames) = (Some(first), Some(frames));
+                // Of an earlier run, or another machine.
+                notices.into_iter().for_each(|text| self.note(index, text));
+            }
+        }
         let count = spans.len();
-        let segment =
-            |segment| entry.segment(segment, self.of_segments(container)).into_os_string();
         entry.clear();
         let task = Task::Mux {
             input: self.items[index].input.clone().into_os_string(),
             output: entry.unfinished().into_os_string(),
             container,
-            segments: (0..count).map(segment).collect(),
+            segments: (0..count).map(|segment| segments.path(segment).into_os_string()).collect(),
             spans,
         };
         match self.perform_and_finish(index, &entry, worker, &task) {

@@ -74,6 +74,13 @@ impl Place {
         self.path("out").join(name)
     }
 
+    /// The finished segments that wait to be joined.
+    pub fn segments(&self) -> Vec<PathBuf> {
+        let walk = walkdir::WalkDir::new(self.out(".cyclegan-batch")).into_iter().flatten();
+        let files = walk.map(walkdir::DirEntry::into_path);
+        files.filter(|path| path.extension().is_some_and(|e| e == "ts")).collect()
+    }
+
     /// The program with the generator and the output folder.
     pub fn program(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cyclegan-batch"));

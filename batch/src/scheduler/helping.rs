@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Segments of a video that another process has: with `--shard auto` each process translates the next that is
+//! free, when no file is.
+
+use std::{sync::Arc, thread, time::Duration};
+
+use super::{Failure, Scheduler, Slot, opening::is_held};
+use crate::{
+    entry::{Claim, Entry, Segments},
+    events::{Verdict, counted},
+    inputs::Kind,
+    queue::Step,
+};
+
+/// How often a file is looked at whose segments are not planned yet.
+const BETWEEN: Duration = Duration::from_millis(200);
+
+/// What is done for another process.
+#[derive(Debug, Default)]
+pub(super) struct Help {
+    /// Steps that wait or are in progress.
+    steps: usize,
+    /// Segments that were translated here.
+    segments: u64,
+}
+
+impl Scheduler<'_> {
+    /// Plans to help with a file, after all that are free.
+    pub(super) fn offer_help(&self, index: usize) {
+        self.file(index).help.steps += 1;
+        self.queue.push(Step::Help(index));
+    }
+
+    pub(super) fn help(&self, index: usize, worker: &mut Slot) -> Result<(), Failure> {
+        let Some(entry) = self.entry(index) else { return Ok(()) };
+        let Kind::Video(container) = self.items[index].kind else { return Ok(()) };
+        let may_cut = self.setup.piece > 0;
+        let Some(segments) = entry.segments(may_cut, self.segment_container(container)) else {
+            if may_cut && entry.holder().is_some() {
+                thread::sleep(BETWEEN);
+                self.queue.push(Step::Help(index));
+                return Ok(());
+            }
+            return self.stop_helping(index, &entry, worker);
+        };
+        // From the end, where the process that has the file comes last.
+        for segment in (0..segments.spans.len()).rev() {
+            if !segments.are_wanted() {
+                break;
+            }
+            let Ok(Claim::Ours(Some(lock))) = segments.claim(segment) else { continue };
+            // For the other threads.
+            self.offer_help(index);
+            match self.help_with(index, &segments, segment, worker) {
+                Ok(()) => {}
+                // The process that has the file will see the same, and knows what to do.
+                Err(Failure::Cut(_) | Failure::Task(_)) => break,
+                Err(failure) => return Err(failure),
+            }
+            drop(lock);
+        }
+        self.stop_helping(index, &entry, worker)
+    }
+
+    fn help_with(
+        &self,
+        index: usize,
+        segments: &Segments,
+        segment: usize,
+        worker: &mut Slot,
+    ) -> Result<(), Failure> {
+        let total = segments.spans[segment].frames;
+        let report = |frames, _| {
+            self.events.progress(index, &self.items[index].input, frames, total);
+        };
+        self.translate_segment(index, segments, segment, worker, &report)?;
+        self.file(index).help.segments += 1;
+        Ok(())
+    }
+
+    /// Ends a step. After the last one the file is left to the process that has it, or taken over from one
+    /// that has vanished.
+    fn stop_helping(
+        &self,
+        index: usize,
+        entry: &Arc<Entry>,
+        worker: &mut Slot,
+    ) -> Result<(), Failure> {
+        let segments = {
+            let mut file = self.file(index);
+            file.help.steps = file.help.steps.saturating_sub(1);
+            if file.help.steps > 0 {
+                return Ok(());
+            }
+            file.help.segments
+        };
+        match entry.holder() {
+            Some(holder) => {
+                let mut what = is_held(&holder);
+                if segments > 0 {
+                    what += &format!(", {} of it here", counted(segments, "segment"));
+                }
+                self.end(index, Verdict::Elsewhere { what }, worker);
+            }
+            None => {
+                self.events.forget(index);
+                self.file(index).begun = None;
+                self.queue.push(Step::File(index));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! A task of a worker.
+
+use super::Scheduler;
+use crate::{
+    entry::Entry,
+    pool::{Ending, Worker},
+    worker::protocol::{Reply, Setup, Task},
+};
+
+/// How often a task is repeated after its worker has crashed.
+const RETRIES: usize = 1;
+
+/// The worker of a thread, and how it is started.
+pub(super) struct Slot {
+    pub worker: Option<Worker>,
+    pub setup: Setup,
+}
+
+/// Why a task failed.
+pub(super) enum Failure {
+    /// The program is stopping.
+    Stopped,
+    /// There is no worker for it.
+    NoWorker(String),
+    /// It may succeed in one segment.
+    Cut(String),
+    /// It cannot succeed.
+    Task(String),
+}
+
+impl Scheduler<'_> {
+    /// Has a worker write the output, and gives it its final name.
+    pub(super) fn perform_and_finish(
+        &self,
+        index: usize,
+        entry: &Entry,
+        worker: &mut Slot,
+        task: &Task,
+    ) -> Result<(), Failure> {
+        match self.perform(index, worker, task, &|_| {}) {
+            Ok(Reply::Done { frames, .. }) => {
+                self.finish(index, entry, frames, worker);
+                Ok(())
+            }
+            Ok(other) => Err(Failure::Task(format!("unexpected {other:?}"))),
+            Err(failure) => {
+                entry.clear();
+                Err(failure)
+            }
+        }
+    }
+
+    /// Has a worker run a task, and repeats it if the worker crashes; `hear` gets the replies before the last.
+    pub(super) fn perform(
+        &self,
+        index: usize,
+        worker: &mut Slot,
+        task: &Task,
+        hear: &dyn Fn(&Reply),
+    ) -> Result<Reply, Failure> {
+        let mut crashes = 0;
+        loop {
+            let running = match &mut worker.worker {
+                Some(running) => running,
+                none => none.insert(
+                    Worker::start(&worker.setup)
+                        .map_err(|error| Failure::NoWorker(format!("{error:#}")))?,
+                ),
+            };
+            let ending = running.perform(task, &mut |reply| {
+                hear(&reply);
+                if let Reply::Notice { text } = reply {
+                    self.note(index, text);
+                }
+            });
+            match ending {
+                Err(_) => {
+                    worker.worker = None;
+                    return Err(Failure::Stopped);
+                }
+                Ok(Ending::Crashed(cause)) => {
+                    worker.worker = None;
+                    if crashes >= RETRIES {
+                        return Err(Failure::Task(format!("{cause}, twice")));
+                    }
+                    crashes += 1;
+                    self.note(index, format!("{cause}; trying once more"));
+                }
+                Ok(Ending::Stalled(cause)) => {
+                    worker.worker = None;
+                    return Err(Failure::Task(cause));
+                }
+                Ok(Ending::Reply(Reply::Failed { cause, by_cutting: true })) => {
+                    return Err(Failure::Cut(cause));
+                }
+                Ok(Ending::Reply(Reply::Failed { cause, .. })) => return Err(Failure::Task(cause)),
+                Ok(Ending::Reply(reply)) => return Ok(reply),
+            }
+        }
+    }
+}
