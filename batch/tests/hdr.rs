@@ -128,3 +128,21 @@ fn check(output: &std::path::Path, expected: [u8; 3], says_colour: bool) {
     let is_near = found.iter().zip(expected).all(|(a, b)| a.abs_diff(b) <= 3);
     assert!(is_near, "{name}: {found:?}, not {expected:?}");
 }
+
+/// ffmpeg writes such files from JPEGs; without a matrix GStreamer 1.22 takes them for limited range.
+#[test]
+fn full_range_stays_full() {
+    let Some(place) = Place::of_ffmpeg("full range") else { return };
+    let full = "-vf scale=out_range=full -pix_fmt yuvj420p -c:v libx264 -preset ultrafast";
+    for name in ["a.mp4", "b.mkv"] {
+        make(&place.path("in").join(name), &[BARS, full].join(" "));
+    }
+    make(&place.path("in/c.avi"), &[BARS, full, "-c:v mjpeg"].join(" "));
+    place.run(&["in"]);
+    for (before, after) in [("a.mp4", "a.mp4"), ("b.mkv", "b.mkv"), ("c.avi", "c.mkv")] {
+        let (before, after) = (place.path("in").join(before), place.out(after));
+        assert_eq!(streams(&after)[0].text("color_range"), "pc", "{}", after.display());
+        let psnr = ffmpeg::psnr(&before, &after);
+        assert!(psnr > 33.0, "{}: {psnr} dB", after.display());
+    }
+}

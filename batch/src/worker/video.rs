@@ -9,7 +9,7 @@ use std::sync::{
 
 use anyhow::{Context, Result, anyhow};
 use gst::prelude::*;
-use gst_video::prelude::*;
+use gst_video::{VideoColorMatrix, VideoColorRange, VideoColorimetry, prelude::*};
 
 use super::{
     elements::{configure, filter_description},
@@ -224,7 +224,8 @@ fn nearest_format(
 
 /// Puts caps right that no video can have: pixels without a width, as of an AVI without a density in its
 /// header, are taken for square, and Y'CbCr whose range is unknown, as of many a WebM, has the usual one,
-/// where GStreamer assumes the full one.
+/// where GStreamer assumes the full one. Where a range is full and the matrix unknown, GStreamer 1.22 forgets
+/// both: the matrix is the usual one then.
 fn correct_caps(pad: &gst::Pad) {
     on_caps(pad, |caps| {
         let mut corrected = caps.clone();
@@ -235,17 +236,24 @@ fn correct_caps(pad: &gst::Pad) {
         }
         if let Ok(video) = gst_video::VideoInfo::from_caps(caps)
             && video.is_yuv()
-            && video.colorimetry().range() == gst_video::VideoColorRange::Unknown
+            && video.colorimetry().range() == VideoColorRange::Unknown
         {
             let known = video.colorimetry();
-            let (range, matrix) = (gst_video::VideoColorRange::Range16_235, known.matrix());
-            let known = gst_video::VideoColorimetry::new(
-                range,
-                matrix,
-                known.transfer(),
-                known.primaries(),
-            );
+            let (range, matrix) = (VideoColorRange::Range16_235, known.matrix());
+            let known = VideoColorimetry::new(range, matrix, known.transfer(), known.primaries());
             fields.set("colorimetry", known.to_string());
+        }
+        let said = fields.get::<String>("colorimetry").ok();
+        if let Some(said) = said.and_then(|text| text.parse::<VideoColorimetry>().ok())
+            && let Ok(video) = gst_video::VideoInfo::from_caps(caps)
+            && video.is_yuv()
+            && said.range() == VideoColorRange::Range0_255
+            && said.matrix() == VideoColorMatrix::Unknown
+        {
+            let usual = video.colorimetry().matrix();
+            let full =
+                VideoColorimetry::new(said.range(), usual, said.transfer(), said.primaries());
+            fields.set("colorimetry", full.to_string());
         }
         Some(corrected)
     });
