@@ -29,6 +29,8 @@ const AV1: &str = "video/x-raw,format=(string){I420,I420_10LE}";
 const IMAGE: &str = "video/x-raw,format=(string){RGB,RGBA},colorimetry=sRGB";
 /// Encoders of images.
 const IMAGE_ENCODERS: [&str; 3] = ["pngenc", "jpegenc", "webpenc"];
+/// What stands for an encoder where frames go out as they are.
+pub const RAW: &str = "capsfilter";
 /// Keeps the aspect ratio: caps negotiation sets the width.
 const PROXY_SIZE: &str = "videoscale ! video/x-raw,height=(int)[1,540],pixel-aspect-ratio=1/1 !";
 
@@ -207,5 +209,5 @@ pub fn segment_container(recipe: &Recipe, container: Container) -> Container {
 fn takes_odd_sizes(encoder: &str) -> bool {
     let name = name_of(encoder);
     let all = ["vp8enc", "vp9enc", "av1enc", "avenc_ffv1", "avenc_huffyuv", "theoraenc"];
-    all.contains(&name) || IMAGE_ENCODERS.contains(&name) || name == "y4menc"
+    all.contains(&name) || IMAGE_ENCODERS.contains(&name) || name == RAW
 }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use common::{
-    Place,
+    Place, ffmpeg,
     media::{colours, make, make_clip, tracks},
     text,
 };
@@ -55,7 +55,46 @@ fn y4m_goes_from_standard_input_to_standard_output() {
     assert!(output.stdout.starts_with(b"YUV4MPEG2 "), "{:?}", &output.stdout[..40]);
     fs::write(place.path("out.y4m"), &output.stdout).unwrap();
     assert_negative(&place.path("out.y4m"), 20);
-    assert_eq!(output.stdout.len(), fs::read(place.path("in.y4m")).unwrap().len());
+    let frames = |bytes: &[u8]| bytes.len() - bytes.iter().position(|b| *b == b'\n').unwrap();
+    assert_eq!(frames(&output.stdout), frames(&fs::read(place.path("in.y4m")).unwrap()));
+}
+
+#[test]
+fn y4m_of_ffmpeg_keeps_its_depth_and_chroma() {
+    let Some(place) = Place::of_ffmpeg("y4m of 10 bits") else { return };
+    for (pixels, expected) in [
+        ("yuv420p10le", "yuv420p10le"),
+        ("yuv422p10le", "yuv422p10le"),
+        ("yuv444p12le", "yuv444p12le"),
+        ("yuv444p", "yuv444p"),
+        ("yuvj420p", "yuv420p"),
+    ] {
+        let name = format!("{pixels}.y4m");
+        // ffmpeg 5.1 writes half a sample too little of odd widths of more than 8 bits.
+        let (width, height) = if pixels.ends_with("le") { ("162", "121") } else { ("161", "121") };
+        let odd = format!("-f lavfi -i testsrc2=size=160x120:rate=25:d=0.4,scale={width}:{height}");
+        ffmpeg::make(
+            &place.path(format!("in/{name}")),
+            &format!("{odd} -pix_fmt {pixels} -strict -1 -f yuv4mpegpipe"),
+        );
+        let output = run(&place, &["-", "--out", "-"], Some(&format!("in/{name}")));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{pixels}: {said}");
+        fs::write(place.path(&name), &output.stdout).unwrap();
+        let video = &ffmpeg::streams(&place.path(&name))[0];
+        let size = (video.text("width"), video.text("height"));
+        assert_eq!(video.text("pix_fmt"), expected, "{said}");
+        let range = if pixels.contains('j') { "pc" } else { "tv" };
+        assert_eq!(video.text("color_range"), range, "{pixels}");
+        assert_eq!((size, video.times.len()), ((width.into(), height.into()), 10), "{pixels}");
+        let psnr = ffmpeg::psnr(&place.path(format!("in/{name}")), &place.path(&name));
+        assert!(psnr > 40.0, "{pixels}: {psnr} dB");
+    }
+    let refused =
+        "-f lavfi -i testsrc2=size=16x16:d=0.1 -pix_fmt yuv420p14le -strict -1 -f yuv4mpegpipe";
+    ffmpeg::make(&place.path("in/14.y4m"), refused);
+    let output = run(&place, &["-", "--out", "-"], Some("in/14.y4m"));
+    assert!(text(&output).contains("y4m in C420p14, expected one of"), "{}", text(&output));
 }
 
 #[test]

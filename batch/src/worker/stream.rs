@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
+use cyclegan_frame::Transfer;
 use gst::prelude::*;
 
 use super::{
@@ -12,7 +13,7 @@ use super::{
     demux::{Source, demux},
     elements,
     fault::NOTHING_DECODED,
-    frames,
+    frames, hdr,
     muxer::{Muxer, make, pad},
     picture,
     pipeline::{Pipeline, TRANSLATED},
@@ -47,7 +48,7 @@ pub fn translate(
     }
     let encoder = match output {
         Output::File(..) => setup.recipe.video_encoder.clone(),
-        Output::Y4m => Some("y4menc".to_owned()),
+        Output::Y4m => Some(y4m::encoder()),
         Output::Sequence(output) => Some(encoder(output.format)),
     };
     let recipe = Recipe { video_encoder: encoder, ..setup.recipe.clone() };
@@ -73,6 +74,12 @@ pub fn translate(
         true_format: None,
     };
     let track = media.as_ref().map(|media| media.main_track()).transpose()?;
+    if *output == Output::Y4m
+        && track.is_some_and(|track| hdr::transfer(&track.caps) != Transfer::Sdr)
+    {
+        let text = "is HDR, which y4m cannot say: tell the program that reads it".to_owned();
+        say(Reply::Notice { text });
+    }
     let chain = Chain::new(setup, container, track.unwrap_or(&frames))?;
     read.watch(&pad(&chain.part("decoded")?, "sink")?);
     translated.watch(&pad(&chain.part("filter")?, "src")?);
@@ -150,6 +157,7 @@ fn write(pipeline: &Pipeline, chain: &Chain, output: &Output) -> Result<()> {
         Output::Y4m => {
             let sink = make("fdsink")?;
             sink.set_property("fd", 1i32);
+            y4m::write_to(&pad(&sink, "sink")?);
             sink
         }
         Output::Sequence(sequence) => {
@@ -191,13 +199,7 @@ fn open(
             }
             (animation::source(path)?, None)
         }
-        Input::Y4m => {
-            let (bytes, decoder) = (y4m::source()?, make("y4mdec")?);
-            pipeline.gst().add_many([&bytes, &decoder])?;
-            bytes.link(&decoder)?;
-            pad(&decoder, "src")?.link(&sink)?;
-            return Ok(None);
-        }
+        Input::Y4m => (y4m::source()?, None),
         Input::Sequence(sequence) => {
             let numbers = sequence.numbers()?;
             let total = numbers.len() as u64;
