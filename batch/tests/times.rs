@@ -11,6 +11,7 @@ use std::fs;
 use common::{
     Place,
     ffmpeg::{BARS, H264, OTHER_TONE, Stream, TONE, make, streams},
+    text,
 };
 
 /// The packets of a track that are shown, in ms.
@@ -83,6 +84,59 @@ fn frames_without_times_follow_each_other() {
     assert!(video.times.windows(2).all(|pair| (pair[1] - pair[0] - 40.0).abs() < 1.01));
 }
 
+/// Two recordings in one file: `parts` are how ffmpeg makes the sound of each.
+fn joined(place: &Place, name: &str, parts: [&str; 2]) {
+    let part = |(number, arguments): (usize, &str)| {
+        let path = place.path(format!("in/part-{number}.ts"));
+        let offset = format!("-output_ts_offset {}", 3 * number);
+        make(&path, &[BARS, arguments, H264, &offset].join(" "));
+        let bytes = fs::read(&path).unwrap();
+        fs::remove_file(path).unwrap();
+        bytes
+    };
+    let bytes = parts.into_iter().enumerate().flat_map(part).collect::<Vec<u8>>();
+    fs::write(place.path("in").join(name), bytes).unwrap();
+}
+
+#[test]
+fn sound_that_changes_its_form_is_kept_or_named() {
+    let Some(place) = Place::of_ffmpeg("sound that changes") else { return };
+    for (name, codec) in [("aac.ts", "aac"), ("ac3.ts", "ac3"), ("mp2.ts", "mp2")] {
+        let form = |form: &str| format!("{TONE} -c:a {codec} {form}");
+        joined(&place, name, [&form("-ar 44100 -ac 1"), &form("-ar 48000 -ac 2")]);
+    }
+    let said = place.run(&["in"]);
+    assert!(!said.contains("note:"), "{said}");
+    for name in ["aac.ts", "ac3.ts", "mp2.ts"] {
+        let (before, after) = (streams(&place.path("in").join(name)), streams(&place.out(name)));
+        assert_eq!(before[1].times.len(), after[1].times.len(), "{name}");
+    }
+    for container in ["mp4", "mkv"] {
+        let said = place.run(&["in", "--container", container]);
+        for name in ["aac.ts", "ac3.ts", "mp2.ts"] {
+            let form = "its channels or its sample rate change in the middle";
+            assert!(said.contains(&format!("in/{name}: track 2: {form}, and become")), "{said}");
+            assert!(said.contains(&format!("accept it ({form})")), "{said}");
+            let output = streams(&place.out(&name.replace("ts", container)));
+            let length = output[1].times.last().unwrap() - output[1].times[0];
+            assert!((5800.0..6200.0).contains(&length), "{name}, {container}: {length} ms");
+        }
+    }
+}
+
+#[test]
+fn tracks_that_change_are_named() {
+    let Some(place) = Place::of_ffmpeg("tracks that change") else { return };
+    let aac = format!("{TONE} -c:a aac");
+    joined(&place, "ids.ts", [&aac, &format!("{aac} -mpegts_start_pid 0x200")]);
+    joined(&place, "more.ts", [&aac, &format!("{TONE} {aac} -map 0 -map 1 -map 2")]);
+    let output = place.program().arg("in").output().unwrap();
+    for name in ["ids.ts", "more.ts"] {
+        let error = format!("error: in/{name}: its tracks change in the middle");
+        assert!(text(&output).contains(&error), "{}", text(&output));
+    }
+}
+
 #[test]
 fn other_programmes_are_missed() {
     let Some(place) = Place::of_ffmpeg("programmes") else { return };
@@ -117,7 +171,7 @@ fn truncated_files_are_named() {
     make(&place.path("in/whole.avi"), &[BARS, TONE, "-c:v mpeg4 -c:a libmp3lame"].join(" "));
     fs::write(place.path("in/f.mp4"), b"\0\0\0\x1Cftypavif\0\0\0\0avifmif1miaf").unwrap();
     let said = place.program().args(["in"]).output().unwrap();
-    let said = common::text(&said);
+    let said = text(&said);
     for (name, _, is_translated) in files {
         let kind = if is_translated { "note" } else { "error" };
         assert!(said.contains(&format!("{kind}: in/{name}: is truncated")), "{name}: {said}");
@@ -142,7 +196,7 @@ fn gaps_in_a_damaged_file_are_named() {
         fs::write(&input, bytes).unwrap();
     }
     let output = place.program().args(["in"]).output().unwrap();
-    let said = common::text(&output);
+    let said = text(&output);
     assert!(said.contains("note: in/a.ogv: has 1 gap in its data"), "{said}");
     assert!(said.contains("error: in/b.mxf: is damaged: it cannot be read to its end"), "{said}");
     assert!(!said.contains("in/whole.ogv:"), "{said}");

@@ -4,7 +4,10 @@
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use anyhow::{Context, Result};
@@ -18,6 +21,10 @@ use super::{
 
 /// The most bytes of a track that may wait while another track has no data.
 const WAITING_BYTES: u32 = 256 << 20;
+
+/// A file in which other tracks begin, as in a recording of television where a programme ends.
+const CHANGED_TRACKS: &str = "its tracks change in the middle, where other ones begin: cut it there, as with \
+     `ffmpeg -i FILE -t SECONDS -map 0 -c copy PART`";
 
 /// A demuxed track.
 #[derive(Clone, Debug)]
@@ -69,8 +76,12 @@ pub fn demux(
         let source = Source { pad: pad.clone(), id, caps };
         found.lock().unwrap_or_else(PoisonError::into_inner).push(source);
     });
-    // A file whose tracks change shows new ones: all that it had first have ended by then.
+    let has_tracks = AtomicBool::new(false);
     decoder.connect_no_more_pads(move |decoder| {
+        // All that it had first have ended by then.
+        if has_tracks.swap(true, Ordering::Relaxed) {
+            return gst::element_error!(decoder, gst::StreamError::Failed, ("{CHANGED_TRACKS}"));
+        }
         let mut all = std::mem::take(&mut *sources.lock().unwrap_or_else(PoisonError::into_inner));
         all.sort_by(|a, b| a.id.cmp(&b.id));
         if let Err(error) = link(all) {

@@ -31,8 +31,12 @@ use super::{
     protocol::{Reply, Setup, Span},
     reader, scan,
     tally::Tally,
+    video::on_caps,
 };
 use crate::container::Container;
+
+/// Audio of a recording may begin as stereo and go on with 5.1.
+const CHANGED_FORM: &str = "its channels or its sample rate change in the middle";
 
 /// The segments of a file, and their output.
 pub struct Mux<'a> {
@@ -197,8 +201,9 @@ impl Mux<'_> {
             window,
             written: pipeline.tally("packets written"),
             promises: Arc::default(),
+            changed: Arc::default(),
         };
-        let promises = links.promises.clone();
+        let (promises, changed) = (links.promises.clone(), links.changed.clone());
         let actions = mapping.actions.clone();
         let tracks = media.tracks.clone();
         if media.is_animation() {
@@ -219,7 +224,28 @@ impl Mux<'_> {
         if let Ok(fault) = faults.try_recv() {
             return Err(fault);
         }
-        run?;
+        let mut changed =
+            std::mem::take(&mut *changed.lock().unwrap_or_else(PoisonError::into_inner));
+        changed.dedup();
+        run.map_err(|error| {
+            let is_copied = |track: &&usize| matches!(mapping.actions[**track], Action::Copy(_));
+            let named = error.downcast_ref::<TrackFault>().map(|fault| fault.track);
+            // Matroska's muxer does not say which track it is.
+            match changed.iter().filter(is_copied).find(|track| named.is_none_or(|n| n == **track))
+            {
+                Some(&track) => TrackFault { track, cause: CHANGED_FORM.to_owned() }.into(),
+                None => error,
+            }
+        })?;
+        for track in changed {
+            if let Action::Encode = mapping.actions[track] {
+                let text = format!(
+                    "track {}: {CHANGED_FORM}, and become those of its beginning",
+                    track + 1
+                );
+                say(Reply::Notice { text });
+            }
+        }
         // While the pads still have their caps.
         let promises =
             std::mem::take(&mut *promises.lock().unwrap_or_else(PoisonError::into_inner));
@@ -330,6 +356,8 @@ struct Links {
     window: Window,
     written: Tally,
     promises: Arc<Mutex<Vec<Pending>>>,
+    /// Audio tracks that change their form in the middle.
+    changed: Arc<Mutex<Vec<usize>>>,
 }
 
 impl Links {
@@ -389,6 +417,9 @@ impl Links {
         source.link(&start)?;
         let queued = pad(&queue, "src")?;
         let known = &self.tracks[track];
+        if known.kind().starts_with("audio/") {
+            self.watch_form(&start, track);
+        }
         let sink = match action {
             Action::Copy(how) => self.muxer.link(pipeline, &queued, how)?,
             Action::Encode => {
@@ -407,6 +438,21 @@ impl Links {
         };
         self.promise(sink, track, Some(matches!(action, Action::Encode)));
         Ok(())
+    }
+
+    /// Notes if audio at `pad` changes its channels or its sample rate.
+    fn watch_form(&self, pad: &gst::Pad, track: usize) {
+        let (first, changed) = (Mutex::new(None), self.changed.clone());
+        on_caps(pad, move |caps| {
+            let caps = caps.structure(0)?;
+            let form = ["channels", "rate"].map(|field| caps.get::<i32>(field).ok());
+            let mut first = first.lock().unwrap_or_else(PoisonError::into_inner);
+            if *first.get_or_insert(form) != form {
+                let mut changed = changed.lock().unwrap_or_else(PoisonError::into_inner);
+                changed.push(track);
+            }
+            None
+        });
     }
 
     fn link_branch(
