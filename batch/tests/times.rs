@@ -201,3 +201,39 @@ fn gaps_in_a_damaged_file_are_named() {
     assert!(said.contains("error: in/b.mxf: is damaged: it cannot be read to its end"), "{said}");
     assert!(!said.contains("in/whole.ogv:"), "{said}");
 }
+
+/// Demuxers of these skip what is damaged without a word.
+#[test]
+fn what_demuxers_skip_is_named() {
+    let Some(place) = Place::of_ffmpeg("damaged streams") else { return };
+    let (mpeg2, h264) = ("-c:v mpeg2video -c:a", format!("{H264} -g 10 -c:a aac"));
+    let files = [
+        ("a.vob", format!("{mpeg2} ac3 -f vob")),
+        ("b.mpg", format!("{mpeg2} mp2")),
+        ("c.wmv", "-c:v wmv2 -c:a wmav2".to_owned()),
+        ("d.mkv", h264),
+    ];
+    for (name, codecs) in &files {
+        let input = place.path("in").join(name);
+        make(&input, &[BARS, TONE, codecs].join(" "));
+        fs::copy(&input, place.path("in").join(format!("whole-{name}"))).unwrap();
+        let mut bytes = fs::read(&input).unwrap();
+        let damage = bytes.len() * 45 / 100..bytes.len() * 55 / 100;
+        match *name {
+            "d.mkv" => drop(bytes.drain(damage)),
+            _ => bytes[damage].fill(0xA5),
+        }
+        fs::write(&input, bytes).unwrap();
+    }
+    let output = place.program().arg("in").output().unwrap();
+    let said = text(&output);
+    for (name, _) in files.iter().take(3) {
+        for what in ["the video", "track 2"] {
+            let note = format!("note: in/{name}: {what} has a gap of 0.");
+            assert!(said.contains(&note), "{name}: {said}");
+        }
+    }
+    // Its demuxer goes on where it finds a cluster, or gives up.
+    assert!(said.contains(" in/d.mkv: "), "{said}");
+    assert!(!said.contains(" in/whole-"), "{said}");
+}

@@ -11,6 +11,7 @@ mod demux;
 mod elements;
 mod fault;
 mod frames;
+mod gaps;
 mod hdr;
 mod isobmff;
 mod keyframes;

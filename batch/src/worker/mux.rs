@@ -21,6 +21,7 @@ use super::{
     clip::{Window, place},
     demux::{Source, demux, wide_queue},
     fault::{self, CutFault, TrackFault, track_name},
+    gaps::Gaps,
     hdr,
     mapping::{Action, Mapping},
     matroska::{self, Corrections, Flags},
@@ -202,8 +203,10 @@ impl Mux<'_> {
             written: pipeline.tally("packets written"),
             promises: Arc::default(),
             changed: Arc::default(),
+            gaps: Arc::default(),
         };
         let (promises, changed) = (links.promises.clone(), links.changed.clone());
+        let gaps = links.gaps.clone();
         let actions = mapping.actions.clone();
         let tracks = media.tracks.clone();
         if media.is_animation() {
@@ -243,6 +246,11 @@ impl Mux<'_> {
                     "track {}: {CHANGED_FORM}, and become those of its beginning",
                     track + 1
                 );
+                say(Reply::Notice { text });
+            }
+        }
+        for (track, gaps) in gaps.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            if let Some(text) = gaps.notice(&format!("track {}", track + 1)) {
                 say(Reply::Notice { text });
             }
         }
@@ -358,6 +366,8 @@ struct Links {
     promises: Arc<Mutex<Vec<Pending>>>,
     /// Audio tracks that change their form in the middle.
     changed: Arc<Mutex<Vec<usize>>>,
+    /// The gaps of audio tracks.
+    gaps: Arc<Mutex<Vec<(usize, Gaps)>>>,
 }
 
 impl Links {
@@ -419,6 +429,9 @@ impl Links {
         let known = &self.tracks[track];
         if known.kind().starts_with("audio/") {
             self.watch_form(&start, track);
+            let gaps = Gaps::default();
+            gaps.watch(&start);
+            self.gaps.lock().unwrap_or_else(PoisonError::into_inner).push((track, gaps));
         }
         let sink = match action {
             Action::Copy(how) => self.muxer.link(pipeline, &queued, how)?,

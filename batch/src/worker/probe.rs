@@ -309,6 +309,12 @@ impl Media {
             && kind.is_none_or(|kind| ["video/mpegts", "video/mpeg"].contains(&kind))
     }
 
+    /// Whether one frame follows another: in other containers each may last as long as it likes.
+    pub fn is_contiguous(&self) -> bool {
+        let kind = self.container.as_ref().map(media_type);
+        self.is_stream() || kind == Some("video/x-ms-asf")
+    }
+
     /// The number of the track that is translated: the first video, or the first picture if there is
     /// none, for video may be coded as a row of JPEGs, and else a picture is cover art.
     pub fn main_video(&self) -> Option<usize> {

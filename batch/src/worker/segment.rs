@@ -17,6 +17,7 @@ use super::{
     animation, clip,
     demux::demux,
     fault::{CutFault, NOTHING_DECODED},
+    gaps::Gaps,
     muxer::{Muxer, pad},
     pipeline::{Pipeline, TRANSLATED},
     probe::{Media, Track, codec_name, short_id},
@@ -54,6 +55,8 @@ impl Job<'_> {
         let untimed = Arc::new(AtomicU64::new(0));
         clip::cut(&start, self.span, untimed.clone());
         decoded.watch(&start);
+        let gaps = Gaps::default();
+        gaps.watch(&start);
         clip::count(&pad(&chain.part("filter")?, "src")?, self.span, translated.clone());
         self.write(&pipeline, &chain, &encoded)?;
         let main = media.main_track()?.clone();
@@ -96,6 +99,11 @@ impl Job<'_> {
         start.remove_probe(hold);
         pipeline.run(Some((&translated, self.span.frames)), say)?;
         let frames = self.check(&chain, &read, &translated, &encoded, say)?;
+        if media.is_contiguous()
+            && let Some(text) = gaps.notice("the video")
+        {
+            say(Reply::Notice { text });
+        }
         let untimed = untimed.load(Ordering::Relaxed);
         if untimed > 0 {
             let s = if untimed == 1 {

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Holes between the frames or packets of a track: what a demuxer skips without a word, as those of MPEG
+//! program streams, ASF and Matroska skip damaged data.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use gst::prelude::*;
+
+/// The shortest hole, nanoseconds: longer than two frames, or three packets of sound.
+const LEAST: u64 = 100_000_000;
+
+#[derive(Debug, Default)]
+struct State {
+    last: Option<u64>,
+    /// How long a packet lasts, by the last one, where the file does not say.
+    step: u64,
+    count: u64,
+    length: u64,
+}
+
+/// The holes at a pad.
+#[derive(Clone, Debug, Default)]
+pub struct Gaps(Arc<Mutex<State>>);
+
+impl Gaps {
+    /// Watches the buffers that pass `pad`, in the order of their times.
+    pub fn watch(&self, pad: &gst::Pad) {
+        let gaps = self.clone();
+        pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+            if let Some(buffer) = info.buffer()
+                && let Some(time) = buffer.pts()
+            {
+                let duration = buffer.duration().map(gst::ClockTime::nseconds);
+                gaps.lock().add(time.nseconds(), duration);
+            }
+            gst::PadProbeReturn::Ok
+        });
+    }
+
+    /// What there is to say of `what`.
+    pub fn notice(&self, what: &str) -> Option<String> {
+        let State { count, length, .. } = *self.lock();
+        let seconds = length as f64 / 1e9;
+        match count {
+            0 => None,
+            1 => Some(format!("{what} has a gap of {seconds:.1} s")),
+            _ => Some(format!("{what} has {count} gaps, of {seconds:.1} s together")),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn add(&mut self, time: u64, duration: Option<u64>) {
+        if let Some(last) = self.last {
+            let gap = time.saturating_sub(last + self.step);
+            if gap >= LEAST {
+                self.count += 1;
+                self.length += gap;
+            } else if duration.is_none() {
+                self.step = time.saturating_sub(last);
+            }
+        }
+        self.step = duration.unwrap_or(self.step);
+        self.last = Some(time);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn notice(packets: &[(u64, Option<u64>)]) -> Option<String> {
+        let gaps = Gaps::default();
+        for (time, duration) in packets {
+            gaps.lock().add(time * 1_000_000, duration.map(|duration| duration * 1_000_000));
+        }
+        gaps.notice("it")
+    }
+
+    #[test]
+    fn holes_are_counted() {
+        let told = [(0, Some(40)), (40, Some(40)), (580, Some(40)), (620, Some(40))];
+        assert_eq!(notice(&told).unwrap(), "it has a gap of 0.5 s");
+        // A long packet is no hole, a step back neither, and one frame may be missing.
+        assert_eq!(notice(&[(0, Some(500)), (500, Some(40)), (100, Some(40)), (180, None)]), None);
+        let untold = [(0, None), (90, None), (180, None), (700, None), (790, None), (1310, None)];
+        assert_eq!(notice(&untold).unwrap(), "it has 2 gaps, of 0.9 s together");
+    }
+}
