@@ -63,17 +63,8 @@ fn pods_that_fail_do_not_stop_the_others() {
     }
 }
 
-#[test]
-fn a_slurm_array_translates_a_folder_though_a_task_is_killed() {
-    if !is_slow_wanted("running a Slurm array") || !Slurm::is_installed() {
-        return;
-    }
-    let place = Place::new();
-    place.generator(&generators::slow_invert(6));
-    make_clip(&place.path("in/0.mp4"), 50, 25);
-    for number in 1..CLIPS {
-        fs::copy(place.path("in/0.mp4"), place.path(format!("in/{number}.mp4"))).unwrap();
-    }
+/// Starts a Slurm, and an array of four tasks that translate the folder `in`.
+fn submit(place: &Place, options: &[&str]) -> (Slurm, String) {
     let slurm = Slurm::start(place.path("slurm"));
     let programs = Path::new(env!("CARGO_BIN_EXE_cyclegan-batch")).parent().unwrap();
     let mut submit = slurm.command("sbatch");
@@ -85,11 +76,62 @@ fn a_slurm_array_translates_a_folder_though_a_task_is_killed() {
         .args(["--parsable", "--cpus-per-task=1"])
         .arg(Path::new(EXAMPLES).join("slurm.sbatch"))
         .args(["in", "--out", "out", "--model", "model.onnx", "--jobs", "1"])
-        .args(["--filter", "inference-size=128"]);
+        .args(["--filter", "inference-size=128"])
+        .args(options);
     let job = slurm.submit(&mut submit);
+    (slurm, job)
+}
 
-    let log =
-        |task: usize| fs::read_to_string(place.path(format!("cyclegan-batch-{job}-{task}.log")));
+/// What a task of the array has said.
+fn log(place: &Place, job: &str, task: usize) -> std::io::Result<String> {
+    fs::read_to_string(place.path(format!("cyclegan-batch-{job}-{task}.log")))
+}
+
+#[test]
+fn a_slurm_array_shares_the_pieces_of_a_film_though_a_task_is_killed() {
+    if !is_slow_wanted("running a Slurm array") || !Slurm::is_installed() {
+        return;
+    }
+    let place = Place::new();
+    place.generator(&generators::slow_invert(6));
+    make_clip(&place.path("in/film.mp4"), 500, 25);
+    make_clip(&place.path("in/short.mp4"), 50, 25);
+    let (slurm, job) = submit(&place, &["--shard", "auto", "--piece", "1"]);
+    slurm.wait_for("pieces", |_| place.segments().len() >= 4);
+    // Whoever has the film is killed, and another task goes on with it.
+    let status = Command::new(env!("CARGO_BIN_EXE_cyclegan-batch"))
+        .current_dir(place.path(""))
+        .args(["--status", "--out", "out"])
+        .output()
+        .unwrap();
+    let pid =
+        text(&status).split("out/film.mp4: is being translated by ").nth(1).unwrap().to_owned();
+    let pid = pid.lines().next().unwrap().rsplit(' ').next().unwrap().to_owned();
+    Command::new("kill").args(["-9", &pid]).status().unwrap();
+    slurm.wait_for_the_end();
+    let logs: Vec<String> = (1..=4).map(|task| log(&place, &job, task).unwrap()).collect();
+    for (name, frames) in [("film.mp4", 500), ("short.mp4", 50)] {
+        let line = format!("out/{name}: {frames} frames");
+        assert_eq!(logs.concat().matches(&line).count(), 1, "{name}: {logs:?}");
+        assert_eq!(tracks(&place.out(name))[0].times.len(), frames);
+    }
+    let helped = logs.iter().filter(|log| log.contains(" of it here")).count();
+    assert!(helped > 0, "nobody helped: {logs:?}");
+}
+
+#[test]
+fn a_slurm_array_translates_a_folder_though_a_task_is_killed() {
+    if !is_slow_wanted("running a Slurm array") || !Slurm::is_installed() {
+        return;
+    }
+    let place = Place::new();
+    place.generator(&generators::slow_invert(6));
+    make_clip(&place.path("in/0.mp4"), 50, 25);
+    for number in 1..CLIPS {
+        fs::copy(place.path("in/0.mp4"), place.path(format!("in/{number}.mp4"))).unwrap();
+    }
+    let (slurm, job) = submit(&place, &[]);
+    let log = |task: usize| log(&place, &job, task);
     // One task is killed in the middle of its work. Slurm calls it running before it has begun.
     let victim = format!("{job}_2");
     slurm.wait_for("running task", |slurm| slurm.is(&victim, "RUNNING"));
