@@ -146,3 +146,32 @@ fn full_range_stays_full() {
         assert!(psnr > 33.0, "{}: {psnr} dB", after.display());
     }
 }
+
+#[test]
+fn what_an_encoder_does_not_take_is_named() {
+    let Some(place) = Place::of_ffmpeg("depth and chroma") else { return };
+    for (name, codec) in [
+        ("a.mkv", "-c:v ffv1 -pix_fmt yuv422p10le"),
+        ("b.mp4", "-c:v libx264 -preset ultrafast -pix_fmt yuv444p"),
+        ("c.mkv", "-c:v libx264rgb -preset ultrafast -pix_fmt rgb24"),
+        ("d.mov", "-c:v prores_ks -pix_fmt yuv422p10le"),
+        ("e.mkv", "-c:v libx264 -preset ultrafast -pix_fmt yuv420p"),
+    ] {
+        make(&place.path("in").join(name), &[BARS, codec].join(" "));
+    }
+    let said = place.run(&["in"]);
+    let ten = "its 10 bits per component become 8 with --preset web";
+    for (name, loss) in [
+        ("a.mkv", ten),
+        ("a.mkv", "its 4:2:2 becomes 4:2:0 with --preset web"),
+        ("b.mp4", "its 4:4:4 becomes 4:2:0 with --preset web"),
+        ("c.mkv", "its RGB becomes 4:2:0 with --preset web"),
+        ("d.mov", ten),
+    ] {
+        assert!(said.contains(&format!("note: in/{name}: {loss}")), "{name}: {said}");
+    }
+    assert_eq!(said.matches(ten).count(), 2, "{said}");
+    assert!(!said.contains("note: in/e.mkv"), "{said}");
+    let said = place.run(&["in", "--preset", "archive", "--overwrite"]);
+    assert!(!said.contains("becomes 4:2:0") && !said.contains("bits per component"), "{said}");
+}

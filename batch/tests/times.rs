@@ -149,6 +149,18 @@ fn other_programmes_are_missed() {
     assert_eq!(kinds, ["video", "audio"]);
 }
 
+/// The way of Blu-ray to say that sound is DTS, which `tsdemux` of GStreamer 1.22 does not know.
+#[test]
+fn tracks_that_nothing_demuxes_are_named() {
+    let Some(place) = Place::of_ffmpeg("tracks of no known kind") else { return };
+    make(&place.path("in/a.m2ts"), &[BARS, TONE, H264, "-c:a dca -strict -2"].join(" "));
+    make(&place.path("in/b.m2ts"), &[BARS, TONE, H264, "-c:a ac3"].join(" "));
+    let said = place.run(&["in"]);
+    let note = "note: in/a.m2ts: a track is left out that GStreamer does not know: DTS";
+    assert!(said.contains(note), "{said}");
+    assert!(!said.contains("note: in/b.m2ts"), "{said}");
+}
+
 #[test]
 fn truncated_files_are_named() {
     let Some(place) = Place::of_ffmpeg("truncated files") else { return };

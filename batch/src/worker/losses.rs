@@ -2,8 +2,10 @@
 
 //! Notes about data of a file, besides its tracks, that is not in the output.
 
+use gst_video::VideoFormatInfo;
+
 use super::{hdr, isobmff::MOST_CHAPTERS, probe::Media, timecode};
-use crate::{container::Container, options::Recipe};
+use crate::{container::Container, encoding::Encoding, options::Recipe};
 
 /// Tags whose loss is reported, and their names in messages.
 const TAGS: [(&str, &str); 8] = [
@@ -38,6 +40,9 @@ pub fn foreseen(media: &Media, container: Container, recipe: &Recipe) -> Vec<Str
     }
     if media.missing_bytes > 0 {
         losses.push(format!("is truncated: its last {} bytes are missing", media.missing_bytes));
+    }
+    for what in &media.unknown {
+        losses.push(format!("a track is left out that GStreamer does not know: {what}"));
     }
     if media.programmes > 1 {
         let others = media.programmes - 1;
@@ -83,17 +88,63 @@ pub fn foreseen(media: &Media, container: Container, recipe: &Recipe) -> Vec<Str
     }
     let depth = caps.get::<u32>("bit-depth-luma").unwrap_or(8);
     if depth > 8 && !hdr::takes(&encoding, hdr::is_deep) {
-        let how = match &recipe.video_encoder {
-            None => format!("--preset {}", recipe.preset.name()),
-            Some(_) => encoding.encoder_name().to_owned(),
-        };
-        losses.push(format!("its {depth} bits per component become 8 with {how}"));
+        losses.push(of_depth(depth, 8, recipe, &encoding));
     }
     let has_metadata = hdr::FIELDS.iter().any(|field| caps.has_field(*field));
     if has_metadata && (is_mapped || !hdr::keeps_metadata(encoding.encoder_name(), container)) {
         losses.push("its mastering display and light level (HDR10) are left out".to_owned());
     }
     losses
+}
+
+fn of_depth(before: u32, after: u32, recipe: &Recipe, encoding: &Encoding) -> String {
+    format!("its {before} bits per component become {after} with {}", encoder(recipe, encoding))
+}
+
+/// What the user has chosen to encode with.
+fn encoder(recipe: &Recipe, encoding: &Encoding) -> String {
+    match &recipe.video_encoder {
+        None => format!("--preset {}", recipe.preset.name()),
+        Some(_) => encoding.encoder_name().to_owned(),
+    }
+}
+
+/// What decoded frames, of the format `before`, lose where the encoder gets `after`.
+pub fn of_format(
+    before: VideoFormatInfo,
+    after: VideoFormatInfo,
+    recipe: &Recipe,
+    encoding: &Encoding,
+) -> Vec<String> {
+    let depth = |info: &VideoFormatInfo| info.depth().iter().copied().max().unwrap_or(8);
+    let mut losses = Vec::new();
+    if depth(&before) > depth(&after) {
+        losses.push(of_depth(depth(&before), depth(&after), recipe, encoding));
+    }
+    let chroma = |info: &VideoFormatInfo| match info.n_components() {
+        0..=2 => None,
+        _ => Some((info.w_sub()[1], info.h_sub()[1])),
+    };
+    if let (Some((w, h)), Some((x, y))) = (chroma(&before), chroma(&after))
+        && (x > w || y > h)
+    {
+        let before = if before.is_rgb() { "RGB" } else { subsampling(w, h) };
+        let (after, how) = (subsampling(x, y), encoder(recipe, encoding));
+        losses.push(format!("its {before} becomes {after} with {how}"));
+    }
+    losses
+}
+
+/// The name of a subsampling of chroma, by the logarithms of its factors.
+fn subsampling(width: u32, height: u32) -> &'static str {
+    match (width, height) {
+        (0, 0) => "4:4:4",
+        (1, 0) => "4:2:2",
+        (0, 1) => "4:4:0",
+        (2, 0) => "4:1:1",
+        (2, 2) => "4:1:0",
+        _ => "4:2:0",
+    }
 }
 
 /// Tags of the input that are not in the output.

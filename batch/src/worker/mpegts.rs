@@ -1,41 +1,120 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What `tsdemux` does not tell of MPEG transport streams (ISO/IEC 13818-1).
+//! What `tsdemux` does not tell of MPEG transport streams (ISO/IEC 13818-1): how many programmes there are, and
+//! the streams of the first that it does not know.
 
-use std::{fs::File, io::Read, path::Path};
+use std::{collections::HashMap, fs::File, io::Read, path::Path};
 
 use anyhow::Result;
 
 /// Size of a packet.
 const PACKET: usize = 188;
+/// Size of a packet of M2TS, which has a clock in front.
+const LONG_PACKET: usize = 192;
+/// How much of a file is read.
+const HEAD: u64 = 1 << 20;
 
-/// The number of programmes by the first program association table in the first megabyte; 0 if there is
-/// none. A packet of M2TS is longer, but M2TS has only one programme.
-pub fn programmes(file: &Path) -> Result<usize> {
-    let mut head = Vec::new();
-    File::open(file)?.take(1 << 20).read_to_end(&mut head)?;
-    let packets = head.as_chunks::<PACKET>().0.iter();
-    let packets = packets.take_while(|packet| packet[0] == 0x47);
-    Ok(packets.into_iter().find_map(table).map_or(0, |table| {
-        // Each number has two bytes, and two of the stream that describes it; 0 is the network.
-        table.as_chunks::<4>().0.iter().filter(|entry| entry[..2] != [0, 0]).count()
-    }))
+/// What is in a transport stream.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Programmes {
+    /// How many there are.
+    pub count: usize,
+    /// The packet identifiers and types of the streams of the first, as far as there are packets of them.
+    pub streams: Vec<(u16, u8)>,
 }
 
-/// The entries of the program association table that begins in a packet.
-fn table(packet: &[u8; PACKET]) -> Option<&[u8]> {
-    let is_start = packet[1] & 0x40 != 0;
-    let id = u16::from_be_bytes([packet[1], packet[2]]) & 0x1FFF;
-    let payload = match packet[3] & 0x30 {
-        0x10 => &packet[4..],
-        0x30 => packet.get(5 + usize::from(packet[4])..)?,
-        _ => return None,
+/// The programmes by the first tables in the first megabyte of a file.
+pub fn programmes(file: &Path) -> Result<Programmes> {
+    let mut head = Vec::new();
+    File::open(file)?.take(HEAD).read_to_end(&mut head)?;
+    Ok(read(&packets(&head)))
+}
+
+/// What people call a stream of this type.
+pub fn name(stream_type: u8) -> String {
+    let name = match stream_type {
+        0x33 => "H.266",
+        0x80 => "LPCM",
+        0x82 => "DTS",
+        0x83 => "TrueHD",
+        0x84 | 0x87 | 0xA1 => "E-AC-3",
+        0x85 | 0x86 | 0xA2 => "DTS-HD",
+        0x90 => "PGS subtitles",
+        0x91 => "menus",
+        0x92 => "text subtitles",
+        _ => return format!("data of the type 0x{stream_type:02x}"),
     };
-    if !is_start || id != 0 {
+    name.to_owned()
+}
+
+fn packets(head: &[u8]) -> Vec<&[u8]> {
+    let is_long = head.get(4) == Some(&0x47) && head.get(4 + LONG_PACKET) == Some(&0x47);
+    let (size, skip) = if is_long { (LONG_PACKET, 4) } else { (PACKET, 0) };
+    let packets = head.chunks_exact(size).map(|packet| &packet[skip..]);
+    packets.take_while(|packet| packet[0] == 0x47).collect()
+}
+
+fn read(packets: &[&[u8]]) -> Programmes {
+    let Some(table) = packets.iter().find_map(|packet| section(packet, 0)) else {
+        return Programmes::default();
+    };
+    // Five bytes in front; each number has two bytes, and two of the stream that describes it.
+    let entries = table.get(5..).unwrap_or_default().as_chunks::<4>().0.iter();
+    // 0 is the network.
+    let entries: Vec<_> = entries.filter(|entry| entry[..2] != [0, 0]).collect();
+    let map = entries.first().map(|entry| thirteen_bits(&entry[2..]));
+    let map = map.and_then(|id| packets.iter().find_map(|packet| section(packet, id)));
+    // Sections of tables are no streams of data.
+    let mut streams = map.and_then(streams).unwrap_or_default();
+    let mut carried = HashMap::new();
+    for packet in packets {
+        let is_data =
+            payload(packet).is_some_and(|data| is_start(packet) && data.starts_with(&[0, 0, 1]));
+        *carried.entry(id(packet)).or_insert(false) |= is_data;
+    }
+    streams.retain(|(id, _)| carried.get(id) == Some(&true));
+    Programmes { count: entries.len(), streams }
+}
+
+fn thirteen_bits(bytes: &[u8]) -> u16 {
+    u16::from_be_bytes([bytes[0], bytes[1]]) & 0x1FFF
+}
+
+fn id(packet: &[u8]) -> u16 {
+    thirteen_bits(&packet[1..])
+}
+
+fn is_start(packet: &[u8]) -> bool {
+    packet[1] & 0x40 != 0
+}
+
+fn payload(packet: &[u8]) -> Option<&[u8]> {
+    match packet[3] & 0x30 {
+        0x10 => packet.get(4..),
+        0x30 => packet.get(5 + usize::from(packet[4])..),
+        _ => None,
+    }
+}
+
+/// The table that begins in a packet of this identifier, without its first three bytes and its checksum.
+fn section(packet: &[u8], of: u16) -> Option<&[u8]> {
+    if !is_start(packet) || id(packet) != of {
         return None;
     }
+    let payload = payload(packet)?;
     let section = payload.get(1 + usize::from(*payload.first()?)..)?;
     let length = usize::from(u16::from_be_bytes([*section.get(1)?, *section.get(2)?]) & 0xFFF);
-    // Five bytes in front, and a checksum behind.
-    section.get(8..(3 + length).checked_sub(4)?)
+    section.get(3..(3 + length).checked_sub(4)?)
+}
+
+/// The identifiers and types in a program map table.
+fn streams(map: &[u8]) -> Option<Vec<(u16, u8)>> {
+    let length = |bytes: &[u8]| usize::from(u16::from_be_bytes([bytes[0], bytes[1]]) & 0xFFF);
+    let mut rest = map.get(9 + length(map.get(7..9)?)..)?;
+    let mut streams = Vec::new();
+    while let Some(stream) = rest.get(..5) {
+        streams.push((thirteen_bits(&stream[1..]), stream[0]));
+        rest = rest.get(5 + length(&stream[3..])..).unwrap_or_default();
+    }
+    Some(streams)
 }

@@ -46,6 +46,8 @@ pub struct Media {
     pub missing_bytes: u64,
     /// The number of programmes of a transport stream, of which `tsdemux` gives the first.
     pub programmes: usize,
+    /// The streams that the demuxer does not know.
+    pub unknown: Vec<String>,
     /// Where it was made, as in ISO 6709.
     pub location: Option<String>,
     /// The chapters.
@@ -149,6 +151,7 @@ impl Media {
             timecode: None,
             missing_bytes: 0,
             programmes: 0,
+            unknown: Vec::new(),
             location: None,
             toc: info.toc(),
             animation: None,
@@ -177,7 +180,15 @@ impl Media {
             }
         }
         if media.container.as_ref().is_some_and(|caps| media_type(caps) == "video/mpegts") {
-            media.programmes = mpegts::programmes(input)?;
+            let programmes = mpegts::programmes(input)?;
+            media.programmes = programmes.count;
+            // A stream id ends with the packet identifier.
+            let is_known = |id: &u16| {
+                let suffix = format!("{id:08x}");
+                media.tracks.iter().any(|track| track.id.ends_with(&suffix))
+            };
+            let unknown = programmes.streams.iter().filter(|(id, _)| !is_known(id));
+            media.unknown = unknown.map(|(_, kind)| mpegts::name(*kind)).collect();
         }
         let whole = match media.container.as_ref().map(media_type) {
             Some("video/quicktime") => isobmff::whole_length(input),

@@ -12,12 +12,14 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, ensure};
 use gst::prelude::*;
+use gst_video::VideoInfo;
 
 use super::{
     animation, clip,
     demux::demux,
     fault::{CutFault, NOTHING_DECODED},
     gaps::Gaps,
+    losses,
     muxer::{Muxer, pad},
     pipeline::{Pipeline, TRANSLATED},
     probe::{Media, Track, codec_name, short_id},
@@ -99,6 +101,18 @@ impl Job<'_> {
         start.remove_probe(hold);
         pipeline.run(Some((&translated, self.span.frames)), say)?;
         let frames = self.check(&chain, &read, &translated, &encoded, say)?;
+        let format = |pad: &gst::Pad| VideoInfo::from_caps(pad.current_caps()?.as_ref()).ok();
+        let raw = pad(&chain.part("format")?, "src")?;
+        if let (Some(before), Some(after)) = (format(&start), format(&raw))
+            && !media.is_animation()
+        {
+            let recipe = &self.setup.recipe;
+            let encoding = media.main_track()?.encoding(recipe, self.container, 1);
+            let (before, after) = (before.format_info(), after.format_info());
+            losses::of_format(before, after, recipe, &encoding)
+                .into_iter()
+                .for_each(|text| say(Reply::Notice { text }));
+        }
         if media.is_contiguous()
             && let Some(text) = gaps.notice("the video")
         {
