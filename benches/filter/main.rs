@@ -3,10 +3,12 @@
 //! Benchmarks of the filter: `cargo bench --bench filter`, or `./dev bench`.
 //!
 //! `MODEL` is the generator, a file or a folder with `G.onnx` and its variants; `REFERENCE` is a generator to compare
-//! them with. The argument `overhead`, `in-flight`, `skipping` or `pipelines` measures only that table.
+//! them with. The argument `overhead`, `in-flight`, `skipping`, `gl` or `pipelines` measures only that table.
 
 mod bare;
 mod frame;
+#[cfg(feature = "gl")]
+mod gl;
 mod in_flight;
 mod nnstreamer;
 mod overhead;
@@ -31,6 +33,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some("overhead") => overhead::compare(&model),
         Some("in-flight") => in_flight::compare(&model),
         Some("skipping") => skipping::compare(&model),
+        #[cfg(feature = "gl")]
+        Some("gl") => gl::compare(),
         Some("pipelines") => pipelines::compare(&model),
         Some(other) => Err(format!("no benchmark `{other}`").into()),
         None => {
@@ -38,6 +42,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             variants::compare(&model)?;
             in_flight::compare(&model)?;
             skipping::compare(&model)?;
+            #[cfg(feature = "gl")]
+            gl::compare()?;
             pipelines::compare(&model)
         }
     }

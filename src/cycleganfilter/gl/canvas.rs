@@ -76,8 +76,8 @@ impl Canvas {
     /// Uploads the residuals and mattes of `layers`, and the taps of those whose size is new.
     /// Returns the number of bytes.
     pub fn upload(&mut self, layers: &Layers) -> Result<usize, Error> {
-        self.make_room(layers.positions.len(), layers.mattes.is_some())?;
-        let (mut pixels, mut mattes) = (layers.pixels.as_slice(), layers.mattes.as_deref());
+        self.make_room(layers.positions.len(), layers.has_mattes)?;
+        let (mut pixels, mut mattes) = (layers.pixels.as_slice(), layers.mattes.as_slice());
         let mut bytes = 0;
         for (index, layer) in layers.positions.iter().enumerate() {
             let (x, y) = self.place(index);
@@ -85,8 +85,8 @@ impl Canvas {
             let area = (x, y, size.0, size.1);
             let kind = (RGBA_INTEGER, SHORT);
             bytes += self.fill(self.residuals, area, kind, &mut pixels)?;
-            if let Some(mattes) = &mut mattes {
-                bytes += self.fill(self.mattes, area, (RED_INTEGER, SHORT), mattes)?;
+            if layers.has_mattes {
+                bytes += self.fill(self.mattes, area, (RED_INTEGER, SHORT), &mut mattes)?;
             }
             bytes += self.update_taps(index, layer)?;
         }
@@ -102,7 +102,7 @@ impl Canvas {
         target: u32,
     ) -> Result<(), Error> {
         let Self { frame: (width, height), uniforms, .. } = self;
-        let has_mattes = layers.mattes.is_some();
+        let has_mattes = layers.has_mattes;
         let mut areas = [[0; 4]; MOST];
         let mut ends = [[0; 4]; MOST];
         let mut origins = [[0; 4]; MOST];

@@ -26,28 +26,23 @@ pub struct Layers {
     pub positions: Vec<Layer>,
     /// Their residuals, one after the other, with the coverage as the fourth component.
     pub pixels: Vec<[i16; 4]>,
-    /// Their mattes, one after the other; `None` to keep the frame's alpha.
-    pub mattes: Option<Vec<i16>>,
-    /// Kept while there are no mattes.
-    spare: Vec<i16>,
+    /// Their mattes, one after the other.
+    pub mattes: Vec<i16>,
+    /// Whether mattes replace the frame's alpha.
+    pub has_mattes: bool,
 }
 
 impl Layers {
-    /// Starts a frame without layers. With `has_mattes`, mattes replace its alpha.
+    /// Starts a frame without layers.
     pub fn clear(&mut self, has_mattes: bool) {
-        let mut mattes = self.mattes.take().unwrap_or_else(|| std::mem::take(&mut self.spare));
-        mattes.clear();
-        if has_mattes {
-            self.mattes = Some(mattes);
-        } else {
-            self.spare = mattes;
-        }
         self.positions.clear();
         self.pixels.clear();
+        self.mattes.clear();
+        self.has_mattes = has_mattes;
     }
 
     /// Adds a residual for a whole frame of `frame` pixels, of whose own samples it leaves the
-    /// share `keep`.
+    /// share `keep`. Has a matte if all layers do.
     pub fn add_whole(
         &mut self,
         frame: Size,
@@ -59,12 +54,12 @@ impl Layers {
         let whole = Rect { x: 0, y: 0, size: frame };
         self.positions.push(Layer { area: whole, crop: whole, size: residual.size });
         self.add_pixels(residual, std::iter::repeat(coverage as i16));
-        if let Some((mattes, matte)) = self.mattes.as_mut().zip(matte) {
-            mattes.extend_from_slice(matte.values());
+        if let Some(matte) = matte {
+            self.mattes.extend_from_slice(matte.values());
         }
     }
 
-    /// Adds a region's residual, and `matte` if mattes replace the frame's alpha.
+    /// Adds a region's residual. Has a matte if all layers do.
     pub fn add_patch(&mut self, patch: &Patch, matte: Option<&Patch>) {
         let Some(region) = patch.region() else { return };
         let (area, crop) = (region.feathered, region.crop);
@@ -73,8 +68,8 @@ impl Layers {
             Some(coverage) => self.add_pixels(&patch.residual, coverage.iter().copied()),
             None => self.add_pixels(&patch.residual, std::iter::repeat(0)),
         }
-        if let Some((mattes, matte)) = self.mattes.as_mut().zip(matte) {
-            mattes.extend_from_slice(&matte.residual.planes[0]);
+        if let Some(matte) = matte {
+            self.mattes.extend_from_slice(&matte.residual.planes[0]);
         }
     }
 
@@ -101,10 +96,10 @@ mod tests {
             layers.clear(false);
             layers.add_whole(Size { width: 8, height: 4 }, &residual, keep, None);
             assert_eq!(layers.pixels, [[1, 3, 5, coverage], [2, 4, 6, coverage]]);
-            assert_eq!((layers.positions.len(), &layers.mattes), (1, &None));
+            assert_eq!((layers.positions.len(), layers.mattes.len()), (1, 0));
         }
         layers.clear(true);
         layers.add_whole(size, &residual, 1.0, Some(&Matte::new(size)));
-        assert_eq!(layers.mattes, Some(vec![0, 0]));
+        assert!(layers.has_mattes && layers.mattes == [0, 0]);
     }
 }
