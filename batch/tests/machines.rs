@@ -34,8 +34,10 @@ fn status(place: &Place, arguments: &[&str]) -> (Output, Vec<Value>) {
         assert!(output.status.success(), "{}", text(&output));
         output
     };
+    // Twice, and what the first one has seen the second sees.
+    let told = run(&[]);
     let lines = text(&run(&["--json"]));
-    (run(&[]), lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
+    (told, lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
 }
 
 /// A count of a summary.

@@ -55,7 +55,6 @@ fn rows() -> Vec<Row> {
         anew("eac3.ts", &[BARS, SURROUND, H264, "-c:a eac3"], &["ac3"]),
         row("two.ts", &[BARS, TONE, OTHER_TONE, "-map 0 -map 1 -map 2", H264, aac]),
         anew("latm.ts", &[BARS, TONE, H264, aac, "-mpegts_flags latm"], &["aac"]),
-        row("dts.ts", &[BARS, SURROUND, H264, "-c:a dca -strict -2"]),
         row("ac3.m2ts", &[BARS, TONE, H264, "-c:a ac3"]),
         row("vp8.webm", &[BARS, TONE, vp8, "-c:a libvorbis"]),
         row("obs.flv", &[BARS, TONE, H264, aac]),

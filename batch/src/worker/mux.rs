@@ -5,39 +5,29 @@
 //! The video is not encoded here, so this takes seconds, and is repeated if a container refuses a track:
 //! that track then loses its codec, but the video is never lost.
 
-use std::{
-    ffi::OsString,
-    path::Path,
-    sync::{Arc, Mutex, PoisonError, mpsc},
-};
+use std::{ffi::OsString, path::Path, sync::mpsc};
 
 use anyhow::{Context, Result, bail};
 use gst::prelude::*;
 
 use super::{
-    branch::Branch,
     chapters,
     check::{self, Promise},
-    clip::{Window, place},
-    demux::{Source, demux, wide_queue},
-    fault::{self, CutFault, TrackFault, track_name},
-    gaps::Gaps,
+    clip::Window,
+    demux::demux,
+    fault::{self, CutFault, TrackFault},
     hdr,
+    links::{Links, Seen},
     mapping::{Action, Mapping},
     matroska::{self, Corrections, Flags},
     moov::Additions,
-    muxer::{MuxPad, Muxer, add, discard, pad},
+    muxer::Muxer,
     pipeline::Pipeline,
-    probe::{Media, Track},
+    probe::Media,
     protocol::{Reply, Setup, Span},
     reader, scan,
-    tally::Tally,
-    video::on_caps,
 };
 use crate::container::Container;
-
-/// Audio of a recording may begin as stereo and go on with 5.1.
-const CHANGED_FORM: &str = "its channels or its sample rate change in the middle";
 
 /// The segments of a file, and their output.
 pub struct Mux<'a> {
@@ -201,12 +191,9 @@ impl Mux<'_> {
             actions: mapping.actions.clone(),
             window,
             written: pipeline.tally("packets written"),
-            promises: Arc::default(),
-            changed: Arc::default(),
-            gaps: Arc::default(),
+            seen: Seen::default(),
         };
-        let (promises, changed) = (links.promises.clone(), links.changed.clone());
-        let gaps = links.gaps.clone();
+        let seen = links.seen.clone();
         let actions = mapping.actions.clone();
         let tracks = media.tracks.clone();
         if media.is_animation() {
@@ -227,37 +214,9 @@ impl Mux<'_> {
         if let Ok(fault) = faults.try_recv() {
             return Err(fault);
         }
-        let mut changed =
-            std::mem::take(&mut *changed.lock().unwrap_or_else(PoisonError::into_inner));
-        changed.dedup();
-        run.map_err(|error| {
-            let is_copied = |track: &&usize| matches!(mapping.actions[**track], Action::Copy(_));
-            let named = error.downcast_ref::<TrackFault>().map(|fault| fault.track);
-            // Matroska's muxer does not say which track it is.
-            match changed.iter().filter(is_copied).find(|track| named.is_none_or(|n| n == **track))
-            {
-                Some(&track) => TrackFault { track, cause: CHANGED_FORM.to_owned() }.into(),
-                None => error,
-            }
-        })?;
-        for track in changed {
-            if let Action::Encode = mapping.actions[track] {
-                let text = format!(
-                    "track {}: {CHANGED_FORM}, and become those of its beginning",
-                    track + 1
-                );
-                say(Reply::Notice { text });
-            }
-        }
-        for (track, gaps) in gaps.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            if let Some(text) = gaps.notice(&format!("track {}", track + 1)) {
-                say(Reply::Notice { text });
-            }
-        }
-        // While the pads still have their caps.
-        let promises =
-            std::mem::take(&mut *promises.lock().unwrap_or_else(PoisonError::into_inner));
-        Ok(promises.into_iter().map(Pending::settle).collect())
+        run.map_err(|error| seen.explain(error, &mapping.actions))?;
+        seen.notices(&mapping.actions).into_iter().for_each(|text| say(Reply::Notice { text }));
+        Ok(seen.promises())
     }
 
     /// What the video is encoded as.
@@ -328,166 +287,5 @@ fn to_change(error: &anyhow::Error, mapping: &Mapping) -> Vec<usize> {
     match copied.is_empty() {
         false => copied,
         true => all(|action| matches!(action, Action::Encode | Action::PlainText(_))),
-    }
-}
-
-/// A track on its way into the output.
-struct Pending {
-    pad: gst::Pad,
-    track: usize,
-    is_video: bool,
-    is_encoded: bool,
-    tally: Tally,
-}
-
-impl Pending {
-    fn settle(self) -> Promise {
-        Promise {
-            track: self.track,
-            is_video: self.is_video,
-            is_encoded: self.is_encoded,
-            caps: self.pad.current_caps(),
-            passed: self.tally.get(),
-        }
-    }
-}
-
-/// What is linked when the tracks are there.
-struct Links {
-    pipeline: gst::glib::WeakRef<gst::Pipeline>,
-    setup: Setup,
-    muxer: Muxer,
-    video: gst::Element,
-    video_caps: gst::Caps,
-    tracks: Vec<Track>,
-    actions: Vec<Action>,
-    window: Window,
-    written: Tally,
-    promises: Arc<Mutex<Vec<Pending>>>,
-    /// Audio tracks that change their form in the middle.
-    changed: Arc<Mutex<Vec<usize>>>,
-    /// The gaps of audio tracks.
-    gaps: Arc<Mutex<Vec<(usize, Gaps)>>>,
-}
-
-impl Links {
-    fn link_all(&self, sources: Vec<Source>) -> Result<()> {
-        let pipeline = self.pipeline.upgrade().context("the pipeline is gone")?;
-        let mut sources: Vec<Option<Source>> = sources.into_iter().map(Some).collect();
-        for (track, action) in self.actions.iter().enumerate() {
-            let known = &self.tracks[track];
-            let found = sources.iter_mut().find(|source| {
-                source.as_ref().is_some_and(|source| known.is(&source.id, &source.caps))
-            });
-            let source = found.and_then(Option::take);
-            match (action, source) {
-                (Action::Translate, source) => {
-                    self.link_video(&pipeline, track)?;
-                    if let Some(source) = source {
-                        discard(&pipeline, &source.pad)?;
-                    }
-                }
-                (Action::Drop, None) => {}
-                (_, None) => bail!(TrackFault { track, cause: "is not found again".to_owned() }),
-                (action, Some(source)) => {
-                    self.link_track(&pipeline, track, action, source.pad)
-                        .map_err(|error| TrackFault { track, cause: format!("{error:#}") })?;
-                }
-            }
-        }
-        for source in sources.into_iter().flatten() {
-            discard(&pipeline, &source.pad)?;
-        }
-        // Last, for segments begin to flow at once, and then the muxer takes no more tracks.
-        self.video.set_locked_state(false);
-        Ok(self.video.sync_state_with_parent()?)
-    }
-
-    fn link_video(&self, pipeline: &gst::Pipeline, track: usize) -> Result<()> {
-        let how =
-            self.muxer.pad_for(&self.video_caps).context("the container cannot hold the video")?;
-        let sink = self.muxer.link(pipeline, &pad(&self.video, "src")?, &how)?;
-        self.promise(sink, track, None);
-        Ok(())
-    }
-
-    fn link_track(
-        &self,
-        pipeline: &gst::Pipeline,
-        track: usize,
-        action: &Action,
-        source: gst::Pad,
-    ) -> Result<()> {
-        let container = self.muxer.container;
-        let queue = wide_queue()?;
-        queue.set_property("name", track_name(track) + "queue");
-        add(pipeline, &queue)?;
-        let start = pad(&queue, "sink")?;
-        place(&start, self.window);
-        source.link(&start)?;
-        let queued = pad(&queue, "src")?;
-        let known = &self.tracks[track];
-        if known.kind().starts_with("audio/") {
-            self.watch_form(&start, track);
-            let gaps = Gaps::default();
-            gaps.watch(&start);
-            self.gaps.lock().unwrap_or_else(PoisonError::into_inner).push((track, gaps));
-        }
-        let sink = match action {
-            Action::Copy(how) => self.muxer.link(pipeline, &queued, how)?,
-            Action::Encode => {
-                let branch = Branch::audio(&self.setup, &self.muxer, track, known)?;
-                let how = self.muxer.pad_for(&branch.caps).with_context(|| {
-                    let codec = super::probe::codec_name(&branch.caps);
-                    format!("{} cannot hold {codec}; use another --audio-encoder", container.name())
-                })?;
-                self.link_branch(pipeline, &queued, &branch, &how)?
-            }
-            Action::PlainText(how) => {
-                let branch = Branch::plain_text(track, known.kind(), container)?;
-                self.link_branch(pipeline, &queued, &branch, how)?
-            }
-            Action::Translate | Action::Drop => return discard(pipeline, &queued).map(drop),
-        };
-        self.promise(sink, track, Some(matches!(action, Action::Encode)));
-        Ok(())
-    }
-
-    /// Notes if audio at `pad` changes its channels or its sample rate.
-    fn watch_form(&self, pad: &gst::Pad, track: usize) {
-        let (first, changed) = (Mutex::new(None), self.changed.clone());
-        on_caps(pad, move |caps| {
-            let caps = caps.structure(0)?;
-            let form = ["channels", "rate"].map(|field| caps.get::<i32>(field).ok());
-            let mut first = first.lock().unwrap_or_else(PoisonError::into_inner);
-            if *first.get_or_insert(form) != form {
-                let mut changed = changed.lock().unwrap_or_else(PoisonError::into_inner);
-                changed.push(track);
-            }
-            None
-        });
-    }
-
-    fn link_branch(
-        &self,
-        pipeline: &gst::Pipeline,
-        track: &gst::Pad,
-        branch: &Branch,
-        how: &MuxPad,
-    ) -> Result<gst::Pad> {
-        add(pipeline, &branch.bin)?;
-        track.link(&pad(&branch.bin, "sink")?)?;
-        self.muxer.link(pipeline, &pad(&branch.bin, "src")?, how)
-    }
-
-    /// Promises a track; of one that is no video whether it is encoded.
-    fn promise(&self, pad: gst::Pad, track: usize, other: Option<bool>) {
-        let is_video = other.is_none();
-        let is_encoded = other.unwrap_or(true);
-        let tally = Tally::default();
-        tally.watch(&pad);
-        self.written.watch(&pad);
-        let promise = Pending { pad, track, is_video, is_encoded, tally };
-        self.promises.lock().unwrap_or_else(PoisonError::into_inner).push(promise);
     }
 }

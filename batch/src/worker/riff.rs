@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The chunks of RIFF: of WebP (RFC 9649, section 2), and the length of AVI.
+//! The chunks of RIFF: of WebP (RFC 9649, section 2), since `webpenc` writes no metadata and the image crate no
+//! lossy WebP; and the length of AVI, since `avidemux` does not say that a file is cut off.
 
 use std::{fs::File, io::Read, path::Path};
 

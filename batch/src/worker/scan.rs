@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Reads a file from start to end without decoding it.
+//! Reads a file from start to end without decoding it: `GstDiscoverer` counts no packets and knows no key
+//! frames.
 
 use std::{
     path::Path,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Time codes (SMPTE ST 12-1) of QuickTime's tracks and of MXF.
+//! Time codes (SMPTE ST 12-1) of QuickTime's tracks, which `qtdemux` of GStreamer 1.22 does not read, and of
+//! MXF.
 
 use gst_video::{ValidVideoTimeCode, VideoTimeCodeFlags};
 

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Elements of EBML (RFC 8794), and where they are in a Matroska file: GStreamer has no library for them.
+
+use std::{
+    fs::File,
+    io::{Read, Seek, SeekFrom, Write},
+};
+
+use anyhow::{Context, Result, ensure};
+
+const SEGMENT: u32 = 0x1853_8067;
+const SEEK_HEAD: u32 = 0x114D_9B74;
+const SEEK: u32 = 0x4DBB;
+const SEEK_ID: u32 = 0x53AB;
+const SEEK_POSITION: u32 = 0x53AC;
+const CLUSTER: u32 = 0x1F43_B675;
+
+/// Nothing but clusters is larger.
+const LARGEST: u64 = 1 << 30;
+
+/// An element in memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Element {
+    /// Its id, with the marker of its length.
+    pub id: u32,
+    /// Where it begins.
+    pub start: usize,
+    /// Where its data begin.
+    pub data: usize,
+    /// Where it ends.
+    pub end: usize,
+}
+
+/// A number of variable length at the start of `bytes`, with its marker if `keeps_marker`, and its length.
+fn vint(bytes: &[u8], keeps_marker: bool) -> Option<(u64, usize)> {
+    let first = *bytes.first()?;
+    let length = first.leading_zeros() as usize + 1;
+    let rest = bytes.get(1..length)?;
+    let head = if keeps_marker { first } else { first & (0xff_u16 >> length) as u8 };
+    Some((rest.iter().fold(u64::from(head), |number, &byte| number << 8 | u64::from(byte)), length))
+}
+
+/// The elements of `bytes` in `start..end`.
+pub fn elements(bytes: &[u8], start: usize, end: usize) -> impl Iterator<Item = Element> + '_ {
+    let mut at = start;
+    std::iter::from_fn(move || {
+        let rest = bytes.get(at..end)?;
+        let (id, id_length) = vint(rest, true)?;
+        let (size, size_length) = vint(rest.get(id_length..)?, false)?;
+        let data = at + id_length + size_length;
+        let element = Element {
+            id: u32::try_from(id).ok()?,
+            start: at,
+            data,
+            end: data.checked_add(usize::try_from(size).ok()?)?,
+        };
+        (element.end <= end).then(|| at = element.end)?;
+        Some(element)
+    })
+}
+
+/// The elements of `bytes` with this id in `of`.
+pub fn children(bytes: &[u8], of: Element, id: u32) -> impl Iterator<Item = Element> + '_ {
+    elements(bytes, of.data, of.end).filter(move |element| element.id == id)
+}
+
+/// The elements of `bytes` that are nested in `of` by these ids.
+pub fn nested(bytes: &[u8], of: Element, path: &[u32]) -> Vec<Element> {
+    path.iter().fold(vec![of], |all, &id| {
+        all.into_iter().flat_map(|element| children(bytes, element, id)).collect()
+    })
+}
+
+/// The unsigned integer in an element.
+pub fn number(bytes: &[u8], element: Element) -> u64 {
+    bytes[element.data..element.end].iter().fold(0, |n, &byte| n << 8 | u64::from(byte))
+}
+
+/// The number in an element of floating point, of 4 or 8 bytes.
+pub fn float(bytes: &[u8], element: Element) -> Option<f64> {
+    match bytes[element.data..element.end] {
+        [a, b, c, d] => Some(f32::from_be_bytes([a, b, c, d]).into()),
+        [a, b, c, d, e, f, g, h] => Some(f64::from_be_bytes([a, b, c, d, e, f, g, h])),
+        _ => None,
+    }
+}
+
+/// An open file and the start of the data of its segment.
+pub struct Segment {
+    /// The file.
+    pub file: File,
+    /// Where the data of the segment begin.
+    pub data: u64,
+}
+
+impl Segment {
+    /// The segment of a file; fails if there is none.
+    pub fn open(mut file: File) -> Result<Self> {
+        let mut at = 0;
+        loop {
+            let (id, data, size) = head(&mut file, at)?;
+            if id == SEGMENT {
+                return Ok(Self { file, data });
+            }
+            ensure!(at < 1 << 16, "no Matroska");
+            at = data + size;
+        }
+    }
+
+    /// The elements at the top, before the first cluster: id, and where the element begins.
+    pub fn top(&mut self) -> Vec<(u32, u64)> {
+        let (mut at, mut found) = (self.data, Vec::new());
+        while let Ok((id, data, size)) = head(&mut self.file, at) {
+            if id == CLUSTER {
+                break;
+            }
+            found.push((id, at));
+            at = data.saturating_add(size);
+        }
+        found
+    }
+
+    /// The whole element that begins at `at`, and where its data begin in it.
+    pub fn read(&mut self, at: u64) -> Result<(Vec<u8>, Element)> {
+        let (_, data, size) = head(&mut self.file, at)?;
+        ensure!(size < LARGEST, "an element of {size} bytes");
+        let mut bytes = vec![0; (data - at + size) as usize];
+        self.file.seek(SeekFrom::Start(at))?;
+        self.file.read_exact(&mut bytes)?;
+        let element = elements(&bytes, 0, bytes.len()).next().context("a damaged element")?;
+        Ok((bytes, element))
+    }
+
+    /// Where the element `id` begins, by the index at the top or before the first cluster.
+    pub fn find(&mut self, id: u32) -> Result<Option<u64>> {
+        let top = self.top();
+        if let Some((_, at)) = top.iter().find(|(found, _)| *found == id) {
+            return Ok(Some(*at));
+        }
+        let Some((_, at)) = top.iter().find(|(found, _)| *found == SEEK_HEAD) else {
+            return Ok(None);
+        };
+        let (bytes, seek_head) = self.read(*at)?;
+        let wanted = children(&bytes, seek_head, SEEK).find(|seek| {
+            children(&bytes, *seek, SEEK_ID).any(|found| number(&bytes, found) == u64::from(id))
+        });
+        let position = wanted.and_then(|seek| children(&bytes, seek, SEEK_POSITION).next());
+        Ok(position.map(|position| self.data + number(&bytes, position)))
+    }
+
+    /// Replaces the bytes at `at`.
+    pub fn write(&mut self, at: u64, bytes: &[u8]) -> Result<()> {
+        self.file.seek(SeekFrom::Start(at))?;
+        Ok(self.file.write_all(bytes)?)
+    }
+
+    /// Appends an `element` of this `id`; the entry of the index for `instead`, an element before the first
+    /// cluster that is found without it, points to it.
+    pub fn append(&mut self, id: u32, element: &[u8], instead: u32) -> Result<()> {
+        let end = self.file.seek(SeekFrom::End(0))?;
+        let head = self.find(SEEK_HEAD)?.context("no index")?;
+        let (bytes, seek_head) = self.read(head)?;
+        let entry = children(&bytes, seek_head, SEEK).find(|seek| {
+            children(&bytes, *seek, SEEK_ID)
+                .any(|found| number(&bytes, found) == u64::from(instead))
+        });
+        let entry = entry.context("no entry in the index")?;
+        let name = children(&bytes, entry, SEEK_ID).next().context("no id")?;
+        let position = children(&bytes, entry, SEEK_POSITION).next().context("no position")?;
+        ensure!(position.end - position.data == 8, "a short position");
+        self.write(head + name.data as u64, &id.to_be_bytes())?;
+        self.write(head + position.data as u64, &(end - self.data).to_be_bytes())?;
+        self.write(end, element)?;
+        let size = end + element.len() as u64 - self.data;
+        // The size of the segment has eight bytes: a marker and seven.
+        let data = self.data;
+        self.write(data - 8, &(size | 1 << 56).to_be_bytes())
+    }
+}
+
+/// The id of the element at `at`, where its data begin, and their size.
+fn head(file: &mut File, at: u64) -> Result<(u32, u64, u64)> {
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(at))?;
+    file.take(12).read_to_end(&mut bytes)?;
+    let (id, id_length) = vint(&bytes, true).context("no element")?;
+    let (size, size_length) = vint(&bytes[id_length..], false).context("no element")?;
+    Ok((u32::try_from(id)?, at + (id_length + size_length) as u64, size))
+}

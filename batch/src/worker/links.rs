@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The tracks of the input on their way into the output, and what is seen of them there.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Context, Result, bail};
+use gst::prelude::*;
+
+use super::{
+    branch::Branch,
+    check::Promise,
+    clip::{Window, place},
+    demux::{Source, wide_queue},
+    fault::{TrackFault, track_name},
+    gaps::Gaps,
+    mapping::Action,
+    muxer::{MuxPad, Muxer, add, discard, pad},
+    probe::{Track, codec_name},
+    protocol::Setup,
+    tally::Tally,
+    video::on_caps,
+};
+
+/// Audio of a recording may begin as stereo and go on with 5.1.
+const CHANGED_FORM: &str = "its channels or its sample rate change in the middle";
+
+/// A track on its way into the output.
+struct Pending {
+    pad: gst::Pad,
+    track: usize,
+    is_video: bool,
+    is_encoded: bool,
+    tally: Tally,
+}
+
+impl Pending {
+    fn settle(self) -> Promise {
+        Promise {
+            track: self.track,
+            is_video: self.is_video,
+            is_encoded: self.is_encoded,
+            caps: self.pad.current_caps(),
+            passed: self.tally.get(),
+        }
+    }
+}
+
+/// What is seen of the tracks while they flow.
+#[derive(Clone, Default)]
+pub struct Seen {
+    pending: Arc<Mutex<Vec<Pending>>>,
+    /// Audio tracks that change their form in the middle.
+    changed: Arc<Mutex<Vec<usize>>>,
+    /// The gaps of audio tracks.
+    gaps: Arc<Mutex<Vec<(usize, Gaps)>>>,
+}
+
+impl Seen {
+    /// The tracks that were written; call while the pads still have their caps.
+    pub fn promises(&self) -> Vec<Promise> {
+        std::mem::take(&mut *lock(&self.pending)).into_iter().map(Pending::settle).collect()
+    }
+
+    /// The error of a track that is copied and changes its form, if that is what has failed.
+    pub fn explain(&self, error: anyhow::Error, actions: &[Action]) -> anyhow::Error {
+        let changed = lock(&self.changed);
+        let is_copied = |track: &&usize| matches!(actions[**track], Action::Copy(_));
+        let named = error.downcast_ref::<TrackFault>().map(|fault| fault.track);
+        // Matroska's muxer does not say which track it is.
+        let is_it = |track: &&usize| named.is_none_or(|named| named == **track);
+        match changed.iter().filter(is_copied).find(is_it) {
+            Some(&track) => TrackFault { track, cause: CHANGED_FORM.to_owned() }.into(),
+            None => error,
+        }
+    }
+
+    /// What there is to say of the tracks.
+    pub fn notices(&self, actions: &[Action]) -> Vec<String> {
+        let mut changed = lock(&self.changed).clone();
+        changed.dedup();
+        let is_encoded = |track: &usize| matches!(actions[*track], Action::Encode);
+        let changed = changed.into_iter().filter(is_encoded).map(|track| {
+            format!("track {}: {CHANGED_FORM}, and become those of its beginning", track + 1)
+        });
+        let gaps = lock(&self.gaps);
+        let gaps =
+            gaps.iter().filter_map(|(track, gaps)| gaps.notice(&format!("track {}", track + 1)));
+        changed.chain(gaps).collect()
+    }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What is linked when the tracks are there.
+pub struct Links {
+    /// The pipeline.
+    pub pipeline: gst::glib::WeakRef<gst::Pipeline>,
+    /// How files are translated.
+    pub setup: Setup,
+    /// The muxer.
+    pub muxer: Muxer,
+    /// The source of the translated video.
+    pub video: gst::Element,
+    /// Its caps.
+    pub video_caps: gst::Caps,
+    /// The tracks of the input.
+    pub tracks: Vec<Track>,
+    /// What is done with each.
+    pub actions: Vec<Action>,
+    /// What of them is in the output.
+    pub window: Window,
+    /// Counts what the muxer gets.
+    pub written: Tally,
+    /// What is seen of them.
+    pub seen: Seen,
+}
+
+impl Links {
+    /// Links `sources`, the tracks of the input, and the video.
+    pub fn link_all(&self, sources: Vec<Source>) -> Result<()> {
+        let pipeline = self.pipeline.upgrade().context("the pipeline is gone")?;
+        let mut sources: Vec<Option<Source>> = sources.into_iter().map(Some).collect();
+        for (track, action) in self.actions.iter().enumerate() {
+            let known = &self.tracks[track];
+            let found = sources.iter_mut().find(|source| {
+                source.as_ref().is_some_and(|source| known.is(&source.id, &source.caps))
+            });
+            let source = found.and_then(Option::take);
+            match (action, source) {
+                (Action::Translate, source) => {
+                    self.link_video(&pipeline, track)?;
+                    if let Some(source) = source {
+                        discard(&pipeline, &source.pad)?;
+                    }
+                }
+                (Action::Drop, None) => {}
+                (_, None) => bail!(TrackFault { track, cause: "is not found again".to_owned() }),
+                (action, Some(source)) => {
+                    self.link_track(&pipeline, track, action, source.pad)
+                        .map_err(|error| TrackFault { track, cause: format!("{error:#}") })?;
+                }
+            }
+        }
+        for source in sources.into_iter().flatten() {
+            discard(&pipeline, &source.pad)?;
+        }
+        // Last, for segments begin to flow at once, and then the muxer takes no more tracks.
+        self.video.set_locked_state(false);
+        Ok(self.video.sync_state_with_parent()?)
+    }
+
+    fn link_video(&self, pipeline: &gst::Pipeline, track: usize) -> Result<()> {
+        let how =
+            self.muxer.pad_for(&self.video_caps).context("the container cannot hold the video")?;
+        let sink = self.muxer.link(pipeline, &pad(&self.video, "src")?, &how)?;
+        self.promise(sink, track, None);
+        Ok(())
+    }
+
+    fn link_track(
+        &self,
+        pipeline: &gst::Pipeline,
+        track: usize,
+        action: &Action,
+        source: gst::Pad,
+    ) -> Result<()> {
+        let container = self.muxer.container;
+        let queue = wide_queue()?;
+        queue.set_property("name", track_name(track) + "queue");
+        add(pipeline, &queue)?;
+        let start = pad(&queue, "sink")?;
+        place(&start, self.window);
+        source.link(&start)?;
+        let queued = pad(&queue, "src")?;
+        let known = &self.tracks[track];
+        if known.kind().starts_with("audio/") {
+            self.watch_form(&start, track);
+            let gaps = Gaps::default();
+            gaps.watch(&start);
+            lock(&self.seen.gaps).push((track, gaps));
+        }
+        let sink = match action {
+            Action::Copy(how) => self.muxer.link(pipeline, &queued, how)?,
+            Action::Encode => {
+                let branch = Branch::audio(&self.setup, &self.muxer, track, known)?;
+                let how = self.muxer.pad_for(&branch.caps).with_context(|| {
+                    let codec = codec_name(&branch.caps);
+                    format!("{} cannot hold {codec}; use another --audio-encoder", container.name())
+                })?;
+                self.link_branch(pipeline, &queued, &branch, &how)?
+            }
+            Action::PlainText(how) => {
+                let branch = Branch::plain_text(track, known.kind(), container)?;
+                self.link_branch(pipeline, &queued, &branch, how)?
+            }
+            Action::Translate | Action::Drop => return discard(pipeline, &queued).map(drop),
+        };
+        self.promise(sink, track, Some(matches!(action, Action::Encode)));
+        Ok(())
+    }
+
+    /// Notes if audio at `pad` changes its channels or its sample rate.
+    fn watch_form(&self, pad: &gst::Pad, track: usize) {
+        let (first, changed) = (Mutex::new(None), self.seen.changed.clone());
+        on_caps(pad, move |caps| {
+            let caps = caps.structure(0)?;
+            let form = ["channels", "rate"].map(|field| caps.get::<i32>(field).ok());
+            if *lock(&first).get_or_insert(form) != form {
+                lock(&changed).push(track);
+            }
+            None
+        });
+    }
+
+    fn link_branch(
+        &self,
+        pipeline: &gst::Pipeline,
+        track: &gst::Pad,
+        branch: &Branch,
+        how: &MuxPad,
+    ) -> Result<gst::Pad> {
+        add(pipeline, &branch.bin)?;
+        track.link(&pad(&branch.bin, "sink")?)?;
+        self.muxer.link(pipeline, &pad(&branch.bin, "src")?, how)
+    }
+
+    /// Promises a track; of one that is no video whether it is encoded.
+    fn promise(&self, pad: gst::Pad, track: usize, other: Option<bool>) {
+        let is_video = other.is_none();
+        let is_encoded = other.unwrap_or(true);
+        let tally = Tally::default();
+        tally.watch(&pad);
+        self.written.watch(&pad);
+        let promise = Pending { pad, track, is_video, is_encoded, tally };
+        lock(&self.seen.pending).push(promise);
+    }
+}
