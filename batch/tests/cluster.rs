@@ -31,7 +31,8 @@ fn the_kubernetes_job_fits_its_schema() {
         );
     };
     let validate = |job: &Path| {
-        let mut python = Command::new("python3");
+        // The system's, which Debian's packages are for; another Python may come first on the PATH.
+        let mut python = Command::new("/usr/bin/python3");
         python.args(["-c", VALIDATE]).arg(&schema).arg(job).output().unwrap()
     };
     let job = Path::new(EXAMPLES).join("kubernetes-job.yaml");
