@@ -28,10 +28,10 @@ pub enum Codec {
     H265,
 }
 
-/// What --video-encoder asks for, if it is no element.
+/// What --video-encoder asks for, unless it names an element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// The first that is there, or else software.
+    /// The first that is available, or else software.
     Auto,
     /// This one.
     Named(Hardware),

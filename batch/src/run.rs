@@ -109,7 +109,11 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 /// Prints the state of the output folder, of the inputs if there are any.
 fn status(options: &Options, destination: &Destination) -> Result<ExitCode> {
     let out = &destination.folder;
-    ensure!(out.join(OWN_FOLDER).is_dir(), "{}: has no records of cyclegan-batch", out.display());
+    ensure!(
+        out.join(OWN_FOLDER).is_dir(),
+        "{}: no records of cyclegan-batch here; name the folder that --out named",
+        out.display()
+    );
     let items = match options.inputs.is_empty() {
         true => Vec::new(),
         false => Finder::new(options, destination)?.find(&options.inputs)?.items,

@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn of_those_that_wait_the_last_is_served() {
+    fn the_last_waiting_request_is_served() {
         let (loader, failed) = Asking::new();
         loader.ask(1, "slow");
         thread::sleep(Duration::from_millis(50));

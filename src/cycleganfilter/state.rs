@@ -65,7 +65,7 @@ pub struct Stream {
     pub takes_video_meta: bool,
     /// `Some` if downstream draws overlays, with the parameters of its allocation query.
     pub overlays: Option<Option<gst::Structure>>,
-    /// What takes the place of downstream's pool, if that gives buffers that hold no frame.
+    /// Replaces the downstream pool if its buffers are too small for a frame.
     pub own_pool: Option<Arc<OwnPool>>,
     pub negotiated: Option<Negotiated>,
 }

@@ -32,8 +32,8 @@ pub struct Fingerprint {
 }
 
 impl Fingerprint {
-    /// Of an item that is translated with `recipe` and the generator whose file has the hash `model`.
-    /// Fails with what is wrong with the input.
+    /// The fingerprint of `item`, translated with `recipe` and the generator whose file has the hash `model`.
+    /// Fails if the input cannot be read.
     pub fn new(item: &Item, recipe: &Recipe, model: &str) -> Result<Self> {
         let unreadable = |error: io::Error| anyhow!("cannot be read: {}", describe(&error));
         let metadata = fs::metadata(&item.input).map_err(unreadable)?;

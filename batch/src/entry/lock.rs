@@ -28,7 +28,7 @@ pub struct Lock {
     _file: File,
 }
 
-/// Who has a lock.
+/// The process that holds a lock.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Holder {
@@ -40,11 +40,11 @@ pub struct Holder {
     pub(super) output: Option<PathBuf>,
 }
 
-/// What asking for a lock gives.
+/// The result of asking for a lock.
 pub enum Locked {
     /// The lock.
     Ours(Lock),
-    /// Another process has it.
+    /// Another process holds it.
     Held(Holder),
     /// The file system has no locks.
     Impossible,

@@ -104,7 +104,7 @@ pub fn count_within(pad: &gst::Pad, span: &Span, packets: Tally) {
         let segment = pad.sticky_event::<gst::event::Segment>(0);
         let segment = segment.as_ref().and_then(|s| s.segment().downcast_ref::<gst::ClockTime>());
         let time = segment.zip(buffer.pts()).and_then(|(segment, pts)| segment.to_stream_time(pts));
-        // What an edit list leaves out has a time stamp, but no time.
+        // Samples that an edit list leaves out have a timestamp but no stream time.
         let is_outside = match time {
             Some(time) => !range.contains(&time.nseconds()),
             None => buffer.pts().is_some(),
@@ -116,8 +116,8 @@ pub fn count_within(pad: &gst::Pad, span: &Span, packets: Tally) {
     });
 }
 
-/// Whether this is a frame of VP8 that is only referred to (RFC 6386, section 9.1: `show_frame`), or a
-/// header of Theora (its specification, section 6.1).
+/// Whether this is a VP8 frame that is only a reference (RFC 6386, section 9.1: `show_frame`), or a Theora
+/// header (Theora specification, section 6.1).
 pub fn is_hidden(pad: &gst::Pad, buffer: &gst::BufferRef) -> bool {
     let mut first = [0];
     if buffer.copy_to_slice(0, &mut first).is_err() {

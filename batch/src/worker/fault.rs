@@ -134,7 +134,7 @@ fn cause_of(message: &gst::message::Error, missing: &[String]) -> String {
     if error.message().contains(INTERNAL) {
         let element = message.src().map(|source| source.name()).unwrap_or_default();
         return match says("not-negotiated") {
-            true => format!("nothing takes what GStreamer's element {element} gives"),
+            true => format!("no element accepts the output of GStreamer's {element}"),
             false => UNREADABLE.to_owned(),
         };
     }

@@ -251,8 +251,8 @@ fn apple_location(meta: &[u8]) -> Option<String> {
 /// The unit of times in Nero's list, nanoseconds.
 const NERO_UNIT: u64 = 100;
 
-/// The chapters of a list: version and flags, four bytes that no one knows, their number; of each the time
-/// and a title with its length.
+/// The chapters of a list: version and flags, four undocumented bytes, the number of chapters; for each its
+/// time and its title with a length.
 fn nero(list: &[u8]) -> Vec<Chapter> {
     let mut rest = list.get(9..).unwrap_or_default();
     let count = list.get(8).copied().unwrap_or(0);

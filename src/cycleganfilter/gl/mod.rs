@@ -28,10 +28,10 @@ pub use shrinker::Shrinker;
 
 use gst_video::{VideoFormat, VideoInterlaceMode};
 
-/// The way out if OpenGL lacks something.
+/// What to do if OpenGL lacks something.
 const ON_CPU: &str =
     "put gldownload before cycleganfilter and glupload after it to translate on the CPU";
-/// The way out if OpenGL has stopped working.
+/// What to do if OpenGL has stopped working.
 const AGAIN: &str = "stop the pipeline and play it again";
 
 /// An OpenGL error.

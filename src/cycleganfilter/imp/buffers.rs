@@ -126,8 +126,8 @@ impl CycleGanFilter {
         gst::element_imp_warning!(
             self,
             gst::ResourceError::Settings,
-            ("The buffer pool of the element behind cycleganfilter gives buffers that hold no frame of \
-                 the negotiated caps ({error}); cycleganfilter takes a pool of its own instead")
+            ("The buffer pool of the element behind cycleganfilter has buffers that are too small for \
+                 the negotiated caps ({error}); cycleganfilter uses its own pool instead")
         );
         let pool = OwnPool::new(info).map_err(|error| {
             gst::element_imp_error!(self, gst::ResourceError::Failed, ("No buffer pool: {error}"));

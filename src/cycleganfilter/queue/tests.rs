@@ -131,7 +131,7 @@ proptest! {
     /// Each item is delivered or dropped exactly once and in order, no item from before a flush is
     /// delivered after it, and each failure is returned at most once.
     #[test]
-    fn nothing_is_lost_or_doubled(
+    fn no_item_is_lost_or_delivered_twice(
         events in prop::collection::vec(event(), 0..120),
         depth in 1usize..5,
     ) {
@@ -250,7 +250,7 @@ fn the_generator_has_room_for_so_many_and_others_go_past_it() {
 }
 
 #[test]
-fn what_is_before_a_failure_is_delivered_and_what_is_behind_is_not() {
+fn items_before_a_failure_are_delivered_and_later_ones_are_not() {
     let (queue, ledger) = queue([0, 1000, 3000], 4);
     push((&queue, &ledger), 0).unwrap();
     push((&queue, &ledger), 1).unwrap();
@@ -303,7 +303,7 @@ fn stages_overlap() {
 }
 
 #[test]
-fn dropping_it_does_not_wait_for_what_is_behind() {
+fn dropping_the_queue_does_not_wait_for_pending_items() {
     let (queue, ledger) = queue([100_000, 0, 0], 8);
     (0..8).for_each(|number| push((&queue, &ledger), number).unwrap());
     drop(queue);

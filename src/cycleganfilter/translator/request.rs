@@ -146,12 +146,12 @@ impl Request {
     }
 }
 
-/// The largest batch that pays on `threads` threads, 0 for as many as there are cores.
+/// The largest batch that is faster than single pictures on `threads` threads, 0 for one per core.
 ///
-/// On a CPU a batch saves what threads wait for each other between two pictures: measured on two cores,
-/// batches of four 128×128 pictures take 0.75 times as long in int8 and 0.86 times in float32, at 256×256
-/// 0.93 and 0.95 times. One thread takes up to 1.1 times as long instead, for its caches hold less of a
-/// batch. Larger batches gain little more there and take more memory. An engine would be built for each.
+/// On a CPU, threads wait for each other less often in a batch. On two cores, batches of four 128×128
+/// pictures take 0.75 times as long in int8 and 0.86 times in float32; at 256×256 they take 0.93 and 0.95
+/// times as long. With one thread they take up to 1.1 times as long, because less of a batch fits its
+/// caches. Larger batches gain little more and take more memory, and TensorRT builds an engine for each size.
 pub fn largest_batch(generator: &Generator, threads: u32) -> u32 {
     const ON_CPU: u32 = 4;
     let provider = generator.provider();
