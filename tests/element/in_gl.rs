@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! The tests of other modules once more, with frames in GL memory: [`Rig`](crate::rig::Rig) then has its
-//! filter between an upload and a download. Each module in a process of its own, which the environment
-//! tells so.
+//! filter between an upload and a download. Each module runs in its own process, with a variable that asks
+//! for this.
 
 use std::{
     env,
@@ -79,20 +79,35 @@ fn carry_boxes(from: &gst::Pad, to: &gst::Pad) {
     });
 }
 
-/// Runs the tests of `module` with frames in GL memory, but for `exceptions`.
+/// Runs the tests of `module` with frames in GL memory, except for `exceptions`.
 fn run(module: &str, exceptions: &[&str]) {
     if !is_gl_there() {
         return;
     }
-    let mut command = Command::new(env::current_exe().unwrap());
-    command.env(VARIABLE, "1").arg(format!("{module}::")).args(["--test-threads", "2"]);
-    for name in exceptions.iter().chain(&["gl_", "in_gl"]) {
+    let tests = || {
+        let mut command = Command::new(env::current_exe().unwrap());
+        command
+            .env(VARIABLE, "1")
+            .arg(format!("{module}::"))
+            .args(["--skip", "gl_", "--skip", "in_gl"]);
+        command
+    };
+    let listed = tests().arg("--list").output().unwrap();
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    for name in exceptions {
+        assert!(
+            listed.contains(&format!("{module}::{name}: test")),
+            "no {module}::{name} in {listed}"
+        );
+    }
+    let mut command = tests();
+    command.args(["--test-threads", "2"]);
+    for name in exceptions {
         command.args(["--skip", name]);
     }
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(!said.contains("running 0 tests"), "{module} has no tests");
 }
 
 #[test]
@@ -107,9 +122,13 @@ fn late_frames() {
 
 #[test]
 fn frames_in_flight() {
-    // The bin has one format at a time, and the other test compares with the generator's time, which the software
-    // renderer shares.
-    run("in_flight", &["caps_may_change", "pushing_an_event_does_not_wait"]);
+    let exceptions = [
+        // The bin has one format at a time.
+        "caps_can_change_between_two_frames_in_flight",
+        // Compares with the generator's time, which the software renderer shares.
+        "pushing_an_event_does_not_wait_for_earlier_frames",
+    ];
+    run("in_flight", &exceptions);
 }
 
 #[test]
@@ -119,20 +138,34 @@ fn swapping() {
 
 #[test]
 fn statistics() {
-    // These count no bytes of GL memory.
-    run("stats", &["fields_that_scripts_rely_on"]);
+    // Expects no bytes of GL memory.
+    run("stats", &["stats_has_its_documented_fields"]);
 }
 
 #[test]
 fn regions() {
-    // The bin converts formats, and hints for encoders are lost before it.
-    run("regions", &["_format", "a_frame_without_boxes", "hints_for_encoders"]);
+    let exceptions = [
+        // The bin converts formats, and GStreamer 1.22's videoconvert writes past some buffers of odd sizes.
+        "pixels_outside_the_margin_of_a_box_are_bit_identical",
+        "a_region_is_cropped_and_composited_at_the_same_place",
+        "a_frame_without_boxes_is_unchanged",
+        // The bin drops the hints.
+        "encoder_roi_hints_are_not_boxes",
+    ];
+    run("regions", &exceptions);
 }
 
 #[test]
 fn output() {
-    // The bin makes masks of GRAY8 frames again, and alpha of other formats is not exact behind it.
-    run("output", &["goes_out_as_gray", "of_regions_is_nothing", "mask_of_nothing"]);
+    let exceptions = [
+        // The bin turns GRAY8 masks into frames again.
+        "output_mask_is_gray8",
+        "a_passed_frame_has_an_empty_mask",
+        "the_mask_is_0_outside_the_regions",
+        // It converts from A420 and back.
+        "the_alpha_is_0_outside_the_regions",
+    ];
+    run("output", &exceptions);
 }
 
 #[test]
