@@ -126,7 +126,14 @@ impl Service {
         let asked =
             Command::new("kill").args(["-USR1", &self.child.id().to_string()]).status().unwrap();
         assert!(asked.success());
-        wait_until("the elements are listed", || self.log()[before..].contains("alive objects\n"));
+        // The tracer's last line. Its first one ends with "listing currently alive objects".
+        wait_until("the elements are listed", || {
+            let log = self.log();
+            let mut lines = log[before..].split_inclusive('\n').filter(|line| line.ends_with('\n'));
+            lines.any(|line| {
+                line.contains(" listed ") || line.contains("No objects alive currently")
+            })
+        });
         let log = self.log();
         let objects = log[before..]
             .lines()
