@@ -9,6 +9,7 @@ use cyclegan_contract::onnx::{
     Message, ModelProto, TensorShapeProto, ValueInfoProto,
     dimension::Value::{DimParam, DimValue},
 };
+use cyclegan_frame::{InferenceSize, Letterbox, Size, TensorLimits};
 
 /// Whether GStreamer finds NNStreamer's elements.
 pub fn is_installed() -> bool {
@@ -41,10 +42,11 @@ pub fn elements(model: &Path, caps: &str, fixed: &Path) -> Result<String, Box<dy
 fn tensor_size(caps: &str) -> Result<(i64, i64), Box<dyn Error>> {
     let caps: gst::Caps = caps.parse()?;
     let structure = caps.structure(0).ok_or("no caps")?;
-    let (width, height): (i32, i32) = (structure.get("width")?, structure.get("height")?);
-    let scale = 256.0 / f64::from(width.min(height));
-    let side = |length: i32| ((f64::from(length) * scale).round() / 4.0).ceil() as i64 * 4;
-    Ok((side(width), side(height)))
+    let side = |name| structure.get::<i32>(name).map(i32::unsigned_abs);
+    let frame = Size { width: side("width")?, height: side("height")? };
+    let limits = TensorLimits { width: None, height: None, multiple_of: 4 };
+    let tensor = Letterbox::new(frame, 1.0, InferenceSize::ShortSide(256), limits).tensor;
+    Ok((tensor.width.into(), tensor.height.into()))
 }
 
 /// Copies a model that `cyclegan-train export` wrote, with one image of this size in and out.
