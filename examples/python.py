@@ -19,14 +19,13 @@ def on_message(_bus, message, filter, loop):
     if message.type == Gst.MessageType.ERROR:
         error, _details = message.parse_error()
         print(f"error: {error.message}", file=sys.stderr)
+        loop.quit()
+    elif message.type == Gst.MessageType.EOS:
+        loop.quit()
     elif message.has_name("cyclegan-stats"):
         stat = message.get_structure().get_value
         print(f"{stat('frames-translated')} frames, {stat('inference-p50-us') / 1000:.1f} ms each, on {stat('provider')}")
         filter.props.direction = "reverse" if filter.props.direction.value_nick == "forward" else "forward"
-        return
-    elif message.type != Gst.MessageType.EOS:
-        return
-    loop.quit()
 
 
 def main():

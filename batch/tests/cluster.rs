@@ -99,7 +99,7 @@ fn a_slurm_array_shares_the_pieces_of_a_film_though_a_task_is_killed() {
     make_clip(&place.path("in/short.mp4"), 50, 25);
     let (slurm, job) = submit(&place, &["--shard", "auto", "--piece", "1"]);
     slurm.wait_for("pieces", |_| place.segments().len() >= 4);
-    // Whoever has the film is killed, and another task goes on with it.
+    // The task that has the film is killed, and another one continues it.
     let status = Command::new(env!("CARGO_BIN_EXE_cyclegan-batch"))
         .current_dir(place.path(""))
         .args(["--status", "--out", "out"])

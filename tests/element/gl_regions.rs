@@ -85,8 +85,8 @@ fn boxes_become_the_same_in_both_memories() {
                 assert_close(found, expected, 2, &what);
                 let frame = bytes(&frames[i], &info);
                 assert_ne!(*found, frame, "{what}");
-                // Where the one leaves the frame alone to the bit, the other does too, but for
-                // rounding at the feathered edge.
+                // Both memories leave the same pixels unchanged, except for rounding at the feathered
+                // edge.
                 let unlike = changed(found, &frame);
                 let unlike =
                     unlike.iter().zip(changed(expected, &frame)).filter(|(a, b)| **a != *b);

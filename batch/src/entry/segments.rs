@@ -2,10 +2,10 @@
 
 //! The segments of a long video, which survive the end of a run, and which several processes may translate.
 //!
-//! The process that has the lock of the output plans and joins them. Each segment has a lock of its own, which
-//! whoever translates it holds until the segment has its final name, so that it is translated once, and by
-//! another process if the first one vanishes. The segments of a plan are in a folder named by its hash: what
-//! comes late for a plan that was given up is never taken for a part of another.
+//! The process that has the lock of the output plans and joins them. Each segment has its own lock. The
+//! process that translates a segment holds its lock until the segment has its final name, so a segment is
+//! translated once, and by another process if the first one vanishes. The folder of a plan's segments is named
+//! by the plan's hash, so a late segment of an abandoned plan is never joined.
 
 use std::{
     fs::{self, File},
