@@ -35,7 +35,7 @@ use crate::{
     eval::validation::Validation,
     export::{self, read_back},
     interrupt, memory,
-    net::{build::Norm, efficientnet_lite, generator::Generator},
+    net::{build::Norm, generator::Generator},
     options::{MixedPrecision, TrainOptions},
     ranks::{Launch, Ranks},
     recipe,
@@ -421,10 +421,7 @@ fn begun(config: &Config, device: Device) -> Result<CycleGan> {
     );
     let mut model = CycleGan::new(&config.train, device)?;
     if let Some(path) = &config.train.backbone {
-        for generator in &mut model.generators {
-            efficientnet_lite::fill(path, &generator.params)?;
-            generator.restart_average();
-        }
+        model.fill_backbones(path)?;
     }
     if let Some(folder) = &config.init_from {
         let params = model.generators.each_ref().map(|g| &g.params);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Adds a backbone to the generators of a run.
+//! The backbones of the generators.
 
 use std::path::Path;
 
@@ -11,15 +11,24 @@ use super::CycleGan;
 use crate::{net::efficientnet_lite, options::TrainOptions};
 
 impl CycleGan {
+    /// Puts the pretrained weights of `path` into the backbones of both generators.
+    pub fn fill_backbones(&mut self, path: &Path) -> Result<()> {
+        for generator in &mut self.generators {
+            efficientnet_lite::fill(path, &generator.params)?;
+            generator.restart_average();
+        }
+        Ok(())
+    }
+
     /// The same model with the networks of `options`, which have the backbone of `path` besides.
     ///
     /// The generators continue from their averaged weights, with new optimisers; what joins the backbone to
     /// the mask starts as in a new model.
     pub fn add_backbone(self, options: &TrainOptions, path: &Path, device: Device) -> Result<Self> {
-        let new = Self::new(&TrainOptions { d_features: None, ..options.clone() }, device)?;
+        let mut new = Self::new(&TrainOptions { d_features: None, ..options.clone() }, device)?;
+        new.fill_backbones(path)?;
         let mut generators = new.generators;
         for (own, before) in generators.iter_mut().zip(&self.generators) {
-            efficientnet_lite::fill(path, &own.params)?;
             let trained = before.shown();
             trained.layout().transfer(trained.flat(), own.params.layout(), own.params.flat());
             own.restart_average();
