@@ -154,10 +154,10 @@ mod tests {
         let options = read(text, &[]).unwrap();
         assert_eq!(options.inputs, ["/etc/batch/clips", "/films/*.mp4"]);
         assert_eq!(options.out, Path::new("/etc/batch/made"));
-        assert_eq!((options.crf, options.piece), (Some(18), 30.5));
+        assert_eq!((options.recipe.crf, options.piece), (Some(18), 30.5));
         assert_eq!((options.verify, options.overwrite), (true, false));
         assert_eq!(options.include.len(), 2);
-        assert_eq!(options.model.as_deref(), Some("horse2zebra"));
+        assert_eq!(options.recipe.model.as_deref(), Some("horse2zebra"));
         assert_eq!(options.newer.as_deref(), Some("2026-11-01"));
     }
 
@@ -168,7 +168,7 @@ mod tests {
         let options = read(text, &given).unwrap();
         assert_eq!(options.inputs, ["other"]);
         assert_eq!(options.out, Path::new("there"));
-        assert_eq!((options.crf, options.device), (Some(20), vec![2]));
+        assert_eq!((options.recipe.crf, options.device), (Some(20), vec![2]));
         assert_eq!(options.max_depth, Some(1));
     }
 

@@ -47,7 +47,7 @@ impl Destination {
                 let container = Container::of_name(out);
                 ensure!(container.is_some(), "--out {shown}: expected mp4, mov, mkv, webm or ts");
                 ensure!(
-                    options.container.is_none() || options.container == container,
+                    options.recipe.container.is_none_or(|given| Some(given) == container),
                     "--container: the extension of --out {shown} is that of another one"
                 );
                 Kind::Video(container.unwrap_or(Container::Mkv))

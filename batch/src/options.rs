@@ -4,7 +4,7 @@
 
 use std::{ffi::OsString, path::PathBuf, thread};
 
-use clap::{Parser, ValueEnum};
+use clap::{Args, Parser, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use crate::{container::Container, hardware::Request, shard::Sharding};
@@ -35,13 +35,10 @@ pub struct Options {
     #[arg(long, value_name = "DIR")]
     pub base: Option<PathBuf>,
 
-    /// The generator: an ONNX file, a folder with G.onnx and F.onnx, or the name of a pair [default:
-    /// horse2zebra]
-    #[arg(long, help_heading = "Translation")]
-    pub model: Option<String>,
-    /// G (A to B) or F (B to A)
-    #[arg(long, value_enum, default_value = "forward", help_heading = "Translation")]
-    pub direction: Direction,
+    /// What changes the outputs
+    #[command(flatten)]
+    pub recipe: Recipe,
+
     /// Execution provider for the generator: cpu, cuda, tensorrt, openvino … [default: the first that
     /// works]
     #[arg(long, value_name = "NAME", help_heading = "Translation")]
@@ -49,55 +46,13 @@ pub struct Options {
     /// Devices of the provider, among which the workers are distributed: 0,1
     #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Translation")]
     pub device: Vec<u32>,
-    /// Other properties of cycleganfilter, in the syntax of gst-launch-1.0: 'strength=0.8 smoothing=0.3'
-    #[arg(long, value_name = "PROPERTIES", default_value = "", help_heading = "Translation")]
-    pub filter: String,
-
-    /// Encoding of the videos
-    #[arg(long, value_enum, default_value = "web", help_heading = "Encoding")]
-    pub preset: Preset,
-    /// Container of the videos [default: the input's, or Matroska if that cannot be written]
-    #[arg(long, value_enum, help_heading = "Encoding")]
-    pub container: Option<Container>,
-    /// Constant quality instead of the preset's: 0 is the best, 51 (H.264, H.265) or 63 (VP9, AV1) gives the
-    /// smallest files
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=63), help_heading = "Encoding")]
-    pub crf: Option<u32>,
-    /// Speed of the encoder instead of the preset's; slower gives smaller files
-    #[arg(long, value_enum, help_heading = "Encoding")]
-    pub speed: Option<Speed>,
-    /// Hardware that encodes H.264 and H.265 with the quality of the preset: nvenc, qsv, vaapi, or auto for the
-    /// first that is there. Or an encoder instead of the preset's: 'x265enc bitrate=4000 speed-preset=slow'
-    #[arg(long, value_name = "HARDWARE|ELEMENT", help_heading = "Encoding")]
-    pub video_encoder: Option<String>,
-    /// Encoder for audio that the container does not accept as it is: 'opusenc bitrate=128000'
-    #[arg(long, value_name = "ELEMENT", help_heading = "Encoding")]
-    pub audio_encoder: Option<String>,
-
     /// Frames per second of an image sequence that becomes a video: 24, 30000/1001
     #[arg(long, value_name = "N", default_value = "25", value_parser = rate, help_heading = "Encoding")]
     pub framerate: Rate,
-
-    /// Start at this many seconds of each video
-    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Part of each video")]
-    pub start: Option<f64>,
-    /// Stop at this many seconds of each video
-    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Part of each video")]
-    pub end: Option<f64>,
     /// Translate, instead of all of each video, N samples of 5 seconds that are spread over it evenly, into
     /// files of their own: a.sample-1.mp4
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100), help_heading = "Part of each video")]
     pub sample: Option<u32>,
-    /// Translate at most this many frames
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Part of each video")]
-    pub frames: Option<u64>,
-
-    /// Audio tracks to keep
-    #[arg(long, value_enum, default_value = "all", help_heading = "Tracks")]
-    pub audio: Tracks,
-    /// Subtitle tracks to keep
-    #[arg(long, value_enum, default_value = "all", help_heading = "Tracks")]
-    pub subtitles: Tracks,
 
     /// Use only files of folders, patterns and lists whose path matches one of these: '*.mov'
     #[arg(long, value_name = "PATTERN", value_parser = pattern, help_heading = "Files")]
@@ -130,11 +85,11 @@ pub struct Options {
     #[arg(long)]
     pub status: bool,
 
-    /// Number of files, or pieces of long files, to translate at the same time [default: one per two
+    /// Number of files, or segments of long files, to translate at the same time [default: one per two
     /// cores, or two per GPU]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub jobs: Option<u32>,
-    /// Cut videos longer than twice this at key frames and translate the pieces in parallel; 0 never
+    /// Cut videos longer than twice this at key frames and translate the segments in parallel; 0 never
     /// cuts
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = seconds)]
     pub piece: f64,
@@ -246,46 +201,64 @@ impl Sample {
 }
 
 /// All options that change an output; a change of them translates it again.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Args, Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recipe {
-    /// The generator as the user named it; `None` for the element's default.
+    /// The generator: an ONNX file, a folder with G.onnx and F.onnx, or the name of a pair [default:
+    /// horse2zebra]
+    #[arg(long, help_heading = "Translation")]
     pub model: Option<String>,
-    /// G or F.
+    /// G (A to B) or F (B to A)
+    #[arg(long, value_enum, default_value = "forward", help_heading = "Translation")]
     pub direction: Direction,
-    /// Further properties of the filter.
+    /// Other properties of cycleganfilter, in the syntax of gst-launch-1.0: 'strength=0.8 smoothing=0.3'
+    #[arg(long, value_name = "PROPERTIES", default_value = "", help_heading = "Translation")]
     pub filter: String,
-    /// How videos are encoded.
+    /// Encoding of the videos
+    #[arg(long, value_enum, default_value = "web", help_heading = "Encoding")]
     pub preset: Preset,
-    /// The container, if not the input's.
+    /// Container of the videos [default: the input's, or Matroska if that cannot be written]
+    #[arg(long, value_enum, help_heading = "Encoding")]
     pub container: Option<Container>,
-    /// The constant quality, if not the preset's.
+    /// Constant quality instead of the preset's: 0 is the best, 51 (H.264, H.265) or 63 (VP9, AV1) gives the
+    /// smallest files
     #[serde(default)]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=63), help_heading = "Encoding")]
     pub crf: Option<u32>,
-    /// Speed of the encoder, if not the preset's.
+    /// Speed of the encoder instead of the preset's; slower gives smaller files
     #[serde(default)]
+    #[arg(long, value_enum, help_heading = "Encoding")]
     pub speed: Option<Speed>,
-    /// Which audio tracks are kept.
+    /// Hardware that encodes H.264 and H.265 with the quality of the preset: nvenc, qsv, vaapi, or auto for the
+    /// first that is there. Or an encoder instead of the preset's: 'x265enc bitrate=4000 speed-preset=slow'
+    #[arg(long, value_name = "HARDWARE|ELEMENT", help_heading = "Encoding")]
+    pub video_encoder: Option<String>,
+    /// Encoder for audio that the container does not accept as it is: 'opusenc bitrate=128000'
+    #[arg(long, value_name = "ELEMENT", help_heading = "Encoding")]
+    pub audio_encoder: Option<String>,
+    /// Start at this many seconds of each video
     #[serde(default)]
-    pub audio: Tracks,
-    /// Which subtitle tracks are kept.
-    #[serde(default)]
-    pub subtitles: Tracks,
-    /// Start of the part of each video, seconds.
-    #[serde(default)]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Part of each video")]
     pub start: Option<f64>,
-    /// Its end, seconds.
+    /// Stop at this many seconds of each video
     #[serde(default)]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Part of each video")]
     pub end: Option<f64>,
-    /// Its maximum number of frames.
+    /// Translate at most this many frames
     #[serde(default)]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Part of each video")]
     pub frames: Option<u64>,
-    /// Which sample of that part is translated, if not all of it.
+    /// Audio tracks to keep
+    #[serde(default)]
+    #[arg(long, value_enum, default_value = "all", help_heading = "Tracks")]
+    pub audio: Tracks,
+    /// Subtitle tracks to keep
+    #[serde(default)]
+    #[arg(long, value_enum, default_value = "all", help_heading = "Tracks")]
+    pub subtitles: Tracks,
+    /// Which sample of that part is translated, if not all of it
+    #[arg(skip)]
     #[serde(default)]
     pub sample: Option<Sample>,
-    /// The video encoder, if not the preset's: hardware, or an element.
-    pub video_encoder: Option<String>,
-    /// The audio encoder, if not the container's.
-    pub audio_encoder: Option<String>,
 }
 
 impl Recipe {
@@ -301,27 +274,6 @@ impl Recipe {
 }
 
 impl Options {
-    /// The options that change the outputs.
-    pub fn recipe(&self) -> Recipe {
-        Recipe {
-            model: self.model.clone(),
-            direction: self.direction,
-            filter: self.filter.clone(),
-            preset: self.preset,
-            container: self.container,
-            crf: self.crf,
-            speed: self.speed,
-            audio: self.audio,
-            subtitles: self.subtitles,
-            start: self.start,
-            end: self.end,
-            frames: self.frames,
-            sample: None,
-            video_encoder: self.video_encoder.clone(),
-            audio_encoder: self.audio_encoder.clone(),
-        }
-    }
-
     /// How many files are translated at the same time.
     pub fn jobs(&self) -> u32 {
         self.jobs.unwrap_or_else(|| cores().div_ceil(2))

@@ -4,8 +4,8 @@
 
 use std::{
     env,
-    ffi::OsString,
     io::{BufRead, BufReader, Write},
+    path::PathBuf,
     process::{Child, ChildStdin, Command, Stdio},
     sync::{
         atomic::{AtomicBool, Ordering},
@@ -34,7 +34,7 @@ pub struct Worker {
     tasks: ChildStdin,
     replies: Receiver<Reply>,
     /// The file of its generator.
-    pub model: OsString,
+    pub model: PathBuf,
     /// The execution provider.
     pub provider: String,
 }
@@ -71,7 +71,7 @@ impl Worker {
             }
         });
         let mut worker =
-            Self { child, tasks, replies, model: OsString::new(), provider: String::new() };
+            Self { child, tasks, replies, model: PathBuf::new(), provider: String::new() };
         worker.send(serde_json::to_string(setup)?);
         match worker.wait(&mut |_| {})? {
             Ending::Reply(Reply::Ready { model, provider }) => {

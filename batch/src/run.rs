@@ -60,7 +60,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         _ => {}
     }
     let setup = Setup {
-        recipe: options.recipe(),
+        recipe: options.recipe.clone(),
         threads: options.threads(),
         piece: (options.piece * 1e9) as u64,
         provider: options.provider.clone(),
@@ -69,7 +69,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     };
     // Errors of the generator are reported before any file is touched.
     let first = Worker::start(&setup)?;
-    let model = hash_of_model(first.model.as_ref())?;
+    let model = hash_of_model(&first.model)?;
 
     let bytes = items.iter().filter_map(|item| Some(fs::metadata(&item.input).ok()?.len())).sum();
     let events = Events::new(options.json, items.len(), bytes);

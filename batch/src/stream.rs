@@ -92,12 +92,12 @@ impl Stream {
 
     fn check(&self, options: &Options) -> Result<()> {
         let refused = [
-            ("start", options.start.is_some()),
-            ("end", options.end.is_some()),
-            ("frames", options.frames.is_some()),
+            ("start", options.recipe.start.is_some()),
+            ("end", options.recipe.end.is_some()),
+            ("frames", options.recipe.frames.is_some()),
             ("sample", options.sample.is_some()),
             ("name", options.name.is_some()),
-            ("container", options.container.is_some()),
+            ("container", options.recipe.container.is_some()),
             ("shard", options.shard.is_some()),
             ("report", options.report.is_some()),
             ("status", options.status),
@@ -123,7 +123,7 @@ impl Stream {
         gst::init().context("GStreamer")?;
         self.prepare(options.overwrite)?;
         let setup = Setup {
-            recipe: options.recipe(),
+            recipe: options.recipe.clone(),
             threads: options.all_threads(),
             piece: 0,
             provider: options.provider.clone(),

@@ -63,9 +63,9 @@ impl<'a> Naming<'a> {
             name::check(name)?;
         }
         Ok(Self {
-            container: options.container,
-            is_prores: options.preset == Preset::Prores
-                && options.recipe().encoder_element().is_none(),
+            container: options.recipe.container,
+            is_prores: options.recipe.preset == Preset::Prores
+                && options.recipe.encoder_element().is_none(),
             template: options.name.as_deref(),
             file: destination.file.clone(),
             samples: options.sample,

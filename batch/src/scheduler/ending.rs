@@ -39,7 +39,7 @@ impl Scheduler<'_> {
         let output: PathBuf = self.out.join(&item.output);
         {
             let mut file = self.file(index);
-            // A piece may fail after another one has failed.
+            // A segment may fail after another one has failed.
             if file.outcome.verdict.is_some() {
                 return;
             }
@@ -68,8 +68,8 @@ impl Scheduler<'_> {
             return;
         }
         let task = Task::Thumbnails {
-            input: self.items[index].input.clone().into_os_string(),
-            output: output.to_owned().into_os_string(),
+            input: self.items[index].input.clone(),
+            output: output.to_owned(),
         };
         let made = match self.perform(index, worker, &task, &|_| {}) {
             Ok(Reply::Thumbnails { html }) => {

@@ -9,7 +9,7 @@ use crate::{
     entry::{Claim, Entry, Finished, Segments},
     inputs::Kind,
     queue::Step,
-    worker::protocol::{Reply, Task},
+    worker::protocol::{Reply, Segment, Task},
 };
 
 /// How often a segment that another process translates is asked for.
@@ -29,7 +29,7 @@ impl Scheduler<'_> {
             segments.notices.iter().for_each(|text| self.note(index, text.clone()));
             return self.begin_segments(index, segments, None);
         }
-        let input = self.items[index].input.clone().into_os_string();
+        let input = self.items[index].input.clone();
         let sample = self.items[index].sample;
         let task = Task::Probe { input, container, may_cut, sample };
         match self.perform(index, worker, &task, &|_| {})? {
@@ -122,8 +122,8 @@ impl Scheduler<'_> {
             return Err(Failure::Task("is no video".to_owned()));
         };
         let task = Task::Segment {
-            input: item.input.clone().into_os_string(),
-            output: segments.unfinished(segment).into_os_string(),
+            input: item.input.clone(),
+            output: segments.unfinished(segment),
             container,
             span: segments.spans[segment].clone(),
         };
@@ -188,22 +188,22 @@ impl Scheduler<'_> {
     pub(super) fn mux(&self, index: usize, worker: &mut Slot) -> Result<(), Failure> {
         let Some((entry, container)) = self.video(index) else { return Ok(()) };
         let Some(segments) = self.segments(index) else { return Ok(()) };
-        let mut spans = segments.spans.clone();
-        for (segment, span) in spans.iter_mut().enumerate() {
-            if let Some(Finished { first, frames, notices }) = segments.finished(segment) {
+        let count = segments.spans.len();
+        let translated = segments.spans.iter().cloned().enumerate().map(|(number, mut span)| {
+            if let Some(Finished { first, frames, notices }) = segments.finished(number) {
                 (span.first, span.frames) = (Some(first), Some(frames));
                 // Of an earlier run, or another machine.
                 notices.into_iter().for_each(|text| self.note(index, text));
             }
-        }
-        let count = spans.len();
+            Segment { file: segments.path(number), span }
+        });
+        let translated = translated.collect();
         entry.clear();
         let task = Task::Mux {
-            input: self.items[index].input.clone().into_os_string(),
-            output: entry.unfinished().into_os_string(),
+            input: self.items[index].input.clone(),
+            output: entry.unfinished(),
             container,
-            segments: (0..count).map(|segment| segments.path(segment).into_os_string()).collect(),
-            spans,
+            segments: translated,
         };
         match self.perform_and_finish(index, &entry, worker, &task) {
             Err(Failure::Cut(cause)) if count > 1 => {

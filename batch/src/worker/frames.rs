@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A source of frames that this program reads itself.
+//! A source of frames or packets that this program reads itself.
 
 use std::{
     sync::{Mutex, Once},

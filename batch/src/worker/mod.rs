@@ -44,7 +44,7 @@ mod y4m;
 
 use std::{
     io::{self, BufRead, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{ExitCode, exit},
     sync::mpsc,
     thread,
@@ -78,7 +78,7 @@ fn work() -> Result<()> {
     // Kept for the lifetime of the worker, so that its generator is loaded only once.
     let filter = ready_filter(&setup)?;
     say(&Reply::Ready {
-        model: filter.property::<Option<PathBuf>>("active-model").unwrap_or_default().into(),
+        model: filter.property::<Option<PathBuf>>("active-model").unwrap_or_default(),
         provider: filter.property::<Option<String>>("active-provider").unwrap_or_default(),
     });
     let smoothing = filter.property::<f64>("smoothing");
@@ -126,26 +126,24 @@ fn perform(task: Task, setup: &Setup, smoothing: f64) -> Result<Reply> {
     let mut first = 0;
     let frames = match &task {
         Task::Probe { input, container, may_cut, sample } => {
-            let (input, lead) = (Path::new(input), keyframes::lead_in(smoothing));
+            let lead = keyframes::lead_in(smoothing);
             let plan = plan::plan(setup, input, *container, *may_cut, *sample, lead, &mut report)?;
             return Ok(Reply::Plan { spans: plan.spans, frames: plan.frames });
         }
         Task::Segment { input, output, container, span } => {
-            let (input, output) = (Path::new(input), Path::new(output));
             let job = Job { setup, input, output, container: *container, span };
             let (frames, shown) = job.run(&mut report)?;
             first = shown;
             frames
         }
-        Task::Mux { input, output, container, segments, spans } => {
-            let (input, output) = (Path::new(input), Path::new(output));
-            Mux { setup, input, output, container: *container, segments, spans }.run(&mut report)?
+        Task::Mux { input, output, container, segments } => {
+            Mux { setup, input, output, container: *container, segments }.run(&mut report)?
         }
         Task::Picture { input, output, format } => {
-            picture::translate(setup, Path::new(input), Path::new(output), *format, &mut report)?
+            picture::translate(setup, input, output, *format, &mut report)?
         }
         Task::Thumbnails { input, output } => {
-            let html = thumbnails::before_and_after(Path::new(input), Path::new(output))?;
+            let html = thumbnails::before_and_after(input, output)?;
             return Ok(Reply::Thumbnails { html });
         }
     };

@@ -5,7 +5,10 @@
 //! The video is not encoded here, so this takes seconds, and is repeated if a container refuses a track:
 //! that track then loses its codec, but the video is never lost.
 
-use std::{ffi::OsString, path::Path, sync::mpsc};
+use std::{
+    path::{Path, PathBuf},
+    sync::mpsc,
+};
 
 use anyhow::{Context, Result, bail};
 use gst::prelude::*;
@@ -24,7 +27,7 @@ use super::{
     muxer::Muxer,
     pipeline::Pipeline,
     probe::Media,
-    protocol::{Reply, Setup, Span},
+    protocol::{Reply, Segment, Setup, Span},
     reader, scan,
 };
 use crate::container::Container;
@@ -39,10 +42,8 @@ pub struct Mux<'a> {
     pub output: &'a Path,
     /// Its container.
     pub container: Container,
-    /// The files of the segments.
-    pub segments: &'a [OsString],
-    /// Their spans of the input.
-    pub spans: &'a [Span],
+    /// Its video.
+    pub segments: &'a [Segment],
 }
 
 impl Mux<'_> {
@@ -87,7 +88,7 @@ impl Mux<'_> {
 
     /// Fails if frames of the segments are lost.
     fn check_video(&self, promises: &[Promise]) -> Result<()> {
-        let expected: Option<u64> = self.spans.iter().map(|span| span.frames).sum();
+        let expected: Option<u64> = self.spans().map(|span| span.frames).sum();
         let video = promises.iter().find(|promise| promise.is_video);
         let written = video.map_or(0, |video| video.passed.packets);
         if let Some(expected) = expected.filter(|&expected| written < expected) {
@@ -140,8 +141,8 @@ impl Mux<'_> {
 
     /// What of the input is in the output.
     fn window(&self, media: &Media) -> Result<Window> {
-        let start = self.spans.first().map_or(0, |span| span.start);
-        let stop = self.spans.last().and_then(|span| span.stop);
+        let start = self.spans().next().map_or(0, |span| span.start);
+        let stop = self.spans().last().and_then(|span| span.stop);
         let mut window = Window { start, stop, shift: 0 };
         if !self.is_part() && !media.is_animation() {
             let earliest = scan::earliest(self.input, media)?.unwrap_or(0);
@@ -155,8 +156,12 @@ impl Mux<'_> {
 
     /// Whether it is only a part.
     fn is_part(&self) -> bool {
-        let starts = self.spans.first().is_some_and(|span| span.start > 0);
-        starts || self.spans.last().is_some_and(|span| span.stop.is_some())
+        self.spans().next().is_some_and(|span| span.start > 0)
+            || self.spans().last().is_some_and(|span| span.stop.is_some())
+    }
+
+    fn spans(&self) -> impl Iterator<Item = &Span> {
+        self.segments.iter().map(|segment| &segment.span)
     }
 
     fn write(
@@ -177,7 +182,7 @@ impl Mux<'_> {
         let metadata = hdr::metadata(&main.caps, &encoding);
         let timecode = media.timecode.as_ref().and_then(|code| code.after(window.start));
         let video =
-            reader::source(self.segments, &self.placed(window), metadata, timecode, sender)?;
+            reader::source(self.placed(window), metadata, timecode, sender);
         pipeline.gst().add(&video)?;
         // Starts when all tracks are linked: the muxer accepts no more after that.
         video.set_locked_state(true);
@@ -222,18 +227,20 @@ impl Mux<'_> {
     /// What the video is encoded as.
     fn video_caps(&self) -> Result<gst::Caps> {
         let first = self.segments.first().context("no segments")?;
-        let segment = Media::probe(Path::new(first));
+        let segment = Media::probe(&first.file);
         let segment = segment.map_err(|error| CutFault(format!("a segment: {error:#}")))?;
         Ok(segment.main_track()?.caps.clone())
     }
 
-    /// The spans on the clock of the output.
-    fn placed(&self, window: Window) -> Vec<Span> {
-        let place = |span: &Span| {
-            let first = i128::from(span.first.unwrap_or(span.start) - window.start) + window.shift;
-            Span { first: u64::try_from(first).ok(), ..span.clone() }
+    /// The segments' files, and when each begins on the clock of the output.
+    fn placed(&self, window: Window) -> Vec<(PathBuf, gst::ClockTime)> {
+        let place = |Segment { file, span }: &Segment| {
+            let first = span.first.unwrap_or(span.start);
+            let start = i128::from(first - window.start) + window.shift;
+            let start = u64::try_from(start).unwrap_or(span.start);
+            (file.clone(), gst::ClockTime::from_nseconds(start))
         };
-        self.spans.iter().map(place).collect()
+        self.segments.iter().map(place).collect()
     }
 
     fn prepare(

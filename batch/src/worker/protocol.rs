@@ -5,7 +5,7 @@
 //! Decoders and encoders may crash or hang on a bad file. They run in separate processes, so that only
 //! that file fails, and each process has its own generator, so that they do not wait for each other.
 
-use std::ffi::OsString;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -40,24 +40,59 @@ pub struct Setup {
 #[serde(rename_all = "snake_case")]
 pub enum Task {
     /// Probe a video, or a sample of it, and plan its segments: more than one only with `may_cut`.
-    Probe { input: OsString, container: Container, may_cut: bool, sample: Option<Sample> },
+    Probe {
+        #[serde(with = "os_path")]
+        input: PathBuf,
+        container: Container,
+        may_cut: bool,
+        sample: Option<Sample>,
+    },
     /// Translate a segment of a video.
-    Segment { input: OsString, output: OsString, container: Container, span: Span },
+    Segment {
+        #[serde(with = "os_path")]
+        input: PathBuf,
+        #[serde(with = "os_path")]
+        output: PathBuf,
+        container: Container,
+        span: Span,
+    },
     /// Join translated segments and add the other tracks of the input.
     Mux {
-        input: OsString,
-        output: OsString,
+        #[serde(with = "os_path")]
+        input: PathBuf,
+        #[serde(with = "os_path")]
+        output: PathBuf,
         container: Container,
-        segments: Vec<OsString>,
-        spans: Vec<Span>,
+        segments: Vec<Segment>,
     },
     /// Translate an image.
-    Picture { input: OsString, output: OsString, format: PictureFormat },
+    Picture {
+        #[serde(with = "os_path")]
+        input: PathBuf,
+        #[serde(with = "os_path")]
+        output: PathBuf,
+        format: PictureFormat,
+    },
     /// Make thumbnails before and after.
-    Thumbnails { input: OsString, output: OsString },
+    Thumbnails {
+        #[serde(with = "os_path")]
+        input: PathBuf,
+        #[serde(with = "os_path")]
+        output: PathBuf,
+    },
 }
 
-/// A segment of a video, from one key frame to another. Times are stream times in nanoseconds.
+/// A translated segment.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Segment {
+    /// Its file.
+    #[serde(with = "os_path")]
+    pub file: PathBuf,
+    /// What it covers.
+    pub span: Span,
+}
+
+/// What a segment covers of the input, from one key frame to another. Times are stream times in nanoseconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
     /// Where translation starts, so that smoothing has previous frames; these are not kept.
@@ -80,7 +115,11 @@ pub struct Span {
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
     /// It is ready for tasks, with the generator in this file.
-    Ready { model: OsString, provider: String },
+    Ready {
+        #[serde(with = "os_path")]
+        model: PathBuf,
+        provider: String,
+    },
     /// Progress: translated frames, and the total if known.
     Progress { frames: u64, total: Option<u64> },
     /// A note for the user about the file.
@@ -93,4 +132,22 @@ pub enum Reply {
     Thumbnails { html: String },
     /// The task has failed. With `by_cutting` it may succeed in one segment.
     Failed { cause: String, by_cutting: bool },
+}
+
+/// Paths that need not be text.
+mod os_path {
+    use std::{
+        ffi::OsString,
+        path::{Path, PathBuf},
+    };
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+        path.as_os_str().serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
+        OsString::deserialize(deserializer).map(PathBuf::from)
+    }
 }

@@ -3,10 +3,8 @@
 //! Reads translated segments as one track: one file after another, with only one open at a time.
 
 use std::{
-    ffi::OsString,
     path::{Path, PathBuf},
     sync::mpsc::Sender,
-    thread,
 };
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -16,8 +14,8 @@ use gst_video::{ValidVideoTimeCode, VideoTimeCodeMeta};
 use super::{
     clip::position,
     fault::{CutFault, one_line},
+    frames,
     probe::media_type,
-    protocol::Span,
 };
 
 /// Where the times begin: decoding times may lie before the first frame, and time stamps cannot be
@@ -26,77 +24,43 @@ const BEFORE_ZERO: gst::ClockTime = gst::ClockTime::from_seconds(3600);
 /// Most packets of a segment that wait.
 const WAITING: u32 = 32;
 
-/// A source of the segments in these files, with caps that also have the fields `metadata`, and a time code
-/// at its first frame. What goes wrong while they are read goes to `faults`.
+/// A source of the segments in these files, each of which begins at a time, with caps that also have the fields
+/// `metadata`, and a time code at its first frame. It ends where they cannot be read, and `faults` gets the cause.
 pub fn source(
-    files: &[OsString],
-    spans: &[Span],
+    files: Vec<(PathBuf, gst::ClockTime)>,
     metadata: gst::Structure,
     timecode: Option<ValidVideoTimeCode>,
     faults: Sender<anyhow::Error>,
-) -> Result<gst::Element> {
-    let source = gst_app::AppSrc::builder()
-        .name("segments")
-        .format(gst::Format::Time)
-        .is_live(false)
-        .block(true)
-        .max_bytes(64 << 20)
-        .handle_segment_change(true)
-        .build();
-    let parts: Vec<(PathBuf, gst::ClockTime)> = files
-        .iter()
-        .zip(spans)
-        .map(|(file, span)| {
-            let first = span.first.unwrap_or(span.start);
-            (PathBuf::from(file), gst::ClockTime::from_nseconds(first))
-        })
-        .collect();
-    let sink = source.clone();
-    let begun = std::sync::Once::new();
-    // Wait for need-data: buffers pushed before it are lost.
-    source.set_callbacks(
-        gst_app::AppSrcCallbacks::builder()
-            .need_data(move |_, _| {
-                begun.call_once(|| {
-                    let (sink, parts, faults) = (sink.clone(), parts.clone(), faults.clone());
-                    let joint = Joint {
-                        metadata: Some(metadata.clone()),
-                        timecode: timecode.clone(),
-                        ..Joint::default()
-                    };
-                    thread::spawn(move || {
-                        if let Err(error) = push_all(&sink, &parts, joint) {
-                            gst::element_error!(sink, gst::StreamError::Failed, ("{error:#}"));
-                            // After a failure the receiver is gone.
-                            let _ = faults.send(error);
-                        }
-                    });
-                });
-            })
-            .build(),
-    );
-    Ok(source.upcast())
+) -> gst::Element {
+    let joint = Joint { metadata: Some(metadata), timecode, ..Joint::default() };
+    // Without a receiver the pipeline has failed already.
+    let or_fault = move |sample: Result<_>| sample.map_err(|error| faults.send(error)).ok();
+    let source = frames::source(move || samples(files, joint).map_while(or_fault).map(Ok));
+    source.set_property("name", "segments");
+    source.set_property("handle-segment-change", true);
+    source
 }
 
-fn push_all(
-    sink: &gst_app::AppSrc,
-    parts: &[(PathBuf, gst::ClockTime)],
+/// The packets of these files.
+fn samples(
+    files: Vec<(PathBuf, gst::ClockTime)>,
     mut joint: Joint,
-) -> Result<()> {
-    for (file, start) in parts {
-        let reader = Reader::open(file)?;
-        joint.origin = None;
-        while let Some(sample) = reader.next()? {
-            let sample = joint.place(&sample, *start)?;
-            if sink.push_sample(&sample).is_err() {
-                // The pipeline was stopped, and reports the cause itself.
-                return Ok(());
+) -> impl Iterator<Item = Result<gst::Sample>> {
+    let mut files = files.into_iter();
+    let mut open = None::<(Reader, gst::ClockTime)>;
+    let mut next = move || -> Result<Option<gst::Sample>> {
+        loop {
+            if let Some((reader, start)) = &open
+                && let Some(sample) = reader.next()?
+            {
+                return joint.place(&sample, *start).map(Some);
             }
+            let Some((file, start)) = files.next() else { return Ok(None) };
+            joint.origin = None;
+            open = Some((Reader::open(&file)?, start));
         }
-    }
-    // As above.
-    let _ = sink.end_of_stream();
-    Ok(())
+    };
+    std::iter::from_fn(move || next().transpose())
 }
 
 /// Puts the segments, each with an encoder's own times, on one clock. An encoder that begins anew invents
