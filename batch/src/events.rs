@@ -7,12 +7,14 @@ use std::{
     fmt,
     io::{self, Write},
     path::Path,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::Mutex,
     time::{Duration, Instant},
 };
 
 use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 use serde_json::{Value, json};
+
+use crate::lock::lock;
 
 /// Time between two JSON progress objects of a file.
 const JSON_INTERVAL: Duration = Duration::from_secs(1);
@@ -117,7 +119,7 @@ impl Events {
         bar.set_message(shown(file));
         let now = Instant::now();
         let active = Active { bar, size, begun: now, frames: 0, total: None, told: now };
-        self.lock().active.insert(number, active);
+        lock(&self.state).active.insert(number, active);
         if self.json {
             self.print(&json!({"event": "start", "file": shown(file)}));
         }
@@ -125,7 +127,7 @@ impl Events {
 
     /// Reports the number of finished frames of a file.
     pub fn progress(&self, number: usize, file: &Path, frames: u64, total: Option<u64>) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let Some(active) = state.active.get_mut(&number) else { return };
         if active.frames == 0 && frames > 0 {
             // The speed does not include the time to open the file.
@@ -162,7 +164,7 @@ impl Events {
 
     /// A file that was started waits again.
     pub fn forget(&self, number: usize) {
-        if let Some(active) = self.lock().active.remove(&number) {
+        if let Some(active) = lock(&self.state).active.remove(&number) {
             active.bar.finish_and_clear();
             self.bars.remove(&active.bar);
         }
@@ -178,7 +180,7 @@ impl Events {
 
     /// Reports the result of a file.
     pub fn end(&self, number: usize, file: &Path, output: &Path, verdict: &Verdict) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if let Some(active) = state.active.remove(&number) {
             active.bar.finish_and_clear();
             self.bars.remove(&active.bar);
@@ -241,7 +243,7 @@ impl Events {
     /// Reports the summary.
     pub fn summary(&self) -> Counts {
         self.whole.finish_and_clear();
-        let counts = self.lock().counts;
+        let counts = lock(&self.state).counts;
         let Counts { translated, skipped, failed, planned, elsewhere, frames } = counts;
         let seconds = self.begun.elapsed().as_secs_f64();
         let rate = frames as f64 / seconds.max(0.001);
@@ -309,10 +311,6 @@ impl Events {
 
     fn error_line(&self, line: &str) {
         self.bars.suspend(|| drop(writeln!(io::stderr(), "{line}")));
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

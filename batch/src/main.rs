@@ -11,6 +11,7 @@ mod events;
 mod generate;
 mod hardware;
 mod inputs;
+mod lock;
 mod options;
 mod picture;
 mod pool;

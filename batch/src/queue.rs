@@ -5,11 +5,11 @@
 use std::{
     collections::VecDeque,
     ops::ControlFlow,
-    sync::{Condvar, Mutex, MutexGuard, PoisonError, atomic::Ordering},
+    sync::{Condvar, Mutex, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
-use crate::pool::STOP;
+use crate::{lock::lock, pool::STOP};
 
 /// The longest delay until a request to stop is seen.
 const POLL: Duration = Duration::from_millis(100);
@@ -30,7 +30,8 @@ pub enum Step {
 }
 
 impl Step {
-    fn file(self) -> usize {
+    /// The index of its file.
+    pub fn file(self) -> usize {
         match self {
             Self::File(file)
             | Self::Whole(file)
@@ -58,12 +59,12 @@ pub struct Queue {
 impl Queue {
     /// Adds a step at the end.
     pub fn push(&self, step: Step) {
-        self.lock().waiting.push_back(step);
+        lock(&self.steps).waiting.push_back(step);
     }
 
     /// Adds steps at the front, so that a started file is finished soon.
     pub fn push_first(&self, steps: impl DoubleEndedIterator<Item = Step>) {
-        let mut own = self.lock();
+        let mut own = lock(&self.steps);
         steps.rev().for_each(|step| own.waiting.push_front(step));
         drop(own);
         self.changed.notify_all();
@@ -71,7 +72,7 @@ impl Queue {
 
     /// Adds a step behind the next step of another file, for it cannot be done now.
     pub fn push_later(&self, step: Step) {
-        let mut own = self.lock();
+        let mut own = lock(&self.steps);
         let other = own.waiting.iter().position(|other| other.file() != step.file());
         let place = other.map_or(own.waiting.len(), |other| other + 1);
         own.waiting.insert(place, step);
@@ -81,7 +82,7 @@ impl Queue {
 
     /// Removes the waiting segments of a file; returns their number.
     pub fn forget_segments(&self, file: usize) -> usize {
-        let mut own = self.lock();
+        let mut own = lock(&self.steps);
         let before = own.waiting.len();
         own.waiting.retain(|step| !matches!(step, Step::Segment(of, _) if *of == file));
         before - own.waiting.len()
@@ -98,7 +99,7 @@ impl Queue {
     }
 
     fn next(&self) -> Option<Step> {
-        let mut steps = self.lock();
+        let mut steps = lock(&self.steps);
         loop {
             if STOP.load(Ordering::Relaxed) {
                 return None;
@@ -114,10 +115,6 @@ impl Queue {
             steps = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
-
-    fn lock(&self) -> MutexGuard<'_, Steps> {
-        self.steps.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// A step in progress; ends when dropped, including by a panic.
@@ -125,7 +122,7 @@ struct Active<'a>(&'a Queue);
 
 impl Drop for Active<'_> {
     fn drop(&mut self) {
-        self.0.lock().active -= 1;
+        lock(&self.0.steps).active -= 1;
         self.0.changed.notify_all();
     }
 }
@@ -141,7 +138,7 @@ mod tests {
         let steps = [Step::Segment(0, 1), Step::Segment(0, 2), Step::File(1), Step::File(2)];
         queue.push_first(steps.into_iter());
         queue.push_later(Step::Segment(0, 0));
-        let waiting: Vec<_> = queue.lock().waiting.iter().copied().collect();
+        let waiting: Vec<_> = lock(&queue.steps).waiting.iter().copied().collect();
         let [first, second, third, fourth] = steps;
         assert_eq!(waiting, [first, second, third, Step::Segment(0, 0), fourth]);
     }

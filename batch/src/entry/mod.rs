@@ -29,14 +29,6 @@ use record::{FAILURE, Failure, RECORD, Record, THUMBNAILS};
 pub use record::{Recorded, State};
 pub use segments::{Claim, Finished, Segments};
 
-/// The state of an output.
-pub enum Status {
-    /// Finished, with this many frames.
-    Finished(u64),
-    /// Not finished.
-    Open,
-}
-
 /// What opening the folder of an output gives.
 pub enum Opened {
     /// The folder.
@@ -114,8 +106,10 @@ impl Entry {
         Ok(Opened::Entry(Arc::new(entry)))
     }
 
-    /// The state of the output; first does the last step of a run that was killed before it.
-    pub fn status(&self, overwrite: bool) -> Result<Status> {
+    /// The number of frames of the output, if it is finished; first does the last step of a run that was killed
+    /// before it. Fails if it would replace something.
+    pub fn finished(&self, overwrite: bool) -> Result<Option<u64>> {
+        let mut is_ours = false;
         if let Some(record) = Record::read(&self.folder) {
             // The record is the last step but one: its output only lacks the name.
             if size(&self.unfinished()) == Some(record.output_size)
@@ -124,11 +118,11 @@ impl Entry {
             {
                 self.rename()?;
             }
-            let is_there = size(&self.output) == Some(record.output_size);
-            if is_there && record.fingerprint == self.fingerprint {
-                return Ok(Status::Finished(record.frames));
+            is_ours = size(&self.output) == Some(record.output_size);
+            if is_ours && record.fingerprint == self.fingerprint {
+                return Ok(Some(record.frames));
             }
-            let other = record.input.as_ref().filter(|other| **other != self.input && is_there);
+            let other = record.input.as_ref().filter(|other| **other != self.input && is_ours);
             if let Some(other) = other.filter(|_| !overwrite) {
                 bail!(
                     "would replace {}, the output of {}; use --overwrite or another --out",
@@ -136,26 +130,19 @@ impl Entry {
                     other.display()
                 );
             }
-            if is_there {
-                return Ok(self.reopened());
-            }
         }
-        if self.output.exists() && !overwrite {
+        if self.output.exists() && !is_ours && !overwrite {
             bail!(
                 "would replace {}, which cyclegan-batch has not written or which has changed; use \
                  --overwrite or another --out",
                 self.output.display()
             );
         }
-        Ok(self.reopened())
-    }
-
-    /// An output that is not finished; how it failed last counts no longer.
-    fn reopened(&self) -> Status {
+        // How it failed last counts no longer.
         if self.lock.is_some() {
             let _ = fs::remove_file(self.folder.join(FAILURE));
         }
-        Status::Open
+        Ok(None)
     }
 
     /// Who has the output now, if anyone.

@@ -12,7 +12,7 @@ use std::{
     ops::ControlFlow,
     path::Path,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Instant, SystemTime},
@@ -24,6 +24,7 @@ use crate::{
     entry::{Entry, Segments},
     events::{Events, Verdict},
     inputs::{Item, Kind},
+    lock::lock,
     options::Options,
     pool::Worker,
     queue::{Queue, Step},
@@ -146,17 +147,12 @@ impl<'a> Scheduler<'a> {
                 Step::Mux(index) => self.mux(index, &mut worker),
                 Step::Help(index) => self.help(index, &mut worker),
             };
-            let (Step::File(index)
-            | Step::Whole(index)
-            | Step::Segment(index, _)
-            | Step::Mux(index)
-            | Step::Help(index)) = step;
             match result {
                 Ok(()) | Err(Failure::Stopped) => {}
-                Err(Failure::NoWorker(cause)) => return self.give_up(step, index, cause),
+                Err(Failure::NoWorker(cause)) => return self.give_up(step, cause),
                 Err(Failure::Cut(cause) | Failure::Task(cause)) => {
-                    self.queue.forget_segments(index);
-                    self.fail(index, cause, &mut worker);
+                    self.queue.forget_segments(step.file());
+                    self.fail(step.file(), cause, &mut worker);
                 }
             }
             ControlFlow::Continue(())
@@ -164,7 +160,8 @@ impl<'a> Scheduler<'a> {
     }
 
     /// A thread without a worker leaves its step to the others; the last thread fails the file.
-    fn give_up(&self, step: Step, index: usize, cause: String) -> ControlFlow<()> {
+    fn give_up(&self, step: Step, cause: String) -> ControlFlow<()> {
+        let index = step.file();
         let others = self.alive.fetch_sub(1, Ordering::SeqCst).saturating_sub(1);
         if others == 0 {
             self.alive.store(1, Ordering::SeqCst);
@@ -217,6 +214,6 @@ impl<'a> Scheduler<'a> {
     }
 
     fn file(&self, index: usize) -> MutexGuard<'_, File> {
-        self.files[index].lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.files[index])
     }
 }

@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow};
 
 use super::{Begun, Failure, Scheduler, Slot};
 use crate::{
-    entry::{Entry, Fingerprint, Opened, Recorded, State, Status, lock::Holder, record_failure},
+    entry::{Entry, Fingerprint, Opened, Recorded, State, lock::Holder, record_failure},
     events::Verdict,
     inputs::{Item, Kind},
     worker::protocol::{Reply, Task},
@@ -99,14 +99,11 @@ impl Scheduler<'_> {
                 return Ok(Opening::Shared);
             }
         };
-        let status = entry
-            .status(self.options.overwrite)
+        let finished = entry
+            .finished(self.options.overwrite)
             .inspect_err(|error| entry.fail(&format!("{error:#}"), &[]))?;
         self.file(index).begun = Some(Begun::new(entry));
-        Ok(match status {
-            Status::Finished(frames) => Opening::Finished(frames),
-            Status::Open => Opening::Open,
-        })
+        Ok(finished.map_or(Opening::Open, Opening::Finished))
     }
 
     /// How `item` has failed in another process since this run began: it is not tried by every machine.

@@ -3,7 +3,7 @@
 //! Conversion of tracks that the container does not accept: audio is re-encoded, subtitles become plain
 //! text.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use anyhow::{Context, Result, anyhow};
 use gst::prelude::*;
@@ -16,7 +16,7 @@ use super::{
     protocol::Setup,
     subtitles,
 };
-use crate::container::Container;
+use crate::{container::Container, lock::lock};
 
 /// A chain of elements with one pad at each end.
 pub struct Branch {
@@ -122,7 +122,7 @@ fn count_samples(pad: &gst::Pad) {
             (audio, &mut info.data)
             && frame > 0
         {
-            let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut state = lock(&state);
             let (start, samples) = &mut *state;
             let start = *start.get_or_insert(buffer.pts().unwrap_or_default());
             let time = |samples: u64| gst::ClockTime::SECOND.mul_div_floor(samples, rate);

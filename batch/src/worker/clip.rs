@@ -9,13 +9,17 @@
 //! that it has handled it; `Drop` makes GStreamer 1.22 complain.
 
 use std::sync::{
-    Arc, Mutex, PoisonError,
+    Arc, Mutex,
     atomic::{AtomicU64, Ordering},
 };
 
 use gst::prelude::*;
 
-use super::{protocol::Span, tally::Tally};
+use super::{
+    protocol::Span,
+    tally::{Tally, segment_at},
+};
+use crate::lock::lock;
 
 /// The duration of a frame where a file says none, as ffmpeg has it.
 const USUAL_DURATION: gst::ClockTime = gst::ClockTime::from_mseconds(40);
@@ -33,13 +37,13 @@ pub fn cut(pad: &gst::Pad, span: &Span, untimed: Arc<AtomicU64>) {
         Some(gst::PadProbeData::Event(event)) => {
             if let gst::EventView::Segment(new) = event.view() {
                 let new = new.segment().downcast_ref::<gst::ClockTime>().cloned();
-                *segment.lock().unwrap_or_else(PoisonError::into_inner) = new;
+                *lock(&segment) = new;
                 *event = gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new());
             }
             gst::PadProbeReturn::Ok
         }
         Some(gst::PadProbeData::Buffer(buffer)) => {
-            let segment = segment.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let segment = lock(&segment).clone();
             let time = match buffer.pts() {
                 Some(pts) => segment.and_then(|segment| segment.to_stream_time(pts)),
                 None => {
@@ -101,9 +105,7 @@ pub fn count_within(pad: &gst::Pad, span: &Span, packets: Tally) {
     let range = span.start..span.stop.unwrap_or(u64::MAX);
     pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
         let Some(buffer) = info.buffer() else { return gst::PadProbeReturn::Ok };
-        let segment = pad.sticky_event::<gst::event::Segment>(0);
-        let segment = segment.as_ref().and_then(|s| s.segment().downcast_ref::<gst::ClockTime>());
-        let time = segment.zip(buffer.pts()).and_then(|(segment, pts)| segment.to_stream_time(pts));
+        let time = segment_at(pad).and_then(|segment| segment.to_stream_time(buffer.pts()?));
         // Samples that an edit list leaves out have a timestamp but no stream time.
         let is_outside = match time {
             Some(time) => !range.contains(&time.nseconds()),
@@ -158,7 +160,7 @@ pub fn place(pad: &gst::Pad, window: Window) {
     let state = Mutex::new((None::<gst::FormattedSegment<gst::ClockTime>>, None::<i128>, None));
     let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
     pad.add_probe(kinds, move |pad, info| {
-        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&state);
         let (segment, last, duration) = &mut *state;
         match &mut info.data {
             Some(gst::PadProbeData::Event(event)) => match event.view() {

@@ -5,7 +5,7 @@
 use std::{
     path::Path,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -18,6 +18,7 @@ use super::{
     muxer::{make, pad},
     probe::{media_type, short_id},
 };
+use crate::lock::lock;
 
 /// The most bytes of a track that may wait while another track has no data.
 const WAITING_BYTES: u32 = 256 << 20;
@@ -74,7 +75,7 @@ pub fn demux(
         let id = pad.stream_id().map(|id| short_id(&id).to_owned()).unwrap_or_default();
         let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
         let source = Source { pad: pad.clone(), id, caps };
-        found.lock().unwrap_or_else(PoisonError::into_inner).push(source);
+        lock(&found).push(source);
     });
     let has_tracks = AtomicBool::new(false);
     decoder.connect_no_more_pads(move |decoder| {
@@ -82,7 +83,7 @@ pub fn demux(
         if has_tracks.swap(true, Ordering::Relaxed) {
             return gst::element_error!(decoder, gst::StreamError::Failed, ("{CHANGED_TRACKS}"));
         }
-        let mut all = std::mem::take(&mut *sources.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut all = std::mem::take(&mut *lock(&sources));
         all.sort_by(|a, b| a.id.cmp(&b.id));
         if let Err(error) = link(all) {
             gst::element_error!(decoder, gst::StreamError::Failed, ("{error:#}"));

@@ -4,14 +4,14 @@
 
 use std::{
     env::consts::{DLL_PREFIX, DLL_SUFFIX},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use anyhow::{Result, anyhow, ensure};
 use gst::{glib, prelude::*};
 
 use super::protocol::Setup;
-use crate::{hardware, options::Direction};
+use crate::{hardware, lock::lock, options::Direction};
 
 /// The filter in the syntax of `gst-launch-1.0`, without values that may contain spaces.
 pub fn filter_description(setup: &Setup) -> String {
@@ -85,12 +85,12 @@ fn parsed<T>(option: &str, parse: impl FnOnce() -> Result<T, glib::Error>) -> Re
     let sink = warned.clone();
     let levels = glib::LogLevels::LEVEL_WARNING | glib::LogLevels::LEVEL_CRITICAL;
     let handler = glib::log_set_handler(DOMAIN, levels, false, false, move |_, _, words| {
-        *sink.lock().unwrap_or_else(PoisonError::into_inner) = Some(words.to_owned());
+        *lock(&sink) = Some(words.to_owned());
     });
     let made = parse();
     glib::log_remove_handler(DOMAIN, handler);
     let made = made.map_err(|error| anyhow!("{option}: {}", error.message()))?;
-    match warned.lock().unwrap_or_else(PoisonError::into_inner).take() {
+    match lock(&warned).take() {
         Some(words) => Err(anyhow!("{option}: {words}; `gst-inspect-1.0` shows the range")),
         None => Ok(made),
     }

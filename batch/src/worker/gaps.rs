@@ -3,9 +3,11 @@
 //! Holes between the frames or packets of a track: what a demuxer skips without a word, as those of MPEG
 //! program streams, ASF and Matroska skip damaged data.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
+
+use crate::lock::lock;
 
 /// The shortest hole, nanoseconds: longer than two frames, or three packets of sound.
 const LEAST: u64 = 100_000_000;
@@ -32,7 +34,7 @@ impl Gaps {
                 && let Some(time) = buffer.pts()
             {
                 let duration = buffer.duration().map(gst::ClockTime::nseconds);
-                gaps.lock().add(time.nseconds(), duration);
+                lock(&gaps.0).add(time.nseconds(), duration);
             }
             gst::PadProbeReturn::Ok
         });
@@ -40,17 +42,13 @@ impl Gaps {
 
     /// What there is to say of `what`.
     pub fn notice(&self, what: &str) -> Option<String> {
-        let State { count, length, .. } = *self.lock();
+        let State { count, length, .. } = *lock(&self.0);
         let seconds = length as f64 / 1e9;
         match count {
             0 => None,
             1 => Some(format!("{what} has a gap of {seconds:.1} s")),
             _ => Some(format!("{what} has {count} gaps, of {seconds:.1} s together")),
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -77,7 +75,7 @@ mod tests {
     fn notice(packets: &[(u64, Option<u64>)]) -> Option<String> {
         let gaps = Gaps::default();
         for (time, duration) in packets {
-            gaps.lock().add(time * 1_000_000, duration.map(|duration| duration * 1_000_000));
+            lock(&gaps.0).add(time * 1_000_000, duration.map(|duration| duration * 1_000_000));
         }
         gaps.notice("it")
     }

@@ -2,11 +2,12 @@
 
 //! Cuts long videos at key frames.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
 
-use super::protocol::Span;
+use super::{protocol::Span, tally::segment_at};
+use crate::lock::lock;
 
 /// An encoded frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,15 +21,13 @@ pub struct Frame {
 /// Collects the frames that pass `video`.
 pub fn collect(video: &gst::Pad, frames: Arc<Mutex<Vec<Option<Frame>>>>) {
     video.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
-        let segment = pad.sticky_event::<gst::event::Segment>(0);
-        let frame = segment.zip(info.buffer()).and_then(|(segment, buffer)| {
-            let segment = segment.segment().downcast_ref::<gst::ClockTime>()?;
+        let frame = segment_at(pad).zip(info.buffer()).and_then(|(segment, buffer)| {
             // The decoder drops what lies outside the segment.
             let time = segment.to_stream_time(buffer.pts()?).map(gst::ClockTime::nseconds);
             let is_key = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
             Some(time.map(|time| Frame { time, is_key }))
         });
-        let mut frames = frames.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut frames = lock(&frames);
         match frame {
             Some(None) => {}
             shown => frames.push(shown.flatten()),
@@ -45,7 +44,7 @@ pub fn spans(frames: &[Frame], length: u64, lead: usize) -> Vec<Span> {
         let begun = starts.last().map_or(0, |&start: &usize| frames[start].time);
         let is_worth_it =
             length > 0 && frame.time - begun >= length && last.time - frame.time >= length / 2;
-        // Two frames with the same time would be in this piece and the previous one.
+        // Two frames with the same time would be in this segment and the previous one.
         if frame.is_key && is_worth_it && frames[i - 1].time < frame.time {
             starts.push(i);
         }
@@ -85,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn every_frame_is_in_one_piece() {
+    fn every_frame_is_in_one_segment() {
         let frames = frames();
         for length in [7 * SECOND, 60 * SECOND, 150 * SECOND, 299 * SECOND] {
             let spans = spans(&frames, length, 5);
@@ -101,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_video_without_key_frames_is_one_piece() {
+    fn a_video_without_key_frames_is_one_segment() {
         let mut frames = frames();
         frames.iter_mut().skip(1).for_each(|frame| frame.is_key = false);
         assert_eq!(spans(&frames, SECOND, 0).len(), 1);

@@ -2,7 +2,7 @@
 
 //! The tracks of the input on their way into the output, and what is seen of them there.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result, bail};
 use gst::prelude::*;
@@ -21,6 +21,7 @@ use super::{
     tally::Tally,
     video::on_caps,
 };
+use crate::lock::lock;
 
 /// Audio of a recording may begin as stereo and go on with 5.1.
 const CHANGED_FORM: &str = "its channels or its sample rate change in the middle";
@@ -88,10 +89,6 @@ impl Seen {
             gaps.iter().filter_map(|(track, gaps)| gaps.notice(&format!("track {}", track + 1)));
         changed.chain(gaps).collect()
     }
-}
-
-fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What is linked when the tracks are there.

@@ -181,8 +181,7 @@ impl Mux<'_> {
         let encoding = main.encoding(&self.setup.recipe, self.container, 1);
         let metadata = hdr::metadata(&main.caps, &encoding);
         let timecode = media.timecode.as_ref().and_then(|code| code.after(window.start));
-        let video =
-            reader::source(self.placed(window), metadata, timecode, sender);
+        let video = reader::source(self.placed(window), metadata, timecode, sender);
         pipeline.gst().add(&video)?;
         // Starts when all tracks are linked: the muxer accepts no more after that.
         video.set_locked_state(true);

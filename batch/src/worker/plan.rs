@@ -59,8 +59,7 @@ pub fn plan(
         let (first, last) = sample.range(begin, end.map_or(length, |end| end.min(length)));
         (begin, end) = (first, Some(last));
     }
-    let is_seekable = media.is_seekable
-        && media.container.as_ref().is_some_and(|caps| SEEKABLE.contains(&media_type(caps)));
+    let is_seekable = media.is_seekable && SEEKABLE.contains(&media.kind());
     let is_part = begin > 0 || end.is_some() || recipe.frames.is_some();
     ensure!(
         !(is_part && media.is_animation()),

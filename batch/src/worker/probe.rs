@@ -74,6 +74,12 @@ pub struct Track {
 }
 
 impl Track {
+    /// A track of which no more is known.
+    pub fn new(id: String, caps: gst::Caps) -> Self {
+        let tags = gst::TagList::new();
+        Self { id, caps, tags, flags: None, turn: None, true_format: None }
+    }
+
     /// Whether it is the track that a pipeline finds under this id, with these caps.
     pub fn is(&self, id: &str, caps: &gst::Caps) -> bool {
         if self.id.is_empty() { media_type(caps) == self.kind() } else { self.id == id }
@@ -128,7 +134,6 @@ impl Media {
         ensure!(!isobmff::is_picture(input), "is an AVIF or HEIF image, which cannot be decoded");
         // GStreamer 1.22 sometimes waits forever for the index of such a file.
         ensure!(!isobmff::lacks_index(input), fault::NO_INDEX);
-        let length = std::fs::metadata(input)?.len();
         let discoverer = Discoverer::new(PATIENCE)?;
         let uri = gst::glib::filename_to_uri(std::path::absolute(input)?, None)?;
         let info =
@@ -146,68 +151,10 @@ impl Media {
             duration: info.duration().filter(|duration| !duration.is_zero()),
             is_seekable: info.is_seekable(),
             tags: container.as_ref().and_then(|container| container.tags()).unwrap_or_default(),
-            attachments: None,
-            attached: Vec::new(),
-            timecode: None,
-            missing_bytes: 0,
-            programmes: 0,
-            unknown: Vec::new(),
-            location: None,
             toc: info.toc(),
-            animation: None,
+            ..Self::default()
         };
-        if media.container.as_ref().is_some_and(|caps| media_type(caps) == "video/quicktime") {
-            let details = isobmff::details(input).unwrap_or_default();
-            let of_track =
-                |ids: &[u32], track: &Track| track.id.parse().is_ok_and(|id| ids.contains(&id));
-            media.tracks.retain(|track| !of_track(&details.chapter_tracks, track));
-            let end = media.duration.unwrap_or_default().nseconds();
-            media.toc = media.toc.or_else(|| chapters::table(&details.chapters, end));
-            media.location = details.location;
-            media.timecode = details.timecode;
-            for track in &mut media.tracks {
-                let default = !of_track(&details.disabled, track);
-                track.flags = Some(Flags { default, forced: false });
-                if !of_track(&details.little_endian, track) {
-                    continue;
-                }
-                let format = track.caps.structure(0).and_then(|s| s.get::<String>("format").ok());
-                track.true_format = match format.as_deref() {
-                    Some("F32BE") => Some("F32LE"),
-                    Some("F64BE") => Some("F64LE"),
-                    _ => None,
-                };
-            }
-        }
-        if media.container.as_ref().is_some_and(|caps| media_type(caps) == "video/mpegts") {
-            let programmes = mpegts::programmes(input)?;
-            media.programmes = programmes.count;
-            // A stream id ends with the packet identifier.
-            let is_known = |id: &u16| {
-                let suffix = format!("{id:08x}");
-                media.tracks.iter().any(|track| track.id.ends_with(&suffix))
-            };
-            let unknown = programmes.streams.iter().filter(|(id, _)| !is_known(id));
-            media.unknown = unknown.map(|(_, kind)| mpegts::name(*kind)).collect();
-        }
-        let whole = match media.container.as_ref().map(media_type) {
-            Some("video/quicktime") => isobmff::whole_length(input),
-            Some("video/x-msvideo") => riff::whole_length(input),
-            _ => None,
-        };
-        media.missing_bytes = whole.map_or(0, |whole| whole.saturating_sub(length));
-        if media.is_matroska()
-            && let Ok(extras) = matroska::read(input)
-        {
-            for track in &mut media.tracks {
-                let number = track.id.split(':').next().and_then(|number| number.parse().ok());
-                let flags = extras.flags.iter().find(|(other, _)| Some(*other) == number);
-                track.flags = flags.map(|(_, flags)| *flags);
-                let roll = extras.rolls.iter().find(|(other, _)| Some(*other) == number);
-                track.turn = roll.and_then(|(_, degrees)| turn(*degrees));
-            }
-            (media.attachments, media.attached) = (extras.attachments, extras.attached);
-        }
+        media.add_details(input)?;
         // Other subtitles that are as unknown to `matroskademux` have the same caps.
         if !has_webvtt(input)? {
             let unknown = media.tracks.iter_mut().filter(|track| track.kind() == WEBVTT);
@@ -227,22 +174,97 @@ impl Media {
             }
             return Ok(media);
         }
-        ensure!(
-            info.result() != DiscovererResult::Timeout,
-            "cannot be opened: no progress for {} s",
-            PATIENCE.seconds()
-        );
+        Err(media.fault(info.result(), &missing))
+    }
+
+    /// Adds what the demuxer does not tell of the file.
+    fn add_details(&mut self, input: &Path) -> Result<()> {
+        let length = std::fs::metadata(input)?.len();
+        let whole = match self.kind() {
+            "video/quicktime" => {
+                self.add_isobmff(isobmff::details(input).unwrap_or_default());
+                isobmff::whole_length(input)
+            }
+            "video/x-msvideo" => riff::whole_length(input),
+            "video/mpegts" => {
+                self.add_mpegts(&mpegts::programmes(input)?);
+                None
+            }
+            _ => None,
+        };
+        self.missing_bytes = whole.map_or(0, |whole| whole.saturating_sub(length));
+        if self.is_matroska()
+            && let Ok(extras) = matroska::read(input)
+        {
+            self.add_matroska(extras);
+        }
+        Ok(())
+    }
+
+    fn add_isobmff(&mut self, details: isobmff::Details) {
+        let of_track =
+            |ids: &[u32], track: &Track| track.id.parse().is_ok_and(|id| ids.contains(&id));
+        self.tracks.retain(|track| !of_track(&details.chapter_tracks, track));
+        let end = self.duration.unwrap_or_default().nseconds();
+        self.toc = self.toc.take().or_else(|| chapters::table(&details.chapters, end));
+        for track in &mut self.tracks {
+            let default = !of_track(&details.disabled, track);
+            track.flags = Some(Flags { default, forced: false });
+            if !of_track(&details.little_endian, track) {
+                continue;
+            }
+            let format = track.caps.structure(0).and_then(|s| s.get::<String>("format").ok());
+            track.true_format = match format.as_deref() {
+                Some("F32BE") => Some("F32LE"),
+                Some("F64BE") => Some("F64LE"),
+                _ => None,
+            };
+        }
+        (self.location, self.timecode) = (details.location, details.timecode);
+    }
+
+    fn add_mpegts(&mut self, programmes: &mpegts::Programmes) {
+        self.programmes = programmes.count;
+        // A stream id ends with the packet identifier.
+        let is_known = |id: &u16| {
+            let suffix = format!("{id:08x}");
+            self.tracks.iter().any(|track| track.id.ends_with(&suffix))
+        };
+        let unknown = programmes.streams.iter().filter(|(id, _)| !is_known(id));
+        self.unknown = unknown.map(|(_, kind)| mpegts::name(*kind)).collect();
+    }
+
+    fn add_matroska(&mut self, extras: matroska::Extras) {
+        for track in &mut self.tracks {
+            let number = track.id.split(':').next().and_then(|number| number.parse().ok());
+            let flags = extras.flags.iter().find(|(other, _)| Some(*other) == number);
+            track.flags = flags.map(|(_, flags)| *flags);
+            let roll = extras.rolls.iter().find(|(other, _)| Some(*other) == number);
+            track.turn = roll.and_then(|(_, degrees)| turn(*degrees));
+        }
+        (self.attachments, self.attached) = (extras.attachments, extras.attached);
+    }
+
+    /// Why there is no video in it that can be decoded; `missing` is what is not installed.
+    fn fault(&self, result: DiscovererResult, missing: &[impl AsRef<str>]) -> anyhow::Error {
+        if result == DiscovererResult::Timeout {
+            return anyhow!("cannot be opened: no progress for {} s", PATIENCE.seconds());
+        }
         let is_encrypted = |track: &Track| {
             track.kind() == "application/x-cenc" || track.kind().contains("encrypted")
         };
-        ensure!(!media.tracks.iter().any(is_encrypted), "is encrypted (DRM) and cannot be decoded");
-        ensure!(
-            missing.is_empty(),
-            fault::not_installed(&missing.iter().map(|d| described(d)).collect::<Vec<_>>())
-        );
-        ensure!(!media.tracks.is_empty(), fault::NO_INDEX);
-        let names: Vec<_> = media.tracks.iter().map(|track| codec_name(&track.caps)).collect();
-        bail!("has no video track, only {}", names.join(", "))
+        if self.tracks.iter().any(is_encrypted) {
+            return anyhow!("is encrypted (DRM) and cannot be decoded");
+        }
+        if !missing.is_empty() {
+            let missing: Vec<_> = missing.iter().map(|d| described(d.as_ref())).collect();
+            return anyhow!(fault::not_installed(&missing));
+        }
+        if self.tracks.is_empty() {
+            return anyhow!(fault::NO_INDEX);
+        }
+        let names: Vec<_> = self.tracks.iter().map(|track| codec_name(&track.caps)).collect();
+        anyhow!("has no video track, only {}", names.join(", "))
     }
 
     /// What an animated image is as a video.
@@ -252,22 +274,19 @@ impl Media {
         if animation.has_alpha {
             caps.make_mut().set("format", VideoFormat::Rgba.to_str());
         }
-        let track = Track {
-            id: String::new(),
-            caps,
-            tags: gst::TagList::new(),
-            flags: None,
-            turn: None,
-            true_format: None,
-        };
+        let track = Track::new(String::new(), caps);
         let (container, tracks) = (Some(kind), vec![track]);
         Self { container, tracks, animation: Some(animation), ..Self::default() }
     }
 
+    /// The media type of the container; empty for an elementary stream.
+    pub fn kind(&self) -> &str {
+        self.container.as_ref().map(media_type).unwrap_or_default()
+    }
+
     /// Whether it is Matroska or WebM.
     pub fn is_matroska(&self) -> bool {
-        let kind = self.container.as_ref().map(media_type);
-        kind.is_some_and(|kind| ["video/x-matroska", "video/webm"].contains(&kind))
+        ["video/x-matroska", "video/webm"].contains(&self.kind())
     }
 
     /// The number of chapters.
@@ -315,15 +334,13 @@ impl Media {
 
     /// Whether its clock starts anywhere.
     pub fn is_stream(&self) -> bool {
-        let kind = self.container.as_ref().map(media_type);
-        !self.is_animation()
-            && kind.is_none_or(|kind| ["video/mpegts", "video/mpeg"].contains(&kind))
+        // Elementary streams have no container.
+        !self.is_animation() && ["", "video/mpegts", "video/mpeg"].contains(&self.kind())
     }
 
     /// Whether one frame follows another: in other containers each may last as long as it likes.
     pub fn is_contiguous(&self) -> bool {
-        let kind = self.container.as_ref().map(media_type);
-        self.is_stream() || kind == Some("video/x-ms-asf")
+        self.is_stream() || self.kind() == "video/x-ms-asf"
     }
 
     /// The number of the track that is translated: the first video, or the first picture if there is
@@ -345,14 +362,7 @@ fn track(stream: &DiscovererStreamInfo, is_missing: &dyn Fn(&gst::Caps) -> bool)
     let caps = stream.caps()?;
     let id = stream.stream_id().map(|id| short_id(&id).to_owned());
     let id = id.or_else(|| is_missing(&caps).then(String::new))?;
-    Some(Track {
-        id,
-        caps,
-        tags: stream.tags().unwrap_or_default(),
-        flags: None,
-        turn: None,
-        true_format: None,
-    })
+    Some(Track { tags: stream.tags().unwrap_or_default(), ..Track::new(id, caps) })
 }
 
 /// What `videoflip` calls turning by so many degrees counterclockwise; `None` if it cannot, or need not.

@@ -5,7 +5,7 @@
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use anyhow::{Context, Result};
@@ -19,8 +19,9 @@ use super::{
     pipeline::Pipeline,
     probe::{Media, media_type},
     protocol::Reply,
-    tally::{Passed, Tally},
+    tally::{Passed, Tally, segment_at},
 };
+use crate::lock::lock;
 
 /// The content of a track.
 #[derive(Clone, Debug)]
@@ -52,10 +53,6 @@ fn open(
     };
     demux(pipeline.gst(), file, |_, _| false, link)?;
     Ok((pipeline, read))
-}
-
-fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The frames of the main video of `input`, in the order in which they are shown; none if some have no
@@ -120,10 +117,8 @@ const LOOK: u64 = 2000;
 
 fn note_start(pad: &gst::Pad, starts: Arc<Mutex<Vec<i128>>>) {
     pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
-        let segment = pad.sticky_event::<gst::event::Segment>(0);
-        let segment = segment.as_ref().and_then(|s| s.segment().downcast_ref::<gst::ClockTime>());
         let pts = info.buffer().and_then(|buffer| buffer.pts());
-        match position(segment, pts) {
+        match position(segment_at(pad).as_ref(), pts) {
             Some(start) => {
                 lock(&starts).push(start);
                 gst::PadProbeReturn::Remove

@@ -5,7 +5,7 @@
 use std::{
     path::Path,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
@@ -27,7 +27,7 @@ use super::{
     tally::Tally,
     video::Chain,
 };
-use crate::{container::Container, encoding::segment_container};
+use crate::{container::Container, encoding::segment_container, events::counted, lock::lock};
 
 /// The translation of a segment.
 pub struct Job<'a> {
@@ -120,13 +120,9 @@ impl Job<'_> {
         }
         let untimed = untimed.load(Ordering::Relaxed);
         if untimed > 0 {
-            let s = if untimed == 1 {
-                "has no timestamp and follows"
-            } else {
-                "have no timestamps and follow"
-            };
-            let text =
-                format!("{untimed} of its frames {s} at the rate of the video, or 25 per second");
+            let text = format!(
+                "{untimed} of its frames have no timestamps and follow at the rate of the video, or 25 per second"
+            );
             say(Reply::Notice { text });
         }
         let first = translated.get().first.unwrap_or(0);
@@ -211,8 +207,7 @@ impl Job<'_> {
             );
             say(Reply::Notice { text });
         } else if read.gaps() > 0 {
-            let s = if read.gaps() == 1 { "gap" } else { "gaps" };
-            say(Reply::Notice { text: format!("has {} {s} in its data", read.gaps()) });
+            say(Reply::Notice { text: format!("has {} in its data", counted(read.gaps(), "gap")) });
         }
         Ok(frames)
     }
@@ -296,10 +291,6 @@ fn count_gaps(pad: &gst::Pad, gaps: Arc<AtomicU64>) {
         }
         gst::PadProbeReturn::Ok
     });
-}
-
-fn lock(tallies: &Mutex<Vec<Tally>>) -> MutexGuard<'_, Vec<Tally>> {
-    tallies.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether a demuxer gives one frame at a time.

@@ -65,14 +65,7 @@ pub fn translate(
         Input::File(path) => Some(Media::probe(path)?),
         _ => None,
     };
-    let frames = Track {
-        id: String::new(),
-        caps: gst::Caps::new_empty_simple("video/x-raw"),
-        tags: gst::TagList::new(),
-        flags: None,
-        turn: None,
-        true_format: None,
-    };
+    let frames = Track::new(String::new(), gst::Caps::new_empty_simple("video/x-raw"));
     let track = media.as_ref().map(|media| media.main_track()).transpose()?;
     if *output == Output::Y4m
         && track.is_some_and(|track| hdr::transfer(&track.caps) != Transfer::Sdr)

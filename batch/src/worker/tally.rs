@@ -2,9 +2,11 @@
 
 //! Counts data at points of a pipeline, so that no loss goes unnoticed.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
+
+use crate::lock::lock;
 
 /// Data that has passed a pad. Data before time 0 does not count, because muxers drop it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,7 +29,7 @@ impl Tally {
         let tally = self.clone();
         pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
             if let Some(buffer) = info.buffer() {
-                match running_time(pad, buffer.pts()) {
+                match segment_at(pad).and_then(|s| s.to_running_time_full(buffer.pts()?)) {
                     Some(gst::Signed::Negative(_)) => {}
                     Some(gst::Signed::Positive(time)) => tally.add(Some(time), buffer.duration()),
                     None => tally.add(None, None),
@@ -39,7 +41,7 @@ impl Tally {
 
     /// Counts one buffer at this running time.
     pub fn add(&self, time: Option<gst::ClockTime>, duration: Option<gst::ClockTime>) {
-        let mut passed = self.lock();
+        let mut passed = lock(&self.0);
         passed.packets += 1;
         if let Some(time) = time {
             let end = (time + duration.unwrap_or_default()).nseconds();
@@ -50,24 +52,16 @@ impl Tally {
 
     /// Resets the counter.
     pub fn clear(&self) {
-        *self.lock() = Passed::default();
+        *lock(&self.0) = Passed::default();
     }
 
     /// The data so far.
     pub fn get(&self) -> Passed {
-        *self.lock()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Passed> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.0)
     }
 }
 
-/// The running time of a time stamp at `pad`.
-fn running_time(
-    pad: &gst::Pad,
-    pts: Option<gst::ClockTime>,
-) -> Option<gst::Signed<gst::ClockTime>> {
-    let segment = pad.sticky_event::<gst::event::Segment>(0)?;
-    segment.segment().downcast_ref::<gst::ClockTime>()?.to_running_time_full(pts?)
+/// The segment at `pad`.
+pub fn segment_at(pad: &gst::Pad) -> Option<gst::FormattedSegment<gst::ClockTime>> {
+    pad.sticky_event::<gst::event::Segment>(0)?.segment().downcast_ref().cloned()
 }
