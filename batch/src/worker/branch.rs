@@ -5,99 +5,66 @@
 
 use std::sync::Mutex;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::Result;
 use gst::prelude::*;
 
 use super::{
+    chain::Chain,
     demux::is_text,
-    fault::track_name,
-    muxer::{Muxer, is_raw, pad},
+    muxer::{Muxer, is_raw},
     probe::Track,
     protocol::Setup,
     subtitles,
 };
 use crate::{container::Container, lock::lock};
 
-/// A chain of elements with one pad at each end.
-pub struct Branch {
-    /// The elements.
-    pub bin: gst::Element,
-    /// Caps of the output.
-    pub caps: gst::Caps,
+/// Encodes decoded audio with the same number of channels, for any layout.
+pub fn audio(setup: &Setup, muxer: &Muxer, track: &Track) -> Result<Chain> {
+    let channels = track.channels();
+    let own = setup.recipe.audio_encoder.clone();
+    // Raw audio stays raw if the container accepts any form of it.
+    let raw = muxer.raw_audio().filter(|_| own.is_none() && is_raw(&track.caps));
+    let encoder = match raw {
+        Some(caps) => format!("capsfilter caps=\"{caps}\""),
+        None => own.unwrap_or_else(|| muxer.container.audio_encoder(channels).0),
+    };
+    let exact = format!(",channels={channels}");
+    let takes = gst::parse::bin_from_description(&encoder, true).ok().is_some_and(|bin| {
+        let caps = format!("audio/x-raw{exact}").parse::<gst::Caps>();
+        bin.static_pad("sink")
+            .zip(caps.ok())
+            .is_some_and(|(sink, caps)| sink.query_caps(None).can_intersect(&caps))
+    });
+    let exact = if takes && channels > 0 { &exact } else { "" };
+    let correct = match track.true_format {
+        Some(format) => format!("capssetter caps=audio/x-raw,format={format} !"),
+        None => String::new(),
+    };
+    let chain = Chain::new(&format!(
+        "queue name=begin ! {correct} audiorate skip-to-first=true tolerance=40000000 \
+             ! audioconvert ! audioresample ! audio/x-raw{exact} ! {encoder} ! identity name=end"
+    ))?;
+    if track.kind() == "audio/x-adpcm" {
+        count_samples(&chain.sink()?);
+    }
+    Ok(chain)
 }
 
-impl Branch {
-    /// From a description whose first and last elements are named `begin` and `end`.
-    fn new(track: usize, description: &str) -> Result<Self> {
-        let bin = gst::parse::bin_from_description(description, false)
-            .map_err(|error| anyhow!("`{description}`: {}", error.message()))?;
-        bin.set_property("name", track_name(track) + "branch");
-        let mut caps = gst::Caps::new_any();
-        for (name, pad_name) in [("begin", "sink"), ("end", "src")] {
-            let element = bin.by_name(name).with_context(|| format!("no element '{name}'"))?;
-            let pad = pad(&element, pad_name)?;
-            caps = pad.query_caps(None);
-            bin.add_pad(&gst::GhostPad::with_target(&pad)?)?;
-        }
-        Ok(Self { bin: bin.upcast(), caps })
-    }
-
-    /// Encodes decoded audio with the same number of channels, for any layout.
-    pub fn audio(setup: &Setup, muxer: &Muxer, number: usize, track: &Track) -> Result<Self> {
-        let channels = track.channels();
-        let own = setup.recipe.audio_encoder.clone();
-        // Raw audio stays raw if the container accepts any form of it.
-        let raw = muxer.raw_audio().filter(|_| own.is_none() && is_raw(&track.caps));
-        let encoder = match raw {
-            Some(caps) => format!("capsfilter caps=\"{caps}\""),
-            None => own.unwrap_or_else(|| muxer.container.audio_encoder(channels).0),
-        };
-        let exact = format!(",channels={channels}");
-        let takes = gst::parse::bin_from_description(&encoder, true).ok().is_some_and(|bin| {
-            let caps = format!("audio/x-raw{exact}").parse::<gst::Caps>();
-            bin.static_pad("sink")
-                .zip(caps.ok())
-                .is_some_and(|(sink, caps)| sink.query_caps(None).can_intersect(&caps))
-        });
-        let exact = if takes && channels > 0 { &exact } else { "" };
-        let correct = match track.true_format {
-            Some(format) => format!("capssetter caps=audio/x-raw,format={format} !"),
-            None => String::new(),
-        };
-        let branch = Self::new(
-            number,
-            &format!(
-                "queue name=begin ! {correct} audiorate skip-to-first=true tolerance=40000000 \
-                 ! audioconvert ! audioresample ! audio/x-raw{exact} ! {encoder} ! identity name=end"
-            ),
-        )?;
-        if track.kind() == "audio/x-adpcm" {
-            count_samples(&pad(&branch.bin, "sink")?);
-        }
-        Ok(branch)
-    }
-
-    /// Converts subtitles to plain text.
-    pub fn plain_text(track: usize, kind: &str, container: Container) -> Result<Self> {
-        let parse = match kind {
-            "application/x-ass" | "application/x-ssa" => "ssaparse",
-            kind if kind == "text/x-raw" || !is_text(kind) => "identity",
-            WEBVTT => "identity",
-            _ => "subparse",
-        };
-        let branch = Self::new(
-            track,
-            &format!(
-                "{parse} name=begin ! capssetter name=plain replace=true join=false caps=text/x-raw,format=utf8 \
-                 ! identity name=end"
-            ),
-        )?;
-        let keeps_tags = container == Container::Mkv;
-        let bin = branch.bin.downcast_ref::<gst::Bin>().context("no bin")?;
-        let plain = pad(&bin.by_name("plain").context("no capssetter")?, "src")?;
-        subtitles::make_plain(&plain, keeps_tags, kind == WEBVTT);
-        Ok(branch)
-    }
+/// Converts subtitles to plain text.
+pub fn plain_text(kind: &str, container: Container) -> Result<Chain> {
+    let parse = match kind {
+        "application/x-ass" | "application/x-ssa" => "ssaparse",
+        kind if kind == "text/x-raw" || !is_text(kind) => "identity",
+        WEBVTT => "identity",
+        _ => "subparse",
+    };
+    let chain = Chain::new(&format!(
+        "{parse} name=begin ! capssetter name=plain replace=true join=false caps=text/x-raw,format=utf8 \
+             ! identity name=end"
+    ))?;
+    let keeps_tags = container == Container::Mkv;
+    subtitles::make_plain(&chain.pad("plain", "src")?, keeps_tags, kind == WEBVTT);
+    Ok(chain)
 }
 
 /// The caps that `matroskademux` of GStreamer 1.22 gives WebVTT.

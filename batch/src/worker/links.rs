@@ -8,7 +8,8 @@ use anyhow::{Context, Result, bail};
 use gst::prelude::*;
 
 use super::{
-    branch::Branch,
+    branch,
+    chain::Chain,
     check::Promise,
     clip::{Window, place},
     demux::{Source, wide_queue},
@@ -182,16 +183,16 @@ impl Links {
         let sink = match action {
             Action::Copy(how) => self.muxer.link(pipeline, &queued, how)?,
             Action::Encode => {
-                let branch = Branch::audio(&self.setup, &self.muxer, track, known)?;
+                let branch = branch::audio(&self.setup, &self.muxer, known)?;
                 let how = self.muxer.pad_for(&branch.caps).with_context(|| {
                     let codec = codec_name(&branch.caps);
                     format!("{} cannot hold {codec}; use another --audio-encoder", container.name())
                 })?;
-                self.link_branch(pipeline, &queued, &branch, &how)?
+                self.link_branch(pipeline, track, &queued, &branch, &how)?
             }
             Action::PlainText(how) => {
-                let branch = Branch::plain_text(track, known.kind(), container)?;
-                self.link_branch(pipeline, &queued, &branch, how)?
+                let branch = branch::plain_text(known.kind(), container)?;
+                self.link_branch(pipeline, track, &queued, &branch, how)?
             }
             Action::Translate | Action::Drop => return discard(pipeline, &queued).map(drop),
         };
@@ -215,13 +216,15 @@ impl Links {
     fn link_branch(
         &self,
         pipeline: &gst::Pipeline,
-        track: &gst::Pad,
-        branch: &Branch,
+        track: usize,
+        queued: &gst::Pad,
+        branch: &Chain,
         how: &MuxPad,
     ) -> Result<gst::Pad> {
-        add(pipeline, &branch.bin)?;
-        track.link(&pad(&branch.bin, "sink")?)?;
-        self.muxer.link(pipeline, &pad(&branch.bin, "src")?, how)
+        branch.bin.set_property("name", track_name(track) + "branch");
+        add(pipeline, branch.bin.upcast_ref())?;
+        queued.link(&branch.sink()?)?;
+        self.muxer.link(pipeline, &branch.src()?, how)
     }
 
     /// Promises a track; of one that is no video whether it is encoded.

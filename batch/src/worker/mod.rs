@@ -4,6 +4,7 @@
 
 pub mod animation;
 mod branch;
+mod chain;
 mod chapters;
 mod check;
 mod clip;
@@ -24,6 +25,7 @@ mod moov;
 mod mpegts;
 mod mux;
 mod muxer;
+mod packets;
 mod picture;
 mod pipeline;
 mod pixels;
@@ -34,6 +36,7 @@ mod reader;
 mod riff;
 mod scan;
 mod segment;
+mod source;
 pub mod stream;
 mod subtitles;
 mod tally;

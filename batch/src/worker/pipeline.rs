@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, anyhow, ensure};
 use gst::prelude::*;
 
 use super::{fault, muxer::file_sink, protocol::Reply, tally::Tally};
@@ -58,15 +58,10 @@ impl Pipeline {
         tally
     }
 
-    /// Counts the growth of `file` as progress.
-    fn watch_file(&self, file: PathBuf) {
-        self.files.borrow_mut().push(file);
-    }
-
     /// Writes what leaves the muxer `mux` into `file`, whose growth counts as progress.
     pub fn write_file(&self, mux: &gst::Element, file: &Path) -> Result<()> {
         let sink = file_sink(file)?;
-        self.watch_file(file.to_owned());
+        self.files.borrow_mut().push(file.to_owned());
         self.pipeline.add_many([mux, &sink])?;
         mux.link(&sink)?;
         Ok(())
@@ -79,7 +74,7 @@ impl Pipeline {
             let beside = file.with_added_extension("faststart");
             mux.set_property("faststart", true);
             mux.set_property("faststart-file", &beside);
-            self.watch_file(beside);
+            self.files.borrow_mut().push(beside);
         }
         self.write_file(mux, file)
     }
@@ -111,12 +106,7 @@ impl Pipeline {
                 // Messages come in bursts.
                 continue;
             }
-            let position = self.position();
-            if position != moved.1 {
-                moved = (Instant::now(), position);
-            } else if moved.0.elapsed() > self.patience() {
-                bail!(self.stall());
-            }
+            self.watch(&mut moved, self.patience())?;
             let is_due = reported.is_none_or(|time| time.elapsed() >= PROGRESS_INTERVAL);
             if is_due && reported.is_none_or(|time| moved.0 > time) {
                 let (frames, total) =
@@ -141,14 +131,19 @@ impl Pipeline {
             {
                 return Ok(is_there());
             }
-            let position = self.position();
-            if position != moved.1 {
-                moved = (Instant::now(), position);
-            } else if moved.0.elapsed() > PATIENCE {
-                bail!(self.stall());
-            }
+            self.watch(&mut moved, PATIENCE)?;
         }
         Ok(true)
+    }
+
+    /// Fails if nothing has changed since `moved`, when it last did, for longer than `patience`.
+    fn watch(&self, moved: &mut (Instant, (u64, u64)), patience: Duration) -> Result<()> {
+        let position = self.position();
+        if position != moved.1 {
+            *moved = (Instant::now(), position);
+        }
+        ensure!(moved.0.elapsed() <= patience, self.stall());
+        Ok(())
     }
 
     /// A value that changes with any progress.

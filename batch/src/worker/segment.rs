@@ -5,7 +5,7 @@
 use std::{
     path::Path,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
@@ -15,19 +15,25 @@ use gst::prelude::*;
 use gst_video::VideoInfo;
 
 use super::{
-    animation, clip,
-    demux::demux,
+    chain::Chain,
+    clip,
     fault::{CutFault, NOTHING_DECODED},
     gaps::Gaps,
     losses,
-    muxer::{Muxer, pad},
+    muxer::Muxer,
+    packets::Packets,
     pipeline::{Pipeline, TRANSLATED},
-    probe::{Media, Track, codec_name, short_id},
+    probe::{Media, codec_name},
     protocol::{Reply, Setup, Span},
+    source,
     tally::Tally,
-    video::Chain,
+    video,
 };
-use crate::{container::Container, encoding::segment_container, events::counted, lock::lock};
+use crate::{
+    container::Container,
+    encoding::{Encoding, segment_container},
+    events::counted,
+};
 
 /// The translation of a segment.
 pub struct Job<'a> {
@@ -47,104 +53,65 @@ impl Job<'_> {
     /// Translates the segment; returns its number of frames and the first timestamp.
     pub fn run(&self, say: &mut dyn FnMut(Reply)) -> Result<(u64, u64)> {
         let media = Media::probe(self.input)?;
+        let main = media.main_track()?;
+        let encoding = main.encoding(&self.setup.recipe, self.container, self.setup.threads);
+        let chain = video::chain(self.setup, &encoding, main)?;
         let pipeline = Pipeline::new();
         let read = Packets::new(&pipeline, self.span);
         let decoded = pipeline.tally("frames decoded");
         let translated = pipeline.tally(TRANSLATED);
         let encoded = pipeline.tally("frames encoded");
-        let chain = Chain::new(self.setup, self.container, media.main_track()?)?;
-        let start = pad(&chain.part("decoded")?, "sink")?;
+        let start = chain.pad("begin", "sink")?;
         let untimed = Arc::new(AtomicU64::new(0));
         clip::cut(&start, self.span, untimed.clone());
         decoded.watch(&start);
         let gaps = Gaps::default();
         gaps.watch(&start);
-        clip::count(&pad(&chain.part("filter")?, "src")?, self.span, translated.clone());
+        clip::count(&chain.pad("filter", "src")?, self.span, translated.clone());
         self.write(&pipeline, &chain, &encoded)?;
-        let main = media.main_track()?.clone();
         read.watch(&pipeline, &main.id);
-        // Held back where the first frame comes out of the decoder: only then is every element there that
-        // a seek has to pass, and nothing is translated before it.
-        let is_held = Arc::new(AtomicBool::new(false));
-        let holds = is_held.clone();
-        let kinds = gst::PadProbeType::BLOCK | gst::PadProbeType::BUFFER;
-        let hold = start.add_probe(kinds, move |_, _| {
-            holds.store(true, Ordering::Relaxed);
-            gst::PadProbeReturn::Ok
-        });
-        let hold = hold.context("the decoder cannot be held back")?;
-        let sink = pad(&chain.bin, "sink")?;
-        if media.is_animation() {
-            let frames = animation::source(self.input)?;
-            pipeline.gst().add(&frames)?;
-            pad(&frames, "src")?.link(&sink)?;
-        } else {
-            self.open(&pipeline, main, sink)?;
-        }
+        let hold = Hold::new(&start)?;
+        source::open(pipeline.gst(), self.input, &media, chain.sink()?)?;
         pipeline.pause()?;
-        let is_held = pipeline.wait_until(|| is_held.load(Ordering::Relaxed))?;
-        ensure!(is_held, NOTHING_DECODED);
+        ensure!(pipeline.wait_until(|| hold.holds())?, NOTHING_DECODED);
         if self.span.lead > 0 && self.span.may_seek {
             read.reset();
-            let before =
-                gst::SeekFlags::FLUSH | gst::SeekFlags::KEY_UNIT | gst::SeekFlags::SNAP_BEFORE;
-            let seek = gst::event::Seek::new(
-                1.0,
-                before,
-                gst::SeekType::Set,
-                gst::ClockTime::from_nseconds(self.span.lead),
-                gst::SeekType::None,
-                gst::ClockTime::NONE,
-            );
-            ensure!(start.push_event(seek), CutFault("cannot be sought in".to_owned()));
+            self.seek(&start)?;
         }
-        start.remove_probe(hold);
+        hold.release();
         pipeline.run(Some((&translated, self.span.frames)), say)?;
-        let frames = self.check(&chain, &read, &translated, &encoded, say)?;
+        let frames = self.check(&encoding, &read, &translated, &encoded, say)?;
         let format = |pad: &gst::Pad| VideoInfo::from_caps(pad.current_caps()?.as_ref()).ok();
-        let raw = pad(&chain.part("format")?, "src")?;
-        if let (Some(before), Some(after)) = (format(&start), format(&raw))
+        let mut notices = Vec::new();
+        if let (Some(before), Some(after)) = (format(&start), format(&chain.pad("format", "src")?))
             && !media.is_animation()
         {
-            let recipe = &self.setup.recipe;
-            let encoding = media.main_track()?.encoding(recipe, self.container, 1);
             let (before, after) = (before.format_info(), after.format_info());
-            losses::of_format(before, after, recipe, &encoding)
-                .into_iter()
-                .for_each(|text| say(Reply::Notice { text }));
+            notices = losses::of_format(before, after, &self.setup.recipe, &encoding);
         }
-        if media.is_contiguous()
-            && let Some(text) = gaps.notice("the video")
-        {
-            say(Reply::Notice { text });
-        }
+        notices.extend(gaps.notice("the video").filter(|_| media.is_contiguous()));
         let untimed = untimed.load(Ordering::Relaxed);
         if untimed > 0 {
-            let text = format!(
+            notices.push(format!(
                 "{untimed} of its frames have no timestamps and follow at the rate of the video, or 25 per second"
-            );
-            say(Reply::Notice { text });
+            ));
         }
+        notices.into_iter().for_each(|text| say(Reply::Notice { text }));
         let first = translated.get().first.unwrap_or(0);
         Ok((frames, self.span.start + first))
     }
 
-    /// Opens the input, and leads its track `main` to `sink`.
-    fn open(&self, pipeline: &Pipeline, main: Track, sink: gst::Pad) -> Result<()> {
-        let id = main.id.clone();
-        demux(
-            pipeline.gst(),
-            self.input,
-            move |track, _| track == id,
-            move |sources| {
-                // Other tracks stay unlinked, and the file is read no further than the video needs.
-                let video = sources.iter().find(|source| source.id == main.id);
-                let video = video
-                    .with_context(|| format!("the {} cannot be decoded", codec_name(&main.caps)))?;
-                video.pad.link(&sink)?;
-                Ok(())
-            },
-        )?;
+    /// Seeks to the key frame before the segment, from the pad `decoded`.
+    fn seek(&self, decoded: &gst::Pad) -> Result<()> {
+        let seek = gst::event::Seek::new(
+            1.0,
+            gst::SeekFlags::FLUSH | gst::SeekFlags::KEY_UNIT | gst::SeekFlags::SNAP_BEFORE,
+            gst::SeekType::Set,
+            gst::ClockTime::from_nseconds(self.span.lead),
+            gst::SeekType::None,
+            gst::ClockTime::NONE,
+        );
+        ensure!(decoded.push_event(seek), CutFault("cannot be sought in".to_owned()));
         Ok(())
     }
 
@@ -166,7 +133,7 @@ impl Job<'_> {
         }
         pipeline.gst().add(&chain.bin)?;
         pipeline.write_file(mux, self.output)?;
-        let sink = muxer.link_video(pipeline.gst(), &pad(&chain.bin, "src")?, &how)?;
+        let sink = muxer.link_video(pipeline.gst(), &chain.src()?, &how)?;
         encoded.watch(&sink);
         Ok(())
     }
@@ -174,7 +141,7 @@ impl Job<'_> {
     /// Fails if frames are lost after the decoder; notes what the decoder loses.
     fn check(
         &self,
-        chain: &Chain,
+        encoding: &Encoding,
         read: &Packets,
         translated: &Tally,
         encoded: &Tally,
@@ -184,7 +151,7 @@ impl Job<'_> {
         ensure!(
             written >= frames,
             "the encoder {} lost {} of {frames} frames",
-            chain.encoder,
+            encoding.encoder_name(),
             frames - written
         );
         let packets = read.get();
@@ -213,88 +180,32 @@ impl Job<'_> {
     }
 }
 
-/// Counts the packets of a segment before the decoder: where the demuxer gives them and where the decoder
-/// takes them, for a parser drops what is damaged, and a demuxer of a transport stream knows no frames.
-struct Packets {
-    demuxed: Tally,
-    /// One for each decoder: that of an alpha plane sees the same packets again.
-    parsed: Arc<Mutex<Vec<Tally>>>,
-    /// The places where a demuxer has noticed that data are missing.
-    gaps: Arc<AtomicU64>,
-    span: Span,
+/// Holds data back at a pad: only when the first frame comes out of the decoder is every element there that a seek
+/// has to pass, and nothing is translated before it.
+struct Hold<'a> {
+    pad: &'a gst::Pad,
+    probe: gst::PadProbeId,
+    holds: Arc<AtomicBool>,
 }
 
-impl Packets {
-    fn new(pipeline: &Pipeline, span: &Span) -> Self {
-        let demuxed = pipeline.tally("packets read");
-        Self { demuxed, parsed: Arc::default(), gaps: Arc::default(), span: span.clone() }
-    }
-
-    /// Watches the elements that `pipeline` gets for the track of this stream id.
-    fn watch(&self, pipeline: &Pipeline, id: &str) {
-        let (demuxed, parsed) = (self.demuxed.clone(), self.parsed.clone());
-        let (id, span, gaps) = (id.to_owned(), self.span.clone(), self.gaps.clone());
-        pipeline.gst().connect_deep_element_added(move |_, _, element| {
-            let class = element.metadata("klass").unwrap_or_default();
-            if class.contains("Demux") && is_packetized(element) {
-                let (demuxed, id, span) = (demuxed.clone(), id.clone(), span.clone());
-                element.connect_pad_added(move |_, pad| {
-                    if pad.stream_id().is_some_and(|stream| short_id(&stream) == id) {
-                        clip::count_within(pad, &span, demuxed.clone());
-                    }
-                });
-            } else if class.contains("Decoder")
-                && class.contains("Video")
-                && let Some(sink) = element.static_pad("sink")
-            {
-                let tally = Tally::default();
-                clip::count_within(&sink, &span, tally.clone());
-                count_gaps(&sink, gaps.clone());
-                lock(&parsed).push(tally);
-            }
+impl<'a> Hold<'a> {
+    fn new(pad: &'a gst::Pad) -> Result<Self> {
+        let holds = Arc::new(AtomicBool::new(false));
+        let held = holds.clone();
+        let kinds = gst::PadProbeType::BLOCK | gst::PadProbeType::BUFFER;
+        let probe = pad.add_probe(kinds, move |_, _| {
+            held.store(true, Ordering::Relaxed);
+            gst::PadProbeReturn::Ok
         });
+        let probe = probe.context("the decoder cannot be held back")?;
+        Ok(Self { pad, probe, holds })
     }
 
-    /// Forgets what was read before a seek.
-    fn reset(&self) {
-        self.gaps.store(0, Ordering::Relaxed);
-        self.demuxed.clear();
-        lock(&self.parsed).iter().for_each(Tally::clear);
+    fn holds(&self) -> bool {
+        self.holds.load(Ordering::Relaxed)
     }
 
-    fn gaps(&self) -> u64 {
-        self.gaps.load(Ordering::Relaxed)
+    fn release(self) {
+        self.pad.remove_probe(self.probe);
     }
-
-    fn get(&self) -> u64 {
-        let parsed = lock(&self.parsed).iter().map(|tally| tally.get().packets).max();
-        self.demuxed.get().packets.max(parsed.unwrap_or(0))
-    }
-}
-
-/// Counts the packets at `pad` that do not follow the one before; the first after a seek never does.
-fn count_gaps(pad: &gst::Pad, gaps: Arc<AtomicU64>) {
-    let begins = AtomicBool::new(true);
-    let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
-    pad.add_probe(kinds, move |pad, info| {
-        match &info.data {
-            Some(gst::PadProbeData::Event(event)) if event.type_() == gst::EventType::Segment => {
-                begins.store(true, Ordering::Relaxed);
-            }
-            Some(gst::PadProbeData::Buffer(buffer)) if !clip::is_hidden(pad, buffer) => {
-                let is_first = begins.swap(false, Ordering::Relaxed);
-                if buffer.flags().contains(gst::BufferFlags::DISCONT) && !is_first {
-                    gaps.fetch_add(1, Ordering::Relaxed);
-                }
-            }
-            _ => {}
-        }
-        gst::PadProbeReturn::Ok
-    });
-}
-
-/// Whether a demuxer gives one frame at a time.
-fn is_packetized(demuxer: &gst::Element) -> bool {
-    let name = demuxer.factory().map(|factory| factory.name().to_string()).unwrap_or_default();
-    ["qtdemux", "matroskademux", "flvdemux", "avidemux", "asfdemux"].contains(&name.as_str())
 }

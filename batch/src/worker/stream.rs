@@ -9,8 +9,7 @@ use cyclegan_frame::Transfer;
 use gst::prelude::*;
 
 use super::{
-    animation,
-    demux::{Source, demux},
+    chain::Chain,
     elements,
     fault::NOTHING_DECODED,
     frames, hdr,
@@ -20,8 +19,7 @@ use super::{
     pixels::{self, Through},
     probe::{Media, Track, codec_name},
     protocol::{Reply, Setup},
-    video::Chain,
-    y4m,
+    source, video, y4m,
 };
 use crate::{
     container::Container,
@@ -73,10 +71,12 @@ pub fn translate(
         let text = "is HDR, which y4m cannot say: tell the program that reads it".to_owned();
         say(Reply::Notice { text });
     }
-    let chain = Chain::new(setup, container, track.unwrap_or(&frames))?;
-    read.watch(&pad(&chain.part("decoded")?, "sink")?);
-    translated.watch(&pad(&chain.part("filter")?, "src")?);
-    encoded.watch(&pad(&chain.bin, "src")?);
+    let track = track.unwrap_or(&frames);
+    let encoding = track.encoding(&setup.recipe, container, setup.threads);
+    let chain = video::chain(setup, &encoding, track)?;
+    read.watch(&chain.pad("begin", "sink")?);
+    translated.watch(&chain.pad("filter", "src")?);
+    encoded.watch(&chain.src()?);
     write(&pipeline, &chain, output)?;
     let total = open(&pipeline, &chain, input, media.as_ref(), rate, say)?;
     let ran = pipeline.run(Some((&translated, total)), say);
@@ -89,7 +89,7 @@ pub fn translate(
     ensure!(
         written >= frames,
         "the encoder {} lost {} of {frames} frames",
-        chain.encoder,
+        encoding.encoder_name(),
         frames - written
     );
     if let Output::File(path, _) = output {
@@ -134,7 +134,7 @@ fn partial(path: &Path) -> PathBuf {
 
 /// Leads what leaves `chain` to `output`.
 fn write(pipeline: &Pipeline, chain: &Chain, output: &Output) -> Result<()> {
-    let end = pad(&chain.bin, "src")?;
+    let end = chain.src()?;
     pipeline.gst().add(&chain.bin)?;
     let sink = match output {
         Output::File(path, container) => {
@@ -176,21 +176,11 @@ fn open(
     rate: Rate,
     say: &mut dyn FnMut(Reply),
 ) -> Result<Option<u64>> {
-    let sink = pad(&chain.bin, "sink")?;
+    let sink = chain.sink()?;
     let (source, total) = match input {
         Input::File(path) => {
-            if let Some(media) = media.filter(|media| !media.is_animation()) {
-                let id = media.main_track()?.id.clone();
-                let main = id.clone();
-                let link = move |sources: Vec<Source>| {
-                    let video = sources.iter().find(|source| source.id == main);
-                    video.context("the video cannot be decoded")?.pad.link(&sink)?;
-                    Ok(())
-                };
-                demux(pipeline.gst(), path, move |track, _| track == id, link)?;
-                return Ok(None);
-            }
-            (animation::source(path)?, None)
+            source::open(pipeline.gst(), path, media.context("no video")?, sink)?;
+            return Ok(None);
         }
         Input::Y4m => (y4m::source()?, None),
         Input::Sequence(sequence) => {

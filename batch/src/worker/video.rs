@@ -7,18 +7,19 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::Result;
 use gst::prelude::*;
 use gst_video::{VideoColorMatrix, VideoColorRange, VideoColorimetry, prelude::*};
 
 use super::{
+    chain::Chain,
     elements::{configure, filter_description},
     hdr,
     muxer::pad,
     probe::Track,
     protocol::Setup,
 };
-use crate::container::Container;
+use crate::encoding::Encoding;
 
 /// A queue of raw frames between two threads.
 const FRAMES: &str = "queue max-size-buffers=3 max-size-bytes=0 max-size-time=0";
@@ -27,71 +28,45 @@ const FRAMES: &str = "queue max-size-buffers=3 max-size-bytes=0 max-size-time=0"
 const DEINTERLACED: &str = "capsfilter caps=\"video/x-raw,interlace-mode=progressive; \
      video/x-raw,format=(string){I420,YV12,NV12,NV21,Y42B,Y444,YUY2,UYVY,Y41B,AYUV,BGRA,RGBA,RGB,BGR}\"";
 
-/// A chain of elements with one pad at each end.
-pub struct Chain {
-    /// The elements.
-    pub bin: gst::Element,
-    /// Caps of the output.
-    pub caps: gst::Caps,
-    /// The encoder's name.
-    pub encoder: String,
-}
-
-impl Chain {
-    /// Decoded video of `track` in, translated and encoded video out. Named parts: `decoded`, where the
-    /// frames come in, and `filter`.
-    pub fn new(setup: &Setup, container: Container, track: &Track) -> Result<Self> {
-        let encoding = track.encoding(&setup.recipe, container, setup.threads);
-        let tone_map = hdr::tone_map(&track.caps, &encoding);
-        let upright = track.direction().map(|turn| format!("! videoflip video-direction={turn}"));
-        let upright = upright.unwrap_or_default();
-        // What a decoder's memory is, videoconvert settles; upright frames for the generator.
-        let description = format!(
-            "{FRAMES} name=decoded ! videoconvert name=settle ! capsfilter name=settled {upright} \
-             ! {DEINTERLACED} ! deinterlace name=fields fields=top method=greedyh ! videoscale name=scale add-borders=true \
-             ! capsfilter name=size ! {before} {tones} {filter} ! {FRAMES} ! videocrop name=even \
-             ! videoconvert name=convert ! {raw} ! capsfilter name=format ! {encoder} ! identity name=end",
-            before = encoding.before,
-            tones = if tone_map.is_some() { hdr::TONE_MAPPING } else { "" },
-            filter = filter_description(setup),
-            raw = encoding.raw,
-            encoder = encoding.encoder,
-        );
-        let bin = gst::parse::bin_from_description(&description, false)
-            .map_err(|error| anyhow!("`{description}`: {}", error.message()))?;
-        let part = |name: &str| bin.by_name(name).with_context(|| format!("no element '{name}'"));
-        bin.add_pad(&gst::GhostPad::with_target(&pad(&part("decoded")?, "sink")?)?)?;
-        let end = pad(&part("end")?, "src")?;
-        bin.add_pad(&gst::GhostPad::with_target(&end)?)?;
-        configure(&part("filter")?, setup);
-        begin_with_first_field(&part("fields")?)?;
-        keep_size(&pad(&part("scale")?, "sink")?, &part("size")?);
-        correct_caps(&pad(&part("decoded")?, "sink")?);
-        if let Some(map) = tone_map {
-            hdr::map_tones(&part("tones")?, map, setup.threads)?;
-        }
-        if !encoding.takes_odd_sizes {
-            crop_to_even(&part("even")?)?;
-        }
-        let encoder = part("format")?;
-        if encoding.raw == "video/x-raw" {
-            keep_depth(&part("convert")?, &encoder, &encoder)?;
-        }
-        keep_depth(&part("settle")?, &part("settled")?, &encoder)?;
-        let encoder = encoding.encoder_name().to_owned();
-        let encoders = bin.iterate_elements().into_iter().flatten();
-        let is_it = |e: &gst::Element| e.factory().is_some_and(|f| f.name() == encoder);
-        if let Some(element) = encoders.into_iter().find(is_it).filter(|_| tone_map.is_none()) {
-            hdr::write_metadata(&element, &track.caps)?;
-        }
-        Ok(Self { caps: end.query_caps(None), bin: bin.upcast(), encoder })
+/// Decoded video of `track` in, translated and encoded video out. Named parts: `begin`, where the frames come
+/// in, and `filter`.
+pub fn chain(setup: &Setup, encoding: &Encoding, track: &Track) -> Result<Chain> {
+    let tone_map = hdr::tone_map(&track.caps, encoding);
+    let upright = track.direction().map(|turn| format!("! videoflip video-direction={turn}"));
+    let upright = upright.unwrap_or_default();
+    // What a decoder's memory is, videoconvert settles; upright frames for the generator.
+    let chain = Chain::new(&format!(
+        "{FRAMES} name=begin ! videoconvert name=settle ! capsfilter name=settled {upright} \
+         ! {DEINTERLACED} ! deinterlace name=fields fields=top method=greedyh ! videoscale name=scale add-borders=true \
+         ! capsfilter name=size ! {before} {tones} {filter} ! {FRAMES} ! videocrop name=even \
+         ! videoconvert name=convert ! {raw} ! capsfilter name=format ! {encoder} ! identity name=end",
+        before = encoding.before,
+        tones = if tone_map.is_some() { hdr::TONE_MAPPING } else { "" },
+        filter = filter_description(setup),
+        raw = encoding.raw,
+        encoder = encoding.encoder,
+    ))?;
+    configure(&chain.part("filter")?, setup);
+    begin_with_first_field(&chain.part("fields")?)?;
+    keep_size(&chain.pad("scale", "sink")?, &chain.part("size")?);
+    correct_caps(&chain.pad("begin", "sink")?);
+    if let Some(map) = tone_map {
+        hdr::map_tones(&chain.part("tones")?, map, setup.threads)?;
     }
-
-    /// An element of it.
-    pub fn part(&self, name: &str) -> Result<gst::Element> {
-        let bin = self.bin.downcast_ref::<gst::Bin>().context("no bin")?;
-        bin.by_name(name).with_context(|| format!("no element '{name}'"))
+    if !encoding.takes_odd_sizes {
+        crop_to_even(&chain.part("even")?)?;
     }
+    let format = chain.part("format")?;
+    if encoding.raw == "video/x-raw" {
+        keep_depth(&chain.part("convert")?, &format, &format)?;
+    }
+    keep_depth(&chain.part("settle")?, &chain.part("settled")?, &format)?;
+    let encoders = chain.bin.iterate_elements().into_iter().flatten();
+    let is_it = |e: &gst::Element| e.factory().is_some_and(|f| f.name() == encoding.encoder_name());
+    if let Some(element) = encoders.into_iter().find(is_it).filter(|_| tone_map.is_none()) {
+        hdr::write_metadata(&element, &track.caps)?;
+    }
+    Ok(chain)
 }
 
 /// Calls `with` with the caps that arrive at `pad`, and puts in their place what it returns.

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The packets that a decoder should make frames of.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use gst::prelude::*;
+
+use super::{clip, pipeline::Pipeline, probe::short_id, protocol::Span, tally::Tally};
+use crate::lock::lock;
+
+/// Counts the packets of a segment before the decoder: where the demuxer gives them and where the decoder
+/// takes them, for a parser drops what is damaged, and a demuxer of a transport stream knows no frames.
+pub struct Packets {
+    demuxed: Tally,
+    /// One for each decoder: that of an alpha plane sees the same packets again.
+    parsed: Arc<Mutex<Vec<Tally>>>,
+    /// The places where a demuxer has noticed that data are missing.
+    gaps: Arc<AtomicU64>,
+    span: Span,
+}
+
+impl Packets {
+    /// Of the packets of `span`, watched as a point of `pipeline`.
+    pub fn new(pipeline: &Pipeline, span: &Span) -> Self {
+        let demuxed = pipeline.tally("packets read");
+        Self { demuxed, parsed: Arc::default(), gaps: Arc::default(), span: span.clone() }
+    }
+
+    /// Watches the elements that `pipeline` gets for the track of this stream id.
+    pub fn watch(&self, pipeline: &Pipeline, id: &str) {
+        let (demuxed, parsed) = (self.demuxed.clone(), self.parsed.clone());
+        let (id, span, gaps) = (id.to_owned(), self.span.clone(), self.gaps.clone());
+        pipeline.gst().connect_deep_element_added(move |_, _, element| {
+            let class = element.metadata("klass").unwrap_or_default();
+            if class.contains("Demux") && is_packetized(element) {
+                let (demuxed, id, span) = (demuxed.clone(), id.clone(), span.clone());
+                element.connect_pad_added(move |_, pad| {
+                    if pad.stream_id().is_some_and(|stream| short_id(&stream) == id) {
+                        clip::count_within(pad, &span, demuxed.clone());
+                    }
+                });
+            } else if class.contains("Decoder")
+                && class.contains("Video")
+                && let Some(sink) = element.static_pad("sink")
+            {
+                let tally = Tally::default();
+                clip::count_within(&sink, &span, tally.clone());
+                count_gaps(&sink, gaps.clone());
+                lock(&parsed).push(tally);
+            }
+        });
+    }
+
+    /// Forgets what was read before a seek.
+    pub fn reset(&self) {
+        self.gaps.store(0, Ordering::Relaxed);
+        self.demuxed.clear();
+        lock(&self.parsed).iter().for_each(Tally::clear);
+    }
+
+    /// At how many places data are missing.
+    pub fn gaps(&self) -> u64 {
+        self.gaps.load(Ordering::Relaxed)
+    }
+
+    /// The number of packets.
+    pub fn get(&self) -> u64 {
+        let parsed = lock(&self.parsed).iter().map(|tally| tally.get().packets).max();
+        self.demuxed.get().packets.max(parsed.unwrap_or(0))
+    }
+}
+
+/// Counts the packets at `pad` that do not follow the one before; the first after a seek never does.
+fn count_gaps(pad: &gst::Pad, gaps: Arc<AtomicU64>) {
+    let begins = AtomicBool::new(true);
+    let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
+    pad.add_probe(kinds, move |pad, info| {
+        match &info.data {
+            Some(gst::PadProbeData::Event(event)) if event.type_() == gst::EventType::Segment => {
+                begins.store(true, Ordering::Relaxed);
+            }
+            Some(gst::PadProbeData::Buffer(buffer)) if !clip::is_hidden(pad, buffer) => {
+                let is_first = begins.swap(false, Ordering::Relaxed);
+                if buffer.flags().contains(gst::BufferFlags::DISCONT) && !is_first {
+                    gaps.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            _ => {}
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// Whether a demuxer gives one frame at a time.
+fn is_packetized(demuxer: &gst::Element) -> bool {
+    let name = demuxer.factory().map(|factory| factory.name().to_string()).unwrap_or_default();
+    ["qtdemux", "matroskademux", "flvdemux", "avidemux", "asfdemux"].contains(&name.as_str())
+}
