@@ -188,15 +188,16 @@ fn av1(recipe: &Recipe, threads: u32) -> String {
     )
 }
 
-/// The container of the segments of a video on its way into `container`. Only that of a transport stream
-/// keeps times of frames that are not in their order: `qtmux` of GStreamer 1.22 writes edit lists that hide
-/// frames, and Matroska's clusters are too short for fine clocks.
+/// The container of the segments of a video on its way into `container`. Matroska keeps all times of frames that
+/// are in their order, else those that are whole milliseconds. `qtmux` of GStreamer 1.22 writes edit lists that hide
+/// frames, and `tsdemux` loses the time where one frame is shown for longer than half a second.
 pub fn segment_container(recipe: &Recipe, container: Container) -> Container {
     // The same codec in hardware and software.
-    let encoder = recipe.encoder_element().map(str::to_owned);
-    let encoder = encoder.unwrap_or_else(|| of_preset(recipe, container, 1));
+    let own = recipe.encoder_element().map(str::to_owned);
+    let may_reorder = own.is_some() || !moves_b_frames(container);
+    let encoder = own.unwrap_or_else(|| of_preset(recipe, container, 1));
     let is_one_of = |names: &[&str]| names.iter().any(|name| encoder.contains(name));
-    if is_one_of(&["264", "265", "hevc"]) {
+    if is_one_of(&["264", "265", "hevc"]) && may_reorder && container != Container::Mkv {
         Container::Ts
     } else if is_one_of(&["prores", "dnx", "mpeg"]) {
         Container::Mov

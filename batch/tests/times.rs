@@ -73,6 +73,35 @@ fn a_clock_that_jumps_loses_no_frames() {
     assert!(said.contains("ahead.ts: its clock jumps: ends after 6."), "{said}");
 }
 
+/// Slides, screen recordings and time-lapse: `tsdemux` of GStreamer 1.22 loses such times in segments.
+#[test]
+fn frames_that_are_shown_for_long_keep_their_times() {
+    let Some(place) = Place::of_ffmpeg("long frames") else { return };
+    let slides = "-f lavfi -i testsrc2=size=160x120:rate=1:d=8";
+    let still = "-f lavfi -i testsrc2=size=160x120:rate=30000/1001:d=6 -vsync vfr \
+                 -vf select=lt(t\\,1)+gt(t\\,3)*lt(t\\,4)+gt(t\\,5)";
+    for (name, frames) in [("a.mp4", slides), ("b.mkv", slides), ("c.mp4", still), ("d.mkv", still)]
+    {
+        make(&place.path("in").join(name), &[frames, H264, "-g 10"].join(" "));
+    }
+    for preset in ["web", "hevc"] {
+        for piece in ["0", "2"] {
+            let said = place.run(&["in", "--preset", preset, "--piece", piece]);
+            assert!(!said.contains("note:"), "{said}");
+            for name in ["a.mp4", "b.mkv", "c.mp4", "d.mkv"] {
+                let [before, after] = [place.path("in").join(name), place.out(name)].map(|path| {
+                    let video = streams(&path).remove(0);
+                    video.times.iter().map(|time| time - video.times[0]).collect::<Vec<_>>()
+                });
+                assert_eq!(before.len(), after.len(), "{name}, {preset}, --piece {piece}");
+                let off = before.iter().zip(&after).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+                assert!(off < 0.6, "{name}, {preset}, --piece {piece}: {off} ms");
+            }
+            fs::remove_dir_all(place.path("out")).unwrap();
+        }
+    }
+}
+
 #[test]
 fn frames_without_times_follow_each_other() {
     let Some(place) = Place::of_ffmpeg("frames without times") else { return };

@@ -83,17 +83,24 @@ fn frame_duration(pad: &gst::Pad) -> gst::ClockTime {
     rate.unwrap_or(USUAL_DURATION)
 }
 
-/// Counts the frames that leave the filter by `pad` and lie in `span`, whose start becomes time 0; those
-/// that only lead in end here.
+/// The time that is time 0 in the file of a segment: whole milliseconds, so that times rounded to milliseconds are
+/// the same as without cutting.
+pub fn origin(span: &Span) -> gst::ClockTime {
+    gst::ClockTime::from_mseconds(span.start / 1_000_000)
+}
+
+/// Counts the frames that leave the filter by `pad` and lie in `span`, on the clock of its file; those that only
+/// lead in end here.
 pub fn count(pad: &gst::Pad, span: &Span, frames: Tally) {
-    let start = gst::ClockTime::from_nseconds(span.start);
+    let (start, origin) = (gst::ClockTime::from_nseconds(span.start), origin(span));
     pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
         let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data else {
             return gst::PadProbeReturn::Ok;
         };
-        let Some(time) = buffer.pts().and_then(|time| time.checked_sub(start)) else {
+        let Some(time) = buffer.pts().filter(|time| *time >= start) else {
             return gst::PadProbeReturn::Handled;
         };
+        let time = time - origin;
         frames.add(Some(time), buffer.duration());
         buffer.make_mut().set_pts(time);
         gst::PadProbeReturn::Ok

@@ -98,7 +98,7 @@ impl Job<'_> {
         }
         notices.into_iter().for_each(|text| say(Reply::Notice { text }));
         let first = translated.get().first.unwrap_or(0);
-        Ok((frames, self.span.start + first))
+        Ok((frames, clip::origin(self.span).nseconds() + first))
     }
 
     /// Seeks to the key frame before the segment, from the pad `decoded`.
@@ -127,8 +127,8 @@ impl Job<'_> {
         let muxer = Muxer::new(segment_container(&self.setup.recipe, self.container))?;
         let how = muxer.pad_for(&chain.caps).context("no file can hold the video alone")?;
         let mux = muxer.element();
-        if mux.has_property("timecodescale") {
-            // Microseconds, for Matroska's own milliseconds are too coarse to be read back.
+        if mux.has_property("timecodescale") && self.container != Container::Mkv {
+            // Microseconds, for the milliseconds of Matroska are too coarse for other containers.
             mux.set_property("timecodescale", 1000i64);
         }
         pipeline.gst().add(&chain.bin)?;

@@ -78,7 +78,7 @@ impl Place {
     pub fn segments(&self) -> Vec<PathBuf> {
         let walk = walkdir::WalkDir::new(self.out(".cyclegan-batch")).into_iter().flatten();
         let files = walk.map(walkdir::DirEntry::into_path);
-        files.filter(|path| path.extension().is_some_and(|e| e == "ts")).collect()
+        files.filter(|path| path.extension().is_some_and(|e| e == "ts" || e == "mkv")).collect()
     }
 
     /// The program with the generator and the output folder.
