@@ -69,13 +69,14 @@ impl Container {
         }
     }
 
-    /// The encoder, and its codec, for audio that it does not accept, with this many channels.
+    /// The encoder, and its codec, for audio that it does not accept, with this many channels; 0 if that is not known.
     pub fn audio_encoder(self, channels: i32) -> (String, &'static str) {
+        let is_stereo = matches!(channels, 1 | 2);
         let channels = channels.clamp(2, 8);
         match self {
             Self::Mp4 | Self::Mov => (format!("avenc_aac bitrate={}", 96_000 * channels), "AAC"),
             // mpegtsmux writes AAC with more than two channels that cannot be decoded.
-            Self::Ts if channels > 2 => ("avenc_ac3 bitrate=448000".to_owned(), "AC-3"),
+            Self::Ts if !is_stereo => ("avenc_ac3 bitrate=448000".to_owned(), "AC-3"),
             Self::Ts => (format!("avenc_aac bitrate={}", 96_000 * channels), "AAC"),
             Self::Mkv => ("flacenc".to_owned(), "FLAC"),
             Self::Webm => (format!("opusenc bitrate={}", 80_000 * channels), "Opus"),
@@ -90,6 +91,8 @@ impl Container {
             "audio/mpeg" => caps.get::<&str>("stream-format") == Ok("loas"),
             // The timestamps of its blocks go backwards.
             "audio/x-adpcm" => true,
+            // Under a name that only GStreamer knows.
+            "audio/x-speex" => true,
             _ => false,
         }
     }

@@ -73,6 +73,17 @@ fn depth_light_and_transparency_are_kept_or_missed() {
     }
 }
 
+/// ffmpeg writes no colours into Matroska that it knows only from the stream, but the range.
+#[test]
+fn hdr_that_only_the_stream_tells_is_mapped() {
+    let Some(place) = Place::of_ffmpeg("HDR in the stream") else { return };
+    let hdr = ["-vf format=yuv420p10le", &x265("smpte2084", "")].join(" ");
+    make(&place.path("in/a.mkv"), &[BARS, &hdr].join(" "));
+    let said = place.run(&["in"]);
+    assert!(said.contains("a.mkv: is HDR and becomes SDR (BT.709) by tone mapping"), "{said}");
+    assert_eq!(streams(&place.out("a.mkv"))[0].text("color_transfer"), "bt709");
+}
+
 /// Grey and BT.709's red of 50 cd/m², and what SDR whose white is at 203 cd/m² has for them: dark parts are
 /// not compressed.
 #[test]

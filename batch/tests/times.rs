@@ -278,3 +278,38 @@ fn what_demuxers_skip_is_named() {
     assert!(said.contains(" in/d.mkv: "), "{said}");
     assert!(!said.contains(" in/whole-"), "{said}");
 }
+
+/// What only the decoder tells of a video is said as well.
+#[test]
+fn what_the_container_does_not_tell_is_named() {
+    let Some(place) = Place::of_ffmpeg("what containers do not tell") else { return };
+    let interlaced = "-vf interlace -c:v libx264 -flags +ildct+ilme -pix_fmt yuv420p";
+    for (name, video) in [
+        ("interlaced.mp4", interlaced),
+        ("alpha.mov", "-c:v qtrle -pix_fmt argb"),
+        ("chroma.avi", "-c:v mjpeg -pix_fmt yuvj422p"),
+        ("known.mkv", H264),
+    ] {
+        make(&place.path("in").join(name), &[BARS, video].join(" "));
+    }
+    make(&place.path("in/mlp.mkv"), &[BARS, TONE, H264, "-c:a mlp -strict -2"].join(" "));
+    make(&place.path("in/truehd.mp4"), &[BARS, TONE, H264, "-c:a truehd -strict -2"].join(" "));
+    let said = place.run(&["in"]);
+    let no_decoder = "cannot hold it, and GStreamer has no decoder for it";
+    for note in [
+        "interlaced.mp4: is interlaced and becomes progressive",
+        "alpha.mov: its transparency, if it has any, is left out",
+        "chroma.avi: its 4:2:2 becomes 4:2:0 with --preset web",
+        &format!("mlp.mkv: track 2, audio of an unknown codec, is left out: Matroska {no_decoder}"),
+        &format!(
+            "truehd.mp4: track 2, audio of the unknown codec mlpa, is left out: MP4 {no_decoder}"
+        ),
+    ] {
+        assert!(said.contains(&format!("note: in/{note}")), "{note}: {said}");
+    }
+    assert!(!said.contains("in/known.mkv: ") && !said.contains("re-encoded"), "{said}");
+    make(&place.path("in/unknown.avi"), &[BARS, "-c:v utvideo"].join(" "));
+    let output = place.program().arg("in/unknown.avi").output().unwrap();
+    let error = "error: in/unknown.avi: cannot be decoded: GStreamer has no decoder for it here";
+    assert!(text(&output).contains(error), "{}", text(&output));
+}

@@ -12,11 +12,13 @@ use std::{
 
 use anyhow::{Context, Result};
 use gst::prelude::*;
+use gst_video::{VideoColorimetry, VideoTransferFunction};
 
 use super::{
     isobmff,
     muxer::{make, pad},
     probe::{media_type, short_id},
+    video::on_caps,
 };
 use crate::lock::lock;
 
@@ -64,9 +66,10 @@ pub fn demux(
     });
     decoder.dynamic_cast_ref::<gst::Bin>().context("no bin")?.connect_element_added(
         |_, element| {
-            if element.factory().is_some_and(|factory| factory.name() == "matroskademux") {
+            if is_matroska(element) {
                 element.connect_pad_added(|_, pad| keep_time(pad));
             }
+            prefer_colour_of_stream(element);
         },
     );
     let sources = Arc::new(Mutex::new(Vec::<Source>::new()));
@@ -131,6 +134,41 @@ fn keep_time(pad: &gst::Pad) {
     });
 }
 
+fn is_matroska(element: &gst::Element) -> bool {
+    element.factory().is_some_and(|factory| factory.name() == "matroskademux")
+}
+
+/// Where Matroska says some of the colours of H.264 and H.265 and not their transfer function, the stream itself
+/// may: the parser only asks it where its input says nothing.
+pub fn prefer_colour_of_stream(demuxer: &gst::Element) {
+    correct_coded_caps(demuxer, |said, caps| {
+        let said = said.get::<&str>("colorimetry").ok()?.parse::<VideoColorimetry>().ok()?;
+        let is_unknown = said.transfer() == VideoTransferFunction::Unknown;
+        is_unknown.then(|| caps.remove_field("colorimetry"))
+    });
+}
+
+/// Has `correct` change the caps of H.264 and H.265 that `demuxer` gives, if that is one of Matroska.
+pub fn correct_coded_caps<T>(
+    demuxer: &gst::Element,
+    correct: impl Fn(&gst::StructureRef, &mut gst::StructureRef) -> T + Clone + Send + Sync + 'static,
+) {
+    if !is_matroska(demuxer) {
+        return;
+    }
+    demuxer.connect_pad_added(move |_, pad| {
+        let correct = correct.clone();
+        on_caps(pad, move |caps| {
+            if !["video/x-h264", "video/x-h265"].contains(&media_type(caps)) {
+                return None;
+            }
+            let mut corrected = caps.clone();
+            correct(caps.structure(0)?, corrected.make_mut().structure_mut(0)?);
+            Some(corrected)
+        });
+    });
+}
+
 /// Whether nothing but a decoder would come next: `decodebin` also asks about containers, and about
 /// tracks that a parser has yet to see.
 fn is_parsed(caps: &gst::Caps) -> bool {
@@ -138,16 +176,23 @@ fn is_parsed(caps: &gst::Caps) -> bool {
     if is_text(kind) || kind.starts_with("subpicture/") {
         return true;
     }
-    let takes = |kind: gst::ElementFactoryType| {
-        gst::ElementFactory::factories_with_type(kind, gst::Rank::MARGINAL)
-            .iter()
-            .any(|factory| factory.can_sink_any_caps(caps))
-    };
+    let takes = |kind| some_take(kind, caps);
     let is_flagged =
         |field: &str| caps.structure(0).and_then(|s| s.get::<bool>(field).ok()).unwrap_or(false);
     let has_parser = || takes(gst::ElementFactoryType::PARSER);
     !takes(gst::ElementFactoryType::DEMUXER)
         && (is_flagged("parsed") || is_flagged("framed") || !has_parser())
+}
+
+/// Whether there is a decoder for such data.
+pub fn has_decoder(caps: &gst::Caps) -> bool {
+    some_take(gst::ElementFactoryType::DECODER, caps)
+}
+
+/// Whether an element of this type takes such data.
+fn some_take(kind: gst::ElementFactoryType, caps: &gst::Caps) -> bool {
+    let factories = gst::ElementFactory::factories_with_type(kind, gst::Rank::MARGINAL);
+    factories.iter().any(|factory| factory.can_sink_any_caps(caps))
 }
 
 /// Whether subtitles of this kind are text.

@@ -64,6 +64,14 @@ pub fn filter(setup: &Setup) -> Result<gst::Element> {
     Ok(filter)
 }
 
+/// `jpegdec` of GStreamer 1.22 makes 4:2:0 of 4:2:2 and 4:4:4.
+pub fn prefer_decoders() {
+    let decoders = ["avdec_mjpeg", "jpegdec"].map(gst::ElementFactory::find);
+    if let [Some(better), Some(other)] = decoders {
+        better.set_rank(other.rank() + 1);
+    }
+}
+
 /// Fails for an encoder that GStreamer cannot create.
 pub fn check_encoders(setup: &Setup) -> Result<()> {
     let recipe = &setup.recipe;

@@ -87,6 +87,9 @@ fn of_kind(error: &gst::glib::Error) -> Option<&'static str> {
     if error.matches(gst::ResourceError::NotAuthorized) {
         return Some("permission denied");
     }
+    if error.matches(gst::CoreError::MissingPlugin) {
+        return Some("cannot be decoded: GStreamer has no decoder for it here");
+    }
     match error.kind::<gst::StreamError>()? {
         gst::StreamError::TypeNotFound => {
             Some("is not a video or image, or too damaged to be recognised")
@@ -104,6 +107,9 @@ fn of_kind(error: &gst::glib::Error) -> Option<&'static str> {
 
 fn cause_of(message: &gst::message::Error, missing: &[String]) -> String {
     let error = message.error();
+    if error.matches(gst::CoreError::MissingPlugin) && !missing.is_empty() {
+        return not_installed(missing);
+    }
     if let Some(text) = of_kind(&error) {
         return text.to_owned();
     }
@@ -118,6 +124,10 @@ fn cause_of(message: &gst::message::Error, missing: &[String]) -> String {
     if says("No valid frames") || says("all streams without buffers") {
         return NOTHING_DECODED.to_owned();
     }
+    // `mpegtsmux`, where one of its tracks ends before it begins.
+    if says("Could not create handler for stream") {
+        return "a track has no data that can be decoded".to_owned();
+    }
     let is_of_source = message.src().is_some_and(|source| source.name().starts_with("source"));
     match error.kind::<gst::StreamError>() {
         Some(gst::StreamError::CodecNotFound) if !missing.is_empty() => {
@@ -127,9 +137,6 @@ fn cause_of(message: &gst::message::Error, missing: &[String]) -> String {
             return NOTHING_DECODED.to_owned();
         }
         _ => {}
-    }
-    if error.matches(gst::CoreError::MissingPlugin) && !missing.is_empty() {
-        return not_installed(missing);
     }
     if error.message().contains(INTERNAL) {
         let element = message.src().map(|source| source.name()).unwrap_or_default();

@@ -19,6 +19,8 @@ struct State {
     step: u64,
     count: u64,
     length: u64,
+    /// The longest time from one packet to the next.
+    longest: u64,
 }
 
 /// The holes at a pad.
@@ -40,6 +42,11 @@ impl Gaps {
         });
     }
 
+    /// The longest time from one packet to the next, nanoseconds.
+    pub fn longest(&self) -> u64 {
+        lock(&self.0).longest
+    }
+
     /// What there is to say of `what`.
     pub fn notice(&self, what: &str) -> Option<String> {
         let State { count, length, .. } = *lock(&self.0);
@@ -55,6 +62,7 @@ impl Gaps {
 impl State {
     fn add(&mut self, time: u64, duration: Option<u64>) {
         if let Some(last) = self.last {
+            self.longest = self.longest.max(time.saturating_sub(last));
             let gap = time.saturating_sub(last + self.step);
             if gap >= LEAST {
                 self.count += 1;

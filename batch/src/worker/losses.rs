@@ -2,10 +2,13 @@
 
 //! Notes about data of a file, besides its tracks, that is not in the output.
 
-use gst_video::VideoFormatInfo;
+use gst_video::{VideoFormatInfo, VideoInfo};
 
 use super::{hdr, isobmff::MOST_CHAPTERS, probe::Media, timecode};
 use crate::{container::Container, encoding::Encoding, options::Recipe};
+
+const INTERLACED: &str = "is interlaced and becomes progressive";
+const TRANSPARENT: &str = "its transparency, if it has any, is left out";
 
 /// Tags whose loss is reported, and their names in messages.
 const TAGS: [(&str, &str); 8] = [
@@ -65,9 +68,14 @@ pub fn foreseen(media: &Media, container: Container, recipe: &Recipe) -> Vec<Str
     for (i, track) in
         media.tracks.iter().enumerate().filter(|(i, _)| Some(*i) != media.main_video())
     {
-        // The names that `matroskamux` gives every track are not names.
+        // The names that `matroskamux` gives every track are not names, nor is that of the file, which Ogg's tracks
+        // have.
         let title = track.tags.get::<gst::tags::Title>();
-        let is_name = |title: &str| !["Video", "Audio", "Subtitle"].contains(&title);
+        let of_file = tags.get::<gst::tags::Title>();
+        let is_name = |title: &str| {
+            let is_of_file = of_file.as_ref().is_some_and(|of_file| of_file.get() == title);
+            !is_of_file && !["Video", "Audio", "Subtitle"].contains(&title)
+        };
         if let Some(title) = title.filter(|title| is_name(title.get())) {
             losses.push(format!("track {}: its name '{}' is left out", i + 1, title.get()));
         }
@@ -77,10 +85,10 @@ pub fn foreseen(media: &Media, container: Container, recipe: &Recipe) -> Vec<Str
     let text = |field: &str| caps.get::<String>(field).unwrap_or_default();
     let encoding = video.encoding(recipe, container, 1);
     if video.has_alpha() && !hdr::takes(&encoding, |info| info.has_alpha()) {
-        losses.push("its transparency, if it has any, is left out".to_owned());
+        losses.push(TRANSPARENT.to_owned());
     }
     if ["interleaved", "mixed", "fields"].contains(&text("interlace-mode").as_str()) {
-        losses.push("is interlaced and becomes progressive".to_owned());
+        losses.push(INTERLACED.to_owned());
     }
     let is_mapped = hdr::tone_map(&video.caps, &encoding).is_some();
     if is_mapped {
@@ -109,15 +117,23 @@ fn encoder(recipe: &Recipe, encoding: &Encoding) -> String {
     }
 }
 
-/// What decoded frames, of the format `before`, lose where the encoder gets `after`.
-pub fn of_format(
-    before: VideoFormatInfo,
-    after: VideoFormatInfo,
+/// What decoded frames, `before`, lose where the encoder gets `after`.
+pub fn of_frames(
+    before: &VideoInfo,
+    after: &VideoInfo,
     recipe: &Recipe,
     encoding: &Encoding,
 ) -> Vec<String> {
     let depth = |info: &VideoFormatInfo| info.depth().iter().copied().max().unwrap_or(8);
     let mut losses = Vec::new();
+    // Not every container says it.
+    if before.is_interlaced() {
+        losses.push(INTERLACED.to_owned());
+    }
+    let (before, after) = (before.format_info(), after.format_info());
+    if before.has_alpha() && !after.has_alpha() {
+        losses.push(TRANSPARENT.to_owned());
+    }
     if depth(&before) > depth(&after) {
         losses.push(of_depth(depth(&before), depth(&after), recipe, encoding));
     }

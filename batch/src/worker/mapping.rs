@@ -4,7 +4,7 @@
 
 use super::{
     branch::WEBVTT,
-    demux::is_text,
+    demux::{has_decoder, is_text},
     muxer::{MuxPad, Muxer, is_raw},
     probe::{Media, Track, codec_name},
 };
@@ -74,6 +74,10 @@ impl Mapping {
 fn codec_of(track: &Track) -> String {
     match track.kind() {
         WEBVTT => "WebVTT subtitles".to_owned(),
+        "audio/x-unknown" => "audio of an unknown codec".to_owned(),
+        kind if kind.starts_with("audio/x-gst-fourcc-") => {
+            format!("audio of the unknown codec {}", kind.trim_start_matches("audio/x-gst-fourcc-"))
+        }
         _ => codec_name(&track.caps),
     }
 }
@@ -106,6 +110,10 @@ fn action(
         None => "cannot hold it".to_owned(),
         Some(cause) => format!("does not accept it ({cause})"),
     };
+    if is_audio && !is_raw(caps) && !has_decoder(caps) {
+        let what = format!("is left out: {holder} {because}, and GStreamer has no decoder for it");
+        return (Action::Drop, Some(what));
+    }
     if is_audio && refusals < 2 {
         let is_raw = is_raw(caps) && muxer.raw_audio().is_some();
         let codec = if is_raw {

@@ -32,6 +32,7 @@ const LUMINANCE_MIN: u32 = 0x55DA;
 const TAGS: u32 = 0x1254_C367;
 const TAG: u32 = 0x7373;
 const SIMPLE_TAG: u32 = 0x67C8;
+const TAG_NAME: u32 = 0x45A3;
 const TAG_STRING: u32 = 0x4487;
 const ATTACHMENTS: u32 = 0x1941_A469;
 const ATTACHED_FILE: u32 = 0x61A7;
@@ -145,6 +146,12 @@ pub fn correct(file: &Path, corrections: &Corrections) -> Result<()> {
         let (mut bytes, tags) = segment.read(at)?;
         let strings = nested(&bytes, tags, &[TAG, SIMPLE_TAG, TAG_STRING]);
         strings.into_iter().for_each(|string| unquote(&mut bytes[string.data..string.end]));
+        for name in nested(&bytes, tags, &[TAG, SIMPLE_TAG, TAG_NAME]) {
+            // The Matroska tag is `COMMENT`; a string ends at a zero.
+            if bytes[name.data..name.end].starts_with(b"COMMENTS") {
+                bytes[name.data + 7] = 0;
+            }
+        }
         segment.write(at, &bytes)?;
     }
     if let (Some(date), Some(at)) = (corrections.date, segment.find(INFO)?) {

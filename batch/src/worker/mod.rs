@@ -74,6 +74,7 @@ pub fn run() -> ExitCode {
 
 fn work() -> Result<()> {
     gst::init().context("GStreamer")?;
+    elements::prefer_decoders();
     let lines = read_lines();
     let Ok(setup) = lines.recv() else { return Ok(()) };
     let setup: Setup = serde_json::from_str(&setup)?;

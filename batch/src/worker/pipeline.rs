@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Result, anyhow, ensure};
 use gst::prelude::*;
 
-use super::{fault, muxer::file_sink, protocol::Reply, tally::Tally};
+use super::{demux::has_decoder, fault, muxer::file_sink, protocol::Reply, tally::Tally};
 
 /// Timeout of one wait for messages.
 const POLL: gst::ClockTime = gst::ClockTime::from_mseconds(50);
@@ -217,11 +217,7 @@ pub const TRANSLATED: &str = "frames translated";
 /// Whether the decoder that is reported missing exists: damaged data cannot be decoded either.
 fn is_installed(missing: &gst::message::Element) -> bool {
     let caps = missing.structure().and_then(|details| details.get::<gst::Caps>("detail").ok());
-    caps.is_some_and(|caps| {
-        let decoders = gst::ElementFactoryType::DECODER;
-        let decoders = gst::ElementFactory::factories_with_type(decoders, gst::Rank::MARGINAL);
-        decoders.iter().any(|decoder| decoder.can_sink_any_caps(&caps))
-    })
+    caps.is_some_and(|caps| has_decoder(&caps))
 }
 
 impl Drop for Pipeline {

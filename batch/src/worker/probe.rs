@@ -12,7 +12,9 @@ use gst_video::{VideoFormat, VideoFormatInfo};
 use super::{
     animation::{self, Animation},
     branch::WEBVTT,
-    chapters, fault, isobmff,
+    chapters,
+    demux::prefer_colour_of_stream,
+    fault, isobmff,
     matroska::{self, Flags},
     mpegts, riff,
     timecode::TimeCode,
@@ -135,6 +137,14 @@ impl Media {
         // GStreamer 1.22 sometimes waits forever for the index of such a file.
         ensure!(!isobmff::lacks_index(input), fault::NO_INDEX);
         let discoverer = Discoverer::new(PATIENCE)?;
+        discoverer.connect_source_setup(|_, source| {
+            let decoder = source.parent().and_downcast::<gst::Bin>();
+            decoder.into_iter().for_each(|decoder| {
+                decoder.connect_deep_element_added(|_, _, element| {
+                    prefer_colour_of_stream(element);
+                });
+            });
+        });
         let uri = gst::glib::filename_to_uri(std::path::absolute(input)?, None)?;
         let info =
             discoverer.discover_uri(&uri).map_err(|error| anyhow!(fault::explain_probe(&error)))?;

@@ -13,6 +13,7 @@ use gst_video::{ValidVideoTimeCode, VideoTimeCodeMeta};
 
 use super::{
     clip::position,
+    demux::correct_coded_caps,
     fault::{CutFault, one_line},
     frames,
     probe::media_type,
@@ -149,6 +150,10 @@ impl Reader {
         let pipeline = gst::parse::launch(&description)?;
         let pipeline = pipeline.downcast::<gst::Pipeline>().map_err(|_| anyhow!("no pipeline"))?;
         pipeline.by_name("file").context("no filesrc")?.set_property("location", file);
+        // Matroska has a shape of pixels that is rounded to a width; H.264 and H.265 say it themselves.
+        pipeline.connect_deep_element_added(|_, _, element| {
+            correct_coded_caps(element, |_, caps| caps.remove_field("pixel-aspect-ratio"));
+        });
         let sink = pipeline.by_name("out").and_then(|sink| sink.downcast().ok());
         let reader = Self { pipeline, sink: sink.context("no appsink")? };
         reader.pipeline.set_state(gst::State::Playing)?;

@@ -86,10 +86,17 @@ impl Job<'_> {
         if let (Some(before), Some(after)) = (format(&start), format(&chain.pad("format", "src")?))
             && !media.is_animation()
         {
-            let (before, after) = (before.format_info(), after.format_info());
-            notices = losses::of_format(before, after, &self.setup.recipe, &encoding);
+            notices = losses::of_frames(&before, &after, &self.setup.recipe, &encoding);
         }
         notices.extend(gaps.notice("the video").filter(|_| media.is_contiguous()));
+        let files = segment_container(&self.setup.recipe, self.container);
+        if files == Container::Ts && gaps.longest() > 500_000_000 {
+            notices.push(format!(
+                "has frames that are shown for more than half a second, whose times {} in {} do not keep",
+                encoding.encoder_name(),
+                self.container.name()
+            ));
+        }
         let untimed = untimed.load(Ordering::Relaxed);
         if untimed > 0 {
             notices.push(format!(
@@ -173,7 +180,8 @@ impl Job<'_> {
                 packets - frames
             );
             say(Reply::Notice { text });
-        } else if read.gaps() > 0 {
+        } else if read.gaps() > 0 && 2 * read.gaps() < packets {
+            // Some demuxers mark every packet.
             say(Reply::Notice { text: format!("has {} in its data", counted(read.gaps(), "gap")) });
         }
         Ok(frames)
