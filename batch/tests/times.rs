@@ -222,6 +222,46 @@ fn truncated_files_are_named() {
     assert!(said.contains("in/f.mp4: is an AVIF or HEIF image, which cannot be decoded"), "{said}");
 }
 
+/// A few frames at the end are less than the lengths of tracks differ by in whole files.
+#[test]
+fn files_that_lack_little_are_named_and_those_that_have_more_are_not() {
+    let Some(place) = Place::of_ffmpeg("files that lack little") else { return };
+    for (name, keep) in [("short.mkv", 97), ("more.mp4", 100), ("more.mov", 100), ("more.mkv", 100)]
+    {
+        let input = place.path("in").join(name);
+        make(&input, &[BARS, TONE, H264, "-g 25 -c:a aac"].join(" "));
+        let mut bytes = fs::read(&input).unwrap();
+        bytes.truncate(bytes.len() * keep / 100);
+        if keep == 100 {
+            bytes.extend([0xA5; 3000]);
+        }
+        fs::write(&input, bytes).unwrap();
+    }
+    let said = place.run(&["in"]);
+    assert!(said.contains("note: in/short.mkv: is truncated: its last "), "{said}");
+    assert_eq!(said.matches("note:").count(), 1, "{said}");
+}
+
+/// As every recording of television, whose sound begins before its first key frame.
+#[test]
+fn sound_before_the_first_key_frame_is_kept() {
+    let Some(place) = Place::of_ffmpeg("recordings") else { return };
+    for (name, codec) in [("aac.ts", "aac"), ("mp2.ts", "mp2")] {
+        let input = place.path("in").join(name);
+        make(&input, &[BARS, TONE, H264, "-g 25 -sc_threshold 0 -c:a", codec].join(" "));
+        let bytes = fs::read(&input).unwrap();
+        let cut = bytes.len() / 12 / 188 * 188;
+        fs::write(&input, &bytes[cut..]).unwrap();
+    }
+    let said = place.run(&["in"]);
+    assert!(!said.contains("left out"), "{said}");
+    for name in ["aac.ts", "mp2.ts"] {
+        let output = streams(&place.out(name));
+        let length = |stream: &Stream| stream.times.last().unwrap() - stream.times[0];
+        assert!(output.len() == 2 && length(&output[1]) > 1900.0, "{said}");
+    }
+}
+
 #[test]
 fn gaps_in_a_damaged_file_are_named() {
     let Some(place) = Place::of_ffmpeg("damaged files") else { return };

@@ -50,7 +50,8 @@ pub fn check(
     let written = Media::probe(output).context("the output cannot be opened")?;
     losses::of_tags(media, &written).into_iter().for_each(|text| say(Reply::Notice { text }));
     // A demuxer of a stream begins with the video, whatever comes before that.
-    let unread = if written.is_stream() { 8 } else { 0 };
+    let video = promises.iter().find(|promise| promise.is_video);
+    let begin = video.and_then(|video| video.passed.first).filter(|_| written.is_stream());
     let mut found = scan::contents(output, say).context("the output cannot be read back")?;
     for promise in promises {
         // A track of the input without data has none in the output.
@@ -69,8 +70,10 @@ pub fn check(
             bail!(fault(promise, "is missing from the output".to_owned()));
         };
         let contents = found.remove(position);
+        let unread = Unread::before(begin, &promise.passed);
         compare(promise, caps, &contents, unread)?;
-        let missing = promise.passed.packets.saturating_sub(contents.passed.packets + unread);
+        let missing =
+            promise.passed.packets.saturating_sub(contents.passed.packets + unread.packets);
         if promise.is_video && missing > 0 {
             // Some encoders give empty packets, which a container may leave out.
             let text = format!("{} of the output cannot be read back", counted(missing, "frame"));
@@ -87,15 +90,35 @@ fn fault(promise: &Promise, cause: String) -> anyhow::Error {
     }
 }
 
-/// `unread` packets of a track may be lost when it is read back.
-fn compare(promise: &Promise, caps: &gst::Caps, contents: &Contents, unread: u64) -> Result<()> {
+/// What of a track may be missing when it is read back.
+#[derive(Clone, Copy, Default)]
+struct Unread {
+    packets: u64,
+    nanoseconds: u64,
+}
+
+impl Unread {
+    /// What comes before `begin`, where a demuxer begins, if that is known; and a few packets more.
+    fn before(begin: Option<u64>, passed: &Passed) -> Self {
+        let Some(begin) = begin else { return Self::default() };
+        let first = passed.first.unwrap_or(0);
+        let (early, length) = (begin.saturating_sub(first), passed.end.saturating_sub(first));
+        let share = early as f64 / length.max(1) as f64;
+        Self {
+            packets: 8 + (passed.packets as f64 * share.min(1.0)).ceil() as u64,
+            nanoseconds: early,
+        }
+    }
+}
+
+fn compare(promise: &Promise, caps: &gst::Caps, contents: &Contents, unread: Unread) -> Result<()> {
     let (put, got) = (promise.passed, contents.passed);
     // Raw audio has no packets of its own, and a subtitle may be padded with empty ones.
     // What an encoder of sound gives may begin with headers.
     let is_counted = !promise.is_encoded && !is_raw(caps) && !is_raw(&contents.caps);
     // Opus from Ogg begins with two headers.
     let headers = if is_opus(caps) { 2 } else { 0 };
-    if is_counted && got.packets + unread + headers < put.packets {
+    if is_counted && got.packets + unread.packets + headers < put.packets {
         let cause = format!("has {} packets in the output, expected {}", got.packets, put.packets);
         bail!(fault(promise, cause));
     }
@@ -103,7 +126,7 @@ fn compare(promise: &Promise, caps: &gst::Caps, contents: &Contents, unread: u64
     let has_times = got.first.is_some() || got.packets == 0;
     if has_times
         && put.end.saturating_sub(put.first.unwrap_or(0))
-            > got.end.saturating_sub(got.first.unwrap_or(0)) + TOLERANCE
+            > got.end.saturating_sub(got.first.unwrap_or(0)) + unread.nanoseconds + TOLERANCE
     {
         let cause = format!(
             "lasts {:.2} s in the output, expected {:.2} s",

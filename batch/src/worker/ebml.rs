@@ -92,6 +92,8 @@ pub struct Segment {
     pub file: File,
     /// Where the data of the segment begin.
     pub data: u64,
+    /// Where they end; `None` for one that was written as a stream.
+    pub end: Option<u64>,
 }
 
 impl Segment {
@@ -101,7 +103,9 @@ impl Segment {
         loop {
             let (id, data, size) = head(&mut file, at)?;
             if id == SEGMENT {
-                return Ok(Self { file, data });
+                // Of any length, all bits of it are set where it is not known: eight bytes have 56.
+                let is_known = !(size + 1).is_power_of_two() || size < (1 << 7) - 1;
+                return Ok(Self { file, data, end: is_known.then(|| data + size) });
             }
             ensure!(at < 1 << 16, "no Matroska");
             at = data + size;

@@ -76,7 +76,26 @@ pub fn explain_probe(error: &gst::glib::Error) -> String {
         Some(text) => text.to_owned(),
         None if error.message().contains("contains no data") => "is empty".to_owned(),
         None if error.message().contains(INTERNAL) => UNREADABLE.to_owned(),
-        None => one_line(error.message()),
+        None if error.message().contains("No valid frames") => NOTHING_DECODED.to_owned(),
+        None => of_damage(error, one_line(error.message())),
+    }
+}
+
+/// The error of a demuxer or decoder is that of a damaged file.
+fn of_damage(error: &gst::glib::Error, detail: String) -> String {
+    match error.kind::<gst::StreamError>() {
+        Some(gst::StreamError::Demux) => format!("is damaged: it cannot be demuxed: {detail}"),
+        Some(gst::StreamError::Decode) => format!("is damaged: it cannot be decoded: {detail}"),
+        _ => detail,
+    }
+}
+
+/// What a warning of a pipeline says.
+pub fn warning(message: &gst::message::Warning) -> String {
+    let text = one_line(message.error().message());
+    match text.starts_with("CONTINUITY: ") {
+        true => "is damaged: packets of its transport stream are missing".to_owned(),
+        false => text,
     }
 }
 
@@ -146,10 +165,11 @@ fn cause_of(message: &gst::message::Error, missing: &[String]) -> String {
         };
     }
     let detail = message.debug().and_then(|debug| last_line(&debug));
-    match detail {
+    let text = match detail {
         Some(detail) if !is_of_source => format!("{} ({detail})", one_line(error.message())),
         _ => one_line(error.message()),
-    }
+    };
+    of_damage(&error, text)
 }
 
 /// Why a file cannot be decoded.

@@ -83,9 +83,11 @@ pub fn index(file: &Path) -> Result<(u64, Vec<u8>)> {
     Ok((moov.content, content))
 }
 
-/// How long a file would be if its last box were whole.
+/// How long a file would be if its last box were whole. What is no box, as some programs leave at the end, does
+/// not count.
 pub fn whole_length(file: &Path) -> Option<u64> {
-    top_boxes(file).ok()?.last().map(|last| last.end)
+    let is_box = |found: &TopBox| found.kind.iter().all(|byte| matches!(byte, b' '..=b'~' | 0xA9));
+    top_boxes(file).ok()?.take_while(is_box).last().map(|last| last.end)
 }
 
 /// Whether a file is a picture of AVIF or HEIF.

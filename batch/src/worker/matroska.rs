@@ -61,12 +61,14 @@ pub struct Extras {
     pub attachments: Option<Vec<u8>>,
     /// The names of the attached files.
     pub attached: Vec<String>,
+    /// How long the file says that it is.
+    pub whole_length: Option<u64>,
 }
 
 /// What a Matroska file has besides the data of its tracks.
 pub fn read(file: &Path) -> Result<Extras> {
     let mut segment = Segment::open(File::open(file)?)?;
-    let mut extras = Extras::default();
+    let mut extras = Extras { whole_length: segment.end, ..Extras::default() };
     if let Some(at) = segment.find(TRACKS)? {
         let (bytes, tracks) = segment.read(at)?;
         for track in children(&bytes, tracks, TRACK_ENTRY) {

@@ -99,7 +99,7 @@ impl Pipeline {
                 match message.view() {
                     gst::MessageView::Eos(_) => return Ok(()),
                     gst::MessageView::Warning(warning) => {
-                        say(Reply::Notice { text: fault::one_line(warning.error().message()) })
+                        say(Reply::Notice { text: fault::warning(warning) })
                     }
                     _ => {}
                 }

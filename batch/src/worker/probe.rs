@@ -202,12 +202,10 @@ impl Media {
             }
             _ => None,
         };
+        let extras = self.is_matroska().then(|| matroska::read(input).ok()).flatten();
+        let whole = whole.or(extras.as_ref().and_then(|extras| extras.whole_length));
         self.missing_bytes = whole.map_or(0, |whole| whole.saturating_sub(length));
-        if self.is_matroska()
-            && let Ok(extras) = matroska::read(input)
-        {
-            self.add_matroska(extras);
-        }
+        extras.into_iter().for_each(|extras| self.add_matroska(extras));
         Ok(())
     }
 
