@@ -288,6 +288,12 @@ fn gaps_in_a_damaged_file_are_named() {
 fn what_demuxers_skip_is_named() {
     let Some(place) = Place::of_ffmpeg("damaged streams") else { return };
     let (mpeg2, h264) = ("-c:v mpeg2video -c:a", format!("{H264} -g 10 -c:a aac"));
+    // Its index leads elsewhere then.
+    let avi = place.path("in/e.avi");
+    make(&avi, &[BARS, TONE, "-c:v mpeg4 -c:a libmp3lame"].join(" "));
+    let mut bytes = fs::read(&avi).unwrap();
+    bytes.drain(bytes.len() / 2..bytes.len() * 11 / 20);
+    fs::write(&avi, bytes).unwrap();
     let files = [
         ("a.vob", format!("{mpeg2} ac3 -f vob")),
         ("b.mpg", format!("{mpeg2} mp2")),
@@ -314,6 +320,7 @@ fn what_demuxers_skip_is_named() {
             assert!(said.contains(&note), "{name}: {said}");
         }
     }
+    assert!(said.contains("in/e.avi: is damaged: only "), "{said}");
     // Its demuxer goes on where it finds a cluster, or gives up.
     assert!(said.contains(" in/d.mkv: "), "{said}");
     assert!(!said.contains(" in/whole-"), "{said}");

@@ -15,6 +15,7 @@ pub const NOTHING_DECODED: &str = "is damaged: nothing in it can be decoded";
 
 /// What GStreamer says when data do not flow, whatever the cause.
 const INTERNAL: &str = "Internal data stream error";
+const GENERAL: &str = "general stream error";
 /// A demuxer gives up.
 const UNREADABLE: &str = "is damaged: it cannot be read to its end";
 
@@ -75,7 +76,9 @@ pub fn explain_probe(error: &gst::glib::Error) -> String {
     match of_kind(error) {
         Some(text) => text.to_owned(),
         None if error.message().contains("contains no data") => "is empty".to_owned(),
-        None if error.message().contains(INTERNAL) => UNREADABLE.to_owned(),
+        None if [INTERNAL, GENERAL].iter().any(|text| error.message().contains(text)) => {
+            UNREADABLE.to_owned()
+        }
         None if error.message().contains("No valid frames") => NOTHING_DECODED.to_owned(),
         None => of_damage(error, one_line(error.message())),
     }
@@ -86,6 +89,9 @@ fn of_damage(error: &gst::glib::Error, detail: String) -> String {
     match error.kind::<gst::StreamError>() {
         Some(gst::StreamError::Demux) => format!("is damaged: it cannot be demuxed: {detail}"),
         Some(gst::StreamError::Decode) => format!("is damaged: it cannot be decoded: {detail}"),
+        _ if detail.contains("Failed to decode") => {
+            "is damaged: a frame cannot be decoded, and the decoder gives up".to_owned()
+        }
         _ => detail,
     }
 }

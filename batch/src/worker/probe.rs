@@ -46,6 +46,8 @@ pub struct Media {
     pub timecode: Option<TimeCode>,
     /// How many bytes are missing at the end, if the container says its length.
     pub missing_bytes: u64,
+    /// How many frames the container says that it has, at least; 0 if it does not say.
+    pub stated_frames: u64,
     /// The number of programmes of a transport stream, of which `tsdemux` gives the first.
     pub programmes: usize,
     /// The streams that the demuxer does not know.
@@ -195,7 +197,10 @@ impl Media {
                 self.add_isobmff(isobmff::details(input).unwrap_or_default());
                 isobmff::whole_length(input)
             }
-            "video/x-msvideo" => riff::whole_length(input),
+            "video/x-msvideo" => {
+                self.stated_frames = riff::frames(input).unwrap_or(0);
+                riff::whole_length(input)
+            }
             "video/mpegts" => {
                 self.add_mpegts(&mpegts::programmes(input)?);
                 None

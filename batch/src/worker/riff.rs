@@ -28,6 +28,15 @@ pub fn whole_length(file: &Path) -> Option<u64> {
     (head.starts_with(b"RIFF") && size < u32::MAX - 8).then_some(u64::from(size) + 8)
 }
 
+/// How many frames the header of an AVI says that it has, at least.
+pub fn frames(file: &Path) -> Option<u64> {
+    let mut head = [0; 52];
+    File::open(file).ok()?.read_exact(&mut head).ok()?;
+    // The lists `AVI ` and `hdrl`, and `avih` with eleven numbers, of which this is the fifth.
+    let is_avi = &head[8..12] == b"AVI " && &head[24..28] == b"avih";
+    is_avi.then(|| u64::from(u32::from_le_bytes([head[48], head[49], head[50], head[51]])))
+}
+
 /// Whether the picture is stored without loss.
 pub fn is_lossless_webp(webp: &[u8]) -> bool {
     chunks(webp).any(|(name, _)| name == b"VP8L")
