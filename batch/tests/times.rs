@@ -242,6 +242,21 @@ fn files_that_lack_little_are_named_and_those_that_have_more_are_not() {
     assert_eq!(said.matches("note:").count(), 1, "{said}");
 }
 
+/// The first clock of a stream comes with its video, here a second after its sound.
+#[test]
+fn sound_without_times_is_named() {
+    let Some(place) = Place::of_ffmpeg("sound without times") else { return };
+    let late = ["-itsoffset 1", BARS, TONE, "-map 0 -map 1", H264, "-bf 0 -c:a aac"].join(" ");
+    make(&place.path("in/a.ts"), &late);
+    for container in ["ts", "mkv", "mp4"] {
+        let said = place.run(&["in", "--container", container]);
+        assert!(
+            said.contains("note: in/a.ts: track 2 has no timestamps and begins with"),
+            "{said}"
+        );
+    }
+}
+
 /// As every recording of television, whose sound begins before its first key frame.
 #[test]
 fn sound_before_the_first_key_frame_is_kept() {

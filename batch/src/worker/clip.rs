@@ -125,13 +125,16 @@ pub fn count_within(pad: &gst::Pad, span: &Span, packets: Tally) {
     });
 }
 
+/// The first bytes of a buffer, if it has as many.
+fn head<const N: usize>(buffer: &gst::BufferRef) -> Option<[u8; N]> {
+    let mut head = [0; N];
+    (buffer.size() >= N && buffer.copy_to_slice(0, &mut head).is_ok()).then_some(head)
+}
+
 /// Whether this is a VP8 frame that is only a reference (RFC 6386, section 9.1: `show_frame`), or a Theora
 /// header (Theora specification, section 6.1).
 pub fn is_hidden(pad: &gst::Pad, buffer: &gst::BufferRef) -> bool {
-    let mut first = [0];
-    if buffer.copy_to_slice(0, &mut first).is_err() {
-        return false;
-    }
+    let Some(first) = head::<1>(buffer) else { return false };
     let caps = pad.current_caps();
     match caps.as_ref().map(super::probe::media_type) {
         Some("video/x-vp8") => first[0] & 0x10 == 0,
@@ -180,6 +183,10 @@ pub fn place(pad: &gst::Pad, window: Window) {
                 gst::EventView::Toc(_) => return gst::PadProbeReturn::Handled,
                 _ => {}
             },
+            // The muxer has them from the caps.
+            Some(gst::PadProbeData::Buffer(buffer)) if is_opus_header(buffer) => {
+                return gst::PadProbeReturn::Handled;
+            }
             Some(gst::PadProbeData::Buffer(buffer)) => {
                 let moved = |time: i128| {
                     let time = time - i128::from(window.start) + window.shift;
@@ -210,6 +217,11 @@ pub fn place(pad: &gst::Pad, window: Window) {
         }
         gst::PadProbeReturn::Ok
     });
+}
+
+/// Whether this is one of the headers with which Opus begins in Ogg (RFC 7845, section 5).
+fn is_opus_header(buffer: &gst::BufferRef) -> bool {
+    head::<8>(buffer).is_some_and(|magic| [b"OpusHead", b"OpusTags"].contains(&&magic))
 }
 
 fn is_audio(pad: &gst::Pad) -> bool {

@@ -21,6 +21,8 @@ struct State {
     length: u64,
     /// The longest time from one packet to the next.
     longest: u64,
+    /// Packets without a time.
+    untimed: u64,
 }
 
 /// The holes at a pad.
@@ -32,11 +34,12 @@ impl Gaps {
     pub fn watch(&self, pad: &gst::Pad) {
         let gaps = self.clone();
         pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-            if let Some(buffer) = info.buffer()
-                && let Some(time) = buffer.pts()
-            {
+            if let Some(buffer) = info.buffer() {
                 let duration = buffer.duration().map(gst::ClockTime::nseconds);
-                lock(&gaps.0).add(time.nseconds(), duration);
+                match buffer.pts() {
+                    Some(time) => lock(&gaps.0).add(time.nseconds(), duration),
+                    None => lock(&gaps.0).untimed += 1,
+                }
             }
             gst::PadProbeReturn::Ok
         });
@@ -49,9 +52,13 @@ impl Gaps {
 
     /// What there is to say of `what`.
     pub fn notice(&self, what: &str) -> Option<String> {
-        let State { count, length, .. } = *lock(&self.0);
+        let State { last, untimed, count, length, .. } = *lock(&self.0);
         let seconds = length as f64 / 1e9;
         match count {
+            // `tsdemux` of GStreamer 1.22 gives none to what comes long before the first clock.
+            0 if last.is_none() && untimed > 0 => Some(format!(
+                "{what} has no timestamps and begins with the video, which may be too late"
+            )),
             0 => None,
             1 => Some(format!("{what} has a gap of {seconds:.1} s")),
             _ => Some(format!("{what} has {count} gaps, of {seconds:.1} s together")),

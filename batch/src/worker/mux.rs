@@ -218,8 +218,9 @@ impl Mux<'_> {
         if let Ok(fault) = faults.try_recv() {
             return Err(fault);
         }
-        run.map_err(|error| seen.explain(error, &mapping.actions))?;
+        // Also of an attempt that fails: the next may see the track decoded, where it has times of its own.
         seen.notices(&mapping.actions).into_iter().for_each(|text| say(Reply::Notice { text }));
+        run.map_err(|error| seen.explain(error, &mapping.actions))?;
         Ok(seen.promises())
     }
 
