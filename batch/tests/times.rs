@@ -100,6 +100,9 @@ fn frames_that_are_shown_for_long_keep_their_times() {
             fs::remove_dir_all(place.path("out")).unwrap();
         }
     }
+    let output = place.program().args(["in/c.mp4", "--container", "ts"]).output().unwrap();
+    let note = "note: in/c.mp4: has frames that are shown for more than half a second, whose times x264enc in";
+    assert!(text(&output).contains(note), "{}", text(&output));
 }
 
 #[test]

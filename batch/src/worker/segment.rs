@@ -35,6 +35,9 @@ use crate::{
     events::counted,
 };
 
+/// What `tsdemux` of GStreamer 1.22 takes for a jump of the clock, nanoseconds.
+const LONG_FRAME: u64 = 500_000_000;
+
 /// The translation of a segment.
 pub struct Job<'a> {
     /// How files are translated.
@@ -81,39 +84,53 @@ impl Job<'_> {
         hold.release();
         pipeline.run(Some((&translated, self.span.frames)), say)?;
         let frames = self.check(&encoding, &read, &translated, &encoded, say)?;
-        let (found, stated) = (read.get(), media.stated_frames);
-        // Of frames that last longer than one, some programs count all.
-        if *self.span == Span::default() && stated > found + found / 20 + 2 {
-            let text = format!(
-                "is damaged: only {found} of the {stated} frames that it should have are found"
-            );
-            say(Reply::Notice { text });
-        }
         let format = |pad: &gst::Pad| VideoInfo::from_caps(pad.current_caps()?.as_ref()).ok();
-        let mut notices = Vec::new();
-        if let (Some(before), Some(after)) = (format(&start), format(&chain.pad("format", "src")?))
-            && !media.is_animation()
-        {
-            notices = losses::of_frames(&before, &after, &self.setup.recipe, &encoding);
+        let formats = format(&start).zip(format(&chain.pad("format", "src")?));
+        if let Some((before, after)) = formats.filter(|_| !media.is_animation()) {
+            losses::of_frames(&before, &after, &self.setup.recipe, &encoding)
+                .into_iter()
+                .for_each(|text| say(Reply::Notice { text }));
         }
-        notices.extend(gaps.notice("the video").filter(|_| media.is_contiguous()));
+        self.notices(&media, &encoding, &gaps, untimed.load(Ordering::Relaxed), read.get())
+            .into_iter()
+            .for_each(|text| say(Reply::Notice { text }));
+        let first = translated.get().first.unwrap_or(0);
+        Ok((frames, clip::origin(self.span).nseconds() + first))
+    }
+
+    /// What there is to say of the times of the frames, of which `untimed` had none, and of the number of packets that
+    /// were `found`.
+    fn notices(
+        &self,
+        media: &Media,
+        encoding: &Encoding,
+        gaps: &Gaps,
+        untimed: u64,
+        found: u64,
+    ) -> Vec<String> {
+        let mut notices: Vec<String> =
+            gaps.notice("the video").filter(|_| media.is_contiguous()).into_iter().collect();
+        // Of frames that last longer than one, some programs count all.
+        let stated = media.stated_frames;
+        if *self.span == Span::default() && stated > found + found / 20 + 2 {
+            notices.push(format!(
+                "is damaged: only {found} of the {stated} frames that it should have are found"
+            ));
+        }
         let files = segment_container(&self.setup.recipe, self.container);
-        if files == Container::Ts && gaps.longest() > 500_000_000 {
+        if files == Container::Ts && gaps.longest() > LONG_FRAME {
             notices.push(format!(
                 "has frames that are shown for more than half a second, whose times {} in {} do not keep",
                 encoding.encoder_name(),
                 self.container.name()
             ));
         }
-        let untimed = untimed.load(Ordering::Relaxed);
         if untimed > 0 {
             notices.push(format!(
                 "{untimed} of its frames have no timestamps and follow at the rate of the video, or 25 per second"
             ));
         }
-        notices.into_iter().for_each(|text| say(Reply::Notice { text }));
-        let first = translated.get().first.unwrap_or(0);
-        Ok((frames, clip::origin(self.span).nseconds() + first))
+        notices
     }
 
     /// Seeks to the key frame before the segment, from the pad `decoded`.
