@@ -90,6 +90,9 @@ fn y4m_of_ffmpeg_keeps_its_depth_and_chroma() {
         let psnr = ffmpeg::psnr(&place.path(format!("in/{name}")), &place.path(&name));
         assert!(psnr > 40.0, "{pixels}: {psnr} dB");
     }
+    let output = run(&place, &["in/yuv422p10le.y4m"], None);
+    let error = "is y4m of more than 8 bits, which GStreamer does not read; pipe it instead";
+    assert!(text(&output).contains(error), "{}", text(&output));
     let refused =
         "-f lavfi -i testsrc2=size=16x16:d=0.1 -pix_fmt yuv420p14le -strict -1 -f yuv4mpegpipe";
     ffmpeg::make(&place.path("in/14.y4m"), refused);

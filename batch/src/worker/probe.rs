@@ -18,6 +18,7 @@ use super::{
     matroska::{self, Flags},
     mpegts, riff,
     timecode::TimeCode,
+    y4m,
 };
 
 use crate::{container::Container, encoding::Encoding, options::Recipe};
@@ -136,6 +137,11 @@ impl Media {
             return Ok(Self::of_animation(animation));
         }
         ensure!(!isobmff::is_picture(input), "is an AVIF or HEIF image, which cannot be decoded");
+        ensure!(
+            !y4m::is_deep(input),
+            "is y4m of more than 8 bits, which GStreamer does not read; pipe it instead: \
+             cyclegan-batch - --out OUTPUT < FILE"
+        );
         // GStreamer 1.22 sometimes waits forever for the index of such a file.
         ensure!(!isobmff::lacks_index(input), fault::NO_INDEX);
         let discoverer = Discoverer::new(PATIENCE)?;

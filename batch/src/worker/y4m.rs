@@ -4,7 +4,9 @@
 //! does not say what it does not understand.
 
 use std::{
-    io::{self, BufRead, Read},
+    fs::File,
+    io::{self, BufRead, BufReader, Read},
+    path::Path,
     sync::atomic::{AtomicBool, Ordering},
 };
 
@@ -63,6 +65,15 @@ pub fn source() -> Result<gst::Element> {
         })
     };
     Ok(frames::source(frames))
+}
+
+/// Whether a file is y4m of more than 8 bits, which `y4mdec` of GStreamer 1.22 does not read.
+pub fn is_deep(input: &Path) -> bool {
+    let mut line = Vec::new();
+    let read = File::open(input)
+        .and_then(|file| BufReader::new(file).take(LINE).read_until(b'\n', &mut line));
+    read.is_ok()
+        && header(&line).is_ok_and(|info| info.format_info().depth().iter().any(|&depth| depth > 8))
 }
 
 /// What the first line says of the frames.
