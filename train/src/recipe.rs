@@ -165,9 +165,16 @@ fn long_names(command: &Command) -> Vec<String> {
     command.get_arguments().filter_map(|a| a.get_long().map(str::to_owned)).collect()
 }
 
-/// All stages train the same networks; only the normalisation may become frozen, and a backbone be added.
+/// All stages train the same networks, except that a stage may freeze the normalisation or add a backbone for
+/// itself and all after it.
 fn same_networks(stages: &[Stage]) -> Result<()> {
+    let is_frozen = |stage: &Stage| stage.train.generator(0).norm == Norm::Frozen;
     for (i, pair) in stages.windows(2).enumerate() {
+        ensure!(
+            is_frozen(&pair[1]) || !is_frozen(&pair[0]),
+            "{}: its `norm` is not frozen, but the stage before freezes it; set `norm = \"frozen\"` here as well",
+            place(i + 1, &pair[1].name)
+        );
         ensure!(
             pair[0].train.backbone.is_none() || pair[1].train.backbone.is_some(),
             "{}: it has no `backbone`, but the stage before has one; set it here as well",

@@ -440,22 +440,39 @@ fn resumed(
     device: Device,
 ) -> Result<CycleGan> {
     let folder = run.checkpoints();
-    if let Some(path) = &options.backbone {
-        let before = TrainOptions { backbone: None, ..options.clone() };
-        if checkpoint::generators_are(&folder, &Generator::new(before.generator(0)))? {
-            let mut model = CycleGan::new(&before, device)?;
-            checkpoint::load_newest(run, &mut model)?;
-            return model.add_backbone(options, path, device);
+    // Options of the run as it was, by what has been added since.
+    let without_backbone = TrainOptions { backbone: None, ..options.clone() };
+    let unfrozen = |options: &TrainOptions| match options.generator(0).norm {
+        Norm::Frozen => TrainOptions { norm: Some(Norm::Instance), ..options.clone() },
+        _ => options.clone(),
+    };
+    let befores =
+        [options.clone(), without_backbone.clone(), unfrozen(options), unfrozen(&without_backbone)];
+    let mut before = options;
+    for candidate in &befores {
+        if checkpoint::generators_are(&folder, &Generator::new(candidate.generator(0)))? {
+            before = candidate;
+            break;
         }
     }
-    let unfrozen = TrainOptions { norm: Some(Norm::Instance), ..options.clone() };
-    let freeze = options.generator(0).norm == Norm::Frozen
-        && checkpoint::generators_are(&folder, &Generator::new(unfrozen.generator(0)))?;
-    let mut model = CycleGan::new(if freeze { &unfrozen } else { options }, device)?;
+    let mut model = CycleGan::new(before, device)?;
     checkpoint::load_newest(run, &mut model)?;
-    if !freeze {
-        return Ok(model);
+    if before.generator(0).norm != options.generator(0).norm {
+        model = frozen(model, options, plan, device)?;
     }
+    match &options.backbone {
+        Some(path) if before.backbone.is_none() => model.add_backbone(options, path, device),
+        _ => Ok(model),
+    }
+}
+
+/// The model with normalisation fixed at its mean over [`FREEZE_IMAGES`].
+fn frozen(
+    model: CycleGan,
+    options: &TrainOptions,
+    plan: &Plan,
+    device: Device,
+) -> Result<CycleGan> {
     let batches = FREEZE_IMAGES.div_ceil(plan.batch);
     if plan.own.start == 0 {
         println!("froze the normalisation at its mean over {} images", batches * plan.batch);

@@ -43,6 +43,28 @@ fn a_run_continues_frozen_and_exports_plain_convolutions() {
     run(&[&on[..], &["--norm", "none"]].concat());
 }
 
+#[test]
+fn a_run_is_frozen_and_gets_a_backbone_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (data, out, pair) = (path("data"), path("run"), path("pair"));
+    data_set(Path::new(&data), 3);
+    let begin = ["train", "--data", &data, "--out", &out, "--max-iters", "2", "--mask-head"];
+    let small = ["--ngf", "4", "--width", "8", "--blocks", "1"];
+    run(&[&begin[..], SMALL, &small, &["--net-g", "fast", "--norm", "instance"]].concat());
+    let backbone = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/horse2zebra/G.onnx");
+    let both = ["--norm", "frozen", "--backbone", backbone];
+    let resume = ["train", "--resume", "--out", &out, "--max-iters"];
+    let said = run(&[&resume[..], &["4"], &both].concat()).stdout;
+    assert!(String::from_utf8_lossy(&said).contains("froze the normalisation"));
+    let said = run(&[&resume[..], &["6"]].concat()).stdout;
+    assert!(!String::from_utf8_lossy(&said).contains("froze the normalisation"));
+    run(&["export", "--run", &out, "--out", &pair]);
+    let bytes = fs::read(Path::new(&pair).join("G.onnx")).unwrap();
+    let names = |what: &[u8]| bytes.windows(what.len()).any(|w| w == what);
+    assert!(names(b"seen") && !names(b"Normalization"));
+}
+
 /// A run that is killed after freezing and before its first regular checkpoint is complete.
 #[test]
 fn a_frozen_run_has_a_checkpoint_at_once() {

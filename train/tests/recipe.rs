@@ -194,6 +194,19 @@ fn a_stage_may_add_a_backbone() {
 }
 
 #[test]
+fn a_stage_may_freeze_the_normalisation_for_good() {
+    let stages = "norm = \"instance\"\n\n[[stage]]\nimages = 4\nnorm = \"frozen\"\n";
+    let recipe = RECIPE.replace("discriminators-first = 2", stages);
+    let folder = recipe_folder(&recipe);
+    let file = folder.path().join("recipe.toml");
+    fails(&["train", "--recipe", text(&file)], &["stage 3 (second)", "`norm`", "frozen"]);
+    let frozen = recipe.replace("lambda-a = 2", "norm = \"frozen\"");
+    fs::write(&file, frozen).unwrap();
+    let said = run(&["train", "--recipe", text(&file)]).stdout;
+    assert_eq!(String::from_utf8_lossy(&said).matches("froze the normalisation").count(), 1);
+}
+
+#[test]
 fn errors_name_the_file_the_stage_and_the_option() {
     let change = |from: &str, to: &str| {
         assert!(RECIPE.contains(from));
