@@ -76,9 +76,9 @@ impl Contexts {
 }
 
 /// Never exists.
-pub enum Shrinker {}
+pub enum Scaler {}
 
-impl Shrinker {
+impl Scaler {
     pub fn new(_: &VideoInfo, _: Size) -> Result<Self, Error> {
         Err(Error)
     }
@@ -87,11 +87,11 @@ impl Shrinker {
         match *self {}
     }
 
-    pub fn shrink(&mut self, frame: &Frame) -> Result<VideoFrameRef<&gst::BufferRef>, Error> {
+    pub fn scale(&mut self, frame: &Frame) -> Result<VideoFrameRef<&gst::BufferRef>, Error> {
         match *frame {}
     }
 
-    pub fn shrink_parts(
+    pub fn scale_parts(
         &mut self,
         frame: &Frame,
         _: impl Iterator<Item = (Rect, Size)>,

@@ -9,13 +9,13 @@ use super::{
     Error,
     functions::{Functions, constants::*},
     layer::{Layer, Layers, MOST},
-    painter::{Painter, fill_texture, new_texture},
+    renderer::{Renderer, fill_texture, new_texture},
     thread::Objects,
 };
 
 /// The shader, and the textures of its layers.
 pub struct Canvas {
-    painter: Painter,
+    renderer: Renderer,
     uniforms: Uniforms,
     /// Size of the frame in pixels.
     frame: (i32, i32),
@@ -51,16 +51,16 @@ impl Canvas {
     /// For frames of `frame` pixels and residuals of at most `largest`.
     pub fn new(context: &GLContext, largest: Size, frame: (u32, u32)) -> Result<Self, Error> {
         let textures = [c"frame", c"residuals", c"mattes", c"taps"];
-        let painter = Painter::new(context, include_str!("compose.frag"), &textures)?;
+        let renderer = Renderer::new(context, include_str!("compose.frag"), &textures)?;
         let uniforms = Uniforms {
-            count: painter.uniform(c"count"),
-            has_mattes: painter.uniform(c"has_mattes"),
-            areas: painter.uniform(c"areas"),
-            origins: painter.uniform(c"origins"),
-            lasts: painter.uniform(c"lasts"),
+            count: renderer.uniform(c"count"),
+            has_mattes: renderer.uniform(c"has_mattes"),
+            areas: renderer.uniform(c"areas"),
+            origins: renderer.uniform(c"origins"),
+            lasts: renderer.uniform(c"lasts"),
         };
         Ok(Self {
-            painter,
+            renderer,
             uniforms,
             frame: (frame.0 as i32, frame.1 as i32),
             largest,
@@ -124,7 +124,7 @@ impl Canvas {
         if has_mattes {
             areas = std::slice::from_ref(&whole);
         } else if !areas.contains(&whole) {
-            self.painter.copy(context, source, (target, *width, *height))?;
+            self.renderer.copy(context, source, (target, *width, *height))?;
         }
         if areas.is_empty() {
             return Ok(());
@@ -143,7 +143,7 @@ impl Canvas {
                 }
             }
         };
-        self.painter.draw(context, &textures, target, areas, set, |_| {})
+        self.renderer.draw(context, &textures, target, areas, set, |_| {})
     }
 
     /// The corner of the place of layer `index`.
@@ -154,13 +154,13 @@ impl Canvas {
 
     /// Makes room for `count` layers, and for mattes if there are any.
     fn make_room(&mut self, count: usize, has_mattes: bool) -> Result<(), Error> {
-        let gl = self.painter.gl;
+        let gl = self.renderer.gl;
         if self.room < count.max(1) {
             self.delete_textures();
             self.room = if count <= 1 { 1 } else { count.next_multiple_of(COLUMNS) };
             let lines = (self.frame.0.max(self.frame.1), 2 * self.room as i32);
             let grid = self.grid();
-            self.painter.forget_errors();
+            self.renderer.forget_errors();
             // SAFETY: this is the context's thread.
             unsafe {
                 self.taps = new_texture(&gl, lines, (RG16UI, RG_INTEGER, UNSIGNED_SHORT));
@@ -171,7 +171,7 @@ impl Canvas {
             self.check_textures()?;
         }
         if has_mattes && self.mattes == 0 {
-            self.painter.forget_errors();
+            self.renderer.forget_errors();
             // SAFETY: this is the context's thread.
             self.mattes = unsafe { new_texture(&gl, self.grid(), (R16I, RED_INTEGER, SHORT)) };
             self.check_textures()?;
@@ -187,7 +187,7 @@ impl Canvas {
 
     /// Deletes the textures if one of them could not be created.
     fn check_textures(&mut self) -> Result<(), Error> {
-        let result = self.painter.error("glTexImage2D");
+        let result = self.renderer.error("glTexImage2D");
         if result.is_err() {
             self.delete_textures();
         }
@@ -198,7 +198,7 @@ impl Canvas {
         let textures = [self.residuals, self.mattes, self.taps];
         // SAFETY: this is the context's thread; the pointer is that of three numbers, of which
         // OpenGL ignores zeros.
-        unsafe { self.painter.gl.delete_textures(3, textures.as_ptr()) };
+        unsafe { self.renderer.gl.delete_textures(3, textures.as_ptr()) };
         (self.residuals, self.mattes, self.taps, self.room) = (0, 0, 0, 0);
     }
 
@@ -244,7 +244,7 @@ impl Canvas {
         };
         *values = rest;
         // SAFETY: this is the context's thread, and the pixels are as many as the area's.
-        unsafe { fill_texture(&self.painter.gl, texture, area, kind, pixels) };
+        unsafe { fill_texture(&self.renderer.gl, texture, area, kind, pixels) };
         Ok(size_of_val(pixels))
     }
 }
@@ -257,6 +257,6 @@ fn rectangle(rect: &Rect) -> [i32; 4] {
 impl Objects for Canvas {
     fn delete(&mut self) {
         self.delete_textures();
-        self.painter.delete();
+        self.renderer.delete();
     }
 }

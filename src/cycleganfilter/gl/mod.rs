@@ -3,7 +3,7 @@
 //! Frames in `memory:GLMemory`. They stay on the GPU: only the generator's small pictures are
 //! downloaded and only the residuals are uploaded.
 //!
-//! frame → [`Shrinker`] → small pictures in system memory → generator → residuals → [`Compositor`] → frame
+//! frame → [`Scaler`] → small pictures in system memory → generator → residuals → [`Compositor`] → frame
 //!
 //! Both draw on the thread of the GL context in [`Contexts`]. `no_gl.rs` replaces this module in
 //! builds without the feature `gl`.
@@ -15,16 +15,16 @@ mod contexts;
 mod frame;
 mod functions;
 mod layer;
-mod painter;
+mod renderer;
+mod scaler;
 mod scaling;
-mod shrinker;
 mod thread;
 
 pub use allocation::is_sync_meta;
 pub use compositor::Compositor;
 pub use contexts::Contexts;
 pub use frame::Frame;
-pub use shrinker::Shrinker;
+pub use scaler::Scaler;
 
 use gst_video::{VideoFormat, VideoInterlaceMode};
 

@@ -23,9 +23,9 @@ impl Preprocess {
         view: View,
         threads: u32,
     ) -> Result<Self, TranslateError> {
-        let shrinker = gl::Shrinker::new(info, view.content())?;
-        let mut preprocess = Self::new(generator, &shrinker.picture_info()?, view, threads)?;
-        preprocess.shrinker = Some(shrinker);
+        let scaler = gl::Scaler::new(info, view.content())?;
+        let mut preprocess = Self::new(generator, &scaler.picture_info()?, view, threads)?;
+        preprocess.gl_scaler = Some(scaler);
         Ok(preprocess)
     }
 
@@ -38,20 +38,20 @@ impl Preprocess {
         is_smoothed: bool,
     ) -> Result<(), TranslateError> {
         self.plan(frame.buffer(), request, region_types)?;
-        let Self { view, scaler, part_scalers, to_tensor, workers, shrinker, .. } = self;
-        let Some(shrinker) = shrinker else {
+        let Self { view, scaler, part_scalers, to_tensor, workers, gl_scaler, .. } = self;
+        let Some(gl_scaler) = gl_scaler else {
             return Err(bool_error!("it is in GL memory, expected system memory").into());
         };
         let packing = Packing { to_tensor, workers, is_smoothed };
         match view {
             View::Frame(letterbox) => {
-                packing.fill(request, 0, scaler, &shrinker.shrink(frame)?, letterbox)
+                packing.fill(request, 0, scaler, &gl_scaler.scale(frame)?, letterbox)
             }
             View::Regions(..) if request.regions.is_empty() => Ok(()),
             View::Regions(_, tensor) => {
                 let parts = request.regions.iter();
                 let parts = parts.map(|region| (region.crop, region.letterbox.content.size));
-                let pictures = shrinker.shrink_parts(frame, parts)?;
+                let pictures = gl_scaler.scale_parts(frame, parts)?;
                 packing.fill_regions(request, part_scalers, &pictures, |index, region| Rect {
                     x: 0,
                     y: index as u32 * tensor.height,

@@ -25,7 +25,7 @@ pub struct Preprocess {
     pub(super) to_tensor: ToTensor,
     pub(super) workers: Workers,
     /// Scales frames in GL memory.
-    pub(super) shrinker: Option<gl::Shrinker>,
+    pub(super) gl_scaler: Option<gl::Scaler>,
 }
 
 impl Preprocess {
@@ -52,7 +52,7 @@ impl Preprocess {
             workers: Workers::new(threads)?,
             part_scalers: PartScalers::new(&info),
             scaler,
-            shrinker: None,
+            gl_scaler: None,
         })
     }
 

@@ -18,14 +18,14 @@ use gst_video::{
 use super::{
     Error, Frame,
     functions::constants::*,
-    painter::{Painter, new_texture},
+    renderer::{Renderer, new_texture},
     scaling::Scaling,
     thread::{Objects, Owned},
 };
 
 /// Scales frames of one size, or parts of each, into pictures that it owns, as
 /// `cyclegan_frame::Scaler` does in system memory.
-pub struct Shrinker {
+pub struct Scaler {
     frame: VideoInfo,
     /// The size of the largest picture.
     largest: Size,
@@ -33,12 +33,12 @@ pub struct Shrinker {
     pictures: VideoFrame<Writable>,
     /// How to scale each part of the current frame.
     parts: Vec<Scaling>,
-    objects: Option<Owned<Canvas>>,
+    objects: Option<Owned<Resources>>,
 }
 
 /// Its OpenGL objects.
-struct Canvas {
-    painter: Painter,
+struct Resources {
+    renderer: Renderer,
     texture: u32,
     /// The pixel buffer that the pictures are downloaded through, and its size in bytes.
     buffer: u32,
@@ -63,8 +63,8 @@ const TURN: u64 = 1_000_000;
 /// fences of a lost context may never be signalled.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-impl Shrinker {
-    /// A shrinker from frames of `info` to pictures of at most `largest`.
+impl Scaler {
+    /// From frames of `info` to pictures of at most `largest`.
     pub fn new(info: &VideoInfo, largest: Size) -> Result<Self, Error> {
         Ok(Self {
             frame: info.clone(),
@@ -81,7 +81,7 @@ impl Shrinker {
     }
 
     /// Scales all of `frame` to the largest picture.
-    pub fn shrink(&mut self, frame: &Frame) -> Result<VideoFrameRef<&gst::BufferRef>, Error> {
+    pub fn scale(&mut self, frame: &Frame) -> Result<VideoFrameRef<&gst::BufferRef>, Error> {
         let whole = Size { width: self.frame.width(), height: self.frame.height() };
         self.parts.clear();
         self.parts.push(Scaling::of_frame(whole, self.largest));
@@ -90,7 +90,7 @@ impl Shrinker {
 
     /// Scales each of `parts` of `frame` to a size. Returns a frame with the pictures at its left
     /// edge, each one height of the largest picture below the one before.
-    pub fn shrink_parts(
+    pub fn scale_parts(
         &mut self,
         frame: &Frame,
         parts: impl Iterator<Item = (Rect, Size)>,
@@ -107,14 +107,15 @@ impl Shrinker {
     fn draw(&mut self, frame: &Frame) -> Result<VideoFrameRef<&gst::BufferRef>, Error> {
         let Self { largest, pictures, parts, objects, .. } = self;
         let (largest, texture) = (*largest, frame.texture());
-        let owned = Owned::on(objects, frame.context(), |context| Canvas::new(context, largest))?;
-        let fence = owned.run(|context, canvas| canvas.draw(context, texture, parts))?;
+        let owned =
+            Owned::on(objects, frame.context(), |context| Resources::new(context, largest))?;
+        let fence = owned.run(|context, resources| resources.draw(context, texture, parts))?;
         // In short waits, so that other elements can use the thread in between.
-        wait_for(PATIENCE, || owned.run(|_, canvas| canvas.is_done(fence)))?;
+        wait_for(PATIENCE, || owned.run(|_, resources| resources.is_done(fence)))?;
         let stride = pictures.plane_stride()[0] as usize;
         let rows = pictures.plane_data_mut(0).map_err(|error| Error::Frame(error.to_string()))?;
         let apart = stride * largest.height as usize;
-        owned.run(|_, canvas| canvas.read(fence, parts, rows.chunks_mut(apart), stride))?;
+        owned.run(|_, resources| resources.read(fence, parts, rows.chunks_mut(apart), stride))?;
         frame.count_down(bytes(parts));
         Ok(self.pictures.as_video_frame_ref())
     }
@@ -157,10 +158,10 @@ fn wait_for(
     Ok(())
 }
 
-impl Canvas {
+impl Resources {
     fn new(context: &GLContext, largest: Size) -> Result<Self, Error> {
-        let painter = Painter::new(context, include_str!("shrink.frag"), &[c"frame"])?;
-        let gl = painter.gl;
+        let renderer = Renderer::new(context, include_str!("scale.frag"), &[c"frame"])?;
+        let gl = renderer.gl;
         let mut buffer = 0;
         let size = (largest.width as i32, largest.height as i32);
         // SAFETY: this is the context's thread; the pointer is to a local.
@@ -169,22 +170,22 @@ impl Canvas {
             new_texture(&gl, size, (RGBA8, RGBA, UNSIGNED_BYTE))
         };
         let uniforms = Uniforms {
-            origin: painter.uniform(c"origin"),
-            halvings: painter.uniform(c"halvings"),
-            size: painter.uniform(c"size"),
-            start: painter.uniform(c"start"),
-            step: painter.uniform(c"step_size"),
-            reach: painter.uniform(c"reach"),
-            taps: painter.uniform(c"taps"),
+            origin: renderer.uniform(c"origin"),
+            halvings: renderer.uniform(c"halvings"),
+            size: renderer.uniform(c"size"),
+            start: renderer.uniform(c"start"),
+            step: renderer.uniform(c"step_size"),
+            reach: renderer.uniform(c"reach"),
+            taps: renderer.uniform(c"taps"),
         };
-        Ok(Self { painter, texture, buffer, room: 0, uniforms })
+        Ok(Self { renderer, texture, buffer, room: 0, uniforms })
     }
 
     /// Lets the GPU draw the pictures and write them to the buffer. Returns a fence to wait for.
     fn draw(&mut self, context: &GLContext, frame: u32, parts: &[Scaling]) -> Result<Fence, Error> {
         let needed = bytes(parts);
         if self.room < needed {
-            let gl = &self.painter.gl;
+            let gl = &self.renderer.gl;
             // SAFETY: this is the context's thread, and no data are passed.
             unsafe {
                 gl.bind_buffer(PIXEL_PACK_BUFFER, self.buffer);
@@ -199,8 +200,8 @@ impl Canvas {
             place += part.bytes();
         }
         // SAFETY: this is the context's thread; no pointers.
-        let fence = unsafe { self.painter.gl.fence_sync(SYNC_GPU_COMMANDS_COMPLETE, 0) };
-        self.painter.error("glFenceSync")?;
+        let fence = unsafe { self.renderer.gl.fence_sync(SYNC_GPU_COMMANDS_COMPLETE, 0) };
+        self.renderer.error("glFenceSync")?;
         Ok(Fence(fence as usize))
     }
 
@@ -214,7 +215,7 @@ impl Canvas {
     ) -> Result<(), Error> {
         let Scaling { origin, halvings, columns, rows, picture } = *part;
         let uniforms = &self.uniforms;
-        self.painter.draw(
+        self.renderer.draw(
             context,
             &[frame],
             self.texture,
@@ -253,12 +254,12 @@ impl Canvas {
     fn is_done(&mut self, fence: Fence) -> Result<bool, Error> {
         let flush = SYNC_FLUSH_COMMANDS_BIT;
         // SAFETY: this is the context's thread, and the fence is not deleted yet.
-        match unsafe { self.painter.gl.client_wait_sync(fence.get(), flush, TURN) } {
+        match unsafe { self.renderer.gl.client_wait_sync(fence.get(), flush, TURN) } {
             ALREADY_SIGNALED | CONDITION_SATISFIED => Ok(true),
             TIMEOUT_EXPIRED => Ok(false),
             // What it returns names no reason.
             failed => {
-                self.painter.error("glClientWaitSync")?;
+                self.renderer.error("glClientWaitSync")?;
                 Err(Error::Call("glClientWaitSync", failed))
             }
         }
@@ -273,7 +274,7 @@ impl Canvas {
         targets: impl Iterator<Item = &'a mut [u8]>,
         stride: usize,
     ) -> Result<(), Error> {
-        let gl = &self.painter.gl;
+        let gl = &self.renderer.gl;
         let length = bytes(parts);
         // SAFETY: this is the context's thread. The mapping has the requested length, and is not
         // used after it is unmapped.
@@ -302,15 +303,15 @@ impl Canvas {
     }
 }
 
-impl Objects for Canvas {
+impl Objects for Resources {
     fn delete(&mut self) {
-        let gl = self.painter.gl;
+        let gl = self.renderer.gl;
         // SAFETY: this is the context's thread; each pointer is to one number.
         unsafe {
             gl.delete_textures(1, &self.texture);
             gl.delete_buffers(1, &self.buffer);
         }
-        self.painter.delete();
+        self.renderer.delete();
     }
 }
 

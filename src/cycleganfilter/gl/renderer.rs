@@ -20,7 +20,7 @@ void main() {
 ";
 
 /// A shader program that draws into textures, with its vertex array and framebuffer.
-pub struct Painter {
+pub struct Renderer {
     /// OpenGL's functions.
     pub gl: Functions,
     program: u32,
@@ -28,18 +28,18 @@ pub struct Painter {
     framebuffer: u32,
 }
 
-impl Painter {
+impl Renderer {
     /// Compiles the fragment shader `fragment`. `textures` names its samplers, in the order of the
-    /// textures of [`Painter::draw`].
+    /// textures of [`Renderer::draw`].
     pub fn new(context: &GLContext, fragment: &str, textures: &[&CStr]) -> Result<Self, Error> {
         let header = header(context)?;
         let gl = Functions::load(context)?;
-        let mut painter = Self { gl, program: 0, vertex_array: 0, framebuffer: 0 };
-        if let Err(error) = painter.build(header, fragment, textures) {
-            painter.delete();
+        let mut renderer = Self { gl, program: 0, vertex_array: 0, framebuffer: 0 };
+        if let Err(error) = renderer.build(header, fragment, textures) {
+            renderer.delete();
             return Err(error);
         }
-        Ok(painter)
+        Ok(renderer)
     }
 
     fn build(&mut self, header: &str, fragment: &str, textures: &[&CStr]) -> Result<(), Error> {
