@@ -3,7 +3,7 @@
 //! Whether the generator's input is similar to the last one.
 
 use super::{Request, TranslateError};
-use cyclegan_frame::{Region, StillPicture, Upscale};
+use cyclegan_frame::{ReferenceImage, Region, Upscale};
 use cyclegan_runtime::Values;
 
 /// What the generator saw last.
@@ -13,12 +13,12 @@ pub struct LastSeen {
     upscale: Option<Upscale>,
     regions: Vec<Region>,
     /// One per picture. Unused ones are kept for later frames.
-    pictures: Vec<StillPicture>,
+    references: Vec<ReferenceImage>,
 }
 
 impl LastSeen {
     /// Whether the pictures of `request` show the same regions as the last ones, and none differs
-    /// from its predecessor by `limit` grey levels or more, see [`StillPicture::differs`].
+    /// from its predecessor by `limit` grey levels or more, see [`ReferenceImage::differs`].
     pub fn is_similar(
         &mut self,
         request: &Request,
@@ -29,10 +29,10 @@ impl LastSeen {
             return Ok(false);
         }
         let limit = limit * request.generator().contract().metadata.input_range.per_grey_level();
-        for (index, picture) in self.pictures.iter_mut().enumerate().take(request.len()) {
+        for (index, reference) in self.references.iter_mut().enumerate().take(request.len()) {
             let differs = match request.values(index)?.0 {
-                Values::F32(values) => picture.differs(values, limit),
-                Values::F16(values) => picture.differs(values, limit),
+                Values::F32(values) => reference.differs(values, limit),
+                Values::F16(values) => reference.differs(values, limit),
             };
             if differs {
                 return Ok(false);
@@ -43,13 +43,13 @@ impl LastSeen {
 
     /// Stores the pictures of `request`.
     pub fn remember(&mut self, request: &Request, upscale: Upscale) -> Result<(), TranslateError> {
-        while self.pictures.len() < request.len() {
-            self.pictures.push(StillPicture::new(request.tensor));
+        while self.references.len() < request.len() {
+            self.references.push(ReferenceImage::new(request.tensor));
         }
-        for (index, picture) in self.pictures.iter_mut().enumerate().take(request.len()) {
+        for (index, reference) in self.references.iter_mut().enumerate().take(request.len()) {
             match request.values(index)?.0 {
-                Values::F32(values) => picture.set(values),
-                Values::F16(values) => picture.set(values),
+                Values::F32(values) => reference.set(values),
+                Values::F16(values) => reference.set(values),
             }
         }
         self.regions.clone_from(&request.regions);

@@ -12,16 +12,16 @@ const BLOCK: usize = 16;
 /// Number of separate sums, so that the compiler vectorises the additions.
 const LANES: usize = 8;
 
-/// An earlier input, 3×H×W.
+/// An earlier input of the generator, 3×H×W, with which later ones are compared.
 #[derive(Debug)]
-pub struct StillPicture {
+pub struct ReferenceImage {
     size: Size,
     values: Vec<f32>,
     /// The differences of a row of blocks. Kept so that a frame allocates nothing.
     sums: Vec<f32>,
 }
 
-impl StillPicture {
+impl ReferenceImage {
     /// For inputs of `size`; all 0 until one is set.
     pub fn new(size: Size) -> Self {
         let (width, height) = (size.width as usize, size.height as usize);
@@ -124,19 +124,19 @@ mod tests {
             };
             let (before, now) = (picture(64.0), picture(48.0));
             let expected = largest_mean(&now, &before, size);
-            let mut still = StillPicture::new(size);
+            let mut reference = ReferenceImage::new(size);
             // Sixty-fourths are the same in both types.
             let half = |values: &[f32]| -> Vec<_> {
                 values.iter().map(|value| f16::from_f32(*value)).collect()
             };
             let mut differs = |limit: f32| match is_half {
                 false => {
-                    still.set(&before);
-                    still.differs(&now, limit)
+                    reference.set(&before);
+                    reference.differs(&now, limit)
                 }
                 true => {
-                    still.set(&half(&before));
-                    still.differs(&half(&now), limit)
+                    reference.set(&half(&before));
+                    reference.differs(&half(&now), limit)
                 }
             };
             prop_assert!(differs(expected * 0.999));
@@ -148,14 +148,14 @@ mod tests {
     fn a_small_moving_object_is_detected() {
         let size = Size { width: 456, height: 256 };
         let mut picture = vec![0.5f32; 3 * 456 * 256];
-        let mut still = StillPicture::new(size);
-        still.set(&picture);
-        assert!(!still.differs(&picture, 1e-6));
+        let mut reference = ReferenceImage::new(size);
+        reference.set(&picture);
+        assert!(!reference.differs(&picture, 1e-6));
         for y in 100..108 {
             picture[y * 456 + 200..][..8].fill(1.0);
         }
         // A quarter of a block, in one of three components.
-        assert!(still.differs(&picture, 0.5 / 4.0 / 3.0 * 0.99));
-        assert!(!still.differs(&picture, 0.5 / 4.0 / 3.0 * 1.01));
+        assert!(reference.differs(&picture, 0.5 / 4.0 / 3.0 * 0.99));
+        assert!(!reference.differs(&picture, 0.5 / 4.0 / 3.0 * 1.01));
     }
 }
