@@ -79,11 +79,11 @@ impl CycleGan {
         let networks = [0, 1].map(|i| Generator::new(options.generator(i)));
         let discriminator = Discriminator::new(options.discriminator());
         let (init, gain, beta1) = (options.init_type(), options.init_gain, options.beta1);
-        let painter = |network: &Generator| {
+        let initial = |network: &Generator| {
             let state = NetworkState::new(&network.layout, init, gain, beta1, device);
             if options.ema_half_life > 0.0 { state.with_ema() } else { state }
         };
-        let generators = networks.each_ref().map(painter);
+        let generators = networks.each_ref().map(initial);
         let critic = || {
             let layout = &discriminator.layout;
             NetworkState::new(layout, InitType::Normal, gain, beta1, device)

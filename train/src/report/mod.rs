@@ -2,8 +2,8 @@
 
 //! `report/index.html`: the progress of a run, as a self-contained page that refreshes itself.
 
-pub mod alarms;
 mod chart;
+pub mod warnings;
 
 use std::{
     fs,
@@ -18,8 +18,8 @@ use cyclegan_output::{
 use serde_json::{Map, Value};
 
 use crate::{costs::Costs, cyclegan::Term, eval::validation, metrics, run_folder::RunFolder};
-use alarms::alarms;
 use chart::chart;
+use warnings::warnings;
 
 /// Refresh interval of the page, in seconds.
 const REFRESH: u32 = 60;
@@ -35,7 +35,7 @@ pub fn write(run: &RunFolder, columns: &str) -> Result<()> {
     let lines = metrics::read(&run.metrics())?;
     let body = [
         summary(&lines),
-        alarm_list(&lines),
+        warning_list(&lines),
         Costs::read_if_there(&run.costs())?.as_ref().map_or_else(String::new, table),
         charts(&lines),
         pictures(&run.samples(), columns)?,
@@ -69,9 +69,9 @@ fn table(costs: &Costs) -> String {
     format!("<h2>Cost</h2><table>{}{rows}</table>", line(&costs.columns(), "th"))
 }
 
-fn alarm_list(lines: &[Map<String, Value>]) -> String {
+fn warning_list(lines: &[Map<String, Value>]) -> String {
     let item = |text: &String| format!("<p class=\"alarm\">{}</p>", escape(text));
-    alarms(lines).iter().map(item).collect()
+    warnings(lines).iter().map(item).collect()
 }
 
 fn charts(lines: &[Map<String, Value>]) -> String {

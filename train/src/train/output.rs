@@ -14,7 +14,7 @@ use crate::{
     eval::validation::{BestBy, Validation},
     metrics::{self, Metrics},
     options::TrainOptions,
-    report::{self, alarms::alarms},
+    report::{self, warnings::warnings},
     run_folder::RunFolder,
     samples::{self, Samples},
     tensorboard::TensorBoard,
@@ -26,8 +26,8 @@ pub struct Output {
     samples: Samples,
     metrics: Metrics,
     board: TensorBoard,
-    /// Alarms that were already reported.
-    alarmed: HashSet<String>,
+    /// Warnings that were already printed.
+    warned: HashSet<String>,
     /// How long the run had trained when these were opened.
     minutes: f64,
     scores: Option<Scores>,
@@ -50,8 +50,8 @@ impl Output {
         let lines = metrics::read(&run.metrics())?;
         let last = lines.last().and_then(|line| line.get("minutes")?.as_f64());
         let board = TensorBoard::open(&run.tensorboard(), images)?;
-        let (alarmed, minutes) = (HashSet::new(), last.unwrap_or_default());
-        Ok(Self { run, samples, metrics, board, alarmed, minutes, scores: None })
+        let (warned, minutes) = (HashSet::new(), last.unwrap_or_default());
+        Ok(Self { run, samples, metrics, board, warned, minutes, scores: None })
     }
 
     /// With validation scores.
@@ -106,12 +106,12 @@ impl Output {
         self.report(bar)
     }
 
-    /// Writes the report and prints new alarms.
+    /// Writes the report and prints new warnings.
     pub fn report(&mut self, bar: &ProgressBar) -> Result<()> {
         report::write(&self.run, self.samples.columns())?;
-        for alarm in alarms(&metrics::read(&self.run.metrics())?) {
-            if self.alarmed.insert(alarm.clone()) {
-                bar.suspend(|| eprintln!("alarm: {alarm}"));
+        for warning in warnings(&metrics::read(&self.run.metrics())?) {
+            if self.warned.insert(warning.clone()) {
+                bar.suspend(|| eprintln!("warning: {warning}"));
             }
         }
         Ok(())

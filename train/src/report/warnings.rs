@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Alarms for known training failures, with advice.
+//! Warnings of known training failures, with advice.
 
 use serde_json::{Map, Value};
 
 use crate::metrics::{images_of, is_of_training};
 
-/// Number of metrics lines for an alarm.
+/// Number of metrics lines for a warning.
 const WINDOW: usize = 20;
-/// Number of images before which there are no alarms.
+/// Number of images before which there are no warnings.
 const SETTLED: u64 = 2000;
 
-/// The alarms for the last lines of metrics.
-pub fn alarms(lines: &[Map<String, Value>]) -> Vec<String> {
+/// The warnings for the last lines of metrics.
+pub fn warnings(lines: &[Map<String, Value>]) -> Vec<String> {
     let lines: Vec<_> = lines.iter().filter(|line| is_of_training(line)).collect();
     let last = &lines[lines.len().saturating_sub(WINDOW)..];
     let mean = |name: &str| {
@@ -65,23 +65,23 @@ mod tests {
     }
 
     #[test]
-    fn each_failure_raises_its_alarm_and_a_good_run_none() {
+    fn each_failure_has_a_warning_and_a_good_run_has_none() {
         let healthy = [("correlation_A", 0.8), ("change_A", 0.05), ("D_A_accuracy", 0.7)];
-        assert!(alarms(&lines(&healthy)).is_empty());
+        assert!(warnings(&lines(&healthy)).is_empty());
         for (name, value, word) in [
             ("correlation_A", -0.8, "inverted"),
             ("change_B", 0.001, "as it is"),
             ("D_B_accuracy", 1.0, "always right"),
         ] {
-            let found = alarms(&lines(&[(name, value)]));
+            let found = warnings(&lines(&[(name, value)]));
             assert_eq!(found.len(), 1, "{name}");
             assert!(found[0].contains(word), "{found:?}");
         }
     }
 
     #[test]
-    fn a_new_run_raises_no_alarms() {
+    fn a_new_run_has_no_warnings() {
         let young: Vec<_> = lines(&[("change_A", 0.0)]).into_iter().take(5).collect();
-        assert!(alarms(&young).is_empty());
+        assert!(warnings(&young).is_empty());
     }
 }
