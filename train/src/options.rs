@@ -143,8 +143,8 @@ pub struct TrainOptions {
     /// pair with --init-from, and to a run with --resume
     #[arg(long, value_name = "FILE", help_heading = "Networks")]
     pub backbone: Option<PathBuf>,
-    /// Train only the generators' parameters whose names in an exported file start with one of these: `seen`
-    /// for those that --backbone adds
+    /// Train only those parameters of the generators whose names in an exported file start with one of these
+    /// prefixes; `seen` is the prefix of the layers that --backbone adds
     #[arg(long, value_name = "PREFIX", value_delimiter = ',', help_heading = "Networks")]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub learn: Vec<String>,
