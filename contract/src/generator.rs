@@ -25,7 +25,7 @@ pub enum ContractError {
     #[error("the file is empty, expected an ONNX model")]
     Empty,
     /// The bytes do not decode.
-    #[error("not an ONNX model, or truncated")]
+    #[error("not an ONNX model, or truncated; download or export it again")]
     NotOnnx(#[from] prost::DecodeError),
     /// The file is of another kind.
     #[error("not an ONNX model but {kind}")]

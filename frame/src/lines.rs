@@ -35,7 +35,10 @@ impl LinePacker {
             (*format).unpack_func.is_some() && (*format).pack_func.is_some()
         };
         if !has_functions || format.pack_lines() != 1 {
-            return Err(bool_error!("no way into the samples of {:?}", info.format()));
+            return Err(bool_error!(
+                "GStreamer cannot unpack frames of {:?} line by line",
+                info.format()
+            ));
         }
         let (width, height) = (info.width(), info.height());
         let unpacked = VideoInfo::builder(format.unpack_format(), width, height)

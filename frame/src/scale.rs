@@ -162,7 +162,9 @@ fn cut_out<'a>(
     let format = frame.format_info();
     let is_inside = x + size.width <= frame.width() && y + size.height <= frame.height();
     if !is_inside || frame.format() != info.format() || format.pixel_stride()[0] == 0 {
-        return Err(bool_error!("cannot cut {part:?} out of {:?}", frame.info()));
+        let (width, height) = (frame.width(), frame.height());
+        let found = frame.format();
+        return Err(bool_error!("cannot crop {part:?} from {found:?} of {width}×{height}"));
     }
     // SAFETY: it is a description of a mapped frame, which outlives the copy.
     let mut cut = unsafe { std::ptr::read(frame.as_ptr()) };

@@ -24,15 +24,22 @@ pub enum LoadError {
         searched: Vec<String>,
     },
     /// The folder has no generator.
-    #[error("{} holds neither G.onnx nor F.onnx, expected a folder with one or both", folder.display())]
+    #[error(
+        "{} holds neither G.onnx nor F.onnx; set `model` to a folder that holds one or both",
+        folder.display()
+    )]
     NoPair {
         /// The folder.
         folder: PathBuf,
     },
     /// The model has no generator for the requested direction.
     #[error(
-        "model `{model}` has no generator {}, expected a folder that holds {} as well",
+        "model `{model}` has no generator {}; set `direction` to {}, or `model` to a folder that holds {}",
         direction.letter(),
+        match direction {
+            Direction::AToB => "reverse",
+            Direction::BToA => "forward",
+        },
         file_name(*direction, Precision::Fp32)
     )]
     NoDirection {

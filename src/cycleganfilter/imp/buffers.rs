@@ -130,7 +130,11 @@ impl CycleGanFilter {
                  the negotiated caps ({error}); cycleganfilter uses its own pool instead")
         );
         let pool = OwnPool::new(info).map_err(|error| {
-            gst::element_imp_error!(self, gst::ResourceError::Failed, ("No buffer pool: {error}"));
+            gst::element_imp_error!(
+                self,
+                gst::ResourceError::Failed,
+                ("Could not create a buffer pool: {error}")
+            );
             gst::FlowError::Error
         })?;
         let pool = Arc::new(pool);

@@ -57,7 +57,11 @@ pub enum TranslateError {
     #[error("the model has no generator for the direction {0}")]
     NoDirection(Direction),
     /// The generator has no mask.
-    #[error("{} has no output `mask`, which output=mask and output=alpha need", .0.display())]
+    #[error(
+        "{} has no output `mask`, which output=mask and output=alpha need; set output=video, or train \
+         the pair with --mask-head",
+        .0.display()
+    )]
     NoMask(PathBuf),
     /// GStreamer cannot convert this kind of frame.
     #[error("cannot convert the frame: {0}")]

@@ -73,7 +73,9 @@ fn scratch(
     let buffer = |info: &VideoInfo| {
         let mut buffer = gst::Buffer::with_size(info.size())?;
         let inner = buffer.make_mut();
-        inner.memset(.., 0).map_err(|_| gst::glib::bool_error!("cannot clear it"))?;
+        inner
+            .memset(.., 0)
+            .map_err(|_| gst::glib::bool_error!("cannot write a frame of {:?}", info.format()))?;
         let size = (info.width(), info.height());
         VideoRegionOfInterestMeta::add(inner, "scratch", (0, 0, size.0, size.1));
         Ok(buffer)
