@@ -174,7 +174,7 @@ fn enums(filter: &gst::Element) -> BTreeMap<&'static str, Value> {
                 .iter()
                 .map(|v| json!({ "desc": v.name(), "name": v.nick(), "value": v.value().to_string() }))
                 .collect();
-            (pspec.value_type().name(), json!({ "kind": "enum", "values": values }))
+            (class.type_().name(), json!({ "kind": "enum", "values": values }))
         })
         .collect()
 }
