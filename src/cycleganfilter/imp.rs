@@ -44,24 +44,24 @@ pub struct CycleGanFilter {
                  background")]
     #[property(name = "direction", type = Direction, get, set, member = direction,
         mutable_playing, nick = "Direction",
-        blurb = "Which generator of the pair to use. A change while playing takes effect on the next \
-                 frame if the generator is loaded; otherwise it is first loaded in the background",
+        blurb = "Which generator of the pair to use. While playing, a change takes effect on the next \
+                 frame if that generator is loaded; if not, it is loaded in the background first",
         builder(Direction::default()))]
     #[property(name = "preload", type = bool, get, set, member = preload, default = false,
         mutable_playing, nick = "Preload both directions",
         blurb = "Also load the generator of the other direction, so that the first change of \
-                 direction takes effect at once; needs its memory, and time at startup")]
+                 direction takes effect at once; takes more memory, and more time at startup")]
     #[property(name = "execution-provider", type = ExecutionProvider, get, set,
         member = execution_provider, mutable_ready,
         nick = "Execution provider",
-        blurb = "Execution provider of ONNX Runtime. auto selects the fastest one that works; it is \
-                 an error if any other value cannot run, see allow-fallback",
+        blurb = "Execution provider of ONNX Runtime. Without allow-fallback, it is an error if the \
+                 provider that is set cannot run. auto never selects tensorrt or webgpu",
         builder(ExecutionProvider::default()))]
     #[property(name = "allow-fallback", type = bool, get, set, member = allow_fallback,
         default = false, mutable_ready, nick = "Allow fallback",
         blurb = "If the selected execution provider cannot run, post a warning and use the CPU")]
     #[property(name = "device-id", type = i32, get, set, member = device_id, minimum = 0,
-        default = 0, mutable_ready, nick = "Device", blurb = "Number of the GPU to use, if there are several")]
+        default = 0, mutable_ready, nick = "Device", blurb = "Number of the GPU to use, from 0")]
     #[property(name = "threads", type = u32, get, set, member = threads, maximum = 1024,
         default = 0, mutable_ready, nick = "Threads",
         blurb = "Number of threads for the generator and for conversion, 0 for one per core")]
@@ -76,7 +76,7 @@ pub struct CycleGanFilter {
         minimum = -1, maximum = 8192, default = 0, mutable_playing, nick = "Inference size",
         blurb = "Short side of the picture that the generator gets, in pixels; 0 for the size that \
                  the model was trained for, -1 for the size of the frame. The aspect ratio of the \
-                 frame is kept. Models with a fixed input size ignore it")]
+                 frame is kept. Without effect on models with a fixed input size")]
     #[property(name = "upscale", type = Upscale, get, set, member = upscale,
         mutable_playing, nick = "Upscaling",
         blurb = "How to bring the generator's output to the size of the frame",
@@ -94,9 +94,8 @@ pub struct CycleGanFilter {
         mutable_playing, nick = "Regions",
         blurb = "Which part of a frame to translate: all of it, or only the boxes in its \
                  GstVideoRegionOfInterestMeta and the object detections in its \
-                 GstAnalyticsRelationMeta, each scaled to the generator's own size. The change \
-                 fades out within a quarter of a box's size around it. The 16 largest boxes are \
-                 translated",
+                 GstAnalyticsRelationMeta, each scaled to the generator's own size. The residual \
+                 fades out in a margin around each box. At most the 16 largest boxes are translated",
         builder(Regions::default()))]
     #[property(name = "region-types", type = gst::Array, get = Self::region_types,
         set = Self::set_region_types, element_spec = &*REGION_TYPE, mutable_playing,
@@ -112,8 +111,9 @@ pub struct CycleGanFilter {
         builder(Output::default()))]
     #[property(name = "interval", type = u32, get, set, member = interval, minimum = 1, default = 1,
         mutable_playing, nick = "Interval",
-        blurb = "Translate every Nth frame, and apply its residual to the frames in between. The \
-                 first frame of a new model, direction or stream is always translated")]
+        blurb = "Translate every Nth frame, and apply its residual (output minus input of the \
+                 generator) to the frames in between. The first frame of a new model, direction or \
+                 stream is always translated")]
     #[property(name = "skip-similar", type = f64, get, set = Self::set_skip_similar,
         member = skip_similar, minimum = 0.0, maximum = 255.0, default = 0.0, mutable_playing,
         nick = "Skip similar frames",
@@ -123,15 +123,15 @@ pub struct CycleGanFilter {
     #[property(name = "late-frames", type = LateFrames, get, set, member = late_frames,
         mutable_playing, nick = "Late frames",
         blurb = "What to do with a frame that is already late when it arrives. In a live pipeline, \
-                 set max-in-flight to 2 or more or put a queue after the filter, so that a sink \
-                 that waits does not block it",
+                 set max-in-flight to 2 or more or put a queue after the filter, so that it keeps \
+                 working while the sink waits",
         builder(LateFrames::default()))]
     #[property(name = "max-in-flight", type = u32, get, set, member = max_in_flight, minimum = 1,
         maximum = 16, default = 1, mutable_ready, nick = "Frames in flight",
         blurb = "Number of frames to process in parallel: one is in the generator while the next is \
                  converted and the previous one composited. With 1, each frame is finished before \
-                 the next is accepted. Each takes memory for two tensors and two frames. In a live \
-                 pipeline, up to 256 MiB of finished frames also wait for the sink")]
+                 the next is accepted. Each one takes the memory of two tensors and two frames. In \
+                 a live pipeline, up to 256 MiB of finished frames also wait for the sink")]
     #[property(name = "stats-interval", type = u32, get, set, member = stats_interval, default = 0,
         mutable_playing, nick = "Statistics interval",
         blurb = "Interval between element messages with `stats`, in milliseconds; 0 for none")]

@@ -47,7 +47,10 @@ impl Direction {
 pub enum ExecutionProvider {
     /// The first of cuda, migraphx, directml, coreml, openvino and cpu that works.
     #[default]
-    #[enum_value(name = "The fastest provider that works on this machine", nick = "auto")]
+    #[enum_value(
+        name = "The first of cuda, migraphx, directml, coreml, openvino and cpu that works",
+        nick = "auto"
+    )]
     Auto,
     /// Any CPU.
     #[enum_value(name = "Any CPU", nick = "cpu")]
@@ -98,7 +101,10 @@ impl ExecutionProvider {
 pub enum Precision {
     /// int8 on CPUs, fp16 on GPUs, and fp32 if the pair has no such variant.
     #[default]
-    #[enum_value(name = "The fastest variant for the provider", nick = "auto")]
+    #[enum_value(
+        name = "int8 on CPUs, fp16 on GPUs, fp32 if the pair does not have that variant",
+        nick = "auto"
+    )]
     Auto,
     /// G.onnx, F.onnx.
     #[enum_value(name = "32-bit floats: G.onnx, F.onnx", nick = "fp32")]
@@ -130,7 +136,7 @@ pub enum Upscale {
     /// Upscale the residual and add it to the frame.
     #[default]
     #[enum_value(
-        name = "Upscale the change and add it to the frame, which stays sharp",
+        name = "Upscale the residual, output minus input, and add it to the frame, which stays sharp",
         nick = "residual"
     )]
     Residual,
@@ -180,7 +186,7 @@ pub enum LateFrames {
     #[enum_value(name = "Pass through unchanged", nick = "pass")]
     Pass,
     /// Apply the residual of the last translated frame.
-    #[enum_value(name = "Apply the change of the last translated frame", nick = "hold")]
+    #[enum_value(name = "Apply the residual of the last translated frame", nick = "hold")]
     Hold,
     /// Drop it.
     #[enum_value(name = "Drop", nick = "drop")]
