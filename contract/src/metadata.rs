@@ -152,6 +152,18 @@ impl Metadata {
     }
 
     /// The entries for a model file, the inverse of [`Metadata::from_props`].
+    ///
+    /// ```
+    /// use cyclegan_contract::{Direction, Metadata, onnx::{Message, ModelProto}};
+    ///
+    /// let metadata = Metadata { direction: Some(Direction::AToB), size: Some(256), ..Metadata::default() };
+    /// let model = ModelProto { metadata_props: metadata.to_props(), ..ModelProto::default() };
+    ///
+    /// let file = model.encode_to_vec();
+    /// let read = ModelProto::decode(file.as_slice())?;
+    /// assert_eq!(Metadata::from_props(&read.metadata_props)?, metadata);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn to_props(&self) -> Vec<StringStringEntryProto> {
         let direction = self.direction.map(Direction::as_str);
         let entries = [

@@ -17,6 +17,25 @@ use super::{
 
 /// Writes mattes as GRAY8 frames, upscaled to the frame's size: 0 for unchanged pixels, 255 for changed
 /// ones.
+///
+/// ```
+/// use cyclegan_frame::{Letterbox, Matte, MatteWriter, Rect, Size, map_writable};
+/// use gst_video::{VideoFormat, VideoInfo};
+///
+/// # gst::init()?;
+/// let size = Size { width: 64, height: 64 };
+/// let letterbox = Letterbox { tensor: size, content: Rect { x: 0, y: 0, size } };
+/// let mut matte = Matte::new(size);
+/// matte.update(&vec![1.0_f32; 64 * 64], &letterbox)?; // all of it is changed
+///
+/// let info = VideoInfo::builder(VideoFormat::Gray8, 640, 360).build()?;
+/// let mut buffer = gst::Buffer::with_size(info.size())?;
+/// let mut frame = map_writable(buffer.make_mut(), &info)?;
+/// MatteWriter::new(&info, size, 0)?.write(&matte, &mut frame)?;
+/// drop(frame);
+/// assert!(buffer.map_readable()?.iter().all(|&value| value == 255));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct MatteWriter {
     upsampler: Upsampler,
     window: Window,

@@ -14,6 +14,35 @@ use super::{
 use cyclegan_contract::Size;
 
 /// A region's residual and position. Its memory is reused for the next region.
+///
+/// ```
+/// use cyclegan_frame::{
+///     Bounds, Compositor, Patch, RegionPlanner, Residual, Size, Upscale, coarsest_sample, map_readable,
+///     map_writable,
+/// };
+/// use gst_video::{VideoFormat, VideoInfo};
+///
+/// # gst::init()?;
+/// let info = VideoInfo::builder(VideoFormat::I420, 640, 360).build()?;
+/// let (frame, tensor) = (Size { width: 640, height: 360 }, Size { width: 256, height: 256 });
+/// let mut planner = RegionPlanner::new(frame, 1.0, coarsest_sample(&info), tensor);
+/// let regions = planner.plan([Bounds { x: 300, y: 100, width: 100, height: 100 }]);
+///
+/// let mut patch = Patch::default();
+/// patch.residual = Residual::new(regions[0].letterbox.content.size);
+/// patch.residual.planes[0].fill(50 * 64); // 50 grey levels brighter
+/// patch.feather(0, regions, Upscale::Residual { strength: 1.0 });
+///
+/// let input = gst::Buffer::from_mut_slice(vec![128; info.size()]); // grey
+/// let mut output = gst::Buffer::with_size(info.size())?;
+/// let mut written = map_writable(output.make_mut(), &info)?;
+/// let mut compositor = Compositor::new(&info, tensor, 0)?;
+/// compositor.composite_patches(&[patch], &map_readable(&input, &info)?, &mut written)?;
+/// drop(written);
+/// let luma = output.map_readable()?;
+/// assert_eq!((luma[0], luma[150 * 640 + 350]), (128, 178)); // outside of the box, and its centre
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Patch {
     /// The residual at strength 1.

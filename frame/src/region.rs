@@ -76,6 +76,22 @@ pub struct Region {
 }
 
 /// Finds the regions of frames of one kind.
+///
+/// ```
+/// use cyclegan_frame::{Bounds, RegionPlanner, Size};
+///
+/// let frame = Size { width: 1920, height: 1080 };
+/// let grid = Size { width: 2, height: 2 }; // 4:2:0 has one chroma sample per 2×2 pixels
+/// let tensor = Size { width: 256, height: 256 };
+/// let mut planner = RegionPlanner::new(frame, 1.0, grid, tensor);
+///
+/// let horse = Bounds { x: 600, y: 400, width: 400, height: 300 };
+/// let outside = Bounds { x: 2000, y: 0, width: 50, height: 50 };
+/// let regions = planner.plan([horse, outside]);
+/// assert_eq!(regions.len(), 1);
+/// assert_eq!(regions[0].bbox.size, Size { width: 400, height: 300 });
+/// assert!(regions[0].crop.size.width > 400); // with a margin
+/// ```
 #[derive(Clone, Debug)]
 pub struct RegionPlanner {
     frame: Size,

@@ -15,6 +15,20 @@ const NEW: i32 = 32;
 const SCENE_CUT: u32 = 24;
 
 /// Smooths the residuals of consecutive frames.
+///
+/// ```
+/// use cyclegan_frame::{LumaPlane, Residual, Size, Smoother};
+///
+/// let size = Size { width: 32, height: 24 };
+/// let mut smoother = Smoother::new(size);
+/// let (mut first, mut second) = (Residual::new(size), Residual::new(size));
+/// first.planes[0].fill(1000);
+///
+/// // Two equal images: the second residual becomes 0.6 times the first one.
+/// smoother.smooth(&mut first, &mut LumaPlane::new(size), 0.6);
+/// smoother.smooth(&mut second, &mut LumaPlane::new(size), 0.6);
+/// assert!((590..=610).contains(&second.planes[0][0]));
+/// ```
 #[derive(Debug)]
 pub struct Smoother {
     /// The previous image.

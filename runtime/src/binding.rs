@@ -33,6 +33,28 @@ impl From<Size> for BindingOptions {
 }
 
 /// A generator with input and output tensors of one size.
+///
+/// ```
+/// # use std::sync::Arc;
+/// use cyclegan_contract::Size;
+/// use cyclegan_runtime::{Binding, BindingOptions, Generator, RunError, Values, ValuesMut};
+///
+/// /// Translates two images at once, and prints the mean of the second one's mask.
+/// fn translate(generator: Arc<Generator>, images: [&[f32]; 2]) -> Result<(), RunError> {
+///     let size = Size { width: 256, height: 256 };
+///     let mut binding = Binding::new(generator, BindingOptions { size, batch: 2, mask: true })?;
+///     for (index, image) in (0..).zip(images) {
+///         if let ValuesMut::F32(input) = binding.picture_mut(index)? {
+///             input.copy_from_slice(image); // 1×3×256×256
+///         }
+///     }
+///     binding.run()?;
+///     if let Some(Values::F32(mask)) = binding.picture_mask(1)? {
+///         println!("{}", mask.iter().sum::<f32>() / mask.len() as f32);
+///     }
+///     Ok(())
+/// }
+/// ```
 pub struct Binding {
     generator: Arc<Generator>,
     options: BindingOptions,

@@ -90,6 +90,26 @@ impl Pair {
     /// fails with `error` on frames of the negotiated size, for example by running out of memory.
     ///
     /// Fails with `error` if the user allows no other target or none is left.
+    ///
+    /// ```
+    /// use cyclegan_contract::{Direction, Size};
+    /// use cyclegan_runtime::{Binding, LoadError, Pair};
+    ///
+    /// /// Tensors of `size` on the first target that runs the generator at this size.
+    /// fn bind(mut pair: Pair, size: Size) -> Result<(Pair, Binding), LoadError> {
+    ///     loop {
+    ///         let generator = pair.open(Direction::AToB)?.clone();
+    ///         let bound = Binding::new(generator, size).and_then(|mut binding| {
+    ///             binding.run()?;
+    ///             Ok(binding)
+    ///         });
+    ///         match bound {
+    ///             Ok(binding) => return Ok((pair, binding)),
+    ///             Err(error) => pair = pair.reopen(error)?,
+    ///         }
+    ///     }
+    /// }
+    /// ```
     pub fn reopen(&self, error: RunError) -> Result<Self, LoadError> {
         let open: Vec<_> =
             Direction::BOTH.into_iter().filter(|&d| self.generator(d).is_some()).collect();
