@@ -153,7 +153,7 @@ fn builder(threads: usize) -> Result<SessionBuilder> {
 }
 
 /// Loads ONNX Runtime once and keeps it until the program ends.
-fn runtime() -> Result<&'static Environment> {
+pub fn runtime() -> Result<&'static Environment> {
     static LOADED: OnceLock<Result<Environment, String>> = OnceLock::new();
     let default = || libloading::library_filename("onnxruntime");
     let load = || {

@@ -8,7 +8,7 @@ mod common;
 
 use std::{collections::HashMap, fs, path::Path};
 
-use common::{data_set, fails, run};
+use common::{data_set, fails, program, run};
 use cyclegan_contract::onnx::{Message, ModelProto};
 use serde_json::Value;
 
@@ -188,6 +188,14 @@ fn a_stage_may_add_a_backbone() {
     assert!(before.iter().all(|(name, values)| after[name] == *values));
     assert!(after == tensors("11/export/G.onnx"));
 
+    // The same in a run that begins with a pair, and whose recipe is read again.
+    fs::write(&file, format!("init-from = \"1000/stages/1\"\n{recipe}")).unwrap();
+    let again = folder.path().join("again");
+    let command = ["train", "--recipe", text(&file), "--out", text(&again), "--max-iters"];
+    run(&[&command[..], &["11"]].concat());
+    run(&[&command[..], &["1000", "--resume"]].concat());
+    assert!(tensors("again/export/G.onnx").keys().any(|name| name.starts_with("seen")));
+
     let dropped = RECIPE.replace("lr = 1e-3", &second);
     fs::write(&file, dropped).unwrap();
     fails(&["train", "--recipe", text(&file)], &["stage 2 (second)", "`backbone`"]);
@@ -204,6 +212,20 @@ fn a_stage_may_freeze_the_normalisation_for_good() {
     fs::write(&file, frozen).unwrap();
     let said = run(&["train", "--recipe", text(&file)]).stdout;
     assert_eq!(String::from_utf8_lossy(&said).matches("froze the normalisation").count(), 1);
+}
+
+/// Each stage ends with an export, which needs ONNX Runtime.
+#[test]
+fn a_recipe_without_onnx_runtime_fails_before_it_trains() {
+    let folder = recipe_folder(RECIPE);
+    let file = folder.path().join("recipe.toml");
+    let arguments = ["train", "--recipe", text(&file)];
+    let output = program().args(arguments).env("ORT_DYLIB_PATH", "/missing.so").output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && stderr.contains("cannot load ONNX Runtime"), "{stderr}");
+    assert!(!folder.path().join("run/metrics.jsonl").exists());
+    // Nothing is in the way of a second try.
+    run(&arguments);
 }
 
 #[test]

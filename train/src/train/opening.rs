@@ -11,6 +11,7 @@ use super::TrainArgs;
 use crate::{
     checkpoint,
     net::build::Norm,
+    onnx_generator,
     options::{TrainOptions, first_given, is_given},
     recipe::Recipe,
     run_folder::{Began, Config, RunFolder},
@@ -27,6 +28,8 @@ pub fn opened(args: TrainArgs, matches: &ArgMatches, rank: usize) -> Result<(Run
         false => fresh(args, matches, recipe, &out, rank)?,
     };
     if !config.stages.is_empty() {
+        // The pair is written with it after each stage, perhaps hours from now.
+        onnx_generator::runtime()?;
         for (option, id) in [("--max-images", "max_images"), ("--max-minutes", "max_minutes")] {
             ensure!(
                 matches.value_source(id) != Some(ValueSource::CommandLine),
@@ -134,7 +137,7 @@ fn same_generators(options: &mut TrainOptions, begun: &TrainOptions) {
     (options.net_g, options.ngf, options.width) = (begun.net_g, begun.ngf, begun.width);
     (options.blocks, options.mask_head) = (begun.blocks, begun.mask_head);
     (options.context, options.skip) = (begun.context, begun.skip);
-    options.backbone = begun.backbone;
+    options.backbone = options.backbone.take().or(begun.backbone);
     options.pruned = begun.pruned;
 }
 
