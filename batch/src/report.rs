@@ -71,9 +71,9 @@ impl Row {
     }
 
     fn write(&self, page: &mut dyn io::Write) -> io::Result<()> {
-        let alarm = |cause: &str| format!("<p class=\"alarm\">{}</p>", escape(cause));
+        let warning = |cause: &str| format!("<p class=\"warning\">{}</p>", escape(cause));
         let state = match (&self.problem, &self.recorded) {
-            (Some(problem), _) => alarm(problem),
+            (Some(problem), _) => warning(problem),
             (None, None) => "<p>Not begun</p>".to_owned(),
             (None, Some(recorded)) => match &recorded.state {
                 State::Done { frames, seconds, host } => {
@@ -84,7 +84,7 @@ impl Row {
                         escape(host)
                     )
                 }
-                State::Failed { cause, .. } => alarm(cause),
+                State::Failed { cause, .. } => warning(cause),
                 State::Held(holder) => {
                     format!("<p>Being translated by {}</p>", escape(&holder.to_string()))
                 }

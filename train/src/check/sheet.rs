@@ -41,7 +41,7 @@ fn html(folders: &[(String, Domain)], findings: &[Finding]) -> Result<String> {
         Ok(grid + "</div>")
     };
     for finding in findings {
-        body += &format!("<p class=\"alarm\">{}</p>", page::escape(&finding.line));
+        body += &format!("<p class=\"warning\">{}</p>", page::escape(&finding.line));
         let shown = finding.pictures.iter().take(SHOWN);
         body += &grid(&mut shown.filter_map(|path| Some((name(path), tile(path, None)?))))?;
     }

@@ -70,7 +70,7 @@ fn table(costs: &Costs) -> String {
 }
 
 fn warning_list(lines: &[Map<String, Value>]) -> String {
-    let item = |text: &String| format!("<p class=\"alarm\">{}</p>", escape(text));
+    let item = |text: &String| format!("<p class=\"warning\">{}</p>", escape(text));
     warnings(lines).iter().map(item).collect()
 }
 
