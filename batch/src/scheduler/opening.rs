@@ -89,7 +89,13 @@ impl Scheduler<'_> {
             .inspect_err(|error| self.record_failure(item, &format!("{error:#}")))?;
         self.events.start(index, &item.input, fingerprint.size());
         let entry = match Entry::open(self.out, item, fingerprint, self.options.dry_run)? {
-            Opened::Entry(entry) => entry,
+            Opened::Entry(entry) => {
+                // Perhaps in the moment before the lock was free.
+                if let Some(what) = self.failed_elsewhere(item) {
+                    return Ok(Opening::Elsewhere(what));
+                }
+                entry
+            }
             Opened::Held(holder, entry) => {
                 let may_help = self.since.is_some() && matches!(item.kind, Kind::Video(_));
                 if !may_help {
