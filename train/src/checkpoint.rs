@@ -121,10 +121,10 @@ pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Whether the newest valid checkpoint of `folder` has generators of this architecture.
-pub fn generators_are(folder: &Path, generator: &Generator) -> Result<bool> {
-    let checkpoint = Checkpoint::newest(folder)?;
-    Ok(checkpoint.state.networks.get("G").is_some_and(|g| g.layout == generator.layout.signature()))
+/// The signature of the generators' layout in the newest valid checkpoint of `folder`; empty if it has none.
+pub fn generator_layout(folder: &Path) -> Result<String> {
+    let mut state = Checkpoint::newest(folder)?.state;
+    Ok(state.networks.remove("G").map(|g| g.layout).unwrap_or_default())
 }
 
 /// The networks of the newest valid checkpoint of a run.

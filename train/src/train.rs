@@ -216,8 +216,8 @@ impl Session {
                 output = output.scored(validation, &options)?;
             }
             // Older checkpoints do not fit the networks of the new options.
-            let (network, folder) = (&model.networks[0], run.checkpoints());
-            if model.step > 0 && !checkpoint::generators_are(&folder, network)? {
+            let layout = model.networks[0].layout.signature();
+            if model.step > 0 && checkpoint::generator_layout(&run.checkpoints())? != layout {
                 output.save(&model, options.keep)?;
             }
             Ok(output)
@@ -439,22 +439,26 @@ fn resumed(
     plan: &Plan,
     device: Device,
 ) -> Result<CycleGan> {
-    let folder = run.checkpoints();
-    // Options of the run as it was, by what has been added since.
-    let without_backbone = TrainOptions { backbone: None, ..options.clone() };
-    let unfrozen = |options: &TrainOptions| match options.generator(0).norm {
-        Norm::Frozen => TrainOptions { norm: Some(Norm::Instance), ..options.clone() },
-        _ => options.clone(),
-    };
-    let befores =
-        [options.clone(), without_backbone.clone(), unfrozen(options), unfrozen(&without_backbone)];
-    let mut before = options;
-    for candidate in &befores {
-        if checkpoint::generators_are(&folder, &Generator::new(candidate.generator(0)))? {
-            before = candidate;
-            break;
-        }
+    // Options of the run as it may have been before these added something.
+    let mut befores = vec![options.clone()];
+    if options.backbone.is_some() {
+        befores.push(TrainOptions { backbone: None, ..options.clone() });
     }
+    if options.generator(0).norm == Norm::Frozen {
+        let unfrozen =
+            |options: &TrainOptions| TrainOptions { norm: Some(Norm::Instance), ..options.clone() };
+        befores.extend(befores.iter().map(unfrozen).collect::<Vec<_>>());
+    }
+    let before = match &befores[..] {
+        [only] => only,
+        several => {
+            let layout = checkpoint::generator_layout(&run.checkpoints())?;
+            let is_it = |options: &&TrainOptions| {
+                Generator::new(options.generator(0)).layout.signature() == layout
+            };
+            several.iter().find(is_it).unwrap_or(options)
+        }
+    };
     let mut model = CycleGan::new(before, device)?;
     checkpoint::load_newest(run, &mut model)?;
     if before.generator(0).norm != options.generator(0).norm {
@@ -466,7 +470,7 @@ fn resumed(
     }
 }
 
-/// The model with normalisation fixed at its mean over [`FREEZE_IMAGES`].
+/// The model with normalisation whose statistics are fixed at their mean over [`FREEZE_IMAGES`] images.
 fn frozen(
     model: CycleGan,
     options: &TrainOptions,
