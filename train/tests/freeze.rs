@@ -15,6 +15,17 @@ use std::{
 
 use common::{SMALL, data_set, fails, program, run};
 
+/// Whether training with these arguments freezes the normalisation.
+fn freezes(arguments: &[&str]) -> bool {
+    String::from_utf8_lossy(&run(arguments).stdout).contains("froze the normalisation")
+}
+
+/// Whether the exported G contains each of these names.
+fn exported_has<const N: usize>(pair: &str, names: [&[u8]; N]) -> [bool; N] {
+    let bytes = fs::read(Path::new(pair).join("G.onnx")).unwrap();
+    names.map(|name| bytes.windows(name.len()).any(|window| window == name))
+}
+
 #[test]
 fn a_run_continues_frozen_and_exports_plain_convolutions() {
     let folder = tempfile::tempdir().unwrap();
@@ -26,16 +37,12 @@ fn a_run_continues_frozen_and_exports_plain_convolutions() {
     fails(&[&begin[..], SMALL, &frozen].concat(), &["--norm frozen", "--resume"]);
     run(&[&begin[..], SMALL, &["--norm", "instance", "--mask-head"]].concat());
     let resume = ["train", "--resume", "--out", &out, "--max-iters"];
-    let said = run(&[&resume[..], &["4"], &frozen].concat()).stdout;
-    assert!(String::from_utf8_lossy(&said).contains("froze the normalisation"));
+    assert!(freezes(&[&resume[..], &["4"], &frozen].concat()));
     // After that it is an ordinary run.
-    let said = run(&[&resume[..], &["6"]].concat()).stdout;
-    assert!(!String::from_utf8_lossy(&said).contains("froze the normalisation"));
+    assert!(!freezes(&[&resume[..], &["6"]].concat()));
     // `export` compares the files with libtorch.
     run(&["export", "--run", &out, "--out", &pair]);
-    let bytes = fs::read(Path::new(&pair).join("G.onnx")).unwrap();
-    let names = |what: &[u8]| bytes.windows(what.len()).any(|w| w == what);
-    assert!(names(b"Conv") && !names(b"Normalization"));
+    assert_eq!(exported_has(&pair, [b"Conv", b"Normalization"]), [true, false]);
     // Such a file is a network without normalisation, which can be trained further.
     let on = ["train", "--data", &data, "--out", &on, "--max-iters", "1", "--mask-head"];
     let on = [&on[..], SMALL, &["--init-from", &pair]].concat();
@@ -55,14 +62,10 @@ fn a_run_is_frozen_and_gets_a_backbone_at_once() {
     let backbone = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/horse2zebra/G.onnx");
     let both = ["--norm", "frozen", "--backbone", backbone];
     let resume = ["train", "--resume", "--out", &out, "--max-iters"];
-    let said = run(&[&resume[..], &["4"], &both].concat()).stdout;
-    assert!(String::from_utf8_lossy(&said).contains("froze the normalisation"));
-    let said = run(&[&resume[..], &["6"]].concat()).stdout;
-    assert!(!String::from_utf8_lossy(&said).contains("froze the normalisation"));
+    assert!(freezes(&[&resume[..], &["4"], &both].concat()));
+    assert!(!freezes(&[&resume[..], &["6"]].concat()));
     run(&["export", "--run", &out, "--out", &pair]);
-    let bytes = fs::read(Path::new(&pair).join("G.onnx")).unwrap();
-    let names = |what: &[u8]| bytes.windows(what.len()).any(|w| w == what);
-    assert!(names(b"seen") && !names(b"Normalization"));
+    assert_eq!(exported_has(&pair, [b"seen", b"Normalization"]), [true, false]);
 }
 
 /// A run that is killed after freezing and before its first regular checkpoint is complete.
