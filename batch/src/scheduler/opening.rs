@@ -90,7 +90,7 @@ impl Scheduler<'_> {
         self.events.start(index, &item.input, fingerprint.size());
         let entry = match Entry::open(self.out, item, fingerprint, self.options.dry_run)? {
             Opened::Entry(entry) => {
-                // Perhaps in the moment before the lock was free.
+                // Another process may have failed with it, and left the lock, since the look above.
                 if let Some(what) = self.failed_elsewhere(item) {
                     return Ok(Opening::Elsewhere(what));
                 }
