@@ -10,7 +10,7 @@ use std::fs;
 
 use common::{
     Place,
-    ffmpeg::{BARS, H264, OTHER_TONE, Stream, TONE, make, streams},
+    ffmpeg::{BARS, H264, OTHER_TONE, Stream, TONE, frames, make, streams},
     text,
 };
 
@@ -114,6 +114,36 @@ fn frames_without_times_follow_each_other() {
     let video = streams(&place.out("a.mkv")).remove(0);
     assert_eq!(video.times.len(), 75, "{said}");
     assert!(video.times.windows(2).all(|pair| (pair[1] - pair[0] - 40.0).abs() < 1.01));
+}
+
+/// Times of an AVI are those of decoding, and Xvid packs two frames into one chunk.
+#[test]
+fn films_of_divx_and_xvid_keep_their_times() {
+    let Some(place) = Place::of_ffmpeg("DivX and Xvid") else { return };
+    let films = [
+        ("divx.avi", "-c:v mpeg4 -vtag DX50 -bf 2 -g 12 -q:v 4"),
+        ("xvid.avi", "-c:v libxvid -bf 2 -g 12 -q:v 4"),
+        ("h264.avi", "-c:v libx264 -bf 3 -g 12"),
+        ("mpeg2.avi", "-c:v mpeg2video -bf 2 -g 12 -q:v 4"),
+    ];
+    for (name, codec) in films {
+        make(&place.path("in").join(name), &[BARS, codec].join(" "));
+    }
+    for container in ["mkv", "mp4"] {
+        let said = place.run(&["in", "--container", container]);
+        assert!(!said.contains("note:"), "{said}");
+        for (name, _) in films {
+            let expected = frames(&place.path("in").join(name));
+            let output = place.out(&name.replace("avi", container));
+            let times = streams(&output).remove(0).times;
+            assert_eq!(times.len(), expected, "{name}, {container}");
+            // Two chunks are empty where libxvid begins.
+            let even = times.windows(2).skip(1).all(|pair| (pair[1] - pair[0] - 40.0).abs() < 1.01);
+            assert!(even, "{name}, {container}: {times:?}");
+        }
+    }
+    let said = place.run(&["in/divx.avi", "--base", "in", "--frames", "20", "--container", "webm"]);
+    assert_eq!(frames(&place.out("divx.webm")), 20, "{said}");
 }
 
 /// Two recordings in one file: `parts` are how ffmpeg makes the sound of each.

@@ -107,16 +107,22 @@ pub fn count(pad: &gst::Pad, span: &Span, frames: Tally) {
     });
 }
 
+/// When a frame of the video is shown, of which an encoded one may only say when it is decoded: the frames of an AVI
+/// have the same times in either order.
+pub fn slot(encoded: &gst::BufferRef) -> Option<gst::ClockTime> {
+    encoded.pts().or(encoded.dts())
+}
+
 /// Counts the packets at `pad` whose stream time lies in `span`, but for those of VP8 that are not shown.
 pub fn count_within(pad: &gst::Pad, span: &Span, packets: Tally) {
     let range = span.start..span.stop.unwrap_or(u64::MAX);
     pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
         let Some(buffer) = info.buffer() else { return gst::PadProbeReturn::Ok };
-        let time = segment_at(pad).and_then(|segment| segment.to_stream_time(buffer.pts()?));
+        let time = segment_at(pad).and_then(|segment| segment.to_stream_time(slot(buffer)?));
         // Samples that an edit list leaves out have a timestamp but no stream time.
         let is_outside = match time {
             Some(time) => !range.contains(&time.nseconds()),
-            None => buffer.pts().is_some(),
+            None => slot(buffer).is_some(),
         };
         if !is_outside && !is_hidden(pad, buffer) {
             packets.add(time, buffer.duration());

@@ -15,7 +15,7 @@ use gst::prelude::*;
 use gst_video::{VideoColorimetry, VideoTransferFunction};
 
 use super::{
-    isobmff,
+    avi, isobmff,
     muxer::{make, pad},
     probe::{media_type, short_id},
     video::on_caps,
@@ -68,6 +68,9 @@ pub fn demux(
         |_, element| {
             if is_matroska(element) {
                 element.connect_pad_added(|_, pad| keep_time(pad));
+            }
+            if is_of(element, "avidemux") {
+                avi::give_times(element);
             }
             prefer_colour_of_stream(element);
         },
@@ -135,7 +138,12 @@ fn keep_time(pad: &gst::Pad) {
 }
 
 fn is_matroska(element: &gst::Element) -> bool {
-    element.factory().is_some_and(|factory| factory.name() == "matroskademux")
+    is_of(element, "matroskademux")
+}
+
+/// Whether `factory` makes such elements.
+fn is_of(element: &gst::Element, factory: &str) -> bool {
+    element.factory().is_some_and(|found| found.name() == factory)
 }
 
 /// Where Matroska says some of the colours of H.264 and H.265 and not their transfer function, the stream itself

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
 
-use super::{protocol::Span, tally::segment_at};
+use super::{clip::slot, protocol::Span, tally::segment_at};
 use crate::lock::lock;
 
 /// An encoded frame.
@@ -23,7 +23,7 @@ pub fn collect(video: &gst::Pad, frames: Arc<Mutex<Vec<Option<Frame>>>>) {
     video.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
         let frame = segment_at(pad).zip(info.buffer()).and_then(|(segment, buffer)| {
             // The decoder drops what lies outside the segment.
-            let time = segment.to_stream_time(buffer.pts()?).map(gst::ClockTime::nseconds);
+            let time = segment.to_stream_time(slot(buffer)?).map(gst::ClockTime::nseconds);
             let is_key = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
             Some(time.map(|time| Frame { time, is_key }))
         });

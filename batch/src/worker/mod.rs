@@ -3,6 +3,7 @@
 //! A worker: a process that runs one task after another.
 
 pub mod animation;
+mod avi;
 mod branch;
 mod chain;
 mod chapters;

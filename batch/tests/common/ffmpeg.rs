@@ -128,6 +128,14 @@ pub fn tag(path: &Path, name: &str) -> String {
     found.map_or(String::new(), |(_, value)| value.as_str().unwrap_or_default().to_owned())
 }
 
+/// How many frames the video of a file has when it is decoded.
+pub fn frames(path: &Path) -> usize {
+    let count =
+        ["-count_frames", "-select_streams", "v:0", "-show_entries", "stream=nb_read_frames"];
+    let count = &probe(path, &count)["streams"][0]["nb_read_frames"];
+    count.as_str().unwrap().parse().unwrap()
+}
+
 /// What a filter of ffmpeg says last of a file on a line with `marker`: the number behind it.
 pub fn measure(arguments: &[&str], marker: &str) -> f64 {
     let output = Command::new("ffmpeg")
