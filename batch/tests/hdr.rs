@@ -42,9 +42,10 @@ fn depth_light_and_transparency_are_kept_or_missed() {
             let video = &streams(&place.out(name))[0];
             let pixels = if is_prores { "yuv422p10le" } else { "yuv420p10le" };
             assert_eq!(video.text("pix_fmt"), pixels, "{preset} {name}");
-            // ffprobe reads it from the frames of ProRes, in which ffmpeg's encoder does not write it.
-            let transfer = if is_prores { "" } else { "smpte2084" };
-            assert_eq!(video.text("color_transfer"), transfer, "{preset} {name}");
+            // ffprobe 5.1 reads it from the frames of ProRes, in which ffmpeg's encoder does not write it.
+            let transfer = video.text("color_transfer");
+            let may_lack = is_prores && transfer.is_empty();
+            assert!(may_lack || transfer == "smpte2084", "{preset} {name}: {transfer}");
         }
         let container = streams(&place.out("hdr10.mkv"))[0].details["side_data_list"].to_string();
         for part in ["\"max_luminance\":\"1000/1\"", "\"red_x\":\"17/25\"", "\"max_content\":1000"]
@@ -100,7 +101,7 @@ fn eight_bits_get_the_tones_of_sdr() {
     patch("grey.mkv", [450, 512, 512], &pq);
     patch("red.mp4", [295, 453, 593], &pq);
     patch("hlg.ts", [499, 512, 512], &hlg);
-    let vp9 = "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -color_primaries bt2020 -color_trc smpte2084 -colorspace bt2020nc";
+    let vp9 = "-vf setparams=color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc -c:v libvpx-vp9 -deadline realtime -cpu-used 8 -color_primaries bt2020 -color_trc smpte2084 -colorspace bt2020nc";
     patch("vp9.webm", [295, 453, 593], vp9);
     let inputs = [("grey.mkv", grey), ("red.mp4", red), ("hlg.ts", grey), ("vp9.webm", red)];
     // OpenH264 takes 8 bits, and is no preset's.

@@ -6,7 +6,11 @@ use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
 
-use super::{clip::slot, protocol::Span, tally::segment_at};
+use super::{
+    clip::{is_hidden, slot},
+    protocol::Span,
+    tally::segment_at,
+};
 use crate::lock::lock;
 
 /// An encoded frame.
@@ -16,6 +20,9 @@ pub struct Frame {
     pub time: u64,
     /// Whether it is a key frame.
     pub is_key: bool,
+    /// Whether decoding can start with it: no frame that is shown before it comes later. Decoders lose or damage such
+    /// frames (ISO/IEC 23008-2: RASL pictures), and some the key frame too.
+    pub is_closed: bool,
 }
 
 /// Collects the frames that pass `video`.
@@ -25,22 +32,44 @@ pub fn collect(video: &gst::Pad, frames: Arc<Mutex<Vec<Option<Frame>>>>) {
             // The decoder drops what lies outside the segment.
             let time = segment.to_stream_time(slot(buffer)?).map(gst::ClockTime::nseconds);
             let is_key = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
-            Some(time.map(|time| Frame { time, is_key }))
+            Some(time.map(|time| Frame { time, is_key, is_closed: is_key }))
         });
         let mut frames = lock(&frames);
         match frame {
             Some(None) => {}
+            _ if info.buffer().is_some_and(|buffer| is_hidden(pad, buffer)) => {}
             shown => frames.push(shown.flatten()),
         }
         gst::PadProbeReturn::Ok
     });
 }
 
-/// Segments of about `length` nanoseconds that start with key frames, each with `lead` frames before it; one segment if `length` is 0.
-pub fn spans(frames: &[Frame], length: u64, lead: usize) -> Vec<Span> {
+/// The order in which `frames` are shown, from that in which they are decoded.
+pub fn sort(frames: &mut [Frame]) {
+    let mut earliest = u64::MAX;
+    for frame in frames.iter_mut().rev() {
+        frame.is_closed &= frame.time < earliest;
+        earliest = earliest.min(frame.time);
+    }
+    frames.sort();
+}
+
+/// The key frame with which decoding starts so that the frame `at` can be decoded.
+fn entry(frames: &[Frame], at: usize) -> u64 {
+    let mut keys = frames[..=at].iter().rev().filter(|frame| frame.is_key);
+    let entry = match keys.next() {
+        Some(key) if !key.is_closed => keys.next(),
+        key => key,
+    };
+    entry.map_or(0, |key| key.time)
+}
+
+/// Segments of `frames` from the one with the index `first` on. They are about `length` nanoseconds long, start with
+/// key frames and have `lead` frames before them; one segment if `length` is 0.
+pub fn spans(frames: &[Frame], first: usize, length: u64, lead: usize) -> Vec<Span> {
     let Some(last) = frames.last() else { return Vec::new() };
-    let mut starts = vec![0];
-    for (i, frame) in frames.iter().enumerate().skip(1) {
+    let mut starts = vec![first];
+    for (i, frame) in frames.iter().enumerate().skip(first + 1) {
         let begun = starts.last().map_or(0, |&start: &usize| frames[start].time);
         let is_worth_it =
             length > 0 && frame.time - begun >= length && last.time - frame.time >= length / 2;
@@ -50,13 +79,16 @@ pub fn spans(frames: &[Frame], length: u64, lead: usize) -> Vec<Span> {
         }
     }
     let ends = starts.iter().skip(1).copied().chain([frames.len()]);
-    let span = |(&start, end): (&usize, usize)| Span {
-        lead: if start == 0 { 0 } else { frames[start.saturating_sub(lead)].time },
-        start: if start == 0 { 0 } else { frames[start].time },
-        stop: frames.get(end).map(|frame| frame.time),
-        frames: Some((end - start) as u64),
-        may_seek: true,
-        first: None,
+    let span = |(&start, end): (&usize, usize)| {
+        let lead = if start == first { start } else { start.saturating_sub(lead) };
+        Span {
+            lead: frames[lead].time,
+            start: frames[start].time,
+            stop: frames.get(end).map(|frame| frame.time),
+            frames: Some((end - start) as u64),
+            seek: Some(entry(frames, lead)),
+            first: None,
+        }
     };
     starts.iter().zip(ends).map(span).collect()
 }
@@ -80,14 +112,16 @@ mod tests {
 
     /// Ten minutes at 25 frames a second, a key frame every 50.
     fn frames() -> Vec<Frame> {
-        (0..15_000).map(|i| Frame { time: i * SECOND / 25, is_key: i % 50 == 0 }).collect()
+        (0..15_000)
+            .map(|i| Frame { time: i * SECOND / 25, is_key: i % 50 == 0, is_closed: i % 50 == 0 })
+            .collect()
     }
 
     #[test]
     fn every_frame_is_in_one_segment() {
         let frames = frames();
         for length in [7 * SECOND, 60 * SECOND, 150 * SECOND, 299 * SECOND] {
-            let spans = spans(&frames, length, 5);
+            let spans = spans(&frames, 0, length, 5);
             assert!(spans.len() > 1);
             assert_eq!(spans.iter().filter_map(|span| span.frames).sum::<u64>(), 15_000);
             assert_eq!(spans.last().unwrap().stop, None);
@@ -103,8 +137,22 @@ mod tests {
     fn a_video_without_key_frames_is_one_segment() {
         let mut frames = frames();
         frames.iter_mut().skip(1).for_each(|frame| frame.is_key = false);
-        assert_eq!(spans(&frames, SECOND, 0).len(), 1);
-        assert!(spans(&[], SECOND, 0).is_empty());
+        assert_eq!(spans(&frames, 0, SECOND, 0).len(), 1);
+        assert!(spans(&[], 0, SECOND, 0).is_empty());
+    }
+
+    #[test]
+    fn decoding_starts_a_key_frame_earlier_where_frames_lead() {
+        // Of two key frames with frames between, the second is decoded before those.
+        let decoded = [(0, true), (2, false), (1, false), (5, true), (3, false), (4, false)];
+        let frame = |(time, is_key): (u64, bool)| Frame { time, is_key, is_closed: is_key };
+        let mut frames = decoded.map(frame);
+        sort(&mut frames);
+        assert!(frames.iter().map(|frame| frame.time).eq(0..6));
+        assert_eq!(spans(&frames, 5, 0, 0)[0].seek, Some(0));
+        frames[5].is_closed = true;
+        assert_eq!(spans(&frames, 5, 0, 0)[0].seek, Some(5));
+        assert_eq!(spans(&frames, 4, 0, 0)[0].seek, Some(0));
     }
 
     #[test]

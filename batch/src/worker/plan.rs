@@ -75,9 +75,9 @@ pub fn plan(
         stop: end,
         frames: None,
         first: None,
-        may_seek: is_seekable,
+        seek: is_seekable.then_some(begin),
     };
-    let Some(mut frames) = scan::frames(input, &media, say)? else {
+    let Some(frames) = scan::frames(input, &media, say)? else {
         ensure!(
             recipe.frames.is_none(),
             "its frames have no timestamps, so --frames cannot count them"
@@ -91,14 +91,15 @@ pub fn plan(
     }
     ensure!(first < last, "has no frames in that range: it lasts {}", lasts(&media));
     let stop = frames.get(last).map(|frame| frame.time).or(end);
-    frames.truncate(last);
-    frames.drain(..first);
-    let count = frames.len() as u64;
+    let count = (last - first) as u64;
     let length = if may_cut && is_seekable { setup.piece } else { 0 };
-    let mut spans = keyframes::spans(&frames, length, lead);
-    let (head, tail) = (spans.first_mut().context("no frames")?, whole);
-    (head.lead, head.start) = (tail.lead, tail.start);
-    spans.iter_mut().for_each(|span| span.may_seek = is_seekable);
+    let mut spans = keyframes::spans(&frames[..last], first, length, lead);
+    let head = spans.first_mut().context("no frames")?;
+    (head.lead, head.start) = (whole.lead, whole.start);
+    head.seek = head.seek.filter(|_| begin > 0);
+    if !is_seekable {
+        spans.iter_mut().for_each(|span| span.seek = None);
+    }
     if let Some(last) = spans.last_mut() {
         last.stop = stop;
     }

@@ -106,8 +106,8 @@ pub struct Span {
     /// When its first frame is shown, once it is translated.
     #[serde(default)]
     pub first: Option<u64>,
-    /// Whether a seek finds `lead`, so that nothing before it is decoded.
-    pub may_seek: bool,
+    /// The key frame at which decoding starts; `None` for the start of the file.
+    pub seek: Option<u64>,
 }
 
 /// A reply of a worker.

@@ -14,7 +14,7 @@ use gst::prelude::*;
 use super::{
     clip::position,
     demux::{Source, demux},
-    keyframes::{Frame, collect},
+    keyframes::{self, Frame, collect},
     muxer::discard,
     pipeline::Pipeline,
     probe::{Media, media_type},
@@ -72,7 +72,7 @@ pub fn frames(
     pipeline.run(None, say)?;
     let frames: Option<Vec<Frame>> = lock(&frames).drain(..).collect();
     Ok(frames.map(|mut frames| {
-        frames.sort();
+        keyframes::sort(&mut frames);
         frames
     }))
 }

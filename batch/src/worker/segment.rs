@@ -77,9 +77,9 @@ impl Job<'_> {
         source::open(pipeline.gst(), self.input, &media, chain.sink()?)?;
         pipeline.pause()?;
         ensure!(pipeline.wait_until(|| hold.holds())?, NOTHING_DECODED);
-        if self.span.lead > 0 && self.span.may_seek {
+        if let Some(time) = self.span.seek.filter(|&time| time > 0) {
             read.reset();
-            self.seek(&start)?;
+            seek(&start, time)?;
         }
         hold.release();
         pipeline.run(Some((&translated, self.span.frames)), say)?;
@@ -133,20 +133,6 @@ impl Job<'_> {
         notices
     }
 
-    /// Seeks to the key frame before the segment, from the pad `decoded`.
-    fn seek(&self, decoded: &gst::Pad) -> Result<()> {
-        let seek = gst::event::Seek::new(
-            1.0,
-            gst::SeekFlags::FLUSH | gst::SeekFlags::KEY_UNIT | gst::SeekFlags::SNAP_BEFORE,
-            gst::SeekType::Set,
-            gst::ClockTime::from_nseconds(self.span.lead),
-            gst::SeekType::None,
-            gst::ClockTime::NONE,
-        );
-        ensure!(decoded.push_event(seek), CutFault("cannot be sought in".to_owned()));
-        Ok(())
-    }
-
     /// Writes what leaves `chain` into a file of its own.
     fn write(&self, pipeline: &Pipeline, chain: &Chain, encoded: &Tally) -> Result<()> {
         let whole = Muxer::new(self.container)?;
@@ -197,9 +183,11 @@ impl Job<'_> {
         }
         ensure!(frames > 0 || self.span.frames.is_some(), anyhow!(NOTHING_DECODED));
         ensure!(frames > 0, CutFault("a segment has no frames that can be decoded".to_owned()));
+        // Of a segment whose frames are known, no packet is one too many.
+        let may_lack = u64::from(self.span.frames.is_none_or(|expected| expected == frames));
         // A field may be a packet of its own.
         let is_fields = packets.abs_diff(2 * frames) * 50 <= packets;
-        if packets > frames + 1 && !is_fields {
+        if packets > frames + may_lack && !is_fields {
             let text = format!(
                 "is damaged: {} of {packets} frames cannot be decoded and are missing",
                 packets - frames
@@ -211,6 +199,20 @@ impl Job<'_> {
         }
         Ok(frames)
     }
+}
+
+/// Seeks to the key frame at `time` or before it, from the pad `decoded`.
+fn seek(decoded: &gst::Pad, time: u64) -> Result<()> {
+    let seek = gst::event::Seek::new(
+        1.0,
+        gst::SeekFlags::FLUSH | gst::SeekFlags::KEY_UNIT | gst::SeekFlags::SNAP_BEFORE,
+        gst::SeekType::Set,
+        gst::ClockTime::from_nseconds(time),
+        gst::SeekType::None,
+        gst::ClockTime::NONE,
+    );
+    ensure!(decoded.push_event(seek), CutFault("cannot be sought in".to_owned()));
+    Ok(())
 }
 
 /// Holds data back at a pad: only when the first frame comes out of the decoder is every element there that a seek
