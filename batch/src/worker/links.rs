@@ -22,7 +22,7 @@ use super::{
     tally::Tally,
     video::on_caps,
 };
-use crate::lock::lock;
+use crate::{container::Container, lock::lock};
 
 /// Audio of a recording may begin as stereo and go on with 5.1.
 const CHANGED_FORM: &str = "its channels or its sample rate change in the middle";
@@ -175,7 +175,7 @@ impl Links {
         let queued = pad(&queue, "src")?;
         let known = &self.tracks[track];
         if known.kind().starts_with("audio/") {
-            self.watch_form(&start, track);
+            self.watch_form(&queue, track, action)?;
             let gaps = Gaps::default();
             gaps.watch(&start);
             lock(&self.seen.gaps).push((track, gaps));
@@ -200,17 +200,25 @@ impl Links {
         Ok(())
     }
 
-    /// Notes if audio at `pad` changes its channels or its sample rate.
-    fn watch_form(&self, pad: &gst::Pad, track: usize) {
+    /// Notes if audio that enters `queue` changes its channels or its sample rate, and ends the pipeline if the
+    /// container has no place for that.
+    fn watch_form(&self, queue: &gst::Element, track: usize, action: &Action) -> Result<()> {
         let (first, changed) = (Mutex::new(None), self.seen.changed.clone());
-        on_caps(pad, move |caps| {
+        // `matroskamux` of GStreamer 1.26 accepts the change, and its file has the form of the beginning.
+        let is_fault = matches!(action, Action::Copy(_)) && self.muxer.container != Container::Ts;
+        let element = queue.downgrade();
+        on_caps(&pad(queue, "sink")?, move |caps| {
             let caps = caps.structure(0)?;
             let form = ["channels", "rate"].map(|field| caps.get::<i32>(field).ok());
             if *lock(&first).get_or_insert(form) != form {
                 lock(&changed).push(track);
+                if let Some(queue) = element.upgrade().filter(|_| is_fault) {
+                    gst::element_error!(queue, gst::StreamError::Format, ("{CHANGED_FORM}"));
+                }
             }
             None
         });
+        Ok(())
     }
 
     fn link_branch(
