@@ -70,7 +70,13 @@ fn rows() -> Vec<Row> {
         row("mxf.mxf", &[BARS, TONE, "-c:v mpeg2video -c:a pcm_s16le -ar 48000"]),
         row("theora.ogv", &[BARS, TONE, "-c:v libtheora -c:a libvorbis"]),
         row("prores.mov", &[BARS, TONE, "-c:v prores_ks -c:a pcm_s16le"]),
-        row("surround.mov", &[BARS, &SURROUND.replace("(side)", ""), H264, "-c:a pcm_s24le"]),
+        // QuickTime loses where its channels belong.
+        anew(
+            "surround.mov",
+            &[BARS, &SURROUND.replace("(side)", ""), H264, "-c:a pcm_s24le"],
+            &["pcm_s24le"],
+        ),
+        anew("surround-float.mov", &[BARS, SURROUND, H264, "-c:a pcm_f32le"], &["pcm_s32le"]),
         anew("float.mov", &[BARS, TONE, H264, "-ac 2 -c:a pcm_f32le"], &["pcm_s32le"]),
         row("h263.3gp", &[BARS, TONE, "-c:v h263 -s 176x144", aac]),
         row("mjpeg.avi", &[BARS, TONE, "-c:v mjpeg -c:a pcm_u8"]),

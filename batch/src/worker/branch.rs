@@ -11,7 +11,7 @@ use gst::prelude::*;
 use super::{
     chain::Chain,
     demux::is_text,
-    muxer::{Muxer, is_raw},
+    muxer::{Muxer, WITHOUT_LAYOUT, is_raw},
     probe::Track,
     protocol::Setup,
     subtitles,
@@ -24,6 +24,8 @@ pub fn audio(setup: &Setup, muxer: &Muxer, track: &Track) -> Result<Chain> {
     let own = setup.recipe.audio_encoder.clone();
     // Raw audio stays raw if the container accepts any form of it.
     let raw = muxer.raw_audio().filter(|_| own.is_none() && is_raw(&track.caps));
+    let loses_layout = raw.is_some() && muxer.loses_layout(&track.caps);
+    let layout = if loses_layout { format!("{WITHOUT_LAYOUT} !") } else { String::new() };
     let encoder = match raw {
         Some(caps) => format!("capsfilter caps=\"{caps}\""),
         None => own.unwrap_or_else(|| muxer.container.audio_encoder(channels).0),
@@ -41,7 +43,7 @@ pub fn audio(setup: &Setup, muxer: &Muxer, track: &Track) -> Result<Chain> {
         None => String::new(),
     };
     let chain = Chain::new(&format!(
-        "queue name=begin ! {correct} audiorate skip-to-first=true tolerance=40000000 \
+        "queue name=begin ! {correct} {layout} audiorate skip-to-first=true tolerance=40000000 \
              ! audioconvert ! audioresample ! audio/x-raw{exact} ! {encoder} ! identity name=end"
     ))?;
     if track.kind() == "audio/x-adpcm" {

@@ -13,6 +13,9 @@ use crate::{
     options::{Recipe, Tracks},
 };
 
+/// Whether a channel is left or right, in front or behind.
+const LOSES_LAYOUT: &str = "loses the layout of its channels";
+
 /// What is done with a track.
 #[derive(Clone, Debug)]
 pub enum Action {
@@ -104,7 +107,13 @@ fn action(
         && track.true_format.is_none()
         && let Some(pad) = muxer.pad_for(caps)
     {
-        return (Action::Copy(pad), None);
+        let notice = pad.loses_layout.then(|| {
+            format!(
+                "loses the layout of its {} channels: {holder} cannot hold it",
+                track.channels()
+            )
+        });
+        return (Action::Copy(pad), notice);
     }
     let because = match cause {
         None => "cannot hold it".to_owned(),
@@ -121,7 +130,14 @@ fn action(
         } else {
             container.audio_encoder(track.channels()).1
         };
-        return (Action::Encode, Some(format!("is re-encoded as {codec}: {holder} {because}")));
+        let loss = match is_raw && muxer.loses_layout(caps) {
+            true => format!(" and {LOSES_LAYOUT}"),
+            false => String::new(),
+        };
+        return (
+            Action::Encode,
+            Some(format!("is re-encoded as {codec}{loss}: {holder} {because}")),
+        );
     }
     let plain = gst::Caps::builder("text/x-raw").field("format", "utf8").build();
     if refusals == 0

@@ -28,7 +28,12 @@ pub struct MuxPad {
     template: gst::PadTemplate,
     /// The parser that converts the track to the form that the container accepts.
     parser: Option<gst::ElementFactory>,
+    /// Whether it does not hold where the channels of the track belong.
+    pub loses_layout: bool,
 }
+
+/// Removes the layout of the channels from caps of raw audio.
+pub const WITHOUT_LAYOUT: &str = "capssetter caps=audio/x-raw,channel-mask=(bitmask)0";
 
 impl Muxer {
     /// The muxer of a container.
@@ -49,9 +54,15 @@ impl Muxer {
         if self.container.refuses(caps) {
             return None;
         }
-        let direct = self.templates.iter().find(|template| template.caps().can_intersect(caps));
+        let loses_layout = self.loses_layout(caps);
+        let mut accepted = caps.clone();
+        if loses_layout {
+            accepted.make_mut().set("channel-mask", gst::Bitmask::new(0));
+        }
+        let direct =
+            self.templates.iter().find(|template| template.caps().can_intersect(&accepted));
         if let Some(template) = direct {
-            return Some(MuxPad { template: template.clone(), parser: None });
+            return Some(MuxPad { template: template.clone(), parser: None, loses_layout });
         }
         let parsers = gst::ElementFactory::factories_with_type(
             gst::ElementFactoryType::PARSER,
@@ -63,7 +74,7 @@ impl Muxer {
                 is_same_kind(template.caps(), caps) && parser.can_src_any_caps(template.caps())
             };
             let template = self.templates.iter().find(fits)?.clone();
-            Some(MuxPad { template, parser: Some(parser.clone()) })
+            Some(MuxPad { template, parser: Some(parser.clone()), loses_layout: false })
         })
     }
 
@@ -72,6 +83,18 @@ impl Muxer {
         let raw = gst::Caps::new_empty_simple("audio/x-raw");
         let caps = self.templates.iter().map(|template| template.caps().intersect(&raw));
         caps.into_iter().find(|caps| !caps.is_empty())
+    }
+
+    /// Whether these caps are of raw audio whose channels the container only counts: QuickTime of GStreamer.
+    pub fn loses_layout(&self, caps: &gst::Caps) -> bool {
+        let channels = caps.structure(0).and_then(|caps| caps.get::<i32>("channels").ok());
+        let Some(channels) = channels.filter(|&channels| channels > 2 && is_raw(caps)) else {
+            return false;
+        };
+        let mut caps = caps.clone();
+        let some_layout = (1 << channels.min(63)) - 1;
+        caps.make_mut().set("channel-mask", gst::Bitmask::new(some_layout));
+        !self.templates.iter().any(|template| template.caps().can_intersect(&caps))
     }
 
     /// Links `track` to a new pad of the muxer, which is returned, the parser of `how` between them.
@@ -87,6 +110,12 @@ impl Muxer {
             add(pipeline, &parser)?;
             track.link(&pad(&parser, "sink")?)?;
             track = pad(&parser, "src")?;
+        }
+        if how.loses_layout {
+            let setter = gst::parse::bin_from_description(WITHOUT_LAYOUT, true)?;
+            add(pipeline, setter.upcast_ref())?;
+            track.link(&pad(setter.upcast_ref(), "sink")?)?;
+            track = pad(setter.upcast_ref(), "src")?;
         }
         let sink = self.element.request_pad(&how.template, None, None);
         let sink = sink.with_context(|| format!("{} has no pad left", self.element.name()))?;
