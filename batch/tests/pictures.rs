@@ -80,3 +80,69 @@ fn pictures_keep_what_they_are() {
         assert_eq!(open(&place.out(name)).0.to_rgb8(), flag(), "{name}");
     }
 }
+
+/// `png` with more chunks after its header; the decoder checks no sums of those that it does not know.
+fn with_chunks(png: &[u8], chunks: &[(&[u8; 4], &[u8])]) -> Vec<u8> {
+    let chunk = |(name, data): &(&[u8; 4], &[u8])| {
+        [&(data.len() as u32).to_be_bytes()[..], *name, data, &crc32(&[&name[..], data].concat())]
+            .concat()
+    };
+    [&png[..33], &chunks.iter().flat_map(chunk).collect::<Vec<_>>(), &png[33..]].concat()
+}
+
+fn crc32(bytes: &[u8]) -> [u8; 4] {
+    let step = |crc: u32| if crc & 1 == 1 { 0xEDB8_8320 ^ (crc >> 1) } else { crc >> 1 };
+    let add = |crc: u32, byte: &u8| (0..8).fold(crc ^ u32::from(*byte), |crc, _| step(crc));
+    (!bytes.iter().fold(!0, add)).to_be_bytes()
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
+#[test]
+fn resolution_colours_and_text_are_kept_or_noted() {
+    let place = Place::unchanged();
+    let input = |name: &str| place.path("in").join(name);
+    flag().save(input("plain.png")).unwrap();
+    let plain = fs::read(input("plain.png")).unwrap();
+    let resolution = [0, 0, 0x2E, 0x23, 0, 0, 0x2E, 0x23, 1];
+    let linear = 100_000_u32.to_be_bytes();
+    let kept: &[(&[u8; 4], &[u8])] =
+        &[(b"gAMA", &linear), (b"pHYs", &resolution), (b"tEXt", b"Comment\0a flag")];
+    let chunks = with_chunks(&plain, kept);
+    fs::write(input("kept.png"), &chunks).unwrap();
+    fs::write(input("named.jpg"), &chunks).unwrap();
+    fs::write(input("other.png"), with_chunks(&plain, &[(b"vpAg", &[0; 9])])).unwrap();
+
+    flag().save(input("plain.jpg")).unwrap();
+    let mut jpeg = fs::read(input("plain.jpg")).unwrap();
+    jpeg[13..18].copy_from_slice(&[1, 1, 44, 1, 44]);
+    let segments: [&[u8]; 2] = [b"\xFF\xFE\x00\x08a flag", b"\xFF\xE2\x00\x08MPF\0\0\0"];
+    jpeg.splice(20..20, segments.concat());
+    fs::write(input("kept.jpg"), &jpeg).unwrap();
+    flag().save(input("dense.bmp")).unwrap();
+    let mut bitmap = fs::read(input("dense.bmp")).unwrap();
+    bitmap[38..46].copy_from_slice(&[0x23, 0x2E, 0, 0, 0x23, 0x2E, 0, 0]);
+    fs::write(input("dense.bmp"), bitmap).unwrap();
+
+    let said = place.run(&["in"]);
+    let png = fs::read(place.out("kept.png")).unwrap();
+    for (name, data) in kept {
+        assert!(contains(&png, &[&name[..], data].concat()), "{said}");
+    }
+    let dense = fs::read(place.out("dense.png")).unwrap();
+    assert!(contains(&dense, &[b"pHYs", &resolution[..]].concat()), "{said}");
+    assert_eq!(open(&place.out("dense.png")).0.to_rgb8(), flag());
+    let jpeg = fs::read(place.out("kept.jpg")).unwrap();
+    assert_eq!(jpeg[13..18], [1, 1, 44, 1, 44]);
+    assert!(contains(&jpeg, segments[0]) && !contains(&jpeg, b"MPF\0"), "{said}");
+    for note in [
+        "in/kept.jpg: other pictures in the same file, such as a gain map, are left out",
+        "in/named.jpg: its PNG chunk pHYs is left out",
+        "in/other.png: its PNG chunk vpAg is left out",
+    ] {
+        assert!(said.contains(note), "{note}\n{said}");
+    }
+    assert!(!said.contains("note: in/kept.png") && !said.contains("note: in/dense"), "{said}");
+}

@@ -2,11 +2,7 @@
 
 //! Still images, read and written with EXIF and colour profile.
 
-use std::{
-    fs::{self, File},
-    io::{BufWriter, Cursor, Write},
-    path::Path,
-};
+use std::{fs, io::Cursor, path::Path};
 
 use anyhow::{Context, Result, anyhow, bail};
 use image::{
@@ -20,6 +16,7 @@ use image::{
 };
 
 use super::{
+    ancillary::Ancillary,
     fault,
     pixels::Through,
     protocol::{Reply, Setup},
@@ -37,6 +34,8 @@ struct Picture {
     exif: Option<Vec<u8>>,
     /// Whether its file is lossless.
     is_lossless: bool,
+    /// The format of its file.
+    format: ImageFormat,
 }
 
 /// Translates the image `input` into `output`.
@@ -62,11 +61,13 @@ pub fn translate_through(
     let bytes = fs::read(input)?;
     let mut picture = read(&bytes, input, say)?;
     picture.pixels = filter.translate(&picture.pixels)?;
-    write(&picture, output, format, say).map_err(|error| {
-        let is_full = error
-            .downcast_ref::<std::io::Error>()
-            .is_some_and(|error| error.kind() == std::io::ErrorKind::StorageFull);
-        if is_full { anyhow!(fault::NO_SPACE) } else { error }
+    let mut encoded = encode(&picture, format, say)?;
+    let ancillary = Ancillary::of(&bytes, picture.format, format);
+    ancillary.insert(&mut encoded, format);
+    ancillary.losses.into_iter().for_each(|text| say(Reply::Notice { text }));
+    fs::write(output, encoded).map_err(|error| match error.kind() {
+        std::io::ErrorKind::StorageFull => anyhow!(fault::NO_SPACE),
+        _ => error.into(),
     })?;
     // A file with its final name must be readable.
     let written = ImageReader::open(output)?.with_guessed_format()?;
@@ -126,7 +127,7 @@ fn read(bytes: &[u8], input: &Path, say: &mut dyn FnMut(Reply)) -> Result<Pictur
     if matches!(pixels, DynamicImage::ImageRgb32F(_) | DynamicImage::ImageRgba32F(_)) {
         note("its floating-point colours become 16-bit");
     }
-    Ok(Picture { pixels, icc, exif, is_lossless })
+    Ok(Picture { pixels, icc, exif, is_lossless, format })
 }
 
 fn is_animated(bytes: &[u8], format: ImageFormat) -> bool {
@@ -140,20 +141,16 @@ fn is_animated(bytes: &[u8], format: ImageFormat) -> bool {
     }
 }
 
-fn write(
-    picture: &Picture,
-    output: &Path,
-    format: PictureFormat,
-    say: &mut dyn FnMut(Reply),
-) -> Result<()> {
-    let mut file = BufWriter::new(File::create(output)?);
+/// The bytes of the file of `picture` in this format.
+fn encode(picture: &Picture, format: PictureFormat, say: &mut dyn FnMut(Reply)) -> Result<Vec<u8>> {
+    let mut file = Vec::new();
     match format {
         PictureFormat::Jpeg => {
             let mut pixels = picture.pixels.clone();
             if !matches!(pixels, DynamicImage::ImageLuma8(_)) {
                 pixels = pixels.into_rgb8().into();
             }
-            encode(JpegEncoder::new_with_quality(&mut file, QUALITY), picture, &pixels, say)?;
+            encode_with(JpegEncoder::new_with_quality(&mut file, QUALITY), picture, &pixels, say)?;
         }
         PictureFormat::Png => {
             let encoder = PngEncoder::new_with_quality(
@@ -161,7 +158,7 @@ fn write(
                 CompressionType::Default,
                 FilterType::Adaptive,
             );
-            encode(encoder, picture, &picture.pixels, say)?;
+            encode_with(encoder, picture, &picture.pixels, say)?;
         }
         PictureFormat::Webp => {
             let pixels: DynamicImage = match picture.pixels.color().has_alpha() {
@@ -169,20 +166,19 @@ fn write(
                 false => picture.pixels.to_rgb8().into(),
             };
             if picture.is_lossless {
-                encode(WebPEncoder::new_lossless(&mut file), picture, &pixels, say)?;
+                encode_with(WebPEncoder::new_lossless(&mut file), picture, &pixels, say)?;
             } else {
                 let encoded = Through::new(&format!("webpenc quality={QUALITY}"))?.push(&pixels)?;
                 let encoded = encoded.buffer().context("no image")?.map_readable()?.to_vec();
                 let (icc, exif) = (picture.icc.as_deref(), picture.exif.as_deref());
-                file.write_all(&riff::with_metadata(&encoded, &pixels, icc, exif)?)?;
+                file = riff::with_metadata(&encoded, &pixels, icc, exif)?;
             }
         }
     }
-    file.flush()?;
-    Ok(())
+    Ok(file)
 }
 
-fn encode(
+fn encode_with(
     mut encoder: impl ImageEncoder,
     picture: &Picture,
     pixels: &DynamicImage,
@@ -199,8 +195,5 @@ fn encode(
     {
         lose("EXIF");
     }
-    pixels.write_with_encoder(encoder).map_err(|error| match error {
-        image::ImageError::IoError(error) => error.into(),
-        other => anyhow!(other),
-    })
+    Ok(pixels.write_with_encoder(encoder)?)
 }
