@@ -146,3 +146,99 @@ fn resolution_colours_and_text_are_kept_or_noted() {
     }
     assert!(!said.contains("note: in/kept.png") && !said.contains("note: in/dense"), "{said}");
 }
+
+/// A field of TIFF: tag, type, count, and the value or where it is.
+type Field = (u16, u16, u32, u32);
+
+/// A TIFF of one strip of 96×64 pixels, all of `pixel`, with further `fields` and pages. What `extra` holds
+/// begins at byte 8.
+fn tiff(extra: &[u8], fields: &[Field], pixel: &[u8], pages: usize) -> Vec<u8> {
+    let mut bytes = [&b"II\x2A\0\0\0\0\0"[..], extra].concat();
+    let strip = bytes.len() as u32;
+    bytes.extend(pixel.repeat(96 * 64));
+    let mut link = 4;
+    for _ in 0..pages {
+        let at = bytes.len() as u32;
+        bytes[link..link + 4].copy_from_slice(&at.to_le_bytes());
+        let size = (pixel.len() * 96 * 64) as u32;
+        let mut all = vec![
+            (256, 4, 1, 96),
+            (257, 4, 1, 64),
+            (259, 3, 1, 1),
+            (273, 4, 1, strip),
+            (277, 3, 1, pixel.len() as u32),
+            (278, 4, 1, 64),
+            (279, 4, 1, size),
+        ];
+        all.extend_from_slice(fields);
+        all.sort();
+        bytes.extend((all.len() as u16).to_le_bytes());
+        for (tag, kind, count, value) in all {
+            bytes.extend([tag.to_le_bytes(), kind.to_le_bytes()].concat());
+            bytes.extend([count.to_le_bytes(), value.to_le_bytes()].concat());
+        }
+        link = bytes.len();
+        bytes.extend([0; 4]);
+    }
+    bytes
+}
+
+#[test]
+fn tiff_of_every_colour_is_translated_or_its_loss_named() {
+    let place = Place::unchanged();
+    let write = |name: &str, bytes: Vec<u8>| fs::write(place.path("in").join(name), bytes).unwrap();
+    let mut palette = vec![0_u16; 768];
+    [palette[7], palette[256 + 7], palette[512 + 7]] = [200 * 257, 30 * 257, 60 * 257];
+    let palette: Vec<u8> = palette.iter().flat_map(|entry| entry.to_le_bytes()).collect();
+    let (depth, colours) = ((258, 3, 1, 8), (320, 3, 768, 8));
+    write("palette.tif", tiff(&palette, &[depth, (262, 3, 1, 3), colours], &[7], 1));
+    let mut damaged = tiff(&palette, &[depth, (262, 3, 1, 3), colours], &[7], 1);
+    damaged.drain(2000..7000);
+    let at = damaged.len() as u32 - 126;
+    damaged[4..8].copy_from_slice(&at.to_le_bytes());
+    write("damaged.tif", damaged);
+    // 300 pixels per inch, turned by a quarter, described.
+    let resolution =
+        [[300_u32, 1]; 2].concat().iter().flat_map(|n| n.to_le_bytes()).collect::<Vec<_>>();
+    let extra = [&resolution[..], b"a flag, red\0"].concat();
+    let fields = [
+        (258, 3, 1, 8),
+        (262, 3, 1, 1),
+        (270, 2, 12, 24),
+        (274, 3, 1, 6),
+        (282, 5, 1, 8),
+        (283, 5, 1, 16),
+        (296, 3, 1, 2),
+    ];
+    write("pages.tif", tiff(&extra, &fields, &[77], 2));
+    let mut profile = vec![0; 128];
+    profile[16..20].copy_from_slice(b"CMYK");
+    let icc = (34_675, 7, 128, 8);
+    write("cmyk.tif", tiff(&profile, &[(258, 3, 1, 8), (262, 3, 1, 5), icc], &[0, 255, 255, 0], 1));
+    write("deep.tif", tiff(&[], &[(258, 3, 1, 32), (262, 3, 1, 1)], &[1, 2, 3, 4], 1));
+
+    write("masks.tif", tiff(&[], &[(258, 3, 1, 8), (262, 3, 1, 2), (338, 3, 2, 0)], &[9; 5], 1));
+
+    let output = place.program().arg("in").output().unwrap();
+    let said = common::text(&output);
+    let pixel = |name: &str| open(&place.out(name)).0.to_rgb8().get_pixel(9, 9).0;
+    assert!(place.out("palette.png").is_file(), "{said}");
+    assert_eq!(pixel("palette.png"), [200, 30, 60]);
+    let pages = fs::read(place.out("pages.png")).unwrap();
+    assert_eq!(open(&place.out("pages.png")).0.height(), 96);
+    assert!(contains(&pages, b"pHYs\0\0\x2E\x23\0\0\x2E\x23\x01"), "{said}");
+    assert!(contains(&pages, b"iTXtDescription\0\0\0\0\0a flag, red"), "{said}");
+    assert_eq!(pixel("cmyk.png"), [255, 0, 0]);
+    assert!(open(&place.out("cmyk.png")).1.is_none(), "{said}");
+    for text in [
+        "note: in/pages.tif: has several pages, but only the first is translated",
+        "note: in/cmyk.tif: its CMYK becomes RGB",
+        "note: in/cmyk.tif: its colour profile is left out",
+        "note: in/masks.tif: its channels after colour and transparency are left out",
+        "error: in/damaged.tif: is damaged: nothing in it can be decoded",
+        "convert it to RGB of 8 or 16 bits first",
+    ] {
+        assert!(said.contains(text), "{text}\n{said}");
+    }
+    assert!(said.contains("4 translated") && !said.contains("note: in/palette"), "{said}");
+}

@@ -5,6 +5,7 @@
 
 use image::ImageFormat;
 
+use super::tiff;
 use crate::picture::PictureFormat;
 
 /// Chunks of PNG that are as true of the output.
@@ -42,14 +43,20 @@ impl Ancillary {
             ImageFormat::Png => Self::of_png(bytes, output == PictureFormat::Png),
             ImageFormat::Jpeg => Self::of_jpeg(bytes, output == PictureFormat::Jpeg),
             ImageFormat::Bmp if output == PictureFormat::Png => Self::of_bmp(bytes),
+            ImageFormat::Tiff => {
+                tiff::details(bytes).map_or_else(|_| Self::default(), Self::of_tiff)
+            }
             _ => Self::default(),
         }
     }
 
-    /// The resolution, in pixels per metre, for PNG.
-    pub fn of_resolution(x: u32, y: u32) -> Self {
-        let data = [&x.to_be_bytes()[..], &y.to_be_bytes(), &[1]].concat();
-        Self { kept: png_chunk(b"pHYs", &data), ..Self::default() }
+    fn of_tiff(details: tiff::Details) -> Self {
+        let mut kept = details.resolution.map_or(Vec::new(), png_resolution);
+        for (keyword, text) in details.texts {
+            let text = [keyword.as_bytes(), &[0; 5], text.as_bytes()].concat();
+            kept.extend(png_chunk(b"iTXt", &text));
+        }
+        Self { kept, losses: details.losses, ..Self::default() }
     }
 
     fn of_png(bytes: &[u8], is_kept: bool) -> Self {
@@ -106,7 +113,8 @@ impl Ancillary {
         let (x, y) = (number(38), number(42));
         // A shorter header has no resolution.
         let has_resolution = number(14) >= 40 && x > 0 && y > 0;
-        if has_resolution { Self::of_resolution(x, y) } else { Self::default() }
+        let kept = if has_resolution { png_resolution([x, y]) } else { Vec::new() };
+        Self { kept, ..Self::default() }
     }
 
     fn lose(&mut self, what: &str) {
@@ -140,6 +148,11 @@ fn png_chunks(png: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
         rest = after;
         Some((&chunk[4..8], chunk))
     })
+}
+
+/// The chunk for a resolution in pixels per metre, across and down.
+fn png_resolution([x, y]: [u32; 2]) -> Vec<u8> {
+    png_chunk(b"pHYs", &[&x.to_be_bytes()[..], &y.to_be_bytes(), &[1]].concat())
 }
 
 fn png_chunk(name: &[u8; 4], data: &[u8]) -> Vec<u8> {

@@ -43,6 +43,7 @@ pub mod stream;
 mod subtitles;
 mod tally;
 mod thumbnails;
+mod tiff;
 mod timecode;
 mod video;
 mod y4m;

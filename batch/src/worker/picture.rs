@@ -6,7 +6,7 @@ use std::{fs, io::Cursor, path::Path};
 
 use anyhow::{Context, Result, anyhow, bail};
 use image::{
-    DynamicImage, ImageDecoder, ImageEncoder, ImageFormat, ImageReader,
+    ColorType, DynamicImage, ImageDecoder, ImageEncoder, ImageFormat, ImageReader,
     codecs::{
         jpeg::JpegEncoder,
         png::{CompressionType, FilterType, PngDecoder, PngEncoder},
@@ -20,7 +20,7 @@ use super::{
     fault,
     pixels::Through,
     protocol::{Reply, Setup},
-    riff,
+    riff, tiff,
 };
 use crate::picture::PictureFormat;
 
@@ -98,14 +98,26 @@ fn read(bytes: &[u8], input: &Path, say: &mut dyn FnMut(Reply)) -> Result<Pictur
     if reader.format().is_none() && is_tga {
         reader.set_format(ImageFormat::Tga);
     }
+    if tiff::is_big(bytes) {
+        reader.set_format(ImageFormat::Tiff);
+    }
     let format = reader.format().context("is not an image, or too damaged to be recognised")?;
     if is_animated(bytes, format) {
         note("is animated, but only its first frame is translated");
     }
     let damaged = |error: image::ImageError| match error {
-        image::ImageError::Unsupported(error) => anyhow!("cannot be decoded: {error}"),
+        image::ImageError::Unsupported(error) => {
+            anyhow!("cannot be decoded: {error}; convert it to RGB of 8 or 16 bits first")
+        }
         error => anyhow!("is damaged: {error}"),
     };
+    if format == ImageFormat::Tiff
+        && let Some(indexed) = tiff::indexed(bytes)?
+    {
+        let tiff::Indexed { mut pixels, icc, orientation } = indexed;
+        pixels.apply_orientation(orientation);
+        return Ok(Picture { pixels, icc, exif: None, is_lossless: true, format });
+    }
     let mut decoder = reader.into_decoder().map_err(damaged)?;
     let icc = decoder.icc_profile().unwrap_or_default();
     let mut exif = decoder.exif_metadata().unwrap_or_default();
@@ -186,7 +198,7 @@ fn encode_with(
 ) -> Result<()> {
     let mut lose = |what: &str| say(Reply::Notice { text: format!("its {what} is left out") });
     if let Some(icc) = &picture.icc
-        && encoder.set_icc_profile(icc.clone()).is_err()
+        && (!is_for(icc, pixels.color()) || encoder.set_icc_profile(icc.clone()).is_err())
     {
         lose("colour profile");
     }
@@ -196,4 +208,13 @@ fn encode_with(
         lose("EXIF");
     }
     Ok(pixels.write_with_encoder(encoder)?)
+}
+
+/// Whether the header of a colour profile (ICC.1, section 7.2.6) says that it is for such pixels: that of CMYK is
+/// not.
+fn is_for(icc: &[u8], color: ColorType) -> bool {
+    match icc.get(16..20) {
+        Some(space) => space == if color.has_color() { b"RGB " } else { b"GRAY" },
+        None => true,
+    }
 }

@@ -4,7 +4,7 @@
 
 use std::cell::Cell;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use gst::prelude::*;
 use gst_video::{VideoFormat, VideoFrameExt, VideoInfo};
 use image::{ColorType, DynamicImage};
@@ -54,9 +54,21 @@ impl Through {
 
     /// The result for `picture`.
     pub fn push(&self, picture: &DynamicImage) -> Result<gst::Sample> {
-        let (info, mut buffer) = frame(picture)?;
+        let (info, buffer) = frame(picture)?;
+        self.send(buffer, &info.to_caps()?)?;
+        self.result()
+    }
+
+    /// The result for an encoded picture of these caps; nothing can follow it.
+    pub fn push_last(&self, buffer: gst::Buffer, caps: &gst::Caps) -> Result<gst::Sample> {
+        self.send(buffer, caps)?;
+        self.source.end_of_stream()?;
+        self.result()
+    }
+
+    fn send(&self, mut buffer: gst::Buffer, caps: &gst::Caps) -> Result<()> {
         buffer.make_mut().set_pts(self.next.replace(self.next.get() + gst::ClockTime::SECOND));
-        let sample = gst::Sample::builder().buffer(&buffer).caps(&info.to_caps()?).build();
+        let sample = gst::Sample::builder().buffer(&buffer).caps(caps).build();
         let bus = self.pipeline.bus().context("no bus")?;
         if self.pipeline.set_state(gst::State::Playing).is_err() {
             return Err(failure(&bus, "the filter does not start"));
@@ -64,6 +76,11 @@ impl Through {
         self.source
             .push_sample(&sample)
             .map_err(|_| failure(&bus, "the filter does not accept the image"))?;
+        Ok(())
+    }
+
+    fn result(&self) -> Result<gst::Sample> {
+        let bus = self.pipeline.bus().context("no bus")?;
         let poll = gst::ClockTime::from_mseconds(50);
         let mut waited = gst::ClockTime::ZERO;
         while waited < PATIENCE {
@@ -75,6 +92,7 @@ impl Through {
             {
                 return Err(fault::explain(error, &[]));
             }
+            ensure!(!self.sink.is_eos(), fault::NOTHING_DECODED);
             waited += poll;
         }
         Err(anyhow!("stalls: the filter gives no result"))
@@ -136,7 +154,7 @@ pub fn frame(picture: &DynamicImage) -> Result<(VideoInfo, gst::Buffer)> {
 }
 
 /// The image of a frame.
-fn image_of(sample: &gst::Sample) -> Result<DynamicImage> {
+pub fn image_of(sample: &gst::Sample) -> Result<DynamicImage> {
     let info = VideoInfo::from_caps(sample.caps().context("no caps")?)?;
     let buffer = sample.buffer().context("no buffer")?;
     let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, &info)?;

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What the image crate leaves out of TIFF files (TIFF 6.0): colours of a palette, pages, resolution, text.
+
+use std::io::Cursor;
+
+use anyhow::Result;
+use image::{DynamicImage, metadata::Orientation};
+use tiff::{
+    decoder::{Decoder, ifd::Value},
+    tags::Tag,
+};
+
+use super::pixels::{Through, image_of};
+
+const CMYK: u16 = 5;
+const PALETTE: u16 = 3;
+
+/// Text of a TIFF, and what PNG calls it (PNG, third edition, section 11.3.3.1).
+const TEXTS: [(Tag, &str); 4] = [
+    (Tag::ImageDescription, "Description"),
+    (Tag::Artist, "Author"),
+    (Tag::Copyright, "Copyright"),
+    (Tag::DateTime, "Creation Time"),
+];
+/// Other fields, and what people call them.
+const LOST: [(Tag, &str); 5] = [
+    (Tag::ExifDirectory, "EXIF is"),
+    (Tag::GpsDirectory, "location (GPS) is"),
+    (Tag::GeoKeyDirectoryTag, "map coordinates (GeoTIFF) are"),
+    (Tag::Unknown(33_723), "IPTC record is"),
+    (Tag::Model, "camera model is"),
+];
+
+/// What a TIFF has besides its first picture.
+#[derive(Debug, Default)]
+pub struct Details {
+    /// Pixels per metre, across and down.
+    pub resolution: Option<[u32; 2]>,
+    /// Text, each with the keyword of PNG.
+    pub texts: Vec<(&'static str, String)>,
+    /// What is not in the output.
+    pub losses: Vec<String>,
+}
+
+/// A picture whose colours are in a palette.
+pub struct Indexed {
+    /// Its colours.
+    pub pixels: DynamicImage,
+    /// Its colour profile.
+    pub icc: Option<Vec<u8>>,
+    /// Which way is up.
+    pub orientation: Orientation,
+}
+
+type Tiff<'a> = Decoder<Cursor<&'a [u8]>>;
+
+/// Whether it is a TIFF of more than 4 GB, or written as one.
+pub fn is_big(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"II\x2B\0") || bytes.starts_with(b"MM\0\x2B")
+}
+
+/// The picture in `bytes` if it has a palette, which the image crate does not support.
+pub fn indexed(bytes: &[u8]) -> Result<Option<Indexed>> {
+    let mut tiff = Tiff::new(Cursor::new(bytes))?;
+    if number(&mut tiff, Tag::PhotometricInterpretation) != Some(PALETTE) {
+        return Ok(None);
+    }
+    let decoder = Through::new("avdec_tiff ! videoconvert ! video/x-raw,format=RGB")?;
+    let caps = gst::Caps::new_empty_simple("image/tiff");
+    let pixels = decoder.push_last(gst::Buffer::from_slice(bytes.to_vec()), &caps)?;
+    let turn = number(&mut tiff, Tag::Orientation).and_then(|turn| u8::try_from(turn).ok());
+    Ok(Some(Indexed {
+        pixels: image_of(&pixels)?,
+        icc: tiff.get_tag_u8_vec(Tag::IccProfile).ok(),
+        orientation: turn.and_then(Orientation::from_exif).unwrap_or(Orientation::NoTransforms),
+    }))
+}
+
+/// What the TIFF in `bytes` has besides its picture.
+pub fn details(bytes: &[u8]) -> Result<Details> {
+    let mut tiff = Tiff::new(Cursor::new(bytes))?;
+    let mut losses = Vec::new();
+    if number(&mut tiff, Tag::PhotometricInterpretation) == Some(CMYK) {
+        losses.push("its CMYK becomes RGB".to_owned());
+    }
+    let channels = number(&mut tiff, Tag::SamplesPerPixel).unwrap_or(1);
+    if tiff.colortype().is_ok_and(|color| channels > color.num_samples()) {
+        losses.push("its channels after colour and transparency are left out".to_owned());
+    }
+    for (tag, name) in LOST {
+        if tiff.find_tag(tag)?.is_some() {
+            losses.push(format!("its {name} left out"));
+        }
+    }
+    let mut text = |tag: Tag| tiff.find_tag(tag).ok()??.into_string().ok();
+    let texts = TEXTS.map(|(tag, name)| (name, text(tag)));
+    let texts = texts.into_iter().filter_map(|(name, text)| Some((name, text?))).collect();
+    let resolution = resolution(&mut tiff);
+    if tiff.more_images() {
+        losses.push("has several pages, but only the first is translated".to_owned());
+    }
+    Ok(Details { resolution, texts, losses })
+}
+
+fn number(tiff: &mut Tiff<'_>, tag: Tag) -> Option<u16> {
+    tiff.find_tag_unsigned(tag).ok().flatten()
+}
+
+/// The resolution, unless it is only the shape of pixels.
+fn resolution(tiff: &mut Tiff<'_>) -> Option<[u32; 2]> {
+    let metres = match number(tiff, Tag::ResolutionUnit).unwrap_or(2) {
+        2 => 0.0254,
+        3 => 0.01,
+        _ => return None,
+    };
+    let mut along = |tag: Tag| match tiff.find_tag(tag).ok()?? {
+        Value::Rational(pixels, units) => {
+            Some((f64::from(pixels) / f64::from(units) / metres).round() as u32)
+        }
+        _ => None,
+    };
+    Some([along(Tag::XResolution)?, along(Tag::YResolution)?]).filter(|size| !size.contains(&0))
+}
