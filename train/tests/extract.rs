@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{fails, program, run};
+use common::{fails, program, run, say_skipped};
 
 /// Writes two shots of 20 frames each: a still image, then snow, whose frames all differ.
 fn video(path: &Path) {
@@ -149,7 +149,7 @@ fn a_file_without_video_says_so() {
     }
 }
 
-/// GStreamer's decoder of animated GIFs never ends.
+/// The decoder of animated GIFs of GStreamer 1.22 never ends; that of 1.26 does.
 #[test]
 fn a_hanging_decoder_times_out_and_ctrl_c_does_not_wait() {
     let folder = tempfile::tempdir().unwrap();
@@ -160,7 +160,14 @@ fn a_hanging_decoder_times_out_and_ctrl_c_does_not_wait() {
     let (path, out) = (path.to_str().unwrap(), folder.path().join("out"));
     let extract = ["extract", path, "--out", out.to_str().unwrap()];
     let begin = Instant::now();
-    fails(&[&extract[..], &["--stall-timeout", "2"]].concat(), &[path, "no frame for 2 s"]);
+    let stalled = program().args(extract).args(["--stall-timeout", "2"]).output().unwrap();
+    if stalled.status.success() {
+        assert!(fs::read_dir(&out).unwrap().count() > 0, "no frames");
+        say_skipped("SKIP: GStreamer's decoder of animated GIFs does not hang here");
+        return;
+    }
+    let said = String::from_utf8_lossy(&stalled.stderr);
+    assert!(said.contains(path) && said.contains("no frame for 2 s"), "{said}");
     assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
 
     let _ = fs::remove_dir_all(&out);
