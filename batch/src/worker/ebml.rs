@@ -103,12 +103,10 @@ impl Segment {
         loop {
             let (id, data, size) = head(&mut file, at)?;
             if id == SEGMENT {
-                // Of any length, all bits of it are set where it is not known: eight bytes have 56.
-                let is_known = !(size + 1).is_power_of_two() || size < (1 << 7) - 1;
-                return Ok(Self { file, data, end: is_known.then(|| data + size) });
+                return Ok(Self { file, data, end: size.map(|size| data + size) });
             }
             ensure!(at < 1 << 16, "no Matroska");
-            at = data + size;
+            at = data + size.context("no Matroska")?;
         }
     }
 
@@ -120,6 +118,7 @@ impl Segment {
                 break;
             }
             found.push((id, at));
+            let Some(size) = size else { break };
             at = data.saturating_add(size);
         }
         found
@@ -128,6 +127,7 @@ impl Segment {
     /// The whole element that begins at `at`, and where its data begin in it.
     pub fn read(&mut self, at: u64) -> Result<(Vec<u8>, Element)> {
         let (_, data, size) = head(&mut self.file, at)?;
+        let size = size.context("an element of unknown size")?;
         ensure!(size < LARGEST, "an element of {size} bytes");
         let mut bytes = vec![0; (data - at + size) as usize];
         self.file.seek(SeekFrom::Start(at))?;
@@ -183,12 +183,32 @@ impl Segment {
     }
 }
 
-/// The id of the element at `at`, where its data begin, and their size.
-fn head(file: &mut File, at: u64) -> Result<(u32, u64, u64)> {
+/// The id of the element at `at`, where its data begin, and their size, if the file says it (RFC 8794, section 6.2).
+fn head(file: &mut File, at: u64) -> Result<(u32, u64, Option<u64>)> {
     let mut bytes = Vec::new();
     file.seek(SeekFrom::Start(at))?;
     file.take(12).read_to_end(&mut bytes)?;
     let (id, id_length) = vint(&bytes, true).context("no element")?;
     let (size, size_length) = vint(&bytes[id_length..], false).context("no element")?;
-    Ok((u32::try_from(id)?, at + (id_length + size_length) as u64, size))
+    let is_unknown = size == (1 << (7 * size_length)) - 1;
+    let data = at + (id_length + size_length) as u64;
+    Ok((u32::try_from(id)?, data, (!is_unknown).then_some(size)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_size_with_all_its_bits_set_is_unknown() {
+        let end_of = |size: &[u8]| {
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(&[&SEGMENT.to_be_bytes()[..], size].concat()).unwrap();
+            Segment::open(file).unwrap().end
+        };
+        assert_eq!(end_of(&[0xFF]), None);
+        assert_eq!(end_of(&[0x01, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF]), None);
+        assert_eq!(end_of(&[0x01, 0, 0, 0, 0, 0, 0, 0x7F]), Some(12 + 127));
+        assert_eq!(end_of(&[0x40, 0x7F]), Some(6 + 127));
+    }
 }
