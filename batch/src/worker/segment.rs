@@ -126,8 +126,9 @@ impl Job<'_> {
             ));
         }
         if untimed > 0 {
+            let have = if untimed == 1 { "frame has" } else { "frames have" };
             notices.push(format!(
-                "{untimed} of its frames have no timestamps and follow at the rate of the video, or 25 per second"
+                "{untimed} {have} no timestamp and follow the one before at the rate of the video, or 25 per second"
             ));
         }
         notices
