@@ -251,6 +251,18 @@ fn commands_that_make_no_sense_are_refused() {
 }
 
 #[test]
+fn frames_that_are_too_small_for_a_container_are_named() {
+    let place = Place::new();
+    let small =
+        "videotestsrc num-buffers=2 ! video/x-raw,width=8,height=20 ! x264enc ! matroskamux ! OUT";
+    make(&place.path("in/small.mkv"), small);
+    let output = place.program().args(["in", "--container", "mp4"]).output().unwrap();
+    let error = "error: in/small.mkv: has frames of 8×20 pixels, which MP4 cannot hold; use --container mkv";
+    assert!(text(&output).contains(error), "{}", text(&output));
+    assert!(place.run(&["in", "--container", "mkv"]).contains("2 frames"));
+}
+
+#[test]
 fn an_encoder_that_the_container_cannot_hold_is_named() {
     let place = Place::new();
     small_clip(&place.path("in/a.mp4"));

@@ -85,6 +85,15 @@ impl Muxer {
         caps.into_iter().find(|caps| !caps.is_empty())
     }
 
+    /// Whether the container accepts frames of this size in the codec of `video`.
+    pub fn takes_size(&self, video: &gst::Caps, width: i32, height: i32) -> bool {
+        video.iter().any(|video| {
+            let sized = gst::Caps::builder(video.name().as_str());
+            let sized = sized.field("width", width).field("height", height).build();
+            self.templates.iter().any(|template| template.caps().can_intersect(&sized))
+        })
+    }
+
     /// Whether these caps are of raw audio whose channels the container only counts: QuickTime of GStreamer.
     pub fn loses_layout(&self, caps: &gst::Caps) -> bool {
         let channels = caps.structure(0).and_then(|caps| caps.get::<i32>("channels").ok());
@@ -147,7 +156,7 @@ fn is_same_kind(a: &gst::Caps, b: &gst::Caps) -> bool {
 /// MPEG audio is MP3 or AAC, and MPEG video MPEG-2 or MPEG-4: no parser makes one of the other.
 fn is_same_mpeg(a: &gst::StructureRef, b: &gst::StructureRef) -> bool {
     ["mpegversion", "layer"].iter().all(|field| match (a.value(*field), b.value(*field)) {
-        (Ok(a), Ok(b)) => a.can_intersect(b),
+        (Ok(a), Ok(b)) => a.intersect(b).is_some(),
         _ => true,
     })
 }

@@ -95,6 +95,12 @@ impl Track {
         self.caps.structure(0).and_then(|caps| caps.get("channels").ok()).unwrap_or(0)
     }
 
+    /// The width and height of video in pixels, if they are known.
+    pub fn size(&self) -> Option<(i32, i32)> {
+        let caps = self.caps.structure(0)?;
+        caps.get("width").ok().zip(caps.get("height").ok())
+    }
+
     /// How `videoflip` turns it upright; `None` if it must not be there. It has no format of more than 8 bits
     /// with transparency. Without it `deinterlace` of GStreamer 1.22 gets buffers with the padding of a
     /// decoder, and gives wrong pictures.

@@ -71,7 +71,7 @@ impl Job<'_> {
         let gaps = Gaps::default();
         gaps.watch(&start);
         clip::count(&chain.pad("filter", "src")?, self.span, translated.clone());
-        self.write(&pipeline, &chain, &encoded)?;
+        self.write(&pipeline, &chain, main.size(), &encoded)?;
         read.watch(&pipeline, &main.id);
         let hold = Hold::new(&start)?;
         source::open(pipeline.gst(), self.input, &media, chain.sink()?)?;
@@ -134,8 +134,14 @@ impl Job<'_> {
         notices
     }
 
-    /// Writes what leaves `chain` into a file of its own.
-    fn write(&self, pipeline: &Pipeline, chain: &Chain, encoded: &Tally) -> Result<()> {
+    /// Writes what leaves `chain` into a file of its own, frames of this width and height.
+    fn write(
+        &self,
+        pipeline: &Pipeline,
+        chain: &Chain,
+        size: Option<(i32, i32)>,
+        encoded: &Tally,
+    ) -> Result<()> {
         let whole = Muxer::new(self.container)?;
         ensure!(
             whole.pad_for(&chain.caps).is_some(),
@@ -143,6 +149,13 @@ impl Job<'_> {
             self.container.name(),
             codec_name(&chain.caps)
         );
+        if let Some((width, height)) = size {
+            ensure!(
+                whole.takes_size(&chain.caps, width, height),
+                "has frames of {width}×{height} pixels, which {} cannot hold; use --container mkv",
+                self.container.name()
+            );
+        }
         let muxer = Muxer::new(segment_container(&self.setup.recipe, self.container))?;
         let how = muxer.pad_for(&chain.caps).context("no file can hold the video alone")?;
         let mux = muxer.element();
