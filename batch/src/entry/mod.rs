@@ -26,7 +26,7 @@ use crate::inputs::{Item, OWN_FOLDER, describe};
 pub use fingerprint::{Fingerprint, hash_of_model};
 use lock::{Holder, Lock, Locked, host};
 use record::{FAILURE, Failure, RECORD, Record, THUMBNAILS};
-pub use record::{Recorded, State};
+pub use record::{Recorded, State, failed_since};
 pub use segments::{Claim, Finished, Segments};
 
 /// What opening the folder of an output gives.

@@ -114,6 +114,16 @@ impl Failure {
     }
 }
 
+/// How `item` failed at the time `since` or later, by the clock of the file system, whichever process has it now.
+pub fn failed_since(out: &Path, item: &Item, since: SystemTime) -> Option<String> {
+    let folder = folder_of(out, &item.output);
+    let at = fs::metadata(folder.join(FAILURE)).ok()?.modified().ok()?;
+    let failure = Failure::read(&folder).filter(|_| at >= since)?;
+    let is_of_other = failure.input.as_ref().is_some_and(|input| *input != recorded_input(item));
+    let Failure { host, cause, .. } = failure;
+    (!is_of_other).then(|| format!("has failed on {host}: {cause}"))
+}
+
 impl Recorded {
     /// All records of the output folder `out`, by the names of the outputs.
     pub fn all(out: &Path) -> Vec<Self> {
@@ -163,14 +173,44 @@ impl Recorded {
         path.map_or_else(|| "?".to_owned(), |path| shown(path))
     }
 
-    /// When it failed, by the clock of the file system.
-    pub fn failed_at(&self) -> Option<SystemTime> {
-        fs::metadata(self.folder.join(FAILURE)).ok()?.modified().ok()
-    }
-
     /// The thumbnails of the output, in HTML.
     pub fn thumbnails(&self) -> Option<String> {
         let is_done = matches!(self.state, State::Done { .. });
         is_done.then(|| fs::read_to_string(self.folder.join(THUMBNAILS)).ok()).flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        entry::{lock::Locked, record_failure},
+        inputs::Kind,
+        picture::PictureFormat,
+    };
+
+    #[test]
+    fn a_failure_is_seen_by_the_process_that_has_the_file_next() {
+        let out = tempfile::tempdir().unwrap();
+        let item = Item {
+            input: "in/a.png".into(),
+            relative: "a.png".into(),
+            kind: Kind::Picture(PictureFormat::Png),
+            output: "a.png".into(),
+            sample: None,
+            problem: None,
+        };
+        let begin = SystemTime::now() - Duration::from_secs(1);
+        assert_eq!(failed_since(out.path(), &item, begin), None);
+        record_failure(out.path(), &item, "is empty").unwrap();
+        let folder = folder_of(out.path(), &item.output);
+        let lock = Lock::of(&folder, &item.input, &item.output).unwrap();
+        assert!(matches!(lock, Locked::Ours(_)));
+        let failed = failed_since(out.path(), &item, begin).unwrap();
+        assert!(failed.ends_with(": is empty"), "{failed}");
+        let later = SystemTime::now() + Duration::from_secs(1);
+        assert_eq!(failed_since(out.path(), &item, later), None);
     }
 }

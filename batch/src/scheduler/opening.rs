@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow};
 
 use super::{Begun, Failure, Scheduler, Slot};
 use crate::{
-    entry::{Entry, Fingerprint, Opened, Recorded, State, lock::Holder, record_failure},
+    entry::{Entry, Fingerprint, Opened, failed_since, lock::Holder, record_failure},
     events::Verdict,
     inputs::{Item, Kind},
     worker::protocol::{Reply, Task},
@@ -114,13 +114,7 @@ impl Scheduler<'_> {
 
     /// How `item` has failed in another process since this run began: it is not tried by every machine.
     fn failed_elsewhere(&self, item: &Item) -> Option<String> {
-        let recorded = Recorded::of(self.out, item)?;
-        match &recorded.state {
-            State::Failed { cause, host } if recorded.failed_at()? >= self.since? => {
-                Some(format!("has failed on {host}: {cause}"))
-            }
-            _ => None,
-        }
+        failed_since(self.out, item, self.since?)
     }
 
     /// Records the failure of an item that has no entry, for reports only.
