@@ -158,14 +158,7 @@ fn png_resolution([x, y]: [u32; 2]) -> Vec<u8> {
 fn png_chunk(name: &[u8; 4], data: &[u8]) -> Vec<u8> {
     let named = [name, data].concat();
     let size = (data.len() as u32).to_be_bytes();
-    [&size[..], &named, &crc32(&named).to_be_bytes()].concat()
-}
-
-/// The checksum of PNG (annex D), for a few bytes.
-fn crc32(bytes: &[u8]) -> u32 {
-    let step = |crc: u32| if crc & 1 == 1 { 0xEDB8_8320 ^ (crc >> 1) } else { crc >> 1 };
-    let add = |crc: u32, byte: &u8| (0..8).fold(crc ^ u32::from(*byte), |crc, _| step(crc));
-    !bytes.iter().fold(!0, add)
+    [&size[..], &named, &crc32fast::hash(&named).to_be_bytes()].concat()
 }
 
 /// The marker and the whole of each segment before the compressed data.
