@@ -119,9 +119,13 @@ pub fn failed_since(out: &Path, item: &Item, since: SystemTime) -> Option<String
     let folder = folder_of(out, &item.output);
     let at = fs::metadata(folder.join(FAILURE)).ok()?.modified().ok()?;
     let failure = Failure::read(&folder).filter(|_| at >= since)?;
-    let is_of_other = failure.input.as_ref().is_some_and(|input| *input != recorded_input(item));
-    let Failure { host, cause, .. } = failure;
-    (!is_of_other).then(|| format!("has failed on {host}: {cause}"))
+    let Failure { input, host, cause, .. } = failure;
+    may_be_of(&input, item).then(|| format!("has failed on {host}: {cause}"))
+}
+
+/// Whether a record that names this input is one of `item`.
+fn may_be_of(input: &Option<PathBuf>, item: &Item) -> bool {
+    input.as_ref().is_none_or(|input| *input == recorded_input(item))
 }
 
 impl Recorded {
@@ -137,9 +141,7 @@ impl Recorded {
     /// The records of `item`, if there are any.
     pub fn of(out: &Path, item: &Item) -> Option<Self> {
         let recorded = Self::read(folder_of(out, &item.output), out)?;
-        let is_of_other =
-            recorded.input.as_ref().is_some_and(|input| *input != recorded_input(item));
-        (!is_of_other).then_some(recorded)
+        may_be_of(&recorded.input, item).then_some(recorded)
     }
 
     fn read(folder: PathBuf, out: &Path) -> Option<Self> {
