@@ -13,7 +13,7 @@ use crate::{
     options::{Recipe, Tracks},
 };
 
-/// Whether a channel is left or right, in front or behind.
+/// The layout says which channel is left or right, in front or behind.
 const LOSES_LAYOUT: &str = "loses the layout of its channels";
 
 /// What is done with a track.
@@ -107,12 +107,7 @@ fn action(
         && track.true_format.is_none()
         && let Some(pad) = muxer.pad_for(caps)
     {
-        let notice = pad.loses_layout.then(|| {
-            format!(
-                "loses the layout of its {} channels: {holder} cannot hold it",
-                track.channels()
-            )
-        });
+        let notice = pad.loses_layout.then(|| format!("{LOSES_LAYOUT}: {holder} cannot hold it"));
         return (Action::Copy(pad), notice);
     }
     let because = match cause {
