@@ -15,7 +15,9 @@ use gst::prelude::*;
 use gst_video::{VideoColorimetry, VideoTransferFunction};
 
 use super::{
-    avi, isobmff,
+    avi,
+    elements::is_of,
+    isobmff,
     muxer::{make, pad},
     probe::{media_type, short_id},
     video::on_caps,
@@ -139,11 +141,6 @@ fn keep_time(pad: &gst::Pad) {
 
 fn is_matroska(element: &gst::Element) -> bool {
     is_of(element, "matroskademux")
-}
-
-/// Whether `factory` makes such elements.
-fn is_of(element: &gst::Element, factory: &str) -> bool {
-    element.factory().is_some_and(|found| found.name() == factory)
 }
 
 /// Where Matroska says some of the colours of H.264 and H.265 and not their transfer function, the stream itself

@@ -44,7 +44,7 @@ pub fn filter(setup: &Setup) -> Result<gst::Element> {
     );
     let option = format!("--filter '{}'", setup.recipe.filter);
     let filter = parsed(&option, || gst::parse::launch(&filter_description(setup)))?;
-    let is_filter = filter.factory().is_some_and(|factory| factory.name() == "cycleganfilter");
+    let is_filter = is_of(&filter, "cycleganfilter");
     ensure!(is_filter, "{option}: expected PROPERTY=VALUE, separated by spaces");
     ensure!(
         filter.has_property("active-model"),
@@ -102,4 +102,9 @@ fn parsed<T>(option: &str, parse: impl FnOnce() -> Result<T, glib::Error>) -> Re
         Some(words) => Err(anyhow!("{option}: {words}; `gst-inspect-1.0` shows the range")),
         None => Ok(made),
     }
+}
+
+/// Whether an element is of this factory.
+pub fn is_of(element: &gst::Element, factory: &str) -> bool {
+    element.factory().is_some_and(|found| found.name() == factory)
 }

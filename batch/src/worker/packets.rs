@@ -9,7 +9,9 @@ use std::sync::{
 
 use gst::prelude::*;
 
-use super::{clip, pipeline::Pipeline, probe::short_id, protocol::Span, tally::Tally};
+use super::{
+    clip, elements::is_of, pipeline::Pipeline, probe::short_id, protocol::Span, tally::Tally,
+};
 use crate::lock::lock;
 
 /// Counts the packets of a segment before the decoder: where the demuxer gives them and where the decoder
@@ -97,6 +99,7 @@ fn count_gaps(pad: &gst::Pad, gaps: Arc<AtomicU64>) {
 
 /// Whether a demuxer gives one frame at a time.
 fn is_packetized(demuxer: &gst::Element) -> bool {
-    let name = demuxer.factory().map(|factory| factory.name().to_string()).unwrap_or_default();
-    ["qtdemux", "matroskademux", "flvdemux", "avidemux", "asfdemux"].contains(&name.as_str())
+    ["qtdemux", "matroskademux", "flvdemux", "avidemux", "asfdemux"]
+        .iter()
+        .any(|name| is_of(demuxer, name))
 }

@@ -13,7 +13,7 @@ use gst_video::{VideoColorMatrix, VideoColorRange, VideoColorimetry, prelude::*}
 
 use super::{
     chain::Chain,
-    elements::{configure, filter_description},
+    elements::{configure, filter_description, is_of},
     hdr,
     muxer::pad,
     probe::Track,
@@ -62,7 +62,7 @@ pub fn chain(setup: &Setup, encoding: &Encoding, track: &Track) -> Result<Chain>
     }
     keep_depth(&chain.part("settle")?, &chain.part("settled")?, &format)?;
     let encoders = chain.bin.iterate_elements().into_iter().flatten();
-    let is_it = |e: &gst::Element| e.factory().is_some_and(|f| f.name() == encoding.encoder_name());
+    let is_it = |element: &gst::Element| is_of(element, encoding.encoder_name());
     if let Some(element) = encoders.into_iter().find(is_it).filter(|_| tone_map.is_none()) {
         hdr::write_metadata(&element, &track.caps)?;
     }
