@@ -245,6 +245,16 @@ pub struct TrainOptions {
         help_heading = "Data"
     )]
     pub letterbox: f64,
+    /// Share of the crops that are mosaics of four crops at half their size (arXiv 2004.10934), so that the
+    /// generators see smaller animals
+    #[arg(
+        long,
+        value_name = "SHARE",
+        allow_negative_numbers = true,
+        default_value_t = 0.0,
+        help_heading = "Data"
+    )]
+    pub mosaic: f64,
     /// Gamma augmentation of A: darken or lighten the foreground, or the whole image if it has no mask, by
     /// a random gamma from 2^−R to 2^R
     #[arg(

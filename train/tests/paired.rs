@@ -45,6 +45,7 @@ fn plan(domains: [Domain; 2], paired: bool) -> Plan {
         extra_share: 1.0,
         negative_share: 1.0,
         letterbox: 0.0,
+        mosaic: 0.0,
         batch: 3,
         own: 0..3,
         seed: 4,
@@ -65,19 +66,30 @@ fn partners_and_following_frames_are_cropped_alike() {
     let open = |name: &str| Domain::open(data.path(), name, None).unwrap();
     let mut domains = matched(open("trainA"), open("trainB"), None).unwrap();
     assert_eq!(domains.each_mut().map(Domain::find_next), [4, 4]);
-    let mut loader = Loader::start(plan(domains, true), 0, 1);
-    for _ in 0..6 {
-        let [a, b] = loader.next_crops().unwrap();
-        assert!((mean_difference(&a.pixels, &b.pixels) - 50.0).abs() < 0.5);
-        for Crops { pixels, next, followed, .. } in [&a, &b] {
-            let area = 32 * 32 * 3;
-            assert_eq!(next.len(), followed.len() * area);
-            for (next, &place) in next.chunks(area).zip(followed) {
-                let frame = &pixels[place as usize * area..][..area];
-                assert!((mean_difference(frame, next) - 4.0).abs() < 0.5);
+    for mosaic in [0.0, 0.7] {
+        let plan = Plan { mosaic, ..plan(domains.clone(), true) };
+        let mut loader = Loader::start(plan, 0, 1);
+        let mut seams = 0;
+        for _ in 0..6 {
+            let [a, b] = loader.next_crops().unwrap();
+            assert!((mean_difference(&a.pixels, &b.pixels) - 50.0).abs() < 0.5);
+            for Crops { pixels, next, followed, .. } in [&a, &b] {
+                let area = 32 * 32 * 3;
+                assert_eq!(next.len(), followed.len() * area);
+                for (next, &place) in next.chunks(area).zip(followed) {
+                    let frame = &pixels[place as usize * area..][..area];
+                    assert!((mean_difference(frame, next) - 4.0).abs() < 0.5);
+                }
+                seams += pixels.chunks(area).filter(|crop| has_seam(crop)).count();
             }
         }
+        assert_eq!(seams > 0, mosaic > 0.0, "{seams} of 36 crops with mosaic {mosaic}");
     }
+}
+
+/// Whether the two middle pixels of the top row of a crop of 32 pixels differ by more than a smooth image's.
+fn has_seam(crop: &[u8]) -> bool {
+    crop[15 * 3].abs_diff(crop[16 * 3]) > 16
 }
 
 #[test]

@@ -23,6 +23,7 @@ use super::{
     folder::Domain,
     gamma::GammaCurve,
     letterbox::Bars,
+    mosaic::mosaic,
     order::{Purpose, order_of_epoch, random},
     picture::{Picture, share},
     view::{Preprocess, Sizes, View},
@@ -68,6 +69,8 @@ pub struct Plan {
     pub extra_share: f64,
     /// Share of the crops with black bars.
     pub letterbox: f64,
+    /// Share of the crops that are mosaics of four.
+    pub mosaic: f64,
     /// Images per iteration, over all ranks.
     pub batch: usize,
     /// The part of them that this process loads.
@@ -281,13 +284,68 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Crops of image `index` of each domain; `None` if foreground is required and the crop has none.
+    /// Crops of image `index` of each domain, alone or in a mosaic; `None` if foreground is required and a
+    /// crop has none.
     fn crop(
         &self,
         domains: &[usize],
         index: usize,
         rng: &mut impl Rng,
     ) -> Result<Option<Vec<Picture>>> {
+        let Plan { mosaic, letterbox, need_mask, sizes, .. } = *self.plan;
+        let mut cuts = if mosaic > 0.0 && rng.random_bool(mosaic) {
+            self.mosaics(domains, index, rng)?
+        } else {
+            self.cuts(domains, index, sizes, rng)?
+        };
+        if letterbox > 0.0 && rng.random_bool(letterbox) {
+            let bars = Bars::random(rng);
+            let seen = |p: &Picture| p.mask.as_ref().is_none_or(|m| bars.leaves(m) >= LEAST);
+            if !need_mask || cuts.iter().all(seen) {
+                cuts.iter_mut().for_each(|cut| cut.letterbox(&bars));
+            }
+        }
+        let inside = |p: &Picture| p.mask.as_ref().is_some_and(|m| share(m) >= LEAST);
+        Ok((!need_mask || cuts.iter().all(inside)).then_some(cuts))
+    }
+
+    /// Mosaics of image `index` of each domain and three random other ones, each at half its size.
+    fn mosaics(&self, domains: &[usize], index: usize, rng: &mut impl Rng) -> Result<Vec<Picture>> {
+        let sizes = self.plan.sizes.halved();
+        let images = &self.plan.domains[domains[0]].images;
+        let mut tiles = vec![self.cuts(domains, index, sizes, rng)?];
+        for _ in 0..STAND_INS {
+            if tiles.len() == 4 {
+                break;
+            }
+            let other = rng.random_range(0..images.len());
+            match self.cuts(domains, other, sizes, rng) {
+                Ok(cuts) => tiles.push(cuts),
+                Err(error) if self.plan.strict => return Err(error),
+                Err(error) => self.skip(&images[other], &error),
+            }
+        }
+        let mut of_domain: Vec<_> = tiles.into_iter().map(Vec::into_iter).collect();
+        domains
+            .iter()
+            .map(|_| {
+                let tiles: Vec<Picture> = of_domain.iter_mut().filter_map(Iterator::next).collect();
+                let tiles: Option<[Picture; 4]> = tiles.try_into().ok();
+                let tiles =
+                    tiles.context("--mosaic: too few usable images, see the messages above")?;
+                Ok(mosaic(&tiles))
+            })
+            .collect()
+    }
+
+    /// Crops of image `index` of each domain, all with the same view.
+    fn cuts(
+        &self,
+        domains: &[usize],
+        index: usize,
+        sizes: Sizes,
+        rng: &mut impl Rng,
+    ) -> Result<Vec<Picture>> {
         let gamma = domains.iter().map(|&d| self.plan.gamma[d]);
         let domains: Vec<&Domain> = domains.iter().map(|&d| &self.plan.domains[d]).collect();
         let open = |d: &&Domain| Picture::open(d, index);
@@ -302,22 +360,13 @@ impl<'a> Worker<'a> {
                 other.1
             );
         }
-        let view = self.best_view((w, h), pictures[0].mask.as_ref(), rng);
+        let view = self.best_view((w, h), pictures[0].mask.as_ref(), sizes, rng);
         let view = view.with_context(|| path.display().to_string())?;
         let mut cuts: Vec<Picture> = pictures.iter().map(|p| p.cut(&view)).collect();
         for (cut, range) in cuts.iter_mut().zip(gamma).filter(|(_, range)| *range > 0.0) {
             cut.gamma(&GammaCurve::random(range, rng));
         }
-        let letterbox = self.plan.letterbox;
-        if letterbox > 0.0 && rng.random_bool(letterbox) {
-            let bars = Bars::random(rng);
-            let seen = |p: &Picture| p.mask.as_ref().is_none_or(|m| bars.leaves(m) >= LEAST);
-            if !self.plan.need_mask || cuts.iter().all(seen) {
-                cuts.iter_mut().for_each(|cut| cut.letterbox(&bars));
-            }
-        }
-        let inside = |p: &Picture| p.mask.as_ref().is_some_and(|m| share(m) >= LEAST);
-        Ok((!self.plan.need_mask || cuts.iter().all(inside)).then_some(cuts))
+        Ok(cuts)
     }
 
     /// A random view, redrawn while it has too little foreground, at last around a foreground pixel.
@@ -325,10 +374,11 @@ impl<'a> Worker<'a> {
         &self,
         size: (u32, u32),
         mask: Option<&GrayImage>,
+        sizes: Sizes,
         rng: &mut impl Rng,
     ) -> Result<View> {
         let plan = self.plan;
-        let view = plan.preprocess.view(size, plan.sizes, plan.flip, rng)?;
+        let view = plan.preprocess.view(size, sizes, plan.flip, rng)?;
         let least =
             if plan.need_mask { plan.min_foreground.max(LEAST) } else { plan.min_foreground };
         let Some(mask) = mask.filter(|_| least > 0.0) else {
@@ -340,7 +390,7 @@ impl<'a> Worker<'a> {
             if best.0 >= least {
                 break;
             }
-            let mut view = plan.preprocess.view(size, plan.sizes, plan.flip, rng)?;
+            let mut view = plan.preprocess.view(size, sizes, plan.flip, rng)?;
             if k >= TRIES {
                 let points = points.get_or_insert_with(|| foreground(mask));
                 if points.is_empty() {

@@ -11,6 +11,7 @@ pub mod hash;
 pub mod held_out;
 pub mod letterbox;
 pub mod loader;
+pub mod mosaic;
 pub mod order;
 pub mod pairs;
 pub mod picture;

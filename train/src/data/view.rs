@@ -39,6 +39,14 @@ pub struct Sizes {
     pub multiple: u32,
 }
 
+impl Sizes {
+    /// Half of each size, for a tile of a mosaic.
+    pub fn halved(self) -> Self {
+        let [load, load_min, crop] = [self.load, self.load_min, self.crop].map(|size| size / 2);
+        Self { load, load_min, crop, ..self }
+    }
+}
+
 /// A rectangle of an image, scaled to a size and optionally mirrored.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct View {

@@ -81,6 +81,7 @@ impl TrainOptions {
             ("--min-foreground", self.min_foreground),
             ("--negative-share", self.negative_share),
             ("--letterbox", self.letterbox),
+            ("--mosaic", self.mosaic),
             ("--extra-share", self.extra_share),
             ("--val-share", self.val_share),
         ];
@@ -158,6 +159,11 @@ impl TrainOptions {
             "--crop-size is {}, expected a multiple of {multiple} for this generator",
             self.crop_size
         );
+        ensure!(
+            crops || self.mosaic == 0.0,
+            "--mosaic is {}, expected 0: --preprocess without a crop gives tiles of different sizes",
+            self.mosaic
+        );
         let resized = crops && self.preprocess != Preprocess::Crop;
         ensure!(
             !resized || self.crop_size <= self.load_size,
@@ -222,6 +228,8 @@ mod tests {
             ("--max-images 0", "--max-images is 0", "at least 1"),
             ("--lambda-negative -1", "--lambda-negative is -1", "0 or more"),
             ("--letterbox 2", "--letterbox is 2", "0 to 1"),
+            ("--mosaic 2", "--mosaic is 2", "0 to 1"),
+            ("--mosaic 0.5 --preprocess none --batch-size 1", "--mosaic is 0.5", "--preprocess"),
             ("--extra-share 2", "--extra-share is 2", "0 to 1"),
             ("--negative-share -1", "--negative-share is -1", "0 to 1"),
             ("--norm spectral", "--norm spectral", "discriminators"),

@@ -66,6 +66,7 @@ pub fn plan(
         extra_share: o.extra_share,
         negative_share: o.negative_share,
         letterbox: o.letterbox,
+        mosaic: o.mosaic,
         batch: batch * processes,
         own: batch * rank..batch * (rank + 1),
         seed: o.seed,
