@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::{ArgGroup, Args};
 use image::{GrayImage, ImageFormat, RgbImage};
 use indicatif::ProgressBar;
-use tch::{Kind, Tensor};
+use tch::{Kind, Tensor, kind::FLOAT_CPU};
 
 use crate::{
     data::{decode, folder::Domain, view::View},
@@ -67,9 +67,14 @@ impl Finder {
         Ok(match self {
             Self::Colour(hues) => args.colour.inside(*hues, &at((width, height))),
             Self::Network(segmenter) => {
-                let inside = segmenter.inside(&at(segmenter.side), &args.segmenter)?;
                 let size = [i64::from(height), i64::from(width)];
-                inside.upsample_bilinear2d(size, false, None, None)
+                let mut largest = Tensor::zeros([1, 1, size[0], size[1]], FLOAT_CPU);
+                for side in segmenter.sides.clone() {
+                    let inside = segmenter.inside(&at(side), &args.segmenter)?;
+                    let inside = inside.upsample_bilinear2d(size, false, None, None);
+                    largest = largest.maximum(&inside);
+                }
+                largest
             }
         })
     }

@@ -79,7 +79,7 @@ impl Case {
     /// Runs the command, and checks the masks.
     fn masks(&self, more: &[&str]) {
         let (model, data) = (self.path("network.onnx"), self.path(""));
-        let fixed = ["masks", "--model", &model, "--data", &data, "--size", "40", "--overwrite"];
+        let fixed = ["masks", "--model", &model, "--data", &data, "--overwrite"];
         run(&[&fixed[..], &["--mean", "0", "--std", "1"], more].concat());
         for (i, name) in ["trainA_mask/a.png", "trainA_mask/more/b.jpg.png", "trainB_mask/c.png"]
             .iter()
@@ -107,7 +107,7 @@ fn objects_classes_and_class_numbers_become_masks() {
     // Redness as a logit and as a probability.
     let red = [10.0, -10.0, 0.0];
     network(&file, 1, &red, &[-3.0], None);
-    case.masks(&[]);
+    case.masks(&["--size", "40"]);
     network(&file, 1, &red, &[-3.0], Some("Sigmoid"));
     case.masks(&["--activation", "none"]);
     case.masks(&["--soft"]);
@@ -117,6 +117,21 @@ fn objects_classes_and_class_numbers_become_masks() {
     case.masks(&["--class", "1,2", "--output", "objects"]);
     network(&file, 3, &classes, &[3.0, 0.0, 0.0], Some("ArgMax"));
     case.masks(&["--class", "1,2"]);
+}
+
+#[test]
+fn several_sizes_find_small_objects_besides_large_ones() {
+    let case = Case::new();
+    network(&case.folder.path().join("network.onnx"), 1, &[10.0, -10.0, 0.0], &[-3.0], None);
+    let image = case.path("trainA/a.png");
+    let mut picture = image::open(&image).unwrap().to_rgb8();
+    picture.put_pixel(70, 50, Rgb([250, 20, 20]));
+    picture.save(&image).unwrap();
+    for (size, found) in [("20", false), ("20,80", true)] {
+        case.masks(&["--size", size]);
+        let mask = image::open(case.path("trainA_mask/a.png")).unwrap().to_luma8();
+        assert_eq!(mask.get_pixel(70, 50).0[0] > 127, found, "--size {size}");
+    }
 }
 
 #[test]

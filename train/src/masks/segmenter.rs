@@ -24,10 +24,11 @@ const SIDE: u32 = 320;
 /// Options of the network.
 #[derive(Debug, Args)]
 pub struct SegmenterArgs {
-    /// Side of the square to which images are resized, pixels [default: the network's own, 320 if it is
-    /// dynamic]
-    #[arg(long)]
-    size: Option<u32>,
+    /// Side of the square to which images are resized, pixels; with several sides, the largest of their
+    /// probabilities counts, which finds small objects besides large ones [default: the network's own, 320
+    /// if it is dynamic]
+    #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..))]
+    size: Vec<u32>,
     /// Mean of red, green and blue in 0 to 1, which is subtracted [default: ImageNet's]
     #[arg(long, value_delimiter = ',', num_args = 1..=3, default_value = "0.485,0.456,0.406")]
     mean: Vec<f64>,
@@ -64,8 +65,8 @@ pub struct Segmenter {
     session: Session,
     input: String,
     output: String,
-    /// Width and height of its input, pixels.
-    pub side: (u32, u32),
+    /// Widths and heights of its input, pixels; at least one.
+    pub sides: Vec<(u32, u32)>,
     scale: [Tensor; 2],
     /// Known after the first image.
     activation: Option<Activation>,
@@ -86,16 +87,18 @@ impl Segmenter {
         let [_, 3, h, w] = shape[..] else {
             bail!("{name}: its input is {shape:?}, expected N×3×H×W");
         };
-        let side = |fixed: i64, what: &str| -> Result<u32> {
-            match (u32::try_from(fixed).ok().filter(|&n| n > 0), args.size) {
-                (Some(fixed), Some(size)) if fixed != size => {
-                    bail!("--size is {size}, but the {what} of its input is {fixed}")
+        let [w, h] = [w, h].map(|side| u32::try_from(side).ok().filter(|&n| n > 0));
+        for size in &args.size {
+            for (fixed, what) in [(w, "width"), (h, "height")] {
+                if let Some(fixed) = fixed.filter(|fixed| fixed != size) {
+                    bail!("--size is {size}, but the {what} of its input is {fixed}");
                 }
-                (Some(fixed), _) => Ok(fixed),
-                (None, size) => Ok(size.unwrap_or(SIDE).max(1)),
             }
+        }
+        let sides = match &args.size[..] {
+            [] => vec![(w.unwrap_or(SIDE), h.unwrap_or(SIDE))],
+            sizes => sizes.iter().map(|&size| (size, size)).collect(),
         };
-        let side = (side(w, "width")?, side(h, "height")?);
         let outputs: Vec<String> = session.outputs().iter().map(|o| o.name().to_owned()).collect();
         let number = args.output.parse::<usize>().ok().and_then(|i| outputs.get(i));
         let output = outputs.iter().find(|output| **output == args.output).or(number);
@@ -113,7 +116,7 @@ impl Segmenter {
             "--std has a value of 0 or less, expected more than 0"
         );
         let scale = [three("--mean", &args.mean)?, three("--std", &args.std)?];
-        Ok(Self { session, input, output, side, scale, activation: None })
+        Ok(Self { session, input, output, sides, scale, activation: None })
     }
 
     /// The probability that each pixel of 1×3×H×W in [−1, 1] is foreground: 1×1×h×w in [0, 1].
