@@ -75,7 +75,7 @@ impl Worker {
         worker.send(serde_json::to_string(setup)?);
         match worker.wait(&mut |_| {})? {
             Ending::Reply(Reply::Ready { model, provider }) => {
-                (worker.model, worker.provider) = (model, provider);
+                (worker.model, worker.provider) = (model.into(), provider);
                 Ok(worker)
             }
             Ending::Reply(Reply::Failed { cause, .. })

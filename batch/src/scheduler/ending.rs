@@ -67,8 +67,8 @@ impl Scheduler<'_> {
         if self.options.report.is_none() || self.options.dry_run || entry.has_thumbnails() {
             return;
         }
-        let task =
-            Task::Thumbnails { input: self.items[index].input.clone(), output: output.to_owned() };
+        let input = self.items[index].input.clone().into();
+        let task = Task::Thumbnails { input, output: output.into() };
         let made = match self.perform(index, worker, &task, &|_| {}) {
             Ok(Reply::Thumbnails { html }) => {
                 entry.set_thumbnails(&html).map_err(|error| format!("{error:#}"))

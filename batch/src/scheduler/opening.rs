@@ -50,8 +50,8 @@ impl Scheduler<'_> {
                 Kind::Picture(format) => {
                     let Some(entry) = self.entry(index) else { return Ok(()) };
                     entry.clear();
-                    let input = self.items[index].input.clone();
-                    let output = entry.unfinished();
+                    let input = self.items[index].input.clone().into();
+                    let output = entry.unfinished().into();
                     let task = Task::Picture { input, output, format };
                     self.perform_and_finish(index, &entry, worker, &task)
                 }
@@ -64,7 +64,7 @@ impl Scheduler<'_> {
     fn foresee(&self, index: usize, worker: &mut Slot) -> Result<(), Failure> {
         let (mut frames, mut segments) = (Some(1), 1);
         if let Kind::Video(container) = self.items[index].kind {
-            let input = self.items[index].input.clone();
+            let input = self.items[index].input.clone().into();
             let (may_cut, sample) = (self.setup.piece > 0, self.items[index].sample);
             let task = Task::Probe { input, container, may_cut, sample };
             if let Reply::Plan { spans, frames: expected } =

@@ -29,7 +29,7 @@ impl Scheduler<'_> {
             segments.notices.iter().for_each(|text| self.note(index, text.clone()));
             return self.begin_segments(index, segments, None);
         }
-        let input = self.items[index].input.clone();
+        let input = self.items[index].input.clone().into();
         let sample = self.items[index].sample;
         let task = Task::Probe { input, container, may_cut, sample };
         match self.perform(index, worker, &task, &|_| {})? {
@@ -122,8 +122,8 @@ impl Scheduler<'_> {
             return Err(Failure::Task("is no video".to_owned()));
         };
         let task = Task::Segment {
-            input: item.input.clone(),
-            output: segments.unfinished(segment),
+            input: item.input.clone().into(),
+            output: segments.unfinished(segment).into(),
             container,
             span: segments.spans[segment].clone(),
         };
@@ -195,13 +195,13 @@ impl Scheduler<'_> {
                 // Of an earlier run, or another machine.
                 notices.into_iter().for_each(|text| self.note(index, text));
             }
-            Segment { file: segments.path(number), span }
+            Segment { file: segments.path(number).into(), span }
         });
         let translated = translated.collect();
         entry.clear();
         let task = Task::Mux {
-            input: self.items[index].input.clone(),
-            output: entry.unfinished(),
+            input: self.items[index].input.clone().into(),
+            output: entry.unfinished().into(),
             container,
             segments: translated,
         };

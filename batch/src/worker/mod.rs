@@ -85,7 +85,7 @@ fn work() -> Result<()> {
     // Kept for the lifetime of the worker, so that its generator is loaded only once.
     let filter = ready_filter(&setup)?;
     say(&Reply::Ready {
-        model: filter.property::<Option<PathBuf>>("active-model").unwrap_or_default(),
+        model: filter.property::<Option<PathBuf>>("active-model").unwrap_or_default().into(),
         provider: filter.property::<Option<String>>("active-provider").unwrap_or_default(),
     });
     let smoothing = filter.property::<f64>("smoothing");
@@ -133,24 +133,25 @@ fn perform(task: Task, setup: &Setup, smoothing: f64) -> Result<Reply> {
     let mut first = 0;
     let frames = match &task {
         Task::Probe { input, container, may_cut, sample } => {
-            let lead = keyframes::lead_in(smoothing);
-            let plan = plan::plan(setup, input, *container, *may_cut, *sample, lead, &mut report)?;
-            return Ok(Reply::Plan { spans: plan.spans, frames: plan.frames });
+            let (input, lead) = (input.as_ref(), keyframes::lead_in(smoothing));
+            return plan::plan(setup, input, *container, *may_cut, *sample, lead, &mut report);
         }
         Task::Segment { input, output, container, span } => {
+            let (input, output) = (input.as_ref(), output.as_ref());
             let job = Job { setup, input, output, container: *container, span };
             let (frames, shown) = job.run(&mut report)?;
             first = shown;
             frames
         }
         Task::Mux { input, output, container, segments } => {
+            let (input, output) = (input.as_ref(), output.as_ref());
             Mux { setup, input, output, container: *container, segments }.run(&mut report)?
         }
         Task::Picture { input, output, format } => {
-            picture::translate(setup, input, output, *format, &mut report)?
+            picture::translate(setup, input.as_ref(), output.as_ref(), *format, &mut report)?
         }
         Task::Thumbnails { input, output } => {
-            let html = thumbnails::before_and_after(input, output)?;
+            let html = thumbnails::before_and_after(input.as_ref(), output.as_ref())?;
             return Ok(Reply::Thumbnails { html });
         }
     };

@@ -227,7 +227,7 @@ impl Mux<'_> {
     /// What the video is encoded as.
     fn video_caps(&self) -> Result<gst::Caps> {
         let first = self.segments.first().context("no segments")?;
-        let segment = Media::probe(&first.file);
+        let segment = Media::probe(first.file.as_ref());
         let segment = segment.map_err(|error| CutFault(format!("a segment: {error:#}")))?;
         Ok(segment.main_track()?.caps.clone())
     }
@@ -238,7 +238,7 @@ impl Mux<'_> {
             let first = span.first.unwrap_or(span.start);
             let start = i128::from(first - window.start) + window.shift;
             let start = u64::try_from(start).unwrap_or(span.start);
-            (file.clone(), gst::ClockTime::from_nseconds(start))
+            (file.into(), gst::ClockTime::from_nseconds(start))
         };
         self.segments.iter().map(place).collect()
     }

@@ -19,16 +19,8 @@ use crate::{container::Container, options::Sample};
 /// Containers in which GStreamer seeks to key frames exactly.
 const SEEKABLE: [&str; 3] = ["video/quicktime", "video/x-matroska", "video/webm"];
 
-/// The segments of a video.
-pub struct Plan {
-    /// The segments, at least one.
-    pub spans: Vec<Span>,
-    /// Total number of their frames, if known.
-    pub frames: Option<u64>,
-}
-
 /// Probes `input` and, if it is long and `may_cut`, cuts it into segments, each with `lead` frames before it;
-/// of a `sample` only that.
+/// of a `sample` only that. Replies with at least one segment.
 pub fn plan(
     setup: &Setup,
     input: &Path,
@@ -37,7 +29,7 @@ pub fn plan(
     sample: Option<Sample>,
     lead: usize,
     say: &mut dyn FnMut(Reply),
-) -> Result<Plan> {
+) -> Result<Reply> {
     let media = Media::probe(input)?;
     let mut note = |text: String| say(Reply::Notice { text });
     let named = Container::of_name(input);
@@ -67,7 +59,7 @@ pub fn plan(
     );
     let is_cut = may_cut && is_seekable && is_long(setup, &media);
     if !(is_part || is_cut) {
-        return Ok(Plan { spans: vec![Span::default()], frames: expected_frames(&media) });
+        return Ok(Reply::Plan { spans: vec![Span::default()], frames: expected_frames(&media) });
     }
     let whole = Span {
         lead: begin,
@@ -82,7 +74,7 @@ pub fn plan(
             recipe.frames.is_none(),
             "its frames have no timestamps, so --frames cannot count them"
         );
-        return Ok(Plan { spans: vec![whole], frames: None });
+        return Ok(Reply::Plan { spans: vec![whole], frames: None });
     };
     let first = frames.partition_point(|frame| frame.time < begin);
     let mut last = frames.partition_point(|frame| frame.time < end.unwrap_or(u64::MAX));
@@ -103,7 +95,7 @@ pub fn plan(
     if let Some(last) = spans.last_mut() {
         last.stop = stop;
     }
-    Ok(Plan { spans, frames: Some(count) })
+    Ok(Reply::Plan { spans, frames: Some(count) })
 }
 
 fn is_long(setup: &Setup, media: &Media) -> bool {

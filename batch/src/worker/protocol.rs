@@ -5,7 +5,7 @@
 //! Decoders and encoders may crash or hang on a bad file. They run in separate processes, so that only
 //! that file fails, and each process has its own generator, so that they do not wait for each other.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
 
 use serde::{Deserialize, Serialize};
 
@@ -35,59 +35,28 @@ pub struct Setup {
     pub verify: bool,
 }
 
-/// A task. Outputs are unfinished files that the program renames on success.
+/// A task. Outputs are unfinished files that the program renames on success. Paths need not be text, which JSON
+/// wants of a `PathBuf`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Task {
     /// Probe a video, or a sample of it, and plan its segments: more than one only with `may_cut`.
-    Probe {
-        #[serde(with = "os_path")]
-        input: PathBuf,
-        container: Container,
-        may_cut: bool,
-        sample: Option<Sample>,
-    },
+    Probe { input: OsString, container: Container, may_cut: bool, sample: Option<Sample> },
     /// Translate a segment of a video.
-    Segment {
-        #[serde(with = "os_path")]
-        input: PathBuf,
-        #[serde(with = "os_path")]
-        output: PathBuf,
-        container: Container,
-        span: Span,
-    },
+    Segment { input: OsString, output: OsString, container: Container, span: Span },
     /// Join translated segments and add the other tracks of the input.
-    Mux {
-        #[serde(with = "os_path")]
-        input: PathBuf,
-        #[serde(with = "os_path")]
-        output: PathBuf,
-        container: Container,
-        segments: Vec<Segment>,
-    },
+    Mux { input: OsString, output: OsString, container: Container, segments: Vec<Segment> },
     /// Translate an image.
-    Picture {
-        #[serde(with = "os_path")]
-        input: PathBuf,
-        #[serde(with = "os_path")]
-        output: PathBuf,
-        format: PictureFormat,
-    },
+    Picture { input: OsString, output: OsString, format: PictureFormat },
     /// Make thumbnails before and after.
-    Thumbnails {
-        #[serde(with = "os_path")]
-        input: PathBuf,
-        #[serde(with = "os_path")]
-        output: PathBuf,
-    },
+    Thumbnails { input: OsString, output: OsString },
 }
 
 /// A translated segment.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Segment {
     /// Its file.
-    #[serde(with = "os_path")]
-    pub file: PathBuf,
+    pub file: OsString,
     /// What it covers.
     pub span: Span,
 }
@@ -115,11 +84,7 @@ pub struct Span {
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
     /// It is ready for tasks, with the generator in this file.
-    Ready {
-        #[serde(with = "os_path")]
-        model: PathBuf,
-        provider: String,
-    },
+    Ready { model: OsString, provider: String },
     /// Progress: translated frames, and the total if known.
     Progress { frames: u64, total: Option<u64> },
     /// A note for the user about the file.
@@ -132,22 +97,4 @@ pub enum Reply {
     Thumbnails { html: String },
     /// The task has failed. With `by_cutting` it may succeed in one segment.
     Failed { cause: String, by_cutting: bool },
-}
-
-/// Paths that need not be text.
-mod os_path {
-    use std::{
-        ffi::OsString,
-        path::{Path, PathBuf},
-    };
-
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    pub fn serialize<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
-        path.as_os_str().serialize(serializer)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
-        OsString::deserialize(deserializer).map(PathBuf::from)
-    }
 }
