@@ -43,8 +43,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     if options.status {
         return status(options, &destination);
     }
-    let finder = Finder::new(options, &destination)?;
-    let Found { items: found, skipped } = finder.find(&options.inputs)?;
+    let Found { items: found, skipped } = Finder::new(options, &destination)?.find()?;
     if !options.dry_run {
         fs::create_dir_all(out)
             .map_err(|e| anyhow!("cannot create {}: {}", out.display(), describe(&e)))?;
@@ -116,7 +115,7 @@ fn status(options: &Options, destination: &Destination) -> Result<ExitCode> {
     );
     let items = match options.inputs.is_empty() {
         true => Vec::new(),
-        false => Finder::new(options, destination)?.find(&options.inputs)?.items,
+        false => Finder::new(options, destination)?.find()?.items,
     };
     if let Some(report) = &options.report {
         report::write(report, out, &items)?;

@@ -4,8 +4,6 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
-
 use super::name;
 use crate::{
     container::Container,
@@ -41,53 +39,31 @@ pub struct Item {
     pub problem: Option<String>,
 }
 
-/// How outputs are named.
-#[derive(Clone, Debug, Default)]
-pub struct Naming<'a> {
-    /// The container of videos, if not the input's.
-    pub container: Option<Container>,
-    /// Whether videos are ProRes, which not every container accepts.
-    pub is_prores: bool,
-    /// Template for the outputs' names, if given.
-    pub template: Option<&'a str>,
-    /// The name and kind of the only output, if given.
-    pub file: Option<(PathBuf, Kind)>,
-    /// How many samples of each video are translated instead of all of it.
-    pub samples: Option<u32>,
-}
-
-impl<'a> Naming<'a> {
-    /// As the command line says.
-    pub fn new(options: &'a Options, destination: &Destination) -> Result<Self> {
-        if let Some(name) = &options.name {
-            name::check(name)?;
-        }
-        Ok(Self {
-            container: options.recipe.container,
-            is_prores: options.recipe.preset == Preset::Prores
-                && options.recipe.encoder_element().is_none(),
-            template: options.name.as_deref(),
-            file: destination.file.clone(),
-            samples: options.sample,
-        })
-    }
-
-    /// The item for the file `input`, which lies at `relative` below the input folder.
-    pub fn item(&self, input: PathBuf, relative: PathBuf) -> Item {
-        let (output, kind) = self.file.clone().unwrap_or_else(|| {
-            let (output, kind) = self.by_input(&input, &relative);
-            (self.template.map_or_else(|| output.clone(), |t| name::apply(t, &output)), kind)
+impl Item {
+    /// The file `input`, which lies at `relative` below the input folder.
+    pub fn new(
+        options: &Options,
+        destination: &Destination,
+        input: PathBuf,
+        relative: PathBuf,
+    ) -> Self {
+        let (output, kind) = destination.file.clone().unwrap_or_else(|| {
+            let (output, kind) = by_input(options, &input, &relative);
+            match &options.name {
+                Some(template) => (name::apply(template, &output), kind),
+                None => (output, kind),
+            }
         });
-        Item { input, relative, kind, output, sample: None, problem: None }
+        Self { input, relative, kind, output, sample: None, problem: None }
     }
 
-    /// The items for `item`: several, with names of their own, if samples of it are translated.
-    pub fn sampled(&self, item: Item) -> Vec<Item> {
-        let Some(count) = self.samples.filter(|_| matches!(item.kind, Kind::Video(_))) else {
-            return vec![item];
+    /// Itself, or as many samples of a video, with names of their own.
+    pub fn sampled(self, samples: Option<u32>) -> Vec<Self> {
+        let Some(count) = samples.filter(|_| matches!(self.kind, Kind::Video(_))) else {
+            return vec![self];
         };
         let sample = |index| {
-            let mut item = item.clone();
+            let mut item = self.clone();
             let extension = item.output.extension().unwrap_or_default().to_owned();
             let mut name = item.output.file_stem().unwrap_or_default().to_owned();
             name.push(format!(".sample-{}", index + 1));
@@ -97,25 +73,27 @@ impl<'a> Naming<'a> {
         };
         (0..count).map(sample).collect()
     }
+}
 
-    fn by_input(&self, input: &Path, relative: &Path) -> (PathBuf, Kind) {
-        // An animated image becomes a video, as a GIF does.
-        let picture = PictureFormat::of_name(input).filter(|_| !is_animated_picture(input));
-        if let Some(format) = picture {
-            return (format.rename(relative), Kind::Picture(format));
-        }
-        let own = Container::of_name(input);
-        let container = self.container.or_else(|| match own? {
-            own @ (Container::Mkv | Container::Mov) => Some(own),
-            _ if self.is_prores => Some(Container::Mov),
-            own => Some(own),
-        });
-        let container = container.unwrap_or(Container::Mkv);
-        // An extension that already fits the container is kept: clip.M4V.
-        let output = match own == Some(container) {
-            true => relative.to_owned(),
-            false => relative.with_extension(container.extension()),
-        };
-        (output, Kind::Video(container))
+fn by_input(options: &Options, input: &Path, relative: &Path) -> (PathBuf, Kind) {
+    // An animated image becomes a video, as a GIF does.
+    let picture = PictureFormat::of_name(input).filter(|_| !is_animated_picture(input));
+    if let Some(format) = picture {
+        return (format.rename(relative), Kind::Picture(format));
     }
+    let recipe = &options.recipe;
+    let is_prores = recipe.preset == Preset::Prores && recipe.encoder_element().is_none();
+    let own = Container::of_name(input);
+    let container = recipe.container.or(match own {
+        // Not every container accepts ProRes.
+        Some(Container::Mp4 | Container::Webm | Container::Ts) if is_prores => Some(Container::Mov),
+        own => own,
+    });
+    let container = container.unwrap_or(Container::Mkv);
+    // An extension that already fits the container is kept: clip.M4V.
+    let output = match own == Some(container) {
+        true => relative.to_owned(),
+        false => relative.with_extension(container.extension()),
+    };
+    (output, Kind::Video(container))
 }

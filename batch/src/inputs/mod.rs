@@ -10,7 +10,7 @@ mod undecodable;
 
 use std::{
     collections::{HashMap, hash_map::Entry},
-    ffi::{OsStr, OsString},
+    ffi::OsStr,
     io::{self, Read},
     path::{Component, Path, PathBuf},
     time::SystemTime,
@@ -24,7 +24,6 @@ pub use item::{Item, Kind};
 use crate::{
     container::is_video_name, destination::Destination, options::Options, picture::PictureFormat,
 };
-use item::Naming;
 
 /// The program's own folder within the output folder.
 pub const OWN_FOLDER: &str = ".cyclegan-batch";
@@ -40,40 +39,24 @@ pub struct Found {
 
 /// Finds input files.
 pub struct Finder<'a> {
-    /// The output folder, which is not searched.
-    pub out: &'a Path,
-    /// The folder to which outputs' paths are relative, if given.
-    pub base: Option<&'a Path>,
-    /// Patterns of --include; empty for all files.
-    pub include: &'a [glob::Pattern],
-    /// Patterns of --exclude.
-    pub exclude: &'a [glob::Pattern],
+    options: &'a Options,
+    destination: &'a Destination,
     /// Files that are older than this are left out.
-    pub newer: Option<SystemTime>,
-    /// How many levels of folders are searched, if not all.
-    pub max_depth: Option<u32>,
-    /// How outputs are named.
-    pub naming: Naming<'a>,
+    newer: Option<SystemTime>,
 }
 
 impl<'a> Finder<'a> {
     /// As the command line says.
     pub fn new(options: &'a Options, destination: &'a Destination) -> Result<Self> {
-        Ok(Self {
-            out: &destination.folder,
-            base: options.base.as_deref(),
-            include: &options.include,
-            exclude: &options.exclude,
-            newer: options.newer.as_deref().map(newer::time).transpose()?,
-            max_depth: options.max_depth,
-            naming: Naming::new(options, destination)?,
-        })
+        options.name.as_deref().map_or(Ok(()), name::check)?;
+        let newer = options.newer.as_deref().map(newer::time).transpose()?;
+        Ok(Self { options, destination, newer })
     }
 
-    /// All files of these arguments.
-    pub fn find(&self, inputs: &[OsString]) -> Result<Found> {
+    /// All files of the command line.
+    pub fn find(&self) -> Result<Found> {
         let mut found = Found::default();
-        for input in inputs {
+        for input in &self.options.inputs {
             if input == "-" {
                 let mut text = Vec::new();
                 io::stdin().lock().read_to_end(&mut text).context("cannot read the list")?;
@@ -95,7 +78,10 @@ impl<'a> Finder<'a> {
             bail!("the inputs contain no video or image that the options keep{skipped}");
         }
         let items = self.told_apart(items).into_iter();
-        Ok(Found { items: items.flat_map(|item| self.naming.sampled(item)).collect(), skipped })
+        Ok(Found {
+            items: items.flat_map(|item| item.sampled(self.options.sample)).collect(),
+            skipped,
+        })
     }
 
     fn add_argument(&self, input: &OsStr, found: &mut Found) -> Result<()> {
@@ -120,7 +106,7 @@ impl<'a> Finder<'a> {
             let relative = path.strip_prefix(&fixed).unwrap_or(&path).to_owned();
             let is_hidden = relative.iter().any(|part| part.as_encoded_bytes().starts_with(b"."));
             let depth = relative.components().count();
-            let is_near = self.max_depth.is_none_or(|most| depth <= most as usize);
+            let is_near = self.options.max_depth.is_none_or(|most| depth <= most as usize);
             let is_wanted = !is_hidden && is_near && path.is_file() && !self.is_output(&path);
             if is_wanted {
                 self.sort(path, relative, found);
@@ -136,13 +122,13 @@ impl<'a> Finder<'a> {
         if !path.is_dir() {
             return self.push(path.to_owned(), relative.to_owned(), &mut found.items);
         }
-        let out = self.out.canonicalize().ok();
+        let out = self.destination.folder.canonicalize().ok();
         let is_wanted = |entry: &walkdir::DirEntry| {
             let is_hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
             let is_out = || entry.file_type().is_dir() && entry.path().canonicalize().ok() == out;
             entry.depth() == 0 || !(is_hidden || is_out())
         };
-        let depth = self.max_depth.map_or(usize::MAX, |depth| depth as usize);
+        let depth = self.options.max_depth.map_or(usize::MAX, |depth| depth as usize);
         let walk = WalkDir::new(path).follow_links(true).max_depth(depth).sort_by_file_name();
         for entry in walk.into_iter().filter_entry(is_wanted) {
             match entry {
@@ -154,7 +140,7 @@ impl<'a> Finder<'a> {
                 Err(error) => {
                     let place = error.path().unwrap_or(path).to_owned();
                     let cause = error.io_error().map_or_else(|| error.to_string(), describe);
-                    let mut item = self.naming.item(place, relative.to_owned());
+                    let mut item = self.item(place, relative.to_owned());
                     item.problem = Some(format!("cannot be read: {cause}"));
                     found.items.push(item);
                 }
@@ -183,31 +169,36 @@ impl<'a> Finder<'a> {
             pattern.matches_path(relative)
                 || relative.file_name().is_some_and(|name| pattern.matches_path(Path::new(name)))
         };
-        let is_included = self.include.is_empty() || self.include.iter().any(matches);
-        is_included && !self.exclude.iter().any(matches)
+        let is_included =
+            self.options.include.is_empty() || self.options.include.iter().any(matches);
+        is_included && !self.options.exclude.iter().any(matches)
     }
 
     /// Whether a file lies in the output folder.
     fn is_output(&self, path: &Path) -> bool {
-        let out = self.out.canonicalize();
+        let out = self.destination.folder.canonicalize();
         out.is_ok_and(|out| path.canonicalize().is_ok_and(|path| path.starts_with(out)))
     }
 
     fn push(&self, input: PathBuf, mut relative: PathBuf, items: &mut Vec<Item>) {
-        let below_base = self.base.and_then(|base| {
+        let below_base = self.options.base.as_ref().and_then(|base| {
             let (base, input) = (base.canonicalize().ok()?, std::path::absolute(&input).ok()?);
             let input = input.parent()?.canonicalize().ok()?.join(input.file_name()?);
             Some(input.strip_prefix(&base).ok()?.to_owned())
         });
         let mut problem = None;
-        match (self.base, below_base) {
+        match (&self.options.base, below_base) {
             (_, Some(below)) => relative = below,
             (Some(base), None) => problem = Some(format!("is not below {}", base.display())),
             (None, None) => {}
         }
-        let mut item = self.naming.item(input, relative);
+        let mut item = self.item(input, relative);
         item.problem = problem;
         items.push(item);
+    }
+
+    fn item(&self, input: PathBuf, relative: PathBuf) -> Item {
+        Item::new(self.options, self.destination, input, relative)
     }
 
     /// Removes duplicates. Of two files with the same output, the second gets a problem that names the
@@ -216,7 +207,7 @@ impl<'a> Finder<'a> {
         let mut first = HashMap::<PathBuf, PathBuf>::new();
         let mut kept = Vec::with_capacity(items.len());
         for mut item in items {
-            if is_same(&self.out.join(&item.output), &item.input) {
+            if is_same(&self.destination.folder.join(&item.output), &item.input) {
                 item.problem.get_or_insert("is its own output; use another --out".to_owned());
             }
             match first.entry(item.output.clone()) {
@@ -263,6 +254,7 @@ pub fn describe(error: &io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::Parser;
     use std::fs;
 
     /// A folder with empty files of these names.
@@ -281,18 +273,11 @@ mod tests {
     }
 
     fn find_all(folder: &Path, inputs: &[&str]) -> Found {
-        let out = folder.join("out");
-        let finder = Finder {
-            out: &out,
-            base: None,
-            include: &[],
-            exclude: &[],
-            newer: None,
-            max_depth: None,
-            naming: Naming::default(),
-        };
-        let inputs: Vec<_> = inputs.iter().map(|i| folder.join(i).into_os_string()).collect();
-        finder.find(&inputs).unwrap()
+        let inputs = inputs.iter().map(|input| folder.join(input));
+        let arguments = ["cyclegan-batch".into(), "--out".into(), folder.join("out")];
+        let options = Options::parse_from(arguments.into_iter().chain(inputs));
+        let destination = Destination::new(&options).unwrap();
+        Finder::new(&options, &destination).unwrap().find().unwrap()
     }
 
     fn outputs(items: &[Item]) -> Vec<&str> {
