@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use gst::prelude::*;
 
 use super::{demux::has_decoder, fault, muxer::file_sink, protocol::Reply, tally::Tally};
@@ -44,6 +44,37 @@ impl Pipeline {
             files: RefCell::default(),
             missing: RefCell::default(),
         }
+    }
+
+    /// Of elements in the syntax of `gst-launch-1.0`.
+    pub fn parse(description: &str) -> Result<Self> {
+        let pipeline = gst::parse::launch(description)
+            .map_err(|error| anyhow!("`{description}`: {}", error.message()))?;
+        let mut new = Self::new();
+        new.pipeline =
+            pipeline.downcast().map_err(|_| anyhow!("`{description}`: only one element"))?;
+        Ok(new)
+    }
+
+    /// An element by its name.
+    pub fn part<T: IsA<gst::Element>>(&self, name: &str) -> Result<T> {
+        let part = self.pipeline.by_name(name).and_then(|element| element.downcast().ok());
+        part.with_context(|| format!("no element '{name}'"))
+    }
+
+    /// What comes next to `sink`, an element of it; `None` at the end.
+    pub fn pull(&self, sink: &gst_app::AppSink) -> Result<Option<gst::Sample>> {
+        let begun = Instant::now();
+        while begun.elapsed() < FIRST_PATIENCE {
+            if let Some(sample) = sink.try_pull_sample(POLL) {
+                return Ok(Some(sample));
+            }
+            while self.next_message(gst::ClockTime::ZERO)?.is_some() {}
+            if sink.is_eos() {
+                return Ok(None);
+            }
+        }
+        bail!("stalls: nothing comes out")
     }
 
     /// The pipeline.
@@ -174,13 +205,18 @@ impl Pipeline {
     }
 
     fn set_state(&self, state: gst::State) -> Result<()> {
-        if self.pipeline.set_state(state).is_ok() {
-            return Ok(());
-        }
+        let set = self.pipeline.set_state(state);
+        set.map(drop).map_err(|_| self.failure("the pipeline does not start"))
+    }
+
+    /// The error that has been reported, or `otherwise`.
+    pub fn failure(&self, otherwise: &'static str) -> anyhow::Error {
         while let Some(message) = self.pipeline.bus().and_then(|bus| bus.pop()) {
-            self.take(&message)?;
+            if let Err(error) = self.take(&message) {
+                return error;
+            }
         }
-        Err(anyhow!("the pipeline does not start"))
+        anyhow!(otherwise)
     }
 
     fn next_message(&self, wait: gst::ClockTime) -> Result<Option<gst::Message>> {

@@ -4,23 +4,20 @@
 
 use std::cell::Cell;
 
-use anyhow::{Context, Result, anyhow, ensure};
-use gst::prelude::*;
+use anyhow::{Context, Result};
 use gst_video::{VideoFormat, VideoFrameExt, VideoInfo};
 use image::{ColorType, DynamicImage};
 
 use super::{
     elements::{configure, filter_description},
     fault,
+    pipeline::Pipeline,
     protocol::Setup,
 };
 
-/// How long an image may take: an engine may have to be built for it.
-const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(570);
-
 /// A pipeline that processes images.
 pub struct Through {
-    pipeline: gst::Pipeline,
+    pipeline: Pipeline,
     source: gst_app::AppSrc,
     sink: gst_app::AppSink,
     /// When the next image is shown: one follows the other, so that the filter may smooth them.
@@ -31,25 +28,17 @@ impl Through {
     /// The filter.
     pub fn filter(setup: &Setup) -> Result<Self> {
         let through = Self::new(&filter_description(setup))?;
-        configure(&through.pipeline.by_name("filter").context("no filter")?, setup);
+        configure(&through.pipeline.part("filter")?, setup);
         Ok(through)
     }
 
     /// From elements in the syntax of `gst-launch-1.0`.
     pub fn new(description: &str) -> Result<Self> {
-        let description =
-            format!("appsrc name=in format=time ! {description} ! appsink name=out sync=false");
-        let pipeline = gst::parse::launch(&description)
-            .map_err(|error| anyhow!("`{description}`: {}", error.message()))?;
-        let pipeline = pipeline.downcast::<gst::Pipeline>().map_err(|_| anyhow!("no pipeline"))?;
-        let source = pipeline.by_name("in").and_then(|source| source.downcast().ok());
-        let sink = pipeline.by_name("out").and_then(|sink| sink.downcast().ok());
-        Ok(Self {
-            pipeline,
-            source: source.context("no appsrc")?,
-            sink: sink.context("no appsink")?,
-            next: Cell::default(),
-        })
+        let pipeline = Pipeline::parse(&format!(
+            "appsrc name=in format=time ! {description} ! appsink name=out sync=false"
+        ))?;
+        let (source, sink) = (pipeline.part("in")?, pipeline.part("out")?);
+        Ok(Self { pipeline, source, sink, next: Cell::default() })
     }
 
     /// The result for `picture`.
@@ -69,53 +58,19 @@ impl Through {
     fn send(&self, mut buffer: gst::Buffer, caps: &gst::Caps) -> Result<()> {
         buffer.make_mut().set_pts(self.next.replace(self.next.get() + gst::ClockTime::SECOND));
         let sample = gst::Sample::builder().buffer(&buffer).caps(caps).build();
-        let bus = self.pipeline.bus().context("no bus")?;
-        if self.pipeline.set_state(gst::State::Playing).is_err() {
-            return Err(failure(&bus, "the filter does not start"));
-        }
-        self.source
-            .push_sample(&sample)
-            .map_err(|_| failure(&bus, "the filter does not accept the image"))?;
-        Ok(())
+        self.pipeline.play()?;
+        let sent = self.source.push_sample(&sample);
+        sent.map(drop).map_err(|_| self.pipeline.failure("the filter does not accept the image"))
     }
 
     fn result(&self) -> Result<gst::Sample> {
-        let bus = self.pipeline.bus().context("no bus")?;
-        let poll = gst::ClockTime::from_mseconds(50);
-        let mut waited = gst::ClockTime::ZERO;
-        while waited < PATIENCE {
-            if let Some(sample) = self.sink.try_pull_sample(poll) {
-                return Ok(sample);
-            }
-            if let Some(message) = bus.pop_filtered(&[gst::MessageType::Error])
-                && let gst::MessageView::Error(error) = message.view()
-            {
-                return Err(fault::explain(error, &[]));
-            }
-            ensure!(!self.sink.is_eos(), fault::NOTHING_DECODED);
-            waited += poll;
-        }
-        Err(anyhow!("stalls: the filter gives no result"))
+        self.pipeline.pull(&self.sink)?.context(fault::NOTHING_DECODED)
     }
 
     /// The result for `picture`, in its own colour type.
     pub fn translate(&self, picture: &DynamicImage) -> Result<DynamicImage> {
         let translated = image_of(&self.push(picture)?)?;
         Ok(as_color(translated, picture.color()))
-    }
-}
-
-impl Drop for Through {
-    fn drop(&mut self) {
-        let _ = self.pipeline.set_state(gst::State::Null);
-    }
-}
-
-fn failure(bus: &gst::Bus, otherwise: &str) -> anyhow::Error {
-    let message = bus.pop_filtered(&[gst::MessageType::Error]);
-    match message.as_ref().map(|message| message.view()) {
-        Some(gst::MessageView::Error(error)) => fault::explain(error, &[]),
-        _ => anyhow!(otherwise.to_owned()),
     }
 }
 

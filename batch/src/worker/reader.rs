@@ -7,15 +7,12 @@ use std::{
     sync::mpsc::Sender,
 };
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use gst::prelude::*;
 use gst_video::{ValidVideoTimeCode, VideoTimeCodeMeta};
 
 use super::{
-    clip::position,
-    demux::correct_coded_caps,
-    fault::{CutFault, one_line},
-    frames,
+    clip::position, demux::correct_coded_caps, fault::CutFault, frames, pipeline::Pipeline,
     probe::media_type,
 };
 
@@ -138,49 +135,27 @@ fn is_same_codec(a: &gst::Caps, b: &gst::Caps) -> bool {
 
 /// One segment's file.
 struct Reader {
-    pipeline: gst::Pipeline,
+    pipeline: Pipeline,
     sink: gst_app::AppSink,
 }
 
 impl Reader {
     fn open(file: &Path) -> Result<Self> {
-        let description = format!(
+        let pipeline = Pipeline::parse(&format!(
             "filesrc name=file ! parsebin ! appsink name=out sync=false max-buffers={WAITING}"
-        );
-        let pipeline = gst::parse::launch(&description)?;
-        let pipeline = pipeline.downcast::<gst::Pipeline>().map_err(|_| anyhow!("no pipeline"))?;
-        pipeline.by_name("file").context("no filesrc")?.set_property("location", file);
+        ))?;
+        pipeline.part::<gst::Element>("file")?.set_property("location", file);
         // Matroska has a shape of pixels that is rounded to a width; H.264 and H.265 say it themselves.
-        pipeline.connect_deep_element_added(|_, _, element| {
+        pipeline.gst().connect_deep_element_added(|_, _, element| {
             correct_coded_caps(element, |_, caps| caps.remove_field("pixel-aspect-ratio"));
         });
-        let sink = pipeline.by_name("out").and_then(|sink| sink.downcast().ok());
-        let reader = Self { pipeline, sink: sink.context("no appsink")? };
-        reader.pipeline.set_state(gst::State::Playing)?;
-        Ok(reader)
+        let sink = pipeline.part("out")?;
+        pipeline.play()?;
+        Ok(Self { pipeline, sink })
     }
 
     fn next(&self) -> Result<Option<gst::Sample>> {
-        let bus = self.pipeline.bus().context("no bus")?;
-        loop {
-            if let Some(sample) = self.sink.try_pull_sample(gst::ClockTime::from_mseconds(200)) {
-                return Ok(Some(sample));
-            }
-            if self.sink.is_eos() {
-                return Ok(None);
-            }
-            if let Some(message) = bus.pop_filtered(&[gst::MessageType::Error])
-                && let gst::MessageView::Error(error) = message.view()
-            {
-                let cause = one_line(error.error().message());
-                bail!(CutFault(format!("a segment cannot be read back ({cause})")));
-            }
-        }
-    }
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        let _ = self.pipeline.set_state(gst::State::Null);
+        let next = self.pipeline.pull(&self.sink);
+        Ok(next.map_err(|error| CutFault(format!("a segment cannot be read back ({error:#})")))?)
     }
 }

@@ -9,7 +9,7 @@ use cyclegan_output::page;
 use gst::prelude::*;
 use image::{RgbImage, imageops};
 
-use super::{muxer::pad, picture, pipeline::Pipeline};
+use super::{picture, pipeline::Pipeline, pixels::image_of};
 
 /// Number of frames of a video.
 const FRAMES: u32 = 6;
@@ -66,24 +66,15 @@ struct Shown {
 
 impl Shown {
     fn open(file: &Path) -> Result<Self> {
-        let pipeline = Pipeline::new();
-        let source = gst::ElementFactory::make("filesrc").property("location", file).build()?;
-        let show = gst::parse::bin_from_description(
-            &format!(
-                "decodebin name=begin ! queue ! videoconvert ! videoflip video-direction=auto ! videoscale \
-                 ! video/x-raw,height={HEIGHT},pixel-aspect-ratio=1/1 ! videoconvert \
-                 ! video/x-raw,format=RGB ! jpegenc quality=92 ! appsink name=out sync=false max-buffers=1"
-            ),
-            false,
-        )?;
-        let begin = show.by_name("begin").context("no decoder")?;
-        show.add_pad(&gst::GhostPad::with_target(&pad(&begin, "sink")?)?)?;
-        let sink = show.by_name("out").and_then(|sink| sink.downcast::<gst_app::AppSink>().ok());
-        let show = show.upcast::<gst::Element>();
-        pipeline.gst().add_many([&source, &show])?;
-        source.link(&show)?;
+        let pipeline = Pipeline::parse(&format!(
+            "filesrc name=file ! decodebin ! queue ! videoconvert ! videoflip video-direction=auto ! videoscale \
+             ! video/x-raw,height={HEIGHT},pixel-aspect-ratio=1/1 ! videoconvert \
+             ! video/x-raw,format=RGB ! appsink name=out sync=false max-buffers=1"
+        ))?;
+        pipeline.part::<gst::Element>("file")?.set_property("location", file);
+        let sink = pipeline.part("out")?;
         pipeline.pause()?;
-        let shown = Self { pipeline, sink: sink.context("no appsink")?, duration: None };
+        let shown = Self { pipeline, sink, duration: None };
         shown.wait(file)?;
         let duration = shown.pipeline.gst().query_duration::<gst::ClockTime>();
         Ok(Self { duration, ..shown })
@@ -113,8 +104,6 @@ impl Shown {
             sought.context("cannot be sought in")?;
         }
         let sample = self.sink.try_pull_preroll(PATIENCE);
-        let jpeg = sample.as_ref().and_then(|sample| sample.buffer());
-        let jpeg = jpeg.context("no frame is decoded")?.map_readable()?;
-        Ok(image::load_from_memory(&jpeg)?.into_rgb8())
+        Ok(image_of(&sample.context("no frame is decoded")?)?.into_rgb8())
     }
 }
