@@ -2,12 +2,11 @@
 
 //! The last step of a file: its name, its record, what is said of it.
 
-use std::path::{Path, PathBuf};
-
 use super::{Failure, Scheduler, Slot};
 use crate::{
     entry::Entry,
     events::Verdict,
+    inputs::Item,
     worker::protocol::{Reply, Task},
 };
 
@@ -16,59 +15,50 @@ impl Scheduler<'_> {
         let (seconds, notices) = {
             let file = self.file(index);
             let seconds = file.begun.as_ref().map(|begun| begun.since.elapsed().as_secs_f64());
-            (seconds.unwrap_or_default(), file.outcome.notices.clone())
+            (seconds.unwrap_or_default(), file.notices.clone())
         };
         match entry.finish(frames, seconds, &notices) {
-            Ok(()) => self.end(index, Verdict::Translated { frames, seconds }, worker),
-            Err(error) => self.fail(index, format!("{error:#}"), worker),
+            Ok(()) => self.end_made(index, Verdict::Translated { frames, seconds }, worker),
+            Err(error) => self.fail(index, format!("{error:#}")),
         }
     }
 
-    pub(super) fn fail(&self, index: usize, cause: String, worker: &mut Slot) {
-        self.end(index, Verdict::Failed { cause }, worker);
+    pub(super) fn fail(&self, index: usize, cause: String) {
+        self.end(index, Verdict::Failed { cause });
     }
 
-    /// Fails a file where there is no worker.
-    pub(super) fn end_failed(&self, index: usize, cause: String) {
-        let mut none = Slot { worker: None, setup: self.setup.clone() };
-        self.fail(index, cause, &mut none);
+    /// Ends a file whose output is there.
+    pub(super) fn end_made(&self, index: usize, verdict: Verdict, worker: &mut Slot) {
+        self.make_thumbnails(index, worker);
+        self.end(index, verdict);
     }
 
-    pub(super) fn end(&self, index: usize, verdict: Verdict, worker: &mut Slot) {
-        let item = &self.items[index];
-        let output: PathBuf = self.out.join(&item.output);
-        {
-            let mut file = self.file(index);
-            // A segment may fail after another one has failed.
-            if file.outcome.verdict.is_some() {
-                return;
-            }
-            file.outcome.verdict = Some(verdict.clone());
+    pub(super) fn end(&self, index: usize, verdict: Verdict) {
+        let mut file = self.file(index);
+        // A segment may fail after another one has failed.
+        if file.verdict.is_some() {
+            return;
         }
-        if let Some(entry) = self.entry(index) {
-            match &verdict {
-                Verdict::Failed { cause } => {
-                    let notices = self.file(index).outcome.notices.clone();
-                    entry.fail(cause, &notices);
-                }
-                Verdict::Translated { .. } | Verdict::Skipped { .. } => {
-                    self.make_thumbnails(index, &entry, &output, worker);
-                }
-                Verdict::Planned { .. } | Verdict::Elsewhere { .. } => {}
-            }
+        file.verdict = Some(verdict.clone());
+        // Another process may have it when this is dropped.
+        let begun = file.begun.take();
+        if let (Verdict::Failed { cause }, Some(begun)) = (&verdict, begun) {
+            begun.entry.fail(cause, &file.notices);
         }
-        // Another process may have it now.
-        self.file(index).begun = None;
-        self.events.end(index, &item.input, &output, &verdict);
+        drop(file);
+        let Item { input, output, .. } = &self.items[index];
+        self.events.end(index, input, &self.out.join(output), &verdict);
     }
 
     /// Makes the thumbnails of the report, unless an earlier run has made them.
-    fn make_thumbnails(&self, index: usize, entry: &Entry, output: &Path, worker: &mut Slot) {
+    fn make_thumbnails(&self, index: usize, worker: &mut Slot) {
+        let Some(entry) = self.entry(index) else { return };
         if self.options.report.is_none() || self.options.dry_run || entry.has_thumbnails() {
             return;
         }
-        let input = self.items[index].input.clone().into();
-        let task = Task::Thumbnails { input, output: output.into() };
+        let Item { input, output, .. } = &self.items[index];
+        let (input, output) = (input.clone().into(), self.out.join(output).into());
+        let task = Task::Thumbnails { input, output };
         let made = match self.perform(index, worker, &task, &|_| {}) {
             Ok(Reply::Thumbnails { html }) => {
                 entry.set_thumbnails(&html).map_err(|error| format!("{error:#}"))

@@ -3,7 +3,7 @@
 //! Segments of a video that another process has: with `--shard auto` each process translates the next that is
 //! free, when no file is.
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{thread, time::Duration};
 
 use super::{Failure, Scheduler, Slot, opening::is_held};
 use crate::{
@@ -16,19 +16,10 @@ use crate::{
 /// How often a file is looked at whose segments are not planned yet.
 const BETWEEN: Duration = Duration::from_millis(200);
 
-/// What is done for another process.
-#[derive(Debug, Default)]
-pub(super) struct Help {
-    /// Steps that wait or are in progress.
-    steps: usize,
-    /// Segments that were translated here.
-    segments: u64,
-}
-
 impl Scheduler<'_> {
     /// Plans to help with a file, after all that are free.
     pub(super) fn offer_help(&self, index: usize) {
-        self.file(index).help.steps += 1;
+        self.file(index).help_steps += 1;
         self.queue.push(Step::Help(index));
     }
 
@@ -42,7 +33,8 @@ impl Scheduler<'_> {
                 self.queue.push(Step::Help(index));
                 return Ok(());
             }
-            return self.stop_helping(index, &entry, worker);
+            self.stop_helping(index, &entry);
+            return Ok(());
         };
         // From the end, where the process that has the file comes last.
         for segment in (0..segments.spans.len()).rev() {
@@ -60,7 +52,8 @@ impl Scheduler<'_> {
             }
             drop(lock);
         }
-        self.stop_helping(index, &entry, worker)
+        self.stop_helping(index, &entry);
+        Ok(())
     }
 
     fn help_with(
@@ -75,25 +68,20 @@ impl Scheduler<'_> {
             self.events.progress(index, &self.items[index].input, frames, total);
         };
         self.translate_segment(index, segments, segment, worker, &report)?;
-        self.file(index).help.segments += 1;
+        self.file(index).helped += 1;
         Ok(())
     }
 
     /// Ends a step. After the last one the file is left to the process that has it, or taken over from one
     /// that has vanished.
-    fn stop_helping(
-        &self,
-        index: usize,
-        entry: &Arc<Entry>,
-        worker: &mut Slot,
-    ) -> Result<(), Failure> {
+    fn stop_helping(&self, index: usize, entry: &Entry) {
         let segments = {
             let mut file = self.file(index);
-            file.help.steps = file.help.steps.saturating_sub(1);
-            if file.help.steps > 0 {
-                return Ok(());
+            file.help_steps = file.help_steps.saturating_sub(1);
+            if file.help_steps > 0 {
+                return;
             }
-            file.help.segments
+            file.helped
         };
         match entry.holder() {
             Some(holder) => {
@@ -101,7 +89,7 @@ impl Scheduler<'_> {
                 if segments > 0 {
                     what += &format!(", {} of it here", counted(segments, "segment"));
                 }
-                self.end(index, Verdict::Elsewhere { what }, worker);
+                self.end(index, Verdict::Elsewhere { what });
             }
             None => {
                 self.events.forget(index);
@@ -109,6 +97,5 @@ impl Scheduler<'_> {
                 self.queue.push(Step::File(index));
             }
         }
-        Ok(())
     }
 }

@@ -30,24 +30,33 @@ use crate::{
     queue::{Queue, Step},
     worker::protocol::Setup,
 };
-use helping::Help;
 use task::{Failure, Slot};
 
-/// The outcome of a file.
+/// A file and its state.
 #[derive(Default)]
-struct Outcome {
+struct File {
     /// Its result; `None` if the program was stopped before.
     verdict: Option<Verdict>,
     /// Notes for the user.
     notices: Vec<String>,
+    begun: Option<Begun>,
+    /// Steps that help another process which has it: those that wait or are in progress.
+    help_steps: usize,
+    /// Segments that were translated here for that process.
+    helped: u64,
 }
 
 /// A file in progress.
 struct Begun {
     entry: Arc<Entry>,
     since: Instant,
-    /// Its segments, when they are planned.
-    segments: Option<Arc<Segments>>,
+    /// `None` until the segments are planned.
+    video: Option<Video>,
+}
+
+/// A video in progress.
+struct Video {
+    segments: Arc<Segments>,
     /// Total number of frames, if known.
     total: Option<u64>,
     /// Unfinished segments.
@@ -61,25 +70,14 @@ struct Begun {
 
 impl Begun {
     fn new(entry: Arc<Entry>) -> Self {
-        Self {
-            entry,
-            since: Instant::now(),
-            segments: None,
-            total: None,
-            left: 0,
-            finished: 0,
-            running: Vec::new(),
-            is_uncut: false,
-        }
+        Self { entry, since: Instant::now(), video: None }
     }
 }
 
-#[derive(Default)]
-struct File {
-    outcome: Outcome,
-    begun: Option<Begun>,
-    /// What is done for another process that has it.
-    help: Help,
+impl File {
+    fn video(&mut self) -> Option<&mut Video> {
+        self.begun.as_mut()?.video.as_mut()
+    }
 }
 
 /// All files and their state.
@@ -152,7 +150,7 @@ impl<'a> Scheduler<'a> {
                 Err(Failure::NoWorker(cause)) => return self.give_up(step, cause),
                 Err(Failure::Cut(cause) | Failure::Task(cause)) => {
                     self.queue.forget_segments(step.file());
-                    self.fail(step.file(), cause, &mut worker);
+                    self.fail(step.file(), cause);
                 }
             }
             ControlFlow::Continue(())
@@ -166,7 +164,7 @@ impl<'a> Scheduler<'a> {
         if others == 0 {
             self.alive.store(1, Ordering::SeqCst);
             self.queue.forget_segments(index);
-            self.end_failed(index, format!("cannot start a worker: {cause}"));
+            self.fail(index, format!("cannot start a worker: {cause}"));
             return ControlFlow::Continue(());
         }
         // Another process, or thread, may begin the file anew.
@@ -191,7 +189,7 @@ impl<'a> Scheduler<'a> {
     }
 
     fn segments(&self, index: usize) -> Option<Arc<Segments>> {
-        self.file(index).begun.as_ref()?.segments.clone()
+        self.file(index).video().map(|video| video.segments.clone())
     }
 
     fn note_uncut(&self, index: usize, cause: &str) {
@@ -202,7 +200,7 @@ impl<'a> Scheduler<'a> {
     }
 
     fn note(&self, index: usize, text: String) {
-        let notices = &mut self.file(index).outcome.notices;
+        let notices = &mut self.file(index).notices;
         if !notices.contains(&text) {
             self.events.notice(&self.items[index].input, &text);
             notices.push(text);

@@ -33,11 +33,11 @@ impl Scheduler<'_> {
     pub(super) fn begin(&self, index: usize, worker: &mut Slot) -> Result<(), Failure> {
         match self.open(index) {
             Ok(Opening::Finished(frames)) => {
-                self.end(index, Verdict::Skipped { frames }, worker);
+                self.end_made(index, Verdict::Skipped { frames }, worker);
                 Ok(())
             }
             Ok(Opening::Elsewhere(what)) => {
-                self.end(index, Verdict::Elsewhere { what }, worker);
+                self.end(index, Verdict::Elsewhere { what });
                 Ok(())
             }
             Ok(Opening::Shared) => {
@@ -73,7 +73,7 @@ impl Scheduler<'_> {
                 (frames, segments) = (expected, spans.len());
             }
         }
-        self.end(index, Verdict::Planned { frames, segments }, worker);
+        self.end(index, Verdict::Planned { frames, segments });
         Ok(())
     }
 

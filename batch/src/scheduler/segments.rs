@@ -4,9 +4,9 @@
 
 use std::{cell::RefCell, fs, sync::Arc, thread, time::Duration};
 
-use super::{Failure, Scheduler, Slot};
+use super::{Failure, Scheduler, Slot, Video};
 use crate::{
-    entry::{Claim, Entry, Finished, Segments},
+    entry::{Claim, Finished, Segments},
     inputs::Kind,
     queue::Step,
     worker::protocol::{Reply, Segment, Task},
@@ -34,7 +34,7 @@ impl Scheduler<'_> {
         let task = Task::Probe { input, container, may_cut, sample };
         match self.perform(index, worker, &task, &|_| {})? {
             Reply::Plan { spans, frames } => {
-                let notices = self.file(index).outcome.notices.clone();
+                let notices = self.file(index).notices.clone();
                 let segments = entry.plan_segments(spans, notices, files);
                 let segments = segments
                     .map_err(|error| Failure::Task(format!("cannot be started: {error:#}")))?;
@@ -50,18 +50,20 @@ impl Scheduler<'_> {
         segments: Segments,
         total: Option<u64>,
     ) -> Result<(), Failure> {
-        let mut file = self.file(index);
-        let Some(begun) = &mut file.begun else { return Ok(()) };
         let all = 0..segments.spans.len();
         let (finished, open): (Vec<_>, Vec<_>) =
             all.partition(|&segment| segments.finished(segment).is_some());
-        begun.finished =
-            finished.iter().filter_map(|&segment| segments.spans[segment].frames).sum();
-        begun.left = open.len();
-        begun.total = total.or_else(|| segments.spans.iter().map(|span| span.frames).sum());
-        begun.segments = Some(Arc::new(segments));
-        begun.is_uncut = false;
-        drop(file);
+        let video = Video {
+            total: total.or_else(|| segments.spans.iter().map(|span| span.frames).sum()),
+            left: open.len(),
+            finished: finished.iter().filter_map(|&segment| segments.spans[segment].frames).sum(),
+            running: Vec::new(),
+            is_uncut: false,
+            segments: Arc::new(segments),
+        };
+        if let Some(begun) = &mut self.file(index).begun {
+            begun.video = Some(video);
+        }
         if open.is_empty() {
             self.queue.push_first([Step::Mux(index)].into_iter());
         } else {
@@ -98,8 +100,8 @@ impl Scheduler<'_> {
             }
             Err(Failure::Cut(cause)) if segments.spans.len() > 1 => {
                 self.note_uncut(index, &cause);
-                if let Some(begun) = &mut self.file(index).begun {
-                    begun.is_uncut = true;
+                if let Some(video) = self.file(index).video() {
+                    video.is_uncut = true;
                 }
                 self.segment_ended(index, segment, None);
                 Ok(())
@@ -150,38 +152,38 @@ impl Scheduler<'_> {
 
     fn segment_progress(&self, index: usize, segment: usize, frames: u64, total: Option<u64>) {
         let mut file = self.file(index);
-        let Some(begun) = &mut file.begun else { return };
-        begun.running.retain(|(other, _)| *other != segment);
-        begun.running.push((segment, frames));
-        let done = begun.finished + begun.running.iter().map(|(_, frames)| frames).sum::<u64>();
-        let total = begun.total.or(total);
+        let Some(video) = file.video() else { return };
+        video.running.retain(|(other, _)| *other != segment);
+        video.running.push((segment, frames));
+        let done = video.finished + video.running.iter().map(|(_, frames)| frames).sum::<u64>();
+        let total = video.total.or(total);
         drop(file);
         self.events.progress(index, &self.items[index].input, done, total);
     }
 
     fn segment_ended(&self, index: usize, segment: usize, frames: Option<u64>) {
         let mut file = self.file(index);
-        let Some(begun) = &mut file.begun else { return };
-        begun.running.retain(|(other, _)| *other != segment);
-        begun.finished += frames.unwrap_or(0);
-        begun.left = begun.left.saturating_sub(1);
-        if begun.is_uncut {
-            begun.left = begun.left.saturating_sub(self.queue.forget_segments(index));
+        let Some(video) = file.video() else { return };
+        video.running.retain(|(other, _)| *other != segment);
+        video.finished += frames.unwrap_or(0);
+        video.left = video.left.saturating_sub(1);
+        if video.is_uncut {
+            video.left = video.left.saturating_sub(self.queue.forget_segments(index));
         }
-        if begun.left > 0 {
+        if video.left > 0 {
             return;
         }
-        let (entry, is_uncut) = (begun.entry.clone(), begun.is_uncut);
+        let is_uncut = video.is_uncut;
         drop(file);
         match is_uncut {
-            true => self.begin_whole(index, &entry),
+            true => self.begin_whole(index),
             false => self.queue.push_first([Step::Mux(index)].into_iter()),
         }
     }
 
     /// Goes back to one segment.
-    fn begin_whole(&self, index: usize, entry: &Entry) {
-        entry.drop_segments();
+    fn begin_whole(&self, index: usize) {
+        self.entry(index).iter().for_each(|entry| entry.drop_segments());
         self.queue.push_first([Step::Whole(index)].into_iter());
     }
 
@@ -208,7 +210,7 @@ impl Scheduler<'_> {
         match self.perform_and_finish(index, &entry, worker, &task) {
             Err(Failure::Cut(cause)) if count > 1 => {
                 self.note_uncut(index, &cause);
-                self.begin_whole(index, &entry);
+                self.begin_whole(index);
                 Ok(())
             }
             Err(Failure::Cut(cause) | Failure::Task(cause)) => {
