@@ -23,7 +23,6 @@ use toml::{Table, Value};
 
 use crate::options::Options;
 
-/// The key of the positional arguments.
 const INPUTS: &str = "inputs";
 /// Options that are always paths, and those that are if there is such a file.
 const PATHS: [&str; 4] = [INPUTS, "out", "base", "report"];

@@ -7,7 +7,6 @@ use std::path::Path;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-/// A container of video, audio and subtitles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Container {
@@ -36,7 +35,6 @@ impl Container {
         }
     }
 
-    /// Its file extension.
     pub fn extension(self) -> &'static str {
         match self {
             Self::Mp4 => "mp4",
@@ -47,7 +45,6 @@ impl Container {
         }
     }
 
-    /// Its name in messages.
     pub fn name(self) -> &'static str {
         match self {
             Self::Mp4 => "MP4",
@@ -58,7 +55,6 @@ impl Container {
         }
     }
 
-    /// The element that writes it.
     pub fn muxer(self) -> &'static str {
         match self {
             Self::Mp4 => "mp4mux",

@@ -15,7 +15,6 @@ pub struct Encoding {
     pub before: &'static str,
     /// Caps of the encoder's input.
     pub raw: &'static str,
-    /// The encoder.
     pub encoder: String,
     /// Whether it accepts frames of odd width and height.
     pub takes_odd_sizes: bool,
@@ -27,7 +26,6 @@ const EIGHT_BIT: &str = "video/x-raw,format=(string){I420,NV12,YV12}";
 const AV1: &str = "video/x-raw,format=(string){I420,I420_10LE}";
 /// RGB of images: from video, `videoconvert` makes RGB of its limited range otherwise, which images do not know.
 const IMAGE: &str = "video/x-raw,format=(string){RGB,RGBA},colorimetry=sRGB";
-/// Encoders of images.
 const IMAGE_ENCODERS: [&str; 3] = ["pngenc", "jpegenc", "webpenc"];
 /// What stands for an encoder where frames go out as they are.
 pub const RAW: &str = "capsfilter";
@@ -68,13 +66,11 @@ impl Encoding {
         Self { raw: "video/x-raw", encoder, takes_odd_sizes: true, ..self }
     }
 
-    /// The encoder's element.
     pub fn encoder_name(&self) -> &str {
         name_of(&self.encoder)
     }
 }
 
-/// The element of a description.
 fn name_of(encoder: &str) -> &str {
     encoder.split_whitespace().next().unwrap_or_default()
 }

@@ -23,15 +23,26 @@ const JSON_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub enum Verdict {
     /// It was translated.
-    Translated { frames: u64, seconds: f64 },
+    Translated {
+        frames: u64,
+        seconds: f64,
+    },
     /// It was finished before and is up to date.
-    Skipped { frames: u64 },
+    Skipped {
+        frames: u64,
+    },
     /// It would be translated into this many frames and segments.
-    Planned { frames: Option<u64>, segments: usize },
-    /// It failed.
-    Failed { cause: String },
+    Planned {
+        frames: Option<u64>,
+        segments: usize,
+    },
+    Failed {
+        cause: String,
+    },
     /// Another process has it, or had it in this run: what that does.
-    Elsewhere { what: String },
+    Elsewhere {
+        what: String,
+    },
 }
 
 /// The number of files by result.
@@ -99,7 +110,6 @@ impl Events {
         Self { is_quiet: true, ..self }
     }
 
-    /// Reports the start of the run.
     pub fn begin(&self, share: Option<String>, found: usize, provider: &str) {
         let Self { json, files, .. } = self;
         if *json {
@@ -112,7 +122,6 @@ impl Events {
         }
     }
 
-    /// Reports the start of a file of `size` bytes.
     pub fn start(&self, number: usize, file: &Path, size: u64) {
         let bar = self.bars.insert_before(&self.whole, ProgressBar::no_length());
         bar.set_style(style("{spinner} {msg} {pos} frames"));
@@ -125,7 +134,6 @@ impl Events {
         }
     }
 
-    /// Reports the number of finished frames of a file.
     pub fn progress(&self, number: usize, file: &Path, frames: u64, total: Option<u64>) {
         let mut state = lock(&self.state);
         let Some(active) = state.active.get_mut(&number) else { return };
@@ -154,7 +162,6 @@ impl Events {
         self.show_whole(&state);
     }
 
-    /// Reports a note about a file.
     pub fn notice(&self, file: &Path, text: &str) {
         match self.json {
             true => self.print(&json!({"event": "notice", "file": shown(file), "text": text})),
@@ -178,7 +185,6 @@ impl Events {
         }
     }
 
-    /// Reports the result of a file.
     pub fn end(&self, number: usize, file: &Path, output: &Path, verdict: &Verdict) {
         let mut state = lock(&self.state);
         if let Some(active) = state.active.remove(&number) {
@@ -240,7 +246,6 @@ impl Events {
         }
     }
 
-    /// Reports the summary.
     pub fn summary(&self) -> Counts {
         self.whole.finish_and_clear();
         let counts = lock(&self.state).counts;

@@ -13,7 +13,6 @@ use crate::options::Options;
 /// What asks for it, in place of all options.
 pub const ARGUMENT: &str = "--generate";
 
-/// Writes `what` to standard output.
 pub fn run(what: Option<&str>) -> anyhow::Result<()> {
     let mut command = Options::command();
     let name = command.get_name().to_owned();

@@ -13,11 +13,9 @@ use crate::{
 /// What encodes in hardware.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hardware {
-    /// NVIDIA.
     Nvenc,
     /// VA-API: Intel and AMD on Linux.
     Vaapi,
-    /// Intel Quick Sync Video.
     Qsv,
 }
 
@@ -33,7 +31,6 @@ pub enum Codec {
 pub enum Request {
     /// The first that is available, or else software.
     Auto,
-    /// This one.
     Named(Hardware),
 }
 
@@ -54,7 +51,6 @@ type Lookup<'a> = &'a dyn Fn(&str, &str) -> Option<Vec<String>>;
 const ALL: [Hardware; 3] = [Hardware::Nvenc, Hardware::Qsv, Hardware::Vaapi];
 
 impl Hardware {
-    /// Its name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Nvenc => "nvenc",

@@ -8,15 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::container::extension;
 
-/// A format of still images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PictureFormat {
-    /// JPEG.
     Jpeg,
     /// PNG, also for BMP, TIFF, TGA and PNM.
     Png,
-    /// WebP.
     Webp,
 }
 
@@ -32,7 +29,6 @@ impl PictureFormat {
         }
     }
 
-    /// The path of the output for an input at `path`.
     pub fn rename(self, path: &Path) -> PathBuf {
         match self {
             Self::Png if extension(path) != "png" => path.with_extension("png"),

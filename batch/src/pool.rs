@@ -28,21 +28,18 @@ const POLL: Duration = Duration::from_millis(100);
 /// Set when the program should stop.
 pub static STOP: AtomicBool = AtomicBool::new(false);
 
-/// A worker process.
 pub struct Worker {
     child: Child,
     tasks: ChildStdin,
     replies: Receiver<Reply>,
     /// The file of its generator.
     pub model: PathBuf,
-    /// The execution provider.
     pub provider: String,
 }
 
 /// How a task ended.
 #[derive(Debug)]
 pub enum Ending {
-    /// The worker's last reply.
     Reply(Reply),
     /// The worker has exited and must be restarted.
     Crashed(String),

@@ -30,7 +30,6 @@ pub enum Step {
 }
 
 impl Step {
-    /// The index of its file.
     pub fn file(self) -> usize {
         match self {
             Self::File(file)
@@ -49,7 +48,6 @@ struct Steps {
     active: usize,
 }
 
-/// The waiting steps.
 #[derive(Default)]
 pub struct Queue {
     steps: Mutex<Steps>,
@@ -57,7 +55,6 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// Adds a step at the end.
     pub fn push(&self, step: Step) {
         lock(&self.steps).waiting.push_back(step);
     }

@@ -11,7 +11,6 @@ use anyhow::{Context, Result, ensure};
 
 use crate::picture::PictureFormat;
 
-/// A sequence of images.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sequence {
     folder: PathBuf,
@@ -20,7 +19,6 @@ pub struct Sequence {
     after: String,
     /// Least number of digits.
     digits: usize,
-    /// Its images' format.
     pub format: PictureFormat,
 }
 
@@ -47,7 +45,6 @@ impl Sequence {
         Self { folder: folder.to_owned(), ..self.clone() }
     }
 
-    /// The folder of its images.
     pub fn folder(&self) -> &Path {
         match self.folder.as_os_str().is_empty() {
             true => Path::new("."),
@@ -55,7 +52,6 @@ impl Sequence {
         }
     }
 
-    /// The path of an image.
     pub fn path(&self, number: u64) -> PathBuf {
         self.folder.join(self.name(number))
     }

@@ -16,7 +16,6 @@ use sha2::{Digest, Sha256};
 pub enum Sharding {
     /// Each takes the next free file.
     Auto,
-    /// This one has a fixed share.
     Fixed(Shard),
 }
 

@@ -29,7 +29,6 @@ use crate::{
 pub enum Input {
     /// y4m on standard input.
     Y4m,
-    /// Images.
     Sequence(Sequence),
     /// A file, of which only the video counts.
     File(PathBuf),
@@ -40,13 +39,10 @@ pub enum Input {
 pub enum Output {
     /// y4m on standard output.
     Y4m,
-    /// Images.
     Sequence(Sequence),
-    /// A video.
     File(PathBuf, Container),
 }
 
-/// The way of a video.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Stream {
     input: Input,
@@ -118,7 +114,6 @@ impl Stream {
         Ok(())
     }
 
-    /// Translates it.
     pub fn run(&self, options: &Options) -> Result<ExitCode> {
         gst::init().context("GStreamer")?;
         self.prepare(options.overwrite)?;
