@@ -21,7 +21,6 @@ use crate::{
 /// Everything that decides an output; if it is the same, so is the output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Fingerprint {
-    /// Size of the input in bytes.
     size: u64,
     /// Modification time of the input, in nanoseconds since 1970.
     modified: u64,

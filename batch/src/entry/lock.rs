@@ -16,7 +16,6 @@ use serde::{Deserialize, Serialize};
 use super::record;
 use crate::inputs::{OWN_FOLDER, describe};
 
-/// The name of the file.
 const LOCK: &str = "lock";
 /// How often a lock is tried: a process that asks for the state of an output holds it for a moment.
 const TRIES: u32 = 5;
@@ -32,9 +31,7 @@ pub struct Lock {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Holder {
-    /// The machine.
     pub host: String,
-    /// The process.
     pub pid: u32,
     pub(super) input: Option<PathBuf>,
     pub(super) output: Option<PathBuf>,
@@ -42,7 +39,6 @@ pub struct Holder {
 
 /// The result of asking for a lock.
 pub enum Locked {
-    /// The lock.
     Ours(Lock),
     /// Another process holds it.
     Held(Holder),
@@ -98,7 +94,6 @@ impl Lock {
 }
 
 impl Holder {
-    /// This process.
     fn this() -> Self {
         Self { host: host(), pid: process::id(), ..Self::default() }
     }

@@ -31,7 +31,6 @@ pub use segments::{Claim, Finished, Segments};
 
 /// What opening the folder of an output gives.
 pub enum Opened {
-    /// The folder.
     Entry(Arc<Entry>),
     /// Another process has it, and only its segments may be written.
     Held(Holder, Arc<Entry>),
@@ -145,7 +144,6 @@ impl Entry {
         Ok(None)
     }
 
-    /// Who has the output now, if anyone.
     pub fn holder(&self) -> Option<Holder> {
         Lock::holder(&self.folder)
     }
@@ -195,12 +193,10 @@ impl Entry {
         }
     }
 
-    /// Whether there are thumbnails for the report.
     pub fn has_thumbnails(&self) -> bool {
         self.folder.join(THUMBNAILS).is_file()
     }
 
-    /// Keeps thumbnails, in HTML, for the report.
     pub fn set_thumbnails(&self, html: &str) -> Result<()> {
         self.write(THUMBNAILS, html.as_bytes())
     }

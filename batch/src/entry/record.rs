@@ -20,7 +20,6 @@ use crate::{
     inputs::{Item, OWN_FOLDER},
 };
 
-/// Names of files in an output's folder.
 pub(super) const RECORD: &str = "record.json";
 pub(super) const FAILURE: &str = "failure.json";
 pub(super) const THUMBNAILS: &str = "thumbnails.html";
@@ -35,17 +34,12 @@ pub(super) struct Record {
     /// The output's path below the output folder, likewise.
     #[serde(default)]
     pub output: Option<PathBuf>,
-    /// Size of the output in bytes.
     pub output_size: u64,
-    /// Frames in it.
     pub frames: u64,
-    /// How long that took.
     #[serde(default)]
     pub seconds: f64,
-    /// The machine.
     #[serde(default)]
     pub host: String,
-    /// Notes for the user.
     #[serde(default)]
     pub notices: Vec<String>,
 }
@@ -68,13 +62,10 @@ pub struct Recorded {
     pub input: Option<PathBuf>,
     /// The output's path below the output folder, likewise.
     pub output: Option<PathBuf>,
-    /// Its state.
     pub state: State,
-    /// Notes for the user.
     pub notices: Vec<String>,
 }
 
-/// The state of an output.
 #[derive(Clone, Debug)]
 pub enum State {
     /// It is there, made on `host` in `seconds`.
@@ -138,7 +129,6 @@ impl Recorded {
         all
     }
 
-    /// The records of `item`, if there are any.
     pub fn of(out: &Path, item: &Item) -> Option<Self> {
         let recorded = Self::read(folder_of(out, &item.output), out)?;
         may_be_of(&recorded.input, item).then_some(recorded)
@@ -175,7 +165,6 @@ impl Recorded {
         path.map_or_else(|| "?".to_owned(), |path| shown(path))
     }
 
-    /// The thumbnails of the output, in HTML.
     pub fn thumbnails(&self) -> Option<String> {
         let is_done = matches!(self.state, State::Done { .. });
         is_done.then(|| fs::read_to_string(self.folder.join(THUMBNAILS)).ok()).flatten()

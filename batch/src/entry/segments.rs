@@ -36,7 +36,6 @@ struct Plan {
     notices: Vec<String>,
 }
 
-/// The segments of a video.
 #[derive(Clone, Debug)]
 pub struct Segments {
     folder: PathBuf,
@@ -52,9 +51,7 @@ pub struct Segments {
 pub struct Finished {
     /// Timestamp of its first frame, nanoseconds.
     pub first: u64,
-    /// The number of its frames.
     pub frames: u64,
-    /// Notes for the user.
     pub notices: Vec<String>,
 }
 
@@ -62,7 +59,6 @@ pub struct Finished {
 pub enum Claim {
     /// It may be translated while this is held; there is no lock if the file system has none.
     Ours(Option<Lock>),
-    /// It is translated.
     Finished(Finished),
     /// Another process, or thread, translates it.
     Held,
@@ -112,7 +108,6 @@ impl Entry {
 }
 
 impl Segments {
-    /// The path of the finished segment `number`.
     pub fn path(&self, number: usize) -> PathBuf {
         self.folder.join(format!("{number:05}.{}", self.container.extension()))
     }
@@ -122,7 +117,6 @@ impl Segments {
         self.path(number).with_added_extension(format!("{}-{}", host(), process::id()))
     }
 
-    /// A segment that is translated.
     pub fn finished(&self, number: usize) -> Option<Finished> {
         let is_there = self.path(number).is_file();
         is_there
@@ -130,7 +124,6 @@ impl Segments {
             .and_then(|text| serde_json::from_slice(&text).ok())
     }
 
-    /// Asks for segment `number`.
     pub fn claim(&self, number: usize) -> Result<Claim> {
         if let Some(finished) = self.finished(number) {
             return Ok(Claim::Finished(finished));

@@ -13,7 +13,6 @@ use crate::{
     worker::animation::is_animated_picture,
 };
 
-/// What kind of file an input is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A video, and its output container.
@@ -22,14 +21,11 @@ pub enum Kind {
     Picture(PictureFormat),
 }
 
-/// A file to translate.
 #[derive(Clone, Debug)]
 pub struct Item {
-    /// The file.
     pub input: PathBuf,
     /// Its path below the input folder, which decides its share and its name in messages.
     pub relative: PathBuf,
-    /// Its kind and output format.
     pub kind: Kind,
     /// The output's path below the output folder.
     pub output: PathBuf,

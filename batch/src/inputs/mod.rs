@@ -28,7 +28,6 @@ use crate::{
 /// The program's own folder within the output folder.
 pub const OWN_FOLDER: &str = ".cyclegan-batch";
 
-/// What a search has found.
 #[derive(Debug, Default)]
 pub struct Found {
     /// The files to translate, in the order of the command line, including those with a problem.
@@ -37,7 +36,6 @@ pub struct Found {
     pub skipped: Vec<(PathBuf, String)>,
 }
 
-/// Finds input files.
 pub struct Finder<'a> {
     options: &'a Options,
     destination: &'a Destination,
@@ -46,14 +44,12 @@ pub struct Finder<'a> {
 }
 
 impl<'a> Finder<'a> {
-    /// As the command line says.
     pub fn new(options: &'a Options, destination: &'a Destination) -> Result<Self> {
         options.name.as_deref().map_or(Ok(()), name::check)?;
         let newer = options.newer.as_deref().map(newer::time).transpose()?;
         Ok(Self { options, destination, newer })
     }
 
-    /// All files of the command line.
     pub fn find(&self) -> Result<Found> {
         let mut found = Found::default();
         for input in &self.options.inputs {

@@ -28,7 +28,6 @@ pub fn check(template: &str) -> Result<()> {
     Ok(())
 }
 
-/// The name that `template` gives to `output`.
 pub fn apply(template: &str, output: &Path) -> PathBuf {
     // A name that is not UTF-8 is kept: a template is text.
     let Some(text) = output.to_str() else { return output.to_owned() };

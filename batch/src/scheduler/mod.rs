@@ -32,12 +32,10 @@ use crate::{
 };
 use task::{Failure, Slot};
 
-/// A file and its state.
 #[derive(Default)]
 struct File {
     /// Its result; `None` if the program was stopped before.
     verdict: Option<Verdict>,
-    /// Notes for the user.
     notices: Vec<String>,
     begun: Option<Begun>,
     /// Steps that help another process which has it: those that wait or are in progress.
@@ -183,7 +181,6 @@ impl<'a> Scheduler<'a> {
         Some((self.entry(index)?, container))
     }
 
-    /// The container of the segments of a video.
     fn segment_container(&self, container: Container) -> Container {
         segment_container(&self.setup.recipe, container)
     }

@@ -14,7 +14,6 @@ use crate::{
 
 /// What there is to do for a file.
 enum Opening {
-    /// Translate it.
     Open,
     /// Nothing: it has this many frames.
     Finished(u64),
