@@ -32,7 +32,6 @@ pub struct Ancillary {
     kept: Vec<u8>,
     /// The resolution of JFIF: unit, and 16 bits for each direction.
     density: Option<[u8; 5]>,
-    /// What is left out.
     pub losses: Vec<String>,
 }
 

@@ -22,7 +22,6 @@ const USUAL: gst::ClockTime = gst::ClockTime::from_mseconds(100);
 
 type Input = BufReader<File>;
 
-/// The decoder of an animation.
 enum Decoder {
     Gif(Box<GifDecoder<Input>>),
     Png(Box<PngDecoder<Input>>),
@@ -75,7 +74,6 @@ pub fn is_animated_picture(input: &Path) -> bool {
 /// What of an animation is known before it is decoded.
 #[derive(Clone, Debug)]
 pub struct Animation {
-    /// Its media type.
     pub media_type: &'static str,
     /// Whether it may be transparent; the transparency of a GIF only tells its frames apart.
     pub has_alpha: bool,

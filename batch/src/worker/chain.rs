@@ -7,7 +7,6 @@ use gst::prelude::*;
 
 use super::muxer::pad;
 
-/// A chain of elements.
 pub struct Chain {
     /// The elements, with the pads `sink` and `src`.
     pub bin: gst::Bin,
@@ -27,22 +26,18 @@ impl Chain {
         Ok(Self { caps: src.query_caps(None), ..chain })
     }
 
-    /// An element of it.
     pub fn part(&self, name: &str) -> Result<gst::Element> {
         self.bin.by_name(name).with_context(|| format!("no element '{name}'"))
     }
 
-    /// A pad of an element of it.
     pub fn pad(&self, part: &str, name: &str) -> Result<gst::Pad> {
         pad(&self.part(part)?, name)
     }
 
-    /// Where data come in.
     pub fn sink(&self) -> Result<gst::Pad> {
         pad(self.bin.upcast_ref(), "sink")
     }
 
-    /// Where they go out.
     pub fn src(&self) -> Result<gst::Pad> {
         pad(self.bin.upcast_ref(), "src")
     }

@@ -4,12 +4,10 @@
 
 use std::ops::Range;
 
-/// A chapter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chapter {
     /// Where it begins, nanoseconds.
     pub start: u64,
-    /// Its title.
     pub title: String,
 }
 

@@ -31,7 +31,6 @@ pub struct Promise {
     pub track: usize,
     /// Whether it is the translated video.
     pub is_video: bool,
-    /// Whether it was re-encoded.
     pub is_encoded: bool,
     /// Its caps at the muxer; `None` if there was no data.
     pub caps: Option<gst::Caps>,

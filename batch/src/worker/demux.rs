@@ -31,14 +31,11 @@ const WAITING_BYTES: u32 = 256 << 20;
 const CHANGED_TRACKS: &str = "its tracks change in the middle, where other ones begin: cut it there, as with \
      `ffmpeg -i FILE -t SECONDS -map 0 -c copy PART`";
 
-/// A demuxed track.
 #[derive(Clone, Debug)]
 pub struct Source {
     /// Its source pad; nothing flows before the tracks are linked.
     pub pad: gst::Pad,
-    /// Its stream id.
     pub id: String,
-    /// Its caps.
     pub caps: gst::Caps,
 }
 
@@ -189,7 +186,6 @@ fn is_parsed(caps: &gst::Caps) -> bool {
         && (is_flagged("parsed") || is_flagged("framed") || !has_parser())
 }
 
-/// Whether there is a decoder for such data.
 pub fn has_decoder(caps: &gst::Caps) -> bool {
     some_take(gst::ElementFactoryType::DECODER, caps)
 }

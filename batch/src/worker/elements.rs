@@ -104,7 +104,6 @@ fn parsed<T>(option: &str, parse: impl FnOnce() -> Result<T, glib::Error>) -> Re
     }
 }
 
-/// Whether an element is of this factory.
 pub fn is_of(element: &gst::Element, factory: &str) -> bool {
     element.factory().is_some_and(|found| found.name() == factory)
 }

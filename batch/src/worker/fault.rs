@@ -6,11 +6,8 @@ use std::fmt;
 
 use gst::prelude::*;
 
-/// The disk is full.
 pub const NO_SPACE: &str = "no space left for the output";
-/// The file has no tracks.
 pub const NO_INDEX: &str = "is truncated, or still being written: its index is missing";
-/// The file gives no frames.
 pub const NOTHING_DECODED: &str = "is damaged: nothing in it can be decoded";
 
 /// What GStreamer says when data do not flow, whatever the cause.
@@ -26,9 +23,7 @@ pub struct CutFault(pub String);
 /// A failure of one track on its way into the output.
 #[derive(Debug)]
 pub struct TrackFault {
-    /// The track.
     pub track: usize,
-    /// What is wrong.
     pub cause: String,
 }
 
@@ -190,7 +185,6 @@ fn last_line(debug: &str) -> Option<String> {
     (!is_noise).then(|| detail.to_owned())
 }
 
-/// Text without line breaks.
 pub fn one_line(text: &str) -> String {
     text.lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }

@@ -124,7 +124,6 @@ pub struct Details {
     pub disabled: Vec<u32>,
 }
 
-/// Reads the index of `file`.
 pub fn details(file: &Path) -> Result<Details> {
     let (_, moov) = index(file)?;
     let mut details = Details::default();

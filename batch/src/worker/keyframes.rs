@@ -18,7 +18,6 @@ use crate::lock::lock;
 pub struct Frame {
     /// Its stream time in nanoseconds.
     pub time: u64,
-    /// Whether it is a key frame.
     pub is_key: bool,
     /// Whether decoding can start with it: no frame that is shown before it comes later. Decoders lose or damage such
     /// frames (ISO/IEC 23008-2: RASL pictures), and some the key frame too.

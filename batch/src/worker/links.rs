@@ -94,25 +94,18 @@ impl Seen {
 
 /// What is linked when the tracks are there.
 pub struct Links {
-    /// The pipeline.
     pub pipeline: gst::glib::WeakRef<gst::Pipeline>,
-    /// How files are translated.
     pub setup: Setup,
-    /// The muxer.
     pub muxer: Muxer,
     /// The source of the translated video.
     pub video: gst::Element,
-    /// Its caps.
     pub video_caps: gst::Caps,
-    /// The tracks of the input.
     pub tracks: Vec<Track>,
-    /// What is done with each.
     pub actions: Vec<Action>,
     /// What of them is in the output.
     pub window: Window,
     /// Counts what the muxer gets.
     pub written: Tally,
-    /// What is seen of them.
     pub seen: Seen,
 }
 

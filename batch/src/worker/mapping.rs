@@ -27,16 +27,12 @@ pub enum Action {
     Encode,
     /// It is subtitles that become plain text.
     PlainText(MuxPad),
-    /// It is left out.
     Drop,
 }
 
-/// What is done with the tracks, and notes for the user.
 #[derive(Debug)]
 pub struct Mapping {
-    /// What is done with each track.
     pub actions: Vec<Action>,
-    /// Notes for the user.
     pub notices: Vec<String>,
 }
 

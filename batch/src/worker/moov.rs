@@ -24,14 +24,12 @@ const PLACEHOLDER: &str = "cyclegan-batch-placeholder";
 /// Seconds from 1904, where the times of these files begin, to 1970.
 const FROM_1904: i64 = 2_082_844_800;
 
-/// What is added to a file.
 #[derive(Debug, Default)]
 pub struct Additions {
     /// When it was made, seconds since 1970 in UTC.
     pub date: Option<i64>,
     /// Where it was made, as in ISO 6709.
     pub location: Option<String>,
-    /// Its chapters.
     pub chapters: Vec<Chapter>,
 }
 

@@ -7,17 +7,14 @@ use std::{collections::HashMap, fs::File, io::Read, path::Path};
 
 use anyhow::Result;
 
-/// Size of a packet.
 const PACKET: usize = 188;
 /// Size of a packet of M2TS, which has a clock in front.
 const LONG_PACKET: usize = 192;
 /// How much of a file is read.
 const HEAD: u64 = 1 << 20;
 
-/// What is in a transport stream.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Programmes {
-    /// How many there are.
     pub count: usize,
     /// The packet identifiers and types of the streams of the first, as far as there are packets of them.
     pub streams: Vec<(u16, u8)>,

@@ -34,13 +34,10 @@ use crate::container::Container;
 
 /// The segments of a file, and their output.
 pub struct Mux<'a> {
-    /// How files are translated.
     pub setup: &'a Setup,
-    /// The input.
     pub input: &'a Path,
     /// Where the output is written.
     pub output: &'a Path,
-    /// Its container.
     pub container: Container,
     /// Its video.
     pub segments: &'a [Segment],

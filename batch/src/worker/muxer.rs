@@ -13,9 +13,7 @@ use gst::prelude::*;
 use super::probe::media_type;
 use crate::container::Container;
 
-/// The element that writes a container.
 pub struct Muxer {
-    /// The container.
     pub container: Container,
     element: gst::Element,
     /// The pads that can be requested of it.
@@ -36,7 +34,6 @@ pub struct MuxPad {
 pub const WITHOUT_LAYOUT: &str = "capssetter caps=audio/x-raw,channel-mask=(bitmask)0";
 
 impl Muxer {
-    /// The muxer of a container.
     pub fn new(container: Container) -> Result<Self> {
         let element = make(container.muxer())?;
         let templates = element.pad_template_list().into_iter();
@@ -44,7 +41,6 @@ impl Muxer {
         Ok(Self { container, element, templates })
     }
 
-    /// The element.
     pub fn element(&self) -> &gst::Element {
         &self.element
     }
@@ -176,7 +172,6 @@ pub fn file_sink(path: &Path) -> Result<gst::Element> {
     Ok(file)
 }
 
-/// A static pad of the element.
 pub fn pad(element: &gst::Element, name: &str) -> Result<gst::Pad> {
     let pad = element.static_pad(name);
     pad.with_context(|| format!("{} has no pad '{name}'", element.name()))

@@ -69,7 +69,6 @@ impl Packets {
         self.gaps.load(Ordering::Relaxed)
     }
 
-    /// The number of packets.
     pub fn get(&self) -> u64 {
         let parsed = lock(&self.parsed).iter().map(|tally| tally.get().packets).max();
         self.demuxed.get().packets.max(parsed.unwrap_or(0))

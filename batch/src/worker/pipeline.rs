@@ -36,7 +36,6 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// An empty pipeline.
     pub fn new() -> Self {
         Self {
             pipeline: gst::Pipeline::new(),
@@ -77,7 +76,6 @@ impl Pipeline {
         bail!("stalls: nothing comes out")
     }
 
-    /// The pipeline.
     pub fn gst(&self) -> &gst::Pipeline {
         &self.pipeline
     }
@@ -148,7 +146,6 @@ impl Pipeline {
         }
     }
 
-    /// Starts to play, for [`wait_until`](Self::wait_until).
     pub fn play(&self) -> Result<()> {
         self.set_state(gst::State::Playing)
     }

@@ -25,7 +25,6 @@ pub struct Through {
 }
 
 impl Through {
-    /// The filter.
     pub fn filter(setup: &Setup) -> Result<Self> {
         let through = Self::new(&filter_description(setup))?;
         configure(&through.pipeline.part("filter")?, setup);
@@ -41,7 +40,6 @@ impl Through {
         Ok(Self { pipeline, source, sink, next: Cell::default() })
     }
 
-    /// The result for `picture`.
     pub fn push(&self, picture: &DynamicImage) -> Result<gst::Sample> {
         let (info, buffer) = frame(picture)?;
         self.send(buffer, &info.to_caps()?)?;
@@ -108,7 +106,6 @@ pub fn frame(picture: &DynamicImage) -> Result<(VideoInfo, gst::Buffer)> {
     Ok((info, buffer))
 }
 
-/// The image of a frame.
 pub fn image_of(sample: &gst::Sample) -> Result<DynamicImage> {
     let info = VideoInfo::from_caps(sample.caps().context("no caps")?)?;
     let buffer = sample.buffer().context("no buffer")?;

@@ -26,22 +26,17 @@ use crate::{container::Container, encoding::Encoding, options::Recipe};
 /// How long opening a file may take: slow storage, or an index at the end of a large file.
 const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(120);
 
-/// What is in a file.
 #[derive(Debug, Default)]
 pub struct Media {
     /// The caps of the container; none for an elementary stream.
     pub container: Option<gst::Caps>,
     /// The tracks, video first, else in the order of their stream ids, which is the file's.
     pub tracks: Vec<Track>,
-    /// The duration, if known.
     pub duration: Option<gst::ClockTime>,
-    /// Whether seeking works.
     pub is_seekable: bool,
-    /// The tags of the file.
     pub tags: gst::TagList,
     /// The attachments, as Matroska has them, and the names of the files.
     pub attachments: Option<Vec<u8>>,
-    /// The names of the attached files.
     pub attached: Vec<String>,
     /// The time code of the first frame of MP4 and QuickTime.
     pub timecode: Option<TimeCode>,
@@ -55,7 +50,6 @@ pub struct Media {
     pub unknown: Vec<String>,
     /// Where it was made, as in ISO 6709.
     pub location: Option<String>,
-    /// The chapters.
     pub toc: Option<gst::Toc>,
     /// What is known of it if it is an animated image.
     pub animation: Option<Animation>,
@@ -64,11 +58,9 @@ pub struct Media {
 /// An encoded track of a file.
 #[derive(Clone, Debug)]
 pub struct Track {
-    /// Its stream id.
     pub id: String,
     /// Its final caps, from the last parser.
     pub caps: gst::Caps,
-    /// Its tags.
     pub tags: gst::TagList,
     /// Whether it is default or forced, if the file says.
     pub flags: Option<Flags>,
@@ -120,7 +112,6 @@ impl Track {
             || (raw != VideoFormat::Unknown && VideoFormatInfo::from_format(raw).has_alpha())
     }
 
-    /// How it is encoded.
     pub fn encoding(&self, recipe: &Recipe, container: Container, threads: u32) -> Encoding {
         let encoding = Encoding::new(recipe, container, threads);
         let chroma = self.caps.structure(0).and_then(|caps| caps.get::<&str>("chroma-format").ok());
@@ -309,12 +300,10 @@ impl Media {
         self.container.as_ref().map(media_type).unwrap_or_default()
     }
 
-    /// Whether it is Matroska or WebM.
     pub fn is_matroska(&self) -> bool {
         ["video/x-matroska", "video/webm"].contains(&self.kind())
     }
 
-    /// The number of chapters.
     pub fn chapters(&self) -> usize {
         self.toc.as_ref().map_or(0, |toc| chapters::all(toc).len())
     }
@@ -352,7 +341,6 @@ impl Media {
         Some(date.to_g_date_time().ok()?.to_unix())
     }
 
-    /// Whether it is an animated image.
     pub fn is_animation(&self) -> bool {
         self.animation.is_some()
     }

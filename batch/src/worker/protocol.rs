@@ -21,7 +21,6 @@ pub const ARGUMENT: &str = "--worker";
 /// The first line that a worker reads.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Setup {
-    /// The options of the translation.
     pub recipe: Recipe,
     /// Threads for the generator and the encoder.
     pub threads: u32,
@@ -29,7 +28,6 @@ pub struct Setup {
     pub piece: u64,
     /// The execution provider, if the user named one.
     pub provider: Option<String>,
-    /// The device of this worker.
     pub device: Option<u32>,
     /// Whether outputs are decoded before they get their final names.
     pub verify: bool,
@@ -55,9 +53,7 @@ pub enum Task {
 /// A translated segment.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Segment {
-    /// Its file.
     pub file: OsString,
-    /// What it covers.
     pub span: Span,
 }
 
@@ -79,7 +75,6 @@ pub struct Span {
     pub seek: Option<u64>,
 }
 
-/// A reply of a worker.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {

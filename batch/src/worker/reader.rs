@@ -133,7 +133,6 @@ fn is_same_codec(a: &gst::Caps, b: &gst::Caps) -> bool {
     a.structure(0).zip(b.structure(0)).is_some_and(|(a, b)| same(a, b))
 }
 
-/// One segment's file.
 struct Reader {
     pipeline: Pipeline,
     sink: gst_app::AppSink,

@@ -26,9 +26,7 @@ use crate::lock::lock;
 /// The content of a track.
 #[derive(Clone, Debug)]
 pub struct Contents {
-    /// Its caps.
     pub caps: gst::Caps,
-    /// Its packets.
     pub passed: Passed,
 }
 

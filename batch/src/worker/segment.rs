@@ -40,15 +40,11 @@ const LONG_FRAME: u64 = 500_000_000;
 
 /// The translation of a segment.
 pub struct Job<'a> {
-    /// How files are translated.
     pub setup: &'a Setup,
-    /// The file.
     pub input: &'a Path,
-    /// The segment's output file.
     pub output: &'a Path,
     /// The container of the final output.
     pub container: Container,
-    /// The segment.
     pub span: &'a Span,
 }
 

@@ -11,7 +11,6 @@ use crate::lock::lock;
 /// Data that has passed a pad. Data before time 0 does not count, because muxers drop it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Passed {
-    /// Buffers.
     pub packets: u64,
     /// Earliest running time, nanoseconds.
     pub first: Option<u64>,
@@ -50,12 +49,10 @@ impl Tally {
         }
     }
 
-    /// Resets the counter.
     pub fn clear(&self) {
         *lock(&self.0) = Passed::default();
     }
 
-    /// The data so far.
     pub fn get(&self) -> Passed {
         *lock(&self.0)
     }
