@@ -23,26 +23,15 @@ const JSON_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub enum Verdict {
     /// It was translated.
-    Translated {
-        frames: u64,
-        seconds: f64,
-    },
+    Translated { frames: u64, seconds: f64 },
     /// It was finished before and is up to date.
-    Skipped {
-        frames: u64,
-    },
+    Skipped { frames: u64 },
     /// It would be translated into this many frames and segments.
-    Planned {
-        frames: Option<u64>,
-        segments: usize,
-    },
-    Failed {
-        cause: String,
-    },
+    Planned { frames: Option<u64>, segments: usize },
+    /// It failed.
+    Failed { cause: String },
     /// Another process has it, or had it in this run: what that does.
-    Elsewhere {
-        what: String,
-    },
+    Elsewhere { what: String },
 }
 
 /// The number of files by result.
