@@ -13,6 +13,7 @@ use image::{
     DynamicImage, ImageDecoder, ImageEncoder, ImageReader, Rgb, RgbImage, Rgba, RgbaImage,
     codecs::{jpeg::JpegEncoder, png::PngEncoder, webp::WebPEncoder},
 };
+use img_parts::png::PngChunk;
 
 /// EXIF with nothing but an orientation: turned by a quarter, clockwise.
 const TURNED: [u8; 26] =
@@ -84,13 +85,7 @@ fn pictures_keep_what_they_are() {
 /// `png` with more chunks after its header; the decoder checks no sums of those that it does not know.
 fn with_chunks(png: &[u8], chunks: &[(&[u8; 4], &[u8])]) -> Vec<u8> {
     let chunk = |(name, data): &(&[u8; 4], &[u8])| {
-        [
-            &(data.len() as u32).to_be_bytes()[..],
-            *name,
-            data,
-            &crc32fast::hash(&[&name[..], data].concat()).to_be_bytes(),
-        ]
-        .concat()
+        PngChunk::new(**name, data.to_vec().into()).encoder().bytes()
     };
     [&png[..33], &chunks.iter().flat_map(chunk).collect::<Vec<_>>(), &png[33..]].concat()
 }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The frames of MPEG-2 and MPEG-4 Visual in AVI files, as DivX and Xvid write them.
+//! AVI files: their length, since `avidemux` does not say that one is cut off, and their frames of MPEG-2 and MPEG-4
+//! Visual, as DivX and Xvid write them.
 //!
 //! An AVI has one time for each chunk, in the order of decoding. `avidemux` also gives it to key frames as the time
 //! at which they are shown, which is wrong where B-frames are shown before them. And a *packed* bitstream of MPEG-4
 //! has two frames in one chunk, and later a chunk without a coded frame, whose time is that of the second.
 
-use std::sync::Mutex;
+use std::{fs::File, io::Read, path::Path, sync::Mutex};
 
 use gst::prelude::*;
 
@@ -19,6 +20,23 @@ const START_CODE: [u8; 4] = [0, 0, 1, 0xB6];
 /// The most bytes of a frame that is not coded (section 6.2.5, `vop_coded`) and repeats the one before. A coded one of
 /// more than five macroblocks has more.
 const NOT_CODED: usize = 7;
+
+/// How long a RIFF file says that it is, at least; `None` if it is none, or was written as a stream.
+pub fn whole_length(file: &Path) -> Option<u64> {
+    let mut head = [0; 8];
+    File::open(file).ok()?.read_exact(&mut head).ok()?;
+    let size = u32::from_le_bytes([head[4], head[5], head[6], head[7]]);
+    (head.starts_with(b"RIFF") && size < u32::MAX - 8).then_some(u64::from(size) + 8)
+}
+
+/// How many frames the header of an AVI says that it has, at least.
+pub fn frames(file: &Path) -> Option<u64> {
+    let mut head = [0; 52];
+    File::open(file).ok()?.read_exact(&mut head).ok()?;
+    // The lists `AVI ` and `hdrl`, and `avih` with eleven numbers, of which this is the fifth.
+    let is_avi = &head[8..12] == b"AVI " && &head[24..28] == b"avih";
+    is_avi.then(|| u64::from(u32::from_le_bytes([head[48], head[49], head[50], head[51]])))
+}
 
 /// Gives each frame of MPEG-2 and MPEG-4 that `avidemux` finds a time of its own.
 pub fn give_times(avidemux: &gst::Element) {

@@ -35,7 +35,6 @@ mod plan;
 mod probe;
 pub mod protocol;
 mod reader;
-mod riff;
 mod scan;
 mod segment;
 mod source;

@@ -14,13 +14,17 @@ use image::{
     },
     metadata::Orientation,
 };
+use img_parts::{
+    Bytes, ImageEXIF, ImageICC,
+    webp::{CHUNK_VP8L, WebP},
+};
 
 use super::{
     ancillary::Ancillary,
     fault,
     pixels::Through,
     protocol::{Reply, Setup},
-    riff, tiff,
+    tiff,
 };
 use crate::picture::PictureFormat;
 
@@ -61,10 +65,10 @@ pub fn translate_through(
     let bytes = fs::read(input)?;
     let mut picture = read(&bytes, input, say)?;
     picture.pixels = filter.translate(&picture.pixels)?;
-    let mut encoded = encode(&picture, format, say)?;
-    let ancillary = Ancillary::of(&bytes, picture.format, format);
-    ancillary.insert(&mut encoded, format);
-    ancillary.losses.into_iter().for_each(|text| say(Reply::Notice { text }));
+    let encoded = encode(&picture, format, say)?;
+    let mut ancillary = Ancillary::of(&bytes, picture.format, format);
+    ancillary.losses.drain(..).for_each(|text| say(Reply::Notice { text }));
+    let encoded = ancillary.insert(encoded, format)?;
     fs::write(output, encoded).map_err(|error| match error.kind() {
         std::io::ErrorKind::StorageFull => anyhow!(fault::NO_SPACE),
         _ => error.into(),
@@ -133,7 +137,8 @@ fn read(bytes: &[u8], input: &Path, say: &mut dyn FnMut(Reply)) -> Result<Pictur
     }
     let is_lossless = match format {
         ImageFormat::Jpeg => false,
-        ImageFormat::WebP => riff::is_lossless_webp(bytes),
+        ImageFormat::WebP => WebP::from_bytes(Bytes::copy_from_slice(bytes))
+            .is_ok_and(|webp| webp.has_chunk(CHUNK_VP8L)),
         _ => true,
     };
     if matches!(pixels, DynamicImage::ImageRgb32F(_) | DynamicImage::ImageRgba32F(_)) {
@@ -182,8 +187,11 @@ fn encode(picture: &Picture, format: PictureFormat, say: &mut dyn FnMut(Reply)) 
             } else {
                 let encoded = Through::new(&format!("webpenc quality={QUALITY}"))?.push(&pixels)?;
                 let encoded = encoded.buffer().context("no image")?.map_readable()?.to_vec();
-                let (icc, exif) = (picture.icc.as_deref(), picture.exif.as_deref());
-                file = riff::with_metadata(&encoded, &pixels, icc, exif)?;
+                // `webpenc` writes no metadata, and the image crate no lossy WebP.
+                let mut webp = WebP::from_bytes(encoded.into()).context("the encoder's WebP")?;
+                webp.set_icc_profile(picture.icc.clone().map(Bytes::from));
+                webp.set_exif(picture.exif.clone().map(Bytes::from));
+                file = webp.encoder().bytes().into();
             }
         }
     }

@@ -11,12 +11,13 @@ use gst_video::{VideoFormat, VideoFormatInfo};
 
 use super::{
     animation::{self, Animation},
+    avi,
     branch::WEBVTT,
     chapters,
     demux::prefer_colour_of_stream,
     fault, isobmff,
     matroska::{self, Flags},
-    mpegts, riff,
+    mpegts,
     timecode::TimeCode,
     y4m,
 };
@@ -201,8 +202,8 @@ impl Media {
                 isobmff::whole_length(input)
             }
             "video/x-msvideo" => {
-                self.stated_frames = riff::frames(input).unwrap_or(0);
-                riff::whole_length(input)
+                self.stated_frames = avi::frames(input).unwrap_or(0);
+                avi::whole_length(input)
             }
             "video/mpegts" => {
                 self.add_mpegts(&mpegts::programmes(input)?);
