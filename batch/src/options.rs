@@ -221,11 +221,9 @@ pub struct Recipe {
     pub container: Option<Container>,
     /// Constant quality instead of the preset's: 0 is the best, 51 (H.264, H.265) or 63 (VP9, AV1) gives the
     /// smallest files
-    #[serde(default)]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=63), help_heading = "Encoding")]
     pub crf: Option<u32>,
     /// Speed of the encoder instead of the preset's; slower gives smaller files
-    #[serde(default)]
     #[arg(long, value_enum, help_heading = "Encoding")]
     pub speed: Option<Speed>,
     /// Hardware that encodes H.264 and H.265 with the quality of the preset: nvenc, qsv, vaapi, or auto for the
@@ -236,28 +234,22 @@ pub struct Recipe {
     #[arg(long, value_name = "ELEMENT", help_heading = "Encoding")]
     pub audio_encoder: Option<String>,
     /// Start at this many seconds of each video
-    #[serde(default)]
     #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Part of each video")]
     pub start: Option<f64>,
     /// Stop at this many seconds of each video
-    #[serde(default)]
     #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Part of each video")]
     pub end: Option<f64>,
     /// Translate at most this many frames
-    #[serde(default)]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Part of each video")]
     pub frames: Option<u64>,
     /// Audio tracks to keep
-    #[serde(default)]
     #[arg(long, value_enum, default_value = "all", help_heading = "Tracks")]
     pub audio: Tracks,
     /// Subtitle tracks to keep
-    #[serde(default)]
     #[arg(long, value_enum, default_value = "all", help_heading = "Tracks")]
     pub subtitles: Tracks,
     /// Which sample of that part is translated, if not all of it
     #[arg(skip)]
-    #[serde(default)]
     pub sample: Option<Sample>,
 }
 

@@ -85,7 +85,7 @@ impl Row {
                     )
                 }
                 State::Failed { cause, .. } => warning(cause),
-                State::Held(holder) => {
+                State::Translating(holder) => {
                     format!("<p>Being translated by {}</p>", escape(&holder.to_string()))
                 }
                 State::Unfinished => "<p>Not finished</p>".to_owned(),
@@ -113,7 +113,7 @@ fn summary(rows: &[Row]) -> String {
     let problems = rows.iter().filter(|row| row.problem.is_some()).count();
     let done = count(|state| matches!(state, State::Done { .. }));
     let failed = count(|state| matches!(state, State::Failed { .. })) + problems;
-    let held = count(|state| matches!(state, State::Held(_)));
+    let held = count(|state| matches!(state, State::Translating(_)));
     let rows = [
         ("Translated", done),
         ("Failed", failed),

@@ -16,35 +16,21 @@ use crate::{
     inputs::Item,
 };
 
-/// The number of outputs in each state.
-#[derive(Default)]
-struct Counts {
-    done: usize,
-    failed: usize,
-    held: usize,
-    unfinished: usize,
-}
-
 /// Prints the state of the outputs in `out`, and how many of `items` are not begun.
 pub fn print(out: &Path, items: &[Item], as_json: bool) {
     let recorded = Recorded::all(out);
-    let mut counts = Counts::default();
-    for record in &recorded {
-        let line = match as_json {
-            true => Some(object(record).to_string()),
-            false => line(out, record),
-        };
-        line.into_iter().for_each(|line| say(&line));
-        *match record.state {
-            State::Done { .. } => &mut counts.done,
-            State::Failed { .. } => &mut counts.failed,
-            State::Held(_) => &mut counts.held,
-            State::Unfinished => &mut counts.unfinished,
-        } += 1;
-    }
+    let line = |record| match as_json {
+        true => Some(object(record).to_string()),
+        false => line(out, record),
+    };
+    recorded.iter().filter_map(line).for_each(|line| say(&line));
+    let count = |is: fn(&State) -> bool| recorded.iter().filter(|r| is(&r.state)).count();
+    let done = count(|state| matches!(state, State::Done { .. }));
+    let failed = count(|state| matches!(state, State::Failed { .. }));
+    let held = count(|state| matches!(state, State::Translating(_)));
+    let unfinished = recorded.len() - done - failed - held;
     let begun: HashSet<&Path> = recorded.iter().filter_map(|r| r.output.as_deref()).collect();
     let waiting = items.iter().filter(|item| !begun.contains(&*item.output)).count();
-    let Counts { done, failed, held, unfinished } = counts;
     if as_json {
         let summary = json!({"event": "summary", "done": done, "failed": failed, "translating": held,
                              "unfinished": unfinished, "not_begun": waiting});
@@ -62,7 +48,7 @@ fn line(out: &Path, record: &Recorded) -> Option<String> {
     let state = match &record.state {
         State::Done { .. } => None,
         State::Failed { cause, host } => Some(format!("{name}: failed on {host}: {cause}")),
-        State::Held(holder) => Some(format!("{name}: is being translated by {holder}")),
+        State::Translating(holder) => Some(format!("{name}: is being translated by {holder}")),
         State::Unfinished => Some(format!("{name}: not finished")),
     };
     let notices = record.notices.iter().map(|text| format!("note: {name}: {text}"));
@@ -71,21 +57,11 @@ fn line(out: &Path, record: &Recorded) -> Option<String> {
 }
 
 fn object(record: &Recorded) -> Value {
-    let mut object = json!({"event": "status", "output": record.name(),
-                            "input": record.input.as_deref().map(shown), "notes": record.notices});
-    let more = match &record.state {
-        State::Done { frames, seconds, host } => {
-            json!({"state": "done", "frames": frames, "seconds": seconds, "host": host})
-        }
-        State::Failed { cause, host } => json!({"state": "failed", "cause": cause, "host": host}),
-        State::Held(holder) => {
-            json!({"state": "translating", "host": holder.host, "pid": holder.pid})
-        }
-        State::Unfinished => json!({"state": "unfinished"}),
-    };
-    if let (Value::Object(object), Value::Object(more)) = (&mut object, more) {
-        object.extend(more);
-    }
+    let mut object = json!(record.state);
+    object["event"] = "status".into();
+    object["output"] = record.name().into();
+    object["input"] = record.input.as_deref().map(shown).into();
+    object["notes"] = json!(record.notices);
     object
 }
 

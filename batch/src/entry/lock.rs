@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Result, anyhow};
 use serde::{Deserialize, Serialize};
 
-use super::record;
+use super::record::{self, read_json};
 use crate::inputs::{OWN_FOLDER, describe};
 
 const LOCK: &str = "lock";
@@ -81,7 +81,7 @@ impl Lock {
                 Err(TryLockError::Error(_)) => return Ok(Locked::Impossible),
             }
         }
-        Ok(Locked::Held(Holder::read(path).unwrap_or_default()))
+        Ok(Locked::Held(read_json(path).unwrap_or_default()))
     }
 
     /// Who has the output with this folder now, if anyone.
@@ -89,7 +89,7 @@ impl Lock {
         let path = folder.join(LOCK);
         let is_held =
             matches!(File::open(&path).ok()?.try_lock_shared(), Err(TryLockError::WouldBlock));
-        is_held.then(|| Holder::read(&path).unwrap_or_default())
+        is_held.then(|| read_json(&path).unwrap_or_default())
     }
 }
 
@@ -100,11 +100,7 @@ impl Holder {
 
     /// Who had the lock of the output with this folder last.
     pub(super) fn last(folder: &Path) -> Option<Self> {
-        Self::read(&folder.join(LOCK))
-    }
-
-    fn read(lock: &Path) -> Option<Self> {
-        serde_json::from_slice(&fs::read(lock).ok()?).ok()
+        read_json(&folder.join(LOCK))
     }
 }
 

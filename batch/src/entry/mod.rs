@@ -25,7 +25,7 @@ use sha2::{Digest, Sha256};
 use crate::inputs::{Item, OWN_FOLDER, describe};
 pub use fingerprint::{Fingerprint, hash_of_model};
 use lock::{Holder, Lock, Locked, host};
-use record::{FAILURE, Failure, RECORD, Record, THUMBNAILS};
+use record::{FAILURE, Failure, RECORD, Record, THUMBNAILS, read_json};
 pub use record::{Recorded, State, failed_since};
 pub use segments::{Claim, Finished, Segments};
 
@@ -109,7 +109,7 @@ impl Entry {
     /// before it. Fails if it would replace something.
     pub fn finished(&self, overwrite: bool) -> Result<Option<u64>> {
         let mut is_ours = false;
-        if let Some(record) = Record::read(&self.folder) {
+        if let Some(record) = read_json::<Record>(&self.folder.join(RECORD)) {
             // The record is the last step but one: its output only lacks the name.
             if size(&self.unfinished()) == Some(record.output_size)
                 && size(&self.output) != Some(record.output_size)

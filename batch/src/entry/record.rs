@@ -8,7 +8,7 @@ use std::{
     time::SystemTime,
 };
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
     Fingerprint, folder_of,
@@ -28,19 +28,14 @@ pub(super) const THUMBNAILS: &str = "thumbnails.html";
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Record {
     pub fingerprint: Fingerprint,
-    /// The input; `None` if its name is no text, or in a record of an early version.
-    #[serde(default)]
+    /// The input; `None` if its name is no text.
     pub input: Option<PathBuf>,
     /// The output's path below the output folder, likewise.
-    #[serde(default)]
     pub output: Option<PathBuf>,
     pub output_size: u64,
     pub frames: u64,
-    #[serde(default)]
     pub seconds: f64,
-    #[serde(default)]
     pub host: String,
-    #[serde(default)]
     pub notices: Vec<String>,
 }
 
@@ -66,14 +61,15 @@ pub struct Recorded {
     pub notices: Vec<String>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
 pub enum State {
     /// It is there, made on `host` in `seconds`.
     Done { frames: u64, seconds: f64, host: String },
     /// It has failed on `host`.
     Failed { cause: String, host: String },
     /// A process works on it.
-    Held(Holder),
+    Translating(Holder),
     /// It was begun and is not finished, or is there no longer.
     Unfinished,
 }
@@ -83,10 +79,9 @@ pub(super) fn text(path: &Path) -> Option<PathBuf> {
     path.to_str().map(PathBuf::from)
 }
 
-impl Record {
-    pub fn read(folder: &Path) -> Option<Self> {
-        serde_json::from_slice(&fs::read(folder.join(RECORD)).ok()?).ok()
-    }
+/// What a file of JSON holds, if it is there and whole.
+pub(super) fn read_json<T: DeserializeOwned>(file: &Path) -> Option<T> {
+    serde_json::from_slice(&fs::read(file).ok()?).ok()
 }
 
 impl Failure {
@@ -99,18 +94,13 @@ impl Failure {
             notices: notices.to_vec(),
         }
     }
-
-    fn read(folder: &Path) -> Option<Self> {
-        serde_json::from_slice(&fs::read(folder.join(FAILURE)).ok()?).ok()
-    }
 }
 
 /// How `item` failed at the time `since` or later, by the clock of the file system, whichever process has it now.
 pub fn failed_since(out: &Path, item: &Item, since: SystemTime) -> Option<String> {
-    let folder = folder_of(out, &item.output);
-    let at = fs::metadata(folder.join(FAILURE)).ok()?.modified().ok()?;
-    let failure = Failure::read(&folder).filter(|_| at >= since)?;
-    let Failure { input, host, cause, .. } = failure;
+    let file = folder_of(out, &item.output).join(FAILURE);
+    let at = fs::metadata(&file).ok()?.modified().ok()?;
+    let Failure { input, host, cause, .. } = read_json(&file).filter(|_| at >= since)?;
     may_be_of(&input, item).then(|| format!("has failed on {host}: {cause}"))
 }
 
@@ -137,19 +127,18 @@ impl Recorded {
     fn read(folder: PathBuf, out: &Path) -> Option<Self> {
         if let Some(holder) = Lock::holder(&folder) {
             let (input, output) = (holder.input.clone(), holder.output.clone());
-            let (state, notices) = (State::Held(holder), Vec::new());
+            let (state, notices) = (State::Translating(holder), Vec::new());
             return Some(Self { folder, input, output, state, notices });
         }
-        if let Some(failure) = Failure::read(&folder) {
+        if let Some(failure) = read_json(&folder.join(FAILURE)) {
             let Failure { input, output, cause, host, notices } = failure;
             let state = State::Failed { cause, host };
             return Some(Self { folder, input, output, state, notices });
         }
-        if let Some(record) = Record::read(&folder) {
-            let Record { input, output, frames, seconds, host, notices, .. } = record;
-            // A record of an early version does not name its output.
+        if let Some(record) = read_json(&folder.join(RECORD)) {
+            let Record { input, output, output_size, frames, seconds, host, notices, .. } = record;
             let size = output.as_ref().map(|output| size(&out.join(output)));
-            let is_there = size.is_none_or(|size| size == Some(record.output_size));
+            let is_there = size.is_none_or(|size| size == Some(output_size));
             let done = State::Done { frames, seconds, host };
             let state = if is_there { done } else { State::Unfinished };
             return Some(Self { folder, input, output, state, notices });

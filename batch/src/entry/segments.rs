@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Entry, Fingerprint,
     lock::{Lock, Locked, host},
+    record::read_json,
     short_hash,
 };
 use crate::{container::Container, worker::protocol::Span};
@@ -32,7 +33,6 @@ struct Plan {
     fingerprint: Fingerprint,
     spans: Vec<Span>,
     /// Notes for the user about the file.
-    #[serde(default)]
     notices: Vec<String>,
 }
 
@@ -118,10 +118,7 @@ impl Segments {
     }
 
     pub fn finished(&self, number: usize) -> Option<Finished> {
-        let is_there = self.path(number).is_file();
-        is_there
-            .then(|| fs::read(self.record(number)).ok())?
-            .and_then(|text| serde_json::from_slice(&text).ok())
+        read_json(&self.record(number)).filter(|_| self.path(number).is_file())
     }
 
     pub fn claim(&self, number: usize) -> Result<Claim> {

@@ -69,7 +69,6 @@ pub struct Span {
     /// How many frames lie between, if the file has been read for it.
     pub frames: Option<u64>,
     /// When its first frame is shown, once it is translated.
-    #[serde(default)]
     pub first: Option<u64>,
     /// The key frame at which decoding starts; `None` for the start of the file.
     pub seek: Option<u64>,
