@@ -5,18 +5,15 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use gst::prelude::*;
 
 use super::{
-    demux::demux,
     fault::TrackFault,
     losses,
-    muxer::{discard, is_raw},
-    pipeline::Pipeline,
+    muxer::is_raw,
     probe::{Media, media_type},
     protocol::Reply,
     scan::{self, Contents},
-    tally::Passed,
+    tally::{Passed, Tally},
 };
 use crate::events::counted;
 
@@ -186,24 +183,13 @@ fn check_ends(
 
 /// Decodes every track of `output`; fails on an error, or if frames of the video are missing.
 pub fn verify(output: &Path, promises: &[Promise], say: &mut dyn FnMut(Reply)) -> Result<()> {
-    let pipeline = Pipeline::new();
-    let (frames, weak) = (pipeline.tally("frames decoded"), pipeline.gst().downgrade());
+    let frames = Tally::default();
     let counted = frames.clone();
-    demux(
-        pipeline.gst(),
-        output,
-        |_, _| true,
-        move |sources| {
-            let pipeline = weak.upgrade().context("the pipeline is gone")?;
-            for source in sources {
-                let end = discard(&pipeline, &source.pad)?;
-                if media_type(&source.caps) == "video/x-raw" {
-                    counted.watch(&end);
-                }
-            }
-            Ok(())
-        },
-    )?;
+    let (pipeline, _) = scan::open(output, true, move |source, end| {
+        if media_type(&source.caps) == "video/x-raw" {
+            counted.watch(end);
+        }
+    })?;
     pipeline.run(None, say).context("the output cannot be decoded")?;
     let video = promises.iter().find(|promise| promise.is_video);
     let expected = video.map_or(0, |video| video.passed.packets);

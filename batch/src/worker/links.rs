@@ -19,7 +19,7 @@ use super::{
     muxer::{MuxPad, Muxer, add, discard, pad},
     probe::{Track, codec_name},
     protocol::Setup,
-    tally::Tally,
+    tally::{Passed, Tally},
     video::on_caps,
 };
 use crate::{container::Container, lock::lock};
@@ -27,31 +27,11 @@ use crate::{container::Container, lock::lock};
 /// Audio of a recording may begin as stereo and go on with 5.1.
 const CHANGED_FORM: &str = "its channels or its sample rate change in the middle";
 
-/// A track on its way into the output.
-struct Pending {
-    pad: gst::Pad,
-    track: usize,
-    is_video: bool,
-    is_encoded: bool,
-    tally: Tally,
-}
-
-impl Pending {
-    fn settle(self) -> Promise {
-        Promise {
-            track: self.track,
-            is_video: self.is_video,
-            is_encoded: self.is_encoded,
-            caps: self.pad.current_caps(),
-            passed: self.tally.get(),
-        }
-    }
-}
-
 /// What is seen of the tracks while they flow.
 #[derive(Clone, Default)]
 pub struct Seen {
-    pending: Arc<Mutex<Vec<Pending>>>,
+    /// The tracks on their way into the output, the pads of the muxer and what has passed them.
+    promises: Arc<Mutex<Vec<(Promise, gst::Pad, Tally)>>>,
     /// Audio tracks that change their form in the middle.
     changed: Arc<Mutex<Vec<usize>>>,
     /// The gaps of audio tracks.
@@ -61,7 +41,12 @@ pub struct Seen {
 impl Seen {
     /// The tracks that were written; call while the pads still have their caps.
     pub fn promises(&self) -> Vec<Promise> {
-        std::mem::take(&mut *lock(&self.pending)).into_iter().map(Pending::settle).collect()
+        let settle = |(promise, pad, tally): (Promise, gst::Pad, Tally)| Promise {
+            caps: pad.current_caps(),
+            passed: tally.get(),
+            ..promise
+        };
+        lock(&self.promises).drain(..).map(settle).collect()
     }
 
     /// The error of a track that is copied and changes its form, if that is what has failed.
@@ -235,7 +220,8 @@ impl Links {
         let tally = Tally::default();
         tally.watch(&pad);
         self.written.watch(&pad);
-        let promise = Pending { pad, track, is_video, is_encoded, tally };
-        lock(&self.seen.pending).push(promise);
+        let promise =
+            Promise { track, is_video, is_encoded, caps: None, passed: Passed::default() };
+        lock(&self.seen.promises).push((promise, pad, tally));
     }
 }

@@ -30,10 +30,11 @@ pub struct Contents {
     pub passed: Passed,
 }
 
-/// Opens `file` and calls `each` with its tracks and the pads at which they end, undecoded. Returns what
-/// reads it, and the packets that it has read.
-fn open(
+/// Opens `file` and calls `each` with its tracks and the pads at which they end, decoded or not. Returns what
+/// reads it, and the packets, or frames, that it has read.
+pub fn open(
     file: &Path,
+    is_decoded: bool,
     each: impl Fn(Source, &gst::Pad) + Send + Sync + 'static,
 ) -> Result<(Pipeline, Tally)> {
     let pipeline = Pipeline::new();
@@ -49,7 +50,7 @@ fn open(
         }
         Ok(())
     };
-    demux(pipeline.gst(), file, |_, _| false, link)?;
+    demux(pipeline.gst(), file, move |_, _| is_decoded, link)?;
     Ok((pipeline, read))
 }
 
@@ -62,7 +63,7 @@ pub fn frames(
 ) -> Result<Option<Vec<Frame>>> {
     let frames = Arc::new(Mutex::new(Vec::<Option<Frame>>::new()));
     let (collected, main) = (frames.clone(), media.main_track()?.id.clone());
-    let (pipeline, _) = open(input, move |source, end| {
+    let (pipeline, _) = open(input, false, move |source, end| {
         if source.id == main {
             collect(end, collected.clone());
         }
@@ -79,7 +80,7 @@ pub fn frames(
 pub fn contents(file: &Path, say: &mut dyn FnMut(Reply)) -> Result<Vec<Contents>> {
     let found = Arc::new(Mutex::new(Vec::new()));
     let tracks = found.clone();
-    let (pipeline, _) = open(file, move |source, end| {
+    let (pipeline, _) = open(file, false, move |source, end| {
         let tally = Tally::default();
         tally.watch(end);
         lock(&tracks).push((source, tally));
@@ -98,7 +99,7 @@ pub fn earliest(input: &Path, media: &Media) -> Result<Option<i128>> {
     let is_timed = |kind: &str| kind.starts_with("video/") || kind.starts_with("audio/");
     let starts = Arc::new(Mutex::new(Vec::<i128>::new()));
     let found = starts.clone();
-    let (pipeline, read) = open(input, move |source, end| {
+    let (pipeline, read) = open(input, false, move |source, end| {
         if is_timed(media_type(&source.caps)) {
             note_start(end, found.clone());
         }
