@@ -12,7 +12,7 @@ use std::{
 };
 
 use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::lock::lock;
 
@@ -42,6 +42,8 @@ pub struct Counts {
     pub failed: u64,
     pub planned: u64,
     pub elsewhere: u64,
+    /// All of these.
+    ended: u64,
     /// Frames that were translated.
     pub frames: u64,
 }
@@ -56,6 +58,7 @@ struct Active {
     told: Instant,
 }
 
+#[derive(Default)]
 struct State {
     active: HashMap<usize, Active>,
     /// Bytes of the finished inputs.
@@ -81,17 +84,8 @@ impl Events {
         let bars = MultiProgress::new();
         let whole = bars.add(ProgressBar::new(bytes));
         whole.set_style(style("{wide_bar} {msg}"));
-        let counts = Counts::default();
-        let state = State { active: HashMap::new(), ended: 0, counts };
-        Self {
-            json,
-            is_quiet: false,
-            files,
-            bars,
-            whole,
-            begun: Instant::now(),
-            state: Mutex::new(state),
-        }
+        let (begun, state) = (Instant::now(), Mutex::default());
+        Self { json, is_quiet: false, files, bars, whole, begun, state }
     }
 
     /// Leaves standard output alone, and prints all on standard error.
@@ -100,13 +94,11 @@ impl Events {
     }
 
     pub fn begin(&self, share: Option<String>, found: usize, provider: &str) {
-        let Self { json, files, .. } = self;
-        if *json {
-            let event = json!({"event": "begin", "files": files, "found": found, "share": share,
-                               "provider": provider});
-            return self.print(&event);
-        }
-        if let Some(share) = share {
+        let files = self.files;
+        if self.json {
+            self.line(&json!({"event": "begin", "files": files, "found": found, "share": share,
+                              "provider": provider}));
+        } else if let Some(share) = share {
             self.line(&format!("share {share}: {files} of {found} files"));
         }
     }
@@ -119,7 +111,7 @@ impl Events {
         let active = Active { bar, size, begun: now, frames: 0, total: None, told: now };
         lock(&self.state).active.insert(number, active);
         if self.json {
-            self.print(&json!({"event": "start", "file": shown(file)}));
+            self.line(&json!({"event": "start", "file": shown(file)}));
         }
     }
 
@@ -143,53 +135,52 @@ impl Events {
             active.told = Instant::now();
             let rate = frames as f64 / active.begun.elapsed().as_secs_f64().max(0.001);
             let left = total.map(|total| total.saturating_sub(frames) as f64 / rate.max(0.001));
-            let event = json!({"event": "progress", "file": shown(file), "frames": frames,
-                               "total": total, "frames_per_second": tenths(rate),
-                               "seconds_left": left.map(tenths)});
-            self.print(&event);
+            self.line(&json!({"event": "progress", "file": shown(file), "frames": frames,
+                              "total": total, "frames_per_second": tenths(rate),
+                              "seconds_left": left.map(tenths)}));
         }
         self.show_whole(&state);
     }
 
     pub fn notice(&self, file: &Path, text: &str) {
+        let file = shown(file);
         match self.json {
-            true => self.print(&json!({"event": "notice", "file": shown(file), "text": text})),
-            false => self.error_line(&format!("note: {}: {text}", shown(file))),
-        }
-    }
-
-    /// A file that was started waits again.
-    pub fn forget(&self, number: usize) {
-        if let Some(active) = lock(&self.state).active.remove(&number) {
-            active.bar.finish_and_clear();
-            self.bars.remove(&active.bar);
+            true => self.line(&json!({"event": "notice", "file": file, "text": text})),
+            false => self.error_line(&format!("note: {file}: {text}")),
         }
     }
 
     /// Reports a warning that concerns no file.
     pub fn warn(&self, text: &str) {
         match self.json {
-            true => self.print(&json!({"event": "warning", "text": text})),
+            true => self.line(&json!({"event": "warning", "text": text})),
             false => self.error_line(&format!("warning: {text}")),
         }
     }
 
+    /// A file that was started waits again; returns its size.
+    pub fn forget(&self, number: usize) -> u64 {
+        let Some(active) = lock(&self.state).active.remove(&number) else { return 0 };
+        active.bar.finish_and_clear();
+        self.bars.remove(&active.bar);
+        active.size
+    }
+
     pub fn end(&self, number: usize, file: &Path, output: &Path, verdict: &Verdict) {
+        let size = self.forget(number);
         let mut state = lock(&self.state);
-        if let Some(active) = state.active.remove(&number) {
-            active.bar.finish_and_clear();
-            self.bars.remove(&active.bar);
-            state.ended += active.size;
-        }
-        match verdict {
-            Verdict::Translated { frames, .. } => {
-                state.counts.translated += 1;
-                state.counts.frames += frames;
-            }
-            Verdict::Skipped { .. } => state.counts.skipped += 1,
-            Verdict::Planned { .. } => state.counts.planned += 1,
-            Verdict::Failed { .. } => state.counts.failed += 1,
-            Verdict::Elsewhere { .. } => state.counts.elsewhere += 1,
+        state.ended += size;
+        let counts = &mut state.counts;
+        *match verdict {
+            Verdict::Translated { .. } => &mut counts.translated,
+            Verdict::Skipped { .. } => &mut counts.skipped,
+            Verdict::Planned { .. } => &mut counts.planned,
+            Verdict::Failed { .. } => &mut counts.failed,
+            Verdict::Elsewhere { .. } => &mut counts.elsewhere,
+        } += 1;
+        counts.ended += 1;
+        if let Verdict::Translated { frames, .. } = verdict {
+            counts.frames += frames;
         }
         self.show_whole(&state);
         drop(state);
@@ -210,13 +201,11 @@ impl Events {
             ),
             Verdict::Planned { frames, segments } => {
                 let count = frames.map_or("some frames".to_owned(), |n| counted(n, "frame"));
+                let parts = counted(*segments as u64, "segment");
                 (
                     json!({"event": "planned", "file": file, "output": output, "frames": frames,
                            "segments": segments}),
-                    format!(
-                        "{output}: would have {count}, in {}",
-                        counted(*segments as u64, "segment")
-                    ),
+                    format!("{output}: would have {count}, in {parts}"),
                 )
             }
             Verdict::Failed { cause } => (
@@ -229,7 +218,7 @@ impl Events {
             ),
         };
         match (self.json, verdict) {
-            (true, _) => self.print(&event),
+            (true, _) => self.line(&event),
             (false, Verdict::Failed { .. }) => self.error_line(&line),
             (false, _) => self.line(&line),
         }
@@ -238,38 +227,29 @@ impl Events {
     pub fn summary(&self) -> Counts {
         self.whole.finish_and_clear();
         let counts = lock(&self.state).counts;
-        let Counts { translated, skipped, failed, planned, elsewhere, frames } = counts;
+        let Counts { translated, skipped, failed, planned, elsewhere, ended, frames } = counts;
         let seconds = self.begun.elapsed().as_secs_f64();
         let rate = frames as f64 / seconds.max(0.001);
-        let unfinished = self.files as u64 - translated - skipped - failed - planned - elsewhere;
+        let unfinished = self.files as u64 - ended;
         if self.json {
-            self.print(&json!({"event": "summary", "files": self.files, "translated": translated,
-                               "skipped": skipped, "failed": failed, "planned": planned, "elsewhere": elsewhere,
-                               "unfinished": unfinished,
-                               "frames": frames, "seconds": tenths(seconds),
-                               "frames_per_second": tenths(rate)}));
+            self.line(&json!({"event": "summary", "files": self.files, "translated": translated,
+                              "skipped": skipped, "failed": failed, "planned": planned, "elsewhere": elsewhere,
+                              "unfinished": unfinished, "frames": frames, "seconds": tenths(seconds),
+                              "frames_per_second": tenths(rate)}));
             return counts;
         }
-        let counted_if = |count: u64, what: &str| match count {
-            0 => String::new(),
-            count => format!(", {count} {what}"),
-        };
-        let left = [(elsewhere, "with other processes"), (unfinished, "not finished")]
-            .map(|(count, what)| counted_if(count, what))
-            .concat();
-        if planned > 0 {
-            self.line(&format!(
-                "{}: {planned} would be translated, {skipped} finished before, {failed} failed{left}",
-                counted(self.files as u64, "file")
-            ));
-            return counts;
-        }
-        self.line(&format!(
-            "{}: {translated} translated, {skipped} finished before, {failed} failed{left}; \
-             {} in {seconds:.1} s, {rate:.1} frames/s",
-            counted(self.files as u64, "file"),
-            counted(frames, "frame")
-        ));
+        let left = [(elsewhere, "with other processes"), (unfinished, "not finished")];
+        let left = left.iter().filter(|(count, _)| *count > 0);
+        let left: String = left.map(|(count, what)| format!(", {count} {what}")).collect();
+        let files = counted(self.files as u64, "file");
+        let results = format!("{skipped} finished before, {failed} failed{left}");
+        self.line(&match planned {
+            0 => format!(
+                "{files}: {translated} translated, {results}; {} in {seconds:.1} s, {rate:.1} frames/s",
+                counted(frames, "frame")
+            ),
+            planned => format!("{files}: {planned} would be translated, {results}"),
+        });
         counts
     }
 
@@ -283,19 +263,13 @@ impl Events {
         self.whole.set_position(state.ended + now as u64);
         let frames = state.counts.frames + state.active.values().map(|a| a.frames).sum::<u64>();
         let rate = frames as f64 / self.begun.elapsed().as_secs_f64().max(0.001);
-        let counts = state.counts;
-        let done =
-            counts.translated + counts.skipped + counts.failed + counts.planned + counts.elsewhere;
+        let done = state.counts.ended;
         let left = indicatif::HumanDuration(self.whole.eta());
         let files = counted(self.files as u64, "file");
         self.whole.set_message(format!("{done} of {files}, {rate:.1} frames/s, {left:#} left"));
     }
 
-    fn print(&self, event: &Value) {
-        self.line(&event.to_string());
-    }
-
-    fn line(&self, line: &str) {
+    fn line(&self, line: &impl fmt::Display) {
         if self.is_quiet {
             return self.error_line(line);
         }
@@ -303,7 +277,7 @@ impl Events {
         self.bars.suspend(|| drop(writeln!(io::stdout(), "{line}")));
     }
 
-    fn error_line(&self, line: &str) {
+    fn error_line(&self, line: &impl fmt::Display) {
         self.bars.suspend(|| drop(writeln!(io::stderr(), "{line}")));
     }
 }
