@@ -13,6 +13,7 @@ use super::{
     demux::is_text,
     muxer::{Muxer, WITHOUT_LAYOUT, is_raw},
     probe::Track,
+    probes::on_buffers,
     protocol::Setup,
     subtitles,
 };
@@ -76,7 +77,7 @@ pub const WEBVTT: &str = "application/x-subtitle-unknown";
 /// in an AVI come with others, which fall behind.
 fn count_samples(pad: &gst::Pad) {
     let state = Mutex::new((None::<gst::ClockTime>, 0u64));
-    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+    on_buffers(pad, move |pad, buffer| {
         let caps = pad.current_caps();
         let audio = caps.and_then(|caps| {
             let caps = caps.structure(0)?.to_owned();
@@ -87,20 +88,15 @@ fn count_samples(pad: &gst::Pad) {
             let channels = caps.get::<i32>("channels").ok()?;
             Some((bits / 8 * channels as u64, caps.get::<i32>("rate").ok()? as u64))
         });
-        if let (Some((frame, rate)), Some(gst::PadProbeData::Buffer(buffer))) =
-            (audio, &mut info.data)
-            && frame > 0
-        {
-            let mut state = lock(&state);
-            let (start, samples) = &mut *state;
-            let start = *start.get_or_insert(buffer.pts().unwrap_or_default());
-            let time = |samples: u64| gst::ClockTime::SECOND.mul_div_floor(samples, rate);
-            let buffer = buffer.make_mut();
-            let (from, to) = (*samples, *samples + buffer.size() as u64 / frame);
-            buffer.set_pts(time(from).map(|time| start + time));
-            buffer.set_duration(time(to).zip(time(from)).map(|(to, from)| to - from));
-            *samples = to;
-        }
-        gst::PadProbeReturn::Ok
+        let Some((frame, rate)) = audio.filter(|(frame, _)| *frame > 0) else { return true };
+        let (start, samples) = &mut *lock(&state);
+        let start = *start.get_or_insert(buffer.pts().unwrap_or_default());
+        let time = |samples: u64| gst::ClockTime::SECOND.mul_div_floor(samples, rate);
+        let buffer = buffer.make_mut();
+        let (from, to) = (*samples, *samples + buffer.size() as u64 / frame);
+        buffer.set_pts(time(from).map(|time| start + time));
+        buffer.set_duration(time(to).zip(time(from)).map(|(to, from)| to - from));
+        *samples = to;
+        true
     });
 }

@@ -5,8 +5,7 @@
 //! A seek lands on a key frame at or before the segment. The frames are picked by their stream time
 //! after the decoder, which gives them in the order in which they are shown, so that every frame is in
 //! one segment and none in two, wherever in the file the encoder put it. A frame without a time follows the
-//! one before it. A probe drops a buffer by saying
-//! that it has handled it; `Drop` makes GStreamer 1.22 complain.
+//! one before it.
 
 use std::sync::{
     Arc, Mutex,
@@ -16,6 +15,7 @@ use std::sync::{
 use gst::prelude::*;
 
 use super::{
+    probes::on_buffers,
     protocol::Span,
     tally::{Tally, segment_at},
 };
@@ -93,17 +93,12 @@ pub fn origin(span: &Span) -> gst::ClockTime {
 /// lead in end here.
 pub fn count(pad: &gst::Pad, span: &Span, frames: Tally) {
     let (start, origin) = (gst::ClockTime::from_nseconds(span.start), origin(span));
-    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-        let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data else {
-            return gst::PadProbeReturn::Ok;
-        };
-        let Some(time) = buffer.pts().filter(|time| *time >= start) else {
-            return gst::PadProbeReturn::Handled;
-        };
+    on_buffers(pad, move |_, buffer| {
+        let Some(time) = buffer.pts().filter(|time| *time >= start) else { return false };
         let time = time - origin;
         frames.add(Some(time), buffer.duration());
         buffer.make_mut().set_pts(time);
-        gst::PadProbeReturn::Ok
+        true
     });
 }
 
@@ -116,8 +111,7 @@ pub fn slot(encoded: &gst::BufferRef) -> Option<gst::ClockTime> {
 /// Counts the packets at `pad` whose stream time lies in `span`, but for those of VP8 that are not shown.
 pub fn count_within(pad: &gst::Pad, span: &Span, packets: Tally) {
     let range = span.start..span.stop.unwrap_or(u64::MAX);
-    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
-        let Some(buffer) = info.buffer() else { return gst::PadProbeReturn::Ok };
+    on_buffers(pad, move |pad, buffer| {
         let time = segment_at(pad).and_then(|segment| segment.to_stream_time(slot(buffer)?));
         // Samples that an edit list leaves out have a timestamp but no stream time.
         let is_outside = match time {
@@ -127,7 +121,7 @@ pub fn count_within(pad: &gst::Pad, span: &Span, packets: Tally) {
         if !is_outside && !is_hidden(pad, buffer) {
             packets.add(time, buffer.duration());
         }
-        gst::PadProbeReturn::Ok
+        true
     });
 }
 

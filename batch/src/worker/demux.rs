@@ -20,7 +20,7 @@ use super::{
     isobmff,
     muxer::{make, pad},
     probe::{media_type, short_id},
-    video::on_caps,
+    probes::on_caps,
 };
 use crate::lock::lock;
 

@@ -5,8 +5,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use gst::prelude::*;
-
+use super::probes::on_buffers;
 use crate::lock::lock;
 
 /// The shortest hole, nanoseconds: longer than two frames, or three packets of sound.
@@ -33,15 +32,13 @@ impl Gaps {
     /// Watches the buffers that pass `pad`, in the order of their times.
     pub fn watch(&self, pad: &gst::Pad) {
         let gaps = self.clone();
-        pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-            if let Some(buffer) = info.buffer() {
-                let duration = buffer.duration().map(gst::ClockTime::nseconds);
-                match buffer.pts() {
-                    Some(time) => lock(&gaps.0).add(time.nseconds(), duration),
-                    None => lock(&gaps.0).untimed += 1,
-                }
+        on_buffers(pad, move |_, buffer| {
+            let duration = buffer.duration().map(gst::ClockTime::nseconds);
+            match buffer.pts() {
+                Some(time) => lock(&gaps.0).add(time.nseconds(), duration),
+                None => lock(&gaps.0).untimed += 1,
             }
-            gst::PadProbeReturn::Ok
+            true
         });
     }
 

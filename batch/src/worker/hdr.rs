@@ -11,7 +11,8 @@ use gst_video::{VideoColorimetry, VideoFormatInfo, VideoFrameExt, VideoFrameRef,
 
 use super::{
     muxer::pad,
-    video::{formats, on_caps},
+    probes::{on_buffers, on_caps},
+    video::formats,
 };
 use crate::{container::Container, encoding::Encoding};
 
@@ -51,15 +52,15 @@ pub fn takes(encoding: &Encoding, is_such: impl Fn(&VideoFormatInfo) -> bool) ->
 /// Has `tones` map the frames that it gets, in as many threads, and say that they are SDR.
 pub fn map_tones(tones: &gst::Element, map: &'static ToneMap, threads: u32) -> Result<()> {
     let sink = pad(tones, "sink")?;
-    sink.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+    on_buffers(&sink, move |pad, buffer| {
         let video = pad.current_caps().and_then(|caps| VideoInfo::from_caps(&caps).ok());
-        if let (Some(video), Some(gst::PadProbeData::Buffer(buffer))) = (video, &mut info.data)
+        if let Some(video) = video
             && let Err(error) = map_frame(buffer.make_mut(), &video, map, threads)
             && let Some(tones) = pad.parent_element()
         {
             gst::element_error!(tones, gst::StreamError::Failed, ("tone mapping: {error:#}"));
         }
-        gst::PadProbeReturn::Ok
+        true
     });
     on_caps(&sink, |caps| {
         let mut caps = caps.clone();

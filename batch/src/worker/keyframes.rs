@@ -4,10 +4,9 @@
 
 use std::sync::{Arc, Mutex};
 
-use gst::prelude::*;
-
 use super::{
     clip::{is_hidden, slot},
+    probes::on_buffers,
     protocol::Span,
     tally::segment_at,
 };
@@ -26,8 +25,8 @@ pub struct Frame {
 
 /// Collects the frames that pass `video`.
 pub fn collect(video: &gst::Pad, frames: Arc<Mutex<Vec<Option<Frame>>>>) {
-    video.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
-        let frame = segment_at(pad).zip(info.buffer()).and_then(|(segment, buffer)| {
+    on_buffers(video, move |pad, buffer| {
+        let frame = segment_at(pad).and_then(|segment| {
             // The decoder drops what lies outside the segment.
             let time = segment.to_stream_time(slot(buffer)?).map(gst::ClockTime::nseconds);
             let is_key = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
@@ -36,10 +35,10 @@ pub fn collect(video: &gst::Pad, frames: Arc<Mutex<Vec<Option<Frame>>>>) {
         let mut frames = lock(&frames);
         match frame {
             Some(None) => {}
-            _ if info.buffer().is_some_and(|buffer| is_hidden(pad, buffer)) => {}
+            _ if is_hidden(pad, buffer) => {}
             shown => frames.push(shown.flatten()),
         }
-        gst::PadProbeReturn::Ok
+        true
     });
 }
 

@@ -18,9 +18,9 @@ use super::{
     mapping::Action,
     muxer::{MuxPad, Muxer, add, discard, pad},
     probe::{Track, codec_name},
+    probes::on_caps,
     protocol::Setup,
     tally::{Passed, Tally},
-    video::on_caps,
 };
 use crate::{container::Container, lock::lock};
 

@@ -33,6 +33,7 @@ mod pipeline;
 mod pixels;
 mod plan;
 mod probe;
+mod probes;
 pub mod protocol;
 mod reader;
 mod scan;
@@ -129,7 +130,6 @@ fn ready_filter(setup: &Setup) -> Result<gst::Element> {
 
 fn perform(task: Task, setup: &Setup, smoothing: f64) -> Result<Reply> {
     let mut report = |reply: Reply| say(&reply);
-    let mut first = 0;
     let frames = match &task {
         Task::Probe { input, container, may_cut, sample } => {
             let (input, lead) = (input.as_ref(), keyframes::lead_in(smoothing));
@@ -138,9 +138,8 @@ fn perform(task: Task, setup: &Setup, smoothing: f64) -> Result<Reply> {
         Task::Segment { input, output, container, span } => {
             let (input, output) = (input.as_ref(), output.as_ref());
             let job = Job { setup, input, output, container: *container, span };
-            let (frames, shown) = job.run(&mut report)?;
-            first = shown;
-            frames
+            let (frames, first) = job.run(&mut report)?;
+            return Ok(Reply::Done { frames, first });
         }
         Task::Mux { input, output, container, segments } => {
             let (input, output) = (input.as_ref(), output.as_ref());
@@ -154,7 +153,7 @@ fn perform(task: Task, setup: &Setup, smoothing: f64) -> Result<Reply> {
             return Ok(Reply::Thumbnails { html });
         }
     };
-    Ok(Reply::Done { frames, first })
+    Ok(Reply::Done { frames, first: 0 })
 }
 
 fn failed(error: &anyhow::Error) -> Reply {

@@ -2,30 +2,26 @@
 
 //! Subtitles as plain text.
 
-use gst::prelude::*;
+use super::probes::on_buffers;
 
 /// Has the text that leaves `pad`, in Pango's markup, become plain; with `keeps_tags` only its
 /// escapes are undone, so that `<i>` stays, as SubRip in Matroska has it. With `is_webvtt` the text is a
 /// cue as WebM has it, behind a line with its name and one with its settings.
 pub fn make_plain(pad: &gst::Pad, keeps_tags: bool, is_webvtt: bool) {
-    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-        if let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data {
-            let text = buffer.map_readable().ok().map(|map| {
-                let text = String::from_utf8_lossy(map.as_slice());
-                let cue = if is_webvtt { text.splitn(3, '\n').last() } else { None };
-                plain(cue.unwrap_or(&text), keeps_tags)
-            });
-            if let Some(text) = text {
-                let mut new = gst::Buffer::from_slice(text.into_bytes());
-                if let Some(new) = new.get_mut() {
-                    let flags = gst::BufferCopyFlags::TIMESTAMPS | gst::BufferCopyFlags::FLAGS;
-                    // Times can always be copied.
-                    let _ = buffer.copy_into(new, flags, ..);
-                }
-                *buffer = new;
-            }
+    on_buffers(pad, move |_, buffer| {
+        let text = buffer.map_readable().ok().map(|map| {
+            let text = String::from_utf8_lossy(map.as_slice());
+            let cue = if is_webvtt { text.splitn(3, '\n').last() } else { None };
+            plain(cue.unwrap_or(&text), keeps_tags)
+        });
+        if let Some(text) = text {
+            let mut new = gst::Buffer::from_slice(text.into_bytes());
+            let flags = gst::BufferCopyFlags::TIMESTAMPS | gst::BufferCopyFlags::FLAGS;
+            // Times can always be copied.
+            let _ = buffer.copy_into(new.make_mut(), flags, ..);
+            *buffer = new;
         }
-        gst::PadProbeReturn::Ok
+        true
     });
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
 
+use super::probes::on_buffers;
 use crate::lock::lock;
 
 /// Data that has passed a pad. Data before time 0 does not count, because muxers drop it.
@@ -26,15 +27,13 @@ impl Tally {
     /// Counts the buffers that pass `pad`.
     pub fn watch(&self, pad: &gst::Pad) {
         let tally = self.clone();
-        pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
-            if let Some(buffer) = info.buffer() {
-                match segment_at(pad).and_then(|s| s.to_running_time_full(buffer.pts()?)) {
-                    Some(gst::Signed::Negative(_)) => {}
-                    Some(gst::Signed::Positive(time)) => tally.add(Some(time), buffer.duration()),
-                    None => tally.add(None, None),
-                }
+        on_buffers(pad, move |pad, buffer| {
+            match segment_at(pad).and_then(|s| s.to_running_time_full(buffer.pts()?)) {
+                Some(gst::Signed::Negative(_)) => {}
+                Some(gst::Signed::Positive(time)) => tally.add(Some(time), buffer.duration()),
+                None => tally.add(None, None),
             }
-            gst::PadProbeReturn::Ok
+            true
         });
     }
 

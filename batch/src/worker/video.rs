@@ -17,6 +17,7 @@ use super::{
     hdr,
     muxer::pad,
     probe::Track,
+    probes::on_caps,
     protocol::Setup,
 };
 use crate::encoding::Encoding;
@@ -67,22 +68,6 @@ pub fn chain(setup: &Setup, encoding: &Encoding, track: &Track) -> Result<Chain>
         hdr::write_metadata(&element, &track.caps)?;
     }
     Ok(chain)
-}
-
-/// Calls `with` with the caps that arrive at `pad`, and puts in their place what it returns.
-pub fn on_caps(
-    pad: &gst::Pad,
-    with: impl Fn(&gst::Caps) -> Option<gst::Caps> + Send + Sync + 'static,
-) {
-    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
-        if let Some(gst::PadProbeData::Event(event)) = &mut info.data
-            && let gst::EventView::Caps(caps) = event.view()
-            && let Some(caps) = with(&caps.caps_owned())
-        {
-            *event = gst::event::Caps::new(&caps);
-        }
-        gst::PadProbeReturn::Ok
-    });
 }
 
 /// Has `deinterlace` make its frames of the field that is shown first: where it is the other one, GStreamer
@@ -209,27 +194,23 @@ fn correct_caps(pad: &gst::Pad) {
         if ratio.is_ok_and(|ratio| ratio.numer() <= 0 || ratio.denom() <= 0) {
             fields.set("pixel-aspect-ratio", gst::Fraction::new(1, 1));
         }
-        if let Ok(video) = gst_video::VideoInfo::from_caps(caps)
-            && video.is_yuv()
-            && video.colorimetry().range() == VideoColorRange::Unknown
-        {
-            let known = video.colorimetry();
-            let (range, matrix) = (VideoColorRange::Range16_235, known.matrix());
-            let known = VideoColorimetry::new(range, matrix, known.transfer(), known.primaries());
-            fields.set("colorimetry", known.to_string());
-        }
+        let video = gst_video::VideoInfo::from_caps(caps).ok().filter(|video| video.is_yuv());
+        let Some(known) = video.map(|video| video.colorimetry()) else { return Some(corrected) };
         let said = fields.get::<String>("colorimetry").ok();
-        if let Some(said) = said.and_then(|text| text.parse::<VideoColorimetry>().ok())
-            && let Ok(video) = gst_video::VideoInfo::from_caps(caps)
-            && video.is_yuv()
-            && said.range() == VideoColorRange::Range0_255
-            && said.matrix() == VideoColorMatrix::Unknown
-        {
-            let usual = video.colorimetry().matrix();
-            let full =
-                VideoColorimetry::new(said.range(), usual, said.transfer(), said.primaries());
-            fields.set("colorimetry", full.to_string());
-        }
+        let said = said.and_then(|text| text.parse::<VideoColorimetry>().ok());
+        let full = said.filter(|said| {
+            said.range() == VideoColorRange::Range0_255
+                && said.matrix() == VideoColorMatrix::Unknown
+        });
+        let (range, of) = match full {
+            Some(full) => (full.range(), full),
+            None if known.range() == VideoColorRange::Unknown => {
+                (VideoColorRange::Range16_235, known)
+            }
+            None => return Some(corrected),
+        };
+        let usual = VideoColorimetry::new(range, known.matrix(), of.transfer(), of.primaries());
+        fields.set("colorimetry", usual.to_string());
         Some(corrected)
     });
 }

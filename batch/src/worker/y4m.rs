@@ -17,7 +17,7 @@ use gst_video::{
     VideoFormat, VideoFrameRef, VideoInfo, VideoInterlaceMode, prelude::*,
 };
 
-use super::frames;
+use super::{frames, probes::on_buffers};
 use crate::encoding::RAW;
 
 /// Longest line.
@@ -189,10 +189,7 @@ fn planes(info: &VideoInfo) -> impl Iterator<Item = Plane> {
 /// Has the frames that pass `pad` be y4m, which begins with a header.
 pub fn write_to(pad: &gst::Pad) {
     let has_begun = AtomicBool::new(false);
-    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
-        let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data else {
-            return gst::PadProbeReturn::Ok;
-        };
+    on_buffers(pad, move |pad, buffer| {
         let is_first = !has_begun.swap(true, Ordering::Relaxed);
         match bytes(pad, buffer, is_first) {
             Ok(bytes) => *buffer = gst::Buffer::from_slice(bytes),
@@ -202,7 +199,7 @@ pub fn write_to(pad: &gst::Pad) {
                 }
             }
         }
-        gst::PadProbeReturn::Ok
+        true
     });
 }
 
