@@ -27,7 +27,7 @@ impl Scheduler<'_> {
         self.end(index, Verdict::Failed { cause });
     }
 
-    /// Ends a file whose output is there.
+    /// Ends a file whose output may be there.
     pub(super) fn end_made(&self, index: usize, verdict: Verdict, worker: &mut Slot) {
         self.make_thumbnails(index, worker);
         self.end(index, verdict);

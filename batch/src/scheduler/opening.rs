@@ -15,10 +15,8 @@ use crate::{
 /// What there is to do for a file.
 enum Opening {
     Open,
-    /// Nothing: it has this many frames.
-    Finished(u64),
-    /// Nothing: this is what another process does.
-    Elsewhere(String),
+    /// Nothing.
+    Ended(Verdict),
     /// Translate segments of it for the process that has it.
     Shared,
 }
@@ -31,12 +29,8 @@ pub(super) fn is_held(holder: &Holder) -> String {
 impl Scheduler<'_> {
     pub(super) fn begin(&self, index: usize, worker: &mut Slot) -> Result<(), Failure> {
         match self.open(index) {
-            Ok(Opening::Finished(frames)) => {
-                self.end_made(index, Verdict::Skipped { frames }, worker);
-                Ok(())
-            }
-            Ok(Opening::Elsewhere(what)) => {
-                self.end(index, Verdict::Elsewhere { what });
+            Ok(Opening::Ended(verdict)) => {
+                self.end_made(index, verdict, worker);
                 Ok(())
             }
             Ok(Opening::Shared) => {
@@ -81,8 +75,8 @@ impl Scheduler<'_> {
         if let Some(problem) = &item.problem {
             return Err(anyhow!(problem.clone()));
         }
-        if let Some(what) = self.failed_elsewhere(item) {
-            return Ok(Opening::Elsewhere(what));
+        if let Some(failed) = self.failed_elsewhere(item) {
+            return Ok(failed);
         }
         let fingerprint = Fingerprint::new(item, &self.setup.recipe, self.model)
             .inspect_err(|error| self.record_failure(item, &format!("{error:#}")))?;
@@ -90,15 +84,15 @@ impl Scheduler<'_> {
         let entry = match Entry::open(self.out, item, fingerprint, self.options.dry_run)? {
             Opened::Entry(entry) => {
                 // Another process may have failed with it, and left the lock, since the look above.
-                if let Some(what) = self.failed_elsewhere(item) {
-                    return Ok(Opening::Elsewhere(what));
+                if let Some(failed) = self.failed_elsewhere(item) {
+                    return Ok(failed);
                 }
                 entry
             }
             Opened::Held(holder, entry) => {
                 let may_help = self.since.is_some() && matches!(item.kind, Kind::Video(_));
                 if !may_help {
-                    return Ok(Opening::Elsewhere(is_held(&holder)));
+                    return Ok(Opening::Ended(Verdict::Elsewhere { what: is_held(&holder) }));
                 }
                 self.file(index).begun = Some(Begun::new(entry));
                 return Ok(Opening::Shared);
@@ -108,12 +102,16 @@ impl Scheduler<'_> {
             .finished(self.options.overwrite)
             .inspect_err(|error| entry.fail(&format!("{error:#}"), &[]))?;
         self.file(index).begun = Some(Begun::new(entry));
-        Ok(finished.map_or(Opening::Open, Opening::Finished))
+        Ok(match finished {
+            Some(frames) => Opening::Ended(Verdict::Skipped { frames }),
+            None => Opening::Open,
+        })
     }
 
     /// How `item` has failed in another process since this run began: it is not tried by every machine.
-    fn failed_elsewhere(&self, item: &Item) -> Option<String> {
-        failed_since(self.out, item, self.since?)
+    fn failed_elsewhere(&self, item: &Item) -> Option<Opening> {
+        let what = failed_since(self.out, item, self.since?)?;
+        Some(Opening::Ended(Verdict::Elsewhere { what }))
     }
 
     /// Records the failure of an item that has no entry, for reports only.
