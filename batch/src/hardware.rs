@@ -2,7 +2,7 @@
 
 //! Hardware encoders, with the quality and speed of a preset as each one's own properties.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use gst::{glib, prelude::*};
 
 use crate::{
@@ -92,13 +92,13 @@ impl Hardware {
         let keys = if self == Self::Vaapi { "key-int-max" } else { "gop-size" };
         properties.extend(key_frames.map(|frames| format!("{keys}={frames}")));
         if let Some(speed) = speed {
-            let (property, values) = match (self, speed) {
-                (Self::Nvenc, Speed::Fast) => ("preset", &["p1", "hp"][..]),
-                (Self::Nvenc, Speed::Medium) => ("preset", &["p4", "default"][..]),
-                (Self::Nvenc, Speed::Slow) => ("preset", &["p7", "hq"][..]),
-                (_, Speed::Fast) => ("target-usage", &["7"][..]),
-                (_, Speed::Medium) => ("target-usage", &["4"][..]),
-                (_, Speed::Slow) => ("target-usage", &["1"][..]),
+            let (property, values): (_, &[&str]) = match (self, speed) {
+                (Self::Nvenc, Speed::Fast) => ("preset", &["p1", "hp"]),
+                (Self::Nvenc, Speed::Medium) => ("preset", &["p4", "default"]),
+                (Self::Nvenc, Speed::Slow) => ("preset", &["p7", "hq"]),
+                (_, Speed::Fast) => ("target-usage", &["7"]),
+                (_, Speed::Medium) => ("target-usage", &["4"]),
+                (_, Speed::Slow) => ("target-usage", &["1"]),
             };
             // GStreamer's names of NVENC's presets have changed.
             let known = lookup(element, property).unwrap_or_default();
@@ -160,17 +160,14 @@ pub fn codec(preset: Preset, container: Container) -> Option<Codec> {
 /// Fails if hardware is named that is not there, or that has not the codec of the preset.
 pub fn check(recipe: &Recipe) -> Result<()> {
     let Some(request @ Request::Named(hardware)) = recipe.hardware() else { return Ok(()) };
-    let container = recipe.container.unwrap_or(Container::Mkv);
-    let Some(codec) = codec(recipe.preset, container) else {
-        bail!(
+    let codec = codec(recipe.preset, recipe.container.unwrap_or(Container::Mkv)).with_context(|| {
+        format!(
             "--video-encoder {}: encodes H.264 and H.265, which neither --preset av1 and prores nor WebM have",
             hardware.name()
-        );
-    };
+        )
+    })?;
     let quality = Quality { crf: 20, speed: None, key_frames: None };
-    let encoder = request.encoder(codec, quality)?;
-    ensure!(encoder.is_some(), "--video-encoder {}: is not there", hardware.name());
-    Ok(())
+    request.encoder(codec, quality).map(drop)
 }
 
 /// Looks up the elements of this machine. GStreamer registers only those of hardware that is there.

@@ -151,20 +151,6 @@ pub enum Preset {
     Prores,
 }
 
-impl Preset {
-    /// Its name on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Web => "web",
-            Self::Archive => "archive",
-            Self::Proxy => "proxy",
-            Self::Hevc => "hevc",
-            Self::Av1 => "av1",
-            Self::Prores => "prores",
-        }
-    }
-}
-
 /// Speed of an encoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -280,18 +266,13 @@ impl Options {
         }
     }
 
-    /// Threads of one that is translated alone.
-    pub fn all_threads(&self) -> u32 {
-        cores()
-    }
-
     /// Threads of each of them.
     pub fn threads(&self) -> u32 {
         (cores() / self.jobs()).max(1)
     }
 }
 
-fn cores() -> u32 {
+pub fn cores() -> u32 {
     thread::available_parallelism().map_or(1, |cores| cores.get() as u32)
 }
 

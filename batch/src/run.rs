@@ -58,14 +58,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         Some(Sharding::Auto) if !options.dry_run => since = Some(lock::start_of_run(out)?),
         _ => {}
     }
-    let setup = Setup {
-        recipe: options.recipe.clone(),
-        threads: options.threads(),
-        piece: (options.piece * 1e9) as u64,
-        provider: options.provider.clone(),
-        device: options.device.first().copied(),
-        verify: options.verify,
-    };
+    let setup = Setup::new(options, options.threads());
     // Errors of the generator are reported before any file is touched.
     let first = Worker::start(&setup)?;
     let model = hash_of_model(&first.model)?;

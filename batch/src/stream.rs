@@ -16,7 +16,7 @@ use crate::{
     container::Container,
     events::{Events, Verdict},
     inputs::describe,
-    options::Options,
+    options::{Options, cores},
     sequence::Sequence,
     worker::{
         protocol::{Reply, Setup},
@@ -117,14 +117,7 @@ impl Stream {
     pub fn run(&self, options: &Options) -> Result<ExitCode> {
         gst::init().context("GStreamer")?;
         self.prepare(options.overwrite)?;
-        let setup = Setup {
-            recipe: options.recipe.clone(),
-            threads: options.all_threads(),
-            piece: 0,
-            provider: options.provider.clone(),
-            device: options.device.first().copied(),
-            verify: false,
-        };
+        let setup = Setup::new(options, cores());
         let input = Path::new(&options.inputs[0]);
         let mut events = Events::new(options.json, 1, 1);
         if self.output == Output::Y4m {

@@ -2,6 +2,7 @@
 
 //! Notes about data of a file, besides its tracks, that is not in the output.
 
+use clap::ValueEnum;
 use gst_video::{VideoFormatInfo, VideoInfo};
 
 use super::{hdr, isobmff::MOST_CHAPTERS, probe::Media, timecode};
@@ -112,7 +113,10 @@ fn of_depth(before: u32, after: u32, recipe: &Recipe, encoding: &Encoding) -> St
 /// What the user has chosen to encode with.
 fn encoder(recipe: &Recipe, encoding: &Encoding) -> String {
     match &recipe.video_encoder {
-        None => format!("--preset {}", recipe.preset.name()),
+        None => {
+            let preset = recipe.preset.to_possible_value();
+            format!("--preset {}", preset.as_ref().map_or("", |preset| preset.get_name()))
+        }
         Some(_) => encoding.encoder_name().to_owned(),
     }
 }

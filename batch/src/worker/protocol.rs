@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     container::Container,
-    options::{Recipe, Sample},
+    options::{Options, Recipe, Sample},
     picture::PictureFormat,
 };
 
@@ -31,6 +31,20 @@ pub struct Setup {
     pub device: Option<u32>,
     /// Whether outputs are decoded before they get their final names.
     pub verify: bool,
+}
+
+impl Setup {
+    /// As the command line says, with this many threads.
+    pub fn new(options: &Options, threads: u32) -> Self {
+        Self {
+            recipe: options.recipe.clone(),
+            threads,
+            piece: (options.piece * 1e9) as u64,
+            provider: options.provider.clone(),
+            device: options.device.first().copied(),
+            verify: options.verify,
+        }
+    }
 }
 
 /// A task. Outputs are unfinished files that the program renames on success. Paths need not be text, which JSON
