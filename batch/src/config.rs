@@ -82,14 +82,12 @@ fn arguments_of(text: &str, file: &Path, given: &ArgMatches) -> Result<Vec<OsStr
 /// The arguments for a key.
 fn arguments(key: &str, value: Value, folder: &Path) -> Result<Vec<OsString>> {
     let command = Options::command();
-    let options = command.get_arguments().filter(|argument| argument.get_long().is_some());
-    let names: Vec<&str> = options.filter_map(|argument| argument.get_long()).collect();
-    let names: Vec<&str> =
-        names.into_iter().chain([INPUTS]).filter(|name| !NO_KEYS.contains(name)).collect();
+    let options = || command.get_arguments().filter_map(|a| Some((a.get_long()?, a)));
+    let names = options().map(|(name, _)| name).chain([INPUTS]);
+    let names: Vec<&str> = names.filter(|name| !NO_KEYS.contains(name)).collect();
     check_option_name(key, &names)?;
-    let is_flag = command
-        .get_arguments()
-        .any(|a| a.get_long() == Some(key) && matches!(a.get_action(), ArgAction::SetTrue));
+    let is_flag =
+        options().any(|(name, a)| name == key && matches!(a.get_action(), ArgAction::SetTrue));
     if is_flag {
         return match value {
             Value::Boolean(true) => Ok(vec![format!("--{key}").into()]),

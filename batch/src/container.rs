@@ -85,10 +85,8 @@ impl Container {
         match caps.name().as_str() {
             // No parser extracts AAC from LATM.
             "audio/mpeg" => caps.get::<&str>("stream-format") == Ok("loas"),
-            // The timestamps of its blocks go backwards.
-            "audio/x-adpcm" => true,
-            // Under a name that only GStreamer knows.
-            "audio/x-speex" => true,
+            // The timestamps of ADPCM's blocks go backwards; Speex gets a name that only GStreamer knows.
+            "audio/x-adpcm" | "audio/x-speex" => true,
             _ => false,
         }
     }
@@ -96,6 +94,11 @@ impl Container {
     /// Whether its files are made of the boxes of ISO/IEC 14496-12.
     pub fn is_isobmff(self) -> bool {
         matches!(self, Self::Mp4 | Self::Mov)
+    }
+
+    /// `qtmux` of GStreamer 1.22 shifts B-frames with uneven timestamps, and hides the first ones.
+    pub fn moves_b_frames(self) -> bool {
+        self.is_isobmff()
     }
 
     /// Whether this is the media type of the container's files.

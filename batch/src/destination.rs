@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
     container::{Container, is_video_name},
@@ -36,10 +36,9 @@ impl Destination {
             ensure!(!out.is_file(), "--out {shown}: a file, expected a folder");
             return Ok(Self { folder: out.clone(), file: None });
         }
-        let input = only_file(&options.inputs);
-        let Some(input) = input else {
-            anyhow::bail!("--out {shown}: expected one input file, or a folder for the outputs");
-        };
+        let input = only_file(&options.inputs).with_context(|| {
+            format!("--out {shown}: expected one input file, or a folder for the outputs")
+        })?;
         ensure!(options.name.is_none(), "--name: --out {shown} names the output already");
         let kind = match (PictureFormat::of_name(input), PictureFormat::of_name(out)) {
             (Some(_), Some(format)) => Kind::Picture(format),
@@ -52,12 +51,8 @@ impl Destination {
                 );
                 Kind::Video(container.unwrap_or(Container::Mkv))
             }
-            (None, Some(_)) => {
-                anyhow::bail!("--out {shown}: an image, and {} is a video", input.display())
-            }
-            (Some(_), None) => {
-                anyhow::bail!("--out {shown}: a video, and {} is an image", input.display())
-            }
+            (None, Some(_)) => bail!("--out {shown}: an image, and {} is a video", input.display()),
+            (Some(_), None) => bail!("--out {shown}: a video, and {} is an image", input.display()),
         };
         // Empty for the current folder.
         let folder = out.parent().unwrap_or(Path::new("")).to_owned();

@@ -108,11 +108,6 @@ fn x26x_speed(speed: Option<Speed>, otherwise: &'static str) -> &'static str {
     }
 }
 
-/// `qtmux` of GStreamer 1.22 shifts B-frames with uneven timestamps, and hides the first ones.
-fn moves_b_frames(container: Container) -> bool {
-    matches!(container, Container::Mp4 | Container::Mov)
-}
-
 /// Constant quality, speed of x264, and most frames from key frame to key frame.
 fn h264_quality(recipe: &Recipe) -> (u32, &'static str, Option<u32>) {
     let (crf, speed, key_frames) = match recipe.preset {
@@ -129,7 +124,7 @@ fn h264(recipe: &Recipe, container: Container, threads: u32) -> String {
     let speed = x26x_speed(recipe.speed, speed);
     let more = key_frames.map_or(String::new(), |frames| format!(" key-int-max={frames}"));
     let is_proxy = recipe.preset == Preset::Proxy;
-    let bframes = if is_proxy || moves_b_frames(container) { " bframes=0" } else { "" };
+    let bframes = if is_proxy || container.moves_b_frames() { " bframes=0" } else { "" };
     // Without `vbv-buf-capacity=0` constant quality is limited to 2 Mbit/s.
     format!(
         "x264enc pass=qual vbv-buf-capacity=0 quantizer={crf} speed-preset={speed} threads={threads}{more}{bframes}"
@@ -142,7 +137,7 @@ fn h265_crf(recipe: &Recipe) -> u32 {
 
 fn h265(recipe: &Recipe, container: Container, threads: u32) -> String {
     let (crf, speed) = (h265_crf(recipe), x26x_speed(recipe.speed, "medium"));
-    let bframes = if moves_b_frames(container) { ":bframes=0" } else { "" };
+    let bframes = if container.moves_b_frames() { ":bframes=0" } else { "" };
     format!(
         "x265enc speed-preset={speed} \
          option-string=\"crf={crf}:pools={threads}:log-level=error{bframes}\""
@@ -190,7 +185,7 @@ fn av1(recipe: &Recipe, threads: u32) -> String {
 pub fn segment_container(recipe: &Recipe, container: Container) -> Container {
     // The same codec in hardware and software.
     let own = recipe.encoder_element().map(str::to_owned);
-    let may_reorder = own.is_some() || !moves_b_frames(container);
+    let may_reorder = own.is_some() || !container.moves_b_frames();
     let encoder = own.unwrap_or_else(|| of_preset(recipe, container, 1));
     let is_one_of = |names: &[&str]| names.iter().any(|name| encoder.contains(name));
     if is_one_of(&["264", "265", "hevc"]) && may_reorder && container != Container::Mkv {

@@ -23,7 +23,7 @@ use crate::worker::protocol::{ARGUMENT, Reply, Setup, Task};
 /// so does the engine that a GPU's compiler builds for the first frame.
 const PATIENCE: Duration = Duration::from_secs(600);
 /// The longest delay until a request to stop is seen.
-const POLL: Duration = Duration::from_millis(100);
+pub const POLL: Duration = Duration::from_millis(100);
 
 /// Set when the program should stop.
 pub static STOP: AtomicBool = AtomicBool::new(false);

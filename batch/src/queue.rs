@@ -6,13 +6,12 @@ use std::{
     collections::VecDeque,
     ops::ControlFlow,
     sync::{Condvar, Mutex, PoisonError, atomic::Ordering},
-    time::Duration,
 };
 
-use crate::{lock::lock, pool::STOP};
-
-/// The longest delay until a request to stop is seen.
-const POLL: Duration = Duration::from_millis(100);
+use crate::{
+    lock::lock,
+    pool::{POLL, STOP},
+};
 
 /// A step of the work on a file, by its index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,7 +126,7 @@ impl Drop for Active<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{sync::atomic::AtomicUsize, thread};
+    use std::{sync::atomic::AtomicUsize, thread, time::Duration};
 
     #[test]
     fn steps_that_must_wait_let_another_file_pass() {

@@ -59,11 +59,8 @@ pub fn write(path: &Path, out: &Path, items: &[Item]) -> Result<()> {
 impl Row {
     fn of_item(out: &Path, item: &Item) -> Self {
         let recorded = item.problem.is_none().then(|| Recorded::of(out, item)).flatten();
-        let mut name = shown(&item.relative);
-        if item.sample.is_some() {
-            name = shown(&item.output);
-        }
-        Self { name, problem: item.problem.clone(), recorded }
+        let name = if item.sample.is_some() { &item.output } else { &item.relative };
+        Self { name: shown(name), problem: item.problem.clone(), recorded }
     }
 
     fn of_record(recorded: Recorded) -> Self {

@@ -6,7 +6,7 @@ use std::cell::Cell;
 
 use anyhow::{Context, Result};
 use gst_video::{VideoFormat, VideoFrameExt, VideoInfo};
-use image::{ColorType, DynamicImage};
+use image::{ColorType, DynamicImage, GrayImage, ImageBuffer, RgbImage, RgbaImage};
 
 use super::{
     elements::{configure, filter_description},
@@ -120,19 +120,13 @@ pub fn image_of(sample: &gst::Sample) -> Result<DynamicImage> {
             .collect())
     };
     let picture = match info.format() {
-        VideoFormat::Gray8 => {
-            image::GrayImage::from_raw(width, height, bytes(1)?).map(DynamicImage::from)
-        }
-        VideoFormat::Rgb => {
-            image::RgbImage::from_raw(width, height, bytes(3)?).map(DynamicImage::from)
-        }
-        VideoFormat::Rgba => {
-            image::RgbaImage::from_raw(width, height, bytes(4)?).map(DynamicImage::from)
-        }
+        VideoFormat::Gray8 => GrayImage::from_raw(width, height, bytes(1)?).map(Into::into),
+        VideoFormat::Rgb => RgbImage::from_raw(width, height, bytes(3)?).map(Into::into),
+        VideoFormat::Rgba => RgbaImage::from_raw(width, height, bytes(4)?).map(Into::into),
         _ => {
             let numbers = bytes(8)?;
             let numbers = numbers.as_chunks::<2>().0.iter().map(|pair| u16::from_ne_bytes(*pair));
-            let pixels = image::ImageBuffer::from_raw(width, height, numbers.collect());
+            let pixels = ImageBuffer::from_raw(width, height, numbers.collect());
             pixels.map(DynamicImage::ImageRgba16)
         }
     };
