@@ -2,6 +2,8 @@
 
 //! Encoding of videos: the presets, and the limits of the encoders.
 
+use anyhow::{Result, ensure};
+
 use crate::{
     container::Container,
     hardware::{self, Codec, Quality},
@@ -68,6 +70,13 @@ impl Encoding {
 
     pub fn encoder_name(&self) -> &str {
         name_of(&self.encoder)
+    }
+
+    /// Fails unless all `frames` are `written`.
+    pub fn check_written(&self, written: u64, frames: u64) -> Result<()> {
+        let (name, lost) = (self.encoder_name(), frames.saturating_sub(written));
+        ensure!(lost == 0, "the encoder {name} lost {lost} of {frames} frames");
+        Ok(())
     }
 }
 

@@ -21,7 +21,8 @@ use crate::{
 /// Everything that decides an output; if it is the same, so is the output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Fingerprint {
-    size: u64,
+    /// Size of the input in bytes.
+    pub size: u64,
     /// Modification time of the input, in nanoseconds since 1970.
     modified: u64,
     /// SHA-256 of the generator's file.
@@ -53,11 +54,6 @@ impl Fingerprint {
             model: model.to_owned(),
             recipe: Recipe { model: None, sample: item.sample, ..recipe.clone() },
         })
-    }
-
-    /// Size of the input in bytes.
-    pub fn size(&self) -> u64 {
-        self.size
     }
 }
 

@@ -29,13 +29,6 @@ use record::{FAILURE, Failure, RECORD, Record, THUMBNAILS, read_json};
 pub use record::{Recorded, State, failed_since};
 pub use segments::{Claim, Finished, Segments};
 
-/// What opening the folder of an output gives.
-pub enum Opened {
-    Entry(Arc<Entry>),
-    /// Another process has it, and only its segments may be written.
-    Held(Holder, Arc<Entry>),
-}
-
 /// The folder of an output, locked against other processes during its lifetime if this one may write it.
 #[derive(Debug)]
 pub struct Entry {
@@ -74,8 +67,14 @@ pub fn record_failure(out: &Path, item: &Item, cause: &str) -> Result<()> {
 }
 
 impl Entry {
-    /// The place of `item` below the output folder `out`; with `is_dry` nothing is made there.
-    pub fn open(out: &Path, item: &Item, fingerprint: Fingerprint, is_dry: bool) -> Result<Opened> {
+    /// The place of `item` below the output folder `out`; with `is_dry` nothing is made there. If another process
+    /// has it, only its segments may be written.
+    pub fn open(
+        out: &Path,
+        item: &Item,
+        fingerprint: Fingerprint,
+        is_dry: bool,
+    ) -> Result<(Arc<Self>, Option<Holder>)> {
         let mut entry = Self {
             folder: folder_of(out, &item.output),
             output: out.join(&item.output),
@@ -86,7 +85,7 @@ impl Entry {
             lock: None,
         };
         if is_dry {
-            return Ok(Opened::Entry(Arc::new(entry)));
+            return Ok((Arc::new(entry), None));
         }
         let parent = entry.output.parent().unwrap_or(out);
         for folder in [&*entry.folder, parent] {
@@ -96,13 +95,13 @@ impl Entry {
         }
         match Lock::of(&entry.folder, &entry.input, &entry.relative)? {
             Locked::Ours(lock) => entry.lock = Some(lock),
-            Locked::Held(holder) => return Ok(Opened::Held(holder, Arc::new(entry))),
+            Locked::Held(holder) => return Ok((Arc::new(entry), Some(holder))),
             // A file system without locks: parallel processes at least write different files.
             Locked::Impossible => {
                 entry.unfinished = format!("unfinished-{}-{}", host(), std::process::id());
             }
         }
-        Ok(Opened::Entry(Arc::new(entry)))
+        Ok((Arc::new(entry), None))
     }
 
     /// The number of frames of the output, if it is finished; first does the last step of a run that was killed

@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow};
 
 use super::{Begun, Failure, Scheduler, Slot};
 use crate::{
-    entry::{Entry, Fingerprint, Opened, failed_since, lock::Holder, record_failure},
+    entry::{Entry, Fingerprint, failed_since, lock::Holder, record_failure},
     events::Verdict,
     inputs::{Item, Kind},
     worker::protocol::{Reply, Task},
@@ -80,24 +80,19 @@ impl Scheduler<'_> {
         }
         let fingerprint = Fingerprint::new(item, &self.setup.recipe, self.model)
             .inspect_err(|error| self.record_failure(item, &format!("{error:#}")))?;
-        self.events.start(index, &item.input, fingerprint.size());
-        let entry = match Entry::open(self.out, item, fingerprint, self.options.dry_run)? {
-            Opened::Entry(entry) => {
-                // Another process may have failed with it, and left the lock, since the look above.
-                if let Some(failed) = self.failed_elsewhere(item) {
-                    return Ok(failed);
-                }
-                entry
+        self.events.start(index, &item.input, fingerprint.size);
+        let (entry, holder) = Entry::open(self.out, item, fingerprint, self.options.dry_run)?;
+        if let Some(holder) = holder {
+            if self.since.is_none() || !matches!(item.kind, Kind::Video(_)) {
+                return Ok(Opening::Ended(Verdict::Elsewhere { what: is_held(&holder) }));
             }
-            Opened::Held(holder, entry) => {
-                let may_help = self.since.is_some() && matches!(item.kind, Kind::Video(_));
-                if !may_help {
-                    return Ok(Opening::Ended(Verdict::Elsewhere { what: is_held(&holder) }));
-                }
-                self.file(index).begun = Some(Begun::new(entry));
-                return Ok(Opening::Shared);
-            }
-        };
+            self.file(index).begun = Some(Begun::new(entry));
+            return Ok(Opening::Shared);
+        }
+        // Another process may have failed with it, and left the lock, since the look above.
+        if let Some(failed) = self.failed_elsewhere(item) {
+            return Ok(failed);
+        }
         let finished = entry
             .finished(self.options.overwrite)
             .inspect_err(|error| entry.fail(&format!("{error:#}"), &[]))?;

@@ -11,7 +11,7 @@ use super::{
     losses,
     muxer::is_raw,
     probe::{Media, media_type},
-    protocol::Reply,
+    protocol::{Reply, Say, note_all},
     scan::{self, Contents},
     tally::{Passed, Tally},
 };
@@ -41,10 +41,10 @@ pub fn check(
     media: &Media,
     promises: &[Promise],
     is_part: bool,
-    say: &mut dyn FnMut(Reply),
+    say: Say,
 ) -> Result<()> {
     let written = Media::probe(output).context("the output cannot be opened")?;
-    losses::of_tags(media, &written).into_iter().for_each(|text| say(Reply::Notice { text }));
+    note_all(say, losses::of_tags(media, &written));
     // A demuxer of a stream begins with the video, whatever comes before that.
     let video = promises.iter().find(|promise| promise.is_video);
     let begin = video.and_then(|video| video.passed.first).filter(|_| written.is_stream());
@@ -153,12 +153,7 @@ fn is_same_kind(a: &gst::Caps, b: &gst::Caps) -> bool {
 }
 
 /// Fails if the tracks end long before the file says that they do; notes a video that ends before both.
-fn check_ends(
-    media: &Media,
-    promises: &[Promise],
-    is_part: bool,
-    say: &mut dyn FnMut(Reply),
-) -> Result<()> {
+fn check_ends(media: &Media, promises: &[Promise], is_part: bool, say: Say) -> Result<()> {
     let end = promises.iter().map(|promise| promise.passed.end).max().unwrap_or(0);
     let Some(duration) = media.duration.map(|d| d.nseconds()).filter(|_| end > 0 && !is_part)
     else {
@@ -182,7 +177,7 @@ fn check_ends(
 }
 
 /// Decodes every track of `output`; fails on an error, or if frames of the video are missing.
-pub fn verify(output: &Path, promises: &[Promise], say: &mut dyn FnMut(Reply)) -> Result<()> {
+pub fn verify(output: &Path, promises: &[Promise], say: Say) -> Result<()> {
     let frames = Tally::default();
     let counted = frames.clone();
     let (pipeline, _) = scan::open(output, true, move |source, end| {

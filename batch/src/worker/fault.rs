@@ -2,8 +2,6 @@
 
 //! Error messages in one line that users understand.
 
-use std::fmt;
-
 use gst::prelude::*;
 
 pub const NO_SPACE: &str = "no space left for the output";
@@ -17,30 +15,17 @@ const GENERAL: &str = "general stream error";
 const UNREADABLE: &str = "is damaged: it cannot be read to its end";
 
 /// A failure that is caused by cutting the file into segments.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
 pub struct CutFault(pub String);
 
 /// A failure of one track on its way into the output.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("track {}: {cause}", track + 1)]
 pub struct TrackFault {
     pub track: usize,
     pub cause: String,
 }
-
-impl fmt::Display for CutFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Display for TrackFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "track {}: {}", self.track + 1, self.cause)
-    }
-}
-
-impl std::error::Error for CutFault {}
-impl std::error::Error for TrackFault {}
 
 /// The name of the elements of a track.
 pub fn track_name(track: usize) -> String {

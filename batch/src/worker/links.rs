@@ -17,7 +17,7 @@ use super::{
     gaps::Gaps,
     mapping::Action,
     muxer::{MuxPad, Muxer, add, discard, pad},
-    probe::{Track, codec_name},
+    probe::Track,
     probes::on_caps,
     protocol::Setup,
     tally::{Passed, Tally},
@@ -162,10 +162,7 @@ impl Links {
             Action::Copy(how) => self.muxer.link(pipeline, &queued, how)?,
             Action::Encode => {
                 let branch = branch::audio(&self.setup, &self.muxer, known)?;
-                let how = self.muxer.pad_for(&branch.caps).with_context(|| {
-                    let codec = codec_name(&branch.caps);
-                    format!("{} cannot hold {codec}; use another --audio-encoder", container.name())
-                })?;
+                let how = self.muxer.require(&branch.caps, "use another --audio-encoder")?;
                 self.link_branch(pipeline, track, &queued, &branch, &how)?
             }
             Action::PlainText(how) => {

@@ -27,7 +27,7 @@ use super::{
     muxer::Muxer,
     pipeline::Pipeline,
     probe::Media,
-    protocol::{Reply, Segment, Setup, Span},
+    protocol::{Say, Segment, Setup, Span, note_all},
     reader, scan,
 };
 use crate::container::Container;
@@ -45,7 +45,7 @@ pub struct Mux<'a> {
 
 impl Mux<'_> {
     /// Writes the output and checks it; returns the frames of its video.
-    pub fn run(&self, say: &mut dyn FnMut(Reply)) -> Result<u64> {
+    pub fn run(&self, say: Say) -> Result<u64> {
         let media = Media::probe(self.input)?;
         let mut refused = Vec::new();
         let window = self.window(&media)?;
@@ -64,7 +64,7 @@ impl Mux<'_> {
             });
             match written {
                 Ok(promises) => {
-                    mapping.notices.into_iter().for_each(|text| say(Reply::Notice { text }));
+                    note_all(say, mapping.notices);
                     let video = promises.iter().find(|promise| promise.is_video);
                     return Ok(video.map_or(0, |video| video.passed.packets));
                 }
@@ -166,7 +166,7 @@ impl Mux<'_> {
         media: &Media,
         mapping: &Mapping,
         window: Window,
-        say: &mut dyn FnMut(Reply),
+        say: Say,
     ) -> Result<Vec<Promise>> {
         // An earlier attempt's.
         let _ = std::fs::remove_file(self.output);
@@ -216,7 +216,7 @@ impl Mux<'_> {
             return Err(fault);
         }
         // Also of an attempt that fails: the next may see the track decoded, where it has times of its own.
-        seen.notices(&mapping.actions).into_iter().for_each(|text| say(Reply::Notice { text }));
+        note_all(say, seen.notices(&mapping.actions));
         run.map_err(|error| seen.explain(error, &mapping.actions))?;
         Ok(seen.promises())
     }

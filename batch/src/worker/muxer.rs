@@ -10,7 +10,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use gst::prelude::*;
 
-use super::probe::media_type;
+use super::probe::{codec_name, media_type};
 use crate::container::Container;
 
 pub struct Muxer {
@@ -71,6 +71,13 @@ impl Muxer {
             };
             let template = self.templates.iter().find(fits)?.clone();
             Some(MuxPad { template, parser: Some(parser.clone()), loses_layout: false })
+        })
+    }
+
+    /// The same, or an error that ends with `advice`.
+    pub fn require(&self, caps: &gst::Caps, advice: &str) -> Result<MuxPad> {
+        self.pad_for(caps).with_context(|| {
+            format!("{} cannot hold {}; {advice}", self.container.name(), codec_name(caps))
         })
     }
 

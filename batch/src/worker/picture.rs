@@ -23,7 +23,7 @@ use super::{
     ancillary::Ancillary,
     fault,
     pixels::Through,
-    protocol::{Reply, Setup},
+    protocol::{Reply, Say, Setup, note_all},
     tiff,
 };
 use crate::picture::PictureFormat;
@@ -48,7 +48,7 @@ pub fn translate(
     input: &Path,
     output: &Path,
     format: PictureFormat,
-    say: &mut dyn FnMut(Reply),
+    say: Say,
 ) -> Result<u64> {
     translate_through(&Through::filter(setup)?, input, output, format, say)?;
     Ok(1)
@@ -60,14 +60,14 @@ pub fn translate_through(
     input: &Path,
     output: &Path,
     format: PictureFormat,
-    say: &mut dyn FnMut(Reply),
+    say: Say,
 ) -> Result<()> {
     let bytes = fs::read(input)?;
     let mut picture = read(&bytes, input, say)?;
     picture.pixels = filter.translate(&picture.pixels)?;
     let encoded = encode(&picture, format, say)?;
     let mut ancillary = Ancillary::of(&bytes, picture.format, format);
-    ancillary.losses.drain(..).for_each(|text| say(Reply::Notice { text }));
+    note_all(say, ancillary.losses.drain(..));
     let encoded = ancillary.insert(encoded, format)?;
     fs::write(output, encoded).map_err(|error| match error.kind() {
         std::io::ErrorKind::StorageFull => anyhow!(fault::NO_SPACE),
@@ -94,7 +94,7 @@ pub fn is_picture(input: &Path) -> bool {
 }
 
 /// The image in `bytes`, the contents of `input`.
-fn read(bytes: &[u8], input: &Path, say: &mut dyn FnMut(Reply)) -> Result<Picture> {
+fn read(bytes: &[u8], input: &Path, say: Say) -> Result<Picture> {
     let mut note = |text: &str| say(Reply::Notice { text: text.to_owned() });
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
     // TGA has no beginning of its own.
@@ -159,7 +159,7 @@ fn is_animated(bytes: &[u8], format: ImageFormat) -> bool {
 }
 
 /// The bytes of the file of `picture` in this format.
-fn encode(picture: &Picture, format: PictureFormat, say: &mut dyn FnMut(Reply)) -> Result<Vec<u8>> {
+fn encode(picture: &Picture, format: PictureFormat, say: Say) -> Result<Vec<u8>> {
     let mut file = Vec::new();
     match format {
         PictureFormat::Jpeg => {
@@ -202,7 +202,7 @@ fn encode_with(
     mut encoder: impl ImageEncoder,
     picture: &Picture,
     pixels: &DynamicImage,
-    say: &mut dyn FnMut(Reply),
+    say: Say,
 ) -> Result<()> {
     let mut lose = |what: &str| say(Reply::Notice { text: format!("its {what} is left out") });
     if let Some(icc) = &picture.icc

@@ -12,7 +12,13 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use gst::prelude::*;
 
-use super::{demux::has_decoder, fault, muxer::file_sink, protocol::Reply, tally::Tally};
+use super::{
+    demux::has_decoder,
+    fault,
+    muxer::file_sink,
+    protocol::{Reply, Say},
+    tally::Tally,
+};
 
 /// Timeout of one wait for messages.
 const POLL: gst::ClockTime = gst::ClockTime::from_mseconds(50);
@@ -115,11 +121,7 @@ impl Pipeline {
 
     /// Plays to the end. With `frames`, the tally of the frames that count and how many are expected,
     /// `say` gets the progress, else only a sign of life.
-    pub fn run(
-        &self,
-        frames: Option<(&Tally, Option<u64>)>,
-        say: &mut dyn FnMut(Reply),
-    ) -> Result<()> {
+    pub fn run(&self, frames: Option<(&Tally, Option<u64>)>, say: Say) -> Result<()> {
         self.set_state(gst::State::Playing)?;
         let mut reported = None::<Instant>;
         let mut moved = (Instant::now(), self.position());

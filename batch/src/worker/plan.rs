@@ -11,7 +11,7 @@ use super::{
     mapping::Mapping,
     muxer::Muxer,
     probe::{Media, codec_name, media_type},
-    protocol::{Reply, Setup, Span},
+    protocol::{Reply, Say, Setup, Span},
     scan,
 };
 use crate::{container::Container, options::Sample};
@@ -28,7 +28,7 @@ pub fn plan(
     may_cut: bool,
     sample: Option<Sample>,
     lead: usize,
-    say: &mut dyn FnMut(Reply),
+    say: Say,
 ) -> Result<Reply> {
     let media = Media::probe(input)?;
     let mut note = |text: String| say(Reply::Notice { text });

@@ -88,6 +88,14 @@ pub struct Span {
     pub seek: Option<u64>,
 }
 
+/// Gets the replies to a task.
+pub type Say<'a> = &'a mut dyn FnMut(Reply);
+
+/// Gives notes for the user.
+pub fn note_all(say: Say, texts: impl IntoIterator<Item = String>) {
+    texts.into_iter().for_each(|text| say(Reply::Notice { text }));
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {

@@ -18,7 +18,7 @@ use super::{
     muxer::discard,
     pipeline::Pipeline,
     probe::{Media, media_type},
-    protocol::Reply,
+    protocol::Say,
     tally::{Passed, Tally, segment_at},
 };
 use crate::lock::lock;
@@ -56,11 +56,7 @@ pub fn open(
 
 /// The frames of the main video of `input`, in the order in which they are shown; none if some have no
 /// time.
-pub fn frames(
-    input: &Path,
-    media: &Media,
-    say: &mut dyn FnMut(Reply),
-) -> Result<Option<Vec<Frame>>> {
+pub fn frames(input: &Path, media: &Media, say: Say) -> Result<Option<Vec<Frame>>> {
     let frames = Arc::new(Mutex::new(Vec::<Option<Frame>>::new()));
     let (collected, main) = (frames.clone(), media.main_track()?.id.clone());
     let (pipeline, _) = open(input, false, move |source, end| {
@@ -77,7 +73,7 @@ pub fn frames(
 }
 
 /// The content of the tracks of `file`, in the file's order.
-pub fn contents(file: &Path, say: &mut dyn FnMut(Reply)) -> Result<Vec<Contents>> {
+pub fn contents(file: &Path, say: Say) -> Result<Vec<Contents>> {
     let found = Arc::new(Mutex::new(Vec::new()));
     let tracks = found.clone();
     let (pipeline, _) = open(file, false, move |source, end| {

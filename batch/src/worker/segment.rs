@@ -23,8 +23,8 @@ use super::{
     muxer::Muxer,
     packets::Packets,
     pipeline::{Pipeline, TRANSLATED},
-    probe::{Media, codec_name},
-    protocol::{Reply, Setup, Span},
+    probe::Media,
+    protocol::{Reply, Say, Setup, Span, note_all},
     source,
     tally::Tally,
     video,
@@ -50,7 +50,7 @@ pub struct Job<'a> {
 
 impl Job<'_> {
     /// Translates the segment; returns its number of frames and the first timestamp.
-    pub fn run(&self, say: &mut dyn FnMut(Reply)) -> Result<(u64, u64)> {
+    pub fn run(&self, say: Say) -> Result<(u64, u64)> {
         let media = Media::probe(self.input)?;
         let main = media.main_track()?;
         let encoding = main.encoding(&self.setup.recipe, self.container, self.setup.threads);
@@ -83,13 +83,10 @@ impl Job<'_> {
         let format = |pad: &gst::Pad| VideoInfo::from_caps(pad.current_caps()?.as_ref()).ok();
         let formats = format(&start).zip(format(&chain.pad("format", "src")?));
         if let Some((before, after)) = formats.filter(|_| !media.is_animation()) {
-            losses::of_frames(&before, &after, &self.setup.recipe, &encoding)
-                .into_iter()
-                .for_each(|text| say(Reply::Notice { text }));
+            note_all(say, losses::of_frames(&before, &after, &self.setup.recipe, &encoding));
         }
-        self.notices(&media, &encoding, &gaps, untimed.load(Ordering::Relaxed), read.get())
-            .into_iter()
-            .for_each(|text| say(Reply::Notice { text }));
+        let untimed = untimed.load(Ordering::Relaxed);
+        note_all(say, self.notices(&media, &encoding, &gaps, untimed, read.get()));
         let first = translated.get().first.unwrap_or(0);
         Ok((frames, clip::origin(self.span).nseconds() + first))
     }
@@ -139,12 +136,7 @@ impl Job<'_> {
         encoded: &Tally,
     ) -> Result<()> {
         let whole = Muxer::new(self.container)?;
-        ensure!(
-            whole.pad_for(&chain.caps).is_some(),
-            "{} cannot hold {}; use another --container",
-            self.container.name(),
-            codec_name(&chain.caps)
-        );
+        whole.require(&chain.caps, "use another --container")?;
         if let Some((width, height)) = size {
             ensure!(
                 whole.takes_size(&chain.caps, width, height),
@@ -173,15 +165,10 @@ impl Job<'_> {
         read: &Packets,
         translated: &Tally,
         encoded: &Tally,
-        say: &mut dyn FnMut(Reply),
+        say: Say,
     ) -> Result<u64> {
         let (frames, written) = (translated.get().packets, encoded.get().packets);
-        ensure!(
-            written >= frames,
-            "the encoder {} lost {} of {frames} frames",
-            encoding.encoder_name(),
-            frames - written
-        );
+        encoding.check_written(written, frames)?;
         let packets = read.get();
         if let Some(expected) = self.span.frames.filter(|&expected| expected != frames) {
             // All that belongs here went into the decoder: what is missing is damaged.

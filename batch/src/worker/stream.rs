@@ -17,8 +17,8 @@ use super::{
     picture,
     pipeline::{Pipeline, TRANSLATED},
     pixels::{self, Through},
-    probe::{Media, Track, codec_name},
-    protocol::{Reply, Setup},
+    probe::{Media, Track},
+    protocol::{Reply, Say, Setup},
     source, video, y4m,
 };
 use crate::{
@@ -38,7 +38,7 @@ pub fn translate(
     input: &Input,
     output: &Output,
     rate: Rate,
-    say: &mut dyn FnMut(Reply),
+    say: Say,
 ) -> Result<u64> {
     elements::check_encoders(setup)?;
     if let (Input::Sequence(input), Output::Sequence(output)) = (input, output) {
@@ -86,12 +86,7 @@ pub fn translate(
     ran?;
     let (frames, written) = (translated.get().packets, encoded.get().packets);
     ensure!(frames > 0, NOTHING_DECODED);
-    ensure!(
-        written >= frames,
-        "the encoder {} lost {} of {frames} frames",
-        encoding.encoder_name(),
-        frames - written
-    );
+    encoding.check_written(written, frames)?;
     if let Output::File(path, _) = output {
         cyclegan_output::rename(&partial(path), path).context("cannot rename the output")?;
     }
@@ -107,12 +102,7 @@ fn encoder(format: PictureFormat) -> String {
 }
 
 /// Image by image, with depth and metadata, through one filter.
-fn images(
-    setup: &Setup,
-    input: &Sequence,
-    output: &Sequence,
-    say: &mut dyn FnMut(Reply),
-) -> Result<u64> {
+fn images(setup: &Setup, input: &Sequence, output: &Sequence, say: Say) -> Result<u64> {
     let numbers = input.numbers()?;
     let filter = Through::filter(setup)?;
     let total = Some(numbers.len() as u64);
@@ -139,10 +129,7 @@ fn write(pipeline: &Pipeline, chain: &Chain, output: &Output) -> Result<()> {
     let sink = match output {
         Output::File(path, container) => {
             let muxer = Muxer::new(*container)?;
-            let how = muxer.pad_for(&chain.caps).with_context(|| {
-                let codec = codec_name(&chain.caps);
-                format!("{} cannot hold {codec}; use another container", container.name())
-            })?;
+            let how = muxer.require(&chain.caps, "use another container")?;
             pipeline.write_fast_start_file(muxer.element(), &partial(path))?;
             muxer.link_video(pipeline.gst(), &end, &how)?;
             return Ok(());
@@ -174,7 +161,7 @@ fn open(
     input: &Input,
     media: Option<&Media>,
     rate: Rate,
-    say: &mut dyn FnMut(Reply),
+    say: Say,
 ) -> Result<Option<u64>> {
     let sink = chain.sink()?;
     let (source, total) = match input {
