@@ -6,7 +6,6 @@ use std::{
     env, fs,
     process::{ExitCode, exit},
     sync::atomic::Ordering,
-    thread,
 };
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -71,18 +70,8 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     };
     events.begin(share, found.len(), &first.provider);
     skipped.iter().for_each(|(path, cause)| events.notice(path, cause));
-    let mut scheduler = Scheduler::new(options, out, setup, &items, &model, &events);
-    since.into_iter().for_each(|since| scheduler.share_since(since));
-    let jobs = (options.jobs_with(&first.provider) as usize).min(scheduler.most_jobs());
-    let jobs = jobs.max(1);
-    scheduler.expect(jobs);
-    thread::scope(|scope| {
-        let mut first = Some(first);
-        for thread in 0..jobs {
-            let (worker, scheduler) = (first.take(), &scheduler);
-            scope.spawn(move || scheduler.work(worker, thread));
-        }
-    });
+    let jobs = options.jobs_with(&first.provider);
+    Scheduler::new(options, out, setup, &items, &model, &events, since).run(first, jobs);
     let counts = events.summary();
     let report = options.report.as_ref().filter(|_| !options.dry_run);
     let reported = report.map_or(Ok(()), |path| report::write(path, out, &found));

@@ -15,6 +15,7 @@ use std::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicUsize, Ordering},
     },
+    thread,
     time::{Instant, SystemTime},
 };
 
@@ -78,10 +79,8 @@ impl File {
     }
 }
 
-/// All files and their state.
 pub struct Scheduler<'a> {
     options: &'a Options,
-    /// The folder of the outputs.
     out: &'a Path,
     setup: Setup,
     items: &'a [Item],
@@ -96,7 +95,8 @@ pub struct Scheduler<'a> {
 }
 
 impl<'a> Scheduler<'a> {
-    /// For `items` and the generator whose files have the hash `model`.
+    /// For `items` and the generator whose files have the hash `model`; machines that share the files by their locks
+    /// began at `since`.
     pub fn new(
         options: &'a Options,
         out: &'a Path,
@@ -104,34 +104,34 @@ impl<'a> Scheduler<'a> {
         items: &'a [Item],
         model: &'a str,
         events: &'a Events,
+        since: Option<SystemTime>,
     ) -> Self {
         let queue = Queue::default();
         (0..items.len()).for_each(|index| queue.push(Step::File(index)));
         let files = items.iter().map(|_| Mutex::default()).collect();
         let alive = AtomicUsize::new(0);
-        Self { options, out, setup, items, model, events, queue, files, since: None, alive }
+        Self { options, out, setup, items, model, events, queue, files, since, alive }
     }
 
-    /// Shares the files with other machines by their locks, in a run that began at `since`.
-    pub fn share_since(&mut self, since: SystemTime) {
-        self.since = Some(since);
-    }
-
-    /// The most threads that have work.
-    pub fn most_jobs(&self) -> usize {
-        let is_video = |item: &&Item| matches!(item.kind, Kind::Video(_));
-        let may_cut = self.setup.piece > 0 && self.items.iter().any(|item| is_video(&item));
-        if may_cut { usize::MAX } else { self.items.len() }
-    }
-
-    /// Counts the threads that will [`work`](Self::work).
-    pub fn expect(&self, threads: usize) {
-        self.alive.store(threads, Ordering::SeqCst);
+    /// Runs all steps, as many as `jobs` at a time, the first with `worker`.
+    pub fn run(&self, worker: Worker, jobs: u32) {
+        let is_video = |item: &Item| matches!(item.kind, Kind::Video(_));
+        let may_cut = self.setup.piece > 0 && self.items.iter().any(is_video);
+        let most = if may_cut { usize::MAX } else { self.items.len() };
+        let jobs = (jobs as usize).min(most).max(1);
+        self.alive.store(jobs, Ordering::SeqCst);
+        thread::scope(|scope| {
+            let mut first = Some(worker);
+            for thread in 0..jobs {
+                let worker = first.take();
+                scope.spawn(move || self.work(worker, thread));
+            }
+        });
     }
 
     /// Runs steps until there are none left, or until no worker can be started. The number `thread`
     /// decides the device.
-    pub fn work(&self, worker: Option<Worker>, thread: usize) {
+    fn work(&self, worker: Option<Worker>, thread: usize) {
         let devices = &self.options.device;
         let device = (!devices.is_empty()).then(|| devices[thread % devices.len()]);
         let mut worker = Slot { worker, setup: Setup { device, ..self.setup.clone() } };
