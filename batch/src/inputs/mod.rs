@@ -53,17 +53,13 @@ impl<'a> Finder<'a> {
     pub fn find(&self) -> Result<Found> {
         let mut found = Found::default();
         for input in &self.options.inputs {
+            let path = Path::new(input);
             if input == "-" {
-                let mut text = Vec::new();
-                io::stdin().lock().read_to_end(&mut text).context("cannot read the list")?;
-                for path in list::paths(&text) {
-                    let relative = list::place(&path);
-                    if !self.is_output(&path) && self.is_chosen(&path, &relative) {
-                        self.add(&path, &relative, &mut found);
-                    }
-                }
+                self.add_list(&mut found)?;
+            } else if let Some(pattern) = input.to_str().filter(|_| is_pattern(input)) {
+                self.add_matches(pattern, &mut found).with_context(|| format!("'{pattern}'"))?;
             } else {
-                self.add_argument(input, &mut found)?;
+                self.add(path, Path::new(path.file_name().unwrap_or_default()), &mut found);
             }
         }
         let Found { items, skipped } = found;
@@ -80,13 +76,14 @@ impl<'a> Finder<'a> {
         })
     }
 
-    fn add_argument(&self, input: &OsStr, found: &mut Found) -> Result<()> {
-        let path = Path::new(input);
-        match input.to_str().filter(|_| is_pattern(input)) {
-            Some(pattern) => {
-                self.add_matches(pattern, found).with_context(|| format!("'{pattern}'"))?;
+    fn add_list(&self, found: &mut Found) -> Result<()> {
+        let mut text = Vec::new();
+        io::stdin().lock().read_to_end(&mut text).context("cannot read the list")?;
+        for path in list::paths(&text) {
+            let relative = list::place(&path);
+            if !self.is_output(&path) && self.is_chosen(&path, &relative) {
+                self.add(&path, &relative, found);
             }
-            None => self.add(path, Path::new(path.file_name().unwrap_or_default()), found),
         }
         Ok(())
     }
@@ -170,7 +167,6 @@ impl<'a> Finder<'a> {
         is_included && !self.options.exclude.iter().any(matches)
     }
 
-    /// Whether a file lies in the output folder.
     fn is_output(&self, path: &Path) -> bool {
         let out = self.destination.folder.canonicalize();
         out.is_ok_and(|out| path.canonicalize().is_ok_and(|path| path.starts_with(out)))
