@@ -34,7 +34,6 @@ pub enum Verdict {
     Elsewhere { what: String },
 }
 
-/// The number of files by result.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
     pub translated: u64,
@@ -66,7 +65,6 @@ struct State {
     counts: Counts,
 }
 
-/// Prints the progress.
 pub struct Events {
     json: bool,
     /// Whether standard output is for something else.

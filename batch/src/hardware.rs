@@ -10,7 +10,6 @@ use crate::{
     options::{Preset, Recipe, Speed},
 };
 
-/// What encodes in hardware.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hardware {
     Nvenc,
@@ -19,7 +18,6 @@ pub enum Hardware {
     Qsv,
 }
 
-/// A codec that such hardware encodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Codec {
     H264,

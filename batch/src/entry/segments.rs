@@ -32,7 +32,6 @@ const PLAN: &str = "plan.json";
 struct Plan {
     fingerprint: Fingerprint,
     spans: Vec<Span>,
-    /// Notes for the user about the file.
     notices: Vec<String>,
 }
 

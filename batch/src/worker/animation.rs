@@ -57,7 +57,6 @@ pub struct Animation {
     pub losses: Vec<&'static str>,
 }
 
-/// The animation in a file, if it is one.
 pub fn probe(input: &Path) -> Result<Option<Animation>> {
     let Some(format) = format(input)? else { return Ok(None) };
     let mut image = ImageReader::with_format(open(input)?, format).into_decoder()?;
@@ -72,7 +71,6 @@ pub fn probe(input: &Path) -> Result<Option<Animation>> {
     Ok(Some(Animation { media_type: format.to_mime_type(), has_alpha, losses }))
 }
 
-/// A source of the frames in a file.
 pub fn source(input: &Path) -> Result<gst::Element> {
     let format = format(input).context("is damaged")?.context("is no animation")?;
     let (width, height) = ImageReader::with_format(open(input)?, format).into_dimensions()?;

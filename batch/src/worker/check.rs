@@ -31,7 +31,6 @@ pub struct Promise {
     pub is_encoded: bool,
     /// Its caps at the muxer; `None` if there was no data.
     pub caps: Option<gst::Caps>,
-    /// The data at the muxer.
     pub passed: Passed,
 }
 

@@ -190,7 +190,6 @@ pub fn has_decoder(caps: &gst::Caps) -> bool {
     some_take(gst::ElementFactoryType::DECODER, caps)
 }
 
-/// Whether an element of this type takes such data.
 fn some_take(kind: gst::ElementFactoryType, caps: &gst::Caps) -> bool {
     let factories = gst::ElementFactory::factories_with_type(kind, gst::Rank::MARGINAL);
     factories.iter().any(|factory| factory.can_sink_any_caps(caps))

@@ -47,7 +47,6 @@ impl Gaps {
         lock(&self.0).longest
     }
 
-    /// What there is to say of `what`.
     pub fn notice(&self, what: &str) -> Option<String> {
         let State { last, untimed, count, length, .. } = *lock(&self.0);
         let seconds = length as f64 / 1e9;

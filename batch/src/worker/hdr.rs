@@ -24,7 +24,6 @@ pub const TONE_MAPPING: &str = "videoconvert ! video/x-raw,format=RGBA64_LE ! id
      ! videoconvert ! video/x-raw,colorimetry=bt709,format=I420 ! \
      queue max-size-buffers=2 max-size-bytes=0 max-size-time=0 !";
 
-/// The transfer function of video with these caps.
 pub fn transfer(caps: &gst::Caps) -> Transfer {
     let colorimetry = caps.structure(0).and_then(|caps| caps.get::<String>("colorimetry").ok());
     let colorimetry = colorimetry.and_then(|name| name.parse::<VideoColorimetry>().ok());

@@ -23,7 +23,6 @@ pub struct Frame {
     pub is_closed: bool,
 }
 
-/// Collects the frames that pass `video`.
 pub fn collect(video: &gst::Pad, frames: Arc<Mutex<Vec<Option<Frame>>>>) {
     on_buffers(video, move |pad, buffer| {
         let frame = segment_at(pad).and_then(|segment| {

@@ -62,7 +62,6 @@ impl Seen {
         }
     }
 
-    /// What there is to say of the tracks.
     pub fn notices(&self, actions: &[Action]) -> Vec<String> {
         let mut changed = lock(&self.changed).clone();
         changed.dedup();
@@ -95,7 +94,6 @@ pub struct Links {
 }
 
 impl Links {
-    /// Links `sources`, the tracks of the input, and the video.
     pub fn link_all(&self, sources: Vec<Source>) -> Result<()> {
         let pipeline = self.pipeline.upgrade().context("the pipeline is gone")?;
         let mut sources: Vec<Option<Source>> = sources.into_iter().map(Some).collect();

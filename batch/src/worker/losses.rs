@@ -167,7 +167,6 @@ fn subsampling(width: u32, height: u32) -> &'static str {
     }
 }
 
-/// Tags of the input that are not in the output.
 pub fn of_tags(input: &Media, output: &Media) -> Vec<String> {
     let (before, after) = (input.global_tags(), output.global_tags());
     let has_location = |media: &Media| media.location.is_some();

@@ -192,7 +192,6 @@ impl Pipeline {
         }
     }
 
-    /// A description of the stall.
     fn stall(&self) -> String {
         let points = self.points.borrow();
         let point = |(what, tally): &(&str, Tally)| {

@@ -23,7 +23,6 @@ use super::{
 };
 use crate::lock::lock;
 
-/// The content of a track.
 #[derive(Clone, Debug)]
 pub struct Contents {
     pub caps: gst::Caps,

@@ -24,7 +24,6 @@ pub struct Passed {
 pub struct Tally(Arc<Mutex<Passed>>);
 
 impl Tally {
-    /// Counts the buffers that pass `pad`.
     pub fn watch(&self, pad: &gst::Pad) {
         let tally = self.clone();
         on_buffers(pad, move |pad, buffer| {

@@ -142,7 +142,6 @@ fn keep_depth(convert: &gst::Element, filter: &gst::Element, encoder: &gst::Elem
     Ok(())
 }
 
-/// The raw video formats in `caps`.
 pub fn formats(caps: &gst::Caps) -> impl Iterator<Item = gst_video::VideoFormatInfo> + '_ {
     let names = caps.iter().filter_map(|s| s.value("format").ok()).flat_map(|value| match value
         .get::<gst::List>(

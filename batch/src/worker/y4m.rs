@@ -169,7 +169,6 @@ fn frame(input: &mut impl BufRead, info: &VideoInfo, number: u64) -> Result<Opti
     Ok(Some(buffer))
 }
 
-/// A plane of a frame.
 struct Plane {
     index: u32,
     /// Bytes of a row.
