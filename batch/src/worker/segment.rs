@@ -6,7 +6,7 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
 };
 
@@ -69,15 +69,19 @@ impl Job<'_> {
         clip::count(&chain.pad("filter", "src")?, self.span, translated.clone());
         self.write(&pipeline, &chain, main.size(), &encoded)?;
         read.watch(&pipeline, &main.id);
-        let hold = Hold::new(&start)?;
+        // Only when the first frame comes out of the decoder is every element there that a seek has to pass, and
+        // nothing is translated before it.
+        let kinds = gst::PadProbeType::BLOCK | gst::PadProbeType::BUFFER;
+        let hold = start.add_probe(kinds, |_, _| gst::PadProbeReturn::Ok);
+        let hold = hold.context("the decoder cannot be held back")?;
         source::open(pipeline.gst(), self.input, &media, chain.sink()?)?;
         pipeline.pause()?;
-        ensure!(pipeline.wait_until(|| hold.holds())?, NOTHING_DECODED);
+        ensure!(pipeline.wait_until(|| start.is_blocking())?, NOTHING_DECODED);
         if let Some(time) = self.span.seek.filter(|&time| time > 0) {
             read.reset();
             seek(&start, time)?;
         }
-        hold.release();
+        start.remove_probe(hold);
         pipeline.run(Some((&translated, self.span.frames)), say)?;
         let frames = self.check(&encoding, &read, &translated, &encoded, say)?;
         let format = |pad: &gst::Pad| VideoInfo::from_caps(pad.current_caps()?.as_ref()).ok();
@@ -210,34 +214,4 @@ fn seek(decoded: &gst::Pad, time: u64) -> Result<()> {
     );
     ensure!(decoded.push_event(seek), CutFault("cannot be sought in".to_owned()));
     Ok(())
-}
-
-/// Holds data back at a pad: only when the first frame comes out of the decoder is every element there that a seek
-/// has to pass, and nothing is translated before it.
-struct Hold<'a> {
-    pad: &'a gst::Pad,
-    probe: gst::PadProbeId,
-    holds: Arc<AtomicBool>,
-}
-
-impl<'a> Hold<'a> {
-    fn new(pad: &'a gst::Pad) -> Result<Self> {
-        let holds = Arc::new(AtomicBool::new(false));
-        let held = holds.clone();
-        let kinds = gst::PadProbeType::BLOCK | gst::PadProbeType::BUFFER;
-        let probe = pad.add_probe(kinds, move |_, _| {
-            held.store(true, Ordering::Relaxed);
-            gst::PadProbeReturn::Ok
-        });
-        let probe = probe.context("the decoder cannot be held back")?;
-        Ok(Self { pad, probe, holds })
-    }
-
-    fn holds(&self) -> bool {
-        self.holds.load(Ordering::Relaxed)
-    }
-
-    fn release(self) {
-        self.pad.remove_probe(self.probe);
-    }
 }
