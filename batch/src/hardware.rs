@@ -170,7 +170,11 @@ pub fn check(recipe: &Recipe) -> Result<()> {
 
 /// Looks up the elements of this machine. GStreamer registers only those of hardware that is there.
 fn installed(element: &str, property: &str) -> Option<Vec<String>> {
-    let element = gst::ElementFactory::find(element)?.create().build().ok()?;
+    values(&gst::ElementFactory::find(element)?.create().build().ok()?, property)
+}
+
+/// The names of the values of a property, if the element has it; none for numbers.
+pub fn values(element: &gst::Element, property: &str) -> Option<Vec<String>> {
     let kind = element.find_property(property)?.value_type();
     let values = glib::EnumClass::with_type(kind);
     let names = values.iter().flat_map(|values| values.values());

@@ -51,14 +51,8 @@ pub fn filter(setup: &Setup) -> Result<gst::Element> {
         "GStreamer finds a cycleganfilter that is older than this program; install both together"
     );
     if let Some(provider) = &setup.provider {
-        let property = filter.find_property("execution-provider");
-        let kinds = property.and_then(|property| glib::EnumClass::with_type(property.value_type()));
-        let nicks: Vec<_> = kinds
-            .iter()
-            .flat_map(|kinds| kinds.values())
-            .map(|kind| kind.nick().to_owned())
-            .collect();
-        ensure!(nicks.contains(provider), "--provider {provider}: expected {}", nicks.join(", "));
+        let known = hardware::values(&filter, "execution-provider").unwrap_or_default();
+        ensure!(known.contains(provider), "--provider {provider}: expected {}", known.join(", "));
     }
     configure(&filter, setup);
     Ok(filter)

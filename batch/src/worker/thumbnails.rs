@@ -74,15 +74,10 @@ impl Shown {
         pipeline.part::<gst::Element>("file")?.set_property("location", file);
         let sink = pipeline.part("out")?;
         pipeline.pause()?;
-        let shown = Self { pipeline, sink, duration: None };
-        shown.wait(file)?;
-        let duration = shown.pipeline.gst().query_duration::<gst::ClockTime>();
-        Ok(Self { duration, ..shown })
-    }
-
-    fn wait(&self, file: &Path) -> Result<()> {
-        let (reached, ..) = self.pipeline.gst().state(PATIENCE);
-        reached.map(drop).map_err(|_| anyhow!("{} cannot be shown", file.display()))
+        let (reached, ..) = pipeline.gst().state(PATIENCE);
+        reached.map_err(|_| anyhow!("{} cannot be shown", file.display()))?;
+        let duration = pipeline.gst().query_duration();
+        Ok(Self { pipeline, sink, duration })
     }
 
     /// The times of the frames: the middles of equal parts; the start for an image.
