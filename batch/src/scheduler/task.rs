@@ -75,23 +75,17 @@ impl Scheduler<'_> {
                     self.note(index, text);
                 }
             });
+            if !matches!(ending, Ok(Ending::Reply(_))) {
+                worker.worker = None;
+            }
             match ending {
-                Err(_) => {
-                    worker.worker = None;
-                    return Err(Failure::Stopped);
-                }
-                Ok(Ending::Crashed(cause)) => {
-                    worker.worker = None;
-                    if crashes >= RETRIES {
-                        return Err(Failure::Task(format!("{cause}, twice")));
-                    }
+                Err(_) => return Err(Failure::Stopped),
+                Ok(Ending::Crashed(cause)) if crashes < RETRIES => {
                     crashes += 1;
                     self.note(index, format!("{cause}; trying once more"));
                 }
-                Ok(Ending::Stalled(cause)) => {
-                    worker.worker = None;
-                    return Err(Failure::Task(cause));
-                }
+                Ok(Ending::Crashed(cause)) => return Err(Failure::Task(format!("{cause}, twice"))),
+                Ok(Ending::Stalled(cause)) => return Err(Failure::Task(cause)),
                 Ok(Ending::Reply(Reply::Failed { cause, by_cutting: true })) => {
                     return Err(Failure::Cut(cause));
                 }
