@@ -152,6 +152,40 @@ fn rotated_matroska_stands_upright() {
     }
 }
 
+/// As cameras on the front of phones write it, for which `qtdemux` of GStreamer 1.22 has no word.
+#[test]
+fn mirrored_mp4_is_mirrored_back() {
+    let Some(place) = Place::of_ffmpeg("mirrored MP4") else { return };
+    let upright = "-f lavfi -i color=white:s=96x64:r=25:d=0.4,pad=128:96:0:0:black";
+    // What was done to the frames, and the matrix that undoes it.
+    let mirrored = [
+        ("a.mp4", "null", [1_i32, 0, 0, 1]),
+        ("across.mp4", "hflip", [-1, 0, 0, 1]),
+        ("down.mov", "vflip", [1, 0, 0, -1]),
+        ("turned.mp4", "transpose=0", [0, 1, 1, 0]),
+        ("other.mp4", "transpose=3", [0, -1, -1, 0]),
+    ];
+    for (name, filter, [a, b, c, d]) in mirrored {
+        let input = place.path("in").join(name);
+        make(&input, &[upright, "-vf", filter, H264].join(" "));
+        let mut bytes = fs::read(&input).unwrap();
+        let header = bytes.windows(4).position(|window| window == b"tkhd").unwrap();
+        for (i, value) in [(0, a), (1, b), (3, c), (4, d)] {
+            let at = header + 44 + 4 * i;
+            bytes[at..at + 4].copy_from_slice(&(value << 16).to_be_bytes());
+        }
+        fs::write(&input, bytes).unwrap();
+    }
+    place.run(&["in"]);
+    let expected = ffmpeg::first_frame(&place.out("a.mp4"));
+    for (name, ..) in &mirrored[1..] {
+        let frame = ffmpeg::first_frame(&place.out(name));
+        assert_eq!(frame.len(), expected.len(), "{name}");
+        let differences = frame.iter().zip(&expected).filter(|(a, b)| a.abs_diff(**b) > 40);
+        assert!(differences.count() < 100, "{name} is still mirrored");
+    }
+}
+
 #[test]
 fn an_unknown_language_is_not_english() {
     let Some(place) = Place::of_ffmpeg("languages") else { return };

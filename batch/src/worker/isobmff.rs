@@ -120,6 +120,9 @@ pub struct Details {
     pub location: Option<String>,
     /// The time code of the first frame.
     pub timecode: Option<TimeCode>,
+    /// How tracks are to be mirrored, as `videoflip` calls it, by their ids: `qtdemux` of GStreamer 1.22 only
+    /// says how they are to be rotated.
+    pub mirrored: Vec<(u32, &'static str)>,
     /// Which tracks are disabled, by their ids: a player does not play them by itself.
     pub disabled: Vec<u32>,
 }
@@ -138,6 +141,9 @@ pub fn details(file: &Path) -> Result<Details> {
         if header.get(3).is_some_and(|flags| flags & 1 == 0) {
             details.disabled.push(id);
         }
+        // In front of width and height.
+        let matrix = header.last_chunk::<44>().map(|end| end.as_chunks::<4>().0);
+        details.mirrored.extend(matrix.and_then(mirrored).map(|how| (id, how)));
         if samples.get(12..16) == Some(b"tmcd") {
             details.timecode = details.timecode.or(timecode(file, track));
         }
@@ -152,6 +158,18 @@ pub fn details(file: &Path) -> Result<Details> {
     }
     details.location = location(&moov);
     Ok(details)
+}
+
+/// How `videoflip` shows what a matrix, by rows of three, mirrors.
+fn mirrored(matrix: &[[u8; 4]]) -> Option<&'static str> {
+    let sign = |i: usize| i32::from_be_bytes(matrix[i]).signum();
+    match [0, 1, 3, 4].map(sign) {
+        [-1, 0, 0, 1] => Some("horiz"),
+        [1, 0, 0, -1] => Some("vert"),
+        [0, 1, 1, 0] => Some("ul-lr"),
+        [0, -1, -1, 0] => Some("ur-ll"),
+        _ => None,
+    }
 }
 
 /// The field of a full box behind two times of 4 or 8 bytes, as `mvhd`, `tkhd` and `mdhd` begin.

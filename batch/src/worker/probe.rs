@@ -227,6 +227,8 @@ impl Media {
         for track in &mut self.tracks {
             let default = !of_track(&details.disabled, track);
             track.flags = Some(Flags { default, forced: false });
+            let mirrored = details.mirrored.iter().find(|(id, _)| of_track(&[*id], track));
+            track.turn = mirrored.map(|(_, how)| *how);
             if !of_track(&details.little_endian, track) {
                 continue;
             }
