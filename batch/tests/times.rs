@@ -10,7 +10,7 @@ use std::fs;
 
 use common::{
     Place,
-    ffmpeg::{BARS, H264, OTHER_TONE, Stream, TONE, frames, make, streams},
+    ffmpeg::{BARS, H264, OTHER_TONE, Stream, TONE, chapters, frames, make, streams},
     text,
 };
 
@@ -308,6 +308,45 @@ fn sound_before_the_first_key_frame_is_kept() {
         let length = |stream: &Stream| stream.times.last().unwrap() - stream.times[0];
         assert!(output.len() == 2 && length(&output[1]) > 1900.0, "{said}");
     }
+}
+
+/// `ffmpeg -avoid_negative_ts disabled` writes such; `matroskademux` of GStreamer 1.22 has 0 for all of them.
+#[test]
+fn what_lies_before_time_0_in_matroska_is_kept() {
+    let Some(place) = Place::of_ffmpeg("times before 0") else { return };
+    let text = ";FFMETADATA1\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=1000\nEND=2000\ntitle=One\n";
+    fs::write(place.path("ch.txt"), text).unwrap();
+    make(&place.path("whole.mp4"), &[BARS, TONE, H264, "-g 25 -c:a aac"].join(" "));
+    make(&place.path("whole.mkv"), &[BARS, TONE, H264, "-g 25 -c:a libopus"].join(" "));
+    // ffmpeg moves all of it behind 0 by default.
+    for (folder, option) in [("in", "disabled"), ("moved", "auto")] {
+        fs::create_dir_all(place.path(folder)).unwrap();
+        let option = format!("-avoid_negative_ts {option}");
+        let late = "-itsoffset -0.5 -i whole.mkv -i ch.txt -c copy";
+        make(&place.path(folder).join("late.mkv"), &[late, &option].join(" "));
+        let cut = "-ss 1.5 -i whole.mp4 -c copy";
+        make(&place.path(folder).join("cut.mkv"), &[cut, &option].join(" "));
+    }
+    for (container, piece) in [("mp4", "0"), ("mkv", "0.5")] {
+        let said = place.run(&["in", "--piece", piece, "--container", container]);
+        assert!(!said.contains("note:"), "{said}");
+        for name in ["late", "cut"] {
+            let output = place.out(name).with_extension(container);
+            let moved = place.path("moved").join(name).with_extension("mkv");
+            let (after, before) = (streams(&output), streams(&moved));
+            for (track, expected) in after.iter().zip(&before) {
+                let name = format!("{name}.{container}, {}", track.codec);
+                assert_eq!(track.times.len(), expected.times.len(), "{name}");
+                for (time, expected) in track.times.iter().zip(&expected.times) {
+                    let lag = (time - after[1].times[0]) - (expected - before[1].times[0]);
+                    // What only fills the decoder of Opus lasts 6.5 ms.
+                    assert!(lag.abs() < 8.0, "{name}: {lag} ms");
+                }
+            }
+        }
+    }
+    let (start, _) = chapters(&place.out("late.mkv")).remove(0);
+    assert!((start - 1.5).abs() < 0.002, "{start} s");
 }
 
 #[test]

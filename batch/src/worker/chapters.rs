@@ -26,6 +26,13 @@ pub fn within(toc: &gst::Toc, range: Range<u64>) -> Vec<Chapter> {
     all(toc).into_iter().filter_map(chapter).collect()
 }
 
+/// A table of contents whose chapters begin later by `shift` nanoseconds, without their ends.
+pub fn later(toc: &gst::Toc, shift: i64) -> Option<gst::Toc> {
+    let mut chapters = within(toc, 0..u64::MAX);
+    chapters.iter_mut().for_each(|chapter| chapter.start += shift as u64);
+    table(&chapters, 0)
+}
+
 /// The entries of a table of contents that are chapters.
 pub fn all(toc: &gst::Toc) -> Vec<gst::TocEntry> {
     let chapters = |entry: gst::TocEntry| match entry.entry_type() {

@@ -16,6 +16,7 @@ use gst_video::{VideoColorimetry, VideoTransferFunction};
 
 use super::{
     avi,
+    early::Early,
     elements::is_of,
     isobmff,
     muxer::{make, pad},
@@ -63,10 +64,15 @@ pub fn demux(
         let id = pad.stream_id().unwrap_or_default();
         Some((!is_parsed(&caps) || decode(short_id(&id), &caps)).to_value())
     });
+    let early = Early::of(input).map(Arc::new);
     decoder.dynamic_cast_ref::<gst::Bin>().context("no bin")?.connect_element_added(
-        |_, element| {
+        move |_, element| {
             if is_matroska(element) {
-                element.connect_pad_added(|_, pad| keep_time(pad));
+                let early = early.clone();
+                element.connect_pad_added(move |_, pad| match &early {
+                    Some(early) => early.correct(pad),
+                    None => keep_time(pad),
+                });
             }
             if is_of(element, "avidemux") {
                 avi::give_times(element);

@@ -15,6 +15,10 @@ const SEEK: u32 = 0x4DBB;
 const SEEK_ID: u32 = 0x53AB;
 const SEEK_POSITION: u32 = 0x53AC;
 const CLUSTER: u32 = 0x1F43_B675;
+const TIMESTAMP: u32 = 0xE7;
+const SIMPLE_BLOCK: u32 = 0xA3;
+const BLOCK_GROUP: u32 = 0xA0;
+const BLOCK: u32 = 0xA1;
 
 /// Nothing but clusters is larger.
 const LARGEST: u64 = 1 << 30;
@@ -86,6 +90,17 @@ pub fn float(bytes: &[u8], element: Element) -> Option<f64> {
     }
 }
 
+/// A packet of a track; its times have the unit of the file.
+#[derive(Clone, Copy, Debug)]
+pub struct Packet {
+    /// The number of its track.
+    pub track: u64,
+    /// The time of its cluster.
+    pub cluster: i64,
+    /// Its time.
+    pub time: i64,
+}
+
 /// An open file and the start of the data of its segment.
 pub struct Segment {
     /// The file.
@@ -122,6 +137,33 @@ impl Segment {
             at = data.saturating_add(size);
         }
         found
+    }
+
+    /// The packets in the clusters.
+    pub fn packets(&mut self) -> impl Iterator<Item = Packet> {
+        let (mut at, mut cluster) = (self.data, 0);
+        std::iter::from_fn(move || {
+            loop {
+                let (id, data, size) = head(&mut self.file, at).ok()?;
+                at = match id {
+                    CLUSTER | BLOCK_GROUP => data,
+                    _ => data.checked_add(size?)?,
+                };
+                if ![TIMESTAMP, SIMPLE_BLOCK, BLOCK].contains(&id) {
+                    continue;
+                }
+                let mut bytes = Vec::new();
+                self.file.seek(SeekFrom::Start(data)).ok()?;
+                (&self.file).take(size?.min(12)).read_to_end(&mut bytes).ok()?;
+                if id == TIMESTAMP {
+                    cluster = bytes.iter().fold(0, |n, &byte| n << 8 | i64::from(byte));
+                    continue;
+                }
+                let (track, length) = vint(&bytes, false)?;
+                let relative = i16::from_be_bytes(*bytes.get(length..)?.first_chunk()?);
+                return Some(Packet { track, cluster, time: cluster + i64::from(relative) });
+            }
+        })
     }
 
     /// The whole element that begins at `at`, and where its data begin in it.

@@ -4,6 +4,7 @@
 //! tracks are default and forced, which way is up, attachments, when a file was made; and tags, which the muxer quotes.
 
 use std::{
+    collections::HashMap,
     fs::{File, OpenOptions},
     io::Write,
     path::Path,
@@ -15,9 +16,11 @@ use super::ebml::{Element, Segment, children, float, nested, number};
 
 const INFO: u32 = 0x1549_A966;
 const DATE: u32 = 0x4461;
+const TIMESTAMP_SCALE: u32 = 0x2AD7B1;
 const TRACKS: u32 = 0x1654_AE6B;
 const TRACK_ENTRY: u32 = 0xAE;
 const TRACK_NUMBER: u32 = 0xD7;
+const CODEC_DELAY: u32 = 0x56AA;
 const NAME: u32 = 0x536E;
 const FLAG_DEFAULT: u32 = 0x88;
 const FLAG_FORCED: u32 = 0x55AA;
@@ -102,6 +105,32 @@ pub fn read(file: &Path) -> Result<Extras> {
         extras.attachments = Some(bytes);
     }
     Ok(extras)
+}
+
+/// The number of the track with this stream id.
+pub fn track_number(id: &str) -> Option<u64> {
+    id.split(':').next()?.parse().ok()
+}
+
+/// The unit of the times of a file, and by how much each track, by its number, begins later than its packets say;
+/// nanoseconds.
+pub fn clock(segment: &mut Segment) -> Option<(i64, HashMap<u64, i64>)> {
+    let mut read = |id| {
+        let at = segment.find(id).ok()??;
+        segment.read(at).ok()
+    };
+    let field = |bytes: &[u8], of, id| {
+        let number = children(bytes, of, id).next().map(|field| number(bytes, field));
+        number.and_then(|number| i64::try_from(number).ok())
+    };
+    let (bytes, info) = read(INFO)?;
+    let unit = field(&bytes, info, TIMESTAMP_SCALE).unwrap_or(1_000_000);
+    let (bytes, tracks) = read(TRACKS)?;
+    let delay = |track| {
+        let number = field(&bytes, track, TRACK_NUMBER)?;
+        Some((number as u64, field(&bytes, track, CODEC_DELAY).unwrap_or(0)))
+    };
+    Some((unit, children(&bytes, tracks, TRACK_ENTRY).filter_map(delay).collect()))
 }
 
 /// What is put right in a file that `matroskamux` has written.

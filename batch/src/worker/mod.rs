@@ -11,6 +11,7 @@ mod chapters;
 mod check;
 mod clip;
 mod demux;
+mod early;
 mod ebml;
 mod elements;
 mod fault;

@@ -15,6 +15,7 @@ use super::{
     branch::WEBVTT,
     chapters,
     demux::prefer_colour_of_stream,
+    early::Early,
     fault, isobmff,
     matroska::{self, Flags},
     mpegts,
@@ -215,6 +216,12 @@ impl Media {
         let whole = whole.or(extras.as_ref().and_then(|extras| extras.whole_length));
         self.missing_bytes = whole.map_or(0, |whole| whole.saturating_sub(length));
         extras.into_iter().for_each(|extras| self.add_matroska(extras));
+        if let Some(early) = Early::of(input) {
+            // A seek would need times that are not moved.
+            self.is_seekable = false;
+            let toc = self.toc.take();
+            self.toc = toc.and_then(|toc| chapters::later(&toc, early.shift));
+        }
         Ok(())
     }
 
@@ -255,7 +262,7 @@ impl Media {
 
     fn add_matroska(&mut self, extras: matroska::Extras) {
         for track in &mut self.tracks {
-            let number = track.id.split(':').next().and_then(|number| number.parse().ok());
+            let number = matroska::track_number(&track.id);
             let flags = extras.flags.iter().find(|(other, _)| Some(*other) == number);
             track.flags = flags.map(|(_, flags)| *flags);
             let roll = extras.rolls.iter().find(|(other, _)| Some(*other) == number);

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Times before 0 in Matroska, as `ffmpeg -avoid_negative_ts disabled` writes them: `matroskademux` of GStreamer 1.22
+//! has 0 for all of them. So everything is moved behind 0.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    fs::File,
+    path::Path,
+    sync::Mutex,
+};
+
+use gst::prelude::*;
+
+use super::{
+    ebml::{Packet, Segment},
+    matroska,
+    probe::short_id,
+};
+use crate::lock::lock;
+
+/// The packets among which one before 0 is looked for: the tracks begin side by side.
+const FIRST: usize = 64;
+/// The last time of a cluster in which a packet may lie before 0, for its own time is of 16 bits.
+const LATEST: i64 = 1 << 15;
+
+/// The times of the packets of a file up to the last one before 0.
+pub struct Early {
+    /// By how much everything is moved, nanoseconds.
+    pub shift: i64,
+    /// The moved times of the first packets of each track, by its number.
+    times: HashMap<u64, VecDeque<i64>>,
+}
+
+impl Early {
+    /// Those of `file`; `None` if nothing in it lies before 0, or it is no Matroska.
+    pub fn of(file: &Path) -> Option<Self> {
+        let mut segment = Segment::open(File::open(file).ok()?).ok()?;
+        segment.packets().take(FIRST).find(|packet| packet.time < 0)?;
+        let (unit, delays) = matroska::clock(&mut segment)?;
+        let packets = segment.packets().take_while(|packet| packet.cluster <= LATEST);
+        let packets: Vec<Packet> = packets.collect();
+        let last = packets.iter().rposition(|packet| packet.time < 0)?;
+        let shift = -packets.iter().map(|packet| packet.time).min()?;
+        let mut times = HashMap::<_, VecDeque<_>>::new();
+        for Packet { track, time, .. } in &packets[..=last] {
+            let delay = delays.get(track).copied().unwrap_or(0);
+            // The demuxer, too, gives 0 to what only fills a decoder.
+            let time = ((time + shift) * unit - delay).max(0);
+            times.entry(*track).or_default().push_back(time);
+        }
+        let shift = shift * unit;
+        Some(Self { shift, times })
+    }
+
+    /// Puts right the times at a pad of the demuxer, and has its stream time begin at 0.
+    pub fn correct(&self, pad: &gst::Pad) {
+        let id = pad.stream_id();
+        let track = id.and_then(|id| matroska::track_number(short_id(&id)));
+        let times = track.and_then(|track| self.times.get(&track)).cloned();
+        let (times, shift) = (Mutex::new(times.unwrap_or_default()), self.shift);
+        let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
+        pad.add_probe(kinds, move |_, info| {
+            match &mut info.data {
+                Some(gst::PadProbeData::Event(event))
+                    if event.type_() == gst::EventType::Segment =>
+                {
+                    let whole = gst::FormattedSegment::<gst::ClockTime>::new();
+                    *event = gst::event::Segment::new(&whole);
+                }
+                // Headers have no times.
+                Some(gst::PadProbeData::Buffer(buffer))
+                    if buffer.pts().or(buffer.dts()).is_some() =>
+                {
+                    let early = lock(&times).pop_front();
+                    let moved = |time: gst::ClockTime| {
+                        let time = early.unwrap_or(time.nseconds() as i64 + shift);
+                        gst::ClockTime::from_nseconds(time as u64)
+                    };
+                    let buffer = buffer.make_mut();
+                    buffer.set_pts(buffer.pts().map(moved));
+                    buffer.set_dts(buffer.dts().map(moved));
+                }
+                _ => {}
+            }
+            gst::PadProbeReturn::Ok
+        });
+    }
+}
