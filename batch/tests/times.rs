@@ -310,6 +310,22 @@ fn sound_before_the_first_key_frame_is_kept() {
     }
 }
 
+/// As ffmpeg writes bitmaps that do not say it: until 2^32 ms. The file then lasts as long.
+#[test]
+fn subtitles_without_an_end_do_not_make_the_video_longer() {
+    let Some(place) = Place::of_ffmpeg("subtitles without an end") else { return };
+    let subtitle = "1\n00:00:00,200 --> 1193:02:47,495\nHello\n";
+    fs::write(place.path("s.srt"), subtitle).unwrap();
+    let tracks = "-i s.srt -map 0 -map 1 -map 2 -c:a aac -c:s srt";
+    make(&place.path("in/a.mkv"), &[BARS, TONE, tracks, H264].join(" "));
+    for subtitles in ["all", "none"] {
+        let said = place.run(&["in", "--subtitles", subtitles]);
+        assert!(!said.contains("note:"), "{said}");
+        let audio = &streams(&place.out("a.mkv"))[1];
+        assert_eq!((audio.codec.as_str(), audio.times.len() / 10), ("aac", 13), "{said}");
+    }
+}
+
 /// `ffmpeg -avoid_negative_ts disabled` writes such; `matroskademux` of GStreamer 1.22 has 0 for all of them.
 #[test]
 fn what_lies_before_time_0_in_matroska_is_kept() {

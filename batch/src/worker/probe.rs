@@ -28,6 +28,9 @@ use crate::{container::Container, encoding::Encoding, options::Recipe};
 /// How long opening a file may take: slow storage, or an index at the end of a large file.
 const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(120);
 
+/// The duration that ffmpeg writes for a subtitle without an end. It also makes the file's duration longer.
+const UNKNOWN_END: gst::ClockTime = gst::ClockTime::from_mseconds(u32::MAX as u64);
+
 #[derive(Debug, Default)]
 pub struct Media {
     /// The caps of the container; none for an elementary stream.
@@ -165,7 +168,7 @@ impl Media {
                 .iter()
                 .filter_map(|stream| track(stream, &is_missing))
                 .collect(),
-            duration: info.duration().filter(|duration| !duration.is_zero()),
+            duration: info.duration().filter(|end| !end.is_zero() && *end < UNKNOWN_END),
             is_seekable: info.is_seekable(),
             tags: container.as_ref().and_then(|container| container.tags()).unwrap_or_default(),
             toc: info.toc(),
