@@ -107,6 +107,8 @@ fn rows() -> Vec<Row> {
         row("aspect.mp4", &[BARS, "-vf setsar=16/11", H264]),
         row("opus.ogg", &[BARS, TONE, "-c:v libtheora -c:a libopus -metadata title=Film"]),
         row("jpeg2000.mxf", &[BARS, "-c:v jpeg2000 -pix_fmt yuv420p"]),
+        row("jpeg2000.mov", &[BARS, TONE, "-c:v jpeg2000 -pix_fmt yuv420p", aac]),
+        anew("bluray.m2ts", &[BARS, SURROUND, H264, "-c:a pcm_bluray"], &["ac3"]),
         anew(
             "speex.flv",
             &[BARS, &TONE.replace("d=3", "d=3:r=16000"), "-c:v flv1 -c:a libspeex"],

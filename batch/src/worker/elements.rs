@@ -58,11 +58,13 @@ pub fn filter(setup: &Setup) -> Result<gst::Element> {
     Ok(filter)
 }
 
-/// `jpegdec` of GStreamer 1.22 makes 4:2:0 of 4:2:2 and 4:4:4.
+/// `jpegdec` of GStreamer 1.22 makes 4:2:0 of 4:2:2 and 4:4:4; `openjpegdec` makes 4:4:4 of 4:2:2, and does not
+/// read the JPEG 2000 of QuickTime.
 pub fn prefer_decoders() {
-    let decoders = ["avdec_mjpeg", "jpegdec"].map(gst::ElementFactory::find);
-    if let [Some(better), Some(other)] = decoders {
-        better.set_rank(other.rank() + 1);
+    for decoders in [["avdec_mjpeg", "jpegdec"], ["avdec_jpeg2000", "openjpegdec"]] {
+        if let [Some(better), Some(other)] = decoders.map(gst::ElementFactory::find) {
+            better.set_rank(other.rank() + 1);
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use gst::prelude::*;
 
 pub const NO_SPACE: &str = "no space left for the output";
 pub const NO_INDEX: &str = "is truncated, or still being written: its index is missing";
+pub const UNKNOWN_CODEC: &str = "cannot be decoded: GStreamer does not know the codec of its video";
 pub const NOTHING_DECODED: &str = "is damaged: nothing in it can be decoded";
 
 /// What GStreamer says when data do not flow, whatever the cause.

@@ -74,6 +74,10 @@ fn codec_of(track: &Track) -> String {
     match track.kind() {
         WEBVTT => "WebVTT subtitles".to_owned(),
         "audio/x-unknown" => "audio of an unknown codec".to_owned(),
+        "audio/x-private-ts-lpcm" => "PCM of Blu-ray".to_owned(),
+        "audio/x-smpte-302m" => "PCM of SMPTE 302M".to_owned(),
+        "application/ttml+xml" => "TTML subtitles".to_owned(),
+        "application/x-unknown-subtitles" => "subtitles of an unknown kind".to_owned(),
         kind if kind.starts_with("audio/x-gst-fourcc-") => {
             format!("audio of the unknown codec {}", kind.trim_start_matches("audio/x-gst-fourcc-"))
         }

@@ -187,6 +187,7 @@ impl Media {
         let key = |track: &Track| (is_other(track), track.id.is_empty(), track.id.clone());
         media.tracks.sort_by_key(key);
         if let Some(main) = media.main_video() {
+            ensure!(media.tracks[main].kind() != "video/x-unknown", fault::UNKNOWN_CODEC);
             let needs = |details: &str| details.contains(media.tracks[main].kind());
             let details = missing.iter().find(|details| needs(details));
             if let Some(details) = details {
