@@ -133,8 +133,8 @@ fn resolution_colours_and_text_are_kept_or_noted() {
     assert!(contains(&jpeg, segments[0]) && !contains(&jpeg, b"MPF\0"), "{said}");
     for note in [
         "in/kept.jpg: other pictures in the same file, such as a gain map, are left out",
-        "in/named.jpg: its PNG chunk pHYs is left out",
-        "in/other.png: its PNG chunk vpAg is left out",
+        "in/named.jpg: its resolution is left out",
+        "in/other.png: its PNG chunk vpAg of another program is left out",
     ] {
         assert!(said.contains(note), "{note}\n{said}");
     }

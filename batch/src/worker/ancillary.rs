@@ -78,7 +78,7 @@ impl Ancillary {
             }
             match is_kept && KEPT.contains(&&name) {
                 true => found.chunks.push(chunk),
-                false => found.lose(&format!("PNG chunk {}", String::from_utf8_lossy(&name))),
+                false => found.lose(&png_name(name)),
             }
         }
         found
@@ -104,7 +104,9 @@ impl Ancillary {
                 APP13 if begins(&[b"Photoshop 3.0\0"]) => found.lose("IPTC record"),
                 // Thumbnails of JFIF, what Photoshop's export and the decoder need.
                 APP0 | APP12 | APP14 => {}
-                other @ APP1..=APP15 => found.lose(&format!("JPEG segment APP{}", other - APP0)),
+                other @ APP1..=APP15 => {
+                    found.lose(&format!("JPEG segment APP{} of another program", other - APP0));
+                }
                 _ => {}
             }
         }
@@ -157,6 +159,20 @@ impl Ancillary {
 fn jfif(data: &[u8]) -> Option<JpegSegment> {
     let fields = [data.get(..12)?, &[0, 0]].concat();
     Some(JpegSegment::new_with_contents(APP0, fields.into()))
+}
+
+/// What people call what is in a chunk.
+fn png_name(kind: [u8; 4]) -> String {
+    let name = match &kind {
+        b"pHYs" => "resolution",
+        b"gAMA" | b"cHRM" | b"sRGB" | b"cICP" => "colour space",
+        b"mDCV" | b"cLLI" => "HDR metadata",
+        b"tEXt" | b"zTXt" | b"iTXt" => "text",
+        b"sPLT" => "suggested palette",
+        b"bKGD" => "background colour",
+        _ => return format!("PNG chunk {} of another program", String::from_utf8_lossy(&kind)),
+    };
+    name.to_owned()
 }
 
 /// The chunk for a resolution in pixels per metre, across and down.
