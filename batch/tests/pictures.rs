@@ -211,6 +211,8 @@ fn tiff_of_every_colour_is_translated_or_its_loss_named() {
     write("cmyk.tif", tiff(&profile, &[(258, 3, 1, 8), (262, 3, 1, 5), icc], &[0, 255, 255, 0], 1));
     write("deep.tif", tiff(&[], &[(258, 3, 1, 32), (262, 3, 1, 1)], &[1, 2, 3, 4], 1));
 
+    let associated = [(258, 3, 1, 8), (262, 3, 1, 2), (338, 3, 1, 1)];
+    write("dimmed.tif", tiff(&[], &associated, &[100, 15, 30, 128], 1));
     write("masks.tif", tiff(&[], &[(258, 3, 1, 8), (262, 3, 1, 2), (338, 3, 2, 0)], &[9; 5], 1));
 
     let output = place.program().arg("in").output().unwrap();
@@ -224,6 +226,8 @@ fn tiff_of_every_colour_is_translated_or_its_loss_named() {
     assert!(contains(&pages, b"iTXtDescription\0\0\0\0\0a flag, red"), "{said}");
     assert_eq!(pixel("cmyk.png"), [255, 0, 0]);
     assert!(open(&place.out("cmyk.png")).1.is_none(), "{said}");
+    let dimmed = open(&place.out("dimmed.png")).0;
+    assert_eq!(dimmed.to_rgba8().get_pixel(9, 9).0, [199, 30, 60, 128]);
     for text in [
         "note: in/pages.tif: has several pages, but only the first is translated",
         "note: in/cmyk.tif: its CMYK becomes RGB",
@@ -234,5 +238,5 @@ fn tiff_of_every_colour_is_translated_or_its_loss_named() {
     ] {
         assert!(said.contains(text), "{text}\n{said}");
     }
-    assert!(said.contains("4 translated") && !said.contains("note: in/palette"), "{said}");
+    assert!(said.contains("5 translated") && !said.contains("note: in/palette"), "{said}");
 }

@@ -22,7 +22,7 @@ use img_parts::{
 use super::{
     ancillary::Ancillary,
     fault,
-    pixels::Through,
+    pixels::{Through, as_color},
     protocol::{Reply, Say, Setup, note_all},
     tiff,
 };
@@ -131,6 +131,9 @@ fn read(bytes: &[u8], input: &Path, say: Say) -> Result<Picture> {
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut pixels = DynamicImage::from_decoder(decoder).map_err(damaged)?;
     pixels.apply_orientation(orientation);
+    if format == ImageFormat::Tiff && tiff::is_premultiplied(bytes) {
+        pixels = straight(pixels);
+    }
     if let Some(exif) = &mut exif {
         // It is upright now.
         let _ = Orientation::remove_from_exif_chunk(exif);
@@ -145,6 +148,18 @@ fn read(bytes: &[u8], input: &Path, say: Say) -> Result<Picture> {
         note("its floating-point colours become 16-bit");
     }
     Ok(Picture { pixels, icc, exif, is_lossless, format })
+}
+
+/// A picture whose colours are multiplied by their alpha, as PNG has it: they are not.
+fn straight(picture: DynamicImage) -> DynamicImage {
+    let mut pixels = picture.to_rgba32f();
+    for pixel in pixels.pixels_mut() {
+        let [.., alpha] = pixel.0;
+        if alpha > 0.0 {
+            pixel.0[..3].iter_mut().for_each(|color| *color /= alpha);
+        }
+    }
+    as_color(pixels.into(), picture.color())
 }
 
 fn is_animated(bytes: &[u8], format: ImageFormat) -> bool {

@@ -133,8 +133,10 @@ pub fn image_of(sample: &gst::Sample) -> Result<DynamicImage> {
     picture.context("a frame that is too small")
 }
 
-fn as_color(picture: DynamicImage, color: ColorType) -> DynamicImage {
+/// `picture` in this colour type, if it is one of integers.
+pub fn as_color(picture: DynamicImage, color: ColorType) -> DynamicImage {
     match color {
+        ColorType::Rgba8 => picture.to_rgba8().into(),
         ColorType::La8 => picture.to_luma_alpha8().into(),
         ColorType::L16 => picture.to_luma16().into(),
         ColorType::La16 => picture.to_luma_alpha16().into(),

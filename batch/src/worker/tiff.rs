@@ -77,6 +77,13 @@ pub fn indexed(bytes: &[u8]) -> Result<Option<Indexed>> {
     }))
 }
 
+/// Whether the colours of the first picture are multiplied by their alpha (section 18: associated alpha).
+pub fn is_premultiplied(bytes: &[u8]) -> bool {
+    let kinds =
+        Tiff::new(Cursor::new(bytes)).map(|mut tiff| tiff.get_tag_u16_vec(Tag::ExtraSamples));
+    kinds.is_ok_and(|kinds| kinds.is_ok_and(|kinds| kinds.first() == Some(&1)))
+}
+
 /// What the TIFF in `bytes` has besides its picture.
 pub fn details(bytes: &[u8]) -> Result<Details> {
     let mut tiff = Tiff::new(Cursor::new(bytes))?;
