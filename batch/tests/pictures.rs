@@ -82,6 +82,46 @@ fn pictures_keep_what_they_are() {
     }
 }
 
+/// As every camera writes one: it shows the picture that was not translated.
+#[test]
+fn no_thumbnail_of_the_input_is_left() {
+    let place = Place::unchanged();
+    for (order, name) in [(b"II", "little"), (b"MM", "big")] {
+        let bytes = |number: usize, size: usize| {
+            let mut bytes = number.to_be_bytes()[8 - size..].to_vec();
+            if order == b"II" {
+                bytes.reverse();
+            }
+            bytes
+        };
+        let entry = |tag: usize, value: usize| {
+            [bytes(tag, 2), bytes(4, 2), bytes(1, 4), bytes(value, 4)].concat()
+        };
+        let directories = [
+            [&order[..], &bytes(42, 2), &bytes(8, 4)].concat(),
+            [bytes(1, 2), entry(0x9205, 77), bytes(26, 4)].concat(),
+            [bytes(2, 2), entry(0x201, 56), entry(0x202, 9), bytes(0, 4)].concat(),
+            b"a picture, and more".to_vec(),
+        ];
+        let exif = directories.concat();
+        let file = |extension: &str| {
+            fs::File::create(place.path("in").join(name).with_extension(extension)).unwrap()
+        };
+        let mut jpeg = JpegEncoder::new_with_quality(file("jpg"), 95);
+        jpeg.set_exif_metadata(exif.clone()).unwrap();
+        flag().write_with_encoder(jpeg).unwrap();
+        let mut webp = WebPEncoder::new_lossless(file("webp"));
+        webp.set_exif_metadata([b"Exif\0\0", &exif[..]].concat()).unwrap();
+        flag().write_with_encoder(webp).unwrap();
+    }
+    let said = place.run(&["in"]);
+    for name in ["little.jpg", "little.webp", "big.jpg", "big.webp"] {
+        let exif = open(&place.out(name)).2.unwrap();
+        assert!(!contains(&exif, b"a picture") && contains(&exif, b", and more"), "{name}");
+        assert!(said.contains(&format!("in/{name}: its thumbnail is left out")), "{said}");
+    }
+}
+
 /// `png` with more chunks after its header; the decoder checks no sums of those that it does not know.
 fn with_chunks(png: &[u8], chunks: &[(&[u8; 4], &[u8])]) -> Vec<u8> {
     let chunk = |(name, data): &(&[u8; 4], &[u8])| {

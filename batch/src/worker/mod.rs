@@ -14,6 +14,7 @@ mod demux;
 mod early;
 mod ebml;
 mod elements;
+mod exif;
 mod fault;
 mod frames;
 mod gaps;

@@ -21,7 +21,7 @@ use img_parts::{
 
 use super::{
     ancillary::Ancillary,
-    fault,
+    exif, fault,
     pixels::{Through, as_color},
     protocol::{Reply, Say, Setup, note_all},
     tiff,
@@ -137,6 +137,9 @@ fn read(bytes: &[u8], input: &Path, say: Say) -> Result<Picture> {
     if let Some(exif) = &mut exif {
         // It is upright now.
         let _ = Orientation::remove_from_exif_chunk(exif);
+        if exif::remove_thumbnail(exif) {
+            note("its thumbnail is left out");
+        }
     }
     let is_lossless = match format {
         ImageFormat::Jpeg => false,
