@@ -6,7 +6,12 @@
 
 mod common;
 
-use std::fs;
+use std::{
+    fs,
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
 
 use common::{
     Place,
@@ -55,6 +60,28 @@ fn what_nothing_decodes_is_named() {
     assert!(said.contains("1 translated") && said.matches("note:").count() == 2, "{said}");
     let output = place.program().arg("in/x").output().unwrap();
     assert!(text(&output).contains("AVIF and HEIF images (.heic) cannot"), "{}", text(&output));
+}
+
+#[test]
+fn pipes_among_the_files_do_not_block() {
+    let place = Place::new();
+    small_clip(&place.path("in/a.mp4"));
+    for name in ["b.mp4", "c.png", "d.webp"] {
+        let made = Command::new("mkfifo").arg(place.path("in").join(name)).status().unwrap();
+        assert!(made.success(), "{name}");
+    }
+    let mut program = place.program();
+    let mut running = program.arg("in").stderr(Stdio::piped()).spawn().unwrap();
+    let begin = Instant::now();
+    while running.try_wait().unwrap().is_none() {
+        if begin.elapsed() > Duration::from_secs(60) {
+            running.kill().unwrap();
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    let said = text(&running.wait_with_output().unwrap());
+    assert_eq!(said.matches("is not a file").count(), 3, "{said}");
+    assert!(place.out("a.mp4").is_file(), "{said}");
 }
 
 #[test]

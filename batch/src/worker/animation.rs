@@ -42,9 +42,9 @@ fn open(input: &Path) -> io::Result<BufReader<File>> {
     File::open(input).map(BufReader::new)
 }
 
-/// Whether a file is an animated PNG or WebP.
+/// Whether a file is an animated PNG or WebP; a pipe, which may block forever, is not read.
 pub fn is_animated_picture(input: &Path) -> bool {
-    matches!(format(input), Ok(Some(ImageFormat::Png | ImageFormat::WebP)))
+    input.is_file() && matches!(format(input), Ok(Some(ImageFormat::Png | ImageFormat::WebP)))
 }
 
 /// What of an animation is known before it is decoded.
