@@ -430,6 +430,29 @@ fn what_demuxers_skip_is_named() {
 }
 
 /// What only the decoder tells of a video is said as well.
+/// Nothing in them says how many frames they have.
+#[test]
+fn damage_in_a_bare_stream_is_named() {
+    let Some(place) = Place::of_ffmpeg("damaged bare streams") else { return };
+    let x265 = "-c:v libx265 -preset ultrafast -x265-params log-level=error";
+    let files = [("a.m2v", "-c:v mpeg2video"), ("b.h264", H264), ("c.hevc", x265)];
+    for (name, codec) in files {
+        let input = place.path("in").join(name);
+        make(&input, &[BARS, codec].join(" "));
+        fs::copy(&input, place.path("in").join(format!("whole-{name}"))).unwrap();
+        let mut bytes = fs::read(&input).unwrap();
+        let damage = bytes.len() / 2..bytes.len() * 11 / 20;
+        bytes[damage].fill(0xA5);
+        fs::write(&input, bytes).unwrap();
+    }
+    let said = place.run(&["in"]);
+    for (name, _) in files {
+        let note = format!("note: in/{name}: is damaged: its decoder reports ");
+        assert!(said.contains(&note), "{name}: {said}");
+    }
+    assert!(!said.contains("note: in/whole-"), "{said}");
+}
+
 #[test]
 fn what_the_container_does_not_tell_is_named() {
     let Some(place) = Place::of_ffmpeg("what containers do not tell") else { return };

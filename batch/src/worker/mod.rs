@@ -10,6 +10,7 @@ mod chain;
 mod chapters;
 mod check;
 mod clip;
+mod complaints;
 mod demux;
 mod early;
 mod ebml;
@@ -80,6 +81,7 @@ pub fn run() -> ExitCode {
 fn work() -> Result<()> {
     gst::init().context("GStreamer")?;
     elements::prefer_decoders();
+    complaints::listen();
     let lines = read_lines();
     let Ok(setup) = lines.recv() else { return Ok(()) };
     let setup: Setup = serde_json::from_str(&setup)?;

@@ -16,7 +16,7 @@ use gst_video::VideoInfo;
 
 use super::{
     chain::Chain,
-    clip,
+    clip, complaints,
     fault::{CutFault, NOTHING_DECODED},
     gaps::Gaps,
     losses,
@@ -75,6 +75,7 @@ impl Job<'_> {
         let hold = start.add_probe(kinds, |_, _| gst::PadProbeReturn::Ok);
         let hold = hold.context("the decoder cannot be held back")?;
         source::open(pipeline.gst(), self.input, &media, chain.sink()?)?;
+        complaints::take();
         pipeline.pause()?;
         ensure!(pipeline.wait_until(|| start.is_blocking())?, NOTHING_DECODED);
         if let Some(time) = self.span.seek.filter(|&time| time > 0) {
@@ -112,6 +113,13 @@ impl Job<'_> {
         if *self.span == Span::default() && stated > found + found / 20 + 2 {
             notices.push(format!(
                 "is damaged: only {found} of the {stated} frames that it should have are found"
+            ));
+        }
+        let errors = complaints::take();
+        if media.container.is_none() && *self.span == Span::default() && errors > 0 {
+            notices.push(format!(
+                "is damaged: its decoder reports {}, and frames may be missing",
+                counted(errors, "error")
             ));
         }
         let files = segment_container(&self.setup.recipe, self.container);
