@@ -6,7 +6,7 @@
 
 mod common;
 
-use std::{fs, io::Write, os::unix::fs::symlink, process::Stdio};
+use std::{fs, io::Write, os::unix::fs::symlink, process::Stdio, thread, time::Duration};
 
 use common::{
     Place, generators,
@@ -48,6 +48,24 @@ fn a_run_that_was_killed_before_the_last_step_takes_it() {
     fs::rename(place.out("a.mp4"), own.join("unfinished")).unwrap();
     assert!(place.run(&["in"]).contains("0 translated, 1 finished before"));
     assert!(place.out("a.mp4").is_file() && !own.join("unfinished").exists());
+}
+
+/// As of a recording that still goes on.
+#[test]
+fn a_file_that_changes_meanwhile_is_named() {
+    let place = Place::new();
+    make_clip(&place.path("in/a.mkv"), 250, 25);
+    let begun = place.program().arg("in").stderr(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let mut running = begun.unwrap();
+    while place.segments().is_empty() && running.try_wait().unwrap().is_none() {
+        thread::sleep(Duration::from_millis(2));
+    }
+    let mut input = fs::OpenOptions::new().append(true).open(place.path("in/a.mkv")).unwrap();
+    input.write_all(b"more").unwrap();
+    let said = text(&running.wait_with_output().unwrap());
+    assert!(said.contains("note: in/a.mkv: has changed while it was translated"), "{said}");
+    let said = place.run(&["in"]);
+    assert!(said.contains("1 translated") && !said.contains("has changed"), "{said}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! What an output depends on.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, Metadata},
     io,
     path::Path,
     time::UNIX_EPOCH,
@@ -46,8 +46,7 @@ impl Fingerprint {
             bail!("is empty");
         }
         File::open(&item.input).map_err(unreadable)?;
-        let modified = metadata.modified().map_err(unreadable)?;
-        let modified = modified.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64);
+        let modified = modified(&metadata).map_err(unreadable)?;
         Ok(Self {
             size: metadata.len(),
             modified,
@@ -55,6 +54,18 @@ impl Fingerprint {
             recipe: Recipe { model: None, sample: item.sample, ..recipe.clone() },
         })
     }
+
+    /// Whether `input` has become another file since.
+    pub fn is_outdated(&self, input: &Path) -> bool {
+        let now = fs::metadata(input).and_then(|now| Ok((now.len(), modified(&now)?)));
+        now.is_ok_and(|now| now != (self.size, self.modified))
+    }
+}
+
+/// When a file was modified, nanoseconds since 1970.
+fn modified(file: &Metadata) -> io::Result<u64> {
+    let since = file.modified()?.duration_since(UNIX_EPOCH);
+    Ok(since.map_or(0, |time| time.as_nanos() as u64))
 }
 
 /// SHA-256 of a generator in hexadecimal. For a variant such as `G.int8.onnx` it is that of the float32 file,

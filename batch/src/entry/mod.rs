@@ -147,6 +147,11 @@ impl Entry {
         Lock::holder(&self.folder)
     }
 
+    /// Whether `input` has changed since this was opened.
+    pub fn is_outdated(&self, input: &Path) -> bool {
+        self.fingerprint.is_outdated(input)
+    }
+
     /// Where the output is written until it is finished.
     pub fn unfinished(&self) -> PathBuf {
         self.folder.join(&self.unfinished)

@@ -12,6 +12,11 @@ use crate::{
 
 impl Scheduler<'_> {
     pub(super) fn finish(&self, index: usize, entry: &Entry, frames: u64, worker: &mut Slot) {
+        if entry.is_outdated(&self.items[index].input) {
+            let text =
+                "has changed while it was translated; run the command again for what it is now";
+            self.note(index, text.to_owned());
+        }
         let (seconds, notices) = {
             let file = self.file(index);
             let seconds = file.begun.as_ref().map(|begun| begun.since.elapsed().as_secs_f64());
