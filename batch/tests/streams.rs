@@ -14,7 +14,7 @@ use std::{
 
 use common::{
     Place, ffmpeg,
-    media::{colours, make, make_clip, tracks},
+    media::{VIDEO, colours, make, make_clip, tracks},
     text,
 };
 
@@ -42,6 +42,27 @@ fn assert_negative(path: &Path, count: usize) {
     assert_eq!(all.len(), count, "{}", path.display());
     let is_light = |colour: &[u8; 3]| colour.iter().all(|c| c.abs_diff(0xbf) <= 6);
     assert!(all.iter().all(is_light), "{}: {all:?}", path.display());
+}
+
+/// As drones write where they look.
+#[test]
+fn klv_of_a_transport_stream_is_kept() {
+    let place = Place::new();
+    make(
+        &place.path("in/a.ts"),
+        &format!(
+            "{VIDEO} ! x264enc speed-preset=ultrafast ! mux. \
+             fakesrc num-buffers=9 sizetype=fixed sizemax=22 filltype=pattern datarate=220 format=time \
+             ! meta/x-klv,parsed=true ! mux. mpegtsmux name=mux ! OUT"
+        ),
+    );
+    let klv = |path: &std::path::Path| {
+        tracks(path).into_iter().find(|track| track.kind() == "meta/x-klv").unwrap().data
+    };
+    let said = place.run(&["in"]);
+    assert!(!said.contains("note:"), "{said}");
+    let (before, after) = (klv(&place.path("in/a.ts")), klv(&place.out("a.ts")));
+    assert!(before.len() == 9 && before == after, "{} of {}", after.len(), before.len());
 }
 
 #[test]

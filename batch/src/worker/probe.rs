@@ -260,7 +260,11 @@ impl Media {
             let suffix = format!("{id:08x}");
             self.tracks.iter().any(|track| track.id.ends_with(&suffix))
         };
-        let unknown = programmes.streams.iter().filter(|(id, _)| !is_known(id));
+        // A track that nothing decodes has no id.
+        let has_klv = self.tracks.iter().any(|track| track.kind() == "meta/x-klv");
+        let is_klv = |kind: u8| has_klv && kind == mpegts::PRIVATE_DATA;
+        let unknown =
+            programmes.streams.iter().filter(|(id, kind)| !is_known(id) && !is_klv(*kind));
         self.unknown = unknown.map(|(_, kind)| mpegts::name(*kind)).collect();
     }
 

@@ -91,7 +91,8 @@ pub fn contents(file: &Path, say: Say) -> Result<Vec<Contents>> {
 /// The stream time at which the first of the tracks begins, nanoseconds; before 0 where sound begins
 /// before the video. Reads no more of the file than that takes.
 pub fn earliest(input: &Path, media: &Media) -> Result<Option<i128>> {
-    let is_timed = |kind: &str| kind.starts_with("video/") || kind.starts_with("audio/");
+    let is_timed =
+        |kind: &str| ["video/", "audio/", "meta/"].iter().any(|class| kind.starts_with(class));
     let starts = Arc::new(Mutex::new(Vec::<i128>::new()));
     let found = starts.clone();
     let (pipeline, read) = open(input, false, move |source, end| {
