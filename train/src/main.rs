@@ -40,7 +40,9 @@ fn main() -> ExitCode {
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let result = caught(|| match (cli.command, matches.subcommand()) {
         (Command::Train(args), Some((_, matches))) => train::run(*args, matches),
-        (Command::Compress(args), Some((_, matches))) => compress::run(*args, matches),
+        (Command::Compress(args), Some((_, matches))) => {
+            train::student(compress::prepare(*args, matches)?)
+        }
         (Command::Extract(args), _) => extract::run(&args),
         (Command::Check(args), _) => check::run(&args),
         (Command::Masks(args), _) => masks::run(&args),

@@ -16,21 +16,27 @@
 //! images = 120000
 //! batch-size = 8
 //!
+//! [compress]                  # a student of the last stage
+//! images = 9000
+//! max-macs = 1.3e9
+//!
 //! [export]
 //! variants = ["int8", "fp16"]
 //! ```
 
 use std::{
+    any::TypeId,
     fs,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use clap::{Args, Command, FromArgMatches};
+use clap::{ArgMatches, Args, Command, FromArgMatches};
 use cyclegan_output::check_option_name;
 use toml::{Table, Value};
 
 use crate::{
+    compress::CompressArgs,
     export::ExportArgs,
     net::{
         build::Norm,
@@ -42,16 +48,16 @@ use crate::{
 };
 
 /// Keys of the file that are not options of stages.
-const OF_ALL: [&str; 5] = ["data", "out", "init-from", "stage", "export"];
+const OF_ALL: [&str; 6] = ["data", "out", "init-from", "stage", "compress", "export"];
 /// Keys of a stage that are not options.
 const OF_STAGE: [&str; 3] = ["name", "images", "minutes"];
 /// The options for `images` and `minutes` of a stage.
 const LENGTHS: [&str; 2] = ["max-images", "max-minutes"];
-/// Options of `export` that are paths.
-const EXPORTED_PATHS: [&str; 3] = ["out", "calibrate", "average-with"];
+/// Options of `compress` that the recipe decides.
+const OF_STUDENT: [&str; 4] = ["run", "teacher", "data", "out"];
 
 /// A recipe.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Recipe {
     /// The data set's folder.
     pub data: Option<PathBuf>,
@@ -61,7 +67,9 @@ pub struct Recipe {
     pub init_from: Option<PathBuf>,
     /// At least one.
     pub stages: Vec<Stage>,
-    /// Arguments of `export` after the last stage.
+    /// Arguments of `compress` after the last stage.
+    pub compress: Option<Vec<String>>,
+    /// Arguments of `export` after the last stage, or the student.
     pub export: Option<Vec<String>>,
 }
 
@@ -89,11 +97,15 @@ impl Recipe {
             Some(Value::Array(stages)) if !stages.is_empty() => stages,
             _ => bail!("no stage, expected [[stage]] with `images` or `minutes`"),
         };
-        let export = match table.remove("export") {
-            None => None,
-            Some(Value::Table(export)) => Some(exported(export, folder).context("[export]")?),
-            Some(other) => bail!("`export` is {other}, expected a table, [export]"),
+        let mut after = |name: &str| match table.remove(name) {
+            None => Ok(None),
+            Some(Value::Table(options)) => Ok(Some(options)),
+            Some(other) => Err(anyhow!("`{name}` is {other}, expected a table, [{name}]")),
         };
+        let student = after("compress")?.map(|options| compressed(options, folder));
+        let compress = student.transpose().context("[compress]")?;
+        let export = after("export")?.map(|options| exported(options, folder));
+        let export = export.transpose().context("[export]")?;
         known(&table, &OF_ALL)?;
         let stage = |(i, own): (usize, Value)| {
             let Value::Table(own) = own else {
@@ -106,7 +118,7 @@ impl Recipe {
         };
         let stages = stages.into_iter().enumerate().map(stage).collect::<Result<Vec<_>>>()?;
         same_networks(&stages)?;
-        Ok(Self { data, out, init_from, stages, export })
+        Ok(Self { data, out, init_from, stages, compress, export })
     }
 }
 
@@ -120,14 +132,10 @@ fn place(i: usize, name: &str) -> String {
 fn stage(name: &str, mut own: Table, all: &Table, folder: &Path) -> Result<Stage> {
     known(&own, &OF_STAGE)?;
     own.remove("name");
-    let lengths = [own.remove("images"), own.remove("minutes")];
-    ensure!(
-        lengths.iter().flatten().count() == 1,
-        "it has no length, expected either `images` or `minutes`"
-    );
+    let length = length(&mut own)?;
     let mut options = all.clone();
     options.extend(own);
-    options.extend(LENGTHS.iter().zip(lengths).filter_map(|(k, v)| Some(((*k).to_owned(), v?))));
+    options.extend([length]);
     for (key, value) in &options {
         let alone = Table::from_iter([(key.clone(), value.clone())]);
         if let Err(error) = alone.try_into::<TrainOptions>() {
@@ -143,6 +151,16 @@ fn stage(name: &str, mut own: Table, all: &Table, folder: &Path) -> Result<Stage
     let train: TrainOptions = options.try_into()?;
     train.check()?;
     Ok(Stage { name: name.to_owned(), began: None, train: train.absolute_from(folder)?, given })
+}
+
+/// Takes the length from a table, as the option that sets it.
+fn length(table: &mut Table) -> Result<(String, Value)> {
+    let lengths = [table.remove("images"), table.remove("minutes")];
+    let mut given = LENGTHS.iter().zip(lengths).filter_map(|(name, value)| Some((*name, value?)));
+    match (given.next(), given.next()) {
+        (Some((name, value)), None) => Ok((name.to_owned(), value)),
+        _ => bail!("it has no length, expected either `images` or `minutes`"),
+    }
 }
 
 /// Refuses unknown options and suggests a similar one.
@@ -204,11 +222,45 @@ fn same_networks(stages: &[Stage]) -> Result<()> {
     Ok(())
 }
 
+/// The checked arguments for the options of `compress`.
+fn compressed(mut table: Table, folder: &Path) -> Result<Vec<String>> {
+    ensure!(
+        table.contains_key("max-macs") || table.contains_key("max-ms"),
+        "no budget, expected `max-macs` or `max-ms`"
+    );
+    let length = length(&mut table)?;
+    let command = CompressArgs::augment_args(Command::new("compress"));
+    let besides: Vec<&str> = LENGTHS.iter().chain(&OF_STUDENT).copied().collect();
+    let mut arguments = arguments(table, &command, &besides, folder)?;
+    arguments.extend([format!("--{}", length.0), length.1.to_string()]);
+    compress_args(&arguments, Path::new("run"), Path::new("student"))?;
+    Ok(arguments)
+}
+
 /// The checked arguments for the options of `export`.
 fn exported(table: Table, folder: &Path) -> Result<Vec<String>> {
     let command = ExportArgs::augment_args(Command::new("export"));
-    let names = long_names(&command);
-    let names: Vec<&str> = names.iter().map(String::as_str).filter(|name| *name != "run").collect();
+    let arguments = arguments(table, &command, &["run"], folder)?;
+    export_args(&arguments, Path::new("run"), Path::new("export"))?;
+    Ok(arguments)
+}
+
+/// The options of a table as arguments of `command`, which has others `besides`; paths are relative to
+/// `folder`.
+fn arguments(
+    table: Table,
+    command: &Command,
+    besides: &[&str],
+    folder: &Path,
+) -> Result<Vec<String>> {
+    let names = long_names(command);
+    let names: Vec<&str> =
+        names.iter().map(String::as_str).filter(|name| !besides.contains(name)).collect();
+    let is_path = |key: &str| {
+        let mut options = command.get_arguments();
+        let option = options.find(|option| option.get_long() == Some(key));
+        option.is_some_and(|o| o.get_value_parser().type_id() == TypeId::of::<PathBuf>())
+    };
     let mut arguments = Vec::new();
     for (key, value) in table {
         check_option_name(&key, &names)?;
@@ -221,24 +273,37 @@ fn exported(table: Table, folder: &Path) -> Result<Vec<String>> {
         arguments.push(format!("--{key}"));
         for value in values {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            let is_path = EXPORTED_PATHS.contains(&key.as_str());
             let path = || folder.join(&text).display().to_string();
-            arguments.push(if is_path { path() } else { text.clone() });
+            arguments.push(if is_path(&key) { path() } else { text });
         }
     }
-    export_args(&arguments, Path::new("run"))?;
     Ok(arguments)
 }
 
-/// The arguments of `export` for `run`; the default folder is `export` in the run's folder.
-pub fn export_args(arguments: &[String], run: &Path) -> Result<ExportArgs> {
-    let (run, out) = (run.display().to_string(), run.join("export").display().to_string());
-    let fixed = ["export", "--run", &run, "--out", &out].map(str::to_owned);
-    let command = ExportArgs::augment_args(Command::new("export")).args_override_self(true);
-    let matches = command.try_get_matches_from(fixed.iter().chain(arguments));
-    let args = matches.and_then(|matches| ExportArgs::from_arg_matches(&matches));
+/// The arguments of `compress` for a student of `run` in the folder `out`.
+pub fn compress_args(
+    arguments: &[String],
+    run: &Path,
+    out: &Path,
+) -> Result<(CompressArgs, ArgMatches)> {
+    let command = CompressArgs::augment_args(Command::new("compress"));
+    let matches = parsed(command, arguments, run, out)?;
+    Ok((CompressArgs::from_arg_matches(&matches)?, matches))
+}
+
+/// The arguments of `export` for `run`; `out` is the default folder.
+pub fn export_args(arguments: &[String], run: &Path, out: &Path) -> Result<ExportArgs> {
+    let command = ExportArgs::augment_args(Command::new("export"));
+    Ok(ExportArgs::from_arg_matches(&parsed(command, arguments, run, out)?)?)
+}
+
+fn parsed(command: Command, arguments: &[String], run: &Path, out: &Path) -> Result<ArgMatches> {
+    let name = command.get_name().to_owned();
+    let (run, out) = (run.display().to_string(), out.display().to_string());
+    let fixed = [&name, "--run", &run, "--out", &out].map(str::to_owned);
+    let command = command.args_override_self(true);
     // The first line has the error; the others are about the command line.
-    args.map_err(|error| {
+    command.try_get_matches_from(fixed.iter().chain(arguments)).map_err(|error| {
         let text = error.to_string();
         let line = text.lines().next().unwrap_or_default();
         anyhow!("{}", line.trim_start_matches("error: ").to_owned())

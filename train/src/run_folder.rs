@@ -39,7 +39,10 @@ pub struct Config {
     /// The stages of its recipe, if it has one; `train` has the options of the current stage.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stages: Vec<Stage>,
-    /// Arguments of `export` after the last stage.
+    /// Arguments of `compress` after the last stage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compress: Option<Vec<String>>,
+    /// Arguments of `export` after the last stage, or the student.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub export: Option<Vec<String>>,
 }
@@ -71,7 +74,8 @@ pub struct Began {
 impl Config {
     /// For a run without a recipe.
     pub fn new(data: PathBuf, train: TrainOptions) -> Self {
-        Self { data, init_from: None, train, distill: None, stages: Vec::new(), export: None }
+        let (stages, compress, export) = (Vec::new(), None, None);
+        Self { data, init_from: None, train, distill: None, stages, compress, export }
     }
 
     /// Whether G and F are trained, in any stage.

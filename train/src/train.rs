@@ -23,6 +23,7 @@ use tch::{Device, Tensor};
 use crate::{
     caught::caught,
     checkpoint,
+    compress::{self, Student},
     cyclegan::{
         CycleGan, Losses, Term,
         distill::{DistillOptions, Distillation},
@@ -46,6 +47,9 @@ use clock::{Clock, Minutes};
 use opening::opened;
 use output::Output;
 use plan::plan;
+
+/// The folder of the student of a recipe within its run.
+const STUDENT: &str = "student";
 
 /// Number of images of each domain over which `--norm frozen` averages the statistics.
 const FREEZE_IMAGES: usize = 128;
@@ -119,7 +123,7 @@ fn all_stages(run: &RunFolder, mut config: Config, mut ranks: Ranks, resume: boo
                 }
                 config.begin_stage(i, session.now());
             }
-            None if over && first => return exported(run, &config),
+            None if over && first => return finish(run, &config, &stop),
             None => return Ok(()),
         }
         ranks = session.model.ranks;
@@ -127,27 +131,38 @@ fn all_stages(run: &RunFolder, mut config: Config, mut ranks: Ranks, resume: boo
     }
 }
 
-/// Runs the recipe's `export`.
-fn exported(run: &RunFolder, config: &Config) -> Result<()> {
-    let Some(arguments) = &config.export else {
-        return Ok(());
-    };
-    export::run(&recipe::export_args(arguments, &run.join(""))?)
+/// Runs the recipe's `compress` and `export`.
+fn finish(run: &RunFolder, config: &Config, stop: &AtomicBool) -> Result<()> {
+    let mut last = run.clone();
+    if let Some(arguments) = &config.compress {
+        last = RunFolder::new(&run.join(STUDENT));
+        let (args, matches) = recipe::compress_args(arguments, &run.join(""), &last.join(""))?;
+        let mut session = if checkpoint::list(&last.checkpoints())?.is_empty() {
+            println!("student of the last stage");
+            Session::of_student(compress::prepare(args, &matches)?)?
+        } else {
+            println!("student, continued");
+            let config = last.config()?;
+            let resume = |plan: &Plan, device| resumed(&last, &config.train, plan, device);
+            Session::start(last.clone(), &config, Ranks::default(), resume)?
+        };
+        session.train(stop)?;
+        if !session.is_over() {
+            return Ok(());
+        }
+    }
+    match &config.export {
+        Some(arguments) => {
+            export::run(&recipe::export_args(arguments, &last.join(""), &run.join("export"))?)
+        }
+        None => Ok(()),
+    }
 }
 
-/// Trains a new run with `config` in an empty folder; `begin` may change the networks first.
-pub fn fresh(
-    run: RunFolder,
-    config: Config,
-    begin: impl FnOnce(&mut CycleGan) -> Result<()>,
-) -> Result<()> {
-    let session = Session::start(run, &config, Ranks::default(), |_, device| {
-        let mut model = begun(&config, device)?;
-        begin(&mut model)?;
-        Ok(model)
-    });
+/// Trains a student of `compress`.
+pub fn student(student: Student) -> Result<()> {
     let stop = interrupt::flag()?;
-    session?.train(&stop)
+    Session::of_student(student)?.train(&stop)
 }
 
 /// A run or stage in progress.
@@ -230,6 +245,16 @@ impl Session {
         let minutes = Minutes::after((before * ranks.count() as f64).max(began.minutes));
         (model.ranks, model.before_stage) = (ranks, began.images);
         Ok(Self { options, model, plan, loader, run, output, minutes, began })
+    }
+
+    /// A session of a new student.
+    fn of_student(student: Student) -> Result<Self> {
+        let Student { run, config, begin } = student;
+        Self::start(run, &config, Ranks::default(), |_, device| {
+            let mut model = begun(&config, device)?;
+            begin(&mut model)?;
+            Ok(model)
+        })
     }
 
     /// Trains to the end, or until Ctrl-C or SIGTERM.

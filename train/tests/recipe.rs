@@ -214,6 +214,30 @@ fn a_stage_may_freeze_the_normalisation_for_good() {
     assert_eq!(String::from_utf8_lossy(&said).matches("froze the normalisation").count(), 1);
 }
 
+/// The student has its own folder, and a second run of the command continues it.
+#[test]
+fn a_recipe_may_end_with_a_student() {
+    let student =
+        "[compress]\nimages = 6\nmax-macs = 8e6\nsize = 64\nlambda-recon-a = 20\n\n[export]";
+    let networks = RECIPE.replace("width = 8\nblocks = 1", "width = 32\nblocks = 2");
+    let folder = recipe_folder(&networks.replace("[export]", student));
+    let file = folder.path().join("recipe.toml");
+    let out = folder.path().join("run");
+    let said = run(&["train", "--recipe", text(&file)]).stdout;
+    assert!(String::from_utf8_lossy(&said).contains("| G student |"));
+    let config = fs::read_to_string(out.join("student/config.toml")).unwrap();
+    assert!(config.contains("lambda-recon-a = 20.0") && config.contains("pruned"), "{config}");
+    let size = |pair: &str| fs::metadata(out.join(pair).join("G.onnx")).unwrap().len();
+    assert!(size("export") < size("stages/1"));
+    assert!(out.join("export/G.fp16.onnx").is_file());
+
+    fs::remove_dir_all(out.join("export")).unwrap();
+    let said = run(&["train", "--recipe", text(&file), "--resume"]).stdout;
+    let said = String::from_utf8_lossy(&said);
+    assert!(said.contains("student, continued") && !said.contains("| G student |"), "{said}");
+    assert!(size("export") < size("stages/1"));
+}
+
 /// Each stage ends with an export, which needs ONNX Runtime.
 #[test]
 fn a_recipe_without_onnx_runtime_fails_before_it_trains() {
@@ -251,6 +275,16 @@ fn errors_name_the_file_the_stage_and_the_option() {
         (change("ngf = 4", "ngff = 4"), &["no option `ngff`", "`ngf`"]),
         (change("variants =", "variant ="), &["[export]", "`variant`", "`variants`"]),
         (change("\"fp16\"", "\"fp17\""), &["[export]", "fp17"]),
+        (change("[export]", "[compress]\nimages = 2\n[export]"), &["[compress]", "`max-macs`"]),
+        (change("[export]", "[compress]\nmax-macs = 1e9\n[export]"), &["[compress]", "`images`"]),
+        (
+            change("[export]", "[compress]\nimages = 2\nmax-macs = 1e9\ndata = 'a'\n[export]"),
+            &["[compress]", "`data`"],
+        ),
+        (
+            change("[export]", "[compress]\nimages = 2\nmax-macs = 1e9\nlr = 'x'\n[export]"),
+            &["[compress]", "--lr"],
+        ),
         ("data = 'data'".to_owned(), &["no stage"]),
         (change("out = \"run\"", "out = "), &["line 3"]),
     ] {

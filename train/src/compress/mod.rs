@@ -17,13 +17,12 @@ use cyclegan_contract::Direction;
 
 use crate::{
     costs::{Compressed, Cost, Costs},
-    cyclegan::distill::DistillOptions,
+    cyclegan::{CycleGan, distill::DistillOptions},
     data::folder::Domain,
     net::generator::Generator,
     options::{TrainOptions, is_given},
     ranks::launched,
     run_folder::{Config, Distill, RunFolder},
-    train,
 };
 use budget::Budget;
 use from_run::RunTeacher;
@@ -60,8 +59,21 @@ pub struct CompressArgs {
     train: TrainOptions,
 }
 
-/// Trains a pair of students.
-pub fn run(args: CompressArgs, matches: &ArgMatches) -> Result<()> {
+/// Gives new networks the weights that they have from their teacher.
+type Begin = Box<dyn FnOnce(&mut CycleGan) -> Result<()>>;
+
+/// A pair of students that is ready to be trained.
+pub struct Student {
+    /// Its new folder.
+    pub run: RunFolder,
+    /// Its options and its teacher.
+    pub config: Config,
+    /// The last step before training.
+    pub begin: Begin,
+}
+
+/// Prepares a pair of students and prints what they cost.
+pub fn prepare(args: CompressArgs, matches: &ArgMatches) -> Result<Student> {
     ensure!(
         launched() == 1,
         "mpirun started {} processes, expected one: start `compress` alone, stop it with Ctrl-C, and continue \
@@ -72,17 +84,17 @@ pub fn run(args: CompressArgs, matches: &ArgMatches) -> Result<()> {
     let run = RunFolder::fresh(&args.out)?;
     args.distill.check()?;
     match &args.run {
-        Some(teacher) => learn_from_run(&args, teacher, &run, matches),
-        None => learn_from_files(&args, &run, matches),
+        Some(teacher) => of_run(&args, teacher, run, matches),
+        None => of_files(&args, run, matches),
     }
 }
 
-fn learn_from_run(
+fn of_run(
     args: &CompressArgs,
     teacher: &Path,
-    run: &RunFolder,
+    run: RunFolder,
     matches: &ArgMatches,
-) -> Result<()> {
+) -> Result<Student> {
     let mut teacher = RunTeacher::open(teacher)?;
     let mut options = teacher.student_options(&args.train, matches)?;
     options.check()?;
@@ -108,7 +120,7 @@ fn learn_from_run(
     let [g, f] = teacher.networks();
     let before = [measure::cost(g, side)?, measure::cost(f, side)?].map(Some);
     let costs = costs(&args.budget, before, &options)?;
-    let copy = teacher.keep(run)?;
+    let copy = teacher.keep(&run)?;
     costs.write(&run.costs())?;
     let distill = Distill {
         run: Some(copy),
@@ -118,10 +130,12 @@ fn learn_from_run(
         options: args.distill.clone(),
     };
     let config = Config { distill: Some(distill), ..Config::new(data, options) };
-    train::fresh(run.clone(), config, |student| teacher.begin(student, args.fresh_student))
+    let fresh = args.fresh_student;
+    let begin = Box::new(move |student: &mut CycleGan| teacher.begin(student, fresh));
+    Ok(Student { run, config, begin })
 }
 
-fn learn_from_files(args: &CompressArgs, run: &RunFolder, matches: &ArgMatches) -> Result<()> {
+fn of_files(args: &CompressArgs, run: RunFolder, matches: &ArgMatches) -> Result<Student> {
     let mut options = args.train.clone();
     options.set_defaults_of_fast(|name| is_given(matches, name));
     options.check()?;
@@ -151,11 +165,11 @@ fn learn_from_files(args: &CompressArgs, run: &RunFolder, matches: &ArgMatches) 
         };
         before[i] = teacher.cost(args.budget.size)?;
         distill.masked[i] = teacher.onnx.about.mask.is_some();
-        *slot = Some(teacher.generate(run, &domain, options.load_size)?);
+        *slot = Some(teacher.generate(&run, &domain, options.load_size)?);
     }
     costs(&args.budget, before, &options)?.write(&run.costs())?;
     let config = Config { distill: Some(distill), ..Config::new(data, options) };
-    train::fresh(run.clone(), config, |_| Ok(()))
+    Ok(Student { run, config, begin: Box::new(|_| Ok(())) })
 }
 
 /// Chooses the channels of a student that is not pruned, unless the command line sets them.

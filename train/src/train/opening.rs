@@ -13,6 +13,7 @@ use crate::{
     net::build::Norm,
     onnx_generator,
     options::{TrainOptions, first_given, is_given},
+    ranks::launched,
     recipe::Recipe,
     run_folder::{Began, Config, RunFolder},
 };
@@ -27,6 +28,11 @@ pub fn opened(args: TrainArgs, matches: &ArgMatches, rank: usize) -> Result<(Run
         true => resumed(&args, matches, recipe, &out)?,
         false => fresh(args, matches, recipe, &out, rank)?,
     };
+    ensure!(
+        config.compress.is_none() || launched() == 1,
+        "mpirun started {} processes, expected one: the recipe has a student, [compress]",
+        launched()
+    );
     if !config.stages.is_empty() {
         // The pair is written with it after each stage, perhaps hours from now.
         onnx_generator::runtime()?;
@@ -69,7 +75,8 @@ fn resumed(
                 None => config.stages.push(stage),
             }
         }
-        (config.data, config.export) = (recipe.data.unwrap_or(config.data), recipe.export);
+        config.data = recipe.data.unwrap_or(config.data);
+        (config.compress, config.export) = (recipe.compress, recipe.export);
     }
     if !config.stages.is_empty() {
         config.back_to(checkpoint::images(&run)?.unwrap_or_default());
@@ -90,20 +97,17 @@ fn fresh(
     out: &Path,
     rank: usize,
 ) -> Result<(RunFolder, Config)> {
-    let (mut data, mut init_from, mut stages, mut export) = (None, None, Vec::new(), None);
-    if let Some(recipe) = recipe {
-        (data, init_from) = (recipe.data, recipe.init_from);
-        (stages, export) = (recipe.stages, recipe.export);
-    }
-    let data = args.data.or(data).context("--data is missing")?;
+    let recipe = recipe.unwrap_or_default();
+    let data = args.data.or(recipe.data).context("--data is missing")?;
     if let Some(option) = first_given(&args.distill, matches)? {
         bail!("{option} needs a teacher: start with `compress`, or continue its run with --resume");
     }
-    let init_from = args.init_from.or(init_from).map(std::path::absolute).transpose()?;
+    let init_from = args.init_from.or(recipe.init_from).map(std::path::absolute).transpose()?;
     let mut config = Config {
         init_from,
-        stages,
-        export,
+        stages: recipe.stages,
+        compress: recipe.compress,
+        export: recipe.export,
         ..Config::new(std::path::absolute(data)?, args.options.clone())
     };
     override_options(&mut config, &args.options, matches)?;
