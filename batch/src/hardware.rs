@@ -173,7 +173,7 @@ fn installed(element: &str, property: &str) -> Option<Vec<String>> {
     values(&gst::ElementFactory::find(element)?.create().build().ok()?, property)
 }
 
-/// The names of the values of a property, if the element has it; none for numbers.
+/// The names of a property's values, if the element has the property; empty for numbers.
 pub fn values(element: &gst::Element, property: &str) -> Option<Vec<String>> {
     let kind = element.find_property(property)?.value_type();
     let values = glib::EnumClass::with_type(kind);

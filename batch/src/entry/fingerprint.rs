@@ -55,7 +55,7 @@ impl Fingerprint {
         })
     }
 
-    /// Whether `input` has become another file since.
+    /// Whether `input` has changed since.
     pub fn is_outdated(&self, input: &Path) -> bool {
         let now = fs::metadata(input).and_then(|now| Ok((now.len(), modified(&now)?)));
         now.is_ok_and(|now| now != (self.size, self.modified))

@@ -28,7 +28,7 @@ pub(super) const THUMBNAILS: &str = "thumbnails.html";
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Record {
     pub fingerprint: Fingerprint,
-    /// The input; `None` if its name is no text.
+    /// The input; `None` if its name is not UTF-8.
     pub input: Option<PathBuf>,
     /// The output's path below the output folder, likewise.
     pub output: Option<PathBuf>,
@@ -79,7 +79,7 @@ pub(super) fn text(path: &Path) -> Option<PathBuf> {
     path.to_str().map(PathBuf::from)
 }
 
-/// What a file of JSON holds, if it is there and whole.
+/// The content of a JSON file, if it exists and is complete.
 pub(super) fn read_json<T: DeserializeOwned>(file: &Path) -> Option<T> {
     serde_json::from_slice(&fs::read(file).ok()?).ok()
 }

@@ -13,8 +13,7 @@ use crate::{
 impl Scheduler<'_> {
     pub(super) fn finish(&self, index: usize, entry: &Entry, frames: u64, worker: &mut Slot) {
         if entry.is_outdated(&self.items[index].input) {
-            let text =
-                "has changed while it was translated; run the command again for what it is now";
+            let text = "changed while it was translated; run the command again to translate it as it is now";
             self.note(index, text.to_owned());
         }
         let (seconds, notices) = {

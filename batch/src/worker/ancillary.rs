@@ -70,7 +70,7 @@ impl Ancillary {
     fn of_png(bytes: &[u8], is_kept: bool) -> Self {
         let mut found = Self::default();
         let mut rest = Bytes::copy_from_slice(bytes.get(PNG_SIGNATURE..).unwrap_or_default());
-        // Up to what is damaged.
+        // Stops at a damaged chunk.
         while let Ok(chunk) = PngChunk::from_bytes(&mut rest) {
             let name = chunk.kind();
             if READ.contains(&&name) || chunk.contents().starts_with(XMP) {
@@ -161,7 +161,7 @@ fn jfif(data: &[u8]) -> Option<JpegSegment> {
     Some(JpegSegment::new_with_contents(APP0, fields.into()))
 }
 
-/// What people call what is in a chunk.
+/// A plain name for the content of a PNG chunk.
 fn png_name(kind: [u8; 4]) -> String {
     let name = match &kind {
         b"pHYs" => "resolution",

@@ -181,7 +181,7 @@ pub fn place(pad: &gst::Pad, window: Window) {
                 }
                 // The muxer has the chapters of the window.
                 gst::EventView::Toc(_) => return gst::PadProbeReturn::Handled,
-                // Sound has none, but where subtitles end late, and `audiorate` fills it with silence.
+                // Otherwise `audiorate` would fill the time until a late end of the subtitles with silence.
                 gst::EventView::Gap(_) if is_audio(pad) => return gst::PadProbeReturn::Handled,
                 _ => {}
             },

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What the decoders of FFmpeg complain of in GStreamer's log: in a stream without a container nothing else tells of
-//! damage, since nothing counts its frames.
+//! Counts the errors that FFmpeg's decoders write to GStreamer's log. In a stream without a container they are the only
+//! sign of damage, since no header says how many frames there are.
 
 use std::{
     env,
@@ -13,10 +13,10 @@ const CATEGORY: &str = "libav";
 
 static ERRORS: AtomicU64 = AtomicU64::new(0);
 
-/// Begins to count.
+/// Starts to count.
 pub fn listen() {
     if env::var_os("GST_DEBUG").is_none() {
-        // Else all of it is printed.
+        // The default function would print them.
         gst::log::remove_default_log_function();
         gst::log::set_threshold_for_name(CATEGORY, gst::DebugLevel::Error);
     }
@@ -27,7 +27,7 @@ pub fn listen() {
     });
 }
 
-/// How many errors there were since the last call.
+/// The number of errors since the last call.
 pub fn take() -> u64 {
     ERRORS.swap(0, Ordering::Relaxed)
 }

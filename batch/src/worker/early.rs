@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Times before 0 in Matroska, as `ffmpeg -avoid_negative_ts disabled` writes them: `matroskademux` of GStreamer 1.22
-//! has 0 for all of them. So everything is moved behind 0.
+//! Timestamps before 0 in Matroska, as `ffmpeg -avoid_negative_ts disabled` writes them. `matroskademux` of GStreamer
+//! 1.22 sets all of them to 0, so this shifts all timestamps until the first one is 0.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -19,21 +19,21 @@ use super::{
 };
 use crate::lock::lock;
 
-/// The packets among which one before 0 is looked for: the tracks begin side by side.
+/// Number of packets that are searched for one before 0.
 const FIRST: usize = 64;
-/// The last time of a cluster in which a packet may lie before 0, for its own time is of 16 bits.
+/// Latest time of a cluster that may have packets before 0: a packet's time is a signed 16-bit offset from it.
 const LATEST: i64 = 1 << 15;
 
-/// The times of the packets of a file up to the last one before 0.
+/// Corrected timestamps of a file's packets up to the last one before 0.
 pub struct Early {
-    /// By how much everything is moved, nanoseconds.
+    /// The shift of all timestamps, nanoseconds.
     pub shift: i64,
-    /// The moved times of the first packets of each track, by its number.
+    /// The shifted timestamps of the first packets of each track, by its number, nanoseconds.
     times: HashMap<u64, VecDeque<i64>>,
 }
 
 impl Early {
-    /// Those of `file`; `None` if nothing in it lies before 0, or it is no Matroska.
+    /// Reads `file`; `None` if nothing in it lies before 0 or it is not Matroska.
     pub fn of(file: &Path) -> Option<Self> {
         let mut segment = Segment::open(File::open(file).ok()?).ok()?;
         segment.packets().take(FIRST).find(|packet| packet.time < 0)?;
@@ -45,7 +45,7 @@ impl Early {
         let mut times = HashMap::<_, VecDeque<_>>::new();
         for Packet { track, time, .. } in &packets[..=last] {
             let delay = delays.get(track).copied().unwrap_or(0);
-            // The demuxer, too, gives 0 to what only fills a decoder.
+            // As the demuxer does with packets that only prime a decoder.
             let time = ((time + shift) * unit - delay).max(0);
             times.entry(*track).or_default().push_back(time);
         }
@@ -53,7 +53,7 @@ impl Early {
         Some(Self { shift, times })
     }
 
-    /// Puts right the times at a pad of the demuxer, and has its stream time begin at 0.
+    /// Corrects the timestamps at a pad of the demuxer, and starts its stream time at 0.
     pub fn correct(&self, pad: &gst::Pad) {
         let id = pad.stream_id();
         let track = id.and_then(|id| matroska::track_number(short_id(&id)));
@@ -68,7 +68,7 @@ impl Early {
                     let whole = gst::FormattedSegment::<gst::ClockTime>::new();
                     *event = gst::event::Segment::new(&whole);
                 }
-                // Headers have no times.
+                // Headers have no timestamps.
                 Some(gst::PadProbeData::Buffer(buffer))
                     if buffer.pts().or(buffer.dts()).is_some() =>
                 {

@@ -7,9 +7,9 @@ use std::ops::Range;
 /// Where a thumbnail begins and how long it is, as a JPEG or as raw pixels.
 const PLACES: [[u16; 2]; 2] = [[0x201, 0x202], [0x111, 0x117]];
 
-/// Removes the thumbnail, which shows the picture as it was; returns whether there was one.
+/// Removes the thumbnail, which shows the image before translation; returns whether there was one.
 pub fn remove_thumbnail(exif: &mut [u8]) -> bool {
-    // Some programs keep the mark of JPEG in other formats.
+    // Some programs write JPEG's prefix in other formats too.
     let begin = if exif.starts_with(b"Exif\0\0") { 6 } else { 0 };
     let Some(Thumbnail { link, data }) = thumbnail(&exif[begin..]) else { return false };
     exif[begin + link..][..4].fill(0);
@@ -37,7 +37,7 @@ fn thumbnail(exif: &[u8]) -> Option<Thumbnail> {
     let field = |tag: u16| {
         let mut entries = (0..number(directory, 2)?).map(|i| directory + 2 + 12 * i);
         let entry = entries.find(|entry| number(*entry, 2) == Some(tag.into()))?;
-        // A number of 16 bits is at the front of its field.
+        // A 16-bit number takes the first half of its field.
         number(entry + 8, if number(entry + 2, 2)? == 3 { 2 } else { 4 })
     };
     let place = |[begin, length]: [u16; 2]| Some((field(begin)?, field(length)?));

@@ -141,7 +141,7 @@ pub fn details(file: &Path) -> Result<Details> {
         if header.get(3).is_some_and(|flags| flags & 1 == 0) {
             details.disabled.push(id);
         }
-        // In front of width and height.
+        // The matrix precedes width and height.
         let matrix = header.last_chunk::<44>().map(|end| end.as_chunks::<4>().0);
         details.mirrored.extend(matrix.and_then(mirrored).map(|how| (id, how)));
         if samples.get(12..16) == Some(b"tmcd") {
@@ -160,7 +160,7 @@ pub fn details(file: &Path) -> Result<Details> {
     Ok(details)
 }
 
-/// How `videoflip` shows what a matrix, by rows of three, mirrors.
+/// The method of `videoflip` for a matrix that mirrors, given by rows of three.
 fn mirrored(matrix: &[[u8; 4]]) -> Option<&'static str> {
     let sign = |i: usize| i32::from_be_bytes(matrix[i]).signum();
     match [0, 1, 3, 4].map(sign) {

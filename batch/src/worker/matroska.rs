@@ -112,8 +112,7 @@ pub fn track_number(id: &str) -> Option<u64> {
     id.split(':').next()?.parse().ok()
 }
 
-/// The unit of the times of a file, and by how much each track, by its number, begins later than its packets say;
-/// nanoseconds.
+/// The unit of a file's timestamps, and the codec delay of each track, by its number; nanoseconds.
 pub fn clock(segment: &mut Segment) -> Option<(i64, HashMap<u64, i64>)> {
     let mut read = |id| {
         let at = segment.find(id).ok()??;

@@ -10,7 +10,7 @@ use anyhow::Result;
 const PACKET: usize = 188;
 /// Size of a packet of M2TS, which has a clock in front.
 const LONG_PACKET: usize = 192;
-/// The type of streams that only their descriptors tell from each other, as KLV.
+/// The type of private streams such as KLV, which only their descriptors tell apart.
 pub const PRIVATE_DATA: u8 = 0x06;
 /// How much of a file is read.
 const HEAD: u64 = 1 << 20;

@@ -153,7 +153,7 @@ fn read(bytes: &[u8], input: &Path, say: Say) -> Result<Picture> {
     Ok(Picture { pixels, icc, exif, is_lossless, format })
 }
 
-/// A picture whose colours are multiplied by their alpha, as PNG has it: they are not.
+/// Divides the colours of an image by its alpha, since PNG stores them unmultiplied.
 fn straight(picture: DynamicImage) -> DynamicImage {
     let mut pixels = picture.to_rgba32f();
     for pixel in pixels.pixels_mut() {

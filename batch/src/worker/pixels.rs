@@ -133,7 +133,7 @@ pub fn image_of(sample: &gst::Sample) -> Result<DynamicImage> {
     picture.context("a frame that is too small")
 }
 
-/// `picture` in this colour type, if it is one of integers.
+/// `picture` in this colour type, if that has integers.
 pub fn as_color(picture: DynamicImage, color: ColorType) -> DynamicImage {
     match color {
         ColorType::Rgba8 => picture.to_rgba8().into(),

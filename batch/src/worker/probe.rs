@@ -221,7 +221,7 @@ impl Media {
         self.missing_bytes = whole.map_or(0, |whole| whole.saturating_sub(length));
         extras.into_iter().for_each(|extras| self.add_matroska(extras));
         if let Some(early) = Early::of(input) {
-            // A seek would need times that are not moved.
+            // A seek would need the timestamps before the shift.
             self.is_seekable = false;
             let toc = self.toc.take();
             self.toc = toc.and_then(|toc| chapters::later(&toc, early.shift));
@@ -260,7 +260,7 @@ impl Media {
             let suffix = format!("{id:08x}");
             self.tracks.iter().any(|track| track.id.ends_with(&suffix))
         };
-        // A track that nothing decodes has no id.
+        // A track without a decoder has no id.
         let has_klv = self.tracks.iter().any(|track| track.kind() == "meta/x-klv");
         let is_klv = |kind: u8| has_klv && kind == mpegts::PRIVATE_DATA;
         let unknown =

@@ -19,7 +19,7 @@ pub fn on_buffers(
     });
 }
 
-/// Calls `with` with the caps that arrive at `pad`, and puts in their place what it returns.
+/// Calls `with` with the caps that arrive at `pad`, and replaces them with what it returns.
 pub fn on_caps(
     pad: &gst::Pad,
     with: impl Fn(&gst::Caps) -> Option<gst::Caps> + Send + Sync + 'static,

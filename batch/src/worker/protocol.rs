@@ -47,8 +47,8 @@ impl Setup {
     }
 }
 
-/// A task. Outputs are unfinished files that the program renames on success. Paths need not be text, which JSON
-/// wants of a `PathBuf`.
+/// A task. Outputs are unfinished files that the program renames on success. Paths are OS strings, since a `PathBuf`
+/// in JSON must be UTF-8.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Task {
@@ -91,7 +91,7 @@ pub struct Span {
 /// Gets the replies to a task.
 pub type Say<'a> = &'a mut dyn FnMut(Reply);
 
-/// Gives notes for the user.
+/// Sends notes for the user.
 pub fn note_all(say: Say, texts: impl IntoIterator<Item = String>) {
     texts.into_iter().for_each(|text| say(Reply::Notice { text }));
 }

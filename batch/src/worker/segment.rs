@@ -69,8 +69,7 @@ impl Job<'_> {
         clip::count(&chain.pad("filter", "src")?, self.span, translated.clone());
         self.write(&pipeline, &chain, main.size(), &encoded)?;
         read.watch(&pipeline, &main.id);
-        // Only when the first frame comes out of the decoder is every element there that a seek has to pass, and
-        // nothing is translated before it.
+        // A seek has to pass all elements, and these exist once the first frame leaves the decoder.
         let kinds = gst::PadProbeType::BLOCK | gst::PadProbeType::BUFFER;
         let hold = start.add_probe(kinds, |_, _| gst::PadProbeReturn::Ok);
         let hold = hold.context("the decoder cannot be held back")?;

@@ -17,7 +17,7 @@ pub fn make_plain(pad: &gst::Pad, keeps_tags: bool, is_webvtt: bool) {
         if let Some(text) = text {
             let mut new = gst::Buffer::from_slice(text.into_bytes());
             let flags = gst::BufferCopyFlags::TIMESTAMPS | gst::BufferCopyFlags::FLAGS;
-            // Times can always be copied.
+            // The timestamps can always be copied.
             let _ = buffer.copy_into(new.make_mut(), flags, ..);
             *buffer = new;
         }
