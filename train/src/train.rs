@@ -151,12 +151,17 @@ fn finish(run: &RunFolder, config: &Config, stop: &AtomicBool) -> Result<()> {
             return Ok(());
         }
     }
-    match &config.export {
-        Some(arguments) => {
-            export::run(&recipe::export_args(arguments, &last.join(""), &run.join("export"))?)
-        }
-        None => Ok(()),
+    let Some(arguments) = &config.export else {
+        return Ok(());
+    };
+    let exported = |of: &RunFolder| {
+        export::run(&recipe::export_args(arguments, &of.join(""), &run.join("export"))?)
+    };
+    // A student of one generator replaces that one; the other is the teacher's.
+    if config.compress.is_some() && last.config()?.trained() != [true, true] {
+        exported(run)?;
     }
+    exported(&last)
 }
 
 /// Trains a student of `compress`.

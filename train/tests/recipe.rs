@@ -238,6 +238,19 @@ fn a_recipe_may_end_with_a_student() {
     assert!(size("export") < size("stages/1"));
 }
 
+/// F is the one of the stages.
+#[test]
+fn a_student_of_one_generator_joins_the_other() {
+    let student = "[compress]\nimages = 4\nmax-macs = 8e6\nsize = 64\nonly = \"g\"\nlambda-a = 0\nlambda-b = 0\n\n[export]";
+    let recipe = RECIPE.replace("width = 8\nblocks = 1", "width = 32\nblocks = 2");
+    let folder = recipe_folder(&recipe.replace("[export]", student));
+    run(&["train", "--recipe", text(&folder.path().join("recipe.toml"))]);
+    let size = |name: &str| fs::metadata(folder.path().join("run").join(name)).unwrap().len();
+    assert!(size("export/G.onnx") < size("stages/1/G.onnx"));
+    assert_eq!(size("export/F.onnx"), size("stages/1/F.onnx"));
+    assert!(size("export/F.fp16.onnx") > size("export/G.fp16.onnx"));
+}
+
 /// Each stage ends with an export, which needs ONNX Runtime.
 #[test]
 fn a_recipe_without_onnx_runtime_fails_before_it_trains() {
