@@ -31,6 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             pipelines::run(&way, &model, &caps)
         }
         Some("overhead") => overhead::compare(&model),
+        Some("variants") => variants::compare(&model),
         Some("in-flight") => in_flight::compare(&model),
         Some("skipping") => skipping::compare(&model),
         #[cfg(feature = "gl")]
