@@ -256,11 +256,6 @@ fn arguments(
     let names = long_names(command);
     let names: Vec<&str> =
         names.iter().map(String::as_str).filter(|name| !besides.contains(name)).collect();
-    let is_path = |key: &str| {
-        let mut options = command.get_arguments();
-        let option = options.find(|option| option.get_long() == Some(key));
-        option.is_some_and(|o| o.get_value_parser().type_id() == TypeId::of::<PathBuf>())
-    };
     let mut arguments = Vec::new();
     for (key, value) in table {
         check_option_name(&key, &names)?;
@@ -270,11 +265,19 @@ fn arguments(
             Value::Array(values) => values,
             value => vec![value],
         };
+        let option = command.get_arguments().find(|option| option.get_long() == Some(&key));
+        let option = option.with_context(|| format!("no option `{key}`"))?;
+        let is_path = option.get_value_parser().type_id() == TypeId::of::<PathBuf>();
+        let texts = values.into_iter().map(|value| match value {
+            Value::String(text) if is_path => folder.join(text).display().to_string(),
+            Value::String(text) => text,
+            other => other.to_string(),
+        });
+        let texts: Vec<String> = texts.collect();
         arguments.push(format!("--{key}"));
-        for value in values {
-            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            let path = || folder.join(&text).display().to_string();
-            arguments.push(if is_path(&key) { path() } else { text });
+        match option.get_value_delimiter() {
+            Some(delimiter) => arguments.push(texts.join(&delimiter.to_string())),
+            None => arguments.extend(texts),
         }
     }
     Ok(arguments)

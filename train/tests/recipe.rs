@@ -10,6 +10,7 @@ use std::{collections::HashMap, fs, path::Path};
 
 use common::{data_set, fails, program, run};
 use cyclegan_contract::onnx::{Message, ModelProto};
+use cyclegan_train::recipe::Recipe;
 use serde_json::Value;
 
 /// Small networks; two stages, the second with larger batches and another learning rate.
@@ -263,6 +264,16 @@ fn a_recipe_without_onnx_runtime_fails_before_it_trains() {
     assert!(!folder.path().join("run/metrics.jsonl").exists());
     // Nothing is in the way of a second try.
     run(&arguments);
+}
+
+#[test]
+fn the_recipes_of_the_shipped_pairs_are_valid() {
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models");
+    for pair in ["horse2zebra", "summer2autumn", "apple2orange"] {
+        let recipe = Recipe::read(&models.join(pair).join("recipe.toml")).unwrap();
+        let export = recipe.export.unwrap();
+        assert!(export.contains(&"int8,fp16".to_owned()), "{export:?}");
+    }
 }
 
 #[test]
