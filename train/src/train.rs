@@ -136,9 +136,9 @@ fn finish(run: &RunFolder, config: &Config, stop: &AtomicBool) -> Result<()> {
     let mut last = run.clone();
     if let Some(arguments) = &config.compress {
         last = RunFolder::new(&run.join(STUDENT));
-        let (args, matches) = recipe::compress_args(arguments, &run.join(""), &last.join(""))?;
         let mut session = if checkpoint::list(&last.checkpoints())?.is_empty() {
             println!("student of the last stage");
+            let (args, matches) = recipe::compress_args(arguments, &run.join(""), &last.join(""))?;
             Session::of_student(compress::prepare(args, &matches)?)?
         } else {
             println!("student, continued");

@@ -313,29 +313,25 @@ impl<'a> Worker<'a> {
     fn mosaics(&self, domains: &[usize], index: usize, rng: &mut impl Rng) -> Result<Vec<Picture>> {
         let sizes = self.plan.sizes.halved();
         let images = &self.plan.domains[domains[0]].images;
-        let mut tiles = vec![self.cuts(domains, index, sizes, rng)?];
+        let first = self.cuts(domains, index, sizes, rng)?;
+        let mut tiles: Vec<Vec<Picture>> = first.into_iter().map(|cut| vec![cut]).collect();
         for _ in 0..STAND_INS {
-            if tiles.len() == 4 {
+            if tiles[0].len() == 4 {
                 break;
             }
             let other = rng.random_range(0..images.len());
             match self.cuts(domains, other, sizes, rng) {
-                Ok(cuts) => tiles.push(cuts),
+                Ok(cuts) => tiles.iter_mut().zip(cuts).for_each(|(tiles, cut)| tiles.push(cut)),
                 Err(error) if self.plan.strict => return Err(error),
                 Err(error) => self.skip(&images[other], &error),
             }
         }
-        let mut of_domain: Vec<_> = tiles.into_iter().map(Vec::into_iter).collect();
-        domains
-            .iter()
-            .map(|_| {
-                let tiles: Vec<Picture> = of_domain.iter_mut().filter_map(Iterator::next).collect();
-                let tiles: Option<[Picture; 4]> = tiles.try_into().ok();
-                let tiles =
-                    tiles.context("--mosaic: too few usable images, see the messages above")?;
-                Ok(mosaic(&tiles))
-            })
-            .collect()
+        let of_domain = |tiles: Vec<Picture>| {
+            let tiles: Option<[Picture; 4]> = tiles.try_into().ok();
+            let tiles = tiles.context("--mosaic: too few usable images, see the messages above")?;
+            Ok(mosaic(&tiles))
+        };
+        tiles.into_iter().map(of_domain).collect()
     }
 
     /// Crops of image `index` of each domain, all with the same view.
