@@ -11,6 +11,9 @@ use crate::{data::batch::Next, warp::warp};
 const SHIFT: f64 = 8.0;
 /// Standard deviation of the local motion around it, pixels.
 const BEND: f64 = 2.0;
+/// Share of the images that move by whole pixels, without local motion. Resampling does not blur these, so the loss
+/// has no floor, and only what the generator ties to the grid of its strides is left in it.
+const WHOLE: f64 = 0.8;
 /// Number of points per side for the local motion, which is interpolated smoothly.
 const KNOTS: i64 = 4;
 /// Standard deviation of the noise in [−1, 1]: about two grey levels, as of a camera in low light.
@@ -66,7 +69,9 @@ fn random_flow(image: &Tensor) -> Tensor {
     let options = (Kind::Float, image.device());
     let shift = (Tensor::rand([n, 2, 1, 1], options) * 2.0 - 1.0) * SHIFT;
     let bend = Tensor::randn([n, 2, KNOTS, KNOTS], options) * BEND;
-    bend.upsample_bicubic2d([h, w], true, None, None) + shift
+    let bent = bend.upsample_bicubic2d([h, w], true, None, None) + &shift;
+    let whole = Tensor::rand([n, 1, 1, 1], options).lt(WHOLE);
+    shift.round().where_self(&whole, &bent)
 }
 
 #[cfg(test)]
@@ -86,6 +91,15 @@ mod tests {
         // A pattern that does not move with the image.
         let stuck = loss(|x| x + Tensor::linspace(0.0, 3.0, 32, tch::kind::FLOAT_CPU));
         assert!(still < 0.03 && stuck > 5.0 * still, "{still} {stuck}");
+    }
+
+    #[test]
+    fn most_images_move_by_whole_pixels() {
+        tch::manual_seed(8);
+        let flow = random_flow(&Tensor::zeros([200, 3, 16, 16], tch::kind::FLOAT_CPU));
+        let fraction = (&flow - flow.round()).abs().flatten(1, -1).amax([1], false);
+        let whole = fraction.eq(0.0).to_kind(Kind::Float).mean(Kind::Float).double_value(&[]);
+        assert!((0.7..0.9).contains(&whole), "{whole}");
     }
 
     #[test]
