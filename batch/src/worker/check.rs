@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 
 use super::{
-    fault::TrackFault,
+    fault::{NO_DATA, TrackFault},
     losses,
     muxer::is_raw,
     probe::{Media, media_type},
@@ -51,6 +51,9 @@ pub fn check(
     for promise in promises {
         // A track of the input without data has none in the output.
         let Some(caps) = promise.caps.as_ref().filter(|_| promise.passed.packets > 0) else {
+            if promise.is_encoded && !promise.is_video {
+                bail!(fault(promise, NO_DATA.to_owned()));
+            }
             if !promise.is_video {
                 let text = format!("track {} is empty", promise.track + 1);
                 say(Reply::Notice { text });

@@ -28,6 +28,9 @@ use crate::lock::lock;
 /// The most bytes of a track that may wait while another track has no data.
 const WAITING_BYTES: u32 = 256 << 20;
 
+/// The caps that `tsdemux` gives TrueHD that is not of a Blu-ray, which the decoder of PCM fails on.
+pub const TRUE_HD_OR_PCM: &str = "audio/x-private2-lpcm";
+
 /// A file in which other tracks begin, as in a recording of television where a programme ends.
 const CHANGED_TRACKS: &str = "its tracks change in the middle, where other ones begin: cut it there, as with \
      `ffmpeg -i FILE -t SECONDS -map 0 -c copy PART`";
@@ -57,13 +60,7 @@ pub fn demux(
         replace(&pad(&file, "src")?, at, bytes);
     }
     let decoder = make("decodebin")?;
-    decoder.connect("autoplug-continue", false, move |values| {
-        let pad = values.get(1).and_then(|value| value.get::<gst::Pad>().ok());
-        let caps = values.get(2).and_then(|value| value.get::<gst::Caps>().ok());
-        let (Some(pad), Some(caps)) = (pad, caps) else { return Some(true.to_value()) };
-        let id = pad.stream_id().unwrap_or_default();
-        Some((!is_parsed(&caps) || decode(short_id(&id), &caps)).to_value())
-    });
+    decode_only(&decoder, decode);
     let early = Early::of(input).map(Arc::new);
     decoder.dynamic_cast_ref::<gst::Bin>().context("no bin")?.connect_element_added(
         move |_, element| {
@@ -103,6 +100,21 @@ pub fn demux(
     pipeline.add_many([&file, &decoder])?;
     file.link(&decoder)?;
     Ok(decoder)
+}
+
+/// Has `decoder`, a `decodebin` or `uridecodebin`, decode what `decode` says by stream id and caps, and only parse the
+/// other tracks.
+pub fn decode_only(
+    decoder: &gst::Element,
+    decode: impl Fn(&str, &gst::Caps) -> bool + Send + Sync + 'static,
+) {
+    decoder.connect("autoplug-continue", false, move |values| {
+        let pad = values.get(1).and_then(|value| value.get::<gst::Pad>().ok());
+        let caps = values.get(2).and_then(|value| value.get::<gst::Caps>().ok());
+        let (Some(pad), Some(caps)) = (pad, caps) else { return Some(true.to_value()) };
+        let id = pad.stream_id().unwrap_or_default();
+        Some((!is_parsed(&caps) || decode(short_id(&id), &caps)).to_value())
+    });
 }
 
 /// Has the bytes at `at` of what is pulled from `pad` be `bytes`.
@@ -193,7 +205,7 @@ fn is_parsed(caps: &gst::Caps) -> bool {
 }
 
 pub fn has_decoder(caps: &gst::Caps) -> bool {
-    some_take(gst::ElementFactoryType::DECODER, caps)
+    media_type(caps) != TRUE_HD_OR_PCM && some_take(gst::ElementFactoryType::DECODER, caps)
 }
 
 fn some_take(kind: gst::ElementFactoryType, caps: &gst::Caps) -> bool {

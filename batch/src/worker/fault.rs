@@ -8,6 +8,8 @@ pub const NO_SPACE: &str = "no space left for the output";
 pub const NO_INDEX: &str = "is truncated, or still being written: its index is missing";
 pub const UNKNOWN_CODEC: &str = "cannot be decoded: GStreamer does not know the codec of its video";
 pub const NOTHING_DECODED: &str = "is damaged: nothing in it can be decoded";
+/// Of a track that is encoded anew.
+pub const NO_DATA: &str = "has no data that can be decoded";
 
 /// What GStreamer says when data do not flow, whatever the cause.
 const INTERNAL: &str = "Internal data stream error";
@@ -132,7 +134,7 @@ fn cause_of(message: &gst::message::Error, missing: &[String]) -> String {
     }
     // `mpegtsmux`, where one of its tracks ends before it begins.
     if says("Could not create handler for stream") {
-        return "a track has no data that can be decoded".to_owned();
+        return NO_DATA.to_owned();
     }
     let is_of_source = message.src().is_some_and(|source| source.name().starts_with("source"));
     match error.kind::<gst::StreamError>() {

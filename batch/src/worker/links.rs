@@ -13,7 +13,7 @@ use super::{
     check::Promise,
     clip::{Window, place},
     demux::{Source, wide_queue},
-    fault::{TrackFault, track_name},
+    fault::{NO_DATA, TrackFault, track_name},
     gaps::Gaps,
     mapping::Action,
     muxer::{MuxPad, Muxer, add, discard, pad},
@@ -49,8 +49,14 @@ impl Seen {
         lock(&self.promises).drain(..).map(settle).collect()
     }
 
-    /// The error of a track that is copied and changes its form, if that is what has failed.
+    /// The error of a track that has no data, or is copied and changes its form, if that is what has failed.
     pub fn explain(&self, error: anyhow::Error, actions: &[Action]) -> anyhow::Error {
+        if error.to_string() == NO_DATA
+            && let Some((empty, ..)) =
+                lock(&self.promises).iter().find(|(_, pad, _)| pad.current_caps().is_none())
+        {
+            return TrackFault { track: empty.track, cause: NO_DATA.to_owned() }.into();
+        }
         let changed = lock(&self.changed);
         let is_copied = |track: &&usize| matches!(actions[**track], Action::Copy(_));
         let named = error.downcast_ref::<TrackFault>().map(|fault| fault.track);

@@ -4,7 +4,8 @@
 
 use super::{
     branch::WEBVTT,
-    demux::{has_decoder, is_text},
+    demux::{TRUE_HD_OR_PCM, has_decoder, is_text},
+    fault::NO_DATA,
     muxer::{MuxPad, Muxer, is_raw},
     probe::{Media, Track, codec_name},
 };
@@ -75,6 +76,7 @@ fn codec_of(track: &Track) -> String {
         WEBVTT => "WebVTT subtitles".to_owned(),
         "audio/x-unknown" => "audio of an unknown codec".to_owned(),
         "audio/x-private-ts-lpcm" => "PCM of Blu-ray".to_owned(),
+        TRUE_HD_OR_PCM => "TrueHD or PCM, which GStreamer cannot tell apart".to_owned(),
         "audio/x-smpte-302m" => "PCM of SMPTE 302M".to_owned(),
         "application/ttml+xml" => "TTML subtitles".to_owned(),
         "application/x-unknown-subtitles" => "subtitles of an unknown kind".to_owned(),
@@ -101,6 +103,9 @@ fn action(
             false => "is left out: an image beside the video",
         };
         return (Action::Drop, Some(what.to_owned()));
+    }
+    if cause == Some(NO_DATA) {
+        return (Action::Drop, Some(format!("is left out: it {NO_DATA}")));
     }
     if refusals == 0
         && kind != WEBVTT

@@ -38,8 +38,11 @@ pub fn plan(
     {
         note(format!("is {}, although its extension is {}", codec_name(found), named.extension()));
     }
-    let mapping = Mapping::new(&media, &Muxer::new(container)?, &setup.recipe, &[]);
-    mapping.notices.into_iter().for_each(&mut note);
+    if setup.dry_run {
+        // Else they are said of the tracks that were written.
+        let mapping = Mapping::new(&media, &Muxer::new(container)?, &setup.recipe, &[]);
+        mapping.notices.into_iter().for_each(&mut note);
+    }
     let recipe = &setup.recipe;
     losses::foreseen(&media, container, recipe).into_iter().for_each(&mut note);
     let mut begin = nanoseconds(recipe.start);

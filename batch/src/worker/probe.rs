@@ -14,7 +14,7 @@ use super::{
     avi,
     branch::WEBVTT,
     chapters,
-    demux::prefer_colour_of_stream,
+    demux::{TRUE_HD_OR_PCM, decode_only, prefer_colour_of_stream},
     early::Early,
     fault, isobmff,
     matroska::{self, Flags},
@@ -153,6 +153,8 @@ impl Media {
                 decoder.connect_deep_element_added(|_, _, element| {
                     prefer_colour_of_stream(element);
                 });
+                // Its decoder fails, and the file with it.
+                decode_only(decoder.upcast_ref(), |_, caps| media_type(caps) != TRUE_HD_OR_PCM);
             });
         });
         let uri = gst::glib::filename_to_uri(std::path::absolute(input)?, None)?;

@@ -31,6 +31,8 @@ pub struct Setup {
     pub device: Option<u32>,
     /// Whether outputs are decoded before they get their final names.
     pub verify: bool,
+    /// Whether nothing is written.
+    pub dry_run: bool,
 }
 
 impl Setup {
@@ -43,6 +45,7 @@ impl Setup {
             provider: options.provider.clone(),
             device: options.device.first().copied(),
             verify: options.verify,
+            dry_run: options.dry_run,
         }
     }
 }

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! A track that cannot be kept costs that track and no other, and one note says so.
+
+#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
+
+mod common;
+
+use common::{
+    Place,
+    ffmpeg::{BARS, H264, OTHER_TONE, TONE, make, streams},
+};
+
+/// `tsdemux` takes TrueHD for PCM where nothing says that it is of a Blu-ray, and finds none of what ffmpeg writes where
+/// something does.
+#[test]
+fn true_hd_of_a_transport_stream_costs_no_other_track() {
+    let Some(place) = Place::of_ffmpeg("TrueHD in transport streams") else { return };
+    for name in ["a.ts", "b.m2ts"] {
+        let tracks = "-map 0 -map 1 -map 2 -c:a:0 truehd -strict -2 -c:a:1 ac3";
+        make(&place.path("in").join(name), &[BARS, TONE, OTHER_TONE, H264, tracks].join(" "));
+    }
+    let said = place.run(&["in"]);
+    for (name, note) in [
+        ("a.ts", "TrueHD or PCM, which GStreamer cannot tell apart, is left out: "),
+        ("b.m2ts", "Dolby TrueHD, is left out: it has no data that can be decoded"),
+    ] {
+        assert!(said.contains(&format!("note: in/{name}: track 2, {note}")), "{said}");
+        let codecs: Vec<_> = streams(&place.out(name)).into_iter().map(|s| s.codec).collect();
+        assert_eq!(codecs, ["h264", "ac3"], "{name}");
+    }
+    assert_eq!(said.matches("note: ").count(), 2, "{said}");
+}
