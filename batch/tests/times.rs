@@ -481,8 +481,18 @@ fn what_the_container_does_not_tell_is_named() {
         assert!(said.contains(&format!("note: in/{note}")), "{note}: {said}");
     }
     assert!(!said.contains("in/known.mkv: ") && !said.contains("re-encoded"), "{said}");
-    make(&place.path("in/unknown.avi"), &[BARS, "-c:v utvideo"].join(" "));
-    let output = place.program().arg("in/unknown.avi").output().unwrap();
-    let error = "error: in/unknown.avi: cannot be decoded: GStreamer has no decoder for it here";
-    assert!(text(&output).contains(error), "{}", text(&output));
+    for (name, codec, fourcc) in [
+        ("unknown.avi", "-c:v utvideo", "ULY0"),
+        ("unknown.mkv", "-c:v jpeg2000", "mjp2"),
+        ("with-sound.mkv", "-c:v jpeg2000 -c:a aac", "mjp2"),
+    ] {
+        let input = place.path("in").join(name);
+        let sound = if codec.contains("-c:a") { TONE } else { "" };
+        make(&input, &[BARS, sound, codec].join(" "));
+        let output = place.program().arg(&input).output().unwrap();
+        let error = format!(
+            "{name}: cannot be decoded: GStreamer has no decoder here for the codec {fourcc}"
+        );
+        assert!(text(&output).contains(&error), "{}", text(&output));
+    }
 }

@@ -6,8 +6,8 @@ use gst::prelude::*;
 
 pub const NO_SPACE: &str = "no space left for the output";
 pub const NO_INDEX: &str = "is truncated, or still being written: its index is missing";
-pub const UNKNOWN_CODEC: &str = "cannot be decoded: GStreamer does not know the codec of its video";
 pub const NOTHING_DECODED: &str = "is damaged: nothing in it can be decoded";
+const NO_DECODER: &str = "cannot be decoded: GStreamer has no decoder for it here";
 /// Of a track that is encoded anew.
 pub const NO_DATA: &str = "has no data that can be decoded";
 
@@ -54,9 +54,10 @@ pub fn explain(message: &gst::message::Error, missing: &[String]) -> anyhow::Err
     anyhow::anyhow!(cause)
 }
 
-/// Converts an error of a probe that has no details.
-pub fn explain_probe(error: &gst::glib::Error) -> String {
+/// Converts an error of a probe that has no details; `undecodable` are the codecs without a decoder.
+pub fn explain_probe(error: &gst::glib::Error, undecodable: &[String]) -> String {
     match of_kind(error) {
+        Some(NO_DECODER) if !undecodable.is_empty() => no_decoder(undecodable),
         Some(text) => text.to_owned(),
         None if error.message().contains("contains no data") => "is empty".to_owned(),
         None if [INTERNAL, GENERAL].iter().any(|text| error.message().contains(text)) => {
@@ -96,7 +97,7 @@ fn of_kind(error: &gst::glib::Error) -> Option<&'static str> {
         return Some("permission denied");
     }
     if error.matches(gst::CoreError::MissingPlugin) {
-        return Some("cannot be decoded: GStreamer has no decoder for it here");
+        return Some(NO_DECODER);
     }
     match error.kind::<gst::StreamError>()? {
         gst::StreamError::TypeNotFound => {
@@ -161,7 +162,12 @@ fn cause_of(message: &gst::message::Error, missing: &[String]) -> String {
     of_damage(&error, text)
 }
 
-/// Why a file cannot be decoded.
+/// Why a file cannot be decoded whose codecs no plugin is known for.
+pub fn no_decoder(codecs: &[String]) -> String {
+    format!("cannot be decoded: GStreamer has no decoder here for {}", codecs.join(", "))
+}
+
+/// Why a file cannot be decoded whose plugins are not there.
 pub fn not_installed(missing: &[String]) -> String {
     format!("cannot be decoded, since this is not installed: {}", missing.join(", "))
 }

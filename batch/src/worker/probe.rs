@@ -2,7 +2,12 @@
 
 //! Probes a file with `GstDiscoverer`.
 
-use std::{fs::File, io::Read, path::Path};
+use std::{
+    fs::File,
+    io::Read,
+    path::Path,
+    sync::{Arc, Mutex},
+};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use gst::glib::prelude::*;
@@ -23,7 +28,7 @@ use super::{
     y4m,
 };
 
-use crate::{container::Container, encoding::Encoding, options::Recipe};
+use crate::{container::Container, encoding::Encoding, lock::lock, options::Recipe};
 
 /// How long opening a file may take: slow storage, or an index at the end of a large file.
 const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(120);
@@ -147,7 +152,10 @@ impl Media {
         // GStreamer 1.22 sometimes waits forever for the index of such a file.
         ensure!(!isobmff::lacks_index(input), fault::NO_INDEX);
         let discoverer = Discoverer::new(PATIENCE)?;
-        discoverer.connect_source_setup(|_, source| {
+        let undecodable = Arc::new(Mutex::new(Vec::new()));
+        let found = undecodable.clone();
+        discoverer.connect_source_setup(move |_, source| {
+            let undecodable = &found;
             let decoder = source.parent().and_downcast::<gst::Bin>();
             decoder.into_iter().for_each(|decoder| {
                 decoder.connect_deep_element_added(|_, _, element| {
@@ -155,11 +163,18 @@ impl Media {
                 });
                 // Its decoder fails, and the file with it.
                 decode_only(decoder.upcast_ref(), |_, caps| media_type(caps) != TRUE_HD_OR_PCM);
+                let undecodable = undecodable.clone();
+                decoder.connect("unknown-type", false, move |values| {
+                    let caps = values.get(2)?.get::<gst::Caps>().ok()?;
+                    lock(&undecodable).push(codec_name(&caps));
+                    None
+                });
             });
         });
         let uri = gst::glib::filename_to_uri(std::path::absolute(input)?, None)?;
-        let info =
-            discoverer.discover_uri(&uri).map_err(|error| anyhow!(fault::explain_probe(&error)))?;
+        let info = discoverer
+            .discover_uri(&uri)
+            .map_err(|error| anyhow!(fault::explain_probe(&error, &lock(&undecodable))))?;
         let missing = info.missing_elements_installer_details();
         let is_missing = |caps: &gst::Caps| missing.iter().any(|d| d.contains(media_type(caps)));
         let container = info.stream_info().and_downcast::<gst_pbutils::DiscovererContainerInfo>();
@@ -189,8 +204,10 @@ impl Media {
         let key = |track: &Track| (is_other(track), track.id.is_empty(), track.id.clone());
         media.tracks.sort_by_key(key);
         if let Some(main) = media.main_video() {
-            ensure!(media.tracks[main].kind() != "video/x-unknown", fault::UNKNOWN_CODEC);
-            let needs = |details: &str| details.contains(media.tracks[main].kind());
+            let main = &media.tracks[main];
+            let is_known = !main.kind().ends_with("-unknown");
+            ensure!(is_known, fault::no_decoder(&[codec_name(&main.caps)]));
+            let needs = |details: &str| details.contains(main.kind());
             let details = missing.iter().find(|details| needs(details));
             if let Some(details) = details {
                 bail!(fault::not_installed(&[described(details)]));
@@ -431,9 +448,23 @@ pub fn media_type(caps: &gst::Caps) -> &str {
     caps.structure(0).map(|s| s.name().as_str()).unwrap_or_default()
 }
 
+/// What a container calls a codec that its demuxer does not know.
+fn fourcc(caps: &gst::StructureRef) -> Option<String> {
+    if let Some((_, fourcc)) = caps.name().split_once("/x-gst-fourcc-") {
+        return Some(fourcc.to_owned());
+    }
+    if let Ok(fourcc) = caps.get::<i32>("fourcc") {
+        return Some(fourcc.to_le_bytes().map(char::from).iter().collect());
+    }
+    ["fourcc", "codec-id"].iter().find_map(|field| caps.get(*field).ok())
+}
+
 /// What people call the codec of a track, or of the first that an encoder may give.
 pub fn codec_name(caps: &gst::Caps) -> String {
     let Some(first) = caps.structure(0) else { return "unknown data".to_owned() };
+    if let Some(fourcc) = fourcc(first) {
+        return format!("the codec {fourcc}");
+    }
     let mut first = gst::Caps::builder_full().structure(first.to_owned()).build();
     first.fixate();
     gst_pbutils::pb_utils_get_codec_description(&first).to_string()
