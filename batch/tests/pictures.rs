@@ -253,6 +253,9 @@ fn tiff_of_every_colour_is_translated_or_its_loss_named() {
 
     let associated = [(258, 3, 1, 8), (262, 3, 1, 2), (338, 3, 1, 1)];
     write("dimmed.tif", tiff(&[], &associated, &[100, 15, 30, 128], 1));
+    let full = (530, 3, 2, 0x1_0001);
+    write("ycc.tif", tiff(&[], &[(258, 3, 1, 8), (262, 3, 1, 6), full], &[150, 100, 160], 1));
+    write("lab.tif", tiff(&[], &[(258, 3, 1, 8), (262, 3, 1, 8)], &[150, 100, 160], 1));
     write("masks.tif", tiff(&[], &[(258, 3, 1, 8), (262, 3, 1, 2), (338, 3, 2, 0)], &[9; 5], 1));
 
     let output = place.program().arg("in").output().unwrap();
@@ -266,6 +269,8 @@ fn tiff_of_every_colour_is_translated_or_its_loss_named() {
     assert!(contains(&pages, b"iTXtDescription\0\0\0\0\0a flag, red"), "{said}");
     assert_eq!(pixel("cmyk.png"), [255, 0, 0]);
     assert!(open(&place.out("cmyk.png")).1.is_none(), "{said}");
+    let ycc = pixel("ycc.png");
+    assert!(ycc.iter().zip([195, 137, 100]).all(|(a, b)| a.abs_diff(b) < 4), "{ycc:?}");
     let dimmed = open(&place.out("dimmed.png")).0;
     assert_eq!(dimmed.to_rgba8().get_pixel(9, 9).0, [199, 30, 60, 128]);
     for text in [
@@ -274,9 +279,11 @@ fn tiff_of_every_colour_is_translated_or_its_loss_named() {
         "note: in/cmyk.tif: its colour profile is left out",
         "note: in/masks.tif: its channels after colour and transparency are left out",
         "error: in/damaged.tif: is damaged: nothing in it can be decoded",
-        "convert it to RGB of 8 or 16 bits first",
+        "error: in/lab.tif: cannot be decoded: a TIFF of CIE L*a*b* with 8 bits per component; \
+         convert it to RGB of 8 or 16 bits first",
+        "error: in/deep.tif: cannot be decoded: a TIFF of grey with 32 bits per component",
     ] {
         assert!(said.contains(text), "{text}\n{said}");
     }
-    assert!(said.contains("5 translated") && !said.contains("note: in/palette"), "{said}");
+    assert!(said.contains("6 translated") && !said.contains("note: in/palette"), "{said}");
 }

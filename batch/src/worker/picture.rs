@@ -111,14 +111,16 @@ fn read(bytes: &[u8], input: &Path, say: Say) -> Result<Picture> {
     }
     let damaged = |error: image::ImageError| match error {
         image::ImageError::Unsupported(error) => {
-            anyhow!("cannot be decoded: {error}; convert it to RGB of 8 or 16 bits first")
+            let colours = tiff::colours(bytes).filter(|_| format == ImageFormat::Tiff);
+            let what = colours.map_or(error.to_string(), |colours| format!("a TIFF of {colours}"));
+            anyhow!("cannot be decoded: {what}; convert it to RGB of 8 or 16 bits first")
         }
         error => anyhow!("is damaged: {error}"),
     };
     if format == ImageFormat::Tiff
-        && let Some(indexed) = tiff::indexed(bytes)?
+        && let Some(decoded) = tiff::decoded(bytes)?
     {
-        let tiff::Indexed { mut pixels, icc, orientation } = indexed;
+        let tiff::Decoded { mut pixels, icc, orientation } = decoded;
         pixels.apply_orientation(orientation);
         return Ok(Picture { pixels, icc, exif: None, is_lossless: true, format });
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What the image crate leaves out of TIFF files (TIFF 6.0): colours of a palette, pages, resolution, text.
+//! What the image crate leaves out of TIFF files (TIFF 6.0): some kinds of colours, pages, resolution, text.
 
 use std::io::Cursor;
 
@@ -15,6 +15,24 @@ use super::pixels::{Through, image_of};
 
 const CMYK: u16 = 5;
 const PALETTE: u16 = 3;
+const YCBCR: u16 = 6;
+const JPEG: u16 = 7;
+const REFERENCE_BLACK_WHITE: Tag = Tag::Unknown(532);
+
+/// Kinds of colours (PhotometricInterpretation), and what people call them.
+const COLOURS: [(u16, &str); 11] = [
+    (0, "grey"),
+    (1, "grey"),
+    (2, "RGB"),
+    (PALETTE, "a palette"),
+    (CMYK, "CMYK"),
+    (YCBCR, "Y'CbCr"),
+    (8, "CIE L*a*b*"),
+    (9, "ICC L*a*b*"),
+    (32_803, "a camera's colour filter (raw)"),
+    (32_844, "LogL"),
+    (32_845, "LogLuv"),
+];
 
 /// Text of a TIFF, and what PNG calls it (PNG, third edition, section 11.3.3.1).
 const TEXTS: [(Tag, &str); 4] = [
@@ -43,8 +61,8 @@ pub struct Details {
     pub losses: Vec<String>,
 }
 
-/// A picture whose colours are in a palette.
-pub struct Indexed {
+/// A picture whose kind of colours the image crate does not support.
+pub struct Decoded {
     /// Its colours.
     pub pixels: DynamicImage,
     /// Its colour profile.
@@ -60,21 +78,39 @@ pub fn is_big(bytes: &[u8]) -> bool {
     bytes.starts_with(b"II\x2B\0") || bytes.starts_with(b"MM\0\x2B")
 }
 
-/// The picture in `bytes` if it has a palette, which the image crate does not support.
-pub fn indexed(bytes: &[u8]) -> Result<Option<Indexed>> {
+/// The picture in `bytes` if it has a palette, or Y'CbCr without JPEG, which the image crate does not support.
+pub fn decoded(bytes: &[u8]) -> Result<Option<Decoded>> {
     let mut tiff = Tiff::new(Cursor::new(bytes))?;
-    if number(&mut tiff, Tag::PhotometricInterpretation) != Some(PALETTE) {
-        return Ok(None);
-    }
-    let decoder = Through::new("avdec_tiff ! videoconvert ! video/x-raw,format=RGB")?;
+    let colorimetry = match number(&mut tiff, Tag::PhotometricInterpretation) {
+        Some(PALETTE) => String::new(),
+        Some(YCBCR) if number(&mut tiff, Tag::Compression) != Some(JPEG) => {
+            // Section 20: by default the matrix of BT.601, and black is 0.
+            let black = tiff.find_tag(REFERENCE_BLACK_WHITE)?.and_then(first_of);
+            let range = if black.is_none_or(|black| black == 0) { 1 } else { 2 };
+            format!("! capssetter caps=video/x-raw,colorimetry=(string){range}:4:0:0")
+        }
+        _ => return Ok(None),
+    };
+    let decoder =
+        Through::new(&format!("avdec_tiff {colorimetry} ! videoconvert ! video/x-raw,format=RGB"))?;
     let caps = gst::Caps::new_empty_simple("image/tiff");
     let pixels = decoder.push_last(gst::Buffer::from_slice(bytes.to_vec()), &caps)?;
     let turn = number(&mut tiff, Tag::Orientation).and_then(|turn| u8::try_from(turn).ok());
-    Ok(Some(Indexed {
+    Ok(Some(Decoded {
         pixels: image_of(&pixels)?,
         icc: tiff.get_tag_u8_vec(Tag::IccProfile).ok(),
         orientation: turn.and_then(Orientation::from_exif).unwrap_or(Orientation::NoTransforms),
     }))
+}
+
+/// What people call the colours of the first picture.
+pub fn colours(bytes: &[u8]) -> Option<String> {
+    let mut tiff = Tiff::new(Cursor::new(bytes)).ok()?;
+    let kind = number(&mut tiff, Tag::PhotometricInterpretation)?;
+    let name = COLOURS.iter().find(|(number, _)| *number == kind);
+    let name = name.map_or(format!("kind {kind}"), |(_, name)| (*name).to_owned());
+    let depth = tiff.get_tag_u16_vec(Tag::BitsPerSample).ok()?.first().copied()?;
+    Some(format!("{name} with {depth} bits per component"))
 }
 
 /// Whether the colours of the first picture are multiplied by their alpha (section 18: associated alpha).
@@ -108,6 +144,15 @@ pub fn details(bytes: &[u8]) -> Result<Details> {
         losses.push("has several pages, but only the first is translated".to_owned());
     }
     Ok(Details { resolution, texts, losses })
+}
+
+/// The first of several fractions, rounded down.
+fn first_of(value: Value) -> Option<u32> {
+    match value {
+        Value::List(values) => first_of(values.into_iter().next()?),
+        Value::Rational(number, of) => number.checked_div(of),
+        _ => None,
+    }
 }
 
 fn number(tiff: &mut Tiff<'_>, tag: Tag) -> Option<u16> {
