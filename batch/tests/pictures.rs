@@ -82,9 +82,9 @@ fn pictures_keep_what_they_are() {
     }
 }
 
-/// As every camera writes one: it shows the picture that was not translated.
+/// Every camera writes a thumbnail, of the picture that was not translated, and the sides before it is turned.
 #[test]
-fn no_thumbnail_of_the_input_is_left() {
+fn exif_shows_the_image_as_it_is_now() {
     let place = Place::unchanged();
     for (order, name) in [(b"II", "little"), (b"MM", "big")] {
         let bytes = |number: usize, size: usize| {
@@ -97,10 +97,12 @@ fn no_thumbnail_of_the_input_is_left() {
         let entry = |tag: usize, value: usize| {
             [bytes(tag, 2), bytes(4, 2), bytes(1, 4), bytes(value, 4)].concat()
         };
+        let turned = [bytes(0x112, 2), bytes(3, 2), bytes(1, 4), bytes(6, 2), bytes(0, 2)].concat();
         let directories = [
             [&order[..], &bytes(42, 2), &bytes(8, 4)].concat(),
-            [bytes(1, 2), entry(0x9205, 77), bytes(26, 4)].concat(),
-            [bytes(2, 2), entry(0x201, 56), entry(0x202, 9), bytes(0, 4)].concat(),
+            [bytes(3, 2), turned, entry(0x8769, 80), entry(0x9205, 77), bytes(50, 4)].concat(),
+            [bytes(2, 2), entry(0x201, 110), entry(0x202, 9), bytes(0, 4)].concat(),
+            [bytes(2, 2), entry(0xA002, 96), entry(0xA003, 64), bytes(0, 4)].concat(),
             b"a picture, and more".to_vec(),
         ];
         let exif = directories.concat();
@@ -116,8 +118,18 @@ fn no_thumbnail_of_the_input_is_left() {
     }
     let said = place.run(&["in"]);
     for name in ["little.jpg", "little.webp", "big.jpg", "big.webp"] {
-        let exif = open(&place.out(name)).2.unwrap();
+        let (picture, _, exif) = open(&place.out(name));
+        let exif = exif.unwrap();
         assert!(!contains(&exif, b"a picture") && contains(&exif, b", and more"), "{name}");
+        // Turned by a quarter.
+        assert_eq!((picture.width(), picture.height()), (64, 96), "{name}");
+        let sides: &[&[u8]] = match name.starts_with("big") {
+            true => &[b"\xA0\x02\0\x04\0\0\0\x01\0\0\0\x40", b"\xA0\x03\0\x04\0\0\0\x01\0\0\0\x60"],
+            false => {
+                &[b"\x02\xA0\x04\0\x01\0\0\0\x40\0\0\0", b"\x03\xA0\x04\0\x01\0\0\0\x60\0\0\0"]
+            }
+        };
+        assert!(sides.iter().all(|side| contains(&exif, side)), "{name}: {exif:?}");
         assert!(said.contains(&format!("in/{name}: its thumbnail is left out")), "{said}");
     }
 }

@@ -1,47 +1,72 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The thumbnail in EXIF (CIPA DC-008, section 4.5.2).
+//! What EXIF (CIPA DC-008) says of an image that is no longer so: its thumbnail, and which side is its width.
 
 use std::ops::Range;
 
-/// Where a thumbnail begins and how long it is, as a JPEG or as raw pixels.
+/// Where a thumbnail begins and how long it is, as a JPEG or as raw pixels (section 4.5.2).
 const PLACES: [[u16; 2]; 2] = [[0x201, 0x202], [0x111, 0x117]];
+/// The directory of what only EXIF has.
+const EXIF: u16 = 0x8769;
+/// Width and height: pixels, in both directories, and resolutions.
+const SIDES: [[u16; 2]; 4] = [[0x100, 0x101], [0xA002, 0xA003], [0x11A, 0x11B], [0xA20E, 0xA20F]];
+
+/// Without the prefix of JPEG, which some programs write in other formats too.
+pub fn without_prefix(mut exif: Vec<u8>) -> Vec<u8> {
+    if exif.starts_with(b"Exif\0\0") {
+        exif.drain(..6);
+    }
+    exif
+}
 
 /// Removes the thumbnail, which shows the image before translation; returns whether there was one.
 pub fn remove_thumbnail(exif: &mut [u8]) -> bool {
-    // Some programs write JPEG's prefix in other formats too.
-    let begin = if exif.starts_with(b"Exif\0\0") { 6 } else { 0 };
-    let Some(Thumbnail { link, data }) = thumbnail(&exif[begin..]) else { return false };
-    exif[begin + link..][..4].fill(0);
-    exif[begin + data.start..begin + data.end].fill(0);
+    let Some((link, data)) = thumbnail(exif) else { return false };
+    exif[link..][..4].fill(0);
+    exif[data].fill(0);
     true
 }
 
-struct Thumbnail {
-    /// Where the offset of its directory is.
-    link: usize,
-    /// Where it is.
-    data: Range<usize>,
+/// Swaps width and height, of an image that was turned by a quarter.
+pub fn swap_sides(exif: &mut [u8]) {
+    let Some(first) = number(exif, 4, 4) else { return };
+    let own = entry(exif, first, EXIF).and_then(|entry| number(exif, entry + 8, 4));
+    for directory in [Some(first), own].into_iter().flatten() {
+        for [width, height] in SIDES {
+            let [width, height] = [width, height].map(|tag| entry(exif, directory, tag));
+            if let (Some(width), Some(height)) = (width, height) {
+                // All but their tags.
+                (2..12).for_each(|byte| exif.swap(width + byte, height + byte));
+            }
+        }
+    }
 }
 
-fn thumbnail(exif: &[u8]) -> Option<Thumbnail> {
-    let is_little = exif.starts_with(b"II");
-    let number = |at: usize, size: usize| {
-        let bytes = exif.get(at..at.checked_add(size)?)?.iter();
-        let push = |number: usize, byte: &u8| number << 8 | usize::from(*byte);
-        Some(if is_little { bytes.rev().fold(0, push) } else { bytes.fold(0, push) })
-    };
-    let first = number(4, 4)?;
-    let link = first + 2 + 12 * number(first, 2)?;
-    let directory = number(link, 4).filter(|at| *at > 0)?;
+/// Where the offset of the directory of the thumbnail is, and the thumbnail.
+fn thumbnail(exif: &[u8]) -> Option<(usize, Range<usize>)> {
+    let first = number(exif, 4, 4)?;
+    let link = first + 2 + 12 * number(exif, first, 2)?;
+    let directory = number(exif, link, 4).filter(|at| *at > 0)?;
     let field = |tag: u16| {
-        let mut entries = (0..number(directory, 2)?).map(|i| directory + 2 + 12 * i);
-        let entry = entries.find(|entry| number(*entry, 2) == Some(tag.into()))?;
+        let entry = entry(exif, directory, tag)?;
         // A 16-bit number takes the first half of its field.
-        number(entry + 8, if number(entry + 2, 2)? == 3 { 2 } else { 4 })
+        number(exif, entry + 8, if number(exif, entry + 2, 2)? == 3 { 2 } else { 4 })
     };
     let place = |[begin, length]: [u16; 2]| Some((field(begin)?, field(length)?));
     let (begin, length) = PLACES.into_iter().find_map(place)?;
     let end = begin.checked_add(length).filter(|end| *end <= exif.len())?;
-    Some(Thumbnail { link, data: begin..end })
+    Some((link, begin..end))
+}
+
+/// The entry of a directory with this tag.
+fn entry(exif: &[u8], directory: usize, tag: u16) -> Option<usize> {
+    let mut entries = (0..number(exif, directory, 2)?).map(|i| directory + 2 + 12 * i);
+    let entry = entries.find(|entry| number(exif, *entry, 2) == Some(tag.into()))?;
+    (entry + 12 <= exif.len()).then_some(entry)
+}
+
+fn number(exif: &[u8], at: usize, size: usize) -> Option<usize> {
+    let bytes = exif.get(at..at.checked_add(size)?)?.iter();
+    let push = |number: usize, byte: &u8| number << 8 | usize::from(*byte);
+    Some(if exif.starts_with(b"II") { bytes.rev().fold(0, push) } else { bytes.fold(0, push) })
 }

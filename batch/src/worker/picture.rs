@@ -126,19 +126,26 @@ fn read(bytes: &[u8], input: &Path, say: Say) -> Result<Picture> {
     }
     let mut decoder = reader.into_decoder().map_err(damaged)?;
     let icc = decoder.icc_profile().unwrap_or_default();
-    let mut exif = decoder.exif_metadata().unwrap_or_default();
+    let mut exif = decoder.exif_metadata().unwrap_or_default().map(exif::without_prefix);
     if decoder.xmp_metadata().unwrap_or_default().is_some() {
         note("its XMP metadata are left out");
     }
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let said = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    // The decoder does not know the prefix.
+    let orientation = exif.as_deref().and_then(Orientation::from_exif_chunk).unwrap_or(said);
     let mut pixels = DynamicImage::from_decoder(decoder).map_err(damaged)?;
+    let width = pixels.width();
     pixels.apply_orientation(orientation);
+    let is_on_its_side = pixels.width() != width;
     if format == ImageFormat::Tiff && tiff::is_premultiplied(bytes) {
         pixels = straight(pixels);
     }
     if let Some(exif) = &mut exif {
         // It is upright now.
         let _ = Orientation::remove_from_exif_chunk(exif);
+        if is_on_its_side {
+            exif::swap_sides(exif);
+        }
         if exif::remove_thumbnail(exif) {
             note("its thumbnail is left out");
         }
