@@ -6,7 +6,9 @@
 
 mod common;
 
-use std::{fs, io::Write, os::unix::fs::symlink, process::Stdio, thread, time::Duration};
+use std::{
+    fs, io::Write, os::unix::fs::symlink, path::PathBuf, process::Stdio, thread, time::Duration,
+};
 
 use common::{
     Place, generators,
@@ -48,6 +50,31 @@ fn a_run_that_was_killed_before_the_last_step_takes_it() {
     fs::rename(place.out("a.mp4"), own.join("unfinished")).unwrap();
     assert!(place.run(&["in"]).contains("0 translated, 1 finished before"));
     assert!(place.out("a.mp4").is_file() && !own.join("unfinished").exists());
+}
+
+/// As on a disk that is full when the segments are joined.
+#[test]
+fn segments_outlive_an_output_that_cannot_be_written() {
+    let place = Place::new();
+    make_clip(&place.path("in/a.mp4"), 75, 25);
+    let arguments = ["in", "--piece", "1"];
+    place.run(&arguments);
+    fs::remove_file(place.out("a.mp4")).unwrap();
+    let own = fs::read_dir(place.out(".cyclegan-batch")).unwrap().next().unwrap().unwrap().path();
+    fs::create_dir(own.join("unfinished")).unwrap();
+    let output = place.program().args(arguments).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    let finished = place.segments();
+    assert_eq!(finished.len(), 3, "{}", text(&output));
+    // Only its name is needed now.
+    let written = |path: &PathBuf| fs::metadata(path).unwrap().modified().unwrap();
+    let before: Vec<_> = finished.iter().map(written).collect();
+    let output = place.program().args(arguments).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    assert_eq!(finished.iter().map(written).collect::<Vec<_>>(), before);
+    fs::remove_dir(own.join("unfinished")).unwrap();
+    assert!(place.run(&arguments).contains("out/a.mp4: 75 frames"));
+    assert!(place.segments().is_empty(), "segments are left");
 }
 
 /// As of a recording that still goes on.

@@ -67,7 +67,9 @@ impl Scheduler<'_> {
             Ok(Reply::Thumbnails { html }) => {
                 entry.set_thumbnails(&html).map_err(|error| format!("{error:#}"))
             }
-            Err(Failure::Task(cause) | Failure::NoWorker(cause)) => Err(cause),
+            Err(Failure::Crash(cause) | Failure::Task(cause) | Failure::NoWorker(cause)) => {
+                Err(cause)
+            }
             _ => Ok(()),
         };
         if let Err(cause) = made {

@@ -47,7 +47,7 @@ impl Scheduler<'_> {
             match self.help_with(index, &segments, segment, worker) {
                 Ok(()) => {}
                 // The process that has the file will see the same, and knows what to do.
-                Err(Failure::Cut(_) | Failure::Task(_)) => break,
+                Err(Failure::Cut(_) | Failure::Crash(_) | Failure::Task(_)) => break,
                 Err(failure) => return Err(failure),
             }
             drop(lock);

@@ -146,7 +146,7 @@ impl<'a> Scheduler<'a> {
             match result {
                 Ok(()) | Err(Failure::Stopped) => {}
                 Err(Failure::NoWorker(cause)) => return self.give_up(step, cause),
-                Err(Failure::Cut(cause) | Failure::Task(cause)) => {
+                Err(Failure::Cut(cause) | Failure::Crash(cause) | Failure::Task(cause)) => {
                     self.queue.forget_segments(step.file());
                     self.fail(step.file(), cause);
                 }

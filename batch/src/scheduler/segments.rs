@@ -213,10 +213,11 @@ impl Scheduler<'_> {
                 self.begin_whole(index);
                 Ok(())
             }
-            Err(Failure::Cut(cause) | Failure::Task(cause)) => {
-                // The next run must not fail on the same segments.
+            Err(failure @ (Failure::Cut(_) | Failure::Crash(_))) => {
+                // The next run must not fail on the same segments. After other failures, as of a full disk,
+                // it continues with them.
                 entry.drop_segments();
-                Err(Failure::Task(cause))
+                Err(failure)
             }
             other => other,
         }

@@ -26,6 +26,8 @@ pub(super) enum Failure {
     NoWorker(String),
     /// It may succeed in one segment.
     Cut(String),
+    /// Its worker has crashed, again and again.
+    Crash(String),
     /// It cannot succeed.
     Task(String),
 }
@@ -84,7 +86,9 @@ impl Scheduler<'_> {
                     crashes += 1;
                     self.note(index, format!("{cause}; trying once more"));
                 }
-                Ok(Ending::Crashed(cause)) => return Err(Failure::Task(format!("{cause}, twice"))),
+                Ok(Ending::Crashed(cause)) => {
+                    return Err(Failure::Crash(format!("{cause}, twice")));
+                }
                 Ok(Ending::Stalled(cause)) => return Err(Failure::Task(cause)),
                 Ok(Ending::Reply(Reply::Failed { cause, by_cutting: true })) => {
                     return Err(Failure::Cut(cause));
