@@ -2,12 +2,16 @@
 
 //! The report page in a real browser.
 
+#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
+
 mod common;
 
 use std::fs;
 
-use common::{Place, media::make, skip::say_skipped};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use common::{Place, ffmpeg, media::make, skip::say_skipped};
 use cyclegan_test_support::browser;
+use image::RgbImage;
 
 #[test]
 fn a_browser_shows_strips_before_and_after() {
@@ -46,4 +50,64 @@ fn a_browser_shows_strips_before_and_after() {
     assert!(before > 100_000 && after > 100_000, "{before} and {after} pixels of the clip");
     let (before, after) = (near([0x80, 0x40, 0x20]), near([0x7f, 0xbf, 0xdf]));
     assert!(before > 17_000 && after > 17_000, "{before} and {after} pixels of the picture");
+}
+
+/// The thumbnails of a report, in its order.
+fn thumbnails(place: &Place) -> Vec<RgbImage> {
+    let page = fs::read_to_string(place.path("report.html")).unwrap();
+    let images = page.split("data:image/jpeg;base64,").skip(1);
+    let decode = |data: &str| {
+        let jpeg = STANDARD.decode(data.split('"').next().unwrap()).unwrap();
+        image::load_from_memory(&jpeg).unwrap().into_rgb8()
+    };
+    images.map(decode).collect()
+}
+
+/// Fails unless each frame below is the one above, with a filter that changes nothing.
+fn assert_same_moments(sheet: &RgbImage) {
+    let row = (sheet.height() + 4) / 2;
+    let difference = |x, y| {
+        let (above, below) = (sheet.get_pixel(x, y).0, sheet.get_pixel(x, y + row).0);
+        above.iter().zip(below).map(|(a, b)| u64::from(a.abs_diff(b))).max().unwrap()
+    };
+    let all = (0..sheet.width()).flat_map(|x| (0..row - 4).map(move |y| (x, y)));
+    let mean =
+        all.map(|(x, y)| difference(x, y)).sum::<u64>() / u64::from(sheet.width() * (row - 4));
+    assert!(mean < 12, "differ by {mean}");
+}
+
+#[test]
+fn thumbnails_before_and_after_are_of_the_same_moments() {
+    let place = Place::unchanged();
+    // From black to white in twelve seconds.
+    let parts = (0..12).map(|second| {
+        let grey = second * 23;
+        format!(
+            "videotestsrc num-buffers=10 pattern=solid-color foreground-color=0xff{grey:02x}{grey:02x}{grey:02x} \
+             ! video/x-raw,format=I420,width=160,height=120,framerate=10/1 ! c. "
+        )
+    });
+    let clip = parts.collect::<String>()
+        + "concat name=c ! x264enc speed-preset=ultrafast key-int-max=10 ! mp4mux ! OUT";
+    make(&place.path("in/a.mp4"), &clip);
+    for part in [&["--start", "6"][..], &["--sample", "2"]] {
+        let mut arguments = vec!["in", "--overwrite", "--report", "report.html"];
+        arguments.extend(part);
+        place.run(&arguments);
+        let sheets = thumbnails(&place);
+        assert!(!sheets.is_empty(), "{part:?}");
+        sheets.iter().for_each(assert_same_moments);
+    }
+}
+
+#[test]
+fn animated_images_have_thumbnails() {
+    let Some(place) = Place::of_ffmpeg("thumbnails of an animated GIF") else { return };
+    ffmpeg::make(
+        &place.path("in/a.gif"),
+        "-f lavfi -i testsrc2=size=160x120:rate=10:d=2,format=gray",
+    );
+    let said = place.run(&["in", "--report", "report.html"]);
+    let [sheet] = &thumbnails(&place)[..] else { panic!("{said}") };
+    assert_same_moments(sheet);
 }

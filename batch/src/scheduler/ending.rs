@@ -60,9 +60,9 @@ impl Scheduler<'_> {
         if self.options.report.is_none() || self.options.dry_run || entry.has_thumbnails() {
             return;
         }
-        let Item { input, output, .. } = &self.items[index];
+        let Item { input, output, sample, .. } = &self.items[index];
         let (input, output) = (input.clone().into(), self.out.join(output).into());
-        let task = Task::Thumbnails { input, output };
+        let task = Task::Thumbnails { input, output, sample: *sample };
         let made = match self.perform(index, worker, &task, &|_| {}) {
             Ok(Reply::Thumbnails { html }) => {
                 entry.set_thumbnails(&html).map_err(|error| format!("{error:#}"))

@@ -77,7 +77,34 @@ pub fn source(input: &Path) -> Result<gst::Element> {
     let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::Rgba, width, height);
     let caps = info.fps(gst::Fraction::new(0, 1)).build()?.to_caps()?;
     let input = input.to_owned();
-    Ok(frames::source(move || timed(decode(&input, format), caps)))
+    Ok(frames::source(move || {
+        timed(decode(&input, format)).map(move |frame| {
+            let Timed { image, start, end } = frame?;
+            let (_, mut buffer) = pixels::frame(&image)?;
+            let writable = buffer.make_mut();
+            writable.set_pts(start);
+            writable.set_duration(end - start);
+            Ok(gst::Sample::builder().buffer(&buffer).caps(&caps).build())
+        })
+    }))
+}
+
+/// The frames that are shown at `times`, which are in order; the last one where the animation has ended.
+pub fn frames_at(input: &Path, times: &[gst::ClockTime]) -> Result<Vec<DynamicImage>> {
+    let format = format(input)?.context("is no animation")?;
+    let mut times = times.iter().peekable();
+    let (mut found, mut last) = (Vec::new(), None);
+    for frame in timed(decode(input, format)) {
+        let Timed { image, end, .. } = frame?;
+        while times.next_if(|time| **time < end).is_some() {
+            found.push(image.clone());
+        }
+        last = Some(image);
+    }
+    if let Some(last) = last {
+        found.extend(times.map(|_| last.clone()));
+    }
+    Ok(found)
 }
 
 fn decode(input: &Path, format: ImageFormat) -> ImageResult<Frames<'static>> {
@@ -89,12 +116,16 @@ fn decode(input: &Path, format: ImageFormat) -> ImageResult<Frames<'static>> {
     })
 }
 
-/// The frames one after another, each with its time and duration.
-fn timed(
-    decoded: ImageResult<Frames<'static>>,
-    caps: gst::Caps,
-) -> impl Iterator<Item = Result<gst::Sample>> {
-    let mut time = gst::ClockTime::ZERO;
+/// A frame, and when it is shown.
+struct Timed {
+    image: DynamicImage,
+    start: gst::ClockTime,
+    end: gst::ClockTime,
+}
+
+/// The frames one after another.
+fn timed(decoded: ImageResult<Frames<'static>>) -> impl Iterator<Item = Result<Timed>> {
+    let mut end = gst::ClockTime::ZERO;
     let decoded =
         decoded.unwrap_or_else(|error| Frames::new(Box::new(std::iter::once(Err(error)))));
     decoded.map(move |frame| {
@@ -102,11 +133,8 @@ fn timed(
         let (numerator, denominator) = frame.delay().numer_denom_ms();
         let delay = u64::from(numerator) * 1_000_000 / u64::from(denominator.max(1));
         let delay = if delay == 0 { USUAL } else { gst::ClockTime::from_nseconds(delay) };
-        let (_, mut buffer) = pixels::frame(&DynamicImage::ImageRgba8(frame.into_buffer()))?;
-        let writable = buffer.make_mut();
-        writable.set_pts(time);
-        writable.set_duration(delay);
-        time += delay;
-        Ok(gst::Sample::builder().buffer(&buffer).caps(&caps).build())
+        let start = end;
+        end += delay;
+        Ok(Timed { image: DynamicImage::ImageRgba8(frame.into_buffer()), start, end })
     })
 }

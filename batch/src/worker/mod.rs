@@ -152,8 +152,9 @@ fn perform(task: Task, setup: &Setup, smoothing: f64) -> Result<Reply> {
         Task::Picture { input, output, format } => {
             picture::translate(setup, input.as_ref(), output.as_ref(), *format, &mut report)?
         }
-        Task::Thumbnails { input, output } => {
-            let html = thumbnails::before_and_after(input.as_ref(), output.as_ref())?;
+        Task::Thumbnails { input, output, sample } => {
+            let (input, output) = (input.as_ref(), output.as_ref());
+            let html = thumbnails::before_and_after(input, output, &setup.recipe, *sample)?;
             return Ok(Reply::Thumbnails { html });
         }
     };

@@ -14,7 +14,10 @@ use super::{
     protocol::{Reply, Say, Setup, Span},
     scan,
 };
-use crate::{container::Container, options::Sample};
+use crate::{
+    container::Container,
+    options::{Recipe, Sample},
+};
 
 /// Containers in which GStreamer seeks to key frames exactly.
 const SEEKABLE: [&str; 3] = ["video/quicktime", "video/x-matroska", "video/webm"];
@@ -45,15 +48,7 @@ pub fn plan(
     }
     let recipe = &setup.recipe;
     losses::foreseen(&media, container, recipe).into_iter().for_each(&mut note);
-    let mut begin = nanoseconds(recipe.start);
-    let mut end = recipe.end.map(|end| nanoseconds(Some(end)));
-    if let Some(sample) = sample {
-        let length = media.duration.map(|duration| duration.nseconds());
-        let length =
-            length.context("its length is unknown, so no samples can be spread over it")?;
-        let (first, last) = sample.range(begin, end.map_or(length, |end| end.min(length)));
-        (begin, end) = (first, Some(last));
-    }
+    let (begin, end) = part(&media, recipe, sample)?;
     let is_seekable = media.is_seekable && SEEKABLE.contains(&media.kind());
     let is_part = begin > 0 || end.is_some() || recipe.frames.is_some();
     ensure!(
@@ -99,6 +94,17 @@ pub fn plan(
         last.stop = stop;
     }
     Ok(Reply::Plan { spans, frames: Some(count) })
+}
+
+/// Begin and end of what is translated of `media`, in nanoseconds; no end for all that follows.
+pub fn part(media: &Media, recipe: &Recipe, sample: Option<Sample>) -> Result<(u64, Option<u64>)> {
+    let begin = nanoseconds(recipe.start);
+    let end = recipe.end.map(|end| nanoseconds(Some(end)));
+    let Some(sample) = sample else { return Ok((begin, end)) };
+    let length = media.duration.map(|duration| duration.nseconds());
+    let length = length.context("its length is unknown, so no samples can be spread over it")?;
+    let (begin, end) = sample.range(begin, end.map_or(length, |end| end.min(length)));
+    Ok((begin, Some(end)))
 }
 
 fn is_long(setup: &Setup, media: &Media) -> bool {

@@ -63,8 +63,8 @@ pub enum Task {
     Mux { input: OsString, output: OsString, container: Container, segments: Vec<Segment> },
     /// Translate an image.
     Picture { input: OsString, output: OsString, format: PictureFormat },
-    /// Make thumbnails before and after.
-    Thumbnails { input: OsString, output: OsString },
+    /// Make thumbnails before and after; of a sample only that.
+    Thumbnails { input: OsString, output: OsString, sample: Option<Sample> },
 }
 
 /// A translated segment.

@@ -4,12 +4,13 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, ensure};
 use cyclegan_output::page;
 use gst::prelude::*;
 use image::{RgbImage, imageops};
 
-use super::{picture, pipeline::Pipeline, pixels::image_of};
+use super::{animation, picture, pipeline::Pipeline, pixels::image_of, plan, probe::Media};
+use crate::options::{Recipe, Sample};
 
 /// Number of frames of a video.
 const FRAMES: u32 = 6;
@@ -20,20 +21,29 @@ const GAP: u32 = 4;
 /// How long decoding a frame may take.
 const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(60);
 
-/// An image element: frames of `input` above, the same of `output` below.
-pub fn before_and_after(input: &Path, output: &Path) -> Result<String> {
+/// An image element: frames of `input` above, the same of `output` below, which is that part of it.
+pub fn before_and_after(
+    input: &Path,
+    output: &Path,
+    recipe: &Recipe,
+    sample: Option<Sample>,
+) -> Result<String> {
     if picture::is_picture(output) {
         let small = |file: &Path| Ok::<_, anyhow::Error>(shrunk(&picture::open(file)?));
         return page::image(&sheet(&[(small(input)?, small(output)?)]));
     }
-    let before = Shown::open(input)?;
+    let media = Media::probe(input)?;
     let after = Shown::open(output)?;
     let times = after.times();
-    let mut columns = Vec::new();
-    for time in times {
-        columns.push((before.frame(time)?, after.frame(time)?));
-    }
-    page::image(&sheet(&columns))
+    let before = match media.is_animation() {
+        true => animation::frames_at(input, &times)?.iter().map(shrunk).collect(),
+        false => {
+            let (begin, _) = plan::part(&media, recipe, sample)?;
+            Shown::open(input)?.frames(&times, gst::ClockTime::from_nseconds(begin))?
+        }
+    };
+    let after = after.frames(&times, gst::ClockTime::ZERO)?;
+    page::image(&sheet(&before.into_iter().zip(after).collect::<Vec<_>>()))
 }
 
 fn shrunk(picture: &image::DynamicImage) -> RgbImage {
@@ -74,8 +84,8 @@ impl Shown {
         pipeline.part::<gst::Element>("file")?.set_property("location", file);
         let sink = pipeline.part("out")?;
         pipeline.pause()?;
-        let (reached, ..) = pipeline.gst().state(PATIENCE);
-        reached.map_err(|_| anyhow!("{} cannot be shown", file.display()))?;
+        let (_, reached, _) = pipeline.gst().state(PATIENCE);
+        ensure!(reached == gst::State::Paused, "{} cannot be shown", file.display());
         let duration = pipeline.gst().query_duration();
         Ok(Self { pipeline, sink, duration })
     }
@@ -90,6 +100,11 @@ impl Shown {
             Some(duration) => (0..FRAMES).map(|i| part(duration, i)).collect(),
             None => vec![gst::ClockTime::ZERO],
         }
+    }
+
+    /// The frames at these times after `begin`.
+    fn frames(&self, times: &[gst::ClockTime], begin: gst::ClockTime) -> Result<Vec<RgbImage>> {
+        times.iter().map(|time| self.frame(begin + *time)).collect()
     }
 
     fn frame(&self, time: gst::ClockTime) -> Result<RgbImage> {
