@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, bail};
+use cyclegan_contract::{Direction, Precision, file_name};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -68,13 +69,16 @@ fn modified(file: &Metadata) -> io::Result<u64> {
     Ok(since.map_or(0, |time| time.as_nanos() as u64))
 }
 
-/// SHA-256 of a generator in hexadecimal. For a variant such as `G.int8.onnx` it is that of the float32 file,
-/// so that machines with different variants share outputs.
+/// SHA-256 of a generator in hexadecimal. For a variant of a pair, such as `G.int8.onnx`, it is that of the float32
+/// file, so that machines with different variants share outputs.
 pub fn hash_of_model(path: &Path) -> Result<String> {
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let stem = name.split('.').next().unwrap_or_default();
-    let full = path.with_file_name(format!("{stem}.onnx"));
-    hash_of(if full.is_file() { &full } else { path })
+    let is_variant_of = |direction: &Direction| {
+        Precision::ALL.iter().any(|precision| path.ends_with(file_name(*direction, *precision)))
+    };
+    let direction = Direction::BOTH.into_iter().find(is_variant_of);
+    let full =
+        direction.map(|direction| path.with_file_name(file_name(direction, Precision::Fp32)));
+    hash_of(full.as_deref().filter(|full| full.is_file()).unwrap_or(path))
 }
 
 /// SHA-256 of a file in hexadecimal.
@@ -83,4 +87,31 @@ fn hash_of(path: &Path) -> Result<String> {
     let hashed = File::open(path).and_then(|mut file| io::copy(&mut file, &mut hash));
     hashed.with_context(|| format!("cannot read the generator {}", path.display()))?;
     Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_variants_of_a_pair_have_one_hash_and_other_generators_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let hash = |name: &str| hash_of_model(&folder.path().join(name)).unwrap();
+        let names = [
+            "G.onnx",
+            "G.int8.onnx",
+            "F.fp16.onnx",
+            "zebra.onnx",
+            "zebra.v1.onnx",
+            "zebra.v2.onnx",
+        ];
+        for name in names {
+            fs::write(folder.path().join(name), name).unwrap();
+        }
+        assert_eq!(hash("G.int8.onnx"), hash("G.onnx"));
+        let mut hashes: Vec<_> = names.into_iter().map(hash).collect();
+        hashes.sort();
+        hashes.dedup();
+        assert_eq!(hashes.len(), names.len() - 1);
+    }
 }
