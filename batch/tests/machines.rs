@@ -135,6 +135,29 @@ fn the_file_of_a_machine_that_vanishes_is_taken_over() {
 }
 
 #[test]
+fn nobody_helps_with_a_file_that_has_failed() {
+    let place = Place::new();
+    let arguments = long_clip(&place);
+    let mut owner = start(&place, &arguments);
+    wait_for_segments(&place, 1);
+    let helper = start(&place, &arguments);
+    wait_for_segments(&place, 3);
+    // What the owner translates is gone, as from a disk with a fault.
+    let own = format!("-{}", owner.id());
+    while owner.try_wait().unwrap().is_none() {
+        let files = walkdir::WalkDir::new(place.out(".cyclegan-batch")).into_iter().flatten();
+        let of_owner = files.filter(|file| file.file_name().to_string_lossy().ends_with(&own));
+        of_owner.for_each(|file| drop(fs::remove_file(file.path())));
+        thread::sleep(Duration::from_millis(5));
+    }
+    let failed = text(&owner.wait_with_output().unwrap());
+    assert!(failed.contains("\"cause\":\"cannot write a segment"), "{failed}");
+    let said = text(&helper.wait_with_output().unwrap());
+    assert!(said.contains("has failed on") && said.contains("cannot write a segment"), "{said}");
+    assert!(place.segments().len() < 8, "{} of 10 segments", place.segments().len());
+}
+
+#[test]
 fn the_state_of_a_folder_is_told_while_it_is_worked_on() {
     let place = Place::new();
     small_clip(&place.path("in/a.mp4"));

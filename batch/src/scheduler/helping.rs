@@ -38,7 +38,9 @@ impl Scheduler<'_> {
         };
         // From the end, where the process that has the file comes last.
         for segment in (0..segments.spans.len()).rev() {
-            if !segments.are_wanted() {
+            // The segments of a file that has failed wait for the next run.
+            let has_failed = || self.failed_elsewhere(&self.items[index]).is_some();
+            if !segments.are_wanted() || has_failed() {
                 break;
             }
             let Ok(Claim::Ours(Some(lock))) = segments.claim(segment) else { continue };

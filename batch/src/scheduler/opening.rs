@@ -21,6 +21,12 @@ enum Opening {
     Shared,
 }
 
+impl Opening {
+    fn elsewhere(what: String) -> Self {
+        Self::Ended(Verdict::Elsewhere { what })
+    }
+}
+
 /// What is said of an output that another process has.
 pub(super) fn is_held(holder: &Holder) -> String {
     format!("is being translated by {holder}")
@@ -75,8 +81,8 @@ impl Scheduler<'_> {
         if let Some(problem) = &item.problem {
             return Err(anyhow!(problem.clone()));
         }
-        if let Some(failed) = self.failed_elsewhere(item) {
-            return Ok(failed);
+        if let Some(what) = self.failed_elsewhere(item) {
+            return Ok(Opening::elsewhere(what));
         }
         let fingerprint = Fingerprint::new(item, &self.setup.recipe, self.model)
             .inspect_err(|error| self.record_failure(item, &format!("{error:#}")))?;
@@ -84,14 +90,14 @@ impl Scheduler<'_> {
         let (entry, holder) = Entry::open(self.out, item, fingerprint, self.options.dry_run)?;
         if let Some(holder) = holder {
             if self.since.is_none() || !matches!(item.kind, Kind::Video(_)) {
-                return Ok(Opening::Ended(Verdict::Elsewhere { what: is_held(&holder) }));
+                return Ok(Opening::elsewhere(is_held(&holder)));
             }
             self.file(index).begun = Some(Begun::new(entry));
             return Ok(Opening::Shared);
         }
         // Another process may have failed with it, and left the lock, since the look above.
-        if let Some(failed) = self.failed_elsewhere(item) {
-            return Ok(failed);
+        if let Some(what) = self.failed_elsewhere(item) {
+            return Ok(Opening::elsewhere(what));
         }
         let finished = entry
             .finished(self.options.overwrite)
@@ -104,9 +110,8 @@ impl Scheduler<'_> {
     }
 
     /// How `item` has failed in another process since this run began: it is not tried by every machine.
-    fn failed_elsewhere(&self, item: &Item) -> Option<Opening> {
-        let what = failed_since(self.out, item, self.since?)?;
-        Some(Opening::Ended(Verdict::Elsewhere { what }))
+    pub(super) fn failed_elsewhere(&self, item: &Item) -> Option<String> {
+        failed_since(self.out, item, self.since?)
     }
 
     /// Records the failure of an item that has no entry, for reports only.
