@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 
 use super::{
-    fault::{NO_DATA, TrackFault},
+    fault::{NO_DATA, OutsideFault, TrackFault},
     losses,
     muxer::is_raw,
     probe::{Media, media_type},
@@ -169,7 +169,7 @@ fn check_ends(media: &Media, promises: &[Promise], is_part: bool, say: Say) -> R
         say(Reply::Notice { text: format!("its clock jumps: {ends}") });
         return Ok(());
     }
-    ensure!(end + tolerance >= duration, "is truncated or damaged: {ends}");
+    ensure!(end + tolerance >= duration, OutsideFault(format!("is truncated or damaged: {ends}")));
     let video = promises.iter().find(|promise| promise.is_video).map_or(0, |p| p.passed.end);
     if video + tolerance < end {
         let text = format!("the video ends after {:.1} s of {:.1} s", seconds(video), seconds(end));

@@ -30,6 +30,11 @@ pub struct TrackFault {
     pub cause: String,
 }
 
+/// A failure of the input, the disk or the network, which no other handling of the tracks cures.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct OutsideFault(pub String);
+
 /// The name of the elements of a track.
 pub fn track_name(track: usize) -> String {
     format!("track-{track}-")
@@ -51,7 +56,10 @@ pub fn explain(message: &gst::message::Error, missing: &[String]) -> anyhow::Err
         }
         object = source.parent();
     }
-    anyhow::anyhow!(cause)
+    match message.error().is::<gst::ResourceError>() || cause == NO_SPACE {
+        true => OutsideFault(cause).into(),
+        false => anyhow::anyhow!(cause),
+    }
 }
 
 /// Converts an error of a probe that has no details; `undecodable` are the codecs without a decoder.

@@ -6,6 +6,7 @@
 //! that track then loses its codec, but the video is never lost.
 
 use std::{
+    io,
     path::{Path, PathBuf},
     sync::mpsc,
 };
@@ -18,7 +19,7 @@ use super::{
     check::{self, Promise},
     clip::Window,
     demux::demux,
-    fault::{self, CutFault, TrackFault},
+    fault::{CutFault, OutsideFault, TrackFault},
     hdr,
     links::{Links, Seen},
     mapping::{Action, Mapping},
@@ -69,7 +70,7 @@ impl Mux<'_> {
                     return Ok(video.map_or(0, |video| video.passed.packets));
                 }
                 Err(error) => {
-                    let more = to_change(&error, &mapping);
+                    let more = to_change(&error, &mapping.actions);
                     if more.is_empty() {
                         return Err(error);
                     }
@@ -271,25 +272,64 @@ impl Mux<'_> {
 
 /// The tracks that the next attempt handles differently: the one that the error is about, else all copied
 /// audio, else everything but the video.
-fn to_change(error: &anyhow::Error, mapping: &Mapping) -> Vec<usize> {
+fn to_change(error: &anyhow::Error, actions: &[Action]) -> Vec<usize> {
     if let Some(fault) = error.downcast_ref::<TrackFault>() {
         let is_open = |action: &Action| !matches!(action, Action::Translate | Action::Drop);
-        return match mapping.actions.get(fault.track) {
+        return match actions.get(fault.track) {
             // Refused subtitles have no alternative.
             Some(action) if is_open(action) => vec![fault.track],
             _ => Vec::new(),
         };
     }
-    if error.downcast_ref::<CutFault>().is_some() || error.to_string() == fault::NO_SPACE {
-        return Vec::new();
-    }
+    let is_of_tracks = !(error.is::<CutFault>()
+        || error.is::<OutsideFault>()
+        || error.chain().any(|cause| cause.is::<io::Error>()));
     let all = |is_such: fn(&Action) -> bool| -> Vec<usize> {
-        let actions = mapping.actions.iter().enumerate();
+        let actions = actions.iter().enumerate().filter(|_| is_of_tracks);
         actions.filter(|(_, action)| is_such(action)).map(|(i, _)| i).collect()
     };
     let copied = all(|action| matches!(action, Action::Copy(_)));
     match copied.is_empty() {
         false => copied,
         true => all(|action| matches!(action, Action::Encode | Action::PlainText(_))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+    use crate::worker::fault::{NO_SPACE, explain};
+
+    #[test]
+    fn tracks_change_only_for_errors_of_tracks() {
+        gst::init().unwrap();
+        let actions = [Action::Translate, Action::Encode, Action::Drop];
+        let change = |error| to_change(&error, &actions);
+        let of_pipeline = |message: gst::Message| match message.view() {
+            gst::MessageView::Error(error) => explain(error, &[]),
+            _ => panic!("{message:?}"),
+        };
+        let refused =
+            gst::message::Error::new(gst::StreamError::Mux, "Could not multiplex stream.");
+        assert_eq!(change(of_pipeline(refused)), [1]);
+        assert_eq!(change(TrackFault { track: 1, cause: "is missing".to_owned() }.into()), [1]);
+        let lost = gst::message::Error::new(gst::ResourceError::Read, "Error while reading");
+        let io = io::Error::other("Stale file handle");
+        let full = gst::message::Error::builder(gst::StreamError::Failed, "Could not write")
+            .debug("\nNo space left on device")
+            .build();
+        assert_eq!(of_pipeline(full.clone()).to_string(), NO_SPACE);
+        for outside in [
+            of_pipeline(lost),
+            of_pipeline(full),
+            anyhow!(OutsideFault("stalls".to_owned())).context("the output cannot be read back"),
+            anyhow!(io).context("the output cannot be completed"),
+            CutFault("only 2 of 3 frames".to_owned()).into(),
+        ] {
+            let cause = format!("{outside:#}");
+            assert_eq!(change(outside), [0; 0], "{cause}");
+        }
     }
 }

@@ -172,7 +172,7 @@ impl Pipeline {
         if position != moved.1 {
             *moved = (Instant::now(), position);
         }
-        ensure!(moved.0.elapsed() <= patience, self.stall());
+        ensure!(moved.0.elapsed() <= patience, fault::OutsideFault(self.stall()));
         Ok(())
     }
 
