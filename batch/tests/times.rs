@@ -429,28 +429,60 @@ fn what_demuxers_skip_is_named() {
     assert!(!said.contains(" in/whole-"), "{said}");
 }
 
-/// What only the decoder tells of a video is said as well.
-/// Nothing in them says how many frames they have.
+/// Nothing but the decoder tells of it: bare streams have no count of frames, and in containers every frame is there.
 #[test]
-fn damage_in_a_bare_stream_is_named() {
-    let Some(place) = Place::of_ffmpeg("damaged bare streams") else { return };
+fn damage_that_only_the_decoder_sees_is_named() {
+    let Some(place) = Place::of_ffmpeg("damaged frames") else { return };
     let x265 = "-c:v libx265 -preset ultrafast -x265-params log-level=error";
-    let files = [("a.m2v", "-c:v mpeg2video"), ("b.h264", H264), ("c.hevc", x265)];
-    for (name, codec) in files {
+    // How much of the file is damaged, in thousandths.
+    let files = [
+        ("a.m2v", "-c:v mpeg2video", 50),
+        ("b.h264", H264, 50),
+        ("c.hevc", x265, 50),
+        ("d.mp4", H264, 10),
+        ("e.mp4", "-c:v mpeg4", 2),
+        ("f.mov", x265, 20),
+        ("g.mkv", "-c:v mpeg4", 2),
+    ];
+    for (name, codec, share) in files {
         let input = place.path("in").join(name);
         make(&input, &[BARS, codec].join(" "));
         fs::copy(&input, place.path("in").join(format!("whole-{name}"))).unwrap();
         let mut bytes = fs::read(&input).unwrap();
-        let damage = bytes.len() / 2..bytes.len() * 11 / 20;
+        let damage = bytes.len() / 2..bytes.len() / 2 + bytes.len() * share / 1000;
         bytes[damage].fill(0xA5);
         fs::write(&input, bytes).unwrap();
     }
+    // Its clusters have checksums.
+    let input = place.path("in/checked.mkv");
+    make(&input, &[BARS, x265].join(" "));
+    fs::copy(&input, place.path("in/whole-checked.mkv")).unwrap();
+    let mut bytes = fs::read(&input).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&input, bytes).unwrap();
     let said = place.run(&["in"]);
-    for (name, _) in files {
+    let note = "note: in/checked.mkv: is damaged: 1 cluster of its data has a wrong checksum";
+    assert!(said.contains(note), "{said}");
+    for (name, ..) in files {
         let note = format!("note: in/{name}: is damaged: its decoder reports ");
         assert!(said.contains(&note), "{name}: {said}");
     }
     assert!(!said.contains("note: in/whole-"), "{said}");
+}
+
+/// The frames before the key frame at which a film is cut refer to some that are not there, and are not shown.
+#[test]
+fn cuts_and_segments_of_open_groups_are_not_damaged() {
+    let Some(place) = Place::of_ffmpeg("open groups of pictures") else { return };
+    let film = place.path("film.mp4");
+    let open =
+        "-c:v libx264 -preset fast -pix_fmt yuv420p -x264-params open-gop=1:keyint=12:bframes=3";
+    make(&film, &[&BARS.replace("d=3", "d=6"), open].join(" "));
+    make(&place.path("in/cut.mp4"), &format!("-ss 1.3 -i {} -c copy", film.display()));
+    fs::rename(film, place.path("in/film.mp4")).unwrap();
+    let said = place.run(&["in/film.mp4", "--piece", "1"]) + &place.run(&["in/cut.mp4"]);
+    assert!(!said.contains("note: "), "{said}");
 }
 
 #[test]

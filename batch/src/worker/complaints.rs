@@ -1,17 +1,35 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Counts the errors that FFmpeg's decoders write to GStreamer's log. In a stream without a container they are the only
-//! sign of damage, since no header says how many frames there are.
+//! Counts the errors that FFmpeg's decoders write to GStreamer's log. They are the only sign of damage inside a frame, and
+//! of frames that are missing from a stream without a container, since no header says how many there are.
 
 use std::{
     env,
     sync::atomic::{AtomicU64, Ordering},
 };
 
+use gst::prelude::*;
+
 /// The log category of gst-libav.
 const CATEGORY: &str = "libav";
 
+/// Errors about frames that others refer to. Where a film is cut or sought, some of these are not there, and what refers
+/// to them is not shown.
+const REFERENCES: [&str; 8] = [
+    "co located POCs unavailable",
+    "mmco: unref short failure",
+    "number of reference frames",
+    "illegal short term buffer state",
+    "reference picture missing",
+    "Missing reference picture",
+    "Could not find ref with POC",
+    "Error constructing the frame RPS",
+];
+/// What the demuxer of GXF says at the end of each file.
+const END: &str = "sync lost";
+
 static ERRORS: AtomicU64 = AtomicU64::new(0);
+static MISSING_REFERENCES: AtomicU64 = AtomicU64::new(0);
 
 /// Starts to count.
 pub fn listen() {
@@ -20,14 +38,29 @@ pub fn listen() {
         gst::log::remove_default_log_function();
         gst::log::set_threshold_for_name(CATEGORY, gst::DebugLevel::Error);
     }
-    gst::log::add_log_function(|category, level, _, _, _, _, _| {
-        if level == gst::DebugLevel::Error && category.name() == CATEGORY {
+    gst::log::add_log_function(|category, level, _, _, _, _, message| {
+        if level != gst::DebugLevel::Error || category.name() != CATEGORY {
+            return;
+        }
+        let text = message.get().unwrap_or_default();
+        if REFERENCES.iter().any(|reference| text.contains(reference)) {
+            MISSING_REFERENCES.fetch_add(1, Ordering::Relaxed);
+        } else if !text.contains(END) {
             ERRORS.fetch_add(1, Ordering::Relaxed);
         }
     });
 }
 
-/// The number of errors since the last call.
-pub fn take() -> u64 {
-    ERRORS.swap(0, Ordering::Relaxed)
+/// Forgets at the first buffer at `pad` what there was before it.
+pub fn forget_at(pad: &gst::Pad) {
+    pad.add_probe(gst::PadProbeType::BUFFER, |_, _| {
+        take(true);
+        gst::PadProbeReturn::Remove
+    });
+}
+
+/// The number of errors since the last call, with those about references that are missing or without.
+pub fn take(with_references: bool) -> u64 {
+    let references = MISSING_REFERENCES.swap(0, Ordering::Relaxed);
+    ERRORS.swap(0, Ordering::Relaxed) + if with_references { references } else { 0 }
 }

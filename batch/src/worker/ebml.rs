@@ -4,7 +4,7 @@
 
 use std::{
     fs::File,
-    io::{Read, Seek, SeekFrom, Write},
+    io::{BufRead, BufReader, Read, Seek, SeekFrom, Write},
 };
 
 use anyhow::{Context, Result, ensure};
@@ -19,6 +19,7 @@ const TIMESTAMP: u32 = 0xE7;
 const SIMPLE_BLOCK: u32 = 0xA3;
 const BLOCK_GROUP: u32 = 0xA0;
 const BLOCK: u32 = 0xA1;
+const CRC_32: u32 = 0xBF;
 
 /// Nothing but clusters is larger.
 const LARGEST: u64 = 1 << 30;
@@ -164,6 +165,40 @@ impl Segment {
                 return Some(Packet { track, cluster, time: cluster + i64::from(relative) });
             }
         })
+    }
+
+    /// How many clusters have another checksum than they say, where each has one (RFC 8794, section 11.3.1).
+    pub fn damaged_clusters(&mut self) -> u64 {
+        let (mut at, mut damaged) = (self.data, 0);
+        while let Ok((id, data, Some(size))) = head(&mut self.file, at) {
+            at = data.saturating_add(size);
+            if id != CLUSTER {
+                continue;
+            }
+            match self.checksums(data, size) {
+                Some((said, found)) => damaged += u64::from(said != found),
+                None => break,
+            }
+        }
+        damaged
+    }
+
+    /// The checksum at the start of an element's data, and that of the rest.
+    fn checksums(&mut self, data: u64, size: u64) -> Option<(u32, u32)> {
+        const LENGTH: u64 = 6;
+        let (CRC_32, _, Some(4)) = head(&mut self.file, data).ok()? else { return None };
+        let mut said = [0; 4];
+        self.file.seek(SeekFrom::Start(data + LENGTH - 4)).ok()?;
+        self.file.read_exact(&mut said).ok()?;
+        let mut rest =
+            BufReader::with_capacity(1 << 20, &self.file).take(size.checked_sub(LENGTH)?);
+        let mut found = crc32fast::Hasher::new();
+        while let Some(bytes) = rest.fill_buf().ok().filter(|bytes| !bytes.is_empty()) {
+            found.update(bytes);
+            let length = bytes.len();
+            rest.consume(length);
+        }
+        Some((u32::from_le_bytes(said), found.finalize()))
     }
 
     /// The whole element that begins at `at`, and where its data begin in it.

@@ -107,6 +107,15 @@ pub fn read(file: &Path) -> Result<Extras> {
     Ok(extras)
 }
 
+/// What the checksums of a file say of its data.
+pub fn damage(file: &Path) -> Option<String> {
+    let clusters = Segment::open(File::open(file).ok()?).ok()?.damaged_clusters();
+    let (s, have) = if clusters == 1 { ("", "has") } else { ("s", "have") };
+    (clusters > 0).then(|| {
+        format!("is damaged: {clusters} cluster{s} of its data {have} a wrong checksum, so picture or sound may be wrong")
+    })
+}
+
 /// The number of the track with this stream id.
 pub fn track_number(id: &str) -> Option<u64> {
     id.split(':').next()?.parse().ok()

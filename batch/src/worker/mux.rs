@@ -50,6 +50,9 @@ impl Mux<'_> {
         let media = Media::probe(self.input)?;
         let mut refused = Vec::new();
         let window = self.window(&media)?;
+        if media.is_matroska() {
+            note_all(say, matroska::damage(self.input));
+        }
         loop {
             let mapping =
                 Mapping::new(&media, &Muxer::new(self.container)?, &self.setup.recipe, &refused);

@@ -64,6 +64,9 @@ impl Job<'_> {
         let untimed = Arc::new(AtomicU64::new(0));
         clip::cut(&start, self.span, untimed.clone());
         decoded.watch(&start);
+        if self.span.seek.is_some_and(|time| time > 0) {
+            complaints::forget_at(&start);
+        }
         let gaps = Gaps::default();
         gaps.watch(&start);
         clip::count(&chain.pad("filter", "src")?, self.span, translated.clone());
@@ -74,7 +77,7 @@ impl Job<'_> {
         let hold = start.add_probe(kinds, |_, _| gst::PadProbeReturn::Ok);
         let hold = hold.context("the decoder cannot be held back")?;
         source::open(pipeline.gst(), self.input, &media, chain.sink()?)?;
-        complaints::take();
+        complaints::take(true);
         pipeline.pause()?;
         ensure!(pipeline.wait_until(|| start.is_blocking())?, NOTHING_DECODED);
         if let Some(time) = self.span.seek.filter(|&time| time > 0) {
@@ -114,10 +117,11 @@ impl Job<'_> {
                 "is damaged: only {found} of the {stated} frames that it should have are found"
             ));
         }
-        let errors = complaints::take();
-        if media.container.is_none() && *self.span == Span::default() && errors > 0 {
+        let is_bare = media.container.is_none() && *self.span == Span::default();
+        let errors = complaints::take(is_bare);
+        if errors > 0 {
             notices.push(format!(
-                "is damaged: its decoder reports {}, and frames may be missing",
+                "is damaged: its decoder reports {}, and frames may be wrong or missing",
                 counted(errors, "error")
             ));
         }
