@@ -22,6 +22,7 @@ mod scheduler;
 mod sequence;
 mod shard;
 mod status;
+mod stop;
 mod stream;
 mod worker;
 

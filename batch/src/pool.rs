@@ -7,26 +7,23 @@ use std::{
     io::{BufRead, BufReader, Write},
     path::PathBuf,
     process::{Child, ChildStdin, Command, Stdio},
-    sync::{
-        atomic::{AtomicBool, Ordering},
-        mpsc::{self, Receiver, RecvTimeoutError},
-    },
+    sync::mpsc::{self, Receiver, RecvTimeoutError},
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, anyhow, bail};
 
-use crate::worker::protocol::{ARGUMENT, Reply, Setup, Task};
+use crate::{
+    stop,
+    worker::protocol::{ARGUMENT, Reply, Setup, Task},
+};
 
 /// How long a task may make no progress. Writing an index to the front of a large file takes a while, and
 /// so does the engine that a GPU's compiler builds for the first frame.
 const PATIENCE: Duration = Duration::from_secs(600);
 /// The longest delay until a request to stop is seen.
 pub const POLL: Duration = Duration::from_millis(100);
-
-/// Set when the program should stop.
-pub static STOP: AtomicBool = AtomicBool::new(false);
 
 pub struct Worker {
     child: Child,
@@ -96,7 +93,7 @@ impl Worker {
     fn wait(&mut self, hear: &mut dyn FnMut(Reply)) -> Result<Ending> {
         let mut heard = Instant::now();
         loop {
-            if STOP.load(Ordering::Relaxed) {
+            if stop::is_requested() {
                 self.end();
                 return Err(anyhow!("stopped"));
             }
@@ -115,7 +112,7 @@ impl Worker {
                 Err(RecvTimeoutError::Disconnected) => {
                     // Ctrl-C also ends the workers, and may be seen later here.
                     thread::sleep(POLL);
-                    if !STOP.load(Ordering::Relaxed) {
+                    if !stop::is_requested() {
                         // A worker that has only closed its output would never finish.
                         let _ = self.child.kill();
                         return Ok(Ending::Crashed(self.exit_cause()));

@@ -5,13 +5,10 @@
 use std::{
     collections::VecDeque,
     ops::ControlFlow,
-    sync::{Condvar, Mutex, PoisonError, atomic::Ordering},
+    sync::{Condvar, Mutex, PoisonError},
 };
 
-use crate::{
-    lock::lock,
-    pool::{POLL, STOP},
-};
+use crate::{lock::lock, pool::POLL, stop};
 
 /// A step of the work on a file, by its index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +94,7 @@ impl Queue {
     fn next(&self) -> Option<Step> {
         let mut steps = lock(&self.steps);
         loop {
-            if STOP.load(Ordering::Relaxed) {
+            if stop::is_requested() {
                 return None;
             }
             if let Some(step) = steps.waiting.pop_front() {
@@ -126,7 +123,11 @@ impl Drop for Active<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{sync::atomic::AtomicUsize, thread, time::Duration};
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        thread,
+        time::Duration,
+    };
 
     #[test]
     fn steps_that_must_wait_let_another_file_pass() {

@@ -2,13 +2,9 @@
 
 //! A run: finds the files, has workers translate them and reports the results.
 
-use std::{
-    env, fs,
-    process::{ExitCode, exit},
-    sync::atomic::Ordering,
-};
+use std::{env, fs, process::ExitCode};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Result, anyhow, ensure};
 
 use crate::{
     destination::Destination,
@@ -16,24 +12,21 @@ use crate::{
     events::Events,
     inputs::{Finder, Found, OWN_FOLDER, describe},
     options::Options,
-    pool::{STOP, Worker},
+    pool::Worker,
     report,
     scheduler::Scheduler,
     shard::{Shard, Sharding},
-    status,
+    status, stop,
     stream::Stream,
     worker::protocol::Setup,
 };
-
-/// Conventional exit code of a program that was ended by Ctrl-C.
-const STOPPED: u8 = 130;
 
 /// Runs the command line. Fails if nothing could be started.
 pub fn run(options: &Options) -> Result<ExitCode> {
     if let Some(stream) = Stream::new(options)? {
         return stream.run(options);
     }
-    stop_on_ctrl_c()?;
+    stop::on_ctrl_c()?;
     let destination = Destination::new(options)?;
     let out = &destination.folder;
     if let Some(report) = &options.report {
@@ -59,7 +52,10 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     }
     let setup = Setup::new(options, options.threads());
     // Errors of the generator are reported before any file is touched.
-    let first = Worker::start(&setup)?;
+    let first = match Worker::start(&setup) {
+        Err(_) if stop::is_requested() => return Ok(ExitCode::from(stop::EXIT_CODE)),
+        started => started?,
+    };
     let model = hash_of_model(&first.model)?;
 
     let bytes = items.iter().filter_map(|item| Some(fs::metadata(&item.input).ok()?.len())).sum();
@@ -78,8 +74,8 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     if let Err(error) = &reported {
         events.warn(&format!("{error:#}"));
     }
-    Ok(if STOP.load(Ordering::Relaxed) {
-        ExitCode::from(STOPPED)
+    Ok(if stop::is_requested() {
+        ExitCode::from(stop::EXIT_CODE)
     } else if counts.failed > 0 || reported.is_err() || (counts.elsewhere > 0 && since.is_none()) {
         ExitCode::FAILURE
     } else {
@@ -104,14 +100,4 @@ fn status(options: &Options, destination: &Destination) -> Result<ExitCode> {
     }
     status::print(out, &items, options.json);
     Ok(ExitCode::SUCCESS)
-}
-
-/// The first Ctrl-C stops the run, the second ends the program.
-fn stop_on_ctrl_c() -> Result<()> {
-    ctrlc::set_handler(|| {
-        if STOP.swap(true, Ordering::Relaxed) {
-            exit(i32::from(STOPPED));
-        }
-    })
-    .context("cannot handle Ctrl-C")
 }

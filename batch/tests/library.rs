@@ -426,6 +426,35 @@ fn workers_that_cannot_start_take_no_file_with_them() {
     assert!(summary.contains("\"translated\":6") && summary.contains("\"failed\":0"), "{summary}");
 }
 
+/// Loading a generator may take minutes.
+#[test]
+fn ctrl_c_while_a_worker_starts_is_no_failure() {
+    let place = Place::new();
+    place.generator(&common::generators::slow_invert(6));
+    for name in ["in/a.mp4", "in/b.mp4"] {
+        small_clip(&place.path(name));
+    }
+    // The first worker, then the second.
+    for workers in [1, 2] {
+        let mut run = place.program();
+        run.args(["in", "--jobs", "2"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // Without a list of its plugins, GStreamer starts slowly.
+        let mut run = run.env("GST_REGISTRY_1_0", "/dev/null/registry").spawn().unwrap();
+        while children(run.id()).len() < workers && run.try_wait().unwrap().is_none() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        let pid = run.id().to_string();
+        std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap();
+        let output = run.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(130), "{}", text(&output));
+        assert!(
+            !text(&output).contains("error") && !text(&output).contains("warning"),
+            "{}",
+            text(&output)
+        );
+    }
+}
+
 #[test]
 fn a_dry_run_says_what_would_be_done_and_makes_nothing() {
     let place = Place::new();

@@ -6,6 +6,7 @@ use super::Scheduler;
 use crate::{
     entry::Entry,
     pool::{Ending, Worker},
+    stop,
     worker::protocol::{Reply, Setup, Task},
 };
 
@@ -30,6 +31,13 @@ pub(super) enum Failure {
     Crash(String),
     /// It cannot succeed.
     Task(String),
+}
+
+fn not_started(error: anyhow::Error) -> Failure {
+    match stop::is_requested() {
+        true => Failure::Stopped,
+        false => Failure::NoWorker(format!("{error:#}")),
+    }
 }
 
 impl Scheduler<'_> {
@@ -66,10 +74,7 @@ impl Scheduler<'_> {
         loop {
             let running = match &mut worker.worker {
                 Some(running) => running,
-                none => none.insert(
-                    Worker::start(&worker.setup)
-                        .map_err(|error| Failure::NoWorker(format!("{error:#}")))?,
-                ),
+                none => none.insert(Worker::start(&worker.setup).map_err(not_started)?),
             };
             let ending = running.perform(task, &mut |reply| {
                 hear(&reply);
