@@ -91,7 +91,7 @@ impl Events {
         Self { is_quiet: true, ..self }
     }
 
-    pub fn begin(&self, share: Option<String>, found: usize, provider: &str) {
+    pub fn begin(&self, share: Option<String>, found: usize, provider: Option<&str>) {
         let files = self.files;
         if self.json {
             self.line(&json!({"event": "begin", "files": files, "found": found, "share": share,

@@ -23,10 +23,10 @@ use crate::{
 
 /// Runs the command line. Fails if nothing could be started.
 pub fn run(options: &Options) -> Result<ExitCode> {
+    stop::on_ctrl_c()?;
     if let Some(stream) = Stream::new(options)? {
         return stream.run(options);
     }
-    stop::on_ctrl_c()?;
     let destination = Destination::new(options)?;
     let out = &destination.folder;
     if let Some(report) = &options.report {
@@ -64,7 +64,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         Some(Sharding::Fixed(shard)) => Some(shard.to_string()),
         _ => None,
     };
-    events.begin(share, found.len(), &first.provider);
+    events.begin(share, found.len(), Some(&first.provider));
     skipped.iter().for_each(|(path, cause)| events.notice(path, cause));
     let jobs = options.jobs_with(&first.provider);
     Scheduler::new(options, out, setup, &items, &model, &events, since).run(first, jobs);

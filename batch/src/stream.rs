@@ -10,7 +10,7 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
 
 use crate::{
     container::Container,
@@ -18,6 +18,7 @@ use crate::{
     inputs::describe,
     options::{Options, cores},
     sequence::Sequence,
+    stop,
     worker::{
         protocol::{Reply, Setup},
         stream::translate,
@@ -115,7 +116,6 @@ impl Stream {
     }
 
     pub fn run(&self, options: &Options) -> Result<ExitCode> {
-        gst::init().context("GStreamer")?;
         self.prepare(options.overwrite)?;
         let setup = Setup::new(options, cores());
         let input = Path::new(&options.inputs[0]);
@@ -123,6 +123,7 @@ impl Stream {
         if self.output == Output::Y4m {
             events = events.on_standard_error();
         }
+        events.begin(None, 1, options.provider.as_deref());
         events.start(0, input, 1);
         let begun = Instant::now();
         let frames = translate(
@@ -137,13 +138,18 @@ impl Stream {
             },
         );
         let verdict = match frames {
-            Ok(frames) => Verdict::Translated { frames, seconds: begun.elapsed().as_secs_f64() },
-            Err(error) => Verdict::Failed { cause: format!("{error:#}") },
+            Ok(frames) => {
+                Some(Verdict::Translated { frames, seconds: begun.elapsed().as_secs_f64() })
+            }
+            Err(_) if stop::is_requested() => None,
+            Err(error) => Some(Verdict::Failed { cause: format!("{error:#}") }),
         };
-        events.end(0, input, &options.out, &verdict);
+        verdict.iter().for_each(|verdict| events.end(0, input, &options.out, verdict));
+        events.summary();
         Ok(match verdict {
-            Verdict::Translated { .. } => ExitCode::SUCCESS,
-            _ => ExitCode::FAILURE,
+            Some(Verdict::Translated { .. }) => ExitCode::SUCCESS,
+            Some(_) => ExitCode::FAILURE,
+            None => ExitCode::from(stop::EXIT_CODE),
         })
     }
 

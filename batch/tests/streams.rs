@@ -8,8 +8,11 @@ mod common;
 
 use std::{
     fs::{self, File},
+    io::Write,
     path::Path,
-    process::{Output, Stdio},
+    process::{Command, Output, Stdio},
+    thread,
+    time::Duration,
 };
 
 use common::{
@@ -182,6 +185,58 @@ fn sequences_become_videos_and_videos_sequences() {
     let colour = first.get_pixel(80, 60).0;
     assert!(colour.iter().all(|c| c.abs_diff(0x40) <= 8), "{colour:?}");
     assert!(place.path("frames/00012.png").is_file());
+}
+
+#[test]
+fn streams_that_fail_or_are_stopped_leave_nothing() {
+    let place = Place::new();
+    grey(&place, "in.y4m", 100, "y4menc");
+    let frames = fs::read(place.path("in.y4m")).unwrap();
+    let header = frames.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    fs::write(place.path("none.y4m"), &frames[..header]).unwrap();
+    let arguments = ["-", "--out", "made/x.mp4", "--json"];
+    let files = || fs::read_dir(place.path("made")).unwrap().flatten().collect::<Vec<_>>();
+    let events = |output: &Output| {
+        let lines = String::from_utf8(output.stdout.clone()).unwrap();
+        let event = |line: &str| {
+            let event: serde_json::Value = serde_json::from_str(line).unwrap();
+            event["event"].as_str().unwrap().to_owned()
+        };
+        lines.lines().map(event).filter(|event| event != "progress").collect::<Vec<_>>()
+    };
+    let output = run(&place, &arguments, Some("none.y4m"));
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    assert_eq!(events(&output), ["begin", "start", "failed", "summary"]);
+    assert!(files().is_empty(), "{:?}", files());
+
+    let mut program = place.program();
+    program.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut program = program.spawn().unwrap();
+    let mut input = program.stdin.take().unwrap();
+    input.write_all(&frames).unwrap();
+    while program.try_wait().unwrap().is_none()
+        && fs::read_dir(place.path("made")).unwrap().count() < 2
+    {
+        thread::sleep(Duration::from_millis(5));
+    }
+    Command::new("kill").args(["-INT", &program.id().to_string()]).status().unwrap();
+    let output = program.wait_with_output().unwrap();
+    drop(input);
+    assert_eq!(output.status.code(), Some(130), "{}", text(&output));
+    assert_eq!(events(&output), ["begin", "start", "summary"]);
+    assert!(files().is_empty(), "{:?}", files());
+}
+
+/// `jpegdec` of GStreamer 1.22 makes 4:2:0 of 4:2:2.
+#[test]
+fn streams_have_the_decoders_of_files() {
+    let Some(place) = Place::of_ffmpeg("motion JPEG of 4:2:2") else { return };
+    let jpeg = "-f lavfi -i testsrc2=size=160x120:rate=25:d=0.4 -c:v mjpeg -pix_fmt yuvj422p";
+    ffmpeg::make(&place.path("in/a.avi"), jpeg);
+    let output = run(&place, &["in/a.avi", "--out", "-"], None);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    fs::write(place.path("a.y4m"), &output.stdout).unwrap();
+    assert_eq!(ffmpeg::streams(&place.path("a.y4m"))[0].text("pix_fmt"), "yuv422p");
 }
 
 #[test]

@@ -22,7 +22,10 @@ use anyhow::{Context, Result, anyhow, bail};
 use cyclegan_output::{rename, write_beside};
 use sha2::{Digest, Sha256};
 
-use crate::inputs::{Item, OWN_FOLDER, describe};
+use crate::{
+    inputs::{Item, OWN_FOLDER, describe},
+    worker::protocol,
+};
 pub use fingerprint::{Fingerprint, hash_of_model};
 use lock::{Holder, Lock, Locked, host};
 use record::{FAILURE, Failure, RECORD, Record, THUMBNAILS, read_json};
@@ -160,9 +163,7 @@ impl Entry {
     /// Removes the unfinished output of an earlier run. A process that still writes to the file then
     /// writes to a deleted one.
     pub fn clear(&self) {
-        let unfinished = self.unfinished();
-        let _ = fs::remove_file(unfinished.with_added_extension("faststart"));
-        let _ = fs::remove_file(unfinished);
+        protocol::remove(&self.unfinished());
     }
 
     /// Gives the unfinished output its final name. It has `frames` frames and took `seconds`.

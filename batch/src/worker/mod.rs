@@ -78,10 +78,15 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn work() -> Result<()> {
+fn init() -> Result<()> {
     gst::init().context("GStreamer")?;
     elements::prefer_decoders();
     complaints::listen();
+    Ok(())
+}
+
+fn work() -> Result<()> {
+    init()?;
     let lines = read_lines();
     let Ok(setup) = lines.recv() else { return Ok(()) };
     let setup: Setup = serde_json::from_str(&setup)?;

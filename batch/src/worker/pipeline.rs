@@ -16,9 +16,10 @@ use super::{
     demux::has_decoder,
     fault,
     muxer::file_sink,
-    protocol::{Reply, Say},
+    protocol::{Reply, Say, before_index},
     tally::Tally,
 };
+use crate::stop;
 
 /// Timeout of one wait for messages.
 const POLL: gst::ClockTime = gst::ClockTime::from_mseconds(50);
@@ -106,7 +107,7 @@ impl Pipeline {
     /// rest waits beside the file, not in /tmp.
     pub fn write_fast_start_file(&self, mux: &gst::Element, file: &Path) -> Result<()> {
         if mux.has_property("faststart") {
-            let beside = file.with_added_extension("faststart");
+            let beside = before_index(file);
             mux.set_property("faststart", true);
             mux.set_property("faststart-file", &beside);
             self.files.borrow_mut().push(beside);
@@ -126,6 +127,8 @@ impl Pipeline {
         let mut reported = None::<Instant>;
         let mut moved = (Instant::now(), self.position());
         loop {
+            // A worker is ended from outside.
+            ensure!(!stop::is_requested(), "stopped");
             if let Some(message) = self.next_message(POLL)? {
                 match message.view() {
                     gst::MessageView::Eos(_) => return Ok(()),

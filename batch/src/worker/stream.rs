@@ -12,13 +12,13 @@ use super::{
     chain::Chain,
     elements,
     fault::NOTHING_DECODED,
-    frames, hdr,
+    frames, hdr, init,
     muxer::{Muxer, make, pad},
     picture,
     pipeline::{Pipeline, TRANSLATED},
     pixels::{self, Through},
     probe::{Media, Track},
-    protocol::{Reply, Say, Setup},
+    protocol::{Reply, Say, Setup, remove},
     source, video, y4m,
 };
 use crate::{
@@ -26,6 +26,7 @@ use crate::{
     options::{Rate, Recipe},
     picture::PictureFormat,
     sequence::Sequence,
+    stop,
     stream::{Input, Output},
 };
 
@@ -40,10 +41,25 @@ pub fn translate(
     rate: Rate,
     say: Say,
 ) -> Result<u64> {
+    init()?;
     elements::check_encoders(setup)?;
     if let (Input::Sequence(input), Output::Sequence(output)) = (input, output) {
         return images(setup, input, output, say);
     }
+    let translated = one_video(setup, input, output, rate, say);
+    if let Output::File(path, _) = output {
+        let partial = partial(path);
+        if translated.is_ok() {
+            cyclegan_output::rename(&partial, path).context("cannot rename the output")?;
+        } else {
+            remove(&partial);
+        }
+    }
+    translated
+}
+
+/// Translates frames as one video.
+fn one_video(setup: &Setup, input: &Input, output: &Output, rate: Rate, say: Say) -> Result<u64> {
     let encoder = match output {
         Output::File(..) => setup.recipe.video_encoder.clone(),
         Output::Y4m => Some(y4m::encoder()),
@@ -79,17 +95,10 @@ pub fn translate(
     encoded.watch(&chain.src()?);
     write(&pipeline, &chain, output)?;
     let total = open(&pipeline, &chain, input, media.as_ref(), rate, say)?;
-    let ran = pipeline.run(Some((&translated, total)), say);
-    if let (Err(_), Output::File(path, _)) = (&ran, output) {
-        let _ = std::fs::remove_file(partial(path));
-    }
-    ran?;
+    pipeline.run(Some((&translated, total)), say)?;
     let (frames, written) = (translated.get().packets, encoded.get().packets);
     ensure!(frames > 0, NOTHING_DECODED);
     encoding.check_written(written, frames)?;
-    if let Output::File(path, _) = output {
-        cyclegan_output::rename(&partial(path), path).context("cannot rename the output")?;
-    }
     Ok(frames)
 }
 
@@ -107,6 +116,7 @@ fn images(setup: &Setup, input: &Sequence, output: &Sequence, say: Say) -> Resul
     let filter = Through::filter(setup)?;
     let total = Some(numbers.len() as u64);
     for (frames, &number) in numbers.iter().enumerate() {
+        ensure!(!stop::is_requested(), "stopped");
         say(Reply::Progress { frames: frames as u64, total });
         let (from, to) = (input.path(number), output.path(number));
         picture::translate_through(&filter, &from, &partial(&to), output.format, say)
