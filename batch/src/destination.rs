@@ -41,7 +41,10 @@ impl Destination {
         })?;
         ensure!(options.name.is_none(), "--name: --out {shown} names the output already");
         let kind = match (PictureFormat::of_name(input), PictureFormat::of_name(out)) {
-            (Some(_), Some(format)) => Kind::Picture(format),
+            (Some(_), Some(format)) => {
+                ensure!(format.is_named(out), "--out {shown}: expected jpg, png or webp");
+                Kind::Picture(format)
+            }
             (None, None) => {
                 let container = Container::of_name(out);
                 ensure!(container.is_some(), "--out {shown}: expected mp4, mov, mkv, webm or ts");

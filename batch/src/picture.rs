@@ -29,6 +29,11 @@ impl PictureFormat {
         }
     }
 
+    /// Whether an image of this format may have this name.
+    pub fn is_named(self, path: &Path) -> bool {
+        Self::of_name(path) == Some(self) && self.rename(path) == *path
+    }
+
     pub fn rename(self, path: &Path) -> PathBuf {
         match self {
             Self::Png if extension(path) != "png" => path.with_extension("png"),

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use crate::picture::PictureFormat;
+use crate::{inputs::is_same, picture::PictureFormat};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sequence {
@@ -40,9 +40,22 @@ impl Sequence {
         Some(Self { folder, before: before.to_owned(), after: after.to_owned(), digits, format })
     }
 
-    /// The sequence of the same names in another folder.
+    /// The sequence of the same names in another folder, with the extension of what is written.
     pub fn below(&self, folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), ..self.clone() }
+        let name = self.format.rename(Path::new(&format!("0{}", self.after)));
+        let after = name.to_string_lossy()[1..].to_owned();
+        Self { folder: folder.to_owned(), after, ..self.clone() }
+    }
+
+    /// Whether files of these names are of the format.
+    pub fn is_named(&self) -> bool {
+        self.format.is_named(&self.path(1))
+    }
+
+    /// Whether both are the same files.
+    pub fn is_same(&self, other: &Self) -> bool {
+        is_same(self.folder(), other.folder())
+            && Self { folder: self.folder.clone(), ..other.clone() } == *self
     }
 
     pub fn folder(&self) -> &Path {
@@ -99,6 +112,10 @@ mod tests {
         {
             assert_eq!(name(pattern, 1), None, "{pattern}");
         }
+        let below =
+            |pattern: &str| Sequence::new(Path::new(pattern)).unwrap().below(Path::new("b"));
+        assert_eq!(below("a/x.%02d.v2.tif").path(3), Path::new("b/x.03.v2.png"));
+        assert_eq!(below("a/%d.jpeg").path(3), Path::new("b/3.jpeg"));
         let sequence = Sequence::new(Path::new("50%/x%03d.png")).unwrap();
         assert_eq!(sequence.location().unwrap(), "50%%/x%03d.png");
     }

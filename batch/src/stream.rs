@@ -108,9 +108,13 @@ impl Stream {
             ensure!(path.is_file(), "{}: expected a video", path.display());
         }
         let is_own = match (&self.input, &self.output) {
-            (Input::Sequence(input), Output::Sequence(output)) => input == output,
+            (Input::Sequence(input), Output::Sequence(output)) => input.is_same(output),
             _ => false,
         };
+        if let Output::Sequence(output) = &self.output {
+            let out = options.out.display();
+            ensure!(output.is_named(), "--out {out}: expected jpg, png or webp");
+        }
         ensure!(!is_own, "{}: is its own output; use another --out", options.out.display());
         Ok(())
     }

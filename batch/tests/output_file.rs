@@ -51,6 +51,8 @@ fn an_output_file_needs_one_input_file_of_its_kind() {
         (&["in/a.mp4", "--out", "x.mp4", "--container", "mkv"], "--container"),
         (&["in/a.mp4", "--out", "x.png"], "--out x.png: an image, and in/a.mp4 is a video"),
         (&["in/a.mp4", "--out", "x.avi"], "--out x.avi: expected mp4, "),
+        (&["in/c.png", "--out", "x.bmp"], "--out x.bmp: expected jpg, png or webp"),
+        (&["in/a.mp4", "--out", "x/%04d.tga"], "--out x/%04d.tga: expected jpg, png or webp"),
         (&["in/a.mp4", "--out", "model.onnx"], "--out model.onnx: a file, expected a folder"),
     ] {
         let output = run(&place, arguments);

@@ -255,6 +255,7 @@ fn streams_that_make_no_sense_are_refused() {
         (&["in/%04d.png"], 1, "no image named like 0001.png"),
         (&["in/%03d.png"], 1, "in/001.png: is not an image"),
         (&["in/%03d.png", "--out", "in"], 2, "is its own output"),
+        (&["in/%03d.png", "--out", "./in/../in/", "--overwrite"], 2, "is its own output"),
         (&["in/absent.mp4", "--out", "-"], 2, "in/absent.mp4: expected a video"),
         (&["in/%03d.png", "--framerate", "fast"], 2, "expected frames per second"),
         (&["-", "--out", "x.mkv"], 1, "standard input is no y4m"),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::name;
 use crate::{
-    container::Container,
+    container::{Container, is_video_name},
     destination::Destination,
     options::{Options, Preset, Sample},
     picture::PictureFormat,
@@ -19,6 +19,18 @@ pub enum Kind {
     Video(Container),
     /// An image, and its output format.
     Picture(PictureFormat),
+}
+
+impl Kind {
+    /// Whether the name of a file says that it is something else.
+    fn is_misnamed(self, path: &Path) -> bool {
+        let (container, format) = (Container::of_name(path), PictureFormat::of_name(path));
+        match self {
+            Self::Video(own) if container == Some(own) => false,
+            Self::Picture(own) if own.is_named(path) => false,
+            _ => format.is_some() || is_video_name(path),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -50,7 +62,14 @@ impl Item {
                 None => (output, kind),
             }
         });
-        Self { input, relative, kind, output, sample: None, problem: None }
+        let is_misnamed = options.name.is_some() && kind.is_misnamed(&output);
+        let problem = is_misnamed.then(|| {
+            format!(
+                "--name makes {} of it, but its output has another format; use {{ext}}",
+                output.display()
+            )
+        });
+        Self { input, relative, kind, output, sample: None, problem }
     }
 
     /// Itself, or as many samples of a video, with names of their own.

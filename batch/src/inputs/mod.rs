@@ -185,7 +185,7 @@ impl<'a> Finder<'a> {
             (None, None) => {}
         }
         let mut item = self.item(input, relative);
-        item.problem = problem;
+        item.problem = problem.or(item.problem);
         items.push(item);
     }
 
@@ -233,7 +233,8 @@ fn is_known(path: &Path) -> bool {
     is_video_name(path) || PictureFormat::of_name(path).is_some()
 }
 
-fn is_same(a: &Path, b: &Path) -> bool {
+/// Whether two paths lead to the same file or folder.
+pub fn is_same(a: &Path, b: &Path) -> bool {
     a == b || a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b))
 }
 
@@ -247,7 +248,7 @@ pub fn describe(error: &io::Error) -> String {
 mod tests {
     use super::*;
     use clap::Parser;
-    use std::fs;
+    use std::{ffi::OsString, fs};
 
     /// A folder with empty files of these names.
     fn folder(names: &[&str]) -> tempfile::TempDir {
@@ -311,6 +312,26 @@ mod tests {
     fn patterns_do_not_find_outputs_and_hidden_files() {
         let folder = folder(&["a.mp4", "out/a.mp4", "out/.cyclegan-batch/x.mp4", "x/._a.mp4"]);
         assert_eq!(outputs(&find(folder.path(), &["**/*.mp4"])), ["a.mp4"]);
+    }
+
+    #[test]
+    fn names_do_not_say_another_format() {
+        let folder = folder(&["a.png", "b.mp4", "c.bmp"]);
+        let problems = |template: &str| {
+            let options = [".", "--name", template].map(OsString::from);
+            let arguments = ["cyclegan-batch", "--out", "x"].map(OsString::from);
+            let options = Options::parse_from(arguments.into_iter().chain(options));
+            let destination = Destination::new(&options).unwrap();
+            let named = ["a.png", "b.mp4", "c.bmp"].map(|name| {
+                Item::new(&options, &destination, folder.path().join(name), name.into()).problem
+            });
+            named.map(|problem| problem.is_some())
+        };
+        assert_eq!(problems("{stem}.z.{ext}"), [false; 3]);
+        assert_eq!(problems("{stem}.png"), [false, true, false]);
+        assert_eq!(problems("{stem}.bmp"), [true; 3]);
+        assert_eq!(problems("{stem}.avi"), [true; 3]);
+        assert_eq!(problems("{stem}.z"), [false; 3]);
     }
 
     #[test]
