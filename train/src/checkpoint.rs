@@ -121,10 +121,10 @@ pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// The signature of the generators' layout in the newest valid checkpoint of `folder`; empty if it has none.
-pub fn generator_layout(folder: &Path) -> Result<String> {
+/// The signatures of the layouts of G and F in the newest valid checkpoint of `folder`; empty if it has none.
+pub fn generator_layouts(folder: &Path) -> Result<[String; 2]> {
     let mut state = Checkpoint::newest(folder)?.state;
-    Ok(state.networks.remove("G").map(|g| g.layout).unwrap_or_default())
+    Ok(["G", "F"].map(|name| state.networks.remove(name).map(|g| g.layout).unwrap_or_default()))
 }
 
 /// The networks of the newest valid checkpoint of a run.

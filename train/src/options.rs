@@ -51,13 +51,18 @@ pub enum LookAt {
 }
 
 /// One of the two generators.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Only {
+pub enum GeneratorName {
     /// A→B.
     G,
     /// B→A.
     F,
+}
+
+impl GeneratorName {
+    /// In the order of all pairs.
+    pub const ALL: [Self; 2] = [Self::G, Self::F];
 }
 
 /// The arithmetic of forward and backward passes; weights and their updates are float32.
@@ -91,7 +96,7 @@ pub struct TrainOptions {
     /// Train and export one generator; in unpaired mode --lambda-a and --lambda-b must be 0
     #[arg(long, value_enum)]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub only: Option<Only>,
+    pub only: Option<GeneratorName>,
     /// Name of domain A, written into the models
     #[arg(long, default_value = "A")]
     pub domain_a: String,
@@ -152,6 +157,11 @@ pub struct TrainOptions {
     /// with --init-from
     #[arg(long, help_heading = "Networks")]
     pub skip: bool,
+    /// `fast`: a low-pass filter before the second downsampling of these generators (BlurPool, arXiv 1904.11486),
+    /// against flicker; can be added to a pair with --init-from, and to a run with --resume, and they must then adapt
+    #[arg(long, value_enum, value_name = "G,F", value_delimiter = ',', help_heading = "Networks")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blur: Vec<GeneratorName>,
     /// Discriminator
     #[arg(long, value_enum, default_value = "basic", help_heading = "Networks")]
     pub net_d: NetD,

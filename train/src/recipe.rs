@@ -183,8 +183,8 @@ fn long_names(command: &Command) -> Vec<String> {
     command.get_arguments().filter_map(|a| a.get_long().map(str::to_owned)).collect()
 }
 
-/// All stages train the same networks, except that a stage may freeze the normalisation or add a backbone for
-/// itself and all after it.
+/// All stages train the same networks, except that a stage may freeze the normalisation, add a backbone or add
+/// low-pass filters, for itself and all after it.
 fn same_networks(stages: &[Stage]) -> Result<()> {
     let is_frozen = |stage: &Stage| stage.train.generator(0).norm == Norm::Frozen;
     for (i, pair) in stages.windows(2).enumerate() {
@@ -198,11 +198,17 @@ fn same_networks(stages: &[Stage]) -> Result<()> {
             "{}: it has no `backbone`, but the stage before has one; set it here as well",
             place(i + 1, &pair[1].name)
         );
+        ensure!(
+            pair[0].train.blur.is_empty() || pair[0].train.blur == pair[1].train.blur,
+            "{}: its `blur` is not that of the stage before; set the same here",
+            place(i + 1, &pair[1].name)
+        );
     }
     let networks = |stage: &Stage| {
         let shape = stage.train.generator(0);
         let norm = if shape.norm == Norm::Frozen { Norm::Instance } else { shape.norm };
-        let generator = Generator::new(GeneratorShape { norm, backbone: false, ..shape });
+        let generator =
+            Generator::new(GeneratorShape { norm, backbone: false, blur: false, ..shape });
         let discriminator = Discriminator::new(stage.train.discriminator());
         [generator.layout.signature(), discriminator.layout.signature()]
     };

@@ -236,8 +236,8 @@ impl Session {
                 output = output.scored(validation, &options)?;
             }
             // Older checkpoints do not fit the networks of the new options.
-            let layout = model.networks[0].layout.signature();
-            if model.step > 0 && checkpoint::generator_layout(&run.checkpoints())? != layout {
+            let layouts = model.networks.each_ref().map(|network| network.layout.signature());
+            if model.step > 0 && checkpoint::generator_layouts(&run.checkpoints())? != layouts {
                 output.save(&model, options.keep)?;
             }
             Ok(output)
@@ -461,8 +461,8 @@ fn begun(config: &Config, device: Device) -> Result<CycleGan> {
     Ok(model)
 }
 
-/// The model of a run's newest checkpoint. If the options now require frozen generators or a backbone, the
-/// generators get these.
+/// The model of a run's newest checkpoint. If the options now require frozen generators, a backbone or low-pass
+/// filters, the generators get these.
 fn resumed(
     run: &RunFolder,
     options: &TrainOptions,
@@ -474,6 +474,10 @@ fn resumed(
     if options.backbone.is_some() {
         befores.push(TrainOptions { backbone: None, ..options.clone() });
     }
+    if !options.blur.is_empty() {
+        let sharp = |options: &TrainOptions| TrainOptions { blur: Vec::new(), ..options.clone() };
+        befores.extend(befores.iter().map(sharp).collect::<Vec<_>>());
+    }
     if options.generator(0).norm == Norm::Frozen {
         let unfrozen =
             |options: &TrainOptions| TrainOptions { norm: Some(Norm::Instance), ..options.clone() };
@@ -482,9 +486,9 @@ fn resumed(
     let before = match &befores[..] {
         [only] => only,
         several => {
-            let layout = checkpoint::generator_layout(&run.checkpoints())?;
+            let layouts = checkpoint::generator_layouts(&run.checkpoints())?;
             let is_it = |options: &&TrainOptions| {
-                Generator::new(options.generator(0)).layout.signature() == layout
+                [0, 1].map(|i| Generator::new(options.generator(i)).layout.signature()) == layouts
             };
             several.iter().find(is_it).unwrap_or(options)
         }
@@ -494,9 +498,9 @@ fn resumed(
     if before.generator(0).norm != options.generator(0).norm {
         model = frozen(model, options, plan, device)?;
     }
-    match &options.backbone {
-        Some(path) if before.backbone.is_none() => model.add_backbone(options, path, device),
-        _ => Ok(model),
+    match before.backbone.is_some() != options.backbone.is_some() || before.blur != options.blur {
+        true => model.extended(options, device),
+        false => Ok(model),
     }
 }
 

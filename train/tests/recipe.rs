@@ -165,6 +165,35 @@ fn a_stage_may_train_one_generator() {
     assert_eq!([same("G.onnx"), same("F.onnx")], [false, true]);
 }
 
+/// The weights of an exported generator, by name.
+fn tensors(file: &Path) -> HashMap<String, Vec<u8>> {
+    let graph = ModelProto::decode(&*fs::read(file).unwrap()).unwrap().graph.unwrap();
+    graph.initializer.into_iter().map(|t| (t.name, t.raw_data)).collect()
+}
+
+/// G alone gets it, in the stage that trains G alone, and keeps it in a run that starts from the pair.
+#[test]
+fn a_stage_may_add_a_low_pass_filter() {
+    let second = "only = \"g\"\nblur = [\"g\"]\nlambda-a = 0\nlambda-b = 0";
+    let folder = recipe_folder(&RECIPE.replace("lambda-a = 2", second));
+    let path = |name: &str| folder.path().join(name);
+    let file = path("recipe.toml");
+    run(&["train", "--recipe", text(&file), "--max-iters", "11"]);
+    run(&["train", "--recipe", text(&file), "--resume"]);
+    let has = |file: &str| tensors(&path(file)).contains_key("blur.weight");
+    assert_eq!(["run/stages/1/G.onnx", "run/export/G.onnx"].map(has), [false, true]);
+    let [f, before] = ["run/export/F.onnx", "run/stages/1/F.onnx"].map(|f| tensors(&path(f)));
+    assert!(f == before);
+
+    let continued = RECIPE.replace("out = \"run\"", "init-from = \"run/export\"\nout = \"more\"");
+    fs::write(&file, continued).unwrap();
+    run(&["train", "--recipe", text(&file)]);
+    assert_eq!(["more/export/G.onnx", "more/export/F.onnx"].map(has), [true, false]);
+
+    fs::write(&file, RECIPE.replace("lr = 1e-3", second)).unwrap();
+    fails(&["train", "--recipe", text(&file)], &["stage 2 (second)", "`blur`"]);
+}
+
 /// The stage starts with the averaged weights of the stage before, and continues when it is stopped.
 #[test]
 fn a_stage_may_add_a_backbone() {
@@ -179,11 +208,7 @@ fn a_stage_may_add_a_backbone() {
     }
     let parts = folder.path().join("11");
     run(&["train", "--resume", "--out", text(&parts), "--max-iters", "1000"]);
-    let tensors = |file: &str| {
-        let model = fs::read(folder.path().join(file)).unwrap();
-        let graph = ModelProto::decode(&*model).unwrap().graph.unwrap();
-        graph.initializer.into_iter().map(|t| (t.name, t.raw_data)).collect::<HashMap<_, _>>()
-    };
+    let tensors = |file: &str| tensors(&folder.path().join(file));
     let (before, after) = (tensors("1000/stages/1/G.onnx"), tensors("1000/export/G.onnx"));
     assert!(after.len() > before.len() && after.keys().any(|name| name.starts_with("seen")));
     assert!(before.iter().all(|(name, values)| after[name] == *values));

@@ -47,6 +47,7 @@ mod tests {
             context: false,
             backbone: false,
             skip: false,
+            blur: false,
             pruned: None,
         }
     }

@@ -4,10 +4,10 @@
 //! With paired images, the same four networks train as two pix2pix models (arXiv 1611.07004).
 
 pub mod adam;
-mod backbone;
 mod both;
 mod discriminator_step;
 pub mod distill;
+mod extend;
 mod extra;
 pub mod feature_discriminators;
 mod freeze;

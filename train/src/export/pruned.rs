@@ -94,6 +94,7 @@ mod tests {
             context: false,
             backbone: false,
             skip: false,
+            blur: false,
             pruned,
         }
     }

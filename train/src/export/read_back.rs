@@ -41,12 +41,13 @@ pub fn pair(folder: &Path, networks: &[Generator; 2], params: [&Params; 2]) -> R
 fn one(path: &Path, network: &Generator, params: &Params) -> Result<()> {
     let found = graph(path)?;
     let names: HashMap<_, _> = found.initializer.iter().map(|t| (t.name.as_str(), t)).collect();
-    // The files may lack weights that start with no effect.
+    // The files may lack what an option adds to a pair.
     let has = |path: &str| names.keys().any(|name| name.starts_with(path));
     let context = network.shape.context && has("context.");
     let skip = network.shape.skip && has("skip.");
+    let blur = network.shape.blur && has("blur.");
     let backbone = network.shape.backbone && has("backbone.");
-    let shape = GeneratorShape { context, skip, backbone, ..network.shape.clone() };
+    let shape = GeneratorShape { context, skip, blur, backbone, ..network.shape.clone() };
     let without = Generator::new(shape);
     let expected = Params::new(&without.layout, InitType::Normal, 1.0, Device::Cpu);
     let expected = model::graph(&without, &expected.weights(Kind::Float), Element::F32);
@@ -112,7 +113,7 @@ mod tests {
     use crate::{
         cyclegan::{CycleGan, network_state::NetworkState},
         noise::noise,
-        options::TrainOptions,
+        options::{GeneratorName, TrainOptions},
     };
 
     fn read(folder: &Path, model: &CycleGan) -> Result<()> {
@@ -131,24 +132,48 @@ mod tests {
         }
     }
 
-    fn added_as_nothing(with: &TrainOptions, last: &str) {
-        let options = |added: bool| TrainOptions {
-            ngf: Some(4),
-            width: 8,
-            blocks: 3,
-            ndf: 4,
-            mask_head: true,
-            ..if added { with.clone() } else { TrainOptions::default() }
-        };
-        let old = CycleGan::new(&options(false), Device::Cpu).unwrap();
+    /// A low-pass filter has no weights to train, and the others are as before.
+    #[test]
+    fn a_low_pass_filter_is_added_with_its_own_weights() {
+        let old = CycleGan::new(&small(TrainOptions::default()), Device::Cpu).unwrap();
+        let folder = exported(&old);
+        let with =
+            TrainOptions { seed: 4, blur: vec![GeneratorName::G], ..TrainOptions::default() };
+        let new = CycleGan::new(&small(with), Device::Cpu).unwrap();
+        read(folder.path(), &new).unwrap();
+        let [old, new] = [&old, &new].map(|model| &model.generators[0].params);
+        let filter = new.get("blur.weight").unwrap();
+        assert!(!filter.requires_grad());
+        assert_eq!(
+            filter.sum_dim_intlist([1i64, 2, 3].as_slice(), false, Kind::Float),
+            Tensor::ones([4], tch::kind::FLOAT_CPU)
+        );
+        for name in ["stem.weight", "down.weight", "head.bias"] {
+            assert_eq!(old.get(name), new.get(name), "{name}");
+        }
+    }
+
+    fn small(options: TrainOptions) -> TrainOptions {
+        TrainOptions { ngf: Some(4), width: 8, blocks: 3, ndf: 4, mask_head: true, ..options }
+    }
+
+    fn exported(model: &CycleGan) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         for (i, direction) in Direction::BOTH.into_iter().enumerate() {
-            let weights = old.generators[i].shown().weights(Kind::Float);
+            let weights = model.generators[i].shown().weights(Kind::Float);
             let metadata = Metadata { direction: Some(direction), ..Metadata::default() };
-            let model = model::build(&old.networks[i], &weights, &metadata, Element::F32);
+            let model = model::build(&model.networks[i], &weights, &metadata, Element::F32);
             let name = file_name(direction, Precision::Fp32);
             fs::write(folder.path().join(name), model.encode_to_vec()).unwrap();
         }
+        folder
+    }
+
+    fn added_as_nothing(with: &TrainOptions, last: &str) {
+        let options =
+            |added: bool| small(if added { with.clone() } else { TrainOptions::default() });
+        let old = CycleGan::new(&options(false), Device::Cpu).unwrap();
+        let folder = exported(&old);
         let seeded = TrainOptions { seed: 4, ..options(true) };
         let mut new = CycleGan::new(&seeded, Device::Cpu).unwrap();
         read(folder.path(), &new).unwrap();

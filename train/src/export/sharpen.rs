@@ -94,6 +94,7 @@ mod tests {
                 context: false,
                 backbone,
                 skip: true,
+                blur: false,
                 pruned: None,
             };
             let generator = Generator::new(shape);

@@ -136,6 +136,23 @@ impl Builder {
         Layer::Conv(self.convolution(name, (channels, channels), window, channels, start))
     }
 
+    /// A depthwise low-pass filter with fixed weights.
+    pub fn low_pass(&mut self, name: &str, channels: i64, kernel: i64) -> Layer {
+        let shape = [channels, 1, kernel, kernel];
+        let weight = self.layout.add(format!("{name}.weight"), &shape, Start::Binomial);
+        let padding = [kernel / 2; 2];
+        let channels = (channels, channels);
+        Layer::Conv(Conv {
+            weight,
+            bias: None,
+            channels,
+            kernel,
+            stride: 1,
+            padding,
+            groups: channels.0,
+        })
+    }
+
     /// A 3×3 convolution of stride 1 with bias before a pixel shuffle of 2. It is initialised so that the four
     /// pixels are equal (ICNR, arXiv 1707.02937), without a checkerboard pattern.
     pub fn conv_shuffled(&mut self, name: &str, ins: i64, outs: i64, factor: f64) -> Layer {

@@ -174,6 +174,7 @@ mod tests {
             context: false,
             backbone: true,
             skip: false,
+            blur: false,
             pruned: None,
         };
         let generator = Generator::new(shape);

@@ -29,6 +29,9 @@ pub fn fast(b: &mut Builder, shape: &GeneratorShape, outs: i64) -> (Vec<Layer>, 
     if shape.skip {
         layers.push(Layer::Store);
     }
+    if shape.blur {
+        layers.push(b.low_pass("blur", stem, 5));
+    }
     layers.push(b.conv("down", stem, width, Window::same(3, 2)));
     normalised(b, &mut layers);
     let mut after = vec![layers.len()];

@@ -323,6 +323,7 @@ mod tests {
             context: true,
             backbone: false,
             skip: false,
+            blur: false,
             pruned: None,
         };
         let generator = Generator::new(shape);

@@ -76,6 +76,9 @@ pub struct GeneratorShape {
     /// `fast`: adds the stem's features between the pixel shuffles.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub skip: bool,
+    /// `fast`: a low-pass filter before the second downsampling.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub blur: bool,
     /// The channels that are left after pruning; `None` for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pruned: Option<Pruned>,

@@ -31,6 +31,8 @@ pub enum Start {
     Statistic(f64),
     /// From a file, and not trained; 0 before it is loaded.
     Pretrained,
+    /// The binomial low-pass filter of a depthwise k×k kernel, which sums to 1, and not trained.
+    Binomial,
     /// The power iteration's estimate of the left singular vector of a weight's largest singular value; not
     /// trained.
     Singular(ParamId),
@@ -50,13 +52,16 @@ impl Entry {
         self.shape.iter().product()
     }
 
-    /// Whether it was trained, here or before.
+    /// Whether it is a weight, and not a statistic.
     fn is_weight(&self) -> bool {
-        self.is_trained() || matches!(self.start, Start::Pretrained)
+        self.is_trained() || matches!(self.start, Start::Pretrained | Start::Binomial)
     }
 
     fn is_trained(&self) -> bool {
-        !matches!(self.start, Start::Statistic(_) | Start::Pretrained | Start::Singular(_))
+        matches!(
+            self.start,
+            Start::Weight(_) | Start::Shuffled(..) | Start::Scale | Start::Constant(_)
+        )
     }
 
     /// The parameter as a view of the flat tensor. Kernels are O×kH×kW×I in memory, so that libtorch runs the
@@ -118,7 +123,7 @@ impl Layout {
         self.entries.last().map_or(0, |e| e.offset + e.numel())
     }
 
-    /// Number of weights: values that were trained, here or before.
+    /// Number of weights, without statistics.
     pub fn weights(&self) -> i64 {
         self.entries.iter().filter(|e| e.is_weight()).map(Entry::numel).sum()
     }
@@ -186,6 +191,7 @@ impl Params {
                     Start::Pretrained => {
                         let _ = view.zero_();
                     }
+                    Start::Binomial => view.copy_(&binomial(entry.shape[2])),
                     Start::Singular(_) => {
                         view.copy_(&unit(&InitType::Normal.draw(&entry.shape, 1.0)));
                     }
@@ -349,4 +355,16 @@ impl std::ops::Index<ParamId> for Weights {
     fn index(&self, id: ParamId) -> &Tensor {
         &self.values[id.0]
     }
+}
+
+/// The outer product of a row of Pascal's triangle with itself, normalised to a sum of 1.
+fn binomial(side: i64) -> Tensor {
+    let mut row = vec![1.0f32];
+    while (row.len() as i64) < side {
+        let pairs = row.windows(2).map(|pair| pair[0] + pair[1]);
+        row = [1.0].into_iter().chain(pairs).chain([1.0]).collect();
+    }
+    let sum: f32 = row.iter().sum();
+    let row = Tensor::from_slice(&row) / f64::from(sum);
+    row.outer(&row)
 }

@@ -33,6 +33,7 @@ fn with_norm(net: NetG, norm: Norm, mask_head: bool) -> Generator {
         context: false,
         backbone: false,
         skip: false,
+        blur: false,
         pruned: None,
     })
 }
@@ -265,6 +266,28 @@ fn a_skip_carries_detail_past_the_blocks_at_little_cost() {
         let difference = generated(&folded, &weights) - &after;
         assert!(difference.abs().max().double_value(&[]) < 1e-5);
     }
+}
+
+#[test]
+fn a_low_pass_filter_lets_results_move_with_the_image() {
+    let x = noise(3, &[1, 3, 64, 64]);
+    // A shift of half the strides of both downsamplings.
+    let (here, moved) = (x.narrow(3, 0, 60), x.narrow(3, 2, 60));
+    let differences = [false, true].map(|blur| {
+        let shape = with_norm(NetG::Fast, Norm::None, false).shape;
+        let generator = Generator::new(GeneratorShape { blur, ..shape });
+        tch::manual_seed(1);
+        let params = Params::new(&generator.layout, InitType::Kaiming, 1.0, Device::Cpu);
+        let weights = params.weights(Kind::Float);
+        let generated = |x: &Tensor| {
+            let image = tch::no_grad(|| generator.forward(&weights, x, Kind::Float, false).image);
+            image.slice(2, 16, 44, 1)
+        };
+        let [here, moved] = [&here, &moved].map(generated);
+        let (here, moved) = (here.slice(3, 18, 44, 1), moved.slice(3, 16, 42, 1));
+        ((&here - moved).square().mean(Kind::Float) / here.var(true)).double_value(&[])
+    });
+    assert!(differences[1] < differences[0] / 2.0, "{differences:?}");
 }
 
 /// ICNR: neighbouring outputs of a pixel shuffle are initially equal.

@@ -2,7 +2,7 @@
 
 //! Defaults that depend on other options.
 
-use super::{LookAt, Mode, Only, TrainOptions};
+use super::{GeneratorName, LookAt, Mode, TrainOptions};
 use crate::{
     data::view::Preprocess,
     loss::adversarial::GanMode,
@@ -24,8 +24,8 @@ impl TrainOptions {
     pub fn trained(&self) -> [bool; 2] {
         match self.only {
             None => [true; 2],
-            Some(Only::G) => [true, false],
-            Some(Only::F) => [false, true],
+            Some(GeneratorName::G) => [true, false],
+            Some(GeneratorName::F) => [false, true],
         }
     }
 
@@ -93,6 +93,7 @@ impl TrainOptions {
             context: self.context && self.net_g() == NetG::Fast,
             backbone: self.backbone.is_some() && self.net_g() == NetG::Fast,
             skip: self.skip && self.net_g() == NetG::Fast,
+            blur: self.blur.contains(&GeneratorName::ALL[i]) && self.net_g() == NetG::Fast,
             pruned: self.pruned.as_ref().map(|left| left[i].clone()),
         }
     }

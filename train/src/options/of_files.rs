@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use clap::{ArgMatches, parser::ValueSource};
 use cyclegan_contract::{Direction, Generator, Precision, file_name};
 
-use super::TrainOptions;
+use super::{GeneratorName, TrainOptions};
 use crate::{
     export::pruned,
     net::generator::{GeneratorShape, Pruned},
@@ -23,7 +23,8 @@ impl TrainOptions {
             self.pruned = pruned::of_pair(folder, &self.generator(0))?;
             return Ok(());
         };
-        let whole = |shape: &GeneratorShape| GeneratorShape { pruned: None, ..shape.clone() };
+        let whole =
+            |shape: &GeneratorShape| GeneratorShape { pruned: None, blur: false, ..shape.clone() };
         ensure!(
             whole(&g) == whole(&f),
             "{}: G.onnx and F.onnx have different architectures, expected a pair that `export` wrote",
@@ -55,6 +56,10 @@ impl TrainOptions {
             self.backbone = Some(folder.join(file_name(Direction::AToB, Precision::Fp32)));
         }
         self.skip |= g.skip;
+        let blurred = GeneratorName::ALL.into_iter().zip([&g, &f]).filter(|(_, shape)| shape.blur);
+        self.blur.extend(blurred.map(|(name, _)| name));
+        self.blur.sort_unstable();
+        self.blur.dedup();
         let pruned = [&g, &f].iter().any(|shape| shape.pruned.is_some());
         let left: Option<Vec<Pruned>> = [&g, &f].iter().map(|shape| shape.left()).collect();
         self.pruned = left.filter(|_| pruned).and_then(|left| left.try_into().ok());

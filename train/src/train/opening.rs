@@ -142,6 +142,9 @@ fn same_generators(options: &mut TrainOptions, begun: &TrainOptions) {
     (options.blocks, options.mask_head) = (begun.blocks, begun.mask_head);
     (options.context, options.skip) = (begun.context, begun.skip);
     options.backbone = options.backbone.take().or(begun.backbone);
+    if options.blur.is_empty() {
+        options.blur = begun.blur;
+    }
     options.pruned = begun.pruned;
 }
 

@@ -98,6 +98,7 @@ mod tests {
             context: false,
             backbone: false,
             skip: false,
+            blur: false,
             pruned,
         })
     }

@@ -139,6 +139,7 @@ mod tests {
             context: false,
             backbone: false,
             skip: false,
+            blur: false,
             pruned,
         }
     }

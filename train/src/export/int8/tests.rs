@@ -42,6 +42,7 @@ fn model(net: NetG, norm: Norm, mask_head: bool) -> ModelProto {
         context: false,
         backbone: false,
         skip: false,
+        blur: false,
         pruned: None,
     };
     let generator = Generator::new(shape);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The backbones of the generators.
+//! What generators get after they have been trained: backbones and low-pass filters.
 
 use std::path::Path;
 
@@ -20,13 +20,15 @@ impl CycleGan {
         Ok(())
     }
 
-    /// The same model with the networks of `options`, which have the backbone of `path` besides.
+    /// The same model with the networks of `options`, which have a backbone or low-pass filters besides.
     ///
-    /// The generators continue from their averaged weights, with new optimisers; what joins the backbone to
+    /// The generators continue from their averaged weights, with new optimisers; what joins a new backbone to
     /// the mask starts as in a new model.
-    pub fn add_backbone(self, options: &TrainOptions, path: &Path, device: Device) -> Result<Self> {
+    pub fn extended(self, options: &TrainOptions, device: Device) -> Result<Self> {
         let mut new = Self::new(&TrainOptions { d_features: None, ..options.clone() }, device)?;
-        new.fill_backbones(path)?;
+        if let Some(path) = &options.backbone {
+            new.fill_backbones(path)?;
+        }
         let mut generators = new.generators;
         for (own, before) in generators.iter_mut().zip(&self.generators) {
             let trained = before.shown();
