@@ -172,6 +172,10 @@ pub fn place(pad: &gst::Pad, window: Window) {
     pad.add_probe(kinds, move |pad, info| {
         let mut state = lock(&state);
         let (segment, last, duration) = &mut *state;
+        let moved = |time: i128| {
+            let time = time - i128::from(window.start) + window.shift;
+            u64::try_from(time).ok().map(gst::ClockTime::from_nseconds)
+        };
         match &mut info.data {
             Some(gst::PadProbeData::Event(event)) => match event.view() {
                 gst::EventView::Segment(new) => {
@@ -183,6 +187,16 @@ pub fn place(pad: &gst::Pad, window: Window) {
                 gst::EventView::Toc(_) => return gst::PadProbeReturn::Handled,
                 // Otherwise `audiorate` would fill the time until a late end of the subtitles with silence.
                 gst::EventView::Gap(_) if is_audio(pad) => return gst::PadProbeReturn::Handled,
+                gst::EventView::Gap(gap) => {
+                    // `tsdemux` of GStreamer 1.22 gives some before its segment.
+                    let (time, length) = gap.get();
+                    match position(segment.as_ref(), Some(time)).and_then(moved) {
+                        Some(time) => {
+                            *event = gst::event::Gap::builder(time).duration(length).build()
+                        }
+                        None => return gst::PadProbeReturn::Handled,
+                    }
+                }
                 _ => {}
             },
             // The muxer has them from the caps.
@@ -190,10 +204,6 @@ pub fn place(pad: &gst::Pad, window: Window) {
                 return gst::PadProbeReturn::Handled;
             }
             Some(gst::PadProbeData::Buffer(buffer)) => {
-                let moved = |time: i128| {
-                    let time = time - i128::from(window.start) + window.shift;
-                    u64::try_from(time).ok().map(gst::ClockTime::from_nseconds)
-                };
                 let pts = position(segment.as_ref(), buffer.pts());
                 let dts = position(segment.as_ref(), buffer.dts());
                 let is_late =
