@@ -164,6 +164,7 @@ fn bad_files_get_one_clear_line_each_and_stop_no_other() {
     fs::write(input("empty.mp4"), b"").unwrap();
     fs::write(input("text.mp4"), "This is not a video, only a text of some length.\n".repeat(20))
         .unwrap();
+    fs::write(input("page.mp4"), "<!DOCTYPE html><html><title>404</title></html>").unwrap();
     fs::write(input("noise.mkv"), vec![0xA5; 5000]).unwrap();
     let good = fs::read(input("good.mp4")).unwrap();
     fs::write(input("no-index.mp4"), &good[..good.len() / 2]).unwrap();
@@ -189,6 +190,7 @@ fn bad_files_get_one_clear_line_each_and_stop_no_other() {
     let expected = [
         ("in/empty.mp4: ", "is empty"),
         ("in/text.mp4: ", "is a text file"),
+        ("in/page.mp4: ", "is a text file"),
         ("in/noise.mkv: ", "is not a video or image"),
         ("in/no-index.mp4: ", "is truncated, or still being written: its index is missing"),
         ("in/truncated.mkv: ", "is truncated or damaged: ends after"),
@@ -212,7 +214,7 @@ fn bad_files_get_one_clear_line_each_and_stop_no_other() {
         said.contains("note: in/really.mkv: is Quicktime, although its extension is mkv"),
         "{said}"
     );
-    assert!(said.contains("3 translated, 0 finished before, 12 failed"), "{said}");
+    assert!(said.contains("3 translated, 0 finished before, 13 failed"), "{said}");
     assert_eq!(colours(&place.out("really.mkv")).len(), 50);
     assert!(!place.out("truncated.mkv").exists());
 }

@@ -8,6 +8,7 @@ pub const NO_SPACE: &str = "no space left for the output";
 pub const NO_INDEX: &str = "is truncated, or still being written: its index is missing";
 pub const NOTHING_DECODED: &str = "is damaged: nothing in it can be decoded";
 const NO_DECODER: &str = "cannot be decoded: GStreamer has no decoder for it here";
+const TEXT: &str = "is a text file";
 /// Of a track that is encoded anew.
 pub const NO_DATA: &str = "has no data that can be decoded";
 
@@ -65,6 +66,9 @@ pub fn explain(message: &gst::message::Error, missing: &[String]) -> anyhow::Err
 /// Converts an error of a probe that has no details; `undecodable` are the codecs without a decoder.
 pub fn explain_probe(error: &gst::glib::Error, undecodable: &[String]) -> String {
     match of_kind(error) {
+        Some(NO_DECODER) if undecodable.iter().any(|kind| kind.starts_with("text/")) => {
+            TEXT.to_owned()
+        }
         Some(NO_DECODER) if !undecodable.is_empty() => no_decoder(undecodable),
         Some(text) => text.to_owned(),
         None if error.message().contains("contains no data") => "is empty".to_owned(),
@@ -111,9 +115,7 @@ fn of_kind(error: &gst::glib::Error) -> Option<&'static str> {
         gst::StreamError::TypeNotFound => {
             Some("is not a video or image, or too damaged to be recognised")
         }
-        gst::StreamError::WrongType if error.message().contains("text file") => {
-            Some("is a text file")
-        }
+        gst::StreamError::WrongType if error.message().contains("text file") => Some(TEXT),
         gst::StreamError::Decrypt | gst::StreamError::DecryptNokey => Some("is encrypted"),
         gst::StreamError::Demux if error.message().contains("no playable streams") => {
             Some(NO_INDEX)
