@@ -14,8 +14,8 @@ const LEAST: u64 = 100_000_000;
 #[derive(Debug, Default)]
 struct State {
     last: Option<u64>,
-    /// How long a packet lasts, by the last one, where the file does not say.
-    step: u64,
+    /// How long a packet lasts, by the last one, where the file does not say; packets of TTA last a second.
+    step: Option<u64>,
     count: u64,
     length: u64,
     /// The longest time from one packet to the next.
@@ -65,16 +65,17 @@ impl Gaps {
 impl State {
     fn add(&mut self, time: u64, duration: Option<u64>) {
         if let Some(last) = self.last {
-            self.longest = self.longest.max(time.saturating_sub(last));
-            let gap = time.saturating_sub(last + self.step);
+            let since = time.saturating_sub(last);
+            self.longest = self.longest.max(since);
+            let gap = since.saturating_sub(self.step.unwrap_or(since));
             if gap >= LEAST {
                 self.count += 1;
                 self.length += gap;
             } else if duration.is_none() {
-                self.step = time.saturating_sub(last);
+                self.step = Some(since);
             }
         }
-        self.step = duration.unwrap_or(self.step);
+        self.step = duration.or(self.step);
         self.last = Some(time);
     }
 }
@@ -97,6 +98,7 @@ mod tests {
         assert_eq!(notice(&told).unwrap(), "it has a gap of 0.5 s");
         // A long packet is no hole, a step back neither, and one frame may be missing.
         assert_eq!(notice(&[(0, Some(500)), (500, Some(40)), (100, Some(40)), (180, None)]), None);
+        assert_eq!(notice(&[(0, None), (1045, None), (2090, None)]), None);
         let untold = [(0, None), (90, None), (180, None), (700, None), (790, None), (1310, None)];
         assert_eq!(notice(&untold).unwrap(), "it has 2 gaps, of 0.9 s together");
     }
