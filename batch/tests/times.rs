@@ -51,6 +51,21 @@ fn what_an_edit_list_shows_is_there_to_its_end() {
     }
 }
 
+/// `qtdemux` of GStreamer 1.22 takes the video for a preview and leaves it out.
+#[test]
+fn video_that_is_much_shorter_than_its_sound_is_kept() {
+    let Some(place) = Place::of_ffmpeg("short video") else { return };
+    let sound = TONE.replace("d=3", "d=30");
+    make(&place.path("in/a.mp4"), &[BARS, &sound, H264, "-c:a aac"].join(" "));
+    let said = place.run(&["in"]);
+    assert!(said.contains("note: in/a.mp4: the video ends after 3.0 s of 30.0 s"), "{said}");
+    let (before, after) = (streams(&place.path("in/a.mp4")), streams(&place.out("a.mp4")));
+    assert_eq!((after[0].times.len(), after[1].codec.as_str()), (75, "aac"));
+    for (frame, time) in after[0].times.iter().zip(shown(&before[0])) {
+        assert!((frame - after[0].times[0] - time).abs() < 1.0, "{frame} ms, not {time} ms");
+    }
+}
+
 #[test]
 fn a_clock_that_jumps_loses_no_frames() {
     let Some(place) = Place::of_ffmpeg("jumps in time") else { return };

@@ -16,9 +16,9 @@ use gst_video::{VideoColorimetry, VideoTransferFunction};
 
 use super::{
     avi,
+    durations::{Durations, Replacement},
     early::Early,
     elements::is_of,
-    isobmff,
     muxer::{make, pad},
     probe::{media_type, short_id},
     probes::on_caps,
@@ -56,9 +56,9 @@ pub fn demux(
         .property("location", input)
         .build()
         .context("GStreamer's element filesrc is not installed")?;
-    if let Some((at, bytes)) = isobmff::longer_duration(input) {
-        replace(&pad(&file, "src")?, at, bytes);
-    }
+    let durations = Durations::of(input);
+    let replacements = durations.movie.into_iter().chain(durations.videos.clone());
+    replace(&pad(&file, "src")?, replacements.collect());
     let decoder = make("decodebin")?;
     decode_only(&decoder, decode);
     let early = Early::of(input).map(Arc::new);
@@ -71,6 +71,7 @@ pub fn demux(
                     None => keep_time(pad),
                 });
             }
+            durations.keep_rate(element);
             if is_of(element, "avidemux") {
                 avi::give_times(element);
             }
@@ -117,14 +118,17 @@ pub fn decode_only(
     });
 }
 
-/// Has the bytes at `at` of what is pulled from `pad` be `bytes`.
-fn replace(pad: &gst::Pad, at: u64, bytes: [u8; 4]) {
+/// Has what comes from `pad` be something else in places.
+pub fn replace(pad: &gst::Pad, replacements: Vec<Replacement>) {
+    if replacements.is_empty() {
+        return;
+    }
     pad.add_probe(gst::PadProbeType::PULL | gst::PadProbeType::BUFFER, move |_, info| {
         if let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data {
             let begin = buffer.offset();
             let place = begin..begin.saturating_add(buffer.size() as u64);
-            let places = (at..).zip(bytes).filter(|(at, _)| place.contains(at));
-            let places: Vec<_> = places.collect();
+            let bytes = replacements.iter().flat_map(|(at, bytes)| (*at..).zip(*bytes));
+            let places: Vec<_> = bytes.filter(|(at, _)| place.contains(at)).collect();
             if !places.is_empty()
                 && let Ok(mut map) = buffer.make_mut().map_writable()
             {

@@ -173,47 +173,11 @@ fn mirrored(matrix: &[[u8; 4]]) -> Option<&'static str> {
 }
 
 /// The field of a full box behind two times of 4 or 8 bytes, as `mvhd`, `tkhd` and `mdhd` begin.
-fn behind_times(content: &[u8]) -> usize {
+pub fn behind_times(content: &[u8]) -> usize {
     if content.first() == Some(&1) { 20 } else { 12 }
 }
 
-/// Where `qtdemux` of GStreamer 1.22 has to read other bytes than a file has, and which: the duration of the
-/// presentation. It takes the time stamps of the media for times of the presentation, and stops as much too
-/// early as an edit list begins late. `None` if nothing begins late.
-pub fn longer_duration(file: &Path) -> Option<(u64, [u8; 4])> {
-    let (begin, moov) = index(file).ok()?;
-    let header = find(&moov, &[b"mvhd"])?;
-    let at = behind_times(header);
-    let scale = number(header.get(at..at + 4)?)?;
-    // The low half of a duration of 8 bytes.
-    let at = if at == 20 { at + 8 } else { at + 4 };
-    let field = header.get(at..at + 4)?;
-    let tracks = boxes(&moov).filter(|(kind, _)| *kind == b"trak");
-    let late = tracks.filter_map(|(_, track)| latest_start(track)).fold(0.0, f64::max);
-    let more = (late * f64::from(scale)).ceil() as u32;
-    let position = place(&moov, field).start;
-    let longer = number(field)?.checked_add(more)?;
-    (late > 0.0).then(|| (begin + position as u64, longer.to_be_bytes()))
-}
-
-/// The second of its media at which the last edit of a track begins.
-fn latest_start(track: &[u8]) -> Option<f64> {
-    let media = find(track, &[b"mdia", b"mdhd"])?;
-    let at = behind_times(media);
-    let scale = number(media.get(at..at + 4)?)?;
-    let list = find(track, &[b"edts", b"elst"])?;
-    let is_long = list.first() == Some(&1);
-    let edits = list.get(8..)?.chunks_exact(if is_long { 20 } else { 12 });
-    let start = |edit: &[u8]| match is_long {
-        true => Some(i64::from_be_bytes(edit[8..16].try_into().ok()?)),
-        false => Some(i64::from(i32::from_be_bytes(edit[4..8].try_into().ok()?))),
-    };
-    // -1 is an empty edit.
-    let start = edits.filter_map(start).max()?.max(0);
-    Some(start as f64 / f64::from(scale.max(1)))
-}
-
-fn number(bytes: &[u8]) -> Option<u32> {
+pub fn number(bytes: &[u8]) -> Option<u32> {
     Some(u32::from_be_bytes(bytes.try_into().ok()?))
 }
 

@@ -12,6 +12,7 @@ mod check;
 mod clip;
 mod complaints;
 mod demux;
+mod durations;
 mod early;
 mod ebml;
 mod elements;

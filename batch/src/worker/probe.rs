@@ -19,7 +19,8 @@ use super::{
     avi,
     branch::WEBVTT,
     chapters,
-    demux::{TRUE_HD_OR_PCM, decode_only, prefer_colour_of_stream},
+    demux::{TRUE_HD_OR_PCM, decode_only, prefer_colour_of_stream, replace},
+    durations::Durations,
     early::Early,
     fault, isobmff,
     matroska::{self, Flags},
@@ -154,8 +155,12 @@ impl Media {
         let discoverer = Discoverer::new(PATIENCE)?;
         let undecodable = Arc::new(Mutex::new(Vec::new()));
         let found = undecodable.clone();
+        let replacements = Durations::of(input).videos;
         discoverer.connect_source_setup(move |_, source| {
             let undecodable = &found;
+            if let Some(pad) = source.static_pad("src") {
+                replace(&pad, replacements.clone());
+            }
             let decoder = source.parent().and_downcast::<gst::Bin>();
             decoder.into_iter().for_each(|decoder| {
                 decoder.connect_deep_element_added(|_, _, element| {

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Durations in MP4 and QuickTime files that `qtdemux` of GStreamer 1.22 has to read otherwise, or it leaves frames out.
+
+use std::path::Path;
+
+use gst::prelude::*;
+use gst_video::guess_framerate;
+
+use super::{
+    elements::is_of,
+    isobmff::{behind_times, boxes, find, index, number, place},
+    probes::on_caps,
+};
+
+/// A number that is read in place of another, and where that is in the file.
+pub type Replacement = (u64, [u8; 4]);
+
+/// What has to be read otherwise in a file; nothing in most.
+#[derive(Default)]
+pub struct Durations {
+    /// The duration of the presentation.
+    pub movie: Option<Replacement>,
+    /// The durations of videos.
+    pub videos: Vec<Replacement>,
+    /// By how much the first video seems longer, and its frame rate lower.
+    stretch: Option<f64>,
+}
+
+impl Durations {
+    /// Those of `file`.
+    pub fn of(file: &Path) -> Self {
+        index(file).ok().and_then(|(begin, moov)| Self::read(begin, &moov)).unwrap_or_default()
+    }
+
+    fn read(begin: u64, moov: &[u8]) -> Option<Self> {
+        let movie = Field::of(find(moov, &[b"mvhd"])?)?;
+        let tracks = || boxes(moov).filter(|(kind, _)| *kind == b"trak").map(|(_, track)| track);
+        let late = tracks().filter_map(latest_start).fold(0.0, f64::max);
+        let more = (late * f64::from(movie.scale)).ceil() as u32;
+        let duration = movie.duration.saturating_add(more);
+        let longer = |field: &Field<'_>, duration: u32| {
+            let at = begin + place(moov, field.bytes).start as u64;
+            (duration > field.duration).then(|| (at, duration.to_be_bytes()))
+        };
+        let videos = tracks().filter_map(|track| {
+            let is_video = find(track, &[b"mdia", b"hdlr"])?.get(8..12)? == b"vide";
+            Field::of(find(track, &[b"mdia", b"mdhd"])?).filter(|_| is_video)
+        });
+        let videos: Vec<_> = videos.collect();
+        // It takes video for a preview that is shorter than a fifth of the whole.
+        let fifth = |field: &Field<'_>| {
+            let seconds = f64::from(duration) / f64::from(movie.scale.max(1));
+            (seconds * f64::from(field.scale) / 5.0).ceil() as u32
+        };
+        let first = videos.first().filter(|field| fifth(field) > field.duration);
+        Some(Self {
+            // It takes the time stamps of the media for times of the presentation, and stops as much too early as
+            // an edit list begins late.
+            movie: longer(&movie, duration),
+            videos: videos.iter().filter_map(|field| longer(field, fifth(field))).collect(),
+            stretch: first.map(|field| f64::from(fifth(field)) / f64::from(field.duration.max(1))),
+        })
+    }
+
+    /// Has the first video that `demuxer` gives keep its frame rate, which follows from its duration.
+    pub fn keep_rate(&self, demuxer: &gst::Element) {
+        let Some(stretch) = self.stretch.filter(|_| is_of(demuxer, "qtdemux")) else { return };
+        demuxer.connect_pad_added(move |_, pad| {
+            if pad.name() != "video_0" {
+                return;
+            }
+            on_caps(pad, move |caps| {
+                let rate = caps.structure(0)?.get::<gst::Fraction>("framerate").ok()?;
+                let seconds = f64::from(rate.denom()) / f64::from(rate.numer()) / stretch;
+                let rate = guess_framerate(gst::ClockTime::try_from_seconds_f64(seconds).ok()?)?;
+                let mut corrected = caps.clone();
+                corrected.make_mut().set("framerate", rate);
+                Some(corrected)
+            });
+        });
+    }
+}
+
+/// The duration in a header, in units of `scale` per second.
+struct Field<'a> {
+    scale: u32,
+    duration: u32,
+    bytes: &'a [u8],
+}
+
+impl<'a> Field<'a> {
+    fn of(header: &'a [u8]) -> Option<Self> {
+        let at = behind_times(header);
+        let scale = number(header.get(at..at + 4)?)?;
+        // The low half of a duration of 8 bytes.
+        let at = if at == 20 { at + 8 } else { at + 4 };
+        let bytes = header.get(at..at + 4)?;
+        Some(Self { scale, duration: number(bytes)?, bytes })
+    }
+}
+
+/// The second of its media at which the last edit of a track begins.
+fn latest_start(track: &[u8]) -> Option<f64> {
+    let media = find(track, &[b"mdia", b"mdhd"])?;
+    let at = behind_times(media);
+    let scale = number(media.get(at..at + 4)?)?;
+    let list = find(track, &[b"edts", b"elst"])?;
+    let is_long = list.first() == Some(&1);
+    let edits = list.get(8..)?.chunks_exact(if is_long { 20 } else { 12 });
+    let start = |edit: &[u8]| match is_long {
+        true => Some(i64::from_be_bytes(edit[8..16].try_into().ok()?)),
+        false => Some(i64::from(i32::from_be_bytes(edit[4..8].try_into().ok()?))),
+    };
+    // -1 is an empty edit.
+    let start = edits.filter_map(start).max()?.max(0);
+    Some(start as f64 / f64::from(scale.max(1)))
+}
