@@ -229,6 +229,27 @@ fn tiff(extra: &[u8], fields: &[Field], pixel: &[u8], pages: usize) -> Vec<u8> {
     bytes
 }
 
+/// Decoders of JPEG make do without the end, those of other formats fail.
+#[test]
+fn truncated_images_are_named() {
+    let place = Place::unchanged();
+    for name in ["whole.jpg", "cut.jpg", "cut.png", "cut.gif"] {
+        let input = place.path("in").join(name);
+        flag().save(&input).unwrap();
+        if name.starts_with("cut") {
+            let bytes = fs::read(&input).unwrap();
+            fs::write(&input, &bytes[..bytes.len() - 20]).unwrap();
+        }
+    }
+    let said = common::text(&place.program().arg("in").output().unwrap());
+    assert!(said.contains("note: in/cut.jpg: is truncated: its last rows are missing"), "{said}");
+    for name in ["cut.png", "cut.gif"] {
+        assert!(said.contains(&format!("error: in/{name}: is damaged: ")), "{said}");
+    }
+    assert_eq!(said.matches("damaged").count(), 2, "{said}");
+    assert!(!said.contains("in/whole.jpg: "), "{said}");
+}
+
 #[test]
 fn tiff_of_every_colour_is_translated_or_its_loss_named() {
     let place = Place::unchanged();

@@ -82,6 +82,9 @@ pub fn explain_probe(error: &gst::glib::Error, undecodable: &[String]) -> String
 
 /// The error of a demuxer or decoder is that of a damaged file.
 fn of_damage(error: &gst::glib::Error, detail: String) -> String {
+    if detail.starts_with("is damaged") {
+        return detail;
+    }
     match error.kind::<gst::StreamError>() {
         Some(gst::StreamError::Demux) => format!("is damaged: it cannot be demuxed: {detail}"),
         Some(gst::StreamError::Decode) => format!("is damaged: it cannot be decoded: {detail}"),

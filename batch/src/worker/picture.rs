@@ -106,6 +106,9 @@ fn read(bytes: &[u8], input: &Path, say: Say) -> Result<Picture> {
         reader.set_format(ImageFormat::Tiff);
     }
     let format = reader.format().context("is not an image, or too damaged to be recognised")?;
+    if format == ImageFormat::Jpeg && lacks_end(bytes) {
+        note("is truncated: its last rows are missing");
+    }
     if is_animated(bytes, format) {
         note("is animated, but only its first frame is translated");
     }
@@ -172,6 +175,12 @@ fn straight(picture: DynamicImage) -> DynamicImage {
         }
     }
     as_color(pixels.into(), picture.color())
+}
+
+/// Whether a JPEG lacks its end (ITU-T T.81, EOI), which its decoder does without; data of pixels have no such markers.
+fn lacks_end(jpeg: &[u8]) -> bool {
+    let last = |marker: [u8; 2]| jpeg.windows(2).rposition(|bytes| bytes == marker);
+    last([0xFF, 0xD9]) < last([0xFF, 0xDA])
 }
 
 fn is_animated(bytes: &[u8], format: ImageFormat) -> bool {
