@@ -31,3 +31,16 @@ fn true_hd_of_a_transport_stream_costs_no_other_track() {
     }
     assert_eq!(said.matches("note: ").count(), 2, "{said}");
 }
+
+/// What is read back as no sound is not taken for the next track.
+#[test]
+fn damaged_sound_costs_no_other_track() {
+    let Some(place) = Place::of_ffmpeg("damaged sound") else { return };
+    let tracks = "-map 0 -map 1 -map 2 -bsf:a:0 noise=amount=2 -c:a:0 mp2 -c:a:1 aac";
+    make(&place.path("in/a.mkv"), &[BARS, TONE, OTHER_TONE, H264, tracks].join(" "));
+    let said = place.run(&["in", "--container", "mp4"]);
+    assert!(said.contains("note: in/a.mkv: track 2, MPEG-1 Layer 2 (MP2), is left out"), "{said}");
+    assert!(!said.contains("track 3"), "{said}");
+    let codecs: Vec<_> = streams(&place.out("a.mp4")).into_iter().map(|s| s.codec).collect();
+    assert_eq!(codecs, ["h264", "aac"]);
+}

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use super::{
     fault::{NO_DATA, OutsideFault, TrackFault},
     losses,
-    muxer::is_raw,
+    muxer::{is_raw, is_same_kind},
     probe::{Media, media_type},
     protocol::{Reply, Say, note_all},
     scan::{self, Contents},
@@ -61,8 +61,15 @@ pub fn check(
             continue;
         };
         let group = |caps: &gst::Caps| media_type(caps).split('/').next().unwrap_or("").to_owned();
-        let position = found.iter().position(|contents| {
-            is_same_kind(&contents.caps, caps) || group(&contents.caps) == group(caps)
+        let is_others = |contents: &Contents| {
+            let mut all = promises.iter().filter_map(|promise| promise.caps.as_ref());
+            all.any(|caps| is_same_kind(&contents.caps, caps))
+        };
+        let same = found.iter().position(|contents| is_same_kind(&contents.caps, caps));
+        let position = same.or_else(|| {
+            found
+                .iter()
+                .position(|contents| group(&contents.caps) == group(caps) && !is_others(contents))
         });
         let Some(position) = position else {
             bail!(fault(promise, "is missing from the output".to_owned()));
@@ -148,10 +155,6 @@ fn compare(promise: &Promise, caps: &gst::Caps, contents: &Contents, unread: Unr
 /// Opus runs at 48 kHz; its header gives the rate before encoding.
 fn is_opus(caps: &gst::Caps) -> bool {
     media_type(caps) == "audio/x-opus"
-}
-
-fn is_same_kind(a: &gst::Caps, b: &gst::Caps) -> bool {
-    media_type(a) == media_type(b)
 }
 
 /// Fails if the tracks end long before the file says that they do; notes a video that ends before both.

@@ -152,7 +152,7 @@ impl Muxer {
     }
 }
 
-fn is_same_kind(a: &gst::Caps, b: &gst::Caps) -> bool {
+pub fn is_same_kind(a: &gst::Caps, b: &gst::Caps) -> bool {
     a.iter().any(|a| b.iter().any(|b| a.name() == b.name() && is_same_mpeg(a, b)))
 }
 
