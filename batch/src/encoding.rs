@@ -80,8 +80,10 @@ impl Encoding {
     }
 }
 
+/// The name of the element that encodes, in a description that may have others before and after it.
 fn name_of(encoder: &str) -> &str {
-    encoder.split_whitespace().next().unwrap_or_default()
+    let names = || encoder.split('!').filter_map(|part| part.split_whitespace().next());
+    names().find(|name| name.contains("enc")).or_else(|| names().next()).unwrap_or_default()
 }
 
 fn of_preset(recipe: &Recipe, container: Container, threads: u32) -> String {
@@ -196,6 +198,7 @@ pub fn segment_container(recipe: &Recipe, container: Container) -> Container {
     let own = recipe.encoder_element().map(str::to_owned);
     let may_reorder = own.is_some() || !container.moves_b_frames();
     let encoder = own.unwrap_or_else(|| of_preset(recipe, container, 1));
+    let encoder = name_of(&encoder);
     let is_one_of = |names: &[&str]| names.iter().any(|name| encoder.contains(name));
     if is_one_of(&["264", "265", "hevc"]) && may_reorder && container != Container::Mkv {
         Container::Ts
@@ -211,4 +214,27 @@ fn takes_odd_sizes(encoder: &str) -> bool {
     let name = name_of(encoder);
     let all = ["vp8enc", "vp9enc", "av1enc", "avenc_ffv1", "avenc_huffyuv", "theoraenc"];
     all.contains(&name) || IMAGE_ENCODERS.contains(&name) || name == RAW
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::options::Options;
+
+    #[test]
+    fn the_encoder_decides_the_container_of_segments_and_not_its_properties() {
+        for (encoder, expected) in [
+            ("vp9enc target-bitrate=2650000", Container::Mkv),
+            ("av1enc target-bitrate=264 ! av1parse", Container::Mkv),
+            ("x264enc tune=zerolatency", Container::Ts),
+            ("videoconvert ! x265enc", Container::Ts),
+            ("avenc_dnxhd bitrate=36000000", Container::Mov),
+        ] {
+            let arguments = ["cyclegan-batch", "in", "--out", "out", "--video-encoder", encoder];
+            let recipe = Options::parse_from(arguments).recipe;
+            assert_eq!(segment_container(&recipe, Container::Webm), expected, "{encoder}");
+        }
+    }
 }
