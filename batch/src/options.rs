@@ -265,11 +265,11 @@ impl Options {
             false => self.jobs.unwrap_or_else(|| on_devices().min(self.jobs())),
         }
     }
+}
 
-    /// Threads of each of them.
-    pub fn threads(&self) -> u32 {
-        (cores() / self.jobs()).max(1)
-    }
+/// Threads of each of this many files.
+pub fn threads(jobs: u32) -> u32 {
+    (cores() / jobs).max(1)
 }
 
 pub fn cores() -> u32 {

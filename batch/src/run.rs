@@ -11,7 +11,7 @@ use crate::{
     entry::{hash_of_model, lock},
     events::Events,
     inputs::{Finder, Found, OWN_FOLDER, describe},
-    options::Options,
+    options::{Options, threads},
     pool::Worker,
     report,
     scheduler::Scheduler,
@@ -50,7 +50,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         Some(Sharding::Auto) if !options.dry_run => since = Some(lock::start_of_run(out)?),
         _ => {}
     }
-    let setup = Setup::new(options, options.threads());
+    let mut setup = Setup::new(options, threads(options.jobs()));
     // Errors of the generator are reported before any file is touched.
     let first = match Worker::start(&setup) {
         Err(_) if stop::is_requested() => return Ok(ExitCode::from(stop::EXIT_CODE)),
@@ -67,6 +67,9 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     events.begin(share, found.len(), Some(&first.provider));
     skipped.iter().for_each(|(path, cause)| events.notice(path, cause));
     let jobs = options.jobs_with(&first.provider);
+    // A GPU has fewer workers, each with more of the cores.
+    let first = Some(first).filter(|_| threads(jobs) == setup.threads);
+    setup.threads = threads(jobs);
     Scheduler::new(options, out, setup, &items, &model, &events, since).run(first, jobs);
     let counts = events.summary();
     let report = options.report.as_ref().filter(|_| !options.dry_run);

@@ -113,17 +113,16 @@ impl<'a> Scheduler<'a> {
         Self { options, out, setup, items, model, events, queue, files, since, alive }
     }
 
-    /// Runs all steps, as many as `jobs` at a time, the first with `worker`.
-    pub fn run(&self, worker: Worker, jobs: u32) {
+    /// Runs all steps, as many as `jobs` at a time, the first with `worker` if there is one already.
+    pub fn run(&self, mut worker: Option<Worker>, jobs: u32) {
         let is_video = |item: &Item| matches!(item.kind, Kind::Video(_));
         let may_cut = self.setup.piece > 0 && self.items.iter().any(is_video);
         let most = if may_cut { usize::MAX } else { self.items.len() };
         let jobs = (jobs as usize).min(most).max(1);
         self.alive.store(jobs, Ordering::SeqCst);
         thread::scope(|scope| {
-            let mut first = Some(worker);
             for thread in 0..jobs {
-                let worker = first.take();
+                let worker = worker.take();
                 scope.spawn(move || self.work(worker, thread));
             }
         });
