@@ -92,9 +92,20 @@ impl<'a> Finder<'a> {
         let is_fixed =
             |part: &Component| !part.as_os_str().to_string_lossy().contains(['*', '?', '[']);
         let fixed: PathBuf = Path::new(pattern).components().take_while(is_fixed).collect();
-        let before = found.items.len() + found.skipped.len();
+        // Also if the options leave all of them out, as --newer does on most nights.
+        let mut has_matches = false;
         for path in glob::glob(pattern)? {
-            let path = path?;
+            let path = match path {
+                Ok(path) => path,
+                Err(error) => {
+                    let place = error.path().to_owned();
+                    let relative = place.strip_prefix(&fixed).unwrap_or(&place).to_owned();
+                    self.push_unreadable(place, relative, &describe(error.error()), found);
+                    has_matches = true;
+                    continue;
+                }
+            };
+            has_matches |= is_known(&path);
             // `**` also matches the files of a folder that a pattern matches.
             let relative = path.strip_prefix(&fixed).unwrap_or(&path).to_owned();
             let is_hidden = relative.iter().any(|part| part.as_encoded_bytes().starts_with(b"."));
@@ -105,8 +116,7 @@ impl<'a> Finder<'a> {
                 self.sort(path, relative, found);
             }
         }
-        let after = found.items.len() + found.skipped.len();
-        ensure!(after > before, "matches no video or image");
+        ensure!(has_matches, "matches no video or image");
         Ok(())
     }
 
@@ -133,9 +143,7 @@ impl<'a> Finder<'a> {
                 Err(error) => {
                     let place = error.path().unwrap_or(path).to_owned();
                     let cause = error.io_error().map_or_else(|| error.to_string(), describe);
-                    let mut item = self.item(place, relative.to_owned());
-                    item.problem = Some(format!("cannot be read: {cause}"));
-                    found.items.push(item);
+                    self.push_unreadable(place, relative.to_owned(), &cause, found);
                 }
             }
         }
@@ -144,7 +152,7 @@ impl<'a> Finder<'a> {
     /// Adds a file that a search has found, if its name is that of a video or an image.
     fn sort(&self, path: PathBuf, relative: PathBuf, found: &mut Found) {
         let cause = undecodable::cause(&path);
-        if !(cause.is_some() || is_known(&path)) || !self.is_chosen(&path, &relative) {
+        if !is_known(&path) || !self.is_chosen(&path, &relative) {
             return;
         }
         match cause {
@@ -189,6 +197,13 @@ impl<'a> Finder<'a> {
         items.push(item);
     }
 
+    /// Adds a file or folder that a search cannot look into, which fails alone.
+    fn push_unreadable(&self, path: PathBuf, relative: PathBuf, cause: &str, found: &mut Found) {
+        let mut item = self.item(path, relative);
+        item.problem = Some(format!("cannot be read: {cause}"));
+        found.items.push(item);
+    }
+
     fn item(&self, input: PathBuf, relative: PathBuf) -> Item {
         Item::new(self.options, self.destination, input, relative)
     }
@@ -230,7 +245,9 @@ pub fn is_pattern(input: &OsStr) -> bool {
 
 /// Whether a folder is searched for files of this name.
 fn is_known(path: &Path) -> bool {
-    is_video_name(path) || PictureFormat::of_name(path).is_some()
+    is_video_name(path)
+        || PictureFormat::of_name(path).is_some()
+        || undecodable::cause(path).is_some()
 }
 
 /// Whether two paths lead to the same file or folder.
@@ -312,6 +329,50 @@ mod tests {
     fn patterns_do_not_find_outputs_and_hidden_files() {
         let folder = folder(&["a.mp4", "out/a.mp4", "out/.cyclegan-batch/x.mp4", "x/._a.mp4"]);
         assert_eq!(outputs(&find(folder.path(), &["**/*.mp4"])), ["a.mp4"]);
+    }
+
+    #[test]
+    fn an_unreadable_folder_is_one_problem() {
+        use std::os::unix::fs::PermissionsExt;
+
+        use cyclegan_test_support::skip::say_skipped;
+
+        let folder = folder(&["a.mp4", "closed/b.mp4"]);
+        let closed = folder.path().join("closed");
+        fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
+        if fs::read_dir(&closed).is_ok() {
+            return say_skipped("SKIP: this user may read every file, so none is unreadable");
+        }
+        for inputs in [".", "**/*"] {
+            let items = find(folder.path(), &[inputs]);
+            let problems: Vec<_> = items.iter().filter_map(|item| item.problem.clone()).collect();
+            assert_eq!(
+                (items.len(), &problems[..]),
+                (2, &["cannot be read: Permission denied".to_owned()][..])
+            );
+        }
+        fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
+    }
+
+    #[test]
+    fn a_pattern_may_match_only_what_the_options_leave_out() {
+        let folder = folder(&["one/a.mp4", "two/b.mp4"]);
+        let find = |patterns: [&str; 2]| {
+            let inputs = patterns.map(|pattern| folder.path().join(pattern).into_os_string());
+            let options =
+                ["cyclegan-batch", "--out", "x", "--exclude", "b.mp4"].map(OsString::from);
+            let options = Options::parse_from(options.into_iter().chain(inputs));
+            let destination = Destination::new(&options).unwrap();
+            Finder::new(&options, &destination).unwrap().find()
+        };
+        assert_eq!(outputs(&find(["one/*.mp4", "two/*.mp4"]).unwrap().items), ["a.mp4"]);
+        let error = find(["one/*.mp4", "two/*.mov"]).err().unwrap();
+        assert!(
+            format!("{error:#}").contains("two/*.mov': matches no video or image"),
+            "{error:#}"
+        );
+        let error = find(["two/*.mp4", "two/b*"]).err().unwrap();
+        assert!(error.to_string().contains("that the options keep"), "{error:#}");
     }
 
     #[test]
