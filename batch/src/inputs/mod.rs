@@ -69,11 +69,8 @@ impl<'a> Finder<'a> {
             let skipped: String = skipped.take(3).collect();
             bail!("the inputs contain no video or image that the options keep{skipped}");
         }
-        let items = self.told_apart(items).into_iter();
-        Ok(Found {
-            items: items.flat_map(|item| item.sampled(self.options.sample)).collect(),
-            skipped,
-        })
+        let samples = items.into_iter().flat_map(|item| item.sampled(self.options.sample));
+        Ok(Found { items: self.told_apart(samples.collect()), skipped })
     }
 
     fn add_list(&self, found: &mut Found) -> Result<()> {
@@ -373,6 +370,18 @@ mod tests {
         );
         let error = find(["two/*.mp4", "two/b*"]).err().unwrap();
         assert!(error.to_string().contains("that the options keep"), "{error:#}");
+    }
+
+    #[test]
+    fn samples_lie_beside_their_file() {
+        let folder = folder(&["a.mp4"]);
+        let options = ["cyclegan-batch", "--sample", "2", "--out"].map(OsString::from).into_iter();
+        let paths = [folder.path().into(), folder.path().join("a.mp4").into_os_string()];
+        let options = Options::parse_from(options.chain(paths));
+        let destination = Destination::new(&options).unwrap();
+        let items = Finder::new(&options, &destination).unwrap().find().unwrap().items;
+        assert_eq!(outputs(&items), ["a.sample-1.mp4", "a.sample-2.mp4"]);
+        assert!(items.iter().all(|item| item.problem.is_none()), "{items:?}");
     }
 
     #[test]
