@@ -24,9 +24,9 @@ pub fn source<I: Iterator<Item = Result<gst::Sample>>>(
         .max_bytes(WAITING)
         .build();
     let frames = Mutex::new(Some(frames));
-    let (sink, begun) = (source.clone(), Once::new());
+    let begun = Once::new();
     // Wait for need-data: buffers pushed before it are lost.
-    let need_data = move |_: &gst_app::AppSrc, _| {
+    let need_data = move |sink: &gst_app::AppSrc, _| {
         begun.call_once(|| {
             let frames = frames.lock().ok().and_then(|mut frames| frames.take());
             let sink = sink.clone();
@@ -50,4 +50,38 @@ fn push_all(sink: &gst_app::AppSrc, frames: impl Iterator<Item = Result<gst::Sam
     }
     // As above.
     let _ = sink.end_of_stream();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    #[test]
+    fn a_source_is_gone_with_its_pipeline() {
+        gst::init().unwrap();
+        let pipeline = gst::Pipeline::new();
+        let frames =
+            || (0..3).map(|_| Ok(gst::Sample::builder().buffer(&gst::Buffer::new()).build()));
+        let (source, sink) =
+            (source(frames), gst::ElementFactory::make("fakesink").build().unwrap());
+        pipeline.add_many([&source, &sink]).unwrap();
+        source.link(&sink).unwrap();
+        pipeline.set_state(gst::State::Playing).unwrap();
+        let end = pipeline.bus().unwrap().timed_pop_filtered(
+            gst::ClockTime::from_seconds(10),
+            &[gst::MessageType::Eos, gst::MessageType::Error],
+        );
+        assert_eq!(end.unwrap().type_(), gst::MessageType::Eos);
+        pipeline.set_state(gst::State::Null).unwrap();
+        let weak = source.downgrade();
+        drop((pipeline, source, sink));
+        // The thread that has read the frames ends on its own.
+        let begun = Instant::now();
+        while weak.upgrade().is_some() && begun.elapsed() < Duration::from_secs(5) {
+            thread::sleep(Duration::from_millis(5));
+        }
+        assert!(weak.upgrade().is_none());
+    }
 }
