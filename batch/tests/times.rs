@@ -120,6 +120,20 @@ fn frames_that_are_shown_for_long_keep_their_times() {
     assert!(text(&output).contains(note), "{}", text(&output));
 }
 
+/// As phones write it.
+#[test]
+fn a_variable_rate_in_mp4_keeps_its_times() {
+    let Some(place) = Place::of_ffmpeg("a variable rate") else { return };
+    let shifted = "-vf settb=1/90000,setpts=N*3600+mod(N\\,3)*101 -vsync passthrough -enc_time_base 1:90000 -video_track_timescale 90000";
+    make(&place.path("in/a.mp4"), &[BARS, shifted, H264].join(" "));
+    place.run(&["in"]);
+    let [before, after] =
+        [place.path("in/a.mp4"), place.out("a.mp4")].map(|path| shown(&streams(&path)[0]));
+    assert_eq!((before.len(), after.len()), (75, 75));
+    let off = before.iter().zip(&after).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+    assert!(off < 0.02, "{off} ms");
+}
+
 #[test]
 fn frames_without_times_follow_each_other() {
     let Some(place) = Place::of_ffmpeg("frames without times") else { return };

@@ -135,7 +135,7 @@ impl Links {
     fn link_video(&self, pipeline: &gst::Pipeline, track: usize) -> Result<()> {
         let how =
             self.muxer.pad_for(&self.video_caps).context("the container cannot hold the video")?;
-        let sink = self.muxer.link(pipeline, &pad(&self.video, "src")?, &how)?;
+        let sink = self.muxer.link_video(pipeline, &pad(&self.video, "src")?, &how)?;
         self.promise(sink, track, None);
         Ok(())
     }
