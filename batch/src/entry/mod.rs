@@ -44,6 +44,8 @@ pub struct Entry {
     /// The name of the output until it is finished.
     unfinished: String,
     lock: Option<Lock>,
+    /// Whether this process writes the output: not in a dry run, nor if another process has it.
+    is_writer: bool,
 }
 
 /// The folder with the records of `output`, a path below the output folder `out`.
@@ -86,6 +88,7 @@ impl Entry {
             fingerprint,
             unfinished: "unfinished".to_owned(),
             lock: None,
+            is_writer: false,
         };
         if is_dry {
             return Ok((Arc::new(entry), None));
@@ -104,6 +107,7 @@ impl Entry {
                 entry.unfinished = format!("unfinished-{}-{}", host(), std::process::id());
             }
         }
+        entry.is_writer = true;
         Ok((Arc::new(entry), None))
     }
 
@@ -140,7 +144,7 @@ impl Entry {
             );
         }
         // How it failed last counts no longer.
-        if self.lock.is_some() {
+        if self.is_writer {
             let _ = fs::remove_file(self.folder.join(FAILURE));
         }
         Ok(None)
@@ -191,7 +195,7 @@ impl Entry {
 
     /// Records that the file failed. What cannot be written is only missing from reports.
     pub fn fail(&self, cause: &str, notices: &[String]) {
-        if self.lock.is_some() {
+        if self.is_writer {
             let failure = Failure::new(&self.input, &self.relative, cause, notices);
             let text = serde_json::to_vec_pretty(&failure);
             let _ = text.map(|text| self.write(FAILURE, &text));
@@ -219,4 +223,37 @@ impl Entry {
 /// Size of a file in bytes; `None` if there is none.
 fn size(path: &Path) -> Option<u64> {
     fs::metadata(path).ok().filter(|file| file.is_file()).map(|file| file.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{inputs::Kind, options::Options, picture::PictureFormat};
+    use clap::Parser;
+
+    /// As of a file system without locks.
+    #[test]
+    fn a_failure_is_recorded_without_locks() {
+        let folder = tempfile::tempdir().unwrap();
+        let input = folder.path().join("a.png");
+        fs::write(&input, "no image").unwrap();
+        let item = Item {
+            input,
+            relative: "a.png".into(),
+            kind: Kind::Picture(PictureFormat::Png),
+            output: "a.png".into(),
+            sample: None,
+            problem: None,
+        };
+        let recipe = Options::parse_from(["cyclegan-batch", "in", "--out", "out"]).recipe;
+        let fingerprint = Fingerprint::new(&item, &recipe, "").unwrap();
+        let open =
+            |is_dry| Entry::open(folder.path(), &item, fingerprint.clone(), is_dry).unwrap().0;
+        let state = || Recorded::of(folder.path(), &item).map(|recorded| recorded.state);
+        open(true).fail("is damaged", &[]);
+        assert!(state().is_none());
+        let entry = Entry { lock: None, ..Arc::into_inner(open(false)).unwrap() };
+        entry.fail("is damaged", &[]);
+        assert!(matches!(state(), Some(State::Failed { .. })));
+    }
 }
