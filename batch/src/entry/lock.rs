@@ -139,6 +139,5 @@ pub fn start_of_run(out: &Path) -> Result<SystemTime> {
 
 /// The name of this machine.
 pub fn host() -> String {
-    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    host.trim().to_owned()
+    gst::glib::host_name().into()
 }
