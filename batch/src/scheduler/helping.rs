@@ -3,7 +3,7 @@
 //! Segments of a video that another process has: with `--shard auto` each process translates the next that is
 //! free, when no file is.
 
-use std::{thread, time::Duration};
+use std::{sync::atomic::Ordering, thread, time::Duration};
 
 use super::{Failure, Scheduler, Slot, opening::is_held};
 use crate::{
@@ -44,8 +44,10 @@ impl Scheduler<'_> {
                 break;
             }
             let Ok(Claim::Ours(Some(lock))) = segments.claim(segment) else { continue };
-            // For the other threads.
-            self.offer_help(index);
+            // For another thread, if there is one.
+            if self.file(index).help_steps < self.alive.load(Ordering::SeqCst) {
+                self.offer_help(index);
+            }
             match self.help_with(index, &segments, segment, worker) {
                 Ok(()) => {}
                 // The process that has the file will see the same, and knows what to do.

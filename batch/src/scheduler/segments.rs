@@ -79,6 +79,11 @@ impl Scheduler<'_> {
         worker: &mut Slot,
     ) -> Result<(), Failure> {
         let Some(segments) = self.segments(index) else { return Ok(()) };
+        if self.file(index).video().is_some_and(|video| video.is_uncut) {
+            // It waited for another process when the others were forgotten.
+            self.segment_ended(index, segment, None);
+            return Ok(());
+        }
         let _lock = match segments.claim(segment) {
             Ok(Claim::Ours(lock)) => lock,
             Ok(Claim::Finished(finished)) => {
