@@ -175,6 +175,6 @@ fn failed(error: &anyhow::Error) -> Reply {
 fn say(reply: &Reply) {
     let mut out = io::stdout().lock();
     let line = serde_json::to_string(reply);
-    // If this fails, the parent has exited.
-    let _ = line.map(|line| writeln!(out, "{line}").and_then(|()| out.flush()));
+    // On a line of its own, whatever libraries write there. If this fails, the parent has exited.
+    let _ = line.map(|line| writeln!(out, "\n{line}").and_then(|()| out.flush()));
 }
