@@ -53,13 +53,13 @@ pub fn map_tones(tones: &gst::Element, map: &'static ToneMap, threads: u32) -> R
     let sink = pad(tones, "sink")?;
     on_buffers(&sink, move |pad, buffer| {
         let video = pad.current_caps().and_then(|caps| VideoInfo::from_caps(&caps).ok());
-        if let Some(video) = video
-            && let Err(error) = map_frame(buffer.make_mut(), &video, map, threads)
-            && let Some(tones) = pad.parent_element()
-        {
+        let mapped = video
+            .context("frames without caps")
+            .and_then(|video| map_frame(buffer.make_mut(), &video, map, threads));
+        if let (Err(error), Some(tones)) = (&mapped, pad.parent_element()) {
             gst::element_error!(tones, gst::StreamError::Failed, ("tone mapping: {error:#}"));
         }
-        true
+        mapped.is_ok()
     });
     on_caps(&sink, |caps| {
         let mut caps = caps.clone();

@@ -191,14 +191,17 @@ pub fn write_to(pad: &gst::Pad) {
     on_buffers(pad, move |pad, buffer| {
         let is_first = !has_begun.swap(true, Ordering::Relaxed);
         match bytes(pad, buffer, is_first) {
-            Ok(bytes) => *buffer = gst::Buffer::from_slice(bytes),
+            Ok(bytes) => {
+                *buffer = gst::Buffer::from_slice(bytes);
+                true
+            }
             Err(error) => {
                 if let Some(sink) = pad.parent_element() {
                     gst::element_error!(sink, gst::StreamError::Encode, ("y4m: {error:#}"));
                 }
+                false
             }
         }
-        true
     });
 }
 
