@@ -57,7 +57,7 @@ pub fn demux(
         .build()
         .context("GStreamer's element filesrc is not installed")?;
     let durations = Durations::of(input);
-    let replacements = durations.movie.into_iter().chain(durations.videos.clone());
+    let replacements = durations.movie.into_iter().chain(durations.tracks.clone());
     replace(&pad(&file, "src")?, replacements.collect());
     let decoder = make("decodebin")?;
     decode_only(&decoder, decode);

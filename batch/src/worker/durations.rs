@@ -21,10 +21,10 @@ pub type Replacement = (u64, [u8; 4]);
 pub struct Durations {
     /// The duration of the presentation.
     pub movie: Option<Replacement>,
-    /// The durations of videos.
-    pub videos: Vec<Replacement>,
-    /// By how much the first video seems longer, and its frame rate lower.
-    stretch: Option<f64>,
+    /// The durations of tracks.
+    pub tracks: Vec<Replacement>,
+    /// The frame rate of the first video, where that is one of them.
+    rate: Option<gst::Fraction>,
 }
 
 impl Durations {
@@ -43,43 +43,51 @@ impl Durations {
             let at = begin + place(moov, field.bytes).start as u64;
             (duration > field.duration).then(|| (at, duration.to_be_bytes()))
         };
-        let videos = tracks().filter_map(|track| {
-            let is_video = find(track, &[b"mdia", b"hdlr"])?.get(8..12)? == b"vide";
-            Field::of(find(track, &[b"mdia", b"mdhd"])?).filter(|_| is_video)
-        });
-        let videos: Vec<_> = videos.collect();
-        // It takes video for a preview that is shorter than a fifth of the whole.
+        // It takes a track for a preview that is shorter than a fifth of the whole.
         let fifth = |field: &Field<'_>| {
             let seconds = f64::from(duration) / f64::from(movie.scale.max(1));
             (seconds * f64::from(field.scale) / 5.0).ceil() as u32
         };
-        let first = videos.first().filter(|field| fifth(field) > field.duration);
+        let header = |track| Field::of(find(track, &[b"mdia", b"mdhd"])?);
+        let is_video = |track: &&[u8]| {
+            find(track, &[b"mdia", b"hdlr"]).and_then(|hdlr| hdlr.get(8..12)) == Some(b"vide")
+        };
+        let first = tracks().find(is_video);
+        let is_longer =
+            |track| header(track).is_some_and(|field| longer(&field, fifth(&field)).is_some());
+        let fields = tracks().filter_map(header);
         Some(Self {
             // It takes the time stamps of the media for times of the presentation, and stops as much too early as
             // an edit list begins late.
             movie: longer(&movie, duration),
-            videos: videos.iter().filter_map(|field| longer(field, fifth(field))).collect(),
-            stretch: first.map(|field| f64::from(fifth(field)) / f64::from(field.duration.max(1))),
+            tracks: fields.filter_map(|field| longer(&field, fifth(&field))).collect(),
+            rate: first.filter(|track| is_longer(track)).and_then(rate),
         })
     }
 
     /// Has the first video that `demuxer` gives keep its frame rate, which follows from its duration.
     pub fn keep_rate(&self, demuxer: &gst::Element) {
-        let Some(stretch) = self.stretch.filter(|_| is_of(demuxer, "qtdemux")) else { return };
+        let Some(rate) = self.rate.filter(|_| is_of(demuxer, "qtdemux")) else { return };
         demuxer.connect_pad_added(move |_, pad| {
             if pad.name() != "video_0" {
                 return;
             }
             on_caps(pad, move |caps| {
-                let rate = caps.structure(0)?.get::<gst::Fraction>("framerate").ok()?;
-                let seconds = f64::from(rate.denom()) / f64::from(rate.numer()) / stretch;
-                let rate = guess_framerate(gst::ClockTime::try_from_seconds_f64(seconds).ok()?)?;
                 let mut corrected = caps.clone();
                 corrected.make_mut().set("framerate", rate);
                 Some(corrected)
             });
         });
     }
+}
+
+/// The average frame rate of a track.
+fn rate(track: &[u8]) -> Option<gst::Fraction> {
+    let field = Field::of(find(track, &[b"mdia", b"mdhd"])?)?;
+    let sizes = find(track, &[b"mdia", b"minf", b"stbl", b"stsz"])?;
+    let samples = f64::from(number(sizes.get(8..12)?)?);
+    let seconds = f64::from(field.duration) / f64::from(field.scale.max(1)) / samples;
+    guess_framerate(gst::ClockTime::try_from_seconds_f64(seconds).ok()?)
 }
 
 /// The duration in a header, in units of `scale` per second.

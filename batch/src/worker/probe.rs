@@ -155,7 +155,7 @@ impl Media {
         let discoverer = Discoverer::new(PATIENCE)?;
         let undecodable = Arc::new(Mutex::new(Vec::new()));
         let found = undecodable.clone();
-        let replacements = Durations::of(input).videos;
+        let replacements = Durations::of(input).tracks;
         discoverer.connect_source_setup(move |_, source| {
             let undecodable = &found;
             if let Some(pad) = source.static_pad("src") {
