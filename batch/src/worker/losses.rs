@@ -5,7 +5,12 @@
 use clap::ValueEnum;
 use gst_video::{VideoFormatInfo, VideoInfo};
 
-use super::{hdr, isobmff::MOST_CHAPTERS, probe::Media, timecode};
+use super::{
+    hdr,
+    isobmff::MOST_CHAPTERS,
+    probe::{Media, Track},
+    timecode,
+};
 use crate::{container::Container, encoding::Encoding, options::Recipe};
 
 const INTERLACED: &str = "is interlaced and becomes progressive";
@@ -25,6 +30,16 @@ const TAGS: [(&str, &str); 8] = [
 
 /// Losses that are known before anything is written.
 pub fn foreseen(media: &Media, container: Container, recipe: &Recipe) -> Vec<String> {
+    let mut losses = of_file(media, container);
+    losses.extend(of_names(media));
+    if let Ok(video) = media.main_track() {
+        losses.extend(of_video(video, container, recipe));
+    }
+    losses
+}
+
+/// What of a file, besides its tracks, is not in the output.
+fn of_file(media: &Media, container: Container) -> Vec<String> {
     let mut losses = Vec::new();
     let holder = container.name();
     let chapters = media.chapters();
@@ -53,8 +68,7 @@ pub fn foreseen(media: &Media, container: Container, recipe: &Recipe) -> Vec<Str
         let s = if others == 1 { "programme is" } else { "programmes are" };
         losses.push(format!("its {others} other {s} left out"));
     }
-    let tags = media.global_tags();
-    let has_timecode = tags.iter().any(|(name, _)| name.contains("timecode"))
+    let has_timecode = media.global_tags().iter().any(|(name, _)| name.contains("timecode"))
         || media
             .tracks
             .iter()
@@ -66,29 +80,34 @@ pub fn foreseen(media: &Media, container: Container, recipe: &Recipe) -> Vec<Str
     if has_timecode || (media.timecode.is_some() && !keeps_timecode) {
         losses.push("its time code is left out".to_owned());
     }
-    for (i, track) in
-        media.tracks.iter().enumerate().filter(|(i, _)| Some(*i) != media.main_video())
-    {
-        // The names that `matroskamux` gives every track are not names, nor is that of the file, which Ogg's tracks
-        // have.
-        let title = track.tags.get::<gst::tags::Title>();
-        let of_file = tags.get::<gst::tags::Title>();
-        let is_name = |title: &str| {
-            let is_of_file = of_file.as_ref().is_some_and(|of_file| of_file.get() == title);
-            !is_of_file && !["Video", "Audio", "Subtitle"].contains(&title)
-        };
-        if let Some(title) = title.filter(|title| is_name(title.get())) {
-            losses.push(format!("track {}: its name '{}' is left out", i + 1, title.get()));
-        }
-    }
-    let Ok(video) = media.main_track() else { return losses };
+    losses
+}
+
+/// The names of tracks.
+fn of_names(media: &Media) -> impl Iterator<Item = String> {
+    let of_file = media.global_tags().get::<gst::tags::Title>().map(|title| title.get().to_owned());
+    // Those that `matroskamux` gives every track are not names, nor is that of the file, which Ogg's tracks have.
+    let is_name = move |title: &str| {
+        of_file.as_deref() != Some(title) && !["Video", "Audio", "Subtitle"].contains(&title)
+    };
+    let others = media.tracks.iter().enumerate().filter(|(i, _)| Some(*i) != media.main_video());
+    others.filter_map(move |(i, track)| {
+        let title = track.tags.get::<gst::tags::Title>()?;
+        let title = title.get();
+        is_name(title).then(|| format!("track {}: its name '{title}' is left out", i + 1))
+    })
+}
+
+/// What the translated video is not afterwards.
+fn of_video(video: &Track, container: Container, recipe: &Recipe) -> Vec<String> {
+    let mut losses = Vec::new();
     let Some(caps) = video.caps.structure(0) else { return losses };
-    let text = |field: &str| caps.get::<String>(field).unwrap_or_default();
     let encoding = video.encoding(recipe, container, 1);
     if video.has_alpha() && !hdr::takes(&encoding, |info| info.has_alpha()) {
         losses.push(TRANSPARENT.to_owned());
     }
-    if ["interleaved", "mixed", "fields"].contains(&text("interlace-mode").as_str()) {
+    let mode = caps.get::<String>("interlace-mode").unwrap_or_default();
+    if ["interleaved", "mixed", "fields"].contains(&mode.as_str()) {
         losses.push(INTERLACED.to_owned());
     }
     let is_mapped = hdr::tone_map(&video.caps, &encoding).is_some();
