@@ -77,6 +77,7 @@ fn codec_of(track: &Track) -> String {
         "audio/x-unknown" => "audio of an unknown codec".to_owned(),
         "audio/x-private-ts-lpcm" => "PCM of Blu-ray".to_owned(),
         TRUE_HD_OR_PCM => "TrueHD or PCM, which GStreamer cannot tell apart".to_owned(),
+        "audio/x-ac4" => "AC-4".to_owned(),
         "audio/x-smpte-302m" => "PCM of SMPTE 302M".to_owned(),
         "application/ttml+xml" => "TTML subtitles".to_owned(),
         "application/x-unknown-subtitles" => "subtitles of an unknown kind".to_owned(),
@@ -124,20 +125,8 @@ fn action(
         return (Action::Drop, Some(what));
     }
     if is_audio && refusals < 2 {
-        let is_raw = is_raw(caps) && muxer.raw_audio().is_some();
-        let codec = if is_raw {
-            "PCM of another kind"
-        } else {
-            container.audio_encoder(track.channels()).1
-        };
-        let loss = match is_raw && muxer.loses_layout(caps) {
-            true => format!(" and {LOSES_LAYOUT}"),
-            false => String::new(),
-        };
-        return (
-            Action::Encode,
-            Some(format!("is re-encoded as {codec}{loss}: {holder} {because}")),
-        );
+        let what = format!("is re-encoded as {}: {holder} {because}", encoded(track, muxer));
+        return (Action::Encode, Some(what));
     }
     let plain = gst::Caps::builder("text/x-raw").field("format", "utf8").build();
     if refusals == 0
@@ -150,4 +139,16 @@ fn action(
         return (Action::PlainText(pad), is_loss.then_some(notice));
     }
     (Action::Drop, Some(format!("is left out: {holder} {because}")))
+}
+
+/// What audio is re-encoded as, and what that loses.
+fn encoded(track: &Track, muxer: &Muxer) -> String {
+    if !is_raw(&track.caps) || muxer.raw_audio().is_none() {
+        return muxer.container.audio_encoder(track.channels()).1.to_owned();
+    }
+    let loss = match muxer.loses_layout(&track.caps) {
+        true => format!(" and {LOSES_LAYOUT}"),
+        false => String::new(),
+    };
+    format!("PCM of another kind{loss}")
 }
