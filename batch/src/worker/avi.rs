@@ -11,7 +11,7 @@ use std::{fs::File, io::Read, path::Path, sync::Mutex};
 
 use gst::prelude::*;
 
-use super::probe::media_type;
+use super::caps::media_type;
 use crate::lock::lock;
 
 /// What a frame (VOP) of MPEG-4 begins with (ISO/IEC 14496-2, section 6.2.1); MPEG-2 has no such code.

@@ -9,9 +9,9 @@ use anyhow::Result;
 use gst::prelude::*;
 
 use super::{
+    caps::{WEBVTT, is_raw, is_text},
     chain::Chain,
-    demux::is_text,
-    muxer::{Muxer, WITHOUT_LAYOUT, is_raw},
+    muxer::{Muxer, WITHOUT_LAYOUT},
     probe::Track,
     probes::on_buffers,
     protocol::Setup,
@@ -69,9 +69,6 @@ pub fn plain_text(kind: &str, container: Container) -> Result<Chain> {
     subtitles::make_plain(&chain.pad("plain", "src")?, keeps_tags, kind == WEBVTT);
     Ok(chain)
 }
-
-/// The caps that `matroskademux` of GStreamer 1.22 gives WebVTT.
-pub const WEBVTT: &str = "application/x-subtitle-unknown";
 
 /// Gives decoded audio the times that its samples have one after another from the first: the blocks of ADPCM
 /// in an AVI come with others, which fall behind.

@@ -5,7 +5,7 @@
 use anyhow::{Context, Result, anyhow};
 use gst::prelude::*;
 
-use super::muxer::pad;
+use super::elements::pad;
 
 pub struct Chain {
     /// The elements, with the pads `sink` and `src`.

@@ -7,10 +7,10 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 
 use super::{
+    caps::{field, is_raw, is_same_kind, media_type},
     fault::{NO_DATA, OutsideFault, TrackFault},
     losses,
-    muxer::{is_raw, is_same_kind},
-    probe::{Media, media_type},
+    probe::Media,
     protocol::{Reply, Say, note_all},
     scan::{self, Contents},
     tally::{Passed, Tally},
@@ -140,13 +140,13 @@ fn compare(promise: &Promise, caps: &gst::Caps, contents: &Contents, unread: Unr
     }
     // What a container says of a codec may be wrong in the input already.
     let is_known = promise.is_encoded || is_raw(caps);
-    for field in ["channels", "rate"].into_iter().filter(|_| is_known) {
-        let of = |caps: &gst::Caps| caps.structure(0).and_then(|s| s.get::<i32>(field).ok());
-        if let (Some(put), Some(got)) = (of(caps), of(&contents.caps))
+    for name in ["channels", "rate"].into_iter().filter(|_| is_known) {
+        if let (Some(put), Some(got)) =
+            (field::<i32>(caps, name), field::<i32>(&contents.caps, name))
             && put != got
             && !is_opus(caps)
         {
-            bail!(fault(promise, format!("has {got} {field} in the output, expected {put}")));
+            bail!(fault(promise, format!("has {got} {name} in the output, expected {put}")));
         }
     }
     Ok(())

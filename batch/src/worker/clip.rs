@@ -15,6 +15,7 @@ use std::sync::{
 use gst::prelude::*;
 
 use super::{
+    caps::field,
     probes::on_buffers,
     protocol::Span,
     tally::{Tally, segment_at},
@@ -76,7 +77,7 @@ pub fn cut(pad: &gst::Pad, span: &Span, untimed: Arc<AtomicU64>) {
 /// How long a frame lasts by the caps of `pad`; if they do not say, 1/25 s.
 fn frame_duration(pad: &gst::Pad) -> gst::ClockTime {
     let rate = pad.current_caps().and_then(|caps| {
-        let rate = caps.structure(0)?.get::<gst::Fraction>("framerate").ok()?;
+        let rate = field::<gst::Fraction>(&caps, "framerate")?;
         let numerator = u64::try_from(rate.numer()).ok().filter(|&numerator| numerator > 0)?;
         gst::ClockTime::SECOND.mul_div_round(rate.denom() as u64, numerator)
     });
@@ -136,7 +137,7 @@ fn head<const N: usize>(buffer: &gst::BufferRef) -> Option<[u8; N]> {
 pub fn is_hidden(pad: &gst::Pad, buffer: &gst::BufferRef) -> bool {
     let Some(first) = head::<1>(buffer) else { return false };
     let caps = pad.current_caps();
-    match caps.as_ref().map(super::probe::media_type) {
+    match caps.as_ref().map(super::caps::media_type) {
         Some("video/x-vp8") => first[0] & 0x10 == 0,
         Some("video/x-theora") => first[0] & 0x80 != 0,
         _ => false,
@@ -237,5 +238,5 @@ fn is_opus_header(buffer: &gst::BufferRef) -> bool {
 }
 
 fn is_audio(pad: &gst::Pad) -> bool {
-    pad.current_caps().is_some_and(|caps| super::probe::media_type(&caps).starts_with("audio/"))
+    pad.current_caps().is_some_and(|caps| super::caps::media_type(&caps).starts_with("audio/"))
 }

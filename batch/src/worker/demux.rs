@@ -12,24 +12,17 @@ use std::{
 
 use anyhow::{Context, Result};
 use gst::prelude::*;
-use gst_video::{VideoColorimetry, VideoTransferFunction};
+use gst_video::VideoTransferFunction;
 
 use super::{
     avi,
+    caps::{colorimetry, field, has_element, is_text, media_type, short_id},
     durations::{Durations, Replacement},
     early::Early,
-    elements::is_of,
-    muxer::{make, pad},
-    probe::{media_type, short_id},
+    elements::{is_of, make, pad},
     probes::on_caps,
 };
 use crate::lock::lock;
-
-/// The most bytes of a track that may wait while another track has no data.
-const WAITING_BYTES: u32 = 256 << 20;
-
-/// The caps that `tsdemux` gives TrueHD that is not of a Blu-ray, which the decoder of PCM fails on.
-pub const TRUE_HD_OR_PCM: &str = "audio/x-private2-lpcm";
 
 /// A file in which other tracks begin, as in a recording of television where a programme ends.
 const CHANGED_TRACKS: &str = "its tracks change in the middle, where other ones begin: cut it there, as with \
@@ -166,8 +159,7 @@ fn is_matroska(element: &gst::Element) -> bool {
 /// may: the parser only asks it where its input says nothing.
 pub fn prefer_colour_of_stream(demuxer: &gst::Element) {
     correct_coded_caps(demuxer, |said, caps| {
-        let said = said.get::<&str>("colorimetry").ok()?.parse::<VideoColorimetry>().ok()?;
-        let is_unknown = said.transfer() == VideoTransferFunction::Unknown;
+        let is_unknown = colorimetry(said)?.transfer() == VideoTransferFunction::Unknown;
         is_unknown.then(|| caps.remove_field("colorimetry"))
     });
 }
@@ -200,35 +192,9 @@ fn is_parsed(caps: &gst::Caps) -> bool {
     if is_text(kind) || kind.starts_with("subpicture/") {
         return true;
     }
-    let takes = |kind| some_take(kind, caps);
-    let is_flagged =
-        |field: &str| caps.structure(0).and_then(|s| s.get::<bool>(field).ok()).unwrap_or(false);
+    let takes = |kind| has_element(kind, caps);
+    let is_flagged = |name| field(caps, name).unwrap_or(false);
     let has_parser = || takes(gst::ElementFactoryType::PARSER);
     !takes(gst::ElementFactoryType::DEMUXER)
         && (is_flagged("parsed") || is_flagged("framed") || !has_parser())
-}
-
-pub fn has_decoder(caps: &gst::Caps) -> bool {
-    media_type(caps) != TRUE_HD_OR_PCM && some_take(gst::ElementFactoryType::DECODER, caps)
-}
-
-fn some_take(kind: gst::ElementFactoryType, caps: &gst::Caps) -> bool {
-    let factories = gst::ElementFactory::factories_with_type(kind, gst::Rank::MARGINAL);
-    factories.iter().any(|factory| factory.can_sink_any_caps(caps))
-}
-
-/// Whether subtitles of this kind are text.
-pub fn is_text(kind: &str) -> bool {
-    ["text/", "application/x-ass", "application/x-ssa", "application/x-subtitle"]
-        .iter()
-        .any(|text| kind.starts_with(text))
-}
-
-/// A queue large enough for the distance between the tracks.
-pub fn wide_queue() -> Result<gst::Element> {
-    let queue = make("queue")?;
-    queue.set_property("max-size-buffers", 0u32);
-    queue.set_property("max-size-bytes", WAITING_BYTES);
-    queue.set_property("max-size-time", 0u64);
-    Ok(queue)
 }

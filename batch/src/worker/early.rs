@@ -13,9 +13,9 @@ use std::{
 use gst::prelude::*;
 
 use super::{
+    caps::short_id,
     ebml::{Packet, Segment},
     matroska,
-    probe::short_id,
 };
 use crate::lock::lock;
 

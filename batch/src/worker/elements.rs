@@ -1,62 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The elements of the command line, checked before any file is touched.
+//! Elements of GStreamer: made, added, linked.
 
-use std::{
-    env::consts::{DLL_PREFIX, DLL_SUFFIX},
-    sync::{Arc, Mutex},
-};
+use std::path::Path;
 
-use anyhow::{Result, anyhow, ensure};
-use gst::{glib, prelude::*};
+use anyhow::{Context, Result};
+use gst::prelude::*;
 
-use super::protocol::Setup;
-use crate::{hardware, lock::lock, options::Direction};
-
-/// The filter in the syntax of `gst-launch-1.0`, without values that may contain spaces.
-pub fn filter_description(setup: &Setup) -> String {
-    let device = setup.device.map_or(String::new(), |device| format!("device-id={device}"));
-    format!("cycleganfilter name=filter threads={} {device} {}", setup.threads, setup.recipe.filter)
-}
-
-/// Sets the properties that the description leaves out.
-pub fn configure(filter: &gst::Element, setup: &Setup) {
-    if let Some(model) = &setup.recipe.model {
-        filter.set_property("model", model);
-    }
-    let direction = match setup.recipe.direction {
-        Direction::Forward => "forward",
-        Direction::Reverse => "reverse",
-    };
-    filter.set_property_from_str("direction", direction);
-    if let Some(provider) = &setup.provider {
-        filter.set_property_from_str("execution-provider", provider);
-    }
-}
-
-/// A filter with the same settings as in every branch.
-pub fn filter(setup: &Setup) -> Result<gst::Element> {
-    let installed = gst::ElementFactory::find("cycleganfilter").is_some();
-    ensure!(
-        installed,
-        "GStreamer does not find the element cycleganfilter; set GST_PLUGIN_PATH to the folder of \
-         {DLL_PREFIX}gstcyclegan{DLL_SUFFIX}, or in a checkout: eval \"$(./dev env)\""
-    );
-    let option = format!("--filter '{}'", setup.recipe.filter);
-    let filter = parsed(&option, || gst::parse::launch(&filter_description(setup)))?;
-    let is_filter = is_of(&filter, "cycleganfilter");
-    ensure!(is_filter, "{option}: expected PROPERTY=VALUE, separated by spaces");
-    ensure!(
-        filter.has_property("active-model"),
-        "GStreamer finds a cycleganfilter that is older than this program; install both together"
-    );
-    if let Some(provider) = &setup.provider {
-        let known = hardware::values(&filter, "execution-provider").unwrap_or_default();
-        ensure!(known.contains(provider), "--provider {provider}: expected {}", known.join(", "));
-    }
-    configure(&filter, setup);
-    Ok(filter)
-}
+/// The most bytes of a track that may wait while another track has no data.
+const WAITING_BYTES: u32 = 256 << 20;
 
 /// `jpegdec` of GStreamer 1.22 makes 4:2:0 of 4:2:2 and 4:4:4; `openjpegdec` makes 4:4:4 of 4:2:2, and does not
 /// read the JPEG 2000 of QuickTime.
@@ -68,38 +20,53 @@ pub fn prefer_decoders() {
     }
 }
 
-/// Fails for an encoder that GStreamer cannot create.
-pub fn check_encoders(setup: &Setup) -> Result<()> {
-    let recipe = &setup.recipe;
-    hardware::check(recipe)?;
-    let asked = [("video", recipe.encoder_element()), ("audio", recipe.audio_encoder.as_deref())];
-    for (kind, encoder) in asked {
-        if let Some(encoder) = encoder {
-            let option = format!("--{kind}-encoder '{encoder}'");
-            parsed(&option, || gst::parse::bin_from_description(encoder, true))?;
-        }
-    }
+pub fn is_of(element: &gst::Element, factory: &str) -> bool {
+    element.factory().is_some_and(|found| found.name() == factory)
+}
+
+/// Creates an element of GStreamer; fails with what to install.
+pub fn make(factory: &str) -> Result<gst::Element> {
+    let element = gst::ElementFactory::make(factory).build();
+    element.with_context(|| format!("GStreamer's element {factory} is not installed"))
+}
+
+/// What writes a file. It does not hold up the pipeline's start: tracks are linked while it runs, and
+/// GStreamer loses a change of state that waits for a first buffer meanwhile.
+pub fn file_sink(path: &Path) -> Result<gst::Element> {
+    let file = make("filesink")?;
+    file.set_property("location", path);
+    file.set_property("async", false);
+    Ok(file)
+}
+
+pub fn pad(element: &gst::Element, name: &str) -> Result<gst::Pad> {
+    let pad = element.static_pad(name);
+    pad.with_context(|| format!("{} has no pad '{name}'", element.name()))
+}
+
+/// Adds an element to a pipeline that already runs.
+pub fn add(pipeline: &gst::Pipeline, element: &gst::Element) -> Result<()> {
+    pipeline.add(element)?;
+    element.sync_state_with_parent()?;
     Ok(())
 }
 
-/// Parses an option. A value out of range, for which GLib only warns, is an error.
-fn parsed<T>(option: &str, parse: impl FnOnce() -> Result<T, glib::Error>) -> Result<T> {
-    const DOMAIN: Option<&str> = Some("GLib-GObject");
-    let warned = Arc::new(Mutex::new(None));
-    let sink = warned.clone();
-    let levels = glib::LogLevels::LEVEL_WARNING | glib::LogLevels::LEVEL_CRITICAL;
-    let handler = glib::log_set_handler(DOMAIN, levels, false, false, move |_, _, words| {
-        *lock(&sink) = Some(words.to_owned());
-    });
-    let made = parse();
-    glib::log_remove_handler(DOMAIN, handler);
-    let made = made.map_err(|error| anyhow!("{option}: {}", error.message()))?;
-    match lock(&warned).take() {
-        Some(words) => Err(anyhow!("{option}: {words}; `gst-inspect-1.0` shows the range")),
-        None => Ok(made),
-    }
+/// Links an unused track to a sink; returns that sink.
+pub fn discard(pipeline: &gst::Pipeline, track: &gst::Pad) -> Result<gst::Pad> {
+    let sink = make("fakesink")?;
+    sink.set_property("async", false);
+    sink.set_property("sync", false);
+    let end = pad(&sink, "sink")?;
+    add(pipeline, &sink)?;
+    track.link(&end)?;
+    Ok(end)
 }
 
-pub fn is_of(element: &gst::Element, factory: &str) -> bool {
-    element.factory().is_some_and(|found| found.name() == factory)
+/// A queue large enough for the distance between the tracks.
+pub fn wide_queue() -> Result<gst::Element> {
+    let queue = make("queue")?;
+    queue.set_property("max-size-buffers", 0u32);
+    queue.set_property("max-size-bytes", WAITING_BYTES);
+    queue.set_property("max-size-time", 0u64);
+    Ok(queue)
 }

@@ -7,12 +7,12 @@ use std::thread;
 use anyhow::{Context, Result};
 use cyclegan_frame::{ToneMap, Transfer};
 use gst::prelude::*;
-use gst_video::{VideoColorimetry, VideoFormatInfo, VideoFrameExt, VideoFrameRef, VideoInfo};
+use gst_video::{VideoFormatInfo, VideoFrameExt, VideoFrameRef, VideoInfo};
 
 use super::{
-    muxer::pad,
+    caps::{colorimetry, field, formats},
+    elements::pad,
     probes::{on_buffers, on_caps},
-    video::formats,
 };
 use crate::{container::Container, encoding::Encoding};
 
@@ -25,8 +25,7 @@ pub const TONE_MAPPING: &str = "videoconvert ! video/x-raw,format=RGBA64_LE ! id
      queue max-size-buffers=2 max-size-bytes=0 max-size-time=0 !";
 
 pub fn transfer(caps: &gst::Caps) -> Transfer {
-    let colorimetry = caps.structure(0).and_then(|caps| caps.get::<String>("colorimetry").ok());
-    let colorimetry = colorimetry.and_then(|name| name.parse::<VideoColorimetry>().ok());
+    let colorimetry = caps.structure(0).and_then(colorimetry);
     colorimetry.map_or(Transfer::Sdr, |colorimetry| Transfer::of(&colorimetry))
 }
 
@@ -153,8 +152,8 @@ pub fn write_metadata(encoder: &gst::Element, caps: &gst::Caps) -> Result<()> {
     Ok(())
 }
 
-fn numbers(caps: &gst::Caps, field: &str) -> Option<Vec<u64>> {
-    let text = caps.structure(0)?.get::<String>(field).ok()?;
+fn numbers(caps: &gst::Caps, name: &str) -> Option<Vec<u64>> {
+    let text = field::<&str>(caps, name)?;
     text.split(':').map(|number| number.parse().ok()).collect()
 }
 

@@ -9,14 +9,16 @@ use gst::prelude::*;
 
 use super::{
     branch,
+    caps::field,
     chain::Chain,
     check::Promise,
     clip::{Window, place},
-    demux::{Source, wide_queue},
+    demux::Source,
+    elements::{add, discard, pad, wide_queue},
     fault::{NO_DATA, TrackFault, track_name},
     gaps::Gaps,
     mapping::Action,
-    muxer::{MuxPad, Muxer, add, discard, pad},
+    muxer::{MuxPad, Muxer},
     probe::Track,
     probes::on_caps,
     protocol::Setup,
@@ -187,8 +189,7 @@ impl Links {
         let is_fault = matches!(action, Action::Copy(_)) && self.muxer.container != Container::Ts;
         let element = queue.downgrade();
         on_caps(&pad(queue, "sink")?, move |caps| {
-            let caps = caps.structure(0)?;
-            let form = ["channels", "rate"].map(|field| caps.get::<i32>(field).ok());
+            let form = ["channels", "rate"].map(|name| field::<i32>(caps, name));
             if *lock(&first).get_or_insert(form) != form {
                 lock(&changed).push(track);
                 if let Some(queue) = element.upgrade().filter(|_| is_fault) {

@@ -3,11 +3,10 @@
 //! Decides what is done with each track of a file.
 
 use super::{
-    branch::WEBVTT,
-    demux::{TRUE_HD_OR_PCM, has_decoder, is_text},
+    caps::{TRUE_HD_OR_PCM, WEBVTT, codec_name, has_decoder, is_raw, is_text},
     fault::NO_DATA,
-    muxer::{MuxPad, Muxer, is_raw},
-    probe::{Media, Track, codec_name},
+    muxer::{MuxPad, Muxer},
+    probe::{Media, Track},
 };
 use crate::{
     container::Container,

@@ -6,6 +6,7 @@ mod ancillary;
 pub mod animation;
 mod avi;
 mod branch;
+mod caps;
 mod chain;
 mod chapters;
 mod check;
@@ -18,6 +19,7 @@ mod ebml;
 mod elements;
 mod exif;
 mod fault;
+mod filter;
 mod frames;
 mod gaps;
 mod hdr;
@@ -91,7 +93,7 @@ fn work() -> Result<()> {
     let lines = read_lines();
     let Ok(setup) = lines.recv() else { return Ok(()) };
     let setup: Setup = serde_json::from_str(&setup)?;
-    elements::check_encoders(&setup)?;
+    filter::check_encoders(&setup)?;
     // Kept for the lifetime of the worker, so that its generator is loaded only once.
     let filter = ready_filter(&setup)?;
     say(&Reply::Ready {
@@ -124,7 +126,7 @@ fn read_lines() -> mpsc::Receiver<String> {
 
 /// The filter with its generator loaded.
 fn ready_filter(setup: &Setup) -> Result<gst::Element> {
-    let filter = elements::filter(setup)?;
+    let filter = filter::filter(setup)?;
     let bus = gst::Bus::new();
     filter.set_bus(Some(&bus));
     if filter.set_state(gst::State::Ready).is_err() {

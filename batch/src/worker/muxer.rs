@@ -5,12 +5,13 @@
 //! `encodebin2` cannot be used here: in GStreamer 1.22 it only has pads for audio, video and private data,
 //! so subtitles would be lost, and it cannot say in advance which tracks a container refuses.
 
-use std::path::Path;
-
 use anyhow::{Context, Result};
 use gst::prelude::*;
 
-use super::probe::{codec_name, media_type};
+use super::{
+    caps::{codec_name, field, is_raw, is_same_kind},
+    elements::{add, make, pad},
+};
 use crate::container::Container;
 
 pub struct Muxer {
@@ -99,7 +100,7 @@ impl Muxer {
 
     /// Whether these caps are of raw audio whose channels the container only counts: QuickTime of GStreamer.
     pub fn loses_layout(&self, caps: &gst::Caps) -> bool {
-        let channels = caps.structure(0).and_then(|caps| caps.get::<i32>("channels").ok());
+        let channels = field::<i32>(caps, "channels");
         let Some(channels) = channels.filter(|&channels| channels > 2 && is_raw(caps)) else {
             return false;
         };
@@ -150,59 +151,4 @@ impl Muxer {
         }
         Ok(sink)
     }
-}
-
-pub fn is_same_kind(a: &gst::Caps, b: &gst::Caps) -> bool {
-    a.iter().any(|a| b.iter().any(|b| a.name() == b.name() && is_same_mpeg(a, b)))
-}
-
-/// MPEG audio is MP3 or AAC, and MPEG video MPEG-2 or MPEG-4: no parser makes one of the other.
-fn is_same_mpeg(a: &gst::StructureRef, b: &gst::StructureRef) -> bool {
-    ["mpegversion", "layer"].iter().all(|field| match (a.value(*field), b.value(*field)) {
-        (Ok(a), Ok(b)) => a.intersect(b).is_some(),
-        _ => true,
-    })
-}
-
-/// Creates an element of GStreamer; fails with what to install.
-pub fn make(factory: &str) -> Result<gst::Element> {
-    let element = gst::ElementFactory::make(factory).build();
-    element.with_context(|| format!("GStreamer's element {factory} is not installed"))
-}
-
-/// What writes a file. It does not hold up the pipeline's start: tracks are linked while it runs, and
-/// GStreamer loses a change of state that waits for a first buffer meanwhile.
-pub fn file_sink(path: &Path) -> Result<gst::Element> {
-    let file = make("filesink")?;
-    file.set_property("location", path);
-    file.set_property("async", false);
-    Ok(file)
-}
-
-pub fn pad(element: &gst::Element, name: &str) -> Result<gst::Pad> {
-    let pad = element.static_pad(name);
-    pad.with_context(|| format!("{} has no pad '{name}'", element.name()))
-}
-
-/// Adds an element to a pipeline that already runs.
-pub fn add(pipeline: &gst::Pipeline, element: &gst::Element) -> Result<()> {
-    pipeline.add(element)?;
-    element.sync_state_with_parent()?;
-    Ok(())
-}
-
-/// Links an unused track to a sink; returns that sink.
-pub fn discard(pipeline: &gst::Pipeline, track: &gst::Pad) -> Result<gst::Pad> {
-    let sink = make("fakesink")?;
-    sink.set_property("async", false);
-    sink.set_property("sync", false);
-    let end = pad(&sink, "sink")?;
-    add(pipeline, &sink)?;
-    track.link(&end)?;
-    Ok(end)
-}
-
-/// Whether the caps are of raw audio or video.
-pub fn is_raw(caps: &gst::Caps) -> bool {
-    media_type(caps).ends_with("/x-raw")
 }

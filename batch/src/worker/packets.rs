@@ -10,7 +10,7 @@ use std::sync::{
 use gst::prelude::*;
 
 use super::{
-    clip, elements::is_of, pipeline::Pipeline, probe::short_id, protocol::Span, tally::Tally,
+    caps::short_id, clip, elements::is_of, pipeline::Pipeline, protocol::Span, tally::Tally,
 };
 use crate::lock::lock;
 

@@ -13,9 +13,9 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use gst::prelude::*;
 
 use super::{
-    demux::has_decoder,
+    caps::has_decoder,
+    elements::file_sink,
     fault,
-    muxer::file_sink,
     protocol::{Reply, Say, before_index},
     tally::Tally,
 };

@@ -9,8 +9,8 @@ use gst_video::{VideoFormat, VideoFrameExt, VideoInfo};
 use image::{ColorType, DynamicImage, GrayImage, ImageBuffer, RgbImage, RgbaImage};
 
 use super::{
-    elements::{configure, filter_description},
     fault,
+    filter::{configure, filter_description},
     pipeline::Pipeline,
     protocol::Setup,
 };

@@ -7,10 +7,11 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 
 use super::{
+    caps::{codec_name, field, media_type},
     keyframes, losses,
     mapping::Mapping,
     muxer::Muxer,
-    probe::{Media, codec_name, media_type},
+    probe::Media,
     protocol::{Reply, Say, Setup, Span},
     scan,
 };
@@ -125,7 +126,7 @@ fn nanoseconds(seconds: Option<f64>) -> u64 {
 
 fn expected_frames(media: &Media) -> Option<u64> {
     let caps = &media.tracks[media.main_video()?].caps;
-    let rate = caps.structure(0)?.get::<gst::Fraction>("framerate").ok()?;
+    let rate = field::<gst::Fraction>(caps, "framerate")?;
     let seconds = media.duration?.seconds_f64();
     let frames = seconds * f64::from(rate.numer()) / f64::from(rate.denom());
     Some(frames.round() as u64).filter(|&frames| frames > 0)

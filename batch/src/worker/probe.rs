@@ -17,9 +17,9 @@ use gst_video::{VideoFormat, VideoFormatInfo};
 use super::{
     animation::{self, Animation},
     avi,
-    branch::WEBVTT,
+    caps::{TRUE_HD_OR_PCM, WEBVTT, codec_name, field, media_type, short_id},
     chapters,
-    demux::{TRUE_HD_OR_PCM, decode_only, prefer_colour_of_stream, replace},
+    demux::{decode_only, prefer_colour_of_stream, replace},
     durations::Durations,
     early::Early,
     fault, isobmff,
@@ -95,13 +95,12 @@ impl Track {
 
     /// How many channels audio has; 0 if that is not known.
     pub fn channels(&self) -> i32 {
-        self.caps.structure(0).and_then(|caps| caps.get("channels").ok()).unwrap_or(0)
+        field(&self.caps, "channels").unwrap_or(0)
     }
 
     /// The width and height of video in pixels, if they are known.
     pub fn size(&self) -> Option<(i32, i32)> {
-        let caps = self.caps.structure(0)?;
-        caps.get("width").ok().zip(caps.get("height").ok())
+        field(&self.caps, "width").zip(field(&self.caps, "height"))
     }
 
     /// How `videoflip` turns it upright; `None` if it must not be there. It has no format of more than 8 bits
@@ -115,18 +114,16 @@ impl Track {
 
     /// Whether video may be transparent.
     pub fn has_alpha(&self) -> bool {
-        let Some(caps) = self.caps.structure(0) else { return false };
-        let text = |field: &str| caps.get::<String>(field).unwrap_or_default();
-        let raw = VideoFormat::from_string(&text("format"));
-        caps.get::<bool>("codec-alpha").unwrap_or(false)
+        let text = |name| field::<&str>(&self.caps, name).unwrap_or_default();
+        let raw = VideoFormat::from_string(text("format"));
+        field(&self.caps, "codec-alpha").unwrap_or(false)
             || text("variant").starts_with("4444")
             || (raw != VideoFormat::Unknown && VideoFormatInfo::from_format(raw).has_alpha())
     }
 
     pub fn encoding(&self, recipe: &Recipe, container: Container, threads: u32) -> Encoding {
         let encoding = Encoding::new(recipe, container, threads);
-        let chroma = self.caps.structure(0).and_then(|caps| caps.get::<&str>("chroma-format").ok());
-        match self.has_alpha() || chroma == Some("4:4:4") {
+        match self.has_alpha() || field(&self.caps, "chroma-format") == Some("4:4:4") {
             true => encoding.with_full_chroma(recipe),
             false => encoding,
         }
@@ -267,8 +264,7 @@ impl Media {
             if !of_track(&details.little_endian, track) {
                 continue;
             }
-            let format = track.caps.structure(0).and_then(|s| s.get::<String>("format").ok());
-            track.true_format = match format.as_deref() {
+            track.true_format = match field(&track.caps, "format") {
                 Some("F32BE") => Some("F32LE"),
                 Some("F64BE") => Some("F64LE"),
                 _ => None,
@@ -438,39 +434,7 @@ fn has_webvtt(input: &Path) -> Result<bool> {
     Ok(head.windows(6).any(|bytes| bytes == b"WEBVTT"))
 }
 
-/// A stream id without what it says of the file.
-pub fn short_id(id: &str) -> &str {
-    id.split_once('/').map_or(id, |(_, track)| track)
-}
-
 /// What an installer's line, `gstreamer|1.0|program|description|decoder-…`, is about.
 fn described(details: &str) -> String {
     details.split('|').nth(3).unwrap_or(details).to_owned()
-}
-
-/// The media type of caps, such as `video/x-h264`.
-pub fn media_type(caps: &gst::Caps) -> &str {
-    caps.structure(0).map(|s| s.name().as_str()).unwrap_or_default()
-}
-
-/// What a container calls a codec that its demuxer does not know.
-fn fourcc(caps: &gst::StructureRef) -> Option<String> {
-    if let Some((_, fourcc)) = caps.name().split_once("/x-gst-fourcc-") {
-        return Some(fourcc.to_owned());
-    }
-    if let Ok(fourcc) = caps.get::<i32>("fourcc") {
-        return Some(fourcc.to_le_bytes().map(char::from).iter().collect());
-    }
-    ["fourcc", "codec-id"].iter().find_map(|field| caps.get(*field).ok())
-}
-
-/// What people call the codec of a track, or of the first that an encoder may give.
-pub fn codec_name(caps: &gst::Caps) -> String {
-    let Some(first) = caps.structure(0) else { return "unknown data".to_owned() };
-    if let Some(fourcc) = fourcc(first) {
-        return format!("the codec {fourcc}");
-    }
-    let mut first = gst::Caps::builder_full().structure(first.to_owned()).build();
-    first.fixate();
-    gst_pbutils::pb_utils_get_codec_description(&first).to_string()
 }

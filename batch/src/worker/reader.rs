@@ -12,8 +12,8 @@ use gst::prelude::*;
 use gst_video::{ValidVideoTimeCode, VideoTimeCodeMeta};
 
 use super::{
-    clip::position, demux::correct_coded_caps, fault::CutFault, frames, pipeline::Pipeline,
-    probe::media_type,
+    caps::media_type, clip::position, demux::correct_coded_caps, fault::CutFault, frames,
+    pipeline::Pipeline,
 };
 
 /// Where the times begin: decoding times may lie before the first frame, and time stamps cannot be

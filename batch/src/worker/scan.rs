@@ -12,12 +12,13 @@ use anyhow::{Context, Result};
 use gst::prelude::*;
 
 use super::{
+    caps::media_type,
     clip::position,
     demux::{Source, demux},
+    elements::discard,
     keyframes::{self, Frame, collect},
-    muxer::discard,
     pipeline::Pipeline,
-    probe::{Media, media_type},
+    probe::Media,
     protocol::Say,
     tally::{Passed, Tally, segment_at},
 };

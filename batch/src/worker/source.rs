@@ -7,12 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use gst::prelude::*;
 
-use super::{
-    animation,
-    demux::demux,
-    muxer::pad,
-    probe::{Media, codec_name},
-};
+use super::{animation, caps::codec_name, demux::demux, elements::pad, probe::Media};
 
 /// Leads the frames of `input` to `sink`.
 pub fn open(pipeline: &gst::Pipeline, input: &Path, media: &Media, sink: gst::Pad) -> Result<()> {

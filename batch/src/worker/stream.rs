@@ -10,10 +10,10 @@ use gst::prelude::*;
 
 use super::{
     chain::Chain,
-    elements,
+    elements::{make, pad},
     fault::NOTHING_DECODED,
-    frames, hdr, init,
-    muxer::{Muxer, make, pad},
+    filter, frames, hdr, init,
+    muxer::Muxer,
     picture,
     pipeline::{Pipeline, TRANSLATED},
     pixels::{self, Through},
@@ -42,7 +42,7 @@ pub fn translate(
     say: Say,
 ) -> Result<u64> {
     init()?;
-    elements::check_encoders(setup)?;
+    filter::check_encoders(setup)?;
     if let (Input::Sequence(input), Output::Sequence(output)) = (input, output) {
         return images(setup, input, output, say);
     }

@@ -12,10 +12,11 @@ use gst::prelude::*;
 use gst_video::{VideoColorMatrix, VideoColorRange, VideoColorimetry, prelude::*};
 
 use super::{
+    caps::{colorimetry, formats},
     chain::Chain,
-    elements::{configure, filter_description, is_of},
+    elements::{is_of, pad},
+    filter::{configure, filter_description},
     hdr,
-    muxer::pad,
     probe::Track,
     probes::on_caps,
     protocol::Setup,
@@ -142,18 +143,6 @@ fn keep_depth(convert: &gst::Element, filter: &gst::Element, encoder: &gst::Elem
     Ok(())
 }
 
-pub fn formats(caps: &gst::Caps) -> impl Iterator<Item = gst_video::VideoFormatInfo> + '_ {
-    let names = caps.iter().filter_map(|s| s.value("format").ok()).flat_map(|value| match value
-        .get::<gst::List>(
-    ) {
-        Ok(list) => list.iter().filter_map(|name| name.get::<String>().ok()).collect(),
-        Err(_) => value.get::<String>().into_iter().collect::<Vec<_>>(),
-    });
-    let formats = names.map(|name| gst_video::VideoFormat::from_string(&name));
-    let known = formats.filter(|format| *format != gst_video::VideoFormat::Unknown);
-    known.map(gst_video::VideoFormatInfo::from_format)
-}
-
 /// Of the formats in `caps` the one that loses least of `of`, and of those the smallest.
 fn nearest_format(
     caps: &gst::Caps,
@@ -195,9 +184,7 @@ fn correct_caps(pad: &gst::Pad) {
         }
         let video = gst_video::VideoInfo::from_caps(caps).ok().filter(|video| video.is_yuv());
         let Some(known) = video.map(|video| video.colorimetry()) else { return Some(corrected) };
-        let said = fields.get::<String>("colorimetry").ok();
-        let said = said.and_then(|text| text.parse::<VideoColorimetry>().ok());
-        let full = said.filter(|said| {
+        let full = colorimetry(fields).filter(|said| {
             said.range() == VideoColorRange::Range0_255
                 && said.matrix() == VideoColorMatrix::Unknown
         });

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What caps say.
+
+use gst::prelude::*;
+use gst_video::VideoColorimetry;
+
+/// The caps that `matroskademux` of GStreamer 1.22 gives WebVTT.
+pub const WEBVTT: &str = "application/x-subtitle-unknown";
+/// The caps that `tsdemux` gives TrueHD that is not of a Blu-ray, which the decoder of PCM fails on.
+pub const TRUE_HD_OR_PCM: &str = "audio/x-private2-lpcm";
+
+/// A field of caps, of the first structure if there are several.
+pub fn field<'a, T: gst::glib::value::FromValue<'a>>(caps: &'a gst::Caps, name: &str) -> Option<T> {
+    caps.structure(0)?.get(name).ok()
+}
+
+/// The media type of caps, such as `video/x-h264`.
+pub fn media_type(caps: &gst::Caps) -> &str {
+    caps.structure(0).map(|s| s.name().as_str()).unwrap_or_default()
+}
+
+/// What a container calls a codec that its demuxer does not know.
+fn fourcc(caps: &gst::StructureRef) -> Option<String> {
+    if let Some((_, fourcc)) = caps.name().split_once("/x-gst-fourcc-") {
+        return Some(fourcc.to_owned());
+    }
+    if let Ok(fourcc) = caps.get::<i32>("fourcc") {
+        return Some(fourcc.to_le_bytes().map(char::from).iter().collect());
+    }
+    ["fourcc", "codec-id"].iter().find_map(|field| caps.get(*field).ok())
+}
+
+/// What people call the codec of a track, or of the first that an encoder may give.
+pub fn codec_name(caps: &gst::Caps) -> String {
+    let Some(first) = caps.structure(0) else { return "unknown data".to_owned() };
+    if let Some(fourcc) = fourcc(first) {
+        return format!("the codec {fourcc}");
+    }
+    let mut first = gst::Caps::builder_full().structure(first.to_owned()).build();
+    first.fixate();
+    gst_pbutils::pb_utils_get_codec_description(&first).to_string()
+}
+
+/// A stream id without what it says of the file.
+pub fn short_id(id: &str) -> &str {
+    id.split_once('/').map_or(id, |(_, track)| track)
+}
+
+/// Whether the caps are of raw audio or video.
+pub fn is_raw(caps: &gst::Caps) -> bool {
+    media_type(caps).ends_with("/x-raw")
+}
+
+/// Whether subtitles of this kind are text.
+pub fn is_text(kind: &str) -> bool {
+    ["text/", "application/x-ass", "application/x-ssa", "application/x-subtitle"]
+        .iter()
+        .any(|text| kind.starts_with(text))
+}
+
+/// Whether they can be decoded.
+pub fn has_decoder(caps: &gst::Caps) -> bool {
+    media_type(caps) != TRUE_HD_OR_PCM && has_element(gst::ElementFactoryType::DECODER, caps)
+}
+
+/// Whether there is an element of this kind for these caps.
+pub fn has_element(kind: gst::ElementFactoryType, caps: &gst::Caps) -> bool {
+    let factories = gst::ElementFactory::factories_with_type(kind, gst::Rank::MARGINAL);
+    factories.iter().any(|factory| factory.can_sink_any_caps(caps))
+}
+
+/// The colours of video with these caps, as far as they are known.
+pub fn colorimetry(caps: &gst::StructureRef) -> Option<VideoColorimetry> {
+    caps.get::<&str>("colorimetry").ok()?.parse().ok()
+}
+
+/// The known formats of raw video with these caps.
+pub fn formats(caps: &gst::Caps) -> impl Iterator<Item = gst_video::VideoFormatInfo> + '_ {
+    let names = caps.iter().filter_map(|s| s.value("format").ok()).flat_map(|value| match value
+        .get::<gst::List>(
+    ) {
+        Ok(list) => list.iter().filter_map(|name| name.get::<String>().ok()).collect(),
+        Err(_) => value.get::<String>().into_iter().collect::<Vec<_>>(),
+    });
+    let formats = names.map(|name| gst_video::VideoFormat::from_string(&name));
+    let known = formats.filter(|format| *format != gst_video::VideoFormat::Unknown);
+    known.map(gst_video::VideoFormatInfo::from_format)
+}
+
+/// Whether a track of one of these caps may be one of the other.
+pub fn is_same_kind(a: &gst::Caps, b: &gst::Caps) -> bool {
+    a.iter().any(|a| b.iter().any(|b| a.name() == b.name() && is_same_mpeg(a, b)))
+}
+
+/// MPEG audio is MP3 or AAC, and MPEG video MPEG-2 or MPEG-4: no parser makes one of the other.
+fn is_same_mpeg(a: &gst::StructureRef, b: &gst::StructureRef) -> bool {
+    ["mpegversion", "layer"].iter().all(|field| match (a.value(*field), b.value(*field)) {
+        (Ok(a), Ok(b)) => a.intersect(b).is_some(),
+        _ => true,
+    })
+}
