@@ -20,7 +20,7 @@ use super::{
     durations::{Durations, Replacement},
     early::Early,
     elements::{is_of, make, pad},
-    probes::on_caps,
+    probes::{on_caps, on_segments},
 };
 use crate::lock::lock;
 
@@ -137,17 +137,10 @@ pub fn replace(pad: &gst::Pad, replacements: Vec<Replacement>) {
 /// `matroskademux` of GStreamer 1.22 begins its segment with the first packet, and anew where another
 /// track begins earlier, each time as stream time 0. Time stamps of Matroska are stream times.
 fn keep_time(pad: &gst::Pad) {
-    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
-        if let Some(gst::PadProbeData::Event(event)) = &mut info.data
-            && let gst::EventView::Segment(segment) = event.view()
-            && let Some(segment) = segment.segment().downcast_ref::<gst::ClockTime>()
-            && segment.time() != segment.start()
-        {
-            let mut segment = segment.clone();
-            segment.set_time(segment.start());
-            *event = gst::event::Segment::new(&segment);
-        }
-        gst::PadProbeReturn::Ok
+    on_segments(pad, |segment| {
+        let mut kept = segment.clone();
+        kept.set_time(segment.start());
+        (kept != *segment).then_some(kept)
     });
 }
 

@@ -16,6 +16,7 @@ use super::{
     caps::short_id,
     ebml::{Packet, Segment},
     matroska,
+    probes::{TimeSegment, on_buffers, on_segments},
 };
 use crate::lock::lock;
 
@@ -59,31 +60,20 @@ impl Early {
         let track = id.and_then(|id| matroska::track_number(short_id(&id)));
         let times = track.and_then(|track| self.times.get(&track)).cloned();
         let (times, shift) = (Mutex::new(times.unwrap_or_default()), self.shift);
-        let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
-        pad.add_probe(kinds, move |_, info| {
-            match &mut info.data {
-                Some(gst::PadProbeData::Event(event))
-                    if event.type_() == gst::EventType::Segment =>
-                {
-                    let whole = gst::FormattedSegment::<gst::ClockTime>::new();
-                    *event = gst::event::Segment::new(&whole);
-                }
-                // Headers have no timestamps.
-                Some(gst::PadProbeData::Buffer(buffer))
-                    if buffer.pts().or(buffer.dts()).is_some() =>
-                {
-                    let early = lock(&times).pop_front();
-                    let moved = |time: gst::ClockTime| {
-                        let time = early.unwrap_or(time.nseconds() as i64 + shift);
-                        gst::ClockTime::from_nseconds(time as u64)
-                    };
-                    let buffer = buffer.make_mut();
-                    buffer.set_pts(buffer.pts().map(moved));
-                    buffer.set_dts(buffer.dts().map(moved));
-                }
-                _ => {}
+        on_segments(pad, |_| Some(TimeSegment::new()));
+        on_buffers(pad, move |_, buffer| {
+            // Headers have no timestamps.
+            if buffer.pts().or(buffer.dts()).is_some() {
+                let early = lock(&times).pop_front();
+                let moved = |time: gst::ClockTime| {
+                    let time = early.unwrap_or(time.nseconds() as i64 + shift);
+                    gst::ClockTime::from_nseconds(time as u64)
+                };
+                let buffer = buffer.make_mut();
+                buffer.set_pts(buffer.pts().map(moved));
+                buffer.set_dts(buffer.dts().map(moved));
             }
-            gst::PadProbeReturn::Ok
+            true
         });
     }
 }

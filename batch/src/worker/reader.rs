@@ -13,7 +13,7 @@ use gst_video::{ValidVideoTimeCode, VideoTimeCodeMeta};
 
 use super::{
     caps::media_type, clip::position, demux::correct_coded_caps, fault::CutFault, frames,
-    pipeline::Pipeline,
+    pipeline::Pipeline, probes::TimeSegment,
 };
 
 /// Where the times begin: decoding times may lie before the first frame, and time stamps cannot be
@@ -113,7 +113,7 @@ impl Joint {
             VideoTimeCodeMeta::add(buffer_mut, &timecode);
         }
         self.last = dts.or(self.last);
-        let mut whole = gst::FormattedSegment::<gst::ClockTime>::new();
+        let mut whole = TimeSegment::new();
         whole.set_start(BEFORE_ZERO);
         let caps = self.caps.as_ref().unwrap_or(&caps);
         Ok(gst::Sample::builder().buffer(&buffer).caps(caps).segment(&whole).build())

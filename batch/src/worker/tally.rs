@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
 
-use super::probes::on_buffers;
+use super::probes::{TimeSegment, on_buffers};
 use crate::lock::lock;
 
 /// Data that has passed a pad. Data before time 0 does not count, because muxers drop it.
@@ -57,6 +57,6 @@ impl Tally {
 }
 
 /// The segment at `pad`.
-pub fn segment_at(pad: &gst::Pad) -> Option<gst::FormattedSegment<gst::ClockTime>> {
+pub fn segment_at(pad: &gst::Pad) -> Option<TimeSegment> {
     pad.sticky_event::<gst::event::Segment>(0)?.segment().downcast_ref().cloned()
 }
