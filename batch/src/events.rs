@@ -203,7 +203,7 @@ impl Events {
                 (
                     json!({"event": "planned", "file": file, "output": output, "frames": frames,
                            "segments": segments}),
-                    format!("{output}: would have {count}, in {parts}"),
+                    format!("{output}: would be {count} in {parts}"),
                 )
             }
             Verdict::Failed { cause } => (
@@ -236,7 +236,7 @@ impl Events {
                               "frames_per_second": tenths(rate)}));
             return counts;
         }
-        let left = [(elsewhere, "with other processes"), (unfinished, "not finished")];
+        let left = [(elsewhere, "handled by other processes"), (unfinished, "not finished")];
         let left = left.iter().filter(|(count, _)| *count > 0);
         let left: String = left.map(|(count, what)| format!(", {count} {what}")).collect();
         let files = counted(self.files as u64, "file");

@@ -133,12 +133,12 @@ impl Request {
         let there: Vec<&str> =
             elements.copied().filter(|element| lookup(element, "name").is_some()).collect();
         bail!(
-            "--video-encoder {}: GStreamer has no {} here, {}",
+            "--video-encoder {}: GStreamer has no {} here; found {}",
             hardware.name(),
             hardware.elements(codec).join(" or "),
             match there.is_empty() {
-                true => "nor any other hardware encoder".to_owned(),
-                false => format!("only {}", there.join(", ")),
+                true => "no other hardware encoder".to_owned(),
+                false => there.join(", "),
             }
         )
     }
@@ -160,7 +160,7 @@ pub fn check(recipe: &Recipe) -> Result<()> {
     let Some(request @ Request::Named(hardware)) = recipe.hardware() else { return Ok(()) };
     let codec = codec(recipe.preset, recipe.container.unwrap_or(Container::Mkv)).with_context(|| {
         format!(
-            "--video-encoder {}: encodes H.264 and H.265, which neither --preset av1 and prores nor WebM have",
+            "--video-encoder {}: encodes only H.264 and H.265; choose another --preset or --container",
             hardware.name()
         )
     })?;
@@ -258,11 +258,11 @@ mod tests {
         assert_eq!(chosen("auto", Codec::H265, WEB, intel).unwrap(), "");
         let error = chosen("nvenc", Codec::H264, WEB, intel).unwrap_err().to_string();
         assert!(
-            error.contains("nvcudah264enc or nvh264enc here, only qsvh264enc, vah264enc"),
+            error.contains("nvcudah264enc or nvh264enc here; found qsvh264enc, vah264enc"),
             "{error}"
         );
         let error = chosen("nvenc", Codec::H264, WEB, &[]).unwrap_err().to_string();
-        assert!(error.contains("nor any other hardware encoder"), "{error}");
+        assert!(error.contains("; found no other hardware encoder"), "{error}");
         assert_eq!(Request::of("x264enc"), None);
     }
 }

@@ -79,10 +79,10 @@ impl Worker {
         }
     }
 
-    /// Runs a task; `hear` gets the worker's replies meanwhile. Fails if the program should stop.
-    pub fn perform(&mut self, task: &Task, hear: &mut dyn FnMut(Reply)) -> Result<Ending> {
+    /// Runs a task; `on_reply` gets every reply but the last. Fails if the program should stop.
+    pub fn perform(&mut self, task: &Task, on_reply: &mut dyn FnMut(Reply)) -> Result<Ending> {
         self.send(serde_json::to_string(task)?);
-        self.wait(hear)
+        self.wait(on_reply)
     }
 
     fn send(&mut self, line: String) {
@@ -90,8 +90,8 @@ impl Worker {
         let _ = writeln!(self.tasks, "{line}").and_then(|()| self.tasks.flush());
     }
 
-    fn wait(&mut self, hear: &mut dyn FnMut(Reply)) -> Result<Ending> {
-        let mut heard = Instant::now();
+    fn wait(&mut self, on_reply: &mut dyn FnMut(Reply)) -> Result<Ending> {
+        let mut last = Instant::now();
         loop {
             if stop::is_requested() {
                 self.end();
@@ -99,11 +99,11 @@ impl Worker {
             }
             match self.replies.recv_timeout(POLL) {
                 Ok(reply @ (Reply::Progress { .. } | Reply::Notice { .. })) => {
-                    heard = Instant::now();
-                    hear(reply);
+                    last = Instant::now();
+                    on_reply(reply);
                 }
                 Ok(reply) => return Ok(Ending::Reply(reply)),
-                Err(RecvTimeoutError::Timeout) if heard.elapsed() < PATIENCE => {}
+                Err(RecvTimeoutError::Timeout) if last.elapsed() < PATIENCE => {}
                 Err(RecvTimeoutError::Timeout) => {
                     self.end();
                     let minutes = PATIENCE.as_secs() / 60;

@@ -277,7 +277,7 @@ fn commands_that_make_no_sense_are_refused() {
         (&["in", "--video-encoder", "nosuchenc"], "--video-encoder 'nosuchenc': no element"),
         (
             &["in", "--video-encoder", "vaapi", "--preset", "av1"],
-            "--video-encoder vaapi: encodes H.264",
+            "--video-encoder vaapi: encodes only H.264",
         ),
         (
             &["in", "--audio-encoder", "opusenc bitrat=4"],
@@ -462,6 +462,6 @@ fn a_dry_run_says_what_would_be_done_and_makes_nothing() {
     let place = Place::new();
     small_clip(&place.path("in/a.mp4"));
     let said = place.run(&["in", "--dry-run", "--name", "{dir}/{stem}.zebra.{ext}"]);
-    assert!(said.contains("out/a.zebra.mp4: would have 3 frames"), "{said}");
+    assert!(said.contains("out/a.zebra.mp4: would be 3 frames in 1 segment"), "{said}");
     assert!(!place.path("out").exists());
 }

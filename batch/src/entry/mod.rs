@@ -143,7 +143,7 @@ impl Entry {
                 self.output.display()
             );
         }
-        // How it failed last counts no longer.
+        // An earlier failure no longer applies.
         if self.is_writer {
             let _ = fs::remove_file(self.folder.join(FAILURE));
         }

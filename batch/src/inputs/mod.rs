@@ -67,7 +67,7 @@ impl<'a> Finder<'a> {
             let skipped =
                 skipped.iter().map(|(path, cause)| format!("; {} {cause}", path.display()));
             let skipped: String = skipped.take(3).collect();
-            bail!("the inputs contain no video or image that the options keep{skipped}");
+            bail!("no video or image in the inputs matches the options{skipped}");
         }
         let samples = items.into_iter().flat_map(|item| item.sampled(self.options.sample));
         Ok(Found { items: self.told_apart(samples.collect()), skipped })
@@ -369,7 +369,7 @@ mod tests {
             "{error:#}"
         );
         let error = find(["two/*.mp4", "two/b*"]).err().unwrap();
-        assert!(error.to_string().contains("that the options keep"), "{error:#}");
+        assert!(error.to_string().contains("matches the options"), "{error:#}");
     }
 
     #[test]

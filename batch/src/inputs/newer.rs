@@ -34,7 +34,7 @@ fn date(text: &str) -> Option<SystemTime> {
     Some(UNIX_EPOCH + Duration::from_secs(seconds))
 }
 
-/// Whether the contents of a file are newer; one without a time is.
+/// Whether the contents of a file are newer. Files without a time count as newer.
 pub fn is_newer(path: &Path, than: SystemTime) -> bool {
     let modified = fs::metadata(path).and_then(|file| file.modified());
     modified.map_or(true, |modified| modified > than)

@@ -115,7 +115,7 @@ impl Scheduler<'_> {
         }
     }
 
-    /// Has a worker translate a segment that nobody else does, and gives it its final name; returns its frames.
+    /// Makes a worker translate a segment that nobody else does, and gives it its final name; returns its frames.
     pub(super) fn translate_segment(
         &self,
         index: usize,
@@ -135,12 +135,12 @@ impl Scheduler<'_> {
             span: segments.spans[segment].clone(),
         };
         let notices = RefCell::new(Vec::new());
-        let hear = |reply: &Reply| match reply {
+        let on_reply = |reply: &Reply| match reply {
             Reply::Progress { frames, total } => report(*frames, *total),
             Reply::Notice { text } => notices.borrow_mut().push(text.clone()),
             _ => {}
         };
-        match self.perform(index, worker, &task, &hear) {
+        match self.perform(index, worker, &task, &on_reply) {
             Ok(Reply::Done { frames, first }) => {
                 let finished = Finished { first, frames, notices: notices.take() };
                 let named = segments.finish(segment, &finished);

@@ -41,7 +41,7 @@ fn not_started(error: anyhow::Error) -> Failure {
 }
 
 impl Scheduler<'_> {
-    /// Has a worker write the output, and gives it its final name.
+    /// Makes a worker write the output, and gives it its final name.
     pub(super) fn perform_and_finish(
         &self,
         index: usize,
@@ -62,13 +62,13 @@ impl Scheduler<'_> {
         }
     }
 
-    /// Has a worker run a task, and repeats it if the worker crashes; `hear` gets the replies before the last.
+    /// Makes a worker run a task, and repeats it if the worker crashes; `on_reply` gets every reply but the last.
     pub(super) fn perform(
         &self,
         index: usize,
         worker: &mut Slot,
         task: &Task,
-        hear: &dyn Fn(&Reply),
+        on_reply: &dyn Fn(&Reply),
     ) -> Result<Reply, Failure> {
         let mut crashes = 0;
         loop {
@@ -77,7 +77,7 @@ impl Scheduler<'_> {
                 none => none.insert(Worker::start(&worker.setup).map_err(not_started)?),
             };
             let ending = running.perform(task, &mut |reply| {
-                hear(&reply);
+                on_reply(&reply);
                 if let Reply::Notice { text } = reply {
                     self.note(index, text);
                 }

@@ -169,7 +169,7 @@ fn check_ends(media: &Media, promises: &[Promise], is_part: bool, say: Say) -> R
     let ends = format!("ends after {:.1} s of {:.1} s", seconds(end), seconds(duration));
     // The duration of a stream is the distance between its first and last clock, which may have jumped.
     if end + tolerance < duration && media.is_stream() {
-        say(Reply::Notice { text: format!("its clock jumps: {ends}") });
+        say(Reply::Notice { text: format!("its timestamps jump: {ends}") });
         return Ok(());
     }
     ensure!(end + tolerance >= duration, OutsideFault(format!("is truncated or damaged: {ends}")));

@@ -22,11 +22,11 @@ use super::{
 };
 use crate::lock::lock;
 
-/// The duration of a frame where a file says none, as ffmpeg has it.
+/// Default duration of a frame, as in ffmpeg.
 const USUAL_DURATION: gst::ClockTime = gst::ClockTime::from_mseconds(40);
 
 /// Lets only the frames of `span`, and those before it that lead in, through the sink pad `pad`, with
-/// their stream time as time stamp: so all segments have the same clock. Counts in `untimed` those that have no
+/// their stream time as timestamp: so all segments have the same clock. Counts in `untimed` those that have no
 /// time of their own.
 pub fn cut(pad: &gst::Pad, span: &Span, untimed: Arc<AtomicU64>) {
     let segment = Mutex::new(None::<gst::FormattedSegment<gst::ClockTime>>);
@@ -151,11 +151,11 @@ pub struct Window {
     pub start: u64,
     /// What begins at it or later is left out.
     pub stop: Option<u64>,
-    /// How much later all is, nanoseconds, so that nothing lies before time 0.
+    /// Offset added to every timestamp, nanoseconds, so that none lies before 0.
     pub shift: i128,
 }
 
-/// Where a time stamp lies in its stream, in nanoseconds: unlike `to_stream_time` also before the segment.
+/// Where a timestamp lies in its stream, in nanoseconds: unlike `to_stream_time` also before the segment.
 /// A demuxer begins its segment with the video, and sound may begin before that.
 pub fn position(
     segment: Option<&gst::FormattedSegment<gst::ClockTime>>,

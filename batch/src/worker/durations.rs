@@ -57,7 +57,7 @@ impl Durations {
             |track| header(track).is_some_and(|field| longer(&field, fifth(&field)).is_some());
         let fields = tracks().filter_map(header);
         Some(Self {
-            // It takes the time stamps of the media for times of the presentation, and stops as much too early as
+            // It takes the timestamps of the media for times of the presentation, and stops as much too early as
             // an edit list begins late.
             movie: longer(&movie, duration),
             tracks: fields.filter_map(|field| longer(&field, fifth(&field))).collect(),

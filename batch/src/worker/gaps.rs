@@ -57,7 +57,7 @@ impl Gaps {
             )),
             0 => None,
             1 => Some(format!("{what} has a gap of {seconds:.1} s")),
-            _ => Some(format!("{what} has {count} gaps, of {seconds:.1} s together")),
+            _ => Some(format!("{what} has {count} gaps, {seconds:.1} s in total")),
         }
     }
 }
@@ -100,6 +100,6 @@ mod tests {
         assert_eq!(notice(&[(0, Some(500)), (500, Some(40)), (100, Some(40)), (180, None)]), None);
         assert_eq!(notice(&[(0, None), (1045, None), (2090, None)]), None);
         let untold = [(0, None), (90, None), (180, None), (700, None), (790, None), (1310, None)];
-        assert_eq!(notice(&untold).unwrap(), "it has 2 gaps, of 0.9 s together");
+        assert_eq!(notice(&untold).unwrap(), "it has 2 gaps, 0.9 s in total");
     }
 }

@@ -47,7 +47,7 @@ pub fn takes(encoding: &Encoding, is_such: impl Fn(&VideoFormatInfo) -> bool) ->
     taken.is_none_or(|taken| formats(&taken).any(|info| is_such(&info)))
 }
 
-/// Has `tones` map the frames that it gets, in as many threads, and say that they are SDR.
+/// Makes `tones` map the frames that it gets, in as many threads, and say that they are SDR.
 pub fn map_tones(tones: &gst::Element, map: &'static ToneMap, threads: u32) -> Result<()> {
     let sink = pad(tones, "sink")?;
     on_buffers(&sink, move |pad, buffer| {
@@ -129,7 +129,7 @@ fn option_names(encoder: &str) -> Option<[&'static str; 2]> {
     }
 }
 
-/// Has `encoder` write the metadata of `caps`, which it ignores in GStreamer 1.22.
+/// Makes `encoder` write the metadata of `caps`, which it ignores in GStreamer 1.22.
 pub fn write_metadata(encoder: &gst::Element, caps: &gst::Caps) -> Result<()> {
     let name = encoder.factory().context("an element without a factory")?.name();
     let Some([display, light]) = option_names(&name) else { return Ok(()) };

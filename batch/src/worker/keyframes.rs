@@ -18,8 +18,8 @@ pub struct Frame {
     /// Its stream time in nanoseconds.
     pub time: u64,
     pub is_key: bool,
-    /// Whether decoding can start with it: no frame that is shown before it comes later. Decoders lose or damage such
-    /// frames (ISO/IEC 23008-2: RASL pictures), and some the key frame too.
+    /// Whether its GOP is closed, so that decoding can start here: no frame shown earlier is decoded later. Decoders lose
+    /// or damage such frames (ISO/IEC 23008-2: RASL pictures), and some the key frame too.
     pub is_closed: bool,
 }
 

@@ -27,7 +27,7 @@ use super::{
 use crate::{container::Container, lock::lock};
 
 /// Audio of a recording may begin as stereo and go on with 5.1.
-const CHANGED_FORM: &str = "its channels or its sample rate change in the middle";
+const CHANGED_FORM: &str = "its channel count or sample rate changes midway";
 
 /// What is seen of the tracks while they flow.
 #[derive(Clone, Default)]
@@ -75,7 +75,7 @@ impl Seen {
         changed.dedup();
         let is_encoded = |track: &usize| matches!(actions[*track], Action::Encode);
         let changed = changed.into_iter().filter(is_encoded).map(|track| {
-            format!("track {}: {CHANGED_FORM}, and become those of its beginning", track + 1)
+            format!("track {}: {CHANGED_FORM}; all of it gets those of its beginning", track + 1)
         });
         let gaps = lock(&self.gaps);
         let gaps =

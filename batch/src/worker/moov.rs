@@ -98,7 +98,7 @@ fn set_dates(moov: &mut [u8], date: u64) {
     }
 }
 
-/// Replaces the tag that makes room by `added`, which lie beside the tags.
+/// Replaces the placeholder tag with `added`, stored next to the tags in `udta`.
 fn replace_placeholder(moov: &mut [u8], added: &[u8]) -> Result<()> {
     let missing = "the muxer made no room for chapters and location";
     let udta = place(moov, find(moov, &[b"udta"]).context(missing)?);

@@ -97,7 +97,7 @@ pub fn is_picture(input: &Path) -> bool {
 fn read(bytes: &[u8], input: &Path, say: Say) -> Result<Picture> {
     let mut note = |text: &str| say(Reply::Notice { text: text.to_owned() });
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
-    // TGA has no beginning of its own.
+    // TGA has no magic number.
     let is_tga = ImageFormat::from_path(input).is_ok_and(|format| format == ImageFormat::Tga);
     if reader.format().is_none() && is_tga {
         reader.set_format(ImageFormat::Tga);

@@ -89,7 +89,7 @@ pub fn frame(picture: &DynamicImage) -> Result<(VideoInfo, gst::Buffer)> {
         }
     };
     let (width, height) = (picture.width(), picture.height());
-    // RGB of a picture, and of none of television's.
+    // Full-range sRGB, not a broadcast colour space.
     let info = VideoInfo::builder(format, width, height).fps(gst::Fraction::new(1, 1)).build()?;
     let mut buffer = gst::Buffer::with_size(info.size())?;
     let writable = buffer.get_mut().context("a shared buffer")?;

@@ -16,7 +16,7 @@ use super::{
     pipeline::Pipeline, probes::TimeSegment,
 };
 
-/// Where the times begin: decoding times may lie before the first frame, and time stamps cannot be
+/// Where the times begin: decoding times may lie before the first frame, and timestamps cannot be
 /// negative.
 const BEFORE_ZERO: gst::ClockTime = gst::ClockTime::from_seconds(3600);
 /// Most packets of a segment that wait.

@@ -223,6 +223,6 @@ fn seek(decoded: &gst::Pad, time: u64) -> Result<()> {
         gst::SeekType::None,
         gst::ClockTime::NONE,
     );
-    ensure!(decoded.push_event(seek), CutFault("cannot be sought in".to_owned()));
+    ensure!(decoded.push_event(seek), CutFault("cannot seek in it".to_owned()));
     Ok(())
 }

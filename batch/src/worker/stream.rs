@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     container::Container,
+    events::counted,
     options::{Rate, Recipe},
     picture::PictureFormat,
     sequence::Sequence,
@@ -84,7 +85,8 @@ fn one_video(setup: &Setup, input: &Input, output: &Output, rate: Rate, say: Say
     if *output == Output::Y4m
         && track.is_some_and(|track| hdr::transfer(&track.caps) != Transfer::Sdr)
     {
-        let text = "is HDR, which y4m cannot say: tell the program that reads it".to_owned();
+        let text =
+            "is HDR, but y4m has no field for that: set it in the program that reads it".to_owned();
         say(Reply::Notice { text });
     }
     let track = track.unwrap_or(&frames);
@@ -185,7 +187,10 @@ fn open(
             let total = numbers.len() as u64;
             let gaps = numbers.windows(2).filter(|pair| pair[1] > pair[0] + 1).count();
             if gaps > 0 {
-                let text = format!("its numbers have {gaps} gaps, which the video has not");
+                let text = format!(
+                    "has {} in its numbers; the video continues without a pause",
+                    counted(gaps as u64, "gap")
+                );
                 say(Reply::Notice { text });
             }
             let sequence = sequence.clone();

@@ -4,7 +4,7 @@
 
 use super::probes::on_buffers;
 
-/// Has the text that leaves `pad`, in Pango's markup, become plain; with `keeps_tags` only its
+/// Makes the text that leaves `pad`, in Pango's markup, plain; with `keeps_tags` only its
 /// escapes are undone, so that `<i>` stays, as SubRip in Matroska has it. With `is_webvtt` the text is a
 /// cue as WebM has it, behind a line with its name and one with its settings.
 pub fn make_plain(pad: &gst::Pad, keeps_tags: bool, is_webvtt: bool) {

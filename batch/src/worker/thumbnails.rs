@@ -111,7 +111,7 @@ impl Shown {
         if !time.is_zero() {
             let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::ACCURATE;
             let sought = self.pipeline.gst().seek_simple(flags, time);
-            sought.context("cannot be sought in")?;
+            sought.context("cannot seek in it")?;
         }
         let sample = self.sink.try_pull_preroll(PATIENCE);
         Ok(image_of(&sample.context("no frame is decoded")?)?.into_rgb8())

@@ -36,7 +36,7 @@ pub fn chain(setup: &Setup, encoding: &Encoding, track: &Track) -> Result<Chain>
     let tone_map = hdr::tone_map(&track.caps, encoding);
     let upright = track.direction().map(|turn| format!("! videoflip video-direction={turn}"));
     let upright = upright.unwrap_or_default();
-    // What a decoder's memory is, videoconvert settles; upright frames for the generator.
+    // videoconvert copies out of a decoder's memory; videoflip makes frames upright for the generator.
     let chain = Chain::new(&format!(
         "{FRAMES} name=begin ! videoconvert name=settle ! capsfilter name=settled {upright} \
          ! {DEINTERLACED} ! deinterlace name=fields fields=top method=greedyh ! videoscale name=scale add-borders=true \
@@ -71,7 +71,7 @@ pub fn chain(setup: &Setup, encoding: &Encoding, track: &Track) -> Result<Chain>
     Ok(chain)
 }
 
-/// Has `deinterlace` make its frames of the field that is shown first: where it is the other one, GStreamer
+/// Makes `deinterlace` take its frames from the field that is shown first: where it is the other one, GStreamer
 /// 1.22 gives the first frame twice, and all of them late.
 fn begin_with_first_field(deinterlace: &gst::Element) -> Result<()> {
     let element = deinterlace.downgrade();
@@ -116,8 +116,8 @@ fn keep_size(pad: &gst::Pad, size: &gst::Element) {
     });
 }
 
-/// Has `convert` give what follows `filter` the format nearest to that of the frames, with transparency only
-/// if what follows `encoder` has any: by itself `videoconvert` gives up bits to keep it.
+/// Makes `convert` give what follows `filter` the format nearest to that of the frames, with transparency only
+/// if what follows `encoder` has any: on its own, `videoconvert` trades bit depth for alpha.
 fn keep_depth(convert: &gst::Element, filter: &gst::Element, encoder: &gst::Element) -> Result<()> {
     let (filter, encoder) = (filter.downgrade(), encoder.downgrade());
     on_caps(&pad(convert, "sink")?, move |caps| {
@@ -201,7 +201,7 @@ fn correct_caps(pad: &gst::Pad) {
     });
 }
 
-/// Has `crop` take a column and a row off frames of odd width and height.
+/// Makes `crop` take a column and a row off frames of odd width and height.
 fn crop_to_even(crop: &gst::Element) -> Result<()> {
     let element = crop.downgrade();
     on_caps(&pad(crop, "sink")?, move |caps| {

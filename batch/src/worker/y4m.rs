@@ -44,7 +44,7 @@ const FORMATS: [(&str, &str); 16] = [
 
 /// What takes the frames that [`write_to`] writes, in the place of an encoder.
 pub fn encoder() -> String {
-    // Formats without colour are not everybody's.
+    // Few readers accept y4m without colour.
     let formats = FORMATS.map(|(_, format)| format);
     let colour: Vec<_> = formats.into_iter().filter(|format| !format.starts_with("GRAY")).collect();
     format!("{RAW} caps=\"video/x-raw,format=(string){{{}}}\"", colour.join(","))
@@ -185,7 +185,7 @@ fn planes(info: &VideoInfo) -> impl Iterator<Item = Plane> {
     })
 }
 
-/// Has the frames that pass `pad` be y4m, which begins with a header.
+/// Makes y4m of the frames that pass `pad`, with its header before the first.
 pub fn write_to(pad: &gst::Pad) {
     let has_begun = AtomicBool::new(false);
     on_buffers(pad, move |pad, buffer| {
