@@ -183,7 +183,7 @@ impl Segment {
         damaged
     }
 
-    /// The checksum at the start of an element's data, and that of the rest.
+    /// The checksum at the start of an element's data, and that of the rest; `None` if the file ends before.
     fn checksums(&mut self, data: u64, size: u64) -> Option<(u32, u32)> {
         const LENGTH: u64 = 6;
         let (CRC_32, _, Some(4)) = head(&mut self.file, data).ok()? else { return None };
@@ -198,7 +198,8 @@ impl Segment {
             let length = bytes.len();
             rest.consume(length);
         }
-        Some((u32::from_le_bytes(said), found.finalize()))
+        // A cut is told apart from damage.
+        (rest.limit() == 0).then(|| (u32::from_le_bytes(said), found.finalize()))
     }
 
     /// The whole element that begins at `at`, and where its data begin in it.
