@@ -8,6 +8,7 @@ mod destination;
 mod encoding;
 mod entry;
 mod events;
+mod files;
 mod generate;
 mod hardware;
 mod inputs;

@@ -5,13 +5,9 @@
 //! It is made from the records in the output folder, so that it holds the files of all machines that share
 //! them, and earlier runs.
 
-use std::{
-    fs::{self, File},
-    io,
-    path::Path,
-};
+use std::{fs::File, io, path::Path};
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Result, ensure};
 use cyclegan_output::{
     page::{self, escape},
     write_beside_with,
@@ -20,7 +16,8 @@ use cyclegan_output::{
 use crate::{
     entry::{Recorded, State},
     events::{counted, shown},
-    inputs::{Item, OWN_FOLDER, describe},
+    files::create_folder,
+    inputs::{Item, OWN_FOLDER},
 };
 
 /// A file and what is known of it.
@@ -33,9 +30,7 @@ struct Row {
 /// Fails if the page cannot be written: now instead of after hours of work.
 pub fn check(path: &Path) -> Result<()> {
     ensure!(!path.is_dir(), "--report {}: a folder, expected a file", path.display());
-    let folder = path.parent().unwrap_or(path);
-    fs::create_dir_all(folder)
-        .map_err(|e| anyhow!("cannot create {}: {}", folder.display(), describe(&e)))
+    create_folder(path.parent().unwrap_or(path))
 }
 
 /// Writes the page on `items`, or on all records in the output folder `out` if there are none.

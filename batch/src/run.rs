@@ -4,13 +4,14 @@
 
 use std::{env, fs, process::ExitCode};
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Result, ensure};
 
 use crate::{
     destination::Destination,
     entry::{hash_of_model, lock},
     events::Events,
-    inputs::{Finder, Found, OWN_FOLDER, describe},
+    files::create_folder,
+    inputs::{Finder, Found, OWN_FOLDER},
     options::{Options, threads},
     pool::Worker,
     report,
@@ -37,8 +38,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     }
     let Found { items: found, skipped } = Finder::new(options, &destination)?.find()?;
     if !options.dry_run {
-        fs::create_dir_all(out)
-            .map_err(|e| anyhow!("cannot create {}: {}", out.display(), describe(&e)))?;
+        create_folder(out)?;
     }
     let sharding = match options.shard {
         Some(sharding) => Some(sharding),

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{inputs::is_same, picture::PictureFormat};
+use crate::{files::is_same, picture::PictureFormat};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sequence {

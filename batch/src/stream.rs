@@ -4,18 +4,17 @@
 //! translated from its begin to its end, in this process.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     process::ExitCode,
     time::Instant,
 };
 
-use anyhow::{Result, anyhow, bail, ensure};
+use anyhow::{Result, bail, ensure};
 
 use crate::{
     container::Container,
     events::{Events, Verdict},
-    inputs::describe,
+    files::create_folder,
     options::{Options, cores},
     sequence::Sequence,
     stop,
@@ -173,7 +172,6 @@ impl Stream {
         if let Some(there) = there.filter(|_| !may_overwrite) {
             bail!("would replace {}; use --overwrite or another --out", there.display());
         }
-        fs::create_dir_all(&folder)
-            .map_err(|e| anyhow!("cannot create {}: {}", folder.display(), describe(&e)))
+        create_folder(&folder)
     }
 }

@@ -14,10 +14,7 @@ use cyclegan_contract::{Direction, Precision, file_name};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{
-    inputs::{Item, describe},
-    options::Recipe,
-};
+use crate::{files::describe, inputs::Item, options::Recipe};
 
 /// Everything that decides an output; if it is the same, so is the output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -86,7 +83,7 @@ fn hash_of(path: &Path) -> Result<String> {
     let mut hash = Sha256::new();
     let hashed = File::open(path).and_then(|mut file| io::copy(&mut file, &mut hash));
     hashed.with_context(|| format!("cannot read the generator {}", path.display()))?;
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(format!("{:x}", hash.finalize()))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use anyhow::{Result, anyhow};
 use serde::{Deserialize, Serialize};
 
 use super::record::{self, read_json};
-use crate::inputs::{OWN_FOLDER, describe};
+use crate::{files::describe, inputs::OWN_FOLDER};
 
 const LOCK: &str = "lock";
 /// How often a lock is tried: a process that asks for the state of an output holds it for a moment.

@@ -23,7 +23,8 @@ use cyclegan_output::{rename, write_beside};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    inputs::{Item, OWN_FOLDER, describe},
+    files::{create_folder, describe},
+    inputs::{Item, OWN_FOLDER},
     worker::protocol,
 };
 pub use fingerprint::{Fingerprint, hash_of_model};
@@ -95,9 +96,7 @@ impl Entry {
         }
         let parent = entry.output.parent().unwrap_or(out);
         for folder in [&*entry.folder, parent] {
-            fs::create_dir_all(folder).map_err(|error| {
-                anyhow!("cannot create {}: {}", folder.display(), describe(&error))
-            })?;
+            create_folder(folder)?;
         }
         match Lock::of(&entry.folder, &entry.input, &entry.relative)? {
             Locked::Ours(lock) => entry.lock = Some(lock),

@@ -22,7 +22,11 @@ use walkdir::WalkDir;
 pub use item::{Item, Kind};
 
 use crate::{
-    container::is_video_name, destination::Destination, options::Options, picture::PictureFormat,
+    container::is_video_name,
+    destination::Destination,
+    files::{describe, is_same},
+    options::Options,
+    picture::PictureFormat,
 };
 
 /// The program's own folder within the output folder.
@@ -245,17 +249,6 @@ fn is_known(path: &Path) -> bool {
     is_video_name(path)
         || PictureFormat::of_name(path).is_some()
         || undecodable::cause(path).is_some()
-}
-
-/// Whether two paths lead to the same file or folder.
-pub fn is_same(a: &Path, b: &Path) -> bool {
-    a == b || a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b))
-}
-
-/// The text of an error without its number.
-pub fn describe(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or(&text).to_owned()
 }
 
 #[cfg(test)]

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Files and folders, and what is wrong with them.
+
+use std::{fs, io, path::Path};
+
+use anyhow::{Result, anyhow};
+
+/// Creates a folder and those above it.
+pub fn create_folder(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder)
+        .map_err(|error| anyhow!("cannot create {}: {}", folder.display(), describe(&error)))
+}
+
+/// Whether two paths lead to the same file or folder.
+pub fn is_same(a: &Path, b: &Path) -> bool {
+    a == b || a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b))
+}
+
+/// The text of an error without its number.
+pub fn describe(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
+}
