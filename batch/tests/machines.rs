@@ -118,14 +118,20 @@ fn machines_share_the_pieces_of_one_file() {
     assert!(place.segments().is_empty(), "pieces are left");
 }
 
+/// Two processes that translate segments of one file.
+fn owner_and_helper(place: &Place) -> (Child, Child) {
+    let arguments = long_clip(place);
+    let owner = start(place, &arguments);
+    wait_for_segments(place, 1);
+    let helper = start(place, &arguments);
+    wait_for_segments(place, 3);
+    (owner, helper)
+}
+
 #[test]
 fn the_file_of_a_machine_that_vanishes_is_taken_over() {
     let place = Place::new();
-    let arguments = long_clip(&place);
-    let mut owner = start(&place, &arguments);
-    wait_for_segments(&place, 1);
-    let helper = start(&place, &arguments);
-    wait_for_segments(&place, 3);
+    let (mut owner, helper) = owner_and_helper(&place);
     owner.kill().unwrap();
     owner.wait().unwrap();
     let said = text(&helper.wait_with_output().unwrap());
@@ -137,11 +143,7 @@ fn the_file_of_a_machine_that_vanishes_is_taken_over() {
 #[test]
 fn nobody_helps_with_a_file_that_has_failed() {
     let place = Place::new();
-    let arguments = long_clip(&place);
-    let mut owner = start(&place, &arguments);
-    wait_for_segments(&place, 1);
-    let helper = start(&place, &arguments);
-    wait_for_segments(&place, 3);
+    let (mut owner, helper) = owner_and_helper(&place);
     // What the owner translates is gone, as from a disk with a fault.
     let own = format!("-{}", owner.id());
     while owner.try_wait().unwrap().is_none() {

@@ -96,8 +96,8 @@ pub fn demux(
     Ok(decoder)
 }
 
-/// Has `decoder`, a `decodebin` or `uridecodebin`, decode what `decode` says by stream id and caps, and only parse the
-/// other tracks.
+/// Makes `decoder`, a `decodebin` or `uridecodebin`, decode the tracks that `decode` chooses by stream id and caps, and only
+/// parse the others.
 pub fn decode_only(
     decoder: &gst::Element,
     decode: impl Fn(&str, &gst::Caps) -> bool + Send + Sync + 'static,
@@ -111,7 +111,7 @@ pub fn decode_only(
     });
 }
 
-/// Has what comes from `pad` be something else in places.
+/// Replaces bytes of the file that `pad` gives, at their offsets.
 pub fn replace(pad: &gst::Pad, replacements: Vec<Replacement>) {
     if replacements.is_empty() {
         return;

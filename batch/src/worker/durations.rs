@@ -48,14 +48,14 @@ impl Durations {
             let seconds = f64::from(duration) / f64::from(movie.scale.max(1));
             (seconds * f64::from(field.scale) / 5.0).ceil() as u32
         };
-        let header = |track| Field::of(find(track, &[b"mdia", b"mdhd"])?);
         let is_video = |track: &&[u8]| {
             find(track, &[b"mdia", b"hdlr"]).and_then(|hdlr| hdlr.get(8..12)) == Some(b"vide")
         };
         let first = tracks().find(is_video);
-        let is_longer =
-            |track| header(track).is_some_and(|field| longer(&field, fifth(&field)).is_some());
-        let fields = tracks().filter_map(header);
+        let is_longer = |track| {
+            Field::of_media(track).is_some_and(|field| longer(&field, fifth(&field)).is_some())
+        };
+        let fields = tracks().filter_map(Field::of_media);
         Some(Self {
             // It takes the timestamps of the media for times of the presentation, and stops as much too early as
             // an edit list begins late.
@@ -65,7 +65,7 @@ impl Durations {
         })
     }
 
-    /// Has the first video that `demuxer` gives keep its frame rate, which follows from its duration.
+    /// Keeps the frame rate of the first video of `demuxer`, which follows from its duration.
     pub fn keep_rate(&self, demuxer: &gst::Element) {
         let Some(rate) = self.rate.filter(|_| is_of(demuxer, "qtdemux")) else { return };
         demuxer.connect_pad_added(move |_, pad| {
@@ -83,7 +83,7 @@ impl Durations {
 
 /// The average frame rate of a track.
 fn rate(track: &[u8]) -> Option<gst::Fraction> {
-    let field = Field::of(find(track, &[b"mdia", b"mdhd"])?)?;
+    let field = Field::of_media(track)?;
     let sizes = find(track, &[b"mdia", b"minf", b"stbl", b"stsz"])?;
     let samples = f64::from(number(sizes.get(8..12)?)?);
     let seconds = f64::from(field.duration) / f64::from(field.scale.max(1)) / samples;
@@ -98,6 +98,11 @@ struct Field<'a> {
 }
 
 impl<'a> Field<'a> {
+    /// That of a track's media.
+    fn of_media(track: &'a [u8]) -> Option<Self> {
+        Self::of(find(track, &[b"mdia", b"mdhd"])?)
+    }
+
     fn of(header: &'a [u8]) -> Option<Self> {
         let at = behind_times(header);
         let scale = number(header.get(at..at + 4)?)?;
@@ -110,9 +115,7 @@ impl<'a> Field<'a> {
 
 /// The second of its media at which the last edit of a track begins.
 fn latest_start(track: &[u8]) -> Option<f64> {
-    let media = find(track, &[b"mdia", b"mdhd"])?;
-    let at = behind_times(media);
-    let scale = number(media.get(at..at + 4)?)?;
+    let scale = Field::of_media(track)?.scale;
     let list = find(track, &[b"edts", b"elst"])?;
     let is_long = list.first() == Some(&1);
     let edits = list.get(8..)?.chunks_exact(if is_long { 20 } else { 12 });
