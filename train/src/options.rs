@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     cyclegan::schedule::LrPolicy,
-    data::view::Preprocess,
+    data::{jitter::JitterRange, view::Preprocess},
     eval::validation::BestBy,
     loss::adversarial::GanMode,
     net::{
@@ -284,6 +284,25 @@ pub struct TrainOptions {
         help_heading = "Data"
     )]
     pub random_gamma_b: f64,
+    /// Multiply the saturation of the foreground of A, or of the whole image if it has no mask, by a random
+    /// factor from 1−S to 1+S
+    #[arg(
+        long,
+        value_name = "S",
+        allow_negative_numbers = true,
+        default_value_t = 0.0,
+        help_heading = "Data"
+    )]
+    pub random_saturation_a: f64,
+    /// The same for B
+    #[arg(
+        long,
+        value_name = "S",
+        allow_negative_numbers = true,
+        default_value_t = 0.0,
+        help_heading = "Data"
+    )]
+    pub random_saturation_b: f64,
     /// Use at most this many images of each domain
     #[arg(long, help_heading = "Data")]
     pub max_dataset_size: Option<usize>,
@@ -501,6 +520,14 @@ impl TrainOptions {
     /// The stored options, overridden by those given on the command line.
     pub fn overridden(self, given: &Self, matches: &ArgMatches) -> Result<Self> {
         overridden(&self, given, matches)
+    }
+
+    /// How far the colours of each domain are changed.
+    pub fn jitter(&self) -> [JitterRange; 2] {
+        [
+            JitterRange { gamma: self.random_gamma_a, saturation: self.random_saturation_a },
+            JitterRange { gamma: self.random_gamma_b, saturation: self.random_saturation_b },
+        ]
     }
 }
 

@@ -110,6 +110,7 @@ fn unusable_teachers_are_refused_and_leave_no_run() {
     compress(&["--teacher", &picture], &[&picture]);
     compress(&["--teacher", &g, "--lambda-recon-a=-1"], &["--lambda-recon-a", "-1"]);
     compress(&["--teacher", &g, "--random-gamma-a", "1"], &["--random-gamma-a is 1", "teacher"]);
+    compress(&["--teacher", &g, "--random-saturation-a", "1"], &["--random-saturation-a is 1"]);
     // A student twice as wide as its teacher is not smaller.
     fails(&["compress", "--data", &data, "--out", &out, "--teacher", &g], &["no budget"]);
     let none = program().args(["compress", "--data", &data, "--out", &out]).output().unwrap();

@@ -38,7 +38,7 @@ fn plan(domains: [Domain; 2], paired: bool) -> Plan {
         sizes: Sizes { load: 50, load_min: 36, crop: 32, multiple: 4 },
         flip: true,
         min_foreground: 0.0,
-        gamma: [0.0; 2],
+        jitter: Default::default(),
         need_mask: false,
         negatives: Vec::new(),
         extra: [vec![], vec![]],

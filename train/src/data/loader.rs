@@ -21,7 +21,7 @@ use super::{
     batch::{Crops, Pixels},
     decode,
     folder::Domain,
-    gamma::GammaCurve,
+    jitter::JitterRange,
     letterbox::Bars,
     mosaic::mosaic,
     order::{Purpose, order_of_epoch, random},
@@ -55,8 +55,8 @@ pub struct Plan {
     pub flip: bool,
     /// Desired foreground share of a crop.
     pub min_foreground: f64,
-    /// Range of each domain's gamma augmentation, in powers of two.
-    pub gamma: [f64; 2],
+    /// How far the colours of each domain's foreground are changed.
+    pub jitter: [JitterRange; 2],
     /// Use only crops with some foreground.
     pub need_mask: bool,
     /// Images of neither domain.
@@ -342,7 +342,7 @@ impl<'a> Worker<'a> {
         sizes: Sizes,
         rng: &mut impl Rng,
     ) -> Result<Vec<Picture>> {
-        let gamma = domains.iter().map(|&d| self.plan.gamma[d]);
+        let jitter = domains.iter().map(|&d| self.plan.jitter[d]);
         let domains: Vec<&Domain> = domains.iter().map(|&d| &self.plan.domains[d]).collect();
         let open = |d: &&Domain| Picture::open(d, index);
         let pictures: Vec<Picture> = domains.iter().map(open).collect::<Result<_>>()?;
@@ -359,8 +359,10 @@ impl<'a> Worker<'a> {
         let view = self.best_view((w, h), pictures[0].mask.as_ref(), sizes, rng);
         let view = view.with_context(|| path.display().to_string())?;
         let mut cuts: Vec<Picture> = pictures.iter().map(|p| p.cut(&view)).collect();
-        for (cut, range) in cuts.iter_mut().zip(gamma).filter(|(_, range)| *range > 0.0) {
-            cut.gamma(&GammaCurve::random(range, rng));
+        for (cut, range) in cuts.iter_mut().zip(jitter) {
+            if let Some(jitter) = range.random(rng) {
+                cut.jitter(&jitter);
+            }
         }
         Ok(cuts)
     }

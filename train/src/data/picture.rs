@@ -7,9 +7,7 @@ use std::path::Path;
 use anyhow::{Result, ensure};
 use image::{GrayImage, RgbImage};
 
-use super::{
-    decode, folder::Domain, gamma::GammaCurve, letterbox::Bars, shot::same_shot, view::View,
-};
+use super::{decode, folder::Domain, jitter::Jitter, letterbox::Bars, shot::same_shot, view::View};
 
 /// An image, or a crop of one.
 #[derive(Debug)]
@@ -68,12 +66,12 @@ impl Picture {
         }
     }
 
-    /// Applies gamma augmentation to the foreground for the generators; the discriminator sees the original.
+    /// Changes the colours of the foreground for the generators; the discriminator sees the original.
     /// The next frame uses the same mask.
-    pub fn gamma(&mut self, gamma: &GammaCurve) {
+    pub fn jitter(&mut self, jitter: &Jitter) {
         self.real.get_or_insert_with(|| self.rgb.clone());
         for picture in [Some(&mut self.rgb), self.next.as_mut()].into_iter().flatten() {
-            gamma.apply(picture, self.mask.as_ref());
+            jitter.apply(picture, self.mask.as_ref());
         }
     }
     /// Draws black bars over all of it.

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 
 use super::TrainOptions;
 use crate::{
-    data::view::Preprocess,
+    data::{jitter::JitterRange, view::Preprocess},
     eval::validation::BestBy,
     net::{
         build::Norm,
@@ -88,13 +88,13 @@ impl TrainOptions {
         for (name, value) in shares {
             ensure!((0.0..=1.0).contains(&value), "{name} is {value}, expected 0 to 1");
         }
-        for (name, value) in self.gammas() {
+        for (name, value, most) in [self.jitter_options(0), self.jitter_options(1)].concat() {
             ensure!(
                 value == 0.0 || !self.paired(),
                 "{name} is {value}, expected 0 with --mode paired: an image and its partner have the \
-                 same brightness"
+                 same colours"
             );
-            ensure!((0.0..=4.0).contains(&value), "{name} is {value}, expected 0 to 4");
+            ensure!((0.0..=most).contains(&value), "{name} is {value}, expected 0 to {most}");
         }
         let norm = self.generator(0).norm;
         ensure!(
@@ -138,17 +138,24 @@ impl TrainOptions {
 
     /// Refuses options that conflict with a teacher's precomputed output for domain `i`.
     pub fn check_generated(&self, i: usize) -> Result<()> {
-        let (name, value) = self.gammas()[i];
-        ensure!(
-            value == 0.0,
-            "{name} is {value}, expected 0: an ONNX teacher translates the images beforehand, at their \
-             own brightness"
-        );
+        for (name, value, _) in self.jitter_options(i) {
+            ensure!(
+                value == 0.0,
+                "{name} is {value}, expected 0: an ONNX teacher translates the images beforehand, in \
+                 their own colours"
+            );
+        }
         Ok(())
     }
 
-    fn gammas(&self) -> [(&'static str, f64); 2] {
-        [("--random-gamma-a", self.random_gamma_a), ("--random-gamma-b", self.random_gamma_b)]
+    /// The options that change the colours of domain `i`, and the most that each accepts.
+    fn jitter_options(&self, i: usize) -> [(&'static str, f64, f64); 2] {
+        let JitterRange { gamma, saturation } = self.jitter()[i];
+        let names = [
+            ["--random-gamma-a", "--random-saturation-a"],
+            ["--random-gamma-b", "--random-saturation-b"],
+        ][i];
+        [(names[0], gamma, 4.0), (names[1], saturation, 1.0)]
     }
 
     fn check_crop(&self) -> Result<()> {

@@ -59,7 +59,7 @@ pub fn plan(
         },
         flip: !o.no_flip,
         min_foreground: o.min_foreground,
-        gamma: [o.random_gamma_a, o.random_gamma_b],
+        jitter: o.jitter(),
         need_mask: o.look_at == LookAt::Foreground,
         negatives,
         extra: extra(config)?,
