@@ -284,6 +284,25 @@ pub struct TrainOptions {
         help_heading = "Data"
     )]
     pub random_gamma_b: f64,
+    /// Multiply the brightness of the foreground of A, or of the whole image if it has no mask, by a random
+    /// factor from 1−B to 1+B
+    #[arg(
+        long,
+        value_name = "B",
+        allow_negative_numbers = true,
+        default_value_t = 0.0,
+        help_heading = "Data"
+    )]
+    pub random_brightness_a: f64,
+    /// The same for B
+    #[arg(
+        long,
+        value_name = "B",
+        allow_negative_numbers = true,
+        default_value_t = 0.0,
+        help_heading = "Data"
+    )]
+    pub random_brightness_b: f64,
     /// Multiply the saturation of the foreground of A, or of the whole image if it has no mask, by a random
     /// factor from 1−S to 1+S
     #[arg(
@@ -525,8 +544,16 @@ impl TrainOptions {
     /// How far the colours of each domain are changed.
     pub fn jitter(&self) -> [JitterRange; 2] {
         [
-            JitterRange { gamma: self.random_gamma_a, saturation: self.random_saturation_a },
-            JitterRange { gamma: self.random_gamma_b, saturation: self.random_saturation_b },
+            JitterRange {
+                gamma: self.random_gamma_a,
+                brightness: self.random_brightness_a,
+                saturation: self.random_saturation_a,
+            },
+            JitterRange {
+                gamma: self.random_gamma_b,
+                brightness: self.random_brightness_b,
+                saturation: self.random_saturation_b,
+            },
         ]
     }
 }

@@ -10,6 +10,8 @@ use rand::{Rng, RngExt};
 pub struct JitterRange {
     /// γ is between 2^−`gamma` and 2^`gamma`, log-uniform.
     pub gamma: f64,
+    /// Brightness is multiplied by 1−`brightness` to 1+`brightness`, at least 0, uniform.
+    pub brightness: f64,
     /// Saturation is multiplied by 1−`saturation` to 1+`saturation`, at least 0, uniform.
     pub saturation: f64,
 }
@@ -17,19 +19,22 @@ pub struct JitterRange {
 impl JitterRange {
     /// One random change within this range; `None` if the range is empty.
     pub fn random(&self, rng: &mut impl Rng) -> Option<Jitter> {
+        let Self { gamma, brightness, saturation } = *self;
         let mut within = |range: f64| match range > 0.0 {
             true => rng.random::<f64>() * 2.0 * range - range,
             false => 0.0,
         };
-        let (gamma, saturation) =
-            (within(self.gamma).exp2(), (1.0 + within(self.saturation)).max(0.0));
-        let is_empty = self.gamma == 0.0 && self.saturation == 0.0;
-        (!is_empty).then(|| Jitter::new(gamma, saturation))
+        let jitter = Jitter::new(
+            within(gamma).exp2(),
+            (1.0 + within(brightness)).max(0.0),
+            (1.0 + within(saturation)).max(0.0),
+        );
+        ([gamma, brightness, saturation] != [0.0; 3]).then_some(jitter)
     }
 }
 
-/// A change of saturation, then a power curve over the levels of each channel, v ↦ 255·(v/255)^γ, which keeps black
-/// and white, and darkens (γ > 1) or lightens the levels between.
+/// A change of saturation, then of each channel's levels, v ↦ 255·b·(v/255)^γ. γ > 1 darkens and γ < 1 lightens the
+/// levels between black and white; the brightness b also clips them, as overexposure does.
 #[derive(Clone, Copy, Debug)]
 pub struct Jitter {
     curve: [u8; 256],
@@ -37,8 +42,8 @@ pub struct Jitter {
 }
 
 impl Jitter {
-    fn new(gamma: f64, saturation: f64) -> Self {
-        let curve = |v: usize| ((v as f64 / 255.0).powf(gamma) * 255.0).round() as u8;
+    fn new(gamma: f64, brightness: f64, saturation: f64) -> Self {
+        let curve = |v: usize| ((v as f64 / 255.0).powf(gamma) * brightness * 255.0).round() as u8;
         Self { curve: std::array::from_fn(curve), saturation }
     }
 
@@ -79,18 +84,18 @@ mod tests {
         mask.put_pixel(1, 0, Luma([255]));
         mask.put_pixel(2, 0, Luma([128]));
         let mut changed = picture.clone();
-        Jitter::new(2.0, 1.0).apply(&mut changed, Some(&mask));
+        Jitter::new(2.0, 1.0, 1.0).apply(&mut changed, Some(&mask));
         let pixels: Vec<_> = changed.pixels().map(|p| p.0).collect();
         // 64²/255 = 16, and halfway there for half of the mask.
         assert_eq!(pixels, [[0, 64, 255], [0, 16, 255], [0, 40, 255]]);
         let mut whole = picture;
-        Jitter::new(0.5, 1.0).apply(&mut whole, None);
+        Jitter::new(0.5, 1.0, 1.0).apply(&mut whole, None);
         assert!(whole.pixels().all(|p| p.0 == [0, 128, 255]));
     }
 
     #[test]
     fn saturation_keeps_grey_and_0_gives_grey() {
-        let of = |saturation, rgb| Jitter::new(1.0, saturation).of(Rgb(rgb)).0;
+        let of = |saturation, rgb| Jitter::new(1.0, 1.0, saturation).of(Rgb(rgb)).0;
         assert_eq!(of(0.0, [90, 90, 90]), [90, 90, 90]);
         assert_eq!(of(2.0, [90, 90, 90]), [90, 90, 90]);
         let [r, g, b] = of(0.0, [200, 100, 50]);
@@ -101,9 +106,17 @@ mod tests {
     }
 
     #[test]
+    fn brightness_is_a_factor_that_clips() {
+        let of = |brightness| Jitter::new(1.0, brightness, 1.0).of(Rgb([50, 100, 150])).0;
+        assert_eq!(of(0.0), [0; 3]);
+        assert_eq!(of(0.5), [25, 50, 75]);
+        assert_eq!(of(2.0), [100, 200, 255]);
+    }
+
+    #[test]
     fn gamma_is_log_uniform() {
         let mut rng = random(0, Purpose::ViewA, 0);
-        let range = JitterRange { gamma: 1.0, saturation: 0.0 };
+        let range = JitterRange { gamma: 1.0, ..Default::default() };
         let middles: Vec<_> =
             (0..200).map(|_| range.random(&mut rng).expect("a range").curve[128]).collect();
         // 128 at γ = 2 and at γ = ½.

@@ -149,13 +149,13 @@ impl TrainOptions {
     }
 
     /// The options that change the colours of domain `i`, and the most that each accepts.
-    fn jitter_options(&self, i: usize) -> [(&'static str, f64, f64); 2] {
-        let JitterRange { gamma, saturation } = self.jitter()[i];
+    fn jitter_options(&self, i: usize) -> [(&'static str, f64, f64); 3] {
+        let JitterRange { gamma, brightness, saturation } = self.jitter()[i];
         let names = [
-            ["--random-gamma-a", "--random-saturation-a"],
-            ["--random-gamma-b", "--random-saturation-b"],
+            ["--random-gamma-a", "--random-brightness-a", "--random-saturation-a"],
+            ["--random-gamma-b", "--random-brightness-b", "--random-saturation-b"],
         ][i];
-        [(names[0], gamma, 4.0), (names[1], saturation, 1.0)]
+        [(names[0], gamma, 4.0), (names[1], brightness, 1.0), (names[2], saturation, 1.0)]
     }
 
     fn check_crop(&self) -> Result<()> {
