@@ -173,7 +173,7 @@ fn a_fast_run_is_pruned_and_its_student_starts_another_run() {
     case.teacher("big", &["--width", "32", "--blocks", "3", "--mask-head"]);
     let (big, out, pair) = (case.path("big"), case.path("small"), case.path("small.pair"));
     let whole = RunFolder::open(Path::new(&big)).unwrap().config().unwrap().train.generator(0);
-    let halves = GeneratorShape { pruned: Some(Pruned::Fast(vec![16; 3])), ..whole };
+    let halves = GeneratorShape { pruned: Some(Pruned::Blocks(vec![16; 3])), ..whole };
     let budget = macs(&Generator::new(halves).layers, 32, 32).to_string();
     let arguments = ["compress", "--run", &big, "--out", &out, "--max-macs", &budget];
     run(&[&arguments[..], &["--size", "32", "--max-iters", "2", "--print-freq", "1"]].concat());
@@ -181,8 +181,8 @@ fn a_fast_run_is_pruned_and_its_student_starts_another_run() {
     let pruned = |run: &str| {
         let config = RunFolder::open(Path::new(run)).unwrap().config().unwrap();
         config.train.pruned.unwrap().map(|left| match left {
-            Pruned::Fast(hidden) => hidden,
-            Pruned::Inception(widths) => panic!("{widths:?}"),
+            Pruned::Fast(widths) => widths.blocks,
+            other => panic!("{other:?}"),
         })
     };
     for hidden in pruned(&out) {

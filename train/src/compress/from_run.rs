@@ -15,7 +15,7 @@ use tch::{Device, no_grad};
 use super::{
     budget::Limit,
     inherit::inherit,
-    prune::{Kept, Scales, fast::Blocks, inception::Norms, prune},
+    prune::{Kept, Scales, fast, inception, prune},
 };
 use crate::{
     checkpoint,
@@ -129,8 +129,8 @@ impl RunTeacher {
             let values = self.model.generators[i].shown();
             let shape = options.generator(i);
             let scales: Box<dyn Scales> = match shape.net {
-                NetG::Fast => Box::new(Blocks::read(shape.blocks, |name| values.get(name))?),
-                _ => Box::new(Norms::read(|name| values.get(name))?),
+                NetG::Fast => Box::new(fast::Norms::read(&shape, |name| values.get(name))?),
+                _ => Box::new(inception::Norms::read(|name| values.get(name))?),
             };
             prune(scales.as_ref(), limit, |left| {
                 limit.cost(&Generator::new(GeneratorShape { pruned: Some(left), ..shape.clone() }))

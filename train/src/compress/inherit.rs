@@ -26,16 +26,16 @@ pub fn inherit(student: &Params, teacher: &Params, kept: &dyn Kept) -> Result<()
 mod tests {
     use super::*;
     use crate::{
-        compress::prune::{Scales, fast::Blocks, inception::Norms},
+        compress::prune::{Scales, fast, inception},
         net::{
             build::Norm,
-            generator::{Generator, GeneratorShape, NetG, Pruned},
+            generator::{FastWidths, Generator, GeneratorShape, NetG, Pruned},
             init::InitType,
         },
     };
     use tch::{Device, Kind, no_grad};
 
-    fn inception() -> GeneratorShape {
+    fn shape_of_inception() -> GeneratorShape {
         GeneratorShape {
             net: NetG::Inception9Blocks,
             ngf: 20,
@@ -52,9 +52,9 @@ mod tests {
         }
     }
 
-    fn fast() -> GeneratorShape {
+    fn shape_of_fast() -> GeneratorShape {
         let (net, norm) = (NetG::Fast, Norm::None);
-        GeneratorShape { net, norm, width: 40, blocks: 3, ..inception() }
+        GeneratorShape { net, norm, width: 40, blocks: 3, ..shape_of_inception() }
     }
 
     fn params(generator: &Generator) -> Params {
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn removing_zero_channels_does_not_change_the_output() {
-        let whole = params(&Generator::new(inception()));
+        let whole = params(&Generator::new(shape_of_inception()));
         for (name, from) in [
             ("stem.norm", 17),
             ("up1.norm", 30),
@@ -102,8 +102,8 @@ mod tests {
                 idle(&whole, &format!("{name}.{what}"), from);
             }
         }
-        let scales = Norms::read(|name| whole.get(name)).unwrap();
-        let Pruned::Inception(left) = without_idle(inception(), &whole, &scales) else {
+        let scales = inception::Norms::read(|name| whole.get(name)).unwrap();
+        let Pruned::Inception(left) = without_idle(shape_of_inception(), &whole, &scales) else {
             panic!("of another architecture");
         };
         assert_eq!((left.down[0], left.up[0]), (17, 30));
@@ -112,14 +112,20 @@ mod tests {
 
     #[test]
     fn removing_zero_channels_of_fast_does_not_change_the_output() {
-        let whole = params(&Generator::new(fast()));
+        let shape = shape_of_fast();
+        let whole = params(&Generator::new(shape.clone()));
         for (block, from) in [(1, 30), (3, 0)] {
             for what in ["weight", "bias"] {
                 idle(&whole, &format!("block{block}.1.{what}"), from);
             }
         }
-        let scales = Blocks::read(3, |name| whole.get(name)).unwrap();
+        // The pixel shuffle makes one channel of each four.
+        for what in ["weight", "bias"] {
+            idle(&whole, &format!("up.{what}"), 4 * 15);
+        }
+        let scales = fast::Norms::read(&shape, |name| whole.get(name)).unwrap();
         // Multiples of 16, or all channels.
-        assert_eq!(without_idle(fast(), &whole, &scales), Pruned::Fast(vec![32, 40, 0]));
+        let left = FastWidths { blocks: vec![32, 40, 0], up: 16 };
+        assert_eq!(without_idle(shape, &whole, &scales), Pruned::Fast(left));
     }
 }

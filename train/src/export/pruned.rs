@@ -12,7 +12,7 @@ use cyclegan_contract::{
 
 use super::read_back::graph;
 use crate::net::{
-    generator::{GeneratorShape, NetG, Pruned},
+    generator::{FastWidths, GeneratorShape, NetG, Pruned},
     inception::norms,
 };
 
@@ -20,7 +20,7 @@ use crate::net::{
 /// pruned, or if the files do not show it.
 pub fn of_pair(folder: &Path, whole: &GeneratorShape) -> Result<Option<[Pruned; 2]>> {
     let left = match whole.net {
-        NetG::Fast => hidden,
+        NetG::Fast => fast,
         NetG::Inception9Blocks => widths,
         _ => return Ok(None),
     };
@@ -31,17 +31,19 @@ pub fn of_pair(folder: &Path, whole: &GeneratorShape) -> Result<Option<[Pruned; 
     Ok(left(&[g?, f?], whole))
 }
 
-fn hidden(graphs: &[GraphProto; 2], whole: &GeneratorShape) -> Option<[Pruned; 2]> {
-    let found = graphs.each_ref().map(inside);
+fn fast(graphs: &[GraphProto; 2], whole: &GeneratorShape) -> Option<[Pruned; 2]> {
+    let found = graphs.each_ref().map(hidden);
     let blocks = 1..=whole.blocks;
     // If neither generator has the last block, there may have been fewer blocks.
     let last = found.iter().flat_map(HashMap::keys).max();
     let fits = last == Some(&whole.blocks);
-    let hidden = found.map(|inside| {
-        blocks.clone().map(|i| inside.get(&i).copied().unwrap_or(0)).collect::<Vec<_>>()
+    let [g, f] = [0, 1].map(|i| {
+        let blocks = blocks.clone().map(|n| found[i].get(&n).copied().unwrap_or(0)).collect();
+        Some(FastWidths { blocks, up: up(&graphs[i])? })
     });
-    let differs = hidden.iter().any(|hidden| *hidden != whole.hidden());
-    (fits && differs).then(|| hidden.map(Pruned::Fast))
+    let widths = [g?, f?];
+    let whole = FastWidths { blocks: whole.hidden(), up: whole.up() };
+    (fits && widths.iter().any(|widths| *widths != whole)).then(|| widths.map(Pruned::Fast))
 }
 
 fn widths(graphs: &[GraphProto; 2], whole: &GeneratorShape) -> Option<[Pruned; 2]> {
@@ -58,8 +60,13 @@ fn widths(graphs: &[GraphProto; 2], whole: &GeneratorShape) -> Option<[Pruned; 2
     (fits && differs).then(|| widths.map(Pruned::Inception))
 }
 
+/// The input channels of the last convolution of `fast`.
+fn up(graph: &GraphProto) -> Option<i64> {
+    graph.initializer.iter().find(|weight| weight.name == "head.weight")?.dims.get(1).copied()
+}
+
 /// The channels inside each block of `fast` by its number.
-fn inside(graph: &GraphProto) -> HashMap<usize, i64> {
+fn hidden(graph: &GraphProto) -> HashMap<usize, i64> {
     let of = |weight: &TensorProto| {
         let number = weight.name.strip_prefix("block")?.strip_suffix(".1.weight")?;
         Some((number.parse().ok()?, *weight.dims.first()?))
@@ -113,23 +120,28 @@ mod tests {
         of_pair(folder.path(), whole).unwrap()
     }
 
+    fn pruned(blocks: &[i64], up: i64) -> Pruned {
+        Pruned::Fast(FastWidths { blocks: blocks.to_vec(), up })
+    }
+
     /// The same for `fast` generators with so many inner channels, with options for `blocks` blocks.
-    fn seen(blocks: usize, inside: [&[i64]; 2]) -> Option<[Pruned; 2]> {
-        let file =
-            |hidden: &[i64]| shape(NetG::Fast, hidden.len(), Some(Pruned::Fast(hidden.to_vec())));
+    fn seen(blocks: usize, inside: [&[i64]; 2], up: i64) -> Option<[Pruned; 2]> {
+        let file = |hidden: &[i64]| shape(NetG::Fast, hidden.len(), Some(pruned(hidden, up)));
         seen_in(inside.map(file), &shape(NetG::Fast, blocks, None))
     }
 
     #[test]
     fn pruned_channels_of_fast_are_read_from_weight_shapes() {
-        let left = |inside: [&[i64]; 2]| Some(inside.map(|hidden| Pruned::Fast(hidden.to_vec())));
+        let left = |inside: [&[i64]; 2], up| Some(inside.map(|blocks| pruned(blocks, up)));
         for inside in [[&[16, 8][..], &[16, 16]], [&[16, 0], &[0, 16]], [&[0, 8], &[8, 8]]] {
-            assert_eq!(seen(2, inside), left(inside));
+            assert_eq!(seen(2, inside, 4), left(inside, 4));
         }
-        assert_eq!(seen(2, [&[16, 16], &[16, 16]]), None);
+        let whole = [&[16, 16][..], &[16, 16]];
+        assert_eq!(seen(2, whole, 3), left(whole, 3));
+        assert_eq!(seen(2, whole, 4), None);
         // The files could come from one, two or three blocks.
-        assert_eq!(seen(2, [&[16, 0], &[16, 0]]), None);
-        assert_eq!(seen(2, [&[16, 16, 16], &[16, 16, 16]]), None);
+        assert_eq!(seen(2, [&[16, 0], &[16, 0]], 4), None);
+        assert_eq!(seen(2, [&[16, 16, 16], &[16, 16, 16]], 4), None);
     }
 
     #[test]

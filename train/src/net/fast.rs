@@ -16,13 +16,13 @@ use super::{
 const BRANCH: f64 = 0.1;
 
 /// A 5×5 stem to half size with `ngf` channels, a 3×3 convolution to a quarter with `width` channels, a residual block
-/// for each of the shape's hidden channels, and two pixel shuffles up to `outs` channels. A block without hidden
+/// for each of the shape's hidden channels, and two pixel shuffles, to the shape's `up` channels and to `outs`. A block without hidden
 /// channels is omitted. `context` adds features of the whole image after two thirds of the blocks; `backbone` adds
 /// features of a pretrained network to the mask; `skip` adds the stem's features between the shuffles, so that detail
 /// need not pass through a quarter of the size. Also returns the numbers of layers before the first block and up to the
 /// end of each block.
 pub fn fast(b: &mut Builder, shape: &GeneratorShape, outs: i64) -> (Vec<Layer>, Vec<usize>) {
-    let (stem, width, hidden) = (shape.ngf, shape.width, shape.hidden());
+    let (stem, width, hidden, up) = (shape.ngf, shape.width, shape.hidden(), shape.up());
     let mut layers = Vec::new();
     layers.push(b.conv("stem", 3, stem, Window::same(5, 2)));
     normalised(b, &mut layers);
@@ -45,13 +45,13 @@ pub fn fast(b: &mut Builder, shape: &GeneratorShape, outs: i64) -> (Vec<Layer>, 
         }
         after.push(layers.len());
     }
-    layers.push(b.conv_shuffled("up", width, stem * 4, 1.0));
+    layers.push(b.conv_shuffled("up", width, up * 4, 1.0));
     normalised(b, &mut layers);
     layers.push(Layer::PixelShuffle(2));
     if shape.skip {
         layers.push(b.add_stored("skip", stem));
     }
-    layers.push(b.conv_shuffled("head", stem, outs * 4, BRANCH));
+    layers.push(b.conv_shuffled("head", up, outs * 4, BRANCH));
     layers.push(Layer::PixelShuffle(2));
     if shape.backbone {
         layers.push(backbone(b, width, outs));

@@ -89,9 +89,20 @@ pub struct GeneratorShape {
 #[serde(untagged)]
 pub enum Pruned {
     /// Of `fast`: those inside each residual block.
-    Fast(Vec<i64>),
+    Blocks(Vec<i64>),
+    /// Of `fast`: those inside each residual block, and those of the first upsampling layer.
+    Fast(FastWidths),
     /// Of `inception_9blocks`.
     Inception(Widths),
+}
+
+/// The channels of a pruned `fast`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FastWidths {
+    /// Those inside each residual block.
+    pub blocks: Vec<i64>,
+    /// Those at half of the image's size, after the first pixel shuffle.
+    pub up: i64,
 }
 
 /// A generator without weights.
@@ -137,7 +148,7 @@ impl GeneratorShape {
     /// pruned.
     pub fn left(&self) -> Option<Pruned> {
         match self.net {
-            NetG::Fast => Some(Pruned::Fast(self.hidden())),
+            NetG::Fast => Some(self.pruned.clone().unwrap_or(Pruned::Blocks(self.hidden()))),
             NetG::Inception9Blocks => Some(Pruned::Inception(self.widths())),
             _ => None,
         }
@@ -146,8 +157,18 @@ impl GeneratorShape {
     /// `fast`: the channels inside each residual block.
     pub fn hidden(&self) -> Vec<i64> {
         match &self.pruned {
-            Some(Pruned::Fast(hidden)) => hidden.clone(),
+            Some(Pruned::Blocks(blocks) | Pruned::Fast(FastWidths { blocks, .. })) => {
+                blocks.clone()
+            }
             _ => vec![self.width; self.blocks],
+        }
+    }
+
+    /// `fast`: the channels at half of the image's size, after the first pixel shuffle.
+    pub fn up(&self) -> i64 {
+        match &self.pruned {
+            Some(Pruned::Fast(widths)) => widths.up,
+            _ => self.ngf,
         }
     }
 

@@ -173,7 +173,7 @@ mod tests {
     fn widths(kept: &dyn Kept) -> Widths {
         match kept.pruned() {
             Pruned::Inception(widths) => widths,
-            Pruned::Fast(hidden) => panic!("{hidden:?}"),
+            other => panic!("{other:?}"),
         }
     }
 
