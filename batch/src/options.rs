@@ -110,10 +110,11 @@ pub struct Options {
 }
 
 /// Which generator of a pair translates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// G, from A to B
+    #[default]
     Forward,
     /// F, from B to A
     Reverse,
@@ -133,10 +134,11 @@ pub enum Tracks {
 }
 
 /// Presets of the encoding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Preset {
     /// For players and browsers: H.264 (VP9 in WebM), 8-bit 4:2:0
+    #[default]
     Web,
     /// For archives: H.264, almost no visible loss, bit depth and chroma of the input
     Archive,
@@ -186,21 +188,23 @@ impl Sample {
     }
 }
 
-/// All options that change an output; a change of them translates it again.
-#[derive(Args, Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// All options that change an output; a change of them translates it again. In a record of an earlier version, an
+/// option that it did not have yet has its default.
+#[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Recipe {
     /// The generator: an ONNX file, a folder with G.onnx and F.onnx, or the name of a pair [default:
     /// horse2zebra]
     #[arg(long, help_heading = "Translation")]
     pub model: Option<String>,
     /// G (A to B) or F (B to A)
-    #[arg(long, value_enum, default_value = "forward", help_heading = "Translation")]
+    #[arg(long, value_enum, default_value_t, help_heading = "Translation")]
     pub direction: Direction,
     /// Other properties of cycleganfilter, in the syntax of gst-launch-1.0: 'strength=0.8 smoothing=0.3'
     #[arg(long, value_name = "PROPERTIES", default_value = "", help_heading = "Translation")]
     pub filter: String,
     /// Encoding of the videos
-    #[arg(long, value_enum, default_value = "web", help_heading = "Encoding")]
+    #[arg(long, value_enum, default_value_t, help_heading = "Encoding")]
     pub preset: Preset,
     /// Container of the videos [default: the input's, or Matroska if that cannot be written]
     #[arg(long, value_enum, help_heading = "Encoding")]
@@ -229,10 +233,10 @@ pub struct Recipe {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Part of each video")]
     pub frames: Option<u64>,
     /// Audio tracks to keep
-    #[arg(long, value_enum, default_value = "all", help_heading = "Tracks")]
+    #[arg(long, value_enum, default_value_t, help_heading = "Tracks")]
     pub audio: Tracks,
     /// Subtitle tracks to keep
-    #[arg(long, value_enum, default_value = "all", help_heading = "Tracks")]
+    #[arg(long, value_enum, default_value_t, help_heading = "Tracks")]
     pub subtitles: Tracks,
     /// Which sample of that part is translated, if not all of it
     #[arg(skip)]
@@ -293,4 +297,15 @@ fn rate(text: &str) -> Result<Rate, String> {
 fn seconds(text: &str) -> Result<f64, String> {
     let seconds = text.parse::<f64>().ok().filter(|s| s.is_finite() && *s >= 0.0);
     seconds.ok_or_else(|| "expected a number of seconds, 0 or more".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_option_that_a_record_does_not_have_has_its_default() {
+        let options = Options::parse_from(["cyclegan-batch", "in", "--out", "out"]);
+        assert_eq!(serde_json::from_str::<Recipe>("{}").unwrap(), options.recipe);
+    }
 }
