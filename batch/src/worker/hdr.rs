@@ -2,10 +2,8 @@
 
 //! HDR video: its metadata, and tone mapping to SDR for encoders that take only 8 bits per component.
 
-use std::thread;
-
 use anyhow::{Context, Result};
-use cyclegan_frame::{ToneMap, Transfer};
+use cyclegan_frame::{ToneMap, Transfer, Workers};
 use gst::prelude::*;
 use gst_video::{VideoFormatInfo, VideoFrameExt, VideoFrameRef, VideoInfo};
 
@@ -47,14 +45,14 @@ pub fn takes(encoding: &Encoding, is_such: impl Fn(&VideoFormatInfo) -> bool) ->
     taken.is_none_or(|taken| formats(&taken).any(|info| is_such(&info)))
 }
 
-/// Makes `tones` map the frames that it gets, in as many threads, and say that they are SDR.
+/// Makes `tones` map the frames that it gets, in this many threads, and say that they are SDR.
 pub fn map_tones(tones: &gst::Element, map: &'static ToneMap, threads: u32) -> Result<()> {
-    let sink = pad(tones, "sink")?;
+    let (sink, workers) = (pad(tones, "sink")?, Workers::new(threads)?);
     on_buffers(&sink, move |pad, buffer| {
         let video = pad.current_caps().and_then(|caps| VideoInfo::from_caps(&caps).ok());
         let mapped = video
             .context("frames without caps")
-            .and_then(|video| map_frame(buffer.make_mut(), &video, map, threads));
+            .and_then(|video| map_frame(buffer.make_mut(), &video, map, &workers));
         if let (Err(error), Some(tones)) = (&mapped, pad.parent_element()) {
             gst::element_error!(tones, gst::StreamError::Failed, ("tone mapping: {error:#}"));
         }
@@ -74,18 +72,26 @@ fn map_frame(
     buffer: &mut gst::BufferRef,
     video: &VideoInfo,
     map: &ToneMap,
-    threads: u32,
+    workers: &Workers,
 ) -> Result<()> {
+    let (width, height) = (8 * video.width() as usize, video.height() as usize);
     let mut frame = VideoFrameRef::from_buffer_ref_writable(buffer, video)?;
     let stride = frame.plane_stride()[0] as usize;
-    let rows = (video.height() as usize).div_ceil(threads.max(1) as usize);
-    let plane = frame.plane_data_mut(0)?;
-    thread::scope(|scope| {
-        for rows in plane.chunks_mut(stride * rows) {
-            scope
-                .spawn(move || rows.as_chunks_mut::<8>().0.iter_mut().for_each(|p| to_sdr(map, p)));
-        }
-    });
+    let bands = workers.bands(width * height);
+    let band = height.div_ceil(bands) * stride;
+    workers.in_bands(
+        &mut vec![(); bands],
+        frame.plane_data_mut(0)?,
+        |rows, _| {
+            let end = band.min(rows.len());
+            rows.split_at_mut(end)
+        },
+        |(), rows| {
+            for row in rows.chunks_exact_mut(stride) {
+                row[..width].as_chunks_mut::<8>().0.iter_mut().for_each(|pixel| to_sdr(map, pixel));
+            }
+        },
+    );
     Ok(())
 }
 
