@@ -346,6 +346,15 @@ fn webvtt_becomes_plain_text() {
     assert_eq!(kinds, ["video", "audio", "subtitle"]);
     let subtitle = &streams[2];
     assert_eq!((subtitle.codec.as_str(), subtitle.times.len()), ("subrip", 1));
+
+    // A title does not make other subtitles WebVTT.
+    make(&input, &[BARS, TONE, "-i s.srt", H264, tracks, "-metadata title=WEBVTT"].join(" "));
+    let mut bytes = std::fs::read(&input).unwrap();
+    let codec = bytes.windows(8).position(|bytes| bytes == b"D_WEBVTT").unwrap();
+    bytes[codec..][..8].copy_from_slice(b"S_OTHERS");
+    std::fs::write(&input, bytes).unwrap();
+    let said = place.run(&["in"]);
+    assert!(said.contains("subtitles of an unknown kind, is left out"), "{said}");
 }
 
 #[test]

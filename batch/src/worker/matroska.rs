@@ -20,6 +20,7 @@ const TIMESTAMP_SCALE: u32 = 0x2AD7B1;
 const TRACKS: u32 = 0x1654_AE6B;
 const TRACK_ENTRY: u32 = 0xAE;
 const TRACK_NUMBER: u32 = 0xD7;
+const CODEC_ID: u32 = 0x86;
 const CODEC_DELAY: u32 = 0x56AA;
 const NAME: u32 = 0x536E;
 const FLAG_DEFAULT: u32 = 0x88;
@@ -60,6 +61,8 @@ pub struct Extras {
     pub flags: Vec<(u64, Flags)>,
     /// By how many degrees tracks are to be turned counterclockwise, by track number.
     pub rolls: Vec<(u64, f64)>,
+    /// Whether a track is WebVTT.
+    pub has_webvtt: bool,
     /// The element with all attachments.
     pub attachments: Option<Vec<u8>>,
     /// The names of the attached files.
@@ -82,6 +85,10 @@ pub fn read(file: &Path) -> Result<Extras> {
             };
             let track_number = field(TRACK_NUMBER).unwrap_or(0);
             extras.flags.push((track_number, flags));
+            extras.has_webvtt |= children(&bytes, track, CODEC_ID).any(|codec| {
+                let codec = &bytes[codec.data..codec.end];
+                codec.starts_with(b"S_TEXT/WEBVTT") || codec.starts_with(b"D_WEBVTT/")
+            });
             // Other types are of video all around.
             let is_flat = |projection: &Element| {
                 children(&bytes, *projection, PROJECTION_TYPE).all(|kind| number(&bytes, kind) == 0)

@@ -3,8 +3,6 @@
 //! Probes a file with `GstDiscoverer`.
 
 use std::{
-    fs::File,
-    io::Read,
     path::Path,
     sync::{Arc, Mutex},
 };
@@ -194,13 +192,6 @@ impl Media {
             ..Self::default()
         };
         media.add_details(input)?;
-        // Other subtitles that are as unknown to `matroskademux` have the same caps.
-        if !has_webvtt(input)? {
-            let unknown = media.tracks.iter_mut().filter(|track| track.kind() == WEBVTT);
-            unknown.for_each(|track| {
-                track.caps = gst::Caps::new_empty_simple("application/x-unknown-subtitles");
-            });
-        }
         let is_other = |track: &Track| !track.kind().starts_with("video/");
         // Subtitles that nothing decodes have no id, and come last.
         let key = |track: &Track| (is_other(track), track.id.is_empty(), track.id.clone());
@@ -237,7 +228,7 @@ impl Media {
             }
             _ => None,
         };
-        let extras = self.is_matroska().then(|| matroska::read(input).ok()).flatten();
+        let extras = self.is_matroska().then(|| matroska::read(input).unwrap_or_default());
         let whole = whole.or(extras.as_ref().and_then(|extras| extras.whole_length));
         self.missing_bytes = whole.map_or(0, |whole| whole.saturating_sub(length));
         extras.into_iter().for_each(|extras| self.add_matroska(extras));
@@ -295,6 +286,10 @@ impl Media {
             track.flags = flags.map(|(_, flags)| *flags);
             let roll = extras.rolls.iter().find(|(other, _)| Some(*other) == number);
             track.turn = roll.and_then(|(_, degrees)| turn(*degrees));
+            // Other subtitles that are as unknown to `matroskademux` have the same caps, and no id.
+            if track.kind() == WEBVTT && !extras.has_webvtt {
+                track.caps = gst::Caps::new_empty_simple("application/x-unknown-subtitles");
+            }
         }
         (self.attachments, self.attached) = (extras.attachments, extras.attached);
     }
@@ -424,14 +419,6 @@ fn turn(degrees: f64) -> Option<&'static str> {
         270 => Some("90r"),
         _ => None,
     }
-}
-
-/// Whether a track of a Matroska file has the codec `D_WEBVTT/…` or `S_TEXT/WEBVTT`: it says so near its
-/// beginning.
-fn has_webvtt(input: &Path) -> Result<bool> {
-    let mut head = Vec::new();
-    File::open(input)?.take(1 << 20).read_to_end(&mut head)?;
-    Ok(head.windows(6).any(|bytes| bytes == b"WEBVTT"))
 }
 
 /// What an installer's line, `gstreamer|1.0|program|description|decoder-…`, is about.
