@@ -34,20 +34,22 @@ pub struct Promise {
     pub passed: Passed,
 }
 
-/// Reads `output` back and compares it with what was written; `is_part` if it is only a part of the input.
+/// Reads `output` back and compares it with what was written; `is_part` if it is only a part of the input. Returns
+/// what a probe of it finds.
 pub fn check(
     output: &Path,
     media: &Media,
     promises: &[Promise],
     is_part: bool,
     say: Say,
-) -> Result<()> {
+) -> Result<Media> {
     let written = Media::probe(output).context("the output cannot be opened")?;
     note_all(say, losses::of_tags(media, &written));
     // A demuxer of a stream begins with the video, whatever comes before that.
     let video = promises.iter().find(|promise| promise.is_video);
     let begin = video.and_then(|video| video.passed.first).filter(|_| written.is_stream());
-    let mut found = scan::contents(output, say).context("the output cannot be read back")?;
+    let mut found =
+        scan::contents(output, &written, say).context("the output cannot be read back")?;
     for promise in promises {
         // A track of the input without data has none in the output.
         let Some(caps) = promise.caps.as_ref().filter(|_| promise.passed.packets > 0) else {
@@ -85,7 +87,8 @@ pub fn check(
             say(Reply::Notice { text });
         }
     }
-    check_ends(media, promises, is_part, say)
+    check_ends(media, promises, is_part, say)?;
+    Ok(written)
 }
 
 fn fault(promise: &Promise, cause: String) -> anyhow::Error {
@@ -181,11 +184,11 @@ fn check_ends(media: &Media, promises: &[Promise], is_part: bool, say: Say) -> R
     Ok(())
 }
 
-/// Decodes every track of `output`; fails on an error, or if frames of the video are missing.
-pub fn verify(output: &Path, promises: &[Promise], say: Say) -> Result<()> {
+/// Decodes every track of `output`, probed as `media`; fails on an error, or if frames of the video are missing.
+pub fn verify(output: &Path, media: &Media, promises: &[Promise], say: Say) -> Result<()> {
     let frames = Tally::default();
     let counted = frames.clone();
-    let (pipeline, _) = scan::open(output, true, move |source, end| {
+    let (pipeline, _) = scan::open(output, media, true, move |source, end| {
         if media_type(&source.caps) == "video/x-raw" {
             counted.watch(end);
         }

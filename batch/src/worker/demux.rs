@@ -17,10 +17,10 @@ use gst_video::VideoTransferFunction;
 use super::{
     avi,
     caps::{colorimetry, field, has_element, is_text, media_type, short_id},
-    durations::{Durations, Replacement},
-    early::Early,
+    durations::Replacement,
     elements::{is_of, make, pad},
     probes::{on_caps, on_segments},
+    repairs::Repairs,
 };
 use crate::lock::lock;
 
@@ -36,35 +36,36 @@ pub struct Source {
     pub caps: gst::Caps,
 }
 
-/// Opens `input` in `pipeline`. `decode` decides by stream id and caps which tracks are decoded; the others
+/// Opens `input` in `pipeline` with its `repairs`. `decode` decides by stream id and caps which tracks are decoded; the others
 /// are only parsed. When all tracks are known, `link` gets them in the order of the file.
 pub fn demux(
     pipeline: &gst::Pipeline,
     input: &Path,
+    repairs: &Arc<Repairs>,
     decode: impl Fn(&str, &gst::Caps) -> bool + Send + Sync + 'static,
     link: impl Fn(Vec<Source>) -> Result<()> + Send + Sync + 'static,
-) -> Result<gst::Element> {
+) -> Result<()> {
     let file = gst::ElementFactory::make("filesrc")
         .name("source")
         .property("location", input)
         .build()
         .context("GStreamer's element filesrc is not installed")?;
-    let durations = Durations::of(input);
+    let durations = &repairs.durations;
     let replacements = durations.movie.into_iter().chain(durations.tracks.clone());
     replace(&pad(&file, "src")?, replacements.collect());
     let decoder = make("decodebin")?;
     decode_only(&decoder, decode);
-    let early = Early::of(input).map(Arc::new);
+    let repairs = repairs.clone();
     decoder.dynamic_cast_ref::<gst::Bin>().context("no bin")?.connect_element_added(
         move |_, element| {
             if is_matroska(element) {
-                let early = early.clone();
-                element.connect_pad_added(move |_, pad| match &early {
+                let repairs = repairs.clone();
+                element.connect_pad_added(move |_, pad| match &repairs.early {
                     Some(early) => early.correct(pad),
                     None => keep_time(pad),
                 });
             }
-            durations.keep_rate(element);
+            repairs.durations.keep_rate(element);
             if is_of(element, "avidemux") {
                 avi::give_times(element);
             }
@@ -93,7 +94,7 @@ pub fn demux(
     });
     pipeline.add_many([&file, &decoder])?;
     file.link(&decoder)?;
-    Ok(decoder)
+    Ok(())
 }
 
 /// Makes `decoder`, a `decodebin` or `uridecodebin`, decode the tracks that `decode` chooses by stream id and caps, and only

@@ -2,14 +2,12 @@
 
 //! Durations in MP4 and QuickTime files that `qtdemux` of GStreamer 1.22 has to read otherwise, or it leaves frames out.
 
-use std::path::Path;
-
 use gst::prelude::*;
 use gst_video::guess_framerate;
 
 use super::{
     elements::is_of,
-    isobmff::{behind_times, boxes, find, index, number, place},
+    isobmff::{Index, behind_times, boxes, find, number, place},
     probes::on_caps,
 };
 
@@ -17,7 +15,7 @@ use super::{
 pub type Replacement = (u64, [u8; 4]);
 
 /// What has to be read otherwise in a file; nothing in most.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Durations {
     /// The duration of the presentation.
     pub movie: Option<Replacement>,
@@ -28,19 +26,16 @@ pub struct Durations {
 }
 
 impl Durations {
-    /// Those of `file`.
-    pub fn of(file: &Path) -> Self {
-        index(file).ok().and_then(|(begin, moov)| Self::read(begin, &moov)).unwrap_or_default()
-    }
-
-    fn read(begin: u64, moov: &[u8]) -> Option<Self> {
+    /// Those in the index of a file; `None` if it is damaged.
+    pub fn of(index: &Index) -> Option<Self> {
+        let moov = &index.moov[..];
         let movie = Field::of(find(moov, &[b"mvhd"])?)?;
         let tracks = || boxes(moov).filter(|(kind, _)| *kind == b"trak").map(|(_, track)| track);
         let late = tracks().filter_map(latest_start).fold(0.0, f64::max);
         let more = (late * f64::from(movie.scale)).ceil() as u32;
         let duration = movie.duration.saturating_add(more);
         let longer = |field: &Field<'_>, duration: u32| {
-            let at = begin + place(moov, field.bytes).start as u64;
+            let at = index.start + place(moov, field.bytes).start as u64;
             (duration > field.duration).then(|| (at, duration.to_be_bytes()))
         };
         // It takes a track for a preview that is shorter than a fifth of the whole.

@@ -26,6 +26,7 @@ const FIRST: usize = 64;
 const LATEST: i64 = 1 << 15;
 
 /// Corrected timestamps of a file's packets up to the last one before 0.
+#[derive(Debug)]
 pub struct Early {
     /// The shift of all timestamps, nanoseconds.
     pub shift: i64,

@@ -71,8 +71,16 @@ fn top_boxes(file: &Path) -> Result<impl Iterator<Item = TopBox>> {
     }))
 }
 
-/// The index of a file: where the content of `moov` begins, and that content.
-pub fn index(file: &Path) -> Result<(u64, Vec<u8>)> {
+/// The index of a file.
+pub struct Index {
+    /// Where the content of `moov` begins in the file.
+    pub start: u64,
+    /// That content.
+    pub moov: Vec<u8>,
+}
+
+/// Reads the index of a file; fails if it has none.
+pub fn index(file: &Path) -> Result<Index> {
     let moov = top_boxes(file)?.find(|found| &found.kind == b"moov").context("no index")?;
     let size = moov.end - moov.content;
     ensure!(size <= LARGEST_INDEX, "an index of {size} bytes");
@@ -80,7 +88,7 @@ pub fn index(file: &Path) -> Result<(u64, Vec<u8>)> {
     let mut file = File::open(file)?;
     file.seek(SeekFrom::Start(moov.content))?;
     file.read_exact(&mut content)?;
-    Ok((moov.content, content))
+    Ok(Index { start: moov.content, moov: content })
 }
 
 /// How long a file would be if its last box were whole. What is no box, as some programs leave at the end, does
@@ -98,12 +106,11 @@ pub fn is_picture(file: &Path) -> bool {
     is_read && &head[4..8] == b"ftyp" && brands.iter().any(|brand| head[8..] == brand[..])
 }
 
-/// Whether a file begins as MP4 and QuickTime files do, but has no index: it was not written to its end, or
-/// its end is lost.
-pub fn lacks_index(file: &Path) -> bool {
+/// Whether a file begins as MP4 and QuickTime files do.
+pub fn is_isobmff(file: &Path) -> bool {
     let mut head = [0; 8];
     let is_read = File::open(file).is_ok_and(|mut file| file.read_exact(&mut head).is_ok());
-    is_read && &head[4..] == b"ftyp" && index(file).is_err()
+    is_read && &head[4..] == b"ftyp"
 }
 
 /// Information of an index that `qtdemux` does not provide.
@@ -127,10 +134,10 @@ pub struct Details {
     pub disabled: Vec<u32>,
 }
 
-pub fn details(file: &Path) -> Result<Details> {
-    let (_, moov) = index(file)?;
+/// The details in the index `moov` of `file`.
+pub fn details(file: &Path, moov: &[u8]) -> Details {
     let mut details = Details::default();
-    for (_, track) in boxes(&moov).filter(|(kind, _)| *kind == b"trak") {
+    for (_, track) in boxes(moov).filter(|(kind, _)| *kind == b"trak") {
         let Some(header) = find(track, &[b"tkhd"]) else { continue };
         let at = behind_times(header);
         let Some(id) = header.get(at..at + 4).and_then(number) else { continue };
@@ -153,11 +160,11 @@ pub fn details(file: &Path) -> Result<Details> {
         let ids = chapters.flat_map(|chapters| chapters.as_chunks::<4>().0);
         details.chapter_tracks.extend(ids.filter_map(|id| number(id)));
     }
-    if let Some(list) = find(&moov, &[b"udta", b"chpl"]) {
+    if let Some(list) = find(moov, &[b"udta", b"chpl"]) {
         details.chapters = nero(list);
     }
-    details.location = location(&moov);
-    Ok(details)
+    details.location = location(moov);
+    details
 }
 
 /// The method of `videoflip` for a matrix that mirrors, given by rows of three.

@@ -42,6 +42,7 @@ mod probe;
 mod probes;
 pub mod protocol;
 mod reader;
+mod repairs;
 mod scan;
 mod segment;
 mod source;

@@ -16,7 +16,7 @@ use gst::prelude::*;
 
 use super::{
     chapters::Chapter,
-    isobmff::{boxes, find, index, nero_list, place},
+    isobmff::{Index, boxes, find, index, nero_list, place},
 };
 
 /// The beginning of the tag that makes room.
@@ -59,7 +59,7 @@ impl Additions {
 
     /// Puts them into the index of `file`, for which there is room.
     pub fn complete(&self, file: &Path) -> Result<()> {
-        let (begin, mut moov) = index(file)?;
+        let Index { start, mut moov } = index(file)?;
         if let Some(date) = self.date.and_then(|date| u64::try_from(date + FROM_1904).ok()) {
             set_dates(&mut moov, date);
         }
@@ -68,7 +68,7 @@ impl Additions {
             replace_placeholder(&mut moov, &added)?;
         }
         let mut file = OpenOptions::new().write(true).open(file)?;
-        file.seek(SeekFrom::Start(begin))?;
+        file.seek(SeekFrom::Start(start))?;
         file.write_all(&moov)?;
         Ok(file.flush()?)
     }

@@ -60,9 +60,9 @@ impl Mux<'_> {
             let written = written.and_then(|promises| {
                 self.check_video(&promises)?;
                 self.correct(&media, &promises, window)?;
-                check::check(self.output, &media, &promises, self.is_part(), say)?;
+                let written = check::check(self.output, &media, &promises, self.is_part(), say)?;
                 if self.setup.verify {
-                    check::verify(self.output, &promises, say)?;
+                    check::verify(self.output, &written, &promises, say)?;
                 }
                 Ok(promises)
             });
@@ -208,6 +208,7 @@ impl Mux<'_> {
             demux(
                 pipeline.gst(),
                 self.input,
+                &media.repairs,
                 move |id, _| {
                     let track = tracks.iter().position(|track| track.id == id);
                     track.is_some_and(|track| matches!(actions[track], Action::Encode))

@@ -20,9 +20,11 @@ use super::{
     demux::{decode_only, prefer_colour_of_stream, replace},
     durations::Durations,
     early::Early,
-    fault, isobmff,
+    fault,
+    isobmff::{self, Index},
     matroska::{self, Flags},
     mpegts,
+    repairs::Repairs,
     timecode::TimeCode,
     y4m,
 };
@@ -62,6 +64,8 @@ pub struct Media {
     pub toc: Option<gst::Toc>,
     /// What is known of it if it is an animated image.
     pub animation: Option<Animation>,
+    /// What a demuxer has to read otherwise.
+    pub repairs: Arc<Repairs>,
 }
 
 /// An encoded track of a file.
@@ -145,12 +149,14 @@ impl Media {
             "is y4m of more than 8 bits, which GStreamer does not read; pipe it instead: \
              cyclegan-batch - --out OUTPUT < FILE"
         );
-        // GStreamer 1.22 sometimes waits forever for the index of such a file.
-        ensure!(!isobmff::lacks_index(input), fault::NO_INDEX);
+        let index = isobmff::index(input).ok();
+        // It was not written to its end, or its end is lost. GStreamer 1.22 sometimes waits forever for the index.
+        ensure!(index.is_some() || !isobmff::is_isobmff(input), fault::NO_INDEX);
+        let durations = index.as_ref().and_then(Durations::of).unwrap_or_default();
         let discoverer = Discoverer::new(PATIENCE)?;
         let undecodable = Arc::new(Mutex::new(Vec::new()));
         let found = undecodable.clone();
-        let replacements = Durations::of(input).tracks;
+        let replacements = durations.tracks.clone();
         discoverer.connect_source_setup(move |_, source| {
             let undecodable = &found;
             if let Some(pad) = source.static_pad("src") {
@@ -191,7 +197,7 @@ impl Media {
             toc: info.toc(),
             ..Self::default()
         };
-        media.add_details(input)?;
+        media.add_details(input, index, durations)?;
         let is_other = |track: &Track| !track.kind().starts_with("video/");
         // Subtitles that nothing decodes have no id, and come last.
         let key = |track: &Track| (is_other(track), track.id.is_empty(), track.id.clone());
@@ -211,11 +217,17 @@ impl Media {
     }
 
     /// Adds what the demuxer does not tell of the file.
-    fn add_details(&mut self, input: &Path) -> Result<()> {
+    fn add_details(
+        &mut self,
+        input: &Path,
+        index: Option<Index>,
+        durations: Durations,
+    ) -> Result<()> {
         let length = std::fs::metadata(input)?.len();
         let whole = match self.kind() {
             "video/quicktime" => {
-                self.add_isobmff(isobmff::details(input).unwrap_or_default());
+                let details = index.map(|index| isobmff::details(input, &index.moov));
+                self.add_isobmff(details.unwrap_or_default());
                 isobmff::whole_length(input)
             }
             "video/x-msvideo" => {
@@ -232,12 +244,14 @@ impl Media {
         let whole = whole.or(extras.as_ref().and_then(|extras| extras.whole_length));
         self.missing_bytes = whole.map_or(0, |whole| whole.saturating_sub(length));
         extras.into_iter().for_each(|extras| self.add_matroska(extras));
-        if let Some(early) = Early::of(input) {
+        let early = Early::of(input);
+        if let Some(early) = &early {
             // A seek would need the timestamps before the shift.
             self.is_seekable = false;
             let toc = self.toc.take();
             self.toc = toc.and_then(|toc| chapters::later(&toc, early.shift));
         }
+        self.repairs = Arc::new(Repairs { durations, early });
         Ok(())
     }
 

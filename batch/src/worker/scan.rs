@@ -30,10 +30,11 @@ pub struct Contents {
     pub passed: Passed,
 }
 
-/// Opens `file` and calls `each` with its tracks and the pads at which they end, decoded or not. Returns what
+/// Opens `file`, probed as `media`, and calls `each` with its tracks and the pads at which they end, decoded or not. Returns what
 /// reads it, and the packets, or frames, that it has read.
 pub fn open(
     file: &Path,
+    media: &Media,
     is_decoded: bool,
     each: impl Fn(Source, &gst::Pad) + Send + Sync + 'static,
 ) -> Result<(Pipeline, Tally)> {
@@ -50,7 +51,7 @@ pub fn open(
         }
         Ok(())
     };
-    demux(pipeline.gst(), file, move |_, _| is_decoded, link)?;
+    demux(pipeline.gst(), file, &media.repairs, move |_, _| is_decoded, link)?;
     Ok((pipeline, read))
 }
 
@@ -59,7 +60,7 @@ pub fn open(
 pub fn frames(input: &Path, media: &Media, say: Say) -> Result<Option<Vec<Frame>>> {
     let frames = Arc::new(Mutex::new(Vec::<Option<Frame>>::new()));
     let (collected, main) = (frames.clone(), media.main_track()?.id.clone());
-    let (pipeline, _) = open(input, false, move |source, end| {
+    let (pipeline, _) = open(input, media, false, move |source, end| {
         if source.id == main {
             collect(end, collected.clone());
         }
@@ -72,11 +73,11 @@ pub fn frames(input: &Path, media: &Media, say: Say) -> Result<Option<Vec<Frame>
     }))
 }
 
-/// The content of the tracks of `file`, in the file's order.
-pub fn contents(file: &Path, say: Say) -> Result<Vec<Contents>> {
+/// The content of the tracks of `file`, probed as `media`, in the file's order.
+pub fn contents(file: &Path, media: &Media, say: Say) -> Result<Vec<Contents>> {
     let found = Arc::new(Mutex::new(Vec::new()));
     let tracks = found.clone();
-    let (pipeline, _) = open(file, false, move |source, end| {
+    let (pipeline, _) = open(file, media, false, move |source, end| {
         let tally = Tally::default();
         tally.watch(end);
         lock(&tracks).push((source, tally));
@@ -96,7 +97,7 @@ pub fn earliest(input: &Path, media: &Media) -> Result<Option<i128>> {
         |kind: &str| ["video/", "audio/", "meta/"].iter().any(|class| kind.starts_with(class));
     let starts = Arc::new(Mutex::new(Vec::<i128>::new()));
     let found = starts.clone();
-    let (pipeline, read) = open(input, false, move |source, end| {
+    let (pipeline, read) = open(input, media, false, move |source, end| {
         if is_timed(media_type(&source.caps)) {
             note_start(end, found.clone());
         }

@@ -27,6 +27,5 @@ pub fn open(pipeline: &gst::Pipeline, input: &Path, media: &Media, sink: gst::Pa
         video.pad.link(&sink)?;
         Ok(())
     };
-    demux(pipeline, input, move |track, _| track == id, link)?;
-    Ok(())
+    demux(pipeline, input, &media.repairs, move |track, _| track == id, link)
 }
