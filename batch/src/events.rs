@@ -14,7 +14,10 @@ use std::{
 use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 use serde_json::json;
 
-use crate::lock::lock;
+use crate::{
+    lock::lock,
+    text::{and_counts, counted, shown},
+};
 
 /// Time between two JSON progress objects of a file.
 const JSON_INTERVAL: Duration = Duration::from_secs(1);
@@ -236,9 +239,8 @@ impl Events {
                               "frames_per_second": tenths(rate)}));
             return counts;
         }
-        let left = [(elsewhere, "handled by other processes"), (unfinished, "not finished")];
-        let left = left.iter().filter(|(count, _)| *count > 0);
-        let left: String = left.map(|(count, what)| format!(", {count} {what}")).collect();
+        let left =
+            and_counts(&[(elsewhere, "handled by other processes"), (unfinished, "not finished")]);
         let files = counted(self.files as u64, "file");
         let results = format!("{skipped} finished before, {failed} failed{left}");
         self.line(&match planned {
@@ -278,20 +280,6 @@ impl Events {
     fn error_line(&self, line: &impl fmt::Display) {
         self.bars.suspend(|| drop(writeln!(io::stderr(), "{line}")));
     }
-}
-
-/// A path as one line of text, with control characters escaped.
-pub fn shown(path: &Path) -> String {
-    let escape = |c: char| match c.is_control() {
-        true => c.escape_default().to_string(),
-        false => c.to_string(),
-    };
-    path.to_string_lossy().chars().map(escape).collect()
-}
-
-/// A count with its noun.
-pub fn counted(count: u64, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
 fn tenths(value: f64) -> f64 {

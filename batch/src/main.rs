@@ -25,6 +25,7 @@ mod shard;
 mod status;
 mod stop;
 mod stream;
+mod text;
 mod worker;
 
 use std::{env, process::ExitCode};

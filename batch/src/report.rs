@@ -14,10 +14,10 @@ use cyclegan_output::{
 };
 
 use crate::{
-    entry::{Recorded, State},
-    events::{counted, shown},
+    entry::{Recorded, State, count_states},
     files::create_folder,
     inputs::{Item, OWN_FOLDER},
+    text::{counted, shown},
 };
 
 /// A file and what is known of it.
@@ -98,19 +98,14 @@ impl Row {
 }
 
 fn summary(rows: &[Row]) -> String {
-    let count = |is: fn(&State) -> bool| {
-        let states = rows.iter().filter_map(|row| Some(&row.recorded.as_ref()?.state));
-        states.filter(|state| is(state)).count()
-    };
-    let problems = rows.iter().filter(|row| row.problem.is_some()).count();
-    let done = count(|state| matches!(state, State::Done { .. }));
-    let failed = count(|state| matches!(state, State::Failed { .. })) + problems;
-    let held = count(|state| matches!(state, State::Translating(_)));
+    let states = rows.iter().filter_map(|row| Some(&row.recorded.as_ref()?.state));
+    let [done, failed, translating, _] = count_states(states);
+    let failed = failed + rows.iter().filter(|row| row.problem.is_some()).count() as u64;
     let rows = [
         ("Translated", done),
         ("Failed", failed),
-        ("Being translated", held),
-        ("Not finished", rows.len() - done - failed - held),
+        ("Being translated", translating),
+        ("Not finished", rows.len() as u64 - done - failed - translating),
     ];
     let rows = rows.iter().filter(|(_, count)| *count > 0);
     let rows = rows.map(|(name, count)| format!("<tr><th>{name}</th><td>{count}</td></tr>"));

@@ -11,9 +11,9 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    entry::{Recorded, State},
-    events::shown,
+    entry::{Recorded, State, count_states},
     inputs::Item,
+    text::{and_counts, shown},
 };
 
 /// Prints the state of the outputs in `out`, and how many of `items` are not begun.
@@ -24,22 +24,16 @@ pub fn print(out: &Path, items: &[Item], as_json: bool) {
         false => line(out, record),
     };
     recorded.iter().filter_map(line).for_each(|line| say(&line));
-    let count = |is: fn(&State) -> bool| recorded.iter().filter(|r| is(&r.state)).count();
-    let done = count(|state| matches!(state, State::Done { .. }));
-    let failed = count(|state| matches!(state, State::Failed { .. }));
-    let held = count(|state| matches!(state, State::Translating(_)));
-    let unfinished = recorded.len() - done - failed - held;
+    let [done, failed, translating, unfinished] = count_states(recorded.iter().map(|r| &r.state));
     let begun: HashSet<&Path> = recorded.iter().filter_map(|r| r.output.as_deref()).collect();
-    let waiting = items.iter().filter(|item| !begun.contains(&*item.output)).count();
+    let waiting = items.iter().filter(|item| !begun.contains(&*item.output)).count() as u64;
     if as_json {
-        let summary = json!({"event": "summary", "done": done, "failed": failed, "translating": held,
+        let summary = json!({"event": "summary", "done": done, "failed": failed, "translating": translating,
                              "unfinished": unfinished, "not_begun": waiting});
         return say(&summary.to_string());
     }
-    let more = [(unfinished, "begun and not finished"), (waiting, "not begun")];
-    let more = more.iter().filter(|(count, _)| *count > 0);
-    let more: String = more.map(|(count, what)| format!(", {count} {what}")).collect();
-    say(&format!("{done} done, {failed} failed, {held} being translated{more}"));
+    let more = and_counts(&[(unfinished, "begun and not finished"), (waiting, "not begun")]);
+    say(&format!("{done} done, {failed} failed, {translating} being translated{more}"));
 }
 
 /// The lines on an output: none on one that is done without a note.

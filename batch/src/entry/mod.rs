@@ -30,7 +30,7 @@ use crate::{
 pub use fingerprint::{Fingerprint, hash_of_model};
 use lock::{Holder, Lock, Locked, host};
 use record::{FAILURE, Failure, RECORD, Record, THUMBNAILS, read_json};
-pub use record::{Recorded, State, failed_since};
+pub use record::{Recorded, State, count_states, failed_since};
 pub use segments::{Claim, Finished, Segments};
 
 /// The folder of an output, locked against other processes during its lifetime if this one may write it.

@@ -16,8 +16,8 @@ use super::{
     recorded_input, size,
 };
 use crate::{
-    events::shown,
     inputs::{Item, OWN_FOLDER},
+    text::shown,
 };
 
 pub(super) const RECORD: &str = "record.json";
@@ -72,6 +72,20 @@ pub enum State {
     Translating(Holder),
     /// It was begun and is not finished, or is there no longer.
     Unfinished,
+}
+
+/// How many of `states` are done, failed, being translated and unfinished.
+pub fn count_states<'a>(states: impl Iterator<Item = &'a State>) -> [u64; 4] {
+    let mut counts = [0; 4];
+    for state in states {
+        counts[match state {
+            State::Done { .. } => 0,
+            State::Failed { .. } => 1,
+            State::Translating(_) => 2,
+            State::Unfinished => 3,
+        }] += 1;
+    }
+    counts
 }
 
 /// A path for a record, which is text.

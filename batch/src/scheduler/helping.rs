@@ -8,9 +8,10 @@ use std::{sync::atomic::Ordering, thread, time::Duration};
 use super::{Failure, Scheduler, Slot, opening::is_held};
 use crate::{
     entry::{Claim, Entry, Segments},
-    events::{Verdict, counted},
+    events::Verdict,
     inputs::Kind,
     queue::Step,
+    text::counted,
 };
 
 /// How often a file is looked at whose segments are not planned yet.

@@ -15,7 +15,7 @@ use super::{
     scan::{self, Contents},
     tally::{Passed, Tally},
 };
-use crate::events::counted;
+use crate::text::counted;
 
 /// Tolerance for the end of a track: a container's clock is coarse, and its last packet may have no
 /// duration.

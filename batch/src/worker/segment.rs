@@ -32,7 +32,7 @@ use super::{
 use crate::{
     container::Container,
     encoding::{Encoding, segment_container},
-    events::counted,
+    text::counted,
 };
 
 /// What `tsdemux` of GStreamer 1.22 takes for a jump of the clock, nanoseconds.

@@ -23,12 +23,12 @@ use super::{
 };
 use crate::{
     container::Container,
-    events::counted,
     options::{Rate, Recipe},
     picture::PictureFormat,
     sequence::Sequence,
     stop,
     stream::{Input, Output},
+    text::counted,
 };
 
 /// The number of the first image of a video, as with ffmpeg.
