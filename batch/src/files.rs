@@ -2,7 +2,10 @@
 
 //! Files and folders, and what is wrong with them.
 
-use std::{fs, io, path::Path};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Result, anyhow};
 
@@ -10,6 +13,17 @@ use anyhow::{Result, anyhow};
 pub fn create_folder(folder: &Path) -> Result<()> {
     fs::create_dir_all(folder)
         .map_err(|error| anyhow!("cannot create {}: {}", folder.display(), describe(&error)))
+}
+
+/// Where an output in MP4 or QuickTime is written until its index is known, which comes before it.
+pub fn before_index(unfinished: &Path) -> PathBuf {
+    unfinished.with_added_extension("faststart")
+}
+
+/// Removes an unfinished output.
+pub fn remove_unfinished(unfinished: &Path) {
+    let _ = fs::remove_file(before_index(unfinished));
+    let _ = fs::remove_file(unfinished);
 }
 
 /// Whether two paths lead to the same file or folder.

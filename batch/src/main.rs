@@ -16,6 +16,7 @@ mod lock;
 mod options;
 mod picture;
 mod pool;
+mod protocol;
 mod queue;
 mod report;
 mod run;
@@ -31,7 +32,7 @@ mod worker;
 use std::{env, process::ExitCode};
 
 fn main() -> ExitCode {
-    if env::args_os().nth(1).is_some_and(|argument| argument == worker::protocol::ARGUMENT) {
+    if env::args_os().nth(1).is_some_and(|argument| argument == protocol::ARGUMENT) {
         return worker::run();
     }
     if env::args_os().nth(1).is_some_and(|argument| argument == generate::ARGUMENT) {

@@ -15,8 +15,8 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail};
 
 use crate::{
+    protocol::{ARGUMENT, Reply, Setup, Task},
     stop,
-    worker::protocol::{ARGUMENT, Reply, Setup, Task},
 };
 
 /// How long a task may make no progress. Writing an index to the front of a large file takes a while, and

@@ -14,12 +14,12 @@ use crate::{
     inputs::{Finder, Found, OWN_FOLDER},
     options::{Options, threads},
     pool::Worker,
+    protocol::Setup,
     report,
     scheduler::Scheduler,
     shard::{Shard, Sharding},
     status, stop,
     stream::Stream,
-    worker::protocol::Setup,
 };
 
 /// Runs the command line. Fails if nothing could be started.

@@ -16,12 +16,10 @@ use crate::{
     events::{Events, Verdict},
     files::create_folder,
     options::{Options, cores},
+    protocol::{Reply, Setup},
     sequence::Sequence,
     stop,
-    worker::{
-        protocol::{Reply, Setup},
-        stream::translate,
-    },
+    worker::stream::translate,
 };
 
 /// Where the frames come from.

@@ -23,9 +23,8 @@ use cyclegan_output::{rename, write_beside};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    files::{create_folder, describe},
+    files::{create_folder, describe, remove_unfinished},
     inputs::{Item, OWN_FOLDER},
-    worker::protocol,
 };
 pub use fingerprint::{Fingerprint, hash_of_model};
 use lock::{Holder, Lock, Locked, host};
@@ -166,7 +165,7 @@ impl Entry {
     /// Removes the unfinished output of an earlier run. A process that still writes to the file then
     /// writes to a deleted one.
     pub fn clear(&self) {
-        protocol::remove(&self.unfinished());
+        remove_unfinished(&self.unfinished());
     }
 
     /// Gives the unfinished output its final name. It has `frames` frames and took `seconds`.

@@ -23,7 +23,7 @@ use super::{
     record::read_json,
     short_hash,
 };
-use crate::{container::Container, worker::protocol::Span};
+use crate::{container::Container, protocol::Span};
 
 /// The file of the plan, beside the folder of its segments.
 const PLAN: &str = "plan.json";

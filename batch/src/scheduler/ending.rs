@@ -7,7 +7,7 @@ use crate::{
     entry::Entry,
     events::Verdict,
     inputs::Item,
-    worker::protocol::{Reply, Task},
+    protocol::{Reply, Task},
 };
 
 impl Scheduler<'_> {

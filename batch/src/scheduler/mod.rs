@@ -28,8 +28,8 @@ use crate::{
     lock::lock,
     options::Options,
     pool::Worker,
+    protocol::Setup,
     queue::{Queue, Step},
-    worker::protocol::Setup,
 };
 use task::{Failure, Slot};
 

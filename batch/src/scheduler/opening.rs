@@ -9,7 +9,7 @@ use crate::{
     entry::{Entry, Fingerprint, failed_since, lock::Holder, record_failure},
     events::Verdict,
     inputs::{Item, Kind},
-    worker::protocol::{Reply, Task},
+    protocol::{Reply, Task},
 };
 
 /// What there is to do for a file.

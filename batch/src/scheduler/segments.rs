@@ -8,8 +8,8 @@ use super::{Failure, Scheduler, Slot, Video};
 use crate::{
     entry::{Claim, Finished, Segments},
     inputs::Kind,
+    protocol::{Reply, Segment, Task},
     queue::Step,
-    worker::protocol::{Reply, Segment, Task},
 };
 
 /// How often a segment that another process translates is asked for.

@@ -6,8 +6,8 @@ use super::Scheduler;
 use crate::{
     entry::Entry,
     pool::{Ending, Worker},
+    protocol::{Reply, Setup, Task},
     stop,
-    worker::protocol::{Reply, Setup, Task},
 };
 
 /// How often a task is repeated after its worker has crashed.

@@ -14,10 +14,9 @@ use super::{
     muxer::{Muxer, WITHOUT_LAYOUT},
     probe::Track,
     probes::on_buffers,
-    protocol::Setup,
     subtitles,
 };
-use crate::{container::Container, lock::lock};
+use crate::{container::Container, lock::lock, protocol::Setup};
 
 /// Encodes decoded audio with the same number of channels, for any layout.
 pub fn audio(setup: &Setup, muxer: &Muxer, track: &Track) -> Result<Chain> {

@@ -11,11 +11,13 @@ use super::{
     fault::{NO_DATA, OutsideFault, TrackFault},
     losses,
     probe::Media,
-    protocol::{Reply, Say, note_all},
     scan::{self, Contents},
     tally::{Passed, Tally},
 };
-use crate::text::counted;
+use crate::{
+    protocol::{Reply, Say, note_all},
+    text::counted,
+};
 
 /// Tolerance for the end of a track: a container's clock is coarse, and its last packet may have no
 /// duration.

@@ -17,10 +17,9 @@ use gst::prelude::*;
 use super::{
     caps::field,
     probes::on_buffers,
-    protocol::Span,
     tally::{Tally, segment_at},
 };
-use crate::lock::lock;
+use crate::{lock::lock, protocol::Span};
 
 /// Default duration of a frame, as in ffmpeg.
 const USUAL_DURATION: gst::ClockTime = gst::ClockTime::from_mseconds(40);

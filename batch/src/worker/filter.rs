@@ -10,8 +10,8 @@ use std::{
 use anyhow::{Result, anyhow, ensure};
 use gst::{glib, prelude::*};
 
-use super::{elements::is_of, protocol::Setup};
-use crate::{hardware, lock::lock, options::Direction};
+use super::elements::is_of;
+use crate::{hardware, lock::lock, options::Direction, protocol::Setup};
 
 /// The filter in the syntax of `gst-launch-1.0`, without values that may contain spaces.
 pub fn filter_description(setup: &Setup) -> String {

@@ -7,10 +7,9 @@ use std::sync::{Arc, Mutex};
 use super::{
     clip::{is_hidden, slot},
     probes::on_buffers,
-    protocol::Span,
     tally::segment_at,
 };
-use crate::lock::lock;
+use crate::{lock::lock, protocol::Span};
 
 /// An encoded frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

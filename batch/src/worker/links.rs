@@ -21,10 +21,9 @@ use super::{
     muxer::{MuxPad, Muxer},
     probe::Track,
     probes::on_caps,
-    protocol::Setup,
     tally::{Passed, Tally},
 };
-use crate::{container::Container, lock::lock};
+use crate::{container::Container, lock::lock, protocol::Setup};
 
 /// Audio of a recording may begin as stereo and go on with 5.1.
 const CHANGED_FORM: &str = "its channel count or sample rate changes midway";

@@ -40,7 +40,6 @@ mod pixels;
 mod plan;
 mod probe;
 mod probes;
-pub mod protocol;
 mod reader;
 mod repairs;
 mod scan;
@@ -68,8 +67,9 @@ use gst::prelude::*;
 
 use fault::{CutFault, one_line};
 use mux::Mux;
-use protocol::{Reply, Setup, Task};
 use segment::Job;
+
+use crate::protocol::{Reply, Setup, Task};
 
 /// Reads the setup and tasks from standard input and replies on standard output, until standard input ends.
 pub fn run() -> ExitCode {

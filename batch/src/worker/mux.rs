@@ -28,10 +28,12 @@ use super::{
     muxer::Muxer,
     pipeline::Pipeline,
     probe::Media,
-    protocol::{Say, Segment, Setup, Span, note_all},
     reader, scan,
 };
-use crate::container::Container;
+use crate::{
+    container::Container,
+    protocol::{Say, Segment, Setup, Span, note_all},
+};
 
 /// The segments of a file, and their output.
 pub struct Mux<'a> {

@@ -9,10 +9,8 @@ use std::sync::{
 
 use gst::prelude::*;
 
-use super::{
-    caps::short_id, clip, elements::is_of, pipeline::Pipeline, protocol::Span, tally::Tally,
-};
-use crate::lock::lock;
+use super::{caps::short_id, clip, elements::is_of, pipeline::Pipeline, tally::Tally};
+use crate::{lock::lock, protocol::Span};
 
 /// Counts the packets of a segment before the decoder: where the demuxer gives them and where the decoder
 /// takes them, for a parser drops what is damaged, and a demuxer of a transport stream knows no frames.

@@ -23,10 +23,12 @@ use super::{
     ancillary::Ancillary,
     exif, fault,
     pixels::{Through, as_color},
-    protocol::{Reply, Say, Setup, note_all},
     tiff,
 };
-use crate::picture::PictureFormat;
+use crate::{
+    picture::PictureFormat,
+    protocol::{Reply, Say, Setup, note_all},
+};
 
 /// Quality of JPEG and lossy WebP, of 100.
 pub const QUALITY: u8 = 95;

@@ -12,14 +12,12 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use gst::prelude::*;
 
-use super::{
-    caps::has_decoder,
-    elements::file_sink,
-    fault,
-    protocol::{Reply, Say, before_index},
-    tally::Tally,
+use super::{caps::has_decoder, elements::file_sink, fault, tally::Tally};
+use crate::{
+    files::before_index,
+    protocol::{Reply, Say},
+    stop,
 };
-use crate::stop;
 
 /// Timeout of one wait for messages.
 const POLL: gst::ClockTime = gst::ClockTime::from_mseconds(50);

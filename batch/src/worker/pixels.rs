@@ -12,8 +12,8 @@ use super::{
     fault,
     filter::{configure, filter_description},
     pipeline::Pipeline,
-    protocol::Setup,
 };
+use crate::protocol::Setup;
 
 /// A pipeline that processes images.
 pub struct Through {

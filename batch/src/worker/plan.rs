@@ -12,12 +12,12 @@ use super::{
     mapping::Mapping,
     muxer::Muxer,
     probe::Media,
-    protocol::{Reply, Say, Setup, Span},
     scan,
 };
 use crate::{
     container::Container,
     options::{Recipe, Sample},
+    protocol::{Reply, Say, Setup, Span},
 };
 
 /// Containers in which GStreamer seeks to key frames exactly.

@@ -19,10 +19,9 @@ use super::{
     keyframes::{self, Frame, collect},
     pipeline::Pipeline,
     probe::Media,
-    protocol::Say,
     tally::{Passed, Tally, segment_at},
 };
-use crate::lock::lock;
+use crate::{lock::lock, protocol::Say};
 
 #[derive(Clone, Debug)]
 pub struct Contents {

@@ -24,7 +24,6 @@ use super::{
     packets::Packets,
     pipeline::{Pipeline, TRANSLATED},
     probe::Media,
-    protocol::{Reply, Say, Setup, Span, note_all},
     source,
     tally::Tally,
     video,
@@ -32,6 +31,7 @@ use super::{
 use crate::{
     container::Container,
     encoding::{Encoding, segment_container},
+    protocol::{Reply, Say, Setup, Span, note_all},
     text::counted,
 };
 

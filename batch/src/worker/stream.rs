@@ -18,13 +18,14 @@ use super::{
     pipeline::{Pipeline, TRANSLATED},
     pixels::{self, Through},
     probe::{Media, Track},
-    protocol::{Reply, Say, Setup, remove},
     source, video, y4m,
 };
 use crate::{
     container::Container,
+    files::remove_unfinished,
     options::{Rate, Recipe},
     picture::PictureFormat,
+    protocol::{Reply, Say, Setup},
     sequence::Sequence,
     stop,
     stream::{Input, Output},
@@ -53,7 +54,7 @@ pub fn translate(
         if translated.is_ok() {
             cyclegan_output::rename(&partial, path).context("cannot rename the output")?;
         } else {
-            remove(&partial);
+            remove_unfinished(&partial);
         }
     }
     translated

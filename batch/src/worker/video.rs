@@ -19,9 +19,8 @@ use super::{
     hdr,
     probe::Track,
     probes::on_caps,
-    protocol::Setup,
 };
-use crate::encoding::Encoding;
+use crate::{encoding::Encoding, protocol::Setup};
 
 /// A queue of raw frames between two threads.
 const FRAMES: &str = "queue max-size-buffers=3 max-size-bytes=0 max-size-time=0";

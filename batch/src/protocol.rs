@@ -5,11 +5,7 @@
 //! Decoders and encoders may crash or hang on a bad file. They run in separate processes, so that only
 //! that file fails, and each process has its own generator, so that they do not wait for each other.
 
-use std::{
-    ffi::OsString,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::ffi::OsString;
 
 use serde::{Deserialize, Serialize};
 
@@ -69,17 +65,6 @@ pub enum Task {
     Picture { input: OsString, output: OsString, format: PictureFormat },
     /// Make thumbnails before and after; of a sample only that.
     Thumbnails { input: OsString, output: OsString, sample: Option<Sample> },
-}
-
-/// Where an output in MP4 or QuickTime is written until its index is known, which comes before it.
-pub fn before_index(unfinished: &Path) -> PathBuf {
-    unfinished.with_added_extension("faststart")
-}
-
-/// Removes an unfinished output.
-pub fn remove(unfinished: &Path) {
-    let _ = fs::remove_file(before_index(unfinished));
-    let _ = fs::remove_file(unfinished);
 }
 
 /// A translated segment.
