@@ -11,7 +11,8 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
     container::{Container, is_video_name},
-    inputs::{Kind, is_pattern},
+    files::is_pattern,
+    kind::Kind,
     options::Options,
     picture::PictureFormat,
 };

@@ -3,6 +3,7 @@
 //! Files and folders, and what is wrong with them.
 
 use std::{
+    ffi::OsStr,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -24,6 +25,12 @@ pub fn before_index(unfinished: &Path) -> PathBuf {
 pub fn remove_unfinished(unfinished: &Path) {
     let _ = fs::remove_file(before_index(unfinished));
     let _ = fs::remove_file(unfinished);
+}
+
+/// Whether an argument is a pattern, and not a file of such a name.
+pub fn is_pattern(argument: &OsStr) -> bool {
+    argument.to_str().is_some_and(|text| text.contains(['*', '?', '[']))
+        && Path::new(argument).symlink_metadata().is_err()
 }
 
 /// Whether two paths lead to the same file or folder.

@@ -144,6 +144,18 @@ impl Request {
     }
 }
 
+impl Recipe {
+    /// The element that encodes videos instead of the preset's.
+    pub fn encoder_element(&self) -> Option<&str> {
+        self.video_encoder.as_deref().filter(|text| Request::of(text).is_none())
+    }
+
+    /// The hardware that is to encode videos.
+    pub fn hardware(&self) -> Option<Request> {
+        self.video_encoder.as_deref().and_then(Request::of)
+    }
+}
+
 /// The codec of a preset in `container`, if hardware encodes it.
 pub fn codec(preset: Preset, container: Container) -> Option<Codec> {
     match preset {

@@ -12,6 +12,7 @@ mod files;
 mod generate;
 mod hardware;
 mod inputs;
+mod kind;
 mod lock;
 mod options;
 mod picture;

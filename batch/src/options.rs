@@ -7,7 +7,7 @@ use std::{ffi::OsString, path::PathBuf, thread};
 use clap::{Args, Parser, ValueEnum};
 use serde::{Deserialize, Serialize};
 
-use crate::{container::Container, hardware::Request, shard::Sharding};
+use crate::{container::Container, shard::Sharding};
 
 /// Translates videos and images with cycleganfilter
 ///
@@ -241,18 +241,6 @@ pub struct Recipe {
     /// Which sample of that part is translated, if not all of it
     #[arg(skip)]
     pub sample: Option<Sample>,
-}
-
-impl Recipe {
-    /// The element that encodes videos instead of the preset's.
-    pub fn encoder_element(&self) -> Option<&str> {
-        self.video_encoder.as_deref().filter(|text| Request::of(text).is_none())
-    }
-
-    /// The hardware that is to encode videos.
-    pub fn hardware(&self) -> Option<Request> {
-        self.video_encoder.as_deref().and_then(Request::of)
-    }
 }
 
 impl Options {

@@ -3,11 +3,7 @@
 //! One video that is no file, or becomes none: y4m on standard input and output, and image sequences. It is
 //! translated from its begin to its end, in this process.
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-    time::Instant,
-};
+use std::{path::Path, process::ExitCode, time::Instant};
 
 use anyhow::{Result, bail, ensure};
 
@@ -19,27 +15,8 @@ use crate::{
     protocol::{Reply, Setup},
     sequence::Sequence,
     stop,
-    worker::stream::translate,
+    worker::stream::{Input, Output, translate},
 };
-
-/// Where the frames come from.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Input {
-    /// y4m on standard input.
-    Y4m,
-    Sequence(Sequence),
-    /// A file, of which only the video counts.
-    File(PathBuf),
-}
-
-/// Where they go.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Output {
-    /// y4m on standard output.
-    Y4m,
-    Sequence(Sequence),
-    File(PathBuf, Container),
-}
 
 #[derive(Debug, PartialEq, Eq)]
 pub struct Stream {

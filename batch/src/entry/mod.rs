@@ -226,7 +226,7 @@ fn size(path: &Path) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{inputs::Kind, options::Options, picture::PictureFormat};
+    use crate::{kind::Kind, options::Options, picture::PictureFormat};
     use clap::Parser;
 
     /// As of a file system without locks.

@@ -181,7 +181,7 @@ mod tests {
     use super::*;
     use crate::{
         entry::{lock::Locked, record_failure},
-        inputs::Kind,
+        kind::Kind,
         picture::PictureFormat,
     };
 

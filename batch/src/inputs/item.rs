@@ -6,32 +6,13 @@ use std::path::{Path, PathBuf};
 
 use super::name;
 use crate::{
-    container::{Container, is_video_name},
+    container::Container,
     destination::Destination,
+    kind::Kind,
     options::{Options, Preset, Sample},
     picture::PictureFormat,
     worker::animation::is_animated_picture,
 };
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A video, and its output container.
-    Video(Container),
-    /// An image, and its output format.
-    Picture(PictureFormat),
-}
-
-impl Kind {
-    /// Whether the name of a file says that it is something else.
-    fn is_misnamed(self, path: &Path) -> bool {
-        let (container, format) = (Container::of_name(path), PictureFormat::of_name(path));
-        match self {
-            Self::Video(own) if container == Some(own) => false,
-            Self::Picture(own) if own.is_named(path) => false,
-            _ => format.is_some() || is_video_name(path),
-        }
-    }
-}
 
 #[derive(Clone, Debug)]
 pub struct Item {

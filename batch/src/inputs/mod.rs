@@ -10,7 +10,6 @@ mod undecodable;
 
 use std::{
     collections::{HashMap, hash_map::Entry},
-    ffi::OsStr,
     io::{self, Read},
     path::{Component, Path, PathBuf},
     time::SystemTime,
@@ -19,12 +18,12 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use walkdir::WalkDir;
 
-pub use item::{Item, Kind};
+pub use item::Item;
 
 use crate::{
     container::is_video_name,
     destination::Destination,
-    files::{describe, is_same},
+    files::{describe, is_pattern, is_same},
     options::Options,
     picture::PictureFormat,
 };
@@ -236,12 +235,6 @@ impl<'a> Finder<'a> {
         }
         kept
     }
-}
-
-/// Whether an argument is a pattern, and not a file of such a name.
-pub fn is_pattern(input: &OsStr) -> bool {
-    input.to_str().is_some_and(|text| text.contains(['*', '?', '[']))
-        && Path::new(input).symlink_metadata().is_err()
 }
 
 /// Whether a folder is searched for files of this name.

@@ -9,7 +9,7 @@ use super::{Failure, Scheduler, Slot, opening::is_held};
 use crate::{
     entry::{Claim, Entry, Segments},
     events::Verdict,
-    inputs::Kind,
+    kind::Kind,
     queue::Step,
     text::counted,
 };

@@ -8,7 +8,8 @@ use super::{Begun, Failure, Scheduler, Slot};
 use crate::{
     entry::{Entry, Fingerprint, failed_since, lock::Holder, record_failure},
     events::Verdict,
-    inputs::{Item, Kind},
+    inputs::Item,
+    kind::Kind,
     protocol::{Reply, Task},
 };
 

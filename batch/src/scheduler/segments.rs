@@ -7,7 +7,7 @@ use std::{cell::RefCell, fs, sync::Arc, thread, time::Duration};
 use super::{Failure, Scheduler, Slot, Video};
 use crate::{
     entry::{Claim, Finished, Segments},
-    inputs::Kind,
+    kind::Kind,
     protocol::{Reply, Segment, Task},
     queue::Step,
 };

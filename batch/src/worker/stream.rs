@@ -28,12 +28,30 @@ use crate::{
     protocol::{Reply, Say, Setup},
     sequence::Sequence,
     stop,
-    stream::{Input, Output},
     text::counted,
 };
 
 /// The number of the first image of a video, as with ffmpeg.
 const FIRST: i32 = 1;
+
+/// Where the frames come from.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Input {
+    /// y4m on standard input.
+    Y4m,
+    Sequence(Sequence),
+    /// A file, of which only the video counts.
+    File(PathBuf),
+}
+
+/// Where they go.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Output {
+    /// y4m on standard output.
+    Y4m,
+    Sequence(Sequence),
+    File(PathBuf, Container),
+}
 
 /// Translates `input` into `output`, an image sequence at `rate`; returns the number of frames.
 pub fn translate(
