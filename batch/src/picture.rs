@@ -1,9 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The image formats that can be written.
+//! The image formats that can be written, and which images are animated.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader, Seek},
+    path::{Path, PathBuf},
+};
 
+use image::{
+    ColorType, ImageDecoder, ImageFormat, ImageReader, ImageResult,
+    codecs::{png::PngDecoder, webp::WebPDecoder},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::container::extension;
@@ -40,4 +48,45 @@ impl PictureFormat {
             _ => path.to_owned(),
         }
     }
+}
+
+pub fn open(image: &Path) -> io::Result<BufReader<File>> {
+    File::open(image).map(BufReader::new)
+}
+
+/// The colours of an animated PNG or WebP; `None` for other images.
+pub fn animated_color(
+    image: impl BufRead + Seek,
+    format: ImageFormat,
+) -> ImageResult<Option<ColorType>> {
+    Ok(match format {
+        ImageFormat::Png => {
+            let png = PngDecoder::new(image)?;
+            png.is_apng()?.then(|| png.color_type())
+        }
+        ImageFormat::WebP => {
+            let webp = WebPDecoder::new(image)?;
+            webp.has_animation().then(|| webp.color_type())
+        }
+        _ => None,
+    })
+}
+
+/// The format of an animation that can be decoded; `None` for other files.
+pub fn animation_format(file: &Path) -> ImageResult<Option<ImageFormat>> {
+    let format = ImageReader::open(file)?.with_guessed_format()?.format();
+    let is_animated = match format {
+        Some(ImageFormat::Gif) => true,
+        // The image crate decodes frames of 8 bits only.
+        Some(format) => animated_color(open(file)?, format)?
+            .is_some_and(|color| color.bytes_per_pixel() == color.channel_count()),
+        None => false,
+    };
+    Ok(format.filter(|_| is_animated))
+}
+
+/// Whether a file is an animated PNG or WebP. Does not read a pipe, which may block forever.
+pub fn is_animated_picture(file: &Path) -> bool {
+    let is_picture = |format| [ImageFormat::Png, ImageFormat::WebP].contains(&format);
+    file.is_file() && animation_format(file).is_ok_and(|format| format.is_some_and(is_picture))
 }

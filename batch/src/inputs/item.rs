@@ -10,8 +10,7 @@ use crate::{
     destination::Destination,
     kind::Kind,
     options::{Options, Preset, Sample},
-    picture::PictureFormat,
-    worker::animation::is_animated_picture,
+    picture::{PictureFormat, is_animated_picture},
 };
 
 #[derive(Clone, Debug)]

@@ -3,11 +3,7 @@
 //! Animated GIF, PNG and WebP as video. GStreamer 1.22 hangs on some GIFs, and decodes only the first frame of
 //! the others.
 
-use std::{
-    fs::File,
-    io::{self, BufReader},
-    path::Path,
-};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use image::{
@@ -16,36 +12,10 @@ use image::{
 };
 
 use super::{frames, pixels};
+use crate::picture::{animation_format, open};
 
 /// Duration of a frame whose duration is 0, as in browsers.
 const USUAL: gst::ClockTime = gst::ClockTime::from_mseconds(100);
-
-/// The format of an animation; `None` if it is none.
-fn format(input: &Path) -> Result<Option<ImageFormat>> {
-    let format = ImageReader::open(input)?.with_guessed_format()?.format();
-    let is_animated = match format {
-        Some(ImageFormat::Gif) => true,
-        Some(ImageFormat::Png) => {
-            let png = PngDecoder::new(open(input)?)?;
-            let color = png.color_type();
-            // `image` gives the frames of 8 bits only.
-            let is_deep = color.bytes_per_pixel() > color.channel_count();
-            png.is_apng()? && !is_deep
-        }
-        Some(ImageFormat::WebP) => WebPDecoder::new(open(input)?)?.has_animation(),
-        _ => false,
-    };
-    Ok(format.filter(|_| is_animated))
-}
-
-fn open(input: &Path) -> io::Result<BufReader<File>> {
-    File::open(input).map(BufReader::new)
-}
-
-/// Whether a file is an animated PNG or WebP; a pipe, which may block forever, is not read.
-pub fn is_animated_picture(input: &Path) -> bool {
-    input.is_file() && matches!(format(input), Ok(Some(ImageFormat::Png | ImageFormat::WebP)))
-}
 
 /// What of an animation is known before it is decoded.
 #[derive(Clone, Debug)]
@@ -58,7 +28,7 @@ pub struct Animation {
 }
 
 pub fn probe(input: &Path) -> Result<Option<Animation>> {
-    let Some(format) = format(input)? else { return Ok(None) };
+    let Some(format) = animation_format(input)? else { return Ok(None) };
     let mut image = ImageReader::with_format(open(input)?, format).into_decoder()?;
     let has_alpha = image.color_type().has_alpha() && format != ImageFormat::Gif;
     let metadata = [
@@ -72,7 +42,7 @@ pub fn probe(input: &Path) -> Result<Option<Animation>> {
 }
 
 pub fn source(input: &Path) -> Result<gst::Element> {
-    let format = format(input).context("is damaged")?.context("is no animation")?;
+    let format = animation_format(input).context("is damaged")?.context("is no animation")?;
     let (width, height) = ImageReader::with_format(open(input)?, format).into_dimensions()?;
     let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::Rgba, width, height);
     let caps = info.fps(gst::Fraction::new(0, 1)).build()?.to_caps()?;
@@ -91,7 +61,7 @@ pub fn source(input: &Path) -> Result<gst::Element> {
 
 /// The frames that are shown at `times`, which are in order; the last one where the animation has ended.
 pub fn frames_at(input: &Path, times: &[gst::ClockTime]) -> Result<Vec<DynamicImage>> {
-    let format = format(input)?.context("is no animation")?;
+    let format = animation_format(input)?.context("is no animation")?;
     let mut times = times.iter().peekable();
     let (mut found, mut last) = (Vec::new(), None);
     for frame in timed(decode(input, format)) {

@@ -3,7 +3,7 @@
 //! A worker: a process that runs one task after another.
 
 mod ancillary;
-pub mod animation;
+mod animation;
 mod avi;
 mod branch;
 mod caps;

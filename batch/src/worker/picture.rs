@@ -9,8 +9,8 @@ use image::{
     ColorType, DynamicImage, ImageDecoder, ImageEncoder, ImageFormat, ImageReader,
     codecs::{
         jpeg::JpegEncoder,
-        png::{CompressionType, FilterType, PngDecoder, PngEncoder},
-        webp::{WebPDecoder, WebPEncoder},
+        png::{CompressionType, FilterType, PngEncoder},
+        webp::WebPEncoder,
     },
     metadata::Orientation,
 };
@@ -26,7 +26,7 @@ use super::{
     tiff,
 };
 use crate::{
-    picture::PictureFormat,
+    picture::{PictureFormat, animated_color},
     protocol::{Reply, Say, Setup, note_all},
 };
 
@@ -111,7 +111,7 @@ fn read(bytes: &[u8], input: &Path, say: Say) -> Result<Picture> {
     if format == ImageFormat::Jpeg && lacks_end(bytes) {
         note("is truncated: its last rows are missing");
     }
-    if is_animated(bytes, format) {
+    if animated_color(Cursor::new(bytes), format).is_ok_and(|color| color.is_some()) {
         note("is animated, but only its first frame is translated");
     }
     let damaged = |error: image::ImageError| match error {
@@ -183,17 +183,6 @@ fn straight(picture: DynamicImage) -> DynamicImage {
 fn lacks_end(jpeg: &[u8]) -> bool {
     let last = |marker: [u8; 2]| jpeg.windows(2).rposition(|bytes| bytes == marker);
     last([0xFF, 0xD9]) < last([0xFF, 0xDA])
-}
-
-fn is_animated(bytes: &[u8], format: ImageFormat) -> bool {
-    match format {
-        ImageFormat::WebP => {
-            WebPDecoder::new(Cursor::new(bytes)).is_ok_and(|decoder| decoder.has_animation())
-        }
-        ImageFormat::Png => PngDecoder::new(Cursor::new(bytes))
-            .is_ok_and(|decoder| decoder.is_apng().unwrap_or(false)),
-        _ => false,
-    }
 }
 
 /// The bytes of the file of `picture` in this format.
