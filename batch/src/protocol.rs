@@ -94,9 +94,13 @@ pub struct Span {
 /// Gets the replies to a task.
 pub type Say<'a> = &'a mut dyn FnMut(Reply);
 
-/// Sends notes for the user.
+/// Sends a note for the user.
+pub fn note(say: Say, text: impl Into<String>) {
+    say(Reply::Notice { text: text.into() });
+}
+
 pub fn note_all(say: Say, texts: impl IntoIterator<Item = String>) {
-    texts.into_iter().for_each(|text| say(Reply::Notice { text }));
+    texts.into_iter().for_each(|text| note(say, text));
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

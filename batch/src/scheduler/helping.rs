@@ -9,7 +9,6 @@ use super::{Failure, Scheduler, Slot, opening::is_held};
 use crate::{
     entry::{Claim, Entry, Segments},
     events::Verdict,
-    kind::Kind,
     queue::Step,
     text::counted,
 };
@@ -25,8 +24,7 @@ impl Scheduler<'_> {
     }
 
     pub(super) fn help(&self, index: usize, worker: &mut Slot) -> Result<(), Failure> {
-        let Some(entry) = self.entry(index) else { return Ok(()) };
-        let Kind::Video(container) = self.items[index].kind else { return Ok(()) };
+        let Some((entry, container)) = self.video(index) else { return Ok(()) };
         let may_cut = self.setup.piece > 0;
         let Some(segments) = entry.segments(may_cut, self.segment_container(container)) else {
             if may_cut && entry.holder().is_some() {

@@ -15,7 +15,7 @@ use super::{
     tally::{Passed, Tally},
 };
 use crate::{
-    protocol::{Reply, Say, note_all},
+    protocol::{Say, note, note_all},
     text::counted,
 };
 
@@ -59,8 +59,7 @@ pub fn check(
                 bail!(fault(promise, NO_DATA.to_owned()));
             }
             if !promise.is_video {
-                let text = format!("track {} is empty", promise.track + 1);
-                say(Reply::Notice { text });
+                note(say, format!("track {} is empty", promise.track + 1));
             }
             continue;
         };
@@ -85,8 +84,7 @@ pub fn check(
             promise.passed.packets.saturating_sub(contents.passed.packets + unread.packets);
         if promise.is_video && missing > 0 {
             // Some encoders give empty packets, which a container may leave out.
-            let text = format!("{} of the output cannot be read back", counted(missing, "frame"));
-            say(Reply::Notice { text });
+            note(say, format!("{} of the output cannot be read back", counted(missing, "frame")));
         }
     }
     check_ends(media, promises, is_part, say)?;
@@ -149,17 +147,13 @@ fn compare(promise: &Promise, caps: &gst::Caps, contents: &Contents, unread: Unr
         if let (Some(put), Some(got)) =
             (field::<i32>(caps, name), field::<i32>(&contents.caps, name))
             && put != got
-            && !is_opus(caps)
+            // Opus runs at 48 kHz; its header gives the rate before encoding.
+            && media_type(caps) != "audio/x-opus"
         {
             bail!(fault(promise, format!("has {got} {name} in the output, expected {put}")));
         }
     }
     Ok(())
-}
-
-/// Opus runs at 48 kHz; its header gives the rate before encoding.
-fn is_opus(caps: &gst::Caps) -> bool {
-    media_type(caps) == "audio/x-opus"
 }
 
 /// Fails if the tracks end long before the file says that they do; notes a video that ends before both.
@@ -174,14 +168,13 @@ fn check_ends(media: &Media, promises: &[Promise], is_part: bool, say: Say) -> R
     let ends = format!("ends after {:.1} s of {:.1} s", seconds(end), seconds(duration));
     // The duration of a stream is the distance between its first and last clock, which may have jumped.
     if end + tolerance < duration && media.is_stream() {
-        say(Reply::Notice { text: format!("its timestamps jump: {ends}") });
+        note(say, format!("its timestamps jump: {ends}"));
         return Ok(());
     }
     ensure!(end + tolerance >= duration, OutsideFault(format!("is truncated or damaged: {ends}")));
     let video = promises.iter().find(|promise| promise.is_video).map_or(0, |p| p.passed.end);
     if video + tolerance < end {
-        let text = format!("the video ends after {:.1} s of {:.1} s", seconds(video), seconds(end));
-        say(Reply::Notice { text });
+        note(say, format!("the video ends after {:.1} s of {:.1} s", seconds(video), seconds(end)));
     }
     Ok(())
 }

@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     picture::{PictureFormat, animated_color},
-    protocol::{Reply, Say, Setup, note_all},
+    protocol::{Say, Setup, note, note_all},
 };
 
 /// Quality of JPEG and lossy WebP, of 100.
@@ -97,7 +97,6 @@ pub fn is_picture(input: &Path) -> bool {
 
 /// The image in `bytes`, the contents of `input`.
 fn read(bytes: &[u8], input: &Path, say: Say) -> Result<Picture> {
-    let mut note = |text: &str| say(Reply::Notice { text: text.to_owned() });
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
     // TGA has no magic number.
     let is_tga = ImageFormat::from_path(input).is_ok_and(|format| format == ImageFormat::Tga);
@@ -109,10 +108,10 @@ fn read(bytes: &[u8], input: &Path, say: Say) -> Result<Picture> {
     }
     let format = reader.format().context("is not an image, or too damaged to be recognised")?;
     if format == ImageFormat::Jpeg && lacks_end(bytes) {
-        note("is truncated: its last rows are missing");
+        note(say, "is truncated: its last rows are missing");
     }
     if animated_color(Cursor::new(bytes), format).is_ok_and(|color| color.is_some()) {
-        note("is animated, but only its first frame is translated");
+        note(say, "is animated, but only its first frame is translated");
     }
     let damaged = |error: image::ImageError| match error {
         image::ImageError::Unsupported(error) => {
@@ -133,7 +132,7 @@ fn read(bytes: &[u8], input: &Path, say: Say) -> Result<Picture> {
     let icc = decoder.icc_profile().unwrap_or_default();
     let mut exif = decoder.exif_metadata().unwrap_or_default().map(exif::without_prefix);
     if decoder.xmp_metadata().unwrap_or_default().is_some() {
-        note("its XMP metadata are left out");
+        note(say, "its XMP metadata are left out");
     }
     let said = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     // The decoder does not know the prefix.
@@ -152,7 +151,7 @@ fn read(bytes: &[u8], input: &Path, say: Say) -> Result<Picture> {
             exif::swap_sides(exif);
         }
         if exif::remove_thumbnail(exif) {
-            note("its thumbnail is left out");
+            note(say, "its thumbnail is left out");
         }
     }
     let is_lossless = match format {
@@ -162,7 +161,7 @@ fn read(bytes: &[u8], input: &Path, say: Say) -> Result<Picture> {
         _ => true,
     };
     if matches!(pixels, DynamicImage::ImageRgb32F(_) | DynamicImage::ImageRgba32F(_)) {
-        note("its floating-point colours become 16-bit");
+        note(say, "its floating-point colours become 16-bit");
     }
     Ok(Picture { pixels, icc, exif, is_lossless, format })
 }
@@ -231,16 +230,15 @@ fn encode_with(
     pixels: &DynamicImage,
     say: Say,
 ) -> Result<()> {
-    let mut lose = |what: &str| say(Reply::Notice { text: format!("its {what} is left out") });
     if let Some(icc) = &picture.icc
         && (!is_for(icc, pixels.color()) || encoder.set_icc_profile(icc.clone()).is_err())
     {
-        lose("colour profile");
+        note(say, "its colour profile is left out");
     }
     if let Some(exif) = &picture.exif
         && encoder.set_exif_metadata(exif.clone()).is_err()
     {
-        lose("EXIF");
+        note(say, "its EXIF is left out");
     }
     Ok(pixels.write_with_encoder(encoder)?)
 }

@@ -15,7 +15,7 @@ use gst::prelude::*;
 use super::{caps::has_decoder, elements::file_sink, fault, tally::Tally};
 use crate::{
     files::before_index,
-    protocol::{Reply, Say},
+    protocol::{Reply, Say, note},
     stop,
 };
 
@@ -130,9 +130,7 @@ impl Pipeline {
             if let Some(message) = self.next_message(POLL)? {
                 match message.view() {
                     gst::MessageView::Eos(_) => return Ok(()),
-                    gst::MessageView::Warning(warning) => {
-                        say(Reply::Notice { text: fault::warning(warning) })
-                    }
+                    gst::MessageView::Warning(warning) => note(say, fault::warning(warning)),
                     _ => {}
                 }
                 // Messages come in bursts.

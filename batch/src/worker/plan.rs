@@ -17,7 +17,7 @@ use super::{
 use crate::{
     container::Container,
     options::{Recipe, Sample},
-    protocol::{Reply, Say, Setup, Span},
+    protocol::{Reply, Say, Setup, Span, note, note_all},
 };
 
 /// Containers in which GStreamer seeks to key frames exactly.
@@ -35,20 +35,20 @@ pub fn plan(
     say: Say,
 ) -> Result<Reply> {
     let media = Media::probe(input)?;
-    let mut note = |text: String| say(Reply::Notice { text });
     let named = Container::of_name(input);
     if let (Some(named), Some(found)) = (named, &media.container)
         && !named.is_inside(media_type(found))
     {
-        note(format!("is {}, although its extension is {}", codec_name(found), named.extension()));
+        let (found, named) = (codec_name(found), named.extension());
+        note(say, format!("is {found}, although its extension is {named}"));
     }
     if setup.dry_run {
         // Else they are said of the tracks that were written.
         let mapping = Mapping::new(&media, &Muxer::new(container)?, &setup.recipe, &[]);
-        mapping.notices.into_iter().for_each(&mut note);
+        note_all(say, mapping.notices);
     }
     let recipe = &setup.recipe;
-    losses::foreseen(&media, container, recipe).into_iter().for_each(&mut note);
+    note_all(say, losses::foreseen(&media, container, recipe));
     let (begin, end) = part(&media, recipe, sample)?;
     let is_seekable = media.is_seekable && SEEKABLE.contains(&media.kind());
     let is_part = begin > 0 || end.is_some() || recipe.frames.is_some();

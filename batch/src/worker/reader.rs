@@ -30,7 +30,7 @@ pub fn source(
     timecode: Option<ValidVideoTimeCode>,
     faults: Sender<anyhow::Error>,
 ) -> gst::Element {
-    let joint = Joint { metadata: Some(metadata), timecode, ..Joint::default() };
+    let joint = Joint { caps: None, metadata, timecode, origin: None, last: None };
     // Without a receiver the pipeline has failed already.
     let or_fault = move |sample: Result<_>| sample.map_err(|error| faults.send(error)).ok();
     let source = frames::source(move || samples(files, joint).map_while(or_fault).map(Ok));
@@ -64,11 +64,10 @@ fn samples(
 /// Puts the segments, each with an encoder's own times, on one clock. An encoder that begins anew invents
 /// decoding times before its first frame, and these may lie before the last ones of the segment before:
 /// they are moved behind those.
-#[derive(Default)]
 struct Joint {
     caps: Option<gst::Caps>,
     /// Fields that the files of the segments have no place for.
-    metadata: Option<gst::Structure>,
+    metadata: gst::Structure,
     /// The time code of the first frame, until that has come.
     timecode: Option<ValidVideoTimeCode>,
     /// Where the first frame of the segment lies on the segment's own clock, which a container may move.
@@ -83,7 +82,7 @@ impl Joint {
             // What `matroskamux` asks for, and `matroskademux` spells otherwise.
             caps.make_mut().set("ffversion", 1);
         }
-        for (field, value) in self.metadata.iter().flat_map(|fields| fields.iter()) {
+        for (field, value) in self.metadata.iter() {
             caps.make_mut().set_value(field, value.clone());
         }
         match &self.caps {

@@ -31,7 +31,7 @@ use super::{
 use crate::{
     container::Container,
     encoding::{Encoding, segment_container},
-    protocol::{Reply, Say, Setup, Span, note_all},
+    protocol::{Say, Setup, Span, note, note_all},
     text::counted,
 };
 
@@ -200,14 +200,16 @@ impl Job<'_> {
         // A field may be a packet of its own.
         let is_fields = packets.abs_diff(2 * frames) * 50 <= packets;
         if packets > frames + may_lack && !is_fields {
-            let text = format!(
-                "is damaged: {} of {packets} frames cannot be decoded and are missing",
-                packets - frames
+            let missing = packets - frames;
+            note(
+                say,
+                format!(
+                    "is damaged: {missing} of {packets} frames cannot be decoded and are missing"
+                ),
             );
-            say(Reply::Notice { text });
         } else if read.gaps() > 0 && 2 * read.gaps() < packets {
             // Some demuxers mark every packet.
-            say(Reply::Notice { text: format!("has {} in its data", counted(read.gaps(), "gap")) });
+            note(say, format!("has {} in its data", counted(read.gaps(), "gap")));
         }
         Ok(frames)
     }

@@ -25,7 +25,7 @@ use crate::{
     files::remove_unfinished,
     options::{Rate, Recipe},
     picture::PictureFormat,
-    protocol::{Reply, Say, Setup},
+    protocol::{Reply, Say, Setup, note},
     sequence::Sequence,
     stop,
     text::counted,
@@ -104,9 +104,7 @@ fn one_video(setup: &Setup, input: &Input, output: &Output, rate: Rate, say: Say
     if *output == Output::Y4m
         && track.is_some_and(|track| hdr::transfer(&track.caps) != Transfer::Sdr)
     {
-        let text =
-            "is HDR, but y4m has no field for that: set it in the program that reads it".to_owned();
-        say(Reply::Notice { text });
+        note(say, "is HDR, but y4m has no field for that: set it in the program that reads it");
     }
     let track = track.unwrap_or(&frames);
     let encoding = track.encoding(&setup.recipe, container, setup.threads);
@@ -206,11 +204,11 @@ fn open(
             let total = numbers.len() as u64;
             let gaps = numbers.windows(2).filter(|pair| pair[1] > pair[0] + 1).count();
             if gaps > 0 {
-                let text = format!(
-                    "has {} in its numbers; the video continues without a pause",
-                    counted(gaps as u64, "gap")
+                let gaps = counted(gaps as u64, "gap");
+                note(
+                    say,
+                    format!("has {gaps} in its numbers; the video continues without a pause"),
                 );
-                say(Reply::Notice { text });
             }
             let sequence = sequence.clone();
             (frames::source(move || read(sequence, numbers, rate)), Some(total))
