@@ -17,15 +17,17 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, bail};
-use clap::{ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches, parser::ValueSource};
+use clap::{
+    Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches, ValueHint,
+    parser::ValueSource,
+};
 use cyclegan_output::check_option_name;
 use toml::{Table, Value};
 
 use crate::options::Options;
 
 const INPUTS: &str = "inputs";
-/// Options that are always paths, and those that are if there is such a file.
-const PATHS: [&str; 4] = [INPUTS, "out", "base", "report"];
+/// Options that are a path if there is such a file.
 const MAYBE_PATHS: [&str; 2] = ["model", "newer"];
 /// Arguments that have no place in a file.
 const NO_KEYS: [&str; 3] = ["config", "help", "version"];
@@ -79,16 +81,17 @@ fn arguments_of(text: &str, file: &Path, given: &ArgMatches) -> Result<Vec<OsStr
     Ok(all)
 }
 
-/// The arguments for a key.
+/// The arguments for a key; paths are relative to `folder`.
 fn arguments(key: &str, value: Value, folder: &Path) -> Result<Vec<OsString>> {
     let command = Options::command();
-    let options = || command.get_arguments().filter_map(|a| Some((a.get_long()?, a)));
-    let names = options().map(|(name, _)| name).chain([INPUTS]);
-    let names: Vec<&str> = names.filter(|name| !NO_KEYS.contains(name)).collect();
+    let options =
+        command.get_arguments().map(|option| (option.get_long().unwrap_or(INPUTS), option));
+    let options: Vec<_> = options.filter(|(name, _)| !NO_KEYS.contains(name)).collect();
+    let names: Vec<&str> = options.iter().map(|(name, _)| *name).collect();
     check_option_name(key, &names)?;
-    let is_flag =
-        options().any(|(name, a)| name == key && matches!(a.get_action(), ArgAction::SetTrue));
-    if is_flag {
+    let is =
+        |test: fn(&Arg) -> bool| options.iter().any(|(name, option)| *name == key && test(option));
+    if is(|option| matches!(option.get_action(), ArgAction::SetTrue)) {
         return match value {
             Value::Boolean(true) => Ok(vec![format!("--{key}").into()]),
             Value::Boolean(false) => Ok(Vec::new()),
@@ -101,7 +104,12 @@ fn arguments(key: &str, value: Value, folder: &Path) -> Result<Vec<OsString>> {
     };
     let argument = |value: Value| {
         let value = text(value).map_err(|found| anyhow!("`{key}` is {found}, expected a value"))?;
-        let value = located(key, value, folder);
+        let path = folder.join(&value);
+        let is_path = value != "-" && is(|option| option.get_value_hint() == ValueHint::AnyPath);
+        let value = match is_path || (MAYBE_PATHS.contains(&key) && path.exists()) {
+            true => path.into_os_string(),
+            false => value.into(),
+        };
         Ok(match key {
             INPUTS => value,
             _ => [format!("--{key}=").into(), value].into_iter().collect(),
@@ -118,16 +126,6 @@ fn text(value: Value) -> Result<String, Value> {
         Value::Float(number) => Ok(number.to_string()),
         Value::Datetime(date) => Ok(date.to_string()),
         other => Err(other),
-    }
-}
-
-/// A value with its path relative to the folder of the file.
-fn located(key: &str, value: String, folder: &Path) -> OsString {
-    let path = folder.join(&value);
-    let is_path = PATHS.contains(&key) && value != "-";
-    match is_path || (MAYBE_PATHS.contains(&key) && path.exists()) {
-        true => path.into_os_string(),
-        false => value.into(),
     }
 }
 

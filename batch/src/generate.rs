@@ -1,28 +1,30 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The man page and the completions of shells, which packages install: `cyclegan-batch --generate man|bash|zsh|fish`.
+//! The man page and shell completions, which packages install: `cyclegan-batch --generate man|bash|zsh|fish`.
 
 use std::io;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow};
 use clap::CommandFactory;
 use clap_complete::{Shell, generate};
 
 use crate::options::Options;
 
-/// What asks for it, in place of all options.
+/// The first argument, in place of all options.
 pub const ARGUMENT: &str = "--generate";
 
-pub fn run(what: Option<&str>) -> anyhow::Result<()> {
+/// Writes `what`, `man` or the name of a shell, to standard output.
+pub fn run(what: &str) -> anyhow::Result<()> {
     let mut command = Options::command();
     let name = command.get_name().to_owned();
     let out = &mut io::stdout();
-    match what {
-        Some("man") => clap_mangen::Man::new(command).render(out).context("standard output")?,
-        Some("bash") => generate(Shell::Bash, &mut command, name, out),
-        Some("zsh") => generate(Shell::Zsh, &mut command, name, out),
-        Some("fish") => generate(Shell::Fish, &mut command, name, out),
-        other => bail!("{ARGUMENT} knows man, bash, zsh and fish, not {:?}", other.unwrap_or("")),
+    if what == "man" {
+        return clap_mangen::Man::new(command).render(out).context("standard output");
     }
+    let shell = what.parse::<Shell>();
+    let shell = shell.map_err(|_| {
+        anyhow!("{ARGUMENT} {what:?}: expected man, bash, elvish, fish, powershell or zsh")
+    })?;
+    generate(shell, &mut command, name, out);
     Ok(())
 }

@@ -33,21 +33,17 @@ mod worker;
 use std::{env, process::ExitCode};
 
 fn main() -> ExitCode {
-    if env::args_os().nth(1).is_some_and(|argument| argument == protocol::ARGUMENT) {
-        return worker::run();
-    }
-    if env::args_os().nth(1).is_some_and(|argument| argument == generate::ARGUMENT) {
-        return match generate::run(env::args().nth(2).as_deref()) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => fail(&error),
-        };
-    }
     let arguments: Vec<_> = env::args_os().collect();
-    let ran = config::options(&arguments).and_then(|options| run::run(&options));
-    ran.unwrap_or_else(|error| fail(&error))
-}
-
-fn fail(error: &anyhow::Error) -> ExitCode {
-    eprintln!("error: {error:#}");
-    ExitCode::from(2)
+    let argument = |i: usize| arguments.get(i).and_then(|argument| argument.to_str());
+    let code = match argument(1) {
+        Some(protocol::ARGUMENT) => Ok(worker::run()),
+        Some(generate::ARGUMENT) => {
+            generate::run(argument(2).unwrap_or_default()).map(|()| ExitCode::SUCCESS)
+        }
+        _ => config::options(&arguments).and_then(|options| run::run(&options)),
+    };
+    code.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::from(2)
+    })
 }

@@ -4,7 +4,7 @@
 
 use std::{ffi::OsString, path::PathBuf, thread};
 
-use clap::{Args, Parser, ValueEnum};
+use clap::{Args, Parser, ValueEnum, ValueHint};
 use serde::{Deserialize, Serialize};
 
 use crate::{container::Container, shard::Sharding};
@@ -24,7 +24,7 @@ pub struct Options {
     /// Files, folders (with subfolders), patterns such as 'clips/**/*.mp4', an image sequence such as
     /// shots/%04d.png, or - for a list on standard input: one path per line, or separated by NUL as from find
     /// -print0. If --out names one output, - is a video in y4m
-    #[arg(required = true)]
+    #[arg(required = true, value_hint = ValueHint::AnyPath)]
     pub inputs: Vec<OsString>,
     /// Folder for the outputs, created if it does not exist; for one input also the output itself: zebra.mp4,
     /// an image sequence such as zebra/%04d.png, or - for y4m on standard output
