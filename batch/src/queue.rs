@@ -52,24 +52,24 @@ pub struct Queue {
 
 impl Queue {
     pub fn push(&self, step: Step) {
-        lock(&self.steps).waiting.push_back(step);
+        self.add(|waiting| waiting.push_back(step));
     }
 
     /// Adds steps at the front, so that a started file is finished soon.
-    pub fn push_first(&self, steps: impl DoubleEndedIterator<Item = Step>) {
-        let mut own = lock(&self.steps);
-        steps.rev().for_each(|step| own.waiting.push_front(step));
-        drop(own);
-        self.changed.notify_all();
+    pub fn push_first(&self, steps: &[Step]) {
+        self.add(|waiting| steps.iter().rev().for_each(|step| waiting.push_front(*step)));
     }
 
-    /// Adds a step behind the next step of another file, for it cannot be done now.
+    /// Adds a step that cannot be done now, behind the next step of another file.
     pub fn push_later(&self, step: Step) {
-        let mut own = lock(&self.steps);
-        let other = own.waiting.iter().position(|other| other.file() != step.file());
-        let place = other.map_or(own.waiting.len(), |other| other + 1);
-        own.waiting.insert(place, step);
-        drop(own);
+        self.add(|waiting| {
+            let other = waiting.iter().position(|other| other.file() != step.file());
+            waiting.insert(other.map_or(waiting.len(), |other| other + 1), step);
+        });
+    }
+
+    fn add(&self, steps: impl FnOnce(&mut VecDeque<Step>)) {
+        steps(&mut lock(&self.steps).waiting);
         self.changed.notify_all();
     }
 
@@ -133,7 +133,7 @@ mod tests {
     fn steps_that_must_wait_let_another_file_pass() {
         let queue = Queue::default();
         let steps = [Step::Segment(0, 1), Step::Segment(0, 2), Step::File(1), Step::File(2)];
-        queue.push_first(steps.into_iter());
+        queue.push_first(&steps);
         queue.push_later(Step::Segment(0, 0));
         let waiting: Vec<_> = lock(&queue.steps).waiting.iter().copied().collect();
         let [first, second, third, fourth] = steps;
@@ -148,7 +148,9 @@ mod tests {
         let act = |step| {
             if let Step::File(0) = step {
                 thread::sleep(Duration::from_millis(20));
-                queue.push_first((0..10).map(|segment| Step::Segment(0, segment)));
+                queue.push_first(&std::array::from_fn::<_, 10, _>(|segment| {
+                    Step::Segment(0, segment)
+                }));
             }
             done.fetch_add(1, Ordering::Relaxed);
             ControlFlow::Continue(())

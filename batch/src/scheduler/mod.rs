@@ -171,7 +171,7 @@ impl<'a> Scheduler<'a> {
             self.events.forget(index);
         }
         self.events.warn(&format!("cannot start a worker, {others} continue: {cause}"));
-        self.queue.push_first([step].into_iter());
+        self.queue.push_first(&[step]);
         ControlFlow::Break(())
     }
 

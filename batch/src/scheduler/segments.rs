@@ -64,11 +64,12 @@ impl Scheduler<'_> {
         if let Some(begun) = &mut self.file(index).begun {
             begun.video = Some(video);
         }
-        if open.is_empty() {
-            self.queue.push_first([Step::Mux(index)].into_iter());
-        } else {
-            self.queue.push_first(open.into_iter().map(|segment| Step::Segment(index, segment)));
+        let mut steps: Vec<_> =
+            open.into_iter().map(|segment| Step::Segment(index, segment)).collect();
+        if steps.is_empty() {
+            steps.push(Step::Mux(index));
         }
+        self.queue.push_first(&steps);
         Ok(())
     }
 
@@ -182,14 +183,14 @@ impl Scheduler<'_> {
         drop(file);
         match is_uncut {
             true => self.begin_whole(index),
-            false => self.queue.push_first([Step::Mux(index)].into_iter()),
+            false => self.queue.push_first(&[Step::Mux(index)]),
         }
     }
 
     /// Goes back to one segment.
     fn begin_whole(&self, index: usize) {
         self.entry(index).iter().for_each(|entry| entry.drop_segments());
-        self.queue.push_first([Step::Whole(index)].into_iter());
+        self.queue.push_first(&[Step::Whole(index)]);
     }
 
     pub(super) fn mux(&self, index: usize, worker: &mut Slot) -> Result<(), Failure> {
