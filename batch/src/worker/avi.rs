@@ -7,11 +7,19 @@
 //! at which they are shown, which is wrong where B-frames are shown before them. And a *packed* bitstream of MPEG-4
 //! has two frames in one chunk, and later a chunk without a coded frame, whose time is that of the second.
 
-use std::{fs::File, io::Read, path::Path, sync::Mutex};
+use std::{
+    fs::File,
+    io::Read,
+    path::Path,
+    sync::{Arc, Mutex},
+};
 
 use gst::prelude::*;
 
-use super::caps::media_type;
+use super::{
+    caps::media_type,
+    probes::{on_buffers, on_segments},
+};
 use crate::lock::lock;
 
 /// What a frame (VOP) of MPEG-4 begins with (ISO/IEC 14496-2, section 6.2.1); MPEG-2 has no such code.
@@ -49,27 +57,21 @@ pub fn give_times(avidemux: &gst::Element) {
 }
 
 fn watch(pad: &gst::Pad) {
-    let state = Mutex::new((Unpacker::default(), true));
-    let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
-    pad.add_probe(kinds, move |_, info| {
+    let state = Arc::new(Mutex::new((Unpacker::default(), true)));
+    let begun = state.clone();
+    on_segments(pad, move |_| {
+        *lock(&begun) = (Unpacker::default(), true);
+        None
+    });
+    on_buffers(pad, move |_, buffer| {
         let (unpacker, is_first) = &mut *lock(&state);
-        match &mut info.data {
-            Some(gst::PadProbeData::Event(event)) if event.type_() == gst::EventType::Segment => {
-                (*unpacker, *is_first) = (Unpacker::default(), true);
-            }
-            Some(gst::PadProbeData::Buffer(buffer)) => {
-                let Some(frame) = unpacker.frame(buffer.clone()) else {
-                    return gst::PadProbeReturn::Handled;
-                };
-                *buffer = frame;
-                // The decoder shows the first frame at its time, and those that follow in the order of theirs.
-                if !std::mem::take(is_first) {
-                    buffer.make_mut().set_pts(None);
-                }
-            }
-            _ => {}
+        let Some(frame) = unpacker.frame(buffer.clone()) else { return false };
+        *buffer = frame;
+        // The decoder shows the first frame at its time, and those that follow in the order of theirs.
+        if !std::mem::take(is_first) {
+            buffer.make_mut().set_pts(None);
         }
-        gst::PadProbeReturn::Ok
+        true
     });
 }
 

@@ -16,7 +16,7 @@ use gst::prelude::*;
 
 use super::{
     caps::field,
-    probes::on_buffers,
+    probes::{TimeSegment, on_buffers, on_segments},
     tally::{Tally, segment_at},
 };
 use crate::{lock::lock, protocol::Span};
@@ -28,48 +28,33 @@ const USUAL_DURATION: gst::ClockTime = gst::ClockTime::from_mseconds(40);
 /// their stream time as timestamp: so all segments have the same clock. Counts in `untimed` those that have no
 /// time of their own.
 pub fn cut(pad: &gst::Pad, span: &Span, untimed: Arc<AtomicU64>) {
-    let segment = Mutex::new(None::<gst::FormattedSegment<gst::ClockTime>>);
+    let segment = Arc::new(Mutex::new(None::<TimeSegment>));
+    let current = segment.clone();
+    on_segments(pad, move |new| {
+        *lock(&current) = Some(new.clone());
+        Some(TimeSegment::new())
+    });
     // Where the last frame ends.
     let end = AtomicU64::new(0);
     let (lead, stop) = (span.lead, span.stop);
-    let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
-    pad.add_probe(kinds, move |pad, info| match &mut info.data {
-        Some(gst::PadProbeData::Event(event)) => {
-            if let gst::EventView::Segment(new) = event.view() {
-                let new = new.segment().downcast_ref::<gst::ClockTime>().cloned();
-                *lock(&segment) = new;
-                *event = gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new());
+    on_buffers(pad, move |pad, buffer| {
+        let time = match buffer.pts() {
+            Some(pts) => lock(&segment).as_ref().and_then(|segment| segment.to_stream_time(pts)),
+            None => {
+                untimed.fetch_add(1, Ordering::Relaxed);
+                Some(gst::ClockTime::from_nseconds(end.load(Ordering::Relaxed)))
             }
-            gst::PadProbeReturn::Ok
+        };
+        let Some(time) = time else { return false };
+        let duration = buffer.duration().unwrap_or_else(|| frame_duration(pad));
+        end.store((time + duration).nseconds(), Ordering::Relaxed);
+        if stop.is_some_and(|stop| time.nseconds() >= stop) {
+            // The pad refuses all that comes later, which stops the decoder.
+            pad.send_event(gst::event::Eos::new());
+            return false;
         }
-        Some(gst::PadProbeData::Buffer(buffer)) => {
-            let segment = lock(&segment).clone();
-            let time = match buffer.pts() {
-                Some(pts) => segment.and_then(|segment| segment.to_stream_time(pts)),
-                None => {
-                    untimed.fetch_add(1, Ordering::Relaxed);
-                    Some(gst::ClockTime::from_nseconds(end.load(Ordering::Relaxed)))
-                }
-            };
-            if let Some(time) = time {
-                let duration = buffer.duration().unwrap_or_else(|| frame_duration(pad));
-                end.store((time + duration).nseconds(), Ordering::Relaxed);
-            }
-            match time.map(|time| time.nseconds()) {
-                None => gst::PadProbeReturn::Handled,
-                Some(time) if time < lead => gst::PadProbeReturn::Handled,
-                Some(time) if stop.is_some_and(|stop| time >= stop) => {
-                    // The pad refuses all that comes later, which stops the decoder.
-                    pad.send_event(gst::event::Eos::new());
-                    gst::PadProbeReturn::Handled
-                }
-                Some(time) => {
-                    buffer.make_mut().set_pts(gst::ClockTime::from_nseconds(time));
-                    gst::PadProbeReturn::Ok
-                }
-            }
-        }
-        _ => gst::PadProbeReturn::Ok,
+        buffer.make_mut().set_pts(time);
+        time.nseconds() >= lead
     });
 }
 
@@ -156,10 +141,7 @@ pub struct Window {
 
 /// Where a timestamp lies in its stream, in nanoseconds: unlike `to_stream_time` also before the segment.
 /// A demuxer begins its segment with the video, and sound may begin before that.
-pub fn position(
-    segment: Option<&gst::FormattedSegment<gst::ClockTime>>,
-    time: Option<gst::ClockTime>,
-) -> Option<i128> {
+pub fn position(segment: Option<&TimeSegment>, time: Option<gst::ClockTime>) -> Option<i128> {
     let (segment, time) = (segment?, i128::from(time?.nseconds()));
     let of = |time: Option<gst::ClockTime>| i128::from(time.unwrap_or_default().nseconds());
     Some(time - of(segment.start()) + of(segment.time()))
@@ -167,7 +149,7 @@ pub fn position(
 
 /// Puts what passes `pad` on a clock that begins with `window`, and drops what lies outside.
 pub fn place(pad: &gst::Pad, window: Window) {
-    let state = Mutex::new((None::<gst::FormattedSegment<gst::ClockTime>>, None::<i128>, None));
+    let state = Mutex::new((None::<TimeSegment>, None::<i128>, None));
     let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
     pad.add_probe(kinds, move |pad, info| {
         let mut state = lock(&state);
@@ -180,7 +162,7 @@ pub fn place(pad: &gst::Pad, window: Window) {
             Some(gst::PadProbeData::Event(event)) => match event.view() {
                 gst::EventView::Segment(new) => {
                     *segment = new.segment().downcast_ref::<gst::ClockTime>().cloned();
-                    let clock = gst::FormattedSegment::<gst::ClockTime>::new();
+                    let clock = TimeSegment::new();
                     *event = gst::event::Segment::new(&clock);
                 }
                 // The muxer has the chapters of the window.

@@ -9,7 +9,14 @@ use std::sync::{
 
 use gst::prelude::*;
 
-use super::{caps::short_id, clip, elements::is_of, pipeline::Pipeline, tally::Tally};
+use super::{
+    caps::short_id,
+    clip,
+    elements::is_of,
+    pipeline::Pipeline,
+    probes::{on_buffers, on_segments},
+    tally::Tally,
+};
 use crate::{lock::lock, protocol::Span};
 
 /// Counts the packets of a segment before the decoder: where the demuxer gives them and where the decoder
@@ -75,22 +82,20 @@ impl Packets {
 
 /// Counts the packets at `pad` that do not follow the one before; the first after a seek never does.
 fn count_gaps(pad: &gst::Pad, gaps: Arc<AtomicU64>) {
-    let begins = AtomicBool::new(true);
-    let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
-    pad.add_probe(kinds, move |pad, info| {
-        match &info.data {
-            Some(gst::PadProbeData::Event(event)) if event.type_() == gst::EventType::Segment => {
-                begins.store(true, Ordering::Relaxed);
+    let is_first = Arc::new(AtomicBool::new(true));
+    let begins = is_first.clone();
+    on_segments(pad, move |_| {
+        begins.store(true, Ordering::Relaxed);
+        None
+    });
+    on_buffers(pad, move |pad, buffer| {
+        if !clip::is_hidden(pad, buffer) {
+            let is_first = is_first.swap(false, Ordering::Relaxed);
+            if buffer.flags().contains(gst::BufferFlags::DISCONT) && !is_first {
+                gaps.fetch_add(1, Ordering::Relaxed);
             }
-            Some(gst::PadProbeData::Buffer(buffer)) if !clip::is_hidden(pad, buffer) => {
-                let is_first = begins.swap(false, Ordering::Relaxed);
-                if buffer.flags().contains(gst::BufferFlags::DISCONT) && !is_first {
-                    gaps.fetch_add(1, Ordering::Relaxed);
-                }
-            }
-            _ => {}
         }
-        gst::PadProbeReturn::Ok
+        true
     });
 }
 
