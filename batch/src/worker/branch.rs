@@ -11,6 +11,7 @@ use gst::prelude::*;
 use super::{
     caps::{WEBVTT, is_raw, is_text},
     chain::Chain,
+    elements::accepted_caps,
     muxer::{Muxer, WITHOUT_LAYOUT},
     probe::Track,
     probes::on_buffers,
@@ -31,13 +32,9 @@ pub fn audio(setup: &Setup, muxer: &Muxer, track: &Track) -> Result<Chain> {
         None => own.unwrap_or_else(|| muxer.container.audio_encoder(channels).0),
     };
     let exact = format!(",channels={channels}");
-    let takes = gst::parse::bin_from_description(&encoder, true).ok().is_some_and(|bin| {
-        let caps = format!("audio/x-raw{exact}").parse::<gst::Caps>();
-        bin.static_pad("sink")
-            .zip(caps.ok())
-            .is_some_and(|(sink, caps)| sink.query_caps(None).can_intersect(&caps))
-    });
-    let exact = if takes && channels > 0 { &exact } else { "" };
+    let caps = gst::Caps::builder("audio/x-raw").field("channels", channels).build();
+    let is_accepted = accepted_caps(&encoder).is_some_and(|accepted| accepted.can_intersect(&caps));
+    let exact = if is_accepted && channels > 0 { &exact } else { "" };
     let correct = match track.true_format {
         Some(format) => format!("capssetter caps=audio/x-raw,format={format} !"),
         None => String::new(),

@@ -88,6 +88,16 @@ pub fn formats(caps: &gst::Caps) -> impl Iterator<Item = gst_video::VideoFormatI
     known.map(gst_video::VideoFormatInfo::from_format)
 }
 
+/// The most bits of a component of a format.
+pub fn depth(format: &gst_video::VideoFormatInfo) -> u32 {
+    format.depth().iter().copied().max().unwrap_or(8)
+}
+
+/// Whether a format has more than 8 bits per component.
+pub fn is_deep(format: &gst_video::VideoFormatInfo) -> bool {
+    depth(format) > 8
+}
+
 /// Whether a track of one of these caps may be one of the other.
 pub fn is_same_kind(a: &gst::Caps, b: &gst::Caps) -> bool {
     a.iter().any(|a| b.iter().any(|b| a.name() == b.name() && is_same_mpeg(a, b)))

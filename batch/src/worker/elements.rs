@@ -44,6 +44,12 @@ pub fn pad(element: &gst::Element, name: &str) -> Result<gst::Pad> {
     pad.with_context(|| format!("{} has no pad '{name}'", element.name()))
 }
 
+/// The caps that elements accept, given in the syntax of `gst-launch-1.0`.
+pub fn accepted_caps(description: &str) -> Option<gst::Caps> {
+    let elements = gst::parse::bin_from_description(description, true).ok()?;
+    Some(elements.static_pad("sink")?.query_caps(None))
+}
+
 /// Adds an element to a pipeline that already runs.
 pub fn add(pipeline: &gst::Pipeline, element: &gst::Element) -> Result<()> {
     pipeline.add(element)?;

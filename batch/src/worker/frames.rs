@@ -52,6 +52,14 @@ fn push_all(sink: &gst_app::AppSrc, frames: impl Iterator<Item = Result<gst::Sam
     let _ = sink.end_of_stream();
 }
 
+/// Gives the frame with this number, counted from 0, its time and duration at `rate` frames per second.
+pub fn set_time(frame: &mut gst::BufferRef, number: u64, rate: gst::Fraction) {
+    let (frames, seconds) = (rate.numer().max(1) as u64, rate.denom().max(1) as u64);
+    let time = |number: u64| gst::ClockTime::SECOND.mul_div_floor(number * seconds, frames);
+    frame.set_pts(time(number));
+    frame.set_duration(time(number + 1).zip(time(number)).map(|(end, start)| end - start));
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, Instant};

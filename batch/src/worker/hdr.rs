@@ -8,8 +8,8 @@ use gst::prelude::*;
 use gst_video::{VideoFormatInfo, VideoFrameExt, VideoFrameRef, VideoInfo};
 
 use super::{
-    caps::{colorimetry, field, formats},
-    elements::pad,
+    caps::{colorimetry, field, formats, is_deep},
+    elements::{accepted_caps, pad},
     probes::{on_buffers, on_caps},
 };
 use crate::{container::Container, encoding::Encoding};
@@ -32,17 +32,10 @@ pub fn tone_map(caps: &gst::Caps, encoding: &Encoding) -> Option<&'static ToneMa
     transfer(caps).tone_map().filter(|_| !takes(encoding, is_deep))
 }
 
-/// Whether a format has more than 8 bits per component.
-pub fn is_deep(info: &VideoFormatInfo) -> bool {
-    info.depth().iter().any(|&depth| depth > 8)
-}
-
 /// Whether the encoder takes such a format.
 pub fn takes(encoding: &Encoding, is_such: impl Fn(&VideoFormatInfo) -> bool) -> bool {
     let description = format!("capsfilter caps=\"{}\" ! {}", encoding.raw, encoding.encoder);
-    let encoder = gst::parse::bin_from_description(&description, true).ok();
-    let taken = encoder.and_then(|encoder| Some(encoder.static_pad("sink")?.query_caps(None)));
-    taken.is_none_or(|taken| formats(&taken).any(|info| is_such(&info)))
+    accepted_caps(&description).is_none_or(|caps| formats(&caps).any(|info| is_such(&info)))
 }
 
 /// Makes `tones` map the frames that it gets, in this many threads, and say that they are SDR.

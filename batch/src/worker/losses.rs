@@ -6,6 +6,7 @@ use clap::ValueEnum;
 use gst_video::{VideoFormatInfo, VideoInfo};
 
 use super::{
+    caps::{depth, is_deep},
     hdr,
     isobmff::MOST_CHAPTERS,
     probe::{Media, Track},
@@ -114,9 +115,9 @@ fn of_video(video: &Track, container: Container, recipe: &Recipe) -> Vec<String>
     if is_mapped {
         losses.push("is HDR and becomes SDR (BT.709) by tone mapping".to_owned());
     }
-    let depth = caps.get::<u32>("bit-depth-luma").unwrap_or(8);
-    if depth > 8 && !hdr::takes(&encoding, hdr::is_deep) {
-        losses.push(of_depth(depth, 8, recipe, &encoding));
+    let bits = caps.get::<u32>("bit-depth-luma").unwrap_or(8);
+    if bits > 8 && !hdr::takes(&encoding, is_deep) {
+        losses.push(of_depth(bits, 8, recipe, &encoding));
     }
     let has_metadata = hdr::FIELDS.iter().any(|field| caps.has_field(*field));
     if has_metadata && (is_mapped || !hdr::keeps_metadata(encoding.encoder_name(), container)) {
@@ -147,7 +148,6 @@ pub fn of_frames(
     recipe: &Recipe,
     encoding: &Encoding,
 ) -> Vec<String> {
-    let depth = |info: &VideoFormatInfo| info.depth().iter().copied().max().unwrap_or(8);
     let mut losses = Vec::new();
     // Not every container says it.
     if before.is_interlaced() {

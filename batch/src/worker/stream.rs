@@ -225,10 +225,7 @@ fn read(
     numbers: Vec<u64>,
     rate: Rate,
 ) -> impl Iterator<Item = Result<gst::Sample>> {
-    let (numerator, denominator) = (rate.0.max(1) as u64, rate.1.max(1) as u64);
-    let time = move |frame: u64| {
-        gst::ClockTime::from_nseconds(frame * denominator * 1_000_000_000 / numerator)
-    };
+    let rate = gst::Fraction::new(rate.0, rate.1);
     let mut first = None;
     numbers.into_iter().zip(0u64..).map(move |(number, frame)| {
         let path = sequence.path(number);
@@ -240,11 +237,9 @@ fn read(
             bail!("{name} is {w}×{h} px, expected {x}×{y} as before");
         }
         let (info, mut buffer) = pixels::frame(&image)?;
-        let buffer_mut = buffer.make_mut();
-        buffer_mut.set_pts(time(frame));
-        buffer_mut.set_duration(time(frame + 1) - time(frame));
+        frames::set_time(buffer.make_mut(), frame, rate);
         let mut caps = info.to_caps()?;
-        caps.make_mut().set("framerate", gst::Fraction::new(rate.0, rate.1));
+        caps.make_mut().set("framerate", rate);
         Ok(gst::Sample::builder().buffer(&buffer).caps(&caps).build())
     })
 }

@@ -12,7 +12,7 @@ use gst::prelude::*;
 use gst_video::{VideoColorMatrix, VideoColorRange, VideoColorimetry, prelude::*};
 
 use super::{
-    caps::{colorimetry, formats},
+    caps::{colorimetry, depth, formats},
     chain::Chain,
     elements::{is_of, pad},
     filter::{configure, filter_description},
@@ -148,7 +148,6 @@ fn nearest_format(
     of: gst_video::VideoFormatInfo,
     keeps_alpha: bool,
 ) -> Option<gst_video::VideoFormat> {
-    let depth = |info: &gst_video::VideoFormatInfo| info.depth().iter().copied().max().unwrap_or(8);
     let chroma = |info: &gst_video::VideoFormatInfo| match info.n_components() {
         0..=2 => 2,
         _ => info.w_sub()[1] + info.h_sub()[1],

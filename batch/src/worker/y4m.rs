@@ -17,7 +17,7 @@ use gst_video::{
     VideoFormat, VideoFrameRef, VideoInfo, VideoInterlaceMode, prelude::*,
 };
 
-use super::{frames, probes::on_buffers};
+use super::{caps, frames, probes::on_buffers};
 use crate::encoding::RAW;
 
 /// Longest line.
@@ -72,8 +72,7 @@ pub fn is_deep(input: &Path) -> bool {
     let mut line = Vec::new();
     let read = File::open(input)
         .and_then(|file| BufReader::new(file).take(LINE).read_until(b'\n', &mut line));
-    read.is_ok()
-        && header(&line).is_ok_and(|info| info.format_info().depth().iter().any(|&depth| depth > 8))
+    read.is_ok() && header(&line).is_ok_and(|info| caps::is_deep(&info.format_info()))
 }
 
 /// What the first line says of the frames.
@@ -157,10 +156,7 @@ fn frame(input: &mut impl BufRead, info: &VideoInfo, number: u64) -> Result<Opti
         }
     }
     drop(frame);
-    let (fps, second) = (info.fps(), gst::ClockTime::SECOND);
-    let time = |number: u64| second.mul_div_floor(number * fps.denom() as u64, fps.numer() as u64);
-    writable.set_pts(time(number));
-    writable.set_duration(time(number + 1).zip(time(number)).map(|(end, start)| end - start));
+    frames::set_time(writable, number, info.fps());
     if info.is_interlaced() {
         let mut flags = VideoBufferFlags::INTERLACED;
         flags.set(VideoBufferFlags::TFF, info.field_order() == VideoFieldOrder::TopFieldFirst);
