@@ -10,6 +10,7 @@ mod undecodable;
 
 use std::{
     collections::{HashMap, hash_map::Entry},
+    ffi::OsStr,
     io::{self, Read},
     path::{Component, Path, PathBuf},
     time::SystemTime,
@@ -42,6 +43,8 @@ pub struct Found {
 pub struct Finder<'a> {
     options: &'a Options,
     destination: &'a Destination,
+    /// The folder of the outputs; `None` if it does not exist yet.
+    out: Option<PathBuf>,
     /// Files that are older than this are left out.
     newer: Option<SystemTime>,
 }
@@ -50,7 +53,8 @@ impl<'a> Finder<'a> {
     pub fn new(options: &'a Options, destination: &'a Destination) -> Result<Self> {
         options.name.as_deref().map_or(Ok(()), name::check)?;
         let newer = options.newer.as_deref().map(newer::time).transpose()?;
-        Ok(Self { options, destination, newer })
+        let out = destination.folder.canonicalize().ok();
+        Ok(Self { options, destination, out, newer })
     }
 
     pub fn find(&self) -> Result<Found> {
@@ -108,11 +112,9 @@ impl<'a> Finder<'a> {
             has_matches |= is_known(&path);
             // `**` also matches the files of a folder that a pattern matches.
             let relative = path.strip_prefix(&fixed).unwrap_or(&path).to_owned();
-            let is_hidden = relative.iter().any(|part| part.as_encoded_bytes().starts_with(b"."));
-            let depth = relative.components().count();
-            let is_near = self.options.max_depth.is_none_or(|most| depth <= most as usize);
-            let is_wanted = !is_hidden && is_near && path.is_file() && !self.is_output(&path);
-            if is_wanted {
+            let is_hidden = relative.iter().any(is_hidden);
+            let is_near = relative.components().count() <= self.max_depth();
+            if !is_hidden && is_near && path.is_file() && !self.is_output(&path) {
                 self.sort(path, relative, found);
             }
         }
@@ -125,15 +127,13 @@ impl<'a> Finder<'a> {
         if !path.is_dir() {
             return self.push(path.to_owned(), relative.to_owned(), &mut found.items);
         }
-        let out = self.destination.folder.canonicalize().ok();
         let is_wanted = |entry: &walkdir::DirEntry| {
-            let is_hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
-            let is_out = || entry.file_type().is_dir() && entry.path().canonicalize().ok() == out;
-            entry.depth() == 0 || !(is_hidden || is_out())
+            let is_out = |out: &PathBuf| entry.path().canonicalize().is_ok_and(|path| path == *out);
+            let is_out = || entry.file_type().is_dir() && self.out.as_ref().is_some_and(is_out);
+            entry.depth() == 0 || !(is_hidden(entry.file_name()) || is_out())
         };
-        let depth = self.options.max_depth.map_or(usize::MAX, |depth| depth as usize);
-        let walk = WalkDir::new(path).follow_links(true).max_depth(depth).sort_by_file_name();
-        for entry in walk.into_iter().filter_entry(is_wanted) {
+        let walk = WalkDir::new(path).follow_links(true).max_depth(self.max_depth());
+        for entry in walk.sort_by_file_name().into_iter().filter_entry(is_wanted) {
             match entry {
                 Ok(entry) if entry.file_type().is_dir() => {}
                 Ok(entry) => {
@@ -151,11 +151,10 @@ impl<'a> Finder<'a> {
 
     /// Adds a file that a search has found, if its name is that of a video or an image.
     fn sort(&self, path: PathBuf, relative: PathBuf, found: &mut Found) {
-        let cause = undecodable::cause(&path);
         if !is_known(&path) || !self.is_chosen(&path, &relative) {
             return;
         }
-        match cause {
+        match undecodable::cause(&path) {
             Some(cause) => found.skipped.push((path, cause)),
             None => self.push(path, relative, &mut found.items),
         }
@@ -175,9 +174,14 @@ impl<'a> Finder<'a> {
         is_included && !self.options.exclude.iter().any(matches)
     }
 
+    fn max_depth(&self) -> usize {
+        self.options.max_depth.map_or(usize::MAX, |depth| depth as usize)
+    }
+
+    /// Whether a file lies in the folder of the outputs.
     fn is_output(&self, path: &Path) -> bool {
-        let out = self.destination.folder.canonicalize();
-        out.is_ok_and(|out| path.canonicalize().is_ok_and(|path| path.starts_with(out)))
+        let out = self.out.as_ref();
+        out.is_some_and(|out| path.canonicalize().is_ok_and(|path| path.starts_with(out)))
     }
 
     fn push(&self, input: PathBuf, mut relative: PathBuf, items: &mut Vec<Item>) {
@@ -237,6 +241,10 @@ impl<'a> Finder<'a> {
     }
 }
 
+fn is_hidden(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b".")
+}
+
 /// Whether a folder is searched for files of this name.
 fn is_known(path: &Path) -> bool {
     is_video_name(path)
@@ -285,6 +293,17 @@ mod tests {
         let items = find(folder.path(), &["."]);
         assert_eq!(outputs(&items), ["a.mp4", "d.png", "sub/b.mkv", "sub/c.jpg"]);
         assert!(items.iter().all(|item| item.problem.is_none()));
+    }
+
+    #[test]
+    fn the_output_folder_may_lie_above_the_inputs() {
+        let folder = folder(&["clips/a.mp4", "clips/sub/b.mp4"]);
+        let arguments = ["cyclegan-batch".into(), "--out".into(), folder.path().to_owned()];
+        let options =
+            Options::parse_from(arguments.into_iter().chain([folder.path().join("clips")]));
+        let destination = Destination::new(&options).unwrap();
+        let items = Finder::new(&options, &destination).unwrap().find().unwrap().items;
+        assert_eq!(outputs(&items), ["a.mp4", "sub/b.mp4"]);
     }
 
     #[test]
