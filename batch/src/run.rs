@@ -2,7 +2,7 @@
 
 //! A run: finds the files, has workers translate them and reports the results.
 
-use std::{env, fs, process::ExitCode};
+use std::{env, fs, path::Path, process::ExitCode};
 
 use anyhow::{Result, ensure};
 
@@ -11,7 +11,7 @@ use crate::{
     entry::{hash_of_model, lock},
     events::Events,
     files::create_folder,
-    inputs::{Finder, Found, OWN_FOLDER},
+    inputs::{Finder, Found, Item, OWN_FOLDER},
     options::{Options, threads},
     pool::Worker,
     protocol::Setup,
@@ -29,14 +29,19 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         return stream.run(options);
     }
     let destination = Destination::new(options)?;
-    let out = &destination.folder;
     if let Some(report) = &options.report {
         report::check(report)?;
     }
     if options.status {
         return status(options, &destination);
     }
-    let Found { items: found, skipped } = Finder::new(options, &destination)?.find()?;
+    translate(options, &destination)
+}
+
+/// Translates the inputs, or the share of them that is this machine's.
+fn translate(options: &Options, destination: &Destination) -> Result<ExitCode> {
+    let out = &destination.folder;
+    let Found { items: found, skipped } = Finder::new(options, destination)?.find()?;
     if !options.dry_run {
         create_folder(out)?;
     }
@@ -44,9 +49,12 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         Some(sharding) => Some(sharding),
         None => Shard::of_environment(|name| env::var(name).ok())?.map(Sharding::Fixed),
     };
-    let (mut items, mut since) = (found.clone(), None);
+    let (mut items, mut share, mut since) = (found.clone(), None, None);
     match sharding {
-        Some(Sharding::Fixed(shard)) => items.retain(|item| shard.holds(&item.relative)),
+        Some(Sharding::Fixed(shard)) => {
+            items.retain(|item| shard.holds(&item.relative));
+            share = Some(shard.to_string());
+        }
         Some(Sharding::Auto) if !options.dry_run => since = Some(lock::start_of_run(out)?),
         _ => {}
     }
@@ -60,10 +68,6 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 
     let bytes = items.iter().filter_map(|item| Some(fs::metadata(&item.input).ok()?.len())).sum();
     let events = Events::new(options.json, items.len(), bytes);
-    let share = match sharding {
-        Some(Sharding::Fixed(shard)) => Some(shard.to_string()),
-        _ => None,
-    };
     events.begin(share, found.len(), Some(&first.provider));
     skipped.iter().for_each(|(path, cause)| events.notice(path, cause));
     let jobs = options.jobs_with(&first.provider);
@@ -72,18 +76,21 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     setup.threads = threads(jobs);
     Scheduler::new(options, out, setup, &items, &model, &events, since).run(first, jobs);
     let counts = events.summary();
-    let report = options.report.as_ref().filter(|_| !options.dry_run);
-    let reported = report.map_or(Ok(()), |path| report::write(path, out, &found));
-    if let Err(error) = &reported {
-        events.warn(&format!("{error:#}"));
-    }
+    let is_reported = options.dry_run || write_report(options, out, &found, &events);
     Ok(if stop::is_requested() {
         ExitCode::from(stop::EXIT_CODE)
-    } else if counts.failed > 0 || reported.is_err() || (counts.elsewhere > 0 && since.is_none()) {
+    } else if counts.failed > 0 || !is_reported || (counts.elsewhere > 0 && since.is_none()) {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS
     })
+}
+
+/// Writes the report, if one is asked for; returns whether that succeeds.
+fn write_report(options: &Options, out: &Path, found: &[Item], events: &Events) -> bool {
+    let report = options.report.as_ref();
+    let written = report.map_or(Ok(()), |path| report::write(path, out, found));
+    written.inspect_err(|error| events.warn(&format!("{error:#}"))).is_ok()
 }
 
 /// Prints the state of the output folder, of the inputs if there are any.

@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Result, anyhow};
 use serde::{Deserialize, Serialize};
 
-use super::record::{self, read_json};
+use super::json::{json_path, read_json};
 use crate::{files::describe, inputs::OWN_FOLDER};
 
 const LOCK: &str = "lock";
@@ -50,7 +50,7 @@ impl Lock {
     /// The lock of the output with this folder.
     pub fn of(folder: &Path, input: &Path, output: &Path) -> Result<Locked> {
         let holder =
-            Holder { input: record::text(input), output: record::text(output), ..Holder::this() };
+            Holder { input: json_path(input), output: json_path(output), ..Holder::this() };
         Self::take(&folder.join(LOCK), &holder, TRIES)
     }
 

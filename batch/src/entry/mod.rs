@@ -8,6 +8,7 @@
 //! step; without a record it translates the file again.
 
 mod fingerprint;
+mod json;
 pub mod lock;
 mod record;
 mod segments;
@@ -27,8 +28,9 @@ use crate::{
     inputs::{Item, OWN_FOLDER},
 };
 pub use fingerprint::{Fingerprint, hash_of_model};
+use json::{json_path, read_json};
 use lock::{Holder, Lock, Locked, host};
-use record::{FAILURE, Failure, RECORD, Record, THUMBNAILS, read_json};
+use record::{FAILURE, Failure, RECORD, Record, THUMBNAILS};
 pub use record::{Recorded, State, count_states, failed_since};
 pub use segments::{Claim, Finished, Segments};
 
@@ -175,8 +177,8 @@ impl Entry {
         file.sync_all().context("cannot write the output")?;
         let record = Record {
             fingerprint: self.fingerprint.clone(),
-            input: record::text(&self.input),
-            output: record::text(&self.relative),
+            input: json_path(&self.input),
+            output: json_path(&self.relative),
             output_size: file.metadata()?.len(),
             frames,
             seconds,

@@ -8,10 +8,11 @@ use std::{
     time::SystemTime,
 };
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 
 use super::{
     Fingerprint, folder_of,
+    json::{json_path, read_json},
     lock::{Holder, Lock, host},
     recorded_input, size,
 };
@@ -88,21 +89,11 @@ pub fn count_states<'a>(states: impl Iterator<Item = &'a State>) -> [u64; 4] {
     counts
 }
 
-/// A path for a record, which is text.
-pub(super) fn text(path: &Path) -> Option<PathBuf> {
-    path.to_str().map(PathBuf::from)
-}
-
-/// The content of a JSON file, if it exists and is complete.
-pub(super) fn read_json<T: DeserializeOwned>(file: &Path) -> Option<T> {
-    serde_json::from_slice(&fs::read(file).ok()?).ok()
-}
-
 impl Failure {
     pub fn new(input: &Path, output: &Path, cause: &str, notices: &[String]) -> Self {
         Self {
-            input: text(input),
-            output: text(output),
+            input: json_path(input),
+            output: json_path(output),
             cause: cause.to_owned(),
             host: host(),
             notices: notices.to_vec(),

@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Entry, Fingerprint,
+    json::read_json,
     lock::{Lock, Locked, host},
-    record::read_json,
     short_hash,
 };
 use crate::{container::Container, protocol::Span};
