@@ -149,68 +149,83 @@ pub fn position(segment: Option<&TimeSegment>, time: Option<gst::ClockTime>) -> 
 
 /// Puts what passes `pad` on a clock that begins with `window`, and drops what lies outside.
 pub fn place(pad: &gst::Pad, window: Window) {
-    let state = Mutex::new((None::<TimeSegment>, None::<i128>, None));
+    let state = Mutex::new(Placed { window, segment: None, last: None, duration: None });
     let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
     pad.add_probe(kinds, move |pad, info| {
         let mut state = lock(&state);
-        let (segment, last, duration) = &mut *state;
-        let moved = |time: i128| {
-            let time = time - i128::from(window.start) + window.shift;
-            u64::try_from(time).ok().map(gst::ClockTime::from_nseconds)
+        let is_kept = match &mut info.data {
+            Some(gst::PadProbeData::Event(event)) => state.event(pad, event),
+            Some(gst::PadProbeData::Buffer(buffer)) => state.buffer(pad, buffer),
+            _ => true,
         };
-        match &mut info.data {
-            Some(gst::PadProbeData::Event(event)) => match event.view() {
-                gst::EventView::Segment(new) => {
-                    *segment = new.segment().downcast_ref::<gst::ClockTime>().cloned();
-                    let clock = TimeSegment::new();
-                    *event = gst::event::Segment::new(&clock);
-                }
-                // The muxer has the chapters of the window.
-                gst::EventView::Toc(_) => return gst::PadProbeReturn::Handled,
-                // Otherwise `audiorate` would fill the time until a late end of the subtitles with silence.
-                gst::EventView::Gap(_) if is_audio(pad) => return gst::PadProbeReturn::Handled,
-                gst::EventView::Gap(gap) => {
-                    // `tsdemux` of GStreamer 1.22 gives some before its segment.
-                    let (time, length) = gap.get();
-                    match position(segment.as_ref(), Some(time)).and_then(moved) {
-                        Some(time) => {
-                            *event = gst::event::Gap::builder(time).duration(length).build()
-                        }
-                        None => return gst::PadProbeReturn::Handled,
-                    }
-                }
-                _ => {}
-            },
-            // The muxer has them from the caps.
-            Some(gst::PadProbeData::Buffer(buffer)) if is_opus_header(buffer) => {
-                return gst::PadProbeReturn::Handled;
+        if is_kept { gst::PadProbeReturn::Ok } else { gst::PadProbeReturn::Handled }
+    });
+}
+
+/// A track that is placed in a window.
+struct Placed {
+    window: Window,
+    segment: Option<TimeSegment>,
+    /// The timestamp of the last buffer, on its own clock, and how long the one before it lasted.
+    last: Option<i128>,
+    duration: Option<gst::ClockTime>,
+}
+
+impl Placed {
+    /// A time on the clock of the window; `None` before its beginning.
+    fn moved(&self, time: i128) -> Option<gst::ClockTime> {
+        let time = time - i128::from(self.window.start) + self.window.shift;
+        u64::try_from(time).ok().map(gst::ClockTime::from_nseconds)
+    }
+
+    /// Places an event; returns whether it is kept.
+    fn event(&mut self, pad: &gst::Pad, event: &mut gst::Event) -> bool {
+        match event.view() {
+            gst::EventView::Segment(new) => {
+                self.segment = new.segment().downcast_ref().cloned();
+                *event = gst::event::Segment::new(&TimeSegment::new());
             }
-            Some(gst::PadProbeData::Buffer(buffer)) => {
-                let pts = position(segment.as_ref(), buffer.pts());
-                let dts = position(segment.as_ref(), buffer.dts());
-                let is_late =
-                    pts.is_some_and(|pts| window.stop.is_some_and(|stop| pts >= i128::from(stop)));
-                let Some(placed) = pts.map(moved).unwrap_or(Some(gst::ClockTime::ZERO)) else {
-                    return gst::PadProbeReturn::Handled;
-                };
-                if is_late {
-                    return gst::PadProbeReturn::Handled;
-                }
-                let buffer = buffer.make_mut();
-                buffer.set_pts(pts.map(|_| placed));
-                buffer.set_dts(dts.and_then(moved));
-                // Packets of Matroska may have no duration, and MP4 hides the last one if it lasts 0.
-                let since = pts.zip(*last).and_then(|(pts, last)| u64::try_from(pts - last).ok());
-                *last = pts.or(*last);
-                *duration = since.map(gst::ClockTime::from_nseconds).or(*duration);
-                if buffer.duration().is_none() && is_audio(pad) {
-                    buffer.set_duration(*duration);
-                }
+            // The muxer has the chapters of the window.
+            gst::EventView::Toc(_) => return false,
+            // Otherwise `audiorate` would fill the time until a late end of the subtitles with silence.
+            gst::EventView::Gap(_) if is_audio(pad) => return false,
+            gst::EventView::Gap(gap) => {
+                // `tsdemux` of GStreamer 1.22 gives some before its segment.
+                let (time, length) = gap.get();
+                let time = position(self.segment.as_ref(), Some(time));
+                let Some(time) = time.and_then(|time| self.moved(time)) else { return false };
+                *event = gst::event::Gap::builder(time).duration(length).build();
             }
             _ => {}
         }
-        gst::PadProbeReturn::Ok
-    });
+        true
+    }
+
+    /// Places a buffer; returns whether it is kept.
+    fn buffer(&mut self, pad: &gst::Pad, buffer: &mut gst::Buffer) -> bool {
+        // The muxer has them from the caps.
+        if is_opus_header(buffer) {
+            return false;
+        }
+        let pts = position(self.segment.as_ref(), buffer.pts());
+        let dts = position(self.segment.as_ref(), buffer.dts());
+        let stop = self.window.stop.map(i128::from);
+        let placed = pts.map(|pts| self.moved(pts).filter(|_| stop.is_none_or(|stop| pts < stop)));
+        if placed == Some(None) {
+            return false;
+        }
+        let buffer = buffer.make_mut();
+        buffer.set_pts(placed.flatten());
+        buffer.set_dts(dts.and_then(|dts| self.moved(dts)));
+        // Packets of Matroska may have no duration, and MP4 hides the last one if it lasts 0.
+        let since = pts.zip(self.last).and_then(|(pts, last)| u64::try_from(pts - last).ok());
+        self.last = pts.or(self.last);
+        self.duration = since.map(gst::ClockTime::from_nseconds).or(self.duration);
+        if buffer.duration().is_none() && is_audio(pad) {
+            buffer.set_duration(self.duration);
+        }
+        true
+    }
 }
 
 /// Whether this is one of the headers with which Opus begins in Ogg (RFC 7845, section 5).

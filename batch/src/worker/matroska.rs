@@ -165,54 +165,66 @@ pub struct Corrections {
 pub fn correct(file: &Path, corrections: &Corrections) -> Result<()> {
     let file = OpenOptions::new().read(true).write(true).open(file)?;
     let mut segment = Segment::open(file)?;
-    if let Some(at) = segment.find(TRACKS)? {
-        let (mut bytes, tracks) = segment.read(at)?;
-        let entries: Vec<_> = children(&bytes, tracks, TRACK_ENTRY).collect();
-        for (entry, (flags, has_language)) in entries.into_iter().zip(&corrections.flags) {
-            let name = children(&bytes, entry, NAME).next();
-            if let Some(name) = name {
-                let field = &mut bytes[name.start..name.end];
-                flag(field, name.data - name.start, *flags, *has_language);
-            }
-        }
-        let display = [TRACK_ENTRY, VIDEO, COLOUR, MASTERING_METADATA];
-        for (id, light) in [LUMINANCE_MAX, LUMINANCE_MIN]
-            .into_iter()
-            .zip(corrections.luminance.into_iter().flatten())
-        {
-            for field in nested(&bytes, tracks, &[&display[..], &[id]].concat()) {
-                if let Some(field) = bytes[field.data..field.end].first_chunk_mut() {
-                    *field = light.to_be_bytes();
-                }
-            }
-        }
-        segment.write(at, &bytes)?;
-    }
-    if let Some(at) = segment.find(TAGS)? {
-        let (mut bytes, tags) = segment.read(at)?;
-        let strings = nested(&bytes, tags, &[TAG, SIMPLE_TAG, TAG_STRING]);
-        strings.into_iter().for_each(|string| unquote(&mut bytes[string.data..string.end]));
-        for name in nested(&bytes, tags, &[TAG, SIMPLE_TAG, TAG_NAME]) {
-            // The Matroska tag is `COMMENT`; a string ends at a zero.
-            if bytes[name.data..name.end].starts_with(b"COMMENTS") {
-                bytes[name.data + 7] = 0;
-            }
-        }
-        segment.write(at, &bytes)?;
-    }
-    if let (Some(date), Some(at)) = (corrections.date, segment.find(INFO)?) {
-        let (bytes, info) = segment.read(at)?;
-        if let Some(field) = children(&bytes, info, DATE).find(|field| field.end - field.data == 8)
-        {
-            // Nanoseconds since 2001.
-            let date = (date - FROM_1970).saturating_mul(1_000_000_000);
-            segment.write(at + field.data as u64, &date.to_be_bytes())?;
-        }
+    correct_tracks(&mut segment, corrections)?;
+    correct_tags(&mut segment)?;
+    if let Some(date) = corrections.date {
+        correct_date(&mut segment, date)?;
     }
     if let Some(attachments) = &corrections.attachments {
         segment.append(ATTACHMENTS, attachments, INFO)?;
     }
     segment.file.flush()?;
+    Ok(())
+}
+
+/// Writes the flags and the language of the tracks, and the light of the mastering display.
+fn correct_tracks(segment: &mut Segment, corrections: &Corrections) -> Result<()> {
+    let Some(at) = segment.find(TRACKS)? else { return Ok(()) };
+    let (mut bytes, tracks) = segment.read(at)?;
+    let entries: Vec<_> = children(&bytes, tracks, TRACK_ENTRY).collect();
+    for (entry, (flags, has_language)) in entries.into_iter().zip(&corrections.flags) {
+        let name = children(&bytes, entry, NAME).next();
+        if let Some(name) = name {
+            let field = &mut bytes[name.start..name.end];
+            flag(field, name.data - name.start, *flags, *has_language);
+        }
+    }
+    let display = [TRACK_ENTRY, VIDEO, COLOUR, MASTERING_METADATA];
+    for (id, light) in
+        [LUMINANCE_MAX, LUMINANCE_MIN].into_iter().zip(corrections.luminance.into_iter().flatten())
+    {
+        for field in nested(&bytes, tracks, &[&display[..], &[id]].concat()) {
+            if let Some(field) = bytes[field.data..field.end].first_chunk_mut() {
+                *field = light.to_be_bytes();
+            }
+        }
+    }
+    segment.write(at, &bytes)
+}
+
+/// Undoes the quotes of tags.
+fn correct_tags(segment: &mut Segment) -> Result<()> {
+    let Some(at) = segment.find(TAGS)? else { return Ok(()) };
+    let (mut bytes, tags) = segment.read(at)?;
+    let strings = nested(&bytes, tags, &[TAG, SIMPLE_TAG, TAG_STRING]);
+    strings.into_iter().for_each(|string| unquote(&mut bytes[string.data..string.end]));
+    for name in nested(&bytes, tags, &[TAG, SIMPLE_TAG, TAG_NAME]) {
+        // The Matroska tag is `COMMENT`; a string ends at a zero.
+        if bytes[name.data..name.end].starts_with(b"COMMENTS") {
+            bytes[name.data + 7] = 0;
+        }
+    }
+    segment.write(at, &bytes)
+}
+
+fn correct_date(segment: &mut Segment, date: i64) -> Result<()> {
+    let Some(at) = segment.find(INFO)? else { return Ok(()) };
+    let (bytes, info) = segment.read(at)?;
+    if let Some(field) = children(&bytes, info, DATE).find(|field| field.end - field.data == 8) {
+        // Nanoseconds since 2001.
+        let date = (date - FROM_1970).saturating_mul(1_000_000_000);
+        segment.write(at + field.data as u64, &date.to_be_bytes())?;
+    }
     Ok(())
 }
 

@@ -9,7 +9,10 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use gst::glib::prelude::*;
-use gst_pbutils::{Discoverer, DiscovererResult, DiscovererStreamInfo, prelude::*};
+use gst_pbutils::{
+    Discoverer, DiscovererContainerInfo, DiscovererInfo, DiscovererResult, DiscovererStreamInfo,
+    prelude::*,
+};
 use gst_video::{VideoFormat, VideoFormatInfo};
 
 use super::{
@@ -153,67 +156,41 @@ impl Media {
         // It was not written to its end, or its end is lost. GStreamer 1.22 sometimes waits forever for the index.
         ensure!(index.is_some() || !isobmff::is_isobmff(input), fault::NO_INDEX);
         let durations = index.as_ref().and_then(Durations::of).unwrap_or_default();
-        let discoverer = Discoverer::new(PATIENCE)?;
-        let undecodable = Arc::new(Mutex::new(Vec::new()));
-        let found = undecodable.clone();
-        let replacements = durations.tracks.clone();
-        discoverer.connect_source_setup(move |_, source| {
-            let undecodable = &found;
-            if let Some(pad) = source.static_pad("src") {
-                replace(&pad, replacements.clone());
-            }
-            let decoder = source.parent().and_downcast::<gst::Bin>();
-            decoder.into_iter().for_each(|decoder| {
-                decoder.connect_deep_element_added(|_, _, element| {
-                    prefer_colour_of_stream(element);
-                });
-                // Its decoder fails, and the file with it.
-                decode_only(decoder.upcast_ref(), |_, caps| media_type(caps) != TRUE_HD_OR_PCM);
-                let undecodable = undecodable.clone();
-                decoder.connect("unknown-type", false, move |values| {
-                    let caps = values.get(2)?.get::<gst::Caps>().ok()?;
-                    lock(&undecodable).push(codec_name(&caps));
-                    None
-                });
-            });
-        });
-        let uri = gst::glib::filename_to_uri(std::path::absolute(input)?, None)?;
-        let info = discoverer
-            .discover_uri(&uri)
-            .map_err(|error| anyhow!(fault::explain_probe(&error, &lock(&undecodable))))?;
+        let info = discover(input, &durations)?;
+        let missing = info.missing_elements_installer_details();
+        let mut media = Self::of_info(&info);
+        media.add_details(input, index, durations)?;
+        // Subtitles that nothing decodes have no id, and come last.
+        let key = |track: &Track| {
+            (!track.kind().starts_with("video/"), track.id.is_empty(), track.id.clone())
+        };
+        media.tracks.sort_by_key(key);
+        let Ok(main) = media.main_track() else {
+            return Err(media.fault(info.result(), &missing));
+        };
+        let is_known = !main.kind().ends_with("-unknown");
+        ensure!(is_known, fault::no_decoder(&[codec_name(&main.caps)]));
+        if let Some(details) = missing.iter().find(|details| details.contains(main.kind())) {
+            bail!(fault::not_installed(&[described(details)]));
+        }
+        Ok(media)
+    }
+
+    /// What the discoverer has found.
+    fn of_info(info: &DiscovererInfo) -> Self {
         let missing = info.missing_elements_installer_details();
         let is_missing = |caps: &gst::Caps| missing.iter().any(|d| d.contains(media_type(caps)));
-        let container = info.stream_info().and_downcast::<gst_pbutils::DiscovererContainerInfo>();
-        let mut media = Self {
+        let container = info.stream_info().and_downcast::<DiscovererContainerInfo>();
+        let streams = info.stream_list();
+        Self {
             container: container.as_ref().and_then(|container| container.caps()),
-            tracks: info
-                .stream_list()
-                .iter()
-                .filter_map(|stream| track(stream, &is_missing))
-                .collect(),
+            tracks: streams.iter().filter_map(|stream| track(stream, &is_missing)).collect(),
             duration: info.duration().filter(|end| !end.is_zero() && *end < UNKNOWN_END),
             is_seekable: info.is_seekable(),
             tags: container.as_ref().and_then(|container| container.tags()).unwrap_or_default(),
             toc: info.toc(),
             ..Self::default()
-        };
-        media.add_details(input, index, durations)?;
-        let is_other = |track: &Track| !track.kind().starts_with("video/");
-        // Subtitles that nothing decodes have no id, and come last.
-        let key = |track: &Track| (is_other(track), track.id.is_empty(), track.id.clone());
-        media.tracks.sort_by_key(key);
-        if let Some(main) = media.main_video() {
-            let main = &media.tracks[main];
-            let is_known = !main.kind().ends_with("-unknown");
-            ensure!(is_known, fault::no_decoder(&[codec_name(&main.caps)]));
-            let needs = |details: &str| details.contains(main.kind());
-            let details = missing.iter().find(|details| needs(details));
-            if let Some(details) = details {
-                bail!(fault::not_installed(&[described(details)]));
-            }
-            return Ok(media);
         }
-        Err(media.fault(info.result(), &missing))
     }
 
     /// Adds what the demuxer does not tell of the file.
@@ -414,6 +391,32 @@ impl Media {
     pub fn main_track(&self) -> Result<&Track> {
         self.main_video().map(|main| &self.tracks[main]).context("has no video track")
     }
+}
+
+/// Runs the discoverer on `input`, with the durations of its tracks replaced.
+fn discover(input: &Path, durations: &Durations) -> Result<DiscovererInfo> {
+    let discoverer = Discoverer::new(PATIENCE)?;
+    let undecodable = Arc::new(Mutex::new(Vec::new()));
+    let found = undecodable.clone();
+    let replacements = durations.tracks.clone();
+    discoverer.connect_source_setup(move |_, source| {
+        if let Some(pad) = source.static_pad("src") {
+            replace(&pad, replacements.clone());
+        }
+        let Some(decoder) = source.parent().and_downcast::<gst::Bin>() else { return };
+        decoder.connect_deep_element_added(|_, _, element| prefer_colour_of_stream(element));
+        // Its decoder fails, and the file with it.
+        decode_only(decoder.upcast_ref(), |_, caps| media_type(caps) != TRUE_HD_OR_PCM);
+        let found = found.clone();
+        decoder.connect("unknown-type", false, move |values| {
+            let caps = values.get(2)?.get::<gst::Caps>().ok()?;
+            lock(&found).push(codec_name(&caps));
+            None
+        });
+    });
+    let uri = gst::glib::filename_to_uri(std::path::absolute(input)?, None)?;
+    let info = discoverer.discover_uri(&uri);
+    info.map_err(|error| anyhow!(fault::explain_probe(&error, &lock(&undecodable))))
 }
 
 /// The track that a stream is. One without an id stands between a demuxer and a parser, unless there is

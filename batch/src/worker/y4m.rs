@@ -121,9 +121,13 @@ fn header(line: &[u8]) -> Result<VideoInfo> {
         info = info.interlace_mode(VideoInterlaceMode::Interleaved).field_order(field);
     }
     let info = info.build()?;
-    if find("XCOLORRANGE=") != Some("FULL") || !info.is_yuv() {
-        return Ok(info);
+    match find("XCOLORRANGE=") == Some("FULL") && info.is_yuv() {
+        true => with_full_range(&info),
+        false => Ok(info),
     }
+}
+
+fn with_full_range(info: &VideoInfo) -> Result<VideoInfo> {
     let usual = info.colorimetry();
     let (matrix, transfer) = (usual.matrix(), usual.transfer());
     let full = VideoColorRange::Range0_255;
