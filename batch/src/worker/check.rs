@@ -63,18 +63,7 @@ pub fn check(
             }
             continue;
         };
-        let group = |caps: &gst::Caps| media_type(caps).split('/').next().unwrap_or("").to_owned();
-        let is_others = |contents: &Contents| {
-            let mut all = promises.iter().filter_map(|promise| promise.caps.as_ref());
-            all.any(|caps| is_same_kind(&contents.caps, caps))
-        };
-        let same = found.iter().position(|contents| is_same_kind(&contents.caps, caps));
-        let position = same.or_else(|| {
-            found
-                .iter()
-                .position(|contents| group(&contents.caps) == group(caps) && !is_others(contents))
-        });
-        let Some(position) = position else {
+        let Some(position) = position(&found, caps, promises) else {
             bail!(fault(promise, "is missing from the output".to_owned()));
         };
         let contents = found.remove(position);
@@ -89,6 +78,20 @@ pub fn check(
     }
     check_ends(media, promises, is_part, say)?;
     Ok(written)
+}
+
+/// Which of the tracks that were `found` is one of these caps: the first of the same kind, or else the first of the same
+/// class, such as audio, that none of `promises` has the kind of.
+fn position(found: &[Contents], caps: &gst::Caps, promises: &[Promise]) -> Option<usize> {
+    let is_same = |contents: &Contents| is_same_kind(&contents.caps, caps);
+    let class = |caps: &gst::Caps| media_type(caps).split('/').next().unwrap_or("").to_owned();
+    let is_others = |contents: &Contents| {
+        let mut all = promises.iter().filter_map(|promise| promise.caps.as_ref());
+        all.any(|caps| is_same_kind(&contents.caps, caps))
+    };
+    let is_like =
+        |contents: &Contents| class(&contents.caps) == class(caps) && !is_others(contents);
+    found.iter().position(is_same).or_else(|| found.iter().position(is_like))
 }
 
 fn fault(promise: &Promise, cause: String) -> anyhow::Error {

@@ -87,44 +87,37 @@ fn codec_of(track: &Track) -> String {
     }
 }
 
+/// What is done with a track that is not the translated video and was refused `refusals` times, the last time for
+/// `cause`; and a note, if something is lost.
 fn action(
     track: &Track,
     muxer: &Muxer,
     refusals: usize,
     cause: Option<&str>,
 ) -> (Action, Option<String>) {
-    let container = muxer.container;
-    let holder = container.name();
-    let (caps, kind) = (&track.caps, track.kind());
-    let is_audio = kind.starts_with("audio/");
-    if kind.starts_with("video/") || kind.starts_with("image/") {
-        let what = match kind.starts_with("video/") {
-            true => "is left out: only the first video is translated",
-            false => "is left out: an image beside the video",
-        };
-        return (Action::Drop, Some(what.to_owned()));
-    }
-    if cause == Some(NO_DATA) {
-        return (Action::Drop, Some(format!("is left out: it {NO_DATA}")));
+    let holder = muxer.container.name();
+    let kind = track.kind();
+    if let Some(what) = left_out(kind, cause) {
+        return (Action::Drop, Some(format!("is left out: {what}")));
     }
     if refusals == 0
         && kind != WEBVTT
         && track.true_format.is_none()
-        && let Some(pad) = muxer.pad_for(caps)
+        && let Some(pad) = muxer.pad_for(&track.caps)
     {
         let notice = pad.loses_layout.then(|| format!("{LOSES_LAYOUT}: {holder} cannot hold it"));
         return (Action::Copy(pad), notice);
     }
     let because = match cause {
-        None => "cannot hold it".to_owned(),
-        Some(cause) => format!("does not accept it ({cause})"),
+        None => format!("{holder} cannot hold it"),
+        Some(cause) => format!("{holder} does not accept it ({cause})"),
     };
-    if is_audio && !is_raw(caps) && !has_decoder(caps) {
-        let what = format!("is left out: {holder} {because}, and GStreamer has no decoder for it");
+    if kind.starts_with("audio/") && !is_raw(&track.caps) && !has_decoder(&track.caps) {
+        let what = format!("is left out: {because}, and GStreamer has no decoder for it");
         return (Action::Drop, Some(what));
     }
-    if is_audio && refusals < 2 {
-        let what = format!("is re-encoded as {}: {holder} {because}", encoded(track, muxer));
+    if kind.starts_with("audio/") && refusals < 2 {
+        let what = format!("is re-encoded as {}: {because}", encoded(track, muxer));
         return (Action::Encode, Some(what));
     }
     let plain = gst::Caps::builder("text/x-raw").field("format", "utf8").build();
@@ -133,11 +126,22 @@ fn action(
         && let Some(pad) = muxer.pad_for(&plain)
     {
         // Matroska's plain text may have tags, so nothing is lost there.
-        let is_loss = kind != "text/x-raw" || container != Container::Mkv;
-        let notice = format!("becomes plain text: {holder} cannot hold it");
-        return (Action::PlainText(pad), is_loss.then_some(notice));
+        let is_loss = kind != "text/x-raw" || muxer.container != Container::Mkv;
+        let notice = is_loss.then(|| format!("becomes plain text: {because}"));
+        return (Action::PlainText(pad), notice);
     }
-    (Action::Drop, Some(format!("is left out: {holder} {because}")))
+    (Action::Drop, Some(format!("is left out: {because}")))
+}
+
+/// Why a track of this kind is left out of any container, if it is.
+fn left_out(kind: &str, cause: Option<&str>) -> Option<String> {
+    if kind.starts_with("video/") {
+        return Some("only the first video is translated".to_owned());
+    }
+    if kind.starts_with("image/") {
+        return Some("cover art or a still image".to_owned());
+    }
+    (cause == Some(NO_DATA)).then(|| format!("it {NO_DATA}"))
 }
 
 /// What audio is re-encoded as, and what that loses.
@@ -149,5 +153,5 @@ fn encoded(track: &Track, muxer: &Muxer) -> String {
         true => format!(" and {LOSES_LAYOUT}"),
         false => String::new(),
     };
-    format!("PCM of another kind{loss}")
+    format!("PCM in another format{loss}")
 }

@@ -146,7 +146,9 @@ fn perform(task: Task, setup: &Setup, smoothing: f64) -> Result<Reply> {
     let frames = match &task {
         Task::Probe { input, container, may_cut, sample } => {
             let (input, lead) = (input.as_ref(), keyframes::lead_in(smoothing));
-            return plan::plan(setup, input, *container, *may_cut, *sample, lead, &mut report);
+            let (container, may_cut, sample) = (*container, *may_cut, *sample);
+            let job = plan::Job { setup, input, container, may_cut, sample, lead };
+            return job.plan(&mut report);
         }
         Task::Segment { input, output, container, span } => {
             let (input, output) = (input.as_ref(), output.as_ref());

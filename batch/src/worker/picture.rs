@@ -6,7 +6,7 @@ use std::{fs, io::Cursor, path::Path};
 
 use anyhow::{Context, Result, anyhow, bail};
 use image::{
-    ColorType, DynamicImage, ImageDecoder, ImageEncoder, ImageFormat, ImageReader,
+    ColorType, DynamicImage, ImageDecoder, ImageEncoder, ImageError, ImageFormat, ImageReader,
     codecs::{
         jpeg::JpegEncoder,
         png::{CompressionType, FilterType, PngEncoder},
@@ -97,6 +97,48 @@ pub fn is_picture(input: &Path) -> bool {
 
 /// The image in `bytes`, the contents of `input`.
 fn read(bytes: &[u8], input: &Path, say: Say) -> Result<Picture> {
+    let reader = reader(bytes, input)?;
+    let format = reader.format().context("is not an image, or too damaged to be recognised")?;
+    if format == ImageFormat::Jpeg && lacks_end(bytes) {
+        note(say, "is truncated: its last rows are missing");
+    }
+    if animated_color(Cursor::new(bytes), format).is_ok_and(|color| color.is_some()) {
+        note(say, "is animated, but only its first frame is translated");
+    }
+    if format == ImageFormat::Tiff
+        && let Some(decoded) = tiff::decoded(bytes)?
+    {
+        let tiff::Decoded { mut pixels, icc, orientation } = decoded;
+        pixels.apply_orientation(orientation);
+        return Ok(Picture { pixels, icc, exif: None, is_lossless: true, format });
+    }
+    let damaged = |error| fault_of(error, bytes, format);
+    let mut decoder = reader.into_decoder().map_err(damaged)?;
+    let icc = decoder.icc_profile().unwrap_or_default();
+    let mut exif = decoder.exif_metadata().unwrap_or_default().map(exif::without_prefix);
+    if decoder.xmp_metadata().unwrap_or_default().is_some() {
+        note(say, "its XMP metadata are left out");
+    }
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    // The decoder does not know the prefix.
+    let orientation = exif.as_deref().and_then(Orientation::from_exif_chunk).unwrap_or(orientation);
+    let mut pixels = DynamicImage::from_decoder(decoder).map_err(damaged)?;
+    let width = pixels.width();
+    pixels.apply_orientation(orientation);
+    if let Some(exif) = &mut exif {
+        make_upright(exif, pixels.width() != width, say);
+    }
+    if format == ImageFormat::Tiff && tiff::is_premultiplied(bytes) {
+        pixels = straight(pixels);
+    }
+    if matches!(pixels, DynamicImage::ImageRgb32F(_) | DynamicImage::ImageRgba32F(_)) {
+        note(say, "its floating-point colours become 16-bit");
+    }
+    Ok(Picture { pixels, icc, exif, is_lossless: is_lossless(bytes, format), format })
+}
+
+/// A reader of the image in `bytes`, the contents of `input`, which has no format if it is not an image.
+fn reader<'a>(bytes: &'a [u8], input: &Path) -> Result<ImageReader<Cursor<&'a [u8]>>> {
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
     // TGA has no magic number.
     let is_tga = ImageFormat::from_path(input).is_ok_and(|format| format == ImageFormat::Tga);
@@ -106,64 +148,39 @@ fn read(bytes: &[u8], input: &Path, say: Say) -> Result<Picture> {
     if tiff::is_big(bytes) {
         reader.set_format(ImageFormat::Tiff);
     }
-    let format = reader.format().context("is not an image, or too damaged to be recognised")?;
-    if format == ImageFormat::Jpeg && lacks_end(bytes) {
-        note(say, "is truncated: its last rows are missing");
-    }
-    if animated_color(Cursor::new(bytes), format).is_ok_and(|color| color.is_some()) {
-        note(say, "is animated, but only its first frame is translated");
-    }
-    let damaged = |error: image::ImageError| match error {
-        image::ImageError::Unsupported(error) => {
+    Ok(reader)
+}
+
+/// Why an image cannot be decoded.
+fn fault_of(error: ImageError, bytes: &[u8], format: ImageFormat) -> anyhow::Error {
+    match error {
+        ImageError::Unsupported(error) => {
             let colours = tiff::colours(bytes).filter(|_| format == ImageFormat::Tiff);
             let what = colours.map_or(error.to_string(), |colours| format!("a TIFF of {colours}"));
             anyhow!("cannot be decoded: {what}; convert it to RGB of 8 or 16 bits first")
         }
         error => anyhow!("is damaged: {error}"),
-    };
-    if format == ImageFormat::Tiff
-        && let Some(decoded) = tiff::decoded(bytes)?
-    {
-        let tiff::Decoded { mut pixels, icc, orientation } = decoded;
-        pixels.apply_orientation(orientation);
-        return Ok(Picture { pixels, icc, exif: None, is_lossless: true, format });
     }
-    let mut decoder = reader.into_decoder().map_err(damaged)?;
-    let icc = decoder.icc_profile().unwrap_or_default();
-    let mut exif = decoder.exif_metadata().unwrap_or_default().map(exif::without_prefix);
-    if decoder.xmp_metadata().unwrap_or_default().is_some() {
-        note(say, "its XMP metadata are left out");
+}
+
+/// Makes EXIF that of an upright image, whose width was its height if `is_turned`.
+fn make_upright(exif: &mut [u8], is_turned: bool, say: Say) {
+    let _ = Orientation::remove_from_exif_chunk(exif);
+    if is_turned {
+        exif::swap_sides(exif);
     }
-    let said = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    // The decoder does not know the prefix.
-    let orientation = exif.as_deref().and_then(Orientation::from_exif_chunk).unwrap_or(said);
-    let mut pixels = DynamicImage::from_decoder(decoder).map_err(damaged)?;
-    let width = pixels.width();
-    pixels.apply_orientation(orientation);
-    let is_on_its_side = pixels.width() != width;
-    if format == ImageFormat::Tiff && tiff::is_premultiplied(bytes) {
-        pixels = straight(pixels);
+    if exif::remove_thumbnail(exif) {
+        note(say, "its thumbnail is left out");
     }
-    if let Some(exif) = &mut exif {
-        // It is upright now.
-        let _ = Orientation::remove_from_exif_chunk(exif);
-        if is_on_its_side {
-            exif::swap_sides(exif);
-        }
-        if exif::remove_thumbnail(exif) {
-            note(say, "its thumbnail is left out");
-        }
-    }
-    let is_lossless = match format {
+}
+
+fn is_lossless(bytes: &[u8], format: ImageFormat) -> bool {
+    match format {
         ImageFormat::Jpeg => false,
         ImageFormat::WebP => WebP::from_bytes(Bytes::copy_from_slice(bytes))
             .is_ok_and(|webp| webp.has_chunk(CHUNK_VP8L)),
         _ => true,
-    };
-    if matches!(pixels, DynamicImage::ImageRgb32F(_) | DynamicImage::ImageRgba32F(_)) {
-        note(say, "its floating-point colours become 16-bit");
     }
-    Ok(Picture { pixels, icc, exif, is_lossless, format })
 }
 
 /// Divides the colours of an image by its alpha, since PNG stores them unmultiplied.

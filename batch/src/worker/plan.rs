@@ -8,7 +8,8 @@ use anyhow::{Context, Result, ensure};
 
 use super::{
     caps::{codec_name, field, media_type},
-    keyframes, losses,
+    keyframes::{self, Frame},
+    losses,
     mapping::Mapping,
     muxer::Muxer,
     probe::Media,
@@ -23,78 +24,94 @@ use crate::{
 /// Containers in which GStreamer seeks to key frames exactly.
 const SEEKABLE: [&str; 3] = ["video/quicktime", "video/x-matroska", "video/webm"];
 
-/// Probes `input` and, if it is long and `may_cut`, cuts it into segments, each with `lead` frames before it;
-/// of a `sample` only that. Replies with at least one segment.
-pub fn plan(
-    setup: &Setup,
-    input: &Path,
-    container: Container,
-    may_cut: bool,
-    sample: Option<Sample>,
-    lead: usize,
-    say: Say,
-) -> Result<Reply> {
-    let media = Media::probe(input)?;
-    let named = Container::of_name(input);
-    if let (Some(named), Some(found)) = (named, &media.container)
-        && !named.is_inside(media_type(found))
-    {
-        let (found, named) = (codec_name(found), named.extension());
-        note(say, format!("is {found}, although its extension is {named}"));
-    }
-    if setup.dry_run {
-        // Else they are said of the tracks that were written.
-        let mapping = Mapping::new(&media, &Muxer::new(container)?, &setup.recipe, &[]);
-        note_all(say, mapping.notices);
-    }
-    let recipe = &setup.recipe;
-    note_all(say, losses::foreseen(&media, container, recipe));
-    let (begin, end) = part(&media, recipe, sample)?;
-    let is_seekable = media.is_seekable && SEEKABLE.contains(&media.kind());
-    let is_part = begin > 0 || end.is_some() || recipe.frames.is_some();
-    ensure!(
-        !(is_part && media.is_animation()),
-        "is an animated image, which can only be translated as a whole"
-    );
-    let is_cut = may_cut && is_seekable && is_long(setup, &media);
-    if !(is_part || is_cut) {
-        return Ok(Reply::Plan { spans: vec![Span::default()], frames: expected_frames(&media) });
-    }
-    let whole = Span {
-        lead: begin,
-        start: begin,
-        stop: end,
-        frames: None,
-        first: None,
-        seek: is_seekable.then_some(begin),
-    };
-    let Some(frames) = scan::frames(input, &media, say)? else {
+/// A video to plan.
+pub struct Job<'a> {
+    pub setup: &'a Setup,
+    pub input: &'a Path,
+    /// The container of the output.
+    pub container: Container,
+    /// Whether it may be cut into segments.
+    pub may_cut: bool,
+    /// The sample of it that is translated, if not all of it.
+    pub sample: Option<Sample>,
+    /// Frames that are translated before a segment and not kept.
+    pub lead: usize,
+}
+
+impl Job<'_> {
+    /// Probes the video and plans its segments, at least one.
+    pub fn plan(&self, say: Say) -> Result<Reply> {
+        let media = Media::probe(self.input)?;
+        self.note_losses(&media, say)?;
+        let recipe = &self.setup.recipe;
+        let (begin, end) = part(&media, recipe, self.sample)?;
+        let is_seekable = media.is_seekable && SEEKABLE.contains(&media.kind());
+        let is_part = begin > 0 || end.is_some() || recipe.frames.is_some();
         ensure!(
-            recipe.frames.is_none(),
-            "its frames have no timestamps, so --frames cannot count them"
+            !(is_part && media.is_animation()),
+            "is an animated image, which can only be translated as a whole"
         );
-        return Ok(Reply::Plan { spans: vec![whole], frames: None });
-    };
-    let first = frames.partition_point(|frame| frame.time < begin);
-    let mut last = frames.partition_point(|frame| frame.time < end.unwrap_or(u64::MAX));
-    if let Some(count) = recipe.frames {
-        last = last.min(first.saturating_add(count as usize));
+        let is_cut = self.may_cut && is_seekable && is_long(self.setup, &media);
+        if !(is_part || is_cut) {
+            let frames = expected_frames(&media);
+            return Ok(Reply::Plan { spans: vec![Span::default()], frames });
+        }
+        let seek = is_seekable.then_some(begin);
+        let whole = Span { lead: begin, start: begin, stop: end, seek, ..Span::default() };
+        let Some(frames) = scan::frames(self.input, &media, say)? else {
+            ensure!(
+                recipe.frames.is_none(),
+                "its frames have no timestamps, so --frames cannot count them"
+            );
+            return Ok(Reply::Plan { spans: vec![whole], frames: None });
+        };
+        let spans = self.spans(&frames, &whole);
+        ensure!(!spans.is_empty(), "has no frames in that range: it lasts {}", lasts(&media));
+        let frames = spans.iter().map(|span| span.frames).sum();
+        Ok(Reply::Plan { spans, frames })
     }
-    ensure!(first < last, "has no frames in that range: it lasts {}", lasts(&media));
-    let stop = frames.get(last).map(|frame| frame.time).or(end);
-    let count = (last - first) as u64;
-    let length = if may_cut && is_seekable { setup.piece } else { 0 };
-    let mut spans = keyframes::spans(&frames[..last], first, length, lead);
-    let head = spans.first_mut().context("no frames")?;
-    (head.lead, head.start) = (whole.lead, whole.start);
-    head.seek = head.seek.filter(|_| begin > 0);
-    if !is_seekable {
-        spans.iter_mut().for_each(|span| span.seek = None);
+
+    /// Notes what the output will not have, before it is written.
+    fn note_losses(&self, media: &Media, say: Say) -> Result<()> {
+        let recipe = &self.setup.recipe;
+        if let (Some(named), Some(found)) = (Container::of_name(self.input), &media.container)
+            && !named.is_inside(media_type(found))
+        {
+            let (found, named) = (codec_name(found), named.extension());
+            note(say, format!("is {found}, although its extension is {named}"));
+        }
+        if self.setup.dry_run {
+            // Otherwise they are said of the tracks that were written.
+            note_all(say, Mapping::new(media, &Muxer::new(self.container)?, recipe, &[]).notices);
+        }
+        note_all(say, losses::foreseen(media, self.container, recipe));
+        Ok(())
     }
-    if let Some(last) = spans.last_mut() {
-        last.stop = stop;
+
+    /// The segments of `whole`, a part of a video with these frames; none if it has no frames.
+    fn spans(&self, frames: &[Frame], whole: &Span) -> Vec<Span> {
+        let first = frames.partition_point(|frame| frame.time < whole.start);
+        let mut last = frames.partition_point(|frame| frame.time < whole.stop.unwrap_or(u64::MAX));
+        if let Some(count) = self.setup.recipe.frames {
+            last = last.min(first.saturating_add(count as usize));
+        }
+        if first >= last {
+            return Vec::new();
+        }
+        let length = if self.may_cut && whole.seek.is_some() { self.setup.piece } else { 0 };
+        let mut spans = keyframes::spans(&frames[..last], first, length, self.lead);
+        if let Some(head) = spans.first_mut() {
+            (head.lead, head.start) = (whole.lead, whole.start);
+            head.seek = head.seek.filter(|_| whole.start > 0);
+        }
+        if let Some(tail) = spans.last_mut() {
+            tail.stop = frames.get(last).map(|frame| frame.time).or(whole.stop);
+        }
+        if whole.seek.is_none() {
+            spans.iter_mut().for_each(|span| span.seek = None);
+        }
+        spans
     }
-    Ok(Reply::Plan { spans, frames: Some(count) })
 }
 
 /// Begin and end of what is translated of `media`, in nanoseconds; no end for all that follows.
