@@ -40,7 +40,7 @@ impl Destination {
         let input = only_file(&options.inputs).with_context(|| {
             format!("--out {shown}: expected one input file, or a folder for the outputs")
         })?;
-        ensure!(options.name.is_none(), "--name: --out {shown} names the output already");
+        ensure!(options.name.is_none(), "--name: --out {shown} already names the output");
         let kind = match (PictureFormat::of_name(input), PictureFormat::of_name(out)) {
             (Some(_), Some(format)) => {
                 ensure!(format.is_named(out), "--out {shown}: expected jpg, png or webp");
@@ -51,12 +51,16 @@ impl Destination {
                 ensure!(container.is_some(), "--out {shown}: expected mp4, mov, mkv, webm or ts");
                 ensure!(
                     options.recipe.container.is_none_or(|given| Some(given) == container),
-                    "--container: the extension of --out {shown} is that of another one"
+                    "--container: the extension of --out {shown} is that of another container"
                 );
                 Kind::Video(container.unwrap_or(Container::Mkv))
             }
-            (None, Some(_)) => bail!("--out {shown}: an image, and {} is a video", input.display()),
-            (Some(_), None) => bail!("--out {shown}: a video, and {} is an image", input.display()),
+            (None, Some(_)) => {
+                bail!("--out {shown}: names an image, but {} is a video", input.display())
+            }
+            (Some(_), None) => {
+                bail!("--out {shown}: names a video, but {} is an image", input.display())
+            }
         };
         // Empty for the current folder.
         let folder = out.parent().unwrap_or(Path::new("")).to_owned();

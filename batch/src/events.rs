@@ -198,7 +198,7 @@ impl Events {
             ),
             Verdict::Skipped { frames } => (
                 json!({"event": "skipped", "file": file, "output": output, "frames": frames}),
-                format!("{output}: finished before"),
+                format!("{output}: up to date"),
             ),
             Verdict::Planned { frames, segments } => {
                 let count = frames.map_or("some frames".to_owned(), |n| counted(n, "frame"));
@@ -242,7 +242,7 @@ impl Events {
         let left =
             and_counts(&[(elsewhere, "handled by other processes"), (unfinished, "not finished")]);
         let files = counted(self.files as u64, "file");
-        let results = format!("{skipped} finished before, {failed} failed{left}");
+        let results = format!("{skipped} up to date, {failed} failed{left}");
         self.line(&match planned {
             0 => format!(
                 "{files}: {translated} translated, {results}; {} in {seconds:.1} s, {rate:.1} frames/s",

@@ -49,8 +49,8 @@ pub struct Options {
     /// Frames per second of an image sequence that becomes a video: 24, 30000/1001
     #[arg(long, value_name = "N", default_value = "25", value_parser = rate, help_heading = "Encoding")]
     pub framerate: Rate,
-    /// Translate, instead of all of each video, N samples of 5 seconds that are spread over it evenly, into
-    /// files of their own: a.sample-1.mp4
+    /// Translate only N samples of 5 seconds, spread evenly over each video, into separate files:
+    /// a.sample-1.mp4
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100), help_heading = "Part of each video")]
     pub sample: Option<u32>,
 
@@ -81,7 +81,7 @@ pub struct Options {
     #[arg(long)]
     pub verify: bool,
     /// Print which outputs in --out are done, failed or being translated, and by which machine; with INPUTS also
-    /// how many are not begun. With --report, write that page anew
+    /// how many have not started. With --report, also rewrite the report
     #[arg(long)]
     pub status: bool,
 
@@ -94,14 +94,14 @@ pub struct Options {
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = seconds)]
     pub piece: f64,
     /// Share the files with other machines that run the same command: auto takes the next file that no other
-    /// has, by locks in --out; I/N takes the I-th of N fixed shares, counted from 1 [default: the index in a
-    /// Slurm array or a Kubernetes indexed job, see docs/batch.md]
+    /// machine has locked in --out; I/N takes the I-th of N fixed shares, counted from 1 [default: the index in
+    /// a Slurm array or a Kubernetes indexed job, see docs/batch.md]
     #[arg(long, value_name = "auto|I/N")]
     pub shard: Option<Sharding>,
     /// Replace files in --out that cyclegan-batch did not write
     #[arg(long)]
     pub overwrite: bool,
-    /// Write an HTML page with thumbnails of each file before and after, of all shares
+    /// Write an HTML page with thumbnails of each file before and after translation, for all shares
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
     /// Print one JSON object per line for each event, instead of text
@@ -217,7 +217,7 @@ pub struct Recipe {
     #[arg(long, value_enum, help_heading = "Encoding")]
     pub speed: Option<Speed>,
     /// Hardware that encodes H.264 and H.265 with the quality of the preset: nvenc, qsv, vaapi, or auto for the
-    /// first that is there. Or an encoder instead of the preset's: 'x265enc bitrate=4000 speed-preset=slow'
+    /// first that is available. Or an element that encodes instead: 'x265enc bitrate=4000 speed-preset=slow'
     #[arg(long, value_name = "HARDWARE|ELEMENT", help_heading = "Encoding")]
     pub video_encoder: Option<String>,
     /// Encoder for audio that the container does not accept as it is: 'opusenc bitrate=128000'
@@ -229,7 +229,7 @@ pub struct Recipe {
     /// Stop at this many seconds of each video
     #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Part of each video")]
     pub end: Option<f64>,
-    /// Translate at most this many frames
+    /// Translate at most this many frames of each video
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Part of each video")]
     pub frames: Option<u64>,
     /// Audio tracks to keep

@@ -66,7 +66,7 @@ impl Row {
         let warning = |cause: &str| format!("<p class=\"warning\">{}</p>", escape(cause));
         let state = match (&self.problem, &self.recorded) {
             (Some(problem), _) => warning(problem),
-            (None, None) => "<p>Not begun</p>".to_owned(),
+            (None, None) => "<p>Not started</p>".to_owned(),
             (None, Some(recorded)) => match &recorded.state {
                 State::Done { frames, seconds, host } => {
                     let rate = *frames as f64 / seconds.max(0.001);

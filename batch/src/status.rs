@@ -29,10 +29,10 @@ pub fn print(out: &Path, items: &[Item], as_json: bool) {
     let waiting = items.iter().filter(|item| !begun.contains(&*item.output)).count() as u64;
     if as_json {
         let summary = json!({"event": "summary", "done": done, "failed": failed, "translating": translating,
-                             "unfinished": unfinished, "not_begun": waiting});
+                             "unfinished": unfinished, "not_started": waiting});
         return say(&summary.to_string());
     }
-    let more = and_counts(&[(unfinished, "begun and not finished"), (waiting, "not begun")]);
+    let more = and_counts(&[(unfinished, "unfinished"), (waiting, "not started")]);
     say(&format!("{done} done, {failed} failed, {translating} being translated{more}"));
 }
 

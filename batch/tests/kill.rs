@@ -88,7 +88,7 @@ fn kill_and_go_on(kills: usize) {
     for name in after.keys() {
         assert_eq!(tracks(&place.out(name))[0].times.len(), FRAMES, "{name}");
     }
-    assert!(place.run(&["in", "--piece", "0.4"]).contains(&format!("{clips} finished before")));
+    assert!(place.run(&["in", "--piece", "0.4"]).contains(&format!("{clips} up to date")));
 }
 
 #[test]

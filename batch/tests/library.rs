@@ -25,20 +25,20 @@ fn finished_files_are_skipped_until_something_changes() {
         small_clip(&place.path(name));
     }
     let said = place.run(&["in", "--jobs", "2"]);
-    assert!(said.contains("2 translated, 0 finished before, 0 failed; 6 frames"), "{said}");
+    assert!(said.contains("2 translated, 0 up to date, 0 failed; 6 frames"), "{said}");
     let written = |name: &str| fs::metadata(place.out(name)).unwrap().modified().unwrap();
     let before = written("a.mp4");
-    assert!(place.run(&["in"]).contains("0 translated, 2 finished before"));
+    assert!(place.run(&["in"]).contains("0 translated, 2 up to date"));
     assert_eq!(written("a.mp4"), before);
 
     // Another input, another option, another generator, an output that is gone.
     small_clip(&place.path("in/a.mp4"));
-    assert!(place.run(&["in"]).contains("1 translated, 1 finished before"));
-    assert!(place.run(&["in", "--filter", "strength=0.5"]).contains("2 translated, 0 finished"));
+    assert!(place.run(&["in"]).contains("1 translated, 1 up to date"));
+    assert!(place.run(&["in", "--filter", "strength=0.5"]).contains("2 translated, 0 up to date"));
     place.generator(&generators::identity());
-    assert!(place.run(&["in", "--filter", "strength=0.5"]).contains("2 translated, 0 finished"));
+    assert!(place.run(&["in", "--filter", "strength=0.5"]).contains("2 translated, 0 up to date"));
     fs::remove_file(place.out("sub/b.mkv")).unwrap();
-    assert!(place.run(&["in", "--filter", "strength=0.5"]).contains("1 translated, 1 finished"));
+    assert!(place.run(&["in", "--filter", "strength=0.5"]).contains("1 translated, 1 up to date"));
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn a_run_that_was_killed_before_the_last_step_takes_it() {
     place.run(&["in"]);
     let own = fs::read_dir(place.out(".cyclegan-batch")).unwrap().next().unwrap().unwrap().path();
     fs::rename(place.out("a.mp4"), own.join("unfinished")).unwrap();
-    assert!(place.run(&["in"]).contains("0 translated, 1 finished before"));
+    assert!(place.run(&["in"]).contains("0 translated, 1 up to date"));
     assert!(place.out("a.mp4").is_file() && !own.join("unfinished").exists());
 }
 
@@ -147,7 +147,7 @@ fn names_that_are_no_text_are_names() {
     small_clip(&place.path("in").join(name));
     assert!(place.run(&["in"]).contains("1 translated"));
     assert!(place.path("out").join(name).is_file());
-    assert!(place.run(&["in"]).contains("1 finished before"));
+    assert!(place.run(&["in"]).contains("1 up to date"));
 }
 
 /// The lines that tell of errors.
@@ -197,7 +197,7 @@ fn bad_files_get_one_clear_line_each_and_stop_no_other() {
         ("in/sound.mp4: ", "has no video track, only MPEG-4 AAC"),
         ("in/dangling.mp4: ", "cannot be read: No such file or directory"),
         ("in/missing.mp4: ", "cannot be read: No such file or directory"),
-        ("in/unknown codec.mp4: ", "cannot be decoded, since this is not installed"),
+        ("in/unknown codec.mp4: ", "cannot be decoded: not installed: "),
         ("in/broken.png: ", "is damaged"),
         ("in/foreign.mp4: ", "would replace out/foreign.mp4"),
         ("out/foreign.mp4: ", "is its own output"),
@@ -214,7 +214,7 @@ fn bad_files_get_one_clear_line_each_and_stop_no_other() {
         said.contains("note: in/really.mkv: is Quicktime, although its extension is mkv"),
         "{said}"
     );
-    assert!(said.contains("3 translated, 0 finished before, 13 failed"), "{said}");
+    assert!(said.contains("3 translated, 0 up to date, 13 failed"), "{said}");
     assert_eq!(colours(&place.out("really.mkv")).len(), 50);
     assert!(!place.out("truncated.mkv").exists());
 }

@@ -74,7 +74,7 @@ fn machines_take_the_next_free_file() {
     assert_eq!((page.matches("<img").count(), page.matches("is a text file").count()), (8, 1));
     // A new run tries again what has failed.
     let again = start(&place, &arguments).wait_with_output().unwrap();
-    assert!(text(&again).contains("0 translated, 8 finished before, 1 failed"), "{}", text(&again));
+    assert!(text(&again).contains("0 translated, 8 up to date, 1 failed"), "{}", text(&again));
 }
 
 /// A file of ten pieces, each of which takes a while.
@@ -186,7 +186,7 @@ fn the_state_of_a_folder_is_told_while_it_is_worked_on() {
         format!("out/b.mp4: failed on {host}: is a text file"),
         "note: out/c.mkv: is Quicktime, although its extension is mkv".to_owned(),
         format!("out/d.mp4: is being translated by {host}, process {pid}"),
-        "2 done, 1 failed, 1 being translated, 1 not begun".to_owned(),
+        "2 done, 1 failed, 1 being translated, 1 not started".to_owned(),
     ] {
         assert!(told.contains(&expected), "{expected}: {told}");
     }
@@ -203,7 +203,7 @@ fn the_state_of_a_folder_is_told_while_it_is_worked_on() {
     machine.wait().unwrap();
     let (told, _) = status(&place, &["--report", "page.html"]);
     assert!(
-        text(&told).contains("2 done, 1 failed, 0 being translated, 1 begun"),
+        text(&told).contains("2 done, 1 failed, 0 being translated, 1 unfinished"),
         "{}",
         text(&told)
     );

@@ -28,9 +28,7 @@ fn an_output_with_a_known_extension_is_a_file() {
     assert!(output.status.success(), "{}", text(&output));
     assert!(text(&output).contains("made/zebra.mkv: 10 frames"), "{}", text(&output));
     assert_eq!(media::tracks(&place.path("made/zebra.mkv"))[0].times.len(), 10);
-    assert!(
-        text(&run(&place, &["in/a.mp4", "--out", "made/zebra.mkv"])).contains("finished before")
-    );
+    assert!(text(&run(&place, &["in/a.mp4", "--out", "made/zebra.mkv"])).contains("up to date"));
 
     make(&place.path("in/b.png"), "videotestsrc num-buffers=1 ! pngenc ! OUT");
     let output = run(&place, &["in/b.png", "--out", "made/b.jpg"]);
@@ -49,7 +47,7 @@ fn an_output_file_needs_one_input_file_of_its_kind() {
         (&["in/*.mp4", "--out", "x.mp4"], "--out x.mp4: expected one input file"),
         (&["in/a.mp4", "--out", "x.mp4", "--name", "{stem}.{ext}"], "--name"),
         (&["in/a.mp4", "--out", "x.mp4", "--container", "mkv"], "--container"),
-        (&["in/a.mp4", "--out", "x.png"], "--out x.png: an image, and in/a.mp4 is a video"),
+        (&["in/a.mp4", "--out", "x.png"], "--out x.png: names an image, but in/a.mp4 is a video"),
         (&["in/a.mp4", "--out", "x.avi"], "--out x.avi: expected mp4, "),
         (&["in/c.png", "--out", "x.bmp"], "--out x.bmp: expected jpg, png or webp"),
         (&["in/a.mp4", "--out", "x/%04d.tga"], "--out x/%04d.tga: expected jpg, png or webp"),

@@ -186,7 +186,7 @@ fn resolution_colours_and_text_are_kept_or_noted() {
     for note in [
         "in/kept.jpg: other pictures in the same file, such as a gain map, are left out",
         "in/named.jpg: its resolution is left out",
-        "in/other.png: its PNG chunk vpAg of another program is left out",
+        "in/other.png: its application chunk vpAg (PNG) is left out",
     ] {
         assert!(said.contains(note), "{note}\n{said}");
     }
@@ -310,7 +310,7 @@ fn tiff_of_every_colour_is_translated_or_its_loss_named() {
         "note: in/pages.tif: has several pages, but only the first is translated",
         "note: in/cmyk.tif: its CMYK becomes RGB",
         "note: in/cmyk.tif: its colour profile is left out",
-        "note: in/masks.tif: its channels after colour and transparency are left out",
+        "note: in/masks.tif: its channels besides colour and alpha are left out",
         "error: in/damaged.tif: is damaged: nothing in it can be decoded",
         "error: in/lab.tif: cannot be decoded: a TIFF of CIE L*a*b* with 8 bits per component; \
          convert it to RGB of 8 or 16 bits first",

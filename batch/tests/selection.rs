@@ -103,8 +103,8 @@ fn samples_are_spread_over_each_video() {
     assert!(place.out("still.png").is_file());
     // They are no stand-in for the videos themselves, and are not made again.
     let said = place.run(&["in", "--sample", "3"]);
-    assert!(said.contains("0 translated, 7 finished before"), "{said}");
-    assert!(place.run(&["in"]).contains("2 translated, 1 finished before"));
+    assert!(said.contains("0 translated, 7 up to date"), "{said}");
+    assert!(place.run(&["in"]).contains("2 translated, 1 up to date"));
 }
 
 #[test]

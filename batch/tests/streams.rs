@@ -258,7 +258,7 @@ fn streams_that_make_no_sense_are_refused() {
         (&["in/%03d.png", "--out", "./in/../in/", "--overwrite"], 2, "is its own output"),
         (&["in/absent.mp4", "--out", "-"], 2, "in/absent.mp4: expected a video"),
         (&["in/%03d.png", "--framerate", "fast"], 2, "expected frames per second"),
-        (&["-", "--out", "x.mkv"], 1, "standard input is no y4m"),
+        (&["-", "--out", "x.mkv"], 1, "standard input is not y4m"),
     ] {
         let output = run(&place, arguments, Some("text"));
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", text(&output));

@@ -354,7 +354,7 @@ fn webvtt_becomes_plain_text() {
     bytes[codec..][..8].copy_from_slice(b"S_OTHERS");
     std::fs::write(&input, bytes).unwrap();
     let said = place.run(&["in"]);
-    assert!(said.contains("subtitles of an unknown kind, is left out"), "{said}");
+    assert!(said.contains("subtitles in an unknown format, is left out"), "{said}");
 }
 
 #[test]

@@ -123,7 +123,7 @@ fn frames_that_are_shown_for_long_keep_their_times() {
         }
     }
     let output = place.program().args(["in/c.mp4", "--container", "ts"]).output().unwrap();
-    let note = "note: in/c.mp4: has frames that are shown for more than half a second, whose times x264enc in";
+    let note = "note: in/c.mp4: has frames that are shown for more than half a second; x264enc in";
     assert!(text(&output).contains(note), "{}", text(&output));
 }
 
@@ -214,7 +214,7 @@ fn sound_that_changes_its_form_is_kept_or_named() {
         for name in ["aac.ts", "ac3.ts", "mp2.ts"] {
             let form = "its channel count or sample rate changes midway";
             assert!(
-                said.contains(&format!("in/{name}: track 2: {form}; all of it gets")),
+                said.contains(&format!("in/{name}: track 2: {form}; all of it is converted")),
                 "{said}"
             );
             assert!(said.contains(&format!("accept it ({form})")), "{said}");
@@ -233,19 +233,19 @@ fn tracks_that_change_are_named() {
     joined(&place, "more.ts", [&aac, &format!("{TONE} {aac} -map 0 -map 1 -map 2")]);
     let output = place.program().arg("in").output().unwrap();
     for name in ["ids.ts", "more.ts"] {
-        let error = format!("error: in/{name}: its tracks change in the middle");
+        let error = format!("error: in/{name}: its tracks change midway");
         assert!(text(&output).contains(&error), "{}", text(&output));
     }
 }
 
 #[test]
-fn other_programmes_are_missed() {
-    let Some(place) = Place::of_ffmpeg("programmes") else { return };
+fn other_programs_are_noted() {
+    let Some(place) = Place::of_ffmpeg("programs") else { return };
     let two = [BARS, TONE, BARS, OTHER_TONE, "-map 0 -map 1 -map 2 -map 3", H264, "-c:a aac"];
-    let programmes = "-program title=A:st=0:st=1 -program title=B:st=2:st=3";
-    make(&place.path("in/a.ts"), &[&two.join(" "), programmes].join(" "));
+    let programs = "-program title=A:st=0:st=1 -program title=B:st=2:st=3";
+    make(&place.path("in/a.ts"), &[&two.join(" "), programs].join(" "));
     let said = place.run(&["in"]);
-    assert!(said.contains("note: in/a.ts: its 1 other programme is left out"), "{said}");
+    assert!(said.contains("note: in/a.ts: its 1 other program is left out"), "{said}");
     let kinds: Vec<_> = streams(&place.out("a.ts")).into_iter().map(|s| s.kind).collect();
     assert_eq!(kinds, ["video", "audio"]);
 }
@@ -257,7 +257,7 @@ fn tracks_that_nothing_demuxes_are_named() {
     make(&place.path("in/a.m2ts"), &[BARS, TONE, H264, "-c:a dca -strict -2"].join(" "));
     make(&place.path("in/b.m2ts"), &[BARS, TONE, H264, "-c:a ac3"].join(" "));
     let said = place.run(&["in"]);
-    let note = "note: in/a.m2ts: a track is left out that GStreamer does not know: DTS";
+    let note = "note: in/a.m2ts: a track that GStreamer does not support is left out: DTS";
     assert!(said.contains(note), "{said}");
     assert!(!said.contains("note: in/b.m2ts"), "{said}");
 }
@@ -323,7 +323,7 @@ fn sound_without_times_is_named() {
     for container in ["ts", "mkv", "mp4"] {
         let said = place.run(&["in", "--container", container]);
         assert!(
-            said.contains("note: in/a.ts: track 2 has no timestamps and begins with"),
+            said.contains("note: in/a.ts: track 2 has no timestamps and starts with"),
             "{said}"
         );
     }
@@ -421,7 +421,7 @@ fn gaps_in_a_damaged_file_are_named() {
     let output = place.program().args(["in"]).output().unwrap();
     let said = text(&output);
     assert!(said.contains("note: in/a.ogv: has 1 gap in its data"), "{said}");
-    assert!(said.contains("error: in/b.mxf: is damaged: it cannot be read to its end"), "{said}");
+    assert!(said.contains("error: in/b.mxf: is damaged: it cannot be read to the end"), "{said}");
     assert!(!said.contains("in/whole.ogv:"), "{said}");
 }
 
@@ -561,9 +561,8 @@ fn what_the_container_does_not_tell_is_named() {
         let sound = if codec.contains("-c:a") { TONE } else { "" };
         make(&input, &[BARS, sound, codec].join(" "));
         let output = place.program().arg(&input).output().unwrap();
-        let error = format!(
-            "{name}: cannot be decoded: GStreamer has no decoder here for the codec {fourcc}"
-        );
+        let error =
+            format!("{name}: cannot be decoded: GStreamer has no decoder for the codec {fourcc}");
         assert!(text(&output).contains(&error), "{}", text(&output));
     }
 }

@@ -130,7 +130,7 @@ pub fn start_of_run(out: &Path) -> Result<SystemTime> {
     };
     begin().map_err(|error| {
         anyhow!(
-            "--shard auto needs a file system with locks, and {} gives none ({}); use --shard I/N",
+            "--shard auto needs a file system with locks, and {} has none ({}); use --shard I/N",
             out.display(),
             describe(&error)
         )

@@ -138,7 +138,7 @@ impl Entry {
         }
         if self.output.exists() && !is_ours && !overwrite {
             bail!(
-                "would replace {}, which cyclegan-batch has not written or which has changed; use \
+                "would replace {}, which cyclegan-batch did not write, or which has changed; use \
                  --overwrite or another --out",
                 self.output.display()
             );

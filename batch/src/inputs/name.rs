@@ -24,7 +24,7 @@ pub fn check(template: &str) -> Result<()> {
     let is_inner = Path::new(template)
         .components()
         .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
-    ensure!(is_inner, "--name '{template}': leads out of --out");
+    ensure!(is_inner, "--name '{template}': leads outside --out");
     Ok(())
 }
 

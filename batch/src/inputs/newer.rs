@@ -14,7 +14,7 @@ use gst::glib::{DateTime, TimeZone};
 /// The time that `text` names: that of a file of this name, or a date, in local time unless it says otherwise.
 pub fn time(text: &str) -> Result<SystemTime> {
     if let Ok(file) = fs::metadata(text) {
-        return file.modified().with_context(|| format!("--newer {text}: has no time"));
+        return file.modified().with_context(|| format!("--newer {text}: the file has no time"));
     }
     date(text).with_context(|| {
         format!("--newer {text}: neither a file nor a date, such as 2026-11-01 or 2026-11-01T18:30")

@@ -12,8 +12,8 @@ const KINDS: [(&str, &[&str]); 17] = [
     ("AVIF and HEIF images", &["avif", "avifs", "heic", "heics", "heif", "hif"]),
     ("JPEG XL images", &["jxl"]),
     ("JPEG 2000 images and videos", &["jp2", "j2k", "j2c", "jpc", "jpx", "jpm", "mj2"]),
-    ("OpenEXR and other images of linear light", &["exr", "hdr", "dpx", "cin"]),
-    ("images in layers", &["psd", "psb", "xcf", "kra", "ora"]),
+    ("OpenEXR and other linear-light images", &["exr", "hdr", "dpx", "cin"]),
+    ("layered images", &["psd", "psb", "xcf", "kra", "ora"]),
     ("vector images", &["svg", "svgz", "ai", "eps"]),
     (
         "raw photographs",
@@ -23,18 +23,18 @@ const KINDS: [(&str, &[&str]); 17] = [
         ],
     ),
     (
-        "such images",
+        "images of this kind",
         &["ico", "icns", "pcx", "qoi", "sgi", "jng", "mng", "dds", "fits", "pict", "xpm"],
     ),
-    ("raw videos of cameras", &["braw", "r3d", "ari", "crm", "cine", "nev"]),
+    ("raw camera videos", &["braw", "r3d", "ari", "crm", "cine", "nev"]),
     ("Flash animations", &["swf"]),
     ("recordings of Windows Media Center", &["wtv", "dvr-ms"]),
     ("NUT videos", &["nut"]),
     ("AV1 and H.266 streams without a container", &["obu", "av1", "h266", "266", "vvc"]),
-    ("frames without a header", &["yuv", "rgb", "nv12", "i420"]),
+    ("raw frames without a header", &["yuv", "rgb", "nv12", "i420"]),
     ("DNxHD and VC-2 streams without a container", &["dnxhd", "dnxhr", "vc2", "drc"]),
-    ("videos of games", &["bik", "bk2", "smk", "roq", "usm", "vp6"]),
-    ("such videos", &["amv", "fli", "flc", "h261", "ivr", "nsv", "nuv", "viv", "evo"]),
+    ("game videos", &["bik", "bk2", "smk", "roq", "usm", "vp6"]),
+    ("videos of this kind", &["amv", "fli", "flc", "h261", "ivr", "nsv", "nuv", "viv", "evo"]),
 ];
 
 /// Why a file of this name is skipped; `None` for all others.

@@ -127,7 +127,7 @@ impl Scheduler<'_> {
     ) -> Result<u64, Failure> {
         let item = &self.items[index];
         let Kind::Video(container) = item.kind else {
-            return Err(Failure::Task("is no video".to_owned()));
+            return Err(Failure::Task("is not a video".to_owned()));
         };
         let task = Task::Segment {
             input: item.input.clone().into(),

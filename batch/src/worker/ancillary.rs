@@ -105,7 +105,7 @@ impl Ancillary {
                 // Thumbnails of JFIF, what Photoshop's export and the decoder need.
                 APP0 | APP12 | APP14 => {}
                 other @ APP1..=APP15 => {
-                    found.lose(&format!("JPEG segment APP{} of another program", other - APP0));
+                    found.lose(&format!("application segment APP{} (JPEG)", other - APP0));
                 }
                 _ => {}
             }
@@ -170,7 +170,7 @@ fn png_name(kind: [u8; 4]) -> String {
         b"tEXt" | b"zTXt" | b"iTXt" => "text",
         b"sPLT" => "suggested palette",
         b"bKGD" => "background colour",
-        _ => return format!("PNG chunk {} of another program", String::from_utf8_lossy(&kind)),
+        _ => return format!("application chunk {} (PNG)", String::from_utf8_lossy(&kind)),
     };
     name.to_owned()
 }

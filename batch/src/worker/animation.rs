@@ -42,7 +42,7 @@ pub fn probe(input: &Path) -> Result<Option<Animation>> {
 }
 
 pub fn source(input: &Path) -> Result<gst::Element> {
-    let format = animation_format(input).context("is damaged")?.context("is no animation")?;
+    let format = animation_format(input).context("is damaged")?.context("is not an animation")?;
     let (width, height) = ImageReader::with_format(open(input)?, format).into_dimensions()?;
     let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::Rgba, width, height);
     let caps = info.fps(gst::Fraction::new(0, 1)).build()?.to_caps()?;
@@ -61,7 +61,7 @@ pub fn source(input: &Path) -> Result<gst::Element> {
 
 /// The frames that are shown at `times`, which are in order; the last one where the animation has ended.
 pub fn frames_at(input: &Path, times: &[gst::ClockTime]) -> Result<Vec<DynamicImage>> {
-    let format = animation_format(input)?.context("is no animation")?;
+    let format = animation_format(input)?.context("is not an animation")?;
     let mut times = times.iter().peekable();
     let (mut found, mut last) = (Vec::new(), None);
     for frame in timed(decode(input, format)) {

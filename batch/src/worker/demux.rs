@@ -24,8 +24,8 @@ use super::{
 };
 use crate::lock::lock;
 
-/// A file in which other tracks begin, as in a recording of television where a programme ends.
-const CHANGED_TRACKS: &str = "its tracks change in the middle, where other ones begin: cut it there, as with \
+/// A file in which other tracks begin, as in a recording of television where a program ends.
+const CHANGED_TRACKS: &str = "its tracks change midway, where other ones begin: split it there first, for example with \
      `ffmpeg -i FILE -t SECONDS -map 0 -c copy PART`";
 
 #[derive(Clone, Debug)]

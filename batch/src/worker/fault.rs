@@ -7,7 +7,7 @@ use gst::prelude::*;
 pub const NO_SPACE: &str = "no space left for the output";
 pub const NO_INDEX: &str = "is truncated, or still being written: its index is missing";
 pub const NOTHING_DECODED: &str = "is damaged: nothing in it can be decoded";
-const NO_DECODER: &str = "cannot be decoded: GStreamer has no decoder for it here";
+const NO_DECODER: &str = "cannot be decoded: GStreamer has no decoder for it";
 const TEXT: &str = "is a text file";
 /// Of a track that is encoded anew.
 pub const NO_DATA: &str = "has no data that can be decoded";
@@ -16,7 +16,7 @@ pub const NO_DATA: &str = "has no data that can be decoded";
 const INTERNAL: &str = "Internal data stream error";
 const GENERAL: &str = "general stream error";
 /// A demuxer gives up.
-const UNREADABLE: &str = "is damaged: it cannot be read to its end";
+const UNREADABLE: &str = "is damaged: it cannot be read to the end";
 
 /// A failure that is caused by cutting the file into segments.
 #[derive(Debug, thiserror::Error)]
@@ -177,12 +177,12 @@ fn cause_of(message: &gst::message::Error, missing: &[String]) -> String {
 
 /// Why a file cannot be decoded whose codecs no plugin is known for.
 pub fn no_decoder(codecs: &[String]) -> String {
-    format!("cannot be decoded: GStreamer has no decoder here for {}", codecs.join(", "))
+    format!("cannot be decoded: GStreamer has no decoder for {}", codecs.join(", "))
 }
 
 /// Why a file cannot be decoded whose plugins are not there.
 pub fn not_installed(missing: &[String]) -> String {
-    format!("cannot be decoded, since this is not installed: {}", missing.join(", "))
+    format!("cannot be decoded: not installed: {}", missing.join(", "))
 }
 
 /// The last line of an error's details, which has the cause; the first names the source file.

@@ -53,7 +53,7 @@ impl Gaps {
         match count {
             // `tsdemux` of GStreamer 1.22 gives none to what comes long before the first clock.
             0 if last.is_none() && untimed > 0 => Some(format!(
-                "{what} has no timestamps and begins with the video, which may be too late"
+                "{what} has no timestamps and starts with the video, which may be too late"
             )),
             0 => None,
             1 => Some(format!("{what} has a gap of {seconds:.1} s")),

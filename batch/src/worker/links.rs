@@ -74,7 +74,10 @@ impl Seen {
         changed.dedup();
         let is_encoded = |track: &usize| matches!(actions[*track], Action::Encode);
         let changed = changed.into_iter().filter(is_encoded).map(|track| {
-            format!("track {}: {CHANGED_FORM}; all of it gets those of its beginning", track + 1)
+            format!(
+                "track {}: {CHANGED_FORM}; all of it is converted to the initial ones",
+                track + 1
+            )
         });
         let gaps = lock(&self.gaps);
         let gaps =

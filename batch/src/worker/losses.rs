@@ -62,11 +62,11 @@ fn of_file(media: &Media, container: Container) -> Vec<String> {
         losses.push(format!("is truncated: its last {} bytes are missing", media.missing_bytes));
     }
     for what in &media.unknown {
-        losses.push(format!("a track is left out that GStreamer does not know: {what}"));
+        losses.push(format!("a track that GStreamer does not support is left out: {what}"));
     }
-    if media.programmes > 1 {
-        let others = media.programmes - 1;
-        let s = if others == 1 { "programme is" } else { "programmes are" };
+    if media.programs > 1 {
+        let others = media.programs - 1;
+        let s = if others == 1 { "program is" } else { "programs are" };
         losses.push(format!("its {others} other {s} left out"));
     }
     let has_timecode = media.global_tags().iter().any(|(name, _)| name.contains("timecode"))

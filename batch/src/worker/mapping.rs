@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The layout says which channel is left or right, in front or behind.
-const LOSES_LAYOUT: &str = "loses the layout of its channels";
+const LOSES_LAYOUT: &str = "loses its channel layout";
 
 /// What is done with a track.
 #[derive(Clone, Debug)]
@@ -74,12 +74,12 @@ fn codec_of(track: &Track) -> String {
     match track.kind() {
         WEBVTT => "WebVTT subtitles".to_owned(),
         "audio/x-unknown" => "audio of an unknown codec".to_owned(),
-        "audio/x-private-ts-lpcm" => "PCM of Blu-ray".to_owned(),
+        "audio/x-private-ts-lpcm" => "Blu-ray PCM".to_owned(),
         TRUE_HD_OR_PCM => "TrueHD or PCM, which GStreamer cannot tell apart".to_owned(),
         "audio/x-ac4" => "AC-4".to_owned(),
-        "audio/x-smpte-302m" => "PCM of SMPTE 302M".to_owned(),
+        "audio/x-smpte-302m" => "SMPTE 302M PCM".to_owned(),
         "application/ttml+xml" => "TTML subtitles".to_owned(),
-        "application/x-unknown-subtitles" => "subtitles of an unknown kind".to_owned(),
+        "application/x-unknown-subtitles" => "subtitles in an unknown format".to_owned(),
         kind if kind.starts_with("audio/x-gst-fourcc-") => {
             format!("audio of the unknown codec {}", kind.trim_start_matches("audio/x-gst-fourcc-"))
         }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What `tsdemux` does not tell of MPEG transport streams (ISO/IEC 13818-1): how many programmes there are, and
+//! What `tsdemux` does not tell of MPEG transport streams (ISO/IEC 13818-1): how many programs there are, and
 //! the streams of the first that it does not know.
 
 use std::{collections::HashMap, fs::File, io::Read, path::Path};
@@ -16,14 +16,14 @@ pub const PRIVATE_DATA: u8 = 0x06;
 const HEAD: u64 = 1 << 20;
 
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Programmes {
+pub struct Programs {
     pub count: usize,
     /// The packet identifiers and types of the streams of the first, as far as there are packets of them.
     pub streams: Vec<(u16, u8)>,
 }
 
-/// The programmes by the first tables in the first megabyte of a file.
-pub fn programmes(file: &Path) -> Result<Programmes> {
+/// The programs by the first tables in the first megabyte of a file.
+pub fn programs(file: &Path) -> Result<Programs> {
     let mut head = Vec::new();
     File::open(file)?.take(HEAD).read_to_end(&mut head)?;
     Ok(read(&packets(&head)))
@@ -53,9 +53,9 @@ fn packets(head: &[u8]) -> Vec<&[u8]> {
     packets.take_while(|packet| packet[0] == 0x47).collect()
 }
 
-fn read(packets: &[&[u8]]) -> Programmes {
+fn read(packets: &[&[u8]]) -> Programs {
     let Some(table) = packets.iter().find_map(|packet| section(packet, 0)) else {
-        return Programmes::default();
+        return Programs::default();
     };
     // Five bytes in front; each number has two bytes, and two of the stream that describes it.
     let entries = table.get(5..).unwrap_or_default().as_chunks::<4>().0.iter();
@@ -72,7 +72,7 @@ fn read(packets: &[&[u8]]) -> Programmes {
         *carried.entry(id(packet)).or_insert(false) |= is_data;
     }
     streams.retain(|(id, _)| carried.get(id) == Some(&true));
-    Programmes { count: entries.len(), streams }
+    Programs { count: entries.len(), streams }
 }
 
 fn thirteen_bits(bytes: &[u8]) -> u16 {

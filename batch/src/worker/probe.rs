@@ -58,8 +58,8 @@ pub struct Media {
     pub missing_bytes: u64,
     /// How many frames the container says that it has, at least; 0 if it does not say.
     pub stated_frames: u64,
-    /// The number of programmes of a transport stream, of which `tsdemux` gives the first.
-    pub programmes: usize,
+    /// The number of programs of a transport stream, of which `tsdemux` gives the first.
+    pub programs: usize,
     /// The streams that the demuxer does not know.
     pub unknown: Vec<String>,
     /// Where it was made, as in ISO 6709.
@@ -212,7 +212,7 @@ impl Media {
                 avi::whole_length(input)
             }
             "video/mpegts" => {
-                self.add_mpegts(&mpegts::programmes(input)?);
+                self.add_mpegts(&mpegts::programs(input)?);
                 None
             }
             _ => None,
@@ -255,8 +255,8 @@ impl Media {
         (self.location, self.timecode) = (details.location, details.timecode);
     }
 
-    fn add_mpegts(&mut self, programmes: &mpegts::Programmes) {
-        self.programmes = programmes.count;
+    fn add_mpegts(&mut self, programs: &mpegts::Programs) {
+        self.programs = programs.count;
         // A stream id ends with the packet identifier.
         let is_known = |id: &u16| {
             let suffix = format!("{id:08x}");
@@ -265,8 +265,7 @@ impl Media {
         // A track without a decoder has no id.
         let has_klv = self.tracks.iter().any(|track| track.kind() == "meta/x-klv");
         let is_klv = |kind: u8| has_klv && kind == mpegts::PRIVATE_DATA;
-        let unknown =
-            programmes.streams.iter().filter(|(id, kind)| !is_known(id) && !is_klv(*kind));
+        let unknown = programs.streams.iter().filter(|(id, kind)| !is_known(id) && !is_klv(*kind));
         self.unknown = unknown.map(|(_, kind)| mpegts::name(*kind)).collect();
     }
 

@@ -89,7 +89,7 @@ impl Joint {
             None => self.caps = Some(caps.clone()),
             Some(first) if is_same_codec(first, &caps) => {}
             Some(_) => {
-                bail!(CutFault("the encoder made segments that do not fit together".to_owned()))
+                bail!(CutFault("the encoder made segments that cannot be joined".to_owned()))
             }
         }
         let segment = sample.segment().and_then(|s| s.downcast_ref::<gst::ClockTime>());

@@ -113,9 +113,7 @@ impl Job<'_> {
         // Of frames that last longer than one, some programs count all.
         let stated = media.stated_frames;
         if *self.span == Span::default() && stated > found + found / 20 + 2 {
-            notices.push(format!(
-                "is damaged: only {found} of the {stated} frames that it should have are found"
-            ));
+            notices.push(format!("is damaged: only {found} of {stated} frames are found"));
         }
         let is_bare = media.container.is_none() && *self.span == Span::default();
         let errors = complaints::take(is_bare);
@@ -128,7 +126,7 @@ impl Job<'_> {
         let files = segment_container(&self.setup.recipe, self.container);
         if files == Container::Ts && gaps.longest() > LONG_FRAME {
             notices.push(format!(
-                "has frames that are shown for more than half a second, whose times {} in {} do not keep",
+                "has frames that are shown for more than half a second; {} in {} does not keep their times",
                 encoding.encoder_name(),
                 self.container.name()
             ));
@@ -160,7 +158,7 @@ impl Job<'_> {
             );
         }
         let muxer = Muxer::new(segment_container(&self.setup.recipe, self.container))?;
-        let how = muxer.pad_for(&chain.caps).context("no file can hold the video alone")?;
+        let how = muxer.pad_for(&chain.caps).context("no segment container can hold the video")?;
         let mux = muxer.element();
         if mux.has_property("timecodescale") && self.container != Container::Mkv {
             // Microseconds, for the milliseconds of Matroska are too coarse for other containers.

@@ -85,7 +85,7 @@ impl Shown {
         let sink = pipeline.part("out")?;
         pipeline.pause()?;
         let (_, reached, _) = pipeline.gst().state(PATIENCE);
-        ensure!(reached == gst::State::Paused, "{} cannot be shown", file.display());
+        ensure!(reached == gst::State::Paused, "{} cannot be decoded", file.display());
         let duration = pipeline.gst().query_duration();
         Ok(Self { pipeline, sink, duration })
     }

@@ -29,7 +29,7 @@ const COLOURS: [(u16, &str); 11] = [
     (YCBCR, "Y'CbCr"),
     (8, "CIE L*a*b*"),
     (9, "ICC L*a*b*"),
-    (32_803, "a camera's colour filter (raw)"),
+    (32_803, "raw camera data"),
     (32_844, "LogL"),
     (32_845, "LogLuv"),
 ];
@@ -129,7 +129,7 @@ pub fn details(bytes: &[u8]) -> Result<Details> {
     }
     let channels = number(&mut tiff, Tag::SamplesPerPixel).unwrap_or(1);
     if tiff.colortype().is_ok_and(|color| channels > color.num_samples()) {
-        losses.push("its channels after colour and transparency are left out".to_owned());
+        losses.push("its channels besides colour and alpha are left out".to_owned());
     }
     for (tag, name) in LOST {
         if tiff.find_tag(tag)?.is_some() {

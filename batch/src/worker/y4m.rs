@@ -81,7 +81,7 @@ fn header(line: &[u8]) -> Result<VideoInfo> {
     let mut parts = text.split_whitespace();
     ensure!(
         parts.next() == Some("YUV4MPEG2") && line.ends_with(b"\n"),
-        "standard input is no y4m, which begins with YUV4MPEG2"
+        "standard input is not y4m, which begins with YUV4MPEG2"
     );
     let parts: Vec<&str> = parts.collect();
     let find = |tag: &str| parts.iter().find_map(|part| part.strip_prefix(tag));
@@ -261,9 +261,9 @@ mod tests {
         assert!(info.is_interlaced());
         assert_eq!(read("YUV4MPEG2 W4 H2 F0:0 A0:0\n").unwrap().fps(), gst::Fraction::new(25, 1));
         for (text, cause) in [
-            ("", "no y4m"),
-            ("clips/a.mp4\n", "no y4m"),
-            ("YUV4MPEG2 W4 H2", "no y4m"),
+            ("", "not y4m"),
+            ("clips/a.mp4\n", "not y4m"),
+            ("YUV4MPEG2 W4 H2", "not y4m"),
             ("YUV4MPEG2 W4 C420\n", "y4m without H"),
             ("YUV4MPEG2 W4 H2 C420p14 XYSCSS=420P14\n", "y4m in C420p14"),
         ] {
