@@ -24,7 +24,7 @@ const JSON_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The result of a file.
 #[derive(Clone, Debug)]
-pub enum Verdict {
+pub enum FileResult {
     /// It was translated.
     Translated { frames: u64, seconds: f64 },
     /// It was finished before and is up to date.
@@ -57,7 +57,7 @@ struct Active {
     begun: Instant,
     frames: u64,
     total: Option<u64>,
-    told: Instant,
+    reported: Instant,
 }
 
 #[derive(Default)]
@@ -74,7 +74,7 @@ pub struct Events {
     is_quiet: bool,
     files: usize,
     bars: MultiProgress,
-    whole: ProgressBar,
+    total_bar: ProgressBar,
     begun: Instant,
     state: Mutex<State>,
 }
@@ -83,10 +83,10 @@ impl Events {
     /// For `files` files of `bytes` bytes in total.
     pub fn new(json: bool, files: usize, bytes: u64) -> Self {
         let bars = MultiProgress::new();
-        let whole = bars.add(ProgressBar::new(bytes));
-        whole.set_style(style("{wide_bar} {msg}"));
+        let total_bar = bars.add(ProgressBar::new(bytes));
+        total_bar.set_style(style("{wide_bar} {msg}"));
         let (begun, state) = (Instant::now(), Mutex::default());
-        Self { json, is_quiet: false, files, bars, whole, begun, state }
+        Self { json, is_quiet: false, files, bars, total_bar, begun, state }
     }
 
     /// Leaves standard output alone, and prints all on standard error.
@@ -105,11 +105,11 @@ impl Events {
     }
 
     pub fn start(&self, number: usize, file: &Path, size: u64) {
-        let bar = self.bars.insert_before(&self.whole, ProgressBar::no_length());
+        let bar = self.bars.insert_before(&self.total_bar, ProgressBar::no_length());
         bar.set_style(style("{spinner} {msg} {pos} frames"));
         bar.set_message(shown(file));
         let now = Instant::now();
-        let active = Active { bar, size, begun: now, frames: 0, total: None, told: now };
+        let active = Active { bar, size, begun: now, frames: 0, total: None, reported: now };
         lock(&self.state).active.insert(number, active);
         if self.json {
             self.line(&json!({"event": "start", "file": shown(file)}));
@@ -132,15 +132,15 @@ impl Events {
         }
         active.total = total;
         active.bar.set_position(frames);
-        if self.json && active.told.elapsed() >= JSON_INTERVAL {
-            active.told = Instant::now();
+        if self.json && active.reported.elapsed() >= JSON_INTERVAL {
+            active.reported = Instant::now();
             let rate = frames as f64 / active.begun.elapsed().as_secs_f64().max(0.001);
             let left = total.map(|total| total.saturating_sub(frames) as f64 / rate.max(0.001));
             self.line(&json!({"event": "progress", "file": shown(file), "frames": frames,
                               "total": total, "frames_per_second": tenths(rate),
                               "seconds_left": left.map(tenths)}));
         }
-        self.show_whole(&state);
+        self.show_total(&state);
     }
 
     pub fn notice(&self, file: &Path, text: &str) {
@@ -167,40 +167,40 @@ impl Events {
         active.size
     }
 
-    pub fn end(&self, number: usize, file: &Path, output: &Path, verdict: &Verdict) {
+    pub fn end(&self, number: usize, file: &Path, output: &Path, result: &FileResult) {
         let size = self.forget(number);
         let mut state = lock(&self.state);
         state.ended += size;
         let counts = &mut state.counts;
-        *match verdict {
-            Verdict::Translated { .. } => &mut counts.translated,
-            Verdict::Skipped { .. } => &mut counts.skipped,
-            Verdict::Planned { .. } => &mut counts.planned,
-            Verdict::Failed { .. } => &mut counts.failed,
-            Verdict::Elsewhere { .. } => &mut counts.elsewhere,
+        *match result {
+            FileResult::Translated { .. } => &mut counts.translated,
+            FileResult::Skipped { .. } => &mut counts.skipped,
+            FileResult::Planned { .. } => &mut counts.planned,
+            FileResult::Failed { .. } => &mut counts.failed,
+            FileResult::Elsewhere { .. } => &mut counts.elsewhere,
         } += 1;
         counts.ended += 1;
-        if let Verdict::Translated { frames, .. } = verdict {
+        if let FileResult::Translated { frames, .. } = result {
             counts.frames += frames;
         }
-        self.show_whole(&state);
+        self.show_total(&state);
         drop(state);
-        self.tell_end(file, output, verdict);
+        self.report_end(file, output, result);
     }
 
-    fn tell_end(&self, file: &Path, output: &Path, verdict: &Verdict) {
+    fn report_end(&self, file: &Path, output: &Path, result: &FileResult) {
         let (file, output) = (shown(file), shown(output));
-        let (event, line) = match verdict {
-            Verdict::Translated { frames, seconds } => (
+        let (event, line) = match result {
+            FileResult::Translated { frames, seconds } => (
                 json!({"event": "done", "file": file, "output": output, "frames": frames,
                        "seconds": tenths(*seconds)}),
                 format!("{output}: {} in {seconds:.1} s", counted(*frames, "frame")),
             ),
-            Verdict::Skipped { frames } => (
+            FileResult::Skipped { frames } => (
                 json!({"event": "skipped", "file": file, "output": output, "frames": frames}),
                 format!("{output}: up to date"),
             ),
-            Verdict::Planned { frames, segments } => {
+            FileResult::Planned { frames, segments } => {
                 let count = frames.map_or("some frames".to_owned(), |n| counted(n, "frame"));
                 let parts = counted(*segments as u64, "segment");
                 (
@@ -209,24 +209,24 @@ impl Events {
                     format!("{output}: would be {count} in {parts}"),
                 )
             }
-            Verdict::Failed { cause } => (
+            FileResult::Failed { cause } => (
                 json!({"event": "failed", "file": file, "cause": cause}),
                 format!("error: {file}: {cause}"),
             ),
-            Verdict::Elsewhere { what } => (
+            FileResult::Elsewhere { what } => (
                 json!({"event": "elsewhere", "file": file, "output": output, "text": what}),
                 format!("{output}: {what}"),
             ),
         };
-        match (self.json, verdict) {
+        match (self.json, result) {
             (true, _) => self.line(&event),
-            (false, Verdict::Failed { .. }) => self.error_line(&line),
+            (false, FileResult::Failed { .. }) => self.error_line(&line),
             (false, _) => self.line(&line),
         }
     }
 
     pub fn summary(&self) -> Counts {
-        self.whole.finish_and_clear();
+        self.total_bar.finish_and_clear();
         let counts = lock(&self.state).counts;
         let Counts { translated, skipped, failed, planned, elsewhere, ended, frames } = counts;
         let seconds = self.begun.elapsed().as_secs_f64();
@@ -254,19 +254,19 @@ impl Events {
     }
 
     /// Estimates the work by bytes, since the number of frames of unopened files is unknown.
-    fn show_whole(&self, state: &State) {
+    fn show_total(&self, state: &State) {
         let part = |active: &Active| {
             let total = active.total.filter(|&total| total > 0).unwrap_or(u64::MAX);
             active.size as f64 * (active.frames as f64 / total as f64).min(1.0)
         };
         let now: f64 = state.active.values().map(part).sum();
-        self.whole.set_position(state.ended + now as u64);
+        self.total_bar.set_position(state.ended + now as u64);
         let frames = state.counts.frames + state.active.values().map(|a| a.frames).sum::<u64>();
         let rate = frames as f64 / self.begun.elapsed().as_secs_f64().max(0.001);
         let done = state.counts.ended;
-        let left = indicatif::HumanDuration(self.whole.eta());
+        let left = indicatif::HumanDuration(self.total_bar.eta());
         let files = counted(self.files as u64, "file");
-        self.whole.set_message(format!("{done} of {files}, {rate:.1} frames/s, {left:#} left"));
+        self.total_bar.set_message(format!("{done} of {files}, {rate:.1} frames/s, {left:#} left"));
     }
 
     fn line(&self, line: &impl fmt::Display) {

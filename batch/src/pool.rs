@@ -36,7 +36,7 @@ pub struct Worker {
 
 /// How a task ended.
 #[derive(Debug)]
-pub enum Ending {
+pub enum TaskResult {
     Reply(Reply),
     /// The worker has exited and must be restarted.
     Crashed(String),
@@ -68,19 +68,19 @@ impl Worker {
             Self { child, tasks, replies, model: PathBuf::new(), provider: String::new() };
         worker.send(serde_json::to_string(setup)?);
         match worker.wait(&mut |_| {})? {
-            Ending::Reply(Reply::Ready { model, provider }) => {
+            TaskResult::Reply(Reply::Ready { model, provider }) => {
                 (worker.model, worker.provider) = (model.into(), provider);
                 Ok(worker)
             }
-            Ending::Reply(Reply::Failed { cause, .. })
-            | Ending::Crashed(cause)
-            | Ending::Stalled(cause) => bail!(cause),
-            Ending::Reply(other) => bail!("unexpected first reply of a worker: {other:?}"),
+            TaskResult::Reply(Reply::Failed { cause, .. })
+            | TaskResult::Crashed(cause)
+            | TaskResult::Stalled(cause) => bail!(cause),
+            TaskResult::Reply(other) => bail!("unexpected first reply of a worker: {other:?}"),
         }
     }
 
     /// Runs a task; `on_reply` gets every reply but the last. Fails if the program should stop.
-    pub fn perform(&mut self, task: &Task, on_reply: &mut dyn FnMut(Reply)) -> Result<Ending> {
+    pub fn perform(&mut self, task: &Task, on_reply: &mut dyn FnMut(Reply)) -> Result<TaskResult> {
         self.send(serde_json::to_string(task)?);
         self.wait(on_reply)
     }
@@ -90,7 +90,7 @@ impl Worker {
         let _ = writeln!(self.tasks, "{line}").and_then(|()| self.tasks.flush());
     }
 
-    fn wait(&mut self, on_reply: &mut dyn FnMut(Reply)) -> Result<Ending> {
+    fn wait(&mut self, on_reply: &mut dyn FnMut(Reply)) -> Result<TaskResult> {
         let mut last = Instant::now();
         loop {
             if stop::is_requested() {
@@ -102,12 +102,12 @@ impl Worker {
                     last = Instant::now();
                     on_reply(reply);
                 }
-                Ok(reply) => return Ok(Ending::Reply(reply)),
+                Ok(reply) => return Ok(TaskResult::Reply(reply)),
                 Err(RecvTimeoutError::Timeout) if last.elapsed() < PATIENCE => {}
                 Err(RecvTimeoutError::Timeout) => {
                     self.end();
                     let minutes = PATIENCE.as_secs() / 60;
-                    return Ok(Ending::Stalled(format!("no progress for {minutes} minutes")));
+                    return Ok(TaskResult::Stalled(format!("no progress for {minutes} minutes")));
                 }
                 Err(RecvTimeoutError::Disconnected) => {
                     // Ctrl-C also ends the workers, and may be seen later here.
@@ -115,7 +115,7 @@ impl Worker {
                     if !stop::is_requested() {
                         // A worker that has only closed its output would never finish.
                         let _ = self.child.kill();
-                        return Ok(Ending::Crashed(self.exit_cause()));
+                        return Ok(TaskResult::Crashed(self.exit_cause()));
                     }
                 }
             }

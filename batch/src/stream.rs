@@ -9,7 +9,7 @@ use anyhow::{Result, bail, ensure};
 
 use crate::{
     container::Container,
-    events::{Events, Verdict},
+    events::{Events, FileResult},
     files::create_folder,
     options::{Options, cores},
     protocol::{Reply, Setup},
@@ -115,17 +115,17 @@ impl Stream {
                 _ => {}
             },
         );
-        let verdict = match frames {
+        let result = match frames {
             Ok(frames) => {
-                Some(Verdict::Translated { frames, seconds: begun.elapsed().as_secs_f64() })
+                Some(FileResult::Translated { frames, seconds: begun.elapsed().as_secs_f64() })
             }
             Err(_) if stop::is_requested() => None,
-            Err(error) => Some(Verdict::Failed { cause: format!("{error:#}") }),
+            Err(error) => Some(FileResult::Failed { cause: format!("{error:#}") }),
         };
-        verdict.iter().for_each(|verdict| events.end(0, input, &options.out, verdict));
+        result.iter().for_each(|result| events.end(0, input, &options.out, result));
         events.summary();
-        Ok(match verdict {
-            Some(Verdict::Translated { .. }) => ExitCode::SUCCESS,
+        Ok(match result {
+            Some(FileResult::Translated { .. }) => ExitCode::SUCCESS,
             Some(_) => ExitCode::FAILURE,
             None => ExitCode::from(stop::EXIT_CODE),
         })

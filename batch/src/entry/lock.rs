@@ -19,7 +19,7 @@ use crate::{files::describe, inputs::OWN_FOLDER};
 const LOCK: &str = "lock";
 /// How often a lock is tried: a process that asks for the state of an output holds it for a moment.
 const TRIES: u32 = 5;
-const BETWEEN: Duration = Duration::from_millis(20);
+const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A lock, held until it is dropped.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ impl Lock {
         })?;
         for attempt in 0..tries {
             if attempt > 0 {
-                thread::sleep(BETWEEN);
+                thread::sleep(RETRY_INTERVAL);
             }
             match file.try_lock() {
                 Ok(()) => {

@@ -77,7 +77,7 @@ impl<'a> Finder<'a> {
             bail!("no video or image in the inputs matches the options{skipped}");
         }
         let samples = items.into_iter().flat_map(|item| item.sampled(self.options.sample));
-        Ok(Found { items: self.told_apart(samples.collect()), skipped })
+        Ok(Found { items: self.without_conflicts(samples.collect()), skipped })
     }
 
     fn add_list(&self, found: &mut Found) -> Result<()> {
@@ -214,7 +214,7 @@ impl<'a> Finder<'a> {
 
     /// Removes duplicates. Of two files with the same output, the second gets a problem that names the
     /// first.
-    fn told_apart(&self, items: Vec<Item>) -> Vec<Item> {
+    fn without_conflicts(&self, items: Vec<Item>) -> Vec<Item> {
         let mut first = HashMap::<PathBuf, PathBuf>::new();
         let mut kept = Vec::with_capacity(items.len());
         for mut item in items {

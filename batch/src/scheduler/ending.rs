@@ -5,7 +5,7 @@
 use super::{Failure, Scheduler, Slot};
 use crate::{
     entry::Entry,
-    events::Verdict,
+    events::FileResult,
     inputs::Item,
     protocol::{Reply, Task},
 };
@@ -22,36 +22,36 @@ impl Scheduler<'_> {
             (seconds.unwrap_or_default(), file.notices.clone())
         };
         match entry.finish(frames, seconds, &notices) {
-            Ok(()) => self.end_made(index, Verdict::Translated { frames, seconds }, worker),
+            Ok(()) => self.end_made(index, FileResult::Translated { frames, seconds }, worker),
             Err(error) => self.fail(index, format!("{error:#}")),
         }
     }
 
     pub(super) fn fail(&self, index: usize, cause: String) {
-        self.end(index, Verdict::Failed { cause });
+        self.end(index, FileResult::Failed { cause });
     }
 
     /// Ends a file whose output may be there.
-    pub(super) fn end_made(&self, index: usize, verdict: Verdict, worker: &mut Slot) {
+    pub(super) fn end_made(&self, index: usize, result: FileResult, worker: &mut Slot) {
         self.make_thumbnails(index, worker);
-        self.end(index, verdict);
+        self.end(index, result);
     }
 
-    pub(super) fn end(&self, index: usize, verdict: Verdict) {
+    pub(super) fn end(&self, index: usize, result: FileResult) {
         let mut file = self.file(index);
         // A segment may fail after another one has failed.
-        if file.verdict.is_some() {
+        if file.result.is_some() {
             return;
         }
-        file.verdict = Some(verdict.clone());
+        file.result = Some(result.clone());
         // Another process may have it when this is dropped.
         let begun = file.begun.take();
-        if let (Verdict::Failed { cause }, Some(begun)) = (&verdict, begun) {
+        if let (FileResult::Failed { cause }, Some(begun)) = (&result, begun) {
             begun.entry.fail(cause, &file.notices);
         }
         drop(file);
         let Item { input, output, .. } = &self.items[index];
-        self.events.end(index, input, &self.out.join(output), &verdict);
+        self.events.end(index, input, &self.out.join(output), &result);
     }
 
     /// Makes the thumbnails of the report, unless an earlier run has made them.

@@ -8,13 +8,13 @@ use std::{sync::atomic::Ordering, thread, time::Duration};
 use super::{Failure, Scheduler, Slot, opening::is_held};
 use crate::{
     entry::{Claim, Entry, Segments},
-    events::Verdict,
+    events::FileResult,
     queue::Step,
     text::counted,
 };
 
 /// How often a file is looked at whose segments are not planned yet.
-const BETWEEN: Duration = Duration::from_millis(200);
+const RETRY_INTERVAL: Duration = Duration::from_millis(200);
 
 impl Scheduler<'_> {
     /// Plans to help with a file, after all that are free.
@@ -28,7 +28,7 @@ impl Scheduler<'_> {
         let may_cut = self.setup.piece > 0;
         let Some(segments) = entry.segments(may_cut, self.segment_container(container)) else {
             if may_cut && entry.holder().is_some() {
-                thread::sleep(BETWEEN);
+                thread::sleep(RETRY_INTERVAL);
                 self.queue.push(Step::Help(index));
                 return Ok(());
             }
@@ -92,7 +92,7 @@ impl Scheduler<'_> {
                 if segments > 0 {
                     what += &format!(", {} of it here", counted(segments, "segment"));
                 }
-                self.end(index, Verdict::Elsewhere { what });
+                self.end(index, FileResult::Elsewhere { what });
             }
             None => {
                 self.events.forget(index);

@@ -23,7 +23,7 @@ use crate::{
     container::Container,
     encoding::segment_container,
     entry::{Entry, Segments},
-    events::{Events, Verdict},
+    events::{Events, FileResult},
     inputs::Item,
     kind::Kind,
     lock::lock,
@@ -37,7 +37,7 @@ use task::{Failure, Slot};
 #[derive(Default)]
 struct File {
     /// Its result; `None` if the program was stopped before.
-    verdict: Option<Verdict>,
+    result: Option<FileResult>,
     notices: Vec<String>,
     begun: Option<Begun>,
     /// Steps that help another process which has it: those that wait or are in progress.

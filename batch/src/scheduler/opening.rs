@@ -7,24 +7,24 @@ use anyhow::{Result, anyhow};
 use super::{Begun, Failure, Scheduler, Slot};
 use crate::{
     entry::{Entry, Fingerprint, failed_since, lock::Holder, record_failure},
-    events::Verdict,
+    events::FileResult,
     inputs::Item,
     kind::Kind,
     protocol::{Reply, Task},
 };
 
 /// What there is to do for a file.
-enum Opening {
-    Open,
+enum NextStep {
+    Translate,
     /// Nothing.
-    Ended(Verdict),
+    Done(FileResult),
     /// Translate segments of it for the process that has it.
-    Shared,
+    Help,
 }
 
-impl Opening {
+impl NextStep {
     fn elsewhere(what: String) -> Self {
-        Self::Ended(Verdict::Elsewhere { what })
+        Self::Done(FileResult::Elsewhere { what })
     }
 }
 
@@ -36,16 +36,16 @@ pub(super) fn is_held(holder: &Holder) -> String {
 impl Scheduler<'_> {
     pub(super) fn begin(&self, index: usize, worker: &mut Slot) -> Result<(), Failure> {
         match self.open(index) {
-            Ok(Opening::Ended(verdict)) => {
-                self.end_made(index, verdict, worker);
+            Ok(NextStep::Done(result)) => {
+                self.end_made(index, result, worker);
                 Ok(())
             }
-            Ok(Opening::Shared) => {
+            Ok(NextStep::Help) => {
                 self.offer_help(index);
                 Ok(())
             }
-            Ok(Opening::Open) if self.options.dry_run => self.foresee(index, worker),
-            Ok(Opening::Open) => match self.items[index].kind {
+            Ok(NextStep::Translate) if self.options.dry_run => self.dry_run(index, worker),
+            Ok(NextStep::Translate) => match self.items[index].kind {
                 Kind::Video(_) => self.plan(index, worker, self.setup.piece > 0),
                 Kind::Picture(format) => {
                     let Some(entry) = self.entry(index) else { return Ok(()) };
@@ -61,7 +61,7 @@ impl Scheduler<'_> {
     }
 
     /// Reports what would be done.
-    fn foresee(&self, index: usize, worker: &mut Slot) -> Result<(), Failure> {
+    fn dry_run(&self, index: usize, worker: &mut Slot) -> Result<(), Failure> {
         let (mut frames, mut segments) = (Some(1), 1);
         if let Kind::Video(container) = self.items[index].kind {
             let input = self.items[index].input.clone().into();
@@ -73,17 +73,17 @@ impl Scheduler<'_> {
                 (frames, segments) = (expected, spans.len());
             }
         }
-        self.end(index, Verdict::Planned { frames, segments });
+        self.end(index, FileResult::Planned { frames, segments });
         Ok(())
     }
 
-    fn open(&self, index: usize) -> Result<Opening> {
+    fn open(&self, index: usize) -> Result<NextStep> {
         let item = &self.items[index];
         if let Some(problem) = &item.problem {
             return Err(anyhow!(problem.clone()));
         }
         if let Some(what) = self.failed_elsewhere(item) {
-            return Ok(Opening::elsewhere(what));
+            return Ok(NextStep::elsewhere(what));
         }
         let fingerprint = Fingerprint::new(item, &self.setup.recipe, self.model)
             .inspect_err(|error| self.record_failure(item, &format!("{error:#}")))?;
@@ -91,22 +91,22 @@ impl Scheduler<'_> {
         let (entry, holder) = Entry::open(self.out, item, fingerprint, self.options.dry_run)?;
         if let Some(holder) = holder {
             if self.since.is_none() || !matches!(item.kind, Kind::Video(_)) {
-                return Ok(Opening::elsewhere(is_held(&holder)));
+                return Ok(NextStep::elsewhere(is_held(&holder)));
             }
             self.file(index).begun = Some(Begun::new(entry));
-            return Ok(Opening::Shared);
+            return Ok(NextStep::Help);
         }
         // Another process may have failed with it, and left the lock, since the look above.
         if let Some(what) = self.failed_elsewhere(item) {
-            return Ok(Opening::elsewhere(what));
+            return Ok(NextStep::elsewhere(what));
         }
         let finished = entry
             .finished(self.options.overwrite)
             .inspect_err(|error| entry.fail(&format!("{error:#}"), &[]))?;
         self.file(index).begun = Some(Begun::new(entry));
         Ok(match finished {
-            Some(frames) => Opening::Ended(Verdict::Skipped { frames }),
-            None => Opening::Open,
+            Some(frames) => NextStep::Done(FileResult::Skipped { frames }),
+            None => NextStep::Translate,
         })
     }
 

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// How often a segment that another process translates is asked for.
-const BETWEEN: Duration = Duration::from_millis(100);
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
 impl Scheduler<'_> {
     /// Plans the segments of a video, several only if `may_cut`; keeps those of an earlier run.
@@ -92,7 +92,7 @@ impl Scheduler<'_> {
                 return Ok(());
             }
             Ok(Claim::Held) => {
-                thread::sleep(BETWEEN);
+                thread::sleep(RETRY_INTERVAL);
                 self.queue.push_later(Step::Segment(index, segment));
                 return Ok(());
             }

@@ -5,7 +5,7 @@
 use super::Scheduler;
 use crate::{
     entry::Entry,
-    pool::{Ending, Worker},
+    pool::{TaskResult, Worker},
     protocol::{Reply, Setup, Task},
     stop,
 };
@@ -76,30 +76,32 @@ impl Scheduler<'_> {
                 Some(running) => running,
                 none => none.insert(Worker::start(&worker.setup).map_err(not_started)?),
             };
-            let ending = running.perform(task, &mut |reply| {
+            let result = running.perform(task, &mut |reply| {
                 on_reply(&reply);
                 if let Reply::Notice { text } = reply {
                     self.note(index, text);
                 }
             });
-            if !matches!(ending, Ok(Ending::Reply(_))) {
+            if !matches!(result, Ok(TaskResult::Reply(_))) {
                 worker.worker = None;
             }
-            match ending {
+            match result {
                 Err(_) => return Err(Failure::Stopped),
-                Ok(Ending::Crashed(cause)) if crashes < RETRIES => {
+                Ok(TaskResult::Crashed(cause)) if crashes < RETRIES => {
                     crashes += 1;
                     self.note(index, format!("{cause}; trying once more"));
                 }
-                Ok(Ending::Crashed(cause)) => {
+                Ok(TaskResult::Crashed(cause)) => {
                     return Err(Failure::Crash(format!("{cause}, twice")));
                 }
-                Ok(Ending::Stalled(cause)) => return Err(Failure::Task(cause)),
-                Ok(Ending::Reply(Reply::Failed { cause, by_cutting: true })) => {
+                Ok(TaskResult::Stalled(cause)) => return Err(Failure::Task(cause)),
+                Ok(TaskResult::Reply(Reply::Failed { cause, by_cutting: true })) => {
                     return Err(Failure::Cut(cause));
                 }
-                Ok(Ending::Reply(Reply::Failed { cause, .. })) => return Err(Failure::Task(cause)),
-                Ok(Ending::Reply(reply)) => return Ok(reply),
+                Ok(TaskResult::Reply(Reply::Failed { cause, .. })) => {
+                    return Err(Failure::Task(cause));
+                }
+                Ok(TaskResult::Reply(reply)) => return Ok(reply),
             }
         }
     }

@@ -15,7 +15,7 @@ use super::{frames, pixels};
 use crate::picture::{animation_format, open};
 
 /// Duration of a frame whose duration is 0, as in browsers.
-const USUAL: gst::ClockTime = gst::ClockTime::from_mseconds(100);
+const DEFAULT_DURATION: gst::ClockTime = gst::ClockTime::from_mseconds(100);
 
 /// What of an animation is known before it is decoded.
 #[derive(Clone, Debug)]
@@ -102,7 +102,8 @@ fn timed(decoded: ImageResult<Frames<'static>>) -> impl Iterator<Item = Result<T
         let frame = frame.context("is damaged")?;
         let (numerator, denominator) = frame.delay().numer_denom_ms();
         let delay = u64::from(numerator) * 1_000_000 / u64::from(denominator.max(1));
-        let delay = if delay == 0 { USUAL } else { gst::ClockTime::from_nseconds(delay) };
+        let delay =
+            if delay == 0 { DEFAULT_DURATION } else { gst::ClockTime::from_nseconds(delay) };
         let start = end;
         end += delay;
         Ok(Timed { image: DynamicImage::ImageRgba8(frame.into_buffer()), start, end })

@@ -22,7 +22,7 @@ use super::{
 use crate::{lock::lock, protocol::Span};
 
 /// Default duration of a frame, as in ffmpeg.
-const USUAL_DURATION: gst::ClockTime = gst::ClockTime::from_mseconds(40);
+const DEFAULT_DURATION: gst::ClockTime = gst::ClockTime::from_mseconds(40);
 
 /// Lets only the frames of `span`, and those before it that lead in, through the sink pad `pad`, with
 /// their stream time as timestamp: so all segments have the same clock. Counts in `untimed` those that have no
@@ -65,7 +65,7 @@ fn frame_duration(pad: &gst::Pad) -> gst::ClockTime {
         let numerator = u64::try_from(rate.numer()).ok().filter(|&numerator| numerator > 0)?;
         gst::ClockTime::SECOND.mul_div_round(rate.denom() as u64, numerator)
     });
-    rate.unwrap_or(USUAL_DURATION)
+    rate.unwrap_or(DEFAULT_DURATION)
 }
 
 /// The time that is time 0 in the file of a segment: whole milliseconds, so that times rounded to milliseconds are

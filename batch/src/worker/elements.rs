@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use gst::prelude::*;
 
 /// The most bytes of a track that may wait while another track has no data.
-const WAITING_BYTES: u32 = 256 << 20;
+const QUEUE_BYTES: u32 = 256 << 20;
 
 /// `jpegdec` of GStreamer 1.22 makes 4:2:0 of 4:2:2 and 4:4:4; `openjpegdec` makes 4:4:4 of 4:2:2, and does not
 /// read the JPEG 2000 of QuickTime.
@@ -72,7 +72,7 @@ pub fn discard(pipeline: &gst::Pipeline, track: &gst::Pad) -> Result<gst::Pad> {
 pub fn wide_queue() -> Result<gst::Element> {
     let queue = make("queue")?;
     queue.set_property("max-size-buffers", 0u32);
-    queue.set_property("max-size-bytes", WAITING_BYTES);
+    queue.set_property("max-size-bytes", QUEUE_BYTES);
     queue.set_property("max-size-time", 0u64);
     Ok(queue)
 }

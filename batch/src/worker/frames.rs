@@ -11,7 +11,7 @@ use anyhow::Result;
 use gst::prelude::*;
 
 /// Bytes that wait.
-const WAITING: u64 = 64 << 20;
+const QUEUE_BYTES: u64 = 64 << 20;
 
 /// An element that gives the frames of `frames`, which are read in a thread of their own.
 pub fn source<I: Iterator<Item = Result<gst::Sample>>>(
@@ -21,7 +21,7 @@ pub fn source<I: Iterator<Item = Result<gst::Sample>>>(
         .format(gst::Format::Time)
         .is_live(false)
         .block(true)
-        .max_bytes(WAITING)
+        .max_bytes(QUEUE_BYTES)
         .build();
     let frames = Mutex::new(Some(frames));
     let begun = Once::new();

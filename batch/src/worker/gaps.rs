@@ -9,7 +9,7 @@ use super::probes::on_buffers;
 use crate::lock::lock;
 
 /// The shortest hole, nanoseconds: longer than two frames, or three packets of sound.
-const LEAST: u64 = 100_000_000;
+const SHORTEST_GAP: u64 = 100_000_000;
 
 #[derive(Debug, Default)]
 struct State {
@@ -68,7 +68,7 @@ impl State {
             let since = time.saturating_sub(last);
             self.longest = self.longest.max(since);
             let gap = since.saturating_sub(self.step.unwrap_or(since));
-            if gap >= LEAST {
+            if gap >= SHORTEST_GAP {
                 self.count += 1;
                 self.length += gap;
             } else if duration.is_none() {

@@ -93,11 +93,11 @@ pub fn spans(frames: &[Frame], first: usize, length: u64, lead: usize) -> Vec<Sp
 /// takes the share `smoothing` of the previous residual.
 pub fn lead_in(smoothing: f64) -> usize {
     /// At most ten seconds: near 1 the past never fades.
-    const MOST: f64 = 250.0;
+    const MAX_FRAMES: f64 = 250.0;
     if smoothing <= 0.0 {
         return 0;
     }
-    ((0.5f64 / 255.0).ln() / smoothing.min(0.999).ln()).ceil().min(MOST) as usize
+    ((0.5f64 / 255.0).ln() / smoothing.min(0.999).ln()).ceil().min(MAX_FRAMES) as usize
 }
 
 #[cfg(test)]

@@ -42,12 +42,12 @@ pub struct Seen {
 impl Seen {
     /// The tracks that were written; call while the pads still have their caps.
     pub fn promises(&self) -> Vec<Promise> {
-        let settle = |(promise, pad, tally): (Promise, gst::Pad, Tally)| Promise {
+        let finished = |(promise, pad, tally): (Promise, gst::Pad, Tally)| Promise {
             caps: pad.current_caps(),
             passed: tally.get(),
             ..promise
         };
-        lock(&self.promises).drain(..).map(settle).collect()
+        lock(&self.promises).drain(..).map(finished).collect()
     }
 
     /// The error of a track that has no data, or is copied and changes its form, if that is what has failed.

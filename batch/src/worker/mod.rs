@@ -131,8 +131,8 @@ fn ready_filter(setup: &Setup) -> Result<gst::Element> {
     let bus = gst::Bus::new();
     filter.set_bus(Some(&bus));
     if filter.set_state(gst::State::Ready).is_err() {
-        let said = bus.pop_filtered(&[gst::MessageType::Error]);
-        let cause = match said.as_ref().map(|message| message.view()) {
+        let message = bus.pop_filtered(&[gst::MessageType::Error]);
+        let cause = match message.as_ref().map(|message| message.view()) {
             Some(gst::MessageView::Error(error)) => one_line(error.error().message()),
             _ => "the filter does not start".to_owned(),
         };

@@ -20,7 +20,7 @@ use super::{
 /// negative.
 const BEFORE_ZERO: gst::ClockTime = gst::ClockTime::from_seconds(3600);
 /// Most packets of a segment that wait.
-const WAITING: u32 = 32;
+const QUEUE_PACKETS: u32 = 32;
 
 /// A source of the segments in these files, each of which begins at a time, with caps that also have the fields
 /// `metadata`, and a time code at its first frame. It ends where they cannot be read, and `faults` gets the cause.
@@ -140,7 +140,7 @@ struct Reader {
 impl Reader {
     fn open(file: &Path) -> Result<Self> {
         let pipeline = Pipeline::parse(&format!(
-            "filesrc name=file ! parsebin ! appsink name=out sync=false max-buffers={WAITING}"
+            "filesrc name=file ! parsebin ! appsink name=out sync=false max-buffers={QUEUE_PACKETS}"
         ))?;
         pipeline.part::<gst::Element>("file")?.set_property("location", file);
         // Matroska has a shape of pixels that is rounded to a width; H.264 and H.265 say it themselves.

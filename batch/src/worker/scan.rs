@@ -23,6 +23,9 @@ use super::{
 };
 use crate::{lock::lock, protocol::Say};
 
+/// How many packets to read in search of the start of each track. A track that starts later starts late.
+const MAX_PACKETS: u64 = 2000;
+
 #[derive(Clone, Debug)]
 pub struct Contents {
     pub caps: gst::Caps,
@@ -103,13 +106,10 @@ pub fn earliest(input: &Path, media: &Media) -> Result<Option<i128>> {
     })?;
     let expected = media.tracks.iter().filter(|track| is_timed(track.kind())).count();
     pipeline.play()?;
-    pipeline.wait_until(|| lock(&starts).len() >= expected || read.get().packets > LOOK)?;
+    pipeline.wait_until(|| lock(&starts).len() >= expected || read.get().packets > MAX_PACKETS)?;
     let earliest = lock(&starts).iter().min().copied();
     Ok(earliest)
 }
-
-/// How many packets are read until a track that has not begun is one that begins late.
-const LOOK: u64 = 2000;
 
 fn note_start(pad: &gst::Pad, starts: Arc<Mutex<Vec<i128>>>) {
     pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {

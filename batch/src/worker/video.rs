@@ -37,7 +37,7 @@ pub fn chain(setup: &Setup, encoding: &Encoding, track: &Track) -> Result<Chain>
     let upright = upright.unwrap_or_default();
     // videoconvert copies out of a decoder's memory; videoflip makes frames upright for the generator.
     let chain = Chain::new(&format!(
-        "{FRAMES} name=begin ! videoconvert name=settle ! capsfilter name=settled {upright} \
+        "{FRAMES} name=begin ! videoconvert name=decoded-convert ! capsfilter name=decoded-format {upright} \
          ! {DEINTERLACED} ! deinterlace name=fields fields=top method=greedyh ! videoscale name=scale add-borders=true \
          ! capsfilter name=size ! {before} {tones} {filter} ! {FRAMES} ! videocrop name=even \
          ! videoconvert name=convert ! {raw} ! capsfilter name=format ! {encoder} ! identity name=end",
@@ -61,7 +61,7 @@ pub fn chain(setup: &Setup, encoding: &Encoding, track: &Track) -> Result<Chain>
     if encoding.raw == "video/x-raw" {
         keep_depth(&chain.part("convert")?, &format, &format)?;
     }
-    keep_depth(&chain.part("settle")?, &chain.part("settled")?, &format)?;
+    keep_depth(&chain.part("decoded-convert")?, &chain.part("decoded-format")?, &format)?;
     let encoders = chain.bin.iterate_elements().into_iter().flatten();
     let is_it = |element: &gst::Element| is_of(element, encoding.encoder_name());
     if let Some(element) = encoders.into_iter().find(is_it).filter(|_| tone_map.is_none()) {
