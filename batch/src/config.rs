@@ -29,11 +29,11 @@ use crate::options::Options;
 const INPUTS: &str = "inputs";
 /// Options that are a path if there is such a file.
 const MAYBE_PATHS: [&str; 2] = ["model", "newer"];
-/// Arguments that have no place in a file.
+/// Options that a file cannot set.
 const NO_KEYS: [&str; 3] = ["config", "help", "version"];
 
-/// The options of the arguments `given`, program first, and of the file that they name with --config. An option
-/// of the command line replaces that of the file. Exits as clap does, for --help or an error of the command line.
+/// The options of the command line `given`, which begins with the program, and of the file that --config names. An
+/// option on the command line overrides the file. Exits as clap does, for --help or an error in the command line.
 pub fn options(given: &[OsString]) -> Result<Options> {
     let matches = lenient().try_get_matches_from(given).unwrap_or_else(|error| {
         // The usage says what is required.
@@ -43,10 +43,10 @@ pub fn options(given: &[OsString]) -> Result<Options> {
     if let Some(file) = matches.get_one::<PathBuf>("config") {
         let read = || arguments_of(&fs::read_to_string(file)?, file, &matches);
         let own = read().with_context(|| format!("--config {}", file.display()))?;
-        // Of two equal options, clap takes the last.
+        // If an option is given twice, clap takes the last.
         arguments.splice(1..1, own);
     }
-    // `required_unless_present` would also hold in the lenient command line.
+    // Not `required_unless_present`, which would also apply to the lenient command.
     let needs_inputs = !matches.get_flag("status");
     let command = Options::command().mut_arg(INPUTS, |inputs| inputs.required(needs_inputs));
     let matches = command.try_get_matches_from(arguments);
@@ -54,19 +54,19 @@ pub fn options(given: &[OsString]) -> Result<Options> {
     Ok(options.unwrap_or_else(|error| error.exit()))
 }
 
-/// The command line, with nothing required.
+/// The command without required arguments.
 fn lenient() -> Command {
     Options::command().mut_args(|argument| argument.required(false))
 }
 
-/// The arguments that the file says, without those that the command line gives.
+/// The arguments from the file, except those that the command line gives.
 fn arguments_of(text: &str, file: &Path, given: &ArgMatches) -> Result<Vec<OsString>> {
     let table: Table = toml::from_str(text)?;
     let folder = file.parent().unwrap_or(Path::new(""));
     let mut all = Vec::new();
     for (key, value) in table {
         let own = arguments(&key, value.clone(), folder)?;
-        // Each by itself, so that an error names its key.
+        // One at a time, so that an error names its key.
         let alone = [OsString::from("cyclegan-batch")].into_iter().chain(own.clone());
         if let Err(error) = lenient().try_get_matches_from(alone) {
             let cause = error.to_string();
@@ -118,7 +118,7 @@ fn arguments(key: &str, value: Value, folder: &Path) -> Result<Vec<OsString>> {
     values.into_iter().map(argument).collect()
 }
 
-/// A value as on the command line; an error holds what is none.
+/// A value as on the command line; the error is a value that has no such form.
 fn text(value: Value) -> Result<String, Value> {
     match value {
         Value::String(text) => Ok(text),

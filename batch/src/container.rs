@@ -65,13 +65,13 @@ impl Container {
         }
     }
 
-    /// The encoder, and its codec, for audio that it does not accept, with this many channels; 0 if that is not known.
+    /// The encoder, and its codec, for audio that the container does not accept. `channels` is 0 if unknown.
     pub fn audio_encoder(self, channels: i32) -> (String, &'static str) {
         let is_stereo = matches!(channels, 1 | 2);
         let channels = channels.clamp(2, 8);
         match self {
             Self::Mp4 | Self::Mov => (format!("avenc_aac bitrate={}", 96_000 * channels), "AAC"),
-            // mpegtsmux writes AAC with more than two channels that cannot be decoded.
+            // AAC with more than two channels cannot be decoded from the files of mpegtsmux.
             Self::Ts if !is_stereo => ("avenc_ac3 bitrate=448000".to_owned(), "AC-3"),
             Self::Ts => (format!("avenc_aac bitrate={}", 96_000 * channels), "AAC"),
             Self::Mkv => ("flacenc".to_owned(), "FLAC"),
@@ -85,13 +85,13 @@ impl Container {
         match caps.name().as_str() {
             // No parser extracts AAC from LATM.
             "audio/mpeg" => caps.get::<&str>("stream-format") == Ok("loas"),
-            // The timestamps of ADPCM's blocks go backwards; Speex gets a name that only GStreamer knows.
+            // ADPCM gets timestamps that go backwards, and Speex a codec name that only GStreamer knows.
             "audio/x-adpcm" | "audio/x-speex" => true,
             _ => false,
         }
     }
 
-    /// Whether its files are made of the boxes of ISO/IEC 14496-12.
+    /// Whether its files consist of ISO/IEC 14496-12 boxes.
     pub fn is_isobmff(self) -> bool {
         matches!(self, Self::Mp4 | Self::Mov)
     }
@@ -112,7 +112,7 @@ impl Container {
     }
 }
 
-/// Extensions of the videos to search for, besides those that can be written.
+/// Extensions of videos that are read but not written.
 const OTHER_VIDEO: [&str; 51] = [
     "avi", "divx", "flv", "f4v", "wmv", "asf", "wm", "mpg", "mpeg", "mpe", "m2p", "vob", "vro",
     "tod", "mpv", "m1v", "m2v", "ogv", "ogg", "ogm", "ogx", "3gp", "3g2", "3gpp", "insv", "mk3d",
@@ -120,7 +120,7 @@ const OTHER_VIDEO: [&str; 51] = [
     "mjpg", "mjpeg", "h263", "263", "h264", "x264", "264", "avc", "h265", "x265", "265", "hevc",
 ];
 
-/// Whether a file of this name is a video.
+/// Whether a file name has the extension of a video.
 pub fn is_video_name(path: &Path) -> bool {
     Container::of_name(path).is_some() || OTHER_VIDEO.contains(&extension(path).as_str())
 }

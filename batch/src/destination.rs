@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Where outputs go: into a folder, or one of them into a file.
+//! Where outputs go: into a folder, or a single output into a file.
 
 use std::{
     ffi::OsString,
@@ -22,13 +22,13 @@ use crate::{
 pub struct Destination {
     /// The folder of the outputs and of the records.
     pub folder: PathBuf,
-    /// The output of the only input, with its name in the folder; `None` if all have names by their inputs.
+    /// The name of the only output in the folder; `None` if the inputs decide the names.
     pub file: Option<(PathBuf, Kind)>,
 }
 
 impl Destination {
-    /// What the command line names. A name with an extension of videos or images is a file, unless it is a
-    /// folder already.
+    /// From the command line. A name with the extension of a video or an image is a file, unless it is an existing
+    /// folder.
     pub fn new(options: &Options) -> Result<Self> {
         let out = &options.out;
         let is_named = is_video_name(out) || PictureFormat::of_name(out).is_some();

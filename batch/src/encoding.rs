@@ -26,10 +26,10 @@ pub struct Encoding {
 const EIGHT_BIT: &str = "video/x-raw,format=(string){I420,NV12,YV12}";
 /// 4:2:0 formats of `av1enc`; 10 bits only if the input has them.
 const AV1: &str = "video/x-raw,format=(string){I420,I420_10LE}";
-/// RGB of images: from video, `videoconvert` makes RGB of its limited range otherwise, which images do not know.
+/// RGB for images. Without `sRGB`, `videoconvert` keeps the limited range of the video, which images cannot signal.
 const IMAGE: &str = "video/x-raw,format=(string){RGB,RGBA},colorimetry=sRGB";
 const IMAGE_ENCODERS: [&str; 3] = ["pngenc", "jpegenc", "webpenc"];
-/// What stands for an encoder where frames go out as they are.
+/// Takes the place of an encoder where frames stay raw.
 pub const RAW: &str = "capsfilter";
 /// Keeps the aspect ratio: caps negotiation sets the width.
 const PROXY_SIZE: &str = "videoscale ! video/x-raw,height=(int)[1,540],pixel-aspect-ratio=1/1 !";
@@ -47,7 +47,7 @@ impl Encoding {
             _ if element.is_some() => "video/x-raw",
             Preset::Web | Preset::Proxy => EIGHT_BIT,
             Preset::Av1 => AV1,
-            // Its frames would be 4:4:4 in a file that says 4:2:2.
+            // Otherwise its frames would be 4:4:4 in a file that says 4:2:2.
             Preset::Prores => "video/x-raw,format=I422_10LE",
             Preset::Archive | Preset::Hevc => "video/x-raw",
         };
@@ -59,7 +59,7 @@ impl Encoding {
         }
     }
 
-    /// The same for video of 4:4:4, or with transparency, of a preset: ProRes has a profile for it.
+    /// The same for video with alpha or 4:4:4, for which ProRes has a profile.
     pub fn with_full_chroma(self, recipe: &Recipe) -> Self {
         if recipe.preset != Preset::Prores || recipe.encoder_element().is_some() {
             return self;
@@ -72,7 +72,7 @@ impl Encoding {
         name_of(&self.encoder)
     }
 
-    /// Fails unless all `frames` are `written`.
+    /// Fails if fewer than `frames` were `written`.
     pub fn check_written(&self, written: u64, frames: u64) -> Result<()> {
         let (name, lost) = (self.encoder_name(), frames.saturating_sub(written));
         ensure!(lost == 0, "the encoder {name} lost {lost} of {frames} frames");
@@ -97,7 +97,7 @@ fn of_preset(recipe: &Recipe, container: Container, threads: u32) -> String {
     }
 }
 
-/// The encoder in hardware, if it is asked for and there.
+/// The hardware encoder, if one is asked for and available.
 fn of_hardware(recipe: &Recipe, container: Container) -> Option<String> {
     let codec = hardware::codec(recipe.preset, container)?;
     let (crf, _, key_frames) = match codec {
@@ -105,7 +105,7 @@ fn of_hardware(recipe: &Recipe, container: Container) -> Option<String> {
         Codec::H265 => (h265_crf(recipe), "", None),
     };
     let quality = Quality { crf, speed: recipe.speed, key_frames };
-    // A worker has checked at its start what is named.
+    // The worker checked at its start that a named one is available.
     recipe.hardware()?.encoder(codec, quality).ok().flatten()
 }
 
@@ -119,7 +119,7 @@ fn x26x_speed(speed: Option<Speed>, otherwise: &'static str) -> &'static str {
     }
 }
 
-/// Constant quality, speed of x264, and most frames from key frame to key frame.
+/// Constant quality, x264 speed, and maximum distance between key frames.
 fn h264_quality(recipe: &Recipe) -> (u32, &'static str, Option<u32>) {
     let (crf, speed, key_frames) = match recipe.preset {
         // Noise, the worst case, keeps 45 dB.
@@ -172,7 +172,7 @@ fn vp9(recipe: &Recipe, threads: u32) -> String {
         _ => (31, 4, ""),
     };
     let (crf, speed) = (recipe.crf.unwrap_or(crf).min(63), cpu_used(recipe.speed, speed));
-    // `lag-in-frames`: vp9enc of GStreamer 1.22 loses what is in its lookahead at the end.
+    // `lag-in-frames`: vp9enc of GStreamer 1.22 loses the frames in its lookahead at the end.
     format!(
         "vp9enc end-usage=cq cq-level={crf} cpu-used={speed}{more} target-bitrate=500000000 \
          lag-in-frames=0 deadline=1 row-mt=true threads={}",
@@ -190,11 +190,11 @@ fn av1(recipe: &Recipe, threads: u32) -> String {
     )
 }
 
-/// The container of the segments of a video on its way into `container`. Matroska keeps all times of frames that
-/// are in their order, else those that are whole milliseconds. `qtmux` of GStreamer 1.22 writes edit lists that hide
+/// The container for the segments of an output in `container`. Matroska keeps the times of all frames if they are
+/// stored in display order, otherwise only whole milliseconds. `qtmux` of GStreamer 1.22 writes edit lists that hide
 /// frames, and `tsdemux` loses the time where one frame is shown for longer than half a second.
 pub fn segment_container(recipe: &Recipe, container: Container) -> Container {
-    // The same codec in hardware and software.
+    // Hardware and software encoders have the same codec.
     let own = recipe.encoder_element().map(str::to_owned);
     let may_reorder = own.is_some() || !container.moves_b_frames();
     let encoder = own.unwrap_or_else(|| of_preset(recipe, container, 1));
@@ -209,7 +209,7 @@ pub fn segment_container(recipe: &Recipe, container: Container) -> Container {
     }
 }
 
-/// 4:2:0 halves the frame's sides, and most encoders need even sides.
+/// 4:2:0 halves width and height, so most encoders need them to be even.
 fn takes_odd_sizes(encoder: &str) -> bool {
     let name = name_of(encoder);
     let all = ["vp8enc", "vp9enc", "av1enc", "avenc_ffv1", "avenc_huffyuv", "theoraenc"];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Progress output: bars and lines for people, or JSON for programs.
+//! Progress output: bars and lines of text, or JSON.
 
 use std::{
     collections::HashMap,
@@ -27,13 +27,13 @@ const JSON_INTERVAL: Duration = Duration::from_secs(1);
 pub enum FileResult {
     /// It was translated.
     Translated { frames: u64, seconds: f64 },
-    /// It was finished before and is up to date.
+    /// Its output is up to date.
     Skipped { frames: u64 },
     /// It would be translated into this many frames and segments.
     Planned { frames: Option<u64>, segments: usize },
     /// It failed.
     Failed { cause: String },
-    /// Another process has it, or had it in this run: what that does.
+    /// Another process holds it, or failed with it in this run; `what` says which.
     Elsewhere { what: String },
 }
 
@@ -44,13 +44,13 @@ pub struct Counts {
     pub failed: u64,
     pub planned: u64,
     pub elsewhere: u64,
-    /// All of these.
+    /// The sum of these.
     ended: u64,
     /// Frames that were translated.
     pub frames: u64,
 }
 
-/// A file that is being worked on.
+/// A file in progress.
 struct Active {
     bar: ProgressBar,
     size: u64,
@@ -70,7 +70,7 @@ struct State {
 
 pub struct Events {
     json: bool,
-    /// Whether standard output is for something else.
+    /// Whether standard output carries y4m instead.
     is_quiet: bool,
     files: usize,
     bars: MultiProgress,
@@ -89,7 +89,7 @@ impl Events {
         Self { json, is_quiet: false, files, bars, total_bar, begun, state }
     }
 
-    /// Leaves standard output alone, and prints all on standard error.
+    /// Prints everything to standard error.
     pub fn on_standard_error(self) -> Self {
         Self { is_quiet: true, ..self }
     }
@@ -120,7 +120,7 @@ impl Events {
         let mut state = lock(&self.state);
         let Some(active) = state.active.get_mut(&number) else { return };
         if active.frames == 0 && frames > 0 {
-            // The speed does not include the time to open the file.
+            // The speed does not count the time to open the file.
             active.bar.reset_elapsed();
             active.begun = Instant::now();
         }
@@ -151,7 +151,7 @@ impl Events {
         }
     }
 
-    /// Reports a warning that concerns no file.
+    /// Reports a warning that is not about a file.
     pub fn warn(&self, text: &str) {
         match self.json {
             true => self.line(&json!({"event": "warning", "text": text})),
@@ -159,7 +159,7 @@ impl Events {
         }
     }
 
-    /// A file that was started waits again; returns its size.
+    /// Takes back the start of a file; returns its size.
     pub fn forget(&self, number: usize) -> u64 {
         let Some(active) = lock(&self.state).active.remove(&number) else { return 0 };
         active.bar.finish_and_clear();
@@ -253,7 +253,7 @@ impl Events {
         counts
     }
 
-    /// Estimates the work by bytes, since the number of frames of unopened files is unknown.
+    /// Estimates the work by bytes, since the number of frames in unopened files is unknown.
     fn show_total(&self, state: &State) {
         let part = |active: &Active| {
             let total = active.total.filter(|&total| total > 0).unwrap_or(u64::MAX);

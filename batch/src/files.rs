@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Files and folders, and what is wrong with them.
+//! Files, folders and their errors.
 
 use std::{
     ffi::OsStr,
@@ -16,7 +16,7 @@ pub fn create_folder(folder: &Path) -> Result<()> {
         .map_err(|error| anyhow!("cannot create {}: {}", folder.display(), describe(&error)))
 }
 
-/// Where an output in MP4 or QuickTime is written until its index is known, which comes before it.
+/// Where an output in MP4 or QuickTime is written until its index is complete, which precedes it in the file.
 pub fn before_index(unfinished: &Path) -> PathBuf {
     unfinished.with_added_extension("faststart")
 }

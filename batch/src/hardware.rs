@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Hardware encoders, with the quality and speed of a preset as each one's own properties.
+//! Hardware encoders: the quality and speed of a preset as properties of each one.
 
 use anyhow::{Context, Result, bail};
 use gst::{glib, prelude::*};
@@ -32,17 +32,17 @@ pub enum Request {
     Named(Hardware),
 }
 
-/// A constant quality, 1 to 51, and what else a preset says.
+/// What a preset asks for: a constant quality of 1 to 51, and more.
 #[derive(Clone, Copy, Debug)]
 pub struct Quality {
     pub crf: u32,
     pub speed: Option<Speed>,
-    /// Most frames from one key frame to the next.
+    /// Maximum distance between key frames.
     pub key_frames: Option<u32>,
 }
 
-/// Looks up a property of an element: `None` if it or the element is not there, else the names of its values,
-/// if these have names.
+/// Looks up a property of an element: the names of its values, empty for numbers; `None` if the element or the
+/// property does not exist.
 type Lookup<'a> = &'a dyn Fn(&str, &str) -> Option<Vec<String>>;
 
 /// In the order in which `auto` tries them.
@@ -70,18 +70,18 @@ impl Hardware {
         }
     }
 
-    /// The element for `codec` with its properties, if it is there.
+    /// The element for `codec` with its properties, if it is available.
     fn describe(self, codec: Codec, quality: Quality, lookup: Lookup) -> Option<String> {
         let is_there = |element: &&&str| lookup(element, "name").is_some();
         let element = *self.elements(codec).iter().find(is_there)?;
         let Quality { crf, speed, key_frames } = quality;
-        // 0 stands for the encoder's own choice.
+        // 0 lets the encoder choose.
         let crf = crf.clamp(1, 51);
         let mut properties = match self {
             Self::Nvenc => {
                 let is_new = lookup(element, "rate-control").is_some();
                 let control = if is_new { "rate-control" } else { "rc-mode" };
-                // Without a bitrate, `vbr` keeps the quality only.
+                // Without a bitrate, `vbr` only follows the quality.
                 vec![format!("{control}=vbr const-quality={crf}")]
             }
             Self::Vaapi => vec![format!("rate-control=cqp qpi={crf} qpp={crf} qpb={crf}")],
@@ -117,7 +117,7 @@ impl Request {
         }
     }
 
-    /// The encoder; `None` if it has to be software. Fails if what is named is not there.
+    /// The encoder; `None` for a software encoder. Fails if the named hardware is not available.
     pub fn encoder(self, codec: Codec, quality: Quality) -> Result<Option<String>> {
         self.choose(codec, quality, &installed)
     }
@@ -150,7 +150,7 @@ impl Recipe {
         self.video_encoder.as_deref().filter(|text| Request::of(text).is_none())
     }
 
-    /// The hardware that is to encode videos.
+    /// The hardware to encode videos with, if one is asked for.
     pub fn hardware(&self) -> Option<Request> {
         self.video_encoder.as_deref().and_then(Request::of)
     }
@@ -167,7 +167,7 @@ pub fn codec(preset: Preset, container: Container) -> Option<Codec> {
     }
 }
 
-/// Fails if hardware is named that is not there, or that has not the codec of the preset.
+/// Fails if the named hardware is not available, or lacks the codec of the preset.
 pub fn check(recipe: &Recipe) -> Result<()> {
     let Some(request @ Request::Named(hardware)) = recipe.hardware() else { return Ok(()) };
     let codec = codec(recipe.preset, recipe.container.unwrap_or(Container::Mkv)).with_context(|| {
@@ -180,7 +180,7 @@ pub fn check(recipe: &Recipe) -> Result<()> {
     request.encoder(codec, quality).map(drop)
 }
 
-/// Looks up the elements of this machine. GStreamer registers only those of hardware that is there.
+/// Looks up the elements of this machine. GStreamer registers only those whose hardware is present.
 fn installed(element: &str, property: &str) -> Option<Vec<String>> {
     values(&gst::ElementFactory::find(element)?.create().build().ok()?, property)
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Locks in memory.
+//! Locking of shared memory.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Locks `shared`, also after another thread has panicked: one bad file does not stop the others.
+/// Locks `shared`, even if another thread has panicked: one bad file does not stop the others.
 pub fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -120,7 +120,7 @@ pub enum Direction {
     Reverse,
 }
 
-/// Which tracks of a kind are kept.
+/// Which tracks of a kind to keep.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tracks {
@@ -165,7 +165,7 @@ pub enum Speed {
     Slow,
 }
 
-/// One of the samples of a video, of --sample.
+/// One of the samples that --sample takes of a video.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sample {
     /// From 0.
@@ -178,8 +178,8 @@ impl Sample {
     /// Length of a sample in nanoseconds.
     const LENGTH: u64 = 5_000_000_000;
 
-    /// Begin and end of the sample of a part from `begin` to `end`, all in nanoseconds. Each lies in the middle
-    /// of its equal share of the part, and is no longer than that.
+    /// Start and end of the sample of a part from `begin` to `end`, in nanoseconds. Each sample lies in the middle of
+    /// an equal share of the part, and is at most as long as the share.
     pub fn range(self, begin: u64, end: u64) -> (u64, u64) {
         let share = end.saturating_sub(begin) / u64::from(self.count.max(1));
         let length = share.min(Self::LENGTH);
@@ -188,8 +188,8 @@ impl Sample {
     }
 }
 
-/// All options that change an output; a change of them translates it again. In a record of an earlier version, an
-/// option that it did not have yet has its default.
+/// All options that change an output; if one changes, the file is translated again. An option that is missing in
+/// the record of an earlier version has its default.
 #[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Recipe {
@@ -238,7 +238,7 @@ pub struct Recipe {
     /// Subtitle tracks to keep
     #[arg(long, value_enum, default_value_t, help_heading = "Tracks")]
     pub subtitles: Tracks,
-    /// Which sample of that part is translated, if not all of it
+    /// The sample of that part to translate; `None` for all of it
     #[arg(skip)]
     pub sample: Option<Sample>,
 }
@@ -249,7 +249,7 @@ impl Options {
         self.jobs.unwrap_or_else(|| cores().div_ceil(2))
     }
 
-    /// The same if `provider` runs the generator: a GPU's memory holds a few of them.
+    /// The same if `provider` runs the generator: the memory of a GPU holds only a few.
     pub fn jobs_with(&self, provider: &str) -> u32 {
         let on_devices = || 2 * self.device.len().max(1) as u32;
         match provider.eq_ignore_ascii_case("cpu") || provider.is_empty() {
@@ -259,7 +259,7 @@ impl Options {
     }
 }
 
-/// Threads of each of this many files.
+/// Threads per file if this many are translated at the same time.
 pub fn threads(jobs: u32) -> u32 {
     (cores() / jobs).max(1)
 }

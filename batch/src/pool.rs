@@ -19,10 +19,10 @@ use crate::{
     stop,
 };
 
-/// How long a task may make no progress. Writing an index to the front of a large file takes a while, and
-/// so does the engine that a GPU's compiler builds for the first frame.
+/// How long a task may go without progress. Writing the index to the front of a large file takes a while, and so
+/// does building a GPU engine for the first frame.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// The longest delay until a request to stop is seen.
+/// The longest delay until a request to stop takes effect.
 pub const POLL: Duration = Duration::from_millis(100);
 
 pub struct Worker {
@@ -56,7 +56,7 @@ impl Worker {
         let (tasks, output) = child.stdin.take().zip(child.stdout.take()).context("no pipes")?;
         let (sender, replies) = mpsc::channel();
         thread::spawn(move || {
-            // Libraries may write other text there, in any encoding.
+            // Libraries may also write text to standard output, in any encoding.
             let lines = BufReader::new(output).split(b'\n').map_while(Result::ok);
             for reply in lines.filter_map(|line| serde_json::from_slice(&line).ok()) {
                 if sender.send(reply).is_err() {
@@ -86,7 +86,7 @@ impl Worker {
     }
 
     fn send(&mut self, line: String) {
-        // A worker that has exited is noticed below.
+        // `wait` notices a worker that has exited.
         let _ = writeln!(self.tasks, "{line}").and_then(|()| self.tasks.flush());
     }
 
@@ -110,10 +110,10 @@ impl Worker {
                     return Ok(TaskResult::Stalled(format!("no progress for {minutes} minutes")));
                 }
                 Err(RecvTimeoutError::Disconnected) => {
-                    // Ctrl-C also ends the workers, and may be seen later here.
+                    // Ctrl-C also ends the workers, perhaps before this process handles it.
                     thread::sleep(POLL);
                     if !stop::is_requested() {
-                        // A worker that has only closed its output would never finish.
+                        // A worker that has only closed its output would never exit.
                         let _ = self.child.kill();
                         return Ok(TaskResult::Crashed(self.exit_cause()));
                     }

@@ -36,7 +36,7 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// As the command line says, with this many threads.
+    /// From the command line, with this many threads.
     pub fn new(options: &Options, threads: u32) -> Self {
         Self {
             recipe: options.recipe.clone(),
@@ -63,7 +63,7 @@ pub enum Task {
     Mux { input: OsString, output: OsString, container: Container, segments: Vec<Segment> },
     /// Translate an image.
     Picture { input: OsString, output: OsString, format: PictureFormat },
-    /// Make thumbnails before and after; of a sample only that.
+    /// Make thumbnails before and after translation, of the sample if there is one.
     Thumbnails { input: OsString, output: OsString, sample: Option<Sample> },
 }
 
@@ -74,24 +74,24 @@ pub struct Segment {
     pub span: Span,
 }
 
-/// What a segment covers of the input, from one key frame to another. Times are stream times in nanoseconds.
+/// The part of the input that a segment covers, from one key frame to another. Times are stream times in nanoseconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
-    /// Where translation starts, so that smoothing has previous frames; these are not kept.
+    /// Where translation starts, so that smoothing has previous frames, which are not kept.
     pub lead: u64,
     /// The first frame.
     pub start: u64,
     /// The first frame of the next segment; `None` for the last.
     pub stop: Option<u64>,
-    /// How many frames lie between, if the file has been read for it.
+    /// The number of frames from `start` to `stop`, if the file was scanned for them.
     pub frames: Option<u64>,
-    /// When its first frame is shown, once it is translated.
+    /// The time of its first frame, once it is translated.
     pub first: Option<u64>,
     /// The key frame at which decoding starts; `None` for the start of the file.
     pub seek: Option<u64>,
 }
 
-/// Gets the replies to a task.
+/// Receives the replies to a task.
 pub type Say<'a> = &'a mut dyn FnMut(Reply);
 
 /// Sends a note for the user.
@@ -106,17 +106,17 @@ pub fn note_all(say: Say, texts: impl IntoIterator<Item = String>) {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
-    /// It is ready for tasks, with the generator in this file.
+    /// The worker is ready for tasks, with the generator in this file.
     Ready { model: OsString, provider: String },
-    /// Progress: translated frames, and the total if known.
+    /// Translated frames so far, and the total if known.
     Progress { frames: u64, total: Option<u64> },
     /// A note for the user about the file.
     Notice { text: String },
     /// The task is done; the first frame of a segment has the timestamp `first` nanoseconds.
     Done { frames: u64, first: u64 },
-    /// The segments of a probed video, and how many frames it has as far as is known.
+    /// The segments of a probed video, and its number of frames if known.
     Plan { spans: Vec<Span>, frames: Option<u64> },
-    /// An image element with frames before and after.
+    /// An HTML image element with frames before and after.
     Thumbnails { html: String },
     /// The task has failed. With `by_cutting` it may succeed in one segment.
     Failed { cause: String, by_cutting: bool },

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The report: one page with thumbnails of frames before and after for each file.
+//! The report: one page with thumbnails of each file before and after translation.
 //!
-//! It is made from the records in the output folder, so that it holds the files of all machines that share
-//! them, and earlier runs.
+//! It is made from the records in the output folder, so it includes the files of other machines and of earlier runs.
 
 use std::{fs::File, io, path::Path};
 
@@ -20,14 +19,14 @@ use crate::{
     text::{counted, shown},
 };
 
-/// A file and what is known of it.
+/// A file and what is known about it.
 struct Row {
     name: String,
     problem: Option<String>,
     recorded: Option<Recorded>,
 }
 
-/// Fails if the page cannot be written: now instead of after hours of work.
+/// Fails if the page cannot be written, rather than after hours of work.
 pub fn check(path: &Path) -> Result<()> {
     ensure!(!path.is_dir(), "--report {}: a folder, expected a file", path.display());
     create_folder(path.parent().unwrap_or(path))
@@ -35,8 +34,7 @@ pub fn check(path: &Path) -> Result<()> {
 
 /// Writes the page on `items`, or on all records in the output folder `out` if there are none.
 pub fn write(path: &Path, out: &Path, items: &[Item]) -> Result<()> {
-    // Of machines that end at the same time, the last one sees the results of all others. Where there are no
-    // locks, one of them may be missed.
+    // If several machines end at the same time, the last one sees the results of all. Without locks, it may miss one.
     let lock = File::create(out.join(OWN_FOLDER).join("report.lock"));
     let _held = lock.and_then(|file| file.lock().map(|()| file));
     let rows: Vec<Row> = match items.is_empty() {
@@ -86,7 +84,7 @@ impl Row {
         let notices = self.recorded.iter().flat_map(|recorded| &recorded.notices);
         let notices: String =
             notices.map(|text| format!("<p>Note: {}</p>", escape(text))).collect();
-        // Read one by one: together they may be larger than the memory.
+        // Read one at a time: together they may not fit in memory.
         let thumbnails = self.recorded.as_ref().and_then(Recorded::thumbnails);
         write!(
             page,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A run: finds the files, has workers translate them and reports the results.
+//! A run: finds the files, lets workers translate them and reports the results.
 
 use std::{env, fs, path::Path, process::ExitCode};
 
@@ -38,7 +38,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     translate(options, &destination)
 }
 
-/// Translates the inputs, or the share of them that is this machine's.
+/// Translates the inputs, or this machine's share of them.
 fn translate(options: &Options, destination: &Destination) -> Result<ExitCode> {
     let out = &destination.folder;
     let Found { items: found, skipped } = Finder::new(options, destination)?.find()?;
@@ -71,7 +71,7 @@ fn translate(options: &Options, destination: &Destination) -> Result<ExitCode> {
     events.begin(share, found.len(), Some(&first.provider));
     skipped.iter().for_each(|(path, cause)| events.notice(path, cause));
     let jobs = options.jobs_with(&first.provider);
-    // A GPU has fewer workers, each with more of the cores.
+    // On a GPU there are fewer workers, each with more of the cores.
     let first = Some(first).filter(|_| threads(jobs) == setup.threads);
     setup.threads = threads(jobs);
     Scheduler::new(options, out, setup, &items, &model, &events, since).run(first, jobs);
@@ -93,7 +93,7 @@ fn write_report(options: &Options, out: &Path, found: &[Item], events: &Events) 
     written.inspect_err(|error| events.warn(&format!("{error:#}"))).is_ok()
 }
 
-/// Prints the state of the output folder, of the inputs if there are any.
+/// Prints the state of the output folder, and of the inputs if there are any.
 fn status(options: &Options, destination: &Destination) -> Result<ExitCode> {
     let out = &destination.folder;
     ensure!(

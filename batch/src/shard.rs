@@ -2,9 +2,9 @@
 
 //! The share of the files that this machine translates.
 //!
-//! By their locks, each machine takes the next file that no other has. In fixed shares, a hash of a file's
-//! path below the input folder decides its share, so other files do not change it and the machines need
-//! not communicate.
+//! With locks, each machine takes the next file that no other has. With fixed shares, a hash of the path below the
+//! input folder decides the share of a file, so adding files does not change it, and the machines need not
+//! communicate.
 
 use std::{ffi::OsStr, fmt, path::Path, str::FromStr};
 
@@ -38,11 +38,11 @@ pub struct Shard {
     count: u64,
 }
 
-/// The number of tasks of a Kubernetes job, which Kubernetes itself does not give its pods.
+/// The number of tasks of a Kubernetes job, which Kubernetes does not pass to its pods.
 pub const COUNT_VARIABLE: &str = "CYCLEGAN_BATCH_SHARDS";
 
 impl Shard {
-    /// The share that the scheduler gives this process through `variable`, if there is one.
+    /// The share that a scheduler assigns through environment variables, read by `variable`; `None` without one.
     pub fn of_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Self>> {
         let number = |name: &str| -> Result<Option<u64>> {
             let value = variable(name);
@@ -83,7 +83,7 @@ impl Shard {
     /// Whether the file at `relative`, its path below the input folder, is in this share.
     pub fn holds(self, relative: &Path) -> bool {
         let parts: Vec<_> = relative.iter().map(OsStr::as_encoded_bytes).collect();
-        // The separator of all systems, so that a Windows machine takes part in the same job.
+        // The same separator on all systems, so that Windows machines can take part in the same job.
         let hash = Sha256::digest(parts.join(&b'/'));
         let mut first = [0; 8];
         first.copy_from_slice(&hash[..8]);

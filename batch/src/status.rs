@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The state of an output folder, whichever machines work on it: `--status`.
+//! `--status`: the state of an output folder that any number of machines work on.
 
 use std::{
     collections::HashSet,
@@ -16,7 +16,7 @@ use crate::{
     text::{and_counts, shown},
 };
 
-/// Prints the state of the outputs in `out`, and how many of `items` are not begun.
+/// Prints the state of the outputs in `out`, and how many of `items` have not started.
 pub fn print(out: &Path, items: &[Item], as_json: bool) {
     let recorded = Recorded::all(out);
     let line = |record| match as_json {
@@ -36,7 +36,7 @@ pub fn print(out: &Path, items: &[Item], as_json: bool) {
     say(&format!("{done} done, {failed} failed, {translating} being translated{more}"));
 }
 
-/// The lines on an output: none on one that is done without a note.
+/// The lines for an output; `None` if it is done without notes.
 fn line(out: &Path, record: &Recorded) -> Option<String> {
     let name = shown(&out.join(record.name()));
     let state = match &record.state {

@@ -9,12 +9,12 @@ use std::{
 
 use anyhow::{Context, Result};
 
-/// Conventional exit code of a program that was ended by Ctrl-C.
+/// The conventional exit code after Ctrl-C.
 pub const EXIT_CODE: u8 = 130;
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
 
-/// From now on the first Ctrl-C asks the program to stop, and the second ends it.
+/// From now on, the first Ctrl-C asks the program to stop and the second exits at once.
 pub fn on_ctrl_c() -> Result<()> {
     ctrlc::set_handler(|| {
         if REQUESTED.swap(true, Ordering::Relaxed) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! One video that is no file, or becomes none: y4m on standard input and output, and image sequences. It is
-//! translated from its begin to its end, in this process.
+//! Video from or to something other than a file: y4m on standard input and output, and image sequences. It is
+//! translated in one go, in this process.
 
 use std::{path::Path, process::ExitCode, time::Instant};
 
@@ -25,7 +25,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// What the command line asks for; `None` for files.
+    /// From the command line; `None` if it is only about files.
     pub fn new(options: &Options) -> Result<Option<Self>> {
         let out = &options.out;
         let output = match Container::of_name(out) {
@@ -34,7 +34,7 @@ impl Stream {
             _ => Sequence::new(out).map(Output::Sequence),
         };
         let input = match &options.inputs[..] {
-            // Without an output of its own it is a list.
+            // Otherwise it is a list of files.
             [input] if input == "-" => output.is_some().then_some(Input::Y4m),
             [input] => {
                 let path = Path::new(input);

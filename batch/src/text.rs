@@ -18,7 +18,7 @@ pub fn counted(count: u64, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
-/// Counts with what they are of, to continue a list: `, 2 not finished`. Those that are 0 are left out.
+/// Counts with their nouns, to continue a list: `, 2 not finished`. Leaves out zeros.
 pub fn and_counts(counts: &[(u64, &str)]) -> String {
     let counts = counts.iter().filter(|(count, _)| *count > 0);
     counts.map(|(count, what)| format!(", {count} {what}")).collect()

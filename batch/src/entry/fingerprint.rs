@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{files::describe, inputs::Item, options::Recipe};
 
-/// Everything that decides an output; if it is the same, so is the output.
+/// Everything that an output depends on: the same fingerprint gives the same output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Fingerprint {
     /// Size of the input in bytes.
@@ -25,7 +25,7 @@ pub struct Fingerprint {
     modified: u64,
     /// SHA-256 of the generator's file.
     model: String,
-    /// The options, without the name of the generator, which may have several names.
+    /// The options, except the name of the generator: the same generator may have several names.
     recipe: Recipe,
 }
 
@@ -40,7 +40,7 @@ impl Fingerprint {
             bail!("is not a file");
         }
         if metadata.len() == 0 {
-            // Files in /proc look empty and may not be, but they are not videos.
+            // Files in /proc report a size of 0 even if they have content, but none is a video.
             bail!("is empty");
         }
         File::open(&item.input).map_err(unreadable)?;
@@ -60,7 +60,7 @@ impl Fingerprint {
     }
 }
 
-/// When a file was modified, nanoseconds since 1970.
+/// Modification time, nanoseconds since 1970.
 fn modified(file: &Metadata) -> io::Result<u64> {
     let since = file.modified()?.duration_since(UNIX_EPOCH);
     Ok(since.map_or(0, |time| time.as_nanos() as u64))

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Locks of outputs and of segments, which also say who has them.
+//! Locks on outputs and segments. A lock file names its holder.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -17,7 +17,7 @@ use super::json::{json_path, read_json};
 use crate::{files::describe, inputs::OWN_FOLDER};
 
 const LOCK: &str = "lock";
-/// How often a lock is tried: a process that asks for the state of an output holds it for a moment.
+/// How often a lock is tried: a process that reads the state of an output holds it for a moment.
 const TRIES: u32 = 5;
 const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -54,7 +54,7 @@ impl Lock {
         Self::take(&folder.join(LOCK), &holder, TRIES)
     }
 
-    /// The lock of a segment, which nobody holds for a moment only.
+    /// The lock of a segment. Nobody holds one only for a moment, so it is tried once.
     pub fn of_segment(path: &Path) -> Result<Locked> {
         Self::take(path, &Holder::this(), 1)
     }
@@ -72,7 +72,7 @@ impl Lock {
             }
             match file.try_lock() {
                 Ok(()) => {
-                    // Only for those who ask.
+                    // Informs other processes; the lock does not depend on it.
                     let text = serde_json::to_vec(holder).unwrap_or_default();
                     let _ = file.set_len(0).and_then(|()| file.write_all(&text));
                     return Ok(Locked::Ours(Self { _file: file }));
@@ -84,7 +84,7 @@ impl Lock {
         Ok(Locked::Held(read_json(path).unwrap_or_default()))
     }
 
-    /// Who has the output with this folder now, if anyone.
+    /// The process that holds the output with this folder now, if any.
     pub fn holder(folder: &Path) -> Option<Holder> {
         let path = folder.join(LOCK);
         let is_held =
@@ -98,7 +98,7 @@ impl Holder {
         Self { host: host(), pid: process::id(), ..Self::default() }
     }
 
-    /// Who had the lock of the output with this folder last.
+    /// The last process that held the output with this folder.
     pub(super) fn last(folder: &Path) -> Option<Self> {
         read_json(&folder.join(LOCK))
     }
@@ -113,8 +113,8 @@ impl std::fmt::Display for Holder {
     }
 }
 
-/// The start of a run by the clock of the file system of the output folder `out`, whose locks share the files
-/// among machines. Fails if it has none.
+/// The start of a run by the clock of the file system of the output folder `out`. Fails if the file system has no
+/// locks, by which machines share the files.
 pub fn start_of_run(out: &Path) -> Result<SystemTime> {
     let own = out.join(OWN_FOLDER);
     let path = own.join(format!("run-{}-{}", host(), process::id()));

@@ -3,9 +3,9 @@
 //! The state of each output between runs: a folder with records of how it was made and, until it is
 //! finished, the output and its segments.
 //!
-//! The order of writing makes it safe to be killed at any moment: first the complete output under
-//! another name, then the record with its size, then the final name. The next run does a missing last
-//! step; without a record it translates the file again.
+//! The order of writing makes it safe to kill the program at any moment: first the complete output under
+//! another name, then the record with its size, then the final name. If only the last step is missing, the next
+//! run does it; without a record it translates the file again.
 
 mod fingerprint;
 mod json;
@@ -34,7 +34,7 @@ use record::{FAILURE, Failure, RECORD, Record, THUMBNAILS};
 pub use record::{Recorded, State, count_states, failed_since};
 pub use segments::{Claim, Finished, Segments};
 
-/// The folder of an output, locked against other processes during its lifetime if this one may write it.
+/// The folder of an output. If this process may write the output, other processes are locked out while this exists.
 #[derive(Debug)]
 pub struct Entry {
     folder: PathBuf,
@@ -46,7 +46,7 @@ pub struct Entry {
     /// The name of the output until it is finished.
     unfinished: String,
     lock: Option<Lock>,
-    /// Whether this process writes the output: not in a dry run, nor if another process has it.
+    /// Whether this process writes the output: not in a dry run, nor if another process holds it.
     is_writer: bool,
 }
 
@@ -55,7 +55,7 @@ pub fn folder_of(out: &Path, output: &Path) -> PathBuf {
     out.join(OWN_FOLDER).join(short_hash(output.as_os_str().as_encoded_bytes()))
 }
 
-/// Half of the SHA-256 of `bytes` in hexadecimal, which is unique enough for any disk.
+/// The first half of the SHA-256 of `bytes` in hexadecimal: collisions are negligible.
 fn short_hash(bytes: &[u8]) -> String {
     Sha256::digest(bytes)[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -74,8 +74,8 @@ pub fn record_failure(out: &Path, item: &Item, cause: &str) -> Result<()> {
 }
 
 impl Entry {
-    /// The place of `item` below the output folder `out`; with `is_dry` nothing is made there. If another process
-    /// has it, only its segments may be written.
+    /// The entry of `item` in the output folder `out`; with `is_dry` nothing is created. If another process holds it,
+    /// returns the holder, and only segments may be written.
     pub fn open(
         out: &Path,
         item: &Item,
@@ -111,12 +111,12 @@ impl Entry {
         Ok((Arc::new(entry), None))
     }
 
-    /// The number of frames of the output, if it is finished; first does the last step of a run that was killed
-    /// before it. Fails if it would replace something.
+    /// The number of frames of the output, if it is finished. First completes the last step of a run that was killed
+    /// before it. Fails if the output would replace a file of another origin.
     pub fn finished(&self, overwrite: bool) -> Result<Option<u64>> {
         let mut is_ours = false;
         if let Some(record) = read_json::<Record>(&self.folder.join(RECORD)) {
-            // The record is the last step but one: its output only lacks the name.
+            // Only the last step is missing: the final name.
             if size(&self.unfinished()) == Some(record.output_size)
                 && size(&self.output) != Some(record.output_size)
                 && self.lock.is_some()
@@ -164,8 +164,8 @@ impl Entry {
         self.folder.join(&self.unfinished)
     }
 
-    /// Removes the unfinished output of an earlier run. A process that still writes to the file then
-    /// writes to a deleted one.
+    /// Removes the unfinished output of an earlier run. A process that is still writing it then writes to a deleted
+    /// file.
     pub fn clear(&self) {
         remove_unfinished(&self.unfinished());
     }
@@ -173,7 +173,7 @@ impl Entry {
     /// Gives the unfinished output its final name. It has `frames` frames and took `seconds`.
     pub fn finish(&self, frames: u64, seconds: f64, notices: &[String]) -> Result<()> {
         let file = File::open(self.unfinished()).context("the output is missing")?;
-        // A file with its final name must be on the disk.
+        // Once it has its final name, the file must be on the disk.
         file.sync_all().context("cannot write the output")?;
         let record = Record {
             fingerprint: self.fingerprint.clone(),
@@ -193,7 +193,7 @@ impl Entry {
         Ok(())
     }
 
-    /// Records that the file failed. What cannot be written is only missing from reports.
+    /// Records that the file failed. If that cannot be written, it is only missing from reports.
     pub fn fail(&self, cause: &str, notices: &[String]) {
         if self.is_writer {
             let failure = Failure::new(&self.input, &self.relative, cause, notices);
@@ -231,7 +231,7 @@ mod tests {
     use crate::{kind::Kind, options::Options, picture::PictureFormat};
     use clap::Parser;
 
-    /// As of a file system without locks.
+    /// As on a file system without locks.
     #[test]
     fn a_failure_is_recorded_without_locks() {
         let folder = tempfile::tempdir().unwrap();

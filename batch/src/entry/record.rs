@@ -50,7 +50,7 @@ pub(super) struct Failure {
     pub notices: Vec<String>,
 }
 
-/// What the records say of an output.
+/// The recorded state of an output.
 #[derive(Clone, Debug)]
 pub struct Recorded {
     folder: PathBuf,
@@ -65,13 +65,13 @@ pub struct Recorded {
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum State {
-    /// It is there, made on `host` in `seconds`.
+    /// It was translated on `host` in `seconds`.
     Done { frames: u64, seconds: f64, host: String },
     /// It has failed on `host`.
     Failed { cause: String, host: String },
-    /// A process works on it.
+    /// A process is translating it.
     Translating(Holder),
-    /// It was begun and is not finished, or is there no longer.
+    /// It was started and is not finished, or the finished file is gone.
     Unfinished,
 }
 
@@ -101,7 +101,7 @@ impl Failure {
     }
 }
 
-/// How `item` failed at the time `since` or later, by the clock of the file system, whichever process has it now.
+/// How `item` failed at the time `since` or later, by the clock of the file system; it may be held again by now.
 pub fn failed_since(out: &Path, item: &Item, since: SystemTime) -> Option<String> {
     let file = folder_of(out, &item.output).join(FAILURE);
     let at = fs::metadata(&file).ok()?.modified().ok()?;
@@ -109,13 +109,13 @@ pub fn failed_since(out: &Path, item: &Item, since: SystemTime) -> Option<String
     may_be_of(&input, item).then(|| format!("has failed on {host}: {cause}"))
 }
 
-/// Whether a record that names this input is one of `item`.
+/// Whether a record with this input may belong to `item`.
 fn may_be_of(input: &Option<PathBuf>, item: &Item) -> bool {
     input.as_ref().is_none_or(|input| *input == recorded_input(item))
 }
 
 impl Recorded {
-    /// All records of the output folder `out`, by the names of the outputs.
+    /// All records of the output folder `out`, sorted by output.
     pub fn all(out: &Path) -> Vec<Self> {
         let folders = fs::read_dir(out.join(OWN_FOLDER)).into_iter().flatten().flatten();
         let mut all: Vec<Self> =
@@ -153,7 +153,7 @@ impl Recorded {
         Some(Self { folder, input, output, state: State::Unfinished, notices: Vec::new() })
     }
 
-    /// The output as far as it is known, else the input, for a line or a heading.
+    /// The output if it is known, else the input, for a line or a heading.
     pub fn name(&self) -> String {
         let path = self.output.as_ref().or(self.input.as_ref());
         path.map_or_else(|| "?".to_owned(), |path| shown(path))

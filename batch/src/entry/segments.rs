@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The segments of a long video, which survive the end of a run, and which several processes may translate.
+//! The segments of a long video. They outlive a run, and several processes may translate them.
 //!
-//! The process that has the lock of the output plans and joins them. Each segment has its own lock. The
+//! The process that holds the lock of the output plans and joins them. Each segment has its own lock. The
 //! process that translates a segment holds its lock until the segment has its final name, so a segment is
-//! translated once, and by another process if the first one vanishes. The folder of a plan's segments is named
-//! by the plan's hash, so a late segment of an abandoned plan is never joined.
+//! translated once, and by another process if the first one dies. The folder with the segments of a plan has the
+//! hash of the plan as its name, so a late segment of an abandoned plan is never joined.
 
 use std::{
     fs::{self, File},
@@ -54,7 +54,7 @@ pub struct Finished {
     pub notices: Vec<String>,
 }
 
-/// What asking for a segment gives.
+/// The result of claiming a segment.
 pub enum Claim {
     /// It may be translated while this is held; there is no lock if the file system has none.
     Ours(Option<Lock>),
@@ -64,7 +64,8 @@ pub enum Claim {
 }
 
 impl Entry {
-    /// The segments, files in `container`, that were planned for the same output; only one unless `may_cut`.
+    /// The segments in `container` that were planned for the same output; without `may_cut` only a plan of one
+    /// segment counts.
     pub fn segments(&self, may_cut: bool, container: Container) -> Option<Segments> {
         let text = fs::read(self.all_segments().join(PLAN)).ok()?;
         let plan = serde_json::from_slice::<Plan>(&text).ok()?;
@@ -72,7 +73,7 @@ impl Entry {
         is_ours.then(|| self.segments_of(plan, &text, container))
     }
 
-    /// Starts again with these segments; `notices` are what there is to say about the file.
+    /// Starts over with these segments and notes about the file.
     pub fn plan_segments(
         &self,
         spans: Vec<Span>,
@@ -84,14 +85,14 @@ impl Entry {
         let text = serde_json::to_vec(&plan)?;
         let segments = self.segments_of(plan, &text, container);
         fs::create_dir_all(&segments.folder)?;
-        // Last: other processes begin when it is there.
+        // Last: other processes start when it exists.
         write_beside(&self.all_segments().join(PLAN), &text)?;
         Ok(segments)
     }
 
-    /// Forgets all segments.
+    /// Deletes all segments.
     pub fn drop_segments(&self) {
-        // First: nobody begins one of them now.
+        // First, so that nobody starts one of them.
         let _ = fs::remove_file(self.all_segments().join(PLAN));
         let _ = fs::remove_dir_all(self.all_segments());
     }
@@ -129,7 +130,7 @@ impl Segments {
             Locked::Held(_) => return Ok(Claim::Held),
             Locked::Impossible => None,
         };
-        // It may have been finished until then.
+        // It may have been finished in the meantime.
         Ok(self.finished(number).map_or(Claim::Ours(lock), Claim::Finished))
     }
 
@@ -141,7 +142,7 @@ impl Segments {
         fs::rename(from, self.path(number)).context("cannot rename a segment")
     }
 
-    /// Whether these are still the segments of the output.
+    /// Whether the plan of these segments is still that of the output.
     pub fn are_wanted(&self) -> bool {
         let plan = self.folder.parent().unwrap_or(Path::new("")).join(PLAN);
         let id = fs::read(plan).map(|text| short_hash(&text));

@@ -21,9 +21,9 @@ pub struct Item {
     pub kind: Kind,
     /// The output's path below the output folder.
     pub output: PathBuf,
-    /// Which sample of the video it is; `None` for all of it.
+    /// The sample of the video; `None` for the whole video.
     pub sample: Option<Sample>,
-    /// Why it cannot be translated, if that is known without opening it.
+    /// Why it cannot be translated, if that is known before it is opened.
     pub problem: Option<String>,
 }
 
@@ -52,7 +52,7 @@ impl Item {
         Self { input, relative, kind, output, sample: None, problem }
     }
 
-    /// Itself, or as many samples of a video, with names of their own.
+    /// The item itself or, of a video, this many samples with their own output names.
     pub fn sampled(self, samples: Option<u32>) -> Vec<Self> {
         let Some(count) = samples.filter(|_| matches!(self.kind, Kind::Video(_))) else {
             return vec![self];

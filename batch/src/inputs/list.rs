@@ -15,7 +15,7 @@ pub fn paths(text: &[u8]) -> Vec<PathBuf> {
     entries.filter(|entry| !entry.is_empty()).map(path_of).collect()
 }
 
-/// The path of an entry. It may be any bytes but NUL on Unix; elsewhere lists are UTF-8.
+/// The path of an entry: any bytes except NUL on Unix; UTF-8 elsewhere.
 #[cfg(unix)]
 fn path_of(entry: &[u8]) -> PathBuf {
     use std::os::unix::ffi::OsStrExt;
@@ -27,8 +27,8 @@ fn path_of(entry: &[u8]) -> PathBuf {
     String::from_utf8_lossy(entry).into_owned().into()
 }
 
-/// The output of a listed path: the same path below the output folder, or only the name if the path leads
-/// out of the current folder.
+/// The output of a listed path, relative to the output folder: the same path, or only the name if the path leads
+/// outside the current folder.
 pub fn place(path: &Path) -> PathBuf {
     let current = std::env::current_dir().ok();
     let path = current.and_then(|current| path.strip_prefix(current).ok()).unwrap_or(path);

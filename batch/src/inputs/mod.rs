@@ -36,7 +36,7 @@ pub const OWN_FOLDER: &str = ".cyclegan-batch";
 pub struct Found {
     /// The files to translate, in the order of the command line, including those with a problem.
     pub items: Vec<Item>,
-    /// Videos and images that nothing decodes, and what to say of each.
+    /// Videos and images that cannot be decoded, each with a note.
     pub skipped: Vec<(PathBuf, String)>,
 }
 
@@ -96,7 +96,7 @@ impl<'a> Finder<'a> {
         let is_fixed =
             |part: &Component| !part.as_os_str().to_string_lossy().contains(['*', '?', '[']);
         let fixed: PathBuf = Path::new(pattern).components().take_while(is_fixed).collect();
-        // Also if the options leave all of them out, as --newer does on most nights.
+        // Even if the options exclude all of them, as --newer often does.
         let mut has_matches = false;
         for path in glob::glob(pattern)? {
             let path = match path {
@@ -110,7 +110,7 @@ impl<'a> Finder<'a> {
                 }
             };
             has_matches |= is_known(&path);
-            // `**` also matches the files of a folder that a pattern matches.
+            // `**` also matches the files in a matching folder.
             let relative = path.strip_prefix(&fixed).unwrap_or(&path).to_owned();
             let is_hidden = relative.iter().any(is_hidden);
             let is_near = relative.components().count() <= self.max_depth();
@@ -149,7 +149,7 @@ impl<'a> Finder<'a> {
         }
     }
 
-    /// Adds a file that a search has found, if its name is that of a video or an image.
+    /// Adds a file that a search has found, if it has the extension of a video or an image.
     fn sort(&self, path: PathBuf, relative: PathBuf, found: &mut Found) {
         if !is_known(&path) || !self.is_chosen(&path, &relative) {
             return;
@@ -160,7 +160,7 @@ impl<'a> Finder<'a> {
         }
     }
 
-    /// Whether --include, --exclude and --newer keep a file that a search has found.
+    /// Whether a file that a search has found passes --include, --exclude and --newer.
     fn is_chosen(&self, path: &Path, relative: &Path) -> bool {
         if self.newer.is_some_and(|time| !newer::is_newer(path, time)) {
             return false;
@@ -201,7 +201,7 @@ impl<'a> Finder<'a> {
         items.push(item);
     }
 
-    /// Adds a file or folder that a search cannot look into, which fails alone.
+    /// Adds a file or folder that a search cannot read, as one failure.
     fn push_unreadable(&self, path: PathBuf, relative: PathBuf, cause: &str, found: &mut Found) {
         let mut item = self.item(path, relative);
         item.problem = Some(format!("cannot be read: {cause}"));
@@ -245,7 +245,7 @@ fn is_hidden(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(b".")
 }
 
-/// Whether a folder is searched for files of this name.
+/// Whether a search reports files of this name.
 fn is_known(path: &Path) -> bool {
     is_video_name(path)
         || PictureFormat::of_name(path).is_some()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Names of outputs by a template.
+//! Output names from a template.
 
 use std::{
     ffi::OsStr,
@@ -29,7 +29,7 @@ pub fn check(template: &str) -> Result<()> {
 }
 
 pub fn apply(template: &str, output: &Path) -> PathBuf {
-    // A name that is not UTF-8 is kept: a template is text.
+    // A template is text, so a name that is not UTF-8 stays as it is.
     let Some(text) = output.to_str() else { return output.to_owned() };
     let path = Path::new(text);
     fn part(part: Option<&OsStr>) -> &str {

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result};
 use gst::glib::{DateTime, TimeZone};
 
-/// The time that `text` names: that of a file of this name, or a date, in local time unless it says otherwise.
+/// The time of the file `text`, or `text` as a date, which is local time unless it has a time zone.
 pub fn time(text: &str) -> Result<SystemTime> {
     if let Ok(file) = fs::metadata(text) {
         return file.modified().with_context(|| format!("--newer {text}: the file has no time"));
@@ -23,7 +23,7 @@ pub fn time(text: &str) -> Result<SystemTime> {
 
 fn date(text: &str) -> Option<SystemTime> {
     let text = text.trim().replacen(' ', "T", 1);
-    // GLib wants all of a time.
+    // GLib needs hours, minutes and seconds.
     let text = match text.matches(':').count() {
         0 if !text.contains('T') => format!("{text}T00:00:00"),
         1 if text.find(':') == Some(text.len() - 3) => format!("{text}:00"),
@@ -34,7 +34,7 @@ fn date(text: &str) -> Option<SystemTime> {
     Some(UNIX_EPOCH + Duration::from_secs(seconds))
 }
 
-/// Whether the contents of a file are newer. Files without a time count as newer.
+/// Whether a file was modified after `than`. Files without a time count as newer.
 pub fn is_newer(path: &Path, than: SystemTime) -> bool {
     let modified = fs::metadata(path).and_then(|file| file.modified());
     modified.map_or(true, |modified| modified > than)

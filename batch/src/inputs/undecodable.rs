@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Files that are videos or images by their names, and that neither GStreamer 1.22 nor this program reads. A
-//! search says that it skips them.
+//! Videos and images that neither GStreamer 1.22 nor this program can decode. A search notes that it skips them.
 
 use std::path::Path;
 
 use crate::container::extension;
 
-/// What people call such files, and their extensions.
+/// Names of such files, and their extensions.
 const KINDS: [(&str, &[&str]); 17] = [
     ("AVIF and HEIF images", &["avif", "avifs", "heic", "heics", "heif", "hif"]),
     ("JPEG XL images", &["jxl"]),

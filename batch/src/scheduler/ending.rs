@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The last step of a file: its name, its record, what is said of it.
+//! The last step of a file: its final name, its record and the report of its result.
 
 use super::{Failure, Scheduler, Slot};
 use crate::{
@@ -31,7 +31,7 @@ impl Scheduler<'_> {
         self.end(index, FileResult::Failed { cause });
     }
 
-    /// Ends a file whose output may be there.
+    /// Ends a file that may have an output.
     pub(super) fn end_made(&self, index: usize, result: FileResult, worker: &mut Slot) {
         self.make_thumbnails(index, worker);
         self.end(index, result);
@@ -44,7 +44,7 @@ impl Scheduler<'_> {
             return;
         }
         file.result = Some(result.clone());
-        // Another process may have it when this is dropped.
+        // Dropping this releases the lock, so another process may take the file.
         let begun = file.begun.take();
         if let (FileResult::Failed { cause }, Some(begun)) = (&result, begun) {
             begun.entry.fail(cause, &file.notices);
@@ -54,7 +54,7 @@ impl Scheduler<'_> {
         self.events.end(index, input, &self.out.join(output), &result);
     }
 
-    /// Makes the thumbnails of the report, unless an earlier run has made them.
+    /// Makes the thumbnails for the report, unless an earlier run has made them.
     fn make_thumbnails(&self, index: usize, worker: &mut Slot) {
         let Some(entry) = self.entry(index) else { return };
         if self.options.report.is_none() || self.options.dry_run || entry.has_thumbnails() {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Segments of a video that another process has: with `--shard auto` each process translates the next that is
-//! free, when no file is.
+//! Helping another process with its video: with `--shard auto`, a process that finds no free file translates the next
+//! free segment.
 
 use std::{sync::atomic::Ordering, thread, time::Duration};
 
@@ -13,11 +13,11 @@ use crate::{
     text::counted,
 };
 
-/// How often a file is looked at whose segments are not planned yet.
+/// How often to look for the plan of a file whose segments are not planned yet.
 const RETRY_INTERVAL: Duration = Duration::from_millis(200);
 
 impl Scheduler<'_> {
-    /// Plans to help with a file, after all that are free.
+    /// Queues help with a file, after all files that are free.
     pub(super) fn offer_help(&self, index: usize) {
         self.file(index).help_steps += 1;
         self.queue.push(Step::Help(index));
@@ -35,7 +35,7 @@ impl Scheduler<'_> {
             self.stop_helping(index, &entry);
             return Ok(());
         };
-        // From the end, where the process that has the file comes last.
+        // From the end: the process that holds the file works from the start.
         for segment in (0..segments.spans.len()).rev() {
             // The segments of a file that has failed wait for the next run.
             let has_failed = || self.failed_elsewhere(&self.items[index]).is_some();
@@ -49,7 +49,7 @@ impl Scheduler<'_> {
             }
             match self.help_with(index, &segments, segment, worker) {
                 Ok(()) => {}
-                // The process that has the file will see the same, and knows what to do.
+                // The process that holds the file will see the same failure and handle it.
                 Err(Failure::Cut(_) | Failure::Crash(_) | Failure::Task(_)) => break,
                 Err(failure) => return Err(failure),
             }
@@ -75,8 +75,8 @@ impl Scheduler<'_> {
         Ok(())
     }
 
-    /// Ends a step. After the last one the file is left to the process that has it, or taken over from one
-    /// that has vanished.
+    /// Ends a step. After the last one, leaves the file to the process that holds it, or takes it over if that process
+    /// has died.
     fn stop_helping(&self, index: usize, entry: &Entry) {
         let segments = {
             let mut file = self.file(index);

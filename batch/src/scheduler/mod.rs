@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Translates many files in steps, with several threads that each have a worker process.
+//! Translates many files in steps, on several threads that each have a worker process.
 
 mod ending;
 mod helping;
@@ -36,13 +36,13 @@ use task::{Failure, Slot};
 
 #[derive(Default)]
 struct File {
-    /// Its result; `None` if the program was stopped before.
+    /// Its result; `None` while it has none, or if the program was stopped.
     result: Option<FileResult>,
     notices: Vec<String>,
     begun: Option<Begun>,
-    /// Steps that help another process which has it: those that wait or are in progress.
+    /// Waiting and active steps that help the process that holds it.
     help_steps: usize,
-    /// Segments that were translated here for that process.
+    /// Segments that this process has translated for that one.
     helped: u64,
 }
 
@@ -89,15 +89,15 @@ pub struct Scheduler<'a> {
     events: &'a Events,
     queue: Queue,
     files: Vec<Mutex<File>>,
-    /// The start of the run by the clock of the file system, if machines share the files by their locks.
+    /// The start of the run by the clock of the file system, if machines share the files by locks.
     since: Option<SystemTime>,
     /// Threads that have a worker or may get one.
     alive: AtomicUsize,
 }
 
 impl<'a> Scheduler<'a> {
-    /// For `items` and the generator whose files have the hash `model`; machines that share the files by their locks
-    /// began at `since`.
+    /// For `items` and the generator with the hash `model`; `since` is the start of the run if machines share the files
+    /// by locks.
     pub fn new(
         options: &'a Options,
         out: &'a Path,
@@ -114,7 +114,7 @@ impl<'a> Scheduler<'a> {
         Self { options, out, setup, items, model, events, queue, files, since, alive }
     }
 
-    /// Runs all steps, as many as `jobs` at a time, the first with `worker` if there is one already.
+    /// Runs all steps, up to `jobs` at a time; `worker` is one that is already running.
     pub fn run(&self, mut worker: Option<Worker>, jobs: u32) {
         let is_video = |item: &Item| matches!(item.kind, Kind::Video(_));
         let may_cut = self.setup.piece > 0 && self.items.iter().any(is_video);
@@ -129,8 +129,7 @@ impl<'a> Scheduler<'a> {
         });
     }
 
-    /// Runs steps until there are none left, or until no worker can be started. The number `thread`
-    /// decides the device.
+    /// Runs steps until none are left or no worker can be started. The number `thread` selects the device.
     fn work(&self, worker: Option<Worker>, thread: usize) {
         let devices = &self.options.device;
         let device = (!devices.is_empty()).then(|| devices[thread % devices.len()]);
@@ -155,7 +154,7 @@ impl<'a> Scheduler<'a> {
         });
     }
 
-    /// A thread without a worker leaves its step to the others; the last thread fails the file.
+    /// Leaves the step of a thread without a worker to the other threads; the last thread fails the file.
     fn give_up(&self, step: Step, cause: String) -> ControlFlow<()> {
         let index = step.file();
         let others = self.alive.fetch_sub(1, Ordering::SeqCst).saturating_sub(1);
@@ -165,7 +164,7 @@ impl<'a> Scheduler<'a> {
             self.fail(index, format!("cannot start a worker: {cause}"));
             return ControlFlow::Continue(());
         }
-        // Another process, or thread, may begin the file anew.
+        // Another process or thread may start the file again.
         if let Step::File(_) = step {
             self.file(index).begun = None;
             self.events.forget(index);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The first step of a file: whether there is something to do, and what.
+//! The first step of a file: decides what there is to do.
 
 use anyhow::{Result, anyhow};
 
@@ -13,12 +13,12 @@ use crate::{
     protocol::{Reply, Task},
 };
 
-/// What there is to do for a file.
+/// What to do next with a file.
 enum NextStep {
     Translate,
     /// Nothing.
     Done(FileResult),
-    /// Translate segments of it for the process that has it.
+    /// Translate segments of it for the process that holds it.
     Help,
 }
 
@@ -28,7 +28,7 @@ impl NextStep {
     }
 }
 
-/// What is said of an output that another process has.
+/// The message for an output that another process holds.
 pub(super) fn is_held(holder: &Holder) -> String {
     format!("is being translated by {holder}")
 }
@@ -96,7 +96,7 @@ impl Scheduler<'_> {
             self.file(index).begun = Some(Begun::new(entry));
             return Ok(NextStep::Help);
         }
-        // Another process may have failed with it, and left the lock, since the look above.
+        // Since the check above, another process may have failed with it and released the lock.
         if let Some(what) = self.failed_elsewhere(item) {
             return Ok(NextStep::elsewhere(what));
         }
@@ -110,7 +110,7 @@ impl Scheduler<'_> {
         })
     }
 
-    /// How `item` has failed in another process since this run began: it is not tried by every machine.
+    /// How `item` has failed in another process since this run began, so that not every machine tries it.
     pub(super) fn failed_elsewhere(&self, item: &Item) -> Option<String> {
         failed_since(self.out, item, self.since?)
     }

@@ -12,11 +12,11 @@ use crate::{
     queue::Step,
 };
 
-/// How often a segment that another process translates is asked for.
+/// How often to check a segment that another process is translating.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
 impl Scheduler<'_> {
-    /// Plans the segments of a video, several only if `may_cut`; keeps those of an earlier run.
+    /// Plans the segments of a video, more than one only if `may_cut`; keeps the plan of an earlier run.
     pub(super) fn plan(
         &self,
         index: usize,
@@ -81,7 +81,7 @@ impl Scheduler<'_> {
     ) -> Result<(), Failure> {
         let Some(segments) = self.segments(index) else { return Ok(()) };
         if self.file(index).video().is_some_and(|video| video.is_uncut) {
-            // It waited for another process when the others were forgotten.
+            // It was waiting for another process when the others were dropped.
             self.segment_ended(index, segment, None);
             return Ok(());
         }
@@ -116,7 +116,8 @@ impl Scheduler<'_> {
         }
     }
 
-    /// Makes a worker translate a segment that nobody else does, and gives it its final name; returns its frames.
+    /// Lets a worker translate a segment that this process has claimed, and gives it its final name. Returns its number
+    /// of frames.
     pub(super) fn translate_segment(
         &self,
         index: usize,
@@ -187,7 +188,7 @@ impl Scheduler<'_> {
         }
     }
 
-    /// Goes back to one segment.
+    /// Starts over with one segment.
     fn begin_whole(&self, index: usize) {
         self.entry(index).iter().for_each(|entry| entry.drop_segments());
         self.queue.push_first(&[Step::Whole(index)]);
@@ -200,7 +201,7 @@ impl Scheduler<'_> {
         let translated = segments.spans.iter().cloned().enumerate().map(|(number, mut span)| {
             if let Some(Finished { first, frames, notices }) = segments.finished(number) {
                 (span.first, span.frames) = (Some(first), Some(frames));
-                // Of an earlier run, or another machine.
+                // They may be from an earlier run or another machine.
                 notices.into_iter().for_each(|text| self.note(index, text));
             }
             Segment { file: segments.path(number).into(), span }
@@ -220,8 +221,8 @@ impl Scheduler<'_> {
                 Ok(())
             }
             Err(failure @ (Failure::Cut(_) | Failure::Crash(_))) => {
-                // The next run must not fail on the same segments. After other failures, as of a full disk,
-                // it continues with them.
+                // The next run must not fail on the same segments. After other failures, such as a full disk, it reuses
+                // them.
                 entry.drop_segments();
                 Err(failure)
             }

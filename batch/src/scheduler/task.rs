@@ -25,11 +25,11 @@ pub(super) enum Failure {
     Stopped,
     /// There is no worker for it.
     NoWorker(String),
-    /// It may succeed in one segment.
+    /// It failed because the file was cut into segments.
     Cut(String),
-    /// Its worker has crashed, again and again.
+    /// Its worker crashed, even on the retry.
     Crash(String),
-    /// It cannot succeed.
+    /// It failed for good.
     Task(String),
 }
 
@@ -41,7 +41,7 @@ fn not_started(error: anyhow::Error) -> Failure {
 }
 
 impl Scheduler<'_> {
-    /// Makes a worker write the output, and gives it its final name.
+    /// Lets a worker write the output, and gives it its final name.
     pub(super) fn perform_and_finish(
         &self,
         index: usize,
@@ -62,7 +62,7 @@ impl Scheduler<'_> {
         }
     }
 
-    /// Makes a worker run a task, and repeats it if the worker crashes; `on_reply` gets every reply but the last.
+    /// Lets a worker run a task, and repeats it if the worker crashes. `on_reply` receives every reply but the last.
     pub(super) fn perform(
         &self,
         index: usize,
