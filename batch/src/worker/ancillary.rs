@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The chunks of PNG (PNG, third edition, section 11.3) and segments of JPEG (ITU-T T.81, annex B) that the image
-//! crate does not keep: resolution, how colours are meant, text.
+//! PNG chunks (PNG, third edition, section 11.3) and JPEG segments (ITU-T T.81, annex B) that the image crate does
+//! not keep: resolution, colour space, text.
 
 use anyhow::Result;
 use image::ImageFormat;
@@ -17,34 +17,34 @@ use img_parts::{
 use super::tiff;
 use crate::picture::PictureFormat;
 
-/// Chunks of PNG that are as true of the output.
+/// PNG chunks that also apply to the output.
 const KEPT: [&[u8; 4]; 11] = [
     b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI", b"pHYs", b"sPLT", b"tEXt", b"zTXt",
     b"iTXt",
 ];
-/// Those that are read elsewhere, or are about the file and not the picture.
+/// PNG chunks that other code handles, or that describe the file and not the picture.
 const READ: [&[u8; 4]; 13] = [
     b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"iCCP", b"eXIf", b"acTL", b"fcTL", b"fdAT",
     b"sBIT", b"hIST", b"tIME",
 ];
-/// How the text chunk of XMP begins, which is reported elsewhere.
+/// The start of a text chunk with XMP, whose loss is reported elsewhere.
 const XMP: &[u8] = b"XML:com.adobe.xmp\0";
 const OTHER_PICTURES: &str = "other pictures in the same file, such as a gain map, are left out";
 const PNG_SIGNATURE: usize = 8;
 
-/// What of an image file goes into its output unchanged, and what is left out.
+/// Data of an image file that go into the output unchanged, and notes about those that do not.
 #[derive(Debug, Default)]
 pub struct Ancillary {
     /// Chunks for a PNG.
     chunks: Vec<PngChunk>,
-    /// The header of JFIF, which has the resolution, and other segments for a JPEG.
+    /// The JFIF header, which has the resolution, and other segments for a JPEG.
     jfif: Option<JpegSegment>,
     segments: Vec<JpegSegment>,
     pub losses: Vec<String>,
 }
 
 impl Ancillary {
-    /// That of `bytes`, for an output.
+    /// Reads `bytes`, an image in `format`, for an image in `output`.
     pub fn of(bytes: &[u8], format: ImageFormat, output: PictureFormat) -> Self {
         match format {
             ImageFormat::Png => Self::of_png(bytes, output == PictureFormat::Png),
@@ -70,7 +70,7 @@ impl Ancillary {
     fn of_png(bytes: &[u8], is_kept: bool) -> Self {
         let mut found = Self::default();
         let mut rest = Bytes::copy_from_slice(bytes.get(PNG_SIGNATURE..).unwrap_or_default());
-        // Stops at a damaged chunk.
+        // Ends at a damaged chunk.
         while let Ok(chunk) = PngChunk::from_bytes(&mut rest) {
             let name = chunk.kind();
             if READ.contains(&&name) || chunk.contents().starts_with(XMP) {
@@ -102,7 +102,7 @@ impl Ancillary {
                 COM | APP13 if is_kept => found.segments.push(segment.clone()),
                 COM => found.lose("comment"),
                 APP13 if begins(&[b"Photoshop 3.0\0"]) => found.lose("IPTC record"),
-                // Thumbnails of JFIF, what Photoshop's export and the decoder need.
+                // JFIF thumbnails, and what only Photoshop's export and the decoder use.
                 APP0 | APP12 | APP14 => {}
                 other @ APP1..=APP15 => {
                     found.lose(&format!("application segment APP{} (JPEG)", other - APP0));
@@ -132,7 +132,7 @@ impl Ancillary {
         }
     }
 
-    /// Adds it to the encoded `output`.
+    /// Adds the data to the encoded `output`.
     pub fn insert(self, output: Vec<u8>, format: PictureFormat) -> Result<Bytes> {
         let output = Bytes::from(output);
         Ok(match format {
@@ -155,7 +155,7 @@ impl Ancillary {
     }
 }
 
-/// A header of JFIF without the thumbnail.
+/// A JFIF header without its thumbnail.
 fn jfif(data: &[u8]) -> Option<JpegSegment> {
     let fields = [data.get(..12)?, &[0, 0]].concat();
     Some(JpegSegment::new_with_contents(APP0, fields.into()))

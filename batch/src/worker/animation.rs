@@ -17,13 +17,13 @@ use crate::picture::{animation_format, open};
 /// Duration of a frame whose duration is 0, as in browsers.
 const DEFAULT_DURATION: gst::ClockTime = gst::ClockTime::from_mseconds(100);
 
-/// What of an animation is known before it is decoded.
+/// What is known about an animation before it is decoded.
 #[derive(Clone, Debug)]
 pub struct Animation {
     pub media_type: &'static str,
-    /// Whether it may be transparent; the transparency of a GIF only tells its frames apart.
+    /// Whether it has alpha. That of a GIF does not count: it only marks the pixels that a frame leaves unchanged.
     pub has_alpha: bool,
-    /// What a video cannot hold.
+    /// Metadata that a video cannot hold.
     pub losses: Vec<&'static str>,
 }
 
@@ -59,7 +59,7 @@ pub fn source(input: &Path) -> Result<gst::Element> {
     }))
 }
 
-/// The frames that are shown at `times`, which are in order; the last one where the animation has ended.
+/// The frames at `times`, which are in order; the last frame where the animation has ended.
 pub fn frames_at(input: &Path, times: &[gst::ClockTime]) -> Result<Vec<DynamicImage>> {
     let format = animation_format(input)?.context("is not an animation")?;
     let mut times = times.iter().peekable();
@@ -86,14 +86,14 @@ fn decode(input: &Path, format: ImageFormat) -> ImageResult<Frames<'static>> {
     })
 }
 
-/// A frame, and when it is shown.
+/// A frame, and when it starts and ends.
 struct Timed {
     image: DynamicImage,
     start: gst::ClockTime,
     end: gst::ClockTime,
 }
 
-/// The frames one after another.
+/// The frames with their times.
 fn timed(decoded: ImageResult<Frames<'static>>) -> impl Iterator<Item = Result<Timed>> {
     let mut end = gst::ClockTime::ZERO;
     let decoded =

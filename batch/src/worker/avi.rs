@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! AVI files: their length, since `avidemux` does not say that one is cut off, and their frames of MPEG-2 and MPEG-4
-//! Visual, as DivX and Xvid write them.
+//! AVI files: their length, since `avidemux` does not report a truncated file, and the times of MPEG-2 and MPEG-4
+//! Visual frames, as DivX and Xvid write them.
 //!
 //! An AVI has one time for each chunk, in the order of decoding. `avidemux` also gives it to key frames as the time
 //! at which they are shown, which is wrong where B-frames are shown before them. And a *packed* bitstream of MPEG-4
@@ -22,14 +22,14 @@ use super::{
 };
 use crate::lock::lock;
 
-/// What a frame (VOP) of MPEG-4 begins with (ISO/IEC 14496-2, section 6.2.1); MPEG-2 has no such code.
+/// The start code of an MPEG-4 frame (VOP; ISO/IEC 14496-2, section 6.2.1); MPEG-2 has no such code.
 const START_CODE: [u8; 4] = [0, 0, 1, 0xB6];
 
-/// The most bytes of a frame that is not coded (section 6.2.5, `vop_coded`) and repeats the one before. A coded one of
-/// more than five macroblocks has more.
+/// Maximum size of a frame that is not coded (section 6.2.5, `vop_coded`) and repeats the previous one. A coded frame
+/// of more than five macroblocks is larger.
 const NOT_CODED: usize = 7;
 
-/// How long a RIFF file says that it is, at least; `None` if it is none, or was written as a stream.
+/// The minimum length of a RIFF file by its header; `None` if it is not RIFF, or was written as a stream.
 pub fn whole_length(file: &Path) -> Option<u64> {
     let mut head = [0; 8];
     File::open(file).ok()?.read_exact(&mut head).ok()?;
@@ -37,7 +37,7 @@ pub fn whole_length(file: &Path) -> Option<u64> {
     (head.starts_with(b"RIFF") && size < u32::MAX - 8).then_some(u64::from(size) + 8)
 }
 
-/// How many frames the header of an AVI says that it has, at least.
+/// The minimum number of frames by the header of an AVI.
 pub fn frames(file: &Path) -> Option<u64> {
     let mut head = [0; 52];
     File::open(file).ok()?.read_exact(&mut head).ok()?;
@@ -46,7 +46,7 @@ pub fn frames(file: &Path) -> Option<u64> {
     is_avi.then(|| u64::from(u32::from_le_bytes([head[48], head[49], head[50], head[51]])))
 }
 
-/// Gives each frame of MPEG-2 and MPEG-4 that `avidemux` finds a time of its own.
+/// Corrects the times of the MPEG-2 and MPEG-4 frames that `avidemux` outputs.
 pub fn give_times(avidemux: &gst::Element) {
     avidemux.connect_pad_added(|_, pad| {
         let caps = pad.current_caps();
@@ -67,7 +67,7 @@ fn watch(pad: &gst::Pad) {
         let (unpacker, is_first) = &mut *lock(&state);
         let Some(frame) = unpacker.frame(buffer.clone()) else { return false };
         *buffer = frame;
-        // The decoder shows the first frame at its time, and those that follow in the order of theirs.
+        // The decoder outputs the first frame at its time, and derives the times of the others from their order.
         if !std::mem::take(is_first) {
             buffer.make_mut().set_pts(None);
         }
@@ -75,7 +75,7 @@ fn watch(pad: &gst::Pad) {
     });
 }
 
-/// Makes chunks of one frame each.
+/// Splits packed chunks, so that each has one frame.
 #[derive(Default)]
 struct Unpacker {
     /// The second frame of a chunk, without its time.
@@ -83,7 +83,7 @@ struct Unpacker {
 }
 
 impl Unpacker {
-    /// The frame to decode at the time of `chunk`; none if it only repeats the one before.
+    /// The frame to decode at the time of `chunk`; `None` if it only repeats the previous one.
     fn frame(&mut self, chunk: gst::Buffer) -> Option<gst::Buffer> {
         let size = chunk.size();
         let (first, second) = {

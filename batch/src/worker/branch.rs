@@ -23,7 +23,7 @@ use crate::{container::Container, lock::lock, protocol::Setup};
 pub fn audio(setup: &Setup, muxer: &Muxer, track: &Track) -> Result<Chain> {
     let channels = track.channels();
     let own = setup.recipe.audio_encoder.clone();
-    // Raw audio stays raw if the container accepts any form of it.
+    // Raw audio stays raw if the container accepts any raw format.
     let raw = muxer.raw_audio().filter(|_| own.is_none() && is_raw(&track.caps));
     let loses_layout = raw.is_some() && muxer.loses_layout(&track.caps);
     let layout = if loses_layout { format!("{WITHOUT_LAYOUT} !") } else { String::new() };
@@ -66,8 +66,7 @@ pub fn plain_text(kind: &str, container: Container) -> Result<Chain> {
     Ok(chain)
 }
 
-/// Gives decoded audio the times that its samples have one after another from the first: the blocks of ADPCM
-/// in an AVI come with others, which fall behind.
+/// Derives the times of decoded audio from its number of samples: the times of ADPCM blocks in an AVI fall behind.
 fn count_samples(pad: &gst::Pad) {
     let state = Mutex::new((None::<gst::ClockTime>, 0u64));
     on_buffers(pad, move |pad, buffer| {
@@ -75,7 +74,7 @@ fn count_samples(pad: &gst::Pad) {
         let audio = caps.and_then(|caps| {
             let caps = caps.structure(0)?.to_owned();
             let format = caps.get::<String>("format").ok()?;
-            // S16LE, F32LE: the number of bits in the name.
+            // The name has the number of bits: S16LE, F32LE.
             let bits: u64 =
                 format.trim_start_matches(char::is_alphabetic).get(..2)?.parse().ok()?;
             let channels = caps.get::<i32>("channels").ok()?;

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What caps say.
+//! Reading caps.
 
 use gst::prelude::*;
 use gst_video::VideoColorimetry;
 
 /// The caps that `matroskademux` of GStreamer 1.22 gives WebVTT.
 pub const WEBVTT: &str = "application/x-subtitle-unknown";
-/// The caps that `tsdemux` gives TrueHD that is not of a Blu-ray, which the decoder of PCM fails on.
+/// The caps that `tsdemux` gives TrueHD outside of Blu-ray. The PCM decoder fails on it.
 pub const TRUE_HD_OR_PCM: &str = "audio/x-private2-lpcm";
 
-/// A field of caps, of the first structure if there are several.
+/// A field of the first structure of caps.
 pub fn field<'a, T: gst::glib::value::FromValue<'a>>(caps: &'a gst::Caps, name: &str) -> Option<T> {
     caps.structure(0)?.get(name).ok()
 }
@@ -20,7 +20,7 @@ pub fn media_type(caps: &gst::Caps) -> &str {
     caps.structure(0).map(|s| s.name().as_str()).unwrap_or_default()
 }
 
-/// What a container calls a codec that its demuxer does not know.
+/// The name in the container of a codec that the demuxer does not know.
 fn fourcc(caps: &gst::StructureRef) -> Option<String> {
     if let Some((_, fourcc)) = caps.name().split_once("/x-gst-fourcc-") {
         return Some(fourcc.to_owned());
@@ -31,7 +31,7 @@ fn fourcc(caps: &gst::StructureRef) -> Option<String> {
     ["fourcc", "codec-id"].iter().find_map(|field| caps.get(*field).ok())
 }
 
-/// What people call the codec of a track, or of the first that an encoder may give.
+/// A readable name of the codec of a track, or of the first that an encoder can output.
 pub fn codec_name(caps: &gst::Caps) -> String {
     let Some(first) = caps.structure(0) else { return "unknown data".to_owned() };
     if let Some(fourcc) = fourcc(first) {
@@ -42,7 +42,7 @@ pub fn codec_name(caps: &gst::Caps) -> String {
     gst_pbutils::pb_utils_get_codec_description(&first).to_string()
 }
 
-/// A stream id without what it says of the file.
+/// A stream id without the part for the file.
 pub fn short_id(id: &str) -> &str {
     id.split_once('/').map_or(id, |(_, track)| track)
 }
@@ -59,7 +59,7 @@ pub fn is_text(kind: &str) -> bool {
         .any(|text| kind.starts_with(text))
 }
 
-/// Whether they can be decoded.
+/// Whether a stream with these caps can be decoded.
 pub fn has_decoder(caps: &gst::Caps) -> bool {
     media_type(caps) != TRUE_HD_OR_PCM && has_element(gst::ElementFactoryType::DECODER, caps)
 }
@@ -70,12 +70,12 @@ pub fn has_element(kind: gst::ElementFactoryType, caps: &gst::Caps) -> bool {
     factories.iter().any(|factory| factory.can_sink_any_caps(caps))
 }
 
-/// The colours of video with these caps, as far as they are known.
+/// The colorimetry in caps of video.
 pub fn colorimetry(caps: &gst::StructureRef) -> Option<VideoColorimetry> {
     caps.get::<&str>("colorimetry").ok()?.parse().ok()
 }
 
-/// The known formats of raw video with these caps.
+/// The formats of raw video in caps.
 pub fn formats(caps: &gst::Caps) -> impl Iterator<Item = gst_video::VideoFormatInfo> + '_ {
     let names = caps.iter().filter_map(|s| s.value("format").ok()).flat_map(|value| match value
         .get::<gst::List>(
@@ -98,12 +98,12 @@ pub fn is_deep(format: &gst_video::VideoFormatInfo) -> bool {
     depth(format) > 8
 }
 
-/// Whether a track of one of these caps may be one of the other.
+/// Whether a track with caps `a` may be one with caps `b`.
 pub fn is_same_kind(a: &gst::Caps, b: &gst::Caps) -> bool {
     a.iter().any(|a| b.iter().any(|b| a.name() == b.name() && is_same_mpeg(a, b)))
 }
 
-/// MPEG audio is MP3 or AAC, and MPEG video MPEG-2 or MPEG-4: no parser makes one of the other.
+/// `audio/mpeg` is MP3 or AAC, and `video/mpeg` is MPEG-2 or MPEG-4: no parser converts between them.
 fn is_same_mpeg(a: &gst::StructureRef, b: &gst::StructureRef) -> bool {
     ["mpegversion", "layer"].iter().all(|field| match (a.value(*field), b.value(*field)) {
         (Ok(a), Ok(b)) => a.intersect(b).is_some(),

@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Chapters, and the table of contents that GStreamer makes of them.
+//! Chapters and GStreamer's table of contents.
 
 use std::ops::Range;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chapter {
-    /// Where it begins, nanoseconds.
+    /// Start, nanoseconds.
     pub start: u64,
     pub title: String,
 }
 
-/// The chapters in a table of contents that lie in `range`, nanoseconds, as if that began at 0.
+/// The chapters of a table of contents in `range`, nanoseconds, relative to the start of the range.
 pub fn within(toc: &gst::Toc, range: Range<u64>) -> Vec<Chapter> {
     let chapter = |entry: gst::TocEntry| {
         let (start, stop) = entry.start_stop_times()?;
         let (start, stop) = (u64::try_from(start).ok()?, u64::try_from(stop).unwrap_or(0));
-        // One that has begun before goes on.
+        // A chapter that starts before the range continues in it.
         let is_inside = start < range.end && (stop <= start || stop > range.start);
         let title =
             entry.tags().and_then(|tags| Some(tags.get::<gst::tags::Title>()?.get().to_owned()));
@@ -26,14 +26,14 @@ pub fn within(toc: &gst::Toc, range: Range<u64>) -> Vec<Chapter> {
     all(toc).into_iter().filter_map(chapter).collect()
 }
 
-/// A table of contents whose chapters begin later by `shift` nanoseconds, without their ends.
+/// The table of contents with its chapters shifted by `shift` nanoseconds, without their ends.
 pub fn later(toc: &gst::Toc, shift: i64) -> Option<gst::Toc> {
     let mut chapters = within(toc, 0..u64::MAX);
     chapters.iter_mut().for_each(|chapter| chapter.start += shift as u64);
     table(&chapters, 0)
 }
 
-/// The entries of a table of contents that are chapters.
+/// The chapters among the entries of a table of contents.
 pub fn all(toc: &gst::Toc) -> Vec<gst::TocEntry> {
     let chapters = |entry: gst::TocEntry| match entry.entry_type() {
         gst::TocEntryType::Chapter => vec![entry],
@@ -42,7 +42,7 @@ pub fn all(toc: &gst::Toc) -> Vec<gst::TocEntry> {
     toc.entries().into_iter().flat_map(chapters).collect()
 }
 
-/// A table of contents of these chapters, the last of which ends at `end`, nanoseconds.
+/// A table of contents with these chapters; the last one ends at `end`, nanoseconds.
 pub fn table(chapters: &[Chapter], end: u64) -> Option<gst::Toc> {
     let mut edition = gst::TocEntry::new(gst::TocEntryType::Edition, "edition");
     let ends = chapters.iter().skip(1).map(|next| next.start).chain([end]);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Checks of an output before it gets its final name: it opens and has everything that was written.
+//! Checks an output before it gets its final name: it must open and have everything that was written.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ use crate::{
     text::counted,
 };
 
-/// Tolerance for the end of a track: a container's clock is coarse, and its last packet may have no
+/// Tolerance for the end of a track, nanoseconds: the clock of a container is coarse, and the last packet may have no
 /// duration.
 const TOLERANCE: u64 = 300_000_000;
 
@@ -36,8 +36,8 @@ pub struct Promise {
     pub passed: Passed,
 }
 
-/// Reads `output` back and compares it with what was written; `is_part` if it is only a part of the input. Returns
-/// what a probe of it finds.
+/// Reads `output` back and compares it with what was written; `is_part` if it has only a part of the input. Returns the
+/// probed output.
 pub fn check(
     output: &Path,
     media: &Media,
@@ -47,13 +47,13 @@ pub fn check(
 ) -> Result<Media> {
     let written = Media::probe(output).context("the output cannot be opened")?;
     note_all(say, losses::of_tags(media, &written));
-    // A demuxer of a stream begins with the video, whatever comes before that.
+    // The demuxer of a stream drops what comes before the video.
     let video = promises.iter().find(|promise| promise.is_video);
     let begin = video.and_then(|video| video.passed.first).filter(|_| written.is_stream());
     let mut found =
         scan::contents(output, &written, say).context("the output cannot be read back")?;
     for promise in promises {
-        // A track of the input without data has none in the output.
+        // A track without data in the input has none in the output.
         let Some(caps) = promise.caps.as_ref().filter(|_| promise.passed.packets > 0) else {
             if promise.is_encoded && !promise.is_video {
                 bail!(fault(promise, NO_DATA.to_owned()));
@@ -72,7 +72,7 @@ pub fn check(
         let missing =
             promise.passed.packets.saturating_sub(contents.passed.packets + unread.packets);
         if promise.is_video && missing > 0 {
-            // Some encoders give empty packets, which a container may leave out.
+            // Some encoders output empty packets, which a container may leave out.
             note(say, format!("{} of the output cannot be read back", counted(missing, "frame")));
         }
     }
@@ -80,8 +80,8 @@ pub fn check(
     Ok(written)
 }
 
-/// Which of the tracks that were `found` is one of these caps: the first of the same kind, or else the first of the same
-/// class, such as audio, that none of `promises` has the kind of.
+/// Which of the `found` tracks has these caps: the first of the same kind, or else the first of the same class, such as
+/// audio, whose kind none of `promises` has.
 fn position(found: &[Contents], caps: &gst::Caps, promises: &[Promise]) -> Option<usize> {
     let is_same = |contents: &Contents| is_same_kind(&contents.caps, caps);
     let class = |caps: &gst::Caps| media_type(caps).split('/').next().unwrap_or("").to_owned();
@@ -101,7 +101,7 @@ fn fault(promise: &Promise, cause: String) -> anyhow::Error {
     }
 }
 
-/// What of a track may be missing when it is read back.
+/// How much of a track may be missing when it is read back.
 #[derive(Clone, Copy, Default)]
 struct Unread {
     packets: u64,
@@ -109,7 +109,7 @@ struct Unread {
 }
 
 impl Unread {
-    /// What comes before `begin`, where a demuxer begins, if that is known; and a few packets more.
+    /// The part before `begin`, where the demuxer starts, if that is known, and a few packets more.
     fn before(begin: Option<u64>, passed: &Passed) -> Self {
         let Some(begin) = begin else { return Self::default() };
         let first = passed.first.unwrap_or(0);
@@ -124,14 +124,13 @@ impl Unread {
 
 fn compare(promise: &Promise, caps: &gst::Caps, contents: &Contents, unread: Unread) -> Result<()> {
     let (put, got) = (promise.passed, contents.passed);
-    // Raw audio has no packets of its own, and a subtitle may be padded with empty ones.
-    // What an encoder of sound gives may begin with headers.
+    // Raw audio has no fixed packets, and an audio encoder may output headers first.
     let is_counted = !promise.is_encoded && !is_raw(caps) && !is_raw(&contents.caps);
     if is_counted && got.packets + unread.packets < put.packets {
         let cause = format!("has {} packets in the output, expected {}", got.packets, put.packets);
         bail!(fault(promise, cause));
     }
-    // `matroskademux` of GStreamer 1.22 gives packets of ProRes no times.
+    // `matroskademux` of GStreamer 1.22 gives ProRes packets no times.
     let has_times = got.first.is_some() || got.packets == 0;
     if has_times
         && put.end.saturating_sub(put.first.unwrap_or(0))
@@ -144,7 +143,7 @@ fn compare(promise: &Promise, caps: &gst::Caps, contents: &Contents, unread: Unr
         );
         bail!(fault(promise, cause));
     }
-    // What a container says of a codec may be wrong in the input already.
+    // For other tracks, the container of the input may state wrong values.
     let is_known = promise.is_encoded || is_raw(caps);
     for name in ["channels", "rate"].into_iter().filter(|_| is_known) {
         if let (Some(put), Some(got)) =
@@ -159,7 +158,7 @@ fn compare(promise: &Promise, caps: &gst::Caps, contents: &Contents, unread: Unr
     Ok(())
 }
 
-/// Fails if the tracks end long before the file says that they do; notes a video that ends before both.
+/// Fails if the tracks end long before the duration of the file; notes a video that ends before the other tracks.
 fn check_ends(media: &Media, promises: &[Promise], is_part: bool, say: Say) -> Result<()> {
     let end = promises.iter().map(|promise| promise.passed.end).max().unwrap_or(0);
     let Some(duration) = media.duration.map(|d| d.nseconds()).filter(|_| end > 0 && !is_part)
@@ -169,7 +168,7 @@ fn check_ends(media: &Media, promises: &[Promise], is_part: bool, say: Say) -> R
     let seconds = |time: u64| time as f64 / 1e9;
     let tolerance = (duration / 50).max(500_000_000);
     let ends = format!("ends after {:.1} s of {:.1} s", seconds(end), seconds(duration));
-    // The duration of a stream is the distance between its first and last clock, which may have jumped.
+    // The duration of a stream is the difference between its first and last clock, which may have jumped.
     if end + tolerance < duration && media.is_stream() {
         note(say, format!("its timestamps jump: {ends}"));
         return Ok(());

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The frames of a segment, picked out of what the decoder gives.
+//! The part of a track that belongs to a segment or to the output.
 //!
-//! A seek lands on a key frame at or before the segment. The frames are picked by their stream time
-//! after the decoder, which gives them in the order in which they are shown, so that every frame is in
-//! one segment and none in two, wherever in the file the encoder put it. A frame without a time follows the
-//! one before it.
+//! A seek lands on a key frame at or before the segment. Frames are selected by stream time after the decoder, which
+//! outputs them in display order, so every frame is in exactly one segment, whatever its position in the file. A frame
+//! without a time follows the previous one.
 
 use std::sync::{
     Arc, Mutex,
@@ -24,9 +23,8 @@ use crate::{lock::lock, protocol::Span};
 /// Default duration of a frame, as in ffmpeg.
 const DEFAULT_DURATION: gst::ClockTime = gst::ClockTime::from_mseconds(40);
 
-/// Lets only the frames of `span`, and those before it that lead in, through the sink pad `pad`, with
-/// their stream time as timestamp: so all segments have the same clock. Counts in `untimed` those that have no
-/// time of their own.
+/// Lets only the frames of `span` and its lead-in pass the sink pad `pad`, with their stream time as timestamp, so that
+/// all segments have the same clock. Counts frames without a time in `untimed`.
 pub fn cut(pad: &gst::Pad, span: &Span, untimed: Arc<AtomicU64>) {
     let segment = Arc::new(Mutex::new(None::<TimeSegment>));
     let current = segment.clone();
@@ -34,7 +32,7 @@ pub fn cut(pad: &gst::Pad, span: &Span, untimed: Arc<AtomicU64>) {
         *lock(&current) = Some(new.clone());
         Some(TimeSegment::new())
     });
-    // Where the last frame ends.
+    // The end of the last frame.
     let end = AtomicU64::new(0);
     let (lead, stop) = (span.lead, span.stop);
     on_buffers(pad, move |pad, buffer| {
@@ -49,7 +47,7 @@ pub fn cut(pad: &gst::Pad, span: &Span, untimed: Arc<AtomicU64>) {
         let duration = buffer.duration().unwrap_or_else(|| frame_duration(pad));
         end.store((time + duration).nseconds(), Ordering::Relaxed);
         if stop.is_some_and(|stop| time.nseconds() >= stop) {
-            // The pad refuses all that comes later, which stops the decoder.
+            // The pad then refuses all later frames, which stops the decoder.
             pad.send_event(gst::event::Eos::new());
             return false;
         }
@@ -58,7 +56,7 @@ pub fn cut(pad: &gst::Pad, span: &Span, untimed: Arc<AtomicU64>) {
     });
 }
 
-/// How long a frame lasts by the caps of `pad`; if they do not say, 1/25 s.
+/// The duration of a frame by the frame rate in the caps of `pad`, else 1/25 s.
 fn frame_duration(pad: &gst::Pad) -> gst::ClockTime {
     let rate = pad.current_caps().and_then(|caps| {
         let rate = field::<gst::Fraction>(&caps, "framerate")?;
@@ -68,14 +66,14 @@ fn frame_duration(pad: &gst::Pad) -> gst::ClockTime {
     rate.unwrap_or(DEFAULT_DURATION)
 }
 
-/// The time that is time 0 in the file of a segment: whole milliseconds, so that times rounded to milliseconds are
-/// the same as without cutting.
+/// The time that becomes 0 in the file of a segment: whole milliseconds, so that rounding to milliseconds gives the
+/// same times as without cutting.
 pub fn origin(span: &Span) -> gst::ClockTime {
     gst::ClockTime::from_mseconds(span.start / 1_000_000)
 }
 
-/// Counts the frames that leave the filter by `pad` and lie in `span`, on the clock of its file; those that only
-/// lead in end here.
+/// Counts the frames of `span` at the filter's source pad `pad` and puts them on the clock of the segment file. Drops
+/// the lead-in.
 pub fn count(pad: &gst::Pad, span: &Span, frames: Tally) {
     let (start, origin) = (gst::ClockTime::from_nseconds(span.start), origin(span));
     on_buffers(pad, move |_, buffer| {
@@ -87,18 +85,17 @@ pub fn count(pad: &gst::Pad, span: &Span, frames: Tally) {
     });
 }
 
-/// When a frame of the video is shown, of which an encoded one may only say when it is decoded: the frames of an AVI
-/// have the same times in either order.
+/// The time of an encoded frame. Frames of an AVI have only decoding times, but these are the same set of times.
 pub fn slot(encoded: &gst::BufferRef) -> Option<gst::ClockTime> {
     encoded.pts().or(encoded.dts())
 }
 
-/// Counts the packets at `pad` whose stream time lies in `span`, but for those of VP8 that are not shown.
+/// Counts the packets at `pad` whose stream time lies in `span`, except those that are not shown.
 pub fn count_within(pad: &gst::Pad, span: &Span, packets: Tally) {
     let range = span.start..span.stop.unwrap_or(u64::MAX);
     on_buffers(pad, move |pad, buffer| {
         let time = segment_at(pad).and_then(|segment| segment.to_stream_time(slot(buffer)?));
-        // Samples that an edit list leaves out have a timestamp but no stream time.
+        // Samples that an edit list hides have a timestamp but no stream time.
         let is_outside = match time {
             Some(time) => !range.contains(&time.nseconds()),
             None => slot(buffer).is_some(),
@@ -110,14 +107,14 @@ pub fn count_within(pad: &gst::Pad, span: &Span, packets: Tally) {
     });
 }
 
-/// The first bytes of a buffer, if it has as many.
+/// The first `N` bytes of a buffer, if it is long enough.
 fn head<const N: usize>(buffer: &gst::BufferRef) -> Option<[u8; N]> {
     let mut head = [0; N];
     (buffer.size() >= N && buffer.copy_to_slice(0, &mut head).is_ok()).then_some(head)
 }
 
-/// Whether this is a VP8 frame that is only a reference (RFC 6386, section 9.1: `show_frame`), or a Theora
-/// header (Theora specification, section 6.1).
+/// Whether this is a VP8 frame that is only a reference (RFC 6386, section 9.1: `show_frame`) or a Theora header
+/// (Theora specification, section 6.1).
 pub fn is_hidden(pad: &gst::Pad, buffer: &gst::BufferRef) -> bool {
     let Some(first) = head::<1>(buffer) else { return false };
     let caps = pad.current_caps();
@@ -128,26 +125,26 @@ pub fn is_hidden(pad: &gst::Pad, buffer: &gst::BufferRef) -> bool {
     }
 }
 
-/// What of the other tracks goes along with the video.
+/// The part of the other tracks that goes into the output.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Window {
-    /// What begins before this stream time, in nanoseconds, is left out, if that is not 0.
+    /// Start of the part in stream time, nanoseconds. Earlier packets are left out, unless it is 0.
     pub start: u64,
-    /// What begins at it or later is left out.
+    /// End of the part; packets from then on are left out.
     pub stop: Option<u64>,
-    /// Offset added to every timestamp, nanoseconds, so that none lies before 0.
+    /// Offset added to every timestamp so that none is negative, nanoseconds.
     pub shift: i128,
 }
 
-/// Where a timestamp lies in its stream, in nanoseconds: unlike `to_stream_time` also before the segment.
-/// A demuxer begins its segment with the video, and sound may begin before that.
+/// The stream time of a timestamp, nanoseconds. Unlike `to_stream_time`, it also works before the segment: a demuxer
+/// starts its segment with the video, and sound may start earlier.
 pub fn position(segment: Option<&TimeSegment>, time: Option<gst::ClockTime>) -> Option<i128> {
     let (segment, time) = (segment?, i128::from(time?.nseconds()));
     let of = |time: Option<gst::ClockTime>| i128::from(time.unwrap_or_default().nseconds());
     Some(time - of(segment.start()) + of(segment.time()))
 }
 
-/// Puts what passes `pad` on a clock that begins with `window`, and drops what lies outside.
+/// Puts the data at `pad` on a clock that starts with `window`, and drops data outside of it.
 pub fn place(pad: &gst::Pad, window: Window) {
     let state = Mutex::new(Placed { window, segment: None, last: None, duration: None });
     let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
@@ -162,17 +159,17 @@ pub fn place(pad: &gst::Pad, window: Window) {
     });
 }
 
-/// A track that is placed in a window.
+/// The state of a track that is placed in a window.
 struct Placed {
     window: Window,
     segment: Option<TimeSegment>,
-    /// The timestamp of the last buffer, on its own clock, and how long the one before it lasted.
+    /// The stream time of the last buffer, and the duration of the one before it.
     last: Option<i128>,
     duration: Option<gst::ClockTime>,
 }
 
 impl Placed {
-    /// A time on the clock of the window; `None` before its beginning.
+    /// A stream time on the clock of the window; `None` if it would be negative.
     fn moved(&self, time: i128) -> Option<gst::ClockTime> {
         let time = time - i128::from(self.window.start) + self.window.shift;
         u64::try_from(time).ok().map(gst::ClockTime::from_nseconds)
@@ -185,12 +182,12 @@ impl Placed {
                 self.segment = new.segment().downcast_ref().cloned();
                 *event = gst::event::Segment::new(&TimeSegment::new());
             }
-            // The muxer has the chapters of the window.
+            // The muxer gets the chapters of the window.
             gst::EventView::Toc(_) => return false,
-            // Otherwise `audiorate` would fill the time until a late end of the subtitles with silence.
+            // Otherwise `audiorate` would add silence until the end of late subtitles.
             gst::EventView::Gap(_) if is_audio(pad) => return false,
             gst::EventView::Gap(gap) => {
-                // `tsdemux` of GStreamer 1.22 gives some before its segment.
+                // `tsdemux` of GStreamer 1.22 sends some before its segment.
                 let (time, length) = gap.get();
                 let time = position(self.segment.as_ref(), Some(time));
                 let Some(time) = time.and_then(|time| self.moved(time)) else { return false };
@@ -203,7 +200,7 @@ impl Placed {
 
     /// Places a buffer; returns whether it is kept.
     fn buffer(&mut self, pad: &gst::Pad, buffer: &mut gst::Buffer) -> bool {
-        // The muxer has them from the caps.
+        // The muxer takes them from the caps.
         if is_opus_header(buffer) {
             return false;
         }
@@ -217,7 +214,7 @@ impl Placed {
         let buffer = buffer.make_mut();
         buffer.set_pts(placed.flatten());
         buffer.set_dts(dts.and_then(|dts| self.moved(dts)));
-        // Packets of Matroska may have no duration, and MP4 hides the last one if it lasts 0.
+        // Matroska packets may have no duration, and MP4 hides a last packet of duration 0.
         let since = pts.zip(self.last).and_then(|(pts, last)| u64::try_from(pts - last).ok());
         self.last = pts.or(self.last);
         self.duration = since.map(gst::ClockTime::from_nseconds).or(self.duration);
@@ -228,7 +225,7 @@ impl Placed {
     }
 }
 
-/// Whether this is one of the headers with which Opus begins in Ogg (RFC 7845, section 5).
+/// Whether this is a header of Opus in Ogg (RFC 7845, section 5).
 fn is_opus_header(buffer: &gst::BufferRef) -> bool {
     head::<8>(buffer).is_some_and(|magic| [b"OpusHead", b"OpusTags"].contains(&&magic))
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Counts the errors that FFmpeg's decoders write to GStreamer's log. They are the only sign of damage inside a frame, and
-//! of frames that are missing from a stream without a container, since no header says how many there are.
+//! Counts the errors that FFmpeg's decoders write to GStreamer's log. They are the only sign of damage inside a
+//! frame, and of frames that are missing from a stream without a container, since no header says how many there are.
 
 use std::{
     env,
@@ -13,8 +13,8 @@ use gst::prelude::*;
 /// The log category of gst-libav.
 const CATEGORY: &str = "libav";
 
-/// Errors about frames that others refer to. Where a film is cut or sought, some of these are not there, and what refers
-/// to them is not shown.
+/// Errors about missing reference frames. After a cut or a seek, some references are missing, and the frames that need
+/// them are not shown.
 const REFERENCES: [&str; 8] = [
     "co located POCs unavailable",
     "mmco: unref short failure",
@@ -25,13 +25,13 @@ const REFERENCES: [&str; 8] = [
     "Could not find ref with POC",
     "Error constructing the frame RPS",
 ];
-/// What the demuxer of GXF says at the end of each file.
+/// The error of FFmpeg's GXF demuxer at the end of each file.
 const END: &str = "sync lost";
 
 static ERRORS: AtomicU64 = AtomicU64::new(0);
 static MISSING_REFERENCES: AtomicU64 = AtomicU64::new(0);
 
-/// Starts to count.
+/// Starts counting.
 pub fn listen() {
     if env::var_os("GST_DEBUG").is_none() {
         // The default function would print them.
@@ -51,7 +51,7 @@ pub fn listen() {
     });
 }
 
-/// Forgets at the first buffer at `pad` what there was before it.
+/// Restarts the count at the first buffer at `pad`.
 pub fn forget_at(pad: &gst::Pad) {
     pad.add_probe(gst::PadProbeType::BUFFER, |_, _| {
         take(true);
@@ -59,7 +59,7 @@ pub fn forget_at(pad: &gst::Pad) {
     });
 }
 
-/// The number of errors since the last call, with those about references that are missing or without.
+/// The number of errors since the last call; those about missing references count only `with_references`.
 pub fn take(with_references: bool) -> u64 {
     let references = MISSING_REFERENCES.swap(0, Ordering::Relaxed);
     ERRORS.swap(0, Ordering::Relaxed) + if with_references { references } else { 0 }

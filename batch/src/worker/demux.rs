@@ -24,20 +24,20 @@ use super::{
 };
 use crate::lock::lock;
 
-/// A file in which other tracks begin, as in a recording of television where a program ends.
+/// For example, in a television recording that continues into the next programme.
 const CHANGED_TRACKS: &str = "its tracks change midway, where other ones begin: split it there first, for example with \
      `ffmpeg -i FILE -t SECONDS -map 0 -c copy PART`";
 
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// Its source pad; nothing flows before the tracks are linked.
+    /// Its source pad; no data flow before the tracks are linked.
     pub pad: gst::Pad,
     pub id: String,
     pub caps: gst::Caps,
 }
 
-/// Opens `input` in `pipeline` with its `repairs`. `decode` decides by stream id and caps which tracks are decoded; the others
-/// are only parsed. When all tracks are known, `link` gets them in the order of the file.
+/// Opens `input` in `pipeline` with its `repairs`. `decode` decides by stream id and caps which tracks are decoded;
+/// the others are only parsed. When all tracks are known, `link` gets them in the order of the file.
 pub fn demux(
     pipeline: &gst::Pipeline,
     input: &Path,
@@ -82,7 +82,7 @@ pub fn demux(
     });
     let has_tracks = AtomicBool::new(false);
     decoder.connect_no_more_pads(move |decoder| {
-        // All that it had first have ended by then.
+        // By then, all initial tracks have ended.
         if has_tracks.swap(true, Ordering::Relaxed) {
             return gst::element_error!(decoder, gst::StreamError::Failed, ("{CHANGED_TRACKS}"));
         }
@@ -97,8 +97,8 @@ pub fn demux(
     Ok(())
 }
 
-/// Makes `decoder`, a `decodebin` or `uridecodebin`, decode the tracks that `decode` chooses by stream id and caps, and only
-/// parse the others.
+/// Makes `decoder`, a `decodebin` or `uridecodebin`, decode the tracks that `decode` chooses by stream id and caps,
+/// and only parse the others.
 pub fn decode_only(
     decoder: &gst::Element,
     decode: impl Fn(&str, &gst::Caps) -> bool + Send + Sync + 'static,
@@ -112,7 +112,7 @@ pub fn decode_only(
     });
 }
 
-/// Replaces bytes of the file that `pad` gives, at their offsets.
+/// Replaces bytes of the file that is read through `pad`, at their offsets in the file.
 pub fn replace(pad: &gst::Pad, replacements: Vec<Replacement>) {
     if replacements.is_empty() {
         return;
@@ -135,8 +135,8 @@ pub fn replace(pad: &gst::Pad, replacements: Vec<Replacement>) {
     });
 }
 
-/// `matroskademux` of GStreamer 1.22 begins its segment with the first packet, and anew where another
-/// track begins earlier, each time as stream time 0. Time stamps of Matroska are stream times.
+/// Keeps timestamps of Matroska as stream times. `matroskademux` of GStreamer 1.22 starts its segment at the first
+/// packet, and again where another track starts earlier, each time as stream time 0.
 fn keep_time(pad: &gst::Pad) {
     on_segments(pad, |segment| {
         let mut kept = segment.clone();
@@ -149,8 +149,8 @@ fn is_matroska(element: &gst::Element) -> bool {
     is_of(element, "matroskademux")
 }
 
-/// Where Matroska says some of the colours of H.264 and H.265 and not their transfer function, the stream itself
-/// may: the parser only asks it where its input says nothing.
+/// Removes the colorimetry from caps of Matroska if it lacks the transfer function. The stream of H.264 or H.265 may
+/// have it, but the parser only uses that if its input has no colorimetry.
 pub fn prefer_colour_of_stream(demuxer: &gst::Element) {
     correct_coded_caps(demuxer, |said, caps| {
         let is_unknown = colorimetry(said)?.transfer() == VideoTransferFunction::Unknown;
@@ -158,7 +158,7 @@ pub fn prefer_colour_of_stream(demuxer: &gst::Element) {
     });
 }
 
-/// Has `correct` change the caps of H.264 and H.265 that `demuxer` gives, if that is one of Matroska.
+/// Lets `correct` change the caps of H.264 and H.265 that `demuxer` outputs, if it is `matroskademux`.
 pub fn correct_coded_caps<T>(
     demuxer: &gst::Element,
     correct: impl Fn(&gst::StructureRef, &mut gst::StructureRef) -> T + Clone + Send + Sync + 'static,
@@ -179,8 +179,8 @@ pub fn correct_coded_caps<T>(
     });
 }
 
-/// Whether nothing but a decoder would come next: `decodebin` also asks about containers, and about
-/// tracks that a parser has yet to see.
+/// Whether only a decoder could come next: `decodebin` also asks about containers, and about tracks before their
+/// parser.
 fn is_parsed(caps: &gst::Caps) -> bool {
     let kind = media_type(caps);
     if is_text(kind) || kind.starts_with("subpicture/") {

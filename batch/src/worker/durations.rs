@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Durations in MP4 and QuickTime files that `qtdemux` of GStreamer 1.22 has to read otherwise, or it leaves frames out.
+//! Durations in MP4 and QuickTime files that are replaced for `qtdemux` of GStreamer 1.22, which otherwise drops
+//! frames.
 
 use gst::prelude::*;
 use gst_video::guess_framerate;
@@ -11,17 +12,17 @@ use super::{
     probes::on_caps,
 };
 
-/// A number that is read in place of another, and where that is in the file.
+/// An offset in the file, and the bytes to read there instead.
 pub type Replacement = (u64, [u8; 4]);
 
-/// What has to be read otherwise in a file; nothing in most.
+/// The durations of a file to replace; none in most files.
 #[derive(Debug, Default)]
 pub struct Durations {
     /// The duration of the presentation.
     pub movie: Option<Replacement>,
     /// The durations of tracks.
     pub tracks: Vec<Replacement>,
-    /// The frame rate of the first video, where that is one of them.
+    /// The frame rate of the first video track, if its duration is replaced.
     rate: Option<gst::Fraction>,
 }
 
@@ -38,7 +39,7 @@ impl Durations {
             let at = index.start + place(moov, field.bytes).start as u64;
             (duration > field.duration).then(|| (at, duration.to_be_bytes()))
         };
-        // It takes a track for a preview that is shorter than a fifth of the whole.
+        // `qtdemux` takes a track that is shorter than a fifth of the whole for a preview.
         let fifth = |field: &Field<'_>| {
             let seconds = f64::from(duration) / f64::from(movie.scale.max(1));
             (seconds * f64::from(field.scale) / 5.0).ceil() as u32
@@ -52,15 +53,15 @@ impl Durations {
         };
         let fields = tracks().filter_map(Field::of_media);
         Some(Self {
-            // It takes the timestamps of the media for times of the presentation, and stops as much too early as
-            // an edit list begins late.
+            // `qtdemux` takes media timestamps for presentation times, so it stops too early by the start of an edit
+            // list.
             movie: longer(&movie, duration),
             tracks: fields.filter_map(|field| longer(&field, fifth(&field))).collect(),
             rate: first.filter(|track| is_longer(track)).and_then(rate),
         })
     }
 
-    /// Keeps the frame rate of the first video of `demuxer`, which follows from its duration.
+    /// Keeps the frame rate of the first video track, which `qtdemux` derives from its duration.
     pub fn keep_rate(&self, demuxer: &gst::Element) {
         let Some(rate) = self.rate.filter(|_| is_of(demuxer, "qtdemux")) else { return };
         demuxer.connect_pad_added(move |_, pad| {
@@ -93,7 +94,7 @@ struct Field<'a> {
 }
 
 impl<'a> Field<'a> {
-    /// That of a track's media.
+    /// The duration of the media of a track.
     fn of_media(track: &'a [u8]) -> Option<Self> {
         Self::of(find(track, &[b"mdia", b"mdhd"])?)
     }
@@ -108,7 +109,7 @@ impl<'a> Field<'a> {
     }
 }
 
-/// The second of its media at which the last edit of a track begins.
+/// The media time at which the last edit of a track starts, seconds.
 fn latest_start(track: &[u8]) -> Option<f64> {
     let scale = Field::of_media(track)?.scale;
     let list = find(track, &[b"edts", b"elst"])?;

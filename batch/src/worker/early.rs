@@ -20,9 +20,9 @@ use super::{
 };
 use crate::lock::lock;
 
-/// Number of packets that are searched for one before 0.
+/// How many packets are searched for a timestamp before 0.
 const FIRST: usize = 64;
-/// Latest time of a cluster that may have packets before 0: a packet's time is a signed 16-bit offset from it.
+/// Latest time of a cluster that may have packets before 0: the time of a packet is a signed 16-bit offset from it.
 const LATEST: i64 = 1 << 15;
 
 /// Corrected timestamps of a file's packets up to the last one before 0.
@@ -35,7 +35,7 @@ pub struct Early {
 }
 
 impl Early {
-    /// Reads `file`; `None` if nothing in it lies before 0 or it is not Matroska.
+    /// Reads `file`; `None` if it has no timestamp before 0 or is not Matroska.
     pub fn of(file: &Path) -> Option<Self> {
         let mut segment = Segment::open(File::open(file).ok()?).ok()?;
         segment.packets().take(FIRST).find(|packet| packet.time < 0)?;
@@ -47,7 +47,7 @@ impl Early {
         let mut times = HashMap::<_, VecDeque<_>>::new();
         for Packet { track, time, .. } in &packets[..=last] {
             let delay = delays.get(track).copied().unwrap_or(0);
-            // As the demuxer does with packets that only prime a decoder.
+            // The demuxer also limits the packets that only prime a decoder to 0.
             let time = ((time + shift) * unit - delay).max(0);
             times.entry(*track).or_default().push_back(time);
         }

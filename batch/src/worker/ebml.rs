@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Elements of EBML (RFC 8794), and where they are in a Matroska file: GStreamer has no library for them.
+//! EBML elements (RFC 8794) and their positions in a Matroska file. GStreamer has no library for them.
 
 use std::{
     fs::File,
@@ -21,23 +21,23 @@ const BLOCK_GROUP: u32 = 0xA0;
 const BLOCK: u32 = 0xA1;
 const CRC_32: u32 = 0xBF;
 
-/// Nothing but clusters is larger.
+/// Largest size of an element that is read whole.
 const LARGEST: u64 = 1 << 30;
 
 /// An element in memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Element {
-    /// Its id, with the marker of its length.
+    /// Its id, including the length marker.
     pub id: u32,
-    /// Where it begins.
+    /// Offset of its start.
     pub start: usize,
-    /// Where its data begin.
+    /// Offset of its data.
     pub data: usize,
-    /// Where it ends.
+    /// Offset of its end.
     pub end: usize,
 }
 
-/// A number of variable length at the start of `bytes`, with its marker if `keeps_marker`, and its length.
+/// The variable-length integer at the start of `bytes`, including its marker if `keeps_marker`, and its length.
 fn vint(bytes: &[u8], keeps_marker: bool) -> Option<(u64, usize)> {
     let first = *bytes.first()?;
     let length = first.leading_zeros() as usize + 1;
@@ -65,12 +65,12 @@ pub fn elements(bytes: &[u8], start: usize, end: usize) -> impl Iterator<Item = 
     })
 }
 
-/// The elements of `bytes` with this id in `of`.
+/// The children of `of` with this id.
 pub fn children(bytes: &[u8], of: Element, id: u32) -> impl Iterator<Item = Element> + '_ {
     elements(bytes, of.data, of.end).filter(move |element| element.id == id)
 }
 
-/// The elements of `bytes` that are nested in `of` by these ids.
+/// The descendants of `of` along this path of ids.
 pub fn nested(bytes: &[u8], of: Element, path: &[u32]) -> Vec<Element> {
     path.iter().fold(vec![of], |all, &id| {
         all.into_iter().flat_map(|element| children(bytes, element, id)).collect()
@@ -82,7 +82,7 @@ pub fn number(bytes: &[u8], element: Element) -> u64 {
     bytes[element.data..element.end].iter().fold(0, |n, &byte| n << 8 | u64::from(byte))
 }
 
-/// The number in an element of floating point, of 4 or 8 bytes.
+/// The floating-point number of 4 or 8 bytes in an element.
 pub fn float(bytes: &[u8], element: Element) -> Option<f64> {
     match bytes[element.data..element.end] {
         [a, b, c, d] => Some(f32::from_be_bytes([a, b, c, d]).into()),
@@ -91,7 +91,7 @@ pub fn float(bytes: &[u8], element: Element) -> Option<f64> {
     }
 }
 
-/// A packet of a track; its times have the unit of the file.
+/// A packet of a track, with times in units of the file.
 #[derive(Clone, Copy, Debug)]
 pub struct Packet {
     /// The number of its track.
@@ -106,9 +106,9 @@ pub struct Packet {
 pub struct Segment {
     /// The file.
     pub file: File,
-    /// Where the data of the segment begin.
+    /// Offset of the data of the segment.
     pub data: u64,
-    /// Where they end; `None` for one that was written as a stream.
+    /// Offset of their end; `None` if the file was written as a stream.
     pub end: Option<u64>,
 }
 
@@ -126,7 +126,7 @@ impl Segment {
         }
     }
 
-    /// The elements at the top, before the first cluster: id, and where the element begins.
+    /// The top-level elements before the first cluster: id and offset.
     pub fn top(&mut self) -> Vec<(u32, u64)> {
         let (mut at, mut found) = (self.data, Vec::new());
         while let Ok((id, data, size)) = head(&mut self.file, at) {
@@ -167,7 +167,7 @@ impl Segment {
         })
     }
 
-    /// How many clusters have another checksum than they say, where each has one (RFC 8794, section 11.3.1).
+    /// The number of clusters with a wrong checksum (RFC 8794, section 11.3.1). Ends at the first cluster without one.
     pub fn damaged_clusters(&mut self) -> u64 {
         let (mut at, mut damaged) = (self.data, 0);
         while let Ok((id, data, Some(size))) = head(&mut self.file, at) {
@@ -183,7 +183,8 @@ impl Segment {
         damaged
     }
 
-    /// The checksum at the start of an element's data, and that of the rest; `None` if the file ends before.
+    /// The checksum at the start of the data of an element, and the one computed from the rest; `None` if there is none
+    /// or the file is truncated.
     fn checksums(&mut self, data: u64, size: u64) -> Option<(u32, u32)> {
         const LENGTH: u64 = 6;
         let (CRC_32, _, Some(4)) = head(&mut self.file, data).ok()? else { return None };
@@ -198,11 +199,11 @@ impl Segment {
             let length = bytes.len();
             rest.consume(length);
         }
-        // A cut is told apart from damage.
+        // A truncated cluster does not count as damaged.
         (rest.limit() == 0).then(|| (u32::from_le_bytes(said), found.finalize()))
     }
 
-    /// The whole element that begins at `at`, and where its data begin in it.
+    /// The bytes of the element at offset `at`, and its position in them.
     pub fn read(&mut self, at: u64) -> Result<(Vec<u8>, Element)> {
         let (_, data, size) = head(&mut self.file, at)?;
         let size = size.context("an element of unknown size")?;
@@ -214,7 +215,7 @@ impl Segment {
         Ok((bytes, element))
     }
 
-    /// Where the element `id` begins, by the index at the top or before the first cluster.
+    /// The offset of the element `id`, found before the first cluster or by the index there.
     pub fn find(&mut self, id: u32) -> Result<Option<u64>> {
         let top = self.top();
         if let Some((_, at)) = top.iter().find(|(found, _)| *found == id) {
@@ -237,8 +238,8 @@ impl Segment {
         Ok(self.file.write_all(bytes)?)
     }
 
-    /// Appends an `element` of this `id`; the entry of the index for `instead`, an element before the first
-    /// cluster that is found without it, points to it.
+    /// Appends an `element` with this `id`. Its index entry replaces the one for `instead`, an element before the first
+    /// cluster, which is found without an entry.
     pub fn append(&mut self, id: u32, element: &[u8], instead: u32) -> Result<()> {
         let end = self.file.seek(SeekFrom::End(0))?;
         let head = self.find(SEEK_HEAD)?.context("no index")?;
@@ -261,7 +262,7 @@ impl Segment {
     }
 }
 
-/// The id of the element at `at`, where its data begin, and their size, if the file says it (RFC 8794, section 6.2).
+/// The id of the element at offset `at`, the offset of its data, and their size if it is known (RFC 8794, section 6.2).
 fn head(file: &mut File, at: u64) -> Result<(u32, u64, Option<u64>)> {
     let mut bytes = Vec::new();
     file.seek(SeekFrom::Start(at))?;

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Elements of GStreamer: made, added, linked.
+//! Creating, adding and linking elements.
 
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use gst::prelude::*;
 
-/// The most bytes of a track that may wait while another track has no data.
+/// How many bytes of a track may be queued while another track has no data.
 const QUEUE_BYTES: u32 = 256 << 20;
 
-/// `jpegdec` of GStreamer 1.22 makes 4:2:0 of 4:2:2 and 4:4:4; `openjpegdec` makes 4:4:4 of 4:2:2, and does not
-/// read the JPEG 2000 of QuickTime.
+/// Prefers FFmpeg's decoders where others lose chroma: `jpegdec` of GStreamer 1.22 outputs 4:2:2 and 4:4:4 as 4:2:0.
+/// `openjpegdec` outputs 4:2:2 as 4:4:4, and does not read the JPEG 2000 of QuickTime.
 pub fn prefer_decoders() {
     for decoders in [["avdec_mjpeg", "jpegdec"], ["avdec_jpeg2000", "openjpegdec"]] {
         if let [Some(better), Some(other)] = decoders.map(gst::ElementFactory::find) {
@@ -30,8 +30,8 @@ pub fn make(factory: &str) -> Result<gst::Element> {
     element.with_context(|| format!("GStreamer's element {factory} is not installed"))
 }
 
-/// What writes a file. It does not hold up the pipeline's start: tracks are linked while it runs, and
-/// GStreamer loses a change of state that waits for a first buffer meanwhile.
+/// A `filesink`. The pipeline does not wait for its preroll: tracks are linked while the pipeline runs, and GStreamer
+/// would lose a state change that waits for a first buffer.
 pub fn file_sink(path: &Path) -> Result<gst::Element> {
     let file = make("filesink")?;
     file.set_property("location", path);
@@ -50,14 +50,14 @@ pub fn accepted_caps(description: &str) -> Option<gst::Caps> {
     Some(elements.static_pad("sink")?.query_caps(None))
 }
 
-/// Adds an element to a pipeline that already runs.
+/// Adds an element to a running pipeline.
 pub fn add(pipeline: &gst::Pipeline, element: &gst::Element) -> Result<()> {
     pipeline.add(element)?;
     element.sync_state_with_parent()?;
     Ok(())
 }
 
-/// Links an unused track to a sink; returns that sink.
+/// Links an unused track to a `fakesink`; returns its pad.
 pub fn discard(pipeline: &gst::Pipeline, track: &gst::Pad) -> Result<gst::Pad> {
     let sink = make("fakesink")?;
     sink.set_property("async", false);
@@ -68,7 +68,7 @@ pub fn discard(pipeline: &gst::Pipeline, track: &gst::Pad) -> Result<gst::Pad> {
     Ok(end)
 }
 
-/// A queue large enough for the distance between the tracks.
+/// A queue large enough for tracks whose data are far apart in the file.
 pub fn wide_queue() -> Result<gst::Element> {
     let queue = make("queue")?;
     queue.set_property("max-size-buffers", 0u32);

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What EXIF (CIPA DC-008) says of an image that is no longer so: its thumbnail, and which side is its width.
+//! The parts of EXIF (CIPA DC-008) that a translated, upright image changes: thumbnail, width and height.
 
 use std::ops::Range;
 
-/// Where a thumbnail begins and how long it is, as a JPEG or as raw pixels (section 4.5.2).
+/// The tags for offset and length of a thumbnail, as a JPEG or as raw pixels (section 4.5.2).
 const PLACES: [[u16; 2]; 2] = [[0x201, 0x202], [0x111, 0x117]];
-/// The directory of what only EXIF has.
+/// The tag of the directory with the fields of EXIF itself.
 const EXIF: u16 = 0x8769;
-/// Width and height: pixels, in both directories, and resolutions.
+/// The tags for width and height: pixels, in both directories, and resolutions.
 const SIDES: [[u16; 2]; 4] = [[0x100, 0x101], [0xA002, 0xA003], [0x11A, 0x11B], [0xA20E, 0xA20F]];
 
-/// Without the prefix of JPEG, which some programs write in other formats too.
+/// Removes the prefix of JPEG, which some programs also write in other formats.
 pub fn without_prefix(mut exif: Vec<u8>) -> Vec<u8> {
     if exif.starts_with(b"Exif\0\0") {
         exif.drain(..6);
@@ -19,7 +19,7 @@ pub fn without_prefix(mut exif: Vec<u8>) -> Vec<u8> {
     exif
 }
 
-/// Removes the thumbnail, which shows the image before translation; returns whether there was one.
+/// Removes the thumbnail, which shows the image before translation. Returns whether there was one.
 pub fn remove_thumbnail(exif: &mut [u8]) -> bool {
     let Some((link, data)) = thumbnail(exif) else { return false };
     exif[link..][..4].fill(0);
@@ -27,7 +27,7 @@ pub fn remove_thumbnail(exif: &mut [u8]) -> bool {
     true
 }
 
-/// Swaps width and height, of an image that was turned by a quarter.
+/// Swaps width and height, for an image that was rotated by 90°.
 pub fn swap_sides(exif: &mut [u8]) {
     let Some(first) = number(exif, 4, 4) else { return };
     let own = entry(exif, first, EXIF).and_then(|entry| number(exif, entry + 8, 4));
@@ -35,21 +35,21 @@ pub fn swap_sides(exif: &mut [u8]) {
         for [width, height] in SIDES {
             let [width, height] = [width, height].map(|tag| entry(exif, directory, tag));
             if let (Some(width), Some(height)) = (width, height) {
-                // All but their tags.
+                // Everything but the tags.
                 (2..12).for_each(|byte| exif.swap(width + byte, height + byte));
             }
         }
     }
 }
 
-/// Where the offset of the directory of the thumbnail is, and the thumbnail.
+/// The position of the link to the thumbnail's directory, and the range of the thumbnail.
 fn thumbnail(exif: &[u8]) -> Option<(usize, Range<usize>)> {
     let first = number(exif, 4, 4)?;
     let link = first + 2 + 12 * number(exif, first, 2)?;
     let directory = number(exif, link, 4).filter(|at| *at > 0)?;
     let field = |tag: u16| {
         let entry = entry(exif, directory, tag)?;
-        // A 16-bit number takes the first half of its field.
+        // A 16-bit number is in the first half of its field.
         number(exif, entry + 8, if number(exif, entry + 2, 2)? == 3 { 2 } else { 4 })
     };
     let place = |[begin, length]: [u16; 2]| Some((field(begin)?, field(length)?));
@@ -58,7 +58,7 @@ fn thumbnail(exif: &[u8]) -> Option<(usize, Range<usize>)> {
     Some((link, begin..end))
 }
 
-/// The entry of a directory with this tag.
+/// The position of the entry with this tag in a directory.
 fn entry(exif: &[u8], directory: usize, tag: u16) -> Option<usize> {
     let mut entries = (0..number(exif, directory, 2)?).map(|i| directory + 2 + 12 * i);
     let entry = entries.find(|entry| number(exif, *entry, 2) == Some(tag.into()))?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Error messages in one line that users understand.
+//! Errors of GStreamer as messages of one line that users understand.
 
 use gst::prelude::*;
 
@@ -9,16 +9,16 @@ pub const NO_INDEX: &str = "is truncated, or still being written: its index is m
 pub const NOTHING_DECODED: &str = "is damaged: nothing in it can be decoded";
 const NO_DECODER: &str = "cannot be decoded: GStreamer has no decoder for it";
 const TEXT: &str = "is a text file";
-/// Of a track that is encoded anew.
+/// The cause for a track that should be re-encoded.
 pub const NO_DATA: &str = "has no data that can be decoded";
 
-/// What GStreamer says when data do not flow, whatever the cause.
+/// GStreamer's message when data do not flow, whatever the cause.
 const INTERNAL: &str = "Internal data stream error";
 const GENERAL: &str = "general stream error";
 /// A demuxer gives up.
 const UNREADABLE: &str = "is damaged: it cannot be read to the end";
 
-/// A failure that is caused by cutting the file into segments.
+/// A failure that cutting the file into segments may have caused.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct CutFault(pub String);
@@ -31,7 +31,7 @@ pub struct TrackFault {
     pub cause: String,
 }
 
-/// A failure of the input, the disk or the network, which no other handling of the tracks cures.
+/// A failure of the input, the disk or the network, which no other handling of tracks would avoid.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct OutsideFault(pub String);
@@ -41,8 +41,7 @@ pub fn track_name(track: usize) -> String {
     format!("track-{track}-")
 }
 
-/// Converts an error message of a pipeline; `missing` are descriptions of missing plugins that were
-/// reported before.
+/// Converts the error message of a pipeline; `missing` describes the missing plugins that it has reported.
 pub fn explain(message: &gst::message::Error, missing: &[String]) -> anyhow::Error {
     let cause = cause_of(message, missing);
     let mut object = message.src().cloned();
@@ -63,7 +62,7 @@ pub fn explain(message: &gst::message::Error, missing: &[String]) -> anyhow::Err
     }
 }
 
-/// Converts an error of a probe that has no details; `undecodable` are the codecs without a decoder.
+/// Converts an error of the discoverer, which has no details; `undecodable` are the codecs without a decoder.
 pub fn explain_probe(error: &gst::glib::Error, undecodable: &[String]) -> String {
     match of_kind(error) {
         Some(NO_DECODER) if undecodable.iter().any(|kind| kind.starts_with("text/")) => {
@@ -80,7 +79,7 @@ pub fn explain_probe(error: &gst::glib::Error, undecodable: &[String]) -> String
     }
 }
 
-/// The error of a demuxer or decoder is that of a damaged file.
+/// Says that a file is damaged if a demuxer or decoder has failed.
 fn of_damage(error: &gst::glib::Error, detail: String) -> String {
     if detail.starts_with("is damaged") {
         return detail;
@@ -95,7 +94,7 @@ fn of_damage(error: &gst::glib::Error, detail: String) -> String {
     }
 }
 
-/// What a warning of a pipeline says.
+/// The text of a warning of a pipeline.
 pub fn warning(message: &gst::message::Warning) -> String {
     let text = one_line(message.error().message());
     match text.starts_with("CONTINUITY: ") {
@@ -142,11 +141,11 @@ fn cause_of(message: &gst::message::Error, missing: &[String]) -> String {
     if says("No space left on device") {
         return NO_SPACE.to_owned();
     }
-    // The decoder and decodebin both report it; either may be first.
+    // Both the decoder and `decodebin` report it, in any order.
     if says("No valid frames") || says("all streams without buffers") {
         return NOTHING_DECODED.to_owned();
     }
-    // `mpegtsmux`, where one of its tracks ends before it begins.
+    // From `mpegtsmux`, if a track ends before it starts.
     if says("Could not create handler for stream") {
         return NO_DATA.to_owned();
     }
@@ -175,12 +174,12 @@ fn cause_of(message: &gst::message::Error, missing: &[String]) -> String {
     of_damage(&error, text)
 }
 
-/// Why a file cannot be decoded whose codecs no plugin is known for.
+/// The error for codecs that no known plugin decodes.
 pub fn no_decoder(codecs: &[String]) -> String {
     format!("cannot be decoded: GStreamer has no decoder for {}", codecs.join(", "))
 }
 
-/// Why a file cannot be decoded whose plugins are not there.
+/// The error for plugins that are not installed.
 pub fn not_installed(missing: &[String]) -> String {
     format!("cannot be decoded: not installed: {}", missing.join(", "))
 }

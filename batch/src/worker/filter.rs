@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The filter and the encoders of the command line, checked before any file is touched.
+//! The filter and the encoders from the command line, checked before any file is touched.
 
 use std::{
     env::consts::{DLL_PREFIX, DLL_SUFFIX},
@@ -13,13 +13,13 @@ use gst::{glib, prelude::*};
 use super::elements::is_of;
 use crate::{hardware, lock::lock, options::Direction, protocol::Setup};
 
-/// The filter in the syntax of `gst-launch-1.0`, without values that may contain spaces.
+/// The filter in the syntax of `gst-launch-1.0`, without properties whose values may contain spaces.
 pub fn filter_description(setup: &Setup) -> String {
     let device = setup.device.map_or(String::new(), |device| format!("device-id={device}"));
     format!("cycleganfilter name=filter threads={} {device} {}", setup.threads, setup.recipe.filter)
 }
 
-/// Sets the properties that the description leaves out.
+/// Sets the properties that the description lacks.
 pub fn configure(filter: &gst::Element, setup: &Setup) {
     if let Some(model) = &setup.recipe.model {
         filter.set_property("model", model);
@@ -34,7 +34,7 @@ pub fn configure(filter: &gst::Element, setup: &Setup) {
     }
 }
 
-/// A filter with the same settings as in every branch.
+/// A filter with the settings of all tasks.
 pub fn filter(setup: &Setup) -> Result<gst::Element> {
     let installed = gst::ElementFactory::find("cycleganfilter").is_some();
     ensure!(
@@ -58,7 +58,7 @@ pub fn filter(setup: &Setup) -> Result<gst::Element> {
     Ok(filter)
 }
 
-/// Fails for an encoder that GStreamer cannot create.
+/// Fails if GStreamer cannot create one of the encoders.
 pub fn check_encoders(setup: &Setup) -> Result<()> {
     let recipe = &setup.recipe;
     hardware::check(recipe)?;
@@ -72,7 +72,7 @@ pub fn check_encoders(setup: &Setup) -> Result<()> {
     Ok(())
 }
 
-/// Parses an option. A value out of range, for which GLib only warns, is an error.
+/// Parses an option. A value out of range, about which GLib only warns, is an error.
 fn parsed<T>(option: &str, parse: impl FnOnce() -> Result<T, glib::Error>) -> Result<T> {
     const DOMAIN: Option<&str> = Some("GLib-GObject");
     let warned = Arc::new(Mutex::new(None));

@@ -10,10 +10,10 @@ use std::{
 use anyhow::Result;
 use gst::prelude::*;
 
-/// Bytes that wait.
+/// Size of the queue.
 const QUEUE_BYTES: u64 = 64 << 20;
 
-/// An element that gives the frames of `frames`, which are read in a thread of their own.
+/// An element that outputs `frames`, which are read in another thread.
 pub fn source<I: Iterator<Item = Result<gst::Sample>>>(
     frames: impl FnOnce() -> I + Send + 'static,
 ) -> gst::Element {
@@ -40,7 +40,7 @@ pub fn source<I: Iterator<Item = Result<gst::Sample>>>(
 fn push_all(sink: &gst_app::AppSrc, frames: impl Iterator<Item = Result<gst::Sample>>) {
     for frame in frames {
         match frame {
-            // After a failure the pipeline was stopped, and reports the cause itself.
+            // The pipeline was stopped, and reports the cause itself.
             Ok(frame) if sink.push_sample(&frame).is_err() => return,
             Ok(_) => {}
             Err(error) => {

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Holes between the frames or packets of a track: what a demuxer skips without a word, as those of MPEG
-//! program streams, ASF and Matroska skip damaged data.
+//! Gaps between the frames or packets of a track. The demuxers of MPEG program streams, ASF and Matroska skip damaged
+//! data silently.
 
 use std::sync::{Arc, Mutex};
 
 use super::probes::on_buffers;
 use crate::lock::lock;
 
-/// The shortest hole, nanoseconds: longer than two frames, or three packets of sound.
+/// The shortest gap that counts, nanoseconds: longer than two frames, or three packets of audio.
 const SHORTEST_GAP: u64 = 100_000_000;
 
 #[derive(Debug, Default)]
 struct State {
     last: Option<u64>,
-    /// How long a packet lasts, by the last one, where the file does not say; packets of TTA last a second.
+    /// Duration of the last packet, measured if the file does not state it. Packets of TTA last a second.
     step: Option<u64>,
     count: u64,
     length: u64,
@@ -24,7 +24,7 @@ struct State {
     untimed: u64,
 }
 
-/// The holes at a pad.
+/// The gaps at a pad.
 #[derive(Clone, Debug, Default)]
 pub struct Gaps(Arc<Mutex<State>>);
 
@@ -51,7 +51,7 @@ impl Gaps {
         let State { last, untimed, count, length, .. } = *lock(&self.0);
         let seconds = length as f64 / 1e9;
         match count {
-            // `tsdemux` of GStreamer 1.22 gives none to what comes long before the first clock.
+            // `tsdemux` of GStreamer 1.22 gives none to packets long before the first clock.
             0 if last.is_none() && untimed > 0 => Some(format!(
                 "{what} has no timestamps and starts with the video, which may be too late"
             )),
@@ -93,13 +93,14 @@ mod tests {
     }
 
     #[test]
-    fn holes_are_counted() {
-        let told = [(0, Some(40)), (40, Some(40)), (580, Some(40)), (620, Some(40))];
-        assert_eq!(notice(&told).unwrap(), "it has a gap of 0.5 s");
-        // A long packet is no hole, a step back neither, and one frame may be missing.
+    fn gaps_are_counted() {
+        let with_durations = [(0, Some(40)), (40, Some(40)), (580, Some(40)), (620, Some(40))];
+        assert_eq!(notice(&with_durations).unwrap(), "it has a gap of 0.5 s");
+        // A long packet or a step back is not a gap, and one frame may be missing.
         assert_eq!(notice(&[(0, Some(500)), (500, Some(40)), (100, Some(40)), (180, None)]), None);
         assert_eq!(notice(&[(0, None), (1045, None), (2090, None)]), None);
-        let untold = [(0, None), (90, None), (180, None), (700, None), (790, None), (1310, None)];
-        assert_eq!(notice(&untold).unwrap(), "it has 2 gaps, 0.9 s in total");
+        let without_durations =
+            [(0, None), (90, None), (180, None), (700, None), (790, None), (1310, None)];
+        assert_eq!(notice(&without_durations).unwrap(), "it has 2 gaps, 0.9 s in total");
     }
 }

@@ -17,7 +17,7 @@ use crate::{container::Container, encoding::Encoding};
 /// The fields of caps that hold the mastering display and the light level.
 pub const FIELDS: [&str; 2] = ["mastering-display-info", "content-light-level"];
 
-/// The elements that map the tones, followed by `!`: `tones` gets R'G'B' of 16 bits and full range.
+/// The elements for tone mapping, followed by `!`. `tones` receives full-range R'G'B' of 16 bits.
 pub const TONE_MAPPING: &str = "videoconvert ! video/x-raw,format=RGBA64_LE ! identity name=tones \
      ! videoconvert ! video/x-raw,colorimetry=bt709,format=I420 ! \
      queue max-size-buffers=2 max-size-bytes=0 max-size-time=0 !";
@@ -27,18 +27,18 @@ pub fn transfer(caps: &gst::Caps) -> Transfer {
     colorimetry.map_or(Transfer::Sdr, |colorimetry| Transfer::of(&colorimetry))
 }
 
-/// How video with these caps becomes SDR; `None` if it is SDR, or if the encoder takes more than 8 bits.
+/// The tone map for video with these caps; `None` if it is SDR, or if the encoder accepts more than 8 bits.
 pub fn tone_map(caps: &gst::Caps, encoding: &Encoding) -> Option<&'static ToneMap> {
     transfer(caps).tone_map().filter(|_| !takes(encoding, is_deep))
 }
 
-/// Whether the encoder takes such a format.
+/// Whether the encoder accepts such a format.
 pub fn takes(encoding: &Encoding, is_such: impl Fn(&VideoFormatInfo) -> bool) -> bool {
     let description = format!("capsfilter caps=\"{}\" ! {}", encoding.raw, encoding.encoder);
     accepted_caps(&description).is_none_or(|caps| formats(&caps).any(|info| is_such(&info)))
 }
 
-/// Makes `tones` map the frames that it gets, in this many threads, and say that they are SDR.
+/// Makes `tones` map its frames to SDR, in this many threads, and change their caps.
 pub fn map_tones(tones: &gst::Element, map: &'static ToneMap, threads: u32) -> Result<()> {
     let (sink, workers) = (pad(tones, "sink")?, Workers::new(threads)?);
     on_buffers(&sink, move |pad, buffer| {
@@ -88,9 +88,9 @@ fn map_frame(
     Ok(())
 }
 
-/// Maps a pixel of R'G'B' and alpha, each of 16 bits.
+/// Maps a pixel of R'G'B'A with 16 bits per component.
 fn to_sdr(map: &ToneMap, pixel: &mut [u8; 8]) {
-    /// 16-bit values for a grey level of 8 bits.
+    /// 16-bit levels per 8-bit grey level.
     const SCALE: f32 = 257.0;
     let level = |i: usize| f32::from(u16::from_le_bytes([pixel[i], pixel[i + 1]])) / SCALE;
     let sdr = map.to_sdr([level(0), level(2), level(4)]);
@@ -119,7 +119,7 @@ pub fn keeps_metadata(encoder: &str, container: Container) -> bool {
     option_names(encoder).is_some() || matches!(container, Container::Mkv | Container::Webm)
 }
 
-/// What x264 and x265 call them.
+/// The names of these options of x264 and x265.
 fn option_names(encoder: &str) -> Option<[&'static str; 2]> {
     match encoder {
         "x264enc" => Some(["mastering-display", "cll"]),
@@ -128,7 +128,7 @@ fn option_names(encoder: &str) -> Option<[&'static str; 2]> {
     }
 }
 
-/// Makes `encoder` write the metadata of `caps`, which it ignores in GStreamer 1.22.
+/// Passes the HDR10 metadata in `caps` to `encoder` by its options; GStreamer 1.22 does not.
 pub fn write_metadata(encoder: &gst::Element, caps: &gst::Caps) -> Result<()> {
     let name = encoder.factory().context("an element without a factory")?.name();
     let Some([display, light]) = option_names(&name) else { return Ok(()) };
@@ -137,7 +137,7 @@ pub fn write_metadata(encoder: &gst::Element, caps: &gst::Caps) -> Result<()> {
         let colon = if options.is_empty() { "" } else { ":" };
         options += &format!("{colon}{option}");
     };
-    // The display in 0.00002 and 0.0001 cd/m², the light level in cd/m².
+    // Units: 0.00002 for chromaticities and 0.0001 cd/m² for the display, cd/m² for the light level.
     if let Some([rx, ry, gx, gy, bx, by, wx, wy, most, least]) = numbers(caps, FIELDS[0]).as_deref()
     {
         add(format!(
@@ -156,7 +156,7 @@ fn numbers(caps: &gst::Caps, name: &str) -> Option<Vec<u64>> {
     text.split(':').map(|number| number.parse().ok()).collect()
 }
 
-/// The most and the least light of the mastering display, cd/m².
+/// Maximum and minimum luminance of the mastering display, cd/m².
 pub fn luminance(caps: &gst::Caps) -> Option<[f64; 2]> {
     match numbers(caps, FIELDS[0]).as_deref() {
         Some([.., most, least]) => Some([*most as f64 / 10_000.0, *least as f64 / 10_000.0]),

@@ -16,7 +16,7 @@ use super::{chapters::Chapter, timecode::TimeCode};
 /// Largest size of an index in bytes.
 const LARGEST_INDEX: u64 = 1 << 30;
 
-/// The boxes in `data`: type and content.
+/// The boxes in `data`, as type and content.
 pub fn boxes(data: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let mut rest = data;
     std::iter::from_fn(move || {
@@ -35,20 +35,20 @@ pub fn find<'a>(data: &'a [u8], path: &[&[u8]]) -> Option<&'a [u8]> {
     })
 }
 
-/// Where `part` of `whole` lies in it.
+/// The range of `part`, a part of `whole`.
 pub fn place(whole: &[u8], part: &[u8]) -> Range<usize> {
     let start = part.as_ptr().addr() - whole.as_ptr().addr();
     start..start + part.len()
 }
 
-/// A box at the top of a file: its type, and where its content begins and ends.
+/// A top-level box of a file: its type, and the offsets of its content and its end.
 struct TopBox {
     kind: [u8; 4],
     content: u64,
     end: u64,
 }
 
-/// The boxes at the top of a file.
+/// The top-level boxes of a file.
 fn top_boxes(file: &Path) -> Result<impl Iterator<Item = TopBox>> {
     let mut file = File::open(file)?;
     let (length, mut at) = (file.metadata()?.len(), 0);
@@ -58,7 +58,7 @@ fn top_boxes(file: &Path) -> Result<impl Iterator<Item = TopBox>> {
         file.read_exact(&mut head[..8]).ok()?;
         let kind = [head[4], head[5], head[6], head[7]];
         let (size, content) = match u32::from_be_bytes([head[0], head[1], head[2], head[3]]) {
-            // To the end of the file.
+            // It extends to the end of the file.
             0 => (length - at, at + 8),
             1 => {
                 file.read_exact(&mut head[8..]).ok()?;
@@ -73,7 +73,7 @@ fn top_boxes(file: &Path) -> Result<impl Iterator<Item = TopBox>> {
 
 /// The index of a file.
 pub struct Index {
-    /// Where the content of `moov` begins in the file.
+    /// Offset of the content of `moov` in the file.
     pub start: u64,
     /// That content.
     pub moov: Vec<u8>,
@@ -91,14 +91,14 @@ pub fn index(file: &Path) -> Result<Index> {
     Ok(Index { start: moov.content, moov: content })
 }
 
-/// How long a file would be if its last box were whole. What is no box, as some programs leave at the end, does
-/// not count.
+/// The length that a file would have with its last box complete. Data at the end that are not a box, as some programs
+/// write, do not count.
 pub fn whole_length(file: &Path) -> Option<u64> {
     let is_box = |found: &TopBox| found.kind.iter().all(|byte| matches!(byte, b' '..=b'~' | 0xA9));
     top_boxes(file).ok()?.take_while(is_box).last().map(|last| last.end)
 }
 
-/// Whether a file is a picture of AVIF or HEIF.
+/// Whether a file is an AVIF or HEIF image.
 pub fn is_picture(file: &Path) -> bool {
     let mut head = [0; 12];
     let is_read = File::open(file).is_ok_and(|mut file| file.read_exact(&mut head).is_ok());
@@ -106,7 +106,7 @@ pub fn is_picture(file: &Path) -> bool {
     is_read && &head[4..8] == b"ftyp" && brands.iter().any(|brand| head[8..] == brand[..])
 }
 
-/// Whether a file begins as MP4 and QuickTime files do.
+/// Whether a file starts like MP4 and QuickTime files.
 pub fn is_isobmff(file: &Path) -> bool {
     let mut head = [0; 8];
     let is_read = File::open(file).is_ok_and(|mut file| file.read_exact(&mut head).is_ok());
@@ -116,21 +116,19 @@ pub fn is_isobmff(file: &Path) -> bool {
 /// Information of an index that `qtdemux` does not provide.
 #[derive(Debug, Default)]
 pub struct Details {
-    /// The tracks of raw audio whose samples have their lowest byte first, by their ids: they say so in
-    /// `enda`.
+    /// The ids of the tracks with little-endian raw audio (`enda`).
     pub little_endian: Vec<u32>,
-    /// The tracks of text that are chapters, by their ids: another refers to them as `chap`.
+    /// The ids of the text tracks that are chapters: another track refers to them as `chap`.
     pub chapter_tracks: Vec<u32>,
-    /// The chapters of the list that Nero's programs began.
+    /// The chapters in Nero's list, `chpl`.
     pub chapters: Vec<Chapter>,
-    /// Where it was made, as in ISO 6709.
+    /// The location in ISO 6709.
     pub location: Option<String>,
     /// The time code of the first frame.
     pub timecode: Option<TimeCode>,
-    /// How tracks are to be mirrored, as `videoflip` calls it, by their ids: `qtdemux` of GStreamer 1.22 only
-    /// says how they are to be rotated.
+    /// How to mirror tracks, by id, as a method of `videoflip`. `qtdemux` of GStreamer 1.22 only reports rotation.
     pub mirrored: Vec<(u32, &'static str)>,
-    /// Which tracks are disabled, by their ids: a player does not play them by itself.
+    /// The ids of disabled tracks, which a player does not play by default.
     pub disabled: Vec<u32>,
 }
 
@@ -148,13 +146,13 @@ pub fn details(file: &Path, moov: &[u8]) -> Details {
         if header.get(3).is_some_and(|flags| flags & 1 == 0) {
             details.disabled.push(id);
         }
-        // The matrix precedes width and height.
+        // The matrix is followed by width and height.
         let matrix = header.last_chunk::<44>().map(|end| end.as_chunks::<4>().0);
         details.mirrored.extend(matrix.and_then(mirrored).map(|how| (id, how)));
         if samples.get(12..16) == Some(b"tmcd") {
             details.timecode = details.timecode.or(timecode(file, track));
         }
-        // Each kind of reference may be in a box of its own.
+        // Each kind of reference may have its own box.
         let references = boxes(track).filter(|(kind, _)| *kind == b"tref");
         let chapters = references.filter_map(|(_, references)| find(references, &[b"chap"]));
         let ids = chapters.flat_map(|chapters| chapters.as_chunks::<4>().0);
@@ -167,7 +165,7 @@ pub fn details(file: &Path, moov: &[u8]) -> Details {
     details
 }
 
-/// The method of `videoflip` for a matrix that mirrors, given by rows of three.
+/// The method of `videoflip` for a matrix that mirrors, given as rows of three.
 fn mirrored(matrix: &[[u8; 4]]) -> Option<&'static str> {
     let sign = |i: usize| i32::from_be_bytes(matrix[i]).signum();
     match [0, 1, 3, 4].map(sign) {
@@ -179,7 +177,7 @@ fn mirrored(matrix: &[[u8; 4]]) -> Option<&'static str> {
     }
 }
 
-/// The field of a full box behind two times of 4 or 8 bytes, as `mvhd`, `tkhd` and `mdhd` begin.
+/// The offset in a full box after its two times of 4 or 8 bytes, as in `mvhd`, `tkhd` and `mdhd`.
 pub fn behind_times(content: &[u8]) -> usize {
     if content.first() == Some(&1) { 20 } else { 12 }
 }
@@ -188,10 +186,10 @@ pub fn number(bytes: &[u8]) -> Option<u32> {
     Some(u32::from_be_bytes(bytes.try_into().ok()?))
 }
 
-/// The time code of a track of them.
+/// The first time code of a time code track.
 fn timecode(file: &Path, track: &[u8]) -> Option<TimeCode> {
     let table = find(track, &[b"mdia", b"minf", b"stbl"])?;
-    // The first entry, behind its size, type, six zeros, a reference and four zeros.
+    // The first entry, after its size, type, six zeros, a reference and four zeros.
     let entry = find(table, &[b"stsd"])?.get(8..)?.get(20..)?;
     let field = |i: usize| number(entry.get(4 * i..4 * i + 4)?);
     let position = match find(table, &[b"stco"]) {
@@ -210,15 +208,15 @@ fn timecode(file: &Path, track: &[u8]) -> Option<TimeCode> {
     })
 }
 
-/// Where a file was made: in `©xyz`, as of Android, in `loci`, as of ffmpeg, or by Apple's key.
+/// The location, from `©xyz` (Android), `loci` (ffmpeg) or Apple's metadata key.
 fn location(moov: &[u8]) -> Option<String> {
     let text = |text: &[u8]| Some(String::from_utf8_lossy(text).into_owned());
     if let Some(own) = find(moov, &[b"udta", b"\xA9xyz"]) {
-        // Behind its length and its language.
+        // After its length and its language.
         return text(own.get(4..)?);
     }
     if let Some(own) = find(moov, &[b"udta", b"loci"]) {
-        // Behind version, flags, language, a name and a role: longitude and latitude, of 16 bits a half.
+        // After version, flags, language, name and role: longitude and latitude as 16.16 fixed point.
         let name = own.get(6..)?;
         let place = name.get(name.iter().position(|&byte| byte == 0)? + 2..)?;
         let degrees = |at: usize| Some(f64::from(number(place.get(at..at + 4)?)? as i32) / 65536.0);
@@ -229,7 +227,7 @@ fn location(moov: &[u8]) -> Option<String> {
 }
 
 fn apple_location(meta: &[u8]) -> Option<String> {
-    // In MP4 it begins with version and flags.
+    // In MP4 it starts with version and flags.
     let meta = find(meta, &[b"hdlr"]).map_or(meta.get(4..), |_| Some(meta))?;
     let mut keys = boxes(find(meta, &[b"keys"])?.get(8..)?);
     let number = keys.position(|(_, key)| key == b"com.apple.quicktime.location.ISO6709")?;
@@ -241,8 +239,8 @@ fn apple_location(meta: &[u8]) -> Option<String> {
 /// The unit of times in Nero's list, nanoseconds.
 const NERO_UNIT: u64 = 100;
 
-/// The chapters of a list: version and flags, four undocumented bytes, the number of chapters; for each its
-/// time and its title with a length.
+/// The chapters of a list: version and flags, four undocumented bytes, number of chapters; then time, title length and
+/// title of each.
 fn nero(list: &[u8]) -> Vec<Chapter> {
     let mut rest = list.get(9..).unwrap_or_default();
     let count = list.get(8).copied().unwrap_or(0);
@@ -262,7 +260,7 @@ fn nero(list: &[u8]) -> Vec<Chapter> {
 /// The most chapters that a list can hold.
 pub const MOST_CHAPTERS: usize = 255;
 
-/// The list of these chapters; titles longer than 255 bytes are cut.
+/// A list of these chapters; titles are cut to 255 bytes.
 pub fn nero_list(chapters: &[Chapter]) -> Vec<u8> {
     let chapters = &chapters[..chapters.len().min(MOST_CHAPTERS)];
     let mut list = vec![1, 0, 0, 0, 0, 0, 0, 0, chapters.len() as u8];

@@ -14,18 +14,18 @@ use crate::{lock::lock, protocol::Span};
 /// An encoded frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Frame {
-    /// Its stream time in nanoseconds.
+    /// Stream time, nanoseconds.
     pub time: u64,
     pub is_key: bool,
-    /// Whether its GOP is closed, so that decoding can start here: no frame shown earlier is decoded later. Decoders lose
-    /// or damage such frames (ISO/IEC 23008-2: RASL pictures), and some the key frame too.
+    /// Whether its GOP is closed, so that decoding can start here: no frame shown earlier is decoded later. Decoders
+    /// lose or damage such frames (ISO/IEC 23008-2: RASL pictures), and some the key frame too.
     pub is_closed: bool,
 }
 
 pub fn collect(video: &gst::Pad, frames: Arc<Mutex<Vec<Option<Frame>>>>) {
     on_buffers(video, move |pad, buffer| {
         let frame = segment_at(pad).and_then(|segment| {
-            // The decoder drops what lies outside the segment.
+            // The decoder drops frames outside of the segment.
             let time = segment.to_stream_time(slot(buffer)?).map(gst::ClockTime::nseconds);
             let is_key = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
             Some(time.map(|time| Frame { time, is_key, is_closed: is_key }))
@@ -40,7 +40,7 @@ pub fn collect(video: &gst::Pad, frames: Arc<Mutex<Vec<Option<Frame>>>>) {
     });
 }
 
-/// The order in which `frames` are shown, from that in which they are decoded.
+/// Sorts `frames` from decoding order to display order, and determines which GOPs are closed.
 pub fn sort(frames: &mut [Frame]) {
     let mut earliest = u64::MAX;
     for frame in frames.iter_mut().rev() {
@@ -50,7 +50,7 @@ pub fn sort(frames: &mut [Frame]) {
     frames.sort();
 }
 
-/// The key frame with which decoding starts so that the frame `at` can be decoded.
+/// The time of the key frame at which decoding must start for the frame with the index `at`.
 fn entry(frames: &[Frame], at: usize) -> u64 {
     let mut keys = frames[..=at].iter().rev().filter(|frame| frame.is_key);
     let entry = match keys.next() {
@@ -60,8 +60,8 @@ fn entry(frames: &[Frame], at: usize) -> u64 {
     entry.map_or(0, |key| key.time)
 }
 
-/// Segments of `frames` from the one with the index `first` on. They are about `length` nanoseconds long, start with
-/// key frames and have `lead` frames before them; one segment if `length` is 0.
+/// The segments of `frames` from the index `first` on. Each is about `length` nanoseconds long, starts with a key frame
+/// and has a lead-in of `lead` frames. One segment if `length` is 0.
 pub fn spans(frames: &[Frame], first: usize, length: u64, lead: usize) -> Vec<Span> {
     let Some(last) = frames.last() else { return Vec::new() };
     let mut starts = vec![first];
@@ -69,7 +69,7 @@ pub fn spans(frames: &[Frame], first: usize, length: u64, lead: usize) -> Vec<Sp
         let begun = starts.last().map_or(0, |&start: &usize| frames[start].time);
         let is_worth_it =
             length > 0 && frame.time - begun >= length && last.time - frame.time >= length / 2;
-        // Two frames with the same time would be in this segment and the previous one.
+        // Otherwise frames with the same time would be in this segment and in the previous one.
         if frame.is_key && is_worth_it && frames[i - 1].time < frame.time {
             starts.push(i);
         }
@@ -89,10 +89,10 @@ pub fn spans(frames: &[Frame], first: usize, length: u64, lead: usize) -> Vec<Sp
     starts.iter().zip(ends).map(span).collect()
 }
 
-/// The number of frames after which at most half a grey level of earlier frames is left, if each frame
-/// takes the share `smoothing` of the previous residual.
+/// The number of frames after which at most half a grey level of earlier frames remains, if each frame keeps the share
+/// `smoothing` of the previous residual.
 pub fn lead_in(smoothing: f64) -> usize {
-    /// At most ten seconds: near 1 the past never fades.
+    /// Ten seconds: close to 1, earlier frames never fade.
     const MAX_FRAMES: f64 = 250.0;
     if smoothing <= 0.0 {
         return 0;
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn decoding_starts_a_key_frame_earlier_where_frames_lead() {
-        // Of two key frames with frames between, the second is decoded before those.
+        // The second key frame is decoded before the frames that are shown before it.
         let decoded = [(0, true), (2, false), (1, false), (5, true), (3, false), (4, false)];
         let frame = |(time, is_key): (u64, bool)| Frame { time, is_key, is_closed: is_key };
         let mut frames = decoded.map(frame);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The tracks of the input on their way into the output, and what is seen of them there.
+//! Links the tracks of the input to the muxer, and watches them.
 
 use std::sync::{Arc, Mutex};
 
@@ -25,22 +25,22 @@ use super::{
 };
 use crate::{container::Container, lock::lock, protocol::Setup};
 
-/// Audio of a recording may begin as stereo and go on with 5.1.
+/// For example, the audio of a recording may change from stereo to 5.1.
 const CHANGED_FORM: &str = "its channel count or sample rate changes midway";
 
-/// What is seen of the tracks while they flow.
+/// Observations of the tracks while the pipeline runs.
 #[derive(Clone, Default)]
 pub struct Seen {
-    /// The tracks on their way into the output, the pads of the muxer and what has passed them.
+    /// The tracks that are written, with their pads of the muxer and counts of what has passed these.
     promises: Arc<Mutex<Vec<(Promise, gst::Pad, Tally)>>>,
-    /// Audio tracks that change their form in the middle.
+    /// Audio tracks whose channels or sample rate change midway.
     changed: Arc<Mutex<Vec<usize>>>,
     /// The gaps of audio tracks.
     gaps: Arc<Mutex<Vec<(usize, Gaps)>>>,
 }
 
 impl Seen {
-    /// The tracks that were written; call while the pads still have their caps.
+    /// The tracks that were written. Call it while the pads still have their caps.
     pub fn promises(&self) -> Vec<Promise> {
         let finished = |(promise, pad, tally): (Promise, gst::Pad, Tally)| Promise {
             caps: pad.current_caps(),
@@ -50,7 +50,8 @@ impl Seen {
         lock(&self.promises).drain(..).map(finished).collect()
     }
 
-    /// The error of a track that has no data, or is copied and changes its form, if that is what has failed.
+    /// Replaces an error by that of the track that caused it: one without data, or one that is copied and changes its
+    /// format.
     pub fn explain(&self, error: anyhow::Error, actions: &[Action]) -> anyhow::Error {
         if error.to_string() == NO_DATA
             && let Some((empty, ..)) =
@@ -61,7 +62,7 @@ impl Seen {
         let changed = lock(&self.changed);
         let is_copied = |track: &&usize| matches!(actions[**track], Action::Copy(_));
         let named = error.downcast_ref::<TrackFault>().map(|fault| fault.track);
-        // Matroska's muxer does not say which track it is.
+        // The error of Matroska's muxer does not name the track.
         let is_it = |track: &&usize| named.is_none_or(|named| named == **track);
         match changed.iter().filter(is_copied).find(is_it) {
             Some(&track) => TrackFault { track, cause: CHANGED_FORM.to_owned() }.into(),
@@ -86,7 +87,7 @@ impl Seen {
     }
 }
 
-/// What is linked when the tracks are there.
+/// Everything that is needed to link the tracks when they are known.
 pub struct Links {
     pub pipeline: gst::glib::WeakRef<gst::Pipeline>,
     pub setup: Setup,
@@ -96,7 +97,7 @@ pub struct Links {
     pub video_caps: gst::Caps,
     pub tracks: Vec<Track>,
     pub actions: Vec<Action>,
-    /// What of them is in the output.
+    /// The part of them that goes into the output.
     pub window: Window,
     /// Counts what the muxer gets.
     pub written: Tally,
@@ -131,7 +132,7 @@ impl Links {
         for source in sources.into_iter().flatten() {
             discard(&pipeline, &source.pad)?;
         }
-        // Last, for segments begin to flow at once, and then the muxer takes no more tracks.
+        // Last: segments flow at once, and after that the muxer accepts no more tracks.
         self.video.set_locked_state(false);
         Ok(self.video.sync_state_with_parent()?)
     }
@@ -183,11 +184,11 @@ impl Links {
         Ok(())
     }
 
-    /// Notes if audio that enters `queue` changes its channels or its sample rate, and ends the pipeline if the
-    /// container has no place for that.
+    /// Records if audio that enters `queue` changes its channels or sample rate, and stops the pipeline if the
+    /// container does not support that.
     fn watch_form(&self, queue: &gst::Element, track: usize, action: &Action) -> Result<()> {
         let (first, changed) = (Mutex::new(None), self.seen.changed.clone());
-        // `matroskamux` of GStreamer 1.26 accepts the change, and its file has the form of the beginning.
+        // `matroskamux` of GStreamer 1.26 accepts the change but only writes the initial format.
         let is_fault = matches!(action, Action::Copy(_)) && self.muxer.container != Container::Ts;
         let element = queue.downgrade();
         on_caps(&pad(queue, "sink")?, move |caps| {
@@ -217,10 +218,9 @@ impl Links {
         self.muxer.link(pipeline, &branch.src()?, how)
     }
 
-    /// Promises a track; of one that is no video whether it is encoded.
-    fn promise(&self, pad: gst::Pad, track: usize, other: Option<bool>) {
-        let is_video = other.is_none();
-        let is_encoded = other.unwrap_or(true);
+    /// Records a track as written; `is_encoded` is `None` for the video.
+    fn promise(&self, pad: gst::Pad, track: usize, is_encoded: Option<bool>) {
+        let (is_video, is_encoded) = (is_encoded.is_none(), is_encoded.unwrap_or(true));
         let tally = Tally::default();
         tally.watch(&pad);
         self.written.watch(&pad);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Notes about data of a file, besides its tracks, that is not in the output.
+//! Notes about what the output loses, other than tracks.
 
 use clap::ValueEnum;
 use gst_video::{VideoFormatInfo, VideoInfo};
@@ -29,7 +29,7 @@ const TAGS: [(&str, &str); 8] = [
     ("copyright", "copyright"),
 ];
 
-/// Losses that are known before anything is written.
+/// The losses that are known before anything is written.
 pub fn foreseen(media: &Media, container: Container, recipe: &Recipe) -> Vec<String> {
     let mut losses = of_file(media, container);
     losses.extend(of_names(media));
@@ -39,7 +39,7 @@ pub fn foreseen(media: &Media, container: Container, recipe: &Recipe) -> Vec<Str
     losses
 }
 
-/// What of a file, besides its tracks, is not in the output.
+/// The losses of the file: chapters, attachments, time code and more.
 fn of_file(media: &Media, container: Container) -> Vec<String> {
     let mut losses = Vec::new();
     let holder = container.name();
@@ -76,7 +76,7 @@ fn of_file(media: &Media, container: Container) -> Vec<String> {
             .map(|track| &track.tags)
             .chain([&media.tags])
             .any(timecode::is_in_mxf);
-    // `mp4mux` does not write it.
+    // `mp4mux` does not write time codes.
     let keeps_timecode = container == Container::Mov;
     if has_timecode || (media.timecode.is_some() && !keeps_timecode) {
         losses.push("its time code is left out".to_owned());
@@ -84,10 +84,10 @@ fn of_file(media: &Media, container: Container) -> Vec<String> {
     losses
 }
 
-/// The names of tracks.
+/// The names of tracks, which are all lost.
 fn of_names(media: &Media) -> impl Iterator<Item = String> {
     let of_file = media.global_tags().get::<gst::tags::Title>().map(|title| title.get().to_owned());
-    // Those that `matroskamux` gives every track are not names, nor is that of the file, which Ogg's tracks have.
+    // Not the generic names that `matroskamux` writes, nor the title of the file, which tracks in Ogg have.
     let is_name = move |title: &str| {
         of_file.as_deref() != Some(title) && !["Video", "Audio", "Subtitle"].contains(&title)
     };
@@ -99,7 +99,7 @@ fn of_names(media: &Media) -> impl Iterator<Item = String> {
     })
 }
 
-/// What the translated video is not afterwards.
+/// The losses of the translated video.
 fn of_video(video: &Track, container: Container, recipe: &Recipe) -> Vec<String> {
     let mut losses = Vec::new();
     let Some(caps) = video.caps.structure(0) else { return losses };
@@ -130,7 +130,7 @@ fn of_depth(before: u32, after: u32, recipe: &Recipe, encoding: &Encoding) -> St
     format!("its {before} bits per component become {after} with {}", encoder(recipe, encoding))
 }
 
-/// What the user has chosen to encode with.
+/// The preset or encoder that the user has chosen.
 fn encoder(recipe: &Recipe, encoding: &Encoding) -> String {
     match &recipe.video_encoder {
         None => {
@@ -141,7 +141,7 @@ fn encoder(recipe: &Recipe, encoding: &Encoding) -> String {
     }
 }
 
-/// What decoded frames, `before`, lose where the encoder gets `after`.
+/// The losses of decoded frames in the format `before` if the encoder gets `after`.
 pub fn of_frames(
     before: &VideoInfo,
     after: &VideoInfo,
@@ -149,7 +149,7 @@ pub fn of_frames(
     encoding: &Encoding,
 ) -> Vec<String> {
     let mut losses = Vec::new();
-    // Not every container says it.
+    // Not every container signals it.
     if before.is_interlaced() {
         losses.push(INTERLACED.to_owned());
     }
@@ -174,7 +174,7 @@ pub fn of_frames(
     losses
 }
 
-/// The name of a subsampling of chroma, by the logarithms of its factors.
+/// The name of a chroma subsampling, from the binary logarithms of its factors.
 fn subsampling(width: u32, height: u32) -> &'static str {
     match (width, height) {
         (0, 0) => "4:4:4",

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Decides what is done with each track of a file.
+//! Decides what to do with each track of a file.
 
 use super::{
     caps::{TRUE_HD_OR_PCM, WEBVTT, codec_name, has_decoder, is_raw, is_text},
@@ -13,19 +13,19 @@ use crate::{
     options::{Recipe, Tracks},
 };
 
-/// The layout says which channel is left or right, in front or behind.
+/// The layout says which channel is front left, rear right and so on.
 const LOSES_LAYOUT: &str = "loses its channel layout";
 
-/// What is done with a track.
+/// What to do with a track.
 #[derive(Clone, Debug)]
 pub enum Action {
-    /// It is the video that is translated.
+    /// Translate it: the main video.
     Translate,
-    /// It goes into the output as it is.
+    /// Copy it unchanged.
     Copy(MuxPad),
-    /// It is audio that is re-encoded.
+    /// Re-encode it: audio.
     Encode,
-    /// It is subtitles that become plain text.
+    /// Convert it to plain text: subtitles.
     PlainText(MuxPad),
     Drop,
 }
@@ -37,8 +37,8 @@ pub struct Mapping {
 }
 
 impl Mapping {
-    /// The mapping of `media` into the container of `muxer`. The tracks in `refused` cannot be copied; those
-    /// that occur twice cannot be encoded either.
+    /// Maps `media` to the container of `muxer`. The tracks in `refused` cannot be copied; those that occur twice
+    /// cannot be re-encoded either.
     pub fn new(media: &Media, muxer: &Muxer, recipe: &Recipe, refused: &[(usize, String)]) -> Self {
         let (mut audio, mut subtitles) = (0, 0);
         let main = media.main_video();
@@ -125,7 +125,7 @@ fn action(
         && is_text(kind)
         && let Some(pad) = muxer.pad_for(&plain)
     {
-        // Matroska's plain text may have tags, so nothing is lost there.
+        // Plain text in Matroska keeps its tags, so nothing is lost.
         let is_loss = kind != "text/x-raw" || muxer.container != Container::Mkv;
         let notice = is_loss.then(|| format!("becomes plain text: {because}"));
         return (Action::PlainText(pad), notice);

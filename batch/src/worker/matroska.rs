@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What `matroskademux` and `matroskamux` of GStreamer 1.22 leave out of Matroska files (RFC 9559): which
-//! tracks are default and forced, which way is up, attachments, when a file was made; and tags, which the muxer quotes.
+//! Data of Matroska files (RFC 9559) that `matroskademux` and `matroskamux` of GStreamer 1.22 ignore: default and
+//! forced flags, rotation, attachments and the date. The muxer also puts tags in quotes.
 
 use std::{
     collections::HashMap,
@@ -42,24 +42,24 @@ const ATTACHMENTS: u32 = 0x1941_A469;
 const ATTACHED_FILE: u32 = 0x61A7;
 const FILE_NAME: u32 = 0x466E;
 
-/// Seconds from 1970 to 2001, where its times begin.
+/// Seconds from 1970 to 2001, the epoch of Matroska.
 const FROM_1970: i64 = 978_307_200;
 
 /// How a player treats a track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flags {
-    /// It is played if the user does not choose.
+    /// It plays if the user does not choose another track.
     pub default: bool,
-    /// It is played in any case, as are subtitles of foreign speech.
+    /// It always plays, such as subtitles for foreign speech.
     pub forced: bool,
 }
 
-/// What a file has besides the data of its tracks.
+/// Data of a file besides those of its tracks.
 #[derive(Debug, Default)]
 pub struct Extras {
     /// The flags of the tracks, by track number.
     pub flags: Vec<(u64, Flags)>,
-    /// By how many degrees tracks are to be turned counterclockwise, by track number.
+    /// Counterclockwise rotation in degrees, by track number.
     pub rolls: Vec<(u64, f64)>,
     /// Whether a track is WebVTT.
     pub has_webvtt: bool,
@@ -67,11 +67,11 @@ pub struct Extras {
     pub attachments: Option<Vec<u8>>,
     /// The names of the attached files.
     pub attached: Vec<String>,
-    /// How long the file says that it is.
+    /// The length of the file by its header.
     pub whole_length: Option<u64>,
 }
 
-/// What a Matroska file has besides the data of its tracks.
+/// Reads what a Matroska file has besides the data of its tracks.
 pub fn read(file: &Path) -> Result<Extras> {
     let mut segment = Segment::open(File::open(file)?)?;
     let mut extras = Extras { whole_length: segment.end, ..Extras::default() };
@@ -89,7 +89,7 @@ pub fn read(file: &Path) -> Result<Extras> {
                 let codec = &bytes[codec.data..codec.end];
                 codec.starts_with(b"S_TEXT/WEBVTT") || codec.starts_with(b"D_WEBVTT/")
             });
-            // Other types are of video all around.
+            // The other types are spherical video.
             let is_flat = |projection: &Element| {
                 children(&bytes, *projection, PROJECTION_TYPE).all(|kind| number(&bytes, kind) == 0)
             };
@@ -114,7 +114,7 @@ pub fn read(file: &Path) -> Result<Extras> {
     Ok(extras)
 }
 
-/// What the checksums of a file say of its data.
+/// A note about wrong checksums, if there are any.
 pub fn damage(file: &Path) -> Option<String> {
     let clusters = Segment::open(File::open(file).ok()?).ok()?.damaged_clusters();
     let (s, have) = if clusters == 1 { ("", "has") } else { ("s", "have") };
@@ -123,12 +123,12 @@ pub fn damage(file: &Path) -> Option<String> {
     })
 }
 
-/// The number of the track with this stream id.
+/// The track number in a stream id.
 pub fn track_number(id: &str) -> Option<u64> {
     id.split(':').next()?.parse().ok()
 }
 
-/// The unit of a file's timestamps, and the codec delay of each track, by its number; nanoseconds.
+/// The unit of the timestamps of a file, and the codec delay of each track by its number; nanoseconds.
 pub fn clock(segment: &mut Segment) -> Option<(i64, HashMap<u64, i64>)> {
     let mut read = |id| {
         let at = segment.find(id).ok()??;
@@ -148,7 +148,7 @@ pub fn clock(segment: &mut Segment) -> Option<(i64, HashMap<u64, i64>)> {
     Some((unit, children(&bytes, tracks, TRACK_ENTRY).filter_map(delay).collect()))
 }
 
-/// What is put right in a file that `matroskamux` has written.
+/// What to correct in a file that `matroskamux` has written.
 #[derive(Debug, Default)]
 pub struct Corrections {
     /// The flags of its tracks in their order, and whether their language is known.
@@ -157,11 +157,11 @@ pub struct Corrections {
     pub attachments: Option<Vec<u8>>,
     /// When it was made, seconds since 1970 in UTC.
     pub date: Option<i64>,
-    /// The most and the least light of the mastering display, cd/m²: GStreamer 1.22 writes a fifth of it.
+    /// Maximum and minimum luminance of the mastering display, cd/m²: GStreamer 1.22 writes a fifth of it.
     pub luminance: Option<[f64; 2]>,
 }
 
-/// Puts right what `matroskamux` has written, all of it in place but for the attachments at the end.
+/// Corrects what `matroskamux` has written: in place, except the attachments, which are appended.
 pub fn correct(file: &Path, corrections: &Corrections) -> Result<()> {
     let file = OpenOptions::new().read(true).write(true).open(file)?;
     let mut segment = Segment::open(file)?;
@@ -177,7 +177,7 @@ pub fn correct(file: &Path, corrections: &Corrections) -> Result<()> {
     Ok(())
 }
 
-/// Writes the flags and the language of the tracks, and the light of the mastering display.
+/// Writes the flags and the language of the tracks, and the luminance of the mastering display.
 fn correct_tracks(segment: &mut Segment, corrections: &Corrections) -> Result<()> {
     let Some(at) = segment.find(TRACKS)? else { return Ok(()) };
     let (mut bytes, tracks) = segment.read(at)?;
@@ -202,7 +202,7 @@ fn correct_tracks(segment: &mut Segment, corrections: &Corrections) -> Result<()
     segment.write(at, &bytes)
 }
 
-/// Undoes the quotes of tags.
+/// Removes the quotes around tags.
 fn correct_tags(segment: &mut Segment) -> Result<()> {
     let Some(at) = segment.find(TAGS)? else { return Ok(()) };
     let (mut bytes, tags) = segment.read(at)?;
@@ -228,8 +228,8 @@ fn correct_date(segment: &mut Segment, date: i64) -> Result<()> {
     Ok(())
 }
 
-/// Has the generic name that the muxer gives each track make room for its flags, and for the language `und`:
-/// without any it is English. There is not enough for a language beside flags.
+/// Replaces the generic name that the muxer gives each track with flags or the language `und`: a track without a
+/// language would be English. There is no room for both.
 fn flag(field: &mut [u8], header: usize, flags: Flags, has_language: bool) {
     let text = String::from_utf8_lossy(&field[header..]).trim_end_matches('\0').to_owned();
     if !["Video", "Audio", "Subtitle"].contains(&text.as_str()) {
@@ -245,7 +245,7 @@ fn flag(field: &mut [u8], header: usize, flags: Flags, has_language: bool) {
     if !has_language && new.is_empty() {
         new.extend_from_slice(b"\x22\xB5\x9C\x83und");
     }
-    // A void element, of two bytes at least, fills what is left.
+    // A void element, at least two bytes long, fills the rest.
     if let Some(left) = field.len().checked_sub(new.len() + 2) {
         new.extend_from_slice(&[0xEC, 0x80 | left as u8]);
         new.resize(field.len(), 0);
@@ -253,7 +253,7 @@ fn flag(field: &mut [u8], header: usize, flags: Flags, has_language: bool) {
     }
 }
 
-/// Undoes the quotes that `gst_value_serialize` puts around a string with spaces. Zeros fill the rest.
+/// Removes the quotes that `gst_value_serialize` puts around a string with spaces. Zeros fill the rest.
 fn unquote(field: &mut [u8]) {
     let end = field.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
     let Some(inner) = field[..end].strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"\""))
@@ -268,7 +268,7 @@ fn unquote(field: &mut [u8]) {
             text.push(byte);
             continue;
         }
-        // Three octal digits for what is no ASCII, else the byte itself.
+        // Three octal digits for a byte that is not ASCII, else the byte itself.
         let digits = rest.get(..3).filter(|d| d.iter().all(|digit| (b'0'..b'8').contains(digit)));
         if let Some(digits) = digits {
             let value =

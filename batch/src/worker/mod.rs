@@ -71,7 +71,7 @@ use segment::Job;
 
 use crate::protocol::{Reply, Setup, Task};
 
-/// Reads the setup and tasks from standard input and replies on standard output, until standard input ends.
+/// Reads the setup and tasks from standard input, and replies on standard output, until standard input ends.
 pub fn run() -> ExitCode {
     match work() {
         Ok(()) => ExitCode::SUCCESS,
@@ -180,6 +180,6 @@ fn failed(error: &anyhow::Error) -> Reply {
 fn say(reply: &Reply) {
     let mut out = io::stdout().lock();
     let line = serde_json::to_string(reply);
-    // On a line of its own, whatever libraries write there. If this fails, the parent has exited.
+    // The newline ends any text that libraries write there. If this fails, the parent has exited.
     let _ = line.map(|line| writeln!(out, "\n{line}").and_then(|()| out.flush()));
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What `qtmux` of GStreamer 1.22 leaves out of the index of MP4 and QuickTime files: chapters, the
-//! location, and when the input was made.
+//! Adds to the index of MP4 and QuickTime files what `qtmux` of GStreamer 1.22 does not write: chapters, location and
+//! date.
 //!
-//! A tag of the right length that the muxer writes makes room for them, so nothing else in the file moves.
+//! The muxer writes a placeholder tag of the right length, so nothing else in the file moves.
 
 use std::{
     fs::OpenOptions,
@@ -19,22 +19,22 @@ use super::{
     isobmff::{Index, boxes, find, index, nero_list, place},
 };
 
-/// The beginning of the tag that makes room.
+/// The start of the placeholder tag.
 const PLACEHOLDER: &str = "cyclegan-batch-placeholder";
-/// Seconds from 1904, where the times of these files begin, to 1970.
+/// Seconds from 1904, the epoch of these files, to 1970.
 const FROM_1904: i64 = 2_082_844_800;
 
 #[derive(Debug, Default)]
 pub struct Additions {
-    /// When it was made, seconds since 1970 in UTC.
+    /// The date of the input, seconds since 1970 in UTC.
     pub date: Option<i64>,
-    /// Where it was made, as in ISO 6709.
+    /// The location in ISO 6709.
     pub location: Option<String>,
     pub chapters: Vec<Chapter>,
 }
 
 impl Additions {
-    /// Makes room for them with a tag of a muxer.
+    /// Adds the placeholder to the tags of a muxer.
     pub fn make_room(&self, tags: &gst::TagSetter) {
         let added = self.boxes();
         if !added.is_empty() {
@@ -43,21 +43,21 @@ impl Additions {
         }
     }
 
-    /// The new boxes of `udta`: `chpl` as Nero's programs began it, and QuickTime's `©xyz`.
+    /// The new boxes in `udta`: Nero's `chpl` and QuickTime's `©xyz`.
     fn boxes(&self) -> Vec<u8> {
         let mut added = Vec::new();
         if !self.chapters.is_empty() {
             added.extend(boxed(b"chpl", &nero_list(&self.chapters)));
         }
         if let Some(location) = &self.location {
-            // The length, and a language that is not given.
+            // The length, and an unspecified language.
             let head = [&(location.len() as u16).to_be_bytes()[..], &[0x55, 0xC4]].concat();
             added.extend(boxed(b"\xA9xyz", &[&head, location.as_bytes()].concat()));
         }
         added
     }
 
-    /// Puts them into the index of `file`, for which there is room.
+    /// Writes them into the index of `file`, which has the placeholder.
     pub fn complete(&self, file: &Path) -> Result<()> {
         let Index { start, mut moov } = index(file)?;
         if let Some(date) = self.date.and_then(|date| u64::try_from(date + FROM_1904).ok()) {
@@ -78,7 +78,7 @@ fn boxed(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
     [&(content.len() as u32 + 8).to_be_bytes(), &kind[..], content].concat()
 }
 
-/// Sets when the presentation, its tracks and their media were made, in seconds since 1904.
+/// Sets the dates of the presentation, its tracks and their media, in seconds since 1904.
 fn set_dates(moov: &mut [u8], date: u64) {
     let tracks = || boxes(moov).filter(|(kind, _)| *kind == b"trak").map(|(_, track)| track);
     let of_tracks = tracks().flat_map(|track| {
@@ -87,7 +87,7 @@ fn set_dates(moov: &mut [u8], date: u64) {
     let headers = find(moov, &[b"mvhd"]).into_iter().chain(of_tracks);
     let places: Vec<_> = headers.map(|header| place(moov, header)).collect();
     for header in places {
-        // Behind version and flags.
+        // After version and flags.
         match moov[header].split_at_mut_checked(4) {
             Some(([1, ..], [a, b, c, d, e, f, g, h, ..])) => {
                 [*a, *b, *c, *d, *e, *f, *g, *h] = date.to_be_bytes();

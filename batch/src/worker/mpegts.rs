@@ -1,35 +1,35 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What `tsdemux` does not tell of MPEG transport streams (ISO/IEC 13818-1): how many programs there are, and
-//! the streams of the first that it does not know.
+//! What `tsdemux` does not report about MPEG transport streams (ISO/IEC 13818-1): the number of programs, and the
+//! streams of the first program that it does not support.
 
 use std::{collections::HashMap, fs::File, io::Read, path::Path};
 
 use anyhow::Result;
 
 const PACKET: usize = 188;
-/// Size of a packet of M2TS, which has a clock in front.
+/// Size of an M2TS packet, which starts with a clock.
 const LONG_PACKET: usize = 192;
-/// The type of private streams such as KLV, which only their descriptors tell apart.
+/// The type of private streams such as KLV, which only their descriptors distinguish.
 pub const PRIVATE_DATA: u8 = 0x06;
-/// How much of a file is read.
+/// How many bytes of a file are read.
 const HEAD: u64 = 1 << 20;
 
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Programs {
     pub count: usize,
-    /// The packet identifiers and types of the streams of the first, as far as there are packets of them.
+    /// The packet identifiers and types of the streams of the first program, if they have packets.
     pub streams: Vec<(u16, u8)>,
 }
 
-/// The programs by the first tables in the first megabyte of a file.
+/// The programs in the first tables of a file, within its first megabyte.
 pub fn programs(file: &Path) -> Result<Programs> {
     let mut head = Vec::new();
     File::open(file)?.take(HEAD).read_to_end(&mut head)?;
     Ok(read(&packets(&head)))
 }
 
-/// What people call a stream of this type.
+/// A readable name of a stream type.
 pub fn name(stream_type: u8) -> String {
     let name = match stream_type {
         0x33 => "H.266",
@@ -57,13 +57,13 @@ fn read(packets: &[&[u8]]) -> Programs {
     let Some(table) = packets.iter().find_map(|packet| section(packet, 0)) else {
         return Programs::default();
     };
-    // Five bytes in front; each number has two bytes, and two of the stream that describes it.
+    // After five bytes, each entry has the number of a program and the identifier of its map, two bytes each.
     let entries = table.get(5..).unwrap_or_default().as_chunks::<4>().0.iter();
-    // 0 is the network.
+    // 0 is the network information.
     let entries: Vec<_> = entries.filter(|entry| entry[..2] != [0, 0]).collect();
     let map = entries.first().map(|entry| thirteen_bits(&entry[2..]));
     let map = map.and_then(|id| packets.iter().find_map(|packet| section(packet, id)));
-    // Sections of tables are no streams of data.
+    // Streams of tables do not count.
     let mut streams = map.and_then(streams).unwrap_or_default();
     let mut carried = HashMap::new();
     for packet in packets {
@@ -95,7 +95,7 @@ fn payload(packet: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// The table that begins in a packet of this identifier, without its first three bytes and its checksum.
+/// The table that starts in a packet, if that has the identifier `of`; without its first three bytes and its checksum.
 fn section(packet: &[u8], of: u16) -> Option<&[u8]> {
     if !is_start(packet) || id(packet) != of {
         return None;
@@ -106,7 +106,7 @@ fn section(packet: &[u8], of: u16) -> Option<&[u8]> {
     section.get(3..(3 + length).checked_sub(4)?)
 }
 
-/// The identifiers and types in a program map table.
+/// The packet identifiers and stream types in a program map table.
 fn streams(map: &[u8]) -> Option<Vec<(u16, u8)>> {
     let length = |bytes: &[u8]| usize::from(u16::from_be_bytes([bytes[0], bytes[1]]) & 0xFFF);
     let mut rest = map.get(9 + length(map.get(7..9)?)..)?;

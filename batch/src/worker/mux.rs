@@ -2,8 +2,8 @@
 
 //! The output: the translated segments as its video, and the other tracks of the input.
 //!
-//! The video is not encoded here, so this takes seconds, and is repeated if a container refuses a track:
-//! that track then loses its codec, but the video is never lost.
+//! The video is not encoded here, so this takes seconds. It is repeated if a container refuses a track: that track is
+//! re-encoded or left out, but the video is never lost.
 
 use std::{
     io,
@@ -42,7 +42,7 @@ pub struct Mux<'a> {
     /// Where the output is written.
     pub output: &'a Path,
     pub container: Container,
-    /// Its video.
+    /// The translated video.
     pub segments: &'a [Segment],
 }
 
@@ -114,7 +114,7 @@ impl Mux<'_> {
         let flags = promises.iter().map(|promise| {
             let track = &media.tracks[promise.track];
             let kind = track.kind().split('/').next().unwrap_or_default().to_owned();
-            // By default the first track of a kind is played.
+            // By default, players play the first track of a kind.
             let is_first = !firsts.contains(&kind);
             firsts.push(kind);
             let flags = track.flags.unwrap_or(Flags { default: is_first, forced: false });
@@ -131,7 +131,7 @@ impl Mux<'_> {
         matroska::correct(self.output, &corrections).context(incomplete)
     }
 
-    /// What MP4 and QuickTime files get besides what their muxer writes.
+    /// What is added to MP4 and QuickTime files.
     fn additions(&self, media: &Media, window: Window) -> Additions {
         let range = window.start..window.stop.unwrap_or(u64::MAX);
         let chapters = media.toc.as_ref().map(|toc| chapters::within(toc, range));
@@ -142,14 +142,14 @@ impl Mux<'_> {
         }
     }
 
-    /// What of the input is in the output.
+    /// The part of the input that goes into the output.
     fn window(&self, media: &Media) -> Result<Window> {
         let start = self.spans().next().map_or(0, |span| span.start);
         let stop = self.spans().last().and_then(|span| span.stop);
         let mut window = Window { start, stop, shift: 0 };
         if !self.is_part() && !media.is_animation() {
             let earliest = scan::earliest(self.input, media)?.unwrap_or(0);
-            // The clock of a stream starts anywhere, that of a file at 0.
+            // The timestamps of a stream may start at any time, those of a file start at 0.
             if earliest < 0 || media.is_stream() {
                 window.shift = -earliest;
             }
@@ -157,7 +157,7 @@ impl Mux<'_> {
         Ok(window)
     }
 
-    /// Whether it is only a part.
+    /// Whether the output has only a part of the input.
     fn is_part(&self) -> bool {
         self.spans().next().is_some_and(|span| span.start > 0)
             || self.spans().last().is_some_and(|span| span.stop.is_some())
@@ -174,7 +174,7 @@ impl Mux<'_> {
         window: Window,
         say: Say,
     ) -> Result<Vec<Promise>> {
-        // An earlier attempt's.
+        // The output of an earlier attempt.
         let _ = std::fs::remove_file(self.output);
         let pipeline = Pipeline::new();
         let muxer = Muxer::new(self.container)?;
@@ -204,7 +204,7 @@ impl Mux<'_> {
         let actions = mapping.actions.clone();
         let tracks = media.tracks.clone();
         if media.is_animation() {
-            // There is nothing else in it.
+            // It has no other tracks.
             links.link_all(Vec::new())?;
         } else {
             demux(
@@ -222,7 +222,7 @@ impl Mux<'_> {
         if let Ok(fault) = faults.try_recv() {
             return Err(fault);
         }
-        // Also of an attempt that fails: the next may see the track decoded, where it has times of its own.
+        // Also after a failed attempt: the next one may decode the track, which gives it other times.
         note_all(say, seen.notices(&mapping.actions));
         run.map_err(|error| seen.explain(error, &mapping.actions))?;
         Ok(seen.promises())
@@ -236,7 +236,7 @@ impl Mux<'_> {
         Ok(segment.main_track()?.caps.clone())
     }
 
-    /// The segments' files, and when each begins on the clock of the output.
+    /// The files of the segments, and the time of each on the clock of the output.
     fn placed(&self, window: Window) -> Vec<(PathBuf, gst::ClockTime)> {
         let place = |Segment { file, span }: &Segment| {
             let first = span.first.unwrap_or(span.start);
@@ -276,8 +276,8 @@ impl Mux<'_> {
     }
 }
 
-/// The tracks that the next attempt handles differently: the one that the error is about, else all copied
-/// audio, else everything but the video.
+/// The tracks that the next attempt handles differently: the one that the error is about, else all copied tracks, else
+/// everything but the video.
 fn to_change(error: &anyhow::Error, actions: &[Action]) -> Vec<usize> {
     if let Some(fault) = error.downcast_ref::<TrackFault>() {
         let is_open = |action: &Action| !matches!(action, Action::Translate | Action::Drop);

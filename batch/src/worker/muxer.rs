@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What a container accepts, and the elements that write it.
+//! Muxers, and the tracks that they accept.
 //!
 //! `encodebin2` cannot be used here: in GStreamer 1.22 it only has pads for audio, video and private data,
 //! so subtitles would be lost, and it cannot say in advance which tracks a container refuses.
@@ -17,21 +17,21 @@ use crate::container::Container;
 pub struct Muxer {
     pub container: Container,
     element: gst::Element,
-    /// The pads that can be requested of it.
+    /// Its request pads.
     templates: Vec<gst::PadTemplate>,
 }
 
-/// How a track gets into a container.
+/// How to link a track to a muxer.
 #[derive(Clone, Debug)]
 pub struct MuxPad {
     template: gst::PadTemplate,
-    /// The parser that converts the track to the form that the container accepts.
+    /// The parser that converts the track to a stream format that the container accepts.
     parser: Option<gst::ElementFactory>,
-    /// Whether it does not hold where the channels of the track belong.
+    /// Whether the channel layout is lost.
     pub loses_layout: bool,
 }
 
-/// Removes the layout of the channels from caps of raw audio.
+/// Removes the channel layout from caps of raw audio.
 pub const WITHOUT_LAYOUT: &str = "capssetter caps=audio/x-raw,channel-mask=(bitmask)0";
 
 impl Muxer {
@@ -46,7 +46,7 @@ impl Muxer {
         &self.element
     }
 
-    /// The pad for a track of these caps, if the container accepts it.
+    /// How to link a track with these caps, if the container accepts it.
     pub fn pad_for(&self, caps: &gst::Caps) -> Option<MuxPad> {
         if self.container.refuses(caps) {
             return None;
@@ -82,7 +82,7 @@ impl Muxer {
         })
     }
 
-    /// The forms of raw audio that the container accepts, if any.
+    /// The raw audio formats that the container accepts, if any.
     pub fn raw_audio(&self) -> Option<gst::Caps> {
         let raw = gst::Caps::new_empty_simple("audio/x-raw");
         let caps = self.templates.iter().map(|template| template.caps().intersect(&raw));
@@ -98,7 +98,7 @@ impl Muxer {
         })
     }
 
-    /// Whether these caps are of raw audio whose channels the container only counts: QuickTime of GStreamer.
+    /// Whether these caps are raw audio whose channel layout the container does not store, such as QuickTime.
     pub fn loses_layout(&self, caps: &gst::Caps) -> bool {
         let channels = field::<i32>(caps, "channels");
         let Some(channels) = channels.filter(|&channels| channels > 2 && is_raw(caps)) else {
@@ -110,7 +110,7 @@ impl Muxer {
         !self.templates.iter().any(|template| template.caps().can_intersect(&caps))
     }
 
-    /// Links `track` to a new pad of the muxer, which is returned, the parser of `how` between them.
+    /// Links `track`, through the parser of `how`, to a new pad of the muxer. Returns that pad.
     pub fn link(
         &self,
         pipeline: &gst::Pipeline,
@@ -138,7 +138,7 @@ impl Muxer {
         Ok(sink)
     }
 
-    /// As [`Muxer::link`], for encoded frames: in MP4 and QuickTime their times have a unit of 1/90,000 s.
+    /// Links encoded video as [`Muxer::link`] does; in MP4 and QuickTime its times have a unit of 1/90,000 s.
     pub fn link_video(
         &self,
         pipeline: &gst::Pipeline,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The packets that a decoder should make frames of.
+//! Counts the packets that a decoder should turn into frames.
 
 use std::sync::{
     Arc, Mutex,
@@ -19,25 +19,25 @@ use super::{
 };
 use crate::{lock::lock, protocol::Span};
 
-/// Counts the packets of a segment before the decoder: where the demuxer gives them and where the decoder
-/// takes them, for a parser drops what is damaged, and a demuxer of a transport stream knows no frames.
+/// Counts the packets of a segment both after the demuxer and before the decoder: a parser drops damaged ones, and the
+/// packets of a transport stream's demuxer are not frames.
 pub struct Packets {
     demuxed: Tally,
-    /// One for each decoder: that of an alpha plane sees the same packets again.
+    /// One per decoder: the decoder of an alpha plane sees the same packets again.
     parsed: Arc<Mutex<Vec<Tally>>>,
-    /// The places where a demuxer has noticed that data are missing.
+    /// The number of places where a demuxer has found data missing.
     gaps: Arc<AtomicU64>,
     span: Span,
 }
 
 impl Packets {
-    /// Of the packets of `span`, watched as a point of `pipeline`.
+    /// For the packets of `span`, watched as a point of `pipeline`.
     pub fn new(pipeline: &Pipeline, span: &Span) -> Self {
         let demuxed = pipeline.tally("packets read");
         Self { demuxed, parsed: Arc::default(), gaps: Arc::default(), span: span.clone() }
     }
 
-    /// Watches the elements that `pipeline` gets for the track of this stream id.
+    /// Watches the elements that are added to `pipeline` for the track with this stream id.
     pub fn watch(&self, pipeline: &Pipeline, id: &str) {
         let (demuxed, parsed) = (self.demuxed.clone(), self.parsed.clone());
         let (id, span, gaps) = (id.to_owned(), self.span.clone(), self.gaps.clone());
@@ -62,14 +62,14 @@ impl Packets {
         });
     }
 
-    /// Forgets what was read before a seek.
+    /// Restarts the count after a seek.
     pub fn reset(&self) {
         self.gaps.store(0, Ordering::Relaxed);
         self.demuxed.clear();
         lock(&self.parsed).iter().for_each(Tally::clear);
     }
 
-    /// At how many places data are missing.
+    /// The number of places where data are missing.
     pub fn gaps(&self) -> u64 {
         self.gaps.load(Ordering::Relaxed)
     }
@@ -80,7 +80,7 @@ impl Packets {
     }
 }
 
-/// Counts the packets at `pad` that do not follow the one before; the first after a seek never does.
+/// Counts the packets at `pad` that do not follow the previous one. The first after a seek does not count.
 fn count_gaps(pad: &gst::Pad, gaps: Arc<AtomicU64>) {
     let is_first = Arc::new(AtomicBool::new(true));
     let begins = is_first.clone();
@@ -99,7 +99,7 @@ fn count_gaps(pad: &gst::Pad, gaps: Arc<AtomicU64>) {
     });
 }
 
-/// Whether a demuxer gives one frame at a time.
+/// Whether a demuxer outputs one frame per buffer.
 fn is_packetized(demuxer: &gst::Element) -> bool {
     ["qtdemux", "matroskademux", "flvdemux", "avidemux", "asfdemux"]
         .iter()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Still images, read and written with EXIF and colour profile.
+//! Still images, read and written with their EXIF and colour profile.
 
 use std::{fs, io::Cursor, path::Path};
 
@@ -56,7 +56,7 @@ pub fn translate(
     Ok(1)
 }
 
-/// Translates the image `input` into `output` with a filter that has seen the images before it.
+/// Translates the image `input` into `output` with a filter that has already seen the previous images.
 pub fn translate_through(
     filter: &Through,
     input: &Path,
@@ -75,7 +75,7 @@ pub fn translate_through(
         std::io::ErrorKind::StorageFull => anyhow!(fault::NO_SPACE),
         _ => error.into(),
     })?;
-    // A file with its final name must be readable.
+    // Before it gets its final name, it must be readable.
     let written = ImageReader::open(output)?.with_guessed_format()?;
     let size = written.into_dimensions().context("the output cannot be opened")?;
     if size != (picture.pixels.width(), picture.pixels.height()) {
@@ -137,7 +137,7 @@ fn read(bytes: &[u8], input: &Path, say: Say) -> Result<Picture> {
     Ok(Picture { pixels, icc, exif, is_lossless: is_lossless(bytes, format), format })
 }
 
-/// A reader of the image in `bytes`, the contents of `input`, which has no format if it is not an image.
+/// A reader for `bytes`, the contents of `input`. It has no format if that is not an image.
 fn reader<'a>(bytes: &'a [u8], input: &Path) -> Result<ImageReader<Cursor<&'a [u8]>>> {
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
     // TGA has no magic number.
@@ -163,7 +163,7 @@ fn fault_of(error: ImageError, bytes: &[u8], format: ImageFormat) -> anyhow::Err
     }
 }
 
-/// Makes EXIF that of an upright image, whose width was its height if `is_turned`.
+/// Adapts EXIF to an upright image, which was rotated by 90° if `is_turned`.
 fn make_upright(exif: &mut [u8], is_turned: bool, say: Say) {
     let _ = Orientation::remove_from_exif_chunk(exif);
     if is_turned {
@@ -195,13 +195,14 @@ fn straight(picture: DynamicImage) -> DynamicImage {
     as_color(pixels.into(), picture.color())
 }
 
-/// Whether a JPEG lacks its end (ITU-T T.81, EOI), which its decoder does without; data of pixels have no such markers.
+/// Whether a JPEG lacks its end marker (ITU-T T.81, EOI), which the decoder tolerates. Pixel data cannot contain
+/// markers.
 fn lacks_end(jpeg: &[u8]) -> bool {
     let last = |marker: [u8; 2]| jpeg.windows(2).rposition(|bytes| bytes == marker);
     last([0xFF, 0xD9]) < last([0xFF, 0xDA])
 }
 
-/// The bytes of the file of `picture` in this format.
+/// Encodes `picture` in this format.
 fn encode(picture: &Picture, format: PictureFormat, say: Say) -> Result<Vec<u8>> {
     let mut file = Vec::new();
     match format {
@@ -260,8 +261,7 @@ fn encode_with(
     Ok(pixels.write_with_encoder(encoder)?)
 }
 
-/// Whether the header of a colour profile (ICC.1, section 7.2.6) says that it is for such pixels: that of CMYK is
-/// not.
+/// Whether a colour profile is for such pixels, by its header (ICC.1, section 7.2.6). A CMYK profile is not.
 fn is_for(icc: &[u8], color: ColorType) -> bool {
     match icc.get(16..20) {
         Some(space) => space == if color.has_color() { b"RGB " } else { b"GRAY" },

@@ -21,9 +21,9 @@ use crate::{
 
 /// Timeout of one wait for messages.
 const POLL: gst::ClockTime = gst::ClockTime::from_mseconds(50);
-/// The same where a few milliseconds count.
+/// The same where a few milliseconds matter.
 const SHORT_POLL: gst::ClockTime = gst::ClockTime::from_mseconds(5);
-/// How long a file may make no progress.
+/// How long a pipeline may go without progress.
 const PATIENCE: Duration = Duration::from_secs(90);
 /// The same before the first frame is translated: a GPU's engine may have to be built.
 const FIRST_PATIENCE: Duration = Duration::from_secs(570);
@@ -33,7 +33,7 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(300);
 /// A pipeline, stopped when dropped.
 pub struct Pipeline {
     pipeline: gst::Pipeline,
-    /// Tallies of the points of the pipeline, for progress and stalls.
+    /// Counts at points of the pipeline, for progress and stalls.
     points: RefCell<Vec<(&'static str, Tally)>>,
     /// The files being written: their growth counts as progress.
     files: RefCell<Vec<PathBuf>>,
@@ -50,7 +50,7 @@ impl Pipeline {
         }
     }
 
-    /// Of elements in the syntax of `gst-launch-1.0`.
+    /// From elements in the syntax of `gst-launch-1.0`.
     pub fn parse(description: &str) -> Result<Self> {
         let pipeline = gst::parse::launch(description)
             .map_err(|error| anyhow!("`{description}`: {}", error.message()))?;
@@ -66,7 +66,7 @@ impl Pipeline {
         part.with_context(|| format!("no element '{name}'"))
     }
 
-    /// What comes next to `sink`, an element of it; `None` at the end.
+    /// The next sample at `sink`, an element of the pipeline; `None` at the end.
     pub fn pull(&self, sink: &gst_app::AppSink) -> Result<Option<gst::Sample>> {
         let begun = Instant::now();
         while begun.elapsed() < FIRST_PATIENCE {
@@ -85,14 +85,14 @@ impl Pipeline {
         &self.pipeline
     }
 
-    /// Adds a tally for a point; call in the order in which data passes the points.
+    /// Adds a count at a point. Call it in the order in which data pass the points.
     pub fn tally(&self, what: &'static str) -> Tally {
         let tally = Tally::default();
         self.points.borrow_mut().push((what, tally.clone()));
         tally
     }
 
-    /// Writes what leaves the muxer `mux` into `file`, whose growth counts as progress.
+    /// Writes the output of the muxer `mux` to `file`, whose growth counts as progress.
     pub fn write_file(&self, mux: &gst::Element, file: &Path) -> Result<()> {
         let sink = file_sink(file)?;
         self.files.borrow_mut().push(file.to_owned());
@@ -101,8 +101,8 @@ impl Pipeline {
         Ok(())
     }
 
-    /// The same with the index in front, if `mux` has one, so that a browser plays before it has all. The
-    /// rest waits beside the file, not in /tmp.
+    /// The same with the index at the front, if `mux` supports that, so that a browser can play the file while it
+    /// loads. The rest is written beside the file first, not in /tmp.
     pub fn write_fast_start_file(&self, mux: &gst::Element, file: &Path) -> Result<()> {
         if mux.has_property("faststart") {
             let beside = before_index(file);
@@ -113,19 +113,19 @@ impl Pipeline {
         self.write_file(mux, file)
     }
 
-    /// Opens the file without playing it.
+    /// Prerolls the pipeline.
     pub fn pause(&self) -> Result<()> {
         self.set_state(gst::State::Paused)
     }
 
-    /// Plays to the end. With `frames`, the tally of the frames that count and how many are expected,
-    /// `say` gets the progress, else only a sign of life.
+    /// Plays to the end. `say` receives the progress of `frames`, a count and the expected number; without them only
+    /// a sign of life.
     pub fn run(&self, frames: Option<(&Tally, Option<u64>)>, say: Say) -> Result<()> {
         self.set_state(gst::State::Playing)?;
         let mut reported = None::<Instant>;
         let mut moved = (Instant::now(), self.position());
         loop {
-            // A worker is ended from outside.
+            // Only in the program itself: a worker is ended from outside.
             ensure!(!stop::is_requested(), "stopped");
             if let Some(message) = self.next_message(POLL)? {
                 match message.view() {
@@ -151,7 +151,7 @@ impl Pipeline {
         self.set_state(gst::State::Playing)
     }
 
-    /// Waits for `is_there` or the end; returns `is_there`.
+    /// Waits until `is_there` or the end of the stream; returns `is_there`.
     pub fn wait_until(&self, is_there: impl Fn() -> bool) -> Result<bool> {
         let mut moved = (Instant::now(), self.position());
         while !is_there() {
@@ -165,7 +165,7 @@ impl Pipeline {
         Ok(true)
     }
 
-    /// Fails if nothing has changed since `moved`, when it last did, for longer than `patience`.
+    /// Fails if there was no progress for longer than `patience`. `moved` is the last progress.
     fn watch(&self, moved: &mut (Instant, (u64, u64)), patience: Duration) -> Result<()> {
         let position = self.position();
         if position != moved.1 {
@@ -206,7 +206,7 @@ impl Pipeline {
         set.map(drop).map_err(|_| self.failure("the pipeline does not start"))
     }
 
-    /// The error that has been reported, or `otherwise`.
+    /// The error that the pipeline has reported, or `otherwise`.
     pub fn failure(&self, otherwise: &'static str) -> anyhow::Error {
         while let Some(message) = self.pipeline.bus().and_then(|bus| bus.pop()) {
             if let Err(error) = self.take(&message) {
@@ -244,10 +244,10 @@ impl Pipeline {
     }
 }
 
-/// The point after the filter.
+/// The name of the point after the filter.
 pub const TRANSLATED: &str = "frames translated";
 
-/// Whether the decoder that is reported missing exists: damaged data cannot be decoded either.
+/// Whether the decoder that is reported missing exists. Damaged data lead to the same report.
 fn is_installed(missing: &gst::message::Element) -> bool {
     let caps = missing.structure().and_then(|details| details.get::<gst::Caps>("detail").ok());
     caps.is_some_and(|caps| has_decoder(&caps))

@@ -20,7 +20,7 @@ pub struct Through {
     pipeline: Pipeline,
     source: gst_app::AppSrc,
     sink: gst_app::AppSink,
-    /// When the next image is shown: one follows the other, so that the filter may smooth them.
+    /// The time of the next image. Times increase, so that the filter can smooth.
     next: Cell<gst::ClockTime>,
 }
 
@@ -46,7 +46,7 @@ impl Through {
         self.result()
     }
 
-    /// The result for an encoded picture of these caps; nothing can follow it.
+    /// The result for an encoded picture with these caps. No other picture can follow.
     pub fn push_last(&self, buffer: gst::Buffer, caps: &gst::Caps) -> Result<gst::Sample> {
         self.send(buffer, caps)?;
         self.source.end_of_stream()?;
@@ -133,7 +133,7 @@ pub fn image_of(sample: &gst::Sample) -> Result<DynamicImage> {
     picture.context("a frame that is too small")
 }
 
-/// `picture` in this colour type, if that has integers.
+/// `picture` in this colour type, if its components are integers.
 pub fn as_color(picture: DynamicImage, color: ColorType) -> DynamicImage {
     match color {
         ColorType::Rgba8 => picture.to_rgba8().into(),

@@ -21,7 +21,7 @@ use crate::{
     protocol::{Reply, Say, Setup, Span, note, note_all},
 };
 
-/// Containers in which GStreamer seeks to key frames exactly.
+/// Containers in which GStreamer seeks exactly to key frames.
 const SEEKABLE: [&str; 3] = ["video/quicktime", "video/x-matroska", "video/webm"];
 
 /// A video to plan.
@@ -32,9 +32,9 @@ pub struct Job<'a> {
     pub container: Container,
     /// Whether it may be cut into segments.
     pub may_cut: bool,
-    /// The sample of it that is translated, if not all of it.
+    /// The sample to translate; `None` for the whole video.
     pub sample: Option<Sample>,
-    /// Frames that are translated before a segment and not kept.
+    /// Number of frames that are translated before a segment and not kept.
     pub lead: usize,
 }
 
@@ -71,7 +71,7 @@ impl Job<'_> {
         Ok(Reply::Plan { spans, frames })
     }
 
-    /// Notes what the output will not have, before it is written.
+    /// Notes what the output will lose.
     fn note_losses(&self, media: &Media, say: Say) -> Result<()> {
         let recipe = &self.setup.recipe;
         if let (Some(named), Some(found)) = (Container::of_name(self.input), &media.container)
@@ -81,7 +81,7 @@ impl Job<'_> {
             note(say, format!("is {found}, although its extension is {named}"));
         }
         if self.setup.dry_run {
-            // Otherwise they are said of the tracks that were written.
+            // Otherwise the notes are about the tracks that were written.
             note_all(say, Mapping::new(media, &Muxer::new(self.container)?, recipe, &[]).notices);
         }
         note_all(say, losses::foreseen(media, self.container, recipe));
@@ -114,7 +114,7 @@ impl Job<'_> {
     }
 }
 
-/// Begin and end of what is translated of `media`, in nanoseconds; no end for all that follows.
+/// Start and end of the part of `media` to translate, nanoseconds; `None` for its end.
 pub fn part(media: &Media, recipe: &Recipe, sample: Option<Sample>) -> Result<(u64, Option<u64>)> {
     let begin = nanoseconds(recipe.start);
     let end = recipe.end.map(|end| nanoseconds(Some(end)));

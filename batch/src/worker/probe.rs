@@ -42,9 +42,9 @@ const UNKNOWN_END: gst::ClockTime = gst::ClockTime::from_mseconds(u32::MAX as u6
 
 #[derive(Debug, Default)]
 pub struct Media {
-    /// The caps of the container; none for an elementary stream.
+    /// The caps of the container; `None` for an elementary stream.
     pub container: Option<gst::Caps>,
-    /// The tracks, video first, else in the order of their stream ids, which is the file's.
+    /// The tracks: video first, then in the order of their stream ids, which is that of the file.
     pub tracks: Vec<Track>,
     pub duration: Option<gst::ClockTime>,
     pub is_seekable: bool,
@@ -54,20 +54,20 @@ pub struct Media {
     pub attached: Vec<String>,
     /// The time code of the first frame of MP4 and QuickTime.
     pub timecode: Option<TimeCode>,
-    /// How many bytes are missing at the end, if the container says its length.
+    /// How many bytes are missing at the end, if the container states its length.
     pub missing_bytes: u64,
-    /// How many frames the container says that it has, at least; 0 if it does not say.
+    /// The minimum number of frames that the container states; 0 if it states none.
     pub stated_frames: u64,
-    /// The number of programs of a transport stream, of which `tsdemux` gives the first.
+    /// The number of programs in a transport stream. `tsdemux` outputs the first.
     pub programs: usize,
-    /// The streams that the demuxer does not know.
+    /// The streams that the demuxer does not support.
     pub unknown: Vec<String>,
-    /// Where it was made, as in ISO 6709.
+    /// The location in ISO 6709.
     pub location: Option<String>,
     pub toc: Option<gst::Toc>,
-    /// What is known of it if it is an animated image.
+    /// Its properties as an animated image, if it is one.
     pub animation: Option<Animation>,
-    /// What a demuxer has to read otherwise.
+    /// What to correct for the demuxer.
     pub repairs: Arc<Repairs>,
 }
 
@@ -78,27 +78,27 @@ pub struct Track {
     /// Its final caps, from the last parser.
     pub caps: gst::Caps,
     pub tags: gst::TagList,
-    /// Whether it is default or forced, if the file says.
+    /// Whether it is default or forced, if the file states it.
     pub flags: Option<Flags>,
-    /// Its direction for `videoflip`, where GStreamer 1.22 does not say it by a tag.
+    /// Its direction for `videoflip`, if GStreamer 1.22 has no tag for it.
     pub turn: Option<&'static str>,
-    /// The format of raw audio that `qtdemux` of GStreamer 1.22 takes for another.
+    /// The true format of raw audio that `qtdemux` of GStreamer 1.22 takes for another one.
     pub true_format: Option<&'static str>,
 }
 
 impl Track {
-    /// A track of which no more is known.
+    /// A track about which nothing else is known.
     pub fn new(id: String, caps: gst::Caps) -> Self {
         let tags = gst::TagList::new();
         Self { id, caps, tags, flags: None, turn: None, true_format: None }
     }
 
-    /// Whether it is the track that a pipeline finds under this id, with these caps.
+    /// Whether it is the track that a demuxer outputs with this stream id and these caps.
     pub fn is(&self, id: &str, caps: &gst::Caps) -> bool {
         if self.id.is_empty() { media_type(caps) == self.kind() } else { self.id == id }
     }
 
-    /// How many channels audio has; 0 if that is not known.
+    /// The number of audio channels; 0 if it is unknown.
     pub fn channels(&self) -> i32 {
         field(&self.caps, "channels").unwrap_or(0)
     }
@@ -108,16 +108,16 @@ impl Track {
         field(&self.caps, "width").zip(field(&self.caps, "height"))
     }
 
-    /// How `videoflip` turns it upright; `None` if it must not be there. It has no format of more than 8 bits
-    /// with transparency. Without it `deinterlace` of GStreamer 1.22 gets buffers with the padding of a
-    /// decoder, and gives wrong pictures.
+    /// The direction in which `videoflip` turns it upright; `None` if it must not be used: it supports no format with
+    /// both alpha and more than 8 bits. Elsewhere it is always used, because `deinterlace` of GStreamer 1.22 outputs
+    /// wrong pictures from buffers with the padding of a decoder.
     pub fn direction(&self) -> Option<&'static str> {
         let tag = self.tags.get::<gst::tags::ImageOrientation>();
         let is_turned = tag.is_some_and(|tag| tag.get() != "rotate-0");
         self.turn.or((is_turned || !self.has_alpha()).then_some("auto"))
     }
 
-    /// Whether video may be transparent.
+    /// Whether video has alpha.
     pub fn has_alpha(&self) -> bool {
         let text = |name| field::<&str>(&self.caps, name).unwrap_or_default();
         let raw = VideoFormat::from_string(text("format"));
@@ -153,14 +153,14 @@ impl Media {
              cyclegan-batch - --out OUTPUT < FILE"
         );
         let index = isobmff::index(input).ok();
-        // It was not written to its end, or its end is lost. GStreamer 1.22 sometimes waits forever for the index.
+        // The file was not finished or is truncated. GStreamer 1.22 sometimes waits forever for the index.
         ensure!(index.is_some() || !isobmff::is_isobmff(input), fault::NO_INDEX);
         let durations = index.as_ref().and_then(Durations::of).unwrap_or_default();
         let info = discover(input, &durations)?;
         let missing = info.missing_elements_installer_details();
         let mut media = Self::of_info(&info);
         media.add_details(input, index, durations)?;
-        // Subtitles that nothing decodes have no id, and come last.
+        // Subtitles without a decoder have no id, and come last.
         let key = |track: &Track| {
             (!track.kind().starts_with("video/"), track.id.is_empty(), track.id.clone())
         };
@@ -193,7 +193,7 @@ impl Media {
         }
     }
 
-    /// Adds what the demuxer does not tell of the file.
+    /// Adds what the demuxer does not report.
     fn add_details(
         &mut self,
         input: &Path,
@@ -276,7 +276,7 @@ impl Media {
             track.flags = flags.map(|(_, flags)| *flags);
             let roll = extras.rolls.iter().find(|(other, _)| Some(*other) == number);
             track.turn = roll.and_then(|(_, degrees)| turn(*degrees));
-            // Other subtitles that are as unknown to `matroskademux` have the same caps, and no id.
+            // `matroskademux` gives these caps to all subtitles that it does not know, and they have no id.
             if track.kind() == WEBVTT && !extras.has_webvtt {
                 track.caps = gst::Caps::new_empty_simple("application/x-unknown-subtitles");
             }
@@ -284,7 +284,7 @@ impl Media {
         (self.attachments, self.attached) = (extras.attachments, extras.attached);
     }
 
-    /// Why there is no video in it that can be decoded; `missing` is what is not installed.
+    /// The error for a file without video that can be decoded; `missing` is what is not installed.
     fn fault(&self, result: DiscovererResult, missing: &[impl AsRef<str>]) -> anyhow::Error {
         if result == DiscovererResult::Timeout {
             return anyhow!("cannot be opened: no progress for {} s", PATIENCE.seconds());
@@ -306,7 +306,7 @@ impl Media {
         anyhow!("has no video track, only {}", names.join(", "))
     }
 
-    /// What an animated image is as a video.
+    /// An animated image as a video.
     fn of_animation(animation: Animation) -> Self {
         let kind = gst::Caps::new_empty_simple(animation.media_type);
         let mut caps = kind.clone();
@@ -331,7 +331,7 @@ impl Media {
         self.toc.as_ref().map_or(0, |toc| chapters::all(toc).len())
     }
 
-    /// The tags of the output: those of the file and, without what tells of its codec, of the video.
+    /// The tags of the output: those of the file and of the video, except those about the codec.
     pub fn global_tags(&self) -> gst::TagList {
         let mut tags = self.tags.clone();
         let own = [
@@ -358,7 +358,7 @@ impl Media {
         tags
     }
 
-    /// When it was made, seconds since 1970 in UTC.
+    /// Its date, seconds since 1970 in UTC.
     pub fn date(&self) -> Option<i64> {
         let date = self.global_tags().get::<gst::tags::DateTime>()?.get();
         Some(date.to_g_date_time().ok()?.to_unix())
@@ -368,31 +368,31 @@ impl Media {
         self.animation.is_some()
     }
 
-    /// Whether its clock starts anywhere.
+    /// Whether its timestamps may start at any time.
     pub fn is_stream(&self) -> bool {
         // Elementary streams have no container.
         !self.is_animation() && ["", "video/mpegts", "video/mpeg"].contains(&self.kind())
     }
 
-    /// Whether one frame follows another: in other containers each may last as long as it likes.
+    /// Whether frames follow each other without gaps. In other containers a frame may last for any time.
     pub fn is_contiguous(&self) -> bool {
         self.is_stream() || self.kind() == "video/x-ms-asf"
     }
 
-    /// The number of the track that is translated: the first video, or the first picture if there is
-    /// none, for video may be coded as a row of JPEGs, and else a picture is cover art.
+    /// The index of the track to translate: the first video, else the first image, since video may be a sequence of
+    /// JPEGs. Beside a video, an image is cover art.
     pub fn main_video(&self) -> Option<usize> {
         let first = |kind: &str| self.tracks.iter().position(|t| t.kind().starts_with(kind));
         first("video/").or_else(|| first("image/"))
     }
 
-    /// The track that is translated.
+    /// The track to translate.
     pub fn main_track(&self) -> Result<&Track> {
         self.main_video().map(|main| &self.tracks[main]).context("has no video track")
     }
 }
 
-/// Runs the discoverer on `input`, with the durations of its tracks replaced.
+/// Runs the discoverer on `input` with the durations of its tracks corrected.
 fn discover(input: &Path, durations: &Durations) -> Result<DiscovererInfo> {
     let discoverer = Discoverer::new(PATIENCE)?;
     let undecodable = Arc::new(Mutex::new(Vec::new()));
@@ -418,8 +418,7 @@ fn discover(input: &Path, durations: &Durations) -> Result<DiscovererInfo> {
     info.map_err(|error| anyhow!(fault::explain_probe(&error, &lock(&undecodable))))
 }
 
-/// The track that a stream is. One without an id stands between a demuxer and a parser, unless there is
-/// nothing that could decode it.
+/// The track of a stream. A stream without an id is one between a demuxer and a parser, unless nothing can decode it.
 fn track(stream: &DiscovererStreamInfo, is_missing: &dyn Fn(&gst::Caps) -> bool) -> Option<Track> {
     let caps = stream.caps()?;
     let id = stream.stream_id().map(|id| short_id(&id).to_owned());
@@ -427,7 +426,7 @@ fn track(stream: &DiscovererStreamInfo, is_missing: &dyn Fn(&gst::Caps) -> bool)
     Some(Track { tags: stream.tags().unwrap_or_default(), ..Track::new(id, caps) })
 }
 
-/// What `videoflip` calls turning by so many degrees counterclockwise; `None` if it cannot, or need not.
+/// The direction of `videoflip` for a counterclockwise rotation; `None` for 0° and other angles than multiples of 90°.
 fn turn(degrees: f64) -> Option<&'static str> {
     match degrees.rem_euclid(360.0).round() as u32 {
         90 => Some("90l"),
@@ -437,7 +436,7 @@ fn turn(degrees: f64) -> Option<&'static str> {
     }
 }
 
-/// What an installer's line, `gstreamer|1.0|program|description|decoder-…`, is about.
+/// The description in the details for an installer: `gstreamer|1.0|program|description|decoder-…`.
 fn described(details: &str) -> String {
     details.split('|').nth(3).unwrap_or(details).to_owned()
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Probes of pads.
+//! Pad probes.
 
 use gst::prelude::*;
 

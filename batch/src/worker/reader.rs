@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Reads translated segments as one track: one file after another, with only one open at a time.
+//! Reads translated segments as one track, one file at a time.
 
 use std::{
     path::{Path, PathBuf},
@@ -16,14 +16,13 @@ use super::{
     pipeline::Pipeline, probes::TimeSegment,
 };
 
-/// Where the times begin: decoding times may lie before the first frame, and timestamps cannot be
-/// negative.
+/// The time of the first frame: decoding times may be earlier, and timestamps cannot be negative.
 const BEFORE_ZERO: gst::ClockTime = gst::ClockTime::from_seconds(3600);
-/// Most packets of a segment that wait.
+/// How many packets of a segment may be queued.
 const QUEUE_PACKETS: u32 = 32;
 
-/// A source of the segments in these files, each of which begins at a time, with caps that also have the fields
-/// `metadata`, and a time code at its first frame. It ends where they cannot be read, and `faults` gets the cause.
+/// A source of the segments in `files`, each with the time at which it starts. Adds the fields `metadata` to the caps
+/// and `timecode` to the first frame. If a segment cannot be read, it ends and sends the cause to `faults`.
 pub fn source(
     files: Vec<(PathBuf, gst::ClockTime)>,
     metadata: gst::Structure,
@@ -31,7 +30,7 @@ pub fn source(
     faults: Sender<anyhow::Error>,
 ) -> gst::Element {
     let joint = Joint { caps: None, metadata, timecode, origin: None, last: None };
-    // Without a receiver the pipeline has failed already.
+    // Without a receiver, the pipeline has already failed.
     let or_fault = move |sample: Result<_>| sample.map_err(|error| faults.send(error)).ok();
     let source = frames::source(move || samples(files, joint).map_while(or_fault).map(Ok));
     source.set_property("name", "segments");
@@ -61,16 +60,15 @@ fn samples(
     std::iter::from_fn(move || next().transpose())
 }
 
-/// Puts the segments, each with an encoder's own times, on one clock. An encoder that begins anew invents
-/// decoding times before its first frame, and these may lie before the last ones of the segment before:
-/// they are moved behind those.
+/// Puts segments on one clock. Each encoder starts with decoding times before its first frame. If these precede the
+/// last ones of the previous segment, they are moved after them.
 struct Joint {
     caps: Option<gst::Caps>,
-    /// Fields that the files of the segments have no place for.
+    /// Fields that the files of the segments cannot hold.
     metadata: gst::Structure,
-    /// The time code of the first frame, until that has come.
+    /// The time code of the first frame, until that is sent.
     timecode: Option<ValidVideoTimeCode>,
-    /// Where the first frame of the segment lies on the segment's own clock, which a container may move.
+    /// The time of the first frame on the clock of the segment, which its container may have shifted.
     origin: Option<i128>,
     last: Option<gst::ClockTime>,
 }
@@ -79,7 +77,7 @@ impl Joint {
     fn place(&mut self, sample: &gst::Sample, start: gst::ClockTime) -> Result<gst::Sample> {
         let mut caps = sample.caps_owned().context("a segment without caps")?;
         if media_type(&caps) == "video/x-ffv" {
-            // What `matroskamux` asks for, and `matroskademux` spells otherwise.
+            // `matroskamux` requires this field, and `matroskademux` gives it another name.
             caps.make_mut().set("ffversion", 1);
         }
         for (field, value) in self.metadata.iter() {
@@ -93,7 +91,7 @@ impl Joint {
             }
         }
         let segment = sample.segment().and_then(|s| s.downcast_ref::<gst::ClockTime>());
-        // Stream time, for Matroska's segment begins with the first frame, whenever that is.
+        // Stream time, because the segment event of Matroska starts at the time of the first frame.
         let origin = position(segment, sample.buffer().and_then(|buffer| buffer.pts()));
         let origin = *self.origin.get_or_insert(origin.unwrap_or(0));
         let begin = i128::from((BEFORE_ZERO + start).nseconds()) - origin;
@@ -119,7 +117,7 @@ impl Joint {
     }
 }
 
-/// Whether two segments can be one track: what decodes the one decodes the other.
+/// Whether two segments can be one track, so that the same decoder can decode both.
 fn is_same_codec(a: &gst::Caps, b: &gst::Caps) -> bool {
     let fields = ["codec_data", "streamheader", "width", "height"];
     let same = |a: &gst::StructureRef, b: &gst::StructureRef| {
@@ -143,7 +141,7 @@ impl Reader {
             "filesrc name=file ! parsebin ! appsink name=out sync=false max-buffers={QUEUE_PACKETS}"
         ))?;
         pipeline.part::<gst::Element>("file")?.set_property("location", file);
-        // Matroska has a shape of pixels that is rounded to a width; H.264 and H.265 say it themselves.
+        // Matroska rounds the pixel aspect ratio to whole pixels; H.264 and H.265 store it themselves.
         pipeline.gst().connect_deep_element_added(|_, _, element| {
             correct_coded_caps(element, |_, caps| caps.remove_field("pixel-aspect-ratio"));
         });

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What the demuxers of GStreamer 1.22 have to read otherwise in a file, found when it is probed.
+//! What to correct in a file for the demuxers of GStreamer 1.22. It is found when the file is probed.
 
 use super::{durations::Durations, early::Early};
 
 #[derive(Debug, Default)]
 pub struct Repairs {
-    /// Of MP4 and QuickTime.
+    /// For MP4 and QuickTime.
     pub durations: Durations,
-    /// Of Matroska with timestamps before 0.
+    /// For Matroska with timestamps before 0.
     pub early: Option<Early>,
 }

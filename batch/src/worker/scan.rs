@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Reads a file from start to end without decoding it: `GstDiscoverer` counts no packets and knows no key
-//! frames.
+//! Reads a file from start to end without decoding it. `GstDiscoverer` neither counts packets nor finds key frames.
 
 use std::{
     path::Path,
@@ -32,8 +31,8 @@ pub struct Contents {
     pub passed: Passed,
 }
 
-/// Opens `file`, probed as `media`, and calls `each` with its tracks and the pads at which they end, decoded or not. Returns what
-/// reads it, and the packets, or frames, that it has read.
+/// Opens `file`, probed as `media`, and calls `each` with its tracks, decoded or not, and the pads at which they end.
+/// Returns the pipeline, and a count of the packets or frames that it has read.
 pub fn open(
     file: &Path,
     media: &Media,
@@ -46,7 +45,7 @@ pub fn open(
     let link = move |sources: Vec<Source>| {
         let pipeline = weak.upgrade().context("the pipeline is gone")?;
         for source in sources {
-            // Not at the track's own pad, which holds its first packet already.
+            // Not at the track's own pad, which already holds its first packet.
             let end = discard(&pipeline, &source.pad)?;
             passed.watch(&end);
             each(source, &end);
@@ -57,8 +56,7 @@ pub fn open(
     Ok((pipeline, read))
 }
 
-/// The frames of the main video of `input`, in the order in which they are shown; none if some have no
-/// time.
+/// The frames of the main video of `input` in display order; `None` if some have no time.
 pub fn frames(input: &Path, media: &Media, say: Say) -> Result<Option<Vec<Frame>>> {
     let frames = Arc::new(Mutex::new(Vec::<Option<Frame>>::new()));
     let (collected, main) = (frames.clone(), media.main_track()?.id.clone());
@@ -75,7 +73,7 @@ pub fn frames(input: &Path, media: &Media, say: Say) -> Result<Option<Vec<Frame>
     }))
 }
 
-/// The content of the tracks of `file`, probed as `media`, in the file's order.
+/// The contents of the tracks of `file`, probed as `media`, in the order of the file.
 pub fn contents(file: &Path, media: &Media, say: Say) -> Result<Vec<Contents>> {
     let found = Arc::new(Mutex::new(Vec::new()));
     let tracks = found.clone();
@@ -92,8 +90,8 @@ pub fn contents(file: &Path, media: &Media, say: Say) -> Result<Vec<Contents>> {
     Ok(lock(&found).drain(..).map(contents).collect())
 }
 
-/// The stream time at which the first of the tracks begins, nanoseconds; before 0 where sound begins
-/// before the video. Reads no more of the file than that takes.
+/// The stream time at which the first track starts, nanoseconds; negative if audio starts before the video. Reads no
+/// more of the file than necessary.
 pub fn earliest(input: &Path, media: &Media) -> Result<Option<i128>> {
     let is_timed =
         |kind: &str| ["video/", "audio/", "meta/"].iter().any(|class| kind.starts_with(class));

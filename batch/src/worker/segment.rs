@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Translates and encodes a segment of a video, or all of it, into a playable file.
+//! Translates and encodes a segment of a video, or the whole video, into a playable file.
 
 use std::{
     path::Path,
@@ -35,7 +35,7 @@ use crate::{
     text::counted,
 };
 
-/// What `tsdemux` of GStreamer 1.22 takes for a jump of the clock, nanoseconds.
+/// The shortest frame that `tsdemux` of GStreamer 1.22 takes for a jump of the clock, nanoseconds.
 const LONG_FRAME: u64 = 500_000_000;
 
 /// The translation of a segment.
@@ -72,7 +72,7 @@ impl Job<'_> {
         clip::count(&chain.pad("filter", "src")?, self.span, translated.clone());
         self.write(&pipeline, &chain, main.size(), &encoded)?;
         read.watch(&pipeline, &main.id);
-        // A seek has to pass all elements, and these exist once the first frame leaves the decoder.
+        // A seek must reach all elements, and these exist only when the first frame leaves the decoder.
         let kinds = gst::PadProbeType::BLOCK | gst::PadProbeType::BUFFER;
         let hold = start.add_probe(kinds, |_, _| gst::PadProbeReturn::Ok);
         let hold = hold.context("the decoder cannot be held back")?;
@@ -98,8 +98,8 @@ impl Job<'_> {
         Ok((frames, clip::origin(self.span).nseconds() + first))
     }
 
-    /// What there is to say of the times of the frames, of which `untimed` had none, and of the number of packets that
-    /// were `found`.
+    /// Notes about the times of frames, of which `untimed` had none, and about missing frames if `found` packets were
+    /// read.
     fn notices(
         &self,
         media: &Media,
@@ -110,7 +110,7 @@ impl Job<'_> {
     ) -> Vec<String> {
         let mut notices: Vec<String> =
             gaps.notice("the video").filter(|_| media.is_contiguous()).into_iter().collect();
-        // Of frames that last longer than one, some programs count all.
+        // Some programs count a frame that is shown for longer several times.
         let stated = media.stated_frames;
         if *self.span == Span::default() && stated > found + found / 20 + 2 {
             notices.push(format!("is damaged: only {found} of {stated} frames are found"));
@@ -140,7 +140,7 @@ impl Job<'_> {
         notices
     }
 
-    /// Writes what leaves `chain` into a file of its own, frames of this width and height.
+    /// Writes the output of `chain`, frames of this width and height, to the segment's file.
     fn write(
         &self,
         pipeline: &Pipeline,
@@ -161,7 +161,7 @@ impl Job<'_> {
         let how = muxer.pad_for(&chain.caps).context("no segment container can hold the video")?;
         let mux = muxer.element();
         if mux.has_property("timecodescale") && self.container != Container::Mkv {
-            // Microseconds, for the milliseconds of Matroska are too coarse for other containers.
+            // Microseconds, because milliseconds are too coarse for other containers than Matroska.
             mux.set_property("timecodescale", 1000i64);
         }
         pipeline.gst().add(&chain.bin)?;
@@ -184,7 +184,7 @@ impl Job<'_> {
         encoding.check_written(written, frames)?;
         let packets = read.get();
         if let Some(expected) = self.span.frames.filter(|&expected| expected != frames) {
-            // All that belongs here went into the decoder: what is missing is damaged.
+            // If the decoder received all packets, the missing frames are damaged.
             let is_damage = frames < expected && packets >= expected;
             ensure!(
                 is_damage,
@@ -193,9 +193,9 @@ impl Job<'_> {
         }
         ensure!(frames > 0 || self.span.frames.is_some(), anyhow!(NOTHING_DECODED));
         ensure!(frames > 0, CutFault("a segment has no frames that can be decoded".to_owned()));
-        // Of a segment whose frames are known, no packet is one too many.
+        // If the number of frames is known, there is no packet too many.
         let may_lack = u64::from(self.span.frames.is_none_or(|expected| expected == frames));
-        // A field may be a packet of its own.
+        // Each field may be a separate packet.
         let is_fields = packets.abs_diff(2 * frames) * 50 <= packets;
         if packets > frames + may_lack && !is_fields {
             let missing = packets - frames;
@@ -213,7 +213,7 @@ impl Job<'_> {
     }
 }
 
-/// Seeks to the key frame at `time` or before it, from the pad `decoded`.
+/// Seeks to the key frame at or before `time`, from the pad `decoded`.
 fn seek(decoded: &gst::Pad, time: u64) -> Result<()> {
     let seek = gst::event::Seek::new(
         1.0,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The frames of a file: decoded by GStreamer, or by this program where GStreamer cannot.
+//! The frames of a file, decoded by GStreamer, or by the image crate for animations.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use gst::prelude::*;
 
 use super::{animation, caps::codec_name, demux::demux, elements::pad, probe::Media};
 
-/// Leads the frames of `input` to `sink`.
+/// Links the frames of `input` to `sink`.
 pub fn open(pipeline: &gst::Pipeline, input: &Path, media: &Media, sink: gst::Pad) -> Result<()> {
     if media.is_animation() {
         let frames = animation::source(input)?;
@@ -20,7 +20,7 @@ pub fn open(pipeline: &gst::Pipeline, input: &Path, media: &Media, sink: gst::Pa
     let main = media.main_track()?.clone();
     let id = main.id.clone();
     let link = move |sources: Vec<super::demux::Source>| {
-        // Other tracks stay unlinked, and the file is read no further than the video needs.
+        // Other tracks stay unlinked, so the file is read no further than the video needs.
         let video = sources.iter().find(|source| source.id == main.id);
         let video =
             video.with_context(|| format!("the {} cannot be decoded", codec_name(&main.caps)))?;

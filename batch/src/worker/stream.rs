@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Translates frames that do not come from a file, or do not go into one.
+//! Translates video from or to y4m and image sequences.
 
 use std::path::{Path, PathBuf};
 
@@ -40,11 +40,11 @@ pub enum Input {
     /// y4m on standard input.
     Y4m,
     Sequence(Sequence),
-    /// A file, of which only the video counts.
+    /// The video of a file.
     File(PathBuf),
 }
 
-/// Where they go.
+/// Where the frames go.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Output {
     /// y4m on standard output.
@@ -129,7 +129,7 @@ fn encoder(format: PictureFormat) -> String {
     }
 }
 
-/// Image by image, with depth and metadata, through one filter.
+/// Translates images one by one, with their bit depth and metadata, through one filter.
 fn images(setup: &Setup, input: &Sequence, output: &Sequence, say: Say) -> Result<u64> {
     let numbers = input.numbers()?;
     let filter = Through::filter(setup)?;
@@ -151,7 +151,7 @@ fn partial(path: &Path) -> PathBuf {
     path.with_added_extension("partial")
 }
 
-/// Leads what leaves `chain` to `output`.
+/// Links the end of `chain` to `output`.
 fn write(pipeline: &Pipeline, chain: &Chain, output: &Output) -> Result<()> {
     let end = chain.src()?;
     pipeline.gst().add(&chain.bin)?;
@@ -183,7 +183,7 @@ fn write(pipeline: &Pipeline, chain: &Chain, output: &Output) -> Result<()> {
     Ok(())
 }
 
-/// Leads the frames of `input` to `chain`; returns how many there will be, if that is known.
+/// Links the frames of `input` to `chain`; returns how many there are, if that is known.
 fn open(
     pipeline: &Pipeline,
     chain: &Chain,

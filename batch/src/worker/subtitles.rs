@@ -4,9 +4,9 @@
 
 use super::probes::on_buffers;
 
-/// Makes the text that leaves `pad`, in Pango's markup, plain; with `keeps_tags` only its
-/// escapes are undone, so that `<i>` stays, as SubRip in Matroska has it. With `is_webvtt` the text is a
-/// cue as WebM has it, behind a line with its name and one with its settings.
+/// Converts text in Pango markup at `pad` to plain text. With `keeps_tags`, only escapes are replaced and tags such as
+/// `<i>` stay, as in SubRip in Matroska. With `is_webvtt`, the text is a cue as in WebM: after a line with its name and
+/// one with its settings.
 pub fn make_plain(pad: &gst::Pad, keeps_tags: bool, is_webvtt: bool) {
     on_buffers(pad, move |_, buffer| {
         let text = buffer.map_readable().ok().map(|map| {

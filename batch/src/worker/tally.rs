@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Counts data at points of a pipeline, so that no loss goes unnoticed.
+//! Counts data at points of a pipeline, so that losses are noticed.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,7 +9,7 @@ use gst::prelude::*;
 use super::probes::{TimeSegment, on_buffers};
 use crate::lock::lock;
 
-/// Data that has passed a pad. Data before time 0 does not count, because muxers drop it.
+/// Data that have passed a pad. Data before time 0 do not count, because muxers drop them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Passed {
     pub packets: u64,

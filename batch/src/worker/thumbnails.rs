@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Thumbnails of a file before and after, as one image.
+//! Thumbnails of a file before and after translation, as one image.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ const GAP: u32 = 4;
 /// How long decoding a frame may take.
 const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(60);
 
-/// An image element: frames of `input` above, the same of `output` below, which is that part of it.
+/// An HTML image element: frames of `input` above, and the same frames of `output`, a part of it, below.
 pub fn before_and_after(
     input: &Path,
     output: &Path,
@@ -67,7 +67,7 @@ fn sheet(columns: &[(RgbImage, RgbImage)]) -> RgbImage {
     sheet
 }
 
-/// A file that gives frames.
+/// A file whose frames are decoded.
 struct Shown {
     pipeline: Pipeline,
     sink: gst_app::AppSink,
@@ -90,7 +90,7 @@ impl Shown {
         Ok(Self { pipeline, sink, duration })
     }
 
-    /// The times of the frames: the middles of equal parts; the start for an image.
+    /// The times of the thumbnails: the middles of equal parts, or the start of an image.
     fn times(&self) -> Vec<gst::ClockTime> {
         let part = |duration: gst::ClockTime, i: u32| {
             let position = u64::from(2 * i + 1);

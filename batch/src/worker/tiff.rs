@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What the image crate leaves out of TIFF files (TIFF 6.0): some kinds of colours, pages, resolution, text.
+//! Parts of TIFF files (TIFF 6.0) that the image crate does not support: some colour spaces, pages, resolution, text.
 
 use std::io::Cursor;
 
@@ -19,7 +19,7 @@ const YCBCR: u16 = 6;
 const JPEG: u16 = 7;
 const REFERENCE_BLACK_WHITE: Tag = Tag::Unknown(532);
 
-/// Kinds of colours (PhotometricInterpretation), and what people call them.
+/// Colour spaces (PhotometricInterpretation) and their names.
 const COLOURS: [(u16, &str); 11] = [
     (0, "grey"),
     (1, "grey"),
@@ -34,14 +34,14 @@ const COLOURS: [(u16, &str); 11] = [
     (32_845, "LogLuv"),
 ];
 
-/// Text of a TIFF, and what PNG calls it (PNG, third edition, section 11.3.3.1).
+/// Text fields of TIFF, and their keywords in PNG (PNG, third edition, section 11.3.3.1).
 const TEXTS: [(Tag, &str); 4] = [
     (Tag::ImageDescription, "Description"),
     (Tag::Artist, "Author"),
     (Tag::Copyright, "Copyright"),
     (Tag::DateTime, "Creation Time"),
 ];
-/// Other fields, and what people call them.
+/// Other fields and their names, for notes.
 const LOST: [(Tag, &str); 5] = [
     (Tag::ExifDirectory, "EXIF is"),
     (Tag::GpsDirectory, "location (GPS) is"),
@@ -50,35 +50,35 @@ const LOST: [(Tag, &str); 5] = [
     (Tag::Model, "camera model is"),
 ];
 
-/// What a TIFF has besides its first picture.
+/// Data of a TIFF besides its first picture.
 #[derive(Debug, Default)]
 pub struct Details {
     /// Pixels per metre, across and down.
     pub resolution: Option<[u32; 2]>,
-    /// Text, each with the keyword of PNG.
+    /// Text, each with its keyword in PNG.
     pub texts: Vec<(&'static str, String)>,
     /// What is not in the output.
     pub losses: Vec<String>,
 }
 
-/// A picture whose kind of colours the image crate does not support.
+/// A picture in a colour space that the image crate does not support.
 pub struct Decoded {
-    /// Its colours.
+    /// Its pixels as RGB.
     pub pixels: DynamicImage,
     /// Its colour profile.
     pub icc: Option<Vec<u8>>,
-    /// Which way is up.
+    /// Its orientation.
     pub orientation: Orientation,
 }
 
 type Tiff<'a> = Decoder<Cursor<&'a [u8]>>;
 
-/// Whether it is a TIFF of more than 4 GB, or written as one.
+/// Whether it is a BigTIFF.
 pub fn is_big(bytes: &[u8]) -> bool {
     bytes.starts_with(b"II\x2B\0") || bytes.starts_with(b"MM\0\x2B")
 }
 
-/// The picture in `bytes` if it has a palette, or Y'CbCr without JPEG, which the image crate does not support.
+/// Decodes a picture with a palette, or in Y'CbCr without JPEG; `None` for others, which the image crate decodes.
 pub fn decoded(bytes: &[u8]) -> Result<Option<Decoded>> {
     let mut tiff = Tiff::new(Cursor::new(bytes))?;
     let colorimetry = match number(&mut tiff, Tag::PhotometricInterpretation) {
@@ -103,7 +103,7 @@ pub fn decoded(bytes: &[u8]) -> Result<Option<Decoded>> {
     }))
 }
 
-/// What people call the colours of the first picture.
+/// A description of the colour space of the first picture.
 pub fn colours(bytes: &[u8]) -> Option<String> {
     let mut tiff = Tiff::new(Cursor::new(bytes)).ok()?;
     let kind = number(&mut tiff, Tag::PhotometricInterpretation)?;
@@ -113,14 +113,14 @@ pub fn colours(bytes: &[u8]) -> Option<String> {
     Some(format!("{name} with {depth} bits per component"))
 }
 
-/// Whether the colours of the first picture are multiplied by their alpha (section 18: associated alpha).
+/// Whether the colours of the first picture are premultiplied with alpha (section 18: associated alpha).
 pub fn is_premultiplied(bytes: &[u8]) -> bool {
     let kinds =
         Tiff::new(Cursor::new(bytes)).map(|mut tiff| tiff.get_tag_u16_vec(Tag::ExtraSamples));
     kinds.is_ok_and(|kinds| kinds.is_ok_and(|kinds| kinds.first() == Some(&1)))
 }
 
-/// What the TIFF in `bytes` has besides its picture.
+/// Reads what the TIFF in `bytes` has besides its picture.
 pub fn details(bytes: &[u8]) -> Result<Details> {
     let mut tiff = Tiff::new(Cursor::new(bytes))?;
     let mut losses = Vec::new();
@@ -146,7 +146,7 @@ pub fn details(bytes: &[u8]) -> Result<Details> {
     Ok(Details { resolution, texts, losses })
 }
 
-/// The first of several fractions, rounded down.
+/// The first of one or more fractions, rounded down.
 fn first_of(value: Value) -> Option<u32> {
     match value {
         Value::List(values) => first_of(values.into_iter().next()?),
@@ -159,7 +159,7 @@ fn number(tiff: &mut Tiff<'_>, tag: Tag) -> Option<u16> {
     tiff.find_tag_unsigned(tag).ok().flatten()
 }
 
-/// The resolution, unless it is only the shape of pixels.
+/// The resolution; `None` if it only states the pixel aspect ratio.
 fn resolution(tiff: &mut Tiff<'_>) -> Option<[u32; 2]> {
     let metres = match number(tiff, Tag::ResolutionUnit).unwrap_or(2) {
         2 => 0.0254,

@@ -1,23 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Time codes (SMPTE ST 12-1) of QuickTime's tracks, which `qtdemux` of GStreamer 1.22 does not read, and of
-//! MXF.
+//! Time codes (SMPTE ST 12-1): those of QuickTime tracks, which `qtdemux` of GStreamer 1.22 does not read, and of MXF.
 
 use gst_video::{ValidVideoTimeCode, VideoTimeCodeFlags};
 
 /// The time code of the first frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TimeCode {
-    /// Its number, counted from 00:00:00:00.
+    /// Frame number, counted from 00:00:00:00.
     pub frame: u32,
-    /// Frames a second.
+    /// Frames per second.
     pub rate: gst::Fraction,
-    /// Whether numbers are left out, as at 29.97 frames a second.
+    /// Whether it is drop-frame, as at 29.97 frames per second.
     pub drops_frames: bool,
 }
 
 impl TimeCode {
-    /// The time code this many nanoseconds later; `None` if there is none at its rate.
+    /// The time code `time` nanoseconds later; `None` if its rate has no time codes.
     pub fn after(&self, time: u64) -> Option<ValidVideoTimeCode> {
         let flags = match self.drops_frames {
             true => VideoTimeCodeFlags::DROP_FRAME,
@@ -30,12 +29,12 @@ impl TimeCode {
     }
 }
 
-/// Whether the structure of an MXF file, as `mxfdemux` gives it in its tags, has a time code other than the
-/// 00:00:00:00 that every file has.
+/// Whether the structure of an MXF file, in the tags of `mxfdemux`, has a time code other than 00:00:00:00, which every
+/// file has.
 pub fn is_in_mxf(tags: &gst::TagList) -> bool {
     let structure =
         tags.generic("mxf-structure").and_then(|value| value.get::<gst::Structure>().ok());
-    // Structures in structures, with a backslash more before each mark of each.
+    // Structures are nested, with one more level of backslash escapes each.
     let text =
         structure.map(|structure| structure.to_string().replace('\\', "")).unwrap_or_default();
     let starts = text.split("start-timecode=").skip(1);

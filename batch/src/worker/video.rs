@@ -25,12 +25,12 @@ use crate::{encoding::Encoding, protocol::Setup};
 /// A queue of raw frames between two threads.
 const FRAMES: &str = "queue max-size-buffers=3 max-size-bytes=0 max-size-time=0";
 
-/// `deinterlace` supports only 8-bit formats and passes others through.
+/// The input of `deinterlace`, which supports only 8-bit formats and passes others through.
 const DEINTERLACED: &str = "capsfilter caps=\"video/x-raw,interlace-mode=progressive; \
      video/x-raw,format=(string){I420,YV12,NV12,NV21,Y42B,Y444,YUY2,UYVY,Y41B,AYUV,BGRA,RGBA,RGB,BGR}\"";
 
-/// Decoded video of `track` in, translated and encoded video out. Named parts: `begin`, where the frames come
-/// in, and `filter`.
+/// A chain from decoded video of `track` to translated and encoded video. Named parts: `begin`, its first element, and
+/// `filter`.
 pub fn chain(setup: &Setup, encoding: &Encoding, track: &Track) -> Result<Chain> {
     let tone_map = hdr::tone_map(&track.caps, encoding);
     let upright = track.direction().map(|turn| format!("! videoflip video-direction={turn}"));
@@ -70,8 +70,8 @@ pub fn chain(setup: &Setup, encoding: &Encoding, track: &Track) -> Result<Chain>
     Ok(chain)
 }
 
-/// Makes `deinterlace` take its frames from the field that is shown first: where it is the other one, GStreamer
-/// 1.22 gives the first frame twice, and all of them late.
+/// Makes `deinterlace` build its frames from the field that is shown first. From the other field, GStreamer 1.22
+/// outputs the first frame twice, and all frames late.
 fn begin_with_first_field(deinterlace: &gst::Element) -> Result<()> {
     let element = deinterlace.downgrade();
     pad(deinterlace, "sink")?.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
@@ -87,9 +87,9 @@ fn begin_with_first_field(deinterlace: &gst::Element) -> Result<()> {
     Ok(())
 }
 
-/// Holds the size that the first frame has at `pad` where a video changes its size: containers hold one.
+/// Fixes the frame size at that of the first frame at `pad`, because containers hold only one size.
 fn keep_size(pad: &gst::Pad, size: &gst::Element) {
-    // Caps alone say little: those of a video that is to be turned come before it is known.
+    // Until the first frame, caps may change: the rotation of a video is known only after its first caps.
     let has_begun = Arc::new(AtomicBool::new(false));
     let begins = has_begun.clone();
     pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
@@ -108,25 +108,25 @@ fn keep_size(pad: &gst::Pad, size: &gst::Element) {
                 fixed.set_value(field, value.clone());
             }
         }
-        // Whatever memory the frames are in.
+        // For any memory feature.
         let fixed = gst::Caps::builder_full().structure_with_any_features(fixed).build();
         size.set_property("caps", fixed);
         None
     });
 }
 
-/// Makes `convert` give what follows `filter` the format nearest to that of the frames, with transparency only
-/// if what follows `encoder` has any: on its own, `videoconvert` trades bit depth for alpha.
+/// Makes `convert` output the format nearest to that of the frames that the elements after `filter` accept, with alpha
+/// only if the elements after `encoder` accept it. On its own, `videoconvert` trades bit depth for alpha.
 fn keep_depth(convert: &gst::Element, filter: &gst::Element, encoder: &gst::Element) -> Result<()> {
     let (filter, encoder) = (filter.downgrade(), encoder.downgrade());
     on_caps(&pad(convert, "sink")?, move |caps| {
         let taken = |element: &gst::Element| Some(element.static_pad("src")?.peer_query_caps(None));
         let (filter, encoder) = (filter.upgrade()?, encoder.upgrade()?);
         let keeps_alpha = formats(&taken(&encoder)?).any(|info| info.has_alpha());
-        // Not what an earlier format has made of it.
+        // Removes the limit of an earlier format.
         filter.set_property("caps", gst::Caps::new_any());
         let frames = gst_video::VideoInfo::from_caps(caps).ok()?;
-        // `deinterlace` takes fewer formats than what passes by it.
+        // `deinterlace` accepts fewer formats for interlaced video.
         let mode = caps.structure(0)?.get::<String>("interlace-mode");
         let like = gst::Caps::builder("video/x-raw")
             .field("interlace-mode", mode.unwrap_or_else(|_| "progressive".to_owned()))
@@ -142,7 +142,7 @@ fn keep_depth(convert: &gst::Element, filter: &gst::Element, encoder: &gst::Elem
     Ok(())
 }
 
-/// Of the formats in `caps` the one that loses least of `of`, and of those the smallest.
+/// The format in `caps` that loses the least of the format `of`; of several, the smallest.
 fn nearest_format(
     caps: &gst::Caps,
     of: gst_video::VideoFormatInfo,
@@ -152,7 +152,7 @@ fn nearest_format(
         0..=2 => 2,
         _ => info.w_sub()[1] + info.h_sub()[1],
     };
-    // Bits, chroma, transparency and colour that are lost, then what is too much.
+    // First the loss of bits, chroma, alpha and RGB, then the excess.
     formats(caps)
         .min_by_key(|info| {
             (
@@ -168,10 +168,9 @@ fn nearest_format(
         .map(|info| info.format())
 }
 
-/// Puts caps right that no video can have: pixels without a width, as of an AVI without a density in its
-/// header, are taken for square, and Y'CbCr whose range is unknown, as of many a WebM, has the usual one,
-/// where GStreamer assumes the full one. Where a range is full and the matrix unknown, GStreamer 1.22 forgets
-/// both: the matrix is the usual one then.
+/// Corrects caps of raw video at `pad`. Pixels of width 0, as from an AVI without a pixel density, become square.
+/// Y'CbCr of unknown range, as in many WebM files, gets limited range, where GStreamer assumes full range. Full range
+/// with an unknown matrix, which GStreamer 1.22 ignores altogether, gets the default matrix.
 fn correct_caps(pad: &gst::Pad) {
     on_caps(pad, |caps| {
         let mut corrected = caps.clone();
@@ -199,7 +198,7 @@ fn correct_caps(pad: &gst::Pad) {
     });
 }
 
-/// Makes `crop` take a column and a row off frames of odd width and height.
+/// Makes `crop` remove a column and a row from frames of odd width and height.
 fn crop_to_even(crop: &gst::Element) -> Result<()> {
     let element = crop.downgrade();
     on_caps(&pad(crop, "sink")?, move |caps| {

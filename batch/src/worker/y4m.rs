@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! y4m on standard input and output. `y4mdec` and `y4menc` of GStreamer 1.22 have 8 bits only, and the former
-//! does not say what it does not understand.
+//! y4m on standard input and output. `y4mdec` and `y4menc` of GStreamer 1.22 support only 8 bits, and `y4mdec` does not
+//! report what it does not support.
 
 use std::{
     fs::File,
@@ -20,9 +20,9 @@ use gst_video::{
 use super::{caps, frames, probes::on_buffers};
 use crate::encoding::RAW;
 
-/// Longest line.
+/// Maximum length of a line.
 const LINE: u64 = 1024;
-/// The tags of y4m and the formats of GStreamer that have the same bytes.
+/// The tags of y4m and the formats of GStreamer with the same memory layout.
 const FORMATS: [(&str, &str); 16] = [
     ("420", "I420"),
     ("420jpeg", "I420"),
@@ -42,7 +42,7 @@ const FORMATS: [(&str, &str); 16] = [
     ("mono16", "GRAY16_LE"),
 ];
 
-/// What takes the frames that [`write_to`] writes, in the place of an encoder.
+/// Takes the place of an encoder, and limits the formats to those that [`write_to`] can write.
 pub fn encoder() -> String {
     // Few readers accept y4m without colour.
     let formats = FORMATS.map(|(_, format)| format);
@@ -50,7 +50,7 @@ pub fn encoder() -> String {
     format!("{RAW} caps=\"video/x-raw,format=(string){{{}}}\"", colour.join(","))
 }
 
-/// A source of the frames on standard input. Fails if they are no y4m, or none that is known.
+/// A source of the frames on standard input. Fails if that is not y4m in a supported format.
 pub fn source() -> Result<gst::Element> {
     let mut line = Vec::new();
     io::stdin().lock().take(LINE).read_until(b'\n', &mut line)?;
@@ -75,7 +75,7 @@ pub fn is_deep(input: &Path) -> bool {
     read.is_ok() && header(&line).is_ok_and(|info| caps::is_deep(&info.format_info()))
 }
 
-/// What the first line says of the frames.
+/// The format of the frames in the header line.
 fn header(line: &[u8]) -> Result<VideoInfo> {
     let text = String::from_utf8_lossy(line);
     let mut parts = text.split_whitespace();
@@ -137,7 +137,7 @@ fn with_full_range(info: &VideoInfo) -> Result<VideoInfo> {
     Ok(VideoInfo::from_caps(&caps)?)
 }
 
-/// The next frame, the `number`-th; `None` at the end.
+/// The next frame, whose number is `number`; `None` at the end.
 fn frame(input: &mut impl BufRead, info: &VideoInfo, number: u64) -> Result<Option<gst::Buffer>> {
     let mut line = Vec::new();
     input.take(LINE).read_until(b'\n', &mut line)?;
@@ -178,14 +178,14 @@ struct Plane {
 
 fn planes(info: &VideoInfo) -> impl Iterator<Item = Plane> {
     (0..info.n_planes()).map(|index| {
-        // Each component has a plane of its own.
+        // Each component has its own plane.
         let (width, height) = (info.comp_width(index as u8), info.comp_height(index as u8));
         let bytes = info.comp_pstride(index as u8) as usize;
         Plane { index, row: width as usize * bytes, rows: height as usize }
     })
 }
 
-/// Makes y4m of the frames that pass `pad`, with its header before the first.
+/// Converts the frames at `pad` to y4m, with a header before the first.
 pub fn write_to(pad: &gst::Pad) {
     let has_begun = AtomicBool::new(false);
     on_buffers(pad, move |pad, buffer| {
@@ -205,7 +205,7 @@ pub fn write_to(pad: &gst::Pad) {
     });
 }
 
-/// The bytes of a frame at `pad`, with the header before the first.
+/// A frame at `pad` in y4m, with the header if it is the first.
 fn bytes(pad: &gst::Pad, buffer: &gst::BufferRef, is_first: bool) -> Result<Vec<u8>> {
     let info = VideoInfo::from_caps(pad.current_caps().context("frames without caps")?.as_ref())?;
     let frame = VideoFrameRef::from_buffer_ref_readable(buffer, &info)?;
