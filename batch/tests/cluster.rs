@@ -19,7 +19,7 @@ use cyclegan_test_support::slurm::Slurm;
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/cluster");
 const CLIPS: usize = 16;
 
-/// Says of a YAML file whether it fits a JSON schema.
+/// Whether a YAML file matches a JSON schema.
 const VALIDATE: &str = "import sys, json, yaml, jsonschema
 jsonschema.validate(yaml.safe_load(open(sys.argv[2])), json.load(open(sys.argv[1])))";
 
@@ -38,7 +38,7 @@ fn the_kubernetes_job_fits_its_schema() {
     let job = Path::new(EXAMPLES).join("kubernetes-job.yaml");
     let output = validate(&job);
     assert!(output.status.success(), "{}", text(&output));
-    // What the schema is there to find.
+    // A fault that the schema must find.
     let place = Place::new();
     let job = fs::read_to_string(job).unwrap();
     for (right, wrong) in [
@@ -83,7 +83,7 @@ fn submit(place: &Place, options: &[&str]) -> (Slurm, String) {
     (slurm, job)
 }
 
-/// What a task of the array has said.
+/// The output of a task of the array.
 fn log(place: &Place, job: &str, task: usize) -> std::io::Result<String> {
     fs::read_to_string(place.path(format!("cyclegan-batch-{job}-{task}.log")))
 }
@@ -99,7 +99,7 @@ fn a_slurm_array_shares_the_pieces_of_a_film_though_a_task_is_killed() {
     make_clip(&place.path("in/short.mp4"), 50, 25);
     let (slurm, job) = submit(&place, &["--shard", "auto", "--piece", "1"]);
     slurm.wait_for("pieces", |_| place.segments().len() >= 4);
-    // The task that has the film is killed, and another one continues it.
+    // The task that holds the film is killed, and another one continues.
     let status = Command::new(env!("CARGO_BIN_EXE_cyclegan-batch"))
         .current_dir(place.path(""))
         .args(["--status", "--out", "out"])
@@ -133,7 +133,7 @@ fn a_slurm_array_translates_a_folder_though_a_task_is_killed() {
     }
     let (slurm, job) = submit(&place, &[]);
     let log = |task: usize| log(&place, &job, task);
-    // One task is killed in the middle of its work. Slurm calls it running before it has begun.
+    // One task is killed during its work. Slurm reports it as running before it starts.
     let victim = format!("{job}_2");
     slurm.wait_for("running task", |slurm| slurm.is(&victim, "RUNNING"));
     slurm.wait_for("work in the outputs", |_| place.out(".cyclegan-batch").is_dir());

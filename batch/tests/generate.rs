@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What packages install beside the program.
+//! The man page and completions that packages install.
 
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 

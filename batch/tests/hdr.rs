@@ -11,7 +11,7 @@ use common::{
     ffmpeg::{self, BARS, first_frame, make, streams},
 };
 
-/// H.265 of 10 bits with this transfer function, and more of x265's parameters.
+/// 10-bit H.265 with this transfer function, and more parameters of x265.
 fn x265(transfer: &str, more: &str) -> String {
     format!(
         "-c:v libx265 -preset ultrafast -x265-params log-level=error:colorprim=bt2020:transfer={transfer}:colormatrix=bt2020nc{more}"
@@ -74,7 +74,7 @@ fn depth_light_and_transparency_are_kept_or_missed() {
     }
 }
 
-/// ffmpeg writes no colours into Matroska that it knows only from the stream, but the range.
+/// Of a colorimetry that is only in the stream, ffmpeg writes only the range into Matroska.
 #[test]
 fn hdr_that_only_the_stream_tells_is_mapped() {
     let Some(place) = Place::of_ffmpeg("HDR in the stream") else { return };
@@ -85,8 +85,7 @@ fn hdr_that_only_the_stream_tells_is_mapped() {
     assert_eq!(streams(&place.out("a.mkv"))[0].text("color_transfer"), "bt709");
 }
 
-/// Grey and BT.709's red of 50 cd/m², and what SDR whose white is at 203 cd/m² has for them: dark parts are
-/// not compressed.
+/// Grey and BT.709 red of 50 cd/m², and their values in SDR with white at 203 cd/m²: dark parts are not compressed.
 #[test]
 fn eight_bits_get_the_tones_of_sdr() {
     let Some(place) = Place::of_ffmpeg("tone mapping") else { return };
@@ -104,7 +103,7 @@ fn eight_bits_get_the_tones_of_sdr() {
     let vp9 = "-vf setparams=color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc -c:v libvpx-vp9 -deadline realtime -cpu-used 8 -color_primaries bt2020 -color_trc smpte2084 -colorspace bt2020nc";
     patch("vp9.webm", [295, 453, 593], vp9);
     let inputs = [("grey.mkv", grey), ("red.mp4", red), ("hlg.ts", grey), ("vp9.webm", red)];
-    // OpenH264 takes 8 bits, and is no preset's.
+    // OpenH264 accepts 8 bits, and no preset uses it.
     let own = ["--video-encoder", "openh264enc"];
     for (encoder, count) in [(["--preset", "web"], 4), (["--preset", "proxy"], 4), (own, 3)] {
         let inputs = &inputs[..count];
@@ -126,7 +125,7 @@ fn check(output: &std::path::Path, expected: [u8; 3], says_colour: bool) {
     let video = &streams(output)[0];
     let name = output.display();
     assert_eq!(video.text("pix_fmt"), "yuv420p", "{name}");
-    // VP9 of GStreamer 1.22 and OpenH264 say nothing, which players take for BT.709.
+    // VP9 of GStreamer 1.22 and OpenH264 signal nothing, which players take for BT.709.
     for field in ["color_transfer", "color_primaries"] {
         let tagged = video.text(field);
         assert!(tagged == "bt709" || tagged.is_empty() && !says_colour, "{name}: {field} {tagged}");

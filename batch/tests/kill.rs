@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Killed at any moment, the program leaves nothing half-written under a final name and loses nothing
-//! that was finished.
+//! If the program is killed at any moment, it leaves no partial file under a final name and loses nothing that was
+//! finished.
 
 #![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
 
@@ -27,7 +27,7 @@ use common::{
 const NEW_CLIPS: usize = 8;
 const FRAMES: usize = 30;
 
-/// What stands in the output folder, and when it was written.
+/// The files in the output folder, and when each was written.
 fn finished(out: &Path) -> BTreeMap<String, SystemTime> {
     let files = fs::read_dir(out).into_iter().flatten().flatten();
     let files = files.filter(|file| file.file_type().unwrap().is_file());
@@ -36,7 +36,7 @@ fn finished(out: &Path) -> BTreeMap<String, SystemTime> {
         .collect()
 }
 
-/// Kills the program `kills` times at work, each time at another moment, then lets it end.
+/// Kills the program `kills` times while it works, each time at another moment, then lets it finish.
 fn kill_and_go_on(kills: usize) {
     let place = Place::new();
     let clip = place.path("clip.mp4");
@@ -56,7 +56,7 @@ fn kill_and_go_on(kills: usize) {
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         let mut run = run.spawn().unwrap();
-        // From before the first file to somewhere among the others.
+        // From before the first file to the middle of the others.
         let moment = Duration::from_millis(random.u64(0..1500));
         let since = Instant::now();
         while since.elapsed() < moment && run.try_wait().unwrap().is_none() {

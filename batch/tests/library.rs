@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Many files: finding them, going on with them, and the bad ones among them.
+//! Many files: finding and resuming them, and damaged ones among them.
 
 #![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
 
@@ -52,7 +52,7 @@ fn a_run_that_was_killed_before_the_last_step_takes_it() {
     assert!(place.out("a.mp4").is_file() && !own.join("unfinished").exists());
 }
 
-/// As on a disk that is full when the segments are joined.
+/// The disk is full when the segments are joined.
 #[test]
 fn segments_outlive_an_output_that_cannot_be_written() {
     let place = Place::new();
@@ -77,7 +77,7 @@ fn segments_outlive_an_output_that_cannot_be_written() {
     assert!(place.segments().is_empty(), "segments are left");
 }
 
-/// As of a recording that still goes on.
+/// A recording that is still in progress.
 #[test]
 fn a_file_that_changes_meanwhile_is_named() {
     let place = Place::new();
@@ -150,7 +150,7 @@ fn names_that_are_no_text_are_names() {
     assert!(place.run(&["in"]).contains("1 up to date"));
 }
 
-/// The lines that tell of errors.
+/// The lines with errors.
 fn errors(said: &str) -> Vec<&str> {
     said.lines().filter(|line| line.starts_with("error: ")).collect()
 }
@@ -176,7 +176,7 @@ fn bad_files_get_one_clear_line_each_and_stop_no_other() {
     symlink("nowhere.mp4", input("dangling.mp4")).unwrap();
     fs::write(input("unknown codec.mp4"), unknown_codec(&good)).unwrap();
     fs::write(input("broken.png"), b"\x89PNG\r\n\x1a\n and no more").unwrap();
-    // By its content an MP4, whatever its name.
+    // An MP4 with another extension.
     fs::copy(input("good.mp4"), input("really.mkv")).unwrap();
     fs::create_dir(place.path("out")).unwrap();
     fs::copy(input("good.mp4"), place.out("foreign.mp4")).unwrap();
@@ -219,7 +219,7 @@ fn bad_files_get_one_clear_line_each_and_stop_no_other() {
     assert!(!place.out("truncated.mkv").exists());
 }
 
-/// The clip with a coding that nothing decodes, as encrypted films have it.
+/// The clip with a codec that nothing decodes, as in encrypted films.
 fn unknown_codec(clip: &[u8]) -> Vec<u8> {
     let mut clip = clip.to_vec();
     let place = clip.windows(4).position(|window| window == b"avc1").into_iter();
@@ -289,7 +289,7 @@ fn commands_that_make_no_sense_are_refused() {
         (&["in", "--jobs", "0"], "--jobs"),
     ] {
         let mut program = place.program();
-        // The last one given counts, for a model that is given twice.
+        // If a model is given twice, the last one counts.
         program.args(arguments);
         let output = program.output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", text(&output));
@@ -388,7 +388,7 @@ fn a_file_of_another_folder_does_not_replace_a_result() {
 fn children(parent: u32) -> Vec<String> {
     let all = fs::read_dir("/proc").unwrap().flatten();
     let ids = all.map(|entry| entry.file_name().to_string_lossy().into_owned());
-    // Behind the name in parentheses: the state, and the parent.
+    // After the name in parentheses: the state, and the parent.
     let parent_of = |id: &String| {
         let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
         stat.rsplit(')').next()?.split_whitespace().nth(1)?.parse::<u32>().ok()
@@ -403,7 +403,7 @@ fn workers_that_cannot_start_take_no_file_with_them() {
     for i in 0..6 {
         small_clip(&place.path(format!("in/{i}.mp4")));
     }
-    // The program is gone when all but the first worker are to be started, or started again.
+    // The program no longer exists when the other workers are started, or the first is restarted.
     let copy = place.path("program");
     fs::copy(env!("CARGO_BIN_EXE_cyclegan-batch"), &copy).unwrap();
     let usual = place.program();
@@ -415,8 +415,8 @@ fn workers_that_cannot_start_take_no_file_with_them() {
     let mut lines = std::io::BufRead::lines(std::io::BufReader::new(run.stdout.take().unwrap()));
     let begin = lines.next().unwrap().unwrap();
     fs::remove_file(&copy).unwrap();
-    // Those of the second and third thread, if they are there already. One whose program was gone ends by itself, so `kill` may
-    // find nothing.
+    // The workers of the second and third thread, if they exist already. One whose program is gone exits on its own, so
+    // `kill` may find nothing.
     let mut workers = children(run.id());
     workers.sort();
     for worker in workers.iter().skip(1) {
@@ -440,7 +440,7 @@ fn ctrl_c_while_a_worker_starts_is_no_failure() {
     for workers in [1, 2] {
         let mut run = place.program();
         run.args(["in", "--jobs", "2"]).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // Without a list of its plugins, GStreamer starts slowly.
+        // Without its registry, GStreamer starts slowly.
         let mut run = run.env("GST_REGISTRY_1_0", "/dev/null/registry").spawn().unwrap();
         while children(run.id()).len() < workers && run.try_wait().unwrap().is_none() {
             thread::sleep(Duration::from_millis(1));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Machines that share a folder, here processes of one machine.
+//! Machines that share a folder, as processes on one machine.
 
 #![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
 
@@ -25,7 +25,7 @@ fn start(place: &Place, arguments: &[&str]) -> Child {
     program.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// What `--status` says, with its lines as JSON.
+/// The output of `--status`, and its lines as JSON.
 fn status(place: &Place, arguments: &[&str]) -> (Output, Vec<Value>) {
     let run = |more: &[&str]| {
         let mut program = Command::new(env!("CARGO_BIN_EXE_cyclegan-batch"));
@@ -34,7 +34,7 @@ fn status(place: &Place, arguments: &[&str]) -> (Output, Vec<Value>) {
         assert!(output.status.success(), "{}", text(&output));
         output
     };
-    // Twice, and what the first one has seen the second sees.
+    // Two calls: the JSON includes at least what the text does.
     let told = run(&[]);
     let lines = text(&run(&["--json"]));
     (told, lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
@@ -54,7 +54,7 @@ fn machines_take_the_next_free_file() {
     for number in 2..=8 {
         fs::copy(place.path("in/1.mp4"), place.path(format!("in/{number}.mp4"))).unwrap();
     }
-    // Only one of them is to try it. It is the last, so that both are at work by then.
+    // Only one of them may try it. It comes last, so that both are working by then.
     fs::write(place.path("in/9.mp4"), "This is no video.\n".repeat(50)).unwrap();
     let arguments = ["in", "--shard", "auto", "--jobs", "1", "--report", "report.html"];
     let machines = [start(&place, &arguments), start(&place, &arguments)];
@@ -69,10 +69,10 @@ fn machines_take_the_next_free_file() {
         let line = format!("out/{number}.mp4: 10 frames");
         assert_eq!(said.concat().matches(&line).count(), 1, "{number}: {said:?}");
     }
-    // The report of the one that ended last has the files of both.
+    // The report of the one that ends last has the files of both.
     let page = fs::read_to_string(place.path("report.html")).unwrap();
     assert_eq!((page.matches("<img").count(), page.matches("is a text file").count()), (8, 1));
-    // A new run tries again what has failed.
+    // A new run retries what has failed.
     let again = start(&place, &arguments).wait_with_output().unwrap();
     assert!(text(&again).contains("0 translated, 8 up to date, 1 failed"), "{}", text(&again));
 }
@@ -109,7 +109,7 @@ fn machines_share_the_pieces_of_one_file() {
     let count = ending["text"].as_str().unwrap().split(", ").nth(2).unwrap_or("0");
     let count: u32 = count.split(' ').next().unwrap().parse().unwrap();
     assert!((1..10).contains(&count), "{helper}");
-    // To the byte what one process makes.
+    // Identical to the output of one process.
     let [one, two] = [place.path("alone/a.mp4"), place.out("a.mp4")].map(|path| tracks(&path));
     assert_eq!(one.len(), two.len());
     for (one, two) in one.iter().zip(&two) {
@@ -144,7 +144,7 @@ fn the_file_of_a_machine_that_vanishes_is_taken_over() {
 fn nobody_helps_with_a_file_that_has_failed() {
     let place = Place::new();
     let (mut owner, helper) = owner_and_helper(&place);
-    // What the owner translates is gone, as from a disk with a fault.
+    // The segments of the owner disappear, as from a faulty disk.
     let own = format!("-{}", owner.id());
     while owner.try_wait().unwrap().is_none() {
         let files = walkdir::WalkDir::new(place.out(".cyclegan-batch")).into_iter().flatten();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What a file has besides its tracks: chapters, dates, locations, time codes, covers.
+//! Data besides the tracks: chapters, dates, locations, time codes, cover art.
 
 #![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
 
@@ -28,7 +28,7 @@ fn chapters_are_in_every_container_that_has_them() {
         make(&place.path("in").join(name), &[BARS, TONE, &two, H264, "-c:a aac"].join(" "));
     }
     for container in ["mp4", "mov", "mkv"] {
-        // Sound of Matroska whose last packet has no duration is copied whole, too.
+        // Audio of Matroska is copied completely, even if its last packet has no duration.
         let said = place.run(&["in", "--container", container]);
         assert!(!said.contains("note:"), "{said}");
         for stem in ["a", "b", "c"] {
@@ -67,7 +67,7 @@ fn when_and_where_it_was_made_is_kept() {
     for name in ["a.mp4", "b.mov", "c.mov"] {
         let output = place.out(name);
         assert_eq!(tag(&output, "location"), "+48.8577+002.2950/", "{name}");
-        // `qtdemux` does not read a title that ffmpeg writes by a key of its own.
+        // `qtdemux` does not read a title that ffmpeg writes under its own key.
         let title = if name == "c.mov" { "" } else { "Film" };
         assert_eq!(tag(&output, "title"), title, "{name}");
         assert_eq!(tag(&output, "creation_time"), "2020-01-02T03:04:05.000000Z", "{name}");
@@ -93,7 +93,7 @@ fn time_codes_are_kept_or_missed() {
     assert_eq!(said.matches("note:").count(), 1, "{said}");
     let output = streams(&place.out("a.mov"));
     assert_eq!(output[0].details["tags"]["timecode"], "01:02:03:04");
-    // The track of chapters is no text.
+    // The chapter track does not become a text track.
     assert_eq!(streams(&place.out("b.mp4")).len(), 2);
     place.run(&["in/a.mov", "--start", "1", "--out", "part"]);
     let part = streams(&place.path("part/a.mov"));
@@ -152,12 +152,12 @@ fn rotated_matroska_stands_upright() {
     }
 }
 
-/// As cameras on the front of phones write it, for which `qtdemux` of GStreamer 1.22 has no word.
+/// Front cameras of phones write such a matrix, which `qtdemux` of GStreamer 1.22 does not report.
 #[test]
 fn mirrored_mp4_is_mirrored_back() {
     let Some(place) = Place::of_ffmpeg("mirrored MP4") else { return };
     let upright = "-f lavfi -i color=white:s=96x64:r=25:d=0.4,pad=128:96:0:0:black";
-    // What was done to the frames, and the matrix that undoes it.
+    // The filter that mirrors the frames, and the matrix that reverses it.
     let mirrored = [
         ("a.mp4", "null", [1_i32, 0, 0, 1]),
         ("across.mp4", "hflip", [-1, 0, 0, 1]),
@@ -197,7 +197,7 @@ fn an_unknown_language_is_not_english() {
         let stream = streams(&place.out(name)).remove(track);
         stream.details["tags"]["language"].as_str().unwrap_or_default().to_owned()
     };
-    // ffprobe does not say `und`.
+    // ffprobe does not print `und`.
     let known = ["", "", "", "ger"];
     let found = [("none.mkv", 0), ("none.mkv", 1), ("german.mkv", 0), ("german.mkv", 1)];
     assert_eq!(found.map(|(name, track)| language(name, track)), known);

@@ -14,7 +14,7 @@ use common::{
     text,
 };
 
-/// The program with one `--out`, and not the folder of all other tests.
+/// The program with this `--out` instead of the folder of the other tests.
 fn run(place: &Place, arguments: &[&str]) -> Output {
     let mut program = place.program();
     program.args(arguments).output().unwrap()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Pictures keep what they are: size, depth, transparency, what cameras write into them.
+//! Pictures keep size, bit depth, alpha and the metadata of cameras.
 
 #![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
 
@@ -64,7 +64,7 @@ fn pictures_keep_what_they_are() {
     for name in ["turned.jpg", "turned.png", "turned.webp"] {
         let (picture, icc, exif) = open(&place.out(name));
         assert_eq!((picture.width(), picture.height()), (64, 96), "{name}");
-        // It stands upright: a viewer shall not turn it again.
+        // It is upright, so a viewer must not rotate it again.
         let orientation = exif.expect(name);
         assert!(!orientation.windows(2).any(|bytes| bytes == [0, 6]), "{name} {orientation:?}");
         let top = picture.to_rgb8().get_pixel(20, 20).0;
@@ -82,7 +82,7 @@ fn pictures_keep_what_they_are() {
     }
 }
 
-/// Every camera writes a thumbnail, of the picture that was not translated, and the sides before it is turned.
+/// Cameras write a thumbnail, which is not translated, and width and height before rotation.
 #[test]
 fn exif_shows_the_image_as_it_is_now() {
     let place = Place::unchanged();
@@ -121,7 +121,7 @@ fn exif_shows_the_image_as_it_is_now() {
         let (picture, _, exif) = open(&place.out(name));
         let exif = exif.unwrap();
         assert!(!contains(&exif, b"a picture") && contains(&exif, b", and more"), "{name}");
-        // Turned by a quarter.
+        // Rotated by 90°.
         assert_eq!((picture.width(), picture.height()), (64, 96), "{name}");
         let sides: &[&[u8]] = match name.starts_with("big") {
             true => &[b"\xA0\x02\0\x04\0\0\0\x01\0\0\0\x40", b"\xA0\x03\0\x04\0\0\0\x01\0\0\0\x60"],
@@ -134,7 +134,7 @@ fn exif_shows_the_image_as_it_is_now() {
     }
 }
 
-/// `png` with more chunks after its header; the decoder checks no sums of those that it does not know.
+/// `png` with more chunks after its header. The decoder does not check the checksums of unknown chunks.
 fn with_chunks(png: &[u8], chunks: &[(&[u8; 4], &[u8])]) -> Vec<u8> {
     let chunk = |(name, data): &(&[u8; 4], &[u8])| {
         PngChunk::new(**name, data.to_vec().into()).encoder().bytes()
@@ -193,11 +193,10 @@ fn resolution_colours_and_text_are_kept_or_noted() {
     assert!(!said.contains("note: in/kept.png") && !said.contains("note: in/dense"), "{said}");
 }
 
-/// A field of TIFF: tag, type, count, and the value or where it is.
+/// A field of TIFF: tag, type, count, and the value or its offset.
 type Field = (u16, u16, u32, u32);
 
-/// A TIFF of one strip of 96×64 pixels, all of `pixel`, with further `fields` and pages. What `extra` holds
-/// begins at byte 8.
+/// A TIFF with one strip of 96×64 pixels, all `pixel`, with more `fields` and pages. `extra` is at byte 8.
 fn tiff(extra: &[u8], fields: &[Field], pixel: &[u8], pages: usize) -> Vec<u8> {
     let mut bytes = [&b"II\x2A\0\0\0\0\0"[..], extra].concat();
     let strip = bytes.len() as u32;
@@ -229,7 +228,7 @@ fn tiff(extra: &[u8], fields: &[Field], pixel: &[u8], pages: usize) -> Vec<u8> {
     bytes
 }
 
-/// Decoders of JPEG make do without the end, those of other formats fail.
+/// JPEG decoders tolerate a missing end, others fail.
 #[test]
 fn truncated_images_are_named() {
     let place = Place::unchanged();
@@ -264,7 +263,7 @@ fn tiff_of_every_colour_is_translated_or_its_loss_named() {
     let at = damaged.len() as u32 - 126;
     damaged[4..8].copy_from_slice(&at.to_le_bytes());
     write("damaged.tif", damaged);
-    // 300 pixels per inch, turned by a quarter, described.
+    // 300 pixels per inch, rotated by 90°, with a description.
     let resolution =
         [[300_u32, 1]; 2].concat().iter().flat_map(|n| n.to_le_bytes()).collect::<Vec<_>>();
     let extra = [&resolution[..], b"a flag, red\0"].concat();

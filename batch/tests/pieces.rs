@@ -21,7 +21,7 @@ use common::{
 };
 use gst::prelude::*;
 
-/// All that decoding a video gives: whether the two look the same.
+/// Whether two videos look the same when decoded.
 fn assert_alike(a: &Path, b: &Path) {
     let (a, b) = (frames(a), frames(b));
     assert_eq!(a.len(), b.len());
@@ -36,7 +36,7 @@ fn assert_alike(a: &Path, b: &Path) {
 fn assert_same_tracks(whole: &[Track], joined: &[Track]) {
     assert_eq!(whole.len(), joined.len());
     assert_eq!(whole[0].shown(), joined[0].shown());
-    // Some frames at most, as a decoder may need to hold back.
+    // At most a few frames, which a decoder may hold back.
     assert!(joined[0].delay <= whole[0].delay + 200, "{} ms", joined[0].delay);
     for (whole, joined) in whole.iter().zip(joined).skip(1) {
         assert_eq!((&whole.times, &whole.data), (&joined.times, &joined.data));
@@ -144,10 +144,10 @@ fn finished_pieces_survive_a_kill() {
     fs::rename(place.path("in/a.mp4"), place.path("in/a.mkv")).unwrap();
     let arguments = ["in", "--piece", "1", "--jobs", "1", "--filter", "inference-size=64"];
     kill_between_pieces(&place, &arguments);
-    // The second run is stopped too late to lose anything but what it has begun.
+    // The second run is stopped so late that it loses only what it has started.
     let output = place.program().args(arguments).output().unwrap();
     assert!(text(&output).contains("1 translated"), "{}", text(&output));
-    // What the first run has said of the file holds for its output.
+    // The notes of the first run also apply to the output.
     assert!(text(&output).contains("although its extension is mkv"), "{}", text(&output));
     assert_eq!(tracks(&place.out("a.mkv"))[0].times.len(), 250);
     assert!(place.segments().is_empty(), "pieces are left");

@@ -34,7 +34,7 @@ fn a_browser_shows_strips_before_and_after() {
     assert!(!page.contains("http://") && !page.contains("https://"), "the page loads something");
     assert!(page.contains("&lt;b&gt;.png") && page.contains("is a text file"), "{page}");
     assert_eq!(page.matches("<img").count(), 2);
-    // Files that were finished before are shown as well.
+    // Files that are up to date are shown as well.
     fs::remove_file(place.path("report.html")).unwrap();
     place.program().args(arguments).output().unwrap();
     let again = fs::read_to_string(place.path("report.html")).unwrap();
@@ -63,7 +63,7 @@ fn thumbnails(place: &Place) -> Vec<RgbImage> {
     images.map(decode).collect()
 }
 
-/// Fails unless each frame below is the one above, with a filter that changes nothing.
+/// Fails unless each frame below equals the one above, with a filter that changes nothing.
 fn assert_same_moments(sheet: &RgbImage) {
     let row = (sheet.height() + 4) / 2;
     let difference = |x, y| {

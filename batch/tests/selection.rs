@@ -101,7 +101,7 @@ fn samples_are_spread_over_each_video() {
         }
     }
     assert!(place.out("still.png").is_file());
-    // They are no stand-in for the videos themselves, and are not made again.
+    // They do not replace the outputs of the whole videos, and are not made again.
     let said = place.run(&["in", "--sample", "3"]);
     assert!(said.contains("0 translated, 7 up to date"), "{said}");
     assert!(place.run(&["in"]).contains("2 translated, 1 up to date"));
@@ -158,7 +158,7 @@ fn options_come_from_a_file() {
     let output = run(&[]);
     assert!(output.status.success(), "{}", text(&output));
     assert!(place.path("made/a.z.mp4").is_file() && !place.path("made/b.z.mkv").exists());
-    // What the command line says counts.
+    // The command line overrides the file.
     let output = run(&["clips/b.mkv", "--name", "{stem}-2.{ext}", "--out", "made"]);
     assert!(text(&output).contains("made/b-2.mkv: 3 frames"), "{}", text(&output));
 

@@ -47,7 +47,7 @@ fn assert_negative(path: &Path, count: usize) {
     assert!(all.iter().all(is_light), "{}: {all:?}", path.display());
 }
 
-/// As drones write where they look.
+/// Drones write their orientation like this.
 #[test]
 fn klv_of_a_transport_stream_is_kept() {
     let place = Place::new();
@@ -94,7 +94,7 @@ fn y4m_of_ffmpeg_keeps_its_depth_and_chroma() {
         ("yuvj420p", "yuv420p"),
     ] {
         let name = format!("{pixels}.y4m");
-        // ffmpeg 5.1 writes half a sample too little of odd widths of more than 8 bits.
+        // ffmpeg 5.1 writes half a sample too little for odd widths with more than 8 bits.
         let (width, height) = if pixels.ends_with("le") { ("162", "121") } else { ("161", "121") };
         let odd = format!("-f lavfi -i testsrc2=size=160x120:rate=25:d=0.4,scale={width}:{height}");
         ffmpeg::make(
@@ -227,7 +227,7 @@ fn streams_that_fail_or_are_stopped_leave_nothing() {
     assert!(files().is_empty(), "{:?}", files());
 }
 
-/// `jpegdec` of GStreamer 1.22 makes 4:2:0 of 4:2:2.
+/// `jpegdec` of GStreamer 1.22 outputs 4:2:2 as 4:2:0.
 #[test]
 fn streams_have_the_decoders_of_files() {
     let Some(place) = Place::of_ffmpeg("motion JPEG of 4:2:2") else { return };

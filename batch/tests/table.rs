@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Files that ffmpeg has written, of every container and codec, through a filter that changes nothing: what
-//! comes out is compared with what went in.
+//! Files that ffmpeg has written, in many containers and codecs, through a filter that changes nothing. The outputs are
+//! compared with the inputs.
 
 #![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
 
@@ -15,11 +15,11 @@ use common::{
     text,
 };
 
-/// A file, how ffmpeg makes it, and what may be said of it.
+/// A file, how ffmpeg makes it, and the notes that it may get.
 struct Row {
     name: &'static str,
     arguments: String,
-    /// The codecs of its other tracks in the output, where they are not those of the input.
+    /// The codecs of its other tracks in the output, if they differ from the input.
     anew: &'static [&'static str],
 }
 
@@ -31,7 +31,7 @@ fn anew(name: &'static str, arguments: &[&str], anew: &'static [&'static str]) -
     Row { name, arguments: arguments.join(" "), anew }
 }
 
-/// Containers and codecs that files have in the world.
+/// Common containers and codecs.
 fn rows() -> Vec<Row> {
     let (aac, vp8) = ("-c:a aac", "-c:v libvpx -deadline realtime -cpu-used 8");
     vec![
@@ -70,7 +70,7 @@ fn rows() -> Vec<Row> {
         row("mxf.mxf", &[BARS, TONE, "-c:v mpeg2video -c:a pcm_s16le -ar 48000"]),
         row("theora.ogv", &[BARS, TONE, "-c:v libtheora -c:a libvorbis"]),
         row("prores.mov", &[BARS, TONE, "-c:v prores_ks -c:a pcm_s16le"]),
-        // QuickTime loses where its channels belong.
+        // QuickTime loses the channel layout.
         anew(
             "surround.mov",
             &[BARS, &SURROUND.replace("(side)", ""), H264, "-c:a pcm_s24le"],
@@ -142,8 +142,8 @@ fn nothing_is_lost_from_any_container() {
         let (before, after) = (place.path("in").join(row.name), output_of(&place, row.name));
         let mut fault = |what: String| faults.push(format!("{}: {what}", row.name));
         compare(row, &streams(&before), &streams(&after), &mut fault);
-        // Only what is encoded anew is worth a note, and sound that goes on behind the video.
-        // The preset's 8 bits and 4:2:0 are, too.
+        // Only re-encoded tracks get a note, and audio that is longer than the video; also the 8 bits and 4:2:0 of the
+        // preset.
         let is_of_preset = |line: &&str| {
             line.ends_with(" with --preset web") || line.contains("tape.dv: is interlaced")
         };
@@ -196,9 +196,9 @@ fn compare(row: &Row, before: &[Stream], after: &[Stream], fault: &mut dyn FnMut
         let last = |stream: &Stream| stream.times.last().copied().unwrap_or(0.0);
         let first = |stream: &Stream| stream.times.first().copied().unwrap_or(0.0);
         let lag = |audio: &Stream, video: &Stream| first(audio) - first(video);
-        // `aacparse` of GStreamer 1.22 needs 12 packets of LATM before it gives any.
+        // `aacparse` of GStreamer 1.22 needs 12 packets of LATM before it outputs any.
         let late = if row.name == "latm.ts" { 310.0 } else { 30.0 };
-        // The sound where it was beside the picture, to a packet.
+        // Audio keeps its offset to the video, to within a packet.
         if (lag(a, video) - lag(b, translated)).abs() > late {
             fault(format!(
                 "audio {i} begins {:.0} ms, not {:.0}",
@@ -221,7 +221,7 @@ fn compare(row: &Row, before: &[Stream], after: &[Stream], fault: &mut dyn FnMut
     let steps = |stream: &Stream| -> Vec<f64> {
         stream.times.iter().map(|time| time - stream.times[0]).collect()
     };
-    // Those of some files are in no order, or missing.
+    // Some files have unordered times, or none.
     let has_times =
         !["avi", "dv", "m2v", "wmv", "h264", "hevc", "m1v"].iter().any(|e| row.name.ends_with(e));
     let pairs = steps(video).into_iter().zip(steps(translated));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Clocks that jump or are cut by edit lists, and what of a file is not there.
+//! Timestamps that jump or are cut by edit lists, and missing parts of files.
 
 #![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
 
@@ -14,13 +14,12 @@ use common::{
     text,
 };
 
-/// The packets of a track that are shown, in ms.
+/// The times of the visible packets of a track, ms.
 fn shown(stream: &Stream) -> Vec<f64> {
     stream.times.iter().copied().filter(|time| *time > -1.0).collect()
 }
 
-/// `ffmpeg -ss … -c copy` cuts by edit lists, and phones do: `qtdemux` of GStreamer 1.22 ends as much too
-/// early.
+/// `ffmpeg -ss … -c copy` and phones cut with edit lists: `qtdemux` of GStreamer 1.22 then stops too early.
 #[test]
 fn what_an_edit_list_shows_is_there_to_its_end() {
     let Some(place) = Place::of_ffmpeg("edit lists") else { return };
@@ -42,7 +41,7 @@ fn what_an_edit_list_shows_is_there_to_its_end() {
             for (frame, time) in frames.iter().zip(&expected) {
                 assert!((frame - frames[0] - (time - expected[0])).abs() < 1.0, "{name}");
             }
-            // The sound ends where it did beside the first frame.
+            // Relative to the first frame, the audio ends where it did.
             let end = copied.times.last().unwrap() - frames[0];
             let expected = audio.times.last().unwrap() - expected[0];
             assert!((end - expected).abs() < 2.0, "{name}: {end} ms, not {expected} ms");
@@ -51,7 +50,7 @@ fn what_an_edit_list_shows_is_there_to_its_end() {
     }
 }
 
-/// `qtdemux` of GStreamer 1.22 takes tracks for previews, and leaves them out, that are shorter than a fifth of the whole.
+/// `qtdemux` of GStreamer 1.22 takes tracks that are shorter than a fifth of the whole for previews, and drops them.
 #[test]
 fn tracks_that_are_much_shorter_than_the_file_are_kept() {
     let Some(place) = Place::of_ffmpeg("short tracks") else { return };
@@ -95,7 +94,7 @@ fn a_clock_that_jumps_loses_no_frames() {
     assert!(said.contains("ahead.ts: its timestamps jump: ends after 6."), "{said}");
 }
 
-/// Slides, screen recordings and time-lapse: `tsdemux` of GStreamer 1.22 loses such times in segments.
+/// Slides, screen recordings and time-lapse videos: `tsdemux` of GStreamer 1.22 loses such times in segments.
 #[test]
 fn frames_that_are_shown_for_long_keep_their_times() {
     let Some(place) = Place::of_ffmpeg("long frames") else { return };
@@ -127,7 +126,7 @@ fn frames_that_are_shown_for_long_keep_their_times() {
     assert!(text(&output).contains(note), "{}", text(&output));
 }
 
-/// As phones write it.
+/// Phones write such files.
 #[test]
 fn a_variable_rate_in_mp4_keeps_its_times() {
     let Some(place) = Place::of_ffmpeg("a variable rate") else { return };
@@ -173,7 +172,7 @@ fn films_of_divx_and_xvid_keep_their_times() {
             let output = place.out(&name.replace("avi", container));
             let times = streams(&output).remove(0).times;
             assert_eq!(times.len(), expected, "{name}, {container}");
-            // Two chunks are empty where libxvid begins.
+            // libxvid starts with two empty chunks.
             let even = times.windows(2).skip(1).all(|pair| (pair[1] - pair[0] - 40.0).abs() < 1.01);
             assert!(even, "{name}, {container}: {times:?}");
         }
@@ -182,7 +181,7 @@ fn films_of_divx_and_xvid_keep_their_times() {
     assert_eq!(frames(&place.out("divx.webm")), 20, "{said}");
 }
 
-/// Two recordings in one file: `parts` are how ffmpeg makes the sound of each.
+/// Two recordings in one file: `parts` are the ffmpeg arguments for the audio of each.
 fn joined(place: &Place, name: &str, parts: [&str; 2]) {
     let part = |(number, arguments): (usize, &str)| {
         let path = place.path(format!("in/part-{number}.ts"));
@@ -250,7 +249,7 @@ fn other_programs_are_noted() {
     assert_eq!(kinds, ["video", "audio"]);
 }
 
-/// The way of Blu-ray to say that sound is DTS, which `tsdemux` of GStreamer 1.22 does not know.
+/// Blu-ray's stream type for DTS, which `tsdemux` of GStreamer 1.22 does not support.
 #[test]
 fn tracks_that_nothing_demuxes_are_named() {
     let Some(place) = Place::of_ffmpeg("tracks of no known kind") else { return };
@@ -267,7 +266,7 @@ fn truncated_files_are_named() {
     let Some(place) = Place::of_ffmpeg("truncated files") else { return };
     let x264 = [H264, "-g 25 -c:a aac"].join(" ");
     let fragments = [&x264, "-movflags frag_keyframe+empty_moov"].join(" ");
-    // The first two as far as they go, the others not at all: they say how long they are.
+    // The first two are translated as far as they go. The others fail, because their headers state their length.
     let files = [
         ("a.avi", "-c:v mpeg4 -c:a libmp3lame", true),
         ("b.mp4", &fragments, true),
@@ -294,7 +293,7 @@ fn truncated_files_are_named() {
     assert!(said.contains("in/f.mp4: is an AVIF or HEIF image, which cannot be decoded"), "{said}");
 }
 
-/// A few frames at the end are less than the lengths of tracks differ by in whole files.
+/// In complete files, the lengths of tracks differ by more than the few frames that are missing here.
 #[test]
 fn files_that_lack_little_are_named_and_those_that_have_more_are_not() {
     let Some(place) = Place::of_ffmpeg("files that lack little") else { return };
@@ -314,7 +313,7 @@ fn files_that_lack_little_are_named_and_those_that_have_more_are_not() {
     assert_eq!(said.matches("note:").count(), 1, "{said}");
 }
 
-/// The first clock of a stream comes with its video, here a second after its sound.
+/// The first clock of a stream comes with its video, here a second after the audio starts.
 #[test]
 fn sound_without_times_is_named() {
     let Some(place) = Place::of_ffmpeg("sound without times") else { return };
@@ -329,7 +328,7 @@ fn sound_without_times_is_named() {
     }
 }
 
-/// As every recording of television, whose sound begins before its first key frame.
+/// In every television recording, audio starts before the first key frame.
 #[test]
 fn sound_before_the_first_key_frame_is_kept() {
     let Some(place) = Place::of_ffmpeg("recordings") else { return };
@@ -349,7 +348,7 @@ fn sound_before_the_first_key_frame_is_kept() {
     }
 }
 
-/// As ffmpeg writes bitmaps that do not say it: until 2^32 ms. The file then lasts as long.
+/// ffmpeg writes bitmaps of unknown duration as lasting until 2^32 ms, and the file has that duration too.
 #[test]
 fn subtitles_without_an_end_do_not_make_the_video_longer() {
     let Some(place) = Place::of_ffmpeg("subtitles without an end") else { return };
@@ -365,7 +364,7 @@ fn subtitles_without_an_end_do_not_make_the_video_longer() {
     }
 }
 
-/// `ffmpeg -avoid_negative_ts disabled` writes such; `matroskademux` of GStreamer 1.22 has 0 for all of them.
+/// `ffmpeg -avoid_negative_ts disabled` writes such files; `matroskademux` of GStreamer 1.22 outputs 0 for all of them.
 #[test]
 fn what_lies_before_time_0_in_matroska_is_kept() {
     let Some(place) = Place::of_ffmpeg("times before 0") else { return };
@@ -373,7 +372,7 @@ fn what_lies_before_time_0_in_matroska_is_kept() {
     fs::write(place.path("ch.txt"), text).unwrap();
     make(&place.path("whole.mp4"), &[BARS, TONE, H264, "-g 25 -c:a aac"].join(" "));
     make(&place.path("whole.mkv"), &[BARS, TONE, H264, "-g 25 -c:a libopus"].join(" "));
-    // ffmpeg moves all of it behind 0 by default.
+    // By default, ffmpeg shifts all timestamps to 0 or later.
     for (folder, option) in [("in", "disabled"), ("moved", "auto")] {
         fs::create_dir_all(place.path(folder)).unwrap();
         let option = format!("-avoid_negative_ts {option}");
@@ -394,7 +393,7 @@ fn what_lies_before_time_0_in_matroska_is_kept() {
                 assert_eq!(track.times.len(), expected.times.len(), "{name}");
                 for (time, expected) in track.times.iter().zip(&expected.times) {
                     let lag = (time - after[1].times[0]) - (expected - before[1].times[0]);
-                    // What only fills the decoder of Opus lasts 6.5 ms.
+                    // The pre-skip of Opus is 6.5 ms.
                     assert!(lag.abs() < 8.0, "{name}: {lag} ms");
                 }
             }
@@ -425,12 +424,12 @@ fn gaps_in_a_damaged_file_are_named() {
     assert!(!said.contains("in/whole.ogv:"), "{said}");
 }
 
-/// Demuxers of these skip what is damaged without a word.
+/// The demuxers of these containers skip damaged data silently.
 #[test]
 fn what_demuxers_skip_is_named() {
     let Some(place) = Place::of_ffmpeg("damaged streams") else { return };
     let (mpeg2, h264) = ("-c:v mpeg2video -c:a", format!("{H264} -g 10 -c:a aac"));
-    // Its index leads elsewhere then.
+    // Its index then points to wrong positions.
     let avi = place.path("in/e.avi");
     make(&avi, &[BARS, TONE, "-c:v mpeg4 -c:a libmp3lame"].join(" "));
     let mut bytes = fs::read(&avi).unwrap();
@@ -463,17 +462,17 @@ fn what_demuxers_skip_is_named() {
         }
     }
     assert!(said.contains("in/e.avi: is damaged: only "), "{said}");
-    // Its demuxer goes on where it finds a cluster, or gives up.
+    // Its demuxer continues at the next cluster that it finds, or gives up.
     assert!(said.contains(" in/d.mkv: "), "{said}");
     assert!(!said.contains(" in/whole-"), "{said}");
 }
 
-/// Nothing but the decoder tells of it: bare streams have no count of frames, and in containers every frame is there.
+/// Only the decoder notices this: elementary streams have no frame count, and in containers no frame is missing.
 #[test]
 fn damage_that_only_the_decoder_sees_is_named() {
     let Some(place) = Place::of_ffmpeg("damaged frames") else { return };
     let x265 = "-c:v libx265 -preset ultrafast -x265-params log-level=error";
-    // How much of the file is damaged, in thousandths.
+    // The share of the file that is damaged, in thousandths.
     let files = [
         ("a.m2v", "-c:v mpeg2video", 50),
         ("b.h264", H264, 50),
@@ -510,7 +509,7 @@ fn damage_that_only_the_decoder_sees_is_named() {
     assert!(!said.contains("note: in/whole-"), "{said}");
 }
 
-/// The frames before the key frame at which a film is cut refer to some that are not there, and are not shown.
+/// After a cut, the frames before the first key frame refer to missing frames, and are not shown.
 #[test]
 fn cuts_and_segments_of_open_groups_are_not_damaged() {
     let Some(place) = Place::of_ffmpeg("open groups of pictures") else { return };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A track that cannot be kept costs that track and no other, and one note says so.
+//! A track that cannot be kept is lost alone, with one note.
 
 #![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
 
@@ -11,8 +11,8 @@ use common::{
     ffmpeg::{BARS, H264, OTHER_TONE, TONE, make, streams},
 };
 
-/// `tsdemux` takes TrueHD for PCM where nothing says that it is of a Blu-ray, and finds none of what ffmpeg writes where
-/// something does.
+/// `tsdemux` takes TrueHD for PCM unless the stream is marked as Blu-ray, and then does not find the TrueHD that ffmpeg
+/// writes.
 #[test]
 fn true_hd_of_a_transport_stream_costs_no_other_track() {
     let Some(place) = Place::of_ffmpeg("TrueHD in transport streams") else { return };
@@ -32,7 +32,7 @@ fn true_hd_of_a_transport_stream_costs_no_other_track() {
     assert_eq!(said.matches("note: ").count(), 2, "{said}");
 }
 
-/// What is read back as no sound is not taken for the next track.
+/// A track that is not read back is not confused with the next one.
 #[test]
 fn damaged_sound_costs_no_other_track() {
     let Some(place) = Place::of_ffmpeg("damaged sound") else { return };
@@ -41,7 +41,7 @@ fn damaged_sound_costs_no_other_track() {
     let said = place.run(&["in", "--container", "mp4"]);
     assert!(!said.contains("track 3"), "{said}");
     let codecs: Vec<_> = streams(&place.out("a.mp4")).into_iter().map(|s| s.codec).collect();
-    // How much of the damaged sound is found again differs from run to run.
+    // How much of the damaged audio is read back differs from run to run.
     assert!(codecs.first().is_some_and(|codec| codec == "h264"), "{codecs:?}");
     assert!(codecs.last().is_some_and(|codec| codec == "aac"), "{codecs:?}");
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What becomes of a video: its frames and times, its other tracks, its quirks.
+//! Translation of videos: frames and times, other tracks, unusual files.
 
 #![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
 
@@ -79,7 +79,7 @@ fn subtitles_and_audio_go_where_the_container_takes_them() {
     assert!(text.iter().any(|t| t.contains("One and &")), "{text:?}");
 }
 
-/// Frames at times that grow apart: 0, 2, 8, 18, 32 ms and so on.
+/// Frames at increasing distances: 0, 2, 8, 18, 32 ms and so on.
 fn vary_rate(bin: &gst::Bin) {
     let number = std::sync::atomic::AtomicU64::new(0);
     let pad = bin.by_name("varied").unwrap().static_pad("src").unwrap();
@@ -94,8 +94,7 @@ fn vary_rate(bin: &gst::Bin) {
     });
 }
 
-/// Has a player turn the clip by a quarter, by the matrix in the header of its track, which
-/// GStreamer's muxer does not write.
+/// Rotates a clip by 90° with the matrix in the header of its track, which GStreamer's muxer does not write.
 fn turn(clip: &std::path::Path) {
     let mut bytes = std::fs::read(clip).unwrap();
     let header = bytes.windows(4).position(|window| window == b"tkhd").unwrap();
@@ -142,7 +141,7 @@ fn quirks_are_kept_or_handled() {
         assert_eq!(video(name).shown(), tracks(&input(name))[0].shown(), "{name}");
         assert_eq!(video(name).shown()[24], 20 * 24 + 2 * 24 * 24, "{name}");
     }
-    // The frames themselves stand upright now.
+    // The frames themselves are upright now.
     assert_eq!((video("turned.mp4").int("width"), video("turned.mp4").int("height")), (120, 160));
     assert!(!video("turned.mp4").tags.contains("rotate-90"), "{}", video("turned.mp4").tags);
     assert_eq!((video("odd.mkv").int("width"), video("odd.mkv").int("height")), (160, 120));

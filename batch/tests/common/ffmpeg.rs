@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Files made and looked at by ffmpeg: what other programs write, seen by what reads it.
+//! Files written and read by ffmpeg, as other programs write and read them.
 
 use std::{
     path::Path,
@@ -17,12 +17,12 @@ pub const BARS: &str = "-f lavfi -i testsrc2=size=160x120:rate=25:d=3";
 pub const TONE: &str = "-f lavfi -i sine=440:d=3";
 /// The same, of another pitch.
 pub const OTHER_TONE: &str = "-f lavfi -i sine=880:d=3";
-/// H.264 as most files have it.
+/// H.264 as in most files.
 pub const H264: &str = "-c:v libx264 -preset ultrafast -bf 2 -pix_fmt yuv420p";
 /// Three seconds of six channels, the low one with another pitch.
 pub const SURROUND: &str = "-f lavfi -i aevalsrc=0.5*sin(300*2*PI*t)|0.5*sin(400*2*PI*t)|0.5*sin(500*2*PI*t)|0.5*sin(60*2*PI*t)|0.5*sin(600*2*PI*t)|0.5*sin(700*2*PI*t):d=3:s=48000:c=5.1(side)";
 
-/// Whether there is ffmpeg; says so where there is none.
+/// Whether ffmpeg is installed; prints a `SKIP:` line if it is not.
 pub fn is_installed(test: &str) -> bool {
     let is_installed = Command::new("ffmpeg").arg("-version").output().is_ok();
     if !is_installed {
@@ -31,7 +31,7 @@ pub fn is_installed(test: &str) -> bool {
     is_installed
 }
 
-/// Has ffmpeg make `path` with these arguments, which are separated by spaces.
+/// Makes `path` with ffmpeg and these arguments, which are separated by spaces.
 pub fn make(path: &Path, arguments: &str) {
     let folder = path.parent().unwrap();
     let output = Command::new("ffmpeg")
@@ -48,7 +48,7 @@ fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// What ffprobe says of a file with these arguments.
+/// The output of ffprobe for a file with these arguments.
 fn probe(path: &Path, arguments: &[&str]) -> Value {
     let output = Command::new("ffprobe")
         .args(["-v", "error", "-of", "json"])
@@ -67,14 +67,14 @@ pub struct Stream {
     pub kind: String,
     /// Its codec.
     pub codec: String,
-    /// When each packet is shown, in ms, in order.
+    /// Sorted times of the packets, ms.
     pub times: Vec<f64>,
-    /// All that ffprobe says of it.
+    /// The complete output of ffprobe.
     pub details: Value,
 }
 
 impl Stream {
-    /// A field in text; empty if it is not there.
+    /// A field as text; empty if it is missing.
     pub fn text(&self, field: &str) -> String {
         match &self.details[field] {
             Value::String(text) => text.clone(),
@@ -110,7 +110,7 @@ pub fn streams(path: &Path) -> Vec<Stream> {
     array("streams").into_iter().map(stream).collect()
 }
 
-/// The chapters of a file: when each begins, seconds, and its title.
+/// The chapters of a file: start in seconds, and title.
 pub fn chapters(path: &Path) -> Vec<(f64, String)> {
     let all = probe(path, &["-show_chapters"]);
     let chapter = |chapter: &Value| {
@@ -120,7 +120,7 @@ pub fn chapters(path: &Path) -> Vec<(f64, String)> {
     all["chapters"].as_array().into_iter().flatten().map(chapter).collect()
 }
 
-/// A tag of a file; empty if it is not there.
+/// A tag of a file; empty if it is missing.
 pub fn tag(path: &Path, name: &str) -> String {
     let all = probe(path, &["-show_format"]);
     let tags = all["format"]["tags"].as_object().cloned().unwrap_or_default();
@@ -128,7 +128,7 @@ pub fn tag(path: &Path, name: &str) -> String {
     found.map_or(String::new(), |(_, value)| value.as_str().unwrap_or_default().to_owned())
 }
 
-/// How many frames the video of a file has when it is decoded.
+/// The number of frames in the decoded video of a file.
 pub fn frames(path: &Path) -> usize {
     let count =
         ["-count_frames", "-select_streams", "v:0", "-show_entries", "stream=nb_read_frames"];
@@ -136,7 +136,7 @@ pub fn frames(path: &Path) -> usize {
     count.as_str().unwrap().parse().unwrap()
 }
 
-/// What a filter of ffmpeg says last of a file on a line with `marker`: the number behind it.
+/// The last number that a filter of ffmpeg prints after `marker`.
 pub fn measure(arguments: &[&str], marker: &str) -> f64 {
     let output = Command::new("ffmpeg")
         .args(["-nostdin", "-hide_banner"])
@@ -151,14 +151,14 @@ pub fn measure(arguments: &[&str], marker: &str) -> f64 {
     number.parse().unwrap_or_else(|_| panic!("{marker}{rest}"))
 }
 
-/// How alike the videos of two files are, in dB of luma; the frames are compared in their order.
+/// The PSNR of the luma of two videos, in dB; frames are compared in order.
 pub fn psnr(a: &Path, b: &Path) -> f64 {
     let filter = "[0:v]settb=1/25,setpts=N,format=yuv420p[a];[1:v]settb=1/25,setpts=N,format=yuv420p[b];[a][b]psnr";
     let (a, b) = (a.to_str().unwrap(), b.to_str().unwrap());
     measure(&["-i", a, "-i", b, "-lavfi", filter], "PSNR y:")
 }
 
-/// What ffprobe says of the first frame of a file.
+/// The output of ffprobe for the first frame of a file.
 pub fn frame_data(path: &Path) -> String {
     probe(path, &["-show_frames", "-read_intervals", "%+#1", "-select_streams", "v"]).to_string()
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Makes clips and looks into them, with GStreamer.
+//! Makes and reads clips with GStreamer.
 
 use std::{
     fs,
@@ -65,15 +65,15 @@ fn run(pipeline: &gst::Element, path: &Path) {
 /// A track of a file, still encoded.
 #[derive(Clone, Debug)]
 pub struct Track {
-    /// What it is.
+    /// Its caps.
     pub caps: gst::Caps,
-    /// When each of its buffers is shown, in milliseconds of stream time, in the order of the file.
+    /// Stream times of its buffers in the order of the file, milliseconds.
     pub times: Vec<u64>,
-    /// How long a buffer at most waits between being decoded and being shown, in milliseconds.
+    /// Maximum difference between the decoding time and the timestamp of a buffer, milliseconds.
     pub delay: u64,
     /// The bytes of its buffers.
     pub data: Vec<Vec<u8>>,
-    /// Its tags, in text.
+    /// Its tags as text.
     pub tags: String,
 }
 
@@ -83,12 +83,12 @@ impl Track {
         self.caps.structure(0).unwrap().name().as_str()
     }
 
-    /// A number of its caps.
+    /// An integer field of its caps.
     pub fn int(&self, field: &str) -> i32 {
         self.caps.structure(0).unwrap().get(field).unwrap()
     }
 
-    /// Its times in the order in which they are shown.
+    /// Its sorted times.
     pub fn shown(&self) -> Vec<u64> {
         let mut times = self.times.clone();
         times.sort();

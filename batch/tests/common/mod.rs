@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Clips made on the spot, a generator that makes negatives, and the program.
+//! Generated clips, a generator that outputs negatives, and the program.
 
 #![allow(dead_code, reason = "each test file takes a part of this")]
 #![allow(
@@ -36,7 +36,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// With a generator that makes negatives.
+    /// With a generator that outputs negatives.
     pub fn new() -> Self {
         Self::with_filter(SMALL)
     }
@@ -46,7 +46,7 @@ impl Place {
         Self::with_filter(UNCHANGED)
     }
 
-    /// The same for files that ffmpeg makes; says so where there is none.
+    /// The same for files that ffmpeg makes; prints a `SKIP:` line if ffmpeg is not installed.
     pub fn of_ffmpeg(test: &str) -> Option<Self> {
         ffmpeg::is_installed(test).then(Self::unchanged)
     }
@@ -86,7 +86,7 @@ impl Place {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cyclegan-batch"));
         command.current_dir(self.folder.path()).args(["--model", "model.onnx", "--out", "out"]);
         command.args(["--filter", self.filter]);
-        // A scheduler that the tests run under is none of theirs.
+        // The tests ignore a scheduler that they run under.
         for (name, _) in env::vars_os() {
             if name.to_string_lossy().starts_with("SLURM_") || name == "JOB_COMPLETION_INDEX" {
                 command.env_remove(name);
@@ -97,7 +97,7 @@ impl Place {
         command
     }
 
-    /// Runs the program; fails the test unless all went well.
+    /// Runs the program; fails the test if it fails.
     pub fn run<S: AsRef<OsStr>>(&self, arguments: &[S]) -> String {
         let output = self.program().args(arguments).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
@@ -106,13 +106,12 @@ impl Place {
     }
 }
 
-/// All that a program has said.
+/// The output of a program.
 pub fn text(output: &Output) -> String {
     [output.stdout.as_slice(), output.stderr.as_slice()].map(String::from_utf8_lossy).concat()
 }
 
-/// Has `command` find the plugin that was built with the tests, and keep GStreamer's list of plugins
-/// between tests.
+/// Makes `command` find the plugin that was built with the tests, and reuse GStreamer's registry.
 pub fn load_plugin(command: &mut Command) {
     let plugins = Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugins");
     let library = plugin::beside_test();
