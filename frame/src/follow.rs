@@ -10,7 +10,7 @@ use super::{
     smooth::Smoother,
 };
 
-/// The least IoU of a box with its box in the previous frame (Bewley et al., SORT, arXiv 1602.00763,
+/// Minimum IoU of a box with its box in the previous frame (Bewley et al., SORT, arXiv 1602.00763,
 /// section 3.3).
 const SAME: f64 = 0.3;
 

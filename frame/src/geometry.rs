@@ -32,7 +32,7 @@ pub enum InferenceSize {
     ShortSide(u32),
 }
 
-/// The least length of a dynamic side, in pixels. Generators downsample their input at least twice and then
+/// Minimum length of a dynamic side, in pixels. Generators downsample their input at least twice and then
 /// use neighbouring pixels, so they fail on a few pixels.
 const MIN_SIDE: u32 = 32;
 /// The largest aspect ratio, or its inverse, that is kept at full size. Longer frames are scaled down

@@ -30,7 +30,7 @@ pub struct Halver {
     bands: usize,
 }
 
-/// The least ratio of the frame's sides to the image's, so that the scaler still scales by half or less
+/// Minimum ratio of the frame's sides to the image's, so that the scaler still scales by half or less
 /// and its taps decide the quality.
 const LEAST_RATIO: u32 = 4;
 
@@ -104,7 +104,7 @@ impl Halver {
     }
 }
 
-/// Most threads per frame.
+/// Maximum number of threads per frame.
 const MAX_BANDS: usize = 64;
 
 /// The 8-bit format with the same planes.
@@ -202,7 +202,7 @@ mod tests {
         let (depth, shift) =
             (format.depth()[component as usize], format.shift()[component as usize]);
         let mut offset = info.comp_poffset(component) as usize;
-        // GStreamer 1.22 counts the second word of P010 and its like in words.
+        // GStreamer 1.22 counts the second word of P010 and similar formats in words.
         if depth > 8 && offset == 1 {
             offset = 2;
         }

@@ -42,7 +42,7 @@ impl<'a> RowLerp<'a> {
         lerp(self.before[entry], self.after[entry], self.weight)
     }
 
-    /// For a coverage: what it leaves of one entry, in parts of [`KEEP_ALL`].
+    /// For a coverage: the share of one entry that remains, in parts of [`KEEP_ALL`].
     pub fn kept_at(&self, entry: usize) -> i32 {
         kept(self.before[entry], self.after[entry], self.weight)
     }
@@ -61,7 +61,7 @@ fn lerp(before: i16, after: i16, weight: i32) -> i32 {
     before * WEIGHT_ONE + (after - before) * weight
 }
 
-/// What a coverage leaves of a sample, in parts of [`KEEP_ALL`].
+/// The share of a sample that remains under a coverage, in parts of [`KEEP_ALL`].
 #[inline]
 fn kept(before: i16, after: i16, weight: i32) -> i32 {
     KEEP_ALL - (lerp(before, after, weight) >> 8)

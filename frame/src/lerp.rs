@@ -23,7 +23,7 @@ pub fn taps(input: u32, output: u32) -> impl Iterator<Item = Tap> {
     (0..output).map(move |x| {
         let centre = (f64::from(x) + 0.5) * f64::from(input) / f64::from(output) - 0.5;
         let centre = centre.clamp(0.0, f64::from(last));
-        // After the last position there is none, so it has weight 1 as `after` of the previous one.
+        // The last position has no successor, so it is `after` of the previous one, with weight 1.
         let before = (centre.floor() as u32).min(last.saturating_sub(1));
         let weight = ((centre - f64::from(before)) * f64::from(WEIGHT_ONE)).round() as u16;
         Tap { before, after: (before + 1).min(last), weight }

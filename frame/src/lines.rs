@@ -165,5 +165,5 @@ impl LinePacker {
     }
 }
 
-/// More than GStreamer writes past the end of an unpacked line of a format of groups, in bytes.
+/// More bytes than GStreamer writes past the end of an unpacked line, in formats that pack groups of pixels.
 const SPARE: usize = 512;

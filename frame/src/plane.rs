@@ -407,7 +407,7 @@ fn offset(format: &VideoFormatInfo, component: usize) -> usize {
     let described = format.poffset()[component] as usize;
     match format.format() {
         VideoFormat::Vyuy => [1, 2, 0][component],
-        // P010 and its like: the second word of a pair, counted in words.
+        // P010 and similar formats: the second word of a pair, counted in words.
         _ if format.depth()[component] > 8 && described == 1 => 2,
         _ => described,
     }

@@ -6,17 +6,17 @@
 use super::geometry::{Letterbox, Rect};
 use cyclegan_contract::Size;
 
-/// Most boxes of a frame that are considered, the largest ones.
+/// Maximum number of boxes that are considered per frame: the largest ones.
 pub const MAX_BOXES: usize = 128;
-/// Most regions of a frame that are translated, the largest ones.
+/// Maximum number of regions that are translated per frame: the largest ones.
 pub const MAX_REGIONS: usize = 16;
 
 /// The margin on each side of a box is its width plus its height, divided by this: a quarter of the mean
 /// side.
 const MARGIN: u32 = 8;
-/// The least margin, in pixels.
+/// Minimum margin, in pixels.
 const MIN_MARGIN: u32 = 8;
-/// Most upscaling of a crop for the generator. Around a smaller box the crop grows.
+/// Maximum upscaling of a crop for the generator. Around a smaller box, the crop grows.
 const MAX_ENLARGEMENT: u32 = 4;
 /// Crop sizes are rounded up to multiples of a power of two, at most 1/32 of their height, so that a box
 /// that moves or grows a little keeps its crop size and everything allocated for it.

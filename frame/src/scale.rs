@@ -36,7 +36,7 @@ pub struct Scaler {
     workers: Workers,
 }
 
-/// Most threads per image.
+/// Maximum number of threads per image.
 const MAX_BANDS: usize = 64;
 
 impl Scaler {

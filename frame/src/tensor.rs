@@ -98,7 +98,7 @@ pub fn pack<T: Element>(
     pack_in_bands((picture, stride), letterbox, to_tensor, (workers, bands), tensor);
 }
 
-/// Most threads per tensor.
+/// Maximum number of threads per tensor.
 const MAX_BANDS: usize = 64;
 
 fn pack_in_bands<T: Element>(

@@ -52,7 +52,7 @@ struct Facts {
     is_built_in: fn() -> ort::Result<bool>,
     /// The PyPI wheel that contains it.
     wheel: &'static str,
-    /// What it needs of the machine, beside a runtime that has it built in.
+    /// What the machine needs, in addition to a runtime that has it built in.
     needs: &'static str,
     /// The arithmetic that this kind of processor is fastest in.
     precision: Precision,
@@ -170,7 +170,7 @@ impl Provider {
         FACTS.iter().map(|facts| facts.provider)
     }
 
-    /// The provider's name as properties and messages have it.
+    /// The provider's name in properties and messages.
     pub fn name(self) -> &'static str {
         self.facts().name
     }

@@ -121,7 +121,7 @@ impl Generator {
         &self.path
     }
 
-    /// What the file says.
+    /// What the file declares.
     pub fn contract(&self) -> &cyclegan_contract::Generator {
         &self.contract
     }
@@ -319,7 +319,7 @@ fn engines_folder(
 
 /// Gives ONNX Runtime the external data in memory.
 ///
-/// By itself ONNX Runtime maps the file: writing to it changes a running generator, and truncating it
+/// On its own, ONNX Runtime maps the file: writing to it changes a running generator, and truncating it
 /// kills the process. Depending on its version, it also follows fewer kinds of links than the contract.
 /// Providers that compile the model themselves may not support data in memory, so they read the file if
 /// ONNX Runtime accepts it.

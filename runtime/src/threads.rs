@@ -26,7 +26,7 @@ pub fn count(threads: u32) -> usize {
 pub fn session_options(environment: &Environment, threads: u32) -> ort::Result<SessionBuilder> {
     let builder = Session::builder(environment)?
         .with_intra_threads(count(threads))?
-        // Denormals of a dark image would slow the CPU down a hundredfold.
+        // Denormal values from a dark image would slow the CPU down a hundredfold.
         .with_flush_to_zero()?
         // A worker that spins for a long time blocks the core for the decoder or encoder: with one other
         // busy thread on two cores a run takes a sixth longer by default.

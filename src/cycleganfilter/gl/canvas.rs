@@ -119,8 +119,8 @@ impl Canvas {
         let count = layers.positions.len().min(MOST);
         let whole = [0, 0, *width, *height];
         let mut areas = &areas[..count];
-        // Mattes replace the alpha of the whole frame. Else only what layers change is drawn, and
-        // all else is copied, which is faster. Where two layers overlap, both areas give the same.
+        // Mattes replace the alpha of the whole frame. Otherwise only the pixels that layers change are
+        // drawn, and the others are copied, which is faster. Where two layers overlap, both areas give the same.
         if has_mattes {
             areas = std::slice::from_ref(&whole);
         } else if !areas.contains(&whole) {

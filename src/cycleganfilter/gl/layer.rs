@@ -41,8 +41,8 @@ impl Layers {
         self.has_mattes = has_mattes;
     }
 
-    /// Adds a residual for a whole frame of `frame` pixels, of whose own samples it leaves the
-    /// share `keep`. Has a matte if all layers do.
+    /// Adds a residual for a whole frame of `frame` pixels, which keeps the share `keep` of its own
+    /// samples. Has a matte if all layers do.
     pub fn add_whole(
         &mut self,
         frame: Size,

@@ -257,7 +257,7 @@ impl Resources {
         match unsafe { self.renderer.gl.client_wait_sync(fence.get(), flush, TURN) } {
             ALREADY_SIGNALED | CONDITION_SATISFIED => Ok(true),
             TIMEOUT_EXPIRED => Ok(false),
-            // What it returns names no reason.
+            // Its result does not say why.
             failed => {
                 self.renderer.error("glClientWaitSync")?;
                 Err(Error::Call("glClientWaitSync", failed))

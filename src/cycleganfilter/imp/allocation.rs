@@ -7,9 +7,9 @@ use gst_video::{VideoInfo, VideoMeta, VideoOverlayCompositionMeta};
 use super::CycleGanFilter;
 use crate::cycleganfilter::lock;
 
-/// Most memory for finished frames of a live pipeline that wait for the sink, in bytes.
+/// Maximum memory for finished frames of a live pipeline that wait for the sink, in bytes.
 const LIVE_BYTES: usize = 256 << 20;
-/// Least and most number of such frames.
+/// Minimum and maximum number of such frames.
 const LIVE_FRAMES: std::ops::RangeInclusive<usize> = 4..=240;
 
 impl CycleGanFilter {

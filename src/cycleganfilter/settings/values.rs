@@ -24,7 +24,7 @@ pub enum Direction {
 }
 
 impl Direction {
-    /// The direction as the model contract has it.
+    /// The direction in the model contract.
     pub fn to_contract(self) -> contract::Direction {
         match self {
             Self::Forward => contract::Direction::AToB,

@@ -78,7 +78,7 @@ impl RegionResiduals {
                 matte.set_matte(&masks.matte);
                 matte.feather(index, regions, Upscale::Residual { strength: 1.0 });
             }
-            // Of a mask alone the picture is not asked for.
+            // With `output=mask`, the picture is not needed.
             if *output == Output::Mask {
                 continue;
             }

@@ -30,7 +30,7 @@ impl View {
         let frame = Size { width: info.width(), height: info.height() };
         let pixel_aspect = match (info.par().numer(), info.par().denom()) {
             (width @ 1.., height @ 1..) => f64::from(width) / f64::from(height),
-            // `avidemux` writes −1/1 for files that name none.
+            // `avidemux` sets −1/1 for files without a pixel aspect ratio.
             _ => 1.0,
         };
         let limits = generator.limits();
