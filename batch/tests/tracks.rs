@@ -8,7 +8,7 @@ mod common;
 
 use common::{
     Place,
-    ffmpeg::{BARS, H264, OTHER_TONE, TONE, make, streams},
+    ffmpeg::{BARS, H264, OTHER_TONE, SURROUND, Stream, TONE, make, streams},
 };
 
 /// `tsdemux` takes TrueHD for PCM unless the stream is marked as Blu-ray, and then does not find the TrueHD that ffmpeg
@@ -44,4 +44,74 @@ fn damaged_sound_costs_no_other_track() {
     // How much of the damaged audio is read back differs from run to run.
     assert!(codecs.first().is_some_and(|codec| codec == "h264"), "{codecs:?}");
     assert!(codecs.last().is_some_and(|codec| codec == "aac"), "{codecs:?}");
+}
+
+/// A parser, or a decoder, reports an error for such a track, and `decodebin` waits for its first frame.
+#[test]
+fn a_track_of_noise_costs_no_other_track() {
+    let Some(place) = Place::of_ffmpeg("tracks of noise") else { return };
+    let noise = "-bsf:a:0 noise=amount=1 -strict -2 -map 0 -map 1 -map 2 -c:a:1 aac -c:a:0";
+    let dolby = "AC-3 (ATSC A/52)";
+    // The name of the codec if the track is left out.
+    let rows = [
+        ("ac3.avi", TONE, "ac3", dolby),
+        ("mp3.mp4", TONE, "libmp3lame", "MPEG-1 Audio"),
+        ("mp3.mkv", TONE, "libmp3lame", "MPEG-1 Layer 3 (MP3)"),
+        ("ac3.ts", TONE, "ac3", dolby),
+        ("surround.mkv", SURROUND, "ac3", dolby),
+        ("eac3.ts", TONE, "eac3", "E-AC-3 (ATSC A/52B)"),
+        ("dts.mov", TONE, "dca", "DTS"),
+        ("flac.mp4", TONE, "flac", "Free Lossless Audio Codec (FLAC)"),
+        ("truehd.mkv", TONE, "truehd", "Dolby TrueHD"),
+        ("alac.mov", TONE, "alac", ""),
+        ("vorbis.mkv", TONE, "libvorbis", ""),
+    ];
+    for (name, sound, codec, _) in rows {
+        let input = place.path("in").join(name);
+        make(&input, &[BARS, sound, OTHER_TONE, H264, noise, codec].join(" "));
+    }
+    let large = "-f lavfi -i testsrc2=size=640x480:rate=25:d=1 -f lavfi -i sine=440:d=1 -c:v rawvideo -pix_fmt yuv420p";
+    let silent = "-bsf:a noise=amount=1 -c:a libmp3lame";
+    make(&place.path("in/large.mkv"), &[large, silent].join(" "));
+    let said = place.run(&["in", "--name", "{dir}/{stem}.{ext}"]);
+    for (name, _, _, codec) in
+        rows.into_iter().chain([("large.mkv", "", "", "MPEG-1 Layer 3 (MP3)")])
+    {
+        let note = format!(
+            "note: in/{name}: track 2, {codec}, is left out: it has no data that can be decoded\n"
+        );
+        assert_eq!(said.contains(&note), !codec.is_empty(), "{name}: {said}");
+    }
+}
+
+/// Demuxers send gaps until then, from which parsers invent caps.
+#[test]
+fn sound_that_begins_late_is_kept() {
+    let Some(place) = Place::of_ffmpeg("late sound") else { return };
+    let sound = TONE.replace("d=3", "d=0.9");
+    let rows = [
+        ("mp3.mp4", "libmp3lame"),
+        ("eac3.mkv", "eac3"),
+        ("mp2.ts", "mp2"),
+        ("dts.mkv", "dca"),
+        ("mp3.mkv", "libmp3lame"),
+    ];
+    let video = BARS.replace("d=3", "d=9");
+    for (name, codec) in rows {
+        let input = place.path("in").join(name);
+        let late = "-map 0 -map 1 -strict -2 -c:a";
+        make(&input, &[&video, "-itsoffset 8", &sound, H264, late, codec].join(" "));
+    }
+    // `decodebin` reads 2 MB, and then waits.
+    let large = "-f lavfi -i testsrc2=size=640x480:rate=25:d=1 -itsoffset 0.5";
+    let codecs = "-map 0 -map 1 -c:v rawvideo -pix_fmt yuv420p -c:a ac3";
+    make(&place.path("in/large.mkv"), &[large, &sound, codecs].join(" "));
+    let said = place.run(&["in", "--name", "{dir}/{stem}.{ext}"]);
+    assert!(!said.contains("note:"), "{said}");
+    for (name, _) in rows.into_iter().chain([("large.mkv", "")]) {
+        let (before, after) = (streams(&place.path("in").join(name)), streams(&place.out(name)));
+        let start = |streams: &[Stream]| streams[1].times[0] - streams[0].times[0];
+        assert_eq!(before[1].times.len(), after[1].times.len(), "{name}");
+        assert!((start(&before) - start(&after)).abs() < 2.0, "{name}: {} ms", start(&after));
+    }
 }

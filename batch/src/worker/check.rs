@@ -45,6 +45,11 @@ pub fn check(
     is_part: bool,
     say: Say,
 ) -> Result<Media> {
+    let is_empty = |promise: &&Promise| promise.caps.is_none() || promise.passed.packets == 0;
+    // An encoded track without data may make the output unreadable.
+    if let Some(empty) = promises.iter().filter(|p| p.is_encoded && !p.is_video).find(is_empty) {
+        bail!(fault(empty, NO_DATA.to_owned()));
+    }
     let written = Media::probe(output).context("the output cannot be opened")?;
     note_all(say, losses::of_tags(media, &written));
     // The demuxer of a stream drops what comes before the video.
@@ -55,9 +60,6 @@ pub fn check(
     for promise in promises {
         // A track without data in the input has none in the output.
         let Some(caps) = promise.caps.as_ref().filter(|_| promise.passed.packets > 0) else {
-            if promise.is_encoded && !promise.is_video {
-                bail!(fault(promise, NO_DATA.to_owned()));
-            }
             if !promise.is_video {
                 note(say, format!("track {} is empty", promise.track + 1));
             }

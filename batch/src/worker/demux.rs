@@ -19,6 +19,7 @@ use super::{
     caps::{colorimetry, field, has_element, is_text, media_type, short_id},
     durations::Replacement,
     elements::{is_of, make, pad},
+    frameless::Frameless,
     probes::{on_caps, on_segments},
     repairs::Repairs,
 };
@@ -56,22 +57,22 @@ pub fn demux(
     let decoder = make("decodebin")?;
     decode_only(&decoder, decode);
     let repairs = repairs.clone();
-    decoder.dynamic_cast_ref::<gst::Bin>().context("no bin")?.connect_element_added(
-        move |_, element| {
-            if is_matroska(element) {
-                let repairs = repairs.clone();
-                element.connect_pad_added(move |_, pad| match &repairs.early {
-                    Some(early) => early.correct(pad),
-                    None => keep_time(pad),
-                });
-            }
-            repairs.durations.keep_rate(element);
-            if is_of(element, "avidemux") {
-                avi::give_times(element);
-            }
-            prefer_colour_of_stream(element);
-        },
-    );
+    let bin = decoder.dynamic_cast_ref::<gst::Bin>().context("no bin")?;
+    Frameless::default().watch(bin);
+    bin.connect_element_added(move |_, element| {
+        if is_matroska(element) {
+            let repairs = repairs.clone();
+            element.connect_pad_added(move |_, pad| match &repairs.early {
+                Some(early) => early.correct(pad),
+                None => keep_time(pad),
+            });
+        }
+        repairs.durations.keep_rate(element);
+        if is_of(element, "avidemux") {
+            avi::give_times(element);
+        }
+        prefer_colour_of_stream(element);
+    });
     let sources = Arc::new(Mutex::new(Vec::<Source>::new()));
     let found = sources.clone();
     decoder.connect_pad_added(move |_, pad| {

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use gst::prelude::*;
 
 /// How many bytes of a track may be queued while another track has no data.
-const QUEUE_BYTES: u32 = 256 << 20;
+pub const QUEUE_BYTES: u32 = 256 << 20;
 
 /// Prefers FFmpeg's decoders where others lose chroma: `jpegdec` of GStreamer 1.22 outputs 4:2:2 and 4:4:4 as 4:2:0.
 /// `openjpegdec` outputs 4:2:2 as 4:4:4, and does not read the JPEG 2000 of QuickTime.

@@ -122,6 +122,7 @@ impl Links {
                     }
                 }
                 (Action::Drop, None) => {}
+                (Action::Encode, None) => bail!(TrackFault { track, cause: NO_DATA.to_owned() }),
                 (_, None) => bail!(TrackFault { track, cause: "is not found again".to_owned() }),
                 (action, Some(source)) => {
                     self.link_track(&pipeline, track, action, source.pad)

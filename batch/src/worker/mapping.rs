@@ -97,7 +97,7 @@ fn action(
 ) -> (Action, Option<String>) {
     let holder = muxer.container.name();
     let kind = track.kind();
-    if let Some(what) = left_out(kind, cause) {
+    if let Some(what) = left_out(track, cause) {
         return (Action::Drop, Some(format!("is left out: {what}")));
     }
     if refusals == 0
@@ -133,15 +133,16 @@ fn action(
     (Action::Drop, Some(format!("is left out: {because}")))
 }
 
-/// Why a track of this kind is left out of any container, if it is.
-fn left_out(kind: &str, cause: Option<&str>) -> Option<String> {
-    if kind.starts_with("video/") {
-        return Some("only the first video is translated".to_owned());
+/// Why a track is left out of any container, if it is.
+fn left_out(track: &Track, cause: Option<&str>) -> Option<String> {
+    if track.is_frameless || cause == Some(NO_DATA) {
+        return Some(format!("it {NO_DATA}"));
     }
-    if kind.starts_with("image/") {
-        return Some("cover art or a still image".to_owned());
+    match track.kind() {
+        kind if kind.starts_with("video/") => Some("only the first video is translated".to_owned()),
+        kind if kind.starts_with("image/") => Some("cover art or a still image".to_owned()),
+        _ => None,
     }
-    (cause == Some(NO_DATA)).then(|| format!("it {NO_DATA}"))
 }
 
 /// What audio is re-encoded as, and what that loses.

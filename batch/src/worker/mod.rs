@@ -20,6 +20,7 @@ mod elements;
 mod exif;
 mod fault;
 mod filter;
+mod frameless;
 mod frames;
 mod gaps;
 mod hdr;

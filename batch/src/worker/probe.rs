@@ -24,6 +24,7 @@ use super::{
     durations::Durations,
     early::Early,
     fault,
+    frameless::Frameless,
     isobmff::{self, Index},
     matroska::{self, Flags},
     mpegts,
@@ -84,13 +85,15 @@ pub struct Track {
     pub turn: Option<&'static str>,
     /// The true format of raw audio that `qtdemux` of GStreamer 1.22 takes for another one.
     pub true_format: Option<&'static str>,
+    /// Whether no frame is found in it.
+    pub is_frameless: bool,
 }
 
 impl Track {
     /// A track about which nothing else is known.
     pub fn new(id: String, caps: gst::Caps) -> Self {
         let tags = gst::TagList::new();
-        Self { id, caps, tags, flags: None, turn: None, true_format: None }
+        Self { id, caps, tags, flags: None, turn: None, true_format: None, is_frameless: false }
     }
 
     /// Whether it is the track that a demuxer outputs with this stream id and these caps.
@@ -156,9 +159,14 @@ impl Media {
         // The file was not finished or is truncated. GStreamer 1.22 sometimes waits forever for the index.
         ensure!(index.is_some() || !isobmff::is_isobmff(input), fault::NO_INDEX);
         let durations = index.as_ref().and_then(Durations::of).unwrap_or_default();
-        let info = discover(input, &durations)?;
+        let (info, frameless) = discover(input, &durations)?;
         let missing = info.missing_elements_installer_details();
         let mut media = Self::of_info(&info);
+        for (id, caps) in frameless.take() {
+            if media.tracks.iter().all(|track| track.id != id) {
+                media.tracks.push(Track { is_frameless: true, ..Track::new(id, caps) });
+            }
+        }
         media.add_details(input, index, durations)?;
         // Subtitles without a decoder have no id, and come last.
         let key = |track: &Track| {
@@ -302,6 +310,9 @@ impl Media {
         if self.tracks.is_empty() {
             return anyhow!(fault::NO_INDEX);
         }
+        if self.tracks.iter().any(|track| track.kind().starts_with("video/")) {
+            return anyhow!(fault::NOTHING_DECODED);
+        }
         let names: Vec<_> = self.tracks.iter().map(|track| codec_name(&track.caps)).collect();
         anyhow!("has no video track, only {}", names.join(", "))
     }
@@ -382,7 +393,10 @@ impl Media {
     /// The index of the track to translate: the first video, else the first image, since video may be a sequence of
     /// JPEGs. Beside a video, an image is cover art.
     pub fn main_video(&self) -> Option<usize> {
-        let first = |kind: &str| self.tracks.iter().position(|t| t.kind().starts_with(kind));
+        let first = |kind: &str| {
+            let is_match = |track: &Track| track.kind().starts_with(kind) && !track.is_frameless;
+            self.tracks.iter().position(is_match)
+        };
         first("video/").or_else(|| first("image/"))
     }
 
@@ -392,17 +406,21 @@ impl Media {
     }
 }
 
-/// Runs the discoverer on `input` with the durations of its tracks corrected.
-fn discover(input: &Path, durations: &Durations) -> Result<DiscovererInfo> {
+/// Runs the discoverer on `input` with the durations of its tracks corrected. Also returns the tracks in which it finds
+/// no frame.
+fn discover(input: &Path, durations: &Durations) -> Result<(DiscovererInfo, Frameless)> {
     let discoverer = Discoverer::new(PATIENCE)?;
     let undecodable = Arc::new(Mutex::new(Vec::new()));
     let found = undecodable.clone();
+    let frameless = Frameless::default();
+    let watched = frameless.clone();
     let replacements = durations.tracks.clone();
     discoverer.connect_source_setup(move |_, source| {
         if let Some(pad) = source.static_pad("src") {
             replace(&pad, replacements.clone());
         }
         let Some(decoder) = source.parent().and_downcast::<gst::Bin>() else { return };
+        watched.watch(&decoder);
         decoder.connect_deep_element_added(|_, _, element| prefer_colour_of_stream(element));
         // Its decoder fails, and the file with it.
         decode_only(decoder.upcast_ref(), |_, caps| media_type(caps) != TRUE_HD_OR_PCM);
@@ -415,7 +433,8 @@ fn discover(input: &Path, durations: &Durations) -> Result<DiscovererInfo> {
     });
     let uri = gst::glib::filename_to_uri(std::path::absolute(input)?, None)?;
     let info = discoverer.discover_uri(&uri);
-    info.map_err(|error| anyhow!(fault::explain_probe(&error, &lock(&undecodable))))
+    let info = info.map_err(|error| anyhow!(fault::explain_probe(&error, &lock(&undecodable))))?;
+    Ok((info, frameless))
 }
 
 /// The track of a stream. A stream without an id is one between a demuxer and a parser, unless nothing can decode it.

@@ -102,7 +102,8 @@ pub fn earliest(input: &Path, media: &Media) -> Result<Option<i128>> {
             note_start(end, found.clone());
         }
     })?;
-    let expected = media.tracks.iter().filter(|track| is_timed(track.kind())).count();
+    let expected =
+        media.tracks.iter().filter(|track| is_timed(track.kind()) && !track.is_frameless).count();
     pipeline.play()?;
     pipeline.wait_until(|| lock(&starts).len() >= expected || read.get().packets > MAX_PACKETS)?;
     let earliest = lock(&starts).iter().min().copied();
