@@ -9,6 +9,7 @@ mod common;
 use common::{
     Place,
     ffmpeg::{BARS, H264, OTHER_TONE, SURROUND, Stream, TONE, make, streams},
+    text,
 };
 
 /// `tsdemux` takes TrueHD for PCM unless the stream is marked as Blu-ray, and then does not find the TrueHD that ffmpeg
@@ -114,4 +115,15 @@ fn sound_that_begins_late_is_kept() {
         assert_eq!(before[1].times.len(), after[1].times.len(), "{name}");
         assert!((start(&before) - start(&after)).abs() < 2.0, "{name}: {} ms", start(&after));
     }
+}
+
+/// The second video keeps the pipeline from ending.
+#[test]
+fn a_first_video_of_noise_is_named() {
+    let Some(place) = Place::of_ffmpeg("videos of noise") else { return };
+    let noise = "-map 0 -map 1 -bsf:v:0 noise=amount=1";
+    make(&place.path("in/a.mkv"), &[BARS, BARS, H264, noise].join(" "));
+    let output = place.program().arg("in").output().unwrap();
+    let said = text(&output);
+    assert!(said.contains("error: in/a.mkv: is damaged: nothing in it can be decoded"), "{said}");
 }

@@ -79,7 +79,9 @@ impl Job<'_> {
         source::open(pipeline.gst(), self.input, &media, chain.sink()?)?;
         complaints::take(true);
         pipeline.pause()?;
-        ensure!(pipeline.wait_until(|| start.is_blocking())?, NOTHING_DECODED);
+        let has_ended = || start.pad_flags().contains(gst::PadFlags::EOS);
+        pipeline.wait_until(|| start.is_blocking() || has_ended())?;
+        ensure!(start.is_blocking(), NOTHING_DECODED);
         if let Some(time) = self.span.seek.filter(|&time| time > 0) {
             read.reset();
             seek(&start, time)?;
