@@ -509,6 +509,30 @@ fn damage_that_only_the_decoder_sees_is_named() {
     assert!(!said.contains("note: in/whole-"), "{said}");
 }
 
+/// Decoders of GStreamer 1.22 fail at such a frame, or output nothing until a key frame.
+#[test]
+fn a_damaged_frame_of_av1_and_vp9_costs_little() {
+    let Some(place) = Place::of_ffmpeg("damaged frames of AV1 and VP9") else { return };
+    let files = [
+        ("a.mp4", "-c:v libaom-av1 -usage realtime -cpu-used 8 -g 25", 50),
+        ("b.webm", "-c:v libvpx-vp9 -deadline realtime -cpu-used 8", 74),
+    ];
+    for (name, codec, _) in files {
+        let input = place.path("in").join(name);
+        make(&input, &[BARS, codec].join(" "));
+        let mut bytes = fs::read(&input).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle..middle + 30].fill(0xA5);
+        fs::write(&input, bytes).unwrap();
+    }
+    let said = place.run(&["in"]);
+    assert!(said.contains("frames cannot be decoded and are missing"), "{said}");
+    for (name, _, least) in files {
+        let count = streams(&place.out(name))[0].times.len();
+        assert!(count >= least, "{name}: {count} frames\n{said}");
+    }
+}
+
 /// After a cut, the frames before the first key frame refer to missing frames, and are not shown.
 #[test]
 fn cuts_and_segments_of_open_groups_are_not_damaged() {

@@ -15,7 +15,7 @@ use gst::prelude::*;
 use gst_video::VideoTransferFunction;
 
 use super::{
-    avi,
+    av1, avi,
     caps::{colorimetry, field, has_element, is_text, media_type, short_id},
     durations::Replacement,
     elements::{is_of, make, pad},
@@ -72,6 +72,7 @@ pub fn demux(
             avi::give_times(element);
         }
         prefer_colour_of_stream(element);
+        av1::tolerate_damage(element);
     });
     let sources = Arc::new(Mutex::new(Vec::<Source>::new()));
     let found = sources.clone();

@@ -4,6 +4,7 @@
 
 mod ancillary;
 mod animation;
+mod av1;
 mod avi;
 mod branch;
 mod caps;

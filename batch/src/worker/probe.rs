@@ -17,7 +17,7 @@ use gst_video::{VideoFormat, VideoFormatInfo};
 
 use super::{
     animation::{self, Animation},
-    avi,
+    av1, avi,
     caps::{TRUE_HD_OR_PCM, WEBVTT, codec_name, field, media_type, short_id},
     chapters,
     demux::{decode_only, prefer_colour_of_stream, replace},
@@ -421,7 +421,10 @@ fn discover(input: &Path, durations: &Durations) -> Result<(DiscovererInfo, Fram
         }
         let Some(decoder) = source.parent().and_downcast::<gst::Bin>() else { return };
         watched.watch(&decoder);
-        decoder.connect_deep_element_added(|_, _, element| prefer_colour_of_stream(element));
+        decoder.connect_deep_element_added(|_, _, element| {
+            prefer_colour_of_stream(element);
+            av1::tolerate_damage(element);
+        });
         // Its decoder fails, and the file with it.
         decode_only(decoder.upcast_ref(), |_, caps| media_type(caps) != TRUE_HD_OR_PCM);
         let found = found.clone();
