@@ -249,6 +249,26 @@ fn truncated_images_are_named() {
     assert!(!said.contains("in/whole.jpg: "), "{said}");
 }
 
+/// The decoder of the image crate accepts damaged data.
+#[test]
+fn damaged_jpegs_are_named() {
+    let place = Place::unchanged();
+    let pixel = |x: u32, y: u32| Rgb([(x * y) as u8, (x * 7 + y * y) as u8, (x ^ y) as u8]);
+    for name in ["whole.jpg", "damaged.jpg"] {
+        let input = place.path("in").join(name);
+        RgbImage::from_fn(160, 120, pixel).save(&input).unwrap();
+        if name == "damaged.jpg" {
+            let mut bytes = fs::read(&input).unwrap();
+            let middle = bytes.len() / 2;
+            bytes[middle..middle + 20].fill(0xA5);
+            fs::write(&input, bytes).unwrap();
+        }
+    }
+    let said = place.run(&["in"]);
+    assert!(said.contains("note: in/damaged.jpg: is damaged: its decoder reports "), "{said}");
+    assert!(!said.contains("in/whole.jpg: "), "{said}");
+}
+
 #[test]
 fn tiff_of_every_colour_is_translated_or_its_loss_named() {
     let place = Place::unchanged();

@@ -21,13 +21,14 @@ use img_parts::{
 
 use super::{
     ancillary::Ancillary,
-    exif, fault,
+    complaints, exif, fault,
     pixels::{Through, as_color},
     tiff,
 };
 use crate::{
     picture::{PictureFormat, animated_color},
     protocol::{Say, Setup, note, note_all},
+    text::counted,
 };
 
 /// Quality of JPEG and lossy WebP, of 100.
@@ -99,8 +100,8 @@ pub fn is_picture(input: &Path) -> bool {
 fn read(bytes: &[u8], input: &Path, say: Say) -> Result<Picture> {
     let reader = reader(bytes, input)?;
     let format = reader.format().context("is not an image, or too damaged to be recognised")?;
-    if format == ImageFormat::Jpeg && lacks_end(bytes) {
-        note(say, "is truncated: its last rows are missing");
+    if format == ImageFormat::Jpeg {
+        note_all(say, damage_of_jpeg(bytes));
     }
     if animated_color(Cursor::new(bytes), format).is_ok_and(|color| color.is_some()) {
         note(say, "is animated, but only its first frame is translated");
@@ -193,6 +194,23 @@ fn straight(picture: DynamicImage) -> DynamicImage {
         }
     }
     as_color(pixels.into(), picture.color())
+}
+
+/// A note about damage in a JPEG, which the decoder of the image crate skips silently.
+fn damage_of_jpeg(jpeg: &[u8]) -> Option<String> {
+    if lacks_end(jpeg) {
+        return Some("is truncated: its last rows are missing".to_owned());
+    }
+    complaints::take(true);
+    let caps = gst::Caps::builder("image/jpeg").field("parsed", true).build();
+    // Only its errors count, not what it decodes.
+    let _ = Through::new("avdec_mjpeg")
+        .and_then(|decoder| decoder.push_last(gst::Buffer::from_slice(jpeg.to_vec()), &caps));
+    let errors = complaints::take(true);
+    (errors > 0).then(|| {
+        let errors = counted(errors, "error");
+        format!("is damaged: its decoder reports {errors}, and parts of it may be wrong")
+    })
 }
 
 /// Whether a JPEG lacks its end marker (ITU-T T.81, EOI), which the decoder tolerates. Pixel data cannot contain
