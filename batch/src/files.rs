@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, ensure};
 
 /// Creates a folder and those above it.
 pub fn create_folder(folder: &Path) -> Result<()> {
@@ -31,6 +31,17 @@ pub fn remove_unfinished(unfinished: &Path) {
 pub fn is_pattern(argument: &OsStr) -> bool {
     argument.to_str().is_some_and(|text| text.contains(['*', '?', '[']))
         && Path::new(argument).symlink_metadata().is_err()
+}
+
+/// Maximum length of the name of a file or folder in bytes.
+const LONGEST_NAME: usize = 255;
+
+/// Fails if a name in `path`, with `more` bytes appended, is longer than file systems allow.
+pub fn check_names(path: &Path, more: usize) -> Result<()> {
+    let longest = path.iter().map(|name| name.as_encoded_bytes().len()).max().unwrap_or(0);
+    let most = LONGEST_NAME - more;
+    ensure!(longest <= most, "its output has a name of {longest} bytes, expected at most {most}");
+    Ok(())
 }
 
 /// Whether two paths lead to the same file or folder.

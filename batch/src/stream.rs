@@ -5,17 +5,17 @@
 
 use std::{path::Path, process::ExitCode, time::Instant};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
     container::Container,
     events::{Events, FileResult},
-    files::create_folder,
+    files::{check_names, create_folder},
     options::{Options, cores},
     protocol::{Reply, Setup},
     sequence::Sequence,
     stop,
-    worker::stream::{Input, Output, translate},
+    worker::stream::{Input, Output, longer, translate},
 };
 
 #[derive(Debug, PartialEq, Eq)]
@@ -88,6 +88,14 @@ impl Stream {
         if let Output::Sequence(output) = &self.output {
             let out = options.out.display();
             ensure!(output.is_named(), "--out {out}: expected jpg, png or webp");
+        }
+        let written = match &self.output {
+            Output::Y4m => None,
+            Output::Sequence(output) => Some(output.path(1)),
+            Output::File(path, _) => Some(path.clone()),
+        };
+        if let Some(path) = written {
+            check_names(&path, longer(&path)).with_context(|| path.display().to_string())?;
         }
         ensure!(!is_own, "{}: is its own output; use another --out", options.out.display());
         Ok(())

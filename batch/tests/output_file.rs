@@ -10,7 +10,7 @@ use std::{fs, process::Output};
 
 use common::{
     Place,
-    media::{self, make, make_clip},
+    media::{self, make, make_clip, small_clip},
     text,
 };
 
@@ -62,4 +62,28 @@ fn an_output_file_needs_one_input_file_of_its_kind() {
     let output = run(&place, &["in", "--out", "x.mp4"]);
     assert!(output.status.success(), "{}", text(&output));
     assert!(place.path("x.mp4/b.mp4").is_file());
+}
+
+/// File systems hold names of 255 bytes.
+#[test]
+fn names_that_are_too_long_are_refused_before_the_work() {
+    let place = Place::unchanged();
+    let stem = "n".repeat(251);
+    small_clip(&place.path(format!("in/{stem}.mkv")));
+    let long = format!("made/{}.mp4", "n".repeat(240));
+    let name = "{stem}.z.{ext}";
+    for (arguments, bytes, most) in [
+        (&["in", "--container", "webm"][..], 256, 255),
+        (&["in", "--container", "webm", "--dry-run"], 256, 255),
+        (&["in", "--name", name], 257, 255),
+        (&["in", "--sample", "1"], 264, 255),
+        (&["-", "--out", &long], 244, 237),
+    ] {
+        let output = run(&place, arguments);
+        let error = format!("its output has a name of {bytes} bytes, expected at most {most}");
+        assert!(text(&output).contains(&error), "{arguments:?}: {}", text(&output));
+        assert!(!output.status.success(), "{arguments:?}");
+    }
+    let output = run(&place, &["in"]);
+    assert!(output.status.success(), "{}", text(&output));
 }

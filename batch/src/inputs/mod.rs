@@ -24,7 +24,7 @@ pub use item::Item;
 use crate::{
     container::is_video_name,
     destination::Destination,
-    files::{describe, is_pattern, is_same},
+    files::{check_names, describe, is_pattern, is_same},
     options::Options,
     picture::PictureFormat,
 };
@@ -77,7 +77,13 @@ impl<'a> Finder<'a> {
             bail!("no video or image in the inputs matches the options{skipped}");
         }
         let samples = items.into_iter().flat_map(|item| item.sampled(self.options.sample));
-        Ok(Found { items: self.without_conflicts(samples.collect()), skipped })
+        let mut items = self.without_conflicts(samples.collect());
+        for item in &mut items {
+            if let Err(error) = check_names(&item.output, 0) {
+                item.problem.get_or_insert(format!("{error}; use --name or --out"));
+            }
+        }
+        Ok(Found { items, skipped })
     }
 
     fn add_list(&self, found: &mut Found) -> Result<()> {

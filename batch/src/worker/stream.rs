@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     container::Container,
-    files::remove_unfinished,
+    files::{before_index, remove_unfinished},
     options::{Rate, Recipe},
     picture::PictureFormat,
     protocol::{Reply, Say, Setup, note},
@@ -149,6 +149,11 @@ fn images(setup: &Setup, input: &Sequence, output: &Sequence, say: Say) -> Resul
 /// The name of an output until it is complete.
 fn partial(path: &Path) -> PathBuf {
     path.with_added_extension("partial")
+}
+
+/// How many bytes longer the name of `output` is while it is written.
+pub fn longer(output: &Path) -> usize {
+    before_index(&partial(output)).as_os_str().len() - output.as_os_str().len()
 }
 
 /// Links the end of `chain` to `output`.
