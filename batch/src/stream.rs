@@ -3,7 +3,7 @@
 //! Video from or to something other than a file: y4m on standard input and output, and image sequences. It is
 //! translated in one go, in this process.
 
-use std::{path::Path, process::ExitCode, time::Instant};
+use std::{fs, path::Path, process::ExitCode, time::Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -15,7 +15,8 @@ use crate::{
     protocol::{Reply, Setup},
     sequence::Sequence,
     stop,
-    worker::stream::{Input, Output, longer, translate},
+    text::counted,
+    worker::stream::{FIRST, Input, Output, longer, translate},
 };
 
 #[derive(Debug, PartialEq, Eq)]
@@ -102,7 +103,7 @@ impl Stream {
     }
 
     pub fn run(&self, options: &Options) -> Result<ExitCode> {
-        self.prepare(options.overwrite)?;
+        let old = self.prepare(options.overwrite)?;
         let setup = Setup::new(options, cores());
         let input = Path::new(&options.inputs[0]);
         let mut events = Events::new(options.json, 1, 1);
@@ -123,8 +124,13 @@ impl Stream {
                 _ => {}
             },
         );
-        let result = match frames {
-            Ok(frames) => {
+        let written = frames.and_then(|frames| Ok((frames, self.remove_others(&old, frames)?)));
+        let result = match written {
+            Ok((frames, removed)) => {
+                if removed > 0 {
+                    let images = counted(removed, "image");
+                    events.notice(input, &format!("replaces a longer sequence: {images} removed"));
+                }
                 Some(FileResult::Translated { frames, seconds: begun.elapsed().as_secs_f64() })
             }
             Err(_) if stop::is_requested() => None,
@@ -139,22 +145,42 @@ impl Stream {
         })
     }
 
-    /// Makes the folder of the output. Fails if it would replace something.
-    fn prepare(&self, may_overwrite: bool) -> Result<()> {
-        let (folder, there) = match &self.output {
-            Output::Y4m => return Ok(()),
+    /// Makes the folder of the output, and returns the numbers of the images that are already in it. Fails if it would
+    /// replace something.
+    fn prepare(&self, may_overwrite: bool) -> Result<Vec<u64>> {
+        let (folder, there, old) = match &self.output {
+            Output::Y4m => return Ok(Vec::new()),
             Output::File(path, _) => {
                 let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-                (folder, path.exists().then(|| path.clone()))
+                (folder, path.exists().then(|| path.clone()), Vec::new())
             }
             Output::Sequence(output) => {
-                let first = output.numbers().ok().and_then(|numbers| numbers.first().copied());
-                (output.folder().to_owned(), first.map(|number| output.path(number)))
+                let old = output.numbers().unwrap_or_default();
+                let there = old.first().map(|number| output.path(*number));
+                (output.folder().to_owned(), there, old)
             }
         };
         if let Some(there) = there.filter(|_| !may_overwrite) {
             bail!("would replace {}; use --overwrite or another --out", there.display());
         }
-        create_folder(&folder)
+        create_folder(&folder)?;
+        Ok(old)
+    }
+
+    /// Removes the images with the numbers `old` that the `frames` written have not replaced; returns how many.
+    fn remove_others(&self, old: &[u64], frames: u64) -> Result<u64> {
+        let Output::Sequence(output) = &self.output else { return Ok(0) };
+        let written = match &self.input {
+            Input::Sequence(input) => input.numbers()?,
+            _ => (FIRST..FIRST + frames).collect(),
+        };
+        let others = old.iter().filter(|number| written.binary_search(number).is_err());
+        let mut removed = 0;
+        for number in others {
+            let path = output.path(*number);
+            fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+            removed += 1;
+        }
+        Ok(removed)
     }
 }

@@ -188,6 +188,33 @@ fn sequences_become_videos_and_videos_sequences() {
 }
 
 #[test]
+fn a_sequence_replaces_all_of_a_longer_one() {
+    let place = Place::new();
+    let video = &["in/v.mkv", "--out", "frames/%03d.png", "--overwrite"][..];
+    let images = &["in/%03d.png", "--out", "frames/%03d.png", "--overwrite"];
+    let make = |length| {
+        grey(&place, "in/v.mkv", length, "x264enc ! matroskamux");
+        for number in 1..9 {
+            let _ = fs::remove_file(place.path(format!("in/{number:03}.png")));
+        }
+        for number in 1..=length {
+            grey(&place, &format!("in/{number:03}.png"), 1, "videoconvert ! pngenc");
+        }
+    };
+    for length in [6, 2] {
+        make(length);
+        for arguments in [images, video] {
+            let output = run(&place, arguments, None);
+            assert!(output.status.success(), "{}", text(&output));
+            let count = fs::read_dir(place.path("frames")).unwrap().count();
+            assert_eq!(count, length as usize, "{}", text(&output));
+            let is_noted = text(&output).contains("replaces a longer sequence: 4 images removed");
+            assert_eq!(is_noted, length == 2 && arguments == images, "{}", text(&output));
+        }
+    }
+}
+
+#[test]
 fn streams_that_fail_or_are_stopped_leave_nothing() {
     let place = Place::new();
     grey(&place, "in.y4m", 100, "y4menc");

@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// The number of the first image of a video, as with ffmpeg.
-const FIRST: i32 = 1;
+pub const FIRST: u64 = 1;
 
 /// Where the frames come from.
 #[derive(Debug, PartialEq, Eq)]
@@ -177,7 +177,7 @@ fn write(pipeline: &Pipeline, chain: &Chain, output: &Output) -> Result<()> {
         Output::Sequence(sequence) => {
             let sink = make("multifilesink")?;
             sink.set_property("location", sequence.location()?);
-            sink.set_property("index", FIRST);
+            sink.set_property("index", FIRST as i32);
             sink
         }
     };
