@@ -8,11 +8,11 @@ mod common;
 
 use std::{
     fs::{self, File},
-    io::Write,
+    io::{Read, Write},
     path::Path,
     process::{Command, Output, Stdio},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use common::{
@@ -252,6 +252,25 @@ fn streams_that_fail_or_are_stopped_leave_nothing() {
     assert_eq!(output.status.code(), Some(130), "{}", text(&output));
     assert_eq!(events(&output), ["begin", "start", "summary"]);
     assert!(files().is_empty(), "{:?}", files());
+}
+
+#[test]
+fn a_program_that_waits_for_its_input_can_be_stopped() {
+    let place = Place::new();
+    let mut program = place.program();
+    program.args(["-", "--out", "made.mkv", "--json"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut program = program.spawn().unwrap();
+    // It waits for input once it has reported its start.
+    let mut said = [0; 2];
+    program.stdout.as_mut().unwrap().read_exact(&mut said).unwrap();
+    Command::new("kill").args(["-INT", &program.id().to_string()]).status().unwrap();
+    let begun = Instant::now();
+    while program.try_wait().unwrap().is_none() && begun.elapsed() < Duration::from_secs(20) {
+        thread::sleep(Duration::from_millis(20));
+    }
+    let ended = program.try_wait().unwrap();
+    let _ = program.kill();
+    assert_eq!(ended.and_then(|status| status.code()), Some(130));
 }
 
 /// `jpegdec` of GStreamer 1.22 outputs 4:2:2 as 4:2:0.

@@ -3,7 +3,7 @@
 //! Runs a pipeline to its end and watches its progress.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     fs,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -38,6 +38,8 @@ pub struct Pipeline {
     /// The files being written: their growth counts as progress.
     files: RefCell<Vec<PathBuf>>,
     missing: RefCell<Vec<String>>,
+    /// Whether it reads from or writes to a pipe.
+    is_piped: Cell<bool>,
 }
 
 impl Pipeline {
@@ -47,6 +49,7 @@ impl Pipeline {
             points: RefCell::default(),
             files: RefCell::default(),
             missing: RefCell::default(),
+            is_piped: Cell::default(),
         }
     }
 
@@ -111,6 +114,11 @@ impl Pipeline {
             self.files.borrow_mut().push(beside);
         }
         self.write_file(mux, file)
+    }
+
+    /// No longer takes a pause for a stall: the program at the other end of a pipe may pause.
+    pub fn wait_for_pipes(&self) {
+        self.is_piped.set(true);
     }
 
     /// Prerolls the pipeline.
@@ -183,6 +191,9 @@ impl Pipeline {
     }
 
     fn patience(&self) -> Duration {
+        if self.is_piped.get() {
+            return Duration::MAX;
+        }
         let points = self.points.borrow();
         let translated = points.iter().find(|(what, _)| *what == TRANSLATED);
         match translated.is_some_and(|(_, tally)| tally.get().packets == 0) {
@@ -256,5 +267,21 @@ fn is_installed(missing: &gst::message::Element) -> bool {
 impl Drop for Pipeline {
     fn drop(&mut self) {
         let _ = self.pipeline.set_state(gst::State::Null);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_pipes_may_pause() {
+        gst::init().unwrap();
+        let pipeline = Pipeline::new();
+        assert_eq!(pipeline.patience(), PATIENCE);
+        pipeline.tally(TRANSLATED);
+        assert_eq!(pipeline.patience(), FIRST_PATIENCE);
+        pipeline.wait_for_pipes();
+        assert_eq!(pipeline.patience(), Duration::MAX);
     }
 }

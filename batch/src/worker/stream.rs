@@ -88,6 +88,9 @@ fn one_video(setup: &Setup, input: &Input, output: &Output, rate: Rate, say: Say
     let recipe = Recipe { video_encoder: encoder, ..setup.recipe.clone() };
     let setup = &Setup { recipe, ..setup.clone() };
     let pipeline = Pipeline::new();
+    if *input == Input::Y4m || *output == Output::Y4m {
+        pipeline.wait_for_pipes();
+    }
     let read = pipeline.tally("frames read");
     let translated = pipeline.tally(TRANSLATED);
     let encoded = pipeline.tally("frames encoded");

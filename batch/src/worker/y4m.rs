@@ -7,7 +7,12 @@ use std::{
     fs::File,
     io::{self, BufRead, BufReader, Read},
     path::Path,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, RecvTimeoutError},
+    },
+    thread,
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail, ensure};
@@ -18,10 +23,12 @@ use gst_video::{
 };
 
 use super::{caps, frames, probes::on_buffers};
-use crate::encoding::RAW;
+use crate::{encoding::RAW, stop};
 
 /// Maximum length of a line.
 const LINE: u64 = 1024;
+/// The longest delay until a request to stop takes effect.
+const POLL: Duration = Duration::from_millis(100);
 /// The tags of y4m and the formats of GStreamer with the same memory layout.
 const FORMATS: [(&str, &str); 16] = [
     ("420", "I420"),
@@ -52,9 +59,7 @@ pub fn encoder() -> String {
 
 /// A source of the frames on standard input. Fails if that is not y4m in a supported format.
 pub fn source() -> Result<gst::Element> {
-    let mut line = Vec::new();
-    io::stdin().lock().take(LINE).read_until(b'\n', &mut line)?;
-    let info = header(&line)?;
+    let info = header(&first_line_of_input()?)?;
     let caps = info.to_caps()?;
     let frames = move || {
         let mut number = 0;
@@ -65,6 +70,22 @@ pub fn source() -> Result<gst::Element> {
         })
     };
     Ok(frames::source(frames))
+}
+
+/// The first line on standard input. The wait for it ends when a stop is requested.
+fn first_line_of_input() -> Result<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut line = Vec::new();
+        let read = io::stdin().lock().take(LINE).read_until(b'\n', &mut line);
+        sender.send(read.map(|_| line))
+    });
+    loop {
+        match receiver.recv_timeout(POLL) {
+            Err(RecvTimeoutError::Timeout) => ensure!(!stop::is_requested(), "stopped"),
+            read => return Ok(read??),
+        }
+    }
 }
 
 /// Whether a file is y4m of more than 8 bits, which `y4mdec` of GStreamer 1.22 does not read.
