@@ -202,3 +202,58 @@ fn an_unknown_language_is_not_english() {
     let found = [("none.mkv", 0), ("none.mkv", 1), ("german.mkv", 0), ("german.mkv", 1)];
     assert_eq!(found.map(|(name, track)| language(name, track)), known);
 }
+
+#[test]
+fn names_of_tracks_are_kept_or_missed() {
+    let Some(place) = Place::of_ffmpeg("names of tracks") else { return };
+    let names = "-metadata title=Film -metadata:s:v title=Front -metadata:s:a:0 title=Commentary \
+                 -metadata:s:a:1 handler_name=Deutsch";
+    let codecs = "-map 0 -map 1 -map 2 -c:a aac";
+    for name in ["a.mp4", "b.mkv"] {
+        make(&place.path("in").join(name), &[BARS, TONE, TONE, H264, codecs, names].join(" "));
+    }
+    let note = |name: &str, track: u32, title: &str| {
+        format!("note: in/{name}: track {track}: its name '{title}' is left out\n")
+    };
+    let said = place.run(&["in"]);
+    for (name, track, title) in [
+        ("a.mp4", 1, "Front"),
+        ("a.mp4", 2, "Commentary"),
+        ("a.mp4", 3, "Deutsch"),
+        ("b.mkv", 1, "Front"),
+    ] {
+        assert!(said.contains(&note(name, track, title)), "{said}");
+    }
+    assert_eq!(said.matches("note: ").count(), 4, "{said}");
+    let tags = &streams(&place.out("b.mkv"))[1].details["tags"];
+    assert!(tags.to_string().contains("Commentary"), "{tags}");
+    let said = place.run(&["in/b.mkv", "--container", "mp4"]);
+    assert!(said.contains(&note("b.mkv", 2, "Commentary")), "{said}");
+}
+
+/// GStreamer reads chapters as a list, and plays the file from start to end.
+#[test]
+fn ordered_chapters_and_linked_files_are_named() {
+    let Some(place) = Place::of_ffmpeg("ordered chapters") else { return };
+    let chapter = ";FFMETADATA1\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=1000\ntitle=One\n";
+    std::fs::write(place.path("ch.txt"), chapter).unwrap();
+    make(&place.path("in/whole.mkv"), &[BARS, "-i ch.txt", H264].join(" "));
+    let bytes = std::fs::read(place.path("in/whole.mkv")).unwrap();
+    let replaced = |from: &[u8], to: &[u8]| {
+        let at = bytes.windows(from.len()).position(|window| window == from).unwrap();
+        [&bytes[..at], to, &bytes[at + from.len()..]].concat()
+    };
+    // The flag of the default edition becomes that of an ordered one, the id of a chapter that of its file.
+    let ordered = replaced(b"\x45\xDB\x81\x01", b"\x45\xDD\x81\x01");
+    let linked = replaced(b"\x73\xC4\x81\x01", b"\x6E\x67\x81\x01");
+    std::fs::write(place.path("in/ordered.mkv"), ordered).unwrap();
+    std::fs::write(place.path("in/linked.mkv"), linked).unwrap();
+    let said = place.run(&["in"]);
+    for note in [
+        "in/ordered.mkv: the order of its chapters is left out",
+        "in/linked.mkv: the other files that belong to it (linked segments) are not in it",
+    ] {
+        assert!(said.contains(&format!("note: {note}")), "{said}");
+    }
+    assert_eq!(said.matches("note: ").count(), 2, "{said}");
+}

@@ -312,9 +312,7 @@ fn chapters_attachments_and_flags_are_kept_and_losses_named() {
         .join(" "),
     );
     let said = place.run(&["in"]);
-    // `matroskamux` of GStreamer 1.22 writes no names.
-    assert_eq!(said.matches("note:").count(), 1, "{said}");
-    assert!(said.contains("note: in/a.mkv: track 3: its name 'Dub' is left out"), "{said}");
+    assert!(!said.contains("note:"), "{said}");
     let after = place.out("a.mkv");
     assert_eq!(ffmpeg::chapters(&after), [(0.0, "One".into()), (1.0, "Two".into())]);
     assert_eq!(ffmpeg::tag(&after, "title"), "A film");
@@ -326,6 +324,7 @@ fn chapters_attachments_and_flags_are_kept_and_losses_named() {
     let flags = streams.iter().map(|stream| (stream.is("default"), stream.is("forced")));
     let flags: Vec<_> = flags.skip(1).take(3).collect();
     assert_eq!(flags, [(false, false), (true, false), (false, true)]);
+    assert_eq!(streams[2].details["tags"]["TITLE"], "Dub");
     assert_eq!(streams[4].details["tags"]["filename"], "font.ttf");
 
     let said = place.run(&["in", "--container", "mp4"]);

@@ -130,6 +130,8 @@ pub struct Details {
     pub mirrored: Vec<(u32, &'static str)>,
     /// The ids of disabled tracks, which a player does not play by default.
     pub disabled: Vec<u32>,
+    /// The names of tracks, by track id, without the generic ones that programs write.
+    pub names: Vec<(u32, String)>,
 }
 
 /// The details in the index `moov` of `file`.
@@ -146,6 +148,7 @@ pub fn details(file: &Path, moov: &[u8]) -> Details {
         if header.get(3).is_some_and(|flags| flags & 1 == 0) {
             details.disabled.push(id);
         }
+        details.names.extend(name(track).map(|name| (id, name)));
         // The matrix is followed by width and height.
         let matrix = header.last_chunk::<44>().map(|end| end.as_chunks::<4>().0);
         details.mirrored.extend(matrix.and_then(mirrored).map(|how| (id, how)));
@@ -163,6 +166,22 @@ pub fn details(file: &Path, moov: &[u8]) -> Details {
     }
     details.location = location(moov);
     details
+}
+
+/// Parts of generic names, such as `SoundHandler`, `Core Media Video` and `GoPro AVC`, in lower case.
+const USUAL_NAMES: [&str; 7] = ["handle", "media", "gopro", "avc", "aac", "alias", "mdir"];
+
+/// The name of a track, or else of its handler.
+fn name(track: &[u8]) -> Option<String> {
+    // It follows the version, flags and five numbers; QuickTime writes its length first.
+    let handler = find(track, &[b"mdia", b"hdlr"]).and_then(|handler| handler.get(24..));
+    let own = find(track, &[b"udta", b"name"]);
+    let name = String::from_utf8_lossy(own.or(handler)?).into_owned();
+    let name = name.trim_matches(|c: char| c.is_control() || c.is_whitespace());
+    let lower = name.to_lowercase();
+    let is_usual = USUAL_NAMES.iter().any(|usual| lower.contains(usual))
+        || ["", "video", "audio", "sound", "subtitle", "text", "stereo", "mono"].contains(&&*lower);
+    (!is_usual).then(|| name.to_owned())
 }
 
 /// The method of `videoflip` for a matrix that mirrors, given as rows of three.

@@ -32,7 +32,7 @@ const TAGS: [(&str, &str); 8] = [
 /// The losses that are known before anything is written.
 pub fn foreseen(media: &Media, container: Container, recipe: &Recipe) -> Vec<String> {
     let mut losses = of_file(media, container);
-    losses.extend(of_names(media));
+    losses.extend(of_names(media, container));
     if let Ok(video) = media.main_track() {
         losses.extend(of_video(video, container, recipe));
     }
@@ -47,6 +47,14 @@ fn of_file(media: &Media, container: Container) -> Vec<String> {
     if chapters > 0 && container == Container::Ts {
         let s = if chapters == 1 { "chapter is" } else { "chapters are" };
         losses.push(format!("its {chapters} {s} left out: {holder} cannot hold chapters"));
+    }
+    if media.is_ordered {
+        losses.push(
+            "the order of its chapters is left out: players play it from start to end".to_owned(),
+        );
+    }
+    if media.is_linked {
+        losses.push("the other files that belong to it (linked segments) are not in it".to_owned());
     }
     if container.is_isobmff() && chapters > MOST_CHAPTERS {
         losses.push(format!("its chapters after the first {MOST_CHAPTERS} are left out"));
@@ -84,19 +92,22 @@ fn of_file(media: &Media, container: Container) -> Vec<String> {
     losses
 }
 
-/// The names of tracks, which are all lost.
-fn of_names(media: &Media) -> impl Iterator<Item = String> {
+/// The names of tracks that are lost.
+fn of_names(media: &Media, container: Container) -> impl Iterator<Item = String> {
     let of_file = media.global_tags().get::<gst::tags::Title>().map(|title| title.get().to_owned());
     // Not the generic names that `matroskamux` writes, nor the title of the file, which tracks in Ogg have.
     let is_name = move |title: &str| {
         of_file.as_deref() != Some(title) && !["Video", "Audio", "Subtitle"].contains(&title)
     };
-    let others = media.tracks.iter().enumerate().filter(|(i, _)| Some(*i) != media.main_video());
-    others.filter_map(move |(i, track)| {
-        let title = track.tags.get::<gst::tags::Title>()?;
-        let title = title.get();
-        is_name(title).then(|| format!("track {}: its name '{title}' is left out", i + 1))
-    })
+    let main = media.main_video();
+    let is_matroska = matches!(container, Container::Mkv | Container::Webm);
+    let names = media.tracks.iter().enumerate().filter_map(move |(i, track)| {
+        let title = track.tags.get::<gst::tags::Title>().map(|title| title.get().to_owned());
+        // `matroskamux` keeps the names of all tracks except the translated one.
+        let title = title.filter(|title| is_name(title) && (!is_matroska || Some(i) == main));
+        Some((i, title.or(track.name.clone())?))
+    });
+    names.map(|(i, name)| format!("track {}: its name '{name}' is left out", i + 1))
 }
 
 /// The losses of the translated video.

@@ -17,6 +17,13 @@ use super::ebml::{Element, Segment, children, float, nested, number};
 const INFO: u32 = 0x1549_A966;
 const DATE: u32 = 0x4461;
 const TIMESTAMP_SCALE: u32 = 0x2AD7B1;
+const PREVIOUS_SEGMENT: u32 = 0x3C_B923;
+const NEXT_SEGMENT: u32 = 0x3E_B923;
+const CHAPTERS: u32 = 0x1043_A770;
+const EDITION: u32 = 0x45B9;
+const EDITION_FLAG_ORDERED: u32 = 0x45DD;
+const CHAPTER: u32 = 0xB6;
+const CHAPTER_SEGMENT: u32 = 0x6E67;
 const TRACKS: u32 = 0x1654_AE6B;
 const TRACK_ENTRY: u32 = 0xAE;
 const TRACK_NUMBER: u32 = 0xD7;
@@ -69,6 +76,10 @@ pub struct Extras {
     pub attached: Vec<String>,
     /// The length of the file by its header.
     pub whole_length: Option<u64>,
+    /// Whether its chapters define the order in which it plays.
+    pub is_ordered: bool,
+    /// Whether it continues in another file.
+    pub is_linked: bool,
 }
 
 /// Reads what a Matroska file has besides the data of its tracks.
@@ -100,6 +111,18 @@ pub fn read(file: &Path) -> Result<Extras> {
             let rolls = rolls.filter_map(|roll| float(&bytes, roll));
             extras.rolls.extend(rolls.map(|roll| (track_number, roll)));
         }
+    }
+    if let Some(at) = segment.find(INFO)? {
+        let (bytes, info) = segment.read(at)?;
+        let has = |id| children(&bytes, info, id).next().is_some();
+        extras.is_linked = has(PREVIOUS_SEGMENT) || has(NEXT_SEGMENT);
+    }
+    if let Some(at) = segment.find(CHAPTERS)? {
+        let (bytes, chapters) = segment.read(at)?;
+        let flags = nested(&bytes, chapters, &[EDITION, EDITION_FLAG_ORDERED]);
+        extras.is_ordered = flags.into_iter().any(|flag| number(&bytes, flag) != 0);
+        let others = nested(&bytes, chapters, &[EDITION, CHAPTER, CHAPTER_SEGMENT]);
+        extras.is_linked |= !others.is_empty();
     }
     if let Some(at) = segment.find(ATTACHMENTS)? {
         let (bytes, attachments) = segment.read(at)?;

@@ -66,6 +66,10 @@ pub struct Media {
     /// The location in ISO 6709.
     pub location: Option<String>,
     pub toc: Option<gst::Toc>,
+    /// Whether the chapters of Matroska define the order in which it plays.
+    pub is_ordered: bool,
+    /// Whether it continues in another file.
+    pub is_linked: bool,
     /// Its properties as an animated image, if it is one.
     pub animation: Option<Animation>,
     /// What to correct for the demuxer.
@@ -79,6 +83,8 @@ pub struct Track {
     /// Its final caps, from the last parser.
     pub caps: gst::Caps,
     pub tags: gst::TagList,
+    /// Its name in MP4 and QuickTime.
+    pub name: Option<String>,
     /// Whether it is default or forced, if the file states it.
     pub flags: Option<Flags>,
     /// Its direction for `videoflip`, if GStreamer 1.22 has no tag for it.
@@ -93,7 +99,8 @@ impl Track {
     /// A track about which nothing else is known.
     pub fn new(id: String, caps: gst::Caps) -> Self {
         let tags = gst::TagList::new();
-        Self { id, caps, tags, flags: None, turn: None, true_format: None, is_frameless: false }
+        let (name, flags, turn, true_format) = (None, None, None, None);
+        Self { id, caps, tags, name, flags, turn, true_format, is_frameless: false }
     }
 
     /// Whether it is the track that a demuxer outputs with this stream id and these caps.
@@ -251,6 +258,8 @@ impl Media {
             track.flags = Some(Flags { default, forced: false });
             let mirrored = details.mirrored.iter().find(|(id, _)| of_track(&[*id], track));
             track.turn = mirrored.map(|(_, how)| *how);
+            let name = details.names.iter().find(|(id, _)| of_track(&[*id], track));
+            track.name = name.map(|(_, name)| name.clone());
             if !of_track(&details.little_endian, track) {
                 continue;
             }
@@ -289,6 +298,7 @@ impl Media {
                 track.caps = gst::Caps::new_empty_simple("application/x-unknown-subtitles");
             }
         }
+        (self.is_ordered, self.is_linked) = (extras.is_ordered, extras.is_linked);
         (self.attachments, self.attached) = (extras.attachments, extras.attached);
     }
 
