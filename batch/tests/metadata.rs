@@ -10,7 +10,7 @@ use std::fs;
 
 use common::{
     Place,
-    ffmpeg::{self, BARS, H264, TONE, make, streams, tag},
+    ffmpeg::{self, BARS, H264, Stream, TONE, make, streams, tag},
 };
 
 /// Two chapters, and an input of them for ffmpeg.
@@ -256,4 +256,26 @@ fn ordered_chapters_and_linked_files_are_named() {
         assert!(said.contains(&format!("note: {note}")), "{said}");
     }
     assert_eq!(said.matches("note: ").count(), 2, "{said}");
+}
+
+/// `matroskamux` of GStreamer 1.22 writes neither, and a name leaves little room for them.
+#[test]
+fn tracks_with_names_keep_flags_and_languages() {
+    let Some(place) = Place::of_ffmpeg("flags of tracks") else { return };
+    std::fs::write(place.path("s.srt"), "1\n00:00:00,200 --> 00:00:01,000\nHello\n").unwrap();
+    let tracks = "-i s.srt -map 0 -map 1 -map 2 -map 3 -c:a aac -c:s srt";
+    let names =
+        "-metadata:s:a:0 title=Comments -metadata:s:s title=Signs -metadata:s:v language=ger";
+    let flags =
+        "-disposition:v 0 -disposition:a:0 0 -disposition:a:1 default -disposition:s forced";
+    make(&place.path("in/a.mkv"), &[BARS, TONE, TONE, tracks, H264, names, flags].join(" "));
+    let said = place.run(&["in"]);
+    assert!(!said.contains("note: "), "{said}");
+    let describe = |stream: Stream| {
+        let language = stream.details["tags"]["language"].clone();
+        (stream.codec.clone(), stream.is("default"), stream.is("forced"), language)
+    };
+    let [before, after] = [place.path("in/a.mkv"), place.out("a.mkv")]
+        .map(|path| streams(&path).into_iter().map(describe).collect::<Vec<_>>());
+    assert_eq!(after, before);
 }

@@ -4,6 +4,7 @@
 //! forced flags, rotation, attachments and the date. The muxer also puts tags in quotes.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     fs::{File, OpenOptions},
     io::Write,
@@ -12,7 +13,7 @@ use std::{
 
 use anyhow::{Result, ensure};
 
-use super::ebml::{Element, Segment, children, float, nested, number};
+use super::ebml::{Element, Segment, children, elements, float, nested, number};
 
 const INFO: u32 = 0x1549_A966;
 const DATE: u32 = 0x4461;
@@ -28,6 +29,8 @@ const TRACKS: u32 = 0x1654_AE6B;
 const TRACK_ENTRY: u32 = 0xAE;
 const TRACK_NUMBER: u32 = 0xD7;
 const CODEC_ID: u32 = 0x86;
+const TRACK_UID: u32 = 0x73C5;
+const LANGUAGE: u32 = 0x22_B59C;
 const CODEC_DELAY: u32 = 0x56AA;
 const NAME: u32 = 0x536E;
 const FLAG_DEFAULT: u32 = 0x88;
@@ -42,6 +45,8 @@ const LUMINANCE_MAX: u32 = 0x55D9;
 const LUMINANCE_MIN: u32 = 0x55DA;
 const TAGS: u32 = 0x1254_C367;
 const TAG: u32 = 0x7373;
+const TARGETS: u32 = 0x63C0;
+const TAG_TRACK_UID: u32 = 0x63C5;
 const SIMPLE_TAG: u32 = 0x67C8;
 const TAG_NAME: u32 = 0x45A3;
 const TAG_STRING: u32 = 0x4487;
@@ -66,6 +71,8 @@ pub struct Flags {
 pub struct Extras {
     /// The flags of the tracks, by track number.
     pub flags: Vec<(u64, Flags)>,
+    /// The languages of the tracks, by track number.
+    pub languages: Vec<(u64, String)>,
     /// Counterclockwise rotation in degrees, by track number.
     pub rolls: Vec<(u64, f64)>,
     /// Whether a track is WebVTT.
@@ -96,6 +103,9 @@ pub fn read(file: &Path) -> Result<Extras> {
             };
             let track_number = field(TRACK_NUMBER).unwrap_or(0);
             extras.flags.push((track_number, flags));
+            let language = children(&bytes, track, LANGUAGE).next();
+            let language = language.map_or("eng".into(), |language| text(&bytes, language));
+            extras.languages.push((track_number, language.into_owned()));
             extras.has_webvtt |= children(&bytes, track, CODEC_ID).any(|codec| {
                 let codec = &bytes[codec.data..codec.end];
                 codec.starts_with(b"S_TEXT/WEBVTT") || codec.starts_with(b"D_WEBVTT/")
@@ -174,8 +184,8 @@ pub fn clock(segment: &mut Segment) -> Option<(i64, HashMap<u64, i64>)> {
 /// What to correct in a file that `matroskamux` has written.
 #[derive(Debug, Default)]
 pub struct Corrections {
-    /// The flags of its tracks in their order, and whether their language is known.
-    pub flags: Vec<(Flags, bool)>,
+    /// The flags and the languages of its tracks in their order.
+    pub tracks: Vec<(Flags, String)>,
     /// The element with all attachments.
     pub attachments: Option<Vec<u8>>,
     /// When it was made, seconds since 1970 in UTC.
@@ -188,8 +198,8 @@ pub struct Corrections {
 pub fn correct(file: &Path, corrections: &Corrections) -> Result<()> {
     let file = OpenOptions::new().read(true).write(true).open(file)?;
     let mut segment = Segment::open(file)?;
-    correct_tracks(&mut segment, corrections)?;
-    correct_tags(&mut segment)?;
+    let uids = correct_tracks(&mut segment, corrections)?;
+    correct_tags(&mut segment, &uids)?;
     if let Some(date) = corrections.date {
         correct_date(&mut segment, date)?;
     }
@@ -200,17 +210,16 @@ pub fn correct(file: &Path, corrections: &Corrections) -> Result<()> {
     Ok(())
 }
 
-/// Writes the flags and the language of the tracks, and the luminance of the mastering display.
-fn correct_tracks(segment: &mut Segment, corrections: &Corrections) -> Result<()> {
-    let Some(at) = segment.find(TRACKS)? else { return Ok(()) };
+/// Writes the flags and the languages of the tracks, and the luminance of the mastering display. Returns the ids that
+/// were shortened; see [`short_uids`].
+fn correct_tracks(segment: &mut Segment, corrections: &Corrections) -> Result<Vec<(u64, u8)>> {
+    let Some(at) = segment.find(TRACKS)? else { return Ok(Vec::new()) };
     let (mut bytes, tracks) = segment.read(at)?;
+    let uids = short_uids(&bytes, tracks);
     let entries: Vec<_> = children(&bytes, tracks, TRACK_ENTRY).collect();
-    for (entry, (flags, has_language)) in entries.into_iter().zip(&corrections.flags) {
-        let name = children(&bytes, entry, NAME).next();
-        if let Some(name) = name {
-            let field = &mut bytes[name.start..name.end];
-            flag(field, name.data - name.start, *flags, *has_language);
-        }
+    for (entry, (flags, language)) in entries.into_iter().zip(&corrections.tracks) {
+        let completed = completed(&bytes, entry, *flags, language);
+        bytes[entry.data..entry.end].copy_from_slice(&completed);
     }
     let display = [TRACK_ENTRY, VIDEO, COLOUR, MASTERING_METADATA];
     for (id, light) in
@@ -222,15 +231,23 @@ fn correct_tracks(segment: &mut Segment, corrections: &Corrections) -> Result<()
             }
         }
     }
-    segment.write(at, &bytes)
+    segment.write(at, &bytes)?;
+    Ok(uids)
 }
 
-/// Removes the quotes around tags.
-fn correct_tags(segment: &mut Segment) -> Result<()> {
+/// Removes the quotes around tags, and adapts them to the shortened ids of tracks.
+fn correct_tags(segment: &mut Segment, uids: &[(u64, u8)]) -> Result<()> {
     let Some(at) = segment.find(TAGS)? else { return Ok(()) };
     let (mut bytes, tags) = segment.read(at)?;
     let strings = nested(&bytes, tags, &[TAG, SIMPLE_TAG, TAG_STRING]);
     strings.into_iter().for_each(|string| unquote(&mut bytes[string.data..string.end]));
+    for target in nested(&bytes, tags, &[TAG, TARGETS, TAG_TRACK_UID]) {
+        let uid = number(&bytes, target);
+        if let Some((_, short)) = uids.iter().find(|(old, _)| *old == uid) {
+            bytes[target.data..target.end].fill(0);
+            bytes[target.end - 1] = *short;
+        }
+    }
     for name in nested(&bytes, tags, &[TAG, SIMPLE_TAG, TAG_NAME]) {
         // The Matroska tag is `COMMENT`; a string ends at a zero.
         if bytes[name.data..name.end].starts_with(b"COMMENTS") {
@@ -251,29 +268,53 @@ fn correct_date(segment: &mut Segment, date: i64) -> Result<()> {
     Ok(())
 }
 
-/// Replaces the generic name that the muxer gives each track with flags or the language `und`: a track without a
-/// language would be English. There is no room for both.
-fn flag(field: &mut [u8], header: usize, flags: Flags, has_language: bool) {
-    let text = String::from_utf8_lossy(&field[header..]).trim_end_matches('\0').to_owned();
-    if !["Video", "Audio", "Subtitle"].contains(&text.as_str()) {
-        return;
-    }
+fn text(bytes: &[u8], element: Element) -> Cow<'_, str> {
+    let end = bytes[element.data..element.end].split(|&byte| byte == 0).next();
+    String::from_utf8_lossy(end.unwrap_or_default())
+}
+
+/// The unique ids of tracks, and the byte that replaces each: the number of its track.
+fn short_uids(bytes: &[u8], tracks: Element) -> Vec<(u64, u8)> {
+    let uid = |entry: Element| {
+        let field = |id| Some(number(bytes, children(bytes, entry, id).next()?));
+        Some((field(TRACK_UID)?, u8::try_from(field(TRACK_NUMBER)?).ok()?))
+    };
+    children(bytes, tracks, TRACK_ENTRY).filter_map(uid).collect()
+}
+
+/// The content of a track's `entry` with its flags and its language, in the same number of bytes: a short unique id, and
+/// the removal of the generic name that the muxer gives each track, make room for them.
+fn completed(bytes: &[u8], entry: Element, flags: Flags, language: &str) -> Vec<u8> {
     let mut new = Vec::new();
-    if !flags.default {
-        new.extend_from_slice(&[0x88, 0x81, 0]);
+    let mut has_language = false;
+    let track_number = children(bytes, entry, TRACK_NUMBER).next();
+    let short = track_number.and_then(|field| u8::try_from(number(bytes, field)).ok());
+    for element in elements(bytes, entry.data, entry.end) {
+        has_language |= element.id == LANGUAGE;
+        match (element.id, short) {
+            (NAME, _) if ["Video", "Audio", "Subtitle"].contains(&&*text(bytes, element)) => {}
+            (TRACK_UID, Some(short)) => new.extend_from_slice(&[0x73, 0xC5, 0x81, short]),
+            _ => new.extend_from_slice(&bytes[element.start..element.end]),
+        }
     }
-    if flags.forced {
-        new.extend_from_slice(&[0x55, 0xAA, 0x81, 1]);
-    }
-    if !has_language && new.is_empty() {
-        new.extend_from_slice(b"\x22\xB5\x9C\x83und");
-    }
-    // A void element, at least two bytes long, fills the rest.
-    if let Some(left) = field.len().checked_sub(new.len() + 2) {
+    let size = entry.end - entry.data;
+    let mut add = |is_wanted: bool, element: &[u8]| {
+        // A void element, at least two bytes long, fills the rest.
+        let left = size.checked_sub(new.len() + element.len());
+        if is_wanted && left.is_some_and(|left| left != 1) {
+            new.extend_from_slice(element);
+        }
+    };
+    add(!flags.default, &[0x88, 0x81, 0]);
+    add(flags.forced, &[0x55, 0xAA, 0x81, 1]);
+    // Without a language it would be English.
+    let is_code = language.len() == 3 && language != "eng" && !has_language;
+    add(is_code, &[b"\x22\xB5\x9C\x83", language.as_bytes()].concat());
+    if let Some(left @ 0..127) = size.checked_sub(new.len() + 2) {
         new.extend_from_slice(&[0xEC, 0x80 | left as u8]);
-        new.resize(field.len(), 0);
-        field.copy_from_slice(&new);
+        new.resize(size, 0);
     }
+    if new.len() == size { new } else { bytes[entry.data..entry.end].to_vec() }
 }
 
 /// Removes the quotes that `gst_value_serialize` puts around a string with spaces. Zeros fill the rest.
@@ -325,16 +366,23 @@ mod tests {
     }
 
     #[test]
-    fn flags_take_the_place_of_a_name() {
-        let flagged = |name: &[u8], flags| {
-            let mut field = [&[0x53, 0x6E, 0x80 | name.len() as u8], name].concat();
-            flag(&mut field, 3, flags, false);
-            field
+    fn flags_and_languages_find_room() {
+        let completed = |name: &[u8], flags, language: &str| {
+            let uid = b"\xD7\x81\x02\x73\xC5\x88\x01\x02\x03\x04\x05\x06\x07\x08\x53\x6E";
+            let content = [&uid[..], &[0x80 | name.len() as u8], name].concat();
+            let entry = Element { id: TRACK_ENTRY, start: 0, data: 0, end: content.len() };
+            let completed = completed(&content, entry, flags, language);
+            assert_eq!(completed.len(), content.len());
+            completed[7..].to_vec()
         };
         let both = Flags { default: false, forced: true };
-        assert_eq!(flagged(b"Audio\0", both), [0x88, 0x81, 0, 0x55, 0xAA, 0x81, 1, 0xEC, 0x80]);
-        assert_eq!(flagged(b"Dub\0", both)[3..], *b"Dub\0");
+        let flags = [0x88, 0x81, 0, 0x55, 0xAA, 0x81, 1];
+        let named = [&b"\x53\x6E\x84Dub\0"[..], &flags].concat();
+        assert_eq!(completed(b"Dub\0", both, "ger"), named);
+        let all = [&flags[..], b"\x22\xB5\x9C\x83ger\xEC\x80"].concat();
+        assert_eq!(completed(b"Audio\0", both, "ger"), all);
         let usual = Flags { default: true, forced: false };
-        assert_eq!(flagged(b"Video\0", usual), *b"\x22\xB5\x9C\x83und\xEC\x80");
+        let named = b"\x53\x6E\x84Dub\0\x22\xB5\x9C\x83und";
+        assert_eq!(completed(b"Dub\0", usual, "und"), named);
     }
 }

@@ -111,19 +111,18 @@ impl Mux<'_> {
             return Ok(());
         }
         let mut firsts = Vec::new();
-        let flags = promises.iter().map(|promise| {
+        let tracks = promises.iter().map(|promise| {
             let track = &media.tracks[promise.track];
             let kind = track.kind().split('/').next().unwrap_or_default().to_owned();
             // By default, players play the first track of a kind.
             let is_first = !firsts.contains(&kind);
             firsts.push(kind);
             let flags = track.flags.unwrap_or(Flags { default: is_first, forced: false });
-            // Without a language, Matroska means English.
-            let has_language = track.tags.get::<gst::tags::LanguageCode>().is_some();
-            (flags, has_language || media.is_matroska())
+            let tag = track.tags.get::<gst::tags::LanguageCode>().map(|tag| tag.get().to_owned());
+            (flags, track.language.clone().or(tag).unwrap_or_else(|| "und".to_owned()))
         });
         let corrections = Corrections {
-            flags: flags.collect(),
+            tracks: tracks.collect(),
             attachments: media.attachments.clone(),
             date: media.date(),
             luminance: hdr::luminance(&media.main_track()?.caps),

@@ -85,6 +85,8 @@ pub struct Track {
     pub tags: gst::TagList,
     /// Its name in MP4 and QuickTime.
     pub name: Option<String>,
+    /// Its language in Matroska.
+    pub language: Option<String>,
     /// Whether it is default or forced, if the file states it.
     pub flags: Option<Flags>,
     /// Its direction for `videoflip`, if GStreamer 1.22 has no tag for it.
@@ -99,8 +101,8 @@ impl Track {
     /// A track about which nothing else is known.
     pub fn new(id: String, caps: gst::Caps) -> Self {
         let tags = gst::TagList::new();
-        let (name, flags, turn, true_format) = (None, None, None, None);
-        Self { id, caps, tags, name, flags, turn, true_format, is_frameless: false }
+        let (name, language, flags, turn, true_format) = (None, None, None, None, None);
+        Self { id, caps, tags, name, language, flags, turn, true_format, is_frameless: false }
     }
 
     /// Whether it is the track that a demuxer outputs with this stream id and these caps.
@@ -291,6 +293,8 @@ impl Media {
             let number = matroska::track_number(&track.id);
             let flags = extras.flags.iter().find(|(other, _)| Some(*other) == number);
             track.flags = flags.map(|(_, flags)| *flags);
+            let language = extras.languages.iter().find(|(other, _)| Some(*other) == number);
+            track.language = language.map(|(_, language)| language.clone());
             let roll = extras.rolls.iter().find(|(other, _)| Some(*other) == number);
             track.turn = roll.and_then(|(_, degrees)| turn(*degrees));
             // `matroskademux` gives these caps to all subtitles that it does not know, and they have no id.
