@@ -224,6 +224,19 @@ fn sound_that_changes_its_form_is_kept_or_named() {
     }
 }
 
+/// Two films, one after the other in one file; the timestamps of the second start at 0 again.
+#[test]
+fn frames_that_the_output_does_not_hold_are_an_error() {
+    let Some(place) = Place::of_ffmpeg("films with the same times") else { return };
+    make(&place.path("one.ogv"), &[BARS, TONE, "-c:v libtheora -c:a libvorbis"].join(" "));
+    let one = fs::read(place.path("one.ogv")).unwrap();
+    fs::write(place.path("in/two.ogv"), [&one[..], &one].concat()).unwrap();
+    let output = place.program().arg("in").output().unwrap();
+    let said = text(&output);
+    assert!(said.contains("error: in/two.ogv: the video has "), "{said}");
+    assert!(said.contains(" frames in the output, expected 150"), "{said}");
+}
+
 #[test]
 fn tracks_that_change_are_named() {
     let Some(place) = Place::of_ffmpeg("tracks that change") else { return };
@@ -281,6 +294,8 @@ fn truncated_files_are_named() {
         fs::write(&input, &whole[..whole.len() * 6 / 10]).unwrap();
     }
     make(&place.path("in/whole.avi"), &[BARS, TONE, "-c:v mpeg4 -c:a libmp3lame"].join(" "));
+    // A recording that has not started.
+    fs::write(place.path("in/g.mp4"), b"\0\0\0\x10ftypisom\0\0\0\0\0\0\0\x08moov").unwrap();
     fs::write(place.path("in/f.mp4"), b"\0\0\0\x1Cftypavif\0\0\0\0avifmif1miaf").unwrap();
     let said = place.program().args(["in"]).output().unwrap();
     let said = text(&said);
@@ -290,6 +305,7 @@ fn truncated_files_are_named() {
     }
     assert!(!said.contains("in/whole.avi:"), "{said}");
     assert!(streams(&place.out("a.mkv"))[0].times.len() >= 35, "{said}");
+    assert!(said.contains("error: in/g.mp4: is truncated, or still being written"), "{said}");
     assert!(said.contains("in/f.mp4: is an AVIF or HEIF image, which cannot be decoded"), "{said}");
 }
 

@@ -73,6 +73,13 @@ pub fn check(
         compare(promise, caps, &contents, unread)?;
         let missing =
             promise.passed.packets.saturating_sub(contents.passed.packets + unread.packets);
+        if promise.is_video && missing * 10 > promise.passed.packets {
+            let (frames, expected) = (contents.passed.packets, promise.passed.packets);
+            bail!(fault(
+                promise,
+                format!("has {frames} frames in the output, expected {expected}")
+            ));
+        }
         if promise.is_video && missing > 0 {
             // Some encoders output empty packets, which a container may leave out.
             note(say, format!("{} of the output cannot be read back", counted(missing, "frame")));

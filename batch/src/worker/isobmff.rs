@@ -79,6 +79,12 @@ pub struct Index {
     pub moov: Vec<u8>,
 }
 
+impl Index {
+    pub fn has_track(&self) -> bool {
+        find(&self.moov, &[b"trak"]).is_some()
+    }
+}
+
 /// Reads the index of a file; fails if it has none.
 pub fn index(file: &Path) -> Result<Index> {
     let moov = top_boxes(file)?.find(|found| &found.kind == b"moov").context("no index")?;

@@ -165,8 +165,9 @@ impl Media {
              cyclegan-batch - --out OUTPUT < FILE"
         );
         let index = isobmff::index(input).ok();
+        let has_track = index.as_ref().is_some_and(Index::has_track);
         // The file was not finished or is truncated. GStreamer 1.22 sometimes waits forever for the index.
-        ensure!(index.is_some() || !isobmff::is_isobmff(input), fault::NO_INDEX);
+        ensure!(has_track || !isobmff::is_isobmff(input), fault::NO_INDEX);
         let durations = index.as_ref().and_then(Durations::of).unwrap_or_default();
         let (info, frameless) = discover(input, &durations)?;
         let missing = info.missing_elements_installer_details();
