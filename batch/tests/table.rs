@@ -391,6 +391,21 @@ fn interlaced_frames_keep_their_times_whichever_field_is_first() {
 }
 
 #[test]
+fn the_last_frame_of_an_animation_is_shown_as_long() {
+    let Some(place) = Place::of_ffmpeg("last frames of animations") else { return };
+    let frames = "-f lavfi -i testsrc2=size=160x120:rate=10:d=0.5 -pix_fmt rgb8";
+    make(&place.path("in/a.gif"), &[frames, "-final_delay 70"].join(" "));
+    for container in ["mp4", "mkv"] {
+        let said = place.run(&["in", "--container", container]);
+        assert!(!said.contains("note: "), "{said}");
+        let output = place.out(&format!("a.{container}"));
+        assert_eq!(streams(&output)[0].times.len(), 5, "{container}");
+        // Four frames of 100 ms, and one of 700.
+        assert!((ffmpeg::duration(&output) - 1.1).abs() < 0.002, "{container}");
+    }
+}
+
+#[test]
 fn animated_images_become_videos() {
     let Some(place) = Place::of_ffmpeg("animated images") else { return };
     make(&place.path("in/a.gif"), "-f lavfi -i testsrc2=size=160x120:rate=10:d=1 -pix_fmt rgb8");

@@ -45,7 +45,10 @@ pub fn source(input: &Path) -> Result<gst::Element> {
     let format = animation_format(input).context("is damaged")?.context("is not an animation")?;
     let (width, height) = ImageReader::with_format(open(input)?, format).into_dimensions()?;
     let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::Rgba, width, height);
-    let caps = info.fps(gst::Fraction::new(0, 1)).build()?.to_caps()?;
+    // Containers get the duration of the last frame only from the frame rate.
+    let last = timed(decode(input, format)).map_while(Result::ok).last();
+    let rate = last.and_then(|last| rate(last.end - last.start));
+    let caps = info.fps(rate.unwrap_or(gst::Fraction::new(0, 1))).build()?.to_caps()?;
     let input = input.to_owned();
     Ok(frames::source(move || {
         timed(decode(&input, format)).map(move |frame| {
@@ -57,6 +60,12 @@ pub fn source(input: &Path) -> Result<gst::Element> {
             Ok(gst::Sample::builder().buffer(&buffer).caps(&caps).build())
         })
     }))
+}
+
+/// The frame rate at which a frame lasts for `duration`, to a microsecond.
+fn rate(duration: gst::ClockTime) -> Option<gst::Fraction> {
+    let duration = i32::try_from(duration.useconds()).ok().filter(|duration| *duration > 0)?;
+    Some(gst::Fraction::new(1_000_000, duration))
 }
 
 /// The frames at `times`, which are in order; the last frame where the animation has ended.

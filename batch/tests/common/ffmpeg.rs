@@ -128,6 +128,12 @@ pub fn tag(path: &Path, name: &str) -> String {
     found.map_or(String::new(), |(_, value)| value.as_str().unwrap_or_default().to_owned())
 }
 
+/// The duration of a file in seconds.
+pub fn duration(path: &Path) -> f64 {
+    let all = probe(path, &["-show_format"]);
+    all["format"]["duration"].as_str().unwrap_or_default().parse().unwrap()
+}
+
 /// The number of frames in the decoded video of a file.
 pub fn frames(path: &Path) -> usize {
     let count =
