@@ -286,6 +286,42 @@ fn streams_have_the_decoders_of_files() {
 }
 
 #[test]
+fn damage_is_named_as_for_files() {
+    let Some(place) = Place::of_ffmpeg("damaged streams") else { return };
+    let bars = [ffmpeg::BARS, ffmpeg::H264].join(" ");
+    ffmpeg::make(&place.path("in/a.mp4"), &bars);
+    ffmpeg::make(&place.path("in/b.avi"), &[ffmpeg::BARS, "-c:v mpeg4"].join(" "));
+    let damage = |name: &str, change: fn(&mut Vec<u8>)| {
+        let mut bytes = fs::read(place.path(name)).unwrap();
+        change(&mut bytes);
+        fs::write(place.path(name), bytes).unwrap();
+    };
+    damage("in/a.mp4", |bytes| {
+        let middle = bytes.len() / 2;
+        bytes[middle..middle + 800].fill(0xA5);
+    });
+    damage("in/b.avi", |bytes| bytes.truncate(bytes.len() * 6 / 10));
+    for number in [1, 2] {
+        let name = format!("in/{number:03}.jpg");
+        grey(&place, &name, 1, "videoconvert ! jpegenc");
+        if number == 2 {
+            damage(&name, |bytes| bytes.truncate(bytes.len() - 20));
+        }
+    }
+    for (input, note) in [
+        ("in/a.mp4", "is damaged: its decoder reports "),
+        ("in/b.avi", "is truncated: its last "),
+        ("in/%03d.jpg", "002.jpg: is truncated: its last rows are missing"),
+    ] {
+        for out in ["-", "made/%03d.png"] {
+            let output = run(&place, &[input, "--out", out, "--overwrite"], None);
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(said.contains(&format!("note: {input}: {note}")), "{out}: {said}");
+        }
+    }
+}
+
+#[test]
 fn streams_that_make_no_sense_are_refused() {
     let place = Place::new();
     make_clip(&place.path("in/a.mp4"), 5, 5);

@@ -10,6 +10,11 @@ use std::{
 
 use gst::prelude::*;
 
+use crate::text::counted;
+
+/// What errors in a video may cause.
+pub const FRAMES: &str = "frames may be wrong or missing";
+
 /// The log category of gst-libav.
 const CATEGORY: &str = "libav";
 
@@ -63,4 +68,11 @@ pub fn forget_at(pad: &gst::Pad) {
 pub fn take(with_references: bool) -> u64 {
     let references = MISSING_REFERENCES.swap(0, Ordering::Relaxed);
     ERRORS.swap(0, Ordering::Relaxed) + if with_references { references } else { 0 }
+}
+
+/// A note about the errors since the last call, and what they may cause.
+pub fn notice(with_references: bool, effect: &str) -> Option<String> {
+    let errors = take(with_references);
+    let counted = counted(errors, "error");
+    (errors > 0).then(|| format!("is damaged: its decoder reports {counted}, and {effect}"))
 }

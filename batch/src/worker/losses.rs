@@ -66,9 +66,7 @@ fn of_file(media: &Media, container: Container) -> Vec<String> {
     for what in media.animation.iter().flat_map(|animation| &animation.losses) {
         losses.push(format!("its {what} is left out"));
     }
-    if media.missing_bytes > 0 {
-        losses.push(format!("is truncated: its last {} bytes are missing", media.missing_bytes));
-    }
+    losses.extend(of_length(media));
     for what in &media.unknown {
         losses.push(format!("a track that GStreamer does not support is left out: {what}"));
     }
@@ -90,6 +88,12 @@ fn of_file(media: &Media, container: Container) -> Vec<String> {
         losses.push("its time code is left out".to_owned());
     }
     losses
+}
+
+/// That the file is truncated, if it is.
+pub fn of_length(media: &Media) -> Option<String> {
+    let missing = media.missing_bytes;
+    (missing > 0).then(|| format!("is truncated: its last {missing} bytes are missing"))
 }
 
 /// The names of tracks that are lost.

@@ -74,6 +74,17 @@ impl Packets {
         self.gaps.load(Ordering::Relaxed)
     }
 
+    /// A note about missing frames, if there are more packets than `frames` by more than `may_lack`.
+    pub fn missing(&self, frames: u64, may_lack: u64) -> Option<String> {
+        let packets = self.get();
+        // Each field may be a separate packet.
+        let is_fields = packets.abs_diff(2 * frames) * 50 <= packets;
+        (packets > frames + may_lack && !is_fields).then(|| {
+            let missing = packets - frames;
+            format!("is damaged: {missing} of {packets} frames cannot be decoded and are missing")
+        })
+    }
+
     pub fn get(&self) -> u64 {
         let parsed = lock(&self.parsed).iter().map(|tally| tally.get().packets).max();
         self.demuxed.get().packets.max(parsed.unwrap_or(0))

@@ -28,7 +28,6 @@ use super::{
 use crate::{
     picture::{PictureFormat, animated_color},
     protocol::{Say, Setup, note, note_all},
-    text::counted,
 };
 
 /// Quality of JPEG and lossy WebP, of 100.
@@ -86,8 +85,8 @@ pub fn translate_through(
 }
 
 /// The upright image of a file; the first frame of an animation.
-pub fn open(input: &Path) -> Result<DynamicImage> {
-    Ok(read(&fs::read(input)?, input, &mut |_| {})?.pixels)
+pub fn open(input: &Path, say: Say) -> Result<DynamicImage> {
+    Ok(read(&fs::read(input)?, input, say)?.pixels)
 }
 
 /// Whether a file is an image that can be opened.
@@ -206,11 +205,7 @@ fn damage_of_jpeg(jpeg: &[u8]) -> Option<String> {
     // Only its errors count, not what it decodes.
     let _ = Through::new("avdec_mjpeg")
         .and_then(|decoder| decoder.push_last(gst::Buffer::from_slice(jpeg.to_vec()), &caps));
-    let errors = complaints::take(true);
-    (errors > 0).then(|| {
-        let errors = counted(errors, "error");
-        format!("is damaged: its decoder reports {errors}, and parts of it may be wrong")
-    })
+    complaints::notice(true, "parts of it may be wrong")
 }
 
 /// Whether a JPEG lacks its end marker (ITU-T T.81, EOI), which the decoder tolerates. Pixel data cannot contain

@@ -118,13 +118,7 @@ impl Job<'_> {
             notices.push(format!("is damaged: only {found} of {stated} frames are found"));
         }
         let is_bare = media.container.is_none() && *self.span == Span::default();
-        let errors = complaints::take(is_bare);
-        if errors > 0 {
-            notices.push(format!(
-                "is damaged: its decoder reports {}, and frames may be wrong or missing",
-                counted(errors, "error")
-            ));
-        }
+        notices.extend(complaints::notice(is_bare, complaints::FRAMES));
         let files = segment_container(&self.setup.recipe, self.container);
         if files == Container::Ts && gaps.longest() > LONG_FRAME {
             notices.push(format!(
@@ -197,16 +191,8 @@ impl Job<'_> {
         ensure!(frames > 0, CutFault("a segment has no frames that can be decoded".to_owned()));
         // If the number of frames is known, there is no packet too many.
         let may_lack = u64::from(self.span.frames.is_none_or(|expected| expected == frames));
-        // Each field may be a separate packet.
-        let is_fields = packets.abs_diff(2 * frames) * 50 <= packets;
-        if packets > frames + may_lack && !is_fields {
-            let missing = packets - frames;
-            note(
-                say,
-                format!(
-                    "is damaged: {missing} of {packets} frames cannot be decoded and are missing"
-                ),
-            );
+        if let Some(text) = read.missing(frames, may_lack) {
+            note(say, text);
         } else if read.gaps() > 0 && 2 * read.gaps() < packets {
             // Some demuxers mark every packet.
             note(say, format!("has {} in its data", counted(read.gaps(), "gap")));

@@ -2,7 +2,10 @@
 
 //! Translates video from or to y4m and image sequences.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::mpsc::{self, Sender},
+};
 
 use anyhow::{Context, Result, bail, ensure};
 use cyclegan_frame::Transfer;
@@ -10,10 +13,12 @@ use gst::prelude::*;
 
 use super::{
     chain::Chain,
+    complaints,
     elements::{make, pad},
     fault::NOTHING_DECODED,
-    filter, frames, hdr, init,
+    filter, frames, hdr, init, losses,
     muxer::Muxer,
+    packets::Packets,
     picture,
     pipeline::{Pipeline, TRANSLATED},
     pixels::{self, Through},
@@ -25,7 +30,7 @@ use crate::{
     files::{before_index, remove_unfinished},
     options::{Rate, Recipe},
     picture::PictureFormat,
-    protocol::{Reply, Say, Setup, note},
+    protocol::{Reply, Say, Setup, Span, note, note_all},
     sequence::Sequence,
     stop,
     text::counted,
@@ -116,11 +121,25 @@ fn one_video(setup: &Setup, input: &Input, output: &Output, rate: Rate, say: Say
     translated.watch(&chain.pad("filter", "src")?);
     encoded.watch(&chain.src()?);
     write(&pipeline, &chain, output)?;
-    let total = open(&pipeline, &chain, input, media.as_ref(), rate, say)?;
+    let packets = Packets::new(&pipeline, &Span::default());
+    if let Some(media) = &media {
+        note_all(say, losses::of_length(media));
+        packets.watch(&pipeline, &track.id);
+    }
+    complaints::take(true);
+    let (sender, notices) = mpsc::channel();
+    let total = open(&pipeline, &chain, input, media.as_ref(), rate, sender, say)?;
     pipeline.run(Some((&translated, total)), say)?;
+    for notice in notices.try_iter() {
+        say(notice);
+    }
     let (frames, written) = (translated.get().packets, encoded.get().packets);
     ensure!(frames > 0, NOTHING_DECODED);
     encoding.check_written(written, frames)?;
+    if media.is_some() {
+        note_all(say, packets.missing(frames, 1));
+        note_all(say, complaints::notice(false, complaints::FRAMES));
+    }
     Ok(frames)
 }
 
@@ -141,12 +160,22 @@ fn images(setup: &Setup, input: &Sequence, output: &Sequence, say: Say) -> Resul
         ensure!(!stop::is_requested(), "stopped");
         say(Reply::Progress { frames: frames as u64, total });
         let (from, to) = (input.path(number), output.path(number));
-        picture::translate_through(&filter, &from, &partial(&to), output.format, say)
+        let report = &mut |reply: Reply| say(named(&from, reply));
+        picture::translate_through(&filter, &from, &partial(&to), output.format, report)
             .with_context(|| from.display().to_string())?;
         cyclegan_output::rename(&partial(&to), &to)
             .with_context(|| format!("cannot create {}", to.display()))?;
     }
     Ok(numbers.len() as u64)
+}
+
+/// Puts the name of `image`, of a sequence, before a note.
+fn named(image: &Path, reply: Reply) -> Reply {
+    let name = image.file_name().unwrap_or_default().display();
+    match reply {
+        Reply::Notice { text } => Reply::Notice { text: format!("{name}: {text}") },
+        other => other,
+    }
 }
 
 /// The name of an output until it is complete.
@@ -198,6 +227,7 @@ fn open(
     input: &Input,
     media: Option<&Media>,
     rate: Rate,
+    notices: Sender<Reply>,
     say: Say,
 ) -> Result<Option<u64>> {
     let sink = chain.sink()?;
@@ -219,7 +249,7 @@ fn open(
                 );
             }
             let sequence = sequence.clone();
-            (frames::source(move || read(sequence, numbers, rate)), Some(total))
+            (frames::source(move || read(sequence, numbers, rate, notices)), Some(total))
         }
     };
     pipeline.gst().add(&source)?;
@@ -227,17 +257,20 @@ fn open(
     Ok(total)
 }
 
-/// The images with these numbers, at `rate`.
+/// The images with these numbers, at `rate`. Sends notes about them to `notices`.
 fn read(
     sequence: Sequence,
     numbers: Vec<u64>,
     rate: Rate,
+    notices: Sender<Reply>,
 ) -> impl Iterator<Item = Result<gst::Sample>> {
     let rate = gst::Fraction::new(rate.0, rate.1);
     let mut first = None;
     numbers.into_iter().zip(0u64..).map(move |(number, frame)| {
         let path = sequence.path(number);
-        let image = picture::open(&path).with_context(|| path.display().to_string())?;
+        // If the receiver is gone, the pipeline has already failed.
+        let report = &mut |reply: Reply| drop(notices.send(named(&path, reply)));
+        let image = picture::open(&path, report).with_context(|| path.display().to_string())?;
         let size = (image.width(), image.height());
         let expected = *first.get_or_insert(size);
         if size != expected {

@@ -29,7 +29,8 @@ pub fn before_and_after(
     sample: Option<Sample>,
 ) -> Result<String> {
     if picture::is_picture(output) {
-        let small = |file: &Path| Ok::<_, anyhow::Error>(shrunk(&picture::open(file)?));
+        let small =
+            |file: &Path| Ok::<_, anyhow::Error>(shrunk(&picture::open(file, &mut |_| {})?));
         return page::image(&sheet(&[(small(input)?, small(output)?)]));
     }
     let media = Media::probe(input)?;
