@@ -258,6 +258,18 @@ fn ordered_chapters_and_linked_files_are_named() {
     assert_eq!(said.matches("note: ").count(), 2, "{said}");
 }
 
+#[test]
+fn tags_that_a_container_does_not_hold_are_named() {
+    let Some(place) = Place::of_ffmpeg("tags") else { return };
+    let tags = "-metadata album=Tales -metadata genre=Fable -metadata date=2020 -metadata track=3";
+    make(&place.path("in/a.mp4"), &[BARS, H264, tags].join(" "));
+    assert!(!place.run(&["in"]).contains("note: "));
+    let said = place.run(&["in", "--container", "ts"]);
+    for what in ["album", "genre", "date", "track number"] {
+        assert!(said.contains(&format!("note: in/a.mp4: its {what} is left out\n")), "{said}");
+    }
+}
+
 /// `matroskamux` of GStreamer 1.22 writes neither, and a name leaves little room for them.
 #[test]
 fn tracks_with_names_keep_flags_and_languages() {

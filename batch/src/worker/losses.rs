@@ -18,7 +18,7 @@ const INTERLACED: &str = "is interlaced and becomes progressive";
 const TRANSPARENT: &str = "its transparency, if it has any, is left out";
 
 /// Tags whose loss is reported, and their names in messages.
-const TAGS: [(&str, &str); 8] = [
+const TAGS: [(&str, &str); 16] = [
     ("title", "title"),
     ("artist", "artist"),
     ("comment", "comment"),
@@ -27,6 +27,14 @@ const TAGS: [(&str, &str); 8] = [
     ("geo-location-latitude", "location"),
     ("image", "cover art"),
     ("copyright", "copyright"),
+    ("album", "album"),
+    ("album-artist", "album artist"),
+    ("composer", "composer"),
+    ("genre", "genre"),
+    ("track-number", "track number"),
+    ("date", "date"),
+    ("keywords", "keywords"),
+    ("lyrics", "lyrics"),
 ];
 
 /// The losses that are known before anything is written.
