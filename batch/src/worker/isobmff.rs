@@ -80,8 +80,9 @@ pub struct Index {
 }
 
 impl Index {
+    /// Whether it describes a track, or is compressed and cannot tell.
     pub fn has_track(&self) -> bool {
-        find(&self.moov, &[b"trak"]).is_some()
+        [b"trak", b"cmov"].iter().any(|kind| find(&self.moov, &[*kind]).is_some())
     }
 }
 
@@ -313,5 +314,15 @@ mod tests {
         assert_eq!(nero(&nero_list(&chapters)), chapters);
         let long = nero(&nero_list(&[chapter(0, &"\u{e9}".repeat(200))])).remove(0);
         assert_eq!(long.title, "\u{e9}".repeat(127));
+    }
+
+    #[test]
+    fn a_compressed_index_may_have_tracks_and_an_empty_one_has_none() {
+        let index = |kind: &[u8; 4]| {
+            let moov = [8u32.to_be_bytes(), *kind].concat();
+            Index { start: 0, moov }.has_track()
+        };
+        assert!(index(b"trak") && index(b"cmov"));
+        assert!(!index(b"udta"));
     }
 }

@@ -23,7 +23,7 @@ const TAGS: [(&str, &str); 16] = [
     ("artist", "artist"),
     ("comment", "comment"),
     ("description", "description"),
-    ("datetime", "date"),
+    ("datetime", "date and time"),
     ("geo-location-latitude", "location"),
     ("image", "cover art"),
     ("copyright", "copyright"),
@@ -74,7 +74,7 @@ fn of_file(media: &Media, container: Container) -> Vec<String> {
     for what in media.animation.iter().flat_map(|animation| &animation.losses) {
         losses.push(format!("its {what} is left out"));
     }
-    losses.extend(of_length(media));
+    losses.extend(of_truncation(media));
     for what in &media.unknown {
         losses.push(format!("a track that GStreamer does not support is left out: {what}"));
     }
@@ -99,7 +99,7 @@ fn of_file(media: &Media, container: Container) -> Vec<String> {
 }
 
 /// That the file is truncated, if it is.
-pub fn of_length(media: &Media) -> Option<String> {
+pub fn of_truncation(media: &Media) -> Option<String> {
     let missing = media.missing_bytes;
     (missing > 0).then(|| format!("is truncated: its last {missing} bytes are missing"))
 }

@@ -123,7 +123,7 @@ fn one_video(setup: &Setup, input: &Input, output: &Output, rate: Rate, say: Say
     write(&pipeline, &chain, output)?;
     let packets = Packets::new(&pipeline, &Span::default());
     if let Some(media) = &media {
-        note_all(say, losses::of_length(media));
+        note_all(say, losses::of_truncation(media));
         packets.watch(&pipeline, &track.id);
     }
     complaints::take(true);
