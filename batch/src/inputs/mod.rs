@@ -89,9 +89,10 @@ impl<'a> Finder<'a> {
     fn add_list(&self, found: &mut Found) -> Result<()> {
         let mut text = Vec::new();
         io::stdin().lock().read_to_end(&mut text).context("cannot read the list")?;
+        let out = self.out_below(Path::new("."));
         for path in list::paths(&text) {
             let relative = list::place(&path);
-            if !self.is_output(&path) && self.is_chosen(&path, &relative) {
+            if !is_in(&path, out) && self.is_chosen(&path, &relative) {
                 self.add(&path, &relative, found);
             }
         }
@@ -102,6 +103,7 @@ impl<'a> Finder<'a> {
         let is_fixed =
             |part: &Component| !part.as_os_str().to_string_lossy().contains(['*', '?', '[']);
         let fixed: PathBuf = Path::new(pattern).components().take_while(is_fixed).collect();
+        let out = self.out_below(if fixed == Path::new("") { Path::new(".") } else { &fixed });
         // Even if the options exclude all of them, as --newer often does.
         let mut has_matches = false;
         for path in glob::glob(pattern)? {
@@ -120,7 +122,7 @@ impl<'a> Finder<'a> {
             let relative = path.strip_prefix(&fixed).unwrap_or(&path).to_owned();
             let is_hidden = relative.iter().any(is_hidden);
             let is_near = relative.components().count() <= self.max_depth();
-            if !is_hidden && is_near && path.is_file() && !self.is_output(&path) {
+            if !is_hidden && is_near && path.is_file() && !is_in(&path, out) {
                 self.sort(path, relative, found);
             }
         }
@@ -184,10 +186,10 @@ impl<'a> Finder<'a> {
         self.options.max_depth.map_or(usize::MAX, |depth| depth as usize)
     }
 
-    /// Whether a file lies in the folder of the outputs.
-    fn is_output(&self, path: &Path) -> bool {
-        let out = self.out.as_ref();
-        out.is_some_and(|out| path.canonicalize().is_ok_and(|path| path.starts_with(out)))
+    /// The folder of the outputs if it lies inside `folder`: a search of `folder` skips it.
+    fn out_below(&self, folder: &Path) -> Option<&Path> {
+        let folder = folder.canonicalize().ok()?;
+        self.out.as_deref().filter(|out| **out != folder && out.starts_with(folder))
     }
 
     fn push(&self, input: PathBuf, mut relative: PathBuf, items: &mut Vec<Item>) {
@@ -247,6 +249,10 @@ impl<'a> Finder<'a> {
     }
 }
 
+fn is_in(path: &Path, folder: Option<&Path>) -> bool {
+    folder.is_some_and(|folder| path.canonicalize().is_ok_and(|path| path.starts_with(folder)))
+}
+
 fn is_hidden(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(b".")
 }
@@ -304,12 +310,14 @@ mod tests {
     #[test]
     fn the_output_folder_may_lie_above_the_inputs() {
         let folder = folder(&["clips/a.mp4", "clips/sub/b.mp4"]);
-        let arguments = ["cyclegan-batch".into(), "--out".into(), folder.path().to_owned()];
-        let options =
-            Options::parse_from(arguments.into_iter().chain([folder.path().join("clips")]));
-        let destination = Destination::new(&options).unwrap();
-        let items = Finder::new(&options, &destination).unwrap().find().unwrap().items;
-        assert_eq!(outputs(&items), ["a.mp4", "sub/b.mp4"]);
+        for inputs in ["clips", "clips/**/*.mp4"] {
+            let arguments = ["cyclegan-batch".into(), "--out".into(), folder.path().to_owned()];
+            let options =
+                Options::parse_from(arguments.into_iter().chain([folder.path().join(inputs)]));
+            let destination = Destination::new(&options).unwrap();
+            let items = Finder::new(&options, &destination).unwrap().find().unwrap().items;
+            assert_eq!(outputs(&items), ["a.mp4", "sub/b.mp4"], "{inputs}");
+        }
     }
 
     #[test]
