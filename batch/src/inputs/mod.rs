@@ -89,7 +89,7 @@ impl<'a> Finder<'a> {
     fn add_list(&self, found: &mut Found) -> Result<()> {
         let mut text = Vec::new();
         io::stdin().lock().read_to_end(&mut text).context("cannot read the list")?;
-        let out = self.out_below(Path::new("."));
+        let out = self.out_of_search(Path::new("."));
         for path in list::paths(&text) {
             let relative = list::place(&path);
             if !is_in(&path, out) && self.is_chosen(&path, &relative) {
@@ -103,7 +103,7 @@ impl<'a> Finder<'a> {
         let is_fixed =
             |part: &Component| !part.as_os_str().to_string_lossy().contains(['*', '?', '[']);
         let fixed: PathBuf = Path::new(pattern).components().take_while(is_fixed).collect();
-        let out = self.out_below(if fixed == Path::new("") { Path::new(".") } else { &fixed });
+        let out = self.out_of_search(if fixed == Path::new("") { Path::new(".") } else { &fixed });
         // Even if the options exclude all of them, as --newer often does.
         let mut has_matches = false;
         for path in glob::glob(pattern)? {
@@ -135,9 +135,9 @@ impl<'a> Finder<'a> {
         if !path.is_dir() {
             return self.push(path.to_owned(), relative.to_owned(), &mut found.items);
         }
+        let out = self.out_of_search(path);
         let is_wanted = |entry: &walkdir::DirEntry| {
-            let is_out = |out: &PathBuf| entry.path().canonicalize().is_ok_and(|path| path == *out);
-            let is_out = || entry.file_type().is_dir() && self.out.as_ref().is_some_and(is_out);
+            let is_out = || entry.file_type().is_dir() && is_in(entry.path(), out);
             entry.depth() == 0 || !(is_hidden(entry.file_name()) || is_out())
         };
         let walk = WalkDir::new(path).follow_links(true).max_depth(self.max_depth());
@@ -186,10 +186,9 @@ impl<'a> Finder<'a> {
         self.options.max_depth.map_or(usize::MAX, |depth| depth as usize)
     }
 
-    /// The folder of the outputs if it lies inside `folder`: a search of `folder` skips it.
-    fn out_below(&self, folder: &Path) -> Option<&Path> {
-        let folder = folder.canonicalize().ok()?;
-        self.out.as_deref().filter(|out| **out != folder && out.starts_with(folder))
+    /// The folder of the outputs, which a search of `folder` skips unless `folder` lies in it.
+    fn out_of_search(&self, folder: &Path) -> Option<&Path> {
+        self.out.as_deref().filter(|out| !is_in(folder, Some(out)))
     }
 
     fn push(&self, input: PathBuf, mut relative: PathBuf, items: &mut Vec<Item>) {
