@@ -536,10 +536,7 @@ fn a_damaged_frame_of_av1_and_vp9_costs_little() {
     for (name, codec, _) in files {
         let input = place.path("in").join(name);
         make(&input, &[BARS, codec].join(" "));
-        let mut bytes = fs::read(&input).unwrap();
-        let middle = bytes.len() / 2;
-        bytes[middle..middle + 30].fill(0xA5);
-        fs::write(&input, bytes).unwrap();
+        common::damage(&input, 30);
     }
     let said = place.run(&["in"]);
     assert!(said.contains("frames cannot be decoded and are missing"), "{said}");

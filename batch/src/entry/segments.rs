@@ -92,7 +92,7 @@ impl Entry {
 
     /// Deletes all segments.
     pub fn drop_segments(&self) {
-        // First, so that nobody starts one of them.
+        // First: other processes start only the segments of a plan.
         let _ = fs::remove_file(self.all_segments().join(PLAN));
         let _ = fs::remove_dir_all(self.all_segments());
     }

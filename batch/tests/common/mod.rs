@@ -106,6 +106,14 @@ impl Place {
     }
 }
 
+/// Overwrites `count` bytes in the middle of a file.
+pub fn damage(path: &Path, count: usize) {
+    let mut bytes = fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + count].fill(0xA5);
+    fs::write(path, bytes).unwrap();
+}
+
 /// The output of a program.
 pub fn text(output: &Output) -> String {
     [output.stdout.as_slice(), output.stderr.as_slice()].map(String::from_utf8_lossy).concat()
