@@ -20,16 +20,18 @@ impl JitterRange {
     /// One random change within this range; `None` if the range is empty.
     pub fn random(&self, rng: &mut impl Rng) -> Option<Jitter> {
         let Self { gamma, brightness, saturation } = *self;
+        if [gamma, brightness, saturation] == [0.0; 3] {
+            return None;
+        }
         let mut within = |range: f64| match range > 0.0 {
             true => rng.random::<f64>() * 2.0 * range - range,
             false => 0.0,
         };
-        let jitter = Jitter::new(
+        Some(Jitter::new(
             within(gamma).exp2(),
             (1.0 + within(brightness)).max(0.0),
             (1.0 + within(saturation)).max(0.0),
-        );
-        ([gamma, brightness, saturation] != [0.0; 3]).then_some(jitter)
+        ))
     }
 }
 

@@ -16,11 +16,11 @@ use super::{
 const BRANCH: f64 = 0.1;
 
 /// A 5×5 stem to half size with `ngf` channels, a 3×3 convolution to a quarter with `width` channels, a residual block
-/// for each of the shape's hidden channels, and two pixel shuffles, to the shape's `up` channels and to `outs`. A block without hidden
-/// channels is omitted. `context` adds features of the whole image after two thirds of the blocks; `backbone` adds
-/// features of a pretrained network to the mask; `skip` adds the stem's features between the shuffles, so that detail
-/// need not pass through a quarter of the size. Also returns the numbers of layers before the first block and up to the
-/// end of each block.
+/// for each of the shape's hidden channels, and two pixel shuffles, to the shape's `up` channels and to `outs`. A block
+/// without hidden channels is omitted. `context` adds features of the whole image after two thirds of the blocks;
+/// `backbone` adds features of a pretrained network to the mask; `skip` adds the stem's features between the shuffles, so
+/// that detail need not pass through a quarter of the size. Also returns the numbers of layers before the first block and
+/// up to the end of each block.
 pub fn fast(b: &mut Builder, shape: &GeneratorShape, outs: i64) -> (Vec<Layer>, Vec<usize>) {
     let (stem, width, hidden, up) = (shape.ngf, shape.width, shape.hidden(), shape.up());
     let mut layers = Vec::new();
