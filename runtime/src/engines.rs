@@ -10,6 +10,7 @@ use std::{
 };
 
 use cyclegan_contract::Generator;
+use digest_io::IoWrapper;
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -52,13 +53,13 @@ pub fn folder(
     provider: Provider,
     options: &ProviderOptions,
 ) -> io::Result<PathBuf> {
-    let mut hasher = Sha256::new();
+    let mut hasher = IoWrapper(Sha256::new());
     for file in std::iter::once(path).chain(contract.external_data.values().map(PathBuf::as_path)) {
         // The lengths distinguish files whose concatenation is the same.
-        hasher.update(fs::metadata(file)?.len().to_le_bytes());
+        hasher.0.update(fs::metadata(file)?.len().to_le_bytes());
         io::copy(&mut File::open(file)?, &mut hasher)?;
     }
-    let name: String = hasher.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+    let name: String = hasher.0.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
     let of_provider = options.cache_dir.join(provider.name());
     let folder = of_provider.join(name);
     fs::create_dir_all(&folder)?;

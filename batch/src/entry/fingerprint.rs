@@ -11,6 +11,7 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, bail};
 use cyclegan_contract::{Direction, Precision, file_name};
+use digest_io::IoWrapper;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -80,10 +81,10 @@ pub fn hash_of_model(path: &Path) -> Result<String> {
 
 /// SHA-256 of a file in hexadecimal.
 fn hash_of(path: &Path) -> Result<String> {
-    let mut hash = Sha256::new();
+    let mut hash = IoWrapper(Sha256::new());
     let hashed = File::open(path).and_then(|mut file| io::copy(&mut file, &mut hash));
     hashed.with_context(|| format!("cannot read the generator {}", path.display()))?;
-    Ok(format!("{:x}", hash.finalize()))
+    Ok(hash.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 #[cfg(test)]
