@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A folder of ten short clips through `cyclegan-batch`, beside a shell loop over `gst-launch-1.0` with
-//! the same elements: `./dev bench batch`.
+//! A folder of ten short clips through `cyclegan-batch`, compared with a shell loop over `gst-launch-1.0` with the same
+//! elements and with a Python program that uses ffmpeg and ONNX Runtime; then the memory of a long run:
+//! `./dev bench batch`.
 //!
-//! `MODEL` names the generator, a file or a pair's folder; `CLIPS` a folder of clips instead of the
-//! ten of 960×540 that are made on the spot.
+//! `MODEL` names the generator's file, `CLIPS` a folder of clips instead of the ten of 960×540 that are made on the spot, and
+//! `BENCH_PYTHON` a Python with numpy and onnxruntime.
+
+mod memory;
 
 use std::{
     env,
@@ -32,15 +35,16 @@ fn main() -> Result<()> {
         Some(clips) => PathBuf::from(clips),
         None => make_clips(folder.path())?,
     };
-    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/horse2zebra");
+    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/horse2zebra/G.int8.onnx");
     let model = env::var("MODEL").unwrap_or_else(|_| default.to_owned());
-    if !Path::new(&model).exists() {
-        return Err(format!("{model} is not there; set MODEL to an ONNX generator").into());
+    if !Path::new(&model).is_file() {
+        return Err(format!("{model} is not a file; set MODEL to an ONNX generator").into());
     }
     let model = fs::canonicalize(model)?.to_str().ok_or("the model's path is no UTF-8")?.to_owned();
     let bench = Bench { clips, model, out: folder.path().join("out") };
     let whole = bench.compare()?;
-    bench.share_out(whole)
+    bench.share_out(whole)?;
+    memory::measure(folder.path(), &bench.model)
 }
 
 /// Ten clips of two seconds, 960×540, with sound.
@@ -70,7 +74,8 @@ struct Bench {
 impl Bench {
     /// Prints the table; returns the median seconds of the program as it comes.
     fn compare(&self) -> Result<f64> {
-        let ways: [(&str, &dyn Fn() -> Result<()>); 3] = [
+        let ways: [(&str, &dyn Fn() -> Result<()>); 4] = [
+            ("a Python program with ffmpeg and ONNX Runtime", &|| self.python()),
             ("a shell loop over gst-launch-1.0", &|| self.shell_loop()),
             ("cyclegan-batch --jobs 1", &|| self.batch(&["--jobs", "1"])),
             ("cyclegan-batch", &|| self.batch(&[])),
@@ -95,7 +100,7 @@ impl Bench {
             let (least, median, most) = spread(seconds);
             println!("| {name} | {median:.1} ({least:.1}–{most:.1}) | {:.2} |", spread(cores).1);
         }
-        Ok(spread(&mut seconds[2]).1)
+        Ok(spread(&mut seconds[3]).1)
     }
 
     /// Prints which stage takes how much of the `whole` seconds.
@@ -114,9 +119,14 @@ impl Bench {
     }
 
     fn batch(&self, arguments: &[&str]) -> Result<()> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cyclegan-batch"));
-        command.arg(&self.clips).args(["--model", &self.model]).args(arguments);
-        run(command.arg("--out").arg(&self.out))
+        run(batch(&self.clips, &self.model, &self.out)?.args(arguments))
+    }
+
+    fn python(&self) -> Result<()> {
+        let python = env::var("BENCH_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+        let mut command = Command::new(python);
+        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/library/ffmpeg.py"));
+        run(command.arg(&self.clips).arg(&self.model).arg(&self.out))
     }
 
     fn shell_loop(&self) -> Result<()> {
@@ -129,7 +139,8 @@ impl Bench {
         )
         .replace("(string){I420,NV12,YV12}", "I420");
         let mut shell = Command::new("sh");
-        run(shell.args(["-c", &pipeline, "sh"]).arg(&self.clips).arg(&self.model).arg(&self.out))
+        shell.args(["-c", &pipeline, "sh"]).arg(&self.clips).arg(&self.model).arg(&self.out);
+        run(with_plugin(&mut shell)?)
     }
 
     /// The CPU's seconds for decoding all clips and then doing `what`.
@@ -143,12 +154,21 @@ impl Bench {
     }
 }
 
-fn launch(description: &str) -> Result<()> {
-    run(Command::new("gst-launch-1.0").arg("-q").args(description.split_whitespace()))
+/// `cyclegan-batch` on all of `inputs`.
+fn batch(inputs: &Path, model: &str, out: &Path) -> Result<Command> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cyclegan-batch"));
+    command.arg(inputs).args(["--model", model]).arg("--out").arg(out);
+    with_plugin(&mut command)?;
+    Ok(command)
 }
 
-fn run(command: &mut Command) -> Result<()> {
-    // The plugin that was built with this program.
+fn launch(description: &str) -> Result<()> {
+    let mut command = Command::new("gst-launch-1.0");
+    run(with_plugin(command.arg("-q").args(description.split_whitespace()))?)
+}
+
+/// Makes GStreamer find the plugin that was built with this program.
+fn with_plugin(command: &mut Command) -> Result<&mut Command> {
     let own = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let plugins = own.join("bench-plugins");
     if !plugins.is_dir() {
@@ -157,6 +177,10 @@ fn run(command: &mut Command) -> Result<()> {
         std::os::unix::fs::symlink(library, plugins.join(plugin::file_name()))?;
     }
     command.env("GST_PLUGIN_PATH", plugins).env("GST_REGISTRY_1_0", own.join("bench-registry.bin"));
+    Ok(command)
+}
+
+fn run(command: &mut Command) -> Result<()> {
     let output = command.stdin(Stdio::null()).output()?;
     if output.status.success() {
         return Ok(());
