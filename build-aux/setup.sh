@@ -4,9 +4,8 @@
 
 # Installs and fetches what the commands of ./dev need, each once. Uses say and die of dev, and its $root and $cache.
 
-# GStreamer 1.20 or later: headers, tools, the codecs of the demo and the tests, the RTSP server and Python's bindings of
-# examples, and
-# OpenGL, for which Mesa has a software renderer.
+# GStreamer 1.20 or later: headers, tools, the codecs of the demo and the tests, the RTSP server and Python's bindings for
+# examples, and OpenGL, for which Mesa has a software renderer.
 filter_packages=(
     gcc libc6-dev pkg-config python3
     libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libgstrtspserver-1.0-dev
