@@ -11,6 +11,12 @@ use super::{runtime::RuntimeError, target::Target};
 /// A model could not be loaded. Each message names the file, what was found and what was expected.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum LoadError {
+    /// The name is empty.
+    #[error(
+        "`model` is empty. Set `model` to an ONNX file, to a folder with G.onnx and F.onnx, or to the name of such a \
+         folder in CYCLEGAN_MODEL_PATH"
+    )]
+    NoName,
     /// There is no file, folder or pair of that name.
     #[error(
         "model `{model}` not found: it is neither a file nor a folder{}. Set `model` to an ONNX file, to \

@@ -28,6 +28,10 @@ impl ModelFiles {
     /// Finds `model`: a file, a folder with `G.onnx` or `F.onnx`, or the name of such a folder on
     /// the search path. Fails if there is none.
     pub fn locate(model: &str) -> Result<Self, LoadError> {
+        // Else G.onnx in the current folder would count.
+        if model.is_empty() {
+            return Err(LoadError::NoName);
+        }
         let path = Path::new(model);
         if path.is_file() {
             return Ok(Self::Single(path.to_path_buf()));
@@ -139,6 +143,12 @@ mod tests {
                 "{error}"
             );
         }
+    }
+
+    #[test]
+    fn the_error_for_an_empty_model_says_that_it_is_empty() {
+        let message = ModelFiles::locate("").unwrap_err().to_string();
+        assert!(message.starts_with("`model` is empty. Set `model` to an ONNX file"), "{message}");
     }
 
     #[test]

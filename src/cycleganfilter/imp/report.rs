@@ -104,7 +104,7 @@ impl CycleGanFilter {
 
     pub(super) fn post_load_error(&self, error: &LoadError) {
         match error {
-            LoadError::NotFound { .. } | LoadError::NoPair { .. } => {
+            LoadError::NoName | LoadError::NotFound { .. } | LoadError::NoPair { .. } => {
                 gst::element_imp_error!(self, gst::ResourceError::NotFound, ("{error}"));
             }
             LoadError::Contract { .. } | LoadError::Session { .. } | LoadError::Run { .. } => {
