@@ -43,7 +43,10 @@ pub enum ContractError {
         found: String,
     },
     /// The output is not an image of the input's size.
-    #[error("its output is {found}, expected one image output of the input's size {expected}")]
+    #[error(
+        "its output is {found}, expected one image output of the same size as the input {expected}, and no other but \
+         `mask`"
+    )]
     Output {
         /// What the model declares.
         found: String,
@@ -51,7 +54,7 @@ pub enum ContractError {
         expected: String,
     },
     /// The mask output is not a mask.
-    #[error("its output `mask` is {found}, expected float32 or float16, 1×1×H×W")]
+    #[error("its output {found} is no mask, expected float32 or float16, 1×1×H×W")]
     Mask {
         /// What the model declares.
         found: String,
@@ -384,6 +387,13 @@ mod tests {
         assert_eq!((generator.height, generator.width), (Dim::Dynamic, Dim::Fixed(256)));
         assert_eq!((generator.output.as_str(), generator.mask), ("out", Some(ElementType::F32)));
         assert_eq!(generator.batch, Dim::Fixed(1));
+    }
+
+    #[test]
+    fn the_error_for_a_second_image_output_says_which_one_may_stay() {
+        let image = |name| image(name, &[1, 3, 64, 64]);
+        let message = check(&model(image("in"), vec![image("out"), image("more")])).unwrap_err();
+        assert!(message.to_string().ends_with("and no other but `mask`"), "{message}");
     }
 
     #[test]
