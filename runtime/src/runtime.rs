@@ -3,6 +3,7 @@
 //! Loading ONNX Runtime, once for the whole process.
 
 use std::{
+    error::Error,
     path::{Path, PathBuf},
     sync::{Arc, LazyLock},
 };
@@ -111,10 +112,19 @@ fn first_that_loads<L, E>(
 }
 
 fn load(library: &Path) -> Result<ort::environment::EnvironmentBuilder, String> {
-    let builder = ort::init_from(library).map_err(|error| error.to_string())?;
+    let builder = ort::init_from(library).map_err(|error| load_reason(&error))?;
     let library = LIBRARY.get_or_init(|| library.to_path_buf());
     gst::info!(CAT, "loaded {}: {}", library.display(), ort::info());
     Ok(builder)
+}
+
+/// The error with the words of the system's loader, such as the name of a missing library. ort's message leaves them out.
+fn load_reason(error: &ort::LoadDynamicError) -> String {
+    let source = match error {
+        ort::LoadDynamicError::Dlopen { error, .. } => error.source(),
+        _ => None,
+    };
+    source.map_or_else(|| error.to_string(), |words| format!("{error}: {words}"))
 }
 
 fn start(builder: ort::environment::EnvironmentBuilder) -> Result<Environment, String> {
@@ -172,6 +182,13 @@ mod tests {
         let failed = first_that_loads(candidates()[..1].to_vec(), load, Ok::<_, String>);
         let message = failed.unwrap_err().to_string();
         assert!(message.contains("missing.so: no such file"), "{message}");
+    }
+
+    /// `load` of this module takes the place of the real one.
+    #[test]
+    fn the_error_for_a_library_gives_the_loader_s_reason() {
+        let message = super::load(Path::new("/nowhere/libonnxruntime.so")).err().unwrap();
+        assert!(message.contains("No such file"), "{message}");
     }
 
     #[test]
