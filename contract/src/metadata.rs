@@ -88,6 +88,8 @@ pub struct Metadata {
     pub parameters: Option<u64>,
     /// The training data.
     pub trained_on: Option<String>,
+    /// Keys that start with `cyclegan.` but are not of this format, such as misspelt ones; never written.
+    pub unknown: Vec<String>,
 }
 
 impl Default for Metadata {
@@ -105,6 +107,7 @@ impl Default for Metadata {
             macs: None,
             parameters: None,
             trained_on: None,
+            unknown: Vec::new(),
         }
     }
 }
@@ -145,6 +148,7 @@ impl Metadata {
                     metadata.parameters = Some(count("cyclegan.parameters", value)?);
                 }
                 "cyclegan.trained_on" => metadata.trained_on = text(),
+                other if other.starts_with("cyclegan.") => metadata.unknown.push(other.to_owned()),
                 _ => {}
             }
         }
@@ -273,6 +277,7 @@ mod tests {
             macs: Some(3_100_000_000),
             parameters: Some(740_000),
             trained_on: Some("horse2zebra".to_owned()),
+            unknown: Vec::new(),
         };
         assert_eq!(Metadata::from_props(&metadata.to_props()), Ok(metadata));
     }

@@ -289,7 +289,12 @@ fn open(
     })?;
     if let Some(generator) = &generator {
         warnings.extend_from_slice(generator.warnings());
-        let found = generator.contract().metadata.direction;
+        let metadata = &generator.contract().metadata;
+        if !metadata.unknown.is_empty() {
+            let (path, keys) = (generator.path().to_path_buf(), metadata.unknown.clone());
+            warnings.push(Warning::UnknownMetadata { path, keys });
+        }
+        let found = metadata.direction;
         if let (ModelFiles::Pair(_), Some(found)) = (files, found.filter(|&d| d != direction)) {
             let path = generator.path().to_path_buf();
             warnings.push(Warning::Direction { path, role: direction, found });

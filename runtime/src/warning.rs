@@ -68,6 +68,18 @@ pub enum Warning {
         /// Why not.
         reason: String,
     },
+    /// The metadata has keys that the contract does not know, so their values are not used.
+    #[error(
+        "{}: metadata `{}` is unknown and ignored; if it is a misspelt key, correct it",
+        path.display(),
+        keys.join("`, `")
+    )]
+    UnknownMetadata {
+        /// The file.
+        path: PathBuf,
+        /// The keys.
+        keys: Vec<String>,
+    },
     /// The metadata of a pair's file name the other direction.
     #[error(
         "the name of {} means {role}, but its metadata `cyclegan.direction` is `{found}`, expected \

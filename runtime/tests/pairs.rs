@@ -6,7 +6,10 @@
 
 use std::{fs, path::Path, sync::Arc};
 
-use cyclegan_contract::{Direction, Metadata, Precision, Size, onnx::ModelProto};
+use cyclegan_contract::{
+    Direction, Metadata, Precision, Size,
+    onnx::{ModelProto, StringStringEntryProto},
+};
 use cyclegan_runtime::{
     Binding, BindingOptions, LoadError, LoadOptions, Pair, Provider, ProviderOptions, RunError,
     Values, ValuesMut, Warning,
@@ -109,6 +112,23 @@ fn a_direction_that_contradicts_the_file_name_is_a_warning() {
     // A single file may have any direction.
     let single = load(&models.add("F.onnx", &f)).unwrap();
     assert!(single.take_warnings().is_empty());
+}
+
+#[test]
+fn a_misspelt_key_of_the_metadata_is_a_warning() {
+    let models = Models::new();
+    let mut model = generators::invert();
+    for key in ["cyclegan.inputrange", "author"] {
+        let (key, value) = (key.to_owned(), "0,1".to_owned());
+        model.metadata_props.push(StringStringEntryProto { key, value });
+    }
+    let warnings = load(&models.add("misspelt.onnx", &model)).unwrap().take_warnings();
+    let [warning @ Warning::UnknownMetadata { keys, .. }] = &warnings[..] else {
+        panic!("{warnings:?}");
+    };
+    assert_eq!(keys, &["cyclegan.inputrange"]);
+    let text = warning.to_string();
+    assert!(text.contains("misspelt.onnx") && text.contains("`cyclegan.inputrange`"), "{text}");
 }
 
 #[test]
