@@ -96,9 +96,10 @@ impl Container {
         matches!(self, Self::Mp4 | Self::Mov)
     }
 
-    /// `qtmux` of GStreamer 1.22 shifts B-frames with uneven timestamps, and hides the first ones.
+    /// `qtmux` of GStreamer 1.22 shifts B-frames with uneven timestamps, and hides the first ones. `mpegtsmux` needs
+    /// their decoding times, which segments in Matroska do not have.
     pub fn moves_b_frames(self) -> bool {
-        self.is_isobmff()
+        self.is_isobmff() || self == Self::Ts
     }
 
     /// Whether this is the media type of the container's files.

@@ -16,6 +16,7 @@ use gst_video::VideoInfo;
 
 use super::{
     chain::Chain,
+    check::LONG_FRAME,
     clip, complaints,
     fault::{CutFault, NOTHING_DECODED},
     gaps::Gaps,
@@ -34,9 +35,6 @@ use crate::{
     protocol::{Say, Setup, Span, note, note_all},
     text::counted,
 };
-
-/// The shortest frame that `tsdemux` of GStreamer 1.22 takes for a jump of the clock, nanoseconds.
-const LONG_FRAME: u64 = 500_000_000;
 
 /// The translation of a segment.
 pub struct Job<'a> {

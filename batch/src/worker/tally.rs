@@ -17,6 +17,10 @@ pub struct Passed {
     pub first: Option<u64>,
     /// Running time of the end of the last buffer, nanoseconds.
     pub end: u64,
+    /// Latest running time, nanoseconds.
+    latest: u64,
+    /// The longest time by which it has advanced, nanoseconds.
+    pub longest_step: u64,
 }
 
 /// A counter at a pad.
@@ -42,7 +46,13 @@ impl Tally {
         passed.packets += 1;
         if let Some(time) = time {
             let end = (time + duration.unwrap_or_default()).nseconds();
-            passed.first = Some(passed.first.map_or(time.nseconds(), |f| f.min(time.nseconds())));
+            let time = time.nseconds();
+            if passed.first.is_some() {
+                let step = time.saturating_sub(passed.latest);
+                passed.longest_step = passed.longest_step.max(step);
+            }
+            passed.first = Some(passed.first.map_or(time, |first| first.min(time)));
+            passed.latest = passed.latest.max(time);
             passed.end = passed.end.max(end);
         }
     }
