@@ -8,7 +8,7 @@ mod common;
 
 use std::{fs, path::Path};
 
-use common::Place;
+use common::{Place, text};
 use image::{
     DynamicImage, ImageDecoder, ImageEncoder, ImageReader, Rgb, RgbImage, Rgba, RgbaImage,
     codecs::{jpeg::JpegEncoder, png::PngEncoder, webp::WebPEncoder},
@@ -240,7 +240,7 @@ fn truncated_images_are_named() {
             fs::write(&input, &bytes[..bytes.len() - 20]).unwrap();
         }
     }
-    let said = common::text(&place.program().arg("in").output().unwrap());
+    let said = text(&place.program().arg("in").output().unwrap());
     assert!(said.contains("note: in/cut.jpg: is truncated: its last rows are missing"), "{said}");
     for name in ["cut.png", "cut.gif"] {
         assert!(said.contains(&format!("error: in/{name}: is damaged: ")), "{said}");
@@ -264,6 +264,22 @@ fn damaged_jpegs_are_named() {
     let said = place.run(&["in"]);
     assert!(said.contains("note: in/damaged.jpg: is damaged: its decoder reports "), "{said}");
     assert!(!said.contains("in/whole.jpg: "), "{said}");
+}
+
+#[test]
+fn codings_of_jpeg_without_a_decoder_are_named() {
+    let place = Place::unchanged();
+    let mut jpeg = Vec::new();
+    flag().write_with_encoder(JpegEncoder::new(&mut jpeg)).unwrap();
+    let start = jpeg.windows(2).position(|bytes| bytes == [0xFF, 0xC0]).unwrap();
+    for (name, marker) in [("lossless", 0xC3), ("arithmetic", 0xC9), ("arithmetic", 0xCA)] {
+        jpeg[start + 1] = marker;
+        fs::write(place.path("in/a.jpg"), &jpeg).unwrap();
+        let output = place.program().arg("in").output().unwrap();
+        let said = text(&output);
+        let error = format!("error: in/a.jpg: is a JPEG with {name} coding, which cannot");
+        assert!(said.contains(&error) && !said.contains("note:"), "{said}");
+    }
 }
 
 #[test]

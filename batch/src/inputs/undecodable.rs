@@ -11,7 +11,7 @@ const KINDS: [(&str, &[&str]); 17] = [
     ("AVIF and HEIF images", &["avif", "avifs", "heic", "heics", "heif", "hif"]),
     ("JPEG XL images", &["jxl"]),
     ("JPEG 2000 images and videos", &["jp2", "j2k", "j2c", "jpc", "jpx", "jpm", "mj2"]),
-    ("OpenEXR and other linear-light images", &["exr", "hdr", "dpx", "cin"]),
+    ("OpenEXR and other linear-light images", &["exr", "hdr", "pfm", "dpx", "cin"]),
     ("layered images", &["psd", "psb", "xcf", "kra", "ora"]),
     ("vector images", &["svg", "svgz", "ai", "eps"]),
     (

@@ -16,6 +16,10 @@ use image::{
 };
 use img_parts::{
     Bytes, ImageEXIF, ImageICC,
+    jpeg::{
+        Jpeg, JpegSegment,
+        markers::{SOF3, SOF5, SOF7, SOF9, SOF11, SOF13, SOF15},
+    },
     webp::{CHUNK_VP8L, WebP},
 };
 
@@ -100,6 +104,7 @@ fn read(bytes: &[u8], input: &Path, say: Say) -> Result<Picture> {
     let reader = reader(bytes, input)?;
     let format = reader.format().context("is not an image, or too damaged to be recognised")?;
     if format == ImageFormat::Jpeg {
+        check_coding(bytes)?;
         note_all(say, damage_of_jpeg(bytes));
     }
     if animated_color(Cursor::new(bytes), format).is_ok_and(|color| color.is_some()) {
@@ -193,6 +198,25 @@ fn straight(picture: DynamicImage) -> DynamicImage {
         }
     }
     as_color(pixels.into(), picture.color())
+}
+
+/// Fails if a JPEG is coded in a way that no decoder here supports (ITU-T T.81, table B.1).
+fn check_coding(jpeg: &[u8]) -> Result<()> {
+    let jpeg = Jpeg::from_bytes(Bytes::copy_from_slice(jpeg));
+    let markers = jpeg.iter().flat_map(Jpeg::segments).map(JpegSegment::marker);
+    let mut codings = markers.filter_map(|marker| match marker {
+        SOF3 => Some("lossless"),
+        SOF5..=SOF7 => Some("hierarchical"),
+        SOF9..=SOF11 | SOF13..=SOF15 => Some("arithmetic"),
+        _ => None,
+    });
+    match codings.next() {
+        Some(coding) => bail!(
+            "is a JPEG with {coding} coding, which cannot be decoded; convert it first, \
+             for example with `jpegtran -copy all FILE > OTHER`"
+        ),
+        None => Ok(()),
+    }
 }
 
 /// A note about damage in a JPEG, which the decoder of the image crate skips silently.
