@@ -67,6 +67,9 @@ pub fn demux(
                 None => keep_time(pad),
             });
         }
+        if is_of(element, "mpegpsdemux") {
+            element.connect_pad_added(|_, pad| start_at_zero(pad));
+        }
         repairs.durations.keep_rate(element);
         if is_of(element, "avidemux") {
             avi::give_times(element);
@@ -147,6 +150,18 @@ fn keep_time(pad: &gst::Pad) {
     });
 }
 
+/// Starts the segment of a program stream at stream time 0. `mpegpsdemux` of GStreamer 1.22 may start it after the
+/// first packets, where a clock has run ahead of them, and decoders drop frames before a segment.
+fn start_at_zero(pad: &gst::Pad) {
+    on_segments(pad, |segment| {
+        let early = segment.time().min(segment.start())?;
+        let mut whole = segment.clone();
+        whole.set_start(segment.start()? - early);
+        whole.set_time(segment.time()? - early);
+        (early > gst::ClockTime::ZERO).then_some(whole)
+    });
+}
+
 fn is_matroska(element: &gst::Element) -> bool {
     is_of(element, "matroskademux")
 }
@@ -193,4 +208,33 @@ fn is_parsed(caps: &gst::Caps) -> bool {
     let has_parser = || takes(gst::ElementFactoryType::PARSER);
     !takes(gst::ElementFactoryType::DEMUXER)
         && (is_flagged("parsed") || is_flagged("framed") || !has_parser())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::worker::probes::TimeSegment;
+
+    /// As in a program stream of VLC, whose clock runs ahead of its first frames.
+    #[test]
+    fn frames_before_the_clock_of_a_program_stream_have_a_time() {
+        gst::init().unwrap();
+        let (src, sink) =
+            (gst::Pad::new(gst::PadDirection::Src), gst::Pad::new(gst::PadDirection::Sink));
+        src.link(&sink).unwrap();
+        src.set_active(true).unwrap();
+        sink.set_active(true).unwrap();
+        start_at_zero(&src);
+        let mut segment = TimeSegment::new();
+        segment.set_start(gst::ClockTime::from_mseconds(1120));
+        segment.set_time(gst::ClockTime::from_mseconds(672));
+        let first = gst::ClockTime::from_mseconds(680);
+        assert_eq!(segment.to_stream_time(first), None);
+        assert!(src.push_event(gst::event::StreamStart::new("a")));
+        assert!(src.push_event(gst::event::Segment::new(&segment)));
+        let event = sink.sticky_event::<gst::event::Segment>(0).unwrap();
+        let found = event.segment().downcast_ref::<gst::ClockTime>().unwrap();
+        let expected = gst::ClockTime::from_mseconds(680 + 672 - 1120);
+        assert_eq!(found.to_stream_time(first), Some(expected));
+    }
 }
