@@ -18,7 +18,7 @@ use img_parts::{
     Bytes, ImageEXIF, ImageICC,
     jpeg::{
         Jpeg, JpegSegment,
-        markers::{SOF3, SOF5, SOF7, SOF9, SOF11, SOF13, SOF15},
+        markers::{SOF3, SOF5, SOF7, SOF9, SOF10, SOF11, SOF13, SOF15},
     },
     webp::{CHUNK_VP8L, WebP},
 };
@@ -205,15 +205,14 @@ fn check_coding(jpeg: &[u8]) -> Result<()> {
     let jpeg = Jpeg::from_bytes(Bytes::copy_from_slice(jpeg));
     let markers = jpeg.iter().flat_map(Jpeg::segments).map(JpegSegment::marker);
     let mut codings = markers.filter_map(|marker| match marker {
-        SOF3 => Some("lossless"),
-        SOF5..=SOF7 => Some("hierarchical"),
-        SOF9..=SOF11 | SOF13..=SOF15 => Some("arithmetic"),
+        SOF3 | SOF11 => Some(("lossless", "to PNG")),
+        SOF5..=SOF7 | SOF13..=SOF15 => Some(("hierarchical", "to PNG")),
+        SOF9..=SOF10 => Some(("arithmetic", "with `jpegtran -copy all FILE > OTHER`")),
         _ => None,
     });
     match codings.next() {
-        Some(coding) => bail!(
-            "is a JPEG with {coding} coding, which cannot be decoded; convert it first, \
-             for example with `jpegtran -copy all FILE > OTHER`"
+        Some((coding, how)) => bail!(
+            "is a JPEG with {coding} coding, which cannot be decoded; convert it first, {how}"
         ),
         None => Ok(()),
     }
