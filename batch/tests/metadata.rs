@@ -270,6 +270,23 @@ fn tags_that_a_container_does_not_hold_are_named() {
     }
 }
 
+/// GStreamer reads and writes the common tags only.
+#[test]
+fn further_tags_of_matroska_are_kept_or_named() {
+    let Some(place) = Place::of_ffmpeg("further tags") else { return };
+    let tags = "-metadata title=Film -metadata DIRECTOR=Somebody -metadata SUMMARY=Plot -attach font.ttf \
+                -metadata:s:t mimetype=font/ttf";
+    fs::write(place.path("font.ttf"), "no font").unwrap();
+    make(&place.path("in/a.mkv"), &[BARS, H264, tags].join(" "));
+    let said = place.run(&["in"]);
+    assert!(!said.contains("note: "), "{said}");
+    for (name, value) in [("title", "Film"), ("DIRECTOR", "Somebody"), ("SUMMARY", "Plot")] {
+        assert_eq!(tag(&place.out("a.mkv"), name), value);
+    }
+    let said = place.run(&["in", "--container", "mp4"]);
+    assert!(said.contains("note: in/a.mkv: tags are left out: DIRECTOR, SUMMARY\n"), "{said}");
+}
+
 /// `matroskamux` of GStreamer 1.22 writes neither, and a name leaves little room for them.
 #[test]
 fn tracks_with_names_keep_flags_and_languages() {

@@ -3,6 +3,7 @@
 //! EBML elements (RFC 8794) and their positions in a Matroska file. GStreamer has no library for them.
 
 use std::{
+    borrow::Cow,
     fs::File,
     io::{BufRead, BufReader, Read, Seek, SeekFrom, Write},
 };
@@ -89,6 +90,21 @@ pub fn float(bytes: &[u8], element: Element) -> Option<f64> {
         [a, b, c, d, e, f, g, h] => Some(f64::from_be_bytes([a, b, c, d, e, f, g, h])),
         _ => None,
     }
+}
+
+/// The text in an element.
+pub fn text(bytes: &[u8], element: Element) -> Cow<'_, str> {
+    let end = bytes[element.data..element.end].split(|&byte| byte == 0).next();
+    String::from_utf8_lossy(end.unwrap_or_default())
+}
+
+/// An element with this id and content.
+pub fn wrapped(id: u32, content: &[u8]) -> Vec<u8> {
+    // An id begins at its first byte that is not 0; the size has a marker and seven bytes.
+    let id = id.to_be_bytes();
+    let id = &id[id.iter().position(|&byte| byte != 0).unwrap_or(0)..];
+    let size = (content.len() as u64 | 1 << 56).to_be_bytes();
+    [id, &size, content].concat()
 }
 
 /// A packet of a track, with times in units of the file.

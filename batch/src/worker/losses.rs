@@ -71,6 +71,10 @@ fn of_file(media: &Media, container: Container) -> Vec<String> {
         let names = media.attached.join(", ");
         losses.push(format!("its attachments are left out: {holder} cannot hold {names}"));
     }
+    let is_matroska = matches!(container, Container::Mkv | Container::Webm);
+    if let Some(tags) = media.other_tags.as_ref().filter(|_| !is_matroska) {
+        losses.push(format!("tags are left out: {}", tags.names.join(", ")));
+    }
     for what in media.animation.iter().flat_map(|animation| &animation.losses) {
         losses.push(format!("its {what} is left out"));
     }

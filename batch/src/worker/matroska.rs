@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Data of Matroska files (RFC 9559) that `matroskademux` and `matroskamux` of GStreamer 1.22 ignore: default and
-//! forced flags, rotation, attachments and the date. The muxer also puts tags in quotes.
+//! forced flags, rotation, attachments and the date.
 
 use std::{
-    borrow::Cow,
     collections::HashMap,
     fs::{File, OpenOptions},
     io::Write,
@@ -13,7 +12,10 @@ use std::{
 
 use anyhow::{Result, ensure};
 
-use super::ebml::{Element, Segment, children, elements, float, nested, number};
+use super::{
+    ebml::{Element, Segment, children, elements, float, nested, number, text},
+    matroska_tags::{self, OtherTags, TAGS},
+};
 
 const INFO: u32 = 0x1549_A966;
 const DATE: u32 = 0x4461;
@@ -43,13 +45,6 @@ const COLOUR: u32 = 0x55B0;
 const MASTERING_METADATA: u32 = 0x55D0;
 const LUMINANCE_MAX: u32 = 0x55D9;
 const LUMINANCE_MIN: u32 = 0x55DA;
-const TAGS: u32 = 0x1254_C367;
-const TAG: u32 = 0x7373;
-const TARGETS: u32 = 0x63C0;
-const TAG_TRACK_UID: u32 = 0x63C5;
-const SIMPLE_TAG: u32 = 0x67C8;
-const TAG_NAME: u32 = 0x45A3;
-const TAG_STRING: u32 = 0x4487;
 const ATTACHMENTS: u32 = 0x1941_A469;
 const ATTACHED_FILE: u32 = 0x61A7;
 const FILE_NAME: u32 = 0x466E;
@@ -81,6 +76,8 @@ pub struct Extras {
     pub attachments: Option<Vec<u8>>,
     /// The names of the attached files.
     pub attached: Vec<String>,
+    /// The tags that GStreamer does not read.
+    pub other_tags: Option<OtherTags>,
     /// The length of the file by its header.
     pub whole_length: Option<u64>,
     /// Whether its chapters define the order in which it plays.
@@ -133,6 +130,10 @@ pub fn read(file: &Path) -> Result<Extras> {
         extras.is_ordered = flags.into_iter().any(|flag| number(&bytes, flag) != 0);
         let others = nested(&bytes, chapters, &[EDITION, CHAPTER, CHAPTER_SEGMENT]);
         extras.is_linked |= !others.is_empty();
+    }
+    if let Some(at) = segment.find(TAGS)? {
+        let (bytes, tags) = segment.read(at)?;
+        extras.other_tags = OtherTags::read(&bytes, tags);
     }
     if let Some(at) = segment.find(ATTACHMENTS)? {
         let (bytes, attachments) = segment.read(at)?;
@@ -188,23 +189,28 @@ pub struct Corrections {
     pub tracks: Vec<(Flags, String)>,
     /// The element with all attachments.
     pub attachments: Option<Vec<u8>>,
+    /// The tags that GStreamer does not write.
+    pub other_tags: Option<OtherTags>,
     /// When it was made, seconds since 1970 in UTC.
     pub date: Option<i64>,
     /// Maximum and minimum luminance of the mastering display, cd/m²: GStreamer 1.22 writes a fifth of it.
     pub luminance: Option<[f64; 2]>,
 }
 
-/// Corrects what `matroskamux` has written: in place, except the attachments, which are appended.
+/// Corrects what `matroskamux` has written: in place, except attachments and further tags, which are appended.
 pub fn correct(file: &Path, corrections: &Corrections) -> Result<()> {
     let file = OpenOptions::new().read(true).write(true).open(file)?;
     let mut segment = Segment::open(file)?;
     let uids = correct_tracks(&mut segment, corrections)?;
-    correct_tags(&mut segment, &uids)?;
+    matroska_tags::correct(&mut segment, &uids)?;
     if let Some(date) = corrections.date {
         correct_date(&mut segment, date)?;
     }
     if let Some(attachments) = &corrections.attachments {
         segment.append(ATTACHMENTS, attachments, INFO)?;
+    }
+    if let Some(tags) = &corrections.other_tags {
+        segment.append(TAGS, &tags.element, TRACKS)?;
     }
     segment.file.flush()?;
     Ok(())
@@ -235,28 +241,6 @@ fn correct_tracks(segment: &mut Segment, corrections: &Corrections) -> Result<Ve
     Ok(uids)
 }
 
-/// Removes the quotes around tags, and adapts them to the shortened ids of tracks.
-fn correct_tags(segment: &mut Segment, uids: &[(u64, u8)]) -> Result<()> {
-    let Some(at) = segment.find(TAGS)? else { return Ok(()) };
-    let (mut bytes, tags) = segment.read(at)?;
-    let strings = nested(&bytes, tags, &[TAG, SIMPLE_TAG, TAG_STRING]);
-    strings.into_iter().for_each(|string| unquote(&mut bytes[string.data..string.end]));
-    for target in nested(&bytes, tags, &[TAG, TARGETS, TAG_TRACK_UID]) {
-        let uid = number(&bytes, target);
-        if let Some((_, short)) = uids.iter().find(|(old, _)| *old == uid) {
-            bytes[target.data..target.end].fill(0);
-            bytes[target.end - 1] = *short;
-        }
-    }
-    for name in nested(&bytes, tags, &[TAG, SIMPLE_TAG, TAG_NAME]) {
-        // The Matroska tag is `COMMENT`; a string ends at a zero.
-        if bytes[name.data..name.end].starts_with(b"COMMENTS") {
-            bytes[name.data + 7] = 0;
-        }
-    }
-    segment.write(at, &bytes)
-}
-
 fn correct_date(segment: &mut Segment, date: i64) -> Result<()> {
     let Some(at) = segment.find(INFO)? else { return Ok(()) };
     let (bytes, info) = segment.read(at)?;
@@ -266,11 +250,6 @@ fn correct_date(segment: &mut Segment, date: i64) -> Result<()> {
         segment.write(at + field.data as u64, &date.to_be_bytes())?;
     }
     Ok(())
-}
-
-fn text(bytes: &[u8], element: Element) -> Cow<'_, str> {
-    let end = bytes[element.data..element.end].split(|&byte| byte == 0).next();
-    String::from_utf8_lossy(end.unwrap_or_default())
 }
 
 /// The unique ids of tracks, and the byte that replaces each: the number of its track.
@@ -317,53 +296,9 @@ fn completed(bytes: &[u8], entry: Element, flags: Flags, language: &str) -> Vec<
     if new.len() == size { new } else { bytes[entry.data..entry.end].to_vec() }
 }
 
-/// Removes the quotes that `gst_value_serialize` puts around a string with spaces. Zeros fill the rest.
-fn unquote(field: &mut [u8]) {
-    let end = field.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
-    let Some(inner) = field[..end].strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"\""))
-    else {
-        return;
-    };
-    let mut text = Vec::with_capacity(inner.len());
-    let mut rest = inner;
-    while let Some((&byte, after)) = rest.split_first() {
-        rest = after;
-        if byte != b'\\' {
-            text.push(byte);
-            continue;
-        }
-        // Three octal digits for a byte that is not ASCII, else the byte itself.
-        let digits = rest.get(..3).filter(|d| d.iter().all(|digit| (b'0'..b'8').contains(digit)));
-        if let Some(digits) = digits {
-            let value =
-                digits.iter().fold(0_u16, |value, digit| value * 8 + u16::from(digit - b'0'));
-            text.push(value as u8);
-            rest = &rest[3..];
-        } else if let Some((&escaped, after)) = rest.split_first() {
-            text.push(escaped);
-            rest = after;
-        }
-    }
-    field.fill(0);
-    field[..text.len()].copy_from_slice(&text);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn quotes_are_undone() {
-        let undone = |text: &str| {
-            let mut field = text.as_bytes().to_vec();
-            unquote(&mut field);
-            String::from_utf8(field).unwrap().trim_end_matches('\0').to_owned()
-        };
-        assert_eq!(undone("\"My\\ Film\"\0"), "My Film");
-        assert_eq!(undone("\"a\\\"b\\\\c\""), "a\"b\\c");
-        assert_eq!(undone("\"\\303\\251\""), "é");
-        assert_eq!(undone("plain"), "plain");
-    }
 
     #[test]
     fn flags_and_languages_find_room() {

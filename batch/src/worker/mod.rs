@@ -31,6 +31,7 @@ mod links;
 mod losses;
 mod mapping;
 mod matroska;
+mod matroska_tags;
 mod moov;
 mod mpegts;
 mod mux;

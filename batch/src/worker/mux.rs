@@ -124,6 +124,7 @@ impl Mux<'_> {
         let corrections = Corrections {
             tracks: tracks.collect(),
             attachments: media.attachments.clone(),
+            other_tags: media.other_tags.clone(),
             date: media.date(),
             luminance: hdr::luminance(&media.main_track()?.caps),
         };

@@ -27,6 +27,7 @@ use super::{
     frameless::Frameless,
     isobmff::{self, Index},
     matroska::{self, Flags},
+    matroska_tags::OtherTags,
     mpegts,
     repairs::Repairs,
     timecode::TimeCode,
@@ -53,6 +54,8 @@ pub struct Media {
     /// The attachments, as Matroska has them, and the names of the files.
     pub attachments: Option<Vec<u8>>,
     pub attached: Vec<String>,
+    /// The tags of Matroska that GStreamer does not read.
+    pub other_tags: Option<OtherTags>,
     /// The time code of the first frame of MP4 and QuickTime.
     pub timecode: Option<TimeCode>,
     /// How many bytes are missing at the end, if the container states its length.
@@ -305,6 +308,7 @@ impl Media {
         }
         (self.is_ordered, self.is_linked) = (extras.is_ordered, extras.is_linked);
         (self.attachments, self.attached) = (extras.attachments, extras.attached);
+        self.other_tags = extras.other_tags;
     }
 
     /// The error for a file without video that can be decoded; `missing` is what is not installed.

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Tags of Matroska (RFC 9559, section 5.1.8). GStreamer 1.22 reads and writes only the common ones, and the muxer puts
+//! quotes around them.
+
+use anyhow::Result;
+
+use super::ebml::{Element, Segment, children, elements, nested, number, text, wrapped};
+
+pub const TAGS: u32 = 0x1254_C367;
+const TAG: u32 = 0x7373;
+const TARGETS: u32 = 0x63C0;
+const TAG_TRACK_UID: u32 = 0x63C5;
+const TAG_EDITION_UID: u32 = 0x63C9;
+const TAG_CHAPTER_UID: u32 = 0x63C4;
+const TAG_ATTACHMENT_UID: u32 = 0x63C6;
+const SIMPLE_TAG: u32 = 0x67C8;
+const TAG_NAME: u32 = 0x45A3;
+const TAG_STRING: u32 = 0x4487;
+
+/// What GStreamer reads.
+const READ: [&str; 33] = [
+    "TOTAL_PARTS",
+    "PART_NUMBER",
+    "SUBTITLE",
+    "TITLE",
+    "ALBUM",
+    "ARTIST",
+    "LEAD_PERFOMER",
+    "ACCOMPANIMENT",
+    "COMPOSER",
+    "LYRICS",
+    "CONDUCTOR",
+    "AUTHOR",
+    "ENCODED_BY",
+    "GENRE",
+    "DESCRIPTION",
+    "KEYWORDS",
+    "DATE_RELEASED",
+    "DATE_RECORDED",
+    "DATE_ENCODED",
+    "DATE_TAGGED",
+    "DATE_DIGITIZED",
+    "DATE_WRITTEN",
+    "DATE_PURCHASED",
+    "DATE",
+    "RECORDING_LOCATION",
+    "COMMENT",
+    "COMMENTS",
+    "BPM",
+    "ISRC",
+    "COPYRIGHT",
+    "PRODUCTION_COPYRIGHT",
+    "LICENSE",
+    "TERMS_OF_USE",
+];
+
+/// What describes the file or its encoding and is not true of the output. ffmpeg copies the first three from MP4.
+const OF_THE_FILE: [&str; 9] = [
+    "MAJOR_BRAND",
+    "MINOR_VERSION",
+    "COMPATIBLE_BRANDS",
+    "ENCODER",
+    "ENCODER_SETTINGS",
+    "DURATION",
+    "BPS",
+    "BITSPS",
+    "FPS",
+];
+
+/// The tags of the whole file that GStreamer does not read.
+#[derive(Clone, Debug, Default)]
+pub struct OtherTags {
+    pub names: Vec<String>,
+    /// A `Tags` element with only these.
+    pub element: Vec<u8>,
+}
+
+impl OtherTags {
+    /// Those in the element `tags`; `None` if there are none.
+    pub fn read(bytes: &[u8], tags: Element) -> Option<Self> {
+        let (mut names, mut all) = (Vec::new(), Vec::new());
+        for tag in children(bytes, tags, TAG).filter(|tag| is_of_file(bytes, *tag)) {
+            let targets = children(bytes, tag, TARGETS).next();
+            let targets = targets.map_or(wrapped(TARGETS, &[]), |t| bytes[t.start..t.end].to_vec());
+            let mut content = targets.clone();
+            for simple in children(bytes, tag, SIMPLE_TAG) {
+                let Some(name) = children(bytes, simple, TAG_NAME).next() else { continue };
+                let name = text(bytes, name);
+                // Statistics of mkvmerge begin with an underscore.
+                if !READ.contains(&&*name)
+                    && !OF_THE_FILE.contains(&&*name)
+                    && !name.starts_with('_')
+                {
+                    names.push(name.into_owned());
+                    content.extend_from_slice(&bytes[simple.start..simple.end]);
+                }
+            }
+            if content.len() > targets.len() {
+                all.extend(wrapped(TAG, &content));
+            }
+        }
+        (!names.is_empty()).then(|| Self { names, element: wrapped(TAGS, &all) })
+    }
+}
+
+/// Whether a tag is of the whole file, not of a track, a chapter or an attachment.
+fn is_of_file(bytes: &[u8], tag: Element) -> bool {
+    let parts = [TAG_TRACK_UID, TAG_EDITION_UID, TAG_CHAPTER_UID, TAG_ATTACHMENT_UID];
+    children(bytes, tag, TARGETS)
+        .flat_map(|targets| elements(bytes, targets.data, targets.end))
+        .all(|field| !parts.contains(&field.id) || number(bytes, field) == 0)
+}
+
+/// Removes the quotes around the tags that `matroskamux` has written, and adapts them to the shortened ids of tracks.
+pub fn correct(segment: &mut Segment, uids: &[(u64, u8)]) -> Result<()> {
+    let Some(at) = segment.find(TAGS)? else { return Ok(()) };
+    let (mut bytes, tags) = segment.read(at)?;
+    let strings = nested(&bytes, tags, &[TAG, SIMPLE_TAG, TAG_STRING]);
+    strings.into_iter().for_each(|string| unquote(&mut bytes[string.data..string.end]));
+    for target in nested(&bytes, tags, &[TAG, TARGETS, TAG_TRACK_UID]) {
+        let uid = number(&bytes, target);
+        if let Some((_, short)) = uids.iter().find(|(old, _)| *old == uid) {
+            bytes[target.data..target.end].fill(0);
+            bytes[target.end - 1] = *short;
+        }
+    }
+    for name in nested(&bytes, tags, &[TAG, SIMPLE_TAG, TAG_NAME]) {
+        // The Matroska tag is `COMMENT`; a string ends at a zero.
+        if bytes[name.data..name.end].starts_with(b"COMMENTS") {
+            bytes[name.data + 7] = 0;
+        }
+    }
+    segment.write(at, &bytes)
+}
+
+/// Removes the quotes that `gst_value_serialize` puts around a string with spaces. Zeros fill the rest.
+fn unquote(field: &mut [u8]) {
+    let end = field.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+    let Some(inner) = field[..end].strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"\""))
+    else {
+        return;
+    };
+    let mut text = Vec::with_capacity(inner.len());
+    let mut rest = inner;
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        if byte != b'\\' {
+            text.push(byte);
+            continue;
+        }
+        // Three octal digits for a byte that is not ASCII, else the byte itself.
+        let digits = rest.get(..3).filter(|d| d.iter().all(|digit| (b'0'..b'8').contains(digit)));
+        if let Some(digits) = digits {
+            let value =
+                digits.iter().fold(0_u16, |value, digit| value * 8 + u16::from(digit - b'0'));
+            text.push(value as u8);
+            rest = &rest[3..];
+        } else if let Some((&escaped, after)) = rest.split_first() {
+            text.push(escaped);
+            rest = after;
+        }
+    }
+    field.fill(0);
+    field[..text.len()].copy_from_slice(&text);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_are_undone() {
+        let undone = |text: &str| {
+            let mut field = text.as_bytes().to_vec();
+            unquote(&mut field);
+            String::from_utf8(field).unwrap().trim_end_matches('\0').to_owned()
+        };
+        assert_eq!(undone("\"My\\ Film\"\0"), "My Film");
+        assert_eq!(undone("\"a\\\"b\\\\c\""), "a\"b\\c");
+        assert_eq!(undone("\"\\303\\251\""), "é");
+        assert_eq!(undone("plain"), "plain");
+    }
+}
