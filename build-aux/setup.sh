@@ -12,7 +12,7 @@ filter_packages=(
     gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
     gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav
     gstreamer1.0-gl libegl1 libgl1-mesa-dri
-    ffmpeg python3-gi gir1.2-gstreamer-1.0
+    ffmpeg mkvtoolnix python3-gi gir1.2-gstreamer-1.0
 )
 
 # What examples/webrtc needs in addition.

@@ -8,7 +8,7 @@ mod common;
 
 use common::{
     Place,
-    ffmpeg::{BARS, H264, OTHER_TONE, SURROUND, Stream, TONE, make, streams},
+    ffmpeg::{BARS, H264, OTHER_TONE, SURROUND, Stream, TONE, is_installed, make, streams},
     text,
 };
 
@@ -31,6 +31,42 @@ fn true_hd_of_a_transport_stream_costs_no_other_track() {
         assert_eq!(codecs, ["h264", "ac3"], "{name}");
     }
     assert_eq!(said.matches("note: ").count(), 2, "{said}");
+}
+
+/// mkvmerge puts several packets into a block, and only the first one has a timestamp.
+#[test]
+fn laced_sound_of_matroska_is_kept() {
+    let Some(place) = Place::of_ffmpeg("laced sound") else { return };
+    if !is_installed("mkvmerge", "laced sound") {
+        return;
+    }
+    let codecs = ["libopus", "libvorbis", "aac", "ac3", "flac", "libmp3lame"];
+    for codec in codecs {
+        make(&place.path("whole.mkv"), &[BARS, TONE, H264, "-c:a", codec].join(" "));
+        let laced = place.path("in").join(codec).with_extension("mkv");
+        let mut mkvmerge = std::process::Command::new("mkvmerge");
+        mkvmerge.arg("-q").arg("-o").arg(laced).arg(place.path("whole.mkv"));
+        assert!(mkvmerge.status().unwrap().success());
+    }
+    for container in ["mkv", "webm"] {
+        let codecs = if container == "mkv" { &codecs[..] } else { &codecs[..2] };
+        let files = codecs.iter().map(|codec| format!("in/{codec}.mkv"));
+        let files: Vec<_> = files.collect();
+        let inputs = files.iter().map(String::as_str).chain(["--container", container]);
+        let said = place.run(&inputs.collect::<Vec<_>>());
+        assert!(!said.contains("note: "), "{said}");
+        for codec in codecs {
+            let name = format!("{codec}.mkv");
+            let before = &streams(&place.path("in").join(name))[1];
+            let after = &streams(&place.out(&format!("{codec}.{container}")))[1];
+            assert_eq!(before.codec, after.codec);
+            assert_eq!(before.times.len(), after.times.len(), "{codec}");
+            // The times inside a block differ by how the parser derives them.
+            let off = before.times.iter().zip(&after.times).map(|(a, b)| (a - b).abs());
+            let off = off.fold(0.0, f64::max);
+            assert!(off < 15.0, "{codec} in {container}: {off} ms");
+        }
+    }
 }
 
 /// A track that is not read back is not confused with the next one.

@@ -106,6 +106,7 @@ fn action(
         && let Some(pad) = muxer.pad_for(&track.caps)
     {
         let notice = pad.loses_layout.then(|| format!("{LOSES_LAYOUT}: {holder} cannot hold it"));
+        let pad = if track.is_laced { pad.with_timestamps(&track.caps) } else { pad };
         return (Action::Copy(pad), notice);
     }
     let because = match cause {

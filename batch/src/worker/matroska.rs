@@ -37,6 +37,8 @@ const CODEC_DELAY: u32 = 0x56AA;
 const NAME: u32 = 0x536E;
 const FLAG_DEFAULT: u32 = 0x88;
 const FLAG_FORCED: u32 = 0x55AA;
+const FLAG_LACING: u32 = 0x9C;
+const DEFAULT_DURATION: u32 = 0x23_E383;
 const VIDEO: u32 = 0xE0;
 const PROJECTION: u32 = 0x7670;
 const PROJECTION_TYPE: u32 = 0x7671;
@@ -68,6 +70,8 @@ pub struct Extras {
     pub flags: Vec<(u64, Flags)>,
     /// The languages of the tracks, by track number.
     pub languages: Vec<(u64, String)>,
+    /// The numbers of the tracks in which only the first of several packets may have a timestamp.
+    pub laced: Vec<u64>,
     /// Counterclockwise rotation in degrees, by track number.
     pub rolls: Vec<(u64, f64)>,
     /// Whether a track is WebVTT.
@@ -100,6 +104,9 @@ pub fn read(file: &Path) -> Result<Extras> {
             };
             let track_number = field(TRACK_NUMBER).unwrap_or(0);
             extras.flags.push((track_number, flags));
+            if field(FLAG_LACING) != Some(0) && field(DEFAULT_DURATION).is_none() {
+                extras.laced.push(track_number);
+            }
             let language = children(&bytes, track, LANGUAGE).next();
             let language = language.map_or("eng".into(), |language| text(&bytes, language));
             extras.languages.push((track_number, language.into_owned()));

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use gst::prelude::*;
 
 use super::{
-    caps::{codec_name, field, is_raw, is_same_kind},
+    caps::{codec_name, field, is_raw, is_same_kind, media_type},
     elements::{add, make, pad},
 };
 use crate::container::Container;
@@ -25,10 +25,23 @@ pub struct Muxer {
 #[derive(Clone, Debug)]
 pub struct MuxPad {
     template: gst::PadTemplate,
-    /// The parser that converts the track to a stream format that the container accepts.
+    /// The parser that converts the track to a stream format that the container accepts, or adds timestamps.
     parser: Option<gst::ElementFactory>,
     /// Whether the channel layout is lost.
     pub loses_layout: bool,
+}
+
+impl MuxPad {
+    /// The same for a track in which packets may have no timestamps, for which muxers drop them. `decodebin` has parsers
+    /// that add them, except for these codecs.
+    pub fn with_timestamps(self, caps: &gst::Caps) -> Self {
+        let parser = match media_type(caps) {
+            "audio/x-opus" => "opusparse",
+            "audio/x-vorbis" => "vorbisparse",
+            _ => return self,
+        };
+        Self { parser: gst::ElementFactory::find(parser), ..self }
+    }
 }
 
 /// Removes the channel layout from caps of raw audio.

@@ -98,6 +98,8 @@ pub struct Track {
     pub true_format: Option<&'static str>,
     /// Whether no frame is found in it.
     pub is_frameless: bool,
+    /// Whether packets of Matroska may have no timestamps.
+    pub is_laced: bool,
 }
 
 impl Track {
@@ -105,7 +107,8 @@ impl Track {
     pub fn new(id: String, caps: gst::Caps) -> Self {
         let tags = gst::TagList::new();
         let (name, language, flags, turn, true_format) = (None, None, None, None, None);
-        Self { id, caps, tags, name, language, flags, turn, true_format, is_frameless: false }
+        let (is_frameless, is_laced) = (false, false);
+        Self { id, caps, tags, name, language, flags, turn, true_format, is_frameless, is_laced }
     }
 
     /// Whether it is the track that a demuxer outputs with this stream id and these caps.
@@ -299,6 +302,7 @@ impl Media {
             track.flags = flags.map(|(_, flags)| *flags);
             let language = extras.languages.iter().find(|(other, _)| Some(*other) == number);
             track.language = language.map(|(_, language)| language.clone());
+            track.is_laced = number.is_some_and(|number| extras.laced.contains(&number));
             let roll = extras.rolls.iter().find(|(other, _)| Some(*other) == number);
             track.turn = roll.and_then(|(_, degrees)| turn(*degrees));
             // `matroskademux` gives these caps to all subtitles that it does not know, and they have no id.

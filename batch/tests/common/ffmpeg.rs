@@ -22,11 +22,11 @@ pub const H264: &str = "-c:v libx264 -preset ultrafast -bf 2 -pix_fmt yuv420p";
 /// Three seconds of six channels, the low one with another pitch.
 pub const SURROUND: &str = "-f lavfi -i aevalsrc=0.5*sin(300*2*PI*t)|0.5*sin(400*2*PI*t)|0.5*sin(500*2*PI*t)|0.5*sin(60*2*PI*t)|0.5*sin(600*2*PI*t)|0.5*sin(700*2*PI*t):d=3:s=48000:c=5.1(side)";
 
-/// Whether ffmpeg is installed; prints a `SKIP:` line if it is not.
-pub fn is_installed(test: &str) -> bool {
-    let is_installed = Command::new("ffmpeg").arg("-version").output().is_ok();
+/// Whether `program` is installed; prints a `SKIP:` line if it is not.
+pub fn is_installed(program: &str, test: &str) -> bool {
+    let is_installed = Command::new(program).arg("-version").output().is_ok();
     if !is_installed {
-        say_skipped(&format!("SKIP: {test} needs ffmpeg"));
+        say_skipped(&format!("SKIP: {test} needs {program}"));
     }
     is_installed
 }

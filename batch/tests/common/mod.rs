@@ -48,7 +48,7 @@ impl Place {
 
     /// The same for files that ffmpeg makes; prints a `SKIP:` line if ffmpeg is not installed.
     pub fn of_ffmpeg(test: &str) -> Option<Self> {
-        ffmpeg::is_installed(test).then(Self::unchanged)
+        ffmpeg::is_installed("ffmpeg", test).then(Self::unchanged)
     }
 
     fn with_filter(filter: &'static str) -> Self {
