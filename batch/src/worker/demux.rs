@@ -59,24 +59,7 @@ pub fn demux(
     let repairs = repairs.clone();
     let bin = decoder.dynamic_cast_ref::<gst::Bin>().context("no bin")?;
     Frameless::default().watch(bin);
-    bin.connect_element_added(move |_, element| {
-        if is_matroska(element) {
-            let repairs = repairs.clone();
-            element.connect_pad_added(move |_, pad| match &repairs.early {
-                Some(early) => early.correct(pad),
-                None => keep_time(pad),
-            });
-        }
-        if is_of(element, "mpegpsdemux") {
-            element.connect_pad_added(|_, pad| start_at_zero(pad));
-        }
-        repairs.durations.keep_rate(element);
-        if is_of(element, "avidemux") {
-            avi::give_times(element);
-        }
-        prefer_colour_of_stream(element);
-        av1::tolerate_damage(element);
-    });
+    bin.connect_element_added(move |_, element| repair(element, &repairs));
     let sources = Arc::new(Mutex::new(Vec::<Source>::new()));
     let found = sources.clone();
     decoder.connect_pad_added(move |_, pad| {
@@ -100,6 +83,26 @@ pub fn demux(
     pipeline.add_many([&file, &decoder])?;
     file.link(&decoder)?;
     Ok(())
+}
+
+/// Corrects what `element` of a `decodebin` outputs, if it is a demuxer that needs it.
+fn repair(element: &gst::Element, repairs: &Arc<Repairs>) {
+    if is_matroska(element) {
+        let repairs = repairs.clone();
+        element.connect_pad_added(move |_, pad| match &repairs.early {
+            Some(early) => early.correct(pad),
+            None => keep_time(pad),
+        });
+    }
+    if is_of(element, "mpegpsdemux") {
+        element.connect_pad_added(|_, pad| start_at_zero(pad));
+    }
+    repairs.durations.keep_rate(element);
+    if is_of(element, "avidemux") {
+        avi::give_times(element);
+    }
+    prefer_colour_of_stream(element);
+    av1::tolerate_damage(element);
 }
 
 /// Makes `decoder`, a `decodebin` or `uridecodebin`, decode the tracks that `decode` chooses by stream id and caps,

@@ -180,11 +180,7 @@ impl Mux<'_> {
         let muxer = Muxer::new(self.container)?;
         self.prepare(&pipeline, &muxer, media, window)?;
         let (sender, faults) = mpsc::channel();
-        let main = media.main_track()?;
-        let encoding = main.encoding(&self.setup.recipe, self.container, 1);
-        let metadata = hdr::metadata(&main.caps, &encoding);
-        let timecode = media.timecode.as_ref().and_then(|code| code.after(window.start));
-        let video = reader::source(self.placed(window), metadata, timecode, sender);
+        let video = self.video(media, window, sender)?;
         pipeline.gst().add(&video)?;
         // Starts when all tracks are linked: the muxer accepts no more after that.
         video.set_locked_state(true);
@@ -201,23 +197,7 @@ impl Mux<'_> {
             seen: Seen::default(),
         };
         let seen = links.seen.clone();
-        let actions = mapping.actions.clone();
-        let tracks = media.tracks.clone();
-        if media.is_animation() {
-            // It has no other tracks.
-            links.link_all(Vec::new())?;
-        } else {
-            demux(
-                pipeline.gst(),
-                self.input,
-                &media.repairs,
-                move |id, _| {
-                    let track = tracks.iter().position(|track| track.id == id);
-                    track.is_some_and(|track| matches!(actions[track], Action::Encode))
-                },
-                move |sources| links.link_all(sources),
-            )?;
-        }
+        self.read_tracks(&pipeline, media, mapping.actions.clone(), links)?;
         let run = pipeline.run(None, say);
         if let Ok(fault) = faults.try_recv() {
             return Err(fault);
@@ -226,6 +206,41 @@ impl Mux<'_> {
         note_all(say, seen.notices(&mapping.actions));
         run.map_err(|error| seen.explain(error, &mapping.actions))?;
         Ok(seen.promises())
+    }
+
+    /// The source of the translated video; `faults` gets its errors.
+    fn video(
+        &self,
+        media: &Media,
+        window: Window,
+        faults: mpsc::Sender<anyhow::Error>,
+    ) -> Result<gst::Element> {
+        let main = media.main_track()?;
+        let encoding = main.encoding(&self.setup.recipe, self.container, 1);
+        let metadata = hdr::metadata(&main.caps, &encoding);
+        let timecode = media.timecode.as_ref().and_then(|code| code.after(window.start));
+        Ok(reader::source(self.placed(window), metadata, timecode, faults))
+    }
+
+    /// Demuxes the input in `pipeline`, and links its tracks when they are known.
+    fn read_tracks(
+        &self,
+        pipeline: &Pipeline,
+        media: &Media,
+        actions: Vec<Action>,
+        links: Links,
+    ) -> Result<()> {
+        if media.is_animation() {
+            // It has no other tracks.
+            return links.link_all(Vec::new());
+        }
+        let tracks = media.tracks.clone();
+        let is_encoded = move |id: &str, _: &gst::Caps| {
+            let track = tracks.iter().position(|track| track.id == id);
+            track.is_some_and(|track| matches!(actions[track], Action::Encode))
+        };
+        let link = move |sources| links.link_all(sources);
+        demux(pipeline.gst(), self.input, &media.repairs, is_encoded, link)
     }
 
     /// What the video is encoded as.
