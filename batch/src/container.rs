@@ -96,9 +96,14 @@ impl Container {
         matches!(self, Self::Mp4 | Self::Mov)
     }
 
-    /// `qtmux` of GStreamer 1.22 shifts B-frames with uneven timestamps, and hides the first ones. `mpegtsmux` needs
-    /// their decoding times, which segments in Matroska do not have.
-    pub fn moves_b_frames(self) -> bool {
+    /// Whether this is a form of Matroska.
+    pub fn is_matroska(self) -> bool {
+        matches!(self, Self::Mkv | Self::Webm)
+    }
+
+    /// Whether our encoders write no B-frames for it. `qtmux` of GStreamer 1.22 shifts those with uneven timestamps, and
+    /// hides the first ones. `mpegtsmux` needs their decoding times, which segments in Matroska do not have.
+    pub fn is_without_b_frames(self) -> bool {
         self.is_isobmff() || self == Self::Ts
     }
 

@@ -135,7 +135,7 @@ fn h264(recipe: &Recipe, container: Container, threads: u32) -> String {
     let speed = x26x_speed(recipe.speed, speed);
     let more = key_frames.map_or(String::new(), |frames| format!(" key-int-max={frames}"));
     let is_proxy = recipe.preset == Preset::Proxy;
-    let bframes = if is_proxy || container.moves_b_frames() { " bframes=0" } else { "" };
+    let bframes = if is_proxy || container.is_without_b_frames() { " bframes=0" } else { "" };
     // Without `vbv-buf-capacity=0` constant quality is limited to 2 Mbit/s.
     format!(
         "x264enc pass=qual vbv-buf-capacity=0 quantizer={crf} speed-preset={speed} threads={threads}{more}{bframes}"
@@ -148,7 +148,7 @@ fn h265_crf(recipe: &Recipe) -> u32 {
 
 fn h265(recipe: &Recipe, container: Container, threads: u32) -> String {
     let (crf, speed) = (h265_crf(recipe), x26x_speed(recipe.speed, "medium"));
-    let bframes = if container.moves_b_frames() { ":bframes=0" } else { "" };
+    let bframes = if container.is_without_b_frames() { ":bframes=0" } else { "" };
     format!(
         "x265enc speed-preset={speed} \
          option-string=\"crf={crf}:pools={threads}:log-level=error{bframes}\""
@@ -196,7 +196,7 @@ fn av1(recipe: &Recipe, threads: u32) -> String {
 pub fn segment_container(recipe: &Recipe, container: Container) -> Container {
     // Hardware and software encoders have the same codec.
     let own = recipe.encoder_element().map(str::to_owned);
-    let may_reorder = own.is_some() || !container.moves_b_frames();
+    let may_reorder = own.is_some() || !container.is_without_b_frames();
     let encoder = own.unwrap_or_else(|| of_preset(recipe, container, 1));
     let encoder = name_of(&encoder);
     let is_one_of = |names: &[&str]| names.iter().any(|name| encoder.contains(name));

@@ -15,6 +15,7 @@ use digest_io::IoWrapper;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::hexadecimal;
 use crate::{files::describe, inputs::Item, options::Recipe};
 
 /// Everything that an output depends on: the same fingerprint gives the same output.
@@ -84,7 +85,7 @@ fn hash_of(path: &Path) -> Result<String> {
     let mut hash = IoWrapper(Sha256::new());
     let hashed = File::open(path).and_then(|mut file| io::copy(&mut file, &mut hash));
     hashed.with_context(|| format!("cannot read the generator {}", path.display()))?;
-    Ok(hash.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hexadecimal(&hash.0.finalize()))
 }
 
 #[cfg(test)]

@@ -57,7 +57,11 @@ pub fn folder_of(out: &Path, output: &Path) -> PathBuf {
 
 /// The first half of the SHA-256 of `bytes` in hexadecimal: collisions are negligible.
 fn short_hash(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    hexadecimal(&Sha256::digest(bytes)[..16])
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The input as records name it.

@@ -116,7 +116,7 @@ pub fn metadata(caps: &gst::Caps, encoding: &Encoding) -> gst::Structure {
 /// Whether an output keeps the mastering display and light level: x264 and x265 write them, and so does
 /// Matroska.
 pub fn keeps_metadata(encoder: &str, container: Container) -> bool {
-    option_names(encoder).is_some() || matches!(container, Container::Mkv | Container::Webm)
+    option_names(encoder).is_some() || container.is_matroska()
 }
 
 /// The names of these options of x264 and x265.

@@ -71,8 +71,7 @@ fn of_file(media: &Media, container: Container) -> Vec<String> {
         let names = media.attached.join(", ");
         losses.push(format!("its attachments are left out: {holder} cannot hold {names}"));
     }
-    let is_matroska = matches!(container, Container::Mkv | Container::Webm);
-    if let Some(tags) = media.other_tags.as_ref().filter(|_| !is_matroska) {
+    if let Some(tags) = media.other_tags.as_ref().filter(|_| !container.is_matroska()) {
         losses.push(format!("tags are left out: {}", tags.names.join(", ")));
     }
     for what in media.animation.iter().flat_map(|animation| &animation.losses) {
@@ -116,11 +115,11 @@ fn of_names(media: &Media, container: Container) -> impl Iterator<Item = String>
         of_file.as_deref() != Some(title) && !["Video", "Audio", "Subtitle"].contains(&title)
     };
     let main = media.main_video();
-    let is_matroska = matches!(container, Container::Mkv | Container::Webm);
     let names = media.tracks.iter().enumerate().filter_map(move |(i, track)| {
         let title = track.tags.get::<gst::tags::Title>().map(|title| title.get().to_owned());
         // `matroskamux` keeps the names of all tracks except the translated one.
-        let title = title.filter(|title| is_name(title) && (!is_matroska || Some(i) == main));
+        let title =
+            title.filter(|title| is_name(title) && (!container.is_matroska() || Some(i) == main));
         Some((i, title.or(track.name.clone())?))
     });
     names.map(|(i, name)| format!("track {}: its name '{name}' is left out", i + 1))

@@ -107,7 +107,7 @@ impl Mux<'_> {
         if self.container.is_isobmff() {
             return self.additions(media, window).complete(self.output).context(incomplete);
         }
-        if !matches!(self.container, Container::Mkv | Container::Webm) {
+        if !self.container.is_matroska() {
             return Ok(());
         }
         let mut firsts = Vec::new();
