@@ -23,7 +23,7 @@ use super::{nnstreamer, summary::median};
 /// The argument with which this program runs as the process of one pipeline.
 pub const CHILD: &str = "pipeline";
 /// The program that the filter is compared with.
-const PYTHON_PROGRAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/filter/appsink.py");
+const PYTHON_PROGRAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/python/appsink.py");
 const ROUNDS: usize = 3;
 const FRAMES: usize = 45;
 const WARM_UP: usize = 5;

@@ -8,7 +8,6 @@ Prints the measurements as JSON.
 """
 
 import json
-import os
 import resource
 import sys
 import threading
@@ -16,7 +15,7 @@ import time
 
 import gi
 import numpy as np
-import onnxruntime
+from generator import Generator, tensor_size
 
 gi.require_version("Gst", "1.0")
 gi.require_version("GstApp", "1.0")
@@ -25,22 +24,12 @@ from gi.repository import Gst, GstApp  # noqa: E402, F401
 WARM_UP = 5
 
 
-def tensor_size(caps):
-    """Width and height of the tensor, the same as in the filter."""
-    structure = Gst.Caps.from_string(caps).get_structure(0)
-    width, height = structure.get_value("width"), structure.get_value("height")
-    scale = 256 / min(width, height)
-    return [-(-round(side * scale) // 4) * 4 for side in (width, height)]
-
-
 def main():
     model, caps, frames = sys.argv[1:]
     Gst.init(None)
-    width, height = tensor_size(caps)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = len(os.sched_getaffinity(0))
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
+    structure = Gst.Caps.from_string(caps).get_structure(0)
+    width, height = tensor_size(structure.get_value("width"), structure.get_value("height"))
+    generator = Generator(model)
 
     small = f"video/x-raw,format=RGB,width={width},height={height},framerate=25/1"
     source = Gst.parse_launch(
@@ -74,10 +63,8 @@ def main():
         stride = (width * 3 + 3) // 4 * 4
         rows = np.frombuffer(mapped.data, np.uint8).reshape(height, stride)
         picture = rows[:, : width * 3].reshape(height, width, 3)
-        tensor = (picture.astype(np.float32) / 127.5 - 1).transpose(2, 0, 1)[None]
+        picture = generator.translate(picture)
         buffer.unmap(mapped)
-        output = session.run(None, {name: np.ascontiguousarray(tensor)})[0]
-        picture = ((output[0].transpose(1, 2, 0) + 1) * 127.5).clip(0, 255).astype(np.uint8)
         padded = np.zeros((height, stride), np.uint8)
         padded[:, : width * 3] = picture.reshape(height, -1)
         translated = Gst.Buffer.new_wrapped(padded.tobytes())

@@ -8,13 +8,12 @@ cyclegan-batch's preset `web`.
 """
 
 import json
-import os
 import pathlib
 import subprocess
 import sys
 
 import numpy as np
-import onnxruntime
+from generator import Generator, tensor_size
 
 
 def size_and_rate(clip):
@@ -25,11 +24,9 @@ def size_and_rate(clip):
     return video["width"], video["height"], video["r_frame_rate"]
 
 
-def translate(session, clip, out):
+def translate(generator, clip, out):
     width, height, rate = size_and_rate(clip)
-    # The size of the tensor, the same as in the filter.
-    scale = 256 / min(width, height)
-    w, h = (-(-round(side * scale) // 4) * 4 for side in (width, height))
+    w, h = tensor_size(width, height)
     ffmpeg = ["ffmpeg", "-v", "error", "-nostdin", "-y"]
     raw = ["-f", "rawvideo", "-pix_fmt", "rgb24"]
     decoder = subprocess.Popen(
@@ -42,13 +39,9 @@ def translate(session, clip, out):
         + ["-movflags", "+faststart", out],
         stdin=subprocess.PIPE,
     )
-    name = session.get_inputs()[0].name
     while frame := decoder.stdout.read(w * h * 3):
         picture = np.frombuffer(frame, np.uint8).reshape(h, w, 3)
-        tensor = (picture.astype(np.float32) / 127.5 - 1).transpose(2, 0, 1)[None]
-        output = session.run(None, {name: np.ascontiguousarray(tensor)})[0]
-        picture = ((output[0].transpose(1, 2, 0) + 1) * 127.5).clip(0, 255).astype(np.uint8)
-        encoder.stdin.write(picture.tobytes())
+        encoder.stdin.write(generator.translate(picture).tobytes())
     encoder.stdin.close()
     if decoder.wait() or encoder.wait():
         sys.exit(f"{clip}: ffmpeg failed")
@@ -56,11 +49,9 @@ def translate(session, clip, out):
 
 def main():
     clips, model, out = sys.argv[1:]
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = len(os.sched_getaffinity(0))
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    generator = Generator(model)
     for clip in sorted(pathlib.Path(clips).iterdir()):
-        translate(session, clip, pathlib.Path(out) / clip.name)
+        translate(generator, clip, pathlib.Path(out) / clip.name)
 
 
 main()

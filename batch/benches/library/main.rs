@@ -100,7 +100,8 @@ impl Bench {
             let (least, median, most) = spread(seconds);
             println!("| {name} | {median:.1} ({least:.1}–{most:.1}) | {:.2} |", spread(cores).1);
         }
-        Ok(spread(&mut seconds[3]).1)
+        let [.., whole] = &mut seconds;
+        Ok(spread(whole).1)
     }
 
     /// Prints which stage takes how much of the `whole` seconds.
@@ -125,7 +126,7 @@ impl Bench {
     fn python(&self) -> Result<()> {
         let python = env::var("BENCH_PYTHON").unwrap_or_else(|_| "python3".to_owned());
         let mut command = Command::new(python);
-        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/library/ffmpeg.py"));
+        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../benches/python/ffmpeg.py"));
         run(command.arg(&self.clips).arg(&self.model).arg(&self.out))
     }
 
