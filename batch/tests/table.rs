@@ -337,14 +337,19 @@ fn webvtt_becomes_plain_text() {
     std::fs::write(place.path("s.srt"), "1\n00:00:00,200 --> 00:00:00,900\nHello\n").unwrap();
     let input = place.path("in/a.mkv");
     let tracks = "-map 0 -map 1 -map 2 -c:a aac -c:s webvtt";
-    make(&input, &[BARS, TONE, "-i s.srt", H264, tracks].join(" "));
+    let two = "-map 2 -metadata:s:2 language=ger -disposition:s:0 0 -metadata:s:3 language=fre -disposition:s:1 forced";
+    make(&input, &[BARS, TONE, "-i s.srt", H264, tracks, two].join(" "));
     let said = place.run(&["in"]);
     assert!(said.contains("WebVTT subtitles, becomes plain text"), "{said}");
     let streams = streams(&place.out("a.mkv"));
     let kinds: Vec<_> = streams.iter().map(|stream| stream.kind.as_str()).collect();
-    assert_eq!(kinds, ["video", "audio", "subtitle"]);
-    let subtitle = &streams[2];
-    assert_eq!((subtitle.codec.as_str(), subtitle.times.len()), ("subrip", 1));
+    assert_eq!(kinds, ["video", "audio", "subtitle", "subtitle"]);
+    let flags = |stream: &Stream, name: &str| stream.details["disposition"][name].as_i64().unwrap();
+    for (subtitle, language, forced) in [(&streams[2], "ger", 0), (&streams[3], "fre", 1)] {
+        assert_eq!((subtitle.codec.as_str(), subtitle.times.len()), ("subrip", 1));
+        assert_eq!(subtitle.details["tags"]["language"], language);
+        assert_eq!((flags(subtitle, "default"), flags(subtitle, "forced")), (0, forced));
+    }
 
     // A title does not make other subtitles WebVTT.
     make(&input, &[BARS, TONE, "-i s.srt", H264, tracks, "-metadata title=WEBVTT"].join(" "));

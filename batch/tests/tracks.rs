@@ -6,6 +6,8 @@
 
 mod common;
 
+use std::fs;
+
 use common::{
     Place,
     ffmpeg::{BARS, H264, OTHER_TONE, SURROUND, Stream, TONE, is_installed, make, streams},
@@ -162,4 +164,20 @@ fn a_first_video_of_noise_is_named() {
     let output = place.program().arg("in").output().unwrap();
     let said = text(&output);
     assert!(said.contains("error: in/a.mkv: is damaged: nothing in it can be decoded"), "{said}");
+}
+
+/// VLC counts one object too many in the header of ASF, and `asfdemux` then fails.
+#[test]
+fn asf_with_a_wrong_count_in_its_header_is_read() {
+    let Some(place) = Place::of_ffmpeg("ASF of VLC") else { return };
+    let path = place.path("in/a.wmv");
+    make(&path, &[BARS, TONE, "-c:v wmv2 -c:a wmav2"].join(" "));
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[24] += 1;
+    fs::write(&path, bytes).unwrap();
+    let said = place.run(&["in"]);
+    assert!(!said.contains("note:"), "{said}");
+    let counts: Vec<_> = streams(&place.out("a.mkv")).iter().map(|s| s.times.len()).collect();
+    let before: Vec<_> = streams(&path).iter().map(|s| s.times.len()).collect();
+    assert_eq!((counts[0], counts[1]), (75, before[1]));
 }

@@ -3,67 +3,47 @@
 //! The part of a track that belongs to a segment or to the output.
 //!
 //! A seek lands on a key frame at or before the segment. Frames are selected by stream time after the decoder, which
-//! outputs them in display order, so every frame is in exactly one segment, whatever its position in the file. A frame
-//! without a time follows the previous one.
+//! outputs them in display order, so every frame is in exactly one segment, whatever its position in the file.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
 
 use super::{
-    caps::field,
+    frame_times::{FrameTimes, frame_duration},
     probes::{TimeSegment, on_buffers, on_segments},
     tally::{Tally, segment_at},
 };
 use crate::{lock::lock, protocol::Span};
 
-/// Default duration of a frame, as in ffmpeg.
-const DEFAULT_DURATION: gst::ClockTime = gst::ClockTime::from_mseconds(40);
-
 /// Lets only the frames of `span` and its lead-in pass the sink pad `pad`, with their stream time as timestamp, so that
-/// all segments have the same clock. Counts frames without a time in `untimed`.
-pub fn cut(pad: &gst::Pad, span: &Span, untimed: Arc<AtomicU64>) {
+/// all segments have the same clock.
+pub fn cut(pad: &gst::Pad, span: &Span, times: FrameTimes) {
     let segment = Arc::new(Mutex::new(None::<TimeSegment>));
     let current = segment.clone();
     on_segments(pad, move |new| {
         *lock(&current) = Some(new.clone());
         Some(TimeSegment::new())
     });
-    // The end of the last frame.
-    let end = AtomicU64::new(0);
     let (lead, stop) = (span.lead, span.stop);
     on_buffers(pad, move |pad, buffer| {
-        let time = match buffer.pts() {
-            Some(pts) => lock(&segment).as_ref().and_then(|segment| segment.to_stream_time(pts)),
-            None => {
-                untimed.fetch_add(1, Ordering::Relaxed);
-                Some(gst::ClockTime::from_nseconds(end.load(Ordering::Relaxed)))
-            }
+        let stated = match buffer.pts() {
+            Some(pts) => match lock(&segment).as_ref().and_then(|s| s.to_stream_time(pts)) {
+                Some(time) => Some(time),
+                None => return false,
+            },
+            None => None,
         };
-        let Some(time) = time else { return false };
-        let duration = buffer.duration().unwrap_or_else(|| frame_duration(pad));
-        end.store((time + duration).nseconds(), Ordering::Relaxed);
-        if stop.is_some_and(|stop| time.nseconds() >= stop) {
+        let time = times.next(stated, buffer.duration().unwrap_or_else(|| frame_duration(pad)));
+        let place = stated.unwrap_or(time).nseconds();
+        if stop.is_some_and(|stop| place >= stop) {
             // The pad then refuses all later frames, which stops the decoder.
             pad.send_event(gst::event::Eos::new());
             return false;
         }
         buffer.make_mut().set_pts(time);
-        time.nseconds() >= lead
+        place >= lead
     });
-}
-
-/// The duration of a frame by the frame rate in the caps of `pad`, else 1/25 s.
-fn frame_duration(pad: &gst::Pad) -> gst::ClockTime {
-    let rate = pad.current_caps().and_then(|caps| {
-        let rate = field::<gst::Fraction>(&caps, "framerate")?;
-        let numerator = u64::try_from(rate.numer()).ok().filter(|&numerator| numerator > 0)?;
-        gst::ClockTime::SECOND.mul_div_round(rate.denom() as u64, numerator)
-    });
-    rate.unwrap_or(DEFAULT_DURATION)
 }
 
 /// The time that becomes 0 in the file of a segment: whole milliseconds, so that rounding to milliseconds gives the

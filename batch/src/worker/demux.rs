@@ -17,10 +17,9 @@ use gst_video::VideoTransferFunction;
 use super::{
     av1, avi,
     caps::{colorimetry, field, has_element, is_text, media_type, short_id},
-    durations::Replacement,
     elements::{is_of, make, pad},
     frameless::Frameless,
-    probes::{on_caps, on_segments},
+    probes::{on_caps, on_segments, replace},
     repairs::Repairs,
 };
 use crate::lock::lock;
@@ -51,9 +50,7 @@ pub fn demux(
         .property("location", input)
         .build()
         .context("GStreamer's element filesrc is not installed")?;
-    let durations = &repairs.durations;
-    let replacements = durations.movie.into_iter().chain(durations.tracks.clone());
-    replace(&pad(&file, "src")?, replacements.collect());
+    replace(&pad(&file, "src")?, repairs.for_demuxer());
     let decoder = make("decodebin")?;
     decode_only(&decoder, decode);
     let repairs = repairs.clone();
@@ -117,29 +114,6 @@ pub fn decode_only(
         let (Some(pad), Some(caps)) = (pad, caps) else { return Some(true.to_value()) };
         let id = pad.stream_id().unwrap_or_default();
         Some((!is_parsed(&caps) || decode(short_id(&id), &caps)).to_value())
-    });
-}
-
-/// Replaces bytes of the file that is read through `pad`, at their offsets in the file.
-pub fn replace(pad: &gst::Pad, replacements: Vec<Replacement>) {
-    if replacements.is_empty() {
-        return;
-    }
-    pad.add_probe(gst::PadProbeType::PULL | gst::PadProbeType::BUFFER, move |_, info| {
-        if let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data {
-            let begin = buffer.offset();
-            let place = begin..begin.saturating_add(buffer.size() as u64);
-            let bytes = replacements.iter().flat_map(|(at, bytes)| (*at..).zip(*bytes));
-            let places: Vec<_> = bytes.filter(|(at, _)| place.contains(at)).collect();
-            if !places.is_empty()
-                && let Ok(mut map) = buffer.make_mut().map_writable()
-            {
-                for (at, byte) in places {
-                    map[(at - place.start) as usize] = byte;
-                }
-            }
-        }
-        gst::PadProbeReturn::Ok
     });
 }
 

@@ -9,11 +9,8 @@ use gst_video::guess_framerate;
 use super::{
     elements::is_of,
     isobmff::{Index, behind_times, boxes, find, number, place},
-    probes::on_caps,
+    probes::{Replacement, on_caps},
 };
-
-/// An offset in the file, and the bytes to read there instead.
-pub type Replacement = (u64, [u8; 4]);
 
 /// The durations of a file to replace; none in most files.
 #[derive(Debug, Default)]

@@ -7,6 +7,8 @@ use gst::prelude::*;
 pub const NO_SPACE: &str = "no space left for the output";
 pub const NO_INDEX: &str = "is truncated, or still being written: its index is missing";
 pub const NOTHING_DECODED: &str = "is damaged: nothing in it can be decoded";
+pub const RARE_CLOCK: &str = "has a clock (PCR) that comes less often than twice a second, with which GStreamer \
+                              gives frames wrong times; remux it first: ffmpeg -i INPUT -c copy OUTPUT.mkv";
 const NO_DECODER: &str = "cannot be decoded: GStreamer has no decoder for it";
 const TEXT: &str = "is a text file";
 /// The cause for a track that should be re-encoded.

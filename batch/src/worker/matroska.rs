@@ -30,6 +30,9 @@ const CHAPTER_SEGMENT: u32 = 0x6E67;
 const TRACKS: u32 = 0x1654_AE6B;
 const TRACK_ENTRY: u32 = 0xAE;
 const TRACK_NUMBER: u32 = 0xD7;
+const TRACK_TYPE: u32 = 0x83;
+/// A track type.
+const SUBTITLES: u64 = 0x11;
 const CODEC_ID: u32 = 0x86;
 const TRACK_UID: u32 = 0x73C5;
 const LANGUAGE: u32 = 0x22_B59C;
@@ -74,8 +77,8 @@ pub struct Extras {
     pub laced: Vec<u64>,
     /// Counterclockwise rotation in degrees, by track number.
     pub rolls: Vec<(u64, f64)>,
-    /// Whether a track is WebVTT.
-    pub has_webvtt: bool,
+    /// The numbers of the tracks with subtitles, and whether they are WebVTT.
+    pub subtitles: Vec<(u64, bool)>,
     /// The element with all attachments.
     pub attachments: Option<Vec<u8>>,
     /// The names of the attached files.
@@ -110,10 +113,13 @@ pub fn read(file: &Path) -> Result<Extras> {
             let language = children(&bytes, track, LANGUAGE).next();
             let language = language.map_or("eng".into(), |language| text(&bytes, language));
             extras.languages.push((track_number, language.into_owned()));
-            extras.has_webvtt |= children(&bytes, track, CODEC_ID).any(|codec| {
+            let is_webvtt = children(&bytes, track, CODEC_ID).any(|codec| {
                 let codec = &bytes[codec.data..codec.end];
                 codec.starts_with(b"S_TEXT/WEBVTT") || codec.starts_with(b"D_WEBVTT/")
             });
+            if field(TRACK_TYPE) == Some(SUBTITLES) {
+                extras.subtitles.push((track_number, is_webvtt));
+            }
             // The other types are spherical video.
             let is_flat = |projection: &Element| {
                 children(&bytes, *projection, PROJECTION_TYPE).all(|kind| number(&bytes, kind) == 0)

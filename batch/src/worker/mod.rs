@@ -4,6 +4,7 @@
 
 mod ancillary;
 mod animation;
+mod asf;
 mod av1;
 mod avi;
 mod branch;
@@ -21,6 +22,7 @@ mod elements;
 mod exif;
 mod fault;
 mod filter;
+mod frame_times;
 mod frameless;
 mod frames;
 mod gaps;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What `tsdemux` does not report about MPEG transport streams (ISO/IEC 13818-1): the number of programs, and the
-//! streams of the first program that it does not support.
+//! What `tsdemux` does not report about MPEG transport streams (ISO/IEC 13818-1): the number of programs, the streams
+//! of the first program that it does not support, and how often the clock of that program comes.
 
 use std::{collections::HashMap, fs::File, io::Read, path::Path};
 
@@ -14,12 +14,21 @@ const LONG_PACKET: usize = 192;
 pub const PRIVATE_DATA: u8 = 0x06;
 /// How many bytes of a file are read.
 const HEAD: u64 = 1 << 20;
+/// The unit of the clock.
+const TICKS_PER_SECOND: u64 = 90_000;
+/// The longest time between two values of the clock that `tsdemux` of GStreamer 1.22 does not take for a jump. The
+/// standard allows 0.1 s.
+const LONGEST_STEP: u64 = TICKS_PER_SECOND / 2;
+/// Longer steps are jumps.
+const JUMP: u64 = 20 * TICKS_PER_SECOND;
 
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Programs {
     pub count: usize,
     /// The packet identifiers and types of the streams of the first program, if they have packets.
     pub streams: Vec<(u16, u8)>,
+    /// Whether `tsdemux` takes most values of the first program's clock for jumps, because they are rare.
+    pub has_rare_clock: bool,
 }
 
 /// The programs in the first tables of a file, within its first megabyte.
@@ -63,6 +72,7 @@ fn read(packets: &[&[u8]]) -> Programs {
     let entries: Vec<_> = entries.filter(|entry| entry[..2] != [0, 0]).collect();
     let map = entries.first().map(|entry| thirteen_bits(&entry[2..]));
     let map = map.and_then(|id| packets.iter().find_map(|packet| section(packet, id)));
+    let clock_id = map.and_then(|map| map.get(5..7)).map(thirteen_bits);
     // Streams of tables do not count.
     let mut streams = map.and_then(streams).unwrap_or_default();
     let mut carried = HashMap::new();
@@ -72,7 +82,25 @@ fn read(packets: &[&[u8]]) -> Programs {
         *carried.entry(id(packet)).or_insert(false) |= is_data;
     }
     streams.retain(|(id, _)| carried.get(id) == Some(&true));
-    Programs { count: entries.len(), streams }
+    let times =
+        packets.iter().filter(|packet| Some(id(packet)) == clock_id).filter_map(|p| clock(p));
+    Programs { count: entries.len(), streams, has_rare_clock: is_rare(&times.collect::<Vec<_>>()) }
+}
+
+/// Whether most of these values of a clock come too late for `tsdemux`.
+fn is_rare(times: &[u64]) -> bool {
+    let steps = times.windows(2).map(|pair| pair[1].saturating_sub(pair[0]));
+    let late = steps.filter(|step| (LONGEST_STEP + 1..JUMP).contains(step)).count();
+    late > 1 && 2 * late > times.len()
+}
+
+/// The program clock reference in a packet, without its extension, in units of 1/90,000 s.
+fn clock(packet: &[u8]) -> Option<u64> {
+    let has_fields = packet[3] & 0x20 != 0;
+    let fields = packet.get(5..5 + usize::from(packet[4])).filter(|_| has_fields)?;
+    let bytes: &[u8; 5] = fields.get(1..6).filter(|_| fields[0] & 0x10 != 0)?.try_into().ok()?;
+    let [first, rest @ ..] = bytes;
+    Some(u64::from(*first) << 25 | u64::from(u32::from_be_bytes(*rest)) >> 7)
 }
 
 fn thirteen_bits(bytes: &[u8]) -> u16 {

@@ -17,10 +17,10 @@ use gst_video::{VideoFormat, VideoFormatInfo};
 
 use super::{
     animation::{self, Animation},
-    av1, avi,
+    asf, av1, avi,
     caps::{TRUE_HD_OR_PCM, WEBVTT, codec_name, field, media_type, short_id},
     chapters,
-    demux::{decode_only, prefer_colour_of_stream, replace},
+    demux::{decode_only, prefer_colour_of_stream},
     durations::Durations,
     early::Early,
     fault,
@@ -29,6 +29,7 @@ use super::{
     matroska::{self, Flags},
     matroska_tags::OtherTags,
     mpegts,
+    probes::replace,
     repairs::Repairs,
     timecode::TimeCode,
     y4m,
@@ -64,6 +65,8 @@ pub struct Media {
     pub stated_frames: u64,
     /// The number of programs in a transport stream. `tsdemux` outputs the first.
     pub programs: usize,
+    /// Whether `tsdemux` takes most values of its clock for jumps, so that frames get wrong times.
+    pub has_rare_clock: bool,
     /// The streams that the demuxer does not support.
     pub unknown: Vec<String>,
     /// The location in ISO 6709.
@@ -174,8 +177,12 @@ impl Media {
         let has_track = index.as_ref().is_some_and(Index::has_track);
         // The file was not finished or is truncated. GStreamer 1.22 sometimes waits forever for the index.
         ensure!(has_track || !isobmff::is_isobmff(input), fault::NO_INDEX);
-        let durations = index.as_ref().and_then(Durations::of).unwrap_or_default();
-        let (info, frameless) = discover(input, &durations)?;
+        let repairs = Repairs {
+            durations: index.as_ref().and_then(Durations::of).unwrap_or_default(),
+            objects: asf::count(input),
+            early: None,
+        };
+        let (info, frameless) = discover(input, &repairs)?;
         let missing = info.missing_elements_installer_details();
         let mut media = Self::of_info(&info);
         for (id, caps) in frameless.take() {
@@ -183,7 +190,7 @@ impl Media {
                 media.tracks.push(Track { is_frameless: true, ..Track::new(id, caps) });
             }
         }
-        media.add_details(input, index, durations)?;
+        media.add_details(input, index, repairs)?;
         // Subtitles without a decoder have no id, and come last.
         let key = |track: &Track| {
             (!track.kind().starts_with("video/"), track.id.is_empty(), track.id.clone())
@@ -217,13 +224,15 @@ impl Media {
         }
     }
 
+    /// Probes an input; also fails if the demuxer gives its frames wrong times.
+    pub fn probe_input(input: &Path) -> Result<Self> {
+        let media = Self::probe(input)?;
+        ensure!(!media.has_rare_clock, fault::RARE_CLOCK);
+        Ok(media)
+    }
+
     /// Adds what the demuxer does not report.
-    fn add_details(
-        &mut self,
-        input: &Path,
-        index: Option<Index>,
-        durations: Durations,
-    ) -> Result<()> {
+    fn add_details(&mut self, input: &Path, index: Option<Index>, repairs: Repairs) -> Result<()> {
         let length = std::fs::metadata(input)?.len();
         let whole = match self.kind() {
             "video/quicktime" => {
@@ -252,7 +261,7 @@ impl Media {
             let toc = self.toc.take();
             self.toc = toc.and_then(|toc| chapters::later(&toc, early.shift));
         }
-        self.repairs = Arc::new(Repairs { durations, early });
+        self.repairs = Arc::new(Repairs { early, ..repairs });
         Ok(())
     }
 
@@ -282,7 +291,7 @@ impl Media {
     }
 
     fn add_mpegts(&mut self, programs: &mpegts::Programs) {
-        self.programs = programs.count;
+        (self.programs, self.has_rare_clock) = (programs.count, programs.has_rare_clock);
         // A stream id ends with the packet identifier.
         let is_known = |id: &u16| {
             let suffix = format!("{id:08x}");
@@ -296,8 +305,15 @@ impl Media {
     }
 
     fn add_matroska(&mut self, extras: matroska::Extras) {
+        let numbers = self.tracks.iter().map(|track| matroska::track_number(&track.id));
+        let known: Vec<_> = numbers.flatten().collect();
+        // `matroskademux` gives subtitles that it does not know the caps of WebVTT, and no id.
+        let numbers = extras.subtitles.iter().map(|(number, _)| *number);
+        let mut others = numbers.filter(|number| !known.contains(number));
         for track in &mut self.tracks {
+            let is_unknown = track.kind() == WEBVTT;
             let number = matroska::track_number(&track.id);
+            let number = number.or_else(|| is_unknown.then(|| others.next()).flatten());
             let flags = extras.flags.iter().find(|(other, _)| Some(*other) == number);
             track.flags = flags.map(|(_, flags)| *flags);
             let language = extras.languages.iter().find(|(other, _)| Some(*other) == number);
@@ -305,8 +321,8 @@ impl Media {
             track.is_laced = number.is_some_and(|number| extras.laced.contains(&number));
             let roll = extras.rolls.iter().find(|(other, _)| Some(*other) == number);
             track.turn = roll.and_then(|(_, degrees)| turn(*degrees));
-            // `matroskademux` gives these caps to all subtitles that it does not know, and they have no id.
-            if track.kind() == WEBVTT && !extras.has_webvtt {
+            let subtitles = extras.subtitles.iter().find(|(other, _)| Some(*other) == number);
+            if is_unknown && subtitles.is_some_and(|(_, is_webvtt)| !is_webvtt) {
                 track.caps = gst::Caps::new_empty_simple("application/x-unknown-subtitles");
             }
         }
@@ -429,15 +445,14 @@ impl Media {
     }
 }
 
-/// Runs the discoverer on `input` with the durations of its tracks corrected. Also returns the tracks in which it finds
-/// no frame.
-fn discover(input: &Path, durations: &Durations) -> Result<(DiscovererInfo, Frameless)> {
+/// Runs the discoverer on `input` with its `repairs`. Also returns the tracks in which it finds no frame.
+fn discover(input: &Path, repairs: &Repairs) -> Result<(DiscovererInfo, Frameless)> {
     let discoverer = Discoverer::new(PATIENCE)?;
     let undecodable = Arc::new(Mutex::new(Vec::new()));
     let found = undecodable.clone();
     let frameless = Frameless::default();
     let watched = frameless.clone();
-    let replacements = durations.tracks.clone();
+    let replacements = repairs.for_probe();
     discoverer.connect_source_setup(move |_, source| {
         if let Some(pad) = source.static_pad("src") {
             replace(&pad, replacements.clone());

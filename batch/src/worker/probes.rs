@@ -57,3 +57,29 @@ fn on_events(
         gst::PadProbeReturn::Ok
     });
 }
+
+/// An offset in a file, and the bytes to read there instead.
+pub type Replacement = (u64, [u8; 4]);
+
+/// Replaces bytes of the file that is read through `pad`, at their offsets in the file.
+pub fn replace(pad: &gst::Pad, replacements: Vec<Replacement>) {
+    if replacements.is_empty() {
+        return;
+    }
+    pad.add_probe(gst::PadProbeType::PULL | gst::PadProbeType::BUFFER, move |_, info| {
+        if let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data {
+            let begin = buffer.offset();
+            let place = begin..begin.saturating_add(buffer.size() as u64);
+            let bytes = replacements.iter().flat_map(|(at, bytes)| (*at..).zip(*bytes));
+            let places: Vec<_> = bytes.filter(|(at, _)| place.contains(at)).collect();
+            if !places.is_empty()
+                && let Ok(mut map) = buffer.make_mut().map_writable()
+            {
+                for (at, byte) in places {
+                    map[(at - place.start) as usize] = byte;
+                }
+            }
+        }
+        gst::PadProbeReturn::Ok
+    });
+}

@@ -2,13 +2,7 @@
 
 //! Translates and encodes a segment of a video, or the whole video, into a playable file.
 
-use std::{
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use gst::prelude::*;
@@ -19,6 +13,7 @@ use super::{
     check::LONG_FRAME,
     clip, complaints,
     fault::{CutFault, NOTHING_DECODED},
+    frame_times::FrameTimes,
     gaps::Gaps,
     losses,
     muxer::Muxer,
@@ -59,8 +54,8 @@ impl Job<'_> {
         let translated = pipeline.tally(TRANSLATED);
         let encoded = pipeline.tally("frames encoded");
         let start = chain.pad("begin", "sink")?;
-        let untimed = Arc::new(AtomicU64::new(0));
-        clip::cut(&start, self.span, untimed.clone());
+        let times = FrameTimes::default();
+        clip::cut(&start, self.span, times.clone());
         decoded.watch(&start);
         if self.span.seek.is_some_and(|time| time > 0) {
             complaints::forget_at(&start);
@@ -86,28 +81,21 @@ impl Job<'_> {
         }
         start.remove_probe(hold);
         pipeline.run(Some((&translated, self.span.frames)), say)?;
+        times.check()?;
         let frames = self.check(&encoding, &read, &translated, &encoded, say)?;
         let format = |pad: &gst::Pad| VideoInfo::from_caps(pad.current_caps()?.as_ref()).ok();
         let formats = format(&start).zip(format(&chain.pad("format", "src")?));
         if let Some((before, after)) = formats.filter(|_| !media.is_animation()) {
             note_all(say, losses::of_frames(&before, &after, &self.setup.recipe, &encoding));
         }
-        let untimed = untimed.load(Ordering::Relaxed);
-        note_all(say, self.notices(&media, &encoding, &gaps, untimed, read.get()));
+        note_all(say, self.notices(&media, &encoding, &gaps, read.get()));
+        note_all(say, times.notices());
         let first = translated.get().first.unwrap_or(0);
         Ok((frames, clip::origin(self.span).nseconds() + first))
     }
 
-    /// Notes about the times of frames, of which `untimed` had none, and about missing frames if `found` packets were
-    /// read.
-    fn notices(
-        &self,
-        media: &Media,
-        encoding: &Encoding,
-        gaps: &Gaps,
-        untimed: u64,
-        found: u64,
-    ) -> Vec<String> {
+    /// Notes about gaps and long frames, and about missing frames if `found` packets were read.
+    fn notices(&self, media: &Media, encoding: &Encoding, gaps: &Gaps, found: u64) -> Vec<String> {
         let mut notices: Vec<String> =
             gaps.notice("the video").filter(|_| media.is_contiguous()).into_iter().collect();
         // Some programs count a frame that is shown for longer several times.
@@ -123,12 +111,6 @@ impl Job<'_> {
                 "has frames that are shown for more than half a second; {} in {} does not keep their times",
                 encoding.encoder_name(),
                 self.container.name()
-            ));
-        }
-        if untimed > 0 {
-            let have = if untimed == 1 { "frame has" } else { "frames have" };
-            notices.push(format!(
-                "{untimed} {have} no timestamp and follow the one before at the rate of the video, or 25 per second"
             ));
         }
         notices

@@ -104,7 +104,7 @@ fn one_video(setup: &Setup, input: &Input, output: &Output, rate: Rate, say: Say
         _ => Container::Mkv,
     };
     let media = match input {
-        Input::File(path) => Some(Media::probe(path)?),
+        Input::File(path) => Some(Media::probe_input(path)?),
         _ => None,
     };
     let frames = Track::new(String::new(), gst::Caps::new_empty_simple("video/x-raw"));
