@@ -265,6 +265,17 @@ pub struct TrainOptions {
         help_heading = "Data"
     )]
     pub mosaic: f64,
+    /// Share of the crops whose foreground is pasted onto an image of --negatives, at a random place and size
+    /// (arXiv 2012.07177), so that masks do not depend on what usually surrounds it. Images without a mask stay
+    /// as they are, as do those with the output of an ONNX teacher
+    #[arg(
+        long,
+        value_name = "SHARE",
+        allow_negative_numbers = true,
+        default_value_t = 0.0,
+        help_heading = "Data"
+    )]
+    pub paste: f64,
     /// Gamma augmentation of A: darken or lighten the foreground, or the whole image if it has no mask, by
     /// a random gamma from 2^−R to 2^R
     #[arg(

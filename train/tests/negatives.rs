@@ -8,8 +8,12 @@ mod common;
 
 use std::{fs, path::Path};
 
-use common::{SMALL, data_set, fails, program, run};
-use image::{Rgb, RgbImage};
+use common::{SMALL, data_set, fails, plan, program, run};
+use cyclegan_train::data::{
+    folder::Domain,
+    loader::{Loader, Plan},
+};
+use image::{GrayImage, Luma, Rgb, RgbImage};
 use serde_json::Value;
 
 fn text(path: &Path) -> &str {
@@ -61,4 +65,33 @@ fn a_missing_or_empty_folder_is_an_error() {
     fs::create_dir(&none).unwrap();
     fails(&[&train, SMALL].concat(), &[text(&none), "no images", "--negatives"]);
     assert!(!out.exists(), "a run that never began left a folder");
+}
+
+#[test]
+fn foreground_is_pasted_onto_negatives() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    for name in ["trainA", "trainB", "trainA_mask", "neither"] {
+        fs::create_dir(path(name)).unwrap();
+    }
+    // A white square on black.
+    let level = |x, y| if (12..28).contains(&x) && (12..28).contains(&y) { 255 } else { 0 };
+    let picture = RgbImage::from_fn(40, 40, |x, y| Rgb([level(x, y); 3]));
+    picture.save(path("trainA/1.png")).unwrap();
+    picture.save(path("trainB/1.png")).unwrap();
+    let mask = GrayImage::from_fn(40, 40, |x, y| Luma([level(x, y)]));
+    mask.save(path("trainA_mask/1.png")).unwrap();
+    RgbImage::from_pixel(60, 50, Rgb([128; 3])).save(path("neither/1.png")).unwrap();
+    let domains = ["trainA", "trainB"].map(|name| Domain::open(folder.path(), name, None).unwrap());
+    let negatives = vec![path("neither/1.png")];
+    let plan = Plan { paste: 1.0, negatives, need_mask: false, ..plan(domains, false) };
+    let mut loader = Loader::start(plan, 0, 1);
+    for _ in 0..5 {
+        let [a, b] = loader.next_crops().unwrap();
+        assert_eq!(a.known, [1.0; 3]);
+        assert!(a.masks.unwrap().iter().any(|&mask| mask > 127), "no foreground is left");
+        assert!(a.pixels.iter().all(|&level| level > 100), "the old surroundings are left");
+        // B has no masks.
+        assert!(b.pixels.contains(&0));
+    }
 }

@@ -8,14 +8,13 @@ mod common;
 
 use std::{fs, path::Path};
 
-use common::{SMALL, data_set, fails, run};
+use common::{SMALL, data_set, fails, plan, run};
 use cyclegan_contract::Generator;
 use cyclegan_train::data::{
     batch::Crops,
     folder::Domain,
     loader::{Loader, Plan},
     pairs::matched,
-    view::{Preprocess, Sizes},
 };
 use image::{Rgb, RgbImage};
 
@@ -27,29 +26,6 @@ fn clip(folder: &Path, name: &str, count: u32, brightness: u32) {
         let picture =
             RgbImage::from_fn(60, 50, |x, y| Rgb([2 * x + add, 2 * y + add, add].map(|v| v as u8)));
         picture.save(folder.join(format!("{name}{i:04}.png"))).unwrap();
-    }
-}
-
-fn plan(domains: [Domain; 2], paired: bool) -> Plan {
-    Plan {
-        domains,
-        paired,
-        preprocess: Preprocess::MultiScaleCrop,
-        sizes: Sizes { load: 50, load_min: 36, crop: 32, multiple: 4 },
-        flip: true,
-        min_foreground: 0.0,
-        jitter: Default::default(),
-        need_mask: false,
-        negatives: Vec::new(),
-        extra: [vec![], vec![]],
-        extra_share: 1.0,
-        negative_share: 1.0,
-        letterbox: 0.0,
-        mosaic: 0.0,
-        batch: 3,
-        own: 0..3,
-        seed: 4,
-        strict: true,
     }
 }
 

@@ -71,6 +71,8 @@ pub struct Plan {
     pub letterbox: f64,
     /// Share of the crops that are mosaics of four.
     pub mosaic: f64,
+    /// Share of the crops whose foreground is pasted onto a negative.
+    pub paste: f64,
     /// Images per iteration, over all ranks.
     pub batch: usize,
     /// The part of them that this process loads.
@@ -202,15 +204,19 @@ impl<'a> Worker<'a> {
         if pictures.is_empty() || !rng.random_bool(share) {
             return Ok(());
         }
+        let crop = self.other(option, pictures, &mut rng)?;
+        pixels.size = crop.dimensions();
+        pixels.bytes.extend_from_slice(&crop);
+        Ok(())
+    }
+
+    /// A crop of a random image of those of an option's folders.
+    fn other(&self, option: &str, pictures: &[PathBuf], rng: &mut impl Rng) -> Result<RgbImage> {
         for _ in 0..STAND_INS {
             let path = &pictures[rng.random_range(0..pictures.len())];
-            match self.unlabelled(path, &mut rng) {
-                Ok(crop) => {
-                    pixels.size = crop.dimensions();
-                    pixels.bytes.extend_from_slice(&crop);
-                    return Ok(());
-                }
-                Err(error) if plan.strict => return Err(error),
+            match self.unlabelled(path, rng) {
+                Ok(crop) => return Ok(crop),
+                Err(error) if self.plan.strict => return Err(error),
                 Err(error) => self.skip(path, &error),
             }
         }
@@ -292,12 +298,17 @@ impl<'a> Worker<'a> {
         index: usize,
         rng: &mut impl Rng,
     ) -> Result<Option<Vec<Picture>>> {
-        let Plan { mosaic, letterbox, need_mask, sizes, .. } = *self.plan;
+        let Plan { mosaic, paste, letterbox, need_mask, sizes, .. } = *self.plan;
         let mut cuts = if mosaic > 0.0 && rng.random_bool(mosaic) {
             self.mosaics(domains, index, rng)?
         } else {
             self.cuts(domains, index, sizes, rng)?
         };
+        if paste > 0.0 && rng.random_bool(paste) {
+            for cut in &mut cuts {
+                cut.paste_onto(self.other("--negatives", &self.plan.negatives, rng)?, rng);
+            }
+        }
         if letterbox > 0.0 && rng.random_bool(letterbox) {
             let bars = Bars::random(rng);
             let seen = |p: &Picture| p.mask.as_ref().is_none_or(|m| bars.leaves(m) >= LEAST);

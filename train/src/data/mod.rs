@@ -14,6 +14,7 @@ pub mod loader;
 pub mod mosaic;
 pub mod order;
 pub mod pairs;
+pub mod paste;
 pub mod picture;
 pub mod shot;
 pub mod usable;

@@ -82,6 +82,7 @@ impl TrainOptions {
             ("--negative-share", self.negative_share),
             ("--letterbox", self.letterbox),
             ("--mosaic", self.mosaic),
+            ("--paste", self.paste),
             ("--extra-share", self.extra_share),
             ("--val-share", self.val_share),
         ];
@@ -171,6 +172,11 @@ impl TrainOptions {
             "--mosaic is {}, expected 0: --preprocess without a crop gives tiles of different sizes",
             self.mosaic
         );
+        ensure!(
+            self.paste == 0.0 || (crops && !self.paired() && !self.negatives.is_empty()),
+            "--paste is {}, expected 0 without --negatives, with --mode paired or with --preprocess without a crop",
+            self.paste
+        );
         let resized = crops && self.preprocess != Preprocess::Crop;
         ensure!(
             !resized || self.crop_size <= self.load_size,
@@ -236,6 +242,7 @@ mod tests {
             ("--lambda-negative -1", "--lambda-negative is -1", "0 or more"),
             ("--letterbox 2", "--letterbox is 2", "0 to 1"),
             ("--mosaic 2", "--mosaic is 2", "0 to 1"),
+            ("--paste 0.5", "--paste is 0.5", "--negatives"),
             ("--mosaic 0.5 --preprocess none --batch-size 1", "--mosaic is 0.5", "--preprocess"),
             ("--extra-share 2", "--extra-share is 2", "0 to 1"),
             ("--negative-share -1", "--negative-share is -1", "0 to 1"),

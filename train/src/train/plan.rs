@@ -67,6 +67,7 @@ pub fn plan(
         negative_share: o.negative_share,
         letterbox: o.letterbox,
         mosaic: o.mosaic,
+        paste: o.paste,
         batch: batch * processes,
         own: batch * rank..batch * (rank + 1),
         seed: o.seed,

@@ -15,6 +15,11 @@ use std::{
 };
 
 use cyclegan_test_support::plugin::file_name;
+use cyclegan_train::data::{
+    folder::Domain,
+    loader::Plan,
+    view::{Preprocess, Sizes},
+};
 use image::{GrayImage, Luma, Rgb, RgbImage};
 
 pub use cyclegan_test_support::skip::say_skipped;
@@ -145,3 +150,28 @@ pub const SMALL: &[&str] = &[
     "--pool-size",
     "4",
 ];
+
+/// Three crops of 32 pixels per iteration, without any augmentation but mirroring.
+pub fn plan(domains: [Domain; 2], paired: bool) -> Plan {
+    Plan {
+        domains,
+        paired,
+        preprocess: Preprocess::MultiScaleCrop,
+        sizes: Sizes { load: 50, load_min: 36, crop: 32, multiple: 4 },
+        flip: true,
+        min_foreground: 0.0,
+        jitter: Default::default(),
+        need_mask: false,
+        negatives: Vec::new(),
+        extra: [vec![], vec![]],
+        extra_share: 1.0,
+        negative_share: 1.0,
+        letterbox: 0.0,
+        mosaic: 0.0,
+        paste: 0.0,
+        batch: 3,
+        own: 0..3,
+        seed: 4,
+        strict: true,
+    }
+}
