@@ -1,12 +1,27 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT OR Apache-2.0
 
-# gl.sh [INPUT [OUTPUT]]: translates a video file, or the camera, to a window or to the file OUTPUT (.mp4, without
-# sound). Full-size frames stay on the GPU.
+# usage: gl.sh [INPUT [OUTPUT]]
+#
+# Translates a video file, or the camera, to a window or to the file OUTPUT (.mp4, without sound). Full-size frames stay
+# on the GPU.
 #
 # SOURCE, SINK and ENCODER replace the camera, the window and the H.264 encoder: one or more elements each. The default
 # encoder runs on the CPU, after gldownload; docs/gpu.md lists encoders that take frames on the GPU.
+
 set -eu
+
+case ${1:-} in
+-h | --help)
+    # The comment at the head of this file.
+    sed -n '4,/^$/s/^# \{0,1\}//p' "$0"
+    exit
+    ;;
+-*)
+    echo "gl.sh: there is no option $1; --help prints the usage" >&2
+    exit 2
+    ;;
+esac
 
 output=${2:-}
 if [ $# -gt 0 ]; then

@@ -1,12 +1,27 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT OR Apache-2.0
 
-# hls.sh [INPUT]: translates a video file, or the camera, into an HLS stream with a web page in the folder OUT, and
-# serves it at http://127.0.0.1:PORT/ unless PORT is 0.
+# usage: hls.sh [INPUT]
+#
+# Translates a video file, or the camera, into an HLS stream with a web page in the folder OUT, and serves it at
+# http://127.0.0.1:PORT/ unless PORT is 0.
 #
 # SOURCE replaces the camera: one or more source elements. In GStreamer 1.22, hlssink2 does not always end after a file
 # of few segments, although its playlist is complete; press Ctrl-C then.
+
 set -eu
+
+case ${1:-} in
+-h | --help)
+    # The comment at the head of this file.
+    sed -n '4,/^$/s/^# \{0,1\}//p' "$0"
+    exit
+    ;;
+-*)
+    echo "hls.sh: there is no option $1; --help prints the usage" >&2
+    exit 2
+    ;;
+esac
 
 out=${OUT:-$(mktemp -d)}
 port=${PORT:-8080}

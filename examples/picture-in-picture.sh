@@ -1,11 +1,26 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT OR Apache-2.0
 
-# picture-in-picture.sh [INPUT]: shows a video file, or the camera, with its translation in a corner, slightly
-# translucent: the filter passes alpha through.
+# usage: picture-in-picture.sh [INPUT]
+#
+# Shows a video file, or the camera, with its translation in a corner, slightly translucent: the filter passes alpha
+# through.
 #
 # SOURCE and SINK replace the camera and the display: one or more elements each.
+
 set -eu
+
+case ${1:-} in
+-h | --help)
+    # The comment at the head of this file.
+    sed -n '4,/^$/s/^# \{0,1\}//p' "$0"
+    exit
+    ;;
+-*)
+    echo "picture-in-picture.sh: there is no option $1; --help prints the usage" >&2
+    exit 2
+    ;;
+esac
 
 if [ $# -gt 0 ]; then
     set -- filesrc location="$1" ! decodebin ! videoconvert ! videoflip video-direction=auto

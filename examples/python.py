@@ -29,6 +29,9 @@ def on_message(_bus, message, filter, loop):
 
 
 def main():
+    if sys.argv[1:] in (["-h"], ["--help"]):
+        print(__doc__)
+        return
     if len(sys.argv) not in (2, 3):
         sys.exit(__doc__)
     sink = sys.argv[2] if len(sys.argv) == 3 else "autovideosink"

@@ -1,10 +1,25 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT OR Apache-2.0
 
-# rtp-receive.sh: receives H.264 over RTP on PORT, translates it and shows it.
+# usage: rtp-receive.sh
+#
+# Receives H.264 over RTP on PORT, translates it and shows it.
 #
 # SINK replaces the display: one or more sink elements.
+
 set -eu
+
+case ${1:-} in
+-h | --help)
+    # The comment at the head of this file.
+    sed -n '4,/^$/s/^# \{0,1\}//p' "$0"
+    exit
+    ;;
+?*)
+    echo "rtp-receive.sh: expected no argument, found $1; --help prints the usage" >&2
+    exit 2
+    ;;
+esac
 
 # Late frames take the last residual.
 # shellcheck disable=SC2086 # SINK may be several elements.

@@ -1,10 +1,25 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT OR Apache-2.0
 
-# rtp-send.sh [INPUT]: sends a video file, or the camera, as H.264 over RTP to HOST, port PORT.
+# usage: rtp-send.sh [INPUT]
+#
+# Sends a video file, or the camera, as H.264 over RTP to HOST, port PORT.
 #
 # SOURCE replaces the camera: one or more source elements.
+
 set -eu
+
+case ${1:-} in
+-h | --help)
+    # The comment at the head of this file.
+    sed -n '4,/^$/s/^# \{0,1\}//p' "$0"
+    exit
+    ;;
+-*)
+    echo "rtp-send.sh: there is no option $1; --help prints the usage" >&2
+    exit 2
+    ;;
+esac
 
 if [ $# -gt 0 ]; then
     set -- filesrc location="$1" ! decodebin ! videoconvert ! videoflip video-direction=auto

@@ -1,10 +1,25 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT OR Apache-2.0
 
-# side-by-side.sh [INPUT]: shows a video file, or the camera, beside its translation.
+# usage: side-by-side.sh [INPUT]
+#
+# Shows a video file, or the camera, beside its translation.
 #
 # SOURCE and SINK replace the camera and the display: one or more elements each.
+
 set -eu
+
+case ${1:-} in
+-h | --help)
+    # The comment at the head of this file.
+    sed -n '4,/^$/s/^# \{0,1\}//p' "$0"
+    exit
+    ;;
+-*)
+    echo "side-by-side.sh: there is no option $1; --help prints the usage" >&2
+    exit 2
+    ;;
+esac
 
 if [ $# -gt 0 ]; then
     set -- filesrc location="$1" ! decodebin ! videoconvert ! videoflip video-direction=auto

@@ -6,7 +6,7 @@ set -eu
 
 usage() {
     cat <<'HELP'
-virtual-camera.sh [OPTION] [INPUT]
+usage: virtual-camera.sh [OPTION] [INPUT]
 
 Translates the camera, or the video file INPUT, and offers the result as a camera
 named cycleganfilter. Choose it in the browser or the meeting program; Ctrl-C ends it.

@@ -120,6 +120,41 @@ fn frames_stay_on_the_gpu_from_file_to_file_and_to_the_screen() {
     example.env("SINK", "gldownload ! fakesink").assert_ends();
 }
 
+/// The value of `--help` is not taken for a file's name.
+#[test]
+fn every_example_prints_its_usage() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let mut examples = vec![];
+    for path in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        match path.extension().map(|extension| extension.to_str().unwrap()) {
+            Some("sh") => examples.push(Example::new(&path)),
+            Some("py") if has_python_bindings() => {
+                let python = Example::new(Path::new(PYTHON));
+                examples.push(python.args(&[path.to_str().unwrap()]));
+            }
+            Some("rs") => examples.push(Example::program(name)),
+            _ => {}
+        }
+    }
+    assert!(examples.len() >= 10, "{} examples", examples.len());
+    for example in examples.into_iter().chain([Example::program("detect")]) {
+        let program = format!("{:?}", example.command);
+        let said = example.args(&["--help"]).said();
+        assert!(said.to_lowercase().contains("usage: "), "{program}: {said}");
+    }
+}
+
+#[test]
+fn scripts_refuse_unknown_options() {
+    for name in ["gl.sh", "hls.sh", "picture-in-picture.sh", "rtp-send.sh", "side-by-side.sh"] {
+        let output = Example::script(name).args(&["--x"]).command.output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{name}: {errors}");
+        assert!(errors.contains("no option --x; --help"), "{name}: {errors}");
+    }
+}
+
 #[test]
 fn side_by_side_plays() {
     let source = format!("{SOURCE} ! identity eos-after=10");
@@ -127,15 +162,24 @@ fn side_by_side_plays() {
 }
 
 /// Debian's Python has GStreamer's bindings, while another one that comes first on the PATH may not.
-#[test]
-fn a_python_program_turns_the_direction_and_reads_statistics() {
-    rig::init();
-    let python = Path::new("/usr/bin/python3");
-    let has_gi = Command::new(python).args(["-c", "import gi"]).status();
-    if !has_gi.is_ok_and(|status| status.success()) {
+const PYTHON: &str = "/usr/bin/python3";
+
+/// Whether `PYTHON` has GStreamer's bindings; reports a skipped test otherwise.
+fn has_python_bindings() -> bool {
+    let status = Command::new(PYTHON).args(["-c", "import gi"]).status();
+    let has_bindings = status.is_ok_and(|status| status.success());
+    if !has_bindings {
         rig::say_skipped(
             "SKIP: Python has no GStreamer; install python3-gi and gir1.2-gstreamer-1.0",
         );
+    }
+    has_bindings
+}
+
+#[test]
+fn a_python_program_turns_the_direction_and_reads_statistics() {
+    rig::init();
+    if !has_python_bindings() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -149,7 +193,8 @@ fn a_python_program_turns_the_direction_and_reads_statistics() {
     rig::assert_ended(&rig::run_to_end(&pipeline));
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/python.py");
     let arguments = [&program, &clip].map(|path| path.to_str().unwrap());
-    let said = Example::new(python).args(&arguments).args(&["fakesink sync=true"]).said();
+    let said =
+        Example::new(Path::new(PYTHON)).args(&arguments).args(&["fakesink sync=true"]).said();
     assert!(said.contains(" ms each, on cpu\n"), "{said}");
 }
 
