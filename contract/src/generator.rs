@@ -37,21 +37,25 @@ pub enum ContractError {
     #[error("not an ONNX model: it holds no graph with nodes")]
     NoGraph,
     /// The input is not an image.
-    #[error("its input is {found}, expected one image input, float32 or float16, 1×3×H×W")]
+    #[error("its input is {found}, expected one image input, float32 or float16, 1×3×H×W{remedy}")]
     Input {
         /// What the model declares.
         found: String,
+        /// What to do, or empty.
+        remedy: String,
     },
     /// The output is not an image of the input's size.
     #[error(
         "its output is {found}, expected one image output of the same size as the input {expected}, and no other but \
-         `mask`"
+         `mask`{remedy}"
     )]
     Output {
         /// What the model declares.
         found: String,
         /// Type and shape of the input.
         expected: String,
+        /// What to do, or empty.
+        remedy: String,
     },
     /// The mask output is not a mask.
     #[error("its output {found} is no mask, expected float32 or float16, 1×1×H×W")]
@@ -270,12 +274,40 @@ impl Declared {
         rank_fits && self.axis(0).may_be(1) && self.axis(1).may_be(channels)
     }
 
+    /// Whether it is N×H×W×3, which is usual in TensorFlow.
+    fn has_channels_last(&self) -> bool {
+        let rank_fits = self.shape.as_ref().is_some_and(|shape| shape.len() == 4);
+        rank_fits && self.axis(1) != Dim::Fixed(3) && self.axis(3) == Dim::Fixed(3)
+    }
+
+    /// What the user can do about a layout or a type that other exporters write, or nothing.
+    fn remedy(&self) -> String {
+        let mut remedy = String::new();
+        if self.has_channels_last() {
+            remedy.push_str(
+                "; its channels come last: export it with channels first, as `--inputs-as-nchw` and \
+                 `--outputs-as-nchw` of tf2onnx do, or add a Transpose as docs/models.md shows",
+            );
+        }
+        if self.element.is_none() && self.shape.is_some() {
+            remedy.push_str(&format!(
+                "; export it with float32 instead of {}, or add a Cast as docs/models.md shows",
+                self.type_name
+            ));
+        }
+        remedy
+    }
+
     fn refused(&self) -> ContractError {
-        ContractError::Input { found: self.to_string() }
+        ContractError::Input { found: self.to_string(), remedy: self.remedy() }
     }
 
     fn refused_as_output(&self, input: &Self) -> ContractError {
-        ContractError::Output { found: self.to_string(), expected: input.to_string() }
+        ContractError::Output {
+            found: self.to_string(),
+            expected: input.to_string(),
+            remedy: self.remedy(),
+        }
     }
 }
 
@@ -300,7 +332,8 @@ fn image_input(graph: &GraphProto) -> Result<Declared, ContractError> {
     let input = match inputs.pop() {
         Some(input) if inputs.is_empty() => input,
         last => {
-            return Err(ContractError::Input { found: list(inputs.iter().chain(&last)) });
+            let found = list(inputs.iter().chain(&last));
+            return Err(ContractError::Input { found, remedy: String::new() });
         }
     };
     // An input without a shape cannot be checked.
@@ -327,11 +360,13 @@ fn outputs(
         Some(image) if images.is_empty() => image,
         last => {
             let found = list(images.iter().chain(&last));
-            return Err(ContractError::Output { found, expected: input.to_string() });
+            let (expected, remedy) = (input.to_string(), String::new());
+            return Err(ContractError::Output { found, expected, remedy });
         }
     };
     let same_size = (2..4).all(|axis| image.axis(axis).agrees(input.axis(axis)));
-    if image.element.is_none() || !image.is_image(3) || !same_size {
+    let is_image = image.is_image(3) && !image.has_channels_last();
+    if image.element.is_none() || !is_image || !same_size {
         return Err(image.refused_as_output(input));
     }
     if let Some(mask) = masks.iter().find(|mask| mask.element.is_none() || !mask.is_image(1)) {
@@ -414,6 +449,32 @@ mod tests {
             let message = check(&model).unwrap_err().to_string();
             assert!(message.contains(found), "{message} should name {found}");
         }
+    }
+
+    /// Exporters of TensorFlow put the channels last, and mobile toolchains use 8-bit values.
+    #[test]
+    fn the_error_for_another_layout_or_type_says_what_to_do() {
+        let good = || image("in", &[1, 3, 64, 64]);
+        let (last, bytes) = (["channels first", "Transpose"], ["float32", "a Cast"]);
+        let cases = [
+            (model(image("in", &[1, 64, 64, 3]), vec![good()]), last),
+            (model(image("in", &[-1, -1, -1, 3]), vec![good()]), last),
+            (model(image("in", &[1, 3, -1, -1]), vec![image("out", &[1, -1, -1, 3])]), last),
+            (model(good(), vec![image("out", &[1, 64, 64, 3])]), last),
+            (model(value("in", DataType::Uint8, &[1, 3, 64, 64]), vec![good()]), bytes),
+            (model(value("in", DataType::Uint8, &[1, 64, 64, 3]), vec![good()]), last),
+            (model(value("in", DataType::Uint8, &[1, 64, 64, 3]), vec![good()]), bytes),
+            (model(good(), vec![value("out", DataType::Uint8, &[1, 3, 64, 64])]), bytes),
+            (model(value("in", DataType::Double, &[1, 3, 64, 64]), vec![good()]), bytes),
+        ];
+        for (model, remedy) in cases {
+            let message = check(&model).unwrap_err().to_string();
+            for words in remedy {
+                assert!(message.contains(words), "{message} should say `{words}`");
+            }
+        }
+        // Three rows of pixels are no channels.
+        check(&model(image("in", &[1, 3, 64, 3]), vec![image("out", &[1, 3, 64, 3])])).unwrap();
     }
 
     #[test]
