@@ -354,8 +354,10 @@ fn outputs(
     graph: &GraphProto,
     input: &Declared,
 ) -> Result<(Declared, Option<Declared>), ContractError> {
+    // An only output is the image, whatever its name is.
+    let is_mask = |output: &Declared| graph.output.len() > 1 && output.name == Generator::MASK;
     let (mut masks, mut images): (Vec<_>, Vec<_>) =
-        graph.output.iter().map(Declared::of).partition(|output| output.name == Generator::MASK);
+        graph.output.iter().map(Declared::of).partition(is_mask);
     let image = match images.pop() {
         Some(image) if images.is_empty() => image,
         last => {
@@ -422,6 +424,13 @@ mod tests {
         assert_eq!((generator.height, generator.width), (Dim::Dynamic, Dim::Fixed(256)));
         assert_eq!((generator.output.as_str(), generator.mask), ("out", Some(ElementType::F32)));
         assert_eq!(generator.batch, Dim::Fixed(1));
+    }
+
+    #[test]
+    fn an_only_output_is_the_image() {
+        let image = |name| image(name, &[1, 3, 64, 64]);
+        let generator = check(&model(image("in"), vec![image("mask")])).unwrap();
+        assert_eq!((generator.output.as_str(), generator.mask), ("mask", None));
     }
 
     #[test]
