@@ -130,7 +130,10 @@ impl Binding {
         let name = &self.generator.contract().input;
         // A GPU copies the input when it is bound.
         self.binding.bind_input(name, &self.input).map_err(failed)?;
-        self.generator.session().run_binding(&self.binding).map_err(failed)?;
+        let mut session = self.generator.session();
+        session
+            .run_binding(&self.binding)
+            .map_err(|error| self.generator.failed_at(size, &error))?;
         Ok(())
     }
 

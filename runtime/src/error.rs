@@ -130,6 +130,21 @@ pub enum RunError {
         /// ONNX Runtime's words.
         reason: String,
     },
+    /// ONNX Runtime reports an error, at another size than the generator's own.
+    #[error(
+        "the generator failed on an image of {}×{} pixels: {reason}. If it needs sides that are multiples of another \
+         number than {multiple_of}, as U-Nets do, write the number to `cyclegan.multiple_of` in its metadata",
+        size.width,
+        size.height
+    )]
+    FailedAtSize {
+        /// The size of the input tensor.
+        size: Size,
+        /// What the metadata say, or the default.
+        multiple_of: u32,
+        /// ONNX Runtime's words.
+        reason: String,
+    },
     /// The output has another shape than the input.
     #[error("its output is {found:?} for an input of {expected:?}, expected the same shape")]
     Shape {

@@ -226,6 +226,17 @@ impl Generator {
         Size { width: limits.width.unwrap_or(dynamic), height: limits.height.unwrap_or(dynamic) }
     }
 
+    /// The error for a run on an image of `size`.
+    pub(super) fn failed_at(&self, size: Size, error: &ort::Error) -> RunError {
+        let reason = reason(error);
+        match size == self.own_size() {
+            true => RunError::Failed { size, reason },
+            false => {
+                RunError::FailedAtSize { size, multiple_of: self.limits().multiple_of, reason }
+            }
+        }
+    }
+
     /// Translates a black image and checks that the output is an image of the same shape and the mask
     /// is a mask.
     fn check_output(&self) -> Result<(), RunError> {

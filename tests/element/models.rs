@@ -285,6 +285,22 @@ fn inference_size_sets_the_tensor_size() {
     }
 }
 
+/// Many U-Nets fail at other sizes than the multiples of a power of two.
+#[test]
+fn the_error_at_another_size_names_the_metadata() {
+    let models = Models::new();
+    let model = models.add("unet.onnx", &generators::identity_at(256));
+    let pipeline = rig::pipeline(
+        "videotestsrc ! video/x-raw,width=320,height=160 ! cycleganfilter {model} ! fakesink",
+        &model,
+    );
+    let errors = rig::errors_in(&rig::run_to_end(&pipeline));
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    for words in ["512×256", "another number than 4", "`cyclegan.multiple_of`"] {
+        assert!(errors[0].contains(words), "`{}` does not say `{words}`", errors[0]);
+    }
+}
+
 /// Frames with non-square pixels are scaled to their display aspect ratio.
 #[test]
 fn the_generator_input_has_the_display_aspect_ratio() {
