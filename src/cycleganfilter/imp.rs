@@ -176,6 +176,17 @@ impl ObjectImpl for CycleGanFilter {
     }
 
     fn set_property(&self, id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        // Other elements do the same, for example x265enc.
+        let is_fixed = !pspec.flags().contains(gst::PARAM_FLAG_MUTABLE_PLAYING);
+        if is_fixed && lock(&self.state).stream.is_some() {
+            gst::warning!(
+                CAT,
+                imp = self,
+                "{} can be changed only in NULL and READY, so {value:?} is ignored",
+                pspec.name()
+            );
+            return;
+        }
         gst::debug!(CAT, imp = self, "{} = {value:?}", pspec.name());
         self.derived_set_property(id, value, pspec);
     }

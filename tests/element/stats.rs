@@ -2,6 +2,8 @@
 
 //! Statistics, latency and QoS.
 
+use std::sync::{Arc, Mutex};
+
 use gst::prelude::*;
 use gst_video::{VideoFormat, VideoInfo};
 
@@ -242,4 +244,59 @@ fn every_property_reads_back_what_was_set() {
         filter.set_property_from_str(name, value);
         assert_eq!(read(name), value, "{name}");
     }
+}
+
+/// As x265enc and others do. Otherwise the property would read back what is not in effect, and a caps change in
+/// the middle of the stream would bring parts of it into effect.
+#[test]
+fn properties_that_need_ready_keep_their_values_while_playing() {
+    let models = Models::new();
+    let filter = rig::new_filter();
+    let model = models.add("masked.onnx", &generators::with_mask(generators::invert()));
+    filter.set_property("model", model.to_str().unwrap());
+    let read = |name: &str| filter.property_value(name).serialize().unwrap();
+    let values = [
+        ("execution-provider", "tensorrt"),
+        ("allow-fallback", "true"),
+        ("device-id", "1"),
+        ("threads", "3"),
+        ("precision", "fp16"),
+        ("cache-dir", "/cache"),
+        ("output", "mask"),
+        ("max-in-flight", "4"),
+    ];
+    let before = values.map(|(name, _)| read(name));
+    let warnings = warnings_logged_by(&filter);
+    let mut rig = Rig::with_filter(filter.clone());
+    let info = video::info(VideoFormat::Rgb, 32, 32);
+    rig.set_info(&info);
+    for (name, value) in values {
+        filter.set_property_from_str(name, value);
+    }
+    assert_eq!(values.map(|(name, _)| read(name)), before);
+    for ((name, _), warning) in values.iter().zip(warnings.lock().unwrap().iter()) {
+        assert!(warning.starts_with(name) && warning.contains("NULL and READY"), "{warning}");
+    }
+    assert_eq!(warnings.lock().unwrap().len(), values.len());
+    // A caps change reads the properties again.
+    let info = video::info(VideoFormat::I420, 32, 32);
+    rig.set_info(&info);
+    assert_eq!(rig.translate(frame(&info, 0)).size(), info.size());
+    filter.set_state(gst::State::Ready).unwrap();
+    filter.set_property_from_str("max-in-flight", "4");
+    assert_eq!(filter.property::<u32>("max-in-flight"), 4);
+}
+
+/// The warnings that `filter` logs from now on.
+fn warnings_logged_by(filter: &gst::Element) -> Arc<Mutex<Vec<String>>> {
+    let warnings = Arc::new(Mutex::new(Vec::new()));
+    let (log, name) = (warnings.clone(), filter.name());
+    gst::log::set_threshold_for_name("cycleganfilter", gst::DebugLevel::Warning);
+    gst::log::add_log_function(move |_, level, _, _, _, object, message| {
+        let is_its = object.is_some_and(|object| object.to_string().contains(name.as_str()));
+        if level == gst::DebugLevel::Warning && is_its {
+            log.lock().unwrap().push(message.get().unwrap_or_default().to_string());
+        }
+    });
+    warnings
 }
