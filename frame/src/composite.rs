@@ -4,7 +4,7 @@
 
 use cyclegan_contract::Size;
 use gst::glib::{BoolError, bool_error};
-use gst_video::{VideoFrameExt, VideoFrameRef, VideoInfo};
+use gst_video::{VideoFormat, VideoFrameExt, VideoFrameRef, VideoInfo};
 
 use super::{
     lines::LinePacker,
@@ -33,6 +33,12 @@ pub struct Compositor {
     alpha_crops: Crops,
     /// A row of zeros for alpha.
     zeros: Vec<i16>,
+}
+
+/// Whether [`Compositor::composite_with_alpha`] can write a mask to the alpha of frames of `format`.
+pub fn takes_mask(format: VideoFormat) -> bool {
+    let info = VideoInfo::builder(format, 16, 16).build();
+    info.is_ok_and(|info| Plane::alpha(&info).is_some() && Plane::all(&info).is_some())
 }
 
 impl Compositor {
@@ -252,7 +258,7 @@ fn overlay_row(
 mod tests {
     use super::*;
     use crate::{Bounds, RegionPlanner, Upscale, coarsest_sample, map_readable, map_writable};
-    use gst_video::{VideoFormat, VideoFormatInfo, VideoFrameFlags, VideoMeta};
+    use gst_video::{VideoFormatInfo, VideoFrameFlags, VideoMeta};
     use proptest::prelude::*;
 
     /// Memory for two rows of five RGB pixels with three bytes of padding before each row. Bytes that do

@@ -54,6 +54,7 @@
 
 mod color;
 mod composite;
+mod convert;
 mod follow;
 mod geometry;
 mod halve;
@@ -83,7 +84,8 @@ mod word;
 mod workers;
 
 pub use color::ColorTransform;
-pub use composite::Compositor;
+pub use composite::{Compositor, takes_mask};
+pub use convert::{FormatConverter, subsampling};
 pub use cyclegan_contract::{Size, TensorLimits};
 pub use follow::RegionSmoother;
 pub use geometry::{InferenceSize, Letterbox, Rect, coarsest_sample};

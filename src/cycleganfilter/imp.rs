@@ -3,6 +3,7 @@
 //! The element's properties.
 
 mod allocation;
+mod alpha;
 mod buffers;
 mod element;
 mod launch;
@@ -107,7 +108,7 @@ pub struct CycleGanFilter {
         blurb = "What to output: the translated frame, the generator's mask as GRAY8, or the \
                  translated frame with the mask as its alpha. The mask says how much of each pixel \
                  the generator changed; mask and alpha need a generator with an output `mask`. \
-                 With regions=meta the mask is 0 outside the boxes",
+                 Frames without alpha are converted to a format with alpha. With regions=meta the mask is 0 outside the boxes",
         builder(Output::default()))]
     #[property(name = "interval", type = u32, get, set, member = interval, minimum = 1, default = 1,
         mutable_playing, nick = "Interval",

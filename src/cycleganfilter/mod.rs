@@ -30,6 +30,7 @@ mod queue;
 mod settings;
 mod state;
 mod stats;
+mod to_alpha;
 mod translator;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -15,6 +15,7 @@ use super::{
     memory::OwnPool,
     settings::Wanted,
     stats::Stats,
+    to_alpha::ToAlpha,
     translator::{Continuity, Translators},
 };
 
@@ -68,6 +69,8 @@ pub struct Stream {
     /// Replaces the downstream pool if its buffers are too small for a frame.
     pub own_pool: Option<Arc<OwnPool>>,
     pub negotiated: Option<Negotiated>,
+    /// Converts input frames if only the output has alpha.
+    pub to_alpha: Option<Arc<ToAlpha>>,
 }
 
 /// The state once caps are negotiated.

@@ -80,6 +80,86 @@ fn output_alpha_has_the_mask() {
     }
 }
 
+/// Frames without alpha are converted to the format with alpha that keeps most of them.
+#[test]
+fn output_alpha_gives_frames_alpha() {
+    let models = Models::new();
+    for (format, expected) in [
+        (VideoFormat::I420, VideoFormat::A420),
+        (VideoFormat::Nv12, VideoFormat::A420),
+        (VideoFormat::Rgb, VideoFormat::Rgba),
+        (VideoFormat::Bgrx, VideoFormat::Bgra),
+        (VideoFormat::Rgb10a2Le, VideoFormat::Gbra10le),
+        (VideoFormat::P01010le, VideoFormat::A42010le),
+        (VideoFormat::V210, VideoFormat::A42210le),
+        (VideoFormat::Uyvp, VideoFormat::A42210le),
+    ] {
+        let info = video::info(format, 97, 50);
+        let mut rig = rig(&models, "alpha", 2, &info);
+        let mut frame = half_red(&info);
+        frame.make_mut().set_pts(gst::ClockTime::from_mseconds(40));
+        VideoRegionOfInterestMeta::add(frame.make_mut(), "horse", (1, 2, 3, 4));
+        rig.harness.push(frame).unwrap();
+        let output = rig.harness.pull().unwrap();
+        let caps = rig.filter.static_pad("src").unwrap().current_caps().unwrap();
+        let with_alpha = VideoInfo::from_caps(&caps).unwrap();
+        let names = [with_alpha.format(), expected].map(|format| format.to_str());
+        assert_eq!(names[0], names[1], "{format:?}");
+        assert_eq!(with_alpha.colorimetry(), info.colorimetry(), "{format:?}");
+        assert_eq!((with_alpha.width(), with_alpha.fps()), (97, info.fps()));
+        assert_eq!(output.pts(), Some(gst::ClockTime::from_mseconds(40)));
+        assert_eq!(output.iter_meta::<VideoRegionOfInterestMeta>().count(), 1, "{format:?}");
+        let color = video::to_rgb(&output, &with_alpha)[20 * 97 + 10];
+        let alpha = video::samples(&output, &with_alpha).alpha();
+        let most = f64::from(alpha.iter().copied().max().unwrap());
+        let at = |x: usize| f64::from(alpha[20 * 97 + x]) / most;
+        assert!(at(10) > 0.94 && at(90) < 0.05, "{format:?}: {} and {}", at(10), at(90));
+        assert!(color[0] < 12 && color[1].abs_diff(215) < 12, "{format:?}: {color:?}");
+    }
+}
+
+/// Where neither neighbour of the filter has alpha, upstream would only say that negotiation failed.
+#[test]
+fn a_sink_without_the_output_format_is_one_error() {
+    let models = Models::new();
+    let model = models.add("masked.onnx", &generators::with_mask(generators::invert()));
+    for (output, caps, found) in [
+        ("alpha", "video/x-raw,format={I420,RGB}", "takes I420, RGB, expected a format with alpha"),
+        ("mask", "video/x-raw,format=RGB", "takes RGB, expected GRAY8"),
+    ] {
+        let pipeline = rig::pipeline(
+            &format!("videotestsrc ! cycleganfilter name=filter {{model}} ! {caps} ! fakesink"),
+            &model,
+        );
+        // Once it is linked: with `output`, linking fails.
+        pipeline.by_name("filter").unwrap().set_property_from_str("output", output);
+        let errors = rig::errors_in(&rig::run_to_end(&pipeline));
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert!(errors[0].contains(found) && errors[0].contains("videoconvert"), "{}", errors[0]);
+    }
+}
+
+#[test]
+fn output_alpha_plays_between_elements_of_any_format() {
+    let models = Models::new();
+    let model = models.add("masked.onnx", &generators::with_mask(generators::invert()));
+    for (source, sink) in [
+        ("video/x-raw,format=I420", "compositor"),
+        ("video/x-raw,format=NV12", "video/x-raw,format=RGBA"),
+        ("video/x-raw,format=RGB16", "videoconvert ! video/x-raw,format=I420"),
+        ("video/x-raw,format=GRAY8", "compositor"),
+        ("videoconvert", "video/x-raw,format=A420"),
+        ("videoconvert", "pngenc"),
+    ] {
+        let description = format!(
+            "videotestsrc num-buffers=3 ! {source},width=64,height=48 ! cycleganfilter output=alpha \
+             {{model}} ! {sink} ! fakesink"
+        );
+        let description = description.replace("videoconvert,width=64,height=48", "videoconvert");
+        rig::assert_ended(&rig::run_to_end(&rig::pipeline(&description, &model)));
+    }
+}
+
 /// The frame is unchanged outside the mask, even if the generator changes it there.
 #[test]
 fn pixels_outside_the_mask_are_unchanged() {

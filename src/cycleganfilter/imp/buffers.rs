@@ -21,6 +21,7 @@ use crate::cycleganfilter::{
     Output, gl, lock,
     memory::{Frame, Memory, OwnPool},
     settings::PerFrame,
+    to_alpha::ToAlpha,
     translator::Continuity,
 };
 
@@ -46,6 +47,8 @@ impl CycleGanFilter {
                 }
             };
         }
+        let to_alpha = context.to_alpha.as_deref();
+        let info = to_alpha.map_or(&info.video, ToAlpha::input);
         if let Err(error) = check_room(&buffer, info) {
             self.drop_unusable(&buffer, &error.to_string());
             return Ok(None);
@@ -61,7 +64,10 @@ impl CycleGanFilter {
             gst::element_imp_error!(self, gst::StreamError::Format, ("{error}"));
             return Err(gst::FlowError::Error);
         }
-        Ok(Some(Frame::System(frame)))
+        Ok(Some(Frame::System(match to_alpha {
+            Some(to_alpha) => self.with_alpha(&frame, to_alpha)?,
+            None => frame,
+        })))
     }
 
     fn drop_unusable(&self, buffer: &gst::BufferRef, reason: &str) {

@@ -72,6 +72,9 @@ impl ElementImpl for CycleGanFilter {
                     self.post_load_error(&error);
                     gst::StateChangeError
                 })?;
+                if transition == gst::StateChange::ReadyToPaused {
+                    self.check_downstream()?;
+                }
             }
             gst::StateChange::PausedToReady => {
                 // Downstream no longer accepts frames, so drop those in flight.

@@ -21,16 +21,19 @@ use crate::cycleganfilter::{
     settings::PerFrame,
     state::Negotiated,
     stats::Times,
+    to_alpha::ToAlpha,
     translator::{Continuity, TranslateError},
 };
 
 /// The state of the stream when a frame arrives.
 pub(super) struct Context {
+    /// The frames to translate: those that arrive, or with `to_alpha` what it makes of them.
     pub info: FrameInfo,
     is_live: bool,
     latency: Option<gst::ClockTime>,
     pub takes_video_meta: bool,
     pub output: Output,
+    pub to_alpha: Option<std::sync::Arc<ToAlpha>>,
     pub queue: std::sync::Arc<FrameQueue>,
 }
 
@@ -77,6 +80,7 @@ impl CycleGanFilter {
             is_live: stream.deadlines.is_live(),
             latency: stream.deadlines.pipeline_latency(),
             takes_video_meta: stream.takes_video_meta,
+            to_alpha: stream.to_alpha.clone(),
             queue: stream.queue.clone(),
         })
     }

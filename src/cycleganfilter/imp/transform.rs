@@ -11,10 +11,17 @@ use gst_video::{
     CAPS_FEATURE_META_GST_VIDEO_OVERLAY_COMPOSITION, VideoFormat, VideoInfo, subclass::prelude::*,
 };
 
-use super::{CAT, CycleGanFilter};
+use super::{CAT, CycleGanFilter, alpha};
 use crate::cycleganfilter::{
-    Output, frames::Item, gl, lateness::Deadlines, lock, memory::FrameInfo, state::Stream,
-    stats::Stats, translator::Continuity,
+    Output,
+    frames::Item,
+    gl,
+    lateness::Deadlines,
+    lock,
+    memory::FrameInfo,
+    state::Stream,
+    stats::Stats,
+    translator::{Continuity, TranslateError},
 };
 
 impl BaseTransformImpl for CycleGanFilter {
@@ -33,6 +40,7 @@ impl BaseTransformImpl for CycleGanFilter {
             overlays: None,
             own_pool: None,
             negotiated: None,
+            to_alpha: None,
         };
         let mut state = lock(&self.state);
         state.stats = Stats::default();
@@ -60,6 +68,18 @@ impl BaseTransformImpl for CycleGanFilter {
             Some(filter) => filter.intersect_with_mode(&caps, gst::CapsIntersectMode::First),
             None => caps,
         })
+    }
+
+    fn fixate_caps(
+        &self,
+        direction: gst::PadDirection,
+        caps: &gst::Caps,
+        other: gst::Caps,
+    ) -> gst::Caps {
+        let is_alpha = lock(&self.settings).output == Output::Alpha;
+        let is_wanted = is_alpha && direction == gst::PadDirection::Sink;
+        let other = if is_wanted { alpha::choose_format(caps, other) } else { other };
+        self.parent_fixate_caps(direction, caps, other)
     }
 
     fn query(&self, direction: gst::PadDirection, query: &mut gst::QueryRef) -> bool {
@@ -270,12 +290,7 @@ fn across(direction: gst::PadDirection, caps: &gst::Caps, output: Output) -> gst
                 _ => gl::in_any_memory(caps),
             }
         }
-        Output::Alpha => {
-            let formats = VideoFormat::iter_raw()
-                .filter(|format| gst_video::VideoFormatInfo::from_format(*format).has_alpha());
-            let builder = gst_video::VideoCapsBuilder::new().any_features();
-            caps.intersect(&builder.format_list(formats).build())
-        }
+        Output::Alpha => alpha::across(direction, caps),
     }
 }
 
@@ -284,10 +299,15 @@ impl VideoFilterImpl for CycleGanFilter {
         &self,
         input_caps: &gst::Caps,
         info: &VideoInfo,
-        _output_caps: &gst::Caps,
-        _output_info: &VideoInfo,
+        output_caps: &gst::Caps,
+        output_info: &VideoInfo,
     ) -> Result<(), gst::LoggableError> {
-        match self.negotiate(&FrameInfo::new(input_caps, info)) {
+        let is_converted = self.set_to_alpha(info, output_info).map_err(TranslateError::from);
+        let negotiated = is_converted.and_then(|is_converted| match is_converted {
+            true => self.negotiate(&FrameInfo::new(output_caps, output_info)),
+            false => self.negotiate(&FrameInfo::new(input_caps, info)),
+        });
+        match negotiated {
             Ok(()) => {
                 self.report_first_latency(info);
                 Ok(())

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Converts frames to another format of the same size.
+
+use gst::glib::BoolError;
+use gst_video::{
+    VideoChromaMode, VideoConverter, VideoConverterConfig, VideoDitherMethod, VideoFormatInfo,
+    VideoFrameRef, VideoInfo,
+};
+
+use super::overread::OverreadGuard;
+
+/// Converts frames to another format of the same size, with GStreamer's converter.
+pub struct FormatConverter {
+    /// As in [`Scaler`](super::Scaler).
+    overread: Option<OverreadGuard>,
+    converter: VideoConverter,
+}
+
+impl FormatConverter {
+    /// From frames of `info` to frames of `target`, on `threads` threads.
+    ///
+    /// # Errors
+    /// If GStreamer cannot convert between these.
+    pub fn new(info: &VideoInfo, target: &VideoInfo, threads: u32) -> Result<Self, BoolError> {
+        let mut config = VideoConverterConfig::new();
+        config.set_threads(threads);
+        // Otherwise GStreamer scales chroma up and down again, which blurs it.
+        if subsampling(&info.format_info()) == subsampling(&target.format_info()) {
+            config.set_chroma_mode(VideoChromaMode::None);
+        }
+        // It also dithers where no bits are lost.
+        if info.comp_depth(0) <= target.comp_depth(0) {
+            config.set_dither_method(VideoDitherMethod::None);
+        }
+        Ok(Self {
+            overread: OverreadGuard::new(info)?,
+            converter: VideoConverter::new(info, target, Some(config))?,
+        })
+    }
+
+    /// Converts `frame` to `target`.
+    ///
+    /// # Errors
+    /// If the frame cannot be copied, which some formats need.
+    pub fn convert(
+        &mut self,
+        frame: &VideoFrameRef<&gst::BufferRef>,
+        target: &mut VideoFrameRef<&mut gst::BufferRef>,
+    ) -> Result<(), BoolError> {
+        match &mut self.overread {
+            None => self.converter.frame_ref(frame, target),
+            Some(overread) => self.converter.frame_ref(&overread.copy_of(frame)?, target),
+        }
+        Ok(())
+    }
+}
+
+/// The logarithm of how many pixels share a chroma sample, horizontally and vertically.
+pub fn subsampling(format: &VideoFormatInfo) -> (u32, u32) {
+    let largest = |shifts: &[u32]| shifts.iter().copied().max().unwrap_or(0);
+    (largest(format.w_sub()), largest(format.h_sub()))
+}
+
+#[cfg(test)]
+mod tests {
+    use gst_video::VideoFormat;
+
+    use super::*;
+    use crate::{map_readable, map_writable};
+
+    /// Chroma is not blurred between formats that subsample it alike.
+    #[test]
+    fn samples_are_kept_where_the_format_has_them() {
+        gst::init().unwrap();
+        let info = |format| VideoInfo::builder(format, 34, 18).build().unwrap();
+        let pairs = [
+            (VideoFormat::I420, VideoFormat::A420),
+            (VideoFormat::Nv12, VideoFormat::A420),
+            (VideoFormat::Rgb, VideoFormat::Bgra),
+            (VideoFormat::I42010le, VideoFormat::A42010le),
+        ];
+        for (from, to) in pairs {
+            let (from, to) = (info(from), info(to));
+            let bytes = (0..from.size()).map(|at| if at % 7 == 0 { 1 } else { (at % 4) as u8 });
+            let before = gst::Buffer::from_mut_slice(bytes.collect::<Vec<_>>());
+            let convert = |buffer: &gst::Buffer, from: &VideoInfo, to: &VideoInfo| {
+                let mut converted = gst::Buffer::with_size(to.size()).unwrap();
+                let mut target = map_writable(converted.make_mut(), to).unwrap();
+                let frame = map_readable(buffer, from).unwrap();
+                FormatConverter::new(from, to, 1).unwrap().convert(&frame, &mut target).unwrap();
+                drop(target);
+                converted
+            };
+            let after = convert(&convert(&before, &from, &to), &to, &from);
+            let (before, after) =
+                [before, after].map(|buffer| buffer.into_mapped_buffer_readable().unwrap()).into();
+            assert_same_rows(&before, &after, &from);
+        }
+    }
+
+    fn assert_same_rows(before: &[u8], after: &[u8], info: &VideoInfo) {
+        let lengths = crate::rows::row_bytes(info);
+        for plane in 0..info.n_planes() as usize {
+            let (offset, stride) = (info.offset()[plane], info.stride()[plane] as usize);
+            let end = info.offset().get(plane + 1).copied().unwrap_or(info.size());
+            for start in (offset..end).step_by(stride) {
+                let row = start..start + lengths[plane];
+                assert_eq!(before[row.clone()], after[row], "{:?} {plane}", info.format());
+            }
+        }
+    }
+}
