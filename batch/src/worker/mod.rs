@@ -1,63 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! A worker: a process that runs one task after another.
+//!
+//! Each module uses only those before it: [`elements`], [`pads`] and [`pipeline`] help with GStreamer; [`containers`] and
+//! [`picture`] know the formats of files; [`probe`] finds what is in a file; [`mux`] writes an output; [`segment`]
+//! translates.
 
-mod ancillary;
-mod animation;
-mod asf;
-mod av1;
-mod avi;
-mod branch;
-mod caps;
-mod chain;
-mod chapters;
-mod check;
-mod clip;
-mod complaints;
-mod demux;
-mod durations;
-mod early;
-mod ebml;
+mod containers;
 mod elements;
-mod exif;
-mod fault;
-mod filter;
-mod frame_times;
-mod frameless;
-mod frames;
-mod gaps;
-mod hdr;
-mod isobmff;
-mod keyframes;
-mod links;
-mod losses;
-mod mapping;
-mod matroska;
-mod matroska_tags;
-mod moov;
-mod mpegts;
 mod mux;
-mod muxer;
-mod packets;
+mod pads;
 mod picture;
 mod pipeline;
-mod pixels;
-mod plan;
 mod probe;
-mod probes;
-mod reader;
-mod repairs;
-mod scan;
 mod segment;
-mod source;
 pub mod stream;
-mod subtitles;
-mod tally;
 mod thumbnails;
-mod tiff;
-mod timecode;
-mod video;
-mod y4m;
 
 use std::{
     io::{self, BufRead, Write},
@@ -70,9 +28,14 @@ use std::{
 use anyhow::{Context, Result};
 use gst::prelude::*;
 
-use fault::{CutFault, one_line};
+use elements::filter;
 use mux::Mux;
-use segment::Job;
+use pipeline::{
+    complaints,
+    fault::{CutFault, one_line},
+};
+use probe::keyframes;
+use segment::{Job, plan};
 
 use crate::protocol::{Reply, Setup, Task};
 

@@ -11,20 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use cyclegan_frame::Transfer;
 use gst::prelude::*;
 
-use super::{
-    chain::Chain,
-    complaints,
-    elements::{make, pad},
-    fault::NOTHING_DECODED,
-    filter, frames, hdr, init, losses,
-    muxer::Muxer,
-    packets::Packets,
-    picture,
-    pipeline::{Pipeline, TRANSLATED},
-    pixels::{self, Through},
-    probe::{Media, Track},
-    source, video, y4m,
-};
+use super::init;
 use crate::{
     container::Container,
     files::{before_index, remove_unfinished},
@@ -34,6 +21,18 @@ use crate::{
     sequence::Sequence,
     stop,
     text::counted,
+    worker::{
+        containers::y4m,
+        elements::{chain::Chain, filter, frames, make, pad},
+        mux::muxer::Muxer,
+        picture::{
+            self,
+            pixels::{self, Through},
+        },
+        pipeline::{Pipeline, TRANSLATED, complaints, fault::NOTHING_DECODED},
+        probe::{Media, Track, hdr, losses},
+        segment::{packets::Packets, source, video},
+    },
 };
 
 /// The number of the first image of a video, as with ffmpeg.

@@ -9,8 +9,15 @@ use cyclegan_output::page;
 use gst::prelude::*;
 use image::{RgbImage, imageops};
 
-use super::{animation, picture, pipeline::Pipeline, pixels::image_of, plan, probe::Media};
-use crate::options::{Recipe, Sample};
+use crate::{
+    options::{Recipe, Sample},
+    worker::{
+        picture::{self, animation, pixels::image_of},
+        pipeline::Pipeline,
+        probe::Media,
+        segment::plan,
+    },
+};
 
 /// Number of frames of a video.
 const FRAMES: u32 = 6;

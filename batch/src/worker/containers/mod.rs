@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What GStreamer does not read from files, or writes wrongly into them, container by container.
+
+pub mod asf;
+pub mod av1;
+pub mod avi;
+pub mod chapters;
+pub mod durations;
+pub mod early;
+pub mod ebml;
+pub mod isobmff;
+pub mod matroska;
+pub mod matroska_tags;
+pub mod moov;
+pub mod mpegts;
+pub mod repairs;
+pub mod timecode;
+pub mod y4m;

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What to correct in a file for the demuxers of GStreamer 1.22. It is found when the file is probed.
+
+use super::{durations::Durations, early::Early};
+use crate::worker::pads::probes::Replacement;
+
+#[derive(Debug, Default)]
+pub struct Repairs {
+    /// For MP4 and QuickTime.
+    pub durations: Durations,
+    /// For ASF, the number of objects in its header.
+    pub objects: Option<Replacement>,
+    /// For Matroska with timestamps before 0.
+    pub early: Option<Early>,
+}
+
+impl Repairs {
+    /// What to read differently when the file is probed.
+    pub fn for_probe(&self) -> Vec<Replacement> {
+        self.durations.tracks.iter().copied().chain(self.objects).collect()
+    }
+
+    /// What to read differently when it is demuxed.
+    pub fn for_demuxer(&self) -> Vec<Replacement> {
+        let mut replacements = self.for_probe();
+        replacements.extend(self.durations.movie);
+        replacements
+    }
+}

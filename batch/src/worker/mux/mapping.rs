@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Decides what to do with each track of a file.
+
+use super::muxer::{MuxPad, Muxer};
+use crate::{
+    container::Container,
+    options::{Recipe, Tracks},
+    worker::{
+        elements::caps::{TRUE_HD_OR_PCM, WEBVTT, codec_name, has_decoder, is_raw, is_text},
+        pipeline::fault::NO_DATA,
+        probe::{Media, Track},
+    },
+};
+
+/// The layout says which channel is front left, rear right and so on.
+const LOSES_LAYOUT: &str = "loses its channel layout";
+
+/// What to do with a track.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Translate it: the main video.
+    Translate,
+    /// Copy it unchanged.
+    Copy(MuxPad),
+    /// Re-encode it: audio.
+    Encode,
+    /// Convert it to plain text: subtitles.
+    PlainText(MuxPad),
+    Drop,
+}
+
+#[derive(Debug)]
+pub struct Mapping {
+    pub actions: Vec<Action>,
+    pub notices: Vec<String>,
+}
+
+impl Mapping {
+    /// Maps `media` to the container of `muxer`. The tracks in `refused` cannot be copied; those that occur twice
+    /// cannot be re-encoded either.
+    pub fn new(media: &Media, muxer: &Muxer, recipe: &Recipe, refused: &[(usize, String)]) -> Self {
+        let (mut audio, mut subtitles) = (0, 0);
+        let main = media.main_video();
+        let mut notices = Vec::new();
+        let actions = media.tracks.iter().enumerate().map(|(i, track)| {
+            if Some(i) == main {
+                return Action::Translate;
+            }
+            let kind = track.kind();
+            let (seen, choice) = match kind.starts_with("audio/") {
+                true => (&mut audio, recipe.audio),
+                false if is_text(kind) || kind.starts_with("subpicture/") => {
+                    (&mut subtitles, recipe.subtitles)
+                }
+                false => (&mut 0, Tracks::All),
+            };
+            *seen += 1;
+            if choice == Tracks::None || choice == Tracks::First && *seen > 1 {
+                return Action::Drop;
+            }
+            let refusals: Vec<_> = refused.iter().filter(|(other, _)| *other == i).collect();
+            let cause = refusals.last().map(|(_, cause)| cause.as_str());
+            let (action, notice) = action(track, muxer, refusals.len(), cause);
+            let codec = codec_of(track);
+            notices.extend(notice.map(|what| format!("track {}, {codec}, {what}", i + 1)));
+            action
+        });
+        Self { actions: actions.collect(), notices }
+    }
+}
+
+fn codec_of(track: &Track) -> String {
+    match track.kind() {
+        WEBVTT => "WebVTT subtitles".to_owned(),
+        "audio/x-unknown" => "audio of an unknown codec".to_owned(),
+        "audio/x-private-ts-lpcm" => "Blu-ray PCM".to_owned(),
+        TRUE_HD_OR_PCM => "TrueHD or PCM, which GStreamer cannot tell apart".to_owned(),
+        "audio/x-ac4" => "AC-4".to_owned(),
+        "audio/x-smpte-302m" => "SMPTE 302M PCM".to_owned(),
+        "application/ttml+xml" => "TTML subtitles".to_owned(),
+        "application/x-unknown-subtitles" => "subtitles in an unknown format".to_owned(),
+        kind if kind.starts_with("audio/x-gst-fourcc-") => {
+            format!("audio of the unknown codec {}", kind.trim_start_matches("audio/x-gst-fourcc-"))
+        }
+        _ => codec_name(&track.caps),
+    }
+}
+
+/// What is done with a track that is not the translated video and was refused `refusals` times, the last time for
+/// `cause`; and a note, if something is lost.
+fn action(
+    track: &Track,
+    muxer: &Muxer,
+    refusals: usize,
+    cause: Option<&str>,
+) -> (Action, Option<String>) {
+    let holder = muxer.container.name();
+    let kind = track.kind();
+    if let Some(what) = left_out(track, cause) {
+        return (Action::Drop, Some(format!("is left out: {what}")));
+    }
+    if refusals == 0
+        && kind != WEBVTT
+        && track.true_format.is_none()
+        && let Some(pad) = muxer.pad_for(&track.caps)
+    {
+        let notice = pad.loses_layout.then(|| format!("{LOSES_LAYOUT}: {holder} cannot hold it"));
+        let pad = if track.is_laced { pad.with_timestamps(&track.caps) } else { pad };
+        return (Action::Copy(pad), notice);
+    }
+    let because = match cause {
+        None => format!("{holder} cannot hold it"),
+        Some(cause) => format!("{holder} does not accept it ({cause})"),
+    };
+    if kind.starts_with("audio/") && !is_raw(&track.caps) && !has_decoder(&track.caps) {
+        let what = format!("is left out: {because}, and GStreamer has no decoder for it");
+        return (Action::Drop, Some(what));
+    }
+    if kind.starts_with("audio/") && refusals < 2 {
+        let what = format!("is re-encoded as {}: {because}", encoded(track, muxer));
+        return (Action::Encode, Some(what));
+    }
+    let plain = gst::Caps::builder("text/x-raw").field("format", "utf8").build();
+    if refusals == 0
+        && is_text(kind)
+        && let Some(pad) = muxer.pad_for(&plain)
+    {
+        // Plain text in Matroska keeps its tags, so nothing is lost.
+        let is_loss = kind != "text/x-raw" || muxer.container != Container::Mkv;
+        let notice = is_loss.then(|| format!("becomes plain text: {because}"));
+        return (Action::PlainText(pad), notice);
+    }
+    (Action::Drop, Some(format!("is left out: {because}")))
+}
+
+/// Why a track is left out of any container, if it is.
+fn left_out(track: &Track, cause: Option<&str>) -> Option<String> {
+    if track.is_frameless || cause == Some(NO_DATA) {
+        return Some(format!("it {NO_DATA}"));
+    }
+    match track.kind() {
+        kind if kind.starts_with("video/") => Some("only the first video is translated".to_owned()),
+        kind if kind.starts_with("image/") => Some("cover art or a still image".to_owned()),
+        _ => None,
+    }
+}
+
+/// What audio is re-encoded as, and what that loses.
+fn encoded(track: &Track, muxer: &Muxer) -> String {
+    if !is_raw(&track.caps) || muxer.raw_audio().is_none() {
+        return muxer.container.audio_encoder(track.channels()).1.to_owned();
+    }
+    let loss = match muxer.loses_layout(&track.caps) {
+        true => format!(" and {LOSES_LAYOUT}"),
+        false => String::new(),
+    };
+    format!("PCM in another format{loss}")
+}

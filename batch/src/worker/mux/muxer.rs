@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Muxers, and the tracks that they accept.
+//!
+//! `encodebin2` cannot be used here: in GStreamer 1.22 it only has pads for audio, video and private data,
+//! so subtitles would be lost, and it cannot say in advance which tracks a container refuses.
+
+use anyhow::{Context, Result};
+use gst::prelude::*;
+
+use crate::{
+    container::Container,
+    worker::elements::{
+        add,
+        caps::{codec_name, field, is_raw, is_same_kind, media_type},
+        make, pad,
+    },
+};
+
+pub struct Muxer {
+    pub container: Container,
+    element: gst::Element,
+    /// Its request pads.
+    templates: Vec<gst::PadTemplate>,
+}
+
+/// How to link a track to a muxer.
+#[derive(Clone, Debug)]
+pub struct MuxPad {
+    template: gst::PadTemplate,
+    /// The parser that converts the track to a stream format that the container accepts, or adds timestamps.
+    parser: Option<gst::ElementFactory>,
+    /// Whether the channel layout is lost.
+    pub loses_layout: bool,
+}
+
+impl MuxPad {
+    /// The same for a track in which packets may have no timestamps, for which muxers drop them. `decodebin` has parsers
+    /// that add them, except for these codecs.
+    pub fn with_timestamps(self, caps: &gst::Caps) -> Self {
+        let parser = match media_type(caps) {
+            "audio/x-opus" => "opusparse",
+            "audio/x-vorbis" => "vorbisparse",
+            _ => return self,
+        };
+        Self { parser: gst::ElementFactory::find(parser), ..self }
+    }
+}
+
+/// Removes the channel layout from caps of raw audio.
+pub const WITHOUT_LAYOUT: &str = "capssetter caps=audio/x-raw,channel-mask=(bitmask)0";
+
+impl Muxer {
+    pub fn new(container: Container) -> Result<Self> {
+        let element = make(container.muxer())?;
+        let templates = element.pad_template_list().into_iter();
+        let templates = templates.filter(|t| t.direction() == gst::PadDirection::Sink).collect();
+        Ok(Self { container, element, templates })
+    }
+
+    pub fn element(&self) -> &gst::Element {
+        &self.element
+    }
+
+    /// How to link a track with these caps, if the container accepts it.
+    pub fn pad_for(&self, caps: &gst::Caps) -> Option<MuxPad> {
+        if self.container.refuses(caps) {
+            return None;
+        }
+        let loses_layout = self.loses_layout(caps);
+        let mut accepted = caps.clone();
+        if loses_layout {
+            accepted.make_mut().set("channel-mask", gst::Bitmask::new(0));
+        }
+        let direct =
+            self.templates.iter().find(|template| template.caps().can_intersect(&accepted));
+        if let Some(template) = direct {
+            return Some(MuxPad { template: template.clone(), parser: None, loses_layout });
+        }
+        let parsers = gst::ElementFactory::factories_with_type(
+            gst::ElementFactoryType::PARSER,
+            gst::Rank::MARGINAL,
+        );
+        let of_kind = |factory: &&gst::ElementFactory| factory.can_sink_any_caps(caps);
+        parsers.iter().filter(of_kind).find_map(|parser| {
+            let fits = |template: &&gst::PadTemplate| {
+                is_same_kind(template.caps(), caps) && parser.can_src_any_caps(template.caps())
+            };
+            let template = self.templates.iter().find(fits)?.clone();
+            Some(MuxPad { template, parser: Some(parser.clone()), loses_layout: false })
+        })
+    }
+
+    /// The same, or an error that ends with `advice`.
+    pub fn require(&self, caps: &gst::Caps, advice: &str) -> Result<MuxPad> {
+        self.pad_for(caps).with_context(|| {
+            format!("{} cannot hold {}; {advice}", self.container.name(), codec_name(caps))
+        })
+    }
+
+    /// The raw audio formats that the container accepts, if any.
+    pub fn raw_audio(&self) -> Option<gst::Caps> {
+        let raw = gst::Caps::new_empty_simple("audio/x-raw");
+        let caps = self.templates.iter().map(|template| template.caps().intersect(&raw));
+        caps.into_iter().find(|caps| !caps.is_empty())
+    }
+
+    /// Whether the container accepts frames of this size in the codec of `video`.
+    pub fn takes_size(&self, video: &gst::Caps, width: i32, height: i32) -> bool {
+        video.iter().any(|video| {
+            let sized = gst::Caps::builder(video.name().as_str());
+            let sized = sized.field("width", width).field("height", height).build();
+            self.templates.iter().any(|template| template.caps().can_intersect(&sized))
+        })
+    }
+
+    /// Whether these caps are raw audio whose channel layout the container does not store, such as QuickTime.
+    pub fn loses_layout(&self, caps: &gst::Caps) -> bool {
+        let channels = field::<i32>(caps, "channels");
+        let Some(channels) = channels.filter(|&channels| channels > 2 && is_raw(caps)) else {
+            return false;
+        };
+        let mut caps = caps.clone();
+        let some_layout = (1 << channels.min(63)) - 1;
+        caps.make_mut().set("channel-mask", gst::Bitmask::new(some_layout));
+        !self.templates.iter().any(|template| template.caps().can_intersect(&caps))
+    }
+
+    /// Links `track`, through the parser of `how`, to a new pad of the muxer. Returns that pad.
+    pub fn link(
+        &self,
+        pipeline: &gst::Pipeline,
+        track: &gst::Pad,
+        how: &MuxPad,
+    ) -> Result<gst::Pad> {
+        let mut track = track.clone();
+        if let Some(factory) = &how.parser {
+            let parser = factory.create().build()?;
+            add(pipeline, &parser)?;
+            track.link(&pad(&parser, "sink")?)?;
+            track = pad(&parser, "src")?;
+        }
+        if how.loses_layout {
+            let setter = gst::parse::bin_from_description(WITHOUT_LAYOUT, true)?;
+            add(pipeline, setter.upcast_ref())?;
+            track.link(&pad(setter.upcast_ref(), "sink")?)?;
+            track = pad(setter.upcast_ref(), "src")?;
+        }
+        let sink = self.element.request_pad(&how.template, None, None);
+        let sink = sink.with_context(|| format!("{} has no pad left", self.element.name()))?;
+        track.link(&sink).with_context(|| {
+            format!("{} refuses the track {}", self.element.name(), track.query_caps(None))
+        })?;
+        Ok(sink)
+    }
+
+    /// Links encoded video as [`Muxer::link`] does; in MP4 and QuickTime its times have a unit of 1/90,000 s.
+    pub fn link_video(
+        &self,
+        pipeline: &gst::Pipeline,
+        track: &gst::Pad,
+        how: &MuxPad,
+    ) -> Result<gst::Pad> {
+        let sink = self.link(pipeline, track, how)?;
+        if sink.has_property("trak-timescale") {
+            sink.set_property("trak-timescale", 90_000u32);
+        }
+        Ok(sink)
+    }
+}

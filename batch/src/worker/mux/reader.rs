@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Reads translated segments as one track, one file at a time.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::mpsc::Sender,
+};
+
+use anyhow::{Context, Result, bail};
+use gst::prelude::*;
+use gst_video::{ValidVideoTimeCode, VideoTimeCodeMeta};
+
+use crate::worker::{
+    elements::{caps::media_type, frames},
+    pads::{clip::position, probes::TimeSegment},
+    pipeline::{Pipeline, fault::CutFault},
+    probe::demux::correct_coded_caps,
+};
+
+/// The time of the first frame: decoding times may be earlier, and timestamps cannot be negative.
+const BEFORE_ZERO: gst::ClockTime = gst::ClockTime::from_seconds(3600);
+/// How many packets of a segment may be queued.
+const QUEUE_PACKETS: u32 = 32;
+
+/// A source of the segments in `files`, each with the time at which it starts. Adds the fields `metadata` to the caps
+/// and `timecode` to the first frame. If a segment cannot be read, it ends and sends the cause to `faults`.
+pub fn source(
+    files: Vec<(PathBuf, gst::ClockTime)>,
+    metadata: gst::Structure,
+    timecode: Option<ValidVideoTimeCode>,
+    faults: Sender<anyhow::Error>,
+) -> gst::Element {
+    let joint = Joint { caps: None, metadata, timecode, origin: None, last: None };
+    // Without a receiver, the pipeline has already failed.
+    let or_fault = move |sample: Result<_>| sample.map_err(|error| faults.send(error)).ok();
+    let source = frames::source(move || samples(files, joint).map_while(or_fault).map(Ok));
+    source.set_property("name", "segments");
+    source.set_property("handle-segment-change", true);
+    source
+}
+
+/// The packets of these files.
+fn samples(
+    files: Vec<(PathBuf, gst::ClockTime)>,
+    mut joint: Joint,
+) -> impl Iterator<Item = Result<gst::Sample>> {
+    let mut files = files.into_iter();
+    let mut open = None::<(Reader, gst::ClockTime)>;
+    let mut next = move || -> Result<Option<gst::Sample>> {
+        loop {
+            if let Some((reader, start)) = &open
+                && let Some(sample) = reader.next()?
+            {
+                return joint.place(&sample, *start).map(Some);
+            }
+            let Some((file, start)) = files.next() else { return Ok(None) };
+            joint.origin = None;
+            open = Some((Reader::open(&file)?, start));
+        }
+    };
+    std::iter::from_fn(move || next().transpose())
+}
+
+/// Puts segments on one clock. Each encoder starts with decoding times before its first frame. If these precede the
+/// last ones of the previous segment, they are moved after them.
+struct Joint {
+    caps: Option<gst::Caps>,
+    /// Fields that the files of the segments cannot hold.
+    metadata: gst::Structure,
+    /// The time code of the first frame, until that is sent.
+    timecode: Option<ValidVideoTimeCode>,
+    /// The time of the first frame on the clock of the segment, which its container may have shifted.
+    origin: Option<i128>,
+    last: Option<gst::ClockTime>,
+}
+
+impl Joint {
+    fn place(&mut self, sample: &gst::Sample, start: gst::ClockTime) -> Result<gst::Sample> {
+        let mut caps = sample.caps_owned().context("a segment without caps")?;
+        if media_type(&caps) == "video/x-ffv" {
+            // `matroskamux` requires this field, and `matroskademux` gives it another name.
+            caps.make_mut().set("ffversion", 1);
+        }
+        for (field, value) in self.metadata.iter() {
+            caps.make_mut().set_value(field, value.clone());
+        }
+        match &self.caps {
+            None => self.caps = Some(caps.clone()),
+            Some(first) if is_same_codec(first, &caps) => {}
+            Some(_) => {
+                bail!(CutFault("the encoder made segments that cannot be joined".to_owned()))
+            }
+        }
+        let segment = sample.segment().and_then(|s| s.downcast_ref::<gst::ClockTime>());
+        // Stream time, because the segment event of Matroska starts at the time of the first frame.
+        let origin = position(segment, sample.buffer().and_then(|buffer| buffer.pts()));
+        let origin = *self.origin.get_or_insert(origin.unwrap_or(0));
+        let begin = i128::from((BEFORE_ZERO + start).nseconds()) - origin;
+        let on_clock = |time| {
+            let time = u64::try_from(begin + position(segment, time)?).unwrap_or(0);
+            Some(gst::ClockTime::from_nseconds(time))
+        };
+        let mut buffer = sample.buffer_owned().context("an empty sample")?;
+        let (pts, dts) = (on_clock(buffer.pts()), on_clock(buffer.dts()));
+        let after_last = self.last.map(|last| last + gst::ClockTime::NSECOND);
+        let dts = dts.map(|dts| after_last.map_or(dts, |least| dts.max(least)));
+        let buffer_mut = buffer.make_mut();
+        buffer_mut.set_pts(pts);
+        buffer_mut.set_dts(dts);
+        if let Some(timecode) = self.timecode.take() {
+            VideoTimeCodeMeta::add(buffer_mut, &timecode);
+        }
+        self.last = dts.or(self.last);
+        let mut whole = TimeSegment::new();
+        whole.set_start(BEFORE_ZERO);
+        let caps = self.caps.as_ref().unwrap_or(&caps);
+        Ok(gst::Sample::builder().buffer(&buffer).caps(caps).segment(&whole).build())
+    }
+}
+
+/// Whether two segments can be one track, so that the same decoder can decode both.
+fn is_same_codec(a: &gst::Caps, b: &gst::Caps) -> bool {
+    let fields = ["codec_data", "streamheader", "width", "height"];
+    let same = |a: &gst::StructureRef, b: &gst::StructureRef| {
+        a.name() == b.name()
+            && fields.iter().all(|field| match (a.value(*field), b.value(*field)) {
+                (Ok(a), Ok(b)) => a.compare(b) == Some(std::cmp::Ordering::Equal),
+                (a, b) => a.is_err() && b.is_err(),
+            })
+    };
+    a.structure(0).zip(b.structure(0)).is_some_and(|(a, b)| same(a, b))
+}
+
+struct Reader {
+    pipeline: Pipeline,
+    sink: gst_app::AppSink,
+}
+
+impl Reader {
+    fn open(file: &Path) -> Result<Self> {
+        let pipeline = Pipeline::parse(&format!(
+            "filesrc name=file ! parsebin ! appsink name=out sync=false max-buffers={QUEUE_PACKETS}"
+        ))?;
+        pipeline.part::<gst::Element>("file")?.set_property("location", file);
+        // Matroska rounds the pixel aspect ratio to whole pixels; H.264 and H.265 store it themselves.
+        pipeline.gst().connect_deep_element_added(|_, _, element| {
+            correct_coded_caps(element, |_, caps| caps.remove_field("pixel-aspect-ratio"));
+        });
+        let sink = pipeline.part("out")?;
+        pipeline.play()?;
+        Ok(Self { pipeline, sink })
+    }
+
+    fn next(&self) -> Result<Option<gst::Sample>> {
+        let next = self.pipeline.pull(&self.sink);
+        Ok(next.map_err(|error| CutFault(format!("a segment cannot be read back ({error:#})")))?)
+    }
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Subtitles as plain text.
+
+use crate::worker::pads::probes::on_buffers;
+
+/// Converts text in Pango markup at `pad` to plain text. With `keeps_tags`, only escapes are replaced and tags such as
+/// `<i>` stay, as in SubRip in Matroska. With `is_webvtt`, the text is a cue as in WebM: after a line with its name and
+/// one with its settings.
+pub fn make_plain(pad: &gst::Pad, keeps_tags: bool, is_webvtt: bool) {
+    on_buffers(pad, move |_, buffer| {
+        let text = buffer.map_readable().ok().map(|map| {
+            let text = String::from_utf8_lossy(map.as_slice());
+            let cue = if is_webvtt { text.splitn(3, '\n').last() } else { None };
+            plain(cue.unwrap_or(&text), keeps_tags)
+        });
+        if let Some(text) = text {
+            let mut new = gst::Buffer::from_slice(text.into_bytes());
+            let flags = gst::BufferCopyFlags::TIMESTAMPS | gst::BufferCopyFlags::FLAGS;
+            // The timestamps can always be copied.
+            let _ = buffer.copy_into(new.make_mut(), flags, ..);
+            *buffer = new;
+        }
+        true
+    });
+}
+
+fn plain(markup: &str, keeps_tags: bool) -> String {
+    let mut text = String::with_capacity(markup.len());
+    let mut rest = markup;
+    while let Some(start) = rest.find('<').filter(|_| !keeps_tags) {
+        text.push_str(&rest[..start]);
+        rest = match rest[start..].find('>') {
+            Some(end) => &rest[start + end + 1..],
+            None => "",
+        };
+    }
+    text.push_str(rest);
+    let text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"");
+    text.replace("&apos;", "'").replace("&#39;", "'").replace("&amp;", "&")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_go_and_escapes_are_undone() {
+        let markup = "a <i>b</i> &amp;lt; &lt;c&gt; &#39;d&apos;";
+        assert_eq!(plain(markup, false), "a b &lt; <c> 'd'");
+        assert_eq!(plain(markup, true), "a <i>b</i> &lt; <c> 'd'");
+    }
+}

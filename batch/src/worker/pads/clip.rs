@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The part of a track that belongs to a segment or to the output.
+//!
+//! A seek lands on a key frame at or before the segment. Frames are selected by stream time after the decoder, which
+//! outputs them in display order, so every frame is in exactly one segment, whatever its position in the file.
+
+use std::sync::{Arc, Mutex};
+
+use gst::prelude::*;
+
+use super::{
+    frame_times::{FrameTimes, frame_duration},
+    probes::{TimeSegment, on_buffers, on_segments},
+    tally::{Tally, segment_at},
+};
+use crate::{lock::lock, protocol::Span};
+
+/// Lets only the frames of `span` and its lead-in pass the sink pad `pad`, with their stream time as timestamp, so that
+/// all segments have the same clock.
+pub fn cut(pad: &gst::Pad, span: &Span, times: FrameTimes) {
+    let segment = Arc::new(Mutex::new(None::<TimeSegment>));
+    let current = segment.clone();
+    on_segments(pad, move |new| {
+        *lock(&current) = Some(new.clone());
+        Some(TimeSegment::new())
+    });
+    let (lead, stop) = (span.lead, span.stop);
+    on_buffers(pad, move |pad, buffer| {
+        let stated = match buffer.pts() {
+            Some(pts) => match lock(&segment).as_ref().and_then(|s| s.to_stream_time(pts)) {
+                Some(time) => Some(time),
+                None => return false,
+            },
+            None => None,
+        };
+        let time = times.next(stated, buffer.duration().unwrap_or_else(|| frame_duration(pad)));
+        let place = stated.unwrap_or(time).nseconds();
+        if stop.is_some_and(|stop| place >= stop) {
+            // The pad then refuses all later frames, which stops the decoder.
+            pad.send_event(gst::event::Eos::new());
+            return false;
+        }
+        buffer.make_mut().set_pts(time);
+        place >= lead
+    });
+}
+
+/// The time that becomes 0 in the file of a segment: whole milliseconds, so that rounding to milliseconds gives the
+/// same times as without cutting.
+pub fn origin(span: &Span) -> gst::ClockTime {
+    gst::ClockTime::from_mseconds(span.start / 1_000_000)
+}
+
+/// Counts the frames of `span` at the filter's source pad `pad` and puts them on the clock of the segment file. Drops
+/// the lead-in.
+pub fn count(pad: &gst::Pad, span: &Span, frames: Tally) {
+    let (start, origin) = (gst::ClockTime::from_nseconds(span.start), origin(span));
+    on_buffers(pad, move |_, buffer| {
+        let Some(time) = buffer.pts().filter(|time| *time >= start) else { return false };
+        let time = time - origin;
+        frames.add(Some(time), buffer.duration());
+        buffer.make_mut().set_pts(time);
+        true
+    });
+}
+
+/// The time of an encoded frame. Frames of an AVI have only decoding times, but these are the same set of times.
+pub fn slot(encoded: &gst::BufferRef) -> Option<gst::ClockTime> {
+    encoded.pts().or(encoded.dts())
+}
+
+/// Counts the packets at `pad` whose stream time lies in `span`, except those that are not shown.
+pub fn count_within(pad: &gst::Pad, span: &Span, packets: Tally) {
+    let range = span.start..span.stop.unwrap_or(u64::MAX);
+    on_buffers(pad, move |pad, buffer| {
+        let time = segment_at(pad).and_then(|segment| segment.to_stream_time(slot(buffer)?));
+        // Samples that an edit list hides have a timestamp but no stream time.
+        let is_outside = match time {
+            Some(time) => !range.contains(&time.nseconds()),
+            None => slot(buffer).is_some(),
+        };
+        if !is_outside && !is_hidden(pad, buffer) {
+            packets.add(time, buffer.duration());
+        }
+        true
+    });
+}
+
+/// The first `N` bytes of a buffer, if it is long enough.
+fn head<const N: usize>(buffer: &gst::BufferRef) -> Option<[u8; N]> {
+    let mut head = [0; N];
+    (buffer.size() >= N && buffer.copy_to_slice(0, &mut head).is_ok()).then_some(head)
+}
+
+/// Whether this is a VP8 frame that is only a reference (RFC 6386, section 9.1: `show_frame`) or a Theora header
+/// (Theora specification, section 6.1).
+pub fn is_hidden(pad: &gst::Pad, buffer: &gst::BufferRef) -> bool {
+    let Some(first) = head::<1>(buffer) else { return false };
+    let caps = pad.current_caps();
+    match caps.as_ref().map(crate::worker::elements::caps::media_type) {
+        Some("video/x-vp8") => first[0] & 0x10 == 0,
+        Some("video/x-theora") => first[0] & 0x80 != 0,
+        _ => false,
+    }
+}
+
+/// The part of the other tracks that goes into the output.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Window {
+    /// Start of the part in stream time, nanoseconds. Earlier packets are left out, unless it is 0.
+    pub start: u64,
+    /// End of the part; packets from then on are left out.
+    pub stop: Option<u64>,
+    /// Offset added to every timestamp so that none is negative, nanoseconds.
+    pub shift: i128,
+}
+
+/// The stream time of a timestamp, nanoseconds. Unlike `to_stream_time`, it also works before the segment: a demuxer
+/// starts its segment with the video, and sound may start earlier.
+pub fn position(segment: Option<&TimeSegment>, time: Option<gst::ClockTime>) -> Option<i128> {
+    let (segment, time) = (segment?, i128::from(time?.nseconds()));
+    let of = |time: Option<gst::ClockTime>| i128::from(time.unwrap_or_default().nseconds());
+    Some(time - of(segment.start()) + of(segment.time()))
+}
+
+/// Puts the data at `pad` on a clock that starts with `window`, and drops data outside of it.
+pub fn place(pad: &gst::Pad, window: Window) {
+    let state = Mutex::new(Placed { window, segment: None, last: None, duration: None });
+    let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
+    pad.add_probe(kinds, move |pad, info| {
+        let mut state = lock(&state);
+        let is_kept = match &mut info.data {
+            Some(gst::PadProbeData::Event(event)) => state.event(pad, event),
+            Some(gst::PadProbeData::Buffer(buffer)) => state.buffer(pad, buffer),
+            _ => true,
+        };
+        if is_kept { gst::PadProbeReturn::Ok } else { gst::PadProbeReturn::Handled }
+    });
+}
+
+/// The state of a track that is placed in a window.
+struct Placed {
+    window: Window,
+    segment: Option<TimeSegment>,
+    /// The stream time of the last buffer, and the duration of the one before it.
+    last: Option<i128>,
+    duration: Option<gst::ClockTime>,
+}
+
+impl Placed {
+    /// A stream time on the clock of the window; `None` if it would be negative.
+    fn moved(&self, time: i128) -> Option<gst::ClockTime> {
+        let time = time - i128::from(self.window.start) + self.window.shift;
+        u64::try_from(time).ok().map(gst::ClockTime::from_nseconds)
+    }
+
+    /// Places an event; returns whether it is kept.
+    fn event(&mut self, pad: &gst::Pad, event: &mut gst::Event) -> bool {
+        match event.view() {
+            gst::EventView::Segment(new) => {
+                self.segment = new.segment().downcast_ref().cloned();
+                *event = gst::event::Segment::new(&TimeSegment::new());
+            }
+            // The muxer gets the chapters of the window.
+            gst::EventView::Toc(_) => return false,
+            // Otherwise `audiorate` would add silence until the end of late subtitles.
+            gst::EventView::Gap(_) if is_audio(pad) => return false,
+            gst::EventView::Gap(gap) => {
+                // `tsdemux` of GStreamer 1.22 sends some before its segment.
+                let (time, length) = gap.get();
+                let time = position(self.segment.as_ref(), Some(time));
+                let Some(time) = time.and_then(|time| self.moved(time)) else { return false };
+                *event = gst::event::Gap::builder(time).duration(length).build();
+            }
+            _ => {}
+        }
+        true
+    }
+
+    /// Places a buffer; returns whether it is kept.
+    fn buffer(&mut self, pad: &gst::Pad, buffer: &mut gst::Buffer) -> bool {
+        // The muxer takes them from the caps.
+        if is_opus_header(buffer) {
+            return false;
+        }
+        let pts = position(self.segment.as_ref(), buffer.pts());
+        let dts = position(self.segment.as_ref(), buffer.dts());
+        let stop = self.window.stop.map(i128::from);
+        let placed = pts.map(|pts| self.moved(pts).filter(|_| stop.is_none_or(|stop| pts < stop)));
+        if placed == Some(None) {
+            return false;
+        }
+        let buffer = buffer.make_mut();
+        buffer.set_pts(placed.flatten());
+        buffer.set_dts(dts.and_then(|dts| self.moved(dts)));
+        // Matroska packets may have no duration, and MP4 hides a last packet of duration 0.
+        let since = pts.zip(self.last).and_then(|(pts, last)| u64::try_from(pts - last).ok());
+        self.last = pts.or(self.last);
+        self.duration = since.map(gst::ClockTime::from_nseconds).or(self.duration);
+        if buffer.duration().is_none() && is_audio(pad) {
+            buffer.set_duration(self.duration);
+        }
+        true
+    }
+}
+
+/// Whether this is a header of Opus in Ogg (RFC 7845, section 5).
+fn is_opus_header(buffer: &gst::BufferRef) -> bool {
+    head::<8>(buffer).is_some_and(|magic| [b"OpusHead", b"OpusTags"].contains(&&magic))
+}
+
+fn is_audio(pad: &gst::Pad) -> bool {
+    pad.current_caps()
+        .is_some_and(|caps| crate::worker::elements::caps::media_type(&caps).starts_with("audio/"))
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Timestamps of decoded frames. Encoders need one for every frame, later than that of the frame before.
+
+use std::sync::{Arc, Mutex};
+
+use anyhow::{Result, bail};
+use gst::prelude::*;
+
+use crate::{lock::lock, worker::elements::caps::field};
+
+/// Default duration of a frame, as in ffmpeg.
+const DEFAULT_DURATION: gst::ClockTime = gst::ClockTime::from_mseconds(40);
+
+/// The shortest time between two frames: the unit of time of Matroska.
+const SHORTEST: gst::ClockTime = gst::ClockTime::from_mseconds(1);
+
+/// The longest step back that is taken for a few wrong timestamps, and not for another video.
+const LONGEST_STEP_BACK: gst::ClockTime = gst::ClockTime::from_seconds(1);
+
+#[derive(Debug, Default)]
+struct State {
+    last: Option<gst::ClockTime>,
+    /// When the next frame is due by the durations of those before.
+    due: gst::ClockTime,
+    untimed: u64,
+    repeated: u64,
+    /// How far the timestamps jump back.
+    jump: Option<gst::ClockTime>,
+}
+
+/// Gives frames timestamps that increase, and counts those that it corrects.
+#[derive(Clone, Debug, Default)]
+pub struct FrameTimes(Arc<Mutex<State>>);
+
+impl FrameTimes {
+    /// The time of the next frame, which lasts for `duration`, from its stated time. A frame without a time follows
+    /// the one before; a frame whose time has passed comes 1 ms after it.
+    pub fn next(&self, stated: Option<gst::ClockTime>, duration: gst::ClockTime) -> gst::ClockTime {
+        let mut state = lock(&self.0);
+        let last = state.last;
+        let has_passed = |time| last.is_some_and(|last| time <= last);
+        let earliest = last.map_or(gst::ClockTime::ZERO, |last| last + SHORTEST);
+        let time = match stated {
+            Some(stated) if has_passed(stated) => {
+                state.repeated += 1;
+                // Decoders output the last time again instead of an earlier one.
+                let back = state.due.saturating_sub(stated);
+                state.jump = state.jump.max(Some(back).filter(|back| *back > LONGEST_STEP_BACK));
+                state.due += duration;
+                earliest
+            }
+            Some(stated) => {
+                state.due = stated + duration;
+                stated
+            }
+            None => {
+                state.untimed += 1;
+                let time = state.due.max(earliest);
+                state.due = time + duration;
+                time
+            }
+        };
+        state.last = Some(time);
+        time
+    }
+
+    /// Fails if the timestamps jump back, as where a second video follows in the same file.
+    pub fn check(&self) -> Result<()> {
+        lock(&self.0).jump.map_or(Ok(()), |jump| {
+            let seconds = jump.nseconds() as f64 / 1e9;
+            bail!("its timestamps jump back by {seconds:.1} s, as where another video begins; split it there")
+        })
+    }
+
+    /// Notes about the frames that it has corrected.
+    pub fn notices(&self) -> Vec<String> {
+        let State { untimed, repeated, .. } = *lock(&self.0);
+        let counted = |count| match count {
+            1 => "1 frame has".to_owned(),
+            _ => format!("{count} frames have"),
+        };
+        let mut notices = Vec::new();
+        if untimed > 0 {
+            notices.push(format!(
+                "{} no timestamp and follow the one before at the rate of the video, or 25 per second",
+                counted(untimed)
+            ));
+        }
+        if repeated > 0 {
+            notices.push(format!(
+                "{} a timestamp that is not later than that of the frame before, and now come 1 ms after it",
+                counted(repeated)
+            ));
+        }
+        notices
+    }
+}
+
+/// The duration of a frame by the frame rate in the caps of `pad`, else 1/25 s.
+pub fn frame_duration(pad: &gst::Pad) -> gst::ClockTime {
+    let rate = pad.current_caps().and_then(|caps| {
+        let rate = field::<gst::Fraction>(&caps, "framerate")?;
+        let numerator = u64::try_from(rate.numer()).ok().filter(|&numerator| numerator > 0)?;
+        gst::ClockTime::SECOND.mul_div_round(rate.denom() as u64, numerator)
+    });
+    rate.unwrap_or(DEFAULT_DURATION)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timestamps_increase() {
+        let times = FrameTimes::default();
+        let duration = gst::ClockTime::from_mseconds(40);
+        let next = |stated: Option<u64>| {
+            times.next(stated.map(gst::ClockTime::from_mseconds), duration).mseconds()
+        };
+        let stated = [Some(80), Some(80), Some(40), Some(120), None, Some(200), None, None];
+        assert_eq!(stated.map(&next), [80, 81, 82, 120, 160, 200, 240, 280]);
+        let notices = times.notices();
+        assert!(notices[0].starts_with("3 frames have no timestamp and follow"), "{notices:?}");
+        assert!(notices[1].starts_with("2 frames have a timestamp that is not"), "{notices:?}");
+        times.check().unwrap();
+        assert_eq!([Some(5000); 51].map(&next)[50], 5050);
+        let error = times.check().unwrap_err().to_string();
+        assert!(error.starts_with("its timestamps jump back by 2.0 s"), "{error}");
+    }
+}

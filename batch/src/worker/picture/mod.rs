@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Still images, read and written with their EXIF and colour profile.
+
+pub mod ancillary;
+pub mod animation;
+pub mod exif;
+pub mod pixels;
+pub mod tiff;
+
+use std::{fs, io::Cursor, path::Path};
+
+use anyhow::{Context, Result, anyhow, bail};
+use image::{
+    ColorType, DynamicImage, ImageDecoder, ImageEncoder, ImageError, ImageFormat, ImageReader,
+    codecs::{
+        jpeg::JpegEncoder,
+        png::{CompressionType, FilterType, PngEncoder},
+        webp::WebPEncoder,
+    },
+    metadata::Orientation,
+};
+use img_parts::{
+    Bytes, ImageEXIF, ImageICC,
+    jpeg::{
+        Jpeg, JpegSegment,
+        markers::{SOF3, SOF5, SOF7, SOF9, SOF10, SOF11, SOF13, SOF15},
+    },
+    webp::{CHUNK_VP8L, WebP},
+};
+
+use self::{
+    ancillary::Ancillary,
+    pixels::{Through, as_color},
+};
+use crate::{
+    picture::{PictureFormat, animated_color},
+    protocol::{Say, Setup, note, note_all},
+    worker::pipeline::{complaints, fault},
+};
+
+/// Quality of JPEG and lossy WebP, of 100.
+pub const QUALITY: u8 = 95;
+
+/// An upright image and its metadata.
+struct Picture {
+    pixels: DynamicImage,
+    icc: Option<Vec<u8>>,
+    exif: Option<Vec<u8>>,
+    /// Whether its file is lossless.
+    is_lossless: bool,
+    /// The format of its file.
+    format: ImageFormat,
+}
+
+/// Translates the image `input` into `output`.
+pub fn translate(
+    setup: &Setup,
+    input: &Path,
+    output: &Path,
+    format: PictureFormat,
+    say: Say,
+) -> Result<u64> {
+    translate_through(&Through::filter(setup)?, input, output, format, say)?;
+    Ok(1)
+}
+
+/// Translates the image `input` into `output` with a filter that has already seen the previous images.
+pub fn translate_through(
+    filter: &Through,
+    input: &Path,
+    output: &Path,
+    format: PictureFormat,
+    say: Say,
+) -> Result<()> {
+    let bytes = fs::read(input)?;
+    let mut picture = read(&bytes, input, say)?;
+    picture.pixels = filter.translate(&picture.pixels)?;
+    let encoded = encode(&picture, format, say)?;
+    let mut ancillary = Ancillary::of(&bytes, picture.format, format);
+    note_all(say, ancillary.losses.drain(..));
+    let encoded = ancillary.insert(encoded, format)?;
+    fs::write(output, encoded).map_err(|error| match error.kind() {
+        std::io::ErrorKind::StorageFull => anyhow!(fault::NO_SPACE),
+        _ => error.into(),
+    })?;
+    // Before it gets its final name, it must be readable.
+    let written = ImageReader::open(output)?.with_guessed_format()?;
+    let size = written.into_dimensions().context("the output cannot be opened")?;
+    if size != (picture.pixels.width(), picture.pixels.height()) {
+        bail!("the output is {}×{} px", size.0, size.1);
+    }
+    Ok(())
+}
+
+/// The upright image of a file; the first frame of an animation.
+pub fn open(input: &Path, say: Say) -> Result<DynamicImage> {
+    Ok(read(&fs::read(input)?, input, say)?.pixels)
+}
+
+/// Whether a file is an image that can be opened.
+pub fn is_picture(input: &Path) -> bool {
+    let reader = ImageReader::open(input).ok().and_then(|reader| reader.with_guessed_format().ok());
+    reader.is_some_and(|reader| reader.format().is_some())
+}
+
+/// The image in `bytes`, the contents of `input`.
+fn read(bytes: &[u8], input: &Path, say: Say) -> Result<Picture> {
+    let reader = reader(bytes, input)?;
+    let format = reader.format().context("is not an image, or too damaged to be recognised")?;
+    if format == ImageFormat::Jpeg {
+        check_coding(bytes)?;
+        note_all(say, damage_of_jpeg(bytes));
+    }
+    if animated_color(Cursor::new(bytes), format).is_ok_and(|color| color.is_some()) {
+        note(say, "is animated, but only its first frame is translated");
+    }
+    if format == ImageFormat::Tiff
+        && let Some(decoded) = tiff::decoded(bytes)?
+    {
+        let tiff::Decoded { mut pixels, icc, orientation } = decoded;
+        pixels.apply_orientation(orientation);
+        return Ok(Picture { pixels, icc, exif: None, is_lossless: true, format });
+    }
+    let damaged = |error| fault_of(error, bytes, format);
+    let mut decoder = reader.into_decoder().map_err(damaged)?;
+    let icc = decoder.icc_profile().unwrap_or_default();
+    let mut exif = decoder.exif_metadata().unwrap_or_default().map(exif::without_prefix);
+    if decoder.xmp_metadata().unwrap_or_default().is_some() {
+        note(say, "its XMP metadata are left out");
+    }
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    // The decoder does not know the prefix.
+    let orientation = exif.as_deref().and_then(Orientation::from_exif_chunk).unwrap_or(orientation);
+    let mut pixels = DynamicImage::from_decoder(decoder).map_err(damaged)?;
+    let width = pixels.width();
+    pixels.apply_orientation(orientation);
+    if let Some(exif) = &mut exif {
+        make_upright(exif, pixels.width() != width, say);
+    }
+    if format == ImageFormat::Tiff && tiff::is_premultiplied(bytes) {
+        pixels = straight(pixels);
+    }
+    if matches!(pixels, DynamicImage::ImageRgb32F(_) | DynamicImage::ImageRgba32F(_)) {
+        note(say, "its floating-point colours become 16-bit");
+    }
+    Ok(Picture { pixels, icc, exif, is_lossless: is_lossless(bytes, format), format })
+}
+
+/// A reader for `bytes`, the contents of `input`. It has no format if that is not an image.
+fn reader<'a>(bytes: &'a [u8], input: &Path) -> Result<ImageReader<Cursor<&'a [u8]>>> {
+    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
+    // TGA has no magic number.
+    let is_tga = ImageFormat::from_path(input).is_ok_and(|format| format == ImageFormat::Tga);
+    if reader.format().is_none() && is_tga {
+        reader.set_format(ImageFormat::Tga);
+    }
+    if tiff::is_big(bytes) {
+        reader.set_format(ImageFormat::Tiff);
+    }
+    Ok(reader)
+}
+
+/// Why an image cannot be decoded.
+fn fault_of(error: ImageError, bytes: &[u8], format: ImageFormat) -> anyhow::Error {
+    match error {
+        ImageError::Unsupported(error) => {
+            let colours = tiff::colours(bytes).filter(|_| format == ImageFormat::Tiff);
+            let what = colours.map_or(error.to_string(), |colours| format!("a TIFF of {colours}"));
+            anyhow!("cannot be decoded: {what}; convert it to RGB of 8 or 16 bits first")
+        }
+        error => anyhow!("is damaged: {error}"),
+    }
+}
+
+/// Adapts EXIF to an upright image, which was rotated by 90° if `is_turned`.
+fn make_upright(exif: &mut [u8], is_turned: bool, say: Say) {
+    let _ = Orientation::remove_from_exif_chunk(exif);
+    if is_turned {
+        exif::swap_sides(exif);
+    }
+    if exif::remove_thumbnail(exif) {
+        note(say, "its thumbnail is left out");
+    }
+}
+
+fn is_lossless(bytes: &[u8], format: ImageFormat) -> bool {
+    match format {
+        ImageFormat::Jpeg => false,
+        ImageFormat::WebP => WebP::from_bytes(Bytes::copy_from_slice(bytes))
+            .is_ok_and(|webp| webp.has_chunk(CHUNK_VP8L)),
+        _ => true,
+    }
+}
+
+/// Divides the colours of an image by its alpha, since PNG stores them unmultiplied.
+fn straight(picture: DynamicImage) -> DynamicImage {
+    let mut pixels = picture.to_rgba32f();
+    for pixel in pixels.pixels_mut() {
+        let [.., alpha] = pixel.0;
+        if alpha > 0.0 {
+            pixel.0[..3].iter_mut().for_each(|color| *color /= alpha);
+        }
+    }
+    as_color(pixels.into(), picture.color())
+}
+
+/// Fails if a JPEG is coded in a way that no decoder here supports (ITU-T T.81, table B.1).
+fn check_coding(jpeg: &[u8]) -> Result<()> {
+    let jpeg = Jpeg::from_bytes(Bytes::copy_from_slice(jpeg));
+    let markers = jpeg.iter().flat_map(Jpeg::segments).map(JpegSegment::marker);
+    let mut codings = markers.filter_map(|marker| match marker {
+        SOF3 | SOF11 => Some(("lossless", "to PNG")),
+        SOF5..=SOF7 | SOF13..=SOF15 => Some(("hierarchical", "to PNG")),
+        SOF9..=SOF10 => Some(("arithmetic", "with `jpegtran -copy all FILE > OTHER`")),
+        _ => None,
+    });
+    match codings.next() {
+        Some((coding, how)) => bail!(
+            "is a JPEG with {coding} coding, which cannot be decoded; convert it first, {how}"
+        ),
+        None => Ok(()),
+    }
+}
+
+/// A note about damage in a JPEG, which the decoder of the image crate skips silently.
+fn damage_of_jpeg(jpeg: &[u8]) -> Option<String> {
+    if lacks_end(jpeg) {
+        return Some("is truncated: its last rows are missing".to_owned());
+    }
+    complaints::take(true);
+    let caps = gst::Caps::builder("image/jpeg").field("parsed", true).build();
+    // Only its errors count, not what it decodes.
+    let _ = Through::new("avdec_mjpeg")
+        .and_then(|decoder| decoder.push_last(gst::Buffer::from_slice(jpeg.to_vec()), &caps));
+    complaints::notice(true, "parts of it may be wrong")
+}
+
+/// Whether a JPEG lacks its end marker (ITU-T T.81, EOI), which the decoder tolerates. Pixel data cannot contain
+/// markers.
+fn lacks_end(jpeg: &[u8]) -> bool {
+    let last = |marker: [u8; 2]| jpeg.windows(2).rposition(|bytes| bytes == marker);
+    last([0xFF, 0xD9]) < last([0xFF, 0xDA])
+}
+
+/// Encodes `picture` in this format.
+fn encode(picture: &Picture, format: PictureFormat, say: Say) -> Result<Vec<u8>> {
+    let mut file = Vec::new();
+    match format {
+        PictureFormat::Jpeg => {
+            let mut pixels = picture.pixels.clone();
+            if !matches!(pixels, DynamicImage::ImageLuma8(_)) {
+                pixels = pixels.into_rgb8().into();
+            }
+            encode_with(JpegEncoder::new_with_quality(&mut file, QUALITY), picture, &pixels, say)?;
+        }
+        PictureFormat::Png => {
+            let encoder = PngEncoder::new_with_quality(
+                &mut file,
+                CompressionType::Default,
+                FilterType::Adaptive,
+            );
+            encode_with(encoder, picture, &picture.pixels, say)?;
+        }
+        PictureFormat::Webp => {
+            let pixels: DynamicImage = match picture.pixels.color().has_alpha() {
+                true => picture.pixels.to_rgba8().into(),
+                false => picture.pixels.to_rgb8().into(),
+            };
+            if picture.is_lossless {
+                encode_with(WebPEncoder::new_lossless(&mut file), picture, &pixels, say)?;
+            } else {
+                let encoded = Through::new(&format!("webpenc quality={QUALITY}"))?.push(&pixels)?;
+                let encoded = encoded.buffer().context("no image")?.map_readable()?.to_vec();
+                // `webpenc` writes no metadata, and the image crate no lossy WebP.
+                let mut webp = WebP::from_bytes(encoded.into()).context("the encoder's WebP")?;
+                webp.set_icc_profile(picture.icc.clone().map(Bytes::from));
+                webp.set_exif(picture.exif.clone().map(Bytes::from));
+                file = webp.encoder().bytes().into();
+            }
+        }
+    }
+    Ok(file)
+}
+
+fn encode_with(
+    mut encoder: impl ImageEncoder,
+    picture: &Picture,
+    pixels: &DynamicImage,
+    say: Say,
+) -> Result<()> {
+    if let Some(icc) = &picture.icc
+        && (!is_for(icc, pixels.color()) || encoder.set_icc_profile(icc.clone()).is_err())
+    {
+        note(say, "its colour profile is left out");
+    }
+    if let Some(exif) = &picture.exif
+        && encoder.set_exif_metadata(exif.clone()).is_err()
+    {
+        note(say, "its EXIF is left out");
+    }
+    Ok(pixels.write_with_encoder(encoder)?)
+}
+
+/// Whether a colour profile is for such pixels, by its header (ICC.1, section 7.2.6). A CMYK profile is not.
+fn is_for(icc: &[u8], color: ColorType) -> bool {
+    match icc.get(16..20) {
+        Some(space) => space == if color.has_color() { b"RGB " } else { b"GRAY" },
+        None => true,
+    }
+}

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Runs a pipeline to its end and watches its progress.
+
+pub mod complaints;
+pub mod fault;
+
+use std::{
+    cell::{Cell, RefCell},
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use gst::prelude::*;
+
+use crate::{
+    files::before_index,
+    protocol::{Reply, Say, note},
+    stop,
+    worker::{
+        elements::{caps::has_decoder, file_sink},
+        pads::tally::Tally,
+    },
+};
+
+/// Timeout of one wait for messages.
+const POLL: gst::ClockTime = gst::ClockTime::from_mseconds(50);
+/// The same where a few milliseconds matter.
+const SHORT_POLL: gst::ClockTime = gst::ClockTime::from_mseconds(5);
+/// How long a pipeline may go without progress.
+const PATIENCE: Duration = Duration::from_secs(90);
+/// The same before the first frame is translated: a GPU's engine may have to be built.
+const FIRST_PATIENCE: Duration = Duration::from_secs(570);
+/// Time between two progress replies.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(300);
+
+/// A pipeline, stopped when dropped.
+pub struct Pipeline {
+    pipeline: gst::Pipeline,
+    /// Counts at points of the pipeline, for progress and stalls.
+    points: RefCell<Vec<(&'static str, Tally)>>,
+    /// The files being written: their growth counts as progress.
+    files: RefCell<Vec<PathBuf>>,
+    missing: RefCell<Vec<String>>,
+    /// Whether it reads from or writes to a pipe.
+    is_piped: Cell<bool>,
+}
+
+impl Pipeline {
+    pub fn new() -> Self {
+        Self {
+            pipeline: gst::Pipeline::new(),
+            points: RefCell::default(),
+            files: RefCell::default(),
+            missing: RefCell::default(),
+            is_piped: Cell::default(),
+        }
+    }
+
+    /// From elements in the syntax of `gst-launch-1.0`.
+    pub fn parse(description: &str) -> Result<Self> {
+        let pipeline = gst::parse::launch(description)
+            .map_err(|error| anyhow!("`{description}`: {}", error.message()))?;
+        let mut new = Self::new();
+        new.pipeline =
+            pipeline.downcast().map_err(|_| anyhow!("`{description}`: only one element"))?;
+        Ok(new)
+    }
+
+    /// An element by its name.
+    pub fn part<T: IsA<gst::Element>>(&self, name: &str) -> Result<T> {
+        let part = self.pipeline.by_name(name).and_then(|element| element.downcast().ok());
+        part.with_context(|| format!("no element '{name}'"))
+    }
+
+    /// The next sample at `sink`, an element of the pipeline; `None` at the end.
+    pub fn pull(&self, sink: &gst_app::AppSink) -> Result<Option<gst::Sample>> {
+        let begun = Instant::now();
+        while begun.elapsed() < FIRST_PATIENCE {
+            if let Some(sample) = sink.try_pull_sample(POLL) {
+                return Ok(Some(sample));
+            }
+            while self.next_message(gst::ClockTime::ZERO)?.is_some() {}
+            if sink.is_eos() {
+                return Ok(None);
+            }
+        }
+        bail!("stalls: nothing comes out")
+    }
+
+    pub fn gst(&self) -> &gst::Pipeline {
+        &self.pipeline
+    }
+
+    /// Adds a count at a point. Call it in the order in which data pass the points.
+    pub fn tally(&self, what: &'static str) -> Tally {
+        let tally = Tally::default();
+        self.points.borrow_mut().push((what, tally.clone()));
+        tally
+    }
+
+    /// Writes the output of the muxer `mux` to `file`, whose growth counts as progress.
+    pub fn write_file(&self, mux: &gst::Element, file: &Path) -> Result<()> {
+        let sink = file_sink(file)?;
+        self.files.borrow_mut().push(file.to_owned());
+        self.pipeline.add_many([mux, &sink])?;
+        mux.link(&sink)?;
+        Ok(())
+    }
+
+    /// The same with the index at the front, if `mux` supports that, so that a browser can play the file while it
+    /// loads. The rest is written beside the file first, not in /tmp.
+    pub fn write_fast_start_file(&self, mux: &gst::Element, file: &Path) -> Result<()> {
+        if mux.has_property("faststart") {
+            let beside = before_index(file);
+            mux.set_property("faststart", true);
+            mux.set_property("faststart-file", &beside);
+            self.files.borrow_mut().push(beside);
+        }
+        self.write_file(mux, file)
+    }
+
+    /// No longer takes a pause for a stall: the program at the other end of a pipe may pause.
+    pub fn wait_for_pipes(&self) {
+        self.is_piped.set(true);
+    }
+
+    /// Prerolls the pipeline.
+    pub fn pause(&self) -> Result<()> {
+        self.set_state(gst::State::Paused)
+    }
+
+    /// Plays to the end. `say` receives the progress of `frames`, a count and the expected number; without them only
+    /// a sign of life.
+    pub fn run(&self, frames: Option<(&Tally, Option<u64>)>, say: Say) -> Result<()> {
+        self.set_state(gst::State::Playing)?;
+        let mut reported = None::<Instant>;
+        let mut moved = (Instant::now(), self.position());
+        loop {
+            // Only in the program itself: a worker is ended from outside.
+            ensure!(!stop::is_requested(), "stopped");
+            if let Some(message) = self.next_message(POLL)? {
+                match message.view() {
+                    gst::MessageView::Eos(_) => return Ok(()),
+                    gst::MessageView::Warning(warning) => note(say, fault::warning(warning)),
+                    _ => {}
+                }
+                // Messages come in bursts.
+                continue;
+            }
+            self.watch(&mut moved, self.patience())?;
+            let is_due = reported.is_none_or(|time| time.elapsed() >= PROGRESS_INTERVAL);
+            if is_due && reported.is_none_or(|time| moved.0 > time) {
+                let (frames, total) =
+                    frames.map_or((0, None), |(tally, total)| (tally.get().packets, total));
+                say(Reply::Progress { frames, total });
+                reported = Some(Instant::now());
+            }
+        }
+    }
+
+    pub fn play(&self) -> Result<()> {
+        self.set_state(gst::State::Playing)
+    }
+
+    /// Waits until `is_there` or the end of the stream; returns `is_there`.
+    pub fn wait_until(&self, is_there: impl Fn() -> bool) -> Result<bool> {
+        let mut moved = (Instant::now(), self.position());
+        while !is_there() {
+            if let Some(message) = self.next_message(SHORT_POLL)?
+                && let gst::MessageView::Eos(_) = message.view()
+            {
+                return Ok(is_there());
+            }
+            self.watch(&mut moved, PATIENCE)?;
+        }
+        Ok(true)
+    }
+
+    /// Fails if there was no progress for longer than `patience`. `moved` is the last progress.
+    fn watch(&self, moved: &mut (Instant, (u64, u64)), patience: Duration) -> Result<()> {
+        let position = self.position();
+        if position != moved.1 {
+            *moved = (Instant::now(), position);
+        }
+        ensure!(moved.0.elapsed() <= patience, fault::OutsideFault(self.stall()));
+        Ok(())
+    }
+
+    /// A value that changes with any progress.
+    fn position(&self) -> (u64, u64) {
+        let packets = self.points.borrow().iter().map(|(_, tally)| tally.get().packets).sum();
+        let size = |file: &PathBuf| fs::metadata(file).map_or(0, |file| file.len());
+        (packets, self.files.borrow().iter().map(size).sum())
+    }
+
+    fn patience(&self) -> Duration {
+        if self.is_piped.get() {
+            return Duration::MAX;
+        }
+        let points = self.points.borrow();
+        let translated = points.iter().find(|(what, _)| *what == TRANSLATED);
+        match translated.is_some_and(|(_, tally)| tally.get().packets == 0) {
+            true => FIRST_PATIENCE,
+            false => PATIENCE,
+        }
+    }
+
+    fn stall(&self) -> String {
+        let points = self.points.borrow();
+        let point = |(what, tally): &(&str, Tally)| {
+            let passed = tally.get();
+            format!("{} {what}, up to {:.1} s", passed.packets, passed.end as f64 / 1e9)
+        };
+        let points: Vec<_> = points.iter().map(point).collect();
+        format!("stalls: {}", points.join("; "))
+    }
+
+    fn set_state(&self, state: gst::State) -> Result<()> {
+        let set = self.pipeline.set_state(state);
+        set.map(drop).map_err(|_| self.failure("the pipeline does not start"))
+    }
+
+    /// The error that the pipeline has reported, or `otherwise`.
+    pub fn failure(&self, otherwise: &'static str) -> anyhow::Error {
+        while let Some(message) = self.pipeline.bus().and_then(|bus| bus.pop()) {
+            if let Err(error) = self.take(&message) {
+                return error;
+            }
+        }
+        anyhow!(otherwise)
+    }
+
+    fn next_message(&self, wait: gst::ClockTime) -> Result<Option<gst::Message>> {
+        let message = self.pipeline.bus().and_then(|bus| bus.timed_pop(wait));
+        message.as_ref().map_or(Ok(()), |message| self.take(message))?;
+        Ok(message)
+    }
+
+    /// Fails if the message is an error; records missing plugins.
+    fn take(&self, message: &gst::Message) -> Result<()> {
+        match message.view() {
+            gst::MessageView::Error(error) => {
+                return Err(fault::explain(error, &self.missing.borrow()));
+            }
+            gst::MessageView::Element(element) => {
+                if let Ok(missing) = gst_pbutils::MissingPluginMessage::parse(element)
+                    && !is_installed(element)
+                {
+                    let (text, mut known) = (missing.description(), self.missing.borrow_mut());
+                    if !known.iter().any(|other| *other == text) {
+                        known.push(text.to_string());
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// The name of the point after the filter.
+pub const TRANSLATED: &str = "frames translated";
+
+/// Whether the decoder that is reported missing exists. Damaged data lead to the same report.
+fn is_installed(missing: &gst::message::Element) -> bool {
+    let caps = missing.structure().and_then(|details| details.get::<gst::Caps>("detail").ok());
+    caps.is_some_and(|caps| has_decoder(&caps))
+}
+
+impl Drop for Pipeline {
+    fn drop(&mut self) {
+        let _ = self.pipeline.set_state(gst::State::Null);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_pipes_may_pause() {
+        gst::init().unwrap();
+        let pipeline = Pipeline::new();
+        assert_eq!(pipeline.patience(), PATIENCE);
+        pipeline.tally(TRANSLATED);
+        assert_eq!(pipeline.patience(), FIRST_PATIENCE);
+        pipeline.wait_for_pipes();
+        assert_eq!(pipeline.patience(), Duration::MAX);
+    }
+}

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Demuxes a file with `decodebin`, which waits for the caps of all tracks and exposes them at once.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use anyhow::{Context, Result};
+use gst::prelude::*;
+use gst_video::VideoTransferFunction;
+
+use super::frameless::Frameless;
+use crate::{
+    lock::lock,
+    worker::{
+        containers::{av1, avi, repairs::Repairs},
+        elements::{
+            caps::{colorimetry, field, has_element, is_text, media_type, short_id},
+            is_of, make, pad,
+        },
+        pads::probes::{on_caps, on_segments, replace},
+    },
+};
+
+/// For example, in a television recording that continues into the next programme.
+const CHANGED_TRACKS: &str = "its tracks change midway, where other ones begin: split it there first, for example with \
+     `ffmpeg -i FILE -t SECONDS -map 0 -c copy PART`";
+
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Its source pad; no data flow before the tracks are linked.
+    pub pad: gst::Pad,
+    pub id: String,
+    pub caps: gst::Caps,
+}
+
+/// Opens `input` in `pipeline` with its `repairs`. `decode` decides by stream id and caps which tracks are decoded;
+/// the others are only parsed. When all tracks are known, `link` gets them in the order of the file.
+pub fn demux(
+    pipeline: &gst::Pipeline,
+    input: &Path,
+    repairs: &Arc<Repairs>,
+    decode: impl Fn(&str, &gst::Caps) -> bool + Send + Sync + 'static,
+    link: impl Fn(Vec<Source>) -> Result<()> + Send + Sync + 'static,
+) -> Result<()> {
+    let file = gst::ElementFactory::make("filesrc")
+        .name("source")
+        .property("location", input)
+        .build()
+        .context("GStreamer's element filesrc is not installed")?;
+    replace(&pad(&file, "src")?, repairs.for_demuxer());
+    let decoder = make("decodebin")?;
+    decode_only(&decoder, decode);
+    let repairs = repairs.clone();
+    let bin = decoder.dynamic_cast_ref::<gst::Bin>().context("no bin")?;
+    Frameless::default().watch(bin);
+    bin.connect_element_added(move |_, element| repair(element, &repairs));
+    let sources = Arc::new(Mutex::new(Vec::<Source>::new()));
+    let found = sources.clone();
+    decoder.connect_pad_added(move |_, pad| {
+        let id = pad.stream_id().map(|id| short_id(&id).to_owned()).unwrap_or_default();
+        let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
+        let source = Source { pad: pad.clone(), id, caps };
+        lock(&found).push(source);
+    });
+    let has_tracks = AtomicBool::new(false);
+    decoder.connect_no_more_pads(move |decoder| {
+        // By then, all initial tracks have ended.
+        if has_tracks.swap(true, Ordering::Relaxed) {
+            return gst::element_error!(decoder, gst::StreamError::Failed, ("{CHANGED_TRACKS}"));
+        }
+        let mut all = std::mem::take(&mut *lock(&sources));
+        all.sort_by(|a, b| a.id.cmp(&b.id));
+        if let Err(error) = link(all) {
+            gst::element_error!(decoder, gst::StreamError::Failed, ("{error:#}"));
+        }
+    });
+    pipeline.add_many([&file, &decoder])?;
+    file.link(&decoder)?;
+    Ok(())
+}
+
+/// Corrects what `element` of a `decodebin` outputs, if it is a demuxer that needs it.
+fn repair(element: &gst::Element, repairs: &Arc<Repairs>) {
+    if is_matroska(element) {
+        let repairs = repairs.clone();
+        element.connect_pad_added(move |_, pad| match &repairs.early {
+            Some(early) => early.correct(pad),
+            None => keep_time(pad),
+        });
+    }
+    if is_of(element, "mpegpsdemux") {
+        element.connect_pad_added(|_, pad| start_at_zero(pad));
+    }
+    repairs.durations.keep_rate(element);
+    if is_of(element, "avidemux") {
+        avi::give_times(element);
+    }
+    prefer_colour_of_stream(element);
+    av1::tolerate_damage(element);
+}
+
+/// Makes `decoder`, a `decodebin` or `uridecodebin`, decode the tracks that `decode` chooses by stream id and caps,
+/// and only parse the others.
+pub fn decode_only(
+    decoder: &gst::Element,
+    decode: impl Fn(&str, &gst::Caps) -> bool + Send + Sync + 'static,
+) {
+    decoder.connect("autoplug-continue", false, move |values| {
+        let pad = values.get(1).and_then(|value| value.get::<gst::Pad>().ok());
+        let caps = values.get(2).and_then(|value| value.get::<gst::Caps>().ok());
+        let (Some(pad), Some(caps)) = (pad, caps) else { return Some(true.to_value()) };
+        let id = pad.stream_id().unwrap_or_default();
+        Some((!is_parsed(&caps) || decode(short_id(&id), &caps)).to_value())
+    });
+}
+
+/// Keeps timestamps of Matroska as stream times. `matroskademux` of GStreamer 1.22 starts its segment at the first
+/// packet, and again where another track starts earlier, each time as stream time 0.
+fn keep_time(pad: &gst::Pad) {
+    on_segments(pad, |segment| {
+        let mut kept = segment.clone();
+        kept.set_time(segment.start());
+        (kept != *segment).then_some(kept)
+    });
+}
+
+/// Starts the segment of a program stream at stream time 0. `mpegpsdemux` of GStreamer 1.22 may start it after the
+/// first packets, where a clock has run ahead of them, and decoders drop frames before a segment.
+fn start_at_zero(pad: &gst::Pad) {
+    on_segments(pad, |segment| {
+        let early = segment.time().min(segment.start())?;
+        let mut whole = segment.clone();
+        whole.set_start(segment.start()? - early);
+        whole.set_time(segment.time()? - early);
+        (early > gst::ClockTime::ZERO).then_some(whole)
+    });
+}
+
+fn is_matroska(element: &gst::Element) -> bool {
+    is_of(element, "matroskademux")
+}
+
+/// Removes the colorimetry from caps of Matroska if it lacks the transfer function. The stream of H.264 or H.265 may
+/// have it, but the parser only uses that if its input has no colorimetry.
+pub fn prefer_colour_of_stream(demuxer: &gst::Element) {
+    correct_coded_caps(demuxer, |said, caps| {
+        let is_unknown = colorimetry(said)?.transfer() == VideoTransferFunction::Unknown;
+        is_unknown.then(|| caps.remove_field("colorimetry"))
+    });
+}
+
+/// Lets `correct` change the caps of H.264 and H.265 that `demuxer` outputs, if it is `matroskademux`.
+pub fn correct_coded_caps<T>(
+    demuxer: &gst::Element,
+    correct: impl Fn(&gst::StructureRef, &mut gst::StructureRef) -> T + Clone + Send + Sync + 'static,
+) {
+    if !is_matroska(demuxer) {
+        return;
+    }
+    demuxer.connect_pad_added(move |_, pad| {
+        let correct = correct.clone();
+        on_caps(pad, move |caps| {
+            if !["video/x-h264", "video/x-h265"].contains(&media_type(caps)) {
+                return None;
+            }
+            let mut corrected = caps.clone();
+            correct(caps.structure(0)?, corrected.make_mut().structure_mut(0)?);
+            Some(corrected)
+        });
+    });
+}
+
+/// Whether only a decoder could come next: `decodebin` also asks about containers, and about tracks before their
+/// parser.
+fn is_parsed(caps: &gst::Caps) -> bool {
+    let kind = media_type(caps);
+    if is_text(kind) || kind.starts_with("subpicture/") {
+        return true;
+    }
+    let takes = |kind| has_element(kind, caps);
+    let is_flagged = |name| field(caps, name).unwrap_or(false);
+    let has_parser = || takes(gst::ElementFactoryType::PARSER);
+    !takes(gst::ElementFactoryType::DEMUXER)
+        && (is_flagged("parsed") || is_flagged("framed") || !has_parser())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::worker::pads::probes::TimeSegment;
+
+    /// As in a program stream of VLC, whose clock runs ahead of its first frames.
+    #[test]
+    fn frames_before_the_clock_of_a_program_stream_have_a_time() {
+        gst::init().unwrap();
+        let (src, sink) =
+            (gst::Pad::new(gst::PadDirection::Src), gst::Pad::new(gst::PadDirection::Sink));
+        src.link(&sink).unwrap();
+        src.set_active(true).unwrap();
+        sink.set_active(true).unwrap();
+        start_at_zero(&src);
+        let mut segment = TimeSegment::new();
+        segment.set_start(gst::ClockTime::from_mseconds(1120));
+        segment.set_time(gst::ClockTime::from_mseconds(672));
+        let first = gst::ClockTime::from_mseconds(680);
+        assert_eq!(segment.to_stream_time(first), None);
+        assert!(src.push_event(gst::event::StreamStart::new("a")));
+        assert!(src.push_event(gst::event::Segment::new(&segment)));
+        let event = sink.sticky_event::<gst::event::Segment>(0).unwrap();
+        let found = event.segment().downcast_ref::<gst::ClockTime>().unwrap();
+        let expected = gst::ClockTime::from_mseconds(680 + 672 - 1120);
+        assert_eq!(found.to_stream_time(first), Some(expected));
+    }
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Cuts long videos at key frames.
+
+use std::sync::{Arc, Mutex};
+
+use crate::{
+    lock::lock,
+    protocol::Span,
+    worker::pads::{
+        clip::{is_hidden, slot},
+        probes::on_buffers,
+        tally::segment_at,
+    },
+};
+
+/// An encoded frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Frame {
+    /// Stream time, nanoseconds.
+    pub time: u64,
+    pub is_key: bool,
+    /// Whether its GOP is closed, so that decoding can start here: no frame shown earlier is decoded later. Decoders
+    /// lose or damage such frames (ISO/IEC 23008-2: RASL pictures), and some the key frame too.
+    pub is_closed: bool,
+}
+
+pub fn collect(video: &gst::Pad, frames: Arc<Mutex<Vec<Option<Frame>>>>) {
+    on_buffers(video, move |pad, buffer| {
+        let frame = segment_at(pad).and_then(|segment| {
+            // The decoder drops frames outside of the segment.
+            let time = segment.to_stream_time(slot(buffer)?).map(gst::ClockTime::nseconds);
+            let is_key = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
+            Some(time.map(|time| Frame { time, is_key, is_closed: is_key }))
+        });
+        let mut frames = lock(&frames);
+        match frame {
+            Some(None) => {}
+            _ if is_hidden(pad, buffer) => {}
+            shown => frames.push(shown.flatten()),
+        }
+        true
+    });
+}
+
+/// Sorts `frames` from decoding order to display order, and determines which GOPs are closed.
+pub fn sort(frames: &mut [Frame]) {
+    let mut earliest = u64::MAX;
+    for frame in frames.iter_mut().rev() {
+        frame.is_closed &= frame.time < earliest;
+        earliest = earliest.min(frame.time);
+    }
+    frames.sort();
+}
+
+/// The time of the key frame at which decoding must start for the frame with the index `at`.
+fn entry(frames: &[Frame], at: usize) -> u64 {
+    let mut keys = frames[..=at].iter().rev().filter(|frame| frame.is_key);
+    let entry = match keys.next() {
+        Some(key) if !key.is_closed => keys.next(),
+        key => key,
+    };
+    entry.map_or(0, |key| key.time)
+}
+
+/// The segments of `frames` from the index `first` on. Each is about `length` nanoseconds long, starts with a key frame
+/// and has a lead-in of `lead` frames. One segment if `length` is 0.
+pub fn spans(frames: &[Frame], first: usize, length: u64, lead: usize) -> Vec<Span> {
+    let Some(last) = frames.last() else { return Vec::new() };
+    let mut starts = vec![first];
+    for (i, frame) in frames.iter().enumerate().skip(first + 1) {
+        let begun = starts.last().map_or(0, |&start: &usize| frames[start].time);
+        let is_worth_it =
+            length > 0 && frame.time - begun >= length && last.time - frame.time >= length / 2;
+        // Otherwise frames with the same time would be in this segment and in the previous one.
+        if frame.is_key && is_worth_it && frames[i - 1].time < frame.time {
+            starts.push(i);
+        }
+    }
+    let ends = starts.iter().skip(1).copied().chain([frames.len()]);
+    let span = |(&start, end): (&usize, usize)| {
+        let lead = if start == first { start } else { start.saturating_sub(lead) };
+        Span {
+            lead: frames[lead].time,
+            start: frames[start].time,
+            stop: frames.get(end).map(|frame| frame.time),
+            frames: Some((end - start) as u64),
+            seek: Some(entry(frames, lead)),
+            first: None,
+        }
+    };
+    starts.iter().zip(ends).map(span).collect()
+}
+
+/// The number of frames after which at most half a grey level of earlier frames remains, if each frame keeps the share
+/// `smoothing` of the previous residual.
+pub fn lead_in(smoothing: f64) -> usize {
+    /// Ten seconds: close to 1, earlier frames never fade.
+    const MAX_FRAMES: f64 = 250.0;
+    if smoothing <= 0.0 {
+        return 0;
+    }
+    ((0.5f64 / 255.0).ln() / smoothing.min(0.999).ln()).ceil().min(MAX_FRAMES) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    /// Ten minutes at 25 frames a second, a key frame every 50.
+    fn frames() -> Vec<Frame> {
+        (0..15_000)
+            .map(|i| Frame { time: i * SECOND / 25, is_key: i % 50 == 0, is_closed: i % 50 == 0 })
+            .collect()
+    }
+
+    #[test]
+    fn every_frame_is_in_one_segment() {
+        let frames = frames();
+        for length in [7 * SECOND, 60 * SECOND, 150 * SECOND, 299 * SECOND] {
+            let spans = spans(&frames, 0, length, 5);
+            assert!(spans.len() > 1);
+            assert_eq!(spans.iter().filter_map(|span| span.frames).sum::<u64>(), 15_000);
+            assert_eq!(spans.last().unwrap().stop, None);
+            for (span, next) in spans.iter().zip(&spans[1..]) {
+                assert_eq!(span.stop, Some(next.start));
+                assert!(next.start - span.start >= length && next.lead < next.start);
+                assert!(frames.iter().any(|frame| frame.is_key && frame.time == next.start));
+            }
+        }
+    }
+
+    #[test]
+    fn a_video_without_key_frames_is_one_segment() {
+        let mut frames = frames();
+        frames.iter_mut().skip(1).for_each(|frame| frame.is_key = false);
+        assert_eq!(spans(&frames, 0, SECOND, 0).len(), 1);
+        assert!(spans(&[], 0, SECOND, 0).is_empty());
+    }
+
+    #[test]
+    fn decoding_starts_a_key_frame_earlier_where_frames_lead() {
+        // The second key frame is decoded before the frames that are shown before it.
+        let decoded = [(0, true), (2, false), (1, false), (5, true), (3, false), (4, false)];
+        let frame = |(time, is_key): (u64, bool)| Frame { time, is_key, is_closed: is_key };
+        let mut frames = decoded.map(frame);
+        sort(&mut frames);
+        assert!(frames.iter().map(|frame| frame.time).eq(0..6));
+        assert_eq!(spans(&frames, 5, 0, 0)[0].seek, Some(0));
+        frames[5].is_closed = true;
+        assert_eq!(spans(&frames, 5, 0, 0)[0].seek, Some(5));
+        assert_eq!(spans(&frames, 4, 0, 0)[0].seek, Some(0));
+    }
+
+    #[test]
+    fn smoothing_needs_a_past() {
+        assert_eq!(lead_in(0.0), 0);
+        assert_eq!(lead_in(0.5), 9);
+        assert_eq!(lead_in(1.0), 250);
+    }
+}

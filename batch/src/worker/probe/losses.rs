@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Notes about what the output loses, other than tracks.
+
+use clap::ValueEnum;
+use gst_video::{VideoFormatInfo, VideoInfo};
+
+use super::{Media, Track, hdr};
+use crate::{
+    container::Container,
+    encoding::Encoding,
+    options::Recipe,
+    worker::{
+        containers::{isobmff::MOST_CHAPTERS, timecode},
+        elements::caps::{depth, is_deep},
+    },
+};
+
+const INTERLACED: &str = "is interlaced and becomes progressive";
+const TRANSPARENT: &str = "its transparency, if it has any, is left out";
+
+/// Tags whose loss is reported, and their names in messages.
+const TAGS: [(&str, &str); 16] = [
+    ("title", "title"),
+    ("artist", "artist"),
+    ("comment", "comment"),
+    ("description", "description"),
+    ("datetime", "date and time"),
+    ("geo-location-latitude", "location"),
+    ("image", "cover art"),
+    ("copyright", "copyright"),
+    ("album", "album"),
+    ("album-artist", "album artist"),
+    ("composer", "composer"),
+    ("genre", "genre"),
+    ("track-number", "track number"),
+    ("date", "date"),
+    ("keywords", "keywords"),
+    ("lyrics", "lyrics"),
+];
+
+/// The losses that are known before anything is written.
+pub fn foreseen(media: &Media, container: Container, recipe: &Recipe) -> Vec<String> {
+    let mut losses = of_file(media, container);
+    losses.extend(of_names(media, container));
+    if let Ok(video) = media.main_track() {
+        losses.extend(of_video(video, container, recipe));
+    }
+    losses
+}
+
+/// The losses of the file: chapters, attachments, time code and more.
+fn of_file(media: &Media, container: Container) -> Vec<String> {
+    let mut losses = Vec::new();
+    let holder = container.name();
+    let chapters = media.chapters();
+    if chapters > 0 && container == Container::Ts {
+        let s = if chapters == 1 { "chapter is" } else { "chapters are" };
+        losses.push(format!("its {chapters} {s} left out: {holder} cannot hold chapters"));
+    }
+    if media.is_ordered {
+        losses.push(
+            "the order of its chapters is left out: players play it from start to end".to_owned(),
+        );
+    }
+    if media.is_linked {
+        losses.push("the other files that belong to it (linked segments) are not in it".to_owned());
+    }
+    if container.is_isobmff() && chapters > MOST_CHAPTERS {
+        losses.push(format!("its chapters after the first {MOST_CHAPTERS} are left out"));
+    }
+    if !media.attached.is_empty() && container != Container::Mkv {
+        let names = media.attached.join(", ");
+        losses.push(format!("its attachments are left out: {holder} cannot hold {names}"));
+    }
+    if let Some(tags) = media.other_tags.as_ref().filter(|_| !container.is_matroska()) {
+        losses.push(format!("tags are left out: {}", tags.names.join(", ")));
+    }
+    for what in media.animation.iter().flat_map(|animation| &animation.losses) {
+        losses.push(format!("its {what} is left out"));
+    }
+    losses.extend(of_truncation(media));
+    for what in &media.unknown {
+        losses.push(format!("a track that GStreamer does not support is left out: {what}"));
+    }
+    if media.programs > 1 {
+        let others = media.programs - 1;
+        let s = if others == 1 { "program is" } else { "programs are" };
+        losses.push(format!("its {others} other {s} left out"));
+    }
+    let has_timecode = media.global_tags().iter().any(|(name, _)| name.contains("timecode"))
+        || media
+            .tracks
+            .iter()
+            .map(|track| &track.tags)
+            .chain([&media.tags])
+            .any(timecode::is_in_mxf);
+    // `mp4mux` does not write time codes.
+    let keeps_timecode = container == Container::Mov;
+    if has_timecode || (media.timecode.is_some() && !keeps_timecode) {
+        losses.push("its time code is left out".to_owned());
+    }
+    losses
+}
+
+/// That the file is truncated, if it is.
+pub fn of_truncation(media: &Media) -> Option<String> {
+    let missing = media.missing_bytes;
+    (missing > 0).then(|| format!("is truncated: its last {missing} bytes are missing"))
+}
+
+/// The names of tracks that are lost.
+fn of_names(media: &Media, container: Container) -> impl Iterator<Item = String> {
+    let of_file = media.global_tags().get::<gst::tags::Title>().map(|title| title.get().to_owned());
+    // Not the generic names that `matroskamux` writes, nor the title of the file, which tracks in Ogg have.
+    let is_name = move |title: &str| {
+        of_file.as_deref() != Some(title) && !["Video", "Audio", "Subtitle"].contains(&title)
+    };
+    let main = media.main_video();
+    let names = media.tracks.iter().enumerate().filter_map(move |(i, track)| {
+        let title = track.tags.get::<gst::tags::Title>().map(|title| title.get().to_owned());
+        // `matroskamux` keeps the names of all tracks except the translated one.
+        let title =
+            title.filter(|title| is_name(title) && (!container.is_matroska() || Some(i) == main));
+        Some((i, title.or(track.name.clone())?))
+    });
+    names.map(|(i, name)| format!("track {}: its name '{name}' is left out", i + 1))
+}
+
+/// The losses of the translated video.
+fn of_video(video: &Track, container: Container, recipe: &Recipe) -> Vec<String> {
+    let mut losses = Vec::new();
+    let Some(caps) = video.caps.structure(0) else { return losses };
+    let encoding = video.encoding(recipe, container, 1);
+    if video.has_alpha() && !hdr::takes(&encoding, |info| info.has_alpha()) {
+        losses.push(TRANSPARENT.to_owned());
+    }
+    let mode = caps.get::<String>("interlace-mode").unwrap_or_default();
+    if ["interleaved", "mixed", "fields"].contains(&mode.as_str()) {
+        losses.push(INTERLACED.to_owned());
+    }
+    let is_mapped = hdr::tone_map(&video.caps, &encoding).is_some();
+    if is_mapped {
+        losses.push("is HDR and becomes SDR (BT.709) by tone mapping".to_owned());
+    }
+    let bits = caps.get::<u32>("bit-depth-luma").unwrap_or(8);
+    if bits > 8 && !hdr::takes(&encoding, is_deep) {
+        losses.push(of_depth(bits, 8, recipe, &encoding));
+    }
+    let has_metadata = hdr::FIELDS.iter().any(|field| caps.has_field(*field));
+    if has_metadata && (is_mapped || !hdr::keeps_metadata(encoding.encoder_name(), container)) {
+        losses.push("its mastering display and light level (HDR10) are left out".to_owned());
+    }
+    losses
+}
+
+fn of_depth(before: u32, after: u32, recipe: &Recipe, encoding: &Encoding) -> String {
+    format!("its {before} bits per component become {after} with {}", encoder(recipe, encoding))
+}
+
+/// The preset or encoder that the user has chosen.
+fn encoder(recipe: &Recipe, encoding: &Encoding) -> String {
+    match &recipe.video_encoder {
+        None => {
+            let preset = recipe.preset.to_possible_value();
+            format!("--preset {}", preset.as_ref().map_or("", |preset| preset.get_name()))
+        }
+        Some(_) => encoding.encoder_name().to_owned(),
+    }
+}
+
+/// The losses of decoded frames in the format `before` if the encoder gets `after`.
+pub fn of_frames(
+    before: &VideoInfo,
+    after: &VideoInfo,
+    recipe: &Recipe,
+    encoding: &Encoding,
+) -> Vec<String> {
+    let mut losses = Vec::new();
+    // Not every container signals it.
+    if before.is_interlaced() {
+        losses.push(INTERLACED.to_owned());
+    }
+    let (before, after) = (before.format_info(), after.format_info());
+    if before.has_alpha() && !after.has_alpha() {
+        losses.push(TRANSPARENT.to_owned());
+    }
+    if depth(&before) > depth(&after) {
+        losses.push(of_depth(depth(&before), depth(&after), recipe, encoding));
+    }
+    let chroma = |info: &VideoFormatInfo| match info.n_components() {
+        0..=2 => None,
+        _ => Some((info.w_sub()[1], info.h_sub()[1])),
+    };
+    if let (Some((w, h)), Some((x, y))) = (chroma(&before), chroma(&after))
+        && (x > w || y > h)
+    {
+        let before = if before.is_rgb() { "RGB" } else { subsampling(w, h) };
+        let (after, how) = (subsampling(x, y), encoder(recipe, encoding));
+        losses.push(format!("its {before} becomes {after} with {how}"));
+    }
+    losses
+}
+
+/// The name of a chroma subsampling, from the binary logarithms of its factors.
+fn subsampling(width: u32, height: u32) -> &'static str {
+    match (width, height) {
+        (0, 0) => "4:4:4",
+        (1, 0) => "4:2:2",
+        (0, 1) => "4:4:0",
+        (2, 0) => "4:1:1",
+        (2, 2) => "4:1:0",
+        _ => "4:2:0",
+    }
+}
+
+pub fn of_tags(input: &Media, output: &Media) -> Vec<String> {
+    let (before, after) = (input.global_tags(), output.global_tags());
+    let has_location = |media: &Media| media.location.is_some();
+    let is_lost = has_location(input) && !has_location(output);
+    let location = is_lost.then(|| "its location is left out".to_owned());
+    let has = |tags: &gst::TagList, name: &str| tags.iter().any(|(other, _)| other == name);
+    let is_attached = |name: &str| name == "image" && input.attachments.is_some();
+    TAGS.iter()
+        .filter(|(name, _)| has(&before, name) && !has(&after, name) && !is_attached(name))
+        .map(|(_, name)| format!("its {name} is left out"))
+        .chain(location)
+        .collect()
+}

@@ -1,0 +1,516 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Probes a file with `GstDiscoverer`.
+
+pub mod demux;
+pub mod frameless;
+pub mod hdr;
+pub mod keyframes;
+pub mod losses;
+pub mod scan;
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use gst::glib::prelude::*;
+use gst_pbutils::{
+    Discoverer, DiscovererContainerInfo, DiscovererInfo, DiscovererResult, DiscovererStreamInfo,
+    prelude::*,
+};
+use gst_video::{VideoFormat, VideoFormatInfo};
+
+use self::{
+    demux::{decode_only, prefer_colour_of_stream},
+    frameless::Frameless,
+};
+use crate::{
+    container::Container,
+    encoding::Encoding,
+    lock::lock,
+    options::Recipe,
+    worker::{
+        containers::{
+            asf, av1, avi, chapters,
+            durations::Durations,
+            early::Early,
+            isobmff::{self, Index},
+            matroska::{self, Flags},
+            matroska_tags::OtherTags,
+            mpegts,
+            repairs::Repairs,
+            timecode::TimeCode,
+            y4m,
+        },
+        elements::caps::{TRUE_HD_OR_PCM, WEBVTT, codec_name, field, media_type, short_id},
+        pads::probes::replace,
+        picture::animation::{self, Animation},
+        pipeline::fault,
+    },
+};
+
+/// How long opening a file may take: slow storage, or an index at the end of a large file.
+const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(120);
+
+/// The duration that ffmpeg writes for a subtitle without an end. It also makes the file's duration longer.
+const UNKNOWN_END: gst::ClockTime = gst::ClockTime::from_mseconds(u32::MAX as u64);
+
+#[derive(Debug, Default)]
+pub struct Media {
+    /// The caps of the container; `None` for an elementary stream.
+    pub container: Option<gst::Caps>,
+    /// The tracks: video first, then in the order of their stream ids, which is that of the file.
+    pub tracks: Vec<Track>,
+    pub duration: Option<gst::ClockTime>,
+    pub is_seekable: bool,
+    pub tags: gst::TagList,
+    /// The attachments, as Matroska has them, and the names of the files.
+    pub attachments: Option<Vec<u8>>,
+    pub attached: Vec<String>,
+    /// The tags of Matroska that GStreamer does not read.
+    pub other_tags: Option<OtherTags>,
+    /// The time code of the first frame of MP4 and QuickTime.
+    pub timecode: Option<TimeCode>,
+    /// How many bytes are missing at the end, if the container states its length.
+    pub missing_bytes: u64,
+    /// The minimum number of frames that the container states; 0 if it states none.
+    pub stated_frames: u64,
+    /// The number of programs in a transport stream. `tsdemux` outputs the first.
+    pub programs: usize,
+    /// Whether `tsdemux` takes most values of its clock for jumps, so that frames get wrong times.
+    pub has_rare_clock: bool,
+    /// The streams that the demuxer does not support.
+    pub unknown: Vec<String>,
+    /// The location in ISO 6709.
+    pub location: Option<String>,
+    pub toc: Option<gst::Toc>,
+    /// Whether the chapters of Matroska define the order in which it plays.
+    pub is_ordered: bool,
+    /// Whether it continues in another file.
+    pub is_linked: bool,
+    /// Its properties as an animated image, if it is one.
+    pub animation: Option<Animation>,
+    /// What to correct for the demuxer.
+    pub repairs: Arc<Repairs>,
+}
+
+/// An encoded track of a file.
+#[derive(Clone, Debug)]
+pub struct Track {
+    pub id: String,
+    /// Its final caps, from the last parser.
+    pub caps: gst::Caps,
+    pub tags: gst::TagList,
+    /// Its name in MP4 and QuickTime.
+    pub name: Option<String>,
+    /// Its language in Matroska.
+    pub language: Option<String>,
+    /// Whether it is default or forced, if the file states it.
+    pub flags: Option<Flags>,
+    /// Its direction for `videoflip`, if GStreamer 1.22 has no tag for it.
+    pub turn: Option<&'static str>,
+    /// The true format of raw audio that `qtdemux` of GStreamer 1.22 takes for another one.
+    pub true_format: Option<&'static str>,
+    /// Whether no frame is found in it.
+    pub is_frameless: bool,
+    /// Whether packets of Matroska may have no timestamps.
+    pub is_laced: bool,
+}
+
+impl Track {
+    /// A track about which nothing else is known.
+    pub fn new(id: String, caps: gst::Caps) -> Self {
+        let tags = gst::TagList::new();
+        let (name, language, flags, turn, true_format) = (None, None, None, None, None);
+        let (is_frameless, is_laced) = (false, false);
+        Self { id, caps, tags, name, language, flags, turn, true_format, is_frameless, is_laced }
+    }
+
+    /// Whether it is the track that a demuxer outputs with this stream id and these caps.
+    pub fn is(&self, id: &str, caps: &gst::Caps) -> bool {
+        if self.id.is_empty() { media_type(caps) == self.kind() } else { self.id == id }
+    }
+
+    /// The number of audio channels; 0 if it is unknown.
+    pub fn channels(&self) -> i32 {
+        field(&self.caps, "channels").unwrap_or(0)
+    }
+
+    /// The width and height of video in pixels, if they are known.
+    pub fn size(&self) -> Option<(i32, i32)> {
+        field(&self.caps, "width").zip(field(&self.caps, "height"))
+    }
+
+    /// The direction in which `videoflip` turns it upright; `None` if it must not be used: it supports no format with
+    /// both alpha and more than 8 bits. Elsewhere it is always used, because `deinterlace` of GStreamer 1.22 outputs
+    /// wrong pictures from buffers with the padding of a decoder.
+    pub fn direction(&self) -> Option<&'static str> {
+        let tag = self.tags.get::<gst::tags::ImageOrientation>();
+        let is_turned = tag.is_some_and(|tag| tag.get() != "rotate-0");
+        self.turn.or((is_turned || !self.has_alpha()).then_some("auto"))
+    }
+
+    /// Whether video has alpha.
+    pub fn has_alpha(&self) -> bool {
+        let text = |name| field::<&str>(&self.caps, name).unwrap_or_default();
+        let raw = VideoFormat::from_string(text("format"));
+        field(&self.caps, "codec-alpha").unwrap_or(false)
+            || text("variant").starts_with("4444")
+            || (raw != VideoFormat::Unknown && VideoFormatInfo::from_format(raw).has_alpha())
+    }
+
+    pub fn encoding(&self, recipe: &Recipe, container: Container, threads: u32) -> Encoding {
+        let encoding = Encoding::new(recipe, container, threads);
+        match self.has_alpha() || field(&self.caps, "chroma-format") == Some("4:4:4") {
+            true => encoding.with_full_chroma(recipe),
+            false => encoding,
+        }
+    }
+
+    /// The media type, such as `video/x-h264`.
+    pub fn kind(&self) -> &str {
+        media_type(&self.caps)
+    }
+}
+
+impl Media {
+    /// Probes the file; fails unless there is video in it that can be decoded.
+    pub fn probe(input: &Path) -> Result<Self> {
+        if let Some(animation) = animation::probe(input).context("is damaged")? {
+            return Ok(Self::of_animation(animation));
+        }
+        ensure!(!isobmff::is_picture(input), "is an AVIF or HEIF image, which cannot be decoded");
+        ensure!(
+            !y4m::is_deep(input),
+            "is y4m of more than 8 bits, which GStreamer does not read; pipe it instead: \
+             cyclegan-batch - --out OUTPUT < FILE"
+        );
+        let index = isobmff::index(input).ok();
+        let has_track = index.as_ref().is_some_and(Index::has_track);
+        // The file was not finished or is truncated. GStreamer 1.22 sometimes waits forever for the index.
+        ensure!(has_track || !isobmff::is_isobmff(input), fault::NO_INDEX);
+        let repairs = Repairs {
+            durations: index.as_ref().and_then(Durations::of).unwrap_or_default(),
+            objects: asf::count(input),
+            early: None,
+        };
+        let (info, frameless) = discover(input, &repairs)?;
+        let missing = info.missing_elements_installer_details();
+        let mut media = Self::of_info(&info);
+        for (id, caps) in frameless.take() {
+            if media.tracks.iter().all(|track| track.id != id) {
+                media.tracks.push(Track { is_frameless: true, ..Track::new(id, caps) });
+            }
+        }
+        media.add_details(input, index, repairs)?;
+        // Subtitles without a decoder have no id, and come last.
+        let key = |track: &Track| {
+            (!track.kind().starts_with("video/"), track.id.is_empty(), track.id.clone())
+        };
+        media.tracks.sort_by_key(key);
+        let Ok(main) = media.main_track() else {
+            return Err(media.fault(info.result(), &missing));
+        };
+        let is_known = !main.kind().ends_with("-unknown");
+        ensure!(is_known, fault::no_decoder(&[codec_name(&main.caps)]));
+        if let Some(details) = missing.iter().find(|details| details.contains(main.kind())) {
+            bail!(fault::not_installed(&[described(details)]));
+        }
+        Ok(media)
+    }
+
+    /// What the discoverer has found.
+    fn of_info(info: &DiscovererInfo) -> Self {
+        let missing = info.missing_elements_installer_details();
+        let is_missing = |caps: &gst::Caps| missing.iter().any(|d| d.contains(media_type(caps)));
+        let container = info.stream_info().and_downcast::<DiscovererContainerInfo>();
+        let streams = info.stream_list();
+        Self {
+            container: container.as_ref().and_then(|container| container.caps()),
+            tracks: streams.iter().filter_map(|stream| track(stream, &is_missing)).collect(),
+            duration: info.duration().filter(|end| !end.is_zero() && *end < UNKNOWN_END),
+            is_seekable: info.is_seekable(),
+            tags: container.as_ref().and_then(|container| container.tags()).unwrap_or_default(),
+            toc: info.toc(),
+            ..Self::default()
+        }
+    }
+
+    /// Probes an input; also fails if the demuxer gives its frames wrong times.
+    pub fn probe_input(input: &Path) -> Result<Self> {
+        let media = Self::probe(input)?;
+        ensure!(!media.has_rare_clock, fault::RARE_CLOCK);
+        Ok(media)
+    }
+
+    /// Adds what the demuxer does not report.
+    fn add_details(&mut self, input: &Path, index: Option<Index>, repairs: Repairs) -> Result<()> {
+        let length = std::fs::metadata(input)?.len();
+        let whole = match self.kind() {
+            "video/quicktime" => {
+                let details = index.map(|index| isobmff::details(input, &index.moov));
+                self.add_isobmff(details.unwrap_or_default());
+                isobmff::whole_length(input)
+            }
+            "video/x-msvideo" => {
+                self.stated_frames = avi::frames(input).unwrap_or(0);
+                avi::whole_length(input)
+            }
+            "video/mpegts" => {
+                self.add_mpegts(&mpegts::programs(input)?);
+                None
+            }
+            _ => None,
+        };
+        let extras = self.is_matroska().then(|| matroska::read(input).unwrap_or_default());
+        let whole = whole.or(extras.as_ref().and_then(|extras| extras.whole_length));
+        self.missing_bytes = whole.map_or(0, |whole| whole.saturating_sub(length));
+        extras.into_iter().for_each(|extras| self.add_matroska(extras));
+        let early = Early::of(input);
+        if let Some(early) = &early {
+            // A seek would need the timestamps before the shift.
+            self.is_seekable = false;
+            let toc = self.toc.take();
+            self.toc = toc.and_then(|toc| chapters::later(&toc, early.shift));
+        }
+        self.repairs = Arc::new(Repairs { early, ..repairs });
+        Ok(())
+    }
+
+    fn add_isobmff(&mut self, details: isobmff::Details) {
+        let of_track =
+            |ids: &[u32], track: &Track| track.id.parse().is_ok_and(|id| ids.contains(&id));
+        self.tracks.retain(|track| !of_track(&details.chapter_tracks, track));
+        let end = self.duration.unwrap_or_default().nseconds();
+        self.toc = self.toc.take().or_else(|| chapters::table(&details.chapters, end));
+        for track in &mut self.tracks {
+            let default = !of_track(&details.disabled, track);
+            track.flags = Some(Flags { default, forced: false });
+            let mirrored = details.mirrored.iter().find(|(id, _)| of_track(&[*id], track));
+            track.turn = mirrored.map(|(_, how)| *how);
+            let name = details.names.iter().find(|(id, _)| of_track(&[*id], track));
+            track.name = name.map(|(_, name)| name.clone());
+            if !of_track(&details.little_endian, track) {
+                continue;
+            }
+            track.true_format = match field(&track.caps, "format") {
+                Some("F32BE") => Some("F32LE"),
+                Some("F64BE") => Some("F64LE"),
+                _ => None,
+            };
+        }
+        (self.location, self.timecode) = (details.location, details.timecode);
+    }
+
+    fn add_mpegts(&mut self, programs: &mpegts::Programs) {
+        (self.programs, self.has_rare_clock) = (programs.count, programs.has_rare_clock);
+        // A stream id ends with the packet identifier.
+        let is_known = |id: &u16| {
+            let suffix = format!("{id:08x}");
+            self.tracks.iter().any(|track| track.id.ends_with(&suffix))
+        };
+        // A track without a decoder has no id.
+        let has_klv = self.tracks.iter().any(|track| track.kind() == "meta/x-klv");
+        let is_klv = |kind: u8| has_klv && kind == mpegts::PRIVATE_DATA;
+        let unknown = programs.streams.iter().filter(|(id, kind)| !is_known(id) && !is_klv(*kind));
+        self.unknown = unknown.map(|(_, kind)| mpegts::name(*kind)).collect();
+    }
+
+    fn add_matroska(&mut self, extras: matroska::Extras) {
+        let numbers = self.tracks.iter().map(|track| matroska::track_number(&track.id));
+        let known: Vec<_> = numbers.flatten().collect();
+        // `matroskademux` gives subtitles that it does not know the caps of WebVTT, and no id.
+        let numbers = extras.subtitles.iter().map(|(number, _)| *number);
+        let mut others = numbers.filter(|number| !known.contains(number));
+        for track in &mut self.tracks {
+            let is_unknown = track.kind() == WEBVTT;
+            let number = matroska::track_number(&track.id);
+            let number = number.or_else(|| is_unknown.then(|| others.next()).flatten());
+            let flags = extras.flags.iter().find(|(other, _)| Some(*other) == number);
+            track.flags = flags.map(|(_, flags)| *flags);
+            let language = extras.languages.iter().find(|(other, _)| Some(*other) == number);
+            track.language = language.map(|(_, language)| language.clone());
+            track.is_laced = number.is_some_and(|number| extras.laced.contains(&number));
+            let roll = extras.rolls.iter().find(|(other, _)| Some(*other) == number);
+            track.turn = roll.and_then(|(_, degrees)| turn(*degrees));
+            let subtitles = extras.subtitles.iter().find(|(other, _)| Some(*other) == number);
+            if is_unknown && subtitles.is_some_and(|(_, is_webvtt)| !is_webvtt) {
+                track.caps = gst::Caps::new_empty_simple("application/x-unknown-subtitles");
+            }
+        }
+        (self.is_ordered, self.is_linked) = (extras.is_ordered, extras.is_linked);
+        (self.attachments, self.attached) = (extras.attachments, extras.attached);
+        self.other_tags = extras.other_tags;
+    }
+
+    /// The error for a file without video that can be decoded; `missing` is what is not installed.
+    fn fault(&self, result: DiscovererResult, missing: &[impl AsRef<str>]) -> anyhow::Error {
+        if result == DiscovererResult::Timeout {
+            return anyhow!("cannot be opened: no progress for {} s", PATIENCE.seconds());
+        }
+        let is_encrypted = |track: &Track| {
+            track.kind() == "application/x-cenc" || track.kind().contains("encrypted")
+        };
+        if self.tracks.iter().any(is_encrypted) {
+            return anyhow!("is encrypted (DRM) and cannot be decoded");
+        }
+        if !missing.is_empty() {
+            let missing: Vec<_> = missing.iter().map(|d| described(d.as_ref())).collect();
+            return anyhow!(fault::not_installed(&missing));
+        }
+        if self.tracks.is_empty() {
+            return anyhow!(fault::NO_INDEX);
+        }
+        if self.tracks.iter().any(|track| track.kind().starts_with("video/")) {
+            return anyhow!(fault::NOTHING_DECODED);
+        }
+        let names: Vec<_> = self.tracks.iter().map(|track| codec_name(&track.caps)).collect();
+        anyhow!("has no video track, only {}", names.join(", "))
+    }
+
+    /// An animated image as a video.
+    fn of_animation(animation: Animation) -> Self {
+        let kind = gst::Caps::new_empty_simple(animation.media_type);
+        let mut caps = kind.clone();
+        if animation.has_alpha {
+            caps.make_mut().set("format", VideoFormat::Rgba.to_str());
+        }
+        let track = Track::new(String::new(), caps);
+        let (container, tracks) = (Some(kind), vec![track]);
+        Self { container, tracks, animation: Some(animation), ..Self::default() }
+    }
+
+    /// The media type of the container; empty for an elementary stream.
+    pub fn kind(&self) -> &str {
+        self.container.as_ref().map(media_type).unwrap_or_default()
+    }
+
+    pub fn is_matroska(&self) -> bool {
+        ["video/x-matroska", "video/webm"].contains(&self.kind())
+    }
+
+    pub fn chapters(&self) -> usize {
+        self.toc.as_ref().map_or(0, |toc| chapters::all(toc).len())
+    }
+
+    /// The tags of the output: those of the file and of the video, except those about the codec.
+    pub fn global_tags(&self) -> gst::TagList {
+        let mut tags = self.tags.clone();
+        let own = [
+            "container-format",
+            "video-codec",
+            "bitrate",
+            "maximum-bitrate",
+            "minimum-bitrate",
+            "nominal-bitrate",
+            "encoder",
+            "encoder-version",
+            "image-orientation",
+            "extended-comment",
+            "language-code",
+            "attachment",
+            "mxf-structure",
+            "codec",
+        ];
+        if let Some(main) = self.main_video() {
+            tags.make_mut().insert(&self.tracks[main].tags, gst::TagMergeMode::Keep);
+        }
+        let tags_mut = tags.make_mut();
+        own.into_iter().for_each(|tag| tags_mut.remove_generic(tag));
+        tags
+    }
+
+    /// Its date, seconds since 1970 in UTC.
+    pub fn date(&self) -> Option<i64> {
+        let date = self.global_tags().get::<gst::tags::DateTime>()?.get();
+        Some(date.to_g_date_time().ok()?.to_unix())
+    }
+
+    pub fn is_animation(&self) -> bool {
+        self.animation.is_some()
+    }
+
+    /// Whether its timestamps may start at any time.
+    pub fn is_stream(&self) -> bool {
+        // Elementary streams have no container.
+        !self.is_animation() && ["", "video/mpegts", "video/mpeg"].contains(&self.kind())
+    }
+
+    /// Whether frames follow each other without gaps. In other containers a frame may last for any time.
+    pub fn is_contiguous(&self) -> bool {
+        self.is_stream() || self.kind() == "video/x-ms-asf"
+    }
+
+    /// The index of the track to translate: the first video, else the first image, since video may be a sequence of
+    /// JPEGs. Beside a video, an image is cover art.
+    pub fn main_video(&self) -> Option<usize> {
+        let first = |kind: &str| {
+            let is_match = |track: &Track| track.kind().starts_with(kind) && !track.is_frameless;
+            self.tracks.iter().position(is_match)
+        };
+        first("video/").or_else(|| first("image/"))
+    }
+
+    /// The track to translate.
+    pub fn main_track(&self) -> Result<&Track> {
+        self.main_video().map(|main| &self.tracks[main]).context("has no video track")
+    }
+}
+
+/// Runs the discoverer on `input` with its `repairs`. Also returns the tracks in which it finds no frame.
+fn discover(input: &Path, repairs: &Repairs) -> Result<(DiscovererInfo, Frameless)> {
+    let discoverer = Discoverer::new(PATIENCE)?;
+    let undecodable = Arc::new(Mutex::new(Vec::new()));
+    let found = undecodable.clone();
+    let frameless = Frameless::default();
+    let watched = frameless.clone();
+    let replacements = repairs.for_probe();
+    discoverer.connect_source_setup(move |_, source| {
+        if let Some(pad) = source.static_pad("src") {
+            replace(&pad, replacements.clone());
+        }
+        let Some(decoder) = source.parent().and_downcast::<gst::Bin>() else { return };
+        watched.watch(&decoder);
+        decoder.connect_deep_element_added(|_, _, element| {
+            prefer_colour_of_stream(element);
+            av1::tolerate_damage(element);
+        });
+        // Its decoder fails, and the file with it.
+        decode_only(decoder.upcast_ref(), |_, caps| media_type(caps) != TRUE_HD_OR_PCM);
+        let found = found.clone();
+        decoder.connect("unknown-type", false, move |values| {
+            let caps = values.get(2)?.get::<gst::Caps>().ok()?;
+            lock(&found).push(codec_name(&caps));
+            None
+        });
+    });
+    let uri = gst::glib::filename_to_uri(std::path::absolute(input)?, None)?;
+    let info = discoverer.discover_uri(&uri);
+    let info = info.map_err(|error| anyhow!(fault::explain_probe(&error, &lock(&undecodable))))?;
+    Ok((info, frameless))
+}
+
+/// The track of a stream. A stream without an id is one between a demuxer and a parser, unless nothing can decode it.
+fn track(stream: &DiscovererStreamInfo, is_missing: &dyn Fn(&gst::Caps) -> bool) -> Option<Track> {
+    let caps = stream.caps()?;
+    let id = stream.stream_id().map(|id| short_id(&id).to_owned());
+    let id = id.or_else(|| is_missing(&caps).then(String::new))?;
+    Some(Track { tags: stream.tags().unwrap_or_default(), ..Track::new(id, caps) })
+}
+
+/// The direction of `videoflip` for a counterclockwise rotation; `None` for 0° and other angles than multiples of 90°.
+fn turn(degrees: f64) -> Option<&'static str> {
+    match degrees.rem_euclid(360.0).round() as u32 {
+        90 => Some("90l"),
+        180 => Some("180"),
+        270 => Some("90r"),
+        _ => None,
+    }
+}
+
+/// The description in the details for an installer: `gstreamer|1.0|program|description|decoder-…`.
+fn described(details: &str) -> String {
+    details.split('|').nth(3).unwrap_or(details).to_owned()
+}

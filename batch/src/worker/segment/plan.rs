@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The plan for a video: its segments, and notes for the user.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::{
+    container::Container,
+    options::{Recipe, Sample},
+    protocol::{Reply, Say, Setup, Span, note, note_all},
+    worker::{
+        elements::caps::{codec_name, field, media_type},
+        mux::{mapping::Mapping, muxer::Muxer},
+        probe::{
+            Media,
+            keyframes::{self, Frame},
+            losses, scan,
+        },
+    },
+};
+
+/// Containers in which GStreamer seeks exactly to key frames.
+const SEEKABLE: [&str; 3] = ["video/quicktime", "video/x-matroska", "video/webm"];
+
+/// A video to plan.
+pub struct Job<'a> {
+    pub setup: &'a Setup,
+    pub input: &'a Path,
+    /// The container of the output.
+    pub container: Container,
+    /// Whether it may be cut into segments.
+    pub may_cut: bool,
+    /// The sample to translate; `None` for the whole video.
+    pub sample: Option<Sample>,
+    /// Number of frames that are translated before a segment and not kept.
+    pub lead: usize,
+}
+
+impl Job<'_> {
+    /// Probes the video and plans its segments, at least one.
+    pub fn plan(&self, say: Say) -> Result<Reply> {
+        let media = Media::probe_input(self.input)?;
+        self.note_losses(&media, say)?;
+        let recipe = &self.setup.recipe;
+        let (begin, end) = part(&media, recipe, self.sample)?;
+        let is_seekable = media.is_seekable && SEEKABLE.contains(&media.kind());
+        let is_part = begin > 0 || end.is_some() || recipe.frames.is_some();
+        ensure!(
+            !(is_part && media.is_animation()),
+            "is an animated image, which can only be translated as a whole"
+        );
+        let is_cut = self.may_cut && is_seekable && is_long(self.setup, &media);
+        if !(is_part || is_cut) {
+            let frames = expected_frames(&media);
+            return Ok(Reply::Plan { spans: vec![Span::default()], frames });
+        }
+        let seek = is_seekable.then_some(begin);
+        let whole = Span { lead: begin, start: begin, stop: end, seek, ..Span::default() };
+        let Some(frames) = scan::frames(self.input, &media, say)? else {
+            ensure!(
+                recipe.frames.is_none(),
+                "its frames have no timestamps, so --frames cannot count them"
+            );
+            return Ok(Reply::Plan { spans: vec![whole], frames: None });
+        };
+        let spans = self.spans(&frames, &whole);
+        ensure!(!spans.is_empty(), "has no frames in that range: it lasts {}", lasts(&media));
+        let frames = spans.iter().map(|span| span.frames).sum();
+        Ok(Reply::Plan { spans, frames })
+    }
+
+    /// Notes what the output will lose.
+    fn note_losses(&self, media: &Media, say: Say) -> Result<()> {
+        let recipe = &self.setup.recipe;
+        if let (Some(named), Some(found)) = (Container::of_name(self.input), &media.container)
+            && !named.is_inside(media_type(found))
+        {
+            let (found, named) = (codec_name(found), named.extension());
+            note(say, format!("is {found}, although its extension is {named}"));
+        }
+        if self.setup.dry_run {
+            // Otherwise the notes are about the tracks that were written.
+            note_all(say, Mapping::new(media, &Muxer::new(self.container)?, recipe, &[]).notices);
+        }
+        note_all(say, losses::foreseen(media, self.container, recipe));
+        Ok(())
+    }
+
+    /// The segments of `whole`, a part of a video with these frames; none if it has no frames.
+    fn spans(&self, frames: &[Frame], whole: &Span) -> Vec<Span> {
+        let first = frames.partition_point(|frame| frame.time < whole.start);
+        let mut last = frames.partition_point(|frame| frame.time < whole.stop.unwrap_or(u64::MAX));
+        if let Some(count) = self.setup.recipe.frames {
+            last = last.min(first.saturating_add(count as usize));
+        }
+        if first >= last {
+            return Vec::new();
+        }
+        let length = if self.may_cut && whole.seek.is_some() { self.setup.piece } else { 0 };
+        let mut spans = keyframes::spans(&frames[..last], first, length, self.lead);
+        if let Some(head) = spans.first_mut() {
+            (head.lead, head.start) = (whole.lead, whole.start);
+            head.seek = head.seek.filter(|_| whole.start > 0);
+        }
+        if let Some(tail) = spans.last_mut() {
+            tail.stop = frames.get(last).map(|frame| frame.time).or(whole.stop);
+        }
+        if whole.seek.is_none() {
+            spans.iter_mut().for_each(|span| span.seek = None);
+        }
+        spans
+    }
+}
+
+/// Start and end of the part of `media` to translate, nanoseconds; `None` for its end.
+pub fn part(media: &Media, recipe: &Recipe, sample: Option<Sample>) -> Result<(u64, Option<u64>)> {
+    let begin = nanoseconds(recipe.start);
+    let end = recipe.end.map(|end| nanoseconds(Some(end)));
+    let Some(sample) = sample else { return Ok((begin, end)) };
+    let length = media.duration.map(|duration| duration.nseconds());
+    let length = length.context("its length is unknown, so no samples can be spread over it")?;
+    let (begin, end) = sample.range(begin, end.map_or(length, |end| end.min(length)));
+    Ok((begin, Some(end)))
+}
+
+fn is_long(setup: &Setup, media: &Media) -> bool {
+    let length = media.duration.map_or(0, |duration| duration.nseconds());
+    setup.piece > 0 && length > 2 * setup.piece
+}
+
+fn lasts(media: &Media) -> String {
+    match media.duration {
+        Some(duration) => format!("{:.1} s", duration.seconds_f64()),
+        None => "for an unknown time".to_owned(),
+    }
+}
+
+fn nanoseconds(seconds: Option<f64>) -> u64 {
+    (seconds.unwrap_or(0.0) * 1e9).round() as u64
+}
+
+fn expected_frames(media: &Media) -> Option<u64> {
+    let caps = &media.tracks[media.main_video()?].caps;
+    let rate = field::<gst::Fraction>(caps, "framerate")?;
+    let seconds = media.duration?.seconds_f64();
+    let frames = seconds * f64::from(rate.numer()) / f64::from(rate.denom());
+    Some(frames.round() as u64).filter(|&frames| frames > 0)
+}

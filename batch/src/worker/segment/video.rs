@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The video branch: decoded frames through the filter into an encoder.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use anyhow::Result;
+use gst::prelude::*;
+use gst_video::{VideoColorMatrix, VideoColorRange, VideoColorimetry, prelude::*};
+
+use crate::{
+    encoding::Encoding,
+    protocol::Setup,
+    worker::{
+        elements::{
+            caps::{colorimetry, depth, formats},
+            chain::Chain,
+            filter::{configure, filter_description},
+            is_of, pad,
+        },
+        pads::probes::on_caps,
+        probe::{Track, hdr},
+    },
+};
+
+/// A queue of raw frames between two threads.
+const FRAMES: &str = "queue max-size-buffers=3 max-size-bytes=0 max-size-time=0";
+
+/// The input of `deinterlace`, which supports only 8-bit formats and passes others through.
+const DEINTERLACED: &str = "capsfilter caps=\"video/x-raw,interlace-mode=progressive; \
+     video/x-raw,format=(string){I420,YV12,NV12,NV21,Y42B,Y444,YUY2,UYVY,Y41B,AYUV,BGRA,RGBA,RGB,BGR}\"";
+
+/// A chain from decoded video of `track` to translated and encoded video. Named parts: `begin`, its first element, and
+/// `filter`.
+pub fn chain(setup: &Setup, encoding: &Encoding, track: &Track) -> Result<Chain> {
+    let tone_map = hdr::tone_map(&track.caps, encoding);
+    let upright = track.direction().map(|turn| format!("! videoflip video-direction={turn}"));
+    let upright = upright.unwrap_or_default();
+    // videoconvert copies out of a decoder's memory; videoflip makes frames upright for the generator.
+    let chain = Chain::new(&format!(
+        "{FRAMES} name=begin ! videoconvert name=decoded-convert ! capsfilter name=decoded-format {upright} \
+         ! {DEINTERLACED} ! deinterlace name=fields fields=top method=greedyh ! videoscale name=scale add-borders=true \
+         ! capsfilter name=size ! {before} {tones} {filter} ! {FRAMES} ! videocrop name=even \
+         ! videoconvert name=convert ! {raw} ! capsfilter name=format ! {encoder} ! identity name=end",
+        before = encoding.before,
+        tones = if tone_map.is_some() { hdr::TONE_MAPPING } else { "" },
+        filter = filter_description(setup),
+        raw = encoding.raw,
+        encoder = encoding.encoder,
+    ))?;
+    configure(&chain.part("filter")?, setup);
+    begin_with_first_field(&chain.part("fields")?)?;
+    keep_size(&chain.pad("scale", "sink")?, &chain.part("size")?);
+    correct_caps(&chain.pad("begin", "sink")?);
+    if let Some(map) = tone_map {
+        hdr::map_tones(&chain.part("tones")?, map, setup.threads)?;
+    }
+    if !encoding.takes_odd_sizes {
+        crop_to_even(&chain.part("even")?)?;
+    }
+    let format = chain.part("format")?;
+    if encoding.raw == "video/x-raw" {
+        keep_depth(&chain.part("convert")?, &format, &format)?;
+    }
+    keep_depth(&chain.part("decoded-convert")?, &chain.part("decoded-format")?, &format)?;
+    let encoders = chain.bin.iterate_elements().into_iter().flatten();
+    let is_it = |element: &gst::Element| is_of(element, encoding.encoder_name());
+    if let Some(element) = encoders.into_iter().find(is_it).filter(|_| tone_map.is_none()) {
+        hdr::write_metadata(&element, &track.caps)?;
+    }
+    Ok(chain)
+}
+
+/// Makes `deinterlace` build its frames from the field that is shown first. From the other field, GStreamer 1.22
+/// outputs the first frame twice, and all frames late.
+fn begin_with_first_field(deinterlace: &gst::Element) -> Result<()> {
+    let element = deinterlace.downgrade();
+    pad(deinterlace, "sink")?.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        if let (Some(deinterlace), Some(frame)) = (element.upgrade(), info.buffer()) {
+            let flags = frame.video_flags();
+            let is_interlaced = flags.contains(gst_video::VideoBufferFlags::INTERLACED);
+            if is_interlaced && !flags.contains(gst_video::VideoBufferFlags::TFF) {
+                deinterlace.set_property_from_str("fields", "bottom");
+            }
+        }
+        gst::PadProbeReturn::Remove
+    });
+    Ok(())
+}
+
+/// Fixes the frame size at that of the first frame at `pad`, because containers hold only one size.
+fn keep_size(pad: &gst::Pad, size: &gst::Element) {
+    // Until the first frame, caps may change: the rotation of a video is known only after its first caps.
+    let has_begun = Arc::new(AtomicBool::new(false));
+    let begins = has_begun.clone();
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+        begins.store(true, Ordering::Relaxed);
+        gst::PadProbeReturn::Remove
+    });
+    let element = size.downgrade();
+    on_caps(pad, move |caps| {
+        let (size, caps) = (element.upgrade()?, caps.structure(0)?);
+        if has_begun.load(Ordering::Relaxed) {
+            return None;
+        }
+        let mut fixed = gst::Structure::new_empty("video/x-raw");
+        for field in ["width", "height", "pixel-aspect-ratio"] {
+            if let Ok(value) = caps.value(field) {
+                fixed.set_value(field, value.clone());
+            }
+        }
+        // For any memory feature.
+        let fixed = gst::Caps::builder_full().structure_with_any_features(fixed).build();
+        size.set_property("caps", fixed);
+        None
+    });
+}
+
+/// Makes `convert` output the format nearest to that of the frames that the elements after `filter` accept, with alpha
+/// only if the elements after `encoder` accept it. On its own, `videoconvert` trades bit depth for alpha.
+fn keep_depth(convert: &gst::Element, filter: &gst::Element, encoder: &gst::Element) -> Result<()> {
+    let (filter, encoder) = (filter.downgrade(), encoder.downgrade());
+    on_caps(&pad(convert, "sink")?, move |caps| {
+        let taken = |element: &gst::Element| Some(element.static_pad("src")?.peer_query_caps(None));
+        let (filter, encoder) = (filter.upgrade()?, encoder.upgrade()?);
+        let keeps_alpha = formats(&taken(&encoder)?).any(|info| info.has_alpha());
+        // Removes the limit of an earlier format.
+        filter.set_property("caps", gst::Caps::new_any());
+        let frames = gst_video::VideoInfo::from_caps(caps).ok()?;
+        // `deinterlace` accepts fewer formats for interlaced video.
+        let mode = caps.structure(0)?.get::<String>("interlace-mode");
+        let like = gst::Caps::builder("video/x-raw")
+            .field("interlace-mode", mode.unwrap_or_else(|_| "progressive".to_owned()))
+            .build();
+        let nearest =
+            nearest_format(&taken(&filter)?.intersect(&like), frames.format_info(), keeps_alpha);
+        if let Some(nearest) = nearest {
+            let fixed = gst::Caps::builder("video/x-raw").field("format", nearest.to_str());
+            filter.set_property("caps", fixed.build());
+        }
+        None
+    });
+    Ok(())
+}
+
+/// The format in `caps` that loses the least of the format `of`; of several, the smallest.
+fn nearest_format(
+    caps: &gst::Caps,
+    of: gst_video::VideoFormatInfo,
+    keeps_alpha: bool,
+) -> Option<gst_video::VideoFormat> {
+    let chroma = |info: &gst_video::VideoFormatInfo| match info.n_components() {
+        0..=2 => 2,
+        _ => info.w_sub()[1] + info.h_sub()[1],
+    };
+    // First the loss of bits, chroma, alpha and RGB, then the excess.
+    formats(caps)
+        .min_by_key(|info| {
+            (
+                depth(&of).saturating_sub(depth(info)),
+                chroma(info).saturating_sub(chroma(&of)),
+                keeps_alpha && of.has_alpha() && !info.has_alpha(),
+                of.is_rgb() != info.is_rgb(),
+                info.has_alpha(),
+                depth(info),
+                chroma(&of).saturating_sub(chroma(info)),
+            )
+        })
+        .map(|info| info.format())
+}
+
+/// Corrects caps of raw video at `pad`. Pixels of width 0, as from an AVI without a pixel density, become square.
+/// Y'CbCr of unknown range, as in many WebM files, gets limited range, where GStreamer assumes full range. Full range
+/// with an unknown matrix, which GStreamer 1.22 ignores altogether, gets the default matrix.
+fn correct_caps(pad: &gst::Pad) {
+    on_caps(pad, |caps| {
+        let mut corrected = caps.clone();
+        let fields = corrected.make_mut().structure_mut(0)?;
+        let ratio = fields.get::<gst::Fraction>("pixel-aspect-ratio");
+        if ratio.is_ok_and(|ratio| ratio.numer() <= 0 || ratio.denom() <= 0) {
+            fields.set("pixel-aspect-ratio", gst::Fraction::new(1, 1));
+        }
+        let video = gst_video::VideoInfo::from_caps(caps).ok().filter(|video| video.is_yuv());
+        let Some(known) = video.map(|video| video.colorimetry()) else { return Some(corrected) };
+        let full = colorimetry(fields).filter(|said| {
+            said.range() == VideoColorRange::Range0_255
+                && said.matrix() == VideoColorMatrix::Unknown
+        });
+        let (range, of) = match full {
+            Some(full) => (full.range(), full),
+            None if known.range() == VideoColorRange::Unknown => {
+                (VideoColorRange::Range16_235, known)
+            }
+            None => return Some(corrected),
+        };
+        let usual = VideoColorimetry::new(range, known.matrix(), of.transfer(), of.primaries());
+        fields.set("colorimetry", usual.to_string());
+        Some(corrected)
+    });
+}
+
+/// Makes `crop` remove a column and a row from frames of odd width and height.
+fn crop_to_even(crop: &gst::Element) -> Result<()> {
+    let element = crop.downgrade();
+    on_caps(&pad(crop, "sink")?, move |caps| {
+        if let (Some(crop), Ok(video)) = (element.upgrade(), gst_video::VideoInfo::from_caps(caps))
+        {
+            crop.set_property("right", (video.width() % 2) as i32);
+            crop.set_property("bottom", (video.height() % 2) as i32);
+        }
+        None
+    });
+    Ok(())
+}
