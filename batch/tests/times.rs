@@ -656,3 +656,31 @@ fn what_the_container_does_not_tell_is_named() {
         assert!(text(&output).contains(&error), "{}", text(&output));
     }
 }
+
+/// Encoders of AAC, MP3 and Opus put a packet before the sound, which an edit list hides.
+#[test]
+fn the_start_of_sound_stays_hidden() {
+    let Some(place) = Place::of_ffmpeg("sound before 0") else { return };
+    let sounds = [
+        ("aac.mp4", "aac"),
+        ("aac.mov", "aac"),
+        ("mp3.mp4", "libmp3lame"),
+        ("opus.mp4", "libopus -strict -2"),
+    ];
+    for (name, codec) in sounds {
+        let late = "-map 0 -map 1 -map 2 -c:a:1 ac3 -c:a:0";
+        let input = place.path("in").join(name);
+        make(&input, &[BARS, TONE, "-itsoffset 1", OTHER_TONE, H264, late, codec].join(" "));
+    }
+    let said = place.run(&["in", "--name", "{dir}/{stem}.{ext}"]);
+    for (name, _) in sounds {
+        let (before, after) = (streams(&place.path("in").join(name)), streams(&place.out(name)));
+        assert_eq!(after.len(), 3, "{said}");
+        for (before, after) in before.iter().zip(&after) {
+            assert_eq!(before.times.len(), after.times.len(), "{name}");
+            let off = before.times.iter().zip(&after.times).map(|(a, b)| (a - b).abs());
+            let off = off.fold(0.0, f64::max);
+            assert!(off < 1.0, "{name}: {} {off} ms", before.codec);
+        }
+    }
+}

@@ -9,6 +9,7 @@ pub mod chapters;
 pub mod durations;
 pub mod early;
 pub mod ebml;
+pub mod edits;
 pub mod isobmff;
 pub mod matroska;
 pub mod matroska_tags;

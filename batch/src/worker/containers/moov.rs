@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Adds to the index of MP4 and QuickTime files what `qtmux` of GStreamer 1.22 does not write: chapters, location and
-//! date.
+//! Adds to the index of MP4 and QuickTime files what `qtmux` of GStreamer 1.22 does not write: chapters, location, date
+//! and the edit lists of sound that begins before 0.
 //!
 //! The muxer writes a placeholder tag of the right length, so nothing else in the file moves.
 
@@ -16,6 +16,7 @@ use gst::prelude::*;
 
 use super::{
     chapters::Chapter,
+    edits::hide_lead,
     isobmff::{Index, boxes, find, index, nero_list, place},
 };
 
@@ -31,6 +32,8 @@ pub struct Additions {
     /// The location in ISO 6709.
     pub location: Option<String>,
     pub chapters: Vec<Chapter>,
+    /// How much of the presentation lies before its start, nanoseconds.
+    pub lead: u64,
 }
 
 impl Additions {
@@ -66,6 +69,9 @@ impl Additions {
         let added = self.boxes();
         if !added.is_empty() {
             replace_placeholder(&mut moov, &added)?;
+        }
+        if self.lead > 0 {
+            hide_lead(&mut moov, self.lead)?;
         }
         let mut file = OpenOptions::new().write(true).open(file)?;
         file.seek(SeekFrom::Start(start))?;

@@ -116,7 +116,9 @@ impl Mux<'_> {
     fn correct(&self, media: &Media, promises: &[Promise], window: Window) -> Result<()> {
         let incomplete = "the output cannot be completed";
         if self.container.is_isobmff() {
-            return self.additions(media, window).complete(self.output).context(incomplete);
+            let mut additions = self.additions(media, window);
+            additions.lead = lead(media, promises, window);
+            return additions.complete(self.output).context(incomplete);
         }
         if !self.container.is_matroska() {
             return Ok(());
@@ -150,6 +152,7 @@ impl Mux<'_> {
             date: media.date(),
             location: media.location.clone(),
             chapters: chapters.unwrap_or_default(),
+            lead: 0,
         }
     }
 
@@ -300,6 +303,15 @@ impl Mux<'_> {
         }
         pipeline.write_fast_start_file(mux, self.output)
     }
+}
+
+/// How much of an output in MP4 or QuickTime lies before the start of the input, nanoseconds. The muxer starts the
+/// presentation with its first track.
+fn lead(media: &Media, promises: &[Promise], window: Window) -> u64 {
+    // The times of a stream start at any time, and players hide nothing of it.
+    let shift = u64::try_from(window.shift).ok().filter(|_| !media.is_stream()).unwrap_or(0);
+    let first = promises.iter().filter_map(|promise| promise.passed.first).min().unwrap_or(0);
+    shift.saturating_sub(first)
 }
 
 /// The tracks that the next attempt handles differently: the one that the error is about, else all copied tracks, else

@@ -13,6 +13,8 @@ use crate::lock::lock;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Passed {
     pub packets: u64,
+    /// Packets before 0, which are not heard.
+    pub hidden: u64,
     /// Earliest running time, nanoseconds.
     pub first: Option<u64>,
     /// Running time of the end of the last buffer, nanoseconds.
@@ -32,7 +34,7 @@ impl Tally {
         let tally = self.clone();
         on_buffers(pad, move |pad, buffer| {
             match segment_at(pad).and_then(|s| s.to_running_time_full(buffer.pts()?)) {
-                Some(gst::Signed::Negative(_)) => {}
+                Some(gst::Signed::Negative(_)) => lock(&tally.0).hidden += 1,
                 Some(gst::Signed::Positive(time)) => tally.add(Some(time), buffer.duration()),
                 None => tally.add(None, None),
             }

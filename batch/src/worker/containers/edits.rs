@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Edit lists of the MP4 and QuickTime files that `qtmux` of GStreamer 1.22 writes (ISO/IEC 14496-12, section 8.6.6).
+//!
+//! Sound often begins before 0: its first packet only prepares the decoder and is not heard. The muxer takes no time
+//! before 0, so all tracks begin later in its file. With these edit lists they begin where they did, and players hide
+//! what lies before 0.
+
+use anyhow::{Context, Result, ensure};
+
+use super::isobmff::{behind_times, boxes, find, number, place};
+
+/// The media time of an empty edit.
+const EMPTY: i64 = -1;
+const NANOSECONDS: u128 = 1_000_000_000;
+
+/// An entry of an edit list: its duration in units of the presentation, and its start in those of the track.
+type Edit = (u64, i64);
+
+/// A change of bytes in the index: where they begin, and the new ones.
+type Change = (usize, Vec<u8>);
+
+/// Makes the presentation in the index `moov` begin `lead` nanoseconds later, so that the first `lead` are hidden.
+/// Changes nothing if that cannot be done in place.
+pub fn hide_lead(moov: &mut [u8], lead: u64) -> Result<()> {
+    let changes = changes(moov, lead)?;
+    for (at, bytes) in changes {
+        moov[at..at + bytes.len()].copy_from_slice(&bytes);
+    }
+    Ok(())
+}
+
+fn changes(moov: &[u8], lead: u64) -> Result<Vec<Change>> {
+    let header = find(moov, &[b"mvhd"]).context("no header")?;
+    let scale = scale(header)?;
+    let mut changes = vec![shortened(moov, header, behind_times(header) + 4, units(lead, scale))?];
+    for (_, track) in boxes(moov).filter(|(kind, _)| *kind == b"trak") {
+        let header = find(track, &[b"tkhd"]).context("a track without a header")?;
+        let media = find(track, &[b"mdia", b"mdhd"]).context("a track without a header")?;
+        // A track without edits, such as time codes, begins with the presentation.
+        let Some(edits) = find(track, &[b"edts"]) else { continue };
+        let list = find(edits, &[b"elst"]).context("no edit list")?;
+        let new = after(&read(list)?, lead, scale, self::scale(media)?);
+        changes.push((place(moov, edits).start, written(&new, list[0], edits.len())?));
+        // The track's number and four zeros come before the duration.
+        changes.push(shortened(moov, header, behind_times(header) + 8, units(lead, scale))?);
+    }
+    Ok(changes)
+}
+
+/// The number of units per second in a header.
+fn scale(header: &[u8]) -> Result<u32> {
+    let at = behind_times(header);
+    header.get(at..at + 4).and_then(number).filter(|&scale| scale > 0).context("no time scale")
+}
+
+fn units(nanoseconds: u64, scale: u32) -> u64 {
+    ((u128::from(nanoseconds) * u128::from(scale) + NANOSECONDS / 2) / NANOSECONDS) as u64
+}
+
+/// The duration at `at` in a `header` of `moov`, less `units`.
+fn shortened(moov: &[u8], header: &[u8], at: usize, units: u64) -> Result<Change> {
+    let length = if header[0] == 1 { 8 } else { 4 };
+    let bytes = header.get(at..at + length).context("a short header")?;
+    let duration = big_endian(bytes).saturating_sub(units);
+    let new = duration.to_be_bytes()[8 - length..].to_vec();
+    Ok((place(moov, header).start + at, new))
+}
+
+fn big_endian(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0, |number, &byte| number << 8 | u64::from(byte))
+}
+
+fn read(list: &[u8]) -> Result<Vec<Edit>> {
+    let (is_long, entries) = (list.first() == Some(&1), list.get(8..).context("no edits")?);
+    let edit = |entry: &[u8]| match is_long {
+        true => (big_endian(&entry[..8]), big_endian(&entry[8..16]) as i64),
+        false => (big_endian(&entry[..4]), i64::from(big_endian(&entry[4..8]) as u32 as i32)),
+    };
+    Ok(entries.chunks_exact(if is_long { 20 } else { 12 }).map(edit).collect())
+}
+
+/// The edits without the first `lead` nanoseconds.
+fn after(edits: &[Edit], lead: u64, movie: u32, media: u32) -> Vec<Edit> {
+    let mut left = lead;
+    let mut new = Vec::new();
+    for &(duration, start) in edits {
+        let cut = units(left, movie).min(duration);
+        let of_media = if start == EMPTY { 0 } else { units(left, media) as i64 };
+        left = left.saturating_sub((u128::from(cut) * NANOSECONDS / u128::from(movie)) as u64);
+        // What is left is shorter than a unit.
+        left = if cut < duration { 0 } else { left };
+        if cut < duration {
+            new.push((duration - cut, start + of_media));
+        }
+    }
+    new
+}
+
+/// An `elst` of this version with these edits, in `size` bytes.
+fn written(edits: &[Edit], version: u8, size: usize) -> Result<Vec<u8>> {
+    let mut content = vec![version, 0, 0, 0];
+    content.extend((edits.len() as u32).to_be_bytes());
+    for &(duration, start) in edits {
+        match version {
+            1 => content.extend([duration.to_be_bytes(), start.to_be_bytes()].concat()),
+            _ => {
+                content.extend(
+                    [(duration as u32).to_be_bytes(), (start as i32).to_be_bytes()].concat(),
+                );
+            }
+        }
+        // At normal speed.
+        content.extend([0, 1, 0, 0]);
+    }
+    let mut bytes = (content.len() as u32 + 8).to_be_bytes().to_vec();
+    bytes.extend(b"elst");
+    bytes.extend(content);
+    let rest = size.checked_sub(bytes.len()).context("no room for the edit list")?;
+    if rest > 0 {
+        ensure!(rest >= 8, "no room after the edit list");
+        bytes.extend((rest as u32).to_be_bytes());
+        bytes.extend(b"free");
+        bytes.resize(size, 0);
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_before_the_start_is_hidden() {
+        // 1024 samples of sound at 48 kHz come before the video.
+        let lead = 21_333_333;
+        let after = |edits: &[Edit], media| after(edits, lead, 90_000, media);
+        assert_eq!(after(&[(1920, EMPTY), (270_000, 0)], 90_000), [(270_000, 0)]);
+        assert_eq!(after(&[(271_920, 0)], 48_000), [(270_000, 1024)]);
+        assert_eq!(after(&[(91_920, EMPTY), (270_000, 0)], 1000), [(90_000, EMPTY), (270_000, 0)]);
+        // Sound that begins 10 ms later than the first.
+        assert_eq!(after(&[(900, EMPTY), (271_020, 0)], 48_000), [(270_000, 544)]);
+    }
+
+    #[test]
+    fn a_shorter_list_fills_its_place() {
+        let list = written(&[(270_000, 1024)], 0, 40).unwrap();
+        assert_eq!(list.len(), 40);
+        assert_eq!(read(find(&list, &[b"elst"]).unwrap()).unwrap(), [(270_000, 1024)]);
+        assert!(find(&list, &[b"free"]).is_some());
+    }
+}
