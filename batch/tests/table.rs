@@ -115,6 +115,15 @@ fn rows() -> Vec<Row> {
             &["flac"],
         ),
         row("sorenson.flv", &[BARS, TONE, "-c:v flv1 -c:a libmp3lame"]),
+        row(
+            "dnxhr.mov",
+            &[
+                BARS,
+                TONE,
+                "-s 320x240 -c:v dnxhd -profile:v dnxhr_sq -pix_fmt yuv422p",
+                "-c:a pcm_s16le",
+            ],
+        ),
         row("flac.ogg", &[BARS, TONE, "-c:v libtheora -c:a flac"]),
     ]
 }

@@ -10,6 +10,7 @@ pub mod durations;
 pub mod early;
 pub mod ebml;
 pub mod edits;
+pub mod fourccs;
 pub mod isobmff;
 pub mod matroska;
 pub mod matroska_tags;

@@ -9,6 +9,8 @@ use crate::worker::pads::probes::Replacement;
 pub struct Repairs {
     /// For MP4 and QuickTime.
     pub durations: Durations,
+    /// The codecs of MP4 and QuickTime that the demuxer does not know.
+    pub fourccs: Vec<Replacement>,
     /// For ASF, the number of objects in its header.
     pub objects: Option<Replacement>,
     /// For Matroska with timestamps before 0.
@@ -18,7 +20,7 @@ pub struct Repairs {
 impl Repairs {
     /// What to read differently when the file is probed.
     pub fn for_probe(&self) -> Vec<Replacement> {
-        self.durations.tracks.iter().copied().chain(self.objects).collect()
+        self.durations.tracks.iter().chain(&self.fourccs).chain(&self.objects).copied().collect()
     }
 
     /// What to read differently when it is demuxed.

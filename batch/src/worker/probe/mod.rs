@@ -36,6 +36,7 @@ use crate::{
             asf, av1, avi, chapters,
             durations::Durations,
             early::Early,
+            fourccs,
             isobmff::{self, Index},
             matroska::{self, Flags},
             matroska_tags::OtherTags,
@@ -193,6 +194,7 @@ impl Media {
         ensure!(has_track || !isobmff::is_isobmff(input), fault::NO_INDEX);
         let repairs = Repairs {
             durations: index.as_ref().and_then(Durations::of).unwrap_or_default(),
+            fourccs: index.as_ref().map(fourccs::replacements).unwrap_or_default(),
             objects: asf::count(input),
             early: None,
         };
@@ -216,7 +218,7 @@ impl Media {
         let is_known = !main.kind().ends_with("-unknown");
         ensure!(is_known, fault::no_decoder(&[codec_name(&main.caps)]));
         if let Some(details) = missing.iter().find(|details| details.contains(main.kind())) {
-            bail!(fault::not_installed(&[described(details)]));
+            bail!(missing_decoder(&[details]));
         }
         Ok(media)
     }
@@ -357,8 +359,7 @@ impl Media {
             return anyhow!("is encrypted (DRM) and cannot be decoded");
         }
         if !missing.is_empty() {
-            let missing: Vec<_> = missing.iter().map(|d| described(d.as_ref())).collect();
-            return anyhow!(fault::not_installed(&missing));
+            return anyhow!(missing_decoder(missing));
         }
         if self.tracks.is_empty() {
             return anyhow!(fault::NO_INDEX);
@@ -510,7 +511,18 @@ fn turn(degrees: f64) -> Option<&'static str> {
     }
 }
 
-/// The description in the details for an installer: `gstreamer|1.0|program|description|decoder-…`.
-fn described(details: &str) -> String {
-    details.split('|').nth(3).unwrap_or(details).to_owned()
+/// The error for missing decoders, from the details for an installer: `gstreamer|1.0|program|description|decoder-…`.
+fn missing_decoder(details: &[impl AsRef<str>]) -> String {
+    let description = |details: &str| details.split('|').nth(3).unwrap_or(details).to_owned();
+    let missing: Vec<_> = details.iter().map(|details| description(details.as_ref())).collect();
+    // The demuxer does not know the codec, so no plugin has a decoder for it.
+    let code = |text: &String| {
+        let code = text.split_once("/x-gst-fourcc-")?.1.split_whitespace().next()?;
+        Some(format!("the codec {code}"))
+    };
+    let unknown: Vec<_> = missing.iter().filter_map(code).collect();
+    match unknown.is_empty() {
+        true => fault::not_installed(&missing),
+        false => fault::no_decoder(&unknown),
+    }
 }
