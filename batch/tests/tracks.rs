@@ -181,3 +181,54 @@ fn asf_with_a_wrong_count_in_its_header_is_read() {
     let before: Vec<_> = streams(&path).iter().map(|s| s.times.len()).collect();
     assert_eq!((counts[0], counts[1]), (75, before[1]));
 }
+
+/// The muxer has no name for them, and writes other colours for DVD subtitles.
+#[test]
+fn bitmap_subtitles_of_matroska_are_kept() {
+    let Some(place) = Place::of_ffmpeg("bitmap subtitles") else { return };
+    std::fs::write(place.path("a.sup"), pgs()).unwrap();
+    let codecs = ["copy", "dvdsub", "dvbsub"];
+    let tracks = "-map 0 -map 1 -map 2 -c:a aac -metadata:s:s language=ger -c:s";
+    for codec in codecs {
+        let input = place.path("in").join(codec).with_extension("mkv");
+        make(&input, &[BARS, TONE, "-i a.sup", H264, tracks, codec].join(" "));
+    }
+    let said = place.run(&["in"]);
+    assert!(!said.contains("note: "), "{said}");
+    for codec in codecs {
+        let name = format!("{codec}.mkv");
+        let (before, after) = (streams(&place.path("in").join(&name)), streams(&place.out(&name)));
+        let ([.., before], [.., after]) = (&before[..], &after[..]) else { panic!("{said}") };
+        assert_eq!((&before.codec, &before.times), (&after.codec, &after.times), "{said}");
+        assert_eq!(after.details["tags"]["language"], "ger");
+    }
+    let after = std::fs::read(place.out("dvdsub.mkv")).unwrap();
+    let colours = b"palette: 000000, 0000ff, 00ff00, ff0000";
+    assert!(after.windows(colours.len()).any(|bytes| bytes == colours));
+}
+
+/// A PGS file with a picture that is shown from 0.5 to 1.5 s.
+fn pgs() -> Vec<u8> {
+    let segment = |time: u32, kind: u8, data: &[u8]| {
+        let head = [b"PG", &(time * 90).to_be_bytes()[..], &[0; 4], &[kind]].concat();
+        [&head, &(data.len() as u16).to_be_bytes()[..], data].concat()
+    };
+    // 160×120, and an object in a window of 8×2 at 0, 0.
+    let composition = |state: u8, objects: &[u8]| {
+        [&[0, 160, 0, 120, 0x10, 0, state, state, 0, 0][..], objects].concat()
+    };
+    let window = [1, 0, 0, 0, 0, 0, 0, 8, 0, 2];
+    let line = [0, 0x88, 1, 0, 0];
+    let object = [&[0, 0, 0, 0xC0, 0, 0, 14, 0, 8, 0, 2][..], &line, &line].concat();
+    [
+        segment(500, 0x16, &composition(0x80, &[1, 0, 0, 0, 0, 0, 0, 0, 0])),
+        segment(500, 0x17, &window),
+        segment(500, 0x14, &[0, 0, 1, 235, 128, 128, 255]),
+        segment(500, 0x15, &object),
+        segment(500, 0x80, &[]),
+        segment(1500, 0x16, &composition(0, &[0])),
+        segment(1500, 0x17, &window),
+        segment(1500, 0x80, &[]),
+    ]
+    .concat()
+}

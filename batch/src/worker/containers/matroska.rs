@@ -10,12 +10,13 @@ use std::{
     path::Path,
 };
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::{
     ebml::{Element, Segment, children, elements, float, nested, number, text},
     matroska_tags::{self, OtherTags, TAGS},
 };
+use crate::worker::elements::caps::WEBVTT;
 
 const INFO: u32 = 0x1549_A966;
 const DATE: u32 = 0x4461;
@@ -34,6 +35,7 @@ const TRACK_TYPE: u32 = 0x83;
 /// A track type.
 const SUBTITLES: u64 = 0x11;
 const CODEC_ID: u32 = 0x86;
+const CODEC_PRIVATE: u32 = 0x63A2;
 const TRACK_UID: u32 = 0x73C5;
 const LANGUAGE: u32 = 0x22_B59C;
 const CODEC_DELAY: u32 = 0x56AA;
@@ -66,9 +68,38 @@ pub struct Flags {
     pub forced: bool,
 }
 
+/// What a track is encoded in.
+#[derive(Clone, Debug)]
+pub struct Codec {
+    /// Its name in Matroska.
+    pub id: String,
+    /// What its decoder needs; may be empty.
+    pub private: Vec<u8>,
+}
+
+impl Codec {
+    /// Whether `matroskademux` gives these caps to a track in it.
+    pub fn is_of(&self, kind: &str) -> bool {
+        match self.id.as_str() {
+            "S_HDMV/PGS" => kind == "subpicture/x-pgs",
+            "S_VOBSUB" => kind == "subpicture/x-dvd",
+            id if id.starts_with("S_") => kind == WEBVTT,
+            _ => false,
+        }
+    }
+
+    /// Whether `matroskamux` does not write its subtitles, or not as they are.
+    fn needs_help(&self) -> bool {
+        let own = ["S_TEXT/", "S_ASS", "S_SSA", "S_KATE", "D_WEBVTT"];
+        self.id.starts_with("S_") && !own.iter().any(|own| self.id.starts_with(own))
+    }
+}
+
 /// Data of a file besides those of its tracks.
 #[derive(Debug, Default)]
 pub struct Extras {
+    /// The codecs of the subtitles that `matroskamux` does not write, by stream id.
+    pub codecs: Vec<(String, Codec)>,
     /// The flags of the tracks, by track number.
     pub flags: Vec<(u64, Flags)>,
     /// The languages of the tracks, by track number.
@@ -109,6 +140,17 @@ pub fn read(file: &Path) -> Result<Extras> {
             extras.flags.push((track_number, flags));
             if field(FLAG_LACING) != Some(0) && field(DEFAULT_DURATION).is_none() {
                 extras.laced.push(track_number);
+            }
+            let uid = field(TRACK_UID).unwrap_or(0);
+            let data = |id| children(&bytes, track, id).next();
+            let codec = Codec {
+                id: data(CODEC_ID).map_or(String::new(), |id| text(&bytes, id).into_owned()),
+                private: data(CODEC_PRIVATE)
+                    .map_or(Vec::new(), |private| bytes[private.data..private.end].to_vec()),
+            };
+            if codec.needs_help() {
+                // As `matroskademux` writes it.
+                extras.codecs.push((format!("{track_number:03}:{uid:03}"), codec));
             }
             let language = children(&bytes, track, LANGUAGE).next();
             let language = language.map_or("eng".into(), |language| text(&bytes, language));
@@ -195,11 +237,20 @@ pub fn clock(segment: &mut Segment) -> Option<(i64, HashMap<u64, i64>)> {
     Some((unit, children(&bytes, tracks, TRACK_ENTRY).filter_map(delay).collect()))
 }
 
+/// What to correct in a track.
+#[derive(Debug)]
+pub struct Correction {
+    pub flags: Flags,
+    pub language: String,
+    /// The codec of a track that was written as another one.
+    pub codec: Option<String>,
+}
+
 /// What to correct in a file that `matroskamux` has written.
 #[derive(Debug, Default)]
 pub struct Corrections {
-    /// The flags and the languages of its tracks in their order.
-    pub tracks: Vec<(Flags, String)>,
+    /// Its tracks in their order.
+    pub tracks: Vec<Correction>,
     /// The element with all attachments.
     pub attachments: Option<Vec<u8>>,
     /// The tags that GStreamer does not write.
@@ -236,8 +287,8 @@ fn correct_tracks(segment: &mut Segment, corrections: &Corrections) -> Result<Ve
     let (mut bytes, tracks) = segment.read(at)?;
     let uids = short_uids(&bytes, tracks);
     let entries: Vec<_> = children(&bytes, tracks, TRACK_ENTRY).collect();
-    for (entry, (flags, language)) in entries.into_iter().zip(&corrections.tracks) {
-        let completed = completed(&bytes, entry, *flags, language);
+    for (entry, correction) in entries.into_iter().zip(&corrections.tracks) {
+        let completed = completed(&bytes, entry, correction).context("no room for a codec")?;
         bytes[entry.data..entry.end].copy_from_slice(&completed);
     }
     let display = [TRACK_ENTRY, VIDEO, COLOUR, MASTERING_METADATA];
@@ -274,9 +325,11 @@ fn short_uids(bytes: &[u8], tracks: Element) -> Vec<(u64, u8)> {
     children(bytes, tracks, TRACK_ENTRY).filter_map(uid).collect()
 }
 
-/// The content of a track's `entry` with its flags and its language, in the same number of bytes: a short unique id, and
-/// the removal of the generic name that the muxer gives each track, make room for them.
-fn completed(bytes: &[u8], entry: Element, flags: Flags, language: &str) -> Vec<u8> {
+/// The content of a track's `entry` with its codec, flags and language, in the same number of bytes: a short unique id,
+/// and the removal of the generic name that the muxer gives each track, make room for them. `None` if there is no room
+/// for the codec.
+fn completed(bytes: &[u8], entry: Element, correction: &Correction) -> Option<Vec<u8>> {
+    let Correction { flags, language, codec } = correction;
     let mut new = Vec::new();
     let mut has_language = false;
     let track_number = children(bytes, entry, TRACK_NUMBER).next();
@@ -285,6 +338,10 @@ fn completed(bytes: &[u8], entry: Element, flags: Flags, language: &str) -> Vec<
         has_language |= element.id == LANGUAGE;
         match (element.id, short) {
             (NAME, _) if ["Video", "Audio", "Subtitle"].contains(&&*text(bytes, element)) => {}
+            (CODEC_ID, _) if let Some(codec) = codec => {
+                new.extend_from_slice(&[0x86, 0x80 | codec.len() as u8]);
+                new.extend_from_slice(codec.as_bytes());
+            }
             (TRACK_UID, Some(short)) => new.extend_from_slice(&[0x73, 0xC5, 0x81, short]),
             _ => new.extend_from_slice(&bytes[element.start..element.end]),
         }
@@ -306,7 +363,10 @@ fn completed(bytes: &[u8], entry: Element, flags: Flags, language: &str) -> Vec<
         new.extend_from_slice(&[0xEC, 0x80 | left as u8]);
         new.resize(size, 0);
     }
-    if new.len() == size { new } else { bytes[entry.data..entry.end].to_vec() }
+    match new.len() == size {
+        true => Some(new),
+        false => codec.is_none().then(|| bytes[entry.data..entry.end].to_vec()),
+    }
 }
 
 #[cfg(test)]
@@ -316,10 +376,11 @@ mod tests {
     #[test]
     fn flags_and_languages_find_room() {
         let completed = |name: &[u8], flags, language: &str| {
+            let correction = Correction { flags, language: language.to_owned(), codec: None };
             let uid = b"\xD7\x81\x02\x73\xC5\x88\x01\x02\x03\x04\x05\x06\x07\x08\x53\x6E";
             let content = [&uid[..], &[0x80 | name.len() as u8], name].concat();
             let entry = Element { id: TRACK_ENTRY, start: 0, data: 0, end: content.len() };
-            let completed = completed(&content, entry, flags, language);
+            let completed = completed(&content, entry, &correction).unwrap();
             assert_eq!(completed.len(), content.len());
             completed[7..].to_vec()
         };

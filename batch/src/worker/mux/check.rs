@@ -38,6 +38,8 @@ pub struct Promise {
     /// Whether it is the translated video.
     pub is_video: bool,
     pub is_encoded: bool,
+    /// Whether the muxer got it as a track of another codec.
+    pub is_carried: bool,
     /// Its caps at the muxer; `None` if there was no data.
     pub caps: Option<gst::Caps>,
     pub passed: Passed,

@@ -48,7 +48,7 @@ impl Seen {
     /// The tracks that were written. Call it while the pads still have their caps.
     pub fn promises(&self) -> Vec<Promise> {
         let finished = |(promise, pad, tally): (Promise, gst::Pad, Tally)| Promise {
-            caps: pad.current_caps(),
+            caps: pad.current_caps().map(|caps| promise.caps.clone().unwrap_or(caps)),
             passed: tally.get(),
             ..promise
         };
@@ -186,7 +186,7 @@ impl Links {
             }
             Action::Translate | Action::Drop => return discard(pipeline, &queued).map(drop),
         };
-        self.promise(sink, track, Some(matches!(action, Action::Encode)));
+        self.promise(sink, track, Some(action));
         Ok(())
     }
 
@@ -224,14 +224,17 @@ impl Links {
         self.muxer.link(pipeline, &branch.src()?, how)
     }
 
-    /// Records a track as written; `is_encoded` is `None` for the video.
-    fn promise(&self, pad: gst::Pad, track: usize, is_encoded: Option<bool>) {
-        let (is_video, is_encoded) = (is_encoded.is_none(), is_encoded.unwrap_or(true));
+    /// Records a track as written; `action` is `None` for the video.
+    fn promise(&self, pad: gst::Pad, track: usize, action: Option<&Action>) {
+        let (is_video, is_encoded) =
+            (action.is_none(), !matches!(action, Some(Action::Copy(_) | Action::PlainText(_))));
+        let is_carried = matches!(action, Some(Action::Copy(how)) if how.carrier.is_some());
+        let caps = is_carried.then(|| self.tracks[track].caps.clone());
         let tally = Tally::default();
         tally.watch(&pad);
         self.written.watch(&pad);
-        let promise =
-            Promise { track, is_video, is_encoded, caps: None, passed: Passed::default() };
+        let passed = Passed::default();
+        let promise = Promise { track, is_video, is_encoded, is_carried, caps, passed };
         lock(&self.seen.promises).push((promise, pad, tally));
     }
 }

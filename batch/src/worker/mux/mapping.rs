@@ -100,6 +100,10 @@ fn action(
     if let Some(what) = left_out(track, cause) {
         return (Action::Drop, Some(format!("is left out: {what}")));
     }
+    let of_codec = track.codec.as_ref().and_then(|codec| muxer.pad_for_codec(codec));
+    if let Some(pad) = of_codec.filter(|_| refusals == 0) {
+        return (Action::Copy(pad), None);
+    }
     if refusals == 0
         && kind != WEBVTT
         && track.true_format.is_none()

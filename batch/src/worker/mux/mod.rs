@@ -34,7 +34,7 @@ use crate::{
     worker::{
         containers::{
             chapters,
-            matroska::{self, Corrections, Flags},
+            matroska::{self, Correction, Corrections, Flags},
             moov::Additions,
         },
         pads::clip::Window,
@@ -132,7 +132,9 @@ impl Mux<'_> {
             firsts.push(kind);
             let flags = track.flags.unwrap_or(Flags { default: is_first, forced: false });
             let tag = track.tags.get::<gst::tags::LanguageCode>().map(|tag| tag.get().to_owned());
-            (flags, track.language.clone().or(tag).unwrap_or_else(|| "und".to_owned()))
+            let language = track.language.clone().or(tag).unwrap_or_else(|| "und".to_owned());
+            let codec = track.codec.as_ref().filter(|_| promise.is_carried);
+            Correction { flags, language, codec: codec.map(|codec| codec.id.clone()) }
         });
         let corrections = Corrections {
             tracks: tracks.collect(),

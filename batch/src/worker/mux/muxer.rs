@@ -10,12 +10,27 @@ use gst::prelude::*;
 
 use crate::{
     container::Container,
-    worker::elements::{
-        add,
-        caps::{codec_name, field, is_raw, is_same_kind, media_type},
-        make, pad,
+    worker::{
+        containers::matroska::Codec,
+        elements::{
+            add,
+            caps::{codec_name, field, is_raw, is_same_kind, media_type},
+            make, pad,
+        },
     },
 };
+
+/// Drops the colours of DVD subtitles that a demuxer has read from the data of the codec. The muxer would write them
+/// there again, with other values.
+fn drop_palettes(pad: &gst::Pad) {
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
+        let of_dvd = |event: &gst::EventRef| event.has_name("application/x-gst-dvd");
+        match info.event().is_some_and(|event| of_dvd(event)) {
+            true => gst::PadProbeReturn::Handled,
+            false => gst::PadProbeReturn::Ok,
+        }
+    });
+}
 
 pub struct Muxer {
     pub container: Container,
@@ -32,6 +47,8 @@ pub struct MuxPad {
     parser: Option<gst::ElementFactory>,
     /// Whether the channel layout is lost.
     pub loses_layout: bool,
+    /// The caps of another codec as which the muxer gets the track.
+    pub carrier: Option<gst::Caps>,
 }
 
 impl MuxPad {
@@ -46,6 +63,9 @@ impl MuxPad {
         Self { parser: gst::ElementFactory::find(parser), ..self }
     }
 }
+
+/// The longest name of a codec for which there is room.
+const LONGEST_CODEC: usize = 12;
 
 /// Removes the channel layout from caps of raw audio.
 pub const WITHOUT_LAYOUT: &str = "capssetter caps=audio/x-raw,channel-mask=(bitmask)0";
@@ -75,7 +95,8 @@ impl Muxer {
         let direct =
             self.templates.iter().find(|template| template.caps().can_intersect(&accepted));
         if let Some(template) = direct {
-            return Some(MuxPad { template: template.clone(), parser: None, loses_layout });
+            let (template, parser, carrier) = (template.clone(), None, None);
+            return Some(MuxPad { template, parser, loses_layout, carrier });
         }
         let parsers = gst::ElementFactory::factories_with_type(
             gst::ElementFactoryType::PARSER,
@@ -87,8 +108,25 @@ impl Muxer {
                 is_same_kind(template.caps(), caps) && parser.can_src_any_caps(template.caps())
             };
             let template = self.templates.iter().find(fits)?.clone();
-            Some(MuxPad { template, parser: Some(parser.clone()), loses_layout: false })
+            let (parser, loses_layout, carrier) = (Some(parser.clone()), false, None);
+            Some(MuxPad { template, parser, loses_layout, carrier })
         })
+    }
+
+    /// How to link subtitles in a codec of Matroska that the muxer does not write: as another one, which it does not
+    /// look into. The codec is corrected later.
+    pub fn pad_for_codec(&self, codec: &Codec) -> Option<MuxPad> {
+        // There is room for a few bytes more than in `S_TEXT/USF`.
+        if self.container != Container::Mkv || codec.id.len() > LONGEST_CODEC {
+            return None;
+        }
+        let mut caps = gst::Caps::new_empty_simple("application/x-usf");
+        if !codec.private.is_empty() {
+            let private = gst::Buffer::from_slice(codec.private.clone());
+            caps.make_mut().set("codec_data", private);
+        }
+        let pad = self.pad_for(&caps)?;
+        Some(MuxPad { carrier: Some(caps), ..pad })
     }
 
     /// The same, or an error that ends with `advice`.
@@ -145,6 +183,16 @@ impl Muxer {
             add(pipeline, setter.upcast_ref())?;
             track.link(&pad(setter.upcast_ref(), "sink")?)?;
             track = pad(setter.upcast_ref(), "src")?;
+        }
+        if let Some(caps) = &how.carrier {
+            let setter = make("capssetter")?;
+            setter.set_property("replace", true);
+            setter.set_property("join", false);
+            setter.set_property("caps", caps);
+            add(pipeline, &setter)?;
+            drop_palettes(&track);
+            track.link(&pad(&setter, "sink")?)?;
+            track = pad(&setter, "src")?;
         }
         let sink = self.element.request_pad(&how.template, None, None);
         let sink = sink.with_context(|| format!("{} has no pad left", self.element.name()))?;

@@ -38,7 +38,7 @@ use crate::{
             early::Early,
             fourccs,
             isobmff::{self, Index},
-            matroska::{self, Flags},
+            matroska::{self, Codec, Flags},
             matroska_tags::OtherTags,
             mpegts,
             repairs::Repairs,
@@ -118,6 +118,8 @@ pub struct Track {
     pub is_frameless: bool,
     /// Whether packets of Matroska may have no timestamps.
     pub is_laced: bool,
+    /// Its codec in Matroska, for subtitles that `matroskamux` does not write.
+    pub codec: Option<Codec>,
 }
 
 impl Track {
@@ -125,8 +127,20 @@ impl Track {
     pub fn new(id: String, caps: gst::Caps) -> Self {
         let tags = gst::TagList::new();
         let (name, language, flags, turn, true_format) = (None, None, None, None, None);
-        let (is_frameless, is_laced) = (false, false);
-        Self { id, caps, tags, name, language, flags, turn, true_format, is_frameless, is_laced }
+        let (is_frameless, is_laced, codec) = (false, false, None);
+        Self {
+            id,
+            caps,
+            tags,
+            name,
+            language,
+            flags,
+            turn,
+            true_format,
+            is_frameless,
+            is_laced,
+            codec,
+        }
     }
 
     /// Whether it is the track that a demuxer outputs with this stream id and these caps.
@@ -321,6 +335,15 @@ impl Media {
     }
 
     fn add_matroska(&mut self, extras: matroska::Extras) {
+        for (id, codec) in extras.codecs {
+            let own = self.tracks.iter().position(|track| track.id == id);
+            // A track without a decoder has no id.
+            let is_like = |track: &Track| track.id.is_empty() && codec.is_of(track.kind());
+            let own = own.or_else(|| self.tracks.iter().position(is_like));
+            if let Some(track) = own.and_then(|own| self.tracks.get_mut(own)) {
+                (track.id, track.codec) = (id, Some(codec));
+            }
+        }
         let numbers = self.tracks.iter().map(|track| matroska::track_number(&track.id));
         let known: Vec<_> = numbers.flatten().collect();
         // `matroskademux` gives subtitles that it does not know the caps of WebVTT, and no id.
