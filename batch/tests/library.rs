@@ -197,7 +197,10 @@ fn bad_files_get_one_clear_line_each_and_stop_no_other() {
         ("in/sound.mp4: ", "has no video track, only MPEG-4 AAC"),
         ("in/dangling.mp4: ", "cannot be read: No such file or directory"),
         ("in/missing.mp4: ", "cannot be read: No such file or directory"),
-        ("in/unknown codec.mp4: ", "cannot be decoded: not installed: "),
+        (
+            "in/unknown codec.mp4: ",
+            "cannot be decoded: GStreamer has no decoder for the codec zzz1",
+        ),
         ("in/broken.png: ", "is damaged"),
         ("in/foreign.mp4: ", "would replace out/foreign.mp4"),
         ("out/foreign.mp4: ", "is its own output"),
