@@ -164,6 +164,8 @@ fn output() {
         "the_mask_is_0_outside_the_regions",
         // It converts from A420 and back.
         "the_alpha_is_0_outside_the_regions",
+        // It makes RGBA of all frames, which has alpha.
+        "output_alpha_gives_frames_alpha",
     ];
     run("output", &exceptions);
 }
