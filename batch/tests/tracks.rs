@@ -182,6 +182,32 @@ fn asf_with_a_wrong_count_in_its_header_is_read() {
     assert_eq!((counts[0], counts[1]), (75, before[1]));
 }
 
+/// MP4 and QuickTime have 16 bits for the sample rate, and the demuxer of Matroska doubles that of AAC.
+#[test]
+fn sound_of_96_kilohertz_is_kept() {
+    let Some(place) = Place::of_ffmpeg("96 kHz") else { return };
+    let tone = TONE.replace("d=3", "d=1:r=96000");
+    let rows = [
+        ("aac.mp4", "aac"),
+        ("aac.mkv", "aac"),
+        ("alac.mov", "alac"),
+        ("pcm.mov", "pcm_s24le"),
+        ("flac.mkv", "flac"),
+    ];
+    for (name, codec) in rows {
+        make(&place.path("in").join(name), &[BARS, &tone, H264, "-c:a", codec].join(" "));
+    }
+    let said = place.run(&["in", "--name", "{dir}/{stem}.{ext}"]);
+    for (name, codec) in rows {
+        let (before, after) = (streams(&place.path("in").join(name)), streams(&place.out(name)));
+        assert_eq!(after.len(), 2, "{name}: {said}");
+        assert_eq!(before[1].codec, after[1].codec, "{name}: {said}");
+        assert_eq!(after[1].text("sample_rate"), "96000", "{codec}");
+        assert_eq!(after[1].text("channels"), "1", "{codec}");
+    }
+    assert!(!said.contains("left out") && !said.contains("AAC"), "{said}");
+}
+
 /// The muxer has no name for them, and writes other colours for DVD subtitles.
 #[test]
 fn bitmap_subtitles_of_matroska_are_kept() {

@@ -16,6 +16,7 @@ pub mod matroska;
 pub mod matroska_tags;
 pub mod moov;
 pub mod mpegts;
+pub mod rates;
 pub mod repairs;
 pub mod timecode;
 pub mod y4m;

@@ -18,6 +18,7 @@ use super::{
     chapters::Chapter,
     edits::hide_lead,
     isobmff::{Index, boxes, find, index, nero_list, place},
+    rates,
 };
 
 /// The start of the placeholder tag.
@@ -63,6 +64,7 @@ impl Additions {
     /// Writes them into the index of `file`, which has the placeholder.
     pub fn complete(&self, file: &Path) -> Result<()> {
         let Index { start, mut moov } = index(file)?;
+        rates::remove_wrong(&mut moov);
         if let Some(date) = self.date.and_then(|date| u64::try_from(date + FROM_1904).ok()) {
             set_dates(&mut moov, date);
         }

@@ -111,7 +111,7 @@ fn action(
     {
         let notice = pad.loses_layout.then(|| format!("{LOSES_LAYOUT}: {holder} cannot hold it"));
         let pad = if track.is_laced { pad.with_timestamps(&track.caps) } else { pad };
-        return (Action::Copy(pad), notice);
+        return (Action::Copy(pad.with_true_rate(&track.caps)), notice);
     }
     let because = match cause {
         None => format!("{holder} cannot hold it"),

@@ -62,7 +62,18 @@ impl MuxPad {
         };
         Self { parser: gst::ElementFactory::find(parser), ..self }
     }
+
+    /// The same with the true rate of AAC, which its parser knows.
+    pub fn with_true_rate(self, caps: &gst::Caps) -> Self {
+        let is_doubled = media_type(caps) == "audio/mpeg"
+            && field::<i32>(caps, "rate").is_some_and(|rate| rate > HIGHEST_TRUE);
+        let parser = if is_doubled { gst::ElementFactory::find("aacparse") } else { self.parser };
+        Self { parser, ..self }
+    }
 }
+
+/// The highest sample rate of AAC that `matroskademux` of GStreamer 1.22 does not double, Hz.
+const HIGHEST_TRUE: i32 = 48_000;
 
 /// The longest name of a codec for which there is room.
 const LONGEST_CODEC: usize = 12;
