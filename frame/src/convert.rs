@@ -101,11 +101,11 @@ mod tests {
 
     fn assert_same_rows(before: &[u8], after: &[u8], info: &VideoInfo) {
         let lengths = crate::rows::row_bytes(info);
-        for plane in 0..info.n_planes() as usize {
+        for (plane, &length) in lengths.iter().enumerate().take(info.n_planes() as usize) {
             let (offset, stride) = (info.offset()[plane], info.stride()[plane] as usize);
             let end = info.offset().get(plane + 1).copied().unwrap_or(info.size());
             for start in (offset..end).step_by(stride) {
-                let row = start..start + lengths[plane];
+                let row = start..start + length;
                 assert_eq!(before[row.clone()], after[row], "{:?} {plane}", info.format());
             }
         }
