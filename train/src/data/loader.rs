@@ -305,7 +305,7 @@ impl<'a> Worker<'a> {
             self.cuts(domains, index, sizes, rng)?
         };
         if paste > 0.0 && rng.random_bool(paste) {
-            for cut in &mut cuts {
+            for cut in cuts.iter_mut().filter(|cut| cut.can_be_pasted()) {
                 cut.paste_onto(self.other("--negatives", &self.plan.negatives, rng)?, rng);
             }
         }

@@ -14,13 +14,21 @@ const LEAST_SIZE: f64 = 0.15;
 const EDGE: f32 = 0.8;
 
 impl Picture {
+    /// Whether [`Picture::paste_onto`] changes it: it has a mask, and no teacher's output, which would no
+    /// longer be that of the image.
+    pub fn can_be_pasted(&self) -> bool {
+        self.mask.is_some() && self.generated.is_none()
+    }
+
     /// Replaces what surrounds the foreground by `background`, an image of the same size, and puts the
-    /// foreground at a random place, reduced by a random factor. Without a mask, or with a teacher's output,
-    /// nothing changes.
+    /// foreground at a random place, reduced by a random factor.
     ///
     /// The result has no next frame, and the discriminator sees it too.
     pub fn paste_onto(&mut self, mut background: RgbImage, rng: &mut impl Rng) {
-        let Some(mask) = self.mask.take_if(|_| self.generated.is_none()) else { return };
+        if !self.can_be_pasted() {
+            return;
+        }
+        let Some(mask) = self.mask.take() else { return };
         let (width, height) = self.rgb.dimensions();
         let scale = rng.random_range(LEAST_SIZE..=1.0);
         let reduced = |side: u32| ((f64::from(side) * scale).round() as u32).clamp(1, side);
