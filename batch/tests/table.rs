@@ -49,7 +49,7 @@ fn rows() -> Vec<Row> {
         row("two.mkv", &[BARS, TONE, OTHER_TONE, "-map 0 -map 1 -map 2", H264, aac]),
         row("vorbis.mkv", &[BARS, TONE, H264, "-c:a libvorbis"]),
         row("eac3.mkv", &[BARS, SURROUND, H264, "-c:a eac3"]),
-        anew("truehd.mkv", &[BARS, SURROUND, H264, "-c:a truehd -strict -2"], &["flac"]),
+        row("truehd.mkv", &[BARS, SURROUND, H264, "-c:a truehd -strict -2"]),
         row("dts.mkv", &[BARS, SURROUND, H264, "-c:a dca -strict -2"]),
         anew("eac3.mp4", &[BARS, SURROUND, H264, "-c:a eac3"], &["aac"]),
         anew("eac3.ts", &[BARS, SURROUND, H264, "-c:a eac3"], &["ac3"]),
@@ -367,6 +367,10 @@ fn webvtt_becomes_plain_text() {
     bytes[codec..][..8].copy_from_slice(b"S_OTHERS");
     std::fs::write(&input, bytes).unwrap();
     let said = place.run(&["in"]);
+    assert!(!said.contains("note: "), "{said}");
+    let after = std::fs::read(place.out("a.mkv")).unwrap();
+    assert!(after.windows(8).any(|bytes| bytes == b"S_OTHERS"));
+    let said = place.run(&["in", "--container", "mp4"]);
     assert!(said.contains("subtitles in an unknown format, is left out"), "{said}");
 }
 

@@ -10,7 +10,7 @@ use std::fs;
 
 use common::{
     Place,
-    ffmpeg::{BARS, H264, OTHER_TONE, SURROUND, Stream, TONE, is_installed, make, streams},
+    ffmpeg::{BARS, H264, OTHER_TONE, SURROUND, Stream, TONE, hash, is_installed, make, streams},
     text,
 };
 
@@ -91,7 +91,7 @@ fn a_track_of_noise_costs_no_other_track() {
     let Some(place) = Place::of_ffmpeg("tracks of noise") else { return };
     let noise = "-bsf:a:0 noise=amount=1 -strict -2 -map 0 -map 1 -map 2 -c:a:1 aac -c:a:0";
     let dolby = "AC-3 (ATSC A/52)";
-    // The name of the codec if the track is left out.
+    // The name of the codec if the track is left out; the others are copied as they are.
     let rows = [
         ("ac3.avi", TONE, "ac3", dolby),
         ("mp3.mp4", TONE, "libmp3lame", "MPEG-1 Audio"),
@@ -101,7 +101,7 @@ fn a_track_of_noise_costs_no_other_track() {
         ("eac3.ts", TONE, "eac3", "E-AC-3 (ATSC A/52B)"),
         ("dts.mov", TONE, "dca", "DTS"),
         ("flac.mp4", TONE, "flac", "Free Lossless Audio Codec (FLAC)"),
-        ("truehd.mkv", TONE, "truehd", "Dolby TrueHD"),
+        ("truehd.mkv", TONE, "truehd", ""),
         ("alac.mov", TONE, "alac", ""),
         ("vorbis.mkv", TONE, "libvorbis", ""),
     ];
@@ -206,6 +206,44 @@ fn sound_of_96_kilohertz_is_kept() {
         assert_eq!(after[1].text("channels"), "1", "{codec}");
     }
     assert!(!said.contains("left out") && !said.contains("AAC"), "{said}");
+}
+
+/// Neither the demuxer nor the muxer knows some of these codecs, and others have no decoder.
+#[test]
+fn sound_of_matroska_is_kept() {
+    let Some(place) = Place::of_ffmpeg("sound of Matroska") else { return };
+    let codecs = [
+        "aac",
+        "alac",
+        "mlp -strict -2",
+        "g723_1 -ar 8000 -ac 1",
+        "tta",
+        "adpcm_ms",
+        "libopus -mapping_family 255 -af aformat=channel_layouts=hexadecagonal",
+    ];
+    let name = |codec: &str| codec.split(' ').next().unwrap().to_owned() + ".mkv";
+    for codec in codecs {
+        let input = place.path("in").join(name(codec));
+        make(&input, &[BARS, TONE, H264, "-c:a", codec].join(" "));
+    }
+    let said = place.run(&["in"]);
+    assert!(!said.contains("note: "), "{said}");
+    for codec in codecs {
+        let (input, output) = (place.path("in").join(name(codec)), place.out(&name(codec)));
+        assert_eq!(hash(&output, "0:a"), hash(&input, "0:a"), "{codec}");
+        let (before, after) = (streams(&input), streams(&output));
+        assert_eq!(after[1].times.len(), before[1].times.len(), "{codec}");
+        assert_eq!(after[1].text("sample_rate"), before[1].text("sample_rate"), "{codec}");
+        assert_eq!(after[1].text("channels"), before[1].text("channels"), "{codec}");
+    }
+    // The demuxer doubles the sample rate of AAC.
+    let rate = [b"\xB5\x88", &44_100_f64.to_be_bytes()[..]].concat();
+    let bytes = std::fs::read(place.out("aac.mkv")).unwrap();
+    assert!(bytes.windows(rate.len()).any(|bytes| bytes == rate));
+    place.run(&["in/aac.mkv", "--container", "mp4"]);
+    let bytes = std::fs::read(place.out("aac.mp4")).unwrap();
+    let entry = bytes.windows(4).position(|bytes| bytes == b"mp4a").unwrap();
+    assert_eq!(bytes[entry + 28..entry + 30], 44_100_u16.to_be_bytes());
 }
 
 /// The muxer has no name for them, and writes other colours for DVD subtitles.

@@ -134,6 +134,18 @@ pub fn duration(path: &Path) -> f64 {
     all["format"]["duration"].as_str().unwrap_or_default().parse().unwrap()
 }
 
+/// A hash of the packets of these streams, such as `0:a`.
+pub fn hash(path: &Path, streams: &str) -> String {
+    let output = Command::new("ffmpeg")
+        .args(["-nostdin", "-loglevel", "error", "-i"])
+        .arg(path)
+        .args(["-map", streams, "-c", "copy", "-f", "md5", "-"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}: {}", path.display(), text(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
 /// The number of frames in the decoded video of a file.
 pub fn frames(path: &Path) -> usize {
     let count =

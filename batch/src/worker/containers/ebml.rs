@@ -258,23 +258,27 @@ impl Segment {
     /// cluster, which is found without an entry.
     pub fn append(&mut self, id: u32, element: &[u8], instead: u32) -> Result<()> {
         let end = self.file.seek(SeekFrom::End(0))?;
+        self.set_position(instead, id, end)?;
+        self.write(end, element)?;
+        let size = end + element.len() as u64 - self.data;
+        // The size of the segment has eight bytes: a marker and seven.
+        let data = self.data;
+        self.write(data - 8, &(size | 1 << 56).to_be_bytes())
+    }
+
+    /// Makes the index entry for `old` one for the element `id` at offset `at`.
+    pub fn set_position(&mut self, old: u32, id: u32, at: u64) -> Result<()> {
         let head = self.find(SEEK_HEAD)?.context("no index")?;
         let (bytes, seek_head) = self.read(head)?;
         let entry = children(&bytes, seek_head, SEEK).find(|seek| {
-            children(&bytes, *seek, SEEK_ID)
-                .any(|found| number(&bytes, found) == u64::from(instead))
+            children(&bytes, *seek, SEEK_ID).any(|found| number(&bytes, found) == u64::from(old))
         });
         let entry = entry.context("no entry in the index")?;
         let name = children(&bytes, entry, SEEK_ID).next().context("no id")?;
         let position = children(&bytes, entry, SEEK_POSITION).next().context("no position")?;
         ensure!(position.end - position.data == 8, "a short position");
         self.write(head + name.data as u64, &id.to_be_bytes())?;
-        self.write(head + position.data as u64, &(end - self.data).to_be_bytes())?;
-        self.write(end, element)?;
-        let size = end + element.len() as u64 - self.data;
-        // The size of the segment has eight bytes: a marker and seven.
-        let data = self.data;
-        self.write(data - 8, &(size | 1 << 56).to_be_bytes())
+        self.write(head + position.data as u64, &(at - self.data).to_be_bytes())
     }
 }
 

@@ -137,6 +137,8 @@ pub struct Details {
     pub mirrored: Vec<(u32, &'static str)>,
     /// The ids of disabled tracks, which a player does not play by default.
     pub disabled: Vec<u32>,
+    /// The ids of subtitles that always play.
+    pub forced: Vec<u32>,
     /// The names of tracks, by track id, without the generic ones that programs write.
     pub names: Vec<(u32, String)>,
 }
@@ -154,6 +156,11 @@ pub fn details(file: &Path, moov: &[u8]) -> Details {
         }
         if header.get(3).is_some_and(|flags| flags & 1 == 0) {
             details.disabled.push(id);
+        }
+        if display_flags(samples).is_some_and(|flags| flags[0] & FORCED != 0)
+            || has_forced_role(track)
+        {
+            details.forced.push(id);
         }
         details.names.extend(name(track).map(|name| (id, name)));
         // The matrix is followed by width and height.
@@ -175,6 +182,15 @@ pub fn details(file: &Path, moov: &[u8]) -> Details {
     details
 }
 
+/// That some or all subtitles of a track always play, in the first byte of the display flags of 3GPP timed text.
+pub const FORCED: u8 = 0xC0;
+
+/// The display flags of subtitles, from the description of their samples.
+pub fn display_flags(samples: &[u8]) -> Option<&[u8]> {
+    // After six zeros and a reference.
+    samples.get(24..28).filter(|_| samples[12..16] == *b"tx3g")
+}
+
 /// Parts of generic names, such as `SoundHandler`, `Core Media Video` and `GoPro AVC`, in lower case.
 const USUAL_NAMES: [&str; 7] = ["handle", "media", "gopro", "avc", "aac", "alias", "mdir"];
 
@@ -189,6 +205,15 @@ fn name(track: &[u8]) -> Option<String> {
     let is_usual = USUAL_NAMES.iter().any(|usual| lower.contains(usual))
         || ["", "video", "audio", "sound", "subtitle", "text", "stereo", "mono"].contains(&&*lower);
     (!is_usual).then(|| name.to_owned())
+}
+
+/// The role of forced subtitles (ISO/IEC 23009-1, section 5.8.5.5), as ffmpeg writes it: a scheme and a value.
+pub const FORCED_ROLE: &[u8] = b"urn:mpeg:dash:role:2011\0forced-subtitle";
+
+fn has_forced_role(track: &[u8]) -> bool {
+    let roles = boxes(find(track, &[b"udta"]).unwrap_or_default());
+    let is_forced = |content: &[u8]| content.get(4..).is_some_and(|c| c.starts_with(FORCED_ROLE));
+    roles.into_iter().any(|(kind, content)| kind == b"kind" && is_forced(content))
 }
 
 /// The method of `videoflip` for a matrix that mirrors, given as rows of three.

@@ -112,19 +112,12 @@ fn is_of_file(bytes: &[u8], tag: Element) -> bool {
         .all(|field| !parts.contains(&field.id) || number(bytes, field) == 0)
 }
 
-/// Removes the quotes around the tags that `matroskamux` has written, and adapts them to the shortened ids of tracks.
-pub fn correct(segment: &mut Segment, uids: &[(u64, u8)]) -> Result<()> {
+/// Removes the quotes around the tags that `matroskamux` has written.
+pub fn correct(segment: &mut Segment) -> Result<()> {
     let Some(at) = segment.find(TAGS)? else { return Ok(()) };
     let (mut bytes, tags) = segment.read(at)?;
     let strings = nested(&bytes, tags, &[TAG, SIMPLE_TAG, TAG_STRING]);
     strings.into_iter().for_each(|string| unquote(&mut bytes[string.data..string.end]));
-    for target in nested(&bytes, tags, &[TAG, TARGETS, TAG_TRACK_UID]) {
-        let uid = number(&bytes, target);
-        if let Some((_, short)) = uids.iter().find(|(old, _)| *old == uid) {
-            bytes[target.data..target.end].fill(0);
-            bytes[target.end - 1] = *short;
-        }
-    }
     for name in nested(&bytes, tags, &[TAG, SIMPLE_TAG, TAG_NAME]) {
         // The Matroska tag is `COMMENT`; a string ends at a zero.
         if bytes[name.data..name.end].starts_with(b"COMMENTS") {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Adds to the index of MP4 and QuickTime files what `qtmux` of GStreamer 1.22 does not write: chapters, location, date
-//! and the edit lists of sound that begins before 0.
+//! Adds to the index of MP4 and QuickTime files what `qtmux` of GStreamer 1.22 does not write: chapters, location, date,
+//! the names and flags of tracks, and the edit lists of sound that begins before 0.
 //!
 //! The muxer writes a placeholder tag of the right length, so nothing else in the file moves.
 
@@ -11,13 +11,14 @@ use std::{
     path::Path,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use gst::prelude::*;
 
 use super::{
     chapters::Chapter,
     edits::hide_lead,
-    isobmff::{Index, boxes, find, index, nero_list, place},
+    flags::Flags,
+    isobmff::{FORCED, FORCED_ROLE, Index, boxes, display_flags, find, index, nero_list, place},
     rates,
 };
 
@@ -35,14 +36,40 @@ pub struct Additions {
     pub chapters: Vec<Chapter>,
     /// How much of the presentation lies before its start, nanoseconds.
     pub lead: u64,
+    /// Of the tracks in their order.
+    pub tracks: Vec<TrackAdditions>,
+}
+
+/// What is added to a track.
+#[derive(Debug)]
+pub struct TrackAdditions {
+    pub flags: Flags,
+    pub name: Option<String>,
+}
+
+impl TrackAdditions {
+    /// The new boxes in its `udta`: its name, and the role of forced subtitles (ISO/IEC 23009-1, section 5.8.5.5) as
+    /// ffmpeg reads and writes it.
+    fn boxes(&self) -> Vec<u8> {
+        let mut added = Vec::new();
+        if let Some(name) = &self.name {
+            added.extend(boxed(b"name", name.as_bytes()));
+        }
+        if self.flags.forced {
+            added.extend(boxed(b"kind", &[&[0; 4], FORCED_ROLE, b"\0"].concat()));
+        }
+        added
+    }
 }
 
 impl Additions {
     /// Adds the placeholder to the tags of a muxer.
     pub fn make_room(&self, tags: &gst::TagSetter) {
-        let added = self.boxes();
-        if !added.is_empty() {
-            let text = PLACEHOLDER.to_owned() + &"-".repeat(added.len());
+        // Besides, each track may get a `udta`.
+        let of_tracks = self.tracks.iter().map(|track| boxed(b"udta", &track.boxes()).len());
+        let room = self.boxes().len() + of_tracks.sum::<usize>();
+        if room > 0 {
+            let text = PLACEHOLDER.to_owned() + &"-".repeat(room);
             tags.add_tag::<gst::tags::ShowSortname>(&text.as_str(), gst::TagMergeMode::Replace);
         }
     }
@@ -61,6 +88,50 @@ impl Additions {
         added
     }
 
+    /// Marks the tracks that do not play by default (ISO/IEC 14496-12, section 8.3.2) and the subtitles that always do.
+    fn write_flags(&self, moov: &mut [u8]) {
+        let tracks = boxes(moov).filter(|(kind, _)| *kind == b"trak").map(|(_, track)| track);
+        let place = |bytes: Option<&[u8]>| bytes.map(|bytes| place(moov, bytes));
+        let places = tracks.map(|track| {
+            let samples = find(track, &[b"mdia", b"minf", b"stbl", b"stsd"]);
+            (place(find(track, &[b"tkhd"])), place(samples.and_then(display_flags)))
+        });
+        for (TrackAdditions { flags, .. }, (header, display)) in
+            self.tracks.iter().zip(places.collect::<Vec<_>>())
+        {
+            // After the version and two bytes of other flags.
+            if let Some(enabled) = header.map(|at| at.start + 3).filter(|_| !flags.default) {
+                moov[enabled] &= !1;
+            }
+            if let Some(display) = display.filter(|_| flags.forced) {
+                moov[display.start] |= FORCED;
+            }
+        }
+    }
+
+    /// The index `moov`, of the same length, with the new boxes in place of the placeholder.
+    fn with_boxes(&self, moov: &[u8]) -> Result<Vec<u8>> {
+        let mut new = Vec::new();
+        let mut tracks = self.tracks.iter();
+        for (kind, content) in boxes(moov) {
+            let content = match kind {
+                b"trak" => {
+                    let added = tracks.next().map(TrackAdditions::boxes).unwrap_or_default();
+                    with_user_data(content, &added)
+                }
+                b"udta" => [without_placeholder(content), self.boxes()].concat(),
+                _ => content.to_vec(),
+            };
+            new.extend(boxed(kind, &content));
+        }
+        let left = moov.len().checked_sub(new.len()).context("the muxer made no room")?;
+        if left > 0 {
+            let left = left.checked_sub(8).context("the muxer made too little room")?;
+            new.extend(boxed(b"free", &vec![0; left]));
+        }
+        Ok(new)
+    }
+
     /// Writes them into the index of `file`, which has the placeholder.
     pub fn complete(&self, file: &Path) -> Result<()> {
         let Index { start, mut moov } = index(file)?;
@@ -68,13 +139,11 @@ impl Additions {
         if let Some(date) = self.date.and_then(|date| u64::try_from(date + FROM_1904).ok()) {
             set_dates(&mut moov, date);
         }
-        let added = self.boxes();
-        if !added.is_empty() {
-            replace_placeholder(&mut moov, &added)?;
-        }
+        self.write_flags(&mut moov);
         if self.lead > 0 {
             hide_lead(&mut moov, self.lead)?;
         }
+        let moov = self.with_boxes(&moov)?;
         let mut file = OpenOptions::new().write(true).open(file)?;
         file.seek(SeekFrom::Start(start))?;
         file.write_all(&moov)?;
@@ -82,8 +151,8 @@ impl Additions {
     }
 }
 
-fn boxed(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
-    [&(content.len() as u32 + 8).to_be_bytes(), &kind[..], content].concat()
+fn boxed(kind: &[u8], content: &[u8]) -> Vec<u8> {
+    [&(content.len() as u32 + 8).to_be_bytes(), kind, content].concat()
 }
 
 /// Sets the dates of the presentation, its tracks and their media, in seconds since 1904.
@@ -106,27 +175,45 @@ fn set_dates(moov: &mut [u8], date: u64) {
     }
 }
 
-/// Replaces the placeholder tag with `added`, stored next to the tags in `udta`.
-fn replace_placeholder(moov: &mut [u8], added: &[u8]) -> Result<()> {
-    let missing = "the muxer made no room for chapters and location";
-    let udta = place(moov, find(moov, &[b"udta"]).context(missing)?);
-    let content = &moov[udta.clone()];
-    let meta = place(content, find(content, &[b"meta"]).context(missing)?);
-    let ilst = find(&content[meta.start + 4..meta.end], &[b"ilst"]).context(missing)?;
-    let mark = PLACEHOLDER.as_bytes();
-    let (_, tag) = boxes(ilst)
-        .find(|(_, tag)| tag.windows(mark.len()).any(|text| text == mark))
-        .context(missing)?;
-    let (ilst, tag) = (place(content, ilst), place(content, tag));
-    let room = tag.len() + 8;
-    let mut new = [&content[..tag.start - 8], &content[tag.end..]].concat();
-    for outer in [meta, ilst] {
-        let size = (outer.len() + 8 - room) as u32;
-        new[outer.start - 8..outer.start - 4].copy_from_slice(&size.to_be_bytes());
+/// A `trak` with more boxes in its `udta`.
+fn with_user_data(track: &[u8], added: &[u8]) -> Vec<u8> {
+    if added.is_empty() {
+        return track.to_vec();
     }
-    ensure!(room >= added.len() + 8, missing);
-    new.extend_from_slice(added);
-    new.extend(boxed(b"free", &vec![0; room - added.len() - 8]));
-    moov[udta].copy_from_slice(&new);
-    Ok(())
+    let mut new = Vec::new();
+    for (kind, content) in boxes(track).filter(|(kind, _)| *kind != b"udta") {
+        new.extend(boxed(kind, content));
+    }
+    let old = find(track, &[b"udta"]).unwrap_or_default();
+    new.extend(boxed(b"udta", &[old, added].concat()));
+    new
+}
+
+/// The content of `udta` without the placeholder tag.
+fn without_placeholder(user_data: &[u8]) -> Vec<u8> {
+    let is_placeholder = |tag: &[u8]| {
+        let mark = PLACEHOLDER.as_bytes();
+        tag.windows(mark.len()).any(|text| text == mark)
+    };
+    let mut new = Vec::new();
+    for (kind, content) in boxes(user_data) {
+        let Some((version, inside)) = content.split_at_checked(4).filter(|_| kind == b"meta")
+        else {
+            new.extend(boxed(kind, content));
+            continue;
+        };
+        let mut meta = version.to_vec();
+        for (kind, content) in boxes(inside) {
+            let tags = boxes(content).filter(|(_, tag)| kind != b"ilst" || !is_placeholder(tag));
+            match kind {
+                b"ilst" => meta.extend(boxed(
+                    kind,
+                    &tags.flat_map(|(kind, tag)| boxed(kind, tag)).collect::<Vec<_>>(),
+                )),
+                _ => meta.extend(boxed(kind, content)),
+            }
+        }
+        new.extend(boxed(kind, &meta));
+    }
+    new
 }

@@ -18,7 +18,7 @@ use crate::{
     lock::lock,
     protocol::Setup,
     worker::{
-        elements::{add, caps::field, chain::Chain, discard, pad, wide_queue},
+        elements::{add, caps::field, chain::Chain, discard, make, pad, wide_queue},
         pads::{
             clip::{Window, place},
             gaps::Gaps,
@@ -146,7 +146,15 @@ impl Links {
     fn link_video(&self, pipeline: &gst::Pipeline, track: usize) -> Result<()> {
         let how =
             self.muxer.pad_for(&self.video_caps).context("the container cannot hold the video")?;
-        let sink = self.muxer.link_video(pipeline, &pad(&self.video, "src")?, &how)?;
+        let mut video = pad(&self.video, "src")?;
+        if let Some(language) = self.tracks[track].tags.get::<gst::tags::LanguageCode>() {
+            let tags = make("taginject")?;
+            tags.set_property("tags", format!("language-code={}", language.get()));
+            add(pipeline, &tags)?;
+            video.link(&pad(&tags, "sink")?)?;
+            video = pad(&tags, "src")?;
+        }
+        let sink = self.muxer.link_video(pipeline, &video, &how)?;
         self.promise(sink, track, None);
         Ok(())
     }

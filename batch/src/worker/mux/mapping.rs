@@ -7,7 +7,10 @@ use crate::{
     container::Container,
     options::{Recipe, Tracks},
     worker::{
-        elements::caps::{TRUE_HD_OR_PCM, WEBVTT, codec_name, has_decoder, is_raw, is_text},
+        containers::matroska::Codec,
+        elements::caps::{
+            TRUE_HD_OR_PCM, WEBVTT, codec_name, has_decoder, has_element, is_raw, is_text,
+        },
         pipeline::fault::NO_DATA,
         probe::{Media, Track},
     },
@@ -97,11 +100,19 @@ fn action(
 ) -> (Action, Option<String>) {
     let holder = muxer.container.name();
     let kind = track.kind();
-    if let Some(what) = left_out(track, cause) {
+    // The decoder finds no frame in it, but packets can be copied if no parser looks for frames.
+    let is_opaque = muxer.container == Container::Mkv
+        && track.codec.is_some()
+        && !has_element(gst::ElementFactoryType::PARSER, &track.caps);
+    if let Some(what) = left_out(track, is_opaque, cause) {
         return (Action::Drop, Some(format!("is left out: {what}")));
     }
-    let of_codec = track.codec.as_ref().and_then(|codec| muxer.pad_for_codec(codec));
-    if let Some(pad) = of_codec.filter(|_| refusals == 0) {
+    let is_refused = || is_encoded_audio(track) && muxer.pad_for(&track.caps).is_none();
+    let is_carried = |codec: &Codec| codec.is_rewritten() || codec.keeps_packets() && is_refused();
+    if refusals == 0
+        && track.codec.as_ref().is_some_and(is_carried)
+        && let Some(pad) = muxer.pad_for_codec(&track.caps)
+    {
         return (Action::Copy(pad), None);
     }
     if refusals == 0
@@ -117,7 +128,7 @@ fn action(
         None => format!("{holder} cannot hold it"),
         Some(cause) => format!("{holder} does not accept it ({cause})"),
     };
-    if kind.starts_with("audio/") && !is_raw(&track.caps) && !has_decoder(&track.caps) {
+    if is_encoded_audio(track) && !has_decoder(&track.caps) {
         let what = format!("is left out: {because}, and GStreamer has no decoder for it");
         return (Action::Drop, Some(what));
     }
@@ -138,9 +149,13 @@ fn action(
     (Action::Drop, Some(format!("is left out: {because}")))
 }
 
+fn is_encoded_audio(track: &Track) -> bool {
+    track.kind().starts_with("audio/") && !is_raw(&track.caps)
+}
+
 /// Why a track is left out of any container, if it is.
-fn left_out(track: &Track, cause: Option<&str>) -> Option<String> {
-    if track.is_frameless || cause == Some(NO_DATA) {
+fn left_out(track: &Track, is_opaque: bool, cause: Option<&str>) -> Option<String> {
+    if track.is_frameless && !is_opaque || cause == Some(NO_DATA) {
         return Some(format!("it {NO_DATA}"));
     }
     match track.kind() {

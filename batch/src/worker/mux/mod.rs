@@ -7,6 +7,7 @@
 
 pub mod branch;
 pub mod check;
+pub mod completion;
 pub mod links;
 pub mod mapping;
 pub mod muxer;
@@ -24,6 +25,7 @@ use gst::prelude::*;
 
 use self::{
     check::Promise,
+    completion::Completion,
     links::{Links, Seen},
     mapping::{Action, Mapping},
     muxer::Muxer,
@@ -32,11 +34,7 @@ use crate::{
     container::Container,
     protocol::{Say, Segment, Setup, Span, note_all},
     worker::{
-        containers::{
-            chapters,
-            matroska::{self, Correction, Corrections, Flags},
-            moov::Additions,
-        },
+        containers::{chapters, matroska},
         pads::clip::Window,
         pipeline::{
             Pipeline,
@@ -72,7 +70,8 @@ impl Mux<'_> {
             let written = self.write(&media, &mapping, window, say);
             let written = written.and_then(|promises| {
                 self.check_video(&promises)?;
-                self.correct(&media, &promises, window)?;
+                Completion { container: self.container, media: &media, window }
+                    .complete(self.output, &promises)?;
                 let written = check::check(self.output, &media, &promises, self.is_part(), say)?;
                 if self.setup.verify {
                     check::verify(self.output, &written, &promises, say)?;
@@ -110,52 +109,6 @@ impl Mux<'_> {
             bail!(CutFault(cause));
         }
         Ok(())
-    }
-
-    /// Adds what the muxer leaves out.
-    fn correct(&self, media: &Media, promises: &[Promise], window: Window) -> Result<()> {
-        let incomplete = "the output cannot be completed";
-        if self.container.is_isobmff() {
-            let mut additions = self.additions(media, window);
-            additions.lead = lead(media, promises, window);
-            return additions.complete(self.output).context(incomplete);
-        }
-        if !self.container.is_matroska() {
-            return Ok(());
-        }
-        let mut firsts = Vec::new();
-        let tracks = promises.iter().map(|promise| {
-            let track = &media.tracks[promise.track];
-            let kind = track.kind().split('/').next().unwrap_or_default().to_owned();
-            // By default, players play the first track of a kind.
-            let is_first = !firsts.contains(&kind);
-            firsts.push(kind);
-            let flags = track.flags.unwrap_or(Flags { default: is_first, forced: false });
-            let tag = track.tags.get::<gst::tags::LanguageCode>().map(|tag| tag.get().to_owned());
-            let language = track.language.clone().or(tag).unwrap_or_else(|| "und".to_owned());
-            let codec = track.codec.as_ref().filter(|_| promise.is_carried);
-            Correction { flags, language, codec: codec.map(|codec| codec.id.clone()) }
-        });
-        let corrections = Corrections {
-            tracks: tracks.collect(),
-            attachments: media.attachments.clone(),
-            other_tags: media.other_tags.clone(),
-            date: media.date(),
-            luminance: hdr::luminance(&media.main_track()?.caps),
-        };
-        matroska::correct(self.output, &corrections).context(incomplete)
-    }
-
-    /// What is added to MP4 and QuickTime files.
-    fn additions(&self, media: &Media, window: Window) -> Additions {
-        let range = window.start..window.stop.unwrap_or(u64::MAX);
-        let chapters = media.toc.as_ref().map(|toc| chapters::within(toc, range));
-        Additions {
-            date: media.date(),
-            location: media.location.clone(),
-            chapters: chapters.unwrap_or_default(),
-            lead: 0,
-        }
     }
 
     /// The part of the input that goes into the output.
@@ -288,10 +241,8 @@ impl Mux<'_> {
         let mux = muxer.element();
         if let Some(tags) = mux.dynamic_cast_ref::<gst::TagSetter>() {
             tags.merge_tags(&media.global_tags(), gst::TagMergeMode::Append);
-            if self.container.is_isobmff() {
-                self.additions(media, window).make_room(tags);
-            }
         }
+        Completion { container: self.container, media, window }.make_room(mux);
         if let (Some(setter), Some(toc)) = (mux.dynamic_cast_ref::<gst::TocSetter>(), &media.toc) {
             let end = media.duration.unwrap_or_default().nseconds();
             let range = window.start..window.stop.unwrap_or(end);
@@ -305,15 +256,6 @@ impl Mux<'_> {
         }
         pipeline.write_fast_start_file(mux, self.output)
     }
-}
-
-/// How much of an output in MP4 or QuickTime lies before the start of the input, nanoseconds. The muxer starts the
-/// presentation with its first track.
-fn lead(media: &Media, promises: &[Promise], window: Window) -> u64 {
-    // The times of a stream start at any time, and players hide nothing of it.
-    let shift = u64::try_from(window.shift).ok().filter(|_| !media.is_stream()).unwrap_or(0);
-    let first = promises.iter().filter_map(|promise| promise.passed.first).min().unwrap_or(0);
-    shift.saturating_sub(first)
 }
 
 /// The tracks that the next attempt handles differently: the one that the error is about, else all copied tracks, else

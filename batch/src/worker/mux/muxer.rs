@@ -10,13 +10,10 @@ use gst::prelude::*;
 
 use crate::{
     container::Container,
-    worker::{
-        containers::matroska::Codec,
-        elements::{
-            add,
-            caps::{codec_name, field, is_raw, is_same_kind, media_type},
-            make, pad,
-        },
+    worker::elements::{
+        add,
+        caps::{codec_name, field, is_raw, is_same_kind, media_type},
+        make, pad,
     },
 };
 
@@ -63,20 +60,14 @@ impl MuxPad {
         Self { parser: gst::ElementFactory::find(parser), ..self }
     }
 
-    /// The same with the true rate of AAC, which its parser knows.
+    /// The same with the true sample rate of AAC, which its parser knows. `matroskademux` of GStreamer 1.22 doubles it if
+    /// the header of the codec says that there is no SBR.
     pub fn with_true_rate(self, caps: &gst::Caps) -> Self {
-        let is_doubled = media_type(caps) == "audio/mpeg"
-            && field::<i32>(caps, "rate").is_some_and(|rate| rate > HIGHEST_TRUE);
-        let parser = if is_doubled { gst::ElementFactory::find("aacparse") } else { self.parser };
+        let is_aac = media_type(caps) == "audio/mpeg" && field(caps, "mpegversion") == Some(4);
+        let parser = if is_aac { gst::ElementFactory::find("aacparse") } else { self.parser };
         Self { parser, ..self }
     }
 }
-
-/// The highest sample rate of AAC that `matroskademux` of GStreamer 1.22 does not double, Hz.
-const HIGHEST_TRUE: i32 = 48_000;
-
-/// The longest name of a codec for which there is room.
-const LONGEST_CODEC: usize = 12;
 
 /// Removes the channel layout from caps of raw audio.
 pub const WITHOUT_LAYOUT: &str = "capssetter caps=audio/x-raw,channel-mask=(bitmask)0";
@@ -124,20 +115,21 @@ impl Muxer {
         })
     }
 
-    /// How to link subtitles in a codec of Matroska that the muxer does not write: as another one, which it does not
-    /// look into. The codec is corrected later.
-    pub fn pad_for_codec(&self, codec: &Codec) -> Option<MuxPad> {
-        // There is room for a few bytes more than in `S_TEXT/USF`.
-        if self.container != Container::Mkv || codec.id.len() > LONGEST_CODEC {
+    /// How to link a track in a codec of Matroska that the muxer does not write: as another one, which it does not look
+    /// into. The codec is corrected later.
+    pub fn pad_for_codec(&self, caps: &gst::Caps) -> Option<MuxPad> {
+        if self.container != Container::Mkv {
             return None;
         }
-        let mut caps = gst::Caps::new_empty_simple("application/x-usf");
-        if !codec.private.is_empty() {
-            let private = gst::Buffer::from_slice(codec.private.clone());
-            caps.make_mut().set("codec_data", private);
+        let mut carrier = gst::Caps::new_empty_simple("application/x-usf");
+        if media_type(caps).starts_with("audio/") {
+            carrier = gst::Caps::builder("audio/x-dts")
+                .field("channels", 2)
+                .field("rate", 48_000)
+                .build();
         }
-        let pad = self.pad_for(&caps)?;
-        Some(MuxPad { carrier: Some(caps), ..pad })
+        let pad = self.pad_for(&carrier)?;
+        Some(MuxPad { carrier: Some(carrier), ..pad })
     }
 
     /// The same, or an error that ends with `advice`.

@@ -111,20 +111,10 @@ pub fn of_truncation(media: &Media) -> Option<String> {
 
 /// The names of tracks that are lost.
 fn of_names(media: &Media, container: Container) -> impl Iterator<Item = String> {
-    let of_file = media.global_tags().get::<gst::tags::Title>().map(|title| title.get().to_owned());
-    // Not the generic names that `matroskamux` writes, nor the title of the file, which tracks in Ogg have.
-    let is_name = move |title: &str| {
-        of_file.as_deref() != Some(title) && !["Video", "Audio", "Subtitle"].contains(&title)
-    };
-    let main = media.main_video();
-    let names = media.tracks.iter().enumerate().filter_map(move |(i, track)| {
-        let title = track.tags.get::<gst::tags::Title>().map(|title| title.get().to_owned());
-        // `matroskamux` keeps the names of all tracks except the translated one.
-        let title =
-            title.filter(|title| is_name(title) && (!container.is_matroska() || Some(i) == main));
-        Some((i, title.or(track.name.clone())?))
-    });
-    names.map(|(i, name)| format!("track {}: its name '{name}' is left out", i + 1))
+    let names =
+        media.tracks.iter().enumerate().filter_map(|(i, track)| Some((i, media.name(track)?)));
+    let lost = names.filter(move |_| !container.is_matroska() && !container.is_isobmff());
+    lost.map(|(i, name)| format!("track {}: its name '{name}' is left out", i + 1))
 }
 
 /// The losses of the translated video.

@@ -36,9 +36,10 @@ use crate::{
             asf, av1, avi, chapters,
             durations::Durations,
             early::Early,
+            flags::Flags,
             fourccs,
             isobmff::{self, Index},
-            matroska::{self, Codec, Flags},
+            matroska::{self, Codec},
             matroska_tags::OtherTags,
             mpegts,
             repairs::Repairs,
@@ -106,7 +107,7 @@ pub struct Track {
     pub tags: gst::TagList,
     /// Its name in MP4 and QuickTime.
     pub name: Option<String>,
-    /// Its language in Matroska.
+    /// Its language in Matroska, ISO 639-2.
     pub language: Option<String>,
     /// Whether it is default or forced, if the file states it.
     pub flags: Option<Flags>,
@@ -118,7 +119,7 @@ pub struct Track {
     pub is_frameless: bool,
     /// Whether packets of Matroska may have no timestamps.
     pub is_laced: bool,
-    /// Its codec in Matroska, for subtitles that `matroskamux` does not write.
+    /// Its codec in Matroska.
     pub codec: Option<Codec>,
 }
 
@@ -217,6 +218,10 @@ impl Media {
         let mut media = Self::of_info(&info);
         for (id, caps) in frameless.take() {
             if media.tracks.iter().all(|track| track.id != id) {
+                // A track that nothing can decode has no id.
+                let is_it =
+                    |track: &Track| track.id.is_empty() && track.kind() == media_type(&caps);
+                media.tracks.retain(|track| !is_it(track));
                 media.tracks.push(Track { is_frameless: true, ..Track::new(id, caps) });
             }
         }
@@ -303,7 +308,7 @@ impl Media {
         self.toc = self.toc.take().or_else(|| chapters::table(&details.chapters, end));
         for track in &mut self.tracks {
             let default = !of_track(&details.disabled, track);
-            track.flags = Some(Flags { default, forced: false });
+            track.flags = Some(Flags { default, forced: of_track(&details.forced, track) });
             let mirrored = details.mirrored.iter().find(|(id, _)| of_track(&[*id], track));
             track.turn = mirrored.map(|(_, how)| *how);
             let name = details.names.iter().find(|(id, _)| of_track(&[*id], track));
@@ -335,35 +340,20 @@ impl Media {
     }
 
     fn add_matroska(&mut self, extras: matroska::Extras) {
-        for (id, codec) in extras.codecs {
-            let own = self.tracks.iter().position(|track| track.id == id);
-            // A track without a decoder has no id.
-            let is_like = |track: &Track| track.id.is_empty() && codec.is_of(track.kind());
+        for entry in extras.tracks {
+            let own = self.tracks.iter().position(|track| track.id == entry.id);
+            let is_like = |track: &Track| track.id.is_empty() && entry.may_be(track.kind());
             let own = own.or_else(|| self.tracks.iter().position(is_like));
-            if let Some(track) = own.and_then(|own| self.tracks.get_mut(own)) {
-                (track.id, track.codec) = (id, Some(codec));
-            }
-        }
-        let numbers = self.tracks.iter().map(|track| matroska::track_number(&track.id));
-        let known: Vec<_> = numbers.flatten().collect();
-        // `matroskademux` gives subtitles that it does not know the caps of WebVTT, and no id.
-        let numbers = extras.subtitles.iter().map(|(number, _)| *number);
-        let mut others = numbers.filter(|number| !known.contains(number));
-        for track in &mut self.tracks {
-            let is_unknown = track.kind() == WEBVTT;
-            let number = matroska::track_number(&track.id);
-            let number = number.or_else(|| is_unknown.then(|| others.next()).flatten());
-            let flags = extras.flags.iter().find(|(other, _)| Some(*other) == number);
-            track.flags = flags.map(|(_, flags)| *flags);
-            let language = extras.languages.iter().find(|(other, _)| Some(*other) == number);
-            track.language = language.map(|(_, language)| language.clone());
-            track.is_laced = number.is_some_and(|number| extras.laced.contains(&number));
-            let roll = extras.rolls.iter().find(|(other, _)| Some(*other) == number);
-            track.turn = roll.and_then(|(_, degrees)| turn(*degrees));
-            let subtitles = extras.subtitles.iter().find(|(other, _)| Some(*other) == number);
-            if is_unknown && subtitles.is_some_and(|(_, is_webvtt)| !is_webvtt) {
+            let Some(track) = own.and_then(|own| self.tracks.get_mut(own)) else { continue };
+            if track.kind() == WEBVTT && entry.is_unknown() {
                 track.caps = gst::Caps::new_empty_simple("application/x-unknown-subtitles");
             }
+            track.id = entry.id;
+            track.flags = Some(entry.flags);
+            track.language = Some(entry.language);
+            track.is_laced = entry.is_laced;
+            track.turn = entry.roll.and_then(turn);
+            track.codec = Some(entry.codec);
         }
         (self.is_ordered, self.is_linked) = (extras.is_ordered, extras.is_linked);
         (self.attachments, self.attached) = (extras.attachments, extras.attached);
@@ -439,11 +429,28 @@ impl Media {
             "codec",
         ];
         if let Some(main) = self.main_video() {
-            tags.make_mut().insert(&self.tracks[main].tags, gst::TagMergeMode::Keep);
+            let mut of_track = self.tracks[main].tags.clone();
+            if self.is_matroska() {
+                // It is the name of the track.
+                of_track.make_mut().remove::<gst::tags::Title>();
+            }
+            tags.make_mut().insert(&of_track, gst::TagMergeMode::Keep);
         }
         let tags_mut = tags.make_mut();
         own.into_iter().for_each(|tag| tags_mut.remove_generic(tag));
         tags
+    }
+
+    /// The name of a track.
+    pub fn name(&self, track: &Track) -> Option<String> {
+        let title =
+            |tags: &gst::TagList| tags.get::<gst::tags::Title>().map(|t| t.get().to_owned());
+        let of_file = title(&self.global_tags());
+        // Not the generic names that `matroskamux` writes, nor the title of the file, which tracks in Ogg have.
+        let is_name = |title: &String| {
+            of_file.as_ref() != Some(title) && !["Video", "Audio", "Subtitle"].contains(&&**title)
+        };
+        title(&track.tags).filter(is_name).or(track.name.clone())
     }
 
     /// Its date, seconds since 1970 in UTC.

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Corrects the head of a file that `matroskamux` of GStreamer 1.22 has written: what it says about the tracks, date,
+//! attachments and tags.
+//!
+//! The muxer writes a long name of itself just before the tracks, which makes room for them to grow, so nothing else in
+//! the file moves.
+
+use std::{fs::OpenOptions, io::Write, path::Path};
+
+use anyhow::{Context, Result, ensure};
+use gst::prelude::*;
+
+use super::{
+    ebml::{Element, Segment, children, elements, nested, wrapped},
+    flags::Flags,
+    matroska::{
+        ATTACHMENTS, CODEC_ELEMENTS, Codec, FLAG_DEFAULT, FLAG_FORCED, INFO, LANGUAGE, NAME,
+        TRACK_ENTRY, TRACKS, VIDEO,
+    },
+    matroska_tags::{self, OtherTags, TAGS},
+};
+
+const WRITING_APP: u32 = 0x5741;
+const DATE: u32 = 0x4461;
+const COLOUR: u32 = 0x55B0;
+const MASTERING_METADATA: u32 = 0x55D0;
+const LUMINANCE_MAX: u32 = 0x55D9;
+const LUMINANCE_MIN: u32 = 0x55DA;
+const VOID: u32 = 0xEC;
+
+/// The name of this program in a file.
+const PROGRAM: &str = "cyclegan-batch";
+/// Room for the properties of a track besides its name and codec.
+const ROOM_PER_TRACK: usize = 64;
+/// Seconds from 1970 to 2001, the epoch of Matroska.
+const FROM_1970: i64 = 978_307_200;
+
+/// The properties of a track.
+#[derive(Clone, Debug)]
+pub struct Properties {
+    pub flags: Flags,
+    /// Its language in ISO 639-2, if it is not in its tags.
+    pub language: Option<String>,
+    pub name: Option<String>,
+    /// The codec of a track that was written as another one.
+    pub codec: Option<Codec>,
+}
+
+/// What to correct in a file.
+#[derive(Debug, Default)]
+pub struct Head {
+    /// Its tracks in their order.
+    pub tracks: Vec<Properties>,
+    /// The element with all attachments.
+    pub attachments: Option<Vec<u8>>,
+    /// The tags that GStreamer does not write.
+    pub other_tags: Option<OtherTags>,
+    /// When it was made, seconds since 1970 in UTC.
+    pub date: Option<i64>,
+    /// Maximum and minimum luminance of the mastering display, cd/m²: GStreamer 1.22 writes a fifth of it.
+    pub luminance: Option<[f64; 2]>,
+}
+
+/// Makes room in the output of `mux` for tracks with names and codecs of these lengths.
+pub fn make_room(mux: &gst::Element, lengths: impl Iterator<Item = usize>) {
+    let room: usize = lengths.map(|length| ROOM_PER_TRACK + length).sum();
+    mux.set_property("writing-app", PROGRAM.to_owned() + &" ".repeat(room));
+}
+
+impl Head {
+    /// Writes it into `file`, which has the room; attachments and further tags are appended.
+    pub fn write(&self, file: &Path) -> Result<()> {
+        let file = OpenOptions::new().read(true).write(true).open(file)?;
+        let mut segment = Segment::open(file)?;
+        self.write_tracks(&mut segment)?;
+        matroska_tags::correct(&mut segment)?;
+        if let Some(attachments) = &self.attachments {
+            segment.append(ATTACHMENTS, attachments, INFO)?;
+        }
+        if let Some(tags) = &self.other_tags {
+            segment.append(TAGS, &tags.element, TRACKS)?;
+        }
+        segment.file.flush()?;
+        Ok(())
+    }
+
+    /// Writes the information of the segment and, after it, that of the tracks.
+    fn write_tracks(&self, segment: &mut Segment) -> Result<()> {
+        let at = segment.find(INFO)?.context("no information")?;
+        let (bytes, info) = segment.read(at)?;
+        let (info, room) = (self.info(&bytes, info), bytes.len());
+        let tracks_at = segment.find(TRACKS)?.context("no tracks")?;
+        ensure!(tracks_at == at + room as u64, "the tracks do not follow the information");
+        let (mut bytes, tracks) = segment.read(tracks_at)?;
+        self.correct_luminance(&mut bytes, tracks);
+        let (tracks, room) = (self.tracks(&bytes, tracks), room + bytes.len());
+        let (void, fixed) = (wrapped(VOID, &[]).len(), info.len() + tracks.len());
+        let left =
+            room.checked_sub(fixed + void).context("no room for the properties of tracks")?;
+        segment.write(at, &[&info[..], &tracks, &wrapped(VOID, &vec![0; left])].concat())?;
+        segment.set_position(TRACKS, TRACKS, at + info.len() as u64)
+    }
+
+    /// The information of the segment with the date, and without the room.
+    fn info(&self, bytes: &[u8], info: Element) -> Vec<u8> {
+        let mut content = Vec::new();
+        for element in elements(bytes, info.data, info.end) {
+            match (element.id, self.date) {
+                (WRITING_APP, _) => content.extend(wrapped(WRITING_APP, PROGRAM.as_bytes())),
+                (DATE, Some(date)) => {
+                    // Nanoseconds since 2001.
+                    let date = (date - FROM_1970).saturating_mul(1_000_000_000);
+                    content.extend(wrapped(DATE, &date.to_be_bytes()));
+                }
+                _ => content.extend_from_slice(&bytes[element.start..element.end]),
+            }
+        }
+        wrapped(INFO, &content)
+    }
+
+    fn correct_luminance(&self, bytes: &mut [u8], tracks: Element) {
+        let display = [TRACK_ENTRY, VIDEO, COLOUR, MASTERING_METADATA];
+        let light = self.luminance.into_iter().flatten();
+        for (id, light) in [LUMINANCE_MAX, LUMINANCE_MIN].into_iter().zip(light) {
+            for field in nested(bytes, tracks, &[&display[..], &[id]].concat()) {
+                if let Some(field) = bytes[field.data..field.end].first_chunk_mut() {
+                    *field = light.to_be_bytes();
+                }
+            }
+        }
+    }
+
+    fn tracks(&self, bytes: &[u8], tracks: Element) -> Vec<u8> {
+        let entries = children(bytes, tracks, TRACK_ENTRY).zip(&self.tracks);
+        let entries = entries.map(|(entry, properties)| properties.complete(bytes, entry));
+        wrapped(TRACKS, &entries.collect::<Vec<_>>().concat())
+    }
+}
+
+impl Properties {
+    /// The `entry` of a track with these properties.
+    fn complete(&self, bytes: &[u8], entry: Element) -> Vec<u8> {
+        let mut content = Vec::new();
+        let mut has_language = false;
+        for element in elements(bytes, entry.data, entry.end) {
+            has_language |= element.id == LANGUAGE;
+            // The muxer gives each track a generic name.
+            let is_codec = CODEC_ELEMENTS.contains(&element.id);
+            if element.id != NAME && !(is_codec && self.codec.is_some()) {
+                content.extend_from_slice(&bytes[element.start..element.end]);
+            }
+        }
+        if let Some(codec) = &self.codec {
+            content.extend_from_slice(&codec.elements);
+        }
+        if let Some(name) = &self.name {
+            content.extend(wrapped(NAME, name.as_bytes()));
+        }
+        if !self.flags.default {
+            content.extend(wrapped(FLAG_DEFAULT, &[0]));
+        }
+        if self.flags.forced {
+            content.extend(wrapped(FLAG_FORCED, &[1]));
+        }
+        if let Some(language) = self.language.as_ref().filter(|_| !has_language) {
+            content.extend(wrapped(LANGUAGE, language.as_bytes()));
+        }
+        wrapped(TRACK_ENTRY, &content)
+    }
+}
