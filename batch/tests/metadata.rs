@@ -303,8 +303,8 @@ fn tracks_keep_flags_and_languages() {
     let tracks = "-i s.srt -map 0 -map 1 -map 2 -map 3 -c:a aac -c:s srt";
     let names =
         "-metadata:s:a:0 title=Comments -metadata:s:s title=Signs -metadata:s:v language=ger";
-    let flags =
-        "-disposition:v 0 -disposition:a:0 0 -disposition:a:1 default -disposition:s forced";
+    let flags = "-disposition:v 0 -disposition:a:0 comment+hearing_impaired -disposition:a:1 default+visual_impaired \
+         -disposition:s forced";
     make(&place.path("in/a.mkv"), &[BARS, TONE, TONE, tracks, H264, names, flags].join(" "));
     make(&place.path("in/b.mp4"), "-i in/a.mkv -map 0 -c copy -c:s mov_text");
     let said = place.run(&["in", "--name", "{stem}.{ext}"]);
@@ -316,8 +316,8 @@ fn tracks_keep_flags_and_languages() {
         Some(code) => code.to_owned(),
     };
     let describe = |path: &Path| {
-        let describe =
-            |stream: Stream| (stream.is("default"), stream.is("forced"), language(&stream));
+        let roles = ["default", "forced", "comment", "hearing_impaired", "visual_impaired"];
+        let describe = |stream: Stream| (roles.map(|role| stream.is(role)), language(&stream));
         streams(path).into_iter().map(describe).collect::<Vec<_>>()
     };
     for name in ["a.mkv", "b.mp4"] {

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use super::{chapters::Chapter, timecode::TimeCode};
+use super::{chapters::Chapter, flags::ROLES, timecode::TimeCode};
 
 /// Largest size of an index in bytes.
 const LARGEST_INDEX: u64 = 1 << 30;
@@ -139,6 +139,8 @@ pub struct Details {
     pub disabled: Vec<u32>,
     /// The ids of subtitles that always play.
     pub forced: Vec<u32>,
+    /// The ids of the tracks with roles, and which of [`ROLES`] they have.
+    pub roles: Vec<(u32, [bool; ROLES.len()])>,
     /// The names of tracks, by track id, without the generic ones that programs write.
     pub names: Vec<(u32, String)>,
 }
@@ -158,10 +160,11 @@ pub fn details(file: &Path, moov: &[u8]) -> Details {
             details.disabled.push(id);
         }
         if display_flags(samples).is_some_and(|flags| flags[0] & FORCED != 0)
-            || has_forced_role(track)
+            || has_role(track, FORCED_ROLE)
         {
             details.forced.push(id);
         }
+        details.roles.push((id, ROLES.map(|(_, role)| has_role(track, role))));
         details.names.extend(name(track).map(|name| (id, name)));
         // The matrix is followed by width and height.
         let matrix = header.last_chunk::<44>().map(|end| end.as_chunks::<4>().0);
@@ -207,13 +210,19 @@ fn name(track: &[u8]) -> Option<String> {
     (!is_usual).then(|| name.to_owned())
 }
 
-/// The role of forced subtitles (ISO/IEC 23009-1, section 5.8.5.5), as ffmpeg writes it: a scheme and a value.
-pub const FORCED_ROLE: &[u8] = b"urn:mpeg:dash:role:2011\0forced-subtitle";
+/// The scheme of the roles of tracks, as ffmpeg writes it.
+pub const ROLE_SCHEME: &[u8] = b"urn:mpeg:dash:role:2011\0";
+/// The role of forced subtitles.
+pub const FORCED_ROLE: &[u8] = b"forced-subtitle";
 
-fn has_forced_role(track: &[u8]) -> bool {
-    let roles = boxes(find(track, &[b"udta"]).unwrap_or_default());
-    let is_forced = |content: &[u8]| content.get(4..).is_some_and(|c| c.starts_with(FORCED_ROLE));
-    roles.into_iter().any(|(kind, content)| kind == b"kind" && is_forced(content))
+/// Whether a track has this role (ISO/IEC 14496-12, section 8.10.4).
+fn has_role(track: &[u8], role: &[u8]) -> bool {
+    let mut all = boxes(find(track, &[b"udta"]).unwrap_or_default());
+    all.any(|(kind, content)| {
+        // After the version and flags.
+        let scheme = content.get(4..).and_then(|content| content.strip_prefix(ROLE_SCHEME));
+        kind == b"kind" && scheme.is_some_and(|value| value.strip_suffix(b"\0") == Some(role))
+    })
 }
 
 /// The method of `videoflip` for a matrix that mirrors, given as rows of three.

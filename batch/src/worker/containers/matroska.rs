@@ -9,7 +9,7 @@ use anyhow::{Result, ensure};
 
 use super::{
     ebml::{Element, Segment, children, elements, float, nested, number, text},
-    flags::Flags,
+    flags::{Flags, ROLES},
     matroska_tags::{OtherTags, TAGS},
 };
 use crate::worker::elements::caps::WEBVTT;
@@ -130,6 +130,7 @@ impl Entry {
             flags: Flags {
                 default: field(FLAG_DEFAULT).unwrap_or(1) != 0,
                 forced: field(FLAG_FORCED).unwrap_or(0) != 0,
+                roles: ROLES.map(|(flag, _)| field(flag).unwrap_or(0) != 0),
             },
             language: data(LANGUAGE).map_or("eng".into(), |language| text(bytes, language)).into(),
             is_laced: field(FLAG_LACING) != Some(0) && field(DEFAULT_DURATION).is_none(),

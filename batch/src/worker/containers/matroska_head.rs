@@ -13,7 +13,7 @@ use gst::prelude::*;
 
 use super::{
     ebml::{Element, Segment, children, elements, nested, wrapped},
-    flags::Flags,
+    flags::{Flags, ROLES},
     matroska::{
         ATTACHMENTS, CODEC_ELEMENTS, Codec, FLAG_DEFAULT, FLAG_FORCED, INFO, LANGUAGE, NAME,
         TRACK_ENTRY, TRACKS, VIDEO,
@@ -162,6 +162,9 @@ impl Properties {
         }
         if self.flags.forced {
             content.extend(wrapped(FLAG_FORCED, &[1]));
+        }
+        for ((flag, _), _) in ROLES.into_iter().zip(self.flags.roles).filter(|(_, has)| *has) {
+            content.extend(wrapped(flag, &[1]));
         }
         if let Some(language) = self.language.as_ref().filter(|_| !has_language) {
             content.extend(wrapped(LANGUAGE, language.as_bytes()));

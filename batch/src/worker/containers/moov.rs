@@ -17,8 +17,11 @@ use gst::prelude::*;
 use super::{
     chapters::Chapter,
     edits::hide_lead,
-    flags::Flags,
-    isobmff::{FORCED, FORCED_ROLE, Index, boxes, display_flags, find, index, nero_list, place},
+    flags::{Flags, ROLES},
+    isobmff::{
+        FORCED, FORCED_ROLE, Index, ROLE_SCHEME, boxes, display_flags, find, index, nero_list,
+        place,
+    },
     rates,
 };
 
@@ -48,15 +51,16 @@ pub struct TrackAdditions {
 }
 
 impl TrackAdditions {
-    /// The new boxes in its `udta`: its name, and the role of forced subtitles (ISO/IEC 23009-1, section 5.8.5.5) as
-    /// ffmpeg reads and writes it.
+    /// The new boxes in its `udta`: its name and its roles.
     fn boxes(&self) -> Vec<u8> {
         let mut added = Vec::new();
         if let Some(name) = &self.name {
             added.extend(boxed(b"name", name.as_bytes()));
         }
-        if self.flags.forced {
-            added.extend(boxed(b"kind", &[&[0; 4], FORCED_ROLE, b"\0"].concat()));
+        let roles = ROLES.into_iter().zip(self.flags.roles).filter(|(_, has)| *has);
+        let roles = roles.map(|((_, role), _)| role);
+        for role in roles.chain(self.flags.forced.then_some(FORCED_ROLE)) {
+            added.extend(boxed(b"kind", &[&[0; 4], ROLE_SCHEME, role, b"\0"].concat()));
         }
         added
     }

@@ -36,7 +36,7 @@ impl Completion<'_> {
             && let Some(tags) = mux.dynamic_cast_ref()
         {
             let track = |track: &Track| TrackAdditions {
-                flags: track.flags.unwrap_or(Flags { default: true, forced: false }),
+                flags: track.flags.unwrap_or(Flags::new(true)),
                 name: self.media.name(track),
             };
             self.additions(self.media.tracks.iter().map(track).collect()).make_room(tags);
@@ -119,7 +119,7 @@ impl Completion<'_> {
         let flags = promises.iter().enumerate().map(|(i, promise)| {
             let is_same = |other: &Promise| self.class(other) == self.class(promise);
             let default = !promises[..i].iter().any(is_same);
-            self.track(promise).flags.unwrap_or(Flags { default, forced: false })
+            self.track(promise).flags.unwrap_or(Flags::new(default))
         });
         flags.collect()
     }

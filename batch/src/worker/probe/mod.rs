@@ -308,7 +308,10 @@ impl Media {
         self.toc = self.toc.take().or_else(|| chapters::table(&details.chapters, end));
         for track in &mut self.tracks {
             let default = !of_track(&details.disabled, track);
-            track.flags = Some(Flags { default, forced: of_track(&details.forced, track) });
+            let roles = details.roles.iter().find(|(id, _)| of_track(&[*id], track));
+            let forced = of_track(&details.forced, track);
+            let roles = roles.map_or(Flags::new(default).roles, |(_, roles)| *roles);
+            track.flags = Some(Flags { default, forced, roles });
             let mirrored = details.mirrored.iter().find(|(id, _)| of_track(&[*id], track));
             track.turn = mirrored.map(|(_, how)| *how);
             let name = details.names.iter().find(|(id, _)| of_track(&[*id], track));
