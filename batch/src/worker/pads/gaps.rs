@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Gaps between the frames or packets of a track. The demuxers of MPEG program streams, ASF and Matroska skip damaged
-//! data silently.
+//! Gaps between the frames or packets of a track, and packets that overlap. The demuxers of MPEG program streams, ASF and
+//! Matroska skip damaged data silently, and some files have wrong timestamps.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,6 +10,8 @@ use crate::lock::lock;
 
 /// The shortest gap that counts, nanoseconds: longer than two frames, or three packets of audio.
 const SHORTEST_GAP: u64 = 100_000_000;
+/// The shortest overlap of a track that counts, nanoseconds.
+const SHORTEST_OVERLAP: u64 = 300_000_000;
 
 #[derive(Debug, Default)]
 struct State {
@@ -18,6 +20,8 @@ struct State {
     step: Option<u64>,
     count: u64,
     length: u64,
+    /// How long packets last that overlap the one before by more than half, nanoseconds.
+    overlap: u64,
     /// The longest time from one packet to the next.
     longest: u64,
     /// Packets without a time.
@@ -48,9 +52,13 @@ impl Gaps {
     }
 
     pub fn notice(&self, what: &str) -> Option<String> {
-        let State { last, untimed, count, length, .. } = *lock(&self.0);
+        let State { last, untimed, count, length, overlap, .. } = *lock(&self.0);
         let seconds = length as f64 / 1e9;
         match count {
+            _ if overlap >= SHORTEST_OVERLAP => Some(format!(
+                "{what} has wrong timestamps: {:.1} s of it overlap with what comes before, and may be lost",
+                overlap as f64 / 1e9
+            )),
             // `tsdemux` of GStreamer 1.22 gives none to packets long before the first clock.
             0 if last.is_none() && untimed > 0 => Some(format!(
                 "{what} has no timestamps and starts with the video, which may be too late"
@@ -67,6 +75,9 @@ impl State {
         if let Some(last) = self.last {
             let since = time.saturating_sub(last);
             self.longest = self.longest.max(since);
+            if let Some(duration) = duration.filter(|duration| since < duration / 2) {
+                self.overlap += duration;
+            }
             let gap = since.saturating_sub(self.step.unwrap_or(since));
             if gap >= SHORTEST_GAP {
                 self.count += 1;
@@ -99,6 +110,9 @@ mod tests {
         // A long packet or a step back is not a gap, and one frame may be missing.
         assert_eq!(notice(&[(0, Some(500)), (500, Some(40)), (100, Some(40)), (180, None)]), None);
         assert_eq!(notice(&[(0, None), (1045, None), (2090, None)]), None);
+        let overlapping: Vec<_> = (0..12).map(|_| (0, Some(40))).collect();
+        let said = notice(&overlapping).unwrap();
+        assert!(said.contains("0.4 s of it overlap with what comes before"), "{said}");
         let without_durations =
             [(0, None), (90, None), (180, None), (700, None), (790, None), (1310, None)];
         assert_eq!(notice(&without_durations).unwrap(), "it has 2 gaps, 0.9 s in total");

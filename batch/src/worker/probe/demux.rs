@@ -18,7 +18,7 @@ use super::frameless::Frameless;
 use crate::{
     lock::lock,
     worker::{
-        containers::{av1, avi, repairs::Repairs},
+        containers::{av1, avi, rates, repairs::Repairs},
         elements::{
             caps::{colorimetry, field, has_element, is_text, media_type, short_id},
             is_of, make, pad,
@@ -98,6 +98,9 @@ fn repair(element: &gst::Element, repairs: &Arc<Repairs>) {
         element.connect_pad_added(|_, pad| start_at_zero(pad));
     }
     repairs.durations.keep_rate(element);
+    if is_of(element, "qtdemux") {
+        rates::give_times(element);
+    }
     if is_of(element, "avidemux") {
         avi::give_times(element);
     }
