@@ -103,6 +103,7 @@ fn rows() -> Vec<Row> {
         row("av1.mp4", &[BARS, TONE, "-c:v libaom-av1 -usage realtime -cpu-used 8", aac]),
         row("mpeg2.ts", &[BARS, TONE, "-c:v mpeg2video -c:a mp2"]),
         row("ffv1.avi", &[BARS, TONE, "-c:v ffv1 -c:a pcm_s24le"]),
+        row("grey.mkv", &[BARS, "-c:v ffv1 -pix_fmt gray"]),
         row("raw.mov", &[BARS, TONE, "-c:v rawvideo -pix_fmt uyvy422 -c:a pcm_s16le"]),
         row("aspect.mp4", &[BARS, "-vf setsar=16/11", H264]),
         row("opus.ogg", &[BARS, TONE, "-c:v libtheora -c:a libopus -metadata title=Film"]),

@@ -9,14 +9,14 @@ use std::sync::{
 
 use anyhow::Result;
 use gst::prelude::*;
-use gst_video::{VideoColorMatrix, VideoColorRange, VideoColorimetry, prelude::*};
+use gst_video::{VideoColorMatrix, VideoColorRange, VideoColorimetry, VideoInfo, prelude::*};
 
 use crate::{
     encoding::Encoding,
     protocol::Setup,
     worker::{
         elements::{
-            caps::{colorimetry, depth, formats},
+            caps::{colorimetry, depth, field, formats},
             chain::Chain,
             filter::{configure, filter_description},
             is_of, pad,
@@ -66,6 +66,8 @@ pub fn chain(setup: &Setup, encoding: &Encoding, track: &Track) -> Result<Chain>
         keep_depth(&chain.part("convert")?, &format, &format)?;
     }
     keep_depth(&chain.part("decoded-convert")?, &chain.part("decoded-format")?, &format)?;
+    keep_range(&chain.part("convert")?, &format)?;
+    keep_range(&chain.part("decoded-convert")?, &chain.part("decoded-format")?)?;
     let encoders = chain.bin.iterate_elements().into_iter().flatten();
     let is_it = |element: &gst::Element| is_of(element, encoding.encoder_name());
     if let Some(element) = encoders.into_iter().find(is_it).filter(|_| tone_map.is_none()) {
@@ -129,7 +131,7 @@ fn keep_depth(convert: &gst::Element, filter: &gst::Element, encoder: &gst::Elem
         let keeps_alpha = formats(&taken(&encoder)?).any(|info| info.has_alpha());
         // Removes the limit of an earlier format.
         filter.set_property("caps", gst::Caps::new_any());
-        let frames = gst_video::VideoInfo::from_caps(caps).ok()?;
+        let frames = VideoInfo::from_caps(caps).ok()?;
         // `deinterlace` accepts fewer formats for interlaced video.
         let mode = caps.structure(0)?.get::<String>("interlace-mode");
         let like = gst::Caps::builder("video/x-raw")
@@ -141,6 +143,25 @@ fn keep_depth(convert: &gst::Element, filter: &gst::Element, encoder: &gst::Elem
             let fixed = gst::Caps::builder("video/x-raw").field("format", nearest.to_str());
             filter.set_property("caps", fixed.build());
         }
+        None
+    });
+    Ok(())
+}
+
+/// Keeps the range of grey frames that `convert` gives colour, by the caps of `filter` after it. From full range,
+/// `videoconvert` of GStreamer 1.22 outputs the same numbers, but as limited range.
+fn keep_range(convert: &gst::Element, filter: &gst::Element) -> Result<()> {
+    let filter = filter.downgrade();
+    on_caps(&pad(convert, "sink")?, move |caps| {
+        let filter = filter.upgrade()?;
+        let is_grey = VideoInfo::from_caps(caps).is_ok_and(|video| video.is_gray());
+        let colorimetry = field::<&str>(caps, "colorimetry").filter(|_| is_grey)?;
+        let mut limited = filter.property::<gst::Caps>("caps");
+        if limited.is_any() {
+            limited = gst::Caps::new_empty_simple("video/x-raw");
+        }
+        limited.make_mut().set("colorimetry", colorimetry);
+        filter.set_property("caps", limited);
         None
     });
     Ok(())
@@ -174,7 +195,8 @@ fn nearest_format(
 
 /// Corrects caps of raw video at `pad`. Pixels of width 0, as from an AVI without a pixel density, become square.
 /// Y'CbCr of unknown range, as in many WebM files, gets limited range, where GStreamer assumes full range. Full range
-/// with an unknown matrix, which GStreamer 1.22 ignores altogether, gets the default matrix.
+/// with an unknown matrix, which GStreamer 1.22 ignores altogether, gets the default matrix. So does grey, whose contrast
+/// it otherwise reduces.
 fn correct_caps(pad: &gst::Pad) {
     on_caps(pad, |caps| {
         let mut corrected = caps.clone();
@@ -183,8 +205,17 @@ fn correct_caps(pad: &gst::Pad) {
         if ratio.is_ok_and(|ratio| ratio.numer() <= 0 || ratio.denom() <= 0) {
             fields.set("pixel-aspect-ratio", gst::Fraction::new(1, 1));
         }
-        let video = gst_video::VideoInfo::from_caps(caps).ok().filter(|video| video.is_yuv());
-        let Some(known) = video.map(|video| video.colorimetry()) else { return Some(corrected) };
+        let Ok(video) = VideoInfo::from_caps(caps) else { return Some(corrected) };
+        let known = video.colorimetry();
+        if video.is_gray() {
+            let (transfer, primaries) = (known.transfer(), known.primaries());
+            let matrix = VideoColorMatrix::Bt601;
+            let colorimetry = VideoColorimetry::new(known.range(), matrix, transfer, primaries);
+            fields.set("colorimetry", colorimetry.to_string());
+        }
+        if !video.is_yuv() {
+            return Some(corrected);
+        }
         let full = colorimetry(fields).filter(|said| {
             said.range() == VideoColorRange::Range0_255
                 && said.matrix() == VideoColorMatrix::Unknown
@@ -206,8 +237,7 @@ fn correct_caps(pad: &gst::Pad) {
 fn crop_to_even(crop: &gst::Element) -> Result<()> {
     let element = crop.downgrade();
     on_caps(&pad(crop, "sink")?, move |caps| {
-        if let (Some(crop), Ok(video)) = (element.upgrade(), gst_video::VideoInfo::from_caps(caps))
-        {
+        if let (Some(crop), Ok(video)) = (element.upgrade(), VideoInfo::from_caps(caps)) {
             crop.set_property("right", (video.width() % 2) as i32);
             crop.set_property("bottom", (video.height() % 2) as i32);
         }
