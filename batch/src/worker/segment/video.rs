@@ -173,21 +173,26 @@ fn nearest_format(
     of: gst_video::VideoFormatInfo,
     keeps_alpha: bool,
 ) -> Option<gst_video::VideoFormat> {
-    let chroma = |info: &gst_video::VideoFormatInfo| match info.n_components() {
-        0..=2 => 2,
-        _ => info.w_sub()[1] + info.h_sub()[1],
+    // How many halvings of width and height of the chroma `b` has more than `a`; grey has no chroma.
+    let halvings = |a: &gst_video::VideoFormatInfo, b: &gst_video::VideoFormatInfo| {
+        let chroma = [a, b].map(|info| match info.n_components() {
+            0..=2 => [8, 8],
+            _ => [info.w_sub()[1], info.h_sub()[1]],
+        });
+        let [[w, h], [x, y]] = chroma;
+        x.saturating_sub(w) + y.saturating_sub(h)
     };
     // First the loss of bits, chroma, alpha and RGB, then the excess.
     formats(caps)
         .min_by_key(|info| {
             (
                 depth(&of).saturating_sub(depth(info)),
-                chroma(info).saturating_sub(chroma(&of)),
+                halvings(&of, info),
                 keeps_alpha && of.has_alpha() && !info.has_alpha(),
                 of.is_rgb() != info.is_rgb(),
                 info.has_alpha(),
                 depth(info),
-                chroma(&of).saturating_sub(chroma(info)),
+                halvings(info, &of),
             )
         })
         .map(|info| info.format())
