@@ -22,7 +22,7 @@ use crate::{
     stop,
     text::counted,
     worker::{
-        containers::y4m,
+        containers::y4m::{self, read::Y4m},
         elements::{chain::Chain, filter, frames, make, pad},
         mux::muxer::Muxer,
         picture::{
@@ -30,7 +30,7 @@ use crate::{
             pixels::{self, Through},
         },
         pipeline::{Pipeline, TRANSLATED, complaints, fault::NOTHING_DECODED},
-        probe::{Media, Track, hdr, losses},
+        probe::{Media, Track, hdr, losses, own::Own},
         segment::{packets::Packets, source, video},
     },
 };
@@ -86,7 +86,7 @@ pub fn translate(
 fn one_video(setup: &Setup, input: &Input, output: &Output, rate: Rate, say: Say) -> Result<u64> {
     let encoder = match output {
         Output::File(..) => setup.recipe.video_encoder.clone(),
-        Output::Y4m => Some(y4m::encoder()),
+        Output::Y4m => Some(y4m::write::encoder()),
         Output::Sequence(output) => Some(encoder(output.format)),
     };
     let recipe = Recipe { video_encoder: encoder, ..setup.recipe.clone() };
@@ -104,7 +104,8 @@ fn one_video(setup: &Setup, input: &Input, output: &Output, rate: Rate, say: Say
     };
     let media = match input {
         Input::File(path) => Some(Media::probe_input(path)?),
-        _ => None,
+        Input::Y4m => Some(Media::of_own(Own::Y4m(Y4m::of_standard_input()?))?),
+        Input::Sequence(_) => None,
     };
     let frames = Track::new(String::new(), gst::Caps::new_empty_simple("video/x-raw"));
     let track = media.as_ref().map(|media| media.main_track()).transpose()?;
@@ -202,7 +203,7 @@ fn write(pipeline: &Pipeline, chain: &Chain, output: &Output) -> Result<()> {
         Output::Y4m => {
             let sink = make("fdsink")?;
             sink.set_property("fd", 1i32);
-            y4m::write_to(&pad(&sink, "sink")?);
+            y4m::write::write_to(&pad(&sink, "sink")?);
             sink
         }
         Output::Sequence(sequence) => {
@@ -231,11 +232,12 @@ fn open(
 ) -> Result<Option<u64>> {
     let sink = chain.sink()?;
     let (source, total) = match input {
-        Input::File(path) => {
-            source::open(pipeline.gst(), path, media.context("no video")?, sink)?;
+        Input::File(_) | Input::Y4m => {
+            let path = if let Input::File(path) = input { path } else { Path::new("-") };
+            let (media, from) = (media.context("no video")?, gst::ClockTime::ZERO);
+            source::open(pipeline.gst(), path, media, from, sink)?;
             return Ok(None);
         }
-        Input::Y4m => (y4m::source()?, None),
         Input::Sequence(sequence) => {
             let numbers = sequence.numbers()?;
             let total = numbers.len() as u64;

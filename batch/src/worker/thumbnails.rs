@@ -12,9 +12,12 @@ use image::{RgbImage, imageops};
 use crate::{
     options::{Recipe, Sample},
     worker::{
-        picture::{self, animation, pixels::image_of},
+        picture::{
+            self, animation,
+            pixels::{Through, image_of},
+        },
         pipeline::Pipeline,
-        probe::Media,
+        probe::{Media, own::Own},
         segment::plan,
     },
 };
@@ -43,12 +46,21 @@ pub fn before_and_after(
     let media = Media::probe(input)?;
     let after = Shown::open(output)?;
     let times = after.times();
-    let before = match media.is_animation() {
-        true => animation::frames_at(input, &times)?.iter().map(shrunk).collect(),
-        false => {
-            let (begin, _) = plan::part(&media, recipe, sample)?;
-            Shown::open(input)?.frames(&times, gst::ClockTime::from_nseconds(begin))?
+    let (begin, _) = plan::part(&media, recipe, sample)?;
+    let begin = gst::ClockTime::from_nseconds(begin);
+    let before = match &media.own {
+        Some(Own::Animation(_)) => {
+            animation::frames_at(input, &times)?.iter().map(shrunk).collect()
         }
+        Some(Own::Y4m(y4m)) => {
+            let caps = y4m.caps()?;
+            let frame = |time: &gst::ClockTime| {
+                let frame = y4m.frame_at(input, begin + *time)?;
+                shown(&Through::new(&shrink())?.push_last(frame, &caps)?)
+            };
+            times.iter().map(frame).collect::<Result<_>>()?
+        }
+        None => Shown::open(input)?.frames(&times, begin)?,
     };
     let after = after.frames(&times, gst::ClockTime::ZERO)?;
     page::image(&sheet(&before.into_iter().zip(after).collect::<Vec<_>>()))
@@ -75,6 +87,19 @@ fn sheet(columns: &[(RgbImage, RgbImage)]) -> RgbImage {
     sheet
 }
 
+/// Elements that make thumbnails of frames.
+fn shrink() -> String {
+    format!(
+        "videoconvert ! videoflip video-direction=auto ! videoscale \
+         ! video/x-raw,height={HEIGHT},pixel-aspect-ratio=1/1 ! videoconvert ! video/x-raw,format=RGB"
+    )
+}
+
+/// The thumbnail in a sample.
+fn shown(sample: &gst::Sample) -> Result<RgbImage> {
+    Ok(image_of(sample)?.into_rgb8())
+}
+
 /// A file whose frames are decoded.
 struct Shown {
     pipeline: Pipeline,
@@ -85,9 +110,8 @@ struct Shown {
 impl Shown {
     fn open(file: &Path) -> Result<Self> {
         let pipeline = Pipeline::parse(&format!(
-            "filesrc name=file ! decodebin ! queue ! videoconvert ! videoflip video-direction=auto ! videoscale \
-             ! video/x-raw,height={HEIGHT},pixel-aspect-ratio=1/1 ! videoconvert \
-             ! video/x-raw,format=RGB ! appsink name=out sync=false max-buffers=1"
+            "filesrc name=file ! decodebin ! queue ! {} ! appsink name=out sync=false max-buffers=1",
+            shrink()
         ))?;
         pipeline.part::<gst::Element>("file")?.set_property("location", file);
         let sink = pipeline.part("out")?;
@@ -122,6 +146,6 @@ impl Shown {
             sought.context("cannot seek in it")?;
         }
         let sample = self.sink.try_pull_preroll(PATIENCE);
-        Ok(image_of(&sample.context("no frame is decoded")?)?.into_rgb8())
+        shown(&sample.context("no frame is decoded")?)
     }
 }

@@ -54,10 +54,23 @@ fn push_all(sink: &gst_app::AppSrc, frames: impl Iterator<Item = Result<gst::Sam
 
 /// Gives the frame with this number, counted from 0, its time and duration at `rate` frames per second.
 pub fn set_time(frame: &mut gst::BufferRef, number: u64, rate: gst::Fraction) {
+    let start = time(number, rate);
+    frame.set_pts(start);
+    frame.set_duration(time(number + 1, rate) - start);
+}
+
+/// The time of the frame with this number, counted from 0, at `rate` frames per second.
+pub fn time(number: u64, rate: gst::Fraction) -> gst::ClockTime {
     let (frames, seconds) = (rate.numer().max(1) as u64, rate.denom().max(1) as u64);
-    let time = |number: u64| gst::ClockTime::SECOND.mul_div_floor(number * seconds, frames);
-    frame.set_pts(time(number));
-    frame.set_duration(time(number + 1).zip(time(number)).map(|(end, start)| end - start));
+    let time = gst::ClockTime::SECOND.mul_div_floor(number.saturating_mul(seconds), frames);
+    time.unwrap_or(gst::ClockTime::MAX)
+}
+
+/// The number of the frame that is shown at `time`, or of the one before.
+pub fn number_at(time: gst::ClockTime, rate: gst::Fraction) -> u64 {
+    let (frames, seconds) = (rate.numer().max(1) as u64, rate.denom().max(1) as u64);
+    let number = time.mul_div_floor(frames, seconds.saturating_mul(1_000_000_000));
+    number.map_or(0, gst::ClockTime::nseconds)
 }
 
 #[cfg(test)]

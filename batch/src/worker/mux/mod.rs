@@ -116,7 +116,7 @@ impl Mux<'_> {
         let start = self.spans().next().map_or(0, |span| span.start);
         let stop = self.spans().last().and_then(|span| span.stop);
         let mut window = Window { start, stop, shift: 0 };
-        if !self.is_part() && !media.is_animation() {
+        if !self.is_part() && media.own.is_none() {
             let earliest = scan::earliest(self.input, media)?.unwrap_or(0);
             // The timestamps of a stream may start at any time, those of a file start at 0.
             if earliest < 0 || media.is_stream() {
@@ -199,7 +199,7 @@ impl Mux<'_> {
         actions: Vec<Action>,
         links: Links,
     ) -> Result<()> {
-        if media.is_animation() {
+        if media.own.is_some() {
             // It has no other tracks.
             return links.link_all(Vec::new());
         }

@@ -5,7 +5,7 @@
 use clap::ValueEnum;
 use gst_video::{VideoFormatInfo, VideoInfo};
 
-use super::{Media, Track, hdr};
+use super::{Media, Track, hdr, own::Own};
 use crate::{
     container::Container,
     encoding::Encoding,
@@ -76,7 +76,7 @@ fn of_file(media: &Media, container: Container) -> Vec<String> {
     if let Some(tags) = media.other_tags.as_ref().filter(|_| !container.is_matroska()) {
         losses.push(format!("tags are left out: {}", tags.names.join(", ")));
     }
-    for what in media.animation.iter().flat_map(|animation| &animation.losses) {
+    for what in media.own.iter().flat_map(Own::losses) {
         losses.push(format!("its {what} is left out"));
     }
     losses.extend(of_truncation(media));

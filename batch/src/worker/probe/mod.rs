@@ -7,6 +7,7 @@ pub mod frameless;
 pub mod hdr;
 pub mod keyframes;
 pub mod losses;
+pub mod own;
 pub mod scan;
 
 use std::{
@@ -25,6 +26,7 @@ use gst_video::{VideoFormat, VideoFormatInfo};
 use self::{
     demux::{decode_only, prefer_colour_of_stream},
     frameless::Frameless,
+    own::Own,
 };
 use crate::{
     container::Container,
@@ -44,11 +46,9 @@ use crate::{
             mpegts,
             repairs::Repairs,
             timecode::TimeCode,
-            y4m,
         },
         elements::caps::{TRUE_HD_OR_PCM, WEBVTT, codec_name, field, media_type, short_id},
         pads::probes::replace,
-        picture::animation::{self, Animation},
         pipeline::fault,
     },
 };
@@ -92,8 +92,8 @@ pub struct Media {
     pub is_ordered: bool,
     /// Whether it continues in another file.
     pub is_linked: bool,
-    /// Its properties as an animated image, if it is one.
-    pub animation: Option<Animation>,
+    /// What this program decodes itself.
+    pub own: Option<Own>,
     /// What to correct for the demuxer.
     pub repairs: Arc<Repairs>,
 }
@@ -170,16 +170,29 @@ impl Track {
 
     /// Whether video has alpha.
     pub fn has_alpha(&self) -> bool {
-        let text = |name| field::<&str>(&self.caps, name).unwrap_or_default();
-        let raw = VideoFormat::from_string(text("format"));
         field(&self.caps, "codec-alpha").unwrap_or(false)
-            || text("variant").starts_with("4444")
-            || (raw != VideoFormat::Unknown && VideoFormatInfo::from_format(raw).has_alpha())
+            || field::<&str>(&self.caps, "variant").is_some_and(|name| name.starts_with("4444"))
+            || self.raw_format().is_some_and(|format| format.has_alpha())
+    }
+
+    /// Whether the chroma of video has its full size.
+    fn has_full_chroma(&self) -> bool {
+        let is_full = |format: VideoFormatInfo| {
+            format.n_components() > 2 && format.w_sub()[1] == 0 && format.h_sub()[1] == 0
+        };
+        field(&self.caps, "chroma-format") == Some("4:4:4")
+            || self.raw_format().is_some_and(is_full)
+    }
+
+    /// The format of raw video.
+    fn raw_format(&self) -> Option<VideoFormatInfo> {
+        let format = VideoFormat::from_string(field(&self.caps, "format")?);
+        (format != VideoFormat::Unknown).then(|| VideoFormatInfo::from_format(format))
     }
 
     pub fn encoding(&self, recipe: &Recipe, container: Container, threads: u32) -> Encoding {
         let encoding = Encoding::new(recipe, container, threads);
-        match self.has_alpha() || field(&self.caps, "chroma-format") == Some("4:4:4") {
+        match self.has_alpha() || self.has_full_chroma() {
             true => encoding.with_full_chroma(recipe),
             false => encoding,
         }
@@ -194,15 +207,10 @@ impl Track {
 impl Media {
     /// Probes the file; fails unless there is video in it that can be decoded.
     pub fn probe(input: &Path) -> Result<Self> {
-        if let Some(animation) = animation::probe(input).context("is damaged")? {
-            return Ok(Self::of_animation(animation));
+        if let Some(own) = Own::of_file(input)? {
+            return Self::of_own(own);
         }
         ensure!(!isobmff::is_picture(input), "is an AVIF or HEIF image, which cannot be decoded");
-        ensure!(
-            !y4m::is_deep(input),
-            "is y4m of more than 8 bits, which GStreamer does not read; pipe it instead: \
-             cyclegan-batch - --out OUTPUT < FILE"
-        );
         let index = isobmff::index(input).ok();
         let has_track = index.as_ref().is_some_and(Index::has_track);
         // The file was not finished or is truncated. GStreamer 1.22 sometimes waits forever for the index.
@@ -387,16 +395,14 @@ impl Media {
         anyhow!("has no video track, only {}", names.join(", "))
     }
 
-    /// An animated image as a video.
-    fn of_animation(animation: Animation) -> Self {
-        let kind = gst::Caps::new_empty_simple(animation.media_type);
-        let mut caps = kind.clone();
-        if animation.has_alpha {
-            caps.make_mut().set("format", VideoFormat::Rgba.to_str());
-        }
-        let track = Track::new(String::new(), caps);
-        let (container, tracks) = (Some(kind), vec![track]);
-        Self { container, tracks, animation: Some(animation), ..Self::default() }
+    /// The only track of what this program decodes itself.
+    pub fn of_own(own: Own) -> Result<Self> {
+        let tracks = vec![Track::new(String::new(), own.caps()?)];
+        let container = Some(gst::Caps::new_empty_simple(own.kind()));
+        let (duration, is_seekable) = (own.duration(), matches!(own, Own::Y4m(_)));
+        let (missing_bytes, own) = (own.missing_bytes(), Some(own));
+        let media = Self::default();
+        Ok(Self { container, tracks, duration, is_seekable, missing_bytes, own, ..media })
     }
 
     /// The media type of the container; empty for an elementary stream.
@@ -463,13 +469,13 @@ impl Media {
     }
 
     pub fn is_animation(&self) -> bool {
-        self.animation.is_some()
+        matches!(self.own, Some(Own::Animation(_)))
     }
 
     /// Whether its timestamps may start at any time.
     pub fn is_stream(&self) -> bool {
         // Elementary streams have no container.
-        !self.is_animation() && ["", "video/mpegts", "video/mpeg"].contains(&self.kind())
+        ["", "video/mpegts", "video/mpeg"].contains(&self.kind())
     }
 
     /// Whether frames follow each other without gaps. In other containers a frame may last for any time.

@@ -14,6 +14,7 @@ use super::{
     Media,
     demux::{Source, demux},
     keyframes::{self, Frame, collect},
+    own::Own,
 };
 use crate::{
     lock::lock,
@@ -64,6 +65,11 @@ pub fn open(
 
 /// The frames of the main video of `input` in display order; `None` if some have no time.
 pub fn frames(input: &Path, media: &Media, say: Say) -> Result<Option<Vec<Frame>>> {
+    if let Some(Own::Y4m(y4m)) = &media.own {
+        let frame =
+            |time: gst::ClockTime| Frame { time: time.nseconds(), is_key: true, is_closed: true };
+        return Ok(Some(y4m.times().map(frame).collect()));
+    }
     let frames = Arc::new(Mutex::new(Vec::<Option<Frame>>::new()));
     let (collected, main) = (frames.clone(), media.main_track()?.id.clone());
     let (pipeline, _) = open(input, media, false, move |source, end| {

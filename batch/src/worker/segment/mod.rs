@@ -69,13 +69,14 @@ impl Job<'_> {
         let kinds = gst::PadProbeType::BLOCK | gst::PadProbeType::BUFFER;
         let hold = start.add_probe(kinds, |_, _| gst::PadProbeReturn::Ok);
         let hold = hold.context("the decoder cannot be held back")?;
-        source::open(pipeline.gst(), self.input, &media, chain.sink()?)?;
+        let from = gst::ClockTime::from_nseconds(self.span.seek.unwrap_or(0));
+        source::open(pipeline.gst(), self.input, &media, from, chain.sink()?)?;
         complaints::take(true);
         pipeline.pause()?;
         let has_ended = || start.pad_flags().contains(gst::PadFlags::EOS);
         pipeline.wait_until(|| start.is_blocking() || has_ended())?;
         ensure!(start.is_blocking(), NOTHING_DECODED);
-        if let Some(time) = self.span.seek.filter(|&time| time > 0) {
+        if let Some(time) = self.span.seek.filter(|&time| time > 0 && media.own.is_none()) {
             read.reset();
             seek(&start, time)?;
         }

@@ -16,13 +16,15 @@ use crate::{
         probe::{
             Media,
             keyframes::{self, Frame},
-            losses, scan,
+            losses,
+            own::Y4M,
+            scan,
         },
     },
 };
 
-/// Containers in which GStreamer seeks exactly to key frames.
-const SEEKABLE: [&str; 3] = ["video/quicktime", "video/x-matroska", "video/webm"];
+/// Containers in which key frames are found exactly.
+const SEEKABLE: [&str; 4] = ["video/quicktime", "video/x-matroska", "video/webm", Y4M];
 
 /// A video to plan.
 pub struct Job<'a> {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The frames of a file, decoded by GStreamer, or by the image crate for animations.
+//! The frames of a file, decoded by GStreamer or by this program.
 
 use std::path::Path;
 
@@ -9,14 +9,19 @@ use gst::prelude::*;
 
 use crate::worker::{
     elements::{caps::codec_name, pad},
-    picture::animation,
     probe::{Media, demux::demux},
 };
 
-/// Links the frames of `input` to `sink`.
-pub fn open(pipeline: &gst::Pipeline, input: &Path, media: &Media, sink: gst::Pad) -> Result<()> {
-    if media.is_animation() {
-        let frames = animation::source(input)?;
+/// Links the frames of `input` to `sink`: from the time `from` on if this program decodes them, else all.
+pub fn open(
+    pipeline: &gst::Pipeline,
+    input: &Path,
+    media: &Media,
+    from: gst::ClockTime,
+    sink: gst::Pad,
+) -> Result<()> {
+    if let Some(own) = &media.own {
+        let frames = own.source(input, from)?;
         pipeline.add(&frames)?;
         pad(&frames, "src")?.link(&sink)?;
         return Ok(());
