@@ -682,3 +682,38 @@ fn the_start_of_sound_stays_hidden() {
         }
     }
 }
+
+#[test]
+fn what_ends_before_its_first_frame_fails_at_once() {
+    let Some(place) = Place::of_ffmpeg("files without frames") else { return };
+    let aac = "-c:a aac";
+    let mpeg2 = "-c:v mpeg2video -s 720x576 -c:a pcm_s16le -ar 48000";
+    let files = [
+        ("avi.avi", [BARS, TONE, "-c:v mpeg4 -c:a mp3"].join(" "), 4096),
+        ("gxf.gxf", [BARS, TONE, mpeg2].join(" "), 4096),
+        ("rm.rm", [BARS, "-c:v rv10 -s 176x144"].join(" "), 100),
+        ("webm.webm", [BARS, "-c:v libvpx -deadline realtime -cpu-used 8"].join(" "), 600),
+        ("ts.ts", [BARS, TONE, H264, aac].join(" "), 1000),
+        ("mxf.mxf", [BARS, TONE, mpeg2].join(" "), 4096),
+    ];
+    for (name, arguments, length) in &files {
+        let path = place.path("in").join(name);
+        make(&path, arguments);
+        let bytes = fs::read(&path).unwrap();
+        fs::write(&path, &bytes[..*length]).unwrap();
+    }
+    let begun = std::time::Instant::now();
+    let output = place.program().arg("in").output().unwrap();
+    let said = text(&output);
+    assert!(begun.elapsed() < std::time::Duration::from_secs(30), "{said}");
+    for (name, cause) in [
+        ("avi.avi", "is truncated: its last "),
+        ("gxf.gxf", "cannot be read: GStreamer does not find its end; remux it first"),
+        ("rm.rm", "is truncated: no frame is found before its end"),
+        ("webm.webm", "is damaged: nothing in it can be decoded"),
+        ("ts.ts", "is damaged: nothing in it can be decoded"),
+        ("mxf.mxf", "is truncated: no frame is found before its end"),
+    ] {
+        assert!(said.contains(&format!("error: in/{name}: {cause}")), "{name}: {said}");
+    }
+}

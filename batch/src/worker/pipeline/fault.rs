@@ -6,6 +6,9 @@ use gst::prelude::*;
 
 pub const NO_SPACE: &str = "no space left for the output";
 pub const NO_INDEX: &str = "is truncated, or still being written: its index is missing";
+pub const NO_FRAMES: &str = "is truncated: no frame is found before its end";
+pub const ENDLESS: &str = "cannot be read: GStreamer does not find its end; remux it first: \
+                           ffmpeg -i INPUT -c copy OUTPUT.mkv";
 pub const NOTHING_DECODED: &str = "is damaged: nothing in it can be decoded";
 pub const RARE_CLOCK: &str = "has a clock (PCR) that comes less often than twice a second, with which GStreamer \
                               gives frames wrong times; remux it first: ffmpeg -i INPUT -c copy OUTPUT.mkv";
@@ -72,6 +75,8 @@ pub fn explain_probe(error: &gst::glib::Error, undecodable: &[String]) -> String
         }
         Some(NO_DECODER) if !undecodable.is_empty() => no_decoder(undecodable),
         Some(text) => text.to_owned(),
+        // From MXF.
+        None if error.message().contains("This stream contains no data") => NO_FRAMES.to_owned(),
         None if error.message().contains("contains no data") => "is empty".to_owned(),
         None if [INTERNAL, GENERAL].iter().any(|text| error.message().contains(text)) => {
             UNREADABLE.to_owned()
@@ -81,9 +86,14 @@ pub fn explain_probe(error: &gst::glib::Error, undecodable: &[String]) -> String
     }
 }
 
+/// Whether an error says that a file is damaged.
+pub fn is_of_damage(cause: &str) -> bool {
+    ["is damaged", "is truncated", "cannot be read"].iter().any(|start| cause.starts_with(start))
+}
+
 /// Says that a file is damaged if a demuxer or decoder has failed.
 fn of_damage(error: &gst::glib::Error, detail: String) -> String {
-    if detail.starts_with("is damaged") {
+    if is_of_damage(&detail) {
         return detail;
     }
     match error.kind::<gst::StreamError>() {

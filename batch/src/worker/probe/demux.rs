@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use gst::prelude::*;
 use gst_video::VideoTransferFunction;
 
-use super::frameless::Frameless;
+use super::{frameless::Frameless, watchdog};
 use crate::{
     lock::lock,
     worker::{
@@ -54,6 +54,7 @@ pub fn demux(
         .build()
         .context("GStreamer's element filesrc is not installed")?;
     replace(&pad(&file, "src")?, repairs.for_demuxer());
+    watchdog::watch_end(input, &file, |_| {})?;
     let decoder = make("decodebin")?;
     decode_only(&decoder, decode);
     let repairs = repairs.clone();

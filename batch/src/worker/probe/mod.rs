@@ -9,6 +9,7 @@ pub mod keyframes;
 pub mod losses;
 pub mod own;
 pub mod scan;
+mod watchdog;
 
 use std::{
     path::Path,
@@ -506,12 +507,14 @@ fn discover(input: &Path, repairs: &Repairs) -> Result<(DiscovererInfo, Frameles
     let found = undecodable.clone();
     let frameless = Frameless::default();
     let watched = frameless.clone();
-    let replacements = repairs.for_probe();
+    let (replacements, file) = (repairs.for_probe(), input.to_owned());
     discoverer.connect_source_setup(move |_, source| {
         if let Some(pad) = source.static_pad("src") {
             replace(&pad, replacements.clone());
         }
         let Some(decoder) = source.parent().and_downcast::<gst::Bin>() else { return };
+        // Without it, the discoverer only waits longer.
+        let _ = watchdog::watch(&file, source, &decoder);
         watched.watch(&decoder);
         decoder.connect_deep_element_added(|_, _, element| {
             prefer_colour_of_stream(element);
@@ -528,8 +531,21 @@ fn discover(input: &Path, repairs: &Repairs) -> Result<(DiscovererInfo, Frameles
     });
     let uri = gst::glib::filename_to_uri(std::path::absolute(input)?, None)?;
     let info = discoverer.discover_uri(&uri);
-    let info = info.map_err(|error| anyhow!(fault::explain_probe(&error, &lock(&undecodable))))?;
+    let info = info.map_err(|error| {
+        let cause = fault::explain_probe(&error, &lock(&undecodable));
+        let truncation = of_truncation(input).filter(|_| fault::is_of_damage(&cause));
+        anyhow!(truncation.unwrap_or(cause))
+    })?;
     Ok((info, frameless))
+}
+
+/// The error for a file that cannot be opened, if it is shorter than it says.
+fn of_truncation(input: &Path) -> Option<String> {
+    let of_matroska = || matroska::read(input).ok()?.whole_length;
+    let whole = avi::whole_length(input).or_else(of_matroska)?;
+    let missing = whole.saturating_sub(std::fs::metadata(input).ok()?.len());
+    let what = format!("is truncated: its last {missing} bytes are missing");
+    (missing > 0).then(|| format!("{what}, and nothing else in it can be decoded"))
 }
 
 /// The track of a stream. A stream without an id is one between a demuxer and a parser, unless nothing can decode it.
