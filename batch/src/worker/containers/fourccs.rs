@@ -3,7 +3,7 @@
 //! Codecs of MP4 and QuickTime files whose four-character codes `qtdemux` of GStreamer 1.22 does not know, although there
 //! is a decoder.
 
-use super::isobmff::{Index, boxes, find, place};
+use super::isobmff::{Index, boxes, find, number, place};
 use crate::worker::pads::probes::Replacement;
 
 /// Such codes, and a code of the same codec that it knows.
@@ -24,6 +24,19 @@ pub fn replacements(index: &Index) -> Vec<Replacement> {
         Some((index.start + place(moov, code).start as u64, **known))
     });
     known.collect()
+}
+
+/// The codes of the video tracks in an index that have frames.
+pub fn of_video(index: &Index) -> Vec<String> {
+    let tracks = boxes(&index.moov).filter(|(kind, _)| *kind == b"trak");
+    let code = |track| {
+        let handler = find(track, &[b"mdia", b"hdlr"])?.get(8..12)?;
+        let table = |kind| find(track, &[b"mdia", b"minf", b"stbl", kind]);
+        let frames = number(table(b"stsz")?.get(8..12)?)?;
+        let code = table(b"stsd")?.get(12..16).filter(|_| handler == b"vide" && frames > 0)?;
+        Some(String::from_utf8_lossy(code).trim().to_owned())
+    };
+    tracks.filter_map(|(_, track)| code(track)).collect()
 }
 
 #[cfg(test)]

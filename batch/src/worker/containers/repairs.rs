@@ -2,7 +2,7 @@
 
 //! What to correct in a file for the demuxers of GStreamer 1.22. It is found when the file is probed.
 
-use super::{durations::Durations, early::Early};
+use super::{durations::Durations, early::Early, extradata::Extradata};
 use crate::worker::pads::probes::Replacement;
 
 #[derive(Debug, Default)]
@@ -11,6 +11,8 @@ pub struct Repairs {
     pub durations: Durations,
     /// The codecs of MP4 and QuickTime that the demuxer does not know.
     pub fourccs: Vec<Replacement>,
+    /// For FFV1 in QuickTime.
+    pub extradata: Extradata,
     /// For ASF, the number of objects in its header.
     pub objects: Option<Replacement>,
     /// For Matroska with timestamps before 0.

@@ -102,6 +102,8 @@ fn repair(element: &gst::Element, repairs: &Arc<Repairs>) {
     if is_of(element, "qtdemux") {
         rates::give_times(element);
     }
+    repairs.extradata.add(element);
+    dv_without_sound(element);
     if is_of(element, "avidemux") {
         avi::give_times(element);
     }
@@ -143,6 +145,20 @@ fn start_at_zero(pad: &gst::Pad) {
         whole.set_start(segment.start()? - early);
         whole.set_time(segment.time()? - early);
         (early > gst::ClockTime::ZERO).then_some(whole)
+    });
+}
+
+/// Gives the DV that `mxfdemux` outputs to a decoder, since `dvdemux` reads only 25 Mbit/s. Its sound has own tracks.
+pub fn dv_without_sound(element: &gst::Element) {
+    if !is_of(element, "mxfdemux") {
+        return;
+    }
+    element.connect_pad_added(|_, pad| {
+        if let Some(mut caps) = pad.current_caps().filter(|caps| media_type(caps) == "video/x-dv") {
+            caps.make_mut().set("systemstream", false);
+            // Here, because `decodebin` chooses the next element by the caps of the pad.
+            pad.push_event(gst::event::Caps::new(&caps));
+        }
     });
 }
 

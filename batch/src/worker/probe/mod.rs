@@ -25,7 +25,7 @@ use gst_pbutils::{
 use gst_video::{VideoFormat, VideoFormatInfo};
 
 use self::{
-    demux::{decode_only, prefer_colour_of_stream},
+    demux::{decode_only, dv_without_sound, prefer_colour_of_stream},
     frameless::Frameless,
     own::Own,
 };
@@ -39,6 +39,7 @@ use crate::{
             asf, av1, avi, chapters,
             durations::Durations,
             early::Early,
+            extradata::Extradata,
             flags::Flags,
             fourccs,
             isobmff::{self, Index},
@@ -47,6 +48,7 @@ use crate::{
             mpegts,
             repairs::Repairs,
             timecode::TimeCode,
+            unread,
         },
         elements::caps::{TRUE_HD_OR_PCM, WEBVTT, codec_name, field, media_type, short_id},
         pads::probes::replace,
@@ -216,13 +218,20 @@ impl Media {
         let has_track = index.as_ref().is_some_and(Index::has_track);
         // The file was not finished or is truncated. GStreamer 1.22 sometimes waits forever for the index.
         ensure!(has_track || !isobmff::is_isobmff(input), fault::NO_INDEX);
+        if let Some(cause) = unread::known(input) {
+            bail!(cause);
+        }
         let repairs = Repairs {
             durations: index.as_ref().and_then(Durations::of).unwrap_or_default(),
             fourccs: index.as_ref().map(fourccs::replacements).unwrap_or_default(),
+            extradata: index.as_ref().map(Extradata::of).unwrap_or_default(),
             objects: asf::count(input),
-            early: None,
+            early: Early::of(input),
         };
-        let (info, frameless) = discover(input, &repairs)?;
+        let repairs = Arc::new(repairs);
+        let found = discover(input, &repairs);
+        let (info, frameless) =
+            found.map_err(|cause| anyhow!(better_cause(input, index.as_ref(), cause)))?;
         let missing = info.missing_elements_installer_details();
         let mut media = Self::of_info(&info);
         for (id, caps) in frameless.take() {
@@ -234,7 +243,8 @@ impl Media {
                 media.tracks.push(Track { is_frameless: true, ..Track::new(id, caps) });
             }
         }
-        media.add_details(input, index, repairs)?;
+        media.repairs = repairs;
+        media.add_details(input, index)?;
         // Subtitles without a decoder have no id, and come last.
         let key = |track: &Track| {
             (!track.kind().starts_with("video/"), track.id.is_empty(), track.id.clone())
@@ -276,7 +286,7 @@ impl Media {
     }
 
     /// Adds what the demuxer does not report.
-    fn add_details(&mut self, input: &Path, index: Option<Index>, repairs: Repairs) -> Result<()> {
+    fn add_details(&mut self, input: &Path, index: Option<Index>) -> Result<()> {
         let length = std::fs::metadata(input)?.len();
         let whole = match self.kind() {
             "video/quicktime" => {
@@ -298,14 +308,12 @@ impl Media {
         let whole = whole.or(extras.as_ref().and_then(|extras| extras.whole_length));
         self.missing_bytes = whole.map_or(0, |whole| whole.saturating_sub(length));
         extras.into_iter().for_each(|extras| self.add_matroska(extras));
-        let early = Early::of(input);
-        if let Some(early) = &early {
+        if let Some(early) = &self.repairs.early {
             // A seek would need the timestamps before the shift.
             self.is_seekable = false;
             let toc = self.toc.take();
             self.toc = toc.and_then(|toc| chapters::later(&toc, early.shift));
         }
-        self.repairs = Arc::new(Repairs { early, ..repairs });
         Ok(())
     }
 
@@ -501,22 +509,25 @@ impl Media {
 }
 
 /// Runs the discoverer on `input` with its `repairs`. Also returns the tracks in which it finds no frame.
-fn discover(input: &Path, repairs: &Repairs) -> Result<(DiscovererInfo, Frameless)> {
-    let discoverer = Discoverer::new(PATIENCE)?;
+fn discover(input: &Path, repairs: &Arc<Repairs>) -> Result<(DiscovererInfo, Frameless), String> {
+    let discoverer = Discoverer::new(PATIENCE).map_err(|error| error.to_string())?;
     let undecodable = Arc::new(Mutex::new(Vec::new()));
     let found = undecodable.clone();
     let frameless = Frameless::default();
     let watched = frameless.clone();
-    let (replacements, file) = (repairs.for_probe(), input.to_owned());
+    let (repairs, file) = (repairs.clone(), input.to_owned());
     discoverer.connect_source_setup(move |_, source| {
         if let Some(pad) = source.static_pad("src") {
-            replace(&pad, replacements.clone());
+            replace(&pad, repairs.for_probe());
         }
         let Some(decoder) = source.parent().and_downcast::<gst::Bin>() else { return };
         // Without it, the discoverer only waits longer.
         let _ = watchdog::watch(&file, source, &decoder);
         watched.watch(&decoder);
-        decoder.connect_deep_element_added(|_, _, element| {
+        let repairs = repairs.clone();
+        decoder.connect_deep_element_added(move |_, _, element| {
+            repairs.extradata.add(element);
+            dv_without_sound(element);
             prefer_colour_of_stream(element);
             av1::tolerate_damage(element);
         });
@@ -529,14 +540,22 @@ fn discover(input: &Path, repairs: &Repairs) -> Result<(DiscovererInfo, Frameles
             None
         });
     });
-    let uri = gst::glib::filename_to_uri(std::path::absolute(input)?, None)?;
+    let path = std::path::absolute(input).map_err(|error| error.to_string())?;
+    let uri = gst::glib::filename_to_uri(path, None).map_err(|error| error.to_string())?;
     let info = discoverer.discover_uri(&uri);
-    let info = info.map_err(|error| {
-        let cause = fault::explain_probe(&error, &lock(&undecodable));
-        let truncation = of_truncation(input).filter(|_| fault::is_of_damage(&cause));
-        anyhow!(truncation.unwrap_or(cause))
-    })?;
+    let info = info.map_err(|error| fault::explain_probe(&error, &lock(&undecodable)))?;
     Ok((info, frameless))
+}
+
+/// Why `input` cannot be read if the discoverer fails because of `cause`.
+fn better_cause(input: &Path, index: Option<&Index>, cause: String) -> String {
+    let codes = index.map(fourccs::of_video).unwrap_or_default();
+    if cause == fault::NO_INDEX && !codes.is_empty() {
+        let codes: Vec<_> = codes.iter().map(|code| format!("the codec {code}")).collect();
+        return fault::no_decoder(&codes);
+    }
+    let better = || of_truncation(input).or_else(|| unread::suspected(input));
+    fault::is_of_damage(&cause).then(better).flatten().unwrap_or(cause)
 }
 
 /// The error for a file that cannot be opened, if it is shorter than it says.

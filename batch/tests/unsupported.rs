@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Whole files of which GStreamer reads nothing, or only with help.
+
+#![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
+
+mod common;
+
+use common::{
+    Place,
+    ffmpeg::{self, TONE},
+    text,
+};
+
+/// Small frames, and those of DV.
+const BARS: &str = "-f lavfi -i testsrc2=size=160x128:rate=25:d=0.4";
+const LARGE: &str = "-f lavfi -i testsrc2=size=720x576:rate=25:d=0.4 -pix_fmt yuv422p";
+
+#[test]
+fn what_only_a_demuxer_misreads_is_translated() {
+    let Some(place) = Place::of_ffmpeg("FFV1 in QuickTime") else { return };
+    let files = [
+        ("ffv1.mov", [BARS, "-c:v ffv1 -level 3"].join(" ")),
+        ("dv50.mxf", [LARGE, "-c:v dvvideo"].join(" ")),
+    ];
+    for (name, arguments) in &files {
+        ffmpeg::make(&place.path("in").join(name), arguments);
+    }
+    let said = place.run(&["in", "--preset", "archive"]);
+    for (input, output) in [("ffv1.mov", "ffv1.mov"), ("dv50.mxf", "dv50.mkv")] {
+        let (input, output) = (place.path("in").join(input), place.out(output));
+        assert_eq!(ffmpeg::frames(&output), 10, "{said}");
+        let psnr = ffmpeg::psnr(&input, &output);
+        assert!(psnr > 30.0, "{}: {psnr} dB", input.display());
+    }
+}
+
+#[test]
+fn what_gstreamer_cannot_read_is_not_called_damaged() {
+    let Some(place) = Place::of_ffmpeg("what GStreamer cannot read") else { return };
+    let hd = LARGE.replace("720x576", "1440x1080");
+    let files = [
+        ("50.dv", [LARGE, "-c:v dvvideo"].join(" "), "is DVCPRO50 outside of a container"),
+        ("hd.dv", [&hd, "-c:v dvvideo"].join(" "), "is DVCPRO HD outside of a container"),
+        ("atom.mxf", [LARGE, "-c:v dvvideo -f mxf_opatom"].join(" "), "is MXF in OP-Atom"),
+        ("aac.rm", [BARS, TONE, "-c:v rv10 -c:a aac"].join(" "), "has AAC in RealMedia"),
+        ("screen.flv", [BARS, "-c:v flashsv2"].join(" "), "is Flash Screen Video 2"),
+        (
+            "grey.mov",
+            [BARS, "-c:v rawvideo -pix_fmt gray"].join(" "),
+            "cannot be decoded: GStreamer has no decoder for the codec raw",
+        ),
+    ];
+    for (name, arguments, _) in &files {
+        ffmpeg::make(&place.path("in").join(name), arguments);
+    }
+    let output = place.program().arg("in").output().unwrap();
+    let said = text(&output);
+    for (name, _, cause) in &files {
+        assert!(said.contains(&format!("error: in/{name}: {cause}")), "{name}: {said}");
+    }
+    assert!(!said.contains("is damaged"), "{said}");
+}
