@@ -61,3 +61,27 @@ fn what_gstreamer_cannot_read_is_not_called_damaged() {
     }
     assert!(!said.contains("is damaged"), "{said}");
 }
+
+/// GStreamer pads rows to four bytes, and files do not.
+#[test]
+fn raw_frames_of_any_width_are_translated() {
+    let Some(place) = Place::of_ffmpeg("raw video") else { return };
+    let frames = "-f lavfi -i testsrc2=size=160x120:rate=25:d=0.2,scale=162x120 -c:v rawvideo";
+    let files = [("i420.avi", "yuv420p"), ("grey.mkv", "gray"), ("rgb.mkv", "rgb24")];
+    for (name, pixels) in files {
+        let arguments = format!("{frames} -pix_fmt {pixels} -allow_raw_vfw 1");
+        let arguments = if name.ends_with("avi") {
+            arguments.replace(" -allow_raw_vfw 1", "")
+        } else {
+            arguments
+        };
+        ffmpeg::make(&place.path("in").join(name), &arguments);
+    }
+    let said = place.run(&["in", "--preset", "archive"]);
+    assert!(!said.contains("GStreamer"), "{said}");
+    for (name, _) in files {
+        let output = place.out(&name.replace("avi", "mkv"));
+        let psnr = ffmpeg::psnr(&place.path("in").join(name), &output);
+        assert!(psnr > 40.0, "{name}: {psnr} dB: {said}");
+    }
+}

@@ -12,6 +12,8 @@ use image::{RgbImage, imageops};
 use crate::{
     options::{Recipe, Sample},
     worker::{
+        elements::pad,
+        pads::padding,
         picture::{
             self, animation,
             pixels::{Through, image_of},
@@ -110,11 +112,12 @@ struct Shown {
 impl Shown {
     fn open(file: &Path) -> Result<Self> {
         let pipeline = Pipeline::parse(&format!(
-            "filesrc name=file ! decodebin ! queue ! {} ! appsink name=out sync=false max-buffers=1",
+            "filesrc name=file ! decodebin ! queue name=frames ! {} ! appsink name=out sync=false max-buffers=1",
             shrink()
         ))?;
         pipeline.part::<gst::Element>("file")?.set_property("location", file);
-        let sink = pipeline.part("out")?;
+        let (frames, sink) = (pipeline.part::<gst::Element>("frames")?, pipeline.part("out")?);
+        padding::pad_frames(&pad(&frames, "sink")?);
         pipeline.pause()?;
         let (_, reached, _) = pipeline.gst().state(PATIENCE);
         ensure!(reached == gst::State::Paused, "{} cannot be decoded", file.display());

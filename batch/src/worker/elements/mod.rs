@@ -6,6 +6,7 @@ pub mod caps;
 pub mod chain;
 pub mod filter;
 pub mod frames;
+pub mod rows;
 
 use std::path::Path;
 

@@ -5,5 +5,6 @@
 pub mod clip;
 pub mod frame_times;
 pub mod gaps;
+pub mod padding;
 pub mod probes;
 pub mod tally;

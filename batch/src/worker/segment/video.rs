@@ -21,7 +21,7 @@ use crate::{
             filter::{configure, filter_description},
             is_of, pad,
         },
-        pads::probes::on_caps,
+        pads::{padding, probes::on_caps},
         probe::{Track, hdr},
     },
 };
@@ -55,6 +55,7 @@ pub fn chain(setup: &Setup, encoding: &Encoding, track: &Track) -> Result<Chain>
     begin_with_first_field(&chain.part("fields")?)?;
     keep_size(&chain.pad("scale", "sink")?, &chain.part("size")?);
     correct_caps(&chain.pad("begin", "sink")?);
+    padding::pad_frames(&chain.pad("begin", "sink")?);
     if let Some(map) = tone_map {
         hdr::map_tones(&chain.part("tones")?, map, setup.threads)?;
     }

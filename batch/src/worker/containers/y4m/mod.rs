@@ -6,8 +6,6 @@
 pub mod read;
 pub mod write;
 
-use gst_video::VideoInfo;
-
 /// The tags of y4m and the formats of GStreamer with the same memory layout.
 const FORMATS: [(&str, &str); 16] = [
     ("420", "I420"),
@@ -27,22 +25,6 @@ const FORMATS: [(&str, &str); 16] = [
     ("mono", "GRAY8"),
     ("mono16", "GRAY16_LE"),
 ];
-
-struct Plane {
-    index: u32,
-    /// Bytes of a row.
-    row: usize,
-    rows: usize,
-}
-
-fn planes(info: &VideoInfo) -> impl Iterator<Item = Plane> {
-    (0..info.n_planes()).map(|index| {
-        // Each component has its own plane.
-        let (width, height) = (info.comp_width(index as u8), info.comp_height(index as u8));
-        let bytes = info.comp_pstride(index as u8) as usize;
-        Plane { index, row: width as usize * bytes, rows: height as usize }
-    })
-}
 
 #[cfg(test)]
 mod tests {

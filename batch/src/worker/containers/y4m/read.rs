@@ -14,11 +14,14 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use gst_video::{
     VideoBufferFlags, VideoChromaSite, VideoColorRange, VideoColorimetry, VideoFieldOrder,
-    VideoFormat, VideoFrameExt, VideoFrameRef, VideoInfo, VideoInterlaceMode, prelude::*,
+    VideoFormat, VideoInfo, VideoInterlaceMode, prelude::*,
 };
 
-use super::{FORMATS, planes};
-use crate::{stop, worker::elements::frames};
+use super::FORMATS;
+use crate::{
+    stop,
+    worker::elements::{frames, rows},
+};
 
 /// The start of every file.
 const MAGIC: &str = "YUV4MPEG2";
@@ -63,8 +66,7 @@ impl Y4m {
         let start = first.len() as u64;
         let mut line = Vec::new();
         file.by_ref().take(LINE).read_until(b'\n', &mut line)?;
-        let size: usize = planes(&info).map(|plane| plane.row * plane.rows).sum();
-        let step = line.len() as u64 + size as u64;
+        let step = line.len() as u64 + rows::size(&info) as u64;
         let length = file.get_ref().metadata()?.len() - start;
         let (frames, rest) = (length / step, length % step);
         ensure!(frames > 0, "is truncated: it has no complete frame");
@@ -239,18 +241,9 @@ pub fn frame(
         line.starts_with(b"FRAME") && line.ends_with(b"\n"),
         "has something else where frame {number} should begin"
     );
-    let mut buffer = gst::Buffer::with_size(info.size())?;
+    let buffer = rows::read(input, info);
+    let mut buffer = buffer.with_context(|| format!("ends in the middle of frame {number}"))?;
     let writable = buffer.make_mut();
-    let mut frame = VideoFrameRef::from_buffer_ref_writable(writable, info)?;
-    for plane in planes(info) {
-        let stride = frame.plane_stride()[plane.index as usize] as usize;
-        let rows = frame.plane_data_mut(plane.index)?.chunks_mut(stride).take(plane.rows);
-        for row in rows {
-            let read = input.read_exact(&mut row[..plane.row]);
-            read.with_context(|| format!("ends in the middle of frame {number}"))?;
-        }
-    }
-    drop(frame);
     frames::set_time(writable, number, info.fps());
     if info.is_interlaced() {
         let mut flags = VideoBufferFlags::INTERLACED;

@@ -6,10 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 use gst::prelude::*;
-use gst_video::{VideoChromaSite, VideoColorRange, VideoFrameExt, VideoFrameRef, VideoInfo};
+use gst_video::{VideoChromaSite, VideoColorRange, VideoInfo};
 
-use super::{FORMATS, planes};
-use crate::{encoding::RAW, worker::pads::probes::on_buffers};
+use super::FORMATS;
+use crate::{
+    encoding::RAW,
+    worker::{elements::rows, pads::probes::on_buffers},
+};
 
 /// Takes the place of an encoder, and limits the formats to those that [`write_to`] can write.
 pub fn encoder() -> String {
@@ -42,14 +45,9 @@ pub fn write_to(pad: &gst::Pad) {
 /// A frame at `pad` in y4m, with the header if it is the first.
 pub fn bytes(pad: &gst::Pad, buffer: &gst::BufferRef, is_first: bool) -> Result<Vec<u8>> {
     let info = VideoInfo::from_caps(pad.current_caps().context("frames without caps")?.as_ref())?;
-    let frame = VideoFrameRef::from_buffer_ref_readable(buffer, &info)?;
     let mut bytes = if is_first { first_line(&info)?.into_bytes() } else { Vec::new() };
     bytes.extend(b"FRAME\n");
-    for plane in planes(&info) {
-        let stride = frame.plane_stride()[plane.index as usize] as usize;
-        let rows = frame.plane_data(plane.index)?.chunks(stride).take(plane.rows);
-        rows.for_each(|row| bytes.extend(&row[..plane.row]));
-    }
+    rows::write(buffer, &info, &mut bytes)?;
     Ok(bytes)
 }
 
