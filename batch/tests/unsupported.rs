@@ -85,3 +85,27 @@ fn raw_frames_of_any_width_are_translated() {
         assert!(psnr > 40.0, "{name}: {psnr} dB: {said}");
     }
 }
+
+#[test]
+fn what_gstreamer_does_not_know_in_an_avi_is_named() {
+    let Some(place) = Place::of_ffmpeg("codecs of AVI") else { return };
+    let mpeg4 = "-c:v mpeg4 -c:a";
+    for (name, arguments) in [
+        ("vorbis.avi", [BARS, TONE, mpeg4, "libvorbis"].join(" ")),
+        ("flac.avi", [BARS, TONE, mpeg4, "flac"].join(" ")),
+        ("palette.avi", [BARS, "-c:v rawvideo -pix_fmt pal8"].join(" ")),
+        ("rgb555.avi", [BARS, "-c:v rawvideo -pix_fmt rgb555le"].join(" ")),
+    ] {
+        ffmpeg::make(&place.path("in").join(name), &arguments);
+    }
+    let said = text(&place.program().arg("in").output().unwrap());
+    for line in [
+        "note: in/vorbis.avi: a track that GStreamer does not support is left out: Vorbis in AVI",
+        "note: in/flac.avi: a track that GStreamer does not support is left out: FLAC in AVI",
+        "error: in/palette.avi: is raw video with a palette, which GStreamer cannot read",
+        "error: in/rgb555.avi: cannot be decoded: GStreamer has no decoder for raw video in its format",
+    ] {
+        assert!(said.contains(line), "{line}: {said}");
+    }
+    assert!(said.contains("2 translated"), "{said}");
+}

@@ -31,6 +31,11 @@ pub fn suspected(file: &Path) -> Option<String> {
     is_atom.then(atom).or_else(|| is_screen.then(screen))
 }
 
+/// The error for raw video with a palette, which the demuxers do not output.
+pub fn palette() -> String {
+    format!("is raw video with a palette, which GStreamer cannot read; {CONVERT}")
+}
+
 fn head(file: &Path) -> Option<Vec<u8>> {
     let mut head = Vec::new();
     File::open(file).ok()?.take(HEAD).read_to_end(&mut head).ok()?;

@@ -25,10 +25,25 @@ fn fourcc(caps: &gst::StructureRef) -> Option<String> {
     if let Some((_, fourcc)) = caps.name().split_once("/x-gst-fourcc-") {
         return Some(fourcc.to_owned());
     }
-    if let Ok(fourcc) = caps.get::<i32>("fourcc") {
+    if let Ok(fourcc) = caps.get::<i32>("fourcc")
+        && fourcc != 0
+    {
         return Some(fourcc.to_le_bytes().map(char::from).iter().collect());
     }
     ["fourcc", "codec-id"].iter().find_map(|field| caps.get(*field).ok())
+}
+
+/// The name of audio in an AVI that the demuxer does not know (WAVE format tags, as in RFC 2361 and ffmpeg).
+fn avi_audio(caps: &gst::StructureRef) -> Option<String> {
+    let tag = caps.get::<i32>("codec_id").ok()?;
+    let name = match tag {
+        0x566F | 0x674F..=0x6751 | 0x676F..=0x6771 => "Vorbis",
+        0x704F => "Opus",
+        0xA109 => "Speex",
+        0xF1AC => "FLAC",
+        _ => return Some(format!("audio of the unknown codec 0x{tag:04X}")),
+    };
+    Some(name.to_owned())
 }
 
 /// A readable name of the codec of a track, or of the first that an encoder can output.
@@ -36,6 +51,12 @@ pub fn codec_name(caps: &gst::Caps) -> String {
     let Some(first) = caps.structure(0) else { return "unknown data".to_owned() };
     if let Some(fourcc) = fourcc(first) {
         return format!("the codec {fourcc}");
+    }
+    match first.name().as_str() {
+        // Its code is 0.
+        "video/x-avi-unknown" => return "raw video in its format".to_owned(),
+        "audio/x-avi-unknown" => return avi_audio(first).unwrap_or("unknown audio".to_owned()),
+        _ => {}
     }
     let mut first = gst::Caps::builder_full().structure(first.to_owned()).build();
     first.fixate();

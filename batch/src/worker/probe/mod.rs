@@ -253,6 +253,7 @@ impl Media {
         let Ok(main) = media.main_track() else {
             return Err(media.fault(info.result(), &missing));
         };
+        ensure!(field(&main.caps, "format") != Some("RGB8P"), unread::palette());
         let is_known = !main.kind().ends_with("-unknown");
         ensure!(is_known, fault::no_decoder(&[codec_name(&main.caps)]));
         if let Some(details) = missing.iter().find(|details| details.contains(main.kind())) {
@@ -296,6 +297,10 @@ impl Media {
             }
             "video/x-msvideo" => {
                 self.stated_frames = avi::frames(input).unwrap_or(0);
+                let unknown = |track: &mut Track| track.kind() == "audio/x-avi-unknown";
+                let unknown = self.tracks.extract_if(.., unknown);
+                self.unknown =
+                    unknown.map(|track| format!("{} in AVI", codec_name(&track.caps))).collect();
                 avi::whole_length(input)
             }
             "video/mpegts" => {
