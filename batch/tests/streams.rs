@@ -397,6 +397,26 @@ fn damage_is_named_as_for_files() {
 }
 
 #[test]
+fn notes_about_images_are_not_lost_if_a_later_one_fails() {
+    let place = Place::new();
+    for number in [1, 2] {
+        grey(&place, &format!("in/{number:03}.jpg"), 1, "videoconvert ! jpegenc");
+    }
+    let bytes = fs::read(place.path("in/001.jpg")).unwrap();
+    fs::write(place.path("in/001.jpg"), &bytes[..bytes.len() - 20]).unwrap();
+    fs::write(place.path("in/003.jpg"), "no image").unwrap();
+    for out in ["made.mkv", "made/%03d.png", "-"] {
+        let output = run(&place, &["in/%03d.jpg", "--out", out], None);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{out}: {said}");
+        let note = "note: in/%03d.jpg: 001.jpg: is truncated: its last rows are missing";
+        assert!(said.contains(note), "{out}: {said}");
+        let error = "error: in/%03d.jpg: in/003.jpg: is not an image";
+        assert!(said.contains(error), "{out}: {said}");
+    }
+}
+
+#[test]
 fn streams_that_make_no_sense_are_refused() {
     let place = Place::new();
     make_clip(&place.path("in/a.mp4"), 5, 5);

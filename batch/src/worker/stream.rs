@@ -129,10 +129,9 @@ fn one_video(setup: &Setup, input: &Input, output: &Output, rate: Rate, say: Say
     complaints::take(true);
     let (sender, notices) = mpsc::channel();
     let total = open(&pipeline, &chain, input, media.as_ref(), rate, sender, say)?;
-    pipeline.run(Some((&translated, total)), say)?;
-    for notice in notices.try_iter() {
-        say(notice);
-    }
+    let run = pipeline.run(Some((&translated, total)), say);
+    notices.try_iter().for_each(&mut *say);
+    run?;
     let (frames, written) = (translated.get().packets, encoded.get().packets);
     ensure!(frames > 0, NOTHING_DECODED);
     encoding.check_written(written, frames)?;

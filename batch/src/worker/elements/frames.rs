@@ -44,7 +44,7 @@ fn push_all(sink: &gst_app::AppSrc, frames: impl Iterator<Item = Result<gst::Sam
             Ok(frame) if sink.push_sample(&frame).is_err() => return,
             Ok(_) => {}
             Err(error) => {
-                return gst::element_error!(sink, gst::StreamError::Decode, ("{error:#}"));
+                return gst::element_error!(sink, gst::StreamError::Failed, ("{error:#}"));
             }
         }
     }
