@@ -187,6 +187,27 @@ fn mirrored_mp4_is_mirrored_back() {
 }
 
 #[test]
+fn stereo_video_keeps_its_aspect() {
+    let Some(place) = Place::of_ffmpeg("stereo video") else { return };
+    let modes = ["left_right", "top_bottom"];
+    for mode in modes {
+        let input = place.path("in").join(mode).with_extension("mkv");
+        make(&input, &[BARS, H264, &format!("-metadata:s:v stereo_mode={mode}")].join(" "));
+    }
+    place.run(&["in"]);
+    for mode in modes {
+        let name = format!("{mode}.mkv");
+        let describe = |path: &Path| {
+            let video = streams(path).remove(0);
+            (video.text("display_aspect_ratio"), video.details["side_data_list"][0]["type"].clone())
+        };
+        let before = describe(&place.path("in").join(&name));
+        assert!(before.1.is_string(), "{mode}");
+        assert_eq!(describe(&place.out(&name)), before, "{mode}");
+    }
+}
+
+#[test]
 fn an_unknown_language_is_not_english() {
     let Some(place) = Place::of_ffmpeg("languages") else { return };
     make(&place.path("in/none.avi"), &[BARS, TONE, "-c:v mpeg4 -c:a libmp3lame"].join(" "));

@@ -35,9 +35,9 @@ fn true_hd_of_a_transport_stream_costs_no_other_track() {
     assert_eq!(said.matches("note: ").count(), 2, "{said}");
 }
 
-/// mkvmerge puts several packets into a block, and only the first one has a timestamp.
+/// mkvmerge puts several packets into a block, and only the first one has a timestamp. It writes languages by BCP 47.
 #[test]
-fn laced_sound_of_matroska_is_kept() {
+fn sound_of_mkvmerge_is_kept() {
     let Some(place) = Place::of_ffmpeg("laced sound") else { return };
     if !is_installed("mkvmerge", "laced sound") {
         return;
@@ -47,7 +47,8 @@ fn laced_sound_of_matroska_is_kept() {
         make(&place.path("whole.mkv"), &[BARS, TONE, H264, "-c:a", codec].join(" "));
         let laced = place.path("in").join(codec).with_extension("mkv");
         let mut mkvmerge = std::process::Command::new("mkvmerge");
-        mkvmerge.arg("-q").arg("-o").arg(laced).arg(place.path("whole.mkv"));
+        let mkvmerge = mkvmerge.args(["-q", "--language", "1:pt-BR", "--original-flag", "1", "-o"]);
+        let mkvmerge = mkvmerge.arg(laced).arg(place.path("whole.mkv"));
         assert!(mkvmerge.status().unwrap().success());
     }
     for container in ["mkv", "webm"] {
@@ -67,6 +68,10 @@ fn laced_sound_of_matroska_is_kept() {
             let off = before.times.iter().zip(&after.times).map(|(a, b)| (a - b).abs());
             let off = off.fold(0.0, f64::max);
             assert!(off < 15.0, "{codec} in {container}: {off} ms");
+            let bytes = fs::read(place.out(&format!("{codec}.{container}"))).unwrap();
+            for kept in [&b"\x22\xB5\x9D\x85pt-BR"[..], b"\x55\xAE\x81\x01"] {
+                assert!(bytes.windows(kept.len()).any(|bytes| bytes == kept), "{codec}");
+            }
         }
     }
 }

@@ -54,6 +54,10 @@ const FILE_NAME: u32 = 0x466E;
 pub const CODEC_ELEMENTS: [u32; 5] =
     [CODEC_ID, CODEC_PRIVATE, SEEK_PRE_ROLL, DEFAULT_DURATION, SOUND];
 
+/// The elements of a track that no demuxer or muxer knows: its language by BCP 47, and the flags of tracks in the original
+/// language and of descriptions that can be spoken.
+const KEPT_ELEMENTS: [u32; 3] = [0x22_B59D, 0x55AE, 0x55AD];
+
 /// What a track is encoded in.
 #[derive(Clone, Debug)]
 pub struct Codec {
@@ -89,15 +93,18 @@ impl Codec {
     }
 }
 
-/// A track.
-#[derive(Debug)]
+/// The description of a track.
+#[derive(Clone, Debug)]
 pub struct Entry {
     /// Its stream id, as `matroskademux` makes it.
     pub id: String,
     kind: u64,
     pub codec: Codec,
     pub flags: Flags,
+    /// Its language in ISO 639-2.
     pub language: String,
+    /// The elements in [`KEPT_ELEMENTS`].
+    pub kept: Vec<u8>,
     /// Whether only the first of several packets may have a timestamp.
     pub is_laced: bool,
     /// Counterclockwise rotation in degrees.
@@ -109,6 +116,10 @@ impl Entry {
         let data = |id| children(bytes, track, id).next();
         let field = |id| data(id).map(|field| number(bytes, field));
         let (track_number, uid) = (field(TRACK_NUMBER).unwrap_or(0), field(TRACK_UID).unwrap_or(0));
+        let copied = |ids: &[u32]| {
+            let copied = elements(bytes, track.data, track.end).filter(|e| ids.contains(&e.id));
+            copied.flat_map(|element| &bytes[element.start..element.end]).copied().collect()
+        };
         // The other types are spherical video.
         let is_flat = |projection: &Element| {
             children(bytes, *projection, PROJECTION_TYPE).all(|kind| number(bytes, kind) == 0)
@@ -121,11 +132,7 @@ impl Entry {
             kind: field(TRACK_TYPE).unwrap_or(0),
             codec: Codec {
                 id: data(CODEC_ID).map_or(String::new(), |id| text(bytes, id).into_owned()),
-                elements: elements(bytes, track.data, track.end)
-                    .filter(|element| CODEC_ELEMENTS.contains(&element.id))
-                    .flat_map(|element| &bytes[element.start..element.end])
-                    .copied()
-                    .collect(),
+                elements: copied(&CODEC_ELEMENTS),
             },
             flags: Flags {
                 default: field(FLAG_DEFAULT).unwrap_or(1) != 0,
@@ -133,6 +140,7 @@ impl Entry {
                 roles: ROLES.map(|(flag, _)| field(flag).unwrap_or(0) != 0),
             },
             language: data(LANGUAGE).map_or("eng".into(), |language| text(bytes, language)).into(),
+            kept: copied(&KEPT_ELEMENTS),
             is_laced: field(FLAG_LACING) != Some(0) && field(DEFAULT_DURATION).is_none(),
             roll: rolls.find_map(|roll| float(bytes, roll)),
         }

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use gst::prelude::*;
 
 use super::{
-    ebml::{Element, Segment, children, elements, nested, wrapped},
+    ebml::{Element, Segment, children, elements, nested, number, wrapped},
     flags::{Flags, ROLES},
     matroska::{
         ATTACHMENTS, CODEC_ELEMENTS, Codec, FLAG_DEFAULT, FLAG_FORCED, INFO, LANGUAGE, NAME,
@@ -23,6 +23,11 @@ use super::{
 
 const WRITING_APP: u32 = 0x5741;
 const DATE: u32 = 0x4461;
+const STEREO_MODE: u32 = 0x53B8;
+const PIXEL_WIDTH: u32 = 0xB0;
+const PIXEL_HEIGHT: u32 = 0xBA;
+const DISPLAY_WIDTH: u32 = 0x54B0;
+const DISPLAY_HEIGHT: u32 = 0x54BA;
 const COLOUR: u32 = 0x55B0;
 const MASTERING_METADATA: u32 = 0x55D0;
 const LUMINANCE_MAX: u32 = 0x55D9;
@@ -32,7 +37,7 @@ const VOID: u32 = 0xEC;
 /// The name of this program in a file.
 const PROGRAM: &str = "cyclegan-batch";
 /// Room for the properties of a track besides its name and codec.
-const ROOM_PER_TRACK: usize = 64;
+const ROOM_PER_TRACK: usize = 256;
 /// Seconds from 1970 to 2001, the epoch of Matroska.
 const FROM_1970: i64 = 978_307_200;
 
@@ -43,8 +48,10 @@ pub struct Properties {
     /// Its language in ISO 639-2, if it is not in its tags.
     pub language: Option<String>,
     pub name: Option<String>,
-    /// The codec of a track that was written as another one.
+    /// Its codec in the input, if its packets are copied.
     pub codec: Option<Codec>,
+    /// More elements that are copied from the input.
+    pub kept: Vec<u8>,
 }
 
 /// What to correct in a file.
@@ -147,13 +154,16 @@ impl Properties {
             has_language |= element.id == LANGUAGE;
             // The muxer gives each track a generic name.
             let is_codec = CODEC_ELEMENTS.contains(&element.id);
-            if element.id != NAME && !(is_codec && self.codec.is_some()) {
+            if element.id == VIDEO {
+                content.extend(with_display_of_one_eye(bytes, element));
+            } else if element.id != NAME && !(is_codec && self.codec.is_some()) {
                 content.extend_from_slice(&bytes[element.start..element.end]);
             }
         }
         if let Some(codec) = &self.codec {
             content.extend_from_slice(&codec.elements);
         }
+        content.extend_from_slice(&self.kept);
         if let Some(name) = &self.name {
             content.extend(wrapped(NAME, name.as_bytes()));
         }
@@ -171,4 +181,29 @@ impl Properties {
         }
         wrapped(TRACK_ENTRY, &content)
     }
+}
+
+/// The properties of a video with the display size of one eye, if the images of both are beside or above each other. The
+/// muxer writes that of both.
+fn with_display_of_one_eye(bytes: &[u8], video: Element) -> Vec<u8> {
+    let field = |id| children(bytes, video, id).next().map(|field| number(bytes, field));
+    let (columns, rows) = match field(STEREO_MODE) {
+        Some(1 | 11) => (2, 1),
+        Some(2 | 3) => (1, 2),
+        _ => return bytes[video.start..video.end].to_vec(),
+    };
+    let mut content = Vec::new();
+    for element in elements(bytes, video.data, video.end) {
+        if ![DISPLAY_WIDTH, DISPLAY_HEIGHT].contains(&element.id) {
+            content.extend_from_slice(&bytes[element.start..element.end]);
+        }
+    }
+    for (display, pixels, eyes) in
+        [(DISPLAY_WIDTH, PIXEL_WIDTH, columns), (DISPLAY_HEIGHT, PIXEL_HEIGHT, rows)]
+    {
+        if let Some(size) = field(display).or(field(pixels)) {
+            content.extend(wrapped(display, &(size / eyes).to_be_bytes()));
+        }
+    }
+    wrapped(VIDEO, &content)
 }

@@ -43,8 +43,9 @@ impl Completion<'_> {
         }
         if self.container.is_matroska() {
             let lengths = self.media.tracks.iter().map(|track| {
-                let codec = track.codec.as_ref().map_or(0, |codec| codec.elements.len());
-                codec + self.media.name(track).map_or(0, |name| name.len())
+                let entry = track.entry.as_ref();
+                let entry = entry.map_or(0, |entry| entry.codec.elements.len() + entry.kept.len());
+                entry + self.media.name(track).map_or(0, |name| name.len())
             });
             matroska_head::make_room(mux, lengths);
         }
@@ -87,13 +88,18 @@ impl Completion<'_> {
         let properties = |(promise, flags): (&Promise, Flags)| {
             let track = self.track(promise);
             let is_copied = !promise.is_encoded && track.kind().starts_with("audio/");
+            let entry = track.entry.as_ref();
+            let language = entry.map(|entry| entry.language.clone());
             // The muxer writes the language in the tags.
             let has_tag = track.tags.get::<gst::tags::LanguageCode>().is_some();
             Properties {
                 flags,
-                language: track.language.clone().or((!has_tag).then(|| "und".to_owned())),
+                language: language.or((!has_tag).then(|| "und".to_owned())),
                 name: self.media.name(track),
-                codec: track.codec.clone().filter(|_| promise.is_carried || is_copied),
+                codec: entry
+                    .filter(|_| promise.is_carried || is_copied)
+                    .map(|entry| entry.codec.clone()),
+                kept: entry.map(|entry| entry.kept.clone()).unwrap_or_default(),
             }
         };
         Ok(Head {

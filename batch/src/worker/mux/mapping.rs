@@ -102,7 +102,7 @@ fn action(
     let kind = track.kind();
     // The decoder finds no frame in it, but packets can be copied if no parser looks for frames.
     let is_opaque = muxer.container == Container::Mkv
-        && track.codec.is_some()
+        && track.entry.is_some()
         && !has_element(gst::ElementFactoryType::PARSER, &track.caps);
     if let Some(what) = left_out(track, is_opaque, cause) {
         return (Action::Drop, Some(format!("is left out: {what}")));
@@ -110,7 +110,7 @@ fn action(
     let is_refused = || is_encoded_audio(track) && muxer.pad_for(&track.caps).is_none();
     let is_carried = |codec: &Codec| codec.is_rewritten() || codec.keeps_packets() && is_refused();
     if refusals == 0
-        && track.codec.as_ref().is_some_and(is_carried)
+        && track.entry.as_ref().is_some_and(|entry| is_carried(&entry.codec))
         && let Some(pad) = muxer.pad_for_codec(&track.caps)
     {
         return (Action::Copy(pad), None);
@@ -121,7 +121,8 @@ fn action(
         && let Some(pad) = muxer.pad_for(&track.caps)
     {
         let notice = pad.loses_layout.then(|| format!("{LOSES_LAYOUT}: {holder} cannot hold it"));
-        let pad = if track.is_laced { pad.with_timestamps(&track.caps) } else { pad };
+        let is_laced = track.entry.as_ref().is_some_and(|entry| entry.is_laced);
+        let pad = if is_laced { pad.with_timestamps(&track.caps) } else { pad };
         return (Action::Copy(pad.with_true_rate(&track.caps)), notice);
     }
     let because = match cause {

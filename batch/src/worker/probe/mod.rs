@@ -43,7 +43,7 @@ use crate::{
             flags::Flags,
             fourccs,
             isobmff::{self, Index},
-            matroska::{self, Codec},
+            matroska::{self, Entry},
             matroska_tags::OtherTags,
             mpegts,
             repairs::Repairs,
@@ -110,8 +110,6 @@ pub struct Track {
     pub tags: gst::TagList,
     /// Its name in MP4 and QuickTime.
     pub name: Option<String>,
-    /// Its language in Matroska, ISO 639-2.
-    pub language: Option<String>,
     /// Whether it is default or forced, if the file states it.
     pub flags: Option<Flags>,
     /// Its direction for `videoflip`, if GStreamer 1.22 has no tag for it.
@@ -120,31 +118,16 @@ pub struct Track {
     pub true_format: Option<&'static str>,
     /// Whether no frame is found in it.
     pub is_frameless: bool,
-    /// Whether packets of Matroska may have no timestamps.
-    pub is_laced: bool,
-    /// Its codec in Matroska.
-    pub codec: Option<Codec>,
+    /// Its description in Matroska.
+    pub entry: Option<Entry>,
 }
 
 impl Track {
     /// A track about which nothing else is known.
     pub fn new(id: String, caps: gst::Caps) -> Self {
-        let tags = gst::TagList::new();
-        let (name, language, flags, turn, true_format) = (None, None, None, None, None);
-        let (is_frameless, is_laced, codec) = (false, false, None);
-        Self {
-            id,
-            caps,
-            tags,
-            name,
-            language,
-            flags,
-            turn,
-            true_format,
-            is_frameless,
-            is_laced,
-            codec,
-        }
+        let (tags, is_frameless) = (gst::TagList::new(), false);
+        let (name, flags, turn, true_format, entry) = (None, None, None, None, None);
+        Self { id, caps, tags, name, flags, turn, true_format, is_frameless, entry }
     }
 
     /// Whether it is the track that a demuxer outputs with this stream id and these caps.
@@ -373,12 +356,10 @@ impl Media {
             if track.kind() == WEBVTT && entry.is_unknown() {
                 track.caps = gst::Caps::new_empty_simple("application/x-unknown-subtitles");
             }
-            track.id = entry.id;
+            track.id.clone_from(&entry.id);
             track.flags = Some(entry.flags);
-            track.language = Some(entry.language);
-            track.is_laced = entry.is_laced;
             track.turn = entry.roll.and_then(turn);
-            track.codec = Some(entry.codec);
+            track.entry = Some(entry);
         }
         (self.is_ordered, self.is_linked) = (extras.is_ordered, extras.is_linked);
         (self.attachments, self.attached) = (extras.attachments, extras.attached);
