@@ -3,12 +3,14 @@
 //! Probes a file with `GstDiscoverer`.
 
 pub mod demux;
+mod details;
 pub mod frameless;
 pub mod hdr;
 pub mod keyframes;
 pub mod losses;
 pub mod own;
 pub mod scan;
+mod track;
 mod watchdog;
 
 use std::{
@@ -22,35 +24,30 @@ use gst_pbutils::{
     Discoverer, DiscovererContainerInfo, DiscovererInfo, DiscovererResult, DiscovererStreamInfo,
     prelude::*,
 };
-use gst_video::{VideoFormat, VideoFormatInfo};
 
+pub use self::track::Track;
 use self::{
     demux::{decode_only, dv_without_sound, prefer_colour_of_stream},
     frameless::Frameless,
     own::Own,
 };
 use crate::{
-    container::Container,
-    encoding::Encoding,
     lock::lock,
-    options::Recipe,
     worker::{
         containers::{
             asf, av1, avi, chapters,
             durations::Durations,
             early::Early,
             extradata::Extradata,
-            flags::Flags,
             fourccs,
             isobmff::{self, Index},
-            matroska::{self, Entry},
+            matroska,
             matroska_tags::OtherTags,
-            mpegts,
             repairs::Repairs,
             timecode::TimeCode,
             unread,
         },
-        elements::caps::{TRUE_HD_OR_PCM, WEBVTT, codec_name, field, media_type, short_id},
+        elements::caps::{TRUE_HD_OR_PCM, codec_name, field, media_type, short_id},
         pads::probes::replace,
         pipeline::fault,
     },
@@ -99,95 +96,6 @@ pub struct Media {
     pub own: Option<Own>,
     /// What to correct for the demuxer.
     pub repairs: Arc<Repairs>,
-}
-
-/// An encoded track of a file.
-#[derive(Clone, Debug)]
-pub struct Track {
-    pub id: String,
-    /// Its final caps, from the last parser.
-    pub caps: gst::Caps,
-    pub tags: gst::TagList,
-    /// Its name in MP4 and QuickTime.
-    pub name: Option<String>,
-    /// Whether it is default or forced, if the file states it.
-    pub flags: Option<Flags>,
-    /// Its direction for `videoflip`, if GStreamer 1.22 has no tag for it.
-    pub turn: Option<&'static str>,
-    /// The true format of raw audio that `qtdemux` of GStreamer 1.22 takes for another one.
-    pub true_format: Option<&'static str>,
-    /// Whether no frame is found in it.
-    pub is_frameless: bool,
-    /// Its description in Matroska.
-    pub entry: Option<Entry>,
-}
-
-impl Track {
-    /// A track about which nothing else is known.
-    pub fn new(id: String, caps: gst::Caps) -> Self {
-        let (tags, is_frameless) = (gst::TagList::new(), false);
-        let (name, flags, turn, true_format, entry) = (None, None, None, None, None);
-        Self { id, caps, tags, name, flags, turn, true_format, is_frameless, entry }
-    }
-
-    /// Whether it is the track that a demuxer outputs with this stream id and these caps.
-    pub fn is(&self, id: &str, caps: &gst::Caps) -> bool {
-        if self.id.is_empty() { media_type(caps) == self.kind() } else { self.id == id }
-    }
-
-    /// The number of audio channels; 0 if it is unknown.
-    pub fn channels(&self) -> i32 {
-        field(&self.caps, "channels").unwrap_or(0)
-    }
-
-    /// The width and height of video in pixels, if they are known.
-    pub fn size(&self) -> Option<(i32, i32)> {
-        field(&self.caps, "width").zip(field(&self.caps, "height"))
-    }
-
-    /// The direction in which `videoflip` turns it upright; `None` if it must not be used: it supports no format with
-    /// both alpha and more than 8 bits. Elsewhere it is always used, because `deinterlace` of GStreamer 1.22 outputs
-    /// wrong pictures from buffers with the padding of a decoder.
-    pub fn direction(&self) -> Option<&'static str> {
-        let tag = self.tags.get::<gst::tags::ImageOrientation>();
-        let is_turned = tag.is_some_and(|tag| tag.get() != "rotate-0");
-        self.turn.or((is_turned || !self.has_alpha()).then_some("auto"))
-    }
-
-    /// Whether video has alpha.
-    pub fn has_alpha(&self) -> bool {
-        field(&self.caps, "codec-alpha").unwrap_or(false)
-            || field::<&str>(&self.caps, "variant").is_some_and(|name| name.starts_with("4444"))
-            || self.raw_format().is_some_and(|format| format.has_alpha())
-    }
-
-    /// Whether the chroma of video has its full size.
-    fn has_full_chroma(&self) -> bool {
-        let is_full = |format: VideoFormatInfo| {
-            format.n_components() > 2 && format.w_sub()[1] == 0 && format.h_sub()[1] == 0
-        };
-        field(&self.caps, "chroma-format") == Some("4:4:4")
-            || self.raw_format().is_some_and(is_full)
-    }
-
-    /// The format of raw video.
-    fn raw_format(&self) -> Option<VideoFormatInfo> {
-        let format = VideoFormat::from_string(field(&self.caps, "format")?);
-        (format != VideoFormat::Unknown).then(|| VideoFormatInfo::from_format(format))
-    }
-
-    pub fn encoding(&self, recipe: &Recipe, container: Container, threads: u32) -> Encoding {
-        let encoding = Encoding::new(recipe, container, threads);
-        match self.has_alpha() || self.has_full_chroma() {
-            true => encoding.with_full_chroma(recipe),
-            false => encoding,
-        }
-    }
-
-    /// The media type, such as `video/x-h264`.
-    pub fn kind(&self) -> &str {
-        media_type(&self.caps)
-    }
 }
 
 impl Media {
@@ -267,103 +175,6 @@ impl Media {
         let media = Self::probe(input)?;
         ensure!(!media.has_rare_clock, fault::RARE_CLOCK);
         Ok(media)
-    }
-
-    /// Adds what the demuxer does not report.
-    fn add_details(&mut self, input: &Path, index: Option<Index>) -> Result<()> {
-        let length = std::fs::metadata(input)?.len();
-        let whole = match self.kind() {
-            "video/quicktime" => {
-                let details = index.map(|index| isobmff::details(input, &index.moov));
-                self.add_isobmff(details.unwrap_or_default());
-                isobmff::whole_length(input)
-            }
-            "video/x-msvideo" => {
-                self.stated_frames = avi::frames(input).unwrap_or(0);
-                let unknown = |track: &mut Track| track.kind() == "audio/x-avi-unknown";
-                let unknown = self.tracks.extract_if(.., unknown);
-                self.unknown =
-                    unknown.map(|track| format!("{} in AVI", codec_name(&track.caps))).collect();
-                avi::whole_length(input)
-            }
-            "video/mpegts" => {
-                self.add_mpegts(&mpegts::programs(input)?);
-                None
-            }
-            _ => None,
-        };
-        let extras = self.is_matroska().then(|| matroska::read(input).unwrap_or_default());
-        let whole = whole.or(extras.as_ref().and_then(|extras| extras.whole_length));
-        self.missing_bytes = whole.map_or(0, |whole| whole.saturating_sub(length));
-        extras.into_iter().for_each(|extras| self.add_matroska(extras));
-        if let Some(early) = &self.repairs.early {
-            // A seek would need the timestamps before the shift.
-            self.is_seekable = false;
-            let toc = self.toc.take();
-            self.toc = toc.and_then(|toc| chapters::later(&toc, early.shift));
-        }
-        Ok(())
-    }
-
-    fn add_isobmff(&mut self, details: isobmff::Details) {
-        let of_track =
-            |ids: &[u32], track: &Track| track.id.parse().is_ok_and(|id| ids.contains(&id));
-        self.tracks.retain(|track| !of_track(&details.chapter_tracks, track));
-        let end = self.duration.unwrap_or_default().nseconds();
-        self.toc = self.toc.take().or_else(|| chapters::table(&details.chapters, end));
-        for track in &mut self.tracks {
-            let default = !of_track(&details.disabled, track);
-            let roles = details.roles.iter().find(|(id, _)| of_track(&[*id], track));
-            let forced = of_track(&details.forced, track);
-            let roles = roles.map_or(Flags::new(default).roles, |(_, roles)| *roles);
-            track.flags = Some(Flags { default, forced, roles });
-            let mirrored = details.mirrored.iter().find(|(id, _)| of_track(&[*id], track));
-            track.turn = mirrored.map(|(_, how)| *how);
-            let name = details.names.iter().find(|(id, _)| of_track(&[*id], track));
-            track.name = name.map(|(_, name)| name.clone());
-            if !of_track(&details.little_endian, track) {
-                continue;
-            }
-            track.true_format = match field(&track.caps, "format") {
-                Some("F32BE") => Some("F32LE"),
-                Some("F64BE") => Some("F64LE"),
-                _ => None,
-            };
-        }
-        (self.location, self.timecode) = (details.location, details.timecode);
-    }
-
-    fn add_mpegts(&mut self, programs: &mpegts::Programs) {
-        (self.programs, self.has_rare_clock) = (programs.count, programs.has_rare_clock);
-        // A stream id ends with the packet identifier.
-        let is_known = |id: &u16| {
-            let suffix = format!("{id:08x}");
-            self.tracks.iter().any(|track| track.id.ends_with(&suffix))
-        };
-        // A track without a decoder has no id.
-        let has_klv = self.tracks.iter().any(|track| track.kind() == "meta/x-klv");
-        let is_klv = |kind: u8| has_klv && kind == mpegts::PRIVATE_DATA;
-        let unknown = programs.streams.iter().filter(|(id, kind)| !is_known(id) && !is_klv(*kind));
-        self.unknown = unknown.map(|(_, kind)| mpegts::name(*kind)).collect();
-    }
-
-    fn add_matroska(&mut self, extras: matroska::Extras) {
-        for entry in extras.tracks {
-            let own = self.tracks.iter().position(|track| track.id == entry.id);
-            let is_like = |track: &Track| track.id.is_empty() && entry.may_be(track.kind());
-            let own = own.or_else(|| self.tracks.iter().position(is_like));
-            let Some(track) = own.and_then(|own| self.tracks.get_mut(own)) else { continue };
-            if track.kind() == WEBVTT && entry.is_unknown() {
-                track.caps = gst::Caps::new_empty_simple("application/x-unknown-subtitles");
-            }
-            track.id.clone_from(&entry.id);
-            track.flags = Some(entry.flags);
-            track.turn = entry.roll.and_then(turn);
-            track.entry = Some(entry);
-        }
-        (self.is_ordered, self.is_linked) = (extras.is_ordered, extras.is_linked);
-        (self.attachments, self.attached) = (extras.attachments, extras.attached);
-        self.other_tags = extras.other_tags;
     }
 
     /// The error for a file without video that can be decoded; `missing` is what is not installed.
@@ -559,16 +370,6 @@ fn track(stream: &DiscovererStreamInfo, is_missing: &dyn Fn(&gst::Caps) -> bool)
     let id = stream.stream_id().map(|id| short_id(&id).to_owned());
     let id = id.or_else(|| is_missing(&caps).then(String::new))?;
     Some(Track { tags: stream.tags().unwrap_or_default(), ..Track::new(id, caps) })
-}
-
-/// The direction of `videoflip` for a counterclockwise rotation; `None` for 0° and other angles than multiples of 90°.
-fn turn(degrees: f64) -> Option<&'static str> {
-    match degrees.rem_euclid(360.0).round() as u32 {
-        90 => Some("90l"),
-        180 => Some("180"),
-        270 => Some("90r"),
-        _ => None,
-    }
 }
 
 /// The error for missing decoders, from the details for an installer: `gstreamer|1.0|program|description|decoder-…`.

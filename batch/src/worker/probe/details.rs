@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What the demuxer does not report about a file.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::{Media, Track};
+use crate::worker::{
+    containers::{
+        avi, chapters,
+        flags::Flags,
+        isobmff::{self, Index},
+        matroska, mpegts,
+    },
+    elements::caps::{WEBVTT, codec_name, field},
+};
+
+impl Media {
+    /// Adds what the demuxer does not report.
+    pub(super) fn add_details(&mut self, input: &Path, index: Option<Index>) -> Result<()> {
+        let length = std::fs::metadata(input)?.len();
+        let whole = match self.kind() {
+            "video/quicktime" => {
+                let details = index.map(|index| isobmff::details(input, &index.moov));
+                self.add_isobmff(details.unwrap_or_default());
+                isobmff::whole_length(input)
+            }
+            "video/x-msvideo" => {
+                self.stated_frames = avi::frames(input).unwrap_or(0);
+                let unknown = |track: &mut Track| track.kind() == "audio/x-avi-unknown";
+                let unknown = self.tracks.extract_if(.., unknown);
+                self.unknown =
+                    unknown.map(|track| format!("{} in AVI", codec_name(&track.caps))).collect();
+                avi::whole_length(input)
+            }
+            "video/mpegts" => {
+                self.add_mpegts(&mpegts::programs(input)?);
+                None
+            }
+            _ => None,
+        };
+        let extras = self.is_matroska().then(|| matroska::read(input).unwrap_or_default());
+        let whole = whole.or(extras.as_ref().and_then(|extras| extras.whole_length));
+        self.missing_bytes = whole.map_or(0, |whole| whole.saturating_sub(length));
+        extras.into_iter().for_each(|extras| self.add_matroska(extras));
+        if let Some(early) = &self.repairs.early {
+            // A seek would need the timestamps before the shift.
+            self.is_seekable = false;
+            let toc = self.toc.take();
+            self.toc = toc.and_then(|toc| chapters::later(&toc, early.shift));
+        }
+        Ok(())
+    }
+
+    fn add_isobmff(&mut self, details: isobmff::Details) {
+        let of_track =
+            |ids: &[u32], track: &Track| track.id.parse().is_ok_and(|id| ids.contains(&id));
+        self.tracks.retain(|track| !of_track(&details.chapter_tracks, track));
+        let end = self.duration.unwrap_or_default().nseconds();
+        self.toc = self.toc.take().or_else(|| chapters::table(&details.chapters, end));
+        for track in &mut self.tracks {
+            let default = !of_track(&details.disabled, track);
+            let roles = details.roles.iter().find(|(id, _)| of_track(&[*id], track));
+            let forced = of_track(&details.forced, track);
+            let roles = roles.map_or(Flags::new(default).roles, |(_, roles)| *roles);
+            track.flags = Some(Flags { default, forced, roles });
+            let mirrored = details.mirrored.iter().find(|(id, _)| of_track(&[*id], track));
+            track.turn = mirrored.map(|(_, how)| *how);
+            let name = details.names.iter().find(|(id, _)| of_track(&[*id], track));
+            track.name = name.map(|(_, name)| name.clone());
+            if !of_track(&details.little_endian, track) {
+                continue;
+            }
+            track.true_format = match field(&track.caps, "format") {
+                Some("F32BE") => Some("F32LE"),
+                Some("F64BE") => Some("F64LE"),
+                _ => None,
+            };
+        }
+        (self.location, self.timecode) = (details.location, details.timecode);
+    }
+
+    fn add_mpegts(&mut self, programs: &mpegts::Programs) {
+        (self.programs, self.has_rare_clock) = (programs.count, programs.has_rare_clock);
+        // A stream id ends with the packet identifier.
+        let is_known = |id: &u16| {
+            let suffix = format!("{id:08x}");
+            self.tracks.iter().any(|track| track.id.ends_with(&suffix))
+        };
+        // A track without a decoder has no id.
+        let has_klv = self.tracks.iter().any(|track| track.kind() == "meta/x-klv");
+        let is_klv = |kind: u8| has_klv && kind == mpegts::PRIVATE_DATA;
+        let unknown = programs.streams.iter().filter(|(id, kind)| !is_known(id) && !is_klv(*kind));
+        self.unknown = unknown.map(|(_, kind)| mpegts::name(*kind)).collect();
+    }
+
+    fn add_matroska(&mut self, extras: matroska::Extras) {
+        for entry in extras.tracks {
+            let own = self.tracks.iter().position(|track| track.id == entry.id);
+            let is_like = |track: &Track| track.id.is_empty() && entry.may_be(track.kind());
+            let own = own.or_else(|| self.tracks.iter().position(is_like));
+            let Some(track) = own.and_then(|own| self.tracks.get_mut(own)) else { continue };
+            if track.kind() == WEBVTT && entry.is_unknown() {
+                track.caps = gst::Caps::new_empty_simple("application/x-unknown-subtitles");
+            }
+            track.id.clone_from(&entry.id);
+            track.flags = Some(entry.flags);
+            track.turn = entry.roll.and_then(turn);
+            track.entry = Some(entry);
+        }
+        (self.is_ordered, self.is_linked) = (extras.is_ordered, extras.is_linked);
+        (self.attachments, self.attached) = (extras.attachments, extras.attached);
+        self.other_tags = extras.other_tags;
+    }
+}
+
+/// The direction of `videoflip` for a counterclockwise rotation; `None` for 0° and other angles than multiples of 90°.
+fn turn(degrees: f64) -> Option<&'static str> {
+    match degrees.rem_euclid(360.0).round() as u32 {
+        90 => Some("90l"),
+        180 => Some("180"),
+        270 => Some("90r"),
+        _ => None,
+    }
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The tracks of a file.
+
+use gst_video::{VideoFormat, VideoFormatInfo};
+
+use crate::{
+    container::Container,
+    encoding::Encoding,
+    options::Recipe,
+    worker::{
+        containers::{flags::Flags, matroska::Entry},
+        elements::caps::{field, media_type},
+    },
+};
+
+/// An encoded track of a file.
+#[derive(Clone, Debug)]
+pub struct Track {
+    pub id: String,
+    /// Its final caps, from the last parser.
+    pub caps: gst::Caps,
+    pub tags: gst::TagList,
+    /// Its name in MP4 and QuickTime.
+    pub name: Option<String>,
+    /// Whether it is default or forced, if the file states it.
+    pub flags: Option<Flags>,
+    /// Its direction for `videoflip`, if GStreamer 1.22 has no tag for it.
+    pub turn: Option<&'static str>,
+    /// The true format of raw audio that `qtdemux` of GStreamer 1.22 takes for another one.
+    pub true_format: Option<&'static str>,
+    /// Whether no frame is found in it.
+    pub is_frameless: bool,
+    /// Its description in Matroska.
+    pub entry: Option<Entry>,
+}
+
+impl Track {
+    /// A track about which nothing else is known.
+    pub fn new(id: String, caps: gst::Caps) -> Self {
+        let (tags, is_frameless) = (gst::TagList::new(), false);
+        let (name, flags, turn, true_format, entry) = (None, None, None, None, None);
+        Self { id, caps, tags, name, flags, turn, true_format, is_frameless, entry }
+    }
+
+    /// Whether it is the track that a demuxer outputs with this stream id and these caps.
+    pub fn is(&self, id: &str, caps: &gst::Caps) -> bool {
+        if self.id.is_empty() { media_type(caps) == self.kind() } else { self.id == id }
+    }
+
+    /// The number of audio channels; 0 if it is unknown.
+    pub fn channels(&self) -> i32 {
+        field(&self.caps, "channels").unwrap_or(0)
+    }
+
+    /// The width and height of video in pixels, if they are known.
+    pub fn size(&self) -> Option<(i32, i32)> {
+        field(&self.caps, "width").zip(field(&self.caps, "height"))
+    }
+
+    /// The direction in which `videoflip` turns it upright; `None` if it must not be used: it supports no format with
+    /// both alpha and more than 8 bits. Elsewhere it is always used, because `deinterlace` of GStreamer 1.22 outputs
+    /// wrong pictures from buffers with the padding of a decoder.
+    pub fn direction(&self) -> Option<&'static str> {
+        let tag = self.tags.get::<gst::tags::ImageOrientation>();
+        let is_turned = tag.is_some_and(|tag| tag.get() != "rotate-0");
+        self.turn.or((is_turned || !self.has_alpha()).then_some("auto"))
+    }
+
+    /// Whether video has alpha.
+    pub fn has_alpha(&self) -> bool {
+        field(&self.caps, "codec-alpha").unwrap_or(false)
+            || field::<&str>(&self.caps, "variant").is_some_and(|name| name.starts_with("4444"))
+            || self.raw_format().is_some_and(|format| format.has_alpha())
+    }
+
+    /// Whether the chroma of video has its full size.
+    fn has_full_chroma(&self) -> bool {
+        let is_full = |format: VideoFormatInfo| {
+            format.n_components() > 2 && format.w_sub()[1] == 0 && format.h_sub()[1] == 0
+        };
+        field(&self.caps, "chroma-format") == Some("4:4:4")
+            || self.raw_format().is_some_and(is_full)
+    }
+
+    /// The format of raw video.
+    fn raw_format(&self) -> Option<VideoFormatInfo> {
+        let format = VideoFormat::from_string(field(&self.caps, "format")?);
+        (format != VideoFormat::Unknown).then(|| VideoFormatInfo::from_format(format))
+    }
+
+    pub fn encoding(&self, recipe: &Recipe, container: Container, threads: u32) -> Encoding {
+        let encoding = Encoding::new(recipe, container, threads);
+        match self.has_alpha() || self.has_full_chroma() {
+            true => encoding.with_full_chroma(recipe),
+            false => encoding,
+        }
+    }
+
+    /// The media type, such as `video/x-h264`.
+    pub fn kind(&self) -> &str {
+        media_type(&self.caps)
+    }
+}
