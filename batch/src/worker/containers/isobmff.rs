@@ -11,7 +11,11 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use super::{chapters::Chapter, flags::ROLES, timecode::TimeCode};
+use super::{
+    chapters::Chapter,
+    flags::{Flags, ROLES},
+    timecode::TimeCode,
+};
 
 /// Largest size of an index in bytes.
 const LARGEST_INDEX: u64 = 1 << 30;
@@ -123,8 +127,7 @@ pub fn is_isobmff(file: &Path) -> bool {
 /// Information of an index that `qtdemux` does not provide.
 #[derive(Debug, Default)]
 pub struct Details {
-    /// The ids of the tracks with little-endian raw audio (`enda`).
-    pub little_endian: Vec<u32>,
+    pub tracks: Vec<TrackDetails>,
     /// The ids of the text tracks that are chapters: another track refers to them as `chap`.
     pub chapter_tracks: Vec<u32>,
     /// The chapters in Nero's list, `chpl`.
@@ -133,16 +136,40 @@ pub struct Details {
     pub location: Option<String>,
     /// The time code of the first frame.
     pub timecode: Option<TimeCode>,
-    /// How to mirror tracks, by id, as a method of `videoflip`. `qtdemux` of GStreamer 1.22 only reports rotation.
-    pub mirrored: Vec<(u32, &'static str)>,
-    /// The ids of disabled tracks, which a player does not play by default.
-    pub disabled: Vec<u32>,
-    /// The ids of subtitles that always play.
-    pub forced: Vec<u32>,
-    /// The ids of the tracks with roles, and which of [`ROLES`] they have.
-    pub roles: Vec<(u32, [bool; ROLES.len()])>,
-    /// The names of tracks, by track id, without the generic ones that programs write.
-    pub names: Vec<(u32, String)>,
+}
+
+/// Information about a track.
+#[derive(Debug)]
+pub struct TrackDetails {
+    pub id: u32,
+    pub flags: Flags,
+    /// Its name, unless it is a generic one that programs write.
+    pub name: Option<String>,
+    /// How to mirror it, as a method of `videoflip`. `qtdemux` of GStreamer 1.22 only reports rotation.
+    pub mirrored: Option<&'static str>,
+    /// Whether its raw audio is little-endian (`enda`).
+    pub is_little_endian: bool,
+}
+
+impl TrackDetails {
+    /// Those in `track`, a `trak` with this header and these descriptions of samples.
+    fn read(track: &[u8], header: &[u8], samples: &[u8]) -> Option<Self> {
+        let at = behind_times(header);
+        let has_flag = display_flags(samples).is_some_and(|flags| flags[0] & FORCED != 0);
+        // The matrix is followed by width and height.
+        let matrix = header.last_chunk::<44>().map(|end| end.as_chunks::<4>().0);
+        Some(Self {
+            id: header.get(at..at + 4).and_then(number)?,
+            flags: Flags {
+                default: header.get(3).is_none_or(|flags| flags & 1 != 0),
+                forced: has_flag || has_role(track, FORCED_ROLE),
+                roles: ROLES.map(|(_, role)| has_role(track, role)),
+            },
+            name: name(track),
+            mirrored: matrix.and_then(mirrored),
+            is_little_endian: samples.windows(6).any(|bytes| bytes == b"enda\0\x01"),
+        })
+    }
 }
 
 /// The details in the index `moov` of `file`.
@@ -150,25 +177,8 @@ pub fn details(file: &Path, moov: &[u8]) -> Details {
     let mut details = Details::default();
     for (_, track) in boxes(moov).filter(|(kind, _)| *kind == b"trak") {
         let Some(header) = find(track, &[b"tkhd"]) else { continue };
-        let at = behind_times(header);
-        let Some(id) = header.get(at..at + 4).and_then(number) else { continue };
         let samples = find(track, &[b"mdia", b"minf", b"stbl", b"stsd"]).unwrap_or_default();
-        if samples.windows(6).any(|bytes| bytes == b"enda\0\x01") {
-            details.little_endian.push(id);
-        }
-        if header.get(3).is_some_and(|flags| flags & 1 == 0) {
-            details.disabled.push(id);
-        }
-        if display_flags(samples).is_some_and(|flags| flags[0] & FORCED != 0)
-            || has_role(track, FORCED_ROLE)
-        {
-            details.forced.push(id);
-        }
-        details.roles.push((id, ROLES.map(|(_, role)| has_role(track, role))));
-        details.names.extend(name(track).map(|name| (id, name)));
-        // The matrix is followed by width and height.
-        let matrix = header.last_chunk::<44>().map(|end| end.as_chunks::<4>().0);
-        details.mirrored.extend(matrix.and_then(mirrored).map(|how| (id, how)));
+        details.tracks.extend(TrackDetails::read(track, header, samples));
         if samples.get(12..16) == Some(b"tmcd") {
             details.timecode = details.timecode.or(timecode(file, track));
         }

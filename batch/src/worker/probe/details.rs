@@ -10,7 +10,6 @@ use super::{Media, Track};
 use crate::worker::{
     containers::{
         avi, chapters,
-        flags::Flags,
         isobmff::{self, Index},
         matroska, mpegts,
     },
@@ -55,25 +54,19 @@ impl Media {
     }
 
     fn add_isobmff(&mut self, details: isobmff::Details) {
-        let of_track =
-            |ids: &[u32], track: &Track| track.id.parse().is_ok_and(|id| ids.contains(&id));
-        self.tracks.retain(|track| !of_track(&details.chapter_tracks, track));
+        let is = |track: &Track, id: u32| track.id.parse() == Ok(id);
+        self.tracks.retain(|track| !details.chapter_tracks.iter().any(|id| is(track, *id)));
         let end = self.duration.unwrap_or_default().nseconds();
         self.toc = self.toc.take().or_else(|| chapters::table(&details.chapters, end));
-        for track in &mut self.tracks {
-            let default = !of_track(&details.disabled, track);
-            let roles = details.roles.iter().find(|(id, _)| of_track(&[*id], track));
-            let forced = of_track(&details.forced, track);
-            let roles = roles.map_or(Flags::new(default).roles, |(_, roles)| *roles);
-            track.flags = Some(Flags { default, forced, roles });
-            let mirrored = details.mirrored.iter().find(|(id, _)| of_track(&[*id], track));
-            track.turn = mirrored.map(|(_, how)| *how);
-            let name = details.names.iter().find(|(id, _)| of_track(&[*id], track));
-            track.name = name.map(|(_, name)| name.clone());
-            if !of_track(&details.little_endian, track) {
+        for own in details.tracks {
+            let Some(track) = self.tracks.iter_mut().find(|track| is(track, own.id)) else {
                 continue;
-            }
-            track.true_format = match field(&track.caps, "format") {
+            };
+            track.flags = Some(own.flags);
+            track.turn = own.mirrored;
+            track.name = own.name;
+            track.true_format = match field(&track.caps, "format").filter(|_| own.is_little_endian)
+            {
                 Some("F32BE") => Some("F32LE"),
                 Some("F64BE") => Some("F64LE"),
                 _ => None,
