@@ -20,6 +20,11 @@ pub fn media_type(caps: &gst::Caps) -> &str {
     caps.structure(0).map(|s| s.name().as_str()).unwrap_or_default()
 }
 
+/// The class of a media type, such as `video`.
+pub fn class(caps: &gst::Caps) -> &str {
+    media_type(caps).split('/').next().unwrap_or_default()
+}
+
 /// The name in the container of a codec that the demuxer does not know.
 fn fourcc(caps: &gst::StructureRef) -> Option<String> {
     if let Some((_, fourcc)) = caps.name().split_once("/x-gst-fourcc-") {

@@ -10,7 +10,7 @@ use crate::{
     protocol::{Say, note, note_all},
     text::counted,
     worker::{
-        elements::caps::{field, is_raw, is_same_kind, media_type},
+        elements::caps::{class, field, is_raw, is_same_kind, media_type},
         pads::tally::{Passed, Tally},
         pipeline::fault::{NO_DATA, OutsideFault, TrackFault},
         probe::{
@@ -110,7 +110,6 @@ pub fn check(
 /// audio, whose kind none of `promises` has.
 fn position(found: &[Contents], caps: &gst::Caps, promises: &[Promise]) -> Option<usize> {
     let is_same = |contents: &Contents| is_same_kind(&contents.caps, caps);
-    let class = |caps: &gst::Caps| media_type(caps).split('/').next().unwrap_or("").to_owned();
     let is_others = |contents: &Contents| {
         let mut all = promises.iter().filter_map(|promise| promise.caps.as_ref());
         all.any(|caps| is_same_kind(&contents.caps, caps))

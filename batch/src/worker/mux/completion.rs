@@ -17,6 +17,7 @@ use crate::{
             matroska_head::{self, Head, Properties},
             moov::{Additions, TrackAdditions},
         },
+        elements::caps::class,
         pads::clip::Window,
         probe::{Media, Track, hdr},
     },
@@ -115,9 +116,8 @@ impl Completion<'_> {
         &self.media.tracks[promise.track]
     }
 
-    /// The class of a track, such as audio.
     fn class(&self, promise: &Promise) -> &str {
-        self.track(promise).kind().split('/').next().unwrap_or_default()
+        class(&self.track(promise).caps)
     }
 
     /// The flags of the tracks. A player plays the first of each class if the input does not say more.
