@@ -51,33 +51,22 @@ fn add_one(graph: &mut GraphBuilder, layer: &Layer, w: &Weights, x: &str) -> Str
             graph.node("InstanceNormalization", &[x, &scale, &bias], epsilon)
         }
         Layer::BatchNorm(_) => unreachable!("folded into the convolution before it"),
+        Layer::AddToMask(_) => unreachable!("the last layer, which the composition adds"),
         Layer::AffineInstanceNorm(norm) => affine_norm(graph, norm, w, x),
         Layer::Relu => graph.node("Relu", &[x], vec![]),
         Layer::Relu6 => {
             let bounds = [0.0, 6.0].map(|bound| graph.number(bound));
             graph.node("Clip", &[x, &bounds[0], &bounds[1]], vec![])
         }
-        Layer::ChannelsBefore(n) => {
-            let pads = graph.integers(&format!("{x}.channels{n}"), &[0, *n, 0, 0, 0, 0, 0, 0]);
-            graph.node("Pad", &[x, &pads], vec![])
-        }
         Layer::AveragePool(n) => {
             let attributes = vec![ints("kernel_shape", &[*n; 2]), ints("strides", &[*n; 2])];
             graph.node("AveragePool", &[x], attributes)
-        }
-        Layer::AddOfPicture(body) => {
-            let seen = add(graph, body, w, PICTURE);
-            let seen = enlarged(graph, &seen, x);
-            graph.node("Add", &[x, &seen], vec![])
         }
         Layer::LeakyRelu(slope) => {
             graph.node("LeakyRelu", &[x], vec![float("alpha", *slope as f32)])
         }
         Layer::GlobalMean => graph.node("GlobalAveragePool", &[x], vec![]),
-        Layer::PixelShuffle(r) => {
-            let attributes = vec![int("blocksize", *r), string("mode", "CRD")];
-            graph.node("DepthToSpace", &[x], attributes)
-        }
+        Layer::PixelShuffle(r) => pixel_shuffle(graph, *r, x),
         Layer::Dropout(_) | Layer::Store | Layer::AddStored(_) | Layer::EnlargeToStored => {
             x.to_owned()
         }
@@ -130,8 +119,31 @@ fn convolution(graph: &mut GraphBuilder, conv: &Conv, w: &Weights, x: &str) -> S
     graph.node("Conv", &inputs, attributes)
 }
 
+/// C·r²×H×W to C×H·r×W·r. ONNX Runtime's CPU provider takes less than half as long for these two transpositions as
+/// for one `DepthToSpace`: the first moves whole rows, and the second is that of one matrix of r rows.
+fn pixel_shuffle(graph: &mut GraphBuilder, r: i64, x: &str) -> String {
+    let integers = |graph: &mut GraphBuilder, name: &str, values: &[i64]| {
+        graph.integers(&format!("{x}.{name}"), values)
+    };
+    // In the sizes of `Reshape`, 0 keeps a dimension and −1 takes what is left.
+    let split = integers(graph, "split", &[0, -1, r, r, 0, 0]);
+    let matrix = integers(graph, "matrix", &[0, r, -1]);
+    let axes = integers(graph, "axes", &[1, 2]);
+    let [times, over] = [("times", [1, 1, r, r]), ("over", [1, r * r, 1, 1])]
+        .map(|(name, values)| integers(graph, name, &values));
+    let parts = graph.node("Unsqueeze", &[x, &axes], vec![]);
+    let parts = graph.node("Reshape", &[&parts, &split], vec![]);
+    let rows = graph.node("Transpose", &[&parts], vec![ints("perm", &[0, 3, 1, 4, 2, 5])]);
+    let matrix = graph.node("Reshape", &[&rows, &matrix], vec![]);
+    let pixels = graph.node("Transpose", &[&matrix], vec![ints("perm", &[0, 2, 1])]);
+    let size = graph.node("Shape", &[x], vec![]);
+    let size = graph.node("Mul", &[&size, &times], vec![]);
+    let size = graph.node("Div", &[&size, &over], vec![]);
+    graph.node("Reshape", &[&pixels, &size], vec![])
+}
+
 /// The value `x` at the size of `like`.
-fn enlarged(graph: &mut GraphBuilder, x: &str, like: &str) -> String {
+pub fn enlarged(graph: &mut GraphBuilder, x: &str, like: &str) -> String {
     let [channels, sides] = [(x, 0, 2), (like, 2, 4)].map(|(value, start, end)| {
         graph.node("Shape", &[value], vec![int("start", start), int("end", end)])
     });

@@ -11,7 +11,7 @@ use super::{
     graph::{Element, GraphBuilder, int},
     layers,
 };
-use crate::net::{generator::Generator, params::Weights};
+use crate::net::{generator::Generator, layer::Layer, params::Weights};
 
 /// IR version 8 belongs to opset 17, the oldest that has all we write.
 const IR_VERSION: i64 = 8;
@@ -39,23 +39,32 @@ pub fn graph(generator: &Generator, weights: &Weights, element: Element) -> Grap
     let mut graph = GraphBuilder::new("generator", element);
     graph.input(layers::PICTURE, 3);
     graph.output("output", 3);
-    let last = layers::add(&mut graph, &generator.layers, weights, layers::PICTURE);
+    let (own, of_mask) = match generator.layers.split_last() {
+        Some((Layer::AddToMask(body), own)) => (own, Some(body)),
+        _ => (generator.layers.as_slice(), None),
+    };
+    let last = layers::add(&mut graph, own, weights, layers::PICTURE);
     if generator.shape.mask_head {
         graph.output("mask", 1);
-        composite(&mut graph, &last);
+        let added = of_mask.map(|body| {
+            let logits = layers::add(&mut graph, body, weights, layers::PICTURE);
+            layers::enlarged(&mut graph, &logits, &last)
+        });
+        composite(&mut graph, &last, added.as_deref());
     } else {
         graph.node_into("Tanh", &[&last], &["output"], vec![]);
     }
     graph.finish()
 }
 
-/// output = input + mask·(generated − input)
-fn composite(graph: &mut GraphBuilder, last: &str) {
+/// output = input + mask·(generated − input), where `added` is added to the logits of the mask.
+fn composite(graph: &mut GraphBuilder, last: &str, added: Option<&str>) {
     let sizes = graph.integers("head.split", &[3, 1]);
-    let parts = ["painted_logits", "mask_logits"];
-    graph.node_into("Split", &[last, &sizes], &parts, vec![int("axis", 1)]);
-    let generated = graph.node("Tanh", &[parts[0]], vec![]);
-    graph.node_into("Sigmoid", &[parts[1]], &["mask"], vec![]);
+    let [painted, mask] = ["painted_logits", "mask_logits"];
+    graph.node_into("Split", &[last, &sizes], &[painted, mask], vec![int("axis", 1)]);
+    let generated = graph.node("Tanh", &[painted], vec![]);
+    let mask = added.map_or_else(|| mask.to_owned(), |a| graph.node("Add", &[mask, a], vec![]));
+    graph.node_into("Sigmoid", &[&mask], &["mask"], vec![]);
     let change = graph.node("Sub", &[&generated, "input"], vec![]);
     let change = graph.node("Mul", &[&change, "mask"], vec![]);
     graph.node_into("Add", &["input", &change], &["output"], vec![]);

@@ -28,7 +28,7 @@ pub fn sharpen(generator: &Generator, params: &Params, gain: f64, shift: f64) ->
     let mask = |of: &Tensor| of.narrow(0, head.channels.1 / 4 * 3, head.channels.1 / 4);
     scale(generator, params, head, &mask, gain, shift)?;
     for layer in &generator.layers {
-        if let Layer::AddOfPicture(body) = layer {
+        if let Layer::AddToMask(body) = layer {
             let seen = last(body).context("no convolution")?;
             scale(generator, params, seen, &Tensor::shallow_clone, gain, 0.0)?;
         }

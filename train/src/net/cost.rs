@@ -74,7 +74,7 @@ impl Pass {
             }
             Layer::Residual(body) | Layer::Skip(body) => self.count(body, (*h, *w)),
             Layer::Sum(branches) => branches.iter().map(|b| self.count(b, (*h, *w))).sum(),
-            Layer::AddOfPicture(body) => self.count(body, self.picture),
+            Layer::AddToMask(body) => self.count(body, self.picture),
             Layer::Store => {
                 *stored = (*h, *w);
                 0
@@ -91,7 +91,6 @@ impl Pass {
             | Layer::BatchNorm(_)
             | Layer::Relu
             | Layer::Relu6
-            | Layer::ChannelsBefore(_)
             | Layer::LeakyRelu(_)
             | Layer::Dropout(_) => 0,
         }

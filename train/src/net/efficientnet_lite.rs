@@ -30,11 +30,11 @@ const STEM: i64 = 32;
 /// Prefix of the backbone's parameters.
 const PREFIX: &str = "backbone.";
 
-/// A layer that adds to the last of `outs` channels, the mask's logits. Its input is the image at half its size; it
+/// A layer that adds to the mask's logits, the last channel. Its input is the image at half its size; it
 /// mixes features of two depths in `width` channels, and starts at 0.
 ///
 /// The backbone recognises the animal; the generator's own layers find its exact outline.
-pub fn backbone(b: &mut Builder, width: i64, outs: i64) -> Layer {
+pub fn backbone(b: &mut Builder, width: i64) -> Layer {
     let mut body = vec![Layer::AveragePool(2)];
     body.push(b.pretrained(&format!("{PREFIX}stem"), (3, STEM), Window::halved(3), 1));
     body.push(Layer::Relu6);
@@ -47,8 +47,7 @@ pub fn backbone(b: &mut Builder, width: i64, outs: i64) -> Layer {
     body.push(b.conv_of_stored("seen.fine", fine, width));
     body.push(Layer::Relu);
     body.push(b.conv_scaled("seen.mask", width, 1, Window::same(3, 1), 0.0));
-    body.push(Layer::ChannelsBefore(outs - 1));
-    Layer::AddOfPicture(body)
+    Layer::AddToMask(body)
 }
 
 fn blocks(stages: &[Stage]) -> usize {
@@ -219,8 +218,8 @@ mod tests {
         let path = scorer.with_file_name("../efficientnet-lite1/efficientnet_lite1.onnx");
         let (generator, params) = generator();
         fill(&path, &params).unwrap();
-        let Some(Layer::AddOfPicture(body)) =
-            generator.layers.iter().find(|layer| matches!(layer, Layer::AddOfPicture(_)))
+        let Some(Layer::AddToMask(body)) =
+            generator.layers.iter().find(|layer| matches!(layer, Layer::AddToMask(_)))
         else {
             panic!("no backbone");
         };

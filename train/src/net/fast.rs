@@ -54,7 +54,7 @@ pub fn fast(b: &mut Builder, shape: &GeneratorShape, outs: i64) -> (Vec<Layer>, 
     layers.push(b.conv_shuffled("head", up, outs * 4, BRANCH));
     layers.push(Layer::PixelShuffle(2));
     if shape.backbone {
-        layers.push(backbone(b, width, outs));
+        layers.push(backbone(b, width));
     }
     (layers, after)
 }

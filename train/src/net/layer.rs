@@ -31,8 +31,6 @@ pub enum Layer {
     Relu6,
     /// max(x, slope·x).
     LeakyRelu(f64),
-    /// This many channels of zeros before those of x.
-    ChannelsBefore(i64),
     /// Average pooling with this side.
     AveragePool(i64),
     /// The mean over the whole image, N×C×1×1.
@@ -53,8 +51,9 @@ pub enum Layer {
     AddStored(Conv),
     /// x at the size of the last stored value.
     EnlargeToStored,
-    /// x plus body(input) at x's size, where input is the network's input. No gradient flows to the input.
-    AddOfPicture(Vec<Layer>),
+    /// Adds body(input), one channel at x's size, to the last channel of x, where input is the network's input. No
+    /// gradient flows to the input.
+    AddToMask(Vec<Layer>),
 }
 
 /// Parameters of a normalisation that learns.
@@ -237,7 +236,6 @@ impl Layer {
             Self::Relu => x.relu(),
             Self::Relu6 => x.clamp(0.0, 6.0),
             Self::LeakyRelu(slope) => leaky_relu(x, *slope),
-            Self::ChannelsBefore(n) => x.constant_pad_nd([0, 0, 0, 0, *n, 0]),
             Self::AveragePool(n) => x.avg_pool2d([*n; 2], [*n; 2], [0, 0], false, true, None),
             Self::GlobalMean => x.mean_dim([2i64, 3].as_slice(), true, x.kind()),
             Self::PixelShuffle(r) => x.pixel_shuffle(*r),
@@ -258,9 +256,10 @@ impl Layer {
             Self::EnlargeToStored => {
                 stored.as_ref().map_or_else(|| x.shallow_clone(), |kept| enlarged(x, kept))
             }
-            Self::AddOfPicture(layers) => {
+            Self::AddToMask(layers) => {
                 let picture = pass.picture.detach();
-                x + enlarged(&pass.run(layers, &picture, &mut None), x)
+                let mask = enlarged(&pass.run(layers, &picture, &mut None), x);
+                x + mask.constant_pad_nd([0, 0, 0, 0, x.size()[1] - 1, 0])
             }
         }
     }

@@ -8,6 +8,9 @@ use std::collections::{HashMap, HashSet};
 
 use cyclegan_contract::onnx::{GraphProto, NodeProto};
 
+/// The operators that only move the values of their first input.
+pub const MOVES: [&str; 4] = ["Pad", "Reshape", "Transpose", "Unsqueeze"];
+
 /// The operators that ONNX Runtime fuses into integer operators, for a choice of convolutions. These include the
 /// activations that follow, sums of quantised tensors, and operators that only move values.
 #[derive(Debug)]
@@ -44,9 +47,8 @@ pub fn heads(graph: &GraphProto) -> HashSet<usize> {
             "Conv" => {
                 heads.insert(i);
             }
-            "Split" | "DepthToSpace" | "Pad" | "Add" | "Resize" => {
-                inputs.extend(&graph.node[i].input);
-            }
+            "Split" | "Add" | "Resize" => inputs.extend(&graph.node[i].input),
+            op if MOVES.contains(&op) => inputs.push(&graph.node[i].input[0]),
             _ => {}
         }
     }
@@ -88,7 +90,7 @@ impl<'a> Plan<'a> {
                     plan.integer.insert(i);
                     plan.grid_of.insert(y, y);
                 }
-                "DepthToSpace" | "Pad" if on_grid(&node.input[0]) => {
+                op if MOVES.contains(&op) && on_grid(&node.input[0]) => {
                     plan.integer.insert(i);
                     plan.grid_of.insert(y, plan.grid_of[x]);
                 }
