@@ -82,14 +82,44 @@ pub fn library() -> Option<&'static Path> {
     LIBRARY.get().map(PathBuf::as_path)
 }
 
-/// ONNX Runtime's message without the source location that some of them start with.
+/// ONNX Runtime's message without what says nothing to users: error codes, source locations, and the path of the model,
+/// which our messages begin with.
 pub fn reason<R>(error: &ort::Error<R>) -> String {
-    words(error.message()).to_owned()
+    words(error.message())
 }
 
-fn words(message: &str) -> &str {
+fn words(message: &str) -> String {
     let words = message.rsplit_once("[ONNXRuntimeError]").map(|(_, words)| words);
-    words.and_then(|words| words.splitn(4, " : ").nth(3)).unwrap_or(message).trim()
+    let words = words.and_then(|words| words.splitn(4, " : ").nth(3)).unwrap_or(message);
+    let words = match words.split_once(" failed:") {
+        Some((start, cause)) if start.starts_with("Load model from ") => cause,
+        _ => words,
+    };
+    without_location(words.trim())
+}
+
+/// A message without the first file, line and C++ function in it.
+fn without_location(message: &str) -> String {
+    let location = message.find("/onnxruntime/core/").and_then(|inside| {
+        let start = message[..inside].rfind([' ', ':']).map_or(0, |before| before + 1);
+        Some((start, end_of_arguments(&message[start..])? + start))
+    });
+    let Some((start, end)) = location else { return message.to_owned() };
+    let rest = message[end..].trim_start();
+    format!("{}{}", &message[..start], rest.strip_prefix("const ").unwrap_or(rest))
+}
+
+/// The end of the first pair of parentheses.
+fn end_of_arguments(text: &str) -> Option<usize> {
+    let mut depth = 0;
+    text.char_indices().find_map(|(at, c)| {
+        depth += match c {
+            '(' => 1,
+            ')' => -1,
+            _ => 0,
+        };
+        (c == ')' && depth == 0).then_some(at + 1)
+    })
 }
 
 /// Loads and starts the first library that can be loaded.
@@ -197,5 +227,13 @@ mod tests {
                        [ONNXRuntimeError] : 1 : FAIL : Failed to load library x.so\n";
         assert_eq!(words(message), "Failed to load library x.so");
         assert_eq!(words("Unexpected input"), "Unexpected input");
+        let message = "Load model from a b.onnx failed:/onnxruntime_src/onnxruntime/core/graph/model.h:46 \
+                       void onnxruntime::Check(const std::map<std::string, int>&, bool) Opset 99 (ai.onnx) is unknown.";
+        assert_eq!(words(message), "Opset 99 (ai.onnx) is unknown.");
+        let message =
+            "Status Message: /b/onnxruntime/core/a.cc:9 A::B(f(int)) const a != b. Cannot reshape.";
+        assert_eq!(words(message), "Status Message: a != b. Cannot reshape.");
+        let cut = "Status Message: /b/onnxruntime/core/a.cc:9 A::B(";
+        assert_eq!(words(cut), cut);
     }
 }
