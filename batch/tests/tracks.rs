@@ -6,13 +6,16 @@
 
 mod common;
 
-use std::fs;
+use std::{fs, path::Path};
 
 use common::{
     Place,
-    ffmpeg::{BARS, H264, OTHER_TONE, SURROUND, Stream, TONE, hash, is_installed, make, streams},
+    ffmpeg::{
+        BARS, H264, OTHER_TONE, SURROUND, Stream, TONE, hash, is_installed, make, packets, streams,
+    },
     text,
 };
+use serde_json::Value;
 
 /// `tsdemux` takes TrueHD for PCM unless the stream is marked as Blu-ray, and then does not find the TrueHD that ffmpeg
 /// writes.
@@ -252,6 +255,50 @@ fn sound_of_matroska_is_kept() {
     let bytes = std::fs::read(place.out("aac.mp4")).unwrap();
     let entry = bytes.windows(4).position(|bytes| bytes == b"mp4a").unwrap();
     assert_eq!(bytes[entry + 28..entry + 30], 44_100_u16.to_be_bytes());
+}
+
+/// ffmpeg does not show the last text of MP4 that an edit list delays.
+#[test]
+fn subtitles_last_as_long_as_in_the_input() {
+    let Some(place) = Place::of_ffmpeg("the duration of subtitles") else { return };
+    let text = "1\n00:00:00,500 --> 00:00:01,500\nfirst\n\n2\n00:00:02,000 --> 00:00:02,750\nsecond\n\n";
+    std::fs::write(place.path("a.srt"), text).unwrap();
+    let tracks = "-map 0 -map 1 -map 2 -c:a aac -c:s";
+    for (name, codec) in [("a.mp4", "mov_text"), ("b.mkv", "srt"), ("c.mkv", "ass")] {
+        make(
+            &place.path("in").join(name),
+            &[BARS, TONE, "-i a.srt", H264, tracks, codec].join(" "),
+        );
+    }
+    let whole = [(500.0, 1000.0), (2000.0, 750.0)];
+    // The part begins and ends in the middle of a text.
+    let part = ["--start", "1", "--end", "2.5"];
+    for (options, expected) in [(&[][..], whole), (&part, [(0.0, 500.0), (1000.0, 500.0)])] {
+        for container in ["mp4", "mov", "mkv"] {
+            let arguments = ["in", "--container", container, "--name", "{stem}.{ext}"];
+            let said = place.run(&[&arguments, options, &["--overwrite"]].concat());
+            for stem in ["a", "b", "c"] {
+                let output = place.out(stem).with_extension(container);
+                let shown: Vec<_> = shown(&output);
+                let is_near = |(a, b): (&(f64, f64), &(f64, f64))| {
+                    (a.0 - b.0).abs() < 30.0 && (a.1 - b.1).abs() < 30.0
+                };
+                let is_same = shown.len() == 2 && shown.iter().zip(&expected).all(is_near);
+                assert!(is_same, "{options:?} {}: {shown:?} {said}", output.display());
+            }
+        }
+    }
+}
+
+/// The start and duration of the texts of a file, ms. MP4 has empty texts between them.
+fn shown(path: &Path) -> Vec<(f64, f64)> {
+    let all = packets(path, "s");
+    let number = |packet: &Value, field: &str| {
+        packet[field].as_str().map_or(0.0, |number| number.parse().unwrap())
+    };
+    let texts = all.iter().filter(|packet| number(packet, "size") > 2.0);
+    let time = |packet: &Value, field| number(packet, field) * 1000.0;
+    texts.map(|text| (time(text, "pts_time"), time(text, "duration_time"))).collect()
 }
 
 /// The muxer has no name for them, and writes other colours for DVD subtitles.

@@ -110,6 +110,12 @@ pub fn streams(path: &Path) -> Vec<Stream> {
     array("streams").into_iter().map(stream).collect()
 }
 
+/// The packets of a file of these streams, such as `s`, as ffprobe prints them.
+pub fn packets(path: &Path, streams: &str) -> Vec<Value> {
+    let all = probe(path, &["-show_packets", "-select_streams", streams]);
+    all["packets"].as_array().cloned().unwrap_or_default()
+}
+
 /// The chapters of a file: start in seconds, and title.
 pub fn chapters(path: &Path) -> Vec<(f64, String)> {
     let all = probe(path, &["-show_chapters"]);

@@ -12,13 +12,19 @@ use super::{
     check::Promise,
     mapping::Action,
     muxer::{MuxPad, Muxer},
+    subtitles,
 };
 use crate::{
     container::Container,
     lock::lock,
     protocol::Setup,
     worker::{
-        elements::{add, caps::field, chain::Chain, discard, make, pad, wide_queue},
+        elements::{
+            add,
+            caps::{field, is_text},
+            chain::Chain,
+            discard, make, pad, wide_queue,
+        },
         pads::{
             clip::{Window, place},
             gaps::Gaps,
@@ -194,6 +200,11 @@ impl Links {
             }
             Action::Translate | Action::Drop => return discard(pipeline, &queued).map(drop),
         };
+        if container.is_isobmff() && is_text(known.kind()) {
+            // The time before 0, which players will hide.
+            let lead = u64::try_from(self.window.shift).unwrap_or(0);
+            subtitles::begin_at(&sink, gst::ClockTime::from_nseconds(lead));
+        }
         self.promise(sink, track, Some(action));
         Ok(())
     }

@@ -2,7 +2,32 @@
 
 //! Subtitles as plain text.
 
-use crate::worker::pads::probes::on_buffers;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use gst::prelude::*;
+
+use crate::worker::pads::{probes::on_buffers, tally::FILLER};
+
+/// Makes text that the muxer of MP4 and QuickTime gets at `pad` begin at `start` with an empty text. Otherwise the muxer
+/// delays the track by its edit list, and ffmpeg, which takes the delay off the last text, does not show that.
+pub fn begin_at(pad: &gst::Pad, start: gst::ClockTime) {
+    let has_begun = AtomicBool::new(false);
+    on_buffers(pad, move |pad, buffer| {
+        let wait = buffer.pts().and_then(|begin| begin.checked_sub(start));
+        if !has_begun.swap(true, Ordering::Relaxed)
+            && let Some(wait) = wait.filter(|wait| !wait.is_zero())
+        {
+            let mut empty = gst::Buffer::new();
+            let fields = empty.make_mut();
+            fields.set_pts(start);
+            fields.set_duration(wait);
+            fields.set_flags(FILLER);
+            // If this fails, so does the next text.
+            let _ = pad.chain(empty);
+        }
+        true
+    });
+}
 
 /// Converts text in Pango markup at `pad` to plain text. With `keeps_tags`, only escapes are replaced and tags such as
 /// `<i>` stay, as in SubRip in Matroska. With `is_webvtt`, the text is a cue as in WebM: after a line with its name and

@@ -14,7 +14,11 @@ use super::{
     probes::{TimeSegment, on_buffers, on_segments},
     tally::{Tally, segment_at},
 };
-use crate::{lock::lock, protocol::Span};
+use crate::{
+    lock::lock,
+    protocol::Span,
+    worker::elements::caps::{is_text, media_type},
+};
 
 /// Lets only the frames of `span` and its lead-in pass the sink pad `pad`, with their stream time as timestamp, so that
 /// all segments have the same clock.
@@ -98,7 +102,7 @@ fn head<const N: usize>(buffer: &gst::BufferRef) -> Option<[u8; N]> {
 pub fn is_hidden(pad: &gst::Pad, buffer: &gst::BufferRef) -> bool {
     let Some(first) = head::<1>(buffer) else { return false };
     let caps = pad.current_caps();
-    match caps.as_ref().map(crate::worker::elements::caps::media_type) {
+    match caps.as_ref().map(media_type) {
         Some("video/x-vp8") => first[0] & 0x10 == 0,
         Some("video/x-theora") => first[0] & 0x80 != 0,
         _ => false,
@@ -184,9 +188,22 @@ impl Placed {
         if is_opus_header(buffer) {
             return false;
         }
-        let pts = position(self.segment.as_ref(), buffer.pts());
+        let mut pts = position(self.segment.as_ref(), buffer.pts());
         let dts = position(self.segment.as_ref(), buffer.dts());
         let stop = self.window.stop.map(i128::from);
+        if let (Some(time), Some(duration)) = (&mut pts, buffer.duration())
+            && is_subtitle(pad)
+        {
+            let end = *time + i128::from(duration.nseconds());
+            let end = stop.map_or(end, |stop| stop.min(end));
+            let begin = i128::from(self.window.start);
+            // Also a text that the part begins with.
+            if begin > 0 && end > begin {
+                *time = begin.max(*time);
+            }
+            let duration = u64::try_from(end - *time).unwrap_or(0);
+            buffer.make_mut().set_duration(gst::ClockTime::from_nseconds(duration));
+        }
         let placed = pts.map(|pts| self.moved(pts).filter(|_| stop.is_none_or(|stop| pts < stop)));
         if placed == Some(None) {
             return false;
@@ -211,6 +228,11 @@ fn is_opus_header(buffer: &gst::BufferRef) -> bool {
 }
 
 fn is_audio(pad: &gst::Pad) -> bool {
-    pad.current_caps()
-        .is_some_and(|caps| crate::worker::elements::caps::media_type(&caps).starts_with("audio/"))
+    pad.current_caps().is_some_and(|caps| media_type(&caps).starts_with("audio/"))
+}
+
+fn is_subtitle(pad: &gst::Pad) -> bool {
+    pad.current_caps().is_some_and(|caps| {
+        is_text(media_type(&caps)) || media_type(&caps).starts_with("subpicture/")
+    })
 }

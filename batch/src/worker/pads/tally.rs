@@ -9,6 +9,9 @@ use gst::prelude::*;
 use super::probes::{TimeSegment, on_buffers};
 use crate::lock::lock;
 
+/// The flag of a buffer that only fills time and does not count.
+pub const FILLER: gst::BufferFlags = gst::BufferFlags::DECODE_ONLY;
+
 /// Data that have passed a pad. Data before time 0 do not count, because muxers drop them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Passed {
@@ -33,6 +36,9 @@ impl Tally {
     pub fn watch(&self, pad: &gst::Pad) {
         let tally = self.clone();
         on_buffers(pad, move |pad, buffer| {
+            if buffer.flags().contains(FILLER) {
+                return true;
+            }
             match segment_at(pad).and_then(|s| s.to_running_time_full(buffer.pts()?)) {
                 Some(gst::Signed::Negative(_)) => lock(&tally.0).hidden += 1,
                 Some(gst::Signed::Positive(time)) => tally.add(Some(time), buffer.duration()),
