@@ -167,6 +167,7 @@ fn what_an_encoder_does_not_take_is_named() {
         ("c.mkv", "-c:v libx264rgb -preset ultrafast -pix_fmt rgb24"),
         ("d.mov", "-c:v prores_ks -pix_fmt yuv422p10le"),
         ("e.mkv", "-c:v libx264 -preset ultrafast -pix_fmt yuv420p"),
+        ("f.mkv", "-vf format=yuv444p,crop=159:117 -c:v ffv1"),
     ] {
         make(&place.path("in").join(name), &[BARS, codec].join(" "));
     }
@@ -178,6 +179,7 @@ fn what_an_encoder_does_not_take_is_named() {
         ("b.mp4", "its 4:4:4 becomes 4:2:0 with --preset web"),
         ("c.mkv", "its RGB becomes 4:2:0 with --preset web"),
         ("d.mov", ten),
+        ("f.mkv", "its 159×117 pixels become 158×116"),
     ] {
         assert!(said.contains(&format!("note: in/{name}: {loss}")), "{name}: {said}");
     }

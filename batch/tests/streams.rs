@@ -16,7 +16,8 @@ use std::{
 };
 
 use common::{
-    Place, ffmpeg,
+    Place,
+    ffmpeg::{self, BARS},
     media::{VIDEO, colours, make, make_clip, tracks},
     text,
 };
@@ -152,7 +153,9 @@ fn y4m_files_are_read_as_pipes_are() {
         let is_noted = said.contains(&format!("{pixels}.y4m: is interlaced and becomes"));
         assert_eq!(is_noted, !filter.is_empty(), "{said}");
     }
-    assert_eq!(said.matches("note: ").count(), 1, "{said}");
+    let cropped = said.matches(" pixels become ").count();
+    assert_eq!(cropped, rows.iter().filter(|(_, size, _)| *size != "160x120").count(), "{said}");
+    assert_eq!(said.matches("note: ").count(), 1 + cropped, "{said}");
     let prores = ["in/yuv444p.y4m", "--preset", "prores", "--overwrite"];
     let said = place.run(&prores);
     assert!(!said.contains("note: "), "{said}");
@@ -264,6 +267,30 @@ fn sequences_become_videos_and_videos_sequences() {
     let colour = first.get_pixel(80, 60).0;
     assert!(colour.iter().all(|c| c.abs_diff(0x40) <= 8), "{colour:?}");
     assert!(place.path("frames/00012.png").is_file());
+}
+
+#[test]
+fn what_a_stream_loses_is_named() {
+    let Some(place) = Place::of_ffmpeg("alpha and HDR") else { return };
+    let alpha = "-frames:v 3 -vf format=rgba,colorchannelmixer=aa=0.5";
+    ffmpeg::make(&place.path("in/%d.png"), &[BARS, alpha].join(" "));
+    ffmpeg::make(&place.path("in/a.mov"), &[BARS, alpha, "-c:v qtrle"].join(" "));
+    let hdr = "-vf format=yuv420p10le -c:v libx265 -preset ultrafast -x265-params log-level=error:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc";
+    ffmpeg::make(&place.path("in/b.mkv"), &[BARS, "-frames:v 3", hdr].join(" "));
+    let said = |input: &str, out: &str, preset: &str| {
+        let output =
+            place.program().args([input, "--out", out, "--preset", preset]).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let transparency = "its transparency, if it has any, is left out";
+    assert!(said("in/%d.png", "a.mp4", "web").contains(transparency));
+    assert!(said("in/a.mov", "-", "web").contains(transparency));
+    assert!(!said("in/a.mov", "out/%d.png", "web").contains(transparency));
+    assert!(said("in/b.mkv", "hdr/%d.png", "web").contains("is HDR and becomes SDR"));
+    let said = said("in/%d.png", "a.mov", "prores");
+    assert!(!said.contains("note: "), "{said}");
+    assert_eq!(ffmpeg::streams(&place.path("a.mov"))[0].text("pix_fmt"), "yuva444p12le");
 }
 
 #[test]

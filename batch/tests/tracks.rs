@@ -13,8 +13,10 @@ use common::{
     ffmpeg::{
         BARS, H264, OTHER_TONE, SURROUND, Stream, TONE, hash, is_installed, make, packets, streams,
     },
+    media::{self, VIDEO},
     text,
 };
+use gst::prelude::*;
 use serde_json::Value;
 
 /// `tsdemux` takes TrueHD for PCM unless the stream is marked as Blu-ray, and then does not find the TrueHD that ffmpeg
@@ -257,11 +259,44 @@ fn sound_of_matroska_is_kept() {
     assert_eq!(bytes[entry + 28..entry + 30], 44_100_u16.to_be_bytes());
 }
 
+/// `x264enc` writes them into the video.
+#[test]
+fn closed_captions_are_kept_or_missed() {
+    let place = Place::unchanged();
+    let clip = format!("{VIDEO} ! x264enc name=encoder ! mp4mux ! OUT");
+    media::make_with(&place.path("in/a.mp4"), &clip, |bin| {
+        let frames = bin.by_name("encoder").unwrap().static_pad("sink").unwrap();
+        frames.add_probe(gst::PadProbeType::BUFFER, |_, info| {
+            let frame = info.buffer_mut().unwrap().make_mut();
+            let (kind, captions) = (gst_video::VideoCaptionType::Cea708Raw, [0xFC, 0x94, 0x2C]);
+            gst_video::VideoCaptionMeta::add(frame, kind, &captions);
+            gst::PadProbeReturn::Ok
+        });
+    });
+    for (options, is_lost) in [
+        (&["in", "--preset", "web"], false),
+        (&["in", "--preset", "hevc"], true),
+        (&["in", "--container", "webm"], true),
+    ] {
+        let said = place.run(&[&options[..], &["--out", options[2]]].concat());
+        assert_eq!(
+            said.contains("a.mp4: its closed captions are left out with"),
+            is_lost,
+            "{said}"
+        );
+        let name = if options[2] == "webm" { "a.webm" } else { "a.mp4" };
+        let bytes = fs::read(place.path(options[2]).join(name)).unwrap();
+        let captions = bytes.windows(4).filter(|bytes| *bytes == b"GA94").count();
+        assert_eq!(captions, if is_lost { 0 } else { 25 }, "{said}");
+    }
+}
+
 /// ffmpeg does not show the last text of MP4 that an edit list delays.
 #[test]
 fn subtitles_last_as_long_as_in_the_input() {
     let Some(place) = Place::of_ffmpeg("the duration of subtitles") else { return };
-    let text = "1\n00:00:00,500 --> 00:00:01,500\nfirst\n\n2\n00:00:02,000 --> 00:00:02,750\nsecond\n\n";
+    let text =
+        "1\n00:00:00,500 --> 00:00:01,500\nfirst\n\n2\n00:00:02,000 --> 00:00:02,750\nsecond\n\n";
     std::fs::write(place.path("a.srt"), text).unwrap();
     let tracks = "-map 0 -map 1 -map 2 -c:a aac -c:s";
     for (name, codec) in [("a.mp4", "mov_text"), ("b.mkv", "srt"), ("c.mkv", "ass")] {

@@ -107,19 +107,19 @@ fn one_video(setup: &Setup, input: &Input, output: &Output, rate: Rate, say: Say
         Input::Y4m => Some(Media::of_own(Own::Y4m(Y4m::of_standard_input()?))?),
         Input::Sequence(_) => None,
     };
-    let frames = Track::new(String::new(), gst::Caps::new_empty_simple("video/x-raw"));
-    let track = media.as_ref().map(|media| media.main_track()).transpose()?;
-    if *output == Output::Y4m
-        && track.is_some_and(|track| hdr::transfer(&track.caps) != Transfer::Sdr)
-    {
+    let track = match (&media, input) {
+        (None, Input::Sequence(sequence)) => track_of(sequence)?,
+        (media, _) => media.as_ref().context("no video")?.main_track()?.clone(),
+    };
+    if *output == Output::Y4m && hdr::transfer(&track.caps) != Transfer::Sdr {
         note(say, "is HDR, but y4m has no field for that: set it in the program that reads it");
     }
-    let track = track.unwrap_or(&frames);
     let encoding = track.encoding(&setup.recipe, container, setup.threads);
-    let chain = video::chain(setup, &encoding, track)?;
+    let chain = video::chain(setup, &encoding, &track)?;
     read.watch(&chain.pad("begin", "sink")?);
     translated.watch(&chain.pad("filter", "src")?);
     encoded.watch(&chain.src()?);
+    let losses = video::Losses::watch(&chain)?;
     write(&pipeline, &chain, output)?;
     let packets = Packets::new(&pipeline, &Span::default());
     if let Some(media) = &media {
@@ -135,11 +135,29 @@ fn one_video(setup: &Setup, input: &Input, output: &Output, rate: Rate, say: Say
     let (frames, written) = (translated.get().packets, encoded.get().packets);
     ensure!(frames > 0, NOTHING_DECODED);
     encoding.check_written(written, frames)?;
+    let mut lost = match media {
+        Some(_) => losses::of_video(&track, container, &setup.recipe),
+        None => Vec::new(),
+    };
+    for loss in losses.get(&chain, &setup.recipe, &encoding, true) {
+        if !lost.contains(&loss) {
+            lost.push(loss);
+        }
+    }
+    note_all(say, lost);
     if media.is_some() {
         note_all(say, packets.missing(frames, 1));
         note_all(say, complaints::notice(false, complaints::FRAMES));
     }
     Ok(frames)
+}
+
+/// The images of a sequence as a track, with the format of the first.
+fn track_of(sequence: &Sequence) -> Result<Track> {
+    let numbers = sequence.numbers()?;
+    let first = numbers.first().context("no images")?;
+    let image = picture::open(&sequence.path(*first), &mut |_| ())?;
+    Ok(Track::new(String::new(), pixels::frame(&image)?.0.to_caps()?))
 }
 
 fn encoder(format: PictureFormat) -> String {

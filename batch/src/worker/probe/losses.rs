@@ -8,7 +8,7 @@ use gst_video::{VideoFormatInfo, VideoInfo};
 use super::{Media, Track, hdr, own::Own};
 use crate::{
     container::Container,
-    encoding::Encoding,
+    encoding::{Encoding, RAW},
     options::Recipe,
     worker::{
         containers::{isobmff::MOST_CHAPTERS, timecode},
@@ -118,7 +118,7 @@ fn of_names(media: &Media, container: Container) -> impl Iterator<Item = String>
 }
 
 /// The losses of the translated video.
-fn of_video(video: &Track, container: Container, recipe: &Recipe) -> Vec<String> {
+pub fn of_video(video: &Track, container: Container, recipe: &Recipe) -> Vec<String> {
     let mut losses = Vec::new();
     let Some(caps) = video.caps.structure(0) else { return losses };
     let encoding = video.encoding(recipe, container, 1);
@@ -148,6 +148,11 @@ fn of_depth(before: u32, after: u32, recipe: &Recipe, encoding: &Encoding) -> St
     format!("its {before} bits per component become {after} with {}", encoder(recipe, encoding))
 }
 
+/// The loss of captions that the encoder does not write.
+pub fn of_captions(recipe: &Recipe, encoding: &Encoding) -> String {
+    format!("its closed captions are left out with {}", encoder(recipe, encoding))
+}
+
 /// The preset or encoder that the user has chosen.
 fn encoder(recipe: &Recipe, encoding: &Encoding) -> String {
     match &recipe.video_encoder {
@@ -155,6 +160,7 @@ fn encoder(recipe: &Recipe, encoding: &Encoding) -> String {
             let preset = recipe.preset.to_possible_value();
             format!("--preset {}", preset.as_ref().map_or("", |preset| preset.get_name()))
         }
+        Some(_) if encoding.encoder_name() == RAW => "y4m".to_owned(),
         Some(_) => encoding.encoder_name().to_owned(),
     }
 }
@@ -190,6 +196,13 @@ pub fn of_frames(
         losses.push(format!("its {before} becomes {after} with {how}"));
     }
     losses
+}
+
+/// The loss of frames that are cropped from `before` to `after`.
+pub fn of_crop(before: &VideoInfo, after: &VideoInfo) -> Option<String> {
+    let size = |info: &VideoInfo| (info.width(), info.height());
+    let ((width, height), (w, h)) = (size(before), size(after));
+    ((width, height) != (w, h)).then(|| format!("its {width}×{height} pixels become {w}×{h}"))
 }
 
 /// The name of a chroma subsampling, from the binary logarithms of its factors.

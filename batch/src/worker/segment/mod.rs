@@ -11,7 +11,6 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use gst::prelude::*;
-use gst_video::VideoInfo;
 
 use self::packets::Packets;
 use crate::{
@@ -27,7 +26,7 @@ use crate::{
             Pipeline, TRANSLATED, complaints,
             fault::{CutFault, NOTHING_DECODED},
         },
-        probe::{Media, losses},
+        probe::Media,
     },
 };
 
@@ -62,6 +61,7 @@ impl Job<'_> {
         }
         let gaps = Gaps::default();
         gaps.watch(&start);
+        let losses = video::Losses::watch(&chain)?;
         clip::count(&chain.pad("filter", "src")?, self.span, translated.clone());
         self.write(&pipeline, &chain, main.size(), &encoded)?;
         read.watch(&pipeline, &main.id);
@@ -84,11 +84,8 @@ impl Job<'_> {
         pipeline.run(Some((&translated, self.span.frames)), say)?;
         times.check()?;
         let frames = self.check(&encoding, &read, &translated, &encoded, say)?;
-        let format = |pad: &gst::Pad| VideoInfo::from_caps(pad.current_caps()?.as_ref()).ok();
-        let formats = format(&start).zip(format(&chain.pad("format", "src")?));
-        if let Some((before, after)) = formats.filter(|_| !media.is_animation()) {
-            note_all(say, losses::of_frames(&before, &after, &self.setup.recipe, &encoding));
-        }
+        let of_format = !media.is_animation();
+        note_all(say, losses.get(&chain, &self.setup.recipe, &encoding, of_format));
         note_all(say, self.notices(&media, &encoding, &gaps, read.get()));
         note_all(say, times.notices());
         let first = translated.get().first.unwrap_or(0);

@@ -9,10 +9,13 @@ use std::sync::{
 
 use anyhow::Result;
 use gst::prelude::*;
-use gst_video::{VideoColorMatrix, VideoColorRange, VideoColorimetry, VideoInfo, prelude::*};
+use gst_video::{
+    VideoCaptionMeta, VideoColorMatrix, VideoColorRange, VideoColorimetry, VideoInfo, prelude::*,
+};
 
 use crate::{
     encoding::Encoding,
+    options::Recipe,
     protocol::Setup,
     worker::{
         elements::{
@@ -21,8 +24,11 @@ use crate::{
             filter::{configure, filter_description},
             is_of, pad,
         },
-        pads::{padding, probes::on_caps},
-        probe::{Track, hdr},
+        pads::{
+            padding,
+            probes::{on_buffers, on_caps},
+        },
+        probe::{Track, hdr, losses},
     },
 };
 
@@ -69,12 +75,69 @@ pub fn chain(setup: &Setup, encoding: &Encoding, track: &Track) -> Result<Chain>
     keep_depth(&chain.part("decoded-convert")?, &chain.part("decoded-format")?, &format)?;
     keep_range(&chain.part("convert")?, &format)?;
     keep_range(&chain.part("decoded-convert")?, &chain.part("decoded-format")?)?;
-    let encoders = chain.bin.iterate_elements().into_iter().flatten();
-    let is_it = |element: &gst::Element| is_of(element, encoding.encoder_name());
-    if let Some(element) = encoders.into_iter().find(is_it).filter(|_| tone_map.is_none()) {
+    if let Some(element) = element_of(&chain, encoding).filter(|_| tone_map.is_none()) {
         hdr::write_metadata(&element, &track.caps)?;
     }
     Ok(chain)
+}
+
+/// What the frames lose that have passed `chain`.
+#[derive(Clone, Default)]
+pub struct Losses {
+    has_captions: Arc<AtomicBool>,
+}
+
+impl Losses {
+    /// Watches the frames that enter `chain`.
+    pub fn watch(chain: &Chain) -> Result<Self> {
+        let losses = Self::default();
+        let has_captions = losses.has_captions.clone();
+        on_buffers(&chain.pad("begin", "sink")?, move |_, frame| {
+            if frame.meta::<VideoCaptionMeta>().is_some() {
+                has_captions.store(true, Ordering::Relaxed);
+            }
+            true
+        });
+        Ok(losses)
+    }
+
+    /// The losses, with those of the pixel format only if `of_format`.
+    pub fn get(
+        &self,
+        chain: &Chain,
+        recipe: &Recipe,
+        encoding: &Encoding,
+        of_format: bool,
+    ) -> Vec<String> {
+        let frames = |part: &str, name: &str| {
+            let caps = chain.pad(part, name).ok()?.current_caps()?;
+            VideoInfo::from_caps(&caps).ok()
+        };
+        let mut found = Vec::new();
+        let formats = frames("begin", "sink").zip(frames("format", "src"));
+        if let Some((before, after)) = formats.filter(|_| of_format) {
+            found.extend(losses::of_frames(&before, &after, recipe, encoding));
+        }
+        let sizes = frames("even", "sink").zip(frames("even", "src"));
+        found.extend(sizes.and_then(|(before, after)| losses::of_crop(&before, &after)));
+        if self.has_captions.load(Ordering::Relaxed) && !keeps_captions(chain, encoding) {
+            found.push(losses::of_captions(recipe, encoding));
+        }
+        found
+    }
+}
+
+/// Whether the encoder writes closed captions (CEA-608 and CEA-708) into the video.
+fn keeps_captions(chain: &Chain, encoding: &Encoding) -> bool {
+    let encoder = element_of(chain, encoding);
+    encoding.encoder_name() == "x264enc"
+        || encoder.is_some_and(|encoder| encoder.has_property("cc-insert"))
+}
+
+/// The element of `chain` that encodes.
+fn element_of(chain: &Chain, encoding: &Encoding) -> Option<gst::Element> {
+    let elements = chain.bin.iterate_elements().into_iter().flatten();
+    elements.into_iter().find(|element| is_of(element, encoding.encoder_name()))
 }
 
 /// Makes `deinterlace` build its frames from the field that is shown first. From the other field, GStreamer 1.22
