@@ -66,8 +66,8 @@ pub struct Options {
     /// Search this many levels of a folder; 1 leaves out its subfolders
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Files")]
     pub max_depth: Option<u32>,
-    /// Template for the outputs' names with {dir}, {stem}, {ext} and {name} ({stem}.{ext}):
-    /// '{dir}/{stem}.zebra.{ext}' [default: {dir}/{name}]
+    /// Template for the outputs' names with {dir}, {stem}, {ext}, {name} ({stem}.{ext}) and {from}, the extension of
+    /// the input: '{dir}/{stem}.zebra.{ext}' [default: {dir}/{name}]
     #[arg(long, value_name = "TEMPLATE", help_heading = "Files")]
     pub name: Option<String>,
     /// Take options from a TOML file with the names of the long options, and `inputs`; those of the command

@@ -38,7 +38,7 @@ impl Item {
         let (output, kind) = destination.file.clone().unwrap_or_else(|| {
             let (output, kind) = by_input(options, &input, &relative);
             match &options.name {
-                Some(template) => (name::apply(template, &output), kind),
+                Some(template) => (name::apply(template, &input, &output), kind),
                 None => (output, kind),
             }
         });

@@ -234,10 +234,14 @@ impl<'a> Finder<'a> {
                 }
                 Entry::Occupied(taken) if is_same(taken.get(), &item.input) => continue,
                 Entry::Occupied(taken) => {
-                    let other = taken.get().display();
+                    let other = taken.get();
+                    let advice = match other.parent() == item.input.parent() {
+                        true => "--name '{dir}/{stem}.{from}.{ext}'",
+                        false => "a --base above both",
+                    };
                     let cause = format!(
-                        "has the same output as {other}; translate it into another --out, or use a \
-                         --base above both"
+                        "has the same output as {}; translate it into another --out, or use {advice}",
+                        other.display()
                     );
                     item.problem.get_or_insert(cause);
                 }

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Result, ensure};
 
 /// The placeholders of a template.
-const PARTS: [&str; 4] = ["{dir}", "{stem}", "{ext}", "{name}"];
+const PARTS: [&str; 5] = ["{dir}", "{stem}", "{ext}", "{name}", "{from}"];
 
 /// Fails for a template that is invalid or gives all files the same name.
 pub fn check(template: &str) -> Result<()> {
@@ -28,7 +28,8 @@ pub fn check(template: &str) -> Result<()> {
     Ok(())
 }
 
-pub fn apply(template: &str, output: &Path) -> PathBuf {
+/// The name of the output of `input`, which is `output` without a template.
+pub fn apply(template: &str, input: &Path, output: &Path) -> PathBuf {
     // A template is text, so a name that is not UTF-8 stays as it is.
     let Some(text) = output.to_str() else { return output.to_owned() };
     let path = Path::new(text);
@@ -41,7 +42,8 @@ pub fn apply(template: &str, output: &Path) -> PathBuf {
         .replace("{dir}", dir)
         .replace("{name}", part(path.file_name()))
         .replace("{stem}", part(path.file_stem()))
-        .replace("{ext}", part(path.extension()));
+        .replace("{ext}", part(path.extension()))
+        .replace("{from}", part(input.extension()));
     let parts = Path::new(&name).components();
     parts.filter(|part| matches!(part, Component::Normal(_))).collect()
 }
@@ -52,10 +54,12 @@ mod tests {
 
     #[test]
     fn templates_name_outputs() {
-        let name = |template: &str, path: &str| apply(template, Path::new(path));
+        let name =
+            |template: &str, path: &str| apply(template, Path::new("b.avi"), Path::new(path));
         assert_eq!(name("{dir}/{stem}.zebra.{ext}", "a/b.mp4"), Path::new("a/b.zebra.mp4"));
         assert_eq!(name("{dir}/{stem}.zebra.{ext}", "b.mp4"), Path::new("b.zebra.mp4"));
         assert_eq!(name("flat/{name}", "a/b.mp4"), Path::new("flat/b.mp4"));
+        assert_eq!(name("{stem}.{from}.{ext}", "a/b.mkv"), Path::new("b.avi.mkv"));
     }
 
     #[test]
