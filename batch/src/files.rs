@@ -49,6 +49,15 @@ pub fn is_same(a: &Path, b: &Path) -> bool {
     a == b || a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b))
 }
 
+/// Why `path` cannot be read if that fails with `error`.
+pub fn unreadable(path: &Path, error: &io::Error) -> String {
+    let target = fs::read_link(path).ok().filter(|_| error.kind() == io::ErrorKind::NotFound);
+    match target {
+        Some(target) => format!("is a link to {}, which does not exist", target.display()),
+        None => format!("cannot be read: {}", describe(error)),
+    }
+}
+
 /// The text of an error without its number.
 pub fn describe(error: &io::Error) -> String {
     let text = error.to_string();

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::hexadecimal;
-use crate::{files::describe, inputs::Item, options::Recipe};
+use crate::{files::unreadable, inputs::Item, options::Recipe};
 
 /// Everything that an output depends on: the same fingerprint gives the same output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,7 +35,7 @@ impl Fingerprint {
     /// The fingerprint of `item`, translated with `recipe` and the generator whose file has the hash `model`.
     /// Fails if the input cannot be read.
     pub fn new(item: &Item, recipe: &Recipe, model: &str) -> Result<Self> {
-        let unreadable = |error: io::Error| anyhow!("cannot be read: {}", describe(&error));
+        let unreadable = |error: io::Error| anyhow!(unreadable(&item.input, &error));
         let metadata = fs::metadata(&item.input).map_err(unreadable)?;
         // Reading a pipe or a device may block forever.
         if !metadata.is_file() {

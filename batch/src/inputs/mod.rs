@@ -24,7 +24,7 @@ pub use item::Item;
 use crate::{
     container::is_video_name,
     destination::Destination,
-    files::{check_names, describe, is_pattern, is_same},
+    files::{check_names, is_pattern, is_same, unreadable},
     options::Options,
     picture::PictureFormat,
 };
@@ -112,7 +112,8 @@ impl<'a> Finder<'a> {
                 Err(error) => {
                     let place = error.path().to_owned();
                     let relative = place.strip_prefix(&fixed).unwrap_or(&place).to_owned();
-                    self.push_unreadable(place, relative, &describe(error.error()), found);
+                    let cause = unreadable(&place, error.error());
+                    self.push_unreadable(place, relative, cause, found);
                     has_matches = true;
                     continue;
                 }
@@ -122,7 +123,7 @@ impl<'a> Finder<'a> {
             let relative = path.strip_prefix(&fixed).unwrap_or(&path).to_owned();
             let is_hidden = relative.iter().any(is_hidden);
             let is_near = relative.components().count() <= self.max_depth();
-            if !is_hidden && is_near && path.is_file() && !is_in(&path, out) {
+            if !is_hidden && is_near && !path.is_dir() && !is_in(&path, out) {
                 self.sort(path, relative, found);
             }
         }
@@ -150,8 +151,23 @@ impl<'a> Finder<'a> {
                 }
                 Err(error) => {
                     let place = error.path().unwrap_or(path).to_owned();
-                    let cause = error.io_error().map_or_else(|| error.to_string(), describe);
-                    self.push_unreadable(place, relative.to_owned(), &cause, found);
+                    let relative = match place.strip_prefix(path) {
+                        Ok(below) if below != Path::new("") => below.to_owned(),
+                        _ => relative.to_owned(),
+                    };
+                    let is_wanted = || {
+                        let is_hidden = relative.iter().any(is_hidden);
+                        !is_hidden && is_known(&place) && self.is_chosen(&place, &relative)
+                    };
+                    // A link to nothing may have any name.
+                    if !place.is_dir() && !is_wanted() {
+                        continue;
+                    }
+                    let cause = match error.io_error() {
+                        Some(error) => unreadable(&place, error),
+                        None => format!("cannot be read: {error}"),
+                    };
+                    self.push_unreadable(place, relative, cause, found);
                 }
             }
         }
@@ -209,9 +225,9 @@ impl<'a> Finder<'a> {
     }
 
     /// Adds a file or folder that a search cannot read, as one failure.
-    fn push_unreadable(&self, path: PathBuf, relative: PathBuf, cause: &str, found: &mut Found) {
+    fn push_unreadable(&self, path: PathBuf, relative: PathBuf, cause: String, found: &mut Found) {
         let mut item = self.item(path, relative);
-        item.problem = Some(format!("cannot be read: {cause}"));
+        item.problem = Some(cause);
         found.items.push(item);
     }
 
@@ -348,6 +364,23 @@ mod tests {
     fn patterns_do_not_find_outputs_and_hidden_files() {
         let folder = folder(&["a.mp4", "out/a.mp4", "out/.cyclegan-batch/x.mp4", "x/._a.mp4"]);
         assert_eq!(outputs(&find(folder.path(), &["**/*.mp4"])), ["a.mp4"]);
+    }
+
+    #[test]
+    fn links_to_nowhere_are_problems() {
+        use std::os::unix::fs::symlink;
+
+        let folder = folder(&["a.mp4"]);
+        symlink("none.mp4", folder.path().join("b.mp4")).unwrap();
+        symlink("c.mp4", folder.path().join("c.mp4")).unwrap();
+        symlink("none.txt", folder.path().join("d.txt")).unwrap();
+        symlink("none.mp4", folder.path().join(".e.mp4")).unwrap();
+        for inputs in ["*", "."] {
+            assert_eq!(outputs(&find(folder.path(), &[inputs])), ["a.mp4", "b.mp4", "c.mp4"]);
+        }
+        let items = find(folder.path(), &["."]);
+        let problem = items[1].problem.as_deref();
+        assert_eq!(problem, Some("is a link to none.mp4, which does not exist"));
     }
 
     #[test]

@@ -33,6 +33,7 @@ use self::{
 };
 use crate::{
     lock::lock,
+    files::unreadable,
     worker::{
         containers::{
             asf, av1, avi, chapters,
@@ -102,6 +103,7 @@ impl Media {
     /// Probes the file; fails unless there is video in it that can be decoded.
     pub fn probe(input: &Path) -> Result<Self> {
         if let Some(own) = Own::of_file(input)? {
+        File::open(input).map_err(|error| anyhow!(unreadable(input, &error)))?;
             return Self::of_own(own);
         }
         ensure!(!isobmff::is_picture(input), "is an AVIF or HEIF image, which cannot be decoded");
