@@ -468,5 +468,9 @@ fn streams_that_make_no_sense_are_refused() {
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", text(&output));
         assert!(text(&output).contains(cause), "{arguments:?}: {}", text(&output));
     }
+    let whole = [b"YUV4MPEG2 W160 H120 F10:1 C420\nFRAME\n", &[0; 160 * 180 - 1][..]].concat();
+    fs::write(place.path("cut"), whole).unwrap();
+    let said = text(&run(&place, &["-", "--out", "x.mkv"], Some("cut")));
+    assert!(said.contains("standard input ends in the middle of frame 0\n"), "{said}");
     assert!(!place.path("x.mkv").exists() && !place.path("x.mkv.partial").exists());
 }

@@ -156,7 +156,8 @@ fn one_video(setup: &Setup, input: &Input, output: &Output, rate: Rate, say: Say
 fn track_of(sequence: &Sequence) -> Result<Track> {
     let numbers = sequence.numbers()?;
     let first = numbers.first().context("no images")?;
-    let image = picture::open(&sequence.path(*first), &mut |_| ())?;
+    let path = sequence.path(*first);
+    let image = picture::open(&path, &mut |_| ()).with_context(|| path.display().to_string())?;
     Ok(Track::new(String::new(), pixels::frame(&image)?.0.to_caps()?))
 }
 

@@ -5,6 +5,7 @@
 use gst::prelude::*;
 
 pub const NO_SPACE: &str = "no space left for the output";
+const NO_READER: &str = "the program that reads the output has ended";
 pub const NO_INDEX: &str = "is truncated, or still being written: its index is missing";
 pub const NO_FRAMES: &str = "is truncated: no frame is found before its end";
 pub const ENDLESS: &str = "cannot be read: GStreamer does not find its end; remux it first: \
@@ -155,6 +156,9 @@ fn cause_of(message: &gst::message::Error, missing: &[String]) -> String {
     }
     // Both the decoder and `decodebin` report it, in any order.
     if says("No valid frames") || says("all streams without buffers") {
+    if says("Broken pipe") {
+        return NO_READER.to_owned();
+    }
         return NOTHING_DECODED.to_owned();
     }
     // From `mpegtsmux`, if a track ends before it starts.

@@ -242,7 +242,12 @@ pub fn frame(
         "has something else where frame {number} should begin"
     );
     let buffer = rows::read(input, info);
-    let mut buffer = buffer.with_context(|| format!("ends in the middle of frame {number}"))?;
+    let mut buffer = buffer.map_err(|error| match error.downcast_ref::<io::Error>() {
+        Some(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            anyhow!("ends in the middle of frame {number}")
+        }
+        _ => error,
+    })?;
     let writable = buffer.make_mut();
     frames::set_time(writable, number, info.fps());
     if info.is_interlaced() {
