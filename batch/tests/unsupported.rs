@@ -6,6 +6,8 @@
 
 mod common;
 
+use std::{fs, path::Path};
+
 use common::{
     Place,
     ffmpeg::{self, TONE},
@@ -45,6 +47,7 @@ fn what_gstreamer_cannot_read_is_not_called_damaged() {
         ("atom.mxf", [LARGE, "-c:v dvvideo -f mxf_opatom"].join(" "), "is MXF in OP-Atom"),
         ("aac.rm", [BARS, TONE, "-c:v rv10 -c:a aac"].join(" "), "has AAC in RealMedia"),
         ("screen.flv", [BARS, "-c:v flashsv2"].join(" "), "is Flash Screen Video 2"),
+        ("drm.wmv", [BARS, "-c:v wmv2"].join(" "), "is encrypted (DRM) and cannot be decoded"),
         (
             "grey.mov",
             [BARS, "-c:v rawvideo -pix_fmt gray"].join(" "),
@@ -54,12 +57,27 @@ fn what_gstreamer_cannot_read_is_not_called_damaged() {
     for (name, arguments, _) in &files {
         ffmpeg::make(&place.path("in").join(name), arguments);
     }
+    encrypt(&place.path("in/drm.wmv"));
+    fs::write(place.path("in/ref.mov"), b"\0\0\0\x18moov\0\0\0\x10rmra\0\0\0\x08rmda").unwrap();
     let output = place.program().arg("in").output().unwrap();
     let said = text(&output);
+    assert!(said.contains("error: in/ref.mov: is a QuickTime reference movie"), "{said}");
     for (name, _, cause) in &files {
         assert!(said.contains(&format!("error: in/{name}: {cause}")), "{name}: {said}");
     }
     assert!(!said.contains("is damaged"), "{said}");
+}
+
+/// Adds the object to the header of an ASF file that says that it is encrypted.
+fn encrypt(path: &Path) {
+    let mut bytes = fs::read(path).unwrap();
+    let id = *b"\xFB\xB3\x11\x22\x23\xBD\xD2\x11\xB4\xB7\x00\xA0\xC9\x55\xFC\x6E";
+    let object = [&id[..], &40u64.to_le_bytes(), &[0; 16]].concat();
+    let size = u64::from_le_bytes(bytes[16..24].try_into().unwrap()) + object.len() as u64;
+    bytes[16..24].copy_from_slice(&size.to_le_bytes());
+    bytes[24] += 1;
+    bytes.splice(30..30, object);
+    fs::write(path, bytes).unwrap();
 }
 
 /// GStreamer pads rows to four bytes, and files do not.

@@ -11,7 +11,7 @@ use std::{
 use crate::worker::pads::probes::Replacement;
 
 /// The identifier of the header object (Advanced Systems Format, section 3.1).
-const HEADER: [u8; 16] = [
+pub const HEADER: [u8; 16] = [
     0x30, 0x26, 0xB2, 0x75, 0x8E, 0x66, 0xCF, 0x11, 0xA6, 0xD9, 0x00, 0xAA, 0x00, 0x62, 0xCE, 0x6C,
 ];
 /// The identifier and the size of an object.

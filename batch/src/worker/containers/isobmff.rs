@@ -90,6 +90,21 @@ impl Index {
     }
 }
 
+    /// Whether it only refers to other movies.
+    pub fn is_reference(&self) -> bool {
+        find(&self.moov, &[b"rmra"]).is_some()
+    }
+
+    /// Whether the data of a track are in another file: a flag of its data reference tells if they are in this one.
+    pub fn is_elsewhere(&self) -> bool {
+        let mut tracks = boxes(&self.moov).filter(|(kind, _)| *kind == b"trak");
+        tracks.any(|(_, track)| {
+            let list = find(track, &[b"mdia", b"minf", b"dinf", b"dref"]).unwrap_or_default();
+            let mut references = boxes(list.get(8..).unwrap_or_default());
+            references.any(|(_, reference)| reference.get(3).is_some_and(|flags| flags & 1 == 0))
+        })
+    }
+
 /// Reads the index of a file; fails if it has none.
 pub fn index(file: &Path) -> Result<Index> {
     let moov = top_boxes(file)?.find(|found| &found.kind == b"moov").context("no index")?;

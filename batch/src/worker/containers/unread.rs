@@ -4,6 +4,9 @@
 
 use std::{fs::File, io::Read, path::Path};
 
+use super::asf;
+use crate::worker::pipeline::fault::ENCRYPTED;
+
 /// How many bytes at the start of a file to look at.
 const HEAD: u64 = 64 << 10;
 
@@ -27,8 +30,10 @@ pub fn suspected(file: &Path) -> Option<String> {
     let is_atom = pattern.is_some_and(|label| label.ends_with(&[0x0D, 1, 2, 1, 0x10]));
     let atom = || format!("is MXF in OP-Atom, of which GStreamer reads only a part; {REMUX}");
     let is_screen = flv_codec(&head) == Some(6);
+    let encrypted = || ENCRYPTED.to_owned();
     let screen = || format!("is Flash Screen Video 2, which GStreamer cannot read; {CONVERT}");
-    is_atom.then(atom).or_else(|| is_screen.then(screen))
+    let cause = is_atom.then(atom).or_else(|| is_screen.then(screen));
+    cause.or_else(|| is_encrypted_asf(&head).then(encrypted))
 }
 
 /// The error for raw video with a palette, which the demuxers do not output.
@@ -63,6 +68,27 @@ fn has_plain_aac(head: &[u8]) -> bool {
             && !names[1..].starts_with(b"vbr")
     };
     head.starts_with(b".RMF") && head.windows(10).any(is_plain)
+}
+
+/// The objects of ASF that say how it is encrypted (Advanced Systems Format, sections 3.14, 3.15 and 4.11).
+const ENCRYPTION: [[u8; 16]; 3] = [
+    [
+        0xFB, 0xB3, 0x11, 0x22, 0x23, 0xBD, 0xD2, 0x11, 0xB4, 0xB7, 0x00, 0xA0, 0xC9, 0x55, 0xFC,
+        0x6E,
+    ],
+    [
+        0x14, 0xE6, 0x8A, 0x29, 0x22, 0x26, 0x17, 0x4C, 0xB9, 0x35, 0xDA, 0xE0, 0x7E, 0xE9, 0x28,
+        0x9C,
+    ],
+    [
+        0x33, 0x85, 0x05, 0x43, 0x81, 0x69, 0xE6, 0x49, 0x9B, 0x74, 0xAD, 0x12, 0xCB, 0x86, 0xD5,
+        0x8C,
+    ],
+];
+
+fn is_encrypted_asf(head: &[u8]) -> bool {
+    head.starts_with(&asf::HEADER)
+        && head.windows(16).any(|id| ENCRYPTION.iter().any(|object| id == object))
 }
 
 /// The codec of the first video tag in an FLV (Adobe Flash Video File Format, annex E).

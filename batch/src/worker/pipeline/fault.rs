@@ -7,6 +7,8 @@ use gst::prelude::*;
 pub const NO_SPACE: &str = "no space left for the output";
 const NO_READER: &str = "the program that reads the output has ended";
 pub const NO_INDEX: &str = "is truncated, or still being written: its index is missing";
+pub const ENCRYPTED: &str = "is encrypted (DRM) and cannot be decoded";
+pub const REFERENCE: &str = "is a QuickTime reference movie: its video is in another file";
 pub const NO_FRAMES: &str = "is truncated: no frame is found before its end";
 pub const ENDLESS: &str = "cannot be read: GStreamer does not find its end; remux it first: \
                            ffmpeg -i INPUT -c copy OUTPUT.mkv";
@@ -131,7 +133,7 @@ fn of_kind(error: &gst::glib::Error) -> Option<&'static str> {
             Some("is not a video or image, or too damaged to be recognised")
         }
         gst::StreamError::WrongType if error.message().contains("text file") => Some(TEXT),
-        gst::StreamError::Decrypt | gst::StreamError::DecryptNokey => Some("is encrypted"),
+        gst::StreamError::Decrypt | gst::StreamError::DecryptNokey => Some(ENCRYPTED),
         gst::StreamError::Demux if error.message().contains("no playable streams") => {
             Some(NO_INDEX)
         }

@@ -111,6 +111,7 @@ impl Media {
         let has_track = index.as_ref().is_some_and(Index::has_track);
         // The file was not finished or is truncated. GStreamer 1.22 sometimes waits forever for the index.
         ensure!(has_track || !isobmff::is_isobmff(input), fault::NO_INDEX);
+        ensure!(!index.as_ref().is_some_and(Index::is_reference), fault::REFERENCE);
         if let Some(cause) = unread::known(input) {
             bail!(cause);
         }
@@ -188,7 +189,7 @@ impl Media {
             track.kind() == "application/x-cenc" || track.kind().contains("encrypted")
         };
         if self.tracks.iter().any(is_encrypted) {
-            return anyhow!("is encrypted (DRM) and cannot be decoded");
+            return anyhow!(fault::ENCRYPTED);
         }
         if !missing.is_empty() {
             return anyhow!(missing_decoder(missing));
@@ -353,7 +354,10 @@ fn better_cause(input: &Path, index: Option<&Index>, cause: String) -> String {
         let codes: Vec<_> = codes.iter().map(|code| format!("the codec {code}")).collect();
         return fault::no_decoder(&codes);
     }
-    let better = || of_truncation(input).or_else(|| unread::suspected(input));
+    let is_elsewhere = index.is_some_and(Index::is_elsewhere);
+    let of_reference = || is_elsewhere.then(|| fault::REFERENCE.to_owned());
+    let better =
+        || of_reference().or_else(|| of_truncation(input)).or_else(|| unread::suspected(input));
     fault::is_of_damage(&cause).then(better).flatten().unwrap_or(cause)
 }
 
