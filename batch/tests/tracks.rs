@@ -295,8 +295,7 @@ fn closed_captions_are_kept_or_missed() {
 #[test]
 fn subtitles_last_as_long_as_in_the_input() {
     let Some(place) = Place::of_ffmpeg("the duration of subtitles") else { return };
-    let text =
-        "1\n00:00:00,500 --> 00:00:01,500\nfirst\n\n2\n00:00:02,000 --> 00:00:02,750\nsecond\n\n";
+    let text = "1\n00:00:00,500 --> 00:00:01,500\n<i>first</i>\n\n2\n00:00:02,000 --> 00:00:02,750\nsecond\n\n";
     std::fs::write(place.path("a.srt"), text).unwrap();
     let tracks = "-map 0 -map 1 -map 2 -c:a aac -c:s";
     for (name, codec) in [("a.mp4", "mov_text"), ("b.mkv", "srt"), ("c.mkv", "ass")] {
@@ -312,6 +311,8 @@ fn subtitles_last_as_long_as_in_the_input() {
         for container in ["mp4", "mov", "mkv"] {
             let arguments = ["in", "--container", container, "--name", "{stem}.{ext}"];
             let said = place.run(&[&arguments, options, &["--overwrite"]].concat());
+            let note = "a.mp4: track 3, Timed Text, becomes plain text: GStreamer does not read";
+            assert!(said.contains(note), "{said}");
             for stem in ["a", "b", "c"] {
                 let output = place.out(stem).with_extension(container);
                 let shown: Vec<_> = shown(&output);

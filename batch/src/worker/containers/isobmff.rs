@@ -15,6 +15,7 @@ use super::{
     chapters::Chapter,
     flags::{Flags, ROLES},
     timecode::TimeCode,
+    timed_text::has_styles,
 };
 
 /// Largest size of an index in bytes.
@@ -88,7 +89,6 @@ impl Index {
     pub fn has_track(&self) -> bool {
         [b"trak", b"cmov"].iter().any(|kind| find(&self.moov, &[*kind]).is_some())
     }
-}
 
     /// Whether it only refers to other movies.
     pub fn is_reference(&self) -> bool {
@@ -104,6 +104,7 @@ impl Index {
             references.any(|(_, reference)| reference.get(3).is_some_and(|flags| flags & 1 == 0))
         })
     }
+}
 
 /// Reads the index of a file; fails if it has none.
 pub fn index(file: &Path) -> Result<Index> {
@@ -164,11 +165,15 @@ pub struct TrackDetails {
     pub mirrored: Option<&'static str>,
     /// Whether its raw audio is little-endian (`enda`).
     pub is_little_endian: bool,
+    /// What `qtdemux` ignores of how it is shown.
+    pub ignored: Vec<String>,
+    /// Whether its texts have styles, which `qtdemux` leaves out.
+    pub has_styles: bool,
 }
 
 impl TrackDetails {
-    /// Those in `track`, a `trak` with this header and these descriptions of samples.
-    fn read(track: &[u8], header: &[u8], samples: &[u8]) -> Option<Self> {
+    /// Those in `track`, a `trak` of `file` with this header and these descriptions of samples.
+    fn read(file: &Path, track: &[u8], header: &[u8], samples: &[u8]) -> Option<Self> {
         let at = behind_times(header);
         let has_flag = display_flags(samples).is_some_and(|flags| flags[0] & FORCED != 0);
         // The matrix is followed by width and height.
@@ -183,6 +188,10 @@ impl TrackDetails {
             name: name(track),
             mirrored: matrix.and_then(mirrored),
             is_little_endian: samples.windows(6).any(|bytes| bytes == b"enda\0\x01"),
+            ignored: ignored(track, samples, matrix.unwrap_or_default()),
+            has_styles: samples.get(12..16) == Some(b"tx3g")
+                && find(track, &[b"mdia", b"minf", b"stbl"])
+                    .is_some_and(|tables| has_styles(file, tables)),
         })
     }
 }
@@ -193,7 +202,7 @@ pub fn details(file: &Path, moov: &[u8]) -> Details {
     for (_, track) in boxes(moov).filter(|(kind, _)| *kind == b"trak") {
         let Some(header) = find(track, &[b"tkhd"]) else { continue };
         let samples = find(track, &[b"mdia", b"minf", b"stbl", b"stsd"]).unwrap_or_default();
-        details.tracks.extend(TrackDetails::read(track, header, samples));
+        details.tracks.extend(TrackDetails::read(file, track, header, samples));
         if samples.get(12..16) == Some(b"tmcd") {
             details.timecode = details.timecode.or(timecode(file, track));
         }
@@ -261,6 +270,55 @@ fn mirrored(matrix: &[[u8; 4]]) -> Option<&'static str> {
         _ => None,
     }
 }
+
+/// The size of the description of a video before its boxes.
+const VIDEO_ENTRY: usize = 86;
+/// The identifier of the description of spherical video, version 1.
+const SPHERICAL: [u8; 16] = [
+    0xFF, 0xCC, 0x82, 0x63, 0xF8, 0x55, 0x4A, 0x93, 0x88, 0x14, 0x58, 0x7A, 0x02, 0x52, 0x1F, 0xDD,
+];
+
+/// What `qtdemux` ignores of how a video is shown that has these descriptions of samples and this matrix.
+fn ignored(track: &[u8], samples: &[u8], matrix: &[[u8; 4]]) -> Vec<String> {
+    if find(track, &[b"mdia", b"hdlr"]).and_then(|handler| handler.get(8..12)) != Some(b"vide") {
+        return Vec::new();
+    }
+    let mut ignored = Vec::new();
+    let entry = samples.get(8..).unwrap_or_default();
+    let inside = entry.get(VIDEO_ENTRY..).unwrap_or_default();
+    let size = |at: usize| Some(u32::from(u16::from_be_bytes(*entry.get(at..)?.first_chunk()?)));
+    // Width and height, each as a fraction (ISO/IEC 14496-12, section 12.1.4).
+    let part = |clap: &[u8], at: usize| {
+        let field = |at: usize| clap.get(at..at + 4).and_then(number);
+        field(at)?.checked_div(field(at + 4)?)
+    };
+    if let Some(clap) = find(inside, &[b"clap"])
+        && let (Some(width), Some(height)) = (part(clap, 0), part(clap, 8))
+        && (Some(width), Some(height)) != (size(32), size(34))
+    {
+        ignored.push(cropped(width.into(), height.into()));
+    }
+    let mut of_track = boxes(track).filter(|(kind, _)| *kind == b"uuid");
+    if find(inside, &[b"sv3d"]).is_some() || of_track.any(|(_, id)| id.starts_with(&SPHERICAL)) {
+        ignored.push(SPHERE.to_owned());
+    }
+    if find(inside, &[b"st3d"]).and_then(|mode| mode.get(4)).is_some_and(|mode| *mode != 0) {
+        ignored.push("stereo mode (3D)".to_owned());
+    }
+    let is_zero = |i: usize| matrix.get(i).is_none_or(|number| *number == [0; 4]);
+    if ![[0, 4], [1, 3]].iter().any(|pair| pair.iter().all(|&i| is_zero(i))) {
+        ignored.push("rotation by another angle than a multiple of 90°".to_owned());
+    }
+    ignored
+}
+
+/// A crop that is ignored, to this size.
+pub fn cropped(width: u64, height: u64) -> String {
+    format!("crop to {width}×{height} pixels")
+}
+
+/// A projection that is ignored.
+pub const SPHERE: &str = "spherical projection (360° video)";
 
 /// The offset in a full box after its two times of 4 or 8 bytes, as in `mvhd`, `tkhd` and `mdhd`.
 pub fn behind_times(content: &[u8]) -> usize {
@@ -373,6 +431,29 @@ mod tests {
         assert_eq!(nero(&nero_list(&chapters)), chapters);
         let long = nero(&nero_list(&[chapter(0, &"\u{e9}".repeat(200))])).remove(0);
         assert_eq!(long.title, "\u{e9}".repeat(127));
+    }
+
+    #[test]
+    fn what_is_ignored_of_a_video_is_found() {
+        fn sized(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
+            [&(content.len() as u32 + 8).to_be_bytes()[..], kind, content].concat()
+        }
+        let (handler, size) = ([&[0; 8][..], b"vide"].concat(), [0, 160, 0, 120]);
+        let track = sized(b"mdia", &sized(b"hdlr", &handler));
+        let crop = |width: u32, height: u32| {
+            sized(b"clap", &[width, 1, height, 1, 0, 1, 0, 1].map(u32::to_be_bytes).concat())
+        };
+        let ignored = |inside: &[u8], matrix: [u32; 5]| {
+            let entry = [&[0; 24][..], &size, &[0; 50], inside].concat();
+            let samples = [&[0; 8][..], &sized(b"avc1", &entry)].concat();
+            super::ignored(&track, &samples, &matrix.map(u32::to_be_bytes))
+        };
+        let (one, flipped) = ([1, 0, 0, 0, 1], [0, 1, 0, 1, 0]);
+        assert_eq!(ignored(&crop(160, 120), one), [""; 0]);
+        assert_eq!(ignored(&crop(120, 90), flipped), ["crop to 120×90 pixels"]);
+        assert_eq!(ignored(&sized(b"sv3d", &[]), one), [SPHERE]);
+        assert_eq!(ignored(&sized(b"st3d", &[0, 0, 0, 0, 2]), one), ["stereo mode (3D)"]);
+        assert!(ignored(&[], [1, 1, 0, 1, 1])[0].contains("another angle"));
     }
 
     #[test]

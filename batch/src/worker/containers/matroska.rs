@@ -10,6 +10,7 @@ use anyhow::{Result, ensure};
 use super::{
     ebml::{Element, Segment, children, elements, float, nested, number, text},
     flags::{Flags, ROLES},
+    isobmff::{SPHERE, cropped},
     matroska_tags::{OtherTags, TAGS},
 };
 use crate::worker::elements::caps::WEBVTT;
@@ -43,6 +44,10 @@ pub const FLAG_FORCED: u32 = 0x55AA;
 const FLAG_LACING: u32 = 0x9C;
 const DEFAULT_DURATION: u32 = 0x23_E383;
 pub const VIDEO: u32 = 0xE0;
+pub const PIXEL_WIDTH: u32 = 0xB0;
+pub const PIXEL_HEIGHT: u32 = 0xBA;
+const CROPPED_COLUMNS: [u32; 2] = [0x54CC, 0x54DD];
+const CROPPED_ROWS: [u32; 2] = [0x54AA, 0x54BB];
 const PROJECTION: u32 = 0x7670;
 const PROJECTION_TYPE: u32 = 0x7671;
 const PROJECTION_POSE_ROLL: u32 = 0x7675;
@@ -109,6 +114,8 @@ pub struct Entry {
     pub is_laced: bool,
     /// Counterclockwise rotation in degrees.
     pub roll: Option<f64>,
+    /// What `matroskademux` ignores of how a video is shown.
+    pub ignored: Vec<String>,
 }
 
 impl Entry {
@@ -143,6 +150,7 @@ impl Entry {
             kept: copied(&KEPT_ELEMENTS),
             is_laced: field(FLAG_LACING) != Some(0) && field(DEFAULT_DURATION).is_none(),
             roll: rolls.find_map(|roll| float(bytes, roll)),
+            ignored: ignored(bytes, track),
         }
     }
 
@@ -159,6 +167,25 @@ impl Entry {
     pub fn is_unknown(&self) -> bool {
         self.kind == SUBTITLES && !self.codec.is_webvtt()
     }
+}
+
+/// What `matroskademux` ignores of how the video `track` is shown.
+fn ignored(bytes: &[u8], track: Element) -> Vec<String> {
+    let field = |path: &[u32]| {
+        let path = [&[VIDEO], path].concat();
+        nested(bytes, track, &path).first().map_or(0, |field| number(bytes, *field))
+    };
+    let hidden = |ids: [u32; 2]| ids.iter().map(|id| field(&[*id])).sum::<u64>();
+    let (columns, rows) = (hidden(CROPPED_COLUMNS), hidden(CROPPED_ROWS));
+    let mut ignored = Vec::new();
+    if columns + rows > 0 {
+        let size = |id, hidden| field(&[id]).saturating_sub(hidden);
+        ignored.push(cropped(size(PIXEL_WIDTH, columns), size(PIXEL_HEIGHT, rows)));
+    }
+    if field(&[PROJECTION, PROJECTION_TYPE]) != 0 {
+        ignored.push(SPHERE.to_owned());
+    }
+    ignored
 }
 
 /// Data of a file besides those of its packets.

@@ -16,7 +16,7 @@ use super::{
     flags::{Flags, ROLES},
     matroska::{
         ATTACHMENTS, CODEC_ELEMENTS, Codec, FLAG_DEFAULT, FLAG_FORCED, INFO, LANGUAGE, NAME,
-        TRACK_ENTRY, TRACKS, VIDEO,
+        PIXEL_HEIGHT, PIXEL_WIDTH, TRACK_ENTRY, TRACKS, VIDEO,
     },
     matroska_tags::{self, OtherTags, TAGS},
 };
@@ -24,8 +24,6 @@ use super::{
 const WRITING_APP: u32 = 0x5741;
 const DATE: u32 = 0x4461;
 const STEREO_MODE: u32 = 0x53B8;
-const PIXEL_WIDTH: u32 = 0xB0;
-const PIXEL_HEIGHT: u32 = 0xBA;
 const DISPLAY_WIDTH: u32 = 0x54B0;
 const DISPLAY_HEIGHT: u32 = 0x54BA;
 const COLOUR: u32 = 0x55B0;

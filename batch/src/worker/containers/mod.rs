@@ -22,5 +22,6 @@ pub mod mpegts;
 pub mod rates;
 pub mod repairs;
 pub mod timecode;
+pub mod timed_text;
 pub mod unread;
 pub mod y4m;

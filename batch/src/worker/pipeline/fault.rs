@@ -156,11 +156,11 @@ fn cause_of(message: &gst::message::Error, missing: &[String]) -> String {
     if says("No space left on device") {
         return NO_SPACE.to_owned();
     }
-    // Both the decoder and `decodebin` report it, in any order.
-    if says("No valid frames") || says("all streams without buffers") {
     if says("Broken pipe") {
         return NO_READER.to_owned();
     }
+    // Both the decoder and `decodebin` report it, in any order.
+    if says("No valid frames") || says("all streams without buffers") {
         return NOTHING_DECODED.to_owned();
     }
     // From `mpegtsmux`, if a track ends before it starts.

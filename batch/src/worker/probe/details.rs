@@ -65,6 +65,7 @@ impl Media {
             track.flags = Some(own.flags);
             track.turn = own.mirrored;
             track.name = own.name;
+            (track.ignored, track.has_styles) = (own.ignored, own.has_styles);
             track.true_format = match field(&track.caps, "format").filter(|_| own.is_little_endian)
             {
                 Some("F32BE") => Some("F32LE"),
@@ -101,6 +102,7 @@ impl Media {
             track.id.clone_from(&entry.id);
             track.flags = Some(entry.flags);
             track.turn = entry.roll.and_then(turn);
+            track.ignored.clone_from(&entry.ignored);
             track.entry = Some(entry);
         }
         (self.is_ordered, self.is_linked) = (extras.is_ordered, extras.is_linked);

@@ -14,6 +14,7 @@ mod track;
 mod watchdog;
 
 use std::{
+    fs::File,
     path::Path,
     sync::{Arc, Mutex},
 };
@@ -32,8 +33,8 @@ use self::{
     own::Own,
 };
 use crate::{
-    lock::lock,
     files::unreadable,
+    lock::lock,
     worker::{
         containers::{
             asf, av1, avi, chapters,
@@ -102,16 +103,16 @@ pub struct Media {
 impl Media {
     /// Probes the file; fails unless there is video in it that can be decoded.
     pub fn probe(input: &Path) -> Result<Self> {
-        if let Some(own) = Own::of_file(input)? {
         File::open(input).map_err(|error| anyhow!(unreadable(input, &error)))?;
+        if let Some(own) = Own::of_file(input)? {
             return Self::of_own(own);
         }
         ensure!(!isobmff::is_picture(input), "is an AVIF or HEIF image, which cannot be decoded");
         let index = isobmff::index(input).ok();
         let has_track = index.as_ref().is_some_and(Index::has_track);
         // The file was not finished or is truncated. GStreamer 1.22 sometimes waits forever for the index.
-        ensure!(has_track || !isobmff::is_isobmff(input), fault::NO_INDEX);
         ensure!(!index.as_ref().is_some_and(Index::is_reference), fault::REFERENCE);
+        ensure!(has_track || !isobmff::is_isobmff(input), fault::NO_INDEX);
         if let Some(cause) = unread::known(input) {
             bail!(cause);
         }

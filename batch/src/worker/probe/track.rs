@@ -29,6 +29,10 @@ pub struct Track {
     pub turn: Option<&'static str>,
     /// The true format of raw audio that `qtdemux` of GStreamer 1.22 takes for another one.
     pub true_format: Option<&'static str>,
+    /// What GStreamer ignores of how it is shown.
+    pub ignored: Vec<String>,
+    /// Whether its texts have styles that GStreamer leaves out.
+    pub has_styles: bool,
     /// Whether no frame is found in it.
     pub is_frameless: bool,
     /// Its description in Matroska.
@@ -38,9 +42,22 @@ pub struct Track {
 impl Track {
     /// A track about which nothing else is known.
     pub fn new(id: String, caps: gst::Caps) -> Self {
-        let (tags, is_frameless) = (gst::TagList::new(), false);
+        let (tags, ignored) = (gst::TagList::new(), Vec::new());
+        let (has_styles, is_frameless) = (false, false);
         let (name, flags, turn, true_format, entry) = (None, None, None, None, None);
-        Self { id, caps, tags, name, flags, turn, true_format, is_frameless, entry }
+        Self {
+            id,
+            caps,
+            tags,
+            name,
+            flags,
+            turn,
+            true_format,
+            ignored,
+            has_styles,
+            is_frameless,
+            entry,
+        }
     }
 
     /// Whether it is the track that a demuxer outputs with this stream id and these caps.
