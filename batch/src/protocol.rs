@@ -5,7 +5,7 @@
 //! Decoders and encoders may crash or hang on a bad file. They run in separate processes, so that only
 //! that file fails, and each process has its own generator, so that they do not wait for each other.
 
-use std::ffi::OsString;
+use std::{ffi::OsString, path::Path};
 
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +65,19 @@ pub enum Task {
     Picture { input: OsString, output: OsString, format: PictureFormat },
     /// Make thumbnails before and after translation, of the sample if there is one.
     Thumbnails { input: OsString, output: OsString, sample: Option<Sample> },
+}
+
+impl Task {
+    /// The file to read.
+    pub fn input(&self) -> &Path {
+        match self {
+            Self::Probe { input, .. }
+            | Self::Segment { input, .. }
+            | Self::Mux { input, .. }
+            | Self::Picture { input, .. }
+            | Self::Thumbnails { input, .. } => input.as_ref(),
+        }
+    }
 }
 
 /// A translated segment.

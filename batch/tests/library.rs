@@ -82,14 +82,24 @@ fn segments_outlive_an_output_that_cannot_be_written() {
 fn a_file_that_changes_meanwhile_is_named() {
     let place = Place::new();
     make_clip(&place.path("in/a.mkv"), 250, 25);
-    let begun = place.program().arg("in").stderr(Stdio::piped()).stdout(Stdio::piped()).spawn();
-    let mut running = begun.unwrap();
-    while place.segments().is_empty() && running.try_wait().unwrap().is_none() {
-        thread::sleep(Duration::from_millis(2));
-    }
-    let mut input = fs::OpenOptions::new().append(true).open(place.path("in/a.mkv")).unwrap();
-    input.write_all(b"more").unwrap();
-    let said = text(&running.wait_with_output().unwrap());
+    // What the program says if something is done while it runs.
+    let run = |interfere: &dyn Fn(PathBuf)| {
+        let begun = place.program().arg("in").stderr(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut running = begun.unwrap();
+        while place.segments().is_empty() && running.try_wait().unwrap().is_none() {
+            thread::sleep(Duration::from_millis(2));
+        }
+        interfere(place.path("in/a.mkv"));
+        text(&running.wait_with_output().unwrap())
+    };
+    let said = run(&|input| fs::remove_file(input).unwrap());
+    assert!(said.contains("error: in/a.mkv: cannot be read: No such file or directory"), "{said}");
+    fs::remove_dir_all(place.path("out")).unwrap();
+    make_clip(&place.path("in/a.mkv"), 250, 25);
+    let said = run(&|input| {
+        let mut input = fs::OpenOptions::new().append(true).open(input).unwrap();
+        input.write_all(b"more").unwrap();
+    });
     assert!(said.contains("note: in/a.mkv: changed while it was translated"), "{said}");
     let said = place.run(&["in"]);
     assert!(said.contains("1 translated") && !said.contains("has changed"), "{said}");

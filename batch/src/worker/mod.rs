@@ -18,6 +18,7 @@ pub mod stream;
 mod thumbnails;
 
 use std::{
+    fs::File,
     io::{self, BufRead, Write},
     path::PathBuf,
     process::{ExitCode, exit},
@@ -25,7 +26,7 @@ use std::{
     thread,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use gst::prelude::*;
 
 use elements::filter;
@@ -37,7 +38,10 @@ use pipeline::{
 use probe::keyframes;
 use segment::{Job, plan};
 
-use crate::protocol::{Reply, Setup, Task};
+use crate::{
+    files::unreadable,
+    protocol::{Reply, Setup, Task},
+};
 
 /// Reads the setup and tasks from standard input, and replies on standard output, until standard input ends.
 pub fn run() -> ExitCode {
@@ -71,8 +75,13 @@ fn work() -> Result<()> {
     });
     let smoothing = filter.property::<f64>("smoothing");
     while let Ok(line) = lines.recv() {
-        let task = serde_json::from_str(&line)?;
-        let reply = perform(task, &setup, smoothing).unwrap_or_else(|error| failed(&error));
+        let task: Task = serde_json::from_str(&line)?;
+        let reply = perform(&task, &setup, smoothing).unwrap_or_else(|error| {
+            // If the file has vanished meanwhile, that explains any other error.
+            let vanished = File::open(task.input()).err();
+            let vanished = vanished.map(|cause| anyhow!(unreadable(task.input(), &cause)));
+            failed(&vanished.unwrap_or(error))
+        });
         say(&reply);
     }
     let _ = filter.set_state(gst::State::Null);
@@ -109,9 +118,9 @@ fn ready_filter(setup: &Setup) -> Result<gst::Element> {
     Ok(filter)
 }
 
-fn perform(task: Task, setup: &Setup, smoothing: f64) -> Result<Reply> {
+fn perform(task: &Task, setup: &Setup, smoothing: f64) -> Result<Reply> {
     let mut report = |reply: Reply| say(&reply);
-    let frames = match &task {
+    let frames = match task {
         Task::Probe { input, container, may_cut, sample } => {
             let (input, lead) = (input.as_ref(), keyframes::lead_in(smoothing));
             let (container, may_cut, sample) = (*container, *may_cut, *sample);

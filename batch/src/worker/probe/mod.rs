@@ -14,7 +14,6 @@ mod track;
 mod watchdog;
 
 use std::{
-    fs::File,
     path::Path,
     sync::{Arc, Mutex},
 };
@@ -33,7 +32,6 @@ use self::{
     own::Own,
 };
 use crate::{
-    files::unreadable,
     lock::lock,
     worker::{
         containers::{
@@ -103,7 +101,6 @@ pub struct Media {
 impl Media {
     /// Probes the file; fails unless there is video in it that can be decoded.
     pub fn probe(input: &Path) -> Result<Self> {
-        File::open(input).map_err(|error| anyhow!(unreadable(input, &error)))?;
         if let Some(own) = Own::of_file(input)? {
             return Self::of_own(own);
         }
