@@ -336,6 +336,8 @@ fn timecode(file: &Path, track: &[u8]) -> Option<TimeCode> {
     let entry = find(table, &[b"stsd"])?.get(8..)?.get(20..)?;
     let field = |i: usize| number(entry.get(4 * i..4 * i + 4)?);
     let position = match find(table, &[b"stco"]) {
+    let mut of_dolby = DOLBY_VISION.iter().filter_map(|kind| find(inside, &[&kind[..]]));
+    ignored.extend(of_dolby.next().map(|record| dolby_vision(record).to_owned()));
         Some(chunks) => u64::from(number(chunks.get(8..12)?)?),
         None => u64::from_be_bytes(find(table, &[b"co64"])?.get(8..16)?.try_into().ok()?),
     };
@@ -343,6 +345,17 @@ fn timecode(file: &Path, track: &[u8]) -> Option<TimeCode> {
     file.seek(SeekFrom::Start(position)).ok()?;
     let mut sample = [0; 4];
     file.read_exact(&mut sample).ok()?;
+/// The boxes with the configuration of Dolby Vision, which Matroska has as well.
+pub const DOLBY_VISION: [&[u8; 4]; 3] = [b"dvcC", b"dvvC", b"dvwC"];
+/// Profile 5 of Dolby Vision, whose colours are those of no other format.
+pub const DOLBY_VISION_5: &str = "Dolby Vision of profile 5";
+
+/// What is ignored of a configuration of Dolby Vision: two numbers of its version precede the seven bits of its profile.
+pub fn dolby_vision(record: &[u8]) -> &'static str {
+    let is_5 = record.get(2).is_some_and(|byte| byte >> 1 == 5);
+    if is_5 { DOLBY_VISION_5 } else { "Dolby Vision metadata" }
+}
+
     let (scale, duration) = (field(1)? as i32, field(2)? as i32);
     (scale > 0 && duration > 0).then(|| TimeCode {
         frame: u32::from_be_bytes(sample),
@@ -466,3 +479,5 @@ mod tests {
         assert!(!index(b"udta"));
     }
 }
+        assert_eq!(ignored(&sized(b"dvcC", &[1, 0, 5 << 1]), one), [DOLBY_VISION_5]);
+        assert_eq!(ignored(&sized(b"dvvC", &[1, 0, 8 << 1]), one), ["Dolby Vision metadata"]);

@@ -10,7 +10,7 @@ use anyhow::{Result, ensure};
 use super::{
     ebml::{Element, Segment, children, elements, float, nested, number, text},
     flags::{Flags, ROLES},
-    isobmff::{SPHERE, cropped},
+    isobmff::{DOLBY_VISION, SPHERE, cropped, dolby_vision},
     matroska_tags::{OtherTags, TAGS},
 };
 use crate::worker::elements::caps::WEBVTT;
@@ -51,6 +51,9 @@ const CROPPED_ROWS: [u32; 2] = [0x54AA, 0x54BB];
 const PROJECTION: u32 = 0x7670;
 const PROJECTION_TYPE: u32 = 0x7671;
 const PROJECTION_POSE_ROLL: u32 = 0x7675;
+const BLOCK_ADDITION_MAPPING: u32 = 0x41E4;
+const BLOCK_ADDITION_TYPE: u32 = 0x41E7;
+const BLOCK_ADDITION_DATA: u32 = 0x41ED;
 pub const ATTACHMENTS: u32 = 0x1941_A469;
 const ATTACHED_FILE: u32 = 0x61A7;
 const FILE_NAME: u32 = 0x466E;
@@ -184,6 +187,15 @@ fn ignored(bytes: &[u8], track: Element) -> Vec<String> {
     }
     if field(&[PROJECTION, PROJECTION_TYPE]) != 0 {
         ignored.push(SPHERE.to_owned());
+    }
+    for mapping in children(bytes, track, BLOCK_ADDITION_MAPPING) {
+        let field = |id| children(bytes, mapping, id).next();
+        let kind = field(BLOCK_ADDITION_TYPE).map(|kind| number(bytes, kind));
+        let codes = DOLBY_VISION.map(|code| u64::from(u32::from_be_bytes(*code)));
+        if kind.is_some_and(|kind| codes.contains(&kind)) {
+            let record = field(BLOCK_ADDITION_DATA).map(|data| &bytes[data.data..data.end]);
+            ignored.push(dolby_vision(record.unwrap_or_default()).to_owned());
+        }
     }
     ignored
 }

@@ -146,6 +146,8 @@ impl Media {
             return Err(media.fault(info.result(), &missing));
         };
         ensure!(field(&main.caps, "format") != Some("RGB8P"), unread::palette());
+        let is_dolby = main.ignored.iter().any(|what| what == isobmff::DOLBY_VISION_5);
+        ensure!(!is_dolby, "is {}, whose colours GStreamer cannot decode", isobmff::DOLBY_VISION_5);
         let is_known = !main.kind().ends_with("-unknown");
         ensure!(is_known, fault::no_decoder(&[codec_name(&main.caps)]));
         if let Some(details) = missing.iter().find(|details| details.contains(main.kind())) {
