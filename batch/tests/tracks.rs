@@ -259,6 +259,34 @@ fn sound_of_matroska_is_kept() {
     assert_eq!(bytes[entry + 28..entry + 30], 44_100_u16.to_be_bytes());
 }
 
+#[test]
+fn tracks_that_are_left_out_may_be_longer() {
+    let Some(place) = Place::of_ffmpeg("long tracks") else { return };
+    let (long, text) = (BARS.replace("d=3", "d=9"), "-i a.srt -map 0 -map 1");
+    std::fs::write(place.path("a.srt"), "1\n00:00:01,000 --> 00:00:09,000\ntext\n\n").unwrap();
+    let tone = TONE.replace("d=3", "d=9");
+    make(&place.path("in/sound.mkv"), &[BARS, &tone, H264, "-c:a aac"].join(" "));
+    make(&place.path("in/video.mp4"), &[BARS, &long, "-map 0 -map 1", H264].join(" "));
+    make(&place.path("in/text.mkv"), &[BARS, text, H264, "-c:s srt"].join(" "));
+    make(&place.path("in/data.mp4"), &[BARS, text, H264, "-c:s mov_text"].join(" "));
+    // The telemetry of a camera.
+    let mut bytes = fs::read(place.path("in/data.mp4")).unwrap();
+    for (from, to) in [(b"sbtl", b"meta"), (b"tx3g", b"gpmd")] {
+        let at = bytes.windows(4).position(|bytes| bytes == from).unwrap();
+        bytes[at..at + 4].copy_from_slice(to);
+    }
+    fs::write(place.path("in/data.mp4"), bytes).unwrap();
+    let said = place.run(&["in", "--audio", "none", "--subtitles", "none"]);
+    assert!(said.contains("4 translated"), "{said}");
+    assert!(said.contains("data.mp4: track 2, the codec gpmd, is left out"), "{said}");
+    for name in ["sound.mkv", "video.mp4", "text.mkv", "data.mp4"] {
+        assert_eq!(streams(&place.out(name))[0].times.len(), 75, "{said}");
+    }
+    // What is kept still is longer.
+    let said = place.run(&["in/sound.mkv", "--overwrite"]);
+    assert!(said.contains("note: in/sound.mkv: the video ends after 3.0 s of 9.0 s"), "{said}");
+}
+
 /// `x264enc` writes them into the video.
 #[test]
 fn closed_captions_are_kept_or_missed() {

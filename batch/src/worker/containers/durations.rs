@@ -6,7 +6,7 @@
 use gst::prelude::*;
 use gst_video::guess_framerate;
 
-use super::isobmff::{Index, behind_times, boxes, find, number, place};
+use super::isobmff::{Index, behind_times, boxes, find, handler, number, place};
 use crate::worker::{
     elements::is_of,
     pads::probes::{Replacement, on_caps},
@@ -41,9 +41,7 @@ impl Durations {
             let seconds = f64::from(duration) / f64::from(movie.scale.max(1));
             (seconds * f64::from(field.scale) / 5.0).ceil() as u32
         };
-        let is_video = |track: &&[u8]| {
-            find(track, &[b"mdia", b"hdlr"]).and_then(|hdlr| hdlr.get(8..12)) == Some(b"vide")
-        };
+        let is_video = |track: &&[u8]| handler(track) == Some(b"vide");
         let first = tracks().find(is_video);
         let is_longer = |track| {
             Field::of_media(track).is_some_and(|field| longer(&field, fifth(&field)).is_some())

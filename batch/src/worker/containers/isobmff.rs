@@ -152,12 +152,19 @@ pub struct Details {
     pub location: Option<String>,
     /// The time code of the first frame.
     pub timecode: Option<TimeCode>,
+    /// How many units of the presentation a second has.
+    pub scale: u32,
 }
 
 /// Information about a track.
 #[derive(Debug)]
 pub struct TrackDetails {
     pub id: u32,
+    /// The type of its handler, such as `vide`, and the code of its codec.
+    pub kind: String,
+    pub codec: String,
+    /// Its duration in units of the presentation; `None` if it is unknown, as in a fragmented file.
+    pub duration: Option<u32>,
     pub flags: Flags,
     /// Its name, unless it is a generic one that programs write.
     pub name: Option<String>,
@@ -180,6 +187,9 @@ impl TrackDetails {
         let matrix = header.last_chunk::<44>().map(|end| end.as_chunks::<4>().0);
         Some(Self {
             id: header.get(at..at + 4).and_then(number)?,
+            kind: code(handler(track)),
+            codec: code(samples.get(12..16)),
+            duration: duration(header),
             flags: Flags {
                 default: header.get(3).is_none_or(|flags| flags & 1 != 0),
                 forced: has_flag || has_role(track, FORCED_ROLE),
@@ -216,6 +226,9 @@ pub fn details(file: &Path, moov: &[u8]) -> Details {
         details.chapters = nero(list);
     }
     details.location = location(moov);
+    let header = find(moov, &[b"mvhd"]);
+    let scale = header.and_then(|header| number(header.get(behind_times(header)..)?.get(..4)?));
+    details.scale = scale.unwrap_or(0);
     details
 }
 
@@ -271,6 +284,24 @@ fn mirrored(matrix: &[[u8; 4]]) -> Option<&'static str> {
     }
 }
 
+/// The type of the handler of a track.
+pub fn handler(track: &[u8]) -> Option<&[u8]> {
+    find(track, &[b"mdia", b"hdlr"])?.get(8..12)
+}
+
+fn code(code: Option<&[u8]>) -> String {
+    String::from_utf8_lossy(code.unwrap_or_default()).trim().to_owned()
+}
+
+/// The duration in the header of a track, if it is known and has 32 bits.
+fn duration(header: &[u8]) -> Option<u32> {
+    // Four zeros are between the number of the track and its duration.
+    let at = behind_times(header) + 8;
+    let duration = number(header.get(at..at + 4)?)?;
+    let is_short = header[0] == 0;
+    Some(duration).filter(|&duration| is_short && duration > 0 && duration < u32::MAX)
+}
+
 /// The size of the description of a video before its boxes.
 const VIDEO_ENTRY: usize = 86;
 /// The identifier of the description of spherical video, version 1.
@@ -280,7 +311,7 @@ const SPHERICAL: [u8; 16] = [
 
 /// What `qtdemux` ignores of how a video is shown that has these descriptions of samples and this matrix.
 fn ignored(track: &[u8], samples: &[u8], matrix: &[[u8; 4]]) -> Vec<String> {
-    if find(track, &[b"mdia", b"hdlr"]).and_then(|handler| handler.get(8..12)) != Some(b"vide") {
+    if handler(track) != Some(b"vide") {
         return Vec::new();
     }
     let mut ignored = Vec::new();
@@ -305,11 +336,24 @@ fn ignored(track: &[u8], samples: &[u8], matrix: &[[u8; 4]]) -> Vec<String> {
     if find(inside, &[b"st3d"]).and_then(|mode| mode.get(4)).is_some_and(|mode| *mode != 0) {
         ignored.push("stereo mode (3D)".to_owned());
     }
+    let mut of_dolby = DOLBY_VISION.iter().filter_map(|kind| find(inside, &[&kind[..]]));
+    ignored.extend(of_dolby.next().map(|record| dolby_vision(record).to_owned()));
     let is_zero = |i: usize| matrix.get(i).is_none_or(|number| *number == [0; 4]);
     if ![[0, 4], [1, 3]].iter().any(|pair| pair.iter().all(|&i| is_zero(i))) {
         ignored.push("rotation by another angle than a multiple of 90°".to_owned());
     }
     ignored
+}
+
+/// The boxes with the configuration of Dolby Vision, which Matroska has as well.
+pub const DOLBY_VISION: [&[u8; 4]; 3] = [b"dvcC", b"dvvC", b"dvwC"];
+/// Profile 5 of Dolby Vision, whose colours are those of no other format.
+pub const DOLBY_VISION_5: &str = "Dolby Vision of profile 5";
+
+/// What is ignored of a configuration of Dolby Vision: two numbers of its version precede the seven bits of its profile.
+pub fn dolby_vision(record: &[u8]) -> &'static str {
+    let is_5 = record.get(2).is_some_and(|byte| byte >> 1 == 5);
+    if is_5 { DOLBY_VISION_5 } else { "Dolby Vision metadata" }
 }
 
 /// A crop that is ignored, to this size.
@@ -336,8 +380,6 @@ fn timecode(file: &Path, track: &[u8]) -> Option<TimeCode> {
     let entry = find(table, &[b"stsd"])?.get(8..)?.get(20..)?;
     let field = |i: usize| number(entry.get(4 * i..4 * i + 4)?);
     let position = match find(table, &[b"stco"]) {
-    let mut of_dolby = DOLBY_VISION.iter().filter_map(|kind| find(inside, &[&kind[..]]));
-    ignored.extend(of_dolby.next().map(|record| dolby_vision(record).to_owned()));
         Some(chunks) => u64::from(number(chunks.get(8..12)?)?),
         None => u64::from_be_bytes(find(table, &[b"co64"])?.get(8..16)?.try_into().ok()?),
     };
@@ -345,17 +387,6 @@ fn timecode(file: &Path, track: &[u8]) -> Option<TimeCode> {
     file.seek(SeekFrom::Start(position)).ok()?;
     let mut sample = [0; 4];
     file.read_exact(&mut sample).ok()?;
-/// The boxes with the configuration of Dolby Vision, which Matroska has as well.
-pub const DOLBY_VISION: [&[u8; 4]; 3] = [b"dvcC", b"dvvC", b"dvwC"];
-/// Profile 5 of Dolby Vision, whose colours are those of no other format.
-pub const DOLBY_VISION_5: &str = "Dolby Vision of profile 5";
-
-/// What is ignored of a configuration of Dolby Vision: two numbers of its version precede the seven bits of its profile.
-pub fn dolby_vision(record: &[u8]) -> &'static str {
-    let is_5 = record.get(2).is_some_and(|byte| byte >> 1 == 5);
-    if is_5 { DOLBY_VISION_5 } else { "Dolby Vision metadata" }
-}
-
     let (scale, duration) = (field(1)? as i32, field(2)? as i32);
     (scale > 0 && duration > 0).then(|| TimeCode {
         frame: u32::from_be_bytes(sample),
@@ -467,6 +498,8 @@ mod tests {
         assert_eq!(ignored(&sized(b"sv3d", &[]), one), [SPHERE]);
         assert_eq!(ignored(&sized(b"st3d", &[0, 0, 0, 0, 2]), one), ["stereo mode (3D)"]);
         assert!(ignored(&[], [1, 1, 0, 1, 1])[0].contains("another angle"));
+        assert_eq!(ignored(&sized(b"dvcC", &[1, 0, 5 << 1]), one), [DOLBY_VISION_5]);
+        assert_eq!(ignored(&sized(b"dvvC", &[1, 0, 8 << 1]), one), ["Dolby Vision metadata"]);
     }
 
     #[test]
@@ -479,5 +512,3 @@ mod tests {
         assert!(!index(b"udta"));
     }
 }
-        assert_eq!(ignored(&sized(b"dvcC", &[1, 0, 5 << 1]), one), [DOLBY_VISION_5]);
-        assert_eq!(ignored(&sized(b"dvvC", &[1, 0, 8 << 1]), one), ["Dolby Vision metadata"]);

@@ -45,13 +45,13 @@ pub struct Promise {
     pub passed: Passed,
 }
 
-/// Reads `output` back and compares it with what was written; `is_part` if it has only a part of the input. Returns the
-/// probed output.
+/// Reads `output` back and compares it with what was written. `dropped_end` is the end of the tracks that are left out;
+/// `None` if the output has only a part of the input. Returns the probed output.
 pub fn check(
     output: &Path,
     media: &Media,
     promises: &[Promise],
-    is_part: bool,
+    dropped_end: Option<u64>,
     say: Say,
 ) -> Result<Media> {
     let is_empty = |promise: &&Promise| promise.caps.is_none() || promise.passed.packets == 0;
@@ -66,7 +66,7 @@ pub fn check(
         && video.passed.longest_step > LONG_FRAME
     {
         note(say, format!("{UNCHECKED}, so its frames are not counted"));
-        check_ends(media, promises, is_part, say)?;
+        check_ends(media, promises, dropped_end, say)?;
         return Ok(written);
     }
     // The demuxer of a stream drops what comes before the video.
@@ -102,7 +102,7 @@ pub fn check(
             note(say, format!("{} of the output cannot be read back", counted(missing, "frame")));
         }
     }
-    check_ends(media, promises, is_part, say)?;
+    check_ends(media, promises, dropped_end, say)?;
     Ok(written)
 }
 
@@ -188,21 +188,25 @@ fn compare(promise: &Promise, caps: &gst::Caps, contents: &Contents, unread: Unr
 }
 
 /// Fails if the tracks end long before the duration of the file; notes a video that ends before the other tracks.
-fn check_ends(media: &Media, promises: &[Promise], is_part: bool, say: Say) -> Result<()> {
+fn check_ends(
+    media: &Media,
+    promises: &[Promise],
+    dropped_end: Option<u64>,
+    say: Say,
+) -> Result<()> {
     let end = promises.iter().map(|promise| promise.passed.end).max().unwrap_or(0);
-    let Some(duration) = media.duration.map(|d| d.nseconds()).filter(|_| end > 0 && !is_part)
-    else {
-        return Ok(());
-    };
+    let duration = media.duration.map(|duration| duration.nseconds()).filter(|_| end > 0);
+    let Some((duration, dropped_end)) = duration.zip(dropped_end) else { return Ok(()) };
     let seconds = |time: u64| time as f64 / 1e9;
     let tolerance = (duration / 50).max(500_000_000);
     let ends = format!("ends after {:.1} s of {:.1} s", seconds(end), seconds(duration));
     // The duration of a stream is the difference between its first and last clock, which may have jumped.
-    if end + tolerance < duration && media.is_stream() {
+    let is_whole = end.max(dropped_end) + tolerance >= duration;
+    if !is_whole && media.is_stream() {
         note(say, format!("its timestamps jump: {ends}"));
         return Ok(());
     }
-    ensure!(end + tolerance >= duration, OutsideFault(format!("is truncated or damaged: {ends}")));
+    ensure!(is_whole, OutsideFault(format!("is truncated or damaged: {ends}")));
     let video = promises.iter().find(|promise| promise.is_video).map_or(0, |p| p.passed.end);
     if video + tolerance < end {
         note(say, format!("the video ends after {:.1} s of {:.1} s", seconds(video), seconds(end)));

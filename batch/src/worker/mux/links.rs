@@ -48,6 +48,8 @@ pub struct Seen {
     changed: Arc<Mutex<Vec<usize>>>,
     /// The gaps of audio tracks.
     gaps: Arc<Mutex<Vec<(usize, Gaps)>>>,
+    /// Counts of the tracks that are left out.
+    dropped: Arc<Mutex<Vec<Tally>>>,
 }
 
 impl Seen {
@@ -59,6 +61,11 @@ impl Seen {
             ..promise
         };
         lock(&self.promises).drain(..).map(finished).collect()
+    }
+
+    /// The end of the tracks that were left out, nanoseconds.
+    pub fn dropped_end(&self) -> u64 {
+        lock(&self.dropped).iter().map(|tally| tally.get().end).max().unwrap_or(0)
     }
 
     /// Replaces an error by that of the track that caused it: one without data, or one that is copied and changes its
@@ -142,7 +149,7 @@ impl Links {
             }
         }
         for source in sources.into_iter().flatten() {
-            discard(&pipeline, &source.pad)?;
+            self.drop_track(&pipeline, &source.pad)?;
         }
         // Last: segments flow at once, and after that the muxer accepts no more tracks.
         self.video.set_locked_state(false);
@@ -198,7 +205,7 @@ impl Links {
                 let branch = branch::plain_text(known.kind(), container)?;
                 self.link_branch(pipeline, track, &queued, &branch, how)?
             }
-            Action::Translate | Action::Drop => return discard(pipeline, &queued).map(drop),
+            Action::Translate | Action::Drop => return self.drop_track(pipeline, &queued),
         };
         if container.is_isobmff() && is_text(known.kind()) {
             // The time before 0, which players will hide.
@@ -206,6 +213,13 @@ impl Links {
             subtitles::begin_at(&sink, gst::ClockTime::from_nseconds(lead));
         }
         self.promise(sink, track, Some(action));
+        Ok(())
+    }
+
+    fn drop_track(&self, pipeline: &gst::Pipeline, track: &gst::Pad) -> Result<()> {
+        let tally = Tally::default();
+        tally.watch(&discard(pipeline, track)?);
+        lock(&self.seen.dropped).push(tally);
         Ok(())
     }
 

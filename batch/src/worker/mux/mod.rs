@@ -68,11 +68,12 @@ impl Mux<'_> {
             let mapping =
                 Mapping::new(&media, &Muxer::new(self.container)?, &self.setup.recipe, &refused);
             let written = self.write(&media, &mapping, window, say);
-            let written = written.and_then(|promises| {
+            let written = written.and_then(|(promises, dropped_end)| {
                 self.check_video(&promises)?;
                 Completion { container: self.container, media: &media, window }
                     .complete(self.output, &promises)?;
-                let written = check::check(self.output, &media, &promises, self.is_part(), say)?;
+                let dropped_end = Some(dropped_end).filter(|_| !self.is_part());
+                let written = check::check(self.output, &media, &promises, dropped_end, say)?;
                 if self.setup.verify {
                     check::verify(self.output, &written, &promises, say)?;
                 }
@@ -136,13 +137,14 @@ impl Mux<'_> {
         self.segments.iter().map(|segment| &segment.span)
     }
 
+    /// Writes the output. Also returns the end of the tracks that are left out, nanoseconds.
     fn write(
         &self,
         media: &Media,
         mapping: &Mapping,
         window: Window,
         say: Say,
-    ) -> Result<Vec<Promise>> {
+    ) -> Result<(Vec<Promise>, u64)> {
         // The output of an earlier attempt.
         let _ = std::fs::remove_file(self.output);
         let pipeline = Pipeline::new();
@@ -174,7 +176,7 @@ impl Mux<'_> {
         // Also after a failed attempt: the next one may decode the track, which gives it other times.
         note_all(say, seen.notices(&mapping.actions));
         run.map_err(|error| seen.explain(error, &mapping.actions))?;
-        Ok(seen.promises())
+        Ok((seen.promises(), seen.dropped_end()))
     }
 
     /// The source of the translated video; `faults` gets its errors.

@@ -58,10 +58,21 @@ impl Media {
         self.tracks.retain(|track| !details.chapter_tracks.iter().any(|id| is(track, *id)));
         let end = self.duration.unwrap_or_default().nseconds();
         self.toc = self.toc.take().or_else(|| chapters::table(&details.chapters, end));
+        let mut end = Some(0);
         for own in details.tracks {
             let Some(track) = self.tracks.iter_mut().find(|track| is(track, own.id)) else {
+                let is_chapters = details.chapter_tracks.contains(&own.id);
+                // A track without a decoder has no id.
+                let is_it = |track: &Track| {
+                    track.id.is_empty() && codec_name(&track.caps).contains(&own.codec)
+                };
+                let is_listed = is_chapters || self.tracks.iter().any(is_it);
+                if own.kind != "tmcd" && !is_listed && own.duration.is_some() {
+                    self.unknown.push(format!("{} ({})", kind_of(&own.kind), own.codec));
+                }
                 continue;
             };
+            end = end.zip(own.duration).map(|(end, duration)| end.max(duration));
             track.flags = Some(own.flags);
             track.turn = own.mirrored;
             track.name = own.name;
@@ -73,6 +84,11 @@ impl Media {
                 _ => None,
             };
         }
+        // Other tracks may be longer.
+        let end = end.filter(|&end| end > 0 && details.scale > 0);
+        let end = end.map(|end| f64::from(end) / f64::from(details.scale));
+        let end = end.and_then(|end| gst::ClockTime::try_from_seconds_f64(end).ok());
+        self.duration = self.duration.map(|duration| end.map_or(duration, |end| end.min(duration)));
         (self.location, self.timecode) = (details.location, details.timecode);
     }
 
@@ -108,6 +124,18 @@ impl Media {
         (self.is_ordered, self.is_linked) = (extras.is_ordered, extras.is_linked);
         (self.attachments, self.attached) = (extras.attachments, extras.attached);
         self.other_tags = extras.other_tags;
+    }
+}
+
+/// A readable name of a type of track in MP4 and QuickTime.
+fn kind_of(handler: &str) -> &'static str {
+    match handler {
+        "vide" => "video",
+        "soun" => "audio",
+        "text" | "sbtl" | "subt" | "subp" | "clcp" => "subtitles",
+        "meta" => "timed metadata",
+        "hint" => "hints for streaming",
+        _ => "data",
     }
 }
 
