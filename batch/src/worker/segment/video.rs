@@ -118,7 +118,9 @@ impl Losses {
         if let Some((before, after)) = formats.filter(|_| of_format) {
             found.extend(losses::of_frames(&before, &after, recipe, encoding));
         }
-        let sizes = frames("even", "sink").zip(frames("even", "src"));
+        // A size that the preset has chosen is no loss.
+        let is_own = encoding.before.is_empty();
+        let sizes = frames("even", "sink").zip(frames("even", "src")).filter(|_| is_own);
         found.extend(sizes.and_then(|(before, after)| losses::of_crop(&before, &after)));
         if self.has_captions.load(Ordering::Relaxed) && !keeps_captions(chain, encoding) {
             found.push(losses::of_captions(recipe, encoding));
