@@ -24,7 +24,7 @@ use clap::{
 use cyclegan_output::check_option_name;
 use toml::{Table, Value};
 
-use crate::options::Options;
+use crate::{files::unreadable, options::Options};
 
 const INPUTS: &str = "inputs";
 /// Options that are a path if there is such a file.
@@ -41,7 +41,8 @@ pub fn options(given: &[OsString]) -> Result<Options> {
     });
     let mut arguments = given.to_vec();
     if let Some(file) = matches.get_one::<PathBuf>("config") {
-        let read = || arguments_of(&fs::read_to_string(file)?, file, &matches);
+        let text = || fs::read_to_string(file).map_err(|error| anyhow!(unreadable(file, &error)));
+        let read = || arguments_of(&text()?, file, &matches);
         let own = read().with_context(|| format!("--config {}", file.display()))?;
         // If an option is given twice, clap takes the last.
         arguments.splice(1..1, own);

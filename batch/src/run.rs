@@ -25,6 +25,9 @@ use crate::{
 /// Runs the command line. Fails if nothing could be started.
 pub fn run(options: &Options) -> Result<ExitCode> {
     stop::on_ctrl_c()?;
+    if let (Some(start), Some(end)) = (options.recipe.start, options.recipe.end) {
+        ensure!(start < end, "--end {end}: expected a time after --start {start}");
+    }
     if let Some(stream) = Stream::new(options)? {
         return stream.run(options);
     }

@@ -58,7 +58,7 @@ pub fn filter(setup: &Setup) -> Result<gst::Element> {
     Ok(filter)
 }
 
-/// Fails if GStreamer cannot create one of the encoders.
+/// Fails if GStreamer cannot create one of the encoders, or if it is of another kind.
 pub fn check_encoders(setup: &Setup) -> Result<()> {
     let recipe = &setup.recipe;
     hardware::check(recipe)?;
@@ -66,7 +66,12 @@ pub fn check_encoders(setup: &Setup) -> Result<()> {
     for (kind, encoder) in asked {
         if let Some(encoder) = encoder {
             let option = format!("--{kind}-encoder '{encoder}'");
-            parsed(&option, || gst::parse::bin_from_description(encoder, true))?;
+            let bin = parsed(&option, || gst::parse::bin_from_description(encoder, true))?;
+            let raw = gst::Caps::new_empty_simple(format!("{kind}/x-raw"));
+            let takes = |pad: gst::Pad| pad.query_caps(None).can_intersect(&raw);
+            let is_encoder =
+                bin.static_pad("sink").is_some_and(takes) && bin.static_pad("src").is_some();
+            ensure!(is_encoder, "{option}: does not encode {kind}");
         }
     }
     Ok(())
