@@ -29,7 +29,12 @@ const AV1: &str = "video/x-raw,format=(string){I420,I420_10LE}";
 /// RGB for images. Without `sRGB`, `videoconvert` keeps the limited range of the video, which images cannot signal.
 const IMAGE: &str = "video/x-raw,format=(string){RGB,RGBA},colorimetry=sRGB";
 const IMAGE_ENCODERS: [&str; 3] = ["pngenc", "jpegenc", "webpenc"];
+const OPAQUE_IMAGE: &str = "video/x-raw,format=RGB,colorimetry=sRGB";
+/// JPEG stores Y'CbCr of full range. From limited range `videoconvert` of GStreamer 1.22 only copies it, but not from RGB.
+const JPEG: &str = "videoconvert ! video/x-raw,format=I420,colorimetry=1:4:0:0 !";
 /// Takes the place of an encoder where frames stay raw.
+const JPEG_ENCODERS: [&str; 6] =
+    ["jpegenc", "avenc_mjpeg", "nvjpegenc", "qsvjpegenc", "vaapijpegenc", "vajpegenc"];
 pub const RAW: &str = "capsfilter";
 /// Keeps the aspect ratio: caps negotiation sets the width.
 const PROXY_SIZE: &str = "videoscale ! video/x-raw,height=(int)[1,540],pixel-aspect-ratio=1/1 !";
@@ -46,7 +51,9 @@ impl Encoding {
             _ if IMAGE_ENCODERS.contains(&name_of(&encoder)) => IMAGE,
             _ if element.is_some() => "video/x-raw",
             Preset::Web | Preset::Proxy => EIGHT_BIT,
+        let is_jpeg = JPEG_ENCODERS.contains(&name_of(&encoder));
             Preset::Av1 => AV1,
+            _ if is_jpeg => OPAQUE_IMAGE,
             // Otherwise its frames would be 4:4:4 in a file that says 4:2:2.
             Preset::Prores => "video/x-raw,format=I422_10LE",
             Preset::Archive | Preset::Hevc => "video/x-raw",
@@ -55,7 +62,7 @@ impl Encoding {
             before: if recipe.preset == Preset::Proxy { PROXY_SIZE } else { "" },
             raw,
             takes_odd_sizes: takes_odd_sizes(&encoder),
-            encoder,
+            encoder: if is_jpeg { format!("{JPEG} {encoder}") } else { encoder },
         }
     }
 

@@ -287,6 +287,7 @@ fn what_a_stream_loses_is_named() {
     assert!(said("in/%d.png", "a.mp4", "web").contains(transparency));
     assert!(said("in/a.mov", "-", "web").contains(transparency));
     assert!(!said("in/a.mov", "out/%d.png", "web").contains(transparency));
+    assert!(said("in/a.mov", "out/%d.jpg", "web").contains(transparency));
     assert!(said("in/b.mkv", "hdr/%d.png", "web").contains("is HDR and becomes SDR"));
     let said = said("in/%d.png", "a.mov", "prores");
     assert!(!said.contains("note: "), "{said}");
