@@ -8,6 +8,7 @@ use crate::{
     container::Container,
     hardware::{self, Codec, Quality},
     options::{Preset, Recipe, Speed},
+    worker::Passed,
 };
 
 /// The encoding part of a pipeline, in the syntax of `gst-launch-1.0`.
@@ -28,16 +29,19 @@ const EIGHT_BIT: &str = "video/x-raw,format=(string){I420,NV12,YV12}";
 const AV1: &str = "video/x-raw,format=(string){I420,I420_10LE}";
 /// RGB for images. Without `sRGB`, `videoconvert` keeps the limited range of the video, which images cannot signal.
 const IMAGE: &str = "video/x-raw,format=(string){RGB,RGBA},colorimetry=sRGB";
-const IMAGE_ENCODERS: [&str; 3] = ["pngenc", "jpegenc", "webpenc"];
 const OPAQUE_IMAGE: &str = "video/x-raw,format=RGB,colorimetry=sRGB";
 /// JPEG stores Y'CbCr of full range. From limited range `videoconvert` of GStreamer 1.22 only copies it, but not from RGB.
 const JPEG: &str = "videoconvert ! video/x-raw,format=I420,colorimetry=1:4:0:0 !";
-/// Takes the place of an encoder where frames stay raw.
+const IMAGE_ENCODERS: [&str; 3] = ["pngenc", "jpegenc", "webpenc"];
 const JPEG_ENCODERS: [&str; 6] =
     ["jpegenc", "avenc_mjpeg", "nvjpegenc", "qsvjpegenc", "vaapijpegenc", "vajpegenc"];
+/// Takes the place of an encoder where frames stay raw.
 pub const RAW: &str = "capsfilter";
 /// Keeps the aspect ratio: caps negotiation sets the width.
 const PROXY_SIZE: &str = "videoscale ! video/x-raw,height=(int)[1,540],pixel-aspect-ratio=1/1 !";
+
+/// How much longer or shorter an encoder may make a video, nanoseconds.
+const MOST_SHIFT: u64 = 500_000_000;
 
 impl Encoding {
     /// The encoding of `recipe` for `container`, with this many threads.
@@ -47,13 +51,13 @@ impl Encoding {
         let encoder = encoder
             .or_else(|| of_hardware(recipe, container))
             .unwrap_or_else(|| of_preset(recipe, container, threads));
+        let is_jpeg = JPEG_ENCODERS.contains(&name_of(&encoder));
         let raw = match recipe.preset {
+            _ if is_jpeg => OPAQUE_IMAGE,
             _ if IMAGE_ENCODERS.contains(&name_of(&encoder)) => IMAGE,
             _ if element.is_some() => "video/x-raw",
             Preset::Web | Preset::Proxy => EIGHT_BIT,
-        let is_jpeg = JPEG_ENCODERS.contains(&name_of(&encoder));
             Preset::Av1 => AV1,
-            _ if is_jpeg => OPAQUE_IMAGE,
             // Otherwise its frames would be 4:4:4 in a file that says 4:2:2.
             Preset::Prores => "video/x-raw,format=I422_10LE",
             Preset::Archive | Preset::Hevc => "video/x-raw",
@@ -79,10 +83,13 @@ impl Encoding {
         name_of(&self.encoder)
     }
 
-    /// Fails if fewer than `frames` were `written`.
-    pub fn check_written(&self, written: u64, frames: u64) -> Result<()> {
-        let (name, lost) = (self.encoder_name(), frames.saturating_sub(written));
+    /// Fails if not all of the `translated` frames were `encoded`, or with other times.
+    pub fn check(&self, encoded: Passed, translated: Passed) -> Result<()> {
+        let (name, frames) = (self.encoder_name(), translated.packets);
+        let lost = frames.saturating_sub(encoded.packets);
         ensure!(lost == 0, "the encoder {name} lost {lost} of {frames} frames");
+        let is_near = encoded.length().abs_diff(translated.length()) < MOST_SHIFT;
+        ensure!(is_near, "the encoder {name} gives frames wrong times; use another one");
         Ok(())
     }
 }
@@ -207,8 +214,8 @@ pub fn segment_container(recipe: &Recipe, container: Container) -> Container {
     let encoder = own.unwrap_or_else(|| of_preset(recipe, container, 1));
     let encoder = name_of(&encoder);
     let is_one_of = |names: &[&str]| names.iter().any(|name| encoder.contains(name));
-    if is_one_of(&["264", "265", "hevc"]) && may_reorder && container != Container::Mkv {
-        Container::Ts
+    if is_one_of(&["264", "265", "hevc", "mpeg1", "mpeg2"]) {
+        if may_reorder && container != Container::Mkv { Container::Ts } else { Container::Mkv }
     } else if is_one_of(&["prores", "dnx", "mpeg"]) {
         Container::Mov
     } else {
@@ -238,6 +245,8 @@ mod tests {
             ("x264enc tune=zerolatency", Container::Ts),
             ("videoconvert ! x265enc", Container::Ts),
             ("avenc_dnxhd bitrate=36000000", Container::Mov),
+            ("avenc_mpeg2video bitrate=4000000", Container::Ts),
+            ("avenc_mpeg4", Container::Mov),
         ] {
             let arguments = ["cyclegan-batch", "in", "--out", "out", "--video-encoder", encoder];
             let recipe = Options::parse_from(arguments).recipe;

@@ -7,8 +7,9 @@
 mod common;
 
 use common::{
-    Place,
+    Place, ffmpeg,
     media::{self, VIDEO, colours, frames, make, make_with, tracks},
+    text,
 };
 use gst::prelude::*;
 
@@ -179,6 +180,40 @@ fn presets_and_encoders_are_what_was_asked_for() {
     let own = video(&["--video-encoder", "avenc_ffv1"], "a.mkv");
     assert_eq!(own.kind(), "video/x-ffv");
     assert_eq!(own.int("width"), 1281);
+}
+
+#[test]
+fn every_encoder_has_the_frames_of_the_input() {
+    let Some(place) = Place::of_ffmpeg("encoders") else { return };
+    ffmpeg::make(&place.path("in/a.mkv"), &[ffmpeg::BARS, ffmpeg::H264].join(" "));
+    for (encoder, name) in [
+        ("theoraenc quality=63", "a.mkv"),
+        ("mpeg2enc", "b.mkv"),
+        ("mpeg2enc", "c.ts"),
+        ("av1enc cpu-used=8", "e.webm"),
+        ("jpegenc quality=95", "d.mkv"),
+        ("avenc_mjpeg pass=quant quantizer=2", "f.mov"),
+    ] {
+        let said = place.run(&["in/a.mkv", "--out", name, "--video-encoder", encoder]);
+        assert!(said.contains(&format!("{name}: 75 frames")), "{said}");
+        assert_eq!(ffmpeg::frames(&place.path(name)), 75, "{encoder}: {said}");
+        let psnr = ffmpeg::psnr(&place.path("in/a.mkv"), &place.path(name));
+        assert!(psnr > 32.0, "{encoder} in {name}: {psnr} dB");
+    }
+    // That of GStreamer 1.22 gives all frames the same time.
+    let output = place.program().args(["in", "--video-encoder", "avenc_mpeg4"]).output().unwrap();
+    let said = text(&output);
+    let is_named =
+        said.contains("error: in/a.mkv: the encoder avenc_mpeg4 gives frames wrong times");
+    assert!(is_named || said.contains("1 translated"), "{said}");
+    // JPEG is Y'CbCr of full range.
+    place.run(&["in/a.mkv", "--out", "jpeg/%03d.jpg"]);
+    for (path, input) in [("d.mkv", "d.mkv"), ("jpeg/001.jpg", "jpeg/%03d.jpg")] {
+        let video = &ffmpeg::streams(&place.path(path))[0];
+        assert_eq!(video.text("pix_fmt"), "yuvj420p", "{path}");
+        let psnr = ffmpeg::psnr(&place.path("in/a.mkv"), &place.path(input));
+        assert!(psnr > 35.0, "{path}: {psnr} dB");
+    }
 }
 
 #[test]

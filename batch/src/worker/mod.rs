@@ -31,6 +31,7 @@ use gst::prelude::*;
 
 use elements::filter;
 use mux::Mux;
+pub use pads::tally::Passed;
 use pipeline::{
     complaints,
     fault::{CutFault, one_line},

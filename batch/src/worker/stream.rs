@@ -132,9 +132,9 @@ fn one_video(setup: &Setup, input: &Input, output: &Output, rate: Rate, say: Say
     let run = pipeline.run(Some((&translated, total)), say);
     notices.try_iter().for_each(&mut *say);
     run?;
-    let (frames, written) = (translated.get().packets, encoded.get().packets);
+    let frames = translated.get().packets;
     ensure!(frames > 0, NOTHING_DECODED);
-    encoding.check_written(written, frames)?;
+    encoding.check(encoded.get(), translated.get())?;
     let mut lost = match media {
         Some(_) => losses::of_video(&track, container, &setup.recipe),
         None => Vec::new(),

@@ -69,6 +69,17 @@ impl MuxPad {
     }
 }
 
+/// Whether a muxer that accepts `accepted` wants a parser before `caps`, which lack a field that parsers add: after
+/// encoders of MPEG-2 and AV1.
+fn wants_parser(accepted: &gst::Caps, caps: &gst::Caps) -> bool {
+    let lacks = |name: &&str| caps.structure(0).is_some_and(|fields| !fields.has_field(*name));
+    let missing = ["parsed", "stream-format"].into_iter().filter(lacks).collect::<Vec<_>>();
+    accepted.iter().any(|fields| {
+        let is_wanted = |name: &&str| fields.has_field(*name);
+        fields.name() == media_type(caps) && missing.iter().any(is_wanted)
+    })
+}
+
 /// Removes the channel layout from caps of raw audio.
 pub const WITHOUT_LAYOUT: &str = "capssetter caps=audio/x-raw,channel-mask=(bitmask)0";
 
@@ -96,23 +107,27 @@ impl Muxer {
         }
         let direct =
             self.templates.iter().find(|template| template.caps().can_intersect(&accepted));
-        if let Some(template) = direct {
+        let direct = direct.map(|template| {
             let (template, parser, carrier) = (template.clone(), None, None);
-            return Some(MuxPad { template, parser, loses_layout, carrier });
+            MuxPad { template, parser, loses_layout, carrier }
+        });
+        if let Some(pad) = direct.as_ref().filter(|pad| !wants_parser(pad.template.caps(), caps)) {
+            return Some(pad.clone());
         }
         let parsers = gst::ElementFactory::factories_with_type(
             gst::ElementFactoryType::PARSER,
             gst::Rank::MARGINAL,
         );
         let of_kind = |factory: &&gst::ElementFactory| factory.can_sink_any_caps(caps);
-        parsers.iter().filter(of_kind).find_map(|parser| {
+        let parsed = parsers.iter().filter(of_kind).find_map(|parser| {
             let fits = |template: &&gst::PadTemplate| {
                 is_same_kind(template.caps(), caps) && parser.can_src_any_caps(template.caps())
             };
             let template = self.templates.iter().find(fits)?.clone();
             let (parser, loses_layout, carrier) = (Some(parser.clone()), false, None);
             Some(MuxPad { template, parser, loses_layout, carrier })
-        })
+        });
+        parsed.or(direct)
     }
 
     /// How to link a track in a codec of Matroska that the muxer does not write: as another one, which it does not look

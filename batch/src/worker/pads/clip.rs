@@ -12,7 +12,7 @@ use gst::prelude::*;
 use super::{
     frame_times::{FrameTimes, frame_duration},
     probes::{TimeSegment, on_buffers, on_segments},
-    tally::{Tally, segment_at},
+    tally::{Tally, head, is_hidden, segment_at},
 };
 use crate::{
     lock::lock,
@@ -89,24 +89,6 @@ pub fn count_within(pad: &gst::Pad, span: &Span, packets: Tally) {
         }
         true
     });
-}
-
-/// The first `N` bytes of a buffer, if it is long enough.
-fn head<const N: usize>(buffer: &gst::BufferRef) -> Option<[u8; N]> {
-    let mut head = [0; N];
-    (buffer.size() >= N && buffer.copy_to_slice(0, &mut head).is_ok()).then_some(head)
-}
-
-/// Whether this is a VP8 frame that is only a reference (RFC 6386, section 9.1: `show_frame`) or a Theora header
-/// (Theora specification, section 6.1).
-pub fn is_hidden(pad: &gst::Pad, buffer: &gst::BufferRef) -> bool {
-    let Some(first) = head::<1>(buffer) else { return false };
-    let caps = pad.current_caps();
-    match caps.as_ref().map(media_type) {
-        Some("video/x-vp8") => first[0] & 0x10 == 0,
-        Some("video/x-theora") => first[0] & 0x80 != 0,
-        _ => false,
-    }
 }
 
 /// The part of the other tracks that goes into the output.

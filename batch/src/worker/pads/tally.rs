@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use gst::prelude::*;
 
 use super::probes::{TimeSegment, on_buffers};
-use crate::lock::lock;
+use crate::{lock::lock, worker::elements::caps::media_type};
 
 /// The flag of a buffer that only fills time and does not count.
 pub const FILLER: gst::BufferFlags = gst::BufferFlags::DECODE_ONLY;
@@ -28,6 +28,13 @@ pub struct Passed {
     pub longest_step: u64,
 }
 
+impl Passed {
+    /// From the earliest to the latest running time, nanoseconds.
+    pub fn length(&self) -> u64 {
+        self.latest.saturating_sub(self.first.unwrap_or(0))
+    }
+}
+
 /// A counter at a pad.
 #[derive(Clone, Debug, Default)]
 pub struct Tally(Arc<Mutex<Passed>>);
@@ -36,7 +43,7 @@ impl Tally {
     pub fn watch(&self, pad: &gst::Pad) {
         let tally = self.clone();
         on_buffers(pad, move |pad, buffer| {
-            if buffer.flags().contains(FILLER) {
+            if buffer.flags().contains(FILLER) || is_hidden(pad, buffer) {
                 return true;
             }
             match segment_at(pad).and_then(|s| s.to_running_time_full(buffer.pts()?)) {
@@ -71,6 +78,24 @@ impl Tally {
 
     pub fn get(&self) -> Passed {
         *lock(&self.0)
+    }
+}
+
+/// The first `N` bytes of a buffer, if it is long enough.
+pub fn head<const N: usize>(buffer: &gst::BufferRef) -> Option<[u8; N]> {
+    let mut head = [0; N];
+    (buffer.size() >= N && buffer.copy_to_slice(0, &mut head).is_ok()).then_some(head)
+}
+
+/// Whether this is a VP8 frame that is only a reference (RFC 6386, section 9.1: `show_frame`) or a Theora header
+/// (Theora specification, section 6.1).
+pub fn is_hidden(pad: &gst::Pad, buffer: &gst::BufferRef) -> bool {
+    let Some(first) = head::<1>(buffer) else { return false };
+    let caps = pad.current_caps();
+    match caps.as_ref().map(media_type) {
+        Some("video/x-vp8") => first[0] & 0x10 == 0,
+        Some("video/x-theora") => first[0] & 0x80 != 0,
+        _ => false,
     }
 }
 

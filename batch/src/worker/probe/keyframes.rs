@@ -8,9 +8,9 @@ use crate::{
     lock::lock,
     protocol::Span,
     worker::pads::{
-        clip::{is_hidden, slot},
+        clip::slot,
         probes::on_buffers,
-        tally::segment_at,
+        tally::{is_hidden, segment_at},
     },
 };
 

@@ -154,8 +154,8 @@ impl Job<'_> {
         encoded: &Tally,
         say: Say,
     ) -> Result<u64> {
-        let (frames, written) = (translated.get().packets, encoded.get().packets);
-        encoding.check_written(written, frames)?;
+        let frames = translated.get().packets;
+        encoding.check(encoded.get(), translated.get())?;
         let packets = read.get();
         if let Some(expected) = self.span.frames.filter(|&expected| expected != frames) {
             // If the decoder received all packets, the missing frames are damaged.

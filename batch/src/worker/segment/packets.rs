@@ -17,7 +17,7 @@ use crate::{
         pads::{
             clip,
             probes::{on_buffers, on_segments},
-            tally::Tally,
+            tally::{Tally, is_hidden},
         },
         pipeline::Pipeline,
     },
@@ -104,7 +104,7 @@ fn count_gaps(pad: &gst::Pad, gaps: Arc<AtomicU64>) {
         None
     });
     on_buffers(pad, move |pad, buffer| {
-        if !clip::is_hidden(pad, buffer) {
+        if !is_hidden(pad, buffer) {
             let is_first = is_first.swap(false, Ordering::Relaxed);
             if buffer.flags().contains(gst::BufferFlags::DISCONT) && !is_first {
                 gaps.fetch_add(1, Ordering::Relaxed);
