@@ -249,6 +249,21 @@ fn truncated_images_are_named() {
     assert!(!said.contains("in/whole.jpg: "), "{said}");
 }
 
+/// `avdec_mjpeg` of GStreamer 1.22 crashes on 4:1:1, 4:4:0 and CMYK.
+#[test]
+fn jpegs_of_unusual_sampling_are_translated_or_named() {
+    let place = Place::unchanged();
+    let frames = "videotestsrc num-buffers=COUNT ! video/x-raw,format=Y41B,width=96,height=64,framerate=25/1 ! jpegenc";
+    for (name, count, mux) in [("a.jpg", "1", ""), ("b.avi", "5", "! avimux")] {
+        let frames = frames.replace("COUNT", count);
+        common::media::make(&place.path("in").join(name), &format!("{frames} {mux} ! OUT"));
+    }
+    let said = text(&place.program().arg("in").output().unwrap());
+    assert!(said.contains("1 translated") && !said.contains("worker process"), "{said}");
+    assert!(said.contains("error: in/b.avi: has JPEGs in CMYK, 4:4:0 or 4:1:1"), "{said}");
+    assert!(place.out("a.jpg").is_file() && !said.contains("note: "), "{said}");
+}
+
 /// The decoder of the image crate accepts damaged data.
 #[test]
 fn damaged_jpegs_are_named() {

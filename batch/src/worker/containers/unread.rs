@@ -41,6 +41,11 @@ pub fn palette() -> String {
     format!("is raw video with a palette, which GStreamer cannot read; {CONVERT}")
 }
 
+/// The error for video of JPEGs for which GStreamer 1.22 has no format.
+pub fn jpeg() -> String {
+    format!("has JPEGs in CMYK, 4:4:0 or 4:1:1, which GStreamer cannot decode; {CONVERT}")
+}
+
 fn head(file: &Path) -> Option<Vec<u8>> {
     let mut head = Vec::new();
     File::open(file).ok()?.take(HEAD).read_to_end(&mut head).ok()?;

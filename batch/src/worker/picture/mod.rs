@@ -24,7 +24,7 @@ use img_parts::{
     Bytes, ImageEXIF, ImageICC,
     jpeg::{
         Jpeg, JpegSegment,
-        markers::{SOF3, SOF5, SOF7, SOF9, SOF10, SOF11, SOF13, SOF15},
+        markers::{SOF0, SOF2, SOF3, SOF5, SOF7, SOF9, SOF10, SOF11, SOF13, SOF15},
     },
     webp::{CHUNK_VP8L, WebP},
 };
@@ -111,6 +111,8 @@ fn read(bytes: &[u8], input: &Path, say: Say) -> Result<Picture> {
     if format == ImageFormat::Jpeg {
         check_coding(bytes)?;
         note_all(say, damage_of_jpeg(bytes));
+        let is_cmyk = sampling(bytes).is_some_and(|factors| factors.len() == 4);
+        note_all(say, is_cmyk.then(|| "its CMYK becomes RGB".to_owned()));
     }
     if animated_color(Cursor::new(bytes), format).is_ok_and(|color| color.is_some()) {
         note(say, "is animated, but only its first frame is translated");
@@ -228,12 +230,38 @@ fn damage_of_jpeg(jpeg: &[u8]) -> Option<String> {
     if lacks_end(jpeg) {
         return Some("is truncated: its last rows are missing".to_owned());
     }
+    if is_unusual_jpeg(jpeg) {
+        return None;
+    }
     complaints::take(true);
     let caps = gst::Caps::builder("image/jpeg").field("parsed", true).build();
     // Only its errors count, not what it decodes.
     let _ = Through::new("avdec_mjpeg")
         .and_then(|decoder| decoder.push_last(gst::Buffer::from_slice(jpeg.to_vec()), &caps));
     complaints::notice(true, "parts of it may be wrong")
+}
+
+/// Whether GStreamer 1.22 has no format for a JPEG, such as CMYK and 4:4:0. `avdec_mjpeg` then crashes.
+pub fn is_unusual_jpeg(jpeg: &[u8]) -> bool {
+    sampling(jpeg).is_some_and(|factors| match factors[..] {
+        [_] => false,
+        [luma, cb, cr] => {
+            let (columns, rows) = (u32::from(luma >> 4), u32::from(luma & 15));
+            let (width, height) = (u32::from(cb >> 4).max(1), u32::from(cb & 15).max(1));
+            let known = [(1, 1), (2, 1), (2, 2)];
+            cb != cr || !known.iter().any(|&(w, h)| columns == w * width && rows == h * height)
+        }
+        _ => true,
+    })
+}
+
+/// The horizontal and vertical sampling factor of each component of a JPEG, four bits each (ITU-T T.81, section B.2.2).
+fn sampling(jpeg: &[u8]) -> Option<Vec<u8>> {
+    let jpeg = Jpeg::from_bytes(Bytes::copy_from_slice(jpeg)).ok()?;
+    let frame = jpeg.segments().iter().find(|segment| (SOF0..=SOF2).contains(&segment.marker()))?;
+    let (count, components) = frame.contents().get(5..)?.split_first()?;
+    let components = components.as_chunks::<3>().0.iter().take(usize::from(*count));
+    Some(components.map(|[_, factors, _]| *factors).collect())
 }
 
 /// Whether a JPEG lacks its end marker (ITU-T T.81, EOI), which the decoder tolerates. Pixel data cannot contain

@@ -27,7 +27,7 @@ use gst_pbutils::{
 
 pub use self::track::Track;
 use self::{
-    demux::{decode_only, dv_without_sound, prefer_colour_of_stream},
+    demux::{decode_only, dv_without_sound, prefer_colour_of_stream, refuse_unusual_jpeg},
     frameless::Frameless,
     own::Own,
 };
@@ -330,6 +330,7 @@ fn discover(input: &Path, repairs: &Arc<Repairs>) -> Result<(DiscovererInfo, Fra
             dv_without_sound(element);
             prefer_colour_of_stream(element);
             av1::tolerate_damage(element);
+            refuse_unusual_jpeg(element);
         });
         // Its decoder fails, and the file with it.
         decode_only(decoder.upcast_ref(), |_, caps| media_type(caps) != TRUE_HD_OR_PCM);
