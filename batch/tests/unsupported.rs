@@ -47,6 +47,11 @@ fn what_gstreamer_cannot_read_is_not_called_damaged() {
         ("atom.mxf", [LARGE, "-c:v dvvideo -f mxf_opatom"].join(" "), "is MXF in OP-Atom"),
         ("aac.rm", [BARS, TONE, "-c:v rv10 -c:a aac"].join(" "), "has AAC in RealMedia"),
         ("screen.flv", [BARS, "-c:v flashsv2"].join(" "), "is Flash Screen Video 2"),
+        (
+            "grey10.mkv",
+            [BARS, "-c:v ffv1 -pix_fmt gray10le"].join(" "),
+            "has a pixel format that GStreamer does not know",
+        ),
         ("drm.wmv", [BARS, "-c:v wmv2"].join(" "), "is encrypted (DRM) and cannot be decoded"),
         (
             "grey.mov",

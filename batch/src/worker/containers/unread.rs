@@ -41,9 +41,11 @@ pub fn palette() -> String {
     format!("is raw video with a palette, which GStreamer cannot read; {CONVERT}")
 }
 
-/// The error for video of JPEGs for which GStreamer 1.22 has no format.
-pub fn jpeg() -> String {
-    format!("has JPEGs in CMYK, 4:4:0 or 4:1:1, which GStreamer cannot decode; {CONVERT}")
+/// The error for video in a pixel format that GStreamer does not know, such as 4:4:0 or 16 bits of 4:2:0.
+pub fn format() -> String {
+    "has a pixel format that GStreamer does not know; convert it first: \
+     ffmpeg -i INPUT -c:v ffv1 -pix_fmt yuv444p12le -c:a copy OUTPUT.mkv"
+        .to_owned()
 }
 
 fn head(file: &Path) -> Option<Vec<u8>> {

@@ -111,8 +111,7 @@ fn read(bytes: &[u8], input: &Path, say: Say) -> Result<Picture> {
     if format == ImageFormat::Jpeg {
         check_coding(bytes)?;
         note_all(say, damage_of_jpeg(bytes));
-        let is_cmyk = sampling(bytes).is_some_and(|factors| factors.len() == 4);
-        note_all(say, is_cmyk.then(|| "its CMYK becomes RGB".to_owned()));
+        note_all(say, is_cmyk(bytes).then(|| "its CMYK becomes RGB".to_owned()));
     }
     if animated_color(Cursor::new(bytes), format).is_ok_and(|color| color.is_some()) {
         note(say, "is animated, but only its first frame is translated");
@@ -230,38 +229,19 @@ fn damage_of_jpeg(jpeg: &[u8]) -> Option<String> {
     if lacks_end(jpeg) {
         return Some("is truncated: its last rows are missing".to_owned());
     }
-    if is_unusual_jpeg(jpeg) {
-        return None;
-    }
     complaints::take(true);
     let caps = gst::Caps::builder("image/jpeg").field("parsed", true).build();
-    // Only its errors count, not what it decodes.
-    let _ = Through::new("avdec_mjpeg")
+    // Only its errors count, not what it decodes. It does not know all formats, and crashes with direct rendering.
+    let _ = Through::new("avdec_mjpeg direct-rendering=false")
         .and_then(|decoder| decoder.push_last(gst::Buffer::from_slice(jpeg.to_vec()), &caps));
     complaints::notice(true, "parts of it may be wrong")
 }
 
-/// Whether GStreamer 1.22 has no format for a JPEG, such as CMYK and 4:4:0. `avdec_mjpeg` then crashes.
-pub fn is_unusual_jpeg(jpeg: &[u8]) -> bool {
-    sampling(jpeg).is_some_and(|factors| match factors[..] {
-        [_] => false,
-        [luma, cb, cr] => {
-            let (columns, rows) = (u32::from(luma >> 4), u32::from(luma & 15));
-            let (width, height) = (u32::from(cb >> 4).max(1), u32::from(cb & 15).max(1));
-            let known = [(1, 1), (2, 1), (2, 2)];
-            cb != cr || !known.iter().any(|&(w, h)| columns == w * width && rows == h * height)
-        }
-        _ => true,
-    })
-}
-
-/// The horizontal and vertical sampling factor of each component of a JPEG, four bits each (ITU-T T.81, section B.2.2).
-fn sampling(jpeg: &[u8]) -> Option<Vec<u8>> {
-    let jpeg = Jpeg::from_bytes(Bytes::copy_from_slice(jpeg)).ok()?;
-    let frame = jpeg.segments().iter().find(|segment| (SOF0..=SOF2).contains(&segment.marker()))?;
-    let (count, components) = frame.contents().get(5..)?.split_first()?;
-    let components = components.as_chunks::<3>().0.iter().take(usize::from(*count));
-    Some(components.map(|[_, factors, _]| *factors).collect())
+/// Whether a JPEG has four components (ITU-T T.81, section B.2.2).
+fn is_cmyk(jpeg: &[u8]) -> bool {
+    let Ok(jpeg) = Jpeg::from_bytes(Bytes::copy_from_slice(jpeg)) else { return false };
+    let mut frames = jpeg.segments().iter().filter(|s| (SOF0..=SOF2).contains(&s.marker()));
+    frames.any(|frame| frame.contents().get(5) == Some(&4))
 }
 
 /// Whether a JPEG lacks its end marker (ITU-T T.81, EOI), which the decoder tolerates. Pixel data cannot contain

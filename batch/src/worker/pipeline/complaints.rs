@@ -5,7 +5,7 @@
 
 use std::{
     env,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use gst::prelude::*;
@@ -30,10 +30,13 @@ const REFERENCES: [&str; 8] = [
     "Could not find ref with POC",
     "Error constructing the frame RPS",
 ];
+/// The error about a pixel format that GStreamer does not know.
+const UNKNOWN: &str = "video format unsupported by GStreamer";
 /// The error of FFmpeg's GXF demuxer at the end of each file.
 const END: &str = "sync lost";
 
 static ERRORS: AtomicU64 = AtomicU64::new(0);
+static UNKNOWN_FORMAT: AtomicBool = AtomicBool::new(false);
 static MISSING_REFERENCES: AtomicU64 = AtomicU64::new(0);
 
 /// Starts counting.
@@ -50,6 +53,8 @@ pub fn listen() {
         let text = message.get().unwrap_or_default();
         if REFERENCES.iter().any(|reference| text.contains(reference)) {
             MISSING_REFERENCES.fetch_add(1, Ordering::Relaxed);
+        } else if text.contains(UNKNOWN) {
+            UNKNOWN_FORMAT.store(true, Ordering::Relaxed);
         } else if !text.contains(END) {
             ERRORS.fetch_add(1, Ordering::Relaxed);
         }
@@ -68,6 +73,11 @@ pub fn forget_at(pad: &gst::Pad) {
 pub fn take(with_references: bool) -> u64 {
     let references = MISSING_REFERENCES.swap(0, Ordering::Relaxed);
     ERRORS.swap(0, Ordering::Relaxed) + if with_references { references } else { 0 }
+}
+
+/// Whether a decoder has failed since the last call because GStreamer does not know its pixel format.
+pub fn take_unknown_format() -> bool {
+    UNKNOWN_FORMAT.swap(false, Ordering::Relaxed)
 }
 
 /// A note about the errors since the last call, and what they may cause.

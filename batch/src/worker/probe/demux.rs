@@ -18,13 +18,12 @@ use super::{frameless::Frameless, watchdog};
 use crate::{
     lock::lock,
     worker::{
-        containers::{av1, avi, rates, repairs::Repairs, unread},
+        containers::{av1, avi, rates, repairs::Repairs},
         elements::{
             caps::{colorimetry, field, has_element, is_text, media_type, short_id},
             is_of, make, pad,
         },
-        pads::probes::{on_buffers, on_caps, on_segments, replace},
-        picture,
+        pads::probes::{on_caps, on_segments, replace},
     },
 };
 
@@ -110,21 +109,6 @@ fn repair(element: &gst::Element, repairs: &Arc<Repairs>) {
     }
     prefer_colour_of_stream(element);
     av1::tolerate_damage(element);
-    refuse_unusual_jpeg(element);
-}
-
-/// Stops at a JPEG on which `avdec_mjpeg` crashes.
-pub fn refuse_unusual_jpeg(element: &gst::Element) {
-    let Some(pad) = element.static_pad("sink").filter(|_| is_of(element, "avdec_mjpeg")) else {
-        return;
-    };
-    on_buffers(&pad, |pad, buffer| {
-        let is_unusual = buffer.map_readable().is_ok_and(|jpeg| picture::is_unusual_jpeg(&jpeg));
-        if let Some(decoder) = pad.parent_element().filter(|_| is_unusual) {
-            gst::element_error!(decoder, gst::StreamError::WrongType, ("{}", unread::jpeg()));
-        }
-        !is_unusual
-    });
 }
 
 /// Makes `decoder`, a `decodebin` or `uridecodebin`, decode the tracks that `decode` chooses by stream id and caps,

@@ -27,7 +27,7 @@ use gst_pbutils::{
 
 pub use self::track::Track;
 use self::{
-    demux::{decode_only, dv_without_sound, prefer_colour_of_stream, refuse_unusual_jpeg},
+    demux::{decode_only, dv_without_sound, prefer_colour_of_stream},
     frameless::Frameless,
     own::Own,
 };
@@ -49,7 +49,7 @@ use crate::{
         },
         elements::caps::{TRUE_HD_OR_PCM, codec_name, field, media_type, short_id},
         pads::probes::replace,
-        pipeline::fault,
+        pipeline::{complaints, fault},
     },
 };
 
@@ -330,7 +330,10 @@ fn discover(input: &Path, repairs: &Arc<Repairs>) -> Result<(DiscovererInfo, Fra
             dv_without_sound(element);
             prefer_colour_of_stream(element);
             av1::tolerate_damage(element);
-            refuse_unusual_jpeg(element);
+            if element.has_property("direct-rendering") {
+                // With it, FFmpeg's decoders crash on formats that GStreamer does not know.
+                element.set_property("direct-rendering", false);
+            }
         });
         // Its decoder fails, and the file with it.
         decode_only(decoder.upcast_ref(), |_, caps| media_type(caps) != TRUE_HD_OR_PCM);
@@ -343,8 +346,12 @@ fn discover(input: &Path, repairs: &Arc<Repairs>) -> Result<(DiscovererInfo, Fra
     });
     let path = std::path::absolute(input).map_err(|error| error.to_string())?;
     let uri = gst::glib::filename_to_uri(path, None).map_err(|error| error.to_string())?;
+    complaints::take_unknown_format();
     let info = discoverer.discover_uri(&uri);
-    let info = info.map_err(|error| fault::explain_probe(&error, &lock(&undecodable)))?;
+    let info = info.map_err(|error| match complaints::take_unknown_format() {
+        true => unread::format(),
+        false => fault::explain_probe(&error, &lock(&undecodable)),
+    })?;
     Ok((info, frameless))
 }
 
