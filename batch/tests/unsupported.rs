@@ -109,6 +109,26 @@ fn raw_frames_of_any_width_are_translated() {
     }
 }
 
+/// A frame of a palette has one component, as grey has.
+#[test]
+fn palettes_keep_their_colours() {
+    let Some(place) = Place::of_ffmpeg("palettes") else { return };
+    for (name, codec) in
+        [("zmbv.avi", "zmbv -pix_fmt pal8"), ("png.mov", "png -pix_fmt pal8"), ("rgb.mov", "png")]
+    {
+        ffmpeg::make(&place.path("in").join(name), &[BARS, "-c:v", codec].join(" "));
+    }
+    let said = place.run(&["in", "--preset", "archive", "--container", "mkv"]);
+    for name in ["zmbv.avi", "png.mov", "rgb.mov"] {
+        let (input, output) = (place.path("in").join(name), place.out(name).with_extension("mkv"));
+        let [before, after] = [input, output].map(|path| {
+            let filter = "format=yuv444p,signalstats,metadata=print";
+            ffmpeg::measure(&["-i", path.to_str().unwrap(), "-vf", filter], "signalstats.SATAVG=")
+        });
+        assert!((before - after).abs() < 5.0, "{name}: {before}, {after} {said}");
+    }
+}
+
 #[test]
 fn what_gstreamer_does_not_know_in_an_avi_is_named() {
     let Some(place) = Place::of_ffmpeg("codecs of AVI") else { return };

@@ -10,7 +10,8 @@ use std::sync::{
 use anyhow::Result;
 use gst::prelude::*;
 use gst_video::{
-    VideoCaptionMeta, VideoColorMatrix, VideoColorRange, VideoColorimetry, VideoInfo, prelude::*,
+    VideoCaptionMeta, VideoColorMatrix, VideoColorRange, VideoColorimetry, VideoFormat,
+    VideoFormatInfo, VideoInfo, prelude::*,
 };
 
 use crate::{
@@ -203,8 +204,12 @@ fn keep_depth(convert: &gst::Element, filter: &gst::Element, encoder: &gst::Elem
         let like = gst::Caps::builder("video/x-raw")
             .field("interlace-mode", mode.unwrap_or_else(|_| "progressive".to_owned()))
             .build();
-        let nearest =
-            nearest_format(&taken(&filter)?.intersect(&like), frames.format_info(), keeps_alpha);
+        let format = match frames.format() {
+            // It has one component, the number of a colour.
+            VideoFormat::Rgb8p => VideoFormatInfo::from_format(VideoFormat::Rgb),
+            _ => frames.format_info(),
+        };
+        let nearest = nearest_format(&taken(&filter)?.intersect(&like), format, keeps_alpha);
         if let Some(nearest) = nearest {
             let fixed = gst::Caps::builder("video/x-raw").field("format", nearest.to_str());
             filter.set_property("caps", fixed.build());
