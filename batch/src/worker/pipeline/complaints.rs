@@ -75,7 +75,12 @@ pub fn take(with_references: bool) -> u64 {
     ERRORS.swap(0, Ordering::Relaxed) + if with_references { references } else { 0 }
 }
 
-/// Whether a decoder has failed since the last call because GStreamer does not know its pixel format.
+/// Whether a decoder has failed because GStreamer does not know its pixel format.
+pub fn is_unknown_format() -> bool {
+    UNKNOWN_FORMAT.load(Ordering::Relaxed)
+}
+
+/// The same, since the last call.
 pub fn take_unknown_format() -> bool {
     UNKNOWN_FORMAT.swap(false, Ordering::Relaxed)
 }

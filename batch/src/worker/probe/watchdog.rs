@@ -19,7 +19,10 @@ use gst::prelude::*;
 
 use crate::{
     lock::lock,
-    worker::{elements::pad, pipeline::fault},
+    worker::{
+        elements::pad,
+        pipeline::{complaints, fault},
+    },
 };
 
 /// Time between two looks.
@@ -28,6 +31,8 @@ const TICK: Duration = Duration::from_millis(100);
 const AFTER_ERROR: u32 = 3;
 /// How many ticks it may take after it has reached the end of the file.
 const AFTER_END: u32 = 50;
+/// How many ticks the discoverer may take after a pixel format that GStreamer does not know.
+const AFTER_FORMAT: u32 = 5;
 /// How many reads beyond the end are too many.
 const MAX_READS: u32 = 1000;
 
@@ -101,10 +106,14 @@ pub fn watch(input: &Path, source: &gst::Element, decoder: &gst::Bin) -> Result<
     let pipeline = decoder.parent().and_downcast::<gst::Pipeline>().context("no pipeline")?;
     let weak = pipeline.downgrade();
     thread::spawn(move || {
-        while let Some(pipeline) = weak.upgrade()
-            && !lock(&state).has_tracks
-        {
-            if let Some(message) = lock(&state).tick() {
+        let mut ticks = 0;
+        while let Some(pipeline) = weak.upgrade() {
+            let message = Some(lock(&state)).filter(|state| !state.has_tracks);
+            let message = message.and_then(|mut state| state.tick());
+            // A decoder that has failed in silence, maybe after the last frame.
+            ticks += u32::from(complaints::is_unknown_format());
+            let unknown = || gst::message::Error::new(gst::StreamError::WrongType, "format");
+            if let Some(message) = message.or_else(|| (ticks == AFTER_FORMAT).then(unknown)) {
                 // Without a bus, the pipeline has ended.
                 let _ = pipeline.post_message(message);
             }
