@@ -77,12 +77,17 @@ fn by_input(options: &Options, input: &Path, relative: &Path) -> (PathBuf, Kind)
         return (format.rename(relative), Kind::Picture(format));
     }
     let recipe = &options.recipe;
-    let is_prores = recipe.preset == Preset::Prores && recipe.encoder_element().is_none();
     let own = Container::of_name(input);
-    let container = recipe.container.or(match own {
-        // Not every container accepts ProRes.
-        Some(Container::Mp4 | Container::Webm | Container::Ts) if is_prores => Some(Container::Mov),
-        own => own,
+    let preset = Some(recipe.preset).filter(|_| recipe.encoder_element().is_none());
+    // Not every container accepts the codec of the preset.
+    let container = recipe.container.or(match (preset, own) {
+        (Some(Preset::Prores), Some(Container::Mp4 | Container::Webm | Container::Ts)) => {
+            Some(Container::Mov)
+        }
+        (Some(Preset::Hevc), Some(Container::Webm)) | (Some(Preset::Av1), Some(Container::Ts)) => {
+            Some(Container::Mkv)
+        }
+        (_, own) => own,
     });
     let container = container.unwrap_or(Container::Mkv);
     // An extension that already fits the container is kept: clip.M4V.

@@ -428,6 +428,23 @@ mod tests {
     }
 
     #[test]
+    fn the_preset_may_need_another_container() {
+        let folder = folder(&["a.mp4", "b.webm", "c.ts"]);
+        let named = |preset: &str| {
+            let options = ["cyclegan-batch", "--preset", preset, "--out", "x"].map(OsString::from);
+            let input = folder.path().as_os_str().to_owned();
+            let options = Options::parse_from(options.into_iter().chain([input]));
+            let destination = Destination::new(&options).unwrap();
+            let items = Finder::new(&options, &destination).unwrap().find().unwrap().items;
+            outputs(&items).join(" ")
+        };
+        assert_eq!(named("web"), "a.mp4 b.webm c.ts");
+        assert_eq!(named("hevc"), "a.mp4 b.mkv c.ts");
+        assert_eq!(named("av1"), "a.mp4 b.webm c.mkv");
+        assert_eq!(named("prores"), "a.mov b.mov c.mov");
+    }
+
+    #[test]
     fn samples_lie_beside_their_file() {
         let folder = folder(&["a.mp4"]);
         let options = ["cyclegan-batch", "--sample", "2", "--out"].map(OsString::from).into_iter();
