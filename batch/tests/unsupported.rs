@@ -109,17 +109,20 @@ fn raw_frames_of_any_width_are_translated() {
     }
 }
 
-/// A frame of a palette has one component, as grey has.
+/// A frame of a palette has one component, as grey has, and the decoders of AV1 call RGB Y'CbCr.
 #[test]
-fn palettes_keep_their_colours() {
-    let Some(place) = Place::of_ffmpeg("palettes") else { return };
-    for (name, codec) in
-        [("zmbv.avi", "zmbv -pix_fmt pal8"), ("png.mov", "png -pix_fmt pal8"), ("rgb.mov", "png")]
-    {
+fn palettes_and_rgb_keep_their_colours() {
+    let Some(place) = Place::of_ffmpeg("palettes and RGB") else { return };
+    for (name, codec) in [
+        ("zmbv.avi", "zmbv -pix_fmt pal8"),
+        ("png.mov", "png -pix_fmt pal8"),
+        ("rgb.mov", "png"),
+        ("av1.mp4", "libaom-av1 -cpu-used 8 -pix_fmt gbrp"),
+    ] {
         ffmpeg::make(&place.path("in").join(name), &[BARS, "-c:v", codec].join(" "));
     }
     let said = place.run(&["in", "--preset", "archive", "--container", "mkv"]);
-    for name in ["zmbv.avi", "png.mov", "rgb.mov"] {
+    for name in ["zmbv.avi", "png.mov", "rgb.mov", "av1.mp4"] {
         let (input, output) = (place.path("in").join(name), place.out(name).with_extension("mkv"));
         let [before, after] = [input, output].map(|path| {
             let filter = "format=yuv444p,signalstats,metadata=print";

@@ -269,6 +269,13 @@ fn nearest_format(
         .map(|info| info.format())
 }
 
+/// Formats with the same planes. The decoders of AV1 give RGB those of Y'CbCr.
+const PLANES_OF_RGB: [(VideoFormat, VideoFormat); 3] = [
+    (VideoFormat::Y444, VideoFormat::Gbr),
+    (VideoFormat::Y44410le, VideoFormat::Gbr10le),
+    (VideoFormat::Y44412le, VideoFormat::Gbr12le),
+];
+
 /// Corrects caps of raw video at `pad`. Pixels of width 0, as from an AVI without a pixel density, become square.
 /// Y'CbCr of unknown range, as in many WebM files, gets limited range, where GStreamer assumes full range. Full range
 /// with an unknown matrix, which GStreamer 1.22 ignores altogether, gets the default matrix. So does grey, whose contrast
@@ -290,6 +297,12 @@ fn correct_caps(pad: &gst::Pad) {
             fields.set("colorimetry", colorimetry.to_string());
         }
         if !video.is_yuv() {
+            return Some(corrected);
+        }
+        let matrix = colorimetry(fields).map(|said| said.matrix());
+        let planes = PLANES_OF_RGB.iter().find(|(yuv, _)| *yuv == video.format());
+        if let Some((_, rgb)) = planes.filter(|_| matrix == Some(VideoColorMatrix::Rgb)) {
+            fields.set("format", rgb.to_str());
             return Some(corrected);
         }
         let full = colorimetry(fields).filter(|said| {
