@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT OR Apache-2.0
 
-# Runs a command in a minimal Debian of another release:
+# Runs a command in a minimal Debian or Ubuntu of another release:
 #
 #   chroot.sh [--fresh | --name NAME] [--bind DIR]... RELEASE COMMAND...
 #
-# RELEASE is 12 or 13. The system is created once with debootstrap, from the mirror that apt uses here or from
-# DEBIAN_MIRROR, and kept in the cache. --fresh works on a copy that is removed afterwards, --name on a copy that is kept
+# RELEASE is 12 or 13 for Debian, 22.04 or 24.04 for Ubuntu. The system is created once with debootstrap and kept in the
+# cache. Debian is fetched from DEBIAN_MIRROR, by default the mirror that apt uses here, and Ubuntu from UBUNTU_MIRROR, by
+# default the folder ubuntu beside that of Debian. --fresh works on a copy that is removed afterwards, --name on a copy that is kept
 # under NAME. Each --bind mounts a folder of this machine at the same path. Needs root; mounts end with the command.
 set -euo pipefail
 
@@ -33,9 +34,11 @@ while [[ ${1:-} == --* ]]; do
 done
 (($# >= 2)) || die "usage: chroot.sh [--fresh | --name NAME] [--bind DIR]... RELEASE COMMAND..."
 case $1 in
-12) suite=bookworm ;;
-13) suite=trixie ;;
-*) die "RELEASE is '$1', but must be 12 or 13" ;;
+12) system=debian suite=bookworm ;;
+13) system=debian suite=trixie ;;
+22.04) system=ubuntu suite=jammy ;;
+24.04) system=ubuntu suite=noble ;;
+*) die "RELEASE is '$1', but must be 12, 13, 22.04 or 24.04" ;;
 esac
 shift
 [[ $(id -u) == 0 ]] || die "this needs root"
@@ -46,11 +49,18 @@ base=$cache/chroot-$suite
 if [[ ! -d $base ]]; then
     # shellcheck disable=SC2016
     mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(SITE)' | head -n 1)}
-    [[ -n $mirror ]] || die "apt knows no mirror here; set DEBIAN_MIRROR"
+    options=(--variant=minbase) script=()
+    if [[ $system == ubuntu ]]; then
+        mirror=${UBUNTU_MIRROR:-$(sed -E 's#debian/*$#ubuntu#' <<<"$mirror")}
+        options+=("--components=main,universe")
+        # The script of all its releases: this debootstrap may not know the newest by name.
+        script=(/usr/share/debootstrap/scripts/gutsy)
+    fi
+    [[ -n $mirror ]] || die "apt knows no mirror here; set ${system^^}_MIRROR"
     mkdir -p -- "$cache"
     work=$(mktemp -d -- "$base.XXXXXX")
     trap 'rm -rf -- "$work"' EXIT
-    debootstrap --variant=minbase "$suite" "$work" "$mirror" >&2
+    debootstrap "${options[@]}" "$suite" "$work" "$mirror" "${script[@]}" >&2
     chmod 755 "$work"
     mv -T -- "$work" "$base"
     trap - EXIT
