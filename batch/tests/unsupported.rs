@@ -52,6 +52,9 @@ fn what_gstreamer_cannot_read_is_not_called_damaged() {
             [BARS, "-c:v ffv1 -pix_fmt gray10le"].join(" "),
             "has a pixel format that GStreamer does not know",
         ),
+        ("smc.mov", [BARS, "-c:v smc -pix_fmt pal8"].join(" "), "is QuickTime Graphics (SMC)"),
+        ("v308.mov", [BARS, "-c:v v308"].join(" "), "is raw video in v308"),
+        ("png48.mov", [BARS, "-c:v png -pix_fmt rgb48be"].join(" "), "is PNG of 16 bits"),
         ("drm.wmv", [BARS, "-c:v wmv2"].join(" "), "is encrypted (DRM) and cannot be decoded"),
         (
             "grey.mov",

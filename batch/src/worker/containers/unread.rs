@@ -5,7 +5,10 @@
 use std::{fs::File, io::Read, path::Path};
 
 use super::asf;
-use crate::worker::pipeline::fault::ENCRYPTED;
+use crate::worker::{
+    elements::caps::{field, media_type},
+    pipeline::fault::ENCRYPTED,
+};
 
 /// How many bytes at the start of a file to look at.
 const HEAD: u64 = 64 << 10;
@@ -34,6 +37,17 @@ pub fn suspected(file: &Path) -> Option<String> {
     let screen = || format!("is Flash Screen Video 2, which GStreamer cannot read; {CONVERT}");
     let cause = is_atom.then(atom).or_else(|| is_screen.then(screen));
     cause.or_else(|| is_encrypted_asf(&head).then(encrypted))
+}
+
+/// The error for video in `file` of which GStreamer decodes the colours wrongly, without an error of its own.
+pub fn miscoloured(file: &Path, video: &gst::Caps) -> Option<String> {
+    let what = match (media_type(video), field(video, "format")) {
+        ("image/png", _) if has_png_of_16_bits(&head(file)?) => "PNG of 16 bits without alpha",
+        ("video/x-raw", Some("v308")) => "raw video in v308",
+        ("video/x-smc", _) => "QuickTime Graphics (SMC)",
+        _ => return None,
+    };
+    Some(format!("is {what}, whose colours GStreamer decodes wrongly; {CONVERT}"))
 }
 
 /// The error for raw video with a palette, which the demuxers do not output.
@@ -96,6 +110,12 @@ const ENCRYPTION: [[u8; 16]; 3] = [
 fn is_encrypted_asf(head: &[u8]) -> bool {
     head.starts_with(&asf::HEADER)
         && head.windows(16).any(|id| ENCRYPTION.iter().any(|object| id == object))
+}
+
+/// Whether the first PNG has 16 bits of red, green and blue each: bit depth and colour type follow the size in its header.
+fn has_png_of_16_bits(head: &[u8]) -> bool {
+    let header = head.windows(14).find(|bytes| bytes.starts_with(b"IHDR"));
+    header.is_some_and(|header| header.ends_with(&[16, 2]))
 }
 
 /// The codec of the first video tag in an FLV (Adobe Flash Video File Format, annex E).

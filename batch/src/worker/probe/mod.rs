@@ -146,6 +146,9 @@ impl Media {
             return Err(media.fault(info.result(), &missing));
         };
         ensure!(field(&main.caps, "format") != Some("RGB8P"), unread::palette());
+        if let Some(cause) = unread::miscoloured(input, &main.caps) {
+            bail!(cause);
+        }
         let is_dolby = main.ignored.iter().any(|what| what == isobmff::DOLBY_VISION_5);
         ensure!(!is_dolby, "is {}, whose colours GStreamer cannot decode", isobmff::DOLBY_VISION_5);
         let is_known = !main.kind().ends_with("-unknown");
