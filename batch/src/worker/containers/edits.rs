@@ -6,9 +6,9 @@
 //! before 0, so all tracks begin later in its file. With these edit lists they begin where they did, and players hide
 //! what lies before 0.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
-use super::isobmff::{behind_times, boxes, find, number, place};
+use super::isobmff::{behind_times, boxed, boxes, find, number, place};
 
 /// The media time of an empty edit.
 const EMPTY: i64 = -1;
@@ -113,15 +113,11 @@ fn written(edits: &[Edit], version: u8, size: usize) -> Result<Vec<u8>> {
         // At normal speed.
         content.extend([0, 1, 0, 0]);
     }
-    let mut bytes = (content.len() as u32 + 8).to_be_bytes().to_vec();
-    bytes.extend(b"elst");
-    bytes.extend(content);
+    let mut bytes = boxed(b"elst", &content);
     let rest = size.checked_sub(bytes.len()).context("no room for the edit list")?;
     if rest > 0 {
-        ensure!(rest >= 8, "no room after the edit list");
-        bytes.extend((rest as u32).to_be_bytes());
-        bytes.extend(b"free");
-        bytes.resize(size, 0);
+        let rest = rest.checked_sub(8).context("no room after the edit list")?;
+        bytes.extend(boxed(b"free", &vec![0; rest]));
     }
     Ok(bytes)
 }

@@ -3,7 +3,7 @@
 //! Codecs of MP4 and QuickTime files whose four-character codes `qtdemux` of GStreamer 1.22 does not know, although there
 //! is a decoder.
 
-use super::isobmff::{Index, boxes, find, number, place};
+use super::isobmff::{Index, boxes, code, find, handler, number, place};
 use crate::worker::pads::probes::Replacement;
 
 /// Such codes, and a code of the same codec that it knows.
@@ -29,25 +29,21 @@ pub fn replacements(index: &Index) -> Vec<Replacement> {
 /// The codes of the video tracks in an index that have frames.
 pub fn of_video(index: &Index) -> Vec<String> {
     let tracks = boxes(&index.moov).filter(|(kind, _)| *kind == b"trak");
-    let code = |track| {
-        let handler = find(track, &[b"mdia", b"hdlr"])?.get(8..12)?;
+    let of_track = |track| {
         let table = |kind| find(track, &[b"mdia", b"minf", b"stbl", kind]);
         let frames = number(table(b"stsz")?.get(8..12)?)?;
-        let code = table(b"stsd")?.get(12..16).filter(|_| handler == b"vide" && frames > 0)?;
-        Some(String::from_utf8_lossy(code).trim().to_owned())
+        let is_video = handler(track) == Some(b"vide");
+        (is_video && frames > 0).then_some(code(Some(table(b"stsd")?.get(12..16)?)))
     };
-    tracks.filter_map(|(_, track)| code(track)).collect()
+    tracks.filter_map(|(_, track)| of_track(track)).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::isobmff::boxed, *};
 
     #[test]
     fn an_unknown_code_is_found_at_its_place() {
-        let boxed = |kind: &[u8; 4], content: &[u8]| {
-            [&(content.len() as u32 + 8).to_be_bytes(), &kind[..], content].concat()
-        };
         for (code, expected) in [(b"AVdh", Some((100 + 8 * 5 + 12, *b"AVdn"))), (b"avc1", None)] {
             let table = [&[0, 0, 0, 0, 0, 0, 0, 1][..], &boxed(code, b"")].concat();
             let track = [*b"stsd", *b"stbl", *b"minf", *b"mdia", *b"trak"];

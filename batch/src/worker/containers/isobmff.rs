@@ -40,6 +40,11 @@ pub fn find<'a>(data: &'a [u8], path: &[&[u8]]) -> Option<&'a [u8]> {
     })
 }
 
+/// A box of this type and content.
+pub fn boxed(kind: &[u8], content: &[u8]) -> Vec<u8> {
+    [&(content.len() as u32 + 8).to_be_bytes(), kind, content].concat()
+}
+
 /// The range of `part`, a part of `whole`.
 pub fn place(whole: &[u8], part: &[u8]) -> Range<usize> {
     let start = part.as_ptr().addr() - whole.as_ptr().addr();
@@ -289,7 +294,8 @@ pub fn handler(track: &[u8]) -> Option<&[u8]> {
     find(track, &[b"mdia", b"hdlr"])?.get(8..12)
 }
 
-fn code(code: Option<&[u8]>) -> String {
+/// A four-character code as text.
+pub fn code(code: Option<&[u8]>) -> String {
     String::from_utf8_lossy(code.unwrap_or_default()).trim().to_owned()
 }
 
@@ -479,27 +485,24 @@ mod tests {
 
     #[test]
     fn what_is_ignored_of_a_video_is_found() {
-        fn sized(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
-            [&(content.len() as u32 + 8).to_be_bytes()[..], kind, content].concat()
-        }
         let (handler, size) = ([&[0; 8][..], b"vide"].concat(), [0, 160, 0, 120]);
-        let track = sized(b"mdia", &sized(b"hdlr", &handler));
+        let track = boxed(b"mdia", &boxed(b"hdlr", &handler));
         let crop = |width: u32, height: u32| {
-            sized(b"clap", &[width, 1, height, 1, 0, 1, 0, 1].map(u32::to_be_bytes).concat())
+            boxed(b"clap", &[width, 1, height, 1, 0, 1, 0, 1].map(u32::to_be_bytes).concat())
         };
         let ignored = |inside: &[u8], matrix: [u32; 5]| {
             let entry = [&[0; 24][..], &size, &[0; 50], inside].concat();
-            let samples = [&[0; 8][..], &sized(b"avc1", &entry)].concat();
+            let samples = [&[0; 8][..], &boxed(b"avc1", &entry)].concat();
             super::ignored(&track, &samples, &matrix.map(u32::to_be_bytes))
         };
         let (one, flipped) = ([1, 0, 0, 0, 1], [0, 1, 0, 1, 0]);
         assert_eq!(ignored(&crop(160, 120), one), [""; 0]);
         assert_eq!(ignored(&crop(120, 90), flipped), ["crop to 120×90 pixels"]);
-        assert_eq!(ignored(&sized(b"sv3d", &[]), one), [SPHERE]);
-        assert_eq!(ignored(&sized(b"st3d", &[0, 0, 0, 0, 2]), one), ["stereo mode (3D)"]);
+        assert_eq!(ignored(&boxed(b"sv3d", &[]), one), [SPHERE]);
+        assert_eq!(ignored(&boxed(b"st3d", &[0, 0, 0, 0, 2]), one), ["stereo mode (3D)"]);
         assert!(ignored(&[], [1, 1, 0, 1, 1])[0].contains("another angle"));
-        assert_eq!(ignored(&sized(b"dvcC", &[1, 0, 5 << 1]), one), [DOLBY_VISION_5]);
-        assert_eq!(ignored(&sized(b"dvvC", &[1, 0, 8 << 1]), one), ["Dolby Vision metadata"]);
+        assert_eq!(ignored(&boxed(b"dvcC", &[1, 0, 5 << 1]), one), [DOLBY_VISION_5]);
+        assert_eq!(ignored(&boxed(b"dvvC", &[1, 0, 8 << 1]), one), ["Dolby Vision metadata"]);
     }
 
     #[test]

@@ -19,8 +19,8 @@ use super::{
     edits::hide_lead,
     flags::{Flags, ROLES},
     isobmff::{
-        FORCED, FORCED_ROLE, Index, ROLE_SCHEME, boxes, display_flags, find, index, nero_list,
-        place,
+        FORCED, FORCED_ROLE, Index, ROLE_SCHEME, boxed, boxes, display_flags, find, index,
+        nero_list, place,
     },
     rates,
 };
@@ -153,10 +153,6 @@ impl Additions {
         file.write_all(&moov)?;
         Ok(file.flush()?)
     }
-}
-
-fn boxed(kind: &[u8], content: &[u8]) -> Vec<u8> {
-    [&(content.len() as u32 + 8).to_be_bytes(), kind, content].concat()
 }
 
 /// Sets the dates of the presentation, its tracks and their media, in seconds since 1904.
