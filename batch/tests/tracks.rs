@@ -192,7 +192,8 @@ fn asf_with_a_wrong_count_in_its_header_is_read() {
     assert_eq!((counts[0], counts[1]), (75, before[1]));
 }
 
-/// MP4 and QuickTime have 16 bits for the sample rate, and the demuxer of Matroska doubles that of AAC.
+/// MP4 and QuickTime have 16 bits for the sample rate, and the demuxer of Matroska doubles that of AAC. For some of these
+/// tracks, the demuxer of QuickTime reads times from memory after its table, which is filled here.
 #[test]
 fn sound_of_96_kilohertz_is_kept() {
     let Some(place) = Place::of_ffmpeg("96 kHz") else { return };
@@ -202,12 +203,16 @@ fn sound_of_96_kilohertz_is_kept() {
         ("aac.mkv", "aac"),
         ("alac.mov", "alac"),
         ("pcm.mov", "pcm_s24le"),
+        ("big.mov", "pcm_s16be"),
+        ("alaw.mov", "pcm_alaw"),
         ("flac.mkv", "flac"),
     ];
     for (name, codec) in rows {
         make(&place.path("in").join(name), &[BARS, &tone, H264, "-c:a", codec].join(" "));
     }
-    let said = place.run(&["in", "--name", "{dir}/{stem}.{ext}"]);
+    let mut program = place.program();
+    program.args(["in", "--name", "{dir}/{stem}.{ext}"]).env("MALLOC_PERTURB_", "165");
+    let said = text(&program.output().unwrap());
     for (name, codec) in rows {
         let (before, after) = (streams(&place.path("in").join(name)), streams(&place.out(name)));
         assert_eq!(after.len(), 2, "{name}: {said}");
@@ -217,7 +222,13 @@ fn sound_of_96_kilohertz_is_kept() {
         let duration: f64 = after[1].text("duration").parse().unwrap_or(1.0);
         assert!((duration - 1.0).abs() < 0.05, "{codec} lasts {duration} s: {said}");
     }
-    assert_eq!(hash(&place.out("pcm.mov"), "0:a"), hash(&place.path("in/pcm.mov"), "0:a"));
+    for name in ["pcm.mov", "big.mov", "alaw.mov"] {
+        assert_eq!(
+            hash(&place.out(name), "0:a"),
+            hash(&place.path("in").join(name), "0:a"),
+            "{name}"
+        );
+    }
     assert!(!said.contains("note: "), "{said}");
 }
 

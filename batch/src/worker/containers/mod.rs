@@ -19,6 +19,7 @@ pub mod matroska_head;
 pub mod matroska_tags;
 pub mod moov;
 pub mod mpegts;
+pub mod pcm;
 pub mod rates;
 pub mod repairs;
 pub mod timecode;

@@ -3,50 +3,12 @@
 //! Sample rates above 65,535 Hz in MP4 and QuickTime (ISO/IEC 14496-12, section 12.2.3). The field of a sample entry has
 //! 16 bits, and `qtmux` of GStreamer 1.22 writes the low ones of the rate. With 0, as ffmpeg writes it, the rate is that
 //! of the codec, or the number of units per second of the track.
-//!
-//! `qtdemux` of GStreamer 1.22 gives all packets of PCM with such an entry the same time.
-
-use std::sync::{Arc, Mutex};
-
-use gst::prelude::*;
 
 use super::isobmff::{behind_times, boxes, find, number, place};
-use crate::{
-    lock::lock,
-    worker::{
-        elements::caps::is_raw,
-        pads::probes::{on_buffers, on_segments},
-    },
-};
 
 /// The rate in a sample entry, 16.16 fixed point: after the version, flags and number of entries, and the entry's size,
 /// code, and 24 bytes.
 const RATE: std::ops::Range<usize> = 40..44;
-
-/// Corrects the times of PCM that `qtdemux` outputs: packets follow each other.
-pub fn give_times(qtdemux: &gst::Element) {
-    qtdemux.connect_pad_added(|_, pad| {
-        if !pad.current_caps().is_some_and(|caps| is_raw(&caps)) {
-            return;
-        }
-        let end = Arc::new(Mutex::new(gst::ClockTime::NONE));
-        let begun = end.clone();
-        on_segments(pad, move |_| {
-            *lock(&begun) = gst::ClockTime::NONE;
-            None
-        });
-        on_buffers(pad, move |_, buffer| {
-            let mut end = lock(&end);
-            let time = buffer.pts();
-            let late = end.filter(|end| time.is_some_and(|time| time < *end));
-            if let Some(end) = late {
-                buffer.make_mut().set_pts(end);
-            }
-            *end = buffer.pts().zip(buffer.duration()).map(|(time, duration)| time + duration);
-            true
-        });
-    });
-}
 
 /// Removes the wrong rates from the index `moov`.
 pub fn remove_wrong(moov: &mut [u8]) {

@@ -11,6 +11,8 @@ pub struct Repairs {
     pub durations: Durations,
     /// The codecs of MP4 and QuickTime that the demuxer does not know.
     pub fourccs: Vec<Replacement>,
+    /// The descriptions of PCM that the demuxer misreads.
+    pub pcm: Vec<Replacement>,
     /// For FFV1 in QuickTime.
     pub extradata: Extradata,
     /// For ASF, the number of objects in its header.
@@ -22,7 +24,8 @@ pub struct Repairs {
 impl Repairs {
     /// What to read differently when the file is probed.
     pub fn for_probe(&self) -> Vec<Replacement> {
-        self.durations.tracks.iter().chain(&self.fourccs).chain(&self.objects).copied().collect()
+        let durations = self.durations.tracks.iter();
+        durations.chain(&self.fourccs).chain(&self.pcm).chain(&self.objects).copied().collect()
     }
 
     /// What to read differently when it is demuxed.

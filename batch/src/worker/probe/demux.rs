@@ -18,7 +18,7 @@ use super::{frameless::Frameless, watchdog};
 use crate::{
     lock::lock,
     worker::{
-        containers::{av1, avi, rates, repairs::Repairs},
+        containers::{av1, avi, repairs::Repairs},
         elements::{
             caps::{colorimetry, field, has_element, is_text, media_type, short_id},
             is_of, make, pad,
@@ -99,9 +99,6 @@ fn repair(element: &gst::Element, repairs: &Arc<Repairs>) {
         element.connect_pad_added(|_, pad| start_at_zero(pad));
     }
     repairs.durations.keep_rate(element);
-    if is_of(element, "qtdemux") {
-        rates::give_times(element);
-    }
     repairs.extradata.add(element);
     dv_without_sound(element);
     if is_of(element, "avidemux") {

@@ -43,6 +43,7 @@ use crate::{
             isobmff::{self, Index},
             matroska,
             matroska_tags::OtherTags,
+            pcm,
             repairs::Repairs,
             timecode::TimeCode,
             unread,
@@ -116,6 +117,7 @@ impl Media {
         let repairs = Repairs {
             durations: index.as_ref().and_then(Durations::of).unwrap_or_default(),
             fourccs: index.as_ref().map(fourccs::replacements).unwrap_or_default(),
+            pcm: index.as_ref().map(pcm::replacements).unwrap_or_default(),
             extradata: index.as_ref().map(Extradata::of).unwrap_or_default(),
             objects: asf::count(input),
             early: Early::of(input),
