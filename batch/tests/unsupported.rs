@@ -10,7 +10,7 @@ use std::{fs, path::Path};
 
 use common::{
     Place,
-    ffmpeg::{self, TONE},
+    ffmpeg::{self, H264, TONE, make},
     text,
 };
 
@@ -26,7 +26,7 @@ fn what_only_a_demuxer_misreads_is_translated() {
         ("dv50.mxf", [LARGE, "-c:v dvvideo"].join(" ")),
     ];
     for (name, arguments) in &files {
-        ffmpeg::make(&place.path("in").join(name), arguments);
+        make(&place.path("in").join(name), arguments);
     }
     let said = place.run(&["in", "--preset", "archive"]);
     for (input, output) in [("ffv1.mov", "ffv1.mov"), ("dv50.mxf", "dv50.mkv")] {
@@ -63,7 +63,7 @@ fn what_gstreamer_cannot_read_is_not_called_damaged() {
         ),
     ];
     for (name, arguments, _) in &files {
-        ffmpeg::make(&place.path("in").join(name), arguments);
+        make(&place.path("in").join(name), arguments);
     }
     encrypt(&place.path("in/drm.wmv"));
     fs::write(place.path("in/ref.mov"), b"\0\0\0\x18moov\0\0\0\x10rmra\0\0\0\x08rmda").unwrap();
@@ -101,7 +101,7 @@ fn raw_frames_of_any_width_are_translated() {
         } else {
             arguments
         };
-        ffmpeg::make(&place.path("in").join(name), &arguments);
+        make(&place.path("in").join(name), &arguments);
     }
     let said = place.run(&["in", "--preset", "archive"]);
     assert!(!said.contains("GStreamer"), "{said}");
@@ -122,7 +122,7 @@ fn palettes_and_rgb_keep_their_colours() {
         ("rgb.mov", "png"),
         ("av1.mp4", "libaom-av1 -cpu-used 8 -pix_fmt gbrp"),
     ] {
-        ffmpeg::make(&place.path("in").join(name), &[BARS, "-c:v", codec].join(" "));
+        make(&place.path("in").join(name), &[BARS, "-c:v", codec].join(" "));
     }
     let said = place.run(&["in", "--preset", "archive", "--container", "mkv"]);
     for name in ["zmbv.avi", "png.mov", "rgb.mov", "av1.mp4"] {
@@ -145,7 +145,7 @@ fn what_gstreamer_does_not_know_in_an_avi_is_named() {
         ("palette.avi", [BARS, "-c:v rawvideo -pix_fmt pal8"].join(" ")),
         ("rgb555.avi", [BARS, "-c:v rawvideo -pix_fmt rgb555le"].join(" ")),
     ] {
-        ffmpeg::make(&place.path("in").join(name), &arguments);
+        make(&place.path("in").join(name), &arguments);
     }
     let said = text(&place.program().arg("in").output().unwrap());
     for line in [
@@ -157,4 +157,45 @@ fn what_gstreamer_does_not_know_in_an_avi_is_named() {
         assert!(said.contains(line), "{line}: {said}");
     }
     assert!(said.contains("2 translated"), "{said}");
+}
+
+#[test]
+fn what_the_container_does_not_tell_is_named() {
+    let Some(place) = Place::of_ffmpeg("what containers do not tell") else { return };
+    let interlaced = "-vf interlace -c:v libx264 -flags +ildct+ilme -pix_fmt yuv420p";
+    for (name, video) in [
+        ("interlaced.mp4", interlaced),
+        ("alpha.mov", "-c:v qtrle -pix_fmt argb"),
+        ("chroma.avi", "-c:v mjpeg -pix_fmt yuvj422p"),
+        ("known.mkv", H264),
+    ] {
+        make(&place.path("in").join(name), &[BARS, video].join(" "));
+    }
+    make(&place.path("in/truehd.mp4"), &[BARS, TONE, H264, "-c:a truehd -strict -2"].join(" "));
+    let said = place.run(&["in"]);
+    let no_decoder = "cannot hold it, and GStreamer has no decoder for it";
+    for note in [
+        "interlaced.mp4: is interlaced and becomes progressive",
+        "alpha.mov: its transparency, if it has any, is left out",
+        "chroma.avi: its 4:2:2 becomes 4:2:0 with --preset web",
+        &format!(
+            "truehd.mp4: track 2, audio of the unknown codec mlpa, is left out: MP4 {no_decoder}"
+        ),
+    ] {
+        assert!(said.contains(&format!("note: in/{note}")), "{note}: {said}");
+    }
+    assert!(!said.contains("in/known.mkv: ") && !said.contains("re-encoded"), "{said}");
+    for (name, codec, fourcc) in [
+        ("unknown.avi", "-c:v utvideo", "ULY0"),
+        ("unknown.mkv", "-c:v jpeg2000", "mjp2"),
+        ("with-sound.mkv", "-c:v jpeg2000 -c:a aac", "mjp2"),
+    ] {
+        let input = place.path("in").join(name);
+        let sound = if codec.contains("-c:a") { TONE } else { "" };
+        make(&input, &[BARS, sound, codec].join(" "));
+        let output = place.program().arg(&input).output().unwrap();
+        let error =
+            format!("{name}: cannot be decoded: GStreamer has no decoder for the codec {fourcc}");
+        assert!(text(&output).contains(&error), "{}", text(&output));
+    }
 }
