@@ -68,6 +68,24 @@ fn files_that_lack_little_are_named_and_those_that_have_more_are_not() {
     assert_eq!(said.matches("note:").count(), 1, "{said}");
 }
 
+/// A track that a file describes as longer than it is.
+#[test]
+fn sound_that_ends_early_is_named() {
+    let Some(place) = Place::of_ffmpeg("an early end") else { return };
+    let sound = TONE.replace("d=3", "d=1");
+    let input = place.path("in/a.mp4");
+    make(&input, &[BARS, &sound, H264, "-c:a aac"].join(" "));
+    assert!(!place.run(&["in"]).contains("note:"));
+    let mut bytes = fs::read(&input).unwrap();
+    let header = bytes.windows(4).rposition(|window| window == b"tkhd").unwrap();
+    let duration = header + 24..header + 28;
+    assert_eq!(bytes[duration.clone()], 1000_u32.to_be_bytes());
+    bytes[duration].copy_from_slice(&3000_u32.to_be_bytes());
+    fs::write(&input, bytes).unwrap();
+    let said = place.run(&["in"]);
+    assert!(said.contains("note: in/a.mp4: track 2 ends after 1.0 s of 3.0 s"), "{said}");
+}
+
 #[test]
 fn gaps_in_a_damaged_file_are_named() {
     let Some(place) = Place::of_ffmpeg("damaged files") else { return };

@@ -187,7 +187,8 @@ fn compare(promise: &Promise, caps: &gst::Caps, contents: &Contents, unread: Unr
     Ok(())
 }
 
-/// Fails if the tracks end long before the duration of the file; notes a video that ends before the other tracks.
+/// Fails if the tracks end long before the duration of the file; notes audio that ends before the end that the file
+/// states for it, and a video that ends before the other tracks.
 fn check_ends(
     media: &Media,
     promises: &[Promise],
@@ -199,6 +200,14 @@ fn check_ends(
     let Some((duration, dropped_end)) = duration.zip(dropped_end) else { return Ok(()) };
     let seconds = |time: u64| time as f64 / 1e9;
     let tolerance = (duration / 50).max(500_000_000);
+    for promise in promises {
+        let track = &media.tracks[promise.track];
+        let (stated, end) = (track.end.unwrap_or_default().nseconds(), promise.passed.end);
+        if track.kind().starts_with("audio/") && end > 0 && end + tolerance < stated {
+            let (number, end, stated) = (promise.track + 1, seconds(end), seconds(stated));
+            note(say, format!("track {number} ends after {end:.1} s of {stated:.1} s"));
+        }
+    }
     let ends = format!("ends after {:.1} s of {:.1} s", seconds(end), seconds(duration));
     // The duration of a stream is the difference between its first and last clock, which may have jumped.
     let is_whole = end.max(dropped_end) + tolerance >= duration;

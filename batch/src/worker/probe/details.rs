@@ -58,6 +58,10 @@ impl Media {
         self.tracks.retain(|track| !details.chapter_tracks.iter().any(|id| is(track, *id)));
         let end = self.duration.unwrap_or_default().nseconds();
         self.toc = self.toc.take().or_else(|| chapters::table(&details.chapters, end));
+        let time = |units: u32| {
+            let seconds = f64::from(units) / f64::from(details.scale);
+            gst::ClockTime::try_from_seconds_f64(seconds).ok()
+        };
         let mut end = Some(0);
         for own in details.tracks {
             let Some(track) = self.tracks.iter_mut().find(|track| is(track, own.id)) else {
@@ -73,6 +77,7 @@ impl Media {
                 continue;
             };
             end = end.zip(own.duration).map(|(end, duration)| end.max(duration));
+            track.end = own.duration.and_then(time);
             track.flags = Some(own.flags);
             track.turn = own.mirrored;
             track.name = own.name;
@@ -85,9 +90,7 @@ impl Media {
             };
         }
         // Other tracks may be longer.
-        let end = end.filter(|&end| end > 0 && details.scale > 0);
-        let end = end.map(|end| f64::from(end) / f64::from(details.scale));
-        let end = end.and_then(|end| gst::ClockTime::try_from_seconds_f64(end).ok());
+        let end = end.filter(|&end| end > 0).and_then(time);
         self.duration = self.duration.map(|duration| end.map_or(duration, |end| end.min(duration)));
         (self.location, self.timecode) = (details.location, details.timecode);
     }

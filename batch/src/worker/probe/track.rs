@@ -21,6 +21,8 @@ pub struct Track {
     /// Its final caps, from the last parser.
     pub caps: gst::Caps,
     pub tags: gst::TagList,
+    /// Its end as MP4 and QuickTime state it.
+    pub end: Option<gst::ClockTime>,
     /// Its name in MP4 and QuickTime.
     pub name: Option<String>,
     /// Whether it is default or forced, if the file states it.
@@ -44,11 +46,12 @@ impl Track {
     pub fn new(id: String, caps: gst::Caps) -> Self {
         let (tags, ignored) = (gst::TagList::new(), Vec::new());
         let (has_styles, is_frameless) = (false, false);
-        let (name, flags, turn, true_format, entry) = (None, None, None, None, None);
+        let (end, name, flags, turn, true_format, entry) = (None, None, None, None, None, None);
         Self {
             id,
             caps,
             tags,
+            end,
             name,
             flags,
             turn,
