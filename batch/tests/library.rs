@@ -42,6 +42,25 @@ fn finished_files_are_skipped_until_something_changes() {
 }
 
 #[test]
+fn outputs_of_earlier_runs_are_no_inputs() {
+    let place = Place::new();
+    let run = |input: &str| place.run(&[input, "--name", "{stem}.zebra.{ext}"]);
+    small_clip(&place.out("a.mp4"));
+    // Beside the inputs.
+    assert!(run("out").contains("1 file: 1 translated, 0 up to date"));
+    assert!(run("out").contains("1 file: 0 translated, 1 up to date"));
+    // Below them, from a run into another folder.
+    fs::rename(place.path("out"), place.path("in/one")).unwrap();
+    for input in ["in", "in/**/*.mp4"] {
+        let said = run(input);
+        assert!(said.contains("1 file: "), "{said}");
+        let note = "note: in/one: holds 1 output of an earlier run, left out";
+        assert!(said.contains(note), "{said}");
+    }
+    assert!(run("in/one").contains("2 files: 1 translated, 1 up to date"));
+}
+
+#[test]
 fn a_run_that_was_killed_before_the_last_step_takes_it() {
     let place = Place::new();
     small_clip(&place.path("in/a.mp4"));

@@ -55,6 +55,12 @@ pub fn folder_of(out: &Path, output: &Path) -> PathBuf {
     out.join(OWN_FOLDER).join(short_hash(output.as_os_str().as_encoded_bytes()))
 }
 
+/// Whether the folder `out` has a record of the file `output`, a path below it.
+pub fn is_output(out: &Path, output: &Path) -> bool {
+    let record = read_json::<Record>(&folder_of(out, output).join(RECORD));
+    record.is_some_and(|record| size(&out.join(output)) == Some(record.output_size))
+}
+
 /// The first half of the SHA-256 of `bytes` in hexadecimal: collisions are negligible.
 fn short_hash(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes)[..16])

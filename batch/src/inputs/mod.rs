@@ -6,6 +6,7 @@ mod item;
 mod list;
 mod name;
 mod newer;
+mod outputs;
 mod undecodable;
 
 use std::{
@@ -20,6 +21,7 @@ use anyhow::{Context, Result, bail, ensure};
 use walkdir::WalkDir;
 
 pub use item::Item;
+use outputs::Outputs;
 
 use crate::{
     container::is_video_name,
@@ -36,7 +38,7 @@ pub const OWN_FOLDER: &str = ".cyclegan-batch";
 pub struct Found {
     /// The files to translate, in the order of the command line, including those with a problem.
     pub items: Vec<Item>,
-    /// Videos and images that cannot be decoded, each with a note.
+    /// Videos and images that cannot be decoded, and folders of outputs, each with a note.
     pub skipped: Vec<(PathBuf, String)>,
 }
 
@@ -47,6 +49,7 @@ pub struct Finder<'a> {
     out: Option<PathBuf>,
     /// Files that are older than this are left out.
     newer: Option<SystemTime>,
+    outputs: Outputs,
 }
 
 impl<'a> Finder<'a> {
@@ -54,7 +57,7 @@ impl<'a> Finder<'a> {
         options.name.as_deref().map_or(Ok(()), name::check)?;
         let newer = options.newer.as_deref().map(newer::time).transpose()?;
         let out = destination.folder.canonicalize().ok();
-        Ok(Self { options, destination, out, newer })
+        Ok(Self { options, destination, out, newer, outputs: Outputs::default() })
     }
 
     pub fn find(&self) -> Result<Found> {
@@ -69,7 +72,8 @@ impl<'a> Finder<'a> {
                 self.add(path, Path::new(path.file_name().unwrap_or_default()), &mut found);
             }
         }
-        let Found { items, skipped } = found;
+        let Found { items, mut skipped } = found;
+        skipped.extend(self.outputs.notes());
         if items.is_empty() {
             let skipped =
                 skipped.iter().map(|(path, cause)| format!("; {} {cause}", path.display()));
@@ -92,7 +96,7 @@ impl<'a> Finder<'a> {
         let out = self.out_of_search(Path::new("."));
         for path in list::paths(&text) {
             let relative = list::place(&path);
-            if !is_in(&path, out) && self.is_chosen(&path, &relative) {
+            if !is_in(&path, out) && self.is_chosen(&path, &relative) && !self.is_own(&path) {
                 self.add(&path, &relative, found);
             }
         }
@@ -124,7 +128,7 @@ impl<'a> Finder<'a> {
             let is_hidden = relative.iter().any(is_hidden);
             let is_near = relative.components().count() <= self.max_depth();
             if !is_hidden && is_near && !path.is_dir() && !is_in(&path, out) {
-                self.sort(path, relative, found);
+                self.sort(path, relative, &fixed, found);
             }
         }
         ensure!(has_matches, "matches no video or image");
@@ -147,7 +151,7 @@ impl<'a> Finder<'a> {
                 Ok(entry) if entry.file_type().is_dir() => {}
                 Ok(entry) => {
                     let relative = entry.path().strip_prefix(path).unwrap_or(relative).to_owned();
-                    self.sort(entry.into_path(), relative, found);
+                    self.sort(entry.into_path(), relative, path, found);
                 }
                 Err(error) => {
                     let place = error.path().unwrap_or(path).to_owned();
@@ -173,15 +177,23 @@ impl<'a> Finder<'a> {
         }
     }
 
-    /// Adds a file that a search has found, if it has the extension of a video or an image.
-    fn sort(&self, path: PathBuf, relative: PathBuf, found: &mut Found) {
-        if !is_known(&path) || !self.is_chosen(&path, &relative) {
+    /// Adds a file that a search of `folder` has found, if it has the extension of a video or an image and is no output.
+    fn sort(&self, path: PathBuf, relative: PathBuf, folder: &Path, found: &mut Found) {
+        let is_wanted = is_known(&path) && self.is_chosen(&path, &relative);
+        if !is_wanted || self.is_own(&path) || self.outputs.have(&path, folder) {
             return;
         }
         match undecodable::cause(&path) {
             Some(cause) => found.skipped.push((path, cause)),
             None => self.push(path, relative, &mut found.items),
         }
+    }
+
+    /// Whether a file that a search has found is an output of an earlier run into the same folder.
+    fn is_own(&self, path: &Path) -> bool {
+        let folder = path.parent().and_then(|parent| parent.canonicalize().ok());
+        let place = folder.zip(path.file_name()).map(|(folder, name)| folder.join(name));
+        self.out.as_ref().zip(place).is_some_and(|(out, place)| self.outputs.has(&place, out))
     }
 
     /// Whether a file that a search has found passes --include, --exclude and --newer.

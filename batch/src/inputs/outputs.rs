@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Outputs of earlier runs, which a search leaves out.
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, HashMap},
+    path::{Path, PathBuf},
+};
+
+use super::OWN_FOLDER;
+use crate::{entry, text::counted};
+
+/// The output folders that searches pass.
+#[derive(Debug, Default)]
+pub struct Outputs {
+    /// Whether a folder has records.
+    known: RefCell<HashMap<PathBuf, bool>>,
+    /// How many outputs were found in each.
+    found: RefCell<BTreeMap<PathBuf, u64>>,
+}
+
+impl Outputs {
+    /// Whether `path`, which a search of `folder` has found, is an output that a folder below `folder` has a record of.
+    pub fn have(&self, path: &Path, folder: &Path) -> bool {
+        let below = path.ancestors().skip(1).take_while(|above| *above != folder);
+        let of = below.filter(|out| *out != Path::new("")).find(|out| self.has(path, out));
+        if let Some(out) = of {
+            *self.found.borrow_mut().entry(out.to_owned()).or_default() += 1;
+        }
+        of.is_some()
+    }
+
+    /// Whether `path` is an output that the folder `out` has a record of.
+    pub fn has(&self, path: &Path, out: &Path) -> bool {
+        let mut known = self.known.borrow_mut();
+        let has_records =
+            *known.entry(out.to_owned()).or_insert_with(|| out.join(OWN_FOLDER).is_dir());
+        has_records && path.strip_prefix(out).is_ok_and(|below| entry::is_output(out, below))
+    }
+
+    /// Each folder of outputs, with what to do to translate them.
+    pub fn notes(&self) -> Vec<(PathBuf, String)> {
+        let note = |(out, count): (&PathBuf, &u64)| {
+            let outputs = counted(*count, "output");
+            let advice = "to translate them, give this folder as an input";
+            (out.clone(), format!("holds {outputs} of an earlier run, left out; {advice}"))
+        };
+        self.found.borrow().iter().map(note).collect()
+    }
+}
