@@ -91,20 +91,24 @@ fn samples_are_spread_over_each_video() {
     let clip = "videotestsrc num-buffers=COUNT ! video/x-raw,width=160,height=120,framerate=5/1 ! x264enc key-int-max=5 ! mp4mux ! OUT";
     make(&place.path("in/long.mp4"), &clip.replace("COUNT", "120"));
     make(&place.path("in/short.mp4"), &clip.replace("COUNT", "30"));
+    let sound = " audiotestsrc num-buffers=1000 ! opusenc ! mux.";
+    let muxed = clip.replace("mp4mux", "matroskamux name=mux").replace("COUNT", "30") + sound;
+    make(&place.path("in/sound.mkv"), &muxed);
     make(&place.path("in/still.png"), "videotestsrc num-buffers=1 ! pngenc ! OUT");
     let said = place.run(&["in", "--sample", "3"]);
-    assert!(said.contains("7 translated"), "{said}");
-    for (name, frames) in [("long", 25), ("short", 10)] {
+    assert!(said.contains("10 translated"), "{said}");
+    for (name, frames) in [("long.mp4", 25), ("short.mp4", 10), ("sound.mkv", 10)] {
+        let (stem, extension) = name.split_once('.').unwrap();
         for sample in 1..=3 {
-            let output = place.out(&format!("{name}.sample-{sample}.mp4"));
+            let output = place.out(&format!("{stem}.sample-{sample}.{extension}"));
             assert_eq!(media::tracks(&output)[0].times.len(), frames, "{}", output.display());
         }
     }
     assert!(place.out("still.png").is_file());
     // They do not replace the outputs of the whole videos, and are not made again.
     let said = place.run(&["in", "--sample", "3"]);
-    assert!(said.contains("0 translated, 7 up to date"), "{said}");
-    assert!(place.run(&["in"]).contains("2 translated, 1 up to date"));
+    assert!(said.contains("0 translated, 10 up to date"), "{said}");
+    assert!(place.run(&["in"]).contains("3 translated, 1 up to date"));
 }
 
 #[test]

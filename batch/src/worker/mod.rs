@@ -143,7 +143,8 @@ fn perform(task: &Task, setup: &Setup, smoothing: f64) -> Result<Reply> {
         }
         Task::Thumbnails { input, output, sample } => {
             let (input, output) = (input.as_ref(), output.as_ref());
-            let html = thumbnails::before_and_after(input, output, &setup.recipe, *sample)?;
+            let recipe = &setup.recipe;
+            let html = thumbnails::before_and_after(input, output, recipe, *sample, &mut report)?;
             return Ok(Reply::Thumbnails { html });
         }
     };

@@ -11,6 +11,7 @@ use image::{RgbImage, imageops};
 
 use crate::{
     options::{Recipe, Sample},
+    protocol::Say,
     worker::{
         elements::pad,
         pads::padding,
@@ -39,6 +40,7 @@ pub fn before_and_after(
     output: &Path,
     recipe: &Recipe,
     sample: Option<Sample>,
+    say: Say,
 ) -> Result<String> {
     if picture::is_picture(output) {
         let small =
@@ -48,7 +50,7 @@ pub fn before_and_after(
     let media = Media::probe(input)?;
     let after = Shown::open(output)?;
     let times = after.times();
-    let (begin, _) = plan::part(&media, recipe, sample)?;
+    let begin = plan::start(input, &media, recipe, sample, say)?;
     let begin = gst::ClockTime::from_nseconds(begin);
     let before = match &media.own {
         Some(Own::Animation(_)) => {

@@ -46,9 +46,11 @@ impl Job<'_> {
         let media = Media::probe_input(self.input)?;
         self.note_losses(&media, say)?;
         let recipe = &self.setup.recipe;
-        let (begin, end) = part(&media, recipe, self.sample)?;
         let is_seekable = media.is_seekable && SEEKABLE.contains(&media.kind());
-        let is_part = begin > 0 || end.is_some() || recipe.frames.is_some();
+        let is_part = self.sample.is_some()
+            || recipe.start.is_some_and(|start| start > 0.0)
+            || recipe.end.is_some()
+            || recipe.frames.is_some();
         ensure!(
             !(is_part && media.is_animation()),
             "is an animated image, which can only be translated as a whole"
@@ -58,9 +60,11 @@ impl Job<'_> {
             let frames = expected_frames(&media);
             return Ok(Reply::Plan { spans: vec![Span::default()], frames });
         }
+        let frames = scan::frames(self.input, &media, say)?;
+        let (begin, end) = range(&media, frames.as_deref(), recipe, self.sample)?;
         let seek = is_seekable.then_some(begin);
         let whole = Span { lead: begin, start: begin, stop: end, seek, ..Span::default() };
-        let Some(frames) = scan::frames(self.input, &media, say)? else {
+        let Some(frames) = frames else {
             ensure!(
                 recipe.frames.is_none(),
                 "its frames have no timestamps, so --frames cannot count them"
@@ -116,12 +120,34 @@ impl Job<'_> {
     }
 }
 
-/// Start and end of the part of `media` to translate, nanoseconds; `None` for its end.
-pub fn part(media: &Media, recipe: &Recipe, sample: Option<Sample>) -> Result<(u64, Option<u64>)> {
+/// Start of the part of `input` to translate, nanoseconds.
+pub fn start(
+    input: &Path,
+    media: &Media,
+    recipe: &Recipe,
+    sample: Option<Sample>,
+    say: Say,
+) -> Result<u64> {
+    let frames = sample.map(|_| scan::frames(input, media, say)).transpose()?.flatten();
+    Ok(range(media, frames.as_deref(), recipe, sample)?.0)
+}
+
+/// Start and end of the part of `media`, a video with these frames, to translate, nanoseconds; `None` for its end.
+fn range(
+    media: &Media,
+    frames: Option<&[Frame]>,
+    recipe: &Recipe,
+    sample: Option<Sample>,
+) -> Result<(u64, Option<u64>)> {
     let begin = nanoseconds(recipe.start);
     let end = recipe.end.map(|end| nanoseconds(Some(end)));
     let Some(sample) = sample else { return Ok((begin, end)) };
-    let length = media.duration.map(|duration| duration.nseconds());
+    // Sound may be longer than the video.
+    let end_of_video = frames.and_then(|frames| match frames {
+        [.., before, last] => Some(2 * last.time - before.time),
+        _ => None,
+    });
+    let length = end_of_video.or(media.duration.map(|duration| duration.nseconds()));
     let length = length.context("its length is unknown, so no samples can be spread over it")?;
     let (begin, end) = sample.range(begin, end.map_or(length, |end| end.min(length)));
     Ok((begin, Some(end)))
