@@ -41,7 +41,7 @@ impl Destination {
             format!("--out {shown}: expected one input file, or a folder for the outputs")
         })?;
         ensure!(options.name.is_none(), "--name: --out {shown} already names the output");
-        let kind = match (PictureFormat::of_name(input), PictureFormat::of_name(out)) {
+        let kind = match (PictureFormat::of_file(input), PictureFormat::of_name(out)) {
             (Some(_), Some(format)) => {
                 ensure!(format.is_named(out), "--out {shown}: expected jpg, png or webp");
                 Kind::Picture(format)

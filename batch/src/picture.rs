@@ -9,8 +9,8 @@ use std::{
 };
 
 use image::{
-    ColorType, ImageDecoder, ImageFormat, ImageReader, ImageResult,
-    codecs::{png::PngDecoder, webp::WebPDecoder},
+    AnimationDecoder, ColorType, ImageDecoder, ImageFormat, ImageReader, ImageResult,
+    codecs::{gif::GifDecoder, png::PngDecoder, webp::WebPDecoder},
 };
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +20,7 @@ use crate::container::extension;
 #[serde(rename_all = "snake_case")]
 pub enum PictureFormat {
     Jpeg,
-    /// PNG, also for BMP, TIFF, TGA and PNM.
+    /// PNG, also for BMP, TIFF, TGA, PNM and a GIF of one frame.
     Png,
     Webp,
 }
@@ -31,10 +31,15 @@ impl PictureFormat {
         match extension(path).as_str() {
             "jpg" | "jpeg" | "jpe" | "jfif" => Some(Self::Jpeg),
             "png" | "bmp" | "dib" | "tif" | "tiff" | "tga" | "pnm" | "ppm" | "pgm" | "pbm"
-            | "pam" => Some(Self::Png),
+            | "pam" | "gif" => Some(Self::Png),
             "webp" => Some(Self::Webp),
             _ => None,
         }
+    }
+
+    /// The output format for this file; `None` if it is not an image, or an animated one, which becomes a video.
+    pub fn of_file(file: &Path) -> Option<Self> {
+        Self::of_name(file).filter(|_| !is_animation(file))
     }
 
     /// Whether an image of this format may have this name.
@@ -72,6 +77,16 @@ pub fn animated_color(
     })
 }
 
+/// Whether an image has several frames.
+pub fn is_animated(image: impl BufRead + Seek, format: ImageFormat) -> ImageResult<bool> {
+    Ok(match format {
+        ImageFormat::Gif => {
+            GifDecoder::new(image)?.into_frames().take(2).filter(Result::is_ok).count() == 2
+        }
+        _ => animated_color(image, format)?.is_some(),
+    })
+}
+
 /// The format of an animation that can be decoded; `None` for other files.
 pub fn animation_format(file: &Path) -> ImageResult<Option<ImageFormat>> {
     let format = ImageReader::open(file)?.with_guessed_format()?.format();
@@ -85,8 +100,9 @@ pub fn animation_format(file: &Path) -> ImageResult<Option<ImageFormat>> {
     Ok(format.filter(|_| is_animated))
 }
 
-/// Whether a file is an animated PNG or WebP. Does not read a pipe, which may block forever.
-pub fn is_animated_picture(file: &Path) -> bool {
-    let is_picture = |format| [ImageFormat::Png, ImageFormat::WebP].contains(&format);
-    file.is_file() && animation_format(file).is_ok_and(|format| format.is_some_and(is_picture))
+/// Whether a file has several frames that can be decoded. Does not read a pipe, which may block forever.
+fn is_animation(file: &Path) -> bool {
+    let has_frames =
+        |format| open(file).is_ok_and(|file| is_animated(file, format).unwrap_or(false));
+    file.is_file() && animation_format(file).is_ok_and(|format| format.is_some_and(has_frames))
 }

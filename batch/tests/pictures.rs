@@ -8,7 +8,7 @@ mod common;
 
 use std::{fs, path::Path};
 
-use common::{Place, text};
+use common::{Place, ffmpeg::make, text};
 use image::{
     DynamicImage, ImageDecoder, ImageEncoder, ImageReader, Rgb, RgbImage, Rgba, RgbaImage,
     codecs::{jpeg::JpegEncoder, png::PngEncoder, webp::WebPEncoder},
@@ -232,17 +232,17 @@ fn tiff(extra: &[u8], fields: &[Field], pixel: &[u8], pages: usize) -> Vec<u8> {
 #[test]
 fn truncated_images_are_named() {
     let place = Place::unchanged();
-    for name in ["whole.jpg", "cut.jpg", "cut.png", "cut.gif"] {
+    for name in ["whole.jpg", "cut.jpg", "cut.png", "short.gif"] {
         let input = place.path("in").join(name);
         flag().save(&input).unwrap();
-        if name.starts_with("cut") {
+        if name != "whole.jpg" {
             let bytes = fs::read(&input).unwrap();
             fs::write(&input, &bytes[..bytes.len() - 20]).unwrap();
         }
     }
     let said = text(&place.program().arg("in").output().unwrap());
     assert!(said.contains("note: in/cut.jpg: is truncated: its last rows are missing"), "{said}");
-    for name in ["cut.png", "cut.gif"] {
+    for name in ["cut.png", "short.gif"] {
         assert!(said.contains(&format!("error: in/{name}: is damaged: ")), "{said}");
     }
     assert_eq!(said.matches("damaged").count(), 2, "{said}");
@@ -366,4 +366,19 @@ fn tiff_of_every_colour_is_translated_or_its_loss_named() {
         assert!(said.contains(text), "{text}\n{said}");
     }
     assert!(said.contains("6 translated") && !said.contains("note: in/palette"), "{said}");
+}
+
+/// A GIF of several frames is a video.
+#[test]
+fn a_still_gif_is_an_image() {
+    let Some(place) = Place::of_ffmpeg("GIF") else { return };
+    let still = "-f lavfi -i testsrc2=size=64x48:d=0.1 -frames:v 1 -vf format=rgba,colorkey=white";
+    make(&place.path("in/still.gif"), still);
+    make(&place.path("in/moving.gif"), "-f lavfi -i testsrc2=size=64x48:rate=10:d=0.5");
+    let said = place.run(&["in"]);
+    assert!(place.out("moving.mkv").is_file(), "{said}");
+    let pixels = |path: &Path| image::open(path).unwrap().into_rgba8();
+    let alpha = |path: &Path| pixels(path).pixels().map(|pixel| pixel[3]).collect::<Vec<_>>();
+    assert_eq!(alpha(&place.out("still.png")), alpha(&place.path("in/still.gif")));
+    place.run(&["in/moving.gif", "--out", "moving.mp4"]);
 }

@@ -10,7 +10,7 @@ use crate::{
     destination::Destination,
     kind::Kind,
     options::{Options, Preset, Sample},
-    picture::{PictureFormat, is_animated_picture},
+    picture::PictureFormat,
 };
 
 #[derive(Clone, Debug)]
@@ -71,9 +71,7 @@ impl Item {
 }
 
 fn by_input(options: &Options, input: &Path, relative: &Path) -> (PathBuf, Kind) {
-    // An animated image becomes a video, as a GIF does.
-    let picture = PictureFormat::of_name(input).filter(|_| !is_animated_picture(input));
-    if let Some(format) = picture {
+    if let Some(format) = PictureFormat::of_file(input) {
         return (format.rename(relative), Kind::Picture(format));
     }
     let recipe = &options.recipe;

@@ -34,7 +34,7 @@ use self::{
     pixels::{Through, as_color},
 };
 use crate::{
-    picture::{PictureFormat, animated_color},
+    picture::{PictureFormat, is_animated},
     protocol::{Say, Setup, note, note_all},
     worker::pipeline::{complaints, fault},
 };
@@ -113,7 +113,7 @@ fn read(bytes: &[u8], input: &Path, say: Say) -> Result<Picture> {
         note_all(say, damage_of_jpeg(bytes));
         note_all(say, is_cmyk(bytes).then(|| "its CMYK becomes RGB".to_owned()));
     }
-    if animated_color(Cursor::new(bytes), format).is_ok_and(|color| color.is_some()) {
+    if is_animated(Cursor::new(bytes), format).unwrap_or(false) {
         note(say, "is animated, but only its first frame is translated");
     }
     if format == ImageFormat::Tiff
