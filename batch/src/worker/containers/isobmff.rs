@@ -16,6 +16,7 @@ use super::{
     flags::{Flags, ROLES},
     timecode::TimeCode,
     timed_text::has_styles,
+    user_data::{UserData, plain},
 };
 
 /// Largest size of an index in bytes.
@@ -155,6 +156,7 @@ pub struct Details {
     pub chapters: Vec<Chapter>,
     /// The location in ISO 6709.
     pub location: Option<String>,
+    pub user_data: Option<UserData>,
     /// The time code of the first frame.
     pub timecode: Option<TimeCode>,
     /// How many units of the presentation a second has.
@@ -231,6 +233,7 @@ pub fn details(file: &Path, moov: &[u8]) -> Details {
         details.chapters = nero(list);
     }
     details.location = location(moov);
+    details.user_data = UserData::of(file, moov);
     let header = find(moov, &[b"mvhd"]);
     let scale = header.and_then(|header| number(header.get(behind_times(header)..)?.get(..4)?));
     details.scale = scale.unwrap_or(0);
@@ -420,8 +423,7 @@ fn location(moov: &[u8]) -> Option<String> {
 }
 
 fn apple_location(meta: &[u8]) -> Option<String> {
-    // In MP4 it starts with version and flags.
-    let meta = find(meta, &[b"hdlr"]).map_or(meta.get(4..), |_| Some(meta))?;
+    let meta = plain(meta);
     let mut keys = boxes(find(meta, &[b"keys"])?.get(8..)?);
     let number = keys.position(|(_, key)| key == b"com.apple.quicktime.location.ISO6709")?;
     let number = (number as u32 + 1).to_be_bytes();

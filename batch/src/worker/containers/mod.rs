@@ -25,4 +25,5 @@ pub mod repairs;
 pub mod timecode;
 pub mod timed_text;
 pub mod unread;
+pub mod user_data;
 pub mod y4m;

@@ -23,6 +23,7 @@ use super::{
         nero_list, place,
     },
     rates,
+    user_data::UserData,
 };
 
 /// The start of the placeholder tag.
@@ -34,7 +35,9 @@ const FROM_1904: i64 = 2_082_844_800;
 pub struct Additions {
     /// The date of the input, seconds since 1970 in UTC.
     pub date: Option<i64>,
-    /// The location in ISO 6709.
+    /// The user data of the input, in place of that of the muxer.
+    pub user_data: Option<UserData>,
+    /// The location in ISO 6709, unless it is in the user data.
     pub location: Option<String>,
     pub chapters: Vec<Chapter>,
     /// How much of the presentation lies before its start, nanoseconds.
@@ -71,16 +74,21 @@ impl Additions {
     pub fn make_room(&self, tags: &gst::TagSetter) {
         // Besides, each track may get a `udta`.
         let of_tracks = self.tracks.iter().map(|track| boxed(b"udta", &track.boxes()).len());
-        let room = self.boxes().len() + of_tracks.sum::<usize>();
+        let room = self.boxes().len() + self.beside().len() + of_tracks.sum::<usize>();
         if room > 0 {
             let text = PLACEHOLDER.to_owned() + &"-".repeat(room);
             tags.add_tag::<gst::tags::ShowSortname>(&text.as_str(), gst::TagMergeMode::Replace);
         }
     }
 
-    /// The new boxes in `udta`: Nero's `chpl` and QuickTime's `©xyz`.
+    /// The new boxes beside `udta`.
+    fn beside(&self) -> &[u8] {
+        self.user_data.as_ref().map_or(&[], |data| &data.beside)
+    }
+
+    /// The new boxes in `udta`: those of the input, Nero's `chpl` and QuickTime's `©xyz`.
     fn boxes(&self) -> Vec<u8> {
-        let mut added = Vec::new();
+        let mut added = self.user_data.as_ref().map_or(Vec::new(), |data| data.inside.clone());
         if !self.chapters.is_empty() {
             added.extend(boxed(b"chpl", &nero_list(&self.chapters)));
         }
@@ -123,11 +131,13 @@ impl Additions {
                     let added = tracks.next().map(TrackAdditions::boxes).unwrap_or_default();
                     with_user_data(content, &added)
                 }
+                b"udta" if self.user_data.is_some() => self.boxes(),
                 b"udta" => [without_placeholder(content), self.boxes()].concat(),
                 _ => content.to_vec(),
             };
             new.extend(boxed(kind, &content));
         }
+        new.extend(self.beside());
         let left = moov.len().checked_sub(new.len()).context("the muxer made no room")?;
         if left > 0 {
             let left = left.checked_sub(8).context("the muxer made too little room")?;

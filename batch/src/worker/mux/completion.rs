@@ -74,10 +74,12 @@ impl Completion<'_> {
     /// For MP4 and QuickTime.
     fn additions(&self, tracks: Vec<TrackAdditions>) -> Additions {
         let range = self.window.start..self.window.stop.unwrap_or(u64::MAX);
+        let user_data = self.media.user_data(self.container);
         let chapters = self.media.toc.as_ref().map(|toc| chapters::within(toc, range));
         Additions {
             date: self.media.date(),
-            location: self.media.location.clone(),
+            location: self.media.location.clone().filter(|_| user_data.is_none()),
+            user_data: user_data.cloned(),
             chapters: chapters.unwrap_or_default(),
             lead: 0,
             tracks,

@@ -241,7 +241,9 @@ impl Mux<'_> {
         window: Window,
     ) -> Result<()> {
         let mux = muxer.element();
-        if let Some(tags) = mux.dynamic_cast_ref::<gst::TagSetter>() {
+        // Copied user data has the tags.
+        let has_tags = media.user_data(self.container).is_some();
+        if let Some(tags) = mux.dynamic_cast_ref::<gst::TagSetter>().filter(|_| !has_tags) {
             tags.merge_tags(&media.global_tags(), gst::TagMergeMode::Append);
         }
         Completion { container: self.container, media, window }.make_room(mux);

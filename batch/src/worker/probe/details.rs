@@ -93,6 +93,7 @@ impl Media {
         let end = end.filter(|&end| end > 0).and_then(time);
         self.duration = self.duration.map(|duration| end.map_or(duration, |end| end.min(duration)));
         (self.location, self.timecode) = (details.location, details.timecode);
+        self.user_data = details.user_data;
     }
 
     fn add_mpegts(&mut self, programs: &mpegts::Programs) {

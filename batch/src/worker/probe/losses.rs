@@ -76,6 +76,12 @@ fn of_file(media: &Media, container: Container) -> Vec<String> {
     if let Some(tags) = media.other_tags.as_ref().filter(|_| !container.is_matroska()) {
         losses.push(format!("tags are left out: {}", tags.names.join(", ")));
     }
+    if let Some(data) = &media.user_data
+        && !data.fits(container)
+        && !data.unread.is_empty()
+    {
+        losses.push(format!("tags are left out: {}", data.unread.join(", ")));
+    }
     for what in media.own.iter().flat_map(Own::losses) {
         losses.push(format!("its {what} is left out"));
     }

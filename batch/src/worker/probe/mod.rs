@@ -32,6 +32,7 @@ use self::{
     own::Own,
 };
 use crate::{
+    container::Container,
     lock::lock,
     worker::{
         containers::{
@@ -47,6 +48,7 @@ use crate::{
             repairs::Repairs,
             timecode::TimeCode,
             unread,
+            user_data::UserData,
         },
         elements::caps::{TRUE_HD_OR_PCM, codec_name, field, media_type, short_id},
         pads::probes::replace,
@@ -72,6 +74,8 @@ pub struct Media {
     /// The attachments, as Matroska has them, and the names of the files.
     pub attachments: Option<Vec<u8>>,
     pub attached: Vec<String>,
+    /// That of MP4 and QuickTime.
+    pub user_data: Option<UserData>,
     /// The tags of Matroska that GStreamer does not read.
     pub other_tags: Option<OtherTags>,
     /// The time code of the first frame of MP4 and QuickTime.
@@ -262,6 +266,11 @@ impl Media {
         let tags_mut = tags.make_mut();
         own.into_iter().for_each(|tag| tags_mut.remove_generic(tag));
         tags
+    }
+
+    /// Its user data, if it is copied into a file in `container`.
+    pub fn user_data(&self, container: Container) -> Option<&UserData> {
+        self.user_data.as_ref().filter(|data| data.fits(container))
     }
 
     /// The name of a track.
