@@ -339,6 +339,10 @@ fn further_tags_of_matroska_are_kept_or_named() {
     make(&place.path("in/a.mkv"), &[BARS, H264, tags].join(" "));
     let said = place.run(&["in"]);
     assert!(!said.contains("note: "), "{said}");
+    // In the information of the segment, where players look.
+    let bytes = fs::read(place.out("a.mkv")).unwrap();
+    let title = b"\x7B\xA9\x01\0\0\0\0\0\0\x04Film";
+    assert!(bytes.windows(title.len()).any(|bytes| bytes == title));
     for (name, value) in [("title", "Film"), ("DIRECTOR", "Somebody"), ("SUMMARY", "Plot")] {
         assert_eq!(tag(&place.out("a.mkv"), name), value);
     }

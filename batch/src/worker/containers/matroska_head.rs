@@ -23,6 +23,7 @@ use super::{
 
 const WRITING_APP: u32 = 0x5741;
 const DATE: u32 = 0x4461;
+const TITLE: u32 = 0x7BA9;
 const STEREO_MODE: u32 = 0x53B8;
 const DISPLAY_WIDTH: u32 = 0x54B0;
 const DISPLAY_HEIGHT: u32 = 0x54BA;
@@ -55,6 +56,8 @@ pub struct Properties {
 /// What to correct in a file.
 #[derive(Debug, Default)]
 pub struct Head {
+    /// The title of the film; the muxer writes it as a tag only, which some players do not show.
+    pub title: Option<String>,
     /// Its tracks in their order.
     pub tracks: Vec<Properties>,
     /// The element with all attachments.
@@ -67,9 +70,10 @@ pub struct Head {
     pub luminance: Option<[f64; 2]>,
 }
 
-/// Makes room in the output of `mux` for tracks with names and codecs of these lengths.
-pub fn make_room(mux: &gst::Element, lengths: impl Iterator<Item = usize>) {
-    let room: usize = lengths.map(|length| ROOM_PER_TRACK + length).sum();
+/// Makes room in the output of `mux` for a title and for tracks with names and codecs of these lengths.
+pub fn make_room(mux: &gst::Element, title: Option<&str>, lengths: impl Iterator<Item = usize>) {
+    let title = title.map_or(0, |title| wrapped(TITLE, title.as_bytes()).len());
+    let room = title + lengths.map(|length| ROOM_PER_TRACK + length).sum::<usize>();
     mux.set_property("writing-app", PROGRAM.to_owned() + &" ".repeat(room));
 }
 
@@ -107,9 +111,12 @@ impl Head {
         segment.set_position(TRACKS, TRACKS, at + info.len() as u64)
     }
 
-    /// The information of the segment with the date, and without the room.
+    /// The information of the segment with the title and the date, and without the room.
     fn info(&self, bytes: &[u8], info: Element) -> Vec<u8> {
         let mut content = Vec::new();
+        if let Some(title) = &self.title {
+            content.extend(wrapped(TITLE, title.as_bytes()));
+        }
         for element in elements(bytes, info.data, info.end) {
             match (element.id, self.date) {
                 (WRITING_APP, _) => content.extend(wrapped(WRITING_APP, PROGRAM.as_bytes())),
@@ -118,6 +125,7 @@ impl Head {
                     let date = (date - FROM_1970).saturating_mul(1_000_000_000);
                     content.extend(wrapped(DATE, &date.to_be_bytes()));
                 }
+                (TITLE, _) => {}
                 _ => content.extend_from_slice(&bytes[element.start..element.end]),
             }
         }

@@ -48,7 +48,8 @@ impl Completion<'_> {
                 let entry = entry.map_or(0, |entry| entry.codec.elements.len() + entry.kept.len());
                 entry + self.media.name(track).map_or(0, |name| name.len())
             });
-            matroska_head::make_room(mux, lengths);
+            let title = self.media.title();
+            matroska_head::make_room(mux, title.as_deref(), lengths);
         }
     }
 
@@ -106,6 +107,7 @@ impl Completion<'_> {
             }
         };
         Ok(Head {
+            title: self.media.title(),
             tracks: promises.iter().zip(self.flags(promises)).map(properties).collect(),
             attachments: self.media.attachments.clone(),
             other_tags: self.media.other_tags.clone(),

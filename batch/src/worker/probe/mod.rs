@@ -273,16 +273,19 @@ impl Media {
         self.user_data.as_ref().filter(|data| data.fits(container))
     }
 
+    /// Its title.
+    pub fn title(&self) -> Option<String> {
+        title_in(&self.global_tags())
+    }
+
     /// The name of a track.
     pub fn name(&self, track: &Track) -> Option<String> {
-        let title =
-            |tags: &gst::TagList| tags.get::<gst::tags::Title>().map(|t| t.get().to_owned());
-        let of_file = title(&self.global_tags());
+        let of_file = self.title();
         // Not the generic names that `matroskamux` writes, nor the title of the file, which tracks in Ogg have.
         let is_name = |title: &String| {
             of_file.as_ref() != Some(title) && !["Video", "Audio", "Subtitle"].contains(&&**title)
         };
-        title(&track.tags).filter(is_name).or(track.name.clone())
+        title_in(&track.tags).filter(is_name).or(track.name.clone())
     }
 
     /// Its date, seconds since 1970 in UTC.
@@ -320,6 +323,10 @@ impl Media {
     pub fn main_track(&self) -> Result<&Track> {
         self.main_video().map(|main| &self.tracks[main]).context("has no video track")
     }
+}
+
+fn title_in(tags: &gst::TagList) -> Option<String> {
+    tags.get::<gst::tags::Title>().map(|title| title.get().to_owned())
 }
 
 /// Runs the discoverer on `input` with its `repairs`. Also returns the tracks in which it finds no frame.
