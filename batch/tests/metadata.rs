@@ -333,7 +333,7 @@ fn further_tags_of_mp4_and_quicktime_are_kept_or_named() {
 #[test]
 fn further_tags_of_matroska_are_kept_or_named() {
     let Some(place) = Place::of_ffmpeg("further tags") else { return };
-    let tags = "-metadata title=Film -metadata DIRECTOR=Somebody -metadata SUMMARY=Plot -attach font.ttf \
+    let tags = "-metadata title=Film -metadata DIRECTOR=Somebody -metadata SUMMARY=Plot -metadata DATE=2020 -attach font.ttf \
                 -metadata:s:t mimetype=font/ttf";
     fs::write(place.path("font.ttf"), "no font").unwrap();
     make(&place.path("in/a.mkv"), &[BARS, H264, tags].join(" "));
@@ -343,7 +343,9 @@ fn further_tags_of_matroska_are_kept_or_named() {
     let bytes = fs::read(place.out("a.mkv")).unwrap();
     let title = b"\x7B\xA9\x01\0\0\0\0\0\0\x04Film";
     assert!(bytes.windows(title.len()).any(|bytes| bytes == title));
-    for (name, value) in [("title", "Film"), ("DIRECTOR", "Somebody"), ("SUMMARY", "Plot")] {
+    for (name, value) in
+        [("title", "Film"), ("DIRECTOR", "Somebody"), ("SUMMARY", "Plot"), ("DATE", "2020")]
+    {
         assert_eq!(tag(&place.out("a.mkv"), name), value);
     }
     let said = place.run(&["in", "--container", "mp4"]);

@@ -11,7 +11,7 @@ use super::{
     ebml::{Element, Segment, children, elements, float, nested, number, text},
     flags::{Flags, ROLES},
     isobmff::{DOLBY_VISION, SPHERE, cropped, dolby_vision},
-    matroska_tags::{OtherTags, TAGS},
+    matroska_tags::{FileTags, TAGS},
 };
 use crate::worker::elements::caps::WEBVTT;
 
@@ -209,7 +209,7 @@ pub struct Extras {
     /// The names of the attached files.
     pub attached: Vec<String>,
     /// The tags that GStreamer does not read.
-    pub other_tags: Option<OtherTags>,
+    pub file_tags: Option<FileTags>,
     /// The length of the file by its header.
     pub whole_length: Option<u64>,
     /// Whether its chapters define the order in which it plays.
@@ -241,7 +241,7 @@ pub fn read(file: &Path) -> Result<Extras> {
     }
     if let Some(at) = segment.find(TAGS)? {
         let (bytes, tags) = segment.read(at)?;
-        extras.other_tags = OtherTags::read(&bytes, tags);
+        extras.file_tags = FileTags::read(&bytes, tags);
     }
     if let Some(at) = segment.find(ATTACHMENTS)? {
         let (bytes, attachments) = segment.read(at)?;

@@ -18,7 +18,7 @@ use super::{
         ATTACHMENTS, CODEC_ELEMENTS, Codec, FLAG_DEFAULT, FLAG_FORCED, INFO, LANGUAGE, NAME,
         PIXEL_HEIGHT, PIXEL_WIDTH, TRACK_ENTRY, TRACKS, VIDEO,
     },
-    matroska_tags::{self, OtherTags, TAGS},
+    matroska_tags::{self, FileTags, TAGS},
 };
 
 const WRITING_APP: u32 = 0x5741;
@@ -62,8 +62,8 @@ pub struct Head {
     pub tracks: Vec<Properties>,
     /// The element with all attachments.
     pub attachments: Option<Vec<u8>>,
-    /// The tags that GStreamer does not write.
-    pub other_tags: Option<OtherTags>,
+    /// Those of the file, if they are copied.
+    pub file_tags: Option<FileTags>,
     /// When it was made, seconds since 1970 in UTC.
     pub date: Option<i64>,
     /// Maximum and minimum luminance of the mastering display, cd/m²: GStreamer 1.22 writes a fifth of it.
@@ -87,7 +87,7 @@ impl Head {
         if let Some(attachments) = &self.attachments {
             segment.append(ATTACHMENTS, attachments, INFO)?;
         }
-        if let Some(tags) = &self.other_tags {
+        if let Some(tags) = &self.file_tags {
             segment.append(TAGS, &tags.element, TRACKS)?;
         }
         segment.file.flush()?;

@@ -68,18 +68,19 @@ const OF_THE_FILE: [&str; 9] = [
     "FPS",
 ];
 
-/// The tags of the whole file that GStreamer does not read.
+/// The tags of the whole file, which are copied into a file of the same kind.
 #[derive(Clone, Debug, Default)]
-pub struct OtherTags {
-    pub names: Vec<String>,
-    /// A `Tags` element with only these.
+pub struct FileTags {
+    /// The names of those that GStreamer does not read.
+    pub unread: Vec<String>,
+    /// A `Tags` element with all of them.
     pub element: Vec<u8>,
 }
 
-impl OtherTags {
+impl FileTags {
     /// Those in the element `tags`; `None` if there are none.
     pub fn read(bytes: &[u8], tags: Element) -> Option<Self> {
-        let (mut names, mut all) = (Vec::new(), Vec::new());
+        let (mut unread, mut all) = (Vec::new(), Vec::new());
         for tag in children(bytes, tags, TAG).filter(|tag| is_of_file(bytes, *tag)) {
             let targets = children(bytes, tag, TARGETS).next();
             let targets = targets.map_or(wrapped(TARGETS, &[]), |t| bytes[t.start..t.end].to_vec());
@@ -88,19 +89,19 @@ impl OtherTags {
                 let Some(name) = children(bytes, simple, TAG_NAME).next() else { continue };
                 let name = text(bytes, name);
                 // Statistics of mkvmerge begin with an underscore.
-                if !READ.contains(&&*name)
-                    && !OF_THE_FILE.contains(&&*name)
-                    && !name.starts_with('_')
-                {
-                    names.push(name.into_owned());
-                    content.extend_from_slice(&bytes[simple.start..simple.end]);
+                if OF_THE_FILE.contains(&&*name) || name.starts_with('_') {
+                    continue;
+                }
+                content.extend_from_slice(&bytes[simple.start..simple.end]);
+                if !READ.contains(&&*name) {
+                    unread.push(name.into_owned());
                 }
             }
             if content.len() > targets.len() {
                 all.extend(wrapped(TAG, &content));
             }
         }
-        (!names.is_empty()).then(|| Self { names, element: wrapped(TAGS, &all) })
+        (!all.is_empty()).then(|| Self { unread, element: wrapped(TAGS, &all) })
     }
 }
 

@@ -241,9 +241,8 @@ impl Mux<'_> {
         window: Window,
     ) -> Result<()> {
         let mux = muxer.element();
-        // Copied user data has the tags.
-        let has_tags = media.user_data(self.container).is_some();
-        if let Some(tags) = mux.dynamic_cast_ref::<gst::TagSetter>().filter(|_| !has_tags) {
+        let are_copied = media.copies_tags(self.container);
+        if let Some(tags) = mux.dynamic_cast_ref::<gst::TagSetter>().filter(|_| !are_copied) {
             tags.merge_tags(&media.global_tags(), gst::TagMergeMode::Append);
         }
         Completion { container: self.container, media, window }.make_room(mux);

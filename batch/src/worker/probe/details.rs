@@ -127,7 +127,7 @@ impl Media {
         }
         (self.is_ordered, self.is_linked) = (extras.is_ordered, extras.is_linked);
         (self.attachments, self.attached) = (extras.attachments, extras.attached);
-        self.other_tags = extras.other_tags;
+        self.file_tags = extras.file_tags;
     }
 }
 

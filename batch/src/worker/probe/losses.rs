@@ -73,14 +73,9 @@ fn of_file(media: &Media, container: Container) -> Vec<String> {
         let names = media.attached.join(", ");
         losses.push(format!("its attachments are left out: {holder} cannot hold {names}"));
     }
-    if let Some(tags) = media.other_tags.as_ref().filter(|_| !container.is_matroska()) {
-        losses.push(format!("tags are left out: {}", tags.names.join(", ")));
-    }
-    if let Some(data) = &media.user_data
-        && !data.fits(container)
-        && !data.unread.is_empty()
-    {
-        losses.push(format!("tags are left out: {}", data.unread.join(", ")));
+    let unread = media.unread_tags();
+    if !unread.is_empty() && !media.copies_tags(container) {
+        losses.push(format!("tags are left out: {}", unread.join(", ")));
     }
     for what in media.own.iter().flat_map(Own::losses) {
         losses.push(format!("its {what} is left out"));

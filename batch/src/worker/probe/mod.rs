@@ -43,7 +43,7 @@ use crate::{
             fourccs,
             isobmff::{self, Index},
             matroska,
-            matroska_tags::OtherTags,
+            matroska_tags::FileTags,
             pcm,
             repairs::Repairs,
             timecode::TimeCode,
@@ -76,8 +76,8 @@ pub struct Media {
     pub attached: Vec<String>,
     /// That of MP4 and QuickTime.
     pub user_data: Option<UserData>,
-    /// The tags of Matroska that GStreamer does not read.
-    pub other_tags: Option<OtherTags>,
+    /// Those of Matroska.
+    pub file_tags: Option<FileTags>,
     /// The time code of the first frame of MP4 and QuickTime.
     pub timecode: Option<TimeCode>,
     /// How many bytes are missing at the end, if the container states its length.
@@ -271,6 +271,17 @@ impl Media {
     /// Its user data, if it is copied into a file in `container`.
     pub fn user_data(&self, container: Container) -> Option<&UserData> {
         self.user_data.as_ref().filter(|data| data.fits(container))
+    }
+
+    /// Whether its tags are copied into a file in `container`, without GStreamer.
+    pub fn copies_tags(&self, container: Container) -> bool {
+        self.user_data(container).is_some() || (self.file_tags.is_some() && container.is_matroska())
+    }
+
+    /// The names of its tags that GStreamer does not read.
+    pub fn unread_tags(&self) -> &[String] {
+        let of_matroska = self.file_tags.as_ref().map(|tags| &tags.unread);
+        of_matroska.or(self.user_data.as_ref().map(|data| &data.unread)).map_or(&[], |tags| tags)
     }
 
     /// Its title.
