@@ -352,6 +352,22 @@ fn further_tags_of_matroska_are_kept_or_named() {
     assert!(said.contains("note: in/a.mkv: tags are left out: DIRECTOR, SUMMARY\n"), "{said}");
 }
 
+/// For some of these tags, GStreamer has no name.
+#[test]
+fn tags_of_ogg_are_kept_in_matroska() {
+    let Some(place) = Place::of_ffmpeg("tags of Ogg") else { return };
+    let tags = [("title", "Film"), ("DIRECTOR", "Somebody"), ("DATE", "2020"), ("track", "3")];
+    let metadata = tags.map(|(name, value)| format!("-metadata {name}={value}")).join(" ");
+    make(&place.path("in/a.ogv"), &[BARS, "-c:v libtheora", &metadata].join(" "));
+    let said = place.run(&["in"]);
+    assert!(!said.contains("note: "), "{said}");
+    for (name, value) in tags {
+        assert_eq!(tag(&place.out("a.mkv"), name), value, "{name}");
+    }
+    let said = place.run(&["in", "--container", "mp4"]);
+    assert!(said.contains("note: in/a.ogv: tags are left out: DIRECTOR\n"), "{said}");
+}
+
 /// The muxers write neither flags nor the language of the video.
 #[test]
 fn tracks_keep_flags_and_languages() {

@@ -62,7 +62,7 @@ pub struct Head {
     pub tracks: Vec<Properties>,
     /// The element with all attachments.
     pub attachments: Option<Vec<u8>>,
-    /// Those of the file, if they are copied.
+    /// The tags of the whole file.
     pub file_tags: Option<FileTags>,
     /// When it was made, seconds since 1970 in UTC.
     pub date: Option<i64>,

@@ -55,6 +55,30 @@ const READ: [&str; 33] = [
     "TERMS_OF_USE",
 ];
 
+/// Tags of GStreamer, and their names in Matroska.
+const NAMES: [(&str, &str); 20] = [
+    ("title", "TITLE"),
+    ("artist", "ARTIST"),
+    ("album", "ALBUM"),
+    ("album-artist", "ALBUM_ARTIST"),
+    ("comment", "COMMENT"),
+    ("description", "DESCRIPTION"),
+    ("copyright", "COPYRIGHT"),
+    ("license", "LICENSE"),
+    ("genre", "GENRE"),
+    ("composer", "COMPOSER"),
+    ("conductor", "CONDUCTOR"),
+    ("performer", "LEAD_PERFORMER"),
+    ("publisher", "PUBLISHER"),
+    ("keywords", "KEYWORDS"),
+    ("lyrics", "LYRICS"),
+    ("encoded-by", "ENCODED_BY"),
+    ("isrc", "ISRC"),
+    ("track-number", "PART_NUMBER"),
+    ("track-count", "TOTAL_PARTS"),
+    ("datetime", "DATE"),
+];
+
 /// What describes the file or its encoding and is not true of the output. ffmpeg copies the first three from MP4.
 const OF_THE_FILE: [&str; 9] = [
     "MAJOR_BRAND",
@@ -88,8 +112,7 @@ impl FileTags {
             for simple in children(bytes, tag, SIMPLE_TAG) {
                 let Some(name) = children(bytes, simple, TAG_NAME).next() else { continue };
                 let name = text(bytes, name);
-                // Statistics of mkvmerge begin with an underscore.
-                if OF_THE_FILE.contains(&&*name) || name.starts_with('_') {
+                if is_of_encoding(&name) {
                     continue;
                 }
                 content.extend_from_slice(&bytes[simple.start..simple.end]);
@@ -103,6 +126,57 @@ impl FileTags {
         }
         (!all.is_empty()).then(|| Self { unread, element: wrapped(TAGS, &all) })
     }
+}
+
+impl FileTags {
+    /// Those that GStreamer has read from another container; `None` if there are none.
+    pub fn of(tags: &gst::TagList) -> Option<Self> {
+        let named = tags.iter_generic().filter_map(|(name, values)| {
+            let (_, own) = NAMES.iter().find(|(of_gstreamer, _)| name == of_gstreamer)?;
+            Some(values.filter_map(|value| Some(simple_tag(own, &text_of(value)?))))
+        });
+        let known = named.flatten();
+        let others = comments(tags).into_iter().map(|(name, value)| simple_tag(&name, &value));
+        let all: Vec<u8> = known.chain(others).flatten().collect();
+        let tag = wrapped(TAG, &[wrapped(TARGETS, &[]), all.clone()].concat());
+        (!all.is_empty()).then(|| Self { unread: Vec::new(), element: wrapped(TAGS, &tag) })
+    }
+}
+
+/// Whether a tag describes the file or its encoding. Statistics of mkvmerge begin with an underscore.
+fn is_of_encoding(name: &str) -> bool {
+    OF_THE_FILE.contains(&name) || name.starts_with('_')
+}
+
+/// Whether a tag of GStreamer is written into Matroska.
+pub fn is_written(name: &str) -> bool {
+    NAMES.iter().any(|(of_gstreamer, _)| *of_gstreamer == name)
+}
+
+/// The comments for which GStreamer has no tag, as name and value.
+pub fn comments(tags: &gst::TagList) -> Vec<(String, String)> {
+    let comments = tags.iter_tag::<gst::tags::ExtendedComment>();
+    let split = comments.filter_map(|comment| {
+        let (name, value) = comment.get().split_once('=')?;
+        Some((name.to_uppercase(), value.to_owned()))
+    });
+    split.filter(|(name, _)| !is_of_encoding(name)).collect()
+}
+
+fn simple_tag(name: &str, value: &str) -> Vec<u8> {
+    let fields = [wrapped(TAG_NAME, name.as_bytes()), wrapped(TAG_STRING, value.as_bytes())];
+    wrapped(SIMPLE_TAG, &fields.concat())
+}
+
+/// A value as text. A date with a time is in the information of the segment.
+fn text_of(value: &gst::glib::SendValue) -> Option<String> {
+    if let Ok(text) = value.get::<String>() {
+        return Some(text);
+    }
+    if let Ok(date) = value.get::<gst::DateTime>() {
+        return (!date.has_time()).then(|| date.to_iso8601_string().ok())?.map(String::from);
+    }
+    value.get::<u32>().ok().map(|number| number.to_string())
 }
 
 /// Whether a tag is of the whole file, not of a track, a chapter or an attachment.

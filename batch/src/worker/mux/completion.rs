@@ -110,7 +110,7 @@ impl Completion<'_> {
             title: self.media.title(),
             tracks: promises.iter().zip(self.flags(promises)).map(properties).collect(),
             attachments: self.media.attachments.clone(),
-            file_tags: self.media.file_tags.clone(),
+            file_tags: self.media.matroska_tags(),
             date: self.media.date(),
             luminance: hdr::luminance(&self.media.main_track()?.caps),
         })

@@ -233,6 +233,22 @@ impl Mux<'_> {
         self.segments.iter().map(place).collect()
     }
 
+    /// The tags that the muxer writes.
+    fn tags_for_muxer(&self, media: &Media) -> gst::TagList {
+        let mut tags = media.global_tags();
+        if media.user_data(self.container).is_some() {
+            return gst::TagList::new();
+        }
+        if self.container.is_matroska() {
+            // The other tags are written later; cover art becomes an attachment.
+            let names: Vec<_> = tags.iter().map(|(name, _)| name.to_owned()).collect();
+            let others =
+                names.iter().filter(|name| !["image", "preview-image"].contains(&&***name));
+            others.for_each(|name| tags.make_mut().remove_generic(name));
+        }
+        tags
+    }
+
     fn prepare(
         &self,
         pipeline: &Pipeline,
@@ -241,9 +257,8 @@ impl Mux<'_> {
         window: Window,
     ) -> Result<()> {
         let mux = muxer.element();
-        let are_copied = media.copies_tags(self.container);
-        if let Some(tags) = mux.dynamic_cast_ref::<gst::TagSetter>().filter(|_| !are_copied) {
-            tags.merge_tags(&media.global_tags(), gst::TagMergeMode::Append);
+        if let Some(setter) = mux.dynamic_cast_ref::<gst::TagSetter>() {
+            setter.merge_tags(&self.tags_for_muxer(media), gst::TagMergeMode::Append);
         }
         Completion { container: self.container, media, window }.make_room(mux);
         if let (Some(setter), Some(toc)) = (mux.dynamic_cast_ref::<gst::TocSetter>(), &media.toc) {

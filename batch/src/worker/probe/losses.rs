@@ -11,7 +11,7 @@ use crate::{
     encoding::{Encoding, RAW},
     options::Recipe,
     worker::{
-        containers::{isobmff::MOST_CHAPTERS, timecode},
+        containers::{isobmff::MOST_CHAPTERS, matroska_tags, timecode},
         elements::caps::{depth, is_deep},
     },
 };
@@ -73,9 +73,9 @@ fn of_file(media: &Media, container: Container) -> Vec<String> {
         let names = media.attached.join(", ");
         losses.push(format!("its attachments are left out: {holder} cannot hold {names}"));
     }
-    let unread = media.unread_tags();
-    if !unread.is_empty() && !media.copies_tags(container) {
-        losses.push(format!("tags are left out: {}", unread.join(", ")));
+    let lost = media.lost_tags(container);
+    if !lost.is_empty() {
+        losses.push(format!("tags are left out: {}", lost.join(", ")));
     }
     for what in media.own.iter().flat_map(Own::losses) {
         losses.push(format!("its {what} is left out"));
@@ -226,8 +226,11 @@ pub fn of_tags(input: &Media, output: &Media) -> Vec<String> {
     let location = is_lost.then(|| "its location is left out".to_owned());
     let has = |tags: &gst::TagList, name: &str| tags.iter().any(|(other, _)| other == name);
     let is_attached = |name: &str| name == "image" && input.attachments.is_some();
+    // GStreamer does not read all of them back.
+    let is_written = |name: &str| output.is_matroska() && matroska_tags::is_written(name);
     TAGS.iter()
-        .filter(|(name, _)| has(&before, name) && !has(&after, name) && !is_attached(name))
+        .filter(|(name, _)| has(&before, name) && !has(&after, name))
+        .filter(|(name, _)| !is_attached(name) && !is_written(name))
         .map(|(_, name)| format!("its {name} is left out"))
         .chain(location)
         .collect()

@@ -43,7 +43,7 @@ use crate::{
             fourccs,
             isobmff::{self, Index},
             matroska,
-            matroska_tags::FileTags,
+            matroska_tags::{self, FileTags},
             pcm,
             repairs::Repairs,
             timecode::TimeCode,
@@ -238,7 +238,8 @@ impl Media {
 
     /// The tags of the output: those of the file and of the video, except those about the codec.
     pub fn global_tags(&self) -> gst::TagList {
-        let mut tags = self.tags.clone();
+        let mut tags = self.all_tags();
+        let tags_mut = tags.make_mut();
         let own = [
             "container-format",
             "video-codec",
@@ -255,6 +256,13 @@ impl Media {
             "mxf-structure",
             "codec",
         ];
+        own.into_iter().for_each(|tag| tags_mut.remove_generic(tag));
+        tags
+    }
+
+    /// Those of the file and of the video.
+    fn all_tags(&self) -> gst::TagList {
+        let mut tags = self.tags.clone();
         if let Some(main) = self.main_video() {
             let mut of_track = self.tracks[main].tags.clone();
             if self.is_matroska() {
@@ -263,9 +271,12 @@ impl Media {
             }
             tags.make_mut().insert(&of_track, gst::TagMergeMode::Keep);
         }
-        let tags_mut = tags.make_mut();
-        own.into_iter().for_each(|tag| tags_mut.remove_generic(tag));
         tags
+    }
+
+    /// The tags of the output if it is Matroska.
+    pub fn matroska_tags(&self) -> Option<FileTags> {
+        self.file_tags.clone().or_else(|| FileTags::of(&self.all_tags()))
     }
 
     /// Its user data, if it is copied into a file in `container`.
@@ -273,15 +284,17 @@ impl Media {
         self.user_data.as_ref().filter(|data| data.fits(container))
     }
 
-    /// Whether its tags are copied into a file in `container`, without GStreamer.
-    pub fn copies_tags(&self, container: Container) -> bool {
-        self.user_data(container).is_some() || (self.file_tags.is_some() && container.is_matroska())
-    }
-
-    /// The names of its tags that GStreamer does not read.
-    pub fn unread_tags(&self) -> &[String] {
-        let of_matroska = self.file_tags.as_ref().map(|tags| &tags.unread);
-        of_matroska.or(self.user_data.as_ref().map(|data| &data.unread)).map_or(&[], |tags| tags)
+    /// The names of its tags that a file in `container` will not have.
+    pub fn lost_tags(&self, container: Container) -> Vec<String> {
+        let comments =
+            || matroska_tags::comments(&self.all_tags()).into_iter().map(|(name, _)| name);
+        match (&self.file_tags, &self.user_data) {
+            _ if self.user_data(container).is_some() => Vec::new(),
+            (_, Some(data)) => data.unread.clone(),
+            _ if container.is_matroska() => Vec::new(),
+            (Some(tags), _) => tags.unread.clone(),
+            _ => comments().collect(),
+        }
     }
 
     /// Its title.
