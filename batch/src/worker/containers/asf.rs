@@ -15,10 +15,10 @@ pub const HEADER: [u8; 16] = [
     0x30, 0x26, 0xB2, 0x75, 0x8E, 0x66, 0xCF, 0x11, 0xA6, 0xD9, 0x00, 0xAA, 0x00, 0x62, 0xCE, 0x6C,
 ];
 /// The identifier and the size of an object.
-const OBJECT: usize = 24;
+pub const OBJECT: usize = 24;
 /// The offset of the number of objects in the header, and that of the first object.
 const COUNT: u64 = 24;
-const FIRST: u64 = 30;
+pub const FIRST: u64 = 30;
 
 /// The true number of objects in the header of `file`, if it states more.
 pub fn count(file: &Path) -> Option<Replacement> {
@@ -39,7 +39,7 @@ pub fn count(file: &Path) -> Option<Replacement> {
 }
 
 /// The size of an object, which is at least that of its own header.
-fn size(object: &[u8]) -> Option<u64> {
+pub fn size(object: &[u8]) -> Option<u64> {
     let size = u64::from_le_bytes(*object.get(16..OBJECT)?.first_chunk()?);
     (size >= OBJECT as u64).then_some(size)
 }

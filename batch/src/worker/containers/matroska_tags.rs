@@ -126,21 +126,22 @@ impl FileTags {
         }
         (!all.is_empty()).then(|| Self { unread, element: wrapped(TAGS, &all) })
     }
+
+    /// These tags, as name and value; `None` if there are none.
+    pub fn of(tags: &[(String, String)]) -> Option<Self> {
+        let all: Vec<u8> = tags.iter().flat_map(|(name, value)| simple_tag(name, value)).collect();
+        let tag = wrapped(TAG, &[wrapped(TARGETS, &[]), all].concat());
+        (!tags.is_empty()).then(|| Self { unread: Vec::new(), element: wrapped(TAGS, &tag) })
+    }
 }
 
-impl FileTags {
-    /// Those that GStreamer has read from another container; `None` if there are none.
-    pub fn of(tags: &gst::TagList) -> Option<Self> {
-        let named = tags.iter_generic().filter_map(|(name, values)| {
-            let (_, own) = NAMES.iter().find(|(of_gstreamer, _)| name == of_gstreamer)?;
-            Some(values.filter_map(|value| Some(simple_tag(own, &text_of(value)?))))
-        });
-        let known = named.flatten();
-        let others = comments(tags).into_iter().map(|(name, value)| simple_tag(&name, &value));
-        let all: Vec<u8> = known.chain(others).flatten().collect();
-        let tag = wrapped(TAG, &[wrapped(TARGETS, &[]), all.clone()].concat());
-        (!all.is_empty()).then(|| Self { unread: Vec::new(), element: wrapped(TAGS, &tag) })
-    }
+/// Tags of GStreamer by their names in Matroska.
+pub fn named(tags: &gst::TagList) -> Vec<(String, String)> {
+    let named = tags.iter_generic().filter_map(|(name, values)| {
+        let (_, own) = NAMES.iter().find(|(of_gstreamer, _)| name == of_gstreamer)?;
+        Some(values.filter_map(|value| Some(((*own).to_owned(), text_of(value)?))))
+    });
+    named.flatten().collect()
 }
 
 /// Whether a tag describes the file or its encoding. Statistics of mkvmerge begin with an underscore.

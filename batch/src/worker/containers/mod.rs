@@ -12,6 +12,7 @@ pub mod ebml;
 pub mod edits;
 pub mod extradata;
 pub mod flags;
+pub mod foreign_tags;
 pub mod fourccs;
 pub mod isobmff;
 pub mod matroska;

@@ -9,7 +9,7 @@ use anyhow::Result;
 use super::{Media, Track};
 use crate::worker::{
     containers::{
-        avi, chapters,
+        avi, chapters, foreign_tags,
         isobmff::{self, Index},
         matroska, mpegts,
     },
@@ -20,6 +20,7 @@ impl Media {
     /// Adds what the demuxer does not report.
     pub(super) fn add_details(&mut self, input: &Path, index: Option<Index>) -> Result<()> {
         let length = std::fs::metadata(input)?.len();
+        self.foreign_tags = foreign_tags::read(input);
         let whole = match self.kind() {
             "video/quicktime" => {
                 let details = index.map(|index| isobmff::details(input, &index.moov));

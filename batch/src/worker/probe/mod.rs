@@ -10,6 +10,7 @@ pub mod keyframes;
 pub mod losses;
 pub mod own;
 pub mod scan;
+mod tags;
 mod track;
 mod watchdog;
 
@@ -32,7 +33,6 @@ use self::{
     own::Own,
 };
 use crate::{
-    container::Container,
     lock::lock,
     worker::{
         containers::{
@@ -43,7 +43,7 @@ use crate::{
             fourccs,
             isobmff::{self, Index},
             matroska,
-            matroska_tags::{self, FileTags},
+            matroska_tags::FileTags,
             pcm,
             repairs::Repairs,
             timecode::TimeCode,
@@ -76,6 +76,8 @@ pub struct Media {
     pub attached: Vec<String>,
     /// That of MP4 and QuickTime.
     pub user_data: Option<UserData>,
+    /// Tags of other containers that GStreamer does not read, by their names in Matroska.
+    pub foreign_tags: Vec<(String, String)>,
     /// Those of Matroska.
     pub file_tags: Option<FileTags>,
     /// The time code of the first frame of MP4 and QuickTime.
@@ -236,88 +238,6 @@ impl Media {
         self.toc.as_ref().map_or(0, |toc| chapters::all(toc).len())
     }
 
-    /// The tags of the output: those of the file and of the video, except those about the codec.
-    pub fn global_tags(&self) -> gst::TagList {
-        let mut tags = self.all_tags();
-        let tags_mut = tags.make_mut();
-        let own = [
-            "container-format",
-            "video-codec",
-            "bitrate",
-            "maximum-bitrate",
-            "minimum-bitrate",
-            "nominal-bitrate",
-            "encoder",
-            "encoder-version",
-            "image-orientation",
-            "extended-comment",
-            "language-code",
-            "attachment",
-            "mxf-structure",
-            "codec",
-        ];
-        own.into_iter().for_each(|tag| tags_mut.remove_generic(tag));
-        tags
-    }
-
-    /// Those of the file and of the video.
-    fn all_tags(&self) -> gst::TagList {
-        let mut tags = self.tags.clone();
-        if let Some(main) = self.main_video() {
-            let mut of_track = self.tracks[main].tags.clone();
-            if self.is_matroska() {
-                // It is the name of the track.
-                of_track.make_mut().remove::<gst::tags::Title>();
-            }
-            tags.make_mut().insert(&of_track, gst::TagMergeMode::Keep);
-        }
-        tags
-    }
-
-    /// The tags of the output if it is Matroska.
-    pub fn matroska_tags(&self) -> Option<FileTags> {
-        self.file_tags.clone().or_else(|| FileTags::of(&self.all_tags()))
-    }
-
-    /// Its user data, if it is copied into a file in `container`.
-    pub fn user_data(&self, container: Container) -> Option<&UserData> {
-        self.user_data.as_ref().filter(|data| data.fits(container))
-    }
-
-    /// The names of its tags that a file in `container` will not have.
-    pub fn lost_tags(&self, container: Container) -> Vec<String> {
-        let comments =
-            || matroska_tags::comments(&self.all_tags()).into_iter().map(|(name, _)| name);
-        match (&self.file_tags, &self.user_data) {
-            _ if self.user_data(container).is_some() => Vec::new(),
-            (_, Some(data)) => data.unread.clone(),
-            _ if container.is_matroska() => Vec::new(),
-            (Some(tags), _) => tags.unread.clone(),
-            _ => comments().collect(),
-        }
-    }
-
-    /// Its title.
-    pub fn title(&self) -> Option<String> {
-        title_in(&self.global_tags())
-    }
-
-    /// The name of a track.
-    pub fn name(&self, track: &Track) -> Option<String> {
-        let of_file = self.title();
-        // Not the generic names that `matroskamux` writes, nor the title of the file, which tracks in Ogg have.
-        let is_name = |title: &String| {
-            of_file.as_ref() != Some(title) && !["Video", "Audio", "Subtitle"].contains(&&**title)
-        };
-        title_in(&track.tags).filter(is_name).or(track.name.clone())
-    }
-
-    /// Its date, seconds since 1970 in UTC.
-    pub fn date(&self) -> Option<i64> {
-        let date = self.global_tags().get::<gst::tags::DateTime>()?.get();
-        Some(date.to_g_date_time().ok()?.to_unix())
-    }
-
     pub fn is_animation(&self) -> bool {
         matches!(self.own, Some(Own::Animation(_)))
     }
@@ -347,10 +267,6 @@ impl Media {
     pub fn main_track(&self) -> Result<&Track> {
         self.main_video().map(|main| &self.tracks[main]).context("has no video track")
     }
-}
-
-fn title_in(tags: &gst::TagList) -> Option<String> {
-    tags.get::<gst::tags::Title>().map(|title| title.get().to_owned())
 }
 
 /// Runs the discoverer on `input` with its `repairs`. Also returns the tracks in which it finds no frame.

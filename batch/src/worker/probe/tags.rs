@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The tags of a file, and which of them an output gets.
+
+use super::{Media, Track};
+use crate::{
+    container::Container,
+    worker::containers::{
+        matroska_tags::{self, FileTags},
+        user_data::UserData,
+    },
+};
+
+impl Media {
+    /// The tags of the output: those of the file and of the video, except those about the codec.
+    pub fn global_tags(&self) -> gst::TagList {
+        let mut tags = self.all_tags();
+        let tags_mut = tags.make_mut();
+        let own = [
+            "container-format",
+            "video-codec",
+            "bitrate",
+            "maximum-bitrate",
+            "minimum-bitrate",
+            "nominal-bitrate",
+            "encoder",
+            "encoder-version",
+            "image-orientation",
+            "extended-comment",
+            "language-code",
+            "attachment",
+            "mxf-structure",
+            "codec",
+        ];
+        own.into_iter().for_each(|tag| tags_mut.remove_generic(tag));
+        tags
+    }
+
+    /// Those of the file and of the video.
+    fn all_tags(&self) -> gst::TagList {
+        let mut tags = self.tags.clone();
+        if let Some(main) = self.main_video() {
+            let mut of_track = self.tracks[main].tags.clone();
+            if self.is_matroska() {
+                // It is the name of the track.
+                of_track.make_mut().remove::<gst::tags::Title>();
+            }
+            tags.make_mut().insert(&of_track, gst::TagMergeMode::Keep);
+        }
+        tags
+    }
+
+    /// The tags of the output if it is Matroska.
+    pub fn matroska_tags(&self) -> Option<FileTags> {
+        let all = || [matroska_tags::named(&self.all_tags()), self.other_tags()].concat();
+        self.file_tags.clone().or_else(|| FileTags::of(&all()))
+    }
+
+    /// Its user data, if it is copied into a file in `container`.
+    pub fn user_data(&self, container: Container) -> Option<&UserData> {
+        self.user_data.as_ref().filter(|data| data.fits(container))
+    }
+
+    /// Those that GStreamer has no names for.
+    fn other_tags(&self) -> Vec<(String, String)> {
+        let tags = self.all_tags();
+        let named = matroska_tags::named(&tags);
+        let mut others = [matroska_tags::comments(&tags), self.foreign_tags.clone()].concat();
+        others.retain(|(name, _)| !named.iter().any(|(known, _)| known == name));
+        others
+    }
+
+    /// The names of its tags that a file in `container` will not have.
+    pub fn lost_tags(&self, container: Container) -> Vec<String> {
+        match (&self.file_tags, &self.user_data) {
+            _ if self.user_data(container).is_some() => Vec::new(),
+            (_, Some(data)) => data.unread.clone(),
+            _ if container.is_matroska() => Vec::new(),
+            (Some(tags), _) => tags.unread.clone(),
+            _ => self.other_tags().into_iter().map(|(name, _)| name).collect(),
+        }
+    }
+
+    /// Its title.
+    pub fn title(&self) -> Option<String> {
+        title_in(&self.global_tags())
+    }
+
+    /// The name of a track.
+    pub fn name(&self, track: &Track) -> Option<String> {
+        let of_file = self.title();
+        // Not the generic names that `matroskamux` writes, nor the title of the file, which tracks in Ogg have.
+        let is_name = |title: &String| {
+            of_file.as_ref() != Some(title) && !["Video", "Audio", "Subtitle"].contains(&&**title)
+        };
+        title_in(&track.tags).filter(is_name).or(track.name.clone())
+    }
+
+    /// Its date, seconds since 1970 in UTC.
+    pub fn date(&self) -> Option<i64> {
+        let date = self.global_tags().get::<gst::tags::DateTime>()?.get();
+        Some(date.to_g_date_time().ok()?.to_unix())
+    }
+}
+
+fn title_in(tags: &gst::TagList) -> Option<String> {
+    tags.get::<gst::tags::Title>().map(|title| title.get().to_owned())
+}
