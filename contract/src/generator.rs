@@ -168,17 +168,8 @@ impl Generator {
     }
 
     fn check_at(bytes: &[u8], home: &Home) -> Result<Self, ContractError> {
-        if bytes.is_empty() {
-            return Err(ContractError::Empty);
-        }
-        // Other kinds are considered only if the file fails as a model.
-        let refuse = |error| match recognize(bytes) {
-            Some(kind) => ContractError::OtherKind { kind },
-            None => error,
-        };
-        let model = ModelProto::decode(bytes).map_err(|error| refuse(error.into()))?;
-        let graph = model.graph.as_ref().filter(|graph| !graph.node.is_empty());
-        let graph = graph.ok_or_else(|| refuse(ContractError::NoGraph))?;
+        let model = decode(bytes)?;
+        let graph = model.graph.as_ref().ok_or(ContractError::NoGraph)?;
         let external_data = external_data::files(&external_data::Model::decode(bytes)?, home)?;
 
         let input = image_input(graph)?;
@@ -197,6 +188,26 @@ impl Generator {
             external_data,
             metadata: Metadata::from_props(&model.metadata_props)?,
         })
+    }
+}
+
+/// Decodes the bytes of any ONNX model; the result has a graph with nodes.
+///
+/// # Errors
+/// If the bytes are of something else. The error says of what, if that is known.
+pub fn decode(bytes: &[u8]) -> Result<ModelProto, ContractError> {
+    if bytes.is_empty() {
+        return Err(ContractError::Empty);
+    }
+    // Other kinds are considered only if the file fails as a model.
+    let refuse = |error| match recognize(bytes) {
+        Some(kind) => ContractError::OtherKind { kind },
+        None => error,
+    };
+    let model = ModelProto::decode(bytes).map_err(|error| refuse(error.into()))?;
+    match &model.graph {
+        Some(graph) if !graph.node.is_empty() => Ok(model),
+        _ => Err(refuse(ContractError::NoGraph)),
     }
 }
 

@@ -28,7 +28,7 @@ pub mod onnx;
 mod pair;
 mod size;
 
-pub use generator::{ContractError, Dim, ElementType, Generator};
+pub use generator::{ContractError, Dim, ElementType, Generator, decode};
 pub use metadata::{FORMAT_VERSION, Metadata, MetadataError, ValueRange};
 pub use pair::{Direction, Precision, file_name};
 pub use size::{Size, TensorLimits};

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use cyclegan_contract::{
-    Metadata,
-    onnx::{DataType, Message, ModelProto},
+    Metadata, decode,
+    onnx::{DataType, Message},
 };
 use tch::{Device, Kind};
 
@@ -57,7 +57,7 @@ pub fn milliseconds(generator: &Generator, side: u32) -> Result<f64> {
 /// The number of floats in a file's initialisers.
 fn parameters(path: &Path) -> Result<Option<u64>> {
     let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
-    let graph = ModelProto::decode(bytes.as_slice())?.graph.unwrap_or_default();
+    let graph = decode(&bytes)?.graph.unwrap_or_default();
     let float = [DataType::Float as i32, DataType::Float16 as i32];
     let floats = graph.initializer.iter().filter(|t| float.contains(&t.data_type));
     let count: i64 = floats.map(|t| t.dims.iter().product::<i64>()).sum();

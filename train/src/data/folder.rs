@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::frames::followers;
 
@@ -114,6 +114,17 @@ pub fn pictures(folder: &Path) -> Result<Vec<PathBuf>> {
     collect(folder, &mut HashSet::new(), &mut found)?;
     found.sort();
     Ok(found)
+}
+
+/// The images of a folder that `option` names. Fails if there are none.
+pub fn pictures_for(option: &str, folder: &Path) -> Result<Vec<PathBuf>> {
+    let found = match folder.is_dir() {
+        true if pictures(folder)?.is_empty() => "no images",
+        true => return pictures(folder),
+        false if folder.exists() => "a file",
+        false => "no such folder",
+    };
+    bail!("{}: {found}, expected a folder of images for {option}", folder.display())
 }
 
 /// `seen` prevents endless loops through links.

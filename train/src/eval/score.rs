@@ -251,8 +251,7 @@ impl<'a> Scorer<'a> {
         let Some(folder) = &self.args.negatives else {
             return Ok(());
         };
-        let images = folder::pictures(folder)?;
-        ensure!(!images.is_empty(), "{}: no images", folder.display());
+        let images = folder::pictures_for("--negatives", folder)?;
         // Evenly spaced, because names often start with the image's subject.
         let count = images.len().min(self.args.max_images);
         let images: Vec<_> = (0..count).map(|i| &images[i * images.len() / count]).collect();

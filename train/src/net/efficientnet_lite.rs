@@ -7,7 +7,7 @@
 use std::{collections::HashMap, fs, path::Path};
 
 use anyhow::{Context, Result, ensure};
-use cyclegan_contract::onnx::{Message, ModelProto, NodeProto};
+use cyclegan_contract::{decode, onnx::NodeProto};
 use tch::Tensor;
 
 use super::{
@@ -105,7 +105,7 @@ fn inverted_bottleneck(
 /// into the convolutions, nor a generator with a backbone that `export` wrote.
 pub fn fill(path: &Path, params: &Params) -> Result<()> {
     let read = || -> Result<()> {
-        let model = ModelProto::decode(fs::read(path)?.as_slice())?;
+        let model = decode(&fs::read(path)?)?;
         let graph = model.graph.context("it has no graph")?;
         let tensors: HashMap<_, _> = graph.initializer.iter().map(|t| (&t.name, t)).collect();
         let of_generator = tensors.keys().any(|name| name.starts_with(PREFIX));
@@ -146,6 +146,7 @@ pub fn fill(path: &Path, params: &Params) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use cyclegan_contract::onnx::{Message, ModelProto, StringStringEntryProto};
     use tch::{Device, Kind, no_grad};
 
     use super::*;
@@ -238,7 +239,9 @@ mod tests {
     fn another_network_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("other.onnx");
-        fs::write(&path, ModelProto::default().encode_to_vec()).unwrap();
+        let metadata = StringStringEntryProto { key: "a".to_owned(), value: "b".to_owned() };
+        let empty = ModelProto { metadata_props: vec![metadata], ..ModelProto::default() };
+        fs::write(&path, empty.encode_to_vec()).unwrap();
         let error = format!("{:#}", fill(&path, &generator().1).unwrap_err());
         assert!(error.contains("EfficientNet-Lite1") && error.contains("no graph"), "{error}");
     }

@@ -6,7 +6,10 @@
 use std::{collections::HashMap, fs, path::Path};
 
 use anyhow::{Context, Result, bail, ensure};
-use cyclegan_contract::onnx::{DataType, Message, ModelProto, NodeProto, TensorProto};
+use cyclegan_contract::{
+    decode,
+    onnx::{DataType, ModelProto, NodeProto, TensorProto},
+};
 use tch::{Device, Kind, Tensor, no_grad};
 
 use super::layer::NORM_EPS;
@@ -68,7 +71,7 @@ impl Frozen {
     /// # Errors
     /// If this gives features at fewer than two sizes.
     pub fn read(path: &Path, device: Device) -> Result<Self> {
-        let read = || Self::of(ModelProto::decode(fs::read(path)?.as_slice())?, device);
+        let read = || Self::of(decode(&fs::read(path)?)?, device);
         read().with_context(|| path.display().to_string())
     }
 
@@ -294,6 +297,8 @@ pub(super) fn values(tensor: &TensorProto) -> Result<Option<Tensor>> {
 
 #[cfg(test)]
 mod tests {
+    use cyclegan_contract::onnx::Message;
+
     use super::*;
     use crate::{
         eval::{

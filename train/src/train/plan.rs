@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 
 use crate::{
     data::{
-        folder::{Domain, pictures},
+        folder::{Domain, pictures_for},
         held_out::{HeldOut, hold_out},
         loader::Plan,
         pairs::matched,
@@ -149,13 +149,7 @@ fn extra(config: &Config) -> Result<[Vec<PathBuf>; 2]> {
 fn all_pictures(option: &str, folders: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for folder in folders {
-        let pictures = pictures(folder)?;
-        ensure!(
-            !pictures.is_empty(),
-            "{}: no images, expected a folder of images for {option}",
-            folder.display()
-        );
-        found.extend(pictures);
+        found.extend(pictures_for(option, folder)?);
     }
     Ok(found)
 }
