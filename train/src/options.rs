@@ -28,6 +28,12 @@ use crate::{
     },
 };
 
+/// The largest side of an image in any option, in pixels: that of the filter's `inference-size`.
+pub const MAX_SIDE: i64 = 8192;
+
+/// The largest number of threads in any option: that of the filter's `threads`.
+const MAX_THREADS: i64 = 1024;
+
 /// Kind of training data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

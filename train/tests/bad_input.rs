@@ -157,6 +157,53 @@ fn a_damaged_checkpoint_is_refused() {
 }
 
 #[test]
+fn sizes_and_numbers_of_threads_have_limits() {
+    let case = Case::new(2);
+    let huge: [(&[&str], &[&str]); 3] = [
+        (
+            &["--preprocess", "multi_scale_crop", "--load-size", "100000", "--crop-size", "32"],
+            &["--load-size is 100000", "8192"],
+        ),
+        (&["--num-threads", "100000"], &["--num-threads is 100000", "1024"]),
+        (&["--threads", "100000"], &["--threads is 100000", "1024"]),
+    ];
+    for (more, parts) in huge {
+        fails(&refs(&case.train(more)), parts);
+    }
+    let data = case.data();
+    let commands: [&[&str]; 4] = [
+        &["extract", "clip.mp4", "--out", "frames", "--size", "100000"],
+        &["extract", "clip.mp4", "--out", "frames", "--max-per-shot", "0"],
+        &["check", "--data", text(&data), "--load-size", "100000"],
+        &["eval", "--data", text(&data), "--run", "run", "--size", "100000"],
+    ];
+    for command in commands {
+        let output = program().args(command).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{command:?}: {stderr}");
+        assert!(stderr.contains("is not in "), "{command:?}: {stderr}");
+    }
+}
+
+#[test]
+fn an_option_that_needs_images_or_a_network_says_so() {
+    let case = Case::new(2);
+    let file = case.folder.path().join("notes.txt");
+    fs::write(&file, "hello\n").unwrap();
+    let (file, missing) = (text(&file), "/nonexistent");
+    for option in ["--negatives", "--extra-a"] {
+        let images = format!("expected a folder of images for {option}");
+        fails(&refs(&case.train(&[option, file])), &[file, "a file", &images]);
+        fails(&refs(&case.train(&[option, missing])), &[missing, "no such folder", &images]);
+    }
+    fails(&refs(&case.train(&["--d-features", file])), &[file, "not an ONNX model but text"]);
+    let backbone = ["--mask-head", "--backbone", file];
+    fails(&refs(&case.train(&backbone)), &[file, "not an ONNX model but text"]);
+    let extract = ["extract", file, "--out", file];
+    fails(&extract, &[file, "a file, expected a folder"]);
+}
+
+#[test]
 fn running_out_of_memory_is_one_line_and_leaves_no_run() {
     let case = Case::new(2);
     let more = ["--ndf", "4000000", "--net-d", "basic"];

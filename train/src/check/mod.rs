@@ -13,7 +13,7 @@ use clap::Args;
 
 use crate::{
     data::{folder::Domain, pairs::matched},
-    options::Mode,
+    options::{MAX_SIDE, Mode},
     progress,
 };
 use advice::{Expected, findings};
@@ -29,7 +29,7 @@ pub struct CheckArgs {
     #[arg(long, value_enum, default_value = "unpaired")]
     mode: Mode,
     /// The --load-size of `train`, pixels
-    #[arg(long, default_value_t = 286)]
+    #[arg(long, default_value_t = 286, value_parser = clap::value_parser!(u32).range(1..=MAX_SIDE))]
     load_size: u32,
     /// Two images count as the same if their 64-bit perceptual hashes differ in fewer bits than this
     #[arg(long, default_value_t = 4)]

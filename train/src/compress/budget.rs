@@ -11,7 +11,7 @@ use crate::{
         cost::macs,
         generator::{Generator, NetG},
     },
-    options::TrainOptions,
+    options::{MAX_SIDE, TrainOptions},
 };
 
 /// Step of the first layer's channels in the search, which suits vector units.
@@ -33,7 +33,8 @@ pub struct Budget {
     #[arg(long, value_enum, default_value = "cpu", help_heading = "Budget")]
     provider: Provider,
     /// Side of the square image for --max-macs and --max-ms, pixels
-    #[arg(long, default_value_t = 256, help_heading = "Budget")]
+    #[arg(long, default_value_t = 256, help_heading = "Budget",
+        value_parser = clap::value_parser!(u32).range(1..=MAX_SIDE))]
     pub size: u32,
 }
 

@@ -20,7 +20,7 @@ use clap::{ArgGroup, Args, ValueEnum};
 use cyclegan_contract::{Direction, Precision, file_name};
 use cyclegan_output::write_beside;
 
-use crate::{export, onnx_generator::OnnxGenerator, run_folder::RunFolder};
+use crate::{export, onnx_generator::OnnxGenerator, options::MAX_SIDE, run_folder::RunFolder};
 use features::{FeatureNetwork, Scaling};
 use score::Scorer;
 
@@ -74,7 +74,7 @@ pub struct EvalArgs {
     #[arg(long, default_value_t = 50)]
     clip_frames: usize,
     /// Short side that images are scaled to, pixels
-    #[arg(long, default_value_t = 256)]
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=MAX_SIDE))]
     size: u32,
     /// Score at most this many images per domain
     #[arg(long, default_value_t = 500)]

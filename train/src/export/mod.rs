@@ -35,6 +35,7 @@ use crate::{
         params::{Params, Weights},
     },
     onnx_generator::OnnxGenerator,
+    options::MAX_SIDE,
     run_folder::{Config, RunFolder},
 };
 use frames::References;
@@ -54,7 +55,7 @@ pub struct ExportArgs {
     out: PathBuf,
     /// Short side at which the filter runs the generators, pixels (`cyclegan.size`) [default: the run's
     /// training size]
-    #[arg(long, value_name = "PIXELS")]
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=MAX_SIDE))]
     size: Option<u32>,
     /// Average the weights with those of G.onnx and F.onnx in this folder, with which the run started
     /// (--init-from), to restore part of what further training lost

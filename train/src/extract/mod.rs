@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use image::RgbImage;
 use indicatif::ProgressBar;
@@ -17,6 +17,7 @@ use indicatif::ProgressBar;
 use crate::{
     data::{hash::Hash, shot::Shots, view::View},
     interrupt,
+    options::MAX_SIDE,
     progress::styled,
     samples,
     video::{Frame, Patience, Video},
@@ -32,7 +33,7 @@ pub struct ExtractArgs {
     #[arg(long)]
     out: PathBuf,
     /// Short side of the frames, pixels; 0 keeps the video's size
-    #[arg(long, default_value_t = 286)]
+    #[arg(long, default_value_t = 286, value_parser = clap::value_parser!(u32).range(..=MAX_SIDE))]
     size: u32,
     /// Use only every N-th frame
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
@@ -42,8 +43,8 @@ pub struct ExtractArgs {
     #[arg(long, default_value_t = 6)]
     distance: u32,
     /// Keep at most this many frames of each shot
-    #[arg(long)]
-    max_per_shot: Option<usize>,
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    max_per_shot: Option<u64>,
     /// Fail if a video gives no frame for this many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     stall_timeout: u64,
@@ -91,6 +92,9 @@ fn names(videos: &[PathBuf]) -> Vec<String> {
 fn ensure_new(folder: &Path, names: &[String]) -> Result<()> {
     let listing = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            bail!("{}: a file, expected a folder for the frames", folder.display())
+        }
         listing => listing.with_context(|| folder.display().to_string())?,
     };
     let starts: Vec<String> = names.iter().map(|name| format!("{name}_shot")).collect();

@@ -16,7 +16,7 @@ use ort::{
 };
 use tch::{Kind, Tensor};
 
-use crate::{onnx_generator::session, pixels};
+use crate::{onnx_generator::session, options::MAX_SIDE, pixels};
 
 /// Default side of the input for networks of dynamic size, pixels.
 const SIDE: u32 = 320;
@@ -27,7 +27,7 @@ pub struct SegmenterArgs {
     /// Side of the square to which images are resized, pixels; with several sides, the largest of their
     /// probabilities counts, which finds small objects besides large ones [default: the network's own, 320
     /// if it is dynamic]
-    #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=MAX_SIDE))]
     size: Vec<u32>,
     /// Mean of red, green and blue in 0 to 1, which is subtracted [default: ImageNet's]
     #[arg(long, value_delimiter = ',', num_args = 1..=3, default_value = "0.485,0.456,0.406")]

@@ -4,7 +4,7 @@
 
 use anyhow::{Result, ensure};
 
-use super::TrainOptions;
+use super::{MAX_SIDE, MAX_THREADS, TrainOptions};
 use crate::{
     data::{jitter::JitterRange, view::Preprocess},
     eval::validation::BestBy,
@@ -29,6 +29,16 @@ impl TrainOptions {
         ];
         for (name, value) in positive {
             ensure!(value > 0, "{name} is 0, expected at least 1");
+        }
+        // Without limits, running out of memory or of threads aborts the process without an error.
+        let limits = [
+            ("--crop-size", self.crop_size, MAX_SIDE),
+            ("--load-size", self.load_size, MAX_SIDE),
+            ("--threads", self.threads, MAX_THREADS),
+            ("--num-threads", self.num_threads, MAX_THREADS),
+        ];
+        for (name, value, most) in limits {
+            ensure!(i64::from(value) <= most, "{name} is {value}, expected at most {most}");
         }
         let every = [
             ("--print-freq", self.print_freq),
