@@ -193,6 +193,14 @@ fn same_networks(stages: &[Stage]) -> Result<()> {
             "{}: its `norm` is not frozen, but the stage before freezes it; set `norm = \"frozen\"` here as well",
             place(i + 1, &pair[1].name)
         );
+        let [before, norm] = [0, 1].map(|i| pair[i].train.generator(0).norm);
+        ensure!(
+            before.may_become(norm),
+            "{}: its `norm` is {}, but the stage before has {}; only instance can become frozen",
+            place(i + 1, &pair[1].name),
+            norm.name(),
+            before.name()
+        );
         ensure!(
             pair[0].train.backbone.is_none() || pair[1].train.backbone.is_some(),
             "{}: it has no `backbone`, but the stage before has one; set it here as well",

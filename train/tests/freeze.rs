@@ -50,6 +50,29 @@ fn a_run_continues_frozen_and_exports_plain_convolutions() {
     run(&[&on[..], &["--norm", "none"]].concat());
 }
 
+/// Without this, the weights of a run without normalisation were used behind one.
+#[test]
+fn only_instance_normalisation_can_be_frozen_and_no_other_be_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (data, recipe) = (path("data"), path("recipe.toml"));
+    data_set(Path::new(&data), 3);
+    for (old, refused) in [("none", ["frozen", "instance"]), ("instance", ["none", "batch"])] {
+        let out = path(old);
+        let begin = ["train", "--data", &data, "--out", &out, "--max-iters", "1", "--norm", old];
+        run(&[&begin[..], SMALL].concat());
+        let found = format!("--norm {old}");
+        for new in refused {
+            let resume = ["train", "--resume", "--out", &out, "--max-iters", "2", "--norm", new];
+            fails(&resume, &[&format!("--norm {new}"), &found]);
+        }
+    }
+    let stages =
+        "norm = \"none\"\n\n[[stage]]\nimages = 2\n\n[[stage]]\nimages = 2\nnorm = \"frozen\"\n";
+    std::fs::write(&recipe, format!("data = \"data\"\nout = \"r\"\n{stages}")).unwrap();
+    fails(&["train", "--recipe", &recipe], &["stage 2", "`norm` is frozen", "none"]);
+}
+
 #[test]
 fn a_run_is_frozen_and_gets_a_backbone_at_once() {
     let folder = tempfile::tempdir().unwrap();

@@ -34,6 +34,23 @@ impl Norm {
     pub fn mixes_images(self) -> bool {
         self == Self::Batch
     }
+
+    /// Whether generators trained with this may continue with `next`. Layouts do not tell: neither instance
+    /// normalisation nor none has parameters.
+    pub fn may_become(self, next: Self) -> bool {
+        next == self || (self, next) == (Self::Instance, Self::Frozen)
+    }
+
+    /// The name of the option's value.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Instance => "instance",
+            Self::Batch => "batch",
+            Self::None => "none",
+            Self::Spectral => "spectral",
+            Self::Frozen => "frozen",
+        }
+    }
 }
 
 /// Geometry of a convolution, pixels.

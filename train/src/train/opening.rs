@@ -86,7 +86,16 @@ fn resumed(
     }
     config.distill = config.distill.map(|d| d.overridden(&args.distill, matches)).transpose()?;
     config.data = std::path::absolute(args.data.as_ref().unwrap_or(&config.data))?;
+    let old = config.train.generator(0).norm;
     override_options(&mut config, &args.options, matches)?;
+    let new = config.train.generator(0).norm;
+    ensure!(
+        old.may_become(new),
+        "--norm {}: the generators of this run were trained with --norm {}, expected the same; only instance \
+         can become frozen",
+        new.name(),
+        old.name()
+    );
     Ok((run, config))
 }
 
