@@ -42,8 +42,12 @@ impl ColourArgs {
     /// The mask, 1×1×H×W, of 1×3×H×W in [−1, 1]: 1 for pixels of such a colour, else 0, with small holes closed and
     /// specks removed.
     pub fn inside(&self, hues: Hues, picture: &Tensor) -> Tensor {
-        let smooth =
-            picture.reflection_pad2d([1; 4]).avg_pool2d([3; 2], [1; 2], [0; 2], false, true, None);
+        // A row of pixels has nothing to reflect.
+        let padded = match picture.size()[2..].contains(&1) {
+            true => picture.replication_pad2d([1; 4]),
+            false => picture.reflection_pad2d([1; 4]),
+        };
+        let smooth = padded.avg_pool2d([3; 2], [1; 2], [0; 2], false, true, None);
         let rgb = (smooth + 1.0) / 2.0;
         let [r, g, b] = [0, 1, 2].map(|c| rgb.narrow(1, c, 1));
         let (most, least) = (rgb.amax([1i64].as_slice(), true), rgb.amin([1i64].as_slice(), true));
@@ -124,6 +128,18 @@ mod tests {
         let bounds = ColourArgs { saturation: 0.15, chroma: 0.05 };
         let inside = bounds.inside("60-180".parse().unwrap(), &x);
         assert_eq!(inside.sum(Kind::Float).double_value(&[]), 0.0);
+    }
+
+    #[test]
+    fn images_of_one_pixel_and_of_one_row_have_masks() {
+        let bounds = ColourArgs { saturation: 0.15, chroma: 0.05 };
+        for (h, w) in [(1, 1), (1, 9), (9, 1)] {
+            let green = Tensor::from_slice(&[-1.0f32, 1.0, -1.0]).view([1, 3, 1, 1]);
+            let x = green.expand([1, 3, h, w], false);
+            let inside = bounds.inside("60-180".parse().unwrap(), &x);
+            assert_eq!(inside.size(), [1, 1, h, w]);
+            assert_eq!(inside.min().double_value(&[]), 1.0);
+        }
     }
 
     #[test]
