@@ -225,6 +225,7 @@ impl Session {
         let output = (ranks.rank() == 0).then(|| -> Result<Output> {
             let samples = Samples::pick(&config.data, &plan.domains, &options, device)?;
             let held_out = held_out.map(|held_out| {
+                let held_out = held_out.readable(options.strict)?;
                 let size = (options.short_side().unwrap_or(VALIDATED), plan.sizes.multiple);
                 let features = options.val_features.as_deref();
                 Validation::open(held_out, features, options.best_by, size, device)
@@ -293,7 +294,7 @@ impl Session {
         self.save()?;
         let every = self.options.eval_every.unwrap_or(1);
         if self.model.step > began && self.is_over() && !self.is_due(every) {
-            self.score(&bar)?;
+            self.score(&bar).or_else(|error| self.save_before(error))?;
         }
         let Some(output) = &mut self.output else {
             return Ok(());
@@ -340,7 +341,7 @@ impl Session {
             self.save()?;
         }
         if self.options.eval_every.is_some_and(|every| self.is_due(every)) {
-            self.score(bar)?;
+            self.score(bar).or_else(|error| self.save_before(error))?;
         }
         Ok(())
     }

@@ -102,6 +102,33 @@ fn kid_is_measured_if_the_network_is_present() {
 }
 
 #[test]
+fn a_corrupt_validation_image_is_skipped_unless_strict() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    data_set(&data, 6);
+    for name in ["valA", "valB"] {
+        fs::create_dir(data.join(name)).unwrap();
+        let from = data.join(name.replace("val", "train")).join("000.png");
+        fs::copy(from, data.join(name).join("000.png")).unwrap();
+    }
+    let corrupt = data.join("valA/001.png");
+    fs::write(&corrupt, "no image").unwrap();
+    let [out, strict] = ["run", "strict"].map(|name| folder.path().join(name));
+    let fixed = ["train", "--data", text(&data), "--max-iters", "4"];
+    let scored = ["--eval-every", "2", "--val-features", "none", "--best-by", "cycle"];
+    let to = |more: &[&'static str]| [&fixed[..], SMALL, &scored, more].concat();
+    let output = run(&[&to(&[])[..], &["--out", text(&out)]].concat());
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("skipped: ") && said.contains(text(&corrupt)), "{said}");
+    assert_eq!(course(&out, "val_cycle_A").len(), 2);
+    let strict = ["--out", text(&strict)];
+    fails(&[&to(&["--strict"])[..], &strict].concat(), &[text(&corrupt)]);
+    fs::remove_file(data.join("valA/000.png")).unwrap();
+    let parts = ["none of the validation images of A can be read"];
+    fails(&[&to(&[])[..], &strict].concat(), &parts);
+}
+
+#[test]
 fn missing_scores_are_errors_before_training() {
     let folder = tempfile::tempdir().unwrap();
     let [data, out] = ["data", "run"].map(|name| folder.path().join(name));

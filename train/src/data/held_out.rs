@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, ensure};
 use sha2::{Digest, Sha256};
 
-use super::folder::Domain;
+use super::{decode, folder::Domain};
 
 /// Least number of images of a domain for a meaningful score.
 const LEAST: usize = 3;
@@ -21,6 +21,32 @@ pub struct HeldOut {
     pub domains: [Vec<PathBuf>; 2],
     /// Of neither.
     pub negatives: Vec<PathBuf>,
+}
+
+impl HeldOut {
+    /// Reports images that cannot be read and leaves them out; with `strict` they are an error.
+    pub fn readable(self, strict: bool) -> Result<Self> {
+        let readable = |images: Vec<PathBuf>| -> Result<Vec<PathBuf>> {
+            let mut left = Vec::new();
+            for path in images {
+                match decode::rgb(&path) {
+                    Ok(_) => left.push(path),
+                    Err(error) if strict => return Err(error.into()),
+                    Err(error) => eprintln!("skipped: {error}"),
+                }
+            }
+            Ok(left)
+        };
+        let [a, b] = self.domains;
+        let domains = [readable(a)?, readable(b)?];
+        for (name, images) in ["A", "B"].into_iter().zip(&domains) {
+            ensure!(
+                !images.is_empty(),
+                "--eval-every: none of the validation images of {name} can be read (see the messages above)"
+            );
+        }
+        Ok(Self { domains, negatives: readable(self.negatives)? })
+    }
 }
 
 /// `valA` and `valB` of a data set, else a share of the training images, which are removed from `domains`;
