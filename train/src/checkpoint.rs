@@ -234,7 +234,12 @@ impl Checkpoint {
                 Err(Flaw::Foreign(error)) => return Err(error.context(path.display().to_string())),
             }
         }
-        let none = || anyhow!("{}: no checkpoint to resume from", folder.display());
+        let none = || {
+            anyhow!(
+                "{}: no checkpoint; the run ended before its first one, so delete its folder and start it again",
+                folder.display()
+            )
+        };
         Err(damaged.into_iter().next().unwrap_or_else(none))
     }
 

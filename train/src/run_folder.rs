@@ -152,6 +152,12 @@ impl RunFolder {
         let run = Self(path.to_owned());
         ensure!(!path.is_file(), "{}: a file, expected a folder", path.display());
         ensure!(
+            !run.config_path().exists() || run.checkpoints().exists(),
+            "{}: contains a run that ended before its first checkpoint; delete this folder, or choose another \
+             --out",
+            path.display()
+        );
+        ensure!(
             !run.config_path().exists(),
             "{}: already contains a run; continue it with --resume, or choose another --out",
             path.display()

@@ -136,6 +136,16 @@ fn a_folder_without_a_run_is_not_resumed() {
 }
 
 #[test]
+fn a_run_without_a_checkpoint_is_started_again() {
+    let case = Case::trained(2);
+    let out = case.out();
+    fs::remove_dir_all(out.join("checkpoints")).unwrap();
+    case.fails_to_resume(&[], &[text(&out), "no checkpoint", "delete its folder"]);
+    let parts = [text(&out), "before its first checkpoint", "delete this folder"];
+    fails(&refs(&case.train(&[])), &parts);
+}
+
+#[test]
 fn a_checkpoint_of_another_architecture_is_refused() {
     let case = Case::trained(2);
     let checkpoint = case.checkpoint();
