@@ -10,6 +10,8 @@ use std::{
 use cyclegan_contract::Precision;
 use ort::ep::{self, ExecutionProvider};
 
+use super::library::System;
+
 /// An execution provider of ONNX Runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Provider {
@@ -52,6 +54,8 @@ struct Facts {
     is_built_in: fn() -> ort::Result<bool>,
     /// The PyPI wheel that contains it.
     wheel: &'static str,
+    /// The systems for which ONNX Runtime is built with it.
+    systems: &'static [System],
     /// What the machine needs, in addition to a runtime that has it built in.
     needs: &'static str,
     /// The arithmetic that this kind of processor is fastest in.
@@ -62,6 +66,9 @@ struct Facts {
     /// are no such files.
     device_files: &'static [&'static str],
 }
+
+const ALL: &[System] = &[System::Linux, System::MacOs, System::Windows];
+const NOT_APPLE: &[System] = &[System::Linux, System::Windows];
 
 const NVIDIA: &[&str] =
     &["/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/nvhost-gpu", "/dev/dxg"];
@@ -74,6 +81,7 @@ static FACTS: [Facts; 8] = [
         onnxruntime_name: ep::CPU::NAME,
         is_built_in: || Ok(true),
         wheel: "onnxruntime",
+        systems: ALL,
         needs: "a CPU that this runtime was built for",
         precision: Precision::Int8,
         compiles_engines: false,
@@ -85,6 +93,7 @@ static FACTS: [Facts; 8] = [
         onnxruntime_name: ep::CUDA::NAME,
         is_built_in: ep::CUDA::is_available,
         wheel: "onnxruntime-gpu",
+        systems: NOT_APPLE,
         needs: "an NVIDIA driver, and CUDA and cuDNN on LD_LIBRARY_PATH",
         precision: Precision::Fp16,
         compiles_engines: false,
@@ -96,6 +105,7 @@ static FACTS: [Facts; 8] = [
         onnxruntime_name: ep::TensorRT::NAME,
         is_built_in: ep::TensorRT::is_available,
         wheel: "onnxruntime-gpu",
+        systems: NOT_APPLE,
         needs: "an NVIDIA driver, and CUDA, cuDNN and TensorRT on LD_LIBRARY_PATH",
         precision: Precision::Fp16,
         compiles_engines: true,
@@ -107,6 +117,7 @@ static FACTS: [Facts; 8] = [
         onnxruntime_name: ep::OpenVINO::NAME,
         is_built_in: ep::OpenVINO::is_available,
         wheel: "onnxruntime-openvino",
+        systems: NOT_APPLE,
         needs: "OpenVINO's libraries beside it, and for a GPU or NPU Intel's driver",
         precision: Precision::Fp16,
         compiles_engines: true,
@@ -118,6 +129,7 @@ static FACTS: [Facts; 8] = [
         onnxruntime_name: ep::WebGPU::NAME,
         is_built_in: ep::WebGPU::is_available,
         wheel: "onnxruntime-webgpu",
+        systems: ALL,
         needs: "a GPU with a Vulkan driver",
         precision: Precision::Fp16,
         compiles_engines: false,
@@ -129,6 +141,7 @@ static FACTS: [Facts; 8] = [
         onnxruntime_name: ep::MIGraphX::NAME,
         is_built_in: ep::MIGraphX::is_available,
         wheel: "onnxruntime-migraphx",
+        systems: NOT_APPLE,
         needs: "an AMD GPU with ROCm",
         precision: Precision::Fp16,
         compiles_engines: false,
@@ -140,6 +153,7 @@ static FACTS: [Facts; 8] = [
         onnxruntime_name: ep::DirectML::NAME,
         is_built_in: ep::DirectML::is_available,
         wheel: "onnxruntime-directml",
+        systems: &[System::Windows],
         needs: "Windows with a DirectX 12 GPU",
         precision: Precision::Fp16,
         compiles_engines: false,
@@ -151,6 +165,7 @@ static FACTS: [Facts; 8] = [
         onnxruntime_name: ep::CoreML::NAME,
         is_built_in: ep::CoreML::is_available,
         wheel: "onnxruntime",
+        systems: &[System::MacOs],
         needs: "macOS",
         precision: Precision::Fp16,
         compiles_engines: true,
@@ -178,6 +193,11 @@ impl Provider {
     /// ONNX Runtime's own name for it.
     pub fn onnxruntime_name(self) -> &'static str {
         self.facts().onnxruntime_name
+    }
+
+    /// Whether there is an ONNX Runtime with this provider for `system`.
+    pub(super) fn exists_on(self, system: System) -> bool {
+        self.facts().systems.contains(&system)
     }
 
     /// The PyPI wheel whose library has this provider built in.

@@ -131,6 +131,13 @@ impl Target {
         let unusable = |is_built_in, reason| Unusable { is_built_in, reason };
         let provider = self.provider;
         if !provider.is_built_in().map_err(|error| unusable(false, reason(&error)))? {
+            if !provider.exists_on(System::HERE) {
+                let reason = format!(
+                    "it needs {}; set `execution-provider` to auto, or to a provider for this system",
+                    provider.needs()
+                );
+                return Err(unusable(false, reason));
+            }
             let library = runtime::library().unwrap_or(Path::new("ONNX Runtime"));
             let reason = format!(
                 "{} is built without it; install the wheel {} and set ORT_DYLIB_PATH to its {}",

@@ -232,6 +232,20 @@ fn nvidia_providers_run_or_say_why_not() {
     }
 }
 
+/// No wheel that one could install here has them.
+#[cfg(target_os = "linux")]
+#[test]
+fn providers_of_other_systems_name_their_system() {
+    for (provider, system) in [("directml", "it needs Windows"), ("coreml", "it needs macOS")] {
+        let (_filter, is_ready, messages) = ready_on(provider, false);
+        assert!(!is_ready, "{provider}");
+        let errors = rig::errors_in(&messages);
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        let is_useful = errors[0].contains(system) && errors[0].contains("`execution-provider`");
+        assert!(is_useful && !errors[0].contains("wheel"), "{}", errors[0]);
+    }
+}
+
 #[test]
 fn active_provider_notifies() {
     let (_models, model) = invert();
