@@ -101,7 +101,7 @@ pub struct CycleGanFilter {
     #[property(name = "region-types", type = gst::Array, get = Self::region_types,
         set = Self::set_region_types, element_spec = &*REGION_TYPE, mutable_playing,
         nick = "Region types",
-        blurb = "Types of the boxes that regions=meta translates, for example horse; empty for all. \
+        blurb = "Types of the boxes that regions=meta translates, for example <horse, zebra>; empty for all. \
                  Regions of interest that are hints for encoders are always ignored")]
     #[property(name = "output", type = Output, get, set, member = output, mutable_ready,
         nick = "Output",
