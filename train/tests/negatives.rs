@@ -61,7 +61,7 @@ fn a_missing_or_empty_folder_is_an_error() {
     data_set(&data, 2);
     let none = folder.path().join("none");
     let train = ["train", "--data", text(&data), "--out", text(&out), "--negatives", text(&none)];
-    fails(&[&train, SMALL].concat(), &[text(&none), "No such file"]);
+    fails(&[&train, SMALL].concat(), &[text(&none), "no such folder", "--negatives"]);
     fs::create_dir(&none).unwrap();
     fails(&[&train, SMALL].concat(), &[text(&none), "no images", "--negatives"]);
     assert!(!out.exists(), "a run that never began left a folder");
