@@ -59,16 +59,21 @@ fn a_run_is_scored_and_its_best_checkpoint_kept() {
     fails(&export, &["best.safetensors", "--eval-every"]);
 }
 
-#[test]
-fn validation_does_not_change_training() {
-    let folder = tempfile::tempdir().unwrap();
-    let data = folder.path().join("data");
-    data_set(&data, 6);
+/// A data set with one validation image in each domain.
+fn validated_data_set(data: &Path) {
+    data_set(data, 6);
     for name in ["valA", "valB"] {
         fs::create_dir(data.join(name)).unwrap();
         let from = data.join(name.replace("val", "train")).join("000.png");
         fs::copy(from, data.join(name).join("000.png")).unwrap();
     }
+}
+
+#[test]
+fn validation_does_not_change_training() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    validated_data_set(&data);
     let trained = |name: &str, more: &[&str]| {
         let out = folder.path().join(name);
         let fixed = ["train", "--data", text(&data), "--out", text(&out), "--max-iters", "6"];
@@ -105,12 +110,7 @@ fn kid_is_measured_if_the_network_is_present() {
 fn a_corrupt_validation_image_is_skipped_unless_strict() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    data_set(&data, 6);
-    for name in ["valA", "valB"] {
-        fs::create_dir(data.join(name)).unwrap();
-        let from = data.join(name.replace("val", "train")).join("000.png");
-        fs::copy(from, data.join(name).join("000.png")).unwrap();
-    }
+    validated_data_set(&data);
     let corrupt = data.join("valA/001.png");
     fs::write(&corrupt, "no image").unwrap();
     let [out, strict] = ["run", "strict"].map(|name| folder.path().join(name));
