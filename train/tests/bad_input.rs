@@ -181,7 +181,9 @@ fn sizes_and_numbers_of_threads_have_limits() {
         fails(&refs(&case.train(more)), parts);
     }
     let data = case.data();
-    let commands: [&[&str]; 4] = [
+    let commands: [&[&str]; 6] = [
+        &["export", "--run", "run", "--out", "pair", "--size", "0"],
+        &["export", "--run", "run", "--out", "pair", "--size", "100000"],
         &["extract", "clip.mp4", "--out", "frames", "--size", "100000"],
         &["extract", "clip.mp4", "--out", "frames", "--max-per-shot", "0"],
         &["check", "--data", text(&data), "--load-size", "100000"],

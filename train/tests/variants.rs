@@ -86,9 +86,7 @@ fn the_export_size_can_differ_from_the_training_size() {
         about.macs.unwrap()
     };
     assert_eq!(macs(&[], 40) * 4, macs(&["--size", "80"], 80));
-    for wrong in ["0", "50", "100000"] {
-        fails(&[&export[..], &["--size", wrong]].concat(), &["--size", "multiple of 4"]);
-    }
+    fails(&[&export[..], &["--size", "50"]].concat(), &["--size", "multiple of 4"]);
 }
 
 /// The filter prefers variants, so they must be from the same export as the float32 file.
