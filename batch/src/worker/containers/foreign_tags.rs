@@ -4,8 +4,10 @@
 
 use std::{fs::File, io::Read, path::Path};
 
-use super::asf;
+use super::{asf, matroska_tags::is_of_encoding};
 
+/// Their media types.
+pub const KINDS: [&str; 3] = ["video/x-flv", "video/x-msvideo", "video/x-ms-asf"];
 /// How much of a file is searched, bytes.
 const HEAD: u64 = 1 << 20;
 
@@ -23,8 +25,8 @@ const NAMES: [(&str, &str); 10] = [
     ("ENCODEDBY", "ENCODED_BY"),
 ];
 
-/// What describes the file or its encoding, or is read by GStreamer.
-const LEFT_OUT: [&str; 16] = [
+/// What GStreamer reads, and what describes the encoding.
+const LEFT_OUT: [&str; 15] = [
     "INAM",
     "IART",
     "ICMT",
@@ -33,7 +35,6 @@ const LEFT_OUT: [&str; 16] = [
     "IGNR",
     "IPRD",
     "ISFT",
-    "ENCODER",
     "METADATACREATOR",
     "TOOL",
     "TOOLNAME",
@@ -58,7 +59,9 @@ pub fn read(file: &Path) -> Vec<(String, String)> {
         let known = NAMES.iter().find(|(own, _)| *own == name);
         (known.map_or(name, |(_, known)| (*known).to_owned()), value)
     });
-    let is_tag = |name: &str| !LEFT_OUT.contains(&name) && !name.starts_with("WMFSDK");
+    let is_tag = |name: &str| {
+        !(LEFT_OUT.contains(&name) || is_of_encoding(name) || name.starts_with("WMFSDK"))
+    };
     named.filter(|(name, value)| is_tag(name) && !value.is_empty()).collect()
 }
 

@@ -145,7 +145,7 @@ pub fn named(tags: &gst::TagList) -> Vec<(String, String)> {
 }
 
 /// Whether a tag describes the file or its encoding. Statistics of mkvmerge begin with an underscore.
-fn is_of_encoding(name: &str) -> bool {
+pub fn is_of_encoding(name: &str) -> bool {
     OF_THE_FILE.contains(&name) || name.starts_with('_')
 }
 

@@ -20,7 +20,9 @@ impl Media {
     /// Adds what the demuxer does not report.
     pub(super) fn add_details(&mut self, input: &Path, index: Option<Index>) -> Result<()> {
         let length = std::fs::metadata(input)?.len();
-        self.foreign_tags = foreign_tags::read(input);
+        if foreign_tags::KINDS.contains(&self.kind()) {
+            self.foreign_tags = foreign_tags::read(input);
+        }
         let whole = match self.kind() {
             "video/quicktime" => {
                 let details = index.map(|index| isobmff::details(input, &index.moov));
