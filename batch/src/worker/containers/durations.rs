@@ -6,7 +6,7 @@
 use gst::prelude::*;
 use gst_video::guess_framerate;
 
-use super::isobmff::{Index, behind_times, boxes, find, handler, number, place};
+use super::isobmff::{Index, behind_times, find, handler, number, place, tracks};
 use crate::worker::{
     elements::is_of,
     pads::probes::{Replacement, on_caps},
@@ -28,8 +28,7 @@ impl Durations {
     pub fn of(index: &Index) -> Option<Self> {
         let moov = &index.moov[..];
         let movie = Field::of(find(moov, &[b"mvhd"])?)?;
-        let tracks = || boxes(moov).filter(|(kind, _)| *kind == b"trak").map(|(_, track)| track);
-        let late = tracks().filter_map(latest_start).fold(0.0, f64::max);
+        let late = tracks(moov).filter_map(latest_start).fold(0.0, f64::max);
         let more = (late * f64::from(movie.scale)).ceil() as u32;
         let duration = movie.duration.saturating_add(more);
         let longer = |field: &Field<'_>, duration: u32| {
@@ -42,11 +41,11 @@ impl Durations {
             (seconds * f64::from(field.scale) / 5.0).ceil() as u32
         };
         let is_video = |track: &&[u8]| handler(track) == Some(b"vide");
-        let first = tracks().find(is_video);
+        let first = tracks(moov).find(is_video);
         let is_longer = |track| {
             Field::of_media(track).is_some_and(|field| longer(&field, fifth(&field)).is_some())
         };
-        let fields = tracks().filter_map(Field::of_media);
+        let fields = tracks(moov).filter_map(Field::of_media);
         Some(Self {
             // `qtdemux` takes media timestamps for presentation times, so it stops too early by the start of an edit
             // list.

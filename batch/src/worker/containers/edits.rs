@@ -8,7 +8,7 @@
 
 use anyhow::{Context, Result};
 
-use super::isobmff::{behind_times, boxed, boxes, find, number, place};
+use super::isobmff::{behind_times, boxed, find, number, place, tracks};
 
 /// The media time of an empty edit.
 const EMPTY: i64 = -1;
@@ -34,7 +34,7 @@ fn changes(moov: &[u8], lead: u64) -> Result<Vec<Change>> {
     let header = find(moov, &[b"mvhd"]).context("no header")?;
     let scale = scale(header)?;
     let mut changes = vec![shortened(moov, header, behind_times(header) + 4, units(lead, scale))?];
-    for (_, track) in boxes(moov).filter(|(kind, _)| *kind == b"trak") {
+    for track in tracks(moov) {
         let header = find(track, &[b"tkhd"]).context("a track without a header")?;
         let media = find(track, &[b"mdia", b"mdhd"]).context("a track without a header")?;
         // A track without edits, such as time codes, begins with the presentation.

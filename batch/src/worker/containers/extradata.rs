@@ -4,7 +4,7 @@
 
 use gst::prelude::*;
 
-use super::isobmff::{Index, boxes, find};
+use super::isobmff::{Index, boxes, find, tracks};
 use crate::worker::{
     elements::{caps::media_type, is_of},
     pads::probes::on_caps,
@@ -19,9 +19,8 @@ pub struct Extradata(Option<gst::Buffer>);
 impl Extradata {
     /// That of the first track with FFV1.
     pub fn of(index: &Index) -> Self {
-        let tracks = boxes(&index.moov).filter(|(kind, _)| *kind == b"trak");
-        let tables =
-            tracks.filter_map(|(_, trak)| find(trak, &[b"mdia", b"minf", b"stbl", b"stsd"]));
+        let tables = tracks(&index.moov)
+            .filter_map(|track| find(track, &[b"mdia", b"minf", b"stbl", b"stsd"]));
         // After version, flags and the number of entries.
         let mut entries = tables.filter_map(|table| boxes(table.get(8..)?).next());
         let entry = entries.find_map(|(kind, entry)| (kind == b"FFV1").then_some(entry));

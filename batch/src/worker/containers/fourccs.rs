@@ -3,7 +3,7 @@
 //! Codecs of MP4 and QuickTime files whose four-character codes `qtdemux` of GStreamer 1.22 does not know, although there
 //! is a decoder.
 
-use super::isobmff::{Index, boxes, code, find, handler, number, place};
+use super::isobmff::{Index, code, find, handler, number, place, tracks};
 use crate::worker::pads::probes::Replacement;
 
 /// Such codes, and a code of the same codec that it knows.
@@ -15,8 +15,8 @@ const SAME: [(&[u8; 4], &[u8; 4]); 1] = [
 /// The codes in an index to replace; none in most files.
 pub fn replacements(index: &Index) -> Vec<Replacement> {
     let moov = &index.moov[..];
-    let tracks = boxes(moov).filter(|(kind, _)| *kind == b"trak").map(|(_, track)| track);
-    let tables = tracks.filter_map(|track| find(track, &[b"mdia", b"minf", b"stbl", b"stsd"]));
+    let tables =
+        tracks(moov).filter_map(|track| find(track, &[b"mdia", b"minf", b"stbl", b"stsd"]));
     // After version, flags and the number of entries; an entry is a box.
     let codes = tables.filter_map(|table| table.get(12..16));
     let known = codes.filter_map(|code| {
@@ -28,14 +28,13 @@ pub fn replacements(index: &Index) -> Vec<Replacement> {
 
 /// The codes of the video tracks in an index that have frames.
 pub fn of_video(index: &Index) -> Vec<String> {
-    let tracks = boxes(&index.moov).filter(|(kind, _)| *kind == b"trak");
     let of_track = |track| {
         let table = |kind| find(track, &[b"mdia", b"minf", b"stbl", kind]);
         let frames = number(table(b"stsz")?.get(8..12)?)?;
         let is_video = handler(track) == Some(b"vide");
         (is_video && frames > 0).then_some(code(Some(table(b"stsd")?.get(12..16)?)))
     };
-    tracks.filter_map(|(_, track)| of_track(track)).collect()
+    tracks(&index.moov).filter_map(of_track).collect()
 }
 
 #[cfg(test)]

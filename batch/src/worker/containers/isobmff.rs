@@ -16,7 +16,6 @@ use super::{
     flags::{Flags, ROLES},
     timecode::TimeCode,
     timed_text::has_styles,
-    user_data::{UserData, plain},
 };
 
 /// Largest size of an index in bytes.
@@ -32,6 +31,19 @@ pub fn boxes(data: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
         rest = &rest[size..];
         Some((kind, inside))
     })
+}
+
+/// The tracks in an index.
+pub fn tracks(moov: &[u8]) -> impl Iterator<Item = &[u8]> {
+    boxes(moov).filter(|(kind, _)| *kind == b"trak").map(|(_, track)| track)
+}
+
+/// The boxes in a `meta`. In MP4, it starts with version and flags.
+pub fn plain(meta: &[u8]) -> &[u8] {
+    match find(meta, &[b"hdlr"]) {
+        Some(_) => meta,
+        None => meta.get(4..).unwrap_or_default(),
+    }
 }
 
 /// The content of the box at `path`, a list of nested boxes.
@@ -103,8 +115,7 @@ impl Index {
 
     /// Whether the data of a track are in another file: a flag of its data reference tells if they are in this one.
     pub fn is_elsewhere(&self) -> bool {
-        let mut tracks = boxes(&self.moov).filter(|(kind, _)| *kind == b"trak");
-        tracks.any(|(_, track)| {
+        tracks(&self.moov).any(|track| {
             let list = find(track, &[b"mdia", b"minf", b"dinf", b"dref"]).unwrap_or_default();
             let mut references = boxes(list.get(8..).unwrap_or_default());
             references.any(|(_, reference)| reference.get(3).is_some_and(|flags| flags & 1 == 0))
@@ -131,19 +142,28 @@ pub fn whole_length(file: &Path) -> Option<u64> {
     top_boxes(file).ok()?.take_while(is_box).last().map(|last| last.end)
 }
 
+/// The start of a file: for most, the size of `ftyp`, that type, and the brand.
+fn head(file: &Path) -> Option<[u8; 12]> {
+    let mut head = [0; 12];
+    File::open(file).ok()?.read_exact(&mut head).ok()?;
+    Some(head)
+}
+
 /// Whether a file is an AVIF or HEIF image.
 pub fn is_picture(file: &Path) -> bool {
-    let mut head = [0; 12];
-    let is_read = File::open(file).is_ok_and(|mut file| file.read_exact(&mut head).is_ok());
     let brands = [b"avif", b"mif1", b"heic", b"heix"];
-    is_read && &head[4..8] == b"ftyp" && brands.iter().any(|brand| head[8..] == brand[..])
+    let is_brand = |head: [u8; 12]| brands.iter().any(|brand| head[8..] == brand[..]);
+    head(file).is_some_and(|head| &head[4..8] == b"ftyp" && is_brand(head))
 }
 
 /// Whether a file starts like MP4 and QuickTime files.
 pub fn is_isobmff(file: &Path) -> bool {
-    let mut head = [0; 8];
-    let is_read = File::open(file).is_ok_and(|mut file| file.read_exact(&mut head).is_ok());
-    is_read && &head[4..] == b"ftyp"
+    head(file).is_some_and(|head| &head[4..8] == b"ftyp")
+}
+
+/// Whether a file has the brand of QuickTime, or none.
+pub fn is_quicktime(file: &Path) -> bool {
+    head(file).is_some_and(|head| &head[4..8] != b"ftyp" || &head[8..] == b"qt  ")
 }
 
 /// Information of an index that `qtdemux` does not provide.
@@ -156,7 +176,6 @@ pub struct Details {
     pub chapters: Vec<Chapter>,
     /// The location in ISO 6709.
     pub location: Option<String>,
-    pub user_data: Option<UserData>,
     /// The time code of the first frame.
     pub timecode: Option<TimeCode>,
     /// How many units of the presentation a second has.
@@ -216,7 +235,7 @@ impl TrackDetails {
 /// The details in the index `moov` of `file`.
 pub fn details(file: &Path, moov: &[u8]) -> Details {
     let mut details = Details::default();
-    for (_, track) in boxes(moov).filter(|(kind, _)| *kind == b"trak") {
+    for track in tracks(moov) {
         let Some(header) = find(track, &[b"tkhd"]) else { continue };
         let samples = find(track, &[b"mdia", b"minf", b"stbl", b"stsd"]).unwrap_or_default();
         details.tracks.extend(TrackDetails::read(file, track, header, samples));
@@ -233,7 +252,6 @@ pub fn details(file: &Path, moov: &[u8]) -> Details {
         details.chapters = nero(list);
     }
     details.location = location(moov);
-    details.user_data = UserData::of(file, moov);
     let header = find(moov, &[b"mvhd"]);
     let scale = header.and_then(|header| number(header.get(behind_times(header)..)?.get(..4)?));
     details.scale = scale.unwrap_or(0);

@@ -20,7 +20,7 @@ use super::{
     flags::{Flags, ROLES},
     isobmff::{
         FORCED, FORCED_ROLE, Index, ROLE_SCHEME, boxed, boxes, display_flags, find, index,
-        nero_list, place,
+        nero_list, place, tracks,
     },
     rates,
     user_data::UserData,
@@ -102,9 +102,8 @@ impl Additions {
 
     /// Marks the tracks that do not play by default (ISO/IEC 14496-12, section 8.3.2) and the subtitles that always do.
     fn write_flags(&self, moov: &mut [u8]) {
-        let tracks = boxes(moov).filter(|(kind, _)| *kind == b"trak").map(|(_, track)| track);
         let place = |bytes: Option<&[u8]>| bytes.map(|bytes| place(moov, bytes));
-        let places = tracks.map(|track| {
+        let places = tracks(moov).map(|track| {
             let samples = find(track, &[b"mdia", b"minf", b"stbl", b"stsd"]);
             (place(find(track, &[b"tkhd"])), place(samples.and_then(display_flags)))
         });
@@ -167,8 +166,7 @@ impl Additions {
 
 /// Sets the dates of the presentation, its tracks and their media, in seconds since 1904.
 fn set_dates(moov: &mut [u8], date: u64) {
-    let tracks = || boxes(moov).filter(|(kind, _)| *kind == b"trak").map(|(_, track)| track);
-    let of_tracks = tracks().flat_map(|track| {
+    let of_tracks = tracks(moov).flat_map(|track| {
         [find(track, &[b"tkhd"]), find(track, &[b"mdia", b"mdhd"])].into_iter().flatten()
     });
     let headers = find(moov, &[b"mvhd"]).into_iter().chain(of_tracks);

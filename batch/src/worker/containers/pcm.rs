@@ -4,7 +4,7 @@
 //! 65,535 Hz. `qtdemux` of Debian 12 then reads the times from outside of its table and may stop after the first packet,
 //! and outputs A-law one byte at a time. Without that statement, it outputs chunks.
 
-use super::isobmff::{Index, boxes, find, handler, number, place};
+use super::isobmff::{Index, find, handler, number, place, tracks};
 use crate::worker::pads::probes::Replacement;
 
 /// The compression id and the packet size in the table of descriptions: after its version, flags and number of entries,
@@ -16,8 +16,7 @@ const VARIABLE: [u8; 2] = (-2_i16).to_be_bytes();
 /// The statements to replace in an index; none in most files.
 pub fn replacements(index: &Index) -> Vec<Replacement> {
     let moov = &index.moov[..];
-    let tracks = boxes(moov).filter(|(kind, _)| *kind == b"trak").map(|(_, track)| track);
-    let fields = tracks.filter_map(|track| {
+    let fields = tracks(moov).filter_map(|track| {
         let field = find(track, &[b"mdia", b"minf", b"stbl", b"stsd"])?.get(COMPRESSION)?;
         (is_pcm(track) && field.starts_with(&VARIABLE)).then_some(field)
     });

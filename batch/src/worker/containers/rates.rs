@@ -4,7 +4,7 @@
 //! 16 bits, and `qtmux` of GStreamer 1.22 writes the low ones of the rate. With 0, as ffmpeg writes it, the rate is that
 //! of the codec, or the number of units per second of the track.
 
-use super::isobmff::{behind_times, boxes, find, number, place};
+use super::isobmff::{behind_times, find, number, place, tracks};
 
 /// The rate in a sample entry, 16.16 fixed point: after the version, flags and number of entries, and the entry's size,
 /// code, and 24 bytes.
@@ -12,8 +12,7 @@ const RATE: std::ops::Range<usize> = 40..44;
 
 /// Removes the wrong rates from the index `moov`.
 pub fn remove_wrong(moov: &mut [u8]) {
-    let tracks = boxes(moov).filter(|(kind, _)| *kind == b"trak").map(|(_, track)| track);
-    let places: Vec<_> = tracks.filter_map(wrong).map(|rate| place(moov, rate)).collect();
+    let places: Vec<_> = tracks(moov).filter_map(wrong).map(|rate| place(moov, rate)).collect();
     places.into_iter().for_each(|place| moov[place].fill(0));
 }
 

@@ -3,9 +3,9 @@
 //! The user data of MP4 and QuickTime files: the tags, of which `qtdemux` of GStreamer 1.22 reads only some, and what cameras
 //! write. Into a file of the same kind, it is copied.
 
-use std::{fs::File, io::Read, path::Path};
+use std::path::Path;
 
-use super::isobmff::{boxed, boxes, find};
+use super::isobmff::{boxed, boxes, find, is_quicktime, plain};
 use crate::container::Container;
 
 /// A prefix of the keys that phones write.
@@ -44,21 +44,6 @@ impl UserData {
     /// Whether it can be copied into a file in `container`.
     pub fn fits(&self, container: Container) -> bool {
         container == if self.is_quicktime { Container::Mov } else { Container::Mp4 }
-    }
-}
-
-/// Whether a file has the brand of QuickTime, or none.
-fn is_quicktime(file: &Path) -> bool {
-    let mut head = [0; 12];
-    let is_read = File::open(file).is_ok_and(|mut file| file.read_exact(&mut head).is_ok());
-    is_read && (&head[4..8] != b"ftyp" || &head[8..] == b"qt  ")
-}
-
-/// The boxes in a `meta`. In MP4, it starts with version and flags.
-pub fn plain(meta: &[u8]) -> &[u8] {
-    match find(meta, &[b"hdlr"]) {
-        Some(_) => meta,
-        None => meta.get(4..).unwrap_or_default(),
     }
 }
 

@@ -235,10 +235,10 @@ impl Mux<'_> {
 
     /// The tags that the muxer writes.
     fn tags_for_muxer(&self, media: &Media) -> gst::TagList {
-        let mut tags = media.global_tags();
         if media.user_data(self.container).is_some() {
             return gst::TagList::new();
         }
+        let mut tags = media.global_tags();
         if self.container.is_matroska() {
             // The other tags are written later; cover art becomes an attachment.
             let names: Vec<_> = tags.iter().map(|(name, _)| name.to_owned()).collect();

@@ -12,6 +12,7 @@ use crate::worker::{
         avi, chapters, foreign_tags,
         isobmff::{self, Index},
         matroska, mpegts,
+        user_data::UserData,
     },
     elements::caps::{WEBVTT, codec_name, field},
 };
@@ -25,6 +26,7 @@ impl Media {
         }
         let whole = match self.kind() {
             "video/quicktime" => {
+                self.user_data = index.as_ref().and_then(|index| UserData::of(input, &index.moov));
                 let details = index.map(|index| isobmff::details(input, &index.moov));
                 self.add_isobmff(details.unwrap_or_default());
                 isobmff::whole_length(input)
@@ -96,7 +98,6 @@ impl Media {
         let end = end.filter(|&end| end > 0).and_then(time);
         self.duration = self.duration.map(|duration| end.map_or(duration, |end| end.min(duration)));
         (self.location, self.timecode) = (details.location, details.timecode);
-        self.user_data = details.user_data;
     }
 
     fn add_mpegts(&mut self, programs: &mpegts::Programs) {
