@@ -118,11 +118,16 @@ pub fn pictures(folder: &Path) -> Result<Vec<PathBuf>> {
 
 /// The images of a folder that `option` names. Fails if there are none.
 pub fn pictures_for(option: &str, folder: &Path) -> Result<Vec<PathBuf>> {
-    let found = match folder.is_dir() {
-        true if pictures(folder)?.is_empty() => "no images",
-        true => return pictures(folder),
-        false if folder.exists() => "a file",
-        false => "no such folder",
+    let found = if folder.is_dir() {
+        let found = pictures(folder)?;
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        "no images"
+    } else if folder.exists() {
+        "a file"
+    } else {
+        "no such folder"
     };
     bail!("{}: {found}, expected a folder of images for {option}", folder.display())
 }
