@@ -5,10 +5,14 @@
 use std::{ops::Range, sync::Arc};
 
 use cyclegan_contract::Size;
-use ort::{session::IoBinding, value::DynTensor};
+use ort::{
+    session::{IoBinding, RunOptions},
+    value::DynTensor,
+};
 
 use super::{
     error::RunError,
+    interrupt::{self, Interrupt},
     runtime::reason,
     session::Generator,
     tensor::{Values, ValuesMut, image_shape, mask_shape, values, values_mut, zeros},
@@ -59,6 +63,7 @@ pub struct Binding {
     generator: Arc<Generator>,
     options: BindingOptions,
     binding: IoBinding,
+    run_options: interrupt::Options,
     input: DynTensor,
     output: DynTensor,
     mask: Option<DynTensor>,
@@ -92,7 +97,8 @@ impl Binding {
         if let Some(mask) = &mut mask {
             binding.bind_output(cyclegan_contract::Generator::MASK, mask).map_err(failed)?;
         }
-        Ok(Self { generator, options, binding, input, output, mask })
+        let run_options = Arc::new(RunOptions::new().map_err(failed)?);
+        Ok(Self { generator, options, binding, run_options, input, output, mask })
     }
 
     /// The generator.
@@ -125,16 +131,21 @@ impl Binding {
 
     /// Translates the images in the input tensor.
     pub fn run(&mut self) -> Result<(), RunError> {
+        self.run_until(&Interrupt::default())
+    }
+
+    /// The same, until `interrupt` is set: then fails with [`RunError::Interrupted`].
+    pub fn run_until(&mut self, interrupt: &Interrupt) -> Result<(), RunError> {
         let size = self.options.size;
         let failed = |error| failed(size, &error);
         let name = &self.generator.contract().input;
         // A GPU copies the input when it is bound.
         self.binding.bind_input(name, &self.input).map_err(failed)?;
         let mut session = self.generator.session();
-        session
-            .run_binding(&self.binding)
-            .map_err(|error| self.generator.failed_at(size, &error))?;
-        Ok(())
+        interrupt.guard(&self.run_options, || {
+            let run = session.run_binding_with_options(&self.binding, &self.run_options);
+            run.map(drop).map_err(|error| self.generator.failed_at(size, &error))
+        })
     }
 
     /// Input and output of the last run, N×3×H×W.

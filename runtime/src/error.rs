@@ -145,6 +145,9 @@ pub enum RunError {
         /// ONNX Runtime's words.
         reason: String,
     },
+    /// Another thread ended the run, see [`Interrupt`](crate::Interrupt).
+    #[error("the run was interrupted")]
+    Interrupted,
     /// The output has another shape than the input.
     #[error("its output is {found:?} for an input of {expected:?}, expected the same shape")]
     Shape {

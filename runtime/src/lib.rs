@@ -30,6 +30,7 @@ mod binding;
 mod engines;
 mod error;
 mod heap;
+mod interrupt;
 mod library;
 mod locate;
 mod pair;
@@ -49,6 +50,7 @@ mod warning;
 
 pub use binding::{Binding, BindingOptions};
 pub use error::{LoadError, RunError};
+pub use interrupt::Interrupt;
 pub use pair::{LoadOptions, Pair};
 pub use provider::{Provider, ProviderOptions};
 pub use runtime::{RuntimeError, environment, set_plugin_folder};

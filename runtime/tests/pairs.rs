@@ -4,15 +4,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
-use std::{fs, path::Path, sync::Arc};
+use std::{fs, path::Path, sync::Arc, thread, time::Instant};
 
 use cyclegan_contract::{
     Direction, Metadata, Precision, Size,
     onnx::{ModelProto, StringStringEntryProto},
 };
 use cyclegan_runtime::{
-    Binding, BindingOptions, LoadError, LoadOptions, Pair, Provider, ProviderOptions, RunError,
-    Values, ValuesMut, Warning,
+    Binding, BindingOptions, Interrupt, LoadError, LoadOptions, Pair, Provider, ProviderOptions,
+    RunError, Values, ValuesMut, Warning,
 };
 use cyclegan_test_support::generators::{self, Models};
 
@@ -206,6 +206,32 @@ fn the_mask_is_read_if_requested_and_present() {
     let generator = without.generator(Direction::AToB).unwrap().clone();
     let binding = Binding::new(generator, BindingOptions { size: SIZE, batch: 1, mask: true });
     assert!(binding.unwrap().mask().unwrap().is_none());
+}
+
+#[test]
+fn an_interrupt_ends_a_run() {
+    let models = Models::new();
+    let pair = load(&models.add("G.onnx", &generators::slow_invert(40))).unwrap();
+    let generator = pair.generator(Direction::AToB).unwrap().clone();
+    let size = Size { width: 128, height: 128 };
+    let mut binding = Binding::new(generator, size).unwrap();
+    let start = Instant::now();
+    binding.run().unwrap();
+    let inference = start.elapsed();
+
+    let interrupt = Interrupt::default();
+    let (running, other) = (interrupt.clone(), Interrupt::default());
+    let thread = thread::spawn(move || {
+        thread::sleep(inference / 4);
+        running.set();
+    });
+    let ended = binding.run_until(&interrupt);
+    assert!(matches!(ended, Err(RunError::Interrupted)), "{ended:?}");
+    thread.join().unwrap();
+    assert!(interrupt.is_set());
+    assert!(matches!(binding.run_until(&interrupt), Err(RunError::Interrupted)));
+    // Other runs go on, with the same tensors.
+    binding.run_until(&other).unwrap();
 }
 
 #[test]
