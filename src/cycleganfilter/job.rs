@@ -16,7 +16,7 @@ use super::{
     translator::{Continuity, Request, TranslateError, Translator},
 };
 use cyclegan_frame::map_writable;
-use cyclegan_runtime::Pair;
+use cyclegan_runtime::{Interrupt, Pair};
 
 /// What to do with a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +75,8 @@ pub struct Work {
     pub may_skip: bool,
     /// When the frame arrived.
     pub arrived: Instant,
+    /// Ends its inference.
+    pub interrupt: Interrupt,
     /// The model of the previous frames, if this is the first frame of a new model.
     pub retired: Option<Retired>,
 }
@@ -202,7 +204,7 @@ impl Work {
             return Ok(None);
         }
         last.forget();
-        let inference = request.infer()?;
+        let inference = request.infer(&self.interrupt)?;
         if skip_similar > 0.0 {
             last.remember(request, upscale)?;
         }

@@ -14,13 +14,13 @@ use std::{
 };
 
 use cyclegan_contract::Direction;
-use cyclegan_runtime::{LoadError, Pair};
+use cyclegan_runtime::{Interrupt, LoadError, Pair};
 
 use super::{
     lock,
     memory::FrameInfo,
     settings::Wanted,
-    translator::{TranslateError, Translators},
+    translator::{Progress, TranslateError, Translators},
 };
 
 /// A request to prepare a model.
@@ -86,10 +86,11 @@ pub enum Event {
 /// Reports the progress of a request.
 pub type Report = Box<dyn Fn(&Request, Event) + Send + Sync>;
 
-/// Prepares what a request asks for, and reports each direction before preparing it.
-type Prepare = fn(&Request, &dyn Fn(Direction)) -> Result<Prepared, PrepareError>;
+/// Prepares what a request asks for. Adds the model to the request once it is loaded.
+type Prepare = fn(&mut Request, Progress) -> Result<Prepared, PrepareError>;
 
-/// The background thread, started by the first request. A new request replaces one that is waiting.
+/// The background thread, started by the first request. A new request replaces one that is waiting
+/// and ends the one in progress, unless its model is still loading.
 /// Dropping the loader does not wait for the thread.
 pub struct Loader {
     shared: Arc<Shared>,
@@ -107,6 +108,8 @@ struct Shared {
 #[derive(Default)]
 struct Work {
     request: Option<Request>,
+    /// Ends the request in progress.
+    interrupt: Interrupt,
     retired: Vec<Box<dyn Any + Send>>,
     is_closed: bool,
 }
@@ -127,7 +130,7 @@ impl Default for Loader {
 impl Loader {
     /// Prepares `request`. All requests report to the `report` of the first call.
     pub fn request(&self, request: Request, report: impl FnOnce() -> Report) {
-        lock(&self.shared.work).request = Some(request);
+        self.shared.replace(Some(request));
         if !self.shared.is_started.swap(true, Relaxed) {
             let (shared, report) = (self.shared.clone(), Arc::new(report()));
             let (on_thread, prepare) = (report.clone(), self.prepare);
@@ -144,10 +147,9 @@ impl Loader {
         self.shared.changed.notify_all();
     }
 
-    /// Drops a waiting request. A request in progress still reports its result.
+    /// Drops a waiting request and ends the one in progress, which still reports a result.
     pub fn cancel(&self) {
-        let waiting = lock(&self.shared.work).request.take();
-        drop(waiting);
+        self.shared.replace(None);
     }
 
     /// Returns a guard; when it is dropped, the thread frees `model`.
@@ -156,8 +158,21 @@ impl Loader {
     }
 }
 
+impl Shared {
+    /// Replaces the waiting request and ends the one in progress.
+    fn replace(&self, request: Option<Request>) {
+        let waiting = {
+            let mut work = lock(&self.work);
+            work.interrupt.set();
+            std::mem::replace(&mut work.request, request)
+        };
+        drop(waiting);
+    }
+}
+
 impl Drop for Loader {
     fn drop(&mut self) {
+        self.cancel();
         lock(&self.shared.work).is_closed = true;
         self.shared.changed.notify_all();
     }
@@ -181,7 +196,7 @@ fn run(shared: &Shared, report: &(dyn Fn(&Request, Event) + Send + Sync), prepar
     // A model whose request was replaced by one for the same model.
     let mut spare: Option<(u64, Arc<Pair>)> = None;
     loop {
-        let (request, retired) = {
+        let (request, interrupt, retired) = {
             let mut work = lock(&shared.work);
             while work.request.is_none() && work.retired.is_empty() && !work.is_closed {
                 work = shared.changed.wait(work).unwrap_or_else(PoisonError::into_inner);
@@ -189,7 +204,8 @@ fn run(shared: &Shared, report: &(dyn Fn(&Request, Event) + Send + Sync), prepar
             if work.is_closed {
                 return;
             }
-            (work.request.take(), std::mem::take(&mut work.retired))
+            work.interrupt = Interrupt::default();
+            (work.request.take(), work.interrupt.clone(), std::mem::take(&mut work.retired))
         };
         drop(retired);
         let Some(mut request) = request else { continue };
@@ -197,12 +213,14 @@ fn run(shared: &Shared, report: &(dyn Fn(&Request, Event) + Send + Sync), prepar
         let loaded = spare.take().filter(|(loaded, _)| *loaded == serial);
         request.pair = request.pair.or(loaded.map(|(_, pair)| pair));
         report(&request, Event::Started);
-        let on_step = |direction| report(&request, Event::Step(direction));
-        let result = catch_unwind(AssertUnwindSafe(|| prepare(&request, &on_step)));
+        let of_report = request.clone();
+        let on_step = |direction| report(&of_report, Event::Step(direction));
+        let progress = Progress { on_step: &on_step, interrupt: &interrupt };
+        let result = catch_unwind(AssertUnwindSafe(|| prepare(&mut request, progress)));
         let result =
             result.unwrap_or_else(|_| Err(PrepareError::Panicked(request.wanted.model.clone())));
         if lock(&shared.work).request.is_some() {
-            spare = result.as_ref().ok().map(|prepared| (serial, prepared.pair.clone()));
+            spare = request.pair.clone().map(|pair| (serial, pair));
         }
         report(
             &request,
@@ -227,11 +245,12 @@ pub fn load(wanted: &Wanted) -> Result<Arc<Pair>, LoadError> {
 }
 
 /// Prepares what `request` asks for.
-fn prepare(request: &Request, on_step: &dyn Fn(Direction)) -> Result<Prepared, PrepareError> {
+fn prepare(request: &mut Request, progress: Progress) -> Result<Prepared, PrepareError> {
     let Request { wanted, pair, base, info, .. } = request;
     let pair = pair.clone().map_or_else(|| load(wanted), Ok)?;
+    request.pair = Some(pair.clone());
     pair.open(wanted.direction)?;
-    let of_frames = |info| Translators::new(pair.clone(), info, wanted, base.as_ref(), on_step);
+    let of_frames = |info| Translators::new(pair.clone(), info, wanted, base.as_ref(), progress);
     let translators = info.as_ref().map(of_frames).transpose()?;
     // A different one if the provider fails on these frames.
     let pair = translators.as_ref().map_or(pair, |translators| translators.pair.clone());
@@ -255,7 +274,7 @@ mod tests {
     }
 
     /// Panics, sleeps or fails, depending on the name of the model.
-    fn pretend(request: &Request, _: &dyn Fn(Direction)) -> Result<Prepared, PrepareError> {
+    fn pretend(request: &mut Request, _: Progress) -> Result<Prepared, PrepareError> {
         let model = request.wanted.model.clone();
         match model.as_str() {
             "panic" => panic!("on purpose"),

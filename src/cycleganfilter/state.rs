@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use cyclegan_contract::Direction;
-use cyclegan_runtime::{LoadError, Pair};
+use cyclegan_runtime::{Interrupt, LoadError, Pair};
 use gst_video::VideoInfo;
 
 use super::{
@@ -58,6 +58,10 @@ pub struct Loaded {
 pub struct Stream {
     pub queue: Arc<FrameQueue>,
     pub deadlines: Deadlines,
+    /// Ends the inference of frames; each flush sets it and replaces it.
+    pub flush: Interrupt,
+    /// Ends the preparation for frames. Only stopping sets it: after a flush, frames go on.
+    pub stop: Interrupt,
     /// Whether the generator failed on the last frame and the stream went on.
     pub is_failing: bool,
     /// The frames for which an error was last posted.

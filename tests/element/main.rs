@@ -49,6 +49,7 @@ mod several;
 mod skipping;
 mod start;
 mod stats;
+mod stopping;
 mod swapping;
 mod translation;
 mod virtual_camera;

@@ -11,7 +11,7 @@ use gst_video::{
 };
 
 use super::CycleGanFilter;
-use crate::cycleganfilter::gl;
+use crate::cycleganfilter::{gl, lock};
 
 impl GstObjectImpl for CycleGanFilter {}
 
@@ -79,7 +79,10 @@ impl ElementImpl for CycleGanFilter {
             gst::StateChange::PausedToReady => {
                 // Downstream no longer accepts frames, so drop those in flight.
                 if let Some(queue) = self.queue() {
-                    queue.flush();
+                    self.flush(&queue);
+                }
+                if let Some(stream) = &lock(&self.state).stream {
+                    stream.stop.set();
                 }
             }
             _ => {}

@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use cyclegan_runtime::Pair;
+use cyclegan_runtime::{Interrupt, Pair};
 use gst::{prelude::*, subclass::prelude::*};
 use gst_base::prelude::*;
 
@@ -50,7 +50,7 @@ impl Context {
 impl CycleGanFilter {
     /// Preprocesses the frame in `buffer` and pushes it into the queue.
     pub(super) fn launch(&self, buffer: gst::Buffer) -> Result<(), gst::FlowError> {
-        let context = self.context().ok_or(gst::FlowError::NotNegotiated)?;
+        let context = self.context()?;
         let settings = lock(&self.settings).per_frame();
         let Context { info, queue, .. } = &context;
         let Some(frame) = self.map(buffer, &context)? else { return Ok(()) };
@@ -70,11 +70,15 @@ impl CycleGanFilter {
         queue.push(permit, Item::Frame(Box::new(job)))
     }
 
-    fn context(&self) -> Option<Context> {
+    fn context(&self) -> Result<Context, gst::FlowError> {
         let state = lock(&self.state);
-        let stream = state.stream.as_ref()?;
-        let translators = &stream.negotiated.as_ref()?.translators;
-        Some(Context {
+        let stream = state.stream.as_ref().ok_or(gst::FlowError::Flushing)?;
+        if stream.stop.is_set() {
+            return Err(gst::FlowError::Flushing);
+        }
+        let negotiated = stream.negotiated.as_ref().ok_or(gst::FlowError::NotNegotiated)?;
+        let translators = &negotiated.translators;
+        Ok(Context {
             info: translators.info.clone(),
             output: translators.wanted.output,
             is_live: stream.deadlines.is_live(),
@@ -153,9 +157,10 @@ impl CycleGanFilter {
         let arrived = Instant::now();
         let (work, has_dropped) = {
             let mut state = lock(&self.state);
-            let negotiated = state.stream.as_mut().and_then(|s| s.negotiated.as_mut());
-            let negotiated = negotiated.ok_or(gst::FlowError::NotNegotiated)?;
-            negotiated.work_on(settings, action, arrived).ok_or(gst::FlowError::NotNegotiated)?
+            let stream = state.stream.as_mut().ok_or(gst::FlowError::Flushing)?;
+            let negotiated = stream.negotiated.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
+            let work = negotiated.work_on(settings, action, arrived, stream.flush.clone());
+            work.ok_or(gst::FlowError::NotNegotiated)?
         };
         // May wait for a buffer from downstream's pool.
         let info = work.translator.output_info();
@@ -170,6 +175,7 @@ impl CycleGanFilter {
     pub(super) fn finish(&self, mut job: Job) -> Result<gst::Buffer, gst::FlowError> {
         let result = match job.finish() {
             Ok(result) => result,
+            Err(error) if error.is_interruption() => return Err(gst::FlowError::Flushing),
             Err(error) => self.tolerate(&mut job, &error)?,
         };
         lock(&self.state).stats.gl_bytes = self.contexts.traffic();
@@ -267,6 +273,7 @@ impl Negotiated {
         mut settings: PerFrame,
         action: Action,
         arrived: Instant,
+        interrupt: Interrupt,
     ) -> Option<(Work, bool)> {
         let direction = self.direction(settings.direction);
         let translator = self.translators.get(direction)?.clone();
@@ -286,8 +293,17 @@ impl Negotiated {
             self.residual_age = Some(0);
         }
         let (pair, retired) = (self.translators.pair.clone(), self.retired.take());
-        let work =
-            Work { pair, translator, settings, action, continuity, may_skip, arrived, retired };
+        let work = Work {
+            pair,
+            translator,
+            settings,
+            action,
+            continuity,
+            may_skip,
+            arrived,
+            interrupt,
+            retired,
+        };
         Some((work, std::mem::take(&mut self.has_dropped)))
     }
 }

@@ -14,7 +14,7 @@ use crate::cycleganfilter::{
     settings,
     settings::Wanted,
     state::{Decision, Loaded, Model, Negotiated},
-    translator::{Continuity, TranslateError, Translators},
+    translator::{Continuity, Progress, TranslateError, Translators},
 };
 
 /// How a request differs from what runs.
@@ -54,8 +54,8 @@ impl CycleGanFilter {
 
     /// Drops the model and any request.
     pub(super) fn unload(&self) {
-        self.loader.cancel();
         let model = std::mem::take(&mut lock(&self.state).model);
+        self.loader.cancel();
         if model.running().is_some() {
             drop(model);
             self.notify_active();
@@ -64,8 +64,8 @@ impl CycleGanFilter {
 
     /// Drops any request: the next change to PAUSED loads the model that is set by then.
     pub(super) fn forget_requests(&self) {
-        self.loader.cancel();
         let before = lock(&self.state).model.settle();
+        self.loader.cancel();
         drop(before);
     }
 
@@ -270,6 +270,7 @@ impl CycleGanFilter {
                     self.adopt(next.serial, negotiated);
                     return Ok(());
                 }
+                Err(error) if error.is_interruption() => return Err(error),
                 Err(error) => self.refuse(&wanted, &error.into()),
             }
         }
@@ -323,9 +324,15 @@ impl CycleGanFilter {
             self.post_progress(ProgressType::Continue, "warm-up", &step(model, direction));
         };
         let base = last.map(|(_, translators)| translators);
-        let translators = Translators::new(pair.clone(), info, &wanted, base, &on_step);
+        let interrupt = lock(&self.state).stream.as_ref().map(|stream| stream.stop.clone());
+        let interrupt = &interrupt.unwrap_or_default();
+        let progress = Progress { on_step: &on_step, interrupt };
+        let translators = Translators::new(pair.clone(), info, &wanted, base, progress);
         let (progress, text) = match &translators {
             Ok(_) => (ProgressType::Complete, format!("Prepared {frames}")),
+            Err(error) if error.is_interruption() => {
+                (ProgressType::Canceled, format!("{frames} is no longer needed"))
+            }
             Err(error) => (ProgressType::Error, error.to_string()),
         };
         self.post_progress(progress, "warm-up", &text);

@@ -83,6 +83,16 @@ impl CycleGanFilter {
         }
     }
 
+    /// Drops everything in the queue, ends the inference of a frame, and refuses frames until the queue
+    /// resumes.
+    pub(super) fn flush(&self, queue: &FrameQueue) {
+        // First, so that the interrupted frame is dropped.
+        queue.flush();
+        if let Some(stream) = &lock(&self.state).stream {
+            stream.flush.set();
+        }
+    }
+
     /// Posts an error if the last frames could not be pushed, as no later frame can return it.
     /// Downstream elements report other errors themselves.
     pub(super) fn report_last_failure(&self, queue: &FrameQueue) {

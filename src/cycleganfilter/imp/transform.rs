@@ -2,6 +2,7 @@
 
 //! The virtual methods of GstBaseTransform and GstVideoFilter: caps, events, queries and frames.
 
+use cyclegan_runtime::Interrupt;
 use gst::{prelude::*, subclass::prelude::*};
 use gst_base::{
     prelude::*,
@@ -34,6 +35,8 @@ impl BaseTransformImpl for CycleGanFilter {
         let stream = Stream {
             queue: self.new_queue()?,
             deadlines: Deadlines::default(),
+            flush: Interrupt::default(),
+            stop: Interrupt::default(),
             is_failing: false,
             refused: None,
             takes_video_meta: false,
@@ -152,9 +155,12 @@ impl BaseTransformImpl for CycleGanFilter {
         }
         let Some(queue) = self.queue() else { return self.parent_sink_event(event) };
         match event_type {
-            FlushStart => queue.flush(),
+            FlushStart => self.flush(&queue),
             FlushStop => {
-                queue.flush();
+                self.flush(&queue);
+                if let Some(stream) = &mut lock(&self.state).stream {
+                    stream.flush = Interrupt::default();
+                }
                 queue.resume();
             }
             // The base class handles these events and forwards them at once.
@@ -312,6 +318,8 @@ impl VideoFilterImpl for CycleGanFilter {
                 self.report_first_latency(info);
                 Ok(())
             }
+            // The next frame returns Flushing.
+            Err(error) if error.is_interruption() => Ok(()),
             Err(error) => {
                 self.refuse_frames(info, gst::LibraryError::Init, &error.to_string());
                 Err(gst::loggable_error!(CAT, "{error}"))

@@ -29,7 +29,7 @@ pub use preprocess::Preprocess;
 pub use request::Request;
 use request::largest_batch;
 pub use similar::LastSeen;
-pub use translators::Translators;
+pub use translators::{Progress, Translators};
 pub use view::View;
 pub use warm_up::Cost;
 
@@ -69,6 +69,13 @@ pub enum TranslateError {
     /// The frame could not be processed in OpenGL.
     #[error("cannot process the frame in OpenGL: {0}")]
     Gl(#[from] gl::Error),
+}
+
+impl TranslateError {
+    /// Whether the element ended the run itself, to stop or to flush.
+    pub fn is_interruption(&self) -> bool {
+        matches!(self, Self::Run(RunError::Interrupted))
+    }
 }
 
 /// What to make of frames.

@@ -9,7 +9,9 @@ use std::{
 
 use super::TranslateError;
 use cyclegan_frame::{LumaPlane, MAX_REGIONS, Region, Size};
-use cyclegan_runtime::{Binding, BindingOptions, Generator, Provider, Values, ValuesMut};
+use cyclegan_runtime::{
+    Binding, BindingOptions, Generator, Interrupt, Provider, Values, ValuesMut,
+};
 
 /// The tensors of one frame in flight. The stages pass it on, so only one uses it at a time.
 ///
@@ -123,23 +125,23 @@ impl Request {
         &mut self.luma[index]
     }
 
-    /// Runs the generator. Returns how long that took, including the wait for other users of the
-    /// session.
-    pub fn infer(&mut self) -> Result<Duration, TranslateError> {
+    /// Runs the generator until `interrupt` is set. Returns how long that took, including the wait for
+    /// other users of the session.
+    pub fn infer(&mut self, interrupt: &Interrupt) -> Result<Duration, TranslateError> {
         let start = Instant::now();
         for &binding in &self.runs {
-            self.bindings[binding].1.run()?;
+            self.bindings[binding].1.run_until(interrupt)?;
         }
         Ok(start.elapsed())
     }
 
     /// Runs each batch size that regions may need once, so that no frame has to wait for its
     /// preparation.
-    pub(super) fn warm_up_batches(&mut self) -> Result<(), TranslateError> {
+    pub(super) fn warm_up_batches(&mut self, interrupt: &Interrupt) -> Result<(), TranslateError> {
         if self.largest_batch > 1 {
             // One batch of each power of two.
             self.resize(2 * self.largest_batch as usize - 1)?;
-            self.infer()?;
+            self.infer(interrupt)?;
             self.resize(1)?;
         }
         Ok(())
@@ -197,7 +199,7 @@ mod tests {
             let ValuesMut::F32(values) = request.input_mut(index).unwrap() else { panic!() };
             values.fill(index as f32 / 100.0);
         }
-        request.infer().unwrap();
+        request.infer(&Interrupt::default()).unwrap();
         for index in 0..count {
             let (Values::F32(input), Values::F32(output)) = request.values(index).unwrap() else {
                 panic!()
@@ -222,7 +224,7 @@ mod tests {
                 assert_each_has_its_own(&mut request, count);
                 assert_eq!(request.runs.len(), runs, "{count} in batches of up to {largest}");
             }
-            request.warm_up_batches().unwrap();
+            request.warm_up_batches(&Interrupt::default()).unwrap();
             assert_eq!(request.bindings.len(), bindings, "in batches of up to {largest}");
             assert_each_has_its_own(&mut request, 13);
         }

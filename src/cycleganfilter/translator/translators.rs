@@ -8,7 +8,7 @@ use cyclegan_contract::Direction;
 
 use super::{Cost, Kind, TranslateError, Translator};
 use crate::cycleganfilter::{memory::FrameInfo, settings::Wanted};
-use cyclegan_runtime::Pair;
+use cyclegan_runtime::{Interrupt, Pair};
 
 /// The translators of a model for frames of one format and size: of the wanted direction, and of
 /// directions that were wanted before. Clones share them.
@@ -26,22 +26,31 @@ pub struct Translators {
     reverse: Option<Arc<Translator>>,
 }
 
+/// How a preparation reports its progress, and what ends it.
+#[derive(Clone, Copy)]
+pub struct Progress<'a> {
+    /// Called before each direction, as compiling an engine may take minutes.
+    pub on_step: &'a dyn Fn(Direction),
+    /// Ends the preparation with [`RunError::Interrupted`](cyclegan_runtime::RunError::Interrupted).
+    pub interrupt: &'a Interrupt,
+}
+
 impl Translators {
     /// Prepares and warms up the `wanted` direction, or both if both are to be preloaded or `base`
-    /// has both. Reuses the translators of `base` if they fit. Calls `on_step` before each
-    /// direction, as compiling an engine may take minutes. If the provider fails on these frames,
+    /// has both. Reuses the translators of `base` if they fit. If the provider fails on these frames,
     /// tries the next one that the user allows, and [`Translators::pair`] differs from `pair`.
     pub fn new(
         pair: Arc<Pair>,
         info: &FrameInfo,
         wanted: &Wanted,
         base: Option<&Self>,
-        on_step: &dyn Fn(Direction),
+        progress: Progress,
     ) -> Result<Self, TranslateError> {
-        match Self::on(pair.clone(), info, wanted, base, on_step) {
+        match Self::on(pair.clone(), info, wanted, base, progress) {
+            Err(error) if error.is_interruption() => Err(error),
             // The provider may lack the memory for frames of this size.
             Err(TranslateError::Run(error)) => {
-                Self::new(Arc::new(pair.reopen(error)?), info, wanted, None, on_step)
+                Self::new(Arc::new(pair.reopen(error)?), info, wanted, None, progress)
             }
             result => result,
         }
@@ -52,7 +61,7 @@ impl Translators {
         info: &FrameInfo,
         wanted: &Wanted,
         base: Option<&Self>,
-        on_step: &dyn Fn(Direction),
+        progress: Progress,
     ) -> Result<Self, TranslateError> {
         let base = base.filter(|base| base.wanted.serial == wanted.serial);
         let fitting = base.filter(|base| base.info == *info && base.wanted.view == wanted.view);
@@ -67,7 +76,7 @@ impl Translators {
         for direction in Direction::BOTH {
             let is_in_base = base.is_some_and(|base| base.get(direction).is_some());
             if is_in_base || wanted.preload || direction == wanted.direction {
-                this.prepare(direction, on_step)?;
+                this.prepare(direction, progress)?;
             }
         }
         Ok(this)
@@ -90,19 +99,15 @@ impl Translators {
     }
 
     /// Prepares `direction`, unless it is prepared or the model lacks it.
-    fn prepare(
-        &mut self,
-        direction: Direction,
-        on_step: &dyn Fn(Direction),
-    ) -> Result<(), TranslateError> {
+    fn prepare(&mut self, direction: Direction, progress: Progress) -> Result<(), TranslateError> {
         if self.get(direction).is_some() || !self.pair.has(direction) {
             return Ok(());
         }
-        on_step(direction);
+        (progress.on_step)(direction);
         let generator = self.pair.open(direction)?.clone();
         let kind = Kind::from(&self.wanted);
         let translator = Translator::new(generator, &self.info, kind)?;
-        self.cost = self.cost.max(translator.warm_up(kind)?);
+        self.cost = self.cost.max(translator.warm_up(kind, progress.interrupt)?);
         let place = match direction {
             Direction::AToB => &mut self.forward,
             Direction::BToA => &mut self.reverse,
