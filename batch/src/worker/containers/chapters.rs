@@ -2,13 +2,49 @@
 
 //! Chapters and GStreamer's table of contents.
 
-use std::ops::Range;
+use std::{collections::BTreeMap, ops::Range};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chapter {
     /// Start, nanoseconds.
     pub start: u64,
     pub title: String,
+}
+
+/// The name of a comment of Ogg with the start of a chapter, before three digits (Chapter Extension of Vorbis comments).
+const COMMENT: &str = "CHAPTER";
+
+/// The chapters in the comments of Ogg: `CHAPTER000=00:00:00.000` and `CHAPTER000NAME=Title`. Each track has all tags.
+pub fn of_comments<'a>(tags: impl Iterator<Item = &'a gst::TagList>) -> Vec<Chapter> {
+    let mut comments = BTreeMap::new();
+    for tag in tags.flat_map(|tags| tags.iter_tag::<gst::tags::ExtendedComment>()) {
+        if let Some((name, value)) = tag.get().split_once('=')
+            && is_comment(&name.to_uppercase())
+        {
+            comments.insert(name.to_uppercase(), value.to_owned());
+        }
+    }
+    let chapter = |(name, start): (&String, &String)| {
+        let title = comments.get(&format!("{name}NAME")).cloned().unwrap_or_default();
+        Some(Chapter { start: nanoseconds(start)?, title })
+    };
+    comments.iter().filter_map(chapter).collect()
+}
+
+/// Whether a comment of this name, in capitals, is about a chapter.
+pub fn is_comment(name: &str) -> bool {
+    let digits = name.strip_prefix(COMMENT).and_then(|rest| rest.get(..3));
+    digits.is_some_and(|digits| digits.bytes().all(|digit| digit.is_ascii_digit()))
+}
+
+/// A time such as `01:02:03.456`.
+fn nanoseconds(time: &str) -> Option<u64> {
+    let mut parts = time.splitn(3, ':');
+    let mut whole = || parts.next()?.trim().parse::<u32>().ok().map(f64::from);
+    let (hours, minutes) = (whole()?, whole()?);
+    let seconds: f64 = parts.next()?.trim().parse().ok()?;
+    let seconds = hours * 3600.0 + minutes * 60.0 + seconds;
+    Some(gst::ClockTime::try_from_seconds_f64(seconds).ok()?.nseconds())
 }
 
 /// The chapters of a table of contents in `range`, nanoseconds, relative to the start of the range.

@@ -21,6 +21,8 @@ const SIMPLE_BLOCK: u32 = 0xA3;
 const BLOCK_GROUP: u32 = 0xA0;
 const BLOCK: u32 = 0xA1;
 const CRC_32: u32 = 0xBF;
+/// An element without meaning.
+pub const VOID: u32 = 0xEC;
 
 /// Largest size of an element that is read whole.
 const LARGEST: u64 = 1 << 30;

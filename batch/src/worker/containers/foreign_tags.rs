@@ -125,33 +125,20 @@ const DESCRIPTIONS: [u8; 16] = [
 
 /// The strings in the extended content description of an ASF file (section 3.11).
 fn of_asf(head: &[u8]) -> Option<Vec<(String, String)>> {
-    let mut rest = head.get(asf::FIRST as usize..)?;
-    let mut descriptions = loop {
-        let object = take(&mut rest, asf::OBJECT)?;
-        let inside = usize::try_from(asf::size(object)?).ok()? - asf::OBJECT;
-        let content = take(&mut rest, inside)?;
-        if object.starts_with(&DESCRIPTIONS) {
-            break content;
-        }
-    };
+    let mut descriptions = asf::object(head, &DESCRIPTIONS)?;
     let number =
         |rest: &mut &[u8]| Some(usize::from(u16::from_le_bytes(*take(rest, 2)?.first_chunk()?)));
-    let text = |bytes: &[u8]| {
-        let units = bytes.as_chunks::<2>().0.iter().map(|unit| u16::from_le_bytes(*unit));
-        let units: Vec<u16> = units.take_while(|unit| *unit != 0).collect();
-        String::from_utf16_lossy(&units)
-    };
     let rest = &mut descriptions;
     let count = number(rest)?;
     let mut tags = Vec::new();
     for _ in 0..count {
         let length = number(rest)?;
-        let name = text(take(rest, length)?);
+        let name = asf::text(take(rest, length)?);
         let (kind, length) = (number(rest)?, number(rest)?);
         let value = take(rest, length)?;
         // Others are numbers and images.
         if kind == 0 {
-            tags.push((name, text(value)));
+            tags.push((name, asf::text(value)));
         }
     }
     Some(tags)

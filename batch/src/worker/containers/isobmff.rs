@@ -38,6 +38,12 @@ pub fn tracks(moov: &[u8]) -> impl Iterator<Item = &[u8]> {
     boxes(moov).filter(|(kind, _)| *kind == b"trak").map(|(_, track)| track)
 }
 
+/// The id in a track.
+pub fn track_id(track: &[u8]) -> Option<u32> {
+    let header = find(track, &[b"tkhd"])?;
+    header.get(behind_times(header)..)?.get(..4).and_then(number)
+}
+
 /// The boxes in a `meta`. In MP4, it starts with version and flags.
 pub fn plain(meta: &[u8]) -> &[u8] {
     match find(meta, &[b"hdlr"]) {
@@ -207,12 +213,11 @@ pub struct TrackDetails {
 impl TrackDetails {
     /// Those in `track`, a `trak` of `file` with this header and these descriptions of samples.
     fn read(file: &Path, track: &[u8], header: &[u8], samples: &[u8]) -> Option<Self> {
-        let at = behind_times(header);
         let has_flag = display_flags(samples).is_some_and(|flags| flags[0] & FORCED != 0);
         // The matrix is followed by width and height.
         let matrix = header.last_chunk::<44>().map(|end| end.as_chunks::<4>().0);
         Some(Self {
-            id: header.get(at..at + 4).and_then(number)?,
+            id: track_id(track)?,
             kind: code(handler(track)),
             codec: code(samples.get(12..16)),
             duration: duration(header),

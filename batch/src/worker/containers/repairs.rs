@@ -2,7 +2,7 @@
 
 //! What to correct in a file for the demuxers of GStreamer 1.22. It is found when the file is probed.
 
-use super::{durations::Durations, early::Early, extradata::Extradata};
+use super::{durations::Durations, early::Early, sample_entries::SampleEntries};
 use crate::worker::pads::probes::Replacement;
 
 #[derive(Debug, Default)]
@@ -13,8 +13,8 @@ pub struct Repairs {
     pub fourccs: Vec<Replacement>,
     /// The descriptions of PCM that the demuxer misreads.
     pub pcm: Vec<Replacement>,
-    /// For FFV1 in QuickTime.
-    pub extradata: Extradata,
+    /// The descriptions of video in MP4 and QuickTime.
+    pub sample_entries: SampleEntries,
     /// For ASF, the number of objects in its header.
     pub objects: Option<Replacement>,
     /// For Matroska with timestamps before 0.

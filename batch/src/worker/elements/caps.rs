@@ -15,6 +15,9 @@ pub fn field<'a, T: gst::glib::value::FromValue<'a>>(caps: &'a gst::Caps, name: 
     caps.structure(0)?.get(name).ok()
 }
 
+/// The field of caps with the shape of pixels.
+pub const PIXEL_ASPECT: &str = "pixel-aspect-ratio";
+
 /// The media type of caps, such as `video/x-h264`.
 pub fn media_type(caps: &gst::Caps) -> &str {
     caps.structure(0).map(|s| s.name().as_str()).unwrap_or_default()

@@ -12,7 +12,10 @@ use gst::prelude::*;
 use gst_video::{ValidVideoTimeCode, VideoTimeCodeMeta};
 
 use crate::worker::{
-    elements::{caps::media_type, frames},
+    elements::{
+        caps::{PIXEL_ASPECT, media_type},
+        frames,
+    },
     pads::{clip::position, probes::TimeSegment},
     pipeline::{Pipeline, fault::CutFault},
     probe::demux::correct_coded_caps,
@@ -145,7 +148,7 @@ impl Reader {
         pipeline.part::<gst::Element>("file")?.set_property("location", file);
         // Matroska rounds the pixel aspect ratio to whole pixels; H.264 and H.265 store it themselves.
         pipeline.gst().connect_deep_element_added(|_, _, element| {
-            correct_coded_caps(element, |_, caps| caps.remove_field("pixel-aspect-ratio"));
+            correct_coded_caps(element, |_, caps| caps.remove_field(PIXEL_ASPECT));
         });
         let sink = pipeline.part("out")?;
         pipeline.play()?;

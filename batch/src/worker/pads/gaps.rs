@@ -12,6 +12,8 @@ use crate::lock::lock;
 const SHORTEST_GAP: u64 = 100_000_000;
 /// The shortest overlap of a track that counts, nanoseconds.
 const SHORTEST_OVERLAP: u64 = 300_000_000;
+/// The shortest time for which a frame is shown, nanoseconds.
+const SHORTEST_FRAME: u64 = 2_000_000;
 
 #[derive(Debug, Default)]
 struct State {
@@ -20,7 +22,7 @@ struct State {
     step: Option<u64>,
     count: u64,
     length: u64,
-    /// How long packets last that overlap the one before by more than half, nanoseconds.
+    /// How long packets last that overlap the one before, nanoseconds.
     overlap: u64,
     /// The longest time from one packet to the next.
     longest: u64,
@@ -33,13 +35,24 @@ struct State {
 pub struct Gaps(Arc<Mutex<State>>);
 
 impl Gaps {
-    /// Watches the buffers that pass `pad`, in the order of their times.
+    /// Watches the packets of audio that pass `pad`, in the order of their times.
     pub fn watch(&self, pad: &gst::Pad) {
+        self.watch_with(pad, |duration| duration / 2);
+    }
+
+    /// Watches the frames of video that pass `pad`. Decoders invent durations, so only frames at the same time overlap.
+    pub fn watch_frames(&self, pad: &gst::Pad) {
+        self.watch_with(pad, |_| SHORTEST_FRAME);
+    }
+
+    /// A packet overlaps the one before if it comes less than `least(duration)` later.
+    fn watch_with(&self, pad: &gst::Pad, least: impl Fn(u64) -> u64 + Send + Sync + 'static) {
         let gaps = self.clone();
         on_buffers(pad, move |_, buffer| {
             let duration = buffer.duration().map(gst::ClockTime::nseconds);
+            let least = duration.map_or(0, &least);
             match buffer.pts() {
-                Some(time) => lock(&gaps.0).add(time.nseconds(), duration),
+                Some(time) => lock(&gaps.0).add(time.nseconds(), duration, least),
                 None => lock(&gaps.0).untimed += 1,
             }
             true
@@ -71,11 +84,11 @@ impl Gaps {
 }
 
 impl State {
-    fn add(&mut self, time: u64, duration: Option<u64>) {
+    fn add(&mut self, time: u64, duration: Option<u64>, least: u64) {
         if let Some(last) = self.last {
             let since = time.saturating_sub(last);
             self.longest = self.longest.max(since);
-            if let Some(duration) = duration.filter(|duration| since < duration / 2) {
+            if let Some(duration) = duration.filter(|_| since < least) {
                 self.overlap += duration;
             }
             let gap = since.saturating_sub(self.step.unwrap_or(since));
@@ -98,7 +111,8 @@ mod tests {
     fn notice(packets: &[(u64, Option<u64>)]) -> Option<String> {
         let gaps = Gaps::default();
         for (time, duration) in packets {
-            lock(&gaps.0).add(time * 1_000_000, duration.map(|duration| duration * 1_000_000));
+            let duration = duration.map(|duration| duration * 1_000_000);
+            lock(&gaps.0).add(time * 1_000_000, duration, duration.unwrap_or(0) / 2);
         }
         gaps.notice("it")
     }

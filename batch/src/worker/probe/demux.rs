@@ -18,9 +18,9 @@ use super::{frameless::Frameless, watchdog};
 use crate::{
     lock::lock,
     worker::{
-        containers::{av1, avi, repairs::Repairs},
+        containers::{av1, decode_times, repairs::Repairs, wave_header},
         elements::{
-            caps::{colorimetry, field, has_element, is_text, media_type, short_id},
+            caps::{PIXEL_ASPECT, colorimetry, field, has_element, is_text, media_type, short_id},
             is_of, make, pad,
         },
         pads::probes::{on_caps, on_segments, replace},
@@ -99,13 +99,35 @@ fn repair(element: &gst::Element, repairs: &Arc<Repairs>) {
         element.connect_pad_added(|_, pad| start_at_zero(pad));
     }
     repairs.durations.keep_rate(element);
-    repairs.extradata.add(element);
+    decode_times::correct(element);
+    correct_caps(element, repairs);
+}
+
+/// Corrects the caps that `element` of a `decodebin` or `uridecodebin` outputs, if it is one that needs it.
+pub fn correct_caps(element: &gst::Element, repairs: &Repairs) {
+    repairs.sample_entries.complete(element);
+    wave_header::remove(element);
     dv_without_sound(element);
-    if is_of(element, "avidemux") {
-        avi::give_times(element);
-    }
     prefer_colour_of_stream(element);
+    keep_aspect(element);
     av1::tolerate_damage(element);
+}
+
+/// Keeps the pixel aspect ratio of the container. Parsers and decoders of images output square pixels.
+fn keep_aspect(element: &gst::Element) {
+    let is_of_images = element.metadata("klass").is_some_and(|class| class.contains("Image"));
+    let pads = element.static_pad("sink").zip(element.static_pad("src"));
+    let Some((sink, src)) = pads.filter(|_| is_of_images) else { return };
+    let sink = sink.downgrade();
+    on_caps(&src, move |caps| {
+        let aspect = |caps: &gst::Caps| field::<gst::Fraction>(caps, PIXEL_ASPECT);
+        let square = gst::Fraction::new(1, 1);
+        let known = aspect(&sink.upgrade()?.current_caps()?)?;
+        let is_lost = aspect(caps).is_none_or(|aspect| aspect == square) && known != square;
+        let mut caps = caps.clone();
+        is_lost.then(|| caps.make_mut().set(PIXEL_ASPECT, known))?;
+        Some(caps)
+    });
 }
 
 /// Makes `decoder`, a `decodebin` or `uridecodebin`, decode the tracks that `decode` chooses by stream id and caps,
@@ -146,7 +168,7 @@ fn start_at_zero(pad: &gst::Pad) {
 }
 
 /// Gives the DV that `mxfdemux` outputs to a decoder, since `dvdemux` reads only 25 Mbit/s. Its sound has own tracks.
-pub fn dv_without_sound(element: &gst::Element) {
+fn dv_without_sound(element: &gst::Element) {
     if !is_of(element, "mxfdemux") {
         return;
     }
@@ -165,7 +187,7 @@ fn is_matroska(element: &gst::Element) -> bool {
 
 /// Removes the colorimetry from caps of Matroska if it lacks the transfer function. The stream of H.264 or H.265 may
 /// have it, but the parser only uses that if its input has no colorimetry.
-pub fn prefer_colour_of_stream(demuxer: &gst::Element) {
+fn prefer_colour_of_stream(demuxer: &gst::Element) {
     correct_coded_caps(demuxer, |said, caps| {
         let is_unknown = colorimetry(said)?.transfer() == VideoTransferFunction::Unknown;
         is_unknown.then(|| caps.remove_field("colorimetry"))

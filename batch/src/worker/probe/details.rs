@@ -9,7 +9,9 @@ use anyhow::Result;
 use super::{Media, Track};
 use crate::worker::{
     containers::{
-        avi, chapters, foreign_tags,
+        asf, avi,
+        chapters::{self, Chapter},
+        foreign_tags,
         isobmff::{self, Index},
         matroska, mpegts,
         user_data::UserData,
@@ -39,6 +41,17 @@ impl Media {
                     unknown.map(|track| format!("{} in AVI", codec_name(&track.caps))).collect();
                 avi::whole_length(input)
             }
+            "video/x-ms-asf" => {
+                let details = asf::details(input);
+                self.may_start_late = details.whole_length.is_some_and(|whole| whole <= length);
+                self.add_chapters(&details.chapters);
+                details.whole_length
+            }
+            "application/ogg" | "video/ogg" => {
+                let tags = self.tracks.iter().map(|track| &track.tags).chain([&self.tags]);
+                self.add_chapters(&chapters::of_comments(tags));
+                None
+            }
             "video/mpegts" => {
                 self.add_mpegts(&mpegts::programs(input)?);
                 None
@@ -58,11 +71,16 @@ impl Media {
         Ok(())
     }
 
+    /// Adds chapters if the demuxer reports none.
+    fn add_chapters(&mut self, chapters: &[Chapter]) {
+        let end = self.duration.unwrap_or_default().nseconds();
+        self.toc = self.toc.take().or_else(|| chapters::table(chapters, end));
+    }
+
     fn add_isobmff(&mut self, details: isobmff::Details) {
         let is = |track: &Track, id: u32| track.id.parse() == Ok(id);
         self.tracks.retain(|track| !details.chapter_tracks.iter().any(|id| is(track, *id)));
-        let end = self.duration.unwrap_or_default().nseconds();
-        self.toc = self.toc.take().or_else(|| chapters::table(&details.chapters, end));
+        self.add_chapters(&details.chapters);
         let time = |units: u32| {
             let seconds = f64::from(units) / f64::from(details.scale);
             gst::ClockTime::try_from_seconds_f64(seconds).ok()

@@ -12,6 +12,7 @@ pub mod own;
 pub mod scan;
 mod tags;
 mod track;
+mod track_order;
 mod watchdog;
 
 use std::{
@@ -28,24 +29,25 @@ use gst_pbutils::{
 
 pub use self::track::Track;
 use self::{
-    demux::{decode_only, dv_without_sound, prefer_colour_of_stream},
+    demux::{correct_caps, decode_only},
     frameless::Frameless,
     own::Own,
+    track_order::TrackOrder,
 };
 use crate::{
     lock::lock,
     worker::{
         containers::{
-            asf, av1, avi, chapters,
+            asf, avi, chapters,
             durations::Durations,
             early::Early,
-            extradata::Extradata,
             fourccs,
             isobmff::{self, Index},
             matroska,
             matroska_tags::FileTags,
             pcm,
             repairs::Repairs,
+            sample_entries::SampleEntries,
             timecode::TimeCode,
             unread,
             user_data::UserData,
@@ -66,7 +68,7 @@ const UNKNOWN_END: gst::ClockTime = gst::ClockTime::from_mseconds(u32::MAX as u6
 pub struct Media {
     /// The caps of the container; `None` for an elementary stream.
     pub container: Option<gst::Caps>,
-    /// The tracks: video first, then in the order of their stream ids, which is that of the file.
+    /// The tracks: video first, then in the order of the file.
     pub tracks: Vec<Track>,
     pub duration: Option<gst::ClockTime>,
     pub is_seekable: bool,
@@ -84,6 +86,8 @@ pub struct Media {
     pub timecode: Option<TimeCode>,
     /// How many bytes are missing at the end, if the container states its length.
     pub missing_bytes: u64,
+    /// Whether it is whole although its tracks may end before its duration, which includes a late start.
+    pub may_start_late: bool,
     /// The minimum number of frames that the container states; 0 if it states none.
     pub stated_frames: u64,
     /// The number of programs in a transport stream. `tsdemux` outputs the first.
@@ -124,13 +128,13 @@ impl Media {
             durations: index.as_ref().and_then(Durations::of).unwrap_or_default(),
             fourccs: index.as_ref().map(fourccs::replacements).unwrap_or_default(),
             pcm: index.as_ref().map(pcm::replacements).unwrap_or_default(),
-            extradata: index.as_ref().map(Extradata::of).unwrap_or_default(),
+            sample_entries: index.as_ref().map(SampleEntries::of).unwrap_or_default(),
             objects: asf::count(input),
             early: Early::of(input),
         };
         let repairs = Arc::new(repairs);
         let found = discover(input, &repairs);
-        let (info, frameless) =
+        let (info, frameless, order) =
             found.map_err(|cause| anyhow!(better_cause(input, index.as_ref(), cause)))?;
         let missing = info.missing_elements_installer_details();
         let mut media = Self::of_info(&info);
@@ -147,7 +151,8 @@ impl Media {
         media.add_details(input, index)?;
         // Subtitles without a decoder have no id, and come last.
         let key = |track: &Track| {
-            (!track.kind().starts_with("video/"), track.id.is_empty(), track.id.clone())
+            let is_video = track.kind().starts_with("video/");
+            (!is_video, track.id.is_empty(), order.of(&track.id), track.id.clone())
         };
         media.tracks.sort_by_key(key);
         let Ok(main) = media.main_track() else {
@@ -269,13 +274,17 @@ impl Media {
     }
 }
 
-/// Runs the discoverer on `input` with its `repairs`. Also returns the tracks in which it finds no frame.
-fn discover(input: &Path, repairs: &Arc<Repairs>) -> Result<(DiscovererInfo, Frameless), String> {
+/// Runs the discoverer on `input` with its `repairs`. Also returns the tracks in which it finds no frame, and their order.
+fn discover(
+    input: &Path,
+    repairs: &Arc<Repairs>,
+) -> Result<(DiscovererInfo, Frameless, TrackOrder), String> {
     let discoverer = Discoverer::new(PATIENCE).map_err(|error| error.to_string())?;
     let undecodable = Arc::new(Mutex::new(Vec::new()));
     let found = undecodable.clone();
     let frameless = Frameless::default();
-    let watched = frameless.clone();
+    let order = TrackOrder::default();
+    let (watched, ordered) = (frameless.clone(), order.clone());
     let (repairs, file) = (repairs.clone(), input.to_owned());
     discoverer.connect_source_setup(move |_, source| {
         if let Some(pad) = source.static_pad("src") {
@@ -285,12 +294,10 @@ fn discover(input: &Path, repairs: &Arc<Repairs>) -> Result<(DiscovererInfo, Fra
         // Without it, the discoverer only waits longer.
         let _ = watchdog::watch(&file, source, &decoder);
         watched.watch(&decoder);
-        let repairs = repairs.clone();
+        let (repairs, ordered) = (repairs.clone(), ordered.clone());
         decoder.connect_deep_element_added(move |_, _, element| {
-            repairs.extradata.add(element);
-            dv_without_sound(element);
-            prefer_colour_of_stream(element);
-            av1::tolerate_damage(element);
+            correct_caps(element, &repairs);
+            ordered.watch(element);
             if element.has_property("direct-rendering") {
                 // With it, FFmpeg's decoders crash on formats that GStreamer does not know.
                 element.set_property("direct-rendering", false);
@@ -313,7 +320,7 @@ fn discover(input: &Path, repairs: &Arc<Repairs>) -> Result<(DiscovererInfo, Fra
         true => unread::format(),
         false => fault::explain_probe(&error, &lock(&undecodable)),
     })?;
-    Ok((info, frameless))
+    Ok((info, frameless, order))
 }
 
 /// Why `input` cannot be read if the discoverer fails because of `cause`.

@@ -21,7 +21,12 @@ use crate::{
     worker::{
         elements::chain::Chain,
         mux::{check::LONG_FRAME, muxer::Muxer},
-        pads::{clip, frame_times::FrameTimes, gaps::Gaps, tally::Tally},
+        pads::{
+            clip,
+            frame_times::{FrameTimes, frame_duration},
+            gaps::Gaps,
+            tally::Tally,
+        },
         pipeline::{
             Pipeline, TRANSLATED, complaints,
             fault::{CutFault, NOTHING_DECODED},
@@ -60,7 +65,7 @@ impl Job<'_> {
             complaints::forget_at(&start);
         }
         let gaps = Gaps::default();
-        gaps.watch(&start);
+        gaps.watch_frames(&start);
         let losses = video::Losses::watch(&chain)?;
         clip::count(&chain.pad("filter", "src")?, self.span, translated.clone());
         self.write(&pipeline, &chain, main.size(), &encoded)?;
@@ -86,13 +91,16 @@ impl Job<'_> {
         let frames = self.check(&encoding, &read, &translated, &encoded, say)?;
         let of_format = !media.is_animation();
         note_all(say, losses.get(&chain, &self.setup.recipe, &encoding, of_format));
-        note_all(say, self.notices(&media, &encoding, &gaps, read.get()));
+        // Frames that a camera dropped have time, but no data.
+        let shown = decoded.get().end / frame_duration(&start).nseconds().max(1);
+        let found = read.get().max(shown);
+        note_all(say, self.notices(&media, &encoding, &gaps, found));
         note_all(say, times.notices());
         let first = translated.get().first.unwrap_or(0);
         Ok((frames, clip::origin(self.span).nseconds() + first))
     }
 
-    /// Notes about gaps and long frames, and about missing frames if `found` packets were read.
+    /// Notes about gaps and long frames, and about missing frames if `found` were found.
     fn notices(&self, media: &Media, encoding: &Encoding, gaps: &Gaps, found: u64) -> Vec<String> {
         let mut notices: Vec<String> =
             gaps.notice("the video").filter(|_| media.is_contiguous()).into_iter().collect();

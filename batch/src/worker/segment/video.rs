@@ -20,7 +20,7 @@ use crate::{
     protocol::Setup,
     worker::{
         elements::{
-            caps::{colorimetry, depth, field, formats},
+            caps::{PIXEL_ASPECT, colorimetry, depth, field, formats},
             chain::Chain,
             filter::{configure, filter_description},
             is_of, pad,
@@ -176,7 +176,7 @@ fn keep_size(pad: &gst::Pad, size: &gst::Element) {
             return None;
         }
         let mut fixed = gst::Structure::new_empty("video/x-raw");
-        for field in ["width", "height", "pixel-aspect-ratio"] {
+        for field in ["width", "height", PIXEL_ASPECT] {
             if let Ok(value) = caps.value(field) {
                 fixed.set_value(field, value.clone());
             }
@@ -284,9 +284,9 @@ fn correct_caps(pad: &gst::Pad) {
     on_caps(pad, |caps| {
         let mut corrected = caps.clone();
         let fields = corrected.make_mut().structure_mut(0)?;
-        let ratio = fields.get::<gst::Fraction>("pixel-aspect-ratio");
+        let ratio = fields.get::<gst::Fraction>(PIXEL_ASPECT);
         if ratio.is_ok_and(|ratio| ratio.numer() <= 0 || ratio.denom() <= 0) {
-            fields.set("pixel-aspect-ratio", gst::Fraction::new(1, 1));
+            fields.set(PIXEL_ASPECT, gst::Fraction::new(1, 1));
         }
         let Ok(video) = VideoInfo::from_caps(caps) else { return Some(corrected) };
         let known = video.colorimetry();

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What `qtdemux` of GStreamer 1.22 does not read of the descriptions of samples: the header of FFV1, and the pixel aspect
+//! ratio of PNG and QuickTime Animation.
+
+use std::sync::Arc;
+
+use gst::prelude::*;
+
+use super::isobmff::{Index, boxes, find, number, track_id, tracks};
+use crate::worker::{
+    elements::{
+        caps::{PIXEL_ASPECT, field, short_id},
+        is_of,
+    },
+    pads::probes::on_caps,
+};
+
+/// Length of a video sample entry before its boxes.
+const ENTRY: usize = 78;
+
+/// The descriptions of the samples of video tracks.
+#[derive(Clone, Debug, Default)]
+pub struct SampleEntries(Arc<Vec<SampleEntry>>);
+
+#[derive(Debug)]
+struct SampleEntry {
+    /// The id of its track.
+    track: u32,
+    /// The header of FFV1.
+    header: Option<gst::Buffer>,
+    aspect: Option<gst::Fraction>,
+}
+
+impl SampleEntries {
+    /// The first one of each video track.
+    pub fn of(index: &Index) -> Self {
+        Self(Arc::new(tracks(&index.moov).filter_map(SampleEntry::of).collect()))
+    }
+
+    /// Completes the caps that `demuxer` outputs.
+    pub fn complete(&self, demuxer: &gst::Element) {
+        if self.0.is_empty() || !is_of(demuxer, "qtdemux") {
+            return;
+        }
+        let entries = self.clone();
+        demuxer.connect_pad_added(move |_, pad| {
+            let entries = entries.clone();
+            let track = pad.stream_id().and_then(|id| short_id(&id).parse::<u32>().ok());
+            on_caps(pad, move |caps| {
+                entries.0.iter().find(|entry| Some(entry.track) == track)?.completed(caps)
+            });
+        });
+    }
+}
+
+impl SampleEntry {
+    fn of(track: &[u8]) -> Option<Self> {
+        let table = find(track, &[b"mdia", b"minf", b"stbl", b"stsd"])?;
+        // After version, flags and the number of entries.
+        let (kind, entry) = boxes(table.get(8..)?).next()?;
+        let field = |name: &[u8; 4]| find(entry.get(ENTRY..)?, &[name]);
+        let header = field(b"glbl").filter(|_| kind == b"FFV1");
+        let aspect = field(b"pasp").and_then(aspect);
+        let is_useful = header.is_some() || aspect.is_some();
+        is_useful.then_some(Self {
+            track: track_id(track)?,
+            header: header.map(|header| gst::Buffer::from_slice(header.to_vec())),
+            aspect,
+        })
+    }
+
+    /// The `caps` with what they lack; `None` if they lack nothing.
+    fn completed(&self, caps: &gst::Caps) -> Option<gst::Caps> {
+        let square = gst::Fraction::new(1, 1);
+        let is_square = field::<gst::Fraction>(caps, PIXEL_ASPECT).is_none_or(|own| own == square);
+        let aspect = self.aspect.filter(|_| is_square);
+        let mut caps = caps.clone();
+        let structure = caps.make_mut().structure_mut(0)?;
+        if let Some(aspect) = aspect {
+            structure.set(PIXEL_ASPECT, aspect);
+        }
+        if let Some(header) = &self.header {
+            structure.set("codec_data", header);
+        }
+        (aspect.is_some() || self.header.is_some()).then_some(caps)
+    }
+}
+
+/// The ratio in a `pasp`, if it is valid.
+fn aspect(content: &[u8]) -> Option<gst::Fraction> {
+    let side = |at: usize| i32::try_from(number(content.get(at..at + 4)?)?).ok().filter(|&n| n > 0);
+    Some(gst::Fraction::new(side(0)?, side(4)?))
+}
