@@ -207,6 +207,24 @@ fn stereo_video_keeps_its_aspect() {
     }
 }
 
+/// Their decoders output square pixels.
+#[test]
+fn images_keep_the_aspect_of_their_container() {
+    let Some(place) = Place::of_ffmpeg("aspect of images") else { return };
+    let files = [("a.mov", "qtrle"), ("b.mov", "png"), ("c.mkv", "png"), ("d.mkv", "ffv1")];
+    for (name, codec) in files {
+        let wide = ["-vf setsar=4/3 -c:v", codec].join(" ");
+        make(&place.path("in").join(name), &[BARS, &wide].join(" "));
+    }
+    place.run(&["in", "--preset", "archive"]);
+    for (name, _) in files {
+        let aspect = streams(&place.out(name))[0].text("sample_aspect_ratio");
+        // Matroska has the size on the screen in whole pixels.
+        let expected = if name.ends_with("mov") { "4:3" } else { "213:160" };
+        assert_eq!(aspect, expected, "{name}");
+    }
+}
+
 #[test]
 fn an_unknown_language_is_not_english() {
     let Some(place) = Place::of_ffmpeg("languages") else { return };
@@ -336,7 +354,8 @@ fn further_tags_of_matroska_are_kept_or_named() {
     let tags = "-metadata title=Film -metadata DIRECTOR=Somebody -metadata SUMMARY=Plot -metadata DATE=2020 -attach font.ttf \
                 -metadata:s:t mimetype=font/ttf";
     fs::write(place.path("font.ttf"), "no font").unwrap();
-    make(&place.path("in/a.mkv"), &[BARS, H264, tags].join(" "));
+    // The muxer gets tags of the file with the sound.
+    make(&place.path("in/a.mkv"), &[BARS, TONE, H264, "-c:a aac", tags].join(" "));
     let said = place.run(&["in"]);
     assert!(!said.contains("note: "), "{said}");
     // In the information of the segment, where players look.
@@ -348,6 +367,8 @@ fn further_tags_of_matroska_are_kept_or_named() {
     {
         assert_eq!(tag(&place.out("a.mkv"), name), value);
     }
+    let program = tag(&place.out("a.mkv"), "encoder");
+    assert!(!program.starts_with("Lavf"), "{program}");
     let said = place.run(&["in", "--container", "mp4"]);
     assert!(said.contains("note: in/a.mkv: tags are left out: DIRECTOR, SUMMARY\n"), "{said}");
 }

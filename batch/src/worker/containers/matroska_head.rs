@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use gst::prelude::*;
 
 use super::{
-    ebml::{Element, Segment, children, elements, nested, number, wrapped},
+    ebml::{Element, Segment, VOID, children, elements, nested, number, wrapped},
     flags::{Flags, ROLES},
     matroska::{
         ATTACHMENTS, CODEC_ELEMENTS, Codec, FLAG_DEFAULT, FLAG_FORCED, INFO, LANGUAGE, NAME,
@@ -31,7 +31,6 @@ const COLOUR: u32 = 0x55B0;
 const MASTERING_METADATA: u32 = 0x55D0;
 const LUMINANCE_MAX: u32 = 0x55D9;
 const LUMINANCE_MIN: u32 = 0x55DA;
-const VOID: u32 = 0xEC;
 
 /// The name of this program in a file.
 const PROGRAM: &str = "cyclegan-batch";
@@ -83,7 +82,7 @@ impl Head {
         let file = OpenOptions::new().read(true).write(true).open(file)?;
         let mut segment = Segment::open(file)?;
         self.write_tracks(&mut segment)?;
-        matroska_tags::correct(&mut segment)?;
+        matroska_tags::correct(&mut segment, self.file_tags.as_ref())?;
         if let Some(attachments) = &self.attachments {
             segment.append(ATTACHMENTS, attachments, INFO)?;
         }

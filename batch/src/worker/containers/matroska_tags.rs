@@ -5,7 +5,10 @@
 
 use anyhow::Result;
 
-use super::ebml::{Element, Segment, children, elements, nested, number, text, wrapped};
+use super::{
+    chapters,
+    ebml::{Element, Segment, VOID, children, elements, nested, number, text, wrapped},
+};
 
 pub const TAGS: u32 = 0x1254_C367;
 const TAG: u32 = 0x7373;
@@ -133,6 +136,14 @@ impl FileTags {
         let tag = wrapped(TAG, &[wrapped(TARGETS, &[]), all].concat());
         (!tags.is_empty()).then(|| Self { unread: Vec::new(), element: wrapped(TAGS, &tag) })
     }
+
+    /// Their names.
+    fn names(&self) -> Vec<String> {
+        let bytes = &self.element;
+        let tags = elements(bytes, 0, bytes.len());
+        let names = tags.flat_map(|tags| nested(bytes, tags, &[TAG, SIMPLE_TAG, TAG_NAME]));
+        names.map(|name| text(bytes, name).into_owned()).collect()
+    }
 }
 
 /// Tags of GStreamer by their names in Matroska.
@@ -161,7 +172,7 @@ pub fn comments(tags: &gst::TagList) -> Vec<(String, String)> {
         let (name, value) = comment.get().split_once('=')?;
         Some((name.to_uppercase(), value.to_owned()))
     });
-    split.filter(|(name, _)| !is_of_encoding(name)).collect()
+    split.filter(|(name, _)| !is_of_encoding(name) && !chapters::is_comment(name)).collect()
 }
 
 fn simple_tag(name: &str, value: &str) -> Vec<u8> {
@@ -188,8 +199,9 @@ fn is_of_file(bytes: &[u8], tag: Element) -> bool {
         .all(|field| !parts.contains(&field.id) || number(bytes, field) == 0)
 }
 
-/// Removes the quotes around the tags that `matroskamux` has written.
-pub fn correct(segment: &mut Segment) -> Result<()> {
+/// Removes the quotes around the tags that `matroskamux` has written, and the tags of the file that `own` has, too: from
+/// GStreamer, they have lost the form of dates.
+pub fn correct(segment: &mut Segment, own: Option<&FileTags>) -> Result<()> {
     let Some(at) = segment.find(TAGS)? else { return Ok(()) };
     let (mut bytes, tags) = segment.read(at)?;
     let strings = nested(&bytes, tags, &[TAG, SIMPLE_TAG, TAG_STRING]);
@@ -200,7 +212,42 @@ pub fn correct(segment: &mut Segment) -> Result<()> {
             bytes[name.data + 7] = 0;
         }
     }
+    if let Some(own) = own {
+        let replaced = without(&bytes, tags, &own.names());
+        // A void element fills the rest. It has nine bytes before its data.
+        let left = bytes.len().checked_sub(replaced.len() + wrapped(VOID, &[]).len());
+        if let Some(left) = left {
+            bytes = [replaced, wrapped(VOID, &vec![0; left])].concat();
+        }
+    }
     segment.write(at, &bytes)
+}
+
+/// The element `tags` without the tags of the file of these names, and without those about its encoding.
+fn without(bytes: &[u8], tags: Element, names: &[String]) -> Vec<u8> {
+    let is_kept = |simple: &Element| {
+        children(bytes, *simple, TAG_NAME).all(|name| {
+            let name = text(bytes, name);
+            !is_of_encoding(&name) && !names.iter().any(|known| *known == name)
+        })
+    };
+    let mut kept = Vec::new();
+    for tag in elements(bytes, tags.data, tags.end) {
+        if tag.id != TAG || !is_of_file(bytes, tag) {
+            kept.extend_from_slice(&bytes[tag.start..tag.end]);
+            continue;
+        }
+        let parts = elements(bytes, tag.data, tag.end);
+        let (simple, others): (Vec<_>, Vec<_>) = parts.partition(|part| part.id == SIMPLE_TAG);
+        let simple: Vec<_> = simple.into_iter().filter(is_kept).collect();
+        if !simple.is_empty() {
+            let content = others.iter().chain(&simple);
+            let content: Vec<u8> =
+                content.flat_map(|part| &bytes[part.start..part.end]).copied().collect();
+            kept.extend(wrapped(TAG, &content));
+        }
+    }
+    wrapped(TAGS, &kept)
 }
 
 /// Removes the quotes that `gst_value_serialize` puts around a string with spaces. Zeros fill the rest.
