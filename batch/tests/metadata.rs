@@ -225,6 +225,24 @@ fn images_keep_the_aspect_of_their_container() {
     }
 }
 
+/// DVDs have pixels that are not square.
+#[test]
+fn every_preset_keeps_the_aspect() {
+    let Some(place) = Place::of_ffmpeg("aspect of presets") else { return };
+    make(&place.path("in/a.mp4"), &[BARS, "-vf setsar=64/45 -t 1", H264].join(" "));
+    for preset in ["web", "archive", "hevc", "av1", "prores"] {
+        place.run(&["in", "--preset", preset, "--name", &format!("{{stem}}-{preset}.{{ext}}")]);
+    }
+    for name in ["a-web.mp4", "a-archive.mp4", "a-hevc.mp4", "a-av1.mp4", "a-prores.mov"] {
+        let aspect = streams(&place.out(name))[0].text("sample_aspect_ratio");
+        let (width, height) = aspect.split_once(':').unwrap();
+        let [width, height] = [width, height].map(|side| side.parse::<f64>().unwrap());
+        // Segments of AV1 are Matroska, which has the size on the screen in whole pixels.
+        let tolerance = if name == "a-av1.mp4" { 0.01 } else { 1e-6 };
+        assert!((width / height / (64.0 / 45.0) - 1.0).abs() < tolerance, "{name}: {aspect}");
+    }
+}
+
 #[test]
 fn an_unknown_language_is_not_english() {
     let Some(place) = Place::of_ffmpeg("languages") else { return };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! AVI, ASF, MXF, Ogg and program streams of ffmpeg: times, the order of tracks, and sound.
+//! AVI, ASF, MXF, Ogg and program streams of ffmpeg: times, the order of tracks, sound and chapters.
 
 #![allow(clippy::unwrap_used, reason = "clippy knows tests by their functions, not their helpers")]
 

@@ -290,6 +290,38 @@ fn a_second_video_whose_times_begin_again_is_an_error() {
     assert!(said.contains("error: in/two.ogv: its timestamps jump back by 3.0 s"), "{said}");
 }
 
+/// MP4 hides a last frame without a duration, and fragmented MP4 does not say how long each one lasts.
+#[test]
+fn the_last_frame_of_an_unknown_rate_is_shown() {
+    let Some(place) = Place::of_ffmpeg("a last frame") else { return };
+    let fragments = "-c:v mjpeg -c:a alac -movflags +frag_keyframe+empty_moov";
+    make(&place.path("in/a.mp4"), &[BARS, TONE, fragments].join(" "));
+    make(
+        &place.path("in/b.mp4"),
+        &[BARS, "-vf select=not(mod(n\\,3))+gt(n\\,40) -vsync vfr -c:v mpeg4"].join(" "),
+    );
+    let said = place.run(&["in"]);
+    assert!(!said.contains("read back"), "{said}");
+    for name in ["a.mp4", "b.mp4"] {
+        assert_eq!(frames(&place.out(name)), frames(&place.path("in").join(name)), "{name}");
+    }
+}
+
+/// MPEG-4 in a transport stream does not say how many frames it has in a second, and x265 has to know.
+#[test]
+fn video_of_unknown_rate_becomes_hevc() {
+    let Some(place) = Place::of_ffmpeg("an unknown rate as HEVC") else { return };
+    make(&place.path("in/a.ts"), &[BARS, "-c:v mpeg4"].join(" "));
+    place.run(&["in", "--preset", "hevc", "--container", "mp4"]);
+    let [before, after] =
+        [place.path("in/a.ts"), place.out("a.mp4")].map(|path| streams(&path).remove(0).times);
+    assert_eq!(before.len(), after.len());
+    for (before_one, after_one) in before.iter().zip(&after) {
+        let (is, should) = (after_one - after[0], before_one - before[0]);
+        assert!((is - should).abs() < 1.0, "{is} ms, not {should} ms");
+    }
+}
+
 #[test]
 fn tracks_that_change_are_named() {
     let Some(place) = Place::of_ffmpeg("tracks that change") else { return };
@@ -321,9 +353,15 @@ fn tracks_that_nothing_demuxes_are_named() {
     let Some(place) = Place::of_ffmpeg("tracks of no known kind") else { return };
     make(&place.path("in/a.m2ts"), &[BARS, TONE, H264, "-c:a dca -strict -2"].join(" "));
     make(&place.path("in/b.m2ts"), &[BARS, TONE, H264, "-c:a ac3"].join(" "));
+    let two = "-map 0 -map 1 -map 2 -c:a dca -strict -2";
+    make(&place.path("in/c.m2ts"), &[BARS, TONE, OTHER_TONE, H264, two].join(" "));
     let said = place.run(&["in"]);
-    let note = "note: in/a.m2ts: a track that GStreamer does not support is left out: DTS";
-    assert!(said.contains(note), "{said}");
+    for note in [
+        "note: in/a.m2ts: a track that GStreamer does not support is left out: DTS",
+        "note: in/c.m2ts: 2 tracks that GStreamer does not support are left out: DTS",
+    ] {
+        assert!(said.contains(note), "{said}");
+    }
     assert!(!said.contains("note: in/b.m2ts"), "{said}");
 }
 

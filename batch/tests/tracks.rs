@@ -270,6 +270,33 @@ fn sound_of_matroska_is_kept() {
     assert_eq!(bytes[entry + 28..entry + 30], 44_100_u16.to_be_bytes());
 }
 
+/// AAC has no number for a layout with speakers at the sides, and the encoder takes six channels and 96 kHz at most.
+#[test]
+fn surround_sound_that_is_re_encoded_has_a_layout() {
+    let Some(place) = Place::of_ffmpeg("surround sound as AAC") else { return };
+    let eight = SURROUND.replace(":d=3:s=48000:c=5.1(side)", "|0.1*t|0.2*t:d=3:s=48000:c=7.1");
+    let high = TONE.replace("sine=440", "sine=440:r=192000");
+    for (name, sound) in [
+        ("a.mp4", [SURROUND, "-c:a eac3"].join(" ")),
+        ("b.mp4", [&eight, "-c:a flac -strict -2"].join(" ")),
+        ("c.mp4", [&high, "-c:a flac -strict -2"].join(" ")),
+    ] {
+        make(&place.path("in").join(name), &[BARS, &sound, H264].join(" "));
+    }
+    let said = place.run(&["in"]);
+    for (name, how) in [
+        ("a.mp4", "re-encoded as AAC: "),
+        ("b.mp4", "re-encoded as AAC, mixed down to 6 channels: "),
+        ("c.mp4", "re-encoded as AAC, resampled to 96000 Hz: "),
+    ] {
+        let note = said.lines().find(|line| line.contains(name) && line.contains("note: "));
+        assert!(note.is_some_and(|note| note.contains(how)), "{name}: {said}");
+    }
+    for name in ["a.mp4", "b.mp4"] {
+        assert_eq!(streams(&place.out(name))[1].text("channel_layout"), "5.1", "{name}");
+    }
+}
+
 #[test]
 fn tracks_that_are_left_out_may_be_longer() {
     let Some(place) = Place::of_ffmpeg("long tracks") else { return };

@@ -19,15 +19,19 @@ use crate::{
     worker::{
         elements::{
             accepted_caps,
-            caps::{WEBVTT, is_raw, is_text},
+            caps::{WEBVTT, field, is_raw, is_text},
             chain::Chain,
         },
-        pads::probes::on_buffers,
+        pads::probes::{on_buffers, on_caps},
         probe::Track,
     },
 };
 
-/// Encodes decoded audio with the same number of channels, for any layout.
+/// The speakers at the sides and at the back, in the bits of GStreamer's channel mask.
+const SIDES: u64 = 0xC00;
+const BACK: u64 = 0x030;
+
+/// Encodes decoded audio with the same number of channels, or as many as the encoder takes, for any layout.
 pub fn audio(setup: &Setup, muxer: &Muxer, track: &Track) -> Result<Chain> {
     let channels = track.channels();
     let own = setup.recipe.audio_encoder.clone();
@@ -39,10 +43,10 @@ pub fn audio(setup: &Setup, muxer: &Muxer, track: &Track) -> Result<Chain> {
         Some(caps) => format!("capsfilter caps=\"{caps}\""),
         None => own.unwrap_or_else(|| muxer.container.audio_encoder(channels).0),
     };
-    let exact = format!(",channels={channels}");
-    let caps = gst::Caps::builder("audio/x-raw").field("channels", channels).build();
-    let is_accepted = accepted_caps(&encoder).is_some_and(|accepted| accepted.can_intersect(&caps));
-    let exact = if is_accepted && channels > 0 { &exact } else { "" };
+    let exact = match nearest(&encoder, "channels", channels) {
+        Some(channels) => format!(",channels={channels}"),
+        None => String::new(),
+    };
     let correct = match track.true_format {
         Some(format) => format!("capssetter caps=audio/x-raw,format={format} !"),
         None => String::new(),
@@ -54,7 +58,43 @@ pub fn audio(setup: &Setup, muxer: &Muxer, track: &Track) -> Result<Chain> {
     if track.kind() == "audio/x-adpcm" {
         count_samples(&chain.sink()?);
     }
+    if encoder.contains("aac") {
+        move_sides_back(&chain.sink()?);
+    }
     Ok(chain)
+}
+
+/// The value of `field` that `encoder` takes and that is nearest to `wanted`; `None` if it does not say, or `wanted` is 0.
+fn nearest(encoder: &str, field: &str, wanted: i32) -> Option<i32> {
+    let accepted = accepted_caps(encoder).filter(|_| wanted > 0)?;
+    let taken = accepted.iter().filter_map(|structure| {
+        let mut structure = structure.to_owned();
+        structure.fixate_field_nearest_int(field, wanted);
+        structure.get::<i32>(field).ok()
+    });
+    taken.min_by_key(|taken| taken.abs_diff(wanted))
+}
+
+/// What `encoder` does not keep of a track, such as `mixed down to 6 channels`.
+pub fn reductions(encoder: &str, track: &Track) -> Vec<String> {
+    let reduced = |field: &str, own: i32| nearest(encoder, field, own).filter(|&taken| taken < own);
+    let channels = reduced("channels", track.channels());
+    let rate = reduced("rate", track.sample_rate());
+    let channels = channels.map(|channels| format!("mixed down to {channels} channels"));
+    let rate = rate.map(|rate| format!("resampled to {rate} Hz"));
+    channels.into_iter().chain(rate).collect()
+}
+
+/// Takes speakers at the sides for ones at the back. AAC has numbers only for layouts with the latter; decoders do not know
+/// others.
+fn move_sides_back(pad: &gst::Pad) {
+    on_caps(pad, |caps| {
+        let mask = field::<gst::Bitmask>(caps, "channel-mask")?.0;
+        let mut caps = caps.clone();
+        let moved = gst::Bitmask(mask & !SIDES | BACK);
+        (mask & (SIDES | BACK) == SIDES).then(|| caps.make_mut().set("channel-mask", moved))?;
+        Some(caps)
+    });
 }
 
 /// Converts subtitles to plain text.

@@ -2,7 +2,12 @@
 
 //! Decides what to do with each track of a file.
 
-use super::muxer::{MuxPad, Muxer};
+use std::iter;
+
+use super::{
+    branch,
+    muxer::{MuxPad, Muxer},
+};
 use crate::{
     container::Container,
     options::{Recipe, Tracks},
@@ -171,7 +176,9 @@ fn left_out(track: &Track, is_opaque: bool, cause: Option<&str>) -> Option<Strin
 /// What audio is re-encoded as, and what that loses.
 fn encoded(track: &Track, muxer: &Muxer) -> String {
     if !is_raw(&track.caps) || muxer.raw_audio().is_none() {
-        return muxer.container.audio_encoder(track.channels()).1.to_owned();
+        let (encoder, codec) = muxer.container.audio_encoder(track.channels());
+        let reductions = branch::reductions(&encoder, track).into_iter();
+        return iter::once(codec.to_owned()).chain(reductions).collect::<Vec<_>>().join(", ");
     }
     let loss = match muxer.loses_layout(&track.caps) {
         true => format!(" and {LOSES_LAYOUT}"),

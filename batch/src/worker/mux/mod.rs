@@ -29,6 +29,7 @@ use self::{
     links::{Links, Seen},
     mapping::{Action, Mapping},
     muxer::Muxer,
+    reader::Additions,
 };
 use crate::{
     container::Container,
@@ -190,7 +191,9 @@ impl Mux<'_> {
         let encoding = main.encoding(&self.setup.recipe, self.container, 1);
         let metadata = hdr::metadata(&main.caps, &encoding);
         let timecode = media.timecode.as_ref().and_then(|code| code.after(window.start));
-        Ok(reader::source(self.placed(window), metadata, timecode, faults))
+        let durations = self.container.is_isobmff();
+        let additions = Additions { metadata, timecode, durations };
+        Ok(reader::source(self.placed(window), additions, faults))
     }
 
     /// Demuxes the input in `pipeline`, and links its tracks when they are known.

@@ -14,11 +14,13 @@ use gst_video::{ValidVideoTimeCode, VideoTimeCodeMeta};
 use crate::worker::{
     elements::{
         caps::{PIXEL_ASPECT, media_type},
-        frames,
+        frames, is_of,
     },
-    pads::{clip::position, probes::TimeSegment},
+    pads::{
+        clip::position,
+        probes::{TimeSegment, drop_same_caps, on_caps},
+    },
     pipeline::{Pipeline, fault::CutFault},
-    probe::demux::correct_coded_caps,
 };
 
 /// The time of the first frame: decoding times may be earlier, and timestamps cannot be negative.
@@ -26,15 +28,24 @@ const BEFORE_ZERO: gst::ClockTime = gst::ClockTime::from_seconds(3600);
 /// How many packets of a segment may be queued.
 const QUEUE_PACKETS: u32 = 32;
 
-/// A source of the segments in `files`, each with the time at which it starts. Adds the fields `metadata` to the caps
-/// and `timecode` to the first frame. If a segment cannot be read, it ends and sends the cause to `faults`.
+/// What the files of the segments do not hold.
+pub struct Additions {
+    /// Fields of the caps.
+    pub metadata: gst::Structure,
+    /// That of the first frame.
+    pub timecode: Option<ValidVideoTimeCode>,
+    /// Whether packets need a duration: MP4 and QuickTime hide a last one without it.
+    pub durations: bool,
+}
+
+/// A source of the segments in `files`, each with the time at which it starts, and with `additions`. If a segment cannot be
+/// read, it ends and sends the cause to `faults`.
 pub fn source(
     files: Vec<(PathBuf, gst::ClockTime)>,
-    metadata: gst::Structure,
-    timecode: Option<ValidVideoTimeCode>,
+    additions: Additions,
     faults: Sender<anyhow::Error>,
 ) -> gst::Element {
-    let joint = Joint { caps: None, metadata, timecode, origin: None, last: None };
+    let joint = Joint { caps: None, additions, origin: None, last: None, latest: None };
     // Without a receiver, the pipeline has already failed.
     let or_fault = move |sample: Result<_>| sample.map_err(|error| faults.send(error)).ok();
     let source = frames::source(move || samples(files, joint).map_while(or_fault).map(Ok));
@@ -69,13 +80,14 @@ fn samples(
 /// last ones of the previous segment, they are moved after them.
 struct Joint {
     caps: Option<gst::Caps>,
-    /// Fields that the files of the segments cannot hold.
-    metadata: gst::Structure,
-    /// The time code of the first frame, until that is sent.
-    timecode: Option<ValidVideoTimeCode>,
+    /// The time code only until the first frame is sent.
+    additions: Additions,
     /// The time of the first frame on the clock of the segment, which its container may have shifted.
     origin: Option<i128>,
+    /// The last time of decoding, if packets have one.
     last: Option<gst::ClockTime>,
+    /// The latest time at which a frame is shown.
+    latest: Option<gst::ClockTime>,
 }
 
 impl Joint {
@@ -85,7 +97,7 @@ impl Joint {
             // `matroskamux` requires this field, and `matroskademux` gives it another name.
             caps.make_mut().set("ffversion", 1);
         }
-        for (field, value) in self.metadata.iter() {
+        for (field, value) in self.additions.metadata.iter() {
             caps.make_mut().set_value(field, value.clone());
         }
         match &self.caps {
@@ -111,7 +123,15 @@ impl Joint {
         let buffer_mut = buffer.make_mut();
         buffer_mut.set_pts(pts);
         buffer_mut.set_dts(dts);
-        if let Some(timecode) = self.timecode.take() {
+        // x264 states 10⁹ frames a second if the rate is unknown.
+        let is_unknown = buffer_mut.duration().is_none_or(|d| d < gst::ClockTime::MSECOND);
+        if is_unknown && self.additions.durations {
+            // As long as the one before.
+            buffer_mut
+                .set_duration(pts.zip(self.latest).map(|(pts, last)| pts.saturating_sub(last)));
+        }
+        self.latest = self.latest.max(pts);
+        if let Some(timecode) = self.additions.timecode.take() {
             VideoTimeCodeMeta::add(buffer_mut, &timecode);
         }
         self.last = dts.or(self.last);
@@ -135,6 +155,20 @@ fn is_same_codec(a: &gst::Caps, b: &gst::Caps) -> bool {
     a.structure(0).zip(b.structure(0)).is_some_and(|(a, b)| same(a, b))
 }
 
+/// Makes `parser`, if it is one of H.264 or H.265, read the pixel aspect ratio from the stream. Matroska rounds it to whole
+/// pixels.
+fn forget_aspect(parser: &gst::Element) {
+    let is_parser = ["h264parse", "h265parse"].iter().any(|name| is_of(parser, name));
+    let Some(sink) = parser.static_pad("sink").filter(|_| is_parser) else { return };
+    on_caps(&sink, |caps| {
+        let mut caps = caps.clone();
+        caps.make_mut().structure_mut(0)?.remove_field(PIXEL_ASPECT);
+        Some(caps)
+    });
+    // With the same caps again, `h265parse` of GStreamer 1.22 outputs none.
+    drop_same_caps(&sink);
+}
+
 struct Reader {
     pipeline: Pipeline,
     sink: gst_app::AppSink,
@@ -146,10 +180,7 @@ impl Reader {
             "filesrc name=file ! parsebin ! appsink name=out sync=false max-buffers={QUEUE_PACKETS}"
         ))?;
         pipeline.part::<gst::Element>("file")?.set_property("location", file);
-        // Matroska rounds the pixel aspect ratio to whole pixels; H.264 and H.265 store it themselves.
-        pipeline.gst().connect_deep_element_added(|_, _, element| {
-            correct_coded_caps(element, |_, caps| caps.remove_field(PIXEL_ASPECT));
-        });
+        pipeline.gst().connect_deep_element_added(|_, _, element| forget_aspect(element));
         let sink = pipeline.part("out")?;
         pipeline.play()?;
         Ok(Self { pipeline, sink })

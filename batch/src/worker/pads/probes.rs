@@ -30,6 +30,20 @@ pub fn on_caps(
     });
 }
 
+/// Drops caps that arrive at `pad` again.
+pub fn drop_same_caps(pad: &gst::Pad) {
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |pad, info| {
+        let is_same = match info.event().map(|event| event.view()) {
+            Some(gst::EventView::Caps(caps)) => pad.current_caps() == Some(caps.caps_owned()),
+            _ => false,
+        };
+        match is_same {
+            true => gst::PadProbeReturn::Handled,
+            false => gst::PadProbeReturn::Ok,
+        }
+    });
+}
+
 /// A segment in time.
 pub type TimeSegment = gst::FormattedSegment<gst::ClockTime>;
 

@@ -188,29 +188,16 @@ fn is_matroska(element: &gst::Element) -> bool {
 /// Removes the colorimetry from caps of Matroska if it lacks the transfer function. The stream of H.264 or H.265 may
 /// have it, but the parser only uses that if its input has no colorimetry.
 fn prefer_colour_of_stream(demuxer: &gst::Element) {
-    correct_coded_caps(demuxer, |said, caps| {
-        let is_unknown = colorimetry(said)?.transfer() == VideoTransferFunction::Unknown;
-        is_unknown.then(|| caps.remove_field("colorimetry"))
-    });
-}
-
-/// Lets `correct` change the caps of H.264 and H.265 that `demuxer` outputs, if it is `matroskademux`.
-pub fn correct_coded_caps<T>(
-    demuxer: &gst::Element,
-    correct: impl Fn(&gst::StructureRef, &mut gst::StructureRef) -> T + Clone + Send + Sync + 'static,
-) {
     if !is_matroska(demuxer) {
         return;
     }
-    demuxer.connect_pad_added(move |_, pad| {
-        let correct = correct.clone();
-        on_caps(pad, move |caps| {
-            if !["video/x-h264", "video/x-h265"].contains(&media_type(caps)) {
-                return None;
-            }
+    demuxer.connect_pad_added(|_, pad| {
+        on_caps(pad, |caps| {
+            let is_coded = ["video/x-h264", "video/x-h265"].contains(&media_type(caps));
+            let said = colorimetry(caps.structure(0)?).filter(|_| is_coded)?;
             let mut corrected = caps.clone();
-            correct(caps.structure(0)?, corrected.make_mut().structure_mut(0)?);
-            Some(corrected)
+            corrected.make_mut().structure_mut(0)?.remove_field("colorimetry");
+            (said.transfer() == VideoTransferFunction::Unknown).then_some(corrected)
         });
     });
 }

@@ -81,8 +81,15 @@ fn of_file(media: &Media, container: Container) -> Vec<String> {
         losses.push(format!("its {what} is left out"));
     }
     losses.extend(of_truncation(media));
-    for what in &media.unknown {
-        losses.push(format!("a track that GStreamer does not support is left out: {what}"));
+    for (i, what) in media.unknown.iter().enumerate() {
+        let count = media.unknown.iter().filter(|other| *other == what).count();
+        if media.unknown[..i].contains(what) {
+            continue;
+        }
+        losses.push(match count {
+            1 => format!("a track that GStreamer does not support is left out: {what}"),
+            _ => format!("{count} tracks that GStreamer does not support are left out: {what}"),
+        });
     }
     if media.programs > 1 {
         let others = media.programs - 1;

@@ -73,6 +73,11 @@ impl Track {
         field(&self.caps, "channels").unwrap_or(0)
     }
 
+    /// The sample rate of audio; 0 if it is unknown.
+    pub fn sample_rate(&self) -> i32 {
+        field(&self.caps, "rate").unwrap_or(0)
+    }
+
     /// The width and height of video in pixels, if they are known.
     pub fn size(&self) -> Option<(i32, i32)> {
         field(&self.caps, "width").zip(field(&self.caps, "height"))

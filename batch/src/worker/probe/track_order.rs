@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The order of the tracks of a file. The discoverer sorts them by stream id, which is a random number in Ogg and depends on
-//! the codec in MPEG program streams.
+//! The order of the tracks of Ogg and MPEG program streams, whose stream ids are random numbers and depend on the codec. In
+//! other containers, stream ids are in the order of the file.
 
 use std::sync::{Arc, Mutex};
 
@@ -17,11 +17,9 @@ use crate::{
 pub struct TrackOrder(Arc<Mutex<Vec<String>>>);
 
 impl TrackOrder {
-    /// Records the tracks of `element`, if it is a demuxer.
+    /// Records the tracks of `element`, if it is a demuxer of these.
     pub fn watch(&self, element: &gst::Element) {
-        let is_demuxer = element.metadata("klass").is_some_and(|class| class.contains("Demux"));
-        // `tsdemux` adds tracks as their first packets arrive; the table of the programme sorts them by their ids.
-        if !is_demuxer || is_of(element, "tsdemux") {
+        if !["oggdemux", "mpegpsdemux"].iter().any(|name| is_of(element, name)) {
             return;
         }
         let order = self.clone();

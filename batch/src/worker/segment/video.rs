@@ -76,8 +76,13 @@ pub fn chain(setup: &Setup, encoding: &Encoding, track: &Track) -> Result<Chain>
     keep_depth(&chain.part("decoded-convert")?, &chain.part("decoded-format")?, &format)?;
     keep_range(&chain.part("convert")?, &format)?;
     keep_range(&chain.part("decoded-convert")?, &chain.part("decoded-format")?)?;
-    if let Some(element) = element_of(&chain, encoding).filter(|_| tone_map.is_none()) {
-        hdr::write_metadata(&element, &track.caps)?;
+    if let Some(element) = element_of(&chain, encoding) {
+        if tone_map.is_none() {
+            hdr::write_metadata(&element, &track.caps)?;
+        }
+        if is_of(&element, "x265enc") {
+            give_rate(&pad(&element, "sink")?);
+        }
     }
     Ok(chain)
 }
@@ -319,6 +324,17 @@ fn correct_caps(pad: &gst::Pad) {
         let usual = VideoColorimetry::new(range, known.matrix(), of.transfer(), of.primaries());
         fields.set("colorimetry", usual.to_string());
         Some(corrected)
+    });
+}
+
+/// Gives frames of an unknown rate that of 25 a second, for x265, which refuses others. Their times stay.
+fn give_rate(pad: &gst::Pad) {
+    on_caps(pad, |caps| {
+        let rate = field::<gst::Fraction>(caps, "framerate");
+        let is_unknown = rate.is_none_or(|rate| rate.numer() == 0);
+        let mut caps = caps.clone();
+        is_unknown.then(|| caps.make_mut().set("framerate", gst::Fraction::new(25, 1)))?;
+        Some(caps)
     });
 }
 
