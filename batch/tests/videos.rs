@@ -193,6 +193,7 @@ fn every_encoder_has_the_frames_of_the_input() {
         ("av1enc cpu-used=8", "e.webm"),
         ("jpegenc quality=95", "d.mkv"),
         ("avenc_mjpeg pass=quant quantizer=2", "f.mov"),
+        ("vp9enc cpu-used=8 deadline=1 lag-in-frames=0 target-bitrate=4000000", "g.mp4"),
     ] {
         let said = place.run(&["in/a.mkv", "--out", name, "--video-encoder", encoder]);
         assert!(said.contains(&format!("{name}: 75 frames")), "{said}");
@@ -200,6 +201,14 @@ fn every_encoder_has_the_frames_of_the_input() {
         let psnr = ffmpeg::psnr(&place.path("in/a.mkv"), &place.path(name));
         assert!(psnr > 32.0, "{encoder} in {name}: {psnr} dB");
     }
+    // That of GStreamer 1.22 refuses all frames.
+    let mpeg2 = ["in", "--video-encoder", "avenc_mpeg2video"];
+    let output = place.program().args(mpeg2).output().unwrap();
+    let said = text(&output);
+    let is_named = said.contains(
+        "error: in/a.mkv: the encoder avenc_mpeg2video refuses frames in I420 of 160×120 at 25/1 a second",
+    );
+    assert!(is_named || said.contains("1 translated"), "{said}");
     // That of GStreamer 1.22 gives all frames the same time.
     let output = place.program().args(["in", "--video-encoder", "avenc_mpeg4"]).output().unwrap();
     let said = text(&output);

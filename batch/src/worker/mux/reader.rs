@@ -4,23 +4,26 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::mpsc::Sender,
+    sync::{Arc, Mutex, mpsc::Sender},
 };
 
 use anyhow::{Context, Result, bail};
 use gst::prelude::*;
 use gst_video::{ValidVideoTimeCode, VideoTimeCodeMeta};
 
-use crate::worker::{
-    elements::{
-        caps::{PIXEL_ASPECT, media_type},
-        frames, is_of,
+use crate::{
+    lock::lock,
+    worker::{
+        elements::{
+            caps::{PIXEL_ASPECT, field, media_type},
+            frames, is_of,
+        },
+        pads::{
+            clip::position,
+            probes::{TimeSegment, drop_same_caps, on_caps},
+        },
+        pipeline::{Pipeline, fault::CutFault},
     },
-    pads::{
-        clip::position,
-        probes::{TimeSegment, drop_same_caps, on_caps},
-    },
-    pipeline::{Pipeline, fault::CutFault},
 };
 
 /// The time of the first frame: decoding times may be earlier, and timestamps cannot be negative.
@@ -93,9 +96,14 @@ struct Joint {
 impl Joint {
     fn place(&mut self, sample: &gst::Sample, start: gst::ClockTime) -> Result<gst::Sample> {
         let mut caps = sample.caps_owned().context("a segment without caps")?;
-        if media_type(&caps) == "video/x-ffv" {
+        match media_type(&caps) {
             // `matroskamux` requires this field, and `matroskademux` gives it another name.
-            caps.make_mut().set("ffversion", 1);
+            "video/x-ffv" => caps.make_mut().set("ffversion", 1),
+            // `qtmux` of GStreamer 1.22 crashes without this field.
+            "video/x-vp9" if field::<&str>(&caps, "chroma-site").is_none() => {
+                caps.make_mut().set("chroma-site", "mpeg2");
+            }
+            _ => {}
         }
         for (field, value) in self.additions.metadata.iter() {
             caps.make_mut().set_value(field, value.clone());
@@ -155,18 +163,31 @@ fn is_same_codec(a: &gst::Caps, b: &gst::Caps) -> bool {
     a.structure(0).zip(b.structure(0)).is_some_and(|(a, b)| same(a, b))
 }
 
-/// Makes `parser`, if it is one of H.264 or H.265, read the pixel aspect ratio from the stream. Matroska rounds it to whole
-/// pixels.
+/// Makes `parser`, if it is one of H.264 or H.265, read the pixel aspect ratio from the stream, if that has one. Matroska
+/// rounds it to whole pixels.
 fn forget_aspect(parser: &gst::Element) {
     let is_parser = ["h264parse", "h265parse"].iter().any(|name| is_of(parser, name));
     let Some(sink) = parser.static_pad("sink").filter(|_| is_parser) else { return };
-    on_caps(&sink, |caps| {
+    let rounded = Arc::new(Mutex::new(None::<gst::Fraction>));
+    let removed = rounded.clone();
+    on_caps(&sink, move |caps| {
+        *lock(&removed) = field(caps, PIXEL_ASPECT);
         let mut caps = caps.clone();
         caps.make_mut().structure_mut(0)?.remove_field(PIXEL_ASPECT);
         Some(caps)
     });
     // With the same caps again, `h265parse` of GStreamer 1.22 outputs none.
     drop_same_caps(&sink);
+    let Some(src) = parser.static_pad("src") else { return };
+    on_caps(&src, move |caps| {
+        let square = gst::Fraction::new(1, 1);
+        let of_stream = field::<gst::Fraction>(caps, PIXEL_ASPECT);
+        let rounded =
+            lock(&rounded).filter(|_| of_stream.is_none_or(|of_stream| of_stream == square))?;
+        let mut caps = caps.clone();
+        caps.make_mut().set(PIXEL_ASPECT, rounded);
+        Some(caps)
+    });
 }
 
 struct Reader {

@@ -86,7 +86,8 @@ impl Job<'_> {
             seek(&start, time)?;
         }
         start.remove_probe(hold);
-        pipeline.run(Some((&translated, self.span.frames)), say)?;
+        let run = pipeline.run(Some((&translated, self.span.frames)), say);
+        run.map_err(|error| video::refusal(&chain, &encoding).unwrap_or(error))?;
         times.check()?;
         let frames = self.check(&encoding, &read, &translated, &encoded, say)?;
         let of_format = !media.is_animation();

@@ -7,7 +7,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use gst::prelude::*;
 use gst_video::{
     VideoCaptionMeta, VideoColorMatrix, VideoColorRange, VideoColorimetry, VideoFormat,
@@ -146,6 +146,20 @@ fn keeps_captions(chain: &Chain, encoding: &Encoding) -> bool {
 fn element_of(chain: &Chain, encoding: &Encoding) -> Option<gst::Element> {
     let elements = chain.bin.iterate_elements().into_iter().flatten();
     elements.into_iter().find(|element| is_of(element, encoding.encoder_name()))
+}
+
+/// The error if the encoder of `chain` has refused its frames.
+pub fn refusal(chain: &Chain, encoding: &Encoding) -> Option<anyhow::Error> {
+    let encoder = element_of(chain, encoding)?.static_pad("sink")?;
+    let offered = encoder.peer()?.current_caps().filter(|_| !encoder.has_current_caps())?;
+    let frames = VideoInfo::from_caps(&offered).ok()?;
+    let (name, format) = (encoding.encoder_name(), frames.format());
+    let (width, height, rate) = (frames.width(), frames.height(), frames.fps());
+    Some(anyhow!(
+        "the encoder {name} refuses frames in {format} of {width}×{height} at {}/{} a second; choose another one",
+        rate.numer(),
+        rate.denom()
+    ))
 }
 
 /// Makes `deinterlace` build its frames from the field that is shown first. From the other field, GStreamer 1.22
