@@ -137,6 +137,18 @@ impl FileTags {
         (!tags.is_empty()).then(|| Self { unread: Vec::new(), element: wrapped(TAGS, &tag) })
     }
 
+    /// The value of the tag `name`.
+    pub fn value(&self, name: &str) -> Option<String> {
+        let bytes = &self.element;
+        let tags = elements(bytes, 0, bytes.len());
+        let mut all = tags.flat_map(|tags| nested(bytes, tags, &[TAG, SIMPLE_TAG]));
+        let is_it = |simple: &Element| {
+            children(bytes, *simple, TAG_NAME).any(|found| text(bytes, found) == name)
+        };
+        let found = children(bytes, all.find(is_it)?, TAG_STRING).next()?;
+        Some(text(bytes, found).into_owned())
+    }
+
     /// Their names.
     fn names(&self) -> Vec<String> {
         let bytes = &self.element;

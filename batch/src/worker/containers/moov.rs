@@ -28,6 +28,8 @@ use super::{
 
 /// The start of the placeholder tag.
 const PLACEHOLDER: &str = "cyclegan-batch-placeholder";
+/// The date in user data and in lists of tags.
+const DAY: &[u8; 4] = b"\xA9day";
 /// Seconds from 1904, the epoch of these files, to 1970.
 const FROM_1904: i64 = 2_082_844_800;
 
@@ -35,6 +37,8 @@ const FROM_1904: i64 = 2_082_844_800;
 pub struct Additions {
     /// The date of the input, seconds since 1970 in UTC.
     pub date: Option<i64>,
+    /// The date as text, unless it is in the user data: the muxer writes 2021 as 2021-1-1, or not at all.
+    pub day: Option<String>,
     /// The user data of the input, in place of that of the muxer.
     pub user_data: Option<UserData>,
     /// The location in ISO 6709, unless it is in the user data.
@@ -92,10 +96,12 @@ impl Additions {
         if !self.chapters.is_empty() {
             added.extend(boxed(b"chpl", &nero_list(&self.chapters)));
         }
-        if let Some(location) = &self.location {
-            // The length, and an unspecified language.
-            let head = [&(location.len() as u16).to_be_bytes()[..], &[0x55, 0xC4]].concat();
-            added.extend(boxed(b"\xA9xyz", &[&head, location.as_bytes()].concat()));
+        for (kind, text) in [(b"\xA9xyz", &self.location), (DAY, &self.day)] {
+            if let Some(text) = text {
+                // The length, and an unspecified language.
+                let head = [&(text.len() as u16).to_be_bytes()[..], &[0x55, 0xC4]].concat();
+                added.extend(boxed(kind, &[&head, text.as_bytes()].concat()));
+            }
         }
         added
     }
@@ -131,7 +137,7 @@ impl Additions {
                     with_user_data(content, &added)
                 }
                 b"udta" if self.user_data.is_some() => self.boxes(),
-                b"udta" => [without_placeholder(content), self.boxes()].concat(),
+                b"udta" => [self.without_replaced(content), self.boxes()].concat(),
                 _ => content.to_vec(),
             };
             new.extend(boxed(kind, &content));
@@ -143,6 +149,36 @@ impl Additions {
             new.extend(boxed(b"free", &vec![0; left]));
         }
         Ok(new)
+    }
+
+    /// The content of the muxer's `udta` without the placeholder, and without the date if there is another.
+    fn without_replaced(&self, user_data: &[u8]) -> Vec<u8> {
+        let mark = PLACEHOLDER.as_bytes();
+        let is_kept = |kind: &[u8], tag: &[u8]| {
+            let is_replaced = kind == DAY && self.day.is_some();
+            !is_replaced && !tag.windows(mark.len()).any(|text| text == mark)
+        };
+        let kept = |tags| -> Vec<u8> {
+            let tags = boxes(tags).filter(|(kind, tag)| is_kept(kind, tag));
+            tags.flat_map(|(kind, tag)| boxed(kind, tag)).collect()
+        };
+        let mut new = Vec::new();
+        for (kind, content) in boxes(user_data) {
+            let meta = content.split_at_checked(4).filter(|_| kind == b"meta");
+            let Some((version, inside)) = meta else {
+                if kind != DAY || self.day.is_none() {
+                    new.extend(boxed(kind, content));
+                }
+                continue;
+            };
+            let mut meta = version.to_vec();
+            for (kind, content) in boxes(inside) {
+                let list = (kind == b"ilst").then(|| kept(content));
+                meta.extend(boxed(kind, list.as_deref().unwrap_or(content)));
+            }
+            new.extend(boxed(kind, &meta));
+        }
+        new
     }
 
     /// Writes them into the index of `file`, which has the placeholder.
@@ -194,34 +230,5 @@ fn with_user_data(track: &[u8], added: &[u8]) -> Vec<u8> {
     }
     let old = find(track, &[b"udta"]).unwrap_or_default();
     new.extend(boxed(b"udta", &[old, added].concat()));
-    new
-}
-
-/// The content of `udta` without the placeholder tag.
-fn without_placeholder(user_data: &[u8]) -> Vec<u8> {
-    let is_placeholder = |tag: &[u8]| {
-        let mark = PLACEHOLDER.as_bytes();
-        tag.windows(mark.len()).any(|text| text == mark)
-    };
-    let mut new = Vec::new();
-    for (kind, content) in boxes(user_data) {
-        let Some((version, inside)) = content.split_at_checked(4).filter(|_| kind == b"meta")
-        else {
-            new.extend(boxed(kind, content));
-            continue;
-        };
-        let mut meta = version.to_vec();
-        for (kind, content) in boxes(inside) {
-            let tags = boxes(content).filter(|(_, tag)| kind != b"ilst" || !is_placeholder(tag));
-            match kind {
-                b"ilst" => meta.extend(boxed(
-                    kind,
-                    &tags.flat_map(|(kind, tag)| boxed(kind, tag)).collect::<Vec<_>>(),
-                )),
-                _ => meta.extend(boxed(kind, content)),
-            }
-        }
-        new.extend(boxed(kind, &meta));
-    }
     new
 }

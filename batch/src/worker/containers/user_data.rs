@@ -5,7 +5,10 @@
 
 use std::path::Path;
 
-use super::isobmff::{boxed, boxes, find, is_quicktime, plain};
+use super::{
+    isobmff::{boxed, boxes, find, is_quicktime, plain},
+    matroska_tags::is_of_encoding,
+};
 use crate::container::Container;
 
 /// A prefix of the keys that phones write.
@@ -21,8 +24,10 @@ pub struct UserData {
     pub inside: Vec<u8>,
     /// The boxes beside it, `meta` and `uuid`.
     pub beside: Vec<u8>,
-    /// The names of tags that `qtdemux` does not read.
-    pub unread: Vec<String>,
+    /// The tags that `qtdemux` does not read: names, and values that are text.
+    pub unread: Vec<(String, Option<String>)>,
+    /// When it was made, as text.
+    pub day: Option<String>,
 }
 
 impl UserData {
@@ -37,7 +42,8 @@ impl UserData {
             kind => kind == b"uuid",
         });
         let (inside, beside) = (inside.flat_map(copy).collect(), beside.flat_map(copy).collect());
-        let data = Self { is_quicktime: is_quicktime(file), inside, beside, unread: unread(moov) };
+        let (unread, day) = (unread(moov), day(moov));
+        let data = Self { is_quicktime: is_quicktime(file), inside, beside, unread, day };
         (!data.inside.is_empty() || !data.beside.is_empty()).then_some(data)
     }
 
@@ -47,20 +53,55 @@ impl UserData {
     }
 }
 
-/// The names of tags with keys, and those of the camera.
-fn unread(moov: &[u8]) -> Vec<String> {
+/// Tags with keys, and those of the camera, as name and text; others are images or numbers.
+fn unread(moov: &[u8]) -> Vec<(String, Option<String>)> {
     let paths: [&[&[u8]]; 2] = [&[b"meta"], &[b"udta", b"meta"]];
-    let lists =
-        paths.iter().filter_map(|path| find(plain(find(moov, path)?), &[b"keys"])?.get(8..));
-    // Each key is a box whose type is that of all keys.
-    let keys = lists.flat_map(boxes).map(|(_, key)| {
-        let key = String::from_utf8_lossy(key);
-        key.strip_prefix(APPLE).unwrap_or(&key).to_owned()
-    });
+    let lists = paths.iter().filter_map(|path| find(moov, path)).map(plain);
     let camera = [(b"\xA9mak", "make"), (b"\xA9mod", "model")];
-    let camera = camera.into_iter().filter(|(kind, _)| find(moov, &[b"udta", &kind[..]]).is_some());
-    let all = keys.chain(camera.map(|(_, name)| name.to_owned()));
-    all.filter(|name| !KNOWN.contains(&&**name)).collect()
+    let camera = camera.into_iter().filter_map(|(kind, name)| {
+        Some((name.to_owned(), international(find(moov, &[b"udta", &kind[..]])?)))
+    });
+    let all = lists.flat_map(keyed).chain(camera);
+    let is_tag = |name: &str| !KNOWN.contains(&name) && !is_of_encoding(&name.to_uppercase());
+    all.filter(|(name, _)| is_tag(name)).collect()
+}
+
+/// The tags with keys in a `meta`.
+fn keyed(meta: &[u8]) -> Vec<(String, Option<String>)> {
+    let items = find(meta, &[b"ilst"]).unwrap_or_default();
+    // Each key is a box whose type is that of all keys; the type of an item is the number of its key, from 1.
+    let keys = find(meta, &[b"keys"]).and_then(|keys| keys.get(8..)).unwrap_or_default();
+    let tags = boxes(keys).zip(1_u32..).map(|((_, key), number)| {
+        let key = String::from_utf8_lossy(key);
+        let item = boxes(items).find(|(kind, _)| *kind == number.to_be_bytes());
+        let name = key.strip_prefix(APPLE).unwrap_or(&key).to_owned();
+        (name, item.and_then(|(_, item)| value(item)))
+    });
+    tags.collect()
+}
+
+/// The text of an item of a list of tags.
+fn value(item: &[u8]) -> Option<String> {
+    /// The type of a text in UTF-8.
+    const TEXT: [u8; 4] = [0, 0, 0, 1];
+    let data = find(item, &[b"data"]).filter(|data| data.starts_with(&TEXT))?;
+    Some(String::from_utf8_lossy(data.get(8..)?).into_owned())
+}
+
+/// QuickTime's international text: its length and language come first.
+fn international(content: &[u8]) -> Option<String> {
+    let (length, rest) = content.split_first_chunk()?;
+    let text = rest.get(2..)?.get(..usize::from(u16::from_be_bytes(*length)))?;
+    Some(String::from_utf8_lossy(text).into_owned())
+}
+
+/// When it was made, as text. `qtdemux` of GStreamer 1.22 does not read all forms.
+fn day(moov: &[u8]) -> Option<String> {
+    const DAY: &[u8] = b"\xA9day";
+    let of_list =
+        find(moov, &[b"udta", b"meta"]).and_then(|meta| find(plain(meta), &[b"ilst", DAY]));
+    let of_quicktime = || find(moov, &[b"udta", DAY]).and_then(international);
+    of_list.and_then(value).or_else(of_quicktime)
 }
 
 #[cfg(test)]
@@ -72,14 +113,20 @@ mod tests {
         let key = |name: &str| boxed(b"mdta", name.as_bytes());
         let keys = [&[0; 8][..], &key("com.apple.quicktime.make"), &key("rating")].concat();
         let meta = |rest: &[u8]| boxed(b"meta", &[&boxed(b"hdlr", b""), rest].concat());
-        let keyed = meta(&boxed(b"keys", &keys));
-        let inside = [boxed(b"\xA9mod", b"X"), boxed(b"GPMF", b"1")].concat();
+        let text = boxed(b"data", b"\0\0\0\x01\0\0\0\0Maker");
+        let items = boxed(b"ilst", &boxed(&[0, 0, 0, 1], &text));
+        let keyed = meta(&[boxed(b"keys", &keys), items].concat());
+        let model = boxed(b"\xA9mod", b"\0\x01\x55\xC4X");
+        let day = boxed(b"\xA9day", b"\0\x04\x55\xC42021");
+        let inside = [model, day, boxed(b"GPMF", b"1")].concat();
         let user_data = boxed(b"udta", &[&inside[..], &boxed(b"chpl", b"")].concat());
         let moov = [&boxed(b"mvhd", b"")[..], &user_data, &keyed, &boxed(b"uuid", b"2")].concat();
         let data = UserData::of(Path::new("none"), &moov).unwrap();
         assert_eq!(data.inside, inside);
         assert_eq!(data.beside, [keyed, boxed(b"uuid", b"2")].concat());
-        assert_eq!(data.unread, ["make", "rating", "model"]);
+        let tag = |name: &str, value: Option<&str>| (name.to_owned(), value.map(str::to_owned));
+        let unread = [tag("make", Some("Maker")), tag("rating", None), tag("model", Some("X"))];
+        assert_eq!((data.unread, data.day.as_deref()), (unread.to_vec(), Some("2021")));
         let items = [boxed(b"udta", b""), meta(&boxed(b"iloc", b""))].concat();
         assert!(UserData::of(Path::new("none"), &items).is_none());
     }

@@ -79,6 +79,7 @@ impl Completion<'_> {
         let chapters = self.media.toc.as_ref().map(|toc| chapters::within(toc, range));
         Additions {
             date: self.media.date(),
+            day: self.media.day().filter(|_| user_data.is_none()),
             location: self.media.location.clone().filter(|_| user_data.is_none()),
             user_data: user_data.cloned(),
             chapters: chapters.unwrap_or_default(),

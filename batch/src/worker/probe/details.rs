@@ -29,6 +29,13 @@ impl Media {
         let whole = match self.kind() {
             "video/quicktime" => {
                 self.user_data = index.as_ref().and_then(|index| UserData::of(input, &index.moov));
+                if let Some(data) = &self.user_data {
+                    let day = data.day.iter().map(|day| ("DATE".to_owned(), day.clone()));
+                    let texts = data.unread.iter().filter_map(|(name, value)| {
+                        Some((name.to_uppercase().replace('.', "_"), value.clone()?))
+                    });
+                    self.foreign_tags = day.chain(texts).collect();
+                }
                 let details = index.map(|index| isobmff::details(input, &index.moov));
                 self.add_isobmff(details.unwrap_or_default());
                 isobmff::whole_length(input)

@@ -11,6 +11,9 @@ use crate::{
     },
 };
 
+/// The name of the date in Matroska.
+const DATE: &str = "DATE";
+
 impl Media {
     /// The tags of the output: those of the file and of the video, except those about the codec.
     pub fn global_tags(&self) -> gst::TagList {
@@ -74,7 +77,11 @@ impl Media {
     pub fn lost_tags(&self, container: Container) -> Vec<String> {
         match (&self.file_tags, &self.user_data) {
             _ if self.user_data(container).is_some() => Vec::new(),
-            (_, Some(data)) => data.unread.clone(),
+            (_, Some(data)) => {
+                let is_lost = |value: &Option<String>| !container.is_matroska() || value.is_none();
+                let lost = data.unread.iter().filter(|(_, value)| is_lost(value));
+                lost.map(|(name, _)| name.clone()).collect()
+            }
             _ if container.is_matroska() => Vec::new(),
             (Some(tags), _) => tags.unread.clone(),
             _ => self.other_tags().into_iter().map(|(name, _)| name).collect(),
@@ -94,6 +101,16 @@ impl Media {
             of_file.as_ref() != Some(title) && !["Video", "Audio", "Subtitle"].contains(&&**title)
         };
         title_in(&track.tags).filter(is_name).or(track.name.clone())
+    }
+
+    /// Its date as the file has it, unless it has a time: `2021` or `2021-03-05`.
+    pub fn day(&self) -> Option<String> {
+        let of_matroska = self.file_tags.as_ref().and_then(|tags| tags.value(DATE));
+        let foreign = || self.foreign_tags.iter().find(|(name, _)| name == DATE);
+        let named =
+            || matroska_tags::named(&self.all_tags()).into_iter().find(|(name, _)| name == DATE);
+        let other = || foreign().cloned().or_else(named).map(|(_, day)| day);
+        of_matroska.or_else(other).filter(|day| !day.contains(':'))
     }
 
     /// Its date, seconds since 1970 in UTC.
