@@ -210,13 +210,15 @@ setup_scene() {
     make_folder "$scene_dir" fetch_scene
 }
 
-scene_dir=$cache/scene-2
+scene_dir=$cache/scene-3
 fetch_scene() {
-    local dir=$1 stamps=tuxpaint-stamps-default wallpapers=lomiri-wallpapers-16.04
-    say "Fetching a horse (from $stamps, 161 MB, GPL-2 or later), a meadow and a wood (from $wallpapers, 16 MB," \
-        "CC BY 4.0)"
+    local dir=$1 stamps=tuxpaint-stamps-default wallpapers=lomiri-wallpapers-16.04 stamp
+    say "Fetching a horse and apples (from $stamps, 161 MB, GPL-2 or later), a meadow and a wood (from $wallpapers," \
+        "16 MB, CC BY 4.0)"
     download_packages "$dir" "$stamps" "$wallpapers"
-    unpack "$dir/$stamps"_*.deb ./usr/share/tuxpaint/stamps/animals/mammals/equines/horse.png >"$dir/horse.png"
+    for stamp in animals/mammals/equines/horse food/fruit/apple_{green,red}; do
+        unpack "$dir/$stamps"_*.deb "./usr/share/tuxpaint/stamps/$stamp.png" >"$dir/$(basename -- "$stamp").png"
+    done
     unpack "$dir/$wallpapers"_*.deb ./usr/share/backgrounds/picosdeeuropa_by_Aitzol_Berasategi.jpg >"$dir/meadow.jpg"
     unpack "$dir/$wallpapers"_*.deb ./usr/share/backgrounds/life_by_Aitzol_Berasategi.jpg >"$dir/wood.jpg"
     rm -- "$dir"/*.deb

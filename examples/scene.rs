@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Generates the video that `./dev demo` translates without an INPUT: the camera pans over a mountain meadow where
-//! photographed horses stand and walk, or along a brook in a wood.
+//! photographed horses stand and walk, or apples lie, or along a brook in a wood.
 //!
 //! Everything moves by whole pixels a frame, so nothing shimmers.
 
@@ -18,7 +18,7 @@ use image::{
 /// Generates a scene from photographs.
 #[derive(Parser)]
 struct Arguments {
-    /// The folder with the photographs: meadow.jpg and horse.png, or wood.jpg
+    /// The folder with the photographs: meadow.jpg with horse.png or apple_*.png, or wood.jpg
     pictures: PathBuf,
     /// The MP4 file to write
     output: PathBuf,
@@ -91,13 +91,13 @@ fn write(scene: Scene, output: &Path) -> Result<()> {
     }
 }
 
-/// A horse in the meadow; lengths are in pixels of the background.
-struct Horse {
+/// A horse or an apple in the meadow; lengths are in pixels of the background.
+struct Cutout {
     picture: RgbaImage,
     shadow: RgbaImage,
     /// Its left edge in the first frame.
     left: i64,
-    /// The line on which its hooves stand.
+    /// The line on which it stands.
     ground: i64,
     /// How far it walks to the right in a frame.
     step: i64,
@@ -109,28 +109,25 @@ struct Scene {
     /// Pixels of the background above the camera's view.
     top: u32,
     /// The most distant first.
-    horses: Vec<Horse>,
+    cutouts: Vec<Cutout>,
 }
 
 impl Scene {
-    /// The scene for a model: the wood of `wood.jpg` if the model's name contains summer or autumn, else the meadow
-    /// of `meadow.jpg` with `horse.png`, which has alpha. The images are in `folder`.
+    /// The scene for a model, by a word in its name: the wood of `wood.jpg` for summer or autumn; else the meadow of
+    /// `meadow.jpg`, with apples for apple or orange, and with horses for all others. The images are in `folder`;
+    /// `horse.png` and `apple_*.png` have alpha.
     fn for_model(model: Option<&str>, folder: &Path) -> Result<Self> {
         let model = model.unwrap_or_default();
-        if model.contains("summer") || model.contains("autumn") {
+        let is_for = |words: [&str; 2]| words.iter().any(|word| model.contains(word));
+        if is_for(["summer", "autumn"]) {
             let background = background(&folder.join("wood.jpg"))?;
-            return Ok(Self { background, top: WOOD_TOP, horses: Vec::new() });
+            return Ok(Self { background, top: WOOD_TOP, cutouts: Vec::new() });
         }
-        let horse = read(&folder.join("horse.png"))?;
-        let faces_left = imageops::flip_horizontal(&horse);
+        let cutouts = if is_for(["apple", "orange"]) { apples(folder) } else { horses(folder) };
         Ok(Self {
             background: background(&folder.join("meadow.jpg"))?,
             top: MEADOW_TOP,
-            horses: vec![
-                Horse::new(&faces_left, 84, 700, 508, 0),
-                Horse::new(&horse, 96, 20, 470, 1),
-                Horse::new(&horse, 140, 400, 560, 0),
-            ],
+            cutouts: cutouts?,
         })
     }
 
@@ -139,27 +136,50 @@ impl Scene {
         let camera = PAN * number;
         let view = imageops::crop_imm(&self.background, camera, self.top, SIZE.0, SIZE.1);
         let mut frame = view.to_image();
-        for horse in &self.horses {
-            let walked = horse.step * i64::from(number);
-            let left = horse.left + walked - i64::from(camera);
-            let ground = horse.ground - i64::from(self.top);
+        for cutout in &self.cutouts {
+            let walked = cutout.step * i64::from(number);
+            let left = cutout.left + walked - i64::from(camera);
+            let ground = cutout.ground - i64::from(self.top);
             imageops::overlay(
                 &mut frame,
-                &horse.shadow,
+                &cutout.shadow,
                 left,
-                ground - i64::from(horse.shadow.height()) / 2,
+                ground - i64::from(cutout.shadow.height()) / 2,
             );
             // A walking horse's back rises and falls.
             let rise = ((walked as f32 / 6.0).sin() * 1.5).round() as i64;
             imageops::overlay(
                 &mut frame,
-                &horse.picture,
+                &cutout.picture,
                 left,
-                ground + rise - i64::from(horse.picture.height()),
+                ground + rise - i64::from(cutout.picture.height()),
             );
         }
         frame
     }
+}
+
+fn horses(folder: &Path) -> Result<Vec<Cutout>> {
+    let horse = read(&folder.join("horse.png"))?;
+    let faces_left = imageops::flip_horizontal(&horse);
+    Ok(vec![
+        Cutout::new(&faces_left, 84, 700, 508, 0),
+        Cutout::new(&horse, 96, 20, 470, 1),
+        Cutout::new(&horse, 140, 400, 560, 0),
+    ])
+}
+
+fn apples(folder: &Path) -> Result<Vec<Cutout>> {
+    let apple = |kind: &str, height, left, ground| -> Result<Cutout> {
+        let picture = read(&folder.join(format!("apple_{kind}.png")))?;
+        Ok(Cutout::new(&picture, height, left, ground, 0))
+    };
+    Ok(vec![
+        apple("red", 64, 700, 495)?,
+        apple("red", 80, 120, 505)?,
+        apple("green", 120, 330, 566)?,
+        apple("red", 100, 560, 575)?,
+    ])
 }
 
 fn read(file: &Path) -> Result<RgbaImage> {
@@ -175,7 +195,7 @@ fn background(file: &Path) -> Result<RgbaImage> {
     Ok(imageops::resize(&photograph, width, height, FilterType::Lanczos3))
 }
 
-impl Horse {
+impl Cutout {
     fn new(picture: &RgbaImage, height: u32, left: i64, ground: i64, step: i64) -> Self {
         let width = picture.width() * height / picture.height();
         Self {
@@ -188,7 +208,7 @@ impl Horse {
     }
 }
 
-/// The shadow under an animal: black, with a soft ellipse of this size as its alpha.
+/// The shadow under a cutout: black, with a soft ellipse of this size as its alpha.
 fn shadow(width: u32, height: u32) -> RgbaImage {
     let from_middle = |at: u32, size: u32| (at as f32 + 0.5) / size as f32 * 2.0 - 1.0;
     RgbaImage::from_fn(width, height, |x, y| {

@@ -296,6 +296,8 @@ fn the_demo_scene_is_a_video() {
     picture("meadow.jpg", [40, 160, 60]);
     picture("wood.jpg", [90, 60, 30]);
     picture("horse.png", [120, 70, 40]);
+    picture("apple_green.png", [60, 180, 40]);
+    picture("apple_red.png", [180, 30, 30]);
     let (pictures, video) = (models.folder(), models.folder().join("scene.mp4"));
     let (pictures, video) = (pictures.to_str().unwrap(), video.to_str().unwrap());
     let frames = pictures.to_owned() + "/frame%d.png";
@@ -303,14 +305,22 @@ fn the_demo_scene_is_a_video() {
         "filesrc location=\"{video}\" ! decodebin ! videoconvert ! pngenc \
          ! multifilesink location=\"{frames}\""
     );
-    for (model, colour) in [("horse2zebra", [40, 160, 60]), ("summer2autumn", [90, 60, 30])] {
+    let scenes = [
+        ("horse2zebra", [40, 160, 60], [120, 70, 40]),
+        ("summer2autumn", [90, 60, 30], [90, 60, 30]),
+        ("apple2orange", [40, 160, 60], [60, 180, 40]),
+    ];
+    for (model, background, object) in scenes {
         Example::program("scene").args(&[pictures, video, "--model", model]).said();
         rig::assert_ended(&rig::run_to_end(&rig::pipeline(&decode, Path::new(""))));
         let last = image::open(frames.replace("%d", "149")).unwrap().into_rgb8();
         assert_eq!(last.dimensions(), (640, 360));
         assert!(!Path::new(&frames.replace("%d", "150")).exists());
-        let corner = last.get_pixel(4, 4).0;
-        assert!(corner.iter().zip(colour).all(|(a, b)| a.abs_diff(b) <= 8), "{corner:?}");
+        for (x, y, colour) in [(4, 4, background), (150, 300, object)] {
+            let found = last.get_pixel(x, y).0;
+            let is_near = found.iter().zip(colour).all(|(a, b)| a.abs_diff(b) <= 8);
+            assert!(is_near, "{model}: {found:?} at {x}, {y}, expected {colour:?}");
+        }
     }
 }
 
