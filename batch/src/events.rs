@@ -201,7 +201,12 @@ impl Events {
                 format!("{output}: up to date"),
             ),
             FileResult::Planned { frames, segments } => {
-                let count = frames.map_or("some frames".to_owned(), |n| counted(n, "frame"));
+                // An estimate from the duration, except for images.
+                let count = match frames {
+                    None => "some frames".to_owned(),
+                    Some(1) => counted(1, "frame"),
+                    Some(frames) => format!("about {}", counted(*frames, "frame")),
+                };
                 let parts = counted(*segments as u64, "segment");
                 (
                     json!({"event": "planned", "file": file, "output": output, "frames": frames,

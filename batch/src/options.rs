@@ -80,8 +80,9 @@ pub struct Options {
     /// Decode each output before it gets its final name
     #[arg(long)]
     pub verify: bool,
-    /// Print which outputs in --out are done, failed or being translated, and by which machine; with INPUTS also
-    /// how many have not started. With --report, also rewrite the report
+    /// Count the outputs in --out that are done, with INPUTS also the files that have not started, and list those
+    /// that failed, have notes or are being translated, and by which machine; with --json, list all. With --report,
+    /// also rewrite the report
     #[arg(long)]
     pub status: bool,
 
@@ -201,7 +202,13 @@ pub struct Recipe {
     #[arg(long, value_enum, default_value_t, help_heading = "Translation")]
     pub direction: Direction,
     /// Other properties of cycleganfilter, in the syntax of gst-launch-1.0: 'strength=0.8 smoothing=0.3'
-    #[arg(long, value_name = "PROPERTIES", default_value = "", help_heading = "Translation")]
+    #[arg(
+        long,
+        value_name = "PROPERTIES",
+        default_value = "",
+        hide_default_value = true,
+        help_heading = "Translation"
+    )]
     pub filter: String,
     /// Encoding of the videos
     #[arg(long, value_enum, default_value_t, help_heading = "Encoding")]

@@ -2,7 +2,7 @@
 
 //! The report: one page with thumbnails of each file before and after translation.
 //!
-//! It is made from the records in the output folder, so it includes the files of other machines and of earlier runs.
+//! It is made from the records in the output folder, so it includes what other machines and earlier runs did.
 
 use std::{fs::File, io, path::Path};
 
@@ -52,8 +52,13 @@ pub fn write(path: &Path, out: &Path, items: &[Item]) -> Result<()> {
 impl Row {
     fn of_item(out: &Path, item: &Item) -> Self {
         let recorded = item.problem.is_none().then(|| Recorded::of(out, item)).flatten();
-        let name = if item.sample.is_some() { &item.output } else { &item.relative };
-        Self { name: shown(name), problem: item.problem.clone(), recorded }
+        let is_done = recorded.as_ref().is_some_and(|r| matches!(r.state, State::Done { .. }));
+        let name = match (item.sample.is_some(), is_done && item.output != item.relative) {
+            (true, _) => shown(&item.output),
+            (false, true) => format!("{} → {}", shown(&item.relative), shown(&item.output)),
+            (false, false) => shown(&item.relative),
+        };
+        Self { name, problem: item.problem.clone(), recorded }
     }
 
     fn of_record(recorded: Recorded) -> Self {
@@ -107,8 +112,9 @@ fn summary(rows: &[Row]) -> String {
     ];
     let rows = rows.iter().filter(|(_, count)| *count > 0);
     let rows = rows.map(|(name, count)| format!("<tr><th>{name}</th><td>{count}</td></tr>"));
-    format!(
-        "<p>Thumbnails: the input above, the output below.</p><table>{}</table>",
-        rows.collect::<String>()
-    )
+    let legend = match done {
+        0 => "",
+        _ => "<p>Thumbnails: the input above, the output below.</p>",
+    };
+    format!("{legend}<table>{}</table>", rows.collect::<String>())
 }

@@ -52,6 +52,23 @@ fn a_browser_shows_strips_before_and_after() {
     assert!(before > 17_000 && after > 17_000, "{before} and {after} pixels of the picture");
 }
 
+#[test]
+fn the_page_names_outputs_and_explains_only_thumbnails_that_are_there() {
+    let place = Place::new();
+    fs::create_dir_all(place.path("in")).unwrap();
+    fs::write(place.path("in/b.avi"), "Not a video.\n".repeat(20)).unwrap();
+    let page = || {
+        let arguments = ["in", "--report", "report.html"];
+        assert_eq!(place.program().args(arguments).output().unwrap().status.code(), Some(1));
+        fs::read_to_string(place.path("report.html")).unwrap()
+    };
+    let first = page();
+    assert!(first.contains("<h2>b.avi</h2>") && !first.contains("Thumbnails"), "{first}");
+    RgbImage::new(32, 32).save(place.path("in/a.bmp")).unwrap();
+    let second = page();
+    assert!(second.contains("<h2>a.bmp → a.png</h2>") && second.contains("Thumbnails"), "{second}");
+}
+
 /// The thumbnails of a report, in its order.
 fn thumbnails(place: &Place) -> Vec<RgbImage> {
     let page = fs::read_to_string(place.path("report.html")).unwrap();
