@@ -184,13 +184,7 @@ fn a_python_program_turns_the_direction_and_reads_statistics() {
     }
     let folder = tempfile::tempdir().unwrap();
     let clip = folder.path().join("clip.mp4");
-    let description = format!(
-        "videotestsrc num-buffers=60 ! video/x-raw,width=160,height=120,framerate=25/1 ! x264enc \
-         ! mp4mux ! filesink location={}",
-        clip.display()
-    );
-    let pipeline = gst::parse::launch(&description).unwrap().downcast().unwrap();
-    rig::assert_ended(&rig::run_to_end(&pipeline));
+    write_clip(clip.to_str().unwrap(), 60, 25);
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/python.py");
     let arguments = [&program, &clip].map(|path| path.to_str().unwrap());
     let said =
@@ -380,6 +374,53 @@ fn hls_serves_a_page_with_a_stream() {
     assert_eq!(bytes.first(), Some(&0x47), "{name} is no MPEG transport stream");
     assert!(stream.0.wait().unwrap().success());
     assert!(get(&address, "/").is_none(), "the server outlived the stream");
+}
+
+/// A file is translated faster than it plays, so its stream is kept whole, and served after the end.
+#[test]
+fn hls_serves_a_file_until_it_is_interrupted() {
+    let folder = tempfile::tempdir().unwrap();
+    let clip = folder.path().join("clip.mp4");
+    let clip = clip.to_str().unwrap();
+    // Thirty seconds.
+    write_clip(clip, 60, 2);
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut example = Example::script("hls.sh")
+        .args(&[clip])
+        .env("PORT", &address.port().to_string())
+        .env("OUT", folder.path().to_str().unwrap());
+    let mut stream = Running(example.command.spawn().unwrap());
+    let said = BufReader::new(stream.0.stdout.take().unwrap()).lines().map_while(Result::ok);
+    assert!(
+        said.into_iter().any(|line| line.starts_with("The whole video is at http://127.0.0.1"))
+    );
+    let address = address.to_string();
+    let playlist = String::from_utf8(get(&address, "/live.m3u8").unwrap()).unwrap();
+    let segments = playlist.lines().filter(|line| line.ends_with(".ts"));
+    assert!(segments.clone().count() >= 12 && playlist.contains("#EXT-X-ENDLIST"), "{playlist}");
+    for segment in segments {
+        assert!(get(&address, &format!("/{segment}")).is_some(), "{segment} is gone");
+    }
+    // Another stream cannot have the same port.
+    let other = Example::script("hls.sh").env("PORT", address.split(':').next_back().unwrap());
+    let other = { other }.command.output().unwrap();
+    let errors = String::from_utf8_lossy(&other.stderr);
+    assert!(errors.contains("hls.sh: cannot serve at port "), "{errors}");
+    let interrupt = Command::new("kill").args(["-INT", &stream.0.id().to_string()]).status();
+    assert!(interrupt.unwrap().success());
+    assert!(stream.0.wait().unwrap().success());
+    assert!(get(&address, "/").is_none(), "the server outlived the script");
+}
+
+/// Writes an MP4 file with this number of small frames, `rate` a second.
+fn write_clip(file: &str, frames: u32, rate: u32) {
+    rig::init();
+    let description = format!(
+        "videotestsrc num-buffers={frames} ! video/x-raw,width=160,height=120,framerate={rate}/1 \
+         ! x264enc speed-preset=ultrafast ! mp4mux ! filesink location={file}"
+    );
+    let pipeline = gst::parse::launch(&description).unwrap().downcast().unwrap();
+    rig::assert_ended(&rig::run_to_end(&pipeline));
 }
 
 /// An RTSP server's stream is translated and served again, over loopback.
