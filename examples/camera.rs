@@ -115,7 +115,10 @@ fn play(pipeline: &gst::Pipeline) -> Result<()> {
                 let _ = pipeline.recalculate_latency();
             }
             gst::MessageView::Warning(warning) => eprintln!("{}", warning.error()),
-            gst::MessageView::Error(error) => break Err(error.error().to_string()),
+            // The details say which device it was.
+            gst::MessageView::Error(error) => {
+                break Err(format!("{}\n{}", error.error(), error.debug().unwrap_or_default()));
+            }
             gst::MessageView::Eos(_) => break Ok(()),
             _ => {}
         }

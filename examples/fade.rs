@@ -72,8 +72,8 @@ fn play(pipeline: &gst::Element) -> Result<()> {
     let end = bus.timed_pop_filtered(None, &[gst::MessageType::Eos, gst::MessageType::Error]);
     pipeline.set_state(gst::State::Null)?;
     if let Some(gst::MessageView::Error(error)) = end.as_ref().map(|message| message.view()) {
-        let place = error.src().map(|place| place.path_string()).unwrap_or_default();
-        bail!("{place}: {}", error.error());
+        // The details say which file or device it was.
+        bail!("{}\n{}", error.error(), error.debug().unwrap_or_default());
     }
     Ok(())
 }

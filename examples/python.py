@@ -15,10 +15,11 @@ gi.require_version("Gst", "1.0")
 from gi.repository import GLib, Gst  # noqa: E402
 
 
-def on_message(_bus, message, filter, loop):
+def on_message(_bus, message, filter, loop, errors):
     if message.type == Gst.MessageType.ERROR:
-        error, _details = message.parse_error()
-        print(f"error: {error.message}", file=sys.stderr)
+        error, details = message.parse_error()
+        # The details say which file it was.
+        errors.append(f"error: {error.message}\n{details}")
         loop.quit()
     elif message.type == Gst.MessageType.EOS:
         loop.quit()
@@ -44,12 +45,15 @@ def main():
     loop = GLib.MainLoop()
     bus = pipeline.get_bus()
     bus.add_signal_watch()
-    bus.connect("message", on_message, pipeline.get_by_name("filter"), loop)
+    errors = []
+    bus.connect("message", on_message, pipeline.get_by_name("filter"), loop, errors)
     pipeline.set_state(Gst.State.PLAYING)
     try:
         loop.run()
     finally:
         pipeline.set_state(Gst.State.NULL)
+    if errors:
+        sys.exit(errors[0])
 
 
 main()

@@ -16,7 +16,7 @@ use gst_rtsp_server::prelude::*;
 /// Serves the translation of a stream over RTSP.
 #[derive(Parser)]
 struct Arguments {
-    /// The stream: an rtsp:// address, or any other URI that GStreamer plays
+    /// The stream: an rtsp:// address, any other URI that GStreamer plays, or a file
     #[arg(required_unless_present = "source")]
     input: Option<String>,
     /// Source elements instead of INPUT
@@ -46,7 +46,7 @@ fn main() -> Result<()> {
         // Rotates video by its orientation tag.
         (None, Some(input)) => format!(
             "uridecodebin uri={} ! videoconvert ! videoflip video-direction=auto",
-            quoted(input)
+            quoted(&uri(input)?)
         ),
         (None, None) => bail!("no stream, expected INPUT or --source"),
     };
@@ -63,6 +63,7 @@ fn main() -> Result<()> {
     factory.set_launch(&description);
     // All clients share one pipeline.
     factory.set_shared(true);
+    factory.connect_media_configure(|_, media| print_errors(media));
 
     let server = gst_rtsp_server::RTSPServer::new();
     server.set_address(&arguments.address);
@@ -75,6 +76,30 @@ fn main() -> Result<()> {
     println!("rtsp://{}:{}/translated", arguments.address, server.bound_port());
     glib::MainLoop::new(None, false).run();
     Ok(())
+}
+
+/// `input`, or the URI of the file of that name.
+fn uri(input: &str) -> Result<String> {
+    if glib::uri_parse_scheme(input).is_some() {
+        return Ok(input.to_owned());
+    }
+    let file = std::fs::canonicalize(input).with_context(|| {
+        format!("{input}: neither a URI, such as rtsp://camera/stream, nor a file")
+    })?;
+    Ok(glib::filename_to_uri(file, None)?.into())
+}
+
+/// Prints why a stream ends: a client is told only that the service is unavailable.
+fn print_errors(media: &gst_rtsp_server::RTSPMedia) {
+    let pipeline = media.element().parent().and_downcast::<gst::Pipeline>();
+    let Some(bus) = pipeline.and_then(|pipeline| pipeline.bus()) else { return };
+    // The media takes the messages from the bus, so they are looked at as they are posted.
+    bus.enable_sync_message_emission();
+    bus.connect_sync_message(Some("error"), |_, message| {
+        if let gst::MessageView::Error(error) = message.view() {
+            eprintln!("{}\n{}", error.error(), error.debug().unwrap_or_default());
+        }
+    });
 }
 
 /// Quotes a value for a pipeline description.

@@ -164,7 +164,10 @@ fn play(pipeline: &gst::Pipeline, failure: &Mutex<Option<anyhow::Error>>) -> Res
             gst::MessageView::Latency(_) => {
                 let _ = pipeline.recalculate_latency();
             }
-            gst::MessageView::Error(error) => break Err(error.error().to_string()),
+            // The details say which file or device it was.
+            gst::MessageView::Error(error) => {
+                break Err(format!("{}\n{}", error.error(), error.debug().unwrap_or_default()));
+            }
             gst::MessageView::Eos(_) => break Ok(()),
             _ => {}
         }

@@ -446,6 +446,39 @@ fn rtsp_serves_the_translation_of_an_rtsp_stream() {
     assert!(output.status.success() && said.contains("Got EOS"), "{said}{errors}");
 }
 
+/// A client is told only that the service is unavailable.
+#[test]
+fn the_rtsp_server_prints_why_a_stream_fails() {
+    let mut example = Example::program("rtsp").args(&["rtsp://127.0.0.1:9/x", "--port", "0"]);
+    let mut server = Running(example.command.spawn().unwrap());
+    let mut address = String::new();
+    BufReader::new(server.0.stdout.take().unwrap()).read_line(&mut address).unwrap();
+    let mut player = Command::new("gst-launch-1.0");
+    let location = format!("location={}", address.trim());
+    player.args(["rtspsrc", "protocols=tcp", &location, "!", "fakesink"]);
+    assert!(!player.output().unwrap().status.success());
+    server.0.kill().unwrap();
+    let mut errors = String::new();
+    server.0.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+    assert!(errors.contains("Failed to connect"), "{errors}");
+}
+
+#[test]
+fn examples_name_the_file_that_is_not_there() {
+    let mut examples = vec![Example::program("fade"), Example::program("rtsp")];
+    if has_python_bindings() {
+        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/python.py");
+        examples.push(Example::new(Path::new(PYTHON)).args(&[program.to_str().unwrap()]));
+    }
+    for example in examples {
+        let mut example = example.args(&["nowhere.mp4"]);
+        let output = example.command.output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{:?}: {errors}", example.command);
+        assert!(errors.contains("nowhere.mp4"), "{:?}: {errors}", example.command);
+    }
+}
+
 #[test]
 fn keys_change_what_the_camera_shows() {
     rig::init();
