@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! `metrics.jsonl`: a line of losses every `--print-freq` images.
+//! `metrics.jsonl`: a line of losses every `--print-freq` images and at the end of the run.
 
 use std::{
     fs::{self, File, OpenOptions},

@@ -269,14 +269,15 @@ impl Session {
         let bar = self.bar();
         let mut clock = Clock::start();
         self.minutes.begin();
-        loop {
+        // The learning rate and the epoch of the last iteration.
+        let mut last = None;
+        let is_complete = loop {
             let share = self.share();
-            let end = self.end(share);
+            let end = self.end_with_iterations(self.end(share));
             bar.set_length(end);
-            let over = self.model.images >= end
-                || self.options.max_iters.is_some_and(|most| self.model.step >= most);
+            let over = self.model.images >= end;
             if over || self.model.ranks.any(stop.load(Ordering::Relaxed)) {
-                break;
+                break over;
             }
             let waiting = Instant::now();
             let crops = self.loader.next_crops().or_else(|error| self.save_before(error))?;
@@ -290,8 +291,12 @@ impl Session {
             clock.step(&losses);
             bar.set_position(self.model.images);
             self.after_step(&losses, lr, epoch, &mut clock, &bar)?;
-        }
+            last = Some((lr, epoch));
+        };
         self.save()?;
+        if let Some((lr, epoch)) = last.filter(|_| is_complete) {
+            self.show_end(lr, epoch, &clock, &bar)?;
+        }
         let every = self.options.eval_every.unwrap_or(1);
         if self.model.step > began && self.is_over() && !self.is_due(every) {
             self.score(&bar).or_else(|error| self.save_before(error))?;
@@ -344,6 +349,19 @@ impl Session {
             self.score(bar).or_else(|error| self.save_before(error))?;
         }
         Ok(())
+    }
+
+    /// Writes metrics and a sample of the end of the run, unless the last iteration has. A run that is shorter than
+    /// the intervals has no others.
+    fn show_end(&mut self, lr: f64, epoch: u64, clock: &Clock, bar: &ProgressBar) -> Result<()> {
+        let [line_is_missing, picture_is_missing] =
+            [self.options.print_freq, self.options.display_freq].map(|every| !self.is_due(every));
+        let line = line_is_missing.then(|| self.line(lr, epoch, clock));
+        let Some(output) = &mut self.output else {
+            return Ok(());
+        };
+        line.map_or(Ok(()), |line| output.line(&line, bar))?;
+        if picture_is_missing { output.picture(&self.model, bar) } else { Ok(()) }
     }
 
     /// Scores the model on held-out images.

@@ -100,22 +100,20 @@ fn a_frozen_run_has_a_checkpoint_at_once() {
     data_set(Path::new(&data), 3);
     let begin = ["train", "--data", &data, "--out", &out, "--max-iters", "2"];
     run(&[&begin[..], SMALL, &["--norm", "instance"]].concat());
+    let metrics = fs::read_to_string(Path::new(&out).join("metrics.jsonl")).unwrap();
+    let before = metrics.lines().count();
     let resume = ["train", "--resume", "--out", &out, "--norm", "frozen"];
     // Too long to end before it is killed.
     let long = ["--max-iters", "1000000", "--n-epochs", "1000000", "--save-latest-freq", "1000000"];
     let mut child = program().args([&resume[..], &long].concat()).spawn().unwrap();
-    let config = || fs::read_to_string(Path::new(&out).join("config.toml")).unwrap();
+    let text = |name: &str| fs::read_to_string(Path::new(&out).join(name)).unwrap();
+    // A new line of metrics shows that training has started.
     let begin = Instant::now();
-    while !config().contains("norm = \"frozen\"") || !Path::new(&out).join("metrics.jsonl").exists()
-    {
-        assert!(begin.elapsed() < Duration::from_secs(60), "{}", config());
-        sleep(Duration::from_millis(20));
-    }
-    // The first line of metrics shows that training has started.
-    while fs::read_to_string(Path::new(&out).join("metrics.jsonl")).unwrap().is_empty() {
+    while text("metrics.jsonl").lines().count() <= before {
         assert!(begin.elapsed() < Duration::from_secs(120), "no metrics");
         sleep(Duration::from_millis(20));
     }
+    assert!(text("config.toml").contains("norm = \"frozen\""), "{}", text("config.toml"));
     child.kill().unwrap();
     child.wait().unwrap();
     run(&["export", "--run", &out, "--out", &pair]);

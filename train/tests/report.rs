@@ -9,6 +9,23 @@ use std::path::Path;
 use common::{SMALL, data_set, run, say_skipped};
 use cyclegan_test_support::browser;
 
+/// As a first try of an option is.
+#[test]
+fn a_short_run_has_figures_and_samples() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (data, out) = (path("data"), path("run"));
+    data_set(Path::new(&data), 4);
+    let arguments = ["train", "--data", &data, "--out", &out, "--max-iters", "3"];
+    let output = run(&[&arguments, SMALL].concat());
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("images 3 "), "{said}");
+    let page = std::fs::read_to_string(format!("{out}/report/index.html")).unwrap();
+    for part in ["After 3 images", "identity"] {
+        assert!(page.contains(part), "the page lacks {part}: {page}");
+    }
+}
+
 #[test]
 fn a_browser_renders_curves_and_samples() {
     let folder = tempfile::tempdir().unwrap();

@@ -33,17 +33,22 @@ pub fn chart(title: &str, names: &[&str], lines: &[Map<String, Value>]) -> Optio
     let place = |(x, y): (f64, f64)| {
         let x = LEFT + (WIDTH - LEFT) * x / right.max(1.0);
         let y = (HEIGHT - BELOW) * (1.0 - (y / top).clamp(0.0, 1.0));
-        format!("{x:.1},{y:.1}")
+        (x, y)
     };
     let mut svg = axes(top, right);
     for (i, (name, points)) in curves.iter().enumerate() {
-        let path: Vec<String> = points.iter().map(|p| place(*p)).collect();
         let colour = COLOURS[i % COLOURS.len()];
+        // A line through one point would be invisible.
+        if let [point] = points[..] {
+            let (x, y) = place(point);
+            svg += &format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\" fill=\"{colour}\"/>");
+        }
+        let path = points.iter().map(|p| place(*p)).map(|(x, y)| format!("{x:.1},{y:.1}"));
         let x = LEFT + 8.0 + 110.0 * i as f64;
         svg += &format!(
             "<polyline fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.5\" points=\"{}\"/>\
              <text x=\"{x}\" y=\"12\" fill=\"{colour}\" font-size=\"12\">{}</text>",
-            path.join(" "),
+            path.collect::<Vec<_>>().join(" "),
             escape(name)
         );
     }
@@ -105,5 +110,8 @@ mod tests {
         assert_eq!(svg.matches("<polyline").count(), 1);
         assert_eq!(svg.split("points=\"").nth(1).unwrap().matches(',').count(), 200);
         assert!(chart("None", &["D_A"], &lines).is_none());
+        assert!(!svg.contains("<circle"));
+        let svg = chart("Short", &["G_A"], &lines[..1]).unwrap();
+        assert!(svg.contains("<circle"), "{svg}");
     }
 }

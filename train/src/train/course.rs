@@ -53,6 +53,16 @@ impl Session {
         }
     }
 
+    /// The image count at which the run will end if `end` is that of its epochs, images or minutes: --max-iters may end
+    /// it before.
+    pub(super) fn end_with_iterations(&self, end: u64) -> u64 {
+        self.options.max_iters.map_or(end, |most| {
+            let left = most.saturating_sub(self.model.step);
+            let left = left.saturating_mul(self.plan.batch as u64);
+            end.min(self.model.images.saturating_add(left))
+        })
+    }
+
     /// Whether the requested end is reached.
     pub(super) fn is_over(&self) -> bool {
         self.model.images >= self.end(self.share())
