@@ -283,8 +283,12 @@ fn surround_sound_that_is_re_encoded_has_a_layout() {
     ] {
         make(&place.path("in").join(name), &[BARS, &sound, H264].join(" "));
     }
-    let said = place.run(&["in"]);
+    // MXF has no layouts.
+    let sound = "-c:v mpeg2video -c:a pcm_s16le";
+    make(&place.path("in/d.mxf"), &[BARS, SURROUND, sound].join(" "));
+    let said = place.run(&["in", "--container", "mp4"]);
     for (name, how) in [
+        ("d.mxf", "re-encoded as AAC: "),
         ("a.mp4", "re-encoded as AAC: "),
         ("b.mp4", "re-encoded as AAC, mixed down to 6 channels: "),
         ("c.mp4", "re-encoded as AAC, resampled to 96000 Hz: "),
@@ -292,7 +296,7 @@ fn surround_sound_that_is_re_encoded_has_a_layout() {
         let note = said.lines().find(|line| line.contains(name) && line.contains("note: "));
         assert!(note.is_some_and(|note| note.contains(how)), "{name}: {said}");
     }
-    for name in ["a.mp4", "b.mp4"] {
+    for name in ["a.mp4", "b.mp4", "d.mp4"] {
         assert_eq!(streams(&place.out(name))[1].text("channel_layout"), "5.1", "{name}");
     }
 }

@@ -30,6 +30,8 @@ use crate::{
 /// The speakers at the sides and at the back, in the bits of GStreamer's channel mask.
 const SIDES: u64 = 0xC00;
 const BACK: u64 = 0x030;
+/// The usual layouts of three and more channels: 3.0, quadraphonic, 5.0, 5.1, 6.1 and 7.1.
+const USUAL: [u64; 6] = [0x007, 0x033, 0x037, 0x03F, 0x13F, 0xC3F];
 
 /// Encodes decoded audio with the same number of channels, or as many as the encoder takes, for any layout.
 pub fn audio(setup: &Setup, muxer: &Muxer, track: &Track) -> Result<Chain> {
@@ -37,7 +39,8 @@ pub fn audio(setup: &Setup, muxer: &Muxer, track: &Track) -> Result<Chain> {
     let own = setup.recipe.audio_encoder.clone();
     // Raw audio stays raw if the container accepts any raw format.
     let raw = muxer.raw_audio().filter(|_| own.is_none() && is_raw(&track.caps));
-    let loses_layout = raw.is_some() && muxer.loses_layout(&track.caps);
+    let is_still_raw = raw.is_some();
+    let loses_layout = is_still_raw && muxer.loses_layout(&track.caps);
     let layout = if loses_layout { format!("{WITHOUT_LAYOUT} !") } else { String::new() };
     let encoder = match raw {
         Some(caps) => format!("capsfilter caps=\"{caps}\""),
@@ -58,8 +61,8 @@ pub fn audio(setup: &Setup, muxer: &Muxer, track: &Track) -> Result<Chain> {
     if track.kind() == "audio/x-adpcm" {
         count_samples(&chain.sink()?);
     }
-    if encoder.contains("aac") {
-        move_sides_back(&chain.sink()?);
+    if !is_still_raw {
+        give_layout(&chain.sink()?, encoder.contains("aac"));
     }
     Ok(chain)
 }
@@ -85,14 +88,20 @@ pub fn reductions(encoder: &str, track: &Track) -> Vec<String> {
     channels.into_iter().chain(rate).collect()
 }
 
-/// Takes speakers at the sides for ones at the back. AAC has numbers only for layouts with the latter; decoders do not know
-/// others.
-fn move_sides_back(pad: &gst::Pad) {
-    on_caps(pad, |caps| {
-        let mask = field::<gst::Bitmask>(caps, "channel-mask")?.0;
+/// Gives audio of unknown layout, as MXF has it, the usual one of that many channels, since encoders need one. With
+/// `moves_sides`, takes speakers at the sides for ones at the back: AAC has numbers only for layouts with the latter, and
+/// decoders do not know others.
+fn give_layout(pad: &gst::Pad, moves_sides: bool) {
+    on_caps(pad, move |caps| {
+        let channels = usize::try_from(field::<i32>(caps, "channels")?).ok()?;
+        let mask = field::<gst::Bitmask>(caps, "channel-mask").map_or(0, |mask| mask.0);
+        let mask = match mask {
+            0 => *USUAL.get(channels.checked_sub(3)?)?,
+            mask if moves_sides && mask & (SIDES | BACK) == SIDES => mask & !SIDES | BACK,
+            _ => return None,
+        };
         let mut caps = caps.clone();
-        let moved = gst::Bitmask(mask & !SIDES | BACK);
-        (mask & (SIDES | BACK) == SIDES).then(|| caps.make_mut().set("channel-mask", moved))?;
+        caps.make_mut().set("channel-mask", gst::Bitmask(mask));
         Some(caps)
     });
 }
