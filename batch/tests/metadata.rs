@@ -230,9 +230,13 @@ fn images_keep_the_aspect_of_their_container() {
 fn every_preset_keeps_the_aspect() {
     let Some(place) = Place::of_ffmpeg("aspect of presets") else { return };
     make(&place.path("in/a.mp4"), &[BARS, "-vf setsar=64/45 -t 1", H264].join(" "));
-    for preset in ["web", "archive", "hevc", "av1", "prores"] {
-        place.run(&["in", "--preset", preset, "--name", &format!("{{stem}}-{preset}.{{ext}}")]);
+    for preset in ["web", "archive", "hevc", "av1", "prores", "proxy"] {
+        let name = format!("{{stem}}-{preset}.{{ext}}");
+        let said = place.run(&["in", "--preset", preset, "--name", &name]);
+        assert!(!said.contains("aspect"), "{said}");
     }
+    let said = place.run(&["in", "--video-encoder", "openh264enc"]);
+    assert!(said.contains("note: in/a.mp4: its pixel aspect ratio 64:45 is left out"), "{said}");
     let own = ["in", "--container", "mkv", "--name", "{stem}-own.{ext}", "--video-encoder"];
     place.run(&[&own[..], &["openh264enc"]].concat());
     for name in

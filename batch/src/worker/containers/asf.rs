@@ -55,6 +55,8 @@ pub struct Details {
     /// The length of the file, unless it is a broadcast.
     pub whole_length: Option<u64>,
     pub chapters: Vec<Chapter>,
+    /// When the first packet is sent. Its time is 0 for `asfdemux`.
+    pub start: gst::ClockTime,
 }
 
 /// The details of `file`.
@@ -70,7 +72,25 @@ pub fn details(file: &Path) -> Details {
     Details {
         whole_length: properties.and_then(|properties| properties.length),
         chapters: chapters.unwrap_or_default(),
+        start: gst::ClockTime::from_mseconds(start(&head).unwrap_or(0)),
     }
+}
+
+/// The send time of the first packet, ms (section 5.2), if it is in `head`.
+fn start(head: &[u8]) -> Option<u64> {
+    /// The header of the data object.
+    const DATA: usize = 50;
+    let begin = usize::try_from(size(head)?).ok()?;
+    let packet = head.get(begin + DATA..)?;
+    // Error correction data come first, if a flag says so; then the lengths of three fields, and a byte of other flags.
+    let correction = match packet.first()? {
+        flags if flags & 0x80 != 0 => 1 + usize::from(flags & 0xF),
+        _ => 0,
+    };
+    let packet = packet.get(correction..)?;
+    let lengths = packet.first()?;
+    let length = |shift: u8| [0, 1, 2, 4][usize::from(lengths >> shift & 3)];
+    number(packet, 2 + length(5) + length(1) + length(3), 4)
 }
 
 /// The content of the first object in the header with this identifier.

@@ -61,6 +61,7 @@ pub fn check(
     }
     let written = Media::probe(output).context("the output cannot be opened")?;
     note_all(say, losses::of_tags(media, &written));
+    note_all(say, losses::of_aspect(media, &written));
     if written.kind() == "video/mpegts"
         && let Some(video) = promises.iter().find(|promise| promise.is_video)
         && video.passed.longest_step > LONG_FRAME
@@ -196,7 +197,8 @@ fn check_ends(
     say: Say,
 ) -> Result<()> {
     let end = promises.iter().map(|promise| promise.passed.end).max().unwrap_or(0);
-    let duration = media.duration.map(|duration| duration.nseconds()).filter(|_| end > 0);
+    let duration = media.duration.map(|duration| duration.saturating_sub(media.late_start));
+    let duration = duration.map(gst::ClockTime::nseconds).filter(|_| end > 0);
     let Some((duration, dropped_end)) = duration.zip(dropped_end) else { return Ok(()) };
     let seconds = |time: u64| time as f64 / 1e9;
     let tolerance = (duration / 50).max(500_000_000);
@@ -213,10 +215,6 @@ fn check_ends(
     let is_whole = end.max(dropped_end) + tolerance >= duration;
     if !is_whole && media.is_stream() {
         note(say, format!("its timestamps jump: {ends}"));
-        return Ok(());
-    }
-    if !is_whole && media.may_start_late {
-        note(say, format!("{ends}: it may start late"));
         return Ok(());
     }
     ensure!(is_whole, OutsideFault(format!("is truncated or damaged: {ends}")));

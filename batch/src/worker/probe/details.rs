@@ -50,7 +50,7 @@ impl Media {
             }
             "video/x-ms-asf" => {
                 let details = asf::details(input);
-                self.may_start_late = details.whole_length.is_some_and(|whole| whole <= length);
+                self.late_start = details.start;
                 self.add_chapters(&details.chapters);
                 details.whole_length
             }

@@ -12,7 +12,7 @@ use crate::{
     options::Recipe,
     worker::{
         containers::{isobmff::MOST_CHAPTERS, matroska_tags, timecode},
-        elements::caps::{depth, is_deep},
+        elements::caps::{PIXEL_ASPECT, depth, field, is_deep},
     },
 };
 
@@ -224,6 +224,27 @@ fn subsampling(width: u32, height: u32) -> &'static str {
         (2, 2) => "4:1:0",
         _ => "4:2:0",
     }
+}
+
+/// The loss of a pixel aspect ratio: some encoders write none, and MP4 and transport streams then have none.
+pub fn of_aspect(input: &Media, output: &Media) -> Option<String> {
+    /// Matroska rounds to whole pixels, and a column or row may be cropped.
+    const TOLERANCE: f64 = 0.04;
+    let square = gst::Fraction::new(1, 1);
+    let pixel = |media: &Media| field(&media.main_track().ok()?.caps, PIXEL_ASPECT);
+    let ratio = |media: &Media, pixel: gst::Fraction| {
+        let (width, height) = media.main_track().ok()?.size()?;
+        let pixel = f64::from(pixel.numer()) / f64::from(pixel.denom());
+        Some(f64::from(width) / f64::from(height) * pixel)
+    };
+    let before = pixel(input).filter(|before| *before != square)?;
+    pixel(output).is_none_or(|after| after == square).then_some(())?;
+    let [own, after] = [ratio(input, before)?, ratio(output, square)?];
+    // A video that was turned upright has the inverse.
+    let is_lost = |own: f64| (after / own - 1.0).abs() > TOLERANCE;
+    let (numerator, denominator) = (before.numer(), before.denom());
+    (is_lost(own) && is_lost(1.0 / own))
+        .then(|| format!("its pixel aspect ratio {numerator}:{denominator} is left out"))
 }
 
 pub fn of_tags(input: &Media, output: &Media) -> Vec<String> {

@@ -86,8 +86,8 @@ pub struct Media {
     pub timecode: Option<TimeCode>,
     /// How many bytes are missing at the end, if the container states its length.
     pub missing_bytes: u64,
-    /// Whether it is whole although its tracks may end before its duration, which includes a late start.
-    pub may_start_late: bool,
+    /// How late an ASF starts, which is part of its duration, but not of the times that `asfdemux` outputs.
+    pub late_start: gst::ClockTime,
     /// The minimum number of frames that the container states; 0 if it states none.
     pub stated_frames: u64,
     /// The number of programs in a transport stream. `tsdemux` outputs the first.
