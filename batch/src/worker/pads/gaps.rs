@@ -18,6 +18,8 @@ const SHORTEST_FRAME: u64 = 2_000_000;
 #[derive(Debug, Default)]
 struct State {
     last: Option<u64>,
+    /// The stated duration of the last packet.
+    before: Option<u64>,
     /// Duration of the last packet, measured if the file does not state it. Packets of TTA last a second.
     step: Option<u64>,
     count: u64,
@@ -37,7 +39,7 @@ pub struct Gaps(Arc<Mutex<State>>);
 impl Gaps {
     /// Watches the packets of audio that pass `pad`, in the order of their times.
     pub fn watch(&self, pad: &gst::Pad) {
-        self.watch_with(pad, |duration| duration / 2);
+        self.watch_with(pad, half);
     }
 
     /// Watches the frames of video that pass `pad`. Decoders invent durations, so only frames at the same time overlap.
@@ -45,12 +47,11 @@ impl Gaps {
         self.watch_with(pad, |_| SHORTEST_FRAME);
     }
 
-    /// A packet overlaps the one before if it comes less than `least(duration)` later.
-    fn watch_with(&self, pad: &gst::Pad, least: impl Fn(u64) -> u64 + Send + Sync + 'static) {
+    /// Two packets overlap if the second comes less than `least` of the shorter duration after the first.
+    fn watch_with(&self, pad: &gst::Pad, least: fn(u64) -> u64) {
         let gaps = self.clone();
         on_buffers(pad, move |_, buffer| {
             let duration = buffer.duration().map(gst::ClockTime::nseconds);
-            let least = duration.map_or(0, &least);
             match buffer.pts() {
                 Some(time) => lock(&gaps.0).add(time.nseconds(), duration, least),
                 None => lock(&gaps.0).untimed += 1,
@@ -83,12 +84,19 @@ impl Gaps {
     }
 }
 
+fn half(duration: u64) -> u64 {
+    duration / 2
+}
+
 impl State {
-    fn add(&mut self, time: u64, duration: Option<u64>, least: u64) {
+    fn add(&mut self, time: u64, duration: Option<u64>, least: fn(u64) -> u64) {
         if let Some(last) = self.last {
             let since = time.saturating_sub(last);
             self.longest = self.longest.max(since);
-            if let Some(duration) = duration.filter(|_| since < least) {
+            // Demuxers output chunks of any length, and some state one that is too long.
+            if let Some((duration, before)) = duration.zip(self.before)
+                && since < least(duration.min(before))
+            {
                 self.overlap += duration;
             }
             let gap = since.saturating_sub(self.step.unwrap_or(since));
@@ -100,7 +108,7 @@ impl State {
             }
         }
         self.step = duration.or(self.step);
-        self.last = Some(time);
+        (self.last, self.before) = (Some(time), duration);
     }
 }
 
@@ -112,7 +120,7 @@ mod tests {
         let gaps = Gaps::default();
         for (time, duration) in packets {
             let duration = duration.map(|duration| duration * 1_000_000);
-            lock(&gaps.0).add(time * 1_000_000, duration, duration.unwrap_or(0) / 2);
+            lock(&gaps.0).add(time * 1_000_000, duration, half);
         }
         gaps.notice("it")
     }
@@ -127,6 +135,10 @@ mod tests {
         let overlapping: Vec<_> = (0..12).map(|_| (0, Some(40))).collect();
         let said = notice(&overlapping).unwrap();
         assert!(said.contains("0.4 s of it overlap with what comes before"), "{said}");
+        // Chunks of any length.
+        let chunks: Vec<_> = (0..9).flat_map(|i| [(i * 140, 20), (i * 140 + 20, 120)]).collect();
+        let chunks: Vec<_> = chunks.into_iter().map(|(at, length)| (at, Some(length))).collect();
+        assert_eq!(notice(&chunks), None);
         let without_durations =
             [(0, None), (90, None), (180, None), (700, None), (790, None), (1310, None)];
         assert_eq!(notice(&without_durations).unwrap(), "it has 2 gaps, 0.9 s in total");
