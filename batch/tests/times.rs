@@ -290,6 +290,27 @@ fn a_second_video_whose_times_begin_again_is_an_error() {
     assert!(said.contains("error: in/two.ogv: its timestamps jump back by 3.0 s"), "{said}");
 }
 
+/// `matroskademux` of GStreamer 1.22 outputs ProRes without times.
+#[test]
+fn prores_of_a_variable_rate_in_matroska_keeps_its_times() {
+    let Some(place) = Place::of_ffmpeg("ProRes in Matroska") else { return };
+    let vary = "-vf select=not(mod(n\\,3))+gt(n\\,40) -vsync vfr -c:v prores_ks";
+    make(&place.path("in/a.mkv"), &[BARS, TONE, vary].join(" "));
+    make(&place.path("in/b.mkv"), &[BARS, "-c:v prores_ks"].join(" "));
+    for piece in ["0", "0.5"] {
+        place.run(&["in", "--piece", piece]);
+        for name in ["a.mkv", "b.mkv"] {
+            let [before, after] = [place.path("in").join(name), place.out(name)]
+                .map(|path| streams(&path).remove(0).times);
+            assert_eq!(before.len(), after.len(), "{name}");
+            for (is, should) in after.iter().zip(&before) {
+                assert!((is - should).abs() < 2.0, "{name}: {is} ms, not {should} ms");
+            }
+        }
+        fs::remove_dir_all(place.path("out")).unwrap();
+    }
+}
+
 /// MP4 hides a last frame without a duration, and fragmented MP4 does not say how long each one lasts.
 #[test]
 fn the_last_frame_of_an_unknown_rate_is_shown() {

@@ -270,6 +270,18 @@ pub fn track_number(id: &str) -> Option<u64> {
     id.split(':').next()?.parse().ok()
 }
 
+/// The numbers of the tracks in `codec`; `None` if the file is damaged.
+pub fn tracks_in(segment: &mut Segment, codec: &str) -> Option<Vec<u64>> {
+    let at = segment.find(TRACKS).ok()??;
+    let (bytes, tracks) = segment.read(at).ok()?;
+    let is_it = |entry: &Element| {
+        children(&bytes, *entry, CODEC_ID).any(|found| text(&bytes, found) == codec)
+    };
+    let entries = children(&bytes, tracks, TRACK_ENTRY).filter(is_it);
+    let numbers = entries.filter_map(|entry| children(&bytes, entry, TRACK_NUMBER).next());
+    Some(numbers.map(|found| number(&bytes, found)).collect())
+}
+
 /// The unit of the timestamps of a file, and the codec delay of each track by its number; nanoseconds.
 pub fn clock(segment: &mut Segment) -> Option<(i64, HashMap<u64, i64>)> {
     let mut read = |id| {

@@ -28,6 +28,7 @@ pub mod sample_entries;
 pub mod timecode;
 pub mod timed_text;
 pub mod unread;
+pub mod untimed;
 pub mod user_data;
 pub mod wave_header;
 pub mod y4m;

@@ -2,7 +2,7 @@
 
 //! What to correct in a file for the demuxers of GStreamer 1.22. It is found when the file is probed.
 
-use super::{durations::Durations, early::Early, sample_entries::SampleEntries};
+use super::{durations::Durations, early::Early, sample_entries::SampleEntries, untimed::Untimed};
 use crate::worker::pads::probes::Replacement;
 
 #[derive(Debug, Default)]
@@ -19,6 +19,8 @@ pub struct Repairs {
     pub objects: Option<Replacement>,
     /// For Matroska with timestamps before 0.
     pub early: Option<Early>,
+    /// For ProRes in Matroska.
+    pub untimed: Option<Untimed>,
 }
 
 impl Repairs {

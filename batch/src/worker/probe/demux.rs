@@ -90,9 +90,14 @@ pub fn demux(
 fn repair(element: &gst::Element, repairs: &Arc<Repairs>) {
     if is_matroska(element) {
         let repairs = repairs.clone();
-        element.connect_pad_added(move |_, pad| match &repairs.early {
-            Some(early) => early.correct(pad),
-            None => keep_time(pad),
+        element.connect_pad_added(move |_, pad| {
+            match &repairs.early {
+                Some(early) => early.correct(pad),
+                None => keep_time(pad),
+            }
+            if let Some(untimed) = &repairs.untimed {
+                untimed.correct(pad);
+            }
         });
     }
     if is_of(element, "mpegpsdemux") {

@@ -75,6 +75,8 @@ impl Media {
             let toc = self.toc.take();
             self.toc = toc.and_then(|toc| chapters::later(&toc, early.shift));
         }
+        // It counts the frames from the first on.
+        self.is_seekable &= self.repairs.untimed.is_none();
         Ok(())
     }
 

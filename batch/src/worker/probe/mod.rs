@@ -50,6 +50,7 @@ use crate::{
             sample_entries::SampleEntries,
             timecode::TimeCode,
             unread,
+            untimed::Untimed,
             user_data::UserData,
         },
         elements::caps::{TRUE_HD_OR_PCM, codec_name, field, media_type, short_id},
@@ -131,6 +132,7 @@ impl Media {
             sample_entries: index.as_ref().map(SampleEntries::of).unwrap_or_default(),
             objects: asf::count(input),
             early: Early::of(input),
+            untimed: Untimed::of(input),
         };
         let repairs = Arc::new(repairs);
         let found = discover(input, &repairs);
