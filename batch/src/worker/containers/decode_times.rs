@@ -89,7 +89,7 @@ impl Codec {
     }
 }
 
-/// Corrects the times of the frames of `codec` that leave `pad`, except those that are `right` already.
+/// Corrects the times of the frames of `codec` that leave `pad`, except those that `is_right` accepts.
 fn watch(
     pad: &gst::Pad,
     codec: Codec,
@@ -103,13 +103,17 @@ fn watch(
     });
     on_buffers(pad, move |_, buffer| {
         let state = &mut *lock(&state);
-        if codec == Codec::Mpeg && !is_right(buffer) {
+        let is_right = is_right(buffer);
+        if codec == Codec::Mpeg && !is_right {
             let Some(frame) = state.unpacker.frame(buffer.clone()) else { return false };
             *buffer = frame;
         }
-        state.has_b_frames |= codec.is_b_frame(buffer) || state.unpacker.is_waiting();
+        // Only searched until one is found, and not in files with right times.
+        if !is_right && !state.has_b_frames {
+            state.has_b_frames = state.unpacker.is_waiting() || codec.is_b_frame(buffer);
+        }
         let shown = state.shown(codec == Codec::InOrder, buffer.dts(), buffer.duration());
-        if !is_right(buffer) {
+        if !is_right {
             buffer.make_mut().set_pts(shown);
         }
         true

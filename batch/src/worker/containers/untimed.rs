@@ -2,22 +2,14 @@
 
 //! The times of ProRes in Matroska, which `matroskademux` of GStreamer 1.22 leaves out. Decoders then count frames.
 
-use std::{
-    collections::HashMap,
-    fs::File,
-    path::Path,
-    sync::{Arc, Mutex},
-};
+use std::{collections::HashMap, fs::File, path::Path, sync::Mutex};
 
 use gst::prelude::*;
 
 use super::{ebml::Segment, matroska};
 use crate::{
     lock::lock,
-    worker::{
-        elements::caps::short_id,
-        pads::probes::{on_buffers, on_segments},
-    },
+    worker::{elements::caps::short_id, pads::probes::on_buffers},
 };
 
 /// How far times may differ from those of equal frames, nanoseconds: files round them to a millisecond.
@@ -48,17 +40,10 @@ impl Untimed {
         let id = pad.stream_id();
         let track = id.and_then(|id| matroska::track_number(short_id(&id)));
         let Some(times) = track.and_then(|track| self.0.get(&track)).cloned() else { return };
-        let next = Arc::new(Mutex::new(0));
-        let begun = next.clone();
-        on_segments(pad, move |_| {
-            *lock(&begun) = 0;
-            None
-        });
+        let times = Mutex::new(times.into_iter());
         on_buffers(pad, move |_, buffer| {
-            let mut next = lock(&next);
-            let time = times.get(*next).and_then(|time| u64::try_from(*time).ok());
+            let time = lock(&times).next().and_then(|time| u64::try_from(time).ok());
             buffer.make_mut().set_pts(time.map(gst::ClockTime::from_nseconds));
-            *next += 1;
             true
         });
     }
