@@ -23,13 +23,11 @@ use super::{
         nero_list, place, tracks,
     },
     rates,
-    user_data::UserData,
+    user_data::{DAY, UserData},
 };
 
 /// The start of the placeholder tag.
 const PLACEHOLDER: &str = "cyclegan-batch-placeholder";
-/// The date in user data and in lists of tags.
-const DAY: &[u8; 4] = b"\xA9day";
 /// Seconds from 1904, the epoch of these files, to 1970.
 const FROM_1904: i64 = 2_082_844_800;
 

@@ -10,7 +10,7 @@ use gst::prelude::*;
 use super::isobmff::{Index, boxes, find, number, track_id, tracks};
 use crate::worker::{
     elements::{
-        caps::{PIXEL_ASPECT, field, short_id},
+        caps::{short_id, with_aspect},
         is_of,
     },
     pads::probes::on_caps,
@@ -72,18 +72,11 @@ impl SampleEntry {
 
     /// The `caps` with what they lack; `None` if they lack nothing.
     fn completed(&self, caps: &gst::Caps) -> Option<gst::Caps> {
-        let square = gst::Fraction::new(1, 1);
-        let is_square = field::<gst::Fraction>(caps, PIXEL_ASPECT).is_none_or(|own| own == square);
-        let aspect = self.aspect.filter(|_| is_square);
-        let mut caps = caps.clone();
-        let structure = caps.make_mut().structure_mut(0)?;
-        if let Some(aspect) = aspect {
-            structure.set(PIXEL_ASPECT, aspect);
-        }
-        if let Some(header) = &self.header {
-            structure.set("codec_data", header);
-        }
-        (aspect.is_some() || self.header.is_some()).then_some(caps)
+        let shaped = self.aspect.and_then(|aspect| with_aspect(caps, aspect));
+        let Some(header) = &self.header else { return shaped };
+        let mut caps = shaped.unwrap_or_else(|| caps.clone());
+        caps.make_mut().set("codec_data", header);
+        Some(caps)
     }
 }
 

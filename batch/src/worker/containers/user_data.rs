@@ -13,6 +13,8 @@ use crate::container::Container;
 
 /// A prefix of the keys that phones write.
 const APPLE: &str = "com.apple.quicktime.";
+/// The date in user data and in lists of tags.
+pub const DAY: &[u8; 4] = b"\xA9day";
 /// Keys that are read elsewhere.
 const KNOWN: [&str; 2] = ["location.ISO6709", "creationdate"];
 
@@ -97,7 +99,6 @@ fn international(content: &[u8]) -> Option<String> {
 
 /// When it was made, as text. `qtdemux` of GStreamer 1.22 does not read all forms.
 fn day(moov: &[u8]) -> Option<String> {
-    const DAY: &[u8] = b"\xA9day";
     let of_list =
         find(moov, &[b"udta", b"meta"]).and_then(|meta| find(plain(meta), &[b"ilst", DAY]));
     let of_quicktime = || find(moov, &[b"udta", DAY]).and_then(international);

@@ -18,6 +18,15 @@ pub fn field<'a, T: gst::glib::value::FromValue<'a>>(caps: &'a gst::Caps, name: 
 /// The field of caps with the shape of pixels.
 pub const PIXEL_ASPECT: &str = "pixel-aspect-ratio";
 
+/// The caps with the pixel aspect ratio `aspect`, if theirs is square or unknown and it is not square.
+pub fn with_aspect(caps: &gst::Caps, aspect: gst::Fraction) -> Option<gst::Caps> {
+    let square = gst::Fraction::new(1, 1);
+    let is_square = field::<gst::Fraction>(caps, PIXEL_ASPECT).is_none_or(|own| own == square);
+    let mut caps = caps.clone();
+    (is_square && aspect != square).then(|| caps.make_mut().set(PIXEL_ASPECT, aspect))?;
+    Some(caps)
+}
+
 /// The media type of caps, such as `video/x-h264`.
 pub fn media_type(caps: &gst::Caps) -> &str {
     caps.structure(0).map(|s| s.name().as_str()).unwrap_or_default()

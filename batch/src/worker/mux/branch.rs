@@ -46,7 +46,8 @@ pub fn audio(setup: &Setup, muxer: &Muxer, track: &Track) -> Result<Chain> {
         Some(caps) => format!("capsfilter caps=\"{caps}\""),
         None => own.unwrap_or_else(|| muxer.container.audio_encoder(channels).0),
     };
-    let exact = match nearest(&encoder, "channels", channels) {
+    let accepted = accepted_caps(&encoder);
+    let exact = match accepted.and_then(|accepted| nearest(&accepted, "channels", channels)) {
         Some(channels) => format!(",channels={channels}"),
         None => String::new(),
     };
@@ -67,10 +68,9 @@ pub fn audio(setup: &Setup, muxer: &Muxer, track: &Track) -> Result<Chain> {
     Ok(chain)
 }
 
-/// The value of `field` that `encoder` takes and that is nearest to `wanted`; `None` if it does not say, or `wanted` is 0.
-fn nearest(encoder: &str, field: &str, wanted: i32) -> Option<i32> {
-    let accepted = accepted_caps(encoder).filter(|_| wanted > 0)?;
-    let taken = accepted.iter().filter_map(|structure| {
+/// The value of `field` in `accepted` that is nearest to `wanted`; `None` if there is none, or `wanted` is 0.
+fn nearest(accepted: &gst::Caps, field: &str, wanted: i32) -> Option<i32> {
+    let taken = accepted.iter().filter(|_| wanted > 0).filter_map(|structure| {
         let mut structure = structure.to_owned();
         structure.fixate_field_nearest_int(field, wanted);
         structure.get::<i32>(field).ok()
@@ -80,7 +80,9 @@ fn nearest(encoder: &str, field: &str, wanted: i32) -> Option<i32> {
 
 /// What `encoder` does not keep of a track, such as `mixed down to 6 channels`.
 pub fn reductions(encoder: &str, track: &Track) -> Vec<String> {
-    let reduced = |field: &str, own: i32| nearest(encoder, field, own).filter(|&taken| taken < own);
+    let Some(accepted) = accepted_caps(encoder) else { return Vec::new() };
+    let reduced =
+        |field: &str, own: i32| nearest(&accepted, field, own).filter(|&taken| taken < own);
     let channels = reduced("channels", track.channels());
     let rate = reduced("rate", track.sample_rate());
     let channels = channels.map(|channels| format!("mixed down to {channels} channels"));

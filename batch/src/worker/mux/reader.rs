@@ -15,7 +15,7 @@ use crate::{
     lock::lock,
     worker::{
         elements::{
-            caps::{PIXEL_ASPECT, field, media_type},
+            caps::{PIXEL_ASPECT, field, media_type, with_aspect},
             frames, is_of,
         },
         pads::{
@@ -179,15 +179,7 @@ fn forget_aspect(parser: &gst::Element) {
     // With the same caps again, `h265parse` of GStreamer 1.22 outputs none.
     drop_same_caps(&sink);
     let Some(src) = parser.static_pad("src") else { return };
-    on_caps(&src, move |caps| {
-        let square = gst::Fraction::new(1, 1);
-        let of_stream = field::<gst::Fraction>(caps, PIXEL_ASPECT);
-        let rounded =
-            lock(&rounded).filter(|_| of_stream.is_none_or(|of_stream| of_stream == square))?;
-        let mut caps = caps.clone();
-        caps.make_mut().set(PIXEL_ASPECT, rounded);
-        Some(caps)
-    });
+    on_caps(&src, move |caps| with_aspect(caps, (*lock(&rounded))?));
 }
 
 struct Reader {

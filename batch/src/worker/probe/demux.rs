@@ -20,7 +20,10 @@ use crate::{
     worker::{
         containers::{av1, decode_times, repairs::Repairs, wave_header},
         elements::{
-            caps::{PIXEL_ASPECT, colorimetry, field, has_element, is_text, media_type, short_id},
+            caps::{
+                PIXEL_ASPECT, colorimetry, field, has_element, is_text, media_type, short_id,
+                with_aspect,
+            },
             is_of, make, pad,
         },
         pads::probes::{on_caps, on_segments, replace},
@@ -125,13 +128,7 @@ fn keep_aspect(element: &gst::Element) {
     let Some((sink, src)) = pads.filter(|_| is_of_images) else { return };
     let sink = sink.downgrade();
     on_caps(&src, move |caps| {
-        let aspect = |caps: &gst::Caps| field::<gst::Fraction>(caps, PIXEL_ASPECT);
-        let square = gst::Fraction::new(1, 1);
-        let known = aspect(&sink.upgrade()?.current_caps()?)?;
-        let is_lost = aspect(caps).is_none_or(|aspect| aspect == square) && known != square;
-        let mut caps = caps.clone();
-        is_lost.then(|| caps.make_mut().set(PIXEL_ASPECT, known))?;
-        Some(caps)
+        with_aspect(caps, field(&sink.upgrade()?.current_caps()?, PIXEL_ASPECT)?)
     });
 }
 
