@@ -127,7 +127,9 @@ impl Pipeline {
         self.is_piped.set(true);
     }
 
-    /// Prerolls the pipeline.
+    /// Prerolls the pipeline, for a seek and a look at its frames. To play to the end, play at once: `GstBin` of
+    /// GStreamer 1.22 may forget that it plays, and then that all has ended, if it still announces PAUSED in another
+    /// thread.
     pub fn pause(&self) -> Result<()> {
         self.set_state(gst::State::Paused)
     }

@@ -77,7 +77,7 @@ impl Job<'_> {
         let from = gst::ClockTime::from_nseconds(self.span.seek.unwrap_or(0));
         source::open(pipeline.gst(), self.input, &media, from, chain.sink()?)?;
         complaints::take(true);
-        pipeline.pause()?;
+        pipeline.play()?;
         let has_ended = || start.pad_flags().contains(gst::PadFlags::EOS);
         pipeline.wait_until(|| start.is_blocking() || has_ended())?;
         ensure!(start.is_blocking(), NOTHING_DECODED);
