@@ -6,11 +6,11 @@
 
 mod common;
 
-use std::fs;
+use std::{fs, path::Path};
 
 use common::{
     Place,
-    ffmpeg::{BARS, H264, OTHER_TONE, Stream, TONE, chapters, frames, make, streams},
+    ffmpeg::{BARS, H264, OTHER_TONE, Stream, TONE, chapters, frames, make, measure, streams},
     text,
 };
 /// The times of the visible packets of a track, ms.
@@ -308,6 +308,32 @@ fn prores_of_a_variable_rate_in_matroska_keeps_its_times() {
             }
         }
         fs::remove_dir_all(place.path("out")).unwrap();
+    }
+}
+
+/// `qtmux` of GStreamer 1.22 writes how much to skip at the start in the wrong byte order.
+#[test]
+fn opus_in_mp4_is_heard_from_its_start() {
+    let Some(place) = Place::of_ffmpeg("the start of Opus") else { return };
+    let opus = "-c:v libvpx -c:a libopus -strict -2";
+    for name in ["a.webm", "b.mkv", "c.mp4"] {
+        let codecs = if name == "c.mp4" { opus.replace("libvpx", "libx264") } else { opus.into() };
+        make(&place.path("in").join(name), &[BARS, TONE, &codecs].join(" "));
+    }
+    place.run(&["in", "--container", "mp4", "--name", "{stem}.{ext}"]);
+    place.run(&["in", "--container", "mov", "--name", "{stem}.{ext}"]);
+    let samples = |path: &Path| {
+        let file = path.to_str().unwrap();
+        measure(&["-i", file, "-map", "0:a", "-af", "astats"], "Number of samples: ")
+    };
+    for name in ["a.webm", "b.mkv", "c.mp4"] {
+        let before = samples(&place.path("in").join(name));
+        for extension in ["mp4", "mov"] {
+            let after = samples(&place.out(name).with_extension(extension));
+            // MP4 of the muxer hides nothing of the last packet, and skips in the edit list or not at all.
+            let more = after - before;
+            assert!((-400.0..960.0).contains(&more), "{name}: {before} samples, then {after}");
+        }
     }
 }
 

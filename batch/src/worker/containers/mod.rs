@@ -20,6 +20,7 @@ pub mod matroska_head;
 pub mod matroska_tags;
 pub mod moov;
 pub mod mpegts;
+pub mod opus;
 pub mod packed_mpeg4;
 pub mod pcm;
 pub mod rates;

@@ -22,7 +22,7 @@ use super::{
         FORCED, FORCED_ROLE, Index, ROLE_SCHEME, boxed, boxes, display_flags, find, index,
         nero_list, place, tracks,
     },
-    rates,
+    opus, rates,
     user_data::{DAY, UserData},
 };
 
@@ -183,6 +183,7 @@ impl Additions {
     pub fn complete(&self, file: &Path) -> Result<()> {
         let Index { start, mut moov } = index(file)?;
         rates::remove_wrong(&mut moov);
+        opus::correct(&mut moov);
         if let Some(date) = self.date.and_then(|date| u64::try_from(date + FROM_1904).ok()) {
             set_dates(&mut moov, date);
         }
