@@ -354,6 +354,23 @@ fn the_last_frame_of_an_unknown_rate_is_shown() {
     }
 }
 
+/// In a program stream, several frames share a timestamp.
+#[test]
+fn frames_of_a_program_stream_keep_their_times() {
+    let Some(place) = Place::of_ffmpeg("the times of a program stream") else { return };
+    make(&place.path("in/a.mpg"), &[BARS, TONE, "-c:v mpeg2video -bf 2 -g 15 -c:a mp2"].join(" "));
+    make(&place.path("in/b.vob"), &[BARS, "-c:v mpeg2video -bf 1 -g 12 -b:v 90k"].join(" "));
+    let said = place.run(&["in", "--name", "{stem}.mkv"]);
+    assert!(!said.contains("note:"), "{said}");
+    for name in ["a.mkv", "b.mkv"] {
+        let times = streams(&place.out(name)).remove(0).times;
+        assert!(
+            times.windows(2).all(|pair| (pair[1] - pair[0] - 40.0).abs() < 0.1),
+            "{name}: {times:?}"
+        );
+    }
+}
+
 /// MPEG-4 in a transport stream does not say how many frames it has in a second, and x265 has to know.
 #[test]
 fn video_of_unknown_rate_becomes_hevc() {

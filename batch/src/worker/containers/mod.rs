@@ -26,6 +26,7 @@ pub mod pcm;
 pub mod rates;
 pub mod repairs;
 pub mod sample_entries;
+pub mod shared_times;
 pub mod timecode;
 pub mod timed_text;
 pub mod unread;

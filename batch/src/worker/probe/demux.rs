@@ -18,7 +18,7 @@ use super::{frameless::Frameless, watchdog};
 use crate::{
     lock::lock,
     worker::{
-        containers::{av1, decode_times, repairs::Repairs, wave_header},
+        containers::{av1, decode_times, repairs::Repairs, shared_times, wave_header},
         elements::{
             caps::{
                 PIXEL_ASPECT, colorimetry, field, has_element, is_text, media_type, short_id,
@@ -108,6 +108,7 @@ fn repair(element: &gst::Element, repairs: &Arc<Repairs>) {
     }
     repairs.durations.keep_rate(element);
     decode_times::correct(element);
+    shared_times::complete(element);
     correct_caps(element, repairs);
 }
 
