@@ -38,6 +38,8 @@ const END: &str = "sync lost";
 static ERRORS: AtomicU64 = AtomicU64::new(0);
 static UNKNOWN_FORMAT: AtomicBool = AtomicBool::new(false);
 static MISSING_REFERENCES: AtomicU64 = AtomicU64::new(0);
+/// Whether nothing more is decoded that is needed.
+static HAS_ENDED: AtomicBool = AtomicBool::new(false);
 
 /// Starts counting.
 pub fn listen() {
@@ -47,7 +49,8 @@ pub fn listen() {
         gst::log::set_threshold_for_name(CATEGORY, gst::DebugLevel::Error);
     }
     gst::log::add_log_function(|category, level, _, _, _, _, message| {
-        if level != gst::DebugLevel::Error || category.name() != CATEGORY {
+        let is_ignored = HAS_ENDED.load(Ordering::Relaxed);
+        if is_ignored || level != gst::DebugLevel::Error || category.name() != CATEGORY {
             return;
         }
         let text = message.get().unwrap_or_default();
@@ -69,8 +72,20 @@ pub fn forget_at(pad: &gst::Pad) {
     });
 }
 
+/// Stops counting at the end of the stream at `pad`, until the next count is taken. A decoder that is stopped midway gets
+/// the part of a frame that its parser has.
+pub fn stop_at_end(pad: &gst::Pad) {
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
+        if info.event().is_some_and(|event| event.type_() == gst::EventType::Eos) {
+            HAS_ENDED.store(true, Ordering::Relaxed);
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
 /// The number of errors since the last call; those about missing references count only `with_references`.
 pub fn take(with_references: bool) -> u64 {
+    HAS_ENDED.store(false, Ordering::Relaxed);
     let references = MISSING_REFERENCES.swap(0, Ordering::Relaxed);
     ERRORS.swap(0, Ordering::Relaxed) + if with_references { references } else { 0 }
 }

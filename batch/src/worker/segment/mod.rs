@@ -61,6 +61,7 @@ impl Job<'_> {
         let times = FrameTimes::default();
         clip::cut(&start, self.span, times.clone());
         decoded.watch(&start);
+        complaints::stop_at_end(&start);
         if self.span.seek.is_some_and(|time| time > 0) {
             complaints::forget_at(&start);
         }
