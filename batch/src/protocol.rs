@@ -63,8 +63,8 @@ pub enum Task {
     Mux { input: OsString, output: OsString, container: Container, segments: Vec<Segment> },
     /// Translate an image.
     Picture { input: OsString, output: OsString, format: PictureFormat },
-    /// Make thumbnails before and after translation, of the sample if there is one.
-    Thumbnails { input: OsString, output: OsString, sample: Option<Sample> },
+    /// Make thumbnails before and after translation. The output starts `start` nanoseconds after the input.
+    Thumbnails { input: OsString, output: OsString, start: u64 },
 }
 
 impl Task {

@@ -15,6 +15,7 @@ use std::{
 
 use common::{
     Place,
+    ffmpeg::{self, BARS, TONE, make as make_file},
     media::{self, make, small_clip},
     text,
 };
@@ -109,6 +110,46 @@ fn samples_are_spread_over_each_video() {
     let said = place.run(&["in", "--sample", "3"]);
     assert!(said.contains("0 translated, 10 up to date"), "{said}");
     assert!(place.run(&["in"]).contains("3 translated, 1 up to date"));
+}
+
+/// Their times do not start at 0, and players show times from their start.
+#[test]
+fn parts_are_counted_from_the_start_of_a_file() {
+    let Some(place) = Place::of_ffmpeg("parts of files that start late") else { return };
+    let late = "-output_ts_offset 10 -c:v libx264 -c:a aac -g 10";
+    let files = [
+        ("late.mkv", late),
+        ("plain.mkv", "-c:v libx264 -c:a aac -g 10"),
+        ("late.mp4", late),
+        ("late.ts", late),
+        ("a.mpg", "-c:v mpeg2video -bf 2 -c:a mp2"),
+    ];
+    for (name, codecs) in files {
+        make_file(&place.path("in").join(name), &[BARS, TONE, codecs].join(" "));
+    }
+    for (options, frames) in [
+        ("--start 1 --end 2", 25),
+        ("--end 1", 25),
+        ("--start 1.5 --frames 2", 2),
+        ("--sample 1", 75),
+    ] {
+        let all =
+            ["in", "--name", "{stem}.{from}.{ext}", "--report", "page.html", "--container", "mkv"];
+        let said = place.run(&all.into_iter().chain(options.split(' ')).collect::<Vec<_>>());
+        assert!(!said.contains("note:"), "{options}: {said}");
+        let outputs = fs::read_dir(place.path("out")).unwrap().flatten().map(|file| file.path());
+        let outputs: Vec<_> = outputs.filter(|path| path.is_file()).collect();
+        assert_eq!(outputs.len(), files.len(), "{options}: {outputs:?}");
+        for output in &outputs {
+            assert_eq!(ffmpeg::frames(output), frames, "{options}: {}", output.display());
+        }
+        fs::remove_dir_all(place.path("out")).unwrap();
+    }
+    for name in ["late.mkv", "plain.mkv"] {
+        place.run(&[&*format!("in/{name}"), "--start", "1", "--end", "2"]);
+    }
+    let psnr = ffmpeg::psnr(&place.out("late.mkv"), &place.out("plain.mkv"));
+    assert!(psnr > 40.0, "{psnr} dB");
 }
 
 #[test]

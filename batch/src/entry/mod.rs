@@ -31,7 +31,7 @@ pub use fingerprint::{Fingerprint, hash_of_model};
 use json::{json_path, read_json};
 use lock::{Holder, Lock, Locked, host};
 use record::{FAILURE, Failure, RECORD, Record, THUMBNAILS};
-pub use record::{Recorded, State, count_states, failed_since};
+pub use record::{Made, Recorded, State, count_states, failed_since};
 pub use segments::{Claim, Finished, Segments};
 
 /// The folder of an output. If this process may write the output, other processes are locked out while this exists.
@@ -135,7 +135,7 @@ impl Entry {
             }
             is_ours = size(&self.output) == Some(record.output_size);
             if is_ours && record.fingerprint == self.fingerprint {
-                return Ok(Some(record.frames));
+                return Ok(Some(record.made.frames));
             }
             let other = record.input.as_ref().filter(|other| **other != self.input && is_ours);
             if let Some(other) = other.filter(|_| !overwrite) {
@@ -180,8 +180,8 @@ impl Entry {
         remove_unfinished(&self.unfinished());
     }
 
-    /// Gives the unfinished output its final name. It has `frames` frames and took `seconds`.
-    pub fn finish(&self, frames: u64, seconds: f64, notices: &[String]) -> Result<()> {
+    /// Gives the unfinished output its final name.
+    pub fn finish(&self, made: Made) -> Result<()> {
         let file = File::open(self.unfinished()).context("the output is missing")?;
         // Once it has its final name, the file must be on the disk.
         file.sync_all().context("cannot write the output")?;
@@ -190,10 +190,8 @@ impl Entry {
             input: json_path(&self.input),
             output: json_path(&self.relative),
             output_size: file.metadata()?.len(),
-            frames,
-            seconds,
+            made,
             host: host(),
-            notices: notices.to_vec(),
         };
         let _ = fs::remove_file(self.folder.join(THUMBNAILS));
         self.write(RECORD, &serde_json::to_vec_pretty(&record)?)?;
@@ -210,6 +208,11 @@ impl Entry {
             let text = serde_json::to_vec_pretty(&failure);
             let _ = text.map(|text| self.write(FAILURE, &text));
         }
+    }
+
+    /// How long after the input the finished output starts, nanoseconds.
+    pub fn start(&self) -> u64 {
+        read_json::<Record>(&self.folder.join(RECORD)).map_or(0, |record| record.made.start)
     }
 
     pub fn has_thumbnails(&self) -> bool {

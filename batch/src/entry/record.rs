@@ -34,9 +34,21 @@ pub(super) struct Record {
     /// The output's path below the output folder, likewise.
     pub output: Option<PathBuf>,
     pub output_size: u64,
-    pub frames: u64,
-    pub seconds: f64,
+    #[serde(flatten)]
+    pub made: Made,
     pub host: String,
+}
+
+/// A finished output.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Made {
+    /// How long after the input it starts, nanoseconds. Earlier versions did not record it.
+    #[serde(default)]
+    pub start: u64,
+    pub frames: u64,
+    /// How long the translation took.
+    pub seconds: f64,
+    /// Notes for the user.
     pub notices: Vec<String>,
 }
 
@@ -141,7 +153,8 @@ impl Recorded {
             return Some(Self { folder, input, output, state, notices });
         }
         if let Some(record) = read_json(&folder.join(RECORD)) {
-            let Record { input, output, output_size, frames, seconds, host, notices, .. } = record;
+            let Record { input, output, output_size, made, host, .. } = record;
+            let Made { frames, seconds, notices, .. } = made;
             let size = output.as_ref().map(|output| size(&out.join(output)));
             let is_there = size.is_none_or(|size| size == Some(output_size));
             let done = State::Done { frames, seconds, host };

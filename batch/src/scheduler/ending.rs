@@ -4,7 +4,7 @@
 
 use super::{Failure, Scheduler, Slot};
 use crate::{
-    entry::Entry,
+    entry::{Entry, Made},
     events::FileResult,
     inputs::Item,
     protocol::{Reply, Task},
@@ -16,12 +16,15 @@ impl Scheduler<'_> {
             let text = "changed while it was translated; run the command again to translate it as it is now";
             self.note(index, text.to_owned());
         }
+        let segments = self.segments(index);
+        let start = segments.and_then(|segments| segments.spans.first().map(|span| span.start));
         let (seconds, notices) = {
             let file = self.file(index);
             let seconds = file.begun.as_ref().map(|begun| begun.since.elapsed().as_secs_f64());
             (seconds.unwrap_or_default(), file.notices.clone())
         };
-        match entry.finish(frames, seconds, &notices) {
+        let made = Made { start: start.unwrap_or(0), frames, seconds, notices };
+        match entry.finish(made) {
             Ok(()) => self.end_made(index, FileResult::Translated { frames, seconds }, worker),
             Err(error) => self.fail(index, format!("{error:#}")),
         }
@@ -60,9 +63,9 @@ impl Scheduler<'_> {
         if self.options.report.is_none() || self.options.dry_run || entry.has_thumbnails() {
             return;
         }
-        let Item { input, output, sample, .. } = &self.items[index];
+        let Item { input, output, .. } = &self.items[index];
         let (input, output) = (input.clone().into(), self.out.join(output).into());
-        let task = Task::Thumbnails { input, output, sample: *sample };
+        let task = Task::Thumbnails { input, output, start: entry.start() };
         let made = match self.perform(index, worker, &task, &|_| {}) {
             Ok(Reply::Thumbnails { html }) => {
                 entry.set_thumbnails(&html).map_err(|error| format!("{error:#}"))

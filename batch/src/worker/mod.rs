@@ -141,10 +141,9 @@ fn perform(task: &Task, setup: &Setup, smoothing: f64) -> Result<Reply> {
         Task::Picture { input, output, format } => {
             picture::translate(setup, input.as_ref(), output.as_ref(), *format, &mut report)?
         }
-        Task::Thumbnails { input, output, sample } => {
-            let (input, output) = (input.as_ref(), output.as_ref());
-            let recipe = &setup.recipe;
-            let html = thumbnails::before_and_after(input, output, recipe, *sample, &mut report)?;
+        Task::Thumbnails { input, output, start } => {
+            let start = gst::ClockTime::from_nseconds(*start);
+            let html = thumbnails::before_and_after(input.as_ref(), output.as_ref(), start)?;
             return Ok(Reply::Thumbnails { html });
         }
     };

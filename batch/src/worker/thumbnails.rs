@@ -10,18 +10,16 @@ use gst::prelude::*;
 use image::{RgbImage, imageops};
 
 use crate::{
-    options::{Recipe, Sample},
-    protocol::Say,
+    container::Container,
     worker::{
         elements::pad,
-        pads::padding,
+        pads::{padding, probes::TimeSegment},
         picture::{
             self, animation,
             pixels::{Through, image_of},
         },
         pipeline::Pipeline,
-        probe::{Media, own::Own},
-        segment::plan,
+        probe::{Media, demux::keep_times, own::Own},
     },
 };
 
@@ -33,25 +31,19 @@ const HEIGHT: i32 = 120;
 const GAP: u32 = 4;
 /// How long decoding a frame may take.
 const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(60);
+/// How much too late a seek may land in a container without an index, such as an MPEG program stream.
+const LATE: gst::ClockTime = gst::ClockTime::from_seconds(3);
 
-/// An HTML image element: frames of `input` above, and the same frames of `output`, a part of it, below.
-pub fn before_and_after(
-    input: &Path,
-    output: &Path,
-    recipe: &Recipe,
-    sample: Option<Sample>,
-    say: Say,
-) -> Result<String> {
+/// An HTML image element: frames of `input` above, and the same frames of `output`, which starts `start` later, below.
+pub fn before_and_after(input: &Path, output: &Path, start: gst::ClockTime) -> Result<String> {
     if picture::is_picture(output) {
         let small =
             |file: &Path| Ok::<_, anyhow::Error>(shrunk(&picture::open(file, &mut |_| {})?));
         return page::image(&sheet(&[(small(input)?, small(output)?)]));
     }
     let media = Media::probe(input)?;
-    let after = Shown::open(output)?;
+    let after = Shown::open(output, Container::of_name(output) != Some(Container::Ts))?;
     let times = after.times();
-    let begin = plan::start(input, &media, recipe, sample, say)?;
-    let begin = gst::ClockTime::from_nseconds(begin);
     let before = match &media.own {
         Some(Own::Animation(_)) => {
             animation::frames_at(input, &times)?.iter().map(shrunk).collect()
@@ -59,12 +51,12 @@ pub fn before_and_after(
         Some(Own::Y4m(y4m)) => {
             let caps = y4m.caps()?;
             let frame = |time: &gst::ClockTime| {
-                let frame = y4m.frame_at(input, begin + *time)?;
+                let frame = y4m.frame_at(input, start + *time)?;
                 shown(&Through::new(&shrink())?.push_last(frame, &caps)?)
             };
             times.iter().map(frame).collect::<Result<_>>()?
         }
-        None => Shown::open(input)?.frames(&times, begin)?,
+        None => Shown::open(input, media.has_index())?.frames(&times, start)?,
     };
     let after = after.frames(&times, gst::ClockTime::ZERO)?;
     page::image(&sheet(&before.into_iter().zip(after).collect::<Vec<_>>()))
@@ -104,27 +96,37 @@ fn shown(sample: &gst::Sample) -> Result<RgbImage> {
     Ok(image_of(sample)?.into_rgb8())
 }
 
+/// When the next frame is shown, in stream time; for a frame without a duration, when it is shown itself.
+fn end(sample: &gst::Sample) -> Option<gst::ClockTime> {
+    let (frame, segment) = (sample.buffer()?, sample.segment()?.downcast_ref()?);
+    Some(TimeSegment::to_stream_time(segment, frame.pts()?)? + frame.duration().unwrap_or_default())
+}
+
 /// A file whose frames are decoded.
 struct Shown {
     pipeline: Pipeline,
     sink: gst_app::AppSink,
     duration: Option<gst::ClockTime>,
+    has_index: bool,
 }
 
 impl Shown {
-    fn open(file: &Path) -> Result<Self> {
+    /// `has_index` says whether seeks in `file` are exact.
+    fn open(file: &Path, has_index: bool) -> Result<Self> {
         let pipeline = Pipeline::parse(&format!(
-            "filesrc name=file ! decodebin ! queue name=frames ! {} ! appsink name=out sync=false max-buffers=1",
+            "filesrc name=file ! decodebin name=decoder ! queue name=frames ! {} ! appsink name=out sync=false max-buffers=1",
             shrink()
         ))?;
         pipeline.part::<gst::Element>("file")?.set_property("location", file);
+        keep_times(&pipeline.part("decoder")?);
         let (frames, sink) = (pipeline.part::<gst::Element>("frames")?, pipeline.part("out")?);
         padding::pad_frames(&pad(&frames, "sink")?);
         pipeline.pause()?;
         let (_, reached, _) = pipeline.gst().state(PATIENCE);
         ensure!(reached == gst::State::Paused, "{} cannot be decoded", file.display());
         let duration = pipeline.gst().query_duration();
-        Ok(Self { pipeline, sink, duration })
+        pipeline.play()?;
+        Ok(Self { pipeline, sink, duration, has_index })
     }
 
     /// The times of the thumbnails: the middles of equal parts, or the start of an image.
@@ -139,18 +141,27 @@ impl Shown {
         }
     }
 
-    /// The frames at these times after `begin`.
-    fn frames(&self, times: &[gst::ClockTime], begin: gst::ClockTime) -> Result<Vec<RgbImage>> {
-        times.iter().map(|time| self.frame(begin + *time)).collect()
+    /// The frames at these times after `start`.
+    fn frames(&self, times: &[gst::ClockTime], start: gst::ClockTime) -> Result<Vec<RgbImage>> {
+        times.iter().map(|time| self.frame(start + *time)).collect()
     }
 
+    /// The frame at this time, or the last one.
     fn frame(&self, time: gst::ClockTime) -> Result<RgbImage> {
         if !time.is_zero() {
             let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::ACCURATE;
-            let sought = self.pipeline.gst().seek_simple(flags, time);
-            sought.context("cannot seek in it")?;
+            let early = if self.has_index { gst::ClockTime::ZERO } else { LATE };
+            let sought = self.pipeline.gst().seek_simple(flags, time.saturating_sub(early));
+            sought.context("it is not seekable")?;
         }
-        let sample = self.sink.try_pull_preroll(PATIENCE);
-        shown(&sample.context("no frame is decoded")?)
+        let mut last = None;
+        while let Some(sample) = self.sink.try_pull_sample(PATIENCE) {
+            let is_there = end(&sample).is_none_or(|end| end > time);
+            last = Some(sample);
+            if is_there {
+                break;
+            }
+        }
+        shown(&last.context("no frame is decoded")?)
     }
 }

@@ -20,6 +20,10 @@ use crate::{
     worker::elements::caps::{is_text, media_type},
 };
 
+/// How much earlier than stated a frame may come, nanoseconds. Parsers and decoders that add up durations round
+/// differently.
+const ROUNDING: u64 = 1000;
+
 /// Lets only the frames of `span` and its lead-in pass the sink pad `pad`, with their stream time as timestamp, so that
 /// all segments have the same clock.
 pub fn cut(pad: &gst::Pad, span: &Span, times: FrameTimes) {
@@ -39,7 +43,7 @@ pub fn cut(pad: &gst::Pad, span: &Span, times: FrameTimes) {
             None => None,
         };
         let time = times.next(stated, buffer.duration().unwrap_or_else(|| frame_duration(pad)));
-        let place = stated.unwrap_or(time).nseconds();
+        let place = stated.unwrap_or(time).nseconds() + ROUNDING;
         if stop.is_some_and(|stop| place >= stop) {
             // The pad then refuses all later frames, which stops the decoder.
             pad.send_event(gst::event::Eos::new());
@@ -61,8 +65,9 @@ pub fn origin(span: &Span) -> gst::ClockTime {
 pub fn count(pad: &gst::Pad, span: &Span, frames: Tally) {
     let (start, origin) = (gst::ClockTime::from_nseconds(span.start), origin(span));
     on_buffers(pad, move |_, buffer| {
-        let Some(time) = buffer.pts().filter(|time| *time >= start) else { return false };
-        let time = time - origin;
+        let is_inside = |time: &gst::ClockTime| time.nseconds() + ROUNDING >= start.nseconds();
+        let Some(time) = buffer.pts().filter(is_inside) else { return false };
+        let time = time.saturating_sub(origin);
         frames.add(Some(time), buffer.duration());
         buffer.make_mut().set_pts(time);
         true
@@ -81,7 +86,7 @@ pub fn count_within(pad: &gst::Pad, span: &Span, packets: Tally) {
         let time = segment_at(pad).and_then(|segment| segment.to_stream_time(slot(buffer)?));
         // Samples that an edit list hides have a timestamp but no stream time.
         let is_outside = match time {
-            Some(time) => !range.contains(&time.nseconds()),
+            Some(time) => !range.contains(&(time.nseconds() + ROUNDING)),
             None => slot(buffer).is_some(),
         };
         if !is_outside && !is_hidden(pad, buffer) {

@@ -58,11 +58,37 @@ pub fn on_segments(
     });
 }
 
+/// Calls `with` with the times of seeks that arrive at `pad`, and replaces them with what it returns.
+pub fn on_seeks(
+    pad: &gst::Pad,
+    with: impl Fn(gst::ClockTime) -> gst::ClockTime + Send + Sync + 'static,
+) {
+    on_events_to(pad, gst::PadProbeType::EVENT_UPSTREAM, move |event| {
+        let gst::EventView::Seek(seek) = event.view() else { return None };
+        let (rate, flags, start_type, start, stop_type, stop) = seek.get();
+        let moved = |time| match time {
+            gst::GenericFormattedValue::Time(Some(time)) => with(time).into(),
+            other => other,
+        };
+        let (start, stop) = (moved(start), moved(stop));
+        let new = gst::event::Seek::builder(rate, flags, start_type, start, stop_type, stop);
+        Some(new.seqnum(event.seqnum()).build())
+    });
+}
+
 fn on_events(
     pad: &gst::Pad,
     with: impl Fn(&gst::EventRef) -> Option<gst::Event> + Send + Sync + 'static,
 ) {
-    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+    on_events_to(pad, gst::PadProbeType::EVENT_DOWNSTREAM, with);
+}
+
+fn on_events_to(
+    pad: &gst::Pad,
+    direction: gst::PadProbeType,
+    with: impl Fn(&gst::EventRef) -> Option<gst::Event> + Send + Sync + 'static,
+) {
+    pad.add_probe(direction, move |_, info| {
         if let Some(gst::PadProbeData::Event(event)) = &mut info.data
             && let Some(new) = with(event)
         {

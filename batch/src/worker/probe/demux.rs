@@ -6,7 +6,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -26,7 +26,7 @@ use crate::{
             },
             is_of, make, pad,
         },
-        pads::probes::{on_caps, on_segments, replace},
+        pads::probes::{on_caps, on_seeks, on_segments, replace},
     },
 };
 
@@ -148,13 +148,29 @@ pub fn decode_only(
     });
 }
 
-/// Keeps timestamps of Matroska as stream times. `matroskademux` of GStreamer 1.22 starts its segment at the first
-/// packet, and again where another track starts earlier, each time as stream time 0.
+/// Makes `decoder`, a `decodebin`, give the frames of Matroska the stream times that [`demux`] gives them.
+pub fn keep_times(decoder: &gst::Bin) {
+    decoder.connect_element_added(|_, element| {
+        if is_matroska(element) {
+            element.connect_pad_added(|_, pad| keep_time(pad));
+        }
+    });
+}
+
+/// Keeps timestamps of Matroska as stream times, also in seeks. `matroskademux` of GStreamer 1.22 starts its segment at
+/// the first packet, and again where another track starts earlier, each time as stream time 0.
 fn keep_time(pad: &gst::Pad) {
-    on_segments(pad, |segment| {
+    let first = Arc::new(AtomicU64::new(0));
+    let noted = first.clone();
+    on_segments(pad, move |segment| {
+        let (start, time) = segment.start().zip(segment.time())?;
+        noted.store(start.saturating_sub(time).nseconds(), Ordering::Relaxed);
         let mut kept = segment.clone();
-        kept.set_time(segment.start());
-        (kept != *segment).then_some(kept)
+        kept.set_time(start);
+        (start != time).then_some(kept)
+    });
+    on_seeks(pad, move |time| {
+        time.saturating_sub(gst::ClockTime::from_nseconds(first.load(Ordering::Relaxed)))
     });
 }
 

@@ -255,6 +255,11 @@ impl Media {
         ["", "video/mpegts", "video/mpeg"].contains(&self.kind())
     }
 
+    /// Whether key frames are found exactly.
+    pub fn has_index(&self) -> bool {
+        ["video/quicktime", "video/x-matroska", "video/webm", own::Y4M].contains(&self.kind())
+    }
+
     /// Whether frames follow each other without gaps. In other containers a frame may last for any time.
     pub fn is_contiguous(&self) -> bool {
         self.is_stream() || self.kind() == "video/x-ms-asf"

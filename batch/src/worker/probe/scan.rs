@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use gst::prelude::*;
 
 use super::{
-    Media,
+    Media, Track,
     demux::{Source, demux},
     keyframes::{self, Frame, collect},
     own::Own,
@@ -63,26 +63,38 @@ pub fn open(
     Ok((pipeline, read))
 }
 
-/// The frames of the main video of `input` in display order; `None` if some have no time.
-pub fn frames(input: &Path, media: &Media, say: Say) -> Result<Option<Vec<Frame>>> {
+/// The times of a file.
+#[derive(Clone, Debug)]
+pub struct Timeline {
+    /// The stream time at which the first track starts, nanoseconds. Some files start late.
+    pub start: u64,
+    /// The frames of the main video in display order; `None` if some have no time.
+    pub frames: Option<Vec<Frame>>,
+}
+
+/// Reads the times of `input`.
+pub fn timeline(input: &Path, media: &Media, say: Say) -> Result<Timeline> {
     if let Some(Own::Y4m(y4m)) = &media.own {
         let frame =
             |time: gst::ClockTime| Frame { time: time.nseconds(), is_key: true, is_closed: true };
-        return Ok(Some(y4m.times().map(frame).collect()));
+        return Ok(Timeline { start: 0, frames: Some(y4m.times().map(frame).collect()) });
     }
-    let frames = Arc::new(Mutex::new(Vec::<Option<Frame>>::new()));
-    let (collected, main) = (frames.clone(), media.main_track()?.id.clone());
+    let (starts, frames) = (Starts::default(), Arc::new(Mutex::new(Vec::<Option<Frame>>::new())));
+    let (noted, collected, main) = (starts.clone(), frames.clone(), media.main_track()?.id.clone());
     let (pipeline, _) = open(input, media, false, move |source, end| {
+        noted.watch(&source.caps, end);
         if source.id == main {
             collect(end, collected.clone());
         }
     })?;
     pipeline.run(None, say)?;
+    let start = starts.earliest().unwrap_or(0).max(0);
     let frames: Option<Vec<Frame>> = lock(&frames).drain(..).collect();
-    Ok(frames.map(|mut frames| {
+    let frames = frames.map(|mut frames| {
         keyframes::sort(&mut frames);
         frames
-    }))
+    });
+    Ok(Timeline { start: u64::try_from(start).unwrap_or(0), frames })
 }
 
 /// The contents of the tracks of `file`, probed as `media`, in the order of the file.
@@ -105,32 +117,50 @@ pub fn contents(file: &Path, media: &Media, say: Say) -> Result<Vec<Contents>> {
 /// The stream time at which the first track starts, nanoseconds; negative if audio starts before the video. Reads no
 /// more of the file than necessary.
 pub fn earliest(input: &Path, media: &Media) -> Result<Option<i128>> {
-    let is_timed =
-        |kind: &str| ["video/", "audio/", "meta/"].iter().any(|class| kind.starts_with(class));
-    let starts = Arc::new(Mutex::new(Vec::<i128>::new()));
+    let starts = Starts::default();
     let found = starts.clone();
-    let (pipeline, read) = open(input, media, false, move |source, end| {
-        if is_timed(media_type(&source.caps)) {
-            note_start(end, found.clone());
-        }
-    })?;
-    let expected =
-        media.tracks.iter().filter(|track| is_timed(track.kind()) && !track.is_frameless).count();
+    let (pipeline, read) =
+        open(input, media, false, move |source, end| found.watch(&source.caps, end))?;
+    let has_start = |track: &&Track| is_timed(&track.caps) && !track.is_frameless;
+    let expected = media.tracks.iter().filter(has_start).count();
     pipeline.play()?;
-    pipeline.wait_until(|| lock(&starts).len() >= expected || read.get().packets > MAX_PACKETS)?;
-    let earliest = lock(&starts).iter().min().copied();
-    Ok(earliest)
+    pipeline.wait_until(|| starts.count() >= expected || read.get().packets > MAX_PACKETS)?;
+    Ok(starts.earliest())
 }
 
-fn note_start(pad: &gst::Pad, starts: Arc<Mutex<Vec<i128>>>) {
-    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
-        let pts = info.buffer().and_then(|buffer| buffer.pts());
-        match position(segment_at(pad).as_ref(), pts) {
-            Some(start) => {
-                lock(&starts).push(start);
-                gst::PadProbeReturn::Remove
-            }
-            None => gst::PadProbeReturn::Ok,
+/// The stream times of the first packets of tracks, nanoseconds.
+#[derive(Clone, Default)]
+struct Starts(Arc<Mutex<Vec<i128>>>);
+
+impl Starts {
+    /// Waits for the first packet at `pad`, of a track with these caps. Subtitles do not count.
+    fn watch(&self, caps: &gst::Caps, pad: &gst::Pad) {
+        if !is_timed(caps) {
+            return;
         }
-    });
+        let starts = self.0.clone();
+        pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+            let pts = info.buffer().and_then(|buffer| buffer.pts());
+            match position(segment_at(pad).as_ref(), pts) {
+                Some(start) => {
+                    lock(&starts).push(start);
+                    gst::PadProbeReturn::Remove
+                }
+                None => gst::PadProbeReturn::Ok,
+            }
+        });
+    }
+
+    fn count(&self) -> usize {
+        lock(&self.0).len()
+    }
+
+    fn earliest(&self) -> Option<i128> {
+        lock(&self.0).iter().min().copied()
+    }
+}
+
+/// Whether a track with these caps has data at any time.
+fn is_timed(caps: &gst::Caps) -> bool {
+    ["video/", "audio/", "meta/"].iter().any(|class| media_type(caps).starts_with(class))
 }

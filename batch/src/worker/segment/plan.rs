@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{
     container::Container,
-    options::{Recipe, Sample},
+    options::Sample,
     protocol::{Reply, Say, Setup, Span, note, note_all},
     worker::{
         elements::caps::{codec_name, field, media_type},
@@ -17,14 +17,10 @@ use crate::{
             Media,
             keyframes::{self, Frame},
             losses,
-            own::Y4M,
-            scan,
+            scan::{self, Timeline},
         },
     },
 };
-
-/// Containers in which key frames are found exactly.
-const SEEKABLE: [&str; 4] = ["video/quicktime", "video/x-matroska", "video/webm", Y4M];
 
 /// A video to plan.
 pub struct Job<'a> {
@@ -46,7 +42,7 @@ impl Job<'_> {
         let media = Media::probe_input(self.input)?;
         self.note_losses(&media, say)?;
         let recipe = &self.setup.recipe;
-        let is_seekable = media.is_seekable && SEEKABLE.contains(&media.kind());
+        let is_seekable = media.is_seekable && media.has_index();
         let is_part = self.sample.is_some()
             || recipe.start.is_some_and(|start| start > 0.0)
             || recipe.end.is_some()
@@ -60,8 +56,11 @@ impl Job<'_> {
             let frames = expected_frames(&media);
             return Ok(Reply::Plan { spans: vec![Span::default()], frames });
         }
-        let frames = scan::frames(self.input, &media, say)?;
-        let (begin, end) = range(&media, frames.as_deref(), recipe, self.sample)?;
+        let Timeline { start, frames } = scan::timeline(self.input, &media, say)?;
+        let (begin, end) = match is_part {
+            true => self.range(&media, start, frames.as_deref())?,
+            false => (0, None),
+        };
         let seek = is_seekable.then_some(begin);
         let whole = Span { lead: begin, start: begin, stop: end, seek, ..Span::default() };
         let Some(frames) = frames else {
@@ -72,7 +71,11 @@ impl Job<'_> {
             return Ok(Reply::Plan { spans: vec![whole], frames: None });
         };
         let spans = self.spans(&frames, &whole);
-        ensure!(!spans.is_empty(), "has no frames in that range: it lasts {}", lasts(&media));
+        ensure!(
+            !spans.is_empty(),
+            "has no frames in that range: it lasts {}",
+            lasts(&media, start)
+        );
         let frames = spans.iter().map(|span| span.frames).sum();
         Ok(Reply::Plan { spans, frames })
     }
@@ -94,6 +97,29 @@ impl Job<'_> {
         Ok(())
     }
 
+    /// The stream times at which the part to translate starts and ends, nanoseconds; `None` for the end of the file. The
+    /// options count from `start`, that of the file.
+    fn range(
+        &self,
+        media: &Media,
+        start: u64,
+        frames: Option<&[Frame]>,
+    ) -> Result<(u64, Option<u64>)> {
+        let recipe = &self.setup.recipe;
+        let begin = start + nanoseconds(recipe.start.unwrap_or(0.0));
+        let end = recipe.end.map(|end| start + nanoseconds(end));
+        let Some(sample) = self.sample else { return Ok((begin, end)) };
+        // Sound may be longer than the video.
+        let end_of_video = frames.and_then(|frames| match frames {
+            [.., before, last] => Some(2 * last.time - before.time),
+            _ => None,
+        });
+        let last = end_of_video.or(media.duration.map(|duration| duration.nseconds()));
+        let last = last.context("its length is unknown, so no samples can be spread over it")?;
+        let (begin, end) = sample.range(begin, end.map_or(last, |end| end.min(last)));
+        Ok((begin, Some(end)))
+    }
+
     /// The segments of `whole`, a part of a video with these frames; none if it has no frames.
     fn spans(&self, frames: &[Frame], whole: &Span) -> Vec<Span> {
         let first = frames.partition_point(|frame| frame.time < whole.start);
@@ -108,7 +134,7 @@ impl Job<'_> {
         let mut spans = keyframes::spans(&frames[..last], first, length, self.lead);
         if let Some(head) = spans.first_mut() {
             (head.lead, head.start) = (whole.lead, whole.start);
-            head.seek = head.seek.filter(|_| whole.start > 0);
+            head.seek = head.seek.filter(|&key| key > frames[0].time);
         }
         if let Some(tail) = spans.last_mut() {
             tail.stop = frames.get(last).map(|frame| frame.time).or(whole.stop);
@@ -120,53 +146,24 @@ impl Job<'_> {
     }
 }
 
-/// Start of the part of `input` to translate, nanoseconds.
-pub fn start(
-    input: &Path,
-    media: &Media,
-    recipe: &Recipe,
-    sample: Option<Sample>,
-    say: Say,
-) -> Result<u64> {
-    let frames = sample.map(|_| scan::frames(input, media, say)).transpose()?.flatten();
-    Ok(range(media, frames.as_deref(), recipe, sample)?.0)
-}
-
-/// Start and end of the part of `media`, a video with these frames, to translate, nanoseconds; `None` for its end.
-fn range(
-    media: &Media,
-    frames: Option<&[Frame]>,
-    recipe: &Recipe,
-    sample: Option<Sample>,
-) -> Result<(u64, Option<u64>)> {
-    let begin = nanoseconds(recipe.start);
-    let end = recipe.end.map(|end| nanoseconds(Some(end)));
-    let Some(sample) = sample else { return Ok((begin, end)) };
-    // Sound may be longer than the video.
-    let end_of_video = frames.and_then(|frames| match frames {
-        [.., before, last] => Some(2 * last.time - before.time),
-        _ => None,
-    });
-    let length = end_of_video.or(media.duration.map(|duration| duration.nseconds()));
-    let length = length.context("its length is unknown, so no samples can be spread over it")?;
-    let (begin, end) = sample.range(begin, end.map_or(length, |end| end.min(length)));
-    Ok((begin, Some(end)))
-}
-
 fn is_long(setup: &Setup, media: &Media) -> bool {
     let length = media.duration.map_or(0, |duration| duration.nseconds());
     setup.piece > 0 && length > 2 * setup.piece
 }
 
-fn lasts(media: &Media) -> String {
+/// How long `media`, which starts at `start` nanoseconds, lasts.
+fn lasts(media: &Media, start: u64) -> String {
     match media.duration {
-        Some(duration) => format!("{:.1} s", duration.seconds_f64()),
+        Some(duration) => {
+            let start = gst::ClockTime::from_nseconds(start);
+            format!("{:.1} s", duration.saturating_sub(start).seconds_f64())
+        }
         None => "for an unknown time".to_owned(),
     }
 }
 
-fn nanoseconds(seconds: Option<f64>) -> u64 {
-    (seconds.unwrap_or(0.0) * 1e9).round() as u64
+fn nanoseconds(seconds: f64) -> u64 {
+    (seconds * 1e9).round() as u64
 }
 
 fn expected_frames(media: &Media) -> Option<u64> {
