@@ -40,10 +40,12 @@ pub struct Element {
     pub end: usize,
 }
 
-/// The variable-length integer at the start of `bytes`, including its marker if `keeps_marker`, and its length.
+/// The variable-length integer at the start of `bytes`, of at most 8 bytes, including its marker if `keeps_marker`, and
+/// its length.
 fn vint(bytes: &[u8], keeps_marker: bool) -> Option<(u64, usize)> {
     let first = *bytes.first()?;
     let length = first.leading_zeros() as usize + 1;
+    (length <= 8).then_some(())?;
     let rest = bytes.get(1..length)?;
     let head = if keeps_marker { first } else { first & (0xff_u16 >> length) as u8 };
     Some((rest.iter().fold(u64::from(head), |number, &byte| number << 8 | u64::from(byte)), length))
@@ -311,5 +313,13 @@ mod tests {
         assert_eq!(end_of(&[0x01, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF]), None);
         assert_eq!(end_of(&[0x01, 0, 0, 0, 0, 0, 0, 0x7F]), Some(12 + 127));
         assert_eq!(end_of(&[0x40, 0x7F]), Some(6 + 127));
+    }
+
+    /// Its length would overflow, and it would be read again and again.
+    #[test]
+    fn an_element_of_more_than_eight_bytes_of_length_is_an_error() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"\x80\x00\xff\xff\xff\xff\xff\xff\xff\xf6").unwrap();
+        assert!(Segment::open(file).is_err());
     }
 }
