@@ -133,6 +133,31 @@ fn a_track_of_noise_costs_no_other_track() {
     }
 }
 
+/// The muxer refuses what the encoder outputs, not the other track.
+#[test]
+fn a_refused_encoder_costs_no_other_track() {
+    let Some(place) = Place::of_ffmpeg("a refused encoder") else { return };
+    let codecs = "-c:v libvpx -map 0 -map 1 -map 2 -c:a:0 aac -c:a:1 libopus";
+    make(&place.path("in/a.mkv"), &[BARS, TONE, OTHER_TONE, codecs].join(" "));
+    let said = place.run(&["in", "--container", "webm", "--audio-encoder", "lamemp3enc"]);
+    assert!(said.contains("note: in/a.mkv: track 2, MPEG-4 AAC, is left out: "), "{said}");
+    assert_eq!(said.matches("note: ").count(), 1, "{said}");
+    let codecs: Vec<_> = streams(&place.out("a.webm")).into_iter().map(|s| s.codec).collect();
+    assert_eq!(codecs, ["vp9", "opus"]);
+}
+
+/// A note about a track that is not wanted helps nobody.
+#[test]
+fn tracks_that_are_not_wanted_have_no_notes() {
+    let Some(place) = Place::of_ffmpeg("unwanted tracks") else { return };
+    let gap = "-af aselect=not(between(t\\,1\\,2)) -c:a aac";
+    make(&place.path("in/a.mkv"), &[BARS, TONE, H264, gap].join(" "));
+    assert!(place.run(&["in"]).contains("track 2 has a gap"));
+    fs::remove_dir_all(place.path("out")).unwrap();
+    let said = place.run(&["in", "--audio", "none"]);
+    assert!(!said.contains("note: "), "{said}");
+}
+
 /// Demuxers send gaps until then, from which parsers invent caps.
 #[test]
 fn sound_that_begins_late_is_kept() {

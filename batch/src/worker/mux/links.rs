@@ -131,7 +131,9 @@ impl Links {
             let found = sources.iter_mut().find(|source| {
                 source.as_ref().is_some_and(|source| known.is(&source.id, &source.caps))
             });
-            let source = found.and_then(Option::take);
+            // What is dropped stays among the others.
+            let is_kept = !matches!(action, Action::Drop);
+            let source = found.filter(|_| is_kept).and_then(Option::take);
             match (action, source) {
                 (Action::Translate, source) => {
                     self.link_video(&pipeline, track)?;

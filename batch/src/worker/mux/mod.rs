@@ -20,7 +20,7 @@ use std::{
     sync::mpsc,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use gst::prelude::*;
 
 use self::{
@@ -152,7 +152,7 @@ impl Mux<'_> {
         let muxer = Muxer::new(self.container)?;
         self.prepare(&pipeline, &muxer, media, window)?;
         let (sender, faults) = mpsc::channel();
-        let video = self.video(media, window, sender)?;
+        let video = self.video(media, window, sender.clone())?;
         pipeline.gst().add(&video)?;
         // Starts when all tracks are linked: the muxer accepts no more after that.
         video.set_locked_state(true);
@@ -169,7 +169,7 @@ impl Mux<'_> {
             seen: Seen::default(),
         };
         let seen = links.seen.clone();
-        self.read_tracks(&pipeline, media, mapping.actions.clone(), links)?;
+        self.read_tracks(&pipeline, media, mapping.actions.clone(), links, sender)?;
         let run = pipeline.run(None, say);
         if let Ok(fault) = faults.try_recv() {
             return Err(fault);
@@ -196,13 +196,14 @@ impl Mux<'_> {
         Ok(reader::source(self.placed(window), additions, faults))
     }
 
-    /// Demuxes the input in `pipeline`, and links its tracks when they are known.
+    /// Demuxes the input in `pipeline`, and links its tracks when they are known; `faults` gets the error if that fails.
     fn read_tracks(
         &self,
         pipeline: &Pipeline,
         media: &Media,
         actions: Vec<Action>,
         links: Links,
+        faults: mpsc::Sender<anyhow::Error>,
     ) -> Result<()> {
         if media.own.is_some() {
             // It has no other tracks.
@@ -213,7 +214,14 @@ impl Mux<'_> {
             let track = tracks.iter().position(|track| track.id == id);
             track.is_some_and(|track| matches!(actions[track], Action::Encode))
         };
-        let link = move |sources| links.link_all(sources);
+        let link = move |sources| {
+            links.link_all(sources).map_err(|error| {
+                // The pipeline reports only its text.
+                let text = anyhow!("{error:#}");
+                let _ = faults.send(error);
+                text
+            })
+        };
         demux(pipeline.gst(), self.input, &media.repairs, is_encoded, link)
     }
 
@@ -306,8 +314,6 @@ fn to_change(error: &anyhow::Error, actions: &[Action]) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
-    use anyhow::anyhow;
-
     use super::*;
     use crate::worker::pipeline::fault::{NO_SPACE, explain};
 
