@@ -131,7 +131,7 @@ fn one_video(setup: &Setup, input: &Input, output: &Output, rate: Rate, say: Say
     let total = open(&pipeline, &chain, input, media.as_ref(), rate, sender, say)?;
     let run = pipeline.run(Some((&translated, total)), say);
     notices.try_iter().for_each(&mut *say);
-    run?;
+    run.map_err(|error| video::explain(error, &chain, &encoding))?;
     let frames = translated.get().packets;
     ensure!(frames > 0, NOTHING_DECODED);
     encoding.check(encoded.get(), translated.get())?;

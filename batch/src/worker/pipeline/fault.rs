@@ -20,6 +20,8 @@ const TEXT: &str = "is a text file";
 /// The cause for a track that should be re-encoded.
 pub const NO_DATA: &str = "has no data that can be decoded";
 
+/// The start of the error about an element whose output no other accepts.
+const NOT_ACCEPTED: &str = "no element accepts the output of GStreamer's";
 /// GStreamer's message when data do not flow, whatever the cause.
 const INTERNAL: &str = "Internal data stream error";
 const GENERAL: &str = "general stream error";
@@ -78,6 +80,9 @@ pub fn explain_probe(error: &gst::glib::Error, undecodable: &[String]) -> String
         }
         Some(NO_DECODER) if !undecodable.is_empty() => no_decoder(undecodable),
         Some(text) => text.to_owned(),
+        None if error.matches(gst::StreamError::WrongType) => {
+            "is damaged: GStreamer takes its header for that of another format".to_owned()
+        }
         // From MXF.
         None if error.message().contains("This stream contains no data") => NO_FRAMES.to_owned(),
         None if error.message().contains("contains no data") => "is empty".to_owned(),
@@ -87,6 +92,11 @@ pub fn explain_probe(error: &gst::glib::Error, undecodable: &[String]) -> String
         None if error.message().contains("No valid frames") => NOTHING_DECODED.to_owned(),
         None => of_damage(error, one_line(error.message())),
     }
+}
+
+/// Whether an error says that an element refuses the format of its input.
+pub fn is_of_format(error: &anyhow::Error) -> bool {
+    error.to_string().starts_with(NOT_ACCEPTED)
 }
 
 /// Whether an error says that a file is damaged.
@@ -180,7 +190,7 @@ fn cause_of(message: &gst::message::Error, missing: &[String]) -> String {
     if error.message().contains(INTERNAL) {
         let element = message.src().map(|source| source.name()).unwrap_or_default();
         return match says("not-negotiated") {
-            true => format!("no element accepts the output of GStreamer's {element}"),
+            true => format!("{NOT_ACCEPTED} {element}"),
             false => UNREADABLE.to_owned(),
         };
     }

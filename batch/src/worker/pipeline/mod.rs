@@ -17,7 +17,7 @@ use gst::prelude::*;
 
 use crate::{
     files::before_index,
-    protocol::{Reply, Say, note},
+    protocol::{Reply, Say, note_all},
     stop,
     worker::{
         elements::{caps::has_decoder, file_sink},
@@ -44,6 +44,8 @@ pub struct Pipeline {
     /// The files being written: their growth counts as progress.
     files: RefCell<Vec<PathBuf>>,
     missing: RefCell<Vec<String>>,
+    /// Warnings that are not noted yet.
+    warnings: RefCell<Vec<String>>,
     /// Whether it reads from or writes to a pipe.
     is_piped: Cell<bool>,
 }
@@ -55,6 +57,7 @@ impl Pipeline {
             points: RefCell::default(),
             files: RefCell::default(),
             missing: RefCell::default(),
+            warnings: RefCell::default(),
             is_piped: Cell::default(),
         }
     }
@@ -144,10 +147,9 @@ impl Pipeline {
             // Only in the program itself: a worker is ended from outside.
             ensure!(!stop::is_requested(), "stopped");
             if let Some(message) = self.next_message(POLL)? {
-                match message.view() {
-                    gst::MessageView::Eos(_) => return Ok(()),
-                    gst::MessageView::Warning(warning) => note(say, fault::warning(warning)),
-                    _ => {}
+                note_all(say, self.warnings.take());
+                if message.type_() == gst::MessageType::Eos {
+                    return Ok(());
                 }
                 // Messages come in bursts.
                 continue;
@@ -241,11 +243,14 @@ impl Pipeline {
         Ok(message)
     }
 
-    /// Fails if the message is an error; records missing plugins.
+    /// Fails if the message is an error; records warnings and missing plugins.
     fn take(&self, message: &gst::Message) -> Result<()> {
         match message.view() {
             gst::MessageView::Error(error) => {
                 return Err(fault::explain(error, &self.missing.borrow()));
+            }
+            gst::MessageView::Warning(warning) => {
+                self.warnings.borrow_mut().push(fault::warning(warning));
             }
             gst::MessageView::Element(element) => {
                 if let Ok(missing) = gst_pbutils::MissingPluginMessage::parse(element)

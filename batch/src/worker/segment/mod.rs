@@ -88,7 +88,7 @@ impl Job<'_> {
         }
         start.remove_probe(hold);
         let run = pipeline.run(Some((&translated, self.span.frames)), say);
-        run.map_err(|error| video::refusal(&chain, &encoding).unwrap_or(error))?;
+        run.map_err(|error| video::explain(error, &chain, &encoding))?;
         times.check()?;
         let frames = self.check(&encoding, &read, &translated, &encoded, say)?;
         let of_format = !media.is_animation();

@@ -29,6 +29,7 @@ use crate::{
             padding,
             probes::{on_buffers, on_caps},
         },
+        pipeline::fault,
         probe::{Track, hdr, losses},
     },
 };
@@ -148,10 +149,18 @@ fn element_of(chain: &Chain, encoding: &Encoding) -> Option<gst::Element> {
     elements.into_iter().find(|element| is_of(element, encoding.encoder_name()))
 }
 
-/// The error if the encoder of `chain` has refused its frames.
-pub fn refusal(chain: &Chain, encoding: &Encoding) -> Option<anyhow::Error> {
+/// Replaces `error` if the encoder of `chain` has refused its frames.
+pub fn explain(error: anyhow::Error, chain: &Chain, encoding: &Encoding) -> anyhow::Error {
+    refusal(chain, encoding).filter(|_| fault::is_of_format(&error)).unwrap_or(error)
+}
+
+fn refusal(chain: &Chain, encoding: &Encoding) -> Option<anyhow::Error> {
     let encoder = element_of(chain, encoding)?.static_pad("sink")?;
-    let offered = encoder.peer()?.current_caps().filter(|_| !encoder.has_current_caps())?;
+    if encoder.has_current_caps() {
+        return None;
+    }
+    // The elements before the encoder may fail first.
+    let offered = encoder.peer()?.current_caps().or(chain.sink().ok()?.current_caps())?;
     let frames = VideoInfo::from_caps(&offered).ok()?;
     let (name, format) = (encoding.encoder_name(), frames.format());
     let (width, height, rate) = (frames.width(), frames.height(), frames.fps());
