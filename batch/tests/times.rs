@@ -174,7 +174,7 @@ fn frames_without_times_follow_each_other() {
     let Some(place) = Place::of_ffmpeg("frames without times") else { return };
     make(&place.path("in/a.mjpeg"), &[BARS, "-c:v mjpeg"].join(" "));
     let said = place.run(&["in"]);
-    assert!(said.contains("a.mjpeg: 74 frames have no timestamp and follow"), "{said}");
+    assert!(said.contains("a.mjpeg: 74 frames without a timestamp: placed at"), "{said}");
     let video = streams(&place.out("a.mkv")).remove(0);
     assert_eq!(video.times.len(), 75, "{said}");
     assert!(video.times.windows(2).all(|pair| (pair[1] - pair[0] - 40.0).abs() < 1.01));
@@ -191,7 +191,7 @@ fn frames_with_the_time_of_the_frame_before_come_after_it() {
     fs::remove_file(place.path("in/whole.mov")).unwrap();
     for piece in ["0", "1"] {
         let said = place.run(&["in", "--piece", piece]);
-        assert!(said.contains("have a timestamp that is not later than"), "{said}");
+        assert!(said.contains("with a timestamp that is not later than"), "{said}");
         let times = streams(&place.out("a.mov")).remove(0).times;
         assert_eq!(times.len(), 75, "{said}");
         let steps = times.windows(2).map(|pair| pair[1] - pair[0]);

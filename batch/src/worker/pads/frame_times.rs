@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use anyhow::{Result, bail};
 use gst::prelude::*;
 
-use crate::{lock::lock, worker::elements::caps::field};
+use crate::{lock::lock, text::counted, worker::elements::caps::field};
 
 /// Default duration of a frame, as in ffmpeg.
 const DEFAULT_DURATION: gst::ClockTime = gst::ClockTime::from_mseconds(40);
@@ -76,21 +76,17 @@ impl FrameTimes {
     /// Notes about the frames that it has corrected.
     pub fn notices(&self) -> Vec<String> {
         let State { untimed, repeated, .. } = *lock(&self.0);
-        let counted = |count| match count {
-            1 => "1 frame has".to_owned(),
-            _ => format!("{count} frames have"),
-        };
         let mut notices = Vec::new();
         if untimed > 0 {
             notices.push(format!(
-                "{} no timestamp and follow the one before at the rate of the video, or 25 per second",
-                counted(untimed)
+                "{} without a timestamp: placed at the rate of the video, or at 25 frames per second",
+                counted(untimed, "frame")
             ));
         }
         if repeated > 0 {
             notices.push(format!(
-                "{} a timestamp that is not later than that of the frame before, and now come 1 ms after it",
-                counted(repeated)
+                "{} with a timestamp that is not later than that of the frame before: moved to 1 ms after it",
+                counted(repeated, "frame")
             ));
         }
         notices
@@ -121,8 +117,11 @@ mod tests {
         let stated = [Some(80), Some(80), Some(40), Some(120), None, Some(200), None, None];
         assert_eq!(stated.map(&next), [80, 81, 82, 120, 160, 200, 240, 280]);
         let notices = times.notices();
-        assert!(notices[0].starts_with("3 frames have no timestamp and follow"), "{notices:?}");
-        assert!(notices[1].starts_with("2 frames have a timestamp that is not"), "{notices:?}");
+        assert!(notices[0].starts_with("3 frames without a timestamp: "), "{notices:?}");
+        assert!(
+            notices[1].starts_with("2 frames with a timestamp that is not later"),
+            "{notices:?}"
+        );
         times.check().unwrap();
         assert_eq!([Some(5000); 51].map(&next)[50], 5050);
         let error = times.check().unwrap_err().to_string();

@@ -9,7 +9,7 @@ use img_parts::{
     Bytes,
     jpeg::{
         Jpeg, JpegSegment,
-        markers::{APP0, APP1, APP2, APP12, APP13, APP14, APP15, COM, SOF0, SOF2},
+        markers::{APP0, APP1, APP2, APP12, APP13, APP14, APP15, COM},
     },
     png::{Png, PngChunk},
 };
@@ -92,10 +92,6 @@ impl Ancillary {
             let begins = |with: &[&[u8]]| with.iter().any(|start| data.starts_with(start));
             match segment.marker() {
                 APP0 if begins(&[b"JFIF\0"]) && is_kept => found.jfif = jfif(data),
-                // The number of components.
-                SOF0..=SOF2 if data.get(5) == Some(&4) => {
-                    found.losses.push("its CMYK becomes RGB".to_owned());
-                }
                 APP1 if begins(&[b"Exif\0", b"http://ns.adobe.com/"]) => {}
                 APP2 if begins(&[b"ICC_PROFILE\0"]) => {}
                 APP2 if begins(&[b"MPF\0"]) => found.losses.push(OTHER_PICTURES.to_owned()),
