@@ -329,6 +329,13 @@ fn tiff_of_every_colour_is_translated_or_its_loss_named() {
     profile[16..20].copy_from_slice(b"CMYK");
     let icc = (34_675, 7, 128, 8);
     write("cmyk.tif", tiff(&profile, &[(258, 3, 1, 8), (262, 3, 1, 5), icc], &[0, 255, 255, 0], 1));
+    // A profile that is large beside the picture.
+    profile.resize(100_000, 0);
+    profile[16..20].copy_from_slice(b"RGB ");
+    let extra = [&profile[..], b"Maker\0"].concat();
+    let (make, icc) = ((271, 2, 6, 100_008), (34_675, 7, 100_000, 8));
+    let profiled = [(258, 3, 1, 8), (262, 3, 1, 2), make, icc];
+    write("profiled.tif", tiff(&extra, &profiled, &[200, 30, 60], 1));
     write("deep.tif", tiff(&[], &[(258, 3, 1, 32), (262, 3, 1, 1)], &[1, 2, 3, 4], 1));
 
     let associated = [(258, 3, 1, 8), (262, 3, 1, 2), (338, 3, 1, 1)];
@@ -349,6 +356,7 @@ fn tiff_of_every_colour_is_translated_or_its_loss_named() {
     assert!(contains(&pages, b"iTXtDescription\0\0\0\0\0a flag, red"), "{said}");
     assert_eq!(pixel("cmyk.png"), [255, 0, 0]);
     assert!(open(&place.out("cmyk.png")).1.is_none(), "{said}");
+    assert_eq!(open(&place.out("profiled.png")).1.map(|icc| icc.len()), Some(100_000), "{said}");
     let ycc = pixel("ycc.png");
     assert!(ycc.iter().zip([195, 137, 100]).all(|(a, b)| a.abs_diff(b) < 4), "{ycc:?}");
     let dimmed = open(&place.out("dimmed.png")).0;
@@ -357,6 +365,7 @@ fn tiff_of_every_colour_is_translated_or_its_loss_named() {
         "note: in/pages.tif: has several pages, but only the first is translated",
         "note: in/cmyk.tif: its CMYK becomes RGB",
         "note: in/cmyk.tif: its colour profile is left out",
+        "note: in/profiled.tif: its camera model is left out",
         "note: in/masks.tif: its channels besides colour and alpha are left out",
         "error: in/damaged.tif: is damaged: nothing in it can be decoded",
         "error: in/lab.tif: cannot be decoded: a TIFF of CIE L*a*b* with 8 bits per component; \
@@ -365,7 +374,7 @@ fn tiff_of_every_colour_is_translated_or_its_loss_named() {
     ] {
         assert!(said.contains(text), "{text}\n{said}");
     }
-    assert!(said.contains("6 translated") && !said.contains("note: in/palette"), "{said}");
+    assert!(said.contains("7 translated") && !said.contains("note: in/palette"), "{said}");
 }
 
 /// A GIF of several frames is a video.

@@ -119,15 +119,19 @@ fn read(bytes: &[u8], input: &Path, say: Say) -> Result<Picture> {
     if format == ImageFormat::Tiff
         && let Some(decoded) = tiff::decoded(bytes)?
     {
-        let tiff::Decoded { mut pixels, icc, orientation } = decoded;
+        let tiff::Decoded { mut pixels, orientation } = decoded;
         pixels.apply_orientation(orientation);
+        let icc = tiff::profile(bytes);
         return Ok(Picture { pixels, icc, exif: None, is_lossless: true, format });
     }
     let damaged = |error| fault_of(error, bytes, format);
     let mut decoder = reader.into_decoder().map_err(damaged)?;
-    let icc = decoder.icc_profile().unwrap_or_default();
+    let icc = match format {
+        ImageFormat::Tiff => tiff::profile(bytes),
+        _ => decoder.icc_profile().unwrap_or_default(),
+    };
     let mut exif = decoder.exif_metadata().unwrap_or_default().map(exif::without_prefix);
-    if decoder.xmp_metadata().unwrap_or_default().is_some() {
+    if format != ImageFormat::Tiff && decoder.xmp_metadata().unwrap_or_default().is_some() {
         note(say, "its XMP metadata are left out");
     }
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);

@@ -42,11 +42,13 @@ const TEXTS: [(Tag, &str); 4] = [
     (Tag::DateTime, "Creation Time"),
 ];
 /// Other fields and their names, for notes.
-const LOST: [(Tag, &str); 5] = [
+const LOST: [(Tag, &str); 7] = [
+    (Tag::Unknown(700), "XMP metadata are"),
     (Tag::ExifDirectory, "EXIF is"),
     (Tag::GpsDirectory, "location (GPS) is"),
     (Tag::GeoKeyDirectoryTag, "map coordinates (GeoTIFF) are"),
     (Tag::Unknown(33_723), "IPTC record is"),
+    (Tag::Make, "camera model is"),
     (Tag::Model, "camera model is"),
 ];
 
@@ -65,8 +67,6 @@ pub struct Details {
 pub struct Decoded {
     /// Its pixels as RGB.
     pub pixels: DynamicImage,
-    /// Its colour profile.
-    pub icc: Option<Vec<u8>>,
     /// Its orientation.
     pub orientation: Orientation,
 }
@@ -98,9 +98,13 @@ pub fn decoded(bytes: &[u8]) -> Result<Option<Decoded>> {
     let turn = number(&mut tiff, Tag::Orientation).and_then(|turn| u8::try_from(turn).ok());
     Ok(Some(Decoded {
         pixels: image_of(&pixels)?,
-        icc: tiff.get_tag_u8_vec(Tag::IccProfile).ok(),
         orientation: turn.and_then(Orientation::from_exif).unwrap_or(Orientation::NoTransforms),
     }))
+}
+
+/// The colour profile. The image crate does not read one that is large beside its picture.
+pub fn profile(bytes: &[u8]) -> Option<Vec<u8>> {
+    Tiff::new(Cursor::new(bytes)).ok()?.get_tag_u8_vec(Tag::IccProfile).ok()
 }
 
 /// A description of the colour space of the first picture.
@@ -132,8 +136,9 @@ pub fn details(bytes: &[u8]) -> Result<Details> {
         losses.push("its channels besides colour and alpha are left out".to_owned());
     }
     for (tag, name) in LOST {
-        if tiff.find_tag(tag)?.is_some() {
-            losses.push(format!("its {name} left out"));
+        let loss = format!("its {name} left out");
+        if tiff.find_tag(tag)?.is_some() && !losses.contains(&loss) {
+            losses.push(loss);
         }
     }
     let mut text = |tag: Tag| tiff.find_tag(tag).ok()??.into_string().ok();
