@@ -146,6 +146,18 @@ fn a_refused_encoder_costs_no_other_track() {
     assert_eq!(codecs, ["vp9", "opus"]);
 }
 
+/// Its header in MP4 is not that of Ogg, which Matroska's muxer expects.
+#[test]
+fn flac_of_mp4_is_copied_to_matroska() {
+    let Some(place) = Place::of_ffmpeg("FLAC in MP4") else { return };
+    let codecs = "-strict -2 -map 0 -map 1 -map 2 -c:a:0 flac -c:a:1 libopus";
+    make(&place.path("in/a.mp4"), &[BARS, TONE, OTHER_TONE, H264, codecs].join(" "));
+    let said = place.run(&["in", "--container", "mkv"]);
+    assert!(!said.contains("note: "), "{said}");
+    let [before, after] = [place.path("in/a.mp4"), place.out("a.mkv")].map(|p| hash(&p, "0:a:0"));
+    assert_eq!(before, after);
+}
+
 /// A note about a track that is not wanted helps nobody.
 #[test]
 fn tracks_that_are_not_wanted_have_no_notes() {

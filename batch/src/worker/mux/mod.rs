@@ -41,7 +41,7 @@ use crate::{
             Pipeline,
             fault::{CutFault, OutsideFault, TrackFault},
         },
-        probe::{Media, demux::demux, hdr, scan},
+        probe::{Media, Track, demux::demux, hdr, scan},
     },
 };
 
@@ -87,7 +87,8 @@ impl Mux<'_> {
                     return Ok(video.map_or(0, |video| video.passed.packets));
                 }
                 Err(error) => {
-                    let more = to_change(&error, &mapping.actions);
+                    let codecs: Vec<&str> = media.tracks.iter().map(Track::codec).collect();
+                    let more = to_change(&error, &mapping.actions, &codecs);
                     if more.is_empty() {
                         return Err(error);
                     }
@@ -287,9 +288,9 @@ impl Mux<'_> {
     }
 }
 
-/// The tracks that the next attempt handles differently: the one that the error is about, else all copied tracks, else
-/// everything but the video.
-fn to_change(error: &anyhow::Error, actions: &[Action]) -> Vec<usize> {
+/// The tracks that the next attempt handles differently: the one that the error is about, else the copied tracks whose
+/// codec it names, else all copied tracks, else everything but the video.
+fn to_change(error: &anyhow::Error, actions: &[Action], codecs: &[&str]) -> Vec<usize> {
     if let Some(fault) = error.downcast_ref::<TrackFault>() {
         let is_open = |action: &Action| !matches!(action, Action::Translate | Action::Drop);
         return match actions.get(fault.track) {
@@ -305,7 +306,12 @@ fn to_change(error: &anyhow::Error, actions: &[Action]) -> Vec<usize> {
         let actions = actions.iter().enumerate().filter(|_| is_of_tracks);
         actions.filter(|(_, action)| is_such(action)).map(|(i, _)| i).collect()
     };
-    let copied = all(|action| matches!(action, Action::Copy(_)));
+    let mut copied = all(|action| matches!(action, Action::Copy(_)));
+    let text = format!("{error:#}").to_lowercase();
+    let is_named = |codec: &str| text.split(|c: char| !c.is_alphanumeric()).any(|w| w == codec);
+    if copied.iter().any(|&track| is_named(codecs[track])) {
+        copied.retain(|&track| is_named(codecs[track]));
+    }
     match copied.is_empty() {
         false => copied,
         true => all(|action| matches!(action, Action::Encode | Action::PlainText(_))),
@@ -321,7 +327,7 @@ mod tests {
     fn tracks_change_only_for_errors_of_tracks() {
         gst::init().unwrap();
         let actions = [Action::Translate, Action::Encode, Action::Drop];
-        let change = |error| to_change(&error, &actions);
+        let change = |error| to_change(&error, &actions, &["h264", "flac", "opus"]);
         let of_pipeline = |message: gst::Message| match message.view() {
             gst::MessageView::Error(error) => explain(error, &[]),
             _ => panic!("{message:?}"),
@@ -330,6 +336,13 @@ mod tests {
             gst::message::Error::new(gst::StreamError::Mux, "Could not multiplex stream.");
         assert_eq!(change(of_pipeline(refused)), [1]);
         assert_eq!(change(TrackFault { track: 1, cause: "is missing".to_owned() }.into()), [1]);
+        let copied = || Muxer::new(Container::Mkv).unwrap().pad_for_codec(&gst::Caps::new_any());
+        let copies =
+            [Action::Translate, Action::Copy(copied().unwrap()), Action::Copy(copied().unwrap())];
+        let changed =
+            |cause: &'static str| to_change(&anyhow!(cause), &copies, &["h264", "flac", "opus"]);
+        assert_eq!(changed("Could not multiplex stream. (flac stream headers missing)"), [1]);
+        assert_eq!(changed("Could not multiplex stream."), [1, 2]);
         let lost = gst::message::Error::new(gst::ResourceError::Read, "Error while reading");
         let io = io::Error::other("Stale file handle");
         let full = gst::message::Error::builder(gst::StreamError::Failed, "Could not write")

@@ -26,7 +26,10 @@ use crate::{
             },
             is_of, make, pad,
         },
-        pads::probes::{on_caps, on_seeks, on_segments, replace},
+        pads::{
+            probes::{on_caps, on_seeks, on_segments, replace},
+            tally::head,
+        },
     },
 };
 
@@ -221,6 +224,13 @@ fn prefer_colour_of_stream(demuxer: &gst::Element) {
     });
 }
 
+/// Whether these caps are FLAC with the header of a FLAC file, as in MP4. Muxers expect that of Ogg, which the parser makes.
+fn has_header_of_file(caps: &gst::Caps) -> bool {
+    let headers = field::<gst::Array>(caps, "streamheader");
+    let first = headers.and_then(|headers| headers.first()?.get::<gst::Buffer>().ok());
+    media_type(caps) == "audio/x-flac" && first.and_then(|first| head(&first)) == Some(*b"fLaC")
+}
+
 /// Whether only a decoder could come next: `decodebin` also asks about containers, and about tracks before their
 /// parser.
 fn is_parsed(caps: &gst::Caps) -> bool {
@@ -232,6 +242,7 @@ fn is_parsed(caps: &gst::Caps) -> bool {
     let is_flagged = |name| field(caps, name).unwrap_or(false);
     let has_parser = || takes(gst::ElementFactoryType::PARSER);
     !takes(gst::ElementFactoryType::DEMUXER)
+        && !has_header_of_file(caps)
         && (is_flagged("parsed") || is_flagged("framed") || !has_parser())
 }
 

@@ -126,4 +126,9 @@ impl Track {
     pub fn kind(&self) -> &str {
         media_type(&self.caps)
     }
+
+    /// The codec in the media type, such as `h264`.
+    pub fn codec(&self) -> &str {
+        self.kind().rsplit(['/', '-']).next().unwrap_or_default()
+    }
 }
