@@ -40,7 +40,10 @@ const LONGEST_NAME: usize = 255;
 pub fn check_names(path: &Path, more: usize) -> Result<()> {
     let longest = path.iter().map(|name| name.as_encoded_bytes().len()).max().unwrap_or(0);
     let most = LONGEST_NAME - more;
-    ensure!(longest <= most, "its output has a name of {longest} bytes, expected at most {most}");
+    ensure!(
+        longest <= most,
+        "the name of its output is {longest} bytes long, expected at most {most}"
+    );
     Ok(())
 }
 

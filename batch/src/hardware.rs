@@ -72,8 +72,8 @@ impl Hardware {
 
     /// The element for `codec` with its properties, if it is available.
     fn describe(self, codec: Codec, quality: Quality, lookup: Lookup) -> Option<String> {
-        let is_there = |element: &&&str| lookup(element, "name").is_some();
-        let element = *self.elements(codec).iter().find(is_there)?;
+        let is_known = |element: &&&str| lookup(element, "name").is_some();
+        let element = *self.elements(codec).iter().find(is_known)?;
         let Quality { crf, speed, key_frames } = quality;
         // 0 lets the encoder choose.
         let crf = crf.clamp(1, 51);
@@ -130,15 +130,15 @@ impl Request {
         }
         let all = ALL.into_iter().flat_map(|one| [Codec::H264, Codec::H265].map(|c| (one, c)));
         let elements = all.flat_map(|(one, codec)| one.elements(codec));
-        let there: Vec<&str> =
+        let installed: Vec<&str> =
             elements.copied().filter(|element| lookup(element, "name").is_some()).collect();
         bail!(
             "--video-encoder {}: GStreamer has no {} here; found {}",
             hardware.name(),
             hardware.elements(codec).join(" or "),
-            match there.is_empty() {
+            match installed.is_empty() {
                 true => "no other hardware encoder".to_owned(),
-                false => there.join(", "),
+                false => installed.join(", "),
             }
         )
     }
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn auto_takes_what_is_there_and_a_name_what_it_names() {
+    fn auto_takes_what_is_installed_and_a_name_what_it_names() {
         let intel = &["vah264enc.qpi", "qsvh264enc.x"];
         assert!(chosen("auto", Codec::H264, WEB, intel).unwrap().starts_with("qsvh264enc "));
         assert_eq!(chosen("auto", Codec::H265, WEB, intel).unwrap(), "");

@@ -124,7 +124,7 @@ impl Worker {
 
     fn exit_cause(&mut self) -> String {
         match self.child.wait() {
-            Ok(status) => format!("its worker process ended ({status})"),
+            Ok(status) => format!("its worker process exited unexpectedly ({status})"),
             Err(error) => error.to_string(),
         }
     }

@@ -58,9 +58,9 @@ impl Shard {
             let count = number("SLURM_ARRAY_TASK_COUNT")?.unwrap_or(1);
             let first = number("SLURM_ARRAY_TASK_MIN")?.unwrap_or(0);
             let step = number("SLURM_ARRAY_TASK_STEP")?.unwrap_or(1).max(1);
-            return Self::new(id.saturating_sub(first) / step, count).map(Some).context(
-                "the Slurm array has gaps, so its tasks have no consecutive indices; use --shard I/N",
-            );
+            return Self::new(id.saturating_sub(first) / step, count)
+                .map(Some)
+                .context("the indices of the Slurm array are not consecutive; use --shard I/N");
         }
         if let Some(index) = number("JOB_COMPLETION_INDEX")? {
             let count = number(COUNT_VARIABLE)?.with_context(|| {

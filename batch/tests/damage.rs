@@ -83,7 +83,10 @@ fn sound_that_ends_early_is_named() {
     bytes[duration].copy_from_slice(&3000_u32.to_be_bytes());
     fs::write(&input, bytes).unwrap();
     let said = place.run(&["in"]);
-    assert!(said.contains("note: in/a.mp4: track 2 ends after 1.0 s of 3.0 s"), "{said}");
+    assert!(
+        said.contains("note: in/a.mp4: track 2 ends at 1.0 s, but the file says 3.0 s"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -252,7 +255,10 @@ fn what_ends_before_its_first_frame_fails_at_once() {
     assert!(begun.elapsed() < std::time::Duration::from_secs(30), "{said}");
     for (name, cause) in [
         ("avi.avi", "is truncated: its last "),
-        ("gxf.gxf", "cannot be read: GStreamer does not find its end; remux it first"),
+        (
+            "gxf.gxf",
+            "cannot be read: GStreamer reads past its end without stopping; remux it first",
+        ),
         ("rm.rm", "is truncated: no frame is found before its end"),
         ("webm.webm", "is damaged: nothing in it can be decoded"),
         ("ts.ts", "is damaged: nothing in it can be decoded"),

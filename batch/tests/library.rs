@@ -222,7 +222,7 @@ fn bad_files_get_one_clear_line_each_and_stop_no_other() {
         ("in/page.mp4: ", "is a text file"),
         ("in/noise.mkv: ", "is not a video or image"),
         ("in/no-index.mp4: ", "is truncated, or still being written: its index is missing"),
-        ("in/truncated.mkv: ", "is truncated or damaged: ends after"),
+        ("in/truncated.mkv: ", "is truncated or damaged: it ends at"),
         ("in/sound.mp4: ", "has no video track, only MPEG-4 AAC"),
         ("in/dangling.mp4: ", "is a link to nowhere.mp4, which does not exist"),
         ("in/missing.mp4: ", "cannot be read: No such file or directory"),

@@ -323,8 +323,8 @@ fn ordered_chapters_and_linked_files_are_named() {
     std::fs::write(place.path("in/linked.mkv"), linked).unwrap();
     let said = place.run(&["in"]);
     for note in [
-        "in/ordered.mkv: the order of its chapters is left out",
-        "in/linked.mkv: the other files that belong to it (linked segments) are not in it",
+        "in/ordered.mkv: its ordered chapters are ignored",
+        "in/linked.mkv: the files that it links to (linked segments) are not included",
     ] {
         assert!(said.contains(&format!("note: {note}")), "{said}");
     }

@@ -80,7 +80,8 @@ fn names_that_are_too_long_are_refused_before_the_work() {
         (&["-", "--out", &long], 244, 237),
     ] {
         let output = run(&place, arguments);
-        let error = format!("its output has a name of {bytes} bytes, expected at most {most}");
+        let error =
+            format!("the name of its output is {bytes} bytes long, expected at most {most}");
         assert!(text(&output).contains(&error), "{arguments:?}: {}", text(&output));
         assert!(!output.status.success(), "{arguments:?}");
     }

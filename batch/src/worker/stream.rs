@@ -27,7 +27,7 @@ use crate::{
         mux::muxer::Muxer,
         picture::{
             self,
-            pixels::{self, Through},
+            pixels::{self, ImagePipeline},
         },
         pipeline::{Pipeline, TRANSLATED, complaints, fault::NOTHING_DECODED},
         probe::{Media, Track, hdr, losses, own::Own},
@@ -172,7 +172,7 @@ fn encoder(format: PictureFormat) -> String {
 /// Translates images one by one, with their bit depth and metadata, through one filter.
 fn images(setup: &Setup, input: &Sequence, output: &Sequence, say: Say) -> Result<u64> {
     let numbers = input.numbers()?;
-    let filter = Through::filter(setup)?;
+    let filter = ImagePipeline::filter(setup)?;
     let total = Some(numbers.len() as u64);
     for (frames, &number) in numbers.iter().enumerate() {
         ensure!(!stop::is_requested(), "stopped");
@@ -262,10 +262,7 @@ fn open(
             let gaps = numbers.windows(2).filter(|pair| pair[1] > pair[0] + 1).count();
             if gaps > 0 {
                 let gaps = counted(gaps as u64, "gap");
-                note(
-                    say,
-                    format!("has {gaps} in its numbers; the video continues without a pause"),
-                );
+                note(say, format!("its numbers have {gaps}; the video continues without a pause"));
             }
             let sequence = sequence.clone();
             (frames::source(move || read(sequence, numbers, rate, notices)), Some(total))

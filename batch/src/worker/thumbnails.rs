@@ -16,7 +16,7 @@ use crate::{
         pads::{padding, probes::TimeSegment},
         picture::{
             self, animation,
-            pixels::{Through, image_of},
+            pixels::{ImagePipeline, image_of},
         },
         pipeline::Pipeline,
         probe::{Media, demux::keep_times, own::Own},
@@ -42,7 +42,7 @@ pub fn before_and_after(input: &Path, output: &Path, start: gst::ClockTime) -> R
         return page::image(&sheet(&[(small(input)?, small(output)?)]));
     }
     let media = Media::probe(input)?;
-    let after = Shown::open(output, Container::of_name(output) != Some(Container::Ts))?;
+    let after = FrameGrabber::open(output, Container::of_name(output) != Some(Container::Ts))?;
     let times = after.times();
     let before = match &media.own {
         Some(Own::Animation(_)) => {
@@ -52,11 +52,11 @@ pub fn before_and_after(input: &Path, output: &Path, start: gst::ClockTime) -> R
             let caps = y4m.caps()?;
             let frame = |time: &gst::ClockTime| {
                 let frame = y4m.frame_at(input, start + *time)?;
-                shown(&Through::new(&shrink())?.push_last(frame, &caps)?)
+                shown(&ImagePipeline::new(&shrink())?.push_last(frame, &caps)?)
             };
             times.iter().map(frame).collect::<Result<_>>()?
         }
-        None => Shown::open(input, media.has_index())?.frames(&times, start)?,
+        None => FrameGrabber::open(input, media.has_index())?.frames(&times, start)?,
     };
     let after = after.frames(&times, gst::ClockTime::ZERO)?;
     page::image(&sheet(&before.into_iter().zip(after).collect::<Vec<_>>()))
@@ -103,14 +103,14 @@ fn end(sample: &gst::Sample) -> Option<gst::ClockTime> {
 }
 
 /// A file whose frames are decoded.
-struct Shown {
+struct FrameGrabber {
     pipeline: Pipeline,
     sink: gst_app::AppSink,
     duration: Option<gst::ClockTime>,
     has_index: bool,
 }
 
-impl Shown {
+impl FrameGrabber {
     /// `has_index` says whether seeks in `file` are exact.
     fn open(file: &Path, has_index: bool) -> Result<Self> {
         let pipeline = Pipeline::parse(&format!(

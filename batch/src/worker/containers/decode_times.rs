@@ -131,7 +131,7 @@ struct State {
 }
 
 impl State {
-    /// When the next frame is shown, if the decoder has to know: always if the frames are in order, else for the first frame
+    /// The presentation time to give the next frame, if any: always if the frames are in order, else only for the first frame
     /// and for the first one after a gap. With B-frames, the decoder derives the times from those of decoding.
     fn shown(
         &mut self,

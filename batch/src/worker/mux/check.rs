@@ -207,10 +207,14 @@ fn check_ends(
         let (stated, end) = (track.end.unwrap_or_default().nseconds(), promise.passed.end);
         if track.kind().starts_with("audio/") && end > 0 && end + tolerance < stated {
             let (number, end, stated) = (promise.track + 1, seconds(end), seconds(stated));
-            note(say, format!("track {number} ends after {end:.1} s of {stated:.1} s"));
+            note(
+                say,
+                format!("track {number} ends at {end:.1} s, but the file says {stated:.1} s"),
+            );
         }
     }
-    let ends = format!("ends after {:.1} s of {:.1} s", seconds(end), seconds(duration));
+    let ends =
+        format!("it ends at {:.1} s, but its header says {:.1} s", seconds(end), seconds(duration));
     // The duration of a stream is the difference between its first and last clock, which may have jumped.
     let is_whole = end.max(dropped_end) + tolerance >= duration;
     if !is_whole && media.is_stream() {
@@ -220,7 +224,14 @@ fn check_ends(
     ensure!(is_whole, OutsideFault(format!("is truncated or damaged: {ends}")));
     let video = promises.iter().find(|promise| promise.is_video).map_or(0, |p| p.passed.end);
     if video + tolerance < end {
-        note(say, format!("the video ends after {:.1} s of {:.1} s", seconds(video), seconds(end)));
+        note(
+            say,
+            format!(
+                "the video ends at {:.1} s, other tracks at {:.1} s",
+                seconds(video),
+                seconds(end)
+            ),
+        );
     }
     Ok(())
 }

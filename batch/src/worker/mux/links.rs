@@ -41,7 +41,7 @@ const CHANGED_FORM: &str = "its channel count or sample rate changes midway";
 
 /// Observations of the tracks while the pipeline runs.
 #[derive(Clone, Default)]
-pub struct Seen {
+pub struct Observations {
     /// The tracks that are written, with their pads of the muxer and counts of what has passed these.
     promises: Arc<Mutex<Vec<(Promise, gst::Pad, Tally)>>>,
     /// Audio tracks whose channels or sample rate change midway.
@@ -52,7 +52,7 @@ pub struct Seen {
     dropped: Arc<Mutex<Vec<Tally>>>,
 }
 
-impl Seen {
+impl Observations {
     /// The tracks that were written. Call it while the pads still have their caps.
     pub fn promises(&self) -> Vec<Promise> {
         let finished = |(promise, pad, tally): (Promise, gst::Pad, Tally)| Promise {
@@ -119,7 +119,7 @@ pub struct Links {
     pub window: Window,
     /// Counts what the muxer gets.
     pub written: Tally,
-    pub seen: Seen,
+    pub observations: Observations,
 }
 
 impl Links {
@@ -196,7 +196,7 @@ impl Links {
             if known.kind() != "audio/x-adpcm" {
                 let gaps = Gaps::default();
                 gaps.watch(&start);
-                lock(&self.seen.gaps).push((track, gaps));
+                lock(&self.observations.gaps).push((track, gaps));
             }
         }
         let sink = match action {
@@ -224,14 +224,14 @@ impl Links {
     fn drop_track(&self, pipeline: &gst::Pipeline, track: &gst::Pad) -> Result<()> {
         let tally = Tally::default();
         tally.watch(&discard(pipeline, track)?);
-        lock(&self.seen.dropped).push(tally);
+        lock(&self.observations.dropped).push(tally);
         Ok(())
     }
 
     /// Records if audio that enters `queue` changes its channels or sample rate, and stops the pipeline if the
     /// container does not support that.
     fn watch_form(&self, queue: &gst::Element, track: usize, action: &Action) -> Result<()> {
-        let (first, changed) = (Mutex::new(None), self.seen.changed.clone());
+        let (first, changed) = (Mutex::new(None), self.observations.changed.clone());
         // `matroskamux` of GStreamer 1.26 accepts the change but only writes the initial format.
         let is_fault = matches!(action, Action::Copy(_)) && self.muxer.container != Container::Ts;
         let element = queue.downgrade();
@@ -273,6 +273,6 @@ impl Links {
         self.written.watch(&pad);
         let passed = Passed::default();
         let promise = Promise { track, is_video, is_encoded, is_carried, caps, passed };
-        lock(&self.seen.promises).push((promise, pad, tally));
+        lock(&self.observations.promises).push((promise, pad, tally));
     }
 }

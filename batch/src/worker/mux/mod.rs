@@ -26,7 +26,7 @@ use gst::prelude::*;
 use self::{
     check::Promise,
     completion::Completion,
-    links::{Links, Seen},
+    links::{Links, Observations},
     mapping::{Action, Mapping},
     muxer::Muxer,
     reader::Additions,
@@ -167,18 +167,18 @@ impl Mux<'_> {
             actions: mapping.actions.clone(),
             window,
             written: pipeline.tally("packets written"),
-            seen: Seen::default(),
+            observations: Observations::default(),
         };
-        let seen = links.seen.clone();
+        let observations = links.observations.clone();
         self.read_tracks(&pipeline, media, mapping.actions.clone(), links, sender)?;
         let run = pipeline.run(None, say);
         if let Ok(fault) = faults.try_recv() {
             return Err(fault);
         }
         // Also after a failed attempt: the next one may decode the track, which gives it other times.
-        note_all(say, seen.notices(&mapping.actions));
-        run.map_err(|error| seen.explain(error, &mapping.actions))?;
-        Ok((seen.promises(), seen.dropped_end()))
+        note_all(say, observations.notices(&mapping.actions));
+        run.map_err(|error| observations.explain(error, &mapping.actions))?;
+        Ok((observations.promises(), observations.dropped_end()))
     }
 
     /// The source of the translated video; `faults` gets its errors.

@@ -48,7 +48,7 @@ pub fn source(
     additions: Additions,
     faults: Sender<anyhow::Error>,
 ) -> gst::Element {
-    let joint = Joint { caps: None, additions, origin: None, last: None, latest: None };
+    let joint = Joined { caps: None, additions, origin: None, last: None, latest: None };
     // Without a receiver, the pipeline has already failed.
     let or_fault = move |sample: Result<_>| sample.map_err(|error| faults.send(error)).ok();
     let source = frames::source(move || samples(files, joint).map_while(or_fault).map(Ok));
@@ -60,7 +60,7 @@ pub fn source(
 /// The packets of these files.
 fn samples(
     files: Vec<(PathBuf, gst::ClockTime)>,
-    mut joint: Joint,
+    mut joint: Joined,
 ) -> impl Iterator<Item = Result<gst::Sample>> {
     let mut files = files.into_iter();
     let mut open = None::<(Reader, gst::ClockTime)>;
@@ -81,7 +81,7 @@ fn samples(
 
 /// Puts segments on one clock. Each encoder starts with decoding times before its first frame. If these precede the
 /// last ones of the previous segment, they are moved after them.
-struct Joint {
+struct Joined {
     caps: Option<gst::Caps>,
     /// The time code only until the first frame is sent.
     additions: Additions,
@@ -93,7 +93,7 @@ struct Joint {
     latest: Option<gst::ClockTime>,
 }
 
-impl Joint {
+impl Joined {
     fn place(&mut self, sample: &gst::Sample, start: gst::ClockTime) -> Result<gst::Sample> {
         let mut caps = sample.caps_owned().context("a segment without caps")?;
         match media_type(&caps) {

@@ -54,7 +54,7 @@ pub fn cut(pad: &gst::Pad, span: &Span, times: FrameTimes) {
     });
 }
 
-/// The time that becomes 0 in the file of a segment: whole milliseconds, so that rounding to milliseconds gives the
+/// The time that is 0 in the file of a segment. It is a whole millisecond, so that rounding to milliseconds gives the
 /// same times as without cutting.
 pub fn origin(span: &Span) -> gst::ClockTime {
     gst::ClockTime::from_mseconds(span.start / 1_000_000)

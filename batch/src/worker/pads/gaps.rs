@@ -70,7 +70,7 @@ impl Gaps {
         let seconds = length as f64 / 1e9;
         match count {
             _ if overlap >= SHORTEST_OVERLAP => Some(format!(
-                "{what} has wrong timestamps: {:.1} s of it overlap with what comes before, and may be lost",
+                "{what} has wrong timestamps: {:.1} s overlaps earlier data and may be lost",
                 overlap as f64 / 1e9
             )),
             // `tsdemux` of GStreamer 1.22 gives none to packets long before the first clock.
@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(notice(&[(0, None), (1045, None), (2090, None)]), None);
         let overlapping: Vec<_> = (0..12).map(|_| (0, Some(40))).collect();
         let said = notice(&overlapping).unwrap();
-        assert!(said.contains("0.4 s of it overlap with what comes before"), "{said}");
+        assert!(said.contains("0.4 s overlaps earlier data"), "{said}");
         // Chunks of any length.
         let chunks: Vec<_> = (0..9).flat_map(|i| [(i * 140, 20), (i * 140 + 20, 120)]).collect();
         let chunks: Vec<_> = chunks.into_iter().map(|(at, length)| (at, Some(length))).collect();

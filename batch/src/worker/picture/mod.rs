@@ -31,7 +31,7 @@ use img_parts::{
 
 use self::{
     ancillary::Ancillary,
-    pixels::{Through, as_color},
+    pixels::{ImagePipeline, as_color},
 };
 use crate::{
     picture::{PictureFormat, is_animated},
@@ -61,13 +61,13 @@ pub fn translate(
     format: PictureFormat,
     say: Say,
 ) -> Result<u64> {
-    translate_through(&Through::filter(setup)?, input, output, format, say)?;
+    translate_through(&ImagePipeline::filter(setup)?, input, output, format, say)?;
     Ok(1)
 }
 
 /// Translates the image `input` into `output` with a filter that has already seen the previous images.
 pub fn translate_through(
-    filter: &Through,
+    filter: &ImagePipeline,
     input: &Path,
     output: &Path,
     format: PictureFormat,
@@ -236,7 +236,7 @@ fn damage_of_jpeg(jpeg: &[u8]) -> Option<String> {
     complaints::take(true);
     let caps = gst::Caps::builder("image/jpeg").field("parsed", true).build();
     // Only its errors count, not what it decodes. It does not know all formats, and crashes with direct rendering.
-    let _ = Through::new("avdec_mjpeg direct-rendering=false")
+    let _ = ImagePipeline::new("avdec_mjpeg direct-rendering=false")
         .and_then(|decoder| decoder.push_last(gst::Buffer::from_slice(jpeg.to_vec()), &caps));
     complaints::notice(true, "parts of it may be wrong")
 }
@@ -282,7 +282,8 @@ fn encode(picture: &Picture, format: PictureFormat, say: Say) -> Result<Vec<u8>>
             if picture.is_lossless {
                 encode_with(WebPEncoder::new_lossless(&mut file), picture, &pixels, say)?;
             } else {
-                let encoded = Through::new(&format!("webpenc quality={QUALITY}"))?.push(&pixels)?;
+                let encoded =
+                    ImagePipeline::new(&format!("webpenc quality={QUALITY}"))?.push(&pixels)?;
                 let encoded = encoded.buffer().context("no image")?.map_readable()?.to_vec();
                 // `webpenc` writes no metadata, and the image crate no lossy WebP.
                 let mut webp = WebP::from_bytes(encoded.into()).context("the encoder's WebP")?;

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// A pipeline that processes images.
-pub struct Through {
+pub struct ImagePipeline {
     pipeline: Pipeline,
     source: gst_app::AppSrc,
     sink: gst_app::AppSink,
@@ -25,7 +25,7 @@ pub struct Through {
     next: Cell<gst::ClockTime>,
 }
 
-impl Through {
+impl ImagePipeline {
     pub fn filter(setup: &Setup) -> Result<Self> {
         let through = Self::new(&filter_description(setup))?;
         configure(&through.pipeline.part("filter")?, setup);

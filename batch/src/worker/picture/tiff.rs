@@ -11,7 +11,7 @@ use tiff::{
     tags::Tag,
 };
 
-use super::pixels::{Through, image_of};
+use super::pixels::{ImagePipeline, image_of};
 
 const CMYK: u16 = 5;
 const PALETTE: u16 = 3;
@@ -91,8 +91,9 @@ pub fn decoded(bytes: &[u8]) -> Result<Option<Decoded>> {
         }
         _ => return Ok(None),
     };
-    let decoder =
-        Through::new(&format!("avdec_tiff {colorimetry} ! videoconvert ! video/x-raw,format=RGB"))?;
+    let decoder = ImagePipeline::new(&format!(
+        "avdec_tiff {colorimetry} ! videoconvert ! video/x-raw,format=RGB"
+    ))?;
     let caps = gst::Caps::new_empty_simple("image/tiff");
     let pixels = decoder.push_last(gst::Buffer::from_slice(bytes.to_vec()), &caps)?;
     let turn = number(&mut tiff, Tag::Orientation).and_then(|turn| u8::try_from(turn).ok());

@@ -10,11 +10,11 @@ pub const NO_INDEX: &str = "is truncated, or still being written: its index is m
 pub const ENCRYPTED: &str = "is encrypted (DRM) and cannot be decoded";
 pub const REFERENCE: &str = "is a QuickTime reference movie: its video is in another file";
 pub const NO_FRAMES: &str = "is truncated: no frame is found before its end";
-pub const ENDLESS: &str = "cannot be read: GStreamer does not find its end; remux it first: \
+pub const ENDLESS: &str = "cannot be read: GStreamer reads past its end without stopping; remux it first: \
                            ffmpeg -i INPUT -c copy OUTPUT.mkv";
 pub const NOTHING_DECODED: &str = "is damaged: nothing in it can be decoded";
-pub const RARE_CLOCK: &str = "has a clock (PCR) that comes less often than twice a second, with which GStreamer \
-                              gives frames wrong times; remux it first: ffmpeg -i INPUT -c copy OUTPUT.mkv";
+pub const RARE_CLOCK: &str = "its clock (PCR) comes less often than twice a second, so GStreamer would give frames \
+                              wrong times; remux it first: ffmpeg -i INPUT -c copy OUTPUT.mkv";
 const NO_DECODER: &str = "cannot be decoded: GStreamer has no decoder for it";
 const TEXT: &str = "is a text file";
 /// The cause for a track that should be re-encoded.
@@ -80,9 +80,6 @@ pub fn explain_probe(error: &gst::glib::Error, undecodable: &[String]) -> String
         }
         Some(NO_DECODER) if !undecodable.is_empty() => no_decoder(undecodable),
         Some(text) => text.to_owned(),
-        None if error.matches(gst::StreamError::WrongType) => {
-            "is damaged: GStreamer takes its header for that of another format".to_owned()
-        }
         // From MXF.
         None if error.message().contains("This stream contains no data") => NO_FRAMES.to_owned(),
         None if error.message().contains("contains no data") => "is empty".to_owned(),
@@ -90,6 +87,9 @@ pub fn explain_probe(error: &gst::glib::Error, undecodable: &[String]) -> String
             UNREADABLE.to_owned()
         }
         None if error.message().contains("No valid frames") => NOTHING_DECODED.to_owned(),
+        None if error.matches(gst::StreamError::WrongType) => {
+            "is damaged: GStreamer takes its header for that of another format".to_owned()
+        }
         None => of_damage(error, one_line(error.message())),
     }
 }

@@ -125,7 +125,7 @@ impl Pipeline {
         self.write_file(mux, file)
     }
 
-    /// No longer takes a pause for a stall: the program at the other end of a pipe may pause.
+    /// Turns off the check for stalls: the program at the other end of a pipe may pause.
     pub fn wait_for_pipes(&self) {
         self.is_piped.set(true);
     }
@@ -169,14 +169,14 @@ impl Pipeline {
         self.set_state(gst::State::Playing)
     }
 
-    /// Waits until `is_there` or the end of the stream; returns `is_there`.
-    pub fn wait_until(&self, is_there: impl Fn() -> bool) -> Result<bool> {
+    /// Waits until `is_ready` or the end of the stream; returns `is_ready`.
+    pub fn wait_until(&self, is_ready: impl Fn() -> bool) -> Result<bool> {
         let mut moved = (Instant::now(), self.position());
-        while !is_there() {
+        while !is_ready() {
             if let Some(message) = self.next_message(SHORT_POLL)?
                 && let gst::MessageView::Eos(_) = message.view()
             {
-                return Ok(is_there());
+                return Ok(is_ready());
             }
             self.watch(&mut moved, PATIENCE)?;
         }

@@ -59,12 +59,10 @@ fn of_file(media: &Media, container: Container) -> Vec<String> {
         losses.push(format!("its {chapters} {s} left out: {holder} cannot hold chapters"));
     }
     if media.is_ordered {
-        losses.push(
-            "the order of its chapters is left out: players play it from start to end".to_owned(),
-        );
+        losses.push("its ordered chapters are ignored: it plays from start to end".to_owned());
     }
     if media.is_linked {
-        losses.push("the other files that belong to it (linked segments) are not in it".to_owned());
+        losses.push("the files that it links to (linked segments) are not included".to_owned());
     }
     if container.is_isobmff() && chapters > MOST_CHAPTERS {
         losses.push(format!("its chapters after the first {MOST_CHAPTERS} are left out"));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Demuxers of GStreamer 1.22 that give up in silence, so that a pipeline would wait: `decodebin` drops an error that a
+//! Detects demuxers of GStreamer 1.22 that give up silently and leave the pipeline waiting: `decodebin` drops an error that a
 //! demuxer posts as soon as it starts, some demuxers end without an error at the end of a truncated file, and those of
 //! FFmpeg may read there again and again.
 

@@ -199,6 +199,6 @@ fn seek(decoded: &gst::Pad, time: u64) -> Result<()> {
         gst::SeekType::None,
         gst::ClockTime::NONE,
     );
-    ensure!(decoded.push_event(seek), CutFault("cannot seek in it".to_owned()));
+    ensure!(decoded.push_event(seek), CutFault("it is not seekable".to_owned()));
     Ok(())
 }
