@@ -19,7 +19,7 @@ use crate::{
             pixels::{ImagePipeline, image_of},
         },
         pipeline::Pipeline,
-        probe::{Media, demux::keep_times, own::Own},
+        probe::{Media, own::Own, repair::keep_times},
     },
 };
 

@@ -6,16 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use gst::prelude::*;
 
-use crate::worker::elements::{is_of, pad};
+use crate::worker::elements::pad;
 
-/// Lets `element` continue after a damaged frame, if it is `av1dec`.
-pub fn tolerate_damage(element: &gst::Element) {
-    let Ok(sink) = pad(element, "sink") else { return };
-    if !is_of(element, "av1dec") {
-        return;
-    }
+/// Lets `decoder` continue after a damaged frame.
+pub fn tolerate_damage(decoder: &gst::Element) {
+    let Ok(sink) = pad(decoder, "sink") else { return };
     // A note names the missing frames; its errors would end the pipeline.
-    element.set_bus(None);
+    decoder.set_bus(None);
     let is_inside = AtomicBool::new(false);
     sink.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
         if is_inside.load(Ordering::Relaxed) {

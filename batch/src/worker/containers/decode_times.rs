@@ -15,31 +15,31 @@ use super::packed_mpeg4::{START_CODE, Unpacker};
 use crate::{
     lock::lock,
     worker::{
-        elements::{
-            caps::{field, media_type},
-            is_of,
-        },
+        elements::caps::{field, media_type},
         pads::probes::{on_buffers, on_segments},
     },
 };
 
-/// Corrects the times of the frames that `demuxer` outputs, if it is one of AVI, Matroska or MXF.
-pub fn correct(demuxer: &gst::Element) {
-    let [is_avi, is_matroska, is_mxf] =
-        ["avidemux", "matroskademux", "mxfdemux"].map(|name| is_of(demuxer, name));
-    if !(is_avi || is_matroska || is_mxf) {
-        return;
-    }
-    demuxer.connect_pad_added(move |_, pad| {
-        let Some(codec) = pad.current_caps().as_ref().and_then(Codec::of) else { return };
-        // `mxfdemux` gives MPEG-2 both times.
-        if is_mxf && codec != Codec::H264 {
-            return;
-        }
+/// Corrects the times of the frames at the pad `pad` of the demuxer of AVI.
+pub fn of_avi(pad: &gst::Pad) {
+    if let Some(codec) = Codec::at(pad) {
         // `h264parse` derives times from those of key frames.
-        let keeps_shown = is_avi && codec == Codec::H264;
-        watch(pad, codec, move |buffer| buffer.pts().is_some() && (is_matroska || keeps_shown));
-    });
+        watch(pad, codec, move |buffer| buffer.pts().is_some() && codec == Codec::H264);
+    }
+}
+
+/// The same for Matroska.
+pub fn of_matroska(pad: &gst::Pad) {
+    if let Some(codec) = Codec::at(pad) {
+        watch(pad, codec, |buffer| buffer.pts().is_some());
+    }
+}
+
+/// The same for MXF, whose demuxer gives MPEG-2 both times.
+pub fn of_mxf(pad: &gst::Pad) {
+    if let Some(codec) = Codec::at(pad).filter(|&codec| codec == Codec::H264) {
+        watch(pad, codec, |_| false);
+    }
 }
 
 /// What is known about the order of the frames of a codec.
@@ -55,8 +55,9 @@ enum Codec {
 }
 
 impl Codec {
-    /// `None` if it is not video.
-    fn of(caps: &gst::Caps) -> Option<Self> {
+    /// That of the track at `pad`; `None` if it is not video.
+    fn at(pad: &gst::Pad) -> Option<Self> {
+        let caps = &pad.current_caps()?;
         match media_type(caps) {
             "video/mpeg" | "video/x-divx" | "video/x-xvid" => Some(Self::Mpeg),
             "video/x-h264" => Some(Self::H264),

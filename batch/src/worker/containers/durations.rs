@@ -7,10 +7,7 @@ use gst::prelude::*;
 use gst_video::guess_framerate;
 
 use super::isobmff::{Index, behind_times, find, handler, number, place, tracks};
-use crate::worker::{
-    elements::is_of,
-    pads::probes::{Replacement, on_caps},
-};
+use crate::worker::pads::probes::{Replacement, on_caps};
 
 /// The durations of a file to replace; none in most files.
 #[derive(Debug, Default)]
@@ -56,17 +53,12 @@ impl Durations {
     }
 
     /// Keeps the frame rate of the first video track, which `qtdemux` derives from its duration.
-    pub fn keep_rate(&self, demuxer: &gst::Element) {
-        let Some(rate) = self.rate.filter(|_| is_of(demuxer, "qtdemux")) else { return };
-        demuxer.connect_pad_added(move |_, pad| {
-            if pad.name() != "video_0" {
-                return;
-            }
-            on_caps(pad, move |caps| {
-                let mut corrected = caps.clone();
-                corrected.make_mut().set("framerate", rate);
-                Some(corrected)
-            });
+    pub fn keep_rate(&self, pad: &gst::Pad) {
+        let Some(rate) = self.rate.filter(|_| pad.name() == "video_0") else { return };
+        on_caps(pad, move |caps| {
+            let mut corrected = caps.clone();
+            corrected.make_mut().set("framerate", rate);
+            Some(corrected)
         });
     }
 }

@@ -9,10 +9,7 @@ use gst::prelude::*;
 
 use super::isobmff::{Index, boxes, find, number, track_id, tracks};
 use crate::worker::{
-    elements::{
-        caps::{short_id, with_aspect},
-        is_of,
-    },
+    elements::caps::{short_id, with_aspect},
     pads::probes::on_caps,
 };
 
@@ -38,18 +35,12 @@ impl SampleEntries {
         Self(Arc::new(tracks(&index.moov).filter_map(SampleEntry::of).collect()))
     }
 
-    /// Completes the caps that `demuxer` outputs.
-    pub fn complete(&self, demuxer: &gst::Element) {
-        if self.0.is_empty() || !is_of(demuxer, "qtdemux") {
-            return;
-        }
-        let entries = self.clone();
-        demuxer.connect_pad_added(move |_, pad| {
-            let entries = entries.clone();
-            let track = pad.stream_id().and_then(|id| short_id(&id).parse::<u32>().ok());
-            on_caps(pad, move |caps| {
-                entries.0.iter().find(|entry| Some(entry.track) == track)?.completed(caps)
-            });
+    /// Completes the caps at the pad `pad` of the demuxer.
+    pub fn complete(&self, pad: &gst::Pad) {
+        let entries = self.0.clone();
+        let track = pad.stream_id().and_then(|id| short_id(&id).parse::<u32>().ok());
+        on_caps(pad, move |caps| {
+            entries.iter().find(|entry| Some(entry.track) == track)?.completed(caps)
         });
     }
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use crate::{
     lock::lock,
     worker::{
-        elements::{is_of, pad},
+        elements::pad,
         pads::probes::{on_buffers, on_segments},
     },
 };
@@ -17,12 +17,9 @@ use crate::{
 /// The type of a frame that is predicted from later ones, too (ISO/IEC 13818-2, table 6-12).
 const B_FRAME: u8 = 3;
 
-/// Gives every frame that `parser` outputs its time, if it is one of MPEG video.
+/// Gives every frame that `parser` outputs its time.
 pub fn complete(parser: &gst::Element) {
     let Ok(src) = pad(parser, "src") else { return };
-    if !is_of(parser, "mpegvideoparse") {
-        return;
-    }
     let group = Arc::new(Mutex::new(Group::default()));
     let begun = group.clone();
     on_segments(&src, move |_| {

@@ -33,7 +33,12 @@ pub fn prefer_decoders() {
 }
 
 pub fn is_of(element: &gst::Element, factory: &str) -> bool {
-    element.factory().is_some_and(|found| found.name() == factory)
+    factory_name(element) == factory
+}
+
+/// The name of the factory of an element, such as `qtdemux`.
+pub fn factory_name(element: &gst::Element) -> gst::glib::GString {
+    element.factory().map(|factory| factory.name()).unwrap_or_default()
 }
 
 /// Creates an element of GStreamer; fails with what to install.

@@ -9,6 +9,7 @@ pub mod hdr;
 pub mod keyframes;
 pub mod losses;
 pub mod own;
+pub mod repair;
 pub mod scan;
 mod tags;
 mod track;
@@ -29,9 +30,7 @@ use gst_pbutils::{
 
 pub use self::track::Track;
 use self::{
-    demux::{correct_caps, decode_only},
-    frameless::Frameless,
-    own::Own,
+    demux::decode_only, frameless::Frameless, own::Own, repair::correct_caps,
     track_order::TrackOrder,
 };
 use crate::{

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Which elements of GStreamer 1.22 output something wrong, and how it is corrected.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use gst::prelude::*;
+use gst_video::VideoTransferFunction;
+
+use crate::worker::{
+    containers::{av1, decode_times, repairs::Repairs, shared_times, wave_header},
+    elements::{
+        caps::{PIXEL_ASPECT, colorimetry, field, media_type, with_aspect},
+        factory_name,
+    },
+    pads::probes::{on_caps, on_seeks, on_segments},
+};
+
+/// Corrects the caps and times that `element` of a `decodebin` outputs.
+pub fn correct(element: &gst::Element, repairs: &Arc<Repairs>) {
+    let all = repairs.clone();
+    match &*factory_name(element) {
+        "avidemux" => on_pads(element, decode_times::of_avi),
+        "matroskademux" => on_pads(element, move |pad| {
+            match &all.early {
+                Some(early) => early.correct(pad),
+                None => keep_time(pad),
+            }
+            if let Some(untimed) = &all.untimed {
+                untimed.correct(pad);
+            }
+            decode_times::of_matroska(pad);
+        }),
+        "mpegpsdemux" => on_pads(element, start_at_zero),
+        "mpegvideoparse" => shared_times::complete(element),
+        "mxfdemux" => on_pads(element, decode_times::of_mxf),
+        "qtdemux" => on_pads(element, move |pad| all.durations.keep_rate(pad)),
+        _ => {}
+    }
+    correct_caps(element, repairs);
+}
+
+/// Corrects the caps that `element` of a `decodebin` or `uridecodebin` outputs.
+pub fn correct_caps(element: &gst::Element, repairs: &Arc<Repairs>) {
+    let all = repairs.clone();
+    match &*factory_name(element) {
+        "asfdemux" | "avidemux" => on_pads(element, wave_header::remove),
+        "matroskademux" => on_pads(element, |pad| {
+            wave_header::remove(pad);
+            prefer_colour_of_stream(pad);
+        }),
+        "mxfdemux" => on_pads(element, dv_without_sound),
+        "qtdemux" => on_pads(element, move |pad| all.sample_entries.complete(pad)),
+        "av1dec" => av1::tolerate_damage(element),
+        _ => keep_aspect(element),
+    }
+}
+
+/// Makes `decoder`, a `decodebin`, give the frames of Matroska the stream times that [`correct`] gives them.
+pub fn keep_times(decoder: &gst::Bin) {
+    decoder.connect_element_added(|_, element| {
+        if factory_name(element) == "matroskademux" {
+            on_pads(element, keep_time);
+        }
+    });
+}
+
+/// Calls `with` with each pad that `demuxer` adds.
+fn on_pads(demuxer: &gst::Element, with: impl Fn(&gst::Pad) + Send + Sync + 'static) {
+    demuxer.connect_pad_added(move |_, pad| with(pad));
+}
+
+/// Keeps timestamps of Matroska as stream times, also in seeks. `matroskademux` of GStreamer 1.22 starts its segment at
+/// the first packet, and again where another track starts earlier, each time as stream time 0.
+fn keep_time(pad: &gst::Pad) {
+    let first = Arc::new(AtomicU64::new(0));
+    let noted = first.clone();
+    on_segments(pad, move |segment| {
+        let (start, time) = segment.start().zip(segment.time())?;
+        noted.store(start.saturating_sub(time).nseconds(), Ordering::Relaxed);
+        let mut kept = segment.clone();
+        kept.set_time(start);
+        (start != time).then_some(kept)
+    });
+    on_seeks(pad, move |time| {
+        time.saturating_sub(gst::ClockTime::from_nseconds(first.load(Ordering::Relaxed)))
+    });
+}
+
+/// Starts the segment of a program stream at stream time 0. `mpegpsdemux` of GStreamer 1.22 may start it after the
+/// first packets, where a clock has run ahead of them, and decoders drop frames before a segment.
+fn start_at_zero(pad: &gst::Pad) {
+    on_segments(pad, |segment| {
+        let early = segment.time().min(segment.start())?;
+        let mut whole = segment.clone();
+        whole.set_start(segment.start()? - early);
+        whole.set_time(segment.time()? - early);
+        (early > gst::ClockTime::ZERO).then_some(whole)
+    });
+}
+
+/// Gives the DV that `mxfdemux` outputs to a decoder, since `dvdemux` reads only 25 Mbit/s. Its sound has own tracks.
+fn dv_without_sound(pad: &gst::Pad) {
+    if let Some(mut caps) = pad.current_caps().filter(|caps| media_type(caps) == "video/x-dv") {
+        caps.make_mut().set("systemstream", false);
+        // Here, because `decodebin` chooses the next element by the caps of the pad.
+        pad.push_event(gst::event::Caps::new(&caps));
+    }
+}
+
+/// Removes the colorimetry from caps of Matroska if it lacks the transfer function. The stream of H.264 or H.265 may
+/// have it, but the parser only uses that if its input has no colorimetry.
+fn prefer_colour_of_stream(pad: &gst::Pad) {
+    on_caps(pad, |caps| {
+        let is_coded = ["video/x-h264", "video/x-h265"].contains(&media_type(caps));
+        let said = colorimetry(caps.structure(0)?).filter(|_| is_coded)?;
+        let mut corrected = caps.clone();
+        corrected.make_mut().structure_mut(0)?.remove_field("colorimetry");
+        (said.transfer() == VideoTransferFunction::Unknown).then_some(corrected)
+    });
+}
+
+/// Keeps the pixel aspect ratio of the container. Parsers and decoders of images output square pixels.
+fn keep_aspect(element: &gst::Element) {
+    let is_of_images = element.metadata("klass").is_some_and(|class| class.contains("Image"));
+    let pads = element.static_pad("sink").zip(element.static_pad("src"));
+    let Some((sink, src)) = pads.filter(|_| is_of_images) else { return };
+    let sink = sink.downgrade();
+    on_caps(&src, move |caps| {
+        with_aspect(caps, field(&sink.upgrade()?.current_caps()?, PIXEL_ASPECT)?)
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::worker::pads::probes::TimeSegment;
+
+    /// As in a program stream of VLC, whose clock runs ahead of its first frames.
+    #[test]
+    fn frames_before_the_clock_of_a_program_stream_have_a_time() {
+        gst::init().unwrap();
+        let (src, sink) =
+            (gst::Pad::new(gst::PadDirection::Src), gst::Pad::new(gst::PadDirection::Sink));
+        src.link(&sink).unwrap();
+        src.set_active(true).unwrap();
+        sink.set_active(true).unwrap();
+        start_at_zero(&src);
+        let mut segment = TimeSegment::new();
+        segment.set_start(gst::ClockTime::from_mseconds(1120));
+        segment.set_time(gst::ClockTime::from_mseconds(672));
+        let first = gst::ClockTime::from_mseconds(680);
+        assert_eq!(segment.to_stream_time(first), None);
+        assert!(src.push_event(gst::event::StreamStart::new("a")));
+        assert!(src.push_event(gst::event::Segment::new(&segment)));
+        let event = sink.sticky_event::<gst::event::Segment>(0).unwrap();
+        let found = event.segment().downcast_ref::<gst::ClockTime>().unwrap();
+        let expected = gst::ClockTime::from_mseconds(680 + 672 - 1120);
+        assert_eq!(found.to_stream_time(first), Some(expected));
+    }
+}
