@@ -32,6 +32,9 @@ pub trait Outlet: Send + Sync + 'static {
     /// Pushes an event downstream. An event that downstream does not handle is not an error.
     fn push_event(&self, event: gst::Event);
 
+    /// Keeps an event that was discarded, if upstream does not send it again.
+    fn keep_event(&self, event: gst::Event);
+
     /// Reports that a stage panicked.
     fn panicked(&self);
 }
@@ -79,6 +82,16 @@ impl Stages for FrameStages {
             }
             // `finish` has replaced every frame by its output.
             Item::Frame(_) => Err(gst::FlowError::Error),
+        }
+    }
+
+    fn keeps_place(&self, item: &Item) -> bool {
+        matches!(item, Item::Event(_))
+    }
+
+    fn discard(&self, item: Item) {
+        if let Item::Event(event) = item {
+            self.0.keep_event(event);
         }
     }
 

@@ -238,6 +238,31 @@ fn a_flush_drops_what_is_in_flight() {
     assert!(rig::errors_in(&rig.said()).is_empty());
 }
 
+/// Upstream sends a sticky event once, so a flush must not lose one that is queued behind a frame.
+#[test]
+fn a_flush_keeps_sticky_events() {
+    let models = Models::new();
+    let model = models.add("slow.onnx", &generators::slow_invert(6));
+    for max_in_flight in [1, 3] {
+        let mut rig = rig(&model, max_in_flight);
+        rig.harness.push(frame(0, 0)).unwrap();
+        let seen = watch(&rig.filter);
+        let mut tags = gst::TagList::new();
+        tags.make_mut().add::<gst::tags::Title>(&"late", gst::TagMergeMode::Replace);
+        assert!(rig.harness.push_event(gst::event::Tag::new(tags)));
+        assert!(rig.harness.push_event(gst::event::FlushStart::new()));
+        assert!(rig.harness.push_event(gst::event::FlushStop::new(true)));
+        let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+        assert!(rig.harness.push_event(gst::event::Segment::new(&segment)));
+        rig.translate(frame(1, 0));
+        let pad = rig.filter.static_pad("src").unwrap();
+        let tag = pad.sticky_event::<gst::event::Tag>(0);
+        let seen = seen.lock().unwrap().join(" ");
+        assert!(tag.is_some(), "max-in-flight={max_in_flight}: lost after {seen}");
+        assert!(seen.contains("tag"), "max-in-flight={max_in_flight}: not sent in {seen}");
+    }
+}
+
 #[test]
 fn seeks_while_frames_are_in_flight() {
     let models = Models::new();

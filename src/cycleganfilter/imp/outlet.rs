@@ -7,7 +7,7 @@ use std::sync::Arc;
 use gst::{glib, prelude::*, subclass::prelude::*};
 use gst_base::prelude::*;
 
-use super::CycleGanFilter;
+use super::{CAT, CycleGanFilter};
 use crate::cycleganfilter::{
     frames::{FrameQueue, FrameStages, Outlet},
     job::Job,
@@ -42,6 +42,17 @@ impl Outlet for Element {
     fn push_event(&self, event: gst::Event) {
         if let Ok(element) = self.get() {
             element.src_pad().push_event(event);
+        }
+    }
+
+    fn keep_event(&self, event: gst::Event) {
+        // The pad sends it with the next frame. It has no use for segments and EOS during a flush, but
+        // these are never queued.
+        if event.is_sticky()
+            && let Ok(element) = self.get()
+            && element.src_pad().store_sticky_event(&event).is_err()
+        {
+            gst::debug!(CAT, obj = element, "stopping, so {:?} is not kept", event.type_());
         }
     }
 

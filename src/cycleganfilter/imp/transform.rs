@@ -171,8 +171,7 @@ impl BaseTransformImpl for CycleGanFilter {
                 }
             }
             _ if event.is_serialized() && queue.len() > 0 => {
-                let permit = queue.admit();
-                return permit.is_some_and(|permit| queue.push(permit, Item::Event(event)).is_ok());
+                return queue.push_event(Item::Event(event)).is_ok();
             }
             _ => {}
         }

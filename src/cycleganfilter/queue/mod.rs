@@ -39,11 +39,18 @@ pub trait Stages: Send + Sync + 'static {
     /// Runs the generator. The item keeps an error for [`Stages::finish`] to return.
     fn infer(&self, item: &mut Self::Item);
 
-    /// Makes the output. Items arrive in order. After a failure, no later item is delivered.
+    /// Makes the output. Items arrive in order. A failure discards later items.
     fn finish(&self, item: &mut Self::Item) -> Result<(), FlowError>;
 
-    /// Pushes the item downstream. After a failure, no later item is delivered.
+    /// Pushes the item downstream. A failure discards later items.
     fn deliver(&self, item: Self::Item) -> Result<(), FlowError>;
+
+    /// Whether a discarded item keeps its place in the queue until it is delivered or [`Stages::discard`]
+    /// drops it. Others are dropped at once.
+    fn keeps_place(&self, item: &Self::Item) -> bool;
+
+    /// Drops an item that must not be delivered.
+    fn discard(&self, item: Self::Item);
 
     /// Reports that a stage panicked. The item is lost.
     fn panicked(&self);
@@ -103,22 +110,27 @@ impl<S: Stages> Queue<S> {
         Permits::reserve(&self.permits, needs_generator, depth, most)
     }
 
-    /// A permit for an item that does not wait for room, such as an event; `None` during a flush.
-    pub fn admit(&self) -> Option<Permit> {
-        Permits::admit(&self.permits)
+    /// Pushes an item that does not wait for room, such as an event. Fails only during a flush.
+    pub fn push_event(&self, item: S::Item) -> Result<(), FlowError> {
+        self.push(Permits::admit(&self.permits), item)
     }
 
     /// Sends `item` to the first stage. Without threads, runs all stages.
     pub fn push(&self, mut permit: Permit, mut item: S::Item) -> Result<(), FlowError> {
+        let entered = permit.enter();
         let Some(threads) = &self.threads else {
+            if entered.is_err() {
+                self.stages.discard(item);
+                return entered;
+            }
             self.stages.infer(&mut item);
             self.stages.finish(&mut item)?;
             permit.leave_generator();
             return self.stages.deliver(item);
         };
-        permit.enter()?;
-        // The threads end only after the sender is dropped.
-        threads.first.send(Entry { item, permit }).map_err(|_| FlowError::Flushing)
+        // The threads end only after the sender is dropped. They discard an item that has not entered.
+        let sent = threads.first.send(Entry { item, permit });
+        entered.and(sent.map_err(|_| FlowError::Flushing))
     }
 
     /// Waits until every pushed item is delivered, or until a flush.
@@ -208,8 +220,9 @@ impl<T: Send + 'static> Threads<T> {
             Box::new(move || {
                 work(Stage::Deliver, &*own, to_deliver, None, |item, permit| {
                     let _delivering = lock(&is_delivering);
-                    if permit.is_current(Stage::Deliver) {
-                        own.deliver(item)?;
+                    match permit.is_current(Stage::Deliver) {
+                        true => own.deliver(item)?,
+                        false => own.discard(item),
                     }
                     Ok(None)
                 });
@@ -234,6 +247,11 @@ fn work<S: Stages>(
 ) {
     for Entry { item, mut permit } in entries {
         if !permit.is_current(stage) {
+            match &next {
+                _ if !stages.keeps_place(&item) => {}
+                Some(next) => drop(next.send(Entry { item, permit })),
+                None => stages.discard(item),
+            }
             continue;
         }
         let result = catch_unwind(AssertUnwindSafe(|| take(item, &mut permit)));

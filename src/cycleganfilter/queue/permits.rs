@@ -47,6 +47,8 @@ pub struct Permit {
     permits: Arc<Permits>,
     epoch: u64,
     is_in_generator: bool,
+    /// Whether the item is an event: it leaves a failure to the next frame.
+    is_event: bool,
 }
 
 impl Permits {
@@ -61,22 +63,26 @@ impl Permits {
         loop {
             state.check()?;
             if state.in_generator < depth && state.total < most {
-                return Ok(this.permit(&mut state, is_in_generator));
+                return Ok(this.permit(&mut state, is_in_generator, false));
             }
             state = this.wait(state);
         }
     }
 
-    /// See [`Queue::admit`](super::Queue::admit).
-    pub fn admit(this: &Arc<Self>) -> Option<Permit> {
-        let mut state = lock(&this.state);
-        (!state.is_flushing).then(|| this.permit(&mut state, false))
+    /// A permit for an event, which does not wait for room.
+    pub fn admit(this: &Arc<Self>) -> Permit {
+        this.permit(&mut lock(&this.state), false, true)
     }
 
-    fn permit(self: &Arc<Self>, state: &mut State, is_in_generator: bool) -> Permit {
+    fn permit(
+        self: &Arc<Self>,
+        state: &mut State,
+        is_in_generator: bool,
+        is_event: bool,
+    ) -> Permit {
         state.total += 1;
         state.in_generator += usize::from(is_in_generator);
-        Permit { permits: self.clone(), epoch: state.epoch, is_in_generator }
+        Permit { permits: self.clone(), epoch: state.epoch, is_in_generator, is_event }
     }
 
     pub fn in_generator(&self) -> usize {
@@ -137,12 +143,17 @@ impl State {
 }
 
 impl Permit {
-    /// Checks that the item may still enter, and puts it into the current epoch.
+    /// Checks that the item may still enter, and puts it into the current epoch; otherwise it is discarded.
     pub fn enter(&mut self) -> Result<(), FlowError> {
         let mut state = lock(&self.permits.state);
-        state.check()?;
-        self.epoch = state.epoch;
-        Ok(())
+        let entered = match self.is_event {
+            true if state.is_flushing => Err(FlowError::Flushing),
+            true => Ok(()),
+            false => state.check(),
+        };
+        // Epoch 0 has ended: a flush or a failure has begun another one.
+        self.epoch = if entered.is_ok() { state.epoch } else { 0 };
+        entered
     }
 
     /// Whether `stage` still has to process the item.

@@ -16,6 +16,7 @@ use super::*;
 struct Ledger {
     delivered: Mutex<Vec<u32>>,
     dropped: Mutex<Vec<u32>>,
+    discarded: Mutex<Vec<u32>>,
     failures: AtomicUsize,
     panics: AtomicUsize,
 }
@@ -24,8 +25,16 @@ struct Ledger {
 struct Item {
     number: u32,
     fails_at: Option<Stage>,
+    keeps_place: bool,
     is_delivered: bool,
     ledger: Arc<Ledger>,
+}
+
+impl Item {
+    fn new(ledger: &Arc<Ledger>, number: u32, fails_at: Option<Stage>) -> Self {
+        let ledger = ledger.clone();
+        Self { number, fails_at, keeps_place: false, is_delivered: false, ledger }
+    }
 }
 
 impl Drop for Item {
@@ -61,6 +70,14 @@ impl Stages for Sleeping {
         Ok(())
     }
 
+    fn keeps_place(&self, item: &Item) -> bool {
+        item.keeps_place
+    }
+
+    fn discard(&self, item: Item) {
+        lock(&self.ledger.discarded).push(item.number);
+    }
+
     fn panicked(&self) {
         self.ledger.panics.fetch_add(1, SeqCst);
     }
@@ -91,11 +108,20 @@ fn push_failing(
     fails_at: Option<Stage>,
 ) -> Result<(), FlowError> {
     let permit = queue.reserve(needs_generator, MOST)?;
-    queue.push(permit, Item { number, fails_at, is_delivered: false, ledger: ledger.clone() })
+    queue.push(permit, Item::new(ledger, number, fails_at))
 }
 
 fn push(queue: (&Queue<Sleeping>, &Arc<Ledger>), number: u32) -> Result<(), FlowError> {
     push_failing(queue, number, true, None)
+}
+
+fn push_event(
+    (queue, ledger): (&Queue<Sleeping>, &Arc<Ledger>),
+    number: u32,
+) -> Result<(), FlowError> {
+    let mut event = Item::new(ledger, number, None);
+    event.keeps_place = true;
+    queue.push_event(event)
 }
 
 /// What may happen next, in any order.
@@ -141,25 +167,18 @@ proptest! {
         for event in events {
             match event {
                 Event::Push { needs_generator, fails_at } => {
-                    let result =
-                        push_failing((&queue, &ledger), entered, needs_generator, fails_at);
+                    let permit = queue.reserve(needs_generator, MOST);
+                    let is_made = permit.is_ok();
+                    let item = || Item::new(&ledger, entered, fails_at);
+                    let result = permit.and_then(|permit| queue.push(permit, item()));
                     told += usize::from(result == Err(FlowError::NotSupported));
-                    let is_made = lock(&ledger.dropped).contains(&entered)
-                        || result.is_ok()
-                        || lock(&ledger.delivered).contains(&entered);
                     entered += u32::from(is_made);
                     prop_assert!(is_flushing == (result == Err(FlowError::Flushing)));
                 }
                 Event::Admit => {
-                    let permit = queue.admit();
-                    prop_assert_eq!(permit.is_none(), is_flushing);
-                    if let Some(permit) = permit {
-                        let ledger = ledger.clone();
-                        let item =
-                            Item { number: entered, fails_at: None, is_delivered: false, ledger };
-                        told += usize::from(queue.push(permit, item).is_err());
-                        entered += 1;
-                    }
+                    let result = push_event((&queue, &ledger), entered);
+                    prop_assert_eq!(result.is_err(), is_flushing);
+                    entered += 1;
                 }
                 Event::Cancel => {
                     let result = queue.reserve(true, MOST).map(drop);
@@ -263,6 +282,33 @@ fn items_before_a_failure_are_delivered_and_later_ones_are_not() {
     push((&queue, &ledger), 5).unwrap();
     queue.drain();
     assert_eq!(*lock(&ledger.delivered), [0, 1, 5]);
+}
+
+#[test]
+fn an_event_leaves_a_failure_to_the_next_frame() {
+    let (queue, ledger) = queue([0, 0, 0], 2);
+    push_failing((&queue, &ledger), 0, true, Some(Stage::Deliver)).unwrap();
+    queue.drain();
+    push_event((&queue, &ledger), 1).unwrap();
+    assert_eq!(push((&queue, &ledger), 2), Err(FlowError::NotSupported));
+    queue.drain();
+    assert_eq!(*lock(&ledger.delivered), [1]);
+}
+
+/// Wherever they are in the queue, and also if they arrive during the flush.
+#[test]
+fn a_flush_discards_events_in_order() {
+    let (queue, ledger) = queue([3000, 3000, 3000], 3);
+    for number in 0..6 {
+        push_event((&queue, &ledger), number).unwrap();
+    }
+    thread::sleep(Duration::from_millis(8));
+    queue.flush();
+    assert_eq!(push_event((&queue, &ledger), 6), Err(FlowError::Flushing));
+    queue.resume();
+    queue.drain();
+    let (delivered, discarded) = (lock(&ledger.delivered).clone(), lock(&ledger.discarded).clone());
+    assert!([delivered, discarded].concat().into_iter().eq(0..7));
 }
 
 #[test]
