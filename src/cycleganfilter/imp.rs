@@ -21,17 +21,9 @@ use gst::{glib, prelude::*, subclass::prelude::*};
 use gst_base::prelude::*;
 
 use super::{
-    Direction, ExecutionProvider, LateFrames, Output, Precision, Regions, Upscale, gl,
+    CAT, Direction, ExecutionProvider, LateFrames, Output, Precision, Regions, Upscale, gl,
     loader::Loader, lock, settings::Settings, state::State,
 };
-
-static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
-    gst::DebugCategory::new(
-        "cycleganfilter",
-        gst::DebugColorFlags::empty(),
-        Some("CycleGAN video translation"),
-    )
-});
 
 /// The element's private data. Neither lock is taken while the other is held.
 #[derive(Default, glib::Properties)]

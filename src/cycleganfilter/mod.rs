@@ -33,11 +33,19 @@ mod stats;
 mod to_alpha;
 mod translator;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use gst::{glib, prelude::*};
 
 use settings::{Direction, ExecutionProvider, LateFrames, Output, Precision, Regions, Upscale};
+
+static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new(
+        "cycleganfilter",
+        gst::DebugColorFlags::empty(),
+        Some("CycleGAN video translation"),
+    )
+});
 
 glib::wrapper! {
     /// The element: a video filter whose output has the size and frame rate of its input.

@@ -2,7 +2,10 @@
 
 //! `regions=meta`: boxes are translated, and the rest of the frame is unchanged.
 
-use cyclegan_contract::{Metadata, onnx::ModelProto};
+use cyclegan_contract::{
+    Metadata,
+    onnx::{DataType, GraphProto, ModelProto},
+};
 use gst::prelude::*;
 use gst_video::{VideoFormat, VideoInfo, VideoRegionOfInterestMeta};
 
@@ -334,4 +337,33 @@ fn a_box_is_scaled_to_the_generators_own_size() {
         rig.translate(with_boxes(video::flat(&info, [100; 3]), &[BOX]));
         assert_eq!((rig.stat::<u32>("width"), rig.stat::<u32>("height")), expected);
     }
+}
+
+/// Exporters may declare a dynamic batch for a graph that has reshapes for one image.
+#[test]
+fn a_generator_whose_batches_fail_translates_boxes_one_by_one() {
+    let declared = [None, Some(3), None, None];
+    let value = |name| generators::value(name, DataType::Float, &declared);
+    let model = generators::model(GraphProto {
+        name: "generator".to_owned(),
+        node: vec![
+            generators::node("Neg", &["input"], "inverted"),
+            generators::node("Reshape", &["inverted", "one image"], "output"),
+        ],
+        initializer: vec![generators::int_weight("one image", &[1, 3, 32, 32])],
+        input: vec![value("input")],
+        output: vec![value("output")],
+    });
+    let (_models, mut rig) = rig(model);
+    let info = video::info(VideoFormat::Rgb, 640, 120);
+    rig.set_info(&info);
+    let boxes: Vec<_> = (40..640).step_by(120).map(|x| (x, 30, 48, 40)).collect();
+    for _ in 0..2 {
+        let output = rig.translate(with_boxes(video::flat(&info, [100; 3]), &boxes));
+        for (x, ..) in &boxes {
+            assert_eq!(grey(&output, &info, x + 24, 50), 155, "the box at {x}");
+        }
+    }
+    assert_eq!(counts(&rig), (2, 0));
+    assert!(rig::warnings_in(&rig.said()).is_empty());
 }

@@ -8,9 +8,10 @@ use std::{
 };
 
 use super::TranslateError;
+use crate::cycleganfilter::CAT;
 use cyclegan_frame::{LumaPlane, MAX_REGIONS, Region, Size};
 use cyclegan_runtime::{
-    Binding, BindingOptions, Generator, Interrupt, Provider, Values, ValuesMut,
+    Binding, BindingOptions, Generator, Interrupt, Provider, RunError, Values, ValuesMut,
 };
 
 /// The tensors of one frame in flight. The stages pass it on, so only one uses it at a time.
@@ -136,15 +137,25 @@ impl Request {
     }
 
     /// Runs each batch size that regions may need once, so that no frame has to wait for its
-    /// preparation.
-    pub(super) fn warm_up_batches(&mut self, interrupt: &Interrupt) -> Result<(), TranslateError> {
+    /// preparation. Returns the largest batch: 1 if batches fail, as in files that declare a dynamic
+    /// batch axis for a graph made for one image.
+    pub(super) fn warm_up_batches(&mut self, interrupt: &Interrupt) -> Result<u32, TranslateError> {
         if self.largest_batch > 1 {
             // One batch of each power of two.
-            self.resize(2 * self.largest_batch as usize - 1)?;
-            self.infer(interrupt)?;
+            let count = 2 * self.largest_batch as usize - 1;
+            match self.resize(count).and_then(|()| self.infer(interrupt)) {
+                Err(TranslateError::Run(error)) if !matches!(error, RunError::Interrupted) => {
+                    let file = self.generator.path().display();
+                    gst::warning!(CAT, "{file}: regions are translated one by one: {error}");
+                    self.largest_batch = 1;
+                    self.bindings.retain(|(batch, _)| *batch == 1);
+                    self.places.clear();
+                }
+                result => drop(result?),
+            }
             self.resize(1)?;
         }
-        Ok(())
+        Ok(self.largest_batch)
     }
 }
 

@@ -106,7 +106,7 @@ impl Translators {
         (progress.on_step)(direction);
         let generator = self.pair.open(direction)?.clone();
         let kind = Kind::from(&self.wanted);
-        let translator = Translator::new(generator, &self.info, kind)?;
+        let mut translator = Translator::new(generator, &self.info, kind)?;
         self.cost = self.cost.max(translator.warm_up(kind, progress.interrupt)?);
         let place = match direction {
             Direction::AToB => &mut self.forward,

@@ -34,11 +34,11 @@ impl Translator {
     /// Runs the generator at this size and takes a scratch frame through all stages. Returns how
     /// long a frame takes. With `regions=meta`, the scratch frame has one region. Setting `interrupt`
     /// ends it.
-    pub fn warm_up(&self, kind: Kind, interrupt: &Interrupt) -> Result<Cost, TranslateError> {
+    pub fn warm_up(&mut self, kind: Kind, interrupt: &Interrupt) -> Result<Cost, TranslateError> {
         let mut request = self.request()?;
         let inference = self.generator.warm_up(self.tensor, || request.infer(interrupt))?;
         if let View::Regions(..) = View::new(&self.generator, &self.info, kind.view) {
-            request.warm_up_batches(interrupt)?;
+            self.largest_batch = request.warm_up_batches(interrupt)?;
         }
         // Separate from those that frames use: for frames of one or two lines, GStreamer's
         // converter would return the scratch frame again for the first real one.
