@@ -6,7 +6,7 @@ use std::{ops::Range, sync::Arc};
 
 use cyclegan_contract::Size;
 use ort::{
-    session::{IoBinding, RunOptions},
+    session::{IoBinding, RunOptions, Session},
     value::DynTensor,
 };
 
@@ -62,8 +62,13 @@ impl From<Size> for BindingOptions {
 pub struct Binding {
     generator: Arc<Generator>,
     options: BindingOptions,
-    binding: IoBinding,
     run_options: interrupt::Options,
+    tensors: Tensors,
+}
+
+struct Tensors {
+    /// Made by the first run, as this needs the session.
+    binding: Option<IoBinding>,
     input: DynTensor,
     output: DynTensor,
     mask: Option<DynTensor>,
@@ -86,19 +91,15 @@ impl Binding {
         let contract = generator.contract();
         let shape = image_shape(batch, size);
         let input = zeros(contract.input_type, shape).map_err(failed)?;
-        let mut output = zeros(contract.output_type, shape).map_err(failed)?;
+        let output = zeros(contract.output_type, shape).map_err(failed)?;
         let mask_type = contract.mask.filter(|_| mask);
-        let mut mask = mask_type
+        let mask = mask_type
             .map(|element| zeros(element, mask_shape(batch, size)))
             .transpose()
             .map_err(failed)?;
-        let mut binding = generator.session().create_binding().map_err(failed)?;
-        binding.bind_output(&contract.output, &mut output).map_err(failed)?;
-        if let Some(mask) = &mut mask {
-            binding.bind_output(cyclegan_contract::Generator::MASK, mask).map_err(failed)?;
-        }
         let run_options = Arc::new(RunOptions::new().map_err(failed)?);
-        Ok(Self { generator, options, binding, run_options, input, output, mask })
+        let tensors = Tensors { binding: None, input, output, mask };
+        Ok(Self { generator, options, run_options, tensors })
     }
 
     /// The generator.
@@ -115,7 +116,7 @@ impl Binding {
     pub fn input_mut(&mut self) -> Result<ValuesMut<'_>, RunError> {
         let size = self.options.size;
         let element = self.generator.contract().input_type;
-        values_mut(&mut self.input, element).map_err(|error| failed(size, &error))
+        values_mut(&mut self.tensors.input, element).map_err(|error| failed(size, &error))
     }
 
     /// The input tensor of image `index` of the batch, 1×3×H×W. Fill it before [`Binding::run`]. Fails if
@@ -138,14 +139,25 @@ impl Binding {
     pub fn run_until(&mut self, interrupt: &Interrupt) -> Result<(), RunError> {
         let size = self.options.size;
         let failed = |error| failed(size, &error);
-        let name = &self.generator.contract().input;
+        let Self { generator, run_options, tensors, .. } = self;
+        let run_options = &*run_options;
+        let Tensors { binding, input, output, mask } = tensors;
+        let binding = match binding {
+            Some(binding) => binding,
+            None => {
+                let session = generator.session(interrupt)?;
+                let name = &generator.contract().output;
+                binding.insert(bind(&session, name, output, mask).map_err(failed)?)
+            }
+        };
         // A GPU copies the input when it is bound.
-        self.binding.bind_input(name, &self.input).map_err(failed)?;
-        let mut session = self.generator.session();
-        interrupt.guard(&self.run_options, || {
-            let run = session.run_binding_with_options(&self.binding, &self.run_options);
-            run.map(drop).map_err(|error| self.generator.failed_at(size, &error))
-        })
+        binding.bind_input(&generator.contract().input, input).map_err(failed)?;
+        let mut session = generator.session(interrupt)?;
+        let run = || {
+            let run = session.run_binding_with_options(binding, run_options);
+            run.map(drop).map_err(|error| generator.failed_at(size, &error))
+        };
+        interrupt.guard(run_options, run)
     }
 
     /// Input and output of the last run, N×3×H×W.
@@ -153,8 +165,8 @@ impl Binding {
         let contract = self.generator.contract();
         let failed = |error| failed(self.options.size, &error);
         Ok((
-            values(&self.input, contract.input_type).map_err(failed)?,
-            values(&self.output, contract.output_type).map_err(failed)?,
+            values(&self.tensors.input, contract.input_type).map_err(failed)?,
+            values(&self.tensors.output, contract.output_type).map_err(failed)?,
         ))
     }
 
@@ -170,7 +182,7 @@ impl Binding {
     /// the generator has no mask, or it was not requested.
     pub fn mask(&self) -> Result<Option<Values<'_>>, RunError> {
         let element = self.generator.contract().mask;
-        let mask = self.mask.as_ref().zip(element);
+        let mask = self.tensors.mask.as_ref().zip(element);
         let values = mask.map(|(mask, element)| values(mask, element));
         values.transpose().map_err(|error| failed(self.options.size, &error))
     }
@@ -181,6 +193,21 @@ impl Binding {
         let picture = range(index, batch, mask_shape(1, size))?;
         Ok(self.mask()?.map(|mask| mask.part(picture)))
     }
+}
+
+/// Binds the outputs.
+fn bind(
+    session: &Session,
+    name: &str,
+    output: &mut DynTensor,
+    mask: &mut Option<DynTensor>,
+) -> ort::Result<IoBinding> {
+    let mut binding = session.create_binding()?;
+    binding.bind_output(name, output)?;
+    if let Some(mask) = mask {
+        binding.bind_output(cyclegan_contract::Generator::MASK, mask)?;
+    }
+    Ok(binding)
 }
 
 /// The values of image `index` of `batch`; each image has the shape `one`.

@@ -2,7 +2,10 @@
 
 //! Ends runs of generators from another thread.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread::Thread,
+};
 
 use ort::session::{NoSelectedOutputs, RunOptions};
 
@@ -14,8 +17,8 @@ use super::{
 /// The options of a run, through which another thread can end it.
 pub(super) type Options = Arc<RunOptions<NoSelectedOutputs>>;
 
-/// Ends the runs of [`Binding::run_until`](super::Binding::run_until) that use it, those in progress
-/// and later ones. Clones share it.
+/// Ends the runs of [`Binding::run_until`](super::Binding::run_until) that use it: those in progress, those
+/// that wait for another user of the session, and later ones. Clones share it.
 ///
 /// ONNX Runtime checks between two operators of the graph, so a run ends after the current one.
 #[derive(Clone, Default)]
@@ -25,6 +28,8 @@ pub struct Interrupt(Arc<Mutex<State>>);
 struct State {
     is_set: bool,
     running: Vec<Options>,
+    /// Threads to wake.
+    waiting: Vec<Thread>,
 }
 
 impl Interrupt {
@@ -37,6 +42,7 @@ impl Interrupt {
                 gst::warning!(CAT, "cannot end a run: {}", reason(&error));
             }
         }
+        state.waiting.iter().for_each(Thread::unpark);
     }
 
     /// Whether it was set.
@@ -71,7 +77,25 @@ impl Interrupt {
         result.map_err(|_| RunError::Interrupted)
     }
 
+    /// Lets [`Interrupt::set`] wake `thread` from [`std::thread::park`] until the result is dropped.
+    pub(super) fn wake(&self, thread: Thread) -> Waking<'_> {
+        self.state().waiting.push(thread.clone());
+        Waking { interrupt: self, thread }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// See [`Interrupt::wake`].
+pub(super) struct Waking<'a> {
+    interrupt: &'a Interrupt,
+    thread: Thread,
+}
+
+impl Drop for Waking<'_> {
+    fn drop(&mut self) {
+        self.interrupt.state().waiting.retain(|thread| thread.id() != self.thread.id());
     }
 }

@@ -45,6 +45,7 @@ mod target;
 mod tensor;
 mod threads;
 mod try_targets;
+mod turns;
 mod vulkan;
 mod warning;
 

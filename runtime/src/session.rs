@@ -6,7 +6,7 @@ use std::{
     collections::HashMap,
     fs,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -17,6 +17,7 @@ use super::{
     engines,
     error::{LoadError, RunError},
     heap::TrimHeap,
+    interrupt::Interrupt,
     profile::{NodesByProvider, Verification, verify},
     provider::{Provider, ProviderOptions},
     registration::registrations,
@@ -25,6 +26,7 @@ use super::{
     target::Target,
     tensor::{image_shape, is_finite, mask_shape, zeros},
     threads,
+    turns::{Turn, Turns},
     warning::Warning,
 };
 
@@ -37,7 +39,7 @@ pub struct Generator {
     contract: cyclegan_contract::Generator,
     target: Target,
     // `run` takes `&mut`: ONNX Runtime's providers do not support parallel runs of a session.
-    session: Mutex<Session>,
+    session: Turns<Session>,
     // After the session, as fields are dropped in this order.
     _trim_heap: TrimHeap,
     /// The duration of a run for each batch and image size that it was warmed up for.
@@ -93,7 +95,7 @@ impl Generator {
             path: path.to_path_buf(),
             contract,
             target,
-            session: Mutex::new(session),
+            session: Turns::new(session),
             _trim_heap: TrimHeap,
             warmed_up: Mutex::default(),
             external_data,
@@ -102,7 +104,8 @@ impl Generator {
         generator.check_output().map_err(|source| failed.run(source))?;
         if is_profiled {
             let profile = profiles.and_then(|_folder| {
-                let profile = generator.session().end_profiling();
+                let session = generator.session(&Interrupt::default());
+                let profile = session.map_err(std::io::Error::other)?.end_profiling();
                 let profile = profile.map_err(|error| std::io::Error::other(reason(&error)))?;
                 NodesByProvider::read(Path::new(&profile))
             });
@@ -213,10 +216,9 @@ impl Generator {
         Ok(quickest)
     }
 
-    /// The session. Waits if another stream is running it.
-    pub(super) fn session(&self) -> MutexGuard<'_, Session> {
-        // A panic in another stream does not affect ONNX Runtime's state.
-        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The session. Waits if another stream is running it; fails once `interrupt` is set.
+    pub(super) fn session(&self, interrupt: &Interrupt) -> Result<Turn<'_, Session>, RunError> {
+        self.session.wait(interrupt)
     }
 
     /// The size of the first image: the generator's own.
@@ -244,7 +246,7 @@ impl Generator {
         let failed = |error: ort::Error| RunError::Failed { size, reason: reason(&error) };
         let shape = image_shape(1, size);
         let input = zeros(self.contract.input_type, shape).map_err(failed)?;
-        let mut session = self.session();
+        let mut session = self.session(&Interrupt::default())?;
         let name = self.contract.input.as_str();
         let outputs = session.run(ort::inputs![name => input]).map_err(failed)?;
         let output = &outputs[self.contract.output.as_str()];

@@ -3,7 +3,7 @@
 //! A change of state, a flush and a new model end an inference instead of waiting for it.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
 };
@@ -34,8 +34,11 @@ struct Slow {
 
 impl Slow {
     fn new(models: &Models, size: u32, properties: &str) -> Self {
+        Self::with_model(&slow(models), size, properties)
+    }
+
+    fn with_model(model: &Path, size: u32, properties: &str) -> Self {
         rig::init();
-        let model = slow(models);
         let line = format!(
             "videotestsrc ! video/x-raw,width=256,height=256 ! cycleganfilter name=filter model={} \
              inference-size={size} {properties} ! fakesink sync=false",
@@ -154,6 +157,27 @@ fn a_flushing_seek_ends_an_inference() {
         slow.pipeline.set_state(gst::State::Null).unwrap();
         let complaints = slow.complaints();
         assert!(complaints.is_empty(), "{properties}: {complaints:?}");
+    }
+}
+
+/// Filters with one model share a session, which runs for one of them at a time.
+#[test]
+fn stopping_and_seeking_do_not_wait_for_a_filter_that_shares_the_session() {
+    let models = Models::new();
+    let model = slow(&models);
+    let [other, slow] = [(); 2].map(|()| Slow::with_model(&model, 256, ""));
+    // Alone, as the two would take turns.
+    let inference = slow.play_into_an_inference();
+    slow.stop();
+    other.play_into_an_inference();
+    slow.play_into_an_inference();
+    assert_is_quick(inference, || {
+        slow.pipeline.seek_simple(gst::SeekFlags::FLUSH, gst::ClockTime::ZERO).unwrap();
+    });
+    thread::sleep(inference / 10);
+    assert_is_quick(inference, || slow.stop());
+    for slow in [other, slow] {
+        slow.pipeline.set_state(gst::State::Null).unwrap();
     }
 }
 
