@@ -12,6 +12,7 @@ use ort::{
 
 use super::{
     error::RunError,
+    exit,
     interrupt::{self, Interrupt},
     runtime::reason,
     session::Generator,
@@ -63,7 +64,7 @@ pub struct Binding {
     generator: Arc<Generator>,
     options: BindingOptions,
     run_options: interrupt::Options,
-    tensors: Tensors,
+    tensors: exit::Owned<Tensors>,
 }
 
 struct Tensors {
@@ -88,6 +89,7 @@ impl Binding {
             return Err(RunError::Batch { batch });
         }
         let failed = |error| failed(size, &error);
+        let _inside = exit::enter().ok_or(RunError::Interrupted)?;
         let contract = generator.contract();
         let shape = image_shape(batch, size);
         let input = zeros(contract.input_type, shape).map_err(failed)?;
@@ -98,7 +100,7 @@ impl Binding {
             .transpose()
             .map_err(failed)?;
         let run_options = Arc::new(RunOptions::new().map_err(failed)?);
-        let tensors = Tensors { binding: None, input, output, mask };
+        let tensors = exit::Owned::new(Tensors { binding: None, input, output, mask });
         Ok(Self { generator, options, run_options, tensors })
     }
 
@@ -141,7 +143,8 @@ impl Binding {
         let failed = |error| failed(size, &error);
         let Self { generator, run_options, tensors, .. } = self;
         let run_options = &*run_options;
-        let Tensors { binding, input, output, mask } = tensors;
+        let _inside = exit::enter().ok_or(RunError::Interrupted)?;
+        let Tensors { binding, input, output, mask } = &mut **tensors;
         let binding = match binding {
             Some(binding) => binding,
             None => {
@@ -157,7 +160,7 @@ impl Binding {
             let run = session.run_binding_with_options(binding, run_options);
             run.map(drop).map_err(|error| generator.failed_at(size, &error))
         };
-        interrupt.guard(run_options, run)
+        exit::guard(run_options, || interrupt.guard(run_options, run))
     }
 
     /// Input and output of the last run, N×3×H×W.

@@ -29,6 +29,7 @@
 mod binding;
 mod engines;
 mod error;
+mod exit;
 mod heap;
 mod interrupt;
 mod library;

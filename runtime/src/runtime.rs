@@ -11,7 +11,10 @@ use std::{
 use once_cell::sync::OnceCell;
 use ort::{environment::Environment, logging::LogLevel};
 
-use super::library::{System, candidates};
+use super::{
+    exit,
+    library::{System, candidates},
+};
 
 /// Messages of and about ONNX Runtime.
 pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -73,7 +76,9 @@ pub fn environment() -> Result<&'static Environment, RuntimeError> {
             Some(library) => vec![library.clone()],
             None => candidates(plugin_folder()),
         };
-        first_that_loads(candidates, load, start)
+        let environment = first_that_loads(candidates, load, start)?;
+        exit::close_first();
+        Ok(environment)
     })
 }
 

@@ -6,16 +6,20 @@ use std::{
     collections::HashMap,
     fs,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
 use cyclegan_contract::{ContractError, Dim, Precision, Size, TensorLimits};
-use ort::session::{Session, builder::SessionBuilder};
+use ort::session::{RunOptions, Session, SessionOutputs, builder::SessionBuilder};
 
 use super::{
     engines,
     error::{LoadError, RunError},
+    exit,
     heap::TrimHeap,
     interrupt::Interrupt,
     profile::{NodesByProvider, Verification, verify},
@@ -39,7 +43,7 @@ pub struct Generator {
     contract: cyclegan_contract::Generator,
     target: Target,
     // `run` takes `&mut`: ONNX Runtime's providers do not support parallel runs of a session.
-    session: Turns<Session>,
+    session: Turns<exit::Owned<Session>>,
     // After the session, as fields are dropped in this order.
     _trim_heap: TrimHeap,
     /// The duration of a run for each batch and image size that it was warmed up for.
@@ -61,6 +65,10 @@ impl Generator {
         })?;
         let external_data = stamps(&contract);
         let failed = Failure { path, target };
+        let Some(_inside) = exit::enter() else {
+            let reason = "the process is exiting".to_owned();
+            return Err(LoadError::Session { path: path.to_path_buf(), reason });
+        };
         let environment = runtime::environment()?;
         target.require(options).map_err(|unusable| {
             failed.provider(unusable.is_built_in && target.may_be_present(), unusable.reason)
@@ -95,7 +103,7 @@ impl Generator {
             path: path.to_path_buf(),
             contract,
             target,
-            session: Turns::new(session),
+            session: Turns::new(exit::Owned::new(session)),
             _trim_heap: TrimHeap,
             warmed_up: Mutex::default(),
             external_data,
@@ -116,6 +124,7 @@ impl Generator {
                 generator.warnings.push(Warning::NotVerified { path, target, reason });
             }
         }
+        close_first_for(target.provider);
         Ok(generator)
     }
 
@@ -217,7 +226,10 @@ impl Generator {
     }
 
     /// The session. Waits if another stream is running it; fails once `interrupt` is set.
-    pub(super) fn session(&self, interrupt: &Interrupt) -> Result<Turn<'_, Session>, RunError> {
+    pub(super) fn session(
+        &self,
+        interrupt: &Interrupt,
+    ) -> Result<Turn<'_, exit::Owned<Session>>, RunError> {
         self.session.wait(interrupt)
     }
 
@@ -246,9 +258,20 @@ impl Generator {
         let failed = |error: ort::Error| RunError::Failed { size, reason: reason(&error) };
         let shape = image_shape(1, size);
         let input = zeros(self.contract.input_type, shape).map_err(failed)?;
+        let options = Arc::new(RunOptions::new().map_err(failed)?);
         let mut session = self.session(&Interrupt::default())?;
-        let name = self.contract.input.as_str();
-        let outputs = session.run(ort::inputs![name => input]).map_err(failed)?;
+        exit::guard(&options, || {
+            let inputs = ort::inputs![self.contract.input.as_str() => input];
+            let outputs = session.run_with_options(inputs, &options).map_err(failed)?;
+            self.check(&outputs, size)
+        })
+    }
+
+    /// Checks that the `outputs` for an image of `size` are an image of the same size, and a mask if the
+    /// contract has one.
+    fn check(&self, outputs: &SessionOutputs<'_>, size: Size) -> Result<(), RunError> {
+        let failed = |error: ort::Error| RunError::Failed { size, reason: reason(&error) };
+        let shape = image_shape(1, size);
         let output = &outputs[self.contract.output.as_str()];
         let found = output.shape().to_vec();
         if found != shape {
@@ -265,6 +288,15 @@ impl Generator {
             true => Ok(()),
             false => Err(RunError::NotFinite),
         }
+    }
+}
+
+/// Makes the exit handler precede those of a provider's libraries, which its first session has loaded.
+fn close_first_for(provider: Provider) {
+    static OPENED: AtomicU32 = AtomicU32::new(0);
+    let bit = 1 << provider as u32;
+    if OPENED.fetch_or(bit, Relaxed) & bit == 0 {
+        exit::close_first();
     }
 }
 
