@@ -6,7 +6,7 @@
 const HEAD: usize = 1024;
 
 /// The first bytes of a kind of file, and its description with what to do.
-const MAGIC: [(&[u8], &str); 14] = [
+const MAGIC: [(&[u8], &str); 17] = [
     (b"version https://git-lfs", "a Git LFS pointer; fetch the file itself with `git lfs pull`"),
     (b"/annex/objects/", "a git-annex pointer; fetch the file itself with `git annex get`"),
     (b"\x1f\x8b", "a gzip archive; unpack it first"),
@@ -20,8 +20,11 @@ const MAGIC: [(&[u8], &str); 14] = [
     (b"ptrt", "a TensorRT engine; give the ONNX model that it was built from"),
     (b"ftrt", "a TensorRT engine; give the ONNX model that it was built from"),
     (b"%PDF", "a PDF document"),
-    // Pickle protocols 2 to 4 start with their number.
+    // Pickles start with the number of their protocol, since protocol 2.
     (b"\x80\x02", PICKLE),
+    (b"\x80\x03", PICKLE),
+    (b"\x80\x04", PICKLE),
+    (b"\x80\x05", PICKLE),
 ];
 
 const PICKLE: &str = "a Python pickle, for example an old PyTorch checkpoint; export it to ONNX \
@@ -97,7 +100,7 @@ mod tests {
     fn recognize_names_the_kind_of_file() {
         let torch_zip = b"PK\x03\x04\0\0\x08\x08\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x10\0\x0e\0\
                           archive/data.pklFB";
-        let cases: [(&[u8], &str); 9] = [
+        let cases: [(&[u8], &str); 11] = [
             (
                 b"version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 9\n",
                 "git lfs pull",
@@ -107,6 +110,8 @@ mod tests {
             (torch_zip, "a PyTorch checkpoint"),
             (b"PK\x03\x04\x14\0readme.txt", "a zip archive"),
             (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", "an old PyTorch checkpoint"),
+            (b"\x80\x03}q\0.", "a Python pickle"),
+            (b"\x80\x05\x95\x0b\0\0\0\0\0\0\0}\x94.", "a Python pickle"),
             (b"\x40\0\0\0\0\0\0\0{\"__metadata__\"", "safetensors"),
             (b"{\"error\": \"not found\"}", "text"),
             (&[0; 64], "a file of zeros"),

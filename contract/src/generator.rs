@@ -306,6 +306,14 @@ impl Declared {
                 self.type_name
             ));
         }
+        if let Dim::Fixed(batch @ 2..) = self.axis(0)
+            && self.shape.as_ref().is_some_and(|shape| shape.len() == 4)
+        {
+            remedy.push_str(&format!(
+                "; its batch is {batch}: export it for one image, or with a dynamic batch axis as \
+                 docs/models.md shows"
+            ));
+        }
         remedy
     }
 
@@ -347,9 +355,9 @@ fn image_input(graph: &GraphProto) -> Result<Declared, ContractError> {
             return Err(ContractError::Input { found, remedy: String::new() });
         }
     };
-    // An input without a shape cannot be checked.
-    let has_channels = input.axis(1) == Dim::Fixed(3);
-    if input.element.is_none() || !input.is_image(3) || !has_channels {
+    // An input without a shape may be anything. Dynamic channels are checked by the first run.
+    let is_image = input.shape.is_some() && input.is_image(3) && !input.has_channels_last();
+    if input.element.is_none() || !is_image {
         return Err(input.refused());
     }
     for side in [input.axis(2), input.axis(3)] {
@@ -471,11 +479,20 @@ mod tests {
         }
     }
 
+    /// As `optimum` exports them.
+    #[test]
+    fn all_axes_may_be_dynamic() {
+        let dynamic = [-1, -1, -1, -1];
+        let generator = check(&model(image("in", &dynamic), vec![image("out", &dynamic)])).unwrap();
+        assert_eq!((generator.batch, generator.height), (Dim::Dynamic, Dim::Dynamic));
+    }
+
     /// Exporters of TensorFlow put the channels last, and mobile toolchains use 8-bit values.
     #[test]
     fn the_error_for_another_layout_or_type_says_what_to_do() {
         let good = || image("in", &[1, 3, 64, 64]);
         let (last, bytes) = (["channels first", "Transpose"], ["float32", "a Cast"]);
+        let batch = ["its batch is 4", "docs/models.md"];
         let cases = [
             (model(image("in", &[1, 64, 64, 3]), vec![good()]), last),
             (model(image("in", &[-1, -1, -1, 3]), vec![good()]), last),
@@ -486,6 +503,7 @@ mod tests {
             (model(value("in", DataType::Uint8, &[1, 64, 64, 3]), vec![good()]), bytes),
             (model(good(), vec![value("out", DataType::Uint8, &[1, 3, 64, 64])]), bytes),
             (model(value("in", DataType::Double, &[1, 3, 64, 64]), vec![good()]), bytes),
+            (model(image("in", &[4, 3, 64, 64]), vec![good()]), batch),
         ];
         for (model, remedy) in cases {
             let message = check(&model).unwrap_err().to_string();

@@ -201,14 +201,16 @@ impl fmt::Display for ValueRange {
 }
 
 fn check_format_version(value: &str) -> Result<(), MetadataError> {
-    match value.parse::<u32>() {
-        Ok(1..=FORMAT_VERSION) => Ok(()),
-        _ => Err(MetadataError {
-            key: "cyclegan.format_version",
-            found: value.to_owned(),
-            expected: "1; this model needs a newer cycleganfilter".to_owned(),
-        }),
-    }
+    let remedy = match value.parse::<u32>() {
+        Ok(1..=FORMAT_VERSION) => return Ok(()),
+        Ok(2..) => "; this model needs a newer cycleganfilter",
+        Ok(0) | Err(_) => "",
+    };
+    Err(MetadataError {
+        key: "cyclegan.format_version",
+        found: value.to_owned(),
+        expected: format!("{FORMAT_VERSION}{remedy}"),
+    })
 }
 
 fn direction(value: &str) -> Result<Direction, MetadataError> {
@@ -280,6 +282,16 @@ mod tests {
             unknown: Vec::new(),
         };
         assert_eq!(Metadata::from_props(&metadata.to_props()), Ok(metadata));
+    }
+
+    #[test]
+    fn only_a_later_format_needs_a_newer_filter() {
+        for (version, is_newer) in [("2", true), ("0", false), ("abc", false)] {
+            let error = Metadata::from_props(&[prop("cyclegan.format_version", version)]);
+            let text = error.unwrap_err().to_string();
+            assert!(text.contains("expected 1"), "{text}");
+            assert_eq!(text.contains("newer cycleganfilter"), is_newer, "{text}");
+        }
     }
 
     #[test]
