@@ -36,7 +36,8 @@ pub enum InferenceSize {
 /// use neighbouring pixels, so they fail on a few pixels.
 const MIN_SIDE: u32 = 32;
 /// The largest aspect ratio, or its inverse, that is kept at full size. Longer frames are scaled down
-/// further, so that a narrow strip does not become a tensor with a thousand times the pixels.
+/// further, so that a narrow strip does not become a tensor with a thousand times the pixels. At the frame's own
+/// size, this limits how far its pixels' aspect ratio stretches it.
 const MAX_ASPECT: f64 = 4.0;
 
 /// The tensor's size and the part of it that has the frame. The rest is filled by mirroring.
@@ -71,7 +72,11 @@ impl Letterbox {
             (Some(scale), _) => scaled(display_width, display_height, scale),
             // Non-square pixels: one side is upscaled, so that nothing is lost.
             (None, InferenceSize::Frame) => {
-                scaled(display_width, display_height, pixel_aspect.recip().max(1.0))
+                let scale = pixel_aspect.recip().max(1.0);
+                let (short, long) = (frame.width.min(frame.height), frame.width.max(frame.height));
+                let longest = f64::from(long).max(f64::from(short) * MAX_ASPECT);
+                let long = display_width.max(display_height);
+                scaled(display_width, display_height, scale.min(longest / long))
             }
             (None, InferenceSize::ShortSide(side)) => {
                 let short = display_width.min(display_height);
@@ -141,6 +146,19 @@ mod tests {
         let placed =
             Letterbox::new(size(720, 576), 64.0 / 45.0, InferenceSize::ShortSide(288), DYNAMIC);
         assert_eq!(placed.content.size, size(512, 288));
+    }
+
+    #[test]
+    fn the_frames_size_is_kept_but_hardly_stretched() {
+        let content = |width, height, pixel_aspect| {
+            let frame = size(width, height);
+            Letterbox::new(frame, pixel_aspect, InferenceSize::Frame, DYNAMIC).content.size
+        };
+        assert_eq!(content(1920, 100, 1.0), size(1920, 100));
+        assert_eq!(content(720, 576, 64.0 / 45.0), size(1024, 576));
+        assert_eq!(content(640, 480, 0.5), size(640, 960));
+        assert_eq!(content(320, 240, 0.001), size(1, 960));
+        assert_eq!(content(320, 240, 1000.0), size(960, 1));
     }
 
     #[test]
