@@ -6,7 +6,9 @@
 //! be opened then.
 
 use std::{
-    env, fs,
+    env,
+    ffi::OsStr,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -21,11 +23,10 @@ pub fn require_driver() -> Result<(), String> {
     if !cfg!(target_os = "linux") {
         return Ok(());
     }
-    let overrides = OVERRIDES.into_iter().filter_map(env::var_os);
+    let overridden = OVERRIDES.into_iter().find_map(|name| Some((name, env::var_os(name)?)));
     let folders = manifest_folders();
-    match overrides.map(|paths| env::split_paths(&paths).any(|path| path.exists())).next() {
-        Some(true) => Ok(()),
-        Some(false) => Err("VK_DRIVER_FILES names no existing file".to_owned()),
+    match overridden {
+        Some((name, paths)) => names_a_file(name, &paths),
         None if folders.iter().any(|folder| holds_manifest(folder)) => Ok(()),
         None => {
             let folders: Vec<_> = folders.iter().map(|f| f.display().to_string()).collect();
@@ -34,6 +35,13 @@ pub fn require_driver() -> Result<(), String> {
                 folders.join(", ")
             ))
         }
+    }
+}
+
+fn names_a_file(variable: &str, paths: &OsStr) -> Result<(), String> {
+    match env::split_paths(paths).any(|path| path.exists()) {
+        true => Ok(()),
+        false => Err(format!("{variable} names no existing file")),
     }
 }
 
@@ -63,6 +71,13 @@ mod tests {
         fs::write(folder.path().join("radeon_icd.x86_64.json"), "{}").unwrap();
         assert!(holds_manifest(folder.path()));
         assert!(!holds_manifest(&folder.path().join("missing")));
+    }
+
+    #[test]
+    fn the_error_names_the_variable_that_names_no_file() {
+        let error = names_a_file(OVERRIDES[1], OsStr::new("/nowhere/a.json")).unwrap_err();
+        assert!(error.contains("VK_ICD_FILENAMES"), "{error}");
+        names_a_file(OVERRIDES[0], OsStr::new("/nowhere/a.json:/")).unwrap();
     }
 
     #[test]
