@@ -28,8 +28,9 @@ use permits::{Permits, Stage};
 
 use super::lock;
 
-/// Capacity of a channel; a sender waits while it is full.
-const CHANNEL_ROOM: usize = 256;
+/// Capacity of a channel: more than the frames that permits allow, 2·16 and 240 of a live pipeline, and events
+/// between them. A sender waits while it is full.
+const CHANNEL_ROOM: usize = 1024;
 
 /// The stages that each item goes through, in order.
 pub trait Stages: Send + Sync + 'static {
