@@ -13,9 +13,11 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use prost::Message;
-
-use crate::{ContractError, file_kind::recognize_pointer, onnx::StringStringEntryProto};
+use crate::{
+    ContractError,
+    file_kind::recognize_pointer,
+    outline::{Attribute, Graph, Model, Node, SparseTensor, Tensor},
+};
 
 /// The maximum depth of nested graphs. Only control flow nests graphs, and no generator nests deeper.
 pub(crate) const MAX_GRAPH_DEPTH: usize = 8;
@@ -23,84 +25,6 @@ pub(crate) const MAX_GRAPH_DEPTH: usize = 8;
 const MAX_POINTER: u64 = 32 * 1024;
 /// `TensorProto.data_location` of data in another file.
 const EXTERNAL: i32 = 1;
-
-/// The parts of a model that may name other files. The fields are those of `onnx.proto`; weights
-/// inside the model are skipped, so decoding copies little.
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct Model {
-    #[prost(message, optional, tag = "7")]
-    pub graph: Option<Graph>,
-    #[prost(message, repeated, tag = "20")]
-    pub training_info: Vec<TrainingInfo>,
-    #[prost(message, repeated, tag = "25")]
-    pub functions: Vec<Function>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct Graph {
-    #[prost(message, repeated, tag = "1")]
-    pub node: Vec<Node>,
-    #[prost(message, repeated, tag = "5")]
-    pub initializer: Vec<Tensor>,
-    #[prost(message, repeated, tag = "15")]
-    pub sparse_initializer: Vec<SparseTensor>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct TrainingInfo {
-    #[prost(message, optional, tag = "1")]
-    pub initialization: Option<Graph>,
-    #[prost(message, optional, tag = "2")]
-    pub algorithm: Option<Graph>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct Function {
-    #[prost(message, repeated, tag = "7")]
-    pub node: Vec<Node>,
-    #[prost(message, repeated, tag = "11")]
-    pub attribute_proto: Vec<Attribute>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct Node {
-    #[prost(message, repeated, tag = "5")]
-    pub attribute: Vec<Attribute>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct Attribute {
-    #[prost(message, optional, tag = "5")]
-    pub t: Option<Tensor>,
-    #[prost(message, optional, tag = "6")]
-    pub g: Option<Graph>,
-    #[prost(message, repeated, tag = "10")]
-    pub tensors: Vec<Tensor>,
-    #[prost(message, repeated, tag = "11")]
-    pub graphs: Vec<Graph>,
-    #[prost(message, optional, tag = "22")]
-    pub sparse_tensor: Option<SparseTensor>,
-    #[prost(message, repeated, tag = "23")]
-    pub sparse_tensors: Vec<SparseTensor>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct SparseTensor {
-    #[prost(message, optional, tag = "1")]
-    pub values: Option<Tensor>,
-    #[prost(message, optional, tag = "2")]
-    pub indices: Option<Tensor>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct Tensor {
-    #[prost(string, tag = "8")]
-    pub name: String,
-    #[prost(message, repeated, tag = "13")]
-    pub external_data: Vec<StringStringEntryProto>,
-    #[prost(int32, tag = "14")]
-    pub data_location: i32,
-}
 
 /// The files that hold data of `model`, by their location in the model.
 pub(crate) fn files(

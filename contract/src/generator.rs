@@ -12,7 +12,8 @@ use crate::{
     Metadata, MetadataError, Precision,
     external_data::{self, Home, MAX_GRAPH_DEPTH},
     file_kind::recognize,
-    onnx::{DataType, GraphProto, Message, ModelProto, ValueInfoProto, dimension::Value},
+    onnx::{DataType, Message, ModelProto, ValueInfoProto, dimension::Value},
+    outline::{Graph, Model},
 };
 
 /// Why a file is not a generator: what was found and what was expected.
@@ -168,9 +169,11 @@ impl Generator {
     }
 
     fn check_at(bytes: &[u8], home: &Home) -> Result<Self, ContractError> {
-        let model = decode(bytes)?;
+        let model = decode_with(bytes, |model: &Model| {
+            model.graph.as_ref().is_some_and(|graph| !graph.node.is_empty())
+        })?;
         let graph = model.graph.as_ref().ok_or(ContractError::NoGraph)?;
-        let external_data = external_data::files(&external_data::Model::decode(bytes)?, home)?;
+        let external_data = external_data::files(&model, home)?;
 
         let input = image_input(graph)?;
         let (output, mask) = outputs(graph, &input)?;
@@ -196,6 +199,15 @@ impl Generator {
 /// # Errors
 /// If the bytes are of something else. The error says of what, if that is known.
 pub fn decode(bytes: &[u8]) -> Result<ModelProto, ContractError> {
+    decode_with(bytes, |model: &ModelProto| {
+        model.graph.as_ref().is_some_and(|graph| !graph.node.is_empty())
+    })
+}
+
+fn decode_with<M: Message + Default>(
+    bytes: &[u8],
+    has_nodes: impl FnOnce(&M) -> bool,
+) -> Result<M, ContractError> {
     if bytes.is_empty() {
         return Err(ContractError::Empty);
     }
@@ -204,15 +216,15 @@ pub fn decode(bytes: &[u8]) -> Result<ModelProto, ContractError> {
         Some(kind) => ContractError::OtherKind { kind },
         None => error,
     };
-    let model = ModelProto::decode(bytes).map_err(|error| refuse(error.into()))?;
-    match &model.graph {
-        Some(graph) if !graph.node.is_empty() => Ok(model),
-        _ => Err(refuse(ContractError::NoGraph)),
+    let model = M::decode(bytes).map_err(|error| refuse(error.into()))?;
+    match has_nodes(&model) {
+        true => Ok(model),
+        false => Err(refuse(ContractError::NoGraph)),
     }
 }
 
 /// The arithmetic of a graph, by its operators and weights.
-fn precision(graph: &GraphProto, input: ElementType) -> Precision {
+fn precision(graph: &Graph, input: ElementType) -> Precision {
     let is_quantized = |op: &str| {
         matches!(op, "QuantizeLinear" | "DequantizeLinear" | "ConvInteger" | "MatMulInteger")
             || op.starts_with("QLinear")
@@ -344,7 +356,7 @@ impl fmt::Display for Declared {
     }
 }
 
-fn image_input(graph: &GraphProto) -> Result<Declared, ContractError> {
+fn image_input(graph: &Graph) -> Result<Declared, ContractError> {
     let is_weight = |name: &str| graph.initializer.iter().any(|tensor| tensor.name == name);
     let inputs = graph.input.iter().filter(|value| !is_weight(&value.name));
     let mut inputs: Vec<_> = inputs.map(Declared::of).collect();
@@ -369,10 +381,7 @@ fn image_input(graph: &GraphProto) -> Result<Declared, ContractError> {
 }
 
 /// The image output and the optional mask output.
-fn outputs(
-    graph: &GraphProto,
-    input: &Declared,
-) -> Result<(Declared, Option<Declared>), ContractError> {
+fn outputs(graph: &Graph, input: &Declared) -> Result<(Declared, Option<Declared>), ContractError> {
     // An only output is the image, whatever its name is.
     let is_mask = |output: &Declared| graph.output.len() > 1 && output.name == Generator::MASK;
     let (mut masks, mut images): (Vec<_>, Vec<_>) =
@@ -405,8 +414,8 @@ fn list<'a>(values: impl Iterator<Item = &'a Declared>) -> String {
 mod tests {
     use super::*;
     use crate::onnx::{
-        AttributeProto, DimensionProto, NodeProto, TensorProto, TensorShapeProto, TensorTypeProto,
-        TypeProto,
+        AttributeProto, DimensionProto, GraphProto, NodeProto, TensorProto, TensorShapeProto,
+        TensorTypeProto, TypeProto,
     };
 
     fn value(name: &str, elem_type: DataType, shape: &[i64]) -> ValueInfoProto {

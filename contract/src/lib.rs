@@ -25,6 +25,7 @@ mod file_kind;
 mod generator;
 mod metadata;
 pub mod onnx;
+mod outline;
 mod pair;
 mod size;
 
