@@ -96,20 +96,14 @@ fn evict(of_provider: &Path, limits: &Limits, now: SystemTime) {
     }
 }
 
-/// The entry for `folder`, if it is one of ours: it has our mark, or a name from before marks were
-/// introduced.
+/// The entry for `folder`, if it is one of ours.
 fn entry_of(folder: &Path) -> Option<Entry> {
     let name = folder.file_name()?.to_str()?;
-    let is_hash = |length| name.len() == length && name.bytes().all(|c| c.is_ascii_hexdigit());
-    let mark = folder.join(LAST_USED);
-    let dated = if is_hash(32) && mark.is_file() {
-        mark
-    } else if is_hash(16) && folder.is_dir() {
-        folder.to_path_buf()
-    } else {
+    if name.len() != 32 || !name.bytes().all(|c| c.is_ascii_hexdigit()) {
         return None;
-    };
-    let last_used = fs::metadata(dated).and_then(|metadata| metadata.modified()).ok()?;
+    }
+    let mark = fs::metadata(folder.join(LAST_USED)).ok().filter(fs::Metadata::is_file)?;
+    let last_used = mark.modified().ok()?;
     let files = fs::read_dir(folder).into_iter().flatten().flatten();
     let bytes = files.filter_map(|file| file.metadata().ok()).map(|metadata| metadata.len()).sum();
     Some(Entry { folder: folder.to_path_buf(), last_used, bytes })
@@ -208,12 +202,7 @@ mod tests {
             fs::create_dir(folder).unwrap();
             File::open(folder).unwrap().set_modified(now - DAY * 400).unwrap();
         }
-        // The names before marks were introduced.
-        let unmarked = cache.path().join("0123456789abcdef");
-        fs::create_dir(&unmarked).unwrap();
-        File::open(&unmarked).unwrap().set_modified(now - DAY * 400).unwrap();
         evict(cache.path(), &LIMITS, now);
         assert!(strangers.iter().all(|folder| folder.exists()));
-        assert!(!unmarked.exists());
     }
 }
