@@ -17,18 +17,16 @@ impl CycleGanFilter {
     /// it whether downstream draws overlays.
     pub(super) fn ask_for_input_buffers(&self, query: &mut gst::query::Allocation) {
         let held = self.queue().map_or(1, |queue| most_held(queue.depth())) as u32;
-        let pools: Vec<_> = query.allocation_pools().map(|pool| pool.to_owned()).collect();
-        if pools.is_empty()
+        if query.allocation_pools().next().is_none()
             && let Some(caps) = query.get().0
             && let Ok(info) = VideoInfo::from_caps(caps)
         {
             query.add_allocation_pool(gst::BufferPool::NONE, info.size() as u32, held, 0);
         }
-        for (index, (pool, size, min, max)) in (0..).zip(pools) {
+        change_pools(query, |size, min, max| {
             let min = min.max(held);
-            let max = if max == 0 { 0 } else { max.max(min) };
-            query.set_nth_allocation_pool(index, pool.as_ref(), size, min, max);
-        }
+            (size, min, if max == 0 { 0 } else { max.max(min) })
+        });
         let overlays = lock(&self.state).stream.as_ref().and_then(|stream| stream.overlays.clone());
         if let Some(window) = overlays
             && query.find_allocation_meta::<VideoOverlayCompositionMeta>().is_none()
@@ -56,12 +54,22 @@ impl CycleGanFilter {
         let info = query.get().0.and_then(|caps| VideoInfo::from_caps(caps).ok());
         let frame = info.map_or(0, |info| info.size() as u32);
         let needed = if depth == 1 { 0 } else { depth as u32 + 1 };
-        let pools: Vec<_> = query.allocation_pools().map(|pool| pool.to_owned()).collect();
-        for (index, (pool, size, min, max)) in (0..).zip(pools) {
+        change_pools(query, |size, min, max| {
             let most = if max == 0 { u32::MAX } else { max };
-            let (size, min) = (size.max(frame), min.max(needed.min(most)));
-            query.set_nth_allocation_pool(index, pool.as_ref(), size, min, max);
-        }
+            (size.max(frame), min.max(needed.min(most)), max)
+        });
+    }
+}
+
+/// Replaces the size, minimum and maximum of each pool in `query`.
+fn change_pools(
+    query: &mut gst::query::Allocation,
+    change: impl Fn(u32, u32, u32) -> (u32, u32, u32),
+) {
+    let pools: Vec<_> = query.allocation_pools().map(|pool| pool.to_owned()).collect();
+    for (index, (pool, size, min, max)) in (0..).zip(pools) {
+        let (size, min, max) = change(size, min, max);
+        query.set_nth_allocation_pool(index, pool.as_ref(), size, min, max);
     }
 }
 

@@ -70,25 +70,21 @@ impl Translator {
         output: &mut gst::BufferRef,
     ) -> Result<bool, TranslateError> {
         let mut postprocess = lock(self.postprocess());
-        let Postprocess { residuals, has_residual, writer, on_gpu, output: kind, .. } =
-            &mut *postprocess;
-        if !*has_residual {
+        if !postprocess.has_residual {
             return Ok(false);
         }
+        if postprocess.output == Output::Mask {
+            postprocess.write_mask(&mut map_writable(output, self.output_info())?)?;
+            return Ok(true);
+        }
+        let Postprocess { residuals, on_gpu, output: kind, .. } = &mut *postprocess;
         let is_alpha = *kind == Output::Alpha;
-        match (residuals, writer) {
-            (Residuals::Frame { masks, .. }, Some(writer)) => {
-                writer.write(&masks.matte, &mut map_writable(output, self.output_info())?)?;
-            }
-            (Residuals::Frame { residual, masks, keep, .. }, None) => {
+        match residuals {
+            Residuals::Frame { residual, masks, keep, .. } => {
                 let matte = is_alpha.then_some(&masks.matte);
                 on_gpu.composite(residual, *keep, matte, input, output)?;
             }
-            (Residuals::Regions(regions), Some(writer)) => {
-                let mut output = map_writable(output, self.output_info())?;
-                writer.write_patches(regions.mattes(), &mut output)?;
-            }
-            (Residuals::Regions(regions), None) => {
+            Residuals::Regions(regions) => {
                 let mattes = is_alpha.then(|| regions.mattes());
                 on_gpu.composite_patches(regions.patches(), mattes, input, output)?;
             }
@@ -103,13 +99,13 @@ impl Translator {
         output: &mut gst::BufferRef,
     ) -> Result<(), TranslateError> {
         let mut postprocess = lock(self.postprocess());
-        let Postprocess { writer, on_gpu, output: kind, .. } = &mut *postprocess;
-        match (writer, *kind) {
-            (Some(writer), _) => {
-                writer.write_patches(&[], &mut map_writable(output, self.output_info())?)?;
+        let Postprocess { on_gpu, output: kind, .. } = &mut *postprocess;
+        match *kind {
+            Output::Mask => {
+                postprocess.write_empty_mask(&mut map_writable(output, self.output_info())?)?;
             }
-            (None, Output::Alpha) => on_gpu.composite_patches(&[], Some(&[]), input, output)?,
-            (None, _) => on_gpu.copy(input, output)?,
+            Output::Alpha => on_gpu.composite_patches(&[], Some(&[]), input, output)?,
+            Output::Video => on_gpu.copy(input, output)?,
         }
         Ok(())
     }

@@ -44,18 +44,18 @@ impl Masks {
     ) -> Result<bool, TranslateError> {
         match mask {
             None => return Ok(false),
-            Some(Values::F32(mask)) => self.take(mask, letterbox)?,
-            Some(Values::F16(mask)) => self.take(mask, letterbox)?,
+            Some(Values::F32(mask)) => self.store(mask, letterbox)?,
+            Some(Values::F16(mask)) => self.store(mask, letterbox)?,
         }
         Ok(true)
     }
 
     /// Removes changes outside of the mask from `residual`.
-    pub fn weigh(&self, residual: &mut Residual) {
+    pub fn apply_weight(&self, residual: &mut Residual) {
         self.weight.apply_to(residual);
     }
 
-    fn take<T>(&mut self, mask: &[T], letterbox: &Letterbox) -> Result<(), NotFinite>
+    fn store<T>(&mut self, mask: &[T], letterbox: &Letterbox) -> Result<(), NotFinite>
     where
         T: cyclegan_frame::Element + Copy + Into<f32>,
     {

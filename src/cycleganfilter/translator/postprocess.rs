@@ -39,7 +39,7 @@ pub struct Postprocess {
     workers: Workers,
     pub(super) output: Output,
     /// Writes the mask, if it goes out alone.
-    pub(super) writer: Option<MatteWriter>,
+    writer: Option<MatteWriter>,
     /// For frames in GL memory.
     pub(super) on_gpu: gl::Compositor,
 }
@@ -112,18 +112,18 @@ impl Postprocess {
         upscale: Upscale,
         smoothing: f32,
     ) -> Result<(), TranslateError> {
-        let taking = Taking { color: &self.color, upscale, workers: &self.workers };
+        let options = ResidualOptions { color: &self.color, upscale, workers: &self.workers };
         self.has_residual = false;
         self.has_residual = match &mut self.residuals {
-            Residuals::Regions(regions) => regions.update(request, &taking, smoothing)?,
+            Residuals::Regions(regions) => regions.update(request, &options, smoothing)?,
             Residuals::Frame { letterbox, masks, residual, smoother, keep } => {
                 *keep = upscale.keep();
                 let has_mask = masks.update(request.mask(0)?, letterbox)?;
                 // With `output=mask` the residual is not needed.
                 if self.output != Output::Mask {
-                    taking.residual(request, 0, letterbox, residual)?;
+                    options.residual(request, 0, letterbox, residual)?;
                     if has_mask && matches!(upscale, Upscale::Residual { .. }) {
-                        masks.weigh(residual);
+                        masks.apply_weight(residual);
                     }
                     if smoothing > 0.0 {
                         smoother.smooth(residual, request.luma_mut(0), smoothing);
@@ -144,32 +144,28 @@ impl Postprocess {
         input: &VideoFrameRef<&gst::BufferRef>,
         output: &mut VideoFrameRef<&mut gst::BufferRef>,
     ) -> Result<bool, TranslateError> {
-        let Self { residuals, compositor, writer, .. } = self;
+        if !self.has_residual {
+            return Ok(false);
+        }
+        if self.output == Output::Mask {
+            self.write_mask(output)?;
+            return Ok(true);
+        }
+        let Self { residuals, compositor, .. } = self;
         let is_alpha = self.output == Output::Alpha;
-        match (self.has_residual, residuals) {
-            (false, _) => return Ok(false),
-            (true, Residuals::Frame { residual, masks, keep, .. }) => match writer {
-                Some(writer) => writer.write(&masks.matte, output)?,
-                None if is_alpha => {
-                    compositor.composite_with_alpha(
-                        residual,
-                        *keep,
-                        &masks.matte,
-                        input,
-                        output,
-                    )?;
-                }
-                None => compositor.composite(residual, *keep, input, output)?,
-            },
-            (true, Residuals::Regions(regions)) => {
+        match residuals {
+            Residuals::Frame { residual, masks, keep, .. } if is_alpha => {
+                compositor.composite_with_alpha(residual, *keep, &masks.matte, input, output)?;
+            }
+            Residuals::Frame { residual, keep, .. } => {
+                compositor.composite(residual, *keep, input, output)?;
+            }
+            Residuals::Regions(regions) if is_alpha => {
                 let (patches, mattes) = (regions.patches(), regions.mattes());
-                match writer {
-                    Some(writer) => writer.write_patches(mattes, output)?,
-                    None if is_alpha => {
-                        compositor.composite_patches_with_alpha(patches, mattes, input, output)?;
-                    }
-                    None => compositor.composite_patches(patches, input, output)?,
-                }
+                compositor.composite_patches_with_alpha(patches, mattes, input, output)?;
+            }
+            Residuals::Regions(regions) => {
+                compositor.composite_patches(regions.patches(), input, output)?;
             }
         }
         Ok(true)
@@ -181,25 +177,51 @@ impl Postprocess {
         input: &VideoFrameRef<&gst::BufferRef>,
         output: &mut VideoFrameRef<&mut gst::BufferRef>,
     ) -> Result<(), TranslateError> {
-        match &mut self.writer {
-            Some(writer) => writer.write_patches(&[], output)?,
-            None if self.output == Output::Alpha => {
+        match self.output {
+            Output::Mask => self.write_empty_mask(output)?,
+            Output::Alpha => {
                 self.compositor.composite_patches_with_alpha(&[], &[], input, output)?;
             }
-            None => copy(input, output)?,
+            Output::Video => copy(input, output)?,
+        }
+        Ok(())
+    }
+
+    /// With `output=mask`, writes the last mask.
+    pub(super) fn write_mask(
+        &mut self,
+        output: &mut VideoFrameRef<&mut gst::BufferRef>,
+    ) -> Result<(), TranslateError> {
+        match (&mut self.writer, &self.residuals) {
+            (None, _) => {}
+            (Some(writer), Residuals::Frame { masks, .. }) => writer.write(&masks.matte, output)?,
+            (Some(writer), Residuals::Regions(regions)) => {
+                writer.write_patches(regions.mattes(), output)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// With `output=mask`, writes zeros.
+    pub(super) fn write_empty_mask(
+        &mut self,
+        output: &mut VideoFrameRef<&mut gst::BufferRef>,
+    ) -> Result<(), TranslateError> {
+        if let Some(writer) = &mut self.writer {
+            writer.write_patches(&[], output)?;
         }
         Ok(())
     }
 }
 
 /// The parameters of computing a residual from tensors.
-pub(super) struct Taking<'a> {
+pub(super) struct ResidualOptions<'a> {
     pub color: &'a ColorTransform,
     pub upscale: Upscale,
     pub workers: &'a Workers,
 }
 
-impl Taking<'_> {
+impl ResidualOptions<'_> {
     /// Computes the residual of picture `index` of `request`.
     pub fn residual(
         &self,
@@ -211,7 +233,7 @@ impl Taking<'_> {
         let (input, output) = request.values(index)?;
         let metadata = &request.generator().contract().metadata;
         let (before, after) = (metadata.input_range, metadata.output_range);
-        let mut update = Update { taking: self, letterbox, residual };
+        let mut update = Update { options: self, letterbox, residual };
         match (input, output) {
             (Values::F32(i), Values::F32(o)) => update.run(&(i, before).into(), &(o, after).into()),
             (Values::F32(i), Values::F16(o)) => update.run(&(i, before).into(), &(o, after).into()),
@@ -224,7 +246,7 @@ impl Taking<'_> {
 
 /// The arguments of [`Residual::update`] that do not depend on the tensors' types.
 struct Update<'a> {
-    taking: &'a Taking<'a>,
+    options: &'a ResidualOptions<'a>,
     letterbox: &'a Letterbox,
     residual: &'a mut Residual,
 }
@@ -235,7 +257,7 @@ impl Update<'_> {
         input: &Picture<'_, I>,
         output: &Picture<'_, O>,
     ) -> Result<(), NotFinite> {
-        let Taking { color, upscale, workers } = *self.taking;
+        let ResidualOptions { color, upscale, workers } = *self.options;
         self.residual.update(input, output, self.letterbox, color, upscale, workers)
     }
 }

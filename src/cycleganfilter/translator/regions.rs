@@ -2,7 +2,7 @@
 
 //! Postprocessing of frames of which only regions are translated.
 
-use super::{Request, TranslateError, output::Masks, postprocess::Taking};
+use super::{Request, TranslateError, output::Masks, postprocess::ResidualOptions};
 use crate::cycleganfilter::settings::Output;
 use cyclegan_frame::{Patch, Region, RegionSmoother, Size, Upscale};
 
@@ -41,11 +41,11 @@ impl RegionResiduals {
     pub fn update(
         &mut self,
         request: &mut Request,
-        taking: &Taking<'_>,
+        options: &ResidualOptions<'_>,
         smoothing: f32,
     ) -> Result<bool, TranslateError> {
         let regions = std::mem::take(&mut request.regions);
-        let updated = self.update_from(request, &regions, taking, smoothing);
+        let updated = self.update_from(request, &regions, options, smoothing);
         request.regions = regions;
         updated?;
         Ok(self.used > 0)
@@ -55,7 +55,7 @@ impl RegionResiduals {
         &mut self,
         request: &mut Request,
         regions: &[Region],
-        taking: &Taking<'_>,
+        options: &ResidualOptions<'_>,
         smoothing: f32,
     ) -> Result<(), TranslateError> {
         if smoothing > 0.0 {
@@ -68,7 +68,7 @@ impl RegionResiduals {
             patches.resize_with(patches.len().max(self.used), Patch::default);
         }
         let Self { output, patches, mattes, masks, smoother, .. } = self;
-        let full = Taking { upscale: taking.upscale.at_full_strength(), ..*taking };
+        let full = ResidualOptions { upscale: options.upscale.at_full_strength(), ..*options };
         for (index, region) in regions.iter().enumerate() {
             let letterbox = &region.letterbox;
             masks.resize(letterbox.content.size);
@@ -85,14 +85,14 @@ impl RegionResiduals {
             let patch = &mut patches[index];
             patch.residual.resize(letterbox.content.size);
             full.residual(request, index, letterbox, &mut patch.residual)?;
-            if has_mask && matches!(taking.upscale, Upscale::Residual { .. }) {
-                masks.weigh(&mut patch.residual);
+            if has_mask && matches!(options.upscale, Upscale::Residual { .. }) {
+                masks.apply_weight(&mut patch.residual);
             }
             if smoothing > 0.0 {
                 let luma = request.luma_mut(index);
                 smoother.smooth(index, &mut patch.residual, luma, smoothing);
             }
-            patch.feather(index, regions, taking.upscale);
+            patch.feather(index, regions, options.upscale);
         }
         Ok(())
     }
