@@ -69,7 +69,8 @@ pub struct CycleGanFilter {
         minimum = -1, maximum = 8192, default = 0, mutable_playing, nick = "Inference size",
         blurb = "Short side of the picture that the generator gets, in pixels; 0 for the size that \
                  the model was trained for, -1 for the size of the frame. The aspect ratio of the \
-                 frame is kept. Without effect on models with a fixed input size")]
+                 frame is kept. Without effect on models with a fixed input size. Filters with the \
+                 same model take turns, so a run at a large size delays the others")]
     #[property(name = "upscale", type = Upscale, get, set, member = upscale,
         mutable_playing, nick = "Upscaling",
         blurb = "How to bring the generator's output to the size of the frame",
@@ -110,9 +111,9 @@ pub struct CycleGanFilter {
     #[property(name = "skip-similar", type = f64, get, set = Self::set_skip_similar,
         member = skip_similar, minimum = 0.0, maximum = 255.0, default = 0.0, mutable_playing,
         nick = "Skip similar frames",
-        blurb = "Apply the last residual to a frame that differs from the last translated one by \
-                 less than this, in grey levels: the mean difference of the 16×16 block of the \
-                 generator's input that differs most. 0 translates every frame")]
+        blurb = "Reuse the last residual for frames that differ from the last translated one by less \
+                 than this many grey levels, measured as the mean difference of the most different \
+                 16×16 block of the generator's input. 0 translates every frame")]
     #[property(name = "late-frames", type = LateFrames, get, set, member = late_frames,
         mutable_playing, nick = "Late frames",
         blurb = "What to do with a frame that is already late when it arrives. In a live pipeline, \
