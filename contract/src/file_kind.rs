@@ -14,7 +14,7 @@ const MAGIC: [(&[u8], &str); 17] = [
     (b"\x28\xb5\x2f\xfd", "a Zstandard archive; unpack it first"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive; unpack it first"),
     (b"\x89HDF\r\n", "an HDF5 file, for example from Keras; export it to ONNX first"),
-    (b"\x89PNG", "a PNG picture"),
+    (b"\x89PNG", "a PNG image"),
     (b"\xff\xd8\xff", "a JPEG image"),
     (b"\x7fELF", "a program or library"),
     (b"ptrt", "a TensorRT engine; give the ONNX model that it was built from"),

@@ -47,7 +47,7 @@ pub enum ContractError {
     },
     /// The output is not an image of the input's size.
     #[error(
-        "its output is {found}, expected one image output of the same size as the input {expected}, and no other but \
+        "its output is {found}, expected exactly one image output of the input's size {expected}, and optionally \
          `mask`{remedy}"
     )]
     Output {
@@ -59,7 +59,7 @@ pub enum ContractError {
         remedy: String,
     },
     /// The mask output is not a mask.
-    #[error("its output {found} is no mask, expected float32 or float16, 1×1×H×W")]
+    #[error("its output {found} is not a mask; expected float32 or float16, 1×1×H×W")]
     Mask {
         /// What the model declares.
         found: String,
@@ -465,7 +465,7 @@ mod tests {
     fn the_error_for_a_second_image_output_says_which_one_may_stay() {
         let image = |name| image(name, &[1, 3, 64, 64]);
         let message = check(&model(image("in"), vec![image("out"), image("more")])).unwrap_err();
-        assert!(message.to_string().ends_with("and no other but `mask`"), "{message}");
+        assert!(message.to_string().ends_with("and optionally `mask`"), "{message}");
     }
 
     #[test]

@@ -94,7 +94,7 @@ pub enum LoadError {
     Session {
         /// The file.
         path: PathBuf,
-        /// ONNX Runtime's words.
+        /// ONNX Runtime's error message.
         reason: String,
     },
     /// The generator failed on its first image.
@@ -127,7 +127,7 @@ pub enum RunError {
     Failed {
         /// The size of the input tensor.
         size: Size,
-        /// ONNX Runtime's words.
+        /// ONNX Runtime's error message.
         reason: String,
     },
     /// ONNX Runtime reports an error, at another size than the generator's own.
@@ -142,7 +142,7 @@ pub enum RunError {
         size: Size,
         /// What the metadata say, or the default.
         multiple_of: u32,
-        /// ONNX Runtime's words.
+        /// ONNX Runtime's error message.
         reason: String,
     },
     /// Another thread ended the run, see [`Interrupt`](crate::Interrupt).

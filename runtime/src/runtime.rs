@@ -53,7 +53,7 @@ pub enum RuntimeError {
     Start {
         /// The library.
         library: PathBuf,
-        /// ONNX Runtime's words.
+        /// ONNX Runtime's error message.
         reason: String,
     },
 }
@@ -153,7 +153,7 @@ fn load(library: &Path) -> Result<ort::environment::EnvironmentBuilder, String> 
     Ok(builder)
 }
 
-/// The error with the words of the system's loader, such as the name of a missing library. ort's message leaves them out.
+/// The error with the message of the system's loader, such as the name of a missing library. ort's message leaves them out.
 fn load_reason(error: &ort::LoadDynamicError) -> String {
     let source = match error {
         ort::LoadDynamicError::Dlopen { error, .. } => error.source(),

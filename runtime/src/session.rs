@@ -54,7 +54,7 @@ pub struct Generator {
 }
 
 impl Generator {
-    /// Loads the model at `path` on `target` and translates a black image with it.
+    /// Loads the model at `path` on `target` and translates an image of zeros with it.
     pub(super) fn open(
         path: &Path,
         target: Target,
@@ -251,7 +251,7 @@ impl Generator {
         }
     }
 
-    /// Translates a black image and checks that the output is an image of the same shape and the mask
+    /// Translates an image of zeros and checks that the output is an image of the same shape and the mask
     /// is a mask.
     fn check_output(&self) -> Result<(), RunError> {
         let size = self.own_size();

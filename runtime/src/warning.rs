@@ -82,7 +82,7 @@ pub enum Warning {
     },
     /// The metadata of a pair's file name the other direction.
     #[error(
-        "the name of {} means {role}, but its metadata `cyclegan.direction` is `{found}`, expected \
+        "{} is named as the {role} generator, but its metadata `cyclegan.direction` is `{found}`, expected \
          `{role}`; rename the file, or export the pair again",
         path.display()
     )]

@@ -50,17 +50,17 @@ pub struct Job {
     input: Frame,
     /// The output buffer.
     output: gst::Buffer,
-    work_on: Work,
+    task: Task,
     /// The frame's tensors, from preprocessing until the residual is computed.
     request: Option<Request>,
     /// Processing time so far.
-    work: Duration,
+    processing: Duration,
     /// The inference time. The error is boxed to keep the job small, as one is allocated per frame.
     inference: Result<Duration, Box<TranslateError>>,
 }
 
 /// What to do with a frame, and with what.
-pub struct Work {
+pub struct Task {
     /// The model.
     pub pair: Arc<Pair>,
     /// The generator of the direction that was set when the frame came in.
@@ -83,27 +83,27 @@ pub struct Work {
 
 impl Job {
     /// A frame whose output goes to `output`.
-    pub fn new(input: Frame, output: gst::Buffer, work_on: Work) -> Self {
-        let (work, inference) = (Duration::ZERO, Ok(Duration::ZERO));
-        Self { input, output, work_on, request: None, work, inference }
+    pub fn new(input: Frame, output: gst::Buffer, task: Task) -> Self {
+        let (processing, inference) = (Duration::ZERO, Ok(Duration::ZERO));
+        Self { input, output, task, request: None, processing, inference }
     }
 
     /// What to do with the frame, and with what.
-    pub fn work(&self) -> &Work {
-        &self.work_on
+    pub fn task(&self) -> &Task {
+        &self.task
     }
 
     /// The first stage: fills the tensors. [`Job::finish`] returns an error.
     pub fn prepare(&mut self) {
-        if self.work_on.action != Action::Translate {
+        if self.task.action != Action::Translate {
             return;
         }
         let start = Instant::now();
-        match self.work_on.preprocess(&self.input) {
+        match self.task.preprocess(&self.input) {
             Ok(request) => self.request = Some(request),
             Err(error) => self.inference = Err(Box::new(error)),
         }
-        self.work += start.elapsed();
+        self.processing += start.elapsed();
     }
 
     /// The second stage: runs the generator, unless the frame is similar to the last one.
@@ -111,17 +111,17 @@ impl Job {
     pub fn infer(&mut self) {
         let Some(mut request) = self.request.take() else { return };
         let start = Instant::now();
-        match self.work_on.infer(&mut request) {
+        match self.task.infer(&mut request) {
             Ok(None) => {
-                self.work_on.action = Action::Skip;
-                self.work_on.translator.give_back(request);
+                self.task.action = Action::Skip;
+                self.task.translator.give_back(request);
                 return;
             }
             Ok(Some(inference)) => self.inference = Ok(inference),
             Err(error) => self.inference = Err(Box::new(error)),
         }
         self.request = Some(request);
-        self.work += start.elapsed();
+        self.processing += start.elapsed();
     }
 
     /// The third stage: writes the output. Frames arrive in order.
@@ -129,15 +129,15 @@ impl Job {
         let start = Instant::now();
         let inference = std::mem::replace(&mut self.inference, Ok(Duration::ZERO));
         let inference =
-            self.work_on.update_residual(self.request.take(), inference.map_err(|error| *error))?;
-        if self.work_on.action == Action::Pass || !self.composite()? {
+            self.task.update_residual(self.request.take(), inference.map_err(|error| *error))?;
+        if self.task.action == Action::Pass || !self.composite()? {
             self.pass()?;
             return Ok(FrameResult::Passed);
         }
-        let work = self.work + start.elapsed();
-        let total = self.work_on.arrived.elapsed();
-        Ok(match self.work_on.action {
-            Action::Translate => FrameResult::Translated(Times { inference, work, total }),
+        let processing = self.processing + start.elapsed();
+        let total = self.task.arrived.elapsed();
+        Ok(match self.task.action {
+            Action::Translate => FrameResult::Translated(Times { inference, processing, total }),
             Action::Skip => FrameResult::Skipped,
             Action::Hold | Action::Pass => FrameResult::Held,
         })
@@ -145,7 +145,7 @@ impl Job {
 
     /// Writes the frame unchanged, or an empty mask.
     pub fn pass(&mut self) -> Result<(), TranslateError> {
-        let translator = &self.work_on.translator;
+        let translator = &self.task.translator;
         let output = self.output.make_mut();
         let input = match &self.input {
             Frame::System(input) => input.as_video_frame_ref(),
@@ -158,15 +158,15 @@ impl Job {
     /// Returns the output and releases everything else: the output may wait long in the queue, and
     /// sources have few buffers.
     pub fn into_output(self) -> gst::Buffer {
-        let Self { output, work_on, .. } = self;
+        let Self { output, task, .. } = self;
         // All frames of the previous model are finished.
-        drop(work_on.retired);
+        drop(task.retired);
         output
     }
 
     /// Applies the last residual to the frame. Returns whether there is one.
     fn composite(&mut self) -> Result<bool, TranslateError> {
-        let translator = &self.work_on.translator;
+        let translator = &self.task.translator;
         let output = self.output.make_mut();
         let input = match &self.input {
             Frame::System(input) => input.as_video_frame_ref(),
@@ -177,7 +177,7 @@ impl Job {
     }
 }
 
-impl Work {
+impl Task {
     fn preprocess(&self, input: &Frame) -> Result<Request, TranslateError> {
         let mut request = self.translator.request()?;
         let is_smoothed = self.settings.smoothing > 0.0;

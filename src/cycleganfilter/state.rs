@@ -123,7 +123,7 @@ impl Model {
 
     /// Keeps the running model and drops any request. Returns the previous state, which the caller
     /// drops outside of the lock.
-    pub fn settle(&mut self) -> Self {
+    pub fn drop_request(&mut self) -> Self {
         let running = self.running().cloned();
         std::mem::replace(self, running.map_or(Self::None, Self::Loaded))
     }
@@ -171,13 +171,13 @@ impl State {
                 };
                 return Decision::Refuse(error, previous);
             }
-            let is_there = |current: &Translators| {
+            let is_prepared = |current: &Translators| {
                 current.wanted.view == wanted.view && current.has_all(wanted)
             };
             // Without negotiated frames it is enough that the generator is open.
             let is_open = running.pair.generator(wanted.direction).is_some();
-            if current.map_or(is_open, is_there) {
-                return match self.model.settle() {
+            if current.map_or(is_open, is_prepared) {
+                return match self.model.drop_request() {
                     Model::None | Model::Loaded(_) => Decision::Nothing,
                     unwanted => Decision::Cancel(unwanted),
                 };

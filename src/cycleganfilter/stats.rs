@@ -78,7 +78,7 @@ pub struct Times {
     /// The generator alone.
     pub inference: Duration,
     /// All stages.
-    pub work: Duration,
+    pub processing: Duration,
     /// From arrival until the output is ready: all stages, and the wait for earlier frames.
     pub total: Duration,
 }
@@ -103,7 +103,7 @@ pub struct Stats {
     /// What currently runs.
     pub running: Running,
     inference: Window,
-    work: Window,
+    processing: Window,
     total: Window,
     /// When the structure was last posted, or when the element started.
     posted: Instant,
@@ -128,7 +128,7 @@ impl Default for Stats {
             gl_bytes: (0, 0),
             running: Running::default(),
             inference: Window::EMPTY,
-            work: Window::EMPTY,
+            processing: Window::EMPTY,
             total: Window::EMPTY,
             posted: Instant::now(),
             translated: Instant::now(),
@@ -146,7 +146,7 @@ impl Stats {
         self.done[self.frames_translated as usize % WINDOW] = Some(self.translated);
         self.frames_translated += 1;
         self.inference.push(times.inference);
-        self.work.push(times.work);
+        self.processing.push(times.processing);
         self.total.push(times.total);
     }
 
@@ -164,7 +164,7 @@ impl Stats {
             micros => Duration::from_micros(micros),
         };
         let inference = measured(&self.inference, self.cost.inference);
-        let expected = measured(&self.work, self.cost.work) + inference * ahead as u32;
+        let expected = measured(&self.processing, self.cost.processing) + inference * ahead as u32;
         if ahead < depth { expected.min(self.latency * 9 / 10) } else { expected }
     }
 
@@ -269,12 +269,12 @@ mod tests {
     fn a_full_generator_counts_in_full() {
         const MS: Duration = Duration::from_millis(1);
         let mut stats = Stats::default();
-        stats.set_cost(Cost { inference: 10 * MS, work: 15 * MS });
+        stats.set_cost(Cost { inference: 10 * MS, processing: 15 * MS });
         stats.set_latency(20 * MS);
         assert_eq!(stats.expected(0, 2), 15 * MS);
         assert_eq!(stats.expected(1, 2), 18 * MS);
         assert_eq!(stats.expected(2, 2), 35 * MS);
-        stats.translated(Times { inference: 20 * MS, work: 30 * MS, total: 30 * MS });
+        stats.translated(Times { inference: 20 * MS, processing: 30 * MS, total: 30 * MS });
         assert_eq!(stats.expected(2, 2), 70 * MS);
     }
 

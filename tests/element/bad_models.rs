@@ -54,7 +54,7 @@ fn cases(models: &Models) -> Vec<Case> {
         },
         Case {
             file: models.add("classifier.onnx", &generators::classifier(1000)),
-            says: &["1×1000", "expected one image output"],
+            says: &["1×1000", "expected exactly one image output"],
         },
         Case {
             file: models.add("grey.onnx", &generators::with_channels(generators::invert(), 1)),
@@ -176,7 +176,7 @@ fn a_real_classifier_is_refused() {
     filter.set_bus(Some(&bus));
     filter.set_property("model", model.to_str().unwrap());
     assert!(filter.set_state(gst::State::Ready).is_err());
-    let case = Case { file: model, says: &["expected one image"] };
+    let case = Case { file: model, says: &["expected exactly one image"] };
     case.assert_said_once(&rig::errors_in(&rig::said(&bus)));
 }
 

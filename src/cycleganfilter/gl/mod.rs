@@ -32,7 +32,7 @@ use gst_video::{VideoFormat, VideoInterlaceMode};
 const ON_CPU: &str =
     "put gldownload before cycleganfilter and glupload after it to translate on the CPU";
 /// What to do if OpenGL has stopped working.
-const AGAIN: &str = "stop the pipeline and play it again";
+const RESTART: &str = "restart the pipeline";
 
 /// An OpenGL error.
 #[derive(Debug, thiserror::Error)]
@@ -55,13 +55,15 @@ pub enum Error {
     #[error("{0} failed with OpenGL error 0x{1:04x}; {ON_CPU}")]
     Call(&'static str, u32),
     /// The GPU was reset.
-    #[error("the GPU was reset and the GL context is lost; {AGAIN}")]
+    #[error("the GPU was reset and the GL context is lost; {RESTART}")]
     Lost,
     /// The GPU hangs.
-    #[error("the GPU has not finished a frame for {} s; {AGAIN}", .0.as_secs())]
+    #[error("the GPU has not finished a frame for {} s; {RESTART}", .0.as_secs())]
     Stuck(std::time::Duration),
     /// The context was destroyed.
-    #[error("the GL context of the frames or of cycleganfilter has ended with its window; {AGAIN}")]
+    #[error(
+        "the GL context of the frames or of cycleganfilter was destroyed together with its window; {RESTART}"
+    )]
     Ended,
     /// A frame does not fit its caps, or could not be mapped.
     #[error("{0}")]

@@ -9,7 +9,7 @@ use gst::{prelude::*, subclass::prelude::*};
 use gst_base::{prelude::*, subclass::prelude::*};
 use gst_video::{VideoFormat, VideoFormatInfo, VideoFrame, VideoInfo, video_frame::Readable};
 
-use super::CycleGanFilter;
+use super::{CycleGanFilter, element};
 use crate::cycleganfilter::{Output, lock, to_alpha::ToAlpha};
 
 impl CycleGanFilter {
@@ -33,7 +33,7 @@ impl CycleGanFilter {
             self,
             gst::CoreError::Negotiation,
             (
-                "The element behind cycleganfilter takes {}, expected {wanted} for output={output}; put \
+                "The element after cycleganfilter accepts {}, expected {wanted} for output={output}; put \
                  `videoconvert` after cycleganfilter",
                 described(&taken)
             )
@@ -88,7 +88,7 @@ impl CycleGanFilter {
 
 /// The caps of the other pad if the pad of `direction` has `caps`. The source pad has alpha. If the sink
 /// pad has alpha too, both have the same format.
-pub(super) fn across(direction: gst::PadDirection, caps: &gst::Caps) -> gst::Caps {
+pub(super) fn peer_caps(direction: gst::PadDirection, caps: &gst::Caps) -> gst::Caps {
     let with_alpha = caps.intersect(&of_formats(formats(true)));
     let others = match direction {
         gst::PadDirection::Sink => caps.intersect(&of_formats(formats(false))),
@@ -106,9 +106,9 @@ pub(super) fn across(direction: gst::PadDirection, caps: &gst::Caps) -> gst::Cap
         // These fields depend on the format.
         structure.remove_fields(["colorimetry", "chroma-site"]);
     }
-    let mut across = with_alpha;
-    across.merge(others);
-    across
+    let mut peer_caps = with_alpha;
+    peer_caps.merge(others);
+    peer_caps
 }
 
 /// Chooses the format of `output` that keeps most of frames of `input`.
@@ -196,12 +196,8 @@ fn is_yuv(format: &VideoFormatInfo) -> bool {
 
 /// The formats whose alpha can take a mask, or the others that GStreamer can unpack.
 fn formats(with_alpha: bool) -> impl Iterator<Item = VideoFormat> {
-    static FORMATS: LazyLock<(Vec<VideoFormat>, Vec<VideoFormat>)> = LazyLock::new(|| {
-        let is_known = |format: &VideoFormat| {
-            VideoFormatInfo::from_format(*format).unpack_format() != VideoFormat::Unknown
-        };
-        VideoFormat::iter_raw().filter(is_known).partition(|format| takes_mask(*format))
-    });
+    static FORMATS: LazyLock<(Vec<VideoFormat>, Vec<VideoFormat>)> =
+        LazyLock::new(|| element::formats().partition(|format| takes_mask(*format)));
     let (with, without) = &*FORMATS;
     if with_alpha { with } else { without }.iter().copied()
 }

@@ -132,7 +132,7 @@ impl CycleGanFilter {
         gst::element_imp_warning!(
             self,
             gst::ResourceError::Settings,
-            ("The buffer pool of the element behind cycleganfilter has buffers that are too small for \
+            ("The buffer pool of the element after cycleganfilter has buffers that are too small for \
                  the negotiated caps ({error}); cycleganfilter uses its own pool instead")
         );
         let pool = OwnPool::new(info).map_err(|error| {

@@ -7,11 +7,19 @@ use std::sync::LazyLock;
 use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 use gst_video::{
-    CAPS_FEATURE_META_GST_VIDEO_OVERLAY_COMPOSITION, VideoFormat, VideoInfo, VideoInterlaceMode,
+    CAPS_FEATURE_META_GST_VIDEO_OVERLAY_COMPOSITION, VideoFormat, VideoFormatInfo, VideoInfo,
+    VideoInterlaceMode,
 };
 
 use super::CycleGanFilter;
 use crate::cycleganfilter::{gl, lock};
+
+/// Every format that GStreamer can unpack.
+pub(super) fn formats() -> impl Iterator<Item = VideoFormat> {
+    VideoFormat::iter_raw().filter(|format| {
+        VideoFormatInfo::from_format(*format).unpack_format() != VideoFormat::Unknown
+    })
+}
 
 impl GstObjectImpl for CycleGanFilter {}
 
@@ -30,13 +38,8 @@ impl ElementImpl for CycleGanFilter {
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
         static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
-            // Every format that GStreamer can unpack.
-            let formats = VideoFormat::iter_raw().filter(|format| {
-                gst_video::VideoFormatInfo::from_format(*format).unpack_format()
-                    != VideoFormat::Unknown
-            });
             let mut caps = gst_video::VideoCapsBuilder::new()
-                .format_list(formats)
+                .format_list(formats())
                 .field("interlace-mode", VideoInterlaceMode::Progressive.to_str())
                 .build();
             // Overlays pass through and are drawn on the translated frame.
@@ -89,7 +92,7 @@ impl ElementImpl for CycleGanFilter {
         }
         let success = self.parent_change_state(transition)?;
         match transition {
-            gst::StateChange::PausedToReady => self.forget_requests(),
+            gst::StateChange::PausedToReady => self.cancel_requests(),
             gst::StateChange::ReadyToNull => {
                 self.unload();
                 self.contexts.release();

@@ -15,7 +15,7 @@ use super::{
 use crate::cycleganfilter::{
     LateFrames, Output,
     frames::{FrameQueue, Item},
-    job::{Action, FrameResult, Job, Work},
+    job::{Action, FrameResult, Job, Task},
     lock,
     memory::{Frame, FrameInfo, Memory},
     settings::PerFrame,
@@ -155,20 +155,20 @@ impl CycleGanFilter {
         context: &Context,
     ) -> Result<Job, gst::FlowError> {
         let arrived = Instant::now();
-        let (work, has_dropped) = {
+        let (task, has_dropped) = {
             let mut state = lock(&self.state);
             let stream = state.stream.as_mut().ok_or(gst::FlowError::Flushing)?;
             let negotiated = stream.negotiated.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
-            let work = negotiated.work_on(settings, action, arrived, stream.flush.clone());
-            work.ok_or(gst::FlowError::NotNegotiated)?
+            let task = negotiated.new_task(settings, action, arrived, stream.flush.clone());
+            task.ok_or(gst::FlowError::NotNegotiated)?
         };
         // May wait for a buffer from downstream's pool.
-        let info = work.translator.output_info();
+        let info = task.translator.output_info();
         let mut output = self.new_output(frame.buffer(), info, context)?;
         if has_dropped {
             output.make_mut().set_flags(gst::BufferFlags::DISCONT);
         }
-        Ok(Job::new(frame, output, work))
+        Ok(Job::new(frame, output, task))
     }
 
     /// Makes the output of a frame and counts the frame.
@@ -180,7 +180,7 @@ impl CycleGanFilter {
         };
         lock(&self.state).stats.gl_bytes = self.contexts.traffic();
         match result {
-            FrameResult::Translated(times) => self.count_translated(job.work(), times),
+            FrameResult::Translated(times) => self.count_translated(job.task(), times),
             FrameResult::Held => lock(&self.state).stats.frames_held += 1,
             FrameResult::Skipped => lock(&self.state).stats.frames_skipped += 1,
             FrameResult::Passed => lock(&self.state).stats.frames_passed += 1,
@@ -189,12 +189,12 @@ impl CycleGanFilter {
         Ok(job.into_output())
     }
 
-    fn count_translated(&self, work_on: &Work, times: Times) {
-        let Times { inference, work, total } = times;
+    fn count_translated(&self, task: &Task, times: Times) {
+        let Times { inference, processing, total } = times;
         gst::trace!(
             CAT,
             imp = self,
-            "translated in {total:?}, processing {work:?}, inference {inference:?}"
+            "translated in {total:?}, processing {processing:?}, inference {inference:?}"
         );
         let has_moved = {
             let mut state = lock(&self.state);
@@ -203,7 +203,7 @@ impl CycleGanFilter {
             }
             let stats = &mut state.stats;
             stats.translated(times);
-            let Work { pair, translator, settings, .. } = work_on;
+            let Task { pair, translator, settings, .. } = task;
             stats.running.update(pair, settings.direction, translator.size());
             stats.update_latency()
         };
@@ -225,8 +225,8 @@ impl CycleGanFilter {
         job: &mut Job,
         error: &TranslateError,
     ) -> Result<FrameResult, gst::FlowError> {
-        let pair = job.work().pair.clone();
-        if job.work().settings.late_frames != LateFrames::Pass || !self.is_upstream_live() {
+        let pair = job.task().pair.clone();
+        if job.task().settings.late_frames != LateFrames::Pass || !self.is_upstream_live() {
             return Err(self.fail(&pair, error));
         }
         let mark = |stream: &mut crate::cycleganfilter::state::Stream| {
@@ -268,13 +268,13 @@ impl CycleGanFilter {
 impl Negotiated {
     /// What to do with the next frame, and whether a frame was dropped before it. `None` if no
     /// direction is prepared.
-    fn work_on(
+    fn new_task(
         &mut self,
         mut settings: PerFrame,
         action: Action,
         arrived: Instant,
         interrupt: Interrupt,
-    ) -> Option<(Work, bool)> {
+    ) -> Option<(Task, bool)> {
         let direction = self.direction(settings.direction);
         let translator = self.translators.get(direction)?.clone();
         let mut continuity = std::mem::take(&mut self.continuity);
@@ -293,7 +293,7 @@ impl Negotiated {
             self.residual_age = Some(0);
         }
         let (pair, retired) = (self.translators.pair.clone(), self.retired.take());
-        let work = Work {
+        let task = Task {
             pair,
             translator,
             settings,
@@ -304,6 +304,6 @@ impl Negotiated {
             interrupt,
             retired,
         };
-        Some((work, std::mem::take(&mut self.has_dropped)))
+        Some((task, std::mem::take(&mut self.has_dropped)))
     }
 }

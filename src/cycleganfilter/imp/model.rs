@@ -30,10 +30,10 @@ impl CycleGanFilter {
     pub(super) fn load_what_is_set(&self) -> Result<(), LoadError> {
         let wanted = lock(&self.settings).wanted();
         let running = lock(&self.state).model.running().cloned();
-        let is_there = |running: &Loaded| {
+        let is_loaded = |running: &Loaded| {
             running.serial == wanted.serial && *running.pair.options() == wanted.options
         };
-        if let Some(running) = running.filter(is_there) {
+        if let Some(running) = running.filter(is_loaded) {
             return running.pair.require(wanted.direction);
         }
         // Free the memory of the old model for the new one.
@@ -63,8 +63,8 @@ impl CycleGanFilter {
     }
 
     /// Drops any request: the next change to PAUSED loads the model that is set by then.
-    pub(super) fn forget_requests(&self) {
-        let before = lock(&self.state).model.settle();
+    pub(super) fn cancel_requests(&self) {
+        let before = lock(&self.state).model.drop_request();
         self.loader.cancel();
         drop(before);
     }
@@ -81,9 +81,9 @@ impl CycleGanFilter {
                 drop(self.loader.retire(unwanted));
             }
             Decision::Refuse(error, previous) => {
-                let is_put_back = self.put_back_direction(wanted.direction, previous);
+                let is_reverted = self.revert_direction(wanted.direction, previous);
                 gst::element_imp_warning!(self, gst::ResourceError::Settings, ("{error}"));
-                if is_put_back {
+                if is_reverted {
                     self.obj().notify("direction");
                 }
             }
@@ -133,7 +133,7 @@ impl CycleGanFilter {
     pub(super) fn refuse(&self, wanted: &Wanted, error: &PrepareError) {
         let (before, running, asked, view, direction) = {
             let mut state = lock(&self.state);
-            let before = state.model.settle();
+            let before = state.model.drop_request();
             let Some(running) = before.running().cloned() else { return };
             let negotiated = state.stream.as_ref().and_then(|stream| stream.negotiated.as_ref());
             let view = negotiated.map(|negotiated| negotiated.translators.wanted.view);
@@ -166,7 +166,7 @@ impl CycleGanFilter {
             }
         } else if let Some(direction) = direction
             && asked.direction
-            && self.put_back_direction(wanted.direction, direction)
+            && self.revert_direction(wanted.direction, direction)
         {
             notify.push("direction");
         } else if wanted.preload {
@@ -188,7 +188,7 @@ impl CycleGanFilter {
         }
     }
 
-    fn put_back_direction(&self, refused: Direction, previous: Direction) -> bool {
+    fn revert_direction(&self, refused: Direction, previous: Direction) -> bool {
         let mut settings = lock(&self.settings);
         let is_set = settings.direction.to_contract() == refused;
         if is_set {
@@ -207,7 +207,7 @@ impl CycleGanFilter {
                 return;
             }
             let state = &mut *state;
-            let before = state.model.settle();
+            let before = state.model.drop_request();
             let negotiated = state.stream.as_mut().and_then(|stream| stream.negotiated.as_mut());
             // Without negotiated frames, the first caps event switches.
             let (Some(negotiated), Model::Prepared(running, prepared)) = (negotiated, before)
@@ -256,7 +256,7 @@ impl CycleGanFilter {
             let (next, before) = match &state.model {
                 Model::Prepared(_, prepared) => {
                     let (pair, serial) = (prepared.pair.clone(), prepared.wanted.serial);
-                    (Some(Loaded { pair, serial }), Some(state.model.settle()))
+                    (Some(Loaded { pair, serial }), Some(state.model.drop_request()))
                 }
                 _ => (None, None),
             };

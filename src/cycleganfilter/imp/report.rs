@@ -23,7 +23,7 @@ impl CycleGanFilter {
             let seconds = std::time::Duration::from_secs(denom.into());
             let keeps_up = cost.inference * numer <= seconds.saturating_mul(interval);
             let ahead = if keeps_up { 0 } else { stream.queue.depth() as u32 - 1 };
-            let expected = cost.work + cost.inference * ahead;
+            let expected = cost.processing + cost.inference * ahead;
             // The same margin as in `Stats::update_latency`.
             state.stats.set_latency(expected + expected / 20)
         };

@@ -66,7 +66,7 @@ impl BaseTransformImpl for CycleGanFilter {
         filter: Option<&gst::Caps>,
     ) -> Option<gst::Caps> {
         let output = lock(&self.settings).output;
-        let caps = across(direction, caps, output);
+        let caps = peer_caps(direction, caps, output);
         Some(match filter {
             Some(filter) => filter.intersect_with_mode(&caps, gst::CapsIntersectMode::First),
             None => caps,
@@ -268,7 +268,7 @@ impl BaseTransformImpl for CycleGanFilter {
 }
 
 /// The caps of the other pad if the pad of `direction` has `caps`.
-fn across(direction: gst::PadDirection, caps: &gst::Caps, output: Output) -> gst::Caps {
+fn peer_caps(direction: gst::PadDirection, caps: &gst::Caps, output: Output) -> gst::Caps {
     match output {
         Output::Video => caps.clone(),
         Output::Mask => {
@@ -295,7 +295,7 @@ fn across(direction: gst::PadDirection, caps: &gst::Caps, output: Output) -> gst
                 _ => gl::in_any_memory(caps),
             }
         }
-        Output::Alpha => alpha::across(direction, caps),
+        Output::Alpha => alpha::peer_caps(direction, caps),
     }
 }
 

@@ -198,7 +198,7 @@ impl<T: Send + 'static> Threads<T> {
         spawn(
             "infer",
             Box::new(move || {
-                work(Stage::Infer, &*own, to_infer, Some(inferred), |mut item, _| {
+                run_stage(Stage::Infer, &*own, to_infer, Some(inferred), |mut item, _| {
                     own.infer(&mut item);
                     Ok(Some(item))
                 });
@@ -208,7 +208,7 @@ impl<T: Send + 'static> Threads<T> {
         spawn(
             "finish",
             Box::new(move || {
-                work(Stage::Finish, &*own, to_finish, Some(finished), |mut item, permit| {
+                run_stage(Stage::Finish, &*own, to_finish, Some(finished), |mut item, permit| {
                     own.finish(&mut item)?;
                     permit.leave_generator();
                     Ok(Some(item))
@@ -219,7 +219,7 @@ impl<T: Send + 'static> Threads<T> {
         spawn(
             "deliver",
             Box::new(move || {
-                work(Stage::Deliver, &*own, to_deliver, None, |item, permit| {
+                run_stage(Stage::Deliver, &*own, to_deliver, None, |item, permit| {
                     let _delivering = lock(&is_delivering);
                     match permit.is_current(Stage::Deliver) {
                         true => own.deliver(item)?,
@@ -239,7 +239,7 @@ impl<T: Send + 'static> Threads<T> {
 
 /// The thread of one stage: runs it on each item that was not discarded, and sends the item to the
 /// `next` stage.
-fn work<S: Stages>(
+fn run_stage<S: Stages>(
     stage: Stage,
     stages: &S,
     entries: Receiver<Entry<S::Item>>,

@@ -46,7 +46,7 @@ impl Translators {
         base: Option<&Self>,
         progress: Progress,
     ) -> Result<Self, TranslateError> {
-        match Self::on(pair.clone(), info, wanted, base, progress) {
+        match Self::prepare_on(pair.clone(), info, wanted, base, progress) {
             Err(error) if error.is_interruption() => Err(error),
             // The provider may lack the memory for frames of this size.
             Err(TranslateError::Run(error)) => {
@@ -56,7 +56,7 @@ impl Translators {
         }
     }
 
-    fn on(
+    fn prepare_on(
         pair: Arc<Pair>,
         info: &FrameInfo,
         wanted: &Wanted,

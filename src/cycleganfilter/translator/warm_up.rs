@@ -20,13 +20,16 @@ pub struct Cost {
     /// The generator alone.
     pub inference: Duration,
     /// All stages.
-    pub work: Duration,
+    pub processing: Duration,
 }
 
 impl Cost {
     /// The maximum of each time.
     pub fn max(self, other: Self) -> Self {
-        Self { inference: self.inference.max(other.inference), work: self.work.max(other.work) }
+        Self {
+            inference: self.inference.max(other.inference),
+            processing: self.processing.max(other.processing),
+        }
     }
 }
 
@@ -51,7 +54,7 @@ impl Translator {
         for _ in 0..2 {
             let start = Instant::now();
             preprocess.prepare(&input.as_video_frame_ref(), &mut request, &[], false)?;
-            // A generator that fails on a black frame may work on real ones.
+            // A generator that fails on an image of zeros may work on real ones.
             let upscale = Upscale::Residual { strength: 1.0 };
             match postprocess.update(&mut request, upscale, 0.0) {
                 Err(TranslateError::NotFinite(_)) => {}
@@ -62,7 +65,7 @@ impl Translator {
             conversion = conversion.min(start.elapsed());
         }
         self.give_back(request);
-        Ok(Cost { inference, work: inference + conversion })
+        Ok(Cost { inference, processing: inference + conversion })
     }
 }
 
