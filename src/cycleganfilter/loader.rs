@@ -100,13 +100,13 @@ pub struct Loader {
 #[derive(Default)]
 struct Shared {
     is_started: AtomicBool,
-    work: Mutex<Work>,
+    pending: Mutex<Pending>,
     /// Signals that there is something to do.
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct Work {
+struct Pending {
     request: Option<Request>,
     /// Ends the request in progress.
     interrupt: Interrupt,
@@ -137,7 +137,7 @@ impl Loader {
             let thread = thread::Builder::new().name("cyclegan-loader".to_owned());
             if let Err(error) = thread.spawn(move || run(&shared, &**on_thread, prepare)) {
                 self.shared.is_started.store(false, Relaxed);
-                let request = lock(&self.shared.work).request.take();
+                let request = lock(&self.shared.pending).request.take();
                 if let Some(request) = request {
                     let model = request.wanted.model.clone();
                     report(&request, Event::Failed(PrepareError::NoThread { model, error }));
@@ -162,9 +162,9 @@ impl Shared {
     /// Replaces the waiting request and ends the one in progress.
     fn replace(&self, request: Option<Request>) {
         let waiting = {
-            let mut work = lock(&self.work);
-            work.interrupt.set();
-            std::mem::replace(&mut work.request, request)
+            let mut pending = lock(&self.pending);
+            pending.interrupt.set();
+            std::mem::replace(&mut pending.request, request)
         };
         drop(waiting);
     }
@@ -173,7 +173,7 @@ impl Shared {
 impl Drop for Loader {
     fn drop(&mut self) {
         self.cancel();
-        lock(&self.shared.work).is_closed = true;
+        lock(&self.shared.pending).is_closed = true;
         self.shared.changed.notify_all();
     }
 }
@@ -181,13 +181,13 @@ impl Drop for Loader {
 impl Drop for Retired {
     fn drop(&mut self) {
         let Some(model) = self.model.take() else { return };
-        let mut work = lock(&self.shared.work);
-        if self.shared.is_started.load(Relaxed) && !work.is_closed {
-            work.retired.push(model);
+        let mut pending = lock(&self.shared.pending);
+        if self.shared.is_started.load(Relaxed) && !pending.is_closed {
+            pending.retired.push(model);
             self.shared.changed.notify_all();
             return;
         }
-        drop(work);
+        drop(pending);
         drop(model);
     }
 }
@@ -197,15 +197,19 @@ fn run(shared: &Shared, report: &(dyn Fn(&Request, Event) + Send + Sync), prepar
     let mut spare: Option<(u64, Arc<Pair>)> = None;
     loop {
         let (request, interrupt, retired) = {
-            let mut work = lock(&shared.work);
-            while work.request.is_none() && work.retired.is_empty() && !work.is_closed {
-                work = shared.changed.wait(work).unwrap_or_else(PoisonError::into_inner);
+            let mut pending = lock(&shared.pending);
+            while pending.request.is_none() && pending.retired.is_empty() && !pending.is_closed {
+                pending = shared.changed.wait(pending).unwrap_or_else(PoisonError::into_inner);
             }
-            if work.is_closed {
+            if pending.is_closed {
                 return;
             }
-            work.interrupt = Interrupt::default();
-            (work.request.take(), work.interrupt.clone(), std::mem::take(&mut work.retired))
+            pending.interrupt = Interrupt::default();
+            (
+                pending.request.take(),
+                pending.interrupt.clone(),
+                std::mem::take(&mut pending.retired),
+            )
         };
         drop(retired);
         let Some(mut request) = request else { continue };
@@ -219,7 +223,7 @@ fn run(shared: &Shared, report: &(dyn Fn(&Request, Event) + Send + Sync), prepar
         let result = catch_unwind(AssertUnwindSafe(|| prepare(&mut request, progress)));
         let result =
             result.unwrap_or_else(|_| Err(PrepareError::Panicked(request.wanted.model.clone())));
-        if lock(&shared.work).request.is_some() {
+        if lock(&shared.pending).request.is_some() {
             spare = request.pair.clone().map(|pair| (serial, pair));
         }
         report(

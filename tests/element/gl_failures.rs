@@ -129,7 +129,10 @@ fn a_lost_gl_context_is_an_error_and_nothing_hangs() {
         let environment =
             [("REGIONS", regions), ("CONTEXT_OF", which), ("MAX_IN_FLIGHT", max_in_flight)];
         let said = said("a_process_whose_context_ends", &environment);
-        assert_says(&said, &["translated a frame", "GL context", "has ended", "play it again"]);
+        assert_says(
+            &said,
+            &["translated a frame", "GL context", "was destroyed", "restart the pipeline"],
+        );
     }
 }
 

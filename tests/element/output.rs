@@ -124,7 +124,11 @@ fn a_sink_without_the_output_format_is_one_error() {
     let models = Models::new();
     let model = models.add("masked.onnx", &generators::with_mask(generators::invert()));
     for (output, caps, found) in [
-        ("alpha", "video/x-raw,format={I420,RGB}", "accepts I420, RGB, expected a format with alpha"),
+        (
+            "alpha",
+            "video/x-raw,format={I420,RGB}",
+            "accepts I420, RGB, expected a format with alpha",
+        ),
         ("mask", "video/x-raw,format=RGB", "accepts RGB, expected GRAY8"),
     ] {
         let pipeline = rig::pipeline(
