@@ -55,6 +55,8 @@ impl Example {
             .env("CYCLEGAN_MODEL_PATH", models.folder())
             .env("GST_PLUGIN_PATH", plugins)
             .env("GST_REGISTRY_1_0", models.folder().join("registry.bin"))
+            // `autovideosink` would choose it, and DirectFB 1.7 often crashes where there is no display.
+            .env("GST_PLUGIN_FEATURE_RANK", "dfbvideosink:NONE")
             .env("SOURCE", SOURCE)
             .stderr(Stdio::piped())
             .stdout(Stdio::piped());
