@@ -7,6 +7,12 @@
 //! of `net` on the batches of `data` with the losses of `loss`; these modules do not read or write a run's files.
 //! `checkpoint`, `costs`, `metrics`, `report`, `samples` and `tensorboard` do.
 
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
+
+// First, so that all others have its macros.
+#[macro_use]
+mod terminal;
+
 pub mod caught;
 pub mod check;
 pub mod checkpoint;

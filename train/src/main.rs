@@ -5,7 +5,9 @@
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use cyclegan_train::{caught::caught, check, compress, eval, export, extract, masks, train};
+use cyclegan_train::{
+    caught::caught, check, compress, eval, export, extract, masks, say_error, train,
+};
 
 /// Trains the generator pairs of cycleganfilter from two folders of unpaired frames
 #[derive(Debug, Parser)]
@@ -55,7 +57,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            say_error!("error: {error:#}");
             ExitCode::FAILURE
         }
     }

@@ -124,12 +124,9 @@ pub fn run(args: &MasksArgs) -> Result<()> {
             );
         }
         bar.finish_and_clear();
-        println!("{}: {}", into.display(), counts.describe());
+        say!("{}: {}", into.display(), counts.describe());
     }
-    println!(
-        "to look at them: cyclegan-train check --data {} --sheet sheet.html",
-        args.data.display()
-    );
+    say!("to look at them: cyclegan-train check --data {} --sheet sheet.html", args.data.display());
     Ok(())
 }
 
@@ -144,7 +141,7 @@ fn one(
     let picture = match decode::rgb(image) {
         Ok(picture) => picture,
         Err(error) => {
-            bar.suspend(|| eprintln!("skipped: {error}"));
+            bar.suspend(|| say_error!("skipped: {error}"));
             counts.skipped += 1;
             return Ok(());
         }

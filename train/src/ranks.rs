@@ -69,7 +69,7 @@ impl Launch {
         #[cfg(feature = "mpi")]
         if let (Some(universe), Err(error)) = (&self.universe, &result) {
             let world = universe.world();
-            eprintln!("error: {error:#} (process {} of {})", world.rank(), world.size());
+            say_error!("error: {error:#} (process {} of {})", world.rank(), world.size());
             world.abort(1);
         }
         result

@@ -6,9 +6,13 @@
 
 mod common;
 
-use std::{fs, path::Path};
+use std::{
+    fs::{self, File},
+    path::Path,
+    process::Stdio,
+};
 
-use common::{SMALL, data_set, fails, run};
+use common::{SMALL, data_set, fails, program, run};
 use serde_json::Value;
 
 fn text(path: &Path) -> &str {
@@ -90,4 +94,30 @@ fn a_run_that_ends_for_unusable_data_is_saved() {
     let (_, after) = said.split_once("after iteration ").unwrap();
     let at: u64 = after.split(',').next().unwrap().parse().unwrap();
     assert!(at > 0 && out.join(format!("checkpoints/{at:08}.safetensors")).is_file(), "{said}");
+}
+
+/// Nobody may read the output: a closed pipe, or a full disk behind a log file.
+#[test]
+fn a_run_without_readers_goes_on_and_is_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    data_set(&data, 3);
+    let full = || File::options().write(true).open("/dev/full").unwrap();
+    let out = folder.path().join("full");
+    let fixed = ["train", "--data", text(&data), "--max-iters", "4", "--print-freq", "1"];
+    let mut command = program();
+    command.args([&fixed, SMALL, &["--out", text(&out)]].concat());
+    let status = command.stdout(full()).stderr(full()).status().unwrap();
+    assert!(status.success() && out.join("checkpoints/00000004.safetensors").is_file());
+
+    let check = ["check", "--data", text(&data)];
+    let status = program().args(check).stdout(full()).status().unwrap();
+    assert_eq!(status.code(), program().args(check).stdout(Stdio::null()).status().unwrap().code());
+    let out = folder.path().join("closed");
+    let mut command = program();
+    command.args([&fixed, SMALL, &["--out", text(&out)]].concat());
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    assert!(child.wait().unwrap().success());
+    assert!(out.join("checkpoints/00000004.safetensors").is_file());
 }

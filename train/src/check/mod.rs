@@ -56,11 +56,11 @@ pub fn run(args: &CheckArgs) -> Result<()> {
     let look = |(name, domain): &(String, Domain)| Folder::look(name, domain, &bar);
     let folders: Vec<Folder> = domains.iter().map(look).collect();
     bar.finish_and_clear();
-    folders.iter().for_each(|folder| println!("{}", summary(folder)));
+    folders.iter().for_each(|folder| say!("{}", summary(folder)));
     let expected = Expected { load_size: args.load_size, distance: args.distance };
     let findings = findings(&folders, expected);
     for finding in &findings {
-        println!("{}", finding.line);
+        say!("{}", finding.line);
     }
     if let Some(path) = &args.sheet {
         sheet::write(path, &domains, &findings)?;
@@ -69,7 +69,7 @@ pub fn run(args: &CheckArgs) -> Result<()> {
         let usable = folder.pictures.iter().any(|p| !matches!(p.mask, Some(Mask::Unusable(_))));
         ensure!(usable, "training cannot start: {} has no usable image", folder.name);
     }
-    println!("training can start");
+    say!("training can start");
     Ok(())
 }
 

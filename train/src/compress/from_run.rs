@@ -196,9 +196,7 @@ impl RunTeacher {
             if own.layout().signature() == its.layout().signature() {
                 no_grad(|| own.flat().shallow_clone().copy_(its.flat()));
             } else {
-                println!(
-                    "the discriminators differ from the teacher's and start from random weights"
-                );
+                say!("the discriminators differ from the teacher's and start from random weights");
             }
             if let Some(kept) = self.kept.as_ref().filter(|_| !fresh) {
                 let generator = &mut student.generators[i];

@@ -106,7 +106,7 @@ fn of_run(
         teacher.prune(&limit, &mut options)?;
     } else {
         options.pruned = None;
-        println!("the student cannot be pruned from its teacher and starts from random weights");
+        say!("the student cannot be pruned from its teacher and starts from random weights");
         fit(&args.budget, &mut options, matches)?;
     }
     let data = match &args.data {
@@ -197,7 +197,7 @@ fn costs(budget: &Budget, before: [Option<Cost>; 2], options: &TrainOptions) -> 
     let generators: Result<Vec<_>> = before.into_iter().enumerate().map(compressed).collect();
     let (size, provider) = (budget.size, budget.provider());
     let costs = Costs { size, provider, generators: generators? };
-    println!("{}", costs.table());
+    say!("{}", costs.table());
     Ok(costs)
 }
 

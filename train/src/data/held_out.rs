@@ -32,7 +32,7 @@ impl HeldOut {
                 match decode::rgb(&path) {
                     Ok(_) => left.push(path),
                     Err(error) if strict => return Err(error.into()),
-                    Err(error) => eprintln!("skipped: {error}"),
+                    Err(error) => say_error!("skipped: {error}"),
                 }
             }
             Ok(left)

@@ -24,7 +24,7 @@ pub fn matched(a: Domain, b: Domain, max: Option<usize>) -> Result<[Domain; 2]> 
     );
     let alone = a.images.len() + b.images.len() - 2 * pairs.len();
     if alone > 0 {
-        eprintln!("left out: {alone} images without a partner in the other domain");
+        say_error!("left out: {alone} images without a partner in the other domain");
     }
     let pairs = &pairs[..pairs.len().min(max.unwrap_or(usize::MAX))];
     let (of_a, of_b): (Vec<usize>, Vec<usize>) = pairs.iter().copied().unzip();

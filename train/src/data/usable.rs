@@ -20,7 +20,7 @@ pub fn with_masks(domains: [Domain; 2], paired: bool, quiet: bool) -> [Domain; 2
         let left_out = domains[d].images.len() - kept[d].len();
         if left_out > 0 && !quiet {
             let name = names[d];
-            eprintln!("left out: {left_out} images of {name} whose mask is missing or empty");
+            say_error!("left out: {left_out} images of {name} whose mask is missing or empty");
         }
         domains[d].only(&kept[d])
     })

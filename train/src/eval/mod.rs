@@ -126,7 +126,7 @@ pub fn run(args: &EvalArgs) -> Result<()> {
     ensure!(!candidates.is_empty(), "the folders of --model have no G.onnx or F.onnx");
     let scorer = Scorer::new(args, network(args)?, common_multiple(&candidates))?;
     let scores = scorer.score(&mut candidates)?;
-    print!("{}", show::table(&scores));
+    say!("{}", show::table(&scores).trim_end());
     if let Some(path) = &args.json {
         write_beside(path, show::json(&scores)?.as_bytes())?;
     }

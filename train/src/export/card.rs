@@ -20,7 +20,7 @@ impl Pair {
         let path = out.join("README.md");
         let is_own = || fs::read_to_string(&path).is_ok_and(|card| card.contains(MARK));
         if path.exists() && !is_own() {
-            eprintln!(
+            say_error!(
                 "{}: kept, since `export` did not write it; delete it to get a new one",
                 path.display()
             );

@@ -169,7 +169,7 @@ struct Written {
 
 impl Written {
     fn print(&self) {
-        println!("{}: {}", self.name, self.check);
+        say!("{}: {}", self.name, self.check);
     }
 }
 
@@ -307,7 +307,7 @@ fn remove_variants(folder: &Path, direction: Direction) -> Result<()> {
     for precision in [Precision::Fp16, Precision::Int8] {
         let path = folder.join(file_name(direction, precision));
         match fs::remove_file(&path) {
-            Ok(()) => println!("{}: deleted, since it is from another export", path.display()),
+            Ok(()) => say!("{}: deleted, since it is from another export", path.display()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error).with_context(|| path.display().to_string()),
         }

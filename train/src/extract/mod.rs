@@ -59,7 +59,7 @@ pub fn run(args: &ExtractArgs) -> Result<()> {
     let mut kept = Vec::new();
     for (video, name) in args.videos.iter().zip(&names) {
         let counts = extract(video, name, args, &mut kept, &patience)?;
-        println!(
+        say!(
             "{}: kept {} of {} frames, {} shot{}",
             video.display(),
             counts.kept,

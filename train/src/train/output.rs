@@ -91,7 +91,7 @@ impl Output {
     /// Writes a line of metrics, also to the terminal.
     pub fn line(&mut self, line: &Map<String, Value>, bar: &ProgressBar) -> Result<()> {
         let images = metrics::images_of(line).unwrap_or_default();
-        bar.suspend(|| println!("{}", summary(line)));
+        bar.suspend(|| say!("{}", summary(line)));
         self.metrics.write(line)?;
         self.board.scalars(images, line)
     }
@@ -111,7 +111,7 @@ impl Output {
         report::write(&self.run, self.samples.columns())?;
         for warning in warnings(&metrics::read(&self.run.metrics())?) {
             if self.warned.insert(warning.clone()) {
-                bar.suspend(|| eprintln!("warning: {warning}"));
+                bar.suspend(|| say_error!("warning: {warning}"));
             }
         }
         Ok(())

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Lines for the terminal. `println!` and `eprintln!` panic if the reader is gone or the disk behind a log file is full;
+//! these do nothing then, because training must go on.
+
+/// Prints a line to standard output.
+#[macro_export]
+macro_rules! say {
+    ($($line:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($line)*);
+    }};
+}
+
+/// Prints a line to standard error.
+#[macro_export]
+macro_rules! say_error {
+    ($($line:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($line)*);
+    }};
+}
