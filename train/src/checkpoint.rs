@@ -9,6 +9,7 @@ mod file;
 
 use std::{
     collections::BTreeMap,
+    ffi::OsStr,
     fs::{self, File},
     path::{Path, PathBuf},
 };
@@ -75,8 +76,9 @@ struct Format {
 pub fn save(folder: &Path, model: &CycleGan, keep: usize) -> Result<PathBuf> {
     let path = save_as(folder, &format!("{:08}.safetensors", model.images), model)?;
     // Checkpoints of later iterations were damaged, so the run continued without them.
-    let (all, later): (Vec<_>, Vec<_>) = list(folder)?.into_iter().partition(|old| *old <= path);
-    for old in all[..all.len().saturating_sub(keep.max(1))].iter().chain(&later) {
+    let (all, later): (Vec<_>, Vec<_>) =
+        numbered(folder)?.into_iter().partition(|(images, _)| *images <= model.images);
+    for (_, old) in all[..all.len().saturating_sub(keep.max(1))].iter().chain(&later) {
         fs::remove_file(old).with_context(|| old.display().to_string())?;
     }
     Ok(path)
@@ -105,16 +107,24 @@ fn save_as(folder: &Path, name: &str, model: &CycleGan) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// The checkpoints of a folder, oldest first, without the best.
+/// The checkpoints of a folder, oldest first, without the best and without copies of other names.
 pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
+    Ok(numbered(folder)?.into_iter().map(|(_, path)| path).collect())
+}
+
+/// The same with the number in each name, an image count.
+fn numbered(folder: &Path) -> Result<Vec<(u64, PathBuf)>> {
     let Ok(listing) = fs::read_dir(folder) else {
         return Ok(Vec::new());
     };
     let mut found = Vec::new();
     for entry in listing {
         let path = entry?.path();
-        if path.extension().is_some_and(|e| e == "safetensors") && !path.ends_with(BEST) {
-            found.push(path);
+        let name = path.file_name().and_then(OsStr::to_str);
+        let number = name.and_then(|name| name.strip_suffix(".safetensors"));
+        let number = number.filter(|number| number.bytes().all(|b| b.is_ascii_digit()));
+        if let Some(images) = number.and_then(|number| number.parse().ok()) {
+            found.push((images, path));
         }
     }
     found.sort();
@@ -224,7 +234,7 @@ impl Checkpoint {
             match Self::open(&path) {
                 Ok(checkpoint) => {
                     for error in damaged {
-                        eprintln!("warning: {error:#}; using {} instead", path.display());
+                        say_error!("warning: {error:#}; using {} instead", path.display());
                     }
                     return Ok(checkpoint);
                 }
@@ -245,21 +255,23 @@ impl Checkpoint {
 
     fn open(path: &Path) -> Result<Self, Flaw> {
         let mut file = Reader::open(path).map_err(Flaw::Damaged)?;
-        let state =
+        let text =
             file.entry(STATE).context("it has no state, expected a checkpoint of cyclegan-train");
-        let state = state.map_err(Flaw::Foreign)?.to_owned();
+        let text = text.map_err(Flaw::Foreign)?.to_owned();
         let read = || -> Result<State> {
-            let Format { format } = serde_json::from_str(&state).context("its state")?;
+            let Format { format } = serde_json::from_str(&text)?;
+            ensure!(format <= FORMAT, "format {format}: written by a newer version");
             ensure!(
                 [WITHOUT_IMAGES, FORMAT].contains(&format),
                 "format {format}, expected {FORMAT}"
             );
-            serde_json::from_str(&state).context("its state")
+            Ok(serde_json::from_str(&text)?)
         };
-        let state = read().map_err(Flaw::Foreign)?;
+        let state = read().context("reading its state").map_err(Flaw::Foreign)?;
         let mut check = || -> Result<()> {
-            let content = file.checksum(&state.with_checksum(String::new())?)?;
             let stored = &state.sha256;
+            // The text as it was written: parsed and written again, it may differ.
+            let content = file.checksum(&text.replacen(stored.as_str(), "", 1))?;
             ensure!(
                 *stored == content,
                 "damaged: its checksum is {stored}, its content has {content}"
@@ -420,10 +432,9 @@ impl State {
 mod tests {
     use super::*;
 
-    #[test]
-    fn older_checkpoints_get_their_image_count_from_the_batch_size() {
-        let folder = tempfile::tempdir().unwrap();
-        let run = RunFolder::new(folder.path());
+    /// A run of tiny networks.
+    fn tiny(folder: &Path) -> (RunFolder, CycleGan) {
+        let run = RunFolder::new(folder);
         let train = TrainOptions {
             ngf: Some(2),
             width: 2,
@@ -432,9 +443,41 @@ mod tests {
             batch_size: 4,
             ..TrainOptions::default()
         };
-        let mut model = CycleGan::new(&train, Device::Cpu).unwrap();
-        let config = Config::new("data".into(), train);
-        run.write_config(&config).unwrap();
+        let model = CycleGan::new(&train, Device::Cpu).unwrap();
+        run.write_config(&Config::new("data".into(), train)).unwrap();
+        (run, model)
+    }
+
+    /// Not every parser of JSON reads this factor, 0.2⁴, as it was written.
+    #[test]
+    fn a_plateau_is_read_back_exactly() {
+        let folder = tempfile::tempdir().unwrap();
+        let (run, mut model) = tiny(folder.path());
+        model.plateau.factor = 0.2 * 0.2 * 0.2 * 0.2;
+        save(&run.checkpoints(), &model, 1).unwrap();
+        assert_eq!(open_newest(&run, Device::Cpu).unwrap().1.plateau, model.plateau);
+    }
+
+    /// Sorted as text, nine digits would precede eight.
+    #[test]
+    fn only_numbered_checkpoints_are_newest_or_deleted() {
+        let folder = tempfile::tempdir().unwrap();
+        let (run, mut model) = tiny(folder.path());
+        model.images = 99_999_999;
+        let old = save(&run.checkpoints(), &model, 1).unwrap();
+        let copy = run.checkpoints().join("good-12.safetensors");
+        fs::copy(&old, &copy).unwrap();
+        model.images = 100_000_004;
+        let new = save(&run.checkpoints(), &model, 1).unwrap();
+        assert_eq!(list(&run.checkpoints()).unwrap(), [new]);
+        assert!(copy.is_file() && !old.exists());
+        assert_eq!(images(&run).unwrap(), Some(model.images));
+    }
+
+    #[test]
+    fn older_checkpoints_get_their_image_count_from_the_batch_size() {
+        let folder = tempfile::tempdir().unwrap();
+        let (run, mut model) = tiny(folder.path());
         (model.step, model.images) = (3, 7);
         let path = save(&run.checkpoints(), &model, 1).unwrap();
         let images = || open_newest(&run, Device::Cpu).unwrap().1.images;
