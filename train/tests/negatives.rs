@@ -90,8 +90,8 @@ fn foreground_is_pasted_onto_negatives() {
         let [a, b] = loader.next_crops().unwrap();
         assert_eq!(a.known, [1.0; 3]);
         assert!(a.masks.unwrap().iter().any(|&mask| mask > 127), "no foreground is left");
-        assert!(a.pixels.iter().all(|&level| level > 100), "the old surroundings are left");
+        assert!(a.images.seen().iter().all(|&level| level > 100), "the old surroundings are left");
         // B has no masks.
-        assert!(b.pixels.contains(&0));
+        assert!(b.images.seen().contains(&0));
     }
 }

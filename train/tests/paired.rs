@@ -48,8 +48,9 @@ fn partners_and_following_frames_are_cropped_alike() {
         let mut seams = 0;
         for _ in 0..6 {
             let [a, b] = loader.next_crops().unwrap();
-            assert!((mean_difference(&a.pixels, &b.pixels) - 50.0).abs() < 0.5);
-            for Crops { pixels, next, followed, .. } in [&a, &b] {
+            assert!((mean_difference(a.images.seen(), b.images.seen()) - 50.0).abs() < 0.5);
+            for Crops { images, next, followed, .. } in [&a, &b] {
+                let pixels = images.seen();
                 let area = 32 * 32 * 3;
                 assert_eq!(next.len(), followed.len() * area);
                 for (next, &place) in next.chunks(area).zip(followed) {

@@ -2,6 +2,7 @@
 
 //! The training data of one iteration.
 
+use image::RgbImage;
 use tch::{Device, Kind, Tensor};
 
 /// RGB images, N×H×W×3.
@@ -13,13 +14,42 @@ pub struct Pixels {
     pub size: (u32, u32),
 }
 
+/// RGB images for the generators, and what the discriminator sees of each; N×H×W×3.
+#[derive(Debug, Default)]
+pub struct Images {
+    seen: Vec<u8>,
+    /// As many as `seen`; `None` while all are the same.
+    real: Option<Vec<u8>>,
+}
+
+impl Images {
+    /// Adds an image, and the original that the discriminator sees if it differs.
+    pub fn push(&mut self, image: &RgbImage, real: Option<&RgbImage>) {
+        if real.is_some() && self.real.is_none() {
+            self.real = Some(self.seen.clone());
+        }
+        if let Some(all) = &mut self.real {
+            all.extend_from_slice(real.unwrap_or(image));
+        }
+        self.seen.extend_from_slice(image);
+    }
+
+    /// The bytes of the generators' images.
+    pub fn seen(&self) -> &[u8] {
+        &self.seen
+    }
+
+    /// The bytes of the discriminator's images, if any differ.
+    pub fn real(&self) -> Option<&[u8]> {
+        self.real.as_deref()
+    }
+}
+
 /// Crops of one domain as bytes, N×H×W×C.
 #[derive(Debug, Default)]
 pub struct Crops {
-    /// RGB for the generators.
-    pub pixels: Vec<u8>,
-    /// The original RGB, if it differs.
-    pub real: Vec<u8>,
+    /// RGB for the generators and for the discriminator.
+    pub images: Images,
     /// Masks, when the domain has any.
     pub masks: Option<Vec<u8>>,
     /// 1 for the images with a mask.
@@ -103,10 +133,29 @@ impl Crops {
             of: Tensor::from_slice(&self.followed).to_device(device),
         });
         let generated = self.generated.as_deref().map(rgb);
-        let real = (!self.real.is_empty()).then(|| rgb(&self.real));
+        let real = self.images.real().map(rgb);
         let of =
             |Pixels { bytes, size }: &Pixels| (!bytes.is_empty()).then(|| of_size(bytes, *size));
         let (negatives, extra) = (of(&self.negatives), of(&self.extra));
-        Batch { images: rgb(&self.pixels), real, masks, next, generated, negatives, extra }
+        Batch { images: rgb(self.images.seen()), real, masks, next, generated, negatives, extra }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use image::Rgb;
+
+    use super::*;
+
+    #[test]
+    fn the_discriminator_has_as_many_images_as_the_generators() {
+        let image = |level: u8| RgbImage::from_pixel(1, 1, Rgb([level; 3]));
+        let mut images = Images::default();
+        images.push(&image(1), None);
+        assert_eq!(images.real(), None);
+        images.push(&image(2), Some(&image(9)));
+        images.push(&image(3), None);
+        assert_eq!(images.seen(), [1, 1, 1, 2, 2, 2, 3, 3, 3]);
+        assert_eq!(images.real(), Some(&[1, 1, 1, 9, 9, 9, 3, 3, 3][..]));
     }
 }

@@ -286,7 +286,7 @@ impl<'a> Worker<'a> {
     fn skip(&self, path: &Path, error: &anyhow::Error) {
         let new = self.skipped.lock().is_ok_and(|mut s| s.insert(path.to_owned()));
         if new {
-            eprintln!("skipped: {error:#}");
+            say_error!("skipped: {error:#}");
         }
     }
 
@@ -425,10 +425,7 @@ fn foreground(mask: &GrayImage) -> Vec<(u32, u32)> {
 fn push(crops: &mut Crops, cut: &Picture, masked: bool) {
     let place = crops.known.len() as i64;
     crops.size = cut.rgb.dimensions();
-    crops.pixels.extend_from_slice(&cut.rgb);
-    if let Some(real) = &cut.real {
-        crops.real.extend_from_slice(real);
-    }
+    crops.images.push(&cut.rgb, cut.real.as_ref());
     crops.known.push(if cut.mask.is_some() { 1.0 } else { 0.0 });
     if masked {
         let masks = crops.masks.get_or_insert_default();

@@ -13,7 +13,10 @@ use super::picture::Picture;
 pub fn mosaic(tiles: &[Picture; 4]) -> Picture {
     Picture {
         rgb: joined(tiles.each_ref().map(|t| &t.rgb)),
-        real: all(tiles.each_ref().map(|t| t.real.as_ref())),
+        real: tiles
+            .iter()
+            .any(|t| t.real.is_some())
+            .then(|| joined(tiles.each_ref().map(|t| t.real.as_ref().unwrap_or(&t.rgb)))),
         mask: all(tiles.each_ref().map(|t| t.mask.as_ref())),
         next: all(tiles.each_ref().map(|t| t.next.as_ref())),
         generated: all(tiles.each_ref().map(|t| t.generated.as_ref())),

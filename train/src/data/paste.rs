@@ -23,8 +23,8 @@ impl Picture {
     /// Replaces what surrounds the foreground by `background`, an image of the same size, and puts the
     /// foreground at a random place, reduced by a random factor.
     ///
-    /// The result has no next frame, and the discriminator sees it too.
-    pub fn paste_onto(&mut self, mut background: RgbImage, rng: &mut impl Rng) {
+    /// The discriminator sees the original colours at the same place. The result has no next frame.
+    pub fn paste_onto(&mut self, background: RgbImage, rng: &mut impl Rng) {
         if !self.can_be_pasted() {
             return;
         }
@@ -37,19 +37,24 @@ impl Picture {
         let view = View { rect, size, flip: false };
         let mut place = |whole: u32, part: u32| rng.random_range(0..=whole - part);
         let (left, top) = (place(width, size.0), place(height, size.1));
-        let (animal, shape) = (view.of_rgb(&self.rgb), view.of_mask(&mask));
+        let shape = view.of_mask(&mask);
         let alpha = imageops::blur(&shape, EDGE);
-        for ((x, y, from), alpha) in animal.enumerate_pixels().zip(alpha.pixels()) {
-            // 0 at the edge, so that nothing of the old surroundings comes along.
-            let alpha = alpha.0[0].saturating_sub(127).saturating_mul(2);
-            let to = background.get_pixel_mut(left + x, top + y);
-            for (to, from) in to.0.iter_mut().zip(from.0) {
-                *to = lerp(*to, from, alpha);
+        let paste = |image: &RgbImage, mut onto: RgbImage| {
+            for ((x, y, from), alpha) in view.of_rgb(image).enumerate_pixels().zip(alpha.pixels()) {
+                // 0 at the edge, so that nothing of the old surroundings comes along.
+                let alpha = alpha.0[0].saturating_sub(127).saturating_mul(2);
+                let to = onto.get_pixel_mut(left + x, top + y);
+                for (to, from) in to.0.iter_mut().zip(from.0) {
+                    *to = lerp(*to, from, alpha);
+                }
             }
-        }
+            onto
+        };
+        let real = self.real.as_ref().map(|real| paste(real, background.clone()));
+        let rgb = paste(&self.rgb, background);
         let mut mask = GrayImage::new(width, height);
         imageops::replace(&mut mask, &shape, i64::from(left), i64::from(top));
-        *self = Self { rgb: background, real: None, mask: Some(mask), next: None, generated: None };
+        *self = Self { rgb, real, mask: Some(mask), next: None, generated: None };
     }
 }
 
@@ -72,7 +77,7 @@ mod tests {
         let level = |x, y| if is_inside(x, y) { 255 } else { 0 };
         Picture {
             rgb: RgbImage::from_fn(64, 64, |x, y| Rgb([level(x, y); 3])),
-            real: Some(RgbImage::new(64, 64)),
+            real: None,
             mask: Some(GrayImage::from_fn(64, 64, |x, y| Luma([level(x, y)]))),
             next: Some(RgbImage::new(64, 64)),
             generated: None,
@@ -99,6 +104,23 @@ mod tests {
             areas.push(inside);
         }
         assert!(areas.iter().min().unwrap() * 9 < *areas.iter().max().unwrap(), "{areas:?}");
+    }
+
+    /// A jittered animal would become part of the domain.
+    #[test]
+    fn the_discriminator_sees_the_original_at_the_same_place() {
+        let jittered = RgbImage::from_pixel(64, 64, Rgb([0, 200, 0]));
+        let mut picture = Picture { real: Some(square().rgb), rgb: jittered, ..square() };
+        let background = RgbImage::from_pixel(64, 64, Rgb([128; 3]));
+        picture.paste_onto(background, &mut StdRng::seed_from_u64(1));
+        let real = picture.real.expect("the original");
+        assert!(real.pixels().any(|pixel| pixel.0 == [255; 3]));
+        let original = square().rgb;
+        let mut same = Picture { rgb: original, real: None, ..square() };
+        let background = RgbImage::from_pixel(64, 64, Rgb([128; 3]));
+        same.paste_onto(background, &mut StdRng::seed_from_u64(1));
+        assert_eq!(real, same.rgb);
+        assert_eq!(picture.mask, same.mask);
     }
 
     #[test]
