@@ -5,13 +5,15 @@
 //! Cross-entropy makes the mask a probability. Where it is 0.7, three tenths of the input remain in the output,
 //! which looks half translated.
 
-use anyhow::{Context, Result, ensure};
-use tch::{Tensor, no_grad};
+use std::ops::Range;
+
+use anyhow::{Context, Result, bail, ensure};
+use tch::no_grad;
 
 use crate::net::{
     generator::Generator,
-    layer::{Conv, Layer},
-    params::Params,
+    layer::Layer,
+    params::{ParamId, Params},
 };
 
 /// Changes the weights so that the mask is σ(gain·x + shift) instead of σ(x).
@@ -23,40 +25,55 @@ pub fn sharpen(generator: &Generator, params: &Params, gain: f64, shift: f64) ->
         generator.shape.mask_head,
         "--mask-gain, --mask-shift-a and --mask-shift-b change the mask, and this pair was trained without --mask-head"
     );
-    let head = last(&generator.layers).context("no convolution")?;
     // The channels of R, G and B come first. The pixel shuffle turns four channels into one.
-    let mask = |of: &Tensor| of.narrow(0, head.channels.1 / 4 * 3, head.channels.1 / 4);
-    scale(generator, params, head, &mask, gain, shift)?;
+    let rgba = head(&generator.layers)?;
+    let part = rgba.outs / 4;
+    scale(generator, params, &rgba, 3 * part..4 * part, gain, shift)?;
     for layer in &generator.layers {
         if let Layer::AddToMask(body) = layer {
-            let seen = last(body).context("no convolution")?;
-            scale(generator, params, seen, &Tensor::shallow_clone, gain, 0.0)?;
+            let seen = head(body)?;
+            scale(generator, params, &seen, 0..seen.outs, gain, 0.0)?;
         }
     }
     Ok(())
 }
 
-fn last(layers: &[Layer]) -> Option<&Conv> {
-    layers.iter().rev().find_map(|layer| match layer {
-        Layer::Conv(conv) => Some(conv),
-        _ => None,
-    })
+/// The convolution that computes the result of some layers.
+struct Head {
+    weight: ParamId,
+    bias: ParamId,
+    /// Its output channels, and their dimension in the weight.
+    outs: i64,
+    dimension: i64,
+}
+
+/// The last convolution. Fails if layers after it do more than to move its output or to add to it.
+fn head(layers: &[Layer]) -> Result<Head> {
+    let after = |layer: &&Layer| matches!(layer, Layer::PixelShuffle(_) | Layer::AddToMask(_));
+    let (weight, bias, outs, dimension) = match layers.iter().rev().find(|layer| !after(layer)) {
+        Some(Layer::Conv(conv)) => (conv.weight, conv.bias, conv.channels.1, 0),
+        Some(Layer::ConvTranspose(conv)) => (conv.weight, conv.bias, conv.channels.1, 1),
+        _ => bail!("--mask-gain and --mask-shift: this generator does not end with a convolution"),
+    };
+    let bias = bias.context("--mask-gain and --mask-shift: the last convolution has no bias")?;
+    Ok(Head { weight, bias, outs, dimension })
 }
 
 fn scale(
     generator: &Generator,
     params: &Params,
-    conv: &Conv,
-    part: &dyn Fn(&Tensor) -> Tensor,
+    head: &Head,
+    channels: Range<i64>,
     gain: f64,
     shift: f64,
 ) -> Result<()> {
-    let value = |id| {
-        let name = generator.layout.name(id);
-        Ok::<_, anyhow::Error>(part(&params.get(name).context("a parameter")?.detach()))
+    let part = |id, dimension| {
+        let value = params.get(generator.layout.name(id)).context("a parameter")?.detach();
+        let count = channels.end - channels.start;
+        Ok::<_, anyhow::Error>(value.narrow(dimension, channels.start, count))
     };
-    let (mut weight, bias) = (value(conv.weight)?, conv.bias.context("a bias of the mask")?);
-    let mut bias = value(bias)?;
+    let mut weight = part(head.weight, head.dimension)?;
+    let mut bias = part(head.bias, 0)?;
     no_grad(|| {
         let _ = weight.g_mul_scalar_(gain);
         let _ = bias.g_mul_scalar_(gain).g_add_scalar_(shift);
@@ -66,7 +83,7 @@ fn scale(
 
 #[cfg(test)]
 mod tests {
-    use tch::{Device, Kind};
+    use tch::{Device, Kind, Tensor};
 
     use super::*;
     use crate::{
@@ -80,9 +97,13 @@ mod tests {
 
     #[test]
     fn only_the_logits_of_the_mask_are_scaled() {
-        for (net, backbone) in
-            [(NetG::Fast, false), (NetG::Fast, true), (NetG::Resnet6Blocks, false)]
-        {
+        for (net, backbone) in [
+            (NetG::Fast, false),
+            (NetG::Fast, true),
+            (NetG::Resnet6Blocks, false),
+            (NetG::Inception9Blocks, false),
+            (NetG::Unet128, false),
+        ] {
             let shape = GeneratorShape {
                 net,
                 ngf: 4,
@@ -112,7 +133,8 @@ mod tests {
                     })
                 })
                 .unwrap();
-            let x = noise(3, &[1, 3, 64, 64]);
+            let side = i64::from(generator.multiple_of()).max(64);
+            let x = noise(3, &[1, 3, side, side]);
             let logits_and_colours = || {
                 let weights = params.weights(Kind::Float);
                 let generated = no_grad(|| generator.forward(&weights, &x, Kind::Float, false));
