@@ -31,8 +31,20 @@ impl Adam {
         Self { m, v, ..*self }
     }
 
-    /// One update of `flat` in place.
-    pub fn step(&mut self, flat: &Tensor, gradient: &Tensor, lr: f64) {
+    /// One update of `flat` in place. Values that are not `learnt` keep their moments too: old moments would move
+    /// them even without a gradient.
+    pub fn step(&mut self, flat: &Tensor, gradient: &Tensor, lr: f64, learnt: Option<&Tensor>) {
+        let Some(learnt) = learnt else {
+            return self.step_all(flat, gradient, lr);
+        };
+        let before = [flat, &self.m, &self.v].map(Tensor::copy);
+        self.step_all(flat, gradient, lr);
+        for (now, before) in [flat, &self.m, &self.v].into_iter().zip(before) {
+            no_grad(|| now.shallow_clone().copy_(&now.where_self(learnt, &before)));
+        }
+    }
+
+    fn step_all(&mut self, flat: &Tensor, gradient: &Tensor, lr: f64) {
         no_grad(|| {
             self.t += 1;
             let t = self.t as f64;
@@ -62,7 +74,7 @@ mod tests {
         let (mut x, mut m, mut v) = (1.0f64, 0.0f64, 0.0f64);
         for t in 1..=20 {
             let gradient = (t as f64).sin() + x;
-            adam.step(&flat, &Tensor::from_slice(&[gradient as f32]), lr);
+            adam.step(&flat, &Tensor::from_slice(&[gradient as f32]), lr, None);
             m = beta1 * m + (1.0 - beta1) * gradient;
             v = BETA2 * v + (1.0 - BETA2) * gradient * gradient;
             let (m_hat, v_hat) = (m / (1.0 - beta1.powi(t)), v / (1.0 - BETA2.powi(t)));

@@ -84,7 +84,7 @@ impl NetworkState {
     pub fn update(&mut self, gradient: Tensor, lr: f64, warmup: u64, ranks: &Ranks) {
         let gradient = no_grad(|| ranks.mean(gradient));
         let lr = lr * warm_up(self.adam.t, warmup);
-        self.adam.step(self.params.flat(), &gradient, lr);
+        self.adam.step(self.params.flat(), &gradient, lr, self.params.learnt());
     }
 
     /// Updates the moving average: e ← decay·e + (1 − decay)·w. Soon after a random start the decay is smaller,
