@@ -150,6 +150,7 @@ fn stage(name: &str, mut own: Table, all: &Table, folder: &Path) -> Result<Stage
     let given = options.keys().cloned().collect();
     let train: TrainOptions = options.try_into()?;
     train.check()?;
+    train.check_losses([false; 2])?;
     Ok(Stage { name: name.to_owned(), began: None, train: train.absolute_from(folder)?, given })
 }
 

@@ -106,7 +106,7 @@ fn all_stages(run: &RunFolder, mut config: Config, mut ranks: Ranks, resume: boo
         let first = ranks.rank() == 0;
         let stage = config.stage();
         if let (Some(i), true) = (stage, first) {
-            println!("stage {} of {}: {}", i + 1, config.stages.len(), config.stages[i].name);
+            say!("stage {} of {}: {}", i + 1, config.stages.len(), config.stages[i].name);
         }
         let mut session =
             Session::start(run.clone(), &config, ranks, |plan, device| match goes_on {
@@ -137,11 +137,11 @@ fn finish(run: &RunFolder, config: &Config, stop: &AtomicBool) -> Result<()> {
     if let Some(arguments) = &config.compress {
         last = RunFolder::new(&run.join(STUDENT));
         let mut session = if checkpoint::list(&last.checkpoints())?.is_empty() {
-            println!("student of the last stage");
+            say!("student of the last stage");
             let (args, matches) = recipe::compress_args(arguments, &run.join(""), &last.join(""))?;
             Session::of_student(compress::prepare(args, &matches)?)?
         } else {
-            println!("student, continued");
+            say!("student, continued");
             let config = last.config()?;
             let resume = |plan: &Plan, device| resumed(&last, &config.train, plan, device);
             Session::start(last.clone(), &config, Ranks::default(), resume)?
@@ -196,11 +196,12 @@ impl Session {
         let config = &Config { train: config.train.clone().absolute()?, ..config.clone() };
         let options = config.train.clone();
         options.check()?;
+        options.check_losses(config.distill.as_ref().map_or([false; 2], Distill::taught))?;
         let device = device::pick(&options.device, options.threads, &ranks)?;
         memory::keep_freed(device);
         let wants_bf16 = options.mixed_precision == MixedPrecision::Bf16;
         if wants_bf16 && device == Device::Cpu && !device::has_bf16() && ranks.rank() == 0 {
-            eprintln!(
+            say_error!(
                 "--mixed-precision bf16: this CPU has no bfloat16 instructions; training will take \
                  several times as long as with --mixed-precision no"
             );
@@ -313,11 +314,11 @@ impl Session {
         };
         let (at, end) = (self.model.step, self.last_iteration());
         if at < end {
-            println!("stopped after iteration {at} of {end}, continue with --resume{skipped}");
+            say!("stopped after iteration {at} of {end}, continue with --resume{skipped}");
         } else if at > began {
-            println!("trained {at} iterations, {} images{skipped}", self.model.images);
+            say!("trained {at} iterations, {} images{skipped}", self.model.images);
         } else {
-            println!("nothing to train: the run is at iteration {at} of {end}");
+            say!("nothing to train: the run is at iteration {at} of {end}");
         }
         Ok(())
     }
@@ -532,7 +533,7 @@ fn frozen(
 ) -> Result<CycleGan> {
     let batches = FREEZE_IMAGES.div_ceil(plan.batch);
     if plan.own.start == 0 {
-        println!("froze the normalisation at its mean over {} images", batches * plan.batch);
+        say!("froze the normalisation at its mean over {} images", batches * plan.batch);
     }
     // Every rank processes the whole batch, so that all find the same statistics.
     let plan = Plan { own: 0..plan.batch, ..plan.clone() };

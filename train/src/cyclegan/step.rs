@@ -268,6 +268,10 @@ fn sum_of_gradients(shares: &[Option<Share>; 2], i: usize) -> Option<Tensor> {
 
 /// The gradients of a loss with respect to each of `params`, flat.
 fn gradients(loss: &Tensor, params: &[&Params]) -> Vec<Tensor> {
+    // libtorch would end the process.
+    if !loss.requires_grad() {
+        return params.iter().map(|params| params.flat().zeros_like()).collect();
+    }
     let leaves: Vec<Vec<&Tensor>> = params.iter().map(|params| params.leaves()).collect();
     let all = Tensor::run_backward(&[loss], &leaves.concat(), false, false);
     let mut rest = all.as_slice();

@@ -169,6 +169,34 @@ impl TrainOptions {
         [(names[0], gamma, 4.0), (names[1], brightness, 1.0), (names[2], saturation, 1.0)]
     }
 
+    /// Refuses to train a generator without any loss; `taught` are those that learn from a teacher.
+    pub fn check_losses(&self, taught: [bool; 2]) -> Result<()> {
+        let weight_if = |used: bool, weight: f64| if used { weight } else { 0.0 };
+        let weights = [
+            self.lambda_gan,
+            self.lambda_nce,
+            self.lambda_flow,
+            self.lambda_diff,
+            self.lambda_init,
+            // The identity loss has no weight without the cycle loss.
+            weight_if(!self.paired(), self.lambda_a + self.lambda_b),
+            weight_if(self.paired(), self.lambda_l1),
+            weight_if(self.mask_head, self.lambda_mask),
+            weight_if(!self.negatives.is_empty(), self.lambda_negative),
+            weight_if(self.d_features.is_some(), self.lambda_d_features),
+        ];
+        let has_loss = weights.iter().any(|&weight| weight > 0.0);
+        for (i, [own, other]) in [["G", "f"], ["F", "g"]].into_iter().enumerate() {
+            ensure!(
+                has_loss || taught[i] || !self.trained()[i],
+                "{own} has no loss, expected a weight above 0: --lambda-gan, {}, --lambda-nce, --lambda-flow, \
+                 --lambda-diff or that of a teacher; or --only {other}, which does not train it",
+                if self.paired() { "--lambda-l1" } else { "--lambda-a and --lambda-b" }
+            );
+        }
+        Ok(())
+    }
+
     fn check_crop(&self) -> Result<()> {
         let multiple = Generator::new(self.generator(0)).multiple_of();
         let crops = !matches!(self.preprocess, Preprocess::None | Preprocess::ScaleWidth);
@@ -269,6 +297,43 @@ mod tests {
             let said = check(arguments).expect_err(arguments).to_string();
             assert!(said.contains(option) && said.contains(expected), "{arguments}: {said}");
             assert!(!said.contains('\n'), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_generator_that_is_trained_needs_a_loss() {
+        let losses = |arguments: &str, taught: [bool; 2]| {
+            let command = TrainOptions::augment_args(Command::new("train").no_binary_name(true))
+                .args_override_self(true);
+            let matches = command.try_get_matches_from(arguments.split_whitespace()).unwrap();
+            TrainOptions::from_arg_matches(&matches).unwrap().check_losses(taught)
+        };
+        let none = "--lambda-gan 0 --lambda-a 0 --lambda-b 0";
+        let said = losses(none, [false; 2]).unwrap_err().to_string();
+        for part in ["G has no loss", "--lambda-gan", "--lambda-flow", "--only f"] {
+            assert!(said.contains(part), "{said}");
+        }
+        let said = losses(none, [true, false]).unwrap_err().to_string();
+        assert!(said.contains("F has no loss") && said.contains("--only g"), "{said}");
+        assert!(losses(none, [true; 2]).is_ok());
+        assert!(losses(&format!("{none} --only g"), [true, false]).is_ok());
+        assert!(losses(&format!("{none} --only f"), [true, false]).is_err());
+        // These need images, a mask or a mode that are missing.
+        let unused = "--lambda-l1 9 --lambda-mask 9 --lambda-negative 9 --lambda-identity 9";
+        assert!(losses(&format!("{none} {unused} --lambda-d-features 9"), [false; 2]).is_err());
+        for used in [
+            "--lambda-gan 0.1",
+            "--lambda-a 1",
+            "--lambda-b 1",
+            "--lambda-nce 1",
+            "--lambda-flow 1",
+            "--lambda-diff 1",
+            "--mask-head",
+            "--negatives x",
+            "--mode paired",
+            "--d-features x.onnx",
+        ] {
+            losses(&format!("{none} {used}"), [false; 2]).expect(used);
         }
     }
 
