@@ -3,11 +3,13 @@
 //! Decodes image files.
 
 use std::{
-    io::BufReader,
+    io::Cursor,
     path::{Path, PathBuf},
 };
 
-use image::{DynamicImage, GrayImage, ImageDecoder, ImageReader, RgbImage};
+use image::{DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
+
+use super::jpeg;
 
 /// An image that could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -33,9 +35,18 @@ pub fn mask(path: &Path) -> Result<GrayImage, DecodeError> {
 fn decode(path: &Path) -> Result<DynamicImage, DecodeError> {
     let error =
         |e: &dyn std::fmt::Display| DecodeError { path: path.to_owned(), problem: e.to_string() };
-    let file = std::fs::File::open(path).map_err(|e| error(&e))?;
-    let reader = ImageReader::new(BufReader::new(file)).with_guessed_format();
-    let decoder = reader.map_err(|e| error(&e))?.into_decoder();
+    let is_file = std::fs::metadata(path).map_err(|e| error(&e))?.is_file();
+    if !is_file {
+        return Err(error(&"not a file"));
+    }
+    let bytes = std::fs::read(path).map_err(|e| error(&e))?;
+    let reader = ImageReader::new(Cursor::new(&bytes)).with_guessed_format();
+    let reader = reader.map_err(|e| error(&e))?;
+    // The decoder fills the rest with grey.
+    if reader.format() == Some(ImageFormat::Jpeg) && !jpeg::is_complete(&bytes) {
+        return Err(error(&"truncated"));
+    }
+    let decoder = reader.into_decoder();
     let mut decoder = decoder.map_err(|e| error(&e))?;
     let orientation = decoder.orientation().map_err(|e| error(&e))?;
     let mut image = DynamicImage::from_decoder(decoder).map_err(|e| error(&e))?;
@@ -79,6 +90,37 @@ mod tests {
         let pixel = image::Rgba([1, 2, 3, 0]);
         image::RgbaImage::from_pixel(2, 2, pixel).save(&clear).unwrap();
         assert_eq!(rgb(&clear).unwrap().get_pixel(1, 1).0, [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_truncated_image_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let picture = RgbImage::from_fn(64, 48, |x, y| image::Rgb([x as u8 * 3, y as u8 * 5, 77]));
+        for name in ["x.jpg", "x.png", "x.webp", "x.bmp", "x.tiff"] {
+            let path = folder.path().join(name);
+            picture.save(&path).unwrap();
+            let whole = std::fs::read(&path).unwrap();
+            for percent in [5, 40, 60, 80] {
+                std::fs::write(&path, &whole[..whole.len() * percent / 100]).unwrap();
+                let error = rgb(&path).map(|_| ()).expect_err(name).to_string();
+                assert!(error.contains(name), "{percent} %: {error}");
+            }
+        }
+    }
+
+    /// A thumbnail in the metadata has an end of its own; some programs add bytes after the end.
+    #[test]
+    fn the_end_of_a_jpeg_is_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.jpg");
+        let plain = jpeg(1);
+        let comment = [0xff, 0xfe, 0, 6, 0xff, 0xd8, 0xff, 0xd9];
+        let commented = [&plain[..2], &comment, &plain[2..]].concat();
+        std::fs::write(&path, &commented[..commented.len() - 2]).unwrap();
+        let error = rgb(&path).unwrap_err().to_string();
+        assert!(error.contains("x.jpg: truncated"), "{error}");
+        std::fs::write(&path, [&commented[..], b"\0\xff\0trailer"].concat()).unwrap();
+        rgb(&path).unwrap();
     }
 
     #[test]

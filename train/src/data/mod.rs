@@ -9,6 +9,7 @@ pub mod frames;
 pub mod hash;
 pub mod held_out;
 pub mod jitter;
+mod jpeg;
 pub mod letterbox;
 pub mod loader;
 pub mod mosaic;
