@@ -376,7 +376,7 @@ pub struct TrainOptions {
     /// Weight of the identity loss, relative to the cycle loss [default with compress --run: 0]
     #[arg(long, allow_negative_numbers = true, default_value_t = 0.5, help_heading = "Losses")]
     pub lambda_identity: f64,
-    /// Weight of the discriminators on --d-features; the others have 1
+    /// Weight of the discriminators on --d-features; --lambda-gan is that of the others
     #[arg(long, allow_negative_numbers = true, default_value_t = 1.0, help_heading = "Losses")]
     pub lambda_d_features: f64,
     /// Weight of PatchNCE between a generator's features of its input and of its output (CUT, arXiv 2007.15651),
@@ -412,8 +412,8 @@ pub struct TrainOptions {
     /// --lambda-mask
     #[arg(long, allow_negative_numbers = true, default_value_t = 10.0, help_heading = "Losses")]
     pub lambda_negative: f64,
-    /// Weight of the adversarial loss; with 0 there are no discriminators, for example to train only the masks
-    /// of a pair from --init-from
+    /// Weight of the adversarial loss; with 0 only the discriminators on --d-features are trained, or none, for
+    /// example to train only the masks of a pair from --init-from
     #[arg(long, allow_negative_numbers = true, default_value_t = 1.0, help_heading = "Losses")]
     #[serde(default = "one")]
     pub lambda_gan: f64,

@@ -122,14 +122,17 @@ impl CycleGan {
         ];
         let views = shown.each_ref().map(|scored| scored.as_ref().map(|scored| &scored.view));
         self.feature_discriminator_step(batches, views, options, lr, losses);
+        if options.lambda_gan == 0.0 {
+            return;
+        }
         let iteration = Iteration { model: self, batches, options };
         let learnt = iteration.both(shown, Iteration::discriminator_gradient);
         for (i, learnt) in learnt.into_iter().enumerate() {
-            let Some((gradient, told)) = learnt else { continue };
+            let Some((gradient, measured)) = learnt else { continue };
             let discriminator = &mut self.discriminators[i];
             discriminator.update(gradient, lr, options.warmup, &self.ranks);
             discriminator.params.iterate_power();
-            losses.extend(told);
+            losses.extend(measured);
         }
     }
 }

@@ -61,7 +61,7 @@ impl CycleGan {
         } else {
             self.generator_step(batches, options, lr, &mut losses)
         };
-        if options.lambda_gan > 0.0 {
+        if options.lambda_gan > 0.0 || self.feature_discriminators.is_some() {
             self.discriminator_step(batches, scored, options, lr, &mut losses);
         }
         let images = batch * self.ranks.count() as u64;
