@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     data::batch::{Batch, Masks},
-    loss::{alignment::Alignment, features::Mapped, ssim::ssim},
+    loss::{alignment::Alignment, features::Mapped, ssim::similarity},
     net::{generator::GeneratorOutput, params::Weights},
 };
 
@@ -161,7 +161,7 @@ impl Iteration<'_> {
             sum.add(Term::Inverse, target.l1(&generated.image, &batch.images));
         }
         if weights.lambda_ssim > 0.0 {
-            sum.add(Term::Ssim, 1.0 - ssim(&fake.image, &target.image));
+            sum.add(Term::Ssim, target.ssim_distance(&fake.image));
         }
         let pairs = || features.iter().zip(&teacher_output.features);
         let count = pairs().len();
@@ -208,11 +208,20 @@ impl Target {
 
     /// The mean of |a − b| over the images that count.
     pub fn l1(&self, a: &Tensor, b: &Tensor) -> Tensor {
-        let distance = (a - b).abs();
+        self.mean(&(a - b).abs())
+    }
+
+    /// The mean of 1 − SSIM with the target over the images that count.
+    fn ssim_distance(&self, image: &Tensor) -> Tensor {
+        self.mean(&(1.0 - similarity(image, &self.image)))
+    }
+
+    /// The mean of N×C×H×W over the images that count.
+    fn mean(&self, values: &Tensor) -> Tensor {
         let Some(known) = &self.known else {
-            return distance.mean(Kind::Float);
+            return values.mean(Kind::Float);
         };
-        let each = distance.mean_dim([1i64, 2, 3].as_slice(), true, Kind::Float);
+        let each = values.mean_dim([1i64, 2, 3].as_slice(), true, Kind::Float);
         (each * known).sum(Kind::Float) / known.sum(Kind::Float).clamp_min(1.0)
     }
 }
@@ -220,6 +229,7 @@ impl Target {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::noise::noise;
 
     fn full(value: f64) -> Tensor {
         Tensor::full([2, 3, 2, 2], value, tch::kind::FLOAT_CPU)
@@ -242,6 +252,24 @@ mod tests {
         // Half of the first image differs by 2; the second image does not count.
         let distance = target.l1(&full(-1.0), &target.image);
         assert_eq!(distance.double_value(&[]), 1.0);
+    }
+
+    /// Without a mask the target is the input, which the generator must not learn.
+    #[test]
+    fn images_without_a_mask_do_not_count_in_ssim() {
+        let image = |seed| noise(seed, &[2, 3, 16, 16]);
+        let truth = Tensor::from_slice(&[1.0f32, 0.0]).view([2, 1, 1, 1]);
+        let known = truth.shallow_clone();
+        let truth = truth.repeat([1, 1, 16, 16]);
+        let batch =
+            Batch { images: image(1), masks: Some(Masks { truth, known }), ..Batch::default() };
+        let target = Target::new(&image(2), &batch, true);
+        let fake = image(3);
+        let found = target.ssim_distance(&fake).double_value(&[]);
+        let first = |x: &Tensor| x.narrow(0, 0, 1);
+        let alone = Target::new(&first(&image(2)), &Batch::default(), false);
+        let expected = alone.ssim_distance(&first(&fake)).double_value(&[]);
+        assert!((found - expected).abs() < 1e-6, "{found} {expected}");
     }
 
     #[test]
