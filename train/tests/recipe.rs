@@ -10,8 +10,9 @@ use std::{collections::HashMap, fs, path::Path};
 
 use common::{data_set, fails, program, run};
 use cyclegan_contract::onnx::{Message, ModelProto};
-use cyclegan_train::recipe::Recipe;
+use cyclegan_train::{checkpoint, recipe::Recipe, run_folder::RunFolder};
 use serde_json::Value;
+use tch::Device;
 
 /// Small networks; two stages, the second with larger batches and another learning rate.
 const RECIPE: &str = r#"
@@ -140,6 +141,42 @@ fn the_command_line_overrides_the_recipe_and_the_recipe_can_change() {
     );
     assert!(said.contains("trained 16 iterations, 22 images"), "{said}");
     assert_eq!(rates(10)[0], 1e-5);
+}
+
+#[test]
+fn a_removed_stage_is_not_trained() {
+    let folder = recipe_folder(RECIPE);
+    let file = folder.path().join("recipe.toml");
+    let (end, export) = (RECIPE.find("[[stage]]\nname = \"second\"").unwrap(), "[export]\n");
+    let short = format!("{}{export}", &RECIPE[..end]);
+    for (most, says) in [("5", "trained 8 iterations, 8 images"), ("9", "nothing to train")] {
+        let out = folder.path().join(most);
+        fs::write(&file, RECIPE).unwrap();
+        let begin = ["train", "--recipe", text(&file), "--out", text(&out), "--max-iters", most];
+        run(&begin);
+        fs::write(&file, &short).unwrap();
+        let resume = ["train", "--resume", "--recipe", text(&file), "--out", text(&out)];
+        let said = run(&[&resume[..], &["--max-iters", "1000"]].concat()).stdout;
+        let said = String::from_utf8_lossy(&said);
+        assert!(said.contains("stage 1 of 1: first\n") && said.contains(says), "{said}");
+        assert!(out.join("export/G.onnx").is_file(), "{said}");
+    }
+}
+
+/// Another stage has another loss.
+#[test]
+fn a_plateau_does_not_outlive_its_stage() {
+    let plateau = "lr-policy = \"plateau\"\nlr = 1e-3";
+    let recipe = RECIPE.replace("lr = 1e-3", plateau).replace("lambda-a = 2", plateau);
+    let folder = recipe_folder(&recipe);
+    let file = folder.path().join("recipe.toml");
+    run(&["train", "--recipe", text(&file), "--max-iters", "8"]);
+    let out = RunFolder::open(&folder.path().join("run")).unwrap();
+    let (_, mut model) = checkpoint::open_newest(&out, Device::Cpu).unwrap();
+    model.plateau.factor = 0.2;
+    checkpoint::save(&out.checkpoints(), &model, 1).unwrap();
+    run(&["train", "--recipe", text(&file), "--resume", "--max-iters", "10"]);
+    assert_eq!(rates(&out.join(""))[4..], [(10, 1e-3), (12, 1e-3)]);
 }
 
 /// A generator that only an earlier stage has trained is exported too.
@@ -275,6 +312,13 @@ fn a_student_of_one_generator_joins_the_other() {
     assert!(size("export/G.onnx") < size("stages/1/G.onnx"));
     assert_eq!(size("export/F.onnx"), size("stages/1/F.onnx"));
     assert!(size("export/F.fp16.onnx") > size("export/G.fp16.onnx"));
+    let card = fs::read_to_string(folder.path().join("run/export/README.md")).unwrap();
+    for name in ["G.onnx", "F.onnx", "G.fp16.onnx", "F.fp16.onnx"] {
+        assert_eq!(card.matches(&format!("| `{name}` |")).count(), 1, "{name}: {card}");
+    }
+    for sentence in ["G translates A to B", "F translates B to A"] {
+        assert_eq!(card.matches(sentence).count(), 1, "{card}");
+    }
 }
 
 /// Each stage ends with an export, which needs ONNX Runtime.
@@ -333,6 +377,14 @@ fn errors_name_the_file_the_stage_and_the_option() {
         (
             change("[export]", "[compress]\nimages = 2\nmax-macs = 1e9\nlr = 'x'\n[export]"),
             &["[compress]", "--lr"],
+        ),
+        (
+            change("[export]", "[compress]\nimages = 2\nmax-macs = 1e9\nlambda-init = 1\n[export]"),
+            &["[compress]", "--lambda-init is 1"],
+        ),
+        (
+            change("[export]", "[compress]\nimages = 2\nmax-macs = 1e9\ncrop-size = 48\n[export]"),
+            &["[compress]", "--crop-size 48", "--load-size 40"],
         ),
         ("data = 'data'".to_owned(), &["no stage"]),
         (change("out = \"run\"", "out = "), &["line 3"]),

@@ -59,59 +59,6 @@ impl RunTeacher {
         &self.model.networks
     }
 
-    /// The student's options: the teacher's, overridden by the command line, without those that only a
-    /// teacher needs.
-    pub fn student_options(
-        &self,
-        args: &TrainOptions,
-        matches: &ArgMatches,
-    ) -> Result<TrainOptions> {
-        let given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
-        let teacher = &self.config.train;
-        let mut options = teacher.clone().overridden(args, matches)?;
-        if !given("net_g") && teacher.net_g() != NetG::Inception9Blocks {
-            options.net_g = Some(NetG::Fast);
-        }
-        if options.net_g() != teacher.net_g() {
-            options.ngf = args.ngf;
-            options.norm = args.norm;
-            options.init_type = args.init_type;
-            options.pruned = None;
-        }
-        // Frozen statistics need a resumed run; a new one has none.
-        if !given("norm") && options.norm == Some(Norm::Frozen) {
-            options.norm = Some(Norm::None);
-        }
-        // The published student learns only from its teacher and its discriminator.
-        let losses = [
-            ("lambda_a", &mut options.lambda_a),
-            ("lambda_b", &mut options.lambda_b),
-            ("lambda_identity", &mut options.lambda_identity),
-            ("lambda_nce", &mut options.lambda_nce),
-        ];
-        for (id, weight) in losses {
-            if !given(id) {
-                *weight = 0.0;
-            }
-        }
-        if !given("max_iters") {
-            options.max_iters = None;
-        }
-        if !given("max_images") {
-            options.max_images = None;
-        }
-        if !given("max_minutes") {
-            options.max_minutes = None;
-        }
-        if !given("discriminators_first") {
-            options.discriminators_first = 0;
-        }
-        if !given("batch_size") {
-            options.batch_size = options.batch_size.max(2);
-        }
-        Ok(options)
-    }
-
     /// Whether a student with these options gets its architecture by pruning.
     pub fn prunes(&self, options: &TrainOptions) -> bool {
         let (own, its) = (options.generator(0), self.config.train.generator(0));
@@ -139,30 +86,6 @@ impl RunTeacher {
         let kept = [prune(0)?, prune(1)?];
         options.pruned = Some(kept.each_ref().map(|kept| kept.pruned()));
         self.kept = Some(kept);
-        Ok(())
-    }
-
-    /// Fails if the features cannot be compared.
-    pub fn check_alignment(&self, options: &TrainOptions, distill: &DistillOptions) -> Result<()> {
-        if !distill.compares_features() {
-            return Ok(());
-        }
-        let without = "or --lambda-distill-a 0 --lambda-distill-b 0 for none";
-        let aligned = (0..2).any(|i| distill.distill(i) > 0.0);
-        ensure!(
-            options.batch_size >= 2 || !aligned || distill.alignment == Alignment::Centred,
-            "--batch-size is {}, expected at least 2: the alignment of features is the same for \
-             every student at 1; take --alignment centred, {without}",
-            options.batch_size
-        );
-        let student = Generator::new(options.generator(0));
-        for (whose, network) in [("teacher", &self.model.networks[0]), ("student", &student)] {
-            ensure!(
-                network.has_features(),
-                "the {whose} has no residual blocks whose features could be compared, expected \
-                 another --net-g, {without}"
-            );
-        }
         Ok(())
     }
 
@@ -205,5 +128,113 @@ impl RunTeacher {
             }
         }
         Ok(())
+    }
+}
+
+/// The options of a student of a run: the `teacher`'s, overridden by the command line, without those that only a teacher
+/// needs.
+pub fn student_options(
+    teacher: &TrainOptions,
+    args: &TrainOptions,
+    matches: &ArgMatches,
+) -> Result<TrainOptions> {
+    let given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    let mut options = teacher.clone().overridden(args, matches)?;
+    if !given("net_g") && teacher.net_g() != NetG::Inception9Blocks {
+        options.net_g = Some(NetG::Fast);
+    }
+    if options.net_g() != teacher.net_g() {
+        options.ngf = args.ngf;
+        options.norm = args.norm;
+        options.init_type = args.init_type;
+        options.pruned = None;
+    }
+    // Frozen statistics need a resumed run; a new one has none.
+    if !given("norm") && options.norm == Some(Norm::Frozen) {
+        options.norm = Some(Norm::None);
+    }
+    // The published student learns only from its teacher and its discriminator.
+    let losses = [
+        ("lambda_a", &mut options.lambda_a),
+        ("lambda_b", &mut options.lambda_b),
+        ("lambda_identity", &mut options.lambda_identity),
+        ("lambda_nce", &mut options.lambda_nce),
+    ];
+    for (id, weight) in losses {
+        if !given(id) {
+            *weight = 0.0;
+        }
+    }
+    if !given("max_iters") {
+        options.max_iters = None;
+    }
+    if !given("max_images") {
+        options.max_images = None;
+    }
+    if !given("max_minutes") {
+        options.max_minutes = None;
+    }
+    if !given("discriminators_first") {
+        options.discriminators_first = 0;
+    }
+    // It has no pair to stay near to, and its other parameters must learn too.
+    if !given("lambda_init") {
+        options.lambda_init = 0.0;
+    }
+    if !given("learn") {
+        options.learn.clear();
+    }
+    if !given("batch_size") {
+        options.batch_size = options.batch_size.max(2);
+    }
+    Ok(options)
+}
+
+/// Fails if the features cannot be compared.
+pub fn check_alignment(
+    teacher: &Generator,
+    options: &TrainOptions,
+    distill: &DistillOptions,
+) -> Result<()> {
+    if !distill.compares_features() {
+        return Ok(());
+    }
+    let without = "or --lambda-distill-a 0 --lambda-distill-b 0 for none";
+    let aligned = (0..2).any(|i| distill.distill(i) > 0.0);
+    ensure!(
+        options.batch_size >= 2 || !aligned || distill.alignment == Alignment::Centred,
+        "--batch-size is {}, expected at least 2: the alignment of features is the same for \
+         every student at 1; take --alignment centred, {without}",
+        options.batch_size
+    );
+    let student = Generator::new(options.generator(0));
+    for (whose, network) in [("teacher", teacher), ("student", &student)] {
+        ensure!(
+            network.has_features(),
+            "the {whose} has no residual blocks whose features could be compared, expected \
+             another --net-g, {without}"
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipe::compress_args;
+
+    #[test]
+    fn a_student_does_not_inherit_what_only_its_teacher_needs() {
+        let learn = vec!["head".to_owned()];
+        let teacher = TrainOptions { lambda_init: 2.0, learn, ..TrainOptions::default() };
+        let options = |argument: &str| {
+            let arguments = [argument.to_owned()];
+            let (args, matches) =
+                compress_args(&arguments, Path::new("run"), Path::new("out")).unwrap();
+            student_options(&teacher, &args.train, &matches).unwrap()
+        };
+        let own = options("--max-macs=1e9");
+        assert_eq!((own.lambda_init, own.learn.len()), (0.0, 0));
+        assert_eq!(options("--learn=block").learn, ["block"]);
     }
 }

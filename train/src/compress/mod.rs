@@ -22,10 +22,11 @@ use crate::{
     net::generator::Generator,
     options::{TrainOptions, is_given},
     ranks::launched,
+    recipe::compress_args,
     run_folder::{Config, Distill, RunFolder},
 };
 use budget::Budget;
-use from_run::RunTeacher;
+use from_run::{RunTeacher, check_alignment, student_options};
 use onnx_teacher::OnnxTeacher;
 
 /// Arguments of `compress`.
@@ -82,11 +83,41 @@ pub fn prepare(args: CompressArgs, matches: &ArgMatches) -> Result<Student> {
         args.out.display()
     );
     let run = RunFolder::fresh(&args.out)?;
-    args.distill.check()?;
     match &args.run {
         Some(teacher) => of_run(&args, teacher, run, matches),
         None => of_files(&args, run, matches),
     }
+}
+
+/// Checks the arguments of a recipe's `compress`, for a student of a run with the options `teacher`.
+pub fn check_student(teacher: &TrainOptions, arguments: &[String]) -> Result<()> {
+    let (args, matches) = compress_args(arguments, Path::new("run"), Path::new("student"))?;
+    options_for(teacher, &args, &matches)?;
+    Ok(())
+}
+
+/// The checked options of a student of a run with the options `teacher`.
+fn options_for(
+    teacher: &TrainOptions,
+    args: &CompressArgs,
+    matches: &ArgMatches,
+) -> Result<TrainOptions> {
+    let options = student_options(teacher, &args.train, matches)?;
+    check(&options, args)?;
+    check_alignment(&Generator::new(teacher.generator(0)), &options, &args.distill)?;
+    Ok(options)
+}
+
+/// Refuses options that cannot work for a student.
+fn check(options: &TrainOptions, args: &CompressArgs) -> Result<()> {
+    options.check()?;
+    args.distill.check()?;
+    ensure!(
+        options.lambda_init == 0.0,
+        "--lambda-init is {}, expected 0: a student does not start with exported generators",
+        options.lambda_init
+    );
+    args.budget.check(Generator::new(options.generator(0)).multiple_of())
 }
 
 fn of_run(
@@ -96,10 +127,7 @@ fn of_run(
     matches: &ArgMatches,
 ) -> Result<Student> {
     let mut teacher = RunTeacher::open(teacher)?;
-    let mut options = teacher.student_options(&args.train, matches)?;
-    options.check()?;
-    args.budget.check(Generator::new(options.generator(0)).multiple_of())?;
-    teacher.check_alignment(&options, &args.distill)?;
+    let mut options = options_for(&teacher.config.train, args, matches)?;
     if teacher.prunes(&options) {
         let limit = args.budget.limit();
         let limit = limit.context("no budget, expected --max-macs or --max-ms")?;
@@ -138,8 +166,7 @@ fn of_run(
 fn of_files(args: &CompressArgs, run: RunFolder, matches: &ArgMatches) -> Result<Student> {
     let mut options = args.train.clone();
     options.set_defaults_of_fast(|name| is_given(matches, name));
-    options.check()?;
-    args.budget.check(Generator::new(options.generator(0)).multiple_of())?;
+    check(&options, args)?;
     let mut teachers = open(&args.teacher)?;
     for teacher in &teachers {
         options.check_generated(usize::from(teacher.direction == Direction::BToA))?;

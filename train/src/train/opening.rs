@@ -9,7 +9,7 @@ use clap::{ArgMatches, parser::ValueSource};
 
 use super::TrainArgs;
 use crate::{
-    checkpoint,
+    checkpoint, compress,
     net::build::Norm,
     onnx_generator,
     options::{TrainOptions, first_given, is_given},
@@ -20,6 +20,7 @@ use crate::{
 
 /// The run of the arguments for process `rank`, at its current stage.
 pub fn opened(args: TrainArgs, matches: &ArgMatches, rank: usize) -> Result<(RunFolder, Config)> {
+    let file = args.recipe.clone().unwrap_or_default();
     let recipe = args.recipe.as_deref().map(Recipe::read).transpose()?;
     let named = recipe.as_ref().and_then(|recipe| recipe.out.clone());
     let out = args.out.clone().or(named);
@@ -33,6 +34,11 @@ pub fn opened(args: TrainArgs, matches: &ArgMatches, rank: usize) -> Result<(Run
         "mpirun started {} processes, expected one: the recipe has a student, [compress]",
         launched()
     );
+    if let (Some(arguments), Some(last)) = (&config.compress, config.stages.last()) {
+        // The student begins after the last stage, perhaps hours from now.
+        let checked = compress::check_student(&last.train, arguments).context("[compress]");
+        checked.with_context(|| file.display().to_string())?;
+    }
     if !config.stages.is_empty() {
         // The pair is written with it after each stage, perhaps hours from now.
         onnx_generator::runtime()?;
@@ -64,6 +70,7 @@ fn resumed(
             out.display()
         );
         let begun = config.stages[0].train.clone();
+        config.stages.truncate(recipe.stages.len());
         for (i, mut stage) in recipe.stages.into_iter().enumerate() {
             if config.init_from.is_some() {
                 same_generators(&mut stage.train, &begun);
