@@ -154,14 +154,12 @@ fn finish(run: &RunFolder, config: &Config, stop: &AtomicBool) -> Result<()> {
     let Some(arguments) = &config.export else {
         return Ok(());
     };
-    let exported = |of: &RunFolder| {
-        export::run(&recipe::export_args(arguments, &of.join(""), &run.join("export"))?)
-    };
+    let of = |of: &RunFolder| recipe::export_args(arguments, &of.join(""), &run.join("export"));
     // A student of one generator replaces that one; the other is the teacher's.
-    if config.compress.is_some() && last.config()?.trained() != [true, true] {
-        exported(run)?;
+    match config.compress {
+        Some(_) => export::run_all(&[of(run)?, of(&last)?]),
+        None => export::run(&of(run)?),
     }
-    exported(&last)
 }
 
 /// Trains a student of `compress`.

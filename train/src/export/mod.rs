@@ -101,6 +101,33 @@ enum Variant {
 
 /// Writes both generators of the newest checkpoint, their variants, and a README.md.
 pub fn run(args: &ExportArgs) -> Result<()> {
+    run_all(std::slice::from_ref(args))
+}
+
+/// Exports several runs into the folder of the first; each generator is that of the last run that trained it.
+pub fn run_all(all: &[ExportArgs]) -> Result<()> {
+    let (mut left, mut sections) = (Direction::BOTH.to_vec(), Vec::new());
+    let mut domains = None;
+    for args in all.iter().rev() {
+        if left.is_empty() {
+            break;
+        }
+        let mut pair = opened(args)?;
+        pair.directions.retain(|direction| left.contains(direction));
+        left.retain(|direction| !pair.directions.contains(direction));
+        let written = write_all(&pair, args)?;
+        sections.insert(0, pair.section(&written));
+        let train = &pair.config.train;
+        domains.get_or_insert_with(|| [train.domain_a.clone(), train.domain_b.clone()]);
+    }
+    match (all, domains) {
+        ([first, ..], Some(domains)) => card::write(&first.out, &domains, &sections),
+        _ => Ok(()),
+    }
+}
+
+/// The generators that the arguments name, changed as they say.
+fn opened(args: &ExportArgs) -> Result<Pair> {
     for (name, share) in [
         ("--float-share", args.float_share),
         ("--average-a", args.average_a),
@@ -132,9 +159,14 @@ pub fn run(args: &ExportArgs) -> Result<()> {
             sharpen::sharpen(&pair.model.networks[i], &pair.model.params[i], gain, shift)?;
         }
     }
+    Ok(pair)
+}
+
+/// Writes the generators of a pair and their variants.
+fn write_all(pair: &Pair, args: &ExportArgs) -> Result<Vec<Written>> {
     let mut written = pair.write(&args.out)?;
     written.iter().for_each(Written::print);
-    for direction in pair.directions() {
+    for &direction in &pair.directions {
         if args.variants.is_empty() {
             break;
         }
@@ -150,7 +182,7 @@ pub fn run(args: &ExportArgs) -> Result<()> {
             written.push(file);
         }
     }
-    pair.write_card(&args.out, &written)
+    Ok(written)
 }
 
 /// Writes the generators of a run's newest checkpoint; each is checked before it gets its name.
@@ -179,12 +211,16 @@ struct Pair {
     model: Shown,
     /// The short side for the files, pixels, if known.
     size: Option<u32>,
+    /// Those to write: the directions that were trained.
+    directions: Vec<Direction>,
 }
 
 impl Pair {
     fn of((config, model): (Config, Shown)) -> Self {
-        let size = config.train.short_side();
-        Self { config, model, size }
+        let (size, trained) = (config.train.short_side(), config.trained());
+        let directions = Direction::BOTH.into_iter().filter(|&direction| trained[index(direction)]);
+        let directions = directions.collect();
+        Self { config, model, size, directions }
     }
 
     /// Averages with `shares` of an exported pair: θ = (1 − share)·run + share·pair (Wortsman et al. 2022,
@@ -207,7 +243,7 @@ impl Pair {
     /// Writes G.onnx and F.onnx, or the one that was trained.
     fn write(&self, out: &Path) -> Result<Vec<Written>> {
         fs::create_dir_all(out).with_context(|| out.display().to_string())?;
-        let write = |direction: Direction| {
+        let write = |&direction: &Direction| {
             let name = file_name(direction, Precision::Fp32);
             let weights = self.weights(direction);
             let bytes = self.build(direction, Element::F32)?.encode_to_vec();
@@ -221,13 +257,7 @@ impl Pair {
             }
             Ok(Written { name, check: format!("differs from libtorch by {worst:.1e} at most") })
         };
-        self.directions().map(write).collect()
-    }
-
-    /// The directions that were trained.
-    fn directions(&self) -> impl Iterator<Item = Direction> + use<> {
-        let trained = self.config.trained();
-        Direction::BOTH.into_iter().filter(move |&direction| trained[index(direction)])
+        self.directions.iter().map(write).collect()
     }
 
     fn write_variant(
