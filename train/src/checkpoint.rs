@@ -133,8 +133,25 @@ fn numbered(folder: &Path) -> Result<Vec<(u64, PathBuf)>> {
 
 /// The signatures of the layouts of G and F in the newest valid checkpoint of `folder`; empty if it has none.
 pub fn generator_layouts(folder: &Path) -> Result<[String; 2]> {
-    let mut state = Checkpoint::newest(folder)?.state;
-    Ok(["G", "F"].map(|name| state.networks.remove(name).map(|g| g.layout).unwrap_or_default()))
+    Ok(Checkpoint::newest(folder)?.generator_layouts())
+}
+
+/// The image count of the checkpoint that scored best, if there is one and it is valid.
+pub fn images_of_best(folder: &Path) -> Option<u64> {
+    Checkpoint::open(&folder.join(BEST)).ok()?.state.images
+}
+
+/// Deletes the checkpoint that scored best if G and F have other layouts than `layouts`: the run's options changed since.
+pub fn delete_best_of_others(folder: &Path, layouts: &[String; 2]) -> Result<()> {
+    let path = folder.join(BEST);
+    let Ok(best) = Checkpoint::open(&path) else {
+        return Ok(());
+    };
+    if best.generator_layouts() != *layouts {
+        fs::remove_file(&path).with_context(|| path.display().to_string())?;
+        say!("{}: deleted, since the generators have another architecture now", path.display());
+    }
+    Ok(())
 }
 
 /// The networks of the newest valid checkpoint of a run.
@@ -280,6 +297,12 @@ impl Checkpoint {
         };
         check().map_err(Flaw::Damaged)?;
         Ok(Self { path: path.to_owned(), file, state })
+    }
+
+    /// The signatures of the layouts of G and F.
+    fn generator_layouts(mut self) -> [String; 2] {
+        let networks = &mut self.state.networks;
+        ["G", "F"].map(|name| networks.remove(name).map(|g| g.layout).unwrap_or_default())
     }
 
     /// The weights of the network `name` that are shown and exported.

@@ -231,12 +231,13 @@ impl Session {
             });
             let validation = held_out.transpose()?;
             run.write_config(config)?;
+            let layouts = model.networks.each_ref().map(|network| network.layout.signature());
+            checkpoint::delete_best_of_others(&run.checkpoints(), &layouts)?;
             let mut output = Output::open(run.clone(), samples, model.images)?;
             if let Some(validation) = validation {
                 output = output.scored(validation, &options)?;
             }
             // Older checkpoints do not fit the networks of the new options.
-            let layouts = model.networks.each_ref().map(|network| network.layout.signature());
             if model.step > 0 && checkpoint::generator_layouts(&run.checkpoints())? != layouts {
                 output.save(&model, options.keep)?;
             }
@@ -297,7 +298,7 @@ impl Session {
             self.show_end(lr, epoch, &clock, &bar)?;
         }
         let every = self.options.eval_every.unwrap_or(1);
-        if self.model.step > began && self.is_over() && !self.is_due(every) {
+        if self.model.step > began && is_complete && !self.is_due(every) {
             self.score(&bar).or_else(|error| self.save_before(error))?;
         }
         let Some(output) = &mut self.output else {

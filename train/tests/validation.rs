@@ -39,8 +39,8 @@ fn a_run_is_scored_and_its_best_checkpoint_kept() {
     let best = out.join("checkpoints/best.safetensors");
     run(&["train", "--resume", "--out", text(&out), "--max-iters", "100"]);
     let [a, b] = ["val_cycle_A", "val_cycle_B"].map(|name| course(&out, name));
-    assert_eq!(a.iter().map(|p| p.0).collect::<Vec<_>>(), [4, 8, 12, 14]);
-    assert_eq!(course(&out, "val_negative_B").len(), 4);
+    assert_eq!(a.iter().map(|p| p.0).collect::<Vec<_>>(), [4, 8, 10, 12, 14]);
+    assert_eq!(course(&out, "val_negative_B").len(), 5);
     let sums: Vec<f64> = a.iter().zip(&b).map(|(a, b)| a.1 + b.1).collect();
     let least = sums.iter().enumerate().min_by(|a, b| a.1.total_cmp(b.1)).unwrap().0;
     // The checkpoint has its image count.
@@ -59,13 +59,61 @@ fn a_run_is_scored_and_its_best_checkpoint_kept() {
     fails(&export, &["best.safetensors", "--eval-every"]);
 }
 
-/// A data set with one validation image in each domain.
+/// The image count of the best checkpoint.
+fn images_of_best(run: &Path) -> u64 {
+    let bytes = fs::read(run.join("checkpoints/best.safetensors")).unwrap();
+    let state = String::from_utf8_lossy(&bytes[..4096.min(bytes.len())]).into_owned();
+    let (_, images) = state.split_once("\\\"images\\\":").unwrap();
+    images.split(',').next().unwrap().parse().unwrap()
+}
+
+/// The best checkpoint is compared with later ones by the new score.
+#[test]
+fn another_score_or_other_networks_choose_another_best_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let [data, out, pair] = ["data", "run", "pair"].map(|name| folder.path().join(name));
+    data_set(&data, 8);
+    let neither = data.join("trainB_mask");
+    let fixed = ["train", "--data", text(&data), "--out", text(&out), "--mask-head"];
+    let scored = ["--eval-every", "2", "--val-features", "none", "--best-by", "cycle"];
+    // The learning rate is so large that the first score is the best.
+    let more = ["--lr", "0.02", "--negatives", text(&neither), "--norm", "instance"];
+    run(&[&fixed[..], SMALL, &scored, &more, &["--max-iters", "4"]].concat());
+    let kept = images_of_best(&out);
+    let resume = ["train", "--resume", "--out", text(&out), "--max-iters"];
+    run(&[&resume[..], &["8", "--best-by", "negatives"]].concat());
+    let [a, b] = ["val_negative_A", "val_negative_B"].map(|name| course(&out, name));
+    let sums = a.iter().zip(&b).map(|(a, b)| (a.0, a.1 + b.1));
+    let compared = sums.filter(|(images, _)| *images == kept || *images > 4);
+    let expected = compared.min_by(|x, y| x.1.total_cmp(&y.1)).unwrap().0;
+    assert_eq!(images_of_best(&out), expected, "{a:?} {b:?}");
+
+    // Worse, but of the networks that the run now has.
+    run(&[&resume[..], &["9", "--norm", "frozen", "--lr", "0.3"]].concat());
+    assert_eq!(images_of_best(&out), 9);
+    run(&["export", "--run", text(&out), "--best", "--out", text(&pair)]);
+}
+
+#[test]
+fn a_run_that_is_shorter_than_the_interval_is_scored_at_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let [data, out] = ["data", "run"].map(|name| folder.path().join(name));
+    data_set(&data, 6);
+    let fixed = ["train", "--data", text(&data), "--out", text(&out), "--max-iters", "3"];
+    let scored = ["--eval-every", "100", "--val-features", "none", "--best-by", "cycle"];
+    run(&[&fixed[..], SMALL, &scored].concat());
+    assert_eq!(images_of_best(&out), 3);
+}
+
+/// A data set with three validation images in each domain.
 fn validated_data_set(data: &Path) {
     data_set(data, 6);
     for name in ["valA", "valB"] {
         fs::create_dir(data.join(name)).unwrap();
-        let from = data.join(name.replace("val", "train")).join("000.png");
-        fs::copy(from, data.join(name).join("000.png")).unwrap();
+        for file in ["000.png", "001.png", "002.png"] {
+            let from = data.join(name.replace("val", "train")).join(file);
+            fs::copy(from, data.join(name).join(file)).unwrap();
+        }
     }
 }
 
@@ -111,7 +159,7 @@ fn a_corrupt_validation_image_is_skipped_unless_strict() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     validated_data_set(&data);
-    let corrupt = data.join("valA/001.png");
+    let corrupt = data.join("valA/003.png");
     fs::write(&corrupt, "no image").unwrap();
     let [out, strict] = ["run", "strict"].map(|name| folder.path().join(name));
     let fixed = ["train", "--data", text(&data), "--max-iters", "4"];
@@ -124,7 +172,7 @@ fn a_corrupt_validation_image_is_skipped_unless_strict() {
     let strict = ["--out", text(&strict)];
     fails(&[&to(&["--strict"])[..], &strict].concat(), &[text(&corrupt)]);
     fs::remove_file(data.join("valA/000.png")).unwrap();
-    let parts = ["none of the validation images of A can be read"];
+    let parts = ["--eval-every: 2 readable validation images of A, expected at least 3"];
     fails(&[&to(&[])[..], &strict].concat(), &parts);
 }
 

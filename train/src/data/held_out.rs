@@ -40,9 +40,10 @@ impl HeldOut {
         let [a, b] = self.domains;
         let domains = [readable(a)?, readable(b)?];
         for (name, images) in ["A", "B"].into_iter().zip(&domains) {
+            let count = images.len();
             ensure!(
-                !images.is_empty(),
-                "--eval-every: none of the validation images of {name} can be read (see the messages above)"
+                count >= LEAST,
+                "--eval-every: {count} readable validation images of {name}, expected at least {LEAST}"
             );
         }
         Ok(Self { domains, negatives: readable(self.negatives)? })

@@ -58,7 +58,11 @@ impl Output {
     pub fn scored(mut self, validation: Validation, options: &TrainOptions) -> Result<Self> {
         let (best_by, trained) = (options.best_by, options.trained());
         let lines = metrics::read(&self.run.metrics())?;
-        let best = lines.iter().filter_map(|line| best_by.of(line)).reduce(f64::min);
+        // The score of the checkpoint that is kept: another --best-by may have chosen it.
+        let kept = checkpoint::images_of_best(&self.run.checkpoints());
+        let of_kept =
+            lines.iter().filter(|line| kept.is_some() && metrics::images_of(line) == kept);
+        let best = of_kept.filter_map(|line| best_by.of(line)).next_back();
         self.scores = Some(Scores { validation, best_by, trained, best });
         Ok(self)
     }
