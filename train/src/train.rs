@@ -28,7 +28,7 @@ use crate::{
         CycleGan, Losses, Term,
         distill::{DistillOptions, Distillation},
         network_state::NetworkState,
-        schedule::{LrPolicy, Progress, warm_up},
+        schedule::{LrPolicy, Plateau, Progress, warm_up},
         teacher::Teacher,
     },
     data::loader::{Loader, Plan},
@@ -250,6 +250,10 @@ impl Session {
         let began = config.began();
         let minutes = Minutes::after((before * ranks.count() as f64).max(began.minutes));
         (model.ranks, model.before_stage) = (ranks, began.images);
+        // Its learning rate belongs to its policy, and to the losses of its stage.
+        if options.lr_policy != LrPolicy::Plateau || model.images == began.images {
+            model.plateau = Plateau::default();
+        }
         Ok(Self { options, model, plan, loader, run, output, minutes, began })
     }
 

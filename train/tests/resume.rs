@@ -17,7 +17,9 @@ use std::{
 };
 
 use common::{SMALL, data_set, program, run};
+use cyclegan_train::{checkpoint, run_folder::RunFolder};
 use serde_json::Value;
+use tch::Device;
 
 fn train<'a>(data: &'a str, out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let arguments = ["train", "--data", data, "--out", out, "--mask-head", "--seed", "5"];
@@ -121,6 +123,26 @@ fn another_batch_size_continues_at_the_same_learning_rate() {
         assert_eq!(one[&images], two[&at_four], "after {images} images");
     }
     assert!(one[&24].0 < one[&4].0 / 2.0);
+}
+
+/// A learning rate that a plateau lowered belongs to that policy.
+#[test]
+fn a_lowered_learning_rate_is_not_that_of_another_policy() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    data_set(&data, 4);
+    let out = folder.path().join("run");
+    let more = ["--lr-policy", "plateau", "--max-iters", "4", "--print-freq", "1", "--warmup", "0"];
+    run(&train(data.to_str().unwrap(), out.to_str().unwrap(), &more));
+    let folder = RunFolder::open(&out).unwrap();
+    let (_, mut model) = checkpoint::open_newest(&folder, Device::Cpu).unwrap();
+    model.plateau.factor = 0.2;
+    checkpoint::save(&folder.checkpoints(), &model, 1).unwrap();
+    let resume = ["train", "--resume", "--out", out.to_str().unwrap(), "--lr", "1e-4"];
+    run(&[&resume[..], &["--max-iters", "5"]].concat());
+    run(&[&resume[..], &["--max-iters", "6", "--lr-policy", "linear"]].concat());
+    let rates: Vec<f64> = course(&out).values().map(|point| point.0).collect();
+    assert!((rates[4] - 0.2e-4).abs() < 1e-12 && (rates[5] - 1e-4).abs() < 1e-12, "{rates:?}");
 }
 
 #[test]
