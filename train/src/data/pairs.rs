@@ -8,11 +8,12 @@ use anyhow::{Result, ensure};
 
 use super::folder::Domain;
 
-/// The images of both domains with the same base names, in the same order, at most `max`.
+/// The images of both domains with the same base names, in the same order, at most `max`. Each has one partner: of `1.jpg`
+/// and `1.png` in one domain, one is left out.
 pub fn matched(a: Domain, b: Domain, max: Option<usize>) -> Result<[Domain; 2]> {
-    let places: HashMap<_, _> =
+    let mut places: HashMap<_, _> =
         b.images.iter().enumerate().map(|(i, p)| (b.base_name(p), i)).collect();
-    let with_b = |(i, path): (usize, &PathBuf)| Some((i, *places.get(&a.base_name(path))?));
+    let with_b = |(i, path): (usize, &PathBuf)| Some((i, places.remove(&a.base_name(path))?));
     let pairs: Vec<(usize, usize)> = a.images.iter().enumerate().filter_map(with_b).collect();
     let folder = |d: &Domain| d.images[0].parent().unwrap_or(&d.images[0]).display().to_string();
     ensure!(
@@ -24,7 +25,8 @@ pub fn matched(a: Domain, b: Domain, max: Option<usize>) -> Result<[Domain; 2]> 
     );
     let alone = a.images.len() + b.images.len() - 2 * pairs.len();
     if alone > 0 {
-        say_error!("left out: {alone} images without a partner in the other domain");
+        let images = if alone == 1 { "image" } else { "images" };
+        say_error!("left out: {alone} {images} without a partner in the other domain");
     }
     let pairs = &pairs[..pairs.len().min(max.unwrap_or(usize::MAX))];
     let (of_a, of_b): (Vec<usize>, Vec<usize>) = pairs.iter().copied().unzip();
@@ -42,6 +44,14 @@ mod tests {
             images,
             ..Domain::default()
         }
+    }
+
+    #[test]
+    fn an_image_has_one_partner() {
+        let (a, b) = (domain(&["a/1.jpeg", "a/1.jpg", "a/2.jpg"]), domain(&["b/1.jpg", "b/2.jpg"]));
+        let [a, b] = matched(a, b, None).unwrap();
+        assert_eq!(a.images, domain(&["a/1.jpeg", "a/2.jpg"]).images);
+        assert_eq!(b.images, domain(&["b/1.jpg", "b/2.jpg"]).images);
     }
 
     #[test]

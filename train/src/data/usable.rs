@@ -19,8 +19,8 @@ pub fn with_masks(domains: [Domain; 2], paired: bool, quiet: bool) -> [Domain; 2
     [0, 1].map(|d| {
         let left_out = domains[d].images.len() - kept[d].len();
         if left_out > 0 && !quiet {
-            let name = names[d];
-            say_error!("left out: {left_out} images of {name} whose mask is missing or empty");
+            let (name, images) = (names[d], if left_out == 1 { "image" } else { "images" });
+            say_error!("left out: {left_out} {images} of {name} whose mask is missing or empty");
         }
         domains[d].only(&kept[d])
     })
