@@ -57,19 +57,22 @@ fn each_finding_is_one_line_of_advice() {
     mask("1.png", 300, &|_| 0);
     mask("2.png", 300, &|_| 255);
     mask("3.png", 30, &|_| 255);
+    picture(53, (300, 300)).save(at("trainB/4.png")).unwrap();
+    mask("4.png", 300, &|x| if x < 100 { 1 } else { 0 });
 
     let sheet = data.join("sheet.html");
     let check = ["check", "--data", data.to_str().unwrap(), "--sheet", sheet.to_str().unwrap()];
     let said = said(&check);
     for line in [
         "trainA: 8 images, short sides from 200 to 300 pixels",
-        "trainB: 5 images, short sides from 300 to 300 pixels, 4 masks",
+        "trainB: 6 images, short sides from 300 to 300 pixels, 5 masks",
         "trainA: 1 file cannot be read and will be skipped: ",
-        "trainA: 1 image with a short side below 286 (small.png); ",
+        "trainA: 1 image with a short side below 256 (small.png); ",
         "trainA: 1 image with one side more than twice as long as the other (long.png); ",
         "trainA: 1 image without colour (grey.png); ",
         "trainB: 1 image without a mask (both.png); ",
         "trainB: 1 image with an empty mask (1.png); ",
+        "trainB: 1 image with a mask whose largest value is below 128 (4.png); ",
         "trainB: 1 image with an all-white mask (2.png); ",
         "trainB: 1 image with a mask that has another size or cannot be read (3.png); ",
         "trainA and testA: 1 image the same, or nearly, in both (copy.png = 1.png); scores",
@@ -80,6 +83,11 @@ fn each_finding_is_one_line_of_advice() {
         assert_eq!(said.lines().filter(|l| l.starts_with(line)).count(), 1, "{line}: {said}");
     }
     assert!(fs::read_to_string(&sheet).unwrap().contains("title=\"grey.png\""));
+    // The sizes are those that `train` takes for the generator.
+    for (more, load) in [(["--net-g", "resnet_9blocks"], 286), (["--mode", "unpaired"], 256)] {
+        let said = self::said(&[&check[..3], &more].concat());
+        assert!(said.contains(&format!("with a short side below {load} (small.png)")), "{said}");
+    }
 }
 
 #[test]

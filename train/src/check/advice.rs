@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::look::{Facts, Folder, Mask};
+use super::look::{Facts, Folder, INSIDE, Mask};
 
 /// The number of images of a domain below which a pair is seldom good.
 const FEW: usize = 200;
@@ -103,6 +103,11 @@ fn of_folder(folder: &Folder, expected: Expected) -> Vec<Finding> {
             "with an empty mask",
             "the generator learns to leave these images unchanged: correct if they show nothing of \
              the domain, else redraw the masks",
+        );
+        about(
+            &|p| p.mask == Some(Mask::Dark),
+            &format!("with a mask whose largest value is below {INSIDE}"),
+            "they count as nearly empty: expected 255 for the foreground, and not 1 or the number of a class",
         );
         about(
             &|p| matches!(p.mask, Some(Mask::Inside(share)) if share > 1.0 - NOTHING),

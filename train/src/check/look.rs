@@ -12,6 +12,9 @@ use crate::data::{decode, folder::Domain, hash::Hash};
 /// The largest mean difference between the channels of a grey image, in grey levels: JPEG causes some.
 const GREY: f64 = 2.0;
 
+/// The least value of a mask that counts as inside.
+pub const INSIDE: u8 = 128;
+
 /// Facts about an image.
 #[derive(Clone, Debug)]
 pub struct Facts {
@@ -32,6 +35,8 @@ pub struct Facts {
 pub enum Mask {
     /// Its white share, 0 to 1.
     Inside(f64),
+    /// It has values, but none that counts as inside.
+    Dark,
     /// It cannot be used.
     Unusable(String),
 }
@@ -90,6 +95,7 @@ fn facts(domain: &Domain, i: usize) -> Result<Facts, String> {
             let ((mw, mh), (w, h)) = (mask.dimensions(), size);
             Mask::Unusable(format!("{}: is {w}×{h}, but its mask {mw}×{mh}", path.display()))
         }
+        Ok(mask) if (1..INSIDE).contains(&mask.iter().copied().max().unwrap_or(0)) => Mask::Dark,
         Ok(mask) => {
             let inside = mask.iter().map(|&v| f64::from(v) / 255.0).sum::<f64>();
             Mask::Inside(inside / mask.len().max(1) as f64)

@@ -13,7 +13,8 @@ use clap::Args;
 
 use crate::{
     data::{folder::Domain, pairs::matched},
-    options::{MAX_SIDE, Mode},
+    net::generator::NetG,
+    options::{MAX_SIDE, Mode, TrainOptions},
     progress,
 };
 use advice::{Expected, findings};
@@ -28,9 +29,12 @@ pub struct CheckArgs {
     /// How `train` will use it
     #[arg(long, value_enum, default_value = "unpaired")]
     mode: Mode,
-    /// The --load-size of `train`, pixels
-    #[arg(long, default_value_t = 286, value_parser = clap::value_parser!(u32).range(1..=MAX_SIDE))]
-    load_size: u32,
+    /// The --net-g of `train` [default: fast, paired: unet_256]
+    #[arg(long, value_enum)]
+    net_g: Option<NetG>,
+    /// The --load-size of `train`, pixels [default: 286, fast: 256]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=MAX_SIDE))]
+    load_size: Option<u32>,
     /// Two images count as the same if their 64-bit perceptual hashes differ in fewer bits than this
     #[arg(long, default_value_t = 4)]
     distance: u32,
@@ -57,7 +61,10 @@ pub fn run(args: &CheckArgs) -> Result<()> {
     let folders: Vec<Folder> = domains.iter().map(look).collect();
     bar.finish_and_clear();
     folders.iter().for_each(|folder| say!("{}", summary(folder)));
-    let expected = Expected { load_size: args.load_size, distance: args.distance };
+    let mut train = TrainOptions { mode: args.mode, net_g: args.net_g, ..TrainOptions::default() };
+    train.set_defaults_of_fast(|_| false);
+    let load_size = args.load_size.unwrap_or(train.load_size);
+    let expected = Expected { load_size, distance: args.distance };
     let findings = findings(&folders, expected);
     for finding in &findings {
         say!("{}", finding.line);
