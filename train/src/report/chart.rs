@@ -26,16 +26,17 @@ pub fn chart(title: &str, names: &[&str], lines: &[Map<String, Value>]) -> Optio
         .collect();
     let all = || curves.iter().flat_map(|(_, points)| points);
     let right = all().map(|p| p.0).fold(f64::NAN, f64::max);
+    let bottom = all().map(|p| p.1).fold(0.0, f64::min);
     let top = all().map(|p| p.1).fold(f64::NAN, f64::max).max(1e-6) * 1.05;
     if !right.is_finite() {
         return None;
     }
     let place = |(x, y): (f64, f64)| {
         let x = LEFT + (WIDTH - LEFT) * x / right.max(1.0);
-        let y = (HEIGHT - BELOW) * (1.0 - (y / top).clamp(0.0, 1.0));
+        let y = (HEIGHT - BELOW) * (1.0 - ((y - bottom) / (top - bottom)).clamp(0.0, 1.0));
         (x, y)
     };
-    let mut svg = axes(top, right);
+    let mut svg = axes(bottom, top, right);
     for (i, (name, points)) in curves.iter().enumerate() {
         let colour = COLOURS[i % COLOURS.len()];
         // A line through one point would be invisible.
@@ -58,7 +59,7 @@ pub fn chart(title: &str, names: &[&str], lines: &[Map<String, Value>]) -> Optio
     ))
 }
 
-fn axes(top: f64, right: f64) -> String {
+fn axes(bottom: f64, top: f64, right: f64) -> String {
     let floor = HEIGHT - BELOW;
     let mut svg = String::new();
     for part in [0.0, 0.5, 1.0] {
@@ -68,7 +69,7 @@ fn axes(top: f64, right: f64) -> String {
             "<line x1=\"{LEFT}\" x2=\"{WIDTH}\" y1=\"{y}\" y2=\"{y}\" stroke=\"currentColor\" opacity=\"0.2\"/>\
              <text x=\"{}\" y=\"{label}\" text-anchor=\"end\" font-size=\"11\" fill=\"currentColor\">{:.3}</text>",
             LEFT - 5.0,
-            top * part
+            bottom + (top - bottom) * part
         );
     }
     svg + &format!(
@@ -98,6 +99,22 @@ fn thinned(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The wgangp loss of a discriminator is negative.
+    #[test]
+    fn the_axis_starts_at_the_least_value() {
+        let lines = [-3.0, -1.0].map(|value| {
+            let entries = [("step", Value::from(1)), ("D_A", Value::from(value))];
+            entries.map(|(k, v)| (k.to_owned(), v)).into_iter().collect()
+        });
+        let svg = chart("Negative", &["D_A"], &lines).unwrap();
+        assert!(svg.contains(">-3.000<"), "{svg}");
+        let points = svg.split("points=\"").nth(1).unwrap().split('"').next().unwrap();
+        let heights: Vec<f64> =
+            points.split(' ').map(|p| p.split(',').nth(1).unwrap().parse().unwrap()).collect();
+        assert!(heights[0] == HEIGHT - BELOW && heights[1] < heights[0] - 100.0, "{heights:?}");
+        assert!(heights[1] > 20.0, "{heights:?}");
+    }
 
     #[test]
     fn long_curves_are_averaged_and_missing_ones_left_out() {
