@@ -168,7 +168,7 @@ fn grey(mask: &Tensor) -> Result<GrayImage> {
     let (h, w) = (mask.size()[2] as u32, mask.size()[3] as u32);
     let bytes =
         pixels::floats(mask).into_iter().map(|v| (v * 255.0).round().clamp(0.0, 255.0) as u8);
-    GrayImage::from_raw(w, h, bytes.collect()).context("a mask cut short")
+    GrayImage::from_raw(w, h, bytes.collect()).context("the mask has too few pixels")
 }
 
 impl Counts {

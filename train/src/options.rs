@@ -134,7 +134,7 @@ pub struct TrainOptions {
     /// `fast`: number of residual blocks
     #[arg(long, default_value_t = 6, help_heading = "Networks")]
     pub blocks: u32,
-    /// Normalisation of the generators; frozen needs --resume, and spectral is for discriminators
+    /// Normalisation of the generators; frozen needs --resume or a recipe, and spectral is for discriminators
     /// [default: instance, paired: batch, fast: none]
     #[arg(long, value_enum, help_heading = "Networks")]
     pub norm: Option<Norm>,
@@ -225,7 +225,7 @@ pub struct TrainOptions {
     #[arg(long, value_name = "DIR", num_args = 1.., help_heading = "Data")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub negatives: Vec<PathBuf>,
-    /// Number of such images per image of a domain, 0 to 1
+    /// Probability that an image comes with one of them
     #[arg(
         long,
         value_name = "SHARE",
@@ -243,7 +243,7 @@ pub struct TrainOptions {
     #[arg(long, value_name = "DIR", num_args = 1.., help_heading = "Data")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub extra_b: Vec<PathBuf>,
-    /// Number of such images per image of their domain, 0 to 1
+    /// Probability that an image comes with one of them
     #[arg(
         long,
         value_name = "SHARE",

@@ -70,13 +70,13 @@ fn an_onnx_teacher_teaches_its_direction_and_the_run_resumes() {
     assert_eq!(folders.len(), 1, "{folders:?}");
     let generated: Vec<_> = fs::read_dir(&folders[0]).unwrap().collect();
     assert_eq!(generated.len(), 3, "{generated:?}");
-    let told = |name: &str| case.last_metrics("small").get(name).and_then(Value::as_f64);
-    assert!(told("recon_A").unwrap() > 0.0 && told("inverse_A").unwrap() > 0.0);
-    assert_eq!(told("recon_B"), None, "F has no teacher");
+    let measured = |name: &str| case.last_metrics("small").get(name).and_then(Value::as_f64);
+    assert!(measured("recon_A").unwrap() > 0.0 && measured("inverse_A").unwrap() > 0.0);
+    assert_eq!(measured("recon_B"), None, "F has no teacher");
 
     run(&["train", "--resume", "--out", &out, "--max-iters", "3"]);
-    assert_eq!(told("step"), Some(3.0));
-    assert!(told("recon_A").unwrap() > 0.0, "the teacher is gone after --resume");
+    assert_eq!(measured("step"), Some(3.0));
+    assert!(measured("recon_A").unwrap() > 0.0, "the teacher is gone after --resume");
     let pair = case.path("small.pair");
     run(&["export", "--run", &out, "--out", &pair]);
     let card = fs::read_to_string(Path::new(&pair).join("README.md")).unwrap();
@@ -91,8 +91,8 @@ fn two_files_teach_both_directions() {
     let (g, f) = (case.path("big.pair/G.onnx"), case.path("big.pair/F.onnx"));
     let arguments = ["compress", "--teacher", &g, &f, "--data", &data, "--out", &out];
     run(&[&arguments, SMALL, &["--print-freq", "1", "--max-iters", "1"]].concat());
-    let told = case.last_metrics("small");
-    assert!(told.contains_key("recon_A") && told.contains_key("recon_B"), "{told:?}");
+    let measured = case.last_metrics("small");
+    assert!(measured.contains_key("recon_A") && measured.contains_key("recon_B"), "{measured:?}");
 }
 
 #[test]
@@ -140,11 +140,11 @@ fn an_inception_run_is_pruned_distilled_exported_and_plays() {
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(said.contains("| G teacher |") && said.contains("| F student |"), "{said}");
 
-    let told = case.last_metrics("small");
+    let measured = case.last_metrics("small");
     for name in ["recon_A", "recon_B", "alignment_A", "alignment_B", "G_A", "G_B"] {
-        assert!(told.contains_key(name), "no {name} in {told:?}");
+        assert!(measured.contains_key(name), "no {name} in {measured:?}");
     }
-    assert!(!told.contains_key("cycle_A"), "{told:?}");
+    assert!(!measured.contains_key("cycle_A"), "{measured:?}");
     let costs = Costs::read_if_there(&Path::new(&out).join("compress.json")).unwrap().unwrap();
     for generator in &costs.generators {
         let (before, after) = (generator.teacher.clone().unwrap(), &generator.student);

@@ -124,7 +124,7 @@ fn lambda_diff_uses_next_frames_and_refuses_unnumbered_images() {
     let arguments = [&["train", "--data", &data, "--out", &out], SMALL, &more].concat();
     let said = run(&arguments).stdout;
     let said = String::from_utf8_lossy(&said);
-    assert!(said.contains("3 of 4 of A") && said.contains("diff_A"), "{said}");
+    assert!(said.contains("3 of 4 in A") && said.contains("diff_A"), "{said}");
     for domain in ["trainA", "trainB"] {
         for i in [1, 3] {
             fs::remove_file(Path::new(&data).join(domain).join(format!("clip_{i:04}.png")))

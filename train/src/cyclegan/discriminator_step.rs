@@ -287,9 +287,9 @@ mod tests {
         let expected = options.gan_mode().loss(&scores, true, None);
         let gradient = |loss| Tensor::run_backward(&[loss], &[&generated], false, false).remove(0);
         assert!((loss.double_value(&[]) - expected.double_value(&[])).abs() < 1e-6);
-        let (told, expected) = (gradient(loss), gradient(expected));
+        let (measured, expected) = (gradient(loss), gradient(expected));
         assert!(largest(&expected) > 0.0);
-        assert!(largest(&(told - &expected)) < largest(&expected) * 1e-5);
+        assert!(largest(&(measured - &expected)) < largest(&expected) * 1e-5);
     }
 
     #[test]

@@ -74,7 +74,7 @@ mod tests {
         };
         let model = CycleGan::new(&options, Device::Cpu).unwrap();
         let weights = [0, 1].map(|k| model.generators[k].params.weights(Kind::Float));
-        let told = |extra: i64| {
+        let measured = |extra: i64| {
             let batch = Batch {
                 images: noise(1, &[2, 3, 32, 32]),
                 extra: Some(noise(2, &[extra, 3, 32, 32])),
@@ -93,7 +93,7 @@ mod tests {
         };
         // As many images as the batch have its weight, half as many have half of it.
         for (extra, share) in [(2, 1.0), (1, 0.5)] {
-            let (total, weighted) = told(extra);
+            let (total, weighted) = measured(extra);
             assert!(weighted > 0.0 && (total - share * weighted).abs() < 1e-4 * weighted);
         }
     }

@@ -60,9 +60,9 @@ pub fn graph(generator: &Generator, weights: &Weights, element: Element) -> Grap
 /// output = input + mask·(generated − input), where `added` is added to the logits of the mask.
 fn composite(graph: &mut GraphBuilder, last: &str, added: Option<&str>) {
     let sizes = graph.integers("head.split", &[3, 1]);
-    let [painted, mask] = ["painted_logits", "mask_logits"];
-    graph.node_into("Split", &[last, &sizes], &[painted, mask], vec![int("axis", 1)]);
-    let generated = graph.node("Tanh", &[painted], vec![]);
+    let [image, mask] = ["image_logits", "mask_logits"];
+    graph.node_into("Split", &[last, &sizes], &[image, mask], vec![int("axis", 1)]);
+    let generated = graph.node("Tanh", &[image], vec![]);
     let mask = added.map_or_else(|| mask.to_owned(), |a| graph.node("Add", &[mask, a], vec![]));
     graph.node_into("Sigmoid", &[&mask], &["mask"], vec![]);
     let change = graph.node("Sub", &[&generated, "input"], vec![]);

@@ -116,7 +116,7 @@ mod tests {
         let x = Tensor::zeros([1, 2, 1, 1], tch::kind::FLOAT_CPU);
         let penalty = gradient_penalty(score, &x, &x);
         assert!((penalty.double_value(&[]) - 160.0).abs() < 1e-3);
-        let pull = Tensor::run_backward(&[penalty], &[&weight], false, false).remove(0);
-        assert!(pull.double_value(&[0]) > 0.0 && pull.double_value(&[1]) > 0.0);
+        let gradient = Tensor::run_backward(&[penalty], &[&weight], false, false).remove(0);
+        assert!(gradient.double_value(&[0]) > 0.0 && gradient.double_value(&[1]) > 0.0);
     }
 }

@@ -307,10 +307,10 @@ mod tests {
         for shape in [[1, 4, 8, 6], [3, 4, 8, 6], [2, 4, 1, 1]] {
             let x = ready(&noise(1, &shape), Kind::Float).set_requires_grad(true);
             let [scale, shift] = [2, 3].map(|seed| noise(seed, &[4]).set_requires_grad(true));
-            let pull = noise(4, &shape);
+            let gradient = noise(4, &shape);
             let learn = |y: &Tensor| {
                 let leaves = [&x, &scale, &shift];
-                Tensor::run_backward(&[(y * &pull).sum(Kind::Float)], &leaves, false, false)
+                Tensor::run_backward(&[(y * &gradient).sum(Kind::Float)], &leaves, false, false)
             };
             let found = instance_norm(&x, Some(&scale), Some(&shift));
             let expected = x.group_norm(4, Some(&scale), Some(&shift), NORM_EPS, false);
@@ -338,8 +338,8 @@ mod tests {
         let score = (leaky_relu(&x, 0.2) * &w).sum(Kind::Float);
         let gradient = Tensor::run_backward(&[score], &[&x], true, true).remove(0);
         let penalty = gradient.square().sum(Kind::Float);
-        let pull = Tensor::run_backward(&[penalty], &[&w], false, false).remove(0);
+        let gradient = Tensor::run_backward(&[penalty], &[&w], false, false).remove(0);
         let expected = expected.square().sum(Kind::Float).double_value(&[]) * 6.0;
-        assert!((pull.double_value(&[0]) - expected).abs() < 1e-4);
+        assert!((gradient.double_value(&[0]) - expected).abs() < 1e-4);
     }
 }

@@ -47,7 +47,7 @@ pub fn write(run: &RunFolder, columns: &str) -> Result<()> {
 
 fn summary(lines: &[Map<String, Value>]) -> String {
     let Some(last) = lines.iter().rfind(|line| metrics::is_of_training(line)) else {
-        return "<p>No figures yet.</p>".to_owned();
+        return "<p>No metrics yet.</p>".to_owned();
     };
     let number = |key: &str| last.get(key).and_then(Value::as_f64).unwrap_or(f64::NAN);
     format!(
@@ -119,7 +119,7 @@ mod tests {
     fn an_unreadable_sample_is_left_out() {
         let folder = tempfile::tempdir().unwrap();
         image::RgbImage::new(4, 4).save(folder.path().join("00000100.png")).unwrap();
-        fs::write(folder.path().join("00000200.png"), b"cut short").unwrap();
+        fs::write(folder.path().join("00000200.png"), b"truncated").unwrap();
         let html = pictures(folder.path(), "real").unwrap();
         assert!(html.contains("After 100 images") && !html.contains("After 200"), "{html}");
     }

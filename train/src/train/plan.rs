@@ -102,7 +102,7 @@ fn usable(config: &Config, mut domains: [Domain; 2], quiet: bool) -> Result<[Dom
              expected names like clip_0001.png, clip_0002.png, as `extract --distance 0` writes them",
             data.display()
         );
-        say!("frames with a next frame: {a} of A, {b} of B");
+        say!("frames followed by another: {a} in A, {b} in B");
     }
     Ok(domains)
 }
