@@ -11,7 +11,7 @@ mod of_files;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::{ArgMatches, Args, Command, FromArgMatches, ValueEnum, parser::ValueSource};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -581,6 +581,7 @@ pub fn overridden<T: Serialize + DeserializeOwned>(
     given: &T,
     matches: &ArgMatches,
 ) -> Result<T> {
+    check_numbers(given)?;
     let mut stored = toml::Table::try_from(stored)?;
     for (key, value) in toml::Table::try_from(given)? {
         if is_given(matches, &key) {
@@ -588,6 +589,16 @@ pub fn overridden<T: Serialize + DeserializeOwned>(
         }
     }
     stored.try_into().context("combining options")
+}
+
+/// Refuses integers that `config.toml` cannot keep.
+fn check_numbers(options: &impl Serialize) -> Result<()> {
+    let options = serde_json::to_value(options)?;
+    for (key, value) in options.as_object().into_iter().flatten() {
+        let fits = value.as_u64().is_none_or(|value| i64::try_from(value).is_ok());
+        ensure!(fits, "--{key} is {value}, expected at most {}", i64::MAX);
+    }
+    Ok(())
 }
 
 /// The first of `options` that is given on the command line, with its dashes.

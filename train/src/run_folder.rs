@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::ArgMatches;
 use cyclegan_output::write_beside;
 use serde::{Deserialize, Serialize};
@@ -197,7 +197,11 @@ impl RunFolder {
             if let Some(train) = table.get_mut("train").and_then(toml::Value::as_table_mut) {
                 half_life_of_decay(train);
             }
-            Ok(table.try_into()?)
+            table.try_into().map_err(|error: toml::de::Error| {
+                let unknown = error.message().starts_with("unknown ");
+                let hint = if unknown { "; a newer version may have written it" } else { "" };
+                anyhow!("{}{hint}", error.message().trim_end())
+            })
         };
         read().with_context(|| path.display().to_string())
     }

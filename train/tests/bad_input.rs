@@ -130,6 +130,32 @@ fn an_export_keeps_a_readme_of_the_users() {
 }
 
 #[test]
+fn a_run_of_a_newer_version_says_so() {
+    let case = Case::trained(2);
+    let path = case.out().join("config.toml");
+    let config = fs::read_to_string(&path).unwrap();
+    let newer = config.replace("[train]\n", "[train]\nfrom-tomorrow = 3\n");
+    fs::write(&path, newer).unwrap();
+    let parts = [text(&path), "unknown field `from-tomorrow`", "newer version"];
+    case.fails_to_resume(&[], &parts);
+}
+
+/// Optional folders are often made before their images.
+#[test]
+fn an_empty_test_folder_is_no_test_folder() {
+    let case = Case::new(2);
+    fs::create_dir(case.data().join("testA")).unwrap();
+    run(&refs(&case.train(&[])));
+}
+
+#[test]
+fn a_number_that_a_run_cannot_keep_is_refused() {
+    let case = Case::new(2);
+    let large = ["--seed", "18446744073709551615"];
+    fails(&refs(&case.train(&large)), &["--seed is 18446744073709551615", "at most"]);
+}
+
+#[test]
 fn a_folder_without_a_run_is_not_resumed() {
     let case = Case::new(2);
     case.fails_to_resume(&[], &[text(&case.out()), "config.toml"]);

@@ -84,9 +84,10 @@ impl Domain {
         image.strip_prefix(&self.root).unwrap_or(image).with_extension("")
     }
 
-    /// Like [`Domain::open`], but `None` if the folder does not exist.
+    /// Like [`Domain::open`], but `None` if the folder does not exist or is empty.
     pub fn open_if_there(data: &Path, name: &str) -> Result<Option<Self>> {
-        let there = data.join(name).is_dir();
+        let folder = data.join(name);
+        let there = folder.is_dir() && !pictures(&folder)?.is_empty();
         there.then(|| Self::open(data, name, None)).transpose()
     }
 }

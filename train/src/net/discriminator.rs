@@ -41,6 +41,19 @@ pub struct DiscriminatorShape {
     pub norm: Norm,
 }
 
+impl DiscriminatorShape {
+    /// The least side of an image that has a score, pixels.
+    pub fn least_side(&self) -> u64 {
+        let halvings = match self.net {
+            NetD::Basic => 3,
+            NetD::NLayers => self.n_layers,
+            NetD::Pixel => return 1,
+        };
+        // After these, two convolutions take off a pixel each.
+        3u64.saturating_mul(2u64.saturating_pow(halvings))
+    }
+}
+
 /// A discriminator without weights.
 #[derive(Clone, Debug)]
 pub struct Discriminator {
@@ -70,5 +83,33 @@ impl Discriminator {
     pub fn forward(&self, weights: &Weights, x: &Tensor, kind: Kind) -> Tensor {
         let scores = forward(&self.layers, weights, &ready(x, kind), true);
         scores.to_kind(Kind::Float)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::{Device, kind::FLOAT_CPU};
+
+    use super::*;
+    use crate::net::{init::InitType, params::Params};
+
+    #[test]
+    fn the_least_side_gives_one_score() {
+        for (net, n_layers, least) in [
+            (NetD::Basic, 9, 24),
+            (NetD::NLayers, 1, 6),
+            (NetD::NLayers, 4, 48),
+            (NetD::Pixel, 3, 1),
+        ] {
+            let norm = Norm::Spectral;
+            let shape = DiscriminatorShape { net, ins: 3, ndf: 2, n_layers, norm };
+            assert_eq!(shape.least_side(), least);
+            let discriminator = Discriminator::new(shape);
+            let params = Params::new(&discriminator.layout, InitType::Normal, 0.02, Device::Cpu);
+            let weights = params.weights(Kind::Float);
+            let image = Tensor::zeros([1, 3, least as i64, least as i64], FLOAT_CPU);
+            let scores = discriminator.forward(&weights, &image, Kind::Float);
+            assert_eq!(scores.size(), [1, 1, 1, 1], "{net:?}");
+        }
     }
 }

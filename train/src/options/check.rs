@@ -4,7 +4,7 @@
 
 use anyhow::{Result, ensure};
 
-use super::{MAX_SIDE, MAX_THREADS, TrainOptions};
+use super::{MAX_SIDE, MAX_THREADS, TrainOptions, check_numbers};
 use crate::{
     data::{jitter::JitterRange, view::Preprocess},
     eval::validation::BestBy,
@@ -30,6 +30,8 @@ impl TrainOptions {
         for (name, value) in positive {
             ensure!(value > 0, "{name} is 0, expected at least 1");
         }
+        ensure!(self.max_dataset_size != Some(0), "--max-dataset-size is 0, expected at least 1");
+        check_numbers(self)?;
         // Without limits, running out of memory or of threads aborts the process without an error.
         let limits = [
             ("--crop-size", self.crop_size, MAX_SIDE),
@@ -215,6 +217,13 @@ impl TrainOptions {
             "--paste is {}, expected 0 without --negatives, with --mode paired or with --preprocess without a crop",
             self.paste
         );
+        let least = self.discriminator().least_side();
+        ensure!(
+            !crops || self.lambda_gan == 0.0 || u64::from(self.crop_size) >= least,
+            "--crop-size is {}, expected at least {least} for these discriminators; --net-d n_layers with a smaller \
+             --n-layers-d accepts less",
+            self.crop_size
+        );
         let resized = crops && self.preprocess != Preprocess::Crop;
         ensure!(
             !resized || self.crop_size <= self.load_size,
@@ -291,6 +300,10 @@ mod tests {
             ("--lambda-nce -1", "--lambda-nce is -1", "0 or more"),
             ("--lambda-nce 1 --net-g unet_256", "--lambda-nce is 1", "--net-g"),
             ("--batch-size 0", "--batch-size is 0", "at least 1"),
+            ("--max-dataset-size 0", "--max-dataset-size is 0", "at least 1"),
+            ("--seed 9223372036854775808", "--seed is 9223372036854775808", "9223372036854775807"),
+            ("--warmup 9223372036854775808", "--warmup is", "at most 9223372036854775807"),
+            ("--crop-size 20", "--crop-size is 20", "at least 24"),
             ("--norm-d frozen", "--norm-d", "generators"),
             ("--preprocess none --batch-size 2", "--preprocess", "--batch-size 1"),
         ] {
@@ -347,6 +360,11 @@ mod tests {
             "--preprocess multi_scale_crop --load-size-min 256",
             "--preprocess multi_scale_crop --load-size-min 286",
             "--mode paired",
+            "--crop-size 24",
+            "--crop-size 12 --net-d n_layers --n-layers-d 2",
+            "--crop-size 4 --net-d pixel",
+            "--crop-size 4 --lambda-gan 0",
+            "--seed 9223372036854775807",
         ] {
             check(arguments).expect(arguments);
         }
