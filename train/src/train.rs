@@ -425,7 +425,8 @@ impl Session {
         line.insert("images".to_owned(), self.model.images.into());
         line.insert("step".to_owned(), self.model.step.into());
         line.insert("epoch".to_owned(), epoch.into());
-        let warm = warm_up(self.model.generators[0].adam.t - 1, self.options.warmup);
+        let trained = usize::from(!self.options.trained()[0]);
+        let warm = warm_up(self.model.generators[trained].adam.t - 1, self.options.warmup);
         line.insert("lr".to_owned(), (lr * warm).into());
         line.insert("minutes".to_owned(), self.minutes.all().into());
         line.insert("s_per_iter".to_owned(), clock.per_step().into());
