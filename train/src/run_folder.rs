@@ -212,6 +212,11 @@ impl RunFolder {
         write_beside(&self.config_path(), toml::to_string(config)?.as_bytes())
     }
 
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// Something within the folder.
     pub fn join(&self, path: impl AsRef<Path>) -> PathBuf {
         self.0.join(path)

@@ -317,7 +317,7 @@ impl Session {
         };
         let (at, end) = (self.model.step, self.last_iteration());
         if at < end {
-            say!("stopped after iteration {at} of {end}, continue with --resume{skipped}");
+            say!("stopped after iteration {at} of {end}; {}{skipped}", self.how_to_continue());
         } else if at > began {
             say!("trained {at} iterations, {} images{skipped}", self.model.images);
         } else {
@@ -437,12 +437,17 @@ impl Session {
         line
     }
 
+    fn how_to_continue(&self) -> String {
+        format!("`train --resume --out {}` continues", self.run.path().display())
+    }
+
     /// Saves a checkpoint before the run ends with an error that training did not cause.
     fn save_before<T>(&self, error: anyhow::Error) -> Result<T> {
         self.save()?;
-        let at = self.model.step;
-        Err(error
-            .context(format!("stopped and saved after iteration {at}, continue with --resume")))
+        let (at, continues) = (self.model.step, self.how_to_continue());
+        // Only rank 0 saves.
+        let stopped = if self.output.is_some() { "stopped and saved" } else { "stopped" };
+        Err(error.context(format!("{stopped} after iteration {at}; {continues}")))
     }
 
     fn bar(&self) -> ProgressBar {

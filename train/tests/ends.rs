@@ -92,7 +92,7 @@ fn a_run_that_ends_for_unusable_data_is_saved() {
         &["saved after iteration", text(&corrupt)],
     );
     let (_, after) = said.split_once("after iteration ").unwrap();
-    let at: u64 = after.split(',').next().unwrap().parse().unwrap();
+    let at: u64 = after.split(';').next().unwrap().parse().unwrap();
     assert!(at > 0 && out.join(format!("checkpoints/{at:08}.safetensors")).is_file(), "{said}");
 }
 

@@ -164,7 +164,10 @@ fn an_interrupt_saves_a_checkpoint_and_the_run_resumes() {
     assert_eq!(ended.status.code(), Some(0), "{said}");
     let (_, after) = said.split_once("stopped after iteration ").unwrap();
     let (at, rest) = after.split_once(' ').unwrap();
-    assert!(rest.starts_with("of 100000, continue with --resume"), "{said}");
+    assert!(
+        rest.starts_with(&format!("of 100000; `train --resume --out {out}` continues")),
+        "{said}"
+    );
     let at: u64 = at.parse().unwrap();
     assert!(run_folder.join(format!("checkpoints/{at:08}.safetensors")).is_file());
 
