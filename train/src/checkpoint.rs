@@ -131,11 +131,6 @@ fn numbered(folder: &Path) -> Result<Vec<(u64, PathBuf)>> {
     Ok(found)
 }
 
-/// The signatures of the layouts of G and F in the newest valid checkpoint of `folder`; empty if it has none.
-pub fn generator_layouts(folder: &Path) -> Result<[String; 2]> {
-    Ok(Checkpoint::newest(folder)?.generator_layouts())
-}
-
 /// The image count of the checkpoint that scored best, if there is one and it is valid.
 pub fn images_of_best(folder: &Path) -> Option<u64> {
     Checkpoint::open(&folder.join(BEST)).ok()?.state.images
@@ -147,7 +142,7 @@ pub fn delete_best_of_others(folder: &Path, layouts: &[String; 2]) -> Result<()>
     let Ok(best) = Checkpoint::open(&path) else {
         return Ok(());
     };
-    if best.generator_layouts() != *layouts {
+    if best.generator_layouts() != layouts.each_ref().map(String::as_str) {
         fs::remove_file(&path).with_context(|| path.display().to_string())?;
         say!("{}: deleted, since the generators have another architecture now", path.display());
     }
@@ -160,25 +155,8 @@ pub fn open_newest(run: &RunFolder, device: Device) -> Result<(Config, CycleGan)
     // Data that only training needs may be gone.
     let train = TrainOptions { d_features: None, ..config.train.clone() };
     let mut model = CycleGan::new(&train, device)?;
-    load_newest(run, &mut model)?;
+    Checkpoint::newest(&run.checkpoints())?.load(run, &mut model)?;
     Ok((config, model))
-}
-
-/// Loads the newest valid checkpoint of `run` into `model` and returns its path. One without an image count
-/// is read as that of a single rank with the batch size of `config.toml`.
-pub fn load_newest(run: &RunFolder, model: &mut CycleGan) -> Result<PathBuf> {
-    let Checkpoint { path, mut file, state } = Checkpoint::newest(&run.checkpoints())?;
-    restore(&mut file, &state, model).with_context(|| path.display().to_string())?;
-    model.images = match state.images {
-        Some(images) => images,
-        None => model.step * u64::from(run.config()?.train.batch_size),
-    };
-    Ok(path)
-}
-
-/// The image count of a run's newest checkpoint; `None` if it has none.
-pub fn images(run: &RunFolder) -> Result<Option<u64>> {
-    Ok(Checkpoint::newest(&run.checkpoints())?.state.images)
 }
 
 /// The generators of a run, without the data that only training needs.
@@ -229,7 +207,8 @@ impl Shown {
 }
 
 /// A valid checkpoint.
-struct Checkpoint {
+#[derive(Debug)]
+pub struct Checkpoint {
     path: PathBuf,
     file: Reader,
     state: State,
@@ -244,8 +223,8 @@ enum Flaw {
 }
 
 impl Checkpoint {
-    /// The newest valid checkpoint, with a warning for each newer one that is damaged.
-    fn newest(folder: &Path) -> Result<Self> {
+    /// The newest valid checkpoint of a folder, with a warning for each newer one that is damaged.
+    pub fn newest(folder: &Path) -> Result<Self> {
         let mut damaged: Vec<anyhow::Error> = Vec::new();
         for path in list(folder)?.into_iter().rev() {
             match Self::open(&path) {
@@ -299,10 +278,32 @@ impl Checkpoint {
         Ok(Self { path: path.to_owned(), file, state })
     }
 
-    /// The signatures of the layouts of G and F.
-    fn generator_layouts(mut self) -> [String; 2] {
-        let networks = &mut self.state.networks;
-        ["G", "F"].map(|name| networks.remove(name).map(|g| g.layout).unwrap_or_default())
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its image count; `None` if it was written without one.
+    pub fn images(&self) -> Option<u64> {
+        self.state.images
+    }
+
+    /// The signatures of the layouts of G and F; empty if it has none.
+    pub fn generator_layouts(&self) -> [&str; 2] {
+        let networks = &self.state.networks;
+        ["G", "F"].map(|name| networks.get(name).map_or("", |network| &network.layout))
+    }
+
+    /// Loads it into `model`, a model of `run`. Without an image count it is read as that of a single rank with the batch
+    /// size of `config.toml`.
+    pub fn load(mut self, run: &RunFolder, model: &mut CycleGan) -> Result<()> {
+        let path = self.path.display().to_string();
+        restore(&mut self.file, &self.state, model).context(path)?;
+        model.images = match self.state.images {
+            Some(images) => images,
+            None => model.step * u64::from(run.config()?.train.batch_size),
+        };
+        Ok(())
     }
 
     /// The weights of the network `name` that are shown and exported.
@@ -494,7 +495,8 @@ mod tests {
         let new = save(&run.checkpoints(), &model, 1).unwrap();
         assert_eq!(list(&run.checkpoints()).unwrap(), [new]);
         assert!(copy.is_file() && !old.exists());
-        assert_eq!(images(&run).unwrap(), Some(model.images));
+        let newest = Checkpoint::newest(&run.checkpoints()).unwrap();
+        assert_eq!(newest.images(), Some(model.images));
     }
 
     #[test]

@@ -5,11 +5,12 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
+    fs::{self, File, TryLockError},
     path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
 };
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::ArgMatches;
 use cyclegan_output::write_beside;
 use serde::{Deserialize, Serialize};
@@ -21,7 +22,11 @@ use crate::{
 
 /// A run's folder.
 #[derive(Clone, Debug)]
-pub struct RunFolder(PathBuf);
+pub struct RunFolder {
+    path: PathBuf,
+    /// The folder, locked.
+    lock: Arc<OnceLock<File>>,
+}
 
 /// The content of `config.toml`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -156,12 +161,12 @@ impl Distill {
 impl RunFolder {
     /// A folder with any content.
     pub fn new(path: &Path) -> Self {
-        Self(path.to_owned())
+        Self { path: path.to_owned(), lock: Arc::default() }
     }
 
     /// The folder of a new run, which must not contain another run; writes nothing yet.
     pub fn fresh(path: &Path) -> Result<Self> {
-        let run = Self(path.to_owned());
+        let run = Self::new(path);
         ensure!(!path.is_file(), "{}: a file, expected a folder", path.display());
         ensure!(
             !run.config_path().exists() || run.checkpoints().exists(),
@@ -179,7 +184,7 @@ impl RunFolder {
 
     /// The folder of an existing run.
     pub fn open(path: &Path) -> Result<Self> {
-        let run = Self(path.to_owned());
+        let run = Self::new(path);
         ensure!(
             run.config_path().is_file(),
             "{}: no run found, expected a folder with the config.toml of `train`",
@@ -208,57 +213,80 @@ impl RunFolder {
 
     /// Writes `config.toml`; creates the folder if it does not exist.
     pub fn write_config(&self, config: &Config) -> Result<()> {
-        fs::create_dir_all(&self.0).with_context(|| self.0.display().to_string())?;
+        fs::create_dir_all(&self.path).with_context(|| self.path.display().to_string())?;
         write_beside(&self.config_path(), toml::to_string(config)?.as_bytes())
+    }
+
+    /// Keeps other processes from training this run while this folder or a clone of it is used. Creates the folder if it
+    /// does not exist.
+    pub fn lock(&self) -> Result<()> {
+        if self.lock.get().is_some() {
+            return Ok(());
+        }
+        let open = || {
+            fs::create_dir_all(&self.path)?;
+            File::open(&self.path)
+        };
+        let folder = open().with_context(|| self.path.display().to_string())?;
+        match folder.try_lock() {
+            Err(TryLockError::WouldBlock) => bail!(
+                "{}: another process trains this run; stop it, or wait until it ends",
+                self.path.display()
+            ),
+            // Some network file systems have no locks.
+            Ok(()) | Err(TryLockError::Error(_)) => {}
+        }
+        let _ = self.lock.set(folder);
+        Ok(())
     }
 
     /// The folder.
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
     /// Something within the folder.
     pub fn join(&self, path: impl AsRef<Path>) -> PathBuf {
-        self.0.join(path)
+        self.path.join(path)
     }
 
     /// Where checkpoints are.
     pub fn checkpoints(&self) -> PathBuf {
-        self.0.join("checkpoints")
+        self.path.join("checkpoints")
     }
 
     /// The generators at the end of stage `i`, counted from 0, that another one follows.
     pub fn stage(&self, i: usize) -> PathBuf {
-        self.0.join(format!("stages/{}", i + 1))
+        self.path.join(format!("stages/{}", i + 1))
     }
 
     /// The metrics, one JSON object per line.
     pub fn metrics(&self) -> PathBuf {
-        self.0.join("metrics.jsonl")
+        self.path.join("metrics.jsonl")
     }
 
     /// The cost of its generators and their teachers.
     pub fn costs(&self) -> PathBuf {
-        self.0.join("compress.json")
+        self.path.join("compress.json")
     }
 
     /// Sample pictures.
     pub fn samples(&self) -> PathBuf {
-        self.0.join("samples")
+        self.path.join("samples")
     }
 
     /// Events for TensorBoard.
     pub fn tensorboard(&self) -> PathBuf {
-        self.0.join("tensorboard")
+        self.path.join("tensorboard")
     }
 
     /// The page that shows the run.
     pub fn report(&self) -> PathBuf {
-        self.0.join("report")
+        self.path.join("report")
     }
 
     fn config_path(&self) -> PathBuf {
-        self.0.join("config.toml")
+        self.path.join("config.toml")
     }
 }
 

@@ -22,7 +22,7 @@ use tch::{Device, Tensor};
 
 use crate::{
     caught::caught,
-    checkpoint,
+    checkpoint::{self, Checkpoint},
     compress::{self, Student},
     cyclegan::{
         CycleGan, Losses, Term,
@@ -90,18 +90,21 @@ pub fn run(args: TrainArgs, matches: &ArgMatches) -> Result<()> {
     let launch = Launch::join()?;
     let ranks = launch.ranks();
     let result = caught(|| {
-        let resume = args.resume;
-        let (run, config) = opened(args, matches, ranks.rank())?;
-        all_stages(&run, config, ranks, resume)
+        let (run, config, newest) = opened(args, matches, ranks.rank())?;
+        all_stages(&run, config, ranks, newest)
     });
     launch.end(result)
 }
 
 /// Trains the stages of a run one after another, or a run without stages; each stage continues from the
 /// checkpoint of the previous one.
-fn all_stages(run: &RunFolder, mut config: Config, mut ranks: Ranks, resume: bool) -> Result<()> {
+fn all_stages(
+    run: &RunFolder,
+    mut config: Config,
+    mut ranks: Ranks,
+    mut newest: Option<Checkpoint>,
+) -> Result<()> {
     let stop = interrupt::flag()?;
-    let mut goes_on = resume;
     loop {
         let first = ranks.rank() == 0;
         let stage = config.stage();
@@ -109,9 +112,9 @@ fn all_stages(run: &RunFolder, mut config: Config, mut ranks: Ranks, resume: boo
             say!("stage {} of {}: {}", i + 1, config.stages.len(), config.stages[i].name);
         }
         let mut session =
-            Session::start(run.clone(), &config, ranks, |plan, device| match goes_on {
-                true => resumed(run, &config.train, plan, device),
-                false => begun(&config, device),
+            Session::start(run.clone(), &config, ranks, |plan, device| match newest {
+                Some(newest) => resumed(run, newest, &config.train, plan, device),
+                None => Ok((begun(&config, device)?, false)),
             })?;
         session.train(&stop)?;
         let over = session.is_over();
@@ -127,7 +130,7 @@ fn all_stages(run: &RunFolder, mut config: Config, mut ranks: Ranks, resume: boo
             None => return Ok(()),
         }
         ranks = session.model.ranks;
-        goes_on = true;
+        newest = Some(Checkpoint::newest(&run.checkpoints())?);
     }
 }
 
@@ -143,7 +146,8 @@ fn finish(run: &RunFolder, config: &Config, stop: &AtomicBool) -> Result<()> {
         } else {
             say!("student, continued");
             let config = last.config()?;
-            let resume = |plan: &Plan, device| resumed(&last, &config.train, plan, device);
+            let newest = Checkpoint::newest(&last.checkpoints())?;
+            let resume = |plan: &Plan, device| resumed(&last, newest, &config.train, plan, device);
             Session::start(last.clone(), &config, Ranks::default(), resume)?
         };
         session.train(stop)?;
@@ -184,28 +188,29 @@ struct Session {
 }
 
 impl Session {
-    /// A session of `run` with the networks of `make`.
+    /// A session of `run` with the networks of `make`, which says whether the checkpoints so far do not fit them.
     fn start(
         run: RunFolder,
         config: &Config,
         ranks: Ranks,
-        make: impl FnOnce(&Plan, Device) -> Result<CycleGan>,
+        make: impl FnOnce(&Plan, Device) -> Result<(CycleGan, bool)>,
     ) -> Result<Self> {
         let config = &Config { train: config.train.clone().absolute()?, ..config.clone() };
         let options = config.train.clone();
+        let first = ranks.rank() == 0;
         options.check()?;
         options.check_losses(config.distill.as_ref().map_or([false; 2], Distill::taught))?;
         let device = device::pick(&options.device, options.threads, &ranks)?;
         memory::keep_freed(device);
         let wants_bf16 = options.mixed_precision == MixedPrecision::Bf16;
-        if wants_bf16 && device == Device::Cpu && !device::has_bf16() && ranks.rank() == 0 {
+        if wants_bf16 && device == Device::Cpu && !device::has_bf16() && first {
             say_error!(
                 "--mixed-precision bf16: this CPU has no bfloat16 instructions; training will take \
                  several times as long as with --mixed-precision no"
             );
         }
         let (plan, held_out) = plan(&run, config, ranks.rank(), ranks.count())?;
-        let mut model = make(&plan, device)?;
+        let (mut model, is_changed) = make(&plan, device)?;
         for generator in &mut model.generators {
             generator.params.learn_only(&options.learn);
         }
@@ -221,7 +226,7 @@ impl Session {
         }
         let mut loader = Loader::start(plan.clone(), model.images, options.num_threads);
         loader.peek()?;
-        let output = (ranks.rank() == 0).then(|| -> Result<Output> {
+        let output = first.then(|| -> Result<Output> {
             let samples = Samples::pick(&config.data, &plan.domains, &options, device)?;
             let held_out = held_out.map(|held_out| {
                 let held_out = held_out.readable(options.strict)?;
@@ -230,6 +235,7 @@ impl Session {
                 Validation::open(held_out, features, options.best_by, size, device)
             });
             let validation = held_out.transpose()?;
+            run.lock()?;
             run.write_config(config)?;
             let layouts = model.networks.each_ref().map(|network| network.layout.signature());
             checkpoint::delete_best_of_others(&run.checkpoints(), &layouts)?;
@@ -237,8 +243,7 @@ impl Session {
             if let Some(validation) = validation {
                 output = output.scored(validation, &options)?;
             }
-            // Older checkpoints do not fit the networks of the new options.
-            if model.step > 0 && checkpoint::generator_layouts(&run.checkpoints())? != layouts {
+            if is_changed {
                 output.save(&model, options.keep)?;
             }
             Ok(output)
@@ -263,7 +268,7 @@ impl Session {
         Self::start(run, &config, Ranks::default(), |_, device| {
             let mut model = begun(&config, device)?;
             begin(&mut model)?;
-            Ok(model)
+            Ok((model, false))
         })
     }
 
@@ -490,14 +495,15 @@ fn begun(config: &Config, device: Device) -> Result<CycleGan> {
     Ok(model)
 }
 
-/// The model of a run's newest checkpoint. If the options now require frozen generators, a backbone or low-pass
-/// filters, the generators get these.
+/// The model of a run's checkpoint. If the options now require frozen generators, a backbone or low-pass
+/// filters, the generators get these; also returns whether they did.
 fn resumed(
     run: &RunFolder,
+    newest: Checkpoint,
     options: &TrainOptions,
     plan: &Plan,
     device: Device,
-) -> Result<CycleGan> {
+) -> Result<(CycleGan, bool)> {
     // Options of the run as it may have been before these added something.
     let mut befores = vec![options.clone()];
     if options.backbone.is_some() {
@@ -515,7 +521,7 @@ fn resumed(
     let before = match &befores[..] {
         [only] => only,
         several => {
-            let layouts = checkpoint::generator_layouts(&run.checkpoints())?;
+            let layouts = newest.generator_layouts();
             let is_it = |options: &&TrainOptions| {
                 [0, 1].map(|i| Generator::new(options.generator(i)).layout.signature()) == layouts
             };
@@ -523,14 +529,17 @@ fn resumed(
         }
     };
     let mut model = CycleGan::new(before, device)?;
-    checkpoint::load_newest(run, &mut model)?;
-    if before.generator(0).norm != options.generator(0).norm {
+    newest.load(run, &mut model)?;
+    let freezes = before.generator(0).norm != options.generator(0).norm;
+    if freezes {
         model = frozen(model, options, plan, device)?;
     }
-    match before.backbone.is_some() != options.backbone.is_some() || before.blur != options.blur {
-        true => model.extended(options, device),
-        false => Ok(model),
+    let extends =
+        before.backbone.is_some() != options.backbone.is_some() || before.blur != options.blur;
+    if extends {
+        model = model.extended(options, device)?;
     }
+    Ok((model, freezes || extends))
 }
 
 /// The model with normalisation whose statistics are fixed at their mean over [`FREEZE_IMAGES`] images.

@@ -65,6 +65,16 @@ fn max_minutes_ends_the_run_at_a_learning_rate_of_0() {
     assert!(said.contains("nothing to train"), "{said}");
 }
 
+#[test]
+fn metrics_have_the_learning_rate_of_the_generator_that_is_trained() {
+    let folder = tempfile::tempdir().unwrap();
+    let [data, out] = ["data", "run"].map(|name| folder.path().join(name));
+    data_set(&data, 3);
+    let only = ["--only", "f", "--lambda-a", "0", "--lambda-b", "0", "--lambda-nce", "1"];
+    train(&data, &out, &[&only[..], &["--max-iters", "2"]].concat());
+    assert_eq!(rates(&out), [1e-3, 1e-3]);
+}
+
 /// Over a hundred consecutive images have no mask.
 #[test]
 fn many_images_without_masks_do_not_end_a_run() {

@@ -18,7 +18,7 @@ use super::{
     prune::{Kept, Scales, fast, inception, prune},
 };
 use crate::{
-    checkpoint,
+    checkpoint::Checkpoint,
     cyclegan::{CycleGan, distill::DistillOptions},
     loss::alignment::Alignment,
     net::{
@@ -50,7 +50,9 @@ impl RunTeacher {
         let run = RunFolder::open(path)?;
         let config = run.config()?;
         let mut model = CycleGan::new(&config.train, Device::Cpu)?;
-        let checkpoint = checkpoint::load_newest(&run, &mut model)?;
+        let newest = Checkpoint::newest(&run.checkpoints())?;
+        let checkpoint = newest.path().to_owned();
+        newest.load(&run, &mut model)?;
         Ok(Self { checkpoint, config, model, kept: None })
     }
 

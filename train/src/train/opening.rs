@@ -9,7 +9,8 @@ use clap::{ArgMatches, parser::ValueSource};
 
 use super::TrainArgs;
 use crate::{
-    checkpoint, compress,
+    checkpoint::Checkpoint,
+    compress,
     net::build::Norm,
     onnx_generator,
     options::{TrainOptions, first_given, is_given},
@@ -18,15 +19,18 @@ use crate::{
     run_folder::{Began, Config, RunFolder},
 };
 
-/// The run of the arguments for process `rank`, at its current stage.
-pub fn opened(args: TrainArgs, matches: &ArgMatches, rank: usize) -> Result<(RunFolder, Config)> {
+/// A run, its configuration at its current stage, and the checkpoint with which it continues.
+type Opened = (RunFolder, Config, Option<Checkpoint>);
+
+/// The run of the arguments for process `rank`.
+pub fn opened(args: TrainArgs, matches: &ArgMatches, rank: usize) -> Result<Opened> {
     let file = args.recipe.clone().unwrap_or_default();
     let recipe = args.recipe.as_deref().map(Recipe::read).transpose()?;
     let named = recipe.as_ref().and_then(|recipe| recipe.out.clone());
     let out = args.out.clone().or(named);
     let out = out.context("no folder for the run, expected --out, or `out` in the recipe")?;
-    let (run, mut config) = match args.resume {
-        true => resumed(&args, matches, recipe, &out)?,
+    let (run, mut config, newest) = match args.resume {
+        true => resumed(&args, matches, recipe, &out, rank)?,
         false => fresh(args, matches, recipe, &out, rank)?,
     };
     ensure!(
@@ -52,7 +56,7 @@ pub fn opened(args: TrainArgs, matches: &ArgMatches, rank: usize) -> Result<(Run
             config.begin_stage(0, Began::default());
         }
     }
-    Ok((run, config))
+    Ok((run, config, newest))
 }
 
 fn resumed(
@@ -60,8 +64,12 @@ fn resumed(
     matches: &ArgMatches,
     recipe: Option<Recipe>,
     out: &Path,
-) -> Result<(RunFolder, Config)> {
+    rank: usize,
+) -> Result<Opened> {
     let run = RunFolder::open(out)?;
+    if rank == 0 {
+        run.lock()?;
+    }
     let mut config = run.config()?;
     if let Some(recipe) = recipe {
         ensure!(
@@ -85,8 +93,9 @@ fn resumed(
         config.data = recipe.data.unwrap_or(config.data);
         (config.compress, config.export) = (recipe.compress, recipe.export);
     }
+    let newest = Checkpoint::newest(&run.checkpoints())?;
     if !config.stages.is_empty() {
-        config.back_to(checkpoint::images(&run)?.unwrap_or_default());
+        config.back_to(newest.images().unwrap_or_default());
     }
     if let (None, Some(option)) = (&config.distill, first_given(&args.distill, matches)?) {
         bail!("{option}: this run has no teacher, expected a run of `compress`");
@@ -103,7 +112,7 @@ fn resumed(
         new.name(),
         old.name()
     );
-    Ok((run, config))
+    Ok((run, config, Some(newest)))
 }
 
 fn fresh(
@@ -112,7 +121,7 @@ fn fresh(
     recipe: Option<Recipe>,
     out: &Path,
     rank: usize,
-) -> Result<(RunFolder, Config)> {
+) -> Result<Opened> {
     let recipe = recipe.unwrap_or_default();
     let data = args.data.or(recipe.data).context("--data is missing")?;
     if let Some(option) = first_given(&args.distill, matches)? {
@@ -142,7 +151,7 @@ fn fresh(
         0 => RunFolder::fresh(out)?,
         _ => RunFolder::new(out),
     };
-    Ok((run, config))
+    Ok((run, config, None))
 }
 
 /// Sets the defaults of `fast` where neither the recipe nor the command line gives a value.
