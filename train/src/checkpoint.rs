@@ -514,5 +514,9 @@ mod tests {
         (state.format, state.images) = (WITHOUT_IMAGES, None);
         file::write(&path, &tensors(&model), STATE, |sum| state.with_checksum(sum)).unwrap();
         assert_eq!(images(), 12);
+        state.format = FORMAT + 1;
+        file::write(&path, &tensors(&model), STATE, |sum| state.with_checksum(sum)).unwrap();
+        let error = format!("{:#}", open_newest(&run, Device::Cpu).unwrap_err());
+        assert!(error.contains("format 4: written by a newer version"), "{error}");
     }
 }

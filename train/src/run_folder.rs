@@ -140,14 +140,9 @@ pub struct Distill {
 impl Distill {
     /// Whether G and F have a loss against a teacher.
     pub fn taught(&self) -> [bool; 2] {
-        let (weights, run) = (&self.options, self.run.is_some());
+        let run = self.run.is_some();
         let has = [&self.generated_a, &self.generated_b].map(|output| run || output.is_some());
-        [0, 1].map(|i| {
-            let features = weights.distill(i) + weights.lambda_feature + weights.lambda_channel;
-            let features = if run { features } else { 0.0 };
-            (has[i] && weights.recon(i) + weights.lambda_ssim + features > 0.0)
-                || (has[1 - i] && weights.lambda_inverse > 0.0)
-        })
+        self.options.taught(has, run)
     }
 
     /// The same with the weights from the command line.

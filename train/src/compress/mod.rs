@@ -104,6 +104,7 @@ fn options_for(
 ) -> Result<TrainOptions> {
     let options = student_options(teacher, &args.train, matches)?;
     check(&options, args)?;
+    options.check_losses(args.distill.taught([true; 2], true))?;
     check_alignment(&Generator::new(teacher.generator(0)), &options, &args.distill)?;
     Ok(options)
 }
@@ -172,6 +173,8 @@ fn of_files(args: &CompressArgs, run: RunFolder, matches: &ArgMatches) -> Result
         options.check_generated(usize::from(teacher.direction == Direction::BToA))?;
         take_from(&mut options, teacher, matches);
     }
+    let has = Direction::BOTH.map(|d| teachers.iter().any(|teacher| teacher.direction == d));
+    options.check_losses(args.distill.taught(has, false))?;
     fit(&args.budget, &mut options, matches)?;
     let data = std::path::absolute(args.data.as_ref().context("--data is missing")?)?;
     let mut distill = Distill {

@@ -95,6 +95,15 @@ impl DistillOptions {
         weights.iter().any(|&weight| weight > 0.0)
     }
 
+    /// Whether G and F have a loss against a teacher: `has` are the directions with a teacher, which may be a `run`.
+    pub fn taught(&self, has: [bool; 2], run: bool) -> [bool; 2] {
+        [0, 1].map(|i| {
+            let features = self.distill(i) + self.lambda_feature + self.lambda_channel;
+            let own = self.recon(i) + self.lambda_ssim + if run { features } else { 0.0 };
+            (has[i] && own > 0.0) || (has[1 - i] && self.lambda_inverse > 0.0)
+        })
+    }
+
     /// Whether generator `i` has no loss against a teacher.
     pub fn is_idle(&self, i: usize) -> bool {
         let features = self.lambda_feature + self.lambda_channel;
