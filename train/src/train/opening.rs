@@ -15,7 +15,7 @@ use crate::{
     onnx_generator,
     options::{TrainOptions, first_given, is_given},
     ranks::launched,
-    recipe::Recipe,
+    recipe::{Recipe, place},
     run_folder::{Began, Config, RunFolder},
 };
 
@@ -24,11 +24,11 @@ type Opened = (RunFolder, Config, Option<Checkpoint>);
 
 /// The run of the arguments for process `rank`.
 pub fn opened(args: TrainArgs, matches: &ArgMatches, rank: usize) -> Result<Opened> {
-    let file = args.recipe.clone().unwrap_or_default();
     let recipe = args.recipe.as_deref().map(Recipe::read).transpose()?;
     let named = recipe.as_ref().and_then(|recipe| recipe.out.clone());
     let out = args.out.clone().or(named);
     let out = out.context("no folder for the run, expected --out, or `out` in the recipe")?;
+    let file = args.recipe.clone().unwrap_or_else(|| out.join("config.toml"));
     let (run, mut config, newest) = match args.resume {
         true => resumed(&args, matches, recipe, &out, rank)?,
         false => fresh(args, matches, recipe, &out, rank)?,
@@ -38,6 +38,10 @@ pub fn opened(args: TrainArgs, matches: &ArgMatches, rank: usize) -> Result<Open
         "mpirun started {} processes, expected one: the recipe has a student, [compress]",
         launched()
     );
+    for (i, stage) in config.stages.iter().enumerate() {
+        let checked = stage.train.check_losses([false; 2]).with_context(|| place(i, &stage.name));
+        checked.with_context(|| file.display().to_string())?;
+    }
     if let (Some(arguments), Some(last)) = (&config.compress, config.stages.last()) {
         // The student begins after the last stage, perhaps hours from now.
         let checked = compress::check_student(&last.train, arguments).context("[compress]");
