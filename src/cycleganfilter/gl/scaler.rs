@@ -332,7 +332,10 @@ mod tests {
     #[test]
     fn a_gpu_that_hangs_is_not_waited_for_forever() {
         let error = wait_for(Duration::from_millis(20), || Ok(false)).unwrap_err().to_string();
-        assert!(error.contains("not finished") && error.contains("restart the pipeline"), "{error}");
+        assert!(
+            error.contains("not finished") && error.contains("restart the pipeline"),
+            "{error}"
+        );
         let mut answers = [false, false, true].into_iter();
         wait_for(Duration::from_secs(10), || Ok(answers.next().unwrap())).unwrap();
         assert!(wait_for(PATIENCE, || Err(Error::of_call("glFinish", 0x0507))).is_err());
