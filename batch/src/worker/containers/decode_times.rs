@@ -11,7 +11,10 @@ use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
 
-use super::packed_mpeg4::{START_CODE, Unpacker};
+use super::{
+    packed_mpeg4::{START_CODE, Unpacker},
+    shared_times::Picture,
+};
 use crate::{
     lock::lock,
     worker::{
@@ -73,12 +76,11 @@ impl Codec {
         let Ok(map) = frame.map_readable() else { return false };
         let mut codes = map.windows(4).enumerate().filter(|(_, code)| code.starts_with(&[0, 0, 1]));
         let found = match self {
-            // `vop_coding_type`, or `picture_coding_type` after ten bits (ISO/IEC 13818-2, section 6.2.3).
-            Self::Mpeg => codes.find_map(|(at, code)| match (code, map.get(at + 4..at + 6)?) {
-                (code, [first, _]) if code == START_CODE => Some(first >> 6 == 2),
-                ([.., 0], [_, second]) => Some(second >> 3 & 7 == 3),
-                _ => None,
-            }),
+            // `vop_coding_type` of MPEG-4, which has no pictures of MPEG-2.
+            Self::Mpeg => match codes.find(|(_, code)| *code == START_CODE) {
+                Some((at, _)) => map.get(at + 4).map(|first| first >> 6 == 2),
+                None => Picture::read(&map).map(|picture| picture.is_b_frame),
+            },
             // The first slice begins with `first_mb_in_slice`, 0, and `slice_type`, 1 or 6 (Rec. ITU-T H.264, section 7.3.3).
             Self::H264 => codes.find_map(|(at, code)| match (code[3] & 0x1F, map.get(at + 4)?) {
                 (1, first) => Some(first & 0xF0 == 0xA0 || first & 0xFC == 0x9C),

@@ -14,6 +14,9 @@ use crate::{
     },
 };
 
+/// The start codes of a picture and of a group of pictures (ISO/IEC 13818-2, table 6-1).
+const PICTURE: [u8; 4] = [0, 0, 1, 0];
+const GROUP: [u8; 4] = [0, 0, 1, 0xB8];
 /// The type of a frame that is predicted from later ones, too (ISO/IEC 13818-2, table 6-12).
 const B_FRAME: u8 = 3;
 
@@ -38,24 +41,25 @@ pub fn complete(parser: &gst::Element) {
 
 /// The header of a picture (ISO/IEC 13818-2, section 6.2.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Picture {
+pub struct Picture {
     /// Its position in the order of display in its group of pictures.
     temporal_reference: u64,
-    is_b_frame: bool,
+    /// Whether it is predicted from a later picture, too, and so decoded after it.
+    pub is_b_frame: bool,
     /// Whether a group begins with it.
     begins_group: bool,
 }
 
 impl Picture {
-    fn read(frame: &[u8]) -> Option<Self> {
-        let is_code = |bytes: &&[u8]| bytes.starts_with(&[0, 0, 1]);
-        let header = frame.windows(6).find(|bytes| bytes.starts_with(&[0, 0, 1, 0]))?;
-        let at = header.as_ptr() as usize - frame.as_ptr() as usize;
-        let mut before = frame[..at].windows(4).filter(is_code);
+    /// That of the first picture in `frame`.
+    pub fn read(frame: &[u8]) -> Option<Self> {
+        let at = frame.windows(4).position(|code| code == PICTURE)?;
+        let (before, header) = frame.split_at(at);
+        let &[first, second] = header.get(4..6)?.first_chunk()?;
         Some(Self {
-            temporal_reference: u64::from(header[4]) << 2 | u64::from(header[5] >> 6),
-            is_b_frame: header[5] >> 3 & 7 == B_FRAME,
-            begins_group: before.any(|code| code[3] == 0xB8),
+            temporal_reference: u64::from(first) << 2 | u64::from(second >> 6),
+            is_b_frame: second >> 3 & 7 == B_FRAME,
+            begins_group: before.windows(4).any(|code| code == GROUP),
         })
     }
 }

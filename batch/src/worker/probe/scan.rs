@@ -88,13 +88,15 @@ pub fn timeline(input: &Path, media: &Media, say: Say) -> Result<Timeline> {
         }
     })?;
     pipeline.run(None, say)?;
-    let start = starts.earliest().unwrap_or(0).max(0);
     let frames: Option<Vec<Frame>> = lock(&frames).drain(..).collect();
     let frames = frames.map(|mut frames| {
         keyframes::sort(&mut frames);
         frames
     });
-    Ok(Timeline { start: u64::try_from(start).unwrap_or(0), frames })
+    Ok(Timeline {
+        start: starts.earliest().and_then(|start| u64::try_from(start).ok()).unwrap_or(0),
+        frames,
+    })
 }
 
 /// The contents of the tracks of `file`, probed as `media`, in the order of the file.
