@@ -13,7 +13,13 @@ use image::{
     DynamicImage, ImageDecoder, ImageEncoder, ImageReader, Rgb, RgbImage, Rgba, RgbaImage,
     codecs::{jpeg::JpegEncoder, png::PngEncoder, webp::WebPEncoder},
 };
-use img_parts::png::PngChunk;
+use img_parts::{
+    Bytes, ImageEXIF,
+    jpeg::{Jpeg, JpegSegment, markers},
+    png::{Png, PngChunk},
+    riff::{RiffChunk, RiffContent},
+    webp::{CHUNK_XMP, WebP},
+};
 
 /// EXIF with nothing but an orientation: turned by a quarter, clockwise.
 const TURNED: [u8; 26] =
@@ -365,7 +371,6 @@ fn tiff_of_every_colour_is_translated_or_its_loss_named() {
         "note: in/pages.tif: has several pages, but only the first is translated",
         "note: in/cmyk.tif: its CMYK becomes RGB",
         "note: in/cmyk.tif: its colour profile is left out",
-        "note: in/profiled.tif: its camera model is left out",
         "note: in/masks.tif: its channels besides colour and alpha are left out",
         "error: in/damaged.tif: is damaged: nothing in it can be decoded",
         "error: in/lab.tif: cannot be decoded: a TIFF of CIE L*a*b* with 8 bits per component; \
@@ -375,6 +380,105 @@ fn tiff_of_every_colour_is_translated_or_its_loss_named() {
         assert!(said.contains(text), "{text}\n{said}");
     }
     assert!(said.contains("7 translated") && !said.contains("note: in/palette"), "{said}");
+}
+
+/// A TIFF has the fields of EXIF in its own directory, between those that describe its pixels.
+#[test]
+fn exif_of_tiff_is_kept() {
+    let place = Place::unchanged();
+    // At byte 8, the directories of EXIF and GPS; the latter ends at byte 44, where the texts begin.
+    let directory = |entry: Field| {
+        let (tag, kind, count, value) = entry;
+        let entry = [tag.to_le_bytes(), kind.to_le_bytes()].concat();
+        [&[1, 0], &entry[..], &count.to_le_bytes(), &value.to_le_bytes(), &[0; 4]].concat()
+    };
+    // ISO 400, and north.
+    let directories = [directory((0x8827, 3, 1, 400)), directory((1, 2, 2, b'N'.into()))].concat();
+    let extra = [&directories[..], b"Maker\0"].concat();
+    let fields = [
+        (258, 3, 1, 8),
+        (262, 3, 1, 2),
+        (271, 2, 6, 44),
+        (274, 3, 1, 6),
+        (34_665, 4, 1, 8),
+        (34_853, 4, 1, 26),
+    ];
+    let input = place.path("in/a.tif");
+    fs::write(&input, tiff(&extra, &fields, &[200, 30, 60], 1)).unwrap();
+
+    let said = place.run(&["in"]);
+    assert!(said.contains("1 translated") && !said.contains("note: "), "{said}");
+    let (picture, _, written) = open(&place.out("a.png"));
+    assert_eq!((picture.width(), picture.height()), (64, 96), "{said}");
+    let written = exif::Reader::new().read_raw(written.unwrap()).unwrap();
+    let field = |tag| {
+        written.get_field(tag, exif::In::PRIMARY).map(|field| field.display_value().to_string())
+    };
+    assert_eq!(field(exif::Tag::Make).unwrap(), "\"Maker\"");
+    assert_eq!(field(exif::Tag::PhotographicSensitivity).unwrap(), "400");
+    assert_eq!(field(exif::Tag::GPSLatitudeRef).unwrap(), "N");
+    // The image is upright, and PNG describes its own pixels.
+    assert_eq!(field(exif::Tag::Orientation), None);
+    assert_eq!(field(exif::Tag::StripOffsets), None);
+}
+
+const XMP: &[u8] = b"<x:xmpmeta xmlns:x=\"adobe:ns:meta/\"><rdf:RDF \
+    xmlns:rdf=\"http://www.w3.org/1999/02/22-rdf-syntax-ns#\"><rdf:Description rdf:about=\"\" \
+    xmlns:tiff=\"http://ns.adobe.com/tiff/1.0/\" xmlns:xmp=\"http://ns.adobe.com/xap/1.0/\" \
+    tiff:Orientation=\"6\" xmp:Rating=\"5\"/></rdf:RDF></x:xmpmeta>";
+
+/// XMP has the ratings, keywords and captions of photo libraries.
+#[test]
+fn xmp_is_kept() {
+    let place = Place::unchanged();
+    let input = |name: &str| place.path("in").join(name);
+    let turned = Bytes::from(TURNED.to_vec());
+    let add = |name: &str, xmp: &[u8]| {
+        flag().save(input(name)).unwrap();
+        let bytes = fs::read(input(name)).unwrap().into();
+        let written = match name.rsplit_once('.').unwrap().1 {
+            "jpg" => {
+                let mut jpeg = Jpeg::from_bytes(bytes).unwrap();
+                let data = [&b"http://ns.adobe.com/xap/1.0/\0"[..], xmp].concat();
+                let segment = JpegSegment::new_with_contents(markers::APP1, data.into());
+                jpeg.segments_mut().insert(1, segment);
+                jpeg.set_exif(Some(turned.clone()));
+                jpeg.encoder().bytes()
+            }
+            "png" => {
+                let mut png = Png::from_bytes(bytes).unwrap();
+                let data = [&b"XML:com.adobe.xmp\0\0\0\0\0"[..], xmp].concat();
+                png.chunks_mut().insert(1, PngChunk::new(*b"iTXt", data.into()));
+                png.set_exif(Some(turned.clone()));
+                png.encoder().bytes()
+            }
+            _ => {
+                let mut webp = WebP::from_bytes(bytes).unwrap();
+                webp.set_exif(Some(turned.clone()));
+                let data = RiffContent::Data(xmp.to_vec().into());
+                webp.chunks_mut().push(RiffChunk::new(CHUNK_XMP, data));
+                webp.encoder().bytes()
+            }
+        };
+        fs::write(input(name), written).unwrap();
+    };
+    for name in ["a.jpg", "a.png", "a.webp"] {
+        add(name, XMP);
+    }
+    add("gain.jpg", b"<x:xmpmeta xmlns:hdrgm=\"http://ns.adobe.com/hdr-gain-map/1.0/\"/>");
+    let fields = [(258, 3, 1, 8), (262, 3, 1, 2), (700, 1, XMP.len() as u32, 8)];
+    fs::write(input("b.tif"), tiff(XMP, &fields, &[200, 30, 60], 1)).unwrap();
+
+    let said = place.run(&["in"]);
+    for name in ["a.jpg", "a.png", "a.webp", "b.png"] {
+        let mut decoder = ImageReader::open(place.out(name)).unwrap().into_decoder().unwrap();
+        let xmp = decoder.xmp_metadata().unwrap().unwrap_or_default();
+        let xmp = String::from_utf8(xmp).unwrap();
+        assert!(xmp.contains("xmp:Rating=\"5\""), "{name}: {xmp}\n{said}");
+        assert!(xmp.contains("tiff:Orientation=\"1\""), "{name}: {xmp}\n{said}");
+    }
+    assert!(said.contains("note: in/gain.jpg: its XMP metadata are left out"), "{said}");
+    assert_eq!(said.matches("note: ").count(), 1, "{said}");
 }
 
 /// A GIF of several frames is a video.

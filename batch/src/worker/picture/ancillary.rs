@@ -12,9 +12,10 @@ use img_parts::{
         markers::{APP0, APP1, APP2, APP12, APP13, APP14, APP15, COM},
     },
     png::{Png, PngChunk},
+    webp::WebP,
 };
 
-use super::tiff;
+use super::{tiff, xmp};
 use crate::picture::PictureFormat;
 
 /// PNG chunks that also apply to the output.
@@ -27,8 +28,6 @@ const READ: [&[u8; 4]; 13] = [
     b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"iCCP", b"eXIf", b"acTL", b"fcTL", b"fdAT",
     b"sBIT", b"hIST", b"tIME",
 ];
-/// The start of a text chunk with XMP, whose loss is reported elsewhere.
-const XMP: &[u8] = b"XML:com.adobe.xmp\0";
 const OTHER_PICTURES: &str = "other pictures in the same file, such as a gain map, are left out";
 const PNG_SIGNATURE: usize = 8;
 
@@ -40,6 +39,8 @@ pub struct Ancillary {
     /// The JFIF header, which has the resolution, and other segments for a JPEG.
     jfif: Option<JpegSegment>,
     segments: Vec<JpegSegment>,
+    /// XMP for an image of any format.
+    pub xmp: Option<Vec<u8>>,
     pub losses: Vec<String>,
 }
 
@@ -73,7 +74,7 @@ impl Ancillary {
         // Ends at a damaged chunk.
         while let Ok(chunk) = PngChunk::from_bytes(&mut rest) {
             let name = chunk.kind();
-            if READ.contains(&&name) || chunk.contents().starts_with(XMP) {
+            if READ.contains(&&name) || chunk.contents().starts_with(xmp::IN_PNG) {
                 continue;
             }
             match is_kept && KEPT.contains(&&name) {
@@ -133,20 +134,28 @@ impl Ancillary {
         let output = Bytes::from(output);
         Ok(match format {
             PictureFormat::Png => {
+                let xmp = self.xmp.as_deref().map(xmp::chunk);
                 let mut png = Png::from_bytes(output)?;
                 // After the header.
-                png.chunks_mut().splice(1..1, self.chunks);
+                png.chunks_mut().splice(1..1, self.chunks.into_iter().chain(xmp));
                 png.encoder().bytes()
             }
             PictureFormat::Jpeg => {
+                let xmp = self.xmp.as_deref().map(xmp::segment);
                 let mut jpeg = Jpeg::from_bytes(output)?;
                 let segments = jpeg.segments_mut();
-                segments.splice(1..1, self.segments);
+                segments.splice(1..1, xmp.into_iter().chain(self.segments));
                 // The encoder's own comes first.
                 self.jfif.into_iter().for_each(|jfif| segments[0] = jfif);
                 jpeg.encoder().bytes()
             }
-            PictureFormat::Webp => output,
+            PictureFormat::Webp => {
+                let mut webp = WebP::from_bytes(output)?;
+                if let Some(xmp) = self.xmp {
+                    xmp::add(&mut webp, xmp);
+                }
+                webp.encoder().bytes()
+            }
         })
     }
 }

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The parts of EXIF (CIPA DC-008) that a translated, upright image changes: thumbnail, width and height.
+//! EXIF (CIPA DC-008): that of TIFF files, and the parts that a translated, upright image changes: thumbnail, width and
+//! height.
 
-use std::ops::Range;
+use std::{io::Cursor, ops::Range};
+
+use exif::{Context, Field, In, Reader, Tag, Value, experimental::Writer};
 
 /// The tags for offset and length of a thumbnail, as a JPEG or as raw pixels (section 4.5.2).
 const PLACES: [[u16; 2]; 2] = [[0x201, 0x202], [0x111, 0x117]];
@@ -10,6 +13,35 @@ const PLACES: [[u16; 2]; 2] = [[0x201, 0x202], [0x111, 0x117]];
 const EXIF: u16 = 0x8769;
 /// The tags for width and height: pixels, in both directories, and resolutions.
 const SIDES: [[u16; 2]; 4] = [[0x100, 0x101], [0xA002, 0xA003], [0x11A, 0x11B], [0xA20E, 0xA20F]];
+
+/// The fields of TIFF itself that EXIF also has and that do not describe how the pixels are stored.
+const ABOUT_THE_PICTURE: [Tag; 7] = [
+    Tag::ImageDescription,
+    Tag::Make,
+    Tag::Model,
+    Tag::Software,
+    Tag::DateTime,
+    Tag::Artist,
+    Tag::Copyright,
+];
+
+/// The EXIF of the first image in a TIFF, without its orientation; `None` if there is none, or it cannot be read.
+pub fn of_tiff(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut reader = Reader::new();
+    let read = reader.continue_on_error(true).read_raw(bytes.to_vec());
+    let found = read.or_else(|error| error.distill_partial_result(|_| ())).ok()?;
+    let is_kept = |field: &&Field| {
+        field.ifd_num == In::PRIMARY
+            && (field.tag.context() != Context::Tiff || ABOUT_THE_PICTURE.contains(&field.tag))
+            && !matches!(field.value, Value::Unknown(..))
+    };
+    let mut writer = Writer::new();
+    found.fields().filter(is_kept).for_each(|field| writer.push_field(field));
+    let mut exif = Cursor::new(Vec::new());
+    // Fails without a field.
+    writer.write(&mut exif, found.little_endian()).ok()?;
+    Some(exif.into_inner())
+}
 
 /// Removes the prefix of JPEG, which some programs also write in other formats.
 pub fn without_prefix(mut exif: Vec<u8>) -> Vec<u8> {

@@ -5,8 +5,10 @@
 pub mod ancillary;
 pub mod animation;
 pub mod exif;
+mod metadata;
 pub mod pixels;
 pub mod tiff;
+pub mod xmp;
 
 use std::{fs, io::Cursor, path::Path};
 
@@ -31,6 +33,7 @@ use img_parts::{
 
 use self::{
     ancillary::Ancillary,
+    metadata::Metadata,
     pixels::{ImagePipeline, as_color},
 };
 use crate::{
@@ -45,8 +48,7 @@ pub const QUALITY: u8 = 95;
 /// An upright image and its metadata.
 struct Picture {
     pixels: DynamicImage,
-    icc: Option<Vec<u8>>,
-    exif: Option<Vec<u8>>,
+    metadata: Metadata,
     /// Whether its file is lossless.
     is_lossless: bool,
     /// The format of its file.
@@ -78,6 +80,7 @@ pub fn translate_through(
     picture.pixels = filter.translate(&picture.pixels)?;
     let encoded = encode(&picture, format, say)?;
     let mut ancillary = Ancillary::of(&bytes, picture.format, format);
+    ancillary.xmp = picture.metadata.xmp;
     note_all(say, ancillary.losses.drain(..));
     let encoded = ancillary.insert(encoded, format)?;
     fs::write(output, encoded).map_err(|error| match error.kind() {
@@ -116,40 +119,35 @@ fn read(bytes: &[u8], input: &Path, say: Say) -> Result<Picture> {
     if is_animated(Cursor::new(bytes), format).unwrap_or(false) {
         note(say, "is animated, but only its first frame is translated");
     }
-    if format == ImageFormat::Tiff
-        && let Some(decoded) = tiff::decoded(bytes)?
-    {
-        let tiff::Decoded { mut pixels, orientation } = decoded;
-        pixels.apply_orientation(orientation);
-        let icc = tiff::profile(bytes);
-        return Ok(Picture { pixels, icc, exif: None, is_lossless: true, format });
-    }
-    let damaged = |error| fault_of(error, bytes, format);
-    let mut decoder = reader.into_decoder().map_err(damaged)?;
-    let icc = match format {
-        ImageFormat::Tiff => tiff::profile(bytes),
-        _ => decoder.icc_profile().unwrap_or_default(),
+    let is_tiff = format == ImageFormat::Tiff;
+    let decoded = if is_tiff { tiff::decoded(bytes)? } else { None };
+    let (mut pixels, orientation, mut metadata) = match decoded {
+        Some(tiff::Decoded { pixels, orientation }) => {
+            (pixels, orientation, Metadata::of_tiff(bytes, say))
+        }
+        None => {
+            let damaged = |error| fault_of(error, bytes, format);
+            let mut decoder = reader.into_decoder().map_err(damaged)?;
+            let metadata = match is_tiff {
+                true => Metadata::of_tiff(bytes, say),
+                false => Metadata::of(&mut decoder),
+            };
+            let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+            (DynamicImage::from_decoder(decoder).map_err(damaged)?, orientation, metadata)
+        }
     };
-    let mut exif = decoder.exif_metadata().unwrap_or_default().map(exif::without_prefix);
-    if format != ImageFormat::Tiff && decoder.xmp_metadata().unwrap_or_default().is_some() {
-        note(say, "its XMP metadata are left out");
-    }
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     // The decoder does not know the prefix.
-    let orientation = exif.as_deref().and_then(Orientation::from_exif_chunk).unwrap_or(orientation);
-    let mut pixels = DynamicImage::from_decoder(decoder).map_err(damaged)?;
+    let stated = metadata.exif.as_deref().and_then(Orientation::from_exif_chunk);
     let width = pixels.width();
-    pixels.apply_orientation(orientation);
-    if let Some(exif) = &mut exif {
-        make_upright(exif, pixels.width() != width, say);
-    }
-    if format == ImageFormat::Tiff && tiff::is_premultiplied(bytes) {
+    pixels.apply_orientation(stated.unwrap_or(orientation));
+    metadata.make_upright(pixels.width() != width, say);
+    if is_tiff && tiff::is_premultiplied(bytes) {
         pixels = straight(pixels);
     }
     if matches!(pixels, DynamicImage::ImageRgb32F(_) | DynamicImage::ImageRgba32F(_)) {
         note(say, "its floating-point colours become 16-bit");
     }
-    Ok(Picture { pixels, icc, exif, is_lossless: is_lossless(bytes, format), format })
+    Ok(Picture { pixels, metadata, is_lossless: is_lossless(bytes, format), format })
 }
 
 /// A reader for `bytes`, the contents of `input`. It has no format if that is not an image.
@@ -175,17 +173,6 @@ fn fault_of(error: ImageError, bytes: &[u8], format: ImageFormat) -> anyhow::Err
             anyhow!("cannot be decoded: {what}; convert it to RGB of 8 or 16 bits first")
         }
         error => anyhow!("is damaged: {error}"),
-    }
-}
-
-/// Adapts EXIF to an upright image, which was rotated by 90° if `is_turned`.
-fn make_upright(exif: &mut [u8], is_turned: bool, say: Say) {
-    let _ = Orientation::remove_from_exif_chunk(exif);
-    if is_turned {
-        exif::swap_sides(exif);
-    }
-    if exif::remove_thumbnail(exif) {
-        note(say, "its thumbnail is left out");
     }
 }
 
@@ -287,8 +274,8 @@ fn encode(picture: &Picture, format: PictureFormat, say: Say) -> Result<Vec<u8>>
                 let encoded = encoded.buffer().context("no image")?.map_readable()?.to_vec();
                 // `webpenc` writes no metadata, and the image crate no lossy WebP.
                 let mut webp = WebP::from_bytes(encoded.into()).context("the encoder's WebP")?;
-                webp.set_icc_profile(picture.icc.clone().map(Bytes::from));
-                webp.set_exif(picture.exif.clone().map(Bytes::from));
+                webp.set_icc_profile(picture.metadata.icc.clone().map(Bytes::from));
+                webp.set_exif(picture.metadata.exif.clone().map(Bytes::from));
                 file = webp.encoder().bytes().into();
             }
         }
@@ -302,12 +289,12 @@ fn encode_with(
     pixels: &DynamicImage,
     say: Say,
 ) -> Result<()> {
-    if let Some(icc) = &picture.icc
+    if let Some(icc) = &picture.metadata.icc
         && (!is_for(icc, pixels.color()) || encoder.set_icc_profile(icc.clone()).is_err())
     {
         note(say, "its colour profile is left out");
     }
-    if let Some(exif) = &picture.exif
+    if let Some(exif) = &picture.metadata.exif
         && encoder.set_exif_metadata(exif.clone()).is_err()
     {
         note(say, "its EXIF is left out");

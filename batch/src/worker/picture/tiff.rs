@@ -42,15 +42,13 @@ const TEXTS: [(Tag, &str); 4] = [
     (Tag::DateTime, "Creation Time"),
 ];
 /// Other fields and their names, for notes.
-const LOST: [(Tag, &str); 7] = [
-    (Tag::Unknown(700), "XMP metadata are"),
-    (Tag::ExifDirectory, "EXIF is"),
-    (Tag::GpsDirectory, "location (GPS) is"),
+const LOST: [(Tag, &str); 2] = [
     (Tag::GeoKeyDirectoryTag, "map coordinates (GeoTIFF) are"),
     (Tag::Unknown(33_723), "IPTC record is"),
-    (Tag::Make, "camera model is"),
-    (Tag::Model, "camera model is"),
 ];
+/// Fields that only EXIF has.
+const OF_EXIF: [Tag; 4] = [Tag::ExifDirectory, Tag::GpsDirectory, Tag::Make, Tag::Model];
+const XMP: Tag = Tag::Unknown(700);
 
 /// Data of a TIFF besides its first picture.
 #[derive(Debug, Default)]
@@ -106,6 +104,17 @@ pub fn decoded(bytes: &[u8]) -> Result<Option<Decoded>> {
 /// The colour profile. The image crate does not read one that is large beside its picture.
 pub fn profile(bytes: &[u8]) -> Option<Vec<u8>> {
     Tiff::new(Cursor::new(bytes)).ok()?.get_tag_u8_vec(Tag::IccProfile).ok()
+}
+
+/// The XMP metadata.
+pub fn xmp(bytes: &[u8]) -> Option<Vec<u8>> {
+    Tiff::new(Cursor::new(bytes)).ok()?.get_tag_u8_vec(XMP).ok()
+}
+
+/// Whether it has fields that only EXIF has.
+pub fn has_exif(bytes: &[u8]) -> bool {
+    let found = Tiff::new(Cursor::new(bytes));
+    found.is_ok_and(|mut tiff| OF_EXIF.iter().any(|tag| matches!(tiff.find_tag(*tag), Ok(Some(_)))))
 }
 
 /// A description of the colour space of the first picture.
