@@ -33,7 +33,7 @@ use elements::filter;
 use mux::Mux;
 pub use pads::tally::Passed;
 use pipeline::{
-    complaints,
+    decoder_errors,
     fault::{CutFault, one_line},
 };
 use probe::keyframes;
@@ -58,7 +58,7 @@ pub fn run() -> ExitCode {
 fn init() -> Result<()> {
     gst::init().context("GStreamer")?;
     elements::prefer_decoders();
-    complaints::listen();
+    decoder_errors::listen();
     Ok(())
 }
 

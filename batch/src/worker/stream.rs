@@ -29,7 +29,7 @@ use crate::{
             self,
             pixels::{self, ImagePipeline},
         },
-        pipeline::{Pipeline, TRANSLATED, complaints, fault::NOTHING_DECODED},
+        pipeline::{Pipeline, TRANSLATED, decoder_errors, fault::NOTHING_DECODED},
         probe::{Media, Track, hdr, losses, own::Own},
         segment::{packets::Packets, source, video},
     },
@@ -126,7 +126,7 @@ fn one_video(setup: &Setup, input: &Input, output: &Output, rate: Rate, say: Say
         note_all(say, losses::of_truncation(media));
         packets.watch(&pipeline, &track.id);
     }
-    complaints::take(true);
+    decoder_errors::clear();
     let (sender, notices) = mpsc::channel();
     let total = open(&pipeline, &chain, input, media.as_ref(), rate, sender, say)?;
     let run = pipeline.run(Some((&translated, total)), say);
@@ -147,7 +147,7 @@ fn one_video(setup: &Setup, input: &Input, output: &Output, rate: Rate, say: Say
     note_all(say, lost);
     if media.is_some() {
         note_all(say, packets.missing(frames, 1));
-        note_all(say, complaints::notice(false, complaints::FRAMES));
+        note_all(say, decoder_errors::notice(false, decoder_errors::FRAMES));
     }
     Ok(frames)
 }

@@ -15,6 +15,13 @@ pub fn field<'a, T: gst::glib::value::FromValue<'a>>(caps: &'a gst::Caps, name: 
     caps.structure(0)?.get(name).ok()
 }
 
+/// The caps with this value of a field.
+pub fn with_field(caps: &gst::Caps, name: &str, value: impl ToSendValue + Sync) -> gst::Caps {
+    let mut caps = caps.clone();
+    caps.make_mut().set(name, value);
+    caps
+}
+
 /// The field of caps with the shape of pixels.
 pub const PIXEL_ASPECT: &str = "pixel-aspect-ratio";
 
@@ -22,9 +29,7 @@ pub const PIXEL_ASPECT: &str = "pixel-aspect-ratio";
 pub fn with_aspect(caps: &gst::Caps, aspect: gst::Fraction) -> Option<gst::Caps> {
     let square = gst::Fraction::new(1, 1);
     let is_square = field::<gst::Fraction>(caps, PIXEL_ASPECT).is_none_or(|own| own == square);
-    let mut caps = caps.clone();
-    (is_square && aspect != square).then(|| caps.make_mut().set(PIXEL_ASPECT, aspect))?;
-    Some(caps)
+    (is_square && aspect != square).then(|| with_field(caps, PIXEL_ASPECT, aspect))
 }
 
 /// The media type of caps, such as `video/x-h264`.

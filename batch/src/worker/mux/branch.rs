@@ -19,7 +19,7 @@ use crate::{
     worker::{
         elements::{
             accepted_caps,
-            caps::{WEBVTT, field, is_raw, is_text},
+            caps::{WEBVTT, field, is_raw, is_text, with_field},
             chain::Chain,
         },
         pads::probes::{on_buffers, on_caps},
@@ -102,9 +102,7 @@ fn give_layout(pad: &gst::Pad, moves_sides: bool) {
             mask if moves_sides && mask & (SIDES | BACK) == SIDES => mask & !SIDES | BACK,
             _ => return None,
         };
-        let mut caps = caps.clone();
-        caps.make_mut().set("channel-mask", gst::Bitmask(mask));
-        Some(caps)
+        Some(with_field(caps, "channel-mask", gst::Bitmask(mask)))
     });
 }
 

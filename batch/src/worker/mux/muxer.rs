@@ -10,24 +10,15 @@ use gst::prelude::*;
 
 use crate::{
     container::Container,
-    worker::elements::{
-        add,
-        caps::{codec_name, field, is_raw, is_same_kind, media_type},
-        make, pad,
+    worker::{
+        elements::{
+            add,
+            caps::{codec_name, field, is_raw, is_same_kind, media_type, with_field},
+            make, pad,
+        },
+        pads::probes::drop_events,
     },
 };
-
-/// Drops the colours of DVD subtitles that a demuxer has read from the data of the codec. The muxer would write them
-/// there again, with other values.
-fn drop_palettes(pad: &gst::Pad) {
-    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
-        let of_dvd = |event: &gst::EventRef| event.has_name("application/x-gst-dvd");
-        match info.event().is_some_and(|event| of_dvd(event)) {
-            true => gst::PadProbeReturn::Handled,
-            false => gst::PadProbeReturn::Ok,
-        }
-    });
-}
 
 pub struct Muxer {
     pub container: Container,
@@ -101,10 +92,10 @@ impl Muxer {
             return None;
         }
         let loses_layout = self.loses_layout(caps);
-        let mut accepted = caps.clone();
-        if loses_layout {
-            accepted.make_mut().set("channel-mask", gst::Bitmask::new(0));
-        }
+        let accepted = match loses_layout {
+            true => with_field(caps, "channel-mask", gst::Bitmask::new(0)),
+            false => caps.clone(),
+        };
         let direct =
             self.templates.iter().find(|template| template.caps().can_intersect(&accepted));
         let direct = direct.map(|template| {
@@ -176,9 +167,8 @@ impl Muxer {
         let Some(channels) = channels.filter(|&channels| channels > 2 && is_raw(caps)) else {
             return false;
         };
-        let mut caps = caps.clone();
         let some_layout = (1 << channels.min(63)) - 1;
-        caps.make_mut().set("channel-mask", gst::Bitmask::new(some_layout));
+        let caps = with_field(caps, "channel-mask", gst::Bitmask::new(some_layout));
         !self.templates.iter().any(|template| template.caps().can_intersect(&caps))
     }
 
@@ -208,7 +198,9 @@ impl Muxer {
             setter.set_property("join", false);
             setter.set_property("caps", caps);
             add(pipeline, &setter)?;
-            drop_palettes(&track);
+            // A demuxer has read the colours of DVD subtitles from the data of the codec. The muxer would write them there
+            // again, with other values.
+            drop_events(&track, |_, event| event.has_name("application/x-gst-dvd"));
             track.link(&pad(&setter, "sink")?)?;
             track = pad(&setter, "src")?;
         }

@@ -20,7 +20,7 @@ use crate::{
         },
         pads::{
             clip::position,
-            probes::{TimeSegment, drop_same_caps, on_caps},
+            probes::{TimeSegment, drop_events, on_caps},
         },
         pipeline::{Pipeline, fault::CutFault},
     },
@@ -177,7 +177,10 @@ fn forget_aspect(parser: &gst::Element) {
         Some(caps)
     });
     // With the same caps again, `h265parse` of GStreamer 1.22 outputs none.
-    drop_same_caps(&sink);
+    drop_events(&sink, |pad, event| match event.view() {
+        gst::EventView::Caps(caps) => pad.current_caps() == Some(caps.caps_owned()),
+        _ => false,
+    });
     let Some(src) = parser.static_pad("src") else { return };
     on_caps(&src, move |caps| with_aspect(caps, (*lock(&rounded))?));
 }

@@ -4,6 +4,9 @@
 
 use gst::prelude::*;
 
+/// Drops what a probe gets. `Drop` makes GStreamer 1.22 complain.
+const DROP: gst::PadProbeReturn = gst::PadProbeReturn::Handled;
+
 /// Calls `with` with each buffer that arrives at `pad`, and drops it where that returns false.
 pub fn on_buffers(
     pad: &gst::Pad,
@@ -13,9 +16,16 @@ pub fn on_buffers(
         let buffer = info.buffer_mut();
         match buffer.is_none_or(|buffer| with(pad, buffer)) {
             true => gst::PadProbeReturn::Ok,
-            // `Drop` makes GStreamer 1.22 complain.
-            false => gst::PadProbeReturn::Handled,
+            false => DROP,
         }
+    });
+}
+
+/// Calls `with` with the first buffer that arrives at `pad`.
+pub fn on_first_buffer(pad: &gst::Pad, with: impl Fn(&gst::BufferRef) + Send + Sync + 'static) {
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        info.buffer().into_iter().for_each(|buffer| with(buffer));
+        gst::PadProbeReturn::Remove
     });
 }
 
@@ -30,15 +40,14 @@ pub fn on_caps(
     });
 }
 
-/// Drops caps that arrive at `pad` again.
-pub fn drop_same_caps(pad: &gst::Pad) {
-    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |pad, info| {
-        let is_same = match info.event().map(|event| event.view()) {
-            Some(gst::EventView::Caps(caps)) => pad.current_caps() == Some(caps.caps_owned()),
-            _ => false,
-        };
-        match is_same {
-            true => gst::PadProbeReturn::Handled,
+/// Drops the events that arrive at `pad` and for which `is_unwanted`.
+pub fn drop_events(
+    pad: &gst::Pad,
+    is_unwanted: impl Fn(&gst::Pad, &gst::EventRef) -> bool + Send + Sync + 'static,
+) {
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |pad, info| {
+        match info.event().is_some_and(|event| is_unwanted(pad, event)) {
+            true => DROP,
             false => gst::PadProbeReturn::Ok,
         }
     });
@@ -76,7 +85,8 @@ pub fn on_seeks(
     });
 }
 
-fn on_events(
+/// Calls `with` with the events that arrive at `pad`, and replaces them with what it returns.
+pub fn on_events(
     pad: &gst::Pad,
     with: impl Fn(&gst::EventRef) -> Option<gst::Event> + Send + Sync + 'static,
 ) {

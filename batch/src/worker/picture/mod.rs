@@ -39,7 +39,7 @@ use self::{
 use crate::{
     picture::{PictureFormat, is_animated},
     protocol::{Say, Setup, note, note_all},
-    worker::pipeline::{complaints, fault},
+    worker::pipeline::{decoder_errors, fault},
 };
 
 /// Quality of JPEG and lossy WebP, of 100.
@@ -220,12 +220,12 @@ fn damage_of_jpeg(jpeg: &[u8]) -> Option<String> {
     if lacks_end(jpeg) {
         return Some("is truncated: its last rows are missing".to_owned());
     }
-    complaints::take(true);
+    decoder_errors::clear();
     let caps = gst::Caps::builder("image/jpeg").field("parsed", true).build();
     // Only its errors count, not what it decodes. It does not know all formats, and crashes with direct rendering.
     let _ = ImagePipeline::new("avdec_mjpeg direct-rendering=false")
         .and_then(|decoder| decoder.push_last(gst::Buffer::from_slice(jpeg.to_vec()), &caps));
-    complaints::notice(true, "parts of it may be wrong")
+    decoder_errors::notice(true, "parts of it may be wrong")
 }
 
 /// Whether a JPEG has four components (ITU-T T.81, section B.2.2).

@@ -2,7 +2,7 @@
 
 //! Runs a pipeline to its end and watches its progress.
 
-pub mod complaints;
+pub mod decoder_errors;
 pub mod fault;
 
 use std::{

@@ -20,7 +20,7 @@ use crate::{
             caps::{media_type, short_id},
             is_of, pad,
         },
-        pads::probes::on_caps,
+        pads::probes::{drop_events, on_caps},
     },
 };
 
@@ -109,14 +109,10 @@ impl Frameless {
             None
         });
         let output = src.downgrade();
-        sink.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
-            let is_gap = info.event().is_some_and(|event| event.type_() == gst::EventType::Gap);
-            let is_early = || output.upgrade().is_some_and(|src| !src.has_current_caps());
-            match is_gap && is_early() {
-                // A parser would invent caps, unlike those of the first frame. `Drop` makes GStreamer 1.22 complain.
-                true => gst::PadProbeReturn::Handled,
-                false => gst::PadProbeReturn::Ok,
-            }
+        // A parser would invent caps, unlike those of the first frame.
+        drop_events(&sink, move |_, event| {
+            event.type_() == gst::EventType::Gap
+                && output.upgrade().is_some_and(|src| !src.has_current_caps())
         });
         let (tracks, output) = (self.clone(), src.downgrade());
         on_caps(&src, move |_| {

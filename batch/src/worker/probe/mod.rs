@@ -54,7 +54,7 @@ use crate::{
         },
         elements::caps::{TRUE_HD_OR_PCM, codec_name, field, media_type, short_id},
         pads::probes::replace,
-        pipeline::{complaints, fault},
+        pipeline::{decoder_errors, fault},
     },
 };
 
@@ -320,9 +320,9 @@ fn discover(
     });
     let path = std::path::absolute(input).map_err(|error| error.to_string())?;
     let uri = gst::glib::filename_to_uri(path, None).map_err(|error| error.to_string())?;
-    complaints::take_unknown_format();
+    decoder_errors::take_unknown_format();
     let info = discoverer.discover_uri(&uri);
-    let info = info.map_err(|error| match complaints::take_unknown_format() {
+    let info = info.map_err(|error| match decoder_errors::take_unknown_format() {
         true => unread::format(),
         false => fault::explain_probe(&error, &lock(&undecodable)),
     })?;

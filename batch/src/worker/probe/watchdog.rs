@@ -21,7 +21,7 @@ use crate::{
     lock::lock,
     worker::{
         elements::pad,
-        pipeline::{complaints, fault},
+        pipeline::{decoder_errors, fault},
     },
 };
 
@@ -111,7 +111,7 @@ pub fn watch(input: &Path, source: &gst::Element, decoder: &gst::Bin) -> Result<
             let message = Some(lock(&state)).filter(|state| !state.has_tracks);
             let message = message.and_then(|mut state| state.tick());
             // A decoder that has failed in silence, maybe after the last frame.
-            ticks += u32::from(complaints::is_unknown_format());
+            ticks += u32::from(decoder_errors::is_unknown_format());
             let unknown = || gst::message::Error::new(gst::StreamError::WrongType, "format");
             if let Some(message) = message.or_else(|| (ticks == AFTER_FORMAT).then(unknown)) {
                 // Without a bus, the pipeline has ended.

@@ -28,7 +28,7 @@ use crate::{
             tally::Tally,
         },
         pipeline::{
-            Pipeline, TRANSLATED, complaints,
+            Pipeline, TRANSLATED, decoder_errors,
             fault::{CutFault, NOTHING_DECODED},
         },
         probe::Media,
@@ -61,9 +61,9 @@ impl Job<'_> {
         let times = FrameTimes::default();
         clip::cut(&start, self.span, times.clone());
         decoded.watch(&start);
-        complaints::stop_at_end(&start);
+        decoder_errors::stop_at_end(&start);
         if self.span.seek.is_some_and(|time| time > 0) {
-            complaints::forget_at(&start);
+            decoder_errors::clear_at(&start);
         }
         let gaps = Gaps::default();
         gaps.watch_frames(&start);
@@ -77,7 +77,7 @@ impl Job<'_> {
         let hold = hold.context("the decoder cannot be held back")?;
         let from = gst::ClockTime::from_nseconds(self.span.seek.unwrap_or(0));
         source::open(pipeline.gst(), self.input, &media, from, chain.sink()?)?;
-        complaints::take(true);
+        decoder_errors::clear();
         pipeline.play()?;
         let has_ended = || start.pad_flags().contains(gst::PadFlags::EOS);
         pipeline.wait_until(|| start.is_blocking() || has_ended())?;
@@ -112,7 +112,7 @@ impl Job<'_> {
             notices.push(format!("is damaged: only {found} of {stated} frames are found"));
         }
         let is_bare = media.container.is_none() && *self.span == Span::default();
-        notices.extend(complaints::notice(is_bare, complaints::FRAMES));
+        notices.extend(decoder_errors::notice(is_bare, decoder_errors::FRAMES));
         let files = segment_container(&self.setup.recipe, self.container);
         if files == Container::Ts && gaps.longest() > LONG_FRAME {
             notices.push(format!(

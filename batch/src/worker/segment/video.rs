@@ -10,8 +10,8 @@ use std::sync::{
 use anyhow::{Result, anyhow};
 use gst::prelude::*;
 use gst_video::{
-    VideoCaptionMeta, VideoColorMatrix, VideoColorRange, VideoColorimetry, VideoFormat,
-    VideoFormatInfo, VideoInfo, prelude::*,
+    VideoBufferFlags, VideoCaptionMeta, VideoColorMatrix, VideoColorRange, VideoColorimetry,
+    VideoFormat, VideoFormatInfo, VideoInfo, prelude::*,
 };
 
 use crate::{
@@ -20,14 +20,14 @@ use crate::{
     protocol::Setup,
     worker::{
         elements::{
-            caps::{PIXEL_ASPECT, colorimetry, depth, field, formats},
+            caps::{PIXEL_ASPECT, colorimetry, depth, field, formats, with_field},
             chain::Chain,
             filter::{configure, filter_description},
             is_of, pad,
         },
         pads::{
             padding,
-            probes::{on_buffers, on_caps},
+            probes::{on_buffers, on_caps, on_first_buffer},
         },
         pipeline::fault,
         probe::{Track, hdr, losses},
@@ -175,15 +175,15 @@ fn refusal(chain: &Chain, encoding: &Encoding) -> Option<anyhow::Error> {
 /// outputs the first frame twice, and all frames late.
 fn begin_with_first_field(deinterlace: &gst::Element) -> Result<()> {
     let element = deinterlace.downgrade();
-    pad(deinterlace, "sink")?.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-        if let (Some(deinterlace), Some(frame)) = (element.upgrade(), info.buffer()) {
-            let flags = frame.video_flags();
-            let is_interlaced = flags.contains(gst_video::VideoBufferFlags::INTERLACED);
-            if is_interlaced && !flags.contains(gst_video::VideoBufferFlags::TFF) {
-                deinterlace.set_property_from_str("fields", "bottom");
-            }
+    on_first_buffer(&pad(deinterlace, "sink")?, move |frame| {
+        let flags = frame.video_flags();
+        let is_interlaced = flags.contains(VideoBufferFlags::INTERLACED);
+        if let Some(deinterlace) = element.upgrade()
+            && is_interlaced
+            && !flags.contains(VideoBufferFlags::TFF)
+        {
+            deinterlace.set_property_from_str("fields", "bottom");
         }
-        gst::PadProbeReturn::Remove
     });
     Ok(())
 }
@@ -193,10 +193,7 @@ fn keep_size(pad: &gst::Pad, size: &gst::Element) {
     // Until the first frame, caps may change: the rotation of a video is known only after its first caps.
     let has_begun = Arc::new(AtomicBool::new(false));
     let begins = has_begun.clone();
-    pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
-        begins.store(true, Ordering::Relaxed);
-        gst::PadProbeReturn::Remove
-    });
+    on_first_buffer(pad, move |_| begins.store(true, Ordering::Relaxed));
     let element = size.downgrade();
     on_caps(pad, move |caps| {
         let (size, caps) = (element.upgrade()?, caps.structure(0)?);
@@ -355,9 +352,7 @@ fn give_rate(pad: &gst::Pad) {
     on_caps(pad, |caps| {
         let rate = field::<gst::Fraction>(caps, "framerate");
         let is_unknown = rate.is_none_or(|rate| rate.numer() == 0);
-        let mut caps = caps.clone();
-        is_unknown.then(|| caps.make_mut().set("framerate", gst::Fraction::new(25, 1)))?;
-        Some(caps)
+        is_unknown.then(|| with_field(caps, "framerate", gst::Fraction::new(25, 1)))
     });
 }
 

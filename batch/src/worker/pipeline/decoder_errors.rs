@@ -8,9 +8,10 @@ use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-use gst::prelude::*;
-
-use crate::text::counted;
+use crate::{
+    text::counted,
+    worker::pads::probes::{on_events, on_first_buffer},
+};
 
 /// What errors in a video may cause.
 pub const FRAMES: &str = "frames may be wrong or missing";
@@ -65,26 +66,28 @@ pub fn listen() {
 }
 
 /// Restarts the count at the first buffer at `pad`.
-pub fn forget_at(pad: &gst::Pad) {
-    pad.add_probe(gst::PadProbeType::BUFFER, |_, _| {
-        take(true);
-        gst::PadProbeReturn::Remove
-    });
+pub fn clear_at(pad: &gst::Pad) {
+    on_first_buffer(pad, |_| clear());
 }
 
 /// Stops counting at the end of the stream at `pad`, until the next count is taken. A decoder that is stopped midway gets
 /// the part of a frame that its parser has.
 pub fn stop_at_end(pad: &gst::Pad) {
-    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
-        if info.event().is_some_and(|event| event.type_() == gst::EventType::Eos) {
+    on_events(pad, |event| {
+        if event.type_() == gst::EventType::Eos {
             HAS_ENDED.store(true, Ordering::Relaxed);
         }
-        gst::PadProbeReturn::Ok
+        None
     });
 }
 
+/// Restarts the count.
+pub fn clear() {
+    take(true);
+}
+
 /// The number of errors since the last call; those about missing references count only `with_references`.
-pub fn take(with_references: bool) -> u64 {
+fn take(with_references: bool) -> u64 {
     HAS_ENDED.store(false, Ordering::Relaxed);
     let references = MISSING_REFERENCES.swap(0, Ordering::Relaxed);
     ERRORS.swap(0, Ordering::Relaxed) + if with_references { references } else { 0 }
