@@ -215,7 +215,7 @@ fn write(pipeline: &Pipeline, chain: &Chain, output: &Output) -> Result<()> {
             let muxer = Muxer::new(*container)?;
             let how = muxer.require(&chain.caps, "use another container")?;
             pipeline.write_fast_start_file(muxer.element(), &partial(path))?;
-            muxer.link_video(pipeline.gst(), &end, &how)?;
+            muxer.link_video(&end, &how)?;
             return Ok(());
         }
         Output::Y4m => {

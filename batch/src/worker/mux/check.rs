@@ -6,13 +6,14 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::written::{Written, WrittenTrack};
 use crate::{
     protocol::{Say, note, note_all},
-    text::counted,
+    text::{counted, seconds},
     worker::{
         elements::caps::{class, field, is_raw, is_same_kind, media_type},
         pads::tally::{Passed, Tally},
-        pipeline::fault::{NO_DATA, OutsideFault, TrackFault},
+        pipeline::fault::{NO_DATA, OutsideFault},
         probe::{
             Media, losses,
             scan::{self, Contents},
@@ -30,101 +31,86 @@ pub const LONG_FRAME: u64 = 500_000_000;
 const UNCHECKED: &str =
     "has frames that are shown for more than half a second; GStreamer cannot read the output back";
 
-/// A track that was written.
-#[derive(Debug)]
-pub struct Promise {
-    /// Its number in the input.
-    pub track: usize,
-    /// Whether it is the translated video.
-    pub is_video: bool,
-    pub is_encoded: bool,
-    /// Whether the muxer got it as a track of another codec.
-    pub is_carried: bool,
-    /// Its caps at the muxer; `None` if there was no data.
-    pub caps: Option<gst::Caps>,
-    pub passed: Passed,
-}
-
-/// Reads `output` back and compares it with what was written. `dropped_end` is the end of the tracks that are left out;
-/// `None` if the output has only a part of the input. Returns the probed output.
+/// Reads `output` back and compares it with what was `written`; `is_whole` if it has all of the input. Returns the probed
+/// output.
 pub fn check(
     output: &Path,
     media: &Media,
-    promises: &[Promise],
-    dropped_end: Option<u64>,
+    written: &Written,
+    is_whole: bool,
     say: Say,
 ) -> Result<Media> {
-    let is_empty = |promise: &&Promise| promise.caps.is_none() || promise.passed.packets == 0;
     // An encoded track without data may make the output unreadable.
-    if let Some(empty) = promises.iter().filter(|p| p.is_encoded && !p.is_video).find(is_empty) {
-        bail!(fault(empty, NO_DATA.to_owned()));
+    let is_empty = |track: &&WrittenTrack| {
+        track.is_encoded() && !track.is_video() && track.caps_of_data().is_none()
+    };
+    if let Some(empty) = written.tracks.iter().find(is_empty) {
+        bail!(empty.fault(NO_DATA));
     }
-    let written = Media::probe(output).context("the output cannot be opened")?;
-    note_all(say, losses::of_tags(media, &written));
-    note_all(say, losses::of_aspect(media, &written));
-    if written.kind() == "video/mpegts"
-        && let Some(video) = promises.iter().find(|promise| promise.is_video)
-        && video.passed.longest_step > LONG_FRAME
-    {
+    let probed = Media::probe(output).context("the output cannot be opened")?;
+    note_all(say, losses::of_tags(media, &probed));
+    note_all(say, losses::of_aspect(media, &probed));
+    if probed.kind() == "video/mpegts" && written.video().longest_step > LONG_FRAME {
         note(say, format!("{UNCHECKED}, so its frames are not counted"));
-        check_ends(media, promises, dropped_end, say)?;
-        return Ok(written);
+    } else {
+        compare_all(output, &probed, written, say)?;
     }
+    if is_whole {
+        check_ends(media, written, say)?;
+    }
+    Ok(probed)
+}
+
+/// Fails if a track of `output` has less than was `written`.
+fn compare_all(output: &Path, probed: &Media, written: &Written, say: Say) -> Result<()> {
     // The demuxer of a stream drops what comes before the video.
-    let video = promises.iter().find(|promise| promise.is_video);
-    let begin = video.and_then(|video| video.passed.first).filter(|_| written.is_stream());
+    let begin = written.video().first.filter(|_| probed.is_stream());
     let mut found =
-        scan::contents(output, &written, say).context("the output cannot be read back")?;
-    for promise in promises {
+        scan::contents(output, probed, say).context("the output cannot be read back")?;
+    for track in &written.tracks {
         // A track without data in the input has none in the output.
-        let Some(caps) = promise.caps.as_ref().filter(|_| promise.passed.packets > 0) else {
-            if !promise.is_video {
-                note(say, format!("track {} is empty", promise.track + 1));
+        let Some(caps) = track.caps_of_data() else {
+            if !track.is_video() {
+                note(say, format!("track {} is empty", track.number + 1));
             }
             continue;
         };
-        let Some(position) = position(&found, caps, promises) else {
-            bail!(fault(promise, "is missing from the output".to_owned()));
-        };
-        let contents = found.remove(position);
-        let unread = Unread::before(begin, &promise.passed);
-        compare(promise, caps, &contents, unread)?;
-        let missing =
-            promise.passed.packets.saturating_sub(contents.passed.packets + unread.packets);
-        if promise.is_video && missing * 10 > promise.passed.packets {
-            let (frames, expected) = (contents.passed.packets, promise.passed.packets);
-            bail!(fault(
-                promise,
-                format!("has {frames} frames in the output, expected {expected}")
-            ));
-        }
-        if promise.is_video && missing > 0 {
-            // Some encoders output empty packets, which a container may leave out.
-            note(say, format!("{} of the output cannot be read back", counted(missing, "frame")));
+        let position = position(&found, caps, &written.tracks);
+        let contents =
+            found.remove(position.ok_or_else(|| track.fault("is missing from the output"))?);
+        let unread = Unread::before(begin, &track.passed);
+        compare(track, caps, &contents, unread)?;
+        if track.is_video() {
+            let (expected, frames) = (track.passed.packets, contents.passed.packets);
+            let missing = expected.saturating_sub(frames + unread.packets);
+            if missing * 10 > expected {
+                bail!(
+                    track.fault(format!("has {frames} frames in the output, expected {expected}"))
+                );
+            }
+            if missing > 0 {
+                // Some encoders output empty packets, which a container may leave out.
+                note(
+                    say,
+                    format!("{} of the output cannot be read back", counted(missing, "frame")),
+                );
+            }
         }
     }
-    check_ends(media, promises, dropped_end, say)?;
-    Ok(written)
+    Ok(())
 }
 
 /// Which of the `found` tracks has these caps: the first of the same kind, or else the first of the same class, such as
-/// audio, whose kind none of `promises` has.
-fn position(found: &[Contents], caps: &gst::Caps, promises: &[Promise]) -> Option<usize> {
+/// audio, whose kind none of the `written` ones has.
+fn position(found: &[Contents], caps: &gst::Caps, written: &[WrittenTrack]) -> Option<usize> {
     let is_same = |contents: &Contents| is_same_kind(&contents.caps, caps);
     let is_others = |contents: &Contents| {
-        let mut all = promises.iter().filter_map(|promise| promise.caps.as_ref());
+        let mut all = written.iter().filter_map(|track| track.caps.as_ref());
         all.any(|caps| is_same_kind(&contents.caps, caps))
     };
     let is_like =
         |contents: &Contents| class(&contents.caps) == class(caps) && !is_others(contents);
     found.iter().position(is_same).or_else(|| found.iter().position(is_like))
-}
-
-fn fault(promise: &Promise, cause: String) -> anyhow::Error {
-    match promise.is_video {
-        true => anyhow::anyhow!("the video {cause}"),
-        false => TrackFault { track: promise.track, cause }.into(),
-    }
 }
 
 /// How much of a track may be missing when it is read back.
@@ -148,41 +134,38 @@ impl Unread {
     }
 }
 
-fn compare(promise: &Promise, caps: &gst::Caps, contents: &Contents, unread: Unread) -> Result<()> {
-    let (put, got) = (promise.passed, contents.passed);
+/// Fails if the track in `contents` has less than was written, except for what is `unread`.
+fn compare(
+    track: &WrittenTrack,
+    caps: &gst::Caps,
+    contents: &Contents,
+    unread: Unread,
+) -> Result<()> {
+    let (put, got) = (track.passed, contents.passed);
     // Raw audio has no fixed packets, and an audio encoder may output headers first.
-    let is_counted = !promise.is_encoded && !is_raw(caps) && !is_raw(&contents.caps);
+    let is_counted = !track.is_encoded() && !is_raw(caps) && !is_raw(&contents.caps);
     if is_counted && got.packets + got.hidden + unread.packets < put.packets {
-        let cause = format!("has {} packets in the output, expected {}", got.packets, put.packets);
-        bail!(fault(promise, cause));
+        let (found, expected) = (got.packets, put.packets);
+        bail!(track.fault(format!("has {found} packets in the output, expected {expected}")));
     }
     // `matroskademux` of GStreamer 1.22 gives ProRes packets no times.
     let has_times = got.first.is_some() || got.packets == 0;
     // The last packet of the output may have no duration.
-    let last = if promise.is_video { 0 } else { put.longest_step };
-    if has_times
-        && put.end.saturating_sub(put.first.unwrap_or(0))
-            > got.end.saturating_sub(got.first.unwrap_or(0))
-                + unread.nanoseconds
-                + TOLERANCE.max(last)
-    {
-        let cause = format!(
-            "lasts {:.2} s in the output, expected {:.2} s",
-            (got.end - got.first.unwrap_or(0)) as f64 / 1e9,
-            (put.end - put.first.unwrap_or(0)) as f64 / 1e9
-        );
-        bail!(fault(promise, cause));
+    let last = if track.is_video() { 0 } else { put.longest_step };
+    let tolerance = unread.nanoseconds + TOLERANCE.max(last);
+    if has_times && put.duration() > got.duration() + tolerance {
+        let (found, expected) = (seconds(got.duration()), seconds(put.duration()));
+        bail!(track.fault(format!("lasts {found:.2} s in the output, expected {expected:.2} s")));
     }
-    // For other tracks, the container of the input may state wrong values.
-    let is_known = promise.is_encoded || is_raw(caps);
-    for name in ["channels", "rate"].into_iter().filter(|_| is_known) {
-        if let (Some(put), Some(got)) =
-            (field::<i32>(caps, name), field::<i32>(&contents.caps, name))
-            && put != got
-            // Opus runs at 48 kHz; its header gives the rate before encoding.
-            && media_type(caps) != "audio/x-opus"
-        {
-            bail!(fault(promise, format!("has {got} {name} in the output, expected {put}")));
+    // For other tracks, the container of the input may state wrong values. Opus runs at 48 kHz; its header gives the
+    // rate before encoding.
+    let is_known = track.is_encoded() || is_raw(caps);
+    if is_known && media_type(caps) != "audio/x-opus" {
+        for name in ["channels", "rate"] {
+            let (put, got) = (field::<i32>(caps, name), field::<i32>(&contents.caps, name));
+            if let Some((put, got)) = put.zip(got).filter(|(put, got)| put != got) {
+                bail!(track.fault(format!("has {got} {name} in the output, expected {put}")));
+            }
         }
     }
     Ok(())
@@ -190,23 +173,16 @@ fn compare(promise: &Promise, caps: &gst::Caps, contents: &Contents, unread: Unr
 
 /// Fails if the tracks end long before the duration of the file; notes audio that ends before the end that the file
 /// states for it, and a video that ends before the other tracks.
-fn check_ends(
-    media: &Media,
-    promises: &[Promise],
-    dropped_end: Option<u64>,
-    say: Say,
-) -> Result<()> {
-    let end = promises.iter().map(|promise| promise.passed.end).max().unwrap_or(0);
-    let duration = media.duration.map(|duration| duration.saturating_sub(media.late_start));
-    let duration = duration.map(gst::ClockTime::nseconds).filter(|_| end > 0);
-    let Some((duration, dropped_end)) = duration.zip(dropped_end) else { return Ok(()) };
-    let seconds = |time: u64| time as f64 / 1e9;
+fn check_ends(media: &Media, written: &Written, say: Say) -> Result<()> {
+    let end = written.end();
+    let Some(duration) = media.duration.filter(|_| end > 0) else { return Ok(()) };
+    let duration = duration.saturating_sub(media.late_start).nseconds();
     let tolerance = (duration / 50).max(500_000_000);
-    for promise in promises {
-        let track = &media.tracks[promise.track];
-        let (stated, end) = (track.end.unwrap_or_default().nseconds(), promise.passed.end);
-        if track.kind().starts_with("audio/") && end > 0 && end + tolerance < stated {
-            let (number, end, stated) = (promise.track + 1, seconds(end), seconds(stated));
+    for WrittenTrack { number, passed, .. } in &written.tracks {
+        let track = &media.tracks[*number];
+        let stated = track.end.unwrap_or_default().nseconds();
+        if track.is_audio() && passed.end > 0 && passed.end + tolerance < stated {
+            let (number, end, stated) = (number + 1, seconds(passed.end), seconds(stated));
             note(
                 say,
                 format!("track {number} ends at {end:.1} s, but the file says {stated:.1} s"),
@@ -216,28 +192,22 @@ fn check_ends(
     let ends =
         format!("it ends at {:.1} s, but its header says {:.1} s", seconds(end), seconds(duration));
     // The duration of a stream is the difference between its first and last clock, which may have jumped.
-    let is_whole = end.max(dropped_end) + tolerance >= duration;
+    let is_whole = end.max(written.dropped_end) + tolerance >= duration;
     if !is_whole && media.is_stream() {
         note(say, format!("its timestamps jump: {ends}"));
         return Ok(());
     }
     ensure!(is_whole, OutsideFault(format!("is truncated or damaged: {ends}")));
-    let video = promises.iter().find(|promise| promise.is_video).map_or(0, |p| p.passed.end);
+    let video = written.video().end;
     if video + tolerance < end {
-        note(
-            say,
-            format!(
-                "the video ends at {:.1} s, other tracks at {:.1} s",
-                seconds(video),
-                seconds(end)
-            ),
-        );
+        let (video, end) = (seconds(video), seconds(end));
+        note(say, format!("the video ends at {video:.1} s, other tracks at {end:.1} s"));
     }
     Ok(())
 }
 
-/// Decodes every track of `output`, probed as `media`; fails on an error, or if frames of the video are missing.
-pub fn verify(output: &Path, media: &Media, promises: &[Promise], say: Say) -> Result<()> {
+/// Decodes every track of `output`, probed as `media`; fails on an error, or if the video has fewer than `expected` frames.
+pub fn verify(output: &Path, media: &Media, expected: u64, say: Say) -> Result<()> {
     let frames = Tally::default();
     let counted = frames.clone();
     let (pipeline, _) = scan::open(output, media, true, move |source, end| {
@@ -246,8 +216,6 @@ pub fn verify(output: &Path, media: &Media, promises: &[Promise], say: Say) -> R
         }
     })?;
     pipeline.run(None, say).context("the output cannot be decoded")?;
-    let video = promises.iter().find(|promise| promise.is_video);
-    let expected = video.map_or(0, |video| video.passed.packets);
     let decoded = frames.get().packets;
     ensure!(
         decoded >= expected,

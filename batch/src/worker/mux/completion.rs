@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use gst::prelude::*;
 
-use super::check::Promise;
+use super::{mapping::Action, written::WrittenTrack};
 use crate::{
     container::Container,
     worker::{
@@ -53,21 +53,21 @@ impl Completion<'_> {
         }
     }
 
-    /// Adds it to `output`, which has the tracks `promises`.
-    pub fn complete(&self, output: &Path, promises: &[Promise]) -> Result<()> {
+    /// Adds it to `output`, which has the tracks `written`.
+    pub fn complete(&self, output: &Path, written: &[WrittenTrack]) -> Result<()> {
         let incomplete = "the output cannot be completed";
         if self.container.is_isobmff() {
-            let track = |(promise, flags): (&Promise, Flags)| TrackAdditions {
+            let track = |(track, flags): (&WrittenTrack, Flags)| TrackAdditions {
                 flags,
-                name: self.media.name(self.track(promise)),
+                name: self.media.name(self.input(track)),
             };
-            let tracks = promises.iter().zip(self.one_default_each(promises)).map(track);
+            let tracks = written.iter().zip(self.one_default_each(written)).map(track);
             let mut additions = self.additions(tracks.collect());
-            additions.lead = self.lead(promises);
+            additions.lead = self.lead(written);
             additions.complete(output).context(incomplete)?;
         }
         if self.container.is_matroska() {
-            self.head(promises)?.write(output).context(incomplete)?;
+            self.head(written)?.write(output).context(incomplete)?;
         }
         Ok(())
     }
@@ -89,10 +89,13 @@ impl Completion<'_> {
     }
 
     /// For Matroska.
-    fn head(&self, promises: &[Promise]) -> Result<Head> {
-        let properties = |(promise, flags): (&Promise, Flags)| {
-            let track = self.track(promise);
-            let is_copied = !promise.is_encoded && track.kind().starts_with("audio/");
+    fn head(&self, written: &[WrittenTrack]) -> Result<Head> {
+        let properties = |(written, flags): (&WrittenTrack, Flags)| {
+            let track = self.input(written);
+            let keeps_codec = match &written.action {
+                Action::Copy(pad) => pad.carrier.is_some() || track.is_audio(),
+                _ => false,
+            };
             let entry = track.entry.as_ref();
             let language = entry.map(|entry| entry.language.clone());
             // The muxer writes the language in the tags.
@@ -101,15 +104,13 @@ impl Completion<'_> {
                 flags,
                 language: language.or((!has_tag).then(|| "und".to_owned())),
                 name: self.media.name(track),
-                codec: entry
-                    .filter(|_| promise.is_carried || is_copied)
-                    .map(|entry| entry.codec.clone()),
+                codec: entry.filter(|_| keeps_codec).map(|entry| entry.codec.clone()),
                 kept: entry.map(|entry| entry.kept.clone()).unwrap_or_default(),
             }
         };
         Ok(Head {
             title: self.media.title(),
-            tracks: promises.iter().zip(self.flags(promises)).map(properties).collect(),
+            tracks: written.iter().zip(self.flags(written)).map(properties).collect(),
             attachments: self.media.attachments.clone(),
             file_tags: self.media.matroska_tags(),
             date: self.media.date(),
@@ -117,33 +118,32 @@ impl Completion<'_> {
         })
     }
 
-    fn track(&self, promise: &Promise) -> &Track {
-        &self.media.tracks[promise.track]
+    /// The track of the input from which `written` was made.
+    fn input(&self, written: &WrittenTrack) -> &Track {
+        &self.media.tracks[written.number]
     }
 
-    fn class(&self, promise: &Promise) -> &str {
-        class(&self.track(promise).caps)
+    fn class(&self, written: &WrittenTrack) -> &str {
+        class(&self.input(written).caps)
     }
 
     /// The flags of the tracks. A player plays the first of each class if the input does not say more.
-    fn flags(&self, promises: &[Promise]) -> Vec<Flags> {
-        let flags = promises.iter().enumerate().map(|(i, promise)| {
-            let is_same = |other: &Promise| self.class(other) == self.class(promise);
-            let default = !promises[..i].iter().any(is_same);
-            self.track(promise).flags.unwrap_or(Flags::new(default))
+    fn flags(&self, written: &[WrittenTrack]) -> Vec<Flags> {
+        let flags = written.iter().enumerate().map(|(i, track)| {
+            let is_same = |other: &WrittenTrack| self.class(other) == self.class(track);
+            let default = !written[..i].iter().any(is_same);
+            self.input(track).flags.unwrap_or(Flags::new(default))
         });
         flags.collect()
     }
 
     /// The same, with a track of each class that plays by default. Players of MP4 and QuickTime may ignore the others.
-    fn one_default_each(&self, promises: &[Promise]) -> Vec<Flags> {
-        let all = self.flags(promises);
-        let has_default = |class: &str| {
-            let mut flags = promises.iter().zip(&all);
-            flags.any(|(promise, flags)| flags.default && self.class(promise) == class)
-        };
-        let flags = promises.iter().zip(&all).map(|(promise, flags)| Flags {
-            default: flags.default || !has_default(self.class(promise)),
+    fn one_default_each(&self, written: &[WrittenTrack]) -> Vec<Flags> {
+        let all = self.flags(written);
+        let defaults = written.iter().zip(&all).filter(|(_, flags)| flags.default);
+        let defaults: Vec<&str> = defaults.map(|(track, _)| self.class(track)).collect();
+        let flags = written.iter().zip(&all).map(|(track, flags)| Flags {
+            default: flags.default || !defaults.contains(&self.class(track)),
             ..*flags
         });
         flags.collect()
@@ -151,10 +151,10 @@ impl Completion<'_> {
 
     /// How much of an output in MP4 or QuickTime lies before the start of the input, nanoseconds. The muxer starts the
     /// presentation with its first track.
-    fn lead(&self, promises: &[Promise]) -> u64 {
+    fn lead(&self, written: &[WrittenTrack]) -> u64 {
         // The times of a stream start at any time, and players hide nothing of it.
         let shift = u64::try_from(self.window.shift).ok().filter(|_| !self.media.is_stream());
-        let first = promises.iter().filter_map(|promise| promise.passed.first).min();
+        let first = written.iter().filter_map(|track| track.passed.first).min();
         shift.unwrap_or(0).saturating_sub(first.unwrap_or(0))
     }
 }

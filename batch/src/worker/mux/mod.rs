@@ -5,43 +5,35 @@
 //! The video is not encoded here, so this takes seconds. It is repeated if a container refuses a track: that track is
 //! re-encoded or left out, but the video is never lost.
 
-pub mod branch;
+mod attempt;
+mod branch;
 pub mod check;
-pub mod completion;
-pub mod links;
+mod completion;
+mod links;
 pub mod mapping;
 pub mod muxer;
-pub mod reader;
-pub mod subtitles;
+mod observations;
+mod reader;
+mod subtitles;
+mod written;
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-    sync::mpsc,
-};
+use std::{io, path::Path};
 
-use anyhow::{Context, Result, anyhow, bail};
-use gst::prelude::*;
+use anyhow::{Result, bail};
 
 use self::{
-    check::Promise,
-    completion::Completion,
-    links::{Links, Observations},
+    attempt::Attempt,
     mapping::{Action, Mapping},
     muxer::Muxer,
-    reader::Additions,
 };
 use crate::{
     container::Container,
     protocol::{Say, Segment, Setup, Span, note_all},
     worker::{
-        containers::{chapters, matroska},
+        containers::matroska,
         pads::clip::Window,
-        pipeline::{
-            Pipeline,
-            fault::{CutFault, OutsideFault, TrackFault},
-        },
-        probe::{Media, Track, demux::demux, hdr, scan},
+        pipeline::fault::{CutFault, OutsideFault, TrackFault},
+        probe::{Media, Track, scan},
     },
 };
 
@@ -59,36 +51,23 @@ pub struct Mux<'a> {
 impl Mux<'_> {
     /// Writes the output and checks it; returns the frames of its video.
     pub fn run(&self, say: Say) -> Result<u64> {
-        let media = Media::probe(self.input)?;
-        let mut refused = Vec::new();
-        let window = self.window(&media)?;
+        let media = &Media::probe(self.input)?;
+        let window = self.window(media)?;
         if media.is_matroska() {
             note_all(say, matroska::damage(self.input));
         }
+        let mut refused = Vec::new();
         loop {
-            let mapping =
-                Mapping::new(&media, &Muxer::new(self.container)?, &self.setup.recipe, &refused);
-            let written = self.write(&media, &mapping, window, say);
-            let written = written.and_then(|(promises, dropped_end)| {
-                self.check_video(&promises)?;
-                Completion { container: self.container, media: &media, window }
-                    .complete(self.output, &promises)?;
-                let dropped_end = Some(dropped_end).filter(|_| !self.is_part());
-                let written = check::check(self.output, &media, &promises, dropped_end, say)?;
-                if self.setup.verify {
-                    check::verify(self.output, &written, &promises, say)?;
-                }
-                Ok(promises)
-            });
-            match written {
-                Ok(promises) => {
-                    note_all(say, mapping.notices);
-                    let video = promises.iter().find(|promise| promise.is_video);
-                    return Ok(video.map_or(0, |video| video.passed.packets));
+            let Mapping { actions, notices } =
+                Mapping::new(media, &Muxer::new(self.container)?, &self.setup.recipe, &refused);
+            match (Attempt { mux: self, media, actions: &actions, window }).run(say) {
+                Ok(frames) => {
+                    note_all(say, notices);
+                    return Ok(frames);
                 }
                 Err(error) => {
                     let codecs: Vec<&str> = media.tracks.iter().map(Track::codec).collect();
-                    let more = to_change(&error, &mapping.actions, &codecs);
+                    let more = to_change(&error, &actions, &codecs);
                     if more.is_empty() {
                         return Err(error);
                     }
@@ -102,11 +81,9 @@ impl Mux<'_> {
         }
     }
 
-    /// Fails if frames of the segments are lost.
-    fn check_video(&self, promises: &[Promise]) -> Result<()> {
+    /// Fails if only `written` frames were written, and the segments have more.
+    fn check_frames(&self, written: u64) -> Result<()> {
         let expected: Option<u64> = self.spans().map(|span| span.frames).sum();
-        let video = promises.iter().find(|promise| promise.is_video);
-        let written = video.map_or(0, |video| video.passed.packets);
         if let Some(expected) = expected.filter(|&expected| written < expected) {
             let cause = format!("only {written} of {expected} translated frames can be read back");
             bail!(CutFault(cause));
@@ -137,154 +114,6 @@ impl Mux<'_> {
 
     fn spans(&self) -> impl Iterator<Item = &Span> {
         self.segments.iter().map(|segment| &segment.span)
-    }
-
-    /// Writes the output. Also returns the end of the tracks that are left out, nanoseconds.
-    fn write(
-        &self,
-        media: &Media,
-        mapping: &Mapping,
-        window: Window,
-        say: Say,
-    ) -> Result<(Vec<Promise>, u64)> {
-        // The output of an earlier attempt.
-        let _ = std::fs::remove_file(self.output);
-        let pipeline = Pipeline::new();
-        let muxer = Muxer::new(self.container)?;
-        self.prepare(&pipeline, &muxer, media, window)?;
-        let (sender, faults) = mpsc::channel();
-        let video = self.video(media, window, sender.clone())?;
-        pipeline.gst().add(&video)?;
-        // Starts when all tracks are linked: the muxer accepts no more after that.
-        video.set_locked_state(true);
-        let links = Links {
-            pipeline: pipeline.gst().downgrade(),
-            setup: self.setup.clone(),
-            muxer,
-            video: video.clone(),
-            video_caps: self.video_caps()?,
-            tracks: media.tracks.clone(),
-            actions: mapping.actions.clone(),
-            window,
-            written: pipeline.tally("packets written"),
-            observations: Observations::default(),
-        };
-        let observations = links.observations.clone();
-        self.read_tracks(&pipeline, media, mapping.actions.clone(), links, sender)?;
-        let run = pipeline.run(None, say);
-        if let Ok(fault) = faults.try_recv() {
-            return Err(fault);
-        }
-        // Also after a failed attempt: the next one may decode the track, which gives it other times.
-        note_all(say, observations.notices(&mapping.actions));
-        run.map_err(|error| observations.explain(error, &mapping.actions))?;
-        Ok((observations.promises(), observations.dropped_end()))
-    }
-
-    /// The source of the translated video; `faults` gets its errors.
-    fn video(
-        &self,
-        media: &Media,
-        window: Window,
-        faults: mpsc::Sender<anyhow::Error>,
-    ) -> Result<gst::Element> {
-        let main = media.main_track()?;
-        let encoding = main.encoding(&self.setup.recipe, self.container, 1);
-        let metadata = hdr::metadata(&main.caps, &encoding);
-        let timecode = media.timecode.as_ref().and_then(|code| code.after(window.start));
-        let durations = self.container.is_isobmff();
-        let additions = Additions { metadata, timecode, durations };
-        Ok(reader::source(self.placed(window), additions, faults))
-    }
-
-    /// Demuxes the input in `pipeline`, and links its tracks when they are known; `faults` gets the error if that fails.
-    fn read_tracks(
-        &self,
-        pipeline: &Pipeline,
-        media: &Media,
-        actions: Vec<Action>,
-        links: Links,
-        faults: mpsc::Sender<anyhow::Error>,
-    ) -> Result<()> {
-        if media.own.is_some() {
-            // It has no other tracks.
-            return links.link_all(Vec::new());
-        }
-        let tracks = media.tracks.clone();
-        let is_encoded = move |id: &str, _: &gst::Caps| {
-            let track = tracks.iter().position(|track| track.id == id);
-            track.is_some_and(|track| matches!(actions[track], Action::Encode))
-        };
-        let link = move |sources| {
-            links.link_all(sources).map_err(|error| {
-                // The pipeline reports only its text.
-                let text = anyhow!("{error:#}");
-                let _ = faults.send(error);
-                text
-            })
-        };
-        demux(pipeline.gst(), self.input, &media.repairs, is_encoded, link)
-    }
-
-    /// What the video is encoded as.
-    fn video_caps(&self) -> Result<gst::Caps> {
-        let first = self.segments.first().context("no segments")?;
-        let segment = Media::probe(first.file.as_ref());
-        let segment = segment.map_err(|error| CutFault(format!("a segment: {error:#}")))?;
-        Ok(segment.main_track()?.caps.clone())
-    }
-
-    /// The files of the segments, and the time of each on the clock of the output.
-    fn placed(&self, window: Window) -> Vec<(PathBuf, gst::ClockTime)> {
-        let place = |Segment { file, span }: &Segment| {
-            let first = span.first.unwrap_or(span.start);
-            let start = i128::from(first - window.start) + window.shift;
-            let start = u64::try_from(start).unwrap_or(span.start);
-            (file.into(), gst::ClockTime::from_nseconds(start))
-        };
-        self.segments.iter().map(place).collect()
-    }
-
-    /// The tags that the muxer writes.
-    fn tags_for_muxer(&self, media: &Media) -> gst::TagList {
-        if media.user_data(self.container).is_some() {
-            return gst::TagList::new();
-        }
-        let mut tags = media.global_tags();
-        if self.container.is_matroska() {
-            // The other tags are written later; cover art becomes an attachment.
-            let names: Vec<_> = tags.iter().map(|(name, _)| name.to_owned()).collect();
-            let others =
-                names.iter().filter(|name| !["image", "preview-image"].contains(&&***name));
-            others.for_each(|name| tags.make_mut().remove_generic(name));
-        }
-        tags
-    }
-
-    fn prepare(
-        &self,
-        pipeline: &Pipeline,
-        muxer: &Muxer,
-        media: &Media,
-        window: Window,
-    ) -> Result<()> {
-        let mux = muxer.element();
-        if let Some(setter) = mux.dynamic_cast_ref::<gst::TagSetter>() {
-            setter.merge_tags(&self.tags_for_muxer(media), gst::TagMergeMode::Append);
-        }
-        Completion { container: self.container, media, window }.make_room(mux);
-        if let (Some(setter), Some(toc)) = (mux.dynamic_cast_ref::<gst::TocSetter>(), &media.toc) {
-            let end = media.duration.unwrap_or_default().nseconds();
-            let range = window.start..window.stop.unwrap_or(end);
-            let length = range.end.saturating_sub(range.start);
-            match self.is_part() {
-                false => setter.set_toc(Some(toc)),
-                true => {
-                    setter.set_toc(chapters::table(&chapters::within(toc, range), length).as_ref())
-                }
-            }
-        }
-        pipeline.write_fast_start_file(mux, self.output)
     }
 }
 
@@ -320,6 +149,8 @@ fn to_change(error: &anyhow::Error, actions: &[Action], codecs: &[&str]) -> Vec<
 
 #[cfg(test)]
 mod tests {
+    use anyhow::anyhow;
+
     use super::*;
     use crate::worker::pipeline::fault::{NO_SPACE, explain};
 

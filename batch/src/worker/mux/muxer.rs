@@ -91,6 +91,12 @@ impl Muxer {
         if self.container.refuses(caps) {
             return None;
         }
+        let pad = |template: &gst::PadTemplate, parser| MuxPad {
+            template: template.clone(),
+            parser,
+            loses_layout: false,
+            carrier: None,
+        };
         let loses_layout = self.loses_layout(caps);
         let accepted = match loses_layout {
             true => with_field(caps, "channel-mask", gst::Bitmask::new(0)),
@@ -98,12 +104,9 @@ impl Muxer {
         };
         let direct =
             self.templates.iter().find(|template| template.caps().can_intersect(&accepted));
-        let direct = direct.map(|template| {
-            let (template, parser, carrier) = (template.clone(), None, None);
-            MuxPad { template, parser, loses_layout, carrier }
-        });
-        if let Some(pad) = direct.as_ref().filter(|pad| !wants_parser(pad.template.caps(), caps)) {
-            return Some(pad.clone());
+        let direct = direct.map(|template| MuxPad { loses_layout, ..pad(template, None) });
+        if direct.as_ref().is_some_and(|pad| !wants_parser(pad.template.caps(), caps)) {
+            return direct;
         }
         let parsers = gst::ElementFactory::factories_with_type(
             gst::ElementFactoryType::PARSER,
@@ -114,9 +117,7 @@ impl Muxer {
             let fits = |template: &&gst::PadTemplate| {
                 is_same_kind(template.caps(), caps) && parser.can_src_any_caps(template.caps())
             };
-            let template = self.templates.iter().find(fits)?.clone();
-            let (parser, loses_layout, carrier) = (Some(parser.clone()), false, None);
-            Some(MuxPad { template, parser, loses_layout, carrier })
+            Some(pad(self.templates.iter().find(fits)?, Some(parser.clone())))
         });
         parsed.or(direct)
     }
@@ -172,13 +173,10 @@ impl Muxer {
         !self.templates.iter().any(|template| template.caps().can_intersect(&caps))
     }
 
-    /// Links `track`, through the parser of `how`, to a new pad of the muxer. Returns that pad.
-    pub fn link(
-        &self,
-        pipeline: &gst::Pipeline,
-        track: &gst::Pad,
-        how: &MuxPad,
-    ) -> Result<gst::Pad> {
+    /// Links `track`, through the parser of `how`, to a new pad of the muxer, which is in a pipeline. Returns that pad.
+    pub fn link(&self, track: &gst::Pad, how: &MuxPad) -> Result<gst::Pad> {
+        let pipeline = self.element.parent().and_downcast::<gst::Pipeline>();
+        let pipeline = &pipeline.context("the muxer is not in a pipeline")?;
         let mut track = track.clone();
         if let Some(factory) = &how.parser {
             let parser = factory.create().build()?;
@@ -213,13 +211,8 @@ impl Muxer {
     }
 
     /// Links encoded video as [`Muxer::link`] does; in MP4 and QuickTime its times have a unit of 1/90,000 s.
-    pub fn link_video(
-        &self,
-        pipeline: &gst::Pipeline,
-        track: &gst::Pad,
-        how: &MuxPad,
-    ) -> Result<gst::Pad> {
-        let sink = self.link(pipeline, track, how)?;
+    pub fn link_video(&self, track: &gst::Pad, how: &MuxPad) -> Result<gst::Pad> {
+        let sink = self.link(track, how)?;
         if sink.has_property("trak-timescale") {
             sink.set_property("trak-timescale", 90_000u32);
         }

@@ -29,6 +29,11 @@ pub struct Passed {
 }
 
 impl Passed {
+    /// From the earliest running time to the end of the last buffer, nanoseconds.
+    pub fn duration(&self) -> u64 {
+        self.end.saturating_sub(self.first.unwrap_or(0))
+    }
+
     /// From the earliest to the latest running time, nanoseconds.
     pub fn length(&self) -> u64 {
         self.latest.saturating_sub(self.first.unwrap_or(0))

@@ -127,6 +127,10 @@ impl Track {
         media_type(&self.caps)
     }
 
+    pub fn is_audio(&self) -> bool {
+        self.kind().starts_with("audio/")
+    }
+
     /// The codec in the media type, such as `h264`.
     pub fn codec(&self) -> &str {
         self.kind().rsplit(['/', '-']).next().unwrap_or_default()

@@ -150,7 +150,7 @@ impl Job<'_> {
         }
         pipeline.gst().add(&chain.bin)?;
         pipeline.write_file(mux, self.output)?;
-        let sink = muxer.link_video(pipeline.gst(), &chain.src()?, &how)?;
+        let sink = muxer.link_video(&chain.src()?, &how)?;
         encoded.watch(&sink);
         Ok(())
     }

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! An attempt to write an output, with a certain action for each track.
+
+use std::{fs, path::PathBuf, sync::mpsc};
+
+use anyhow::{Context, Result, anyhow};
+use gst::prelude::*;
+
+use super::{
+    Mux, check,
+    completion::Completion,
+    links::Links,
+    mapping::Action,
+    muxer::Muxer,
+    observations::Observations,
+    reader::{self, Additions},
+    written::Written,
+};
+use crate::{
+    protocol::{Say, Segment, note_all},
+    worker::{
+        containers::chapters,
+        pads::clip::Window,
+        pipeline::{Pipeline, fault::CutFault},
+        probe::{Media, demux::demux, hdr},
+    },
+};
+
+pub struct Attempt<'a> {
+    pub mux: &'a Mux<'a>,
+    pub media: &'a Media,
+    /// What to do with each track of `media`.
+    pub actions: &'a [Action],
+    /// The part of `media` that goes into the output.
+    pub window: Window,
+}
+
+impl Attempt<'_> {
+    /// Writes the output and checks it; returns the frames of its video.
+    pub fn run(&self, say: Say) -> Result<u64> {
+        let Mux { setup, output, .. } = self.mux;
+        let written = self.write(say)?;
+        let frames = written.video().packets;
+        self.mux.check_frames(frames)?;
+        self.completion().complete(output, &written.tracks)?;
+        let is_whole = !self.mux.is_part();
+        let probed = check::check(output, self.media, &written, is_whole, say)?;
+        if setup.verify {
+            check::verify(output, &probed, frames, say)?;
+        }
+        Ok(frames)
+    }
+
+    fn completion(&self) -> Completion<'_> {
+        Completion { container: self.mux.container, media: self.media, window: self.window }
+    }
+
+    fn write(&self, say: Say) -> Result<Written> {
+        // The output of an earlier attempt.
+        let _ = fs::remove_file(self.mux.output);
+        let pipeline = Pipeline::new();
+        let muxer = Muxer::new(self.mux.container)?;
+        self.prepare(muxer.element());
+        pipeline.write_fast_start_file(muxer.element(), self.mux.output)?;
+        let (sender, faults) = mpsc::channel();
+        let video = self.video(sender.clone())?;
+        pipeline.gst().add(&video)?;
+        // Starts when all tracks are linked: the muxer accepts no more after that.
+        video.set_locked_state(true);
+        let observations = Observations::default();
+        let links = Links {
+            pipeline: pipeline.gst().downgrade(),
+            setup: self.mux.setup.clone(),
+            muxer,
+            video,
+            video_caps: self.video_caps()?,
+            tracks: self.media.tracks.clone(),
+            actions: self.actions.to_vec(),
+            window: self.window,
+            packets: pipeline.tally("packets written"),
+            observations: observations.clone(),
+        };
+        self.read_tracks(&pipeline, links, sender)?;
+        let run = pipeline.run(None, say);
+        if let Ok(fault) = faults.try_recv() {
+            return Err(fault);
+        }
+        // Also after a failed attempt: the next one may decode the track, which gives it other times.
+        note_all(say, observations.notices());
+        run.map_err(|error| observations.explain(error))?;
+        Ok(observations.written())
+    }
+
+    /// Gives the muxer `mux` tags and chapters.
+    fn prepare(&self, mux: &gst::Element) {
+        if let Some(setter) = mux.dynamic_cast_ref::<gst::TagSetter>() {
+            setter.merge_tags(&self.tags_for_muxer(), gst::TagMergeMode::Append);
+        }
+        self.completion().make_room(mux);
+        if let (Some(setter), Some(toc)) =
+            (mux.dynamic_cast_ref::<gst::TocSetter>(), &self.media.toc)
+        {
+            let Window { start, stop, .. } = self.window;
+            let end = stop.unwrap_or(self.media.duration.unwrap_or_default().nseconds());
+            let part =
+                || chapters::table(&chapters::within(toc, start..end), end.saturating_sub(start));
+            match self.mux.is_part() {
+                false => setter.set_toc(Some(toc)),
+                true => setter.set_toc(part().as_ref()),
+            }
+        }
+    }
+
+    /// The tags that the muxer writes.
+    fn tags_for_muxer(&self) -> gst::TagList {
+        let container = self.mux.container;
+        if self.media.user_data(container).is_some() {
+            return gst::TagList::new();
+        }
+        let mut tags = self.media.global_tags();
+        if container.is_matroska() {
+            // The other tags are written later; cover art becomes an attachment.
+            let names: Vec<_> = tags.iter().map(|(name, _)| name.to_owned()).collect();
+            let others =
+                names.iter().filter(|name| !["image", "preview-image"].contains(&&***name));
+            others.for_each(|name| tags.make_mut().remove_generic(name));
+        }
+        tags
+    }
+
+    /// The source of the translated video; `faults` gets its errors.
+    fn video(&self, faults: mpsc::Sender<anyhow::Error>) -> Result<gst::Element> {
+        let (media, container) = (self.media, self.mux.container);
+        let main = media.main_track()?;
+        let encoding = main.encoding(&self.mux.setup.recipe, container, 1);
+        let additions = Additions {
+            metadata: hdr::metadata(&main.caps, &encoding),
+            timecode: media.timecode.as_ref().and_then(|code| code.after(self.window.start)),
+            durations: container.is_isobmff(),
+        };
+        Ok(reader::source(self.placed_segments(), additions, faults))
+    }
+
+    /// The files of the segments, and the time of each on the clock of the output.
+    fn placed_segments(&self) -> Vec<(PathBuf, gst::ClockTime)> {
+        let place = |Segment { file, span }: &Segment| {
+            let first = span.first.unwrap_or(span.start);
+            let start = i128::from(first - self.window.start) + self.window.shift;
+            let start = u64::try_from(start).unwrap_or(span.start);
+            (file.into(), gst::ClockTime::from_nseconds(start))
+        };
+        self.mux.segments.iter().map(place).collect()
+    }
+
+    /// What the video is encoded as.
+    fn video_caps(&self) -> Result<gst::Caps> {
+        let first = self.mux.segments.first().context("no segments")?;
+        let segment = Media::probe(first.file.as_ref());
+        let segment = segment.map_err(|error| CutFault(format!("a segment: {error:#}")))?;
+        Ok(segment.main_track()?.caps.clone())
+    }
+
+    /// Demuxes the input in `pipeline`, and links its tracks when they are known; `faults` gets the error if that fails.
+    fn read_tracks(
+        &self,
+        pipeline: &Pipeline,
+        links: Links,
+        faults: mpsc::Sender<anyhow::Error>,
+    ) -> Result<()> {
+        if self.media.own.is_some() {
+            // It has no other tracks.
+            return links.link_all(Vec::new());
+        }
+        let encoded = self.media.tracks.iter().zip(self.actions);
+        let encoded = encoded.filter(|(_, action)| matches!(action, Action::Encode));
+        let encoded: Vec<String> = encoded.map(|(track, _)| track.id.clone()).collect();
+        let is_encoded = move |id: &str, _: &gst::Caps| encoded.iter().any(|known| known == id);
+        let link = move |sources| {
+            links.link_all(sources).map_err(|error| {
+                // The pipeline reports only its text.
+                let text = anyhow!("{error:#}");
+                let _ = faults.send(error);
+                text
+            })
+        };
+        demux(pipeline.gst(), self.mux.input, &self.media.repairs, is_encoded, link)
+    }
+}
