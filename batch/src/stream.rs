@@ -3,7 +3,7 @@
 //! Video from or to something other than a file: y4m on standard input and output, and image sequences. It is
 //! translated in one go, in this process.
 
-use std::{fs, path::Path, process::ExitCode, time::Instant};
+use std::{collections::HashSet, fs, path::Path, process::ExitCode, time::Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -113,6 +113,7 @@ impl Stream {
         events.begin(None, 1, options.provider.as_deref());
         events.start(0, input, 1);
         let begun = Instant::now();
+        let mut said = HashSet::new();
         let frames = translate(
             &setup,
             &self.input,
@@ -120,7 +121,7 @@ impl Stream {
             options.framerate,
             &mut |reply| match reply {
                 Reply::Progress { frames, total } => events.progress(0, input, frames, total),
-                Reply::Notice { text } => events.notice(input, &text),
+                Reply::Notice { text } if said.insert(text.clone()) => events.notice(input, &text),
                 _ => {}
             },
         );

@@ -29,9 +29,9 @@ use crate::{
             self,
             pixels::{self, ImagePipeline},
         },
-        pipeline::{Pipeline, TRANSLATED, decoder_errors, fault::NOTHING_DECODED},
+        pipeline::Pipeline,
         probe::{Media, Track, hdr, losses, own::Own},
-        segment::{packets::Packets, source, video},
+        segment::{branch::Branch, source},
     },
 };
 
@@ -84,81 +84,53 @@ pub fn translate(
 
 /// Translates frames as one video.
 fn one_video(setup: &Setup, input: &Input, output: &Output, rate: Rate, say: Say) -> Result<u64> {
-    let encoder = match output {
-        Output::File(..) => setup.recipe.video_encoder.clone(),
-        Output::Y4m => Some(y4m::write::encoder()),
-        Output::Sequence(output) => Some(encoder(output.format)),
+    let (encoder, container) = match output {
+        Output::File(_, container) => (setup.recipe.video_encoder.clone(), *container),
+        Output::Y4m => (Some(y4m::write::encoder()), Container::Mkv),
+        Output::Sequence(output) => (Some(encoder(output.format)), Container::Mkv),
     };
     let recipe = Recipe { video_encoder: encoder, ..setup.recipe.clone() };
     let setup = &Setup { recipe, ..setup.clone() };
-    let pipeline = Pipeline::new();
-    if *input == Input::Y4m || *output == Output::Y4m {
-        pipeline.wait_for_pipes();
-    }
-    let read = pipeline.tally("frames read");
-    let translated = pipeline.tally(TRANSLATED);
-    let encoded = pipeline.tally("frames encoded");
-    let container = match output {
-        Output::File(_, container) => *container,
-        _ => Container::Mkv,
-    };
-    let media = match input {
-        Input::File(path) => Some(Media::probe_input(path)?),
-        Input::Y4m => Some(Media::of_own(Own::Y4m(Y4m::of_standard_input()?))?),
-        Input::Sequence(_) => None,
-    };
-    let track = match (&media, input) {
-        (None, Input::Sequence(sequence)) => track_of(sequence)?,
-        (media, _) => media.as_ref().context("no video")?.main_track()?.clone(),
-    };
+    let media = &probe(input, say)?;
+    let track = media.main_track()?;
     if *output == Output::Y4m && hdr::transfer(&track.caps) != Transfer::Sdr {
         note(say, "is HDR, but y4m has no field for that: set it in the program that reads it");
     }
-    let encoding = track.encoding(&setup.recipe, container, setup.threads);
-    let chain = video::chain(setup, &encoding, &track)?;
-    read.watch(&chain.pad("begin", "sink")?);
-    translated.watch(&chain.pad("filter", "src")?);
-    encoded.watch(&chain.src()?);
-    let losses = video::Losses::watch(&chain)?;
-    write(&pipeline, &chain, output)?;
-    let packets = Packets::new(&pipeline, &Span::default());
-    if let Some(media) = &media {
-        note_all(say, losses::of_truncation(media));
-        packets.watch(&pipeline, &track.id);
-    }
-    decoder_errors::clear();
+    note_all(say, losses::of_truncation(media));
     let (sender, notices) = mpsc::channel();
-    let total = open(&pipeline, &chain, input, media.as_ref(), rate, sender, say)?;
-    let run = pipeline.run(Some((&translated, total)), say);
-    notices.try_iter().for_each(&mut *say);
-    run.map_err(|error| video::explain(error, &chain, &encoding))?;
-    let frames = translated.get().packets;
-    ensure!(frames > 0, NOTHING_DECODED);
-    encoding.check(encoded.get(), translated.get())?;
-    let mut lost = match media {
-        Some(_) => losses::of_video(&track, container, &setup.recipe),
-        None => Vec::new(),
-    };
-    for loss in losses.get(&chain, &setup.recipe, &encoding, true) {
-        if !lost.contains(&loss) {
-            lost.push(loss);
+    let span = Span::default();
+    let write = |pipeline: &Pipeline, chain: &Chain| {
+        if *input == Input::Y4m || *output == Output::Y4m {
+            pipeline.wait_for_pipes();
         }
-    }
-    note_all(say, lost);
-    if media.is_some() {
-        note_all(say, packets.missing(frames, 1));
-        note_all(say, decoder_errors::notice(false, decoder_errors::FRAMES));
-    }
+        write(pipeline, chain, output)
+    };
+    let read = |pipeline: &Pipeline, sink| open(pipeline, sink, media, input, rate, sender);
+    let translated = Branch { setup, media, span: &span, container }.run(write, read, say);
+    notices.try_iter().for_each(&mut *say);
+    let frames = translated?.frames.packets;
+    note_all(say, losses::of_video(track, container, &setup.recipe));
     Ok(frames)
 }
 
-/// The images of a sequence as a track, with the format of the first.
-fn track_of(sequence: &Sequence) -> Result<Track> {
+/// What is known about `input` before it is decoded.
+fn probe(input: &Input, say: Say) -> Result<Media> {
+    let sequence = match input {
+        Input::File(path) => return Media::probe_input(path),
+        Input::Y4m => return Media::of_own(Own::Y4m(Y4m::of_standard_input()?)),
+        Input::Sequence(sequence) => sequence,
+    };
     let numbers = sequence.numbers()?;
-    let first = numbers.first().context("no images")?;
-    let path = sequence.path(*first);
+    let gaps = numbers.windows(2).filter(|pair| pair[1] > pair[0] + 1).count();
+    if gaps > 0 {
+        let gaps = counted(gaps as u64, "gap");
+        note(say, format!("its numbers have {gaps}; the video continues without a pause"));
+    }
+    // The first image has the format of all.
+    let path = sequence.path(*numbers.first().context("no images")?);
     let image = picture::open(&path, &mut |_| ()).with_context(|| path.display().to_string())?;
-    Ok(Track::new(String::new(), pixels::frame(&image)?.0.to_caps()?))
+    let track = Track::new(String::new(), pixels::frame(&image)?.0.to_caps()?);
+    Ok(Media { tracks: vec![track], ..Media::default() })
 }
 
 fn encoder(format: PictureFormat) -> String {
@@ -209,14 +181,12 @@ pub fn longer(output: &Path) -> usize {
 /// Links the end of `chain` to `output`.
 fn write(pipeline: &Pipeline, chain: &Chain, output: &Output) -> Result<()> {
     let end = chain.src()?;
-    pipeline.gst().add(&chain.bin)?;
     let sink = match output {
         Output::File(path, container) => {
             let muxer = Muxer::new(*container)?;
             let how = muxer.require(&chain.caps, "use another container")?;
             pipeline.write_fast_start_file(muxer.element(), &partial(path))?;
-            muxer.link_video(&end, &how)?;
-            return Ok(());
+            return muxer.link_video(&end, &how).map(drop);
         }
         Output::Y4m => {
             let sink = make("fdsink")?;
@@ -238,39 +208,29 @@ fn write(pipeline: &Pipeline, chain: &Chain, output: &Output) -> Result<()> {
     Ok(())
 }
 
-/// Links the frames of `input` to `chain`; returns how many there are, if that is known.
+/// Links the frames of `input` to `sink`; returns how many there are, if that is known. Notes about images go to `notices`.
 fn open(
     pipeline: &Pipeline,
-    chain: &Chain,
+    sink: gst::Pad,
+    media: &Media,
     input: &Input,
-    media: Option<&Media>,
     rate: Rate,
     notices: Sender<Reply>,
-    say: Say,
 ) -> Result<Option<u64>> {
-    let sink = chain.sink()?;
-    let (source, total) = match input {
-        Input::File(_) | Input::Y4m => {
-            let path = if let Input::File(path) = input { path } else { Path::new("-") };
-            let (media, from) = (media.context("no video")?, gst::ClockTime::ZERO);
-            source::open(pipeline.gst(), path, media, from, sink)?;
-            return Ok(None);
-        }
+    let path = match input {
+        Input::File(path) => path,
+        Input::Y4m => Path::new("-"),
         Input::Sequence(sequence) => {
-            let numbers = sequence.numbers()?;
+            let (sequence, numbers) = (sequence.clone(), sequence.numbers()?);
             let total = numbers.len() as u64;
-            let gaps = numbers.windows(2).filter(|pair| pair[1] > pair[0] + 1).count();
-            if gaps > 0 {
-                let gaps = counted(gaps as u64, "gap");
-                note(say, format!("its numbers have {gaps}; the video continues without a pause"));
-            }
-            let sequence = sequence.clone();
-            (frames::source(move || read(sequence, numbers, rate, notices)), Some(total))
+            let source = frames::source(move || read(sequence, numbers, rate, notices));
+            pipeline.gst().add(&source)?;
+            pad(&source, "src")?.link(&sink)?;
+            return Ok(Some(total));
         }
     };
-    pipeline.gst().add(&source)?;
-    pad(&source, "src")?.link(&sink)?;
-    Ok(total)
+    source::open(pipeline.gst(), path, media, gst::ClockTime::ZERO, sink)?;
+    Ok(None)
 }
 
 /// The images with these numbers, at `rate`. Sends notes about them to `notices`.

@@ -144,8 +144,6 @@ impl Pipeline {
         let mut reported = None::<Instant>;
         let mut moved = (Instant::now(), self.position());
         loop {
-            // Only in the program itself: a worker is ended from outside.
-            ensure!(!stop::is_requested(), "stopped");
             if let Some(message) = self.next_message(POLL)? {
                 note_all(say, self.warnings.take());
                 if message.type_() == gst::MessageType::Eos {
@@ -183,13 +181,14 @@ impl Pipeline {
         Ok(true)
     }
 
-    /// Fails if there was no progress for longer than `patience`. `moved` is the last progress.
+    /// Fails if there was no progress for longer than `patience`, unless a pipe may pause. `moved` is the last progress.
     fn watch(&self, moved: &mut (Instant, (u64, u64)), patience: Duration) -> Result<()> {
         let position = self.position();
         if position != moved.1 {
             *moved = (Instant::now(), position);
         }
-        ensure!(moved.0.elapsed() <= patience, fault::OutsideFault(self.stall()));
+        let is_stalled = !self.is_piped.get() && moved.0.elapsed() > patience;
+        ensure!(!is_stalled, fault::OutsideFault(self.stall()));
         Ok(())
     }
 
@@ -201,9 +200,6 @@ impl Pipeline {
     }
 
     fn patience(&self) -> Duration {
-        if self.is_piped.get() {
-            return Duration::MAX;
-        }
         let points = self.points.borrow();
         let translated = points.iter().find(|(what, _)| *what == TRANSLATED);
         match translated.is_some_and(|(_, tally)| tally.get().packets == 0) {
@@ -237,7 +233,10 @@ impl Pipeline {
         anyhow!(otherwise)
     }
 
+    /// The next message within the time `wait`. Fails if it is an error, or if the program should stop.
     fn next_message(&self, wait: gst::ClockTime) -> Result<Option<gst::Message>> {
+        // Only in the program itself: a worker is ended from outside.
+        ensure!(!stop::is_requested(), "stopped");
         let message = self.pipeline.bus().and_then(|bus| bus.timed_pop(wait));
         message.as_ref().map_or(Ok(()), |message| self.take(message))?;
         Ok(message)
@@ -294,7 +293,9 @@ mod tests {
         assert_eq!(pipeline.patience(), PATIENCE);
         pipeline.tally(TRANSLATED);
         assert_eq!(pipeline.patience(), FIRST_PATIENCE);
+        let watch = || pipeline.watch(&mut (Instant::now(), pipeline.position()), Duration::ZERO);
+        assert!(watch().is_err());
         pipeline.wait_for_pipes();
-        assert_eq!(pipeline.patience(), Duration::MAX);
+        watch().unwrap();
     }
 }

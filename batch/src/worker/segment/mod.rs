@@ -2,35 +2,28 @@
 
 //! Translates and encodes a segment of a video, or the whole video, into a playable file.
 
-pub mod packets;
+pub mod branch;
+mod formats;
+mod packets;
 pub mod plan;
 pub mod source;
-pub mod video;
+mod video;
 
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 use gst::prelude::*;
 
-use self::packets::Packets;
+use self::branch::Branch;
 use crate::{
     container::Container,
-    encoding::{Encoding, segment_container},
-    protocol::{Say, Setup, Span, note, note_all},
-    text::counted,
+    encoding::segment_container,
+    protocol::{Say, Setup, Span, note},
     worker::{
         elements::chain::Chain,
         mux::{check::LONG_FRAME, muxer::Muxer},
-        pads::{
-            clip,
-            frame_times::{FrameTimes, frame_duration},
-            gaps::Gaps,
-            tally::Tally,
-        },
-        pipeline::{
-            Pipeline, TRANSLATED, decoder_errors,
-            fault::{CutFault, NOTHING_DECODED},
-        },
+        pads::{clip, tally::Passed},
+        pipeline::Pipeline,
         probe::Media,
     },
 };
@@ -48,89 +41,33 @@ pub struct Job<'a> {
 impl Job<'_> {
     /// Translates the segment; returns its number of frames and the first timestamp.
     pub fn run(&self, say: Say) -> Result<(u64, u64)> {
-        let media = Media::probe(self.input)?;
-        let main = media.main_track()?;
-        let encoding = main.encoding(&self.setup.recipe, self.container, self.setup.threads);
-        let chain = video::chain(self.setup, &encoding, main)?;
-        let pipeline = Pipeline::new();
-        let read = Packets::new(&pipeline, self.span);
-        let decoded = pipeline.tally("frames decoded");
-        let translated = pipeline.tally(TRANSLATED);
-        let encoded = pipeline.tally("frames encoded");
-        let start = chain.pad("begin", "sink")?;
-        let times = FrameTimes::default();
-        clip::cut(&start, self.span, times.clone());
-        decoded.watch(&start);
-        decoder_errors::stop_at_end(&start);
-        if self.span.seek.is_some_and(|time| time > 0) {
-            decoder_errors::clear_at(&start);
+        let Self { setup, input, container, span, .. } = *self;
+        let media = &Media::probe(input)?;
+        let files = segment_container(&setup.recipe, container);
+        let read = |pipeline: &Pipeline, sink| {
+            let from = gst::ClockTime::from_nseconds(span.seek.unwrap_or(0));
+            source::open(pipeline.gst(), input, media, from, sink)?;
+            Ok(span.frames)
+        };
+        let size = media.main_track()?.size();
+        let write = |pipeline: &Pipeline, chain: &Chain| self.write(pipeline, chain, files, size);
+        let translated = Branch { setup, media, span, container }.run(write, read, say)?;
+        if files == Container::Ts && translated.longest > LONG_FRAME {
+            let (encoder, name) = (translated.encoding.encoder_name(), container.name());
+            let lost = format!("{encoder} in {name} does not keep their times");
+            note(say, format!("has frames that are shown for more than half a second; {lost}"));
         }
-        let gaps = Gaps::default();
-        gaps.watch_frames(&start);
-        let losses = video::Losses::watch(&chain)?;
-        clip::count(&chain.pad("filter", "src")?, self.span, translated.clone());
-        self.write(&pipeline, &chain, main.size(), &encoded)?;
-        read.watch(&pipeline, &main.id);
-        // A seek must reach all elements, and these exist only when the first frame leaves the decoder.
-        let kinds = gst::PadProbeType::BLOCK | gst::PadProbeType::BUFFER;
-        let hold = start.add_probe(kinds, |_, _| gst::PadProbeReturn::Ok);
-        let hold = hold.context("the decoder cannot be held back")?;
-        let from = gst::ClockTime::from_nseconds(self.span.seek.unwrap_or(0));
-        source::open(pipeline.gst(), self.input, &media, from, chain.sink()?)?;
-        decoder_errors::clear();
-        pipeline.play()?;
-        let has_ended = || start.pad_flags().contains(gst::PadFlags::EOS);
-        pipeline.wait_until(|| start.is_blocking() || has_ended())?;
-        ensure!(start.is_blocking(), NOTHING_DECODED);
-        if let Some(time) = self.span.seek.filter(|&time| time > 0 && media.own.is_none()) {
-            read.reset();
-            seek(&start, time)?;
-        }
-        start.remove_probe(hold);
-        let run = pipeline.run(Some((&translated, self.span.frames)), say);
-        run.map_err(|error| video::explain(error, &chain, &encoding))?;
-        times.check()?;
-        let frames = self.check(&encoding, &read, &translated, &encoded, say)?;
-        let of_format = !media.is_animation();
-        note_all(say, losses.get(&chain, &self.setup.recipe, &encoding, of_format));
-        // Frames that a camera dropped have time, but no data.
-        let shown = decoded.get().end / frame_duration(&start).nseconds().max(1);
-        let found = read.get().max(shown);
-        note_all(say, self.notices(&media, &encoding, &gaps, found));
-        note_all(say, times.notices());
-        let first = translated.get().first.unwrap_or(0);
-        Ok((frames, clip::origin(self.span).nseconds() + first))
+        let Passed { packets, first, .. } = translated.frames;
+        Ok((packets, clip::origin(span).nseconds() + first.unwrap_or(0)))
     }
 
-    /// Notes about gaps and long frames, and about missing frames if `found` were found.
-    fn notices(&self, media: &Media, encoding: &Encoding, gaps: &Gaps, found: u64) -> Vec<String> {
-        let mut notices: Vec<String> =
-            gaps.notice("the video").filter(|_| media.is_contiguous()).into_iter().collect();
-        // Some programs count a frame that is shown for longer several times.
-        let stated = media.stated_frames;
-        if *self.span == Span::default() && stated > found + found / 20 + 2 {
-            notices.push(format!("is damaged: only {found} of {stated} frames are found"));
-        }
-        let is_bare = media.container.is_none() && *self.span == Span::default();
-        notices.extend(decoder_errors::notice(is_bare, decoder_errors::FRAMES));
-        let files = segment_container(&self.setup.recipe, self.container);
-        if files == Container::Ts && gaps.longest() > LONG_FRAME {
-            notices.push(format!(
-                "has frames that are shown for more than half a second; {} in {} does not keep their times",
-                encoding.encoder_name(),
-                self.container.name()
-            ));
-        }
-        notices
-    }
-
-    /// Writes the output of `chain`, frames of this width and height, to the segment's file.
+    /// Writes the output of `chain`, frames of this width and height, to a file in the container `files`.
     fn write(
         &self,
         pipeline: &Pipeline,
         chain: &Chain,
+        files: Container,
         size: Option<(i32, i32)>,
-        encoded: &Tally,
     ) -> Result<()> {
         let whole = Muxer::new(self.container)?;
         whole.require(&chain.caps, "use another --container")?;
@@ -141,64 +78,15 @@ impl Job<'_> {
                 self.container.name()
             );
         }
-        let muxer = Muxer::new(segment_container(&self.setup.recipe, self.container))?;
+        let muxer = Muxer::new(files)?;
         let how = muxer.pad_for(&chain.caps).context("no segment container can hold the video")?;
         let mux = muxer.element();
         if mux.has_property("timecodescale") && self.container != Container::Mkv {
             // Microseconds, because milliseconds are too coarse for other containers than Matroska.
             mux.set_property("timecodescale", 1000i64);
         }
-        pipeline.gst().add(&chain.bin)?;
         pipeline.write_file(mux, self.output)?;
-        let sink = muxer.link_video(&chain.src()?, &how)?;
-        encoded.watch(&sink);
+        muxer.link_video(&chain.src()?, &how)?;
         Ok(())
     }
-
-    /// Fails if frames are lost after the decoder; notes what the decoder loses.
-    fn check(
-        &self,
-        encoding: &Encoding,
-        read: &Packets,
-        translated: &Tally,
-        encoded: &Tally,
-        say: Say,
-    ) -> Result<u64> {
-        let frames = translated.get().packets;
-        encoding.check(encoded.get(), translated.get())?;
-        let packets = read.get();
-        if let Some(expected) = self.span.frames.filter(|&expected| expected != frames) {
-            // If the decoder received all packets, the missing frames are damaged.
-            let is_damage = frames < expected && packets >= expected;
-            ensure!(
-                is_damage,
-                CutFault(format!("a segment has {frames} frames, expected {expected}"))
-            );
-        }
-        ensure!(frames > 0 || self.span.frames.is_some(), anyhow!(NOTHING_DECODED));
-        ensure!(frames > 0, CutFault("a segment has no frames that can be decoded".to_owned()));
-        // If the number of frames is known, there is no packet too many.
-        let may_lack = u64::from(self.span.frames.is_none_or(|expected| expected == frames));
-        if let Some(text) = read.missing(frames, may_lack) {
-            note(say, text);
-        } else if read.gaps() > 0 && 2 * read.gaps() < packets {
-            // Some demuxers mark every packet.
-            note(say, format!("has {} in its data", counted(read.gaps(), "gap")));
-        }
-        Ok(frames)
-    }
-}
-
-/// Seeks to the key frame at or before `time`, from the pad `decoded`.
-fn seek(decoded: &gst::Pad, time: u64) -> Result<()> {
-    let seek = gst::event::Seek::new(
-        1.0,
-        gst::SeekFlags::FLUSH | gst::SeekFlags::KEY_UNIT | gst::SeekFlags::SNAP_BEFORE,
-        gst::SeekType::Set,
-        gst::ClockTime::from_nseconds(time),
-        gst::SeekType::None,
-        gst::ClockTime::NONE,
-    );
-    ensure!(decoded.push_event(seek), CutFault("it is not seekable".to_owned()));
-    Ok(())
 }

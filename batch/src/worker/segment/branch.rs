@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The branch of a pipeline in which the frames of a video are translated and encoded. It counts them, so that losses are
+//! noticed.
+
+use anyhow::{Context, Result, ensure};
+use gst::prelude::*;
+
+use super::{packets::Packets, video};
+use crate::{
+    container::Container,
+    encoding::Encoding,
+    protocol::{Say, Setup, Span, note, note_all},
+    text::counted,
+    worker::{
+        elements::chain::Chain,
+        pads::{
+            clip,
+            frame_times::{FrameTimes, frame_duration},
+            gaps::Gaps,
+            tally::{Passed, Tally},
+        },
+        pipeline::{
+            Pipeline, TRANSLATED, decoder_errors,
+            fault::{CutFault, NOTHING_DECODED},
+        },
+        probe::Media,
+    },
+};
+
+/// The translation of the main video of `media`, or of a part of it.
+pub struct Branch<'a> {
+    pub setup: &'a Setup,
+    pub media: &'a Media,
+    pub span: &'a Span,
+    /// The container of the final output.
+    pub container: Container,
+}
+
+/// What a branch has output.
+pub struct Translated {
+    pub frames: Passed,
+    /// The longest time for which a frame is shown, nanoseconds.
+    pub longest: u64,
+    pub encoding: Encoding,
+}
+
+/// Counts at the points of a branch.
+struct Counts {
+    packets: Packets,
+    decoded: Tally,
+    translated: Tally,
+    encoded: Tally,
+}
+
+impl Branch<'_> {
+    /// Translates the frames that `read` links to a pad; it returns their number, if it is known. `write` links the output.
+    pub fn run(
+        &self,
+        write: impl FnOnce(&Pipeline, &Chain) -> Result<()>,
+        read: impl FnOnce(&Pipeline, gst::Pad) -> Result<Option<u64>>,
+        say: Say,
+    ) -> Result<Translated> {
+        let (setup, track) = (self.setup, self.media.main_track()?);
+        let encoding = track.encoding(&setup.recipe, self.container, setup.threads);
+        let chain = video::chain(setup, &encoding, track)?;
+        let pipeline = Pipeline::new();
+        let counts = Counts {
+            packets: Packets::new(&pipeline, self.span),
+            decoded: pipeline.tally("frames decoded"),
+            translated: pipeline.tally(TRANSLATED),
+            encoded: pipeline.tally("frames encoded"),
+        };
+        let start = chain.pad("begin", "sink")?;
+        let (times, gaps) = (FrameTimes::default(), Gaps::default());
+        clip::cut(&start, self.span, times.clone());
+        counts.decoded.watch(&start);
+        decoder_errors::stop_at_end(&start);
+        if self.seek_time().is_some() {
+            decoder_errors::clear_at(&start);
+        }
+        gaps.watch_frames(&start);
+        let losses = video::Losses::watch(&chain)?;
+        clip::count(&chain.pad("filter", "src")?, self.span, counts.translated.clone());
+        counts.encoded.watch(&chain.src()?);
+        pipeline.gst().add(&chain.bin)?;
+        write(&pipeline, &chain)?;
+        counts.packets.watch(&pipeline, &track.id);
+        let total = read(&pipeline, chain.sink()?)?;
+        decoder_errors::clear();
+        self.start(&pipeline, &start, &counts.packets)?;
+        let run = pipeline.run(Some((&counts.translated, total)), say);
+        run.map_err(|error| video::explain(error, &chain, &encoding))?;
+        times.check()?;
+        self.check(&counts, &encoding, say)?;
+        let of_format = !self.media.is_animation();
+        note_all(say, losses.get(&chain, &setup.recipe, &encoding, of_format));
+        note_all(say, gaps.notice("the video").filter(|_| self.media.is_contiguous()));
+        note_all(say, self.damage(&counts, frame_duration(&start)));
+        note_all(say, times.notices());
+        Ok(Translated { frames: counts.translated.get(), longest: gaps.longest(), encoding })
+    }
+
+    /// The time to seek to before anything is translated, nanoseconds.
+    fn seek_time(&self) -> Option<u64> {
+        self.span.seek.filter(|&time| time > 0)
+    }
+
+    /// Starts the pipeline, waits for the first frame at `start`, and seeks.
+    fn start(&self, pipeline: &Pipeline, start: &gst::Pad, packets: &Packets) -> Result<()> {
+        // A seek must reach all elements, and these exist only when the first frame leaves the decoder.
+        let kinds = gst::PadProbeType::BLOCK | gst::PadProbeType::BUFFER;
+        let hold = start.add_probe(kinds, |_, _| gst::PadProbeReturn::Ok);
+        let hold = hold.context("the decoder cannot be held back")?;
+        pipeline.play()?;
+        let has_ended = || start.pad_flags().contains(gst::PadFlags::EOS);
+        pipeline.wait_until(|| start.is_blocking() || has_ended())?;
+        ensure!(start.is_blocking(), NOTHING_DECODED);
+        if let Some(time) = self.seek_time().filter(|_| self.media.own.is_none()) {
+            packets.reset();
+            seek(start, time)?;
+        }
+        start.remove_probe(hold);
+        Ok(())
+    }
+
+    /// Fails if frames are lost after the decoder; notes what the decoder loses.
+    fn check(&self, counts: &Counts, encoding: &Encoding, say: Say) -> Result<()> {
+        encoding.check(counts.encoded.get(), counts.translated.get())?;
+        let (frames, packets) = (counts.translated.get().packets, counts.packets.get());
+        if let Some(expected) = self.span.frames.filter(|&expected| expected != frames) {
+            // If the decoder received all packets, the missing frames are damaged.
+            let is_damage = frames < expected && packets >= expected;
+            ensure!(
+                is_damage,
+                CutFault(format!("a segment has {frames} frames, expected {expected}"))
+            );
+        }
+        ensure!(frames > 0 || self.span.frames.is_some(), NOTHING_DECODED);
+        ensure!(frames > 0, CutFault("a segment has no frames that can be decoded".to_owned()));
+        // If the number of frames is known, there is no packet too many.
+        let may_lack = u64::from(self.span.frames.is_none_or(|expected| expected == frames));
+        let gaps = counts.packets.gaps();
+        if let Some(text) = counts.packets.missing(frames, may_lack) {
+            note(say, text);
+        } else if gaps > 0 && 2 * gaps < packets {
+            // Some demuxers mark every packet.
+            note(say, format!("has {} in its data", counted(gaps, "gap")));
+        }
+        Ok(())
+    }
+
+    /// Notes about frames that the container states and that are not found, and about errors of the decoder.
+    fn damage(&self, counts: &Counts, duration: gst::ClockTime) -> Vec<String> {
+        let is_whole = *self.span == Span::default();
+        // Frames that a camera dropped have time, but no data.
+        let shown = counts.decoded.get().end / duration.nseconds().max(1);
+        let (found, stated) = (counts.packets.get().max(shown), self.media.stated_frames);
+        let mut notices = Vec::new();
+        // Some programs count a frame that is shown for longer several times.
+        if is_whole && stated > found + found / 20 + 2 {
+            notices.push(format!("is damaged: only {found} of {stated} frames are found"));
+        }
+        let is_bare = self.media.container.is_none() && is_whole;
+        notices.extend(decoder_errors::notice(is_bare, decoder_errors::FRAMES));
+        notices
+    }
+}
+
+/// Seeks to the key frame at or before `time`, from the pad `decoded`.
+fn seek(decoded: &gst::Pad, time: u64) -> Result<()> {
+    let seek = gst::event::Seek::new(
+        1.0,
+        gst::SeekFlags::FLUSH | gst::SeekFlags::KEY_UNIT | gst::SeekFlags::SNAP_BEFORE,
+        gst::SeekType::Set,
+        gst::ClockTime::from_nseconds(time),
+        gst::SeekType::None,
+        gst::ClockTime::NONE,
+    );
+    ensure!(decoded.push_event(seek), CutFault("it is not seekable".to_owned()));
+    Ok(())
+}
