@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result};
 
 use crate::{
     protocol::{ARGUMENT, Reply, Setup, Task},
@@ -29,24 +29,65 @@ pub struct Worker {
     child: Child,
     tasks: ChildStdin,
     replies: Receiver<Reply>,
+    /// Whether it has ended, so that another one must be started.
+    pub has_ended: bool,
     /// The file of its generator.
     pub model: PathBuf,
     pub provider: String,
 }
 
-/// How a task ended.
-#[derive(Debug)]
-pub enum TaskResult {
-    Reply(Reply),
-    /// The worker has exited and must be restarted.
-    Crashed(String),
-    /// No progress for too long; the worker was killed.
-    Stalled(String),
+/// Why a task failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    #[error("stopped")]
+    Stopped,
+    /// There is no worker for it.
+    #[error("{0}")]
+    NoWorker(String),
+    /// It failed because the file was cut into segments.
+    #[error("{0}")]
+    Cut(String),
+    /// Its worker crashed.
+    #[error("{0}")]
+    Crash(String),
+    /// It failed for good.
+    #[error("{0}")]
+    Task(String),
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Task(format!("{error:#}"))
+    }
+}
+
+impl Failure {
+    /// The failure for a reply to another task.
+    pub fn unexpected(reply: &Reply) -> Self {
+        Self::Task(format!("unexpected {reply:?}"))
+    }
 }
 
 impl Worker {
     /// Starts a worker and waits until it has loaded the generator.
-    pub fn start(setup: &Setup) -> Result<Self> {
+    pub fn start(setup: &Setup) -> Result<Self, Failure> {
+        let started = Self::spawn(setup).map_err(Failure::from).and_then(|mut worker| match worker
+            .wait(
+            &mut |_| {},
+        )? {
+            Reply::Ready { model, provider } => {
+                (worker.model, worker.provider) = (model.into(), provider);
+                Ok(worker)
+            }
+            other => Err(Failure::unexpected(&other)),
+        });
+        started.map_err(|failure| match failure {
+            Failure::Stopped => Failure::Stopped,
+            failure => Failure::NoWorker(failure.to_string()),
+        })
+    }
+
+    fn spawn(setup: &Setup) -> Result<Self> {
         let mut child = Command::new(env::current_exe().context("cannot find this program")?)
             .arg(ARGUMENT)
             .stdin(Stdio::piped())
@@ -64,58 +105,53 @@ impl Worker {
                 }
             }
         });
-        let mut worker =
-            Self { child, tasks, replies, model: PathBuf::new(), provider: String::new() };
-        worker.send(serde_json::to_string(setup)?);
-        match worker.wait(&mut |_| {})? {
-            TaskResult::Reply(Reply::Ready { model, provider }) => {
-                (worker.model, worker.provider) = (model.into(), provider);
-                Ok(worker)
-            }
-            TaskResult::Reply(Reply::Failed { cause, .. })
-            | TaskResult::Crashed(cause)
-            | TaskResult::Stalled(cause) => bail!(cause),
-            TaskResult::Reply(other) => bail!("unexpected first reply of a worker: {other:?}"),
-        }
+        let (model, provider) = (PathBuf::new(), String::new());
+        let mut worker = Self { child, tasks, replies, has_ended: false, model, provider };
+        worker.send(&serde_json::to_string(setup)?);
+        Ok(worker)
     }
 
-    /// Runs a task; `on_reply` gets every reply but the last. Fails if the program should stop.
-    pub fn perform(&mut self, task: &Task, on_reply: &mut dyn FnMut(Reply)) -> Result<TaskResult> {
-        self.send(serde_json::to_string(task)?);
+    /// Runs a task; returns its last reply, and gives `on_reply` those before.
+    pub fn perform(
+        &mut self,
+        task: &Task,
+        on_reply: &mut dyn FnMut(Reply),
+    ) -> Result<Reply, Failure> {
+        self.send(&serde_json::to_string(task).map_err(anyhow::Error::from)?);
         self.wait(on_reply)
     }
 
-    fn send(&mut self, line: String) {
+    fn send(&mut self, line: &str) {
         // `wait` notices a worker that has exited.
         let _ = writeln!(self.tasks, "{line}").and_then(|()| self.tasks.flush());
     }
 
-    fn wait(&mut self, on_reply: &mut dyn FnMut(Reply)) -> Result<TaskResult> {
+    fn wait(&mut self, on_reply: &mut dyn FnMut(Reply)) -> Result<Reply, Failure> {
         let mut last = Instant::now();
         loop {
             if stop::is_requested() {
                 self.end();
-                return Err(anyhow!("stopped"));
+                return Err(Failure::Stopped);
             }
             match self.replies.recv_timeout(POLL) {
                 Ok(reply @ (Reply::Progress { .. } | Reply::Notice { .. })) => {
                     last = Instant::now();
                     on_reply(reply);
                 }
-                Ok(reply) => return Ok(TaskResult::Reply(reply)),
+                Ok(Reply::Failed { cause, by_cutting: true }) => return Err(Failure::Cut(cause)),
+                Ok(Reply::Failed { cause, .. }) => return Err(Failure::Task(cause)),
+                Ok(reply) => return Ok(reply),
                 Err(RecvTimeoutError::Timeout) if last.elapsed() < PATIENCE => {}
                 Err(RecvTimeoutError::Timeout) => {
                     self.end();
                     let minutes = PATIENCE.as_secs() / 60;
-                    return Ok(TaskResult::Stalled(format!("no progress for {minutes} minutes")));
+                    return Err(Failure::Task(format!("no progress for {minutes} minutes")));
                 }
                 Err(RecvTimeoutError::Disconnected) => {
                     // Ctrl-C also ends the workers, perhaps before this process handles it.
                     thread::sleep(POLL);
                     if !stop::is_requested() {
-                        // A worker that has only closed its output would never exit.
-                        let _ = self.child.kill();
-                        return Ok(TaskResult::Crashed(self.exit_cause()));
+                        return Err(Failure::Crash(self.exit_cause()));
                     }
                 }
             }
@@ -123,6 +159,9 @@ impl Worker {
     }
 
     fn exit_cause(&mut self) -> String {
+        self.has_ended = true;
+        // A worker that has only closed its output would never exit.
+        let _ = self.child.kill();
         match self.child.wait() {
             Ok(status) => format!("its worker process exited unexpectedly ({status})"),
             Err(error) => error.to_string(),
@@ -130,6 +169,7 @@ impl Worker {
     }
 
     fn end(&mut self) {
+        self.has_ended = true;
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -5,7 +5,7 @@
 //! Decoders and encoders may crash or hang on a bad file. They run in separate processes, so that only
 //! that file fails, and each process has its own generator, so that they do not wait for each other.
 
-use std::{ffi::OsString, path::Path};
+use std::ffi::OsString;
 
 use serde::{Deserialize, Serialize};
 
@@ -50,34 +50,27 @@ impl Setup {
     }
 }
 
-/// A task. Outputs are unfinished files that the program renames on success. Paths are OS strings, since a `PathBuf`
-/// in JSON must be UTF-8.
+/// A task about the file `input`. Paths are OS strings, since a `PathBuf` in JSON must be UTF-8.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Task {
-    /// Probe a video, or a sample of it, and plan its segments: more than one only with `may_cut`.
-    Probe { input: OsString, container: Container, may_cut: bool, sample: Option<Sample> },
-    /// Translate a segment of a video.
-    Segment { input: OsString, output: OsString, container: Container, span: Span },
-    /// Join translated segments and add the other tracks of the input.
-    Mux { input: OsString, output: OsString, container: Container, segments: Vec<Segment> },
-    /// Translate an image.
-    Picture { input: OsString, output: OsString, format: PictureFormat },
-    /// Make thumbnails before and after translation. The output starts `start` nanoseconds after the input.
-    Thumbnails { input: OsString, output: OsString, start: u64 },
+pub struct Task {
+    pub input: OsString,
+    pub action: Action,
 }
 
-impl Task {
-    /// The file to read.
-    pub fn input(&self) -> &Path {
-        match self {
-            Self::Probe { input, .. }
-            | Self::Segment { input, .. }
-            | Self::Mux { input, .. }
-            | Self::Picture { input, .. }
-            | Self::Thumbnails { input, .. } => input.as_ref(),
-        }
-    }
+/// What to do with a file. Outputs are unfinished files that the program renames on success.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Probe a video, or a sample of it, and plan its segments: more than one only with `may_cut`.
+    Probe { container: Container, may_cut: bool, sample: Option<Sample> },
+    /// Translate a segment of a video.
+    Segment { output: OsString, container: Container, span: Span },
+    /// Join translated segments and add the other tracks of the input.
+    Mux { output: OsString, container: Container, segments: Vec<Segment> },
+    /// Translate an image.
+    Picture { output: OsString, format: PictureFormat },
+    /// Make thumbnails before and after translation. The output starts `start` nanoseconds after the input.
+    Thumbnails { output: OsString, start: u64 },
 }
 
 /// A translated segment.

@@ -13,7 +13,7 @@ use crate::{
     files::create_folder,
     inputs::{Finder, Found, Item, OWN_FOLDER},
     options::{Options, threads},
-    pool::Worker,
+    pool::{Failure, Worker},
     protocol::Setup,
     report,
     scheduler::Scheduler,
@@ -64,7 +64,7 @@ fn translate(options: &Options, destination: &Destination) -> Result<ExitCode> {
     let mut setup = Setup::new(options, threads(options.jobs()));
     // Errors of the generator are reported before any file is touched.
     let first = match Worker::start(&setup) {
-        Err(_) if stop::is_requested() => return Ok(ExitCode::from(stop::EXIT_CODE)),
+        Err(Failure::Stopped) => return Ok(ExitCode::from(stop::EXIT_CODE)),
         started => started?,
     };
     let model = hash_of_model(&first.model)?;

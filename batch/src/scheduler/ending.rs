@@ -2,81 +2,82 @@
 
 //! The last step of a file: its final name, its record and the report of its result.
 
-use super::{Failure, Scheduler, Slot};
+use super::{File, Slot};
 use crate::{
     entry::{Entry, Made},
     events::FileResult,
     inputs::Item,
-    protocol::{Reply, Task},
+    pool::Failure,
+    protocol::{Action, Reply},
 };
 
-impl Scheduler<'_> {
-    pub(super) fn finish(&self, index: usize, entry: &Entry, frames: u64, worker: &mut Slot) {
-        if entry.is_outdated(&self.items[index].input) {
+impl File<'_> {
+    pub fn finish(self, worker: &mut Slot, entry: &Entry, frames: u64) {
+        if entry.is_outdated(&self.item().input) {
             let text = "changed while it was translated; run the command again to translate it as it is now";
-            self.note(index, text.to_owned());
+            self.note(text.to_owned());
         }
-        let segments = self.segments(index);
+        let segments = self.segments();
         let start = segments.and_then(|segments| segments.spans.first().map(|span| span.start));
         let (seconds, notices) = {
-            let file = self.file(index);
-            let seconds = file.begun.as_ref().map(|begun| begun.since.elapsed().as_secs_f64());
-            (seconds.unwrap_or_default(), file.notices.clone())
+            let state = self.state();
+            let seconds = state.begun.as_ref().map(|begun| begun.since.elapsed().as_secs_f64());
+            (seconds.unwrap_or_default(), state.notices.clone())
         };
         let made = Made { start: start.unwrap_or(0), frames, seconds, notices };
         match entry.finish(made) {
-            Ok(()) => self.end_made(index, FileResult::Translated { frames, seconds }, worker),
-            Err(error) => self.fail(index, format!("{error:#}")),
+            Ok(()) => self.end_made(worker, FileResult::Translated { frames, seconds }),
+            Err(error) => self.fail(format!("{error:#}")),
         }
     }
 
-    pub(super) fn fail(&self, index: usize, cause: String) {
-        self.end(index, FileResult::Failed { cause });
+    /// Fails the file, and drops its waiting segments.
+    pub fn fail(self, cause: String) {
+        self.run.queue.forget_segments(self.index);
+        self.end(FileResult::Failed { cause });
     }
 
     /// Ends a file that may have an output.
-    pub(super) fn end_made(&self, index: usize, result: FileResult, worker: &mut Slot) {
-        self.make_thumbnails(index, worker);
-        self.end(index, result);
+    pub fn end_made(self, worker: &mut Slot, result: FileResult) {
+        self.make_thumbnails(worker);
+        self.end(result);
     }
 
-    pub(super) fn end(&self, index: usize, result: FileResult) {
-        let mut file = self.file(index);
+    pub fn end(self, result: FileResult) {
+        let mut state = self.state();
         // A segment may fail after another one has failed.
-        if file.result.is_some() {
+        if state.result.is_some() {
             return;
         }
-        file.result = Some(result.clone());
+        state.result = Some(result.clone());
         // Dropping this releases the lock, so another process may take the file.
-        let begun = file.begun.take();
+        let begun = state.begun.take();
         if let (FileResult::Failed { cause }, Some(begun)) = (&result, begun) {
-            begun.entry.fail(cause, &file.notices);
+            begun.entry.fail(cause, &state.notices);
         }
-        drop(file);
-        let Item { input, output, .. } = &self.items[index];
-        self.events.end(index, input, &self.out.join(output), &result);
+        drop(state);
+        let Item { input, output, .. } = self.item();
+        self.run.events.end(self.index, input, &self.run.out.join(output), &result);
     }
 
     /// Makes the thumbnails for the report, unless an earlier run has made them.
-    fn make_thumbnails(&self, index: usize, worker: &mut Slot) {
-        let Some(entry) = self.entry(index) else { return };
-        if self.options.report.is_none() || self.options.dry_run || entry.has_thumbnails() {
+    fn make_thumbnails(self, worker: &mut Slot) {
+        let Some(entry) = self.entry() else { return };
+        let options = self.run.options;
+        if options.report.is_none() || options.dry_run || entry.has_thumbnails() {
             return;
         }
-        let Item { input, output, .. } = &self.items[index];
-        let (input, output) = (input.clone().into(), self.out.join(output).into());
-        let task = Task::Thumbnails { input, output, start: entry.start() };
-        let made = match self.perform(index, worker, &task, &|_| {}) {
-            Ok(Reply::Thumbnails { html }) => {
-                entry.set_thumbnails(&html).map_err(|error| format!("{error:#}"))
-            }
-            Err(Failure::Crash(cause) | Failure::Task(cause) | Failure::NoWorker(cause)) => {
-                Err(cause)
-            }
-            _ => Ok(()),
+        let output = self.run.out.join(&self.item().output).into();
+        let action = Action::Thumbnails { output, start: entry.start() };
+        let made = match self.perform(worker, action, &|_| {}) {
+            Ok(Reply::Thumbnails { html }) => entry.set_thumbnails(&html).map_err(Failure::from),
+            Ok(other) => Err(Failure::unexpected(&other)),
+            Err(failure) => Err(failure),
         };
-        if let Err(cause) = made {
-            self.note(index, format!("has no thumbnails in the report: {cause}"));
+        if let Err(failure) = made
+            && !matches!(failure, Failure::Stopped)
+        {
+            self.note(format!("has no thumbnails in the report: {failure}"));
         }
     }
 }

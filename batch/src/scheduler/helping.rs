@@ -5,10 +5,11 @@
 
 use std::{sync::atomic::Ordering, thread, time::Duration};
 
-use super::{Failure, Scheduler, Slot, opening::is_held};
+use super::{File, Slot, opening::is_held};
 use crate::{
-    entry::{Claim, Entry, Segments},
+    entry::{Claim, Entry},
     events::FileResult,
+    pool::Failure,
     queue::Step,
     text::counted,
 };
@@ -16,75 +17,62 @@ use crate::{
 /// How often to look for the plan of a file whose segments are not planned yet.
 const RETRY_INTERVAL: Duration = Duration::from_millis(200);
 
-impl Scheduler<'_> {
+impl File<'_> {
     /// Queues help with a file, after all files that are free.
-    pub(super) fn offer_help(&self, index: usize) {
-        self.file(index).help_steps += 1;
-        self.queue.push(Step::Help(index));
+    pub fn offer_help(self) {
+        self.state().help_steps += 1;
+        self.run.queue.push(Step::Help(self.index));
     }
 
-    pub(super) fn help(&self, index: usize, worker: &mut Slot) -> Result<(), Failure> {
-        let Some((entry, container)) = self.video(index) else { return Ok(()) };
-        let may_cut = self.setup.piece > 0;
-        let Some(segments) = entry.segments(may_cut, self.segment_container(container)) else {
+    pub fn help(self, worker: &mut Slot) -> Result<(), Failure> {
+        let Some((entry, container)) = self.video() else { return Ok(()) };
+        let (run, may_cut) = (self.run, self.run.setup.piece > 0);
+        let Some(segments) = entry.segments(may_cut, run.segment_container(container)) else {
             if may_cut && entry.holder().is_some() {
                 thread::sleep(RETRY_INTERVAL);
-                self.queue.push(Step::Help(index));
+                run.queue.push(Step::Help(self.index));
                 return Ok(());
             }
-            self.stop_helping(index, &entry);
+            self.stop_helping(&entry);
             return Ok(());
         };
         // From the end: the process that holds the file works from the start.
         for segment in (0..segments.spans.len()).rev() {
             // The segments of a file that has failed wait for the next run.
-            let has_failed = || self.failed_elsewhere(&self.items[index]).is_some();
-            if !segments.are_wanted() || has_failed() {
+            if !segments.are_wanted() || self.failed_elsewhere().is_some() {
                 break;
             }
             let Ok(Claim::Ours(Some(lock))) = segments.claim(segment) else { continue };
             // For another thread, if there is one.
-            if self.file(index).help_steps < self.alive.load(Ordering::SeqCst) {
-                self.offer_help(index);
+            if self.state().help_steps < run.alive.load(Ordering::SeqCst) {
+                self.offer_help();
             }
-            match self.help_with(index, &segments, segment, worker) {
-                Ok(()) => {}
+            let total = segments.spans[segment].frames;
+            let report = |frames, _| {
+                run.events.progress(self.index, &self.item().input, frames, total);
+            };
+            match self.translate_segment(worker, &segments, segment, &report) {
+                Ok(_) => self.state().helped += 1,
+                Err(failure @ (Failure::Stopped | Failure::NoWorker(_))) => return Err(failure),
                 // The process that holds the file will see the same failure and handle it.
-                Err(Failure::Cut(_) | Failure::Crash(_) | Failure::Task(_)) => break,
-                Err(failure) => return Err(failure),
+                Err(_) => break,
             }
             drop(lock);
         }
-        self.stop_helping(index, &entry);
-        Ok(())
-    }
-
-    fn help_with(
-        &self,
-        index: usize,
-        segments: &Segments,
-        segment: usize,
-        worker: &mut Slot,
-    ) -> Result<(), Failure> {
-        let total = segments.spans[segment].frames;
-        let report = |frames, _| {
-            self.events.progress(index, &self.items[index].input, frames, total);
-        };
-        self.translate_segment(index, segments, segment, worker, &report)?;
-        self.file(index).helped += 1;
+        self.stop_helping(&entry);
         Ok(())
     }
 
     /// Ends a step. After the last one, leaves the file to the process that holds it, or takes it over if that process
     /// has died.
-    fn stop_helping(&self, index: usize, entry: &Entry) {
+    fn stop_helping(self, entry: &Entry) {
         let segments = {
-            let mut file = self.file(index);
-            file.help_steps = file.help_steps.saturating_sub(1);
-            if file.help_steps > 0 {
+            let mut state = self.state();
+            state.help_steps = state.help_steps.saturating_sub(1);
+            if state.help_steps > 0 {
                 return;
             }
-            file.helped
+            state.helped
         };
         match entry.holder() {
             Some(holder) => {
@@ -92,12 +80,11 @@ impl Scheduler<'_> {
                 if segments > 0 {
                     what += &format!(", {} of it here", counted(segments, "segment"));
                 }
-                self.end(index, FileResult::Elsewhere { what });
+                self.end(FileResult::Elsewhere { what });
             }
             None => {
-                self.events.forget(index);
-                self.file(index).begun = None;
-                self.queue.push(Step::File(index));
+                self.forget();
+                self.run.queue.push(Step::File(self.index));
             }
         }
     }

@@ -28,14 +28,15 @@ use crate::{
     kind::Kind,
     lock::lock,
     options::Options,
-    pool::Worker,
+    pool::{Failure, Worker},
     protocol::Setup,
     queue::{Queue, Step},
 };
-use task::{Failure, Slot};
+use task::Slot;
 
+/// What is known about a file.
 #[derive(Default)]
-struct File {
+struct State {
     /// Its result; `None` while it has none, or if the program was stopped.
     result: Option<FileResult>,
     notices: Vec<String>,
@@ -74,7 +75,7 @@ impl Begun {
     }
 }
 
-impl File {
+impl State {
     fn video(&mut self) -> Option<&mut Video> {
         self.begun.as_mut()?.video.as_mut()
     }
@@ -88,7 +89,7 @@ pub struct Scheduler<'a> {
     model: &'a str,
     events: &'a Events,
     queue: Queue,
-    files: Vec<Mutex<File>>,
+    files: Vec<Mutex<State>>,
     /// The start of the run by the clock of the file system, if machines share the files by locks.
     since: Option<SystemTime>,
     /// Threads that have a worker or may get one.
@@ -135,79 +136,91 @@ impl<'a> Scheduler<'a> {
         let device = (!devices.is_empty()).then(|| devices[thread % devices.len()]);
         let mut worker = Slot { worker, setup: Setup { device, ..self.setup.clone() } };
         self.queue.work(|step| {
+            let file = File { run: self, index: step.file() };
             let result = match step {
-                Step::File(index) => self.begin(index, &mut worker),
-                Step::Whole(index) => self.plan(index, &mut worker, false),
-                Step::Segment(index, segment) => self.segment(index, segment, &mut worker),
-                Step::Mux(index) => self.mux(index, &mut worker),
-                Step::Help(index) => self.help(index, &mut worker),
+                Step::File(_) => file.begin(&mut worker),
+                Step::Whole(_) => file.plan(&mut worker, false),
+                Step::Segment(_, segment) => file.segment(&mut worker, segment),
+                Step::Mux(_) => file.mux(&mut worker),
+                Step::Help(_) => file.help(&mut worker),
             };
             match result {
                 Ok(()) | Err(Failure::Stopped) => {}
-                Err(Failure::NoWorker(cause)) => return self.give_up(step, cause),
-                Err(Failure::Cut(cause) | Failure::Crash(cause) | Failure::Task(cause)) => {
-                    self.queue.forget_segments(step.file());
-                    self.fail(step.file(), cause);
-                }
+                Err(Failure::NoWorker(cause)) => return self.give_up(step, &cause),
+                Err(failure) => file.fail(failure.to_string()),
             }
             ControlFlow::Continue(())
         });
-    }
-
-    /// Leaves the step of a thread without a worker to the other threads; the last thread fails the file.
-    fn give_up(&self, step: Step, cause: String) -> ControlFlow<()> {
-        let index = step.file();
-        let others = self.alive.fetch_sub(1, Ordering::SeqCst).saturating_sub(1);
-        if others == 0 {
-            self.alive.store(1, Ordering::SeqCst);
-            self.queue.forget_segments(index);
-            self.fail(index, format!("cannot start a worker: {cause}"));
-            return ControlFlow::Continue(());
-        }
-        // Another process or thread may start the file again.
-        if let Step::File(_) = step {
-            self.file(index).begun = None;
-            self.events.forget(index);
-        }
-        self.events.warn(&format!("cannot start a worker, {others} continue: {cause}"));
-        self.queue.push_first(&[step]);
-        ControlFlow::Break(())
-    }
-
-    /// The entry of a video in progress, and its container.
-    fn video(&self, index: usize) -> Option<(Arc<Entry>, Container)> {
-        let Kind::Video(container) = self.items[index].kind else { return None };
-        Some((self.entry(index)?, container))
     }
 
     fn segment_container(&self, container: Container) -> Container {
         segment_container(&self.setup.recipe, container)
     }
 
-    fn segments(&self, index: usize) -> Option<Arc<Segments>> {
-        self.file(index).video().map(|video| video.segments.clone())
+    /// Leaves the step of a thread without a worker to the other threads; the last thread fails the file.
+    fn give_up(&self, step: Step, cause: &str) -> ControlFlow<()> {
+        let file = File { run: self, index: step.file() };
+        let others = self.alive.fetch_sub(1, Ordering::SeqCst).saturating_sub(1);
+        if others == 0 {
+            self.alive.store(1, Ordering::SeqCst);
+            file.fail(format!("cannot start a worker: {cause}"));
+            return ControlFlow::Continue(());
+        }
+        // Another process or thread may start the file again.
+        if let Step::File(_) = step {
+            file.forget();
+        }
+        self.events.warn(&format!("cannot start a worker, {others} continue: {cause}"));
+        self.queue.push_first(&[step]);
+        ControlFlow::Break(())
+    }
+}
+
+/// A file of a run.
+#[derive(Clone, Copy)]
+struct File<'a> {
+    run: &'a Scheduler<'a>,
+    index: usize,
+}
+
+impl<'a> File<'a> {
+    fn item(self) -> &'a Item {
+        &self.run.items[self.index]
     }
 
-    fn note_uncut(&self, index: usize, cause: &str) {
-        self.note(
-            index,
-            format!("cannot be cut into segments and is translated as a whole ({cause})"),
-        );
+    fn state(self) -> MutexGuard<'a, State> {
+        lock(&self.run.files[self.index])
     }
 
-    fn note(&self, index: usize, text: String) {
-        let notices = &mut self.file(index).notices;
+    fn entry(self) -> Option<Arc<Entry>> {
+        self.state().begun.as_ref().map(|begun| begun.entry.clone())
+    }
+
+    /// The entry of a video in progress, and its container.
+    fn video(self) -> Option<(Arc<Entry>, Container)> {
+        let Kind::Video(container) = self.item().kind else { return None };
+        Some((self.entry()?, container))
+    }
+
+    fn segments(self) -> Option<Arc<Segments>> {
+        self.state().video().map(|video| video.segments.clone())
+    }
+
+    /// Takes back its start.
+    fn forget(self) {
+        self.run.events.forget(self.index);
+        self.state().begun = None;
+    }
+
+    fn note_uncut(self, cause: &str) {
+        self.note(format!("cannot be cut into segments and is translated as a whole ({cause})"));
+    }
+
+    fn note(self, text: String) {
+        let notices = &mut self.state().notices;
         if !notices.contains(&text) {
-            self.events.notice(&self.items[index].input, &text);
+            self.run.events.notice(&self.item().input, &text);
             notices.push(text);
         }
-    }
-
-    fn entry(&self, index: usize) -> Option<Arc<Entry>> {
-        self.file(index).begun.as_ref().map(|begun| begun.entry.clone())
-    }
-
-    fn file(&self, index: usize) -> MutexGuard<'_, File> {
-        lock(&self.files[index])
     }
 }

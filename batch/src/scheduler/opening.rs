@@ -4,13 +4,13 @@
 
 use anyhow::{Result, anyhow};
 
-use super::{Begun, Failure, Scheduler, Slot};
+use super::{Begun, File, Slot};
 use crate::{
     entry::{Entry, Fingerprint, failed_since, lock::Holder, record_failure},
     events::FileResult,
-    inputs::Item,
     kind::Kind,
-    protocol::{Reply, Task},
+    pool::Failure,
+    protocol::Action,
 };
 
 /// What to do next with a file.
@@ -33,92 +33,80 @@ pub(super) fn is_held(holder: &Holder) -> String {
     format!("is being translated by {holder}")
 }
 
-impl Scheduler<'_> {
-    pub(super) fn begin(&self, index: usize, worker: &mut Slot) -> Result<(), Failure> {
-        match self.open(index) {
-            Ok(NextStep::Done(result)) => {
-                self.end_made(index, result, worker);
-                Ok(())
-            }
-            Ok(NextStep::Help) => {
-                self.offer_help(index);
-                Ok(())
-            }
-            Ok(NextStep::Translate) if self.options.dry_run => self.dry_run(index, worker),
-            Ok(NextStep::Translate) => match self.items[index].kind {
-                Kind::Video(_) => self.plan(index, worker, self.setup.piece > 0),
+impl File<'_> {
+    pub fn begin(self, worker: &mut Slot) -> Result<(), Failure> {
+        match self.open()? {
+            NextStep::Done(result) => self.end_made(worker, result),
+            NextStep::Help => self.offer_help(),
+            NextStep::Translate if self.run.options.dry_run => self.dry_run(worker)?,
+            NextStep::Translate => match self.item().kind {
+                Kind::Video(_) => self.plan(worker, self.run.setup.piece > 0)?,
                 Kind::Picture(format) => {
-                    let Some(entry) = self.entry(index) else { return Ok(()) };
+                    let Some(entry) = self.entry() else { return Ok(()) };
                     entry.clear();
-                    let input = self.items[index].input.clone().into();
-                    let output = entry.unfinished().into();
-                    let task = Task::Picture { input, output, format };
-                    self.perform_and_finish(index, &entry, worker, &task)
+                    let action = Action::Picture { output: entry.unfinished().into(), format };
+                    self.perform_and_finish(worker, &entry, action)?;
                 }
             },
-            Err(error) => Err(Failure::Task(format!("{error:#}"))),
         }
-    }
-
-    /// Reports what would be done.
-    fn dry_run(&self, index: usize, worker: &mut Slot) -> Result<(), Failure> {
-        let (mut frames, mut segments) = (Some(1), 1);
-        if let Kind::Video(container) = self.items[index].kind {
-            let input = self.items[index].input.clone().into();
-            let (may_cut, sample) = (self.setup.piece > 0, self.items[index].sample);
-            let task = Task::Probe { input, container, may_cut, sample };
-            if let Reply::Plan { spans, frames: expected } =
-                self.perform(index, worker, &task, &|_| {})?
-            {
-                (frames, segments) = (expected, spans.len());
-            }
-        }
-        self.end(index, FileResult::Planned { frames, segments });
         Ok(())
     }
 
-    fn open(&self, index: usize) -> Result<NextStep> {
-        let item = &self.items[index];
+    /// Reports what would be done.
+    fn dry_run(self, worker: &mut Slot) -> Result<(), Failure> {
+        let (frames, segments) = match self.item().kind {
+            Kind::Video(container) => {
+                let (spans, frames) = self.probe(worker, container, self.run.setup.piece > 0)?;
+                (frames, spans.len())
+            }
+            Kind::Picture(_) => (Some(1), 1),
+        };
+        self.end(FileResult::Planned { frames, segments });
+        Ok(())
+    }
+
+    fn open(self) -> Result<NextStep> {
+        let (run, item) = (self.run, self.item());
         if let Some(problem) = &item.problem {
             return Err(anyhow!(problem.clone()));
         }
-        if let Some(what) = self.failed_elsewhere(item) {
+        if let Some(what) = self.failed_elsewhere() {
             return Ok(NextStep::elsewhere(what));
         }
-        let fingerprint = Fingerprint::new(item, &self.setup.recipe, self.model)
-            .inspect_err(|error| self.record_failure(item, &format!("{error:#}")))?;
-        self.events.start(index, &item.input, fingerprint.size);
-        let (entry, holder) = Entry::open(self.out, item, fingerprint, self.options.dry_run)?;
+        let fingerprint = Fingerprint::new(item, &run.setup.recipe, run.model)
+            .inspect_err(|error| self.record_failure(&format!("{error:#}")))?;
+        run.events.start(self.index, &item.input, fingerprint.size);
+        let (entry, holder) = Entry::open(run.out, item, fingerprint, run.options.dry_run)?;
         if let Some(holder) = holder {
-            if self.since.is_none() || !matches!(item.kind, Kind::Video(_)) {
+            if run.since.is_none() || !matches!(item.kind, Kind::Video(_)) {
                 return Ok(NextStep::elsewhere(is_held(&holder)));
             }
-            self.file(index).begun = Some(Begun::new(entry));
+            self.state().begun = Some(Begun::new(entry));
             return Ok(NextStep::Help);
         }
         // Since the check above, another process may have failed with it and released the lock.
-        if let Some(what) = self.failed_elsewhere(item) {
+        if let Some(what) = self.failed_elsewhere() {
             return Ok(NextStep::elsewhere(what));
         }
         let finished = entry
-            .finished(self.options.overwrite)
+            .finished(run.options.overwrite)
             .inspect_err(|error| entry.fail(&format!("{error:#}"), &[]))?;
-        self.file(index).begun = Some(Begun::new(entry));
+        self.state().begun = Some(Begun::new(entry));
         Ok(match finished {
             Some(frames) => NextStep::Done(FileResult::Skipped { frames }),
             None => NextStep::Translate,
         })
     }
 
-    /// How `item` has failed in another process since this run began, so that not every machine tries it.
-    pub(super) fn failed_elsewhere(&self, item: &Item) -> Option<String> {
-        failed_since(self.out, item, self.since?)
+    /// How it has failed in another process since this run began, so that not every machine tries it.
+    pub fn failed_elsewhere(self) -> Option<String> {
+        failed_since(self.run.out, self.item(), self.run.since?)
     }
 
-    /// Records the failure of an item that has no entry, for reports only.
-    fn record_failure(&self, item: &Item, cause: &str) {
-        if !self.options.dry_run {
-            let _ = record_failure(self.out, item, cause);
+    /// Records a failure without an entry, for reports only.
+    fn record_failure(self, cause: &str) {
+        if !self.run.options.dry_run {
+            let _ = record_failure(self.run.out, self.item(), cause);
         }
     }
 }

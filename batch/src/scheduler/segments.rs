@@ -4,52 +4,53 @@
 
 use std::{cell::RefCell, fs, sync::Arc, thread, time::Duration};
 
-use super::{Failure, Scheduler, Slot, Video};
+use anyhow::Context;
+
+use super::{File, Slot, Video};
 use crate::{
+    container::Container,
     entry::{Claim, Finished, Segments},
     kind::Kind,
-    protocol::{Reply, Segment, Task},
+    pool::Failure,
+    protocol::{Action, Reply, Segment, Span},
     queue::Step,
 };
 
 /// How often to check a segment that another process is translating.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
-impl Scheduler<'_> {
+impl File<'_> {
     /// Plans the segments of a video, more than one only if `may_cut`; keeps the plan of an earlier run.
-    pub(super) fn plan(
-        &self,
-        index: usize,
-        worker: &mut Slot,
-        may_cut: bool,
-    ) -> Result<(), Failure> {
-        let Some((entry, container)) = self.video(index) else { return Ok(()) };
-        let files = self.segment_container(container);
+    pub fn plan(self, worker: &mut Slot, may_cut: bool) -> Result<(), Failure> {
+        let Some((entry, container)) = self.video() else { return Ok(()) };
+        let files = self.run.segment_container(container);
         if let Some(segments) = entry.segments(may_cut, files) {
-            segments.notices.iter().for_each(|text| self.note(index, text.clone()));
-            return self.begin_segments(index, segments, None);
+            segments.notices.iter().for_each(|text| self.note(text.clone()));
+            self.begin_segments(segments, None);
+            return Ok(());
         }
-        let input = self.items[index].input.clone().into();
-        let sample = self.items[index].sample;
-        let task = Task::Probe { input, container, may_cut, sample };
-        match self.perform(index, worker, &task, &|_| {})? {
-            Reply::Plan { spans, frames } => {
-                let notices = self.file(index).notices.clone();
-                let segments = entry.plan_segments(spans, notices, files);
-                let segments = segments
-                    .map_err(|error| Failure::Task(format!("cannot be started: {error:#}")))?;
-                self.begin_segments(index, segments, frames)
-            }
-            other => Err(Failure::Task(format!("unexpected {other:?}"))),
+        let (spans, frames) = self.probe(worker, container, may_cut)?;
+        let notices = self.state().notices.clone();
+        let segments = entry.plan_segments(spans, notices, files);
+        self.begin_segments(segments.context("cannot be started")?, frames);
+        Ok(())
+    }
+
+    /// The segments of a video, and its number of frames if that is known.
+    pub fn probe(
+        self,
+        worker: &mut Slot,
+        container: Container,
+        may_cut: bool,
+    ) -> Result<(Vec<Span>, Option<u64>), Failure> {
+        let action = Action::Probe { container, may_cut, sample: self.item().sample };
+        match self.perform(worker, action, &|_| {})? {
+            Reply::Plan { spans, frames } => Ok((spans, frames)),
+            other => Err(Failure::unexpected(&other)),
         }
     }
 
-    fn begin_segments(
-        &self,
-        index: usize,
-        segments: Segments,
-        total: Option<u64>,
-    ) -> Result<(), Failure> {
+    fn begin_segments(self, segments: Segments, total: Option<u64>) {
         let all = 0..segments.spans.len();
         let (finished, open): (Vec<_>, Vec<_>) =
             all.partition(|&segment| segments.finished(segment).is_some());
@@ -61,163 +62,137 @@ impl Scheduler<'_> {
             is_uncut: false,
             segments: Arc::new(segments),
         };
-        if let Some(begun) = &mut self.file(index).begun {
+        if let Some(begun) = &mut self.state().begun {
             begun.video = Some(video);
         }
         let mut steps: Vec<_> =
-            open.into_iter().map(|segment| Step::Segment(index, segment)).collect();
+            open.into_iter().map(|segment| Step::Segment(self.index, segment)).collect();
         if steps.is_empty() {
-            steps.push(Step::Mux(index));
+            steps.push(Step::Mux(self.index));
         }
-        self.queue.push_first(&steps);
-        Ok(())
+        self.run.queue.push_first(&steps);
     }
 
-    pub(super) fn segment(
-        &self,
-        index: usize,
-        segment: usize,
-        worker: &mut Slot,
-    ) -> Result<(), Failure> {
-        let Some(segments) = self.segments(index) else { return Ok(()) };
-        if self.file(index).video().is_some_and(|video| video.is_uncut) {
+    pub fn segment(self, worker: &mut Slot, segment: usize) -> Result<(), Failure> {
+        let Some(segments) = self.segments() else { return Ok(()) };
+        if self.state().video().is_some_and(|video| video.is_uncut) {
             // It was waiting for another process when the others were dropped.
-            self.segment_ended(index, segment, None);
+            self.segment_ended(segment, None);
             return Ok(());
         }
-        let _lock = match segments.claim(segment) {
-            Ok(Claim::Ours(lock)) => lock,
-            Ok(Claim::Finished(finished)) => {
-                self.segment_ended(index, segment, Some(finished.frames));
+        let _lock = match segments.claim(segment)? {
+            Claim::Ours(lock) => lock,
+            Claim::Finished(finished) => {
+                self.segment_ended(segment, Some(finished.frames));
                 return Ok(());
             }
-            Ok(Claim::Held) => {
+            Claim::Held => {
                 thread::sleep(RETRY_INTERVAL);
-                self.queue.push_later(Step::Segment(index, segment));
+                self.run.queue.push_later(Step::Segment(self.index, segment));
                 return Ok(());
             }
-            Err(error) => return Err(Failure::Task(format!("{error:#}"))),
         };
-        let report = |frames, total| self.segment_progress(index, segment, frames, total);
-        match self.translate_segment(index, &segments, segment, worker, &report) {
-            Ok(frames) => {
-                self.segment_ended(index, segment, Some(frames));
-                Ok(())
-            }
+        let report = |frames, total| self.segment_progress(segment, frames, total);
+        match self.translate_segment(worker, &segments, segment, &report) {
+            Ok(frames) => self.segment_ended(segment, Some(frames)),
             Err(Failure::Cut(cause)) if segments.spans.len() > 1 => {
-                self.note_uncut(index, &cause);
-                if let Some(video) = self.file(index).video() {
+                self.note_uncut(&cause);
+                if let Some(video) = self.state().video() {
                     video.is_uncut = true;
                 }
-                self.segment_ended(index, segment, None);
-                Ok(())
+                self.segment_ended(segment, None);
             }
-            Err(failure) => Err(failure),
+            Err(failure) => return Err(failure),
         }
+        Ok(())
     }
 
     /// Lets a worker translate a segment that this process has claimed, and gives it its final name. Returns its number
     /// of frames.
-    pub(super) fn translate_segment(
-        &self,
-        index: usize,
+    pub fn translate_segment(
+        self,
+        worker: &mut Slot,
         segments: &Segments,
         segment: usize,
-        worker: &mut Slot,
         report: &dyn Fn(u64, Option<u64>),
     ) -> Result<u64, Failure> {
-        let item = &self.items[index];
-        let Kind::Video(container) = item.kind else {
+        let Kind::Video(container) = self.item().kind else {
             return Err(Failure::Task("is not a video".to_owned()));
         };
-        let task = Task::Segment {
-            input: item.input.clone().into(),
-            output: segments.unfinished(segment).into(),
-            container,
-            span: segments.spans[segment].clone(),
-        };
+        let unfinished = segments.unfinished(segment);
+        let output = unfinished.clone().into();
+        let action = Action::Segment { output, container, span: segments.spans[segment].clone() };
         let notices = RefCell::new(Vec::new());
         let on_reply = |reply: &Reply| match reply {
             Reply::Progress { frames, total } => report(*frames, *total),
             Reply::Notice { text } => notices.borrow_mut().push(text.clone()),
             _ => {}
         };
-        match self.perform(index, worker, &task, &on_reply) {
-            Ok(Reply::Done { frames, first }) => {
-                let finished = Finished { first, frames, notices: notices.take() };
-                let named = segments.finish(segment, &finished);
-                named.map_err(|error| Failure::Task(format!("{error:#}")))?;
+        let reply = self.perform(worker, action, &on_reply);
+        match reply.inspect_err(|_| drop(fs::remove_file(unfinished)))? {
+            Reply::Done { frames, first } => {
+                segments.finish(segment, &Finished { first, frames, notices: notices.take() })?;
                 Ok(frames)
             }
-            Ok(other) => Err(Failure::Task(format!("unexpected {other:?}"))),
-            Err(failure) => {
-                let _ = fs::remove_file(segments.unfinished(segment));
-                Err(failure)
-            }
+            other => Err(Failure::unexpected(&other)),
         }
     }
 
-    fn segment_progress(&self, index: usize, segment: usize, frames: u64, total: Option<u64>) {
-        let mut file = self.file(index);
-        let Some(video) = file.video() else { return };
+    fn segment_progress(self, segment: usize, frames: u64, total: Option<u64>) {
+        let mut state = self.state();
+        let Some(video) = state.video() else { return };
         video.running.retain(|(other, _)| *other != segment);
         video.running.push((segment, frames));
         let done = video.finished + video.running.iter().map(|(_, frames)| frames).sum::<u64>();
         let total = video.total.or(total);
-        drop(file);
-        self.events.progress(index, &self.items[index].input, done, total);
+        drop(state);
+        self.run.events.progress(self.index, &self.item().input, done, total);
     }
 
-    fn segment_ended(&self, index: usize, segment: usize, frames: Option<u64>) {
-        let mut file = self.file(index);
-        let Some(video) = file.video() else { return };
+    fn segment_ended(self, segment: usize, frames: Option<u64>) {
+        let mut state = self.state();
+        let Some(video) = state.video() else { return };
         video.running.retain(|(other, _)| *other != segment);
         video.finished += frames.unwrap_or(0);
         video.left = video.left.saturating_sub(1);
         if video.is_uncut {
-            video.left = video.left.saturating_sub(self.queue.forget_segments(index));
+            video.left = video.left.saturating_sub(self.run.queue.forget_segments(self.index));
         }
         if video.left > 0 {
             return;
         }
         let is_uncut = video.is_uncut;
-        drop(file);
+        drop(state);
         match is_uncut {
-            true => self.begin_whole(index),
-            false => self.queue.push_first(&[Step::Mux(index)]),
+            true => self.begin_whole(),
+            false => self.run.queue.push_first(&[Step::Mux(self.index)]),
         }
     }
 
     /// Starts over with one segment.
-    fn begin_whole(&self, index: usize) {
-        self.entry(index).iter().for_each(|entry| entry.drop_segments());
-        self.queue.push_first(&[Step::Whole(index)]);
+    fn begin_whole(self) {
+        self.entry().iter().for_each(|entry| entry.drop_segments());
+        self.run.queue.push_first(&[Step::Whole(self.index)]);
     }
 
-    pub(super) fn mux(&self, index: usize, worker: &mut Slot) -> Result<(), Failure> {
-        let Some((entry, container)) = self.video(index) else { return Ok(()) };
-        let Some(segments) = self.segments(index) else { return Ok(()) };
-        let count = segments.spans.len();
-        let translated = segments.spans.iter().cloned().enumerate().map(|(number, mut span)| {
-            if let Some(Finished { first, frames, notices }) = segments.finished(number) {
+    pub fn mux(self, worker: &mut Slot) -> Result<(), Failure> {
+        let Some((entry, container)) = self.video() else { return Ok(()) };
+        let Some(planned) = self.segments() else { return Ok(()) };
+        let segments = planned.spans.iter().cloned().enumerate().map(|(number, mut span)| {
+            if let Some(Finished { first, frames, notices }) = planned.finished(number) {
                 (span.first, span.frames) = (Some(first), Some(frames));
                 // They may be from an earlier run or another machine.
-                notices.into_iter().for_each(|text| self.note(index, text));
+                notices.into_iter().for_each(|text| self.note(text));
             }
-            Segment { file: segments.path(number).into(), span }
+            Segment { file: planned.path(number).into(), span }
         });
-        let translated = translated.collect();
+        let segments = segments.collect();
         entry.clear();
-        let task = Task::Mux {
-            input: self.items[index].input.clone().into(),
-            output: entry.unfinished().into(),
-            container,
-            segments: translated,
-        };
-        match self.perform_and_finish(index, &entry, worker, &task) {
-            Err(Failure::Cut(cause)) if count > 1 => {
-                self.note_uncut(index, &cause);
-                self.begin_whole(index);
+        let action = Action::Mux { output: entry.unfinished().into(), container, segments };
+        match self.perform_and_finish(worker, &entry, action) {
+            Err(Failure::Cut(cause)) if planned.spans.len() > 1 => {
+                self.note_uncut(&cause);
+                self.begin_whole();
                 Ok(())
             }
             Err(failure @ (Failure::Cut(_) | Failure::Crash(_))) => {

@@ -2,12 +2,11 @@
 
 //! A task of a worker.
 
-use super::Scheduler;
+use super::File;
 use crate::{
     entry::Entry,
-    pool::{TaskResult, Worker},
-    protocol::{Reply, Setup, Task},
-    stop,
+    pool::{Failure, Worker},
+    protocol::{Action, Reply, Setup, Task},
 };
 
 /// How often a task is repeated after its worker has crashed.
@@ -19,89 +18,53 @@ pub(super) struct Slot {
     pub setup: Setup,
 }
 
-/// Why a task failed.
-pub(super) enum Failure {
-    /// The program is stopping.
-    Stopped,
-    /// There is no worker for it.
-    NoWorker(String),
-    /// It failed because the file was cut into segments.
-    Cut(String),
-    /// Its worker crashed, even on the retry.
-    Crash(String),
-    /// It failed for good.
-    Task(String),
-}
-
-fn not_started(error: anyhow::Error) -> Failure {
-    match stop::is_requested() {
-        true => Failure::Stopped,
-        false => Failure::NoWorker(format!("{error:#}")),
-    }
-}
-
-impl Scheduler<'_> {
+impl File<'_> {
     /// Lets a worker write the output, and gives it its final name.
-    pub(super) fn perform_and_finish(
-        &self,
-        index: usize,
-        entry: &Entry,
+    pub fn perform_and_finish(
+        self,
         worker: &mut Slot,
-        task: &Task,
+        entry: &Entry,
+        action: Action,
     ) -> Result<(), Failure> {
-        match self.perform(index, worker, task, &|_| {}) {
-            Ok(Reply::Done { frames, .. }) => {
-                self.finish(index, entry, frames, worker);
+        match self.perform(worker, action, &|_| {}).inspect_err(|_| entry.clear())? {
+            Reply::Done { frames, .. } => {
+                self.finish(worker, entry, frames);
                 Ok(())
             }
-            Ok(other) => Err(Failure::Task(format!("unexpected {other:?}"))),
-            Err(failure) => {
-                entry.clear();
-                Err(failure)
-            }
+            other => Err(Failure::unexpected(&other)),
         }
     }
 
     /// Lets a worker run a task, and repeats it if the worker crashes. `on_reply` receives every reply but the last.
-    pub(super) fn perform(
-        &self,
-        index: usize,
-        worker: &mut Slot,
-        task: &Task,
+    pub fn perform(
+        self,
+        slot: &mut Slot,
+        action: Action,
         on_reply: &dyn Fn(&Reply),
     ) -> Result<Reply, Failure> {
+        let task = Task { input: self.item().input.clone().into(), action };
         let mut crashes = 0;
         loop {
-            let running = match &mut worker.worker {
-                Some(running) => running,
-                none => none.insert(Worker::start(&worker.setup).map_err(not_started)?),
+            let worker = match &mut slot.worker {
+                Some(worker) => worker,
+                none => none.insert(Worker::start(&slot.setup)?),
             };
-            let result = running.perform(task, &mut |reply| {
+            let result = worker.perform(&task, &mut |reply| {
                 on_reply(&reply);
                 if let Reply::Notice { text } = reply {
-                    self.note(index, text);
+                    self.note(text);
                 }
             });
-            if !matches!(result, Ok(TaskResult::Reply(_))) {
-                worker.worker = None;
-            }
+            slot.worker.take_if(|worker| worker.has_ended);
             match result {
-                Err(_) => return Err(Failure::Stopped),
-                Ok(TaskResult::Crashed(cause)) if crashes < RETRIES => {
+                Err(Failure::Crash(cause)) if crashes < RETRIES => {
                     crashes += 1;
-                    self.note(index, format!("{cause}; trying once more"));
+                    self.note(format!("{cause}; trying once more"));
                 }
-                Ok(TaskResult::Crashed(cause)) => {
+                Err(Failure::Crash(cause)) => {
                     return Err(Failure::Crash(format!("{cause}, twice")));
                 }
-                Ok(TaskResult::Stalled(cause)) => return Err(Failure::Task(cause)),
-                Ok(TaskResult::Reply(Reply::Failed { cause, by_cutting: true })) => {
-                    return Err(Failure::Cut(cause));
-                }
-                Ok(TaskResult::Reply(Reply::Failed { cause, .. })) => {
-                    return Err(Failure::Task(cause));
-                }
-                Ok(TaskResult::Reply(reply)) => return Ok(reply),
+                other => return other,
             }
         }
     }

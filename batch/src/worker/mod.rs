@@ -41,7 +41,7 @@ use segment::{Job, plan};
 
 use crate::{
     files::unreadable,
-    protocol::{Reply, Setup, Task},
+    protocol::{Action, Reply, Setup, Task},
 };
 
 /// Reads the setup and tasks from standard input, and replies on standard output, until standard input ends.
@@ -79,8 +79,8 @@ fn work() -> Result<()> {
         let task: Task = serde_json::from_str(&line)?;
         let reply = perform(&task, &setup, smoothing).unwrap_or_else(|error| {
             // If the file has vanished meanwhile, that explains any other error.
-            let vanished = File::open(task.input()).err();
-            let vanished = vanished.map(|cause| anyhow!(unreadable(task.input(), &cause)));
+            let input = task.input.as_ref();
+            let vanished = File::open(input).err().map(|cause| anyhow!(unreadable(input, &cause)));
             failed(&vanished.unwrap_or(error))
         });
         say(&reply);
@@ -120,30 +120,29 @@ fn ready_filter(setup: &Setup) -> Result<gst::Element> {
 }
 
 fn perform(task: &Task, setup: &Setup, smoothing: f64) -> Result<Reply> {
-    let mut report = |reply: Reply| say(&reply);
-    let frames = match task {
-        Task::Probe { input, container, may_cut, sample } => {
-            let (input, lead) = (input.as_ref(), keyframes::lead_in(smoothing));
-            let (container, may_cut, sample) = (*container, *may_cut, *sample);
-            let job = plan::Job { setup, input, container, may_cut, sample, lead };
-            return job.plan(&mut report);
+    let report = &mut |reply: Reply| say(&reply);
+    let input = task.input.as_ref();
+    let frames = match &task.action {
+        &Action::Probe { container, may_cut, sample } => {
+            let lead = keyframes::lead_in(smoothing);
+            return plan::Job { setup, input, container, may_cut, sample, lead }.plan(report);
         }
-        Task::Segment { input, output, container, span } => {
-            let (input, output) = (input.as_ref(), output.as_ref());
+        Action::Segment { output, container, span } => {
+            let output = output.as_ref();
             let job = Job { setup, input, output, container: *container, span };
-            let (frames, first) = job.run(&mut report)?;
+            let (frames, first) = job.run(report)?;
             return Ok(Reply::Done { frames, first });
         }
-        Task::Mux { input, output, container, segments } => {
-            let (input, output) = (input.as_ref(), output.as_ref());
-            Mux { setup, input, output, container: *container, segments }.run(&mut report)?
+        Action::Mux { output, container, segments } => {
+            let output = output.as_ref();
+            Mux { setup, input, output, container: *container, segments }.run(report)?
         }
-        Task::Picture { input, output, format } => {
-            picture::translate(setup, input.as_ref(), output.as_ref(), *format, &mut report)?
+        Action::Picture { output, format } => {
+            picture::translate(setup, input, output.as_ref(), *format, report)?
         }
-        Task::Thumbnails { input, output, start } => {
+        Action::Thumbnails { output, start } => {
             let start = gst::ClockTime::from_nseconds(*start);
-            let html = thumbnails::before_and_after(input.as_ref(), output.as_ref(), start)?;
+            let html = thumbnails::before_and_after(input, output.as_ref(), start)?;
             return Ok(Reply::Thumbnails { html });
         }
     };
