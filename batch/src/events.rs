@@ -12,6 +12,7 @@ use std::{
 };
 
 use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
+use serde::{Serialize, Serializer};
 use serde_json::json;
 
 use crate::{
@@ -23,18 +24,24 @@ use crate::{
 const JSON_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The result of a file.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
 pub enum FileResult {
     /// It was translated.
-    Translated { frames: u64, seconds: f64 },
+    #[serde(rename = "done")]
+    Translated {
+        frames: u64,
+        #[serde(serialize_with = "as_tenths")]
+        seconds: f64,
+    },
     /// Its output is up to date.
     Skipped { frames: u64 },
     /// It would be translated into this many frames and segments.
     Planned { frames: Option<u64>, segments: usize },
     /// It failed.
     Failed { cause: String },
-    /// Another process holds it, or failed with it in this run; `what` says which.
-    Elsewhere { what: String },
+    /// Another process holds it, or failed with it in this run; `text` says which.
+    Elsewhere { text: String },
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -190,16 +197,17 @@ impl Events {
 
     fn report_end(&self, file: &Path, output: &Path, result: &FileResult) {
         let (file, output) = (shown(file), shown(output));
-        let (event, line) = match result {
-            FileResult::Translated { frames, seconds } => (
-                json!({"event": "done", "file": file, "output": output, "frames": frames,
-                       "seconds": tenths(*seconds)}),
-                format!("{output}: {} in {seconds:.1} s", counted(*frames, "frame")),
-            ),
-            FileResult::Skipped { frames } => (
-                json!({"event": "skipped", "file": file, "output": output, "frames": frames}),
-                format!("{output}: up to date"),
-            ),
+        if self.json {
+            let mut event = json!(result);
+            event["file"] = file.into();
+            event["output"] = output.into();
+            return self.line(&event);
+        }
+        self.line(&match result {
+            FileResult::Translated { frames, seconds } => {
+                format!("{output}: {} in {seconds:.1} s", counted(*frames, "frame"))
+            }
+            FileResult::Skipped { .. } => format!("{output}: up to date"),
             FileResult::Planned { frames, segments } => {
                 // An estimate from the duration, except for images.
                 let count = match frames {
@@ -207,27 +215,13 @@ impl Events {
                     Some(1) => counted(1, "frame"),
                     Some(frames) => format!("about {}", counted(*frames, "frame")),
                 };
-                let parts = counted(*segments as u64, "segment");
-                (
-                    json!({"event": "planned", "file": file, "output": output, "frames": frames,
-                           "segments": segments}),
-                    format!("{output}: would be {count} in {parts}"),
-                )
+                format!("{output}: would be {count} in {}", counted(*segments as u64, "segment"))
             }
-            FileResult::Failed { cause } => (
-                json!({"event": "failed", "file": file, "cause": cause}),
-                format!("error: {file}: {cause}"),
-            ),
-            FileResult::Elsewhere { what } => (
-                json!({"event": "elsewhere", "file": file, "output": output, "text": what}),
-                format!("{output}: {what}"),
-            ),
-        };
-        match (self.json, result) {
-            (true, _) => self.line(&event),
-            (false, FileResult::Failed { .. }) => self.error_line(&line),
-            (false, _) => self.line(&line),
-        }
+            FileResult::Failed { cause } => {
+                return self.error_line(&format!("error: {file}: {cause}"));
+            }
+            FileResult::Elsewhere { text } => format!("{output}: {text}"),
+        });
     }
 
     pub fn summary(&self) -> Counts {
@@ -285,6 +279,10 @@ impl Events {
     fn error_line(&self, line: &impl fmt::Display) {
         self.bars.suspend(|| drop(writeln!(io::stderr(), "{line}")));
     }
+}
+
+fn as_tenths<S: Serializer>(value: &f64, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_f64(tenths(*value))
 }
 
 fn tenths(value: f64) -> f64 {

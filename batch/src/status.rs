@@ -25,7 +25,7 @@ pub fn print(out: &Path, items: &[Item], as_json: bool) {
     };
     recorded.iter().filter_map(line).for_each(|line| say(&line));
     let [done, failed, translating, unfinished] = count_states(recorded.iter().map(|r| &r.state));
-    let begun: HashSet<&Path> = recorded.iter().filter_map(|r| r.output.as_deref()).collect();
+    let begun: HashSet<&Path> = recorded.iter().filter_map(|r| r.paths.output.as_deref()).collect();
     let waiting = items.iter().filter(|item| !begun.contains(&*item.output)).count() as u64;
     if as_json {
         let summary = json!({"event": "summary", "done": done, "failed": failed, "translating": translating,
@@ -54,7 +54,7 @@ fn object(record: &Recorded) -> Value {
     let mut object = json!(record.state);
     object["event"] = "status".into();
     object["output"] = record.name().into();
-    object["input"] = record.input.as_deref().map(shown).into();
+    object["input"] = record.paths.input.as_deref().map(shown).into();
     object["notes"] = json!(record.notices);
     object
 }

@@ -5,7 +5,7 @@
 use std::{
     fs::{self, File, TryLockError},
     io::{self, Write},
-    path::{Path, PathBuf},
+    path::Path,
     process, thread,
     time::{Duration, SystemTime},
 };
@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Result, anyhow};
 use serde::{Deserialize, Serialize};
 
-use super::json::{json_path, read_json};
+use super::{json::read_json, record::Paths};
 use crate::{files::describe, inputs::OWN_FOLDER};
 
 const LOCK: &str = "lock";
@@ -33,8 +33,8 @@ pub struct Lock {
 pub struct Holder {
     pub host: String,
     pub pid: u32,
-    pub(super) input: Option<PathBuf>,
-    pub(super) output: Option<PathBuf>,
+    #[serde(flatten)]
+    pub(super) paths: Paths,
 }
 
 /// The result of asking for a lock.
@@ -48,10 +48,8 @@ pub enum Locked {
 
 impl Lock {
     /// The lock of the output with this folder.
-    pub fn of(folder: &Path, input: &Path, output: &Path) -> Result<Locked> {
-        let holder =
-            Holder { input: json_path(input), output: json_path(output), ..Holder::this() };
-        Self::take(&folder.join(LOCK), &holder, TRIES)
+    pub fn of(folder: &Path, paths: Paths) -> Result<Locked> {
+        Self::take(&folder.join(LOCK), &Holder { paths, ..Holder::this() }, TRIES)
     }
 
     /// The lock of a segment. Nobody holds one only for a moment, so it is tried once.

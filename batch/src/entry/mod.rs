@@ -28,9 +28,9 @@ use crate::{
     inputs::{Item, OWN_FOLDER},
 };
 pub use fingerprint::{Fingerprint, hash_of_model};
-use json::{json_path, read_json};
+use json::read_json;
 use lock::{Holder, Lock, Locked, host};
-use record::{FAILURE, Failure, RECORD, Record, THUMBNAILS};
+use record::{FAILURE, Failure, Paths, RECORD, Record, THUMBNAILS};
 pub use record::{Made, Recorded, State, count_states, failed_since};
 pub use segments::{Claim, Finished, Segments};
 
@@ -39,9 +39,7 @@ pub use segments::{Claim, Finished, Segments};
 pub struct Entry {
     folder: PathBuf,
     output: PathBuf,
-    /// The output's path below the output folder.
-    relative: PathBuf,
-    input: PathBuf,
+    paths: Paths,
     fingerprint: Fingerprint,
     /// The name of the output until it is finished.
     unfinished: String,
@@ -70,17 +68,11 @@ fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The input as records name it.
-fn recorded_input(item: &Item) -> PathBuf {
-    item.input.canonicalize().unwrap_or_else(|_| item.input.clone())
-}
-
 /// Records the failure of an item that was never opened.
 pub fn record_failure(out: &Path, item: &Item, cause: &str) -> Result<()> {
     let folder = folder_of(out, &item.output);
     fs::create_dir_all(&folder)?;
-    let failure = Failure::new(&recorded_input(item), &item.output, cause, &[]);
-    write_beside(&folder.join(FAILURE), &serde_json::to_vec_pretty(&failure)?)
+    Failure::write(&folder, Paths::of(item), cause, &[])
 }
 
 impl Entry {
@@ -95,8 +87,7 @@ impl Entry {
         let mut entry = Self {
             folder: folder_of(out, &item.output),
             output: out.join(&item.output),
-            relative: item.output.clone(),
-            input: recorded_input(item),
+            paths: Paths::of(item),
             fingerprint,
             unfinished: "unfinished".to_owned(),
             lock: None,
@@ -109,7 +100,7 @@ impl Entry {
         for folder in [&*entry.folder, parent] {
             create_folder(folder)?;
         }
-        match Lock::of(&entry.folder, &entry.input, &entry.relative)? {
+        match Lock::of(&entry.folder, entry.paths.clone())? {
             Locked::Ours(lock) => entry.lock = Some(lock),
             Locked::Held(holder) => return Ok((Arc::new(entry), Some(holder))),
             // A file system without locks: parallel processes at least write different files.
@@ -137,8 +128,8 @@ impl Entry {
             if is_ours && record.fingerprint == self.fingerprint {
                 return Ok(Some(record.made.frames));
             }
-            let other = record.input.as_ref().filter(|other| **other != self.input && is_ours);
-            if let Some(other) = other.filter(|_| !overwrite) {
+            let is_other = record.paths.input != self.paths.input;
+            if let Some(other) = record.paths.input.filter(|_| is_ours && is_other && !overwrite) {
                 bail!(
                     "would replace {}, the output of {}; use --overwrite or another --out",
                     self.output.display(),
@@ -187,8 +178,7 @@ impl Entry {
         file.sync_all().context("cannot write the output")?;
         let record = Record {
             fingerprint: self.fingerprint.clone(),
-            input: json_path(&self.input),
-            output: json_path(&self.relative),
+            paths: self.paths.clone(),
             output_size: file.metadata()?.len(),
             made,
             host: host(),
@@ -204,9 +194,7 @@ impl Entry {
     /// Records that the file failed. If that cannot be written, it is only missing from reports.
     pub fn fail(&self, cause: &str, notices: &[String]) {
         if self.is_writer {
-            let failure = Failure::new(&self.input, &self.relative, cause, notices);
-            let text = serde_json::to_vec_pretty(&failure);
-            let _ = text.map(|text| self.write(FAILURE, &text));
+            let _ = Failure::write(&self.folder, self.paths.clone(), cause, notices);
         }
     }
 

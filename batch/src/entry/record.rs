@@ -8,13 +8,15 @@ use std::{
     time::SystemTime,
 };
 
+use anyhow::Result;
+use cyclegan_output::write_beside;
 use serde::{Deserialize, Serialize};
 
 use super::{
     Fingerprint, folder_of,
     json::{json_path, read_json},
     lock::{Holder, Lock, host},
-    recorded_input, size,
+    size,
 };
 use crate::{
     inputs::{Item, OWN_FOLDER},
@@ -25,14 +27,20 @@ pub(super) const RECORD: &str = "record.json";
 pub(super) const FAILURE: &str = "failure.json";
 pub(super) const THUMBNAILS: &str = "thumbnails.html";
 
+/// An input and its output. Names that are not UTF-8 are left out.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Paths {
+    pub input: Option<PathBuf>,
+    /// Its path below the output folder.
+    pub output: Option<PathBuf>,
+}
+
 /// How an output was made.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Record {
     pub fingerprint: Fingerprint,
-    /// The input; `None` if its name is not UTF-8.
-    pub input: Option<PathBuf>,
-    /// The output's path below the output folder, likewise.
-    pub output: Option<PathBuf>,
+    #[serde(flatten)]
+    pub paths: Paths,
     pub output_size: u64,
     #[serde(flatten)]
     pub made: Made,
@@ -55,8 +63,8 @@ pub struct Made {
 /// Why there is no output.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Failure {
-    pub input: Option<PathBuf>,
-    pub output: Option<PathBuf>,
+    #[serde(flatten)]
+    pub paths: Paths,
     pub cause: String,
     pub host: String,
     pub notices: Vec<String>,
@@ -66,10 +74,7 @@ pub(super) struct Failure {
 #[derive(Clone, Debug)]
 pub struct Recorded {
     folder: PathBuf,
-    /// The input, as far as it is known.
-    pub input: Option<PathBuf>,
-    /// The output's path below the output folder, likewise.
-    pub output: Option<PathBuf>,
+    pub paths: Paths,
     pub state: State,
     pub notices: Vec<String>,
 }
@@ -101,15 +106,25 @@ pub fn count_states<'a>(states: impl Iterator<Item = &'a State>) -> [u64; 4] {
     counts
 }
 
+impl Paths {
+    pub fn of(item: &Item) -> Self {
+        let input = item.input.canonicalize();
+        let input = json_path(input.as_ref().unwrap_or(&item.input));
+        Self { input, output: json_path(&item.output) }
+    }
+
+    /// Whether a record with these may belong to `item`.
+    fn may_be_of(&self, item: &Item) -> bool {
+        self.input.is_none() || self.input == Self::of(item).input
+    }
+}
+
 impl Failure {
-    pub fn new(input: &Path, output: &Path, cause: &str, notices: &[String]) -> Self {
-        Self {
-            input: json_path(input),
-            output: json_path(output),
-            cause: cause.to_owned(),
-            host: host(),
-            notices: notices.to_vec(),
-        }
+    /// Records a failure in the folder of an output.
+    pub fn write(folder: &Path, paths: Paths, cause: &str, notices: &[String]) -> Result<()> {
+        let (cause, notices) = (cause.to_owned(), notices.to_vec());
+        let failure = Self { paths, cause, host: host(), notices };
+        write_beside(&folder.join(FAILURE), &serde_json::to_vec_pretty(&failure)?)
     }
 }
 
@@ -117,13 +132,8 @@ impl Failure {
 pub fn failed_since(out: &Path, item: &Item, since: SystemTime) -> Option<String> {
     let file = folder_of(out, &item.output).join(FAILURE);
     let at = fs::metadata(&file).ok()?.modified().ok()?;
-    let Failure { input, host, cause, .. } = read_json(&file).filter(|_| at >= since)?;
-    may_be_of(&input, item).then(|| format!("has failed on {host}: {cause}"))
-}
-
-/// Whether a record with this input may belong to `item`.
-fn may_be_of(input: &Option<PathBuf>, item: &Item) -> bool {
-    input.as_ref().is_none_or(|input| *input == recorded_input(item))
+    let Failure { paths, host, cause, .. } = read_json(&file).filter(|_| at >= since)?;
+    paths.may_be_of(item).then(|| format!("has failed on {host}: {cause}"))
 }
 
 impl Recorded {
@@ -132,43 +142,40 @@ impl Recorded {
         let folders = fs::read_dir(out.join(OWN_FOLDER)).into_iter().flatten().flatten();
         let mut all: Vec<Self> =
             folders.filter_map(|folder| Self::read(folder.path(), out)).collect();
-        all.sort_by(|a, b| (&a.output, &a.input).cmp(&(&b.output, &b.input)));
+        all.sort_by_key(|record| (record.paths.output.clone(), record.paths.input.clone()));
         all
     }
 
     pub fn of(out: &Path, item: &Item) -> Option<Self> {
         let recorded = Self::read(folder_of(out, &item.output), out)?;
-        may_be_of(&recorded.input, item).then_some(recorded)
+        recorded.paths.may_be_of(item).then_some(recorded)
     }
 
     fn read(folder: PathBuf, out: &Path) -> Option<Self> {
         if let Some(holder) = Lock::holder(&folder) {
-            let (input, output) = (holder.input.clone(), holder.output.clone());
-            let (state, notices) = (State::Translating(holder), Vec::new());
-            return Some(Self { folder, input, output, state, notices });
+            let (paths, notices) = (holder.paths.clone(), Vec::new());
+            return Some(Self { folder, paths, state: State::Translating(holder), notices });
         }
         if let Some(failure) = read_json(&folder.join(FAILURE)) {
-            let Failure { input, output, cause, host, notices } = failure;
-            let state = State::Failed { cause, host };
-            return Some(Self { folder, input, output, state, notices });
+            let Failure { paths, cause, host, notices } = failure;
+            return Some(Self { folder, paths, state: State::Failed { cause, host }, notices });
         }
         if let Some(record) = read_json(&folder.join(RECORD)) {
-            let Record { input, output, output_size, made, host, .. } = record;
+            let Record { paths, output_size, made, host, .. } = record;
             let Made { frames, seconds, notices, .. } = made;
-            let size = output.as_ref().map(|output| size(&out.join(output)));
+            let size = paths.output.as_ref().map(|output| size(&out.join(output)));
             let is_there = size.is_none_or(|size| size == Some(output_size));
             let done = State::Done { frames, seconds, host };
             let state = if is_there { done } else { State::Unfinished };
-            return Some(Self { folder, input, output, state, notices });
+            return Some(Self { folder, paths, state, notices });
         }
-        let last = Holder::last(&folder)?;
-        let (input, output) = (last.input, last.output);
-        Some(Self { folder, input, output, state: State::Unfinished, notices: Vec::new() })
+        let Holder { paths, .. } = Holder::last(&folder)?;
+        Some(Self { folder, paths, state: State::Unfinished, notices: Vec::new() })
     }
 
     /// The output if it is known, else the input, for a line or a heading.
     pub fn name(&self) -> String {
-        let path = self.output.as_ref().or(self.input.as_ref());
+        let path = self.paths.output.as_ref().or(self.paths.input.as_ref());
         path.map_or_else(|| "?".to_owned(), |path| shown(path))
     }
 
@@ -204,7 +211,7 @@ mod tests {
         assert_eq!(failed_since(out.path(), &item, begin), None);
         record_failure(out.path(), &item, "is empty").unwrap();
         let folder = folder_of(out.path(), &item.output);
-        let lock = Lock::of(&folder, &item.input, &item.output).unwrap();
+        let lock = Lock::of(&folder, Paths::of(&item)).unwrap();
         assert!(matches!(lock, Locked::Ours(_)));
         let failed = failed_since(out.path(), &item, begin).unwrap();
         assert!(failed.ends_with(": is empty"), "{failed}");

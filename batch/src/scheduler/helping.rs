@@ -76,11 +76,11 @@ impl File<'_> {
         };
         match entry.holder() {
             Some(holder) => {
-                let mut what = is_held(&holder);
+                let mut text = is_held(&holder);
                 if segments > 0 {
-                    what += &format!(", {} of it here", counted(segments, "segment"));
+                    text += &format!(", {} of it here", counted(segments, "segment"));
                 }
-                self.end(FileResult::Elsewhere { what });
+                self.end(FileResult::Elsewhere { text });
             }
             None => {
                 self.forget();

@@ -23,8 +23,8 @@ enum NextStep {
 }
 
 impl NextStep {
-    fn elsewhere(what: String) -> Self {
-        Self::Done(FileResult::Elsewhere { what })
+    fn elsewhere(text: String) -> Self {
+        Self::Done(FileResult::Elsewhere { text })
     }
 }
 
