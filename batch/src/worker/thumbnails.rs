@@ -14,10 +14,7 @@ use crate::{
     worker::{
         elements::pad,
         pads::{padding, probes::TimeSegment},
-        picture::{
-            self, animation,
-            pixels::{ImagePipeline, image_of},
-        },
+        picture::{self, pixels::image_of},
         pipeline::Pipeline,
         probe::{Media, own::Own, repair::keep_times},
     },
@@ -45,21 +42,16 @@ pub fn before_and_after(input: &Path, output: &Path, start: gst::ClockTime) -> R
     let after = FrameGrabber::open(output, Container::of_name(output) != Some(Container::Ts))?;
     let times = after.times();
     let before = match &media.own {
-        Some(Own::Animation(_)) => {
-            animation::frames_at(input, &times)?.iter().map(shrunk).collect()
+        Some(own) => frames(&times, |time| {
+            FrameGrabber::of_own(own, input, start + time)?.next(start + time)
+        }),
+        None => {
+            let before = FrameGrabber::open(input, media.has_index())?;
+            frames(&times, |time| before.frame(start + time))
         }
-        Some(Own::Y4m(y4m)) => {
-            let caps = y4m.caps()?;
-            let frame = |time: &gst::ClockTime| {
-                let frame = y4m.frame_at(input, start + *time)?;
-                shown(&ImagePipeline::new(&shrink())?.push_last(frame, &caps)?)
-            };
-            times.iter().map(frame).collect::<Result<_>>()?
-        }
-        None => FrameGrabber::open(input, media.has_index())?.frames(&times, start)?,
     };
-    let after = after.frames(&times, gst::ClockTime::ZERO)?;
-    page::image(&sheet(&before.into_iter().zip(after).collect::<Vec<_>>()))
+    let after = frames(&times, |time| after.frame(time));
+    page::image(&sheet(&before?.into_iter().zip(after?).collect::<Vec<_>>()))
 }
 
 fn shrunk(picture: &image::DynamicImage) -> RgbImage {
@@ -83,17 +75,11 @@ fn sheet(columns: &[(RgbImage, RgbImage)]) -> RgbImage {
     sheet
 }
 
-/// Elements that make thumbnails of frames.
-fn shrink() -> String {
-    format!(
-        "videoconvert ! videoflip video-direction=auto ! videoscale \
-         ! video/x-raw,height={HEIGHT},pixel-aspect-ratio=1/1 ! videoconvert ! video/x-raw,format=RGB"
-    )
-}
-
-/// The thumbnail in a sample.
-fn shown(sample: &gst::Sample) -> Result<RgbImage> {
-    Ok(image_of(sample)?.into_rgb8())
+fn frames(
+    times: &[gst::ClockTime],
+    frame: impl Fn(gst::ClockTime) -> Result<RgbImage>,
+) -> Result<Vec<RgbImage>> {
+    times.iter().map(|time| frame(*time)).collect()
 }
 
 /// When the next frame is shown, in stream time; for a frame without a duration, when it is shown itself.
@@ -111,22 +97,39 @@ struct FrameGrabber {
 }
 
 impl FrameGrabber {
-    /// `has_index` says whether seeks in `file` are exact.
-    fn open(file: &Path, has_index: bool) -> Result<Self> {
+    /// Makes thumbnails of the frames that `source` outputs; `has_index` says whether seeks in it are exact.
+    fn new(source: &str, has_index: bool) -> Result<Self> {
         let pipeline = Pipeline::parse(&format!(
-            "filesrc name=file ! decodebin name=decoder ! queue name=frames ! {} ! appsink name=out sync=false max-buffers=1",
-            shrink()
+            "{source} queue name=frames ! videoconvert ! videoflip video-direction=auto ! videoscale \
+             ! video/x-raw,height={HEIGHT},pixel-aspect-ratio=1/1 ! videoconvert ! video/x-raw,format=RGB \
+             ! appsink name=out sync=false max-buffers=1"
         ))?;
+        let sink = pipeline.part("out")?;
+        Ok(Self { pipeline, sink, duration: None, has_index })
+    }
+
+    /// From the frame of `file` at `time`, or one before it.
+    fn of_own(own: &Own, file: &Path, time: gst::ClockTime) -> Result<Self> {
+        let grabber = Self::new("", true)?;
+        let source = own.source(file, time)?;
+        grabber.pipeline.gst().add(&source)?;
+        source.link(&grabber.pipeline.part::<gst::Element>("frames")?)?;
+        grabber.pipeline.play()?;
+        Ok(grabber)
+    }
+
+    fn open(file: &Path, has_index: bool) -> Result<Self> {
+        let grabber = Self::new("filesrc name=file ! decodebin name=decoder !", has_index)?;
+        let pipeline = &grabber.pipeline;
         pipeline.part::<gst::Element>("file")?.set_property("location", file);
         keep_times(&pipeline.part("decoder")?);
-        let (frames, sink) = (pipeline.part::<gst::Element>("frames")?, pipeline.part("out")?);
-        padding::pad_frames(&pad(&frames, "sink")?);
+        padding::pad_frames(&pad(&pipeline.part("frames")?, "sink")?);
         pipeline.pause()?;
         let (_, reached, _) = pipeline.gst().state(PATIENCE);
         ensure!(reached == gst::State::Paused, "{} cannot be decoded", file.display());
         let duration = pipeline.gst().query_duration();
         pipeline.play()?;
-        Ok(Self { pipeline, sink, duration, has_index })
+        Ok(Self { duration, ..grabber })
     }
 
     /// The times of the thumbnails: the middles of equal parts, or the start of an image.
@@ -141,11 +144,6 @@ impl FrameGrabber {
         }
     }
 
-    /// The frames at these times after `start`.
-    fn frames(&self, times: &[gst::ClockTime], start: gst::ClockTime) -> Result<Vec<RgbImage>> {
-        times.iter().map(|time| self.frame(start + *time)).collect()
-    }
-
     /// The frame at this time, or the last one.
     fn frame(&self, time: gst::ClockTime) -> Result<RgbImage> {
         if !time.is_zero() {
@@ -154,6 +152,11 @@ impl FrameGrabber {
             let sought = self.pipeline.gst().seek_simple(flags, time.saturating_sub(early));
             sought.context("it is not seekable")?;
         }
+        self.next(time)
+    }
+
+    /// The next frame at this time, or the last one.
+    fn next(&self, time: gst::ClockTime) -> Result<RgbImage> {
         let mut last = None;
         while let Some(sample) = self.sink.try_pull_sample(PATIENCE) {
             let is_there = end(&sample).is_none_or(|end| end > time);
@@ -162,6 +165,6 @@ impl FrameGrabber {
                 break;
             }
         }
-        shown(&last.context("no frame is decoded")?)
+        Ok(image_of(&last.context("no frame is decoded")?)?.into_rgb8())
     }
 }

@@ -71,24 +71,6 @@ fn rate(duration: gst::ClockTime) -> Option<gst::Fraction> {
     Some(gst::Fraction::new(1_000_000, duration))
 }
 
-/// The frames at `times`, which are in order; the last frame where the animation has ended.
-pub fn frames_at(input: &Path, times: &[gst::ClockTime]) -> Result<Vec<DynamicImage>> {
-    let format = animation_format(input)?.context("is not an animation")?;
-    let mut times = times.iter().peekable();
-    let (mut found, mut last) = (Vec::new(), None);
-    for frame in timed(decode(input, format)) {
-        let Timed { image, end, .. } = frame?;
-        while times.next_if(|time| **time < end).is_some() {
-            found.push(image.clone());
-        }
-        last = Some(image);
-    }
-    if let Some(last) = last {
-        found.extend(times.map(|_| last.clone()));
-    }
-    Ok(found)
-}
-
 fn decode(input: &Path, format: ImageFormat) -> ImageResult<Frames<'static>> {
     let file = open(input)?;
     Ok(match format {

@@ -117,12 +117,6 @@ impl Y4m {
         Ok(frames::source(move || frames.map(sample)))
     }
 
-    /// The frame of `input` that is shown at `time`.
-    pub fn frame_at(&self, input: &Path, time: gst::ClockTime) -> Result<gst::Buffer> {
-        let (file, number) = self.open(input, self.layout.context("not a file")?, time)?;
-        self.frames(file, number).next().context("no frame")?
-    }
-
     /// Opens `input` at the frame that is shown at `time`; also returns its number.
     fn open(
         &self,
