@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 
 use crate::{
     container::Container,
-    hardware::{self, Codec, Quality},
+    hardware::{Codec, Quality},
     options::{Preset, Recipe, Speed},
     worker::Passed,
 };
@@ -101,22 +101,23 @@ fn name_of(encoder: &str) -> &str {
 }
 
 fn of_preset(recipe: &Recipe, container: Container, threads: u32) -> String {
-    match recipe.preset {
-        Preset::Hevc => h265(recipe, container, threads),
-        Preset::Av1 => av1(recipe, threads),
+    match Codec::of(recipe.preset, container) {
+        Codec::H264 => h264(recipe, container, threads),
+        Codec::H265 => h265(recipe, container, threads),
+        Codec::Vp9 => vp9(recipe, threads),
+        Codec::Av1 => av1(recipe, threads),
         // 3 is HQ.
-        Preset::Prores => "avenc_prores_ks profile=3".to_owned(),
-        _ if container == Container::Webm => vp9(recipe, threads),
-        _ => h264(recipe, container, threads),
+        Codec::Prores => "avenc_prores_ks profile=3".to_owned(),
     }
 }
 
 /// The hardware encoder, if one is asked for and available.
 fn of_hardware(recipe: &Recipe, container: Container) -> Option<String> {
-    let codec = hardware::codec(recipe.preset, container)?;
+    let codec = Codec::of(recipe.preset, container);
     let (crf, _, key_frames) = match codec {
         Codec::H264 => h264_quality(recipe),
         Codec::H265 => (h265_crf(recipe), "", None),
+        Codec::Vp9 | Codec::Av1 | Codec::Prores => return None,
     };
     let quality = Quality { crf, speed: recipe.speed, key_frames };
     // The worker checked at its start that a named one is available.

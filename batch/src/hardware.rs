@@ -2,7 +2,7 @@
 
 //! Hardware encoders: the quality and speed of a preset as properties of each one.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail, ensure};
 use gst::{glib, prelude::*};
 
 use crate::{
@@ -18,10 +18,27 @@ pub enum Hardware {
     Qsv,
 }
 
+/// The codecs of the presets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Codec {
     H264,
     H265,
+    Vp9,
+    Av1,
+    Prores,
+}
+
+impl Codec {
+    /// The codec of a preset in `container`.
+    pub fn of(preset: Preset, container: Container) -> Self {
+        match preset {
+            Preset::Hevc => Self::H265,
+            Preset::Av1 => Self::Av1,
+            Preset::Prores => Self::Prores,
+            _ if container == Container::Webm => Self::Vp9,
+            Preset::Web | Preset::Archive | Preset::Proxy => Self::H264,
+        }
+    }
 }
 
 /// What --video-encoder asks for, unless it names an element.
@@ -67,6 +84,7 @@ impl Hardware {
             (Self::Vaapi, Codec::H265) => &["vah265enc", "vah265lpenc"],
             (Self::Qsv, Codec::H264) => &["qsvh264enc"],
             (Self::Qsv, Codec::H265) => &["qsvh265enc"],
+            (_, Codec::Vp9 | Codec::Av1 | Codec::Prores) => &[],
         }
     }
 
@@ -156,26 +174,15 @@ impl Recipe {
     }
 }
 
-/// The codec of a preset in `container`, if hardware encodes it.
-pub fn codec(preset: Preset, container: Container) -> Option<Codec> {
-    match preset {
-        Preset::Hevc => Some(Codec::H265),
-        Preset::Web | Preset::Archive | Preset::Proxy => {
-            (container != Container::Webm).then_some(Codec::H264)
-        }
-        Preset::Av1 | Preset::Prores => None,
-    }
-}
-
 /// Fails if the named hardware is not available, or lacks the codec of the preset.
 pub fn check(recipe: &Recipe) -> Result<()> {
     let Some(request @ Request::Named(hardware)) = recipe.hardware() else { return Ok(()) };
-    let codec = codec(recipe.preset, recipe.container.unwrap_or(Container::Mkv)).with_context(|| {
-        format!(
-            "--video-encoder {}: encodes only H.264 and H.265; choose another --preset or --container",
-            hardware.name()
-        )
-    })?;
+    let codec = Codec::of(recipe.preset, recipe.container.unwrap_or(Container::Mkv));
+    ensure!(
+        !hardware.elements(codec).is_empty(),
+        "--video-encoder {}: encodes only H.264 and H.265; choose another --preset or --container",
+        hardware.name()
+    );
     let quality = Quality { crf: 20, speed: None, key_frames: None };
     request.encoder(codec, quality).map(drop)
 }
