@@ -59,11 +59,9 @@ pub struct Counts {
 
 /// A file in progress.
 struct Active {
+    /// Also keeps its frames, how many there are in total, and when it began.
     bar: ProgressBar,
     size: u64,
-    begun: Instant,
-    frames: u64,
-    total: Option<u64>,
     reported: Instant,
 }
 
@@ -115,8 +113,7 @@ impl Events {
         let bar = self.bars.insert_before(&self.total_bar, ProgressBar::no_length());
         bar.set_style(style("{spinner} {msg} {pos} frames"));
         bar.set_message(shown(file));
-        let now = Instant::now();
-        let active = Active { bar, size, begun: now, frames: 0, total: None, reported: now };
+        let active = Active { bar, size, reported: Instant::now() };
         lock(&self.state).active.insert(number, active);
         if self.json {
             self.line(&json!({"event": "start", "file": shown(file)}));
@@ -126,22 +123,20 @@ impl Events {
     pub fn progress(&self, number: usize, file: &Path, frames: u64, total: Option<u64>) {
         let mut state = lock(&self.state);
         let Some(active) = state.active.get_mut(&number) else { return };
-        if active.frames == 0 && frames > 0 {
+        let bar = &active.bar;
+        if bar.position() == 0 && frames > 0 {
             // The speed does not count the time to open the file.
-            active.bar.reset_elapsed();
-            active.begun = Instant::now();
+            bar.reset_elapsed();
         }
-        active.frames = frames;
-        if let Some(total) = total.filter(|_| active.bar.length().is_none()) {
-            active.bar.set_length(total);
+        if let Some(total) = total.filter(|_| bar.length().is_none()) {
+            bar.set_length(total);
             let template = "{bar:20} {msg} {pos}/{len} frames, {rate} frames/s, {eta} left";
-            active.bar.set_style(style(template));
+            bar.set_style(style(template));
         }
-        active.total = total;
-        active.bar.set_position(frames);
+        bar.set_position(frames);
         if self.json && active.reported.elapsed() >= JSON_INTERVAL {
             active.reported = Instant::now();
-            let rate = frames as f64 / active.begun.elapsed().as_secs_f64().max(0.001);
+            let rate = frames as f64 / bar.elapsed().as_secs_f64().max(0.001);
             let left = total.map(|total| total.saturating_sub(frames) as f64 / rate.max(0.001));
             self.line(&json!({"event": "progress", "file": shown(file), "frames": frames,
                               "total": total, "frames_per_second": tenths(rate),
@@ -255,12 +250,13 @@ impl Events {
     /// Estimates the work by bytes, since the number of frames in unopened files is unknown.
     fn show_total(&self, state: &State) {
         let part = |active: &Active| {
-            let total = active.total.filter(|&total| total > 0).unwrap_or(u64::MAX);
-            active.size as f64 * (active.frames as f64 / total as f64).min(1.0)
+            let total = active.bar.length().filter(|&total| total > 0).unwrap_or(u64::MAX);
+            active.size as f64 * (active.bar.position() as f64 / total as f64).min(1.0)
         };
         let now: f64 = state.active.values().map(part).sum();
         self.total_bar.set_position(state.ended + now as u64);
-        let frames = state.counts.frames + state.active.values().map(|a| a.frames).sum::<u64>();
+        let frames =
+            state.counts.frames + state.active.values().map(|a| a.bar.position()).sum::<u64>();
         let rate = frames as f64 / self.begun.elapsed().as_secs_f64().max(0.001);
         let done = state.counts.ended;
         let left = indicatif::HumanDuration(self.total_bar.eta());
