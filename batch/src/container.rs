@@ -35,34 +35,27 @@ impl Container {
         }
     }
 
-    pub fn extension(self) -> &'static str {
+    /// Its extension, its name in messages and its muxer.
+    fn names(self) -> [&'static str; 3] {
         match self {
-            Self::Mp4 => "mp4",
-            Self::Mov => "mov",
-            Self::Mkv => "mkv",
-            Self::Webm => "webm",
-            Self::Ts => "ts",
+            Self::Mp4 => ["mp4", "MP4", "mp4mux"],
+            Self::Mov => ["mov", "QuickTime", "qtmux"],
+            Self::Mkv => ["mkv", "Matroska", "matroskamux"],
+            Self::Webm => ["webm", "WebM", "webmmux"],
+            Self::Ts => ["ts", "an MPEG transport stream", "mpegtsmux"],
         }
+    }
+
+    pub fn extension(self) -> &'static str {
+        self.names()[0]
     }
 
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Mp4 => "MP4",
-            Self::Mov => "QuickTime",
-            Self::Mkv => "Matroska",
-            Self::Webm => "WebM",
-            Self::Ts => "an MPEG transport stream",
-        }
+        self.names()[1]
     }
 
     pub fn muxer(self) -> &'static str {
-        match self {
-            Self::Mp4 => "mp4mux",
-            Self::Mov => "qtmux",
-            Self::Mkv => "matroskamux",
-            Self::Webm => "webmmux",
-            Self::Ts => "mpegtsmux",
-        }
+        self.names()[2]
     }
 
     /// The encoder, and its codec, for audio that the container does not accept. `channels` is 0 if unknown.

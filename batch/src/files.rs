@@ -5,7 +5,7 @@
 use std::{
     ffi::OsStr,
     fs, io,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 use anyhow::{Result, anyhow, ensure};
@@ -45,6 +45,12 @@ pub fn check_names(path: &Path, more: usize) -> Result<()> {
         "the name of its output is {longest} bytes long, expected at most {most}"
     );
     Ok(())
+}
+
+/// The path without `.`, if it stays in the folder to which it is relative.
+pub fn inner(path: &Path) -> Option<PathBuf> {
+    let parts = path.components().filter(|part| *part != Component::CurDir);
+    parts.map(|part| matches!(part, Component::Normal(_)).then_some(part)).collect()
 }
 
 /// Whether two paths lead to the same file or folder.

@@ -229,7 +229,7 @@ fn size(path: &Path) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{kind::Kind, options::Options, picture::PictureFormat};
+    use crate::options::Options;
     use clap::Parser;
 
     /// As on a file system without locks.
@@ -238,14 +238,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let input = folder.path().join("a.png");
         fs::write(&input, "no image").unwrap();
-        let item = Item {
-            input,
-            relative: "a.png".into(),
-            kind: Kind::Picture(PictureFormat::Png),
-            output: "a.png".into(),
-            sample: None,
-            problem: None,
-        };
+        let item = Item::png(input);
         let recipe = Options::parse_from(["cyclegan-batch", "in", "--out", "out"]).recipe;
         let fingerprint = Fingerprint::new(&item, &recipe, "").unwrap();
         let open =

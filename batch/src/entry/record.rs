@@ -190,23 +190,12 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{
-        entry::{lock::Locked, record_failure},
-        kind::Kind,
-        picture::PictureFormat,
-    };
+    use crate::entry::{lock::Locked, record_failure};
 
     #[test]
     fn a_failure_is_seen_by_the_process_that_has_the_file_next() {
         let out = tempfile::tempdir().unwrap();
-        let item = Item {
-            input: "in/a.png".into(),
-            relative: "a.png".into(),
-            kind: Kind::Picture(PictureFormat::Png),
-            output: "a.png".into(),
-            sample: None,
-            problem: None,
-        };
+        let item = Item::png("in/a.png".into());
         let begin = SystemTime::now() - Duration::from_secs(1);
         assert_eq!(failed_since(out.path(), &item, begin), None);
         record_failure(out.path(), &item, "is empty").unwrap();

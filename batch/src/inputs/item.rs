@@ -52,6 +52,13 @@ impl Item {
         Self { input, relative, kind, output, sample: None, problem }
     }
 
+    /// The image `input`, whose output is `a.png`.
+    #[cfg(test)]
+    pub fn png(input: PathBuf) -> Self {
+        let (output, kind) = (PathBuf::from("a.png"), Kind::Picture(PictureFormat::Png));
+        Self { input, relative: output.clone(), kind, output, sample: None, problem: None }
+    }
+
     /// The item itself or, of a video, this many samples with their own output names.
     pub fn sampled(self, samples: Option<u32>) -> Vec<Self> {
         let Some(count) = samples.filter(|_| matches!(self.kind, Kind::Video(_))) else {

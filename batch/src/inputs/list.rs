@@ -2,7 +2,9 @@
 
 //! A list of paths on standard input.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
+
+use crate::files::inner;
 
 /// The paths of a list: one per line, or separated by NUL if it contains one.
 pub fn paths(text: &[u8]) -> Vec<PathBuf> {
@@ -32,11 +34,7 @@ fn path_of(entry: &[u8]) -> PathBuf {
 pub fn place(path: &Path) -> PathBuf {
     let current = std::env::current_dir().ok();
     let path = current.and_then(|current| path.strip_prefix(current).ok()).unwrap_or(path);
-    let is_inner = |part: &Component| matches!(part, Component::Normal(_) | Component::CurDir);
-    if path.components().all(|part| is_inner(&part)) {
-        return path.components().filter(|part| matches!(part, Component::Normal(_))).collect();
-    }
-    path.file_name().unwrap_or_default().into()
+    inner(path).unwrap_or_else(|| path.file_name().unwrap_or_default().into())
 }
 
 #[cfg(test)]

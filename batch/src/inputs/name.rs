@@ -9,6 +9,8 @@ use std::{
 
 use anyhow::{Result, ensure};
 
+use crate::files::inner;
+
 /// The placeholders of a template.
 const PARTS: [&str; 5] = ["{dir}", "{stem}", "{ext}", "{name}", "{from}"];
 
@@ -21,10 +23,7 @@ pub fn check(template: &str) -> Result<()> {
         is_own,
         "--name '{template}': all outputs would have the same name; expected {{stem}} or {{name}}"
     );
-    let is_inner = Path::new(template)
-        .components()
-        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
-    ensure!(is_inner, "--name '{template}': leads outside --out");
+    ensure!(inner(Path::new(template)).is_some(), "--name '{template}': leads outside --out");
     Ok(())
 }
 
