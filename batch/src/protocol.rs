@@ -78,6 +78,10 @@ pub enum Action {
 pub struct Segment {
     pub file: OsString,
     pub span: Span,
+    /// Its number of frames.
+    pub frames: u64,
+    /// The stream time of its first frame, nanoseconds.
+    pub first: u64,
 }
 
 /// The part of the input that a segment covers, from one key frame to another. Times are stream times in nanoseconds.
@@ -91,8 +95,6 @@ pub struct Span {
     pub stop: Option<u64>,
     /// The number of frames from `start` to `stop`, if the file was scanned for them.
     pub frames: Option<u64>,
-    /// The time of its first frame, once it is translated.
-    pub first: Option<u64>,
     /// The key frame at which decoding starts; `None` for the start of the file.
     pub seek: Option<u64>,
 }

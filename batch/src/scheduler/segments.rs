@@ -178,15 +178,14 @@ impl File<'_> {
     pub fn mux(self, worker: &mut Slot) -> Result<(), Failure> {
         let Some((entry, container)) = self.video() else { return Ok(()) };
         let Some(planned) = self.segments() else { return Ok(()) };
-        let segments = planned.spans.iter().cloned().enumerate().map(|(number, mut span)| {
-            if let Some(Finished { first, frames, notices }) = planned.finished(number) {
-                (span.first, span.frames) = (Some(first), Some(frames));
-                // They may be from an earlier run or another machine.
-                notices.into_iter().for_each(|text| self.note(text));
-            }
-            Segment { file: planned.path(number).into(), span }
+        let segments = planned.spans.iter().cloned().enumerate().map(|(number, span)| {
+            let Finished { first, frames, notices } =
+                planned.finished(number).context("a segment is missing")?;
+            // They may be from an earlier run or another machine.
+            notices.into_iter().for_each(|text| self.note(text));
+            Ok(Segment { file: planned.path(number).into(), span, frames, first })
         });
-        let segments = segments.collect();
+        let segments = segments.collect::<anyhow::Result<_>>()?;
         entry.clear();
         let action = Action::Mux { output: entry.unfinished().into(), container, segments };
         match self.perform_and_finish(worker, &entry, action) {

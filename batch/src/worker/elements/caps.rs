@@ -102,6 +102,11 @@ pub fn is_text(kind: &str) -> bool {
         .any(|text| kind.starts_with(text))
 }
 
+/// Whether tracks of this kind are subtitles, text or bitmaps.
+pub fn is_subtitles(kind: &str) -> bool {
+    is_text(kind) || kind.starts_with("subpicture/")
+}
+
 /// Whether a stream with these caps can be decoded.
 pub fn has_decoder(caps: &gst::Caps) -> bool {
     media_type(caps) != TRUE_HD_OR_PCM && has_element(gst::ElementFactoryType::DECODER, caps)

@@ -8,8 +8,6 @@ pub mod filter;
 pub mod frames;
 pub mod rows;
 
-use std::path::Path;
-
 use anyhow::{Context, Result};
 use gst::prelude::*;
 
@@ -45,15 +43,6 @@ pub fn factory_name(element: &gst::Element) -> gst::glib::GString {
 pub fn make(factory: &str) -> Result<gst::Element> {
     let element = gst::ElementFactory::make(factory).build();
     element.with_context(|| format!("GStreamer's element {factory} is not installed"))
-}
-
-/// A `filesink`. The pipeline does not wait for its preroll: tracks are linked while the pipeline runs, and GStreamer
-/// would lose a state change that waits for a first buffer.
-pub fn file_sink(path: &Path) -> Result<gst::Element> {
-    let file = make("filesink")?;
-    file.set_property("location", path);
-    file.set_property("async", false);
-    Ok(file)
 }
 
 pub fn pad(element: &gst::Element, name: &str) -> Result<gst::Pad> {

@@ -9,7 +9,6 @@ use gst::prelude::*;
 
 use super::{
     Mux, check,
-    completion::Completion,
     links::Links,
     mapping::Action,
     muxer::Muxer,
@@ -43,7 +42,7 @@ impl Attempt<'_> {
         let written = self.write(say)?;
         let frames = written.video().packets;
         self.mux.check_frames(frames)?;
-        self.completion().complete(output, &written.tracks)?;
+        self.complete(&written.tracks)?;
         let is_whole = !self.mux.is_part();
         let probed = check::check(output, self.media, &written, is_whole, say)?;
         if setup.verify {
@@ -52,14 +51,10 @@ impl Attempt<'_> {
         Ok(frames)
     }
 
-    fn completion(&self) -> Completion<'_> {
-        Completion { container: self.mux.container, media: self.media, window: self.window }
-    }
-
     fn write(&self, say: Say) -> Result<Written> {
         // The output of an earlier attempt.
         let _ = fs::remove_file(self.mux.output);
-        let pipeline = Pipeline::new();
+        let pipeline = Pipeline::default();
         let muxer = Muxer::new(self.mux.container)?;
         self.prepare(muxer.element());
         pipeline.write_fast_start_file(muxer.element(), self.mux.output)?;
@@ -97,7 +92,7 @@ impl Attempt<'_> {
         if let Some(setter) = mux.dynamic_cast_ref::<gst::TagSetter>() {
             setter.merge_tags(&self.tags_for_muxer(), gst::TagMergeMode::Append);
         }
-        self.completion().make_room(mux);
+        self.make_room(mux);
         if let (Some(setter), Some(toc)) =
             (mux.dynamic_cast_ref::<gst::TocSetter>(), &self.media.toc)
         {
@@ -144,9 +139,8 @@ impl Attempt<'_> {
 
     /// The files of the segments, and the time of each on the clock of the output.
     fn placed_segments(&self) -> Vec<(PathBuf, gst::ClockTime)> {
-        let place = |Segment { file, span }: &Segment| {
-            let first = span.first.unwrap_or(span.start);
-            let start = i128::from(first - self.window.start) + self.window.shift;
+        let place = |Segment { file, first, span, .. }: &Segment| {
+            let start = i128::from(*first) - i128::from(self.window.start) + self.window.shift;
             let start = u64::try_from(start).unwrap_or(span.start);
             (file.into(), gst::ClockTime::from_nseconds(start))
         };

@@ -2,38 +2,25 @@
 
 //! Adds to an output what its muxer leaves out.
 
-use std::path::Path;
-
 use anyhow::{Context, Result};
 use gst::prelude::*;
 
-use super::{mapping::Action, written::WrittenTrack};
-use crate::{
-    container::Container,
-    worker::{
-        containers::{
-            chapters,
-            flags::Flags,
-            matroska_head::{self, Head, Properties},
-            moov::{Additions, TrackAdditions},
-        },
-        elements::caps::class,
-        pads::clip::Window,
-        probe::{Media, Track, hdr},
+use super::{attempt::Attempt, mapping::Action, written::WrittenTrack};
+use crate::worker::{
+    containers::{
+        chapters,
+        flags::Flags,
+        matroska_head::{self, Head, Properties},
+        moov::{Additions, TrackAdditions},
     },
+    elements::caps::class,
+    probe::{Track, hdr},
 };
 
-/// What to add to an output in `container` of the part `window` of `media`.
-pub struct Completion<'a> {
-    pub container: Container,
-    pub media: &'a Media,
-    pub window: Window,
-}
-
-impl Completion<'_> {
-    /// Makes the muxer `mux` leave room for it.
+impl Attempt<'_> {
+    /// Makes the muxer `mux` leave room for what is added later.
     pub fn make_room(&self, mux: &gst::Element) {
-        if self.container.is_isobmff()
+        if self.mux.container.is_isobmff()
             && let Some(tags) = mux.dynamic_cast_ref()
         {
             let track = |track: &Track| TrackAdditions {
@@ -42,7 +29,7 @@ impl Completion<'_> {
             };
             self.additions(self.media.tracks.iter().map(track).collect()).make_room(tags);
         }
-        if self.container.is_matroska() {
+        if self.mux.container.is_matroska() {
             let lengths = self.media.tracks.iter().map(|track| {
                 let entry = track.entry.as_ref();
                 let entry = entry.map_or(0, |entry| entry.codec.elements.len() + entry.kept.len());
@@ -53,10 +40,11 @@ impl Completion<'_> {
         }
     }
 
-    /// Adds it to `output`, which has the tracks `written`.
-    pub fn complete(&self, output: &Path, written: &[WrittenTrack]) -> Result<()> {
+    /// Adds it to the output, which has the tracks `written`.
+    pub fn complete(&self, written: &[WrittenTrack]) -> Result<()> {
+        let output = self.mux.output;
         let incomplete = "the output cannot be completed";
-        if self.container.is_isobmff() {
+        if self.mux.container.is_isobmff() {
             let track = |(track, flags): (&WrittenTrack, Flags)| TrackAdditions {
                 flags,
                 name: self.media.name(self.input(track)),
@@ -66,7 +54,7 @@ impl Completion<'_> {
             additions.lead = self.lead(written);
             additions.complete(output).context(incomplete)?;
         }
-        if self.container.is_matroska() {
+        if self.mux.container.is_matroska() {
             self.head(written)?.write(output).context(incomplete)?;
         }
         Ok(())
@@ -75,7 +63,7 @@ impl Completion<'_> {
     /// For MP4 and QuickTime.
     fn additions(&self, tracks: Vec<TrackAdditions>) -> Additions {
         let range = self.window.start..self.window.stop.unwrap_or(u64::MAX);
-        let user_data = self.media.user_data(self.container);
+        let user_data = self.media.user_data(self.mux.container);
         let chapters = self.media.toc.as_ref().map(|toc| chapters::within(toc, range));
         Additions {
             date: self.media.date(),

@@ -14,7 +14,8 @@ use crate::{
     worker::{
         containers::matroska::Codec,
         elements::caps::{
-            TRUE_HD_OR_PCM, WEBVTT, codec_name, has_decoder, has_element, is_raw, is_text,
+            TRUE_HD_OR_PCM, WEBVTT, codec_name, has_decoder, has_element, is_raw, is_subtitles,
+            is_text,
         },
         pipeline::fault::NO_DATA,
         probe::{Media, Track},
@@ -55,12 +56,9 @@ impl Mapping {
             if Some(i) == main {
                 return Action::Translate;
             }
-            let kind = track.kind();
-            let (seen, choice) = match kind.starts_with("audio/") {
+            let (seen, choice) = match track.is_audio() {
                 true => (&mut audio, recipe.audio),
-                false if is_text(kind) || kind.starts_with("subpicture/") => {
-                    (&mut subtitles, recipe.subtitles)
-                }
+                false if is_subtitles(track.kind()) => (&mut subtitles, recipe.subtitles),
                 false => (&mut 0, Tracks::All),
             };
             *seen += 1;
@@ -112,25 +110,10 @@ fn action(
     if let Some(what) = left_out(track, is_opaque, cause) {
         return (Action::Drop, Some(format!("is left out: {what}")));
     }
-    let is_refused = || is_encoded_audio(track) && muxer.pad_for(&track.caps).is_none();
-    let is_carried = |codec: &Codec| codec.is_rewritten() || codec.keeps_packets() && is_refused();
     if refusals == 0
-        && track.entry.as_ref().is_some_and(|entry| is_carried(&entry.codec))
-        && let Some(pad) = muxer.pad_for_codec(&track.caps)
+        && let Some((pad, notice)) = copied(track, muxer)
     {
-        return (Action::Copy(pad), None);
-    }
-    if refusals == 0
-        && kind != WEBVTT
-        && track.true_format.is_none()
-        && let Some(pad) = muxer.pad_for(&track.caps)
-    {
-        let layout = || format!("{LOSES_LAYOUT}: {holder} cannot hold it");
-        let styles = || "becomes plain text: GStreamer does not read its styles".to_owned();
-        let notice = pad.loses_layout.then(layout).or_else(|| track.has_styles.then(styles));
-        let is_laced = track.entry.as_ref().is_some_and(|entry| entry.is_laced);
-        let pad = if is_laced { pad.with_timestamps(&track.caps) } else { pad };
-        return (Action::Copy(pad.with_true_rate(&track.caps)), notice);
+        return (Action::Copy(pad), notice);
     }
     let because = match cause {
         None => format!("{holder} cannot hold it"),
@@ -140,7 +123,7 @@ fn action(
         let what = format!("is left out: {because}, and GStreamer has no decoder for it");
         return (Action::Drop, Some(what));
     }
-    if kind.starts_with("audio/") && refusals < 2 {
+    if track.is_audio() && refusals < 2 {
         let what = format!("is re-encoded as {}: {because}", encoded(track, muxer));
         return (Action::Encode, Some(what));
     }
@@ -157,8 +140,29 @@ fn action(
     (Action::Drop, Some(format!("is left out: {because}")))
 }
 
+/// How a track is copied, if the container accepts it, and a note, if something is lost.
+fn copied(track: &Track, muxer: &Muxer) -> Option<(MuxPad, Option<String>)> {
+    let is_refused = || is_encoded_audio(track) && muxer.pad_for(&track.caps).is_none();
+    let is_carried = |codec: &Codec| codec.is_rewritten() || codec.keeps_packets() && is_refused();
+    if track.entry.as_ref().is_some_and(|entry| is_carried(&entry.codec))
+        && let Some(pad) = muxer.pad_for_codec(&track.caps)
+    {
+        return Some((pad, None));
+    }
+    if track.kind() == WEBVTT || track.true_format.is_some() {
+        return None;
+    }
+    let pad = muxer.pad_for(&track.caps)?;
+    let layout = || format!("{LOSES_LAYOUT}: {} cannot hold it", muxer.container.name());
+    let styles = || "becomes plain text: GStreamer does not read its styles".to_owned();
+    let notice = pad.loses_layout.then(layout).or_else(|| track.has_styles.then(styles));
+    let is_laced = track.entry.as_ref().is_some_and(|entry| entry.is_laced);
+    let pad = if is_laced { pad.with_timestamps(&track.caps) } else { pad };
+    Some((pad.with_true_rate(&track.caps), notice))
+}
+
 fn is_encoded_audio(track: &Track) -> bool {
-    track.kind().starts_with("audio/") && !is_raw(&track.caps)
+    track.is_audio() && !is_raw(&track.caps)
 }
 
 /// Why a track is left out of any container, if it is.

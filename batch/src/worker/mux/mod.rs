@@ -19,7 +19,7 @@ mod written;
 
 use std::{io, path::Path};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, ensure};
 
 use self::{
     attempt::Attempt,
@@ -83,11 +83,9 @@ impl Mux<'_> {
 
     /// Fails if only `written` frames were written, and the segments have more.
     fn check_frames(&self, written: u64) -> Result<()> {
-        let expected: Option<u64> = self.spans().map(|span| span.frames).sum();
-        if let Some(expected) = expected.filter(|&expected| written < expected) {
-            let cause = format!("only {written} of {expected} translated frames can be read back");
-            bail!(CutFault(cause));
-        }
+        let expected: u64 = self.segments.iter().map(|segment| segment.frames).sum();
+        let lost = format!("only {written} of {expected} translated frames can be read back");
+        ensure!(written >= expected, CutFault(lost));
         Ok(())
     }
 

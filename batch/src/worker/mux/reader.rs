@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, mpsc::Sender},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use gst::prelude::*;
 use gst_video::{ValidVideoTimeCode, VideoTimeCodeMeta};
 
@@ -94,7 +94,8 @@ struct Joined {
 }
 
 impl Joined {
-    fn place(&mut self, sample: &gst::Sample, start: gst::ClockTime) -> Result<gst::Sample> {
+    /// The caps of all segments. Fails if those of `sample` are of another codec.
+    fn caps(&mut self, sample: &gst::Sample) -> Result<gst::Caps> {
         let mut caps = sample.caps_owned().context("a segment without caps")?;
         match media_type(&caps) {
             // `matroskamux` requires this field, and `matroskademux` gives it another name.
@@ -108,13 +109,15 @@ impl Joined {
         for (field, value) in self.additions.metadata.iter() {
             caps.make_mut().set_value(field, value.clone());
         }
-        match &self.caps {
-            None => self.caps = Some(caps.clone()),
-            Some(first) if is_same_codec(first, &caps) => {}
-            Some(_) => {
-                bail!(CutFault("the encoder made segments that cannot be joined".to_owned()))
-            }
-        }
+        let all = self.caps.get_or_insert_with(|| caps.clone());
+        let other = || CutFault("the encoder made segments that cannot be joined".to_owned());
+        ensure!(is_same_codec(all, &caps), other());
+        Ok(all.clone())
+    }
+
+    /// Puts a packet of the segment that starts at `start` on the clock of the output.
+    fn place(&mut self, sample: &gst::Sample, start: gst::ClockTime) -> Result<gst::Sample> {
+        let caps = self.caps(sample)?;
         let segment = sample.segment().and_then(|s| s.downcast_ref::<gst::ClockTime>());
         // Stream time, because the segment event of Matroska starts at the time of the first frame.
         let origin = position(segment, sample.buffer().and_then(|buffer| buffer.pts()));
@@ -145,8 +148,7 @@ impl Joined {
         self.last = dts.or(self.last);
         let mut whole = TimeSegment::new();
         whole.set_start(BEFORE_ZERO);
-        let caps = self.caps.as_ref().unwrap_or(&caps);
-        Ok(gst::Sample::builder().buffer(&buffer).caps(caps).segment(&whole).build())
+        Ok(gst::Sample::builder().buffer(&buffer).caps(&caps).segment(&whole).build())
     }
 }
 

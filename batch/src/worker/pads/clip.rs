@@ -17,7 +17,7 @@ use super::{
 use crate::{
     lock::lock,
     protocol::Span,
-    worker::elements::caps::{is_text, media_type},
+    worker::elements::caps::{is_subtitles, media_type},
 };
 
 /// How much earlier than stated a frame may come, nanoseconds. Parsers and decoders that add up durations round
@@ -219,7 +219,5 @@ fn is_audio(pad: &gst::Pad) -> bool {
 }
 
 fn is_subtitle(pad: &gst::Pad) -> bool {
-    pad.current_caps().is_some_and(|caps| {
-        is_text(media_type(&caps)) || media_type(&caps).starts_with("subpicture/")
-    })
+    pad.current_caps().is_some_and(|caps| is_subtitles(media_type(&caps)))
 }

@@ -26,8 +26,6 @@ struct State {
     length: u64,
     /// How long packets last that overlap the one before, nanoseconds.
     overlap: u64,
-    /// The longest time from one packet to the next.
-    longest: u64,
     /// Packets without a time.
     untimed: u64,
 }
@@ -60,11 +58,6 @@ impl Gaps {
         });
     }
 
-    /// The longest time from one packet to the next, nanoseconds.
-    pub fn longest(&self) -> u64 {
-        lock(&self.0).longest
-    }
-
     pub fn notice(&self, what: &str) -> Option<String> {
         let State { last, untimed, count, length, overlap, .. } = *lock(&self.0);
         let seconds = length as f64 / 1e9;
@@ -92,7 +85,6 @@ impl State {
     fn add(&mut self, time: u64, duration: Option<u64>, least: fn(u64) -> u64) {
         if let Some(last) = self.last {
             let since = time.saturating_sub(last);
-            self.longest = self.longest.max(since);
             // Demuxers output chunks of any length, and some state one that is too long.
             if let Some((duration, before)) = duration.zip(self.before)
                 && since < least(duration.min(before))

@@ -151,41 +151,36 @@ fn of_kind(error: &gst::glib::Error) -> Option<&'static str> {
     }
 }
 
+/// What GStreamer says in any kind of error, and the cause.
+const CAUSES: [(&str, &str); 5] = [
+    ("No space left on device", NO_SPACE),
+    ("Broken pipe", NO_READER),
+    // Both the decoder and `decodebin` report it, in any order.
+    ("No valid frames", NOTHING_DECODED),
+    ("all streams without buffers", NOTHING_DECODED),
+    // From `mpegtsmux`, if a track ends before it starts.
+    ("Could not create handler for stream", NO_DATA),
+];
+
 fn cause_of(message: &gst::message::Error, missing: &[String]) -> String {
-    let error = message.error();
+    let (error, debug) = (message.error(), message.debug());
+    let says = |text: &str| {
+        error.message().contains(text) || debug.as_ref().is_some_and(|debug| debug.contains(text))
+    };
     if error.matches(gst::CoreError::MissingPlugin) && !missing.is_empty() {
         return not_installed(missing);
     }
-    if let Some(text) = of_kind(&error) {
-        return text.to_owned();
+    if let Some(cause) = of_kind(&error) {
+        return cause.to_owned();
     }
-    let says = |text: &str| {
-        let debug = message.debug();
-        error.message().contains(text) || debug.is_some_and(|debug| debug.contains(text))
-    };
-    if says("No space left on device") {
-        return NO_SPACE.to_owned();
+    if let Some((_, cause)) = CAUSES.iter().find(|(text, _)| says(text)) {
+        return (*cause).to_owned();
     }
-    if says("Broken pipe") {
-        return NO_READER.to_owned();
-    }
-    // Both the decoder and `decodebin` report it, in any order.
-    if says("No valid frames") || says("all streams without buffers") {
-        return NOTHING_DECODED.to_owned();
-    }
-    // From `mpegtsmux`, if a track ends before it starts.
-    if says("Could not create handler for stream") {
-        return NO_DATA.to_owned();
-    }
-    let is_of_source = message.src().is_some_and(|source| source.name().starts_with("source"));
-    match error.kind::<gst::StreamError>() {
-        Some(gst::StreamError::CodecNotFound) if !missing.is_empty() => {
-            return not_installed(missing);
-        }
-        Some(gst::StreamError::CodecNotFound) => {
-            return NOTHING_DECODED.to_owned();
-        }
-        _ => {}
+    if error.matches(gst::StreamError::CodecNotFound) {
+        return match missing.is_empty() {
+            true => NOTHING_DECODED.to_owned(),
+            false => not_installed(missing),
+        };
     }
     if error.message().contains(INTERNAL) {
         let element = message.src().map(|source| source.name()).unwrap_or_default();
@@ -194,12 +189,10 @@ fn cause_of(message: &gst::message::Error, missing: &[String]) -> String {
             false => UNREADABLE.to_owned(),
         };
     }
-    let detail = message.debug().and_then(|debug| last_line(&debug));
-    let text = match detail {
-        Some(detail) if !is_of_source => format!("{} ({detail})", one_line(error.message())),
-        _ => one_line(error.message()),
-    };
-    of_damage(&error, text)
+    let is_of_source = message.src().is_some_and(|source| source.name().starts_with("source"));
+    let text = one_line(error.message());
+    let detail = debug.and_then(|debug| last_line(&debug)).filter(|_| !is_of_source);
+    of_damage(&error, detail.map_or(text.clone(), |detail| format!("{text} ({detail})")))
 }
 
 /// The error for codecs that no known plugin decodes.

@@ -20,7 +20,7 @@ use crate::{
     protocol::{Reply, Say, note_all},
     stop,
     worker::{
-        elements::{caps::has_decoder, file_sink},
+        elements::{caps::has_decoder, make},
         pads::tally::Tally,
     },
 };
@@ -37,6 +37,7 @@ const FIRST_PATIENCE: Duration = Duration::from_secs(570);
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(300);
 
 /// A pipeline, stopped when dropped.
+#[derive(Default)]
 pub struct Pipeline {
     pipeline: gst::Pipeline,
     /// Counts at points of the pipeline, for progress and stalls.
@@ -51,22 +52,11 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    pub fn new() -> Self {
-        Self {
-            pipeline: gst::Pipeline::new(),
-            points: RefCell::default(),
-            files: RefCell::default(),
-            missing: RefCell::default(),
-            warnings: RefCell::default(),
-            is_piped: Cell::default(),
-        }
-    }
-
     /// From elements in the syntax of `gst-launch-1.0`.
     pub fn parse(description: &str) -> Result<Self> {
         let pipeline = gst::parse::launch(description)
             .map_err(|error| anyhow!("`{description}`: {}", error.message()))?;
-        let mut new = Self::new();
+        let mut new = Self::default();
         new.pipeline =
             pipeline.downcast().map_err(|_| anyhow!("`{description}`: only one element"))?;
         Ok(new)
@@ -104,9 +94,12 @@ impl Pipeline {
         tally
     }
 
-    /// Writes the output of the muxer `mux` to `file`, whose growth counts as progress.
+    /// Writes the output of the muxer `mux` to `file`, whose growth counts as progress. The pipeline does not wait for its
+    /// preroll: tracks are linked while it runs, and GStreamer would lose a state change that waits for a first buffer.
     pub fn write_file(&self, mux: &gst::Element, file: &Path) -> Result<()> {
-        let sink = file_sink(file)?;
+        let sink = make("filesink")?;
+        sink.set_property("location", file);
+        sink.set_property("async", false);
         self.files.borrow_mut().push(file.to_owned());
         self.pipeline.add_many([mux, &sink])?;
         mux.link(&sink)?;
@@ -152,7 +145,7 @@ impl Pipeline {
                 // Messages come in bursts.
                 continue;
             }
-            self.watch(&mut moved, self.patience())?;
+            self.watch(&mut moved, patience(frames.map(|(tally, _)| tally)))?;
             let is_due = reported.is_none_or(|time| time.elapsed() >= PROGRESS_INTERVAL);
             if is_due && reported.is_none_or(|time| moved.0 > time) {
                 let (frames, total) =
@@ -197,15 +190,6 @@ impl Pipeline {
         let packets = self.points.borrow().iter().map(|(_, tally)| tally.get().packets).sum();
         let size = |file: &PathBuf| fs::metadata(file).map_or(0, |file| file.len());
         (packets, self.files.borrow().iter().map(size).sum())
-    }
-
-    fn patience(&self) -> Duration {
-        let points = self.points.borrow();
-        let translated = points.iter().find(|(what, _)| *what == TRANSLATED);
-        match translated.is_some_and(|(_, tally)| tally.get().packets == 0) {
-            true => FIRST_PATIENCE,
-            false => PATIENCE,
-        }
     }
 
     fn stall(&self) -> String {
@@ -267,8 +251,13 @@ impl Pipeline {
     }
 }
 
-/// The name of the point after the filter.
-pub const TRANSLATED: &str = "frames translated";
+/// How long a pipeline that counts translated frames may go without progress.
+fn patience(translated: Option<&Tally>) -> Duration {
+    match translated.is_some_and(|tally| tally.get().packets == 0) {
+        true => FIRST_PATIENCE,
+        false => PATIENCE,
+    }
+}
 
 /// Whether the decoder that is reported missing exists. Damaged data lead to the same report.
 fn is_installed(missing: &gst::message::Element) -> bool {
@@ -289,10 +278,9 @@ mod tests {
     #[test]
     fn only_pipes_may_pause() {
         gst::init().unwrap();
-        let pipeline = Pipeline::new();
-        assert_eq!(pipeline.patience(), PATIENCE);
-        pipeline.tally(TRANSLATED);
-        assert_eq!(pipeline.patience(), FIRST_PATIENCE);
+        assert_eq!(patience(None), PATIENCE);
+        assert_eq!(patience(Some(&Tally::default())), FIRST_PATIENCE);
+        let pipeline = Pipeline::default();
         let watch = || pipeline.watch(&mut (Instant::now(), pipeline.position()), Duration::ZERO);
         assert!(watch().is_err());
         pipeline.wait_for_pipes();

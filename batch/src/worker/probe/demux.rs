@@ -19,7 +19,7 @@ use crate::{
     worker::{
         containers::repairs::Repairs,
         elements::{
-            caps::{field, has_element, is_text, media_type, short_id},
+            caps::{field, has_element, is_subtitles, media_type, short_id},
             make, pad,
         },
         pads::{probes::replace, tally::head},
@@ -111,7 +111,7 @@ fn has_header_of_file(caps: &gst::Caps) -> bool {
 /// parser.
 fn is_parsed(caps: &gst::Caps) -> bool {
     let kind = media_type(caps);
-    if is_text(kind) || kind.starts_with("subpicture/") {
+    if is_subtitles(kind) {
         return true;
     }
     let takes = |kind| has_element(kind, caps);

@@ -86,7 +86,6 @@ pub fn spans(frames: &[Frame], first: usize, length: u64, lead: usize) -> Vec<Sp
             stop: frames.get(end).map(|frame| frame.time),
             frames: Some((end - start) as u64),
             seek: Some(entry(frames, lead)),
-            first: None,
         }
     };
     starts.iter().zip(ends).map(span).collect()

@@ -46,7 +46,7 @@ pub fn open(
     is_decoded: bool,
     each: impl Fn(Source, &gst::Pad) + Send + Sync + 'static,
 ) -> Result<(Pipeline, Tally)> {
-    let pipeline = Pipeline::new();
+    let pipeline = Pipeline::default();
     let (read, weak) = (pipeline.tally("packets read"), pipeline.gst().downgrade());
     let passed = read.clone();
     let link = move |sources: Vec<Source>| {

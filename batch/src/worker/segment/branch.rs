@@ -21,7 +21,7 @@ use crate::{
             tally::{Passed, Tally},
         },
         pipeline::{
-            Pipeline, TRANSLATED, decoder_errors,
+            Pipeline, decoder_errors,
             fault::{CutFault, NOTHING_DECODED},
         },
         probe::Media,
@@ -40,8 +40,6 @@ pub struct Branch<'a> {
 /// What a branch has output.
 pub struct Translated {
     pub frames: Passed,
-    /// The longest time for which a frame is shown, nanoseconds.
-    pub longest: u64,
     pub encoding: Encoding,
 }
 
@@ -64,11 +62,11 @@ impl Branch<'_> {
         let (setup, track) = (self.setup, self.media.main_track()?);
         let encoding = track.encoding(&setup.recipe, self.container, setup.threads);
         let chain = video::chain(setup, &encoding, track)?;
-        let pipeline = Pipeline::new();
+        let pipeline = Pipeline::default();
         let counts = Counts {
             packets: Packets::new(&pipeline, self.span),
             decoded: pipeline.tally("frames decoded"),
-            translated: pipeline.tally(TRANSLATED),
+            translated: pipeline.tally("frames translated"),
             encoded: pipeline.tally("frames encoded"),
         };
         let start = chain.pad("begin", "sink")?;
@@ -98,7 +96,7 @@ impl Branch<'_> {
         note_all(say, gaps.notice("the video").filter(|_| self.media.is_contiguous()));
         note_all(say, self.damage(&counts, frame_duration(&start)));
         note_all(say, times.notices());
-        Ok(Translated { frames: counts.translated.get(), longest: gaps.longest(), encoding })
+        Ok(Translated { frames: counts.translated.get(), encoding })
     }
 
     /// The time to seek to before anything is translated, nanoseconds.

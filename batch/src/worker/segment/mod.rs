@@ -52,7 +52,7 @@ impl Job<'_> {
         let size = media.main_track()?.size();
         let write = |pipeline: &Pipeline, chain: &Chain| self.write(pipeline, chain, files, size);
         let translated = Branch { setup, media, span, container }.run(write, read, say)?;
-        if files == Container::Ts && translated.longest > LONG_FRAME {
+        if files == Container::Ts && translated.frames.longest_step > LONG_FRAME {
             let (encoder, name) = (translated.encoding.encoder_name(), container.name());
             let lost = format!("{encoder} in {name} does not keep their times");
             note(say, format!("has frames that are shown for more than half a second; {lost}"));
