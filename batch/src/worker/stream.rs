@@ -229,7 +229,7 @@ fn open(
             return Ok(Some(total));
         }
     };
-    source::open(pipeline.gst(), path, media, gst::ClockTime::ZERO, sink)?;
+    source::open(pipeline, path, media, gst::ClockTime::ZERO, sink)?;
     Ok(None)
 }
 

@@ -4,7 +4,7 @@
 
 use std::{fs, path::PathBuf, sync::mpsc};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use gst::prelude::*;
 
 use super::{
@@ -22,7 +22,11 @@ use crate::{
         containers::chapters,
         pads::clip::Window,
         pipeline::{Pipeline, fault::CutFault},
-        probe::{Media, demux::demux, hdr},
+        probe::{
+            Media,
+            demux::{Tracks, demux},
+            hdr,
+        },
     },
 };
 
@@ -59,24 +63,22 @@ impl Attempt<'_> {
         self.prepare(muxer.element());
         pipeline.write_fast_start_file(muxer.element(), self.mux.output)?;
         let (sender, faults) = mpsc::channel();
-        let video = self.video(sender.clone())?;
+        let video = self.video(sender)?;
+        let video_caps = self.video_caps()?;
         pipeline.gst().add(&video)?;
         // Starts when all tracks are linked: the muxer accepts no more after that.
         video.set_locked_state(true);
-        let observations = Observations::default();
-        let links = Links {
-            pipeline: pipeline.gst().downgrade(),
-            setup: self.mux.setup.clone(),
-            muxer,
-            video,
-            video_caps: self.video_caps()?,
-            tracks: self.media.tracks.clone(),
-            actions: self.actions.to_vec(),
-            window: self.window,
+        let mut links = Links {
+            attempt: self,
+            pipeline: pipeline.gst(),
+            muxer: &muxer,
             packets: pipeline.tally("packets written"),
-            observations: observations.clone(),
+            observations: Observations::default(),
         };
-        self.read_tracks(&pipeline, links, sender)?;
+        let tracks = self.tracks(&pipeline)?;
+        links.link_all(tracks.iter().flat_map(|tracks| &tracks.sources), &video, &video_caps)?;
+        let observations = links.observations;
+        drop(tracks);
         let run = pipeline.run(None, say);
         if let Ok(fault) = faults.try_recv() {
             return Err(fault);
@@ -155,29 +157,15 @@ impl Attempt<'_> {
         Ok(segment.main_track()?.caps.clone())
     }
 
-    /// Demuxes the input in `pipeline`, and links its tracks when they are known; `faults` gets the error if that fails.
-    fn read_tracks(
-        &self,
-        pipeline: &Pipeline,
-        links: Links,
-        faults: mpsc::Sender<anyhow::Error>,
-    ) -> Result<()> {
+    /// The tracks of the input in `pipeline`; `None` for what this program decodes itself, which has no other tracks.
+    fn tracks(&self, pipeline: &Pipeline) -> Result<Option<Tracks>> {
         if self.media.own.is_some() {
-            // It has no other tracks.
-            return links.link_all(Vec::new());
+            return Ok(None);
         }
         let encoded = self.media.tracks.iter().zip(self.actions);
         let encoded = encoded.filter(|(_, action)| matches!(action, Action::Encode));
         let encoded: Vec<String> = encoded.map(|(track, _)| track.id.clone()).collect();
         let is_encoded = move |id: &str, _: &gst::Caps| encoded.iter().any(|known| known == id);
-        let link = move |sources| {
-            links.link_all(sources).map_err(|error| {
-                // The pipeline reports only its text.
-                let text = anyhow!("{error:#}");
-                let _ = faults.send(error);
-                text
-            })
-        };
-        demux(pipeline.gst(), self.mux.input, &self.media.repairs, is_encoded, link)
+        demux(pipeline, self.mux.input, &self.media.repairs, is_encoded).map(Some)
     }
 }

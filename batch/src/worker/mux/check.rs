@@ -209,10 +209,9 @@ fn check_ends(media: &Media, written: &Written, say: Say) -> Result<()> {
 /// Decodes every track of `output`, probed as `media`; fails on an error, or if the video has fewer than `expected` frames.
 pub fn verify(output: &Path, media: &Media, expected: u64, say: Say) -> Result<()> {
     let frames = Tally::default();
-    let counted = frames.clone();
-    let (pipeline, _) = scan::open(output, media, true, move |source, end| {
+    let (pipeline, _) = scan::open(output, media, true, |source, end| {
         if media_type(&source.caps) == "video/x-raw" {
-            counted.watch(end);
+            frames.watch(end);
         }
     })?;
     pipeline.run(None, say).context("the output cannot be decoded")?;

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use gst::prelude::*;
 
 use super::{
+    attempt::Attempt,
     branch,
     mapping::Action,
     muxer::{MuxPad, Muxer},
@@ -15,50 +16,45 @@ use super::{
 };
 use crate::{
     container::Container,
-    protocol::Setup,
     worker::{
         elements::{add, caps::is_text, chain::Chain, discard, make, pad, wide_queue},
-        pads::{
-            clip::{Window, place},
-            tally::Tally,
-        },
+        pads::{clip::place, tally::Tally},
         pipeline::fault::{NO_DATA, TrackFault, track_name},
-        probe::{Track, demux::Source},
+        probe::demux::Source,
     },
 };
 
-/// Everything that is needed to link the tracks when they are known.
-pub struct Links {
-    pub pipeline: gst::glib::WeakRef<gst::Pipeline>,
-    pub setup: Setup,
-    pub muxer: Muxer,
-    /// The source of the translated video.
-    pub video: gst::Element,
-    pub video_caps: gst::Caps,
-    /// The tracks of the input, and what to do with each.
-    pub tracks: Vec<Track>,
-    pub actions: Vec<Action>,
-    /// The part of them that goes into the output.
-    pub window: Window,
+/// What the tracks of an attempt are linked with.
+pub struct Links<'a> {
+    pub attempt: &'a Attempt<'a>,
+    pub pipeline: &'a gst::Pipeline,
+    pub muxer: &'a Muxer,
     /// Counts what the muxer gets.
     pub packets: Tally,
     pub observations: Observations,
 }
 
-impl Links {
-    pub fn link_all(&self, mut sources: Vec<Source>) -> Result<()> {
-        let pipeline = self.pipeline()?;
-        for (number, (track, action)) in self.tracks.iter().zip(&self.actions).enumerate() {
+impl Links<'_> {
+    /// Links `sources`, the tracks of the input, and `video`, which outputs the translated video with these caps.
+    pub fn link_all<'s>(
+        &mut self,
+        sources: impl Iterator<Item = &'s Source>,
+        video: &gst::Element,
+        video_caps: &gst::Caps,
+    ) -> Result<()> {
+        let mut sources: Vec<_> = sources.collect();
+        let Attempt { media, actions, .. } = self.attempt;
+        for (number, (track, action)) in media.tracks.iter().zip(*actions).enumerate() {
             let fault = |cause: String| TrackFault { track: number, cause };
             // What is dropped stays among the others.
             let is_kept = !matches!(action, Action::Drop);
-            let is_it = |source: &Source| is_kept && track.is(&source.id, &source.caps);
+            let is_it = |source: &&Source| is_kept && track.is(&source.id, &source.caps);
             let source = sources.iter().position(is_it).map(|found| sources.remove(found));
             match (action, source) {
                 (Action::Translate, source) => {
-                    self.link_video(number)?;
+                    self.link_video(number, pad(video, "src")?, video_caps)?;
                     if let Some(source) = source {
-                        discard(&pipeline, &source.pad)?;
+                        discard(self.pipeline, &source.pad)?;
                     }
                 }
                 (Action::Drop, _) => {}
@@ -71,25 +67,20 @@ impl Links {
             }
         }
         for source in sources {
-            self.observations.dropped.watch(&discard(&pipeline, &source.pad)?);
+            self.observations.dropped.watch(&discard(self.pipeline, &source.pad)?);
         }
         // Last: segments flow at once, and after that the muxer accepts no more tracks.
-        self.video.set_locked_state(false);
-        Ok(self.video.sync_state_with_parent()?)
+        video.set_locked_state(false);
+        Ok(video.sync_state_with_parent()?)
     }
 
-    fn pipeline(&self) -> Result<gst::Pipeline> {
-        self.pipeline.upgrade().context("the pipeline is gone")
-    }
-
-    fn link_video(&self, number: usize) -> Result<()> {
-        let how =
-            self.muxer.pad_for(&self.video_caps).context("the container cannot hold the video")?;
-        let mut video = pad(&self.video, "src")?;
-        if let Some(language) = self.tracks[number].tags.get::<gst::tags::LanguageCode>() {
+    fn link_video(&mut self, number: usize, mut video: gst::Pad, caps: &gst::Caps) -> Result<()> {
+        let how = self.muxer.pad_for(caps).context("the container cannot hold the video")?;
+        let tags = &self.attempt.media.tracks[number].tags;
+        if let Some(language) = tags.get::<gst::tags::LanguageCode>() {
             let tags = make("taginject")?;
             tags.set_property("tags", format!("language-code={}", language.get()));
-            add(&self.pipeline()?, &tags)?;
+            add(self.pipeline, &tags)?;
             video.link(&pad(&tags, "sink")?)?;
             video = pad(&tags, "src")?;
         }
@@ -99,13 +90,13 @@ impl Links {
         Ok(())
     }
 
-    fn link_track(&self, number: usize, action: &Action, source: &gst::Pad) -> Result<()> {
-        let (container, track) = (self.muxer.container, &self.tracks[number]);
+    fn link_track(&mut self, number: usize, action: &Action, source: &gst::Pad) -> Result<()> {
+        let (container, track) = (self.muxer.container, &self.attempt.media.tracks[number]);
         let queue = wide_queue()?;
         queue.set_property("name", track_name(number) + "queue");
-        add(&self.pipeline()?, &queue)?;
+        add(self.pipeline, &queue)?;
         let start = pad(&queue, "sink")?;
-        place(&start, self.window);
+        place(&start, self.attempt.window);
         source.link(&start)?;
         let queued = pad(&queue, "src")?;
         let audio = AudioObservations::default();
@@ -121,7 +112,7 @@ impl Links {
         let end = match action {
             Action::Copy(how) => self.muxer.link(&queued, how)?,
             Action::Encode => {
-                let branch = branch::audio(&self.setup, &self.muxer, track)?;
+                let branch = branch::audio(self.attempt.mux.setup, self.muxer, track)?;
                 let how = self.muxer.require(&branch.caps, "use another --audio-encoder")?;
                 self.link_branch(number, &queued, &branch, &how)?
             }
@@ -133,7 +124,7 @@ impl Links {
         };
         if container.is_isobmff() && is_text(track.kind()) {
             // The time before 0, which players will hide.
-            let lead = u64::try_from(self.window.shift).unwrap_or(0);
+            let lead = u64::try_from(self.attempt.window.shift).unwrap_or(0);
             subtitles::begin_at(&end, gst::ClockTime::from_nseconds(lead));
         }
         let is_carried = matches!(action, Action::Copy(how) if how.carrier.is_some());
@@ -150,12 +141,12 @@ impl Links {
         how: &MuxPad,
     ) -> Result<gst::Pad> {
         branch.bin.set_property("name", track_name(number) + "branch");
-        add(&self.pipeline()?, branch.bin.upcast_ref())?;
+        add(self.pipeline, branch.bin.upcast_ref())?;
         queued.link(&branch.sink()?)?;
         self.muxer.link(&branch.src()?, how)
     }
 
-    fn watch(&self, track: WrittenTrack, pad: gst::Pad, audio: AudioObservations) {
+    fn watch(&mut self, track: WrittenTrack, pad: gst::Pad, audio: AudioObservations) {
         self.packets.watch(&pad);
         self.observations.watch(track, pad, audio);
     }

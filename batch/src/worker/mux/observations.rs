@@ -68,9 +68,9 @@ impl AudioObservations {
 }
 
 /// What happens to the tracks while the pipeline runs.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub struct Observations {
-    linked: Arc<Mutex<Vec<LinkedTrack>>>,
+    linked: Vec<LinkedTrack>,
     /// Counts the tracks that are left out.
     pub dropped: Tally,
 }
@@ -78,33 +78,32 @@ pub struct Observations {
 impl Observations {
     /// Watches a track that is linked to this pad of the muxer; `track` has its caps only if the muxer gets it as a track
     /// of another codec.
-    pub fn watch(&self, track: WrittenTrack, pad: gst::Pad, audio: AudioObservations) {
+    pub fn watch(&mut self, track: WrittenTrack, pad: gst::Pad, audio: AudioObservations) {
         let passed = Tally::default();
         passed.watch(&pad);
-        lock(&self.linked).push(LinkedTrack { track, pad, passed, audio });
+        self.linked.push(LinkedTrack { track, pad, passed, audio });
     }
 
     /// The tracks that were written. Call it while the pads still have their caps.
-    pub fn written(&self) -> Written {
+    pub fn written(self) -> Written {
         let written = |LinkedTrack { track, pad, passed, .. }: LinkedTrack| WrittenTrack {
             caps: pad.current_caps().map(|caps| track.caps.unwrap_or(caps)),
             passed: passed.get(),
             ..track
         };
-        let tracks = lock(&self.linked).drain(..).map(written).collect();
-        Written { tracks, dropped_end: self.dropped.get().end }
+        let dropped_end = self.dropped.get().end;
+        Written { tracks: self.linked.into_iter().map(written).collect(), dropped_end }
     }
 
     /// Replaces an error by that of the track that caused it: one without data, or one that is copied and changes its
     /// format.
     pub fn explain(&self, error: anyhow::Error) -> anyhow::Error {
-        let linked = lock(&self.linked);
-        let empty = linked.iter().find(|linked| linked.pad.current_caps().is_none());
+        let empty = self.linked.iter().find(|linked| linked.pad.current_caps().is_none());
         if let Some(empty) = empty.filter(|_| error.to_string() == NO_DATA) {
             return empty.track.fault(NO_DATA);
         }
         let named = error.downcast_ref::<TrackFault>().map(|fault| fault.track);
-        let changed = linked.iter().find(|linked| {
+        let changed = self.linked.iter().find(|linked| {
             // The error of Matroska's muxer does not name the track.
             linked.audio.has_changed()
                 && matches!(linked.track.action, Action::Copy(_))
@@ -115,7 +114,7 @@ impl Observations {
 
     pub fn notices(&self) -> Vec<String> {
         let (mut changed, mut gaps) = (Vec::new(), Vec::new());
-        for linked in lock(&self.linked).iter() {
+        for linked in &self.linked {
             let track = format!("track {}", linked.track.number + 1);
             if linked.audio.has_changed() && matches!(linked.track.action, Action::Encode) {
                 changed.push(format!(

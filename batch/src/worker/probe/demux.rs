@@ -3,10 +3,12 @@
 //! Demuxes a file with `decodebin`, which waits for the caps of all tracks and exposes them at once.
 
 use std::{
+    cell::OnceCell,
     path::Path,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
+        mpsc::{self, Sender},
     },
 };
 
@@ -23,6 +25,7 @@ use crate::{
             make, pad,
         },
         pads::{probes::replace, tally::head},
+        pipeline::Pipeline,
     },
 };
 
@@ -38,15 +41,22 @@ pub struct Source {
     pub caps: gst::Caps,
 }
 
-/// Opens `input` in `pipeline` with its `repairs`. `decode` decides by stream id and caps which tracks are decoded;
-/// the others are only parsed. When all tracks are known, `link` gets them in the order of the file.
+/// The tracks of a file in a pipeline. No data flow before this is dropped.
+pub struct Tracks {
+    /// In the order of the file.
+    pub sources: Vec<Source>,
+    /// The demuxer waits until the other end of this is gone.
+    _hold: Sender<()>,
+}
+
+/// Opens `input` in `pipeline` with its `repairs`, starts it, and waits until all tracks are known. `decode` decides by
+/// stream id and caps which tracks are decoded; the others are only parsed.
 pub fn demux(
-    pipeline: &gst::Pipeline,
+    pipeline: &Pipeline,
     input: &Path,
     repairs: &Arc<Repairs>,
     decode: impl Fn(&str, &gst::Caps) -> bool + Send + Sync + 'static,
-    link: impl Fn(Vec<Source>) -> Result<()> + Send + Sync + 'static,
-) -> Result<()> {
+) -> Result<Tracks> {
     let file = gst::ElementFactory::make("filesrc")
         .name("source")
         .property("location", input)
@@ -68,21 +78,28 @@ pub fn demux(
         let source = Source { pad: pad.clone(), id, caps };
         lock(&found).push(source);
     });
-    let has_tracks = AtomicBool::new(false);
+    let (has_tracks, (sender, tracks)) = (AtomicBool::new(false), mpsc::channel());
     decoder.connect_no_more_pads(move |decoder| {
         // By then, all initial tracks have ended.
         if has_tracks.swap(true, Ordering::Relaxed) {
             return gst::element_error!(decoder, gst::StreamError::Failed, ("{CHANGED_TRACKS}"));
         }
-        let mut all = std::mem::take(&mut *lock(&sources));
-        all.sort_by(|a, b| a.id.cmp(&b.id));
-        if let Err(error) = link(all) {
-            gst::element_error!(decoder, gst::StreamError::Failed, ("{error:#}"));
-        }
+        let mut sources = std::mem::take(&mut *lock(&sources));
+        sources.sort_by(|a, b| a.id.cmp(&b.id));
+        let (hold, held) = mpsc::channel();
+        // If nobody waits for the tracks, both fail at once.
+        let _ = sender.send(Tracks { sources, _hold: hold });
+        let _ = held.recv();
     });
-    pipeline.add_many([&file, &decoder])?;
+    pipeline.gst().add_many([&file, &decoder])?;
     file.link(&decoder)?;
-    Ok(())
+    pipeline.play()?;
+    let known = OnceCell::new();
+    pipeline.wait_until(|| match tracks.try_recv() {
+        Ok(tracks) => known.set(tracks).is_ok(),
+        Err(_) => false,
+    })?;
+    known.into_inner().context("no tracks are found in it")
 }
 
 /// Makes `decoder`, a `decodebin` or `uridecodebin`, decode the tracks that `decode` chooses by stream id and caps,

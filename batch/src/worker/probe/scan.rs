@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use gst::prelude::*;
 
 use super::{
@@ -44,22 +44,18 @@ pub fn open(
     file: &Path,
     media: &Media,
     is_decoded: bool,
-    each: impl Fn(Source, &gst::Pad) + Send + Sync + 'static,
+    mut each: impl FnMut(&Source, &gst::Pad),
 ) -> Result<(Pipeline, Tally)> {
     let pipeline = Pipeline::default();
-    let (read, weak) = (pipeline.tally("packets read"), pipeline.gst().downgrade());
-    let passed = read.clone();
-    let link = move |sources: Vec<Source>| {
-        let pipeline = weak.upgrade().context("the pipeline is gone")?;
-        for source in sources {
-            // Not at the track's own pad, which already holds its first packet.
-            let end = discard(&pipeline, &source.pad)?;
-            passed.watch(&end);
-            each(source, &end);
-        }
-        Ok(())
-    };
-    demux(pipeline.gst(), file, &media.repairs, move |_, _| is_decoded, link)?;
+    let read = pipeline.tally("packets read");
+    let tracks = demux(&pipeline, file, &media.repairs, move |_, _| is_decoded)?;
+    for source in &tracks.sources {
+        // Not at the track's own pad, which already holds its first packet.
+        let end = discard(pipeline.gst(), &source.pad)?;
+        read.watch(&end);
+        each(source, &end);
+    }
+    drop(tracks);
     Ok((pipeline, read))
 }
 
@@ -80,11 +76,11 @@ pub fn timeline(input: &Path, media: &Media, say: Say) -> Result<Timeline> {
         return Ok(Timeline { start: 0, frames: Some(y4m.times().map(frame).collect()) });
     }
     let (starts, frames) = (Starts::default(), Arc::new(Mutex::new(Vec::<Option<Frame>>::new())));
-    let (noted, collected, main) = (starts.clone(), frames.clone(), media.main_track()?.id.clone());
-    let (pipeline, _) = open(input, media, false, move |source, end| {
-        noted.watch(&source.caps, end);
-        if source.id == main {
-            collect(end, collected.clone());
+    let main = media.main_track()?;
+    let (pipeline, _) = open(input, media, false, |source, end| {
+        starts.watch(&source.caps, end);
+        if source.id == main.id {
+            collect(end, frames.clone());
         }
     })?;
     pipeline.run(None, say)?;
@@ -101,31 +97,28 @@ pub fn timeline(input: &Path, media: &Media, say: Say) -> Result<Timeline> {
 
 /// The contents of the tracks of `file`, probed as `media`, in the order of the file.
 pub fn contents(file: &Path, media: &Media, say: Say) -> Result<Vec<Contents>> {
-    let found = Arc::new(Mutex::new(Vec::new()));
-    let tracks = found.clone();
-    let (pipeline, _) = open(file, media, false, move |source, end| {
+    let mut found = Vec::new();
+    let (pipeline, _) = open(file, media, false, |source, end| {
         let tally = Tally::default();
         tally.watch(end);
-        lock(&tracks).push((source, tally));
+        found.push((source.clone(), tally));
     })?;
     pipeline.run(None, say)?;
     let contents = |(source, tally): (Source, Tally)| Contents {
         caps: source.pad.current_caps().unwrap_or(source.caps),
         passed: tally.get(),
     };
-    Ok(lock(&found).drain(..).map(contents).collect())
+    Ok(found.into_iter().map(contents).collect())
 }
 
 /// The stream time at which the first track starts, nanoseconds; negative if audio starts before the video. Reads no
 /// more of the file than necessary.
 pub fn earliest(input: &Path, media: &Media) -> Result<Option<i128>> {
     let starts = Starts::default();
-    let found = starts.clone();
     let (pipeline, read) =
-        open(input, media, false, move |source, end| found.watch(&source.caps, end))?;
+        open(input, media, false, |source, end| starts.watch(&source.caps, end))?;
     let has_start = |track: &&Track| is_timed(&track.caps) && !track.is_frameless;
     let expected = media.tracks.iter().filter(has_start).count();
-    pipeline.play()?;
     pipeline.wait_until(|| starts.count() >= expected || read.get().packets > MAX_PACKETS)?;
     Ok(starts.earliest())
 }

@@ -84,9 +84,13 @@ impl Branch<'_> {
         pipeline.gst().add(&chain.bin)?;
         write(&pipeline, &chain)?;
         counts.packets.watch(&pipeline, &track.id);
-        let total = read(&pipeline, chain.sink()?)?;
+        // A seek must reach all elements, and these exist only when the first frame leaves the decoder.
+        let kinds = gst::PadProbeType::BLOCK | gst::PadProbeType::BUFFER;
+        let hold = start.add_probe(kinds, |_, _| gst::PadProbeReturn::Ok);
         decoder_errors::clear();
+        let total = read(&pipeline, chain.sink()?)?;
         self.start(&pipeline, &start, &counts.packets)?;
+        start.remove_probe(hold.context("the decoder cannot be held back")?);
         let run = pipeline.run(Some((&counts.translated, total)), say);
         run.map_err(|error| video::explain(error, &chain, &encoding))?;
         times.check()?;
@@ -104,12 +108,8 @@ impl Branch<'_> {
         self.span.seek.filter(|&time| time > 0)
     }
 
-    /// Starts the pipeline, waits for the first frame at `start`, and seeks.
+    /// Starts the pipeline, waits for the first frame, which is blocked at `start`, and seeks.
     fn start(&self, pipeline: &Pipeline, start: &gst::Pad, packets: &Packets) -> Result<()> {
-        // A seek must reach all elements, and these exist only when the first frame leaves the decoder.
-        let kinds = gst::PadProbeType::BLOCK | gst::PadProbeType::BUFFER;
-        let hold = start.add_probe(kinds, |_, _| gst::PadProbeReturn::Ok);
-        let hold = hold.context("the decoder cannot be held back")?;
         pipeline.play()?;
         let has_ended = || start.pad_flags().contains(gst::PadFlags::EOS);
         pipeline.wait_until(|| start.is_blocking() || has_ended())?;
@@ -118,7 +118,6 @@ impl Branch<'_> {
             packets.reset();
             seek(start, time)?;
         }
-        start.remove_probe(hold);
         Ok(())
     }
 

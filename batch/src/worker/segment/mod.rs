@@ -46,7 +46,7 @@ impl Job<'_> {
         let files = segment_container(&setup.recipe, container);
         let read = |pipeline: &Pipeline, sink| {
             let from = gst::ClockTime::from_nseconds(span.seek.unwrap_or(0));
-            source::open(pipeline.gst(), input, media, from, sink)?;
+            source::open(pipeline, input, media, from, sink)?;
             Ok(span.frames)
         };
         let size = media.main_track()?.size();

@@ -9,12 +9,13 @@ use gst::prelude::*;
 
 use crate::worker::{
     elements::{caps::codec_name, pad},
+    pipeline::Pipeline,
     probe::{Media, demux::demux},
 };
 
-/// Links the frames of `input` to `sink`: from the time `from` on if this program decodes them, else all.
+/// Links the frames of `input`, which may start `pipeline`, to `sink`: from the time `from` on if this program decodes them, else all.
 pub fn open(
-    pipeline: &gst::Pipeline,
+    pipeline: &Pipeline,
     input: &Path,
     media: &Media,
     from: gst::ClockTime,
@@ -22,19 +23,17 @@ pub fn open(
 ) -> Result<()> {
     if let Some(own) = &media.own {
         let frames = own.source(input, from)?;
-        pipeline.add(&frames)?;
+        pipeline.gst().add(&frames)?;
         pad(&frames, "src")?.link(&sink)?;
         return Ok(());
     }
-    let main = media.main_track()?.clone();
+    let main = media.main_track()?;
     let id = main.id.clone();
-    let link = move |sources: Vec<crate::worker::probe::demux::Source>| {
-        // Other tracks stay unlinked, so the file is read no further than the video needs.
-        let video = sources.iter().find(|source| source.id == main.id);
-        let video =
-            video.with_context(|| format!("the {} cannot be decoded", codec_name(&main.caps)))?;
-        video.pad.link(&sink)?;
-        Ok(())
-    };
-    demux(pipeline, input, &media.repairs, move |track, _| track == id, link)
+    let tracks = demux(pipeline, input, &media.repairs, move |track, _| track == id)?;
+    // Other tracks stay unlinked, so the file is read no further than the video needs.
+    let video = tracks.sources.iter().find(|source| source.id == main.id);
+    let video =
+        video.with_context(|| format!("the {} cannot be decoded", codec_name(&main.caps)))?;
+    video.pad.link(&sink)?;
+    Ok(())
 }
