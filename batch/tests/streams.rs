@@ -380,6 +380,26 @@ fn a_program_that_waits_for_its_input_can_be_stopped() {
     assert_eq!(ended.and_then(|status| status.code()), Some(130));
 }
 
+/// y4m and images have no timestamps, so those of the input may be missing or wrong.
+#[test]
+fn frames_become_y4m_whatever_their_times() {
+    let Some(place) = Place::of_ffmpeg("films with the same times, and without times") else {
+        return;
+    };
+    let film = "-f lavfi -i testsrc2=size=64x48:rate=10:d=2";
+    ffmpeg::make(&place.path("a.ogv"), &[film, "-c:v libtheora"].join(" "));
+    let film_twice = fs::read(place.path("a.ogv")).unwrap().repeat(2);
+    fs::write(place.path("in/a.ogv"), film_twice).unwrap();
+    ffmpeg::make(&place.path("in/b.mjpeg"), &[film, "-c:v mjpeg -f mjpeg"].join(" "));
+    for (name, expected) in [("in/a.ogv", 40), ("in/b.mjpeg", 20)] {
+        let output = run(&place, &[name, "--out", "-"], None);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && !said.contains("time"), "{said}");
+        let frames = output.stdout.windows(6).filter(|window| window == b"FRAME\n").count();
+        assert_eq!(frames, expected, "{name}");
+    }
+}
+
 /// `jpegdec` of GStreamer 1.22 outputs 4:2:2 as 4:2:0.
 #[test]
 fn streams_have_the_decoders_of_files() {

@@ -98,7 +98,7 @@ fn one_video(setup: &Setup, input: &Input, output: &Output, rate: Rate, say: Say
     }
     note_all(say, losses::of_truncation(media));
     let (sender, notices) = mpsc::channel();
-    let span = Span::default();
+    let (span, is_timed) = (&Span::default(), matches!(output, Output::File(..)));
     let write = |pipeline: &Pipeline, chain: &Chain| {
         if *input == Input::Y4m || *output == Output::Y4m {
             pipeline.wait_for_pipes();
@@ -106,7 +106,7 @@ fn one_video(setup: &Setup, input: &Input, output: &Output, rate: Rate, say: Say
         write(pipeline, chain, output)
     };
     let read = |pipeline: &Pipeline, sink| open(pipeline, sink, media, input, rate, sender);
-    let translated = Branch { setup, media, span: &span, container }.run(write, read, say);
+    let translated = Branch { setup, media, span, container, is_timed }.run(write, read, say);
     notices.try_iter().for_each(&mut *say);
     let frames = translated?.frames.packets;
     note_all(say, losses::of_video(track, container, &setup.recipe));

@@ -35,6 +35,8 @@ pub struct Branch<'a> {
     pub span: &'a Span,
     /// The container of the final output.
     pub container: Container,
+    /// Whether the output has timestamps.
+    pub is_timed: bool,
 }
 
 /// What a branch has output.
@@ -93,13 +95,15 @@ impl Branch<'_> {
         start.remove_probe(hold.context("the decoder cannot be held back")?);
         let run = pipeline.run(Some((&counts.translated, total)), say);
         run.map_err(|error| video::explain(error, &chain, &encoding))?;
-        times.check()?;
+        if self.is_timed {
+            times.check()?;
+            note_all(say, times.notices());
+        }
         self.check(&counts, &encoding, say)?;
         let of_format = !self.media.is_animation();
         note_all(say, losses.get(&chain, &setup.recipe, &encoding, of_format));
         note_all(say, gaps.notice("the video").filter(|_| self.media.is_contiguous()));
         note_all(say, self.damage(&counts, frame_duration(&start)));
-        note_all(say, times.notices());
         Ok(Translated { frames: counts.translated.get(), encoding })
     }
 

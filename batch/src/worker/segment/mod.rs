@@ -51,7 +51,8 @@ impl Job<'_> {
         };
         let size = media.main_track()?.size();
         let write = |pipeline: &Pipeline, chain: &Chain| self.write(pipeline, chain, files, size);
-        let translated = Branch { setup, media, span, container }.run(write, read, say)?;
+        let translated =
+            Branch { setup, media, span, container, is_timed: true }.run(write, read, say)?;
         if files == Container::Ts && translated.frames.longest_step > LONG_FRAME {
             let (encoder, name) = (translated.encoding.encoder_name(), container.name());
             let lost = format!("{encoder} in {name} does not keep their times");
