@@ -2,13 +2,10 @@
 
 //! Encoding of videos: the presets, and the limits of the encoders.
 
-use anyhow::{Result, ensure};
-
 use crate::{
     container::Container,
     hardware::{Codec, Quality},
     options::{Preset, Recipe, Speed},
-    worker::Passed,
 };
 
 /// The encoding part of a pipeline, in the syntax of `gst-launch-1.0`.
@@ -39,9 +36,6 @@ const JPEG_ENCODERS: [&str; 6] =
 pub const RAW: &str = "capsfilter";
 /// Keeps the aspect ratio: caps negotiation sets the width.
 const PROXY_SIZE: &str = "videoscale ! video/x-raw,height=(int)[1,540],pixel-aspect-ratio=1/1 !";
-
-/// How much longer or shorter an encoder may make a video, nanoseconds.
-const MOST_SHIFT: u64 = 500_000_000;
 
 impl Encoding {
     /// The encoding of `recipe` for `container`, with this many threads.
@@ -81,16 +75,6 @@ impl Encoding {
 
     pub fn encoder_name(&self) -> &str {
         name_of(&self.encoder)
-    }
-
-    /// Fails if not all of the `translated` frames were `encoded`, or with other times.
-    pub fn check(&self, encoded: Passed, translated: Passed) -> Result<()> {
-        let (name, frames) = (self.encoder_name(), translated.packets);
-        let lost = frames.saturating_sub(encoded.packets);
-        ensure!(lost == 0, "the encoder {name} lost {lost} of {frames} frames");
-        let is_near = encoded.length().abs_diff(translated.length()) < MOST_SHIFT;
-        ensure!(is_near, "the encoder {name} gives frames wrong times; use another one");
-        Ok(())
     }
 }
 

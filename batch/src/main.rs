@@ -12,6 +12,7 @@ mod files;
 mod generate;
 mod hardware;
 mod inputs;
+mod item;
 mod kind;
 mod lock;
 mod options;

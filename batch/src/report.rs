@@ -13,9 +13,9 @@ use cyclegan_output::{
 };
 
 use crate::{
-    entry::{Recorded, State, count_states},
+    entry::{OWN_FOLDER, Recorded, State, count_states},
     files::create_folder,
-    inputs::{Item, OWN_FOLDER},
+    item::Item,
     text::{counted, shown},
 };
 

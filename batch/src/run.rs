@@ -8,10 +8,11 @@ use anyhow::{Result, ensure};
 
 use crate::{
     destination::Destination,
-    entry::{hash_of_model, lock},
+    entry::{OWN_FOLDER, hash_of_model, lock},
     events::Events,
     files::create_folder,
-    inputs::{Finder, Found, Item, OWN_FOLDER},
+    inputs::{Finder, Found},
+    item::Item,
     options::{Options, threads},
     pool::{Failure, Worker},
     protocol::Setup,

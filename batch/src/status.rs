@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{
     entry::{Recorded, State, count_states},
-    inputs::Item,
+    item::Item,
     text::{and_counts, shown},
 };
 

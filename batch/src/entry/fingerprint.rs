@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::hexadecimal;
-use crate::{files::unreadable, inputs::Item, options::Recipe};
+use crate::{files::unreadable, item::Item, options::Recipe};
 
 /// Everything that an output depends on: the same fingerprint gives the same output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

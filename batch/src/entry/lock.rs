@@ -13,8 +13,8 @@ use std::{
 use anyhow::{Result, anyhow};
 use serde::{Deserialize, Serialize};
 
-use super::{json::read_json, record::Paths};
-use crate::{files::describe, inputs::OWN_FOLDER};
+use super::{OWN_FOLDER, json::read_json, record::Paths};
+use crate::files::describe;
 
 const LOCK: &str = "lock";
 /// How often a lock is tried: a process that reads the state of an output holds it for a moment.

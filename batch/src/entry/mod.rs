@@ -25,7 +25,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     files::{create_folder, describe, remove_unfinished},
-    inputs::{Item, OWN_FOLDER},
+    item::Item,
 };
 pub use fingerprint::{Fingerprint, hash_of_model};
 use json::read_json;
@@ -33,6 +33,9 @@ use lock::{Holder, Lock, Locked, host};
 use record::{FAILURE, Failure, Paths, RECORD, Record, THUMBNAILS};
 pub use record::{Made, Recorded, State, count_states, failed_since};
 pub use segments::{Claim, Finished, Segments};
+
+/// The program's own folder within the output folder.
+pub const OWN_FOLDER: &str = ".cyclegan-batch";
 
 /// The folder of an output. If this process may write the output, other processes are locked out while this exists.
 #[derive(Debug)]

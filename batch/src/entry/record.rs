@@ -13,15 +13,12 @@ use cyclegan_output::write_beside;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Fingerprint, folder_of,
+    Fingerprint, OWN_FOLDER, folder_of,
     json::{json_path, read_json},
     lock::{Holder, Lock, host},
     size,
 };
-use crate::{
-    inputs::{Item, OWN_FOLDER},
-    text::shown,
-};
+use crate::{item::Item, text::shown};
 
 pub(super) const RECORD: &str = "record.json";
 pub(super) const FAILURE: &str = "failure.json";

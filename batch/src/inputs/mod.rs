@@ -2,9 +2,7 @@
 
 //! Finds the input files of the command line and their outputs.
 
-mod item;
 mod list;
-mod name;
 mod newer;
 mod outputs;
 mod search;
@@ -20,17 +18,14 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-pub use item::Item;
 use outputs::Outputs;
 
 use crate::{
     destination::Destination,
     files::{check_names, is_pattern, is_same},
+    item::{Item, name},
     options::Options,
 };
-
-/// The program's own folder within the output folder.
-pub const OWN_FOLDER: &str = ".cyclegan-batch";
 
 #[derive(Debug, Default)]
 pub struct Found {

@@ -8,8 +8,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::OWN_FOLDER;
-use crate::{entry, text::counted};
+use crate::{
+    entry::{OWN_FOLDER, is_output},
+    text::counted,
+};
 
 /// The output folders that searches pass.
 #[derive(Debug, Default)]
@@ -36,7 +38,7 @@ impl Outputs {
         let mut known = self.known.borrow_mut();
         let has_records =
             *known.entry(out.to_owned()).or_insert_with(|| out.join(OWN_FOLDER).is_dir());
-        has_records && path.strip_prefix(out).is_ok_and(|below| entry::is_output(out, below))
+        has_records && path.strip_prefix(out).is_ok_and(|below| is_output(out, below))
     }
 
     /// Each folder of outputs, with what to do to translate them.

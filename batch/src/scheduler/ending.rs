@@ -6,7 +6,7 @@ use super::{File, Slot};
 use crate::{
     entry::{Entry, Made},
     events::FileResult,
-    inputs::Item,
+    item::Item,
     pool::Failure,
     protocol::{Action, Reply},
 };

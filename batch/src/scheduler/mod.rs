@@ -24,7 +24,7 @@ use crate::{
     encoding::segment_container,
     entry::{Entry, Segments},
     events::{Events, FileResult},
-    inputs::Item,
+    item::Item,
     kind::Kind,
     lock::lock,
     options::Options,

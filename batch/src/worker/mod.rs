@@ -31,7 +31,6 @@ use gst::prelude::*;
 
 use elements::filter;
 use mux::Mux;
-pub use pads::tally::Passed;
 use pipeline::{
     decoder_errors,
     fault::{CutFault, one_line},

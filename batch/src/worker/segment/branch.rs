@@ -28,6 +28,9 @@ use crate::{
     },
 };
 
+/// How much longer or shorter an encoder may make a video, nanoseconds.
+const MOST_SHIFT: u64 = 500_000_000;
+
 /// The translation of the main video of `media`, or of a part of it.
 pub struct Branch<'a> {
     pub setup: &'a Setup,
@@ -127,7 +130,7 @@ impl Branch<'_> {
 
     /// Fails if frames are lost after the decoder; notes what the decoder loses.
     fn check(&self, counts: &Counts, encoding: &Encoding, say: Say) -> Result<()> {
-        encoding.check(counts.encoded.get(), counts.translated.get())?;
+        check_encoder(encoding.encoder_name(), counts.translated.get(), counts.encoded.get())?;
         let (frames, packets) = (counts.translated.get().packets, counts.packets.get());
         if let Some(expected) = self.span.frames.filter(|&expected| expected != frames) {
             // If the decoder received all packets, the missing frames are damaged.
@@ -166,6 +169,15 @@ impl Branch<'_> {
         notices.extend(decoder_errors::notice(is_bare, decoder_errors::FRAMES));
         notices
     }
+}
+
+/// Fails if `encoder` has not output all frames that it got, or with other times.
+fn check_encoder(encoder: &str, put: Passed, got: Passed) -> Result<()> {
+    let lost = put.packets.saturating_sub(got.packets);
+    ensure!(lost == 0, "the encoder {encoder} lost {lost} of {} frames", put.packets);
+    let is_near = got.length().abs_diff(put.length()) < MOST_SHIFT;
+    ensure!(is_near, "the encoder {encoder} gives frames wrong times; use another one");
+    Ok(())
 }
 
 /// Seeks to the key frame at or before `time`, from the pad `decoded`.

@@ -2,9 +2,10 @@
 
 //! A file to translate, and the name of its output.
 
+pub mod name;
+
 use std::path::{Path, PathBuf};
 
-use super::name;
 use crate::{
     container::Container,
     destination::Destination,
