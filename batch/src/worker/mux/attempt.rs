@@ -69,7 +69,10 @@ impl Attempt<'_> {
         // Starts when all tracks are linked: the muxer accepts no more after that.
         video.set_locked_state(true);
         let mut links = Links {
-            attempt: self,
+            setup: self.mux.setup,
+            media: self.media,
+            actions: self.actions,
+            window: self.window,
             pipeline: pipeline.gst(),
             muxer: &muxer,
             packets: pipeline.tally("packets written"),

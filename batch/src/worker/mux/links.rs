@@ -6,7 +6,6 @@ use anyhow::{Context, Result, bail};
 use gst::prelude::*;
 
 use super::{
-    attempt::Attempt,
     branch,
     mapping::Action,
     muxer::{MuxPad, Muxer},
@@ -16,17 +15,26 @@ use super::{
 };
 use crate::{
     container::Container,
+    protocol::Setup,
     worker::{
         elements::{add, caps::is_text, chain::Chain, discard, make, pad, wide_queue},
-        pads::{clip::place, tally::Tally},
+        pads::{
+            clip::{Window, place},
+            tally::Tally,
+        },
         pipeline::fault::{NO_DATA, TrackFault, track_name},
-        probe::demux::Source,
+        probe::{Media, demux::Source},
     },
 };
 
-/// What the tracks of an attempt are linked with.
+/// What is needed to link the tracks of an output.
 pub struct Links<'a> {
-    pub attempt: &'a Attempt<'a>,
+    pub setup: &'a Setup,
+    pub media: &'a Media,
+    /// What to do with each track of `media`.
+    pub actions: &'a [Action],
+    /// The part of `media` that goes into the output.
+    pub window: Window,
     pub pipeline: &'a gst::Pipeline,
     pub muxer: &'a Muxer,
     /// Counts what the muxer gets.
@@ -43,8 +51,7 @@ impl Links<'_> {
         video_caps: &gst::Caps,
     ) -> Result<()> {
         let mut sources: Vec<_> = sources.collect();
-        let Attempt { media, actions, .. } = self.attempt;
-        for (number, (track, action)) in media.tracks.iter().zip(*actions).enumerate() {
+        for (number, (track, action)) in self.media.tracks.iter().zip(self.actions).enumerate() {
             let fault = |cause: String| TrackFault { track: number, cause };
             // What is dropped stays among the others.
             let is_kept = !matches!(action, Action::Drop);
@@ -76,7 +83,7 @@ impl Links<'_> {
 
     fn link_video(&mut self, number: usize, mut video: gst::Pad, caps: &gst::Caps) -> Result<()> {
         let how = self.muxer.pad_for(caps).context("the container cannot hold the video")?;
-        let tags = &self.attempt.media.tracks[number].tags;
+        let tags = &self.media.tracks[number].tags;
         if let Some(language) = tags.get::<gst::tags::LanguageCode>() {
             let tags = make("taginject")?;
             tags.set_property("tags", format!("language-code={}", language.get()));
@@ -91,12 +98,12 @@ impl Links<'_> {
     }
 
     fn link_track(&mut self, number: usize, action: &Action, source: &gst::Pad) -> Result<()> {
-        let (container, track) = (self.muxer.container, &self.attempt.media.tracks[number]);
+        let (container, track) = (self.muxer.container, &self.media.tracks[number]);
         let queue = wide_queue()?;
         queue.set_property("name", track_name(number) + "queue");
         add(self.pipeline, &queue)?;
         let start = pad(&queue, "sink")?;
-        place(&start, self.attempt.window);
+        place(&start, self.window);
         source.link(&start)?;
         let queued = pad(&queue, "src")?;
         let audio = AudioObservations::default();
@@ -112,7 +119,7 @@ impl Links<'_> {
         let end = match action {
             Action::Copy(how) => self.muxer.link(&queued, how)?,
             Action::Encode => {
-                let branch = branch::audio(self.attempt.mux.setup, self.muxer, track)?;
+                let branch = branch::audio(self.setup, self.muxer, track)?;
                 let how = self.muxer.require(&branch.caps, "use another --audio-encoder")?;
                 self.link_branch(number, &queued, &branch, &how)?
             }
@@ -124,7 +131,7 @@ impl Links<'_> {
         };
         if container.is_isobmff() && is_text(track.kind()) {
             // The time before 0, which players will hide.
-            let lead = u64::try_from(self.attempt.window.shift).unwrap_or(0);
+            let lead = u64::try_from(self.window.shift).unwrap_or(0);
             subtitles::begin_at(&end, gst::ClockTime::from_nseconds(lead));
         }
         let is_carried = matches!(action, Action::Copy(how) if how.carrier.is_some());
