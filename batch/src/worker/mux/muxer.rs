@@ -86,6 +86,11 @@ impl Muxer {
         &self.element
     }
 
+    /// The pads for tracks with these caps.
+    fn template(&self, caps: &gst::Caps) -> Option<&gst::PadTemplate> {
+        self.templates.iter().find(|template| template.caps().can_intersect(caps))
+    }
+
     /// How to link a track with these caps, if the container accepts it.
     pub fn pad_for(&self, caps: &gst::Caps) -> Option<MuxPad> {
         if self.container.refuses(caps) {
@@ -103,8 +108,7 @@ impl Muxer {
             false => caps.clone(),
         };
         let direct =
-            self.templates.iter().find(|template| template.caps().can_intersect(&accepted));
-        let direct = direct.map(|template| MuxPad { loses_layout, ..pad(template, None) });
+            self.template(&accepted).map(|template| MuxPad { loses_layout, ..pad(template, None) });
         if direct.as_ref().is_some_and(|pad| !wants_parser(pad.template.caps(), caps)) {
             return direct;
         }
@@ -157,8 +161,7 @@ impl Muxer {
     pub fn takes_size(&self, video: &gst::Caps, width: i32, height: i32) -> bool {
         video.iter().any(|video| {
             let sized = gst::Caps::builder(video.name().as_str());
-            let sized = sized.field("width", width).field("height", height).build();
-            self.templates.iter().any(|template| template.caps().can_intersect(&sized))
+            self.template(&sized.field("width", width).field("height", height).build()).is_some()
         })
     }
 
@@ -170,7 +173,7 @@ impl Muxer {
         };
         let some_layout = (1 << channels.min(63)) - 1;
         let caps = with_field(caps, "channel-mask", gst::Bitmask::new(some_layout));
-        !self.templates.iter().any(|template| template.caps().can_intersect(&caps))
+        self.template(&caps).is_none()
     }
 
     /// Links `track`, through the parser of `how`, to a new pad of the muxer, which is in a pipeline. Returns that pad.

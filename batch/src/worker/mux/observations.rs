@@ -37,7 +37,7 @@ struct LinkedTrack {
 }
 
 /// What happens to an audio track before it is converted.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub struct AudioObservations {
     /// Whether its channels or sample rate change midway.
     has_changed: Arc<AtomicBool>,

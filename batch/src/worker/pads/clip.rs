@@ -35,13 +35,12 @@ pub fn cut(pad: &gst::Pad, span: &Span, times: FrameTimes) {
     });
     let (lead, stop) = (span.lead, span.stop);
     on_buffers(pad, move |pad, buffer| {
-        let stated = match buffer.pts() {
-            Some(pts) => match lock(&segment).as_ref().and_then(|s| s.to_stream_time(pts)) {
-                Some(time) => Some(time),
-                None => return false,
-            },
-            None => None,
-        };
+        let stream_time = |pts| lock(&segment).as_ref().and_then(|s| s.to_stream_time(pts));
+        let stated = buffer.pts().and_then(stream_time);
+        if stated.is_none() && buffer.pts().is_some() {
+            // It is outside of the segment.
+            return false;
+        }
         let time = times.next(stated, buffer.duration().unwrap_or_else(|| frame_duration(pad)));
         let place = stated.unwrap_or(time).nseconds() + ROUNDING;
         if stop.is_some_and(|stop| place >= stop) {
